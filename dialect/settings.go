@@ -1,0 +1,55 @@
+package dialect
+
+import (
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/guppy-prep/guppy/internal/secret"
+)
+
+// Secret is a string that redacts itself wherever it is printed; Reveal returns it.
+type Secret = secret.String
+
+// Settings say which database to open, and how.
+type Settings struct {
+	// Type is the engine's name; "" infers it from the URL.
+	Type string
+	// URL is a PostgreSQL URL or keyword string, or the path or file: URL of a SQLite file.
+	URL Secret
+	// Password is used when the URL has none.
+	Password Secret
+	// MaxOpenConns and MaxIdleConns bound a pool; 0 sizes it from the number of CPUs.
+	MaxOpenConns, MaxIdleConns int
+	// ConnMaxLifetime and ConnMaxIdleTime retire connections; 0 never does.
+	ConnMaxLifetime, ConnMaxIdleTime time.Duration
+	// BusyTimeout is how long to wait for another process that writes; 0 means 30 s.
+	BusyTimeout time.Duration
+	// ConnectTimeout bounds one attempt to connect; 0 means 10 s.
+	ConnectTimeout time.Duration
+	// AllowNetworkFilesystem opens a database file where locks and shared memory can't be relied on.
+	AllowNetworkFilesystem bool
+	// Log receives warnings; nil discards them.
+	Log *slog.Logger
+}
+
+func (s Settings) withDefaults() Settings {
+	if s.BusyTimeout == 0 {
+		s.BusyTimeout = 30 * time.Second
+	}
+	if s.ConnectTimeout == 0 {
+		s.ConnectTimeout = 10 * time.Second
+	}
+	if s.MaxOpenConns == 0 {
+		s.MaxOpenConns = 4 + 2*runtime.GOMAXPROCS(0)
+	}
+	// A run holds one connection for its lock.
+	s.MaxOpenConns = max(s.MaxOpenConns, 2)
+	if s.MaxIdleConns == 0 {
+		s.MaxIdleConns = s.MaxOpenConns
+	}
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
+	return s
+}

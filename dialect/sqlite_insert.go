@@ -1,0 +1,56 @@
+package dialect
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/Masterminds/squirrel"
+)
+
+// insertBatch is how many rows one statement inserts: more hardly save time, and SQLite bounds the parameters.
+const insertBatch = 50
+
+// insertRows runs one prepared statement of many rows over and over, and a shorter one for what remains.
+func insertRows(ctx context.Context, tx *Tx, table string, columns []string, n int, row func(i int) []any) error {
+	full := n - n%insertBatch
+	if err := insertBatches(ctx, tx, table, columns, 0, full, insertBatch, row); err != nil {
+		return err
+	}
+	return insertBatches(ctx, tx, table, columns, full, n, n-full, row)
+}
+
+func insertBatches(ctx context.Context, tx *Tx, table string, columns []string, from, to, batch int,
+	row func(i int) []any) (err error) {
+	if from == to {
+		return nil
+	}
+	statement, err := prepareInsert(ctx, tx, table, columns, batch)
+	if err != nil {
+		return err
+	}
+	defer statement.Close() //nolint:errcheck // the transaction's outcome tells
+	values := make([]any, 0, batch*len(columns))
+	for i := from; i < to; i++ {
+		values = append(values, row(i)...)
+		if len(values) == cap(values) {
+			if _, err := statement.ExecContext(ctx, values...); err != nil {
+				return err
+			}
+			values = values[:0]
+		}
+	}
+	return nil
+}
+
+func prepareInsert(ctx context.Context, tx *Tx, table string, columns []string, rows int) (*sql.Stmt, error) {
+	insert := squirrel.Insert(table).Columns(columns...)
+	blank := make([]any, len(columns))
+	for range rows {
+		insert = insert.Values(blank...)
+	}
+	query, _, err := insert.ToSql()
+	if err != nil {
+		return nil, err
+	}
+	return tx.PrepareContext(ctx, query)
+}
