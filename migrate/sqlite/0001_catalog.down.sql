@@ -1,0 +1,4 @@
+DROP TABLE uploads;
+DROP TABLE sources;
+DROP TABLE spaces;
+DROP TABLE counters;
