@@ -1,0 +1,75 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+)
+
+// initialize makes the data directory unless there is one.
+func (c *Cluster) initialize(ctx context.Context) error {
+	_, err := os.Stat(filepath.Join(c.dataDir(), "PG_VERSION"))
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cluster directory: %w", err)
+	}
+	authArgs, err := c.authArgs()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(c.passwordFile()) }()
+	args := []string{"-D", c.dataDir(), "-U", superuser, "--encoding=UTF8", "--no-locale", "--no-sync"}
+	return c.run(ctx, "initdb", append(args, authArgs...)...)
+}
+
+func (c *Cluster) authArgs() ([]string, error) {
+	if c.options.Password == "" {
+		return []string{"--auth=trust"}, nil
+	}
+	// A file, since a program's arguments are for everybody to see.
+	if err := os.WriteFile(c.passwordFile(), []byte(c.options.Password+"\n"), 0o600); err != nil {
+		return nil, fmt.Errorf("password file: %w", err)
+	}
+	return []string{"--auth=scram-sha-256", "--pwfile=" + c.passwordFile()}, c.own(c.passwordFile())
+}
+
+func (c *Cluster) passwordFile() string { return filepath.Join(c.dir, "password") }
+
+// run runs a program to its end, or kills it when the context ends.
+func (c *Cluster) run(ctx context.Context, name string, args ...string) error {
+	if output, err := c.command(ctx, name, args...).CombinedOutput(); err != nil {
+		return errors.Join(fmt.Errorf("%s: %w:\n%s", name, err, output), ctx.Err())
+	}
+	return nil
+}
+
+// unprivileged is the account to run the server as: PostgreSQL refuses to run as root. It is nil, meaning the
+// account of this process, for everybody else.
+func unprivileged() (*syscall.Credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		if account, err := user.Lookup(name); err == nil {
+			return credential(account)
+		}
+	}
+	return nil, errors.New("PostgreSQL doesn't run as root, and there is no account postgres or nobody to run it as")
+}
+
+func credential(account *user.User) (*syscall.Credential, error) {
+	uid, uidErr := strconv.ParseUint(account.Uid, 10, 32)
+	gid, gidErr := strconv.ParseUint(account.Gid, 10, 32)
+	if err := errors.Join(uidErr, gidErr); err != nil {
+		return nil, fmt.Errorf("account %s: %w", account.Username, err)
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+}
