@@ -1,0 +1,57 @@
+package migrate
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// hint names the command to run next when a schema was left as it is.
+func (s Status) hint(reason error) string {
+	switch {
+	case errors.Is(reason, ErrOlder):
+		return "back the database up, then run: guppy migrate up"
+	case errors.Is(reason, ErrNewer):
+		return fmt.Sprintf("use the newer guppy that migrated it, or run with that one: guppy migrate down %d",
+			s.Current-s.Required)
+	default:
+		return s.forceHint()
+	}
+}
+
+// forceHint lists what a dirty schema can be: the version table tells where a migration was to lead, not from where.
+func (s Status) forceHint() string {
+	cases := []string{fmt.Sprintf("guppy migrate force %d (the migration was finished by hand)", s.Current)}
+	if n := len(s.Applied); n > 0 {
+		last := s.Applied[n-1]
+		cases = append(cases, fmt.Sprintf("guppy migrate force %d (%d_%s was to be applied, and left nothing behind)",
+			previous(s.Applied), last.Version, last.Name))
+	}
+	if len(s.Pending) > 0 {
+		next := s.Pending[0]
+		cases = append(cases, fmt.Sprintf("guppy migrate force %d (%d_%s was to be reverted, and is still there)",
+			next.Version, next.Version, next.Name))
+	}
+	return fmt.Sprintf("a migration to version %d was begun and not finished; look at the schema, then run: %s",
+		s.Current, strings.Join(cases, ", or: "))
+}
+
+// previous is the version before the last of some migrations, 0 for none.
+func previous(all []Migration) uint {
+	if len(all) < 2 {
+		return 0
+	}
+	return all[len(all)-2].Version
+}
+
+// hint names the commands that repeat a failed step once its cause is mended.
+func (s step) hint(dirty bool) string {
+	again := "guppy migrate up"
+	if s.direction < 0 {
+		again = "guppy migrate down"
+	}
+	if dirty {
+		again = fmt.Sprintf("guppy migrate force %d; then: %s", s.from, again)
+	}
+	return "once the cause is mended, run: " + again
+}

@@ -1,0 +1,156 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+const defaultLockTimeout = time.Minute
+
+// Migrator reads and changes the schema version of one database. It holds no connection between calls.
+type Migrator struct {
+	settings    dialect.Settings
+	files       fs.FS
+	log         *slog.Logger
+	lockTimeout time.Duration
+}
+
+// Option configures a Migrator.
+type Option func(*Migrator)
+
+// WithMigrations replaces the embedded migrations. The file system has one directory for each engine, by its name.
+func WithMigrations(files fs.FS) Option { return func(m *Migrator) { m.files = files } }
+
+// WithLogger tells each migration that is applied or reverted.
+func WithLogger(log *slog.Logger) Option { return func(m *Migrator) { m.log = log } }
+
+// WithLockTimeout sets how long to wait while another process migrates; the default is a minute.
+func WithLockTimeout(timeout time.Duration) Option {
+	return func(m *Migrator) { m.lockTimeout = timeout }
+}
+
+// New returns a migrator of the database that the settings name.
+func New(settings dialect.Settings, options ...Option) *Migrator {
+	m := &Migrator{
+		settings:    settings,
+		files:       embedded,
+		log:         slog.New(slog.DiscardHandler),
+		lockTimeout: defaultLockTimeout,
+	}
+	for _, option := range options {
+		option(m)
+	}
+	return m
+}
+
+// Status compares the schema with what this program needs.
+type Status struct {
+	// Current is the version of the last migration, 0 if there was none. Required is the version this program needs.
+	Current, Required uint
+	// Dirty says that the migration to Current was begun and not finished; it may be running in another process.
+	Dirty bool
+	// Empty says that no migration is recorded at all.
+	Empty bool
+	// Applied are the known migrations up to Current, Pending those after it.
+	Applied, Pending []Migration
+}
+
+// Result is what a call has changed.
+type Result struct {
+	// From and To are the versions before and after, 0 meaning none.
+	From, To uint
+	// Applied are the migrations that ran, in the order in which they did. Down lists those it reverted.
+	Applied []Migration
+	// Backup is where a copy of the database was set aside first, "" if there is none.
+	Backup string
+}
+
+// Status reads the version without locking or changing it. A version that can't be read is an error, never "none".
+func (m *Migrator) Status(ctx context.Context) (Status, error) {
+	list, err := m.load()
+	if err != nil {
+		return Status{}, err
+	}
+	db, err := m.open(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	status, err := readStatus(ctx, db, list)
+	return status, errors.Join(err, db.Close())
+}
+
+// Ensure brings the schema to the required version as a program does when it starts: an empty database is migrated; an
+// older one too if auto is set or the engine can set a copy aside first. It returns ErrOlder, ErrNewer or ErrDirty, in
+// a *RefusedError, for a schema that it leaves as it is, ErrBusy if another process migrates for too long, and a
+// *FailedError for a migration that failed.
+func (m *Migrator) Ensure(ctx context.Context, auto bool) (Result, error) {
+	status, err := m.Status(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if !status.Dirty && status.Current == status.Required {
+		return status.unchanged(), nil
+	}
+	// Only the lock tells whether what looks dirty or old is being migrated by another process at this moment.
+	return m.locked(ctx, func(s *session, status Status) (Result, error) {
+		older := !status.Empty && !status.Dirty && len(status.Pending) > 0
+		if older && !auto && s.db.CopyAside == nil {
+			return status.unchanged(), status.refuse(ErrOlder)
+		}
+		return s.up(ctx, status)
+	})
+}
+
+// Up applies all pending migrations, after setting a copy of the database aside where the engine can. The result holds
+// what was applied even when a later migration failed. Errors are those of Ensure, but for ErrOlder.
+func (m *Migrator) Up(ctx context.Context) (Result, error) {
+	return m.locked(ctx, func(s *session, status Status) (Result, error) { return s.up(ctx, status) })
+}
+
+// Down reverts the last n migrations and what they hold, after setting a copy of the database aside where the engine
+// can. Errors are those of Up; asking for more than were applied changes nothing and is an error.
+func (m *Migrator) Down(ctx context.Context, n int) (Result, error) {
+	return m.locked(ctx, func(s *session, status Status) (Result, error) { return s.down(ctx, status, n) })
+}
+
+// Force records that the schema has this version, 0 meaning that no migration was applied, and is not dirty. It runs no
+// migration: it is for a schema that was mended by hand.
+func (m *Migrator) Force(ctx context.Context, version int) (Result, error) {
+	return m.locked(ctx, func(s *session, status Status) (Result, error) {
+		if version != 0 && (version < 0 || !s.list.has(uint(version))) {
+			return status.unchanged(), fmt.Errorf("there is no migration with version %d: the last is %d", version,
+				status.Required)
+		}
+		if err := s.force(ctx, uint(version)); err != nil {
+			return status.unchanged(), fmt.Errorf("force version %d: %w", version, err)
+		}
+		return Result{From: status.Current, To: uint(version)}, nil
+	})
+}
+
+// changeFunc is what a call does to the schema, knowing the status that it has under the lock.
+type changeFunc func(*session, Status) (Result, error)
+
+// locked makes a change while no other process migrates.
+func (m *Migrator) locked(ctx context.Context, change changeFunc) (result Result, err error) {
+	list, err := m.load()
+	if err != nil {
+		return Result{}, err
+	}
+	s, err := m.begin(ctx, list)
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	status, err := readStatus(ctx, s.db, list)
+	if err != nil {
+		return Result{}, err
+	}
+	return change(s, status)
+}

@@ -1,0 +1,174 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path"
+	"time"
+
+	gomigrate "github.com/golang-migrate/migrate/v4"
+	"github.com/golang-migrate/migrate/v4/database"
+	"github.com/golang-migrate/migrate/v4/source/iofs"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+const (
+	retryDelay   = 50 * time.Millisecond
+	statusLimit  = 10 * time.Second
+	noMigrations = database.NilVersion
+)
+
+// session is a handle of its own on the database, and the lock under which the schema changes.
+type session struct {
+	db      *dialect.DB
+	engine  engine
+	list    list
+	files   fs.FS
+	log     *slog.Logger
+	timeout time.Duration
+	release func() error
+}
+
+// open opens the database. Processes that make the same SQLite file at the same time get in each other's way for a
+// moment, whatever the busy timeout, so it tries again.
+func (m *Migrator) open(ctx context.Context) (*dialect.DB, error) {
+	d, err := dialect.For(m.settings.Type, m.settings.URL)
+	if err != nil {
+		return nil, err
+	}
+	limited, cancel := context.WithTimeout(ctx, m.lockTimeout)
+	defer cancel()
+	for {
+		db, err := dialect.Open(ctx, m.settings)
+		if err == nil || d.Classify(err) != dialect.Conflict {
+			return db, err
+		}
+		if pause(limited) != nil {
+			return nil, errors.Join(err, ctx.Err())
+		}
+	}
+}
+
+// begin opens the database and waits for the lock; ErrBusy says that it took too long.
+func (m *Migrator) begin(ctx context.Context, all list) (*session, error) {
+	db, err := m.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{db: db, list: all, files: m.files, log: m.log, timeout: m.lockTimeout}
+	if s.engine, err = engineOf(db); err == nil {
+		s.release, err = s.lock(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
+}
+
+func (s *session) lock(ctx context.Context) (release func() error, err error) {
+	limited, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	for waiting := false; ; waiting = true {
+		release, err := s.engine.tryLock(ctx, s.db)
+		if err != nil {
+			return nil, fmt.Errorf("lock the schema of %s: %w", s.db.Describe(), err)
+		}
+		if release != nil {
+			return release, nil
+		}
+		if !waiting {
+			s.log.InfoContext(ctx, "waiting for another process that migrates the database")
+		}
+		if pause(limited) != nil {
+			return nil, busy(ctx, s.timeout)
+		}
+	}
+}
+
+func busy(ctx context.Context, timeout time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: gave up after %v", ErrBusy, timeout)
+}
+
+// pause waits a moment, or fails when the context ends.
+func pause(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(retryDelay):
+		return nil
+	}
+}
+
+func (s *session) close() error { return errors.Join(s.db.Close(), s.release()) }
+
+func (s *session) up(ctx context.Context, status Status) (Result, error) {
+	if err := status.unfit(); err != nil {
+		return status.unchanged(), err
+	}
+	var steps []step
+	for i := len(status.Applied); i < len(s.list); i++ {
+		f := s.list[i]
+		steps = append(steps, step{f.Migration, f.up, +1, s.list.before(i), f.Version})
+	}
+	return s.run(ctx, status, steps)
+}
+
+func (s *session) down(ctx context.Context, status Status, n int) (Result, error) {
+	if err := status.unfit(); err != nil {
+		return status.unchanged(), err
+	}
+	applied := len(status.Applied)
+	if n < 1 || n > applied {
+		return status.unchanged(), fmt.Errorf("revert %d migrations: it has to be between 1 and %d", n, applied)
+	}
+	var steps []step
+	for i := applied - 1; i >= applied-n; i-- {
+		f := s.list[i]
+		steps = append(steps, step{f.Migration, f.down, -1, f.Version, s.list.before(i)})
+	}
+	return s.run(ctx, status, steps)
+}
+
+func (s *session) force(ctx context.Context, version uint) error {
+	return s.drive(ctx, func(m *gomigrate.Migrate) error {
+		if version == 0 {
+			return m.Force(noMigrations)
+		}
+		return m.Force(int(version))
+	})
+}
+
+// drive hands the database to golang-migrate, which keeps its own connection until it is closed.
+func (s *session) drive(ctx context.Context, work func(*gomigrate.Migrate) error) (err error) {
+	files, err := iofs.New(s.files, s.db.Name)
+	if err != nil {
+		return err
+	}
+	driver, err := s.engine.driver(context.WithoutCancel(ctx), s.db)
+	if err != nil {
+		_, err = cause(err)
+		return fmt.Errorf("version table: %w", err)
+	}
+	m, err := gomigrate.NewWithInstance("iofs", files, s.db.Name, driver)
+	if err != nil {
+		return err
+	}
+	m.LockTimeout = s.timeout
+	defer func() { err = errors.Join(err, closeBoth(m)) }()
+	return work(m)
+}
+
+func closeBoth(m *gomigrate.Migrate) error {
+	source, database := m.Close()
+	return errors.Join(source, database)
+}
+
+// path is a migration's file as messages name it.
+func (s *session) path(name string) string { return path.Join(s.db.Name, name) }

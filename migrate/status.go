@@ -1,0 +1,67 @@
+package migrate
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// versionTable is where golang-migrate keeps the version, in at most one row.
+const versionTable = "schema_migrations"
+
+// record is the row of the version table. The version is -1 for none, in a failed reversion of the first migration.
+type record struct {
+	Version int64
+	Dirty   bool
+}
+
+// readRecord tells a missing record from one that can't be read.
+func readRecord(ctx context.Context, db *dialect.DB) (record, bool, error) {
+	found, err := db.HasTable(ctx, db, versionTable)
+	if err != nil || !found {
+		return record{}, false, err
+	}
+	var r record
+	err = db.Writer.GetContext(ctx, &r, "SELECT version, dirty FROM "+versionTable)
+	if errors.Is(err, sql.ErrNoRows) {
+		return record{}, false, nil
+	}
+	return r, err == nil, err
+}
+
+func readStatus(ctx context.Context, db *dialect.DB, all list) (Status, error) {
+	r, found, err := readRecord(ctx, db)
+	if err != nil {
+		return Status{}, fmt.Errorf("read the schema version of %s: %w", db.Describe(), err)
+	}
+	current := uint(max(r.Version, 0))
+	n := all.upTo(current)
+	return Status{
+		Current:  current,
+		Required: all.required(),
+		Dirty:    r.Dirty,
+		Empty:    !found,
+		Applied:  all[:n].migrations(),
+		Pending:  all[n:].migrations(),
+	}, nil
+}
+
+func (s Status) unchanged() Result { return Result{From: s.Current, To: s.Current} }
+
+// unfit says why no migration may start from here.
+func (s Status) unfit() error {
+	switch {
+	case s.Dirty:
+		return s.refuse(ErrDirty)
+	case s.Current > s.Required:
+		return s.refuse(ErrNewer)
+	}
+	return nil
+}
+
+func (s Status) refuse(reason error) error {
+	return &RefusedError{Reason: reason, Current: s.Current, Required: s.Required, Hint: s.hint(reason)}
+}
