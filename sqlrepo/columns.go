@@ -1,0 +1,121 @@
+package sqlrepo
+
+import (
+	"database/sql/driver"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ipfs/go-cid"
+)
+
+// columnBytes copies a binary column, which drivers hand out as []byte or string.
+func columnBytes(column any) ([]byte, error) {
+	switch value := column.(type) {
+	case nil:
+		return nil, nil
+	case []byte:
+		return append([]byte{}, value...), nil
+	case string:
+		return []byte(value), nil
+	}
+	return nil, fmt.Errorf("a column of type %T where bytes were expected", column)
+}
+
+// CID is a content identifier as a column: its binary form, NULL when undefined.
+type CID struct{ cid.Cid }
+
+// Value stores the binary form.
+func (c CID) Value() (driver.Value, error) {
+	if !c.Defined() {
+		return nil, nil
+	}
+	return c.Bytes(), nil
+}
+
+// Scan reads what Value stored and refuses what is not a whole CID.
+func (c *CID) Scan(column any) error {
+	raw, err := columnBytes(column)
+	if err != nil || raw == nil {
+		*c = CID{}
+		return err
+	}
+	parsed, err := cid.Cast(raw)
+	if err != nil {
+		return fmt.Errorf("CID column: %w", err)
+	}
+	*c = CID{parsed}
+	return nil
+}
+
+// String is the CID in its usual base, "" when undefined.
+func (c CID) String() string {
+	if !c.Defined() {
+		return ""
+	}
+	return c.Cid.String()
+}
+
+// Digest is a sha2-256 digest as a column of 32 bytes.
+type Digest [32]byte
+
+// Value stores the 32 bytes.
+func (d Digest) Value() (driver.Value, error) { return d[:], nil }
+
+// Scan reads what Value stored and refuses any other length.
+func (d *Digest) Scan(column any) error {
+	raw, err := columnBytes(column)
+	if err == nil && len(raw) != len(d) {
+		err = fmt.Errorf("a digest of %d bytes", len(raw))
+	}
+	copy(d[:], raw)
+	return err
+}
+
+// DID is a decentralised identifier, such as "did:key:z6Mk...", stored as text.
+type DID string
+
+// Value stores the text and refuses what is not a DID.
+func (d DID) Value() (driver.Value, error) {
+	if !strings.HasPrefix(string(d), "did:") {
+		return nil, fmt.Errorf("%q is not a DID", string(d))
+	}
+	return string(d), nil
+}
+
+// Scan reads what Value stored.
+func (d *DID) Scan(column any) error {
+	raw, err := columnBytes(column)
+	if err == nil && !strings.HasPrefix(string(raw), "did:") {
+		err = fmt.Errorf("%q is not a DID", raw)
+	}
+	*d = DID(raw)
+	return err
+}
+
+// Time is an instant in UTC, kept to the microsecond, stored as microseconds since 1970; NULL is the zero time.
+type Time struct{ time.Time }
+
+// NewTime cuts an instant to what the column keeps.
+func NewTime(t time.Time) Time { return Time{t.UTC().Truncate(time.Microsecond)} }
+
+// Value stores microseconds since 1970.
+func (t Time) Value() (driver.Value, error) {
+	if t.IsZero() {
+		return nil, nil
+	}
+	return t.UnixMicro(), nil
+}
+
+// Scan reads what Value stored.
+func (t *Time) Scan(column any) error {
+	switch value := column.(type) {
+	case nil:
+		*t = Time{}
+	case int64:
+		*t = Time{time.UnixMicro(value).UTC()}
+	default:
+		return fmt.Errorf("a column of type %T where microseconds were expected", column)
+	}
+	return nil
+}

@@ -1,0 +1,117 @@
+package sqlrepo
+
+import (
+	"context"
+	"iter"
+
+	"github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// MaxPathLength bounds an entry's path, in bytes: PostgreSQL's B-trees take no longer key.
+const MaxPathLength = 2600
+
+var entryColumns = []string{"id", "upload", "path", "kind", "size", "mtime_ns", "permissions", "target", "state",
+	"reason", "origin"}
+
+// entryFields are entryColumns as a SELECT reads them into an Entry.
+var entryFields = []string{"entries.id", "upload", "path", "kind", "size", "mtime_ns", "permissions", "target", "state",
+	"COALESCE(reason, '') AS reason", "COALESCE(origin, 0) AS origin"}
+
+func entryValues(e Entry) []any {
+	return []any{e.ID, e.Upload, []byte(e.Path), int64(e.Kind), e.Size, e.ModTime, int64(e.Mode), e.Target,
+		int64(e.State), nullable(Text(e.Reason), ""), nullable(e.Origin, 0)}
+}
+
+// nullable is NULL for the value that stands for nothing.
+func nullable[T comparable](value, nothing T) any {
+	if value == nothing {
+		return nil
+	}
+	return value
+}
+
+// EntryFilter narrows a list of entries; nil means all.
+type EntryFilter struct {
+	States []EntryState
+}
+
+// Entries yields an upload's entries in canonical order. It reads them page by page: rows that come or go while it runs
+// are seen or not, but none twice.
+func (r *Repository) Entries(ctx context.Context, upload int64, filter EntryFilter) iter.Seq2[Entry, error] {
+	query := squirrel.Select(entryFields...).From("entries")
+	if filter.States != nil {
+		query = query.Where(squirrel.Eq{"state": filter.States})
+	}
+	return r.entryPages(ctx, upload, query)
+}
+
+// entryPages yields what a query over entries gives for an upload, in canonical order.
+func (r *Repository) entryPages(ctx context.Context, upload int64, query squirrel.SelectBuilder) iter.Seq2[Entry, error] {
+	query = query.Where(squirrel.Eq{"upload": upload}).OrderBy("path")
+	behind := func(last Entry) squirrel.Sqlizer { return squirrel.Gt{"path": last.Path} }
+	return pages(query, behind, func(page *[]Entry, query squirrel.SelectBuilder) error {
+		return r.readList(ctx, "read entries", page, query)
+	})
+}
+
+// ScanBatch is what a scan found of some entries.
+type ScanBatch struct {
+	// Added entries get their keys in this order.
+	Added []Entry
+	// Changed entries replace the ones with their keys; what was planned, packed or linked of them is forgotten.
+	Changed []Entry
+	// Vanished are the keys of entries that are not there any more.
+	Vanished []int64
+}
+
+// Len is how many entries the batch is about.
+func (b ScanBatch) Len() int { return len(b.Added) + len(b.Changed) + len(b.Vanished) }
+
+// SaveScan records a batch in one transaction.
+func (r *Repository) SaveScan(ctx context.Context, run Run, batch ScanBatch) error {
+	return r.fenced(ctx, "record scanned entries", run, func(tx *dialect.Tx) error {
+		gone := append([]int64{}, batch.Vanished...)
+		for _, entry := range batch.Changed {
+			gone = append(gone, entry.ID)
+		}
+		if err := r.forget(ctx, tx, gone); err != nil {
+			return err
+		}
+		if err := r.insertEntries(ctx, tx, run, batch.Changed); err != nil {
+			return err
+		}
+		if len(batch.Added) == 0 {
+			return nil
+		}
+		first, err := r.nextIDs(ctx, tx, "entries", len(batch.Added))
+		if err != nil {
+			return err
+		}
+		for i := range batch.Added {
+			batch.Added[i].ID = first + int64(i)
+		}
+		return r.insertEntries(ctx, tx, run, batch.Added)
+	})
+}
+
+func (r *Repository) insertEntries(ctx context.Context, tx *dialect.Tx, run Run, entries []Entry) error {
+	return r.db.BulkInsert(ctx, tx, "entries", entryColumns, len(entries), func(i int) []any {
+		entries[i].Upload = run.Upload.ID
+		return entryValues(entries[i])
+	})
+}
+
+// forget deletes entries with all that is planned or known of their content. Blocks that are packed stay in their
+// shards.
+func (r *Repository) forget(ctx context.Context, tx *dialect.Tx, entries []int64) error {
+	for _, ids := range batches(entries, pageSize) {
+		for _, of := range []struct{ table, key string }{{"segments", "entry"}, {"roots", "entry"}, {"entries", "id"}} {
+			if _, err := r.exec(ctx, tx, squirrel.Delete(of.table).Where(squirrel.Eq{of.key: ids})); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package sqlrepo
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// Segment is a byte range of a file that a shard holds.
+type Segment struct {
+	Entry int64 `db:"entry"`
+	// Offset is where in the file the range begins, a whole number of chunks.
+	Offset int64 `db:"file_offset"`
+	Shard  int64 `db:"shard"`
+	// Chunk is the place of its first chunk among those that the shard was planned to hold.
+	Chunk int64 `db:"chunk"`
+	// Length of the range; 0 for an empty file, which has one empty chunk.
+	Length int64 `db:"length"`
+}
+
+var segmentColumns = []string{"entry", "file_offset", "shard", "chunk", "length"}
+
+// PlannedShard is a shard yet to be packed, and what it is to hold, in order.
+type PlannedShard struct {
+	Shard    Shard
+	Segments []Segment
+}
+
+// PlanTail is where planning goes on.
+type PlanTail struct {
+	// NextOrdinal is that of the next shard.
+	NextOrdinal int64
+	// Partial is the file whose beginning is planned and whose end is not, nil when there is none; Planned is how many
+	// of its bytes are planned.
+	Partial *Entry
+	Planned int64
+}
+
+// PlanTail returns where the planning of an upload goes on.
+func (r *Repository) PlanTail(ctx context.Context, upload int64) (tail PlanTail, err error) {
+	err = r.read(ctx, "look where planning goes on", func() error {
+		tail = PlanTail{}
+		err := r.get(ctx, r.db.Reader, &tail.NextOrdinal,
+			squirrel.Select("COALESCE(MAX(ordinal) + 1, 0)").From("shards").Where(squirrel.Eq{"upload": upload}))
+		if err != nil {
+			return err
+		}
+		return r.partial(ctx, upload, &tail)
+	})
+	return tail, err
+}
+
+// partial looks at the last segment that was planned: only its file can be planned in part.
+func (r *Repository) partial(ctx context.Context, upload int64, tail *PlanTail) error {
+	last, err := r.lastSegment(ctx, upload)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var entry Entry
+	err = r.get(ctx, r.db.Reader, &entry,
+		squirrel.Select(entryFields...).From("entries").Where(squirrel.Eq{"id": last.Entry}))
+	if err == nil && last.Offset+last.Length < entry.Size {
+		tail.Partial, tail.Planned = &entry, last.Offset+last.Length
+	}
+	return err
+}
+
+func (r *Repository) lastSegment(ctx context.Context, upload int64) (last Segment, err error) {
+	shards := squirrel.Select("id").From("shards").
+		Where(squirrel.Eq{"upload": upload, "kind": DataShard}).OrderBy("ordinal DESC").Limit(1)
+	err = r.get(ctx, r.db.Reader, &last, squirrel.Select(segmentColumns...).From("segments").
+		Where(within("shard", shards)).OrderBy("chunk DESC").Limit(1))
+	return last, err
+}
+
+// Unplanned yields, in canonical order, the files of an upload of whose content nothing is planned.
+func (r *Repository) Unplanned(ctx context.Context, upload int64) iter.Seq2[Entry, error] {
+	planned := squirrel.Select("1").From("segments").Where("segments.entry = entries.id")
+	return r.entryPages(ctx, upload, squirrel.Select(entryFields...).From("entries").
+		Where(squirrel.Eq{"kind": File, "state": []EntryState{Ready, Rescanned}, "origin": nil}).
+		Where(squirrel.ConcatExpr("NOT EXISTS (", planned, ")")))
+}
+
+// SavePlan adds planned shards in one transaction. Segments get the keys of their shards.
+func (r *Repository) SavePlan(ctx context.Context, run Run, plan []PlannedShard) error {
+	return r.fenced(ctx, "record the plan", run, func(tx *dialect.Tx) error {
+		shards := make([]*Shard, len(plan))
+		for i := range plan {
+			plan[i].Shard.Kind, plan[i].Shard.State = DataShard, ShardPlanned
+			shards[i] = &plan[i].Shard
+		}
+		if err := r.insertShards(ctx, tx, run, shards); err != nil {
+			return err
+		}
+		var segments []Segment
+		for _, planned := range plan {
+			for _, segment := range planned.Segments {
+				segment.Shard = planned.Shard.ID
+				segments = append(segments, segment)
+			}
+		}
+		row := make([]any, len(segmentColumns))
+		return r.db.BulkInsert(ctx, tx, "segments", segmentColumns, len(segments), func(i int) []any {
+			s := &segments[i]
+			row[0], row[1], row[2], row[3], row[4] = s.Entry, s.Offset, s.Shard, s.Chunk, s.Length
+			return row
+		})
+	})
+}
+
+// LargestFile is the length of the upload's longest file.
+func (r *Repository) LargestFile(ctx context.Context, upload int64) (size int64, err error) {
+	err = r.read(ctx, "look for the largest file", func() error {
+		return r.get(ctx, r.db.Reader, &size, squirrel.Select("COALESCE(MAX(size), 0)").From("entries").
+			Where(squirrel.Eq{"upload": upload, "kind": File}))
+	})
+	return size, err
+}

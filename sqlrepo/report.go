@@ -1,0 +1,42 @@
+package sqlrepo
+
+import (
+	"context"
+	"iter"
+
+	"github.com/Masterminds/squirrel"
+)
+
+// Totals are sums over the shards of an upload.
+type Totals struct {
+	Shards int64 `db:"shards"`
+	Nodes  int64 `db:"nodes"`
+	Size   int64 `db:"size"`
+	// Content is how many bytes of the source the shards hold.
+	Content int64 `db:"content"`
+}
+
+// Totals sums up the packed shards of an upload.
+func (r *Repository) Totals(ctx context.Context, upload int64) (totals Totals, err error) {
+	err = r.read(ctx, "sum up the shards", func() error {
+		return r.get(ctx, r.db.Reader, &totals, squirrel.Select("COUNT(*) AS shards",
+			"CAST(COALESCE(SUM(nodes), 0) AS BIGINT) AS nodes", "CAST(COALESCE(SUM(size), 0) AS BIGINT) AS size",
+			"CAST(COALESCE(SUM(content), 0) AS BIGINT) AS content").From("shards").
+			Where(squirrel.Eq{"upload": upload, "state": ShardPacked}))
+	})
+	return totals, err
+}
+
+// LeftOut yields, in canonical order, the entries that are not under the root of their upload, with their reasons.
+func (r *Repository) LeftOut(ctx context.Context, upload int64) iter.Seq2[Entry, error] {
+	return r.Entries(ctx, upload, EntryFilter{States: []EntryState{Changed, Failed, Unsupported}})
+}
+
+// CountEntries counts the entries of an upload in a state.
+func (r *Repository) CountEntries(ctx context.Context, upload int64, state EntryState) (n int64, err error) {
+	err = r.read(ctx, "count entries", func() error {
+		return r.get(ctx, r.db.Reader, &n, squirrel.Select("COUNT(*)").From("entries").
+			Where(squirrel.Eq{"upload": upload, "state": state}))
+	})
+	return n, err
+}

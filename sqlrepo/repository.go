@@ -1,0 +1,109 @@
+package sqlrepo
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/Masterminds/squirrel"
+	"github.com/jmoiron/sqlx"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// DefaultRetryFor is how long a transaction is retried while the database can't be reached or is busy.
+const DefaultRetryFor = 10 * time.Minute
+
+// Repository is the preparation repository in one database. It is safe for concurrent use.
+type Repository struct {
+	db       *dialect.DB
+	now      func() time.Time
+	retryFor time.Duration
+	backoff  time.Duration
+	outage   outage
+}
+
+// Option changes how a Repository works.
+type Option func(*Repository)
+
+// WithClock sets where times come from.
+func WithClock(now func() time.Time) Option { return func(r *Repository) { r.now = now } }
+
+// WithRetryFor sets how long a transaction is retried while the database can't be reached or is busy.
+func WithRetryFor(limit time.Duration) Option { return func(r *Repository) { r.retryFor = limit } }
+
+// New returns the repository in an open database whose schema is up to date. The caller closes db.
+func New(db *dialect.DB, options ...Option) *Repository {
+	r := &Repository{db: db, now: time.Now, retryFor: DefaultRetryFor, backoff: firstBackoff}
+	for _, option := range options {
+		option(r)
+	}
+	return r
+}
+
+// queryer is a pool or a transaction.
+type queryer interface{ sqlx.QueryerContext }
+
+// render is the one place where a statement gets its placeholders.
+func (r *Repository) render(statement squirrel.Sqlizer) (string, []any, error) {
+	text, args, err := statement.ToSql()
+	if err != nil {
+		return "", nil, fmt.Errorf("build statement: %w", err)
+	}
+	text, err = r.db.Placeholder.ReplacePlaceholders(text)
+	return text, args, err
+}
+
+// get reads exactly one row, or returns ErrNotFound.
+func (r *Repository) get(ctx context.Context, q queryer, dest any, statement squirrel.Sqlizer) error {
+	text, args, err := r.render(statement)
+	if err != nil {
+		return err
+	}
+	err = sqlx.GetContext(ctx, q, dest, text, args...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNotFound
+	}
+	return err
+}
+
+func (r *Repository) list(ctx context.Context, q queryer, dest any, statement squirrel.Sqlizer) error {
+	text, args, err := r.render(statement)
+	if err != nil {
+		return err
+	}
+	return sqlx.SelectContext(ctx, q, dest, text, args...)
+}
+
+// readList is list outside of a transaction, retried while the database is away.
+func (r *Repository) readList(ctx context.Context, doing string, dest any, statement squirrel.Sqlizer) error {
+	return r.read(ctx, doing, func() error { return r.list(ctx, r.db.Reader, dest, statement) })
+}
+
+// exec returns how many rows the statement changed.
+func (r *Repository) exec(ctx context.Context, tx *dialect.Tx, statement squirrel.Sqlizer) (int64, error) {
+	text, args, err := r.render(statement)
+	if err != nil {
+		return 0, err
+	}
+	result, err := tx.ExecContext(ctx, text, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// nextIDs takes n keys from a counter and returns the first. They are given back when tx rolls back.
+func (r *Repository) nextIDs(ctx context.Context, tx *dialect.Tx, counter string, n int) (int64, error) {
+	var last int64
+	err := r.get(ctx, tx, &last, squirrel.Insert("counters").Columns("name", "value").Values(counter, n).
+		Suffix("ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value RETURNING value"))
+	return last - int64(n) + 1, err
+}
+
+// within is the condition that a column's value is among those that a query gives.
+func within(column string, query squirrel.SelectBuilder) squirrel.Sqlizer {
+	return squirrel.ConcatExpr(column+" IN (", query, ")")
+}

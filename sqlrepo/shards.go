@@ -1,0 +1,151 @@
+package sqlrepo
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// ShardKind says what a shard holds. The values are stored.
+type ShardKind int16
+
+// The kinds of shards.
+const (
+	// DataShard holds the chunks of files.
+	DataShard ShardKind = iota + 1
+	// DAGShard holds the nodes above them: of files of many chunks, of directories and of symlinks.
+	DAGShard
+)
+
+func (k ShardKind) String() string {
+	switch k {
+	case DataShard:
+		return "data"
+	case DAGShard:
+		return "dag"
+	}
+	return "unknown"
+}
+
+// ShardState says how far a shard is. The values are stored.
+type ShardState int16
+
+// The states of shards.
+const (
+	ShardPlanned ShardState = iota + 1
+	ShardPacking
+	ShardPacked
+	// ShardEmpty shards turned out to hold nothing and are stored nowhere.
+	ShardEmpty
+)
+
+// Shard is one CAR file of an upload.
+type Shard struct {
+	ID      int64      `db:"id"`
+	Upload  int64      `db:"upload"`
+	Ordinal int64      `db:"ordinal"`
+	Kind    ShardKind  `db:"kind"`
+	State   ShardState `db:"state"`
+	Token   int64      `db:"token"`
+	// PlannedSize is the length of the CAR file if all that was planned is packed.
+	PlannedSize int64 `db:"planned_size"`
+	// Chunks is how many chunks were planned.
+	Chunks int64 `db:"chunks"`
+	// Size is the length of the CAR file, Content that of the source bytes in it, Nodes the number of its blocks.
+	Size    int64 `db:"size"`
+	Content int64 `db:"content"`
+	Nodes   int64 `db:"nodes"`
+	// Digest is the sha2-256 digest of the CAR file.
+	Digest   []byte `db:"digest"`
+	Location string `db:"location"`
+}
+
+// Node is one block of a shard.
+type Node struct {
+	// Position is where the block's bytes begin in the shard, behind their length and CID.
+	Position int32  `db:"position"`
+	Length   int32  `db:"length"`
+	Codec    uint8  `db:"codec"`
+	Digest   Digest `db:"digest"`
+}
+
+var shardColumns = []string{"id", "upload", "ordinal", "kind", "state", "token", "planned_size", "chunks", "size",
+	"content", "nodes", "digest", "location", "digests"}
+
+// shardFields leaves out digests, which only ShardDigests reads.
+var shardFields = []string{"id", "upload", "ordinal", "kind", "state", "token", "planned_size", "chunks", "size",
+	"content", "nodes", "digest", "COALESCE(location, '') AS location"}
+
+func shardValues(s Shard) []any {
+	return []any{s.ID, s.Upload, s.Ordinal, int64(s.Kind), int64(s.State), s.Token, s.PlannedSize, s.Chunks, s.Size,
+		s.Content, s.Nodes, s.Digest, nullable(s.Location, ""), nil}
+}
+
+// insertShards gives the shards their keys and adds them to the run's upload.
+func (r *Repository) insertShards(ctx context.Context, tx *dialect.Tx, run Run, shards []*Shard) error {
+	if len(shards) == 0 {
+		return nil
+	}
+	first, err := r.nextIDs(ctx, tx, "shards", len(shards))
+	if err != nil {
+		return err
+	}
+	for i, shard := range shards {
+		shard.ID, shard.Upload = first+int64(i), run.Upload.ID
+	}
+	return r.db.BulkInsert(ctx, tx, "shards", shardColumns, len(shards), func(i int) []any {
+		return shardValues(*shards[i])
+	})
+}
+
+var nodeColumns = []string{"shard", "position", "length", "codec", "digest"}
+
+func (r *Repository) insertNodes(ctx context.Context, tx *dialect.Tx, shard int64, nodes []Node) error {
+	row := make([]any, len(nodeColumns))
+	return r.db.BulkInsert(ctx, tx, "nodes", nodeColumns, len(nodes), func(i int) []any {
+		n := &nodes[i]
+		row[0], row[1], row[2], row[3], row[4] = shard, int64(n.Position), int64(n.Length), int64(n.Codec), n.Digest[:]
+		return row
+	})
+}
+
+// ShardFilter narrows a list of shards; nil means all.
+type ShardFilter struct {
+	States []ShardState
+}
+
+// Shards yields an upload's shards by ordinal.
+func (r *Repository) Shards(ctx context.Context, upload int64, filter ShardFilter) iter.Seq2[Shard, error] {
+	query := squirrel.Select(shardFields...).From("shards").Where(squirrel.Eq{"upload": upload}).OrderBy("ordinal")
+	if filter.States != nil {
+		query = query.Where(squirrel.Eq{"state": filter.States})
+	}
+	behind := func(last Shard) squirrel.Sqlizer { return squirrel.Gt{"ordinal": last.Ordinal} }
+	return pages(query, behind, func(page *[]Shard, query squirrel.SelectBuilder) error {
+		return r.readList(ctx, "read shards", page, query)
+	})
+}
+
+// ShardDigests returns the digests of a data shard's chunks, 32 bytes for each that was planned, in the order of the
+// plan. Those of chunks that were not packed are zero.
+func (r *Repository) ShardDigests(ctx context.Context, shard int64) (digests []byte, err error) {
+	err = r.read(ctx, fmt.Sprintf("digests of shard %d", shard), func() error {
+		return r.get(ctx, r.db.Reader, &digests,
+			squirrel.Select("digests").From("shards").Where(squirrel.Eq{"id": shard}))
+	})
+	return digests, err
+}
+
+// Nodes yields a shard's nodes in the order in which they lie in it.
+func (r *Repository) Nodes(ctx context.Context, shard int64) iter.Seq2[Node, error] {
+	query := squirrel.Select("position", "length", "codec", "digest").From("nodes").
+		Where(squirrel.Eq{"shard": shard}).OrderBy("position")
+	behind := func(last Node) squirrel.Sqlizer { return squirrel.Gt{"position": last.Position} }
+	return pages(query, behind, func(page *[]Node, query squirrel.SelectBuilder) error {
+		return r.readList(ctx, "read nodes", page, query)
+	})
+}

@@ -1,0 +1,154 @@
+package sqlrepo
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// Source is a directory or file to prepare, in a space.
+type Source struct {
+	ID    int64  `db:"id"`
+	Space int64  `db:"space"`
+	Name  string `db:"name"`
+	// Path is absolute, in the bytes of the file system.
+	Path []byte `db:"path"`
+	SourceOptions
+	CreatedAt Time `db:"created_at"`
+	// RemovedAt is set when the source is not to be prepared any more; its uploads stay.
+	RemovedAt Time `db:"removed_at"`
+}
+
+// SourceOptions say what of a source belongs to an upload. They are kept with the source, and with each upload as they
+// were for it.
+type SourceOptions struct {
+	// Excludes are gitignore patterns.
+	Excludes Lines `db:"excludes"`
+	// SymlinkPolicy says what becomes of symbolic links.
+	SymlinkPolicy string `db:"symlinks"`
+}
+
+// Lines is a list of strings without newlines, as a binary column.
+type Lines []string
+
+// Value stores the lines, each with a newline at its end.
+func (l Lines) Value() (driver.Value, error) {
+	text := []byte{}
+	for _, line := range l {
+		if strings.Contains(line, "\n") {
+			return nil, fmt.Errorf("%q is more than one line", line)
+		}
+		text = append(append(text, line...), '\n')
+	}
+	return text, nil
+}
+
+// Scan reads what Value stored.
+func (l *Lines) Scan(column any) error {
+	text, err := columnBytes(column)
+	*l = nil
+	for line := range strings.Lines(string(text)) {
+		*l = append(*l, strings.TrimSuffix(line, "\n"))
+	}
+	return err
+}
+
+var sourceColumns = []string{"id", "space", "name", "path", "excludes", "symlinks", "created_at", "removed_at"}
+
+// AddSource adds a source, or takes one that was removed back in under its new name and options. It returns ErrExists
+// when the space has the path or the name already, ErrMissingReference when there is no such space.
+func (r *Repository) AddSource(ctx context.Context, source Source) (Source, error) {
+	source.CreatedAt, source.RemovedAt = NewTime(r.now()), Time{}
+	err := r.withTx(ctx, fmt.Sprintf("add source %q", source.Name), func(tx *dialect.Tx) (err error) {
+		source.ID, err = r.restoreSource(ctx, tx, source)
+		if !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if source.ID, err = r.nextIDs(ctx, tx, "sources", 1); err != nil {
+			return err
+		}
+		_, err = r.exec(ctx, tx, squirrel.Insert("sources").Columns(sourceColumns...).Values(source.ID, source.Space,
+			source.Name, source.Path, source.Excludes, source.SymlinkPolicy, source.CreatedAt, source.RemovedAt))
+		return err
+	})
+	return source, err
+}
+
+// restoreSource takes the removed source with the same path back in and returns its key, or ErrNotFound.
+func (r *Repository) restoreSource(ctx context.Context, tx *dialect.Tx, source Source) (id int64, err error) {
+	removed := squirrel.And{
+		squirrel.Eq{"space": source.Space, "path": source.Path}, squirrel.NotEq{"removed_at": nil},
+	}
+	if err := r.get(ctx, tx, &id, squirrel.Select("id").From("sources").Where(removed)); err != nil {
+		return 0, err
+	}
+	_, err = r.exec(ctx, tx, squirrel.Update("sources").Set("removed_at", nil).Set("name", source.Name).
+		Set("excludes", source.Excludes).Set("symlinks", source.SymlinkPolicy).Where(squirrel.Eq{"id": id}))
+	return id, err
+}
+
+// Sources lists the sources of a space that were not removed, by key.
+func (r *Repository) Sources(ctx context.Context, space int64) (sources []Source, err error) {
+	err = r.read(ctx, "list sources", func() error {
+		sources = nil
+		return r.list(ctx, r.db.Reader, &sources, squirrel.Select(sourceColumns...).From("sources").
+			Where(squirrel.Eq{"space": space, "removed_at": nil}).OrderBy("id"))
+	})
+	return sources, err
+}
+
+// Source returns the source with this key, removed or not, or ErrNotFound.
+func (r *Repository) Source(ctx context.Context, id int64) (source Source, err error) {
+	err = r.read(ctx, fmt.Sprintf("source %d", id), func() error {
+		return r.get(ctx, r.db.Reader, &source,
+			squirrel.Select(sourceColumns...).From("sources").Where(squirrel.Eq{"id": id}))
+	})
+	return source, err
+}
+
+// FindSource returns the source of a space that has this name or absolute path, or ErrNotFound.
+func (r *Repository) FindSource(ctx context.Context, space int64, nameOrPath string) (source Source, err error) {
+	is := squirrel.And{
+		squirrel.Eq{"space": space, "removed_at": nil},
+		squirrel.Or{squirrel.Eq{"name": Text(nameOrPath)}, squirrel.Eq{"path": []byte(nameOrPath)}},
+	}
+	err = r.read(ctx, fmt.Sprintf("source %q", nameOrPath), func() error {
+		return r.get(ctx, r.db.Reader, &source,
+			squirrel.Select(sourceColumns...).From("sources").Where(is).OrderBy("id").Limit(1))
+	})
+	return source, err
+}
+
+// SetSourceOptions changes the options for the uploads that begin, or are resumed, from now on.
+func (r *Repository) SetSourceOptions(ctx context.Context, source int64, options SourceOptions) error {
+	return r.changeSource(ctx, "change the options of a source", squirrel.Update("sources").
+		Set("excludes", options.Excludes).Set("symlinks", options.SymlinkPolicy).Where(squirrel.Eq{"id": source}))
+}
+
+// RemoveSource takes a source out of those that are prepared; its uploads stay. It returns ErrNotFound when there is no
+// such source any more.
+func (r *Repository) RemoveSource(ctx context.Context, source int64) error {
+	return r.changeSource(ctx, "remove a source", squirrel.Update("sources").
+		Set("removed_at", NewTime(r.now())).Where(squirrel.Eq{"id": source, "removed_at": nil}))
+}
+
+func (r *Repository) changeSource(ctx context.Context, doing string, update squirrel.UpdateBuilder) error {
+	return r.withTx(ctx, doing, func(tx *dialect.Tx) error {
+		rows, err := r.exec(ctx, tx, update)
+		if err != nil {
+			return err
+		}
+		return affected(rows, ErrNotFound)
+	})
+}
+
+// Text makes any bytes fit for a text column: no NUL, valid UTF-8.
+func Text(raw string) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(raw, "\x00", "\uFFFD"), "\uFFFD")
+}
