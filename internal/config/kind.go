@@ -1,0 +1,200 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/guppy-prep/guppy/internal/secret"
+)
+
+// kind is the type of a setting and the values it may have.
+type kind interface {
+	// convert takes a value that already has a type, as files have them. It does not turn one type into another.
+	convert(v any) (any, bool)
+	// parse takes the text of an environment variable or a flag.
+	parse(text string) (any, bool)
+	// want says what is allowed.
+	want() string
+}
+
+type text struct {
+	wants string
+	ok    func(string) bool
+}
+
+var (
+	path      = text{"a path", isPath}
+	directory = text{"a path that is not empty", func(s string) bool { return s != "" && isPath(s) }}
+	label     = text{"a name of 1 to 255 bytes without control characters", isLabel}
+)
+
+func isPath(s string) bool { return !strings.ContainsRune(s, 0) }
+
+func isLabel(s string) bool {
+	return s != "" && len(s) <= 255 && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+func (t text) convert(v any) (any, bool) {
+	s, ok := v.(string)
+	return s, ok && t.ok(s)
+}
+
+func (t text) parse(s string) (any, bool) { return t.convert(s) }
+func (t text) want() string               { return t.wants }
+
+type hidden struct{}
+
+func (hidden) convert(v any) (any, bool) {
+	s, ok := v.(string)
+	return secret.String(s), ok && isPath(s)
+}
+
+func (h hidden) parse(s string) (any, bool) { return h.convert(s) }
+func (hidden) want() string                 { return "text" }
+
+// choice is one of some words. An empty word stands for leaving the choice to guppy.
+type choice []string
+
+func (c choice) convert(v any) (any, bool) {
+	s, ok := v.(string)
+	return s, ok && slices.Contains(c, s)
+}
+
+func (c choice) parse(s string) (any, bool) { return c.convert(s) }
+
+func (c choice) want() string {
+	words := slices.Clone(c)
+	for i, word := range words {
+		if word == "" {
+			words[i] = `""`
+		}
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+type truth struct{}
+
+func (truth) convert(v any) (any, bool) {
+	b, ok := v.(bool)
+	return b, ok
+}
+
+func (truth) parse(s string) (any, bool) {
+	b, err := strconv.ParseBool(s)
+	return b, err == nil
+}
+
+func (truth) want() string { return "true or false" }
+
+type whole struct{ min, max int64 }
+
+func (w whole) convert(v any) (any, bool) {
+	n, ok := integer(v)
+	return n, ok && w.min <= n && n <= w.max
+}
+
+func (w whole) parse(s string) (any, bool) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return nil, false
+	}
+	return w.convert(n)
+}
+
+func (w whole) want() string { return fmt.Sprintf("a whole number from %d to %d", w.min, w.max) }
+
+// integer widens any integer type that fits.
+func integer(v any) (int64, bool) {
+	switch r := reflect.ValueOf(v); {
+	case r.CanInt():
+		return r.Int(), true
+	case r.CanUint() && r.Uint() <= math.MaxInt64:
+		return int64(r.Uint()), true
+	}
+	return 0, false
+}
+
+type span struct{ min, max time.Duration }
+
+// convert takes no number but 0, since a number has no unit.
+func (d span) convert(v any) (any, bool) {
+	switch v := v.(type) {
+	case string:
+		return d.parse(v)
+	case time.Duration:
+		return v, d.min <= v && v <= d.max
+	}
+	n, ok := integer(v)
+	return time.Duration(0), ok && n == 0 && d.min == 0
+}
+
+func (d span) parse(s string) (any, bool) {
+	parsed, err := time.ParseDuration(s)
+	if err != nil {
+		return nil, false
+	}
+	return d.convert(parsed)
+}
+
+func (d span) want() string {
+	return fmt.Sprintf(`a duration with its unit, such as "30s", from %s to %s`, showDuration(d.min), showDuration(d.max))
+}
+
+func showDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// patterns is a list of text. In the environment its items stand between commas.
+type patterns struct{}
+
+func (patterns) convert(v any) (any, bool) {
+	switch v := v.(type) {
+	case []string:
+		return slices.Clone(v), !slices.ContainsFunc(v, notPattern)
+	case []any:
+		return patternsOf(v)
+	}
+	return nil, false
+}
+
+func patternsOf(items []any) (any, bool) {
+	list := make([]string, 0, len(items))
+	for _, item := range items {
+		s, ok := item.(string)
+		if !ok || notPattern(s) {
+			return nil, false
+		}
+		list = append(list, s)
+	}
+	return list, true
+}
+
+func notPattern(s string) bool { return s == "" || strings.ContainsAny(s, "\x00\r\n") }
+
+func (p patterns) parse(s string) (any, bool) {
+	if strings.TrimSpace(s) == "" {
+		return []string{}, true
+	}
+	list := strings.Split(s, ",")
+	for i := range list {
+		list[i] = strings.TrimSpace(list[i])
+	}
+	return p.convert(list)
+}
+
+func (patterns) want() string { return "a list of patterns, none of them empty" }

@@ -1,0 +1,148 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+)
+
+const shardsDir = "shards"
+
+var (
+	errNoHome = errors.New(`the home directory that "~" stands for is not known; write the path in full`)
+	errStore  = errors.New("want a directory, or its URL file:///directory")
+)
+
+// resolve fills in what depends on other settings and checks what single settings cannot show. A setting that
+// already has a problem is not looked at again.
+func (c *Config) resolve(home string, known []Problem) []Problem {
+	r := resolver{c: c, home: home}
+	r.paths()
+	r.store()
+	if !concernDatabase(known) && !concernDatabase(r.problems) {
+		r.database()
+	}
+	return r.problems
+}
+
+func concernDatabase(problems []Problem) bool {
+	for _, p := range problems {
+		if strings.HasPrefix(p.Key, "repo.data") {
+			return true
+		}
+	}
+	return false
+}
+
+type resolver struct {
+	c        *Config
+	home     string
+	problems []Problem
+}
+
+func (r *resolver) check(key string, err error) bool {
+	if err != nil {
+		p := Problem{Key: key, Origin: r.c.Origin(key), Reason: err.Error(), Cause: err}
+		r.problems = append(r.problems, p)
+	}
+	return err == nil
+}
+
+func (r *resolver) paths() {
+	c := r.c
+	r.path("repo.data_dir", &c.Repo.DataDir)
+	r.path("repo.database_password_file", &c.Repo.DatabasePasswordFile)
+	r.path("prepare.store", &c.Prepare.Store)
+	r.path("prepare.exclude_file", &c.Prepare.ExcludeFile)
+}
+
+func (r *resolver) path(key string, path *string) {
+	expanded, err := expand(r.home, *path)
+	r.check(key, err)
+	*path = expanded
+}
+
+func expand(home, path string) (string, error) {
+	if path != "~" && !strings.HasPrefix(path, "~/") {
+		return path, nil
+	}
+	if home == "" {
+		return "", errNoHome
+	}
+	return filepath.Join(home, path[1:]), nil
+}
+
+func (r *resolver) store() {
+	p := &r.c.Prepare
+	if p.Store == "" {
+		p.Store = filepath.Join(r.c.Repo.DataDir, shardsDir)
+		return
+	}
+	dir, err := storeDir(p.Store)
+	r.check("prepare.store", err)
+	p.Store = dir
+}
+
+func storeDir(store string) (string, error) {
+	if !strings.HasPrefix(store, "file:") {
+		if !strings.HasPrefix(store, "/") && strings.Contains(store, "://") {
+			return "", errStore
+		}
+		return store, nil
+	}
+	u, err := url.Parse(store)
+	if err != nil || u.Host != "" && u.Host != "localhost" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
+		!strings.HasPrefix(u.Path, "/") {
+		return "", errStore
+	}
+	return filepath.Clean(u.Path), nil
+}
+
+func (r *resolver) database() {
+	repo := &r.c.Repo
+	const urlKey, typeKey = "repo.database_url", "repo.database_type"
+	engine, err := repo.engine()
+	if errors.Is(err, errNoURL) {
+		r.check(typeKey, err)
+		return
+	}
+	if !r.check(urlKey, err) {
+		return
+	}
+	if engine == SQLite {
+		r.check(urlKey, repo.resolveSQLite(r.home))
+		if repo.DatabasePasswordFile != "" {
+			r.warn("repo.database_password_file is ignored: the database is SQLite")
+		}
+		return
+	}
+	r.password()
+}
+
+var errTwoPasswords = errors.New("repo.database_url has a password too: set one of them")
+
+func (r *resolver) password() {
+	const key = "repo.database_password_file"
+	repo := &r.c.Repo
+	if repo.DatabasePasswordFile == "" {
+		return
+	}
+	if holdsPassword(repo.DatabaseURL) {
+		r.check(key, errTwoPasswords)
+		return
+	}
+	password, mode, err := readPassword(repo.DatabasePasswordFile)
+	if !r.check(key, err) {
+		return
+	}
+	repo.Password = password
+	if mode&0o044 != 0 {
+		r.warn("%s: group or others can read %s (mode %#o); chmod 600 mends it", key, repo.DatabasePasswordFile, mode)
+	}
+}
+
+func (r *resolver) warn(format string, args ...any) {
+	r.c.Warnings = append(r.c.Warnings, fmt.Sprintf(format, args...))
+}

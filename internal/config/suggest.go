@@ -1,0 +1,90 @@
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+const maxSuggestions = 3
+
+// spelling is a name, and the part of it that people are most likely to write alone.
+type spelling struct{ full, tail string }
+
+func keyNames() []spelling {
+	var names []spelling
+	for _, k := range keys {
+		names = append(names, spelling{k.name, lastPart(k.name)})
+	}
+	return names
+}
+
+func envNames() []spelling {
+	var names []spelling
+	for _, k := range keys {
+		names = append(names, spelling{k.env(), strings.ToUpper(lastPart(k.name))})
+		if k.short != "" {
+			names = append(names, spelling{k.short, strings.TrimPrefix(k.short, envPrefix)})
+		}
+	}
+	return names
+}
+
+func lastPart(key string) string { return key[strings.LastIndexByte(key, '.')+1:] }
+
+func didYouMeanKey(key string) string {
+	return didYouMean(spelling{key, lastPart(key)}, keyNames())
+}
+
+func didYouMeanVariable(variable string) string {
+	return didYouMean(spelling{variable, strings.TrimPrefix(variable, envPrefix)}, envNames())
+}
+
+func didYouMean(given spelling, known []spelling) string {
+	found := nearest(given, known)
+	if len(found) == 0 {
+		return ""
+	}
+	return "; did you mean " + strings.Join(found, " or ") + "?"
+}
+
+// nearest returns the known names that a mistyped one may stand for: those at the least edit distance, as a whole or
+// in the tail. A name that is like none of them has none.
+func nearest(given spelling, known []spelling) []string {
+	const longest = 100 // beyond which a name is like no other, and the distance costs time
+	if len(given.full) > longest {
+		return nil
+	}
+	best := max(2, len(given.tail)/3)
+	var found []string
+	for _, candidate := range known {
+		d := min(distance(given.full, candidate.full), distance(given.tail, candidate.tail))
+		if d < best {
+			best, found = d, nil
+		}
+		if d == best {
+			found = append(found, candidate.full)
+		}
+	}
+	return found[:min(len(found), maxSuggestions)]
+}
+
+// distance is the Levenshtein distance between two names, in bytes.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = slices.Min([]int{cost, row[j] + 1, diagonal + 1})
+		}
+	}
+	return row[len(b)]
+}

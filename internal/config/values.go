@@ -1,0 +1,43 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/guppy-prep/guppy/internal/secret"
+	"github.com/knadh/koanf/providers/structs"
+	"github.com/knadh/koanf/v2"
+)
+
+// Value is a setting as it may be shown.
+type Value struct {
+	Key string
+	// Value has secrets redacted: of a connection string it keeps the scheme, user, host and database.
+	Value  string
+	Origin Origin
+}
+
+// Values returns all settings in a fixed order, by section, with the values in force.
+func (c *Config) Values() []Value {
+	k := koanf.New(".")
+	// Reading a struct into an empty tree cannot fail.
+	_ = k.Load(structs.Provider(*c, "koanf"), nil)
+	values := make([]Value, 0, len(keys))
+	for _, key := range keys {
+		values = append(values, Value{key.name, showSetting(k.Get(key.name)), c.Origin(key.name)})
+	}
+	return values
+}
+
+func showSetting(v any) string {
+	switch v := v.(type) {
+	case secret.String:
+		return redact(v.Reveal())
+	case time.Duration:
+		return showDuration(v)
+	case []string:
+		return strings.Join(v, ",")
+	}
+	return fmt.Sprint(v)
+}

@@ -1,0 +1,95 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+func yamlLines(data []byte) (lines, []fault) {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var document, second yaml.Node
+	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
+		return nil, nil
+	} else if err != nil {
+		return nil, []fault{explainYAML(err)}
+	}
+	if err := decoder.Decode(&second); err == nil {
+		return nil, []fault{{line: second.Line, reason: "a second YAML document; there must be only one"}}
+	} else if !errors.Is(err, io.EOF) {
+		return nil, []fault{explainYAML(err)}
+	}
+	return mappingLines(document.Content[0])
+}
+
+func mappingLines(root *yaml.Node) (lines, []fault) {
+	w := yamlWalk{lines: lines{}}
+	switch {
+	case root.Kind == yaml.MappingNode:
+		w.mapping(root, "")
+	case root.Tag != "!!null":
+		w.faults = []fault{{line: root.Line, reason: "want sections with settings below them"}}
+	}
+	return w.lines, w.faults
+}
+
+type yamlWalk struct {
+	lines  lines
+	faults []fault
+}
+
+// mapping does not follow aliases, which may lead back: settings that come from one have the line of their section.
+func (w *yamlWalk) mapping(node *yaml.Node, section string) {
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key, value := node.Content[i], node.Content[i+1]
+		switch {
+		case key.Kind != yaml.ScalarNode:
+			w.faults = append(w.faults, fault{line: key.Line, key: section, reason: "a name must be plain text"})
+			continue
+		case key.Tag == "!!merge":
+			continue
+		}
+		name := join(section, key.Value)
+		if first, seen := w.lines[name]; seen {
+			reason := fmt.Sprintf("already set in line %d", first)
+			w.faults = append(w.faults, fault{line: key.Line, key: name, reason: reason})
+			continue
+		}
+		w.lines[name] = key.Line
+		if value.Kind == yaml.MappingNode {
+			w.mapping(value, name)
+		}
+	}
+}
+
+var quoted = regexp.MustCompile("`[^`]*`|'[^']*'|\"[^\"]*\"")
+
+// explainYAML takes quotations out of the parser's message: they may come from a secret. Those of one character
+// are the parser's own, as in "expected ','".
+func explainYAML(err error) fault {
+	reason := quoted.ReplaceAllStringFunc(err.Error(), func(s string) string {
+		if len(s) <= len("','") {
+			return s
+		}
+		return "..."
+	})
+	return fault{reason: strings.Join(strings.Fields(reason), " ")}
+}
+
+func join(section, name string) string {
+	if section == "" {
+		return name
+	}
+	return section + "." + name
+}
+
+// parent is the section that a key or a section is in.
+func parent(name string) string {
+	i := strings.LastIndexByte(name, '.')
+	return name[:max(i, 0)]
+}
