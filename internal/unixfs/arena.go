@@ -1,0 +1,75 @@
+package unixfs
+
+import (
+	"encoding/binary"
+	"iter"
+	"slices"
+
+	"github.com/twmb/murmur3"
+)
+
+// record is a directory entry. Its bytes are valid until the iteration that yields it moves on.
+type record struct {
+	hash      uint64
+	tsize     uint64
+	cid, name []byte
+}
+
+// arena holds directory entries without a pointer to each: their encoded records, and an index over them.
+type arena struct {
+	buf   []byte
+	index []slot
+}
+
+type slot struct {
+	hash   uint64
+	offset int
+}
+
+func (a *arena) add(name string, l Link) {
+	a.index = append(a.index, slot{hash: murmur3.StringSum64(name), offset: len(a.buf)})
+	a.buf = binary.AppendUvarint(a.buf, l.Tsize)
+	a.buf = binary.AppendUvarint(a.buf, uint64(l.CID.ByteLen()))
+	a.buf = binary.AppendUvarint(a.buf, uint64(len(name)))
+	a.buf = append(a.buf, l.CID.KeyString()...)
+	a.buf = append(a.buf, name...)
+}
+
+// decode reads the record at the head of b and returns its encoded length too.
+func decode(hash uint64, b []byte) (record, int) {
+	tsize, n1 := binary.Uvarint(b)
+	cidLen, n2 := binary.Uvarint(b[n1:])
+	nameLen, n3 := binary.Uvarint(b[n1+n2:])
+	cid := n1 + n2 + n3
+	name := cid + int(cidLen)
+	end := name + int(nameLen)
+	return record{hash: hash, tsize: tsize, cid: b[cid:name], name: b[name:end]}, end
+}
+
+func (a *arena) sort() {
+	slices.SortFunc(a.index, func(x, y slot) int {
+		switch {
+		case x.hash < y.hash:
+			return -1
+		case x.hash > y.hash:
+			return 1
+		}
+		return x.offset - y.offset
+	})
+}
+
+// all returns the entries in the order of the index.
+func (a *arena) all() iter.Seq[record] {
+	return func(yield func(record) bool) {
+		for _, s := range a.index {
+			if r, _ := decode(s.hash, a.buf[s.offset:]); !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+// reset empties the arena and keeps its memory.
+func (a *arena) reset() {
+	a.buf, a.index = a.buf[:0], a.index[:0]
+}
