@@ -1,0 +1,70 @@
+package source
+
+import (
+	"io/fs"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// Fingerprint is what info says about whether an entry changed. The target is kept for symlinks only, the size for
+// files only.
+func Fingerprint(info fs.FileInfo, target []byte) sqlrepo.Fingerprint {
+	found := sqlrepo.Fingerprint{
+		Kind:    kindOf(info.Mode()),
+		ModTime: info.ModTime().UnixNano(),
+		Mode:    permissions(info.Mode()),
+	}
+	switch found.Kind {
+	case sqlrepo.File:
+		found.Size = info.Size()
+	case sqlrepo.Symlink:
+		found.Target = target
+	}
+	return found
+}
+
+func kindOf(mode fs.FileMode) sqlrepo.EntryKind {
+	switch {
+	case mode.IsRegular():
+		return sqlrepo.File
+	case mode.IsDir():
+		return sqlrepo.Directory
+	case mode&fs.ModeSymlink != 0:
+		return sqlrepo.Symlink
+	}
+	return sqlrepo.Special
+}
+
+// permissions are the bits of st_mode & 07777, which fs.FileMode keeps in places of its own.
+func permissions(mode fs.FileMode) int32 {
+	bits := int32(mode.Perm())
+	for _, special := range []struct {
+		flag fs.FileMode
+		bit  int32
+	}{{fs.ModeSetuid, 0o4000}, {fs.ModeSetgid, 0o2000}, {fs.ModeSticky, 0o1000}} {
+		if mode&special.flag != 0 {
+			bits |= special.bit
+		}
+	}
+	return bits
+}
+
+func describe(mode fs.FileMode) string {
+	switch {
+	case mode.IsDir():
+		return "directory"
+	case mode&fs.ModeSymlink != 0:
+		return "symlink"
+	case mode&fs.ModeSocket != 0:
+		return "socket"
+	case mode&fs.ModeNamedPipe != 0:
+		return "named pipe"
+	case mode&fs.ModeCharDevice != 0:
+		return "character device"
+	case mode&fs.ModeDevice != 0:
+		return "block device"
+	case mode.IsRegular():
+		return "file"
+	}
+	return "irregular file"
+}
