@@ -1,0 +1,106 @@
+// Package shard writes CAR shards: each block once, hashed as a whole while it streams into the store.
+package shard
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"io"
+
+	"github.com/guppy-prep/guppy/internal/car"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// MaxBlocks bounds the blocks of a shard: an index over it must fit 26,000 slices, one of which spans the whole shard.
+const MaxBlocks = 25_999
+
+// bufferSize joins small blocks into larger writes.
+const bufferSize = 256 << 10
+
+// Builder writes one shard. Either Seal or Abort ends it.
+type Builder struct {
+	blob   store.Blob
+	out    *bufio.Writer
+	hash   hash.Hash
+	size   int64
+	nodes  []sqlrepo.Node
+	held   map[[sha256.Size]byte]struct{}
+	header []byte
+}
+
+// NewBuilder begins a shard in the store.
+func NewBuilder(ctx context.Context, to store.Store, owner string) (*Builder, error) {
+	blob, err := to.Create(ctx, owner)
+	if err != nil {
+		return nil, err
+	}
+	b := &Builder{blob: blob, hash: sha256.New(), held: make(map[[sha256.Size]byte]struct{})}
+	b.out = bufio.NewWriterSize(io.MultiWriter(b.hash, blob), bufferSize)
+	if _, err := b.out.WriteString(car.Header); err != nil {
+		return nil, err
+	}
+	b.size = int64(len(car.Header))
+	return b, nil
+}
+
+// Size is the length of the CAR file so far, Blocks the number of its blocks.
+func (b *Builder) Size() int64 { return b.size }
+
+// Blocks is the number of blocks so far.
+func (b *Builder) Blocks() int { return len(b.nodes) }
+
+// Holds tells whether the shard has the block already.
+func (b *Builder) Holds(digest [sha256.Size]byte) bool {
+	_, held := b.held[digest]
+	return held
+}
+
+// Add writes a block, unless the shard has it already.
+func (b *Builder) Add(codec uint8, digest [sha256.Size]byte, data []byte) error {
+	if b.Holds(digest) {
+		return nil
+	}
+	b.held[digest] = struct{}{}
+	b.header = car.AppendSectionHeader(b.header[:0], codec, digest, int64(len(data)))
+	if _, err := b.out.Write(b.header); err != nil {
+		return err
+	}
+	if _, err := b.out.Write(data); err != nil {
+		return err
+	}
+	position := b.size + int64(len(b.header))
+	b.size = position + int64(len(data))
+	if b.size > car.MaxShardSize {
+		return fmt.Errorf("shard of %d bytes: at most %d are allowed", b.size, car.MaxShardSize)
+	}
+	b.nodes = append(b.nodes, sqlrepo.Node{
+		Position: int32(position), Length: int32(len(data)), Codec: codec, Digest: digest,
+	})
+	return nil
+}
+
+// Seal makes the shard durable under its CID and returns it as packed; one without blocks is stored nowhere.
+func (b *Builder) Seal(ctx context.Context) (sqlrepo.PackedShard, error) {
+	packed := sqlrepo.PackedShard{Nodes: b.nodes}
+	packed.Shard.State = sqlrepo.ShardEmpty
+	if len(b.nodes) == 0 {
+		return packed, b.Abort()
+	}
+	if err := b.out.Flush(); err != nil {
+		return packed, err
+	}
+	digest := [sha256.Size]byte(b.hash.Sum(nil))
+	location, err := b.blob.Commit(ctx, car.ShardCID(digest).String()+".car")
+	if err != nil {
+		return packed, err
+	}
+	packed.Shard.State, packed.Shard.Size, packed.Shard.Nodes = sqlrepo.ShardPacked, b.size, int64(len(b.nodes))
+	packed.Shard.Digest, packed.Shard.Location = digest[:], location
+	return packed, nil
+}
+
+// Abort removes what was written.
+func (b *Builder) Abort() error { return b.blob.Abort() }
