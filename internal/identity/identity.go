@@ -1,0 +1,65 @@
+// Package identity makes the keys that spaces are named by.
+package identity
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/mr-tron/base58"
+)
+
+// ed25519Code is the multicodec code of an Ed25519 public key, as a varint.
+var ed25519Code = []byte{0xed, 0x01}
+
+// Key is a private key in a file, and the DID that its public key makes.
+type Key struct {
+	DID  string
+	File string
+}
+
+// Create makes a fresh Ed25519 key and writes it as PKCS#8 PEM, with mode 0600, to DATA_DIR/keys.
+func Create(dataDir string) (Key, error) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return Key{}, fmt.Errorf("make a key: %w", err)
+	}
+	encoded, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return Key{}, fmt.Errorf("make a key: %w", err)
+	}
+	key := Key{DID: DID(public)}
+	directory := filepath.Join(dataDir, "keys")
+	if err := os.MkdirAll(directory, 0o700); err != nil {
+		return Key{}, fmt.Errorf("keep a key: %w", err)
+	}
+	key.File = filepath.Join(directory, strings.ReplaceAll(key.DID, ":", "_")+".pem")
+	return key, write(key.File, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}))
+}
+
+// write makes a file that must not be there yet, durably.
+func write(path string, content []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("keep a key: %w", err)
+	}
+	_, err = file.Write(content)
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return fmt.Errorf("keep a key: %w", errors.Join(err, os.Remove(path)))
+	}
+	return nil
+}
+
+// Remove deletes the file of a key that came to no use.
+func (k Key) Remove() error { return os.Remove(k.File) }
+
+// DID is the did:key of an Ed25519 public key: https://w3c-ccg.github.io/did-key-spec/
+func DID(public ed25519.PublicKey) string {
+	return "did:key:z" + base58.Encode(append(append([]byte{}, ed25519Code...), public...))
+}

@@ -1,0 +1,157 @@
+// Package plan cuts the files of an upload into shards before a byte is read: chunks have a fixed size, so the length of
+// a CAR file is arithmetic.
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/guppy-prep/guppy/internal/car"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/shard"
+	"github.com/guppy-prep/guppy/internal/unixfs"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// ErrShardSize is returned when a block of the upload does not fit its shard size.
+var ErrShardSize = errors.New("shard size too small")
+
+// Repository is what planning needs of the repository.
+type Repository interface {
+	PlanTail(ctx context.Context, upload int64) (sqlrepo.PlanTail, error)
+	Unplanned(ctx context.Context, upload int64) iter.Seq2[sqlrepo.Entry, error]
+	LargestFile(ctx context.Context, upload int64) (int64, error)
+	SavePlan(ctx context.Context, run sqlrepo.Run, plan []sqlrepo.PlannedShard) error
+}
+
+// batchSegments is how many segments one transaction records, about.
+const batchSegments = 20_000
+
+// Run plans all content of the upload that is not planned yet. What an interrupted run has planned stays as it is, and
+// planning goes on where it ended, so the shards are the same as without the interruption.
+func Run(ctx context.Context, repo Repository, run sqlrepo.Run, count *progress.Counters) error {
+	if err := checkShardSize(ctx, repo, run.Upload); err != nil {
+		return err
+	}
+	tail, err := repo.PlanTail(ctx, run.Upload.ID)
+	if err != nil {
+		return err
+	}
+	p := planner{repo: repo, run: run, count: count}
+	p.begin(tail.NextOrdinal)
+	if tail.Partial != nil {
+		if err := p.add(ctx, *tail.Partial, tail.Planned); err != nil {
+			return err
+		}
+	}
+	for entry, err := range repo.Unplanned(ctx, run.Upload.ID) {
+		if err != nil {
+			return err
+		}
+		if err := p.add(ctx, entry, 0); err != nil {
+			return err
+		}
+	}
+	return p.finish(ctx)
+}
+
+// checkShardSize looks at the files only when a whole chunk might not fit.
+func checkShardSize(ctx context.Context, repo Repository, upload sqlrepo.Upload) error {
+	if upload.ShardSize >= smallest(unixfs.ChunkSize) {
+		return nil
+	}
+	largest, err := repo.LargestFile(ctx, upload.ID)
+	if err != nil {
+		return err
+	}
+	if need := smallest(min(largest, unixfs.ChunkSize)); upload.ShardSize < need {
+		return fmt.Errorf("%w: %d bytes hold no chunk of the largest file; at least %d are needed",
+			ErrShardSize, upload.ShardSize, need)
+	}
+	return nil
+}
+
+// smallest is the length of a shard that holds just one chunk.
+func smallest(chunk int64) int64 { return int64(len(car.Header)) + car.SectionSize(chunk) }
+
+// planner fills one shard after the other.
+type planner struct {
+	repo     Repository
+	run      sqlrepo.Run
+	count    *progress.Counters
+	done     []sqlrepo.PlannedShard
+	segments int
+	open     sqlrepo.PlannedShard
+}
+
+func (p *planner) begin(ordinal int64) {
+	p.open = sqlrepo.PlannedShard{}
+	p.open.Shard.Ordinal, p.open.Shard.PlannedSize = ordinal, int64(len(car.Header))
+}
+
+// add plans a file from an offset on.
+func (p *planner) add(ctx context.Context, entry sqlrepo.Entry, offset int64) error {
+	p.count.FilesTotal.Add(1)
+	p.count.BytesTotal.Add(entry.Size - offset)
+	for {
+		chunks, length, size := p.fit(entry.Size - offset)
+		if chunks > 0 {
+			p.open.Segments = append(p.open.Segments, sqlrepo.Segment{
+				Entry: entry.ID, Offset: offset, Chunk: p.open.Shard.Chunks, Length: length,
+			})
+			p.open.Shard.Chunks += chunks
+			p.open.Shard.PlannedSize += size
+			offset += length
+		}
+		if chunks > 0 && offset == entry.Size {
+			return nil
+		}
+		if err := p.close(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// fit is how much of what remains of a file the open shard takes: in chunks, in bytes of the file, and in bytes of the
+// shard.
+func (p *planner) fit(remaining int64) (chunks, length, size int64) {
+	const full = unixfs.ChunkSize
+	space := p.run.Upload.ShardSize - p.open.Shard.PlannedSize
+	blocks := shard.MaxBlocks - p.open.Shard.Chunks
+	chunks = min(remaining/full, space/car.SectionSize(full), blocks)
+	length, size = chunks*full, chunks*car.SectionSize(full)
+	rest := remaining - length
+	last := rest < full && (rest > 0 || remaining == 0)
+	if last && chunks < blocks && size+car.SectionSize(rest) <= space {
+		chunks, length, size = chunks+1, length+rest, size+car.SectionSize(rest)
+	}
+	return chunks, length, size
+}
+
+// close ends the open shard and, now and then, records what is done. Only whole shards are recorded before the end.
+func (p *planner) close(ctx context.Context) error {
+	p.done, p.segments = append(p.done, p.open), p.segments+len(p.open.Segments)
+	p.begin(p.open.Shard.Ordinal + 1)
+	if p.segments < batchSegments {
+		return nil
+	}
+	return p.save(ctx)
+}
+
+func (p *planner) save(ctx context.Context) error {
+	if len(p.done) == 0 {
+		return nil
+	}
+	err := p.repo.SavePlan(ctx, p.run, p.done)
+	p.done, p.segments = nil, 0
+	return err
+}
+
+func (p *planner) finish(ctx context.Context) error {
+	if len(p.open.Segments) > 0 {
+		p.done = append(p.done, p.open)
+	}
+	return p.save(ctx)
+}

@@ -1,0 +1,202 @@
+// Package scan brings an upload's entries up to date with its source: a merge of the walk with the stored rows.
+package scan
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// ErrPathTooLong is returned for a source that holds a path which the repository can't keep.
+var ErrPathTooLong = errors.New("path is too long")
+
+// Repository is what scanning needs of the repository.
+type Repository interface {
+	Entries(ctx context.Context, upload int64, filter sqlrepo.EntryFilter) iter.Seq2[sqlrepo.Entry, error]
+	SaveScan(ctx context.Context, run sqlrepo.Run, batch sqlrepo.ScanBatch) error
+}
+
+// Scanner scans one source.
+type Scanner struct {
+	Repo     Repository
+	FS       source.FS
+	Root     string
+	Options  source.Options
+	Progress *progress.Counters
+}
+
+// batchSize is how many entries one transaction records.
+const batchSize = 10_000
+
+// Run walks the source and records what it finds. An entry with the fingerprint of the stored one keeps its row and all
+// that was done for it; a changed one begins anew; one that is gone is forgotten. A new file whose fingerprint is that
+// of the previous upload takes its content over.
+func (s *Scanner) Run(ctx context.Context, run sqlrepo.Run) error {
+	group, ctx := errgroup.WithContext(ctx)
+	full := make(chan sqlrepo.ScanBatch, 1)
+	group.Go(func() error {
+		defer close(full)
+		return s.merge(ctx, run, full)
+	})
+	group.Go(func() error {
+		for batch := range full {
+			if err := s.Repo.SaveScan(ctx, run, batch); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+func (s *Scanner) merge(ctx context.Context, run sqlrepo.Run, full chan<- sqlrepo.ScanBatch) error {
+	stored, previous := noEntries(), noEntries()
+	if run.Resumed {
+		stored = follow(s.Repo.Entries(ctx, run.Upload.ID, sqlrepo.EntryFilter{}))
+	}
+	defer stored.stop()
+	if run.Previous != 0 {
+		linked := []sqlrepo.EntryState{sqlrepo.Ready, sqlrepo.Rescanned}
+		previous = follow(s.Repo.Entries(ctx, run.Previous, sqlrepo.EntryFilter{States: linked}))
+	}
+	defer previous.stop()
+
+	merger := merger{stored: stored, previous: previous}
+	send := func(limit int) error {
+		if merger.batch.Len() < limit {
+			return nil
+		}
+		select {
+		case full <- merger.batch:
+			merger.batch = sqlrepo.ScanBatch{}
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	err := source.Walk(ctx, s.FS, s.Root, s.Options, func(found sqlrepo.Entry) error {
+		if len(found.Path) > sqlrepo.MaxPathLength {
+			return fmt.Errorf("%w: %d bytes where %d are allowed; exclude it: %q",
+				ErrPathTooLong, len(found.Path), sqlrepo.MaxPathLength, found.Path.String())
+		}
+		s.Progress.Entries.Add(1)
+		if err := merger.take(found); err != nil {
+			return err
+		}
+		return send(batchSize)
+	})
+	if err != nil {
+		return err
+	}
+	if err := merger.finish(); err != nil {
+		return err
+	}
+	return send(1)
+}
+
+// merger compares what the walk finds with the stored rows; both come in canonical order.
+type merger struct {
+	stored, previous *cursor
+	batch            sqlrepo.ScanBatch
+}
+
+func (m *merger) take(found sqlrepo.Entry) error {
+	row, err := m.stored.seek(found.Path, func(gone sqlrepo.Entry) {
+		m.batch.Vanished = append(m.batch.Vanished, gone.ID)
+	})
+	if err != nil {
+		return err
+	}
+	if row != nil && unchanged(*row, found) {
+		return nil
+	}
+	earlier, err := m.previous.seek(found.Path, func(sqlrepo.Entry) {})
+	if err != nil {
+		return err
+	}
+	if earlier != nil && found.Kind == sqlrepo.File && unchanged(*earlier, found) {
+		found.Origin = cmp.Or(earlier.Origin, earlier.ID)
+	}
+	if row == nil {
+		m.batch.Added = append(m.batch.Added, found)
+		return nil
+	}
+	found.ID = row.ID
+	m.batch.Changed = append(m.batch.Changed, found)
+	return nil
+}
+
+// finish forgets the stored rows behind the last entry found.
+func (m *merger) finish() error {
+	return m.stored.drain(func(gone sqlrepo.Entry) { m.batch.Vanished = append(m.batch.Vanished, gone.ID) })
+}
+
+// unchanged tells whether a row still says what the walk found. Rows of entries that could not be prepared are tried
+// again.
+func unchanged(row, found sqlrepo.Entry) bool {
+	if row.State == sqlrepo.Rescanned {
+		row.State = sqlrepo.Ready
+	}
+	return row.State == found.State && row.Reason == found.Reason && row.Kind == found.Kind && row.Size == found.Size &&
+		row.ModTime == found.ModTime && row.Mode == found.Mode && string(row.Target) == string(found.Target)
+}
+
+// cursor reads entries one by one.
+type cursor struct {
+	next func() (sqlrepo.Entry, error, bool)
+	stop func()
+	head *sqlrepo.Entry
+}
+
+func follow(entries iter.Seq2[sqlrepo.Entry, error]) *cursor {
+	next, stop := iter.Pull2(entries)
+	return &cursor{next: next, stop: stop}
+}
+
+func noEntries() *cursor {
+	return follow(func(func(sqlrepo.Entry, error) bool) {})
+}
+
+// seek hands over the entries before path, and returns the one at path or nil.
+func (c *cursor) seek(path sqlrepo.Path, before func(sqlrepo.Entry)) (*sqlrepo.Entry, error) {
+	for {
+		if err := c.fill(); err != nil || c.head == nil || c.head.Path > path {
+			return nil, err
+		}
+		head := c.head
+		c.head = nil
+		if head.Path == path {
+			return head, nil
+		}
+		before(*head)
+	}
+}
+
+func (c *cursor) drain(each func(sqlrepo.Entry)) error {
+	for {
+		if err := c.fill(); err != nil || c.head == nil {
+			return err
+		}
+		each(*c.head)
+		c.head = nil
+	}
+}
+
+func (c *cursor) fill() error {
+	if c.head != nil {
+		return nil
+	}
+	entry, err, ok := c.next()
+	if ok && err == nil {
+		c.head = &entry
+	}
+	return err
+}
