@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/plan"
+	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/migrate"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// The exit codes.
+const (
+	exitComplete    = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitIncomplete  = 3
+	exitDatabase    = 4
+	exitInterrupted = 130
+)
+
+const exitHelp = `
+Exit codes:
+  0    complete
+  1    failure
+  2    usage or configuration
+  3    some entries could not be prepared
+  4    the database cannot be used: unreachable, wrong schema version, locked by another run
+  130  interrupted
+`
+
+var (
+	// errUsage marks what was wrong with the command line.
+	errUsage = errors.New("usage")
+	// errIncomplete marks an upload that some entries keep from being complete.
+	errIncomplete = errors.New("some entries could not be prepared")
+)
+
+var usageErrors = []error{
+	errUsage, config.ErrInvalid, dialect.ErrSettings, source.ErrBadPattern, source.ErrBadSymlinkPolicy, plan.ErrShardSize,
+}
+
+var databaseErrors = []error{
+	sqlrepo.ErrLocked, sqlrepo.ErrUnavailable, sqlrepo.ErrUnusable, sqlrepo.ErrConflict, sqlrepo.ErrLeaseLost,
+	migrate.ErrOlder, migrate.ErrNewer, migrate.ErrDirty, migrate.ErrBusy, errDatabase,
+}
+
+// exitCode is the one place where errors become exit codes.
+func exitCode(ctx context.Context, err error) int {
+	switch {
+	case err == nil:
+		return exitComplete
+	case ctx.Err() != nil:
+		return exitInterrupted
+	case isAny(err, usageErrors):
+		return exitUsage
+	case errors.Is(err, errIncomplete):
+		return exitIncomplete
+	case isAny(err, databaseErrors):
+		return exitDatabase
+	}
+	return exitFailure
+}
+
+func isAny(err error, targets []error) bool {
+	for _, target := range targets {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/migrate"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// errDatabase marks a database that could not be opened or brought up to date.
+var errDatabase = errors.New("the database cannot be used")
+
+// repository is the open database and the repository in it.
+type repository struct {
+	*sqlrepo.Repository
+	db *dialect.DB
+}
+
+func (r *repository) close() error { return r.db.Close() }
+
+func (a *app) databaseSettings(cfg *config.Config) dialect.Settings {
+	return dialect.Settings{
+		Type: cfg.Repo.Engine(), URL: cfg.Repo.DatabaseURL, Password: cfg.Repo.Password,
+		MaxOpenConns: poolSize(cfg), MaxIdleConns: cfg.Repo.MaxIdleConns,
+		ConnMaxLifetime: cfg.Repo.ConnMaxLifetime, ConnMaxIdleTime: cfg.Repo.ConnMaxIdleTime,
+		BusyTimeout: cfg.Repo.BusyTimeout, ConnectTimeout: cfg.Repo.ConnectTimeout,
+		AllowNetworkFilesystem: cfg.Repo.AllowNetworkFilesystem, Log: a.log,
+	}
+}
+
+// poolSize leaves each worker a connection of its own, and some for what else goes on.
+func poolSize(cfg *config.Config) int {
+	if cfg.Repo.MaxOpenConns > 0 {
+		return cfg.Repo.MaxOpenConns
+	}
+	return workers(cfg) + 4
+}
+
+// open opens the repository that the configuration names, made or brought up to date where that may be done unasked.
+func (a *app) open(ctx context.Context, cfg *config.Config) (*repository, error) {
+	if err := os.MkdirAll(cfg.Repo.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	settings := a.databaseSettings(cfg)
+	result, err := migrate.New(settings, migrate.WithLogger(a.log)).Ensure(ctx, cfg.Repo.AutoMigrate)
+	if err != nil {
+		return nil, databaseError(err)
+	}
+	if result.Backup != "" {
+		a.log.Info("the schema was brought up to date", "from", result.From, "to", result.To, "copy", result.Backup)
+	}
+	db, err := dialect.Open(ctx, settings)
+	if err != nil {
+		return nil, databaseError(err)
+	}
+	return &repository{sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor)), db}, nil
+}
+
+// databaseError marks what keeps a database from being opened, unless the settings themselves are wrong.
+func databaseError(err error) error {
+	if errors.Is(err, dialect.ErrSettings) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errDatabase, err)
+}
+
+// withRepository runs fn with the repository open.
+func (a *app) withRepository(ctx context.Context, cfg *config.Config, fn func(*repository) error) (err error) {
+	repo, err := a.open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, repo.close()) }()
+	return fn(repo)
+}

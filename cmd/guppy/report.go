@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/guppy-prep/guppy/internal/car"
+	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// report is how an upload stands, as prepare and upload print it.
+type report struct {
+	Upload      int64          `json:"upload"`
+	Space       sqlrepo.DID    `json:"space"`
+	RootCID     string         `json:"root_cid"`
+	State       string         `json:"state"`
+	Files       int64          `json:"files"`
+	Directories int64          `json:"directories"`
+	Symlinks    int64          `json:"symlinks"`
+	Bytes       int64          `json:"bytes"`
+	Nodes       int64          `json:"nodes"`
+	Shards      []reportShard  `json:"shards"`
+	NewBytes    int64          `json:"new_bytes"`
+	Skipped     []reportLeaves `json:"skipped"`
+	Seconds     float64        `json:"seconds"`
+
+	spaceName string
+	failed    int64
+	found     int64
+}
+
+type reportShard struct {
+	CID      string `json:"cid"`
+	Kind     string `json:"kind"`
+	Size     int64  `json:"size"`
+	Nodes    int64  `json:"nodes"`
+	Location string `json:"location"`
+}
+
+type reportLeaves struct {
+	Path string `json:"path"`
+	// PathBase64 has the bytes of a path that is not UTF-8.
+	PathBase64 string `json:"path_base64,omitempty"`
+	Reason     string `json:"reason"`
+}
+
+func newReport(ctx context.Context, repo *repository, space sqlrepo.Space, result pipeline.Result,
+	counters *progress.Counters, took time.Duration) (*report, error) {
+	upload := result.Upload
+	r := &report{
+		Upload: upload.ID, Space: space.DID, RootCID: upload.RootCID.String(), State: upload.State.String(),
+		Files: upload.Files, Directories: upload.Directories, Symlinks: upload.Counts.Symlinks, Bytes: upload.Bytes,
+		Shards: []reportShard{}, Skipped: []reportLeaves{}, Seconds: took.Seconds(),
+		spaceName: space.Name, failed: result.Failed, found: counters.Entries.Load(),
+	}
+	totals, err := repo.Totals(ctx, upload.ID)
+	if err != nil {
+		return nil, err
+	}
+	r.Nodes, r.NewBytes = totals.Nodes, totals.Content
+	packed := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
+	for shard, err := range repo.Shards(ctx, upload.ID, packed) {
+		if err != nil {
+			return nil, err
+		}
+		r.Shards = append(r.Shards, reportShard{
+			CID: car.ShardCID([32]byte(shard.Digest)).String(), Kind: shard.Kind.String(), Size: shard.Size,
+			Nodes: shard.Nodes, Location: shard.Location,
+		})
+	}
+	for entry, err := range repo.LeftOut(ctx, upload.ID) {
+		if err != nil {
+			return nil, err
+		}
+		r.Skipped = append(r.Skipped, leftOut(entry))
+	}
+	return r, nil
+}
+
+func leftOut(entry sqlrepo.Entry) reportLeaves {
+	left := reportLeaves{Path: entry.Path.String(), Reason: entry.Reason}
+	if !utf8.ValidString(left.Path) {
+		left.PathBase64 = base64.StdEncoding.EncodeToString([]byte(left.Path))
+	}
+	return left
+}
+
+// err is errIncomplete unless the upload is complete.
+func (r *report) err() error {
+	if r.State == sqlrepo.Complete.String() {
+		return nil
+	}
+	return fmt.Errorf("upload %d is not complete: %d %w (see above): mend them and run again, "+
+		"or run with --on-error skip to complete it without them", r.Upload, r.failed, errIncomplete)
+}
+
+// listed is how many shards or paths are printed before the rest is only counted.
+const listed = 100
+
+func (r *report) text(w io.Writer) {
+	if r.RootCID != "" {
+		fmt.Fprintf(w, "root      %s\n", r.RootCID)
+	}
+	fmt.Fprintf(w, "upload    %d, %s, in space %s (%s)\n", r.Upload, r.State, r.spaceName, r.Space)
+	if r.RootCID != "" {
+		fmt.Fprintf(w, "content   %d files, %d directories, %d symlinks, %s\n",
+			r.Files, r.Directories, r.Symlinks, progress.Bytes(r.Bytes))
+	} else {
+		fmt.Fprintf(w, "content   %d entries found\n", r.found)
+	}
+	fmt.Fprintf(w, "new       %s in %d nodes, in %.1f s\n", progress.Bytes(r.NewBytes), r.Nodes, r.Seconds)
+	fmt.Fprintf(w, "shards    %d\n", len(r.Shards))
+	for _, shard := range r.Shards[:min(len(r.Shards), listed)] {
+		fmt.Fprintf(w, "  %s %s %s in %d nodes %s\n",
+			shard.CID, shard.Kind, progress.Bytes(shard.Size), shard.Nodes, shard.Location)
+	}
+	printMore(w, len(r.Shards))
+	if len(r.Skipped) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "left out  %d\n", len(r.Skipped))
+	for _, left := range r.Skipped[:min(len(r.Skipped), listed)] {
+		fmt.Fprintf(w, "  %s: %s\n", printable(left.Path), left.Reason)
+	}
+	printMore(w, len(r.Skipped))
+}
+
+func printMore(w io.Writer, n int) {
+	if n > listed {
+		fmt.Fprintf(w, "  and %d more (all with --json)\n", n-listed)
+	}
+}
+
+// printable quotes what could upset a terminal or a reader.
+func printable(path string) string {
+	for _, r := range path {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return strconv.Quote(path)
+		}
+	}
+	return path
+}
+
+// print writes a result to standard output, as JSON if that was asked for.
+func (a *app) print(result any, text func(io.Writer)) error {
+	var out bytes.Buffer
+	if a.json {
+		encoder := json.NewEncoder(&out)
+		encoder.SetEscapeHTML(false)
+		if err := encoder.Encode(result); err != nil {
+			return err
+		}
+	} else {
+		text(&out)
+	}
+	_, err := a.stdout.Write(out.Bytes())
+	return err
+}

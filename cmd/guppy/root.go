@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/guppy-prep/guppy/internal/config"
+)
+
+// app is what the commands share.
+type app struct {
+	args     []string
+	environ  []string
+	stdout   io.Writer
+	terminal *terminal
+	log      *slog.Logger
+
+	configFile string
+	json       bool
+}
+
+// settings are the flags that stand for a key of the configuration.
+var settings = map[string]string{
+	"data-dir":      "repo.data_dir",
+	"database-type": "repo.database_type",
+	"database-url":  "repo.database_url",
+	"log-level":     "log.level",
+	"log-format":    "log.format",
+	"space":         "prepare.space",
+	"store":         "prepare.store",
+	"shard-size":    "prepare.shard_size",
+	"profile":       "prepare.profile",
+	"workers":       "prepare.workers",
+	"read-ahead":    "prepare.read_ahead",
+	"exclude":       "prepare.exclude",
+	"exclude-file":  "prepare.exclude_file",
+	"symlinks":      "prepare.symlinks",
+	"on-error":      "prepare.on_error",
+}
+
+// run runs one command line and returns its exit code.
+func run(ctx context.Context, args, environ []string, stdout io.Writer, stderr *os.File) int {
+	a := &app{args: args, environ: environ, stdout: stdout, terminal: newTerminal(stderr)}
+	root := a.rootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(a.terminal)
+	err := root.ExecuteContext(ctx)
+	code := exitCode(ctx, err)
+	switch code {
+	case exitComplete:
+	case exitInterrupted:
+		fmt.Fprintln(a.terminal, "guppy: interrupted; what is committed stays")
+		printResume(a.terminal, append([]string{"guppy"}, args...))
+	default:
+		fmt.Fprintln(a.terminal, "guppy:", err)
+		if hint := hintFor(err); hint != "" {
+			fmt.Fprintln(a.terminal, hint)
+		}
+	}
+	return code
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "guppy",
+		Short: "Turn directories of any size into content-addressed CAR shards",
+		Long: "guppy scans a source, builds its UnixFS DAG, packs the blocks into CAR shards, and keeps all that it knows\n" +
+			"in a preparation repository: an embedded SQLite database, or PostgreSQL.\n" + exitHelp,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          usageArgs(cobra.NoArgs),
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: %w (see %s --help)", errUsage, err, cmd.CommandPath())
+	})
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.configFile, "config", "", "configuration `FILE` (YAML or TOML; default: config.yaml in $XDG_CONFIG_HOME/guppy)")
+	flags.BoolVar(&a.json, "json", false, "print results as JSON")
+	flags.String("data-dir", "", "`DIR` of the database, keys and shards (default ~/.guppy)")
+	flags.String("database-type", "", "database engine: `sqlite|postgres` (default: inferred from the URL)")
+	flags.String("database-url", "", "database `URL` (default: a SQLite file in the data directory)")
+	flags.String("log-level", "", "`debug|info|warn|error` (default info)")
+	flags.String("log-format", "", "`text|json` (default text)")
+	for _, command := range []*cobra.Command{
+		a.prepareCommand(), a.uploadCommand(), a.spaceCommand(), a.sourceCommand(), a.configCommand(), a.migrateCommand(),
+		a.dumpCommand(), a.versionCommand(),
+	} {
+		command.Long += "\n" + exitHelp
+		root.AddCommand(command)
+	}
+	return root
+}
+
+// usageArgs makes what cobra says about arguments a usage error.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return fmt.Errorf("%w: %w (see %s --help)", errUsage, err, cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+// load reads the configuration and sets up logging by it.
+func (a *app) load(cmd *cobra.Command) (*config.Config, error) {
+	home, _ := os.UserHomeDir() // only needed for paths that begin with ~
+	given := map[string]config.Flag{}
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		if key, ok := settings[flag.Name]; ok {
+			given[key] = config.Flag{Name: flag.Name, Value: flagValue(flag)}
+		}
+	})
+	cfg, err := config.Load(config.Input{File: a.configFile, Environ: a.environ, Flags: given, HomeDir: home})
+	if err != nil {
+		return nil, err
+	}
+	a.log = newLogger(a.terminal, cfg.Log)
+	for _, warning := range cfg.Warnings {
+		a.log.Warn(warning)
+	}
+	return cfg, nil
+}
+
+func flagValue(flag *pflag.Flag) any {
+	if list, ok := flag.Value.(pflag.SliceValue); ok {
+		return list.GetSlice()
+	}
+	return flag.Value.String()
+}
+
+func newLogger(w io.Writer, cfg config.Log) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// hintFor names what to do about an error that does not say so itself.
+func hintFor(err error) string {
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		return hinted.Hint()
+	}
+	return ""
+}

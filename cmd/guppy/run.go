@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+func workers(cfg *config.Config) int {
+	if cfg.Prepare.Workers > 0 {
+		return cfg.Prepare.Workers
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// runSource prepares one registered source and reports how it went.
+func (a *app) runSource(ctx context.Context, cfg *config.Config, repo *repository, space sqlrepo.Space,
+	registered sqlrepo.Source) (*report, error) {
+	fresh, err := a.recipe(ctx, cfg, repo, space, registered)
+	if err != nil {
+		return nil, err
+	}
+	shards, err := store.OpenDirectory(cfg.Prepare.Store)
+	if err != nil {
+		return nil, err
+	}
+	files, err := source.Hide(source.Local(), cfg.Repo.DataDir, cfg.Prepare.Store)
+	if err != nil {
+		return nil, err
+	}
+	job := pipeline.Job{
+		Repo: repo.Repository, Store: shards, FS: files, Space: space, Source: registered, Fresh: fresh,
+		SkipFailed: cfg.Prepare.OnError == "skip", Workers: workers(cfg), ReadAhead: cfg.Prepare.ReadAhead,
+		TempDir: cfg.Repo.DataDir, Progress: &progress.Counters{}, Log: a.log,
+	}
+	started := time.Now()
+	stop := a.showProgress(ctx, job.Progress)
+	result, err := job.Run(ctx)
+	stop()
+	if err != nil {
+		return nil, err
+	}
+	return newReport(ctx, repo, space, result, job.Progress, time.Since(started))
+}
+
+// recipe is that of a new upload. What was asked for must agree with an unfinished one that is to be resumed.
+func (a *app) recipe(ctx context.Context, cfg *config.Config, repo *repository, space sqlrepo.Space,
+	registered sqlrepo.Source) (sqlrepo.Upload, error) {
+	fresh := sqlrepo.Upload{
+		Profile: cfg.Prepare.Profile, ShardSize: space.ShardSize, SourceOptions: registered.SourceOptions,
+	}
+	if cfg.IsSet("prepare.shard_size") {
+		fresh.ShardSize = cfg.Prepare.ShardSize
+	}
+	unfinished, err := repo.UnfinishedUpload(ctx, registered.ID)
+	if errors.Is(err, sqlrepo.ErrNotFound) {
+		return fresh, nil
+	}
+	if err != nil {
+		return fresh, err
+	}
+	if cfg.IsSet("prepare.profile") && unfinished.Profile != fresh.Profile ||
+		cfg.IsSet("prepare.shard_size") && unfinished.ShardSize != fresh.ShardSize {
+		return fresh, fmt.Errorf("%w: the unfinished upload %d has the profile %s and the shard size %d, which can't change: "+
+			"finish it without --profile and --shard-size first", errUsage, unfinished.ID, unfinished.Profile,
+			unfinished.ShardSize)
+	}
+	return fresh, nil
+}
+
+// showProgress shows the progress until the function that it returns is called.
+func (a *app) showProgress(ctx context.Context, counters *progress.Counters) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var shown sync.WaitGroup
+	shown.Go(func() {
+		if a.terminal.interactive() {
+			counters.Show(ctx, a.terminal, a.terminal.width)
+		} else {
+			counters.Log(ctx, a.log)
+		}
+	})
+	return func() {
+		cancel()
+		shown.Wait()
+	}
+}
+
+// printResume says how to go on with a run that was interrupted.
+func printResume(w io.Writer, args []string) {
+	quoted := make([]string, len(args))
+	for i, arg := range args {
+		quoted[i] = arg
+		if arg == "" || strings.ContainsAny(arg, " \t\n\"'\\$&|;<>()*?[]#~`!{}") {
+			quoted[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+	}
+	quoted[0] = filepath.Base(quoted[0])
+	fmt.Fprintln(w, "guppy: to resume, run again:", strings.Join(quoted, " ")) //nolint:errcheck // last words
+}

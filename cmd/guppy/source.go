@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+func (a *app) sourceCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use: "source", Short: "Add, list and remove the sources of a space", Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	command.AddCommand(a.sourceAddCommand(), &cobra.Command{
+		Use: "ls SPACE", Short: "List the sources of a space", Args: usageArgs(cobra.ExactArgs(1)),
+		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
+			space, err := repo.FindSpace(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			sources, err := repo.Sources(ctx, space.ID)
+			if err != nil {
+				return err
+			}
+			return printList(a, sources, newSourceView, sourceView.text)
+		}),
+	}, &cobra.Command{
+		Use: "rm SPACE SOURCE", Short: "Remove a source, by name or path; its uploads stay", Args: usageArgs(cobra.ExactArgs(2)),
+		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
+			space, err := repo.FindSpace(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			source, err := findSource(ctx, repo, space, args[1])
+			if err != nil {
+				return err
+			}
+			return repo.RemoveSource(ctx, source.ID)
+		}),
+	})
+	return command
+}
+
+func (a *app) sourceAddCommand() *cobra.Command {
+	var name string
+	add := &cobra.Command{
+		Use: "add SPACE PATH", Short: "Register a directory or file in a space", Args: usageArgs(cobra.ExactArgs(2)),
+		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+			path, err := sourcePath(args[1])
+			if err != nil {
+				return err
+			}
+			space, err := repo.FindSpace(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			options, err := givenOptions(cfg, sqlrepo.SourceOptions{SymlinkPolicy: cfg.Prepare.Symlinks})
+			if err != nil {
+				return err
+			}
+			source, err := a.addSource(ctx, repo, space, path, name, options)
+			if err != nil {
+				return err
+			}
+			return a.print(newSourceView(source), newSourceView(source).text)
+		}),
+	}
+	add.Flags().StringVar(&name, "name", "", "`NAME` of the source (default: the last component of its path)")
+	add.Flags().StringArray("exclude", nil, "leave out what matches `GLOB`, in the syntax of .gitignore; may be repeated")
+	add.Flags().String("exclude-file", "", "leave out what matches a line of `FILE`, in the syntax of .gitignore")
+	add.Flags().String("symlinks", "", "`preserve|follow|skip` symbolic links (default preserve)")
+	return add
+}
+
+// addSource adds a source under the name that was asked for, else under the first free one that its path suggests.
+func (a *app) addSource(ctx context.Context, repo *repository, space sqlrepo.Space, path, name string,
+	options sqlrepo.SourceOptions) (sqlrepo.Source, error) {
+	source := sqlrepo.Source{Space: space.ID, Name: name, Path: []byte(path), SourceOptions: options}
+	if name != "" {
+		return repo.AddSource(ctx, source)
+	}
+	for n := 1; ; n++ {
+		source.Name = sqlrepo.Text(filepath.Base(path))
+		if n > 1 {
+			source.Name = fmt.Sprintf("%s-%d", source.Name, n)
+		}
+		added, err := repo.AddSource(ctx, source)
+		if !errors.Is(err, sqlrepo.ErrExists) {
+			return added, err
+		}
+		if known, found := repo.FindSource(ctx, space.ID, path); found == nil {
+			return known, err
+		}
+	}
+}
+
+// findSource takes a name or a path.
+func findSource(ctx context.Context, repo *repository, space sqlrepo.Space, nameOrPath string) (sqlrepo.Source, error) {
+	source, err := repo.FindSource(ctx, space.ID, nameOrPath)
+	if !errors.Is(err, sqlrepo.ErrNotFound) {
+		return source, err
+	}
+	absolute, absErr := filepath.Abs(nameOrPath)
+	if absErr != nil {
+		return source, err
+	}
+	if source, found := repo.FindSource(ctx, space.ID, absolute); found == nil {
+		return source, nil
+	}
+	return source, err
+}
+
+type sourceView struct {
+	Name     string   `json:"name"`
+	Path     string   `json:"path"`
+	Excludes []string `json:"excludes"`
+	Symlinks string   `json:"symlinks"`
+	AddedAt  string   `json:"added_at"`
+}
+
+func newSourceView(s sqlrepo.Source) sourceView {
+	return sourceView{
+		s.Name, string(s.Path), append([]string{}, s.Excludes...), s.SymlinkPolicy, formatTime(s.CreatedAt),
+	}
+}
+
+func (v sourceView) text(w io.Writer) {
+	fmt.Fprintf(w, "%s  %s  symlinks: %s", printable(v.Name), printable(v.Path), v.Symlinks)
+	for _, pattern := range v.Excludes {
+		fmt.Fprintf(w, "  exclude: %s", printable(pattern))
+	}
+	fmt.Fprintln(w)
+}

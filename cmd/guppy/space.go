@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/identity"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+func (a *app) spaceCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use: "space", Short: "Add and list spaces", Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	add := &cobra.Command{
+		Use:   "add NAME",
+		Short: "Add a space with a fresh did:key",
+		Args:  usageArgs(cobra.ExactArgs(1)),
+		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+			if err := checkSpaceName(args[0]); err != nil {
+				return err
+			}
+			space, err := a.addSpace(ctx, cfg, repo, args[0])
+			if err != nil {
+				return err
+			}
+			return a.print(newSpaceView(space), newSpaceView(space).text)
+		}),
+	}
+	add.Flags().String("shard-size", "", "most `BYTES` of a shard, such as 64MiB (default 266338304)")
+	list := &cobra.Command{
+		Use: "ls", Short: "List spaces", Args: usageArgs(cobra.NoArgs),
+		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
+			spaces, err := repo.Spaces(ctx)
+			if err != nil {
+				return err
+			}
+			return printList(a, spaces, newSpaceView, spaceView.text)
+		}),
+	}
+	command.AddCommand(add, list)
+	return command
+}
+
+// repositoryCommand is a command that loads the configuration and opens the repository.
+func (a *app) repositoryCommand(fn func(context.Context, *config.Config, *repository, []string) error,
+) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		cfg, err := a.load(cmd)
+		if err != nil {
+			return err
+		}
+		return a.withRepository(cmd.Context(), cfg, func(repo *repository) error {
+			return fn(cmd.Context(), cfg, repo, args)
+		})
+	}
+}
+
+// printList prints rows as a JSON array or as lines.
+func printList[T, V any](a *app, rows []T, view func(T) V, text func(V, io.Writer)) error {
+	views := make([]V, len(rows))
+	for i, row := range rows {
+		views[i] = view(row)
+	}
+	return a.print(views, func(w io.Writer) {
+		for _, v := range views {
+			text(v, w)
+		}
+	})
+}
+
+type spaceView struct {
+	DID       sqlrepo.DID `json:"did"`
+	Name      string      `json:"name"`
+	ShardSize int64       `json:"shard_size"`
+	CreatedAt string      `json:"created_at"`
+}
+
+func newSpaceView(s sqlrepo.Space) spaceView {
+	return spaceView{s.DID, s.Name, s.ShardSize, formatTime(s.CreatedAt)}
+}
+
+func (v spaceView) text(w io.Writer) {
+	fmt.Fprintf(w, "%s  %s  shards of %d bytes at most\n", v.DID, printable(v.Name), v.ShardSize)
+}
+
+func formatTime(t sqlrepo.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format("2006-01-02T15:04:05Z")
+}
+
+// addSpace makes the key of a space, then the space: a key without a space does no harm, and is removed again.
+func (a *app) addSpace(ctx context.Context, cfg *config.Config, repo *repository, name string) (sqlrepo.Space, error) {
+	key, err := identity.Create(cfg.Repo.DataDir)
+	if err != nil {
+		return sqlrepo.Space{}, err
+	}
+	space, err := repo.AddSpace(ctx, sqlrepo.Space{
+		DID: sqlrepo.DID(key.DID), Name: name, ShardSize: cfg.Prepare.ShardSize,
+	})
+	if err != nil {
+		return space, errors.Join(err, key.Remove())
+	}
+	a.log.Info("added the space", "name", name, "did", space.DID, "key", key.File)
+	return space, nil
+}
+
+func (a *app) findOrAddSpace(ctx context.Context, cfg *config.Config, repo *repository, name string) (sqlrepo.Space, error) {
+	space, err := repo.FindSpace(ctx, name)
+	if !errors.Is(err, sqlrepo.ErrNotFound) || strings.HasPrefix(name, "did:") {
+		return space, err
+	}
+	space, err = a.addSpace(ctx, cfg, repo, name)
+	if errors.Is(err, sqlrepo.ErrExists) {
+		return repo.FindSpace(ctx, name)
+	}
+	return space, err
+}
+
+// checkSpaceName keeps names apart from DIDs, and printable.
+func checkSpaceName(name string) error {
+	if name == "" || len(name) > 255 || strings.HasPrefix(name, "did:") || printable(name) != name {
+		return fmt.Errorf("%w: %q is no name of a space: 1 to 255 printable characters, not a DID", errUsage, name)
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+func (a *app) uploadCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "upload SPACE [SOURCE...]",
+		Short: "Prepare registered sources of a space: those named, or all",
+		Args:  usageArgs(cobra.MinimumNArgs(1)),
+		RunE:  a.repositoryCommand(a.upload),
+	}
+	addPrepareFlags(command)
+	command.AddCommand(&cobra.Command{
+		Use: "ls [SPACE]", Short: "List uploads", Args: usageArgs(cobra.MaximumNArgs(1)),
+		RunE: a.repositoryCommand(a.listUploads),
+	})
+	return command
+}
+
+// upload prepares one source after the other. Sources that stay incomplete do not keep the others from being prepared.
+func (a *app) upload(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+	space, err := repo.FindSpace(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	sources, err := namedSources(ctx, repo, space, args[1:])
+	if err != nil {
+		return err
+	}
+	var reports []*report
+	var incomplete error
+	for _, source := range sources {
+		options, err := givenOptions(cfg, source.SourceOptions)
+		if err != nil {
+			return err
+		}
+		source.SourceOptions = options
+		if err := repo.SetSourceOptions(ctx, source.ID, options); err != nil {
+			return err
+		}
+		report, err := a.runSource(ctx, cfg, repo, space, source)
+		if err != nil {
+			return fmt.Errorf("source %q: %w", source.Name, err)
+		}
+		reports, incomplete = append(reports, report), errors.Join(incomplete, report.err())
+	}
+	err = a.print(map[string]any{"uploads": reports}, func(w io.Writer) {
+		for _, report := range reports {
+			report.text(w)
+		}
+	})
+	return errors.Join(err, incomplete)
+}
+
+// namedSources finds all sources before any is prepared, so that a misspelt name costs nothing.
+func namedSources(ctx context.Context, repo *repository, space sqlrepo.Space, names []string) ([]sqlrepo.Source, error) {
+	if len(names) == 0 {
+		sources, err := repo.Sources(ctx, space.ID)
+		if err == nil && len(sources) == 0 {
+			err = fmt.Errorf("%w: space %q has no sources: add one with guppy source add", errUsage, space.Name)
+		}
+		return sources, err
+	}
+	var sources []sqlrepo.Source
+	for _, name := range names {
+		source, err := findSource(ctx, repo, space, name)
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, source)
+	}
+	return sources, nil
+}
+
+type uploadView struct {
+	Upload     int64  `json:"upload"`
+	Space      string `json:"space"`
+	Source     string `json:"source"`
+	State      string `json:"state"`
+	Profile    string `json:"profile"`
+	RootCID    string `json:"root_cid"`
+	Files      int64  `json:"files"`
+	Bytes      int64  `json:"bytes"`
+	StartedAt  string `json:"started_at"`
+	FinishedAt string `json:"finished_at,omitempty"`
+}
+
+func (a *app) listUploads(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
+	spaces, err := repo.Spaces(ctx)
+	if len(args) == 1 {
+		var space sqlrepo.Space
+		space, err = repo.FindSpace(ctx, args[0])
+		spaces = []sqlrepo.Space{space}
+	}
+	if err != nil {
+		return err
+	}
+	var views []uploadView
+	for _, space := range spaces {
+		uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{Space: &space.ID})
+		if err != nil {
+			return err
+		}
+		for _, upload := range uploads {
+			source, err := repo.Source(ctx, upload.Source)
+			if err != nil {
+				return err
+			}
+			views = append(views, newUploadView(space, source, upload))
+		}
+	}
+	return printList(a, views, func(v uploadView) uploadView { return v }, uploadView.text)
+}
+
+func newUploadView(space sqlrepo.Space, source sqlrepo.Source, u sqlrepo.Upload) uploadView {
+	return uploadView{
+		Upload: u.ID, Space: space.Name, Source: source.Name, State: u.State.String(), Profile: u.Profile,
+		RootCID: u.RootCID.String(), Files: u.Files, Bytes: u.Bytes,
+		StartedAt: formatTime(u.StartedAt), FinishedAt: formatTime(u.FinishedAt),
+	}
+}
+
+func (v uploadView) text(w io.Writer) {
+	fmt.Fprintf(w, "%d  %s  %s  %s  %s", v.Upload, printable(v.Space), printable(v.Source), v.StartedAt, v.State)
+	if v.RootCID != "" {
+		fmt.Fprintf(w, "  %s  %d files, %s", v.RootCID, v.Files, progress.Bytes(v.Bytes))
+	}
+	fmt.Fprintln(w)
+}
