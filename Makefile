@@ -1,0 +1,50 @@
+GO ?= go
+BIN := $(CURDIR)/bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+VERSION_VARIABLE := main.version
+FUZZTIME ?= 10s
+TIMEOUT ?= 20m
+
+GOLANGCI_LINT_VERSION := v2.15.0
+GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/guppy.
+	$(GO) build -trimpath -ldflags "-X $(VERSION_VARIABLE)=$(VERSION)" -o $(BIN)/guppy ./cmd/guppy
+
+.PHONY: test
+test: postgres ## Vet, then run all tests with the race detector, on SQLite and on PostgreSQL.
+	$(GO) vet ./...
+	$(GO) test -race -timeout $(TIMEOUT) ./...
+
+.PHONY: postgres
+postgres:
+	@./scripts/ensure-postgres
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Check formatting and run the linters.
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt these files:"; echo "$$unformatted"; exit 1; }
+	$(GOLANGCI_LINT) run
+
+# The version is part of the name, so that another version is another file to make.
+$(GOLANGCI_LINT):
+	GOBIN=$(BIN) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv $(BIN)/golangci-lint $@
+
+.PHONY: bench
+bench: ## Run the benchmark.
+	$(GO) run ./internal/bench
+
+.PHONY: fuzz
+fuzz: postgres ## Run every fuzz target for FUZZTIME (default 10s) each.
+	GO=$(GO) ./scripts/fuzz $(FUZZTIME)
+
+.PHONY: clean
+clean: ## Remove what was built here.
+	rm -rf $(BIN)
