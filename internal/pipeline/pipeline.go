@@ -101,7 +101,7 @@ func (j *Job) content(ctx context.Context, run sqlrepo.Run) (failed int64, err e
 	if err := scanner.Run(ctx, run); err != nil {
 		return 0, fmt.Errorf("scan: %w", err)
 	}
-	if err := j.countWaiting(ctx, run); err != nil {
+	if err := errors.Join(j.analyze(ctx), j.countWaiting(ctx, run)); err != nil {
 		return 0, err
 	}
 	for again := 1; again > 0; {
@@ -145,6 +145,16 @@ func (j *Job) countWaiting(ctx context.Context, run sqlrepo.Run) error {
 	return nil
 }
 
+// manyEntries are so many that it matters how the engine reads them.
+const manyEntries = 50_000
+
+func (j *Job) analyze(ctx context.Context) error {
+	if j.Progress.Entries.Load() < manyEntries {
+		return nil
+	}
+	return j.Repo.Analyze(ctx)
+}
+
 // pack plans what is not planned yet, and packs what is.
 func (j *Job) pack(ctx context.Context, run sqlrepo.Run) error {
 	j.enter("planning")
@@ -153,6 +163,9 @@ func (j *Job) pack(ctx context.Context, run sqlrepo.Run) error {
 	}
 	if err := plan.Run(ctx, j.Repo, run, j.Progress); err != nil {
 		return fmt.Errorf("plan: %w", err)
+	}
+	if err := j.analyze(ctx); err != nil {
+		return err
 	}
 	j.enter("packing")
 	if err := j.Repo.SetState(ctx, run, sqlrepo.Packing); err != nil {
