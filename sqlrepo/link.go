@@ -2,7 +2,10 @@ package sqlrepo
 
 import (
 	"context"
+	"errors"
 	"iter"
+	"maps"
+	"slices"
 
 	"github.com/Masterminds/squirrel"
 
@@ -28,52 +31,67 @@ type Linkable struct {
 
 var linkable = []EntryState{Ready, Rescanned}
 
-type knownRow struct {
-	Entry
-	CID     CID    `db:"cid"`
-	DAGSize *int64 `db:"dag_size"`
-}
-
-// Linkables yields, in canonical order, the entries of an upload that belong under its root.
+// Linkables yields, in canonical order, the entries of an upload that belong under its root. Joins are made here, page by
+// page: an engine could take the page for a reason to read all of the other table.
 func (r *Repository) Linkables(ctx context.Context, upload int64) iter.Seq2[Linkable, error] {
-	fields := append([]string{"roots.cid", "roots.dag_size"}, entryFields...)
-	query := squirrel.Select(fields...).From("entries").LeftJoin("roots ON roots.entry = entries.origin").
+	query := squirrel.Select(entryFields...).From("entries").
 		Where(squirrel.Eq{"upload": upload, "state": linkable}).OrderBy("path")
 	behind := func(last Linkable) squirrel.Sqlizer { return squirrel.Gt{"path": last.Path} }
 	return pages(query, behind, func(page *[]Linkable, query squirrel.SelectBuilder) error {
-		var rows []knownRow
-		if err := r.readList(ctx, "read entries", &rows, query); err != nil || len(rows) == 0 {
+		var entries []Entry
+		if err := r.readList(ctx, "read entries", &entries, query); err != nil {
 			return err
 		}
-		segments, err := r.segmentsBetween(ctx, upload, rows[0].Path, rows[len(rows)-1].Path)
-		*page = joinSegments(rows, segments)
-		return err
+		*page = make([]Linkable, len(entries))
+		for i := range entries {
+			(*page)[i].Entry = entries[i]
+		}
+		return errors.Join(r.addSegments(ctx, *page), r.addKnown(ctx, *page))
 	})
 }
 
-func (r *Repository) segmentsBetween(ctx context.Context, upload int64, first, last Path) (segments []Segment, err error) {
-	err = r.readList(ctx, "read segments", &segments, squirrel.Select(segmentColumns...).From("entries").
-		Join("segments ON segments.entry = entries.id").
-		Where(squirrel.Eq{"upload": upload, "state": linkable}).Where(squirrel.GtOrEq{"path": first}).Where(squirrel.LtOrEq{"path": last}).
-		OrderBy("path", "file_offset"))
-	return segments, err
+// addSegments gives the files of a page their segments.
+func (r *Repository) addSegments(ctx context.Context, page []Linkable) error {
+	files := map[int64]*Linkable{}
+	for i := range page {
+		if page[i].Kind == File && page[i].Origin == 0 {
+			files[page[i].ID] = &page[i]
+		}
+	}
+	var segments []Segment
+	err := r.readOf(ctx, "segments", files, &segments,
+		squirrel.Select(segmentColumns...).From("segments").OrderBy("entry", "file_offset"))
+	for _, segment := range segments {
+		file := files[segment.Entry]
+		file.Segments = append(file.Segments, segment)
+	}
+	return err
 }
 
-// joinSegments gives each entry its segments; both lists are in canonical order.
-func joinSegments(rows []knownRow, segments []Segment) []Linkable {
-	entries := make([]Linkable, len(rows))
-	for i, row := range rows {
-		entries[i].Entry = row.Entry
-		if row.DAGSize != nil {
-			entries[i].Known = &Root{row.Origin, row.CID, *row.DAGSize}
+// addKnown gives the files of a page that share the content of earlier ones the roots of those.
+func (r *Repository) addKnown(ctx context.Context, page []Linkable) error {
+	origins := map[int64]*Linkable{}
+	for i := range page {
+		if page[i].Origin != 0 {
+			origins[page[i].Origin] = &page[i]
 		}
-		n := 0
-		for n < len(segments) && segments[n].Entry == row.ID {
-			n++
-		}
-		entries[i].Segments, segments = segments[:n:n], segments[n:]
 	}
-	return entries
+	var known []Root
+	err := r.readOf(ctx, "roots", origins, &known, squirrel.Select(rootColumns...).From("roots"))
+	for i, root := range known {
+		origins[root.Entry].Known = &known[i]
+	}
+	return err
+}
+
+// readOf reads the rows of certain entries.
+func (r *Repository) readOf(ctx context.Context, what string, entries map[int64]*Linkable, dest any,
+	query squirrel.SelectBuilder) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	ids := slices.Collect(maps.Keys(entries))
+	return r.readList(ctx, "read "+what, dest, query.Where(squirrel.Eq{"entry": ids}))
 }
 
 // ResetLinks forgets what an earlier run has linked of the upload: roots and shards of kind DAGShard.
@@ -92,12 +110,6 @@ func (r *Repository) ResetLinks(ctx context.Context, run Run) error {
 		}
 		return nil
 	})
-}
-
-// NextOrdinal is the ordinal of the upload's next shard.
-func (r *Repository) NextOrdinal(ctx context.Context, upload int64) (int64, error) {
-	tail, err := r.PlanTail(ctx, upload)
-	return tail.NextOrdinal, err
 }
 
 // LinkBatch is what linking some entries gave.

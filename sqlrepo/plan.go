@@ -44,14 +44,24 @@ type PlanTail struct {
 func (r *Repository) PlanTail(ctx context.Context, upload int64) (tail PlanTail, err error) {
 	err = r.read(ctx, "look where planning goes on", func() error {
 		tail = PlanTail{}
-		err := r.get(ctx, r.db.Reader, &tail.NextOrdinal,
-			squirrel.Select("COALESCE(MAX(ordinal) + 1, 0)").From("shards").Where(squirrel.Eq{"upload": upload}))
-		if err != nil {
+		if err := r.get(ctx, r.db.Reader, &tail.NextOrdinal, nextOrdinal(upload)); err != nil {
 			return err
 		}
 		return r.partial(ctx, upload, &tail)
 	})
 	return tail, err
+}
+
+// NextOrdinal is the ordinal of the upload's next shard.
+func (r *Repository) NextOrdinal(ctx context.Context, upload int64) (next int64, err error) {
+	err = r.read(ctx, "look for the next ordinal", func() error {
+		return r.get(ctx, r.db.Reader, &next, nextOrdinal(upload))
+	})
+	return next, err
+}
+
+func nextOrdinal(upload int64) squirrel.Sqlizer {
+	return squirrel.Select("COALESCE(MAX(ordinal) + 1, 0)").From("shards").Where(squirrel.Eq{"upload": upload})
 }
 
 // partial looks at the last segment that was planned: only its file can be planned in part.
@@ -80,12 +90,24 @@ func (r *Repository) lastSegment(ctx context.Context, upload int64) (last Segmen
 	return last, err
 }
 
-// Unplanned yields, in canonical order, the files of an upload of whose content nothing is planned.
+// Unplanned yields, in canonical order, the files of an upload of whose content nothing is planned. Those of which
+// something is are not looked for when there can be none: an engine may choose to do that by reading all segments for
+// each page, and keep to it while they grow.
 func (r *Repository) Unplanned(ctx context.Context, upload int64) iter.Seq2[Entry, error] {
-	planned := squirrel.Select("1").From("segments").Where("segments.entry = entries.id")
-	return r.entryPages(ctx, upload, squirrel.Select(entryFields...).From("entries").
-		Where(squirrel.Eq{"kind": File, "state": []EntryState{Ready, Rescanned}, "origin": nil}).
-		Where(squirrel.ConcatExpr("NOT EXISTS (", planned, ")")))
+	return func(yield func(Entry, error) bool) {
+		query := squirrel.Select(entryFields...).From("entries").
+			Where(squirrel.Eq{"kind": File, "state": []EntryState{Ready, Rescanned}, "origin": nil})
+		first, err := r.NextOrdinal(ctx, upload)
+		if err != nil {
+			yield(Entry{}, err)
+			return
+		}
+		if first > 0 {
+			planned := squirrel.Select("1").From("segments").Where("segments.entry = entries.id")
+			query = query.Where(squirrel.ConcatExpr("NOT EXISTS (", planned, ")"))
+		}
+		r.entryPages(ctx, upload, query)(yield)
+	}
 }
 
 // SavePlan adds planned shards in one transaction. Segments get the keys of their shards.

@@ -23,6 +23,7 @@ type Repository struct {
 	retryFor time.Duration
 	backoff  time.Duration
 	outage   outage
+	receipts receipts
 }
 
 // Option changes how a Repository works.
@@ -45,6 +46,16 @@ func New(db *dialect.DB, options ...Option) *Repository {
 
 // queryer is a pool or a transaction.
 type queryer interface{ sqlx.QueryerContext }
+
+// Analyze has the engine look at the large tables after much has changed in them.
+func (r *Repository) Analyze(ctx context.Context) error {
+	if r.db.Analyze == nil {
+		return nil
+	}
+	return r.read(ctx, "analyze tables", func() error {
+		return r.db.Analyze(ctx, r.db, []string{"entries", "shards", "segments", "nodes", "roots"})
+	})
+}
 
 // render is the one place where a statement gets its placeholders.
 func (r *Repository) render(statement squirrel.Sqlizer) (string, []any, error) {
