@@ -1,35 +1,105 @@
 package source
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
-	"slices"
 )
 
-// hiding is a file system in which some paths are not found when their directories are read.
+// ErrOwnFiles is returned for a source that lies in what guppy itself writes.
+var ErrOwnFiles = errors.New("guppy's own files can't be a source")
+
+// hiding is a file system without some of its files.
 type hiding struct {
 	FS
-	hidden map[string]bool
+	// same are what is hidden by whatever path it is reached.
+	same []fs.FileInfo
+	// parents are the directories that hold a hidden name: such a file may not be there yet.
+	parents map[string][]fs.FileInfo
 }
 
-// Hide returns fsys without the given paths, which ReadDir does not list. A source that holds guppy's own files must not
-// take them in: they change while it is read.
+// Hide returns fsys as if the given paths were not there, whether they are reached by these or other names, or will be
+// made only later. A source that holds guppy's own files must not take them in: keys are among them, and they change
+// while it is read.
 func Hide(fsys FS, paths ...string) (FS, error) {
-	h := hiding{fsys, map[string]bool{}}
+	h := hiding{FS: fsys, parents: map[string][]fs.FileInfo{}}
 	for _, path := range paths {
-		absolute, err := filepath.Abs(path)
-		if err != nil {
-			return nil, fmt.Errorf("hide %s: %w", path, err)
+		info, err := os.Stat(path)
+		if err == nil {
+			h.same = append(h.same, info)
 		}
-		h.hidden[absolute] = true
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("hide own files: %w", err)
+		}
+		parent, err := os.Stat(filepath.Dir(path))
+		if err != nil {
+			return nil, fmt.Errorf("hide own files: %w", err)
+		}
+		name := filepath.Base(path)
+		h.parents[name] = append(h.parents[name], parent)
 	}
 	return h, nil
 }
 
-func (h hiding) ReadDir(path string) ([]fs.DirEntry, error) {
-	entries, err := h.FS.ReadDir(path)
-	return slices.DeleteFunc(entries, func(entry fs.DirEntry) bool {
-		return h.hidden[filepath.Join(path, entry.Name())]
-	}), err
+// Lstat finds nothing where something hidden is.
+func (h hiding) Lstat(path string) (fs.FileInfo, error) {
+	info, err := h.FS.Lstat(path)
+	return h.unlessHidden("lstat", path, info, err)
+}
+
+// Stat finds nothing where something hidden is.
+func (h hiding) Stat(path string) (fs.FileInfo, error) {
+	info, err := h.FS.Stat(path)
+	return h.unlessHidden("stat", path, info, err)
+}
+
+func (h hiding) unlessHidden(op, path string, info fs.FileInfo, err error) (fs.FileInfo, error) {
+	if err == nil && h.hides(path, info) {
+		return nil, &fs.PathError{Op: op, Path: path, Err: fs.ErrNotExist}
+	}
+	return info, err
+}
+
+func (h hiding) hides(path string, info fs.FileInfo) bool {
+	for _, hidden := range h.same {
+		if os.SameFile(info, hidden) {
+			return true
+		}
+	}
+	parents := h.parents[filepath.Base(path)]
+	if len(parents) == 0 {
+		return false
+	}
+	in, err := h.FS.Stat(filepath.Dir(path))
+	for _, parent := range parents {
+		if err == nil && os.SameFile(in, parent) {
+			return true
+		}
+	}
+	return false
+}
+
+// RefuseWithin returns ErrOwnFiles for a source that is one of the directories or lies below one, by whatever name.
+func RefuseWithin(path string, directories ...string) error {
+	resolved, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	for _, directory := range directories {
+		own, err := os.Stat(directory)
+		if err != nil {
+			continue // what is not there holds nothing
+		}
+		for at := resolved; ; at = filepath.Dir(at) {
+			if info, err := os.Stat(at); err == nil && os.SameFile(info, own) {
+				return fmt.Errorf("%w: %s lies in %s", ErrOwnFiles, path, directory)
+			}
+			if at == filepath.Dir(at) {
+				break
+			}
+		}
+	}
+	return nil
 }
