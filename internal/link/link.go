@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"iter"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/unixfs"
@@ -52,7 +54,28 @@ func (l *Linker) Run(ctx context.Context, run sqlrepo.Run) (root sqlrepo.CID, co
 	if err != nil {
 		return root, counts, err
 	}
-	out := &output{ctx: ctx, linker: l, run: run, ordinal: ordinal}
+	group, ctx := errgroup.WithContext(ctx)
+	full := make(chan sqlrepo.LinkBatch, 1)
+	group.Go(func() (err error) {
+		defer close(full)
+		out := &output{ctx: ctx, linker: l, run: run, ordinal: ordinal, full: full}
+		root, counts, err = l.link(ctx, run, out)
+		return err
+	})
+	group.Go(func() error {
+		for batch := range full {
+			if err := l.Repo.SaveLinks(ctx, run, batch); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	err = group.Wait()
+	return root, counts, err
+}
+
+// link builds the DAGs while their rows are recorded.
+func (l *Linker) link(ctx context.Context, run sqlrepo.Run, out *output) (root sqlrepo.CID, counts sqlrepo.Counts, err error) {
 	tree := &tree{linker: l, out: out, digests: digestCache{repo: l.Repo}}
 	defer tree.discard()
 	defer func() { err = errors.Join(err, out.abort()) }()

@@ -14,9 +14,9 @@ import (
 )
 
 // batchRoots is how many roots one transaction records.
-const batchRoots = 20_000
+const batchRoots = 5_000
 
-// output writes blocks to DAG shards, and roots and shards to the repository. It lives for one Run.
+// output writes blocks to DAG shards, and roots and shards to whoever records them. It lives for one Run.
 type output struct {
 	ctx     context.Context //nolint:containedctx // blocks leave through a callback that takes none
 	linker  *Linker
@@ -24,6 +24,7 @@ type output struct {
 	ordinal int64
 	builder *shard.Builder
 	batch   sqlrepo.LinkBatch
+	full    chan<- sqlrepo.LinkBatch
 }
 
 // block writes a block to the open shard, or to the next one if it does not fit.
@@ -68,14 +69,18 @@ func (o *output) root(root sqlrepo.Root) error {
 	return o.save(batchRoots)
 }
 
-// save records the batch when it has grown to a size.
+// save hands the batch over when it has grown to a size.
 func (o *output) save(size int) error {
 	if len(o.batch.Roots)+len(o.batch.Shards) < size {
 		return nil
 	}
-	err := o.linker.Repo.SaveLinks(o.ctx, o.run, o.batch)
-	o.batch = sqlrepo.LinkBatch{}
-	return err
+	select {
+	case o.full <- o.batch:
+		o.batch = sqlrepo.LinkBatch{}
+		return nil
+	case <-o.ctx.Done():
+		return context.Cause(o.ctx)
+	}
 }
 
 func (o *output) finish() error {
