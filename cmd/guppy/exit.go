@@ -36,7 +36,7 @@ var (
 	// errUsage marks what was wrong with the command line.
 	errUsage = errors.New("usage")
 	// errIncomplete marks an upload that some entries keep from being complete.
-	errIncomplete = errors.New("some entries could not be prepared")
+	errIncomplete = errors.New("entries could not be prepared")
 )
 
 var usageErrors = []error{

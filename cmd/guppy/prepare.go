@@ -27,8 +27,12 @@ func (a *app) prepareCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		path, err := sourcePath(cfg, args[0])
+		if err != nil {
+			return err
+		}
 		return a.withRepository(cmd.Context(), cfg, func(repo *repository) error {
-			return a.prepare(cmd.Context(), cfg, repo, args[0])
+			return a.prepare(cmd.Context(), cfg, repo, path)
 		})
 	}
 	addPrepareFlags(command)
@@ -52,10 +56,6 @@ func addPrepareFlags(command *cobra.Command) {
 }
 
 func (a *app) prepare(ctx context.Context, cfg *config.Config, repo *repository, path string) error {
-	path, err := sourcePath(path)
-	if err != nil {
-		return err
-	}
 	space, err := a.findOrAddSpace(ctx, cfg, repo, cfg.Prepare.Space)
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func (a *app) prepare(ctx context.Context, cfg *config.Config, repo *repository,
 }
 
 // sourcePath makes a path absolute and looks whether there is anything to prepare.
-func sourcePath(path string) (string, error) {
+func sourcePath(cfg *config.Config, path string) (string, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errUsage, err)
@@ -86,6 +86,9 @@ func sourcePath(path string) (string, error) {
 	}
 	if !info.IsDir() && !info.Mode().IsRegular() {
 		return "", fmt.Errorf("%w: %s is neither a directory nor a file", errUsage, path)
+	}
+	if err := source.RefuseWithin(absolute, cfg.Repo.DataDir, cfg.Prepare.Store); err != nil {
+		return "", fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return absolute, nil
 }

@@ -73,7 +73,7 @@ func (a *app) rootCommand() *cobra.Command {
 		Use:   "guppy",
 		Short: "Turn directories of any size into content-addressed CAR shards",
 		Long: "guppy scans a source, builds its UnixFS DAG, packs the blocks into CAR shards, and keeps all that it knows\n" +
-			"in a preparation repository: an embedded SQLite database, or PostgreSQL.\n" + exitHelp,
+			"in a preparation repository: an embedded SQLite database, or PostgreSQL.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          usageArgs(cobra.NoArgs),
@@ -91,13 +91,9 @@ func (a *app) rootCommand() *cobra.Command {
 	flags.String("database-url", "", "database `URL` (default: a SQLite file in the data directory)")
 	flags.String("log-level", "", "`debug|info|warn|error` (default info)")
 	flags.String("log-format", "", "`text|json` (default text)")
-	for _, command := range []*cobra.Command{
-		a.prepareCommand(), a.uploadCommand(), a.spaceCommand(), a.sourceCommand(), a.configCommand(), a.migrateCommand(),
-		a.dumpCommand(), a.versionCommand(),
-	} {
-		command.Long += "\n" + exitHelp
-		root.AddCommand(command)
-	}
+	root.SetHelpTemplate(root.HelpTemplate() + exitHelp) // all commands inherit it
+	root.AddCommand(a.prepareCommand(), a.uploadCommand(), a.spaceCommand(), a.sourceCommand(), a.configCommand(),
+		a.migrateCommand(), a.dumpCommand(), a.versionCommand())
 	return root
 }
 

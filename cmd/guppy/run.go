@@ -37,7 +37,7 @@ func (a *app) runSource(ctx context.Context, cfg *config.Config, repo *repositor
 	if err != nil {
 		return nil, err
 	}
-	files, err := source.Hide(source.Local(), cfg.Repo.DataDir, cfg.Prepare.Store)
+	files, err := visibleFiles(cfg, repo)
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +54,19 @@ func (a *app) runSource(ctx context.Context, cfg *config.Config, repo *repositor
 		return nil, err
 	}
 	return newReport(ctx, repo, space, result, job.Progress, time.Since(started))
+}
+
+// visibleFiles is the file system without guppy's own files.
+func visibleFiles(cfg *config.Config, repo *repository) (source.FS, error) {
+	own := []string{cfg.Repo.DataDir, cfg.Prepare.Store}
+	if repo.db.Files != nil {
+		files, err := repo.db.Files(repo.db.Settings)
+		if err != nil {
+			return nil, err
+		}
+		own = append(own, files...)
+	}
+	return source.Hide(source.Local(), own...)
 }
 
 // recipe is that of a new upload. What was asked for must agree with an unfinished one that is to be resumed.

@@ -53,7 +53,7 @@ func (a *app) sourceAddCommand() *cobra.Command {
 	add := &cobra.Command{
 		Use: "add SPACE PATH", Short: "Register a directory or file in a space", Args: usageArgs(cobra.ExactArgs(2)),
 		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
-			path, err := sourcePath(args[1])
+			path, err := sourcePath(cfg, args[1])
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"sync"
 
@@ -11,6 +12,8 @@ import (
 type terminal struct {
 	file *os.File
 	mu   sync.Mutex
+	// drawn tells that the line of progress is there.
+	drawn bool
 }
 
 func newTerminal(file *os.File) *terminal { return &terminal{file: file} }
@@ -25,9 +28,16 @@ func (t *terminal) width() int {
 	return width
 }
 
-// Write keeps writers apart.
+// Write keeps writers apart, and lines of the log off the line of progress, which begins with a carriage return.
 func (t *terminal) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	progress := bytes.HasPrefix(p, []byte("\r"))
+	if t.drawn && !progress {
+		if _, err := t.file.WriteString("\r\x1b[K"); err != nil {
+			return 0, err
+		}
+	}
+	t.drawn = progress
 	return t.file.Write(p)
 }

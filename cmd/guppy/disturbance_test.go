@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// disturbance is a preparation that takes long enough to be disturbed, and its outcome when it is not.
+type disturbance struct {
+	program string
+	prepare []string
+	want    outcome
+}
+
+func TestDisturbedRuns(t *testing.T) {
+	source := filepath.Join(t.TempDir(), "with space")
+	if err := errors.Join(writeCorpus(source), writeSparse(filepath.Join(source, "zeros"), 1<<30)); err != nil {
+		t.Fatal(err)
+	}
+	d := disturbance{program: build(t), prepare: []string{"prepare", source, "--shard-size", "16MiB", "--workers", "1"}}
+	undisturbed := install(t, d.program, engines()[0])
+	undisturbed.run(t, d.prepare...)
+	d.want = undisturbed.outcome(t)
+	for _, e := range engines() {
+		t.Run("SIGINT, "+e.name, func(t *testing.T) { d.interrupted(t, e, os.Interrupt) })
+		t.Run("SIGTERM, "+e.name, func(t *testing.T) { d.interrupted(t, e, syscall.SIGTERM) })
+		t.Run("second run, "+e.name, func(t *testing.T) { d.secondRun(t, e) })
+		t.Run("store gone, "+e.name, func(t *testing.T) { d.storeGone(t, e) })
+	}
+}
+
+// begin starts a run and returns in the middle of it.
+func (d *disturbance) begin(t *testing.T, i *installation) *process {
+	t.Helper()
+	p := i.start(t, d.prepare...)
+	if !i.running(p, 3) {
+		t.Fatalf("it was over too early: %s", &p.stderr)
+	}
+	return p
+}
+
+var resumeLine = regexp.MustCompile(`guppy: to resume, run again: (guppy prepare .*)\n$`)
+
+// interrupted runs what the interrupted run said.
+func (d *disturbance) interrupted(t *testing.T, e engine, signal os.Signal) {
+	i := install(t, d.program, e)
+	p := d.begin(t, i)
+	p.interrupt(t, signal)
+	resume := resumeLine.FindStringSubmatch(p.stderr.String())
+	if resume == nil || !strings.Contains(p.stderr.String(), "guppy: interrupted") {
+		t.Fatalf("stderr does not say how to go on: %s", &p.stderr)
+	}
+	again := i.command()
+	again.Path, again.Args = "/bin/sh", []string{"sh", "-c", resume[1]}
+	if output, err := again.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", resume[1], err, output)
+	}
+	requireSame(t, i.outcome(t), d.want)
+}
+
+// interrupt sends a signal to a run, which has to end soon.
+func (p *process) interrupt(t *testing.T, signal os.Signal) {
+	t.Helper()
+	if err := p.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+	sent := time.Now()
+	if code := p.exit(t); code != exitInterrupted {
+		t.Fatalf("exit code %d\n%s", code, &p.stderr)
+	}
+	if took := time.Since(sent); took > 2*time.Second {
+		t.Errorf("it took %v to end", took)
+	}
+	if p.stdout.Len() > 0 {
+		t.Errorf("it printed %s", &p.stdout)
+	}
+}
+
+// secondRun finds the first one at work, and leaves it alone. Commands that only look work meanwhile.
+func (d *disturbance) secondRun(t *testing.T, e engine) {
+	i := install(t, d.program, e)
+	first := d.begin(t, i)
+	second := i.start(t, d.prepare...)
+	if code := second.exit(t); code != exitDatabase {
+		t.Errorf("exit code %d", code)
+	}
+	if uploads := i.uploads(t); len(uploads) != 1 || uploads[0].State == "complete" {
+		t.Fatalf("the first run is over: %+v", uploads)
+	}
+	message := fmt.Sprintf("locked by another run: .*process %d on ", first.Process.Pid)
+	if !regexp.MustCompile(message).Match(second.stderr.Bytes()) {
+		t.Errorf("stderr lacks %q: %s", message, &second.stderr)
+	}
+	if code := first.exit(t); code != exitComplete {
+		t.Errorf("the first run: exit code %d\n%s", code, &first.stderr)
+	}
+	requireSame(t, i.outcome(t), d.want)
+}
+
+// storeGone takes the store away during a run. The next one has it again.
+func (d *disturbance) storeGone(t *testing.T, e engine) {
+	i := install(t, d.program, e)
+	p := d.begin(t, i)
+	if err := os.Rename(i.store(), i.store()+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.exit(t); code != exitFailure {
+		t.Errorf("exit code %d", code)
+	}
+	message := `(?m)^guppy: .*store.*` + regexp.QuoteMeta(i.store()) + `.*: no such file`
+	if !regexp.MustCompile(message).Match(p.stderr.Bytes()) {
+		t.Errorf("stderr lacks %q: %s", message, &p.stderr)
+	}
+	if err := os.Rename(i.store()+".away", i.store()); err != nil {
+		t.Fatal(err)
+	}
+	i.run(t, d.prepare...)
+	requireSame(t, i.outcome(t), d.want)
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/guppy-prep/guppy/internal/pgtest"
+)
+
+// engine makes an empty database and returns its URL.
+type engine struct {
+	name  string
+	fresh func(testing.TB) string
+}
+
+func engines() []engine {
+	return []engine{
+		{"sqlite", func(testing.TB) string { return "" }}, // the one in the home directory
+		{"postgres", pgtest.URL},
+	}
+}
+
+// build builds the program as users have it: fast, and killed for good when it is killed.
+func build(t *testing.T) (program string) {
+	t.Helper()
+	program = filepath.Join(t.TempDir(), "guppy")
+	if output, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, output)
+	}
+	return program
+}
+
+// installation is the program with a home and a database of its own.
+type installation struct {
+	program, home, url string
+}
+
+func install(t *testing.T, program string, e engine) *installation {
+	return &installation{program: program, home: t.TempDir(), url: e.fresh(t)}
+}
+
+func (i *installation) store() string { return filepath.Join(i.home, ".guppy", "shards") }
+
+func (i *installation) command(args ...string) *exec.Cmd {
+	command := exec.Command(i.program, args...)
+	command.Env = []string{
+		"HOME=" + i.home, "PATH=" + filepath.Dir(i.program) + ":" + os.Getenv("PATH"), "GUPPY_DATABASE_URL=" + i.url,
+	}
+	return command
+}
+
+// process is a command that runs.
+type process struct {
+	*exec.Cmd
+	stdout, stderr bytes.Buffer
+	ended          chan struct{}
+	err            error
+}
+
+// start starts the program; it is killed when the test ends.
+func (i *installation) start(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: i.command(args...), ended: make(chan struct{})}
+	p.Stdout, p.Stderr = &p.stdout, &p.stderr
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.ended)
+		p.err = p.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = p.Process.Kill() // it has mostly ended by itself
+		<-p.ended
+	})
+	return p
+}
+
+// exit waits until the program has ended and returns its exit code, -1 if a signal ended it.
+func (p *process) exit(t *testing.T) int {
+	t.Helper()
+	<-p.ended
+	var exit *exec.ExitError
+	if p.err != nil && !errors.As(p.err, &exit) {
+		t.Fatal(p.err)
+	}
+	return p.ProcessState.ExitCode()
+}
+
+// running waits until the store has n shards. It returns false if the program ends before.
+func (i *installation) running(p *process, n int) bool {
+	for {
+		select {
+		case <-p.ended:
+			return false
+		case <-time.After(time.Millisecond):
+		}
+		if found, _ := filepath.Glob(filepath.Join(i.store(), "*.car")); len(found) >= n {
+			return true
+		}
+	}
+}
+
+// run runs the program, which must succeed, and returns its standard output.
+func (i *installation) run(t *testing.T, args ...string) string {
+	t.Helper()
+	p := i.start(t, args...)
+	if code := p.exit(t); code != 0 {
+		t.Fatalf("guppy %s: exit code %d\n%s", args, code, &p.stderr)
+	}
+	return p.stdout.String()
+}
+
+// outcome is what a preparation leaves behind.
+type outcome struct {
+	root   string
+	shards []string
+	dump   string
+}
+
+func (i *installation) outcome(t *testing.T) outcome {
+	t.Helper()
+	o := outcome{dump: normalise(i.run(t, "dump"))}
+	if uploads := i.uploads(t); len(uploads) > 0 {
+		o.root = uploads[len(uploads)-1].RootCID
+	}
+	entries, err := os.ReadDir(i.store())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		o.shards = append(o.shards, entry.Name())
+	}
+	return o
+}
+
+func (i *installation) uploads(t *testing.T) (uploads []uploadView) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(i.run(t, "upload", "ls", "--json")), &uploads); err != nil {
+		t.Fatal(err)
+	}
+	return uploads
+}
+
+// requireSame compares outcomes; those of different engines, too.
+func requireSame(t *testing.T, got, want outcome) {
+	t.Helper()
+	if want.root == "" || got.root != want.root {
+		t.Errorf("root %q, want %q", got.root, want.root)
+	}
+	if len(want.shards) == 0 || !slices.Equal(got.shards, want.shards) {
+		t.Errorf("the store has\n%s\nwant\n%s", strings.Join(got.shards, "\n"), strings.Join(want.shards, "\n"))
+	}
+	if got.dump == want.dump {
+		return
+	}
+	gotLines, wantLines := strings.Split(got.dump, "\n"), strings.Split(want.dump, "\n")
+	for n := range min(len(gotLines), len(wantLines)) {
+		if gotLines[n] != wantLines[n] {
+			t.Errorf("the dump differs in line %d:\n%s\nwant\n%s", n+1, gotLines[n], wantLines[n])
+			return
+		}
+	}
+	t.Errorf("the dump has %d lines, want %d", len(gotLines), len(wantLines))
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
+
+	"github.com/guppy-prep/guppy/internal/pgtest"
+)
+
+type scriptCommand = func(ts *testscript.TestScript, neg bool, args []string)
+
+func scriptCommands() map[string]scriptCommand {
+	return map[string]scriptCommand{
+		"exits":     scriptExits,
+		"postgres":  scriptPostgres,
+		"sql":       scriptSQL,
+		"sample":    plain(1, func(ts *testscript.TestScript, args []string) error { return writeSample(ts.MkAbs(args[0])) }),
+		"write":     plain(2, scriptWrite),
+		"sparse":    plain(2, scriptSparse),
+		"special":   plain(2, scriptSpecial),
+		"mode":      plain(2, scriptMode),
+		"count":     plain(2, scriptCount),
+		"key":       plain(2, scriptKey),
+		"normalise": plain(1, scriptNormalise),
+		"json":      scriptJSON,
+		"save":      plain(2, scriptSave),
+		"shape":     plain(1, scriptShape),
+		"jsonlines": plain(1, scriptJSONLines),
+	}
+}
+
+// plain is a command that takes n arguments and no "!".
+func plain(n int, run func(ts *testscript.TestScript, args []string) error) scriptCommand {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg || len(args) != n {
+			ts.Fatalf("want %d arguments and no !", n)
+		}
+		ts.Check(run(ts, args))
+	}
+}
+
+// scriptExits runs a program that must end with a certain exit code: exits CODE PROGRAM ARGUMENT...
+func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits code program argument...")
+	}
+	code := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+// scriptPostgres sets PGURL to an empty database: postgres [PASSWORD]
+//
+// With a password it is one of a server that asks for it, and PGURL_BARE is the same URL without it.
+func scriptPostgres(ts *testscript.TestScript, _ bool, args []string) {
+	tb, ok := ts.Value(testingKey{}).(testing.TB)
+	if !ok {
+		ts.Fatalf("no test to clean up after")
+	}
+	if len(args) == 1 {
+		protected, err := url.Parse(pgtest.Start(tb, pgtest.WithPassword(args[0])).URL())
+		ts.Check(err)
+		ts.Setenv("PGURL", protected.String())
+		protected.User = url.User(protected.User.Username())
+		ts.Setenv("PGURL_BARE", protected.String())
+		return
+	}
+	ts.Setenv("PGURL", pgtest.URL(tb))
+}
+
+// testingKey is where a script's own testing.TB is kept.
+type testingKey struct{}
+
+// scriptSQL runs a statement: sql URL|FILE STATEMENT
+func scriptSQL(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sql database statement")
+	}
+	driver, database := "sqlite", args[0]
+	if strings.Contains(database, "://") {
+		driver = "pgx"
+	} else {
+		database = ts.MkAbs(database)
+	}
+	db, err := sql.Open(driver, database)
+	ts.Check(err)
+	_, err = db.Exec(args[1])
+	ts.Check(errors.Join(err, db.Close()))
+}
+
+// scriptWrite writes a text with no newline at its end; both may have Go's escapes: write PATH TEXT
+func scriptWrite(ts *testscript.TestScript, args []string) error {
+	path, err := unescape(args[0])
+	if err != nil {
+		return err
+	}
+	text, err := unescape(args[1])
+	if err != nil {
+		return err
+	}
+	path = ts.MkAbs(path)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, []byte(text), 0o644)
+}
+
+func unescape(s string) (string, error) {
+	return strconv.Unquote(`"` + strings.ReplaceAll(s, `"`, `\"`) + `"`)
+}
+
+// scriptSparse makes a file of zeros that takes long to read and no space: sparse PATH MEBIBYTES
+func scriptSparse(ts *testscript.TestScript, args []string) error {
+	mebibytes, err := strconv.ParseInt(args[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	return writeSparse(ts.MkAbs(args[0]), mebibytes<<20)
+}
+
+// scriptSpecial makes what is neither file, directory nor symlink: special fifo|socket PATH
+func scriptSpecial(ts *testscript.TestScript, args []string) error {
+	kinds := map[string]uint32{"fifo": unix.S_IFIFO, "socket": unix.S_IFSOCK}
+	return unix.Mknod(ts.MkAbs(args[1]), kinds[args[0]]|0o644, 0)
+}
+
+// scriptMode compares the permissions of what is found: mode 0700 GLOB
+func scriptMode(ts *testscript.TestScript, args []string) error {
+	found, err := filepath.Glob(ts.MkAbs(args[1]))
+	if err == nil && len(found) == 0 {
+		err = errors.New("nothing found")
+	}
+	for _, path := range found {
+		info, statErr := os.Lstat(path)
+		if statErr != nil {
+			return statErr
+		}
+		if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[0] {
+			err = errors.Join(err, fmt.Errorf("%s has mode %s, want %s", path, got, args[0]))
+		}
+	}
+	return err
+}
+
+// scriptCount counts files: count N GLOB
+func scriptCount(ts *testscript.TestScript, args []string) error {
+	found, err := filepath.Glob(ts.MkAbs(args[1]))
+	if err != nil {
+		return err
+	}
+	if strconv.Itoa(len(found)) != args[0] {
+		return fmt.Errorf("want %s, found %d: %s", args[0], len(found), found)
+	}
+	return nil
+}
+
+func scriptNormalise(ts *testscript.TestScript, args []string) error {
+	return os.WriteFile(ts.MkAbs(args[0]), []byte(normalise(ts.ReadFile(args[0]))), 0o644)
+}
