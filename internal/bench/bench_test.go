@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestMain lets this program be the limit program too, as the built one is.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == limitCommand {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// tiny is a corpus for tests of what surrounds it, just large enough to show in the size of a database.
+func tiny() corpus {
+	c := corpora()[0]
+	c.files, c.room = manySmall(2, 200, 32<<10), 2*200*32<<10
+	return c
+}
+
+func TestMeasureAllEngines(t *testing.T) {
+	o, err := parseOptions([]string{"-json", "-rounds", "2", "-dir", os.TempDir()}, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.corpora = []corpus{tiny()}
+	var progress, output bytes.Buffer
+	result, err := measureAll(t.Context(), o, &progress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.format(&output, result); err != nil {
+		t.Fatal(err)
+	}
+	var r report
+	if err := json.Unmarshal(output.Bytes(), &r); err != nil {
+		t.Fatal(err)
+	}
+	c := r.Corpora[0]
+	if c.Files != 400 || c.Entries < 402 || c.RootCID == "" || c.Shards < 1 || len(c.Limit.All) != 2 {
+		t.Errorf("corpus %+v", c)
+	}
+	if len(c.Engines) != len(starters()) {
+		t.Fatalf("%d engines", len(c.Engines))
+	}
+	for _, e := range c.Engines {
+		if len(e.Times.All) != 2 || e.Times.Min <= 0 || e.PeakMemory < 5<<20 || e.Database <= 0 || e.Empty <= 0 {
+			t.Errorf("engine %+v", e)
+		}
+	}
+	expectGone(t, progress.String())
+}
+
+func TestMeasureAllCleansUpWhenInterrupted(t *testing.T) {
+	o, err := parseOptions([]string{"-engine", "sqlite", "-dir", os.TempDir()}, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.corpora = []corpus{tiny()}
+	ctx, cancel := context.WithCancel(t.Context())
+	progress := &interrupter{at: "round 1", interrupt: cancel}
+	if _, err := measureAll(ctx, o, progress); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	expectGone(t, progress.String())
+}
+
+// interrupter is a user who sees a text and presses Ctrl-C.
+type interrupter struct {
+	bytes.Buffer
+	at        string
+	interrupt func()
+}
+
+func (i *interrupter) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), i.at) {
+		i.interrupt()
+	}
+	return i.Buffer.Write(p)
+}
+
+func expectGone(t *testing.T, progress string) {
+	t.Helper()
+	line, _, _ := strings.Cut(progress, "\n")
+	dir, found := strings.CutPrefix(line, "working in ")
+	if !found {
+		t.Fatalf("progress doesn't begin with the directory: %q", progress)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is still there (%v)", dir, err)
+	}
+}

@@ -1,0 +1,58 @@
+// Command bench measures `guppy prepare` against what the machine can do at all, and prints how that compares with the
+// project's targets. It is a measurement, not a test: a target that is missed is shown as "over", and the exit code is
+// 0 unless a run failed or gave a wrong result.
+//
+// The corpora are made from a seed. "small" has 20,000 files of 0 to 16 KiB in 100 directories, "big" two files of
+// 1 GiB and one of 300 MiB and 123 bytes. They lie in a temporary directory, on /dev/shm if that is a tmpfs with room,
+// and so do the databases, the PostgreSQL server's data, and all that is written: both sides use one file system, and
+// read from memory.
+//
+// The limit program (this one, as `bench limit`) reads every file once with 2 goroutines, hashes each byte twice with
+// SHA-256, as a block and as part of a shard, and writes the same bytes to files, without fsync: see limit.go. guppy is
+// built and run as its users do, with its defaults, on a new database each time: the PostgreSQL database exists, but to
+// make the tables is part of the run. The server has its default settings, fsync included.
+//
+// Programs take turns, so that a busy machine slows all of them. The first round is not counted, and the medians of the
+// others are compared. Peak memory is the highest of all runs, as the kernel accounts for the process; the server's is
+// not part of it. The size of a database is that of all tables and indexes, less that of an empty database. All runs on
+// a corpus must give the same root and the same shards, on every engine.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// run is the limit program if the arguments say so, else the benchmark.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 && args[0] == limitCommand {
+		return runLimit(ctx, args[1:])
+	}
+	o, err := parseOptions(args, stderr)
+	if err != nil {
+		return err
+	}
+	result, err := measureAll(ctx, o, stderr)
+	if err != nil {
+		return err
+	}
+	return o.format(stdout, result)
+}

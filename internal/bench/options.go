@@ -1,0 +1,76 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+)
+
+var errUsage = errors.New("usage")
+
+type options struct {
+	corpora []corpus
+	engines []starter
+	rounds  int
+	seed    uint64
+	dir     string
+	keep    bool
+	format  func(io.Writer, *report) error
+}
+
+func parseOptions(args []string, output io.Writer) (options, error) {
+	var o options
+	var corpusNames, engineNames string
+	var json, markdown bool
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(output)
+	flags.StringVar(&corpusNames, "corpus", "small,big", "the corpora to measure, with commas between them")
+	flags.StringVar(&engineNames, "engine", "sqlite,postgres", "the database engines to measure, with commas between them")
+	flags.IntVar(&o.rounds, "rounds", 5, "how often each program runs on each corpus")
+	flags.Uint64Var(&o.seed, "seed", 1, "what the corpora are made from")
+	flags.StringVar(&o.dir, "dir", "", "directory to work in (default: /dev/shm if it is a tmpfs with room, else $TMPDIR)")
+	flags.BoolVar(&o.keep, "keep", false, "leave the corpora, and the output and databases of the last runs")
+	flags.BoolVar(&json, "json", false, "print all that was measured as JSON")
+	flags.BoolVar(&markdown, "markdown", false, "print a Markdown table")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 || o.rounds < 1 || json && markdown {
+		return o, fmt.Errorf("%w: flags only, at least one round, and one of -json and -markdown (see -help)", errUsage)
+	}
+	o.format = formatOf(json, markdown)
+	var err error
+	if o.corpora, err = choose("corpus", corpusNames, corpora(), func(c corpus) string { return c.name }); err != nil {
+		return o, err
+	}
+	o.engines, err = choose("engine", engineNames, starters(), func(s starter) string { return s.name })
+	return o, err
+}
+
+func formatOf(json, markdown bool) func(io.Writer, *report) error {
+	switch {
+	case json:
+		return printJSON
+	case markdown:
+		return printMarkdown
+	}
+	return printText
+}
+
+// choose picks what a list names, in the order of the list.
+func choose[T any](kind, list string, all []T, name func(T) string) (chosen []T, err error) {
+	for wanted := range strings.SplitSeq(list, ",") {
+		before := len(chosen)
+		for _, candidate := range all {
+			if name(candidate) == strings.TrimSpace(wanted) {
+				chosen = append(chosen, candidate)
+			}
+		}
+		if len(chosen) == before {
+			return nil, fmt.Errorf("%w: there is no %s %q", errUsage, kind, wanted)
+		}
+	}
+	return chosen, nil
+}

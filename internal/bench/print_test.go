@@ -1,0 +1,76 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func example() *report {
+	return &report{Go: "go1", System: "os/arch", CPUs: 2, Tmpfs: true, Corpora: []corpusReport{{
+		Name: "small", Limit: times{[]float64{2, 1}, 1.5, 1},
+		Engines: []engineReport{{
+			Engine: "sqlite", Times: times{[]float64{3, 4}, 3.5, 3},
+			Checks: []check{
+				within("wall time / limit's", "", 2.334, 2.5), under("peak memory", "MiB", 205.6, 200),
+				under("database per entry", "B", 255, 400),
+			},
+		}},
+	}}}
+}
+
+const exampleText = `go1, os/arch, 2 CPUs, tmpfs: true
+
+corpus   program         median    min       runs
+small    limit           1.500 s   1.000 s   2
+small    guppy, sqlite   3.500 s   3.000 s   2
+
+corpus   engine   what                  value     target
+small    sqlite   wall time / limit's   2.33      ≤ 2.50      ok
+small    sqlite   peak memory           206 MiB   < 200 MiB   over
+small    sqlite   database per entry    255 B     < 400 B     ok
+`
+
+const exampleMarkdown = `| corpus | engine | limit | guppy | ratio | peak memory | database |
+|---|---|---|---|---|---|---|
+| small | sqlite | 1.50 s | 3.50 s | 2.33 (≤ 2.50) | 206 MiB (< 200 MiB) **over** | 255 B per entry (< 400 B) |
+`
+
+func TestPrint(t *testing.T) {
+	tests := map[string]struct {
+		json, markdown bool
+		want           string
+	}{
+		"text":     {want: exampleText},
+		"markdown": {markdown: true, want: exampleMarkdown},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var out strings.Builder
+			if err := formatOf(test.json, test.markdown)(&out, example()); err != nil {
+				t.Fatal(err)
+			}
+			if out.String() != test.want {
+				t.Errorf("have\n%swant\n%s", out.String(), test.want)
+			}
+		})
+	}
+}
+
+var errFull = errors.New("full")
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errFull }
+
+func TestPrintFails(t *testing.T) {
+	for _, format := range []func() error{
+		func() error { return printText(full{}, example()) },
+		func() error { return printMarkdown(full{}, example()) },
+		func() error { return printJSON(full{}, example()) },
+	} {
+		if err := format(); !errors.Is(err, errFull) {
+			t.Errorf("error %v", err)
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"slices"
+	"time"
+)
+
+// series is all runs on one corpus.
+type series struct {
+	corpus   corpus
+	contents contents
+	limits   []time.Duration
+	// runs has those of each engine.
+	runs  [][]prepared
+	first *preparation
+}
+
+// add takes a run of the i-th engine. It returns errWrong if the result isn't that of the corpus, or not that of the
+// runs before.
+func (s *series) add(i int, run prepared) error {
+	if err := run.check(s.contents); err != nil {
+		return err
+	}
+	if s.first == nil {
+		s.first = &run.preparation
+	}
+	s.runs[i] = append(s.runs[i], run)
+	return run.same(*s.first)
+}
+
+// forget drops what was measured, not what the runs gave.
+func (s *series) forget() {
+	s.limits, s.runs = nil, make([][]prepared, len(s.runs))
+}
+
+func (s *series) report(engines []running) corpusReport {
+	r := corpusReport{
+		Name: s.corpus.name, Files: s.contents.Files, Bytes: s.contents.Bytes, Limit: newTimes(s.limits),
+		RootCID: s.first.RootCID, Shards: len(s.first.Shards), Entries: s.first.entries(), Nodes: s.first.Nodes,
+	}
+	for i, e := range engines {
+		r.Engines = append(r.Engines, s.engineReport(e, s.runs[i], r.Limit))
+	}
+	return r
+}
+
+func (s *series) engineReport(e running, runs []prepared, limit times) engineReport {
+	var walls, memory, sizes []int64
+	for _, run := range runs {
+		walls = append(walls, int64(run.wall))
+		memory = append(memory, run.memory)
+		sizes = append(sizes, run.database-e.empty)
+	}
+	r := engineReport{
+		Engine: e.name, Times: newTimes(walls), PeakMemory: slices.Max(memory), Database: slices.Max(sizes), Empty: e.empty,
+	}
+	perUnit := float64(r.Database) / float64(s.corpus.count(*s.first))
+	target := s.corpus.targets[e.name]
+	r.Checks = []check{
+		within("wall time / limit's", "", r.Times.Median/limit.Median, target.ratio),
+		under("peak memory", "MiB", float64(r.PeakMemory)/(1<<20), memoryTarget),
+		under("database per "+s.corpus.unit, "B", perUnit, target.database),
+	}
+	return r
+}
