@@ -28,12 +28,12 @@ type Dialect struct {
 	SharedLock string
 	// Snapshot are the options of a transaction that sees one state of the database for as long as it reads.
 	Snapshot sql.TxOptions
+	// Among is the condition that a column is one of many keys.
+	Among func(column string, keys []int64) squirrel.Sqlizer
 	// BulkInsert adds many rows within tx; row returns the i-th, in a slice that is used until the next call.
 	BulkInsert func(ctx context.Context, tx *Tx, table string, columns []string, n int, row func(i int) []any) error
-	// Receipt names the running transaction for Committed; "" where a failed commit is certain not to have happened.
-	Receipt func(ctx context.Context, tx *Tx) (string, error)
-	// Committed tells whether the transaction with this receipt was committed, after its commit got no answer.
-	Committed func(ctx context.Context, db *DB, receipt string) (bool, error)
+	// LosesAnswers tells that a commit may fail for want of an answer and have happened all the same.
+	LosesAnswers bool
 	// LockRun gives one run the source with this key until it is released or its process ends. ErrLocked says who has
 	// it. An engine that can be used by one run at a time locks the whole database.
 	LockRun func(ctx context.Context, db *DB, source int64) (Lock, error)
@@ -42,6 +42,12 @@ type Dialect struct {
 	// CopyAside writes a consistent copy of the database beside it, with this suffix, and returns where; it never
 	// overwrites an earlier copy. It is nil where an engine has no such place.
 	CopyAside func(ctx context.Context, db *DB, suffix string) (string, error)
+	// Analyze looks at tables of which much has changed, so that the engine reads them the best way. It is nil where an
+	// engine goes by its indexes alone.
+	Analyze func(ctx context.Context, db *DB, tables []string) error
+	// Files are the paths that the database takes on this host, whether or not they are there now. It is nil where the
+	// engine keeps its own.
+	Files func(s Settings) ([]string, error)
 	// Size is the space that all tables and indexes take, in bytes.
 	Size func(ctx context.Context, db *DB) (int64, error)
 	// Classify sorts an error of the engine's driver.
@@ -62,7 +68,7 @@ type Lock interface{ Release() error }
 // ErrLocked is returned when another run holds the lock; the error's text says which.
 var ErrLocked = errors.New("locked by another run")
 
-func dialects() []Dialect { return []Dialect{SQLite(), Postgres()} }
+func dialects() []Dialect { return []Dialect{Postgres(), SQLite()} }
 
 // Names are the engines' names, as the configuration spells them.
 func Names() []string {
@@ -75,9 +81,12 @@ func Names() []string {
 }
 
 // For returns the dialect of a configured engine. Without a name it is inferred from the URL. It returns ErrSettings
-// when the name is unknown or disagrees with the URL.
+// when the name is unknown or disagrees with the URL, or when the URL is for no engine.
 func For(name string, url Secret) (Dialect, error) {
-	inferred := inferFrom(url)
+	inferred, err := inferFrom(url)
+	if err != nil {
+		return Dialect{}, err
+	}
 	if name == "" || name == inferred.Name {
 		return inferred, nil
 	}
@@ -93,13 +102,15 @@ func For(name string, url Secret) (Dialect, error) {
 	return Dialect{}, fmt.Errorf("%w: unknown type %q (allowed: %s)", ErrSettings, name, strings.Join(Names(), ", "))
 }
 
-func inferFrom(url Secret) Dialect {
+// inferFrom quotes nothing of the URL in its error: it may hold a password anywhere.
+func inferFrom(url Secret) (Dialect, error) {
 	for _, d := range dialects() {
 		if d.infer(url.Reveal()) {
-			return d
+			return d, nil
 		}
 	}
-	return SQLite()
+	return Dialect{}, fmt.Errorf("%w: the database URL is neither postgres://..., host=..., sqlite:///PATH nor a path "+
+		"(begin a path whose first name has a colon with ./)", ErrSettings)
 }
 
 // DB is an open database. Close it when done.
@@ -157,4 +168,12 @@ func (db *DB) Begin(ctx context.Context) (*Tx, error) {
 }
 
 // Release gives the connection back to its pool.
-func (tx *Tx) Release() error { return tx.conn.Close() }
+func (tx *Tx) Release() error { return closeConn(tx.conn) }
+
+// closeConn gives a connection back to its pool, which has dropped it already if it broke.
+func closeConn(conn *sqlx.Conn) error {
+	if err := conn.Close(); !errors.Is(err, sql.ErrConnDone) {
+		return err
+	}
+	return nil
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/Masterminds/squirrel"
@@ -18,24 +19,35 @@ import (
 // Postgres is the dialect of PostgreSQL 13 and later: a pool of connections, shared by many processes and hosts.
 func Postgres() Dialect {
 	return Dialect{
-		Name:        "postgres",
-		Placeholder: squirrel.Dollar,
-		ClaimLock:   "FOR UPDATE SKIP LOCKED",
-		SharedLock:  "FOR SHARE",
-		Snapshot:    sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
-		BulkInsert:  copyRows,
-		Receipt:     postgresReceipt,
-		Committed:   postgresCommitted,
-		LockRun:     postgresLockRun,
-		HasTable:    postgresHasTable,
-		Size:        postgresSize,
-		Classify:    classifyPostgres,
-		handles:     postgresHandles{},
-		infer: func(url string) bool {
-			return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://") ||
-				strings.Contains(url, "dbname=")
-		},
+		Name:         "postgres",
+		Placeholder:  squirrel.Dollar,
+		ClaimLock:    "FOR UPDATE SKIP LOCKED",
+		SharedLock:   "FOR SHARE",
+		Snapshot:     sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
+		Among:        postgresAmong,
+		BulkInsert:   copyRows,
+		LosesAnswers: true,
+		LockRun:      postgresLockRun,
+		HasTable:     postgresHasTable,
+		Analyze:      postgresAnalyze,
+		Size:         postgresSize,
+		Classify:     classifyPostgres,
+		handles:      postgresHandles{},
+		infer:        inferPostgres,
 	}
+}
+
+// keywords begin the settings of a libpq connection string.
+var keywords = regexp.MustCompile(
+	`(^|\s)(host|hostaddr|port|user|dbname|database|password|passfile|service|sslmode)\s*=`)
+
+func inferPostgres(url string) bool {
+	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://") ||
+		!isPlainPath(url) && !strings.Contains(url, "://") && keywords.MatchString(url)
+}
+
+func postgresAmong(column string, keys []int64) squirrel.Sqlizer {
+	return squirrel.Expr(column+" = ANY (?)", keys)
 }
 
 type postgresHandles struct{}
@@ -60,11 +72,9 @@ func (postgresHandles) open(ctx context.Context, s Settings) (*sqlx.DB, *sqlx.DB
 }
 
 func postgresConfig(s Settings) (*pgx.ConnConfig, error) {
-	config, err := pgx.ParseConfig(s.URL.Reveal())
+	config, err := parsePostgres(s.URL)
 	if err != nil {
-		// The parser's message quotes parts of the URL, and a malformed URL may hold its password anywhere.
-		return nil, fmt.Errorf("%w: the database URL is not valid (percent-encode @ # : / %% in its password, or leave "+
-			"the password out and name a password file)", ErrSettings)
+		return nil, err
 	}
 	if s.Password != "" {
 		config.Password = s.Password.Reveal()
@@ -77,8 +87,26 @@ func postgresConfig(s Settings) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
+var errPostgresURL = fmt.Errorf("%w: the database URL is not valid (percent-encode @ # : / ? %% in its password, or "+
+	"leave the password out and name a password file)", ErrSettings)
+
+// parsePostgres keeps the parser's message back: it quotes parts of the URL, and a malformed URL may hold its password
+// anywhere. One whose password has a bare "@", "/", "?" or "#" can look well-formed, with the rest of the password for
+// its host or database; the place of the last "@" gives it away.
+func parsePostgres(location Secret) (*pgx.ConnConfig, error) {
+	_, rest, isURL := strings.Cut(location.Reveal(), "://")
+	if at := strings.LastIndexByte(rest, '@'); isURL && at >= 0 && strings.ContainsAny(rest[:at], "@/?#") {
+		return nil, errPostgresURL
+	}
+	config, err := pgx.ParseConfig(location.Reveal())
+	if err != nil {
+		return nil, errPostgresURL
+	}
+	return config, nil
+}
+
 func (postgresHandles) describe(s Settings) string {
-	config, err := pgx.ParseConfig(s.URL.Reveal())
+	config, err := parsePostgres(s.URL)
 	if err != nil {
 		return "PostgreSQL"
 	}
@@ -101,25 +129,21 @@ func copyRows(ctx context.Context, tx *Tx, table string, columns []string, n int
 	})
 }
 
-func postgresReceipt(ctx context.Context, tx *Tx) (receipt string, err error) {
-	err = tx.GetContext(ctx, &receipt, "SELECT pg_current_xact_id()::text")
-	return receipt, err
-}
-
-func postgresCommitted(ctx context.Context, db *DB, receipt string) (bool, error) {
-	var status *string
-	if err := db.Writer.GetContext(ctx, &status, "SELECT pg_xact_status($1::text::xid8)", receipt); err != nil {
-		return false, err
-	}
-	if status != nil && *status == "in progress" {
-		return false, errStillRunning
-	}
-	return status != nil && *status == "committed", nil
-}
-
 func postgresHasTable(ctx context.Context, db *DB, name string) (found bool, err error) {
-	err = db.Writer.GetContext(ctx, &found, "SELECT to_regclass(quote_ident(current_schema()) || '.' || quote_ident($1)) IS NOT NULL", name)
+	err = db.Writer.GetContext(ctx, &found, `SELECT EXISTS (SELECT FROM pg_class c
+		WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace AND c.relname = $1)`, name)
 	return found, err
+}
+
+// postgresAnalyze spares new tables the wait for autovacuum: until then the planner takes a page of rows for a scan of
+// them all.
+func postgresAnalyze(ctx context.Context, db *DB, tables []string) error {
+	for _, table := range tables {
+		if _, err := db.Writer.ExecContext(ctx, "ANALYZE "+pgx.Identifier{table}.Sanitize()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func postgresSize(ctx context.Context, db *DB) (size int64, err error) {
@@ -133,7 +157,8 @@ func classifyPostgres(err error) Class {
 	var server *pgconn.PgError
 	if !errors.As(err, &server) {
 		var connect *pgconn.ConnectError
-		if errors.Is(err, errStillRunning) || errors.As(err, &connect) || pgconn.Timeout(err) || connectionLost(err) {
+		if errors.As(err, &connect) || pgconn.Timeout(err) || pgconn.SafeToRetry(err) ||
+			connectionLost(err) {
 			return Unavailable
 		}
 		return Other

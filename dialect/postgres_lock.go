@@ -11,8 +11,6 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-var errStillRunning = errors.New("the transaction is still running")
-
 // lockClass sets this program's advisory locks apart from others in the same database; it spells "gupp".
 const lockClass = 0x67757070
 
@@ -39,7 +37,8 @@ func postgresLockRun(ctx context.Context, db *DB, source int64) (Lock, error) {
 func postgresLockHolder(ctx context.Context, conn *sqlx.Conn, source int64) string {
 	var holder string
 	err := conn.GetContext(ctx, &holder, `SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-		WHERE l.locktype = 'advisory' AND l.granted AND l.classid = $1 AND l.objid = $2 LIMIT 1`,
+		WHERE l.locktype = 'advisory' AND l.granted AND l.classid = $1 AND l.objid = $2 AND a.datname = current_database()
+		LIMIT 1`,
 		lockClass, source)
 	if errors.Is(err, sql.ErrNoRows) || holder == "" {
 		return "an unnamed session"
@@ -55,5 +54,5 @@ func (l *postgresLock) Release() error {
 	if err != nil {
 		_ = l.conn.Raw(func(any) error { return driver.ErrBadConn })
 	}
-	return l.conn.Close()
+	return closeConn(l.conn)
 }

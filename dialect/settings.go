@@ -17,7 +17,7 @@ type Settings struct {
 	Type string
 	// URL is a PostgreSQL URL or keyword string, or the path or file: URL of a SQLite file.
 	URL Secret
-	// Password is used when the URL has none.
+	// Password replaces the one in the URL.
 	Password Secret
 	// MaxOpenConns and MaxIdleConns bound a pool; 0 sizes it from the number of CPUs.
 	MaxOpenConns, MaxIdleConns int

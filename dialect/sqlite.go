@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/Masterminds/squirrel"
@@ -22,16 +23,16 @@ func SQLite() Dialect {
 		Name:        "sqlite",
 		Placeholder: squirrel.Question,
 		Snapshot:    sql.TxOptions{ReadOnly: true},
+		Among:       sqliteAmong,
 		BulkInsert:  insertRows,
-		Receipt:     func(context.Context, *Tx) (string, error) { return "", nil },
-		Committed:   func(context.Context, *DB, string) (bool, error) { return false, nil },
 		LockRun:     sqliteLockRun,
 		HasTable:    sqliteHasTable,
 		CopyAside:   sqliteCopyAside,
+		Files:       sqliteFiles,
 		Size:        sqliteSize,
 		Classify:    classifySQLite,
 		handles:     sqliteHandles{},
-		infer:       func(url string) bool { return !strings.Contains(url, "://") || strings.HasPrefix(url, "sqlite://") },
+		infer:       inferSQLite,
 	}
 }
 
@@ -39,6 +40,28 @@ const (
 	sqliteDriver  = "sqlite"
 	sqliteReaders = 4
 )
+
+func isPlainPath(url string) bool { return strings.HasPrefix(url, "/") || strings.HasPrefix(url, ".") }
+
+// inferSQLite takes any path but one that begins as a URL does: that could be another engine's, with a password.
+func inferSQLite(url string) bool {
+	first, _, _ := strings.Cut(filepath.ToSlash(url), "/")
+	drive := filepath.VolumeName(url)
+	return isPlainPath(url) || strings.HasPrefix(url, "sqlite://") || strings.HasPrefix(url, "file:") ||
+		!strings.Contains(strings.TrimPrefix(first, drive), ":")
+}
+
+// sqliteAmong passes all keys as one parameter: the driver takes time that grows with the square of their number.
+func sqliteAmong(column string, keys []int64) squirrel.Sqlizer {
+	list := []byte{'['}
+	for i, key := range keys {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = strconv.AppendInt(list, key, 10)
+	}
+	return squirrel.Expr(column+" IN (SELECT value FROM json_each(?))", string(append(list, ']')))
+}
 
 type sqliteHandles struct{}
 
@@ -65,7 +88,8 @@ func (sqliteHandles) open(ctx context.Context, s Settings) (*sqlx.DB, *sqlx.DB, 
 }
 
 // openSQLite puts the pragmas into the DSN, so that every connection of the pool has them.
-func openSQLite(ctx context.Context, file string, s Settings, conns int, lock string, extra ...string) (*sqlx.DB, error) {
+func openSQLite(ctx context.Context, file string, s Settings, conns int, lock string,
+	extra ...string) (*sqlx.DB, error) {
 	query := url.Values{"_txlock": {lock}, "_pragma": append([]string{
 		fmt.Sprintf("busy_timeout(%d)", s.BusyTimeout.Milliseconds()),
 		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "journal_size_limit(67108864)", "cache_size(-16384)",
@@ -100,7 +124,7 @@ func sqliteFile(s Settings) (string, error) {
 	if strings.HasPrefix(name, "sqlite://") || strings.HasPrefix(name, "file:") {
 		parsed, err := url.Parse(name)
 		if err != nil || parsed.Host != "" && parsed.Host != "localhost" || parsed.RawQuery != "" {
-			return "", fmt.Errorf("%w: %q is not of the form sqlite:///PATH", ErrSettings, name)
+			return "", fmt.Errorf("%w: the database URL is not of the form sqlite:///PATH", ErrSettings)
 		}
 		name = parsed.Path + parsed.Opaque
 	}
@@ -119,9 +143,25 @@ func (sqliteHandles) describe(s Settings) string {
 }
 
 func sqliteHasTable(ctx context.Context, db *DB, name string) (found bool, err error) {
-	err = db.Writer.GetContext(ctx, &found, "SELECT COUNT(*) > 0 FROM sqlite_schema WHERE type = 'table' AND name = ?", name)
+	err = db.Writer.GetContext(ctx, &found,
+		"SELECT COUNT(*) > 0 FROM sqlite_schema WHERE type = 'table' AND name = ?", name)
 	return found, err
 }
+
+func sqliteFiles(s Settings) ([]string, error) {
+	file, err := sqliteFile(s)
+	if err != nil {
+		return nil, err
+	}
+	files := []string{file}
+	for _, suffix := range []string{"-wal", "-shm", "-journal", ".lock", ".migrate.lock"} {
+		files = append(files, file+suffix)
+	}
+	copies, err := filepath.Glob(globEscape.Replace(file) + ".v*.bak*")
+	return append(files, copies...), err
+}
+
+var globEscape = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
 
 func sqliteSize(ctx context.Context, db *DB) (size int64, err error) {
 	err = db.Writer.GetContext(ctx, &size, `SELECT (page_count - freelist_count) * page_size

@@ -7,13 +7,15 @@ import (
 	"github.com/Masterminds/squirrel"
 )
 
-// insertBatch is how many rows one statement inserts: more hardly save time, and SQLite bounds the parameters.
-const insertBatch = 50
+// insertParameters is about how many parameters one statement has: the driver looks for each among all of them, so more
+// cost more time than fewer statements save.
+const insertParameters = 100
 
-// insertRows runs one prepared statement of many rows over and over, and a shorter one for what remains.
+// insertRows runs one prepared statement of some rows over and over, and a shorter one for what remains.
 func insertRows(ctx context.Context, tx *Tx, table string, columns []string, n int, row func(i int) []any) error {
-	full := n - n%insertBatch
-	if err := insertBatches(ctx, tx, table, columns, 0, full, insertBatch, row); err != nil {
+	batch := max(1, insertParameters/len(columns))
+	full := n - n%batch
+	if err := insertBatches(ctx, tx, table, columns, 0, full, batch, row); err != nil {
 		return err
 	}
 	return insertBatches(ctx, tx, table, columns, full, n, n-full, row)

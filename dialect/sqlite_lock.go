@@ -14,7 +14,10 @@ type sqliteLock struct{ file *flock.Flock }
 
 // sqliteLockRun locks a file beside the database: the system frees it with the process. SQLite has one writer, so one
 // run at a time has the whole database.
-func sqliteLockRun(_ context.Context, db *DB, _ int64) (Lock, error) {
+func sqliteLockRun(ctx context.Context, db *DB, _ int64) (Lock, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	file, err := sqliteFile(db.Settings)
 	if err != nil {
 		return nil, err

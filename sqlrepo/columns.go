@@ -68,8 +68,11 @@ func (d *Digest) Scan(column any) error {
 	if err == nil && len(raw) != len(d) {
 		err = fmt.Errorf("a digest of %d bytes", len(raw))
 	}
+	if err != nil {
+		return err
+	}
 	copy(d[:], raw)
-	return err
+	return nil
 }
 
 // DID is a decentralised identifier, such as "did:key:z6Mk...", stored as text.

@@ -66,8 +66,8 @@ type Entry struct {
 	State EntryState `db:"state"`
 	// Reason says why an entry is Changed, Failed or Unsupported, "" else.
 	Reason string `db:"reason"`
-	// Origin is the entry whose content this one shares: its own ID, or that of an unchanged entry of an earlier
-	// upload of the source, whose content is not prepared again.
+	// Origin is the unchanged entry of an earlier upload of the source whose content this one shares, so that it is not
+	// prepared again; 0 when its content is its own.
 	Origin int64 `db:"origin"`
 }
 

@@ -49,10 +49,10 @@ type queryer interface{ sqlx.QueryerContext }
 
 // Analyze has the engine look at the large tables after much has changed in them.
 func (r *Repository) Analyze(ctx context.Context) error {
-	if r.db.Analyze == nil {
-		return nil
-	}
 	return r.read(ctx, "analyze tables", func() error {
+		if r.db.Analyze == nil {
+			return ctx.Err()
+		}
 		return r.db.Analyze(ctx, r.db, []string{"entries", "shards", "segments", "nodes", "roots"})
 	})
 }

@@ -61,10 +61,11 @@ func (l *Lines) Scan(column any) error {
 
 var sourceColumns = []string{"id", "space", "name", "path", "excludes", "symlinks", "created_at", "removed_at"}
 
-// AddSource adds a source, or takes one that was removed back in under its new name and options. It returns ErrExists
-// when the space has the path or the name already, ErrMissingReference when there is no such space.
+// AddSource adds a source, or takes one that was removed back in under its new name and options; the name is made fit
+// by Text. It returns ErrExists when the space has the path or the name already (a removed source keeps its name),
+// ErrMissingReference when there is no such space.
 func (r *Repository) AddSource(ctx context.Context, source Source) (Source, error) {
-	source.CreatedAt, source.RemovedAt = NewTime(r.now()), Time{}
+	source.Name, source.CreatedAt, source.RemovedAt = Text(source.Name), NewTime(r.now()), Time{}
 	err := r.withTx(ctx, fmt.Sprintf("add source %q", source.Name), func(tx *dialect.Tx) (err error) {
 		source.ID, err = r.restoreSource(ctx, tx, source)
 		if !errors.Is(err, ErrNotFound) {

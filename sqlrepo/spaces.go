@@ -21,9 +21,10 @@ type Space struct {
 
 var spaceColumns = []string{"id", "did", "name", "shard_size", "created_at"}
 
-// AddSpace adds a space and returns it with its key and time. It returns ErrExists when the name or the DID is taken.
+// AddSpace adds a space and returns it with its key and time, its name made fit by Text. It returns
+// ErrExists when the name or the DID is taken.
 func (r *Repository) AddSpace(ctx context.Context, space Space) (Space, error) {
-	space.CreatedAt = NewTime(r.now())
+	space.Name, space.CreatedAt = Text(space.Name), NewTime(r.now())
 	err := r.withTx(ctx, fmt.Sprintf("add space %q", space.Name), func(tx *dialect.Tx) (err error) {
 		if space.ID, err = r.nextIDs(ctx, tx, "spaces", 1); err != nil {
 			return err
@@ -52,7 +53,7 @@ func (r *Repository) FindSpace(ctx context.Context, nameOrDID string) (space Spa
 	}
 	err = r.read(ctx, fmt.Sprintf("space %q", nameOrDID), func() error {
 		return r.get(ctx, r.db.Reader, &space,
-			squirrel.Select(spaceColumns...).From("spaces").Where(squirrel.Eq{column: nameOrDID}))
+			squirrel.Select(spaceColumns...).From("spaces").Where(squirrel.Eq{column: Text(nameOrDID)}))
 	})
 	return space, err
 }

@@ -17,34 +17,18 @@ const (
 	rollbackTimeout = 5 * time.Second
 )
 
-// errOutcomeUnknown marks a commit that got no answer, with the receipt that tells its outcome.
-type errOutcomeUnknown struct {
-	receipt string
-	err     error
-}
-
-func (e *errOutcomeUnknown) Error() string { return "commit got no answer: " + e.err.Error() }
-func (e *errOutcomeUnknown) Unwrap() error { return e.err }
-
 // withTx runs fn in a transaction and commits it. The whole of fn is run again when it loses against another
 // transaction or the database goes away, so fn must not change anything but the database and what it returns.
 func (r *Repository) withTx(ctx context.Context, doing string, fn func(*dialect.Tx) error) error {
-	var pending string
-	return r.retry(ctx, doing, func() error {
-		if pending != "" {
-			committed, err := r.db.Committed(ctx, r.db, pending)
-			if err != nil || committed {
-				return err
-			}
-			pending = ""
-		}
-		err := r.once(ctx, fn)
-		var unknown *errOutcomeUnknown
-		if errors.As(err, &unknown) {
-			pending = unknown.receipt
-		}
-		return err
-	})
+	if !r.db.LosesAnswers {
+		return r.retry(ctx, doing, func() error { return r.once(ctx, fn) })
+	}
+	receipt := r.receipts.take(r.receiptName(0))
+	err := r.retry(ctx, doing, func() error { return r.onceWith(ctx, receipt, fn) })
+	if ctx.Err() == nil && r.db.Classify(err) != dialect.Unavailable {
+		r.receipts.giveBack(receipt)
+	}
+	return err
 }
 
 // once runs fn in one transaction; a panic in fn rolls it back and goes on.
@@ -67,14 +51,7 @@ func (r *Repository) once(ctx context.Context, fn func(*dialect.Tx) error) (err 
 	if err := fn(tx); err != nil {
 		return err
 	}
-	receipt, err := r.db.Receipt(ctx, tx)
-	if err != nil {
-		return err
-	}
 	if err := tx.Commit(); err != nil {
-		if receipt != "" && r.db.Classify(err) == dialect.Unavailable {
-			return &errOutcomeUnknown{receipt, err}
-		}
 		return err
 	}
 	committed = true
@@ -87,18 +64,23 @@ func (r *Repository) read(ctx context.Context, doing string, fn func() error) er
 }
 
 // retry runs attempt until it succeeds, fails for good, or has been failing for longer than allowed.
-func (r *Repository) retry(ctx context.Context, doing string, attempt func() error) error {
-	wait, started := r.backoff, time.Time{}
+func (r *Repository) retry(ctx context.Context, doing string, attempt func() error) (err error) {
+	wait, started, away := r.backoff, time.Time{}, false
+	defer func() {
+		if away {
+			r.outage.ended(r, doing, err)
+		}
+	}()
 	for {
 		err := attempt()
 		if !r.retryable(ctx, err) {
-			if !started.IsZero() && err == nil {
-				r.outage.ended(r, doing)
-			}
-			return r.classified(doing, err)
+			return r.final(ctx, doing, err)
 		}
 		if started.IsZero() {
 			started = time.Now()
+		}
+		if !away && r.db.Classify(err) == dialect.Unavailable {
+			away = true
 			r.outage.began(r, doing, err)
 		}
 		if time.Since(started) >= r.retryFor {
@@ -107,7 +89,7 @@ func (r *Repository) retry(ctx context.Context, doing string, attempt func() err
 		pause := wait/2 + rand.N(wait)
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s: %w (while retrying after: %w)", doing, context.Cause(ctx), err)
+			return r.final(ctx, doing, fmt.Errorf("while retrying after: %w", err))
 		case <-time.After(min(pause, r.retryFor)):
 		}
 		wait = min(2*wait, longestBackoff)
@@ -122,26 +104,38 @@ func (r *Repository) retryable(ctx context.Context, err error) bool {
 	return class == dialect.Conflict || class == dialect.Unavailable
 }
 
+// final blames a failure on the context once that has ended: drivers then break off, each with an error of its own.
+func (r *Repository) final(ctx context.Context, doing string, err error) error {
+	switch {
+	case err == nil || ctx.Err() == nil:
+		return r.classified(doing, err)
+	case errors.Is(context.Cause(ctx), ctx.Err()):
+		return fmt.Errorf("%s: %w: %w", doing, context.Cause(ctx), err)
+	}
+	return fmt.Errorf("%s: %w: %w: %w", doing, ctx.Err(), context.Cause(ctx), err)
+}
+
 // outage is told once when it begins and once when it ends, however many transactions wait for the same database.
 type outage struct {
 	mu      sync.Mutex
-	ongoing bool
+	waiting int
 }
 
 func (o *outage) began(r *Repository, doing string, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.ongoing && r.db.Classify(err) == dialect.Unavailable {
-		o.ongoing = true
+	o.waiting++
+	if o.waiting == 1 {
 		r.db.Log.Warn("the database is away; retrying", "doing", doing, "for", r.retryFor, "error", err)
 	}
 }
 
-func (o *outage) ended(r *Repository, doing string) {
+// ended tells of the end when the last that waited has got through; one that gave up doesn't know.
+func (o *outage) ended(r *Repository, doing string, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.ongoing {
-		o.ongoing = false
+	o.waiting--
+	if o.waiting == 0 && err == nil {
 		r.db.Log.Info("the database is back", "doing", doing)
 	}
 }

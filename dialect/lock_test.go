@@ -1,0 +1,144 @@
+package dialect_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/pgtest"
+)
+
+func mustLock(t *testing.T, db *dialect.DB, source int64) dialect.Lock {
+	t.Helper()
+	lock, err := db.LockRun(t.Context(), db, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lock
+}
+
+func requireLocked(t *testing.T, db *dialect.DB, source int64) {
+	t.Helper()
+	lock, err := db.LockRun(t.Context(), db, source)
+	if err == nil {
+		t.Errorf("locked twice; %v", lock.Release())
+	}
+	host, _ := os.Hostname()
+	holder := fmt.Sprintf("process %d on %s", os.Getpid(), host)
+	if !errors.Is(err, dialect.ErrLocked) || !strings.Contains(err.Error(), holder) {
+		t.Errorf("%v doesn't name %q", err, holder)
+	}
+}
+
+func release(t *testing.T, lock dialect.Lock) {
+	t.Helper()
+	if err := lock.Release(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLockRunExcludes(t *testing.T) {
+	each(t, func(t *testing.T, settings dialect.Settings) {
+		first, second := open(t, settings), open(t, settings)
+		for range 3 {
+			lock := mustLock(t, first, 7)
+			requireLocked(t, first, 7)
+			requireLocked(t, second, 7)
+			release(t, lock)
+			release(t, mustLock(t, second, 7))
+		}
+		if used := first.Writer.Stats().InUse + second.Writer.Stats().InUse; used != 0 {
+			t.Errorf("%d connections are still in use", used)
+		}
+	})
+}
+
+func TestLockRunNeedsLiveContext(t *testing.T) {
+	each(t, func(t *testing.T, settings dialect.Settings) {
+		db := open(t, settings)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := db.LockRun(ctx, db, 7); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		release(t, mustLock(t, db, 7))
+	})
+}
+
+// The lock outlives the context that it was asked for with.
+func TestLockRunOutlivesContext(t *testing.T) {
+	each(t, func(t *testing.T, settings dialect.Settings) {
+		db := open(t, settings)
+		ctx, cancel := context.WithCancel(t.Context())
+		lock, err := db.LockRun(ctx, db, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		requireLocked(t, db, 7)
+		release(t, lock)
+	})
+}
+
+func TestSQLiteLocksTheWholeDatabase(t *testing.T) {
+	settings, file := sqliteSettings(t)
+	db, other := open(t, settings), open(t, dialect.Settings{URL: dialect.Secret(filepath.Join(t.TempDir(), "other.db"))})
+	lock := mustLock(t, db, 1)
+	requireLocked(t, db, 2)
+	release(t, mustLock(t, other, 1))
+	info, err := os.Stat(file + ".lock")
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the lock's file: %v, %v", info.Mode(), err)
+	}
+	release(t, lock)
+}
+
+func TestPostgresLocksOneSource(t *testing.T) {
+	db, other := openPostgres(t), openPostgres(t)
+	first := mustLock(t, db, 1)
+	second, elsewhere := mustLock(t, db, 2), mustLock(t, other, 1)
+	requireLocked(t, db, 1)
+	release(t, first)
+	release(t, mustLock(t, db, 1))
+	requireLocked(t, db, 2)
+	release(t, second)
+	release(t, elsewhere)
+}
+
+func TestPostgresFreesTheLockOfDeadConnections(t *testing.T) {
+	db := openPostgres(t)
+	lock := mustLock(t, db, 1)
+	execute(t, db, `SELECT pg_terminate_backend(pid) FROM pg_locks
+		WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
+	again, err := db.LockRun(t.Context(), db, 1)
+	for deadline := time.Now().Add(time.Minute); errors.Is(err, dialect.ErrLocked) && time.Now().Before(deadline); {
+		again, err = db.LockRun(t.Context(), db, 1)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = lock.Release() // its connection is gone, and says so
+	requireLocked(t, db, 1)
+	release(t, again)
+}
+
+func TestPostgresLockHolderIsWhatTheURLNames(t *testing.T) {
+	location, err := url.Parse(pgtest.URL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	location.RawQuery += "&application_name=the%20other"
+	db := open(t, dialect.Settings{URL: dialect.Secret(location.String())})
+	lock := mustLock(t, db, 1)
+	if _, err := db.LockRun(t.Context(), db, 1); err == nil || !strings.Contains(err.Error(), "the other") {
+		t.Errorf("%v doesn't name the holder", err)
+	}
+	release(t, lock)
+}
