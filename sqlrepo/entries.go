@@ -44,11 +44,6 @@ func (r *Repository) Entries(ctx context.Context, upload int64, filter EntryFilt
 	if filter.States != nil {
 		query = query.Where(squirrel.Eq{"state": filter.States})
 	}
-	return r.entryPages(ctx, upload, query)
-}
-
-// entryPages yields what a query over entries gives for an upload, in canonical order.
-func (r *Repository) entryPages(ctx context.Context, upload int64, query squirrel.SelectBuilder) iter.Seq2[Entry, error] {
 	query = query.Where(squirrel.Eq{"upload": upload}).OrderBy("path")
 	behind := func(last Entry) squirrel.Sqlizer { return squirrel.Gt{"path": last.Path} }
 	return pages(query, behind, func(page *[]Entry, query squirrel.SelectBuilder) error {
@@ -108,7 +103,7 @@ func (r *Repository) insertEntries(ctx context.Context, tx *dialect.Tx, run Run,
 func (r *Repository) forget(ctx context.Context, tx *dialect.Tx, entries []int64) error {
 	for _, ids := range batches(entries, pageSize) {
 		for _, of := range []struct{ table, key string }{{"segments", "entry"}, {"roots", "entry"}, {"entries", "id"}} {
-			if _, err := r.exec(ctx, tx, squirrel.Delete(of.table).Where(squirrel.Eq{of.key: ids})); err != nil {
+			if _, err := r.exec(ctx, tx, squirrel.Delete(of.table).Where(r.db.Among(of.key, ids))); err != nil {
 				return err
 			}
 		}

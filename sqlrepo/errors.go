@@ -23,6 +23,8 @@ var (
 	ErrUnusable = errors.New("database can't be used")
 	// ErrLeaseLost is returned when another run has taken over the work; the transaction changed nothing.
 	ErrLeaseLost = errors.New("another run has taken over")
+	// ErrRecipe is returned for an unfinished upload whose profile can't change and whose shard size can only grow.
+	ErrRecipe = errors.New("an unfinished upload keeps its profile and its shard size, but for a larger one")
 	// ErrLocked is returned when another run holds the lock that this one asked for.
 	ErrLocked = dialect.ErrLocked
 )

@@ -22,11 +22,17 @@ type Root struct {
 
 // Linkable is an entry that belongs under its upload's root, with its content.
 type Linkable struct {
-	Entry
-	// Segments are those of a file, in the file's order, unless its content was prepared in an earlier upload.
-	Segments []Segment
-	// Known is the root of a file whose content was prepared in an earlier upload.
-	Known *Root
+	ID     int64     `db:"id"`
+	Path   Path      `db:"path"`
+	Kind   EntryKind `db:"kind"`
+	Size   int64     `db:"size"`
+	Target []byte    `db:"target"`
+	// Origin is the entry of an earlier upload whose content a file shares, 0 when it has its own.
+	Origin int64 `db:"origin"`
+	// Segments are those of a file with content of its own, in the file's order.
+	Segments []Segment `db:"-"`
+	// Known is the root of the Origin.
+	Known *Root `db:"-"`
 }
 
 var linkable = []EntryState{Ready, Rescanned}
@@ -34,17 +40,12 @@ var linkable = []EntryState{Ready, Rescanned}
 // Linkables yields, in canonical order, the entries of an upload that belong under its root. Joins are made here, page by
 // page: an engine could take the page for a reason to read all of the other table.
 func (r *Repository) Linkables(ctx context.Context, upload int64) iter.Seq2[Linkable, error] {
-	query := squirrel.Select(entryFields...).From("entries").
+	query := squirrel.Select("id", "path", "kind", "size", "target", "COALESCE(origin, 0) AS origin").From("entries").
 		Where(squirrel.Eq{"upload": upload, "state": linkable}).OrderBy("path")
 	behind := func(last Linkable) squirrel.Sqlizer { return squirrel.Gt{"path": last.Path} }
 	return pages(query, behind, func(page *[]Linkable, query squirrel.SelectBuilder) error {
-		var entries []Entry
-		if err := r.readList(ctx, "read entries", &entries, query); err != nil {
+		if err := r.readList(ctx, "read entries", page, query); err != nil {
 			return err
-		}
-		*page = make([]Linkable, len(entries))
-		for i := range entries {
-			(*page)[i].Entry = entries[i]
 		}
 		return errors.Join(r.addSegments(ctx, *page), r.addKnown(ctx, *page))
 	})
@@ -91,7 +92,7 @@ func (r *Repository) readOf(ctx context.Context, what string, entries map[int64]
 		return nil
 	}
 	ids := slices.Collect(maps.Keys(entries))
-	return r.readList(ctx, "read "+what, dest, query.Where(squirrel.Eq{"entry": ids}))
+	return r.readList(ctx, "read "+what, dest, query.Where(r.db.Among("entry", ids)))
 }
 
 // ResetLinks forgets what an earlier run has linked of the upload: roots and shards of kind DAGShard.

@@ -4,18 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// PackSegment is a segment with what it takes to read it.
+// PackSegment is a segment with what it takes to read it and to tell whether its file changed.
 type PackSegment struct {
 	Segment
-	Path Path `db:"path"`
-	Fingerprint
-	State EntryState `db:"state"`
+	Path Path      `db:"path"`
+	Kind EntryKind `db:"kind"`
+	// Size is the length of the whole file, ModTime its modification in nanoseconds since 1970.
+	Size    int64      `db:"size"`
+	ModTime int64      `db:"mtime_ns"`
+	State   EntryState `db:"state"`
 }
 
 // ErrNothingToClaim is returned when no work of the kind asked for is left.
@@ -50,13 +54,15 @@ func (r *Repository) ClaimShard(ctx context.Context, run Run) (shard Shard, err 
 	return shard, err
 }
 
-// ShardSegments lists what a shard is to hold, in order.
-func (r *Repository) ShardSegments(ctx context.Context, shard int64) (segments []PackSegment, err error) {
-	fields := append([]string{"path", "kind", "size", "mtime_ns", "permissions", "target", "state"}, segmentColumns...)
-	err = r.readList(ctx, fmt.Sprintf("segments of shard %d", shard), &segments, squirrel.Select(fields...).
-		From("segments").Join("entries ON entries.id = segments.entry").
-		Where(squirrel.Eq{"shard": shard}).OrderBy("chunk"))
-	return segments, err
+// ShardSegments yields what a shard is to hold, in order.
+func (r *Repository) ShardSegments(ctx context.Context, shard int64) iter.Seq2[PackSegment, error] {
+	fields := append([]string{"path", "kind", "size", "mtime_ns", "state"}, segmentColumns...)
+	query := squirrel.Select(fields...).From("segments").Join("entries ON entries.id = segments.entry").
+		Where(squirrel.Eq{"shard": shard}).OrderBy("chunk")
+	behind := func(last PackSegment) squirrel.Sqlizer { return squirrel.Gt{"chunk": last.Chunk} }
+	return pages(query, behind, func(page *[]PackSegment, query squirrel.SelectBuilder) error {
+		return r.readList(ctx, fmt.Sprintf("segments of shard %d", shard), page, query)
+	})
 }
 
 // PackedShard is a shard whose bytes are in the store.
@@ -79,12 +85,15 @@ type TakenOut struct {
 // SavePacked records a packed shard in one transaction: its digests, nodes, size and place, and what was taken out. All
 // that was planned of the entries taken out is forgotten. It returns ErrLeaseLost when the shard is not the run's.
 func (r *Repository) SavePacked(ctx context.Context, run Run, packed PackedShard) error {
-	shard := packed.Shard
+	shard, digests := packed.Shard, packed.Digests
+	if toldByNodes(digests, packed.Nodes) {
+		digests = nil
+	}
 	return r.fenced(ctx, fmt.Sprintf("record shard %d", shard.ID), run, func(tx *dialect.Tx) error {
 		rows, err := r.exec(ctx, tx, squirrel.Update("shards").
 			Set("state", shard.State).Set("size", shard.Size).Set("content", shard.Content).
 			Set("nodes", len(packed.Nodes)).Set("digest", shard.Digest).
-			Set("location", nullable(shard.Location, "")).Set("digests", packed.Digests).
+			Set("location", nullable(shard.Location, "")).Set("digests", digests).
 			Where(squirrel.Eq{"id": shard.ID, "state": ShardPacking, "token": run.Upload.Token}))
 		if err != nil {
 			return err

@@ -24,6 +24,15 @@ type Segment struct {
 
 var segmentColumns = []string{"entry", "file_offset", "shard", "chunk", "length"}
 
+// PlanFile is a file as planning needs it.
+type PlanFile struct {
+	ID   int64 `db:"id"`
+	Path Path  `db:"path"`
+	Size int64 `db:"size"`
+}
+
+var planFileColumns = []string{"id", "path", "size"}
+
 // PlannedShard is a shard yet to be packed, and what it is to hold, in order.
 type PlannedShard struct {
 	Shard    Shard
@@ -36,7 +45,7 @@ type PlanTail struct {
 	NextOrdinal int64
 	// Partial is the file whose beginning is planned and whose end is not, nil when there is none; Planned is how many
 	// of its bytes are planned.
-	Partial *Entry
+	Partial *PlanFile
 	Planned int64
 }
 
@@ -73,11 +82,11 @@ func (r *Repository) partial(ctx context.Context, upload int64, tail *PlanTail) 
 	if err != nil {
 		return err
 	}
-	var entry Entry
-	err = r.get(ctx, r.db.Reader, &entry,
-		squirrel.Select(entryFields...).From("entries").Where(squirrel.Eq{"id": last.Entry}))
-	if err == nil && last.Offset+last.Length < entry.Size {
-		tail.Partial, tail.Planned = &entry, last.Offset+last.Length
+	var file PlanFile
+	err = r.get(ctx, r.db.Reader, &file,
+		squirrel.Select(planFileColumns...).From("entries").Where(squirrel.Eq{"id": last.Entry}))
+	if err == nil && last.Offset+last.Length < file.Size {
+		tail.Partial, tail.Planned = &file, last.Offset+last.Length
 	}
 	return err
 }
@@ -93,20 +102,23 @@ func (r *Repository) lastSegment(ctx context.Context, upload int64) (last Segmen
 // Unplanned yields, in canonical order, the files of an upload of whose content nothing is planned. Those of which
 // something is are not looked for when there can be none: an engine may choose to do that by reading all segments for
 // each page, and keep to it while they grow.
-func (r *Repository) Unplanned(ctx context.Context, upload int64) iter.Seq2[Entry, error] {
-	return func(yield func(Entry, error) bool) {
-		query := squirrel.Select(entryFields...).From("entries").
-			Where(squirrel.Eq{"kind": File, "state": []EntryState{Ready, Rescanned}, "origin": nil})
+func (r *Repository) Unplanned(ctx context.Context, upload int64) iter.Seq2[PlanFile, error] {
+	return func(yield func(PlanFile, error) bool) {
+		query := squirrel.Select(planFileColumns...).From("entries").OrderBy("path").
+			Where(squirrel.Eq{"upload": upload, "kind": File, "state": []EntryState{Ready, Rescanned}, "origin": nil})
 		first, err := r.NextOrdinal(ctx, upload)
 		if err != nil {
-			yield(Entry{}, err)
+			yield(PlanFile{}, err)
 			return
 		}
 		if first > 0 {
 			planned := squirrel.Select("1").From("segments").Where("segments.entry = entries.id")
 			query = query.Where(squirrel.ConcatExpr("NOT EXISTS (", planned, ")"))
 		}
-		r.entryPages(ctx, upload, query)(yield)
+		behind := func(last PlanFile) squirrel.Sqlizer { return squirrel.Gt{"path": last.Path} }
+		pages(query, behind, func(page *[]PlanFile, query squirrel.SelectBuilder) error {
+			return r.readList(ctx, "read files to plan", page, query)
+		})(yield)
 	}
 }
 

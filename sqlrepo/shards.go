@@ -1,6 +1,7 @@
 package sqlrepo
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"iter"
@@ -131,13 +132,36 @@ func (r *Repository) Shards(ctx context.Context, upload int64, filter ShardFilte
 }
 
 // ShardDigests returns the digests of a data shard's chunks, 32 bytes for each that was planned, in the order of the
-// plan. Those of chunks that were not packed are zero.
+// plan. Those of chunks that were not packed are zero. They are stored with the shard only where its nodes do not tell
+// them.
 func (r *Repository) ShardDigests(ctx context.Context, shard int64) (digests []byte, err error) {
 	err = r.read(ctx, fmt.Sprintf("digests of shard %d", shard), func() error {
 		return r.get(ctx, r.db.Reader, &digests,
 			squirrel.Select("digests").From("shards").Where(squirrel.Eq{"id": shard}))
 	})
-	return digests, err
+	if err != nil || digests != nil {
+		return digests, err
+	}
+	for node, err := range r.Nodes(ctx, shard) {
+		if err != nil {
+			return nil, err
+		}
+		digests = append(digests, node.Digest[:]...)
+	}
+	return digests, nil
+}
+
+// toldByNodes tells whether each chunk became a node of its own, in order, so that digests say nothing new.
+func toldByNodes(digests []byte, nodes []Node) bool {
+	if len(digests) != len(nodes)*len(Digest{}) {
+		return false
+	}
+	for i, node := range nodes {
+		if !bytes.Equal(digests[i*len(node.Digest):][:len(node.Digest)], node.Digest[:]) {
+			return false
+		}
+	}
+	return true
 }
 
 // Nodes yields a shard's nodes in the order in which they lie in it.

@@ -77,8 +77,9 @@ type Run struct {
 	Previous int64
 }
 
-// BeginRun starts a run on the source's unfinished upload, with the given options from now on, or on a new upload if
-// there is none. The profile and the shard size of an unfinished upload stay as they are.
+// BeginRun starts a run on the source's unfinished upload, or on a new one if there is none, with the given profile, shard
+// size and options. It returns ErrRecipe for an unfinished upload that can't change over to these: what is packed keeps
+// its profile, and what is planned must fit the shard size.
 func (r *Repository) BeginRun(ctx context.Context, source int64, fresh Upload) (run Run, err error) {
 	err = r.withTx(ctx, "begin the upload", func(tx *dialect.Tx) error {
 		unfinished, err := r.unfinished(ctx, tx, source)
@@ -92,7 +93,7 @@ func (r *Repository) BeginRun(ctx context.Context, source int64, fresh Upload) (
 			return err
 		default:
 			run = Run{Upload: unfinished, Resumed: true}
-			if err := r.resumeUpload(ctx, tx, &run.Upload, fresh.SourceOptions); err != nil {
+			if err := r.resumeUpload(ctx, tx, &run.Upload, fresh); err != nil {
 				return err
 			}
 		}
@@ -128,16 +129,32 @@ func (r *Repository) addUpload(ctx context.Context, tx *dialect.Tx, source int64
 	return err
 }
 
-func (r *Repository) resumeUpload(ctx context.Context, tx *dialect.Tx, u *Upload, options SourceOptions) error {
+func (r *Repository) resumeUpload(ctx context.Context, tx *dialect.Tx, u *Upload, fresh Upload) error {
+	if err := r.checkRecipe(ctx, tx, *u, fresh); err != nil {
+		return err
+	}
 	rows, err := r.exec(ctx, tx, squirrel.Update("uploads").
-		Set("token", u.Token+1).Set("state", Scanning).
-		Set("excludes", options.Excludes).Set("symlinks", options.SymlinkPolicy).
+		Set("token", u.Token+1).Set("state", Scanning).Set("profile", fresh.Profile).Set("shard_size", fresh.ShardSize).
+		Set("excludes", fresh.Excludes).Set("symlinks", fresh.SymlinkPolicy).
 		Where(squirrel.Eq{"id": u.ID, "token": u.Token}))
 	if err != nil {
 		return err
 	}
-	u.Token, u.State, u.SourceOptions = u.Token+1, Scanning, options
+	u.Token, u.State = u.Token+1, Scanning
+	u.Profile, u.ShardSize, u.SourceOptions = fresh.Profile, fresh.ShardSize, fresh.SourceOptions
 	return affected(rows, ErrLeaseLost)
+}
+
+// checkRecipe lets an upload of which nothing is planned change in any way, and any other in its shard size if that grows.
+func (r *Repository) checkRecipe(ctx context.Context, tx *dialect.Tx, u, fresh Upload) error {
+	if u.Profile == fresh.Profile && u.ShardSize <= fresh.ShardSize {
+		return nil
+	}
+	var planned int64
+	if err := r.get(ctx, tx, &planned, nextOrdinal(u.ID)); err != nil || planned == 0 {
+		return err
+	}
+	return fmt.Errorf("upload %d: %w: it has the profile %s and the shard size %d", u.ID, ErrRecipe, u.Profile, u.ShardSize)
 }
 
 func (r *Repository) previous(ctx context.Context, tx *dialect.Tx, u Upload) (id int64, err error) {

@@ -5,7 +5,6 @@ package link
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 
 	"golang.org/x/sync/errgroup"
@@ -84,7 +83,7 @@ func (l *Linker) link(ctx context.Context, run sqlrepo.Run, out *output) (root s
 			return root, counts, err
 		}
 		if err := tree.add(ctx, entry); err != nil {
-			return root, counts, fmt.Errorf("link %q: %w", entry.Path.String(), err)
+			return root, counts, err
 		}
 		l.Progress.Linked.Add(1)
 	}

@@ -3,7 +3,6 @@ package link
 import (
 	"context"
 	"crypto/sha256"
-	"fmt"
 
 	"github.com/ipfs/go-cid"
 
@@ -39,8 +38,8 @@ func (o *output) block(block unixfs.Block) error {
 			return err
 		}
 	}
-	if need := int64(len(car.Header)) + section; need > o.run.Upload.ShardSize {
-		return fmt.Errorf("a block of %d bytes needs a shard size of %d at least", len(block.Data), need)
+	if err := shard.CheckFits(int64(len(block.Data)), o.run.Upload.ShardSize); err != nil {
+		return err
 	}
 	if o.builder == nil {
 		builder, err := shard.NewBuilder(o.ctx, o.linker.Store, o.linker.Owner)

@@ -19,7 +19,7 @@ type tree struct {
 }
 
 type openDirectory struct {
-	entry sqlrepo.Entry
+	entry sqlrepo.Linkable
 	links *unixfs.Directory
 }
 
@@ -28,11 +28,18 @@ func (t *tree) add(ctx context.Context, entry sqlrepo.Linkable) error {
 	if err := t.closeUntil(entry.Path); err != nil {
 		return err
 	}
+	if err := t.link(ctx, entry); err != nil {
+		return fmt.Errorf("%s %q: %w", entry.Kind, entry.Path.String(), err)
+	}
+	return nil
+}
+
+func (t *tree) link(ctx context.Context, entry sqlrepo.Linkable) error {
 	switch entry.Kind {
 	case sqlrepo.Directory:
 		t.counts.Directories++
 		links := t.linker.Profile.NewDirectory(t.out.block, unixfs.WithTempDir(t.linker.TempDir))
-		t.open = append(t.open, openDirectory{entry.Entry, links})
+		t.open = append(t.open, openDirectory{entry, links})
 		return nil
 	case sqlrepo.Symlink:
 		t.counts.Symlinks++
@@ -40,7 +47,7 @@ func (t *tree) add(ctx context.Context, entry sqlrepo.Linkable) error {
 		if err := t.out.block(block); err != nil {
 			return err
 		}
-		return t.place(entry.Entry, link)
+		return t.place(entry, link)
 	case sqlrepo.File:
 		t.counts.Files++
 		t.counts.Bytes += entry.Size
@@ -48,7 +55,7 @@ func (t *tree) add(ctx context.Context, entry sqlrepo.Linkable) error {
 		if err != nil {
 			return err
 		}
-		return t.place(entry.Entry, link)
+		return t.place(entry, link)
 	}
 	return fmt.Errorf("%w: a %s can't be linked", ErrInconsistent, entry.Kind)
 }
@@ -84,7 +91,7 @@ func (t *tree) file(ctx context.Context, entry sqlrepo.Linkable) (unixfs.Link, e
 }
 
 // place records the root of a finished entry and adds it to the directory that holds it.
-func (t *tree) place(entry sqlrepo.Entry, link unixfs.Link) error {
+func (t *tree) place(entry sqlrepo.Linkable, link unixfs.Link) error {
 	if entry.Origin == 0 {
 		root := sqlrepo.Root{Entry: entry.ID, CID: sqlrepo.CID{Cid: link.CID}, DAGSize: int64(link.Tsize)}
 		if err := t.out.root(root); err != nil {

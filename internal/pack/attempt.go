@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -56,7 +57,7 @@ type attempt struct {
 }
 
 // run streams the segments into the store. It returns errStartAgain when what was written is of no use.
-func (a *attempt) run(ctx context.Context, segments []sqlrepo.PackSegment) (packed sqlrepo.PackedShard, err error) {
+func (a *attempt) run(ctx context.Context) (packed sqlrepo.PackedShard, err error) {
 	a.digests = make([]byte, a.shard.Chunks*sha256.Size)
 	a.files, a.bytes = 0, 0
 	if a.builder, err = shard.NewBuilder(ctx, a.packer.Store, a.packer.Owner); err != nil {
@@ -70,7 +71,7 @@ func (a *attempt) run(ctx context.Context, segments []sqlrepo.PackSegment) (pack
 			err = errors.Join(err, a.builder.Abort())
 		}
 	}()
-	if err := a.stream(ctx, segments); err != nil {
+	if err := a.stream(ctx); err != nil {
 		return packed, err
 	}
 	packed, err = a.builder.Seal(ctx)
@@ -86,14 +87,16 @@ func (a *attempt) run(ctx context.Context, segments []sqlrepo.PackSegment) (pack
 }
 
 // stream reads ahead in many goroutines and writes in order. All of them have ended when it returns.
-func (a *attempt) stream(ctx context.Context, segments []sqlrepo.PackSegment) error {
+func (a *attempt) stream(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	queue, ordered := make(chan *batch, a.packer.ReadAhead), make(chan *batch, a.packer.ReadAhead)
 	var readers sync.WaitGroup
+	var planFailed error
 	readers.Go(func() {
 		defer close(queue)
 		defer close(ordered)
-		a.dispatch(ctx, segments, queue, ordered)
+		planFailed = a.dispatch(ctx, queue, ordered)
 	})
 	for range a.packer.ReadAhead {
 		readers.Go(func() {
@@ -109,20 +112,16 @@ func (a *attempt) stream(ctx context.Context, segments []sqlrepo.PackSegment) er
 		a.buffers <- b.buffer
 	}
 	readers.Wait()
+	if err == nil {
+		err = planFailed
+	}
 	return err
 }
 
 // dispatch gives every batch a buffer and a reader. When ctx has ended, it only has files closed.
-func (a *attempt) dispatch(ctx context.Context, segments []sqlrepo.PackSegment, queue, ordered chan<- *batch) {
-	kept := slices.DeleteFunc(slices.Clone(segments), func(s sqlrepo.PackSegment) bool {
-		_, out := a.out[s.Entry]
-		return out
-	})
-	cut(kept, func(b *batch) {
+func (a *attempt) dispatch(ctx context.Context, queue, ordered chan<- *batch) error {
+	return cut(a.segments(ctx), func(b *batch) {
 		buffer, ok := a.buffers.take(ctx)
-		if buffer != nil {
-			b.buffer = buffer
-		}
 		if !ok {
 			b.read(ctx, a.packer.FS, a.packer.Root)
 			if buffer != nil {
@@ -130,9 +129,24 @@ func (a *attempt) dispatch(ctx context.Context, segments []sqlrepo.PackSegment, 
 			}
 			return
 		}
+		b.buffer = buffer
 		ordered <- b
 		queue <- b
 	})
+}
+
+// segments are those of the entries that were not taken out.
+func (a *attempt) segments(ctx context.Context) iter.Seq2[sqlrepo.PackSegment, error] {
+	return func(yield func(sqlrepo.PackSegment, error) bool) {
+		for segment, err := range a.packer.Repo.ShardSegments(ctx, a.shard.ID) {
+			if _, out := a.out[segment.Entry]; err == nil && out {
+				continue
+			}
+			if !yield(segment, err) {
+				return
+			}
+		}
+	}
 }
 
 func (a *attempt) write(ctx context.Context, ordered <-chan *batch) error {

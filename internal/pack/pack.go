@@ -4,6 +4,7 @@ package pack
 import (
 	"context"
 	"errors"
+	"iter"
 
 	"golang.org/x/sync/errgroup"
 
@@ -16,7 +17,7 @@ import (
 // Repository is what packing needs of the repository.
 type Repository interface {
 	ClaimShard(ctx context.Context, run sqlrepo.Run) (sqlrepo.Shard, error)
-	ShardSegments(ctx context.Context, shard int64) ([]sqlrepo.PackSegment, error)
+	ShardSegments(ctx context.Context, shard int64) iter.Seq2[sqlrepo.PackSegment, error]
 	SavePacked(ctx context.Context, run sqlrepo.Run, packed sqlrepo.PackedShard) error
 }
 
@@ -63,13 +64,9 @@ func (p *Packer) work(ctx context.Context, run sqlrepo.Run) error {
 // pack packs one shard. A file that turns out to have changed after some of it was written makes the shard begin again
 // without it.
 func (p *Packer) pack(ctx context.Context, run sqlrepo.Run, shard sqlrepo.Shard, buffers buffers) error {
-	segments, err := p.Repo.ShardSegments(ctx, shard.ID)
-	if err != nil {
-		return err
-	}
 	attempt := attempt{packer: p, shard: shard, buffers: buffers, out: map[int64]sqlrepo.TakenOut{}}
 	for {
-		packed, err := attempt.run(ctx, segments)
+		packed, err := attempt.run(ctx)
 		if errors.Is(err, errStartAgain) {
 			continue
 		}

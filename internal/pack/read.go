@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"sync"
 	"sync/atomic"
 
@@ -71,10 +72,15 @@ func (s *openSegment) failure() error {
 }
 
 // cut makes batches of the segments, in order.
-func cut(segments []sqlrepo.PackSegment, yield func(*batch)) {
+func cut(segments iter.Seq2[sqlrepo.PackSegment, error], yield func(*batch)) error {
 	open := newBatch()
-	for i := range segments {
-		segment := &openSegment{PackSegment: segments[i]}
+	var failure error
+	for planned, err := range segments {
+		if err != nil {
+			failure = err
+			break
+		}
+		segment := &openSegment{PackSegment: planned}
 		n := unixfs.Chunks(segment.Length)
 		segment.pending.Store(n)
 		for k := range n {
@@ -93,11 +99,12 @@ func cut(segments []sqlrepo.PackSegment, yield func(*batch)) {
 	if len(open.chunks) > 0 {
 		yield(open)
 	}
+	return failure
 }
 
 // length is how many bytes of its file a chunk has.
 func (c *chunk) length() int64 {
-	return min(c.segment.Segment.Offset+c.segment.Length-c.offset, unixfs.ChunkSize)
+	return min(c.segment.Offset+c.segment.Length-c.offset, unixfs.ChunkSize)
 }
 
 // read fills the buffer and hashes the chunks. What goes wrong with a file is kept with its segment. When ctx has ended,
@@ -147,7 +154,7 @@ func (s *openSegment) unchanged() error {
 	if err != nil {
 		return err
 	}
-	now, was := source.Fingerprint(info, nil), s.Fingerprint
+	now, was := source.Fingerprint(info, nil), s.PackSegment
 	switch {
 	case now.Kind != was.Kind:
 		return fmt.Errorf("%w: it is a %s now", errChanged, now.Kind)

@@ -4,8 +4,6 @@ package plan
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"iter"
 
 	"github.com/guppy-prep/guppy/internal/car"
@@ -15,13 +13,10 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// ErrShardSize is returned when a block of the upload does not fit its shard size.
-var ErrShardSize = errors.New("shard size too small")
-
 // Repository is what planning needs of the repository.
 type Repository interface {
 	PlanTail(ctx context.Context, upload int64) (sqlrepo.PlanTail, error)
-	Unplanned(ctx context.Context, upload int64) iter.Seq2[sqlrepo.Entry, error]
+	Unplanned(ctx context.Context, upload int64) iter.Seq2[sqlrepo.PlanFile, error]
 	LargestFile(ctx context.Context, upload int64) (int64, error)
 	SavePlan(ctx context.Context, run sqlrepo.Run, plan []sqlrepo.PlannedShard) error
 }
@@ -30,8 +25,13 @@ type Repository interface {
 const batchSegments = 20_000
 
 // Run plans all content of the upload that is not planned yet. What an interrupted run has planned stays as it is, and
-// planning goes on where it ended, so the shards are the same as without the interruption.
+// planning goes on where it ended, so the shards are the same as without the interruption. It
+// returns shard.ErrTooSmall before it plans anything when a chunk does not fit the shard size.
 func Run(ctx context.Context, repo Repository, run sqlrepo.Run, count *progress.Counters) error {
+	return cutWith(ctx, repo, run, count, batchSegments)
+}
+
+func cutWith(ctx context.Context, repo Repository, run sqlrepo.Run, count *progress.Counters, batch int) error {
 	if err := checkShardSize(ctx, repo, run.Upload); err != nil {
 		return err
 	}
@@ -39,18 +39,18 @@ func Run(ctx context.Context, repo Repository, run sqlrepo.Run, count *progress.
 	if err != nil {
 		return err
 	}
-	p := planner{repo: repo, run: run, count: count}
+	p := planner{repo: repo, run: run, count: count, batch: batch}
 	p.begin(tail.NextOrdinal)
 	if tail.Partial != nil {
 		if err := p.add(ctx, *tail.Partial, tail.Planned); err != nil {
 			return err
 		}
 	}
-	for entry, err := range repo.Unplanned(ctx, run.Upload.ID) {
+	for file, err := range repo.Unplanned(ctx, run.Upload.ID) {
 		if err != nil {
 			return err
 		}
-		if err := p.add(ctx, entry, 0); err != nil {
+		if err := p.add(ctx, file, 0); err != nil {
 			return err
 		}
 	}
@@ -59,28 +59,22 @@ func Run(ctx context.Context, repo Repository, run sqlrepo.Run, count *progress.
 
 // checkShardSize looks at the files only when a whole chunk might not fit.
 func checkShardSize(ctx context.Context, repo Repository, upload sqlrepo.Upload) error {
-	if upload.ShardSize >= smallest(unixfs.ChunkSize) {
+	if shard.CheckFits(unixfs.ChunkSize, upload.ShardSize) == nil {
 		return nil
 	}
 	largest, err := repo.LargestFile(ctx, upload.ID)
 	if err != nil {
 		return err
 	}
-	if need := smallest(min(largest, unixfs.ChunkSize)); upload.ShardSize < need {
-		return fmt.Errorf("%w: %d bytes hold no chunk of the largest file; at least %d are needed",
-			ErrShardSize, upload.ShardSize, need)
-	}
-	return nil
+	return shard.CheckFits(min(largest, unixfs.ChunkSize), upload.ShardSize)
 }
-
-// smallest is the length of a shard that holds just one chunk.
-func smallest(chunk int64) int64 { return int64(len(car.Header)) + car.SectionSize(chunk) }
 
 // planner fills one shard after the other.
 type planner struct {
 	repo     Repository
 	run      sqlrepo.Run
 	count    *progress.Counters
+	batch    int
 	done     []sqlrepo.PlannedShard
 	segments int
 	open     sqlrepo.PlannedShard
@@ -92,20 +86,20 @@ func (p *planner) begin(ordinal int64) {
 }
 
 // add plans a file from an offset on.
-func (p *planner) add(ctx context.Context, entry sqlrepo.Entry, offset int64) error {
+func (p *planner) add(ctx context.Context, file sqlrepo.PlanFile, offset int64) error {
 	p.count.FilesTotal.Add(1)
-	p.count.BytesTotal.Add(entry.Size - offset)
+	p.count.BytesTotal.Add(file.Size - offset)
 	for {
-		chunks, length, size := p.fit(entry.Size - offset)
+		chunks, length, size := p.fit(file.Size - offset)
 		if chunks > 0 {
 			p.open.Segments = append(p.open.Segments, sqlrepo.Segment{
-				Entry: entry.ID, Offset: offset, Chunk: p.open.Shard.Chunks, Length: length,
+				Entry: file.ID, Offset: offset, Chunk: p.open.Shard.Chunks, Length: length,
 			})
 			p.open.Shard.Chunks += chunks
 			p.open.Shard.PlannedSize += size
 			offset += length
 		}
-		if chunks > 0 && offset == entry.Size {
+		if chunks > 0 && offset == file.Size {
 			return nil
 		}
 		if err := p.close(ctx); err != nil {
@@ -134,7 +128,7 @@ func (p *planner) fit(remaining int64) (chunks, length, size int64) {
 func (p *planner) close(ctx context.Context) error {
 	p.done, p.segments = append(p.done, p.open), p.segments+len(p.open.Segments)
 	p.begin(p.open.Shard.Ordinal + 1)
-	if p.segments < batchSegments {
+	if p.segments < p.batch {
 		return nil
 	}
 	return p.save(ctx)

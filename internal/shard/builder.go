@@ -5,9 +5,8 @@ import (
 	"bufio"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
-	"hash"
-	"io"
 
 	"github.com/guppy-prep/guppy/internal/car"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -17,6 +16,18 @@ import (
 // MaxBlocks bounds the blocks of a shard: an index over it must fit 26,000 slices, one of which spans the whole shard.
 const MaxBlocks = 25_999
 
+// ErrTooSmall is returned when a block of the upload does not fit a shard.
+var ErrTooSmall = errors.New("shard size too small")
+
+// CheckFits returns ErrTooSmall, with the size that is needed, unless a shard of this size can hold a block of this length.
+func CheckFits(block, shardSize int64) error {
+	if need := int64(len(car.Header)) + car.SectionSize(block); shardSize < need {
+		return fmt.Errorf("%w: %d bytes hold no block of %d bytes; run again with --shard-size %d or more",
+			ErrTooSmall, shardSize, block, need)
+	}
+	return nil
+}
+
 // bufferSize joins small blocks into larger writes.
 const bufferSize = 256 << 10
 
@@ -24,7 +35,7 @@ const bufferSize = 256 << 10
 type Builder struct {
 	blob   store.Blob
 	out    *bufio.Writer
-	hash   hash.Hash
+	tee    *tee
 	size   int64
 	nodes  []sqlrepo.Node
 	held   map[[sha256.Size]byte]struct{}
@@ -37,10 +48,10 @@ func NewBuilder(ctx context.Context, to store.Store, owner string) (*Builder, er
 	if err != nil {
 		return nil, err
 	}
-	b := &Builder{blob: blob, hash: sha256.New(), held: make(map[[sha256.Size]byte]struct{})}
-	b.out = bufio.NewWriterSize(io.MultiWriter(b.hash, blob), bufferSize)
+	b := &Builder{blob: blob, tee: newTee(blob), held: make(map[[sha256.Size]byte]struct{})}
+	b.out = bufio.NewWriterSize(b.tee, bufferSize)
 	if _, err := b.out.WriteString(car.Header); err != nil {
-		return nil, err
+		return nil, errors.Join(err, b.Abort())
 	}
 	b.size = int64(len(car.Header))
 	return b, nil
@@ -92,7 +103,7 @@ func (b *Builder) Seal(ctx context.Context) (sqlrepo.PackedShard, error) {
 	if err := b.out.Flush(); err != nil {
 		return packed, err
 	}
-	digest := [sha256.Size]byte(b.hash.Sum(nil))
+	digest := b.tee.close()
 	location, err := b.blob.Commit(ctx, car.ShardCID(digest).String()+".car")
 	if err != nil {
 		return packed, err
@@ -103,4 +114,7 @@ func (b *Builder) Seal(ctx context.Context) (sqlrepo.PackedShard, error) {
 }
 
 // Abort removes what was written.
-func (b *Builder) Abort() error { return b.blob.Abort() }
+func (b *Builder) Abort() error {
+	b.tee.close()
+	return b.blob.Abort()
+}

@@ -74,7 +74,7 @@ func (b *directoryBlob) Write(p []byte) (int, error) {
 func (b *directoryBlob) Commit(_ context.Context, name string) (string, error) {
 	final := filepath.Join(b.directory, name)
 	if err := errors.Join(b.file.Sync(), b.file.Close()); err != nil {
-		return "", fmt.Errorf("store %s: %w", name, errors.Join(err, os.Remove(b.file.Name())))
+		return "", fmt.Errorf("store %s: %w", name, errors.Join(err, removeIfThere(b.file.Name())))
 	}
 	if err := os.Rename(b.file.Name(), final); err != nil {
 		return "", fmt.Errorf("store: %w", errors.Join(err, removeIfThere(b.file.Name())))
@@ -86,7 +86,11 @@ func (b *directoryBlob) Commit(_ context.Context, name string) (string, error) {
 }
 
 func (b *directoryBlob) Abort() error {
-	return errors.Join(b.file.Close(), removeIfThere(b.file.Name()))
+	err := b.file.Close()
+	if errors.Is(err, os.ErrClosed) {
+		err = nil // Commit has failed behind it
+	}
+	return errors.Join(err, removeIfThere(b.file.Name()))
 }
 
 func removeIfThere(path string) error {

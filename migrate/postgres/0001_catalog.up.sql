@@ -3,6 +3,8 @@ CREATE TABLE counters (
     name  TEXT PRIMARY KEY,
     value BIGINT NOT NULL
 );
+INSERT INTO counters (name, value)
+VALUES ('spaces', 0), ('sources', 0), ('uploads', 0), ('entries', 0), ('shards', 0);
 
 CREATE TABLE spaces (
     id         BIGINT PRIMARY KEY,
@@ -44,4 +46,3 @@ CREATE TABLE uploads (
     started_at  BIGINT NOT NULL,
     finished_at BIGINT
 );
-CREATE INDEX uploads_source ON uploads (source, id);

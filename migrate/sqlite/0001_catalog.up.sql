@@ -3,6 +3,8 @@ CREATE TABLE counters (
     name  TEXT PRIMARY KEY,
     value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+INSERT INTO counters (name, value)
+VALUES ('spaces', 0), ('sources', 0), ('uploads', 0), ('entries', 0), ('shards', 0);
 
 CREATE TABLE spaces (
     id         INTEGER PRIMARY KEY,
@@ -44,4 +46,3 @@ CREATE TABLE uploads (
     started_at  INTEGER NOT NULL,
     finished_at INTEGER
 ) STRICT;
-CREATE INDEX uploads_source ON uploads (source, id);

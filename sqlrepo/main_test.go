@@ -1,0 +1,9 @@
+package sqlrepo_test
+
+import (
+	"testing"
+
+	"github.com/guppy-prep/guppy/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
