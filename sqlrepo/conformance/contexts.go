@@ -1,0 +1,80 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"io"
+	"reflect"
+)
+
+func contexts() []test {
+	return []test{
+		{"that have ended stop every method", endedContext},
+		{"give their cause", contextCause},
+		{"end inside an iteration", contextEndsMeanwhile},
+	}
+}
+
+// endedContext calls every method with a context that has ended and zero values.
+func endedContext(f *fixture) {
+	ended, cancel := context.WithCancel(f.ctx)
+	cancel()
+	repo := reflect.ValueOf(f.Repository)
+	for method, value := range repo.Methods() {
+		args := []reflect.Value{reflect.ValueOf(ended)}
+		for i := 1; i < value.Type().NumIn(); i++ {
+			args = append(args, zeroOf(value.Type().In(i)))
+		}
+		if err := lastError(value.Call(args)); !errors.Is(err, context.Canceled) {
+			f.t.Errorf("%s: %v", method.Name, err)
+		}
+	}
+}
+
+func zeroOf(wanted reflect.Type) reflect.Value {
+	if wanted == reflect.TypeFor[io.Writer]() {
+		return reflect.ValueOf(io.Discard)
+	}
+	return reflect.Zero(wanted)
+}
+
+// lastError is the error that a method returned, or that the iterator yields which it returned.
+func lastError(results []reflect.Value) error {
+	last := results[len(results)-1]
+	if last.Kind() != reflect.Func {
+		err, _ := reflect.TypeAssert[error](last)
+		return err
+	}
+	for _, yielded := range last.Seq2() {
+		err, _ := reflect.TypeAssert[error](yielded)
+		return err
+	}
+	return nil
+}
+
+func contextCause(f *fixture) {
+	ended, cancel := context.WithCancelCause(f.ctx)
+	cancel(errStop)
+	_, err := f.Spaces(ended)
+	f.fails(err, errStop)
+	f.fails(err, context.Canceled)
+}
+
+func contextEndsMeanwhile(f *fixture) {
+	run := f.newRun()
+	f.add(run, many(4500)...)
+	ctx, cancel := context.WithCancel(f.ctx)
+	defer cancel()
+	n, failed := 0, error(nil)
+	for _, err := range f.Linkables(ctx, run.Upload.ID) {
+		if failed = err; err != nil {
+			break
+		}
+		n++
+		cancel()
+	}
+	f.fails(failed, context.Canceled)
+	if n == 0 || n == 4500 {
+		f.t.Errorf("%d of 4500 entries", n)
+	}
+}

@@ -1,0 +1,153 @@
+package conformance
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+func entries() []test {
+	return []test{
+		{"come in canonical order", canonicalOrder},
+		{"come page by page", pageEntries},
+		{"come once while others go", entriesVanishMeanwhile},
+		{"are filtered by state", filterEntries},
+		{"may have the longest path", longestPath},
+		{"store an empty target apart from none", emptyTarget},
+	}
+}
+
+// nastyNames tempt collations, text columns, separators and patterns.
+func nastyNames() []string {
+	return []string{"a", "a b", "a-b", "a.b", "a!", "a\nb", "a\x01", "ab", "A", "B", "b", " ", "\t", "-", "..a", "\\", "%",
+		"?", "é", "e\u0301", "ß", "日本", "\xff", "\xfe\xff", "\x80a", "'", `"`,
+		strings.Repeat("n", 255), strings.Repeat("\xff", 255)}
+}
+
+func canonicalOrder(f *fixture) {
+	want := []sqlrepo.Entry{directory("")}
+	for _, name := range nastyNames() {
+		want = append(want, directory(name), directory(name+"/a"), file(name+"/a/a", 1), file(name+"/a-b", 1))
+	}
+	run := f.newRun()
+	shuffled := slices.Clone(want)
+	rand.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+	f.add(run, shuffled...)
+	slices.SortFunc(want, func(a, b sqlrepo.Entry) int { return slices.Compare(a.Path.Components(), b.Path.Components()) })
+	equal(f.t, "order", paths(collect(f.t, f.Entries(f.ctx, run.Upload.ID, sqlrepo.EntryFilter{}))), paths(want))
+}
+
+// many are more entries than two pages hold, in canonical order.
+func many(n int) (entries []sqlrepo.Entry) {
+	for i := range n {
+		entries = append(entries, file(fmt.Sprintf("%05d", i), int64(i)))
+	}
+	return entries
+}
+
+func pageEntries(f *fixture) {
+	run, other := f.newRun(), f.newRun()
+	added := f.add(run, many(5000)...)
+	f.add(other, many(3)...)
+	got := collect(f.t, f.Entries(f.ctx, run.Upload.ID, sqlrepo.EntryFilter{}))
+	equal(f.t, "entries", got, added)
+	n := 0
+	for _, err := range f.Entries(f.ctx, run.Upload.ID, sqlrepo.EntryFilter{}) {
+		f.ok(err)
+		if n++; n == 2000 {
+			break
+		}
+	}
+	for _, size := range []int{0, 1, 2000, 4000} {
+		run := f.newRun()
+		f.add(run, many(size)...)
+		got := collect(f.t, f.Entries(f.ctx, run.Upload.ID, sqlrepo.EntryFilter{}))
+		equal(f.t, "entries", len(got), size)
+	}
+}
+
+func entriesVanishMeanwhile(f *fixture) {
+	run := f.newRun()
+	added := f.add(run, many(4500)...)
+	last, n, kept := sqlrepo.Path(""), 0, 0
+	for entry, err := range f.Entries(f.ctx, run.Upload.ID, sqlrepo.EntryFilter{}) {
+		f.ok(err)
+		if entry.Path <= last {
+			f.t.Fatalf("%q after %q", entry.Path, last)
+		}
+		if n++; n == 1000 {
+			f.ok(f.SaveScan(f.ctx, run, sqlrepo.ScanBatch{Vanished: keys(added[:2500])}))
+		}
+		if last = entry.Path; entry.ID > added[2499].ID {
+			kept++
+		}
+	}
+	equal(f.t, "entries that stayed", kept, 2000)
+}
+
+func filterEntries(f *fixture) {
+	run := f.newRun()
+	var all []sqlrepo.Entry
+	for state := sqlrepo.Ready; state <= sqlrepo.Unsupported; state++ {
+		e := file(fmt.Sprintf("%d", state), 1)
+		e.State = state
+		if state != sqlrepo.Ready && state != sqlrepo.Rescanned {
+			e.Reason = "a reason"
+		}
+		all = append(all, e)
+	}
+	all = f.add(run, all...)
+	for _, list := range []struct {
+		states []sqlrepo.EntryState
+		want   []sqlrepo.Entry
+	}{
+		{nil, all},
+		{[]sqlrepo.EntryState{}, nil},
+		{[]sqlrepo.EntryState{sqlrepo.Ready}, all[:1]},
+		{[]sqlrepo.EntryState{sqlrepo.Unsupported, sqlrepo.Failed}, all[3:]},
+	} {
+		filter := sqlrepo.EntryFilter{States: list.states}
+		equal(f.t, "entries", collect(f.t, f.Entries(f.ctx, run.Upload.ID, filter)), list.want)
+	}
+}
+
+// longestPath has random bytes: a server may compress the keys of its indexes.
+func longestPath(f *fixture) {
+	var path strings.Builder
+	for path.Len() < sqlrepo.MaxPathLength {
+		if path.Len()%200 == 199 {
+			path.WriteByte(0)
+			continue
+		}
+		path.WriteByte(byte(1 + rand.IntN(255)))
+	}
+	run := f.newRun()
+	added := f.add(run, sqlrepo.Entry{Path: sqlrepo.Path(path.String())})
+	got := collect(f.t, f.Entries(f.ctx, run.Upload.ID, sqlrepo.EntryFilter{}))
+	equal(f.t, "entries", got, added)
+}
+
+func emptyTarget(f *fixture) {
+	run := f.newRun()
+	targets := [][]byte{nil, {}, {0}, []byte("\xff/ ")}
+	var links []sqlrepo.Entry
+	for i, target := range targets {
+		links = append(links, entry(fmt.Sprintf("%d", i), sqlrepo.Fingerprint{Kind: sqlrepo.Symlink, Target: target}))
+	}
+	f.add(run, links...)
+	for i, got := range collect(f.t, f.Entries(f.ctx, run.Upload.ID, sqlrepo.EntryFilter{})) {
+		equal(f.t, "target", string(got.Target), string(targets[i]))
+	}
+	for i, row := range f.rows("entries") {
+		if stored, isThere := row["target"].(string); isThere != (targets[i] != nil) {
+			f.t.Errorf("target %#v is stored as %q, %t", targets[i], stored, isThere)
+		}
+	}
+}
+
+// errStop is what a caller stops with.
+var errStop = errors.New("stop")

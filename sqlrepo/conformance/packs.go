@@ -1,0 +1,210 @@
+package conformance
+
+import (
+	"bytes"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+func packs() []test {
+	return []test{
+		{"read segments in order", shardSegments},
+		{"record all of a shard", savePacked},
+		{"give back digests however they are stored", chunkDigests},
+		{"leave out digests that nodes tell", saveToldDigests},
+		{"record a shard once", savePackedOnce},
+		{"record an empty shard", saveEmptyShard},
+		{"record many nodes", saveManyNodes},
+		{"need the claim", savePackedNeedsClaim},
+		{"take entries out", takeOut},
+		{"keep the first reason", takeOutOnce},
+		{"are atomic", packIsAtomic},
+	}
+}
+
+func shardSegments(f *fixture) {
+	run := f.newRun()
+	files := f.add(run, file("a", 3000), file("b\xff", 0), file("c", 5))
+	files[2].State = sqlrepo.Rescanned
+	f.ok(f.SaveScan(f.ctx, run, sqlrepo.ScanBatch{Changed: files[2:]}))
+	shard := f.plan(run, planned(0), planned(1,
+		sqlrepo.Segment{Entry: files[2].ID, Length: 5},
+		sqlrepo.Segment{Entry: files[0].ID, Offset: 1000, Length: 2000},
+		sqlrepo.Segment{Entry: files[1].ID}))[1]
+	var want []sqlrepo.PackSegment
+	for i, file := range []sqlrepo.Entry{files[2], files[0], files[1]} {
+		segment := shard.Segments[i]
+		segment.Shard = shard.Shard.ID
+		want = append(want, sqlrepo.PackSegment{
+			Segment: segment, Path: file.Path, Kind: file.Kind, Size: file.Size, ModTime: file.ModTime, State: file.State,
+		})
+	}
+	equal(f.t, "segments", collect(f.t, f.ShardSegments(f.ctx, shard.Shard.ID)), want)
+	equal(f.t, "no segments", len(collect(f.t, f.ShardSegments(f.ctx, 100))), 0)
+}
+
+// claimOnly plans a shard for some files and claims it.
+func (f *fixture) claimOnly(run sqlrepo.Run, ordinal int64, files ...sqlrepo.Entry) sqlrepo.Shard {
+	f.t.Helper()
+	var segments []sqlrepo.Segment
+	for _, file := range files {
+		segments = append(segments, sqlrepo.Segment{Entry: file.ID, Length: file.Size})
+	}
+	f.plan(run, planned(ordinal, segments...))
+	return must(f.ClaimShard(f.ctx, run))(f.t)
+}
+
+func (f *fixture) shards(run sqlrepo.Run) []sqlrepo.Shard {
+	f.t.Helper()
+	return collect(f.t, f.Shards(f.ctx, run.Upload.ID, sqlrepo.ShardFilter{}))
+}
+
+func savePacked(f *fixture) {
+	run := f.newRun()
+	shard := f.claimOnly(run, 0)
+	bystander := f.claimOnly(run, 1)
+	result := packed(shard)
+	result.Digests = bytes.Repeat([]byte{0, 1, 2, 3}, 24)
+	result.Nodes = append(result.Nodes, sqlrepo.Node{Position: 1<<31 - 1, Length: 1<<31 - 1, Codec: 0x70})
+	f.ok(f.SavePacked(f.ctx, run, result))
+	want := result.Shard
+	want.Nodes = 2
+	equal(f.t, "shards", f.shards(run), []sqlrepo.Shard{want, bystander})
+	equal(f.t, "digests", must(f.ShardDigests(f.ctx, shard.ID))(f.t), result.Digests)
+	equal(f.t, "nodes", collect(f.t, f.Nodes(f.ctx, shard.ID)), result.Nodes)
+	equal(f.t, "the other's nodes", len(collect(f.t, f.Nodes(f.ctx, bystander.ID))), 0)
+	_, err := f.ShardDigests(f.ctx, bystander.ID+1)
+	f.fails(err, sqlrepo.ErrNotFound)
+}
+
+func chunkDigests(f *fixture) {
+	run := f.newRun()
+	a, b, zero := sqlrepo.Digest{1}, sqlrepo.Digest{2}, sqlrepo.Digest{}
+	for ordinal, tt := range []struct{ chunks, nodes []sqlrepo.Digest }{
+		{nil, nil},
+		{[]sqlrepo.Digest{a, b}, []sqlrepo.Digest{a, b}},
+		{[]sqlrepo.Digest{a, b, a}, []sqlrepo.Digest{a, b}},
+		{[]sqlrepo.Digest{b, a}, []sqlrepo.Digest{a, b}},
+		{[]sqlrepo.Digest{zero, b}, []sqlrepo.Digest{b}},
+		{[]sqlrepo.Digest{zero, zero}, nil},
+	} {
+		result := packed(f.claimOnly(run, int64(ordinal)))
+		result.Digests, result.Nodes = nil, nil
+		for _, digest := range tt.chunks {
+			result.Digests = append(result.Digests, digest[:]...)
+		}
+		for i, digest := range tt.nodes {
+			result.Nodes = append(result.Nodes, sqlrepo.Node{Position: int32(100 + i), Digest: digest})
+		}
+		f.ok(f.SavePacked(f.ctx, run, result))
+		equal(f.t, "digests", must(f.ShardDigests(f.ctx, result.Shard.ID))(f.t), result.Digests)
+	}
+}
+
+// saveToldDigests stores no digests that the nodes tell, and gives them back all the same.
+func saveToldDigests(f *fixture) {
+	run := f.newRun()
+	result := packed(f.claimOnly(run, 0))
+	second := sqlrepo.Node{Position: 900, Length: 5, Codec: 0x55, Digest: sqlrepo.Digest{9}}
+	result.Nodes = append(result.Nodes, second)
+	result.Digests = append(bytes.Clone(result.Digests), second.Digest[:]...)
+	f.ok(f.SavePacked(f.ctx, run, result))
+	equal(f.t, "stored", f.rows("shards")[0]["digests"], nil)
+	equal(f.t, "digests", must(f.ShardDigests(f.ctx, result.Shard.ID))(f.t), result.Digests)
+}
+
+func savePackedOnce(f *fixture) {
+	run := f.newRun()
+	result := packed(f.claimOnly(run, 0))
+	f.ok(f.SavePacked(f.ctx, run, result))
+	before := f.dump()
+	result.Shard.Size, result.Nodes[0].Position = 1, 1
+	f.fails(f.SavePacked(f.ctx, run, result), sqlrepo.ErrLeaseLost)
+	equal(f.t, "dump", f.dump(), before)
+}
+
+func saveEmptyShard(f *fixture) {
+	run := f.newRun()
+	shard := f.claimOnly(run, 0)
+	shard.State = sqlrepo.ShardEmpty
+	f.ok(f.SavePacked(f.ctx, run, sqlrepo.PackedShard{Shard: shard}))
+	equal(f.t, "shards", f.shards(run), []sqlrepo.Shard{shard})
+	equal(f.t, "digests", len(must(f.ShardDigests(f.ctx, shard.ID))(f.t)), 0)
+	_, err := f.ClaimShard(f.ctx, run)
+	f.fails(err, sqlrepo.ErrNothingToClaim)
+}
+
+func saveManyNodes(f *fixture) {
+	run := f.newRun()
+	result := packed(f.claimOnly(run, 0))
+	result.Nodes = nil
+	for i := range int32(5000) {
+		node := sqlrepo.Node{Position: 100 * i, Length: i, Codec: 0x55, Digest: sqlrepo.Digest{byte(i)}}
+		result.Nodes = append(result.Nodes, node)
+	}
+	f.ok(f.SavePacked(f.ctx, run, result))
+	equal(f.t, "nodes", collect(f.t, f.Nodes(f.ctx, result.Shard.ID)), result.Nodes)
+}
+
+func savePackedNeedsClaim(f *fixture) {
+	run, other := f.newRun(), f.newRun()
+	shard := f.plan(run, planned(0))[0].Shard
+	before := f.dump()
+	f.fails(f.SavePacked(f.ctx, run, packed(shard)), sqlrepo.ErrLeaseLost)
+	f.fails(f.SavePacked(f.ctx, run, packed(sqlrepo.Shard{ID: 100})), sqlrepo.ErrLeaseLost)
+	equal(f.t, "dump", f.dump(), before)
+
+	source := f.source(f.space())
+	first := f.begin(source)
+	claimed := f.claimOnly(first, 0)
+	second := f.begin(source)
+	f.fails(f.SavePacked(f.ctx, second, packed(claimed)), sqlrepo.ErrLeaseLost)
+	f.fails(f.SavePacked(f.ctx, other, packed(sqlrepo.Shard{ID: 100})), sqlrepo.ErrLeaseLost)
+}
+
+func takeOut(f *fixture) {
+	run := f.newRun()
+	files := f.add(run, file("a", 10), file("b", 10), file("c", 10))
+	shard := f.claimOnly(run, 0, files...)
+	f.plan(run, planned(1, sqlrepo.Segment{Entry: files[1].ID, Offset: 5, Length: 5}))
+	result := packed(shard)
+	result.TakenOut = []sqlrepo.TakenOut{
+		{Entry: files[0].ID, State: sqlrepo.Failed, Reason: "nul \x00 \xff"},
+		{Entry: files[1].ID, State: sqlrepo.Changed, Reason: "grew"},
+	}
+	f.ok(f.SavePacked(f.ctx, run, result))
+	files[0].State, files[0].Reason = sqlrepo.Failed, "nul \uFFFD \uFFFD"
+	files[1].State, files[1].Reason = sqlrepo.Changed, "grew"
+	equal(f.t, "entries", collect(f.t, f.Entries(f.ctx, run.Upload.ID, sqlrepo.EntryFilter{})), files)
+	equal(f.t, "left out", collect(f.t, f.LeftOut(f.ctx, run.Upload.ID)), files[:2])
+	rows := f.rows("segments")
+	if len(rows) != 1 || rows[0]["entry"] != float64(files[2].ID) {
+		f.t.Errorf("segments left: %v", rows)
+	}
+}
+
+func takeOutOnce(f *fixture) {
+	run := f.newRun()
+	files := f.add(run, file("a", 10))
+	for ordinal, out := range []sqlrepo.TakenOut{
+		{Entry: files[0].ID, State: sqlrepo.Changed, Reason: "first"},
+		{Entry: files[0].ID, State: sqlrepo.Failed, Reason: "second"},
+	} {
+		result := packed(f.claimOnly(run, int64(ordinal)))
+		result.TakenOut = []sqlrepo.TakenOut{out}
+		f.ok(f.SavePacked(f.ctx, run, result))
+	}
+	files[0].State, files[0].Reason = sqlrepo.Changed, "first"
+	equal(f.t, "entries", collect(f.t, f.LeftOut(f.ctx, run.Upload.ID)), files)
+}
+
+func packIsAtomic(f *fixture) {
+	run := f.newRun()
+	files := f.add(run, file("a", 10))
+	result := packed(f.claimOnly(run, 0, files...))
+	result.TakenOut = []sqlrepo.TakenOut{{Entry: files[0].ID, State: sqlrepo.Failed, Reason: "reason"}}
+	result.Nodes = append(result.Nodes, result.Nodes[0])
+	before := f.dump()
+	f.fails(f.SavePacked(f.ctx, run, result), sqlrepo.ErrExists)
+	equal(f.t, "dump", f.dump(), before)
+}

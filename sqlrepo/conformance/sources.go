@@ -1,0 +1,93 @@
+package conformance
+
+import "github.com/guppy-prep/guppy/sqlrepo"
+
+func sources() []test {
+	return []test{
+		{"are found by name and path", findSources},
+		{"are unique within their space", uniqueSources},
+		{"belong to a space", sourceNeedsSpace},
+		{"have any path", sourcePaths},
+		{"change their options", sourceOptions},
+		{"are removed and taken back in", removeSources},
+	}
+}
+
+func findSources(f *fixture) {
+	space, other := f.space(), f.space()
+	a, b, c := f.source(space), f.source(space), f.source(other)
+	equal(f.t, "list", must(f.Sources(f.ctx, space.ID))(f.t), []sqlrepo.Source{a, b})
+	equal(f.t, "by key", must(f.Source(f.ctx, c.ID))(f.t), c)
+	equal(f.t, "by name", must(f.FindSource(f.ctx, space.ID, a.Name))(f.t), a)
+	equal(f.t, "by path", must(f.FindSource(f.ctx, space.ID, string(b.Path)))(f.t), b)
+	for _, unknown := range []string{"", "other", c.Name, string(c.Path)} {
+		_, err := f.FindSource(f.ctx, space.ID, unknown)
+		f.fails(err, sqlrepo.ErrNotFound)
+	}
+	_, err := f.Source(f.ctx, c.ID+1)
+	f.fails(err, sqlrepo.ErrNotFound)
+}
+
+func uniqueSources(f *fixture) {
+	space, other := f.space(), f.space()
+	a := f.source(space)
+	for _, taken := range []sqlrepo.Source{
+		{Space: space.ID, Name: a.Name, Path: []byte("/another")},
+		{Space: space.ID, Name: "another", Path: a.Path},
+	} {
+		_, err := f.AddSource(f.ctx, taken)
+		f.fails(err, sqlrepo.ErrExists)
+	}
+	must(f.AddSource(f.ctx, sqlrepo.Source{Space: other.ID, Name: a.Name, Path: a.Path}))(f.t)
+	equal(f.t, "sources", must(f.Sources(f.ctx, space.ID))(f.t), []sqlrepo.Source{a})
+}
+
+func sourceNeedsSpace(f *fixture) {
+	_, err := f.AddSource(f.ctx, sqlrepo.Source{Space: 7, Name: "name", Path: []byte("/path")})
+	f.fails(err, sqlrepo.ErrMissingReference)
+}
+
+func sourcePaths(f *fixture) {
+	space := f.space()
+	for _, path := range []string{"/", "/a b\n", "/\xff\xfe", `/'"; --`, "/日本"} {
+		added := must(f.AddSource(f.ctx, sqlrepo.Source{Space: space.ID, Name: path, Path: []byte(path)}))(f.t)
+		equal(f.t, "name", added.Name, sqlrepo.Text(path))
+		equal(f.t, "found", must(f.FindSource(f.ctx, space.ID, path))(f.t), added)
+	}
+}
+
+func sourceOptions(f *fixture) {
+	space := f.space()
+	a, b := f.source(space), f.source(space)
+	for _, options := range []sqlrepo.SourceOptions{
+		{Excludes: sqlrepo.Lines{"*.tmp", "", "\xff ?", "\r"}, SymlinkPolicy: "skip"},
+		{SymlinkPolicy: "follow"},
+	} {
+		f.ok(f.SetSourceOptions(f.ctx, a.ID, options))
+		equal(f.t, "options", must(f.Source(f.ctx, a.ID))(f.t).SourceOptions, options)
+	}
+	equal(f.t, "the other source", must(f.Source(f.ctx, b.ID))(f.t), b)
+	f.fails(f.SetSourceOptions(f.ctx, b.ID+1, sqlrepo.SourceOptions{}), sqlrepo.ErrNotFound)
+	if err := f.SetSourceOptions(f.ctx, a.ID, sqlrepo.SourceOptions{Excludes: sqlrepo.Lines{"a\nb"}}); err == nil {
+		f.t.Error("a line with a newline was taken")
+	}
+}
+
+func removeSources(f *fixture) {
+	space := f.space()
+	a := f.source(space)
+	run := f.begin(a)
+	f.ok(f.RemoveSource(f.ctx, a.ID))
+	f.fails(f.RemoveSource(f.ctx, a.ID), sqlrepo.ErrNotFound)
+	_, err := f.FindSource(f.ctx, space.ID, a.Name)
+	f.fails(err, sqlrepo.ErrNotFound)
+	equal(f.t, "sources", len(must(f.Sources(f.ctx, space.ID))(f.t)), 0)
+	equal(f.t, "time", must(f.Source(f.ctx, a.ID))(f.t).RemovedAt, sqlrepo.NewTime(started))
+	equal(f.t, "upload", must(f.Upload(f.ctx, run.Upload.ID))(f.t), run.Upload)
+
+	back := sqlrepo.Source{Space: space.ID, Name: "new name", Path: a.Path,
+		SourceOptions: sqlrepo.SourceOptions{Excludes: sqlrepo.Lines{"x"}, SymlinkPolicy: "skip"}}
+	again := must(f.AddSource(f.ctx, back))(f.t)
+	equal(f.t, "key", again.ID, a.ID)
+	equal(f.t, "source", must(f.FindSource(f.ctx, space.ID, "new name"))(f.t), again)
+}

@@ -1,0 +1,85 @@
+package conformance
+
+import (
+	"sync"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+func spaces() []test {
+	return []test{
+		{"are found by name and DID", findSpaces},
+		{"are unique", uniqueSpaces},
+		{"need a DID", spaceNeedsDID},
+		{"may have any name", spaceNames},
+		{"change their shard size", changeShardSize},
+		{"get keys one after the other", concurrentSpaces},
+	}
+}
+
+func findSpaces(f *fixture) {
+	equal(f.t, "no spaces", len(must(f.Spaces(f.ctx))(f.t)), 0)
+	a, b := f.space(), f.space()
+	equal(f.t, "time", a.CreatedAt, sqlrepo.NewTime(started))
+	equal(f.t, "list", must(f.Spaces(f.ctx))(f.t), []sqlrepo.Space{a, b})
+	equal(f.t, "by name", must(f.FindSpace(f.ctx, b.Name))(f.t), b)
+	equal(f.t, "by DID", must(f.FindSpace(f.ctx, string(a.DID)))(f.t), a)
+	for _, unknown := range []string{"", "other", "did:key:other", "SPACE 1"} {
+		_, err := f.FindSpace(f.ctx, unknown)
+		f.fails(err, sqlrepo.ErrNotFound)
+	}
+}
+
+func uniqueSpaces(f *fixture) {
+	a := f.space()
+	for _, taken := range []sqlrepo.Space{{DID: a.DID, Name: "another"}, {DID: "did:key:another", Name: a.Name}} {
+		_, err := f.AddSpace(f.ctx, taken)
+		f.fails(err, sqlrepo.ErrExists)
+	}
+	equal(f.t, "spaces", must(f.Spaces(f.ctx))(f.t), []sqlrepo.Space{a})
+	if b := f.space(); b.ID != a.ID+1 {
+		f.t.Errorf("the key after %d is %d: failures used keys up", a.ID, b.ID)
+	}
+}
+
+func spaceNeedsDID(f *fixture) {
+	for _, did := range []sqlrepo.DID{"", "key:z6Mk", "z6Mk"} {
+		if _, err := f.AddSpace(f.ctx, sqlrepo.Space{DID: did, Name: "name"}); err == nil {
+			f.t.Errorf("%q was taken for a DID", did)
+		}
+	}
+}
+
+func spaceNames(f *fixture) {
+	for _, name := range []string{"a b", "日本", `'"; --`, "?", "$1", "%", "nul\x00", "\xff\xfe"} {
+		added := must(f.AddSpace(f.ctx, sqlrepo.Space{DID: sqlrepo.DID("did:key:" + sqlrepo.Text(name)), Name: name}))(f.t)
+		equal(f.t, "name", added.Name, sqlrepo.Text(name))
+		equal(f.t, "found", must(f.FindSpace(f.ctx, name))(f.t), added)
+	}
+}
+
+func changeShardSize(f *fixture) {
+	a, b := f.space(), f.space()
+	f.ok(f.SetShardSize(f.ctx, a.ID, 512<<20))
+	equal(f.t, "size", must(f.FindSpace(f.ctx, a.Name))(f.t).ShardSize, 512<<20)
+	equal(f.t, "the other's size", must(f.FindSpace(f.ctx, b.Name))(f.t), b)
+	f.fails(f.SetShardSize(f.ctx, b.ID+1, 1), sqlrepo.ErrNotFound)
+}
+
+func concurrentSpaces(f *fixture) {
+	const n = 20
+	var group sync.WaitGroup
+	for i := range n {
+		group.Go(func() {
+			name := string(rune('a' + i))
+			if _, err := f.AddSpace(f.ctx, sqlrepo.Space{DID: sqlrepo.DID("did:key:" + name), Name: name}); err != nil {
+				f.t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	for i, space := range must(f.Spaces(f.ctx))(f.t) {
+		equal(f.t, "key", space.ID, int64(i+1))
+	}
+	equal(f.t, "spaces", len(must(f.Spaces(f.ctx))(f.t)), n)
+}
