@@ -29,7 +29,6 @@ func TestKilledRunsGoOn(t *testing.T) {
 			for seed := range uint64(crashSeeds) {
 				t.Run(fmt.Sprint(seed), func(t *testing.T) {
 					crashed := install(t, program, e)
-					crashed.run(t, "migrate", "up") // a migration that is killed is mended by hand
 					kills += crashed.killOften(t, rand.New(rand.NewPCG(seed, 1)), took, prepare)
 					if !crashed.complete(t) {
 						crashed.run(t, prepare...)

@@ -13,22 +13,25 @@ import (
 // graceTime is how long an interrupted run may take to stop by itself. What it leaves is cleaned by the next run.
 const graceTime = 1500 * time.Millisecond
 
-func main() {
+func main() { os.Exit(supervise()) }
+
+// supervise runs the command line, and gives up on it when it does not stop soon after a signal.
+func supervise() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	code := make(chan int, 1)
 	go func() { code <- run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr) }()
 	select {
 	case c := <-code:
-		os.Exit(c)
+		return c
 	case <-ctx.Done():
 	}
 	select {
 	case c := <-code:
-		os.Exit(c)
+		return c
 	case <-time.After(graceTime):
 		fmt.Fprintln(os.Stderr, "guppy: interrupted while something did not answer")
 		printResume(os.Stderr, os.Args)
-		os.Exit(exitInterrupted)
+		return exitInterrupted
 	}
 }

@@ -59,9 +59,12 @@ func newReport(ctx context.Context, repo *repository, space sqlrepo.Space, resul
 	upload := result.Upload
 	r := &report{
 		Upload: upload.ID, Space: space.DID, RootCID: upload.RootCID.String(), State: upload.State.String(),
-		Files: upload.Files, Directories: upload.Directories, Symlinks: upload.Counts.Symlinks, Bytes: upload.Bytes,
+		Files: upload.Files, Directories: upload.Directories, Symlinks: upload.Symlinks, Bytes: upload.Bytes,
 		Shards: []reportShard{}, Skipped: []reportLeaves{}, Seconds: took.Seconds(),
 		spaceName: space.Name, failed: result.Failed, found: counters.Entries.Load(),
+	}
+	if upload.State != sqlrepo.Complete {
+		r.State = incomplete
 	}
 	totals, err := repo.Totals(ctx, upload.ID)
 	if err != nil {
@@ -95,9 +98,12 @@ func leftOut(entry sqlrepo.Entry) reportLeaves {
 	return left
 }
 
+// incomplete is the state of an upload that a run has left unfinished, at whatever stage.
+const incomplete = "incomplete"
+
 // err is errIncomplete unless the upload is complete.
 func (r *report) err() error {
-	if r.State == sqlrepo.Complete.String() {
+	if r.State != incomplete {
 		return nil
 	}
 	return fmt.Errorf("upload %d is not complete: %d %w (see above): mend them and run again, "+

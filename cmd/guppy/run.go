@@ -69,29 +69,25 @@ func visibleFiles(cfg *config.Config, repo *repository) (source.FS, error) {
 	return source.Hide(source.Local(), own...)
 }
 
-// recipe is that of a new upload. What was asked for must agree with an unfinished one that is to be resumed.
+// recipe is that of a new upload. An unfinished one keeps what was not asked for.
 func (a *app) recipe(ctx context.Context, cfg *config.Config, repo *repository, space sqlrepo.Space,
 	registered sqlrepo.Source) (sqlrepo.Upload, error) {
-	fresh := sqlrepo.Upload{
-		Profile: cfg.Prepare.Profile, ShardSize: space.ShardSize, SourceOptions: registered.SourceOptions,
+	recipe := sqlrepo.Upload{Profile: cfg.Prepare.Profile, ShardSize: space.ShardSize}
+	unfinished, err := repo.UnfinishedUpload(ctx, registered.ID)
+	switch {
+	case err == nil:
+		recipe.ShardSize = unfinished.ShardSize
+		if !cfg.IsSet("prepare.profile") {
+			recipe.Profile = unfinished.Profile
+		}
+	case !errors.Is(err, sqlrepo.ErrNotFound):
+		return recipe, err
 	}
 	if cfg.IsSet("prepare.shard_size") {
-		fresh.ShardSize = cfg.Prepare.ShardSize
+		recipe.ShardSize = cfg.Prepare.ShardSize
 	}
-	unfinished, err := repo.UnfinishedUpload(ctx, registered.ID)
-	if errors.Is(err, sqlrepo.ErrNotFound) {
-		return fresh, nil
-	}
-	if err != nil {
-		return fresh, err
-	}
-	if cfg.IsSet("prepare.profile") && unfinished.Profile != fresh.Profile ||
-		cfg.IsSet("prepare.shard_size") && unfinished.ShardSize != fresh.ShardSize {
-		return fresh, fmt.Errorf("%w: the unfinished upload %d has the profile %s and the shard size %d, which can't change: "+
-			"finish it without --profile and --shard-size first", errUsage, unfinished.ID, unfinished.Profile,
-			unfinished.ShardSize)
-	}
-	return fresh, nil
+	recipe.SourceOptions = registered.SourceOptions
+	return recipe, nil
 }
 
 // showProgress shows the progress until the function that it returns is called.
@@ -121,5 +117,5 @@ func printResume(w io.Writer, args []string) {
 		}
 	}
 	quoted[0] = filepath.Base(quoted[0])
-	fmt.Fprintln(w, "guppy: to resume, run again:", strings.Join(quoted, " ")) //nolint:errcheck // last words
+	fmt.Fprintln(w, "guppy: to resume, run again:", strings.Join(quoted, " "))
 }

@@ -38,7 +38,7 @@ func (a *app) upload(ctx context.Context, cfg *config.Config, repo *repository, 
 	if err != nil {
 		return err
 	}
-	var reports []*report
+	reports := []*report{}
 	var incomplete error
 	for _, source := range sources {
 		options, err := givenOptions(cfg, source.SourceOptions)
@@ -51,7 +51,8 @@ func (a *app) upload(ctx context.Context, cfg *config.Config, repo *repository, 
 		}
 		report, err := a.runSource(ctx, cfg, repo, space, source)
 		if err != nil {
-			return fmt.Errorf("source %q: %w", source.Name, err)
+			incomplete = errors.Join(incomplete, fmt.Errorf("source %q: %w", source.Name, err))
+			break
 		}
 		reports, incomplete = append(reports, report), errors.Join(incomplete, report.err())
 	}

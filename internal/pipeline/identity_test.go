@@ -157,3 +157,19 @@ func walk(t *testing.T, c cid.Cid, held map[cid.Cid]blocks.Block, reached map[ci
 		walk(t, link.Cid, held, reached)
 	}
 }
+
+// TestTheReadmeNamesTheRootOfTheSample as guppy and boxo have it.
+func TestTheReadmeNamesTheRootOfTheSample(t *testing.T) {
+	root, err := filepath.Abs("../../testdata/sample")
+	must(t, err)
+	f := newFixture(t, enginetest.Engines()[0].Open(t), source.Local(), root)
+	got := f.complete().RootCID.Cid
+	want, err := references["unixfs-v1-2025"](root)
+	must(t, err)
+	equal(t, "root", got, want)
+	readme, err := os.ReadFile("../../README.md")
+	must(t, err)
+	if !strings.Contains(string(readme), "\n    "+got.String()+"\n") {
+		t.Errorf("the README does not name %s", got)
+	}
+}

@@ -35,11 +35,10 @@ const shardSize = 4 << 20
 
 // fixture is a space with one source, in a repository and a store of their own.
 type fixture struct {
-	tb    testing.TB
-	repo  *sqlrepo.Repository
-	dir   string
-	job   pipeline.Job
-	space sqlrepo.Space
+	tb   testing.TB
+	repo *sqlrepo.Repository
+	dir  string
+	job  pipeline.Job
 }
 
 type change func(*pipeline.Job)

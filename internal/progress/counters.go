@@ -1,11 +1,14 @@
 // Package progress counts work in memory and shows it to whoever waits.
 package progress
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Counters are what the stages count while they work. They are safe for concurrent use.
 type Counters struct {
-	stage atomic.Value
+	stage atomic.Pointer[stage]
 	// Entries is how many entries a scan found.
 	Entries atomic.Int64
 	// FilesTotal and BytesTotal are what is to be packed, Files and Bytes what is.
@@ -15,11 +18,14 @@ type Counters struct {
 	Linked atomic.Int64
 }
 
-// Begin names the stage that begins.
-func (c *Counters) Begin(stage string) { c.stage.Store(stage) }
+type stage struct {
+	name  string
+	since time.Time
+	// bytes is what was packed before the stage began: its rate counts from there.
+	bytes int64
+}
 
-// Stage is the name of the present stage.
-func (c *Counters) Stage() string {
-	stage, _ := c.stage.Load().(string)
-	return stage
+// Begin names the stage that begins.
+func (c *Counters) Begin(name string) {
+	c.stage.Store(&stage{name, time.Now(), c.Bytes.Load()})
 }

@@ -18,50 +18,51 @@ const clearLine = "\r\x1b[K"
 
 // Show keeps one line on a terminal up to date until ctx ends, then erases it. Width is asked for before each line.
 func (c *Counters) Show(ctx context.Context, terminal io.Writer, width func() int) {
-	c.every(ctx, lineEvery, func(elapsed time.Duration) {
-		line := c.Line(elapsed)
+	every(ctx, lineEvery, func(now time.Time) {
+		line := c.Line(now)
 		if limit := width() - 1; limit > 0 && len(line) > limit {
 			line = line[:limit]
 		}
-		fmt.Fprint(terminal, clearLine, line) //nolint:errcheck // a terminal that is gone needs no progress
+		fmt.Fprint(terminal, clearLine, line)
 	})
-	fmt.Fprint(terminal, clearLine) //nolint:errcheck // as above
+	fmt.Fprint(terminal, clearLine)
 }
 
 // Log writes the progress to a log now and then until ctx ends.
 func (c *Counters) Log(ctx context.Context, log *slog.Logger) {
-	c.every(ctx, logEvery, func(elapsed time.Duration) { log.Info("progress", "line", c.Line(elapsed)) })
+	every(ctx, logEvery, func(now time.Time) { log.Info(c.Line(now)) })
 }
 
-func (c *Counters) every(ctx context.Context, period time.Duration, tell func(elapsed time.Duration)) {
-	started := time.Now()
+func every(ctx context.Context, period time.Duration, tell func(now time.Time)) {
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
-			tell(time.Since(started))
+		case now := <-ticker.C:
+			tell(now)
 		}
 	}
 }
 
-// Line says in one line how far the work is after so long.
-func (c *Counters) Line(elapsed time.Duration) string {
-	switch stage := c.Stage(); stage {
-	case "packing":
-		return c.packing(elapsed)
-	case "linking":
+// Line says in one line how far the work is.
+func (c *Counters) Line(now time.Time) string {
+	stage := c.stage.Load()
+	switch {
+	case stage == nil:
+		return "starting"
+	case stage.name == "packing":
+		return c.packing(now.Sub(stage.since), stage.bytes)
+	case stage.name == "linking":
 		return fmt.Sprintf("linking: %d of %d entries", c.Linked.Load(), c.Entries.Load())
-	default:
-		return fmt.Sprintf("%s: %d entries", stage, c.Entries.Load())
 	}
+	return fmt.Sprintf("%s: %d entries", stage.name, c.Entries.Load())
 }
 
-func (c *Counters) packing(elapsed time.Duration) string {
+func (c *Counters) packing(elapsed time.Duration, before int64) string {
 	done, total := c.Bytes.Load(), c.BytesTotal.Load()
-	rate := float64(done) / max(elapsed.Seconds(), 0.001)
+	rate := float64(done-before) / max(elapsed.Seconds(), 0.001)
 	line := fmt.Sprintf("packing: %d of %d files, %s of %s, %s/s", c.Files.Load(), c.FilesTotal.Load(),
 		Bytes(done), Bytes(total), Bytes(int64(rate)))
 	if rate > 0 && total >= done {

@@ -1,6 +1,7 @@
 package sourcetest
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"time"
@@ -33,7 +34,7 @@ func (s *Synthetic) current(clean string) syntheticInfo {
 func (f *syntheticFile) Read(p []byte) (int, error) {
 	n, err := f.ReadAt(p, f.offset)
 	f.offset += int64(n)
-	if n > 0 && err == io.EOF {
+	if n > 0 && errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return n, err

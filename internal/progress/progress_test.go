@@ -1,0 +1,68 @@
+package progress
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c Counters
+		lines := []string{c.Line(time.Now())}
+		c.Begin("scanning")
+		c.Entries.Store(12)
+		lines = append(lines, c.Line(time.Now()))
+		c.Bytes.Store(1 << 20) // packed before this stage
+		c.Begin("packing")
+		time.Sleep(2 * time.Second)
+		c.FilesTotal.Store(10)
+		c.BytesTotal.Store(9 << 20)
+		c.Files.Store(3)
+		c.Bytes.Store(5 << 20)
+		lines = append(lines, c.Line(time.Now()))
+		c.Begin("linking")
+		c.Linked.Store(4)
+		lines = append(lines, c.Line(time.Now()))
+		want := []string{
+			"starting", "scanning: 12 entries", "packing: 3 of 10 files, 5.0 MiB of 9.0 MiB, 2.0 MiB/s, 2s left",
+			"linking: 4 of 12 entries",
+		}
+		for i := range want {
+			if lines[i] != want[i] {
+				t.Errorf("got %q, want %q", lines[i], want[i])
+			}
+		}
+	})
+}
+
+func TestShowKeepsToTheWidthAndCleansUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c Counters
+		c.Begin("scanning")
+		ctx, cancel := context.WithCancel(context.Background())
+		var out strings.Builder
+		var shown sync.WaitGroup
+		shown.Go(func() { c.Show(ctx, &out, func() int { return 9 }) })
+		time.Sleep(lineEvery + time.Millisecond)
+		cancel()
+		shown.Wait()
+		if want := clearLine + "scanning" + clearLine; out.String() != want {
+			t.Errorf("got %q, want %q", out.String(), want)
+		}
+	})
+}
+
+func TestBytes(t *testing.T) {
+	for n, want := range map[int64]string{
+		0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 1 << 20: "1.0 MiB", 10 << 40: "10.0 TiB",
+		3 << 60: "3072.0 PiB",
+	} {
+		if got := Bytes(n); got != want {
+			t.Errorf("%d: got %q, want %q", n, got, want)
+		}
+	}
+}
