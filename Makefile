@@ -22,6 +22,7 @@ build: ## Build bin/guppy.
 test: postgres ## Vet, then run all tests with the race detector, on SQLite and on PostgreSQL.
 	$(GO) vet ./...
 	$(GO) test -race -timeout $(TIMEOUT) ./...
+	$(GO) test -timeout $(TIMEOUT) -run Memory ./internal/pipeline # left out above: the race detector has a memory of its own
 
 .PHONY: postgres
 postgres:
@@ -38,7 +39,7 @@ $(GOLANGCI_LINT):
 	mv $(BIN)/golangci-lint $@
 
 .PHONY: bench
-bench: ## Run the benchmark.
+bench: postgres ## Run the benchmark.
 	$(GO) run ./internal/bench
 
 .PHONY: fuzz
