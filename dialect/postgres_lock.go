@@ -16,22 +16,36 @@ const lockClass = 0x67757070
 
 type postgresLock struct{ conn *sqlx.Conn }
 
-// postgresLockRun takes an advisory lock on a connection of its own: the server frees it as soon as that connection,
-// and so the process, is gone.
+// A server notices only a moment after a process has died that its connection, and so its lock, is gone.
+const (
+	lockPatience = 2 * time.Second
+	lockPause    = 50 * time.Millisecond
+)
+
+// postgresLockRun takes an advisory lock on a connection of its own: the server frees it when that connection, and so
+// the process, is gone.
 func postgresLockRun(ctx context.Context, db *DB, source int64) (Lock, error) {
 	conn, err := db.Writer.Connx(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var locked bool
-	err = conn.GetContext(ctx, &locked, "SELECT pg_try_advisory_lock($1, $2)", lockClass, int32(source))
-	if err == nil && locked {
-		return &postgresLock{conn}, nil
+	for deadline := time.Now().Add(lockPatience); ; {
+		var locked bool
+		err := conn.GetContext(ctx, &locked, "SELECT pg_try_advisory_lock($1, $2)", lockClass, int32(source))
+		if err == nil && locked {
+			return &postgresLock{conn}, nil
+		}
+		if err == nil && time.Now().After(deadline) {
+			err = fmt.Errorf("%w: %s", ErrLocked, postgresLockHolder(ctx, conn, source))
+		}
+		if err != nil {
+			return nil, errors.Join(err, closeConn(conn))
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(lockPause):
+		}
 	}
-	if err == nil {
-		err = fmt.Errorf("%w: %s", ErrLocked, postgresLockHolder(ctx, conn, source))
-	}
-	return nil, errors.Join(err, conn.Close())
 }
 
 func postgresLockHolder(ctx context.Context, conn *sqlx.Conn, source int64) string {
