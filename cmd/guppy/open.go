@@ -33,12 +33,15 @@ func (a *app) databaseSettings(cfg *config.Config) dialect.Settings {
 	}
 }
 
+// mostConnections are enough for any number of workers, who need one for a moment a shard.
+const mostConnections = 20
+
 // poolSize leaves each worker a connection of its own, and some for what else goes on.
 func poolSize(cfg *config.Config) int {
 	if cfg.Repo.MaxOpenConns > 0 {
 		return cfg.Repo.MaxOpenConns
 	}
-	return workers(cfg) + 4
+	return min(workers(cfg)+4, mostConnections)
 }
 
 // open opens the repository that the configuration names, made or brought up to date where that may be done unasked.
