@@ -90,7 +90,7 @@ func TestWaitingForTheLockEnds(t *testing.T) {
 	})
 }
 
-// What looks dirty to somebody who doesn't hold the lock may be a migration that runs.
+// What looks dirty to somebody who doesn't hold the lock may be a migration that another tool runs.
 func TestEnsureWaitsForRunningMigration(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
 		m := migrator(settings, first(3))

@@ -2,9 +2,14 @@
 // a directory of numbered pairs of SQL files, embedded here, with the same versions in each.
 //
 // Whoever changes the schema first takes a lock that all processes share, so that any number of them may start at once.
-// A migration that fails leaves the schema marked dirty, and nothing goes on until somebody has looked at it and has
-// called Force. A started migration is always finished: cancelling a context takes effect before the next one, since
-// stopping inside one would leave the schema dirty.
+//
+// A file and the version that it leads to are one transaction, so that a failure or a crash at any point leaves the
+// version before it or the one after it, never something in between. An empty database gets all files in one. Hence no
+// file may begin or end a transaction, nor hold a statement that can't run inside one, such as VACUUM or CREATE INDEX
+// CONCURRENTLY: there is no way to mark a file as exempt. Cancelling a context takes effect before the next file.
+//
+// Other tools follow golang-migrate's protocol, which marks the schema dirty while a migration runs, and may leave that
+// mark behind. Nothing goes on then until somebody has looked at the schema and has called Force.
 //
 // The lock of PostgreSQL belongs to a session. Behind a pooler that shares sessions between transactions, such as
 // PgBouncer in transaction mode, migrate through a URL that leads straight to the server.

@@ -4,26 +4,26 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/golang-migrate/migrate/v4/database"
+	"github.com/jmoiron/sqlx"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// engine is how golang-migrate works on one kind of database.
+// engine is how one kind of database is locked and migrated.
 type engine struct {
 	// tryLock takes the lock that all migrating processes share, or returns no release function if another has it. The
-	// handle must not be used after release.
-	tryLock func(ctx context.Context, db *dialect.DB) (release func() error, err error)
-	// driver wraps the handle, which the driver then closes. Its context lasts as long as the driver.
-	driver func(ctx context.Context, db *dialect.DB) (database.Driver, error)
+	// lock may be the connection's: it is released once the connection is closed.
+	tryLock func(ctx context.Context, conn *sqlx.Conn) (release func() error, err error)
+	// run executes the script of a migration. An error that points into the script is a *scriptError.
+	run func(ctx context.Context, tx *sqlx.Tx, script string) error
 }
 
 func engineOf(db *dialect.DB) (engine, error) {
 	switch db.Name {
 	case dialect.SQLite().Name:
-		return engine{tryLockSQLite, newSQLiteDriver}, nil
+		return engine{tryLockSQLite, runSQLite}, nil
 	case dialect.Postgres().Name:
-		return engine{tryLockPostgres, newPostgresDriver}, nil
+		return engine{tryLockPostgres, runPostgres}, nil
 	}
 	return engine{}, fmt.Errorf("no migrations for engine %q", db.Name)
 }

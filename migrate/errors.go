@@ -3,8 +3,6 @@ package migrate
 import (
 	"errors"
 	"fmt"
-
-	"github.com/golang-migrate/migrate/v4/database"
 )
 
 // The reasons for leaving a schema as it is.
@@ -29,17 +27,17 @@ func (e *RefusedError) Error() string {
 
 func (e *RefusedError) Unwrap() error { return e.Reason }
 
-// FailedError is a migration that failed. It wraps the database's error.
+// FailedError is a migration that failed, and was rolled back wholly. It wraps the database's error.
 type FailedError struct {
 	// File is the migration's file, below the migrations' root.
 	File string
 	// Line is where in the file, 0 if unknown.
 	Line uint
-	// Dirty says that the schema is marked dirty, at the version that the migration leads to.
-	Dirty bool
-	// Version is the one before the migration. Each file runs in one transaction, so the schema is still that.
+	// Version is the schema's: the one before the migration, and not dirty.
 	Version uint
-	// Hint names the commands to run once the cause is mended.
+	// Unsure says that the answer to the commit was lost, so that the schema may also be the one after the migration.
+	Unsure bool
+	// Hint names the command to run once the cause is mended.
 	Hint string
 	Err  error
 }
@@ -49,24 +47,21 @@ func (e *FailedError) Error() string {
 	if e.Line > 0 {
 		place = fmt.Sprintf("%s, line %d", e.File, e.Line)
 	}
-	state := "the schema is still at"
-	if e.Dirty {
-		state = "the schema is marked dirty; it was at"
+	outcome := fmt.Sprintf("it changed nothing: the schema is still at version %d", e.Version)
+	if e.Unsure {
+		outcome = fmt.Sprintf("no answer came: the schema is still at version %d, or migrated", e.Version)
 	}
-	return fmt.Sprintf("migration %s failed: %v; %s version %d; %s", place, e.Err, state, e.Version, e.Hint)
+	return fmt.Sprintf("migration %s failed: %v; %s; %s", place, e.Err, outcome, e.Hint)
 }
 
 func (e *FailedError) Unwrap() error { return e.Err }
 
-// cause unwraps golang-migrate's error, which hides the database's own and prints the whole file.
-func cause(err error) (line uint, cause error) {
-	var pointer *database.Error
-	if errors.As(err, &pointer) && pointer.OrigErr != nil {
-		return pointer.Line, pointer.OrigErr
-	}
-	var value database.Error
-	if errors.As(err, &value) && value.OrigErr != nil {
-		return value.Line, value.OrigErr
-	}
-	return 0, err
+// scriptError is the database's error and the line of the script that it points at, 0 if none.
+type scriptError struct {
+	line uint
+	err  error
 }
+
+func (e *scriptError) Error() string { return fmt.Sprintf("line %d: %v", e.line, e.err) }
+
+func (e *scriptError) Unwrap() error { return e.err }

@@ -3,11 +3,13 @@ package migrate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"path"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,17 +18,17 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// requireFailed checks the report of a migration that failed and left the schema dirty.
-func requireFailed(t *testing.T, err error, file string, parts ...string) {
+// requireFailed checks the report of a migration that failed and changed nothing.
+func requireFailed(t *testing.T, err error, file string, version uint, parts ...string) {
 	t.Helper()
 	var failed *FailedError
 	if !errors.As(err, &failed) {
 		t.Fatalf("error %v", err)
 	}
-	if !strings.HasSuffix(failed.File, "/"+file) || !failed.Dirty {
-		t.Errorf("file %s, dirty %t", failed.File, failed.Dirty)
+	if !strings.HasSuffix(failed.File, "/"+file) || failed.Version != version || failed.Unsure {
+		t.Errorf("%+v, want %s and version %d", failed, file, version)
 	}
-	for _, part := range parts {
+	for _, part := range append(parts, fmt.Sprintf("changed nothing: the schema is still at version %d;", version)) {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q lacks %q", err, part)
 		}
@@ -39,68 +41,144 @@ func isDriverError(err error) bool {
 	return errors.As(err, &fromSQLite) || errors.As(err, &fromPostgres)
 }
 
-func TestFailedUpReportsAndCanBeMended(t *testing.T) {
+const breaks = "CREATE TABLE two (n BIGINT); DROP TABLE one; INSERT INTO nowhere VALUES (1);"
+
+func TestFailedUpChangesNothing(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
-		broken := migrator(settings, with("0002_two.up.sql", "CREATE TABLE two (n BIGINT); INSERT INTO nowhere VALUES (1);"))
+		mustUp(t, migrator(settings, first(1)))
+		before := readSchema(t, settings)
+		broken := migrator(settings, with("0003_three.up.sql", breaks))
 		result, err := broken.Up(t.Context())
-		requireFailed(t, err, "0002_two.up.sql", "nowhere", "dirty", "guppy migrate force 1; then: guppy migrate up")
-		if result.From != 0 || result.To != 1 || len(result.Applied) != 1 {
+		requireFailed(t, err, "0003_three.up.sql", 2, "two", "; once the cause is mended, run: guppy migrate up")
+		if result.From != 1 || result.To != 2 || len(result.Applied) != 1 {
 			t.Errorf("%+v", result)
 		}
 		if !isDriverError(err) {
 			t.Errorf("the database's error is lost: %v", err)
 		}
-		if hasTable(t, settings, "two") {
-			t.Error("half of the file was kept")
-		}
-		requireVersion(t, broken, 2, true)
-
-		mended := migrator(settings, first(3))
-		if _, err := mended.Ensure(t.Context(), true); !errors.Is(err, ErrDirty) {
-			t.Errorf("before force: %v", err)
-		}
-		if _, err := mended.Force(t.Context(), 1); err != nil {
+		requireVersion(t, broken, 2, false)
+		if _, err := broken.Down(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
-		if result := mustUp(t, mended); result.From != 1 || result.To != 3 {
-			t.Errorf("after force: %+v", result)
+		requireEqual(t, readSchema(t, settings), before)
+		if result := mustUp(t, migrator(settings, first(3))); result.From != 1 || result.To != 3 {
+			t.Errorf("once it is mended: %+v", result)
 		}
 	})
 }
 
-func TestFailedFirstUp(t *testing.T) {
+func TestFailureLeavesEmptyDatabaseEmpty(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
-		_, err := migrator(settings, with("0001_one.up.sql", "NONSENSE;")).Ensure(t.Context(), false)
-		requireFailed(t, err, "0001_one.up.sql", "NONSENSE", "guppy migrate force 0;")
-		mended := migrator(settings, first(3))
-		if _, err := mended.Force(t.Context(), 0); err != nil {
-			t.Fatal(err)
+		for _, file := range []string{"0001_one.up.sql", "0003_three.up.sql"} {
+			broken := migrator(settings, with(file, "INSERT INTO nowhere VALUES (1);"))
+			result, err := broken.Ensure(t.Context(), false)
+			requireFailed(t, err, file, 0, "nowhere", "; once the cause is mended, run: guppy migrate up")
+			if result.To != 0 || len(result.Applied) != 0 {
+				t.Errorf("%+v", result)
+			}
+			if status := mustStatus(t, broken); !status.Empty || status.Dirty {
+				t.Errorf("status %+v", status)
+			}
+			if left := readSchema(t, settings); len(left) != 0 {
+				t.Errorf("%v is left", left)
+			}
 		}
-		if result := mustUp(t, mended); result.To != 3 {
-			t.Errorf("%+v", result)
+		if result, err := migrator(settings, first(3)).Ensure(t.Context(), false); err != nil || result.To != 3 {
+			t.Errorf("once it is mended: %+v, %v", result, err)
 		}
 	})
 }
 
-func TestFailedDown(t *testing.T) {
+func TestFailedDownChangesNothing(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
-		m := migrator(settings, with("0001_one.down.sql", "DROP TABLE nowhere;"))
+		m := migrator(settings, with("0002_two.down.sql", "DROP TABLE two; DROP TABLE nowhere;"))
 		mustUp(t, m)
 		result, err := m.Down(t.Context(), 3)
-		requireFailed(t, err, "0001_one.down.sql", "nowhere", "guppy migrate force 1; then: guppy migrate down")
-		if result.To != 1 || len(result.Applied) != 2 {
+		requireFailed(t, err, "0002_two.down.sql", 2, "nowhere", "; once the cause is mended, run: guppy migrate down 2")
+		if result.To != 2 || len(result.Applied) != 1 {
 			t.Errorf("%+v", result)
 		}
-		requireVersion(t, m, 0, true)
-		_, err = m.Ensure(t.Context(), true)
-		requireRefused(t, err, ErrDirty, 0, 3, "guppy migrate force 1 (")
+		requireVersion(t, m, 2, false)
+		if !hasTable(t, settings, "two") {
+			t.Error("half of the file was kept")
+		}
 	})
+}
+
+// A file that ended the transaction would keep what comes before its end.
+func TestNoEmbeddedFileEndsItsTransaction(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
+		m := New(settings)
+		all, err := m.load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, f := range all {
+			requireUndone(t, settings, f.up, all.before(i), func(m *Migrator) error {
+				_, err := m.Up(t.Context())
+				return err
+			})
+			mustUp(t, migrator(settings, firstEmbedded(t, i+1)))
+			requireUndone(t, settings, f.down, f.Version, func(m *Migrator) error {
+				_, err := m.Down(t.Context(), 1)
+				return err
+			})
+		}
+	})
+}
+
+// requireUndone lets an embedded file fail at its very end.
+func requireUndone(t *testing.T, settings dialect.Settings, name string, version uint, call func(*Migrator) error) {
+	t.Helper()
+	broken := embeddedFiles(t)
+	for _, engine := range dialect.Names() {
+		file := broken[engine+"/"+name]
+		broken[engine+"/"+name] = &fstest.MapFile{Data: append(file.Data, "\nINSERT INTO nowhere VALUES (1);"...)}
+	}
+	before := readSchema(t, settings)
+	requireFailed(t, call(migrator(settings, broken)), name, version, "nowhere")
+	requireEqual(t, readSchema(t, settings), before)
+	requireVersion(t, New(settings), version, false)
 }
 
 func TestFailureOnPostgresNamesTheLine(t *testing.T) {
 	broken := with("0002_two.up.sql", "CREATE TABLE two (n BIGINT);\n\nINSERT INTO nowhere VALUES (1);")
 	_, err := migrator(postgresSettings(t), broken).Up(t.Context())
-	requireFailed(t, err, "0002_two.up.sql", "line 3")
+	requireFailed(t, err, "0002_two.up.sql", 0, "0002_two.up.sql, line 3 failed")
+}
+
+func TestLineAt(t *testing.T) {
+	const script = "é;\n\nSELECT 1;\n"
+	for position, want := range map[int]uint{-1: 0, 0: 0, 1: 1, 2: 1, 3: 1, 4: 2, 5: 3, 14: 3, 15: 0} {
+		if got := lineAt(script, position); got != want {
+			t.Errorf("position %d is in line %d, want %d", position, got, want)
+		}
+	}
+}
+
+// The server breaks the connection while it commits, so that nobody can tell what has become of the migration.
+func TestLostAnswerToCommitOnPostgres(t *testing.T) {
+	settings := postgresSettings(t)
+	mustUp(t, migrator(settings, first(1)))
+	lost := migrator(settings, with("0002_two.up.sql", `
+		CREATE FUNCTION leave() RETURNS trigger LANGUAGE plpgsql AS
+			$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(5); RETURN NULL; END $$;
+		CREATE CONSTRAINT TRIGGER leave AFTER INSERT ON one DEFERRABLE INITIALLY DEFERRED
+			FOR EACH ROW EXECUTE FUNCTION leave();
+		INSERT INTO one VALUES (1);`))
+	result, err := lost.Up(t.Context())
+	var failed *FailedError
+	if !errors.As(err, &failed) || !failed.Unsure || failed.Version != 1 || result.To != 1 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	for _, part := range []string{"still at version 1, or migrated", "guppy migrate status", "guppy migrate up"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q lacks %q", err, part)
+		}
+	}
+	if result := mustUp(t, migrator(settings, first(3))); result.From != 1 || result.To != 3 {
+		t.Errorf("once the server is back: %+v", result)
+	}
 }
 
 func TestBrokenReferencesOnSQLiteFailTheMigration(t *testing.T) {
@@ -114,8 +192,9 @@ func TestBrokenReferencesOnSQLiteFailTheMigration(t *testing.T) {
 			INSERT INTO new (id) SELECT id FROM parent; DROP TABLE parent; ALTER TABLE new RENAME TO parent;`,
 		"0003_three.up.sql", "DELETE FROM parent;",
 	}
+	mustUp(t, migrator(settings, files(append(pairs[:2:2], three[2:4]...)...)))
 	result, err := migrator(settings, with(pairs...)).Up(t.Context())
-	requireFailed(t, err, "0003_three.up.sql", `"child"`)
+	requireFailed(t, err, "0003_three.up.sql", 2, `"child"`)
 	if result.To != 2 {
 		t.Errorf("%+v", result)
 	}
@@ -193,8 +272,8 @@ func TestSQLiteFileThatIsNoDatabase(t *testing.T) {
 	}
 }
 
-// A role that may not create the version table makes golang-migrate's driver give up and leak its connection.
-func TestLockIsFreedWhenTheDriverFails(t *testing.T) {
+// A role that may not create the version table gives up while it holds the lock.
+func TestLockIsFreedAfterAFailure(t *testing.T) {
 	settings := postgresSettings(t)
 	u, err := url.Parse(settings.URL.Reveal())
 	if err != nil {

@@ -15,18 +15,33 @@ import (
 	"github.com/guppy-prep/guppy/internal/pgtest"
 )
 
-// envEnsure makes the test binary a program that only ensures the schema of the database that it names.
-const envEnsure = "GUPPY_TEST_MIGRATE_ENSURE"
+// envEnsure makes the test binary a program that only ensures the schema of the database that it names. With
+// envMany it applies many small migrations, whatever the version, and prints a line before and after.
+const (
+	envEnsure = "GUPPY_TEST_MIGRATE_ENSURE"
+	envMany   = "GUPPY_TEST_MIGRATE_MANY"
+)
 
 func TestMain(m *testing.M) {
 	if url := os.Getenv(envEnsure); url != "" {
-		if _, err := New(dialect.Settings{URL: dialect.Secret(url)}).Ensure(context.Background(), false); err != nil {
+		if err := ensure(dialect.Settings{URL: dialect.Secret(url)}); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
 		os.Exit(0)
 	}
 	pgtest.Main(m)
+}
+
+func ensure(settings dialect.Settings) error {
+	if os.Getenv(envMany) == "" {
+		_, err := New(settings).Ensure(context.Background(), false)
+		return err
+	}
+	fmt.Println("begins")
+	_, err := migrator(settings, manyFiles(many)).Ensure(context.Background(), true)
+	fmt.Println("ended:", err)
+	return err
 }
 
 // forEachEngine runs a test with the settings of a fresh database on every engine.
@@ -69,6 +84,41 @@ func files(pairs ...string) fs.FS {
 
 // first keeps n of the three migrations.
 func first(n int) fs.FS { return files(three[:4*n]...) }
+
+// embeddedFiles is a copy of the embedded migrations.
+func embeddedFiles(t *testing.T) fstest.MapFS {
+	t.Helper()
+	made := fstest.MapFS{}
+	err := fs.WalkDir(embedded, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := embedded.ReadFile(name)
+		made[name] = &fstest.MapFile{Data: data}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+// firstEmbedded keeps n of the embedded migrations.
+func firstEmbedded(t *testing.T, n int) fs.FS {
+	t.Helper()
+	kept := embeddedFiles(t)
+	for _, engine := range dialect.Names() {
+		all, err := readList(embedded, engine)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, later := range all[n:] {
+			delete(kept, engine+"/"+later.up)
+			delete(kept, engine+"/"+later.down)
+		}
+	}
+	return kept
+}
 
 // with changes or adds files.
 func with(pairs ...string) fs.FS { return files(append(append([]string{}, three...), pairs...)...) }

@@ -44,14 +44,10 @@ func previous(all []Migration) uint {
 	return all[len(all)-2].Version
 }
 
-// hint names the commands that repeat a failed step once its cause is mended.
-func (s step) hint(dirty bool) string {
-	again := "guppy migrate up"
-	if s.direction < 0 {
-		again = "guppy migrate down"
+// hint names the command that goes on from a failed step once its cause is mended.
+func (s step) hint(unsure bool) string {
+	if unsure {
+		return "once the cause is mended, look with guppy migrate status, and go on from there with: " + s.again
 	}
-	if dirty {
-		again = fmt.Sprintf("guppy migrate force %d; then: %s", s.from, again)
-	}
-	return "once the cause is mended, run: " + again
+	return "once the cause is mended, run: " + s.again
 }

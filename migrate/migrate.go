@@ -27,7 +27,7 @@ type Option func(*Migrator)
 // WithMigrations replaces the embedded migrations. The file system has one directory for each engine, by its name.
 func WithMigrations(files fs.FS) Option { return func(m *Migrator) { m.files = files } }
 
-// WithLogger tells each migration that is applied or reverted.
+// WithLogger tells which migrations were applied or reverted.
 func WithLogger(log *slog.Logger) Option { return func(m *Migrator) { m.log = log } }
 
 // WithLockTimeout sets how long to wait while another process migrates; the default is a minute.
@@ -53,7 +53,8 @@ func New(settings dialect.Settings, options ...Option) *Migrator {
 type Status struct {
 	// Current is the version of the last migration, 0 if there was none. Required is the version this program needs.
 	Current, Required uint
-	// Dirty says that the migration to Current was begun and not finished; it may be running in another process.
+	// Dirty says that a tool which doesn't migrate in one transaction began the migration to Current, and hasn't finished
+	// it or is still at it.
 	Dirty bool
 	// Empty says that no migration is recorded at all.
 	Empty bool
@@ -88,7 +89,8 @@ func (m *Migrator) Status(ctx context.Context) (Status, error) {
 // Ensure brings the schema to the required version as a program does when it starts: an empty database is migrated; an
 // older one too if auto is set or the engine can set a copy aside first. It returns ErrOlder, ErrNewer or ErrDirty, in
 // a *RefusedError, for a schema that it leaves as it is, ErrBusy if another process migrates for too long, and a
-// *FailedError for a migration that failed.
+// *FailedError for a migration that failed. A process that dies in the middle, or a call that fails, leaves an empty
+// database empty, and any other at one of the versions in between, never dirty; the next call goes on from there.
 func (m *Migrator) Ensure(ctx context.Context, auto bool) (Result, error) {
 	status, err := m.Status(ctx)
 	if err != nil {
@@ -97,7 +99,7 @@ func (m *Migrator) Ensure(ctx context.Context, auto bool) (Result, error) {
 	if !status.Dirty && status.Current == status.Required {
 		return status.unchanged(), nil
 	}
-	// Only the lock tells whether what looks dirty or old is being migrated by another process at this moment.
+	// Only the lock tells whether another process is about to finish what looks dirty or old.
 	return m.locked(ctx, func(s *session, status Status) (Result, error) {
 		older := !status.Empty && !status.Dirty && len(status.Pending) > 0
 		if older && !auto && s.db.CopyAside == nil {

@@ -196,29 +196,69 @@ func TestForce(t *testing.T) {
 
 func TestCancelTakesEffectBetweenMigrations(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
+		mustUp(t, migrator(settings, first(1)))
 		ctx, cancel := context.WithCancel(t.Context())
-		m := migrator(settings, first(3), WithLogger(slog.New(cancelOnLog{slog.DiscardHandler, cancel})))
-		result, err := m.Up(ctx)
-		if !errors.Is(err, context.Canceled) || result.To != 1 || len(result.Applied) != 1 {
+		log := slog.New(cancelOnLog{slog.DiscardHandler, "migrated", cancel})
+		result, err := migrator(settings, first(3), WithLogger(log)).Up(ctx)
+		if !errors.Is(err, context.Canceled) || result.To != 2 || len(result.Applied) != 1 {
 			t.Errorf("%+v, %v", result, err)
 		}
-		requireVersion(t, m, 1, false)
-		if result := mustUp(t, migrator(settings, first(3))); result.From != 1 || result.To != 3 {
+		requireVersion(t, migrator(settings, first(3)), 2, false)
+		if result := mustUp(t, migrator(settings, first(3))); result.From != 2 || result.To != 3 {
 			t.Errorf("going on: %+v", result)
 		}
 	})
 }
 
-// cancelOnLog cancels a context as soon as something is logged.
+// The version table that is there without a version, or not there at all, is that of an empty database.
+func TestEmptyVersionTable(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
+		execute(t, settings, createVersionTable)
+		m := migrator(settings, first(3))
+		if status := mustStatus(t, m); !status.Empty || status.Dirty || status.Current != 0 {
+			t.Errorf("status %+v", status)
+		}
+		if result, err := m.Ensure(t.Context(), false); err != nil || result.To != 3 || result.Backup != "" {
+			t.Errorf("%+v, %v", result, err)
+		}
+	})
+}
+
+// golang-migrate's own drivers make the table in another way.
+func TestVersionTableOfGolangMigrate(t *testing.T) {
+	tables := map[string][]string{
+		"sqlite": {
+			"CREATE TABLE schema_migrations (version uint64,dirty bool)",
+			"CREATE UNIQUE INDEX version_unique ON schema_migrations (version)",
+		},
+		"postgres": {"CREATE TABLE schema_migrations (version bigint not null primary key, dirty boolean not null)"},
+	}
+	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
+		execute(t, settings, tables[openDB(t, settings).Name]...)
+		m := migrator(settings, first(3))
+		mustUp(t, m)
+		requireVersion(t, m, 3, false)
+		if _, err := m.Down(t.Context(), 3); err != nil {
+			t.Fatal(err)
+		}
+		execute(t, settings, "INSERT INTO schema_migrations (version, dirty) VALUES (1, TRUE)")
+		requireVersion(t, m, 1, true)
+	})
+}
+
+// cancelOnLog cancels a context as soon as a message is logged.
 type cancelOnLog struct {
 	slog.Handler
-	cancel context.CancelFunc
+	message string
+	cancel  context.CancelFunc
 }
 
 func (cancelOnLog) Enabled(context.Context, slog.Level) bool { return true }
 
-func (h cancelOnLog) Handle(context.Context, slog.Record) error {
-	h.cancel()
+func (h cancelOnLog) Handle(_ context.Context, record slog.Record) error {
+	if record.Message == h.message {
+		h.cancel()
+	}
 	return nil
 }
 

@@ -2,10 +2,14 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	gomigrate "github.com/golang-migrate/migrate/v4"
+
+	"github.com/guppy-prep/guppy/dialect"
 )
 
 // step is one migration to apply (direction +1) or revert (-1).
@@ -14,9 +18,12 @@ type step struct {
 	file      string
 	direction int
 	from, to  uint
+	// again is the command that takes this step and those after it.
+	again string
 }
 
-// run sets a copy aside and takes the steps one by one, so that each failure has its file and a context can end it.
+// run sets a copy aside and takes the steps, each in a transaction of its own. An empty database takes them all in one:
+// what a crash left half-way there would look like an older schema, which isn't migrated unasked on every engine.
 func (s *session) run(ctx context.Context, status Status, steps []step) (Result, error) {
 	result := status.unchanged()
 	if len(steps) == 0 {
@@ -25,20 +32,23 @@ func (s *session) run(ctx context.Context, status Status, steps []step) (Result,
 	if err := s.copyAside(ctx, status, &result); err != nil {
 		return result, err
 	}
-	err := s.drive(ctx, func(m *gomigrate.Migrate) error {
-		for _, next := range steps {
-			if err := ctx.Err(); err != nil {
-				return fmt.Errorf("stopped before %s: %w", s.path(next.file), err)
-			}
-			if err := s.take(ctx, m, next); err != nil {
-				return err
-			}
-			result.Applied = append(result.Applied, next.Migration)
-			result.To = next.to
+	if err := s.makeVersionTable(ctx); err != nil {
+		return result, err
+	}
+	together := 1
+	if status.Empty {
+		together = len(steps)
+	}
+	for batch := range slices.Chunk(steps, together) {
+		if err := s.take(ctx, batch); err != nil {
+			return result, err
 		}
-		return nil
-	})
-	return result, err
+		for _, taken := range batch {
+			result.Applied = append(result.Applied, taken.Migration)
+			result.To = taken.to
+		}
+	}
+	return result, nil
 }
 
 func (s *session) copyAside(ctx context.Context, status Status, result *Result) (err error) {
@@ -54,30 +64,48 @@ func (s *session) copyAside(ctx context.Context, status Status, result *Result) 
 	return nil
 }
 
-func (s *session) take(ctx context.Context, m *gomigrate.Migrate, next step) error {
-	begun := time.Now()
-	if err := m.Steps(next.direction); err != nil {
-		return s.failed(ctx, next, err)
+// take takes steps in one transaction. The context can end it before each of them.
+func (s *session) take(ctx context.Context, batch []step) error {
+	begun, first, last := time.Now(), batch[0], batch[len(batch)-1]
+	var files []string
+	err := s.transact(ctx, func(m *gomigrate.Migrate) error {
+		for _, next := range batch {
+			if err := ctx.Err(); err != nil {
+				return fmt.Errorf("stopped before %s: %w", s.path(next.file), err)
+			}
+			if err := m.Steps(next.direction); err != nil {
+				return s.failed(next, first.from, err)
+			}
+			files = append(files, s.path(next.file))
+		}
+		return nil
+	})
+	var commit *commitError
+	if errors.As(err, &commit) {
+		return s.failed(last, first.from, err)
 	}
-	s.log.InfoContext(ctx, "migrated", "file", s.path(next.file), "from", next.from, "to", next.to,
-		"duration", time.Since(begun))
-	return nil
+	if err == nil {
+		s.log.InfoContext(ctx, "migrated", "files", files, "from", first.from, "to", last.to,
+			"duration", time.Since(begun))
+	}
+	return err
 }
 
-// failed reports a step that failed. A version that can't be read any more is reported as dirty, which is the likely
-// and the safe thing to believe.
-func (s *session) failed(ctx context.Context, failed step, err error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), statusLimit)
-	defer cancel()
-	r, _, readErr := readRecord(ctx, s.db)
-	dirty := readErr != nil || r.Dirty
-	line, err := cause(err)
+// failed reports a step that failed, in a transaction that began with the schema at a version.
+func (s *session) failed(failed step, version uint, err error) error {
+	var script *scriptError
+	var line uint
+	if errors.As(err, &script) {
+		line, err = script.line, script.err
+	}
+	var commit *commitError
+	unsure := errors.As(err, &commit) && s.db.LosesAnswers && s.db.Classify(err) == dialect.Unavailable
 	return &FailedError{
 		File:    s.path(failed.file),
 		Line:    line,
-		Dirty:   dirty,
-		Version: failed.from,
-		Hint:    failed.hint(dirty),
+		Version: version,
+		Unsure:  unsure,
+		Hint:    failed.hint(unsure),
 		Err:     err,
 	}
 }

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,20 +12,18 @@ import (
 
 	gomigrate "github.com/golang-migrate/migrate/v4"
 	"github.com/golang-migrate/migrate/v4/database"
-	"github.com/golang-migrate/migrate/v4/source/iofs"
+	"github.com/jmoiron/sqlx"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-const (
-	retryDelay   = 50 * time.Millisecond
-	statusLimit  = 10 * time.Second
-	noMigrations = database.NilVersion
-)
+const retryDelay = 50 * time.Millisecond
 
 // session is a handle of its own on the database, and the lock under which the schema changes.
 type session struct {
-	db      *dialect.DB
+	db *dialect.DB
+	// conn is the connection that migrates, and that may hold the lock. The handle has another one, which looks on.
+	conn    *sqlx.Conn
 	engine  engine
 	list    list
 	files   fs.FS
@@ -60,20 +59,40 @@ func (m *Migrator) begin(ctx context.Context, all list) (*session, error) {
 		return nil, err
 	}
 	s := &session{db: db, list: all, files: m.files, log: m.log, timeout: m.lockTimeout}
-	if s.engine, err = engineOf(db); err == nil {
-		s.release, err = s.lock(ctx)
-	}
-	if err != nil {
+	if err := s.connect(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
+	}
+	if s.release, err = s.lock(ctx); err != nil {
+		return nil, errors.Join(err, s.disconnect())
 	}
 	return s, nil
 }
+
+func (s *session) connect(ctx context.Context) (err error) {
+	if s.engine, err = engineOf(s.db); err != nil {
+		return err
+	}
+	s.db.Writer.SetMaxOpenConns(2)
+	s.conn, err = s.db.Writer.Connx(ctx)
+	return err
+}
+
+// disconnect also does with a connection that has broken, which the handle has dropped.
+func (s *session) disconnect() error {
+	err := s.conn.Close()
+	if errors.Is(err, sql.ErrConnDone) {
+		err = nil
+	}
+	return errors.Join(err, s.db.Close())
+}
+
+func (s *session) close() error { return errors.Join(s.disconnect(), s.release()) }
 
 func (s *session) lock(ctx context.Context) (release func() error, err error) {
 	limited, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	for waiting := false; ; waiting = true {
-		release, err := s.engine.tryLock(ctx, s.db)
+		release, err := s.engine.tryLock(ctx, s.conn)
 		if err != nil {
 			return nil, fmt.Errorf("lock the schema of %s: %w", s.db.Describe(), err)
 		}
@@ -106,8 +125,6 @@ func pause(ctx context.Context) error {
 	}
 }
 
-func (s *session) close() error { return errors.Join(s.db.Close(), s.release()) }
-
 func (s *session) up(ctx context.Context, status Status) (Result, error) {
 	if err := status.unfit(); err != nil {
 		return status.unchanged(), err
@@ -115,7 +132,7 @@ func (s *session) up(ctx context.Context, status Status) (Result, error) {
 	var steps []step
 	for i := len(status.Applied); i < len(s.list); i++ {
 		f := s.list[i]
-		steps = append(steps, step{f.Migration, f.up, +1, s.list.before(i), f.Version})
+		steps = append(steps, step{f.Migration, f.up, +1, s.list.before(i), f.Version, "guppy migrate up"})
 	}
 	return s.run(ctx, status, steps)
 }
@@ -131,43 +148,21 @@ func (s *session) down(ctx context.Context, status Status, n int) (Result, error
 	var steps []step
 	for i := applied - 1; i >= applied-n; i-- {
 		f := s.list[i]
-		steps = append(steps, step{f.Migration, f.down, -1, f.Version, s.list.before(i)})
+		again := fmt.Sprintf("guppy migrate down %d", n-len(steps))
+		steps = append(steps, step{f.Migration, f.down, -1, f.Version, s.list.before(i), again})
 	}
 	return s.run(ctx, status, steps)
 }
 
 func (s *session) force(ctx context.Context, version uint) error {
-	return s.drive(ctx, func(m *gomigrate.Migrate) error {
-		if version == 0 {
-			return m.Force(noMigrations)
-		}
-		return m.Force(int(version))
-	})
-}
-
-// drive hands the database to golang-migrate, which keeps its own connection until it is closed.
-func (s *session) drive(ctx context.Context, work func(*gomigrate.Migrate) error) (err error) {
-	files, err := iofs.New(s.files, s.db.Name)
-	if err != nil {
+	if err := s.makeVersionTable(ctx); err != nil {
 		return err
 	}
-	driver, err := s.engine.driver(context.WithoutCancel(ctx), s.db)
-	if err != nil {
-		_, err = cause(err)
-		return fmt.Errorf("version table: %w", err)
+	target := int(version)
+	if version == 0 {
+		target = database.NilVersion
 	}
-	m, err := gomigrate.NewWithInstance("iofs", files, s.db.Name, driver)
-	if err != nil {
-		return err
-	}
-	m.LockTimeout = s.timeout
-	defer func() { err = errors.Join(err, closeBoth(m)) }()
-	return work(m)
-}
-
-func closeBoth(m *gomigrate.Migrate) error {
-	source, database := m.Close()
-	return errors.Join(source, database)
+	return s.transact(ctx, func(m *gomigrate.Migrate) error { return m.Force(target) })
 }
 
 // path is a migration's file as messages name it.

@@ -6,13 +6,18 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jmoiron/sqlx"
+
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// versionTable is where golang-migrate keeps the version, in at most one row.
-const versionTable = "schema_migrations"
+// versionTable is where golang-migrate's tools look for the version. It has at most one row.
+const (
+	versionTable       = "schema_migrations"
+	createVersionTable = "CREATE TABLE " + versionTable + " (version BIGINT NOT NULL PRIMARY KEY, dirty BOOLEAN NOT NULL)"
+)
 
-// record is the row of the version table. The version is -1 for none, in a failed reversion of the first migration.
+// record is the row of the version table. The version may be -1 for none, as other tools write it.
 type record struct {
 	Version int64
 	Dirty   bool
@@ -24,8 +29,11 @@ func readRecord(ctx context.Context, db *dialect.DB) (record, bool, error) {
 	if err != nil || !found {
 		return record{}, false, err
 	}
-	var r record
-	err = db.Writer.GetContext(ctx, &r, "SELECT version, dirty FROM "+versionTable)
+	return selectRecord(ctx, db.Writer)
+}
+
+func selectRecord(ctx context.Context, from sqlx.QueryerContext) (r record, found bool, err error) {
+	err = sqlx.GetContext(ctx, from, &r, "SELECT version, dirty FROM "+versionTable)
 	if errors.Is(err, sql.ErrNoRows) {
 		return record{}, false, nil
 	}

@@ -1,0 +1,67 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	gomigrate "github.com/golang-migrate/migrate/v4"
+	"github.com/golang-migrate/migrate/v4/source/iofs"
+	"github.com/jmoiron/sqlx"
+)
+
+// commitError is a commit that failed. Where answers can be lost, it may have happened all the same.
+type commitError struct{ err error }
+
+func (e *commitError) Error() string { return fmt.Sprintf("commit: %v", e.err) }
+
+func (e *commitError) Unwrap() error { return e.err }
+
+// makeVersionTable makes the version table unless it is there: whoever may change tables need not be one who may make
+// them. An empty one is as good as none.
+func (s *session) makeVersionTable(ctx context.Context) error {
+	found, err := s.db.HasTable(ctx, s.db, versionTable)
+	if err == nil && !found {
+		_, err = s.conn.ExecContext(ctx, createVersionTable)
+	}
+	if err != nil {
+		return fmt.Errorf("version table: %w", err)
+	}
+	return nil
+}
+
+// transact lets golang-migrate work in one transaction, which commits if the work succeeds. Cancelling the context has
+// no effect on it.
+func (s *session) transact(ctx context.Context, work func(*gomigrate.Migrate) error) error {
+	ctx = context.WithoutCancel(ctx)
+	tx, err := s.conn.BeginTxx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // what went wrong before is what the caller hears of
+	if err := s.drive(ctx, tx, work); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return &commitError{err}
+	}
+	return nil
+}
+
+// drive runs golang-migrate on a transaction.
+func (s *session) drive(ctx context.Context, tx *sqlx.Tx, work func(*gomigrate.Migrate) error) error {
+	files, err := iofs.New(s.files, s.db.Name)
+	if err != nil {
+		return err
+	}
+	m, err := gomigrate.NewWithInstance("iofs", files, s.db.Name, &driver{ctx, tx, s.engine.run})
+	if err != nil {
+		return errors.Join(err, files.Close())
+	}
+	return errors.Join(work(m), closeBoth(m))
+}
+
+func closeBoth(m *gomigrate.Migrate) error {
+	source, database := m.Close()
+	return errors.Join(source, database)
+}
