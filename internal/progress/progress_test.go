@@ -2,6 +2,7 @@ package progress
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -65,4 +66,22 @@ func TestBytes(t *testing.T) {
 			t.Errorf("%d: got %q, want %q", n, got, want)
 		}
 	}
+}
+
+func TestLogTellsEveryThirtySeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c Counters
+		c.Begin("scanning")
+		c.Entries.Store(7)
+		ctx, cancel := context.WithCancel(context.Background())
+		var out strings.Builder
+		var logged sync.WaitGroup
+		logged.Go(func() { c.Log(ctx, slog.New(slog.NewTextHandler(&out, nil))) })
+		time.Sleep(61 * time.Second)
+		cancel()
+		logged.Wait()
+		if n := strings.Count(out.String(), `msg="scanning: 7 entries"`); n != 2 {
+			t.Errorf("%d lines in a minute: %s", n, out.String())
+		}
+	})
 }
