@@ -28,10 +28,18 @@ func TestDisturbedRuns(t *testing.T) {
 	undisturbed := install(t, d.program, engines()[0])
 	undisturbed.run(t, d.prepare...)
 	d.want = undisturbed.outcome(t)
+	long := filepath.Join(t.TempDir(), "long")
+	if err := errors.Join(writeCorpus(long), writeSparse(filepath.Join(long, "zeros"), 6<<30)); err != nil {
+		t.Fatal(err)
+	}
+	lasting := disturbance{program: d.program, prepare: []string{"prepare", long, "--shard-size", "16MiB"}}
+	undisturbed = install(t, d.program, engines()[0])
+	undisturbed.run(t, lasting.prepare...)
+	lasting.want = undisturbed.outcome(t)
 	for _, e := range engines() {
 		t.Run("SIGINT, "+e.name, func(t *testing.T) { d.interrupted(t, e, os.Interrupt) })
 		t.Run("SIGTERM, "+e.name, func(t *testing.T) { d.interrupted(t, e, syscall.SIGTERM) })
-		t.Run("second run, "+e.name, func(t *testing.T) { d.secondRun(t, e) })
+		t.Run("second run, "+e.name, func(t *testing.T) { lasting.secondRun(t, e) })
 		t.Run("store gone, "+e.name, func(t *testing.T) { d.storeGone(t, e) })
 	}
 }
@@ -83,7 +91,7 @@ func (p *process) interrupt(t *testing.T, signal os.Signal) {
 	}
 }
 
-// secondRun finds the first one at work, and leaves it alone. Commands that only look work meanwhile.
+// secondRun finds the first one at work, waits a moment in case that has just died, and leaves it alone. Commands that only look work meanwhile.
 func (d *disturbance) secondRun(t *testing.T, e engine) {
 	i := install(t, d.program, e)
 	first := d.begin(t, i)
