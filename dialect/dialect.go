@@ -4,22 +4,22 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
-	"log/slog"
 	"sort"
-	"strings"
 
 	"github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 )
 
-// ErrSettings is returned for settings that name no database that could be opened.
-var ErrSettings = errors.New("database settings")
-
 // Dialect is what one engine does in its own way.
 type Dialect struct {
 	// Name is the engine's name in the configuration, and that of its directory of migrations.
 	Name string
+	// Title is the engine's name in messages.
+	Title string
+	// DefaultURL names a database in guppy's data directory. It is nil where an engine needs a URL.
+	DefaultURL func(dataDir string) Secret
+	// TakesPassword tells whether the engine asks for one.
+	TakesPassword bool
 	// Placeholder is the format in which statements are rendered.
 	Placeholder squirrel.PlaceholderFormat
 	// ClaimLock ends the SELECT that claims a row which others may claim at the same time.
@@ -54,12 +54,21 @@ type Dialect struct {
 	Classify func(err error) Class
 
 	handles handles
-	infer   func(url string) bool
+	urls    urls
 }
 
 type handles interface {
 	open(ctx context.Context, s Settings) (writer, reader *sqlx.DB, err error)
-	describe(s Settings) string
+	// name says which database it is, without secrets.
+	name(s Settings) (string, error)
+}
+
+// urls are an engine's ways to name a database.
+type urls interface {
+	// claim tells whether a URL is meant for the engine, well-formed or not.
+	claim(url string) bool
+	// check returns ErrSettings for a URL that is malformed, and quotes nothing of it.
+	check(url string) error
 }
 
 // Lock is held until it is released.
@@ -78,102 +87,4 @@ func Names() []string {
 	}
 	sort.Strings(names)
 	return names
-}
-
-// For returns the dialect of a configured engine. Without a name it is inferred from the URL. It returns ErrSettings
-// when the name is unknown or disagrees with the URL, or when the URL is for no engine.
-func For(name string, url Secret) (Dialect, error) {
-	inferred, err := inferFrom(url)
-	if err != nil {
-		return Dialect{}, err
-	}
-	if name == "" || name == inferred.Name {
-		return inferred, nil
-	}
-	for _, d := range dialects() {
-		if d.Name != name {
-			continue
-		}
-		if url != "" {
-			return Dialect{}, fmt.Errorf("%w: the type is %q but the URL is one of %q", ErrSettings, name, inferred.Name)
-		}
-		return d, nil
-	}
-	return Dialect{}, fmt.Errorf("%w: unknown type %q (allowed: %s)", ErrSettings, name, strings.Join(Names(), ", "))
-}
-
-// inferFrom quotes nothing of the URL in its error: it may hold a password anywhere.
-func inferFrom(url Secret) (Dialect, error) {
-	for _, d := range dialects() {
-		if d.infer(url.Reveal()) {
-			return d, nil
-		}
-	}
-	return Dialect{}, fmt.Errorf("%w: the database URL is neither postgres://..., host=..., sqlite:///PATH nor a path "+
-		"(begin a path whose first name has a colon with ./)", ErrSettings)
-}
-
-// DB is an open database. Close it when done.
-type DB struct {
-	Dialect
-	// Writer runs what changes rows, Reader what only reads; on some engines they are the same pool.
-	Writer, Reader *sqlx.DB
-	// Settings are those that it was opened with.
-	Settings Settings
-	Log      *slog.Logger
-}
-
-// Open opens the database that the settings name and proves that it answers. A database file that is absent is made.
-func Open(ctx context.Context, s Settings) (*DB, error) {
-	d, err := For(s.Type, s.URL)
-	if err != nil {
-		return nil, err
-	}
-	s = s.withDefaults()
-	writer, reader, err := d.handles.open(ctx, s)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", d.handles.describe(s), err)
-	}
-	return &DB{Dialect: d, Writer: writer, Reader: reader, Settings: s, Log: s.Log}, nil
-}
-
-// Close closes all connections.
-func (db *DB) Close() error {
-	if db.Reader == db.Writer {
-		return db.Writer.Close()
-	}
-	return errors.Join(db.Reader.Close(), db.Writer.Close())
-}
-
-// Describe says which database this is, without secrets.
-func (db *DB) Describe() string { return db.handles.describe(db.Settings) }
-
-// Tx is a transaction and the connection that it holds.
-type Tx struct {
-	*sqlx.Tx
-	conn *sqlx.Conn
-}
-
-// Begin starts a transaction for writing. The caller ends it with Commit or Rollback, then calls Release.
-func (db *DB) Begin(ctx context.Context) (*Tx, error) {
-	conn, err := db.Writer.Connx(ctx)
-	if err != nil {
-		return nil, err
-	}
-	tx, err := conn.BeginTxx(ctx, nil)
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return &Tx{Tx: tx, conn: conn}, nil
-}
-
-// Release gives the connection back to its pool.
-func (tx *Tx) Release() error { return closeConn(tx.conn) }
-
-// closeConn gives a connection back to its pool, which has dropped it already if it broke.
-func closeConn(conn *sqlx.Conn) error {
-	if err := conn.Close(); !errors.Is(err, sql.ErrConnDone) {
-		return err
-	}
-	return nil
 }

@@ -18,7 +18,7 @@ type postgresLock struct{ conn *sqlx.Conn }
 
 // A server notices only a moment after a process has died that its connection, and so its lock, is gone.
 const (
-	lockPatience = 2 * time.Second
+	lockPatience = time.Second
 	lockPause    = 50 * time.Millisecond
 )
 

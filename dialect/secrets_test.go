@@ -58,6 +58,7 @@ func TestMalformedURLsHideTheirPassword(t *testing.T) {
 	t.Chdir(t.TempDir())
 	urls := []string{
 		"mysql://u:hunter2@h/db", "postgres:/u:hunter2@h/db", "postgres:u:hunter2@h/db", "u:hunter2@h/db", "://u:hunter2@h",
+		"postgresql//u:hunter2@h/db", "postgres/u:hunter2@h/db", "//u:hunter2@h/db", "x//u:hunter2@h/db", "u:1/hunter2@h/db",
 		"postgres://u:hunter2@h:port/db", "postgres://u:hunter2@[::1/db", "postgres://u:hunter2@h/db?sslmode=nonsense",
 		"postgres://h/db?password=hunter2&sslmode=nonsense", "host=h password='hunter2", "password=hunter2",
 		"host=127.0.0.1 port=x password=hunter2", "sqlite://u:hunter2@h/x", "sqlite:///x?password=hunter2",

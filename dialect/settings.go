@@ -15,7 +15,7 @@ type Secret = secret.String
 type Settings struct {
 	// Type is the engine's name; "" infers it from the URL.
 	Type string
-	// URL is a PostgreSQL URL or keyword string, or the path or file: URL of a SQLite file.
+	// URL is a PostgreSQL URL or keyword string, or the path or the sqlite: or file: URL of a SQLite file.
 	URL Secret
 	// Password replaces the one in the URL.
 	Password Secret

@@ -6,21 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // SQLite is the dialect of the embedded engine: one file, one writer, many readers beside it, all on one host.
 func SQLite() Dialect {
 	return Dialect{
 		Name:        "sqlite",
+		Title:       "SQLite",
+		DefaultURL:  sqliteDefaultURL,
 		Placeholder: squirrel.Question,
 		Snapshot:    sql.TxOptions{ReadOnly: true},
 		Among:       sqliteAmong,
@@ -32,7 +30,7 @@ func SQLite() Dialect {
 		Size:        sqliteSize,
 		Classify:    classifySQLite,
 		handles:     sqliteHandles{},
-		infer:       inferSQLite,
+		urls:        sqliteURLs{},
 	}
 }
 
@@ -40,16 +38,6 @@ const (
 	sqliteDriver  = "sqlite"
 	sqliteReaders = 4
 )
-
-func isPlainPath(url string) bool { return strings.HasPrefix(url, "/") || strings.HasPrefix(url, ".") }
-
-// inferSQLite takes any path but one that begins as a URL does: that could be another engine's, with a password.
-func inferSQLite(url string) bool {
-	first, _, _ := strings.Cut(filepath.ToSlash(url), "/")
-	drive := filepath.VolumeName(url)
-	return isPlainPath(url) || strings.HasPrefix(url, "sqlite://") || strings.HasPrefix(url, "file:") ||
-		!strings.Contains(strings.TrimPrefix(first, drive), ":")
-}
 
 // sqliteAmong passes all keys as one parameter: the driver takes time that grows with the square of their number.
 func sqliteAmong(column string, keys []int64) squirrel.Sqlizer {
@@ -118,29 +106,7 @@ func checkJournal(ctx context.Context, db *sqlx.DB) error {
 	return nil
 }
 
-// sqliteFile is the absolute path of the file that a URL or plain path names.
-func sqliteFile(s Settings) (string, error) {
-	name := s.URL.Reveal()
-	if strings.HasPrefix(name, "sqlite://") || strings.HasPrefix(name, "file:") {
-		parsed, err := url.Parse(name)
-		if err != nil || parsed.Host != "" && parsed.Host != "localhost" || parsed.RawQuery != "" {
-			return "", fmt.Errorf("%w: the database URL is not of the form sqlite:///PATH", ErrSettings)
-		}
-		name = parsed.Path + parsed.Opaque
-	}
-	if name == "" {
-		return "", fmt.Errorf("%w: no path of a SQLite file", ErrSettings)
-	}
-	return filepath.Abs(name)
-}
-
-func (sqliteHandles) describe(s Settings) string {
-	file, err := sqliteFile(s)
-	if err != nil {
-		return "SQLite"
-	}
-	return "SQLite database " + file
-}
+func (sqliteHandles) name(s Settings) (string, error) { return sqliteFile(s) }
 
 func sqliteHasTable(ctx context.Context, db *DB, name string) (found bool, err error) {
 	err = db.Writer.GetContext(ctx, &found,
@@ -148,66 +114,8 @@ func sqliteHasTable(ctx context.Context, db *DB, name string) (found bool, err e
 	return found, err
 }
 
-func sqliteFiles(s Settings) ([]string, error) {
-	file, err := sqliteFile(s)
-	if err != nil {
-		return nil, err
-	}
-	files := []string{file}
-	for _, suffix := range []string{"-wal", "-shm", "-journal", ".lock", ".migrate.lock"} {
-		files = append(files, file+suffix)
-	}
-	copies, err := filepath.Glob(globEscape.Replace(file) + ".v*.bak*")
-	return append(files, copies...), err
-}
-
-var globEscape = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
-
 func sqliteSize(ctx context.Context, db *DB) (size int64, err error) {
 	err = db.Writer.GetContext(ctx, &size, `SELECT (page_count - freelist_count) * page_size
 		FROM pragma_page_count, pragma_freelist_count, pragma_page_size`)
 	return size, err
-}
-
-func sqliteCopyAside(ctx context.Context, db *DB, suffix string) (string, error) {
-	file, err := sqliteFile(db.Settings)
-	if err != nil {
-		return "", err
-	}
-	for n := 0; ; n++ {
-		target := file + suffix
-		if n > 0 {
-			target = fmt.Sprintf("%s.%d", target, n)
-		}
-		if _, err := os.Lstat(target); err == nil {
-			continue
-		}
-		_, err := db.Writer.ExecContext(ctx, "VACUUM INTO ?", target)
-		return target, err
-	}
-}
-
-// classifySQLite goes by result code: https://www.sqlite.org/rescode.html
-func classifySQLite(err error) Class {
-	var failure *sqlite.Error
-	if !errors.As(err, &failure) {
-		if connectionLost(err) {
-			return Unavailable
-		}
-		return Other
-	}
-	switch failure.Code() {
-	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_ROWID:
-		return Exists
-	case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
-		return MissingReference
-	}
-	switch failure.Code() & 0xff {
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return Conflict
-	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOTADB,
-		sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_AUTH:
-		return Unusable
-	}
-	return Other
 }

@@ -25,7 +25,7 @@ func (r *repository) close() error { return r.db.Close() }
 
 func (a *app) databaseSettings(cfg *config.Config) dialect.Settings {
 	return dialect.Settings{
-		Type: cfg.Repo.Engine(), URL: cfg.Repo.DatabaseURL, Password: cfg.Repo.Password,
+		Type: cfg.Repo.DatabaseType, URL: cfg.Repo.DatabaseURL, Password: cfg.Repo.Password,
 		MaxOpenConns: poolSize(cfg), MaxIdleConns: cfg.Repo.MaxIdleConns,
 		ConnMaxLifetime: cfg.Repo.ConnMaxLifetime, ConnMaxIdleTime: cfg.Repo.ConnMaxIdleTime,
 		BusyTimeout: cfg.Repo.BusyTimeout, ConnectTimeout: cfg.Repo.ConnectTimeout,

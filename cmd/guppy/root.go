@@ -7,10 +7,12 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
 )
 
@@ -87,7 +89,7 @@ func (a *app) rootCommand() *cobra.Command {
 	flags.StringVar(&a.configFile, "config", "", "configuration `FILE` (YAML or TOML; default: config.yaml in $XDG_CONFIG_HOME/guppy)")
 	flags.BoolVar(&a.json, "json", false, "print results as JSON")
 	flags.String("data-dir", "", "`DIR` of the database, keys and shards (default ~/.guppy)")
-	flags.String("database-type", "", "database engine: `sqlite|postgres` (default: inferred from the URL)")
+	flags.String("database-type", "", "database engine: `"+strings.Join(dialect.Names(), "|")+"` (default: inferred from the URL)")
 	flags.String("database-url", "", "database `URL` (default: a SQLite file in the data directory)")
 	flags.String("log-level", "", "`debug|info|warn|error` (default info)")
 	flags.String("log-format", "", "`text|json` (default text)")

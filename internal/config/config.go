@@ -26,10 +26,9 @@ type Config struct {
 type Repo struct {
 	// DataDir holds guppy's own files. Load expands a leading "~/".
 	DataDir string `koanf:"data_dir"`
-	// DatabaseType is what was asked for, perhaps nothing: Engine gives the resolved type.
+	// DatabaseType is what was asked for, perhaps nothing: after Load, dialect.For takes it together with DatabaseURL.
 	DatabaseType string `koanf:"database_type"`
-	// DatabaseURL is, after Load, a postgres:// URL or a key=value connection string for PostgreSQL, and a plain path
-	// or a "file:" URI for SQLite.
+	// DatabaseURL is never empty after Load, which expands a leading "~/".
 	DatabaseURL          secret.String `koanf:"database_url"`
 	DatabasePasswordFile string        `koanf:"database_password_file"`
 	// Password is what DatabasePasswordFile holds; it is not part of DatabaseURL.
@@ -74,12 +73,6 @@ type Log struct {
 	Level  string `koanf:"level"`
 	Format string `koanf:"format"`
 }
-
-// Names of the database engines, as Repo.Engine returns them.
-const (
-	SQLite   = "sqlite"
-	Postgres = "postgres"
-)
 
 // DefaultShardSize is 256 MiB less the 1/128 that Fr32 padding adds, so that a full shard pads to a power of two.
 const DefaultShardSize = 256 << 20 / 128 * 127

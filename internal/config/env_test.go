@@ -79,7 +79,7 @@ func TestEnvironmentIsRefused(t *testing.T) {
 		{"GUPPY_REPO_RETRY_FOR=30", "want a duration with its unit"},
 		{"GUPPY_REPO_RETRY_FOR=-1s", "from 0s to 24h"},
 		{"GUPPY_PREPARE_EXCLUDE=a,,b", "none of them empty"},
-		{"GUPPY_DATABASE_TYPE=mysql", `repo.database_type: "mysql" is not allowed, want sqlite, postgres or ""`},
+		{"GUPPY_DATABASE_TYPE=mysql", `repo.database_type: "mysql" is not allowed, want postgres, sqlite or ""`},
 		{"GUPPY_LOG_LEVLE=x", "GUPPY_LOG_LEVLE: unknown variable; did you mean GUPPY_LOG_LEVEL?"},
 		{"GUPPY_WORKERS=x", "did you mean GUPPY_PREPARE_WORKERS?"},
 		{"GUPPY_DATABASEURL=x", "did you mean GUPPY_REPO_DATABASE_URL or GUPPY_DATABASE_URL?"},

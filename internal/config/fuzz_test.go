@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
 )
 
@@ -74,7 +75,10 @@ func assertLoaded(t *testing.T, c *config.Config, err error) {
 		}
 		return
 	}
-	if c.Repo.Engine() == "" || c.Prepare.ShardSize < 128 || c.Prepare.ReadAhead < 1 || c.Prepare.Space == "" {
+	if _, err := dialect.For(c.Repo.DatabaseType, c.Repo.DatabaseURL); err != nil || c.Repo.DatabaseURL == "" {
+		t.Fatalf("got %+v, for no engine: %v", c, err)
+	}
+	if c.Prepare.ShardSize < 128 || c.Prepare.ReadAhead < 1 || c.Prepare.Space == "" {
 		t.Fatalf("got %+v", c)
 	}
 	flags := map[string]config.Flag{}

@@ -3,6 +3,8 @@ package config
 import (
 	"strings"
 	"time"
+
+	"github.com/guppy-prep/guppy/dialect"
 )
 
 const (
@@ -21,9 +23,9 @@ type key struct {
 // keys lists every setting in the order in which they are shown.
 var keys = []key{
 	{name: "repo.data_dir", kind: directory, short: "GUPPY_DATA_DIR"},
-	{name: "repo.database_type", kind: choice{SQLite, Postgres, ""}, short: "GUPPY_DATABASE_TYPE"},
-	{name: "repo.database_url", kind: hidden{}, short: "GUPPY_DATABASE_URL"},
-	{name: "repo.database_password_file", kind: path},
+	{name: typeKey, kind: append(choice(dialect.Names()), ""), short: "GUPPY_DATABASE_TYPE"},
+	{name: urlKey, kind: hidden{}, short: "GUPPY_DATABASE_URL"},
+	{name: passwordFileKey, kind: path},
 	{name: "repo.max_open_conns", kind: whole{0, 1000}},
 	{name: "repo.max_idle_conns", kind: whole{0, 1000}},
 	{name: "repo.conn_max_lifetime", kind: span{0, 24 * time.Hour}},

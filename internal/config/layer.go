@@ -1,5 +1,7 @@
 package config
 
+import "github.com/guppy-prep/guppy/dialect"
+
 // layer is what one source of settings says: the values that are good, and the problems.
 type layer struct {
 	values   map[string]any
@@ -35,7 +37,7 @@ func (l *layer) known(name string, origin Origin) (key, bool) {
 	case isSection(name):
 		l.problem(name, origin, "is a section, want settings below it")
 	default:
-		l.problem(printable(redact(name)), origin, "unknown setting"+didYouMeanKey(name))
+		l.problem(printable(dialect.Redact(name)), origin, "unknown setting"+didYouMeanKey(name))
 	}
 	return k, ok
 }

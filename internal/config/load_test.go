@@ -30,8 +30,8 @@ func TestDefaults(t *testing.T) {
 		Log: config.Log{Level: "info", Format: "text"},
 	}
 	assertSettings(t, c, &want)
-	if c.Repo.Engine() != config.SQLite || c.File != "" || c.Warnings != nil {
-		t.Errorf("engine %q, file %q, warnings %q", c.Repo.Engine(), c.File, c.Warnings)
+	if c.File != "" || c.Warnings != nil {
+		t.Errorf("file %q, warnings %q", c.File, c.Warnings)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/guppy-prep/guppy/dialect"
 )
 
 // ErrInvalid is in the chain of every error that Load returns.
@@ -82,10 +84,10 @@ const shownBytes = 64
 func show(v any) string {
 	s, ok := v.(string)
 	if !ok {
-		s = redact(fmt.Sprint(v))
+		s = dialect.Redact(fmt.Sprint(v))
 		return fmt.Sprintf("%.*s (%s)", shownBytes, s, typeName(v))
 	}
-	return fmt.Sprintf("%.*q", shownBytes, redact(s))
+	return fmt.Sprintf("%.*q", shownBytes, dialect.Redact(s))
 }
 
 func typeName(v any) string {

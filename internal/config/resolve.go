@@ -53,7 +53,7 @@ func (r *resolver) check(key string, err error) bool {
 func (r *resolver) paths() {
 	c := r.c
 	r.path("repo.data_dir", &c.Repo.DataDir)
-	r.path("repo.database_password_file", &c.Repo.DatabasePasswordFile)
+	r.path(passwordFileKey, &c.Repo.DatabasePasswordFile)
 	r.path("prepare.store", &c.Prepare.Store)
 	r.path("prepare.exclude_file", &c.Prepare.ExcludeFile)
 }
@@ -98,49 +98,6 @@ func storeDir(store string) (string, error) {
 		return "", errStore
 	}
 	return filepath.Clean(u.Path), nil
-}
-
-func (r *resolver) database() {
-	repo := &r.c.Repo
-	const urlKey, typeKey = "repo.database_url", "repo.database_type"
-	engine, err := repo.engine()
-	if errors.Is(err, errNoURL) {
-		r.check(typeKey, err)
-		return
-	}
-	if !r.check(urlKey, err) {
-		return
-	}
-	if engine == SQLite {
-		r.check(urlKey, repo.resolveSQLite(r.home))
-		if repo.DatabasePasswordFile != "" {
-			r.warn("repo.database_password_file is ignored: the database is SQLite")
-		}
-		return
-	}
-	r.password()
-}
-
-var errTwoPasswords = errors.New("repo.database_url has a password too: set one of them")
-
-func (r *resolver) password() {
-	const key = "repo.database_password_file"
-	repo := &r.c.Repo
-	if repo.DatabasePasswordFile == "" {
-		return
-	}
-	if holdsPassword(repo.DatabaseURL) {
-		r.check(key, errTwoPasswords)
-		return
-	}
-	password, mode, err := readPassword(repo.DatabasePasswordFile)
-	if !r.check(key, err) {
-		return
-	}
-	repo.Password = password
-	if mode&0o044 != 0 {
-		r.warn("%s: group or others can read %s (mode %#o); chmod 600 mends it", key, repo.DatabasePasswordFile, mode)
-	}
 }
 
 func (r *resolver) warn(format string, args ...any) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/secret"
 	"github.com/knadh/koanf/providers/structs"
 	"github.com/knadh/koanf/v2"
@@ -33,7 +34,7 @@ func (c *Config) Values() []Value {
 func showSetting(v any) string {
 	switch v := v.(type) {
 	case secret.String:
-		return redact(v.Reveal())
+		return dialect.Redact(v.Reveal())
 	case time.Duration:
 		return showDuration(v)
 	case []string:

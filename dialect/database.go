@@ -1,0 +1,84 @@
+package dialect
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// DB is an open database. Close it when done.
+type DB struct {
+	Dialect
+	// Writer runs what changes rows, Reader what only reads; on some engines they are the same pool.
+	Writer, Reader *sqlx.DB
+	// Settings are those that it was opened with.
+	Settings Settings
+	Log      *slog.Logger
+}
+
+// Open opens the database that the settings name and proves that it answers. A database file that is absent is made.
+func Open(ctx context.Context, s Settings) (*DB, error) {
+	d, err := For(s.Type, s.URL)
+	if err != nil {
+		return nil, err
+	}
+	s = s.withDefaults()
+	writer, reader, err := d.handles.open(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", d.describe(s), err)
+	}
+	return &DB{Dialect: d, Writer: writer, Reader: reader, Settings: s, Log: s.Log}, nil
+}
+
+// Close closes all connections.
+func (db *DB) Close() error {
+	if db.Reader == db.Writer {
+		return db.Writer.Close()
+	}
+	return errors.Join(db.Reader.Close(), db.Writer.Close())
+}
+
+// Describe says which database this is, without secrets.
+func (db *DB) Describe() string { return db.describe(db.Settings) }
+
+func (d Dialect) describe(s Settings) string {
+	name, err := d.handles.name(s)
+	if err != nil {
+		return d.Title
+	}
+	return d.Title + " database " + name
+}
+
+// Tx is a transaction and the connection that it holds.
+type Tx struct {
+	*sqlx.Tx
+	conn *sqlx.Conn
+}
+
+// Begin starts a transaction for writing. The caller ends it with Commit or Rollback, then calls Release.
+func (db *DB) Begin(ctx context.Context) (*Tx, error) {
+	conn, err := db.Writer.Connx(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tx, err := conn.BeginTxx(ctx, nil)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return &Tx{Tx: tx, conn: conn}, nil
+}
+
+// Release gives the connection back to its pool.
+func (tx *Tx) Release() error { return closeConn(tx.conn) }
+
+// closeConn gives a connection back to its pool, which has dropped it already if it broke.
+func closeConn(conn *sqlx.Conn) error {
+	if err := conn.Close(); !errors.Is(err, sql.ErrConnDone) {
+		return err
+	}
+	return nil
+}

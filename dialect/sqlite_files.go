@@ -1,0 +1,66 @@
+package dialect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+func sqliteFiles(s Settings) ([]string, error) {
+	file, err := sqliteFile(s)
+	if err != nil {
+		return nil, err
+	}
+	files := []string{file}
+	for _, suffix := range []string{"-wal", "-shm", "-journal", ".lock", ".migrate.lock"} {
+		files = append(files, file+suffix)
+	}
+	copies, err := filepath.Glob(globEscape.Replace(file) + ".v*.bak*")
+	return append(files, copies...), err
+}
+
+var globEscape = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
+
+func sqliteCopyAside(ctx context.Context, db *DB, suffix string) (target string, err error) {
+	file, err := sqliteFile(db.Settings)
+	if err != nil {
+		return "", err
+	}
+	// A copy has its name only once it is whole.
+	partial := file + suffix + ".partial"
+	if err := removeIfThere(partial); err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, removeIfThere(partial)) }()
+	if _, err := db.Writer.ExecContext(ctx, "VACUUM INTO ?", partial); err != nil {
+		return "", err
+	}
+	if err := syncFile(partial); err != nil {
+		return "", err
+	}
+	target = file + suffix
+	for n := 1; ; n++ {
+		if err := os.Link(partial, target); !errors.Is(err, os.ErrExist) {
+			return target, err
+		}
+		target = fmt.Sprintf("%s%s.%d", file, suffix, n)
+	}
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func syncFile(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Sync(), file.Close())
+}
