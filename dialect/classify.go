@@ -5,7 +5,9 @@ import (
 	"database/sql/driver"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
+	"os"
 )
 
 // Class sorts the errors of all drivers by what a caller can do about them.
@@ -27,12 +29,21 @@ const (
 	Unusable
 )
 
-// connectionLost tells the failures that are the same with every driver.
+// connectionLost tells the failures that are the same with every driver. Not every net.Error is one: any error number of
+// the operating system satisfies that interface.
 func connectionLost(err error) bool {
 	if errors.Is(err, context.Canceled) {
 		return false
 	}
-	var network net.Error
+	var operation *net.OpError
+	var lookup *net.DNSError
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, net.ErrClosed) || errors.As(err, &network)
+		errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &operation) ||
+		errors.As(err, &lookup)
+}
+
+// fileFailed tells what the operating system refuses to do with a file.
+func fileFailed(err error) bool {
+	var path *fs.PathError
+	return errors.As(err, &path)
 }

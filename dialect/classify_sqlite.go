@@ -11,7 +11,10 @@ import (
 func classifySQLite(err error) Class {
 	var failure *sqlite.Error
 	if !errors.As(err, &failure) {
-		if connectionLost(err) {
+		switch {
+		case fileFailed(err):
+			return Unusable
+		case connectionLost(err):
 			return Unavailable
 		}
 		return Other

@@ -3,6 +3,7 @@ package dialect
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -74,6 +75,14 @@ func (db *DB) Begin(ctx context.Context) (*Tx, error) {
 
 // Release gives the connection back to its pool.
 func (tx *Tx) Release() error { return closeConn(tx.conn) }
+
+// Discard closes the connection, for one that leads to a server which is of no use any more.
+func (tx *Tx) Discard() error {
+	discard(tx.conn)
+	return closeConn(tx.conn)
+}
+
+func discard(conn *sqlx.Conn) { _ = conn.Raw(func(any) error { return driver.ErrBadConn }) }
 
 // closeConn gives a connection back to its pool, which has dropped it already if it broke.
 func closeConn(conn *sqlx.Conn) error {

@@ -34,6 +34,10 @@ type Dialect struct {
 	BulkInsert func(ctx context.Context, tx *Tx, table string, columns []string, n int, row func(i int) []any) error
 	// LosesAnswers tells that a commit may fail for want of an answer and have happened all the same.
 	LosesAnswers bool
+	// LockAll keeps every run away until it is released. ErrLocked says who is at work.
+	LockAll func(ctx context.Context, db *DB) (Lock, error)
+	// IsEmpty tells whether the database has no tables but the one of this name.
+	IsEmpty func(ctx context.Context, db *DB, but string) (bool, error)
 	// LockRun gives one run the source with this key until it is released or its process ends. ErrLocked says who has
 	// it. An engine that can be used by one run at a time locks the whole database.
 	LockRun func(ctx context.Context, db *DB, source int64) (Lock, error)

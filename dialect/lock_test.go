@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -141,4 +142,72 @@ func TestPostgresLockHolderIsWhatTheURLNames(t *testing.T) {
 		t.Errorf("%v doesn't name the holder", err)
 	}
 	release(t, lock)
+}
+
+func TestLockAllKeepsRunsAway(t *testing.T) {
+	each(t, func(t *testing.T, settings dialect.Settings) {
+		db, other := open(t, settings), open(t, settings)
+		run := mustLock(t, db, 7)
+		if all, err := other.LockAll(t.Context(), other); !errors.Is(err, dialect.ErrLocked) {
+			t.Fatalf("all locked beside a run: %v, %v", all, err)
+		}
+		release(t, run)
+		all, err := other.LockAll(t.Context(), other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		requireLocked(t, db, 8)
+		release(t, all)
+		release(t, mustLock(t, db, 8))
+	})
+}
+
+// TestALockOutlivesItsConnection ends the session that holds it, as a restart of the server does.
+func TestALockOutlivesItsConnection(t *testing.T) {
+	settings := dialect.Settings{URL: dialect.Secret(pgtest.URL(t))}
+	first, second := open(t, settings), open(t, settings)
+	lock := mustLock(t, first, 7)
+	defer release(t, lock)
+	execute(t, second, `SELECT pg_terminate_backend(pid) FROM pg_locks
+		WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
+	var held int
+	for deadline := time.Now().Add(20 * time.Second); held != 2; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the lock was not taken again")
+		}
+		err := second.Writer.GetContext(t.Context(), &held, `SELECT COUNT(*) FROM pg_locks
+			WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	requireLocked(t, second, 7)
+}
+
+func TestARefusingFileSystemIsNoOutage(t *testing.T) {
+	for _, d := range []dialect.Dialect{dialect.SQLite(), dialect.Postgres()} {
+		for _, errno := range []syscall.Errno{syscall.EACCES, syscall.EMFILE, syscall.ENOSPC, syscall.EROFS} {
+			if class := d.Classify(&os.PathError{Op: "open", Path: "x", Err: errno}); class == dialect.Unavailable {
+				t.Errorf("%s: %v is taken for an outage", d.Name, errno)
+			}
+		}
+	}
+}
+
+func TestIsEmpty(t *testing.T) {
+	each(t, func(t *testing.T, settings dialect.Settings) {
+		db := open(t, settings)
+		requireEmpty(t, db, true)
+		execute(t, db, "CREATE TABLE ours (n BIGINT PRIMARY KEY)")
+		requireEmpty(t, db, true)
+		execute(t, db, "CREATE TABLE theirs (n BIGINT PRIMARY KEY)")
+		requireEmpty(t, db, false)
+	})
+}
+
+func requireEmpty(t *testing.T, db *dialect.DB, want bool) {
+	t.Helper()
+	if empty, err := db.IsEmpty(t.Context(), db, "ours"); err != nil || empty != want {
+		t.Errorf("empty: %t, %v; want %t", empty, err, want)
+	}
 }

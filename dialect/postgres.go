@@ -27,6 +27,8 @@ func Postgres() Dialect {
 		BulkInsert:    copyRows,
 		LosesAnswers:  true,
 		LockRun:       postgresLockRun,
+		LockAll:       postgresLockAll,
+		IsEmpty:       postgresIsEmpty,
 		HasTable:      postgresHasTable,
 		Analyze:       postgresAnalyze,
 		Size:          postgresSize,
@@ -83,6 +85,12 @@ func (postgresHandles) name(s Settings) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%q at %s:%d", config.Database, config.Host, config.Port), nil
+}
+
+func postgresIsEmpty(ctx context.Context, db *DB, but string) (empty bool, err error) {
+	err = db.Writer.GetContext(ctx, &empty, `SELECT NOT EXISTS (SELECT FROM pg_class c
+		WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace AND c.relname <> $1)`, but)
+	return empty, err
 }
 
 func postgresHasTable(ctx context.Context, db *DB, name string) (found bool, err error) {

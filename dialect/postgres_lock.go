@@ -3,7 +3,6 @@ package dialect
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"time"
@@ -14,32 +13,74 @@ import (
 // lockClass sets this program's advisory locks apart from others in the same database; it spells "gupp".
 const lockClass = 0x67757070
 
-type postgresLock struct{ conn *sqlx.Conn }
+// allRuns is held shared by each run, and exclusively by whoever needs that there is none. Keys of sources begin with 1.
+const allRuns = 0
 
-// A server notices only a moment after a process has died that its connection, and so its lock, is gone.
+// A server notices only a moment after a process has died that its connection, and so its lock, is gone. A lock whose
+// connection broke is taken again on another one.
 const (
 	lockPatience = time.Second
 	lockPause    = 50 * time.Millisecond
+	lockCheck    = 2 * time.Second
 )
 
-// postgresLockRun takes an advisory lock on a connection of its own: the server frees it when that connection, and so
+// postgresLock is a set of advisory locks on a connection of its own: the server frees them when that connection, and so
 // the process, is gone.
+type postgresLock struct {
+	db   *DB
+	take []advisoryLock
+	conn *sqlx.Conn
+	stop context.CancelFunc
+	kept chan struct{}
+}
+
+type advisoryLock struct {
+	statement string
+	key       int32
+}
+
+const (
+	lockShared    = "SELECT pg_try_advisory_lock_shared($1, $2)"
+	lockExclusive = "SELECT pg_try_advisory_lock($1, $2)"
+	unlockAll     = "SELECT pg_advisory_unlock_all()"
+)
+
 func postgresLockRun(ctx context.Context, db *DB, source int64) (Lock, error) {
-	conn, err := db.Writer.Connx(ctx)
-	if err != nil {
+	return lockPostgres(ctx, db, advisoryLock{lockShared, allRuns}, advisoryLock{lockExclusive, int32(source)})
+}
+
+func postgresLockAll(ctx context.Context, db *DB) (Lock, error) {
+	return lockPostgres(ctx, db, advisoryLock{lockExclusive, allRuns})
+}
+
+func lockPostgres(ctx context.Context, db *DB, take ...advisoryLock) (Lock, error) {
+	l := &postgresLock{db: db, take: take, kept: make(chan struct{})}
+	if err := l.lock(ctx, time.Now().Add(lockPatience)); err != nil {
 		return nil, err
 	}
-	for deadline := time.Now().Add(lockPatience); ; {
-		var locked bool
-		err := conn.GetContext(ctx, &locked, "SELECT pg_try_advisory_lock($1, $2)", lockClass, int32(source))
-		if err == nil && locked {
-			return &postgresLock{conn}, nil
+	keeping, stop := context.WithCancel(context.Background())
+	l.stop = stop
+	go l.keep(keeping)
+	return l, nil
+}
+
+// lock takes all locks on a new connection, and tries for a while when others have one of them.
+func (l *postgresLock) lock(ctx context.Context, deadline time.Time) error {
+	conn, err := l.db.Writer.Connx(ctx)
+	if err != nil {
+		return err
+	}
+	for {
+		missing, err := l.tryAll(ctx, conn)
+		if err == nil && missing == nil {
+			l.conn = conn
+			return nil
 		}
 		if err == nil && time.Now().After(deadline) {
-			err = fmt.Errorf("%w: %s", ErrLocked, postgresLockHolder(ctx, conn, source))
+			err = fmt.Errorf("%w: %s", ErrLocked, postgresLockHolder(ctx, conn, missing.key))
 		}
 		if err != nil {
-			return nil, errors.Join(err, closeConn(conn))
+			return errors.Join(err, l.drop(conn))
 		}
 		select {
 		case <-ctx.Done():
@@ -48,25 +89,72 @@ func postgresLockRun(ctx context.Context, db *DB, source int64) (Lock, error) {
 	}
 }
 
-func postgresLockHolder(ctx context.Context, conn *sqlx.Conn, source int64) string {
+// tryAll returns the first lock that is not to be had, after giving back the others.
+func (l *postgresLock) tryAll(ctx context.Context, conn *sqlx.Conn) (*advisoryLock, error) {
+	for i := range l.take {
+		var locked bool
+		err := conn.GetContext(ctx, &locked, l.take[i].statement, lockClass, l.take[i].key)
+		if err != nil {
+			return nil, err
+		}
+		if !locked {
+			_, err := conn.ExecContext(ctx, unlockAll)
+			return &l.take[i], err
+		}
+	}
+	return nil, nil
+}
+
+// keep takes the locks again when their connection is gone. When somebody else has them by then, that run has fenced off
+// this one.
+func (l *postgresLock) keep(ctx context.Context) {
+	defer close(l.kept)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(lockCheck):
+		}
+		if l.conn != nil && l.conn.PingContext(ctx) == nil || ctx.Err() != nil {
+			continue
+		}
+		if l.conn != nil {
+			_ = l.drop(l.conn)
+			l.conn = nil
+		}
+		if err := l.lock(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			l.db.Log.Debug("the lock was lost and can't be taken again yet", "error", err)
+		}
+	}
+}
+
+// Release unlocks and gives the connection back. One that can't be asked is thrown away, and the locks go with it.
+func (l *postgresLock) Release() error {
+	l.stop()
+	<-l.kept
+	if l.conn == nil {
+		return nil
+	}
+	return l.drop(l.conn)
+}
+
+func (l *postgresLock) drop(conn *sqlx.Conn) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if _, err := conn.ExecContext(ctx, unlockAll); err != nil {
+		discard(conn)
+	}
+	return closeConn(conn)
+}
+
+func postgresLockHolder(ctx context.Context, conn *sqlx.Conn, key int32) string {
 	var holder string
 	err := conn.GetContext(ctx, &holder, `SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 		WHERE l.locktype = 'advisory' AND l.granted AND l.classid = $1 AND l.objid = $2 AND a.datname = current_database()
 		LIMIT 1`,
-		lockClass, source)
+		lockClass, key)
 	if errors.Is(err, sql.ErrNoRows) || holder == "" {
 		return "an unnamed session"
 	}
 	return holder
-}
-
-// Release unlocks and gives the connection back. One that can't be asked is thrown away, and the lock goes with it.
-func (l *postgresLock) Release() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	_, err := l.conn.ExecContext(ctx, "SELECT pg_advisory_unlock_all()")
-	if err != nil {
-		_ = l.conn.Raw(func(any) error { return driver.ErrBadConn })
-	}
-	return closeConn(l.conn)
 }

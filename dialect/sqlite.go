@@ -24,6 +24,8 @@ func SQLite() Dialect {
 		Among:       sqliteAmong,
 		BulkInsert:  insertRows,
 		LockRun:     sqliteLockRun,
+		LockAll:     func(ctx context.Context, db *DB) (Lock, error) { return sqliteLockRun(ctx, db, 0) },
+		IsEmpty:     sqliteIsEmpty,
 		HasTable:    sqliteHasTable,
 		CopyAside:   sqliteCopyAside,
 		Files:       sqliteFiles,
@@ -107,6 +109,12 @@ func checkJournal(ctx context.Context, db *sqlx.DB) error {
 }
 
 func (sqliteHandles) name(s Settings) (string, error) { return sqliteFile(s) }
+
+func sqliteIsEmpty(ctx context.Context, db *DB, but string) (empty bool, err error) {
+	err = db.Writer.GetContext(ctx, &empty,
+		"SELECT COUNT(*) = 0 FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite@_%' ESCAPE '@' AND name <> ?", but)
+	return empty, err
+}
 
 func sqliteHasTable(ctx context.Context, db *DB, name string) (found bool, err error) {
 	err = db.Writer.GetContext(ctx, &found,

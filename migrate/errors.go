@@ -10,10 +10,13 @@ var (
 	ErrOlder = errors.New("the schema is older than this program needs")
 	ErrNewer = errors.New("the schema is newer than this program knows")
 	ErrDirty = errors.New("the schema is dirty")
-	ErrBusy  = errors.New("another process is migrating the database")
+	// ErrForeign is returned for a database that has tables, none of which are guppy's.
+	ErrForeign = errors.New("the database is another program's")
+	ErrBusy    = errors.New("another process is migrating the database")
 )
 
-// RefusedError says why the schema was left as it is, and what to do. It wraps ErrOlder, ErrNewer or ErrDirty.
+// RefusedError says why the schema was left as it is, and what to do. It wraps ErrOlder, ErrNewer, ErrDirty or
+// ErrForeign.
 type RefusedError struct {
 	Reason            error
 	Current, Required uint

@@ -24,11 +24,19 @@ type step struct {
 
 // run sets a copy aside and takes the steps, each in a transaction of its own. An empty database takes them all in one:
 // what a crash left half-way there would look like an older schema, which isn't migrated unasked on every engine.
-func (s *session) run(ctx context.Context, status Status, steps []step) (Result, error) {
-	result := status.unchanged()
+func (s *session) run(ctx context.Context, status Status, steps []step) (result Result, err error) {
+	result = status.unchanged()
 	if len(steps) == 0 {
 		return result, nil
 	}
+	if err := s.refuseForeign(ctx, status); err != nil {
+		return result, err
+	}
+	alone, err := s.db.LockAll(ctx, s.db)
+	if err != nil {
+		return result, fmt.Errorf("the schema can't change now: %w", err)
+	}
+	defer func() { err = errors.Join(err, alone.Release()) }()
 	if err := s.copyAside(ctx, status, &result); err != nil {
 		return result, err
 	}
@@ -49,6 +57,19 @@ func (s *session) run(ctx context.Context, status Status, steps []step) (Result,
 		}
 	}
 	return result, nil
+}
+
+// refuseForeign leaves a database alone that others use.
+func (s *session) refuseForeign(ctx context.Context, status Status) error {
+	if !status.Empty {
+		return nil
+	}
+	empty, err := s.db.IsEmpty(ctx, s.db, versionTable)
+	if err != nil || empty {
+		return err
+	}
+	return &RefusedError{ErrForeign, status.Current, status.Required,
+		"name a database of its own, or on PostgreSQL a schema of its own (search_path in the URL)"}
 }
 
 func (s *session) copyAside(ctx context.Context, status Status, result *Result) (err error) {

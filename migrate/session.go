@@ -22,7 +22,7 @@ const retryDelay = 50 * time.Millisecond
 // session is a handle of its own on the database, and the lock under which the schema changes.
 type session struct {
 	db *dialect.DB
-	// conn is the connection that migrates, and that may hold the lock. The handle has another one, which looks on.
+	// conn is the connection that migrates, and that may hold the lock. The handle has others, which look on and keep runs away.
 	conn    *sqlx.Conn
 	engine  engine
 	list    list
@@ -72,7 +72,7 @@ func (s *session) connect(ctx context.Context) (err error) {
 	if s.engine, err = engineOf(s.db); err != nil {
 		return err
 	}
-	s.db.Writer.SetMaxOpenConns(2)
+	s.db.Writer.SetMaxOpenConns(3)
 	s.conn, err = s.db.Writer.Connx(ctx)
 	return err
 }
@@ -154,7 +154,12 @@ func (s *session) down(ctx context.Context, status Status, n int) (Result, error
 	return s.run(ctx, status, steps)
 }
 
-func (s *session) force(ctx context.Context, version uint) error {
+func (s *session) force(ctx context.Context, version uint) (err error) {
+	alone, err := s.db.LockAll(ctx, s.db)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, alone.Release()) }()
 	if err := s.makeVersionTable(ctx); err != nil {
 		return err
 	}

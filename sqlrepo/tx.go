@@ -46,7 +46,11 @@ func (r *Repository) once(ctx context.Context, fn func(*dialect.Tx) error) (err 
 			defer time.AfterFunc(rollbackTimeout, cancel).Stop()
 			_ = tx.Rollback() // what went wrong before is what the caller hears of
 		}
-		err = errors.Join(err, tx.Release())
+		release := tx.Release
+		if r.db.Classify(err) == dialect.Unavailable {
+			release = tx.Discard // after a failover the server is there, but can't be written to
+		}
+		err = errors.Join(err, release())
 	}()
 	if err := fn(tx); err != nil {
 		return err

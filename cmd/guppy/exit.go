@@ -45,7 +45,7 @@ var usageErrors = []error{
 
 var databaseErrors = []error{
 	sqlrepo.ErrLocked, sqlrepo.ErrUnavailable, sqlrepo.ErrUnusable, sqlrepo.ErrConflict, sqlrepo.ErrLeaseLost,
-	migrate.ErrOlder, migrate.ErrNewer, migrate.ErrDirty, migrate.ErrBusy, errDatabase,
+	migrate.ErrOlder, migrate.ErrNewer, migrate.ErrDirty, migrate.ErrForeign, migrate.ErrBusy, errDatabase,
 }
 
 // exitCode is the one place where errors become exit codes.
