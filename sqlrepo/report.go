@@ -27,6 +27,40 @@ func (r *Repository) Totals(ctx context.Context, upload int64) (totals Totals, e
 	return totals, err
 }
 
+// SegmentBytes is how many bytes of the source an upload's shards in a state hold, or are to hold, that are still part of
+// the upload.
+func (r *Repository) SegmentBytes(ctx context.Context, upload int64, states ...ShardState) (n int64, err error) {
+	shards := squirrel.Select("id").From("shards").Where(squirrel.Eq{"upload": upload, "state": states})
+	err = r.read(ctx, "sum up the segments", func() error {
+		return r.get(ctx, r.db.Reader, &n, squirrel.Select("CAST(COALESCE(SUM(length), 0) AS BIGINT)").From("segments").
+			Where(within("shard", shards)))
+	})
+	return n, err
+}
+
+// Counts counts the entries of an upload that belong under its root, as CompleteUpload records them.
+func (r *Repository) Counts(ctx context.Context, upload int64) (counts Counts, err error) {
+	var kinds []struct {
+		Kind  EntryKind `db:"kind"`
+		N     int64     `db:"n"`
+		Bytes int64     `db:"bytes"`
+	}
+	err = r.readList(ctx, "count entries", &kinds,
+		squirrel.Select("kind", "COUNT(*) AS n", "CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes").From("entries").
+			Where(squirrel.Eq{"upload": upload, "state": linkable}).GroupBy("kind"))
+	for _, k := range kinds {
+		switch k.Kind {
+		case File:
+			counts.Files, counts.Bytes = k.N, k.Bytes
+		case Directory:
+			counts.Directories = k.N
+		case Symlink:
+			counts.Symlinks = k.N
+		}
+	}
+	return counts, err
+}
+
 // LeftOut yields, in canonical order, the entries that are not under the root of their upload, with their reasons.
 func (r *Repository) LeftOut(ctx context.Context, upload int64) iter.Seq2[Entry, error] {
 	return r.Entries(ctx, upload, EntryFilter{States: []EntryState{Changed, Failed, Unsupported}})

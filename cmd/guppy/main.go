@@ -17,7 +17,7 @@ func main() { os.Exit(supervise()) }
 
 // supervise runs the command line, and gives up on it when it does not stop soon after a signal.
 func supervise() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	code := make(chan int, 1)
 	go func() { code <- run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr) }()

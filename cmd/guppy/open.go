@@ -36,7 +36,7 @@ func (a *app) databaseSettings(cfg *config.Config) dialect.Settings {
 // mostConnections are enough for any number of workers, who need one for a moment a shard.
 const mostConnections = 20
 
-// poolSize leaves each worker a connection of its own, and some for what else goes on.
+// poolSize gives each worker a connection, up to a point, and some for what else goes on.
 func poolSize(cfg *config.Config) int {
 	if cfg.Repo.MaxOpenConns > 0 {
 		return cfg.Repo.MaxOpenConns
@@ -66,7 +66,7 @@ func (a *app) open(ctx context.Context, cfg *config.Config) (*repository, error)
 
 // databaseError marks what keeps a database from being opened, unless the settings themselves are wrong.
 func databaseError(err error) error {
-	if errors.Is(err, dialect.ErrSettings) || errors.Is(err, context.Canceled) {
+	if isAny(err, usageErrors) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", errDatabase, err)

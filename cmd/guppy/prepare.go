@@ -49,10 +49,16 @@ func addPrepareFlags(command *cobra.Command) {
 	flags.String("profile", "", "recipe of the CIDs: `unixfs-v1-2025|guppy` (default unixfs-v1-2025)")
 	flags.String("workers", "", "`N` shards are packed side by side (default: the number of CPUs)")
 	flags.String("read-ahead", "", "`N` reads are under way for each shard (default 16)")
-	flags.StringArray("exclude", nil, "leave out what matches `GLOB`, in the syntax of .gitignore; may be repeated")
-	flags.String("exclude-file", "", "leave out what matches a line of `FILE`, in the syntax of .gitignore")
-	flags.String("symlinks", "", "`preserve|follow|skip` symbolic links (default preserve)")
+	addSourceFlags(command)
 	flags.String("on-error", "", "`fail|skip`: whether an entry that can't be prepared keeps the upload incomplete (default fail)")
+}
+
+// addSourceFlags adds the options that are kept with a source.
+func addSourceFlags(command *cobra.Command) {
+	flags := command.Flags()
+	flags.StringArray("exclude", nil, "leave out what matches `GLOB`, as in .gitignore; may be repeated; kept with the source")
+	flags.String("exclude-file", "", "leave out what matches a line of `FILE`, as in .gitignore; kept with the source")
+	flags.String("symlinks", "", "`preserve|follow|skip` symbolic links (default preserve); kept with the source")
 }
 
 func (a *app) prepare(ctx context.Context, cfg *config.Config, repo *repository, path string) error {
@@ -76,6 +82,9 @@ func (a *app) prepare(ctx context.Context, cfg *config.Config, repo *repository,
 
 // sourcePath makes a path absolute and looks whether there is anything to prepare.
 func sourcePath(cfg *config.Config, path string) (string, error) {
+	if path == "" {
+		return "", fmt.Errorf("%w: the path is empty", errUsage)
+	}
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errUsage, err)
@@ -87,49 +96,66 @@ func sourcePath(cfg *config.Config, path string) (string, error) {
 	if !info.IsDir() && !info.Mode().IsRegular() {
 		return "", fmt.Errorf("%w: %s is neither a directory nor a file", errUsage, path)
 	}
-	if err := source.RefuseWithin(absolute, cfg.Repo.DataDir, cfg.Prepare.Store); err != nil {
-		return "", fmt.Errorf("%w: %w", errUsage, err)
-	}
-	return absolute, nil
+	return absolute, refuseOwnFiles(cfg, absolute)
 }
 
-// findOrAddSource registers a path in its space. Options that were given are kept with the source; else it keeps its own.
+// refuseOwnFiles refuses a source in the data directory, and the store itself.
+func refuseOwnFiles(cfg *config.Config, path string) error {
+	if err := source.RefuseWithin(path, cfg.Repo.DataDir); err != nil {
+		return err
+	}
+	in, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("source: %w", err)
+	}
+	if own, err := os.Stat(cfg.Prepare.Store); err == nil && os.SameFile(in, own) {
+		return fmt.Errorf("%w: %s is the store of the shards", errUsage, path)
+	}
+	return nil
+}
+
+// findOrAddSource registers a path in its space. What the configuration says is for new sources.
 func (a *app) findOrAddSource(ctx context.Context, cfg *config.Config, repo *repository, space sqlrepo.Space,
 	path string) (sqlrepo.Source, error) {
 	registered, err := repo.FindSource(ctx, space.ID, path)
-	if errors.Is(err, sqlrepo.ErrNotFound) {
-		options, err := givenOptions(cfg, sqlrepo.SourceOptions{SymlinkPolicy: cfg.Prepare.Symlinks})
-		if err != nil {
-			return registered, err
-		}
-		return a.addSource(ctx, repo, space, path, "", options)
+	if !errors.Is(err, sqlrepo.ErrNotFound) {
+		return registered, err
 	}
+	options, err := configuredOptions(cfg)
 	if err != nil {
 		return registered, err
 	}
-	options, err := givenOptions(cfg, registered.SourceOptions)
-	if err != nil {
-		return registered, err
-	}
-	registered.SourceOptions = options
-	return registered, repo.SetSourceOptions(ctx, registered.ID, options)
+	return a.addSource(ctx, repo, space, path, "", options)
 }
 
-// givenOptions puts what the configuration says in place of what it says nothing of.
-func givenOptions(cfg *config.Config, options sqlrepo.SourceOptions) (sqlrepo.SourceOptions, error) {
-	if cfg.IsSet("prepare.symlinks") {
+// configuredOptions are those of a new source.
+func configuredOptions(cfg *config.Config) (sqlrepo.SourceOptions, error) {
+	excludes, err := configuredExcludes(cfg)
+	return sqlrepo.SourceOptions{Excludes: excludes, SymlinkPolicy: cfg.Prepare.Symlinks}, err
+}
+
+// changedOptions are those of a registered source, but for what flags say.
+func changedOptions(cfg *config.Config, options sqlrepo.SourceOptions) (sqlrepo.SourceOptions, error) {
+	if cfg.ByFlag("prepare.symlinks") {
 		options.SymlinkPolicy = cfg.Prepare.Symlinks
 	}
-	if cfg.IsSet("prepare.exclude") || cfg.IsSet("prepare.exclude_file") {
-		options.Excludes = cfg.Prepare.Exclude
-		if cfg.Prepare.ExcludeFile != "" {
-			lines, err := source.ReadExcludeFile(cfg.Prepare.ExcludeFile)
-			if err != nil {
-				return options, fmt.Errorf("%w: exclude file: %w", errUsage, err)
-			}
-			options.Excludes = append(lines, options.Excludes...)
+	if cfg.ByFlag("prepare.exclude") || cfg.ByFlag("prepare.exclude_file") {
+		excludes, err := configuredExcludes(cfg)
+		options.Excludes = excludes
+		return options, err
+	}
+	return options, nil
+}
+
+func configuredExcludes(cfg *config.Config) (excludes sqlrepo.Lines, err error) {
+	if cfg.Prepare.ExcludeFile != "" {
+		if excludes, err = source.ReadExcludeFile(cfg.Prepare.ExcludeFile); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", errUsage, cfg.Origin("prepare.exclude_file"), err)
 		}
 	}
-	_, err := source.ParseExcludes(options.Excludes)
-	return options, err
+	excludes = append(excludes, cfg.Prepare.Exclude...)
+	if _, err = source.ParseExcludes(excludes); err != nil {
+		err = fmt.Errorf("%s: %w", cfg.Origin("prepare.exclude"), err)
+	}
+	return excludes, err
 }

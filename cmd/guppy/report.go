@@ -15,6 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/car"
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -35,8 +36,10 @@ type report struct {
 	Seconds     float64        `json:"seconds"`
 
 	spaceName string
+	source    sqlrepo.Source
+	options   sqlrepo.SourceOptions
 	failed    int64
-	found     int64
+	skipping  bool
 }
 
 type reportShard struct {
@@ -54,23 +57,32 @@ type reportLeaves struct {
 	Reason     string `json:"reason"`
 }
 
-func newReport(ctx context.Context, repo *repository, space sqlrepo.Space, result pipeline.Result,
-	counters *progress.Counters, took time.Duration) (*report, error) {
-	upload := result.Upload
+func newReport(ctx context.Context, repo *repository, job pipeline.Job, result pipeline.Result,
+	took time.Duration) (*report, error) {
+	upload, space := result.Upload, job.Space
 	r := &report{
 		Upload: upload.ID, Space: space.DID, RootCID: upload.RootCID.String(), State: upload.State.String(),
 		Files: upload.Files, Directories: upload.Directories, Symlinks: upload.Symlinks, Bytes: upload.Bytes,
 		Shards: []reportShard{}, Skipped: []reportLeaves{}, Seconds: took.Seconds(),
-		spaceName: space.Name, failed: result.Failed, found: counters.Entries.Load(),
+		spaceName: space.Name, source: job.Source, options: upload.SourceOptions, failed: result.Failed,
+		skipping: job.SkipFailed,
 	}
 	if upload.State != sqlrepo.Complete {
 		r.State = incomplete
+		counts, err := repo.Counts(ctx, upload.ID)
+		if err != nil {
+			return nil, err
+		}
+		r.Files, r.Directories, r.Symlinks, r.Bytes = counts.Files, counts.Directories, counts.Symlinks, counts.Bytes
 	}
 	totals, err := repo.Totals(ctx, upload.ID)
 	if err != nil {
 		return nil, err
 	}
-	r.Nodes, r.NewBytes = totals.Nodes, totals.Content
+	r.Nodes = totals.Nodes
+	if r.NewBytes, err = repo.SegmentBytes(ctx, upload.ID, sqlrepo.ShardPacked); err != nil {
+		return nil, err
+	}
 	packed := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
 	for shard, err := range repo.Shards(ctx, upload.ID, packed) {
 		if err != nil {
@@ -106,8 +118,11 @@ func (r *report) err() error {
 	if r.State != incomplete {
 		return nil
 	}
-	return fmt.Errorf("upload %d is not complete: %d %w (see above): mend them and run again, "+
-		"or run with --on-error skip to complete it without them", r.Upload, r.failed, errIncomplete)
+	advice := "mend them and run again, or run with --on-error skip to complete it without them"
+	if r.skipping {
+		advice = "mend the source itself and run again"
+	}
+	return fmt.Errorf("upload %d is not complete: %d %w (see above): %s", r.Upload, r.failed, errIncomplete, advice)
 }
 
 // listed is how many shards or paths are printed before the rest is only counted.
@@ -117,13 +132,13 @@ func (r *report) text(w io.Writer) {
 	if r.RootCID != "" {
 		fmt.Fprintf(w, "root      %s\n", r.RootCID)
 	}
-	fmt.Fprintf(w, "upload    %d, %s, in space %s (%s)\n", r.Upload, r.State, r.spaceName, r.Space)
-	if r.RootCID != "" {
-		fmt.Fprintf(w, "content   %d files, %d directories, %d symlinks, %s\n",
-			r.Files, r.Directories, r.Symlinks, progress.Bytes(r.Bytes))
-	} else {
-		fmt.Fprintf(w, "content   %d entries found\n", r.found)
+	fmt.Fprintf(w, "source    %s\n", printable(string(r.source.Path)))
+	if n := len(r.options.Excludes); n > 0 || r.options.SymlinkPolicy != source.PreserveSymlinks.String() {
+		fmt.Fprintf(w, "options   %d excludes, symlinks: %s (kept with the source)\n", n, r.options.SymlinkPolicy)
 	}
+	fmt.Fprintf(w, "upload    %d, %s, in space %s (%s)\n", r.Upload, r.State, r.spaceName, r.Space)
+	fmt.Fprintf(w, "content   %d files, %d directories, %d symlinks, %s\n",
+		r.Files, r.Directories, r.Symlinks, progress.Bytes(r.Bytes))
 	fmt.Fprintf(w, "new       %s in %d nodes, in %.1f s\n", progress.Bytes(r.NewBytes), r.Nodes, r.Seconds)
 	fmt.Fprintf(w, "shards    %d\n", len(r.Shards))
 	for _, shard := range r.Shards[:min(len(r.Shards), listed)] {
@@ -134,7 +149,7 @@ func (r *report) text(w io.Writer) {
 	if len(r.Skipped) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "left out  %d\n", len(r.Skipped))
+	fmt.Fprintf(w, "left out  %d, of which %d could not be prepared\n", len(r.Skipped), r.failed)
 	for _, left := range r.Skipped[:min(len(r.Skipped), listed)] {
 		fmt.Fprintf(w, "  %s: %s\n", printable(left.Path), left.Reason)
 	}

@@ -25,7 +25,9 @@ type app struct {
 	log      *slog.Logger
 
 	configFile string
-	json       bool
+	// ran tells that there is something to resume.
+	ran  bool
+	json bool
 }
 
 // settings are the flags that stand for a key of the configuration.
@@ -66,6 +68,9 @@ func run(ctx context.Context, args, environ []string, stdout io.Writer, stderr *
 		if hint := hintFor(err); hint != "" {
 			fmt.Fprintln(a.terminal, hint)
 		}
+		if a.ran && (code == exitFailure || code == exitDatabase) {
+			printResume(a.terminal, append([]string{"guppy"}, args...))
+		}
 	}
 	return code
 }
@@ -78,6 +83,7 @@ func (a *app) rootCommand() *cobra.Command {
 			"in a preparation repository: an embedded SQLite database, or PostgreSQL.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Version:       buildVersion(),
 		Args:          usageArgs(cobra.NoArgs),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

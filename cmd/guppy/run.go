@@ -2,15 +2,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
@@ -29,6 +30,9 @@ func workers(cfg *config.Config) int {
 // runSource prepares one registered source and reports how it went.
 func (a *app) runSource(ctx context.Context, cfg *config.Config, repo *repository, space sqlrepo.Space,
 	registered sqlrepo.Source) (*report, error) {
+	if err := refuseOwnFiles(cfg, string(registered.Path)); err != nil {
+		return nil, err
+	}
 	fresh, err := a.recipe(ctx, cfg, repo, space, registered)
 	if err != nil {
 		return nil, err
@@ -46,6 +50,7 @@ func (a *app) runSource(ctx context.Context, cfg *config.Config, repo *repositor
 		SkipFailed: cfg.Prepare.OnError == "skip", Workers: workers(cfg), ReadAhead: cfg.Prepare.ReadAhead,
 		TempDir: cfg.Repo.DataDir, Progress: &progress.Counters{}, Log: a.log,
 	}
+	a.ran = true
 	started := time.Now()
 	stop := a.showProgress(ctx, job.Progress)
 	result, err := job.Run(ctx)
@@ -53,7 +58,7 @@ func (a *app) runSource(ctx context.Context, cfg *config.Config, repo *repositor
 	if err != nil {
 		return nil, err
 	}
-	return newReport(ctx, repo, space, result, job.Progress, time.Since(started))
+	return newReport(ctx, repo, job, result, time.Since(started))
 }
 
 // visibleFiles is the file system without guppy's own files.
@@ -69,25 +74,29 @@ func visibleFiles(cfg *config.Config, repo *repository) (source.FS, error) {
 	return source.Hide(source.Local(), own...)
 }
 
-// recipe is that of a new upload. An unfinished one keeps what was not asked for.
+// recipe is that of a new upload. An unfinished one keeps its profile and shard size, and a source its options and the
+// profile of its latest upload, but for what flags say.
 func (a *app) recipe(ctx context.Context, cfg *config.Config, repo *repository, space sqlrepo.Space,
 	registered sqlrepo.Source) (sqlrepo.Upload, error) {
 	recipe := sqlrepo.Upload{Profile: cfg.Prepare.Profile, ShardSize: space.ShardSize}
-	unfinished, err := repo.UnfinishedUpload(ctx, registered.ID)
-	switch {
-	case err == nil:
-		recipe.ShardSize = unfinished.ShardSize
-		if !cfg.IsSet("prepare.profile") {
-			recipe.Profile = unfinished.Profile
-		}
-	case !errors.Is(err, sqlrepo.ErrNotFound):
+	uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{Source: &registered.ID})
+	if err != nil {
 		return recipe, err
 	}
-	if cfg.IsSet("prepare.shard_size") {
+	if len(uploads) > 0 {
+		latest := uploads[len(uploads)-1]
+		if !cfg.ByFlag("prepare.profile") {
+			recipe.Profile = latest.Profile
+		}
+		if latest.State != sqlrepo.Complete {
+			recipe.ShardSize = latest.ShardSize
+		}
+	}
+	if cfg.ByFlag("prepare.shard_size") {
 		recipe.ShardSize = cfg.Prepare.ShardSize
 	}
-	recipe.SourceOptions = registered.SourceOptions
-	return recipe, nil
+	recipe.SourceOptions, err = changedOptions(cfg, registered.SourceOptions)
+	return recipe, err
 }
 
 // showProgress shows the progress until the function that it returns is called.
@@ -110,7 +119,7 @@ func (a *app) showProgress(ctx context.Context, counters *progress.Counters) (st
 // printResume says how to go on with a run that was interrupted.
 func printResume(w io.Writer, args []string) {
 	quoted := make([]string, len(args))
-	for i, arg := range args {
+	for i, arg := range withoutPasswords(args) {
 		quoted[i] = arg
 		if arg == "" || strings.ContainsAny(arg, " \t\n\"'\\$&|;<>()*?[]#~`!{}") {
 			quoted[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
@@ -118,4 +127,23 @@ func printResume(w io.Writer, args []string) {
 	}
 	quoted[0] = filepath.Base(quoted[0])
 	fmt.Fprintln(w, "guppy: to resume, run again:", strings.Join(quoted, " "))
+}
+
+// withoutPasswords redacts the database URL among the arguments if it has a password.
+func withoutPasswords(args []string) []string {
+	const flag = "--database-url"
+	shown := slices.Clone(args)
+	for i, arg := range args {
+		prefix, location := "", arg
+		switch {
+		case strings.HasPrefix(arg, flag+"="):
+			prefix, location = flag+"=", strings.TrimPrefix(arg, flag+"=")
+		case i == 0 || args[i-1] != flag:
+			continue
+		}
+		if dialect.HoldsPassword(dialect.Secret(location)) {
+			shown[i] = prefix + dialect.Redact(location)
+		}
+	}
+	return shown
 }

@@ -61,11 +61,17 @@ func (a *app) sourceAddCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			options, err := givenOptions(cfg, sqlrepo.SourceOptions{SymlinkPolicy: cfg.Prepare.Symlinks})
+			options, err := configuredOptions(cfg)
 			if err != nil {
 				return err
 			}
+			if known, err := repo.FindSource(ctx, space.ID, path); err == nil {
+				return fmt.Errorf("%s, as the source %q: %w", path, known.Name, sqlrepo.ErrExists)
+			}
 			source, err := a.addSource(ctx, repo, space, path, name, options)
+			if errors.Is(err, sqlrepo.ErrExists) {
+				return fmt.Errorf("another source %q, perhaps a removed one: %w: choose a --name", name, sqlrepo.ErrExists)
+			}
 			if err != nil {
 				return err
 			}
@@ -73,9 +79,7 @@ func (a *app) sourceAddCommand() *cobra.Command {
 		}),
 	}
 	add.Flags().StringVar(&name, "name", "", "`NAME` of the source (default: the last component of its path)")
-	add.Flags().StringArray("exclude", nil, "leave out what matches `GLOB`, in the syntax of .gitignore; may be repeated")
-	add.Flags().String("exclude-file", "", "leave out what matches a line of `FILE`, in the syntax of .gitignore")
-	add.Flags().String("symlinks", "", "`preserve|follow|skip` symbolic links (default preserve)")
+	addSourceFlags(add)
 	return add
 }
 

@@ -28,6 +28,9 @@ func (a *app) spaceCommand() *cobra.Command {
 				return err
 			}
 			space, err := a.addSpace(ctx, cfg, repo, args[0])
+			if errors.Is(err, sqlrepo.ErrExists) {
+				return fmt.Errorf("space %q: %w", args[0], sqlrepo.ErrExists)
+			}
 			if err != nil {
 				return err
 			}

@@ -51,3 +51,22 @@ func FuzzPrintable(f *testing.F) {
 		}
 	})
 }
+
+func TestTheResumeLineHasNoPasswords(t *testing.T) {
+	for _, args := range [][]string{
+		{"guppy", "prepare", "x", "--database-url", "postgres://me:hunter2@host/db"},
+		{"guppy", "prepare", "x", "--database-url=postgres://me:hunter2@host/db"},
+		{"guppy", "--database-url", "host=h password=hunter2 dbname=d", "prepare", "x"},
+	} {
+		var out strings.Builder
+		printResume(&out, args)
+		if strings.Contains(out.String(), "hunter2") || !strings.Contains(out.String(), "prepare x") {
+			t.Errorf("%q is printed as %s", args, out.String())
+		}
+	}
+	var out strings.Builder
+	printResume(&out, []string{"guppy", "prepare", "x", "--database-url", "postgres://me@host/db"})
+	if !strings.Contains(out.String(), "--database-url postgres://me@host/db\n") {
+		t.Errorf("a URL without a password is printed as %s", out.String())
+	}
+}

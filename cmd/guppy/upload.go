@@ -28,7 +28,7 @@ func (a *app) uploadCommand() *cobra.Command {
 	return command
 }
 
-// upload prepares one source after the other. Sources that stay incomplete do not keep the others from being prepared.
+// upload prepares one source after the other. What is wrong with one does not keep the others from being prepared.
 func (a *app) upload(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
 	space, err := repo.FindSpace(ctx, args[0])
 	if err != nil {
@@ -41,20 +41,15 @@ func (a *app) upload(ctx context.Context, cfg *config.Config, repo *repository, 
 	reports := []*report{}
 	var incomplete error
 	for _, source := range sources {
-		options, err := givenOptions(cfg, source.SourceOptions)
-		if err != nil {
-			return err
-		}
-		source.SourceOptions = options
-		if err := repo.SetSourceOptions(ctx, source.ID, options); err != nil {
-			return err
-		}
 		report, err := a.runSource(ctx, cfg, repo, space, source)
-		if err != nil {
-			incomplete = errors.Join(incomplete, fmt.Errorf("source %q: %w", source.Name, err))
+		if err == nil {
+			reports, incomplete = append(reports, report), errors.Join(incomplete, report.err())
+			continue
+		}
+		incomplete = errors.Join(incomplete, fmt.Errorf("source %q: %w", source.Name, err))
+		if ctx.Err() != nil || isAny(err, databaseErrors) {
 			break
 		}
-		reports, incomplete = append(reports, report), errors.Join(incomplete, report.err())
 	}
 	err = a.print(map[string]any{"uploads": reports}, func(w io.Writer) {
 		for _, report := range reports {

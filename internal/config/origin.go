@@ -1,6 +1,9 @@
 package config
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Origin says where the value of a setting comes from: "default", "file /etc/guppy.yaml:12",
 // "environment GUPPY_LOG_LEVEL" or "flag --log-level".
@@ -19,6 +22,11 @@ func (c *Config) Origin(key string) Origin {
 
 // IsSet tells whether the setting was given in a file, the environment or a flag.
 func (c *Config) IsSet(key string) bool { return c.Origin(key) != Default }
+
+// ByFlag tells whether the setting was given by a flag: for this one run, rather than for all.
+func (c *Config) ByFlag(key string) bool {
+	return strings.HasPrefix(string(c.Origin(key)), string(flagOrigin("")))
+}
 
 func fileOrigin(name string, line int) Origin {
 	if line == 0 {

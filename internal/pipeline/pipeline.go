@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/guppy-prep/guppy/internal/link"
@@ -56,6 +57,7 @@ func (j *Job) Run(ctx context.Context) (result Result, err error) {
 	if err != nil {
 		return result, err
 	}
+	defer func() { err = j.blameTakeover(ctx, run, err) }()
 	if result.Failed, err = j.content(ctx, run); err != nil {
 		return result, err
 	}
@@ -72,7 +74,27 @@ func (j *Job) Run(ctx context.Context) (result Result, err error) {
 	return result, err
 }
 
+// blameTakeover says so when a run failed because another one took over, and with it what this one had in the store.
+func (j *Job) blameTakeover(ctx context.Context, run sqlrepo.Run, failure error) error {
+	if failure == nil || ctx.Err() != nil || errors.Is(failure, sqlrepo.ErrLeaseLost) ||
+		errors.Is(failure, sqlrepo.ErrUnavailable) {
+		return failure
+	}
+	upload, err := j.Repo.Upload(ctx, run.Upload.ID)
+	if err == nil && upload.Token != run.Upload.Token {
+		return fmt.Errorf("%w: %w", sqlrepo.ErrLeaseLost, failure)
+	}
+	return failure
+}
+
+// begin keeps options that were changed with the source, and starts the run.
 func (j *Job) begin(ctx context.Context) (sqlrepo.Run, error) {
+	now, was := j.Fresh.SourceOptions, j.Source.SourceOptions
+	if now.SymlinkPolicy != was.SymlinkPolicy || !slices.Equal(now.Excludes, was.Excludes) {
+		if err := j.Repo.SetSourceOptions(ctx, j.Source.ID, now); err != nil {
+			return sqlrepo.Run{}, err
+		}
+	}
 	run, err := j.Repo.BeginRun(ctx, j.Source.ID, j.Fresh)
 	if err != nil {
 		return run, err
@@ -130,19 +152,14 @@ func (j *Job) scanner(run sqlrepo.Run) (*scan.Scanner, error) {
 	}, nil
 }
 
-// countWaiting counts the shards that an earlier run planned and did not pack.
+// countWaiting counts what an earlier run planned and did not pack.
 func (j *Job) countWaiting(ctx context.Context, run sqlrepo.Run) error {
 	if !run.Resumed {
 		return nil
 	}
-	waiting := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPlanned, sqlrepo.ShardPacking}}
-	for shard, err := range j.Repo.Shards(ctx, run.Upload.ID, waiting) {
-		if err != nil {
-			return err
-		}
-		j.Progress.BytesTotal.Add(shard.PlannedSize)
-	}
-	return nil
+	waiting, err := j.Repo.SegmentBytes(ctx, run.Upload.ID, sqlrepo.ShardPlanned, sqlrepo.ShardPacking)
+	j.Progress.BytesTotal.Add(waiting)
+	return err
 }
 
 // manyEntries are so many that it matters how the engine reads them.
