@@ -168,20 +168,28 @@ func TestALockOutlivesItsConnection(t *testing.T) {
 	first, second := open(t, settings), open(t, settings)
 	lock := mustLock(t, first, 7)
 	defer release(t, lock)
-	execute(t, second, `SELECT pg_terminate_backend(pid) FROM pg_locks
-		WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
-	var held int
-	for deadline := time.Now().Add(20 * time.Second); held != 2; time.Sleep(50 * time.Millisecond) {
+	before := lockSessions(t, second)
+	execute(t, second, fmt.Sprintf("SELECT pg_terminate_backend(%d)", before[0]))
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if now := lockSessions(t, second); len(now) == 2 && now[0] == now[1] && now[0] != before[0] {
+			break
+		}
 		if time.Now().After(deadline) {
 			t.Fatal("the lock was not taken again")
 		}
-		err := second.Writer.GetContext(t.Context(), &held, `SELECT COUNT(*) FROM pg_locks
-			WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
-		if err != nil {
-			t.Fatal(err)
-		}
 	}
 	requireLocked(t, second, 7)
+}
+
+// lockSessions are the processes of the server that hold the advisory locks of the database, one for each lock.
+func lockSessions(t *testing.T, db *dialect.DB) (pids []int) {
+	t.Helper()
+	err := db.Writer.SelectContext(t.Context(), &pids, `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY pid`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pids
 }
 
 func TestARefusingFileSystemIsNoOutage(t *testing.T) {

@@ -63,6 +63,9 @@ func (sqliteHandles) open(ctx context.Context, s Settings) (*sqlx.DB, *sqlx.DB, 
 	if err := checkFilesystem(filepath.Dir(file), s.AllowNetworkFilesystem); err != nil {
 		return nil, nil, err
 	}
+	if err := makeFile(file); err != nil {
+		return nil, nil, err
+	}
 	writer, err := openSQLite(ctx, file, s, 1, "immediate")
 	if err != nil {
 		return nil, nil, err

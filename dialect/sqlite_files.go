@@ -50,6 +50,16 @@ func sqliteCopyAside(ctx context.Context, db *DB, suffix string) (target string,
 	}
 }
 
+// makeFile makes a database file that only its owner can read, since it holds all names of the sources. It also says
+// more than SQLite does about a file that can't be opened.
+func makeFile(path string) error {
+	file, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
 func removeIfThere(path string) error {
 	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
 		return err
