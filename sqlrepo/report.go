@@ -27,10 +27,12 @@ func (r *Repository) Totals(ctx context.Context, upload int64) (totals Totals, e
 	return totals, err
 }
 
-// SegmentBytes is how many bytes of the source an upload's shards in a state hold, or are to hold, that are still part of
-// the upload.
-func (r *Repository) SegmentBytes(ctx context.Context, upload int64, states ...ShardState) (n int64, err error) {
-	shards := squirrel.Select("id").From("shards").Where(squirrel.Eq{"upload": upload, "state": states})
+// SegmentBytes is how many bytes of the source an upload's shards hold, or are to hold, that are still part of the upload.
+func (r *Repository) SegmentBytes(ctx context.Context, upload int64, filter ShardFilter) (n int64, err error) {
+	shards := squirrel.Select("id").From("shards").Where(squirrel.Eq{"upload": upload})
+	if filter.States != nil {
+		shards = shards.Where(squirrel.Eq{"state": filter.States})
+	}
 	err = r.read(ctx, "sum up the segments", func() error {
 		return r.get(ctx, r.db.Reader, &n, squirrel.Select("CAST(COALESCE(SUM(length), 0) AS BIGINT)").From("segments").
 			Where(within("shard", shards)))

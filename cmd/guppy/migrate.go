@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
+	"github.com/guppy-prep/guppy/internal/durable"
 	"github.com/guppy-prep/guppy/migrate"
 )
 
@@ -63,7 +63,7 @@ func (a *app) migration(fn func(context.Context, *migrate.Migrator, []string) er
 		if err != nil {
 			return err
 		}
-		if err := os.MkdirAll(cfg.Repo.DataDir, 0o700); err != nil {
+		if err := durable.MakeDirectory(cfg.Repo.DataDir, 0o700); err != nil {
 			return fmt.Errorf("data directory: %w", err)
 		}
 		err = fn(cmd.Context(), migrate.New(a.databaseSettings(cfg), migrate.WithLogger(a.log)), args)

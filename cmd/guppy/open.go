@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/durable"
 	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -46,7 +46,7 @@ func poolSize(cfg *config.Config) int {
 
 // open opens the repository that the configuration names, made or brought up to date where that may be done unasked.
 func (a *app) open(ctx context.Context, cfg *config.Config) (*repository, error) {
-	if err := os.MkdirAll(cfg.Repo.DataDir, 0o700); err != nil {
+	if err := durable.MakeDirectory(cfg.Repo.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	settings := a.databaseSettings(cfg)

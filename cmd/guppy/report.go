@@ -80,10 +80,10 @@ func newReport(ctx context.Context, repo *repository, job pipeline.Job, result p
 		return nil, err
 	}
 	r.Nodes = totals.Nodes
-	if r.NewBytes, err = repo.SegmentBytes(ctx, upload.ID, sqlrepo.ShardPacked); err != nil {
+	packed := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
+	if r.NewBytes, err = repo.SegmentBytes(ctx, upload.ID, packed); err != nil {
 		return nil, err
 	}
-	packed := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
 	for shard, err := range repo.Shards(ctx, upload.ID, packed) {
 		if err != nil {
 			return nil, err

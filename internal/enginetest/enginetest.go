@@ -16,6 +16,8 @@ type Engine struct {
 	Name string
 	// Settings are those of a fresh, empty database, which goes with the test.
 	Settings func(tb testing.TB) dialect.Settings
+
+	record func(tb testing.TB, db *dialect.DB, to *Recorder)
 }
 
 // Engines are all of them, the embedded one first.
@@ -23,10 +25,10 @@ func Engines() []Engine {
 	return []Engine{
 		{"sqlite", func(tb testing.TB) dialect.Settings {
 			return dialect.Settings{URL: dialect.Secret(filepath.Join(tb.TempDir(), "guppy.db"))}
-		}},
+		}, recordSQLite},
 		{"postgres", func(tb testing.TB) dialect.Settings {
 			return dialect.Settings{URL: dialect.Secret(pgtest.URL(tb))}
-		}},
+		}, recordPostgres},
 	}
 }
 

@@ -6,13 +6,14 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/mr-tron/base58"
+
+	"github.com/guppy-prep/guppy/internal/durable"
 )
 
 // ed25519Code is the multicodec code of an Ed25519 public key, as a varint.
@@ -24,7 +25,8 @@ type Key struct {
 	File string
 }
 
-// Create makes a fresh Ed25519 key and writes it as PKCS#8 PEM, with mode 0600, to DATA_DIR/keys.
+// Create makes a fresh Ed25519 key and writes it as PKCS#8 PEM, with mode 0600, to DATA_DIR/keys. The file is durable when
+// Create returns, with the directories that had to be made for it.
 func Create(dataDir string) (Key, error) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -36,24 +38,15 @@ func Create(dataDir string) (Key, error) {
 	}
 	key := Key{DID: DID(public)}
 	directory := filepath.Join(dataDir, "keys")
-	if err := os.MkdirAll(directory, 0o700); err != nil {
+	if err := durable.MakeDirectory(directory, 0o700); err != nil {
 		return Key{}, fmt.Errorf("keep a key: %w", err)
 	}
 	key.File = filepath.Join(directory, strings.ReplaceAll(key.DID, ":", "_")+".pem")
-	return key, write(key.File, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}))
-}
-
-// write makes a file that must not be there yet, durably.
-func write(path string, content []byte) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("keep a key: %w", err)
+	content := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})
+	if err := durable.CreateFile(key.File, content, 0o600); err != nil {
+		return Key{}, fmt.Errorf("keep a key: %w", err)
 	}
-	_, err = file.Write(content)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return fmt.Errorf("keep a key: %w", errors.Join(err, os.Remove(path)))
-	}
-	return nil
+	return key, nil
 }
 
 // Remove deletes the file of a key that came to no use.

@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -15,9 +16,10 @@ import (
 	"github.com/ipfs/boxo/ipld/merkledag"
 	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
-	"github.com/ipld/go-car/v2"
+	gocar "github.com/ipld/go-car/v2"
 	"pgregory.net/rapid"
 
+	"github.com/guppy-prep/guppy/internal/car"
 	"github.com/guppy-prep/guppy/internal/enginetest"
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/source"
@@ -94,7 +96,7 @@ func wideDirectory(tb testing.TB, dir string, links int) {
 	}
 }
 
-// checkShards reads every shard with go-car, hashes it and its blocks, compares them with the rows, and walks the DAG.
+// checkShards reads every shard with go-car and with our own reader, hashes it and its blocks, compares them with the rows, and walks the DAG.
 func checkShards(t *testing.T, f *fixture, upload sqlrepo.Upload) {
 	t.Helper()
 	held := map[cid.Cid]blocks.Block{}
@@ -121,13 +123,19 @@ func readShard(t *testing.T, f *fixture, shard sqlrepo.Shard, held map[cid.Cid]b
 	if shard.Size > shardSize {
 		t.Errorf("shard %d has %d bytes", shard.ID, shard.Size)
 	}
-	reader, err := car.NewBlockReader(strings.NewReader(string(raw)))
+	reader, err := gocar.NewBlockReader(bytes.NewReader(raw))
 	must(t, err)
 	equal(t, "roots", len(reader.Roots), 0)
+	own := car.NewReader(bytes.NewReader(raw))
 	for node, err := range f.repo.Nodes(context.Background(), shard.ID) {
 		must(t, err)
 		block, err := reader.Next() // checks that the block has its CID's hash
 		must(t, err)
+		section, err := own.Next()
+		must(t, err)
+		equal(t, "CID", section.CID, block.Cid())
+		equal(t, "offset", section.Offset, int64(node.Position))
+		equal(t, "data", string(section.Data), string(block.RawData()))
 		equal(t, "node", string(raw[node.Position:node.Position+node.Length]), string(block.RawData()))
 		equal(t, "digest of a node", string(node.Digest[:]), string(block.Cid().Hash()[2:]))
 		equal(t, "codec of a node", uint64(node.Codec), block.Cid().Prefix().Codec)
@@ -135,6 +143,9 @@ func readShard(t *testing.T, f *fixture, shard sqlrepo.Shard, held map[cid.Cid]b
 	}
 	if _, err := reader.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("shard %d has more blocks than rows: %v", shard.ID, err)
+	}
+	if _, err := own.Next(); !errors.Is(err, io.EOF) {
+		t.Errorf("our own reader finds more in shard %d: %v", shard.ID, err)
 	}
 }
 

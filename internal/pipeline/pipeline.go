@@ -157,8 +157,9 @@ func (j *Job) countWaiting(ctx context.Context, run sqlrepo.Run) error {
 	if !run.Resumed {
 		return nil
 	}
-	waiting, err := j.Repo.SegmentBytes(ctx, run.Upload.ID, sqlrepo.ShardPlanned, sqlrepo.ShardPacking)
-	j.Progress.BytesTotal.Add(waiting)
+	waiting := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPlanned, sqlrepo.ShardPacking}}
+	bytes, err := j.Repo.SegmentBytes(ctx, run.Upload.ID, waiting)
+	j.Progress.BytesTotal.Add(bytes)
 	return err
 }
 

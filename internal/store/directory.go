@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/guppy-prep/guppy/internal/durable"
 )
 
 // Directory is a store in a local directory: one file a blob, under its name.
@@ -16,13 +18,13 @@ type Directory struct{ path string }
 // Temporary files begin with a dot and this, then the owner.
 const temporaryPrefix = ".guppy-"
 
-// OpenDirectory returns the store in a directory, which is made if it is absent.
+// OpenDirectory returns the store in a directory, which is made durably if it is absent.
 func OpenDirectory(path string) (*Directory, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	if err := durable.MakeDirectory(path, 0o700); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	return &Directory{path}, nil
@@ -79,7 +81,7 @@ func (b *directoryBlob) Commit(_ context.Context, name string) (string, error) {
 	if err := os.Rename(b.file.Name(), final); err != nil {
 		return "", fmt.Errorf("store: %w", errors.Join(err, removeIfThere(b.file.Name())))
 	}
-	if err := syncDirectory(b.directory); err != nil {
+	if err := durable.SyncDirectory(b.directory); err != nil {
 		return "", fmt.Errorf("store %s: %w", b.directory, err)
 	}
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(final)}).String(), nil
@@ -98,12 +100,4 @@ func removeIfThere(path string) error {
 		return err
 	}
 	return nil
-}
-
-func syncDirectory(path string) error {
-	directory, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(directory.Sync(), directory.Close())
 }

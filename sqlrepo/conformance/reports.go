@@ -7,6 +7,8 @@ func reports() []test {
 		{"sum up packed shards", totals},
 		{"list what was left out", leftOut},
 		{"count entries", countEntries},
+		{"count what belongs under the root", counts},
+		{"sum up segments", segmentBytes},
 		{"may follow an analysis", analyze},
 	}
 }
@@ -48,6 +50,33 @@ func countEntries(f *fixture) {
 	for state, want := range map[sqlrepo.EntryState]int64{sqlrepo.Ready: 2, sqlrepo.Failed: 1, sqlrepo.Changed: 0} {
 		equal(f.t, "entries", must(f.CountEntries(f.ctx, run.Upload.ID, state))(f.t), want)
 	}
+}
+
+func counts(f *fixture) {
+	run := f.newRun()
+	equal(f.t, "nothing", must(f.Counts(f.ctx, run.Upload.ID))(f.t), sqlrepo.Counts{})
+	failed, rescanned := file("failed", 5), file("rescanned", 30)
+	failed.State, rescanned.State = sqlrepo.Failed, sqlrepo.Rescanned
+	f.add(run, directory(""), directory("d"), file("a", 1<<40), failed,
+		entry("link", sqlrepo.Fingerprint{Kind: sqlrepo.Symlink, Target: []byte("a")}), rescanned)
+	f.add(f.newRun(), file("a", 1))
+	equal(f.t, "counts", must(f.Counts(f.ctx, run.Upload.ID))(f.t),
+		sqlrepo.Counts{Files: 2, Directories: 2, Symlinks: 1, Bytes: 1<<40 + 30})
+}
+
+// segmentBytes forgets a file whose content is packed: what its shard holds of it counts no more.
+func segmentBytes(f *fixture) {
+	run := f.newRun()
+	files := f.add(run, file("a", 700), file("b", 700), file("c", 50))
+	for ordinal, file := range files[:2] {
+		f.ok(f.SavePacked(f.ctx, run, packed(f.claimOnly(run, int64(ordinal), file))))
+	}
+	f.plan(run, planned(2, sqlrepo.Segment{Entry: files[2].ID, Length: 50}))
+	packedOnly := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
+	equal(f.t, "packed", must(f.SegmentBytes(f.ctx, run.Upload.ID, packedOnly))(f.t), 1400)
+	equal(f.t, "all", must(f.SegmentBytes(f.ctx, run.Upload.ID, sqlrepo.ShardFilter{}))(f.t), 1450)
+	f.ok(f.SaveScan(f.ctx, run, sqlrepo.ScanBatch{Vanished: []int64{files[0].ID}}))
+	equal(f.t, "after one vanished", must(f.SegmentBytes(f.ctx, run.Upload.ID, packedOnly))(f.t), 700)
 }
 
 func analyze(f *fixture) {

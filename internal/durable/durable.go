@@ -1,0 +1,82 @@
+// Package durable makes directories and files that outlive a loss of power. A file that is synced is of no use while the
+// directory that names it is not, nor is that one while its own parent is not.
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// MakeDirectory makes a directory and those above it that are missing. It returns once each one made is durable. It
+// returns syscall.ENOTDIR for a path that is something else.
+func MakeDirectory(path string, perm fs.FileMode) error {
+	return syncer((*os.File).Sync).makeDirectory(filepath.Clean(path), perm)
+}
+
+// CreateFile makes a file that is durable under its name when it returns. It returns fs.ErrExist when the name is taken;
+// whatever else fails leaves no file.
+func CreateFile(path string, content []byte, perm fs.FileMode) error {
+	return syncer((*os.File).Sync).createFile(path, content, perm)
+}
+
+// SyncDirectory makes durable which names a directory has.
+func SyncDirectory(path string) error {
+	return syncer((*os.File).Sync).directory(path)
+}
+
+// syncer makes what was written to an open file or directory durable.
+type syncer func(*os.File) error
+
+func (sync syncer) makeDirectory(path string, perm fs.FileMode) error {
+	if err := checkDirectory(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(path)
+	if parent == path {
+		return fmt.Errorf("%s: %w", path, fs.ErrNotExist)
+	}
+	if err := sync.makeDirectory(parent, perm); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, perm); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	// Another process may have made it a moment ago and not synced it yet.
+	return errors.Join(checkDirectory(path), sync.directory(parent))
+}
+
+func (sync syncer) createFile(path string, content []byte, perm fs.FileMode) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	err = errors.Join(err, sync(file), file.Close())
+	if err == nil {
+		err = sync.directory(filepath.Dir(path))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+func (sync syncer) directory(path string) error {
+	directory, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(sync(directory), directory.Close())
+}
+
+func checkDirectory(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.IsDir() {
+		err = &fs.PathError{Op: "use", Path: path, Err: syscall.ENOTDIR}
+	}
+	return err
+}

@@ -1,0 +1,72 @@
+package enginetest
+
+import (
+	"maps"
+	"sync"
+	"testing"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// Recorder keeps the statements that reach an engine. The zero value is ready, and safe for concurrent use.
+type Recorder struct {
+	mu         sync.Mutex
+	statements map[string]int
+	rerun      int
+}
+
+// Statements are the texts of all statements, with how often each was sent. A COPY is "COPY" and its table. One that was
+// prepared to be run many times counts once.
+func (r *Recorder) Statements() map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.statements)
+}
+
+// Rerun is how often statements were run that had been prepared for it: bulk inserts of engines without COPY.
+func (r *Recorder) Rerun() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.rerun
+}
+
+// Reset forgets what was recorded.
+func (r *Recorder) Reset() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.statements, r.rerun = nil, 0
+}
+
+func (r *Recorder) add(statement string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.statements == nil {
+		r.statements = map[string]int{}
+	}
+	r.statements[statement]++
+}
+
+func (r *Recorder) ran() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rerun++
+}
+
+// Record is Open with a database that has each statement recorded.
+func (e Engine) Record(tb testing.TB, to *Recorder) *dialect.DB {
+	tb.Helper()
+	db := *e.Open(tb)
+	e.record(tb, &db, to)
+	return &db
+}
+
+func closeWithTest(tb testing.TB, db *sqlx.DB) {
+	tb.Helper()
+	tb.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+}
