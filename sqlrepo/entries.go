@@ -59,10 +59,15 @@ type ScanBatch struct {
 	Changed []Entry
 	// Vanished are the keys of entries that are not there any more.
 	Vanished []int64
+	// Unreachable are the keys of entries that become Unreachable, Restored those of entries that are Ready again. What
+	// was done for them stays.
+	Unreachable, Restored []int64
 }
 
 // Len is how many entries the batch is about.
-func (b ScanBatch) Len() int { return len(b.Added) + len(b.Changed) + len(b.Vanished) }
+func (b ScanBatch) Len() int {
+	return len(b.Added) + len(b.Changed) + len(b.Vanished) + len(b.Unreachable) + len(b.Restored)
+}
 
 // SaveScan records a batch in one transaction.
 func (r *Repository) SaveScan(ctx context.Context, run Run, batch ScanBatch) error {
@@ -75,6 +80,12 @@ func (r *Repository) SaveScan(ctx context.Context, run Run, batch ScanBatch) err
 			return err
 		}
 		if err := r.insertEntries(ctx, tx, run, batch.Changed); err != nil {
+			return err
+		}
+		if err := r.mark(ctx, tx, batch.Unreachable, Unreachable); err != nil {
+			return err
+		}
+		if err := r.mark(ctx, tx, batch.Restored, Ready); err != nil {
 			return err
 		}
 		if len(batch.Added) == 0 {
@@ -96,6 +107,18 @@ func (r *Repository) insertEntries(ctx context.Context, tx *dialect.Tx, run Run,
 		entries[i].Upload = run.Upload.ID
 		return entryValues(entries[i])
 	})
+}
+
+// mark gives entries a state that has no reason.
+func (r *Repository) mark(ctx context.Context, tx *dialect.Tx, entries []int64, state EntryState) error {
+	for _, ids := range batches(entries, pageSize) {
+		_, err := r.exec(ctx, tx, squirrel.Update("entries").Set("state", state).Set("reason", nil).
+			Where(r.db.Among("id", ids)))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // forget deletes entries with all that is planned or known of their content. Blocks that are packed stay in their

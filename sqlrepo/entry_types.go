@@ -1,7 +1,5 @@
 package sqlrepo
 
-import "time"
-
 // EntryKind says what an entry is. The values are stored.
 type EntryKind int16
 
@@ -42,6 +40,8 @@ const (
 	Failed
 	// Unsupported entries have no representation in UnixFS, for Reason; leaving them out is no failure.
 	Unsupported
+	// Unreachable entries lie below a directory that can't be read now, which is Failed. Their content stays.
+	Unreachable
 )
 
 // Fingerprint tells whether an entry changed since it was scanned.
@@ -70,6 +70,3 @@ type Entry struct {
 	// prepared again; 0 when its content is its own.
 	Origin int64 `db:"origin"`
 }
-
-// MTime is the time of the last modification, to the nanosecond.
-func (f Fingerprint) MTime() time.Time { return time.Unix(0, f.ModTime).UTC() }

@@ -149,11 +149,11 @@ func (r *Repository) SavePlan(ctx context.Context, run Run, plan []PlannedShard)
 	})
 }
 
-// LargestFile is the length of the upload's longest file.
+// LargestFile is the length of the upload's longest file that has content of its own to plan, planned already or not.
 func (r *Repository) LargestFile(ctx context.Context, upload int64) (size int64, err error) {
 	err = r.read(ctx, "look for the largest file", func() error {
 		return r.get(ctx, r.db.Reader, &size, squirrel.Select("COALESCE(MAX(size), 0)").From("entries").
-			Where(squirrel.Eq{"upload": upload, "kind": File}))
+			Where(squirrel.Eq{"upload": upload, "kind": File, "state": linkable, "origin": nil}))
 	})
 	return size, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io/fs"
 	"iter"
 	"maps"
@@ -14,6 +13,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/guppy-prep/guppy/internal/shard"
+	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/unixfs"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -91,12 +91,13 @@ func (a *attempt) stream(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	queue, ordered := make(chan *batch, a.packer.ReadAhead), make(chan *batch, a.packer.ReadAhead)
+	segments := a.segments(ctx)
 	var readers sync.WaitGroup
 	var planFailed error
 	readers.Go(func() {
 		defer close(queue)
 		defer close(ordered)
-		planFailed = a.dispatch(ctx, queue, ordered)
+		planFailed = a.dispatch(ctx, segments, queue, ordered)
 	})
 	for range a.packer.ReadAhead {
 		readers.Go(func() {
@@ -119,8 +120,9 @@ func (a *attempt) stream(ctx context.Context) error {
 }
 
 // dispatch gives every batch a buffer and a reader. When ctx has ended, it only has files closed.
-func (a *attempt) dispatch(ctx context.Context, queue, ordered chan<- *batch) error {
-	return cut(a.segments(ctx), func(b *batch) {
+func (a *attempt) dispatch(ctx context.Context, segments iter.Seq2[sqlrepo.PackSegment, error],
+	queue, ordered chan<- *batch) error {
+	return cut(segments, func(b *batch) {
 		buffer, ok := a.buffers.take(ctx)
 		if !ok {
 			b.read(ctx, a.packer.FS, a.packer.Root)
@@ -135,11 +137,12 @@ func (a *attempt) dispatch(ctx context.Context, queue, ordered chan<- *batch) er
 	})
 }
 
-// segments are those of the entries that were not taken out.
+// segments are those of the entries that were not taken out before this attempt.
 func (a *attempt) segments(ctx context.Context) iter.Seq2[sqlrepo.PackSegment, error] {
+	taken := maps.Clone(a.out)
 	return func(yield func(sqlrepo.PackSegment, error) bool) {
 		for segment, err := range a.packer.Repo.ShardSegments(ctx, a.shard.ID) {
-			if _, out := a.out[segment.Entry]; err == nil && out {
+			if _, out := taken[segment.Entry]; err == nil && out {
 				continue
 			}
 			if !yield(segment, err) {
@@ -192,17 +195,18 @@ func (a *attempt) count(c *chunk) {
 	}
 }
 
-// takeOut leaves an entry out of the shard, which begins again if it holds some of it.
+// takeOut leaves an entry out of the shard, which begins again if it holds some of it. It returns an error from
+// source.Fatal when the failure is not the entry's own.
 func (a *attempt) takeOut(segment *openSegment, failure error) error {
 	if _, out := a.out[segment.Entry]; out {
 		return nil
 	}
-	out := sqlrepo.TakenOut{Entry: segment.Entry, State: sqlrepo.Failed, Reason: reason(failure)}
+	if err := source.Fatal(a.packer.FS, a.packer.Root, failure); err != nil {
+		return err
+	}
+	out := sqlrepo.TakenOut{Entry: segment.Entry, State: sqlrepo.Failed, Reason: source.Reason(failure)}
 	gone := errors.Is(failure, fs.ErrNotExist)
 	if gone {
-		if _, err := a.packer.FS.Stat(a.packer.Root); err != nil {
-			return fmt.Errorf("the source is gone: %w", err)
-		}
 		out.Reason = "vanished since it was scanned"
 	}
 	if (gone || errors.Is(failure, errChanged)) && segment.State == sqlrepo.Ready {
@@ -213,13 +217,4 @@ func (a *attempt) takeOut(segment *openSegment, failure error) error {
 		return errStartAgain
 	}
 	return nil
-}
-
-// reason is an error without the path that it is about.
-func reason(err error) string {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err.Error()
-	}
-	return err.Error()
 }

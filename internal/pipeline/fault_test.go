@@ -132,24 +132,183 @@ func TestWhatCouldNotBeReadIsTriedAgain(t *testing.T) {
 	})
 }
 
-// TestASourceThatIsLostFailsTheRun instead of listing every file as vanished.
-func TestASourceThatIsLostFailsTheRun(t *testing.T) {
-	tree := sourcetest.NewSynthetic(small)
-	lost := &losing{Synthetic: tree}
-	f := newFixture(t, enginetest.Engines()[0].Open(t), lost, sourcetest.Root)
-	if _, err := f.run(); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v", err)
+// hide makes a directory of a tree unreadable in some way, and everything in it.
+func hide(tree *sourcetest.Synthetic, op string, err error) {
+	tree.Fail(tree.DirPath(0), op, err)
+	for file := range 9 {
+		tree.Fail(tree.FilePath(0, file), "open", err)
 	}
-	equal(t, "entries left out", len(f.leftOut()), 0)
 }
 
-// losing has its tree removed when the first file is opened.
-type losing struct{ *sourcetest.Synthetic }
+// hidings are ways in which a directory can't be read.
+var hidings = []struct {
+	name, op string
+	err      error
+}{
+	{"it can't be listed", "readdir", fs.ErrPermission},
+	{"it can't be listed now", "readdir", syscall.ESTALE},
+	{"it can't be inspected", "lstat", syscall.EIO},
+}
+
+// TestAnUnreadableDirectoryKeepsItsContent which is neither forgotten nor read again.
+func TestAnUnreadableDirectoryKeepsItsContent(t *testing.T) {
+	for _, hiding := range hidings {
+		t.Run(hiding.name, func(t *testing.T) {
+			enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+				tree := sourcetest.NewSynthetic(small)
+				counting := sourcetest.NewCounting(tree)
+				f := newFixture(t, db, counting, sourcetest.Root)
+				bad, changed, gone := tree.FilePath(1, 2), tree.FilePath(0, 3), tree.FilePath(0, 4)
+				tree.Fail(bad, "open", fs.ErrPermission)
+				first, err := f.run()
+				must(t, err)
+				equal(t, "failed", first.Failed, 1)
+
+				counting.Reset()
+				hide(tree, hiding.op, hiding.err)
+				for range 2 {
+					hidden, err := f.run()
+					must(t, err)
+					equal(t, "failed", hidden.Failed, 2)
+					equal(t, "listed", len(f.leftOut()), 2)
+					equal(t, "state", hidden.Upload.State, sqlrepo.Packing)
+				}
+				equal(t, "bytes read without it", counting.Total().BytesRead, 0)
+
+				hide(tree, hiding.op, nil)
+				tree.Fail(bad, "open", nil)
+				tree.Change(changed, 0)
+				tree.Remove(gone)
+				upload := f.complete()
+				equal(t, "upload", upload.ID, first.Upload.ID)
+				equal(t, "bytes read", counting.Total().BytesRead, 2000+3000)
+				equal(t, "bytes read of what changed", counting.Path(changed).BytesRead, 3000)
+				fresh := newFixture(t, enginetest.Engines()[0].Open(t), tree, sourcetest.Root).complete()
+				equal(t, "root", upload.RootCID.String(), fresh.RootCID.String())
+				equal(t, "files", upload.Files, 2*9-1)
+			})
+		})
+	}
+}
+
+// TestAnUploadCanSkipAnUnreadableDirectory whose content is no part of it, and is read again for the next upload.
+func TestAnUploadCanSkipAnUnreadableDirectory(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		tree, without := sourcetest.NewSynthetic(small), sourcetest.NewSynthetic(small)
+		counting := sourcetest.NewCounting(tree)
+		f := newFixture(t, db, counting, sourcetest.Root)
+		bad := tree.FilePath(1, 2)
+		tree.Fail(bad, "open", fs.ErrPermission)
+		first, err := f.run()
+		must(t, err)
+
+		hide(tree, "readdir", fs.ErrPermission)
+		f.job.SkipFailed = true
+		skipped := f.complete()
+		equal(t, "upload", skipped.ID, first.Upload.ID)
+		left := map[string]string{"d00000000": "3: permission denied", "d00000001/f00000002": "3: permission denied"}
+		if got := f.leftOut(); !maps.Equal(got, left) {
+			t.Errorf("left out: %v", got)
+		}
+		without.Remove(without.DirPath(0))
+		without.Remove(without.FilePath(1, 2))
+		fresh := newFixture(t, enginetest.Engines()[0].Open(t), without, sourcetest.Root).complete()
+		equal(t, "root", skipped.RootCID.String(), fresh.RootCID.String())
+
+		hide(tree, "readdir", nil)
+		tree.Fail(bad, "open", nil)
+		counting.Reset()
+		next := f.complete()
+		equal(t, "bytes read of what the upload has", counting.Path(tree.FilePath(1, 8)).BytesRead, 0)
+		equal(t, "bytes read of what it skipped", counting.Total().BytesRead, next.Bytes-skipped.Bytes)
+		fresh = newFixture(t, enginetest.Engines()[0].Open(t), tree, sourcetest.Root).complete()
+		equal(t, "root of the next upload", next.RootCID.String(), fresh.RootCID.String())
+	})
+}
+
+// TestADirectoryIsUnreadableMidway makes a directory unreadable when only some of what was planned is packed.
+func TestADirectoryIsUnreadableMidway(t *testing.T) {
+	fresh := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root).complete()
+	for shards := int64(1); shards < 6; shards++ {
+		for _, skip := range []bool{false, true} {
+			tree, faulty := sourcetest.NewSynthetic(small), &faultyStore{failure: syscall.ENOSPC}
+			f := newFixture(t, enginetest.Engines()[0].Open(t), tree, sourcetest.Root, withFaultyStore(faulty))
+			faulty.onCommit = func(n int64) {
+				if n == shards {
+					faulty.failAt.Store(1)
+				}
+			}
+			if _, err := f.run(); !errors.Is(err, syscall.ENOSPC) {
+				t.Fatalf("got %v", err)
+			}
+			faulty.failAt.Store(0)
+			hide(tree, "readdir", fs.ErrPermission)
+			f.job.SkipFailed = skip
+			result, err := f.run()
+			must(t, err)
+			equal(t, "failed", result.Failed, 1)
+			equal(t, "complete", result.Upload.State == sqlrepo.Complete, skip)
+
+			hide(tree, "readdir", nil)
+			equal(t, "root", f.complete().RootCID.String(), fresh.RootCID.String())
+		}
+	}
+}
+
+// TestASourceThatIsLostFailsTheRun instead of blaming its files.
+func TestASourceThatIsLostFailsTheRun(t *testing.T) {
+	for _, failure := range []error{fs.ErrNotExist, syscall.EIO, syscall.ESTALE, syscall.ENOTCONN, syscall.ETIMEDOUT} {
+		tree := sourcetest.NewSynthetic(small)
+		lost := &losing{Synthetic: tree, failure: failure}
+		f := newFixture(t, enginetest.Engines()[0].Open(t), lost, sourcetest.Root)
+		if _, err := f.run(); !errors.Is(err, source.ErrGone) || !errors.Is(err, failure) {
+			t.Errorf("got %v", err)
+		}
+		equal(t, "entries left out", len(f.leftOut()), 0)
+	}
+}
+
+// losing loses its tree when the first file is opened.
+type losing struct {
+	*sourcetest.Synthetic
+	failure error
+}
 
 func (l *losing) Open(path string) (source.File, error) {
-	l.Remove(sourcetest.Root)
-	l.Remove(path)
+	l.Fail(sourcetest.Root, "stat", l.failure)
+	l.Fail(path, "open", l.failure)
 	return l.Synthetic.Open(path)
+}
+
+// TestAShortageIsBlamedOnNoFile even if failed files are to be skipped: the run fails, and another one completes.
+func TestAShortageIsBlamedOnNoFile(t *testing.T) {
+	shortages := map[string]func(*sourcetest.Synthetic, error){
+		"readdir": func(s *sourcetest.Synthetic, err error) { s.Fail(s.DirPath(1), "readdir", err) },
+		"lstat":   func(s *sourcetest.Synthetic, err error) { s.Fail(s.FilePath(1, 3), "lstat", err) },
+		"open":    func(s *sourcetest.Synthetic, err error) { s.Fail(s.FilePath(1, 3), "open", err) },
+		"read":    func(s *sourcetest.Synthetic, err error) { s.FailRead(s.FilePath(1, 3), 1, err) },
+		"read on": func(s *sourcetest.Synthetic, err error) { s.FailRead(s.FilePath(1, 8), 7, err) },
+	}
+	for name, runShort := range shortages {
+		t.Run(name, func(t *testing.T) {
+			for _, shortage := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
+				tree := sourcetest.NewSynthetic(small)
+				f := newFixture(t, enginetest.Engines()[0].Open(t), tree, sourcetest.Root)
+				f.job.SkipFailed = true
+				runShort(tree, shortage)
+				if _, err := f.run(); !errors.Is(err, shortage) {
+					t.Errorf("got %v", err)
+				}
+				for path, left := range f.leftOut() {
+					if strings.HasPrefix(left, "3:") {
+						t.Errorf("%s is blamed: %s", path, left)
+					}
+				}
+				runShort(tree, nil)
+				equal(t, "files", f.complete().Files, 2*9)
+			}
+		})
+	}
 }
 
 // faultyStore fails or calls back at a certain commit.

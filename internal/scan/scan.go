@@ -37,8 +37,9 @@ type Scanner struct {
 const batchSize = 5_000
 
 // Run walks the source and records what it finds. An entry with the fingerprint of the stored one keeps its row and all
-// that was done for it; a changed one begins anew; one that is gone is forgotten. A new file whose fingerprint is that
-// of the previous upload takes its content over.
+// that was done for it; a changed one begins anew; one that is gone is forgotten. What lies below a directory that can't
+// be read may be there or not: it becomes Unreachable, and is compared when the directory can be read again. A new file
+// whose fingerprint is that of the previous upload takes its content over.
 func (s *Scanner) Run(ctx context.Context, run sqlrepo.Run) error {
 	group, ctx := errgroup.WithContext(ctx)
 	full := make(chan sqlrepo.ScanBatch, 1)
@@ -105,17 +106,23 @@ func (s *Scanner) merge(ctx context.Context, run sqlrepo.Run, full chan<- sqlrep
 // merger compares what the walk finds with the stored rows; both come in canonical order.
 type merger struct {
 	stored, previous *cursor
-	batch            sqlrepo.ScanBatch
+	// unreadable is the latest entry that was found Failed, "" before there is one; it may be a directory.
+	unreadable sqlrepo.Path
+	batch      sqlrepo.ScanBatch
 }
 
 func (m *merger) take(found sqlrepo.Entry) error {
-	row, err := m.stored.seek(found.Path, func(gone sqlrepo.Entry) {
-		m.batch.Vanished = append(m.batch.Vanished, gone.ID)
-	})
+	row, err := m.stored.seek(found.Path, m.miss)
 	if err != nil {
 		return err
 	}
+	if found.State == sqlrepo.Failed {
+		m.unreadable = found.Path
+	}
 	if row != nil && unchanged(*row, found) {
+		if row.State == sqlrepo.Unreachable {
+			m.batch.Restored = append(m.batch.Restored, row.ID)
+		}
 		return nil
 	}
 	earlier, err := m.previous.seek(found.Path, func(sqlrepo.Entry) {})
@@ -134,15 +141,23 @@ func (m *merger) take(found sqlrepo.Entry) error {
 	return nil
 }
 
-// finish forgets the stored rows behind the last entry found.
-func (m *merger) finish() error {
-	return m.stored.drain(func(gone sqlrepo.Entry) { m.batch.Vanished = append(m.batch.Vanished, gone.ID) })
+// finish settles the stored rows behind the last entry found.
+func (m *merger) finish() error { return m.stored.drain(m.miss) }
+
+// miss settles what becomes of a stored row that the walk passed without finding its entry.
+func (m *merger) miss(row sqlrepo.Entry) {
+	switch {
+	case !m.unreadable.Contains(row.Path) || m.unreadable == "":
+		m.batch.Vanished = append(m.batch.Vanished, row.ID)
+	case row.State != sqlrepo.Unreachable:
+		m.batch.Unreachable = append(m.batch.Unreachable, row.ID)
+	}
 }
 
 // unchanged tells whether a row still says what the walk found. Rows of entries that could not be prepared are tried
 // again.
 func unchanged(row, found sqlrepo.Entry) bool {
-	if row.State == sqlrepo.Rescanned {
+	if row.State == sqlrepo.Rescanned || row.State == sqlrepo.Unreachable {
 		row.State = sqlrepo.Ready
 	}
 	return row.State == found.State && row.Reason == found.Reason && row.Kind == found.Kind && row.Size == found.Size &&

@@ -27,6 +27,7 @@ type directory struct {
 type batch struct {
 	names []string
 	found []item
+	err   error // why there may be more than what was found
 	done  bool
 }
 

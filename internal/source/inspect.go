@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 	"syscall"
 
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -43,53 +42,68 @@ func (in *inspector) source() (finding, error) {
 }
 
 // inspect tells what is at path. It returns false where nothing is, or nothing that the symlink policy lets
-// through.
-func (in *inspector) inspect(path sqlrepo.Path, osPath string, above *lineage) (finding, bool) {
+// through, and an error from Fatal when it can't tell.
+func (in *inspector) inspect(path sqlrepo.Path, osPath string, above *lineage) (finding, bool, error) {
 	info, err := in.fsys.Lstat(osPath)
 	switch {
 	case err != nil:
-		return failed(path, sqlrepo.Fingerprint{Kind: sqlrepo.File}, reason(err)), !gone(err)
+		return in.unreadable(path, sqlrepo.Fingerprint{Kind: sqlrepo.File}, err)
 	case info.Mode()&fs.ModeSymlink == 0:
 		found := classify(path, info)
 		if above != nil && info.IsDir() {
 			found.above = &lineage{info: info, next: above}
 		}
-		return found, true
+		return found, true, nil
 	case in.opts.Symlinks == SkipSymlinks:
-		return finding{info: info}, false
+		return finding{info: info}, false, nil
 	}
 	return in.symlink(path, osPath, info, above)
 }
 
-func (in *inspector) symlink(path sqlrepo.Path, osPath string, info fs.FileInfo, above *lineage) (finding, bool) {
+// unreadable settles what becomes of an entry that could not be inspected.
+func (in *inspector) unreadable(path sqlrepo.Path, known sqlrepo.Fingerprint, err error) (finding, bool, error) {
+	if err := Fatal(in.fsys, in.root, err); err != nil {
+		return finding{}, false, err
+	}
+	return failed(path, known, Reason(err)), !gone(err), nil
+}
+
+func (in *inspector) symlink(path sqlrepo.Path, osPath string, info fs.FileInfo, above *lineage) (finding, bool, error) {
 	target, err := in.fsys.Readlink(osPath)
 	link := Fingerprint(info, []byte(target))
 	switch {
 	case err != nil:
-		return failed(path, link, reason(err)), !gone(err)
+		return in.unreadable(path, link, err)
 	case in.opts.Symlinks == FollowSymlinks:
-		return in.follow(path, osPath, link, above), true
+		found, err := in.follow(path, osPath, link, above)
+		return found, err == nil, err
 	}
-	return finding{Entry: sqlrepo.Entry{Path: path, Fingerprint: link}, info: info}, true
+	return finding{Entry: sqlrepo.Entry{Path: path, Fingerprint: link}, info: info}, true, nil
 }
 
-func (in *inspector) follow(path sqlrepo.Path, osPath string, link sqlrepo.Fingerprint, above *lineage) finding {
+func (in *inspector) follow(path sqlrepo.Path, osPath string, link sqlrepo.Fingerprint, above *lineage) (finding, error) {
 	info, err := in.fsys.Stat(osPath)
 	switch {
-	case errors.Is(err, syscall.ELOOP):
-		return failed(path, link, fmt.Sprintf("symlink cycle: %q leads back to itself", link.Target))
-	case gone(err):
-		return failed(path, link, fmt.Sprintf("dangling symlink to %q", link.Target))
 	case err != nil:
-		return failed(path, link, reason(err))
+		return failed(path, link, notFollowed(link, err)), Fatal(in.fsys, in.root, err)
 	case !info.IsDir():
-		return classify(path, info)
+		return classify(path, info), nil
 	case above.holds(info):
-		return failed(path, link, fmt.Sprintf("symlink cycle: %q is a directory above it", link.Target))
+		return failed(path, link, fmt.Sprintf("symlink cycle: %q is a directory above it", link.Target)), nil
 	}
 	found := classify(path, info)
 	found.above = in.lineageOf(osPath, info, above)
-	return found
+	return found, nil
+}
+
+func notFollowed(link sqlrepo.Fingerprint, err error) string {
+	switch {
+	case errors.Is(err, syscall.ELOOP):
+		return fmt.Sprintf("symlink cycle: %q leads back to itself", link.Target)
+	case gone(err):
+		return fmt.Sprintf("dangling symlink to %q", link.Target)
+	}
+	return Reason(err)
 }
 
 func classify(path sqlrepo.Path, info fs.FileInfo) finding {
@@ -102,19 +116,4 @@ func classify(path sqlrepo.Path, info fs.FileInfo) finding {
 
 func failed(path sqlrepo.Path, known sqlrepo.Fingerprint, why string) finding {
 	return finding{Entry: sqlrepo.Entry{Path: path, Fingerprint: known, State: sqlrepo.Failed, Reason: why}}
-}
-
-// gone tells whether err means that there is nothing at a path. A parent that is a directory no longer says so too.
-func gone(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
-}
-
-// reason is what went wrong, without the operation and path that the entry tells already, as text that any
-// database takes.
-func reason(err error) string {
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
-		err = pathError.Err
-	}
-	return strings.ReplaceAll(strings.ToValidUTF8(err.Error(), "\uFFFD"), "\x00", "\uFFFD")
 }

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"slices"
@@ -77,11 +78,11 @@ func (l *lookahead) read(ctx context.Context) {
 			l.listedAs(d, names, err)
 		default:
 			began := time.Now()
-			found := l.inspect(ctx, d, b.names)
+			found, err := l.inspect(ctx, d, b.names)
 			if ctx.Err() != nil {
 				return
 			}
-			l.inspectedAs(d, b, found, time.Since(began))
+			l.inspectedAs(d, b, found, err, time.Since(began))
 		}
 	}
 }
@@ -139,7 +140,7 @@ func (l *lookahead) batchSize() int {
 func (l *lookahead) list(d *directory) ([]string, error) {
 	entries, err := l.in.fsys.ReadDir(d.osPath)
 	if err != nil {
-		return nil, err
+		return nil, cmp.Or(Fatal(l.in.fsys, l.in.root, err), err)
 	}
 	names := make([]string, 0, len(entries))
 	for _, e := range entries {
@@ -152,31 +153,36 @@ func (l *lookahead) list(d *directory) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// inspect finds out what the entries with these names are. It stops early, with what it has, when ctx ends.
-func (l *lookahead) inspect(ctx context.Context, d *directory, names []string) []item {
+// inspect finds out what the entries with these names are. It stops early, with what it has, when ctx ends or the
+// source can't be read.
+func (l *lookahead) inspect(ctx context.Context, d *directory, names []string) ([]item, error) {
 	found := make([]item, 0, len(names))
 	for _, name := range names {
 		if ctx.Err() != nil {
-			return found
+			return found, nil
 		}
-		if i, ok := l.item(d, name); ok {
+		i, ok, err := l.item(d, name)
+		if err != nil {
+			return found, err
+		}
+		if ok {
 			found = append(found, i)
 		}
 	}
-	return found
+	return found, nil
 }
 
-func (l *lookahead) item(d *directory, name string) (item, bool) {
+func (l *lookahead) item(d *directory, name string) (item, bool, error) {
 	path, osPath := d.entry.Path.Join(name), joinOS(d.osPath, name)
-	found, ok := l.in.inspect(path, osPath, d.above)
-	if !ok {
-		return item{}, false
+	found, ok, err := l.in.inspect(path, osPath, d.above)
+	if !ok || err != nil {
+		return item{}, false, err
 	}
 	asFile, asDir := l.in.opts.Excludes.verdicts(path)
 	if found.Kind == sqlrepo.Directory {
-		return item{dir: newDirectory(&found, osPath)}, !asDir
+		return item{dir: newDirectory(&found, osPath)}, !asDir, nil
 	}
-	return item{entry: found.Entry}, !asFile
+	return item{entry: found.Entry}, !asFile, nil
 }
 
 // listedAs takes in the outcome of listing d.
@@ -192,11 +198,11 @@ func (l *lookahead) listedAs(d *directory, names []string, err error) {
 }
 
 // inspectedAs takes in the outcome of inspecting a batch of d.
-func (l *lookahead) inspectedAs(d *directory, b *batch, found []item, took time.Duration) {
+func (l *lookahead) inspectedAs(d *directory, b *batch, found []item, err error, took time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cost = (3*l.cost + took/time.Duration(len(b.names))) / 4
-	b.found, b.done = found, true
+	b.found, b.err, b.done = found, err, true
 	for i := range found {
 		if dir := found[i].dir; dir != nil {
 			heap.Push(&l.queue, dir)

@@ -10,8 +10,9 @@ import (
 // Rescan finds out again what the file or symlink at path is, under the same options as the walk that found it.
 // The entry has its present fingerprint and is Ready, or it is Failed for a Reason: it vanished, is excluded,
 // could not be inspected, or became something that a rescan of one entry can't take in. An error is returned when
-// the source itself is not there, so that a lost mount is not taken for vanished files, and when ctx ends: it
-// wraps the cause.
+// the source itself is not there, so that a lost mount is not taken for vanished files: ErrGone if it goes meanwhile. One
+// that is Exhausted is returned when the process runs out of open files or memory, and when ctx ends one that wraps the
+// cause.
 func Rescan(ctx context.Context, fsys FS, root string, opts Options, path sqlrepo.Path) (sqlrepo.Entry, error) {
 	if ctx.Err() != nil {
 		return sqlrepo.Entry{}, rescanStopped(ctx, path)
@@ -33,7 +34,9 @@ func Rescan(ctx context.Context, fsys FS, root string, opts Options, path sqlrep
 			return failed(path, sqlrepo.Fingerprint{Kind: sqlrepo.File}, found.Reason).Entry, nil
 		}
 		at = at.Join(name)
-		found, ok = in.inspect(at, OSPath(root, at), found.above)
+		if found, ok, err = in.inspect(at, OSPath(root, at), found.above); err != nil {
+			return sqlrepo.Entry{}, fmt.Errorf("rescan of %q: %w", path.String(), err)
+		}
 	}
 	if !ok && found.info == nil {
 		return vanished(path), nil

@@ -17,8 +17,9 @@ var ErrNotASource = errors.New("neither a file nor a directory")
 //
 // Entries that UnixFS can't represent are yielded as Unsupported, and those that can't be inspected, read or
 // followed as Failed, with their Reason; Walk goes on. It fails when root is missing or can't be read at all, with
-// ErrNotASource when root is something else than a file or a directory, and when ctx ends: the error wraps the
-// cause.
+// ErrGone when that happens only while it walks, with an error that is Exhausted when the process runs out of open files
+// or memory, with ErrNotASource when root is something else than a file or a directory, and when ctx ends: the error
+// wraps the cause.
 //
 // Directories are read and their entries inspected ahead of yield, opts.Readers at a time, in the order in which
 // they will be needed. Memory is bounded by the names in the directories that are open or being read, whatever the
@@ -67,10 +68,12 @@ func (e *emitter) directory(ctx context.Context, d *directory) error {
 		return e.contents(ctx, d)
 	case d.entry.Path == "":
 		return fmt.Errorf("source: %w", d.err)
+	case fatal(d.err):
+		return d.err
 	case errors.Is(d.err, fs.ErrNotExist):
 		return nil
 	}
-	return e.yield(failed(d.entry.Path, d.entry.Fingerprint, reason(d.err)).Entry)
+	return e.yield(failed(d.entry.Path, d.entry.Fingerprint, Reason(d.err)).Entry)
 }
 
 func (e *emitter) contents(ctx context.Context, d *directory) error {
@@ -100,7 +103,7 @@ func (e *emitter) batch(ctx context.Context, b *batch) error {
 			return err
 		}
 	}
-	return nil
+	return b.err
 }
 
 func (e *emitter) item(ctx context.Context, i *item) error {

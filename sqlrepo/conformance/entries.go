@@ -16,6 +16,7 @@ func entries() []test {
 		{"come page by page", pageEntries},
 		{"come once while others go", entriesVanishMeanwhile},
 		{"are filtered by state", filterEntries},
+		{"are measured when they have content to plan", largestToPlan},
 		{"may have the longest path", longestPath},
 		{"store an empty target apart from none", emptyTarget},
 	}
@@ -92,10 +93,10 @@ func entriesVanishMeanwhile(f *fixture) {
 func filterEntries(f *fixture) {
 	run := f.newRun()
 	var all []sqlrepo.Entry
-	for state := sqlrepo.Ready; state <= sqlrepo.Unsupported; state++ {
+	for state := sqlrepo.Ready; state <= sqlrepo.Unreachable; state++ {
 		e := file(fmt.Sprintf("%d", state), 1)
 		e.State = state
-		if state != sqlrepo.Ready && state != sqlrepo.Rescanned {
+		if state != sqlrepo.Ready && state != sqlrepo.Rescanned && state != sqlrepo.Unreachable {
 			e.Reason = "a reason"
 		}
 		all = append(all, e)
@@ -108,10 +109,34 @@ func filterEntries(f *fixture) {
 		{nil, all},
 		{[]sqlrepo.EntryState{}, nil},
 		{[]sqlrepo.EntryState{sqlrepo.Ready}, all[:1]},
-		{[]sqlrepo.EntryState{sqlrepo.Unsupported, sqlrepo.Failed}, all[3:]},
+		{[]sqlrepo.EntryState{sqlrepo.Unsupported, sqlrepo.Failed}, all[3:5]},
+		{[]sqlrepo.EntryState{sqlrepo.Unreachable}, all[5:]},
 	} {
 		filter := sqlrepo.EntryFilter{States: list.states}
 		equal(f.t, "entries", collect(f.t, f.Entries(f.ctx, run.Upload.ID, filter)), list.want)
+	}
+}
+
+// largestToPlan adds ever larger files: only those that are planned count.
+func largestToPlan(f *fixture) {
+	run := f.newRun()
+	for i, step := range []struct {
+		state  sqlrepo.EntryState
+		origin int64
+		want   int64
+	}{
+		{sqlrepo.Failed, 0, 0},
+		{sqlrepo.Ready, 0, 2},
+		{sqlrepo.Ready, 100, 2},
+		{sqlrepo.Changed, 0, 2},
+		{sqlrepo.Rescanned, 0, 5},
+		{sqlrepo.Unreachable, 0, 5},
+		{sqlrepo.Unsupported, 0, 5},
+	} {
+		e := file(fmt.Sprintf("%d", i), int64(i+1))
+		e.State, e.Origin = step.state, step.origin
+		f.add(run, e)
+		equal(f.t, fmt.Sprintf("largest file after step %d", i), must(f.LargestFile(f.ctx, run.Upload.ID))(f.t), step.want)
 	}
 }
 

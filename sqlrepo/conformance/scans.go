@@ -1,12 +1,18 @@
 package conformance
 
-import "github.com/guppy-prep/guppy/sqlrepo"
+import (
+	"slices"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
 
 func scans() []test {
 	return []test{
 		{"add entries in order", scanAdds},
 		{"change, keep and remove", scanChanges},
 		{"forget the content of what changed", scanForgets},
+		{"keep the content of what can't be reached", scanUnreachable},
+		{"reach nothing of others", scanMarksOnly},
 		{"are atomic", scanIsAtomic},
 		{"of many changes", scanManyChanges},
 		{"make reasons fit", scanReasons},
@@ -69,12 +75,63 @@ func scanForgets(f *fixture) {
 	equal(f.t, "unplanned", unplannedPaths(f, run), []string{"a"})
 }
 
+// scanUnreachable also makes an entry with a reason unreachable: the reason goes.
+func scanUnreachable(f *fixture) {
+	run := f.newRun()
+	files := f.linkedFiles(run, "a", "b", "c")
+	failed := file("d", 1)
+	failed.State, failed.Reason = sqlrepo.Failed, "reason"
+	files = append(files, f.add(run, failed)...)
+	kept := map[string][]map[string]any{"segments": f.rows("segments"), "roots": f.rows("roots")}
+	batch := sqlrepo.ScanBatch{Unreachable: []int64{files[0].ID, files[1].ID, files[3].ID}}
+	equal(f.t, "length", batch.Len(), 3)
+	f.ok(f.SaveScan(f.ctx, run, batch))
+
+	want := slices.Clone(files)
+	for _, i := range []int{0, 1, 3} {
+		want[i].State, want[i].Reason = sqlrepo.Unreachable, ""
+	}
+	equal(f.t, "entries", collect(f.t, f.Entries(f.ctx, run.Upload.ID, sqlrepo.EntryFilter{})), want)
+	equal(f.t, "left out", len(collect(f.t, f.LeftOut(f.ctx, run.Upload.ID))), 0)
+	equal(f.t, "unplanned", len(unplannedPaths(f, run)), 0)
+	linkables := collect(f.t, f.Linkables(f.ctx, run.Upload.ID))
+	if len(linkables) != 1 || linkables[0].ID != files[2].ID {
+		f.t.Errorf("linkable: %+v", linkables)
+	}
+
+	batch = sqlrepo.ScanBatch{Restored: []int64{files[0].ID, files[3].ID}}
+	equal(f.t, "length", batch.Len(), 2)
+	f.ok(f.SaveScan(f.ctx, run, batch))
+	want[0].State, want[3].State = sqlrepo.Ready, sqlrepo.Ready
+	equal(f.t, "restored", collect(f.t, f.Entries(f.ctx, run.Upload.ID, sqlrepo.EntryFilter{})), want)
+	equal(f.t, "unplanned", unplannedPaths(f, run), []string{"d"})
+	for table, rows := range kept {
+		equal(f.t, table, f.rows(table), rows)
+	}
+}
+
+// scanMarksOnly marks more entries than one statement takes.
+func scanMarksOnly(f *fixture) {
+	run := f.newRun()
+	added, others := f.add(run, many(4500)...), f.add(f.newRun(), many(10)...)
+	unreachable := sqlrepo.EntryFilter{States: []sqlrepo.EntryState{sqlrepo.Unreachable}}
+	f.ok(f.SaveScan(f.ctx, run, sqlrepo.ScanBatch{Unreachable: keys(added[:4400])}))
+	equal(f.t, "unreachable", keys(collect(f.t, f.Entries(f.ctx, run.Upload.ID, unreachable))), keys(added[:4400]))
+	f.ok(f.SaveScan(f.ctx, run, sqlrepo.ScanBatch{
+		Restored: keys(added[:2200]), Unreachable: keys(added[4400:]), Vanished: keys(added[2200:4400]),
+	}))
+	equal(f.t, "left", keys(collect(f.t, f.Entries(f.ctx, run.Upload.ID, unreachable))), keys(added[4400:]))
+	ready := sqlrepo.EntryFilter{States: []sqlrepo.EntryState{sqlrepo.Ready}}
+	equal(f.t, "ready", collect(f.t, f.Entries(f.ctx, run.Upload.ID, ready)), added[:2200])
+	equal(f.t, "others", collect(f.t, f.Entries(f.ctx, others[0].Upload, sqlrepo.EntryFilter{})), others)
+}
+
 func scanIsAtomic(f *fixture) {
 	run := f.newRun()
 	old := f.add(run, file("a", 1), file("b", 1))
 	before := f.dump()
 	err := f.SaveScan(f.ctx, run, sqlrepo.ScanBatch{
-		Added: []sqlrepo.Entry{file("c", 1), file("b", 1)}, Vanished: []int64{old[0].ID},
+		Added: []sqlrepo.Entry{file("c", 1), file("b", 1)}, Vanished: []int64{old[0].ID}, Unreachable: []int64{old[1].ID},
 	})
 	f.fails(err, sqlrepo.ErrExists)
 	equal(f.t, "dump", f.dump(), before)

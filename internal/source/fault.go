@@ -1,0 +1,51 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+)
+
+// ErrGone is returned when the source itself can't be looked at any more: what happens to its entries then says nothing
+// about them.
+var ErrGone = errors.New("the source is gone")
+
+// Exhausted tells whether err is a shortage of this process or its machine: of open files or of memory.
+func Exhausted(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
+}
+
+// Fatal returns nil when err, met at an entry of the source at root, says something about that entry. Else it returns why
+// the whole source can't be read: an error that is Exhausted, or ErrGone. It looks at the root to find out.
+func Fatal(fsys FS, root string, err error) error {
+	switch {
+	case Exhausted(err):
+		return fmt.Errorf("out of resources: %w", err)
+	case errors.Is(err, fs.ErrPermission):
+		return nil
+	}
+	if _, lost := fsys.Stat(root); lost != nil {
+		return fmt.Errorf("%w: %w", ErrGone, lost)
+	}
+	return nil
+}
+
+// fatal tells whether err came from Fatal.
+func fatal(err error) bool { return errors.Is(err, ErrGone) || Exhausted(err) }
+
+// gone tells whether err means that there is nothing at a path. A parent that is a directory no longer says so too.
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// Reason is what went wrong, without the operation and path that an entry tells already, as text that any database
+// takes.
+func Reason(err error) string {
+	var pathError *fs.PathError
+	if errors.As(err, &pathError) {
+		err = pathError.Err
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(err.Error(), "\uFFFD"), "\x00", "\uFFFD")
+}
