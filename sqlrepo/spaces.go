@@ -57,15 +57,3 @@ func (r *Repository) FindSpace(ctx context.Context, nameOrDID string) (space Spa
 	})
 	return space, err
 }
-
-// SetShardSize changes the shard size of the uploads that begin from now on.
-func (r *Repository) SetShardSize(ctx context.Context, space, shardSize int64) error {
-	return r.withTx(ctx, "set the shard size", func(tx *dialect.Tx) error {
-		rows, err := r.exec(ctx, tx,
-			squirrel.Update("spaces").Set("shard_size", shardSize).Where(squirrel.Eq{"id": space}))
-		if err != nil {
-			return err
-		}
-		return affected(rows, ErrNotFound)
-	})
-}

@@ -12,7 +12,6 @@ func spaces() []test {
 		{"are unique", uniqueSpaces},
 		{"need a DID", spaceNeedsDID},
 		{"may have any name", spaceNames},
-		{"change their shard size", changeShardSize},
 		{"get keys one after the other", concurrentSpaces},
 	}
 }
@@ -56,14 +55,6 @@ func spaceNames(f *fixture) {
 		equal(f.t, "name", added.Name, sqlrepo.Text(name))
 		equal(f.t, "found", must(f.FindSpace(f.ctx, name))(f.t), added)
 	}
-}
-
-func changeShardSize(f *fixture) {
-	a, b := f.space(), f.space()
-	f.ok(f.SetShardSize(f.ctx, a.ID, 512<<20))
-	equal(f.t, "size", must(f.FindSpace(f.ctx, a.Name))(f.t).ShardSize, 512<<20)
-	equal(f.t, "the other's size", must(f.FindSpace(f.ctx, b.Name))(f.t), b)
-	f.fails(f.SetShardSize(f.ctx, b.ID+1, 1), sqlrepo.ErrNotFound)
 }
 
 func concurrentSpaces(f *fixture) {
