@@ -52,7 +52,7 @@ type Dialect struct {
 	// Files are the paths that the database takes on this host, whether or not they are there now. It is nil where the
 	// engine keeps its own.
 	Files func(s Settings) ([]string, error)
-	// Size is the space that all tables and indexes take, in bytes, without what an engine keeps to find free space.
+	// Size is the space that all tables and indexes take, in bytes.
 	Size func(ctx context.Context, db *DB) (int64, error)
 	// Classify sorts an error of the engine's driver.
 	Classify func(err error) Class

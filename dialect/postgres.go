@@ -110,13 +110,8 @@ func postgresAnalyze(ctx context.Context, db *DB, tables []string) error {
 	return nil
 }
 
-// postgresSize leaves out the free space and visibility maps, some pages a table, which a vacuum may add at any time.
 func postgresSize(ctx context.Context, db *DB) (size int64, err error) {
-	err = db.Writer.GetContext(ctx, &size, `WITH tables AS (
-			SELECT unnest(ARRAY[oid, reltoastrelid]) AS id FROM pg_class
-			WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace)
-		SELECT COALESCE(SUM(pg_relation_size(id)), 0)::bigint FROM (
-			SELECT id FROM tables WHERE id <> 0
-			UNION ALL SELECT indexrelid FROM pg_index WHERE indrelid IN (SELECT id FROM tables)) AS relations`)
+	err = db.Writer.GetContext(ctx, &size, `SELECT COALESCE(SUM(pg_total_relation_size(c.oid)), 0)::bigint
+		FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace`)
 	return size, err
 }
