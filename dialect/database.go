@@ -22,8 +22,9 @@ type DB struct {
 }
 
 // Open opens the database that the settings name and proves that it answers. A database file that is absent is made.
+// It returns ErrSettings when they name none, and ErrSchema when Server.Schema can't be used.
 func Open(ctx context.Context, s Settings) (*DB, error) {
-	d, err := For(s.Type, s.URL)
+	d, err := s.Dialect()
 	if err != nil {
 		return nil, err
 	}

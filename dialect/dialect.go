@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"sort"
+	"time"
 
 	"github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
@@ -24,8 +25,8 @@ type Dialect struct {
 	Placeholder squirrel.PlaceholderFormat
 	// ClaimLock ends the SELECT that claims a row which others may claim at the same time.
 	ClaimLock string
-	// SharedLock ends a SELECT whose row must not change until the transaction ends.
-	SharedLock string
+	// RowLock ends a SELECT whose row nobody else may lock or change until the transaction ends.
+	RowLock string
 	// Snapshot are the options of a transaction that sees one state of the database for as long as it reads.
 	Snapshot sql.TxOptions
 	// Among is the condition that a column is one of many keys.
@@ -34,13 +35,26 @@ type Dialect struct {
 	BulkInsert func(ctx context.Context, tx *Tx, table string, columns []string, n int, row func(i int) []any) error
 	// LosesAnswers tells that a commit may fail for want of an answer and have happened all the same.
 	LosesAnswers bool
-	// LockAll keeps every run away until it is released. ErrLocked says who is at work.
+	// LockAll keeps everybody else away until it is released. ErrLocked says who is at work.
 	LockAll func(ctx context.Context, db *DB) (Lock, error)
+	// PoolSize is the number of connections that an engine opens whatever the settings; 0 leaves it to them.
+	PoolSize int
+	// MakeSchema makes the schema that the settings name, unless it is there. It is nil where an engine has none.
+	MakeSchema func(ctx context.Context, s Settings) error
 	// IsEmpty tells whether the database has no tables but the one of this name.
 	IsEmpty func(ctx context.Context, db *DB, but string) (bool, error)
-	// LockRun gives one run the source with this key until it is released or its process ends. ErrLocked says who has
-	// it. An engine that can be used by one run at a time locks the whole database.
-	LockRun func(ctx context.Context, db *DB, source int64) (Lock, error)
+	// LockUse keeps LockAll away until it is released or its process ends; any number may hold it. ErrLocked says who
+	// has all.
+	LockUse func(ctx context.Context, db *DB) (Lock, error)
+	// Clock is the time of the database's own clock at an offset from now, in microseconds since 1970.
+	Clock func(offset time.Duration) squirrel.Sqlizer
+	// Probe has a query read the rows of a table whose column is one of many keys, by looking up each key in an index on
+	// that column however many there are.
+	Probe func(query squirrel.SelectBuilder, table, column string, keys []int64) squirrel.SelectBuilder
+	// Notify wakes up whoever listens to the database, Listen calls wake for each time that somebody does, until ctx
+	// ends. They are nil where an engine has no such thing.
+	Notify func(ctx context.Context, db *DB) error
+	Listen func(ctx context.Context, db *DB, wake func()) error
 	// HasTable tells whether the database has a table of this name. Any failure to find out is an error.
 	HasTable func(ctx context.Context, db *DB, name string) (bool, error)
 	// CopyAside writes a consistent copy of the database beside it, with this suffix, and returns where; it never
@@ -78,8 +92,8 @@ type urls interface {
 // Lock is held until it is released.
 type Lock interface{ Release() error }
 
-// ErrLocked is returned when another run holds the lock; the error's text says which.
-var ErrLocked = errors.New("locked by another run")
+// ErrLocked is returned when another process holds the lock; the error's text says which.
+var ErrLocked = errors.New("locked by another process")
 
 func dialects() []Dialect { return []Dialect{Postgres(), SQLite()} }
 

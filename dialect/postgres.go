@@ -3,14 +3,10 @@ package dialect
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"fmt"
-	"os"
+	"time"
 
 	"github.com/Masterminds/squirrel"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/jmoiron/sqlx"
 )
 
 // Postgres is the dialect of PostgreSQL 13 and later: a pool of connections, shared by many processes and hosts.
@@ -21,13 +17,18 @@ func Postgres() Dialect {
 		TakesPassword: true,
 		Placeholder:   squirrel.Dollar,
 		ClaimLock:     "FOR UPDATE SKIP LOCKED",
-		SharedLock:    "FOR SHARE",
+		RowLock:       "FOR UPDATE",
 		Snapshot:      sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
 		Among:         postgresAmong,
 		BulkInsert:    copyRows,
 		LosesAnswers:  true,
-		LockRun:       postgresLockRun,
+		LockUse:       postgresLockUse,
+		Clock:         postgresClock,
+		Probe:         postgresProbe,
+		Notify:        postgresNotify,
+		Listen:        postgresListen,
 		LockAll:       postgresLockAll,
+		MakeSchema:    postgresMakeSchema,
 		IsEmpty:       postgresIsEmpty,
 		HasTable:      postgresHasTable,
 		Analyze:       postgresAnalyze,
@@ -42,60 +43,29 @@ func postgresAmong(column string, keys []int64) squirrel.Sqlizer {
 	return squirrel.Expr(column+" = ANY (?)", keys)
 }
 
-type postgresHandles struct{}
-
-// postgresDriver is the one that sqlx knows: "pgx/v5" would leave placeholders as they are.
-const postgresDriver = "pgx"
-
-func (postgresHandles) open(ctx context.Context, s Settings) (*sqlx.DB, *sqlx.DB, error) {
-	config, err := postgresConfig(s)
-	if err != nil {
-		return nil, nil, err
-	}
-	pool := sqlx.NewDb(stdlib.OpenDB(*config), postgresDriver)
-	pool.SetMaxOpenConns(s.MaxOpenConns)
-	pool.SetMaxIdleConns(s.MaxIdleConns)
-	pool.SetConnMaxLifetime(s.ConnMaxLifetime)
-	pool.SetConnMaxIdleTime(s.ConnMaxIdleTime)
-	if err := pool.PingContext(ctx); err != nil {
-		return nil, nil, errors.Join(err, pool.Close())
-	}
-	return pool, pool, nil
+// postgresClock reads the clock once a statement.
+func postgresClock(offset time.Duration) squirrel.Sqlizer {
+	return squirrel.Expr("(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000)::bigint + ?::bigint", offset.Microseconds())
 }
 
-func postgresConfig(s Settings) (*pgx.ConnConfig, error) {
-	config, err := parsePostgres(s.URL)
-	if err != nil {
-		return nil, err
-	}
-	if s.Password != "" {
-		config.Password = s.Password.Reveal()
-	}
-	config.ConnectTimeout = s.ConnectTimeout
-	if config.RuntimeParams["application_name"] == "" {
-		host, _ := os.Hostname()
-		config.RuntimeParams["application_name"] = fmt.Sprintf("guppy, process %d on %s", os.Getpid(), host)
-	}
-	return config, nil
-}
-
-func (postgresHandles) name(s Settings) (string, error) {
-	config, err := parsePostgres(s.URL)
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%q at %s:%d", config.Database, config.Host, config.Port), nil
+// postgresProbe has the planner look up key by key: left to itself it could take many keys for a reason to read the whole
+// table.
+func postgresProbe(query squirrel.SelectBuilder, table, column string, keys []int64) squirrel.SelectBuilder {
+	list := squirrel.Select().Column("unnest(?::bigint[]) AS probed", keys)
+	rows := squirrel.Select("*").From(table).Where(column + " = probes.probed").Suffix("OFFSET 0")
+	return query.FromSelect(list, "probes").
+		JoinClause(squirrel.ConcatExpr("CROSS JOIN LATERAL (", rows, ") AS "+table))
 }
 
 func postgresIsEmpty(ctx context.Context, db *DB, but string) (empty bool, err error) {
 	err = db.Writer.GetContext(ctx, &empty, `SELECT NOT EXISTS (SELECT FROM pg_class c
-		WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace AND c.relname <> $1)`, but)
+		WHERE c.relkind IN ('r', 'p') AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND c.relname <> $1)`, but)
 	return empty, err
 }
 
 func postgresHasTable(ctx context.Context, db *DB, name string) (found bool, err error) {
 	err = db.Writer.GetContext(ctx, &found, `SELECT EXISTS (SELECT FROM pg_class c
-		WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace AND c.relname = $1)`, name)
+		WHERE c.relkind = 'r' AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND c.relname = $1)`, name)
 	return found, err
 }
 
@@ -112,6 +82,6 @@ func postgresAnalyze(ctx context.Context, db *DB, tables []string) error {
 
 func postgresSize(ctx context.Context, db *DB) (size int64, err error) {
 	err = db.Writer.GetContext(ctx, &size, `SELECT COALESCE(SUM(pg_total_relation_size(c.oid)), 0)::bigint
-		FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace`)
+		FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())`)
 	return size, err
 }

@@ -13,8 +13,8 @@ import (
 // lockClass sets this program's advisory locks apart from others in the same database; it spells "gupp".
 const lockClass = 0x67757070
 
-// allRuns is held shared by each run, and exclusively by whoever needs that there is none. Keys of sources begin with 1.
-const allRuns = 0
+// allUse is held shared by all who use the database, and exclusively by whoever needs that there is nobody.
+const allUse = 0
 
 // A server notices only a moment after a process has died that its connection, and so its lock, is gone. A lock whose
 // connection broke is taken again on another one.
@@ -24,19 +24,14 @@ const (
 	lockCheck    = 2 * time.Second
 )
 
-// postgresLock is a set of advisory locks on a connection of its own: the server frees them when that connection, and so
-// the process, is gone.
+// postgresLock is an advisory lock on a connection of its own: the server frees it when that connection, and so the
+// process, is gone.
 type postgresLock struct {
-	db   *DB
-	take []advisoryLock
-	conn *sqlx.Conn
-	stop context.CancelFunc
-	kept chan struct{}
-}
-
-type advisoryLock struct {
+	db        *DB
 	statement string
-	key       int32
+	conn      *sqlx.Conn
+	stop      context.CancelFunc
+	kept      chan struct{}
 }
 
 const (
@@ -45,16 +40,24 @@ const (
 	unlockAll     = "SELECT pg_advisory_unlock_all()"
 )
 
-func postgresLockRun(ctx context.Context, db *DB, source int64) (Lock, error) {
-	return lockPostgres(ctx, db, advisoryLock{lockShared, allRuns}, advisoryLock{lockExclusive, int32(source)})
+func postgresLockUse(ctx context.Context, db *DB) (Lock, error) {
+	return lockPostgres(ctx, db, lockShared)
 }
 
 func postgresLockAll(ctx context.Context, db *DB) (Lock, error) {
-	return lockPostgres(ctx, db, advisoryLock{lockExclusive, allRuns})
+	return lockPostgres(ctx, db, lockExclusive)
 }
 
-func lockPostgres(ctx context.Context, db *DB, take ...advisoryLock) (Lock, error) {
-	l := &postgresLock{db: db, take: take, kept: make(chan struct{})}
+// noLock stands for one that can't be had: a pooler gives the connection of a session to others after each transaction.
+type noLock struct{}
+
+func (noLock) Release() error { return nil }
+
+func lockPostgres(ctx context.Context, db *DB, statement string) (Lock, error) {
+	if db.Settings.TransactionPooler {
+		return noLock{}, ctx.Err()
+	}
+	l := &postgresLock{db: db, statement: statement, kept: make(chan struct{})}
 	if err := l.lock(ctx, time.Now().Add(lockPatience)); err != nil {
 		return nil, err
 	}
@@ -64,20 +67,21 @@ func lockPostgres(ctx context.Context, db *DB, take ...advisoryLock) (Lock, erro
 	return l, nil
 }
 
-// lock takes all locks on a new connection, and tries for a while when others have one of them.
+// lock takes the lock on a new connection, and tries for a while when others have it.
 func (l *postgresLock) lock(ctx context.Context, deadline time.Time) error {
 	conn, err := l.db.Writer.Connx(ctx)
 	if err != nil {
 		return err
 	}
 	for {
-		missing, err := l.tryAll(ctx, conn)
-		if err == nil && missing == nil {
+		var locked bool
+		err := conn.GetContext(ctx, &locked, l.statement, lockClass, allUse)
+		if err == nil && locked {
 			l.conn = conn
 			return nil
 		}
 		if err == nil && time.Now().After(deadline) {
-			err = fmt.Errorf("%w: %s", ErrLocked, postgresLockHolder(ctx, conn, missing.key))
+			err = fmt.Errorf("%w: %s", ErrLocked, postgresLockHolder(ctx, conn))
 		}
 		if err != nil {
 			return errors.Join(err, l.drop(conn))
@@ -89,24 +93,7 @@ func (l *postgresLock) lock(ctx context.Context, deadline time.Time) error {
 	}
 }
 
-// tryAll returns the first lock that is not to be had, after giving back the others.
-func (l *postgresLock) tryAll(ctx context.Context, conn *sqlx.Conn) (*advisoryLock, error) {
-	for i := range l.take {
-		var locked bool
-		err := conn.GetContext(ctx, &locked, l.take[i].statement, lockClass, l.take[i].key)
-		if err != nil {
-			return nil, err
-		}
-		if !locked {
-			_, err := conn.ExecContext(ctx, unlockAll)
-			return &l.take[i], err
-		}
-	}
-	return nil, nil
-}
-
-// keep takes the locks again when their connection is gone. When somebody else has them by then, that run has fenced off
-// this one.
+// keep takes the lock again when its connection is gone.
 func (l *postgresLock) keep(ctx context.Context) {
 	defer close(l.kept)
 	for {
@@ -128,7 +115,7 @@ func (l *postgresLock) keep(ctx context.Context) {
 	}
 }
 
-// Release unlocks and gives the connection back. One that can't be asked is thrown away, and the locks go with it.
+// Release unlocks and gives the connection back. One that can't be asked is thrown away, and the lock goes with it.
 func (l *postgresLock) Release() error {
 	l.stop()
 	<-l.kept
@@ -147,12 +134,12 @@ func (l *postgresLock) drop(conn *sqlx.Conn) error {
 	return closeConn(conn)
 }
 
-func postgresLockHolder(ctx context.Context, conn *sqlx.Conn, key int32) string {
+func postgresLockHolder(ctx context.Context, conn *sqlx.Conn) string {
 	var holder string
 	err := conn.GetContext(ctx, &holder, `SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 		WHERE l.locktype = 'advisory' AND l.granted AND l.classid = $1 AND l.objid = $2 AND a.datname = current_database()
 		LIMIT 1`,
-		lockClass, key)
+		lockClass, allUse)
 	if errors.Is(err, sql.ErrNoRows) || holder == "" {
 		return "an unnamed session"
 	}

@@ -4,8 +4,6 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-
-	"github.com/jackc/pgx/v5"
 )
 
 type postgresURLs struct{}
@@ -59,13 +57,4 @@ func validHosts(hosts string) bool {
 		}
 	}
 	return true
-}
-
-// parsePostgres keeps the parser's message back: it quotes parts of the URL.
-func parsePostgres(location Secret) (*pgx.ConnConfig, error) {
-	config, err := pgx.ParseConfig(location.Reveal())
-	if err != nil {
-		return nil, errPostgresParameter
-	}
-	return config, nil
 }

@@ -19,9 +19,12 @@ type Settings struct {
 	URL Secret
 	// Password replaces the one in the URL.
 	Password Secret
+	// Server names a database server where there is no URL, and completes one.
+	Server Server
 	// MaxOpenConns and MaxIdleConns bound a pool; 0 sizes it from the number of CPUs.
 	MaxOpenConns, MaxIdleConns int
-	// ConnMaxLifetime and ConnMaxIdleTime retire connections; 0 never does.
+	// ConnMaxLifetime and ConnMaxIdleTime retire connections; 0 never does. A connection may end before its lifetime, by
+	// at most a tenth of it, so that those which were opened together do not end together.
 	ConnMaxLifetime, ConnMaxIdleTime time.Duration
 	// BusyTimeout is how long to wait for another process that writes; 0 means 30 s.
 	BusyTimeout time.Duration
@@ -29,8 +32,16 @@ type Settings struct {
 	ConnectTimeout time.Duration
 	// AllowNetworkFilesystem opens a database file where locks and shared memory can't be relied on.
 	AllowNetworkFilesystem bool
+	// TransactionPooler says that a pooler stands between which gives a connection to others after each transaction.
+	TransactionPooler bool
 	// Log receives warnings; nil discards them.
 	Log *slog.Logger
+}
+
+// PoolBounds are the most connections that may be open, and idle, in a pool that the settings say the size of.
+func (s Settings) PoolBounds() (open, idle int) {
+	s = s.withDefaults()
+	return s.MaxOpenConns, s.MaxIdleConns
 }
 
 func (s Settings) withDefaults() Settings {
@@ -45,7 +56,7 @@ func (s Settings) withDefaults() Settings {
 	}
 	// A run holds one connection for its lock.
 	s.MaxOpenConns = max(s.MaxOpenConns, 2)
-	if s.MaxIdleConns == 0 {
+	if s.MaxIdleConns == 0 || s.MaxIdleConns > s.MaxOpenConns {
 		s.MaxIdleConns = s.MaxOpenConns
 	}
 	if s.Log == nil {

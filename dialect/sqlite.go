@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
@@ -23,8 +24,11 @@ func SQLite() Dialect {
 		Snapshot:    sql.TxOptions{ReadOnly: true},
 		Among:       sqliteAmong,
 		BulkInsert:  insertRows,
-		LockRun:     sqliteLockRun,
-		LockAll:     func(ctx context.Context, db *DB) (Lock, error) { return sqliteLockRun(ctx, db, 0) },
+		LockUse:     sqliteLockUse,
+		LockAll:     sqliteLockAll,
+		Clock:       sqliteClock,
+		Probe:       sqliteProbe,
+		PoolSize:    1 + sqliteReaders,
 		IsEmpty:     sqliteIsEmpty,
 		HasTable:    sqliteHasTable,
 		CopyAside:   sqliteCopyAside,
@@ -43,6 +47,10 @@ const (
 
 // sqliteAmong passes all keys as one parameter: the driver takes time that grows with the square of their number.
 func sqliteAmong(column string, keys []int64) squirrel.Sqlizer {
+	return squirrel.Expr(column+" IN (SELECT value FROM json_each(?))", jsonList(keys))
+}
+
+func jsonList(keys []int64) string {
 	list := []byte{'['}
 	for i, key := range keys {
 		if i > 0 {
@@ -50,7 +58,17 @@ func sqliteAmong(column string, keys []int64) squirrel.Sqlizer {
 		}
 		list = strconv.AppendInt(list, key, 10)
 	}
-	return squirrel.Expr(column+" IN (SELECT value FROM json_each(?))", string(append(list, ']')))
+	return string(append(list, ']'))
+}
+
+func sqliteClock(offset time.Duration) squirrel.Sqlizer {
+	return squirrel.Expr("CAST(unixepoch('subsec') * 1000000 AS INTEGER) + ?", offset.Microseconds())
+}
+
+// sqliteProbe joins with CROSS JOIN, which SQLite takes for the order in which to read.
+func sqliteProbe(query squirrel.SelectBuilder, table, column string, keys []int64) squirrel.SelectBuilder {
+	list := squirrel.Select("value AS probed").From("json_each").Where(squirrel.Eq{"json": jsonList(keys)})
+	return query.FromSelect(list, "probes").CrossJoin(table).Where(column + " = probes.probed")
 }
 
 type sqliteHandles struct{}

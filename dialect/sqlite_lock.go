@@ -12,9 +12,17 @@ import (
 
 type sqliteLock struct{ file *flock.Flock }
 
-// sqliteLockRun locks a file beside the database: the system frees it with the process. SQLite has one writer, so one
-// run at a time has the whole database.
-func sqliteLockRun(ctx context.Context, db *DB, _ int64) (Lock, error) {
+func sqliteLockUse(ctx context.Context, db *DB) (Lock, error) {
+	return lockBeside(ctx, db, (*flock.Flock).TryRLock)
+}
+
+func sqliteLockAll(ctx context.Context, db *DB) (Lock, error) {
+	return lockBeside(ctx, db, (*flock.Flock).TryLock)
+}
+
+// lockBeside locks a file beside the database, which holds the name of whoever had the lock last: the system frees it with
+// the process.
+func lockBeside(ctx context.Context, db *DB, try func(*flock.Flock) (bool, error)) (Lock, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -22,8 +30,8 @@ func sqliteLockRun(ctx context.Context, db *DB, _ int64) (Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	lock := flock.New(file+".lock", flock.SetPermissions(0o600))
-	locked, err := lock.TryLock()
+	lock := flock.New(file+".lock", flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDWR))
+	locked, err := try(lock)
 	if err != nil {
 		return nil, fmt.Errorf("lock the database: %w", err)
 	}

@@ -2,6 +2,7 @@ package sqlrepo
 
 import (
 	"database/sql/driver"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"time"
@@ -56,23 +57,24 @@ func (c CID) String() string {
 	return c.Cid.String()
 }
 
-// Digest is a sha2-256 digest as a column of 32 bytes.
+// Digest is a sha2-256 digest.
 type Digest [32]byte
 
-// Value stores the 32 bytes.
-func (d Digest) Value() (driver.Value, error) { return d[:], nil }
+// split gives the first 64 bits, as a signed number in big-endian order, and the other 24 bytes.
+func (d *Digest) split() (prefix int64, suffix []byte) {
+	return int64(binary.BigEndian.Uint64(d[:prefixLength])), d[prefixLength:]
+}
 
-// Scan reads what Value stored and refuses any other length.
-func (d *Digest) Scan(column any) error {
-	raw, err := columnBytes(column)
-	if err == nil && len(raw) != len(d) {
-		err = fmt.Errorf("a digest of %d bytes", len(raw))
+const prefixLength = 8
+
+// joinDigest puts together what split gave, and refuses what it can't have given.
+func joinDigest(prefix int64, suffix []byte) (d Digest, err error) {
+	if len(suffix) != len(d)-prefixLength {
+		return d, fmt.Errorf("a digest of %d bytes", prefixLength+len(suffix))
 	}
-	if err != nil {
-		return err
-	}
-	copy(d[:], raw)
-	return nil
+	binary.BigEndian.PutUint64(d[:], uint64(prefix))
+	copy(d[prefixLength:], suffix)
+	return d, nil
 }
 
 // DID is a decentralised identifier, such as "did:key:z6Mk...", stored as text.

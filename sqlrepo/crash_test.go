@@ -18,13 +18,13 @@ import (
 func TestServerCrashes(t *testing.T) {
 	server := pgtest.Start(t)
 	repo := sqlrepo.New(enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(server.URL())}))
-	run := beginRun(t, repo)
+	stage := beginStage(t, repo)
 	var saved atomic.Int64
 	var stop atomic.Bool
 	var workers sync.WaitGroup
 	written := make([][]string, 6)
 	for worker := range written {
-		workers.Go(func() { written[worker] = save(t, repo, run, worker, &saved, &stop) })
+		workers.Go(func() { written[worker] = save(t, repo, stage, worker, &saved, &stop) })
 	}
 	for range 3 {
 		waitFor(t, &saved, saved.Load()+100)
@@ -37,7 +37,7 @@ func TestServerCrashes(t *testing.T) {
 	workers.Wait()
 
 	want, got := slices.Sorted(slices.Values(slices.Concat(written...))), []string{}
-	for entry, err := range repo.Entries(t.Context(), run.Upload.ID, sqlrepo.EntryFilter{}) {
+	for entry, err := range repo.Entries(t.Context(), stage.Upload.ID, sqlrepo.EntryFilter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +48,7 @@ func TestServerCrashes(t *testing.T) {
 	}
 }
 
-func beginRun(t *testing.T, repo *sqlrepo.Repository) sqlrepo.Run {
+func beginStage(t *testing.T, repo *sqlrepo.Repository) sqlrepo.Stage {
 	t.Helper()
 	space, err := repo.AddSpace(t.Context(), sqlrepo.Space{DID: "did:key:a", Name: "a"})
 	if err != nil {
@@ -58,21 +58,25 @@ func beginRun(t *testing.T, repo *sqlrepo.Repository) sqlrepo.Run {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := repo.BeginRun(t.Context(), source.ID, sqlrepo.Upload{})
+	opened, err := repo.OpenUpload(t.Context(), source.ID, sqlrepo.Upload{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return run
+	stage, err := repo.ClaimStage(t.Context(), sqlrepo.Claim{Worker: "test", Term: time.Hour}, opened.Upload.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stage
 }
 
 // save adds entries one by one until it is told to stop, and returns their names. An entry that is saved twice is an
 // error, since its path is taken.
-func save(t *testing.T, repo *sqlrepo.Repository, run sqlrepo.Run, worker int, saved *atomic.Int64,
+func save(t *testing.T, repo *sqlrepo.Repository, stage sqlrepo.Stage, worker int, saved *atomic.Int64,
 	stop *atomic.Bool) (names []string) {
 	for !stop.Load() {
 		name := fmt.Sprintf("%d-%05d", worker, len(names))
 		batch := sqlrepo.ScanBatch{Added: []sqlrepo.Entry{{Path: sqlrepo.Path(name)}}}
-		if err := repo.SaveScan(t.Context(), run, batch); err != nil {
+		if err := repo.SaveScan(t.Context(), stage, batch); err != nil {
 			t.Error(err)
 			return names
 		}

@@ -7,13 +7,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 )
 
-// dumped are the tables of a dump and their columns, each ordered by its key. Tokens and what fences runs are no
-// content, and neither are the counters.
+// dumped are the tables of a dump and their columns, each ordered by its key. Leases are no content, and neither are the
+// counters, the revisions of spaces and the identities of stores.
 var dumped = []struct {
 	table   string
 	columns []string
@@ -21,7 +22,7 @@ var dumped = []struct {
 }{
 	{"spaces", spaceColumns, "id"},
 	{"sources", sourceColumns, "id"},
-	{"uploads", without(uploadColumns, "token"), "id"},
+	{"uploads", append(without(uploadColumns, "token", "store"), tallyColumns...), "id"},
 	{"entries", entryColumns, "id"},
 	{"shards", without(shardColumns, "token"), "id"},
 	{"segments", segmentColumns, "shard, chunk"},
@@ -29,9 +30,9 @@ var dumped = []struct {
 	{"roots", rootColumns, "entry"},
 }
 
-func without(columns []string, left string) (kept []string) {
+func without(columns []string, left ...string) (kept []string) {
 	for _, column := range columns {
-		if column != left {
+		if !slices.Contains(left, column) {
 			kept = append(kept, column)
 		}
 	}

@@ -70,8 +70,9 @@ func (b ScanBatch) Len() int {
 }
 
 // SaveScan records a batch in one transaction.
-func (r *Repository) SaveScan(ctx context.Context, run Run, batch ScanBatch) error {
-	return r.fenced(ctx, "record scanned entries", run, func(tx *dialect.Tx) error {
+func (r *Repository) SaveScan(ctx context.Context, stage Stage, batch ScanBatch) error {
+	found := counting("found_entries", int64(len(batch.Added)-len(batch.Vanished)))
+	return r.fenced(ctx, "record scanned entries", stage, found, func(tx *dialect.Tx) error {
 		gone := append([]int64{}, batch.Vanished...)
 		for _, entry := range batch.Changed {
 			gone = append(gone, entry.ID)
@@ -79,7 +80,7 @@ func (r *Repository) SaveScan(ctx context.Context, run Run, batch ScanBatch) err
 		if err := r.forget(ctx, tx, gone); err != nil {
 			return err
 		}
-		if err := r.insertEntries(ctx, tx, run, batch.Changed); err != nil {
+		if err := r.insertEntries(ctx, tx, stage, batch.Changed); err != nil {
 			return err
 		}
 		if err := r.mark(ctx, tx, batch.Unreachable, Unreachable); err != nil {
@@ -98,13 +99,13 @@ func (r *Repository) SaveScan(ctx context.Context, run Run, batch ScanBatch) err
 		for i := range batch.Added {
 			batch.Added[i].ID = first + int64(i)
 		}
-		return r.insertEntries(ctx, tx, run, batch.Added)
+		return r.insertEntries(ctx, tx, stage, batch.Added)
 	})
 }
 
-func (r *Repository) insertEntries(ctx context.Context, tx *dialect.Tx, run Run, entries []Entry) error {
+func (r *Repository) insertEntries(ctx context.Context, tx *dialect.Tx, stage Stage, entries []Entry) error {
 	return r.db.BulkInsert(ctx, tx, "entries", entryColumns, len(entries), func(i int) []any {
-		entries[i].Upload = run.Upload.ID
+		entries[i].Upload = stage.Upload.ID
 		return entryValues(entries[i])
 	})
 }

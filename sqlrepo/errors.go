@@ -21,11 +21,15 @@ var (
 	ErrUnavailable = errors.New("database is unavailable")
 	// ErrUnusable is returned when the database can't be used as it is: read-only, full, damaged.
 	ErrUnusable = errors.New("database can't be used")
-	// ErrLeaseLost is returned when another run has taken over the work; the transaction changed nothing.
-	ErrLeaseLost = errors.New("another run has taken over")
+	// ErrLeaseLost is returned when another worker has taken over the work; nothing was changed.
+	ErrLeaseLost = errors.New("another worker has taken over")
+	// ErrAtWork is returned when others are at work on an upload, so that it can't be changed now.
+	ErrAtWork = errors.New("others are at work on it")
+	// ErrSpaceChanged is returned when a shard was sealed in the space after its blocks were looked up; nothing was changed.
+	ErrSpaceChanged = errors.New("another shard was sealed meanwhile")
 	// ErrRecipe is returned for an unfinished upload whose profile can't change and whose shard size can only grow.
 	ErrRecipe = errors.New("an unfinished upload keeps its profile and its shard size, but for a larger one")
-	// ErrLocked is returned when another run holds the lock that this one asked for.
+	// ErrLocked is returned when another process holds the lock that this one asked for.
 	ErrLocked = dialect.ErrLocked
 )
 

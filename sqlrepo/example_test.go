@@ -6,13 +6,14 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// A program opens the database, brings its schema up to date, and works on an upload in the name of a run.
+// A program opens the database, brings its schema up to date, and works on an upload for as long as it has the lease.
 func Example() {
 	dir, err := os.MkdirTemp("", "guppy-example-")
 	if err != nil {
@@ -48,25 +49,29 @@ func scanTwoFiles(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	run, err := repo.BeginRun(ctx, source.ID, sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: space.ShardSize})
+	opened, err := repo.OpenUpload(ctx, source.ID, sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: space.ShardSize})
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s: %s\n", space.Name, run.Upload.State)
-	return listAfterScan(ctx, repo, run)
+	stage, err := repo.ClaimStage(ctx, sqlrepo.Claim{Worker: "example", Term: time.Minute}, opened.Upload.ID)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s: %s\n", space.Name, stage.Upload.State)
+	return listAfterScan(ctx, repo, stage)
 }
 
 // listAfterScan shows that entries come depth-first, whatever the order in which they were found.
-func listAfterScan(ctx context.Context, repo *sqlrepo.Repository, run sqlrepo.Run) error {
+func listAfterScan(ctx context.Context, repo *sqlrepo.Repository, stage sqlrepo.Stage) error {
 	jpeg := sqlrepo.Fingerprint{Kind: sqlrepo.File, Size: 3, Mode: 0o644}
 	found := sqlrepo.ScanBatch{Added: []sqlrepo.Entry{
 		{Path: "a-2.jpg", Fingerprint: jpeg},
 		{Path: sqlrepo.Path("a").Join("1.jpg"), Fingerprint: jpeg},
 	}}
-	if err := repo.SaveScan(ctx, run, found); err != nil {
+	if err := repo.SaveScan(ctx, stage, found); err != nil {
 		return err
 	}
-	for entry, err := range repo.Entries(ctx, run.Upload.ID, sqlrepo.EntryFilter{}) {
+	for entry, err := range repo.Entries(ctx, stage.Upload.ID, sqlrepo.EntryFilter{}) {
 		if err != nil {
 			return err
 		}

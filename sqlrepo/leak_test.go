@@ -16,12 +16,12 @@ import (
 func TestIteratorsLeaveNothingRunning(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		repo := sqlrepo.New(db)
-		run := beginRun(t, repo)
+		stage := beginStage(t, repo)
 		var added []sqlrepo.Entry
 		for n := range 4500 {
 			added = append(added, sqlrepo.Entry{Path: sqlrepo.Path(fmt.Sprintf("%05d", n))})
 		}
-		if err := repo.SaveScan(t.Context(), run, sqlrepo.ScanBatch{Added: added}); err != nil {
+		if err := repo.SaveScan(t.Context(), stage, sqlrepo.ScanBatch{Added: added}); err != nil {
 			t.Fatal(err)
 		}
 		leaks := goleak.IgnoreCurrent()
@@ -29,13 +29,13 @@ func TestIteratorsLeaveNothingRunning(t *testing.T) {
 		defer cancel()
 		for _, stop := range []int{1, 2000, 2001} {
 			n := 0
-			for _, err := range repo.Entries(ctx, run.Upload.ID, sqlrepo.EntryFilter{}) {
+			for _, err := range repo.Entries(ctx, stage.Upload.ID, sqlrepo.EntryFilter{}) {
 				if n++; err != nil || n == stop {
 					break
 				}
 			}
 		}
-		for _, err := range repo.Linkables(ctx, run.Upload.ID) {
+		for _, err := range repo.Linkables(ctx, stage.Upload.ID) {
 			if err == nil {
 				cancel()
 			}

@@ -95,54 +95,60 @@ func (r *Repository) readOf(ctx context.Context, what string, entries map[int64]
 	return r.readList(ctx, "read "+what, dest, query.Where(r.db.Among("entry", ids)))
 }
 
-// ResetLinks forgets what an earlier run has linked of the upload: roots and shards of kind DAGShard.
-func (r *Repository) ResetLinks(ctx context.Context, run Run) error {
-	ids := squirrel.Select("id").From("entries").Where(squirrel.Eq{"upload": run.Upload.ID})
-	dag := squirrel.Eq{"upload": run.Upload.ID, "kind": DAGShard}
-	return r.fenced(ctx, "forget unfinished links", run, func(tx *dialect.Tx) error {
-		for _, forget := range []squirrel.Sqlizer{
-			squirrel.Delete("roots").Where(within("entry", ids)),
-			squirrel.Delete("nodes").Where(within("shard", squirrel.Select("id").From("shards").Where(dag))),
-			squirrel.Delete("shards").Where(dag),
-		} {
-			if _, err := r.exec(ctx, tx, forget); err != nil {
-				return err
-			}
-		}
-		return nil
+// ResetLinks forgets the roots that an earlier attempt has found. Its shards of kind DAGShard stay: others may have left out
+// blocks because they are there.
+func (r *Repository) ResetLinks(ctx context.Context, stage Stage) error {
+	ids := squirrel.Select("id").From("entries").Where(squirrel.Eq{"upload": stage.Upload.ID})
+	none := squirrel.Update("uploads").Set("linked_entries", 0)
+	return r.fenced(ctx, "forget unfinished links", stage, none, func(tx *dialect.Tx) error {
+		_, err := r.exec(ctx, tx, squirrel.Delete("roots").Where(within("entry", ids)))
+		return err
 	})
 }
 
 // LinkBatch is what linking some entries gave.
 type LinkBatch struct {
 	Roots []Root
-	// Shards are shards of kind DAGShard, whose bytes are in the store.
-	Shards []PackedShard
+	// Shard is of kind DAGShard, nil when none was finished.
+	Shard *PackedShard
 }
 
 var rootColumns = []string{"entry", "dag_size", "cid"}
 
-// SaveLinks records a batch in one transaction.
-func (r *Repository) SaveLinks(ctx context.Context, run Run, batch LinkBatch) error {
-	return r.fenced(ctx, "record links", run, func(tx *dialect.Tx) error {
-		shards := make([]*Shard, len(batch.Shards))
-		for i := range batch.Shards {
-			shards[i] = &batch.Shards[i].Shard
-			shards[i].Kind, shards[i].State, shards[i].Nodes = DAGShard, ShardPacked, int64(len(batch.Shards[i].Nodes))
-		}
-		if err := r.insertShards(ctx, tx, run, shards); err != nil {
-			return err
-		}
-		for _, packed := range batch.Shards {
-			if err := r.insertNodes(ctx, tx, packed.Shard.ID, packed.Nodes); err != nil {
-				return err
-			}
-		}
+// SaveLinks records a batch in one transaction. If it has a shard, that is sealed as by SealShard.
+func (r *Repository) SaveLinks(ctx context.Context, stage Stage, batch LinkBatch, seal Seal) error {
+	count := counting("linked_entries", int64(len(batch.Roots)))
+	return r.fencedSeal(ctx, stage, batch, seal, count, func(tx *dialect.Tx) error {
 		row := make([]any, len(rootColumns))
 		return r.db.BulkInsert(ctx, tx, "roots", rootColumns, len(batch.Roots), func(i int) []any {
 			root := &batch.Roots[i]
 			row[0], row[1], row[2] = root.Entry, root.DAGSize, root.CID.Bytes()
 			return row
 		})
+	})
+}
+
+func (r *Repository) fencedSeal(ctx context.Context, stage Stage, batch LinkBatch, seal Seal, count squirrel.UpdateBuilder,
+	fn func(*dialect.Tx) error) error {
+	if batch.Shard == nil {
+		return r.fenced(ctx, "record links", stage, count, fn)
+	}
+	return r.withTx(ctx, "record links", func(tx *dialect.Tx) error {
+		if err := r.sealed(ctx, tx, seal, &batch.Shard.Shard); err != nil {
+			return err
+		}
+		rows, err := r.exec(ctx, tx, count.Where(held(stage)))
+		if err != nil {
+			return err
+		}
+		if err := leaseLost(rows, "uploads", stage.Upload.ID); err != nil {
+			return err
+		}
+		shard := &batch.Shard.Shard
+		shard.Kind, shard.Nodes = DAGShard, int64(len(batch.Shard.Nodes))
+		if err := r.insertShards(ctx, tx, stage, []*Shard{shard}); err != nil {
+			return err
+		}
+		return errors.Join(r.insertNodes(ctx, tx, shard.ID, batch.Shard.Nodes), fn(tx))
 	})
 }

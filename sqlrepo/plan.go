@@ -122,15 +122,15 @@ func (r *Repository) Unplanned(ctx context.Context, upload int64) iter.Seq2[Plan
 	}
 }
 
-// SavePlan adds planned shards in one transaction. Segments get the keys of their shards.
-func (r *Repository) SavePlan(ctx context.Context, run Run, plan []PlannedShard) error {
-	return r.fenced(ctx, "record the plan", run, func(tx *dialect.Tx) error {
+// SavePlan adds planned shards, in the order of their ordinals, in one transaction. Segments get the keys of their shards.
+func (r *Repository) SavePlan(ctx context.Context, stage Stage, plan []PlannedShard) error {
+	return r.fenced(ctx, "record the plan", stage, countPlan(plan), func(tx *dialect.Tx) error {
 		shards := make([]*Shard, len(plan))
 		for i := range plan {
 			plan[i].Shard.Kind, plan[i].Shard.State = DataShard, ShardPlanned
 			shards[i] = &plan[i].Shard
 		}
-		if err := r.insertShards(ctx, tx, run, shards); err != nil {
+		if err := r.insertShards(ctx, tx, stage, shards); err != nil {
 			return err
 		}
 		var segments []Segment
@@ -147,6 +147,25 @@ func (r *Repository) SavePlan(ctx context.Context, run Run, plan []PlannedShard)
 			return row
 		})
 	})
+}
+
+// countPlan counts what is planned. The first shard of a plan is the next one to be sealed if all others are settled.
+func countPlan(plan []PlannedShard) squirrel.UpdateBuilder {
+	var files, bytes int64
+	for _, planned := range plan {
+		for _, segment := range planned.Segments {
+			files += number(segment.Offset == 0)
+			bytes += segment.Length
+		}
+	}
+	count := counting("planned_shards", int64(len(plan))).
+		Set("planned_files", squirrel.Expr("planned_files + ?", files)).
+		Set("planned_bytes", squirrel.Expr("planned_bytes + ?", bytes))
+	if len(plan) > 0 {
+		count = count.Set("sealed", squirrel.Expr(
+			"CASE WHEN settled_shards + aside_shards = planned_shards THEN ? ELSE sealed END", plan[0].Shard.Ordinal))
+	}
+	return count
 }
 
 // LargestFile is the length of the upload's longest file that has content of its own to plan, planned already or not.

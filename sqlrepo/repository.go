@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/Masterminds/squirrel"
@@ -20,6 +21,7 @@ const DefaultRetryFor = 10 * time.Minute
 type Repository struct {
 	db       *dialect.DB
 	now      func() time.Time
+	clock    func() time.Time
 	retryFor time.Duration
 	backoff  time.Duration
 	outage   outage
@@ -29,8 +31,10 @@ type Repository struct {
 // Option changes how a Repository works.
 type Option func(*Repository)
 
-// WithClock sets where times come from.
-func WithClock(now func() time.Time) Option { return func(r *Repository) { r.now = now } }
+// WithClock sets where times come from, those of leases too, which are otherwise told by the database's own clock.
+func WithClock(now func() time.Time) Option {
+	return func(r *Repository) { r.now, r.clock = now, now }
+}
 
 // WithRetryFor sets how long a transaction is retried while the database can't be reached or is busy.
 func WithRetryFor(limit time.Duration) Option { return func(r *Repository) { r.retryFor = limit } }
@@ -94,7 +98,7 @@ func (r *Repository) readList(ctx context.Context, doing string, dest any, state
 }
 
 // exec returns how many rows the statement changed.
-func (r *Repository) exec(ctx context.Context, tx *dialect.Tx, statement squirrel.Sqlizer) (int64, error) {
+func (r *Repository) exec(ctx context.Context, tx sqlx.ExecerContext, statement squirrel.Sqlizer) (int64, error) {
 	text, args, err := r.render(statement)
 	if err != nil {
 		return 0, err
@@ -113,6 +117,8 @@ func (r *Repository) nextIDs(ctx context.Context, tx *dialect.Tx, counter string
 		Suffix("ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value RETURNING value"))
 	return last - int64(n) + 1, err
 }
+
+func columnList(columns []string) string { return strings.Join(columns, ", ") }
 
 // within is the condition that a column's value is among those that a query gives.
 func within(column string, query squirrel.SelectBuilder) squirrel.Sqlizer {

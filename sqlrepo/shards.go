@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/Masterminds/squirrel"
 
@@ -37,11 +38,10 @@ type ShardState int16
 
 // The states of shards.
 const (
-	ShardPlanned ShardState = iota + 1
-	ShardPacking
-	ShardPacked
-	// ShardEmpty shards turned out to hold nothing and are stored nowhere.
-	ShardEmpty
+	ShardPlanned ShardState = 1
+	ShardPacked  ShardState = 3
+	// ShardEmpty shards turned out to hold nothing that is not stored elsewhere; they are stored nowhere.
+	ShardEmpty ShardState = 4
 )
 
 // Shard is one CAR file of an upload.
@@ -51,7 +51,6 @@ type Shard struct {
 	Ordinal int64      `db:"ordinal"`
 	Kind    ShardKind  `db:"kind"`
 	State   ShardState `db:"state"`
-	Token   int64      `db:"token"`
 	// PlannedSize is the length of the CAR file if all that was planned is packed.
 	PlannedSize int64 `db:"planned_size"`
 	// Chunks is how many chunks were planned.
@@ -63,31 +62,33 @@ type Shard struct {
 	// Digest is the sha2-256 digest of the CAR file.
 	Digest   []byte `db:"digest"`
 	Location string `db:"location"`
+	// Lease is that on the packing of a planned shard.
+	Lease
 }
 
 // Node is one block of a shard.
 type Node struct {
 	// Position is where the block's bytes begin in the shard, behind their length and CID.
-	Position int32  `db:"position"`
-	Length   int32  `db:"length"`
-	Codec    uint8  `db:"codec"`
-	Digest   Digest `db:"digest"`
+	Position int32
+	Length   int32
+	Codec    uint8
+	Digest   Digest
 }
 
 var shardColumns = []string{"id", "upload", "ordinal", "kind", "state", "token", "planned_size", "chunks", "size",
 	"content", "nodes", "digest", "location", "digests"}
 
 // shardFields leaves out digests, which only ShardDigests reads.
-var shardFields = []string{"id", "upload", "ordinal", "kind", "state", "token", "planned_size", "chunks", "size",
-	"content", "nodes", "digest", "COALESCE(location, '') AS location"}
+var shardFields = slices.Concat([]string{"id", "upload", "ordinal", "kind", "state", "planned_size", "chunks", "size",
+	"content", "nodes", "digest", "COALESCE(location, '') AS location"}, leaseFields)
 
 func shardValues(s Shard) []any {
 	return []any{s.ID, s.Upload, s.Ordinal, int64(s.Kind), int64(s.State), s.Token, s.PlannedSize, s.Chunks, s.Size,
 		s.Content, s.Nodes, s.Digest, nullable(s.Location, ""), nil}
 }
 
-// insertShards gives the shards their keys and adds them to the run's upload.
-func (r *Repository) insertShards(ctx context.Context, tx *dialect.Tx, run Run, shards []*Shard) error {
+// insertShards gives the shards their keys and adds them to the stage's upload.
+func (r *Repository) insertShards(ctx context.Context, tx *dialect.Tx, stage Stage, shards []*Shard) error {
 	if len(shards) == 0 {
 		return nil
 	}
@@ -96,20 +97,22 @@ func (r *Repository) insertShards(ctx context.Context, tx *dialect.Tx, run Run, 
 		return err
 	}
 	for i, shard := range shards {
-		shard.ID, shard.Upload = first+int64(i), run.Upload.ID
+		shard.ID, shard.Upload = first+int64(i), stage.Upload.ID
 	}
 	return r.db.BulkInsert(ctx, tx, "shards", shardColumns, len(shards), func(i int) []any {
 		return shardValues(*shards[i])
 	})
 }
 
-var nodeColumns = []string{"shard", "position", "length", "codec", "digest"}
+var nodeColumns = []string{"prefix", "shard", "position", "length", "codec", "suffix"}
 
 func (r *Repository) insertNodes(ctx context.Context, tx *dialect.Tx, shard int64, nodes []Node) error {
 	row := make([]any, len(nodeColumns))
 	return r.db.BulkInsert(ctx, tx, "nodes", nodeColumns, len(nodes), func(i int) []any {
 		n := &nodes[i]
-		row[0], row[1], row[2], row[3], row[4] = shard, int64(n.Position), int64(n.Length), int64(n.Codec), n.Digest[:]
+		prefix, suffix := n.Digest.split()
+		row[0], row[1], row[2], row[3] = prefix, shard, int64(n.Position), int64(n.Length)
+		row[4], row[5] = int64(n.Codec), suffix
 		return row
 	})
 }
@@ -117,6 +120,7 @@ func (r *Repository) insertNodes(ctx context.Context, tx *dialect.Tx, shard int6
 // ShardFilter narrows a list of shards; nil means all.
 type ShardFilter struct {
 	States []ShardState
+	Kind   *ShardKind
 }
 
 // Shards yields an upload's shards by ordinal.
@@ -124,6 +128,9 @@ func (r *Repository) Shards(ctx context.Context, upload int64, filter ShardFilte
 	query := squirrel.Select(shardFields...).From("shards").Where(squirrel.Eq{"upload": upload}).OrderBy("ordinal")
 	if filter.States != nil {
 		query = query.Where(squirrel.Eq{"state": filter.States})
+	}
+	if filter.Kind != nil {
+		query = query.Where(squirrel.Eq{"kind": *filter.Kind})
 	}
 	behind := func(last Shard) squirrel.Sqlizer { return squirrel.Gt{"ordinal": last.Ordinal} }
 	return pages(query, behind, func(page *[]Shard, query squirrel.SelectBuilder) error {
@@ -164,12 +171,37 @@ func toldByNodes(digests []byte, nodes []Node) bool {
 	return true
 }
 
+// nodeRow is a node as it is stored: its digest is found by its first 64 bits.
+type nodeRow struct {
+	Prefix   int64  `db:"prefix"`
+	Position int32  `db:"position"`
+	Length   int32  `db:"length"`
+	Codec    uint8  `db:"codec"`
+	Suffix   []byte `db:"suffix"`
+}
+
+func (row nodeRow) node() (Node, error) {
+	digest, err := joinDigest(row.Prefix, row.Suffix)
+	return Node{Position: row.Position, Length: row.Length, Codec: row.Codec, Digest: digest}, err
+}
+
 // Nodes yields a shard's nodes in the order in which they lie in it.
 func (r *Repository) Nodes(ctx context.Context, shard int64) iter.Seq2[Node, error] {
-	query := squirrel.Select("position", "length", "codec", "digest").From("nodes").
+	query := squirrel.Select("prefix", "position", "length", "codec", "suffix").From("nodes").
 		Where(squirrel.Eq{"shard": shard}).OrderBy("position")
-	behind := func(last Node) squirrel.Sqlizer { return squirrel.Gt{"position": last.Position} }
-	return pages(query, behind, func(page *[]Node, query squirrel.SelectBuilder) error {
+	behind := func(last nodeRow) squirrel.Sqlizer { return squirrel.Gt{"position": last.Position} }
+	rows := pages(query, behind, func(page *[]nodeRow, query squirrel.SelectBuilder) error {
 		return r.readList(ctx, "read nodes", page, query)
 	})
+	return func(yield func(Node, error) bool) {
+		for row, err := range rows {
+			node := Node{}
+			if err == nil {
+				node, err = row.node()
+			}
+			if !yield(node, err) {
+				return
+			}
+		}
+	}
 }

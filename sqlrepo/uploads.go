@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/Masterminds/squirrel"
 
@@ -20,6 +21,10 @@ const (
 	Packing
 	Linking
 	Complete
+	// Rescanning looks again at the entries that changed while they were packed.
+	Rescanning
+	// Incomplete uploads have entries that could not be prepared: opening them again tries once more.
+	Incomplete
 )
 
 func (s UploadState) String() string {
@@ -34,6 +39,10 @@ func (s UploadState) String() string {
 		return "linking"
 	case Complete:
 		return "complete"
+	case Rescanning:
+		return "rescanning"
+	case Incomplete:
+		return "incomplete"
 	}
 	return "unknown"
 }
@@ -47,12 +56,17 @@ type Upload struct {
 	Profile   string `db:"profile"`
 	ShardSize int64  `db:"shard_size"`
 	SourceOptions
-	// Token fences the run that works on the upload: it grows with each run.
-	Token int64 `db:"token"`
+	// Store identifies the store that its shards go to.
+	Store string `db:"store"`
+	// SkipFailed has the upload completed without the entries that could not be prepared.
+	SkipFailed bool `db:"skip_failed"`
 	Counts
 	RootCID    CID  `db:"root_cid"`
 	StartedAt  Time `db:"started_at"`
 	FinishedAt Time `db:"finished_at"`
+	Tally
+	// Lease is that on the stage which the upload has reached.
+	Lease
 }
 
 // Counts are the entries under the root and the length of the files among them.
@@ -63,44 +77,89 @@ type Counts struct {
 	Bytes       int64 `db:"bytes"`
 }
 
-var uploadColumns = []string{"id", "source", "state", "profile", "shard_size", "excludes", "symlinks", "token", "files",
-	"directories", "links", "bytes", "root_cid", "started_at", "finished_at"}
-
-// Run is the right to work on an upload. All that is written in its name fails with ErrLeaseLost once another run has
-// begun.
-type Run struct {
-	Upload Upload
-	// Resumed tells that an earlier run left the upload unfinished.
-	Resumed bool
-	// Previous is the source's latest complete upload of the same profile, whose content is not prepared again; 0 when
-	// there is none.
-	Previous int64
+// Tally is what commits count, so that nobody has to go through rows to know how far an upload is.
+type Tally struct {
+	// Found is how many entries have been scanned, Linked how many have a root.
+	Found  int64 `db:"found_entries"`
+	Linked int64 `db:"linked_entries"`
+	// Planned is what its data shards are to hold, Packed what those hold that are settled. A file counts where it begins.
+	PlannedFiles  int64 `db:"planned_files"`
+	PlannedBytes  int64 `db:"planned_bytes"`
+	PlannedShards int64 `db:"planned_shards"`
+	PackedFiles   int64 `db:"packed_files"`
+	PackedBytes   int64 `db:"packed_bytes"`
+	SettledShards int64 `db:"settled_shards"`
+	AsideShards   int64 `db:"aside_shards"`
+	// Sealed is the ordinal of the first data shard that is neither settled nor set aside.
+	Sealed int64 `db:"sealed"`
+	// StageBegan is when the present stage began, StageBytes what was packed then.
+	StageBegan Time  `db:"stage_began"`
+	StageBytes int64 `db:"stage_bytes"`
 }
 
-// BeginRun starts a run on the source's unfinished upload, or on a new one if there is none, with the given profile, shard
-// size and options. It returns ErrRecipe for an unfinished upload that can't change over to these: what is packed keeps
-// its profile, and what is planned must fit the shard size.
-func (r *Repository) BeginRun(ctx context.Context, source int64, fresh Upload) (run Run, err error) {
-	err = r.withTx(ctx, "begin the upload", func(tx *dialect.Tx) error {
-		unfinished, err := r.unfinished(ctx, tx, source)
-		switch {
-		case errors.Is(err, ErrNotFound):
-			run = Run{Upload: fresh}
-			if err := r.addUpload(ctx, tx, source, &run.Upload); err != nil {
-				return err
-			}
-		case err != nil:
+// Stuck tells that what is left of the upload was set aside, so that nobody works on it until it is opened again.
+func (u Upload) Stuck() bool {
+	return !u.SetAside.IsZero() ||
+		u.State == Packing && u.AsideShards > 0 && u.SettledShards+u.AsideShards == u.PlannedShards
+}
+
+// Ended tells that nobody has anything left to do for the upload, unless it is opened again.
+func (u Upload) Ended() bool { return u.State == Complete || u.State == Incomplete || u.Stuck() }
+
+var uploadColumns = []string{"id", "source", "state", "profile", "shard_size", "excludes", "symlinks", "token", "files",
+	"directories", "links", "bytes", "root_cid", "started_at", "finished_at", "store", "skip_failed"}
+
+var tallyColumns = []string{"found_entries", "linked_entries", "planned_files", "planned_bytes", "planned_shards",
+	"packed_files", "packed_bytes", "settled_shards", "aside_shards", "sealed"}
+
+// uploadFields are what a SELECT reads into an Upload.
+var uploadFields = slices.Concat([]string{"id", "source", "state", "profile", "shard_size", "excludes", "symlinks",
+	"files", "directories", "links", "bytes", "root_cid", "started_at", "finished_at", "COALESCE(store, '') AS store",
+	"skip_failed", "stage_began", "stage_bytes"}, tallyColumns, leaseFields)
+
+// Stage is the lease on the stage that an upload has reached. What is written in its name fails with ErrLeaseLost once
+// somebody else has it.
+type Stage struct{ Upload Upload }
+
+// Opened is an upload to be worked on.
+type Opened struct {
+	Upload Upload
+	// Resumed tells that an earlier run left it unfinished, Joined that others are at work on it now.
+	Resumed, Joined bool
+}
+
+// OpenUpload returns the source's unfinished upload, or a new one if there is none, with the given profile, shard size,
+// options, store and treatment of failures. An upload on which somebody is at work is joined, and goes on as it is: it
+// returns ErrAtWork if anything but the treatment of failures would have to change for that. One on which nobody is at
+// work begins again at its scan, and so does what was set aside; it returns ErrRecipe if that can't change over to what is
+// given: what is packed keeps its profile, and what is planned must fit the shard size.
+func (r *Repository) OpenUpload(ctx context.Context, source int64, fresh Upload) (opened Opened, err error) {
+	err = r.withTx(ctx, "open the upload", func(tx *dialect.Tx) error {
+		opened = Opened{}
+		var locked int64
+		err := r.get(ctx, tx, &locked,
+			squirrel.Select("id").From("sources").Where(squirrel.Eq{"id": source}).Suffix(r.db.RowLock))
+		if err != nil && !errors.Is(err, ErrNotFound) {
 			return err
-		default:
-			run = Run{Upload: unfinished, Resumed: true}
-			if err := r.resumeUpload(ctx, tx, &run.Upload, fresh); err != nil {
-				return err
-			}
 		}
-		run.Previous, err = r.previous(ctx, tx, run.Upload)
-		return err
+		unfinished, err := r.unfinished(ctx, tx, source)
+		if errors.Is(err, ErrNotFound) {
+			opened.Upload = fresh
+			return r.addUpload(ctx, tx, source, &opened.Upload)
+		}
+		if err != nil {
+			return err
+		}
+		opened.Upload, opened.Resumed = unfinished, true
+		if opened.Joined, err = r.live(ctx, tx, unfinished.ID); err != nil {
+			return err
+		}
+		if opened.Joined {
+			return joinable(unfinished, fresh)
+		}
+		return r.restart(ctx, tx, &opened.Upload, fresh)
 	})
-	return run, err
+	return opened, err
 }
 
 // UnfinishedUpload returns the source's upload that is not complete, or ErrNotFound.
@@ -113,36 +172,74 @@ func (r *Repository) UnfinishedUpload(ctx context.Context, source int64) (upload
 }
 
 func (r *Repository) unfinished(ctx context.Context, q queryer, source int64) (upload Upload, err error) {
-	err = r.get(ctx, q, &upload, squirrel.Select(uploadColumns...).From("uploads").
-		Where(squirrel.Eq{"source": source}).Where(squirrel.Lt{"state": Complete}).OrderBy("id DESC").Limit(1))
+	err = r.get(ctx, q, &upload, squirrel.Select(uploadFields...).From("uploads").
+		Where(squirrel.Eq{"source": source}).Where(squirrel.NotEq{"state": Complete}).OrderBy("id DESC").Limit(1))
 	return upload, err
+}
+
+// live tells whether somebody has a lease on the upload's stage or on one of its shards.
+func (r *Repository) live(ctx context.Context, tx *dialect.Tx, upload int64) (live bool, err error) {
+	leased := func(table, key string) squirrel.Sqlizer {
+		return squirrel.ConcatExpr("EXISTS (", squirrel.Select("1").From(table).Where(squirrel.Eq{key: upload}).
+			Where(squirrel.NotEq{"token": 0}).Where(squirrel.ConcatExpr("lease_ends >= ", r.at(0))), ")")
+	}
+	err = r.get(ctx, tx, &live,
+		squirrel.Select().Column(squirrel.ConcatExpr(leased("uploads", "id"), " OR ", leased("shards", "upload"))))
+	return live, err
+}
+
+func joinable(u, fresh Upload) error {
+	what := ""
+	switch {
+	case u.Profile != fresh.Profile:
+		what = "the profile " + u.Profile
+	case u.ShardSize != fresh.ShardSize:
+		what = fmt.Sprintf("the shard size %d", u.ShardSize)
+	case u.SymlinkPolicy != fresh.SymlinkPolicy || !slices.Equal(u.Excludes, fresh.Excludes):
+		what = "its own excludes and symlink policy"
+	case u.Store != fresh.Store:
+		what = "another store"
+	default:
+		return nil
+	}
+	return fmt.Errorf("upload %d: %w: it has %s", u.ID, ErrAtWork, what)
 }
 
 func (r *Repository) addUpload(ctx context.Context, tx *dialect.Tx, source int64, u *Upload) (err error) {
 	if u.ID, err = r.nextIDs(ctx, tx, "uploads", 1); err != nil {
 		return err
 	}
-	u.Source, u.State, u.Token, u.StartedAt = source, Scanning, 1, NewTime(r.now())
-	_, err = r.exec(ctx, tx, squirrel.Insert("uploads").Columns(uploadColumns...).Values(u.ID, u.Source, u.State,
-		u.Profile, u.ShardSize, u.Excludes, u.SymlinkPolicy, u.Token, u.Files, u.Directories, u.Symlinks, u.Bytes,
-		u.RootCID, u.StartedAt, u.FinishedAt))
+	u.Source, u.State, u.StartedAt = source, Scanning, NewTime(r.now())
+	_, err = r.exec(ctx, tx, squirrel.Insert("uploads").Columns(append(uploadColumns, "stage_began")...).Values(u.ID, u.Source,
+		u.State, u.Profile, u.ShardSize, u.Excludes, u.SymlinkPolicy, u.Token, u.Files, u.Directories, u.Symlinks, u.Bytes,
+		u.RootCID, u.StartedAt, u.FinishedAt, nullable(u.Store, ""), number(u.SkipFailed), r.at(0)))
 	return err
 }
 
-func (r *Repository) resumeUpload(ctx context.Context, tx *dialect.Tx, u *Upload, fresh Upload) error {
+// number is a truth as a column.
+func number(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// restart has the upload begin again at its scan, and takes all leases away.
+func (r *Repository) restart(ctx context.Context, tx *dialect.Tx, u *Upload, fresh Upload) error {
 	if err := r.checkRecipe(ctx, tx, *u, fresh); err != nil {
 		return err
 	}
-	rows, err := r.exec(ctx, tx, squirrel.Update("uploads").
-		Set("token", u.Token+1).Set("state", Scanning).Set("profile", fresh.Profile).Set("shard_size", fresh.ShardSize).
-		Set("excludes", fresh.Excludes).Set("symlinks", fresh.SymlinkPolicy).
-		Where(squirrel.Eq{"id": u.ID, "token": u.Token}))
-	if err != nil {
+	shards := settled(squirrel.Update("shards")).Set("set_aside_at", nil).
+		Where(squirrel.Eq{"upload": u.ID, "state": ShardPlanned})
+	if _, err := r.exec(ctx, tx, shards); err != nil {
 		return err
 	}
-	u.Token, u.State = u.Token+1, Scanning
-	u.Profile, u.ShardSize, u.SourceOptions = fresh.Profile, fresh.ShardSize, fresh.SourceOptions
-	return affected(rows, ErrLeaseLost)
+	upload := settled(squirrel.Update("uploads")).Set("set_aside_at", nil).Set("aside_shards", 0).
+		Set("state", Scanning).Set("stage_began", r.at(0)).Set("profile", fresh.Profile).
+		Set("shard_size", fresh.ShardSize).Set("excludes", fresh.Excludes).Set("symlinks", fresh.SymlinkPolicy).
+		Set("store", nullable(fresh.Store, "")).Set("skip_failed", number(fresh.SkipFailed)).
+		Where(squirrel.Eq{"id": u.ID}).Suffix("RETURNING " + columnList(uploadFields))
+	return r.get(ctx, tx, u, upload)
 }
 
 // checkRecipe lets an upload of which nothing is planned change in any way, and any other in its shard size if that grows.
@@ -157,61 +254,121 @@ func (r *Repository) checkRecipe(ctx context.Context, tx *dialect.Tx, u, fresh U
 	return fmt.Errorf("upload %d: %w: it has the profile %s and the shard size %d", u.ID, ErrRecipe, u.Profile, u.ShardSize)
 }
 
-func (r *Repository) previous(ctx context.Context, tx *dialect.Tx, u Upload) (id int64, err error) {
-	err = r.get(ctx, tx, &id, squirrel.Select("COALESCE(MAX(id), 0)").From("uploads").
-		Where(squirrel.Eq{"source": u.Source, "state": Complete, "profile": u.Profile}))
+// PreviousUpload returns the source's latest complete upload of the same profile, whose content is not prepared again; 0
+// when there is none.
+func (r *Repository) PreviousUpload(ctx context.Context, u Upload) (id int64, err error) {
+	err = r.read(ctx, "look for the previous upload", func() error {
+		return r.get(ctx, r.db.Reader, &id, squirrel.Select("COALESCE(MAX(id), 0)").From("uploads").
+			Where(squirrel.Eq{"source": u.Source, "state": Complete, "profile": u.Profile}))
+	})
 	return id, err
 }
 
-// SetState records the stage that the run has reached.
-func (r *Repository) SetState(ctx context.Context, run Run, state UploadState) error {
-	return r.changeRun(ctx, fmt.Sprintf("begin %s", state), run, squirrel.Update("uploads").Set("state", state))
+// exclusive are the states in which one worker at a time has an upload.
+var exclusive = []UploadState{Scanning, Planning, Rescanning, Linking}
+
+// ClaimStage takes the stage that an upload has reached. It returns ErrNothingToClaim when somebody has it, or when
+// there is no such stage: while shards are packed, and at the end.
+func (r *Repository) ClaimStage(ctx context.Context, claim Claim, upload int64) (stage Stage, err error) {
+	which := squirrel.And{squirrel.Eq{"id": upload, "state": exclusive}, r.claimable()}
+	err = r.claim(ctx, fmt.Sprintf("claim upload %d", upload), "uploads", uploadFields, claim, which, &stage.Upload)
+	return stage, err
+}
+
+// Advance records that a stage is done and which one is next. The lease stays for that, except that shards are packed by
+// all, and nothing is left to do for an Incomplete upload. Where nothing is planned that is not packed, Rescanning comes
+// instead of Packing. What a scan has changed is counted anew.
+func (r *Repository) Advance(ctx context.Context, stage Stage, next UploadState) (Stage, error) {
+	update := squirrel.Update("uploads").Set("attempts", 0).Set("retry_at", nil).Set("error", nil).
+		Set("stage_began", r.at(0))
+	state := squirrel.Expr("?", next)
+	switch next {
+	case Packing:
+		update = free(update)
+		state = squirrel.Expr("CASE WHEN settled_shards = planned_shards THEN CAST(? AS SMALLINT) ELSE ? END",
+			int64(Rescanning), int64(Packing))
+	case Incomplete:
+		update = free(update)
+	default:
+		update = update.Set("progress", 0)
+	}
+	if next == Planning && stage.Upload.State == Scanning {
+		update = recounted(update, stage.Upload.ID)
+	} else {
+		update = update.Set("stage_bytes", squirrel.Expr("packed_bytes"))
+	}
+	update = update.Set("state", state).Where(held(stage)).Suffix("RETURNING " + columnList(uploadFields))
+	advanced := Stage{}
+	err := r.retry(ctx, fmt.Sprintf("begin %s", next), func() error {
+		err := r.get(ctx, r.db.Writer, &advanced.Upload, update)
+		if errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("upload %d: %w", stage.Upload.ID, ErrLeaseLost)
+		}
+		return err
+	})
+	return advanced, err
+}
+
+// recounted sets the tally to what the rows say.
+func recounted(update squirrel.UpdateBuilder, upload int64) squirrel.UpdateBuilder {
+	shards := func(what string) squirrel.SelectBuilder {
+		return squirrel.Select(what).From("shards").Where(squirrel.Eq{"upload": upload})
+	}
+	data := func(states ...ShardState) squirrel.SelectBuilder {
+		return shards("COUNT(*)").Where(squirrel.Eq{"kind": DataShard, "state": states})
+	}
+	segments := func(what string, states ...ShardState) squirrel.SelectBuilder {
+		return squirrel.Select(what).From("segments").
+			Where(within("shard", shards("id").Where(squirrel.Eq{"state": states})))
+	}
+	begins, bytes := squirrel.Eq{"file_offset": 0}, "CAST(COALESCE(SUM(length), 0) AS BIGINT)"
+	open := shards("MIN(ordinal)").Where(squirrel.Eq{"state": ShardPlanned, "set_aside_at": nil})
+	return update.
+		Set("found_entries", squirrel.Select("COUNT(*)").From("entries").Where(squirrel.Eq{"upload": upload})).
+		Set("planned_shards", data(ShardPlanned, ShardPacked, ShardEmpty)).
+		Set("settled_shards", data(ShardPacked, ShardEmpty)).
+		Set("planned_files", segments("COUNT(*)", ShardPlanned, ShardPacked, ShardEmpty).Where(begins)).
+		Set("packed_files", segments("COUNT(*)", ShardPacked, ShardEmpty).Where(begins)).
+		Set("planned_bytes", segments(bytes, ShardPlanned, ShardPacked, ShardEmpty)).
+		Set("packed_bytes", segments(bytes, ShardPacked, ShardEmpty)).
+		Set("stage_bytes", segments(bytes, ShardPacked, ShardEmpty)).
+		Set("sealed", squirrel.ConcatExpr("COALESCE((", open, "), (", shards("MAX(ordinal) + 1"), "), 0)"))
 }
 
 // CompleteUpload sets the root CID and what lies below it: the upload is finished.
-func (r *Repository) CompleteUpload(ctx context.Context, run Run, root CID, counts Counts) error {
-	return r.changeRun(ctx, "complete the upload", run, squirrel.Update("uploads").
+func (r *Repository) CompleteUpload(ctx context.Context, stage Stage, root CID, counts Counts) error {
+	return r.change(ctx, "complete the upload", settled(squirrel.Update("uploads")).
 		Set("state", Complete).Set("root_cid", root).Set("files", counts.Files).
 		Set("directories", counts.Directories).Set("links", counts.Symlinks).Set("bytes", counts.Bytes).
-		Set("finished_at", NewTime(r.now())))
+		Set("finished_at", NewTime(r.now())).Where(held(stage)))
 }
 
-func (r *Repository) changeRun(ctx context.Context, doing string, run Run, update squirrel.UpdateBuilder) error {
+// fenced runs fn in a transaction in the name of a stage, of whose upload it counts something. It returns ErrLeaseLost when
+// somebody else has the stage; until the transaction ends nobody can take it.
+func (r *Repository) fenced(ctx context.Context, doing string, stage Stage, count squirrel.UpdateBuilder,
+	fn func(*dialect.Tx) error) error {
 	return r.withTx(ctx, doing, func(tx *dialect.Tx) error {
-		rows, err := r.exec(ctx, tx, update.Where(squirrel.Eq{"id": run.Upload.ID, "token": run.Upload.Token}))
+		rows, err := r.exec(ctx, tx, count.Where(held(stage)))
 		if err != nil {
 			return err
 		}
-		return affected(rows, ErrLeaseLost)
-	})
-}
-
-// fence makes the transaction fail with ErrLeaseLost unless the run still has its upload, and until its end.
-func (r *Repository) fence(ctx context.Context, tx *dialect.Tx, run Run) error {
-	var upload int64
-	err := r.get(ctx, tx, &upload, squirrel.Select("id").From("uploads").
-		Where(squirrel.Eq{"id": run.Upload.ID, "token": run.Upload.Token}).Suffix(r.db.SharedLock))
-	if errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("upload %d: %w", run.Upload.ID, ErrLeaseLost)
-	}
-	return err
-}
-
-// fenced runs fn in a transaction in the name of the run.
-func (r *Repository) fenced(ctx context.Context, doing string, run Run, fn func(*dialect.Tx) error) error {
-	return r.withTx(ctx, doing, func(tx *dialect.Tx) error {
-		if err := r.fence(ctx, tx, run); err != nil {
+		if err := leaseLost(rows, "uploads", stage.Upload.ID); err != nil {
 			return err
 		}
 		return fn(tx)
 	})
 }
 
+// counting is an update of an upload's tally.
+func counting(column string, n int64) squirrel.UpdateBuilder {
+	return squirrel.Update("uploads").Set(column, squirrel.Expr(column+" + ?", n))
+}
+
 // Upload returns the upload with this key, or ErrNotFound.
 func (r *Repository) Upload(ctx context.Context, id int64) (upload Upload, err error) {
 	err = r.read(ctx, fmt.Sprintf("upload %d", id), func() error {
 		return r.get(ctx, r.db.Reader, &upload,
-			squirrel.Select(uploadColumns...).From("uploads").Where(squirrel.Eq{"id": id}))
+			squirrel.Select(uploadFields...).From("uploads").Where(squirrel.Eq{"id": id}))
 	})
 	return upload, err
 }
@@ -223,7 +380,7 @@ type UploadFilter struct {
 
 // Uploads lists uploads by key.
 func (r *Repository) Uploads(ctx context.Context, filter UploadFilter) (uploads []Upload, err error) {
-	query := squirrel.Select(uploadColumns...).From("uploads").OrderBy("id")
+	query := squirrel.Select(uploadFields...).From("uploads").OrderBy("id")
 	if filter.Source != nil {
 		query = query.Where(squirrel.Eq{"source": *filter.Source})
 	}

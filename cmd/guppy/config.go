@@ -3,9 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
+	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
 )
 
@@ -22,22 +24,68 @@ func (a *app) configCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(a, cfg.Values(), newSettingView, settingView.text)
+			inForce := a.inForce(cfg)
+			view := func(v config.Value) settingView { return newSettingView(v, inForce[v.Key]) }
+			return printList(a, cfg.Values(), view, settingView.text)
 		},
 	})
 	return command
 }
 
+// effect is what a setting that leaves the choice to guppy comes to, and why.
+type effect struct{ value, reason string }
+
+// inForce has the effects of settings that are not what is used as they stand.
+func (a *app) inForce(cfg *config.Config) map[string]effect {
+	effects := map[string]effect{}
+	if cfg.Prepare.Workers == 0 {
+		effects["prepare.workers"] = effect{strconv.Itoa(workers(cfg)), "one for each CPU"}
+	}
+	settings := a.databaseSettings(cfg)
+	d, err := settings.Dialect()
+	if err != nil {
+		return effects
+	}
+	if d.PoolSize > 0 {
+		fixed := effect{strconv.Itoa(d.PoolSize), "whatever is set, on " + d.Title}
+		effects["repo.max_open_conns"], effects["repo.max_idle_conns"] = fixed, fixed
+		return effects
+	}
+	addPool(effects, cfg, settings)
+	if cfg.Repo.QueryExecMode == "" {
+		effects["repo.query_exec_mode"] = effect{settings.ExecMode(), "from the URL, or to suit repo.pooler"}
+	}
+	return effects
+}
+
+func addPool(effects map[string]effect, cfg *config.Config, settings dialect.Settings) {
+	open, idle := settings.PoolBounds()
+	if open != cfg.Repo.MaxOpenConns {
+		effects["repo.max_open_conns"] = effect{strconv.Itoa(open), fmt.Sprintf("from %d workers", workers(cfg))}
+	}
+	if idle != cfg.Repo.MaxIdleConns {
+		effects["repo.max_idle_conns"] = effect{strconv.Itoa(idle), "as many as open"}
+	}
+}
+
 type settingView struct {
 	Key    string `json:"key"`
 	Value  string `json:"value"`
+	Reason string `json:"reason,omitempty"`
 	Origin string `json:"origin"`
 }
 
-func newSettingView(v config.Value) settingView {
-	return settingView{v.Key, v.Value, string(v.Origin)}
+func newSettingView(v config.Value, e effect) settingView {
+	if e.value != "" {
+		v.Value = e.value
+	}
+	return settingView{v.Key, v.Value, e.reason, string(v.Origin)}
 }
 
 func (v settingView) text(w io.Writer) {
-	fmt.Fprintf(w, "%-32s %-40s # %s\n", v.Key, v.Value, v.Origin)
+	value := v.Value
+	if v.Reason != "" {
+		value += " (" + v.Reason + ")"
+	}
+	fmt.Fprintf(w, "%-32s %-40s # %s\n", v.Key, value, v.Origin)
 }

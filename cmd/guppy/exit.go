@@ -6,6 +6,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/migrate"
@@ -44,7 +45,7 @@ var usageErrors = []error{
 }
 
 var databaseErrors = []error{
-	sqlrepo.ErrLocked, sqlrepo.ErrUnavailable, sqlrepo.ErrUnusable, sqlrepo.ErrConflict, sqlrepo.ErrLeaseLost,
+	sqlrepo.ErrLocked, sqlrepo.ErrAtWork, sqlrepo.ErrUnavailable, sqlrepo.ErrUnusable, sqlrepo.ErrConflict, sqlrepo.ErrLeaseLost,
 	migrate.ErrOlder, migrate.ErrNewer, migrate.ErrDirty, migrate.ErrForeign, migrate.ErrBusy, errDatabase,
 }
 
@@ -57,7 +58,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitInterrupted
 	case isAny(err, usageErrors):
 		return exitUsage
-	case errors.Is(err, errIncomplete):
+	case errors.Is(err, errIncomplete), errors.Is(err, pipeline.ErrSetAside):
 		return exitIncomplete
 	case isAny(err, databaseErrors):
 		return exitDatabase

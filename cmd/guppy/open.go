@@ -26,10 +26,19 @@ func (r *repository) close() error { return r.db.Close() }
 func (a *app) databaseSettings(cfg *config.Config) dialect.Settings {
 	return dialect.Settings{
 		Type: cfg.Repo.DatabaseType, URL: cfg.Repo.DatabaseURL, Password: cfg.Repo.Password,
+		Server: serverSettings(cfg.Repo), TransactionPooler: cfg.Repo.Pooler == config.PoolerTransaction,
 		MaxOpenConns: poolSize(cfg), MaxIdleConns: cfg.Repo.MaxIdleConns,
 		ConnMaxLifetime: cfg.Repo.ConnMaxLifetime, ConnMaxIdleTime: cfg.Repo.ConnMaxIdleTime,
 		BusyTimeout: cfg.Repo.BusyTimeout, ConnectTimeout: cfg.Repo.ConnectTimeout,
 		AllowNetworkFilesystem: cfg.Repo.AllowNetworkFilesystem, Log: a.log,
+	}
+}
+
+func serverSettings(repo config.Repo) dialect.Server {
+	return dialect.Server{
+		Host: repo.Host, Port: repo.Port, User: repo.User, Database: repo.DBName,
+		SSLMode: repo.SSLMode, SSLRootCert: repo.SSLRootCert, SSLCert: repo.SSLCert, SSLKey: repo.SSLKey,
+		Schema: repo.Schema, ExecMode: repo.QueryExecMode,
 	}
 }
 

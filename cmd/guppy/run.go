@@ -27,6 +27,13 @@ func workers(cfg *config.Config) int {
 	return runtime.GOMAXPROCS(0)
 }
 
+func limits(cfg *config.Config) pipeline.Limits {
+	return pipeline.Limits{
+		Lease: cfg.Worker.Lease, StallTimeout: cfg.Worker.StallTimeout, MaxAttempts: cfg.Worker.MaxAttempts,
+		RunAhead: cfg.Worker.RunAhead,
+	}
+}
+
 // runSource prepares one registered source and reports how it went.
 func (a *app) runSource(ctx context.Context, cfg *config.Config, repo *repository, space sqlrepo.Space,
 	registered sqlrepo.Source) (*report, error) {
@@ -47,7 +54,7 @@ func (a *app) runSource(ctx context.Context, cfg *config.Config, repo *repositor
 	}
 	job := pipeline.Job{
 		Repo: repo.Repository, Store: shards, FS: files, Space: space, Source: registered, Fresh: fresh,
-		SkipFailed: cfg.Prepare.OnError == "skip", Workers: workers(cfg), ReadAhead: cfg.Prepare.ReadAhead,
+		SkipFailed: cfg.Prepare.OnError == "skip", Workers: workers(cfg), ReadAhead: cfg.Prepare.ReadAhead, Limits: limits(cfg),
 		TempDir: cfg.Repo.DataDir, Progress: &progress.Counters{}, Log: a.log,
 	}
 	a.ran = true

@@ -12,6 +12,7 @@ import (
 type Config struct {
 	Repo    Repo    `koanf:"repo"`
 	Prepare Prepare `koanf:"prepare"`
+	Worker  Worker  `koanf:"worker"`
 	Log     Log     `koanf:"log"`
 
 	// File is the configuration file that was read, or "".
@@ -26,13 +27,32 @@ type Config struct {
 type Repo struct {
 	// DataDir holds guppy's own files. Load expands a leading "~/".
 	DataDir string `koanf:"data_dir"`
-	// DatabaseType is what was asked for, perhaps nothing: after Load, dialect.For takes it together with DatabaseURL.
+	// DatabaseType is what was asked for, perhaps nothing: after Load, dialect.For takes it together with DatabaseURL. Load
+	// sets it when the database is named by Host or DBName.
 	DatabaseType string `koanf:"database_type"`
-	// DatabaseURL is never empty after Load, which expands a leading "~/".
-	DatabaseURL          secret.String `koanf:"database_url"`
-	DatabasePasswordFile string        `koanf:"database_password_file"`
-	// Password is what DatabasePasswordFile holds; it is not part of DatabaseURL.
-	Password secret.String `koanf:"-"`
+	// DatabaseURL names the database unless Host, Port, User and DBName do: then it is empty after Load, and only then. Load
+	// expands a leading "~/".
+	DatabaseURL secret.String `koanf:"database_url"`
+	Host        string        `koanf:"host"`
+	// Port is 0 for the server's usual one.
+	Port   int    `koanf:"port"`
+	User   string `koanf:"user"`
+	DBName string `koanf:"dbname"`
+	// Password is, after Load, also what a password file holds. It is not part of DatabaseURL.
+	Password     secret.String `koanf:"password"`
+	PasswordFile string        `koanf:"password_file"`
+	// DatabasePasswordFile is the older name of PasswordFile.
+	DatabasePasswordFile string `koanf:"database_password_file"`
+	SSLMode              string `koanf:"sslmode"`
+	SSLRootCert          string `koanf:"sslrootcert"`
+	SSLCert              string `koanf:"sslcert"`
+	SSLKey               string `koanf:"sslkey"`
+	// Schema holds the tables on PostgreSQL; "" leaves it to the server.
+	Schema string `koanf:"schema"`
+	// Pooler says what kind of pooler stands between guppy and PostgreSQL.
+	Pooler string `koanf:"pooler"`
+	// QueryExecMode is "" when it is to suit the pooler.
+	QueryExecMode string `koanf:"query_exec_mode"`
 
 	// MaxOpenConns is 0 when the pool is to be sized from the number of workers.
 	MaxOpenConns int `koanf:"max_open_conns"`
@@ -59,7 +79,7 @@ type Prepare struct {
 	Profile   string `koanf:"profile"`
 	// Workers is 0 when there are to be as many as there are CPUs.
 	Workers int `koanf:"workers"`
-	// ReadAhead is the number of files that are read ahead within a shard.
+	// ReadAhead is how many reads are under way for a shard.
 	ReadAhead int `koanf:"read_ahead"`
 	// Exclude has patterns in the syntax of .gitignore.
 	Exclude     []string `koanf:"exclude"`
@@ -68,11 +88,30 @@ type Prepare struct {
 	OnError     string   `koanf:"on_error"`
 }
 
+// Worker says how work is shared between processes and hosts.
+type Worker struct {
+	// Lease is how long a claim on a piece of work holds without a sign of life.
+	Lease time.Duration `koanf:"lease"`
+	// StallTimeout is how long a piece of work may make no progress.
+	StallTimeout time.Duration `koanf:"stall_timeout"`
+	// MaxAttempts is how often a piece of work is tried.
+	MaxAttempts int `koanf:"max_attempts"`
+	RunAhead    int `koanf:"run_ahead"`
+	// SourcePaths has "SOURCE=PATH": where sources are on this host. Load expands a "~/" that PATH begins with.
+	SourcePaths []string `koanf:"source_paths"`
+}
+
 // Log says what is logged, and how.
 type Log struct {
 	Level  string `koanf:"level"`
 	Format string `koanf:"format"`
 }
+
+// The kinds of pooler.
+const (
+	PoolerNone        = "none"
+	PoolerTransaction = "transaction"
+)
 
 // DefaultShardSize is 256 MiB less the 1/128 that Fr32 padding adds, so that a full shard pads to a power of two.
 const DefaultShardSize = 256 << 20 / 128 * 127
@@ -86,14 +125,21 @@ func defaults() Config {
 			BusyTimeout:     30 * time.Second,
 			ConnectTimeout:  10 * time.Second,
 			RetryFor:        10 * time.Minute,
+			Pooler:          PoolerNone,
 		},
 		Prepare: Prepare{
 			Space:     "default",
 			ShardSize: DefaultShardSize,
 			Profile:   "unixfs-v1-2025",
-			ReadAhead: 16,
+			ReadAhead: 256,
 			Symlinks:  "preserve",
 			OnError:   "fail",
+		},
+		Worker: Worker{
+			Lease:        time.Minute,
+			StallTimeout: 10 * time.Minute,
+			MaxAttempts:  5,
+			RunAhead:     4,
 		},
 		Log: Log{Level: "info", Format: "text"},
 	}

@@ -1,18 +1,67 @@
 package config
 
 import (
-	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/secret"
 )
 
 const (
-	urlKey          = "repo.database_url"
-	typeKey         = "repo.database_type"
-	passwordFileKey = "repo.database_password_file"
+	urlKey             = "repo.database_url"
+	typeKey            = "repo.database_type"
+	hostKey            = "repo.host"
+	portKey            = "repo.port"
+	userKey            = "repo.user"
+	dbnameKey          = "repo.dbname"
+	passwordKey        = "repo.password"
+	passwordFileKey    = "repo.password_file"
+	oldPasswordFileKey = "repo.database_password_file"
+	sslmodeKey         = "repo.sslmode"
+	sslrootcertKey     = "repo.sslrootcert"
+	sslcertKey         = "repo.sslcert"
+	sslkeyKey          = "repo.sslkey"
+	schemaKey          = "repo.schema"
+	poolerKey          = "repo.pooler"
+	execModeKey        = "repo.query_exec_mode"
+	sourcePathsKey     = "worker.source_paths"
 )
+
+// databaseKeys are those that must make sense by themselves before they can be looked at together.
+var databaseKeys = []string{"repo.data_dir", typeKey, urlKey, hostKey, portKey, userKey, dbnameKey, passwordKey,
+	passwordFileKey, oldPasswordFileKey, sslmodeKey, sslrootcertKey, sslcertKey, sslkeyKey, schemaKey, poolerKey, execModeKey}
+
+// part is a setting that names the database, or that goes with its name.
+type part struct{ key, value, parameter string }
+
+func (r *resolver) names() []part {
+	repo := &r.c.Repo
+	port := ""
+	if repo.Port != 0 {
+		port = fmt.Sprint(repo.Port)
+	}
+	return set(part{hostKey, repo.Host, ""}, part{portKey, port, ""}, part{userKey, repo.User, ""},
+		part{dbnameKey, repo.DBName, ""})
+}
+
+// refinements may go with a URL, each in place of a parameter that the URL may have.
+func (r *resolver) refinements() []part {
+	repo := &r.c.Repo
+	return set(part{sslmodeKey, repo.SSLMode, "sslmode"}, part{sslrootcertKey, repo.SSLRootCert, "sslrootcert"},
+		part{sslcertKey, repo.SSLCert, "sslcert"}, part{sslkeyKey, repo.SSLKey, "sslkey"},
+		part{schemaKey, repo.Schema, "search_path"}, part{execModeKey, repo.QueryExecMode, "default_query_exec_mode"})
+}
+
+func set(parts ...part) []part {
+	var given []part
+	for _, p := range parts {
+		if p.value != "" {
+			given = append(given, p)
+		}
+	}
+	return given
+}
 
 // database leaves the questions of what a URL is for, and whether it is well-formed, to the dialects.
 func (r *resolver) database() {
@@ -22,42 +71,74 @@ func (r *resolver) database() {
 		return
 	}
 	repo.DatabaseURL = secret.String(url)
-	d, err := dialect.For(repo.DatabaseType, repo.DatabaseURL)
-	if !r.check(urlKey, err) || url == "" && !r.defaultURL(d) {
+	d, err := dialect.Settings{Type: repo.DatabaseType, URL: repo.DatabaseURL,
+		Server: dialect.Server{Host: repo.Host, Database: repo.DBName}}.Dialect()
+	if !r.check(urlKey, err) || !r.located(d) {
 		return
 	}
-	r.password(d)
+	if !d.TakesPassword {
+		r.ignoreServer(d)
+		return
+	}
+	r.refine()
+	r.password()
 }
 
-func (r *resolver) defaultURL(d dialect.Dialect) bool {
-	if d.DefaultURL == nil {
-		return r.check(typeKey, fmt.Errorf("%s needs a connection string in %s", d.Title, urlKey))
+// located tells whether the database has one name, and gives it the usual one if it has none.
+func (r *resolver) located(d dialect.Dialect) bool {
+	repo := &r.c.Repo
+	names := r.names()
+	switch {
+	case repo.DatabaseURL != "":
+		for _, p := range names {
+			r.check(p.key, fmt.Errorf("the database is named by %s too (%s): set one of them", urlKey, r.c.Origin(urlKey)))
+		}
+		return len(names) == 0
+	case d.DefaultURL != nil:
+		repo.DatabaseURL = d.DefaultURL(repo.DataDir)
+		return true
+	case len(names) == 0:
+		return r.check(typeKey, fmt.Errorf("%s needs a connection string in %s, or %s and %s",
+			d.Title, urlKey, hostKey, dbnameKey))
 	}
-	r.c.Repo.DatabaseURL = d.DefaultURL(r.c.Repo.DataDir)
+	repo.DatabaseType = d.Name
 	return true
 }
 
-var errTwoPasswords = errors.New(urlKey + " has a password too: set one of them")
+// ignoreServer warns of all that says nothing to an engine without a server.
+func (r *resolver) ignoreServer(d dialect.Dialect) {
+	repo := &r.c.Repo
+	ignored := append(r.names(), set(part{passwordKey, repo.Password.Reveal(), ""},
+		part{passwordFileKey, repo.PasswordFile, ""}, part{oldPasswordFileKey, repo.DatabasePasswordFile, ""})...)
+	ignored = append(ignored, r.refinements()...)
+	if repo.Pooler != PoolerNone {
+		ignored = append(ignored, part{key: poolerKey})
+	}
+	for _, p := range ignored {
+		r.warn("%s is ignored: the database is %s", p.key, d.Title)
+	}
+	repo.Password = ""
+}
 
-func (r *resolver) password(d dialect.Dialect) {
+// refine refuses what a URL says otherwise.
+func (r *resolver) refine() {
+	for _, p := range r.refinements() {
+		other, found := dialect.URLParameter(r.c.Repo.DatabaseURL, p.parameter)
+		if found && other != p.value && (p.key != schemaKey || strings.Trim(other, `"`) != p.value) {
+			r.check(p.key, fmt.Errorf("%s (%s) has another %s: set one of them", urlKey, r.c.Origin(urlKey), p.parameter))
+		}
+	}
+	r.keyPair()
+}
+
+func (r *resolver) keyPair() {
 	repo := &r.c.Repo
 	switch {
-	case repo.DatabasePasswordFile == "":
-		return
-	case !d.TakesPassword:
-		r.warn("%s is ignored: the database is %s", passwordFileKey, d.Title)
-		return
-	case dialect.HoldsPassword(repo.DatabaseURL):
-		r.check(passwordFileKey, errTwoPasswords)
-		return
-	}
-	password, mode, err := readPassword(repo.DatabasePasswordFile)
-	if !r.check(passwordFileKey, err) {
-		return
-	}
-	repo.Password = password
-	if mode&0o044 != 0 {
-		r.warn("%s: group or others can read %s (mode %#o); chmod 600 mends it",
-			passwordFileKey, repo.DatabasePasswordFile, mode)
+	case repo.SSLKey == "" && repo.SSLCert != "":
+		r.check(sslcertKey, fmt.Errorf("it goes with %s: set both of them", sslkeyKey))
+	case repo.SSLKey != "" && repo.SSLCert == "":
+		r.check(sslkeyKey, fmt.Errorf("it goes with %s: set both of them", sslcertKey))
+	case repo.SSLKey != "":
+		r.warnOfReaders(sslkeyKey, repo.SSLKey)
 	}
 }

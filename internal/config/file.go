@@ -79,7 +79,7 @@ func readFile(name string) *layer {
 		l.problem("", fileOrigin(name, 0), "the name must end in .yaml, .yml or .toml")
 		return l
 	}
-	data, _, err := readLimited(name, maxFile)
+	data, err := readLimited(name, maxFile)
 	if err != nil {
 		l.problems = append(l.problems, Problem{Origin: fileOrigin(name, 0), Reason: err.Error(), Cause: err})
 		return l

@@ -56,6 +56,10 @@ func FuzzEnvironment(f *testing.F) {
 	f.Add("GUPPY_DATABASE_URL", "host=h password='x y'")
 	f.Add("GUPPY_DATABASE_URL", "sqlite:///x.db")
 	f.Add("GUPPY_PREPARE_STORE", "file:///x")
+	f.Add("GUPPY_REPO_HOST", "db.example.org,/run")
+	f.Add("GUPPY_REPO_DBNAME", "postgres:/x")
+	f.Add("GUPPY_REPO_SCHEMA", "My \"schema")
+	f.Add("GUPPY_WORKER_SOURCE_PATHS", "a=~/b,c==")
 	f.Add("GUPPY_LOG_LEVLE", "x")
 	f.Fuzz(func(t *testing.T, name, value string) {
 		if strings.Contains(name, "PASSWORD_FILE") || strings.HasPrefix(name, "XDG_") {
@@ -75,8 +79,9 @@ func assertLoaded(t *testing.T, c *config.Config, err error) {
 		}
 		return
 	}
-	if _, err := dialect.For(c.Repo.DatabaseType, c.Repo.DatabaseURL); err != nil || c.Repo.DatabaseURL == "" {
-		t.Fatalf("got %+v, for no engine: %v", c, err)
+	d, err := dialect.For(c.Repo.DatabaseType, c.Repo.DatabaseURL)
+	if err != nil || c.Repo.DatabaseURL == "" && !d.TakesPassword {
+		t.Fatalf("got %+v, for no database: %v", c, err)
 	}
 	if c.Prepare.ShardSize < 128 || c.Prepare.ReadAhead < 1 || c.Prepare.Space == "" {
 		t.Fatalf("got %+v", c)
@@ -87,11 +92,13 @@ func assertLoaded(t *testing.T, c *config.Config, err error) {
 	}
 	flags["repo.database_url"] = config.Flag{Value: c.Repo.DatabaseURL.Reveal()}
 	flags["prepare.exclude"] = config.Flag{Value: c.Prepare.Exclude}
-	flags["repo.database_password_file"] = config.Flag{Value: ""}
+	flags["worker.source_paths"] = config.Flag{Value: c.Worker.SourcePaths}
+	flags["repo.password"] = config.Flag{Value: c.Repo.Password.Reveal()}
+	flags["repo.password_file"], flags["repo.database_password_file"] = config.Flag{Value: ""}, config.Flag{Value: ""}
 	again, err := config.Load(config.Input{Flags: flags, HomeDir: home})
 	if err != nil {
 		t.Fatal(err)
 	}
-	again.Repo.DatabasePasswordFile, again.Repo.Password = c.Repo.DatabasePasswordFile, c.Repo.Password
+	again.Repo.PasswordFile, again.Repo.DatabasePasswordFile = c.Repo.PasswordFile, c.Repo.DatabasePasswordFile
 	assertSettings(t, again, c)
 }

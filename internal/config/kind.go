@@ -41,6 +41,22 @@ func isLabel(s string) bool {
 	return s != "" && len(s) <= 255 && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
+// isPlain allows nothing, which stands for leaving the choice to the server or the driver.
+func isPlain(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// isHost keeps out connection strings, which may hold a password.
+func isHost(s string) bool {
+	return isPlain(s) && (strings.HasPrefix(s, "/") || !strings.ContainsAny(s, "/@=?# "))
+}
+
+func isName(s string) bool { return isPlain(s) && !strings.Contains(s, "://") }
+
+const longestIdentifier = 63
+
+func isIdentifier(s string) bool { return len(s) <= longestIdentifier && isPlain(s) }
+
 func (t text) convert(v any) (any, bool) {
 	s, ok := v.(string)
 	return s, ok && t.ok(s)
@@ -49,7 +65,8 @@ func (t text) convert(v any) (any, bool) {
 func (t text) parse(s string) (any, bool) { return t.convert(s) }
 func (t text) want() string               { return t.wants }
 
-type hidden struct{}
+// hidden is a secret: a URL, of which some may be shown, or one that is hidden whole.
+type hidden struct{ whole bool }
 
 func (hidden) convert(v any) (any, bool) {
 	s, ok := v.(string)
@@ -159,42 +176,55 @@ func showDuration(d time.Duration) string {
 	return s
 }
 
-// patterns is a list of text. In the environment its items stand between commas.
-type patterns struct{}
+// list is a list of text. In the environment its items stand between commas.
+type list struct {
+	wants string
+	ok    func(string) bool
+}
 
-func (patterns) convert(v any) (any, bool) {
+var (
+	patterns = list{"a list of patterns, none of them empty", isPattern}
+	pairs    = list{"a list of SOURCE=PATH", isPair}
+)
+
+func isPattern(s string) bool { return s != "" && !strings.ContainsAny(s, "\x00\r\n") }
+
+func isPair(s string) bool {
+	source, path, ok := strings.Cut(s, "=")
+	return ok && source != "" && path != "" && isPath(s)
+}
+
+func (l list) convert(v any) (any, bool) {
 	switch v := v.(type) {
 	case []string:
-		return slices.Clone(v), !slices.ContainsFunc(v, notPattern)
+		return slices.Clone(v), !slices.ContainsFunc(v, func(s string) bool { return !l.ok(s) })
 	case []any:
-		return patternsOf(v)
+		return l.itemsOf(v)
 	}
 	return nil, false
 }
 
-func patternsOf(items []any) (any, bool) {
-	list := make([]string, 0, len(items))
+func (l list) itemsOf(items []any) (any, bool) {
+	texts := make([]string, 0, len(items))
 	for _, item := range items {
 		s, ok := item.(string)
-		if !ok || notPattern(s) {
+		if !ok || !l.ok(s) {
 			return nil, false
 		}
-		list = append(list, s)
+		texts = append(texts, s)
 	}
-	return list, true
+	return texts, true
 }
 
-func notPattern(s string) bool { return s == "" || strings.ContainsAny(s, "\x00\r\n") }
-
-func (p patterns) parse(s string) (any, bool) {
+func (l list) parse(s string) (any, bool) {
 	if strings.TrimSpace(s) == "" {
 		return []string{}, true
 	}
-	list := strings.Split(s, ",")
-	for i := range list {
-		list[i] = strings.TrimSpace(list[i])
+	items := strings.Split(s, ",")
+	for i := range items {
+		items[i] = strings.TrimSpace(items[i])
 	}
-	return p.convert(list)
+	return l.convert(items)
 }
 
-func (patterns) want() string { return "a list of patterns, none of them empty" }
+func (l list) want() string { return l.wants }

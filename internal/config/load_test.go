@@ -21,11 +21,14 @@ func TestDefaults(t *testing.T) {
 		Repo: config.Repo{
 			DataDir: "/home/op/.guppy", DatabaseURL: "/home/op/.guppy/guppy.db",
 			ConnMaxLifetime: 30 * time.Minute, ConnMaxIdleTime: 5 * time.Minute, BusyTimeout: 30 * time.Second,
-			ConnectTimeout: 10 * time.Second, RetryFor: 10 * time.Minute,
+			ConnectTimeout: 10 * time.Second, RetryFor: 10 * time.Minute, Pooler: "none",
 		},
 		Prepare: config.Prepare{
 			Space: "default", Store: "/home/op/.guppy/shards", ShardSize: 266338304, Profile: "unixfs-v1-2025",
-			ReadAhead: 16, Symlinks: "preserve", OnError: "fail",
+			ReadAhead: 256, Symlinks: "preserve", OnError: "fail",
+		},
+		Worker: config.Worker{
+			Lease: time.Minute, StallTimeout: 10 * time.Minute, MaxAttempts: 5, RunAhead: 4,
 		},
 		Log: config.Log{Level: "info", Format: "text"},
 	}
@@ -37,7 +40,7 @@ func TestDefaults(t *testing.T) {
 
 func TestExampleFilesHoldTheDefaults(t *testing.T) {
 	want := mustLoad(t, config.Input{HomeDir: home})
-	want.Prepare.Exclude = []string{}
+	want.Prepare.Exclude, want.Worker.SourcePaths = []string{}, []string{}
 	for _, name := range []string{"config.example.yaml", "config.example.toml"} {
 		c := mustLoad(t, config.Input{HomeDir: home, File: filepath.Join("..", "..", name)})
 		assertSettings(t, c, want)
@@ -259,8 +262,10 @@ func assertSettings(t *testing.T, got, want *config.Config) {
 		t.Errorf("got %+v (%s)\nwant %+v (%s)", got.Repo, got.Repo.DatabaseURL.Reveal(),
 			want.Repo, want.Repo.DatabaseURL.Reveal())
 	}
-	if !reflect.DeepEqual(got.Prepare, want.Prepare) || got.Log != want.Log {
-		t.Errorf("got %+v %+v\nwant %+v %+v", got.Prepare, got.Log, want.Prepare, want.Log)
+	if !reflect.DeepEqual(got.Prepare, want.Prepare) || !reflect.DeepEqual(got.Worker, want.Worker) ||
+		got.Log != want.Log {
+		t.Errorf("got %+v %+v %+v\nwant %+v %+v %+v", got.Prepare, got.Worker, got.Log,
+			want.Prepare, want.Worker, want.Log)
 	}
 }
 

@@ -2,9 +2,10 @@ package config
 
 import (
 	"errors"
-	"io/fs"
+	"os"
 	"strings"
 
+	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/secret"
 )
 
@@ -13,20 +14,69 @@ const maxPassword = 4096
 var (
 	errPasswordEmpty = errors.New("the file is empty")
 	errPasswordNUL   = errors.New("the file holds a NUL byte")
+	errPasswordInURL = errors.New(urlKey + " has a password too: set one of them")
+	errPasswordTwice = errors.New(passwordKey + " is set too: set one of them")
+	errTwoFiles      = errors.New("differs from " + passwordFileKey + ", which means the same: set one of them")
 )
 
-// readPassword returns what the file holds, less one newline at the end, and the file's permissions.
-func readPassword(path string) (secret.String, fs.FileMode, error) {
-	data, mode, err := readLimited(path, maxPassword)
+// password makes sure that there is one password at most, and reads it if it is in a file.
+func (r *resolver) password() {
+	repo := &r.c.Repo
+	key, file := passwordFileKey, repo.PasswordFile
+	if file == "" {
+		key, file = oldPasswordFileKey, repo.DatabasePasswordFile
+	}
+	switch {
+	case repo.DatabasePasswordFile != "" && file != repo.DatabasePasswordFile:
+		r.check(oldPasswordFileKey, errTwoFiles)
+	case file != "" && repo.Password != "":
+		r.check(key, errPasswordTwice)
+	case file != "" && dialect.HoldsPassword(repo.DatabaseURL):
+		r.check(key, errPasswordInURL)
+	case repo.Password != "" && dialect.HoldsPassword(repo.DatabaseURL):
+		r.check(passwordKey, errPasswordInURL)
+	case file != "":
+		r.passwordFrom(key, file)
+	case repo.Password != "" && r.c.inFile(passwordKey):
+		r.warnOfReaders(passwordKey, r.c.File)
+	}
+}
+
+func (r *resolver) passwordFrom(key, file string) {
+	password, err := readPassword(file)
+	if r.check(key, err) {
+		r.c.Repo.Password = password
+		r.warnOfReaders(key, file)
+	}
+}
+
+// warnOfReaders leaves a file that can't be looked at to whoever reads it.
+func (r *resolver) warnOfReaders(key, file string) {
+	info, err := os.Stat(file)
 	if err != nil {
-		return "", 0, err
+		return
+	}
+	if mode := info.Mode().Perm(); mode&0o044 != 0 {
+		r.warn("%s: group or others can read %s (mode %#o); chmod 600 mends it", key, file, mode)
+	}
+}
+
+// readPassword returns what the file holds, less one newline at the end.
+func readPassword(path string) (secret.String, error) {
+	data, err := readLimited(path, maxPassword)
+	if err != nil {
+		return "", err
 	}
 	password := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	switch {
 	case password == "":
-		return "", 0, errPasswordEmpty
+		return "", errPasswordEmpty
 	case strings.ContainsRune(password, 0):
-		return "", 0, errPasswordNUL
+		return "", errPasswordNUL
 	}
-	return secret.String(password), mode, nil
+	return secret.String(password), nil
+}
+
+func (c *Config) inFile(key string) bool {
+	return c.File != "" && strings.HasPrefix(string(c.Origin(key)), string(fileOrigin(c.File, 0)))
 }

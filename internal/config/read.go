@@ -8,26 +8,22 @@ import (
 	"os"
 )
 
-// readLimited returns the content and the permissions of a file of at most limit bytes. Its errors do not name the
-// file: a password may have been given for its path.
-func readLimited(name string, limit int64) (data []byte, mode fs.FileMode, err error) {
+// readLimited returns the content of a file of at most limit bytes. Its errors do not name the file: a password may have
+// been given for its path.
+func readLimited(name string, limit int64) (data []byte, err error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, 0, withoutPath(err)
+		return nil, withoutPath(err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, 0, withoutPath(err)
-	}
 	data, err = io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
-		return nil, 0, withoutPath(err)
+		return nil, withoutPath(err)
 	}
 	if int64(len(data)) > limit {
-		return nil, 0, fmt.Errorf("the file has more than %d bytes", limit)
+		return nil, fmt.Errorf("the file has more than %d bytes", limit)
 	}
-	return data, info.Mode().Perm(), nil
+	return data, nil
 }
 
 func withoutPath(err error) error {

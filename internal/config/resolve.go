@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -29,7 +30,7 @@ func (c *Config) resolve(home string, known []Problem) []Problem {
 
 func concernDatabase(problems []Problem) bool {
 	for _, p := range problems {
-		if strings.HasPrefix(p.Key, "repo.data") {
+		if slices.Contains(databaseKeys, p.Key) {
 			return true
 		}
 	}
@@ -53,9 +54,18 @@ func (r *resolver) check(key string, err error) bool {
 func (r *resolver) paths() {
 	c := r.c
 	r.path("repo.data_dir", &c.Repo.DataDir)
-	r.path(passwordFileKey, &c.Repo.DatabasePasswordFile)
+	r.path(passwordFileKey, &c.Repo.PasswordFile)
+	r.path(oldPasswordFileKey, &c.Repo.DatabasePasswordFile)
+	r.path(sslrootcertKey, &c.Repo.SSLRootCert)
+	r.path(sslcertKey, &c.Repo.SSLCert)
+	r.path(sslkeyKey, &c.Repo.SSLKey)
 	r.path("prepare.store", &c.Prepare.Store)
 	r.path("prepare.exclude_file", &c.Prepare.ExcludeFile)
+	for i, pair := range c.Worker.SourcePaths {
+		source, path, _ := strings.Cut(pair, "=")
+		r.path(sourcePathsKey, &path)
+		c.Worker.SourcePaths[i] = source + "=" + path
+	}
 }
 
 func (r *resolver) path(key string, path *string) {

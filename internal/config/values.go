@@ -26,14 +26,17 @@ func (c *Config) Values() []Value {
 	_ = k.Load(structs.Provider(*c, "koanf"), nil)
 	values := make([]Value, 0, len(keys))
 	for _, key := range keys {
-		values = append(values, Value{key.name, showSetting(k.Get(key.name)), c.Origin(key.name)})
+		values = append(values, Value{key.name, showSetting(key, k.Get(key.name)), c.Origin(key.name)})
 	}
 	return values
 }
 
-func showSetting(v any) string {
+func showSetting(k key, v any) string {
 	switch v := v.(type) {
 	case secret.String:
+		if k.kind == (hidden{whole: true}) {
+			return v.String()
+		}
 		return dialect.Redact(v.Reveal())
 	case time.Duration:
 		return showDuration(v)

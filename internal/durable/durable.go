@@ -23,6 +23,12 @@ func CreateFile(path string, content []byte, perm fs.FileMode) error {
 	return syncer((*os.File).Sync).createFile(path, content, perm)
 }
 
+// PublishFile makes a file that nobody sees half written, durable under its name when it returns. It returns fs.ErrExist
+// when the name is taken: of several processes on any hosts, one makes the file.
+func PublishFile(path string, content []byte) error {
+	return syncer((*os.File).Sync).publishFile(path, content)
+}
+
 // SyncDirectory makes durable which names a directory has.
 func SyncDirectory(path string) error {
 	return syncer((*os.File).Sync).directory(path)
@@ -63,6 +69,27 @@ func (sync syncer) createFile(path string, content []byte, perm fs.FileMode) err
 		return errors.Join(err, os.Remove(path))
 	}
 	return nil
+}
+
+// publishFile gives a whole file its name by a link, which unlike a rename fails when the name is taken.
+func (sync syncer) publishFile(path string, content []byte) error {
+	directory, name := filepath.Split(path)
+	file, err := os.CreateTemp(filepath.Clean(directory), name+".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	err = errors.Join(err, sync(file), file.Close())
+	if err == nil {
+		err = os.Link(file.Name(), path)
+		if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) {
+			err = sync.createFile(path, content, 0o600) // the file system has no links
+		}
+	}
+	if err = errors.Join(err, os.Remove(file.Name())); err != nil {
+		return err
+	}
+	return sync.directory(filepath.Dir(path))
 }
 
 func (sync syncer) directory(path string) error {

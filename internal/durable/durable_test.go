@@ -164,6 +164,71 @@ func TestAFileThatIsThereStays(t *testing.T) {
 	}
 }
 
+func TestAFileIsPublishedOnce(t *testing.T) {
+	top := t.TempDir()
+	path := filepath.Join(top, "marker")
+	errs := make(chan error)
+	const many = 8
+	for i := range many {
+		go func() { errs <- PublishFile(path, slices.Repeat([]byte{byte('a' + i)}, 1000)) }()
+	}
+	published := 0
+	for range many {
+		switch err := <-errs; {
+		case err == nil:
+			published++
+		case !errors.Is(err, fs.ErrExist):
+			t.Error(err)
+		}
+	}
+	content, err := os.ReadFile(path)
+	if err != nil || len(content) != 1000 || published != 1 || slices.Min(content) != slices.Max(content) {
+		t.Errorf("published %d times, as %q: %v", published, content, err)
+	}
+	checkAlone(t, path)
+}
+
+func TestAPublishedFileIsSyncedBeforeItHasItsName(t *testing.T) {
+	top := t.TempDir()
+	path := filepath.Join(top, "marker")
+	var synced []string
+	note := func(file *os.File) error {
+		if _, err := os.Stat(path); file.Name() != top && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("it has its name before it is synced: %v", err)
+		}
+		synced = append(synced, filepath.Dir(file.Name()))
+		return file.Sync()
+	}
+	if err := syncer(note).publishFile(path, []byte("content")); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{top, filepath.Dir(top)}; !slices.Equal(synced, want) {
+		t.Errorf("synced in %q, want %q", synced, want)
+	}
+	checkAlone(t, path)
+}
+
+func TestAPublishedFileThatFailsIsNotLeft(t *testing.T) {
+	top := t.TempDir()
+	path := filepath.Join(top, "marker")
+	fail := func(*os.File) error { return errSync }
+	if err := syncer(fail).publishFile(path, []byte("content")); !errors.Is(err, errSync) {
+		t.Errorf("publish: %v", err)
+	}
+	if names, err := os.ReadDir(top); err != nil || len(names) != 0 {
+		t.Errorf("left %v: %v", names, err)
+	}
+}
+
+// checkAlone looks for what is left beside a file.
+func checkAlone(t *testing.T, path string) {
+	t.Helper()
+	names, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(names) != 1 || names[0].Name() != filepath.Base(path) {
+		t.Errorf("the directory has %v: %v", names, err)
+	}
+}
+
 func TestADirectoryThatIsGoneCannotBeSynced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gone")
 	if err := SyncDirectory(path); !errors.Is(err, fs.ErrNotExist) {

@@ -25,60 +25,76 @@ var ErrNoRoot = errors.New("the source itself was left out")
 type Repository interface {
 	Linkables(ctx context.Context, upload int64) iter.Seq2[sqlrepo.Linkable, error]
 	ShardDigests(ctx context.Context, shard int64) ([]byte, error)
+	Shards(ctx context.Context, upload int64, filter sqlrepo.ShardFilter) iter.Seq2[sqlrepo.Shard, error]
 	NextOrdinal(ctx context.Context, upload int64) (int64, error)
-	ResetLinks(ctx context.Context, run sqlrepo.Run) error
-	SaveLinks(ctx context.Context, run sqlrepo.Run, batch sqlrepo.LinkBatch) error
+	ResetLinks(ctx context.Context, stage sqlrepo.Stage) error
+	Held(ctx context.Context, space int64, digests []sqlrepo.Digest) (sqlrepo.Holdings, error)
+	SaveLinks(ctx context.Context, stage sqlrepo.Stage, batch sqlrepo.LinkBatch, seal sqlrepo.Seal) error
 }
 
 // Linker links one upload.
 type Linker struct {
-	Repo    Repository
-	Store   store.Store
-	Owner   string
+	Repo  Repository
+	Store store.Store
+	// Owner marks the temporary blobs in the store.
+	Owner string
+	// Space is the one in which each block is stored once.
+	Space   int64
 	Profile unixfs.Profile
 	// TempDir is where the entries of very large directories are sorted.
 	TempDir  string
 	Progress *progress.Counters
 }
 
-// Run links all entries of the upload and returns its root and what lies under it. What an interrupted run has linked is
-// done again: the same blocks in the same shards.
-func (l *Linker) Run(ctx context.Context, run sqlrepo.Run) (root sqlrepo.CID, counts sqlrepo.Counts, err error) {
-	if run.Resumed {
-		if err := l.Repo.ResetLinks(ctx, run); err != nil {
+// Run links all entries of the upload and returns its root and what lies under it. What an interrupted attempt has linked
+// is done again: its shards are found to be there, and those that follow are the same as without the interruption.
+func (l *Linker) Run(ctx context.Context, stage sqlrepo.Stage) (root sqlrepo.CID, counts sqlrepo.Counts, err error) {
+	saver := saver{linker: l, stage: stage}
+	if saver.done, err = l.linkedShards(ctx, stage.Upload.ID); err != nil {
+		return root, counts, err
+	}
+	if stage.Upload.Linked > 0 || saver.done > 0 {
+		if err := l.Repo.ResetLinks(ctx, stage); err != nil {
 			return root, counts, err
 		}
 	}
-	ordinal, err := l.Repo.NextOrdinal(ctx, run.Upload.ID)
-	if err != nil {
+	if saver.ordinal, err = l.Repo.NextOrdinal(ctx, stage.Upload.ID); err != nil {
 		return root, counts, err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	full := make(chan sqlrepo.LinkBatch, 1)
+	full := make(chan batch, 1)
 	group.Go(func() (err error) {
 		defer close(full)
-		out := &output{ctx: ctx, linker: l, run: run, ordinal: ordinal, full: full}
-		root, counts, err = l.link(ctx, run, out)
+		out := &output{ctx: ctx, linker: l, shardSize: stage.Upload.ShardSize, full: full}
+		root, counts, err = l.link(ctx, stage, out)
 		return err
 	})
-	group.Go(func() error {
-		for batch := range full {
-			if err := l.Repo.SaveLinks(ctx, run, batch); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	group.Go(func() error { return saver.run(ctx, full) })
 	err = group.Wait()
+	for unsaved := range full {
+		err = errors.Join(err, unsaved.abort())
+	}
 	return root, counts, err
 }
 
+// linkedShards counts the shards that earlier attempts have made.
+func (l *Linker) linkedShards(ctx context.Context, upload int64) (n int, err error) {
+	kind := sqlrepo.DAGShard
+	for _, err := range l.Repo.Shards(ctx, upload, sqlrepo.ShardFilter{Kind: &kind}) {
+		if err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return n, nil
+}
+
 // link builds the DAGs while their rows are recorded.
-func (l *Linker) link(ctx context.Context, run sqlrepo.Run, out *output) (root sqlrepo.CID, counts sqlrepo.Counts, err error) {
+func (l *Linker) link(ctx context.Context, stage sqlrepo.Stage, out *output) (root sqlrepo.CID, counts sqlrepo.Counts, err error) {
 	tree := &tree{linker: l, out: out, digests: digestCache{repo: l.Repo}}
 	defer tree.discard()
 	defer func() { err = errors.Join(err, out.abort()) }()
-	for entry, err := range l.Repo.Linkables(ctx, run.Upload.ID) {
+	for entry, err := range l.Repo.Linkables(ctx, stage.Upload.ID) {
 		if err != nil {
 			return root, counts, err
 		}

@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 
 	"github.com/ipfs/go-cid"
 
@@ -15,15 +16,27 @@ import (
 // batchRoots is how many roots one transaction records.
 const batchRoots = 5_000
 
+// batch is what is recorded in one transaction: some roots and, where one is full, a shard.
+type batch struct {
+	roots []sqlrepo.Root
+	draft *shard.Draft
+}
+
+func (b batch) abort() error {
+	if b.draft == nil {
+		return nil
+	}
+	return b.draft.Abort()
+}
+
 // output writes blocks to DAG shards, and roots and shards to whoever records them. It lives for one Run.
 type output struct {
-	ctx     context.Context //nolint:containedctx // blocks leave through a callback that takes none
-	linker  *Linker
-	run     sqlrepo.Run
-	ordinal int64
-	builder *shard.Builder
-	batch   sqlrepo.LinkBatch
-	full    chan<- sqlrepo.LinkBatch
+	ctx       context.Context //nolint:containedctx // blocks leave through a callback that takes none
+	linker    *Linker
+	shardSize int64
+	builder   *shard.Builder
+	roots     []sqlrepo.Root
+	full      chan<- batch
 }
 
 // block writes a block to the open shard, or to the next one if it does not fit.
@@ -33,12 +46,12 @@ func (o *output) block(block unixfs.Block) error {
 		return nil
 	}
 	section := car.SectionSize(int64(len(block.Data)))
-	if o.builder != nil && (o.builder.Size()+section > o.run.Upload.ShardSize || o.builder.Blocks() == shard.MaxBlocks) {
+	if o.builder != nil && (o.builder.Size()+section > o.shardSize || o.builder.Blocks() == shard.MaxBlocks) {
 		if err := o.seal(); err != nil {
 			return err
 		}
 	}
-	if err := shard.CheckFits(int64(len(block.Data)), o.run.Upload.ShardSize); err != nil {
+	if err := shard.CheckFits(int64(len(block.Data)), o.shardSize); err != nil {
 		return err
 	}
 	if o.builder == nil {
@@ -52,30 +65,29 @@ func (o *output) block(block unixfs.Block) error {
 }
 
 func (o *output) seal() error {
-	packed, err := o.builder.Seal(o.ctx)
+	draft, err := o.builder.Finish(o.ctx)
+	o.builder = nil
 	if err != nil {
 		return err
 	}
-	o.builder = nil
-	packed.Shard.Ordinal, packed.Shard.PlannedSize = o.ordinal, packed.Shard.Size
-	o.ordinal++
-	o.batch.Shards = append(o.batch.Shards, packed)
-	return o.save(1)
+	if err := o.send(draft); err != nil {
+		return errors.Join(err, draft.Abort())
+	}
+	return nil
 }
 
 func (o *output) root(root sqlrepo.Root) error {
-	o.batch.Roots = append(o.batch.Roots, root)
-	return o.save(batchRoots)
-}
-
-// save hands the batch over when it has grown to a size.
-func (o *output) save(size int) error {
-	if len(o.batch.Roots)+len(o.batch.Shards) < size {
+	if o.roots = append(o.roots, root); len(o.roots) < batchRoots {
 		return nil
 	}
+	return o.send(nil)
+}
+
+// send hands over what there is.
+func (o *output) send(draft *shard.Draft) error {
 	select {
-	case o.full <- o.batch:
-		o.batch = sqlrepo.LinkBatch{}
+	case o.full <- batch{o.roots, draft}:
+		o.roots = nil
 		return nil
 	case <-o.ctx.Done():
 		return context.Cause(o.ctx)
@@ -84,11 +96,12 @@ func (o *output) save(size int) error {
 
 func (o *output) finish() error {
 	if o.builder != nil {
-		if err := o.seal(); err != nil {
-			return err
-		}
+		return o.seal()
 	}
-	return o.save(1)
+	if len(o.roots) > 0 {
+		return o.send(nil)
+	}
+	return nil
 }
 
 // abort removes a shard that is not sealed.

@@ -8,133 +8,53 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"sync"
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/internal/source"
-	"github.com/guppy-prep/guppy/internal/unixfs"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
 var errStartAgain = errors.New("the shard begins again without a file that changed")
 
-// buffers bounds the memory of one worker: a reader waits until one is free.
-type buffers chan []byte
-
-func newBuffers(readAhead int) buffers {
-	b := make(buffers, readAhead+1)
-	for range cap(b) {
-		b <- nil
-	}
-	return b
-}
-
-// take returns a buffer of a chunk's length, made on its first use.
-func (b buffers) take(ctx context.Context) ([]byte, bool) {
-	select {
-	case buffer := <-b:
-		if buffer == nil {
-			buffer = make([]byte, unixfs.ChunkSize)
-		}
-		return buffer, ctx.Err() == nil
-	case <-ctx.Done():
-		return nil, false
-	}
-}
-
 // attempt packs a shard, without the entries in out.
 type attempt struct {
-	packer  *Packer
-	shard   sqlrepo.Shard
-	buffers buffers
-	out     map[int64]sqlrepo.TakenOut
+	packer *Packer
+	shard  sqlrepo.Shard
+	owner  string
+	stream stream
+	out    map[int64]sqlrepo.TakenOut
 
-	builder      *shard.Builder
-	digests      []byte
-	files, bytes int64
+	builder *shard.Builder
+	digests []byte
+	count   count
 }
 
 // run streams the segments into the store. It returns errStartAgain when what was written is of no use.
-func (a *attempt) run(ctx context.Context) (packed sqlrepo.PackedShard, err error) {
+func (a *attempt) run(ctx context.Context) (*Packed, error) {
 	a.digests = make([]byte, a.shard.Chunks*sha256.Size)
-	a.files, a.bytes = 0, 0
-	if a.builder, err = shard.NewBuilder(ctx, a.packer.Store, a.packer.Owner); err != nil {
-		return packed, err
+	a.count = count{counters: a.packer.Progress}
+	var err error
+	if a.builder, err = shard.NewBuilder(ctx, a.packer.Store, a.owner); err != nil {
+		return nil, err
 	}
-	sealed := false
-	defer func() {
-		if !sealed {
-			a.packer.Progress.Bytes.Add(-a.bytes)
-			a.packer.Progress.Files.Add(-a.files)
-			err = errors.Join(err, a.builder.Abort())
-		}
-	}()
-	if err := a.stream(ctx); err != nil {
-		return packed, err
+	if err := a.stream.run(ctx, a.segments(ctx), a.write); err != nil {
+		a.count.takeBack()
+		return nil, errors.Join(err, a.builder.Abort())
 	}
-	packed, err = a.builder.Seal(ctx)
+	draft, err := a.builder.Finish(ctx)
 	if err != nil {
-		return packed, err
+		a.count.takeBack()
+		return nil, err
 	}
-	sealed = true
-	packed.Shard.ID, packed.Shard.Content, packed.Digests = a.shard.ID, a.bytes, a.digests
+	packed := &Packed{Draft: draft, Shard: a.shard, Digests: a.digests, Files: a.count.files, count: a.count}
+	packed.Shard.Content = a.count.bytes
 	for _, entry := range slices.Sorted(maps.Keys(a.out)) {
 		packed.TakenOut = append(packed.TakenOut, a.out[entry])
 	}
 	return packed, nil
-}
-
-// stream reads ahead in many goroutines and writes in order. All of them have ended when it returns.
-func (a *attempt) stream(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	queue, ordered := make(chan *batch, a.packer.ReadAhead), make(chan *batch, a.packer.ReadAhead)
-	segments := a.segments(ctx)
-	var readers sync.WaitGroup
-	var planFailed error
-	readers.Go(func() {
-		defer close(queue)
-		defer close(ordered)
-		planFailed = a.dispatch(ctx, segments, queue, ordered)
-	})
-	for range a.packer.ReadAhead {
-		readers.Go(func() {
-			for b := range queue {
-				b.read(ctx, a.packer.FS, a.packer.Root)
-			}
-		})
-	}
-	err := a.write(ctx, ordered)
-	cancel()
-	for b := range ordered {
-		<-b.done
-		a.buffers <- b.buffer
-	}
-	readers.Wait()
-	if err == nil {
-		err = planFailed
-	}
-	return err
-}
-
-// dispatch gives every batch a buffer and a reader. When ctx has ended, it only has files closed.
-func (a *attempt) dispatch(ctx context.Context, segments iter.Seq2[sqlrepo.PackSegment, error],
-	queue, ordered chan<- *batch) error {
-	return cut(segments, func(b *batch) {
-		buffer, ok := a.buffers.take(ctx)
-		if !ok {
-			b.read(ctx, a.packer.FS, a.packer.Root)
-			if buffer != nil {
-				a.buffers <- buffer
-			}
-			return
-		}
-		b.buffer = buffer
-		ordered <- b
-		queue <- b
-	})
 }
 
 // segments are those of the entries that were not taken out before this attempt.
@@ -152,19 +72,7 @@ func (a *attempt) segments(ctx context.Context) iter.Seq2[sqlrepo.PackSegment, e
 	}
 }
 
-func (a *attempt) write(ctx context.Context, ordered <-chan *batch) error {
-	for b := range ordered {
-		<-b.done
-		err := a.writeBatch(ctx, b)
-		a.buffers <- b.buffer
-		if err != nil {
-			return err
-		}
-	}
-	return context.Cause(ctx)
-}
-
-func (a *attempt) writeBatch(ctx context.Context, b *batch) error {
+func (a *attempt) write(ctx context.Context, b *batch) error {
 	for i := range b.chunks {
 		c := &b.chunks[i]
 		if ctx.Err() != nil {
@@ -181,18 +89,9 @@ func (a *attempt) writeBatch(ctx context.Context, b *batch) error {
 		}
 		copy(a.digests[c.index*sha256.Size:], c.digest[:])
 		c.segment.written = true
-		a.count(c)
+		a.count.add(c)
 	}
 	return nil
-}
-
-func (a *attempt) count(c *chunk) {
-	a.bytes += int64(len(c.data))
-	a.packer.Progress.Bytes.Add(int64(len(c.data)))
-	if c.last && c.offset+int64(len(c.data)) == c.segment.Size {
-		a.files++
-		a.packer.Progress.Files.Add(1)
-	}
 }
 
 // takeOut leaves an entry out of the shard, which begins again if it holds some of it. It returns an error from
@@ -217,4 +116,27 @@ func (a *attempt) takeOut(segment *openSegment, failure error) error {
 		return errStartAgain
 	}
 	return nil
+}
+
+// count is what a shard adds to the progress.
+type count struct {
+	counters     *progress.Counters
+	files, bytes int64
+}
+
+func (n *count) add(c *chunk) {
+	length := int64(len(c.data))
+	n.bytes += length
+	n.counters.Bytes.Add(length)
+	if c.last && c.offset+length == c.segment.Size {
+		n.files++
+		n.counters.Files.Add(1)
+	}
+}
+
+// takeBack may be called more than once.
+func (n *count) takeBack() {
+	n.counters.Bytes.Add(-n.bytes)
+	n.counters.Files.Add(-n.files)
+	n.files, n.bytes = 0, 0
 }

@@ -6,9 +6,8 @@ import (
 	"errors"
 	"iter"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -16,63 +15,59 @@ import (
 
 // Repository is what packing needs of the repository.
 type Repository interface {
-	ClaimShard(ctx context.Context, run sqlrepo.Run) (sqlrepo.Shard, error)
+	// ShardSegments yields what a shard is to hold, in order.
 	ShardSegments(ctx context.Context, shard int64) iter.Seq2[sqlrepo.PackSegment, error]
-	SavePacked(ctx context.Context, run sqlrepo.Run, packed sqlrepo.PackedShard) error
 }
 
-// Packer packs the shards of one upload.
+// Packer packs the shards of one source, one at a time: a worker has one of its own.
 type Packer struct {
 	Repo  Repository
 	Store store.Store
-	// Owner marks the temporary blobs in the store.
-	Owner string
 	FS    source.FS
 	// Root is where the source lies.
 	Root string
-	// Workers is how many shards are packed side by side, ReadAhead how many reads are under way for each.
-	Workers, ReadAhead int
-	Progress           *progress.Counters
+	// ReadAhead is how many reads are under way at most: of a file that is opened and read, or of a chunk of a large file.
+	ReadAhead int
+	// Buffers are kept from shard to shard.
+	Buffers  *Buffers
+	Progress *progress.Counters
 }
 
-// Run packs until no shard is left to claim. Files that can't be read as they were scanned are taken out of their shards
-// and recorded; all else is packed. The bytes of a shard are durable in the store before the rows that name them.
-func (p *Packer) Run(ctx context.Context, run sqlrepo.Run) error {
-	group, ctx := errgroup.WithContext(ctx)
-	for range p.Workers {
-		group.Go(func() error { return p.work(ctx, run) })
+// Packed is a shard that is written and not committed. Its draft has to be ended, as has each one that is made of it.
+type Packed struct {
+	Draft *shard.Draft
+	// Shard is the row as it was claimed, but for its Content.
+	Shard sqlrepo.Shard
+	// Digests are those of the planned chunks, zero for a chunk that was not packed.
+	Digests []byte
+	// Files is how many files end in the shard.
+	Files int64
+	// TakenOut are the entries whose content the shard does not hold, because it could not be read as it was scanned.
+	TakenOut []sqlrepo.TakenOut
+
+	count count
+}
+
+// Abort is for a shard that does not come to be recorded: it aborts the draft and takes back what was counted. It may be
+// called more than once.
+func (p *Packed) Abort() error {
+	p.count.takeBack()
+	return p.Draft.Abort()
+}
+
+// Pack writes a shard under a temporary name of the owner. Files that can't be read as they were scanned are taken out;
+// one that turns out to have changed after some of it was written makes the shard begin again without it. Pack calls read
+// from many goroutines, with the bytes that each read gave, and with 0 for each file that was opened. When it fails, it
+// leaves nothing behind and counts nothing. Its error is of source.Fatal when the source can't be read at all.
+func (p *Packer) Pack(ctx context.Context, row sqlrepo.Shard, owner string, read func(n int64)) (*Packed, error) {
+	a := attempt{
+		packer: p, shard: row, owner: owner, out: map[int64]sqlrepo.TakenOut{},
+		stream: stream{reader: reader{p.FS, p.Root, read}, buffers: p.Buffers, readers: max(1, p.ReadAhead)},
 	}
-	return group.Wait()
-}
-
-func (p *Packer) work(ctx context.Context, run sqlrepo.Run) error {
-	buffers := newBuffers(p.ReadAhead)
 	for {
-		shard, err := p.Repo.ClaimShard(ctx, run)
-		if errors.Is(err, sqlrepo.ErrNothingToClaim) {
-			return nil
+		packed, err := a.run(ctx)
+		if !errors.Is(err, errStartAgain) {
+			return packed, err
 		}
-		if err != nil {
-			return err
-		}
-		if err := p.pack(ctx, run, shard, buffers); err != nil {
-			return err
-		}
-	}
-}
-
-// pack packs one shard. A file that turns out to have changed after some of it was written makes the shard begin again
-// without it.
-func (p *Packer) pack(ctx context.Context, run sqlrepo.Run, shard sqlrepo.Shard, buffers buffers) error {
-	attempt := attempt{packer: p, shard: shard, buffers: buffers, out: map[int64]sqlrepo.TakenOut{}}
-	for {
-		packed, err := attempt.run(ctx)
-		if errors.Is(err, errStartAgain) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		return p.Repo.SavePacked(ctx, run, packed)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"sync"
 	"sync/atomic"
 
@@ -15,14 +14,20 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// batchFiles bounds the small files of one read batch: on a slow source more batches side by side are better.
-const batchFiles = 16
-
 // errChanged is why an entry does not have the content that it had when it was scanned.
 var errChanged = errors.New("changed since it was scanned")
 
+// reader reads chunks. Any number of goroutines may use it at once.
+type reader struct {
+	fs   source.FS
+	root string
+	// arrived is told how many bytes came, and 0 for a file that was opened.
+	arrived func(n int64)
+}
+
 // chunk is one block of the shard to be.
 type chunk struct {
+	batch   *batch
 	segment *openSegment
 	// index is its place in the plan.
 	index  int64
@@ -32,17 +37,6 @@ type chunk struct {
 	// last tells that the segment ends with it.
 	last bool
 }
-
-// batch is what one reader reads at a time, at most a chunk's length together: one chunk of a large file, or some small
-// files.
-type batch struct {
-	chunks []chunk
-	buffer []byte
-	length int64
-	done   chan struct{}
-}
-
-func newBatch() *batch { return &batch{done: make(chan struct{})} }
 
 // openSegment is shared by the readers of its chunks. The first one opens the file, the last one closes it.
 type openSegment struct {
@@ -71,65 +65,29 @@ func (s *openSegment) failure() error {
 	return s.err
 }
 
-// cut makes batches of the segments, in order.
-func cut(segments iter.Seq2[sqlrepo.PackSegment, error], yield func(*batch)) error {
-	open := newBatch()
-	var failure error
-	for planned, err := range segments {
-		if err != nil {
-			failure = err
-			break
-		}
-		segment := &openSegment{PackSegment: planned}
-		n := unixfs.Chunks(segment.Length)
-		segment.pending.Store(n)
-		for k := range n {
-			offset := k * unixfs.ChunkSize
-			length := min(segment.Length-offset, unixfs.ChunkSize)
-			if open.length+length > unixfs.ChunkSize || len(open.chunks) == batchFiles {
-				yield(open)
-				open = newBatch()
-			}
-			open.chunks = append(open.chunks, chunk{
-				segment: segment, index: segment.Chunk + k, offset: segment.Offset + offset, last: k == n-1,
-			})
-			open.length += length
-		}
-	}
-	if len(open.chunks) > 0 {
-		yield(open)
-	}
-	return failure
-}
-
 // length is how many bytes of its file a chunk has.
 func (c *chunk) length() int64 {
 	return min(c.segment.Offset+c.segment.Length-c.offset, unixfs.ChunkSize)
 }
 
-// read fills the buffer and hashes the chunks. What goes wrong with a file is kept with its segment. When ctx has ended,
-// files are closed and nothing is read.
-func (b *batch) read(ctx context.Context, fsys source.FS, root string) {
-	defer close(b.done)
-	free := b.buffer
-	for i := range b.chunks {
-		c := &b.chunks[i]
-		if ctx.Err() == nil {
-			length := c.length()
-			c.data, free = free[:length:length], free[length:]
-			c.read(fsys, root)
-			c.digest = sha256.Sum256(c.data)
-		}
-		c.segment.release()
+// read fills the chunk's part of the buffer and hashes it. What goes wrong with a file is kept with its segment. When ctx
+// has ended, the file is closed and nothing is read.
+func (r *reader) read(ctx context.Context, c *chunk) {
+	if ctx.Err() == nil {
+		r.fill(c)
+		c.digest = sha256.Sum256(c.data)
 	}
+	c.segment.release()
+	c.batch.release()
 }
 
-func (c *chunk) read(fsys source.FS, root string) {
-	c.segment.once.Do(func() { c.segment.fail(c.segment.open(fsys, root)) })
+func (r *reader) fill(c *chunk) {
+	c.segment.once.Do(func() { c.segment.fail(r.open(c.segment)) })
 	if c.segment.failure() != nil {
 		return
 	}
 	n, err := c.segment.file.ReadAt(c.data, c.offset)
+	r.arrived(int64(n))
 	if n == len(c.data) {
 		return
 	}
@@ -139,12 +97,13 @@ func (c *chunk) read(fsys source.FS, root string) {
 	c.segment.fail(err)
 }
 
-func (s *openSegment) open(fsys source.FS, root string) error {
-	file, err := fsys.Open(source.OSPath(root, s.Path))
+func (r *reader) open(s *openSegment) error {
+	file, err := r.fs.Open(source.OSPath(r.root, s.Path))
 	if err != nil {
 		return err
 	}
 	s.file = file
+	r.arrived(0)
 	return s.unchanged()
 }
 

@@ -43,6 +43,13 @@ func TestFailureSaysHowToGetServer(t *testing.T) {
 	}
 }
 
+func TestFailureSaysHowToGetBouncer(t *testing.T) {
+	message := messageOf(func(tb testing.TB) { fatal(tb, cluster.ErrNoBouncer) })
+	if !strings.Contains(message, "apt-get install pgbouncer") {
+		t.Errorf("%q says nothing of it", message)
+	}
+}
+
 func TestURLRefusesWhatIsNoURLAndKeepsItSecret(t *testing.T) {
 	for _, text := range []string{"host=db password=hush", "postgres://u:hush@host:port/x", "mysql://u:hush@h/"} {
 		t.Setenv(EnvURL, text)

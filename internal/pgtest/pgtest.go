@@ -78,6 +78,9 @@ func fatal(tb testing.TB, err error) {
 	if errors.Is(err, cluster.ErrNoPrograms) {
 		tb.Fatalf("%v; %s", err, howToGet)
 	}
+	if errors.Is(err, cluster.ErrNoBouncer) {
+		tb.Fatalf("%v; %s", err, howToGetBouncer)
+	}
 	tb.Fatalf("PostgreSQL for tests: %v", err)
 }
 

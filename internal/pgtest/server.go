@@ -31,6 +31,16 @@ func WithPassword(password string) Option {
 	return func(options *cluster.Options) { options.Password = password }
 }
 
+// WithTLS makes the server take only encrypted connections over TCP, from clients with a certificate of the authority for
+// their user.
+func WithTLS(server Pair, clients *Authority) Option {
+	return func(options *cluster.Options) {
+		options.TLS = &cluster.TLS{
+			Certificate: server.Certificate, Key: server.Key, ClientAuthority: clients.Certificate,
+		}
+	}
+}
+
 // Start starts a private server, always from the programs installed here. It is removed when the test ends.
 func Start(tb testing.TB, options ...Option) *Server {
 	tb.Helper()

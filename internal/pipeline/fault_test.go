@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +17,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/enginetest"
 	"github.com/guppy-prep/guppy/internal/pgtest"
 	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/source/sourcetest"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -72,7 +72,7 @@ func TestAFileThatKeepsChangingIsListed(t *testing.T) {
 
 		result, err := f.run()
 		must(t, err)
-		equal(t, "state", result.Upload.State, sqlrepo.Packing)
+		equal(t, "state", result.Upload.State, sqlrepo.Incomplete)
 		equal(t, "failed", result.Failed, 3)
 		want := map[string]string{
 			"d00000000/f00000003": "3: changed since it was scanned: it was modified",
@@ -171,7 +171,7 @@ func TestAnUnreadableDirectoryKeepsItsContent(t *testing.T) {
 					must(t, err)
 					equal(t, "failed", hidden.Failed, 2)
 					equal(t, "listed", len(f.leftOut()), 2)
-					equal(t, "state", hidden.Upload.State, sqlrepo.Packing)
+					equal(t, "state", hidden.Upload.State, sqlrepo.Incomplete)
 				}
 				equal(t, "bytes read without it", counting.Total().BytesRead, 0)
 
@@ -316,8 +316,10 @@ type faultyStore struct {
 	store.Store
 	writes, failAt atomic.Int64
 	failure        error
-	commits        atomic.Int64
+	commits, syncs atomic.Int64
 	onCommit       func(n int64)
+	// onSync is called when a shard is packed and not sealed yet.
+	onSync func(n int64)
 }
 
 type faultyBlob struct {
@@ -343,6 +345,14 @@ func (b *faultyBlob) Commit(ctx context.Context, name string) (string, error) {
 		b.store.onCommit(b.store.commits.Add(1))
 	}
 	return location, err
+}
+
+func (b *faultyBlob) Sync(ctx context.Context) error {
+	err := b.Blob.Sync(ctx)
+	if b.store.onSync != nil {
+		b.store.onSync(b.store.syncs.Add(1))
+	}
+	return err
 }
 
 func withFaultyStore(faulty *faultyStore) change {
@@ -396,56 +406,73 @@ func TestAStoreThatIsRemovedFailsTheRun(t *testing.T) {
 	}
 }
 
-// TestTemporaryFilesOfACrashAreRemoved by the next run of the same upload, and those of others are left alone.
+// TestTemporaryFilesOfACrashAreRemoved by the next run in the same space, and those of others are left alone.
 func TestTemporaryFilesOfACrashAreRemoved(t *testing.T) {
 	f := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root)
-	mine, others := ".guppy-z6MkTest-1-123.tmp", ".guppy-z6MkTest-11-123.tmp"
-	for _, name := range []string{mine, others} {
-		must(t, os.WriteFile(filepath.Join(f.dir, name), []byte("left"), 0o600))
+	left := map[string]bool{"z6MkTest-1-123": false, "z6MkTest-11-123": false, "z6MkTestOther-1-123": true}
+	for owner := range left {
+		blob, err := f.job.Store.Create(context.Background(), owner)
+		must(t, err)
+		_, err = blob.Write([]byte("left"))
+		must(t, err)
 	}
 	f.complete()
-	names := strings.Join(f.stored(), " ")
-	equal(t, "own file is there", strings.Contains(names, mine), false)
-	equal(t, "another upload's file is there", strings.Contains(names, others), true)
+	for owner, stays := range left {
+		found, err := f.job.Store.Unfinished(context.Background(), owner)
+		must(t, err)
+		equal(t, owner, len(found) == 1, stays)
+	}
 }
 
-// TestARunThatLostItsUploadChangesNothing begins another run behind its back.
-func TestARunThatLostItsUploadChangesNothing(t *testing.T) {
+// later is the repository as one sees it whose clock says that all leases have ended.
+func (f *fixture) later() *sqlrepo.Repository {
+	return sqlrepo.New(f.db, sqlrepo.WithClock(func() time.Time { return time.Now().Add(time.Hour) }))
+}
+
+// TestLostLeasesAreClaimedAgain begins the upload anew behind the back of a run, which loses what it was at.
+func TestLostLeasesAreClaimedAgain(t *testing.T) {
+	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root)
+	root := undisturbed.complete().RootCID.String()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		faulty := &faultyStore{}
 		f := newFixture(t, db, sourcetest.NewSynthetic(small), sourcetest.Root, withFaultyStore(faulty))
-		var before string
-		faulty.onCommit = func(n int64) {
-			if n == 1 {
-				_, err := f.repo.BeginRun(context.Background(), f.job.Source.ID, f.job.Fresh)
+		faulty.onSync = func(n int64) {
+			if n == 1 || n == 4 || n == 9 {
+				_, err := f.later().OpenUpload(context.Background(), f.job.Source.ID, f.job.Fresh)
 				must(t, err)
-				before = f.dump()
 			}
 		}
-		if _, err := f.run(); !errors.Is(err, sqlrepo.ErrLeaseLost) {
-			t.Fatalf("got %v", err)
-		}
-		equal(t, "dump", f.dump(), before)
-		faulty.onCommit = nil
-		f.complete()
+		equal(t, "root", f.complete().RootCID.String(), root)
+		sameNames(t, "shards", f.stored(), undisturbed.stored())
+		equal(t, "dump", f.dump(), undisturbed.dump())
 	})
 }
 
-func TestOneRunAtATime(t *testing.T) {
+// TestRunsShareAnUpload has a second run join while the first one packs.
+func TestRunsShareAnUpload(t *testing.T) {
+	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(mixed), sourcetest.Root)
+	root := undisturbed.complete().RootCID.String()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		faulty := &faultyStore{}
-		f := newFixture(t, db, sourcetest.NewSynthetic(small), sourcetest.Root, withFaultyStore(faulty))
-		var second error
-		faulty.onCommit = func(n int64) {
-			if n == 1 {
-				other := f.job
-				_, second = other.Run(context.Background())
+		f := newFixture(t, db, sourcetest.NewSynthetic(mixed), sourcetest.Root, withFaultyStore(faulty))
+		var second sync.WaitGroup
+		faulty.onSync = func(n int64) {
+			if n != 1 {
+				return
 			}
+			other := f.job
+			other.Progress = &progress.Counters{}
+			second.Go(func() {
+				result, err := other.Run(context.Background())
+				if err != nil || result.Upload.RootCID.String() != root {
+					t.Errorf("the second run: %v, %v", result.Upload.RootCID, err)
+				}
+			})
 		}
-		f.complete()
-		if !errors.Is(second, sqlrepo.ErrLocked) {
-			t.Errorf("a second run at the same time: %v", second)
-		}
+		equal(t, "root", f.complete().RootCID.String(), root)
+		second.Wait()
+		sameNames(t, "shards", f.stored(), undisturbed.stored())
+		equal(t, "dump", f.dump(), undisturbed.dump())
 	})
 }
 

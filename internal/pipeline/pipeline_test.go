@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/pgtest"
@@ -36,6 +37,7 @@ const shardSize = 4 << 20
 // fixture is a space with one source, in a repository and a store of their own.
 type fixture struct {
 	tb   testing.TB
+	db   *dialect.DB
 	repo *sqlrepo.Repository
 	dir  string
 	job  pipeline.Job
@@ -46,7 +48,7 @@ type change func(*pipeline.Job)
 func newFixture(tb testing.TB, db *dialect.DB, fsys source.FS, root string, changes ...change) *fixture {
 	tb.Helper()
 	ctx := context.Background()
-	f := &fixture{tb: tb, repo: sqlrepo.New(db), dir: filepath.Join(tb.TempDir(), "shards")}
+	f := &fixture{tb: tb, db: db, repo: sqlrepo.New(db), dir: filepath.Join(tb.TempDir(), "shards")}
 	space, err := f.repo.AddSpace(ctx, sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: shardSize})
 	must(tb, err)
 	options := sqlrepo.SourceOptions{SymlinkPolicy: "preserve"}
@@ -59,7 +61,8 @@ func newFixture(tb testing.TB, db *dialect.DB, fsys source.FS, root string, chan
 	f.job = pipeline.Job{
 		Repo: f.repo, Store: shards, FS: fsys, Space: space, Source: src,
 		Fresh:   sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: space.ShardSize, SourceOptions: options},
-		Workers: 2, ReadAhead: 8, TempDir: tb.TempDir(), Log: slog.New(slog.DiscardHandler),
+		Workers: 2, ReadAhead: 8, Limits: pipeline.Limits{Pause: time.Millisecond}, TempDir: tb.TempDir(),
+		Log: slog.New(slog.DiscardHandler),
 	}
 	for _, change := range changes {
 		change(&f.job)
@@ -97,14 +100,16 @@ func (f *fixture) leftOut() map[string]string {
 	return left
 }
 
-// stored are the names of all files in the store.
+// stored are the names of all files in the store, but for its marker.
 func (f *fixture) stored() []string {
 	f.tb.Helper()
 	entries, err := os.ReadDir(f.dir)
 	must(f.tb, err)
 	var names []string
 	for _, entry := range entries {
-		names = append(names, entry.Name())
+		if entry.Name() != ".guppy-store" {
+			names = append(names, entry.Name())
+		}
 	}
 	return names
 }

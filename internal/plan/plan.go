@@ -18,7 +18,7 @@ type Repository interface {
 	PlanTail(ctx context.Context, upload int64) (sqlrepo.PlanTail, error)
 	Unplanned(ctx context.Context, upload int64) iter.Seq2[sqlrepo.PlanFile, error]
 	LargestFile(ctx context.Context, upload int64) (int64, error)
-	SavePlan(ctx context.Context, run sqlrepo.Run, plan []sqlrepo.PlannedShard) error
+	SavePlan(ctx context.Context, stage sqlrepo.Stage, plan []sqlrepo.PlannedShard) error
 }
 
 // batchSegments is how many segments one transaction records, about.
@@ -27,26 +27,26 @@ const batchSegments = 20_000
 // Run plans all content of the upload that is not planned yet. What an interrupted run has planned stays as it is, and
 // planning goes on where it ended, so the shards are the same as without the interruption. It
 // returns shard.ErrTooSmall before it plans anything when a chunk does not fit the shard size.
-func Run(ctx context.Context, repo Repository, run sqlrepo.Run, count *progress.Counters) error {
-	return cutWith(ctx, repo, run, count, batchSegments)
+func Run(ctx context.Context, repo Repository, stage sqlrepo.Stage, count *progress.Counters) error {
+	return cutWith(ctx, repo, stage, count, batchSegments)
 }
 
-func cutWith(ctx context.Context, repo Repository, run sqlrepo.Run, count *progress.Counters, batch int) error {
-	if err := checkShardSize(ctx, repo, run.Upload); err != nil {
+func cutWith(ctx context.Context, repo Repository, stage sqlrepo.Stage, count *progress.Counters, batch int) error {
+	if err := checkShardSize(ctx, repo, stage.Upload); err != nil {
 		return err
 	}
-	tail, err := repo.PlanTail(ctx, run.Upload.ID)
+	tail, err := repo.PlanTail(ctx, stage.Upload.ID)
 	if err != nil {
 		return err
 	}
-	p := planner{repo: repo, run: run, count: count, batch: batch}
+	p := planner{repo: repo, stage: stage, count: count, batch: batch}
 	p.begin(tail.NextOrdinal)
 	if tail.Partial != nil {
 		if err := p.add(ctx, *tail.Partial, tail.Planned); err != nil {
 			return err
 		}
 	}
-	for file, err := range repo.Unplanned(ctx, run.Upload.ID) {
+	for file, err := range repo.Unplanned(ctx, stage.Upload.ID) {
 		if err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func checkShardSize(ctx context.Context, repo Repository, upload sqlrepo.Upload)
 // planner fills one shard after the other.
 type planner struct {
 	repo     Repository
-	run      sqlrepo.Run
+	stage    sqlrepo.Stage
 	count    *progress.Counters
 	batch    int
 	done     []sqlrepo.PlannedShard
@@ -112,7 +112,7 @@ func (p *planner) add(ctx context.Context, file sqlrepo.PlanFile, offset int64) 
 // shard.
 func (p *planner) fit(remaining int64) (chunks, length, size int64) {
 	const full = unixfs.ChunkSize
-	space := p.run.Upload.ShardSize - p.open.Shard.PlannedSize
+	space := p.stage.Upload.ShardSize - p.open.Shard.PlannedSize
 	blocks := shard.MaxBlocks - p.open.Shard.Chunks
 	chunks = min(remaining/full, space/car.SectionSize(full), blocks)
 	length, size = chunks*full, chunks*car.SectionSize(full)
@@ -138,7 +138,7 @@ func (p *planner) save(ctx context.Context) error {
 	if len(p.done) == 0 {
 		return nil
 	}
-	err := p.repo.SavePlan(ctx, p.run, p.done)
+	err := p.repo.SavePlan(ctx, p.stage, p.done)
 	p.done, p.segments = nil, 0
 	return err
 }

@@ -61,7 +61,7 @@ func (m *memory) LargestFile(context.Context, int64) (largest int64, err error) 
 	return largest, nil
 }
 
-func (m *memory) SavePlan(_ context.Context, _ sqlrepo.Run, plan []sqlrepo.PlannedShard) error {
+func (m *memory) SavePlan(_ context.Context, _ sqlrepo.Stage, plan []sqlrepo.PlannedShard) error {
 	if m.crashAt > 0 && len(m.plan)+len(plan) > m.crashAt {
 		m.crashAt = 0
 		return errCrash
@@ -71,7 +71,7 @@ func (m *memory) SavePlan(_ context.Context, _ sqlrepo.Run, plan []sqlrepo.Plann
 }
 
 func run(m *memory, shardSize int64, batch int) error {
-	upload := sqlrepo.Run{Upload: sqlrepo.Upload{ShardSize: shardSize}}
+	upload := sqlrepo.Stage{Upload: sqlrepo.Upload{ShardSize: shardSize}}
 	return cutWith(context.Background(), m, upload, &progress.Counters{}, batch)
 }
 

@@ -14,6 +14,8 @@ type Counters struct {
 	// FilesTotal and BytesTotal are what is to be packed, Files and Bytes what is.
 	FilesTotal, BytesTotal atomic.Int64
 	Files, Bytes           atomic.Int64
+	// OtherFiles and OtherBytes are what others have packed, or earlier runs.
+	OtherFiles, OtherBytes atomic.Int64
 	// Linked is how many entries were linked.
 	Linked atomic.Int64
 }
@@ -25,7 +27,17 @@ type stage struct {
 	bytes int64
 }
 
+// Work grows with all that is counted while entries are scanned, planned and linked.
+func (c *Counters) Work() int64 { return c.Entries.Load() + c.FilesTotal.Load() + c.Linked.Load() }
+
+// Enter begins a stage unless it is the present one.
+func (c *Counters) Enter(name string) {
+	if now := c.stage.Load(); now == nil || now.name != name {
+		c.Begin(name)
+	}
+}
+
 // Begin names the stage that begins.
 func (c *Counters) Begin(name string) {
-	c.stage.Store(&stage{name, time.Now(), c.Bytes.Load()})
+	c.stage.Store(&stage{name, time.Now(), c.Bytes.Load() + c.OtherBytes.Load()})
 }

@@ -61,9 +61,9 @@ func (c *Counters) Line(now time.Time) string {
 }
 
 func (c *Counters) packing(elapsed time.Duration, before int64) string {
-	done, total := c.Bytes.Load(), c.BytesTotal.Load()
+	done, total := c.Bytes.Load()+c.OtherBytes.Load(), c.BytesTotal.Load()
 	rate := float64(done-before) / max(elapsed.Seconds(), 0.001)
-	line := fmt.Sprintf("packing: %d of %d files, %s of %s, %s/s", c.Files.Load(), c.FilesTotal.Load(),
+	line := fmt.Sprintf("packing: %d of %d files, %s of %s, %s/s", c.Files.Load()+c.OtherFiles.Load(), c.FilesTotal.Load(),
 		Bytes(done), Bytes(total), Bytes(int64(rate)))
 	if rate > 0 && total >= done {
 		left := time.Duration(float64(total-done) / rate * float64(time.Second))

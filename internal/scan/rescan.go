@@ -9,15 +9,15 @@ import (
 
 // Again scans the entries that were found changed while they were packed, each by itself. Those that can be prepared are
 // Rescanned and can be planned, the others Failed. It returns how many can be planned.
-func (s *Scanner) Again(ctx context.Context, run sqlrepo.Run) (rescanned int, err error) {
+func (s *Scanner) Again(ctx context.Context, stage sqlrepo.Stage) (rescanned int, err error) {
 	var batch sqlrepo.ScanBatch
 	save := func() error {
-		err := s.Repo.SaveScan(ctx, run, batch)
+		err := s.Repo.SaveScan(ctx, stage, batch)
 		batch = sqlrepo.ScanBatch{}
 		return err
 	}
 	changed := sqlrepo.EntryFilter{States: []sqlrepo.EntryState{sqlrepo.Changed}}
-	for row, err := range s.Repo.Entries(ctx, run.Upload.ID, changed) {
+	for row, err := range s.Repo.Entries(ctx, stage.Upload.ID, changed) {
 		if err != nil {
 			return rescanned, err
 		}

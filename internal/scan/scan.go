@@ -21,7 +21,7 @@ var ErrPathTooLong = errors.New("path is too long")
 // Repository is what scanning needs of the repository.
 type Repository interface {
 	Entries(ctx context.Context, upload int64, filter sqlrepo.EntryFilter) iter.Seq2[sqlrepo.Entry, error]
-	SaveScan(ctx context.Context, run sqlrepo.Run, batch sqlrepo.ScanBatch) error
+	SaveScan(ctx context.Context, stage sqlrepo.Stage, batch sqlrepo.ScanBatch) error
 }
 
 // Scanner scans one source.
@@ -39,17 +39,17 @@ const batchSize = 5_000
 // Run walks the source and records what it finds. An entry with the fingerprint of the stored one keeps its row and all
 // that was done for it; a changed one begins anew; one that is gone is forgotten. What lies below a directory that can't
 // be read may be there or not: it becomes Unreachable, and is compared when the directory can be read again. A new file
-// whose fingerprint is that of the previous upload takes its content over.
-func (s *Scanner) Run(ctx context.Context, run sqlrepo.Run) error {
+// whose fingerprint is that of the previous upload takes its content over; there is none if its key is 0.
+func (s *Scanner) Run(ctx context.Context, stage sqlrepo.Stage, previous int64) error {
 	group, ctx := errgroup.WithContext(ctx)
 	full := make(chan sqlrepo.ScanBatch, 1)
 	group.Go(func() error {
 		defer close(full)
-		return s.merge(ctx, run, full)
+		return s.merge(ctx, stage, previous, full)
 	})
 	group.Go(func() error {
 		for batch := range full {
-			if err := s.Repo.SaveScan(ctx, run, batch); err != nil {
+			if err := s.Repo.SaveScan(ctx, stage, batch); err != nil {
 				return err
 			}
 		}
@@ -58,19 +58,16 @@ func (s *Scanner) Run(ctx context.Context, run sqlrepo.Run) error {
 	return group.Wait()
 }
 
-func (s *Scanner) merge(ctx context.Context, run sqlrepo.Run, full chan<- sqlrepo.ScanBatch) error {
-	stored, previous := noEntries(), noEntries()
-	if run.Resumed {
-		stored = follow(s.Repo.Entries(ctx, run.Upload.ID, sqlrepo.EntryFilter{}))
-	}
+func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, previous int64, full chan<- sqlrepo.ScanBatch) error {
+	stored, earlier := follow(s.Repo.Entries(ctx, stage.Upload.ID, sqlrepo.EntryFilter{})), noEntries()
 	defer stored.stop()
-	if run.Previous != 0 {
+	if previous != 0 {
 		linked := []sqlrepo.EntryState{sqlrepo.Ready, sqlrepo.Rescanned}
-		previous = follow(s.Repo.Entries(ctx, run.Previous, sqlrepo.EntryFilter{States: linked}))
+		earlier = follow(s.Repo.Entries(ctx, previous, sqlrepo.EntryFilter{States: linked}))
 	}
-	defer previous.stop()
+	defer earlier.stop()
 
-	merger := merger{stored: stored, previous: previous}
+	merger := merger{stored: stored, previous: earlier}
 	send := func(limit int) error {
 		if merger.batch.Len() < limit {
 			return nil

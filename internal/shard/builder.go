@@ -31,8 +31,10 @@ func CheckFits(block, shardSize int64) error {
 // bufferSize joins small blocks into larger writes.
 const bufferSize = 256 << 10
 
-// Builder writes one shard. Either Seal or Abort ends it.
+// Builder writes one shard. Either Finish or Abort ends it.
 type Builder struct {
+	to     store.Store
+	owner  string
 	blob   store.Blob
 	out    *bufio.Writer
 	tee    *tee
@@ -48,7 +50,7 @@ func NewBuilder(ctx context.Context, to store.Store, owner string) (*Builder, er
 	if err != nil {
 		return nil, err
 	}
-	b := &Builder{blob: blob, tee: newTee(blob), held: make(map[[sha256.Size]byte]struct{})}
+	b := &Builder{to: to, owner: owner, blob: blob, tee: newTee(blob), held: make(map[[sha256.Size]byte]struct{})}
 	b.out = bufio.NewWriterSize(b.tee, bufferSize)
 	if _, err := b.out.WriteString(car.Header); err != nil {
 		return nil, errors.Join(err, b.Abort())
@@ -93,24 +95,24 @@ func (b *Builder) Add(codec uint8, digest [sha256.Size]byte, data []byte) error 
 	return nil
 }
 
-// Seal makes the shard durable under its CID and returns it as packed; one without blocks is stored nowhere.
-func (b *Builder) Seal(ctx context.Context) (sqlrepo.PackedShard, error) {
-	packed := sqlrepo.PackedShard{Nodes: b.nodes}
-	packed.Shard.State = sqlrepo.ShardEmpty
+// Finish makes what was written durable under its temporary name. The builder is used up then; when Finish fails, it is
+// aborted.
+func (b *Builder) Finish(ctx context.Context) (*Draft, error) {
+	draft := &Draft{to: b.to, owner: b.owner}
 	if len(b.nodes) == 0 {
-		return packed, b.Abort()
+		if err := b.Abort(); err != nil {
+			return nil, err
+		}
+		return draft, nil
 	}
 	if err := b.out.Flush(); err != nil {
-		return packed, err
+		return nil, errors.Join(err, b.Abort())
 	}
-	digest := b.tee.close()
-	location, err := b.blob.Commit(ctx, car.ShardCID(digest).String()+".car")
-	if err != nil {
-		return packed, err
+	draft.blob, draft.nodes, draft.size, draft.digest = b.blob, b.nodes, b.size, b.tee.close()
+	if err := b.blob.Sync(ctx); err != nil {
+		return nil, errors.Join(err, b.Abort())
 	}
-	packed.Shard.State, packed.Shard.Size, packed.Shard.Nodes = sqlrepo.ShardPacked, b.size, int64(len(b.nodes))
-	packed.Shard.Digest, packed.Shard.Location = digest[:], location
-	return packed, nil
+	return draft, nil
 }
 
 // Abort removes what was written.

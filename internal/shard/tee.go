@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"hash"
 	"io"
+	"os"
 )
 
 // tee writes what it is given and hashes it at the same time: for one shard alone that is most of the work.
@@ -26,7 +27,11 @@ func newTee(to io.Writer) *tee {
 	return t
 }
 
+// Write returns os.ErrClosed after close.
 func (t *tee) Write(p []byte) (int, error) {
+	if t.pieces == nil {
+		return 0, os.ErrClosed
+	}
 	t.pieces <- p
 	n, err := t.to.Write(p)
 	<-t.hashed

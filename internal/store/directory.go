@@ -4,19 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/guppy-prep/guppy/internal/durable"
 )
 
-// Directory is a store in a local directory: one file a blob, under its name.
+// Directory is a store in a directory, of this host or of a server: one file a blob, under its name.
 type Directory struct{ path string }
-
-// Temporary files begin with a dot and this, then the owner.
-const temporaryPrefix = ".guppy-"
 
 // OpenDirectory returns the store in a directory, which is made durably if it is absent.
 func OpenDirectory(path string) (*Directory, error) {
@@ -30,73 +28,72 @@ func OpenDirectory(path string) (*Directory, error) {
 	return &Directory{path}, nil
 }
 
-// Create begins a blob in a temporary file in the same directory, so that Commit can rename it.
-func (d *Directory) Create(_ context.Context, owner string) (Blob, error) {
-	file, err := os.CreateTemp(d.path, temporaryPrefix+owner+"-*.tmp")
+// OpenExisting returns the store in a directory and makes nothing: what is missing may just not be mounted. It returns
+// fs.ErrNotExist when there is no directory, and syscall.ENOTDIR when there is something else.
+func OpenExisting(path string) (*Directory, error) {
+	path, err := filepath.Abs(path)
 	if err != nil {
-		return nil, fmt.Errorf("store %s: %w", d.path, err)
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	info, err := os.Stat(path)
+	if err == nil && !info.IsDir() {
+		err = &fs.PathError{Op: "use", Path: path, Err: syscall.ENOTDIR}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	return &Directory{path}, nil
+}
+
+// Create begins a blob in a temporary file in the same directory, so that Commit can rename it.
+func (d *Directory) Create(ctx context.Context, owner string) (Blob, error) {
+	pattern, err := temporaryPattern(owner)
+	if err := errors.Join(err, ctx.Err()); err != nil {
+		return nil, d.failure(err)
+	}
+	file, err := os.CreateTemp(d.path, pattern)
+	if err != nil {
+		return nil, d.failure(err)
 	}
 	return &directoryBlob{directory: d.path, file: file}, nil
 }
 
-// Clean removes the temporary files of an owner.
-func (d *Directory) Clean(ctx context.Context, owner string) (int, error) {
+// Unfinished lists temporary files by name.
+func (d *Directory) Unfinished(ctx context.Context, prefix string) (found []Unfinished, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, d.failure(err)
+	}
 	entries, err := os.ReadDir(d.path)
 	if err != nil {
-		return 0, fmt.Errorf("store %s: %w", d.path, err)
+		return nil, d.failure(err)
 	}
-	removed := 0
 	for _, entry := range entries {
-		name := entry.Name()
-		if !strings.HasPrefix(name, temporaryPrefix+owner+"-") || !strings.HasSuffix(name, ".tmp") {
-			continue
+		owner, ok := temporaryOwner(entry.Name())
+		if ok && strings.HasPrefix(owner, prefix) && !entry.IsDir() {
+			found = append(found, Unfinished{Owner: owner, Name: entry.Name()})
 		}
-		if err := errors.Join(ctx.Err(), os.Remove(filepath.Join(d.path, name))); err != nil {
-			return removed, fmt.Errorf("store %s: %w", d.path, err)
-		}
-		removed++
 	}
-	return removed, nil
+	return found, nil
 }
 
-type directoryBlob struct {
-	directory string
-	file      *os.File
+// Discard removes a temporary file and refuses to remove any other.
+func (d *Directory) Discard(ctx context.Context, unfinished Unfinished) error {
+	if owner, ok := temporaryOwner(unfinished.Name); !ok || owner != unfinished.Owner {
+		return d.failure(fmt.Errorf("%q is no unfinished blob of %q", unfinished.Name, unfinished.Owner))
+	}
+	if err := ctx.Err(); err != nil {
+		return d.failure(err)
+	}
+	if err := removeIfThere(filepath.Join(d.path, unfinished.Name)); err != nil {
+		return d.failure(err)
+	}
+	return nil
 }
 
-func (b *directoryBlob) Write(p []byte) (int, error) {
-	n, err := b.file.Write(p)
-	if err != nil {
-		return n, fmt.Errorf("store: %w", err)
-	}
-	return n, nil
-}
-
-// Commit syncs the file before it gets its name, and the directory after.
-func (b *directoryBlob) Commit(_ context.Context, name string) (string, error) {
-	final := filepath.Join(b.directory, name)
-	if err := errors.Join(b.file.Sync(), b.file.Close()); err != nil {
-		return "", fmt.Errorf("store %s: %w", name, errors.Join(err, removeIfThere(b.file.Name())))
-	}
-	if err := os.Rename(b.file.Name(), final); err != nil {
-		return "", fmt.Errorf("store: %w", errors.Join(err, removeIfThere(b.file.Name())))
-	}
-	if err := durable.SyncDirectory(b.directory); err != nil {
-		return "", fmt.Errorf("store %s: %w", b.directory, err)
-	}
-	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(final)}).String(), nil
-}
-
-func (b *directoryBlob) Abort() error {
-	err := b.file.Close()
-	if errors.Is(err, os.ErrClosed) {
-		err = nil // Commit has failed behind it
-	}
-	return errors.Join(err, removeIfThere(b.file.Name()))
-}
+func (d *Directory) failure(err error) error { return fmt.Errorf("store %s: %w", d.path, err) }
 
 func removeIfThere(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil

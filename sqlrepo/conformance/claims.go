@@ -10,6 +10,8 @@ import (
 func claims() []test {
 	return []test{
 		{"take shards in order", claimInOrder},
+		{"take shards below a limit", claimBelow},
+		{"take shards while they are packed", claimWhilePacking},
 		{"take no shard twice", claimOnce},
 		{"take over from an earlier run", claimFromEarlierRun},
 		{"wait for their turn at one shard", claimLast},
@@ -17,33 +19,76 @@ func claims() []test {
 }
 
 func claimInOrder(f *fixture) {
-	run, other := f.newRun(), f.newRun()
-	_, err := f.ClaimShard(f.ctx, run)
-	f.fails(err, sqlrepo.ErrNothingToClaim)
-	shards := f.plan(run, planned(2), planned(0), planned(1))
-	f.plan(other, planned(0))
-	f.ok(f.SaveLinks(f.ctx, run, sqlrepo.LinkBatch{Shards: []sqlrepo.PackedShard{packed(sqlrepo.Shard{Ordinal: 3})}}))
-	for _, i := range []int{1, 2, 0} {
-		want := shards[i].Shard
-		want.State, want.Token = sqlrepo.ShardPacking, run.Upload.Token
-		equal(f.t, "claim", must(f.ClaimShard(f.ctx, run))(f.t), want)
+	stage, other := f.newStage(), f.newStage()
+	f.noShard(stage)
+	f.dag(stage, 3)
+	shards := f.toPack(stage, planned(0), planned(1), planned(2))
+	f.toPack(other, planned(0))
+	for i := range shards {
+		want, got := shards[i].Shard, f.shard(stage)
+		want.Lease = sqlrepo.Lease{
+			Token: got.Token, Worker: "worker", Began: sqlrepo.NewTime(f.now), Seen: sqlrepo.NewTime(f.now),
+			Ends: sqlrepo.NewTime(f.now.Add(term)),
+		}
+		equal(f.t, "claim", got, want)
+		if got.Token == 0 {
+			f.t.Error("a claim without a token")
+		}
 	}
-	_, err = f.ClaimShard(f.ctx, run)
+	f.noShard(stage)
+}
+
+// claimBelow keeps to the limit that the caller sets on how far shards are packed before others are sealed.
+func claimBelow(f *fixture) {
+	stage := f.newStage()
+	f.toPack(stage, planned(0), planned(1), planned(5))
+	below := func(limit, want int64) {
+		f.t.Helper()
+		shard, err := f.ClaimShard(f.ctx, claim("worker"), stage.Upload.ID, limit)
+		if want < 0 {
+			f.fails(err, sqlrepo.ErrNothingToClaim)
+			return
+		}
+		f.ok(err)
+		equal(f.t, "ordinal", shard.Ordinal, want)
+	}
+	below(0, -1)
+	below(2, 0)
+	below(2, 1)
+	below(2, -1)
+	below(5, -1)
+	below(6, 5)
+}
+
+func claimWhilePacking(f *fixture) {
+	stage := f.newStage()
+	f.plan(stage, planned(0))
+	for _, state := range []sqlrepo.UploadState{sqlrepo.Scanning, sqlrepo.Planning, sqlrepo.Rescanning, sqlrepo.Linking} {
+		stage = must(f.Advance(f.ctx, stage, state))(f.t)
+		f.noShard(stage)
+	}
+	f.packing(stage)
+	_, err := f.ClaimStage(f.ctx, claim("worker"), stage.Upload.ID)
+	f.fails(err, sqlrepo.ErrNothingToClaim)
+	f.shard(stage)
+	_, err = f.ClaimShard(f.ctx, claim("worker"), stage.Upload.ID+1, unlimited)
 	f.fails(err, sqlrepo.ErrNothingToClaim)
 }
 
 func claimOnce(f *fixture) {
-	const shards, workers = 1000, 2
-	run := f.newRun()
-	var plan []sqlrepo.PlannedShard
-	for ordinal := range int64(shards) {
-		plan = append(plan, planned(ordinal))
+	const shards, workers = 10_000, 4
+	stage := f.newStage()
+	plan := make([]sqlrepo.PlannedShard, shards)
+	for ordinal := range plan {
+		plan[ordinal] = planned(int64(ordinal))
 	}
-	f.plan(run, plan...)
+	f.toPack(stage, plan...)
+	// A lease on each but the last few hundred saves most of the claims.
+	f.execute("UPDATE shards SET token = 1, lease_ends = 9000000000000000 WHERE ordinal % 8 <> 0")
 	claimed := make([][]int64, workers)
 	var group sync.WaitGroup
 	for worker := range workers {
-		group.Go(func() { claimed[worker] = f.claimAll(run) })
+		group.Go(func() { claimed[worker] = f.claimAll(stage) })
 	}
 	group.Wait()
 	by := map[int64]int{}
@@ -55,13 +100,13 @@ func claimOnce(f *fixture) {
 			by[ordinal] = worker
 		}
 	}
-	equal(f.t, "claimed", len(by), shards)
+	equal(f.t, "claimed", len(by), shards/8)
 }
 
 // claimAll claims until nothing is left.
-func (f *fixture) claimAll(run sqlrepo.Run) (ordinals []int64) {
+func (f *fixture) claimAll(stage sqlrepo.Stage) (ordinals []int64) {
 	for {
-		shard, err := f.ClaimShard(f.ctx, run)
+		shard, err := f.ClaimShard(f.ctx, claim("worker"), stage.Upload.ID, unlimited)
 		if err != nil {
 			if !errors.Is(err, sqlrepo.ErrNothingToClaim) {
 				f.t.Error(err)
@@ -75,27 +120,28 @@ func (f *fixture) claimAll(run sqlrepo.Run) (ordinals []int64) {
 func claimFromEarlierRun(f *fixture) {
 	source := f.source(f.space())
 	first := f.begin(source)
-	f.plan(first, planned(0), planned(1), planned(2))
-	f.ok(f.SavePacked(f.ctx, first, packed(must(f.ClaimShard(f.ctx, first))(f.t))))
-	must(f.ClaimShard(f.ctx, first))(f.t)
-	second := f.begin(source)
+	f.toPack(first, planned(0), planned(1), planned(2))
+	f.sealed(packed(f.shard(first)))
+	f.shard(first)
+	second := f.again(source)
+	f.noShard(second)
+	f.packing(second)
 	for _, ordinal := range []int64{1, 2} {
-		shard := must(f.ClaimShard(f.ctx, second))(f.t)
+		shard := f.shard(second)
 		equal(f.t, "ordinal", shard.Ordinal, ordinal)
-		equal(f.t, "token", shard.Token, second.Upload.Token)
+		equal(f.t, "attempts", shard.Attempts, 0)
 	}
-	_, err := f.ClaimShard(f.ctx, second)
-	f.fails(err, sqlrepo.ErrNothingToClaim)
+	f.noShard(second)
 }
 
 func claimLast(f *fixture) {
-	run := f.newRun()
-	for ordinal := range int64(20) {
-		f.plan(run, planned(ordinal))
+	for range 20 {
+		stage := f.newStage()
+		f.toPack(stage, planned(0))
 		var group sync.WaitGroup
 		claimed := make([][]int64, 4)
 		for worker := range claimed {
-			group.Go(func() { claimed[worker] = f.claimAll(run) })
+			group.Go(func() { claimed[worker] = f.claimAll(stage) })
 		}
 		group.Wait()
 		n := 0

@@ -90,10 +90,15 @@ func sourceColumns(f *fixture) {
 func uploadColumns(f *fixture) {
 	source := f.source(f.space())
 	rapid.Check(f.t, func(t *rapid.T) {
-		begun := must(f.BeginRun(f.ctx, source.ID, sqlrepo.Upload{
+		opened := must(f.OpenUpload(f.ctx, source.ID, sqlrepo.Upload{
 			Profile: genText(t, "profile"), ShardSize: rapid.Int64().Draw(t, "shard size"),
+			SkipFailed: rapid.Bool().Draw(t, "skip failed"), Store: genText(t, "store"),
 		}))(t)
+		claimed := sqlrepo.Claim{Worker: genText(t, "worker"), Term: term}
+		begun := must(f.ClaimStage(f.ctx, claimed, opened.Upload.ID))(t)
+		equal(t, "worker", begun.Upload.Worker, claimed.Worker)
 		want := begun.Upload
+		want.Lease = sqlrepo.Lease{}
 		want.State, want.RootCID, want.FinishedAt = sqlrepo.Complete, genCID().Draw(t, "root"), sqlrepo.NewTime(started)
 		count := rapid.Int64()
 		want.Counts = sqlrepo.Counts{
@@ -131,46 +136,46 @@ func entryColumns(f *fixture) {
 	source := f.source(f.space())
 	rapid.Check(f.t, func(t *rapid.T) {
 		path := func(e sqlrepo.Entry) sqlrepo.Path { return e.Path }
-		run := must(f.BeginRun(f.ctx, source.ID, fresh(source)))(t)
+		stage := f.begin(source)
 		entries := rapid.SliceOfNDistinct(genEntry(), 1, 8, path).Draw(t, "entries")
-		if err := f.SaveScan(f.ctx, run, sqlrepo.ScanBatch{Added: entries}); err != nil {
+		if err := f.SaveScan(f.ctx, stage, sqlrepo.ScanBatch{Added: entries}); err != nil {
 			t.Fatal(err)
 		}
 		slices.SortFunc(entries, func(a, b sqlrepo.Entry) int { return strings.Compare(string(a.Path), string(b.Path)) })
-		equal(t, "entries", collect(t, f.Entries(f.ctx, run.Upload.ID, sqlrepo.EntryFilter{})), entries)
-		if err := f.CompleteUpload(f.ctx, run, sqlrepo.CID{}, sqlrepo.Counts{}); err != nil {
+		equal(t, "entries", collect(t, f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{})), entries)
+		if err := f.CompleteUpload(f.ctx, stage, sqlrepo.CID{}, sqlrepo.Counts{}); err != nil {
 			t.Fatal(err)
 		}
 	})
 }
 
 func shardColumns(f *fixture) {
-	run, ordinal := f.newRun(), int64(-1)
+	stage, ordinal := f.newStage(), int64(-1)
 	rapid.Check(f.t, func(t *rapid.T) {
 		ordinal++
 		plan := []sqlrepo.PlannedShard{{Shard: sqlrepo.Shard{
 			Ordinal: ordinal, PlannedSize: rapid.Int64().Draw(t, "planned"),
 			Chunks: rapid.Int64Range(0, 1<<31-1).Draw(t, "chunks"),
 		}}}
-		if err := f.SavePlan(f.ctx, run, plan); err != nil {
+		if err := f.SavePlan(f.ctx, stage, plan); err != nil {
 			t.Fatal(err)
 		}
-		result := sqlrepo.PackedShard{Shard: must(f.ClaimShard(f.ctx, run))(t), Digests: genBytes().Draw(t, "digests")}
+		f.packing(stage)
+		result := sqlrepo.PackedShard{Shard: f.shard(stage), Digests: genBytes().Draw(t, "digests")}
 		position := func(n sqlrepo.Node) int32 { return n.Position }
 		result.Nodes = rapid.SliceOfNDistinct(genNode(), 0, 4, position).Draw(t, "nodes")
 		shard := &result.Shard
 		shard.State = sqlrepo.ShardPacked
 		shard.Size, shard.Content = rapid.Int64().Draw(t, "size"), rapid.Int64().Draw(t, "content")
 		shard.Digest, shard.Location = genBytes().Draw(t, "digest"), genText(t, "location")
-		if err := f.SavePacked(f.ctx, run, result); err != nil {
-			t.Fatal(err)
-		}
+		stage = f.stage(must(f.seal(result))(t))
+		shard.Lease = sqlrepo.Lease{}
 		shard.Nodes = int64(len(result.Nodes))
 		got := must(f.ShardDigests(f.ctx, shard.ID))(t)
 		equal(t, "digests", got, result.Digests)
 		slices.SortFunc(result.Nodes, func(a, b sqlrepo.Node) int { return int(a.Position) - int(b.Position) })
 		equal(t, "nodes", fmt.Sprint(collect(t, f.Nodes(f.ctx, shard.ID))), fmt.Sprint(result.Nodes))
-		all := f.shards(run)
+		all := f.shards(stage)
 		equal(t, "shard", all[len(all)-1], *shard)
 	})
 }

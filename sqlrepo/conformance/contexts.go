@@ -61,12 +61,12 @@ func contextCause(f *fixture) {
 }
 
 func contextEndsMeanwhile(f *fixture) {
-	run := f.newRun()
-	f.add(run, many(4500)...)
+	stage := f.newStage()
+	f.add(stage, many(4500)...)
 	ctx, cancel := context.WithCancel(f.ctx)
 	defer cancel()
 	n, failed := 0, error(nil)
-	for _, err := range f.Linkables(ctx, run.Upload.ID) {
+	for _, err := range f.Linkables(ctx, stage.Upload.ID) {
 		if failed = err; err != nil {
 			break
 		}

@@ -15,7 +15,7 @@ func dumps() []test {
 	return []test{
 		{"are the same on every engine", dumpGolden},
 		{"are the same again", dumpAgain},
-		{"do not tell runs apart", dumpWithoutTokens},
+		{"do not tell workers apart", dumpWithoutLeases},
 		{"stop with their writer", dumpStops},
 	}
 }
@@ -26,18 +26,19 @@ func (f *fixture) scenario() {
 	options := sqlrepo.SourceOptions{Excludes: sqlrepo.Lines{"*.tmp", "\xff"}, SymlinkPolicy: "skip"}
 	f.ok(f.SetSourceOptions(f.ctx, source.ID, options))
 	first := f.begin(source)
-	f.linkedFiles(first, "a", "a b", "a/\xff", "日本")
+	f.linkedFiles(&first, "a", "a b", "a/\xff", "日本")
 	f.complete(first)
 	second := f.begin(f.source(f.space()))
 	link, empty := entry("link", sqlrepo.Fingerprint{Kind: sqlrepo.Symlink, Target: []byte("\xff\n")}), file("e", 0)
 	link.Origin, empty.Target = 1, []byte{}
 	files := f.add(second, link, empty, file("a", 1<<29), file("a/b", 5))
-	result := packed(f.claimOnly(second, 0, files[1:]...))
+	f.dag(second, 2)
+	f.toPack(second, planFor(0, files[1:]...), planned(1))
+	result := packed(f.shard(second))
 	out := sqlrepo.TakenOut{Entry: files[3].ID, State: sqlrepo.Changed, Reason: "nul \x00, \"quotes\" & <é>"}
+	result.Nodes = append(result.Nodes, sqlrepo.Node{Position: 1000, Length: 5, Codec: 0x55, Digest: digest(0xfe, 1)})
 	result.TakenOut, result.Digests = append(result.TakenOut, out), append(result.Digests, make([]byte, 64)...)
-	f.ok(f.SavePacked(f.ctx, second, result))
-	f.plan(second, planned(1))
-	f.ok(f.SaveLinks(f.ctx, second, sqlrepo.LinkBatch{Shards: []sqlrepo.PackedShard{packed(sqlrepo.Shard{Ordinal: 2})}}))
+	f.sealed(result)
 	f.ok(f.RemoveSource(f.ctx, source.ID))
 }
 
@@ -61,11 +62,14 @@ func dumpAgain(f *fixture) {
 	equal(f.t, "dump of the same work", f.dump(), first)
 }
 
-func dumpWithoutTokens(f *fixture) {
+func dumpWithoutLeases(f *fixture) {
 	source := f.source(f.space())
-	f.begin(source)
+	stage := f.begin(source)
 	before := f.dump()
-	f.begin(source)
+	f.ok(f.Renew(f.ctx, stage, term, 7))
+	f.ok(f.Fail(f.ctx, stage, "reason", 0))
+	equal(f.t, "dump", f.dump(), before)
+	f.again(source)
 	equal(f.t, "dump", f.dump(), before)
 }
 

@@ -34,12 +34,12 @@ func canonicalOrder(f *fixture) {
 	for _, name := range nastyNames() {
 		want = append(want, directory(name), directory(name+"/a"), file(name+"/a/a", 1), file(name+"/a-b", 1))
 	}
-	run := f.newRun()
+	stage := f.newStage()
 	shuffled := slices.Clone(want)
 	rand.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-	f.add(run, shuffled...)
+	f.add(stage, shuffled...)
 	slices.SortFunc(want, func(a, b sqlrepo.Entry) int { return slices.Compare(a.Path.Components(), b.Path.Components()) })
-	equal(f.t, "order", paths(collect(f.t, f.Entries(f.ctx, run.Upload.ID, sqlrepo.EntryFilter{}))), paths(want))
+	equal(f.t, "order", paths(collect(f.t, f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{}))), paths(want))
 }
 
 // many are more entries than two pages hold, in canonical order.
@@ -51,37 +51,37 @@ func many(n int) (entries []sqlrepo.Entry) {
 }
 
 func pageEntries(f *fixture) {
-	run, other := f.newRun(), f.newRun()
-	added := f.add(run, many(5000)...)
+	stage, other := f.newStage(), f.newStage()
+	added := f.add(stage, many(5000)...)
 	f.add(other, many(3)...)
-	got := collect(f.t, f.Entries(f.ctx, run.Upload.ID, sqlrepo.EntryFilter{}))
+	got := collect(f.t, f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{}))
 	equal(f.t, "entries", got, added)
 	n := 0
-	for _, err := range f.Entries(f.ctx, run.Upload.ID, sqlrepo.EntryFilter{}) {
+	for _, err := range f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{}) {
 		f.ok(err)
 		if n++; n == 2000 {
 			break
 		}
 	}
 	for _, size := range []int{0, 1, 2000, 4000} {
-		run := f.newRun()
-		f.add(run, many(size)...)
-		got := collect(f.t, f.Entries(f.ctx, run.Upload.ID, sqlrepo.EntryFilter{}))
+		stage := f.newStage()
+		f.add(stage, many(size)...)
+		got := collect(f.t, f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{}))
 		equal(f.t, "entries", len(got), size)
 	}
 }
 
 func entriesVanishMeanwhile(f *fixture) {
-	run := f.newRun()
-	added := f.add(run, many(4500)...)
+	stage := f.newStage()
+	added := f.add(stage, many(4500)...)
 	last, n, kept := sqlrepo.Path(""), 0, 0
-	for entry, err := range f.Entries(f.ctx, run.Upload.ID, sqlrepo.EntryFilter{}) {
+	for entry, err := range f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{}) {
 		f.ok(err)
 		if entry.Path <= last {
 			f.t.Fatalf("%q after %q", entry.Path, last)
 		}
 		if n++; n == 1000 {
-			f.ok(f.SaveScan(f.ctx, run, sqlrepo.ScanBatch{Vanished: keys(added[:2500])}))
+			f.ok(f.SaveScan(f.ctx, stage, sqlrepo.ScanBatch{Vanished: keys(added[:2500])}))
 		}
 		if last = entry.Path; entry.ID > added[2499].ID {
 			kept++
@@ -91,7 +91,7 @@ func entriesVanishMeanwhile(f *fixture) {
 }
 
 func filterEntries(f *fixture) {
-	run := f.newRun()
+	stage := f.newStage()
 	var all []sqlrepo.Entry
 	for state := sqlrepo.Ready; state <= sqlrepo.Unreachable; state++ {
 		e := file(fmt.Sprintf("%d", state), 1)
@@ -101,7 +101,7 @@ func filterEntries(f *fixture) {
 		}
 		all = append(all, e)
 	}
-	all = f.add(run, all...)
+	all = f.add(stage, all...)
 	for _, list := range []struct {
 		states []sqlrepo.EntryState
 		want   []sqlrepo.Entry
@@ -113,13 +113,13 @@ func filterEntries(f *fixture) {
 		{[]sqlrepo.EntryState{sqlrepo.Unreachable}, all[5:]},
 	} {
 		filter := sqlrepo.EntryFilter{States: list.states}
-		equal(f.t, "entries", collect(f.t, f.Entries(f.ctx, run.Upload.ID, filter)), list.want)
+		equal(f.t, "entries", collect(f.t, f.Entries(f.ctx, stage.Upload.ID, filter)), list.want)
 	}
 }
 
 // largestToPlan adds ever larger files: only those that are planned count.
 func largestToPlan(f *fixture) {
-	run := f.newRun()
+	stage := f.newStage()
 	for i, step := range []struct {
 		state  sqlrepo.EntryState
 		origin int64
@@ -135,8 +135,8 @@ func largestToPlan(f *fixture) {
 	} {
 		e := file(fmt.Sprintf("%d", i), int64(i+1))
 		e.State, e.Origin = step.state, step.origin
-		f.add(run, e)
-		equal(f.t, fmt.Sprintf("largest file after step %d", i), must(f.LargestFile(f.ctx, run.Upload.ID))(f.t), step.want)
+		f.add(stage, e)
+		equal(f.t, fmt.Sprintf("largest file after step %d", i), must(f.LargestFile(f.ctx, stage.Upload.ID))(f.t), step.want)
 	}
 }
 
@@ -150,21 +150,21 @@ func longestPath(f *fixture) {
 		}
 		path.WriteByte(byte(1 + rand.IntN(255)))
 	}
-	run := f.newRun()
-	added := f.add(run, sqlrepo.Entry{Path: sqlrepo.Path(path.String())})
-	got := collect(f.t, f.Entries(f.ctx, run.Upload.ID, sqlrepo.EntryFilter{}))
+	stage := f.newStage()
+	added := f.add(stage, sqlrepo.Entry{Path: sqlrepo.Path(path.String())})
+	got := collect(f.t, f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{}))
 	equal(f.t, "entries", got, added)
 }
 
 func emptyTarget(f *fixture) {
-	run := f.newRun()
+	stage := f.newStage()
 	targets := [][]byte{nil, {}, {0}, []byte("\xff/ ")}
 	var links []sqlrepo.Entry
 	for i, target := range targets {
 		links = append(links, entry(fmt.Sprintf("%d", i), sqlrepo.Fingerprint{Kind: sqlrepo.Symlink, Target: target}))
 	}
-	f.add(run, links...)
-	for i, got := range collect(f.t, f.Entries(f.ctx, run.Upload.ID, sqlrepo.EntryFilter{})) {
+	f.add(stage, links...)
+	for i, got := range collect(f.t, f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{})) {
 		equal(f.t, "target", string(got.Target), string(targets[i]))
 	}
 	for i, row := range f.rows("entries") {

@@ -2,90 +2,180 @@ package conformance
 
 import (
 	"reflect"
+	"time"
 
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
 func fences() []test {
 	return []test{
-		{"keep an earlier run out", fenceEarlierRun},
-		{"keep a run out of an upload that is not there", fenceUnknownUpload},
-		{"guard every method of a run", fenceEveryMethod},
+		{"keep out whoever lost the stage", fenceStolenStage},
+		{"keep out whoever gave the stage up", fenceReleasedStage},
+		{"keep out whoever lost a shard", fenceStolenShard},
+		{"keep everybody out of what is not there", fenceUnknown},
+		{"guard every method of a stage", fenceEveryMethod},
 	}
 }
 
-// fenced calls every method that changes something in the name of a run.
-func (f *fixture) fenced(run sqlrepo.Run, entry sqlrepo.Entry, shard sqlrepo.Shard) map[string]func() error {
+// onUnit calls every method that changes something in the name of a lease of any kind.
+func (f *fixture) onUnit(unit sqlrepo.Unit) map[string]func() error {
 	return map[string]func() error{
-		"SetState": func() error { return f.SetState(f.ctx, run, sqlrepo.Linking) },
-		"CompleteUpload": func() error {
-			return f.CompleteUpload(f.ctx, run, exampleCID(), sqlrepo.Counts{})
-		},
-		"SaveScan": func() error {
-			return f.SaveScan(f.ctx, run, sqlrepo.ScanBatch{
-				Added: []sqlrepo.Entry{file("new", 1)}, Changed: []sqlrepo.Entry{entry}, Vanished: []int64{entry.ID},
-			})
-		},
-		"SavePlan": func() error {
-			return f.SavePlan(f.ctx, run, []sqlrepo.PlannedShard{planned(100, sqlrepo.Segment{Entry: entry.ID})})
-		},
-		"ClaimShard": func() error {
-			_, err := f.ClaimShard(f.ctx, run)
-			return err
-		},
-		"SavePacked": func() error {
-			result := packed(shard)
-			result.TakenOut = []sqlrepo.TakenOut{{Entry: entry.ID, State: sqlrepo.Failed, Reason: "reason"}}
-			return f.SavePacked(f.ctx, run, result)
-		},
-		"ResetLinks": func() error { return f.ResetLinks(f.ctx, run) },
-		"SaveLinks": func() error {
-			return f.SaveLinks(f.ctx, run, sqlrepo.LinkBatch{
-				Roots:  []sqlrepo.Root{{Entry: entry.ID, CID: exampleCID()}},
-				Shards: []sqlrepo.PackedShard{packed(sqlrepo.Shard{Ordinal: 100})},
-			})
-		},
+		"Renew":    func() error { return f.Renew(f.ctx, unit, time.Hour, 7) },
+		"Release":  func() error { return f.Release(f.ctx, unit) },
+		"Fail":     func() error { return f.Fail(f.ctx, unit, "reason", time.Hour) },
+		"SetAside": func() error { return f.SetAside(f.ctx, unit, "reason") },
 	}
 }
 
-func fenceEarlierRun(f *fixture) {
-	source := f.source(f.space())
-	first := f.begin(source)
-	files := f.add(first, file("a", 700), file("b", 700))
-	f.ok(f.SaveLinks(f.ctx, first, sqlrepo.LinkBatch{Roots: []sqlrepo.Root{{Entry: files[1].ID, CID: exampleCID()}}}))
-	f.plan(first, planned(1))
-	shard := f.claimOnly(first, 0, files...)
-	second := f.begin(source)
-	before := f.dump()
-	for name, call := range f.fenced(first, files[0], shard) {
+// onStage calls every method that changes something in the name of a stage.
+func (f *fixture) onStage(stage sqlrepo.Stage, entry sqlrepo.Entry, sealing sqlrepo.Seal) map[string]func() error {
+	calls := f.onUnit(stage)
+	calls["Advance"] = func() error {
+		_, err := f.Advance(f.ctx, stage, sqlrepo.Linking)
+		return err
+	}
+	calls["CompleteUpload"] = func() error {
+		return f.CompleteUpload(f.ctx, stage, exampleCID(), sqlrepo.Counts{})
+	}
+	calls["SaveScan"] = func() error {
+		return f.SaveScan(f.ctx, stage, sqlrepo.ScanBatch{
+			Added: []sqlrepo.Entry{file("new", 1)}, Changed: []sqlrepo.Entry{entry}, Vanished: []int64{entry.ID},
+		})
+	}
+	calls["SavePlan"] = func() error {
+		return f.SavePlan(f.ctx, stage, []sqlrepo.PlannedShard{planned(100, sqlrepo.Segment{Entry: entry.ID})})
+	}
+	calls["ResetLinks"] = func() error { return f.ResetLinks(f.ctx, stage) }
+	calls["SaveLinks"] = func() error {
+		shard := packed(sqlrepo.Shard{Ordinal: 200})
+		roots := []sqlrepo.Root{{Entry: entry.ID, CID: exampleCID()}}
+		return f.SaveLinks(f.ctx, stage, sqlrepo.LinkBatch{Roots: roots, Shard: &shard}, sealing)
+	}
+	return calls
+}
+
+// onShard calls every method that changes something in the name of a shard.
+func (f *fixture) onShard(shard sqlrepo.Shard, entry sqlrepo.Entry, sealing sqlrepo.Seal) map[string]func() error {
+	calls := f.onUnit(shard)
+	calls["SealShard"] = func() error {
+		result := packed(shard)
+		result.TakenOut = []sqlrepo.TakenOut{{Entry: entry.ID, State: sqlrepo.Failed, Reason: "reason"}}
+		_, err := f.SealShard(f.ctx, result, sealing)
+		return err
+	}
+	return calls
+}
+
+// refused demands that no call changes anything, not even what a dump leaves out.
+func (f *fixture) refused(calls map[string]func() error) {
+	f.t.Helper()
+	before := f.everything()
+	for name, call := range calls {
 		f.t.Log(name)
 		f.fails(call(), sqlrepo.ErrLeaseLost)
-		equal(f.t, name, f.dump(), before)
+		equal(f.t, name, f.everything(), before)
 	}
-	taken := must(f.ClaimShard(f.ctx, second))(f.t)
-	equal(f.t, "taken over", taken.ID, shard.ID)
-	f.fails(f.SavePacked(f.ctx, first, packed(shard)), sqlrepo.ErrLeaseLost)
-	f.ok(f.SavePacked(f.ctx, second, packed(taken)))
 }
 
-func fenceUnknownUpload(f *fixture) {
-	unknown := sqlrepo.Run{Upload: sqlrepo.Upload{ID: 100, Token: 1}}
-	before := f.dump()
-	for name, call := range f.fenced(unknown, sqlrepo.Entry{ID: 1}, sqlrepo.Shard{ID: 1}) {
+// everything is a dump with the leases, the counts of attempts and the revisions of the spaces.
+func (f *fixture) everything() string {
+	f.t.Helper()
+	text := f.dump()
+	for _, query := range []string{
+		`SELECT id || ' ' || token || ' ' || COALESCE(worker, '-') || ' ' || COALESCE(lease_ends, -1) || ' ' || progress ||
+			' ' || attempts || ' ' || COALESCE(retry_at, -1) || ' ' || COALESCE(set_aside_at, -1) || ' ' ||
+			COALESCE(error, '-') || ' ' || COALESCE(stage_began, -1) || ' ' || stage_bytes FROM uploads ORDER BY id`,
+		`SELECT id || ' ' || token || ' ' || COALESCE(worker, '-') || ' ' || COALESCE(lease_ends, -1) || ' ' || progress ||
+			' ' || attempts || ' ' || COALESCE(retry_at, -1) || ' ' || COALESCE(set_aside_at, -1) || ' ' ||
+			COALESCE(error, '-') FROM shards ORDER BY id`,
+		`SELECT id || ' ' || revision FROM spaces ORDER BY id`,
+	} {
+		var rows []string
+		f.ok(f.db.Writer.SelectContext(f.ctx, &rows, query))
+		for _, row := range rows {
+			text += row + "\n"
+		}
+	}
+	return text
+}
+
+func fenceStolenStage(f *fixture) {
+	stage := f.newStage()
+	files := f.add(stage, file("a", 700), file("b", 700))
+	f.plan(stage, planFor(0, files[0]))
+	f.ok(f.link(stage, sqlrepo.LinkBatch{Roots: []sqlrepo.Root{{Entry: files[1].ID, CID: exampleCID()}}}))
+	sealing := f.sealing(stage.Upload.ID)
+	f.expire()
+	thief := f.stage(stage.Upload)
+	f.refused(f.onStage(stage, files[0], sealing))
+	f.ok(f.Renew(f.ctx, thief, term, 1))
+	for _, name := range []string{"SaveScan", "SavePlan", "ResetLinks", "SaveLinks", "Advance", "Renew", "Release"} {
 		f.t.Log(name)
-		f.fails(call(), sqlrepo.ErrLeaseLost)
-		equal(f.t, name, f.dump(), before)
+		f.ok(f.onStage(thief, files[0], sealing)[name]())
 	}
 }
 
-// fenceEveryMethod fails when a method for runs is added that no test here calls.
+func fenceReleasedStage(f *fixture) {
+	stage := f.newStage()
+	files := f.add(stage, file("a", 700))
+	f.ok(f.Release(f.ctx, stage))
+	f.refused(f.onStage(stage, files[0], f.sealing(stage.Upload.ID)))
+	nobody := stage
+	nobody.Upload.Token = 0
+	f.refused(f.onStage(nobody, files[0], f.sealing(stage.Upload.ID)))
+}
+
+func fenceStolenShard(f *fixture) {
+	stage := f.newStage()
+	files := f.add(stage, file("a", 700), file("b", 700))
+	f.toPack(stage, planFor(0, files...), planned(1))
+	sealing := f.sealing(stage.Upload.ID)
+	nobody := f.shards(stage)[0]
+	f.refused(f.onShard(nobody, files[0], sealing))
+	shard := f.shard(stage)
+	f.expire()
+	thief := f.shard(stage)
+	equal(f.t, "shard", thief.ID, shard.ID)
+	f.refused(f.onShard(shard, files[0], sealing))
+	f.ok(f.Release(f.ctx, thief))
+	f.refused(f.onShard(shard, files[0], sealing))
+	f.refused(f.onShard(thief, files[0], sealing))
+	f.ok(f.onShard(f.shard(stage), files[0], sealing)["SealShard"]())
+}
+
+func fenceUnknown(f *fixture) {
+	stage := f.newStage()
+	sealing := f.sealing(stage.Upload.ID)
+	unknown := sqlrepo.Stage{Upload: sqlrepo.Upload{ID: 100}}
+	unknown.Upload.Token = stage.Upload.Token
+	f.refused(f.onStage(unknown, sqlrepo.Entry{ID: 1}, sealing))
+	shard := sqlrepo.Shard{ID: 100, Upload: stage.Upload.ID}
+	shard.Token = stage.Upload.Token
+	f.refused(f.onShard(shard, sqlrepo.Entry{ID: 1}, sealing))
+	f.refused(f.onUnit(nil))
+}
+
+// fenceEveryMethod fails when a method for stages, shards or any unit is added that no test here calls.
 func fenceEveryMethod(f *fixture) {
-	calls := f.fenced(sqlrepo.Run{}, sqlrepo.Entry{}, sqlrepo.Shard{})
+	stage := f.onStage(sqlrepo.Stage{}, sqlrepo.Entry{}, sqlrepo.Seal{})
+	shard := f.onShard(sqlrepo.Shard{}, sqlrepo.Entry{}, sqlrepo.Seal{})
 	for method := range reflect.TypeOf(f.Repository).Methods() {
 		for i := range method.Type.NumIn() {
-			if method.Type.In(i) == reflect.TypeFor[sqlrepo.Run]() && calls[method.Name] == nil {
-				f.t.Errorf("%s is not tested", method.Name)
+			switch method.Type.In(i) {
+			case reflect.TypeFor[sqlrepo.Stage]():
+				called(f, method.Name, stage)
+			case reflect.TypeFor[sqlrepo.Shard](), reflect.TypeFor[sqlrepo.PackedShard]():
+				called(f, method.Name, shard)
+			case reflect.TypeFor[sqlrepo.Unit]():
+				called(f, method.Name, stage)
+				called(f, method.Name, shard)
 			}
 		}
+	}
+}
+
+func called(f *fixture, method string, calls map[string]func() error) {
+	if calls[method] == nil {
+		f.t.Errorf("%s is not tested", method)
 	}
 }

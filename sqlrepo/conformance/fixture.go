@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"reflect"
 	"testing"
 	"time"
@@ -17,9 +18,15 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const shardSize = 1 << 20
+const (
+	shardSize = 1 << 20
+	// term is how long leases last.
+	term = time.Minute
+	// unlimited is no limit to the ordinals of shards.
+	unlimited = math.MaxInt64
+)
 
-// started is the time at which everything happens.
+// started is the time at which everything happens, unless a test lets time pass.
 var started = time.Date(2026, 1, 2, 3, 4, 5, 678_901_000, time.UTC)
 
 // fixture is an empty repository.
@@ -29,12 +36,13 @@ type fixture struct {
 	ctx  context.Context //nolint:containedctx // that of the test
 	db   *dialect.DB
 	made int
+	now  time.Time
 }
 
 func newFixture(t *testing.T, db *dialect.DB) *fixture {
 	t.Helper()
-	clock := sqlrepo.WithClock(func() time.Time { return started })
-	f := &fixture{sqlrepo.New(db, clock), t, t.Context(), db, 0}
+	f := &fixture{t: t, ctx: t.Context(), db: db, now: started}
+	f.Repository = sqlrepo.New(db, sqlrepo.WithClock(func() time.Time { return f.now }))
 	f.clear()
 	return f
 }
@@ -77,34 +85,128 @@ func (f *fixture) source(space sqlrepo.Space) sqlrepo.Source {
 	}))(f.t)
 }
 
-// begin starts a run on a source.
-func (f *fixture) begin(source sqlrepo.Source) sqlrepo.Run {
+// pass lets time pass.
+func (f *fixture) pass(d time.Duration) { f.now = f.now.Add(d) }
+
+// expire lets all leases end.
+func (f *fixture) expire() { f.pass(term + time.Microsecond) }
+
+// claim asks for work in the name of a worker.
+func claim(worker string) sqlrepo.Claim { return sqlrepo.Claim{Worker: worker, Term: term} }
+
+// begin opens an upload of a source, on which nobody is at work, and takes its stage.
+func (f *fixture) begin(source sqlrepo.Source) sqlrepo.Stage {
 	f.t.Helper()
-	return must(f.BeginRun(f.ctx, source.ID, fresh(source)))(f.t)
+	return f.stage(f.open(source).Upload)
+}
+
+// again begins once all leases have ended.
+func (f *fixture) again(source sqlrepo.Source) sqlrepo.Stage {
+	f.t.Helper()
+	f.expire()
+	return f.begin(source)
+}
+
+func (f *fixture) open(source sqlrepo.Source) sqlrepo.Opened {
+	f.t.Helper()
+	return must(f.OpenUpload(f.ctx, source.ID, fresh(source)))(f.t)
 }
 
 func fresh(source sqlrepo.Source) sqlrepo.Upload {
 	return sqlrepo.Upload{Profile: "profile", ShardSize: shardSize, SourceOptions: source.SourceOptions}
 }
 
-// newRun starts a run on a new source.
-func (f *fixture) newRun() sqlrepo.Run {
+// stage takes the stage that an upload has reached.
+func (f *fixture) stage(upload sqlrepo.Upload) sqlrepo.Stage {
+	f.t.Helper()
+	return must(f.ClaimStage(f.ctx, claim("worker"), upload.ID))(f.t)
+}
+
+// shard takes the next shard of a stage's upload.
+func (f *fixture) shard(stage sqlrepo.Stage) sqlrepo.Shard {
+	f.t.Helper()
+	return must(f.ClaimShard(f.ctx, claim("worker"), stage.Upload.ID, unlimited))(f.t)
+}
+
+// noShard demands that there is no shard to take.
+func (f *fixture) noShard(stage sqlrepo.Stage) {
+	f.t.Helper()
+	_, err := f.ClaimShard(f.ctx, claim("worker"), stage.Upload.ID, unlimited)
+	f.fails(err, sqlrepo.ErrNothingToClaim)
+}
+
+func (f *fixture) upload(stage sqlrepo.Stage) sqlrepo.Upload {
+	f.t.Helper()
+	return must(f.Upload(f.ctx, stage.Upload.ID))(f.t)
+}
+
+// newStage begins an upload of a new source.
+func (f *fixture) newStage() sqlrepo.Stage {
 	f.t.Helper()
 	return f.begin(f.source(f.space()))
 }
 
 // add records entries and returns them with their keys.
-func (f *fixture) add(run sqlrepo.Run, entries ...sqlrepo.Entry) []sqlrepo.Entry {
+func (f *fixture) add(stage sqlrepo.Stage, entries ...sqlrepo.Entry) []sqlrepo.Entry {
 	f.t.Helper()
-	f.ok(f.SaveScan(f.ctx, run, sqlrepo.ScanBatch{Added: entries}))
+	f.ok(f.SaveScan(f.ctx, stage, sqlrepo.ScanBatch{Added: entries}))
 	return entries
 }
 
 // plan records shards that are to hold these segments.
-func (f *fixture) plan(run sqlrepo.Run, shards ...sqlrepo.PlannedShard) []sqlrepo.PlannedShard {
+func (f *fixture) plan(stage sqlrepo.Stage, shards ...sqlrepo.PlannedShard) []sqlrepo.PlannedShard {
 	f.t.Helper()
-	f.ok(f.SavePlan(f.ctx, run, shards))
+	f.ok(f.SavePlan(f.ctx, stage, shards))
 	return shards
+}
+
+// toPack plans shards and gives the stage up, so that they are packed.
+func (f *fixture) toPack(stage sqlrepo.Stage, shards ...sqlrepo.PlannedShard) []sqlrepo.PlannedShard {
+	f.t.Helper()
+	f.plan(stage, shards...)
+	f.packing(stage)
+	return shards
+}
+
+func (f *fixture) packing(stage sqlrepo.Stage) sqlrepo.Upload {
+	f.t.Helper()
+	return must(f.Advance(f.ctx, stage, sqlrepo.Packing))(f.t).Upload
+}
+
+// sealing is what it takes to seal a shard of an upload now.
+func (f *fixture) sealing(upload int64) sqlrepo.Seal {
+	f.t.Helper()
+	u := must(f.Upload(f.ctx, upload))(f.t)
+	space := must(f.Source(f.ctx, u.Source))(f.t).Space
+	return sqlrepo.Seal{Space: space, Revision: must(f.Held(f.ctx, space, nil))(f.t).Revision}
+}
+
+// seal records a packed shard.
+func (f *fixture) seal(result sqlrepo.PackedShard) (sqlrepo.Upload, error) {
+	f.t.Helper()
+	return f.SealShard(f.ctx, result, f.sealing(result.Shard.Upload))
+}
+
+// sealed records a packed shard, which has to work.
+func (f *fixture) sealed(result sqlrepo.PackedShard) sqlrepo.Upload {
+	f.t.Helper()
+	return must(f.seal(result))(f.t)
+}
+
+// link records a batch, with its shard.
+func (f *fixture) link(stage sqlrepo.Stage, batch sqlrepo.LinkBatch) error {
+	f.t.Helper()
+	if batch.Shard == nil {
+		return f.SaveLinks(f.ctx, stage, batch, sqlrepo.Seal{})
+	}
+	return f.SaveLinks(f.ctx, stage, batch, f.sealing(stage.Upload.ID))
+}
+
+// dag adds a shard of kind DAGShard to a stage's upload.
+func (f *fixture) dag(stage sqlrepo.Stage, ordinal int64) {
+	f.t.Helper()
+	shard := packed(sqlrepo.Shard{Ordinal: ordinal})
+	f.ok(f.link(stage, sqlrepo.LinkBatch{Shard: &shard}))
 }
 
 // planned is a shard for some segments, which get their places in it.

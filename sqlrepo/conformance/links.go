@@ -18,19 +18,19 @@ func links() []test {
 }
 
 func linkables(f *fixture) {
-	run := f.newRun()
+	stage := f.newStage()
 	all := []sqlrepo.Entry{directory(""), file("a", 3000), file("changed", 1), file("empty", 0), file("failed", 1),
 		entry("link", sqlrepo.Fingerprint{Kind: sqlrepo.Symlink, Target: []byte("a")}), file("rescanned", 5),
 		entry("socket", sqlrepo.Fingerprint{Kind: sqlrepo.Special})}
 	all[2].State, all[4].State = sqlrepo.Changed, sqlrepo.Failed
 	all[6].State, all[7].State = sqlrepo.Rescanned, sqlrepo.Unsupported
-	all = f.add(run, all...)
+	all = f.add(stage, all...)
 	// The file's second part comes in the shard of the lower ordinal, so neither key nor place gives the order.
-	f.plan(run,
+	f.plan(stage,
 		planned(0, sqlrepo.Segment{Entry: all[6].ID, Length: 5},
 			sqlrepo.Segment{Entry: all[1].ID, Offset: 2000, Length: 1000}),
 		planned(1, sqlrepo.Segment{Entry: all[3].ID}, sqlrepo.Segment{Entry: all[1].ID, Length: 2000}))
-	got := collect(f.t, f.Linkables(f.ctx, run.Upload.ID))
+	got := collect(f.t, f.Linkables(f.ctx, stage.Upload.ID))
 	var linked []sqlrepo.Linkable
 	var segments []string
 	for _, linkable := range got {
@@ -60,8 +60,8 @@ func withoutContent(l sqlrepo.Linkable) sqlrepo.Linkable {
 }
 
 func linkablePages(f *fixture) {
-	run := f.newRun()
-	files := f.add(run, many(5000)...)
+	stage := f.newStage()
+	files := f.add(stage, many(5000)...)
 	var plan []sqlrepo.PlannedShard
 	for ordinal, part := range []int64{0, 100} {
 		var segments []sqlrepo.Segment
@@ -70,9 +70,9 @@ func linkablePages(f *fixture) {
 		}
 		plan = append(plan, planned(int64(ordinal), segments...))
 	}
-	f.plan(run, plan...)
+	f.plan(stage, plan...)
 	n := 0
-	for linkable, err := range f.Linkables(f.ctx, run.Upload.ID) {
+	for linkable, err := range f.Linkables(f.ctx, stage.Upload.ID) {
 		f.ok(err)
 		if linkable.ID != files[n].ID || len(linkable.Segments) != 2 {
 			f.t.Fatalf("entry %d: %+v", n, linkable)
@@ -90,7 +90,7 @@ func linkablePages(f *fixture) {
 func linkableKnown(f *fixture) {
 	source := f.source(f.space())
 	first := f.begin(source)
-	old := f.linkedFiles(first, "a", "b")
+	old := f.linkedFiles(&first, "a", "b")
 	f.complete(first)
 	second := f.begin(source)
 	kept, unlinked, own := file("a", 700), file("c", 1), file("d", 1)
@@ -105,58 +105,63 @@ func linkableKnown(f *fixture) {
 	}
 	equal(f.t, "linkables", got, want)
 	f.ok(f.ResetLinks(f.ctx, second))
+	equal(f.t, "linked", f.upload(first).Linked, 2)
 	equal(f.t, "roots of the first", len(f.rows("roots")), 2)
 }
 
 func saveLinks(f *fixture) {
-	run := f.newRun()
-	files := f.add(run, directory(""), file("a", 1))
+	stage := f.newStage()
+	files := f.add(stage, directory(""), file("a", 1), file("b", 1))
 	shards := []sqlrepo.PackedShard{packed(sqlrepo.Shard{Ordinal: 0}), packed(sqlrepo.Shard{Ordinal: 1})}
 	shards[1].Nodes = nil
-	f.ok(f.SaveLinks(f.ctx, run, sqlrepo.LinkBatch{
-		Roots: []sqlrepo.Root{
-			{Entry: files[0].ID, CID: exampleCID(), DAGSize: 1 << 50}, {Entry: files[1].ID, CID: exampleCID()},
-		},
-		Shards: shards,
-	}))
+	shards[1].Shard.State = sqlrepo.ShardEmpty
+	roots := []sqlrepo.Root{
+		{Entry: files[0].ID, CID: exampleCID(), DAGSize: 1 << 50}, {Entry: files[1].ID, CID: exampleCID()},
+		{Entry: files[2].ID, CID: exampleCID()},
+	}
+	f.ok(f.link(stage, sqlrepo.LinkBatch{Roots: roots[:2], Shard: &shards[0]}))
+	f.ok(f.link(stage, sqlrepo.LinkBatch{Shard: &shards[1]}))
+	f.ok(f.link(stage, sqlrepo.LinkBatch{Roots: roots[2:]}))
+	f.ok(f.link(stage, sqlrepo.LinkBatch{}))
 	var want []sqlrepo.Shard
 	for i, shard := range shards {
-		shard.Shard.ID, shard.Shard.Upload, shard.Shard.Kind = int64(i+1), run.Upload.ID, sqlrepo.DAGShard
+		shard.Shard.ID, shard.Shard.Upload, shard.Shard.Kind = int64(i+1), stage.Upload.ID, sqlrepo.DAGShard
 		shard.Shard.Nodes = int64(len(shard.Nodes))
 		want = append(want, shard.Shard)
 	}
-	equal(f.t, "shards", f.shards(run), want)
+	equal(f.t, "shards", f.shards(stage), want)
 	equal(f.t, "nodes", collect(f.t, f.Nodes(f.ctx, 1)), shards[0].Nodes)
-	equal(f.t, "roots", len(f.rows("roots")), 2)
-	f.ok(f.SaveLinks(f.ctx, run, sqlrepo.LinkBatch{}))
+	equal(f.t, "roots", len(f.rows("roots")), 3)
+	equal(f.t, "linked", f.upload(stage).Linked, 3)
+	equal(f.t, "revision", f.sealing(stage.Upload.ID).Revision, 2)
 }
 
+// resetLinks forgets roots and keeps shards: others may have left out blocks because they are there.
 func resetLinks(f *fixture) {
-	run, other := f.newRun(), f.newRun()
-	f.linkedFiles(other, "other")
-	files := f.add(run, file("a", 700))
-	f.ok(f.SavePacked(f.ctx, run, packed(f.claimOnly(run, 0, files...))))
+	stage, other := f.newStage(), f.newStage()
+	f.linkedFiles(&other, "other")
+	f.dag(stage, 0)
+	files := f.add(stage, file("a", 700))
+	f.toPack(stage, planFor(1, files...))
+	stage = f.stage(f.sealed(packed(f.shard(stage))))
 	before := f.dump()
-	batch := sqlrepo.LinkBatch{
-		Roots:  []sqlrepo.Root{{Entry: files[0].ID, CID: exampleCID(), DAGSize: 700}},
-		Shards: []sqlrepo.PackedShard{packed(sqlrepo.Shard{Ordinal: 1})},
-	}
+	batch := sqlrepo.LinkBatch{Roots: []sqlrepo.Root{{Entry: files[0].ID, CID: exampleCID(), DAGSize: 700}}}
 	for range 2 {
-		f.ok(f.SaveLinks(f.ctx, run, batch))
+		f.ok(f.link(stage, batch))
 		if f.dump() == before {
 			f.t.Error("nothing was linked")
 		}
-		f.ok(f.ResetLinks(f.ctx, run))
+		f.ok(f.ResetLinks(f.ctx, stage))
 		equal(f.t, "dump", f.dump(), before)
 	}
 }
 
 func linkIsAtomic(f *fixture) {
-	run := f.newRun()
-	before := f.dump()
-	f.fails(f.SaveLinks(f.ctx, run, sqlrepo.LinkBatch{
-		Roots:  []sqlrepo.Root{{Entry: 1, CID: exampleCID()}, {Entry: 1, CID: exampleCID()}},
-		Shards: []sqlrepo.PackedShard{packed(sqlrepo.Shard{Ordinal: 0})},
+	stage := f.newStage()
+	before, sealing, shard := f.dump(), f.sealing(stage.Upload.ID), packed(sqlrepo.Shard{Ordinal: 0})
+	f.fails(f.link(stage, sqlrepo.LinkBatch{
+		Roots: []sqlrepo.Root{{Entry: 1, CID: exampleCID()}, {Entry: 1, CID: exampleCID()}}, Shard: &shard,
 	}), sqlrepo.ErrExists)
 	equal(f.t, "dump", f.dump(), before)
+	equal(f.t, "sealing", f.sealing(stage.Upload.ID).Revision, sealing.Revision)
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync"
-	"sync/atomic"
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -13,41 +11,32 @@ import (
 
 func locks() []test {
 	return []test{
-		{"have one holder", lockHolder},
-		{"have one winner", lockWinner},
+		{"are shared by all who use the schema", lockShared},
+		{"wait for whoever changes the schema", lockExcluded},
 	}
 }
 
-func lockHolder(f *fixture) {
-	source := f.source(f.space())
-	lock := must(f.LockSource(f.ctx, source.ID))(f.t)
-	_, err := f.LockSource(f.ctx, source.ID)
+func lockShared(f *fixture) {
+	var locks []dialect.Lock
+	for range 3 {
+		locks = append(locks, must(f.LockUse(f.ctx))(f.t))
+	}
+	f.space()
+	_, err := f.db.LockAll(f.ctx, f.db)
+	f.fails(err, sqlrepo.ErrLocked)
+	for _, lock := range locks {
+		f.ok(lock.Release())
+	}
+	f.ok(must(f.db.LockAll(f.ctx, f.db))(f.t).Release())
+}
+
+func lockExcluded(f *fixture) {
+	all := must(f.db.LockAll(f.ctx, f.db))(f.t)
+	_, err := f.LockUse(f.ctx)
 	f.fails(err, sqlrepo.ErrLocked)
 	if holder := fmt.Sprintf("process %d on", os.Getpid()); err == nil || !strings.Contains(err.Error(), holder) {
 		f.t.Errorf("%v doesn't name %s", err, holder)
 	}
-	must(f.AddSource(f.ctx, sqlrepo.Source{Space: source.Space, Name: "meanwhile", Path: []byte("/meanwhile")}))(f.t)
-	f.ok(lock.Release())
-	f.ok(must(f.LockSource(f.ctx, source.ID))(f.t).Release())
-}
-
-func lockWinner(f *fixture) {
-	source := f.source(f.space())
-	var winners atomic.Int32
-	var group sync.WaitGroup
-	held := make(chan dialect.Lock, 4)
-	for range cap(held) {
-		group.Go(func() {
-			lock, err := f.LockSource(f.ctx, source.ID)
-			if err != nil {
-				f.fails(err, sqlrepo.ErrLocked)
-				return
-			}
-			winners.Add(1)
-			held <- lock
-		})
-	}
-	group.Wait()
-	equal(f.t, "winners", winners.Load(), 1)
-	f.ok((<-held).Release())
+	f.ok(all.Release())
+	f.ok(must(f.LockUse(f.ctx))(f.t).Release())
 }

@@ -14,69 +14,69 @@ func reports() []test {
 }
 
 func totals(f *fixture) {
-	run := f.newRun()
-	equal(f.t, "nothing", must(f.Totals(f.ctx, run.Upload.ID))(f.t), sqlrepo.Totals{})
+	stage := f.newStage()
+	equal(f.t, "nothing", must(f.Totals(f.ctx, stage.Upload.ID))(f.t), sqlrepo.Totals{})
+	f.toPack(stage, planned(0), planned(1), planned(2), planned(3), planned(4))
 	for ordinal := range int64(3) {
-		result := packed(f.claimOnly(run, ordinal))
+		result := packed(f.shard(stage))
 		result.Shard.Size, result.Shard.Content = 1<<60+ordinal, 1<<58
-		f.ok(f.SavePacked(f.ctx, run, result))
+		f.sealed(result)
 	}
-	f.claimOnly(run, 3)
-	f.plan(run, planned(4))
-	other := f.newRun()
-	f.ok(f.SavePacked(f.ctx, other, packed(f.claimOnly(other, 0))))
-	equal(f.t, "totals", must(f.Totals(f.ctx, run.Upload.ID))(f.t),
+	f.shard(stage)
+	f.sealed(packed(f.claimOnly(f.newStage(), 0)))
+	equal(f.t, "totals", must(f.Totals(f.ctx, stage.Upload.ID))(f.t),
 		sqlrepo.Totals{Shards: 3, Nodes: 3, Size: 3<<60 + 3, Content: 3 << 58})
 }
 
 func leftOut(f *fixture) {
-	run := f.newRun()
+	stage := f.newStage()
 	all := []sqlrepo.Entry{file("a", 1), file("b", 1), file("c", 1), file("d", 1), file("e", 1)}
 	for i, state := range []sqlrepo.EntryState{
 		sqlrepo.Unsupported, sqlrepo.Ready, sqlrepo.Failed, sqlrepo.Rescanned, sqlrepo.Changed,
 	} {
 		all[i].State = state
 	}
-	added := f.add(run, all...)
-	equal(f.t, "left out", collect(f.t, f.LeftOut(f.ctx, run.Upload.ID)), []sqlrepo.Entry{added[0], added[2], added[4]})
+	added := f.add(stage, all...)
+	equal(f.t, "left out", collect(f.t, f.LeftOut(f.ctx, stage.Upload.ID)), []sqlrepo.Entry{added[0], added[2], added[4]})
 }
 
 func countEntries(f *fixture) {
-	run := f.newRun()
+	stage := f.newStage()
 	failed := file("failed", 1)
 	failed.State = sqlrepo.Failed
-	f.add(run, file("a", 1), file("b", 1), failed)
-	f.add(f.newRun(), file("a", 1))
+	f.add(stage, file("a", 1), file("b", 1), failed)
+	f.add(f.newStage(), file("a", 1))
 	for state, want := range map[sqlrepo.EntryState]int64{sqlrepo.Ready: 2, sqlrepo.Failed: 1, sqlrepo.Changed: 0} {
-		equal(f.t, "entries", must(f.CountEntries(f.ctx, run.Upload.ID, state))(f.t), want)
+		equal(f.t, "entries", must(f.CountEntries(f.ctx, stage.Upload.ID, state))(f.t), want)
 	}
 }
 
 func counts(f *fixture) {
-	run := f.newRun()
-	equal(f.t, "nothing", must(f.Counts(f.ctx, run.Upload.ID))(f.t), sqlrepo.Counts{})
+	stage := f.newStage()
+	equal(f.t, "nothing", must(f.Counts(f.ctx, stage.Upload.ID))(f.t), sqlrepo.Counts{})
 	failed, rescanned := file("failed", 5), file("rescanned", 30)
 	failed.State, rescanned.State = sqlrepo.Failed, sqlrepo.Rescanned
-	f.add(run, directory(""), directory("d"), file("a", 1<<40), failed,
+	f.add(stage, directory(""), directory("d"), file("a", 1<<40), failed,
 		entry("link", sqlrepo.Fingerprint{Kind: sqlrepo.Symlink, Target: []byte("a")}), rescanned)
-	f.add(f.newRun(), file("a", 1))
-	equal(f.t, "counts", must(f.Counts(f.ctx, run.Upload.ID))(f.t),
+	f.add(f.newStage(), file("a", 1))
+	equal(f.t, "counts", must(f.Counts(f.ctx, stage.Upload.ID))(f.t),
 		sqlrepo.Counts{Files: 2, Directories: 2, Symlinks: 1, Bytes: 1<<40 + 30})
 }
 
 // segmentBytes forgets a file whose content is packed: what its shard holds of it counts no more.
 func segmentBytes(f *fixture) {
-	run := f.newRun()
-	files := f.add(run, file("a", 700), file("b", 700), file("c", 50))
-	for ordinal, file := range files[:2] {
-		f.ok(f.SavePacked(f.ctx, run, packed(f.claimOnly(run, int64(ordinal), file))))
+	stage := f.newStage()
+	files := f.add(stage, file("a", 700), file("b", 700), file("c", 50))
+	f.toPack(stage, planFor(0, files[0]), planFor(1, files[1]), planFor(2, files[2]))
+	for range 2 {
+		f.sealed(packed(f.shard(stage)))
 	}
-	f.plan(run, planned(2, sqlrepo.Segment{Entry: files[2].ID, Length: 50}))
 	packedOnly := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
-	equal(f.t, "packed", must(f.SegmentBytes(f.ctx, run.Upload.ID, packedOnly))(f.t), 1400)
-	equal(f.t, "all", must(f.SegmentBytes(f.ctx, run.Upload.ID, sqlrepo.ShardFilter{}))(f.t), 1450)
-	f.ok(f.SaveScan(f.ctx, run, sqlrepo.ScanBatch{Vanished: []int64{files[0].ID}}))
-	equal(f.t, "after one vanished", must(f.SegmentBytes(f.ctx, run.Upload.ID, packedOnly))(f.t), 700)
+	equal(f.t, "packed", must(f.SegmentBytes(f.ctx, stage.Upload.ID, packedOnly))(f.t), 1400)
+	equal(f.t, "all", must(f.SegmentBytes(f.ctx, stage.Upload.ID, sqlrepo.ShardFilter{}))(f.t), 1450)
+	stage = f.again(must(f.Source(f.ctx, stage.Upload.Source))(f.t))
+	f.ok(f.SaveScan(f.ctx, stage, sqlrepo.ScanBatch{Vanished: []int64{files[0].ID}}))
+	equal(f.t, "after one vanished", must(f.SegmentBytes(f.ctx, stage.Upload.ID, packedOnly))(f.t), 700)
 }
 
 func analyze(f *fixture) {

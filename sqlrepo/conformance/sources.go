@@ -76,14 +76,14 @@ func sourceOptions(f *fixture) {
 func removeSources(f *fixture) {
 	space := f.space()
 	a := f.source(space)
-	run := f.begin(a)
+	stage := f.begin(a)
 	f.ok(f.RemoveSource(f.ctx, a.ID))
 	f.fails(f.RemoveSource(f.ctx, a.ID), sqlrepo.ErrNotFound)
 	_, err := f.FindSource(f.ctx, space.ID, a.Name)
 	f.fails(err, sqlrepo.ErrNotFound)
 	equal(f.t, "sources", len(must(f.Sources(f.ctx, space.ID))(f.t)), 0)
 	equal(f.t, "time", must(f.Source(f.ctx, a.ID))(f.t).RemovedAt, sqlrepo.NewTime(started))
-	equal(f.t, "upload", must(f.Upload(f.ctx, run.Upload.ID))(f.t), run.Upload)
+	equal(f.t, "upload", must(f.Upload(f.ctx, stage.Upload.ID))(f.t), stage.Upload)
 
 	back := sqlrepo.Source{Space: space.ID, Name: "new name", Path: a.Path,
 		SourceOptions: sqlrepo.SourceOptions{Excludes: sqlrepo.Lines{"x"}, SymlinkPolicy: "skip"}}

@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"sync"
+
 	"github.com/ipfs/go-cid"
 
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -8,80 +10,185 @@ import (
 
 func uploads() []test {
 	return []test{
-		{"begin once and are resumed", resumeUpload},
-		{"take other options when resumed", resumeOptions},
-		{"keep their recipe once planned", resumeRecipe},
+		{"begin once and are opened again", openUpload},
+		{"are joined while somebody is at work", joinUpload},
+		{"are joined as they are", joinAtWork},
+		{"begin again when nobody is at work", restartUpload},
+		{"are opened by many at once", openAtOnce},
+		{"take other options when opened again", reopenOptions},
+		{"keep their recipe once planned", reopenRecipe},
 		{"know the one before", previousUpload},
 		{"go through their states", uploadStates},
+		{"pack when there is something to pack", advanceToPacking},
+		{"are incomplete until they are opened again", incompleteUpload},
 		{"are complete", completeUpload},
 		{"are listed by space and source", listUploads},
 		{"belong to a source", uploadNeedsSource},
 	}
 }
 
-func (f *fixture) complete(run sqlrepo.Run) {
+func (f *fixture) complete(stage sqlrepo.Stage) {
 	f.t.Helper()
-	f.ok(f.CompleteUpload(f.ctx, run, exampleCID(), sqlrepo.Counts{}))
+	f.ok(f.CompleteUpload(f.ctx, stage, exampleCID(), sqlrepo.Counts{}))
 }
 
 func exampleCID() sqlrepo.CID {
 	return sqlrepo.CID{Cid: cid.MustParse("bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku")}
 }
 
-func resumeUpload(f *fixture) {
+func openUpload(f *fixture) {
 	source := f.source(f.space())
 	_, err := f.UnfinishedUpload(f.ctx, source.ID)
 	f.fails(err, sqlrepo.ErrNotFound)
-	first := f.begin(source)
-	equal(f.t, "state", first.Upload.State, sqlrepo.Scanning)
-	equal(f.t, "started", first.Upload.StartedAt, sqlrepo.NewTime(started))
-	equal(f.t, "stored", must(f.Upload(f.ctx, first.Upload.ID))(f.t), first.Upload)
-	equal(f.t, "unfinished", must(f.UnfinishedUpload(f.ctx, source.ID))(f.t), first.Upload)
-	f.ok(f.SetState(f.ctx, first, sqlrepo.Packing))
-	for before := first; before.Upload.Token < first.Upload.Token+3; {
-		again := f.begin(source)
-		if first.Resumed || !again.Resumed {
-			f.t.Errorf("resumed: first %t, again %t", first.Resumed, again.Resumed)
-		}
-		equal(f.t, "upload", again.Upload.ID, first.Upload.ID)
-		if again.Upload.Token <= before.Upload.Token {
-			f.t.Errorf("token %d after %d", again.Upload.Token, before.Upload.Token)
-		}
-		equal(f.t, "stored", must(f.Upload(f.ctx, again.Upload.ID))(f.t), again.Upload)
-		equal(f.t, "state", again.Upload.State, sqlrepo.Scanning)
-		before = again
+	first := f.open(source)
+	want := fresh(source)
+	want.ID, want.Source, want.State = first.Upload.ID, source.ID, sqlrepo.Scanning
+	want.StartedAt = sqlrepo.NewTime(started)
+	equal(f.t, "opened", first, sqlrepo.Opened{Upload: want})
+	want.StageBegan = sqlrepo.NewTime(started)
+	equal(f.t, "stored", must(f.Upload(f.ctx, want.ID))(f.t), want)
+	equal(f.t, "unfinished", must(f.UnfinishedUpload(f.ctx, source.ID))(f.t), want)
+	for range 3 {
+		equal(f.t, "again", f.open(source), sqlrepo.Opened{Upload: want, Resumed: true})
+		equal(f.t, "stored", must(f.Upload(f.ctx, want.ID))(f.t), want)
 	}
-	if other := f.newRun(); other.Resumed || other.Upload.ID == first.Upload.ID {
+	if other := f.open(f.source(f.space())); other.Resumed || other.Upload.ID == want.ID {
 		f.t.Error("another source resumed the upload")
 	}
 }
 
-func resumeOptions(f *fixture) {
+// joinUpload joins while there is a lease on the stage, and while there is one on a shard.
+func joinUpload(f *fixture) {
 	source := f.source(f.space())
-	first := f.begin(source)
-	changed := sqlrepo.Upload{Profile: "other", ShardSize: 2 * shardSize, SourceOptions: sqlrepo.SourceOptions{
-		Excludes: sqlrepo.Lines{"new"}, SymlinkPolicy: "skip",
-	}}
-	again := must(f.BeginRun(f.ctx, source.ID, changed))(f.t)
-	want := changed
-	want.ID, want.Source, want.State = first.Upload.ID, source.ID, sqlrepo.Scanning
-	want.Token, want.StartedAt = again.Upload.Token, first.Upload.StartedAt
-	equal(f.t, "upload", again.Upload, want)
-	equal(f.t, "stored", must(f.Upload(f.ctx, again.Upload.ID))(f.t), want)
+	stage := f.begin(source)
+	joined := func(want bool) {
+		f.t.Helper()
+		before := f.everything()
+		opened := f.open(source)
+		equal(f.t, "joined", opened.Joined, want)
+		equal(f.t, "resumed", opened.Resumed, true)
+		equal(f.t, "upload", opened.Upload, f.upload(stage))
+		if want {
+			equal(f.t, "everything", f.everything(), before)
+		}
+	}
+	joined(true)
+	f.pass(term)
+	joined(true) // the lease ends now, but has not ended
+	f.toPack(stage, planned(0), planned(1))
+	shard := f.shard(stage)
+	joined(true)
+	f.expire()
+	f.ok(f.Renew(f.ctx, shard, term, 0))
+	joined(true)
+	f.expire()
+	joined(false)
+	f.fails(f.Renew(f.ctx, shard, term, 0), sqlrepo.ErrLeaseLost)
 }
 
-func resumeRecipe(f *fixture) {
+func joinAtWork(f *fixture) {
+	source := f.source(f.space())
+	f.begin(source)
+	for what, change := range map[string]func(*sqlrepo.Upload){
+		"profile":  func(u *sqlrepo.Upload) { u.Profile = "other" },
+		"larger":   func(u *sqlrepo.Upload) { u.ShardSize++ },
+		"smaller":  func(u *sqlrepo.Upload) { u.ShardSize-- },
+		"excludes": func(u *sqlrepo.Upload) { u.Excludes = sqlrepo.Lines{"new"} },
+		"symlinks": func(u *sqlrepo.Upload) { u.SymlinkPolicy = "skip" },
+		"store":    func(u *sqlrepo.Upload) { u.Store = "another" },
+	} {
+		f.t.Log(what)
+		other, before := fresh(source), f.everything()
+		change(&other)
+		_, err := f.OpenUpload(f.ctx, source.ID, other)
+		f.fails(err, sqlrepo.ErrAtWork)
+		equal(f.t, what, f.everything(), before)
+	}
+	other := fresh(source)
+	other.SkipFailed = true
+	equal(f.t, "joined", must(f.OpenUpload(f.ctx, source.ID, other))(f.t).Joined, true)
+}
+
+// restartUpload takes away the leases that have ended, and brings back what was set aside.
+func restartUpload(f *fixture) {
+	source := f.source(f.space())
+	stage := f.begin(source)
+	f.toPack(stage, planned(0), planned(1), planned(2), planned(3))
+	f.sealed(packed(f.shard(stage)))
+	f.ok(f.SetAside(f.ctx, f.shard(stage), "damaged"))
+	f.ok(f.Fail(f.ctx, f.shard(stage), "failed", 3*term))
+	f.shard(stage)
+	f.expire()
+	shard := f.shard(stage)
+	equal(f.t, "attempts", shard.Attempts, 1)
+	f.expire()
+
+	opened := f.open(source)
+	want := f.upload(stage)
+	equal(f.t, "opened", opened, sqlrepo.Opened{Upload: want, Resumed: true})
+	equal(f.t, "state", want.State, sqlrepo.Scanning)
+	equal(f.t, "began", want.StageBegan, sqlrepo.NewTime(f.now))
+	equal(f.t, "aside", want.AsideShards, 0)
+	equal(f.t, "lease", want.Lease, sqlrepo.Lease{})
+	for _, shard := range f.shards(stage) {
+		equal(f.t, "lease", shard.Lease, sqlrepo.Lease{})
+	}
+	f.fails(f.Renew(f.ctx, shard, term, 0), sqlrepo.ErrLeaseLost)
+
+	stage = must(f.Advance(f.ctx, f.stage(want), sqlrepo.Planning))(f.t)
+	equal(f.t, "sealed", stage.Upload.Sealed, 1)
+	f.packing(stage)
+	for ordinal := range int64(3) {
+		equal(f.t, "ordinal", f.shard(stage).Ordinal, ordinal+1)
+	}
+}
+
+func openAtOnce(f *fixture) {
+	source := f.source(f.space())
+	var group sync.WaitGroup
+	uploads := make([]int64, 4)
+	for i := range uploads {
+		group.Go(func() {
+			opened, err := f.OpenUpload(f.ctx, source.ID, fresh(source))
+			if err != nil {
+				f.t.Error(err)
+			}
+			uploads[i] = opened.Upload.ID
+		})
+	}
+	group.Wait()
+	for _, upload := range uploads {
+		equal(f.t, "upload", upload, uploads[0])
+	}
+	equal(f.t, "uploads", len(must(f.Uploads(f.ctx, sqlrepo.UploadFilter{}))(f.t)), 1)
+}
+
+func reopenOptions(f *fixture) {
+	source := f.source(f.space())
+	first := f.open(source).Upload
+	changed := sqlrepo.Upload{Profile: "other", ShardSize: shardSize / 2, Store: "store", SkipFailed: true,
+		SourceOptions: sqlrepo.SourceOptions{Excludes: sqlrepo.Lines{"new"}, SymlinkPolicy: "skip"}}
+	again := must(f.OpenUpload(f.ctx, source.ID, changed))(f.t)
+	want := changed
+	want.ID, want.Source, want.State = first.ID, source.ID, sqlrepo.Scanning
+	want.StartedAt, want.StageBegan = first.StartedAt, sqlrepo.NewTime(started)
+	equal(f.t, "upload", again.Upload, want)
+	equal(f.t, "stored", must(f.Upload(f.ctx, first.ID))(f.t), want)
+}
+
+func reopenRecipe(f *fixture) {
 	source := f.source(f.space())
 	f.plan(f.begin(source), planned(0))
+	f.expire()
 	before := must(f.UnfinishedUpload(f.ctx, source.ID))(f.t)
 	for _, other := range []sqlrepo.Upload{
 		{Profile: "other", ShardSize: shardSize}, {Profile: "profile", ShardSize: shardSize - 1},
 	} {
-		_, err := f.BeginRun(f.ctx, source.ID, other)
+		_, err := f.OpenUpload(f.ctx, source.ID, other)
 		f.fails(err, sqlrepo.ErrRecipe)
 		equal(f.t, "upload", must(f.Upload(f.ctx, before.ID))(f.t), before)
 	}
-	larger := must(f.BeginRun(f.ctx, source.ID, sqlrepo.Upload{Profile: "profile", ShardSize: shardSize + 1}))(f.t)
+	larger := must(f.OpenUpload(f.ctx, source.ID, sqlrepo.Upload{Profile: "profile", ShardSize: shardSize + 1}))(f.t)
 	equal(f.t, "upload", larger.Upload.ID, before.ID)
 	equal(f.t, "shard size", must(f.Upload(f.ctx, before.ID))(f.t).ShardSize, shardSize+1)
 }
@@ -89,44 +196,88 @@ func resumeRecipe(f *fixture) {
 func previousUpload(f *fixture) {
 	space := f.space()
 	source, other := f.source(space), f.source(space)
+	previous := func(u sqlrepo.Upload) int64 {
+		f.t.Helper()
+		return must(f.PreviousUpload(f.ctx, u))(f.t)
+	}
 	first := f.begin(source)
-	equal(f.t, "before the first", first.Previous, 0)
+	equal(f.t, "before the first", previous(first.Upload), 0)
 	f.complete(first)
 	f.complete(f.begin(other))
 	second := f.begin(source)
-	equal(f.t, "before the second", second.Previous, first.Upload.ID)
-	equal(f.t, "before the second, resumed", f.begin(source).Previous, first.Upload.ID)
-	f.complete(f.begin(source))
-	equal(f.t, "before the third", f.begin(source).Previous, second.Upload.ID)
-	f.complete(f.begin(source))
+	equal(f.t, "before the second", previous(second.Upload), first.Upload.ID)
+	equal(f.t, "before the second, opened again", previous(f.again(source).Upload), first.Upload.ID)
+	f.complete(f.again(source))
+	equal(f.t, "before the third", previous(f.begin(source).Upload), second.Upload.ID)
+	f.complete(f.again(source))
 	another := fresh(source)
 	another.Profile = "other"
-	equal(f.t, "of another profile", must(f.BeginRun(f.ctx, source.ID, another))(f.t).Previous, 0)
+	equal(f.t, "of another profile", previous(must(f.OpenUpload(f.ctx, source.ID, another))(f.t).Upload), 0)
 }
 
 func uploadStates(f *fixture) {
-	run := f.newRun()
-	for _, state := range []sqlrepo.UploadState{sqlrepo.Planning, sqlrepo.Packing, sqlrepo.Linking, sqlrepo.Scanning} {
-		f.ok(f.SetState(f.ctx, run, state))
-		equal(f.t, "state", must(f.Upload(f.ctx, run.Upload.ID))(f.t).State, state)
+	stage := f.newStage()
+	f.plan(stage, planned(0))
+	for _, state := range []sqlrepo.UploadState{sqlrepo.Planning, sqlrepo.Rescanning, sqlrepo.Linking, sqlrepo.Scanning} {
+		f.ok(f.Renew(f.ctx, stage, term, 7))
+		f.pass(term / 10)
+		token := stage.Upload.Token
+		stage = must(f.Advance(f.ctx, stage, state))(f.t)
+		equal(f.t, "state", stage.Upload.State, state)
+		equal(f.t, "token", stage.Upload.Token, token)
+		equal(f.t, "progress", stage.Upload.Progress, 0)
+		equal(f.t, "began", stage.Upload.StageBegan, sqlrepo.NewTime(f.now))
+		equal(f.t, "stored", f.upload(stage), stage.Upload)
 	}
-	_, err := f.Upload(f.ctx, run.Upload.ID+1)
+	_, err := f.Upload(f.ctx, stage.Upload.ID+1)
 	f.fails(err, sqlrepo.ErrNotFound)
+}
+
+// advanceToPacking goes on to look again where there is nothing to pack. Either way the stage is given up.
+func advanceToPacking(f *fixture) {
+	empty := f.newStage()
+	equal(f.t, "nothing planned", f.packing(empty).State, sqlrepo.Rescanning)
+	equal(f.t, "stored", f.upload(empty).Lease, sqlrepo.Lease{})
+	stage := f.stage(empty.Upload)
+	f.plan(stage, planned(0))
+	upload := f.packing(stage)
+	equal(f.t, "planned", upload.State, sqlrepo.Packing)
+	equal(f.t, "lease", upload.Lease, sqlrepo.Lease{})
+	equal(f.t, "stored", f.upload(stage), upload)
+	stage = f.stage(f.sealed(packed(f.shard(stage))))
+	equal(f.t, "all packed", f.packing(stage).State, sqlrepo.Rescanning)
+}
+
+func incompleteUpload(f *fixture) {
+	source := f.source(f.space())
+	stage := f.begin(source)
+	upload := must(f.Advance(f.ctx, stage, sqlrepo.Incomplete))(f.t).Upload
+	equal(f.t, "state", upload.State, sqlrepo.Incomplete)
+	equal(f.t, "ended", upload.Ended(), true)
+	_, err := f.ClaimStage(f.ctx, claim("worker"), upload.ID)
+	f.fails(err, sqlrepo.ErrNothingToClaim)
+	equal(f.t, "unfinished", must(f.UnfinishedUpload(f.ctx, source.ID))(f.t), upload)
+	again := f.begin(source).Upload
+	equal(f.t, "again", again.ID, upload.ID)
+	equal(f.t, "state", again.State, sqlrepo.Scanning)
 }
 
 func completeUpload(f *fixture) {
 	source := f.source(f.space())
-	run, bystander := f.begin(source), f.newRun()
+	stage, bystander := f.begin(source), f.newStage()
 	counts := sqlrepo.Counts{Files: 1, Directories: 2, Symlinks: 3, Bytes: 1 << 50}
-	f.ok(f.CompleteUpload(f.ctx, run, exampleCID(), counts))
-	want := run.Upload
+	f.ok(f.CompleteUpload(f.ctx, stage, exampleCID(), counts))
+	want := stage.Upload
 	want.State, want.RootCID, want.Counts = sqlrepo.Complete, exampleCID(), counts
-	want.FinishedAt = sqlrepo.NewTime(started)
-	equal(f.t, "upload", must(f.Upload(f.ctx, run.Upload.ID))(f.t), want)
-	equal(f.t, "bystander", must(f.Upload(f.ctx, bystander.Upload.ID))(f.t), bystander.Upload)
+	want.FinishedAt, want.Lease = sqlrepo.NewTime(started), sqlrepo.Lease{}
+	equal(f.t, "upload", f.upload(stage), want)
+	equal(f.t, "ended", want.Ended(), true)
+	equal(f.t, "bystander", f.upload(bystander), bystander.Upload)
 	_, err := f.UnfinishedUpload(f.ctx, source.ID)
 	f.fails(err, sqlrepo.ErrNotFound)
-	if next := f.begin(source); next.Resumed || next.Upload.ID == run.Upload.ID {
+	_, err = f.ClaimStage(f.ctx, claim("worker"), want.ID)
+	f.fails(err, sqlrepo.ErrNothingToClaim)
+	if next := f.open(source); next.Resumed || next.Upload.ID == want.ID {
 		f.t.Error("a complete upload was resumed")
 	}
 }
@@ -151,7 +302,7 @@ func listUploads(f *fixture) {
 }
 
 func uploadNeedsSource(f *fixture) {
-	_, err := f.BeginRun(f.ctx, 7, sqlrepo.Upload{Profile: "profile", ShardSize: shardSize})
+	_, err := f.OpenUpload(f.ctx, 7, sqlrepo.Upload{Profile: "profile", ShardSize: shardSize})
 	f.fails(err, sqlrepo.ErrMissingReference)
 	equal(f.t, "uploads", len(must(f.Uploads(f.ctx, sqlrepo.UploadFilter{}))(f.t)), 0)
 }

@@ -30,6 +30,8 @@ type Options struct {
 	Password string
 	// Durable leaves fsync and full page writes on, as a server has them that holds real data.
 	Durable bool
+	// TLS is what a new cluster asks for. Without it the server has none.
+	TLS *TLS
 }
 
 // Cluster is a data directory and the server that runs on it. Its methods may be called from many goroutines.

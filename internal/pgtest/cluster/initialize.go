@@ -27,7 +27,10 @@ func (c *Cluster) initialize(ctx context.Context) error {
 	}
 	defer func() { _ = os.Remove(c.passwordFile()) }()
 	args := []string{"-D", c.dataDir(), "-U", superuser, "--encoding=UTF8", "--no-locale", "--no-sync"}
-	return c.run(ctx, "initdb", append(args, authArgs...)...)
+	if err := c.run(ctx, "initdb", append(args, authArgs...)...); err != nil {
+		return err
+	}
+	return c.configureTLS()
 }
 
 func (c *Cluster) authArgs() ([]string, error) {

@@ -70,7 +70,7 @@ func (c *Cluster) serverArgs() []string {
 		// Commits stay synchronous: what was committed must outlive an immediate stop.
 		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off")
 	}
-	return args
+	return append(args, c.tlsArgs()...)
 }
 
 // command prepares one of PostgreSQL's programs to run under the server's account, apart from the terminal's signals.
@@ -113,7 +113,7 @@ func (p *process) stop(ctx context.Context, mode Mode) error {
 // waitReady returns once the server takes connections, or says why it doesn't.
 func (c *Cluster) waitReady(ctx context.Context, server *process) error {
 	for {
-		refusal := ping(ctx, c.URL())
+		refusal := ping(ctx, c.SocketURL())
 		if refusal == nil {
 			return nil
 		}

@@ -1,0 +1,116 @@
+package dialect
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+func (postgresHandles) name(s Settings) (string, error) {
+	config, err := parsePostgres(s)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%q at %s:%d", config.Database, config.Host, config.Port), nil
+}
+
+// postgresConfig is all that a connection needs.
+func postgresConfig(s Settings) (*pgx.ConnConfig, error) {
+	if err := checkCertificates(s.Server); err != nil {
+		return nil, err
+	}
+	config, err := parsePostgres(s)
+	if err != nil {
+		return nil, err
+	}
+	if s.Password != "" {
+		config.Password = s.Password.Reveal()
+	}
+	config.ConnectTimeout = s.ConnectTimeout
+	config.DialFunc = noticeRefusal(config.DialFunc)
+	if config.RuntimeParams["application_name"] == "" {
+		host, _ := os.Hostname()
+		config.RuntimeParams["application_name"] = fmt.Sprintf("guppy, process %d on %s", os.Getpid(), host)
+	}
+	// A pooler may refuse parameters of the session, and would not keep them.
+	if s.Server.Schema != "" && !s.TransactionPooler {
+		config.RuntimeParams["search_path"] = quoteIdentifier(s.Server.Schema)
+	}
+	preferWritable(s, config)
+	return config, setExecMode(s, config)
+}
+
+// parsePostgres keeps the parser's message back: it quotes parts of the URL.
+func parsePostgres(s Settings) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(connectionString(s))
+	var file *fs.PathError
+	switch {
+	case errors.As(err, &file):
+		return nil, fmt.Errorf("%w: a file that the connection needs: %w", ErrSettings, file)
+	case err != nil:
+		return nil, errPostgresParameter
+	}
+	return config, nil
+}
+
+// connectionString adds to the URL what the settings say beside it; there is no other way to have the driver set up TLS.
+func connectionString(s Settings) string {
+	text, more := s.URL.Reveal(), s.Server.encryption()
+	switch {
+	case text == "":
+		return joinKeywords(append(s.Server.address(), more...))
+	case len(more) == 0:
+		return text
+	case isKeywords(text):
+		return text + " " + joinKeywords(more)
+	}
+	text = strings.TrimRight(text, "?&")
+	separator := "?"
+	if strings.Contains(text, "?") {
+		separator = "&"
+	}
+	return text + separator + encodeParameters(more)
+}
+
+// encodeParameters writes a space as %20: PostgreSQL takes a "+" for itself.
+func encodeParameters(list []keyword) string {
+	pairs := make([]string, len(list))
+	for i, k := range list {
+		pairs[i] = k.name + "=" + strings.ReplaceAll(url.QueryEscape(k.value), "+", "%20")
+	}
+	return strings.Join(pairs, "&")
+}
+
+func joinKeywords(list []keyword) string {
+	words := make([]string, len(list))
+	for i, k := range list {
+		words[i] = k.name + "=" + quoteValue(k.value)
+	}
+	return strings.Join(words, " ")
+}
+
+// preferWritable looks among several servers for the one that can be written to, unless the URL wants another.
+func preferWritable(s Settings, config *pgx.ConnConfig) {
+	_, named := URLParameter(s.URL, "target_session_attrs")
+	if !named && config.ValidateConnect == nil && severalServers(config) {
+		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+}
+
+// severalServers looks past attempts to reach one server with TLS and without.
+func severalServers(config *pgx.ConnConfig) bool {
+	for _, other := range config.Fallbacks {
+		if other.Host != config.Host || other.Port != config.Port {
+			return true
+		}
+	}
+	return false
+}
+
+func quoteIdentifier(name string) string { return pgx.Identifier{name}.Sanitize() }

@@ -1,0 +1,61 @@
+package dialect
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+var execModes = map[string]pgx.QueryExecMode{
+	"cache_statement": pgx.QueryExecModeCacheStatement,
+	"cache_describe":  pgx.QueryExecModeCacheDescribe,
+	"describe_exec":   pgx.QueryExecModeDescribeExec,
+	"exec":            pgx.QueryExecModeExec,
+	"simple_protocol": pgx.QueryExecModeSimpleProtocol,
+}
+
+const (
+	execModeParameter = "default_query_exec_mode"
+	// defaultExecMode asks once on each connection for the types of a statement, names nothing on the server, and sends
+	// bytes as they are.
+	defaultExecMode = "cache_describe"
+	// poolerExecMode takes one round trip a statement and relies on nothing that came before, but sends bytes as text.
+	poolerExecMode = "exec"
+)
+
+// ExecModes are the ways to send statements to a server, as the driver names them.
+func ExecModes() []string { return slices.Sorted(maps.Keys(execModes)) }
+
+// ExecMode is the way in force to send statements to a server: what is set, or else what the URL says, or what suits the
+// pooler that may stand between.
+func (s Settings) ExecMode() string {
+	if s.Server.ExecMode != "" {
+		return s.Server.ExecMode
+	}
+	if mode, named := URLParameter(s.URL, execModeParameter); named {
+		return mode
+	}
+	if s.TransactionPooler {
+		return poolerExecMode
+	}
+	return defaultExecMode
+}
+
+// setExecMode keeps no cache but the one that the mode is about: behind a pooler, what it names may be on another server.
+func setExecMode(s Settings, config *pgx.ConnConfig) error {
+	mode, known := execModes[s.ExecMode()]
+	if !known {
+		return settingsError(fmt.Sprintf("unknown repo.query_exec_mode (allowed: %s)", strings.Join(ExecModes(), ", ")))
+	}
+	config.DefaultQueryExecMode = mode
+	if mode != pgx.QueryExecModeCacheStatement {
+		config.StatementCacheCapacity = 0
+	}
+	if mode != pgx.QueryExecModeCacheDescribe {
+		config.DescriptionCacheCapacity = 0
+	}
+	return nil
+}

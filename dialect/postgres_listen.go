@@ -1,0 +1,77 @@
+package dialect
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/jmoiron/sqlx"
+)
+
+// channel is where processes tell each other that there is something new.
+const channel = "guppy"
+
+const listenPause = 5 * time.Second
+
+func postgresNotify(ctx context.Context, db *DB) error {
+	if db.Settings.TransactionPooler {
+		return nil
+	}
+	_, err := db.Writer.ExecContext(ctx, "SELECT pg_notify($1, current_schema())", channel)
+	return err
+}
+
+// postgresListen listens on a connection of its own, and on another one when that breaks. Behind a pooler it hears
+// nothing, and does not try.
+func postgresListen(ctx context.Context, db *DB, wake func()) error {
+	if db.Settings.TransactionPooler {
+		return nil
+	}
+	for ctx.Err() == nil {
+		if err := listen(ctx, db, wake); err != nil && ctx.Err() == nil {
+			db.Log.Debug("listening broke off", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(listenPause):
+		}
+	}
+	return ctx.Err()
+}
+
+func listen(ctx context.Context, db *DB, wake func()) error {
+	conn, err := db.Writer.Connx(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeListening(conn)
+	var schema string
+	if err := conn.GetContext(ctx, &schema, "SELECT current_schema()"); err != nil {
+		return err
+	}
+	if _, err := conn.ExecContext(ctx, "LISTEN "+channel); err != nil {
+		return err
+	}
+	return conn.Raw(func(driverConn any) error {
+		session, ok := driverConn.(*stdlib.Conn)
+		if !ok {
+			return fmt.Errorf("LISTEN needs a pgx connection, not a %T", driverConn)
+		}
+		for {
+			heard, err := session.Conn().WaitForNotification(ctx)
+			if err != nil {
+				return err
+			}
+			if heard.Payload == schema {
+				wake()
+			}
+		}
+	})
+}
+
+// closeListening drops the connection: a wait that was broken off leaves it in no state for others.
+func closeListening(conn *sqlx.Conn) {
+	discard(conn)
+	_ = closeConn(conn)
+}

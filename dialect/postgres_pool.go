@@ -1,0 +1,78 @@
+package dialect
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/jmoiron/sqlx"
+)
+
+type postgresHandles struct{}
+
+// postgresDriver is the one that sqlx knows: "pgx/v5" would leave placeholders as they are.
+const postgresDriver = "pgx"
+
+// unchecked is how long ago a connection may have been taken last for it to be taken again without asking whether it is
+// still there, which costs a round trip.
+const unchecked = time.Second
+
+func (postgresHandles) open(ctx context.Context, s Settings) (*sqlx.DB, *sqlx.DB, error) {
+	pool, err := openPool(ctx, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := checkSchema(ctx, pool, s); err != nil {
+		return nil, nil, errors.Join(err, pool.Close())
+	}
+	return pool, pool, nil
+}
+
+func openPool(ctx context.Context, s Settings) (*sqlx.DB, error) {
+	config, err := postgresConfig(s)
+	if err != nil {
+		return nil, err
+	}
+	pool := sqlx.NewDb(stdlib.OpenDB(*config,
+		stdlib.OptionAfterConnect(func(_ context.Context, conn *pgx.Conn) error {
+			setRetirement(conn, s.ConnMaxLifetime)
+			return nil
+		}),
+		stdlib.OptionResetSession(refuseRetired),
+		stdlib.OptionShouldPing(func(_ context.Context, last stdlib.ShouldPingParams) bool {
+			return last.IdleDuration > unchecked
+		}),
+	), postgresDriver)
+	pool.SetMaxOpenConns(s.MaxOpenConns)
+	pool.SetMaxIdleConns(s.MaxIdleConns)
+	pool.SetConnMaxLifetime(s.ConnMaxLifetime)
+	pool.SetConnMaxIdleTime(s.ConnMaxIdleTime)
+	if err := pool.PingContext(ctx); err != nil {
+		return nil, errors.Join(withAdvice(err, config), pool.Close())
+	}
+	return pool, nil
+}
+
+// retirement is where a connection keeps the time from which it is not taken again.
+const retirement = "guppy: retirement"
+
+// setRetirement spreads the ends of connections over the last tenth of their lifetime. The pool itself knows one
+// lifetime for all of them, and would open them all anew at once.
+func setRetirement(conn *pgx.Conn, lifetime time.Duration) {
+	if lifetime > 0 {
+		conn.PgConn().CustomData()[retirement] = time.Now().Add(jittered(lifetime))
+	}
+}
+
+func jittered(lifetime time.Duration) time.Duration { return lifetime - rand.N(lifetime/10+1) }
+
+func refuseRetired(_ context.Context, conn *pgx.Conn) error {
+	if at, ok := conn.PgConn().CustomData()[retirement].(time.Time); ok && time.Now().After(at) {
+		return driver.ErrBadConn
+	}
+	return nil
+}

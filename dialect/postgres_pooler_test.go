@@ -1,0 +1,100 @@
+package dialect_test
+
+import (
+	"fmt"
+	"net/url"
+	"sync"
+	"testing"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/pgtest"
+)
+
+// pooled returns the settings of a fresh database behind PgBouncer, and the URL that goes around it.
+func pooled(t *testing.T) (settings dialect.Settings, direct string) {
+	t.Helper()
+	direct = pgtest.URL(t)
+	through := pgtest.StartBouncer(t).URL(direct)
+	return dialect.Settings{URL: dialect.Secret(through), TransactionPooler: true}, direct
+}
+
+// TestStatementsThroughPooler has more connections than the pooler has to the server, so that statements of one reach
+// several servers.
+func TestStatementsThroughPooler(t *testing.T) {
+	settings, _ := pooled(t)
+	settings.MaxOpenConns = 8
+	for _, mode := range []string{"", "simple_protocol", "exec", "describe_exec", "cache_describe"} {
+		t.Run("mode "+mode, func(t *testing.T) {
+			settings.Server.ExecMode = mode
+			db := open(t, settings)
+			execute(t, db, "DROP TABLE IF EXISTS bulk", "CREATE TABLE bulk (n BIGINT PRIMARY KEY, data BYTEA, text TEXT)")
+			if err := insertBulk(t.Context(), db, bulkRows(1000)); err != nil {
+				t.Fatal(err)
+			}
+			var group sync.WaitGroup
+			for worker := range 8 {
+				group.Go(func() {
+					if err := mix(t, db, worker); err != nil {
+						t.Errorf("worker %d: %v", worker, err)
+					}
+				})
+			}
+			group.Wait()
+		})
+	}
+}
+
+// firstKey is that of the first of bulkRows.
+const firstKey = -2 << 40
+
+// mix reads and writes, inside of transactions and outside.
+func mix(t *testing.T, db *dialect.DB, worker int) error {
+	for i := range 20 {
+		var n int
+		if err := db.Reader.GetContext(t.Context(), &n, "SELECT COUNT(*) FROM bulk WHERE n = ANY ($1)",
+			[]int64{firstKey, firstKey + 1, firstKey + 2 + int64(i)}); err != nil {
+			return err
+		}
+		if n != 3 {
+			return fmt.Errorf("%d rows", n)
+		}
+		err := inTx(t.Context(), db, func(tx *dialect.Tx) error {
+			_, err := tx.ExecContext(t.Context(), "UPDATE bulk SET text = $1, data = $2 WHERE n = $3", "changed", []byte{0, 1}, firstKey+worker)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestSchemaBehindPooler(t *testing.T) {
+	settings, direct := pooled(t)
+	settings.Server.Schema = "apart"
+	requireSchemaError(t, settings, "guppy migrate up")
+	mustMakeSchema(t, settings)
+	requireSchemaError(t, settings, `ALTER ROLE ... SET search_path = "apart"`)
+
+	admin := open(t, dialect.Settings{URL: dialect.Secret(direct)})
+	role := get[string](t, admin, "SELECT quote_ident(current_user)")
+	name := get[string](t, admin, "SELECT quote_ident(current_database())")
+	execute(t, admin, "ALTER ROLE "+role+" IN DATABASE "+name+" SET search_path = apart")
+	settings.URL = dialect.Secret(pgtest.StartBouncer(t).URL(direct))
+	db := open(t, settings)
+	if got := get[string](t, db, "SELECT current_schema()::text"); got != "apart" {
+		t.Errorf("the schema is %s", got)
+	}
+}
+
+func TestPoolerThatIsNotNamed(t *testing.T) {
+	settings, _ := pooled(t)
+	settings.TransactionPooler, settings.Server.Schema = false, "apart"
+	location, err := url.Parse(settings.URL.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	location.User = url.UserPassword(location.User.Username(), hidden)
+	settings.URL = dialect.Secret(location.String())
+	requireAdvice(t, settings, "set repo.pooler to transaction")
+}

@@ -1,0 +1,251 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// A worker without work looks for some about once a second, and at once when it hears of a change.
+const lookEvery = time.Second
+
+// board is what a worker knows of the work that there is.
+type board struct {
+	crew *crew
+	mu   sync.Mutex
+	open []sqlrepo.OpenUpload
+	// looked tells that open was read at all; changed is closed with each change of it.
+	looked  bool
+	changed chan struct{}
+	waiting int
+	// version grows with each commit of this worker: what was read of the database before that is out of date.
+	version int
+	// look is filled to have the database looked at now, told to have others hear of a change.
+	look, told chan struct{}
+	taking     sync.Mutex
+}
+
+func newBoard(c *crew) *board {
+	return &board{crew: c, changed: make(chan struct{}), look: make(chan struct{}, 1), told: make(chan struct{}, 1)}
+}
+
+// watch keeps the board up to date while somebody waits for a change.
+func (b *board) watch(ctx context.Context) error {
+	for {
+		version := b.present()
+		open, err := b.crew.Repo.OpenUploads(ctx, b.crew.Filter)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		again := !b.publish(open, version)
+		for !again {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-b.look:
+				again = true
+			case <-time.After(lookEvery + rand.N(lookEvery/4)):
+				again = b.awaited()
+			}
+		}
+	}
+}
+
+// listen hears of changes that others make, where the database can tell, and tells others of those made here.
+func (b *board) listen(ctx context.Context) error {
+	var heard sync.WaitGroup
+	defer heard.Wait()
+	heard.Go(func() {
+		if err := b.crew.Repo.Listen(ctx, b.refresh); err != nil && ctx.Err() == nil {
+			b.crew.Log.Debug("does not hear of changes", "error", err)
+		}
+	})
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-b.told:
+			if err := b.crew.Repo.Notify(ctx); err != nil && ctx.Err() == nil {
+				b.crew.Log.Debug("others do not hear of a change", "error", err)
+			}
+		}
+	}
+}
+
+func (b *board) awaited() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.waiting > 0
+}
+
+func (b *board) present() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.version
+}
+
+// publish takes over what was read, unless a commit of this worker came between.
+func (b *board) publish(open []sqlrepo.OpenUpload, version int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if version != b.version {
+		return false
+	}
+	b.open, b.looked = open, true
+	b.announce()
+	return true
+}
+
+// announce is called with mu held.
+func (b *board) announce() {
+	close(b.changed)
+	b.changed = make(chan struct{})
+	for i := range b.open {
+		b.crew.show(&b.open[i])
+	}
+}
+
+// refresh has the database looked at soon.
+func (b *board) refresh() { signal(b.look) }
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// put takes over what a commit of this worker has made of an upload, and tells others.
+func (b *board) put(upload sqlrepo.Upload) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.version++
+	b.open = slices.DeleteFunc(b.open, func(o sqlrepo.OpenUpload) bool {
+		return o.ID == upload.ID && upload.State == sqlrepo.Complete
+	})
+	for i := range b.open {
+		if o := &b.open[i]; o.ID == upload.ID {
+			begins := upload.State == sqlrepo.Packing && o.State != sqlrepo.Packing
+			o.Upload, o.Claimable = upload, upload.Token == 0 && upload.State != sqlrepo.Packing && !upload.Ended()
+			if begins {
+				o.NextShard = &upload.Sealed
+			}
+		}
+	}
+	b.announce()
+	signal(b.told)
+}
+
+// view is the present state of the board, and a channel that is closed with the next.
+func (b *board) view() ([]sqlrepo.OpenUpload, bool, <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.open), b.looked, b.changed
+}
+
+// wait waits for a change of the board.
+func (b *board) wait(ctx context.Context, changed <-chan struct{}, others <-chan struct{}) {
+	b.mu.Lock()
+	b.waiting++
+	b.mu.Unlock()
+	select {
+	case <-ctx.Done():
+	case <-changed:
+	case <-others:
+	}
+	b.mu.Lock()
+	b.waiting--
+	b.mu.Unlock()
+}
+
+// take returns the next task, waiting for one if need be; nil when there will be none.
+func (b *board) take(ctx context.Context) (task, error) {
+	for {
+		next, ended, changed, err := b.try(ctx)
+		if next != nil || ended || err != nil {
+			return next, err
+		}
+		b.wait(ctx, changed, nil)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// try claims the first thing that can be. One at a time does so: the others would try for the same.
+func (b *board) try(ctx context.Context) (next task, ended bool, changed <-chan struct{}, err error) {
+	b.taking.Lock()
+	defer b.taking.Unlock()
+	open, looked, changed := b.view()
+	if !looked {
+		return nil, false, changed, ctx.Err()
+	}
+	ended = !b.crew.Standing
+	var hidden error
+	for _, upload := range open {
+		site, err := b.crew.site(ctx, upload)
+		if err != nil {
+			hidden = err
+			continue
+		}
+		ended = ended && upload.Ended()
+		if next, err := b.claim(ctx, upload, site); next != nil || err != nil {
+			return next, false, changed, err
+		}
+	}
+	if ended {
+		err = hidden
+	}
+	return nil, ended, changed, err
+}
+
+func (b *board) claim(ctx context.Context, upload sqlrepo.OpenUpload, site *Site) (task, error) {
+	if upload.Claimable {
+		stage, err := b.crew.Repo.ClaimStage(ctx, b.crew.claim, upload.ID)
+		b.claimed(upload.ID, func(o *sqlrepo.OpenUpload) { o.Claimable = false })
+		if err == nil {
+			return &stageTask{stage, site}, nil
+		}
+		return nil, unlessTaken(err)
+	}
+	below := b.crew.sealer.below(upload)
+	if upload.NextShard == nil || *upload.NextShard >= below {
+		return nil, nil
+	}
+	shard, err := b.crew.Repo.ClaimShard(ctx, b.crew.claim, upload.ID, below)
+	if err != nil {
+		b.claimed(upload.ID, func(o *sqlrepo.OpenUpload) { o.NextShard = nil })
+		return nil, unlessTaken(err)
+	}
+	next := shard.Ordinal + 1
+	b.claimed(upload.ID, func(o *sqlrepo.OpenUpload) { o.NextShard = &next })
+	b.crew.sealer.expect(shard)
+	return &packTask{shard, site}, nil
+}
+
+// unlessTaken is nil when others were quicker.
+func unlessTaken(err error) error {
+	if errors.Is(err, sqlrepo.ErrNothingToClaim) {
+		return nil
+	}
+	return err
+}
+
+// claimed notes what a claim has changed, until the database is looked at again.
+func (b *board) claimed(upload int64, note func(*sqlrepo.OpenUpload)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range b.open {
+		if b.open[i].ID == upload {
+			note(&b.open[i])
+		}
+	}
+}

@@ -1,0 +1,114 @@
+// Package pipeline takes uploads through their stages: scan, plan, pack, link, complete. Any number of workers share the
+// stages and shards of an upload, by leases alone.
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// ErrSetAside is returned for an upload of which work was given up, while everything else is done.
+var ErrSetAside = errors.New("work was set aside")
+
+// Job is the preparation of one source.
+type Job struct {
+	Repo   *sqlrepo.Repository
+	Store  store.Store
+	FS     source.FS
+	Space  sqlrepo.Space
+	Source sqlrepo.Source
+	// Fresh is the recipe of a new upload: profile, shard size, options. Of an unfinished one only the options change.
+	Fresh sqlrepo.Upload
+	// SkipFailed completes the upload without the entries that could not be prepared.
+	SkipFailed         bool
+	Workers, ReadAhead int
+	Limits             Limits
+	TempDir            string
+	Progress           *progress.Counters
+	Log                *slog.Logger
+}
+
+// Result is how an upload stands after a run.
+type Result struct {
+	Upload sqlrepo.Upload
+	// Failed is how many entries could not be prepared. The upload is complete only if there are none, or they are to be
+	// skipped.
+	Failed int64
+}
+
+// Run takes the source's unfinished upload, or a new one, as far as it can, together with whoever else works on it. It
+// returns ErrSetAside when some of its work was given up, and sqlrepo.ErrAtWork when others work on it in a way that the
+// job would change. Whatever is committed stays when it fails.
+func (j *Job) Run(ctx context.Context) (result Result, err error) {
+	lock, err := j.Repo.LockUse(ctx)
+	if err != nil {
+		return result, err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	upload, err := j.open(ctx)
+	if err != nil {
+		return result, err
+	}
+	worker := j.worker(upload)
+	if err := worker.Run(ctx); err != nil {
+		return result, err
+	}
+	if result.Upload, err = j.Repo.Upload(ctx, upload); err != nil {
+		return result, err
+	}
+	if result.Upload.Stuck() {
+		return result, j.setAside(ctx, result.Upload)
+	}
+	result.Failed, err = j.Repo.CountEntries(ctx, upload, sqlrepo.Failed)
+	return result, err
+}
+
+// open starts on the upload, and keeps options that were changed with the source.
+func (j *Job) open(ctx context.Context) (upload int64, err error) {
+	fresh := j.Fresh
+	fresh.SkipFailed = j.SkipFailed
+	if fresh.Store, err = j.Store.Identify(ctx); err != nil {
+		return 0, err
+	}
+	opened, err := j.Repo.OpenUpload(ctx, j.Source.ID, fresh)
+	if err != nil {
+		return 0, err
+	}
+	j.Log.Info("begin", "upload", opened.Upload.ID, "source", j.Source.Name, "resumed", opened.Resumed, "joined", opened.Joined)
+	now, was := j.Fresh.SourceOptions, j.Source.SourceOptions
+	if now.SymlinkPolicy != was.SymlinkPolicy || !slices.Equal(now.Excludes, was.Excludes) {
+		if err := j.Repo.SetSourceOptions(ctx, j.Source.ID, now); err != nil {
+			return 0, err
+		}
+	}
+	return opened.Upload.ID, tidy(ctx, j.Repo, j.Store, j.Space, j.Log)
+}
+
+func (j *Job) worker(upload int64) *Worker {
+	site := &Site{Space: j.Space, Store: j.Store, FS: j.FS, Root: string(j.Source.Path)}
+	return &Worker{
+		Repo: j.Repo, Filter: sqlrepo.OpenFilter{Uploads: []int64{upload}},
+		Locate:  func(context.Context, sqlrepo.OpenUpload) (*Site, error) { return site, nil },
+		Workers: j.Workers, ReadAhead: j.ReadAhead, Limits: j.Limits, TempDir: j.TempDir, Progress: j.Progress, Log: j.Log,
+	}
+}
+
+// setAside says what was given up, and why.
+func (j *Job) setAside(ctx context.Context, upload sqlrepo.Upload) error {
+	if !upload.SetAside.IsZero() {
+		return fmt.Errorf("upload %d, %s: %w: %s", upload.ID, upload.State, ErrSetAside, upload.Error)
+	}
+	shards, err := j.Repo.ShardsUnderWay(ctx, upload.ID)
+	for _, shard := range shards {
+		err = errors.Join(err, fmt.Errorf("shard %d of upload %d: %w: %s", shard.Ordinal, upload.ID, ErrSetAside, shard.Error))
+	}
+	return err
+}

@@ -1,0 +1,90 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// ErrStalled is why work is given back of which nothing was done for too long.
+var ErrStalled = errors.New("no progress")
+
+// lease keeps a claim alive while the work makes progress. Its context ends when the claim is lost.
+type lease struct {
+	ctx      context.Context //nolint:containedctx // that of the work under the lease
+	cancel   context.CancelCauseFunc
+	unit     sqlrepo.Unit
+	attempts int64
+	// measure tells how much was done.
+	measure func() int64
+	// waits is set while the work waits for others, when there is no progress to be made.
+	waits   atomic.Bool
+	done    atomic.Int64
+	stopped chan struct{}
+	once    sync.Once
+}
+
+// keep renews a claim until the lease is stopped.
+func (c *crew) keep(ctx context.Context, unit sqlrepo.Unit, attempts int64, measure func() int64) *lease {
+	l := &lease{unit: unit, attempts: attempts, stopped: make(chan struct{})}
+	if l.measure = measure; measure == nil {
+		l.measure = l.done.Load
+	}
+	l.ctx, l.cancel = context.WithCancelCause(ctx)
+	go func() {
+		defer close(l.stopped)
+		if err := l.renew(c); err != nil {
+			l.cancel(err)
+		}
+	}()
+	return l
+}
+
+// progress tells that work was done.
+func (l *lease) progress(n int64) { l.done.Add(n) }
+
+// renew sends a heartbeat each third of the term.
+func (l *lease) renew(c *crew) error {
+	beat := time.NewTicker(c.claim.Term / 3)
+	defer beat.Stop()
+	moved, last := time.Now(), int64(-1)
+	for {
+		select {
+		case <-l.ctx.Done():
+			return nil
+		case <-beat.C:
+		}
+		if done := l.measure(); done != last || l.waits.Load() {
+			moved, last = time.Now(), done
+		}
+		if time.Since(moved) >= c.limits.StallTimeout {
+			return fmt.Errorf("%w for %s", ErrStalled, c.limits.StallTimeout)
+		}
+		if err := c.Repo.Renew(l.ctx, l.unit, c.claim.Term, last); err != nil {
+			if l.ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+// stop ends the renewing.
+func (l *lease) stop() {
+	l.once.Do(func() { l.cancel(nil) })
+	<-l.stopped
+}
+
+// blame puts the reason for which the lease ended before what came of it.
+func (l *lease) blame(failure error) error {
+	cause := context.Cause(l.ctx)
+	if cause == nil || errors.Is(cause, context.Canceled) || errors.Is(failure, cause) {
+		return failure
+	}
+	return fmt.Errorf("%w: %w", cause, failure)
+}

@@ -1,0 +1,149 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+
+	"github.com/guppy-prep/guppy/internal/pack"
+	"github.com/guppy-prep/guppy/internal/shard"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// sealer seals the shards that this worker has packed, each when all earlier ones of its upload are.
+type sealer struct {
+	crew *crew
+	mu   sync.Mutex
+	// unsealed are the shards that this worker has claimed, packed those of them that wait for their turn.
+	unsealed map[int64]struct{}
+	packed   map[int64]*packedShard
+	more     chan struct{}
+}
+
+// packedShard is packed under a lease that is kept until it is sealed.
+type packedShard struct {
+	*pack.Packed
+	shard sqlrepo.Shard
+	lease *lease
+	site  *Site
+}
+
+func (p *packedShard) String() string {
+	return fmt.Sprintf("shard %d of upload %d", p.shard.Ordinal, p.shard.Upload)
+}
+
+func newSealer(c *crew) *sealer {
+	return &sealer{crew: c, unsealed: map[int64]struct{}{}, packed: map[int64]*packedShard{}, more: make(chan struct{}, 1)}
+}
+
+// below bounds the ordinals that may be claimed now. A worker with enough shards that are not sealed yet takes no more,
+// but for the one that all others wait for.
+func (s *sealer) below(upload sqlrepo.OpenUpload) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.unsealed) < s.crew.Workers*s.crew.limits.RunAhead {
+		return math.MaxInt64
+	}
+	return upload.Sealed + 1
+}
+
+// expect counts a shard that was claimed.
+func (s *sealer) expect(shard sqlrepo.Shard) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsealed[shard.ID] = struct{}{}
+}
+
+// forget counts a shard no more.
+func (s *sealer) forget(shard sqlrepo.Shard) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.unsealed, shard.ID)
+	delete(s.packed, shard.ID)
+}
+
+// add takes over a packed shard and its lease.
+func (s *sealer) add(p *packedShard) {
+	s.mu.Lock()
+	s.packed[p.shard.ID] = p
+	s.mu.Unlock()
+	p.lease.waits.Store(true)
+	context.AfterFunc(p.lease.ctx, func() { signal(s.more) })
+	signal(s.more)
+}
+
+// run seals until ctx ends, then gives back what is left.
+func (s *sealer) run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, s.abort(ctx)) }()
+	for ctx.Err() == nil {
+		open, _, changed := s.crew.board.view()
+		next, waiting := s.next(open)
+		switch {
+		case next != nil:
+			if err := s.seal(ctx, next); err != nil {
+				return err
+			}
+		case waiting:
+			s.crew.board.wait(ctx, changed, s.more)
+		default:
+			select {
+			case <-ctx.Done():
+			case <-s.more:
+			}
+		}
+	}
+	return nil
+}
+
+// next is a shard whose turn it is, or whose lease is lost; waiting tells whether there are others.
+func (s *sealer) next(open []sqlrepo.OpenUpload) (next *packedShard, waiting bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	turn := map[int64]int64{}
+	for _, upload := range open {
+		if upload.State == sqlrepo.Packing {
+			turn[upload.ID] = upload.Sealed
+		}
+	}
+	for _, p := range s.packed {
+		sealed, isOpen := turn[p.shard.Upload]
+		if p.lease.ctx.Err() != nil || isOpen && sealed == p.shard.Ordinal {
+			return p, true
+		}
+	}
+	return nil, len(s.packed) > 0
+}
+
+// seal stores a shard without what the space holds already.
+func (s *sealer) seal(ctx context.Context, p *packedShard) error {
+	defer s.forget(p.shard)
+	var after sqlrepo.Upload
+	err := context.Cause(p.lease.ctx)
+	if err == nil {
+		err = shard.Seal(p.lease.ctx, s.crew.Repo, p.site.Space.ID, p.Draft, func(rest *shard.Draft, seal sqlrepo.Seal) (err error) {
+			row := sqlrepo.PackedShard{Shard: p.Shard, Digests: p.Digests, Nodes: rest.Nodes(), TakenOut: p.TakenOut}
+			rest.Describe(&row.Shard)
+			after, err = s.crew.Repo.SealShard(p.lease.ctx, row, seal)
+			return err
+		})
+	}
+	if err != nil {
+		return s.crew.failed(ctx, p.lease, p.String(), errors.Join(err, p.Abort()))
+	}
+	p.lease.stop()
+	s.crew.succeeded()
+	s.crew.sealed(p)
+	s.crew.board.put(after)
+	return nil
+}
+
+// abort removes what was not sealed.
+func (s *sealer) abort(ctx context.Context) (err error) {
+	for _, p := range s.packed {
+		p.lease.stop()
+		err = errors.Join(err, p.Abort(), s.crew.giveBack(ctx, p.lease))
+	}
+	return err
+}

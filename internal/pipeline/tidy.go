@@ -1,0 +1,73 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// owner marks the temporary files of a claim among all that use the store.
+func owner(space sqlrepo.Space, upload, token int64) string {
+	return fmt.Sprintf("%s-%d-%d", spaceKey(space), upload, token)
+}
+
+func spaceKey(space sqlrepo.Space) string {
+	key := string(space.DID)
+	return key[max(0, strings.LastIndexByte(key, ':')+1):]
+}
+
+// tidy removes the temporary files of a space that nobody will finish. The files are listed before the leases: each was
+// begun under a lease that is older.
+func tidy(ctx context.Context, repo *sqlrepo.Repository, files store.Store, space sqlrepo.Space, log *slog.Logger) error {
+	unfinished, err := files.Unfinished(ctx, spaceKey(space)+"-")
+	if err != nil || len(unfinished) == 0 {
+		return err
+	}
+	live, err := liveOwners(ctx, repo, space)
+	if err != nil {
+		return err
+	}
+	removed := 0
+	for _, file := range unfinished {
+		if live[file.Owner] {
+			continue
+		}
+		if err := files.Discard(ctx, file); err != nil {
+			return err
+		}
+		removed++
+	}
+	if removed > 0 {
+		log.Info("removed what interrupted workers left", "files", removed)
+	}
+	return nil
+}
+
+// liveOwners are those of the leases that have not ended.
+func liveOwners(ctx context.Context, repo *sqlrepo.Repository, space sqlrepo.Space) (map[string]bool, error) {
+	live := map[string]bool{}
+	open, err := repo.OpenUploads(ctx, sqlrepo.OpenFilter{Spaces: []int64{space.ID}})
+	if err != nil {
+		return nil, err
+	}
+	for _, upload := range open {
+		add := func(l sqlrepo.Lease) {
+			if l.Token != 0 && l.Ends.After(upload.Now.Time) {
+				live[owner(space, upload.ID, l.Token)] = true
+			}
+		}
+		add(upload.Lease)
+		shards, err := repo.ShardsUnderWay(ctx, upload.ID)
+		if err != nil {
+			return nil, err
+		}
+		for _, shard := range shards {
+			add(shard.Lease)
+		}
+	}
+	return live, nil
+}

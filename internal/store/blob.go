@@ -1,0 +1,157 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/guppy-prep/guppy/internal/durable"
+)
+
+// directoryBlob is a file under a temporary name, and under its own once it is renamed.
+type directoryBlob struct {
+	directory string
+	file      *os.File
+	unsynced  bool
+	// broken is why a write or a sync failed: what was lost then, no later sync tells of.
+	broken error
+	// closed is the file as it was closed, or nil.
+	closed fs.FileInfo
+	// final is its path once it is renamed, location its URL once the name is durable too.
+	final, location string
+}
+
+func (b *directoryBlob) Write(p []byte) (int, error) {
+	n, err := b.file.Write(p)
+	b.unsynced = true
+	if err != nil {
+		b.broken = err
+		return n, b.failure(err)
+	}
+	return n, nil
+}
+
+// ReadAt opens a closed file again: that is rare.
+func (b *directoryBlob) ReadAt(p []byte, off int64) (int, error) {
+	file := b.file
+	if b.closed != nil {
+		again, err := os.Open(b.path())
+		if err != nil {
+			return 0, b.failure(err)
+		}
+		defer func() { _ = again.Close() }() // it was only read
+		file = again
+	}
+	n, err := file.ReadAt(p, off)
+	if err == nil || errors.Is(err, io.EOF) {
+		return n, err
+	}
+	return n, b.failure(err)
+}
+
+func (b *directoryBlob) path() string {
+	if b.final != "" {
+		return b.final
+	}
+	return b.file.Name()
+}
+
+func (b *directoryBlob) Sync(ctx context.Context) error {
+	if err := errors.Join(ctx.Err(), b.sync()); err != nil {
+		return b.failure(err)
+	}
+	return nil
+}
+
+func (b *directoryBlob) sync() error {
+	if b.broken == nil && b.unsynced {
+		b.broken = b.file.Sync()
+		b.unsynced = b.broken != nil
+	}
+	return b.broken
+}
+
+// Commit syncs the file before it gets its name, and the directory after.
+func (b *directoryBlob) Commit(ctx context.Context, name string) (string, error) {
+	final := filepath.Join(b.directory, name)
+	if b.final != "" && b.final != final {
+		return "", b.failure(fmt.Errorf("%s can't be committed again as %s", b.final, name))
+	}
+	if b.location != "" {
+		return b.location, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return "", b.failure(err)
+	}
+	if err := b.rename(final); err != nil {
+		return "", b.failure(err)
+	}
+	if err := durable.SyncDirectory(b.directory); err != nil {
+		return "", b.failure(err)
+	}
+	b.location = (&url.URL{Scheme: "file", Path: filepath.ToSlash(final)}).String()
+	return b.location, nil
+}
+
+func (b *directoryBlob) rename(final string) error {
+	if b.final != "" {
+		return nil
+	}
+	if err := errors.Join(b.sync(), b.close()); err != nil {
+		return err
+	}
+	if err := os.Rename(b.file.Name(), final); err != nil && !b.isAt(final, err) {
+		return err
+	}
+	b.final = final
+	return nil
+}
+
+// isAt tells whether the file has been renamed although that failed: a file server may answer so when it is asked twice.
+func (b *directoryBlob) isAt(path string, failure error) bool {
+	info, err := os.Stat(path)
+	return errors.Is(failure, fs.ErrNotExist) && err == nil && os.SameFile(info, b.closed)
+}
+
+func (b *directoryBlob) close() error {
+	if b.closed != nil {
+		return nil
+	}
+	info, err := b.file.Stat()
+	if err != nil {
+		return err
+	}
+	if err := b.file.Close(); err != nil {
+		b.broken = err
+		return err
+	}
+	b.closed = info
+	return nil
+}
+
+func (b *directoryBlob) Abort() error {
+	if b.final != "" {
+		return nil
+	}
+	err := b.file.Close()
+	if errors.Is(err, os.ErrClosed) {
+		err = nil
+	}
+	if err := errors.Join(err, removeIfThere(b.file.Name())); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return nil
+}
+
+// failure says so when the file is gone: the error that follows from that may say anything, above all on a file server.
+func (b *directoryBlob) failure(err error) error {
+	if _, gone := os.Lstat(b.path()); errors.Is(gone, fs.ErrNotExist) && !errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", err, gone)
+	}
+	return fmt.Errorf("store: %w", err)
+}

@@ -1,0 +1,155 @@
+package store
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func read(t *testing.T, blob Blob) string {
+	t.Helper()
+	content, err := io.ReadAll(io.NewSectionReader(blob, 0, 1<<20))
+	if err != nil {
+		t.Error(err)
+	}
+	return string(content)
+}
+
+func commit(t *testing.T, blob Blob) string {
+	t.Helper()
+	location, err := blob.Commit(t.Context(), "name.car")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return location
+}
+
+func temporary(t *testing.T, d *Directory, path string) string {
+	t.Helper()
+	return filepath.Join(path, unfinished(t, d, "me")[0].Name)
+}
+
+func TestABlobIsReadBeforeAndAfterItIsCommitted(t *testing.T) {
+	d, _ := open(t)
+	blob := begin(t, d, "me", "content")
+	if err := blob.Sync(t.Context()); err != nil || read(t, blob) != "content" {
+		t.Errorf("%q, %v", read(t, blob), err)
+	}
+	if _, err := blob.Write([]byte(", more")); err != nil {
+		t.Fatal(err)
+	}
+	first := commit(t, blob)
+	if second := commit(t, blob); second != first || read(t, blob) != "content, more" {
+		t.Errorf("committed to %s, then to %s, as %q", first, second, read(t, blob))
+	}
+	if _, err := blob.Commit(t.Context(), "other.car"); err == nil {
+		t.Error("it was committed under another name")
+	}
+}
+
+func TestAbortEndsWhatIsNotCommitted(t *testing.T) {
+	d, path := open(t)
+	committed, aborted := begin(t, d, "me", "content"), begin(t, d, "me", "other content")
+	commit(t, committed)
+	for range 2 {
+		if err := errors.Join(committed.Abort(), aborted.Abort()); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := names(t, path); len(got) != 1 || got[0] != "name.car" {
+		t.Errorf("the store has %q", got)
+	}
+	if _, err := aborted.Commit(t.Context(), "aborted.car"); err == nil {
+		t.Error("what was aborted is committed")
+	}
+}
+
+func TestABlobThatSomebodyElseDiscardedIsNotCommitted(t *testing.T) {
+	d, path := open(t)
+	blob := begin(t, d, "me", "content")
+	for _, found := range unfinished(t, d, "me") {
+		if err := d.Discard(t.Context(), found); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if location, err := blob.Commit(t.Context(), "name.car"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%q, %v", location, err)
+		}
+	}
+	if err := blob.Abort(); err != nil || len(names(t, path)) != 0 {
+		t.Errorf("left %q: %v", names(t, path), err)
+	}
+}
+
+// TestARenameWhoseAnswerIsLost does what a file server may have done when its answer did not arrive: the rename that is
+// sent again finds nothing.
+func TestARenameWhoseAnswerIsLost(t *testing.T) {
+	d, path := open(t)
+	blob := begin(t, d, "me", "content")
+	if err := os.Rename(temporary(t, d, path), filepath.Join(path, "name.car")); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, blob)
+	if got := read(t, blob); got != "content" {
+		t.Errorf("committed as %q", got)
+	}
+}
+
+func TestACommitThatFailsMayBeTriedAgain(t *testing.T) {
+	d, path := open(t)
+	blob := begin(t, d, "me", "content")
+	final := filepath.Join(path, "name.car")
+	if err := os.Mkdir(final, 0o700); err != nil { // in the way
+		t.Fatal(err)
+	}
+	if location, err := blob.Commit(t.Context(), "name.car"); err == nil {
+		t.Errorf("committed to %s", location)
+	}
+	if got := read(t, blob); got != "content" {
+		t.Errorf("reads as %q after that", got)
+	}
+	if err := os.Remove(final); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, blob)
+}
+
+// TestWhatCouldNotBeSyncedIsNotCommitted, even if a later sync would say that all is well.
+func TestWhatCouldNotBeSyncedIsNotCommitted(t *testing.T) {
+	d, path := open(t)
+	for _, fail := range []func(Blob) error{
+		func(b Blob) error { return b.Sync(t.Context()) },
+		func(b Blob) error { _, err := b.Write([]byte("lost")); return err },
+		func(b Blob) error { _, err := b.Commit(t.Context(), "name.car"); return err },
+	} {
+		blob := begin(t, d, "me", "content").(*directoryBlob)
+		good := blob.file
+		blob.file = closedFile(t)
+		if err := fail(blob); err == nil {
+			t.Error("nothing failed")
+		}
+		blob.file = good
+		if _, err := blob.Commit(t.Context(), "name.car"); err == nil {
+			t.Error("it is committed")
+		}
+		if err := blob.Abort(); err != nil || len(names(t, path)) != 0 {
+			t.Errorf("left %q: %v", names(t, path), err)
+		}
+	}
+}
+
+func closedFile(t *testing.T) *os.File {
+	t.Helper()
+	file, err := os.Create(filepath.Join(t.TempDir(), "closed"))
+	if err == nil {
+		err = file.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}

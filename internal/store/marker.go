@@ -1,0 +1,78 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/guppy-prep/guppy/internal/durable"
+)
+
+// ErrDamagedMarker is returned when the file that tells the store's identity holds something else.
+var ErrDamagedMarker = errors.New("damaged store marker")
+
+const markerName = ".guppy-store"
+
+// Markers hold a text of crypto/rand, which is Base32 and may be longer one day.
+const (
+	minIdentity      = 26
+	identityAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+)
+
+// Identify makes the marker file if there is none. Several processes may do so at once: they all return what is there in
+// the end.
+func (d *Directory) Identify(ctx context.Context) (string, error) {
+	identity, err := d.Marker(ctx)
+	if err != nil {
+		return "", err
+	}
+	if identity == "" {
+		err := durable.PublishFile(d.marker(), []byte(rand.Text()+"\n"))
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return "", d.failure(err)
+		}
+		if identity, err = d.readMarker(); err != nil {
+			return "", d.failure(err)
+		}
+	}
+	// Another process may have made it a moment ago and not synced it yet.
+	if err := durable.SyncDirectory(d.path); err != nil {
+		return "", d.failure(err)
+	}
+	return identity, nil
+}
+
+// Marker reads the marker file.
+func (d *Directory) Marker(ctx context.Context) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", d.failure(err)
+	}
+	identity, err := d.readMarker()
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", d.failure(err)
+	}
+	return identity, nil
+}
+
+func (d *Directory) marker() string { return filepath.Join(d.path, markerName) }
+
+func (d *Directory) readMarker() (string, error) {
+	content, err := os.ReadFile(d.marker())
+	if err != nil {
+		return "", err
+	}
+	identity, ends := strings.CutSuffix(string(content), "\n")
+	if !ends || len(identity) < minIdentity || strings.Trim(identity, identityAlphabet) != "" {
+		return "", fmt.Errorf("%w: %s has no line of %d letters and digits: put back its content if you have it; "+
+			"remove it only if no shard lies here", ErrDamagedMarker, d.marker(), minIdentity)
+	}
+	return identity, nil
+}

@@ -1,0 +1,40 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Temporary files are named for their owner, so that each worker finds its own again.
+const (
+	temporaryPrefix = ".guppy-"
+	temporarySuffix = ".tmp"
+)
+
+// temporaryPattern is what os.CreateTemp makes a name of: it puts decimal digits in place of the star.
+func temporaryPattern(owner string) (string, error) {
+	if !validOwner(owner) {
+		return "", fmt.Errorf("%q can't be the owner of a blob: only letters, digits, \"-\" and \".\" are allowed", owner)
+	}
+	return temporaryPrefix + owner + "-*" + temporarySuffix, nil
+}
+
+// temporaryOwner tells whose temporary file has this name. An owner may have any number of "-" in it, the digits behind
+// the last one are not its own.
+func temporaryOwner(name string) (owner string, ok bool) {
+	rest, begins := strings.CutPrefix(name, temporaryPrefix)
+	rest, ends := strings.CutSuffix(rest, temporarySuffix)
+	dash := strings.LastIndexByte(rest, '-')
+	if !begins || !ends || dash < 0 || dash == len(rest)-1 || strings.Trim(rest[dash+1:], "0123456789") != "" {
+		return "", false
+	}
+	return rest[:dash], validOwner(rest[:dash])
+}
+
+func validOwner(owner string) bool {
+	foreign := func(r rune) bool {
+		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+		return !letter && (r < '0' || '9' < r) && r != '-' && r != '.'
+	}
+	return owner != "" && !strings.ContainsFunc(owner, foreign)
+}

@@ -1,0 +1,63 @@
+package sqlrepo
+
+import (
+	"context"
+
+	"github.com/Masterminds/squirrel"
+)
+
+// OpenUpload is an unfinished upload and what there is to do for it now.
+type OpenUpload struct {
+	Upload
+	Space int64 `db:"space"`
+	// Claimable tells that nobody has its stage.
+	Claimable bool `db:"claimable"`
+	// NextShard is the ordinal of the first shard that nobody packs, nil when there is none.
+	NextShard *int64 `db:"next_shard"`
+	// Now is the time of the database's clock.
+	Now Time `db:"now"`
+}
+
+// OpenFilter narrows a list of unfinished uploads; nil means all.
+type OpenFilter struct {
+	Spaces  []int64
+	Uploads []int64
+}
+
+// OpenUploads lists, by key, the uploads that are not complete. It costs one query, which looks at no large table; workers
+// without work run it now and then.
+func (r *Repository) OpenUploads(ctx context.Context, filter OpenFilter) (open []OpenUpload, err error) {
+	next := squirrel.Select("ordinal").From("shards").
+		Where("shards.upload = uploads.id AND ordinal >= uploads.sealed").
+		Where(squirrel.Eq{"uploads.state": Packing, "shards.state": ShardPlanned}).Where(r.claimable()).
+		OrderBy("ordinal").Limit(1)
+	space := squirrel.Select("space").From("sources").Where("sources.id = uploads.source")
+	query := squirrel.Select(uploadFields...).Column(squirrel.Alias(space, "space")).
+		Column(squirrel.Alias(squirrel.And{squirrel.Eq{"state": exclusive}, r.claimable()}, "claimable")).
+		Column(squirrel.Alias(next, "next_shard")).Column(squirrel.Alias(r.at(0), "now")).
+		From("uploads").Where(squirrel.NotEq{"state": Complete}).OrderBy("id")
+	if filter.Uploads != nil {
+		query = query.Where(r.db.Among("id", filter.Uploads))
+	}
+	if filter.Spaces != nil {
+		sources := squirrel.Select("id").From("sources").Where(r.db.Among("space", filter.Spaces))
+		query = query.Where(within("source", sources))
+	}
+	err = r.read(ctx, "look for work", func() error {
+		open = nil
+		return r.list(ctx, r.db.Reader, &open, query)
+	})
+	return open, err
+}
+
+// ShardsUnderWay lists, by ordinal, the shards of an upload that somebody has claimed, or that were set aside.
+func (r *Repository) ShardsUnderWay(ctx context.Context, upload int64) (shards []Shard, err error) {
+	query := squirrel.Select(shardFields...).From("shards").
+		Where(squirrel.Eq{"upload": upload, "state": ShardPlanned}).
+		Where(squirrel.Or{squirrel.NotEq{"token": 0}, squirrel.NotEq{"set_aside_at": nil}}).OrderBy("ordinal")
+	err = r.read(ctx, "list shards under way", func() error {
+		shards = nil
+		return r.list(ctx, r.db.Reader, &shards, query)
+	})
+	return shards, err
+}

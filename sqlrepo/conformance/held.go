@@ -1,0 +1,161 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+func holdings() []test {
+	return []test{
+		{"are those of the space alone", heldInSpace},
+		{"are told apart when they begin alike", heldCollisions},
+		{"are not looked up in an empty space", heldInEmptySpace},
+		{"are looked up many at once", heldMany},
+		{"belong to a space", heldNeedsSpace},
+		{"are stored once by uploads at the same time", heldOnce},
+	}
+}
+
+// digest is made of a prefix of 64 bits and what tells digests with that apart.
+func digest(prefix, suffix byte) (d sqlrepo.Digest) {
+	for i := range d {
+		d[i] = prefix
+		if i >= 8 {
+			d[i] = suffix
+		}
+	}
+	return d
+}
+
+// holding is what packing a shard gave, with these blocks.
+func holding(shard sqlrepo.Shard, blocks ...sqlrepo.Digest) sqlrepo.PackedShard {
+	result := packed(shard)
+	result.Nodes, result.Digests = nil, nil
+	for i, block := range blocks {
+		result.Nodes = append(result.Nodes, sqlrepo.Node{Position: int32(i), Length: 1, Codec: 0x55, Digest: block})
+		result.Digests = append(result.Digests, block[:]...)
+	}
+	return result
+}
+
+// hold packs and seals a shard with these blocks in a new upload.
+func (f *fixture) hold(space sqlrepo.Space, blocks ...sqlrepo.Digest) {
+	f.t.Helper()
+	f.sealed(holding(f.claimOnly(f.begin(f.source(space)), 0), blocks...))
+}
+
+func (f *fixture) held(space sqlrepo.Space, revision int64, wanted []sqlrepo.Digest, held ...sqlrepo.Digest) {
+	f.t.Helper()
+	want := sqlrepo.Holdings{Revision: revision, Digests: map[sqlrepo.Digest]struct{}{}}
+	for _, digest := range held {
+		want.Digests[digest] = struct{}{}
+	}
+	equal(f.t, "held", must(f.Held(f.ctx, space.ID, wanted))(f.t), want)
+}
+
+func heldInSpace(f *fixture) {
+	space, other := f.space(), f.space()
+	a, b, c, d := digest(1, 1), digest(0xff, 0), digest(3, 3), digest(0x80, 4)
+	wanted := []sqlrepo.Digest{a, b, c, d, a}
+	f.held(space, 0, wanted)
+	f.hold(space, a, b)
+	f.hold(space, b, b)
+	f.hold(other, c)
+	f.dag(f.begin(f.source(other)), 0)
+	f.held(space, 2, wanted, a, b)
+	f.held(other, 2, wanted, c)
+	f.held(space, 2, nil)
+
+	// What is planned is not held, nor what came to nothing.
+	claimed := f.claimOnly(f.begin(f.source(space)), 0)
+	f.held(space, 2, wanted, a, b)
+	claimed.State = sqlrepo.ShardEmpty
+	f.sealed(holding(claimed))
+	f.held(space, 3, wanted, a, b)
+}
+
+func heldCollisions(f *fixture) {
+	space := f.space()
+	var alike []sqlrepo.Digest
+	for suffix := range byte(8) {
+		alike = append(alike, digest(0x99, suffix))
+	}
+	f.hold(space, alike[:3]...)
+	f.hold(space, alike[2:5]...)
+	f.held(space, 2, alike, alike[:5]...)
+	f.held(space, 2, alike[5:])
+	f.held(space, 2, alike[4:6], alike[4])
+}
+
+// heldInEmptySpace puts a block there without a seal, to see whether somebody looks.
+func heldInEmptySpace(f *fixture) {
+	space := f.space()
+	f.hold(space, digest(1, 1))
+	f.execute("UPDATE spaces SET revision = 0")
+	f.held(space, 0, []sqlrepo.Digest{digest(1, 1)})
+}
+
+func heldMany(f *fixture) {
+	space := f.space()
+	all := make([]sqlrepo.Digest, 10_000)
+	for i := range all {
+		all[i] = digest(byte(i), byte(i>>8))
+		all[i][31] = 7
+	}
+	f.hold(space, all[:5000]...)
+	f.held(space, 1, all, all[:5000]...)
+}
+
+func heldNeedsSpace(f *fixture) {
+	_, err := f.Held(f.ctx, 100, []sqlrepo.Digest{{1}})
+	f.fails(err, sqlrepo.ErrNotFound)
+}
+
+// heldOnce seals the same block from several uploads at the same time. Whoever comes late looks again, and leaves it out.
+func heldOnce(f *fixture) {
+	space, block := f.space(), digest(5, 5)
+	var shards []sqlrepo.Shard
+	for range 4 {
+		shards = append(shards, f.claimOnly(f.begin(f.source(space)), 0))
+	}
+	var stored, refused atomic.Int32
+	var group sync.WaitGroup
+	for _, shard := range shards {
+		group.Go(func() {
+			for {
+				held, err := f.Held(f.ctx, space.ID, []sqlrepo.Digest{block})
+				if err != nil {
+					f.t.Error(err)
+					return
+				}
+				result := holding(shard, block)
+				if _, ok := held.Digests[block]; ok {
+					shard.State = sqlrepo.ShardEmpty
+					result = holding(shard)
+				}
+				_, err = f.SealShard(f.ctx, result, sqlrepo.Seal{
+					Space: space.ID, Revision: held.Revision, Store: func(context.Context) (string, error) {
+						stored.Add(int32(len(result.Nodes)))
+						return "", nil
+					},
+				})
+				if !errors.Is(err, sqlrepo.ErrSpaceChanged) {
+					if err != nil {
+						f.t.Error(err)
+					}
+					return
+				}
+				refused.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	f.t.Logf("%d were refused", refused.Load())
+	equal(f.t, "stored", stored.Load(), 1)
+	equal(f.t, "nodes", len(f.rows("nodes")), 1)
+	f.held(space, 4, []sqlrepo.Digest{block}, block)
+}

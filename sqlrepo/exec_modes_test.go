@@ -1,0 +1,36 @@
+package sqlrepo_test
+
+import (
+	"testing"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/enginetest"
+	"github.com/guppy-prep/guppy/internal/pgtest"
+	"github.com/guppy-prep/guppy/sqlrepo/conformance"
+)
+
+// TestConformanceOfExecModes has statements sent in every way that the driver knows.
+func TestConformanceOfExecModes(t *testing.T) {
+	for _, mode := range dialect.ExecModes() {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			conformance.Run(t, func(t *testing.T) *dialect.DB {
+				return enginetest.MustOpen(t, dialect.Settings{
+					URL: dialect.Secret(pgtest.URL(t)), Server: dialect.Server{ExecMode: mode},
+				})
+			})
+		})
+	}
+}
+
+// TestConformanceThroughPooler migrates the database directly, as an operator may, and works through PgBouncer.
+func TestConformanceThroughPooler(t *testing.T) {
+	bouncer := pgtest.StartBouncer(t)
+	conformance.Run(t, func(t *testing.T) *dialect.DB {
+		direct := pgtest.URL(t)
+		enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(direct)})
+		return enginetest.MustOpen(t, dialect.Settings{
+			URL: dialect.Secret(bouncer.URL(direct)), TransactionPooler: true,
+		})
+	})
+}

@@ -1,0 +1,180 @@
+package sqlrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// Lease is a worker's time-bound claim on one unit of work: on the stage of an upload, or on a shard. Its times are those
+// of the database's clock.
+type Lease struct {
+	// Token fences the claim: it is another one for each, and 0 when nobody has the work.
+	Token int64 `db:"token"`
+	// Worker says who has it, "" when nobody has.
+	Worker string `db:"worker"`
+	// Began is when it was claimed, Seen when it was last renewed, Ends when others may take it.
+	Began Time `db:"lease_began"`
+	Seen  Time `db:"lease_seen"`
+	Ends  Time `db:"lease_ends"`
+	// Progress is what the worker last said of how far it is: bytes read of a shard, entries of a stage.
+	Progress int64 `db:"progress"`
+	// Attempts is how often the work failed, or its lease was lost, since it last succeeded or was begun again.
+	Attempts int64 `db:"attempts"`
+	// RetryAt is when failed work may be claimed again.
+	RetryAt Time `db:"retry_at"`
+	// SetAside is when the work was given up, zero if it was not. It is claimed no more until the upload is opened again.
+	SetAside Time `db:"set_aside_at"`
+	// Error is why the work last failed.
+	Error string `db:"error"`
+}
+
+var leaseFields = []string{"token", "COALESCE(worker, '') AS worker", "lease_began", "lease_seen", "lease_ends",
+	"progress", "attempts", "retry_at", "set_aside_at", "COALESCE(error, '') AS error"}
+
+// ErrNothingToClaim is returned when no work of the kind asked for is left that nobody has.
+var ErrNothingToClaim = errors.New("nothing to claim")
+
+// Claim says who asks for work, and for how long a lease lasts that is not renewed.
+type Claim struct {
+	Worker string
+	Term   time.Duration
+}
+
+// Unit is work that a lease is on: a Stage or a Shard.
+type Unit interface {
+	unit() (table string, id, token int64)
+}
+
+func (s Stage) unit() (string, int64, int64) { return "uploads", s.Upload.ID, s.Upload.Token }
+func (s Shard) unit() (string, int64, int64) { return "shards", s.ID, s.Token }
+
+// at is a time of the database's clock, or of the one that stands in for it.
+func (r *Repository) at(offset time.Duration) squirrel.Sqlizer {
+	if r.clock == nil {
+		return r.db.Clock(offset)
+	}
+	return squirrel.Expr("CAST(? AS BIGINT)", r.clock().Add(offset).UnixMicro())
+}
+
+// claimable is the condition that nobody has the work, or a lease that has ended, and that it may be tried.
+func (r *Repository) claimable() squirrel.Sqlizer {
+	return squirrel.And{
+		squirrel.Eq{"set_aside_at": nil},
+		squirrel.Or{squirrel.Eq{"token": 0}, squirrel.ConcatExpr("lease_ends < ", r.at(0))},
+		squirrel.Or{squirrel.Eq{"retry_at": nil}, squirrel.ConcatExpr("retry_at <= ", r.at(0))},
+	}
+}
+
+// claim takes a unit with one statement. When the answer was lost, the next attempt knows its own claim by the token.
+func (r *Repository) claim(ctx context.Context, doing, table string, fields []string, claim Claim, which squirrel.Sqlizer,
+	dest any) error {
+	token := 1 + rand.Int64N(math.MaxInt64)
+	update := squirrel.Update(table).Set("token", token).Set("worker", Text(claim.Worker)).Set("progress", 0).
+		Set("lease_began", r.at(0)).Set("lease_seen", r.at(0)).Set("lease_ends", r.at(claim.Term)).
+		Set("attempts", squirrel.Expr("attempts + CASE WHEN token = 0 THEN 0 ELSE 1 END")).
+		Where(which).Suffix("RETURNING " + columnList(fields))
+	asked := false
+	err := r.retry(ctx, doing, func() error {
+		if asked {
+			mine := squirrel.Select(fields...).From(table).Where(squirrel.Eq{"token": token})
+			if err := r.get(ctx, r.db.Writer, dest, mine); !errors.Is(err, ErrNotFound) {
+				return err
+			}
+		}
+		asked = true
+		return r.get(ctx, r.db.Writer, dest, update)
+	})
+	if errors.Is(err, ErrNotFound) {
+		return ErrNothingToClaim
+	}
+	return err
+}
+
+// Renew puts off the end of a lease, and says how far the work is. It returns ErrLeaseLost when somebody else has the work.
+// A lease that has ended and that nobody took is renewed like any other.
+func (r *Repository) Renew(ctx context.Context, unit Unit, term time.Duration, progress int64) error {
+	table, _, _ := unitOf(unit)
+	return r.change(ctx, "renew the lease", squirrel.Update(table).Set("lease_seen", r.at(0)).
+		Set("lease_ends", r.at(term)).Set("progress", progress).Where(held(unit)))
+}
+
+// Release gives work back that was not done, as if it had never been claimed.
+func (r *Repository) Release(ctx context.Context, unit Unit) error {
+	table, _, _ := unitOf(unit)
+	return r.change(ctx, "release the lease", free(squirrel.Update(table)).Where(held(unit)))
+}
+
+// Fail gives work back that failed. Nobody claims it before a pause has passed.
+func (r *Repository) Fail(ctx context.Context, unit Unit, reason string, pause time.Duration) error {
+	table, _, _ := unitOf(unit)
+	return r.change(ctx, "record the failure", free(squirrel.Update(table)).Set("error", Text(reason)).
+		Set("attempts", squirrel.Expr("attempts + 1")).Set("retry_at", r.at(pause)).Where(held(unit)))
+}
+
+// SetAside gives work up, so that everything else can go on without it. It counts as settled among the shards before
+// others.
+func (r *Repository) SetAside(ctx context.Context, unit Unit, reason string) error {
+	table, id, _ := unitOf(unit)
+	return r.withTx(ctx, "set the work aside", func(tx *dialect.Tx) error {
+		if shard, ok := unit.(Shard); ok {
+			err := r.countSettled(ctx, tx, shard, squirrel.Update("uploads").
+				Set("aside_shards", squirrel.Expr("aside_shards + 1")), nil)
+			if err != nil {
+				return err
+			}
+		}
+		rows, err := r.exec(ctx, tx, free(squirrel.Update(table)).Set("error", Text(reason)).
+			Set("attempts", squirrel.Expr("attempts + 1")).Set("set_aside_at", r.at(0)).Where(held(unit)))
+		if err != nil {
+			return err
+		}
+		return leaseLost(rows, table, id)
+	})
+}
+
+// free clears a lease.
+func free(update squirrel.UpdateBuilder) squirrel.UpdateBuilder {
+	return update.Set("token", 0).Set("worker", nil).Set("lease_began", nil).Set("lease_seen", nil).
+		Set("lease_ends", nil).Set("progress", 0)
+}
+
+// settled clears a lease on work that is done, and what is known of earlier failures.
+func settled(update squirrel.UpdateBuilder) squirrel.UpdateBuilder {
+	return free(update).Set("attempts", 0).Set("retry_at", nil).Set("error", nil)
+}
+
+func unitOf(unit Unit) (table string, id, token int64) {
+	if unit == nil {
+		unit = Stage{}
+	}
+	return unit.unit()
+}
+
+// held is the condition that the lease is still that of the unit. A token of 0 is none.
+func held(unit Unit) squirrel.Sqlizer {
+	_, id, token := unitOf(unit)
+	return squirrel.And{squirrel.Eq{"id": id, "token": token}, squirrel.NotEq{"token": 0}}
+}
+
+// change runs one statement on leased work, outside of a transaction. Running it twice has to do no harm.
+func (r *Repository) change(ctx context.Context, doing string, update squirrel.UpdateBuilder) error {
+	return r.retry(ctx, doing, func() error {
+		rows, err := r.exec(ctx, r.db.Writer, update)
+		if err != nil {
+			return err
+		}
+		return affected(rows, ErrLeaseLost)
+	})
+}
+
+func leaseLost(rows int64, table string, id int64) error {
+	return affected(rows, fmt.Errorf("row %d of %s: %w", id, table, ErrLeaseLost))
+}
