@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -19,6 +20,8 @@ type DB struct {
 	// Settings are those that it was opened with.
 	Settings Settings
 	Log      *slog.Logger
+	// instance tells what this handle notifies others of from what it hears of them.
+	instance string
 }
 
 // Open opens the database that the settings name and proves that it answers. A database file that is absent is made.
@@ -33,7 +36,7 @@ func Open(ctx context.Context, s Settings) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.describe(s), err)
 	}
-	return &DB{Dialect: d, Writer: writer, Reader: reader, Settings: s, Log: s.Log}, nil
+	return &DB{Dialect: d, Writer: writer, Reader: reader, Settings: s, Log: s.Log, instance: rand.Text()}, nil
 }
 
 // Close closes all connections.

@@ -81,7 +81,7 @@ func TestPoolsAreBounded(t *testing.T) {
 	each(t, func(t *testing.T, settings dialect.Settings) {
 		settings.MaxOpenConns = 1
 		db := open(t, settings)
-		lock, err := db.LockRun(t.Context(), db, 1)
+		lock, err := db.LockUse(t.Context(), db)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +107,7 @@ func TestNothingIsLeftRunning(t *testing.T) {
 		if err := insertBulk(ctx, db, bulkRows(100)); err != nil {
 			t.Error(err)
 		}
-		lock, err := db.LockRun(ctx, db, 1)
+		lock, err := db.LockUse(ctx, db)
 		if err != nil {
 			t.Fatal(err)
 		}

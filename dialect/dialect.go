@@ -51,8 +51,8 @@ type Dialect struct {
 	// Probe has a query read the rows of a table whose column is one of many keys, by looking up each key in an index on
 	// that column however many there are.
 	Probe func(query squirrel.SelectBuilder, table, column string, keys []int64) squirrel.SelectBuilder
-	// Notify wakes up whoever listens to the database, Listen calls wake for each time that somebody does, until ctx
-	// ends. They are nil where an engine has no such thing.
+	// Notify wakes up whoever listens to the database; it is nil where commits do. Listen calls wake when somebody has
+	// notified or committed, until ctx ends.
 	Notify func(ctx context.Context, db *DB) error
 	Listen func(ctx context.Context, db *DB, wake func()) error
 	// HasTable tells whether the database has a table of this name. Any failure to find out is an error.

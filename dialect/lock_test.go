@@ -16,18 +16,18 @@ import (
 	"github.com/guppy-prep/guppy/internal/pgtest"
 )
 
-func mustLock(t *testing.T, db *dialect.DB, source int64) dialect.Lock {
+func mustLock(t *testing.T, db *dialect.DB) dialect.Lock {
 	t.Helper()
-	lock, err := db.LockRun(t.Context(), db, source)
+	lock, err := db.LockAll(t.Context(), db)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return lock
 }
 
-func requireLocked(t *testing.T, db *dialect.DB, source int64) {
+func requireLocked(t *testing.T, db *dialect.DB) {
 	t.Helper()
-	lock, err := db.LockRun(t.Context(), db, source)
+	lock, err := db.LockAll(t.Context(), db)
 	if err == nil {
 		t.Errorf("locked twice; %v", lock.Release())
 	}
@@ -45,15 +45,15 @@ func release(t *testing.T, lock dialect.Lock) {
 	}
 }
 
-func TestLockRunExcludes(t *testing.T) {
+func TestLockAllExcludes(t *testing.T) {
 	each(t, func(t *testing.T, settings dialect.Settings) {
 		first, second := open(t, settings), open(t, settings)
 		for range 3 {
-			lock := mustLock(t, first, 7)
-			requireLocked(t, first, 7)
-			requireLocked(t, second, 7)
+			lock := mustLock(t, first)
+			requireLocked(t, first)
+			requireLocked(t, second)
 			release(t, lock)
-			release(t, mustLock(t, second, 7))
+			release(t, mustLock(t, second))
 		}
 		if used := first.Writer.Stats().InUse + second.Writer.Stats().InUse; used != 0 {
 			t.Errorf("%d connections are still in use", used)
@@ -61,39 +61,41 @@ func TestLockRunExcludes(t *testing.T) {
 	})
 }
 
-func TestLockRunNeedsLiveContext(t *testing.T) {
+func TestLocksNeedLiveContext(t *testing.T) {
 	each(t, func(t *testing.T, settings dialect.Settings) {
 		db := open(t, settings)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := db.LockRun(ctx, db, 7); !errors.Is(err, context.Canceled) {
-			t.Errorf("error %v", err)
+		for _, lock := range []func(context.Context, *dialect.DB) (dialect.Lock, error){db.LockAll, db.LockUse} {
+			if _, err := lock(ctx, db); !errors.Is(err, context.Canceled) {
+				t.Errorf("error %v", err)
+			}
 		}
-		release(t, mustLock(t, db, 7))
+		release(t, mustLock(t, db))
 	})
 }
 
 // The lock outlives the context that it was asked for with.
-func TestLockRunOutlivesContext(t *testing.T) {
+func TestLockOutlivesContext(t *testing.T) {
 	each(t, func(t *testing.T, settings dialect.Settings) {
 		db := open(t, settings)
 		ctx, cancel := context.WithCancel(t.Context())
-		lock, err := db.LockRun(ctx, db, 7)
+		lock, err := db.LockAll(ctx, db)
 		if err != nil {
 			t.Fatal(err)
 		}
 		cancel()
-		requireLocked(t, db, 7)
+		requireLocked(t, db)
 		release(t, lock)
 	})
 }
 
-func TestSQLiteLocksTheWholeDatabase(t *testing.T) {
+func TestSQLiteLocksItsOwnDatabase(t *testing.T) {
 	settings, file := sqliteSettings(t)
 	db, other := open(t, settings), open(t, dialect.Settings{URL: dialect.Secret(filepath.Join(t.TempDir(), "other.db"))})
-	lock := mustLock(t, db, 1)
-	requireLocked(t, db, 2)
-	release(t, mustLock(t, other, 1))
+	lock := mustLock(t, db)
+	requireLocked(t, db)
+	release(t, mustLock(t, other))
 	info, err := os.Stat(file + ".lock")
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the lock's file: %v, %v", info.Mode(), err)
@@ -101,32 +103,27 @@ func TestSQLiteLocksTheWholeDatabase(t *testing.T) {
 	release(t, lock)
 }
 
-func TestPostgresLocksOneSource(t *testing.T) {
+func TestPostgresLocksItsOwnDatabase(t *testing.T) {
 	db, other := openPostgres(t), openPostgres(t)
-	first := mustLock(t, db, 1)
-	second, elsewhere := mustLock(t, db, 2), mustLock(t, other, 1)
-	requireLocked(t, db, 1)
-	release(t, first)
-	release(t, mustLock(t, db, 1))
-	requireLocked(t, db, 2)
-	release(t, second)
-	release(t, elsewhere)
+	lock := mustLock(t, db)
+	release(t, mustLock(t, other))
+	release(t, lock)
 }
 
 func TestPostgresFreesTheLockOfDeadConnections(t *testing.T) {
 	db := openPostgres(t)
-	lock := mustLock(t, db, 1)
+	lock := mustLock(t, db)
 	execute(t, db, `SELECT pg_terminate_backend(pid) FROM pg_locks
 		WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
-	again, err := db.LockRun(t.Context(), db, 1)
+	again, err := db.LockAll(t.Context(), db)
 	for deadline := time.Now().Add(time.Minute); errors.Is(err, dialect.ErrLocked) && time.Now().Before(deadline); {
-		again, err = db.LockRun(t.Context(), db, 1)
+		again, err = db.LockAll(t.Context(), db)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = lock.Release() // its connection is gone, and says so
-	requireLocked(t, db, 1)
+	requireLocked(t, db)
 	release(t, again)
 }
 
@@ -137,48 +134,67 @@ func TestPostgresLockHolderIsWhatTheURLNames(t *testing.T) {
 	}
 	location.RawQuery += "&application_name=the%20other"
 	db := open(t, dialect.Settings{URL: dialect.Secret(location.String())})
-	lock := mustLock(t, db, 1)
-	if _, err := db.LockRun(t.Context(), db, 1); err == nil || !strings.Contains(err.Error(), "the other") {
+	lock := mustLock(t, db)
+	if _, err := db.LockAll(t.Context(), db); err == nil || !strings.Contains(err.Error(), "the other") {
 		t.Errorf("%v doesn't name the holder", err)
 	}
 	release(t, lock)
 }
 
-func TestLockAllKeepsRunsAway(t *testing.T) {
+func TestManyUseButOneHasAll(t *testing.T) {
 	each(t, func(t *testing.T, settings dialect.Settings) {
 		db, other := open(t, settings), open(t, settings)
-		run := mustLock(t, db, 7)
-		if all, err := other.LockAll(t.Context(), other); !errors.Is(err, dialect.ErrLocked) {
-			t.Fatalf("all locked beside a run: %v, %v", all, err)
+		first, second := mustUse(t, db), mustUse(t, other)
+		requireLocked(t, other)
+		release(t, first)
+		requireLocked(t, db)
+		release(t, second)
+		all := mustLock(t, other)
+		if lock, err := db.LockUse(t.Context(), db); !errors.Is(err, dialect.ErrLocked) {
+			t.Errorf("in use beside all: %v, %v", lock, err)
 		}
-		release(t, run)
-		all, err := other.LockAll(t.Context(), other)
-		if err != nil {
-			t.Fatal(err)
-		}
-		requireLocked(t, db, 8)
 		release(t, all)
-		release(t, mustLock(t, db, 8))
+		release(t, mustUse(t, db))
 	})
+}
+
+func mustUse(t *testing.T, db *dialect.DB) dialect.Lock {
+	t.Helper()
+	lock, err := db.LockUse(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lock
+}
+
+// TestPoolerHasNoLocks: those of a session would go to whoever gets its connection next.
+func TestPoolerHasNoLocks(t *testing.T) {
+	db := open(t, dialect.Settings{URL: dialect.Secret(pgtest.URL(t)), TransactionPooler: true})
+	first, second := mustLock(t, db), mustLock(t, db)
+	if held := lockSessions(t, db); len(held) != 0 {
+		t.Errorf("locks of %v", held)
+	}
+	release(t, first)
+	release(t, second)
 }
 
 // TestALockOutlivesItsConnection ends the session that holds it, as a restart of the server does.
 func TestALockOutlivesItsConnection(t *testing.T) {
 	settings := dialect.Settings{URL: dialect.Secret(pgtest.URL(t))}
 	first, second := open(t, settings), open(t, settings)
-	lock := mustLock(t, first, 7)
+	lock := mustLock(t, first)
 	defer release(t, lock)
 	before := lockSessions(t, second)
 	execute(t, second, fmt.Sprintf("SELECT pg_terminate_backend(%d)", before[0]))
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		if now := lockSessions(t, second); len(now) == 2 && now[0] == now[1] && now[0] != before[0] {
+		if now := lockSessions(t, second); len(now) == 1 && now[0] != before[0] {
 			break
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("the lock was not taken again")
 		}
 	}
-	requireLocked(t, second, 7)
+	requireLocked(t, second)
 }
 
 // lockSessions are the processes of the server that hold the advisory locks of the database, one for each lock.

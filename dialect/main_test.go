@@ -3,6 +3,7 @@ package dialect_test
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 
 	"github.com/guppy-prep/guppy/dialect"
@@ -10,7 +11,12 @@ import (
 	"github.com/guppy-prep/guppy/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	if url := os.Getenv(envUse); url != "" {
+		useUntilClosed(url)
+	}
+	pgtest.Main(m)
+}
 
 // open opens a database that is closed when the test ends.
 func open(t *testing.T, settings dialect.Settings) *dialect.DB {

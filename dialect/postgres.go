@@ -57,15 +57,18 @@ func postgresProbe(query squirrel.SelectBuilder, table, column string, keys []in
 		JoinClause(squirrel.ConcatExpr("CROSS JOIN LATERAL (", rows, ") AS "+table))
 }
 
+// currentSchema is the key of the schema in use; its name may need quotes, which a cast to regnamespace does not add.
+const currentSchema = "(SELECT oid FROM pg_namespace WHERE nspname = current_schema())"
+
 func postgresIsEmpty(ctx context.Context, db *DB, but string) (empty bool, err error) {
 	err = db.Writer.GetContext(ctx, &empty, `SELECT NOT EXISTS (SELECT FROM pg_class c
-		WHERE c.relkind IN ('r', 'p') AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND c.relname <> $1)`, but)
+		WHERE c.relkind IN ('r', 'p') AND c.relnamespace = `+currentSchema+` AND c.relname <> $1)`, but)
 	return empty, err
 }
 
 func postgresHasTable(ctx context.Context, db *DB, name string) (found bool, err error) {
 	err = db.Writer.GetContext(ctx, &found, `SELECT EXISTS (SELECT FROM pg_class c
-		WHERE c.relkind = 'r' AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND c.relname = $1)`, name)
+		WHERE c.relkind = 'r' AND c.relnamespace = `+currentSchema+` AND c.relname = $1)`, name)
 	return found, err
 }
 
@@ -82,6 +85,6 @@ func postgresAnalyze(ctx context.Context, db *DB, tables []string) error {
 
 func postgresSize(ctx context.Context, db *DB) (size int64, err error) {
 	err = db.Writer.GetContext(ctx, &size, `SELECT COALESCE(SUM(pg_total_relation_size(c.oid)), 0)::bigint
-		FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())`)
+		FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = `+currentSchema)
 	return size, err
 }

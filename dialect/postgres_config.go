@@ -59,7 +59,7 @@ func parsePostgres(s Settings) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
-// connectionString adds to the URL what the settings say beside it; there is no other way to have the driver set up TLS.
+// connectionString adds to the URL what the settings say beside it: the driver sets up TLS in no other way.
 func connectionString(s Settings) string {
 	text, more := s.URL.Reveal(), s.Server.encryption()
 	switch {

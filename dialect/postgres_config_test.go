@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"errors"
 	"net/url"
 	"strings"
 	"testing"
@@ -69,7 +70,8 @@ func TestExecModeInForce(t *testing.T) {
 		{Settings{TransactionPooler: true}, "exec"},
 		{Settings{TransactionPooler: true, Server: Server{ExecMode: "cache_statement"}}, "cache_statement"},
 		{Settings{URL: "postgres://h/d?default_query_exec_mode=simple_protocol"}, "simple_protocol"},
-		{Settings{URL: "host=h default_query_exec_mode=describe_exec", TransactionPooler: true}, "describe_exec"},
+		{Settings{URL: "host=h default_query_exec_mode=describe_exec"}, "describe_exec"},
+		{Settings{URL: "host=h default_query_exec_mode=cache_describe", TransactionPooler: true}, "cache_describe"},
 		{Settings{URL: "host=h default_query_exec_mode=exec", Server: Server{ExecMode: "exec"}}, "exec"},
 	} {
 		if got := tt.settings.ExecMode(); got != tt.want {
@@ -77,10 +79,24 @@ func TestExecModeInForce(t *testing.T) {
 		}
 		tt.settings.Server.Host = "h"
 		config := mustConfig(t, tt.settings)
-		if config.DefaultQueryExecMode != execModes[tt.want] || (config.StatementCacheCapacity > 0) != (tt.want == "cache_statement") ||
-			(config.DescriptionCacheCapacity > 0) != (tt.want == "cache_describe") {
+		statements, descriptions := config.StatementCacheCapacity > 0, config.DescriptionCacheCapacity > 0
+		if config.DefaultQueryExecMode != execModes[tt.want] || statements != (tt.want == "cache_statement") ||
+			descriptions != (tt.want == "cache_describe") {
 			t.Errorf("%s: %v with caches of %d and %d", tt.want, config.DefaultQueryExecMode,
 				config.StatementCacheCapacity, config.DescriptionCacheCapacity)
+		}
+	}
+}
+
+func TestExecModeIsRefused(t *testing.T) {
+	for _, settings := range []Settings{
+		{Server: Server{Host: "h", ExecMode: "fast"}},
+		{Server: Server{Host: "h", ExecMode: "describe_exec"}, TransactionPooler: true},
+		{URL: "host=h default_query_exec_mode=describe_exec", TransactionPooler: true},
+	} {
+		_, err := postgresConfig(settings)
+		if !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), "query_exec_mode") {
+			t.Errorf("%v: %v", settings, err)
 		}
 	}
 }

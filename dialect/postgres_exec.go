@@ -29,8 +29,8 @@ const (
 // ExecModes are the ways to send statements to a server, as the driver names them.
 func ExecModes() []string { return slices.Sorted(maps.Keys(execModes)) }
 
-// ExecMode is the way in force to send statements to a server: what is set, or else what the URL says, or what suits the
-// pooler that may stand between.
+// ExecMode is the way in force to send statements to a server: what is set, or else what the URL says, or what suits
+// the pooler that may stand between.
 func (s Settings) ExecMode() string {
 	if s.Server.ExecMode != "" {
 		return s.Server.ExecMode
@@ -44,11 +44,16 @@ func (s Settings) ExecMode() string {
 	return defaultExecMode
 }
 
-// setExecMode keeps no cache but the one that the mode is about: behind a pooler, what it names may be on another server.
+// setExecMode keeps no cache but the one that the mode is about: what a cache names may be on another server behind a
+// pooler.
 func setExecMode(s Settings, config *pgx.ConnConfig) error {
 	mode, known := execModes[s.ExecMode()]
 	if !known {
 		return settingsError(fmt.Sprintf("unknown repo.query_exec_mode (allowed: %s)", strings.Join(ExecModes(), ", ")))
+	}
+	if s.TransactionPooler && mode == pgx.QueryExecModeDescribeExec {
+		return settingsError("repo.query_exec_mode: describe_exec asks and sends in two transactions, which a pooler may " +
+			"give to two servers: with repo.pooler set to transaction, leave it empty")
 	}
 	config.DefaultQueryExecMode = mode
 	if mode != pgx.QueryExecModeCacheStatement {

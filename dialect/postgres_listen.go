@@ -3,6 +3,7 @@ package dialect
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
@@ -16,9 +17,9 @@ const listenPause = 5 * time.Second
 
 func postgresNotify(ctx context.Context, db *DB) error {
 	if db.Settings.TransactionPooler {
-		return nil
+		return ctx.Err()
 	}
-	_, err := db.Writer.ExecContext(ctx, "SELECT pg_notify($1, current_schema())", channel)
+	_, err := db.Writer.ExecContext(ctx, "SELECT pg_notify($1, current_schema() || ' ' || $2)", channel, db.instance)
 	return err
 }
 
@@ -26,7 +27,7 @@ func postgresNotify(ctx context.Context, db *DB) error {
 // nothing, and does not try.
 func postgresListen(ctx context.Context, db *DB, wake func()) error {
 	if db.Settings.TransactionPooler {
-		return nil
+		return ctx.Err()
 	}
 	for ctx.Err() == nil {
 		if err := listen(ctx, db, wake); err != nil && ctx.Err() == nil {
@@ -63,7 +64,7 @@ func listen(ctx context.Context, db *DB, wake func()) error {
 			if err != nil {
 				return err
 			}
-			if heard.Payload == schema {
+			if from, sent := strings.CutPrefix(heard.Payload, schema+" "); sent && from != db.instance {
 				wake()
 			}
 		}

@@ -40,7 +40,7 @@ func TestBrokenConnectionIsReplaced(t *testing.T) {
 
 func TestPoolBounds(t *testing.T) {
 	for _, tt := range []struct{ open, idle, wantOpen, wantIdle int }{
-		{7, 0, 7, 7}, {7, 3, 7, 3}, {7, 9, 7, 7}, {1, 1, 2, 1},
+		{7, 0, 7, 7}, {7, 3, 7, 3}, {7, 9, 7, 7}, {1, 1, 3, 1},
 	} {
 		open, idle := dialect.Settings{MaxOpenConns: tt.open, MaxIdleConns: tt.idle}.PoolBounds()
 		if open != tt.wantOpen || idle != tt.wantIdle {

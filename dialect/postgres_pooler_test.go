@@ -23,7 +23,7 @@ func pooled(t *testing.T) (settings dialect.Settings, direct string) {
 func TestStatementsThroughPooler(t *testing.T) {
 	settings, _ := pooled(t)
 	settings.MaxOpenConns = 8
-	for _, mode := range []string{"", "simple_protocol", "exec", "describe_exec", "cache_describe"} {
+	for _, mode := range []string{"", "simple_protocol", "exec", "cache_describe"} {
 		t.Run("mode "+mode, func(t *testing.T) {
 			settings.Server.ExecMode = mode
 			db := open(t, settings)
@@ -59,7 +59,8 @@ func mix(t *testing.T, db *dialect.DB, worker int) error {
 			return fmt.Errorf("%d rows", n)
 		}
 		err := inTx(t.Context(), db, func(tx *dialect.Tx) error {
-			_, err := tx.ExecContext(t.Context(), "UPDATE bulk SET text = $1, data = $2 WHERE n = $3", "changed", []byte{0, 1}, firstKey+worker)
+			const update = "UPDATE bulk SET text = $1, data = $2 WHERE n = $3"
+			_, err := tx.ExecContext(t.Context(), update, "changed", []byte{0, 1}, firstKey+worker)
 			return err
 		})
 		if err != nil {

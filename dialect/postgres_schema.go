@@ -43,8 +43,8 @@ func checkSchema(ctx context.Context, pool *sqlx.DB, s Settings) error {
 		return fmt.Errorf("%w: the role may not use schema %q (repo.schema): GRANT USAGE, CREATE ON SCHEMA %s TO it",
 			ErrSchema, schema, quoteIdentifier(schema))
 	}
-	return fmt.Errorf("%w: sessions use schema %q instead of %q (repo.schema), as they do behind a pooler: on the server, "+
-		"ALTER ROLE ... SET search_path = %s, then have the pooler connect anew",
+	return fmt.Errorf("%w: sessions use schema %q instead of %q (repo.schema), as they do behind a pooler: "+
+		"on the server, ALTER ROLE ... SET search_path = %s, then have the pooler connect anew",
 		ErrSchema, state.Current, schema, quoteIdentifier(schema))
 }
 

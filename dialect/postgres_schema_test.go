@@ -24,7 +24,9 @@ func mustMakeSchema(t *testing.T, settings dialect.Settings) {
 
 func TestSchemaIsMadeAndUsed(t *testing.T) {
 	location := pgtest.URL(t)
-	for _, schema := range []string{"guppy", "Upper Case", `odd"'name;--`, "select", "a,b", "public2.x", strings.Repeat("ü", 31)} {
+	for _, schema := range []string{
+		"guppy", "Upper Case", `odd"'name;--`, "select", "a,b", "public2.x", strings.Repeat("ü", 31),
+	} {
 		settings := withSchema(location, schema)
 		requireSchemaError(t, settings, "guppy migrate up")
 		mustMakeSchema(t, settings)
@@ -40,7 +42,8 @@ func TestSchemaIsMadeAndUsed(t *testing.T) {
 		}
 		found, err := db.HasTable(t.Context(), db, "here")
 		size, sizeErr := db.Size(t.Context(), db)
-		if err := errors.Join(err, sizeErr, db.Analyze(t.Context(), db, []string{"here"})); err != nil || !found || size < 8192 {
+		err = errors.Join(err, sizeErr, db.Analyze(t.Context(), db, []string{"here"}))
+		if err != nil || !found || size < 8192 {
 			t.Errorf("%q: found %t, %d bytes, %v", schema, found, size, err)
 		}
 	}
@@ -73,9 +76,7 @@ func TestSchemaIsMadeByMany(t *testing.T) {
 
 func TestMakeSchemaNeedsNone(t *testing.T) {
 	each(t, mustMakeSchema)
-	if err := dialect.MakeSchema(t.Context(), dialect.Settings{Type: "sqlite", Server: dialect.Server{Schema: "s"}}); err != nil {
-		t.Error(err)
-	}
+	mustMakeSchema(t, dialect.Settings{Type: "sqlite", Server: dialect.Server{Schema: "s"}})
 	if err := dialect.MakeSchema(t.Context(), withSchema("mysql://h", "s")); !errors.Is(err, dialect.ErrSettings) {
 		t.Errorf("got %v", err)
 	}

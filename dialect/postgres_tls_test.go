@@ -51,6 +51,8 @@ func requireAdvice(t *testing.T, settings dialect.Settings, want string) {
 	requireHidden(t, want, chain(err)...)
 }
 
+const encrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+
 type tlsFixture struct {
 	server dialect.Server
 	// wrong is an authority that signed nothing here.
@@ -96,7 +98,7 @@ func TestTLS(t *testing.T) {
 				requireAdvice(t, settings, tt.advice)
 				return
 			}
-			if !get[bool](t, open(t, settings), "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()") {
+			if !get[bool](t, open(t, settings), encrypted) {
 				t.Error("the connection is not encrypted")
 			}
 		})
@@ -109,7 +111,7 @@ func TestTLSCompletesURL(t *testing.T) {
 		Host: "127.0.0.1:" + strconv.Itoa(f.server.Port)}
 	db := open(t, dialect.Settings{URL: dialect.Secret(u.String()), Server: dialect.Server{SSLMode: f.server.SSLMode,
 		SSLRootCert: f.server.SSLRootCert, SSLCert: f.server.SSLCert, SSLKey: f.server.SSLKey}})
-	if !get[bool](t, db, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()") {
+	if !get[bool](t, db, encrypted) {
 		t.Error("the connection is not encrypted")
 	}
 }
@@ -117,10 +119,10 @@ func TestTLSCompletesURL(t *testing.T) {
 func TestServerWithoutTLS(t *testing.T) {
 	server := piecesOf(t, pgtest.URL(t))
 	server.SSLMode = "require"
-	requireAdvice(t, dialect.Settings{Server: server, Password: hidden}, "the server has no TLS; to do without encryption, "+
-		"set repo.sslmode to disable")
+	requireAdvice(t, dialect.Settings{Server: server, Password: hidden},
+		"the server has no TLS; to do without encryption, set repo.sslmode to disable")
 	server.SSLMode = "prefer"
-	if get[bool](t, open(t, dialect.Settings{Server: server}), "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()") {
+	if get[bool](t, open(t, dialect.Settings{Server: server}), encrypted) {
 		t.Error("the connection is encrypted")
 	}
 }
@@ -131,6 +133,7 @@ func TestCertificateFilesAreChecked(t *testing.T) {
 	certificate, key := save(t, "u.pem", pair.Certificate), save(t, "u.key", pair.Key)
 	otherKey, text := save(t, "other.key", other.Key), save(t, "text", []byte("hunter2"))
 	missing := filepath.Join(t.TempDir(), "missing")
+	const noPair = "repo.sslcert and repo.sslkey are no certificate and its key"
 	for _, tt := range []struct {
 		server dialect.Server
 		want   string
@@ -140,8 +143,8 @@ func TestCertificateFilesAreChecked(t *testing.T) {
 		{dialect.Server{SSLRootCert: text}, "repo.sslrootcert: " + text + " holds no certificate"},
 		{dialect.Server{SSLCert: missing, SSLKey: key}, "repo.sslcert: open " + missing},
 		{dialect.Server{SSLCert: certificate, SSLKey: missing}, "repo.sslkey: open " + missing},
-		{dialect.Server{SSLCert: certificate, SSLKey: otherKey}, "repo.sslcert and repo.sslkey are no certificate and its key"},
-		{dialect.Server{SSLCert: certificate, SSLKey: text}, "repo.sslcert and repo.sslkey are no certificate and its key"},
+		{dialect.Server{SSLCert: certificate, SSLKey: otherKey}, noPair},
+		{dialect.Server{SSLCert: certificate, SSLKey: text}, noPair},
 		{dialect.Server{SSLCert: certificate}, "repo.sslcert and repo.sslkey belong together"},
 	} {
 		tt.server.Host = "127.0.0.1"

@@ -54,8 +54,8 @@ func (s Settings) withDefaults() Settings {
 	if s.MaxOpenConns == 0 {
 		s.MaxOpenConns = 4 + 2*runtime.GOMAXPROCS(0)
 	}
-	// A run holds one connection for its lock.
-	s.MaxOpenConns = max(s.MaxOpenConns, 2)
+	// A worker holds one connection for its lock, and listens on another.
+	s.MaxOpenConns = max(s.MaxOpenConns, 3)
 	if s.MaxIdleConns == 0 || s.MaxIdleConns > s.MaxOpenConns {
 		s.MaxIdleConns = s.MaxOpenConns
 	}

@@ -28,6 +28,7 @@ func SQLite() Dialect {
 		LockAll:     sqliteLockAll,
 		Clock:       sqliteClock,
 		Probe:       sqliteProbe,
+		Listen:      sqliteListen,
 		PoolSize:    1 + sqliteReaders,
 		IsEmpty:     sqliteIsEmpty,
 		HasTable:    sqliteHasTable,

@@ -13,6 +13,9 @@ var (
 	// ErrForeign is returned for a database that has tables, none of which are guppy's.
 	ErrForeign = errors.New("the database is another program's")
 	ErrBusy    = errors.New("another process is migrating the database")
+	// ErrPooled is returned for a database behind a pooler in transaction mode, where no lock keeps others away.
+	ErrPooled = errors.New("the schema can't be changed through a pooler in transaction mode: run guppy migrate up " +
+		"with the server's own database URL and GUPPY_REPO_POOLER=none")
 )
 
 // RefusedError says why the schema was left as it is, and what to do. It wraps ErrOlder, ErrNewer, ErrDirty or

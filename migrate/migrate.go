@@ -92,6 +92,11 @@ func (m *Migrator) Status(ctx context.Context) (Status, error) {
 // *FailedError for a migration that failed. A process that dies in the middle, or a call that fails, leaves an empty
 // database empty, and any other at one of the versions in between, never dirty; the next call goes on from there.
 func (m *Migrator) Ensure(ctx context.Context, auto bool) (Result, error) {
+	if auto {
+		if err := dialect.MakeSchema(ctx, m.settings); err != nil {
+			return Result{}, err
+		}
+	}
 	status, err := m.Status(ctx)
 	if err != nil {
 		return Result{}, err
@@ -112,6 +117,9 @@ func (m *Migrator) Ensure(ctx context.Context, auto bool) (Result, error) {
 // Up applies all pending migrations, after setting a copy of the database aside where the engine can. The result holds
 // what was applied even when a later migration failed. Errors are those of Ensure, but for ErrOlder.
 func (m *Migrator) Up(ctx context.Context) (Result, error) {
+	if err := dialect.MakeSchema(ctx, m.settings); err != nil {
+		return Result{}, err
+	}
 	return m.locked(ctx, func(s *session, status Status) (Result, error) { return s.up(ctx, status) })
 }
 

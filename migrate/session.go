@@ -35,7 +35,7 @@ type session struct {
 // open opens the database. Processes that make the same SQLite file at the same time get in each other's way for a
 // moment, whatever the busy timeout, so it tries again.
 func (m *Migrator) open(ctx context.Context) (*dialect.DB, error) {
-	d, err := dialect.For(m.settings.Type, m.settings.URL)
+	d, err := m.settings.Dialect()
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +54,9 @@ func (m *Migrator) open(ctx context.Context) (*dialect.DB, error) {
 
 // begin opens the database and waits for the lock; ErrBusy says that it took too long.
 func (m *Migrator) begin(ctx context.Context, all list) (*session, error) {
+	if m.settings.TransactionPooler {
+		return nil, ErrPooled
+	}
 	db, err := m.open(ctx)
 	if err != nil {
 		return nil, err

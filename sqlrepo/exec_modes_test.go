@@ -23,6 +23,20 @@ func TestConformanceOfExecModes(t *testing.T) {
 	}
 }
 
+// TestConformanceInSchema has a schema whose name always needs quotes.
+func TestConformanceInSchema(t *testing.T) {
+	t.Parallel()
+	conformance.Run(t, func(t *testing.T) *dialect.DB {
+		settings := dialect.Settings{
+			URL: dialect.Secret(pgtest.URL(t)), Server: dialect.Server{Schema: `Odd "name"`},
+		}
+		if err := dialect.MakeSchema(t.Context(), settings); err != nil {
+			t.Fatal(err)
+		}
+		return enginetest.MustOpen(t, settings)
+	})
+}
+
 // TestConformanceThroughPooler migrates the database directly, as an operator may, and works through PgBouncer.
 func TestConformanceThroughPooler(t *testing.T) {
 	bouncer := pgtest.StartBouncer(t)

@@ -95,7 +95,22 @@ func (r *Repository) claim(ctx context.Context, doing, table string, fields []st
 	if errors.Is(err, ErrNotFound) {
 		return ErrNothingToClaim
 	}
+	if err != nil {
+		r.unclaim(ctx, table, token)
+	}
 	return err
+}
+
+// unclaimTimeout bounds how long a claim is taken back. One that stays ends by itself.
+const unclaimTimeout = 2 * time.Second
+
+// unclaim takes back a claim that failed for the caller, as when its context ended, but may have been committed.
+func (r *Repository) unclaim(ctx context.Context, table string, token int64) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unclaimTimeout)
+	defer cancel()
+	if _, err := r.exec(ctx, r.db.Writer, free(squirrel.Update(table)).Where(squirrel.Eq{"token": token})); err != nil {
+		r.db.Log.Debug("a claim was not taken back", "error", err)
+	}
 }
 
 // Renew puts off the end of a lease, and says how far the work is. It returns ErrLeaseLost when somebody else has the work.

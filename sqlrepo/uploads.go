@@ -337,10 +337,11 @@ func recounted(update squirrel.UpdateBuilder, upload int64) squirrel.UpdateBuild
 
 // CompleteUpload sets the root CID and what lies below it: the upload is finished.
 func (r *Repository) CompleteUpload(ctx context.Context, stage Stage, root CID, counts Counts) error {
-	return r.change(ctx, "complete the upload", settled(squirrel.Update("uploads")).
+	complete := settled(squirrel.Update("uploads")).
 		Set("state", Complete).Set("root_cid", root).Set("files", counts.Files).
 		Set("directories", counts.Directories).Set("links", counts.Symlinks).Set("bytes", counts.Bytes).
-		Set("finished_at", NewTime(r.now())).Where(held(stage)))
+		Set("finished_at", NewTime(r.now()))
+	return r.fenced(ctx, "complete the upload", stage, complete, func(*dialect.Tx) error { return nil })
 }
 
 // fenced runs fn in a transaction in the name of a stage, of whose upload it counts something. It returns ErrLeaseLost when

@@ -53,9 +53,21 @@ func (a *app) inForce(cfg *config.Config) map[string]effect {
 	}
 	addPool(effects, cfg, settings)
 	if cfg.Repo.QueryExecMode == "" {
-		effects["repo.query_exec_mode"] = effect{settings.ExecMode(), "from the URL, or to suit repo.pooler"}
+		effects["repo.query_exec_mode"] = effect{settings.ExecMode(), execModeReason(settings)}
 	}
 	return effects
+}
+
+func execModeReason(settings dialect.Settings) string {
+	withoutURL := settings
+	withoutURL.URL = ""
+	switch {
+	case settings.ExecMode() != withoutURL.ExecMode():
+		return "from the URL"
+	case settings.TransactionPooler:
+		return "for a transaction pooler"
+	}
+	return "for no transaction pooler"
 }
 
 func addPool(effects map[string]effect, cfg *config.Config, settings dialect.Settings) {

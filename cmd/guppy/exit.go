@@ -28,8 +28,8 @@ Exit codes:
   0    complete
   1    failure
   2    usage or configuration
-  3    some entries could not be prepared
-  4    the database cannot be used: unreachable, wrong schema version, locked by another run
+  3    some entries could not be prepared, or some work was set aside
+  4    the database cannot be used: unreachable, wrong schema version, or others are at work in another way
   130  interrupted
 `
 
@@ -41,12 +41,13 @@ var (
 )
 
 var usageErrors = []error{
-	errUsage, config.ErrInvalid, dialect.ErrSettings, source.ErrBadPattern, source.ErrBadSymlinkPolicy, source.ErrOwnFiles, shard.ErrTooSmall, sqlrepo.ErrRecipe,
+	errUsage, config.ErrInvalid, dialect.ErrSettings, source.ErrBadPattern, source.ErrBadSymlinkPolicy, source.ErrOwnFiles,
+	shard.ErrTooSmall, sqlrepo.ErrRecipe,
 }
 
 var databaseErrors = []error{
 	sqlrepo.ErrLocked, sqlrepo.ErrAtWork, sqlrepo.ErrUnavailable, sqlrepo.ErrUnusable, sqlrepo.ErrConflict, sqlrepo.ErrLeaseLost,
-	migrate.ErrOlder, migrate.ErrNewer, migrate.ErrDirty, migrate.ErrForeign, migrate.ErrBusy, errDatabase,
+	migrate.ErrOlder, migrate.ErrNewer, migrate.ErrDirty, migrate.ErrForeign, migrate.ErrBusy, migrate.ErrPooled, errDatabase,
 }
 
 // exitCode is the one place where errors become exit codes.
@@ -56,6 +57,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitComplete
 	case ctx.Err() != nil:
 		return exitInterrupted
+	case errors.Is(err, pipeline.ErrOutOfSight):
+		return exitFailure
 	case isAny(err, usageErrors):
 		return exitUsage
 	case errors.Is(err, errIncomplete), errors.Is(err, pipeline.ErrSetAside):

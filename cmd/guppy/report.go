@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -19,19 +20,21 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// report is how an upload stands, as prepare and upload print it.
+// report is how an upload stands, as prepare and upload print it. NewBytes is what was read during this run, by whoever
+// worked on the upload, StoredBytes what the upload's shards take.
 type report struct {
-	Upload      int64          `json:"upload"`
-	Space       sqlrepo.DID    `json:"space"`
-	RootCID     string         `json:"root_cid"`
-	State       string         `json:"state"`
-	Files       int64          `json:"files"`
-	Directories int64          `json:"directories"`
-	Symlinks    int64          `json:"symlinks"`
-	Bytes       int64          `json:"bytes"`
-	Nodes       int64          `json:"nodes"`
-	Shards      []reportShard  `json:"shards"`
+	Upload      int64         `json:"upload"`
+	Space       sqlrepo.DID   `json:"space"`
+	RootCID     string        `json:"root_cid"`
+	State       string        `json:"state"`
+	Files       int64         `json:"files"`
+	Directories int64         `json:"directories"`
+	Symlinks    int64         `json:"symlinks"`
+	Bytes       int64         `json:"bytes"`
+	Nodes       int64         `json:"nodes"`
+	Shards      []reportShard `json:"shards"`
 	NewBytes    int64          `json:"new_bytes"`
+	StoredBytes int64          `json:"stored_bytes"`
 	Skipped     []reportLeaves `json:"skipped"`
 	Seconds     float64        `json:"seconds"`
 
@@ -57,7 +60,7 @@ type reportLeaves struct {
 	Reason     string `json:"reason"`
 }
 
-func newReport(ctx context.Context, repo *repository, job pipeline.Job, result pipeline.Result,
+func newReport(ctx context.Context, repo *repository, job pipeline.Job, result pipeline.Result, before content,
 	took time.Duration) (*report, error) {
 	upload, space := result.Upload, job.Space
 	r := &report{
@@ -65,7 +68,7 @@ func newReport(ctx context.Context, repo *repository, job pipeline.Job, result p
 		Files: upload.Files, Directories: upload.Directories, Symlinks: upload.Symlinks, Bytes: upload.Bytes,
 		Shards: []reportShard{}, Skipped: []reportLeaves{}, Seconds: took.Seconds(),
 		spaceName: space.Name, source: job.Source, options: upload.SourceOptions, failed: result.Failed,
-		skipping: job.SkipFailed,
+		skipping: upload.SkipFailed,
 	}
 	if upload.State != sqlrepo.Complete {
 		r.State = incomplete
@@ -75,23 +78,8 @@ func newReport(ctx context.Context, repo *repository, job pipeline.Job, result p
 		}
 		r.Files, r.Directories, r.Symlinks, r.Bytes = counts.Files, counts.Directories, counts.Symlinks, counts.Bytes
 	}
-	totals, err := repo.Totals(ctx, upload.ID)
-	if err != nil {
+	if err := r.addShards(ctx, repo, before); err != nil {
 		return nil, err
-	}
-	r.Nodes = totals.Nodes
-	packed := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
-	if r.NewBytes, err = repo.SegmentBytes(ctx, upload.ID, packed); err != nil {
-		return nil, err
-	}
-	for shard, err := range repo.Shards(ctx, upload.ID, packed) {
-		if err != nil {
-			return nil, err
-		}
-		r.Shards = append(r.Shards, reportShard{
-			CID: car.ShardCID([32]byte(shard.Digest)).String(), Kind: shard.Kind.String(), Size: shard.Size,
-			Nodes: shard.Nodes, Location: shard.Location,
-		})
 	}
 	for entry, err := range repo.LeftOut(ctx, upload.ID) {
 		if err != nil {
@@ -100,6 +88,61 @@ func newReport(ctx context.Context, repo *repository, job pipeline.Job, result p
 		r.Skipped = append(r.Skipped, leftOut(entry))
 	}
 	return r, nil
+}
+
+// addShards lists the shards that are stored, and sums up what is new.
+func (r *report) addShards(ctx context.Context, repo *repository, before content) error {
+	read := content{upload: r.Upload}
+	for shard, err := range repo.Shards(ctx, r.Upload, settledShards) {
+		if err != nil {
+			return err
+		}
+		read.bytes += shard.Content
+		if shard.State != sqlrepo.ShardPacked {
+			continue
+		}
+		r.Nodes += shard.Nodes
+		r.StoredBytes += shard.Size
+		r.Shards = append(r.Shards, reportShard{
+			CID: car.ShardCID([32]byte(shard.Digest)).String(), Kind: shard.Kind.String(), Size: shard.Size,
+			Nodes: shard.Nodes, Location: shard.Location,
+		})
+	}
+	r.NewBytes = read.since(before)
+	return nil
+}
+
+// settledShards are the ones that are stored, and those of which nothing had to be.
+var settledShards = sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked, sqlrepo.ShardEmpty}}
+
+// content is what was read of the source for an upload's shards.
+type content struct{ upload, bytes int64 }
+
+// since is what was read after earlier, which may be about another upload.
+func (c content) since(earlier content) int64 {
+	if c.upload != earlier.upload {
+		return c.bytes
+	}
+	return c.bytes - earlier.bytes
+}
+
+// contentSoFar is that of the source's unfinished upload, if there is one.
+func contentSoFar(ctx context.Context, repo *repository, source int64) (content, error) {
+	upload, err := repo.UnfinishedUpload(ctx, source)
+	if errors.Is(err, sqlrepo.ErrNotFound) {
+		return content{}, nil
+	}
+	read := content{upload: upload.ID}
+	if err != nil {
+		return read, err
+	}
+	for shard, err := range repo.Shards(ctx, upload.ID, settledShards) {
+		if err != nil {
+			return read, err
+		}
+		read.bytes += shard.Content
+	}
+	return read, nil
 }
 
 func leftOut(entry sqlrepo.Entry) reportLeaves {
@@ -139,7 +182,8 @@ func (r *report) text(w io.Writer) {
 	fmt.Fprintf(w, "upload    %d, %s, in space %s (%s)\n", r.Upload, r.State, r.spaceName, r.Space)
 	fmt.Fprintf(w, "content   %d files, %d directories, %d symlinks, %s\n",
 		r.Files, r.Directories, r.Symlinks, progress.Bytes(r.Bytes))
-	fmt.Fprintf(w, "new       %s in %d nodes, in %.1f s\n", progress.Bytes(r.NewBytes), r.Nodes, r.Seconds)
+	fmt.Fprintf(w, "new       %s read, %s stored in %d nodes, in %.1f s\n",
+		progress.Bytes(r.NewBytes), progress.Bytes(r.StoredBytes), r.Nodes, r.Seconds)
 	fmt.Fprintf(w, "shards    %d\n", len(r.Shards))
 	for _, shard := range r.Shards[:min(len(r.Shards), listed)] {
 		fmt.Fprintf(w, "  %s %s %s in %d nodes %s\n",

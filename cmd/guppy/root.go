@@ -14,6 +14,8 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
 // app is what the commands share.
@@ -47,7 +49,11 @@ var settings = map[string]string{
 	"exclude-file":  "prepare.exclude_file",
 	"symlinks":      "prepare.symlinks",
 	"on-error":      "prepare.on_error",
+	"source-path":   "worker.source_paths",
 }
+
+// noSetting marks a flag that has the name of one of the settings and another meaning.
+const noSetting = "guppy_no_setting"
 
 // run runs one command line and returns its exit code.
 func run(ctx context.Context, args, environ []string, stdout io.Writer, stderr *os.File) int {
@@ -100,8 +106,8 @@ func (a *app) rootCommand() *cobra.Command {
 	flags.String("log-level", "", "`debug|info|warn|error` (default info)")
 	flags.String("log-format", "", "`text|json` (default text)")
 	root.SetHelpTemplate(root.HelpTemplate() + exitHelp) // all commands inherit it
-	root.AddCommand(a.prepareCommand(), a.uploadCommand(), a.spaceCommand(), a.sourceCommand(), a.configCommand(),
-		a.migrateCommand(), a.dumpCommand(), a.versionCommand())
+	root.AddCommand(a.prepareCommand(), a.uploadCommand(), a.workerCommand(), a.statusCommand(), a.spaceCommand(),
+		a.sourceCommand(), a.configCommand(), a.migrateCommand(), a.dumpCommand(), a.versionCommand())
 	return root
 }
 
@@ -120,7 +126,7 @@ func (a *app) load(cmd *cobra.Command) (*config.Config, error) {
 	home, _ := os.UserHomeDir() // only needed for paths that begin with ~
 	given := map[string]config.Flag{}
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
-		if key, ok := settings[flag.Name]; ok {
+		if key, ok := settings[flag.Name]; ok && flag.Annotations[noSetting] == nil {
 			given[key] = config.Flag{Name: flag.Name, Value: flagValue(flag)}
 		}
 	})
@@ -157,8 +163,13 @@ func newLogger(w io.Writer, cfg config.Log) *slog.Logger {
 // hintFor names what to do about an error that does not say so itself.
 func hintFor(err error) string {
 	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) {
+	switch {
+	case errors.As(err, &hinted):
 		return hinted.Hint()
+	case errors.Is(err, pipeline.ErrSetAside):
+		return "guppy: guppy status shows what was set aside; guppy prepare or guppy upload tries it once more"
+	case errors.Is(err, sqlrepo.ErrAtWork):
+		return "guppy: guppy status shows who is at work; run again without those options to join in, or when the others are done"
 	}
 	return ""
 }

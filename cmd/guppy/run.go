@@ -57,15 +57,19 @@ func (a *app) runSource(ctx context.Context, cfg *config.Config, repo *repositor
 		SkipFailed: cfg.Prepare.OnError == "skip", Workers: workers(cfg), ReadAhead: cfg.Prepare.ReadAhead, Limits: limits(cfg),
 		TempDir: cfg.Repo.DataDir, Progress: &progress.Counters{}, Log: a.log,
 	}
+	before, err := contentSoFar(ctx, repo, registered.ID)
+	if err != nil {
+		return nil, err
+	}
 	a.ran = true
 	started := time.Now()
-	stop := a.showProgress(ctx, job.Progress)
+	stop := a.showProgress(ctx, job.Progress.Line)
 	result, err := job.Run(ctx)
 	stop()
 	if err != nil {
 		return nil, err
 	}
-	return newReport(ctx, repo, job, result, time.Since(started))
+	return newReport(ctx, repo, job, result, before, time.Since(started))
 }
 
 // visibleFiles is the file system without guppy's own files.
@@ -107,14 +111,14 @@ func (a *app) recipe(ctx context.Context, cfg *config.Config, repo *repository, 
 }
 
 // showProgress shows the progress until the function that it returns is called.
-func (a *app) showProgress(ctx context.Context, counters *progress.Counters) (stop func()) {
+func (a *app) showProgress(ctx context.Context, line progress.Line) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var shown sync.WaitGroup
 	shown.Go(func() {
 		if a.terminal.interactive() {
-			counters.Show(ctx, a.terminal, a.terminal.width)
+			progress.Show(ctx, line, a.terminal, a.terminal.width)
 		} else {
-			counters.Log(ctx, a.log)
+			progress.Log(ctx, line, a.log)
 		}
 	})
 	return func() {

@@ -47,7 +47,7 @@ func (a *app) upload(ctx context.Context, cfg *config.Config, repo *repository, 
 			continue
 		}
 		incomplete = errors.Join(incomplete, fmt.Errorf("source %q: %w", source.Name, err))
-		if ctx.Err() != nil || isAny(err, databaseErrors) {
+		if ctx.Err() != nil || isAny(err, databaseErrors) && !errors.Is(err, sqlrepo.ErrAtWork) {
 			break
 		}
 	}

@@ -27,11 +27,11 @@ type Config struct {
 type Repo struct {
 	// DataDir holds guppy's own files. Load expands a leading "~/".
 	DataDir string `koanf:"data_dir"`
-	// DatabaseType is what was asked for, perhaps nothing: after Load, dialect.For takes it together with DatabaseURL. Load
-	// sets it when the database is named by Host or DBName.
+	// DatabaseType is what was asked for, perhaps nothing: after Load, dialect.For takes it together with DatabaseURL.
+	// Load sets it when the database is named by Host or DBName.
 	DatabaseType string `koanf:"database_type"`
-	// DatabaseURL names the database unless Host, Port, User and DBName do: then it is empty after Load, and only then. Load
-	// expands a leading "~/".
+	// DatabaseURL names the database unless Host, Port, User and DBName do: then, and only then, it is empty after Load,
+	// which expands a leading "~/".
 	DatabaseURL secret.String `koanf:"database_url"`
 	Host        string        `koanf:"host"`
 	// Port is 0 for the server's usual one.

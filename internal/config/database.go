@@ -30,7 +30,8 @@ const (
 
 // databaseKeys are those that must make sense by themselves before they can be looked at together.
 var databaseKeys = []string{"repo.data_dir", typeKey, urlKey, hostKey, portKey, userKey, dbnameKey, passwordKey,
-	passwordFileKey, oldPasswordFileKey, sslmodeKey, sslrootcertKey, sslcertKey, sslkeyKey, schemaKey, poolerKey, execModeKey}
+	passwordFileKey, oldPasswordFileKey, sslmodeKey, sslrootcertKey, sslcertKey, sslkeyKey, schemaKey, poolerKey,
+	execModeKey}
 
 // part is a setting that names the database, or that goes with its name.
 type part struct{ key, value, parameter string }

@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// readLimited returns the content of a file of at most limit bytes. Its errors do not name the file: a password may have
-// been given for its path.
+// readLimited returns the content of a file of at most limit bytes. Its errors do not name the file: a password may
+// have been given for its path.
 func readLimited(name string, limit int64) (data []byte, err error) {
 	f, err := os.Open(name)
 	if err != nil {

@@ -21,7 +21,8 @@ func repoInput(variables ...string) config.Input {
 
 func TestPiecesNameTheDatabase(t *testing.T) {
 	for _, variables := range [][]string{
-		{"HOST=db.example.org"}, {"DBNAME=guppy"}, {"DATABASE_TYPE=postgres", "USER=u"}, {"HOST=a,b", "DATABASE_TYPE=postgres"},
+		{"HOST=db.example.org"}, {"DBNAME=guppy"}, {"DATABASE_TYPE=postgres", "USER=u"},
+		{"HOST=a,b", "DATABASE_TYPE=postgres"},
 		{"HOST=/run/postgresql", "PORT=5433", "USER=u@srv", "PASSWORD=p@ss/w:rd#1 '%", "DBNAME=d b"},
 	} {
 		c := mustLoad(t, repoInput(variables...))
@@ -124,7 +125,8 @@ func TestServerIsIgnoredWithoutOne(t *testing.T) {
 func TestPasswordFileHasTwoNames(t *testing.T) {
 	file := write(t, "pw", "hunter2\n")
 	for _, variables := range [][]string{
-		{"PASSWORD_FILE=" + file}, {"DATABASE_PASSWORD_FILE=" + file}, {"PASSWORD_FILE=" + file, "DATABASE_PASSWORD_FILE=" + file},
+		{"PASSWORD_FILE=" + file}, {"DATABASE_PASSWORD_FILE=" + file},
+		{"PASSWORD_FILE=" + file, "DATABASE_PASSWORD_FILE=" + file},
 	} {
 		c := mustLoad(t, repoInput(append(variables, "HOST=h")...))
 		if c.Repo.Password.Reveal() != "hunter2" || c.Warnings != nil {

@@ -31,8 +31,8 @@ func WithPassword(password string) Option {
 	return func(options *cluster.Options) { options.Password = password }
 }
 
-// WithTLS makes the server take only encrypted connections over TCP, from clients with a certificate of the authority for
-// their user.
+// WithTLS makes the server take only encrypted connections over TCP, from clients with a certificate of the authority
+// for their user.
 func WithTLS(server Pair, clients *Authority) Option {
 	return func(options *cluster.Options) {
 		options.TLS = &cluster.TLS{

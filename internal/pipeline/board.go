@@ -23,6 +23,8 @@ type board struct {
 	looked  bool
 	changed chan struct{}
 	waiting int
+	// heard is set when others made a change while nobody waited for one.
+	heard bool
 	// version grows with each commit of this worker: what was read of the database before that is out of date.
 	version int
 	// look is filled to have the database looked at now, told to have others hear of a change.
@@ -61,10 +63,10 @@ func (b *board) watch(ctx context.Context) error {
 
 // listen hears of changes that others make, where the database can tell, and tells others of those made here.
 func (b *board) listen(ctx context.Context) error {
-	var heard sync.WaitGroup
-	defer heard.Wait()
-	heard.Go(func() {
-		if err := b.crew.Repo.Listen(ctx, b.refresh); err != nil && ctx.Err() == nil {
+	var listening sync.WaitGroup
+	defer listening.Wait()
+	listening.Go(func() {
+		if err := b.crew.Repo.Listen(ctx, b.hear); err != nil && ctx.Err() == nil {
 			b.crew.Log.Debug("does not hear of changes", "error", err)
 		}
 	})
@@ -113,6 +115,16 @@ func (b *board) announce() {
 	}
 }
 
+// hear has the database looked at as soon as somebody waits for a change.
+func (b *board) hear() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.heard = b.waiting == 0
+	if !b.heard {
+		b.refresh()
+	}
+}
+
 // refresh has the database looked at soon.
 func (b *board) refresh() { signal(b.look) }
 
@@ -155,6 +167,10 @@ func (b *board) view() ([]sqlrepo.OpenUpload, bool, <-chan struct{}) {
 func (b *board) wait(ctx context.Context, changed <-chan struct{}, others <-chan struct{}) {
 	b.mu.Lock()
 	b.waiting++
+	if b.heard {
+		b.heard = false
+		b.refresh()
+	}
 	b.mu.Unlock()
 	select {
 	case <-ctx.Done():

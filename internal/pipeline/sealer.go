@@ -74,9 +74,8 @@ func (s *sealer) add(p *packedShard) {
 	signal(s.more)
 }
 
-// run seals until ctx ends, then gives back what is left.
-func (s *sealer) run(ctx context.Context) (err error) {
-	defer func() { err = errors.Join(err, s.abort(ctx)) }()
+// run seals until ctx ends.
+func (s *sealer) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		open, _, changed := s.crew.board.view()
 		next, waiting := s.next(open)
@@ -139,7 +138,7 @@ func (s *sealer) seal(ctx context.Context, p *packedShard) error {
 	return nil
 }
 
-// abort removes what was not sealed.
+// abort removes what was not sealed, and gives it back. Nobody packs or seals any more.
 func (s *sealer) abort(ctx context.Context) (err error) {
 	for _, p := range s.packed {
 		p.lease.stop()

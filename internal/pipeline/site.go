@@ -16,7 +16,10 @@ import (
 // ErrOutOfSight is returned for an upload whose source or store this worker can't see.
 var ErrOutOfSight = errors.New("out of sight")
 
-// lookAgain is how long a worker leaves an upload alone that was out of its sight.
+// Name is what the workers of this process are called in their leases: "HOST/PID".
+func Name() string { return workerName() }
+
+// lookAgain is how long a worker takes what it has found of an upload's site for granted: a mount may come or go.
 const lookAgain = 30 * time.Second
 
 // located is where an upload's site was found, or why it was not.
@@ -26,22 +29,47 @@ type located struct {
 	until time.Time
 }
 
-// site finds where an upload's source and store are for this worker.
+// site finds where an upload's source and store are for this worker. Nobody needs that of an upload that has ended.
 func (c *crew) site(ctx context.Context, upload sqlrepo.OpenUpload) (*Site, error) {
+	if upload.Ended() {
+		return nil, nil
+	}
 	c.mu.Lock()
 	known := c.sites[upload.ID]
 	c.mu.Unlock()
-	if known != nil && (known.err == nil || time.Now().Before(known.until)) {
+	if known != nil && time.Now().Before(known.until) {
 		return known.site, known.err
 	}
 	site, err := c.Locate(ctx, upload)
-	if err != nil && (known == nil || known.err.Error() != err.Error()) {
-		c.Log.Warn("takes no work of an upload", "upload", upload.ID, "reason", err)
+	if err == nil && c.Roving {
+		err = c.tidyOnce(ctx, site)
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		site = nil
+		if known == nil || known.err == nil || known.err.Error() != err.Error() {
+			c.Log.Warn("takes no work of an upload", "upload", upload.ID, "reason", err)
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sites[upload.ID] = &located{site, err, time.Now().Add(lookAgain)}
 	return site, err
+}
+
+// tidyOnce tidies the store of a space that this worker has not seen yet.
+func (c *crew) tidyOnce(ctx context.Context, site *Site) error {
+	c.mu.Lock()
+	for _, known := range c.sites {
+		if known.site != nil && known.site.Space.ID == site.Space.ID {
+			c.mu.Unlock()
+			return nil
+		}
+	}
+	c.mu.Unlock()
+	return tidy(ctx, c.Repo, site.Store, site.Space, c.Log)
 }
 
 // outOfSight gives back work that failed for a reason which would have other work of its upload fail too. A worker that has

@@ -100,7 +100,8 @@ func (w *Worker) Run(ctx context.Context) error {
 		stop()
 		return nil
 	})
-	return group.Wait()
+	err := group.Wait()
+	return errors.Join(err, c.sealer.abort(ctx))
 }
 
 // crew is a worker at work.

@@ -47,7 +47,7 @@ func TestShowKeepsToTheWidthAndCleansUp(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		var out strings.Builder
 		var shown sync.WaitGroup
-		shown.Go(func() { c.Show(ctx, &out, func() int { return 9 }) })
+		shown.Go(func() { Show(ctx, c.Line, &out, func() int { return 9 }) })
 		time.Sleep(lineEvery + time.Millisecond)
 		cancel()
 		shown.Wait()
@@ -55,6 +55,18 @@ func TestShowKeepsToTheWidthAndCleansUp(t *testing.T) {
 			t.Errorf("got %q, want %q", out.String(), want)
 		}
 	})
+}
+
+func TestCutKeepsCharactersWhole(t *testing.T) {
+	for _, c := range []struct {
+		line  string
+		limit int
+		want  string
+	}{{"äöü", 2, "äö"}, {"äöü", 3, "äöü"}, {"äöü", 9, "äöü"}, {"abc", 0, "abc"}, {"abc", -1, "abc"}, {"", 1, ""}} {
+		if got := Cut(c.line, c.limit); got != c.want {
+			t.Errorf("%q cut to %d: got %q, want %q", c.line, c.limit, got, c.want)
+		}
+	}
 }
 
 func TestBytes(t *testing.T) {
@@ -76,7 +88,7 @@ func TestLogTellsEveryThirtySeconds(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		var out strings.Builder
 		var logged sync.WaitGroup
-		logged.Go(func() { c.Log(ctx, slog.New(slog.NewTextHandler(&out, nil))) })
+		logged.Go(func() { Log(ctx, c.Line, slog.New(slog.NewTextHandler(&out, nil))) })
 		time.Sleep(61 * time.Second)
 		cancel()
 		logged.Wait()

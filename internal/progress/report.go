@@ -16,21 +16,30 @@ const (
 // clearLine returns to the start of the terminal's line and erases it.
 const clearLine = "\r\x1b[K"
 
+// Line says in one line how far some work is.
+type Line func(now time.Time) string
+
 // Show keeps one line on a terminal up to date until ctx ends, then erases it. Width is asked for before each line.
-func (c *Counters) Show(ctx context.Context, terminal io.Writer, width func() int) {
-	every(ctx, lineEvery, func(now time.Time) {
-		line := c.Line(now)
-		if limit := width() - 1; limit > 0 && len(line) > limit {
-			line = line[:limit]
-		}
-		fmt.Fprint(terminal, clearLine, line)
-	})
+func Show(ctx context.Context, line Line, terminal io.Writer, width func() int) {
+	every(ctx, lineEvery, func(now time.Time) { fmt.Fprint(terminal, clearLine, Cut(line(now), width()-1)) })
 	fmt.Fprint(terminal, clearLine)
 }
 
+// Cut shortens a line to so many characters; a limit below 1 is none.
+func Cut(line string, limit int) string {
+	characters := 0
+	for i := range line {
+		if characters == limit && limit > 0 {
+			return line[:i]
+		}
+		characters++
+	}
+	return line
+}
+
 // Log writes the progress to a log now and then until ctx ends.
-func (c *Counters) Log(ctx context.Context, log *slog.Logger) {
-	every(ctx, logEvery, func(now time.Time) { log.Info(c.Line(now)) })
+func Log(ctx context.Context, line Line, log *slog.Logger) {
+	every(ctx, logEvery, func(now time.Time) { log.Info(line(now)) })
 }
 
 func every(ctx context.Context, period time.Duration, tell func(now time.Time)) {

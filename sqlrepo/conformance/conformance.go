@@ -31,6 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) *dialect.DB) {
 		{"pack", packs()},
 		{"seal", seals()},
 		{"held", holdings()},
+		{"tally", tallies()},
 		{"board", boards()},
 		{"link", links()},
 		{"report", reports()},

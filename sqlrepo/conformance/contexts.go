@@ -32,8 +32,11 @@ func endedContext(f *fixture) {
 }
 
 func zeroOf(wanted reflect.Type) reflect.Value {
-	if wanted == reflect.TypeFor[io.Writer]() {
+	switch wanted {
+	case reflect.TypeFor[io.Writer]():
 		return reflect.ValueOf(io.Discard)
+	case reflect.TypeFor[func()]():
+		return reflect.ValueOf(func() {})
 	}
 	return reflect.Zero(wanted)
 }

@@ -32,7 +32,7 @@ var started = time.Date(2026, 1, 2, 3, 4, 5, 678_901_000, time.UTC)
 // fixture is an empty repository.
 type fixture struct {
 	*sqlrepo.Repository
-	t    *testing.T
+	t    rapid.TB
 	ctx  context.Context //nolint:containedctx // that of the test
 	db   *dialect.DB
 	made int

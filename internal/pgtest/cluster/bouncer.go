@@ -28,8 +28,8 @@ type Bouncer struct {
 	leash   io.Closer
 }
 
-// bouncerScript takes the program, its configuration, and the directory to remove. It ends when its standard input does,
-// as it will when this process is gone.
+// bouncerScript takes the program, its configuration, and the directory to remove. It ends when its standard input
+// does, as it will when this process is gone.
 const bouncerScript = `
 "$1" "$2" &
 cat >/dev/null

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// locator finds on this host what uploads need.
+type locator struct {
+	cfg   *config.Config
+	repo  *repository
+	paths sourcePaths
+}
+
+// locate returns pipeline.ErrOutOfSight, with what to do about it, unless this host has the upload's source and its store.
+func (l *locator) locate(ctx context.Context, upload sqlrepo.OpenUpload) (*pipeline.Site, error) {
+	shards, err := l.store(ctx, upload.Upload)
+	if err != nil {
+		return nil, err
+	}
+	registered, err := l.repo.Source(ctx, upload.Source)
+	if err != nil {
+		return nil, err
+	}
+	space, err := spaceOf(ctx, l.repo, registered)
+	if err != nil {
+		return nil, err
+	}
+	root := l.paths.of(registered)
+	files, err := l.source(ctx, root, upload.Upload)
+	if errors.Is(err, pipeline.ErrOutOfSight) {
+		return nil, fmt.Errorf("%w: mount source %q of space %q there, or say where it is with --source-path %s=PATH",
+			err, registered.Name, space.Name, registered.Name)
+	}
+	return &pipeline.Site{Space: space, Store: shards, FS: files, Root: root}, err
+}
+
+// store proves by its marker that the store of this host is that of the upload.
+func (l *locator) store(ctx context.Context, upload sqlrepo.Upload) (store.Store, error) {
+	path := l.cfg.Prepare.Store
+	if upload.Store == "" {
+		return nil, fmt.Errorf("%w: an older guppy began upload %d: run guppy prepare or guppy upload on its source once, "+
+			"so that its store is known", pipeline.ErrOutOfSight, upload.ID)
+	}
+	shards, err := store.OpenExisting(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w: mount the store there, or say where it is with --store", pipeline.ErrOutOfSight, err)
+	}
+	marker, err := shards.Marker(ctx)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", pipeline.ErrOutOfSight, err)
+	case marker == "":
+		return nil, fmt.Errorf("%w: %s is no store: mount it there, or say where it is with --store", pipeline.ErrOutOfSight, path)
+	case marker != upload.Store:
+		return nil, fmt.Errorf("%w: %s is another store than that of upload %d: say where that is with --store",
+			pipeline.ErrOutOfSight, path, upload.ID)
+	}
+	return shards, nil
+}
+
+// source proves that an upload's source is at root.
+func (l *locator) source(ctx context.Context, root string, upload sqlrepo.Upload) (source.FS, error) {
+	if err := refuseOwnFiles(l.cfg, root); err != nil {
+		return nil, fmt.Errorf("%w: %w", pipeline.ErrOutOfSight, err)
+	}
+	files, err := visibleFiles(l.cfg, l.repo)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", pipeline.ErrOutOfSight, err)
+	}
+	return files, pipeline.Sees(ctx, l.repo, files, root, upload)
+}
+
+// spaceOf finds the space of a source.
+func spaceOf(ctx context.Context, repo *repository, source sqlrepo.Source) (sqlrepo.Space, error) {
+	spaces, err := repo.Spaces(ctx)
+	if err != nil {
+		return sqlrepo.Space{}, err
+	}
+	for _, space := range spaces {
+		if space.ID == source.Space {
+			return space, nil
+		}
+	}
+	return sqlrepo.Space{}, fmt.Errorf("space of source %q: %w", source.Name, sqlrepo.ErrNotFound)
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// lookEvery is how often a worker that tells what it does looks that up, at least.
+const lookEvery = 5 * time.Second
+
+// showWork shows what a worker does until the function that it returns is called.
+func (a *app) showWork(ctx context.Context, worker *pipeline.Worker) (stop func()) {
+	shown := progress.Worker{Counters: worker.Progress}
+	hide := a.showProgress(ctx, shown.Line)
+	ctx, cancel := context.WithCancel(ctx)
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		for {
+			doing, queries, err := doingNow(ctx, worker.Repo, worker.Filter, pipeline.Name())
+			if err == nil {
+				shown.Do(doing)
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(max(lookEvery, seldom(queries))):
+			}
+		}
+	})
+	return func() {
+		cancel()
+		looking.Wait()
+		hide()
+	}
+}
+
+// doingNow names the work that a worker has leases on.
+func doingNow(ctx context.Context, repo *sqlrepo.Repository, filter sqlrepo.OpenFilter, worker string,
+) (doing string, queries int, err error) {
+	open, err := repo.OpenUploads(ctx, filter)
+	queries++
+	var all []string
+	for _, upload := range open {
+		if upload.Token != 0 && upload.Worker == worker {
+			all = append(all, fmt.Sprintf("%s upload %d", upload.State, upload.ID))
+		}
+		if upload.State != sqlrepo.Packing || err != nil {
+			continue
+		}
+		var shards []sqlrepo.Shard
+		shards, err = repo.ShardsUnderWay(ctx, upload.ID)
+		queries++
+		var ordinals []string
+		for _, shard := range shards {
+			if shard.Token != 0 && shard.Worker == worker {
+				ordinals = append(ordinals, fmt.Sprint(shard.Ordinal))
+			}
+		}
+		if len(ordinals) > 0 {
+			all = append(all, fmt.Sprintf("packing shards %s of upload %d", strings.Join(ordinals, ", "), upload.ID))
+		}
+	}
+	return strings.Join(all, "; "), queries, err
+}

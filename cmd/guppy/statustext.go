@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+func (v *progressView) text(w io.Writer) {
+	if len(v.Uploads) == 0 {
+		fmt.Fprintln(w, "no unfinished uploads")
+	}
+	for i := range v.Uploads {
+		v.Uploads[i].text(w)
+	}
+}
+
+func (v *uploadStatus) text(w io.Writer) {
+	fmt.Fprintf(w, "upload %d  %s/%s  %s", v.Upload, printable(v.Space), printable(v.Source), v.State)
+	if !v.inStage.IsZero() && !v.Ended {
+		fmt.Fprintf(w, " for %s", v.since(v.inStage))
+	}
+	fmt.Fprintln(w)
+	v.progressText(w)
+	for _, worker := range v.Workers {
+		worker.text(w, v)
+	}
+	for _, work := range v.Retries {
+		fmt.Fprintf(w, "  failed %s, %s, %s: %s\n", times(work.Attempts), work.Work, v.again(work), printable(work.Error))
+	}
+	for _, work := range v.SetAside {
+		fmt.Fprintf(w, "  set aside %s ago, %s, failed %s: %s\n",
+			v.since(work.at), work.Work, times(work.Attempts), printable(work.Error))
+	}
+	switch {
+	case v.State == sqlrepo.Incomplete.String():
+		fmt.Fprintln(w, "  some entries could not be prepared: guppy prepare or guppy upload lists them, and tries once more")
+	case v.stuck:
+		fmt.Fprintln(w, "  everything else is done: guppy prepare or guppy upload tries once more what was set aside")
+	}
+}
+
+// progressText says what is done of the present stage.
+func (v *uploadStatus) progressText(w io.Writer) {
+	switch v.State {
+	case sqlrepo.Complete.String():
+		fmt.Fprintf(w, "  root %s\n", v.RootCID)
+	case sqlrepo.Scanning.String():
+		fmt.Fprintf(w, "  %d entries\n", v.Entries)
+	case sqlrepo.Linking.String():
+		fmt.Fprintf(w, "  %d of %d entries\n", v.LinkedEntries, v.Entries)
+	default:
+		fmt.Fprintf(w, "  %d of %d files, %s of %s, %d of %d shards", v.Files, v.FilesTotal,
+			progress.Bytes(v.Bytes), progress.Bytes(v.BytesTotal), v.Shards, v.ShardsTotal)
+		if v.State == sqlrepo.Packing.String() && !v.Ended {
+			fmt.Fprintf(w, ", %s/s", progress.Bytes(int64(v.BytesPerSecond)))
+		}
+		if v.SecondsLeft != nil {
+			fmt.Fprintf(w, ", %s left", seconds(*v.SecondsLeft))
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+func (s *workerStatus) text(w io.Writer, v *uploadStatus) {
+	fmt.Fprintf(w, "  %s, process %s: %s", printable(s.Host), s.PID, s.Work)
+	if s.LeaseEnded {
+		fmt.Fprintf(w, ", not heard of since %s; others may take it\n", seconds(s.Silent))
+		return
+	}
+	fmt.Fprintf(w, " for %s", v.since(s.began))
+	if s.Work != v.State {
+		fmt.Fprintf(w, ", %s read", progress.Bytes(s.Bytes))
+	}
+	fmt.Fprintf(w, ", heard of %s ago\n", seconds(s.Silent))
+}
+
+// again says when failed work is tried again.
+func (v *uploadStatus) again(work failedWork) string {
+	switch {
+	case work.at.IsZero():
+		return "tried again now"
+	case work.at.After(v.now):
+		return "tried again in " + seconds(work.at.Sub(v.now).Seconds())
+	}
+	return "to be tried again"
+}
+
+func (v *uploadStatus) since(t time.Time) string { return seconds(max(0, v.now.Sub(t).Seconds())) }
+
+// longest is more than anybody waits, and can be told as a duration.
+const longest = 1000 * 24 * time.Hour
+
+func seconds(n float64) string {
+	if n >= longest.Seconds() {
+		return "more than " + longest.String()
+	}
+	return time.Duration(n * float64(time.Second)).Round(time.Second).String()
+}
+
+func times(n int64) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// progressView is what guppy status --json prints.
+type progressView struct {
+	Time    string         `json:"time"`
+	Uploads []uploadStatus `json:"uploads"`
+}
+
+type uploadStatus struct {
+	Upload         int64          `json:"upload"`
+	Space          string         `json:"space"`
+	Source         string         `json:"source"`
+	State          string         `json:"state"`
+	Profile        string         `json:"profile"`
+	StartedAt      string         `json:"started_at"`
+	FinishedAt     string         `json:"finished_at,omitempty"`
+	RootCID        string         `json:"root_cid"`
+	StageBegan     string         `json:"stage_began_at,omitempty"`
+	Entries        int64          `json:"entries"`
+	LinkedEntries  int64          `json:"linked_entries"`
+	Files          int64          `json:"files"`
+	FilesTotal     int64          `json:"files_total"`
+	Bytes          int64          `json:"bytes"`
+	BytesTotal     int64          `json:"bytes_total"`
+	Shards         int64          `json:"shards"`
+	ShardsTotal    int64          `json:"shards_total"`
+	ShardsSetAside int64          `json:"shards_set_aside"`
+	BytesPerSecond float64        `json:"bytes_per_second"`
+	SecondsLeft    *float64       `json:"seconds_left,omitempty"`
+	Ended          bool           `json:"ended"`
+	Workers        []workerStatus `json:"workers"`
+	SetAside       []failedWork   `json:"set_aside"`
+	Retries        []failedWork   `json:"retries"`
+
+	stuck        bool
+	now, inStage time.Time
+}
+
+type workerStatus struct {
+	Host       string  `json:"host"`
+	PID        string  `json:"pid"`
+	Work       string  `json:"work"`
+	BeganAt    string  `json:"began_at"`
+	SeenAt     string  `json:"seen_at"`
+	Silent     float64 `json:"silent_seconds"`
+	Bytes      int64   `json:"bytes"`
+	LeaseEnded bool    `json:"lease_ended"`
+
+	began time.Time
+}
+
+// failedWork is work that has failed.
+type failedWork struct {
+	Work     string `json:"work"`
+	Attempts int64  `json:"attempts"`
+	Error    string `json:"error"`
+	At       string `json:"at,omitempty"`
+
+	at time.Time
+}
+
+// newUploadStatus is how an upload stands, with its shards under way.
+func newUploadStatus(u sqlrepo.OpenUpload, shards []sqlrepo.Shard) uploadStatus {
+	v := uploadStatus{
+		Upload: u.ID, State: u.State.String(), Profile: u.Profile, StartedAt: formatTime(u.StartedAt),
+		FinishedAt: formatTime(u.FinishedAt), RootCID: u.RootCID.String(), StageBegan: formatTime(u.StageBegan),
+		Entries: u.Found, LinkedEntries: u.Linked, Files: u.PackedFiles, FilesTotal: u.PlannedFiles, Bytes: u.PackedBytes,
+		BytesTotal: u.PlannedBytes, Shards: u.SettledShards, ShardsTotal: u.PlannedShards, ShardsSetAside: u.AsideShards,
+		Ended: u.Ended(), Workers: []workerStatus{}, SetAside: []failedWork{}, Retries: []failedWork{},
+		stuck: u.Stuck(), now: u.Now.Time, inStage: u.StageBegan.Time,
+	}
+	v.add(u.State.String(), u.Lease)
+	for _, shard := range shards {
+		if live := v.add(fmt.Sprintf("shard %d", shard.Ordinal), shard.Lease); live {
+			v.Bytes = min(v.Bytes+max(0, shard.Progress), max(v.Bytes, v.BytesTotal))
+		}
+	}
+	return v
+}
+
+// add shows who has some work, or what became of it, and tells whether somebody is at it.
+func (v *uploadStatus) add(work string, l sqlrepo.Lease) (live bool) {
+	failed := failedWork{Work: work, Attempts: l.Attempts, Error: l.Error}
+	switch {
+	case !l.SetAside.IsZero():
+		v.SetAside = append(v.SetAside, failed.when(l.SetAside))
+		return false
+	case l.Error != "" && l.Token == 0:
+		v.Retries = append(v.Retries, failed.when(l.RetryAt))
+	case l.Error != "":
+		v.Retries = append(v.Retries, failed)
+	}
+	if l.Token == 0 {
+		return false
+	}
+	host, pid := splitWorker(l.Worker)
+	ended := l.Ends.Before(v.now)
+	v.Workers = append(v.Workers, workerStatus{
+		Host: host, PID: pid, Work: work, BeganAt: formatTime(l.Began), SeenAt: formatTime(l.Seen),
+		Silent: max(0, v.now.Sub(l.Seen.Time).Seconds()), Bytes: max(0, l.Progress), LeaseEnded: ended, began: l.Began.Time,
+	})
+	return !ended
+}
+
+func (f failedWork) when(at sqlrepo.Time) failedWork {
+	f.At, f.at = formatTime(at), at.Time
+	return f
+}
+
+// splitWorker takes "HOST/PID" apart.
+func splitWorker(name string) (host, pid string) {
+	if i := strings.LastIndexByte(name, '/'); i >= 0 {
+		return name[:i], name[i+1:]
+	}
+	return name, ""
+}

@@ -1,0 +1,54 @@
+package dialect
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// watchEvery is how often the log of changes is looked at, which costs no query.
+const watchEvery = 50 * time.Millisecond
+
+// sqliteListen watches the file that every commit of any process is written to first.
+func sqliteListen(ctx context.Context, db *DB, wake func()) error {
+	file, err := sqliteFile(db.Settings)
+	if err != nil {
+		return err
+	}
+	var last logState
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		now, err := stateOf(file + "-wal")
+		if err != nil {
+			return err
+		}
+		if now != last {
+			last = now
+			wake()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+type logState struct {
+	size     int64
+	modified time.Time
+}
+
+func stateOf(log string) (state logState, err error) {
+	info, err := os.Stat(log)
+	if errors.Is(err, fs.ErrNotExist) {
+		return state, nil
+	}
+	if err != nil {
+		return state, err
+	}
+	return logState{info.Size(), info.ModTime()}, nil
+}

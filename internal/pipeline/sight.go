@@ -1,0 +1,84 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+
+	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// entryReader is what it takes to know a source again.
+type entryReader interface {
+	Entries(ctx context.Context, upload int64, filter sqlrepo.EntryFilter) iter.Seq2[sqlrepo.Entry, error]
+}
+
+// Only so many files are looked at to know a source again: some may have changed, not all.
+const sightings = 32
+
+// Sees proves that what lies at root on this host is the source of an upload: the root itself or one of the first files
+// is as it was scanned. Where no file was scanned yet, it has to be a file or a directory that holds something. It returns
+// ErrOutOfSight otherwise: a file system that is not mounted leaves an empty directory, and every file would be blamed.
+func Sees(ctx context.Context, repo entryReader, fsys source.FS, root string, upload sqlrepo.Upload) error {
+	if _, err := fsys.Stat(root); err != nil {
+		return fmt.Errorf("%w: the source: %w", ErrOutOfSight, err)
+	}
+	files := 0
+	ready := sqlrepo.EntryFilter{States: []sqlrepo.EntryState{sqlrepo.Ready, sqlrepo.Rescanned}}
+	for entry, err := range repo.Entries(ctx, upload.ID, ready) {
+		switch {
+		case err != nil:
+			return err
+		case entry.Kind != sqlrepo.File && entry.Path != "":
+			continue
+		case isAsScanned(fsys, root, upload.SymlinkPolicy, entry):
+			return nil
+		case entry.Kind == sqlrepo.File:
+			files++
+		}
+		if files == sightings {
+			break
+		}
+	}
+	if files > 0 {
+		return fmt.Errorf("%w: %s is not the source as it was scanned: none of its first %d files is there unchanged",
+			ErrOutOfSight, root, files)
+	}
+	return holdsSomething(fsys, root)
+}
+
+// isAsScanned compares an entry with its fingerprint.
+func isAsScanned(fsys source.FS, root, policy string, entry sqlrepo.Entry) bool {
+	look := fsys.Lstat
+	if entry.Path == "" || policy == source.FollowSymlinks.String() {
+		look = fsys.Stat
+	}
+	info, err := look(source.OSPath(root, entry.Path))
+	if err != nil {
+		return false
+	}
+	now, then := source.Fingerprint(info, nil), entry.Fingerprint
+	return now.Kind == then.Kind && now.Size == then.Size && now.ModTime == then.ModTime && now.Mode == then.Mode
+}
+
+// holdsSomething tells a source of which nothing is known yet from a directory where nothing is mounted.
+func holdsSomething(fsys source.FS, root string) error {
+	info, err := fsys.Stat(root)
+	if err == nil && !info.IsDir() {
+		return nil
+	}
+	var entries []fs.DirEntry
+	if err == nil {
+		entries, err = fsys.ReadDir(root)
+	}
+	if err == nil && len(entries) == 0 {
+		err = errors.New("the directory is empty, as if nothing were mounted there")
+	}
+	if err != nil {
+		return fmt.Errorf("%w: the source %s: %w", ErrOutOfSight, root, err)
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package migrate
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// wholeNode is a node as version 2 has it, splitNode as version 3 has it.
+type wholeNode struct {
+	Shard, Position, Length, Codec int64
+	Digest                         []byte
+}
+
+type splitNode struct {
+	Shard, Position, Length, Codec, Prefix int64
+	Suffix                                 []byte
+}
+
+func (n wholeNode) split() splitNode {
+	return splitNode{n.Shard, n.Position, n.Length, n.Codec, int64(binary.BigEndian.Uint64(n.Digest)), n.Digest[8:]}
+}
+
+// wholeNodes are nodes in whose digests each byte has each value, and all orders are mixed.
+func wholeNodes() (nodes []wholeNode) {
+	add := func(digest []byte) {
+		n := int64(len(nodes))
+		nodes = append(nodes, wholeNode{Shard: 1 + n%4, Position: n, Length: n, Codec: n % 256, Digest: digest})
+	}
+	for value := range 256 {
+		digest := make([]byte, 32)
+		for i := range digest {
+			digest[i] = byte(value + 37*i)
+		}
+		add(slices.Repeat([]byte{byte(value)}, 32))
+		add(digest)
+	}
+	for range 500 {
+		digest := make([]byte, 32)
+		for i := range digest {
+			digest[i] = byte(rand.Uint32())
+		}
+		add(digest)
+	}
+	return nodes
+}
+
+// unit is the state and the token of an upload or a shard.
+type unit struct{ ID, State, Token int64 }
+
+func selectAll[T any](t *testing.T, db *dialect.DB, query string) (rows []T) {
+	t.Helper()
+	if err := db.Writer.SelectContext(t.Context(), &rows, query); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return rows
+}
+
+func insert(t *testing.T, db *dialect.DB, query string, args ...any) {
+	t.Helper()
+	if _, err := db.Writer.ExecContext(t.Context(), db.Writer.Rebind(query), args...); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+// fillVersion2 leaves an upload and a shard in every state, and the nodes.
+func fillVersion2(t *testing.T, db *dialect.DB, nodes []wholeNode) {
+	t.Helper()
+	insert(t, db, "INSERT INTO spaces (id, did, name, shard_size, created_at) VALUES (1, 'did:key:a', 'a', 1, 1)")
+	insert(t, db, `INSERT INTO sources (id, space, name, path, excludes, symlinks, created_at)
+		VALUES (1, 1, 'a', ?, ?, 'keep', 1)`, []byte("/a"), []byte{})
+	for state := int64(1); state <= 5; state++ {
+		insert(t, db, `INSERT INTO uploads (id, source, state, profile, shard_size, excludes, symlinks, token, files,
+			directories, links, bytes, started_at) VALUES (?, 1, ?, 'profile', 1, ?, 'keep', ?, 1, 2, 3, 4, 5)`,
+			state, state, []byte{}, 10*state)
+	}
+	for state := int64(1); state <= 4; state++ {
+		insert(t, db, `INSERT INTO shards (id, upload, ordinal, kind, state, token, planned_size, chunks, size, content, nodes)
+			VALUES (?, 1, ?, 1, ?, ?, 1, 2, 3, 4, 5)`, state, state, state, 10*(state%3))
+	}
+	for _, n := range nodes {
+		insert(t, db, "INSERT INTO nodes (shard, position, length, codec, digest) VALUES (?, ?, ?, ?, ?)",
+			n.Shard, n.Position, n.Length, n.Codec, n.Digest)
+	}
+}
+
+const (
+	allWhole   = "SELECT shard, position, length, codec, digest FROM nodes ORDER BY position"
+	allSplit   = "SELECT shard, position, length, codec, prefix, suffix FROM nodes ORDER BY position"
+	allUploads = "SELECT id, state, token FROM uploads ORDER BY id"
+	allShards  = "SELECT id, state, token FROM shards ORDER BY id"
+)
+
+// requireUnits demands that nobody has an upload or a shard, and that they are in the state with which the work begins, but
+// for those that are done.
+func requireUnits(t *testing.T, db *dialect.DB) {
+	t.Helper()
+	requireEqual(t, selectAll[unit](t, db, allUploads), []unit{{1, 1, 0}, {2, 1, 0}, {3, 1, 0}, {4, 1, 0}, {5, 5, 0}})
+	requireEqual(t, selectAll[unit](t, db, allShards), []unit{{1, 1, 0}, {2, 1, 0}, {3, 3, 0}, {4, 4, 0}})
+}
+
+func TestLeasesKeepWhatIsThere(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
+		mustUp(t, migrator(settings, firstEmbedded(t, 2)))
+		nodes := wholeNodes()
+		db := openDB(t, settings)
+		fillVersion2(t, db, nodes)
+		m := migrator(settings, firstEmbedded(t, 3))
+		var want []splitNode
+		for _, node := range nodes {
+			want = append(want, node.split())
+		}
+		for range 2 {
+			mustUp(t, m)
+			requireEqual(t, selectAll[splitNode](t, db, allSplit), want)
+			requireEqual(t, selectAll[int64](t, db, "SELECT revision FROM spaces"), []int64{1})
+			requireUnits(t, db)
+			if result, err := m.Down(t.Context(), 1); err != nil || result.To != 2 {
+				t.Fatalf("down: %+v, %v", result, err)
+			}
+			requireEqual(t, selectAll[wholeNode](t, db, allWhole), nodes)
+			requireUnits(t, db)
+		}
+	})
+}
+
+// TestLeasesGoWithTheirVersion has leases of every kind in the rows that go back to version 2.
+func TestLeasesGoWithTheirVersion(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
+		mustUp(t, migrator(settings, firstEmbedded(t, 2)))
+		db := openDB(t, settings)
+		fillVersion2(t, db, nil)
+		m := migrator(settings, firstEmbedded(t, 3))
+		mustUp(t, m)
+		for id, state := range map[int]int{1: 6, 2: 7, 3: 3, 4: 4} {
+			insert(t, db, "UPDATE uploads SET state = ?, token = 7, worker = 'a', lease_ends = 1, error = 'x' WHERE id = ?",
+				state, id)
+		}
+		insert(t, db, "UPDATE shards SET token = 7, set_aside_at = 1, retry_at = 2")
+		if _, err := m.Down(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		requireUnits(t, db)
+		mustUp(t, m)
+		requireUnits(t, db)
+	})
+}

@@ -1,0 +1,132 @@
+package sqlrepo
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/enginetest"
+)
+
+// beginStage opens an upload of a new source, and takes its stage.
+func beginStage(t *testing.T, r *Repository) Stage {
+	t.Helper()
+	space, err := r.AddSpace(t.Context(), Space{DID: "did:key:a", Name: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := r.AddSource(t.Context(), Source{Space: space.ID, Name: "a", Path: []byte("/a")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := r.OpenUpload(t.Context(), source.ID, Upload{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage, err := r.ClaimStage(t.Context(), Claim{Worker: "test", Term: time.Hour}, opened.Upload.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stage
+}
+
+// claimOnly plans one shard, and claims it.
+func claimOnly(t *testing.T, r *Repository) Shard {
+	t.Helper()
+	stage := beginStage(t, r)
+	if err := r.SavePlan(t.Context(), stage, []PlannedShard{{}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Advance(t.Context(), stage, Packing); err != nil {
+		t.Fatal(err)
+	}
+	shard, err := r.ClaimShard(t.Context(), Claim{Worker: "test", Term: time.Hour}, stage.Upload.ID, math.MaxInt64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shard.State = ShardPacked
+	return shard
+}
+
+// sealCounting seals a shard and returns how often it was stored.
+func sealCounting(t *testing.T, r *Repository, shard Shard, fail map[int]error) (calls int) {
+	t.Helper()
+	node := Node{Digest: Digest{1}}
+	after, err := r.SealShard(t.Context(), PackedShard{Shard: shard, Nodes: []Node{node}}, Seal{Space: 1,
+		Store: func(context.Context) (string, error) {
+			calls++
+			return fmt.Sprintf("call %d", calls), fail[calls]
+		}})
+	if err != nil || after.State != Rescanning || after.SettledShards != 1 {
+		t.Errorf("%+v, %v", after, err)
+	}
+	held, err := r.Held(t.Context(), 1, []Digest{node.Digest})
+	if err != nil || held.Revision != 1 || len(held.Digests) != 1 {
+		t.Errorf("held: %+v, %v", held, err)
+	}
+	for stored, err := range r.Shards(t.Context(), shard.Upload, ShardFilter{}) {
+		if want := fmt.Sprintf("call %d", calls); err != nil || stored.Location != want || stored.Token != 0 {
+			t.Errorf("%+v, %v; want the location %q", stored, err, want)
+		}
+	}
+	return calls
+}
+
+func TestSealStoresAgainWhenTheTransactionIsRunAgain(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		for injected := range retryable(t, db.Name) {
+			clearUploads(t, db)
+			r := New(db)
+			r.backoff = time.Millisecond
+			if calls := sealCounting(t, r, claimOnly(t, r), map[int]error{1: injected, 2: injected}); calls != 3 {
+				t.Errorf("%v: stored %d times", injected, calls)
+			}
+		}
+	})
+}
+
+func clearUploads(t *testing.T, db *dialect.DB) {
+	t.Helper()
+	for _, table := range []string{"nodes", "shards", "uploads", "sources", "spaces", "counters"} {
+		if _, err := db.Writer.ExecContext(t.Context(), "DELETE FROM "+table); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestSealWithoutAnswer(t *testing.T) {
+	for name, tt := range map[string]struct {
+		lost  fault
+		calls int
+	}{
+		"request lost": {loseRequest, 2},
+		"answer lost":  {loseAnswer, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			// Before it come the commits of the space, the source, the upload and the plan.
+			r := New(through(t, none, none, none, none, tt.lost))
+			if calls := sealCounting(t, r, claimOnly(t, r), nil); calls != tt.calls {
+				t.Errorf("stored %d times", calls)
+			}
+		})
+	}
+}
+
+func TestCompleteUploadWithoutAnswer(t *testing.T) {
+	for name, lost := range map[string]fault{"request lost": loseRequest, "answer lost": loseAnswer} {
+		t.Run(name, func(t *testing.T) {
+			r := New(through(t, none, none, none, lost))
+			stage := beginStage(t, r)
+			if err := r.CompleteUpload(t.Context(), stage, CID{}, Counts{Files: 1}); err != nil {
+				t.Error(err)
+			}
+			upload, err := r.Upload(t.Context(), stage.Upload.ID)
+			if err != nil || upload.State != Complete || upload.Files != 1 {
+				t.Errorf("%+v, %v", upload, err)
+			}
+		})
+	}
+}
