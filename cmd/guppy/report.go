@@ -23,16 +23,16 @@ import (
 // report is how an upload stands, as prepare and upload print it. NewBytes is what was read during this run, by whoever
 // worked on the upload, StoredBytes what the upload's shards take.
 type report struct {
-	Upload      int64         `json:"upload"`
-	Space       sqlrepo.DID   `json:"space"`
-	RootCID     string        `json:"root_cid"`
-	State       string        `json:"state"`
-	Files       int64         `json:"files"`
-	Directories int64         `json:"directories"`
-	Symlinks    int64         `json:"symlinks"`
-	Bytes       int64         `json:"bytes"`
-	Nodes       int64         `json:"nodes"`
-	Shards      []reportShard `json:"shards"`
+	Upload      int64          `json:"upload"`
+	Space       sqlrepo.DID    `json:"space"`
+	RootCID     string         `json:"root_cid"`
+	State       string         `json:"state"`
+	Files       int64          `json:"files"`
+	Directories int64          `json:"directories"`
+	Symlinks    int64          `json:"symlinks"`
+	Bytes       int64          `json:"bytes"`
+	Nodes       int64          `json:"nodes"`
+	Shards      []reportShard  `json:"shards"`
 	NewBytes    int64          `json:"new_bytes"`
 	StoredBytes int64          `json:"stored_bytes"`
 	Skipped     []reportLeaves `json:"skipped"`
