@@ -78,8 +78,8 @@ func fillVersion2(t *testing.T, db *dialect.DB, nodes []wholeNode) {
 			state, state, []byte{}, 10*state)
 	}
 	for state := int64(1); state <= 4; state++ {
-		insert(t, db, `INSERT INTO shards (id, upload, ordinal, kind, state, token, planned_size, chunks, size, content, nodes)
-			VALUES (?, 1, ?, 1, ?, ?, 1, 2, 3, 4, 5)`, state, state, state, 10*(state%3))
+		insert(t, db, `INSERT INTO shards (id, upload, ordinal, kind, state, token, planned_size, chunks, size, content,
+			nodes) VALUES (?, 1, ?, 1, ?, ?, 1, 2, 3, 4, 5)`, state, state, state, 10*(state%3))
 	}
 	for _, n := range nodes {
 		insert(t, db, "INSERT INTO nodes (shard, position, length, codec, digest) VALUES (?, ?, ?, ?, ?)",
@@ -94,8 +94,8 @@ const (
 	allShards  = "SELECT id, state, token FROM shards ORDER BY id"
 )
 
-// requireUnits demands that nobody has an upload or a shard, and that they are in the state with which the work begins, but
-// for those that are done.
+// requireUnits demands that nobody has an upload or a shard, and that those which are not done are in the state with which
+// the work on them begins.
 func requireUnits(t *testing.T, db *dialect.DB) {
 	t.Helper()
 	requireEqual(t, selectAll[unit](t, db, allUploads), []unit{{1, 1, 0}, {2, 1, 0}, {3, 1, 0}, {4, 1, 0}, {5, 5, 0}})

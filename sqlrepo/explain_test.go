@@ -51,7 +51,8 @@ func planShards(t *testing.T, repo *sqlrepo.Repository, stage sqlrepo.Stage, n i
 }
 
 // lookForWork returns the one statement that it takes.
-func lookForWork(t *testing.T, repo *sqlrepo.Repository, recorder *enginetest.Recorder, filter sqlrepo.OpenFilter) string {
+func lookForWork(t *testing.T, repo *sqlrepo.Repository, recorder *enginetest.Recorder,
+	filter sqlrepo.OpenFilter) string {
 	t.Helper()
 	recorder.Reset()
 	open, err := repo.OpenUploads(t.Context(), filter)

@@ -53,6 +53,7 @@ func (i *installation) command(args ...string) *exec.Cmd {
 	command := exec.Command(i.program, args...)
 	command.Env = []string{
 		"HOME=" + i.home, "PATH=" + filepath.Dir(i.program) + ":" + os.Getenv("PATH"), "GUPPY_DATABASE_URL=" + i.url,
+		"GUPPY_WORKER_LEASE=1s", // what killed processes had is soon free
 	}
 	return command
 }

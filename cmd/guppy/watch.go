@@ -56,7 +56,7 @@ func (a *app) blocks() func(*progressView) error {
 	drawn := 0
 	return func(view *progressView) error {
 		width, height, err := term.GetSize(int(file.Fd()))
-		if err != nil {
+		if err != nil || width == 0 || height == 0 {
 			width, height = 80, 24
 		}
 		var block bytes.Buffer

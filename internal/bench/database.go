@@ -19,6 +19,23 @@ func withDatabase(server, name string) (dialect.Secret, error) {
 	return dialect.Secret(u.String()), nil
 }
 
+// withDatabase makes an empty database and a directory, has them used and removes them.
+func (w *workspace) withDatabase(ctx context.Context, on running, use func(dir string, url dialect.Secret) error) (err error) {
+	dir, err := w.fresh("prepared-" + on.name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.done(dir)) }()
+	url, err := on.create(ctx, dir)
+	if err != nil {
+		return err
+	}
+	if !w.keep {
+		defer func() { err = errors.Join(err, on.drop(ctx)) }()
+	}
+	return use(dir, url)
+}
+
 // databaseSize is the space that all tables and indexes take.
 func databaseSize(ctx context.Context, url dialect.Secret) (size int64, err error) {
 	db, err := dialect.Open(ctx, dialect.Settings{URL: url})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"time"
 
@@ -25,7 +26,15 @@ type engine interface {
 	create(ctx context.Context, dir string) (dialect.Secret, error)
 	// drop removes the database unless it goes with its directory.
 	drop(ctx context.Context) error
+	// cool has it forget what it holds in memory of a database that nobody uses.
+	cool(ctx context.Context) error
 	close() error
+}
+
+// server is an engine that is reached by TCP.
+type server interface {
+	engine
+	address() (string, error)
 }
 
 func starters() []starter {
@@ -42,6 +51,7 @@ func (sqlite) create(_ context.Context, dir string) (dialect.Secret, error) {
 }
 
 func (sqlite) drop(context.Context) error { return nil }
+func (sqlite) cool(context.Context) error { return nil }
 func (sqlite) close() error               { return nil }
 
 // postgres is a server that has at most one database of ours at a time.
@@ -88,6 +98,26 @@ func (p *postgres) drop(ctx context.Context) error {
 		return fmt.Errorf("drop the database: %w", err)
 	}
 	return nil
+}
+
+// cool starts the server anew.
+func (p *postgres) cool(ctx context.Context) error {
+	if err := errors.Join(p.admin.Close(ctx), p.cluster.Stop(ctx, cluster.Fast), p.cluster.Start(ctx)); err != nil {
+		return err
+	}
+	admin, err := pgx.Connect(ctx, p.cluster.URL())
+	if err == nil {
+		p.admin = admin
+	}
+	return err
+}
+
+func (p *postgres) address() (string, error) {
+	u, err := url.Parse(p.cluster.URL())
+	if err != nil {
+		return "", errors.New("the server's URL is not valid")
+	}
+	return u.Host, nil
 }
 
 func (p *postgres) close() error {

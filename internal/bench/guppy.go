@@ -110,20 +110,12 @@ func (g *guppy) emptySize(ctx context.Context, on running) (int64, error) {
 // withDatabase makes a database, has it used and returns how large it is then.
 func (g *guppy) withDatabase(ctx context.Context, on running, use func(dir string, environ []string) error) (size int64,
 	err error) {
-	dir, err := g.workspace.fresh("prepared-" + on.name)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, g.workspace.done(dir)) }()
-	var url dialect.Secret
-	if url, err = on.create(ctx, dir); err != nil {
-		return 0, err
-	}
-	if !g.workspace.keep {
-		defer func() { err = errors.Join(err, on.drop(ctx)) }()
-	}
-	if err := use(dir, append(slices.Clone(g.environ), "GUPPY_DATABASE_URL="+url.Reveal())); err != nil {
-		return 0, err
-	}
-	return databaseSize(ctx, url)
+	err = g.workspace.withDatabase(ctx, on, func(dir string, url dialect.Secret) error {
+		if err := use(dir, append(slices.Clone(g.environ), "GUPPY_DATABASE_URL="+url.Reveal())); err != nil {
+			return err
+		}
+		size, err = databaseSize(ctx, url)
+		return err
+	})
+	return size, err
 }

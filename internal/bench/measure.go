@@ -51,24 +51,27 @@ func measureAll(ctx context.Context, o options, progress io.Writer) (result *rep
 		return nil, err
 	}
 	result = newReport(w)
-	for _, c := range o.corpora {
-		measured, err := b.measure(ctx, c)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", c.name, err)
+	for _, e := range o.experiments {
+		if err := e.measure(ctx, b, result); err != nil {
+			return nil, fmt.Errorf("%s: %w", e.name, err)
 		}
-		result.Corpora = append(result.Corpora, measured)
 	}
 	return result, nil
 }
 
+// room is for one experiment after the other.
 func (o options) room() (room int64) {
 	for _, c := range o.corpora {
 		room = max(room, c.room)
 	}
+	room *= spaceFactor
 	if o.keep {
-		return room * int64(spaceFactor+len(o.engines))
+		room = room / spaceFactor * int64(spaceFactor+len(o.engines))
 	}
-	return room * spaceFactor
+	for _, e := range o.experiments {
+		room = max(room, e.room)
+	}
+	return room
 }
 
 func (b *bench) startEngines(ctx context.Context) error {
@@ -94,47 +97,34 @@ func (b *bench) stopEngines() (err error) {
 	return err
 }
 
-// measure makes a corpus and lets the programs take turns on it. The first round warms up and is not counted.
-func (b *bench) measure(ctx context.Context, c corpus) (measured corpusReport, err error) {
+// withCorpus makes a corpus, has it used and removes it.
+func (b *bench) withCorpus(ctx context.Context, c corpus, use func(dir string, written contents) error) (err error) {
 	dir, err := b.workspace.fresh("corpus-" + c.name)
-	if err != nil {
-		return measured, err
-	}
-	defer func() { err = errors.Join(err, b.workspace.done(dir)) }()
-	s := series{corpus: c, runs: make([][]prepared, len(b.running))}
-	if s.contents, err = c.write(ctx, dir, b.seed); err != nil {
-		return measured, err
-	}
-	b.say("%s: %d files, %d bytes", c.name, s.contents.Files, s.contents.Bytes)
-	for round := range b.rounds + 1 {
-		b.say("%s: round %d of %d", c.name, round, b.rounds)
-		if err := b.round(ctx, dir, &s); err != nil {
-			return measured, err
-		}
-		if round == 0 {
-			s.forget()
-		}
-	}
-	return s.report(b.running), nil
-}
-
-// round runs every program once.
-func (b *bench) round(ctx context.Context, source string, s *series) error {
-	took, err := b.limit(ctx, source)
 	if err != nil {
 		return err
 	}
-	s.limits = append(s.limits, took)
-	b.say("  limit     %.3f s", took.Seconds())
-	for i, e := range b.running {
-		run, err := b.guppy.prepare(ctx, e, source)
-		if err == nil {
-			err = s.add(i, run)
+	defer func() { err = errors.Join(err, b.workspace.done(dir)) }()
+	written, err := c.write(ctx, dir, b.seed)
+	if err != nil {
+		return err
+	}
+	b.say("%s: %d files, %d bytes", c.name, written.Files, written.Bytes)
+	if err := use(dir, written); err != nil {
+		return fmt.Errorf("%s: %w", c.name, err)
+	}
+	return nil
+}
+
+// warmed runs rounds. The first one warms up: what it measured is forgotten.
+func (b *bench) warmed(name string, round func() error, forget func()) error {
+	for i := range b.rounds + 1 {
+		b.say("%s: round %d of %d", name, i, b.rounds)
+		if err := round(); err != nil {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", e.name, err)
+		if i == 0 {
+			forget()
 		}
-		b.say("  %-8s  %.3f s, %d MiB", e.name, run.wall.Seconds(), run.memory>>20)
 	}
 	return nil
 }

@@ -11,7 +11,8 @@ import (
 var errUsage = errors.New("usage")
 
 type options struct {
-	corpora []corpus
+	experiments []experiment
+	corpora     []corpus
 	engines []starter
 	rounds  int
 	seed    uint64
@@ -22,10 +23,11 @@ type options struct {
 
 func parseOptions(args []string, output io.Writer) (options, error) {
 	var o options
-	var corpusNames, engineNames string
+	var experimentNames, corpusNames, engineNames string
 	var json, markdown bool
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(output)
+	flags.StringVar(&experimentNames, "only", usual, "the experiments to run, with commas between them; there is also lookup")
 	flags.StringVar(&corpusNames, "corpus", "small,big", "the corpora to measure, with commas between them")
 	flags.StringVar(&engineNames, "engine", "sqlite,postgres", "the database engines to measure, with commas between them")
 	flags.IntVar(&o.rounds, "rounds", 5, "how often each program runs on each corpus")
@@ -42,6 +44,10 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	}
 	o.format = formatOf(json, markdown)
 	var err error
+	o.experiments, err = choose("experiment", experimentNames, experiments(), func(e experiment) string { return e.name })
+	if err != nil {
+		return o, err
+	}
 	if o.corpora, err = choose("corpus", corpusNames, corpora(), func(c corpus) string { return c.name }); err != nil {
 		return o, err
 	}

@@ -26,12 +26,20 @@ func printText(w io.Writer, r *report) error {
 			text.WriteString(e.Times.row(c.Name, "guppy, "+e.Engine))
 		}
 	}
+	for _, l := range r.Further {
+		text.WriteString(l.Times.row(l.Corpus, l.Program+", "+l.Engine))
+	}
 	text.WriteString("\ncorpus\tengine\twhat\tvalue\ttarget\n")
 	for _, c := range r.Corpora {
 		for _, e := range c.Engines {
 			for _, k := range e.Checks {
 				text.WriteString(k.row(c.Name, e.Engine))
 			}
+		}
+	}
+	for _, l := range r.Further {
+		for _, k := range l.Checks {
+			text.WriteString(k.row(l.Corpus, l.Engine))
 		}
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
@@ -53,11 +61,13 @@ func (k check) row(corpus, engine string) string {
 	return strings.Join([]string{corpus, engine, k.What, k.number(k.Value), k.bound(), verdict}, "\t") + "\n"
 }
 
-// printMarkdown prints a row for each corpus and engine, targets in brackets.
+// printMarkdown prints a row for each corpus and engine, then one for each further check, targets in brackets.
 func printMarkdown(w io.Writer, r *report) error {
 	var text strings.Builder
-	text.WriteString("| corpus | engine | limit | guppy | ratio | peak memory | database |\n")
-	text.WriteString("|---|---|---|---|---|---|---|\n")
+	if len(r.Corpora) > 0 {
+		text.WriteString("| corpus | engine | limit | guppy | ratio | peak memory | database |\n")
+		text.WriteString("|---|---|---|---|---|---|---|\n")
+	}
 	for _, c := range r.Corpora {
 		for _, e := range c.Engines {
 			cells := []string{c.Name, e.Engine, fmt.Sprintf("%.2f s", c.Limit.Median), fmt.Sprintf("%.2f s", e.Times.Median)}
@@ -67,8 +77,23 @@ func printMarkdown(w io.Writer, r *report) error {
 			fmt.Fprintf(&text, "| %s |\n", strings.Join(cells, " | "))
 		}
 	}
+	text.WriteString(furtherMarkdown(r.Further))
 	_, err := io.WriteString(w, text.String())
 	return err
+}
+
+func furtherMarkdown(lines []line) string {
+	var text strings.Builder
+	for _, l := range lines {
+		for _, k := range l.Checks {
+			if text.Len() == 0 {
+				text.WriteString("\n| corpus | engine | what | time | value |\n|---|---|---|---|---|\n")
+			}
+			cells := []string{l.Corpus, l.Engine, k.What, fmt.Sprintf("%.2f s", l.Times.Median), k.cell()}
+			fmt.Fprintf(&text, "| %s |\n", strings.Join(cells, " | "))
+		}
+	}
+	return text.String()
 }
 
 // cell is the value with its target, and what the value is for if its heading doesn't say that.
@@ -84,17 +109,15 @@ func (k check) cell() string {
 	return text
 }
 
-// number has two decimals if it is a ratio.
+// number has two decimals if it is a ratio or a time.
 func (k check) number(value float64) string {
-	if k.Unit == "" {
+	switch k.Unit {
+	case "":
 		return strconv.FormatFloat(value, 'f', 2, 64)
+	case "s":
+		return strconv.FormatFloat(value, 'f', 2, 64) + " s"
 	}
 	return strconv.FormatFloat(value, 'f', 0, 64) + " " + k.Unit
 }
 
-func (k check) bound() string {
-	if k.Unit == "" {
-		return "≤ " + k.number(k.Target)
-	}
-	return "< " + k.number(k.Target)
-}
+func (k check) bound() string { return k.Relation + " " + k.number(k.Target) }

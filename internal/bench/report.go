@@ -15,6 +15,16 @@ type report struct {
 	CPUs    int            `json:"cpus"`
 	Tmpfs   bool           `json:"tmpfs"`
 	Corpora []corpusReport `json:"corpora"`
+	Further []line         `json:"further"`
+}
+
+// line is what an experiment measured of one program.
+type line struct {
+	Corpus  string  `json:"corpus"`
+	Engine  string  `json:"engine"`
+	Program string  `json:"program"`
+	Times   times   `json:"times"`
+	Checks  []check `json:"checks"`
 }
 
 func newReport(w *workspace) *report {
@@ -71,19 +81,24 @@ func median(values []float64) float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// check compares a value with its target.
+// check compares a value with its target, as its relation says.
 type check struct {
-	What   string  `json:"what"`
-	Unit   string  `json:"unit,omitempty"`
-	Value  float64 `json:"value"`
-	Target float64 `json:"target"`
-	OK     bool    `json:"ok"`
+	What     string  `json:"what"`
+	Unit     string  `json:"unit,omitempty"`
+	Value    float64 `json:"value"`
+	Relation string  `json:"relation"`
+	Target   float64 `json:"target"`
+	OK       bool    `json:"ok"`
 }
 
 func within(what, unit string, value, target float64) check {
-	return check{what, unit, value, target, value <= target}
+	return check{what, unit, value, "≤", target, value <= target}
 }
 
 func under(what, unit string, value, target float64) check {
-	return check{what, unit, value, target, value < target}
+	return check{what, unit, value, "<", target, value < target}
+}
+
+func atLeast(what, unit string, value, target float64) check {
+	return check{what, unit, value, "≥", target, value >= target}
 }

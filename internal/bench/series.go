@@ -33,26 +33,33 @@ func (s *series) forget() {
 	s.limits, s.runs = nil, make([][]prepared, len(s.runs))
 }
 
+// walls are the times that the runs of the i-th engine took.
+func (s *series) walls(i int) (walls []time.Duration) {
+	for _, run := range s.runs[i] {
+		walls = append(walls, run.wall)
+	}
+	return walls
+}
+
 func (s *series) report(engines []running) corpusReport {
 	r := corpusReport{
 		Name: s.corpus.name, Files: s.contents.Files, Bytes: s.contents.Bytes, Limit: newTimes(s.limits),
 		RootCID: s.first.RootCID, Shards: len(s.first.Shards), Entries: s.first.entries(), Nodes: s.first.Nodes,
 	}
 	for i, e := range engines {
-		r.Engines = append(r.Engines, s.engineReport(e, s.runs[i], r.Limit))
+		r.Engines = append(r.Engines, s.engineReport(e, i, r.Limit))
 	}
 	return r
 }
 
-func (s *series) engineReport(e running, runs []prepared, limit times) engineReport {
-	var walls, memory, sizes []int64
-	for _, run := range runs {
-		walls = append(walls, int64(run.wall))
+func (s *series) engineReport(e running, i int, limit times) engineReport {
+	var memory, sizes []int64
+	for _, run := range s.runs[i] {
 		memory = append(memory, run.memory)
 		sizes = append(sizes, run.database-e.empty)
 	}
 	r := engineReport{
-		Engine: e.name, Times: newTimes(walls), PeakMemory: slices.Max(memory), Database: slices.Max(sizes), Empty: e.empty,
+		Engine: e.name, Times: newTimes(s.walls(i)), PeakMemory: slices.Max(memory), Database: slices.Max(sizes), Empty: e.empty,
 	}
 	perUnit := float64(r.Database) / float64(s.corpus.count(*s.first))
 	target := s.corpus.targets[e.name]

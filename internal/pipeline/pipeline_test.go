@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -131,11 +132,27 @@ func must(tb testing.TB, err error) {
 	}
 }
 
-func equal[T comparable](t *testing.T, what string, got, want T) {
+func equal[T comparable](t testing.TB, what string, got, want T) {
 	t.Helper()
 	if got != want {
 		t.Errorf("%s: got %v, want %v", what, got, want)
 	}
+}
+
+// sameDump tells the first line in which two dumps differ.
+func sameDump(t testing.TB, got, want string) {
+	t.Helper()
+	if got == want {
+		return
+	}
+	lines, others := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range min(len(lines), len(others)) {
+		if lines[i] != others[i] {
+			t.Errorf("dump, line %d of %d: got %s\nwant %s", i, len(lines), lines[i], others[i])
+			return
+		}
+	}
+	t.Errorf("dump: got %d lines, want %d", len(lines), len(others))
 }
 
 func sameNames(t *testing.T, what string, got, want []string) {

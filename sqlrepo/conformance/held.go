@@ -73,8 +73,9 @@ func heldInSpace(f *fixture) {
 	// What is planned is not held, nor what came to nothing.
 	claimed := f.claimOnly(f.begin(f.source(space)), 0)
 	f.held(space, 2, wanted, a, b)
-	claimed.State = sqlrepo.ShardEmpty
-	f.sealed(holding(claimed))
+	empty := holding(claimed)
+	empty.Shard.State = sqlrepo.ShardEmpty
+	f.sealed(empty)
 	f.held(space, 3, wanted, a, b)
 }
 
@@ -115,47 +116,48 @@ func heldNeedsSpace(f *fixture) {
 	f.fails(err, sqlrepo.ErrNotFound)
 }
 
-// heldOnce seals the same block from several uploads at the same time. Whoever comes late looks again, and leaves it out.
+// heldOnce seals the same block from several uploads at the same time.
 func heldOnce(f *fixture) {
 	space, block := f.space(), digest(5, 5)
 	var shards []sqlrepo.Shard
 	for range 4 {
 		shards = append(shards, f.claimOnly(f.begin(f.source(space)), 0))
 	}
-	var stored, refused atomic.Int32
+	var stored atomic.Int64
 	var group sync.WaitGroup
 	for _, shard := range shards {
 		group.Go(func() {
-			for {
-				held, err := f.Held(f.ctx, space.ID, []sqlrepo.Digest{block})
-				if err != nil {
-					f.t.Error(err)
-					return
-				}
-				result := holding(shard, block)
-				if _, ok := held.Digests[block]; ok {
-					shard.State = sqlrepo.ShardEmpty
-					result = holding(shard)
-				}
-				_, err = f.SealShard(f.ctx, result, sqlrepo.Seal{
-					Space: space.ID, Revision: held.Revision, Store: func(context.Context) (string, error) {
-						stored.Add(int32(len(result.Nodes)))
-						return "", nil
-					},
-				})
-				if !errors.Is(err, sqlrepo.ErrSpaceChanged) {
-					if err != nil {
-						f.t.Error(err)
-					}
-					return
-				}
-				refused.Add(1)
+			err := sqlrepo.ErrSpaceChanged
+			for errors.Is(err, sqlrepo.ErrSpaceChanged) {
+				err = f.sealUnlessHeld(space, shard, block, &stored)
+			}
+			if err != nil {
+				f.t.Error(err)
 			}
 		})
 	}
 	group.Wait()
-	f.t.Logf("%d were refused", refused.Load())
 	equal(f.t, "stored", stored.Load(), 1)
 	equal(f.t, "nodes", len(f.rows("nodes")), 1)
 	f.held(space, 4, []sqlrepo.Digest{block}, block)
+}
+
+// sealUnlessHeld seals a shard with a block, or an empty one if the space has the block.
+func (f *fixture) sealUnlessHeld(space sqlrepo.Space, shard sqlrepo.Shard, block sqlrepo.Digest,
+	stored *atomic.Int64) error {
+	held, err := f.Held(f.ctx, space.ID, []sqlrepo.Digest{block})
+	if err != nil {
+		return err
+	}
+	result := holding(shard, block)
+	if _, ok := held.Digests[block]; ok {
+		result = holding(shard)
+		result.Shard.State = sqlrepo.ShardEmpty
+	}
+	sealing := sqlrepo.Seal{Space: space.ID, Revision: held.Revision, Store: func(context.Context) (string, error) {
+		stored.Add(int64(len(result.Nodes)))
+		return "", nil
+	}}
+	_, err = f.SealShard(f.ctx, result, sealing)
+	return err
 }

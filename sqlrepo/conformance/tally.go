@@ -11,6 +11,7 @@ import (
 func tallies() []test {
 	return []test{
 		{"equal what the rows say", tallyCounts},
+		{"are counted anew before planning", tallyAnew},
 	}
 }
 
@@ -206,6 +207,22 @@ func (m *machine) restart(t *rapid.T) {
 		t.SkipNow()
 	}
 	m.stage, m.claimed = m.again(m.source), nil
+}
+
+// tallyAnew begins with the tally of an upload from before there were any.
+func tallyAnew(f *fixture) {
+	m := &machine{fixture: f, source: f.source(f.space())}
+	m.stage = f.begin(m.source)
+	files := f.add(m.stage, file("a", 700), file("b", 50), file("c", 5))
+	f.toPack(m.stage, planFor(0, files[0]), planFor(1, files[1]), planFor(2, files[2]))
+	f.sealed(packed(f.shard(m.stage)))
+	f.execute(`UPDATE uploads SET found_entries = 0, planned_files = 0, planned_bytes = 0, planned_shards = 0,
+		packed_files = 0, packed_bytes = 0, settled_shards = 0, sealed = 0`)
+	m.stage = must(f.Advance(f.ctx, f.again(m.source), sqlrepo.Planning))(f.t)
+	want := m.count()
+	want.Sealed, want.StageBegan, want.StageBytes = 1, sqlrepo.NewTime(f.now), 700
+	equal(f.t, "tally", m.stage.Upload.Tally, want.Tally)
+	equal(f.t, "planned", want.PlannedBytes, 755)
 }
 
 // counted is the tally as the rows have it. Next is nil when nothing is left to be sealed.

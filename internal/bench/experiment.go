@@ -1,0 +1,24 @@
+package main
+
+import "context"
+
+// experiment measures one thing and adds what it finds to the report.
+type experiment struct {
+	name string
+	// room is how much space it takes at most, beside the corpora that were chosen.
+	room    int64
+	measure func(ctx context.Context, b *bench, r *report) error
+}
+
+// usual are the experiments that run unless others are asked for.
+const usual = "prepare,roundtrip,workers"
+
+func experiments() []experiment {
+	workers, lookups := newWorkers(), newLookups()
+	return []experiment{
+		{"prepare", 0, measurePrepare},
+		{"roundtrip", 0, newRoundTrips().measure},
+		{"workers", workers.room(), workers.measure},
+		{"lookup", lookups.room(), lookups.measure},
+	}
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// proxy passes TCP connections on to a server and delivers all bytes later, in each direction. It delays and does not
+// limit: any amount may be on its way, up to what a queue holds.
+type proxy struct {
+	listener net.Listener
+	target   string
+	delay    time.Duration
+	running  sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+	conns  []net.Conn
+}
+
+const (
+	proxyRead  = 64 << 10
+	proxyQueue = 1024
+)
+
+// newProxy listens on a port of its own of this host. The caller must close it.
+func newProxy(ctx context.Context, target string, delay time.Duration) (*proxy, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	p := &proxy{listener: listener, target: target, delay: delay}
+	p.running.Go(p.accept)
+	return p, nil
+}
+
+func (p *proxy) address() string { return p.listener.Addr().String() }
+
+func (p *proxy) accept() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		if p.keep(client) {
+			p.running.Go(func() { p.pass(client) })
+		}
+	}
+}
+
+// keep has a connection closed with the proxy.
+func (p *proxy) keep(conn net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		_ = conn.Close()
+		return false
+	}
+	p.conns = append(p.conns, conn)
+	return true
+}
+
+// pass takes a connection through both directions to its end.
+func (p *proxy) pass(client net.Conn) {
+	server, err := net.Dial("tcp", p.target)
+	if err != nil || !p.keep(server) {
+		_ = client.Close()
+		return
+	}
+	var directions sync.WaitGroup
+	directions.Go(func() { p.direct(client, server) })
+	directions.Go(func() { p.direct(server, client) })
+	directions.Wait()
+	_ = errors.Join(client.Close(), server.Close())
+}
+
+// packet is what arrived at one time.
+type packet struct {
+	data    []byte
+	arrived time.Time
+}
+
+// direct takes what comes from one side to the other, the end of it too.
+func (p *proxy) direct(from, to net.Conn) {
+	queue := make(chan packet, proxyQueue)
+	var reading sync.WaitGroup
+	reading.Go(func() { read(from, queue) })
+	broken := false
+	for late := range queue {
+		time.Sleep(time.Until(late.arrived.Add(p.delay)))
+		if broken {
+			continue
+		}
+		if _, err := to.Write(late.data); err != nil {
+			broken = true
+			_ = from.Close()
+		}
+	}
+	reading.Wait()
+	if half, ok := to.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+}
+
+func read(from net.Conn, queue chan<- packet) {
+	defer close(queue)
+	for {
+		data := make([]byte, proxyRead)
+		n, err := from.Read(data)
+		if n > 0 || err != nil {
+			queue <- packet{data[:n], time.Now()}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// close breaks all connections, and returns once they have ended.
+func (p *proxy) close() error {
+	p.mu.Lock()
+	p.closed = true
+	err := p.listener.Close()
+	for _, conn := range p.conns {
+		if closing := conn.Close(); !errors.Is(closing, net.ErrClosed) {
+			err = errors.Join(err, closing)
+		}
+	}
+	p.mu.Unlock()
+	p.running.Wait()
+	return err
+}
