@@ -29,6 +29,8 @@ type Dialect struct {
 	RowLock string
 	// Snapshot are the options of a transaction that sees one state of the database for as long as it reads.
 	Snapshot sql.TxOptions
+	// Unhurried is what a transaction executes that may idle for as long as it likes, "" where any may.
+	Unhurried string
 	// Among is the condition that a column is one of many keys.
 	Among func(column string, keys []int64) squirrel.Sqlizer
 	// BulkInsert adds many rows within tx; row returns the i-th, in a slice that is used until the next call.

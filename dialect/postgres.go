@@ -19,6 +19,7 @@ func Postgres() Dialect {
 		ClaimLock:     "FOR UPDATE SKIP LOCKED",
 		RowLock:       "FOR UPDATE",
 		Snapshot:      sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
+		Unhurried:     noSessionLimits,
 		Among:         postgresAmong,
 		BulkInsert:    copyRows,
 		LosesAnswers:  true,

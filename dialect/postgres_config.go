@@ -33,7 +33,7 @@ func postgresConfig(s Settings) (*pgx.ConnConfig, error) {
 		config.Password = s.Password.Reveal()
 	}
 	config.ConnectTimeout = s.ConnectTimeout
-	config.DialFunc = noticeRefusal(config.DialFunc)
+	config.DialFunc = watchSilence(noticeRefusal(config.DialFunc), s.SilenceLimit)
 	if config.RuntimeParams["application_name"] == "" {
 		host, _ := os.Hostname()
 		config.RuntimeParams["application_name"] = fmt.Sprintf("guppy, process %d on %s", os.Getpid(), host)

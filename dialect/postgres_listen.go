@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/jmoiron/sqlx"
 )
@@ -60,15 +62,29 @@ func listen(ctx context.Context, db *DB, wake func()) error {
 			return fmt.Errorf("LISTEN needs a pgx connection, not a %T", driverConn)
 		}
 		for {
-			heard, err := session.Conn().WaitForNotification(ctx)
+			heard, err := waitForNotification(ctx, session.Conn(), db.Settings.SilenceLimit)
 			if err != nil {
 				return err
+			}
+			if heard == nil {
+				continue
 			}
 			if from, sent := strings.CutPrefix(heard.Payload, schema+" "); sent && from != db.instance {
 				wake()
 			}
 		}
 	})
+}
+
+// waitForNotification returns nil when none came for a while and the connection is there: silence alone doesn't tell.
+func waitForNotification(ctx context.Context, conn *pgx.Conn, silence time.Duration) (*pgconn.Notification, error) {
+	waiting, cancel := context.WithTimeout(ctx, silence/2)
+	defer cancel()
+	heard, err := conn.WaitForNotification(waiting)
+	if err != nil && ctx.Err() == nil && waiting.Err() != nil {
+		return nil, conn.Ping(ctx)
+	}
+	return heard, err
 }
 
 // closeListening drops the connection: a wait that was broken off leaves it in no state for others.

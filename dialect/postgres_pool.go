@@ -38,10 +38,7 @@ func openPool(ctx context.Context, s Settings) (*sqlx.DB, error) {
 		return nil, err
 	}
 	pool := sqlx.NewDb(stdlib.OpenDB(*config,
-		stdlib.OptionAfterConnect(func(_ context.Context, conn *pgx.Conn) error {
-			setRetirement(conn, s.ConnMaxLifetime)
-			return nil
-		}),
+		stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error { return setUpSession(ctx, conn, s) }),
 		stdlib.OptionResetSession(refuseRetired),
 		stdlib.OptionShouldPing(func(_ context.Context, last stdlib.ShouldPingParams) bool {
 			return last.IdleDuration > unchecked

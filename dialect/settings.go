@@ -30,6 +30,9 @@ type Settings struct {
 	BusyTimeout time.Duration
 	// ConnectTimeout bounds one attempt to connect; 0 means 10 s.
 	ConnectTimeout time.Duration
+	// SilenceLimit is how long a server may be silent before it is asked, over another connection, whether it is still at
+	// work; 0 means 20 s. A connection is given up when it is not.
+	SilenceLimit time.Duration
 	// AllowNetworkFilesystem opens a database file where locks and shared memory can't be relied on.
 	AllowNetworkFilesystem bool
 	// TransactionPooler says that a pooler stands between which gives a connection to others after each transaction.
@@ -50,6 +53,9 @@ func (s Settings) withDefaults() Settings {
 	}
 	if s.ConnectTimeout == 0 {
 		s.ConnectTimeout = 10 * time.Second
+	}
+	if s.SilenceLimit == 0 {
+		s.SilenceLimit = defaultSilence
 	}
 	if s.MaxOpenConns == 0 {
 		s.MaxOpenConns = 4 + 2*runtime.GOMAXPROCS(0)

@@ -49,6 +49,11 @@ func (r *Repository) Dump(ctx context.Context, w io.Writer) error {
 		return r.classified("dump", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // it only reads
+	if r.db.Unhurried != "" {
+		if _, err := tx.ExecContext(ctx, r.db.Unhurried); err != nil {
+			return r.classified("dump", err)
+		}
+	}
 	for _, d := range dumped {
 		query := squirrel.Select(d.columns...).From(d.table).OrderBy(d.key)
 		if err := r.dumpTable(ctx, tx, w, d.table, d.columns, query); err != nil {

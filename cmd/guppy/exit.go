@@ -41,8 +41,8 @@ var (
 )
 
 var usageErrors = []error{
-	errUsage, config.ErrInvalid, dialect.ErrSettings, source.ErrBadPattern, source.ErrBadSymlinkPolicy, source.ErrOwnFiles,
-	shard.ErrTooSmall, sqlrepo.ErrRecipe,
+	errUsage, config.ErrInvalid, dialect.ErrSettings, source.ErrBadPattern, source.ErrBadSymlinkPolicy,
+	source.ErrOwnFiles, shard.ErrTooSmall, sqlrepo.ErrRecipe,
 }
 
 var databaseErrors = []error{

@@ -19,7 +19,7 @@ type locator struct {
 	paths sourcePaths
 }
 
-// locate returns pipeline.ErrOutOfSight, with what to do about it, unless this host has the upload's source and its store.
+// locate returns pipeline.ErrOutOfSight, with what to do about it, unless this host has the upload's source and store.
 func (l *locator) locate(ctx context.Context, upload sqlrepo.OpenUpload) (*pipeline.Site, error) {
 	shards, err := l.store(ctx, upload.Upload)
 	if err != nil {
@@ -58,7 +58,8 @@ func (l *locator) store(ctx context.Context, upload sqlrepo.Upload) (store.Store
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", pipeline.ErrOutOfSight, err)
 	case marker == "":
-		return nil, fmt.Errorf("%w: %s is no store: mount it there, or say where it is with --store", pipeline.ErrOutOfSight, path)
+		return nil, fmt.Errorf("%w: %s is no store: mount it there, or say where it is with --store",
+			pipeline.ErrOutOfSight, path)
 	case marker != upload.Store:
 		return nil, fmt.Errorf("%w: %s is another store than that of upload %d: say where that is with --store",
 			pipeline.ErrOutOfSight, path, upload.ID)

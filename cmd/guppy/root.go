@@ -169,7 +169,7 @@ func hintFor(err error) string {
 	case errors.Is(err, pipeline.ErrSetAside):
 		return "guppy: guppy status shows what was set aside; guppy prepare or guppy upload tries it once more"
 	case errors.Is(err, sqlrepo.ErrAtWork):
-		return "guppy: guppy status shows who is at work; run again without those options to join in, or when the others are done"
+		return "guppy: guppy status shows who is at work; run again with the same options to join in, or when they are done"
 	}
 	return ""
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/guppy-prep/guppy/internal/config"
 )
 
-const statusHelp = `Status shows how far an upload is, complete or not, or all unfinished ones: its stage, what is done, rate and time left, who
-works on it, and what was set aside. It changes nothing. Ages are by the database's clock.
+const statusHelp = `Status shows how far an upload is, complete or not, or all unfinished ones: its stage, what is done,
+rate and time left, who works on it, and what was set aside. It changes nothing. Ages are by the database's clock.
 
-With --watch it shows that again and again, with less than a query a second, until it is interrupted, or until nobody has
-anything left to do for the UPLOAD that is named.
+With --watch it shows that again and again, with less than a query a second, until it is interrupted, or until
+nobody has anything left to do for the UPLOAD that is named. Either way it ends with 0.
 
 With --json it prints one object, with --watch one a line:
   time      when it was so (times are RFC 3339 in UTC)

@@ -53,26 +53,35 @@ func TestStatusText(t *testing.T) {
 		want   []string
 	}{
 		{"packing", packing(nil), []sqlrepo.Shard{live(3, 20<<20)}, []string{
-			"upload 3  s/src  packing for 1m0s", "  4 of 10 files, 60.0 MiB of 100.0 MiB, 3 of 8 shards, 1.0 MiB/s, 40s left",
+			"upload 3  s/src  packing for 1m0s",
+			"  4 of 10 files, 60.0 MiB of 100.0 MiB, 3 of 8 shards, 1.0 MiB/s, 40s left",
 			"  nas/host, process 12: shard 3 for 20s, 20.0 MiB read, heard of 5s ago",
 		}},
 		{"more was read than there is", packing(nil), []sqlrepo.Shard{live(3, 90<<20)}, []string{
-			"upload 3  s/src  packing for 1m0s", "  4 of 10 files, 100.0 MiB of 100.0 MiB, 3 of 8 shards, 1.7 MiB/s, 0s left",
+			"upload 3  s/src  packing for 1m0s",
+			"  4 of 10 files, 100.0 MiB of 100.0 MiB, 3 of 8 shards, 1.7 MiB/s, 0s left",
 			"  nas/host, process 12: shard 3 for 20s, 90.0 MiB read, heard of 5s ago",
 		}},
 		{"a lease that ended", packing(nil), []sqlrepo.Shard{lost}, []string{
-			"upload 3  s/src  packing for 1m0s", "  4 of 10 files, 40.0 MiB of 100.0 MiB, 3 of 8 shards, 682.7 KiB/s, 1m30s left",
+			"upload 3  s/src  packing for 1m0s",
+			"  4 of 10 files, 40.0 MiB of 100.0 MiB, 3 of 8 shards, 682.7 KiB/s, 1m30s left",
 			"  nas/host, process 12: shard 4, not heard of since 1m15s; others may take it",
 		}},
-		{"failures", packing(func(u *sqlrepo.OpenUpload) { u.AsideShards = 1 }), []sqlrepo.Shard{failed, again, aside}, []string{
-			"upload 3  s/src  packing for 1m0s", "  4 of 10 files, 40.0 MiB of 100.0 MiB, 3 of 8 shards, 682.7 KiB/s, 1m30s left",
+		{"failures", packing(func(u *sqlrepo.OpenUpload) {
+			u.AsideShards = 1
+		}), []sqlrepo.Shard{failed, again, aside}, []string{
+			"upload 3  s/src  packing for 1m0s",
+			"  4 of 10 files, 40.0 MiB of 100.0 MiB, 3 of 8 shards, 682.7 KiB/s, 1m30s left",
 			"  nas/host, process 12: shard 5 for 20s, 0 B read, heard of 5s ago",
 			`  failed once, shard 5, tried again now: "new\nline"`,
 			"  failed 2 times, shard 6, tried again in 8s: broken",
 			"  set aside 3m0s ago, shard 7, failed 5 times: given up",
 		}},
-		{"stuck", packing(func(u *sqlrepo.OpenUpload) { u.SettledShards, u.AsideShards = 7, 1 }), []sqlrepo.Shard{aside}, []string{
-			"upload 3  s/src  packing", "  4 of 10 files, 40.0 MiB of 100.0 MiB, 7 of 8 shards",
+		{"stuck", packing(func(u *sqlrepo.OpenUpload) {
+			u.SettledShards, u.AsideShards = 7, 1
+		}), []sqlrepo.Shard{aside}, []string{
+			"upload 3  s/src  packing",
+			"  4 of 10 files, 40.0 MiB of 100.0 MiB, 7 of 8 shards",
 			"  set aside 3m0s ago, shard 7, failed 5 times: given up",
 			"  everything else is done: guppy prepare or guppy upload tries once more what was set aside",
 		}},
@@ -145,7 +154,8 @@ func beginUploads(t *testing.T, repo *sqlrepo.Repository, n int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := repo.OpenUpload(ctx, source.ID, sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: 1 << 20}); err != nil {
+		fresh := sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: 1 << 20}
+		if _, err := repo.OpenUpload(ctx, source.ID, fresh); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -68,8 +68,8 @@ func (a *app) blocks() func(*progressView) error {
 	}
 }
 
-// redraw goes back over the lines that were drawn before and writes a block, cut to the size of the terminal: a line that
-// went over the edge would take two. It returns how many lines the cursor is below the first one.
+// redraw goes back over the lines that were drawn before and writes a block, cut to the size of the terminal: a line
+// that went over the edge would take two. It returns how many lines the cursor is below the first one.
 func redraw(block string, drawn, width, height int) (frame string, lines int) {
 	var out strings.Builder
 	if drawn > 0 {

@@ -13,13 +13,13 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const workerHelp = `Worker takes whatever work there is for the unfinished uploads in the repository, beside any number of other workers, of
-guppy prepare and of guppy upload, on this host and on others. It goes on until it is interrupted, and then gives back what
-it has not done.
+const workerHelp = `Worker takes whatever work there is for the unfinished uploads in the repository, beside any number of
+other workers, of guppy prepare and of guppy upload, on this host and on others. It goes on until it is interrupted,
+and then gives back what it has not done.
 
-All of them share one store, such as a network directory: --store says where this host sees it, and a marker file in it
-proves that it is the same. A source that is mounted elsewhere on this host is mapped with --source-path. A worker that does
-not see the source or the store of an upload says so, and takes no work of it until it does.`
+All of them share one store, such as a network directory: --store says where this host sees it, and a marker file in
+it proves that it is the same. A source that is mounted elsewhere on this host is mapped with --source-path. A worker
+that does not see the source or the store of an upload says so, and takes no work of it until it does.`
 
 // workerOptions are the flags that are no settings.
 type workerOptions struct {

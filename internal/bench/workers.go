@@ -53,17 +53,82 @@ func (x workers) variants() []variant {
 }
 
 func (x workers) measure(ctx context.Context, b *bench, r *report) error {
-	scaling := func(engine string, took []times) []line { return x.scaling(engine, took) }
-	if err := x.compare(ctx, b, r, x.many, x.variants(), scaling); err != nil {
+	if err := x.scaling(ctx, b, r); err != nil {
 		return err
 	}
-	ahead := jobs{number: 1, workers: 1, readAhead: defaultReadAhead(), shardSize: config.DefaultShardSize}
-	late := ahead
+	return x.readingAhead(ctx, b, r)
+}
+
+func (x workers) scaling(ctx context.Context, b *bench, r *report) error {
+	variants := x.variants()
+	found, err := b.compare(ctx, x.many, variants, min(b.rounds, x.rounds), false)
+	for i := range found {
+		one := found[i].times[0].Median
+		lines := found[i].lines(x.many.name, variants)
+		for k := range lines {
+			if variants[k].number*variants[k].workers == 4 {
+				what := "time of 1 worker / " + variants[k].program
+				lines[k].Checks = []check{atLeast(what, "", one/found[i].times[k].Median, speedupTarget)}
+			}
+		}
+		r.Further = append(r.Further, lines...)
+	}
+	return err
+}
+
+func (x workers) readingAhead(ctx context.Context, b *bench, r *report) error {
+	settings, err := config.Load(config.Input{HomeDir: b.workspace.dir})
+	if err != nil {
+		return err
+	}
+	local := jobs{number: 1, workers: 1, readAhead: settings.Prepare.ReadAhead, shardSize: settings.Prepare.ShardSize}
+	late := local
 	late.latency = x.latency
-	variants := []variant{{"1 worker", ahead}, {fmt.Sprintf("1 worker, %s late", x.latency), late}}
-	return x.compare(ctx, b, r, x.near, variants, func(engine string, took []times) []line {
-		lines := x.lines(x.near, engine, variants, took)
-		lines[1].Checks = []check{within("time late / local", "", took[1].Median/took[0].Median, lateTarget)}
-		return lines
+	variants := []variant{{"1 worker", local}, {fmt.Sprintf("1 worker, source %s late", x.latency), late}}
+	found, err := b.compare(ctx, x.near, variants, b.rounds, true)
+	for _, f := range found {
+		lines := f.lines(x.near.name, variants)
+		ratio := f.times[1].Median / f.times[0].Median
+		lines[1].Checks = []check{within("time of 1 worker, source late / local", "", ratio, lateTarget)}
+		r.Further = append(r.Further, lines...)
+	}
+	return err
+}
+
+// found are the times of all variants on an engine.
+type found struct {
+	engine string
+	times  []times
+}
+
+func (f found) lines(corpus string, variants []variant) (lines []line) {
+	for i, v := range variants {
+		lines = append(lines, line{Corpus: corpus, Engine: f.engine, Program: v.program, Times: f.times[i]})
+	}
+	return lines
+}
+
+// compare lets variants take turns on a corpus, on each engine. If warm is set, there is one more round that isn't
+// counted.
+func (b *bench) compare(ctx context.Context, c corpus, variants []variant, rounds int, warm bool) (all []found, err error) {
+	err = b.withCorpus(ctx, c, func(dir string, _ contents) error {
+		for _, on := range b.running {
+			walls := make([][]time.Duration, len(variants))
+			round := func() error { return b.turn(ctx, on, dir, variants, walls) }
+			if warm {
+				if err := round(); err != nil {
+					return err
+				}
+				clear(walls)
+			}
+			for range rounds {
+				if err := round(); err != nil {
+					return err
+				}
+			}
+			all = append(all, newFound(on.name, walls))
+		}
+		return nil
 	})
+	return all, err
 }

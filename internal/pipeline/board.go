@@ -207,12 +207,15 @@ func (b *board) try(ctx context.Context) (next task, ended bool, changed <-chan 
 	ended = !b.crew.Standing
 	var hidden error
 	for _, upload := range open {
+		if upload.Ended() {
+			continue
+		}
 		site, err := b.crew.site(ctx, upload)
 		if err != nil {
 			hidden = err
 			continue
 		}
-		ended = ended && upload.Ended()
+		ended = false
 		if next, err := b.claim(ctx, upload, site); next != nil || err != nil {
 			return next, false, changed, err
 		}

@@ -63,7 +63,7 @@ func (l *lease) renew(c *crew) error {
 			moved, last = time.Now(), done
 		}
 		if time.Since(moved) >= c.limits.StallTimeout {
-			return fmt.Errorf("%w for %s", ErrStalled, c.limits.StallTimeout)
+			return c.stalled(l)
 		}
 		if err := c.Repo.Renew(l.ctx, l.unit, c.claim.Term, last); err != nil {
 			if l.ctx.Err() != nil {
@@ -72,6 +72,13 @@ func (l *lease) renew(c *crew) error {
 			return err
 		}
 	}
+}
+
+// stalled gives the work back at once: what hangs in it may never return.
+func (c *crew) stalled(l *lease) error {
+	failure := fmt.Errorf("%w for %s", ErrStalled, c.limits.StallTimeout)
+	err := c.Repo.Fail(l.ctx, l.unit, failure.Error(), pause(c.limits.Pause, l.attempts+1))
+	return errors.Join(failure, err)
 }
 
 // stop ends the renewing.

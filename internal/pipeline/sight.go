@@ -20,8 +20,9 @@ type entryReader interface {
 const sightings = 32
 
 // Sees proves that what lies at root on this host is the source of an upload: the root itself or one of the first files
-// is as it was scanned. Where no file was scanned yet, it has to be a file or a directory that holds something. It returns
-// ErrOutOfSight otherwise: a file system that is not mounted leaves an empty directory, and every file would be blamed.
+// is as it was scanned. Where no file was scanned yet, it has to be a file or a directory that holds something. It
+// returns ErrOutOfSight otherwise: a file system that is not mounted leaves an empty directory, and every file would be
+// blamed.
 func Sees(ctx context.Context, repo entryReader, fsys source.FS, root string, upload sqlrepo.Upload) error {
 	if _, err := fsys.Stat(root); err != nil {
 		return fmt.Errorf("%w: the source: %w", ErrOutOfSight, err)

@@ -21,8 +21,8 @@ func (m *Meter) Start(now time.Time, bytes int64, rate float64) {
 	*m = Meter{last: now, bytes: bytes, rate: rate, timed: true}
 }
 
-// Sample takes in how many bytes there are now, and returns bytes a second: 0 with the first sample. Bytes that are fewer
-// than before, since work was given back, count as none.
+// Sample takes in how many bytes there are now, and returns bytes a second: 0 with the first sample. Bytes that are
+// fewer than before, since work was given back, count as none.
 func (m *Meter) Sample(now time.Time, bytes int64) float64 {
 	elapsed := now.Sub(m.last).Seconds()
 	switch {

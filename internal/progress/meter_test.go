@@ -60,7 +60,8 @@ func TestAWorkerSaysWhatItDoes(t *testing.T) {
 	w.Do("packing shard 3 of upload 1")
 	c.Files.Store(2)
 	c.Bytes.Store(4096)
-	if got, want := w.Line(now.Add(2*time.Second)), "packing shard 3 of upload 1; packed here: 2 files, 4.0 KiB, 2.0 KiB/s"; got != want {
+	want := "packing shard 3 of upload 1; packed here: 2 files, 4.0 KiB, 2.0 KiB/s"
+	if got := w.Line(now.Add(2 * time.Second)); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -62,7 +62,9 @@ func TestCutKeepsCharactersWhole(t *testing.T) {
 		line  string
 		limit int
 		want  string
-	}{{"äöü", 2, "äö"}, {"äöü", 3, "äöü"}, {"äöü", 9, "äöü"}, {"abc", 0, "abc"}, {"abc", -1, "abc"}, {"", 1, ""}} {
+	}{
+		{"äöü", 2, "äö"}, {"äöü", 3, "äöü"}, {"äöü", 9, "äöü"}, {"abc", 0, "abc"}, {"abc", -1, "abc"}, {"", 1, ""},
+	} {
 		if got := Cut(c.line, c.limit); got != c.want {
 			t.Errorf("%q cut to %d: got %q, want %q", c.line, c.limit, got, c.want)
 		}

@@ -32,5 +32,6 @@ func (w *Worker) Line(now time.Time) string {
 	if doing == "" {
 		doing = "waiting for work"
 	}
-	return fmt.Sprintf("%s; packed here: %d files, %s, %s/s", doing, w.Counters.Files.Load(), Bytes(bytes), Bytes(int64(rate)))
+	return fmt.Sprintf("%s; packed here: %d files, %s, %s/s",
+		doing, w.Counters.Files.Load(), Bytes(bytes), Bytes(int64(rate)))
 }

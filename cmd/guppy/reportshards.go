@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/guppy-prep/guppy/internal/car"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// addShards lists the shards that are stored, and sums up what is new.
+func (r *report) addShards(ctx context.Context, repo *repository, before content) error {
+	read := content{upload: r.Upload}
+	for shard, err := range repo.Shards(ctx, r.Upload, settledShards) {
+		if err != nil {
+			return err
+		}
+		read.bytes += shard.Content
+		if shard.State != sqlrepo.ShardPacked {
+			continue
+		}
+		r.Nodes += shard.Nodes
+		r.StoredBytes += shard.Size
+		r.Shards = append(r.Shards, reportShard{
+			CID: car.ShardCID([32]byte(shard.Digest)).String(), Kind: shard.Kind.String(), Size: shard.Size,
+			Nodes: shard.Nodes, Location: shard.Location,
+		})
+	}
+	r.NewBytes = read.since(before)
+	return nil
+}
+
+// settledShards are the ones that are stored, and those of which nothing had to be.
+var settledShards = sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked, sqlrepo.ShardEmpty}}
+
+// content is what was read of the source for an upload's shards.
+type content struct{ upload, bytes int64 }
+
+// since is what was read after earlier, which may be about another upload.
+func (c content) since(earlier content) int64 {
+	if c.upload != earlier.upload {
+		return c.bytes
+	}
+	return c.bytes - earlier.bytes
+}
+
+// contentSoFar is that of the source's unfinished upload, if there is one.
+func contentSoFar(ctx context.Context, repo *repository, source int64) (content, error) {
+	upload, err := repo.UnfinishedUpload(ctx, source)
+	if errors.Is(err, sqlrepo.ErrNotFound) {
+		return content{}, nil
+	}
+	read := content{upload: upload.ID}
+	if err != nil {
+		return read, err
+	}
+	for shard, err := range repo.Shards(ctx, upload.ID, settledShards) {
+		if err != nil {
+			return read, err
+		}
+		read.bytes += shard.Content
+	}
+	return read, nil
+}

@@ -1,0 +1,102 @@
+// Package chaos gives tests a network between guppy and its database server that fails in the ways networks do.
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+)
+
+// Proxy stands between clients and a database server. What it can't do is an error of its test.
+type Proxy struct {
+	tb    testing.TB
+	url   *url.URL
+	proxy *toxiproxy.Proxy
+}
+
+// StartProxy starts a proxy before the server of a postgres:// URL. It ends when the test does.
+func StartProxy(tb testing.TB, location string) *Proxy {
+	tb.Helper()
+	server := parse(tb, location)
+	metrics := toxiproxy.NewMetricsContainer(prometheus.NewRegistry())
+	proxy := toxiproxy.NewProxy(toxiproxy.NewServer(metrics, zerolog.Nop()), "server", "127.0.0.1:0", server.Host)
+	p := &Proxy{tb, server, proxy}
+	p.Reconnect()
+	tb.Cleanup(proxy.Stop)
+	return p
+}
+
+func parse(tb testing.TB, location string) *url.URL {
+	tb.Helper()
+	server, err := url.Parse(location)
+	if err != nil || server.Host == "" {
+		tb.Fatal("not the URL of a server")
+	}
+	return server
+}
+
+// URL leads to the server through the proxy.
+func (p *Proxy) URL() string { return through(p.url, p.proxy.Listen) }
+
+func through(server *url.URL, address string) string {
+	u := *server
+	u.Host = address
+	return u.String()
+}
+
+// Cut breaks all connections, and refuses others until Reconnect is called.
+func (p *Proxy) Cut() { p.proxy.Stop() }
+
+// Reconnect ends a Cut.
+func (p *Proxy) Reconnect() {
+	p.tb.Helper()
+	if err := p.proxy.Start(); err != nil {
+		p.tb.Errorf("proxy: %v", err)
+	}
+}
+
+// Toxic is a disturbance of both directions, by the names and attributes that toxiproxy has for it.
+type Toxic struct {
+	Type       string
+	Attributes string
+}
+
+// The disturbances.
+var (
+	// BlackHole swallows all bytes for as long as it lasts, and then breaks the connections.
+	BlackHole = Toxic{"timeout", `{"timeout": 0}`}
+	// Reset breaks each connection with the next bytes that go over it.
+	Reset = Toxic{"reset_peer", `{"timeout": 0}`}
+)
+
+// Delay makes bytes late.
+func Delay(milliseconds, jitter int) Toxic {
+	return Toxic{"latency", fmt.Sprintf(`{"latency": %d, "jitter": %d}`, milliseconds, jitter)}
+}
+
+var directions = []string{"upstream", "downstream"}
+
+// Begin disturbs until the function that it returns is called.
+func (p *Proxy) Begin(toxic Toxic) (end func()) {
+	p.tb.Helper()
+	for _, direction := range directions {
+		toxic := fmt.Sprintf(`{"name": %q, "type": %q, "stream": %q, "toxicity": 1, "attributes": %s}`,
+			direction, toxic.Type, direction, toxic.Attributes)
+		if _, err := p.proxy.Toxics.AddToxicJson(strings.NewReader(toxic)); err != nil {
+			p.tb.Errorf("proxy: %v", err)
+		}
+	}
+	return func() {
+		for _, direction := range directions {
+			if err := p.proxy.Toxics.RemoveToxic(context.Background(), direction); err != nil {
+				p.tb.Errorf("proxy: %v", err)
+			}
+		}
+	}
+}
