@@ -50,11 +50,12 @@ func (r *Repository) OpenUploads(ctx context.Context, filter OpenFilter) (open [
 	return open, err
 }
 
-// ShardsUnderWay lists, by ordinal, the shards of an upload that somebody has claimed, or that were set aside.
+// ShardsUnderWay lists, by ordinal, the shards of an upload that somebody has claimed, that failed, or that were set aside.
 func (r *Repository) ShardsUnderWay(ctx context.Context, upload int64) (shards []Shard, err error) {
 	query := squirrel.Select(shardFields...).From("shards").
 		Where(squirrel.Eq{"upload": upload, "state": ShardPlanned}).
-		Where(squirrel.Or{squirrel.NotEq{"token": 0}, squirrel.NotEq{"set_aside_at": nil}}).OrderBy("ordinal")
+		Where(squirrel.Or{squirrel.NotEq{"token": 0}, squirrel.NotEq{"retry_at": nil}, squirrel.NotEq{"set_aside_at": nil}}).
+		OrderBy("ordinal")
 	err = r.read(ctx, "list shards under way", func() error {
 		shards = nil
 		return r.list(ctx, r.db.Reader, &shards, query)

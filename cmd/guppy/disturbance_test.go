@@ -39,6 +39,7 @@ func TestDisturbedRuns(t *testing.T) {
 		t.Run("SIGINT, "+e.name, func(t *testing.T) { d.interrupted(t, e, os.Interrupt) })
 		t.Run("SIGTERM, "+e.name, func(t *testing.T) { d.interrupted(t, e, syscall.SIGTERM) })
 		t.Run("second run, "+e.name, func(t *testing.T) { lasting.secondRun(t, e) })
+		t.Run("killed beside a worker, "+e.name, func(t *testing.T) { d.killedBesideWorker(t, e) })
 		t.Run("store gone, "+e.name, func(t *testing.T) { d.storeGone(t, e) })
 	}
 }
@@ -105,6 +106,23 @@ func (d *disturbance) secondRun(t *testing.T, e engine) {
 	}
 	if !strings.Contains(second.stderr.String(), "joined=true") {
 		t.Errorf("the second run did not join: %s", &second.stderr)
+	}
+	requireSame(t, i.outcome(t), d.want)
+}
+
+// killedBesideWorker kills the run that has begun. A worker on the same upload does what is left, and cleans up.
+func (d *disturbance) killedBesideWorker(t *testing.T, e engine) {
+	i := install(t, d.program, e)
+	first := d.begin(t, i)
+	worker := i.start(t, "worker", "--exit-when-idle")
+	if err := first.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if code := worker.exit(t); code != exitComplete {
+		t.Errorf("the worker: exit code %d\n%s", code, &worker.stderr)
+	}
+	if code := first.exit(t); code != -1 {
+		t.Errorf("the run was over before: exit code %d", code)
 	}
 	requireSame(t, i.outcome(t), d.want)
 }

@@ -27,7 +27,7 @@ func tiny() corpus {
 }
 
 func TestMeasureAllEngines(t *testing.T) {
-	o, err := parseOptions([]string{"-json", "-rounds", "2", "-dir", os.TempDir()}, os.Stderr)
+	o, err := parseOptions([]string{"-only", "prepare", "-json", "-rounds", "2", "-dir", os.TempDir()}, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestMeasureAllEngines(t *testing.T) {
 }
 
 func TestMeasureAllCleansUpWhenInterrupted(t *testing.T) {
-	o, err := parseOptions([]string{"-engine", "sqlite", "-dir", os.TempDir()}, os.Stderr)
+	o, err := parseOptions([]string{"-only", "prepare", "-engine", "sqlite", "-dir", os.TempDir()}, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,12 +38,12 @@ func corpora() []corpus {
 		name: "small", files: manySmall(directories, files, longest), room: directories * files * longest,
 		unit: "entry", count: preparation.entries,
 		targets: map[string]target{"sqlite": {2.5, 400}, "postgres": {4, 600}},
-		apart: func(near, far float64) check { return within("time far - near", "s", far-near, 1) },
+		apart:   func(near, far float64) check { return within("time far - near", "s", far-near, 1) },
 	}, {
 		name: "big", files: fewBig(bigFiles), room: 3 << 30,
 		unit: "node", count: func(p preparation) int64 { return p.Nodes },
 		targets: map[string]target{"sqlite": {1.25, 150}, "postgres": {1.25, 200}},
-		apart: func(near, far float64) check { return within("time far / near", "", far/near, 1.25) },
+		apart:   func(near, far float64) check { return within("time far / near", "", far/near, 1.25) },
 	}}
 }
 

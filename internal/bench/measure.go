@@ -115,15 +115,21 @@ func (b *bench) withCorpus(ctx context.Context, c corpus, use func(dir string, w
 	return nil
 }
 
-// warmed runs rounds. The first one warms up: what it measured is forgotten.
+// warmed runs the rounds that the user asked for, after one that warms up: what it measured is forgotten.
 func (b *bench) warmed(name string, round func() error, forget func()) error {
-	for i := range b.rounds + 1 {
-		b.say("%s: round %d of %d", name, i, b.rounds)
+	b.say("%s: warm-up", name)
+	if err := round(); err != nil {
+		return err
+	}
+	forget()
+	return b.repeat(name, b.rounds, round)
+}
+
+func (b *bench) repeat(name string, rounds int, round func() error) error {
+	for i := range rounds {
+		b.say("%s: round %d of %d", name, i+1, rounds)
 		if err := round(); err != nil {
 			return err
-		}
-		if i == 0 {
-			forget()
 		}
 	}
 	return nil

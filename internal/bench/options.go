@@ -13,12 +13,12 @@ var errUsage = errors.New("usage")
 type options struct {
 	experiments []experiment
 	corpora     []corpus
-	engines []starter
-	rounds  int
-	seed    uint64
-	dir     string
-	keep    bool
-	format  func(io.Writer, *report) error
+	engines     []starter
+	rounds      int
+	seed        uint64
+	dir         string
+	keep        bool
+	format      func(io.Writer, *report) error
 }
 
 func parseOptions(args []string, output io.Writer) (options, error) {

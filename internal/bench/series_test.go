@@ -58,14 +58,14 @@ func TestSeriesReport(t *testing.T) {
 		want   []check
 	}{
 		"all met": {"entry", preparation.entries, target{1.5, 226}, []check{
-			{"wall time / limit's", "", 1.5, 1.5, true},
-			{"peak memory", "MiB", 65, 200, true},
-			{"database per entry", "B", 225, 226, true},
+			{"wall time / limit's", "", 1.5, "≤", 1.5, true},
+			{"peak memory", "MiB", 65, "<", 200, true},
+			{"database per entry", "B", 225, "<", 226, true},
 		}},
 		"over": {"node", func(p preparation) int64 { return p.Nodes }, target{1.4, 112.5}, []check{
-			{"wall time / limit's", "", 1.5, 1.4, false},
-			{"peak memory", "MiB", 65, 200, true},
-			{"database per node", "B", 112.5, 112.5, false},
+			{"wall time / limit's", "", 1.5, "≤", 1.4, false},
+			{"peak memory", "MiB", 65, "<", 200, true},
+			{"database per node", "B", 112.5, "<", 112.5, false},
 		}},
 	}
 	for name, test := range tests {

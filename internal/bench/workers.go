@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/internal/config"
-	"github.com/guppy-prep/guppy/internal/unixfs"
 )
 
 // workers tells what more workers, and reading ahead, do for a source that answers late.
@@ -36,20 +35,11 @@ func newWorkers() workers {
 
 func (x workers) room() int64 { return max(x.many.room, x.near.room) * spaceFactor }
 
-// variant is one way to prepare a source.
-type variant struct {
-	program string
-	jobs
-}
-
 func (x workers) variants() []variant {
-	variants := []variant{}
-	for _, n := range []int{1, 2, 4} {
-		variants = append(variants, variant{fmt.Sprintf("%d workers", n),
-			jobs{number: 1, workers: n, readAhead: 1, shardSize: x.shardSize, latency: x.latency}})
+	of := func(program string, number, workers int) variant {
+		return variant{program, jobs{number, workers, 1, x.shardSize, x.latency}}
 	}
-	return append(variants, variant{"4 jobs of 1 worker",
-		jobs{number: 4, workers: 1, readAhead: 1, shardSize: x.shardSize, latency: x.latency}})
+	return []variant{of("1 worker", 1, 1), of("2 workers", 1, 2), of("4 workers", 1, 4), of("4 jobs of 1 worker", 4, 1)}
 }
 
 func (x workers) measure(ctx context.Context, b *bench, r *report) error {
@@ -59,23 +49,33 @@ func (x workers) measure(ctx context.Context, b *bench, r *report) error {
 	return x.readingAhead(ctx, b, r)
 }
 
+// scaling has many shards packed side by side.
 func (x workers) scaling(ctx context.Context, b *bench, r *report) error {
-	variants := x.variants()
-	found, err := b.compare(ctx, x.many, variants, min(b.rounds, x.rounds), false)
-	for i := range found {
-		one := found[i].times[0].Median
-		lines := found[i].lines(x.many.name, variants)
-		for k := range lines {
-			if variants[k].number*variants[k].workers == 4 {
-				what := "time of 1 worker / " + variants[k].program
-				lines[k].Checks = []check{atLeast(what, "", one/found[i].times[k].Median, speedupTarget)}
+	return b.withCorpus(ctx, x.many, func(dir string, _ contents) error {
+		for _, on := range b.running {
+			race := newRace(b, on, dir, x.variants())
+			if err := b.repeat(x.many.name, min(b.rounds, x.rounds), func() error { return race.turn(ctx) }); err != nil {
+				return err
 			}
+			r.Further = append(r.Further, x.speedups(race.lines(x.many.name))...)
 		}
-		r.Further = append(r.Further, lines...)
-	}
-	return err
+		return nil
+	})
 }
 
+// speedups compares all that work four at a time with one worker.
+func (x workers) speedups(lines []line) []line {
+	one := lines[0].Times.Median
+	for i, v := range x.variants() {
+		if v.number*v.workers == 4 {
+			what := fmt.Sprintf("time of %s / %s", lines[0].Program, v.program)
+			lines[i].Checks = []check{atLeast(what, "", one/lines[i].Times.Median, speedupTarget)}
+		}
+	}
+	return lines
+}
+
+// readingAhead has one shard packed by one worker.
 func (x workers) readingAhead(ctx context.Context, b *bench, r *report) error {
 	settings, err := config.Load(config.Input{HomeDir: b.workspace.dir})
 	if err != nil {
@@ -84,51 +84,19 @@ func (x workers) readingAhead(ctx context.Context, b *bench, r *report) error {
 	local := jobs{number: 1, workers: 1, readAhead: settings.Prepare.ReadAhead, shardSize: settings.Prepare.ShardSize}
 	late := local
 	late.latency = x.latency
-	variants := []variant{{"1 worker", local}, {fmt.Sprintf("1 worker, source %s late", x.latency), late}}
-	found, err := b.compare(ctx, x.near, variants, b.rounds, true)
-	for _, f := range found {
-		lines := f.lines(x.near.name, variants)
-		ratio := f.times[1].Median / f.times[0].Median
-		lines[1].Checks = []check{within("time of 1 worker, source late / local", "", ratio, lateTarget)}
-		r.Further = append(r.Further, lines...)
-	}
-	return err
-}
-
-// found are the times of all variants on an engine.
-type found struct {
-	engine string
-	times  []times
-}
-
-func (f found) lines(corpus string, variants []variant) (lines []line) {
-	for i, v := range variants {
-		lines = append(lines, line{Corpus: corpus, Engine: f.engine, Program: v.program, Times: f.times[i]})
-	}
-	return lines
-}
-
-// compare lets variants take turns on a corpus, on each engine. If warm is set, there is one more round that isn't
-// counted.
-func (b *bench) compare(ctx context.Context, c corpus, variants []variant, rounds int, warm bool) (all []found, err error) {
-	err = b.withCorpus(ctx, c, func(dir string, _ contents) error {
+	variants := []variant{{"1 worker, local", local}, {fmt.Sprintf("1 worker, %s late", x.latency), late}}
+	return b.withCorpus(ctx, x.near, func(dir string, _ contents) error {
 		for _, on := range b.running {
-			walls := make([][]time.Duration, len(variants))
-			round := func() error { return b.turn(ctx, on, dir, variants, walls) }
-			if warm {
-				if err := round(); err != nil {
-					return err
-				}
-				clear(walls)
+			race := newRace(b, on, dir, variants)
+			err := b.warmed(x.near.name, func() error { return race.turn(ctx) }, race.forget)
+			if err != nil {
+				return err
 			}
-			for range rounds {
-				if err := round(); err != nil {
-					return err
-				}
-			}
-			all = append(all, newFound(on.name, walls))
+			lines := race.lines(x.near.name)
+			lines[1].Checks = []check{within("time of 1 worker, late / local", "",
+				lines[1].Times.Median/lines[0].Times.Median, lateTarget)}
+			r.Further = append(r.Further, lines...)
 		}
 		return nil
 	})
-	return all, err
 }

@@ -18,9 +18,9 @@ var kinds = []struct {
 	begin   func(*Proxy) (end func())
 	longest time.Duration
 }{
-	{"cut", func(p *Proxy) func() { p.Cut(); return p.Reconnect }, 300 * time.Millisecond},
-	{"reset", func(p *Proxy) func() { return p.Begin(Reset) }, 100 * time.Millisecond},
-	{"stall", func(p *Proxy) func() { return p.Begin(BlackHole) }, 600 * time.Millisecond},
+	{"cut", func(p *Proxy) func() { p.Cut(); return p.Reconnect }, 200 * time.Millisecond},
+	{"reset", func(p *Proxy) func() { return p.Begin(Reset) }, 50 * time.Millisecond},
+	{"stall", func(p *Proxy) func() { return p.Begin(BlackHole) }, 800 * time.Millisecond},
 	{"delay", func(p *Proxy) func() { return p.Begin(Delay(30, 25)) }, 400 * time.Millisecond},
 }
 
@@ -28,7 +28,7 @@ var kinds = []struct {
 func NextFault(random *rand.Rand) Fault {
 	kind := kinds[random.IntN(len(kinds))]
 	return Fault{
-		Name: kind.name, Begin: kind.begin, After: time.Duration(random.Int64N(int64(400 * time.Millisecond))),
+		Name: kind.name, Begin: kind.begin, After: time.Duration(random.Int64N(int64(1200 * time.Millisecond))),
 		Length: time.Millisecond + time.Duration(random.Int64N(int64(kind.longest))),
 	}
 }

@@ -30,6 +30,8 @@ type Options struct {
 	Password string
 	// Durable leaves fsync and full page writes on, as a server has them that holds real data.
 	Durable bool
+	// Primary is the URL of a server that a new cluster is a hot standby of.
+	Primary string
 	// TLS is what a new cluster asks for. Without it the server has none.
 	TLS *TLS
 }

@@ -21,6 +21,9 @@ func (c *Cluster) initialize(ctx context.Context) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cluster directory: %w", err)
 	}
+	if c.options.Primary != "" {
+		return c.copyPrimary(ctx)
+	}
 	authArgs, err := c.authArgs()
 	if err != nil {
 		return err
@@ -31,6 +34,12 @@ func (c *Cluster) initialize(ctx context.Context) error {
 		return err
 	}
 	return c.configureTLS()
+}
+
+// copyPrimary makes the data directory that of a standby, which follows the server that it is a copy of.
+func (c *Cluster) copyPrimary(ctx context.Context) error {
+	return c.run(ctx, "pg_basebackup", "-D", c.dataDir(), "-d", c.options.Primary, "--write-recovery-conf", "--no-sync",
+		"--checkpoint=fast")
 }
 
 func (c *Cluster) authArgs() ([]string, error) {

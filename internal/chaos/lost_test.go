@@ -1,0 +1,94 @@
+package chaos_test
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/chaos"
+	"github.com/guppy-prep/guppy/internal/enginetest"
+	"github.com/guppy-prep/guppy/internal/pgtest"
+)
+
+// commits are the kinds of transactions that a preparation commits, each with what its statements have in common with no
+// other's.
+var commits = []struct {
+	name string
+	// having are parts of its statements.
+	having []string
+}{
+	{"open the upload", []string{"SELECT id FROM sources", "UPDATE uploads SET", "started_at"}},
+	{"claim a stage", []string{"UPDATE uploads SET token"}},
+	{"claim a shard", []string{"UPDATE shards SET token"}},
+	{"save the scan", []string{`copy "entries"`}},
+	{"advance", []string{"UPDATE uploads SET attempts = $1", "stage_began"}},
+	{"save the plan", []string{`copy "segments"`}},
+	{"seal a shard", []string{"UPDATE spaces SET revision", "settled_shards + 1"}},
+	{"save links", []string{`copy "roots"`}},
+	{"complete the upload", []string{"finished_at = $"}},
+}
+
+// TestAnswersOfCommitsAreLost lets a connection break right after a commit of each kind went through. It costs no lease:
+// nobody waits for the end of one.
+func TestAnswersOfCommitsAreLost(t *testing.T) {
+	want := undisturbed(t)
+	for _, commit := range commits {
+		t.Run(commit.name, func(t *testing.T) {
+			url := pgtest.URL(t)
+			f := newFixture(t, enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(url)}))
+			relay := chaos.StartRelay(t, url)
+			db := enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(relay.URL())})
+			loser := losing{having: commit.having, most: 3}
+			relay.Lose(loser.loses)
+			long := limits
+			long.Lease = time.Minute
+			f.limits = long
+			began := time.Now()
+			f.together(db)
+			if took := time.Since(began); took > long.Lease/2 {
+				t.Errorf("it took %v: a lease was waited for", took)
+			}
+			if loser.lost() == 0 {
+				t.Error("no answer was lost")
+			}
+			f.requireOutcome(want)
+			f.requireReads()
+			if f.log.lost() > 0 {
+				t.Errorf("%d leases were lost: %v", f.log.lost(), f.log.messages)
+			}
+		})
+	}
+}
+
+// losing loses the answers of the first commits of a kind.
+type losing struct {
+	having []string
+	most   int
+
+	mu    sync.Mutex
+	count int
+}
+
+func (l *losing) loses(statements []string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, part := range l.having {
+		if !slices.ContainsFunc(statements, func(s string) bool { return strings.Contains(s, part) }) {
+			return false
+		}
+	}
+	if l.count == l.most {
+		return false
+	}
+	l.count++
+	return true
+}
+
+func (l *losing) lost() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.count
+}

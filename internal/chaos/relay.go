@@ -1,0 +1,108 @@
+package chaos
+
+import (
+	"net"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// Relay stands between clients and a PostgreSQL server and understands what they say to each other, without encryption. It
+// counts round trips, and loses answers.
+type Relay struct {
+	url      *url.URL
+	listener net.Listener
+	turns    atomic.Int64
+	running  sync.WaitGroup
+
+	mu    sync.Mutex
+	open  map[net.Conn]struct{}
+	over  bool
+	loses func(statements []string) bool
+}
+
+// StartRelay starts a relay before the server of a postgres:// URL. It ends when the test does.
+func StartRelay(tb testing.TB, location string) *Relay {
+	tb.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r := &Relay{url: parse(tb, location), listener: listener, open: map[net.Conn]struct{}{}}
+	r.running.Go(r.accept)
+	tb.Cleanup(r.stop)
+	return r
+}
+
+// URL leads to the server through the relay.
+func (r *Relay) URL() string { return through(r.url, r.listener.Addr().String()) }
+
+// Turns is how often a client has waited for the server so far.
+func (r *Relay) Turns() int64 { return r.turns.Load() }
+
+// Lose has the answer lost, and the connection broken, of each commit for which loses returns true. It is called with the
+// statements of the transaction, or with the one outside of a transaction.
+func (r *Relay) Lose(loses func(statements []string) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.loses = loses
+}
+
+func (r *Relay) losesAnswer(statements []string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.loses != nil && r.loses(statements)
+}
+
+func (r *Relay) accept() {
+	for {
+		client, err := r.listener.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", r.url.Host)
+		if err != nil {
+			_ = client.Close()
+			continue
+		}
+		if r.admit(client, server) {
+			r.running.Go(func() {
+				(&conversation{relay: r, client: client, server: server}).run()
+				r.dismiss(client, server)
+			})
+		}
+	}
+}
+
+// admit returns false, with the connections closed, when the relay is about to end.
+func (r *Relay) admit(conns ...net.Conn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, conn := range conns {
+		r.open[conn] = struct{}{}
+		if r.over {
+			_ = conn.Close()
+		}
+	}
+	return !r.over
+}
+
+func (r *Relay) dismiss(conns ...net.Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, conn := range conns {
+		delete(r.open, conn)
+	}
+}
+
+func (r *Relay) stop() {
+	_ = r.listener.Close()
+	r.mu.Lock()
+	r.over = true
+	for conn := range r.open {
+		_ = conn.Close()
+	}
+	r.mu.Unlock()
+	r.running.Wait()
+}
