@@ -74,16 +74,53 @@ type Result struct {
 
 // Status reads the version without locking or changing it. A version that can't be read is an error, never "none".
 func (m *Migrator) Status(ctx context.Context) (Status, error) {
-	list, err := m.load()
+	db, status, err := m.look(ctx)
 	if err != nil {
 		return Status{}, err
+	}
+	return status, db.Close()
+}
+
+// look opens the database and reads its version.
+func (m *Migrator) look(ctx context.Context) (*dialect.DB, Status, error) {
+	list, err := m.load()
+	if err != nil {
+		return nil, Status{}, err
 	}
 	db, err := m.open(ctx)
 	if err != nil {
-		return Status{}, err
+		return nil, Status{}, err
 	}
 	status, err := readStatus(ctx, db, list)
-	return status, errors.Join(err, db.Close())
+	if err != nil {
+		return nil, Status{}, errors.Join(err, db.Close())
+	}
+	return db, status, nil
+}
+
+// Open opens the database with the schema that this program needs. It does what Ensure does, and returns the same errors.
+func (m *Migrator) Open(ctx context.Context, auto bool) (*dialect.DB, Result, error) {
+	if auto {
+		if err := dialect.MakeSchema(ctx, m.settings); err != nil {
+			return nil, Result{}, err
+		}
+	}
+	db, status, err := m.look(ctx)
+	if err != nil {
+		return nil, Result{}, err
+	}
+	if !status.Dirty && status.Current == status.Required {
+		return db, status.unchanged(), nil
+	}
+	if err := db.Close(); err != nil {
+		return nil, Result{}, err
+	}
+	result, err := m.bring(ctx, auto)
+	if err != nil {
+		return nil, result, err
+	}
+	db, err = m.open(ctx)
+	return db, result, err
 }
 
 // Ensure brings the schema to the required version as a program does when it starts: an empty database is migrated; an
@@ -92,19 +129,16 @@ func (m *Migrator) Status(ctx context.Context) (Status, error) {
 // *FailedError for a migration that failed. A process that dies in the middle, or a call that fails, leaves an empty
 // database empty, and any other at one of the versions in between, never dirty; the next call goes on from there.
 func (m *Migrator) Ensure(ctx context.Context, auto bool) (Result, error) {
-	if auto {
-		if err := dialect.MakeSchema(ctx, m.settings); err != nil {
-			return Result{}, err
-		}
-	}
-	status, err := m.Status(ctx)
+	db, result, err := m.Open(ctx, auto)
 	if err != nil {
-		return Result{}, err
+		return result, err
 	}
-	if !status.Dirty && status.Current == status.Required {
-		return status.unchanged(), nil
-	}
-	// Only the lock tells whether another process is about to finish what looks dirty or old.
+	return result, db.Close()
+}
+
+// bring brings the schema up to date. Only the lock tells whether another process is about to finish what looks dirty or
+// old.
+func (m *Migrator) bring(ctx context.Context, auto bool) (Result, error) {
 	return m.locked(ctx, func(s *session, status Status) (Result, error) {
 		older := !status.Empty && !status.Dirty && len(status.Pending) > 0
 		if older && !auto && s.db.CopyAside == nil {

@@ -58,17 +58,12 @@ func (a *app) open(ctx context.Context, cfg *config.Config) (*repository, error)
 	if err := durable.MakeDirectory(cfg.Repo.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	settings := a.databaseSettings(cfg)
-	result, err := migrate.New(settings, migrate.WithLogger(a.log)).Ensure(ctx, cfg.Repo.AutoMigrate)
+	db, result, err := migrate.New(a.databaseSettings(cfg), migrate.WithLogger(a.log)).Open(ctx, cfg.Repo.AutoMigrate)
 	if err != nil {
 		return nil, databaseError(err)
 	}
 	if result.Backup != "" {
 		a.log.Info("the schema was brought up to date", "from", result.From, "to", result.To, "copy", result.Backup)
-	}
-	db, err := dialect.Open(ctx, settings)
-	if err != nil {
-		return nil, databaseError(err)
 	}
 	return &repository{sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor)), db}, nil
 }

@@ -34,6 +34,7 @@ func bothHosts(t *testing.T, first, second *pgtest.Server) string {
 
 // TestAStandbyTakesOver when the server crashes in the middle of packing.
 func TestAStandbyTakesOver(t *testing.T) {
+	t.Parallel()
 	want := undisturbed(t)
 	primary := pgtest.Start(t)
 	standby := primary.StartStandby(t)
@@ -87,6 +88,7 @@ func (b *callingBlob) Commit(ctx context.Context, name string) (string, error) {
 
 // TestAServerThatStaysAwayStopsTheWorker after a time, and tells of it once; the next run goes on with what was done.
 func TestAServerThatStaysAwayStopsTheWorker(t *testing.T) {
+	t.Parallel()
 	want := undisturbed(t)
 	server := pgtest.Start(t)
 	var log bytes.Buffer

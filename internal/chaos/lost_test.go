@@ -34,6 +34,7 @@ var commits = []struct {
 // TestAnswersOfCommitsAreLost lets a connection break right after a commit of each kind went through. It costs no lease:
 // nobody waits for the end of one.
 func TestAnswersOfCommitsAreLost(t *testing.T) {
+	t.Parallel()
 	want := undisturbed(t)
 	for _, commit := range commits {
 		t.Run(commit.name, func(t *testing.T) {

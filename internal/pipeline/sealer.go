@@ -140,9 +140,12 @@ func (s *sealer) seal(ctx context.Context, p *packedShard) error {
 
 // abort removes what was not sealed, and gives it back. Nobody packs or seals any more.
 func (s *sealer) abort(ctx context.Context) (err error) {
+	var giving sync.WaitGroup
+	defer giving.Wait()
 	for _, p := range s.packed {
 		p.lease.stop()
-		err = errors.Join(err, p.Abort(), s.crew.giveBack(ctx, p.lease))
+		err = errors.Join(err, p.Abort())
+		giving.Go(func() { _ = s.crew.giveBack(ctx, p.lease) }) // it tells nobody of its failures
 	}
 	return err
 }

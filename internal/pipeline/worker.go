@@ -158,6 +158,8 @@ func (c *crew) failed(ctx context.Context, l *lease, what string, failure error)
 	case errors.Is(failure, sqlrepo.ErrLeaseLost):
 		c.Log.Warn("lost the lease: others have taken over", "work", what)
 		return nil
+	case errors.Is(failure, sqlrepo.ErrUnavailable):
+		return failure // nor could the work be given back
 	case ctx.Err() != nil, isDatabase(failure):
 		return errors.Join(failure, c.giveBack(ctx, l))
 	case isHost(failure), isHopeless(failure) && !c.Roving:
@@ -212,6 +214,9 @@ func pause(first time.Duration, attempts int64) time.Duration {
 const giveBackTimeout = 5 * time.Second
 
 func (c *crew) giveBack(ctx context.Context, l *lease) error {
+	if errors.Is(context.Cause(ctx), sqlrepo.ErrUnavailable) {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTimeout)
 	defer cancel()
 	if err := c.Repo.Release(ctx, l.unit); err != nil {

@@ -36,8 +36,14 @@ func (c *Cluster) initialize(ctx context.Context) error {
 	return c.configureTLS()
 }
 
-// copyPrimary makes the data directory that of a standby, which follows the server that it is a copy of.
+// copyPrimary makes the data directory that of a standby, which follows the server that it is a copy of. Not every
+// directory that leads to the server's programs leads to all of them.
 func (c *Cluster) copyPrimary(ctx context.Context) error {
+	server, err := filepath.EvalSymlinks(c.programs.path("postgres"))
+	if err != nil {
+		return fmt.Errorf("server programs: %w", err)
+	}
+	c.programs = programs(filepath.Dir(server))
 	return c.run(ctx, "pg_basebackup", "-D", c.dataDir(), "-d", c.options.Primary, "--write-recovery-conf", "--no-sync",
 		"--checkpoint=fast")
 }
