@@ -4,6 +4,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 VERSION_VARIABLE := main.version
 FUZZTIME ?= 10s
 TIMEOUT ?= 20m
+CHAOS_SEEDS ?= 50
 
 GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
@@ -12,7 +13,7 @@ GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 .PHONY: help
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/guppy.
@@ -23,6 +24,10 @@ test: postgres ## Vet, then run all tests with the race detector, on SQLite and 
 	$(GO) vet ./...
 	$(GO) test -race -timeout $(TIMEOUT) ./...
 	$(GO) test -timeout $(TIMEOUT) -run Memory ./internal/pipeline # left out above: the race detector has a memory of its own
+
+.PHONY: test-chaos
+test-chaos: postgres ## Have workers share an upload in CHAOS_SEEDS (default 50) storms of network faults.
+	GUPPY_TEST_CHAOS_SEEDS=$(CHAOS_SEEDS) $(GO) test -race -count 1 -timeout 60m -run Storm ./internal/chaos
 
 .PHONY: postgres
 postgres:
@@ -39,8 +44,12 @@ $(GOLANGCI_LINT):
 	mv $(BIN)/golangci-lint $@
 
 .PHONY: bench
-bench: postgres ## Run the benchmark.
+bench: postgres ## Run the benchmark, but for bench-lookup.
 	$(GO) run ./internal/bench
+
+.PHONY: bench-lookup
+bench-lookup: postgres ## Measure look-ups among 10 million nodes, in 4 GB of temporary files.
+	$(GO) run ./internal/bench -only lookup
 
 .PHONY: fuzz
 fuzz: postgres ## Run every fuzz target for FUZZTIME (default 10s) each.

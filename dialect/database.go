@@ -39,6 +39,15 @@ func Open(ctx context.Context, s Settings) (*DB, error) {
 	return &DB{Dialect: d, Writer: writer, Reader: reader, Settings: s, Log: s.Log, instance: rand.Text()}, nil
 }
 
+// Brief gives the arguments of a statement that is about one row: it then takes one round trip, whether or not its
+// connection knows it already. Where rows are many, or wide, it is better to learn their types first.
+func (db *DB) Brief(args []any) []any {
+	if db.brief == nil {
+		return args
+	}
+	return append(db.brief(db.Settings), args...)
+}
+
 // Close closes all connections.
 func (db *DB) Close() error {
 	if db.Reader == db.Writer {

@@ -75,6 +75,8 @@ type Dialect struct {
 
 	handles handles
 	urls    urls
+	// brief are the arguments that have a statement take one round trip, where that takes some.
+	brief func(s Settings) []any
 }
 
 type handles interface {

@@ -27,6 +27,7 @@ func Postgres() Dialect {
 		Clock:         postgresClock,
 		Probe:         postgresProbe,
 		Notify:        postgresNotify,
+		brief:         postgresBrief,
 		Listen:        postgresListen,
 		LockAll:       postgresLockAll,
 		MakeSchema:    postgresMakeSchema,

@@ -44,6 +44,15 @@ func (s Settings) ExecMode() string {
 	return defaultExecMode
 }
 
+// postgresBrief has a statement sent in one round trip, with its arguments and its result as text, unless the settings say
+// how statements are sent.
+func postgresBrief(s Settings) []any {
+	if s.ExecMode() != defaultExecMode {
+		return nil
+	}
+	return []any{pgx.QueryExecModeExec}
+}
+
 // setExecMode keeps no cache but the one that the mode is about: what a cache names may be on another server behind a
 // pooler.
 func setExecMode(s Settings, config *pgx.ConnConfig) error {

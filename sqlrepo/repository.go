@@ -77,7 +77,7 @@ func (r *Repository) get(ctx context.Context, q queryer, dest any, statement squ
 	if err != nil {
 		return err
 	}
-	err = sqlx.GetContext(ctx, q, dest, text, args...)
+	err = sqlx.GetContext(ctx, q, dest, text, r.db.Brief(args)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
 	}
@@ -103,7 +103,7 @@ func (r *Repository) exec(ctx context.Context, tx sqlx.ExecerContext, statement 
 	if err != nil {
 		return 0, err
 	}
-	result, err := tx.ExecContext(ctx, text, args...)
+	result, err := tx.ExecContext(ctx, text, r.db.Brief(args)...)
 	if err != nil {
 		return 0, err
 	}

@@ -186,7 +186,7 @@ func TestWithTxRunsOnceWhatIsFinal(t *testing.T) {
 func TestRetryGivesUp(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		for injected, sentinel := range retryable(t, db.Name) {
-			for limit, least := range map[time.Duration]int{0: 1, 50 * time.Millisecond: 3} {
+			for limit, least := range map[time.Duration]int{0: 1, 50 * time.Millisecond: 2} {
 				m, attempts, began := newMarks(t, db, WithRetryFor(limit)), 0, time.Now()
 				err := m.withTx(t.Context(), "test", func(*dialect.Tx) error {
 					attempts++
