@@ -66,7 +66,7 @@ func (c *watchedConn) look(ctx context.Context) {
 	for ctx.Err() == nil {
 		silent := time.Since(time.Unix(0, c.moved.Load())) >= c.limit
 		if ask := c.atWork.Load(); silent && ask != nil && !(*ask)(ctx) && ctx.Err() == nil {
-			_ = c.Conn.Close() // whoever waits for it hears of that
+			_ = c.Close() // whoever waits for it hears of that
 			return
 		}
 		select {

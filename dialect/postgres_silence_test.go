@@ -2,6 +2,7 @@ package dialect_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -97,7 +98,9 @@ func TestAListenerOutlivesSilence(t *testing.T) {
 		t.Errorf("session %d listens in place of %d", again, pid)
 	}
 	cancel()
-	<-ended
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("listening ended with %v", err)
+	}
 }
 
 // TestAStoppedClientIsGivenUp with its locks, unless it may idle.

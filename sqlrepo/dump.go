@@ -14,7 +14,7 @@ import (
 )
 
 // dumped are the tables of a dump and their columns, each ordered by its key. Leases are no content, and neither are the
-// counters, the revisions of spaces and the identities of stores.
+// counters, the revisions of spaces, the identities of stores, and where sealing is.
 var dumped = []struct {
 	table   string
 	columns []string
@@ -22,7 +22,7 @@ var dumped = []struct {
 }{
 	{"spaces", spaceColumns, "id"},
 	{"sources", sourceColumns, "id"},
-	{"uploads", append(without(uploadColumns, "token", "store"), tallyColumns...), "id"},
+	{"uploads", slices.Concat(without(uploadColumns, "token", "store"), without(tallyColumns, "sealed")), "id"},
 	{"entries", entryColumns, "id"},
 	{"shards", without(shardColumns, "token"), "id"},
 	{"segments", segmentColumns, "shard, chunk"},

@@ -9,9 +9,13 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo/conformance"
 )
 
-// TestConformanceOfExecModes has statements sent in every way that the driver knows.
+// TestConformanceOfExecModes has statements sent in every way that the driver knows, but for the one that is the default
+// and the one that is the default behind a pooler.
 func TestConformanceOfExecModes(t *testing.T) {
 	for _, mode := range dialect.ExecModes() {
+		if mode == (dialect.Settings{}).ExecMode() || mode == (dialect.Settings{TransactionPooler: true}).ExecMode() {
+			continue
+		}
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			conformance.Run(t, func(t *testing.T) *dialect.DB {

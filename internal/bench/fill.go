@@ -31,19 +31,22 @@ func (x lookups) fill(ctx context.Context, repo *sqlrepo.Repository, seed uint64
 		if err := sealNext(ctx, repo, upload, nodes, sqlrepo.Seal{Space: space, Revision: revision}); err != nil {
 			return nil, err
 		}
-		for i := (x.every() - f.nodes%x.every()) % x.every(); i < len(nodes); i += x.every() {
-			f.sample = append(f.sample, nodes[i].Digest)
-		}
-		f.nodes += len(nodes)
+		x.sample(f, nodes)
 	}
 	f.sample = f.sample[:x.digests]
 	return f, nil
 }
 
-func (x lookups) shards() int { return (x.nodes + x.shardNodes - 1) / x.shardNodes }
+// sample adds a shard, and takes the digests of some of its nodes, evenly over all shards.
+func (x lookups) sample(f *filling, nodes []sqlrepo.Node) {
+	every := max(1, x.nodes/x.digests-1)
+	for i := (every - f.nodes%every) % every; i < len(nodes); i += every {
+		f.sample = append(f.sample, nodes[i].Digest)
+	}
+	f.nodes += len(nodes)
+}
 
-// every is which nodes are sampled, so that there are enough of them.
-func (x lookups) every() int { return max(1, x.nodes/x.digests-1) }
+func (x lookups) shards() int { return (x.nodes + x.shardNodes - 1) / x.shardNodes }
 
 // plan makes an upload of which all shards are yet to be packed.
 func (x lookups) plan(ctx context.Context, repo *sqlrepo.Repository) (space, upload int64, err error) {

@@ -16,6 +16,16 @@
 // others are compared. Peak memory is the highest of all runs, as the kernel accounts for the process; the server's is
 // not part of it. The size of a database is that of all tables and indexes, less that of an empty database. All runs on
 // a corpus must give the same root and the same shards, on every engine.
+//
+// More experiments follow (see -only), each with a baseline that runs beside it:
+//   - roundtrip: guppy with a server that is 5 ms away in each direction, behind a proxy that delays and does not limit,
+//     against the same server near by. The proxy is part of the price.
+//   - workers: in this process, sources that take 5 ms longer for each open, read and listing. 1,200 small files in many
+//     shards are read one by one by 1, 2 and 4 workers, and by 4 jobs with connections of their own; "small" is prepared
+//     by 1 worker with the default read-ahead, late and local.
+//   - lookup, which only runs when asked for: 32,768 digests among 10 million nodes, which are sealed as packing does
+//     it. Cold is the first look-up after the server was started anew and the database opened. What the system
+//     keeps of files stays, and all is in memory where the directory is on a tmpfs.
 package main
 
 import (

@@ -19,6 +19,7 @@ func TestParseOptions(t *testing.T) {
 		"chosen":        {[]string{"-corpus", "big", "-engine", "postgres, sqlite"}, "big; postgres sqlite", nil},
 		"no such":       {[]string{"-corpus", "small,huge"}, "", errUsage},
 		"empty":         {[]string{"-engine", ""}, "", errUsage},
+		"no experiment": {[]string{"-only", "prepare,nothing"}, "", errUsage},
 		"no rounds":     {[]string{"-rounds", "0"}, "", errUsage},
 		"two formats":   {[]string{"-json", "-markdown"}, "", errUsage},
 		"argument":      {[]string{"more"}, "", errUsage},

@@ -16,24 +16,36 @@ func example() *report {
 				under("database per entry", "B", 255, 400),
 			},
 		}},
-	}}}
+	}}, Further: []line{
+		{"big", "postgres", "far", times{[]float64{2}, 2, 2}, []check{atLeast("near / far", "", 0.5, 0.25)}},
+		{"big", "postgres", "near", times{[]float64{1}, 1, 1}, []check{within("far - near", "s", 1, 0.5)}},
+	}}
 }
 
 const exampleText = `go1, os/arch, 2 CPUs, tmpfs: true
 
-corpus   program         median    min       runs
-small    limit           1.500 s   1.000 s   2
-small    guppy, sqlite   3.500 s   3.000 s   2
+corpus   program          median    min       runs
+small    limit            1.500 s   1.000 s   2
+small    guppy, sqlite    3.500 s   3.000 s   2
+big      far, postgres    2.000 s   2.000 s   1
+big      near, postgres   1.000 s   1.000 s   1
 
-corpus   engine   what                  value     target
-small    sqlite   wall time / limit's   2.33      ≤ 2.50      ok
-small    sqlite   peak memory           206 MiB   < 200 MiB   over
-small    sqlite   database per entry    255 B     < 400 B     ok
+corpus   engine     what                  value     target
+small    sqlite     wall time / limit's   2.33      ≤ 2.50      ok
+small    sqlite     peak memory           206 MiB   < 200 MiB   over
+small    sqlite     database per entry    255 B     < 400 B     ok
+big      postgres   near / far            0.50      ≥ 0.25      ok
+big      postgres   far - near            1.00 s    ≤ 0.50 s    over
 `
 
 const exampleMarkdown = `| corpus | engine | limit | guppy | ratio | peak memory | database |
 |---|---|---|---|---|---|---|
 | small | sqlite | 1.50 s | 3.50 s | 2.33 (≤ 2.50) | 206 MiB (< 200 MiB) **over** | 255 B per entry (< 400 B) |
+
+| corpus | engine | what | time | value |
+|---|---|---|---|---|
+| big | postgres | near / far | 2.00 s | 0.50 (≥ 0.25) |
+| big | postgres | far - near | 1.00 s | 1.00 s (≤ 0.50 s) **over** |
 `
 
 func TestPrint(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -120,17 +121,23 @@ func read(from net.Conn, queue chan<- packet) {
 	}
 }
 
-// close breaks all connections, and returns once they have ended.
-func (p *proxy) close() error {
+// close breaks all connections, and returns once they have ended. It may be called more than once.
+func (p *proxy) close() (err error) {
 	p.mu.Lock()
 	p.closed = true
-	err := p.listener.Close()
+	err = closeOnce(p.listener)
 	for _, conn := range p.conns {
-		if closing := conn.Close(); !errors.Is(closing, net.ErrClosed) {
-			err = errors.Join(err, closing)
-		}
+		err = errors.Join(err, closeOnce(conn))
 	}
 	p.mu.Unlock()
 	p.running.Wait()
 	return err
+}
+
+// closeOnce leaves it at that when something is closed already.
+func closeOnce(c io.Closer) error {
+	if err := c.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
 }

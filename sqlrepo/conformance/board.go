@@ -97,6 +97,6 @@ func shardsUnderWay(f *fixture) {
 	f.ok(f.Fail(f.ctx, failed, "failed", term))
 	f.ok(f.Renew(f.ctx, claimed, term, 100))
 	got := must(f.ShardsUnderWay(f.ctx, stage.Upload.ID))(f.t)
-	equal(f.t, "shards", got, f.shards(stage)[1:3])
+	equal(f.t, "shards", got, f.shards(stage)[1:4])
 	equal(f.t, "progress", got[1].Progress, 100)
 }
