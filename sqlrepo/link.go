@@ -133,22 +133,22 @@ func (r *Repository) fencedSeal(ctx context.Context, stage Stage, batch LinkBatc
 	if batch.Shard == nil {
 		return r.fenced(ctx, "record links", stage, count, fn)
 	}
-	return r.withTx(ctx, "record links", func(tx *dialect.Tx) error {
-		if err := r.sealed(ctx, tx, seal, &batch.Shard.Shard); err != nil {
-			return err
-		}
+	shard := &batch.Shard.Shard
+	may := func(tx *dialect.Tx) error {
 		rows, err := r.exec(ctx, tx, count.Where(held(stage)))
 		if err != nil {
 			return err
 		}
-		if err := leaseLost(rows, "uploads", stage.Upload.ID); err != nil {
-			return err
-		}
-		shard := &batch.Shard.Shard
+		return leaseLost(rows, "uploads", stage.Upload.ID)
+	}
+	return r.seal(ctx, "record links", seal, shard, may, func(tx *dialect.Tx) error {
 		shard.Kind, shard.Nodes = DAGShard, int64(len(batch.Shard.Nodes))
 		if err := r.insertShards(ctx, tx, stage, []*Shard{shard}); err != nil {
 			return err
 		}
-		return errors.Join(r.insertNodes(ctx, tx, shard.ID, batch.Shard.Nodes), fn(tx))
+		if err := r.insertNodes(ctx, tx, shard.ID, batch.Shard.Nodes); err != nil {
+			return err
+		}
+		return fn(tx)
 	})
 }

@@ -68,20 +68,40 @@ type Seal struct {
 	Store func(ctx context.Context) (location string, err error)
 }
 
-// sealed keeps other shards of the space from being sealed until the transaction ends, then stores this one. It returns
-// ErrSpaceChanged when one was sealed since the revision.
-func (r *Repository) sealed(ctx context.Context, tx *dialect.Tx, seal Seal, shard *Shard) (err error) {
-	rows, err := r.exec(ctx, tx, squirrel.Update("spaces").Set("revision", squirrel.Expr("revision + 1")).
-		Where(squirrel.Eq{"id": seal.Space, "revision": seal.Revision}))
-	if err != nil {
-		return err
+// seal holds the space until the transaction ends, and then has the shard stored if record finds that it may be. It
+// returns ErrSpaceChanged when another shard was sealed since the revision.
+func (r *Repository) seal(ctx context.Context, doing string, seal Seal, shard *Shard,
+	may, record func(*dialect.Tx) error) error {
+	err := r.withTx(ctx, doing, func(tx *dialect.Tx) error {
+		rows, err := r.exec(ctx, tx, squirrel.Update("spaces").Set("revision", squirrel.Expr("revision + 1")).
+			Where(squirrel.Eq{"id": seal.Space, "revision": seal.Revision}))
+		if err != nil {
+			return err
+		}
+		if err := affected(rows, ErrSpaceChanged); err != nil {
+			return err
+		}
+		if err := may(tx); err != nil {
+			return err
+		}
+		if seal.Store != nil {
+			if shard.Location, err = seal.Store(ctx); err != nil {
+				return &storeError{err}
+			}
+		}
+		return record(tx)
+	})
+	var failed *storeError
+	if errors.As(err, &failed) {
+		return fmt.Errorf("%s: store it: %w", doing, failed.cause)
 	}
-	if err := affected(rows, ErrSpaceChanged); err != nil || seal.Store == nil {
-		return err
-	}
-	shard.Location, err = seal.Store(ctx)
 	return err
 }
+
+// storeError hides what the store says from the question whether the database has failed.
+type storeError struct{ cause error }
+
+func (e *storeError) Error() string { return e.cause.Error() }
 
 // PackedShard is a shard whose bytes are ready for the store.
 type PackedShard struct {
@@ -109,16 +129,15 @@ func (r *Repository) SealShard(ctx context.Context, packed PackedShard, seal Sea
 	if toldByNodes(digests, packed.Nodes) {
 		digests = nil
 	}
-	err = r.withTx(ctx, fmt.Sprintf("seal shard %d", shard.ID), func(tx *dialect.Tx) error {
-		if err := r.sealed(ctx, tx, seal, &shard); err != nil {
-			return err
-		}
+	may := func(tx *dialect.Tx) error {
 		if err := r.takeOut(ctx, tx, shard.Upload, packed.TakenOut); err != nil {
 			return err
 		}
-		if err := r.countSettled(ctx, tx, shard, countPacked(shard.ID), &after); err != nil {
-			return err
-		}
+		mine := squirrel.Select("1").From("shards").Where(held(shard)).Where(squirrel.Eq{"state": ShardPlanned})
+		count := countPacked(shard.ID).Where(squirrel.ConcatExpr("EXISTS (", mine, ")"))
+		return r.countSettled(ctx, tx, shard, count, &after)
+	}
+	err = r.seal(ctx, fmt.Sprintf("seal shard %d", shard.ID), seal, &shard, may, func(tx *dialect.Tx) error {
 		rows, err := r.exec(ctx, tx, settled(squirrel.Update("shards")).
 			Set("state", shard.State).Set("size", shard.Size).Set("content", shard.Content).
 			Set("nodes", len(packed.Nodes)).Set("digest", shard.Digest).

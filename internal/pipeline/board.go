@@ -73,12 +73,28 @@ func (b *board) listen(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			b.tellLast(ctx)
 			return nil
 		case <-b.told:
-			if err := b.crew.Repo.Notify(ctx); err != nil && ctx.Err() == nil {
-				b.crew.Log.Debug("others do not hear of a change", "error", err)
-			}
+			b.tell(ctx)
 		}
+	}
+}
+
+func (b *board) tell(ctx context.Context) {
+	if err := b.crew.Repo.Notify(ctx); err != nil && ctx.Err() == nil {
+		b.crew.Log.Debug("others do not hear of a change", "error", err)
+	}
+}
+
+// tellLast tells of what this worker did last, such as to complete an upload: others would wait until they look again.
+func (b *board) tellLast(ctx context.Context) {
+	select {
+	case <-b.told:
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTimeout)
+		defer cancel()
+		b.tell(ctx)
+	default:
 	}
 }
 

@@ -16,7 +16,8 @@ import (
 type sealer struct {
 	crew *crew
 	mu   sync.Mutex
-	// unsealed are the shards that this worker has claimed, packed those of them that wait for their turn.
+	// unsealed are the shards that this worker has claimed, packed those of them that wait for their turn, by the tokens of
+	// the claims: a shard whose lease has ended may be claimed again before that was noticed.
 	unsealed map[int64]struct{}
 	packed   map[int64]*packedShard
 	more     chan struct{}
@@ -53,21 +54,21 @@ func (s *sealer) below(upload sqlrepo.OpenUpload) int64 {
 func (s *sealer) expect(shard sqlrepo.Shard) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.unsealed[shard.ID] = struct{}{}
+	s.unsealed[shard.Token] = struct{}{}
 }
 
 // forget counts a shard no more.
 func (s *sealer) forget(shard sqlrepo.Shard) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.unsealed, shard.ID)
-	delete(s.packed, shard.ID)
+	delete(s.unsealed, shard.Token)
+	delete(s.packed, shard.Token)
 }
 
 // add takes over a packed shard and its lease.
 func (s *sealer) add(p *packedShard) {
 	s.mu.Lock()
-	s.packed[p.shard.ID] = p
+	s.packed[p.shard.Token] = p
 	s.mu.Unlock()
 	p.lease.waits.Store(true)
 	context.AfterFunc(p.lease.ctx, func() { signal(s.more) })
