@@ -17,18 +17,20 @@ import (
 // other's.
 var commits = []struct {
 	name string
+	// alone tells a statement that is a transaction by itself.
+	alone bool
 	// having are parts of its statements.
 	having []string
 }{
-	{"open the upload", []string{"SELECT id FROM sources", "UPDATE uploads SET", "started_at"}},
-	{"claim a stage", []string{"UPDATE uploads SET token"}},
-	{"claim a shard", []string{"UPDATE shards SET token"}},
-	{"save the scan", []string{`copy "entries"`}},
-	{"advance", []string{"UPDATE uploads SET attempts = $1", "stage_began"}},
-	{"save the plan", []string{`copy "segments"`}},
-	{"seal a shard", []string{"UPDATE spaces SET revision", "settled_shards + 1"}},
-	{"save links", []string{`copy "roots"`}},
-	{"complete the upload", []string{"finished_at = $"}},
+	{"open the upload", false, []string{"SELECT id FROM sources", "UPDATE uploads SET", "started_at"}},
+	{"claim a stage", true, []string{"UPDATE uploads SET token"}},
+	{"claim a shard", true, []string{"UPDATE shards SET token"}},
+	{"save the scan", false, []string{`copy "entries"`}},
+	{"advance", true, []string{"UPDATE uploads SET attempts = $1", "stage_began"}},
+	{"save the plan", false, []string{`copy "segments"`}},
+	{"seal a shard", false, []string{"UPDATE spaces SET revision", "settled_shards + 1"}},
+	{"save links", false, []string{`copy "roots"`}},
+	{"complete the upload", false, []string{"finished_at = $"}},
 }
 
 // TestAnswersOfCommitsAreLost lets a connection break right after a commit of each kind went through. It costs no lease:
@@ -42,7 +44,7 @@ func TestAnswersOfCommitsAreLost(t *testing.T) {
 			f := newFixture(t, enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(url)}))
 			relay := chaos.StartRelay(t, url)
 			db := enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(relay.URL())})
-			loser := losing{having: commit.having, most: 3}
+			loser := losing{alone: commit.alone, having: commit.having, most: 3}
 			relay.Lose(loser.loses)
 			long := limits
 			long.Lease = time.Minute
@@ -66,6 +68,7 @@ func TestAnswersOfCommitsAreLost(t *testing.T) {
 
 // losing loses the answers of the first commits of a kind.
 type losing struct {
+	alone  bool
 	having []string
 	most   int
 
@@ -76,6 +79,9 @@ type losing struct {
 func (l *losing) loses(statements []string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.alone != (len(statements) == 1) {
+		return false
+	}
 	for _, part := range l.having {
 		if !slices.ContainsFunc(statements, func(s string) bool { return strings.Contains(s, part) }) {
 			return false

@@ -68,13 +68,24 @@ func ownGoroutines() []goleak.Option {
 func weatherStorm(t *testing.T, seed uint64, want outcome) {
 	url := pgtest.URL(t)
 	direct := dialect.Settings{URL: dialect.Secret(url)}
-	f := newFixture(t, enginetest.MustOpen(t, direct))
+	db := enginetest.MustOpen(t, direct)
+	boundLocks(t, db)
+	f := newFixture(t, db)
 	began := time.Now()
 	faults := f.weather(chaos.StartProxy(t, url), seed)
 	t.Logf("seed %d: %v with the faults %v", seed, time.Since(began), faults)
 	f.requireOutcome(want)
 	f.requireReads()
 	f.requireTidy(enginetest.MustOpen(t, direct))
+}
+
+// boundLocks has the server soon end transactions whose clients are gone: the proxy forgets some of its connections.
+func boundLocks(t *testing.T, db *dialect.DB) {
+	t.Helper()
+	var name string
+	must(t, db.Writer.GetContext(t.Context(), &name, "SELECT current_database()"))
+	_, err := db.Writer.ExecContext(t.Context(), "ALTER DATABASE "+name+" SET idle_in_transaction_session_timeout = '2s'")
+	must(t, err)
 }
 
 // weather has workers complete the upload in a storm.

@@ -81,18 +81,20 @@ func (b *board) listen(ctx context.Context) error {
 	}
 }
 
+// tell takes its time even when ctx ends: what this worker does last, such as to complete an upload, is what others wait
+// for, and they would only look again after a while.
 func (b *board) tell(ctx context.Context) {
-	if err := b.crew.Repo.Notify(ctx); err != nil && ctx.Err() == nil {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTimeout)
+	defer cancel()
+	if err := b.crew.Repo.Notify(ctx); err != nil {
 		b.crew.Log.Debug("others do not hear of a change", "error", err)
 	}
 }
 
-// tellLast tells of what this worker did last, such as to complete an upload: others would wait until they look again.
+// tellLast tells of a change that came with the end.
 func (b *board) tellLast(ctx context.Context) {
 	select {
 	case <-b.told:
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTimeout)
-		defer cancel()
 		b.tell(ctx)
 	default:
 	}
