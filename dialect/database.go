@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/jmoiron/sqlx"
 )
@@ -22,6 +23,8 @@ type DB struct {
 	Log      *slog.Logger
 	// instance tells what this handle notifies others of from what it hears of them.
 	instance string
+	// seen are the statements that came before.
+	seen *sync.Map
 }
 
 // Open opens the database that the settings name and proves that it answers. A database file that is absent is made.
@@ -36,7 +39,7 @@ func Open(ctx context.Context, s Settings) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.describe(s), err)
 	}
-	return &DB{Dialect: d, Writer: writer, Reader: reader, Settings: s, Log: s.Log, instance: rand.Text()}, nil
+	return &DB{Dialect: d, Writer: writer, Reader: reader, Settings: s, Log: s.Log, instance: rand.Text(), seen: &sync.Map{}}, nil
 }
 
 // Brief gives the arguments of a statement that is about one row: it then takes one round trip, whether or not its
@@ -46,6 +49,38 @@ func (db *DB) Brief(args []any) []any {
 		return args
 	}
 	return append(db.brief(db.Settings), args...)
+}
+
+// BriefAtFirst does the same for a statement that may be about many rows, but only once for each text: if it comes again it
+// is worth it to learn its types.
+func (db *DB) BriefAtFirst(text string, args []any) []any {
+	if _, seen := db.seen.LoadOrStore(text, true); seen {
+		return args
+	}
+	return db.Brief(args)
+}
+
+// Warm opens connections that are about to be needed, several at once. It returns when they are there, or when that failed:
+// whoever needs them tries again.
+func (db *DB) Warm(ctx context.Context, n int) {
+	if db.Reader != db.Writer {
+		return // a file is open in no time
+	}
+	var opening sync.WaitGroup
+	var conns [16]*sqlx.Conn
+	for i := range min(n, len(conns), db.Settings.MaxOpenConns-1) {
+		opening.Go(func() {
+			if conn, err := db.Reader.Connx(ctx); err == nil {
+				conns[i] = conn
+			}
+		})
+	}
+	opening.Wait()
+	for _, conn := range conns {
+		if conn != nil {
+			_ = closeConn(conn)
+		}
+	}
 }
 
 // Close closes all connections.
@@ -70,7 +105,8 @@ func (d Dialect) describe(s Settings) string {
 // Tx is a transaction and the connection that it holds.
 type Tx struct {
 	*sqlx.Tx
-	conn *sqlx.Conn
+	conn  *sqlx.Conn
+	brief func(args []any) []any
 }
 
 // Begin starts a transaction for writing. The caller ends it with Commit or Rollback, then calls Release.
@@ -83,7 +119,7 @@ func (db *DB) Begin(ctx context.Context) (*Tx, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	return &Tx{Tx: tx, conn: conn}, nil
+	return &Tx{Tx: tx, conn: conn, brief: db.Brief}, nil
 }
 
 // Release gives the connection back to its pool.

@@ -21,7 +21,7 @@ func Postgres() Dialect {
 		Snapshot:      sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
 		Unhurried:     noSessionLimits,
 		Among:         postgresAmong,
-		BulkInsert:    copyRows,
+		BulkInsert:    postgresInsert,
 		LosesAnswers:  true,
 		LockUse:       postgresLockUse,
 		Clock:         postgresClock,
@@ -70,7 +70,7 @@ func postgresIsEmpty(ctx context.Context, db *DB, but string) (empty bool, err e
 
 func postgresHasTable(ctx context.Context, db *DB, name string) (found bool, err error) {
 	err = db.Writer.GetContext(ctx, &found, `SELECT EXISTS (SELECT FROM pg_class c
-		WHERE c.relkind = 'r' AND c.relnamespace = `+currentSchema+` AND c.relname = $1)`, name)
+		WHERE c.relkind = 'r' AND c.relnamespace = `+currentSchema+` AND c.relname = $1)`, db.Brief([]any{name})...)
 	return found, err
 }
 

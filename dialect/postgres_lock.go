@@ -75,7 +75,7 @@ func (l *postgresLock) lock(ctx context.Context, deadline time.Time) error {
 	}
 	for {
 		var locked bool
-		err := conn.GetContext(ctx, &locked, l.statement, lockClass, allUse)
+		err := conn.GetContext(ctx, &locked, l.statement, l.db.Brief([]any{int32(lockClass), int32(allUse)})...)
 		if err == nil && locked {
 			l.conn = conn
 			return nil

@@ -2,12 +2,16 @@ package dialect
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql/driver"
 	"errors"
 	"math/rand/v2"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/jmoiron/sqlx"
 )
@@ -37,11 +41,21 @@ func openPool(ctx context.Context, s Settings) (*sqlx.DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	var plain atomic.Bool
 	pool := sqlx.NewDb(stdlib.OpenDB(*config,
-		stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error { return setUpSession(ctx, conn, s) }),
+		stdlib.OptionBeforeConnect(func(_ context.Context, config *pgx.ConnConfig) error {
+			if plain.Load() {
+				plainFirst(config)
+			}
+			return nil
+		}),
+		stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+			plain.Store(!isEncrypted(conn))
+			return setUpSession(ctx, conn, s)
+		}),
 		stdlib.OptionResetSession(refuseRetired),
 		stdlib.OptionShouldPing(func(_ context.Context, last stdlib.ShouldPingParams) bool {
-			return last.IdleDuration > unchecked
+			return last.IdleDuration > unchecked && !isNew(last.Conn)
 		}),
 	), postgresDriver)
 	pool.SetMaxOpenConns(s.MaxOpenConns)
@@ -52,6 +66,36 @@ func openPool(ctx context.Context, s Settings) (*sqlx.DB, error) {
 		return nil, errors.Join(withAdvice(err, config), pool.Close())
 	}
 	return pool, nil
+}
+
+func isEncrypted(conn *pgx.Conn) bool {
+	_, encrypted := conn.PgConn().Conn().(interface{ ConnectionState() tls.ConnectionState })
+	return encrypted
+}
+
+// plainFirst puts the ways to connect without TLS before those with it, where the settings allow both: a server that has
+// no TLS refuses it in two round trips.
+func plainFirst(config *pgx.ConnConfig) {
+	ways := append([]*pgconn.FallbackConfig{{Host: config.Host, Port: config.Port, TLSConfig: config.TLSConfig}},
+		config.Fallbacks...)
+	slices.SortStableFunc(ways, func(a, b *pgconn.FallbackConfig) int { return secured(a) - secured(b) })
+	config.Host, config.Port, config.TLSConfig = ways[0].Host, ways[0].Port, ways[0].TLSConfig
+	config.Fallbacks = ways[1:]
+}
+
+func secured(way *pgconn.FallbackConfig) int {
+	if way.TLSConfig == nil {
+		return 0
+	}
+	return 1
+}
+
+// connected is where a connection keeps when it was made: the driver takes one that was not taken twice yet for idle.
+const connected = "guppy: connected"
+
+func isNew(conn *pgx.Conn) bool {
+	at, ok := conn.PgConn().CustomData()[connected].(time.Time)
+	return ok && time.Since(at) < unchecked
 }
 
 // retirement is where a connection keeps the time from which it is not taken again.

@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -19,6 +20,7 @@ const noSessionLimits = "SET LOCAL idle_in_transaction_session_timeout = 0"
 
 // setUpSession is called for each new connection. Behind a pooler it would set up sessions that others get.
 func setUpSession(ctx context.Context, conn *pgx.Conn, s Settings) error {
+	conn.PgConn().CustomData()[connected] = time.Now()
 	watchServer(conn, s)
 	setRetirement(conn, s.ConnMaxLifetime)
 	if s.TransactionPooler {

@@ -29,11 +29,11 @@ func readRecord(ctx context.Context, db *dialect.DB) (record, bool, error) {
 	if err != nil || !found {
 		return record{}, false, err
 	}
-	return selectRecord(ctx, db.Writer)
+	return selectRecord(ctx, db.Writer, db.Brief(nil)...)
 }
 
-func selectRecord(ctx context.Context, from sqlx.QueryerContext) (r record, found bool, err error) {
-	err = sqlx.GetContext(ctx, from, &r, "SELECT version, dirty FROM "+versionTable)
+func selectRecord(ctx context.Context, from sqlx.QueryerContext, brief ...any) (r record, found bool, err error) {
+	err = sqlx.GetContext(ctx, from, &r, "SELECT version, dirty FROM "+versionTable, brief...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return record{}, false, nil
 	}

@@ -6,28 +6,42 @@ import (
 	"github.com/Masterminds/squirrel"
 )
 
-// pageSize is how many rows one query of an iterator reads: enough to make round trips rare, few enough to hold.
-const pageSize = 2000
+// Pages grow from one to the next, from few rows, which are there soon, to as many as can be held: round trips stay rare.
+const (
+	firstPage   = 2000
+	largestPage = 16_000
+	pageGrowth  = 4
+)
+
+// keysAtOnce is how many keys one statement is given.
+const keysAtOnce = 10_000
 
 // pages yields the rows of a query that is run again and again, each time for the page behind the last row so far. The
 // next page is read while one is used. Nothing is held open between pages, so a slow reader keeps no transaction alive.
 func pages[T any](query squirrel.SelectBuilder, behind func(last T) squirrel.Sqlizer,
 	read func(page *[]T, query squirrel.SelectBuilder) error) iter.Seq2[T, error] {
+	return pagesFrom(firstPage, query, behind, read)
+}
+
+// pagesFrom is pages with another length of the first page.
+func pagesFrom[T any](first uint64, query squirrel.SelectBuilder, behind func(last T) squirrel.Sqlizer,
+	read func(page *[]T, query squirrel.SelectBuilder) error) iter.Seq2[T, error] {
 	type result struct {
 		page []T
 		err  error
 	}
-	fetch := func(query squirrel.SelectBuilder) <-chan result {
+	fetch := func(query squirrel.SelectBuilder, size uint64) <-chan result {
 		fetched := make(chan result, 1)
 		go func() {
 			var r result
-			r.err = read(&r.page, query.Limit(pageSize))
+			r.err = read(&r.page, query.Limit(size))
 			fetched <- r
 		}()
 		return fetched
 	}
 	return func(yield func(T, error) bool) {
-		next := fetch(query)
+		size := first
+		next := fetch(query, size)
 		defer func() {
 			if next != nil {
 				<-next
@@ -41,8 +55,9 @@ func pages[T any](query squirrel.SelectBuilder, behind func(last T) squirrel.Sql
 				yield(none, current.err)
 				return
 			}
-			if len(current.page) == pageSize {
-				next = fetch(query.Where(behind(current.page[pageSize-1])))
+			if n := len(current.page); n == int(size) {
+				size = max(size, min(size*pageGrowth, largestPage))
+				next = fetch(query.Where(behind(current.page[n-1])), size)
 			}
 			for _, row := range current.page {
 				if !yield(row, nil) {

@@ -53,7 +53,8 @@ type PlanTail struct {
 func (r *Repository) PlanTail(ctx context.Context, upload int64) (tail PlanTail, err error) {
 	err = r.read(ctx, "look where planning goes on", func() error {
 		tail = PlanTail{}
-		if err := r.get(ctx, r.db.Reader, &tail.NextOrdinal, nextOrdinal(upload)); err != nil {
+		err := r.get(ctx, r.db.Reader, &tail.NextOrdinal, nextOrdinal(upload))
+		if err != nil || tail.NextOrdinal == 0 {
 			return err
 		}
 		return r.partial(ctx, upload, &tail)

@@ -89,7 +89,7 @@ func (r *Repository) list(ctx context.Context, q queryer, dest any, statement sq
 	if err != nil {
 		return err
 	}
-	return sqlx.SelectContext(ctx, q, dest, text, args...)
+	return sqlx.SelectContext(ctx, q, dest, text, r.db.BriefAtFirst(text, args)...)
 }
 
 // readList is list outside of a transaction, retried while the database is away.

@@ -171,6 +171,9 @@ func toldByNodes(digests []byte, nodes []Node) bool {
 	return true
 }
 
+// nodePage takes all nodes of a shard that has as many as an index of 26,000 slices can cover.
+const nodePage = 26_000
+
 // nodeRow is a node as it is stored: its digest is found by its first 64 bits.
 type nodeRow struct {
 	Prefix   int64  `db:"prefix"`
@@ -190,7 +193,7 @@ func (r *Repository) Nodes(ctx context.Context, shard int64) iter.Seq2[Node, err
 	query := squirrel.Select("prefix", "position", "length", "codec", "suffix").From("nodes").
 		Where(squirrel.Eq{"shard": shard}).OrderBy("position")
 	behind := func(last nodeRow) squirrel.Sqlizer { return squirrel.Gt{"position": last.Position} }
-	rows := pages(query, behind, func(page *[]nodeRow, query squirrel.SelectBuilder) error {
+	rows := pagesFrom(nodePage, query, behind, func(page *[]nodeRow, query squirrel.SelectBuilder) error {
 		return r.readList(ctx, "read nodes", page, query)
 	})
 	return func(yield func(Node, error) bool) {

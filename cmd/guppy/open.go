@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
@@ -84,4 +85,15 @@ func (a *app) withRepository(ctx context.Context, cfg *config.Config, fn func(*r
 	}
 	defer func() { err = errors.Join(err, repo.close()) }()
 	return fn(repo)
+}
+
+// atOnce is how many connections a worker needs as soon as it begins: for its lock, to listen, to look for work, and to do it.
+const atOnce = 4
+
+// warmed runs fn while connections are opened that it will need.
+func warmed(ctx context.Context, repo *repository, fn func() error) error {
+	var opening sync.WaitGroup
+	opening.Go(func() { repo.db.Warm(ctx, atOnce) })
+	defer opening.Wait()
+	return fn()
 }

@@ -18,7 +18,9 @@ func (a *app) uploadCommand() *cobra.Command {
 		Use:   "upload SPACE [SOURCE...]",
 		Short: "Prepare registered sources of a space: those named, or all",
 		Args:  usageArgs(cobra.MinimumNArgs(1)),
-		RunE:  a.repositoryCommand(a.upload),
+		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+			return warmed(ctx, repo, func() error { return a.upload(ctx, cfg, repo, args) })
+		}),
 	}
 	addPrepareFlags(command)
 	command.AddCommand(&cobra.Command{
