@@ -21,7 +21,8 @@ func postgresNotify(ctx context.Context, db *DB) error {
 	if db.Settings.TransactionPooler {
 		return ctx.Err()
 	}
-	_, err := db.Writer.ExecContext(ctx, "SELECT pg_notify($1, current_schema() || ' ' || $2)", channel, db.instance)
+	_, err := db.Writer.ExecContext(ctx, "SELECT pg_notify($1, current_schema() || ' ' || $2)",
+		db.Brief([]any{channel, db.instance})...)
 	return err
 }
 

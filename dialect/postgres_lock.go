@@ -37,7 +37,6 @@ type postgresLock struct {
 const (
 	lockShared    = "SELECT pg_try_advisory_lock_shared($1, $2)"
 	lockExclusive = "SELECT pg_try_advisory_lock($1, $2)"
-	unlockAll     = "SELECT pg_advisory_unlock_all()"
 )
 
 func postgresLockUse(ctx context.Context, db *DB) (Lock, error) {
@@ -84,7 +83,7 @@ func (l *postgresLock) lock(ctx context.Context, deadline time.Time) error {
 			err = fmt.Errorf("%w: %s", ErrLocked, postgresLockHolder(ctx, conn))
 		}
 		if err != nil {
-			return errors.Join(err, l.drop(conn))
+			return errors.Join(err, drop(conn))
 		}
 		select {
 		case <-ctx.Done():
@@ -106,7 +105,7 @@ func (l *postgresLock) keep(ctx context.Context) {
 			continue
 		}
 		if l.conn != nil {
-			_ = l.drop(l.conn)
+			_ = drop(l.conn)
 			l.conn = nil
 		}
 		if err := l.lock(ctx, time.Now()); err != nil && ctx.Err() == nil {
@@ -115,22 +114,18 @@ func (l *postgresLock) keep(ctx context.Context) {
 	}
 }
 
-// Release unlocks and gives the connection back. One that can't be asked is thrown away, and the lock goes with it.
+// Release ends the connection, and the lock goes with it. That waits for no answer.
 func (l *postgresLock) Release() error {
 	l.stop()
 	<-l.kept
 	if l.conn == nil {
 		return nil
 	}
-	return l.drop(l.conn)
+	return drop(l.conn)
 }
 
-func (l *postgresLock) drop(conn *sqlx.Conn) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	if _, err := conn.ExecContext(ctx, unlockAll); err != nil {
-		discard(conn)
-	}
+func drop(conn *sqlx.Conn) error {
+	discard(conn)
 	return closeConn(conn)
 }
 

@@ -97,3 +97,50 @@ func manyPlanned(t *testing.T, repo *sqlrepo.Repository, uploads, shards int) (i
 	}
 	return ids
 }
+
+// TestSealingBesideSettingAsideGoesOn seals a shard while the one behind it is set aside: the one behind both has its turn.
+func TestSealingBesideSettingAsideGoesOn(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		repo := sqlrepo.New(db)
+		for _, upload := range manyPlanned(t, repo, 60, 3) {
+			var shards []sqlrepo.Shard
+			for range 3 {
+				shard, err := repo.ClaimShard(t.Context(), sqlrepo.Claim{Worker: "w", Term: time.Hour}, upload, math.MaxInt64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				shard.State = sqlrepo.ShardEmpty
+				shards = append(shards, shard)
+			}
+			var both sync.WaitGroup
+			both.Go(func() { seal(t, repo, shards[0]) })
+			both.Go(func() {
+				if err := repo.SetAside(t.Context(), shards[1], "damaged"); err != nil {
+					t.Error(err)
+				}
+			})
+			both.Wait()
+			if after := seal(t, repo, shards[2]); !after.Stuck() || after.Sealed != 3 {
+				t.Fatalf("upload %d: %+v", upload, after.Tally)
+			}
+		}
+	})
+}
+
+func seal(t *testing.T, repo *sqlrepo.Repository, shard sqlrepo.Shard) sqlrepo.Upload {
+	for {
+		held, err := repo.Held(t.Context(), 1, nil)
+		if err != nil {
+			t.Error(err)
+		}
+		after, err := repo.SealShard(t.Context(), sqlrepo.PackedShard{Shard: shard},
+			sqlrepo.Seal{Space: 1, Revision: held.Revision})
+		if errors.Is(err, sqlrepo.ErrSpaceChanged) {
+			continue
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		return after
+	}
+}

@@ -46,6 +46,8 @@ var ErrNothingToClaim = errors.New("nothing to claim")
 type Claim struct {
 	Worker string
 	Term   time.Duration
+	// Except are the keys of shards that it would not have, such as those that it has already.
+	Except []int64
 }
 
 // Unit is work that a lease is on: a Stage or a Shard.
@@ -140,6 +142,9 @@ func (r *Repository) SetAside(ctx context.Context, unit Unit, reason string) err
 	table, id, _ := unitOf(unit)
 	return r.withTx(ctx, "set the work aside", func(tx *dialect.Tx) error {
 		if shard, ok := unit.(Shard); ok {
+			if err := r.lockSpace(ctx, tx, shard.Upload); err != nil {
+				return err
+			}
 			err := r.countSettled(ctx, tx, shard, squirrel.Update("uploads").
 				Set("aside_shards", squirrel.Expr("aside_shards + 1")), nil)
 			if err != nil {
@@ -153,6 +158,16 @@ func (r *Repository) SetAside(ctx context.Context, unit Unit, reason string) err
 		}
 		return leaseLost(rows, table, id)
 	})
+}
+
+// lockSpace keeps shards of an upload's space from being sealed or set aside until the transaction ends. What is counted
+// as settled looks at other shards: it has to see them as they are, not as they were before it waited for somebody else.
+func (r *Repository) lockSpace(ctx context.Context, tx *dialect.Tx, upload int64) error {
+	space := squirrel.Select("space").From("sources").Join("uploads ON uploads.source = sources.id").
+		Where(squirrel.Eq{"uploads.id": upload})
+	_, err := r.exec(ctx, tx, squirrel.Update("spaces").Set("revision", squirrel.Expr("revision")).
+		Where(within("id", space)))
+	return err
 }
 
 // free clears a lease.

@@ -27,7 +27,7 @@ func (r *Repository) ClaimShard(ctx context.Context, claim Claim, upload, below 
 		Where(r.waiting(upload)).Where(squirrel.Lt{"ordinal": min(below, math.MaxInt32)}).
 		Where(squirrel.ConcatExpr("ordinal >= (", squirrel.Select("sealed").From("uploads").
 			Where(squirrel.Eq{"id": upload, "state": Packing}), ")")).
-		OrderBy("ordinal").Limit(1).Suffix(r.db.ClaimLock)
+		Where(squirrel.NotEq{"id": claim.Except}).OrderBy("ordinal").Limit(1).Suffix(r.db.ClaimLock)
 	which := squirrel.ConcatExpr("id = (", first, ")")
 	err = r.claim(ctx, "claim a shard", "shards", shardFields, claim, which, &shard)
 	return shard, err

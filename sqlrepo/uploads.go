@@ -298,15 +298,30 @@ func (r *Repository) Advance(ctx context.Context, stage Stage, next UploadState)
 		update = update.Set("stage_bytes", squirrel.Expr("packed_bytes"))
 	}
 	update = update.Set("state", state).Where(held(stage)).Suffix("RETURNING " + columnList(uploadFields))
-	advanced := Stage{}
+	advanced, tried := Stage{}, false
 	err := r.retry(ctx, fmt.Sprintf("begin %s", next), func() error {
 		err := r.get(ctx, r.db.Writer, &advanced.Upload, update)
+		if errors.Is(err, ErrNotFound) && tried {
+			return r.isFree(ctx, stage, &advanced.Upload)
+		}
+		tried = true
 		if errors.Is(err, ErrNotFound) {
 			return fmt.Errorf("upload %d: %w", stage.Upload.ID, ErrLeaseLost)
 		}
 		return err
 	})
 	return advanced, err
+}
+
+// isFree tells, when the answer to an attempt was lost that gave the lease back, whether that was committed; else the lease
+// is lost.
+func (r *Repository) isFree(ctx context.Context, stage Stage, upload *Upload) error {
+	err := r.get(ctx, r.db.Writer, upload, squirrel.Select(uploadFields...).From("uploads").
+		Where(squirrel.Eq{"id": stage.Upload.ID, "token": 0}).Where(squirrel.NotEq{"state": stage.Upload.State}))
+	if errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("upload %d: %w", stage.Upload.ID, ErrLeaseLost)
+	}
+	return err
 }
 
 // recounted sets the tally to what the rows say.
@@ -340,8 +355,30 @@ func (r *Repository) CompleteUpload(ctx context.Context, stage Stage, root CID, 
 	complete := settled(squirrel.Update("uploads")).
 		Set("state", Complete).Set("root_cid", root).Set("files", counts.Files).
 		Set("directories", counts.Directories).Set("links", counts.Symlinks).Set("bytes", counts.Bytes).
-		Set("finished_at", NewTime(r.now()))
-	return r.fenced(ctx, "complete the upload", stage, complete, func(*dialect.Tx) error { return nil })
+		Set("finished_at", NewTime(r.now())).Where(held(stage))
+	tried := false
+	return r.retry(ctx, "complete the upload", func() error {
+		rows, err := r.exec(ctx, r.db.Writer, complete)
+		if err == nil && rows == 0 && tried {
+			return r.isComplete(ctx, stage, root)
+		}
+		tried = true
+		if err != nil {
+			return err
+		}
+		return leaseLost(rows, "uploads", stage.Upload.ID)
+	})
+}
+
+// isComplete tells, when the answer to an attempt was lost, whether that was committed; else the lease is lost.
+func (r *Repository) isComplete(ctx context.Context, stage Stage, root CID) error {
+	var id int64
+	err := r.get(ctx, r.db.Writer, &id, squirrel.Select("id").From("uploads").
+		Where(squirrel.Eq{"id": stage.Upload.ID, "state": Complete, "root_cid": root}))
+	if errors.Is(err, ErrNotFound) {
+		return leaseLost(0, "uploads", stage.Upload.ID)
+	}
+	return err
 }
 
 // fenced runs fn in a transaction in the name of a stage, of whose upload it counts something. It returns ErrLeaseLost when

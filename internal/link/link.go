@@ -44,6 +44,8 @@ type Linker struct {
 	// TempDir is where the entries of very large directories are sorted.
 	TempDir  string
 	Progress *progress.Counters
+	// Alive is called for each entry that was linked.
+	Alive func(n int64)
 }
 
 // Run links all entries of the upload and returns its root and what lies under it. What an interrupted attempt has linked
@@ -102,6 +104,7 @@ func (l *Linker) link(ctx context.Context, stage sqlrepo.Stage, out *output) (ro
 			return root, counts, err
 		}
 		l.Progress.Linked.Add(1)
+		l.Alive(1)
 	}
 	link, err := tree.finish()
 	if err != nil {

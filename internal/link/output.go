@@ -14,7 +14,7 @@ import (
 )
 
 // batchRoots is how many roots one transaction records.
-const batchRoots = 20_000
+const batchRoots = 25_000
 
 // batch is what is recorded in one transaction: some roots and, where one is full, a shard.
 type batch struct {

@@ -11,8 +11,11 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// A worker without work looks for some about once a second, and at once when it hears of a change.
-const lookEvery = time.Second
+// A worker without work looks for some about once a second, and soon when it hears of a change.
+const (
+	lookEvery = time.Second
+	lookSoon  = 100 * time.Millisecond
+)
 
 // board is what a worker knows of the work that there is.
 type board struct {
@@ -47,8 +50,13 @@ func (b *board) watch(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		again := !b.publish(open, version)
-		for !again {
+		if !b.publish(open, version) {
+			continue
+		}
+		if !pauseFor(ctx, lookSoon) {
+			return nil
+		}
+		for again := false; !again; {
 			select {
 			case <-ctx.Done():
 				return nil
@@ -58,6 +66,15 @@ func (b *board) watch(ctx context.Context) error {
 				again = b.awaited()
 			}
 		}
+	}
+}
+
+func pauseFor(ctx context.Context, pause time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(pause):
+		return true
 	}
 }
 
@@ -249,7 +266,7 @@ func (b *board) claim(ctx context.Context, upload sqlrepo.OpenUpload, site *Site
 		stage, err := b.crew.Repo.ClaimStage(ctx, b.crew.claim, upload.ID)
 		b.claimed(upload.ID, func(o *sqlrepo.OpenUpload) { o.Claimable = false })
 		if err == nil {
-			return &stageTask{stage, site}, nil
+			return &stageTask{stage: stage, site: site}, nil
 		}
 		return nil, unlessTaken(err)
 	}
@@ -257,7 +274,9 @@ func (b *board) claim(ctx context.Context, upload sqlrepo.OpenUpload, site *Site
 	if upload.NextShard == nil || *upload.NextShard >= below {
 		return nil, nil
 	}
-	shard, err := b.crew.Repo.ClaimShard(ctx, b.crew.claim, upload.ID, below)
+	claim := b.crew.claim
+	claim.Except = b.crew.sealer.held()
+	shard, err := b.crew.Repo.ClaimShard(ctx, claim, upload.ID, below)
 	if err != nil {
 		b.claimed(upload.ID, func(o *sqlrepo.OpenUpload) { o.NextShard = nil })
 		return nil, unlessTaken(err)

@@ -78,6 +78,9 @@ func (j *Job) open(ctx context.Context) (upload int64, err error) {
 	if fresh.Store, err = j.Store.Identify(ctx); err != nil {
 		return 0, err
 	}
+	if err := releaseDead(ctx, j.Repo, sqlrepo.OpenFilter{Spaces: []int64{j.Space.ID}}, j.Log); err != nil {
+		return 0, err
+	}
 	opened, err := j.Repo.OpenUpload(ctx, j.Source.ID, fresh)
 	if err != nil {
 		return 0, err

@@ -20,8 +20,6 @@ type lease struct {
 	cancel   context.CancelCauseFunc
 	unit     sqlrepo.Unit
 	attempts int64
-	// measure tells how much was done.
-	measure func() int64
 	// waits is set while the work waits for others, when there is no progress to be made.
 	waits   atomic.Bool
 	done    atomic.Int64
@@ -30,16 +28,14 @@ type lease struct {
 }
 
 // keep renews a claim until the lease is stopped.
-func (c *crew) keep(ctx context.Context, unit sqlrepo.Unit, attempts int64, measure func() int64) *lease {
+func (c *crew) keep(ctx context.Context, unit sqlrepo.Unit, attempts int64) *lease {
 	l := &lease{unit: unit, attempts: attempts, stopped: make(chan struct{})}
-	if l.measure = measure; measure == nil {
-		l.measure = l.done.Load
-	}
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	go func() {
 		defer close(l.stopped)
 		if err := l.renew(c); err != nil {
 			l.cancel(err)
+			c.sealer.lost(unit)
 		}
 	}()
 	return l
@@ -59,7 +55,7 @@ func (l *lease) renew(c *crew) error {
 			return nil
 		case <-beat.C:
 		}
-		if done := l.measure(); done != last || l.waits.Load() {
+		if done := l.done.Load(); done != last || l.waits.Load() {
 			moved, last = time.Now(), done
 		}
 		if time.Since(moved) >= c.limits.StallTimeout {

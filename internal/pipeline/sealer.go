@@ -7,6 +7,8 @@ import (
 	"math"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/guppy-prep/guppy/internal/pack"
 	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -18,9 +20,11 @@ type sealer struct {
 	mu   sync.Mutex
 	// unsealed are the shards that this worker has claimed, packed those of them that wait for their turn, by the tokens of
 	// the claims: a shard whose lease has ended may be claimed again before that was noticed.
-	unsealed map[int64]struct{}
+	unsealed map[int64]int64
 	packed   map[int64]*packedShard
-	more     chan struct{}
+	// busy are the uploads of which a shard is being sealed.
+	busy map[int64]bool
+	more chan struct{}
 }
 
 // packedShard is packed under a lease that is kept until it is sealed.
@@ -36,7 +40,10 @@ func (p *packedShard) String() string {
 }
 
 func newSealer(c *crew) *sealer {
-	return &sealer{crew: c, unsealed: map[int64]struct{}{}, packed: map[int64]*packedShard{}, more: make(chan struct{}, 1)}
+	return &sealer{
+		crew: c, unsealed: map[int64]int64{}, packed: map[int64]*packedShard{}, busy: map[int64]bool{},
+		more: make(chan struct{}, 1),
+	}
 }
 
 // below bounds the ordinals that may be claimed now. A worker with enough shards that are not sealed yet takes no more,
@@ -54,7 +61,7 @@ func (s *sealer) below(upload sqlrepo.OpenUpload) int64 {
 func (s *sealer) expect(shard sqlrepo.Shard) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.unsealed[shard.Token] = struct{}{}
+	s.unsealed[shard.Token] = shard.ID
 }
 
 // forget counts a shard no more.
@@ -63,6 +70,15 @@ func (s *sealer) forget(shard sqlrepo.Shard) {
 	defer s.mu.Unlock()
 	delete(s.unsealed, shard.Token)
 	delete(s.packed, shard.Token)
+}
+
+// lost has a shard be anybody's again, this worker's too: what hangs in it may never return.
+func (s *sealer) lost(unit sqlrepo.Unit) {
+	if shard, ok := unit.(sqlrepo.Shard); ok {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.unsealed, shard.Token)
+	}
 }
 
 // add takes over a packed shard and its lease.
@@ -75,16 +91,28 @@ func (s *sealer) add(p *packedShard) {
 	signal(s.more)
 }
 
-// run seals until ctx ends.
+// held are the keys of the shards that this worker has claimed.
+func (s *sealer) held() (ids []int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range s.unsealed {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// run seals until ctx ends, one shard of each upload at a time: a store that hangs holds up its own uploads.
 func (s *sealer) run(ctx context.Context) error {
+	seals, ctx := errgroup.WithContext(ctx)
 	for ctx.Err() == nil {
 		open, _, changed := s.crew.board.view()
 		next, waiting := s.next(open)
 		switch {
 		case next != nil:
-			if err := s.seal(ctx, next); err != nil {
-				return err
-			}
+			seals.Go(func() error {
+				defer s.sealed(next)
+				return s.seal(ctx, next)
+			})
 		case waiting:
 			s.crew.board.wait(ctx, changed, s.more)
 		default:
@@ -94,35 +122,47 @@ func (s *sealer) run(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	return seals.Wait()
 }
 
-// next is a shard whose turn it is, or whose lease is lost; waiting tells whether there are others.
+// next takes a shard whose turn it is, or whose lease is lost; waiting tells whether there are others.
 func (s *sealer) next(open []sqlrepo.OpenUpload) (next *packedShard, waiting bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	turn := map[int64]int64{}
 	for _, upload := range open {
-		if upload.State == sqlrepo.Packing {
+		if upload.State == sqlrepo.Packing && !s.busy[upload.ID] {
 			turn[upload.ID] = upload.Sealed
 		}
 	}
-	for _, p := range s.packed {
+	for token, p := range s.packed {
 		sealed, isOpen := turn[p.shard.Upload]
-		if p.lease.ctx.Err() != nil || isOpen && sealed == p.shard.Ordinal {
+		if p.lease.ctx.Err() != nil && !s.busy[p.shard.Upload] || isOpen && sealed == p.shard.Ordinal {
+			s.busy[p.shard.Upload] = true
+			delete(s.packed, token)
 			return p, true
 		}
 	}
 	return nil, len(s.packed) > 0
 }
 
+// sealed lets the next shard of the upload have its turn.
+func (s *sealer) sealed(p *packedShard) {
+	s.mu.Lock()
+	delete(s.busy, p.shard.Upload)
+	delete(s.unsealed, p.shard.Token)
+	s.mu.Unlock()
+	signal(s.more)
+}
+
 // seal stores a shard without what the space holds already.
 func (s *sealer) seal(ctx context.Context, p *packedShard) error {
-	defer s.forget(p.shard)
+	p.lease.waits.Store(false)
 	var after sqlrepo.Upload
 	err := context.Cause(p.lease.ctx)
 	if err == nil {
 		err = shard.Seal(p.lease.ctx, s.crew.Repo, p.site.Space.ID, p.Draft, func(rest *shard.Draft, seal sqlrepo.Seal) (err error) {
+			p.lease.progress(1)
 			row := sqlrepo.PackedShard{Shard: p.Shard, Digests: p.Digests, Nodes: rest.Nodes(), TakenOut: p.TakenOut}
 			rest.Describe(&row.Shard)
 			after, err = s.crew.Repo.SealShard(p.lease.ctx, row, seal)

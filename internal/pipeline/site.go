@@ -16,9 +16,6 @@ import (
 // ErrOutOfSight is returned for an upload whose source or store this worker can't see.
 var ErrOutOfSight = errors.New("out of sight")
 
-// Name is what the workers of this process are called in their leases: "HOST/PID".
-func Name() string { return workerName() }
-
 // lookAgain is how long a worker takes what it has found of an upload's site for granted: a mount may come or go.
 const lookAgain = 30 * time.Second
 
@@ -82,7 +79,7 @@ func (c *crew) outOfSight(ctx context.Context, l *lease, what string, failure er
 	c.Log.Warn("takes no more work of an upload for now", "upload", upload, "work", what, "reason", failure)
 	c.mu.Lock()
 	c.sites[upload] = &located{nil, fmt.Errorf("%w: %w", ErrOutOfSight, failure), time.Now().Add(lookAgain)}
-	c.failures = 0
+	clear(c.failing)
 	c.mu.Unlock()
 	return c.giveBack(ctx, l)
 }

@@ -26,7 +26,7 @@ type packTask struct {
 }
 
 func (t *packTask) run(ctx context.Context, c *crew, buffers *pack.Buffers) error {
-	l := c.keep(ctx, t.shard, t.shard.Attempts, nil)
+	l := c.keep(ctx, t.shard, t.shard.Attempts)
 	p := &packedShard{shard: t.shard, lease: l, site: t.site}
 	packer := pack.Packer{
 		Repo: c.Repo, Store: t.site.Store, FS: t.site.FS, Root: t.site.Root, ReadAhead: c.ReadAhead, Buffers: buffers,
@@ -56,10 +56,13 @@ func (c *crew) abandoned(attempts int64) error {
 type stageTask struct {
 	stage sqlrepo.Stage
 	site  *Site
+	// alive tells that there is progress.
+	alive func(n int64)
 }
 
 func (t *stageTask) run(ctx context.Context, c *crew, _ *pack.Buffers) error {
-	l := c.keep(ctx, t.stage, t.stage.Upload.Attempts, c.Progress.Work)
+	l := c.keep(ctx, t.stage, t.stage.Upload.Attempts)
+	t.alive = l.progress
 	err := c.abandoned(t.stage.Upload.Attempts)
 	for err == nil && t.stage.Upload.Token != 0 {
 		err = t.next(l.ctx, c)
@@ -108,7 +111,7 @@ func (t *stageTask) scanner(c *crew) (*scan.Scanner, error) {
 		return nil, err
 	}
 	return &scan.Scanner{
-		Repo: c.Repo, FS: t.site.FS, Root: t.site.Root, Progress: c.Progress,
+		Repo: c.Repo, FS: t.site.FS, Root: t.site.Root, Progress: c.Progress, Alive: t.alive,
 		Options: source.Options{Excludes: excludes, Symlinks: policy},
 	}, nil
 }
@@ -145,7 +148,7 @@ func (t *stageTask) rescan(ctx context.Context, c *crew) (sqlrepo.UploadState, e
 }
 
 func (t *stageTask) plan(ctx context.Context, c *crew) error {
-	if err := plan.Run(ctx, c.Repo, t.stage, c.Progress); err != nil {
+	if err := plan.Run(ctx, c.Repo, t.stage, c.Progress, t.alive); err != nil {
 		return err
 	}
 	return c.analyze(ctx)
@@ -168,7 +171,7 @@ func (t *stageTask) link(ctx context.Context, c *crew) (sqlrepo.UploadState, err
 	}
 	linker := link.Linker{
 		Repo: c.Repo, Store: t.site.Store, Owner: owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
-		Space: t.site.Space.ID, Profile: profile, TempDir: c.TempDir, Progress: c.Progress,
+		Space: t.site.Space.ID, Profile: profile, TempDir: c.TempDir, Progress: c.Progress, Alive: t.alive,
 	}
 	root, counts, err := linker.Run(ctx, t.stage)
 	if errors.Is(err, link.ErrNoRoot) && t.stage.Upload.SkipFailed {
@@ -180,5 +183,8 @@ func (t *stageTask) link(ctx context.Context, c *crew) (sqlrepo.UploadState, err
 	if err := c.Repo.CompleteUpload(ctx, t.stage, root, counts); err != nil {
 		return 0, err
 	}
-	return sqlrepo.Complete, tidy(ctx, c.Repo, t.site.Store, t.site.Space, c.Log)
+	if err := tidy(ctx, c.Repo, t.site.Store, t.site.Space, c.Log); err != nil {
+		c.Log.Warn("could not remove what interrupted workers left", "error", err)
+	}
+	return sqlrepo.Complete, nil
 }

@@ -20,8 +20,9 @@ func spaceKey(space sqlrepo.Space) string {
 	return key[max(0, strings.LastIndexByte(key, ':')+1):]
 }
 
-// tidy removes the temporary files of a space that nobody will finish. The files are listed before the leases: each was
-// begun under a lease that is older.
+// tidy removes the temporary files of a space that nobody will finish: those whose lease is gone. One that has ended may
+// still be renewed as long as nobody has taken it. The files are listed before the leases: each was begun under a lease that
+// is older.
 func tidy(ctx context.Context, repo *sqlrepo.Repository, files store.Store, space sqlrepo.Space, log *slog.Logger) error {
 	unfinished, err := files.Unfinished(ctx, spaceKey(space)+"-")
 	if err != nil || len(unfinished) == 0 {
@@ -47,7 +48,7 @@ func tidy(ctx context.Context, repo *sqlrepo.Repository, files store.Store, spac
 	return nil
 }
 
-// liveOwners are those of the leases that have not ended.
+// liveOwners are those of the leases that nobody has taken over.
 func liveOwners(ctx context.Context, repo *sqlrepo.Repository, space sqlrepo.Space) (map[string]bool, error) {
 	live := map[string]bool{}
 	open, err := repo.OpenUploads(ctx, sqlrepo.OpenFilter{Spaces: []int64{space.ID}})
@@ -56,7 +57,7 @@ func liveOwners(ctx context.Context, repo *sqlrepo.Repository, space sqlrepo.Spa
 	}
 	for _, upload := range open {
 		add := func(l sqlrepo.Lease) {
-			if l.Token != 0 && l.Ends.After(upload.Now.Time) {
+			if l.Token != 0 {
 				live[owner(space, upload.ID, l.Token)] = true
 			}
 		}

@@ -113,24 +113,24 @@ type crew struct {
 	sealer *sealer
 
 	mu sync.Mutex
-	// failures is how often work has failed since some last succeeded.
-	failures int
-	sites    map[int64]*located
+	// failing is the work that has failed since some last succeeded.
+	failing map[string]bool
+	sites   map[int64]*located
 	// own is guarded by the board.
 	own map[int64]packedContent
 }
 
 func newCrew(w *Worker) *crew {
 	limits := w.Limits.withDefaults()
-	c := &crew{Worker: w, limits: limits, claim: sqlrepo.Claim{Worker: workerName(), Term: limits.Lease},
-		sites: map[int64]*located{}, own: map[int64]packedContent{}}
+	c := &crew{Worker: w, limits: limits, claim: sqlrepo.Claim{Worker: Name(), Term: limits.Lease},
+		failing: map[string]bool{}, sites: map[int64]*located{}, own: map[int64]packedContent{}}
 	c.board = newBoard(c)
 	c.sealer = newSealer(c)
 	return c
 }
 
-// workerName tells others on which host, and as which process, this worker runs.
-func workerName() string {
+// Name is what the workers of this process are called in their leases: "HOST/PID".
+func Name() string {
 	host, _ := os.Hostname()
 	return fmt.Sprintf("%s/%d", host, os.Getpid())
 }
@@ -182,25 +182,25 @@ func (c *crew) retry(ctx context.Context, l *lease, what string, failure error) 
 	if err != nil && !errors.Is(err, sqlrepo.ErrLeaseLost) {
 		return errors.Join(failure, err)
 	}
-	if !c.failing() {
+	if !c.allFails(what) {
 		return nil
 	}
-	failure = fmt.Errorf("%s: %d failures in a row, the last: %w", what, c.limits.MaxAttempts, failure)
+	failure = fmt.Errorf("%s: nothing else succeeds either: %w", what, failure)
 	return c.outOfSight(ctx, l, what, failure)
 }
 
-// failing tells whether work has failed so often in a row that the reason has to be this host.
-func (c *crew) failing() bool {
+// allFails tells whether so much different work has failed in a row that the reason has to be this host.
+func (c *crew) allFails(what string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.failures++
-	return c.failures >= c.limits.MaxAttempts
+	c.failing[what] = true
+	return len(c.failing) >= c.limits.MaxAttempts
 }
 
 func (c *crew) succeeded() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.failures = 0
+	clear(c.failing)
 }
 
 // longestPause bounds the time before failed work is tried again.

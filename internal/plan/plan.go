@@ -26,12 +26,14 @@ const batchSegments = 20_000
 
 // Run plans all content of the upload that is not planned yet. What an interrupted run has planned stays as it is, and
 // planning goes on where it ended, so the shards are the same as without the interruption. It
-// returns shard.ErrTooSmall before it plans anything when a chunk does not fit the shard size.
-func Run(ctx context.Context, repo Repository, stage sqlrepo.Stage, count *progress.Counters) error {
-	return cutWith(ctx, repo, stage, count, batchSegments)
+// calls alive for each file that was planned. It returns shard.ErrTooSmall before it plans anything when a chunk does not fit
+// the shard size.
+func Run(ctx context.Context, repo Repository, stage sqlrepo.Stage, count *progress.Counters, alive func(n int64)) error {
+	return cutWith(ctx, repo, stage, count, alive, batchSegments)
 }
 
-func cutWith(ctx context.Context, repo Repository, stage sqlrepo.Stage, count *progress.Counters, batch int) error {
+func cutWith(ctx context.Context, repo Repository, stage sqlrepo.Stage, count *progress.Counters, alive func(n int64),
+	batch int) error {
 	if err := checkShardSize(ctx, repo, stage.Upload); err != nil {
 		return err
 	}
@@ -53,6 +55,7 @@ func cutWith(ctx context.Context, repo Repository, stage sqlrepo.Stage, count *p
 		if err := p.add(ctx, file, 0); err != nil {
 			return err
 		}
+		alive(1)
 	}
 	return p.finish(ctx)
 }

@@ -72,7 +72,7 @@ func (m *memory) SavePlan(_ context.Context, _ sqlrepo.Stage, plan []sqlrepo.Pla
 
 func run(m *memory, shardSize int64, batch int) error {
 	upload := sqlrepo.Stage{Upload: sqlrepo.Upload{ShardSize: shardSize}}
-	return cutWith(context.Background(), m, upload, &progress.Counters{}, batch)
+	return cutWith(context.Background(), m, upload, &progress.Counters{}, func(int64) {}, batch)
 }
 
 func drawFiles(t *rapid.T) (files []sqlrepo.PlanFile) {

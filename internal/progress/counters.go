@@ -27,9 +27,6 @@ type stage struct {
 	bytes int64
 }
 
-// Work grows with all that is counted while entries are scanned, planned and linked.
-func (c *Counters) Work() int64 { return c.Entries.Load() + c.FilesTotal.Load() + c.Linked.Load() }
-
 // Enter begins a stage unless it is the present one.
 func (c *Counters) Enter(name string) {
 	if now := c.stage.Load(); now == nil || now.name != name {

@@ -25,6 +25,7 @@ func (s *Scanner) Again(ctx context.Context, stage sqlrepo.Stage) (rescanned int
 		if err != nil {
 			return rescanned, err
 		}
+		s.Alive(1)
 		found.ID, found.Path = row.ID, row.Path
 		if found.State == sqlrepo.Ready {
 			found.State = sqlrepo.Rescanned

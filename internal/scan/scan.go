@@ -31,10 +31,12 @@ type Scanner struct {
 	Root     string
 	Options  source.Options
 	Progress *progress.Counters
+	// Alive is called for each entry that was looked at.
+	Alive func(n int64)
 }
 
 // batchSize is how many entries one transaction records.
-const batchSize = 10_000
+const batchSize = 16_000
 
 // Run walks the source and records what it finds. An entry with the fingerprint of the stored one keeps its row and all
 // that was done for it; a changed one begins anew; one that is gone is forgotten. What lies below a directory that can't
@@ -59,12 +61,8 @@ func (s *Scanner) Run(ctx context.Context, stage sqlrepo.Stage, previous int64) 
 }
 
 func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, previous int64, full chan<- sqlrepo.ScanBatch) error {
-	stored, earlier := follow(s.Repo.Entries(ctx, stage.Upload.ID, sqlrepo.EntryFilter{})), noEntries()
+	stored, earlier := follow(s.Repo.Entries(ctx, stage.Upload.ID, sqlrepo.EntryFilter{})), s.earlier(ctx, previous)
 	defer stored.stop()
-	if previous != 0 {
-		linked := []sqlrepo.EntryState{sqlrepo.Ready, sqlrepo.Rescanned}
-		earlier = follow(s.Repo.Entries(ctx, previous, sqlrepo.EntryFilter{States: linked}))
-	}
 	defer earlier.stop()
 
 	merger := merger{stored: stored, previous: earlier}
@@ -86,6 +84,7 @@ func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, previous int64
 				ErrPathTooLong, len(found.Path), sqlrepo.MaxPathLength, found.Path.String())
 		}
 		s.Progress.Entries.Add(1)
+		s.Alive(1)
 		if err := merger.take(found); err != nil {
 			return err
 		}
@@ -98,6 +97,15 @@ func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, previous int64
 		return err
 	}
 	return send(1)
+}
+
+// earlier are the entries that a previous upload has content of.
+func (s *Scanner) earlier(ctx context.Context, previous int64) *cursor {
+	if previous == 0 {
+		return noEntries()
+	}
+	linked := []sqlrepo.EntryState{sqlrepo.Ready, sqlrepo.Rescanned}
+	return follow(s.Repo.Entries(ctx, previous, sqlrepo.EntryFilter{States: linked}))
 }
 
 // merger compares what the walk finds with the stored rows; both come in canonical order.

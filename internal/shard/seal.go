@@ -13,7 +13,8 @@ type Holder interface {
 }
 
 // Seal leaves out of a draft what the space holds already, and has save record the rest together with its store. When
-// another shard of the space was sealed meanwhile, it begins again. The draft is used up.
+// another shard of the space was sealed meanwhile, it looks again, and writes the shard again only if more of it is held.
+// The draft is used up.
 func Seal(ctx context.Context, repo Holder, space int64, draft *Draft,
 	save func(rest *Draft, seal sqlrepo.Seal) error) (err error) {
 	defer func() { err = errors.Join(err, draft.Abort()) }()
@@ -26,10 +27,13 @@ func Seal(ctx context.Context, repo Holder, space int64, draft *Draft,
 		if err != nil {
 			return err
 		}
-		err = save(rest, sqlrepo.Seal{Space: space, Revision: held.Revision, Store: rest.Commit})
 		if rest != draft {
-			err = errors.Join(err, rest.Abort())
+			if err := errors.Join(draft.Abort(), ctx.Err()); err != nil {
+				return errors.Join(err, rest.Abort())
+			}
+			draft = rest
 		}
+		err = save(draft, sqlrepo.Seal{Space: space, Revision: held.Revision, Store: draft.Commit})
 		if !errors.Is(err, sqlrepo.ErrSpaceChanged) {
 			return err
 		}

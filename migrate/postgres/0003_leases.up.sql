@@ -27,7 +27,9 @@ ALTER TABLE uploads
     ADD COLUMN retry_at       BIGINT,
     ADD COLUMN set_aside_at   BIGINT,
     ADD COLUMN error          TEXT;
--- Unfinished uploads begin again at their scan, which counts what is there.
+-- Unfinished uploads begin again at their scan, which counts what is there; what was linked of them is linked again.
+DELETE FROM roots WHERE entry IN (SELECT entries.id FROM entries JOIN uploads ON uploads.id = entries.upload
+    WHERE uploads.state <> 5);
 UPDATE uploads SET token = 0, state = CASE WHEN state = 5 THEN 5 ELSE 1 END;
 
 ALTER TABLE shards
