@@ -126,19 +126,3 @@ func TestSealWithoutAnswer(t *testing.T) {
 		})
 	}
 }
-
-func TestCompleteUploadWithoutAnswer(t *testing.T) {
-	for name, lost := range map[string]fault{"request lost": loseRequest, "answer lost": loseAnswer} {
-		t.Run(name, func(t *testing.T) {
-			r := New(through(t, none, none, none, lost))
-			stage := beginStage(t, r)
-			if err := r.CompleteUpload(t.Context(), stage, CID{}, Counts{Files: 1}); err != nil {
-				t.Error(err)
-			}
-			upload, err := r.Upload(t.Context(), stage.Upload.ID)
-			if err != nil || upload.State != Complete || upload.Files != 1 {
-				t.Errorf("%+v, %v", upload, err)
-			}
-		})
-	}
-}

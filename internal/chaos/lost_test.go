@@ -30,7 +30,8 @@ var commits = []struct {
 	{"save the plan", false, []string{`copy "segments"`}},
 	{"seal a shard", false, []string{"UPDATE spaces SET revision", "settled_shards + 1"}},
 	{"save links", false, []string{`copy "roots"`}},
-	{"complete the upload", false, []string{"finished_at = $"}},
+	{"advance to packing", true, []string{"UPDATE uploads SET attempts = $1", "stage_began", "lease_began = "}},
+	{"complete the upload", true, []string{"finished_at = $"}},
 }
 
 // TestAnswersOfCommitsAreLost lets a connection break right after a commit of each kind went through. It costs no lease:

@@ -131,7 +131,7 @@ func defaults() Config {
 			Space:     "default",
 			ShardSize: DefaultShardSize,
 			Profile:   "unixfs-v1-2025",
-			ReadAhead: 256,
+			ReadAhead: 512,
 			Symlinks:  "preserve",
 			OnError:   "fail",
 		},
