@@ -19,7 +19,7 @@
 //
 // More experiments follow (see -only), each with a baseline that runs beside it:
 //   - roundtrip: guppy with a server that is 5 ms away in each direction, behind a proxy that delays and does not limit,
-//     against the same server near by. The proxy is part of the price.
+//     against the same server near by. The proxy is part of the price; the tables are made before, as operators do.
 //   - workers: in this process, sources that take 5 ms longer for each open, read and listing. 1,200 small files in many
 //     shards are read one by one by 1, 2 and 4 workers, and by 4 jobs with connections of their own; "small" is prepared
 //     by 1 worker with the default read-ahead, late and local.

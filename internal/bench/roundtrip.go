@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/migrate"
 )
 
 // roundTrips compares a database that is near with one that is far away.
@@ -15,14 +16,26 @@ type roundTrips struct{ delay time.Duration }
 
 func newRoundTrips() roundTrips { return roundTrips{5 * time.Millisecond} }
 
-// far is a server on the other side of a proxy. Only who asks for a database goes through it.
+// near is a server whose databases have tables before they are used, as an operator makes them.
+type near struct{ server }
+
+func (n near) create(ctx context.Context, dir string) (dialect.Secret, error) {
+	database, err := n.server.create(ctx, dir)
+	if err != nil {
+		return "", err
+	}
+	_, err = migrate.New(dialect.Settings{URL: database}).Up(ctx)
+	return database, err
+}
+
+// far is such a server on the other side of a proxy. Only who asks for a database goes through it.
 type far struct {
-	server
+	near
 	proxy *proxy
 }
 
 func (f far) create(ctx context.Context, dir string) (dialect.Secret, error) {
-	direct, err := f.server.create(ctx, dir)
+	direct, err := f.near.create(ctx, dir)
 	if err != nil {
 		return "", err
 	}
@@ -37,12 +50,12 @@ func (f far) create(ctx context.Context, dir string) (dialect.Secret, error) {
 // measure compares on all engines that are servers.
 func (x roundTrips) measure(ctx context.Context, b *bench, r *report) error {
 	for _, on := range b.running {
-		near, ok := on.engine.(server)
+		plain, ok := on.engine.(server)
 		if !ok {
 			continue
 		}
 		for _, c := range b.corpora {
-			lines, err := x.compare(ctx, b, on.name, near, c)
+			lines, err := x.compare(ctx, b, on.name, near{plain}, c)
 			if err != nil {
 				return err
 			}
@@ -52,8 +65,8 @@ func (x roundTrips) measure(ctx context.Context, b *bench, r *report) error {
 	return nil
 }
 
-func (x roundTrips) compare(ctx context.Context, b *bench, name string, near server, c corpus) (lines []line, err error) {
-	address, err := near.address()
+func (x roundTrips) compare(ctx context.Context, b *bench, name string, here near, c corpus) (lines []line, err error) {
+	address, err := here.address()
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +75,7 @@ func (x roundTrips) compare(ctx context.Context, b *bench, name string, near ser
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, proxy.close()) }()
-	places := []running{{name: name, engine: near}, {name: name + " far away", engine: far{near, proxy}}}
+	places := []running{{name: name, engine: here}, {name: name + " far away", engine: far{here, proxy}}}
 	s := series{corpus: c, runs: make([][]prepared, len(places))}
 	err = b.withCorpus(ctx, c, func(dir string, written contents) error {
 		s.contents = written

@@ -25,7 +25,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Prepare: config.Prepare{
 			Space: "default", Store: "/home/op/.guppy/shards", ShardSize: 266338304, Profile: "unixfs-v1-2025",
-			ReadAhead: 256, Symlinks: "preserve", OnError: "fail",
+			ReadAhead: 512, Symlinks: "preserve", OnError: "fail",
 		},
 		Worker: config.Worker{
 			Lease: time.Minute, StallTimeout: 10 * time.Minute, MaxAttempts: 5, RunAhead: 4,
