@@ -29,6 +29,16 @@ func (r *Repository) Held(ctx context.Context, space int64, digests []Digest) (h
 	return held, err
 }
 
+// HeldAt is Held for who knows the revision that the space has: that before its last shard was sealed, and one more. If
+// another shard was sealed since, sealing fails with ErrSpaceChanged.
+func (r *Repository) HeldAt(ctx context.Context, space, revision int64, digests []Digest) (held Holdings, err error) {
+	err = r.read(ctx, "look up blocks", func() error {
+		held = Holdings{Revision: revision, Digests: map[Digest]struct{}{}}
+		return r.lookUp(ctx, space, digests, held.Digests)
+	})
+	return held, err
+}
+
 func (r *Repository) lookUp(ctx context.Context, space int64, digests []Digest, held map[Digest]struct{}) error {
 	wanted, prefixes := make(map[Digest]struct{}, len(digests)), make([]int64, len(digests))
 	for i := range digests {

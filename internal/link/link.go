@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/unixfs"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -28,7 +29,7 @@ type Repository interface {
 	Shards(ctx context.Context, upload int64, filter sqlrepo.ShardFilter) iter.Seq2[sqlrepo.Shard, error]
 	NextOrdinal(ctx context.Context, upload int64) (int64, error)
 	ResetLinks(ctx context.Context, stage sqlrepo.Stage) error
-	Held(ctx context.Context, space int64, digests []sqlrepo.Digest) (sqlrepo.Holdings, error)
+	shard.Holder
 	SaveLinks(ctx context.Context, stage sqlrepo.Stage, batch sqlrepo.LinkBatch, seal sqlrepo.Seal) error
 }
 

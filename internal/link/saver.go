@@ -33,7 +33,7 @@ func (s *saver) save(ctx context.Context, b batch) error {
 		return s.linker.Repo.SaveLinks(ctx, s.stage, links, sqlrepo.Seal{})
 	}
 	s.seen++
-	return shard.Seal(ctx, s.linker.Repo, s.linker.Space, b.draft, func(rest *shard.Draft, seal sqlrepo.Seal) error {
+	save := func(rest *shard.Draft, seal sqlrepo.Seal) error {
 		// What an earlier attempt has stored is held by now, all of it.
 		if rest.Empty() && s.seen <= s.done {
 			return s.linker.Repo.SaveLinks(ctx, s.stage, links, sqlrepo.Seal{})
@@ -47,5 +47,7 @@ func (s *saver) save(ctx context.Context, b batch) error {
 		}
 		s.ordinal++
 		return nil
-	})
+	}
+	_, err := shard.Seal(ctx, s.linker.Repo, s.linker.Space, shard.Unknown, b.draft, save)
+	return err
 }

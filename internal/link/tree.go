@@ -70,12 +70,12 @@ func (t *tree) file(ctx context.Context, entry sqlrepo.Linkable) (unixfs.Link, e
 	}
 	file := t.linker.Profile.NewFile(entry.Size, t.out.block)
 	offset := int64(0)
-	for _, segment := range entry.Segments {
+	for i, segment := range entry.Segments {
 		if segment.Offset != offset {
 			return unixfs.Link{}, fmt.Errorf("%w: nothing is packed at offset %d", ErrInconsistent, offset)
 		}
 		offset += segment.Length
-		digests, err := t.digests.of(ctx, segment)
+		digests, err := t.digests.of(ctx, entry.Segments, i)
 		if err != nil {
 			return unixfs.Link{}, err
 		}

@@ -24,7 +24,9 @@ type sealer struct {
 	packed   map[int64]*packedShard
 	// busy are the uploads of which a shard is being sealed.
 	busy map[int64]bool
-	more chan struct{}
+	// revisions are those of spaces as this worker left them.
+	revisions map[int64]int64
+	more      chan struct{}
 }
 
 // packedShard is packed under a lease that is kept until it is sealed.
@@ -42,7 +44,8 @@ func (p *packedShard) String() string {
 func newSealer(c *crew) *sealer {
 	return &sealer{
 		crew: c, unsealed: map[int64]int64{}, packed: map[int64]*packedShard{}, busy: map[int64]bool{},
-		more: make(chan struct{}, 1),
+		revisions: map[int64]int64{},
+		more:      make(chan struct{}, 1),
 	}
 }
 
@@ -161,13 +164,7 @@ func (s *sealer) seal(ctx context.Context, p *packedShard) error {
 	var after sqlrepo.Upload
 	err := context.Cause(p.lease.ctx)
 	if err == nil {
-		err = shard.Seal(p.lease.ctx, s.crew.Repo, p.site.Space.ID, p.Draft, func(rest *shard.Draft, seal sqlrepo.Seal) (err error) {
-			p.lease.progress(1)
-			row := sqlrepo.PackedShard{Shard: p.Shard, Digests: p.Digests, Nodes: rest.Nodes(), TakenOut: p.TakenOut}
-			rest.Describe(&row.Shard)
-			after, err = s.crew.Repo.SealShard(p.lease.ctx, row, seal)
-			return err
-		})
+		after, err = s.store(p)
 	}
 	if err != nil {
 		return s.crew.failed(ctx, p.lease, p.String(), errors.Join(err, p.Abort()))
@@ -177,6 +174,32 @@ func (s *sealer) seal(ctx context.Context, p *packedShard) error {
 	s.crew.sealed(p)
 	s.crew.board.put(after)
 	return nil
+}
+
+func (s *sealer) store(p *packedShard) (after sqlrepo.Upload, err error) {
+	space, ctx := p.site.Space.ID, p.lease.ctx
+	save := func(rest *shard.Draft, seal sqlrepo.Seal) (err error) {
+		p.lease.progress(1)
+		row := sqlrepo.PackedShard{Shard: p.Shard, Digests: p.Digests, Nodes: rest.Nodes(), TakenOut: p.TakenOut}
+		rest.Describe(&row.Shard)
+		after, err = s.crew.Repo.SealShard(ctx, row, seal)
+		return err
+	}
+	revision, err := shard.Seal(ctx, s.crew.Repo, space, s.revision(space), p.Draft, save)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.revisions[space] = revision
+	return after, err
+}
+
+// revision is that of a space as this worker left it.
+func (s *sealer) revision(space int64) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if revision, known := s.revisions[space]; known {
+		return revision
+	}
+	return shard.Unknown
 }
 
 // abort removes what was not sealed, and gives it back. Nobody packs or seals any more.
