@@ -62,10 +62,11 @@ func openPool(ctx context.Context, s Settings) (*sqlx.DB, error) {
 	pool.SetMaxIdleConns(s.MaxIdleConns)
 	pool.SetConnMaxLifetime(s.ConnMaxLifetime)
 	pool.SetConnMaxIdleTime(s.ConnMaxIdleTime)
-	if err := pool.PingContext(ctx); err != nil {
+	conn, err := pool.Connx(ctx)
+	if err != nil {
 		return nil, errors.Join(withAdvice(err, config), pool.Close())
 	}
-	return pool, nil
+	return pool, conn.Close()
 }
 
 func isEncrypted(conn *pgx.Conn) bool {

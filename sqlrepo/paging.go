@@ -9,7 +9,7 @@ import (
 // Pages grow from one to the next, from few rows, which are there soon, to as many as can be held: round trips stay rare.
 const (
 	firstPage   = 2000
-	largestPage = 16_000
+	largestPage = 8000
 	pageGrowth  = 4
 )
 

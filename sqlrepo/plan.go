@@ -100,27 +100,20 @@ func (r *Repository) lastSegment(ctx context.Context, upload int64) (last Segmen
 	return last, err
 }
 
-// Unplanned yields, in canonical order, the files of an upload of whose content nothing is planned. Those of which
-// something is are not looked for when there can be none: an engine may choose to do that by reading all segments for
+// Unplanned yields, in canonical order, the files of an upload of whose content nothing is planned, given where planning
+// goes on. Those of which something is planned are not looked for when there can be none: an engine may choose to do that by reading all segments for
 // each page, and keep to it while they grow.
-func (r *Repository) Unplanned(ctx context.Context, upload int64) iter.Seq2[PlanFile, error] {
-	return func(yield func(PlanFile, error) bool) {
-		query := squirrel.Select(planFileColumns...).From("entries").OrderBy("path").
-			Where(squirrel.Eq{"upload": upload, "kind": File, "state": []EntryState{Ready, Rescanned}, "origin": nil})
-		first, err := r.NextOrdinal(ctx, upload)
-		if err != nil {
-			yield(PlanFile{}, err)
-			return
-		}
-		if first > 0 {
-			planned := squirrel.Select("1").From("segments").Where("segments.entry = entries.id")
-			query = query.Where(squirrel.ConcatExpr("NOT EXISTS (", planned, ")"))
-		}
-		behind := func(last PlanFile) squirrel.Sqlizer { return squirrel.Gt{"path": last.Path} }
-		pages(query, behind, func(page *[]PlanFile, query squirrel.SelectBuilder) error {
-			return r.readList(ctx, "read files to plan", page, query)
-		})(yield)
+func (r *Repository) Unplanned(ctx context.Context, upload int64, tail PlanTail) iter.Seq2[PlanFile, error] {
+	query := squirrel.Select(planFileColumns...).From("entries").OrderBy("path").
+		Where(squirrel.Eq{"upload": upload, "kind": File, "state": []EntryState{Ready, Rescanned}, "origin": nil})
+	if tail.NextOrdinal > 0 {
+		planned := squirrel.Select("1").From("segments").Where("segments.entry = entries.id")
+		query = query.Where(squirrel.ConcatExpr("NOT EXISTS (", planned, ")"))
 	}
+	behind := func(last PlanFile) squirrel.Sqlizer { return squirrel.Gt{"path": last.Path} }
+	return pages(query, behind, func(page *[]PlanFile, query squirrel.SelectBuilder) error {
+		return r.readList(ctx, "read files to plan", page, query)
+	})
 }
 
 // SavePlan adds planned shards, in the order of their ordinals, in one transaction. Segments get the keys of their shards.

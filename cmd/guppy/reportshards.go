@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"github.com/guppy-prep/guppy/internal/car"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -44,16 +43,13 @@ func (c content) since(earlier content) int64 {
 	return c.bytes - earlier.bytes
 }
 
-// contentSoFar is that of the source's unfinished upload, if there is one.
-func contentSoFar(ctx context.Context, repo *repository, source int64) (content, error) {
-	upload, err := repo.UnfinishedUpload(ctx, source)
-	if errors.Is(err, sqlrepo.ErrNotFound) {
+// contentSoFar is that of the source's unfinished upload, if the latest of its uploads is one.
+func contentSoFar(ctx context.Context, repo *repository, uploads []sqlrepo.Upload) (content, error) {
+	if len(uploads) == 0 || uploads[len(uploads)-1].State == sqlrepo.Complete {
 		return content{}, nil
 	}
+	upload := uploads[len(uploads)-1]
 	read := content{upload: upload.ID}
-	if err != nil {
-		return read, err
-	}
 	for shard, err := range repo.Shards(ctx, upload.ID, settledShards) {
 		if err != nil {
 			return read, err

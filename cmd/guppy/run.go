@@ -40,7 +40,11 @@ func (a *app) runSource(ctx context.Context, cfg *config.Config, repo *repositor
 	if err := refuseOwnFiles(cfg, string(registered.Path)); err != nil {
 		return nil, err
 	}
-	fresh, err := a.recipe(ctx, cfg, repo, space, registered)
+	uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{Source: &registered.ID})
+	if err != nil {
+		return nil, err
+	}
+	fresh, err := recipe(cfg, uploads, space, registered)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +61,7 @@ func (a *app) runSource(ctx context.Context, cfg *config.Config, repo *repositor
 		SkipFailed: cfg.Prepare.OnError == "skip", Workers: workers(cfg), ReadAhead: cfg.Prepare.ReadAhead, Limits: limits(cfg),
 		TempDir: cfg.Repo.DataDir, Progress: &progress.Counters{}, Log: a.log,
 	}
-	before, err := contentSoFar(ctx, repo, registered.ID)
+	before, err := contentSoFar(ctx, repo, uploads)
 	if err != nil {
 		return nil, err
 	}
@@ -87,13 +91,9 @@ func visibleFiles(cfg *config.Config, repo *repository) (source.FS, error) {
 
 // recipe is that of a new upload. An unfinished one keeps its profile and shard size, and a source its options and the
 // profile of its latest upload, but for what flags say.
-func (a *app) recipe(ctx context.Context, cfg *config.Config, repo *repository, space sqlrepo.Space,
-	registered sqlrepo.Source) (sqlrepo.Upload, error) {
-	recipe := sqlrepo.Upload{Profile: cfg.Prepare.Profile, ShardSize: space.ShardSize}
-	uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{Source: &registered.ID})
-	if err != nil {
-		return recipe, err
-	}
+func recipe(cfg *config.Config, uploads []sqlrepo.Upload, space sqlrepo.Space,
+	registered sqlrepo.Source) (recipe sqlrepo.Upload, err error) {
+	recipe = sqlrepo.Upload{Profile: cfg.Prepare.Profile, ShardSize: space.ShardSize}
 	if len(uploads) > 0 {
 		latest := uploads[len(uploads)-1]
 		if !cfg.ByFlag("prepare.profile") {

@@ -67,7 +67,9 @@ func (j *Job) Run(ctx context.Context) (result Result, err error) {
 	if result.Upload.Stuck() {
 		return result, j.setAside(ctx, result.Upload)
 	}
-	result.Failed, err = j.Repo.CountEntries(ctx, upload, sqlrepo.Failed)
+	if result.Upload.State != sqlrepo.Complete || result.Upload.SkipFailed {
+		result.Failed, err = j.Repo.CountEntries(ctx, upload, sqlrepo.Failed)
+	}
 	return result, err
 }
 

@@ -16,7 +16,7 @@ import (
 // Repository is what planning needs of the repository.
 type Repository interface {
 	PlanTail(ctx context.Context, upload int64) (sqlrepo.PlanTail, error)
-	Unplanned(ctx context.Context, upload int64) iter.Seq2[sqlrepo.PlanFile, error]
+	Unplanned(ctx context.Context, upload int64, tail sqlrepo.PlanTail) iter.Seq2[sqlrepo.PlanFile, error]
 	LargestFile(ctx context.Context, upload int64) (int64, error)
 	SavePlan(ctx context.Context, stage sqlrepo.Stage, plan []sqlrepo.PlannedShard) error
 }
@@ -48,7 +48,7 @@ func cutWith(ctx context.Context, repo Repository, stage sqlrepo.Stage, count *p
 			return err
 		}
 	}
-	for file, err := range repo.Unplanned(ctx, stage.Upload.ID) {
+	for file, err := range repo.Unplanned(ctx, stage.Upload.ID, tail) {
 		if err != nil {
 			return err
 		}

@@ -38,7 +38,7 @@ func (m *memory) PlanTail(context.Context, int64) (tail sqlrepo.PlanTail, err er
 	return tail, nil
 }
 
-func (m *memory) Unplanned(context.Context, int64) iter.Seq2[sqlrepo.PlanFile, error] {
+func (m *memory) Unplanned(context.Context, int64, sqlrepo.PlanTail) iter.Seq2[sqlrepo.PlanFile, error] {
 	return func(yield func(sqlrepo.PlanFile, error) bool) {
 		planned := map[int64]bool{}
 		for _, s := range m.plan {

@@ -36,7 +36,7 @@ type Scanner struct {
 }
 
 // batchSize is how many entries one transaction records.
-const batchSize = 16_000
+const batchSize = 25_000
 
 // Run walks the source and records what it finds. An entry with the fingerprint of the stored one keeps its row and all
 // that was done for it; a changed one begins anew; one that is gone is forgotten. What lies below a directory that can't

@@ -3,6 +3,8 @@ package conformance
 import (
 	"fmt"
 
+	"pgregory.net/rapid"
+
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -29,7 +31,7 @@ func unplanned(f *fixture) {
 	added := f.add(stage, states...)
 	f.add(f.newStage(), file("another", 1))
 	f.plan(stage, planned(0, sqlrepo.Segment{Entry: added[6].ID, Length: 1}))
-	got := collect(f.t, f.Unplanned(f.ctx, stage.Upload.ID))
+	got := f.unplanned(f.t, stage)
 	equal(f.t, "unplanned", got, []sqlrepo.PlanFile{planFile(added[3]), planFile(added[7]), planFile(added[8])})
 }
 
@@ -54,7 +56,7 @@ func unplannedPages(f *fixture) {
 }
 
 func unplannedPaths(f *fixture, stage sqlrepo.Stage) (paths []string) {
-	for _, file := range collect(f.t, f.Unplanned(f.ctx, stage.Upload.ID)) {
+	for _, file := range f.unplanned(f.t, stage) {
 		paths = append(paths, file.Path.String())
 	}
 	return paths
@@ -84,7 +86,7 @@ func planTailPartial(f *fixture) {
 	f.plan(stage, planned(1, sqlrepo.Segment{Entry: files[1].ID, Offset: 1000, Length: 1500}))
 	want.NextOrdinal, want.Planned = 2, 2500
 	equal(f.t, "in the middle", must(f.PlanTail(f.ctx, stage.Upload.ID))(f.t), want)
-	equal(f.t, "unplanned", len(collect(f.t, f.Unplanned(f.ctx, stage.Upload.ID))), 0)
+	equal(f.t, "unplanned", len(f.unplanned(f.t, stage)), 0)
 
 	f.packing(stage)
 	out := packed(f.shard(stage))
@@ -161,4 +163,11 @@ func largestFile(f *fixture) {
 	f.add(stage, file("a", 1<<50), file("b", 5), directory)
 	f.add(f.newStage(), file("c", 1<<55))
 	equal(f.t, "largest", must(f.LargestFile(f.ctx, stage.Upload.ID))(f.t), 1<<50)
+}
+
+// unplanned are the files of which nothing is planned.
+func (f *fixture) unplanned(t rapid.TB, stage sqlrepo.Stage) []sqlrepo.PlanFile {
+	t.Helper()
+	tail := must(f.PlanTail(f.ctx, stage.Upload.ID))(t)
+	return collect(t, f.Unplanned(f.ctx, stage.Upload.ID, tail))
 }

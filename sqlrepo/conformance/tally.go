@@ -88,7 +88,7 @@ func (m *machine) plan(t *rapid.T) {
 	ordinal := must(m.NextOrdinal(m.ctx, m.stage.Upload.ID))(t)
 	plan := []sqlrepo.PlannedShard{}
 	var segments []sqlrepo.Segment
-	for _, file := range collect(t, m.Unplanned(m.ctx, m.stage.Upload.ID)) {
+	for _, file := range m.unplanned(t, m.stage) {
 		for offset := int64(0); offset < max(file.Size, 1); offset += 10 {
 			segments = append(segments, sqlrepo.Segment{Entry: file.ID, Offset: offset, Length: min(10, file.Size-offset)})
 			if rapid.Bool().Draw(t, "full") {
@@ -109,7 +109,7 @@ func (m *machine) advance(t *rapid.T) {
 		sqlrepo.Scanning: sqlrepo.Planning, sqlrepo.Planning: sqlrepo.Packing, sqlrepo.Rescanning: sqlrepo.Linking,
 		sqlrepo.Linking: sqlrepo.Linking,
 	}[m.stage.Upload.State]
-	if m.stage.Upload.State == sqlrepo.Rescanning && len(collect(t, m.Unplanned(m.ctx, m.stage.Upload.ID))) > 0 {
+	if m.stage.Upload.State == sqlrepo.Rescanning && len(m.unplanned(t, m.stage)) > 0 {
 		next = sqlrepo.Planning
 	}
 	m.stage = must(m.Advance(m.ctx, m.stage, next))(t)
