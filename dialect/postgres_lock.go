@@ -72,6 +72,9 @@ func (l *postgresLock) lock(ctx context.Context, deadline time.Time) error {
 	if err != nil {
 		return err
 	}
+	if err := checkSession(ctx, l.db, conn); err != nil {
+		return errors.Join(err, drop(conn))
+	}
 	for {
 		var locked bool
 		err := conn.GetContext(ctx, &locked, l.statement, l.db.Brief([]any{int32(lockClass), int32(allUse)})...)

@@ -1,8 +1,10 @@
 package dialect_test
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 
@@ -98,4 +100,21 @@ func TestPoolerThatIsNotNamed(t *testing.T) {
 	location.User = url.UserPassword(location.User.Username(), hidden)
 	settings.URL = dialect.Secret(location.String())
 	requireAdvice(t, settings, "set repo.pooler to transaction")
+}
+
+// TestAPoolerThatIsNotToldOfIsFoundOut before a lock is left with it.
+func TestAPoolerThatIsNotToldOfIsFoundOut(t *testing.T) {
+	settings, direct := pooled(t)
+	settings.TransactionPooler = false
+	settings.Server.ExecMode = "exec"
+	db := open(t, settings)
+	if _, err := db.LockUse(t.Context(), db); !errors.Is(err, dialect.ErrSettings) || !strings.Contains(err.Error(), "repo.pooler") {
+		t.Errorf("got %v", err)
+	}
+	var locks int
+	err := open(t, dialect.Settings{URL: dialect.Secret(direct)}).Reader.GetContext(t.Context(), &locks,
+		"SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory'")
+	if err != nil || locks != 0 {
+		t.Errorf("%d locks are left, %v", locks, err)
+	}
 }

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"sync"
+
+	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
@@ -67,6 +71,36 @@ func (a *app) open(ctx context.Context, cfg *config.Config) (*repository, error)
 		a.log.Info("the schema was brought up to date", "from", result.From, "to", result.To, "copy", result.Backup)
 	}
 	return &repository{sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor)), db}, nil
+}
+
+// requireRepository is for commands that only look: they make no database and no tables.
+func (a *app) requireRepository(cmd *cobra.Command) error {
+	cfg, err := a.load(cmd)
+	if err != nil {
+		return err
+	}
+	settings := a.databaseSettings(cfg)
+	engine, err := settings.Dialect()
+	if err != nil {
+		return err
+	}
+	if engine.Files != nil {
+		files, err := engine.Files(settings)
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stat(files[0]); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w: there is none at %s", errDatabase, files[0])
+		}
+	}
+	status, err := migrate.New(settings).Status(cmd.Context())
+	if err != nil {
+		return databaseError(err)
+	}
+	if status.Empty {
+		return fmt.Errorf("%w: it has no tables; guppy migrate up makes them", errDatabase)
+	}
+	return nil
 }
 
 // databaseError marks what keeps a database from being opened, unless the settings themselves are wrong.

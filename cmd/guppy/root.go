@@ -74,7 +74,7 @@ func run(ctx context.Context, args, environ []string, stdout io.Writer, stderr *
 		if hint := hintFor(err); hint != "" {
 			fmt.Fprintln(a.terminal, hint)
 		}
-		if a.ran && (code == exitFailure || code == exitDatabase) {
+		if a.ran && (code == exitFailure || code == exitDatabase) && !errors.Is(err, sqlrepo.ErrAtWork) {
 			printResume(a.terminal, append([]string{"guppy"}, args...))
 		}
 	}

@@ -89,7 +89,7 @@ func visibleFiles(cfg *config.Config, repo *repository) (source.FS, error) {
 	return source.Hide(source.Local(), own...)
 }
 
-// recipe is that of a new upload. An unfinished one keeps its profile and shard size, and a source its options and the
+// recipe is that of a new upload. An unfinished one keeps its profile, and its shard size once something is planned, and a source its options and the
 // profile of its latest upload, but for what flags say.
 func recipe(cfg *config.Config, uploads []sqlrepo.Upload, space sqlrepo.Space,
 	registered sqlrepo.Source) (recipe sqlrepo.Upload, err error) {
@@ -99,7 +99,7 @@ func recipe(cfg *config.Config, uploads []sqlrepo.Upload, space sqlrepo.Space,
 		if !cfg.ByFlag("prepare.profile") {
 			recipe.Profile = latest.Profile
 		}
-		if latest.State != sqlrepo.Complete {
+		if latest.State != sqlrepo.Complete && latest.PlannedShards > 0 {
 			recipe.ShardSize = latest.ShardSize
 		}
 	}

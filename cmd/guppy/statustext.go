@@ -38,6 +38,8 @@ func (v *uploadStatus) text(w io.Writer) {
 	switch {
 	case v.State == sqlrepo.Incomplete.String():
 		fmt.Fprintln(w, "  some entries could not be prepared: guppy prepare or guppy upload lists them, and tries once more")
+	case !v.Ended && len(v.Workers) == 0 && len(v.Retries) == 0:
+		fmt.Fprintln(w, "  nobody is at work on it: guppy worker, guppy prepare or guppy upload goes on with it")
 	case v.stuck:
 		fmt.Fprintln(w, "  everything else is done: guppy prepare or guppy upload tries once more what was set aside")
 	}
