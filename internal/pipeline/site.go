@@ -99,10 +99,11 @@ func isDatabase(err error) bool {
 	return errors.Is(err, sqlrepo.ErrUnavailable) || errors.Is(err, sqlrepo.ErrUnusable) || errors.Is(err, sqlrepo.ErrConflict)
 }
 
-// isHost tells whether work failed for want of something on this host: the source, resources, space in the store.
+// isHost tells whether work failed for want of something on this host: the source as a whole, resources, space in the
+// store.
 func isHost(err error) bool {
 	return errors.Is(err, source.ErrGone) || source.Exhausted(err) || errors.Is(err, syscall.ENOSPC) ||
-		errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
+		errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) || errors.Is(err, ErrOutOfSight)
 }
 
 // isHopeless tells whether work fails however often it is tried.

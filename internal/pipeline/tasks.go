@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/guppy-prep/guppy/internal/link"
 	"github.com/guppy-prep/guppy/internal/pack"
@@ -125,7 +126,11 @@ func (t *stageTask) scan(ctx context.Context, c *crew) error {
 	if err != nil {
 		return err
 	}
-	if err := scanner.Run(ctx, t.stage, previous); err != nil {
+	err = scanner.Run(ctx, t.stage, previous)
+	if errors.Is(err, fs.ErrPermission) { // of the source itself: what is below it is blamed on the entries
+		return fmt.Errorf("%w: %w", ErrOutOfSight, err)
+	}
+	if err != nil {
 		return err
 	}
 	return c.analyze(ctx)
