@@ -18,7 +18,7 @@ func TestConformanceOfExecModes(t *testing.T) {
 		}
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			conformance.Run(t, func(t *testing.T) *dialect.DB {
+			conformance.RunExamples(t, func(t *testing.T) *dialect.DB {
 				return enginetest.MustOpen(t, dialect.Settings{
 					URL: dialect.Secret(pgtest.URL(t)), Server: dialect.Server{ExecMode: mode},
 				})
@@ -30,7 +30,7 @@ func TestConformanceOfExecModes(t *testing.T) {
 // TestConformanceInSchema has a schema whose name always needs quotes.
 func TestConformanceInSchema(t *testing.T) {
 	t.Parallel()
-	conformance.Run(t, func(t *testing.T) *dialect.DB {
+	conformance.RunExamples(t, func(t *testing.T) *dialect.DB {
 		settings := dialect.Settings{
 			URL: dialect.Secret(pgtest.URL(t)), Server: dialect.Server{Schema: `Odd "name"`},
 		}
@@ -44,7 +44,7 @@ func TestConformanceInSchema(t *testing.T) {
 // TestConformanceThroughPooler migrates the database directly, as an operator may, and works through PgBouncer.
 func TestConformanceThroughPooler(t *testing.T) {
 	bouncer := pgtest.StartBouncer(t)
-	conformance.Run(t, func(t *testing.T) *dialect.DB {
+	conformance.RunExamples(t, func(t *testing.T) *dialect.DB {
 		direct := pgtest.URL(t)
 		enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(direct)})
 		return enginetest.MustOpen(t, dialect.Settings{
