@@ -43,6 +43,18 @@ func insertMark(ctx context.Context, tx *dialect.Tx, n int) error {
 }
 
 // requireMarks checks which rows are left, and that no connection is still in use.
+// eventually waits until there are so many marks, for as long as a commit may take.
+func (m *marksRepo) eventually(n int) {
+	for range 100 {
+		var found int
+		err := m.db.Reader.GetContext(m.t.Context(), &found, "SELECT COUNT(*) FROM marks")
+		if err == nil && found >= n {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
 func (m *marksRepo) requireMarks(want ...int) {
 	m.t.Helper()
 	var got []int
