@@ -14,7 +14,7 @@ import (
 // A worker without work looks for some about once a second, and soon when it hears of a change.
 const (
 	lookEvery = time.Second
-	lookSoon  = 100 * time.Millisecond
+	lookSoon  = 25 * time.Millisecond
 )
 
 // board is what a worker knows of the work that there is.
