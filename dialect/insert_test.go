@@ -19,7 +19,7 @@ type bulkRow struct {
 
 // bulkRows have every kind of nothing among their values.
 func bulkRows(n int) (rows []bulkRow) {
-	texts := []string{"", "日本 ? $1", "'"}
+	texts := []string{"", "日本 ? $1", "'", `\N`, `\.`, "\t\r\n\\", `\x00`}
 	for i := range n {
 		row := bulkRow{N: int64(i) - 2<<40}
 		switch i % 3 {
@@ -28,8 +28,8 @@ func bulkRows(n int) (rows []bulkRow) {
 		case 2:
 			row.Data = []byte{0, 0xff, byte(i)}
 		}
-		if i%4 > 0 {
-			row.Text = &texts[i%4-1]
+		if kind := i % (1 + len(texts)); kind > 0 {
+			row.Text = &texts[kind-1]
 		}
 		rows = append(rows, row)
 	}

@@ -57,9 +57,9 @@ func inTx(ctx context.Context, db *dialect.DB, fn func(*dialect.Tx) error) (err 
 	}
 	defer func() { err = errors.Join(err, tx.Release()) }()
 	if err := fn(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
+		return errors.Join(err, tx.Rollback(ctx))
 	}
-	return tx.Commit()
+	return tx.Commit(ctx)
 }
 
 func get[T any](t *testing.T, db *dialect.DB, query string) (value T) {

@@ -66,7 +66,7 @@ func TestExecModeInForce(t *testing.T) {
 		settings Settings
 		want     string
 	}{
-		{Settings{}, "cache_describe"},
+		{Settings{}, "exec"},
 		{Settings{TransactionPooler: true}, "exec"},
 		{Settings{TransactionPooler: true, Server: Server{ExecMode: "cache_statement"}}, "cache_statement"},
 		{Settings{URL: "postgres://h/d?default_query_exec_mode=simple_protocol"}, "simple_protocol"},

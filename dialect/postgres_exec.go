@@ -19,18 +19,14 @@ var execModes = map[string]pgx.QueryExecMode{
 
 const (
 	execModeParameter = "default_query_exec_mode"
-	// defaultExecMode asks once on each connection for the types of a statement, names nothing on the server, and sends
-	// bytes as they are.
-	defaultExecMode = "cache_describe"
-	// poolerExecMode takes one round trip a statement and relies on nothing that came before, but sends bytes as text.
-	poolerExecMode = "exec"
+	// defaultExecMode takes one round trip a statement and relies on nothing that came before. Bytes are sent as text.
+	defaultExecMode = "exec"
 )
 
 // ExecModes are the ways to send statements to a server, as the driver names them.
 func ExecModes() []string { return slices.Sorted(maps.Keys(execModes)) }
 
-// ExecMode is the way in force to send statements to a server: what is set, or else what the URL says, or what suits
-// the pooler that may stand between.
+// ExecMode is the way in force to send statements to a server: what is set, or else what the URL says.
 func (s Settings) ExecMode() string {
 	if s.Server.ExecMode != "" {
 		return s.Server.ExecMode
@@ -38,19 +34,7 @@ func (s Settings) ExecMode() string {
 	if mode, named := URLParameter(s.URL, execModeParameter); named {
 		return mode
 	}
-	if s.TransactionPooler {
-		return poolerExecMode
-	}
 	return defaultExecMode
-}
-
-// postgresBrief has a statement sent in one round trip, with its arguments and its result as text, unless the settings say
-// how statements are sent.
-func postgresBrief(s Settings) []any {
-	if s.ExecMode() != defaultExecMode {
-		return nil
-	}
-	return []any{pgx.QueryExecModeExec}
 }
 
 // setExecMode keeps no cache but the one that the mode is about: what a cache names may be on another server behind a

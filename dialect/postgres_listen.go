@@ -22,7 +22,7 @@ func postgresNotify(ctx context.Context, db *DB) error {
 		return ctx.Err()
 	}
 	_, err := db.Writer.ExecContext(ctx, "SELECT pg_notify($1, current_schema() || ' ' || $2)",
-		db.Brief([]any{channel, db.instance})...)
+		channel, db.instance)
 	return err
 }
 

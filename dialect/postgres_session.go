@@ -2,7 +2,6 @@ package dialect
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"time"
 
@@ -61,11 +60,11 @@ func checkSession(ctx context.Context, db *DB, conn *sqlx.Conn) error {
 	if err != nil {
 		return err
 	}
-	other, err := db.Begin(ctx)
+	other, err := db.Writer.BeginTxx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = errors.Join(other.Rollback(), other.Release()) }() // it only asked
+	defer func() { _ = other.Rollback() }() // it only asked
 	theirs, err := backend(ctx, other)
 	if err == nil && theirs == ours {
 		err = errTransactionPooler

@@ -34,7 +34,7 @@ func TestALongStatementIsLeftAlone(t *testing.T) {
 	if _, err := tx.ExecContext(t.Context(), "UPDATE a SET n = 2"); err != nil {
 		t.Fatal(err)
 	}
-	time.AfterFunc(4*silence, func() { _ = tx.Commit() })
+	time.AfterFunc(4*silence, func() { _ = tx.Commit(t.Context()) })
 	execute(t, other, "UPDATE a SET n = 3") // it waits for the transaction
 }
 

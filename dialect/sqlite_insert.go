@@ -54,5 +54,5 @@ func prepareInsert(ctx context.Context, tx *Tx, table string, columns []string, 
 	if err != nil {
 		return nil, err
 	}
-	return tx.PrepareContext(ctx, query)
+	return tx.now.PrepareContext(ctx, query)
 }

@@ -68,7 +68,7 @@ func TestSQLiteTransactionsLockAtOnce(t *testing.T) {
 	if err := second.Reader.GetContext(t.Context(), &n, "SELECT COUNT(*) FROM sqlite_schema"); err != nil {
 		t.Errorf("a reader waits for the writer: %v", err)
 	}
-	if err := tx.Rollback(); err != nil {
+	if err := tx.Rollback(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if err := tx.Release(); err != nil {

@@ -113,8 +113,8 @@ func (r *Repository) insertEntries(ctx context.Context, tx *dialect.Tx, stage St
 // mark gives entries a state that has no reason.
 func (r *Repository) mark(ctx context.Context, tx *dialect.Tx, entries []int64, state EntryState) error {
 	for _, ids := range batches(entries, keysAtOnce) {
-		_, err := r.exec(ctx, tx, squirrel.Update("entries").Set("state", state).Set("reason", nil).
-			Where(r.db.Among("id", ids)))
+		err := r.later(ctx, tx, squirrel.Update("entries").Set("state", state).Set("reason", nil).
+			Where(r.db.Among("id", ids)), nil)
 		if err != nil {
 			return err
 		}
@@ -127,7 +127,7 @@ func (r *Repository) mark(ctx context.Context, tx *dialect.Tx, entries []int64, 
 func (r *Repository) forget(ctx context.Context, tx *dialect.Tx, entries []int64) error {
 	for _, ids := range batches(entries, keysAtOnce) {
 		for _, of := range []struct{ table, key string }{{"segments", "entry"}, {"roots", "entry"}, {"entries", "id"}} {
-			if _, err := r.exec(ctx, tx, squirrel.Delete(of.table).Where(r.db.Among(of.key, ids))); err != nil {
+			if err := r.later(ctx, tx, squirrel.Delete(of.table).Where(r.db.Among(of.key, ids)), nil); err != nil {
 				return err
 			}
 		}

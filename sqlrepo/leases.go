@@ -145,18 +145,14 @@ func (r *Repository) SetAside(ctx context.Context, unit Unit, reason string) err
 			if err := r.lockSpace(ctx, tx, shard.Upload); err != nil {
 				return err
 			}
-			err := r.countSettled(ctx, tx, shard, squirrel.Update("uploads").
-				Set("aside_shards", squirrel.Expr("aside_shards + 1")), nil)
-			if err != nil {
+			count := squirrel.Update("uploads").Set("aside_shards", squirrel.Expr("aside_shards + 1"))
+			if err := r.later(ctx, tx, countSettled(shard, count), nil); err != nil {
 				return err
 			}
 		}
-		rows, err := r.exec(ctx, tx, free(squirrel.Update(table)).Set("error", Text(reason)).
-			Set("attempts", squirrel.Expr("attempts + 1")).Set("set_aside_at", r.at(0)).Where(held(unit)))
-		if err != nil {
-			return err
-		}
-		return leaseLost(rows, table, id)
+		aside := free(squirrel.Update(table)).Set("error", Text(reason)).
+			Set("attempts", squirrel.Expr("attempts + 1")).Set("set_aside_at", r.at(0)).Where(held(unit))
+		return r.later(ctx, tx, aside, func(rows int64) error { return leaseLost(rows, table, id) })
 	})
 }
 
@@ -165,9 +161,8 @@ func (r *Repository) SetAside(ctx context.Context, unit Unit, reason string) err
 func (r *Repository) lockSpace(ctx context.Context, tx *dialect.Tx, upload int64) error {
 	space := squirrel.Select("space").From("sources").Join("uploads ON uploads.source = sources.id").
 		Where(squirrel.Eq{"uploads.id": upload})
-	_, err := r.exec(ctx, tx, squirrel.Update("spaces").Set("revision", squirrel.Expr("revision")).
-		Where(within("id", space)))
-	return err
+	return r.later(ctx, tx, squirrel.Update("spaces").Set("revision", squirrel.Expr("revision")).
+		Where(within("id", space)), nil)
 }
 
 // free clears a lease.

@@ -124,7 +124,7 @@ func (r *Repository) SavePlan(ctx context.Context, stage Stage, plan []PlannedSh
 			plan[i].Shard.Kind, plan[i].Shard.State = DataShard, ShardPlanned
 			shards[i] = &plan[i].Shard
 		}
-		if err := r.insertShards(ctx, tx, stage, shards); err != nil {
+		if err := r.nameShards(ctx, tx, stage, shards); err != nil {
 			return err
 		}
 		var segments []Segment
@@ -134,12 +134,19 @@ func (r *Repository) SavePlan(ctx context.Context, stage Stage, plan []PlannedSh
 				segments = append(segments, segment)
 			}
 		}
-		row := make([]any, len(segmentColumns))
-		return r.db.BulkInsert(ctx, tx, "segments", segmentColumns, len(segments), func(i int) []any {
-			s := &segments[i]
-			row[0], row[1], row[2], row[3], row[4] = s.Entry, s.Offset, s.Shard, s.Chunk, s.Length
-			return row
-		})
+		if err := r.insertSegments(ctx, tx, segments); err != nil {
+			return err
+		}
+		return r.insertShards(ctx, tx, shards)
+	})
+}
+
+func (r *Repository) insertSegments(ctx context.Context, tx *dialect.Tx, segments []Segment) error {
+	row := make([]any, len(segmentColumns))
+	return r.db.BulkInsert(ctx, tx, "segments", segmentColumns, len(segments), func(i int) []any {
+		s := &segments[i]
+		row[0], row[1], row[2], row[3], row[4] = s.Entry, s.Offset, s.Shard, s.Chunk, s.Length
+		return row
 	})
 }
 

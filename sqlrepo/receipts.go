@@ -23,35 +23,42 @@ type receipt struct {
 var errCommitted = errors.New("an earlier attempt was committed")
 
 // onceWith runs fn in one transaction unless an earlier attempt with the same receipt was committed after all.
-func (r *Repository) onceWith(ctx context.Context, receipt *receipt, fn func(*dialect.Tx) error) error {
-	var raised int64
+func (r *Repository) onceWith(ctx context.Context, receipt *receipt, again bool, fn func(*dialect.Tx) error) error {
+	value := make([]int64, 1)
 	err := r.once(ctx, func(tx *dialect.Tx) (err error) {
-		if raised, err = r.raise(ctx, tx, receipt); err != nil {
+		if err := r.raise(ctx, tx, receipt, value); err != nil {
 			return err
+		}
+		if again {
+			if err := tx.Flush(ctx); err != nil {
+				return err
+			}
 		}
 		return fn(tx)
 	})
 	if errors.Is(err, errCommitted) {
-		raised, err = receipt.value+1, nil
+		value[0], err = receipt.value+1, nil
 	}
 	if err == nil {
-		receipt.value = raised
+		receipt.value = value[0]
 	}
 	return err
 }
 
-// raise returns errCommitted when the counter was raised before. A counter that begins anew was cleaned up meanwhile.
-func (r *Repository) raise(ctx context.Context, tx *dialect.Tx, receipt *receipt) (int64, error) {
+// raise has the transaction fail with errCommitted when the counter was raised before. A counter that begins anew was
+// cleaned up meanwhile.
+func (r *Repository) raise(ctx context.Context, tx *dialect.Tx, receipt *receipt, value []int64) error {
 	if receipt.value == 0 {
 		if err := r.forgetReceipts(ctx, tx); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	raised, err := r.nextIDs(ctx, tx, receipt.counter, 1)
-	if err == nil && raised == receipt.value+2 {
-		err = errCommitted
-	}
-	return raised, err
+	return r.laterRead(ctx, tx, value, raised(receipt.counter, 1), func(int64) error {
+		if value[0] == receipt.value+2 {
+			return errCommitted
+		}
+		return nil
+	})
 }
 
 // receiptPrefix is followed by the day on which the receipt was made.
@@ -67,9 +74,8 @@ func (r *Repository) receiptName(age int64) string {
 
 // forgetReceipts removes those that earlier processes left.
 func (r *Repository) forgetReceipts(ctx context.Context, tx *dialect.Tx) error {
-	_, err := r.exec(ctx, tx, squirrel.Delete("counters").Where(squirrel.Like{"name": receiptPrefix + "%"}).
-		Where(squirrel.Lt{"name": r.receiptName(receiptLifetime)}))
-	return err
+	return r.later(ctx, tx, squirrel.Delete("counters").Where(squirrel.Like{"name": receiptPrefix + "%"}).
+		Where(squirrel.Lt{"name": r.receiptName(receiptLifetime)}), nil)
 }
 
 // receipts keeps those that no transaction holds.

@@ -49,7 +49,10 @@ func New(db *dialect.DB, options ...Option) *Repository {
 }
 
 // queryer is a pool or a transaction.
-type queryer interface{ sqlx.QueryerContext }
+type queryer interface {
+	GetContext(ctx context.Context, dest any, text string, args ...any) error
+	SelectContext(ctx context.Context, dest any, text string, args ...any) error
+}
 
 // Analyze has the engine look at the large tables after much has changed in them.
 func (r *Repository) Analyze(ctx context.Context) error {
@@ -77,7 +80,7 @@ func (r *Repository) get(ctx context.Context, q queryer, dest any, statement squ
 	if err != nil {
 		return err
 	}
-	err = sqlx.GetContext(ctx, q, dest, text, r.db.Brief(args)...)
+	err = q.GetContext(ctx, dest, text, args...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
 	}
@@ -89,7 +92,7 @@ func (r *Repository) list(ctx context.Context, q queryer, dest any, statement sq
 	if err != nil {
 		return err
 	}
-	return sqlx.SelectContext(ctx, q, dest, text, r.db.BriefAtFirst(text, args)...)
+	return q.SelectContext(ctx, dest, text, args...)
 }
 
 // readList is list outside of a transaction, retried while the database is away.
@@ -103,19 +106,39 @@ func (r *Repository) exec(ctx context.Context, tx sqlx.ExecerContext, statement 
 	if err != nil {
 		return 0, err
 	}
-	result, err := tx.ExecContext(ctx, text, r.db.Brief(args)...)
+	result, err := tx.ExecContext(ctx, text, args...)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
+// later has a statement run with those that follow; check, if any, is told how many rows it changed.
+func (r *Repository) later(ctx context.Context, tx *dialect.Tx, statement squirrel.Sqlizer, check func(rows int64) error) error {
+	return r.laterRead(ctx, tx, nil, statement, check)
+}
+
+// laterRead is later for a statement that reads a row of numbers into values.
+func (r *Repository) laterRead(ctx context.Context, tx *dialect.Tx, values []int64, statement squirrel.Sqlizer,
+	check func(rows int64) error) error {
+	text, args, err := r.render(statement)
+	if err != nil {
+		return err
+	}
+	return tx.Later(ctx, dialect.Statement{Text: text, Args: args, Values: values, Check: check})
+}
+
 // nextIDs takes n keys from a counter and returns the first. They are given back when tx rolls back.
 func (r *Repository) nextIDs(ctx context.Context, tx *dialect.Tx, counter string, n int) (int64, error) {
-	var last int64
-	err := r.get(ctx, tx, &last, squirrel.Insert("counters").Columns("name", "value").Values(counter, n).
-		Suffix("ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value RETURNING value"))
-	return last - int64(n) + 1, err
+	last := make([]int64, 1)
+	err := errors.Join(r.laterRead(ctx, tx, last, raised(counter, n), nil), tx.Flush(ctx))
+	return last[0] - int64(n) + 1, err
+}
+
+// raised raises a counter, and gives its value after that.
+func raised(counter string, n int) squirrel.Sqlizer {
+	return squirrel.Insert("counters").Columns("name", "value").Values(counter, n).
+		Suffix("ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value RETURNING value")
 }
 
 func columnList(columns []string) string { return strings.Join(columns, ", ") }

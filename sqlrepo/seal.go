@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/Masterminds/squirrel"
 
@@ -40,18 +42,24 @@ func (r *Repository) HeldAt(ctx context.Context, space, revision int64, digests 
 }
 
 func (r *Repository) lookUp(ctx context.Context, space int64, digests []Digest, held map[Digest]struct{}) error {
+	return r.probe(ctx, space, digests, func(digest Digest, _ int64) { held[digest] = struct{}{} })
+}
+
+// probe calls found for those of some blocks that are in packed shards of a space, with the shard.
+func (r *Repository) probe(ctx context.Context, space int64, digests []Digest, found func(Digest, int64)) error {
 	wanted, prefixes := make(map[Digest]struct{}, len(digests)), make([]int64, len(digests))
 	for i := range digests {
 		wanted[digests[i]] = struct{}{}
 		prefixes[i], _ = digests[i].split()
 	}
-	query := r.db.Probe(squirrel.Select("nodes.prefix", "nodes.suffix"), "nodes", "prefix", prefixes).
+	query := r.db.Probe(squirrel.Select("nodes.prefix", "nodes.suffix", "nodes.shard"), "nodes", "prefix", prefixes).
 		CrossJoin("shards").CrossJoin("uploads").CrossJoin("sources").
 		Where("shards.id = nodes.shard AND uploads.id = shards.upload AND sources.id = uploads.source").
-		Where(squirrel.Eq{"sources.space": space})
+		Where(squirrel.NotEq{"shards.state": ShardRemoving}).Where(squirrel.Eq{"sources.space": space})
 	var rows []struct {
 		Prefix int64  `db:"prefix"`
 		Suffix []byte `db:"suffix"`
+		Shard  int64  `db:"shard"`
 	}
 	if err := r.list(ctx, r.db.Reader, &rows, query); err != nil {
 		return err
@@ -62,7 +70,7 @@ func (r *Repository) lookUp(ctx context.Context, space int64, digests []Digest, 
 			return err
 		}
 		if _, ok := wanted[digest]; ok {
-			held[digest] = struct{}{}
+			found(digest, row.Shard)
 		}
 	}
 	return nil
@@ -83,15 +91,10 @@ type Seal struct {
 func (r *Repository) seal(ctx context.Context, doing string, seal Seal, shard *Shard,
 	may, record func(*dialect.Tx) error) error {
 	err := r.withTx(ctx, doing, func(tx *dialect.Tx) error {
-		rows, err := r.exec(ctx, tx, squirrel.Update("spaces").Set("revision", squirrel.Expr("revision + 1")).
-			Where(squirrel.Eq{"id": seal.Space, "revision": seal.Revision}))
-		if err != nil {
-			return err
-		}
-		if err := affected(rows, ErrSpaceChanged); err != nil {
-			return err
-		}
-		if err := may(tx); err != nil {
+		hold := squirrel.Update("spaces").Set("revision", squirrel.Expr("revision + 1")).
+			Where(squirrel.Eq{"id": seal.Space, "revision": seal.Revision})
+		err := r.later(ctx, tx, hold, func(rows int64) error { return affected(rows, ErrSpaceChanged) })
+		if err := errors.Join(err, may(tx), tx.Flush(ctx)); err != nil {
 			return err
 		}
 		if seal.Store != nil {
@@ -132,69 +135,79 @@ type TakenOut struct {
 
 // SealShard records a claimed shard as packed, in one transaction: its digests, nodes, size and place, and what was taken
 // out. All that was planned of the entries taken out is forgotten. With the upload's last shard its next stage begins. It
-// returns the upload's tally and state, ErrLeaseLost when somebody else has the shard or another one of the upload is to
+// returns the upload's key, state and tally, and no more of it; ErrLeaseLost when somebody else has the shard or another one of the upload is to
 // be sealed first, and ErrSpaceChanged when the blocks have to be looked up again.
 func (r *Repository) SealShard(ctx context.Context, packed PackedShard, seal Seal) (after Upload, err error) {
-	shard, digests := packed.Shard, packed.Digests
+	shard, digests, tally := packed.Shard, packed.Digests, make([]int64, len(standing))
 	if toldByNodes(digests, packed.Nodes) {
 		digests = nil
 	}
 	may := func(tx *dialect.Tx) error {
+		mine := squirrel.Select("id").From("shards").Where(held(shard)).Where(squirrel.Eq{"state": ShardPlanned}).
+			Suffix(r.db.RowLock)
+		lost := func(rows int64) error { return leaseLost(rows, "shards", shard.ID) }
+		if err := r.laterRead(ctx, tx, make([]int64, 1), mine, lost); err != nil {
+			return err
+		}
 		if err := r.takeOut(ctx, tx, shard.Upload, packed.TakenOut); err != nil {
 			return err
 		}
-		mine := squirrel.Select("1").From("shards").Where(held(shard)).Where(squirrel.Eq{"state": ShardPlanned})
-		count := countPacked(shard.ID).Where(squirrel.ConcatExpr("EXISTS (", mine, ")"))
-		return r.countSettled(ctx, tx, shard, count, &after)
+		turn := countSettled(shard, r.countPacked(shard.ID)).Where(squirrel.Eq{"sealed": shard.Ordinal}).
+			Suffix("RETURNING " + columnList(standing))
+		return r.laterRead(ctx, tx, tally, turn, lost)
 	}
 	err = r.seal(ctx, fmt.Sprintf("seal shard %d", shard.ID), seal, &shard, may, func(tx *dialect.Tx) error {
-		rows, err := r.exec(ctx, tx, settled(squirrel.Update("shards")).
+		if err := r.insertNodes(ctx, tx, shard.ID, packed.Nodes); err != nil {
+			return err
+		}
+		return r.later(ctx, tx, settled(squirrel.Update("shards")).
 			Set("state", shard.State).Set("size", shard.Size).Set("content", shard.Content).
 			Set("nodes", len(packed.Nodes)).Set("digest", shard.Digest).
-			Set("location", nullable(shard.Location, "")).Set("digests", digests).
-			Where(held(shard)).Where(squirrel.Eq{"state": ShardPlanned}))
-		if err != nil {
-			return err
-		}
-		if err := leaseLost(rows, "shards", shard.ID); err != nil {
-			return err
-		}
-		return r.insertNodes(ctx, tx, shard.ID, packed.Nodes)
+			Set("location", nullable(shard.Location, "")).Set("digests", digests).Where(held(shard)), nil)
 	})
-	return after, err
+	return uploadOf(shard.Upload, tally), err
 }
 
-// countPacked counts what a shard holds as packed.
-func countPacked(shard int64) squirrel.UpdateBuilder {
+// standing are the columns that tell how far an upload is.
+var standing = slices.Concat([]string{"state"}, tallyColumns, []string{"stage_bytes", "COALESCE(stage_began, 0)"})
+
+// uploadOf is an upload of which no more is known than the columns of standing.
+func uploadOf(id int64, values []int64) Upload {
+	return Upload{ID: id, State: UploadState(values[0]), Tally: Tally{
+		Found: values[1], Linked: values[2], PlannedFiles: values[3], PlannedBytes: values[4], PlannedShards: values[5],
+		PackedFiles: values[6], PackedBytes: values[7], SettledShards: values[8], AsideShards: values[9], Sealed: values[10],
+		StageBytes: values[11], StageBegan: Time{time.UnixMicro(values[12]).UTC()},
+	}}
+}
+
+// countPacked counts what a shard holds as packed. Behind the last one, what changed or failed is looked at again, if there
+// is any.
+func (r *Repository) countPacked(shard int64) squirrel.UpdateBuilder {
 	segments := func(what string) squirrel.SelectBuilder {
 		return squirrel.Select(what).From("segments").Where(squirrel.Eq{"shard": shard})
 	}
-	return squirrel.Update("uploads").
+	const last = "settled_shards + 1 = planned_shards"
+	unready := squirrel.Select("1").From("entries").Where("upload = uploads.id AND state <> 0").
+		Where(squirrel.Eq{"state": []EntryState{Changed, Failed}})
+	next := squirrel.ConcatExpr("CASE WHEN NOT ("+last+") THEN state WHEN EXISTS (", unready,
+		squirrel.Expr(") THEN ? ELSE ? END", int64(Rescanning), int64(Linking)))
+	bytes := squirrel.ConcatExpr("packed_bytes + (", segments("CAST(COALESCE(SUM(length), 0) AS BIGINT)"), ")")
+	return squirrel.Update("uploads").Set("state", next).
+		Set("stage_began", squirrel.ConcatExpr("CASE WHEN "+last+" THEN ", r.at(0), " ELSE stage_began END")).
+		Set("stage_bytes", squirrel.ConcatExpr("CASE WHEN "+last+" THEN ", bytes, " ELSE stage_bytes END")).
 		Set("packed_files", squirrel.ConcatExpr("packed_files + (", segments("COUNT(*)").Where(squirrel.Eq{"file_offset": 0}), ")")).
-		Set("packed_bytes", squirrel.ConcatExpr("packed_bytes + (", segments("CAST(COALESCE(SUM(length), 0) AS BIGINT)"), ")")).
-		Set("settled_shards", squirrel.Expr("settled_shards + 1")).
-		Set("state", squirrel.Expr("CASE WHEN settled_shards + 1 = planned_shards THEN ? ELSE state END", int64(Rescanning)))
+		Set("packed_bytes", bytes).
+		Set("settled_shards", squirrel.Expr("settled_shards + 1"))
 }
 
 // countSettled counts a shard that is done with, or set aside. If it was the next one to be sealed, the one behind it is
-// now; a shard that is sealed out of turn gives ErrLeaseLost.
-func (r *Repository) countSettled(ctx context.Context, tx *dialect.Tx, shard Shard, count squirrel.UpdateBuilder,
-	after *Upload) error {
+// now.
+func countSettled(shard Shard, count squirrel.UpdateBuilder) squirrel.UpdateBuilder {
 	behind := squirrel.Select("MIN(ordinal)").From("shards").Where(squirrel.Eq{"upload": shard.Upload,
 		"state": ShardPlanned, "set_aside_at": nil}).Where(squirrel.Gt{"ordinal": shard.Ordinal})
 	next := squirrel.ConcatExpr("CASE WHEN sealed = ", squirrel.Expr("?", shard.Ordinal), " THEN COALESCE((", behind,
 		"), ", squirrel.Expr("?", shard.Ordinal+1), ") ELSE sealed END")
-	count = count.Set("sealed", next).Where(squirrel.Eq{"id": shard.Upload, "state": Packing})
-	if after == nil {
-		_, err := r.exec(ctx, tx, count)
-		return err
-	}
-	err := r.get(ctx, tx, after, count.Where(squirrel.Eq{"sealed": shard.Ordinal}).
-		Suffix("RETURNING "+columnList(uploadFields)))
-	if errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("shard %d: %w", shard.ID, ErrLeaseLost)
-	}
-	return err
+	return count.Set("sealed", next).Where(squirrel.Eq{"id": shard.Upload, "state": Packing})
 }
 
 // takeOut goes entry by entry: they are few, and each has its own reason. An entry that another shard has taken out
@@ -208,7 +221,7 @@ func (r *Repository) takeOut(ctx context.Context, tx *dialect.Tx, upload int64, 
 				Where(squirrel.Eq{"id": out.Entry, "state": []EntryState{Ready, Rescanned}}),
 			squirrel.Delete("segments").Where(of),
 		} {
-			if _, err := r.exec(ctx, tx, statement); err != nil {
+			if err := r.later(ctx, tx, statement, nil); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@ package sqlrepo
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"fmt"
 	"iter"
 	"slices"
@@ -42,6 +43,8 @@ const (
 	ShardPacked  ShardState = 3
 	// ShardEmpty shards turned out to hold nothing that is not stored elsewhere; they are stored nowhere.
 	ShardEmpty ShardState = 4
+	// ShardRemoving shards are needed no more: their blocks count as held no more while they are deleted.
+	ShardRemoving ShardState = 5
 )
 
 // Shard is one CAR file of an upload.
@@ -87,8 +90,8 @@ func shardValues(s Shard) []any {
 		s.Content, s.Nodes, s.Digest, nullable(s.Location, ""), nil}
 }
 
-// insertShards gives the shards their keys and adds them to the stage's upload.
-func (r *Repository) insertShards(ctx context.Context, tx *dialect.Tx, stage Stage, shards []*Shard) error {
+// nameShards gives new shards of the stage's upload their keys.
+func (r *Repository) nameShards(ctx context.Context, tx *dialect.Tx, stage Stage, shards []*Shard) error {
 	if len(shards) == 0 {
 		return nil
 	}
@@ -99,6 +102,10 @@ func (r *Repository) insertShards(ctx context.Context, tx *dialect.Tx, stage Sta
 	for i, shard := range shards {
 		shard.ID, shard.Upload = first+int64(i), stage.Upload.ID
 	}
+	return nil
+}
+
+func (r *Repository) insertShards(ctx context.Context, tx *dialect.Tx, shards []*Shard) error {
 	return r.db.BulkInsert(ctx, tx, "shards", shardColumns, len(shards), func(i int) []any {
 		return shardValues(*shards[i])
 	})
@@ -142,20 +149,48 @@ func (r *Repository) Shards(ctx context.Context, upload int64, filter ShardFilte
 // plan. Those of chunks that were not packed are zero. They are stored with the shard only where its nodes do not tell
 // them.
 func (r *Repository) ShardDigests(ctx context.Context, shard int64) (digests []byte, err error) {
+	query := squirrel.Select("digests", "prefix", "suffix").From("shards").
+		LeftJoin("nodes ON nodes.shard = shards.id AND shards.digests IS NULL").
+		Where(squirrel.Eq{"shards.id": shard}).OrderBy("position")
 	err = r.read(ctx, fmt.Sprintf("digests of shard %d", shard), func() error {
-		return r.get(ctx, r.db.Reader, &digests,
-			squirrel.Select("digests").From("shards").Where(squirrel.Eq{"id": shard}))
+		digests, err = r.shardDigests(ctx, query)
+		return err
 	})
-	if err != nil || digests != nil {
-		return digests, err
+	return digests, err
+}
+
+// shardDigests reads row by row, since all of them at once take some room: either one that has all digests, or one for each
+// node, or one that has nothing.
+func (r *Repository) shardDigests(ctx context.Context, query squirrel.SelectBuilder) (digests []byte, err error) {
+	text, args, err := r.render(query)
+	if err != nil {
+		return nil, err
 	}
-	for node, err := range r.Nodes(ctx, shard) {
+	rows, err := r.db.Reader.QueryxContext(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err tells
+	found := false
+	for rows.Next() {
+		var whole, suffix []byte
+		var prefix sql.NullInt64
+		if err := rows.Scan(&whole, &prefix, &suffix); err != nil {
+			return nil, err
+		}
+		if found = true; !prefix.Valid {
+			return whole, rows.Err()
+		}
+		digest, err := joinDigest(prefix.Int64, suffix)
 		if err != nil {
 			return nil, err
 		}
-		digests = append(digests, node.Digest[:]...)
+		digests = append(digests, digest[:]...)
 	}
-	return digests, nil
+	if err := rows.Err(); err != nil || found {
+		return digests, err
+	}
+	return nil, ErrNotFound
 }
 
 // toldByNodes tells whether each chunk became a node of its own, in order, so that digests say nothing new.

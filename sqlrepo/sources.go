@@ -74,11 +74,14 @@ func (r *Repository) AddSource(ctx context.Context, source Source) (Source, erro
 		if source.ID, err = r.nextIDs(ctx, tx, "sources", 1); err != nil {
 			return err
 		}
-		_, err = r.exec(ctx, tx, squirrel.Insert("sources").Columns(sourceColumns...).Values(source.ID, source.Space,
-			source.Name, source.Path, source.Excludes, source.SymlinkPolicy, source.CreatedAt, source.RemovedAt))
-		return err
+		return r.insertSource(ctx, tx, source)
 	})
 	return source, err
+}
+
+func (r *Repository) insertSource(ctx context.Context, tx *dialect.Tx, source Source) error {
+	return r.later(ctx, tx, squirrel.Insert("sources").Columns(sourceColumns...).Values(source.ID, source.Space,
+		source.Name, source.Path, source.Excludes, source.SymlinkPolicy, source.CreatedAt, source.RemovedAt), nil)
 }
 
 // restoreSource takes the removed source with the same path back in and returns its key, or ErrNotFound.
@@ -86,12 +89,13 @@ func (r *Repository) restoreSource(ctx context.Context, tx *dialect.Tx, source S
 	removed := squirrel.And{
 		squirrel.Eq{"space": source.Space, "path": source.Path}, squirrel.NotEq{"removed_at": nil},
 	}
-	if err := r.get(ctx, tx, &id, squirrel.Select("id").From("sources").Where(removed)); err != nil {
+	found := make([]int64, 1)
+	restore := squirrel.Update("sources").Set("removed_at", nil).Set("name", source.Name).
+		Set("excludes", source.Excludes).Set("symlinks", source.SymlinkPolicy).Where(removed).Suffix("RETURNING id")
+	if err := errors.Join(r.laterRead(ctx, tx, found, restore, nil), tx.Flush(ctx)); err != nil {
 		return 0, err
 	}
-	_, err = r.exec(ctx, tx, squirrel.Update("sources").Set("removed_at", nil).Set("name", source.Name).
-		Set("excludes", source.Excludes).Set("symlinks", source.SymlinkPolicy).Where(squirrel.Eq{"id": id}))
-	return id, err
+	return found[0], affected(found[0], ErrNotFound)
 }
 
 // Sources lists the sources of a space that were not removed, by key.
@@ -141,11 +145,7 @@ func (r *Repository) RemoveSource(ctx context.Context, source int64) error {
 
 func (r *Repository) changeSource(ctx context.Context, doing string, update squirrel.UpdateBuilder) error {
 	return r.withTx(ctx, doing, func(tx *dialect.Tx) error {
-		rows, err := r.exec(ctx, tx, update)
-		if err != nil {
-			return err
-		}
-		return affected(rows, ErrNotFound)
+		return r.later(ctx, tx, update, func(rows int64) error { return affected(rows, ErrNotFound) })
 	})
 }
 

@@ -2,6 +2,7 @@ package sqlrepo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -29,11 +30,32 @@ func (r *Repository) AddSpace(ctx context.Context, space Space) (Space, error) {
 		if space.ID, err = r.nextIDs(ctx, tx, "spaces", 1); err != nil {
 			return err
 		}
-		_, err = r.exec(ctx, tx, squirrel.Insert("spaces").Columns(spaceColumns...).
-			Values(space.ID, space.DID, space.Name, space.ShardSize, space.CreatedAt))
-		return err
+		return r.insertSpace(ctx, tx, space)
 	})
 	return space, err
+}
+
+// AddSpaceWith adds a space and its first source, in one transaction. It returns ErrExists when the space's name or DID is
+// taken.
+func (r *Repository) AddSpaceWith(ctx context.Context, space Space, source Source) (Space, Source, error) {
+	space.Name, space.CreatedAt = Text(space.Name), NewTime(r.now())
+	source.Name, source.CreatedAt, source.RemovedAt = Text(source.Name), space.CreatedAt, Time{}
+	err := r.withTx(ctx, fmt.Sprintf("add space %q and source %q", space.Name, source.Name), func(tx *dialect.Tx) error {
+		ids := make([]int64, 2)
+		err := errors.Join(r.laterRead(ctx, tx, ids[:1], raised("spaces", 1), nil),
+			r.laterRead(ctx, tx, ids[1:], raised("sources", 1), nil), tx.Flush(ctx))
+		if err != nil {
+			return err
+		}
+		space.ID, source.Space, source.ID = ids[0], ids[0], ids[1]
+		return errors.Join(r.insertSpace(ctx, tx, space), r.insertSource(ctx, tx, source))
+	})
+	return space, source, err
+}
+
+func (r *Repository) insertSpace(ctx context.Context, tx *dialect.Tx, space Space) error {
+	return r.later(ctx, tx, squirrel.Insert("spaces").Columns(spaceColumns...).
+		Values(space.ID, space.DID, space.Name, space.ShardSize, space.CreatedAt), nil)
 }
 
 // Spaces lists all spaces by key.

@@ -24,7 +24,11 @@ func (r *Repository) withTx(ctx context.Context, doing string, fn func(*dialect.
 		return r.retry(ctx, doing, func() error { return r.once(ctx, fn) })
 	}
 	receipt := r.receipts.take(r.receiptName(0))
-	err := r.retry(ctx, doing, func() error { return r.onceWith(ctx, receipt, fn) })
+	again := false
+	err := r.retry(ctx, doing, func() error {
+		defer func() { again = true }()
+		return r.onceWith(ctx, receipt, again, fn)
+	})
 	if ctx.Err() == nil && r.db.Classify(err) != dialect.Unavailable {
 		r.receipts.giveBack(receipt)
 	}
@@ -33,8 +37,6 @@ func (r *Repository) withTx(ctx context.Context, doing string, fn func(*dialect.
 
 // once runs fn in one transaction; a panic in fn rolls it back and goes on.
 func (r *Repository) once(ctx context.Context, fn func(*dialect.Tx) error) (err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	tx, err := r.db.Begin(ctx)
 	if err != nil {
 		return err
@@ -42,9 +44,7 @@ func (r *Repository) once(ctx context.Context, fn func(*dialect.Tx) error) (err 
 	committed := false
 	defer func() {
 		if !committed {
-			// A server that does not answer must not hold up the rollback: the driver then drops the connection.
-			defer time.AfterFunc(rollbackTimeout, cancel).Stop()
-			_ = tx.Rollback() // what went wrong before is what the caller hears of
+			rollback(ctx, tx)
 		}
 		release := tx.Release
 		if r.db.Classify(err) == dialect.Unavailable {
@@ -55,11 +55,19 @@ func (r *Repository) once(ctx context.Context, fn func(*dialect.Tx) error) (err 
 	if err := fn(tx); err != nil {
 		return err
 	}
-	if err := tx.Commit(); err != nil {
+	if err := tx.Commit(ctx); err != nil {
 		return err
 	}
 	committed = true
 	return nil
+}
+
+// rollback is not held up by a server that does not answer: the connection is then dropped. What went wrong before is what
+// the caller hears of.
+func rollback(ctx context.Context, tx *dialect.Tx) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+	defer cancel()
+	_ = tx.Rollback(ctx)
 }
 
 // read runs a query that changes nothing, again and again while the database is away.

@@ -153,7 +153,7 @@ func busy(t *testing.T) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = errors.Join(tx.Rollback(), tx.Release()) }()
+	defer func() { _ = errors.Join(tx.Rollback(t.Context()), tx.Release()) }()
 	_, err = second.Begin(t.Context())
 	if second.Classify(err) != dialect.Conflict {
 		t.Fatalf("not busy: %v", err)

@@ -25,6 +25,8 @@ const (
 	Rescanning
 	// Incomplete uploads have entries that could not be prepared: opening them again tries once more.
 	Incomplete
+	// Removed uploads are gone for everybody, but for what others share of them and what is still to be deleted.
+	Removed
 )
 
 func (s UploadState) String() string {
@@ -43,6 +45,8 @@ func (s UploadState) String() string {
 		return "rescanning"
 	case Incomplete:
 		return "incomplete"
+	case Removed:
+		return "removed"
 	}
 	return "unknown"
 }
@@ -104,7 +108,13 @@ func (u Upload) Stuck() bool {
 }
 
 // Ended tells that nobody has anything left to do for the upload, unless it is opened again.
-func (u Upload) Ended() bool { return u.State == Complete || u.State == Incomplete || u.Stuck() }
+func (u Upload) Ended() bool { return u.Closed() || u.State == Incomplete || u.Stuck() }
+
+// Closed tells that the upload can't be opened again.
+func (u Upload) Closed() bool { return slices.Contains(closed, u.State) }
+
+// closed are the states of uploads that can't be opened again.
+var closed = []UploadState{Complete, Removed}
 
 var uploadColumns = []string{"id", "source", "state", "profile", "shard_size", "excludes", "symlinks", "token", "files",
 	"directories", "links", "bytes", "root_cid", "started_at", "finished_at", "store", "skip_failed"}
@@ -136,13 +146,11 @@ type Opened struct {
 func (r *Repository) OpenUpload(ctx context.Context, source int64, fresh Upload) (opened Opened, err error) {
 	err = r.withTx(ctx, "open the upload", func(tx *dialect.Tx) error {
 		opened = Opened{}
-		var locked int64
-		err := r.get(ctx, tx, &locked,
-			squirrel.Select("id").From("sources").Where(squirrel.Eq{"id": source}).Suffix(r.db.RowLock))
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		locked := squirrel.Select("id").From("sources").Where(squirrel.Eq{"id": source}).Suffix(r.db.RowLock)
+		if err := r.laterRead(ctx, tx, make([]int64, 1), locked, nil); err != nil {
 			return err
 		}
-		unfinished, err := r.unfinished(ctx, tx, source)
+		unfinished, err := r.lockedUnfinished(ctx, tx, source)
 		if errors.Is(err, ErrNotFound) {
 			opened.Upload = fresh
 			return r.addUpload(ctx, tx, source, &opened.Upload)
@@ -162,7 +170,22 @@ func (r *Repository) OpenUpload(ctx context.Context, source int64, fresh Upload)
 	return opened, err
 }
 
-// UnfinishedUpload returns the source's upload that is not complete, or ErrNotFound.
+// lockedUnfinished is unfinished for a source that is about to be locked: it is read only once that is known to be so.
+func (r *Repository) lockedUnfinished(ctx context.Context, tx *dialect.Tx, source int64) (upload Upload, err error) {
+	count := make([]int64, 1)
+	some := squirrel.Select("COUNT(*)").From("uploads").Where(squirrel.Eq{"source": source}).
+		Where(squirrel.NotEq{"state": Complete})
+	if err := errors.Join(r.laterRead(ctx, tx, count, some, nil), tx.Flush(ctx)); err != nil {
+		return upload, err
+	}
+	if count[0] == 0 {
+		return upload, ErrNotFound
+	}
+	return r.unfinished(ctx, tx, source)
+}
+
+// UnfinishedUpload returns the source's latest upload if it is neither complete nor removed, or ErrNotFound. Older ones are
+// not gone on with: others may have their content from them.
 func (r *Repository) UnfinishedUpload(ctx context.Context, source int64) (upload Upload, err error) {
 	err = r.read(ctx, "look for an unfinished upload", func() (err error) {
 		upload, err = r.unfinished(ctx, r.db.Reader, source)
@@ -172,8 +195,10 @@ func (r *Repository) UnfinishedUpload(ctx context.Context, source int64) (upload
 }
 
 func (r *Repository) unfinished(ctx context.Context, q queryer, source int64) (upload Upload, err error) {
+	latest := squirrel.Select("MAX(id)").From("uploads").Where(squirrel.Eq{"source": source}).
+		Where(squirrel.NotEq{"state": Removed})
 	err = r.get(ctx, q, &upload, squirrel.Select(uploadFields...).From("uploads").
-		Where(squirrel.Eq{"source": source}).Where(squirrel.NotEq{"state": Complete}).OrderBy("id DESC").Limit(1))
+		Where(squirrel.ConcatExpr("id = (", latest, ")")).Where(squirrel.NotEq{"state": closed}))
 	return upload, err
 }
 
@@ -210,10 +235,9 @@ func (r *Repository) addUpload(ctx context.Context, tx *dialect.Tx, source int64
 		return err
 	}
 	u.Source, u.State, u.StartedAt = source, Scanning, NewTime(r.now())
-	_, err = r.exec(ctx, tx, squirrel.Insert("uploads").Columns(append(uploadColumns, "stage_began")...).Values(u.ID, u.Source,
+	return r.later(ctx, tx, squirrel.Insert("uploads").Columns(append(uploadColumns, "stage_began")...).Values(u.ID, u.Source,
 		u.State, u.Profile, u.ShardSize, u.Excludes, u.SymlinkPolicy, u.Token, u.Files, u.Directories, u.Symlinks, u.Bytes,
-		u.RootCID, u.StartedAt, u.FinishedAt, nullable(u.Store, ""), number(u.SkipFailed), r.at(0)))
-	return err
+		u.RootCID, u.StartedAt, u.FinishedAt, nullable(u.Store, ""), number(u.SkipFailed), r.at(0)), nil)
 }
 
 // number is a truth as a column.
@@ -231,7 +255,7 @@ func (r *Repository) restart(ctx context.Context, tx *dialect.Tx, u *Upload, fre
 	}
 	shards := settled(squirrel.Update("shards")).Set("set_aside_at", nil).
 		Where(squirrel.Eq{"upload": u.ID, "state": ShardPlanned})
-	if _, err := r.exec(ctx, tx, shards); err != nil {
+	if err := r.later(ctx, tx, shards, nil); err != nil {
 		return err
 	}
 	upload := settled(squirrel.Update("uploads")).Set("set_aside_at", nil).Set("aside_shards", 0).
@@ -350,30 +374,30 @@ func recounted(update squirrel.UpdateBuilder, upload int64) squirrel.UpdateBuild
 		Set("sealed", squirrel.ConcatExpr("COALESCE((", open, "), (", shards("MAX(ordinal) + 1"), "), 0)"))
 }
 
-// CompleteUpload sets the root CID and what lies below it: the upload is finished.
-func (r *Repository) CompleteUpload(ctx context.Context, stage Stage, root CID, counts Counts) error {
+// CompleteUpload sets the root CID and what lies below it, and returns the upload, which is finished.
+func (r *Repository) CompleteUpload(ctx context.Context, stage Stage, root CID, counts Counts) (upload Upload, err error) {
 	complete := settled(squirrel.Update("uploads")).
 		Set("state", Complete).Set("root_cid", root).Set("files", counts.Files).
 		Set("directories", counts.Directories).Set("links", counts.Symlinks).Set("bytes", counts.Bytes).
-		Set("finished_at", NewTime(r.now())).Where(held(stage))
+		Set("finished_at", NewTime(r.now())).Where(held(stage)).Suffix("RETURNING " + columnList(uploadFields))
 	tried := false
-	return r.retry(ctx, "complete the upload", func() error {
-		rows, err := r.exec(ctx, r.db.Writer, complete)
-		if err == nil && rows == 0 && tried {
-			return r.isComplete(ctx, stage, root)
+	err = r.retry(ctx, "complete the upload", func() error {
+		err := r.get(ctx, r.db.Writer, &upload, complete)
+		if errors.Is(err, ErrNotFound) && tried {
+			return r.isComplete(ctx, stage, root, &upload)
 		}
 		tried = true
-		if err != nil {
-			return err
+		if errors.Is(err, ErrNotFound) {
+			return leaseLost(0, "uploads", stage.Upload.ID)
 		}
-		return leaseLost(rows, "uploads", stage.Upload.ID)
+		return err
 	})
+	return upload, err
 }
 
 // isComplete tells, when the answer to an attempt was lost, whether that was committed; else the lease is lost.
-func (r *Repository) isComplete(ctx context.Context, stage Stage, root CID) error {
-	var id int64
-	err := r.get(ctx, r.db.Writer, &id, squirrel.Select("id").From("uploads").
+func (r *Repository) isComplete(ctx context.Context, stage Stage, root CID, upload *Upload) error {
+	err := r.get(ctx, r.db.Writer, upload, squirrel.Select(uploadFields...).From("uploads").
 		Where(squirrel.Eq{"id": stage.Upload.ID, "state": Complete, "root_cid": root}))
 	if errors.Is(err, ErrNotFound) {
 		return leaseLost(0, "uploads", stage.Upload.ID)
@@ -386,14 +410,17 @@ func (r *Repository) isComplete(ctx context.Context, stage Stage, root CID) erro
 func (r *Repository) fenced(ctx context.Context, doing string, stage Stage, count squirrel.UpdateBuilder,
 	fn func(*dialect.Tx) error) error {
 	return r.withTx(ctx, doing, func(tx *dialect.Tx) error {
-		rows, err := r.exec(ctx, tx, count.Where(held(stage)))
-		if err != nil {
-			return err
-		}
-		if err := leaseLost(rows, "uploads", stage.Upload.ID); err != nil {
+		if err := r.fence(ctx, tx, stage, count); err != nil {
 			return err
 		}
 		return fn(tx)
+	})
+}
+
+// fence has the transaction fail with ErrLeaseLost when somebody else has the stage, and counts something of its upload.
+func (r *Repository) fence(ctx context.Context, tx *dialect.Tx, stage Stage, count squirrel.UpdateBuilder) error {
+	return r.later(ctx, tx, count.Where(held(stage)), func(rows int64) error {
+		return leaseLost(rows, "uploads", stage.Upload.ID)
 	})
 }
 

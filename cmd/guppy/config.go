@@ -61,13 +61,10 @@ func (a *app) inForce(cfg *config.Config) map[string]effect {
 func execModeReason(settings dialect.Settings) string {
 	withoutURL := settings
 	withoutURL.URL = ""
-	switch {
-	case settings.ExecMode() != withoutURL.ExecMode():
+	if settings.ExecMode() != withoutURL.ExecMode() {
 		return "from the URL"
-	case settings.TransactionPooler:
-		return "for a transaction pooler"
 	}
-	return "for no transaction pooler"
+	return "one round trip each"
 }
 
 func addPool(effects map[string]effect, cfg *config.Config, settings dialect.Settings) {

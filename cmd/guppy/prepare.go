@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -62,15 +63,7 @@ func addSourceFlags(command *cobra.Command) {
 }
 
 func (a *app) prepare(ctx context.Context, cfg *config.Config, repo *repository, path string) error {
-	space, err := a.findOrAddSpace(ctx, cfg, repo, cfg.Prepare.Space)
-	if err != nil {
-		return err
-	}
-	registered, err := a.findOrAddSource(ctx, cfg, repo, space, path)
-	if err != nil {
-		return err
-	}
-	report, err := a.runSource(ctx, cfg, repo, space, registered)
+	report, err := a.preparePath(ctx, cfg, repo, path)
 	if err != nil {
 		return err
 	}
@@ -78,6 +71,44 @@ func (a *app) prepare(ctx context.Context, cfg *config.Config, repo *repository,
 		return err
 	}
 	return report.err()
+}
+
+// preparePath registers what is new and runs it.
+func (a *app) preparePath(ctx context.Context, cfg *config.Config, repo *repository, path string) (*report, error) {
+	name := cfg.Prepare.Space
+	space, err := repo.FindSpace(ctx, name)
+	if errors.Is(err, sqlrepo.ErrNotFound) && !strings.HasPrefix(name, "did:") {
+		var source sqlrepo.Source
+		if space, source, err = a.addSpaceWith(ctx, cfg, repo, name, path); err == nil {
+			return a.runKnown(ctx, cfg, repo, space, source, nil)
+		}
+		if errors.Is(err, sqlrepo.ErrExists) {
+			space, err = repo.FindSpace(ctx, name) // another process was quicker
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	registered, err := a.findOrAddSource(ctx, cfg, repo, space, path)
+	if err != nil {
+		return nil, err
+	}
+	return a.runSource(ctx, cfg, repo, space, registered)
+}
+
+// addSpaceWith adds a space and a path as its first source.
+func (a *app) addSpaceWith(ctx context.Context, cfg *config.Config, repo *repository, name,
+	path string) (space sqlrepo.Space, source sqlrepo.Source, err error) {
+	options, err := configuredOptions(cfg)
+	if err != nil {
+		return space, source, err
+	}
+	source = sqlrepo.Source{Name: filepath.Base(path), Path: []byte(path), SourceOptions: options}
+	space, err = a.addSpace(cfg, name, func(fresh sqlrepo.Space) (added sqlrepo.Space, err error) {
+		added, source, err = repo.AddSpaceWith(ctx, fresh, source)
+		return added, err
+	})
+	return space, source, err
 }
 
 // sourcePath makes a path absolute and looks whether there is anything to prepare.

@@ -12,6 +12,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/source"
@@ -76,16 +78,20 @@ func newReport(ctx context.Context, repo *repository, job pipeline.Job, result p
 		}
 		r.Files, r.Directories, r.Symlinks, r.Bytes = counts.Files, counts.Directories, counts.Symlinks, counts.Bytes
 	}
-	if err := r.addShards(ctx, repo, before); err != nil {
-		return nil, err
-	}
-	for entry, err := range repo.LeftOut(ctx, upload.ID) {
+	var listing errgroup.Group
+	listing.Go(func() error { return r.addShards(ctx, repo, before) })
+	listing.Go(func() error { return r.addLeftOut(ctx, repo) })
+	return r, listing.Wait()
+}
+
+func (r *report) addLeftOut(ctx context.Context, repo *repository) error {
+	for entry, err := range repo.LeftOut(ctx, r.Upload) {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		r.Skipped = append(r.Skipped, leftOut(entry))
 	}
-	return r, nil
+	return nil
 }
 
 func leftOut(entry sqlrepo.Entry) reportLeaves {

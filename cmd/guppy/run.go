@@ -44,6 +44,12 @@ func (a *app) runSource(ctx context.Context, cfg *config.Config, repo *repositor
 	if err != nil {
 		return nil, err
 	}
+	return a.runKnown(ctx, cfg, repo, space, registered, uploads)
+}
+
+// runKnown is runSource for a source whose uploads so far are known.
+func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository, space sqlrepo.Space,
+	registered sqlrepo.Source, uploads []sqlrepo.Upload) (*report, error) {
 	fresh, err := recipe(cfg, uploads, space, registered)
 	if err != nil {
 		return nil, err
@@ -99,7 +105,7 @@ func recipe(cfg *config.Config, uploads []sqlrepo.Upload, space sqlrepo.Space,
 		if !cfg.ByFlag("prepare.profile") {
 			recipe.Profile = latest.Profile
 		}
-		if latest.State != sqlrepo.Complete && latest.PlannedShards > 0 {
+		if !latest.Closed() && latest.PlannedShards > 0 {
 			recipe.ShardSize = latest.ShardSize
 		}
 	}
@@ -140,16 +146,20 @@ func printResume(w io.Writer, args []string) {
 	fmt.Fprintln(w, "guppy: to resume, run again:", strings.Join(quoted, " "))
 }
 
-// withoutPasswords redacts the database URL among the arguments if it has a password.
+// urlFlags are those whose values may have passwords.
+var urlFlags = []string{"--database-url", "--from", "--to"}
+
+// withoutPasswords redacts the database URLs among the arguments that have a password.
 func withoutPasswords(args []string) []string {
-	const flag = "--database-url"
 	shown := slices.Clone(args)
 	for i, arg := range args {
-		prefix, location := "", arg
+		prefix, location, joined := strings.Cut(arg, "=")
 		switch {
-		case strings.HasPrefix(arg, flag+"="):
-			prefix, location = flag+"=", strings.TrimPrefix(arg, flag+"=")
-		case i == 0 || args[i-1] != flag:
+		case joined && slices.Contains(urlFlags, prefix):
+			prefix += "="
+		case i > 0 && slices.Contains(urlFlags, args[i-1]):
+			prefix, location = "", arg
+		default:
 			continue
 		}
 		if dialect.HoldsPassword(dialect.Secret(location)) {

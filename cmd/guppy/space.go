@@ -27,7 +27,9 @@ func (a *app) spaceCommand() *cobra.Command {
 			if err := checkSpaceName(args[0]); err != nil {
 				return err
 			}
-			space, err := a.addSpace(ctx, cfg, repo, args[0])
+			space, err := a.addSpace(cfg, args[0], func(fresh sqlrepo.Space) (sqlrepo.Space, error) {
+				return repo.AddSpace(ctx, fresh)
+			})
 			if errors.Is(err, sqlrepo.ErrExists) {
 				return fmt.Errorf("space %q: %w", args[0], sqlrepo.ErrExists)
 			}
@@ -101,32 +103,19 @@ func formatTime(t sqlrepo.Time) string {
 	return t.Format("2006-01-02T15:04:05Z")
 }
 
-// addSpace makes the key of a space, then the space: a key without a space does no harm, and is removed again.
-func (a *app) addSpace(ctx context.Context, cfg *config.Config, repo *repository, name string) (sqlrepo.Space, error) {
+// addSpace makes the key of a space, then the space with add: a key without a space does no harm, and is removed again.
+func (a *app) addSpace(cfg *config.Config, name string,
+	add func(sqlrepo.Space) (sqlrepo.Space, error)) (sqlrepo.Space, error) {
 	key, err := identity.Create(cfg.Repo.DataDir)
 	if err != nil {
 		return sqlrepo.Space{}, err
 	}
-	space, err := repo.AddSpace(ctx, sqlrepo.Space{
-		DID: sqlrepo.DID(key.DID), Name: name, ShardSize: cfg.Prepare.ShardSize,
-	})
+	space, err := add(sqlrepo.Space{DID: sqlrepo.DID(key.DID), Name: name, ShardSize: cfg.Prepare.ShardSize})
 	if err != nil {
 		return space, errors.Join(err, key.Remove())
 	}
 	a.log.Info("added the space", "name", name, "did", space.DID, "key", key.File)
 	return space, nil
-}
-
-func (a *app) findOrAddSpace(ctx context.Context, cfg *config.Config, repo *repository, name string) (sqlrepo.Space, error) {
-	space, err := repo.FindSpace(ctx, name)
-	if !errors.Is(err, sqlrepo.ErrNotFound) || strings.HasPrefix(name, "did:") {
-		return space, err
-	}
-	space, err = a.addSpace(ctx, cfg, repo, name)
-	if errors.Is(err, sqlrepo.ErrExists) {
-		return repo.FindSpace(ctx, name)
-	}
-	return space, err
 }
 
 // checkSpaceName keeps names apart from DIDs, and printable.

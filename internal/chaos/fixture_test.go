@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/check/checktest"
 	"github.com/guppy-prep/guppy/internal/enginetest"
 	"github.com/guppy-prep/guppy/internal/pgtest"
 	"github.com/guppy-prep/guppy/internal/pipeline"
@@ -195,6 +196,7 @@ func (f *fixture) requireTidy(db *dialect.DB) {
 	if leased != 0 {
 		f.t.Errorf("%d leases are left over", leased)
 	}
+	checktest.Sound(f.t, sqlrepo.New(db), f.dir)
 }
 
 // requireReads allows each byte one reading, and one more for each lease that was lost.

@@ -33,7 +33,7 @@ func applicationName(tb testing.TB, db *dialect.DB) (name string) {
 	return name
 }
 
-// tracer implements pgx.QueryTracer and pgx.CopyFromTracer.
+// tracer implements pgx.QueryTracer, pgx.BatchTracer and pgx.CopyFromTracer.
 type tracer struct{ recorder *Recorder }
 
 func (t tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
@@ -42,6 +42,16 @@ func (t tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.Trace
 }
 
 func (tracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func (tracer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	return ctx
+}
+
+func (t tracer) TraceBatchQuery(_ context.Context, _ *pgx.Conn, data pgx.TraceBatchQueryData) {
+	t.recorder.add(data.SQL)
+}
+
+func (tracer) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
 
 func (t tracer) TraceCopyFromStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceCopyFromStartData) context.Context {
 	t.recorder.add("COPY " + data.TableName.Sanitize())

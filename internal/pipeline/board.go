@@ -36,7 +36,7 @@ type board struct {
 }
 
 func newBoard(c *crew) *board {
-	return &board{crew: c, changed: make(chan struct{}), look: make(chan struct{}, 1), told: make(chan struct{}, 1)}
+	return &board{crew: c, open: slices.Clone(c.Known), looked: c.Known != nil, changed: make(chan struct{}), look: make(chan struct{}, 1), told: make(chan struct{}, 1)}
 }
 
 // watch keeps the board up to date while somebody waits for a change.
@@ -185,6 +185,21 @@ func (b *board) put(upload sqlrepo.Upload) {
 			if begins {
 				o.NextShard = &upload.Sealed
 			}
+		}
+	}
+	b.announce()
+	signal(b.told)
+}
+
+// count takes over what sealing a shard has made of an upload's state and tally, and tells others.
+func (b *board) count(after sqlrepo.Upload) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.version++
+	for i := range b.open {
+		if o := &b.open[i]; o.ID == after.ID {
+			o.State, o.Tally = after.State, after.Tally
+			o.Claimable = o.Token == 0 && o.State != sqlrepo.Packing && !o.Ended()
 		}
 	}
 	b.announce()

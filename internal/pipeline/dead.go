@@ -12,13 +12,18 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// releaseDead gives back what processes of this host had that are gone: nobody has to wait for the end of their leases.
-func releaseDead(ctx context.Context, repo *sqlrepo.Repository, filter sqlrepo.OpenFilter, log *slog.Logger) error {
-	open, err := repo.OpenUploads(ctx, filter)
+// ReleaseDead gives back what processes of this host had that are gone, of all uploads.
+func ReleaseDead(ctx context.Context, repo *sqlrepo.Repository, log *slog.Logger) error {
+	unfinished, err := repo.OpenUploads(ctx, sqlrepo.OpenFilter{})
 	if err != nil {
 		return err
 	}
-	for _, upload := range open {
+	return releaseDead(ctx, repo, unfinished, log)
+}
+
+// releaseDead gives back what processes of this host had that are gone: nobody has to wait for the end of their leases.
+func releaseDead(ctx context.Context, repo *sqlrepo.Repository, unfinished []sqlrepo.OpenUpload, log *slog.Logger) error {
+	for _, upload := range unfinished {
 		units, err := leased(ctx, repo, upload)
 		if err != nil {
 			return err
@@ -36,20 +41,20 @@ func releaseDead(ctx context.Context, repo *sqlrepo.Repository, filter sqlrepo.O
 
 // leased are the stage and the shards of an upload that dead processes have.
 func leased(ctx context.Context, repo *sqlrepo.Repository, upload sqlrepo.OpenUpload) (units []sqlrepo.Unit, err error) {
-	if isDead(upload.Worker) {
+	if IsDead(upload.Worker) {
 		units = append(units, sqlrepo.Stage{Upload: upload.Upload})
 	}
 	shards, err := repo.ShardsUnderWay(ctx, upload.ID)
 	for _, shard := range shards {
-		if isDead(shard.Worker) {
+		if IsDead(shard.Worker) {
 			units = append(units, shard)
 		}
 	}
 	return units, err
 }
 
-// isDead tells whether a worker's name is that of a process of this host that is not there any more.
-func isDead(worker string) bool {
+// IsDead tells whether a worker's name is that of a process of this host that is not there any more.
+func IsDead(worker string) bool {
 	host, err := os.Hostname()
 	name, found := strings.CutPrefix(worker, host+"/")
 	pid, notPID := strconv.Atoi(name)

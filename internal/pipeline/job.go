@@ -9,6 +9,9 @@ import (
 	"log/slog"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -48,21 +51,25 @@ type Result struct {
 // returns ErrSetAside when some of its work was given up, and sqlrepo.ErrAtWork when others work on it in a way that the
 // job would change. Whatever is committed stays when it fails.
 func (j *Job) Run(ctx context.Context) (result Result, err error) {
-	lock, err := j.Repo.LockUse(ctx)
+	lock, unfinished, err := j.begin(ctx)
 	if err != nil {
 		return result, err
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
-	upload, err := j.open(ctx)
+	opened, err := j.open(ctx, unfinished)
 	if err != nil {
 		return result, err
 	}
-	worker := j.worker(upload)
+	upload := opened.Upload.ID
+	worker := j.worker(opened)
+	worker.Completed = func(completed sqlrepo.Upload) { result.Upload = completed }
 	if err := worker.Run(ctx); err != nil {
 		return result, err
 	}
-	if result.Upload, err = j.Repo.Upload(ctx, upload); err != nil {
-		return result, err
+	if result.Upload.State != sqlrepo.Complete {
+		if result.Upload, err = j.Repo.Upload(ctx, upload); err != nil {
+			return result, err
+		}
 	}
 	if result.Upload.Stuck() {
 		return result, j.setAside(ctx, result.Upload)
@@ -73,37 +80,55 @@ func (j *Job) Run(ctx context.Context) (result Result, err error) {
 	return result, err
 }
 
+// begin locks the schema, and looks at the space's unfinished uploads meanwhile.
+func (j *Job) begin(ctx context.Context) (lock dialect.Lock, unfinished []sqlrepo.OpenUpload, err error) {
+	var looking errgroup.Group
+	looking.Go(func() (err error) {
+		unfinished, err = j.Repo.OpenUploads(ctx, sqlrepo.OpenFilter{Spaces: []int64{j.Space.ID}})
+		return err
+	})
+	lock, err = j.Repo.LockUse(ctx)
+	looked := looking.Wait()
+	if err == nil && looked != nil {
+		return nil, nil, errors.Join(looked, lock.Release())
+	}
+	return lock, unfinished, err
+}
+
 // open starts on the upload, and keeps options that were changed with the source.
-func (j *Job) open(ctx context.Context) (upload int64, err error) {
+func (j *Job) open(ctx context.Context, unfinished []sqlrepo.OpenUpload) (opened sqlrepo.Opened, err error) {
 	fresh := j.Fresh
 	fresh.SkipFailed = j.SkipFailed
 	if fresh.Store, err = j.Store.Identify(ctx); err != nil {
-		return 0, err
+		return opened, err
 	}
-	if err := releaseDead(ctx, j.Repo, sqlrepo.OpenFilter{Spaces: []int64{j.Space.ID}}, j.Log); err != nil {
-		return 0, err
+	if err := releaseDead(ctx, j.Repo, unfinished, j.Log); err != nil {
+		return opened, err
 	}
-	opened, err := j.Repo.OpenUpload(ctx, j.Source.ID, fresh)
-	if err != nil {
-		return 0, err
+	if opened, err = j.Repo.OpenUpload(ctx, j.Source.ID, fresh); err != nil {
+		return opened, err
 	}
 	j.Log.Info("begin", "upload", opened.Upload.ID, "source", j.Source.Name, "resumed", opened.Resumed, "joined", opened.Joined)
 	now, was := j.Fresh.SourceOptions, j.Source.SourceOptions
 	if now.SymlinkPolicy != was.SymlinkPolicy || !slices.Equal(now.Excludes, was.Excludes) {
 		if err := j.Repo.SetSourceOptions(ctx, j.Source.ID, now); err != nil {
-			return 0, err
+			return opened, err
 		}
 	}
-	return opened.Upload.ID, tidy(ctx, j.Repo, j.Store, j.Space, j.Log)
+	return opened, tidy(ctx, j.Repo, j.Store, j.Space, j.Log)
 }
 
-func (j *Job) worker(upload int64) *Worker {
+func (j *Job) worker(opened sqlrepo.Opened) *Worker {
 	site := &Site{Space: j.Space, Store: j.Store, FS: j.FS, Root: string(j.Source.Path)}
-	return &Worker{
-		Repo: j.Repo, Filter: sqlrepo.OpenFilter{Uploads: []int64{upload}},
+	worker := &Worker{
+		Repo: j.Repo, Filter: sqlrepo.OpenFilter{Uploads: []int64{opened.Upload.ID}},
 		Locate:  func(context.Context, sqlrepo.OpenUpload) (*Site, error) { return site, nil },
 		Workers: j.Workers, ReadAhead: j.ReadAhead, Limits: j.Limits, TempDir: j.TempDir, Progress: j.Progress, Log: j.Log,
 	}
+	if !opened.Joined {
+		worker.Known = []sqlrepo.OpenUpload{{Upload: opened.Upload, Space: j.Space.ID, Claimable: true}}
+	}
+	return worker
 }
 
 // setAside says what was given up, and why.

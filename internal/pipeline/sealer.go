@@ -172,7 +172,7 @@ func (s *sealer) seal(ctx context.Context, p *packedShard) error {
 	p.lease.stop()
 	s.crew.succeeded()
 	s.crew.sealed(p)
-	s.crew.board.put(after)
+	s.crew.board.count(after)
 	return nil
 }
 

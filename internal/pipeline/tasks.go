@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/guppy-prep/guppy/internal/link"
 	"github.com/guppy-prep/guppy/internal/pack"
 	"github.com/guppy-prep/guppy/internal/plan"
@@ -93,10 +95,10 @@ func (t *stageTask) next(ctx context.Context, c *crew) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.stage.Upload.State, err)
 	}
-	if following == sqlrepo.Complete {
-		t.stage.Upload.State, t.stage.Upload.Token = sqlrepo.Complete, 0
-	} else if t.stage, err = c.Repo.Advance(ctx, t.stage, following); err != nil {
-		return err
+	if following != sqlrepo.Complete {
+		if t.stage, err = c.Repo.Advance(ctx, t.stage, following); err != nil {
+			return err
+		}
 	}
 	c.board.put(t.stage.Upload)
 	return nil
@@ -122,11 +124,7 @@ func (t *stageTask) scan(ctx context.Context, c *crew) error {
 	if err != nil {
 		return err
 	}
-	previous, err := c.Repo.PreviousUpload(ctx, t.stage.Upload)
-	if err != nil {
-		return err
-	}
-	err = scanner.Run(ctx, t.stage, previous)
+	err = scanner.Run(ctx, t.stage)
 	if errors.Is(err, fs.ErrPermission) { // of the source itself: what is below it is blamed on the entries
 		return fmt.Errorf("%w: %w", ErrOutOfSight, err)
 	}
@@ -142,10 +140,16 @@ func (t *stageTask) rescan(ctx context.Context, c *crew) (sqlrepo.UploadState, e
 	if err != nil {
 		return 0, err
 	}
-	if again, err := scanner.Again(ctx, t.stage); again > 0 || err != nil {
-		return sqlrepo.Planning, err
+	var counting errgroup.Group
+	var failed int64
+	counting.Go(func() (err error) {
+		failed, err = c.Repo.CountEntries(ctx, t.stage.Upload.ID, sqlrepo.Failed)
+		return err
+	})
+	again, err := scanner.Again(ctx, t.stage)
+	if err := errors.Join(err, counting.Wait()); again > 0 || err != nil {
+		return sqlrepo.Planning, err // what was counted meanwhile may have changed
 	}
-	failed, err := c.Repo.CountEntries(ctx, t.stage.Upload.ID, sqlrepo.Failed)
 	if failed > 0 && !t.stage.Upload.SkipFailed {
 		return sqlrepo.Incomplete, err
 	}
@@ -176,7 +180,7 @@ func (t *stageTask) link(ctx context.Context, c *crew) (sqlrepo.UploadState, err
 	}
 	linker := link.Linker{
 		Repo: c.Repo, Store: t.site.Store, Owner: owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
-		Space: t.site.Space.ID, Profile: profile, TempDir: c.TempDir, Progress: c.Progress, Alive: t.alive,
+		Space: t.site.Space.ID, Revision: c.sealer.revision(t.site.Space.ID), Profile: profile, TempDir: c.TempDir, Progress: c.Progress, Alive: t.alive,
 	}
 	root, counts, err := linker.Run(ctx, t.stage)
 	if errors.Is(err, link.ErrNoRoot) && t.stage.Upload.SkipFailed {
@@ -185,8 +189,13 @@ func (t *stageTask) link(ctx context.Context, c *crew) (sqlrepo.UploadState, err
 	if err != nil {
 		return 0, err
 	}
-	if err := c.Repo.CompleteUpload(ctx, t.stage, root, counts); err != nil {
+	completed, err := c.Repo.CompleteUpload(ctx, t.stage, root, counts)
+	if err != nil {
 		return 0, err
+	}
+	t.stage.Upload = completed
+	if c.Completed != nil {
+		c.Completed(t.stage.Upload)
 	}
 	if err := tidy(ctx, c.Repo, t.site.Store, t.site.Space, c.Log); err != nil {
 		c.Log.Warn("could not remove what interrupted workers left", "error", err)

@@ -62,8 +62,12 @@ type Worker struct {
 	Repo *sqlrepo.Repository
 	// Filter narrows the uploads that it works on.
 	Filter sqlrepo.OpenFilter
+	// Known are unfinished uploads that were looked at a moment ago: work on them begins before the database is asked again.
+	Known []sqlrepo.OpenUpload
 	// Locate finds the site of an upload. It returns ErrOutOfSight when this worker can't work on it.
 	Locate func(ctx context.Context, upload sqlrepo.OpenUpload) (*Site, error)
+	// Completed, if any, is called with each upload that this worker completes.
+	Completed func(upload sqlrepo.Upload)
 	// Standing workers stay when all work is done, until their context ends.
 	Standing bool
 	// Roving workers go on with other uploads when one gets out of their sight or fails again and again.

@@ -21,6 +21,7 @@ var ErrPathTooLong = errors.New("path is too long")
 // Repository is what scanning needs of the repository.
 type Repository interface {
 	Entries(ctx context.Context, upload int64, filter sqlrepo.EntryFilter) iter.Seq2[sqlrepo.Entry, error]
+	PreviousUpload(ctx context.Context, u sqlrepo.Upload) (int64, error)
 	SaveScan(ctx context.Context, stage sqlrepo.Stage, batch sqlrepo.ScanBatch) error
 }
 
@@ -41,13 +42,13 @@ const batchSize = 25_000
 // Run walks the source and records what it finds. An entry with the fingerprint of the stored one keeps its row and all
 // that was done for it; a changed one begins anew; one that is gone is forgotten. What lies below a directory that can't
 // be read may be there or not: it becomes Unreachable, and is compared when the directory can be read again. A new file
-// whose fingerprint is that of the previous upload takes its content over; there is none if its key is 0.
-func (s *Scanner) Run(ctx context.Context, stage sqlrepo.Stage, previous int64) error {
+// whose fingerprint is that of the source's previous upload takes its content over.
+func (s *Scanner) Run(ctx context.Context, stage sqlrepo.Stage) error {
 	group, ctx := errgroup.WithContext(ctx)
 	full := make(chan sqlrepo.ScanBatch, 1)
 	group.Go(func() error {
 		defer close(full)
-		return s.merge(ctx, stage, previous, full)
+		return s.merge(ctx, stage, full)
 	})
 	group.Go(func() error {
 		for batch := range full {
@@ -60,9 +61,16 @@ func (s *Scanner) Run(ctx context.Context, stage sqlrepo.Stage, previous int64) 
 	return group.Wait()
 }
 
-func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, previous int64, full chan<- sqlrepo.ScanBatch) error {
-	stored, earlier := follow(s.Repo.Entries(ctx, stage.Upload.ID, sqlrepo.EntryFilter{})), s.earlier(ctx, previous)
+func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, full chan<- sqlrepo.ScanBatch) error {
+	stored := follow(s.Repo.Entries(ctx, stage.Upload.ID, sqlrepo.EntryFilter{}))
 	defer stored.stop()
+	var looking errgroup.Group
+	looking.Go(stored.fill)
+	previous, err := s.Repo.PreviousUpload(ctx, stage.Upload)
+	if err := errors.Join(err, looking.Wait()); err != nil {
+		return err
+	}
+	earlier := s.earlier(ctx, previous)
 	defer earlier.stop()
 
 	merger := merger{stored: stored, previous: earlier}
@@ -78,7 +86,7 @@ func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, previous int64
 			return context.Cause(ctx)
 		}
 	}
-	err := source.Walk(ctx, s.FS, s.Root, s.Options, func(found sqlrepo.Entry) error {
+	err = source.Walk(ctx, s.FS, s.Root, s.Options, func(found sqlrepo.Entry) error {
 		if len(found.Path) > sqlrepo.MaxPathLength {
 			return fmt.Errorf("%w: %d bytes where %d are allowed; exclude it: %q",
 				ErrPathTooLong, len(found.Path), sqlrepo.MaxPathLength, found.Path.String())

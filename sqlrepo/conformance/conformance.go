@@ -44,6 +44,7 @@ func examples() []group {
 		{"held", holdings()},
 		{"board", boards()},
 		{"link", links()},
+		{"removal", removals()},
 		{"report", reports()},
 		{"columns", columns()},
 		{"fence", fences()},

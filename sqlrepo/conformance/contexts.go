@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"reflect"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
 func contexts() []test {
@@ -23,16 +25,23 @@ func endedContext(f *fixture) {
 	for method, value := range repo.Methods() {
 		args := []reflect.Value{reflect.ValueOf(ended)}
 		for i := 1; i < value.Type().NumIn(); i++ {
-			args = append(args, zeroOf(value.Type().In(i)))
+			args = append(args, f.nothing(value.Type().In(i)))
 		}
-		if err := lastError(value.Call(args)); !errors.Is(err, context.Canceled) {
+		call := value.Call
+		if value.Type().IsVariadic() {
+			call = value.CallSlice
+		}
+		if err := lastError(call(args)); !errors.Is(err, context.Canceled) {
 			f.t.Errorf("%s: %v", method.Name, err)
 		}
 	}
 }
 
-func zeroOf(wanted reflect.Type) reflect.Value {
+// nothing is the least that can be given for an argument.
+func (f *fixture) nothing(wanted reflect.Type) reflect.Value {
 	switch wanted {
+	case reflect.TypeFor[*sqlrepo.Repository]():
+		return reflect.ValueOf(f.Repository)
 	case reflect.TypeFor[io.Writer]():
 		return reflect.ValueOf(io.Discard)
 	case reflect.TypeFor[func()]():

@@ -35,7 +35,8 @@ func (f *fixture) onStage(stage sqlrepo.Stage, entry sqlrepo.Entry, sealing sqlr
 		return err
 	}
 	calls["CompleteUpload"] = func() error {
-		return f.CompleteUpload(f.ctx, stage, exampleCID(), sqlrepo.Counts{})
+		_, err := f.CompleteUpload(f.ctx, stage, exampleCID(), sqlrepo.Counts{})
+		return err
 	}
 	calls["SaveScan"] = func() error {
 		return f.SaveScan(f.ctx, stage, sqlrepo.ScanBatch{
@@ -46,6 +47,7 @@ func (f *fixture) onStage(stage sqlrepo.Stage, entry sqlrepo.Entry, sealing sqlr
 		return f.SavePlan(f.ctx, stage, []sqlrepo.PlannedShard{planned(100, sqlrepo.Segment{Entry: entry.ID})})
 	}
 	calls["ResetLinks"] = func() error { return f.ResetLinks(f.ctx, stage) }
+	f.onRemoval(stage, entry, sealing, calls)
 	calls["SaveLinks"] = func() error {
 		shard := packed(sqlrepo.Shard{Ordinal: 200})
 		roots := []sqlrepo.Root{{Entry: entry.ID, CID: exampleCID()}}

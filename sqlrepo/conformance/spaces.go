@@ -13,6 +13,7 @@ func spaces() []test {
 		{"need a DID", spaceNeedsDID},
 		{"may have any name", spaceNames},
 		{"get keys one after the other", concurrentSpaces},
+		{"are added with a source", spaceWithSource},
 	}
 }
 
@@ -39,6 +40,22 @@ func uniqueSpaces(f *fixture) {
 	if b := f.space(); b.ID != a.ID+1 {
 		f.t.Errorf("the key after %d is %d: failures used keys up", a.ID, b.ID)
 	}
+}
+
+func spaceWithSource(f *fixture) {
+	taken := f.source(f.space())
+	given := sqlrepo.Source{Name: "first", Path: []byte("/first"), SourceOptions: sqlrepo.SourceOptions{
+		Excludes: sqlrepo.Lines{"*.tmp"}, SymlinkPolicy: "keep",
+	}}
+	space, source, err := f.AddSpaceWith(f.ctx, sqlrepo.Space{DID: "did:key:with", Name: "with", ShardSize: 1 << 20}, given)
+	f.ok(err)
+	equal(f.t, "found", must(f.FindSpace(f.ctx, "with"))(f.t), space)
+	equal(f.t, "sources", must(f.Sources(f.ctx, space.ID))(f.t), []sqlrepo.Source{source})
+	equal(f.t, "options", source.SourceOptions, given.SourceOptions)
+	equal(f.t, "keys", [2]int64{space.ID, source.ID}, [2]int64{taken.Space + 1, taken.ID + 1})
+	_, _, err = f.AddSpaceWith(f.ctx, sqlrepo.Space{DID: "did:key:other", Name: "with"}, given)
+	f.fails(err, sqlrepo.ErrExists)
+	equal(f.t, "spaces", len(must(f.Spaces(f.ctx))(f.t)), 2)
 }
 
 func spaceNeedsDID(f *fixture) {

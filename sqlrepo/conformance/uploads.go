@@ -29,7 +29,7 @@ func uploads() []test {
 
 func (f *fixture) complete(stage sqlrepo.Stage) {
 	f.t.Helper()
-	f.ok(f.CompleteUpload(f.ctx, stage, exampleCID(), sqlrepo.Counts{}))
+	must(f.CompleteUpload(f.ctx, stage, exampleCID(), sqlrepo.Counts{}))(f.t)
 }
 
 func exampleCID() sqlrepo.CID {
@@ -266,7 +266,8 @@ func completeUpload(f *fixture) {
 	source := f.source(f.space())
 	stage, bystander := f.begin(source), f.newStage()
 	counts := sqlrepo.Counts{Files: 1, Directories: 2, Symlinks: 3, Bytes: 1 << 50}
-	f.ok(f.CompleteUpload(f.ctx, stage, exampleCID(), counts))
+	completed := must(f.CompleteUpload(f.ctx, stage, exampleCID(), counts))(f.t)
+	equal(f.t, "completed", completed, f.upload(stage))
 	want := stage.Upload
 	want.State, want.RootCID, want.Counts = sqlrepo.Complete, exampleCID(), counts
 	want.FinishedAt, want.Lease = sqlrepo.NewTime(started), sqlrepo.Lease{}

@@ -1,0 +1,423 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+func removals() []test {
+	return []test{
+		{"takes an upload from everybody", removedIsGone},
+		{"is refused while somebody is at work", removeAtWork},
+		{"is refused while the source is scanned", removeWhileScanned},
+		{"takes leases away that have ended", removeAbandoned},
+		{"is done by one at a time", removalClaim},
+		{"spares what later uploads share", removalRuns},
+		{"deletes entries a few at a time", removalEntries},
+		{"is no way to delete from other uploads", removalOfLive},
+		{"hides the blocks of condemned shards", condemnHides},
+		{"condemns nothing after another shard was sealed", condemnStale},
+		{"condemns nothing after an upload was completed", condemnCompleted},
+		{"condemns nothing while an upload is linked", condemnLinking},
+		{"condemns no shard with segments that are left", condemnShared},
+		{"spares files that other shards are", removalFiles},
+		{"lets go of files as soon as it is told to", removalFilesInParts},
+		{"removes files that no shard names", removalUnnamed},
+		{"deletes nodes a few at a time", removalNodes},
+		{"finishes when nothing is left", removalFinish},
+	}
+}
+
+// onRemoval calls every method that changes something in the name of a removal.
+func (f *fixture) onRemoval(stage sqlrepo.Stage, entry sqlrepo.Entry, sealing sqlrepo.Seal,
+	calls map[string]func() error) {
+	calls["RemoveEntries"] = func() error {
+		_, _, err := f.RemoveEntries(f.ctx, stage, []int64{entry.ID})
+		return err
+	}
+	calls["Condemn"] = func() error {
+		return f.Condemn(f.ctx, stage, &sqlrepo.SpaceView{Space: sealing.Space, Revision: sealing.Revision}, []int64{1})
+	}
+	calls["RemoveShardFiles"] = func() error {
+		_, err := f.RemoveShardFiles(f.ctx, stage, nil, nil)
+		return err
+	}
+	calls["RemoveNodes"] = func() error {
+		_, _, err := f.RemoveNodes(f.ctx, stage, 1)
+		return err
+	}
+	calls["FinishRemoval"] = func() error {
+		_, err := f.FinishRemoval(f.ctx, stage)
+		return err
+	}
+}
+
+// removed marks an upload that somebody has, and claims its removal.
+func (f *fixture) removed(stage sqlrepo.Stage) sqlrepo.Stage {
+	f.t.Helper()
+	f.expire()
+	f.ok(f.RemoveUpload(f.ctx, stage.Upload.ID))
+	return must(f.ClaimRemoval(f.ctx, claim("remover"), stage.Upload.ID))(f.t)
+}
+
+func (f *fixture) view(space sqlrepo.Space) *sqlrepo.SpaceView {
+	f.t.Helper()
+	view := must(f.ViewSpace(f.ctx, space.ID))(f.t)
+	return &view
+}
+
+func removedIsGone(f *fixture) {
+	space := f.space()
+	source := f.source(space)
+	stage := f.begin(source)
+	f.linkedFiles(&stage, "a")
+	f.complete(stage)
+	f.ok(f.RemoveUpload(f.ctx, stage.Upload.ID))
+	f.ok(f.RemoveUpload(f.ctx, stage.Upload.ID))
+	f.fails(f.RemoveUpload(f.ctx, 100), sqlrepo.ErrNotFound)
+
+	upload := f.upload(stage)
+	equal(f.t, "state", upload.State, sqlrepo.Removed)
+	equal(f.t, "ended", upload.Ended(), true)
+	equal(f.t, "previous", must(f.PreviousUpload(f.ctx, upload))(f.t), 0)
+	equal(f.t, "open", len(must(f.OpenUploads(f.ctx, sqlrepo.OpenFilter{}))(f.t)), 0)
+	equal(f.t, "remaining", len(f.view(space).Uploads), 0)
+	equal(f.t, "removed", must(f.RemovedUploads(f.ctx, space.ID))(f.t)[0].ID, upload.ID)
+	equal(f.t, "removed elsewhere", len(must(f.RemovedUploads(f.ctx, space.ID+1))(f.t)), 0)
+	_, err := f.UnfinishedUpload(f.ctx, source.ID)
+	f.fails(err, sqlrepo.ErrNotFound)
+	_, err = f.ClaimStage(f.ctx, claim("worker"), upload.ID)
+	f.fails(err, sqlrepo.ErrNothingToClaim)
+	opened := f.open(source)
+	if opened.Resumed || opened.Upload.ID == upload.ID {
+		f.t.Errorf("opened %+v", opened)
+	}
+}
+
+func removeAtWork(f *fixture) {
+	stage := f.newStage()
+	f.refuseRemoval(stage)
+	shard := f.claimOnly(stage, 0)
+	f.refuseRemoval(stage)
+	f.ok(f.Release(f.ctx, shard))
+	f.ok(f.RemoveUpload(f.ctx, stage.Upload.ID))
+	f.noShard(stage)
+}
+
+// refuseRemoval demands that it is said who is at work.
+func (f *fixture) refuseRemoval(stage sqlrepo.Stage) {
+	f.t.Helper()
+	before := f.everything()
+	err := f.RemoveUpload(f.ctx, stage.Upload.ID)
+	f.fails(err, sqlrepo.ErrAtWork)
+	if err != nil && !strings.Contains(err.Error(), "worker") {
+		f.t.Errorf("who is it? %v", err)
+	}
+	equal(f.t, "everything", f.everything(), before)
+}
+
+func removeWhileScanned(f *fixture) {
+	source := f.source(f.space())
+	first := f.begin(source)
+	f.complete(first)
+	second := f.begin(source)
+	f.refuseRemoval(first)
+	planning := must(f.Advance(f.ctx, second, sqlrepo.Planning))(f.t)
+	f.ok(f.RemoveUpload(f.ctx, first.Upload.ID))
+	f.ok(f.Release(f.ctx, planning))
+}
+
+func removeAbandoned(f *fixture) {
+	source := f.source(f.space())
+	first := f.begin(source)
+	f.complete(first)
+	second := f.begin(source)
+	f.expire()
+	f.ok(f.RemoveUpload(f.ctx, first.Upload.ID))
+	f.fails(f.SaveScan(f.ctx, second, sqlrepo.ScanBatch{Added: []sqlrepo.Entry{file("a", 1)}}), sqlrepo.ErrLeaseLost)
+	f.ok(f.RemoveUpload(f.ctx, second.Upload.ID))
+
+	third := f.begin(source)
+	shard := f.claimOnly(third, 0)
+	f.expire()
+	f.ok(f.RemoveUpload(f.ctx, third.Upload.ID))
+	_, err := f.seal(packed(shard))
+	f.fails(err, sqlrepo.ErrLeaseLost)
+}
+
+func removalClaim(f *fixture) {
+	stage := f.newStage()
+	_, err := f.ClaimRemoval(f.ctx, claim("remover"), stage.Upload.ID)
+	f.fails(err, sqlrepo.ErrNothingToClaim)
+	mine := f.removed(stage)
+	_, err = f.ClaimRemoval(f.ctx, claim("other"), stage.Upload.ID)
+	f.fails(err, sqlrepo.ErrNothingToClaim)
+	f.fails(f.RemoveUpload(f.ctx, stage.Upload.ID), sqlrepo.ErrAtWork)
+	f.expire()
+	other := must(f.ClaimRemoval(f.ctx, claim("other"), stage.Upload.ID))(f.t)
+	_, err = f.FinishRemoval(f.ctx, mine)
+	f.fails(err, sqlrepo.ErrLeaseLost)
+	equal(f.t, "gone", must(f.FinishRemoval(f.ctx, other))(f.t), true)
+}
+
+func (f *fixture) runs(upload int64, sharers ...int64) (unshared, shared []int64) {
+	f.t.Helper()
+	for run, err := range f.EntryRuns(f.ctx, upload, sharers) {
+		f.ok(err)
+		unshared, shared = append(unshared, run.Unshared...), append(shared, run.Shared...)
+	}
+	return unshared, shared
+}
+
+func removalRuns(f *fixture) {
+	source := f.source(f.space())
+	first := f.begin(source)
+	old := f.add(first, many(1201)...)
+	f.complete(first)
+	second := f.begin(source)
+	var reused []sqlrepo.Entry
+	for i := range old {
+		entry := file(old[i].Path.String(), old[i].Size)
+		if i%3 == 0 {
+			entry.Origin = old[i].ID
+		}
+		reused = append(reused, entry)
+	}
+	f.add(second, reused...)
+	unshared, shared := f.runs(first.Upload.ID, second.Upload.ID)
+	equal(f.t, "unshared", len(unshared), 800)
+	equal(f.t, "shared", len(shared), 401)
+	for _, id := range shared {
+		if (id-old[0].ID)%3 != 0 {
+			f.t.Errorf("entry %d is shared", id)
+		}
+	}
+	unshared, shared = f.runs(first.Upload.ID)
+	equal(f.t, "unshared by nobody", len(unshared), 1201)
+	equal(f.t, "shared with nobody", len(shared), 0)
+}
+
+// mostRows is what a transaction may delete.
+const mostRows = 2001
+
+func removalEntries(f *fixture) {
+	stage := f.newStage()
+	files := f.add(stage, many(1500)...)
+	var plan []sqlrepo.PlannedShard
+	for ordinal := range 3 {
+		var segments []sqlrepo.Segment
+		for _, file := range files {
+			segments = append(segments, sqlrepo.Segment{Entry: file.ID, Offset: int64(ordinal), Length: 1})
+		}
+		plan = append(plan, planned(int64(ordinal), segments...))
+	}
+	f.plan(stage, plan...)
+	mine, left := f.removed(stage), keys(files[:1400])
+	total := int64(0)
+	for len(left) > 0 {
+		gone, rows, err := f.RemoveEntries(f.ctx, mine, left)
+		f.ok(err)
+		if total += rows; rows > mostRows || gone == 0 && rows == 0 {
+			f.t.Fatalf("%d entries and %d rows at once", gone, rows)
+		}
+		left = left[gone:]
+	}
+	equal(f.t, "rows", total, 1400*4)
+	equal(f.t, "entries", len(f.rows("entries")), 100)
+	equal(f.t, "segments", len(f.rows("segments")), 300)
+}
+
+// removalOfLive has a stage that is no removal.
+func removalOfLive(f *fixture) {
+	stage := f.newStage()
+	entries := f.add(stage, file("a", 1))
+	calls := map[string]func() error{}
+	f.onRemoval(stage, entries[0], f.sealing(stage.Upload.ID), calls)
+	f.refused(calls)
+}
+
+// condemnable is a removal of an upload with one shard of some blocks.
+func (f *fixture) condemnable(space sqlrepo.Space, blocks ...sqlrepo.Digest) (mine sqlrepo.Stage, shard int64) {
+	f.t.Helper()
+	stage := f.begin(f.source(space))
+	claimed := f.claimOnly(stage, 0)
+	f.sealed(holding(claimed, blocks...))
+	return f.removed(stage), claimed.ID
+}
+
+func condemnHides(f *fixture) {
+	space, a, b := f.space(), digest(1, 1), digest(2, 2)
+	mine, shard := f.condemnable(space, a)
+	f.hold(space, b)
+	f.held(space, 2, []sqlrepo.Digest{a, b}, a, b)
+	found := map[int64]struct{}{}
+	f.ok(f.Holders(f.ctx, space.ID, []sqlrepo.Digest{a}, found))
+	equal(f.t, "holders", found, map[int64]struct{}{shard: {}})
+
+	view := f.view(space)
+	f.ok(f.Condemn(f.ctx, mine, view, []int64{shard}))
+	equal(f.t, "revision of the view", view.Revision, 3)
+	f.held(space, 3, []sqlrepo.Digest{a, b}, b)
+	clear(found)
+	f.ok(f.Holders(f.ctx, space.ID, []sqlrepo.Digest{a, b}, found))
+	equal(f.t, "holders after that", len(found), 1)
+	equal(f.t, "state", f.shards(mine)[0].State, sqlrepo.ShardRemoving)
+	f.ok(f.Condemn(f.ctx, mine, view, []int64{shard}))
+}
+
+func condemnStale(f *fixture) {
+	space := f.space()
+	mine, shard := f.condemnable(space, digest(1, 1))
+	view := f.view(space)
+	f.hold(space, digest(2, 2))
+	before := f.everything()
+	f.fails(f.Condemn(f.ctx, mine, view, []int64{shard}), sqlrepo.ErrSpaceChanged)
+	equal(f.t, "everything", f.everything(), before)
+	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shard}))
+}
+
+func condemnCompleted(f *fixture) {
+	space := f.space()
+	mine, shard := f.condemnable(space, digest(1, 1))
+	other := f.begin(f.source(space))
+	view := f.view(space)
+	f.complete(other)
+	f.fails(f.Condemn(f.ctx, mine, view, []int64{shard}), sqlrepo.ErrSpaceChanged)
+	f.complete(f.begin(f.source(space)))
+	f.fails(f.Condemn(f.ctx, mine, view, []int64{shard}), sqlrepo.ErrSpaceChanged)
+	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shard}))
+}
+
+func condemnLinking(f *fixture) {
+	space := f.space()
+	mine, shard := f.condemnable(space, digest(1, 1))
+	linking := must(f.Advance(f.ctx, f.begin(f.source(space)), sqlrepo.Linking))(f.t)
+	err := f.Condemn(f.ctx, mine, f.view(space), []int64{shard})
+	f.fails(err, sqlrepo.ErrAtWork)
+	if !strings.Contains(fmt.Sprint(err), "worker") {
+		f.t.Errorf("who is it? %v", err)
+	}
+	f.ok(f.Release(f.ctx, linking))
+	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shard}))
+}
+
+func condemnShared(f *fixture) {
+	space := f.space()
+	stage := f.begin(f.source(space))
+	files := f.add(stage, file("a", 1))
+	claimed := f.claimOnly(stage, 0, files...)
+	f.sealed(holding(claimed, digest(1, 1)))
+	mine := f.removed(stage)
+	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{claimed.ID}))
+	equal(f.t, "state", f.shards(mine)[0].State, sqlrepo.ShardPacked)
+}
+
+// removeFiles tells of which shards files would be removed.
+func (f *fixture) removeFiles(mine sqlrepo.Stage) (removed []int64) {
+	f.t.Helper()
+	shards := f.shards(mine)
+	done, err := f.RemoveShardFiles(f.ctx, mine, shards, func(_ context.Context, shard sqlrepo.Shard) (bool, error) {
+		removed = append(removed, shard.ID)
+		return true, nil
+	})
+	f.ok(err)
+	equal(f.t, "done", done, len(shards))
+	return removed
+}
+
+// removalFiles has shards in two spaces that are the same file.
+func removalFiles(f *fixture) {
+	space, other := f.space(), f.space()
+	mine, shard := f.condemnable(space, digest(1, 1))
+	theirs, twin := f.condemnable(other, digest(1, 1))
+	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shard}))
+	equal(f.t, "removed", len(f.removeFiles(mine)), 0)
+	f.ok(f.Condemn(f.ctx, theirs, f.view(other), []int64{twin}))
+	equal(f.t, "removed when both may go", f.removeFiles(mine), []int64{shard})
+	f.ok(f.Renew(f.ctx, mine, term, 0))
+	failure := errors.New("no")
+	_, err := f.RemoveShardFiles(f.ctx, mine, f.shards(mine), func(context.Context, sqlrepo.Shard) (bool, error) {
+		return true, failure
+	})
+	f.fails(err, failure)
+}
+
+func removalFilesInParts(f *fixture) {
+	mine, _ := f.condemnable(f.space(), digest(1, 1))
+	shard := f.shards(mine)[0]
+	shard.Digest = make([]byte, 32) // that of no row
+	calls := 0
+	remove := func(context.Context, sqlrepo.Shard) (bool, error) {
+		calls++
+		return calls < 2, nil
+	}
+	done, err := f.RemoveShardFiles(f.ctx, mine, []sqlrepo.Shard{shard, shard, shard}, remove)
+	f.ok(err)
+	equal(f.t, "done", done, 2)
+	equal(f.t, "calls", calls, 2)
+}
+
+func removalUnnamed(f *fixture) {
+	space := f.space()
+	f.hold(space, digest(1, 1))
+	named, unnamed := packed(sqlrepo.Shard{}).Shard.Digest, make([]byte, 32)
+	all := [][]byte{unnamed, named, unnamed}
+	equal(f.t, "unnamed", must(f.Unnamed(f.ctx, all))(f.t), [][]byte{unnamed, unnamed})
+	var removed [][]byte
+	done, err := f.RemoveUnnamed(f.ctx, all, func(_ context.Context, digest []byte) (bool, error) {
+		removed = append(removed, digest)
+		return true, nil
+	})
+	f.ok(err)
+	equal(f.t, "done", done, 3)
+	equal(f.t, "removed", removed, [][]byte{unnamed, unnamed})
+}
+
+func removalNodes(f *fixture) {
+	space := f.space()
+	blocks := make([]sqlrepo.Digest, 5000)
+	for i := range blocks {
+		blocks[i] = digest(byte(i), byte(i>>8))
+	}
+	mine, shard := f.condemnable(space, blocks...)
+	_, _, err := f.RemoveNodes(f.ctx, mine, shard)
+	f.fails(err, sqlrepo.ErrNotFound) // it is not condemned
+	equal(f.t, "nodes", must(f.CountNodes(f.ctx))(f.t), 5000)
+	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shard}))
+	f.hold(space, blocks...)
+	total, left := int64(0), int64(5000)
+	for gone := false; !gone; {
+		var rows int64
+		gone, rows, err = f.RemoveNodes(f.ctx, mine, shard)
+		f.ok(err)
+		if total += rows; rows > mostRows {
+			f.t.Errorf("%d rows at once", rows)
+		}
+		if left -= rows; !gone {
+			equal(f.t, "nodes that are left", f.shards(mine)[0].Nodes, left)
+		}
+	}
+	equal(f.t, "rows", total, 5001)
+	equal(f.t, "nodes of others", len(f.rows("nodes")), 5000)
+	equal(f.t, "shards", len(f.shards(mine)), 0)
+	equal(f.t, "gone", must(f.FinishRemoval(f.ctx, mine))(f.t), true)
+}
+
+func removalFinish(f *fixture) {
+	stage := f.newStage()
+	files := f.add(stage, file("a", 1), file("b", 1))
+	mine := f.removed(stage)
+	_, _, err := f.RemoveEntries(f.ctx, mine, keys(files[:1]))
+	f.ok(err)
+	equal(f.t, "gone", must(f.FinishRemoval(f.ctx, mine))(f.t), false)
+	mine = must(f.ClaimRemoval(f.ctx, claim("other"), stage.Upload.ID))(f.t)
+	_, _, err = f.RemoveEntries(f.ctx, mine, keys(files[1:]))
+	f.ok(err)
+	equal(f.t, "gone with the last entry", must(f.FinishRemoval(f.ctx, mine))(f.t), true)
+	_, err = f.Upload(f.ctx, stage.Upload.ID)
+	f.fails(err, sqlrepo.ErrNotFound)
+}
