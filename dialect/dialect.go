@@ -41,8 +41,12 @@ type Dialect struct {
 	LockAll func(ctx context.Context, db *DB) (Lock, error)
 	// PoolSize is the number of connections that an engine opens whatever the settings; 0 leaves it to them.
 	PoolSize int
-	// MakeSchema makes the schema that the settings name, unless it is there. It is nil where an engine has none.
-	MakeSchema func(ctx context.Context, s Settings) error
+	// MissingSchema is the statement that makes the schema which the settings name, "" if it is there or they name none.
+	// It is nil where an engine has none.
+	MissingSchema func(ctx context.Context, db *DB) (statement string, err error)
+	// CheckSchema returns ErrSchema unless a session uses the schema that the settings name, if they name one. It is nil
+	// where an engine has none.
+	CheckSchema func(ctx context.Context, session sqlx.QueryerContext, s Settings) error
 	// IsEmpty tells whether the database has no tables but the one of this name.
 	IsEmpty func(ctx context.Context, db *DB, but string) (bool, error)
 	// LockUse keeps LockAll away until it is released or its process ends; any number may hold it. ErrLocked says who
@@ -62,6 +66,9 @@ type Dialect struct {
 	// CopyAside writes a consistent copy of the database beside it, with this suffix, and returns where; it never
 	// overwrites an earlier copy. It is nil where an engine has no such place.
 	CopyAside func(ctx context.Context, db *DB, suffix string) (string, error)
+	// CopyPages writes the database, as the transaction that reads on conn sees it, to a new file of its own, for FinishFile.
+	// It is nil where an engine has no such files.
+	CopyPages func(ctx context.Context, conn *sqlx.Conn, file string) error
 	// Analyze looks at tables of which much has changed, so that the engine reads them the best way. It is nil where an
 	// engine goes by its indexes alone.
 	Analyze func(ctx context.Context, db *DB, tables []string) error
@@ -70,13 +77,24 @@ type Dialect struct {
 	Files func(s Settings) ([]string, error)
 	// Size is the space that all tables and indexes take, in bytes.
 	Size func(ctx context.Context, db *DB) (int64, error)
+	// Vacuum gives unused space of the database's file back, while nobody else uses the database. It is nil where the engine
+	// sees to that by itself.
+	Vacuum func(ctx context.Context, db *DB) error
 	// Classify sorts an error of the engine's driver.
 	Classify func(err error) Class
 
 	handles handles
 	urls    urls
-	// brief are the arguments that have a statement take one round trip, where that takes some.
-	brief func(s Settings) []any
+	// trimLog keeps the log of changes short before a transaction begins. It is nil where the engine sees to that by itself.
+	trimLog func(ctx context.Context, db *DB, conn *sqlx.Conn) error
+	// inspect asks about one database.
+	inspect func(ctx context.Context, db *DB) (Info, error)
+	// together sends several statements of a transaction at once; it is nil where that saves nothing.
+	together sendFunc
+	// same tells whether two handles of the engine lead to one database.
+	same func(ctx context.Context, a, b *DB) (bool, error)
+	// indexes selects name and definition of a table's indexes, but for that of its primary key.
+	indexes string
 }
 
 type handles interface {

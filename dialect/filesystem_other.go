@@ -2,5 +2,5 @@
 
 package dialect
 
-// checkFilesystem can't tell file systems apart here.
-func checkFilesystem(string, bool) error { return nil }
+// filesystemOf can't tell file systems apart here.
+func filesystemOf(string) (name string, shared bool) { return "", false }

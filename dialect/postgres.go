@@ -27,16 +27,20 @@ func Postgres() Dialect {
 		Clock:         postgresClock,
 		Probe:         postgresProbe,
 		Notify:        postgresNotify,
-		brief:         postgresBrief,
 		Listen:        postgresListen,
 		LockAll:       postgresLockAll,
-		MakeSchema:    postgresMakeSchema,
+		MissingSchema: postgresMissingSchema,
+		CheckSchema:   checkSchema,
 		IsEmpty:       postgresIsEmpty,
 		HasTable:      postgresHasTable,
 		Analyze:       postgresAnalyze,
 		Size:          postgresSize,
 		Classify:      classifyPostgres,
 		handles:       postgresHandles{},
+		same:          postgresSame,
+		indexes:       postgresMadeIndexes,
+		inspect:       postgresInspect,
+		together:      postgresTogether,
 		urls:          postgresURLs{},
 	}
 }
@@ -70,7 +74,7 @@ func postgresIsEmpty(ctx context.Context, db *DB, but string) (empty bool, err e
 
 func postgresHasTable(ctx context.Context, db *DB, name string) (found bool, err error) {
 	err = db.Writer.GetContext(ctx, &found, `SELECT EXISTS (SELECT FROM pg_class c
-		WHERE c.relkind = 'r' AND c.relnamespace = `+currentSchema+` AND c.relname = $1)`, db.Brief([]any{name})...)
+		WHERE c.relkind = 'r' AND c.relnamespace = `+currentSchema+` AND c.relname = $1)`, name)
 	return found, err
 }
 

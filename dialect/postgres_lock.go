@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -13,8 +14,12 @@ import (
 // lockClass sets this program's advisory locks apart from others in the same database; it spells "gupp".
 const lockClass = 0x67757070
 
-// allUse is held shared by all who use the database, and exclusively by whoever needs that there is nobody.
-const allUse = 0
+// allUse is held shared by all who use the tables of a schema, and exclusively by whoever needs that there is nobody. Its
+// key is that of the schema, or futureSchema.
+const allUse = "COALESCE(" + currentSchema + "::int4, $2)"
+
+// futureSchema stands for the key of a schema that is yet to be made.
+func futureSchema(s Settings) int32 { return int32(crc32.ChecksumIEEE([]byte(s.Server.Schema))) }
 
 // A server notices only a moment after a process has died that its connection, and so its lock, is gone. A lock whose
 // connection broke is taken again on another one.
@@ -35,8 +40,8 @@ type postgresLock struct {
 }
 
 const (
-	lockShared    = "SELECT pg_try_advisory_lock_shared($1, $2)"
-	lockExclusive = "SELECT pg_try_advisory_lock($1, $2)"
+	lockShared    = "SELECT pg_try_advisory_lock_shared($1, " + allUse + ")"
+	lockExclusive = "SELECT pg_try_advisory_lock($1, " + allUse + ")"
 )
 
 func postgresLockUse(ctx context.Context, db *DB) (Lock, error) {
@@ -77,13 +82,13 @@ func (l *postgresLock) lock(ctx context.Context, deadline time.Time) error {
 	}
 	for {
 		var locked bool
-		err := conn.GetContext(ctx, &locked, l.statement, l.db.Brief([]any{int32(lockClass), int32(allUse)})...)
+		err := conn.GetContext(ctx, &locked, l.statement, int32(lockClass), futureSchema(l.db.Settings))
 		if err == nil && locked {
 			l.conn = conn
 			return nil
 		}
 		if err == nil && time.Now().After(deadline) {
-			err = fmt.Errorf("%w: %s", ErrLocked, postgresLockHolder(ctx, conn))
+			err = fmt.Errorf("%w: %s", ErrLocked, postgresLockHolder(ctx, conn, l.db.Settings))
 		}
 		if err != nil {
 			return errors.Join(err, drop(conn))
@@ -132,12 +137,11 @@ func drop(conn *sqlx.Conn) error {
 	return closeConn(conn)
 }
 
-func postgresLockHolder(ctx context.Context, conn *sqlx.Conn) string {
+func postgresLockHolder(ctx context.Context, conn *sqlx.Conn, s Settings) string {
 	var holder string
 	err := conn.GetContext(ctx, &holder, `SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-		WHERE l.locktype = 'advisory' AND l.granted AND l.classid = $1 AND l.objid = $2 AND a.datname = current_database()
-		LIMIT 1`,
-		lockClass, allUse)
+		WHERE l.locktype = 'advisory' AND l.granted AND l.classid = $1 AND l.objid = `+allUse+`::oid
+		AND a.datname = current_database() LIMIT 1`, lockClass, futureSchema(s))
 	if errors.Is(err, sql.ErrNoRows) || holder == "" {
 		return "an unnamed session"
 	}

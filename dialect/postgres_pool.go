@@ -30,7 +30,7 @@ func (postgresHandles) open(ctx context.Context, s Settings) (*sqlx.DB, *sqlx.DB
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := checkSchema(ctx, pool, s); err != nil {
+	if err := checkSchema(ctx, pool, s); err != nil && (!s.SchemaMayLack || !errors.Is(err, errNoSchema)) {
 		return nil, nil, errors.Join(err, pool.Close())
 	}
 	return pool, pool, nil
@@ -66,7 +66,7 @@ func openPool(ctx context.Context, s Settings) (*sqlx.DB, error) {
 	if err != nil {
 		return nil, errors.Join(withAdvice(err, config), pool.Close())
 	}
-	return pool, conn.Close()
+	return pool, errors.Join(warnOfOldServer(conn, s.Log), conn.Close())
 }
 
 func isEncrypted(conn *pgx.Conn) bool {

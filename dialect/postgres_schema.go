@@ -11,6 +11,8 @@ import (
 // ErrSchema is returned for a schema that is not there or can't be used; the error's text says what to do.
 var ErrSchema = errors.New("database schema")
 
+var errNoSchema = errors.New("there is no schema")
+
 // schemaState is what a session makes of the schema that the settings name.
 type schemaState struct {
 	Current string `db:"current"`
@@ -18,27 +20,27 @@ type schemaState struct {
 	Usable  bool   `db:"usable"`
 }
 
-func readSchemaState(ctx context.Context, pool *sqlx.DB, schema string) (state schemaState, err error) {
-	err = pool.GetContext(ctx, &state, `SELECT COALESCE(current_schema(), '')::text AS current,
+func readSchemaState(ctx context.Context, session sqlx.QueryerContext, schema string) (state schemaState, err error) {
+	err = sqlx.GetContext(ctx, session, &state, `SELECT COALESCE(current_schema(), '')::text AS current,
 		COUNT(*) > 0 AS there, COALESCE(BOOL_OR(has_schema_privilege(oid, 'USAGE')), FALSE) AS usable
 		FROM pg_namespace WHERE nspname = $1`, schema)
 	return state, err
 }
 
 // checkSchema makes sure that tables are made and found in the schema. A pooler may have kept the search path back.
-func checkSchema(ctx context.Context, pool *sqlx.DB, s Settings) error {
+func checkSchema(ctx context.Context, session sqlx.QueryerContext, s Settings) error {
 	schema := s.Server.Schema
 	if schema == "" {
 		return nil
 	}
-	state, err := readSchemaState(ctx, pool, schema)
+	state, err := readSchemaState(ctx, session, schema)
 	switch {
 	case err != nil:
 		return err
 	case state.Current == schema:
 		return nil
 	case !state.Exists:
-		return fmt.Errorf("%w: there is no schema %q (repo.schema): to make it, run: guppy migrate up", ErrSchema, schema)
+		return fmt.Errorf("%w: %w %q (repo.schema): to make it, run: guppy migrate up", ErrSchema, errNoSchema, schema)
 	case !state.Usable:
 		return fmt.Errorf("%w: the role may not use schema %q (repo.schema): GRANT USAGE, CREATE ON SCHEMA %s TO it",
 			ErrSchema, schema, quoteIdentifier(schema))
@@ -48,21 +50,15 @@ func checkSchema(ctx context.Context, pool *sqlx.DB, s Settings) error {
 		ErrSchema, state.Current, schema, quoteIdentifier(schema))
 }
 
-// postgresMakeSchema looks first: a role that can't make schemas may use one that is there.
-func postgresMakeSchema(ctx context.Context, s Settings) (err error) {
-	pool, err := openPool(ctx, s)
-	if err != nil {
-		return err
+// postgresMissingSchema looks first: a role that can't make schemas may use one that is there.
+func postgresMissingSchema(ctx context.Context, db *DB) (statement string, err error) {
+	schema := db.Settings.Server.Schema
+	if schema == "" {
+		return "", nil
 	}
-	defer func() { err = errors.Join(err, pool.Close()) }()
-	state, err := readSchemaState(ctx, pool, s.Server.Schema)
+	state, err := readSchemaState(ctx, db.Writer, schema)
 	if err != nil || state.Exists {
-		return err
+		return "", err
 	}
-	_, err = pool.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS "+quoteIdentifier(s.Server.Schema))
-	// Two that make it at the same time may both find it missing.
-	if err != nil && classifyPostgres(err) != Exists {
-		return fmt.Errorf("make schema %q: %w", s.Server.Schema, err)
-	}
-	return nil
+	return "CREATE SCHEMA IF NOT EXISTS " + quoteIdentifier(schema), nil
 }

@@ -2,6 +2,8 @@ package dialect
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -33,12 +35,27 @@ func (s Settings) Dialect() (Dialect, error) {
 
 // MakeSchema makes the schema that the settings name, if they name one and it is not there. Only then can Open succeed.
 // Any number of processes may do so at the same time.
-func MakeSchema(ctx context.Context, s Settings) error {
+func MakeSchema(ctx context.Context, s Settings) (err error) {
 	d, err := s.Dialect()
-	if err != nil || d.MakeSchema == nil || s.Server.Schema == "" {
+	if err != nil || d.MissingSchema == nil || s.Server.Schema == "" {
 		return err
 	}
-	return d.MakeSchema(ctx, s.withDefaults())
+	s.SchemaMayLack = true
+	db, err := Open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	statement, err := d.MissingSchema(ctx, db)
+	if err != nil || statement == "" {
+		return err
+	}
+	_, err = db.Writer.ExecContext(ctx, statement)
+	// Two that make it at the same time may both find it missing.
+	if err != nil && d.Classify(err) != Exists {
+		return fmt.Errorf("make schema %q: %w", s.Server.Schema, err)
+	}
+	return nil
 }
 
 // URLParameter is the value of a parameter in a database URL or connection string, if it has that.

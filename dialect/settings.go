@@ -35,6 +35,11 @@ type Settings struct {
 	SilenceLimit time.Duration
 	// AllowNetworkFilesystem opens a database file where locks and shared memory can't be relied on.
 	AllowNetworkFilesystem bool
+	// SchemaMayLack opens a database in which Server.Schema is not there yet, so that it can be made.
+	SchemaMayLack bool
+	// ReadOnly opens a database file that nobody writes to, as FinishFile leaves it, and neither locks it nor makes files
+	// beside it. Alone opens one that nobody else has, without a WAL. Servers know no such things.
+	ReadOnly, Alone bool
 	// TransactionPooler says that a pooler stands between which gives a connection to others after each transaction.
 	TransactionPooler bool
 	// Log receives warnings; nil discards them.

@@ -33,10 +33,16 @@ func SQLite() Dialect {
 		IsEmpty:     sqliteIsEmpty,
 		HasTable:    sqliteHasTable,
 		CopyAside:   sqliteCopyAside,
+		CopyPages:   sqliteCopyPages,
 		Files:       sqliteFiles,
 		Size:        sqliteSize,
+		Vacuum:      sqliteVacuum,
 		Classify:    classifySQLite,
 		handles:     sqliteHandles{},
+		same:        sqliteSame,
+		indexes:     sqliteMadeIndexes,
+		trimLog:     sqliteTrimLog,
+		inspect:     sqliteInspect,
 		urls:        sqliteURLs{},
 	}
 }
@@ -79,6 +85,10 @@ func (sqliteHandles) open(ctx context.Context, s Settings) (*sqlx.DB, *sqlx.DB, 
 	if err != nil {
 		return nil, nil, err
 	}
+	if s.ReadOnly {
+		db, err := openSQLiteReadOnly(ctx, file)
+		return db, db, err
+	}
 	if err := checkFilesystem(filepath.Dir(file), s.AllowNetworkFilesystem); err != nil {
 		return nil, nil, err
 	}
@@ -89,7 +99,7 @@ func (sqliteHandles) open(ctx context.Context, s Settings) (*sqlx.DB, *sqlx.DB, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := checkJournal(ctx, writer); err != nil {
+	if err := checkJournal(ctx, writer, s.journal()); err != nil {
 		return nil, nil, errors.Join(err, writer.Close())
 	}
 	reader, err := openSQLite(ctx, file, s, sqliteReaders, "deferred", "query_only(1)")
@@ -104,10 +114,9 @@ func openSQLite(ctx context.Context, file string, s Settings, conns int, lock st
 	extra ...string) (*sqlx.DB, error) {
 	query := url.Values{"_txlock": {lock}, "_pragma": append([]string{
 		fmt.Sprintf("busy_timeout(%d)", s.BusyTimeout.Milliseconds()),
-		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "journal_size_limit(67108864)", "cache_size(-16384)",
+		fmt.Sprintf("journal_mode(%s)", s.journal()), "synchronous(FULL)", "foreign_keys(1)", "journal_size_limit(67108864)", "cache_size(-16384)",
 	}, extra...)}
-	location := url.URL{Scheme: "file", Path: filepath.ToSlash(file), RawQuery: query.Encode()}
-	db, err := sqlx.Open(sqliteDriver, location.String())
+	db, err := sqlx.Open(sqliteDriver, sqliteLocation(file, query))
 	if err != nil {
 		return nil, err
 	}
@@ -119,13 +128,13 @@ func openSQLite(ctx context.Context, file string, s Settings, conns int, lock st
 	return db, nil
 }
 
-func checkJournal(ctx context.Context, db *sqlx.DB) error {
+func checkJournal(ctx context.Context, db *sqlx.DB, want string) error {
 	var mode string
 	if err := db.GetContext(ctx, &mode, "PRAGMA journal_mode"); err != nil {
 		return err
 	}
-	if mode != "wal" {
-		return fmt.Errorf("journal mode is %q although WAL was asked for: does the file system support shared memory?", mode)
+	if mode != want {
+		return fmt.Errorf("journal mode is %q although %s was asked for: does the file system support shared memory?", mode, want)
 	}
 	return nil
 }

@@ -23,8 +23,8 @@ func sqliteLockAll(ctx context.Context, db *DB) (Lock, error) {
 // lockBeside locks a file beside the database, which holds the name of whoever had the lock last: the system frees it with
 // the process.
 func lockBeside(ctx context.Context, db *DB, try func(*flock.Flock) (bool, error)) (Lock, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	if err := ctx.Err(); err != nil || db.Settings.ReadOnly {
+		return noLock{}, err
 	}
 	file, err := sqliteFile(db.Settings)
 	if err != nil {

@@ -37,9 +37,9 @@ func TestManyGoroutinesEnsureAtOnce(t *testing.T) {
 	})
 }
 
-func TestManyProcessesEnsureAtOnce(t *testing.T) {
+func TestManyProcessesMigrateAtOnce(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
-		const count = 5
+		const count = 10
 		outputs, errs := make([][]byte, count), make([]error, count)
 		var group sync.WaitGroup
 		for i := range count {

@@ -8,9 +8,14 @@
 // file may begin or end a transaction, nor hold a statement that can't run inside one, such as VACUUM or CREATE INDEX
 // CONCURRENTLY: there is no way to mark a file as exempt. Cancelling a context takes effect before the next file.
 //
+// Reverting a migration may drop tables. If they have rows it needs WithDestroyData, unless the same files copy the
+// rows into another table before. That is read from the statements: a down file says what it drops with DROP TABLE,
+// and moves rows with ALTER TABLE ... RENAME TO and INSERT INTO ... SELECT ... FROM.
+//
 // Other tools follow golang-migrate's protocol, which marks the schema dirty while a migration runs, and may leave that
 // mark behind. Nothing goes on then until somebody has looked at the schema and has called Force.
 //
 // The lock of PostgreSQL belongs to a session. Behind a pooler that shares sessions between transactions, such as
-// PgBouncer in transaction mode, migrate through a URL that leads straight to the server.
+// PgBouncer in transaction mode, migrate through a URL that leads straight to the server: WithDirect. A schema of the
+// server that is not there yet is made in the transaction of the first migration, and goes with it if that fails.
 package migrate

@@ -13,9 +13,10 @@ import (
 // migration: the version with the dirty mark, the script, and the version without the mark. Here the three become
 // visible together, or not at all.
 type driver struct {
-	ctx context.Context //nolint:containedctx // the interface passes none
-	tx  *sqlx.Tx
-	run func(ctx context.Context, tx *sqlx.Tx, script string) error
+	ctx  context.Context //nolint:containedctx // the interface passes none
+	tx   *sqlx.Tx
+	conn *sqlx.Conn // that of tx
+	run  func(ctx context.Context, conn *sqlx.Conn, script string) error
 }
 
 // Run executes a migration's script.
@@ -24,7 +25,7 @@ func (d *driver) Run(migration io.Reader) error {
 	if err != nil {
 		return err
 	}
-	return d.run(d.ctx, d.tx, string(script))
+	return d.run(d.ctx, d.conn, string(script))
 }
 
 // SetVersion replaces the row of the version table. Version 0 is no row.

@@ -13,9 +13,10 @@ import (
 type engine struct {
 	// tryLock takes the lock that all migrating processes share, or returns no release function if another has it. The
 	// lock may be the connection's: it is released once the connection is closed.
-	tryLock func(ctx context.Context, conn *sqlx.Conn) (release func() error, err error)
-	// run executes the script of a migration. An error that points into the script is a *scriptError.
-	run func(ctx context.Context, tx *sqlx.Tx, script string) error
+	tryLock func(ctx context.Context, conn *sqlx.Conn, s dialect.Settings) (release func() error, err error)
+	// run executes the script of a migration in the transaction that the connection is in. The error of a statement is a
+	// *scriptError.
+	run func(ctx context.Context, conn *sqlx.Conn, script string) error
 }
 
 func engineOf(db *dialect.DB) (engine, error) {

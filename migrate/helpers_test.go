@@ -15,7 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/pgtest"
 )
 
-// envEnsure makes the test binary a program that only ensures the schema of the database that it names. With
+// envEnsure makes the test binary a program that only migrates the database that it names. With
 // envMany it applies many small migrations, whatever the version, and prints a line before and after.
 const (
 	envEnsure = "GUPPY_TEST_MIGRATE_ENSURE"
@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 
 func ensure(settings dialect.Settings) error {
 	if os.Getenv(envMany) == "" {
-		_, err := New(settings).Ensure(context.Background(), false)
+		_, err := New(settings).Up(context.Background())
 		return err
 	}
 	fmt.Println("begins")
@@ -123,8 +123,9 @@ func firstEmbedded(t *testing.T, n int) fs.FS {
 // with changes or adds files.
 func with(pairs ...string) fs.FS { return files(append(append([]string{}, three...), pairs...)...) }
 
+// migrator may drop data: what it may drop without is tested by itself.
 func migrator(settings dialect.Settings, files fs.FS, options ...Option) *Migrator {
-	return New(settings, append([]Option{WithMigrations(files)}, options...)...)
+	return New(settings, append([]Option{WithMigrations(files), WithDestroyData()}, options...)...)
 }
 
 func mustUp(t *testing.T, m *Migrator) Result {

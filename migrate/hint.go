@@ -12,8 +12,8 @@ func (s Status) hint(reason error) string {
 	case errors.Is(reason, ErrOlder):
 		return "back the database up, then run: guppy migrate up"
 	case errors.Is(reason, ErrNewer):
-		return fmt.Sprintf("use the newer guppy that migrated it, or run with that one: guppy migrate down %d",
-			s.Current-s.Required)
+		return fmt.Sprintf("use the newer guppy that migrated it, or run with that one: guppy migrate down --to %d",
+			s.Required)
 	default:
 		return s.forceHint()
 	}
@@ -45,9 +45,13 @@ func previous(all []Migration) uint {
 }
 
 // hint names the command that goes on from a failed step once its cause is mended.
-func (s step) hint(unsure bool) string {
-	if unsure {
-		return "once the cause is mended, look with guppy migrate status, and go on from there with: " + s.again
+func (s step) hint(unsure, dropData bool) string {
+	again := s.again
+	if dropData && s.direction < 0 {
+		again += " --destroy-data"
 	}
-	return "once the cause is mended, run: " + s.again
+	if unsure {
+		return "once the cause is mended, look with guppy migrate status, and go on from there with: " + again
+	}
+	return "once the cause is mended, run: " + again
 }

@@ -16,9 +16,11 @@ const defaultLockTimeout = time.Minute
 // Migrator reads and changes the schema version of one database. It holds no connection between calls.
 type Migrator struct {
 	settings    dialect.Settings
+	direct      *dialect.Settings
 	files       fs.FS
 	log         *slog.Logger
 	lockTimeout time.Duration
+	dropData    bool
 }
 
 // Option configures a Migrator.
@@ -34,6 +36,13 @@ func WithLogger(log *slog.Logger) Option { return func(m *Migrator) { m.log = lo
 func WithLockTimeout(timeout time.Duration) Option {
 	return func(m *Migrator) { m.lockTimeout = timeout }
 }
+
+// WithDirect changes the schema over other settings than those that it is looked at and opened with: past a pooler,
+// as the role that owns the tables.
+func WithDirect(settings dialect.Settings) Option { return func(m *Migrator) { m.direct = &settings } }
+
+// WithDestroyData lets migrations drop tables that have rows.
+func WithDestroyData() Option { return func(m *Migrator) { m.dropData = true } }
 
 // New returns a migrator of the database that the settings name.
 func New(settings dialect.Settings, options ...Option) *Migrator {
@@ -72,22 +81,35 @@ type Result struct {
 	Backup string
 }
 
-// Status reads the version without locking or changing it. A version that can't be read is an error, never "none".
+// Fits tells whether this program can use the schema.
+func (s Status) Fits() bool { return !s.Dirty && s.Current == s.Required }
+
+// Status reads the version without locking or changing it. A version that can't be read is an error, never "none". A
+// database file that is not there is not made: it is empty.
 func (m *Migrator) Status(ctx context.Context) (Status, error) {
-	db, status, err := m.look(ctx)
+	all, err := m.load()
+	if err != nil {
+		return Status{}, err
+	}
+	if absent, err := m.absent(); absent || err != nil {
+		return statusOf(record{}, false, all), err
+	}
+	db, status, err := m.look(ctx, false)
 	if err != nil {
 		return Status{}, err
 	}
 	return status, db.Close()
 }
 
-// look opens the database and reads its version.
-func (m *Migrator) look(ctx context.Context) (*dialect.DB, Status, error) {
+// look opens the database, even where its schema is yet to be made if that may be so, and reads its version.
+func (m *Migrator) look(ctx context.Context, schemaMayLack bool) (*dialect.DB, Status, error) {
 	list, err := m.load()
 	if err != nil {
 		return nil, Status{}, err
 	}
-	db, err := m.open(ctx)
+	settings := m.settings
+	settings.SchemaMayLack = schemaMayLack
+	db, err := m.open(ctx, settings)
 	if err != nil {
 		return nil, Status{}, err
 	}
@@ -100,16 +122,11 @@ func (m *Migrator) look(ctx context.Context) (*dialect.DB, Status, error) {
 
 // Open opens the database with the schema that this program needs. It does what Ensure does, and returns the same errors.
 func (m *Migrator) Open(ctx context.Context, auto bool) (*dialect.DB, Result, error) {
-	if auto {
-		if err := dialect.MakeSchema(ctx, m.settings); err != nil {
-			return nil, Result{}, err
-		}
-	}
-	db, status, err := m.look(ctx)
+	db, status, err := m.look(ctx, auto)
 	if err != nil {
 		return nil, Result{}, err
 	}
-	if !status.Dirty && status.Current == status.Required {
+	if status.Fits() {
 		return db, status.unchanged(), nil
 	}
 	if err := db.Close(); err != nil {
@@ -119,8 +136,23 @@ func (m *Migrator) Open(ctx context.Context, auto bool) (*dialect.DB, Result, er
 	if err != nil {
 		return nil, result, err
 	}
-	db, err = m.open(ctx)
+	db, err = m.reopen(ctx)
 	return db, result, err
+}
+
+// reopen opens the database once it was migrated, maybe over other settings than these.
+func (m *Migrator) reopen(ctx context.Context) (*dialect.DB, error) {
+	if m.direct == nil {
+		return m.open(ctx, m.settings)
+	}
+	db, status, err := m.look(ctx, false)
+	if err == nil && !status.Fits() {
+		err = errors.Join(ErrElsewhere, db.Close())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
 }
 
 // Ensure brings the schema to the required version as a program does when it starts: an empty database is migrated; an
@@ -144,32 +176,29 @@ func (m *Migrator) bring(ctx context.Context, auto bool) (Result, error) {
 		if older && !auto && s.db.CopyAside == nil {
 			return status.unchanged(), status.refuse(ErrOlder)
 		}
-		return s.up(ctx, status)
+		return s.migrate(ctx, status, Latest())
 	})
 }
 
-// Up applies all pending migrations, after setting a copy of the database aside where the engine can. The result holds
-// what was applied even when a later migration failed. Errors are those of Ensure, but for ErrOlder.
-func (m *Migrator) Up(ctx context.Context) (Result, error) {
-	if err := dialect.MakeSchema(ctx, m.settings); err != nil {
-		return Result{}, err
-	}
-	return m.locked(ctx, func(s *session, status Status) (Result, error) { return s.up(ctx, status) })
+// Migrate brings the schema to the target, after setting a copy of the database aside where the engine can. The result
+// holds what was done even when a later migration failed. Errors are those of Ensure, but for ErrOlder, and ErrTarget;
+// ErrHoldsData, in a *LossError, leaves everything as it is unless WithDestroyData allows it.
+func (m *Migrator) Migrate(ctx context.Context, target Target) (Result, error) {
+	return m.locked(ctx, func(s *session, status Status) (Result, error) { return s.migrate(ctx, status, target) })
 }
 
-// Down reverts the last n migrations and what they hold, after setting a copy of the database aside where the engine
-// can. Errors are those of Up; asking for more than were applied changes nothing and is an error.
-func (m *Migrator) Down(ctx context.Context, n int) (Result, error) {
-	return m.locked(ctx, func(s *session, status Status) (Result, error) { return s.down(ctx, status, n) })
-}
+// Up applies all pending migrations. It is Migrate to Latest.
+func (m *Migrator) Up(ctx context.Context) (Result, error) { return m.Migrate(ctx, Latest()) }
+
+// Down reverts the last n migrations. It is Migrate to DownBy.
+func (m *Migrator) Down(ctx context.Context, n int) (Result, error) { return m.Migrate(ctx, DownBy(n)) }
 
 // Force records that the schema has this version, 0 meaning that no migration was applied, and is not dirty. It runs no
 // migration: it is for a schema that was mended by hand.
 func (m *Migrator) Force(ctx context.Context, version int) (Result, error) {
 	return m.locked(ctx, func(s *session, status Status) (Result, error) {
 		if version != 0 && (version < 0 || !s.list.has(uint(version))) {
-			return status.unchanged(), fmt.Errorf("there is no migration with version %d: the last is %d", version,
-				status.Required)
+			return status.unchanged(), noSuchVersion(version, status)
 		}
 		if err := s.force(ctx, uint(version)); err != nil {
 			return status.unchanged(), fmt.Errorf("force version %d: %w", version, err)

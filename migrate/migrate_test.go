@@ -121,7 +121,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 		older := migrator(settings, first(1))
 		for name, call := range changes(older) {
 			result, err := call(t.Context())
-			requireRefused(t, err, ErrNewer, 3, 1, "guppy migrate down 2")
+			requireRefused(t, err, ErrNewer, 3, 1, "guppy migrate down --to 1")
 			if result.From != 3 || result.To != 3 {
 				t.Errorf("%s: %+v", name, result)
 			}

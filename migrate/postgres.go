@@ -7,17 +7,25 @@ import (
 
 	"github.com/golang-migrate/migrate/v4/database"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/jmoiron/sqlx"
+
+	"github.com/guppy-prep/guppy/dialect"
 )
 
 // tryLockPostgres takes the advisory lock that golang-migrate's own tools ask for. It belongs to the connection on
 // which the migrations then run, so that none can go on without it. It doesn't wait in the server: a waiting statement
 // would hold up CREATE INDEX CONCURRENTLY.
-func tryLockPostgres(ctx context.Context, conn *sqlx.Conn) (release func() error, err error) {
+//
+// A schema that the migrations are to make has its lock already.
+func tryLockPostgres(ctx context.Context, conn *sqlx.Conn, s dialect.Settings) (release func() error, err error) {
 	var name, schema string
 	const query = "SELECT current_database(), COALESCE(current_schema(), '')"
 	if err := conn.QueryRowxContext(ctx, query).Scan(&name, &schema); err != nil {
 		return nil, err
+	}
+	if s.Server.Schema != "" {
+		schema = s.Server.Schema
 	}
 	key, err := database.GenerateAdvisoryLockId(name, schema, versionTable)
 	if err != nil {
@@ -31,20 +39,61 @@ func tryLockPostgres(ctx context.Context, conn *sqlx.Conn) (release func() error
 	return func() error { return nil }, nil
 }
 
-func runPostgres(ctx context.Context, tx *sqlx.Tx, script string) error {
-	_, err := tx.ExecContext(ctx, script)
+// runPostgres sends the whole script at once. The server answers for each statement before the one that failed.
+func runPostgres(ctx context.Context, conn *sqlx.Conn, script string) error {
+	done, err := 0, error(nil)
+	if raw := conn.Raw(func(driver any) error {
+		session := driver.(*stdlib.Conn).Conn().PgConn() //nolint:forcetypeassert // the dialect opened it
+		done, err = countDone(session.Exec(ctx, script))
+		return nil
+	}); raw != nil {
+		return raw
+	}
 	var failure *pgconn.PgError
-	if errors.As(err, &failure) {
-		return &scriptError{lineAt(script, int(failure.Position)), err}
+	if !errors.As(err, &failure) {
+		return err
+	}
+	return locate(script, done, int(failure.Position), err)
+}
+
+// locate says which statement failed: the one that the server points at in the script, or else the one after those that
+// were done. Nothing is done of a script in which it finds an error of syntax.
+func locate(script string, done, position int, err error) error {
+	offset, line := offsetOf(script, position), lineAt(script, position)
+	for i, s := range split(script) {
+		if offset < 0 && i == done || offset >= s.start && offset <= s.start+len(s.text) {
+			return &scriptError{max(line, s.line), s.beginning(), err}
+		}
 	}
 	return err
 }
 
-// lineAt is the line of the character at a position, which the server counts from 1. Position 0 is none.
+// countDone counts the statements that succeed.
+func countDone(results *pgconn.MultiResultReader) (done int, err error) {
+	for results.NextResult() {
+		if _, err := results.ResultReader().Close(); err != nil {
+			break // which the reader of all tells, too
+		}
+		done++
+	}
+	return done, results.Close()
+}
+
+// lineAt is the line of the character at a position, which the server counts from 1, or 0 for a position outside.
 func lineAt(script string, position int) uint {
-	characters := []rune(script)
-	if position < 1 || position > len(characters) {
+	offset := offsetOf(script, position)
+	if offset < 0 {
 		return 0
 	}
-	return 1 + uint(strings.Count(string(characters[:position-1]), "\n"))
+	return 1 + uint(strings.Count(script[:offset], "\n"))
+}
+
+// offsetOf is where the character at a position begins, in bytes, or -1 for a position outside.
+func offsetOf(script string, position int) int {
+	for offset := range script {
+		if position--; position == 0 {
+			return offset
+		}
+	}
+	return -1
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -18,7 +19,7 @@ type step struct {
 	file      string
 	direction int
 	from, to  uint
-	// again is the command that takes this step and those after it.
+	// again is the command that leads to where all steps lead.
 	again string
 }
 
@@ -37,10 +38,10 @@ func (s *session) run(ctx context.Context, status Status, steps []step) (result 
 		return result, fmt.Errorf("the schema can't change now: %w", err)
 	}
 	defer func() { err = errors.Join(err, alone.Release()) }()
-	if err := s.copyAside(ctx, status, &result); err != nil {
+	if err := s.refuseLoss(ctx, steps); err != nil {
 		return result, err
 	}
-	if err := s.makeVersionTable(ctx); err != nil {
+	if err := s.copyAside(ctx, status, &result); err != nil {
 		return result, err
 	}
 	together := 1
@@ -70,6 +71,26 @@ func (s *session) refuseForeign(ctx context.Context, status Status) error {
 	}
 	return &RefusedError{ErrForeign, status.Current, status.Required,
 		"name a database of its own, or on PostgreSQL a schema of its own (search_path in the URL)"}
+}
+
+// refuseLoss looks while nobody else can write.
+func (s *session) refuseLoss(ctx context.Context, steps []step) error {
+	if s.dropData || steps[0].direction > 0 {
+		return nil
+	}
+	var scripts []string
+	for _, next := range steps {
+		script, err := fs.ReadFile(s.files, s.path(next.file))
+		if err != nil {
+			return err
+		}
+		scripts = append(scripts, string(script))
+	}
+	losses, err := findLosses(ctx, s.db, scripts)
+	if err == nil && len(losses) > 0 {
+		err = &LossError{losses}
+	}
+	return err
 }
 
 func (s *session) copyAside(ctx context.Context, status Status, result *Result) (err error) {
@@ -116,17 +137,19 @@ func (s *session) take(ctx context.Context, batch []step) error {
 func (s *session) failed(failed step, version uint, err error) error {
 	var script *scriptError
 	var line uint
+	var statement string
 	if errors.As(err, &script) {
-		line, err = script.line, script.err
+		line, statement, err = script.line, script.statement, script.err
 	}
 	var commit *commitError
 	unsure := errors.As(err, &commit) && s.db.LosesAnswers && s.db.Classify(err) == dialect.Unavailable
 	return &FailedError{
-		File:    s.path(failed.file),
-		Line:    line,
-		Version: version,
-		Unsure:  unsure,
-		Hint:    failed.hint(unsure),
-		Err:     err,
+		File:      s.path(failed.file),
+		Line:      line,
+		Statement: statement,
+		Version:   version,
+		Unsure:    unsure,
+		Hint:      failed.hint(unsure, s.dropData),
+		Err:       err,
 	}
 }

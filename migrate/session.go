@@ -23,26 +23,27 @@ const retryDelay = 50 * time.Millisecond
 type session struct {
 	db *dialect.DB
 	// conn is the connection that migrates, and that may hold the lock. The handle has others, which look on and keep runs away.
-	conn    *sqlx.Conn
-	engine  engine
-	list    list
-	files   fs.FS
-	log     *slog.Logger
-	timeout time.Duration
-	release func() error
+	conn     *sqlx.Conn
+	engine   engine
+	list     list
+	files    fs.FS
+	log      *slog.Logger
+	timeout  time.Duration
+	dropData bool
+	release  func() error
 }
 
 // open opens the database. Processes that make the same SQLite file at the same time get in each other's way for a
 // moment, whatever the busy timeout, so it tries again.
-func (m *Migrator) open(ctx context.Context) (*dialect.DB, error) {
-	d, err := m.settings.Dialect()
+func (m *Migrator) open(ctx context.Context, settings dialect.Settings) (*dialect.DB, error) {
+	d, err := settings.Dialect()
 	if err != nil {
 		return nil, err
 	}
 	limited, cancel := context.WithTimeout(ctx, m.lockTimeout)
 	defer cancel()
 	for {
-		db, err := dialect.Open(ctx, m.settings)
+		db, err := dialect.Open(ctx, settings)
 		if err == nil || d.Classify(err) != dialect.Conflict {
 			return db, err
 		}
@@ -54,14 +55,19 @@ func (m *Migrator) open(ctx context.Context) (*dialect.DB, error) {
 
 // begin opens the database and waits for the lock; ErrBusy says that it took too long.
 func (m *Migrator) begin(ctx context.Context, all list) (*session, error) {
-	if m.settings.TransactionPooler {
+	settings := m.settings
+	if m.direct != nil {
+		settings = *m.direct
+	}
+	if settings.TransactionPooler {
 		return nil, ErrPooled
 	}
-	db, err := m.open(ctx)
+	settings.SchemaMayLack = true
+	db, err := m.open(ctx, settings)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{db: db, list: all, files: m.files, log: m.log, timeout: m.lockTimeout}
+	s := &session{db: db, list: all, files: m.files, log: m.log, timeout: m.lockTimeout, dropData: m.dropData}
 	if err := s.connect(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -95,7 +101,7 @@ func (s *session) lock(ctx context.Context) (release func() error, err error) {
 	limited, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	for waiting := false; ; waiting = true {
-		release, err := s.engine.tryLock(ctx, s.conn)
+		release, err := s.engine.tryLock(ctx, s.conn, s.db.Settings)
 		if err != nil {
 			return nil, fmt.Errorf("lock the schema of %s: %w", s.db.Describe(), err)
 		}
@@ -128,31 +134,10 @@ func pause(ctx context.Context) error {
 	}
 }
 
-func (s *session) up(ctx context.Context, status Status) (Result, error) {
-	if err := status.unfit(); err != nil {
+func (s *session) migrate(ctx context.Context, status Status, target Target) (Result, error) {
+	steps, _, err := target.steps(status, s.list)
+	if err != nil {
 		return status.unchanged(), err
-	}
-	var steps []step
-	for i := len(status.Applied); i < len(s.list); i++ {
-		f := s.list[i]
-		steps = append(steps, step{f.Migration, f.up, +1, s.list.before(i), f.Version, "guppy migrate up"})
-	}
-	return s.run(ctx, status, steps)
-}
-
-func (s *session) down(ctx context.Context, status Status, n int) (Result, error) {
-	if err := status.unfit(); err != nil {
-		return status.unchanged(), err
-	}
-	applied := len(status.Applied)
-	if n < 1 || n > applied {
-		return status.unchanged(), fmt.Errorf("revert %d migrations: it has to be between 1 and %d", n, applied)
-	}
-	var steps []step
-	for i := applied - 1; i >= applied-n; i-- {
-		f := s.list[i]
-		again := fmt.Sprintf("guppy migrate down %d", n-len(steps))
-		steps = append(steps, step{f.Migration, f.down, -1, f.Version, s.list.before(i), again})
 	}
 	return s.run(ctx, status, steps)
 }
@@ -163,9 +148,6 @@ func (s *session) force(ctx context.Context, version uint) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, alone.Release()) }()
-	if err := s.makeVersionTable(ctx); err != nil {
-		return err
-	}
 	target := int(version)
 	if version == 0 {
 		target = database.NilVersion

@@ -7,11 +7,13 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/jmoiron/sqlx"
+
+	"github.com/guppy-prep/guppy/dialect"
 )
 
 // tryLockSQLite locks a file beside the database's. It turns foreign keys off, as SQLite advises for changes of tables:
 // the pragma has no effect inside a transaction, and runSQLite checks the references instead.
-func tryLockSQLite(ctx context.Context, conn *sqlx.Conn) (release func() error, err error) {
+func tryLockSQLite(ctx context.Context, conn *sqlx.Conn, _ dialect.Settings) (release func() error, err error) {
 	var file string
 	const query = "SELECT file FROM pragma_database_list WHERE name = 'main'"
 	if err := conn.GetContext(ctx, &file, query); err != nil {
@@ -28,14 +30,17 @@ func tryLockSQLite(ctx context.Context, conn *sqlx.Conn) (release func() error, 
 	return lock.Close, nil
 }
 
-// runSQLite fails a migration that leaves a broken reference behind.
-func runSQLite(ctx context.Context, tx *sqlx.Tx, script string) error {
-	if _, err := tx.ExecContext(ctx, script); err != nil {
-		return err
+// runSQLite runs statement by statement, since no error tells which one failed, and fails a migration that leaves a
+// broken reference behind.
+func runSQLite(ctx context.Context, conn *sqlx.Conn, script string) error {
+	for _, s := range split(script) {
+		if _, err := conn.ExecContext(ctx, s.text); err != nil {
+			return &scriptError{s.line, s.beginning(), err}
+		}
 	}
 	var tables []string
 	const query = `SELECT DISTINCT "table" FROM pragma_foreign_key_check`
-	if err := tx.SelectContext(ctx, &tables, query); err != nil {
+	if err := conn.SelectContext(ctx, &tables, query); err != nil {
 		return err
 	}
 	if len(tables) > 0 {

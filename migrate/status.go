@@ -29,11 +29,11 @@ func readRecord(ctx context.Context, db *dialect.DB) (record, bool, error) {
 	if err != nil || !found {
 		return record{}, false, err
 	}
-	return selectRecord(ctx, db.Writer, db.Brief(nil)...)
+	return selectRecord(ctx, db.Writer)
 }
 
-func selectRecord(ctx context.Context, from sqlx.QueryerContext, brief ...any) (r record, found bool, err error) {
-	err = sqlx.GetContext(ctx, from, &r, "SELECT version, dirty FROM "+versionTable, brief...)
+func selectRecord(ctx context.Context, from sqlx.QueryerContext) (r record, found bool, err error) {
+	err = sqlx.GetContext(ctx, from, &r, "SELECT version, dirty FROM "+versionTable)
 	if errors.Is(err, sql.ErrNoRows) {
 		return record{}, false, nil
 	}
@@ -45,6 +45,10 @@ func readStatus(ctx context.Context, db *dialect.DB, all list) (Status, error) {
 	if err != nil {
 		return Status{}, fmt.Errorf("read the schema version of %s: %w", db.Describe(), err)
 	}
+	return statusOf(r, found, all), nil
+}
+
+func statusOf(r record, found bool, all list) Status {
 	current := uint(max(r.Version, 0))
 	n := all.upTo(current)
 	return Status{
@@ -54,7 +58,7 @@ func readStatus(ctx context.Context, db *dialect.DB, all list) (Status, error) {
 		Empty:    !found,
 		Applied:  all[:n].migrations(),
 		Pending:  all[n:].migrations(),
-	}, nil
+	}
 }
 
 func (s Status) unchanged() Result { return Result{From: s.Current, To: s.Current} }

@@ -17,15 +17,19 @@ func (e *commitError) Error() string { return fmt.Sprintf("commit: %v", e.err) }
 
 func (e *commitError) Unwrap() error { return e.err }
 
-// makeVersionTable makes the version table unless it is there: whoever may change tables need not be one who may make
-// them. An empty one is as good as none.
-func (s *session) makeVersionTable(ctx context.Context) error {
-	found, err := s.db.HasTable(ctx, s.db, versionTable)
-	if err == nil && !found {
-		_, err = s.conn.ExecContext(ctx, createVersionTable)
-	}
-	if err != nil {
-		return fmt.Errorf("version table: %w", err)
+// prepare makes the schema and the version table unless they are there: whoever may change tables need not be one who
+// may make them. An empty table is as good as none.
+func (s *session) prepare(ctx context.Context, tx *sqlx.Tx, statements []string) error {
+	for _, statement := range statements {
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+		if s.db.CheckSchema == nil {
+			continue
+		}
+		if err := s.db.CheckSchema(ctx, tx, s.db.Settings); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -34,11 +38,18 @@ func (s *session) makeVersionTable(ctx context.Context) error {
 // no effect on it.
 func (s *session) transact(ctx context.Context, work func(*gomigrate.Migrate) error) error {
 	ctx = context.WithoutCancel(ctx)
+	statements, err := preparing(ctx, s.db)
+	if err != nil {
+		return err
+	}
 	tx, err := s.conn.BeginTxx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // what went wrong before is what the caller hears of
+	if err := s.prepare(ctx, tx, statements); err != nil {
+		return err
+	}
 	if err := s.drive(ctx, tx, work); err != nil {
 		return err
 	}
@@ -54,7 +65,7 @@ func (s *session) drive(ctx context.Context, tx *sqlx.Tx, work func(*gomigrate.M
 	if err != nil {
 		return err
 	}
-	m, err := gomigrate.NewWithInstance("iofs", files, s.db.Name, &driver{ctx, tx, s.engine.run})
+	m, err := gomigrate.NewWithInstance("iofs", files, s.db.Name, &driver{ctx, tx, s.conn, s.engine.run})
 	if err != nil {
 		return errors.Join(err, files.Close())
 	}

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/durable"
 	"github.com/guppy-prep/guppy/migrate"
 )
@@ -15,146 +17,176 @@ import (
 func (a *app) migrateCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "migrate", Short: "Look at and change the schema of the database", Args: usageArgs(cobra.NoArgs),
+		Long: "Look at and change the schema of the database. A change waits for others that migrate, refuses\n" +
+			"while a run is at work, and is rolled back wholly if it fails. repo.migrate_url names a direct connection past\n" +
+			"a pooler.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	command.AddCommand(&cobra.Command{
-		Use: "up", Short: "Apply all pending migrations", Args: usageArgs(cobra.NoArgs),
-		RunE: a.migration(func(ctx context.Context, m *migrate.Migrator, _ []string) error {
-			return a.printMigrated(m.Up(ctx))
-		}),
-	}, &cobra.Command{
-		Use: "down N", Short: "Revert the last N migrations, and what they hold", Args: usageArgs(cobra.ExactArgs(1)),
-		RunE: a.migration(func(ctx context.Context, m *migrate.Migrator, args []string) error {
-			n, err := strconv.Atoi(args[0])
-			if err != nil || n < 1 {
-				return fmt.Errorf("%w: %q is no number of migrations", errUsage, args[0])
-			}
-			return a.printMigrated(m.Down(ctx, n))
-		}),
-	}, &cobra.Command{
-		Use: "force N", Short: "Record that the schema has version N and is not dirty, once it is mended by hand",
-		Args: usageArgs(cobra.ExactArgs(1)),
-		RunE: a.migration(func(ctx context.Context, m *migrate.Migrator, args []string) error {
-			n, err := strconv.Atoi(args[0])
-			if err != nil || n < 0 {
-				return fmt.Errorf("%w: %q is no version", errUsage, args[0])
-			}
-			return a.printMigrated(m.Force(ctx, n))
-		}),
-	}, &cobra.Command{
-		Use: "version", Short: "Show the version of the schema", Args: usageArgs(cobra.NoArgs),
-		RunE: a.migration(func(ctx context.Context, m *migrate.Migrator, _ []string) error {
-			return a.printStatus(ctx, m, false)
-		}),
-	}, &cobra.Command{
-		Use: "status", Short: "Show what is applied and pending; exit code 4 unless this program can use the schema",
-		Args: usageArgs(cobra.NoArgs),
-		RunE: a.migration(func(ctx context.Context, m *migrate.Migrator, _ []string) error {
-			return a.printStatus(ctx, m, true)
-		}),
-	})
+	command.AddCommand(a.migrateUp(), a.migrateDown(), a.migrateGoto(), a.migrateForce(), a.migrateVersion(),
+		a.migrateStatus(), a.migrateList(), a.migrateCreate())
 	return command
 }
 
-// migration is a command that works on the schema, whatever its version.
-func (a *app) migration(fn func(context.Context, *migrate.Migrator, []string) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		cfg, err := a.load(cmd)
-		if err != nil {
-			return err
-		}
-		if err := durable.MakeDirectory(cfg.Repo.DataDir, 0o700); err != nil {
-			return fmt.Errorf("data directory: %w", err)
-		}
-		err = fn(cmd.Context(), migrate.New(a.databaseSettings(cfg), migrate.WithLogger(a.log)), args)
-		if err != nil {
-			return databaseError(err)
-		}
-		return nil
+// change is how a change of the schema was asked for.
+type change struct {
+	dryRun, yes, dropData bool
+}
+
+func (c *change) addFlags(command *cobra.Command) *cobra.Command {
+	command.Flags().BoolVar(&c.dryRun, "dry-run", false, "print the SQL that would run, and change nothing")
+	return command
+}
+
+// addConsent adds what lets a command go on that takes something away.
+func (c *change) addConsent(command *cobra.Command) {
+	command.Flags().BoolVar(&c.yes, "yes", false, "don't ask")
+	command.Flags().BoolVar(&c.dropData, "destroy-data", false, "drop tables even if they have rows")
+}
+
+func (a *app) migrateUp() *cobra.Command {
+	var c change
+	var to uint
+	command := &cobra.Command{
+		Use: "up", Short: "Apply all pending migrations, or those up to a version", Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			target := migrate.Latest()
+			if cmd.Flags().Changed("to") {
+				target = migrate.UpTo(to)
+			}
+			return a.withMigrator(cmd, func(ctx context.Context, m *migrate.Migrator, cfg *config.Config) error {
+				if c.dryRun {
+					return a.printPlan(m.Plan(ctx, target))
+				}
+				return a.carryOut(ctx, m, cfg, target)
+			})
+		},
 	}
+	command.Flags().UintVar(&to, "to", 0, "stop after the migration `VERSION`")
+	return c.addFlags(command)
 }
 
-type migrationView struct {
-	Version uint   `json:"version"`
-	Name    string `json:"name"`
-}
-
-func viewMigrations(migrations []migrate.Migration) []migrationView {
-	views := []migrationView{}
-	for _, m := range migrations {
-		views = append(views, migrationView{m.Version, m.Name})
+func (a *app) migrateDown() *cobra.Command {
+	var c change
+	var to uint
+	command := &cobra.Command{
+		Use: "down [N]", Short: "Revert the last migration, the last N, or those after a version",
+		Long: "Revert the last migration, the last N, or those after a version. Tables that have rows are only\n" +
+			"dropped with --destroy-data. It asks on a terminal; elsewhere it needs --yes.",
+		Args: usageArgs(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			target, err := downTarget(args, to, cmd.Flags().Changed("to"))
+			if err != nil {
+				return err
+			}
+			return a.changeSchema(cmd, c, target)
+		},
 	}
-	return views
+	command.Flags().UintVar(&to, "to", 0, "stop at `VERSION`; 0 reverts all")
+	c.addConsent(command)
+	return c.addFlags(command)
 }
 
-type migratedView struct {
-	From       uint            `json:"from"`
-	To         uint            `json:"to"`
-	Migrations []migrationView `json:"migrations"`
-	Copy       string          `json:"copy,omitempty"`
-}
-
-// printMigrated prints what was done even when it failed half-way.
-func (a *app) printMigrated(result migrate.Result, failed error) error {
-	view := migratedView{result.From, result.To, viewMigrations(result.Applied), result.Backup}
-	if failed != nil && len(view.Migrations) == 0 {
-		return failed
+func downTarget(args []string, to uint, toGiven bool) (migrate.Target, error) {
+	switch {
+	case toGiven && len(args) > 0:
+		return migrate.Target{}, fmt.Errorf("%w: give either N or --to", errUsage)
+	case toGiven:
+		return migrate.DownTo(to), nil
+	case len(args) == 0:
+		return migrate.DownBy(1), nil
 	}
-	err := a.print(view, func(w io.Writer) {
-		fmt.Fprintf(w, "version %d -> %d\n", view.From, view.To)
-		for _, m := range view.Migrations {
-			fmt.Fprintf(w, "  %04d %s\n", m.Version, m.Name)
-		}
-		if view.Copy != "" {
-			fmt.Fprintf(w, "copy of the database before that: %s\n", view.Copy)
-		}
-	})
-	if failed != nil {
-		return failed
+	n, err := strconv.Atoi(args[0])
+	if err != nil || n < 1 {
+		return migrate.Target{}, fmt.Errorf("%w: %q is no number of migrations", errUsage, args[0])
 	}
-	return err
+	return migrate.DownBy(n), nil
 }
 
-type statusView struct {
-	Current  uint            `json:"current"`
-	Required uint            `json:"required"`
-	Dirty    bool            `json:"dirty"`
-	Applied  []migrationView `json:"applied"`
-	Pending  []migrationView `json:"pending"`
+func (a *app) migrateGoto() *cobra.Command {
+	var c change
+	command := &cobra.Command{
+		Use: "goto VERSION", Short: "Apply or revert migrations, whichever leads to a version; 0 is an empty database",
+		Args: usageArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			version, err := parseVersion(args[0])
+			if err != nil {
+				return err
+			}
+			return a.changeSchema(cmd, c, migrate.To(version))
+		},
+	}
+	c.addConsent(command)
+	return c.addFlags(command)
 }
 
-// printStatus prints the version and, in detail, what is applied and pending.
-func (a *app) printStatus(ctx context.Context, m *migrate.Migrator, detail bool) error {
-	status, err := m.Status(ctx)
+func (a *app) migrateForce() *cobra.Command {
+	var c change
+	command := &cobra.Command{
+		Use: "force VERSION", Short: "Record a version, not dirty, for a schema that was mended by hand; runs no migration",
+		Args: usageArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			version, err := parseVersion(args[0])
+			if err != nil {
+				return err
+			}
+			return a.withMigrator(cmd, func(ctx context.Context, m *migrate.Migrator, cfg *config.Config) error {
+				return a.forceVersion(ctx, m, cfg, c, version)
+			})
+		},
+	}
+	command.Flags().BoolVar(&c.yes, "yes", false, "don't ask")
+	return c.addFlags(command)
+}
+
+func parseVersion(text string) (uint, error) {
+	version, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %q is no version: guppy migrate list shows them", errUsage, text)
+	}
+	return uint(version), nil
+}
+
+// withMigrator is for commands that work on the schema, whatever its version.
+func (a *app) withMigrator(cmd *cobra.Command,
+	fn func(context.Context, *migrate.Migrator, *config.Config) error, options ...migrate.Option) error {
+	cfg, err := a.load(cmd)
 	if err != nil {
 		return err
 	}
-	view := statusView{
-		status.Current, status.Required, status.Dirty, viewMigrations(status.Applied), viewMigrations(status.Pending),
-	}
-	if err := a.print(view, func(w io.Writer) { view.text(w, detail) }); err != nil || !detail {
+	m := migrate.New(a.directSettings(cfg), append(options, migrate.WithLogger(a.log))...)
+	err = fn(cmd.Context(), m, cfg)
+	if err == nil || errors.Is(err, migrate.ErrHoldsData) || errors.Is(err, errDeclined) {
 		return err
 	}
-	if status.Dirty || status.Current != status.Required {
-		return fmt.Errorf("schema version %d, dirty: %t; this program needs version %d",
-			status.Current, status.Dirty, status.Required)
-	}
-	return nil
+	return databaseError(err)
 }
 
-func (v statusView) text(w io.Writer, detail bool) {
-	fmt.Fprintf(w, "version %d (this program needs %d)", v.Current, v.Required)
-	if v.Dirty {
-		fmt.Fprint(w, ", dirty")
+// directSettings are those that the schema is changed with. What repo.migrate_url says goes over the other settings.
+func (a *app) directSettings(cfg *config.Config) dialect.Settings {
+	settings, direct := a.databaseSettings(cfg), cfg.Repo.MigrateURL
+	if direct == "" {
+		return settings
 	}
-	fmt.Fprintln(w)
-	if !detail {
-		return
+	settings.URL, settings.TransactionPooler = direct, false
+	if dialect.HoldsPassword(direct) {
+		settings.Password = ""
 	}
-	for _, m := range v.Applied {
-		fmt.Fprintf(w, "  %04d %s: applied\n", m.Version, m.Name)
+	server := &settings.Server
+	server.Host, server.Port, server.User, server.Database, server.ExecMode = "", 0, "", "", ""
+	for name, value := range map[string]*string{
+		"sslmode": &server.SSLMode, "sslrootcert": &server.SSLRootCert, "sslcert": &server.SSLCert, "sslkey": &server.SSLKey,
+	} {
+		if _, found := dialect.URLParameter(direct, name); found {
+			*value = ""
+		}
 	}
-	for _, m := range v.Pending {
-		fmt.Fprintf(w, "  %04d %s: pending\n", m.Version, m.Name)
+	return settings
+}
+
+// makeDataDir makes the directory that a database file may be in.
+func makeDataDir(cfg *config.Config) error {
+	if err := durable.MakeDirectory(cfg.Repo.DataDir, 0o700); err != nil {
+		return fmt.Errorf("data directory: %w", err)
 	}
+	return nil
 }

@@ -64,8 +64,10 @@ type Repo struct {
 	BusyTimeout    time.Duration `koanf:"busy_timeout"`
 	ConnectTimeout time.Duration `koanf:"connect_timeout"`
 	// RetryFor is how long a lost database is retried.
-	RetryFor               time.Duration `koanf:"retry_for"`
-	AutoMigrate            bool          `koanf:"auto_migrate"`
+	RetryFor    time.Duration `koanf:"retry_for"`
+	AutoMigrate bool          `koanf:"auto_migrate"`
+	// MigrateURL is "" unless the schema is to be changed over another URL than that of the rest.
+	MigrateURL             secret.String `koanf:"migrate_url"`
 	AllowNetworkFilesystem bool          `koanf:"allow_network_filesystem"`
 }
 

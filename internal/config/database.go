@@ -25,13 +25,14 @@ const (
 	schemaKey          = "repo.schema"
 	poolerKey          = "repo.pooler"
 	execModeKey        = "repo.query_exec_mode"
+	migrateURLKey      = "repo.migrate_url"
 	sourcePathsKey     = "worker.source_paths"
 )
 
 // databaseKeys are those that must make sense by themselves before they can be looked at together.
 var databaseKeys = []string{"repo.data_dir", typeKey, urlKey, hostKey, portKey, userKey, dbnameKey, passwordKey,
 	passwordFileKey, oldPasswordFileKey, sslmodeKey, sslrootcertKey, sslcertKey, sslkeyKey, schemaKey, poolerKey,
-	execModeKey}
+	execModeKey, migrateURLKey}
 
 // part is a setting that names the database, or that goes with its name.
 type part struct{ key, value, parameter string }
@@ -83,6 +84,27 @@ func (r *resolver) database() {
 	}
 	r.refine()
 	r.password()
+	r.migrateURL(d)
+}
+
+// migrateURL refuses a URL that leads elsewhere than the database's. Otherwise what it says goes over the other
+// settings.
+func (r *resolver) migrateURL(d dialect.Dialect) {
+	repo := &r.c.Repo
+	if repo.MigrateURL == "" {
+		return
+	}
+	other, err := dialect.Settings{URL: repo.MigrateURL}.Dialect()
+	if !r.check(migrateURLKey, err) {
+		return
+	}
+	if other.Name != d.Name {
+		r.check(migrateURLKey, fmt.Errorf("the URL is for %s, but the database is %s", other.Title, d.Title))
+	}
+	path, found := dialect.URLParameter(repo.MigrateURL, "search_path")
+	if found && repo.Schema != "" && strings.Trim(path, `"`) != repo.Schema {
+		r.check(migrateURLKey, fmt.Errorf("it has another search_path than %s: set one of them", schemaKey))
+	}
 }
 
 // located tells whether the database has one name, and gives it the usual one if it has none.
@@ -110,7 +132,8 @@ func (r *resolver) located(d dialect.Dialect) bool {
 func (r *resolver) ignoreServer(d dialect.Dialect) {
 	repo := &r.c.Repo
 	ignored := append(r.names(), set(part{passwordKey, repo.Password.Reveal(), ""},
-		part{passwordFileKey, repo.PasswordFile, ""}, part{oldPasswordFileKey, repo.DatabasePasswordFile, ""})...)
+		part{passwordFileKey, repo.PasswordFile, ""}, part{oldPasswordFileKey, repo.DatabasePasswordFile, ""},
+		part{migrateURLKey, repo.MigrateURL.Reveal(), ""})...)
 	ignored = append(ignored, r.refinements()...)
 	if repo.Pooler != PoolerNone {
 		ignored = append(ignored, part{key: poolerKey})
@@ -118,7 +141,7 @@ func (r *resolver) ignoreServer(d dialect.Dialect) {
 	for _, p := range ignored {
 		r.warn("%s is ignored: the database is %s", p.key, d.Title)
 	}
-	repo.Password = ""
+	repo.Password, repo.MigrateURL = "", ""
 }
 
 // refine refuses what a URL says otherwise.

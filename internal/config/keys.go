@@ -47,6 +47,7 @@ var keys = []key{
 	{name: "repo.connect_timeout", kind: span{100 * time.Millisecond, 5 * time.Minute}},
 	{name: "repo.retry_for", kind: span{0, 24 * time.Hour}},
 	{name: "repo.auto_migrate", kind: truth{}},
+	{name: migrateURLKey, kind: hidden{}},
 	{name: "repo.allow_network_filesystem", kind: truth{}},
 	{name: "prepare.space", kind: label},
 	{name: "prepare.store", kind: path},

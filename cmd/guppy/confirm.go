@@ -1,0 +1,44 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+var (
+	errUnasked  = fmt.Errorf("%w: there is no terminal to ask on; --yes goes on without", errUsage)
+	errDeclined = errors.New("left as it is: the answer was not yes")
+)
+
+// confirm asks on a terminal whether to go on, unless the answer was given already. It returns errDeclined for any
+// answer but yes, and errUnasked where nobody can be asked.
+func (a *app) confirm(ctx context.Context, yes bool, question string) error {
+	if yes {
+		return nil
+	}
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		return errUnasked
+	}
+	fmt.Fprintf(a.terminal, "%s [y/N] ", question)
+	answers := make(chan string, 1)
+	go func() { // a read of a terminal can't be given up: after a signal it ends with the process
+		line, _ := bufio.NewReader(os.Stdin).ReadString('\n')
+		answers <- strings.ToLower(strings.TrimSpace(line))
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(a.terminal)
+		return ctx.Err()
+	case answer := <-answers:
+		if answer != "y" && answer != "yes" {
+			return errDeclined
+		}
+		return nil
+	}
+}

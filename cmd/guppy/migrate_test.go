@@ -1,0 +1,92 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestTenProcessesMigrateAtOnce starts them on a database that is not there yet, and on one that lacks a migration.
+func TestTenProcessesMigrateAtOnce(t *testing.T) {
+	program := build(t)
+	for _, e := range engines() {
+		t.Run(e.name, func(t *testing.T) {
+			i := install(t, program, e)
+			for range 2 {
+				var started []*process
+				for range 10 {
+					started = append(started, i.start(t, "migrate", "up"))
+				}
+				worked := 0
+				for _, p := range started {
+					if code := p.exit(t); code != 0 {
+						t.Errorf("exit code %d\n%s", code, &p.stderr)
+					}
+					worked += strings.Count(p.stdout.String(), "  0003 leases\n")
+				}
+				if worked != 1 {
+					t.Errorf("%d processes have migrated", worked)
+				}
+				i.run(t, "migrate", "status")
+				i.run(t, "migrate", "down", "--yes")
+			}
+		})
+	}
+}
+
+// TestMigrationsKeepAnUpload takes the schema of an upload that was interrupted, and of one that is complete, a
+// version back and forth again.
+func TestMigrationsKeepAnUpload(t *testing.T) {
+	program, corpus := build(t), t.TempDir()
+	if err := writeCorpus(corpus); err != nil {
+		t.Fatal(err)
+	}
+	prepare := []string{"prepare", corpus, "--shard-size", "2MiB"}
+	undisturbed := install(t, program, engines()[0])
+	undisturbed.run(t, prepare...)
+	want := undisturbed.outcome(t)
+	for _, e := range engines() {
+		t.Run(e.name, func(t *testing.T) {
+			i := install(t, program, e)
+			p := i.start(t, prepare...)
+			if !i.running(p, 5) {
+				t.Fatalf("it ended too soon\n%s", &p.stderr)
+			}
+			if err := p.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			p.exit(t)
+			i.backAndForth(t)
+			if i.complete(t) {
+				t.Fatal("it was complete")
+			}
+			i.run(t, prepare...)
+			requireSameContent(t, i.outcome(t), want)
+			i.backAndForth(t)
+			requireSameContent(t, i.outcome(t), want)
+		})
+	}
+}
+
+// backAndForth demands that what was packed is the same afterwards.
+func (i *installation) backAndForth(t *testing.T) {
+	t.Helper()
+	packed := func() []string {
+		return slices.DeleteFunc(strings.Split(i.run(t, "dump"), "\n"), func(row string) bool {
+			return !strings.Contains(row, `"table":"nodes"`) && !strings.Contains(row, `"table":"segments"`)
+		})
+	}
+	before := packed()
+	i.run(t, "migrate", "down", "--yes")
+	i.run(t, "migrate", "up")
+	if after := packed(); len(before) == 0 || !slices.Equal(after, before) {
+		t.Errorf("%d rows before, %d after, and not the same", len(before), len(after))
+	}
+}
+
+func requireSameContent(t *testing.T, got, want outcome) {
+	t.Helper()
+	if want.root == "" || got.root != want.root || !slices.Equal(got.shards, want.shards) {
+		t.Errorf("root %q and %d shards, want %q and %d", got.root, len(got.shards), want.root, len(want.shards))
+	}
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/migrate"
+)
+
+// changeSchema brings the schema to a target that may take something away: what it does is what was agreed to, even if
+// others change the schema meanwhile.
+func (a *app) changeSchema(cmd *cobra.Command, c change, target migrate.Target) error {
+	var options []migrate.Option
+	if c.dropData {
+		options = append(options, migrate.WithDestroyData())
+	}
+	return a.withMigrator(cmd, func(ctx context.Context, m *migrate.Migrator, cfg *config.Config) error {
+		plan, err := m.Plan(ctx, target)
+		if err != nil || c.dryRun {
+			return a.printPlan(plan, err)
+		}
+		if err := a.agree(ctx, c, plan); err != nil {
+			return err
+		}
+		agreed := migrate.UpTo(plan.To)
+		if plan.Reverts() {
+			agreed = migrate.DownTo(plan.To)
+		}
+		return a.carryOut(ctx, m, cfg, agreed)
+	}, options...)
+}
+
+// agree makes sure that the operator wants what reverting takes away.
+func (a *app) agree(ctx context.Context, c change, plan migrate.Plan) error {
+	if !plan.Reverts() {
+		return nil
+	}
+	if len(plan.Losses) > 0 && !c.dropData {
+		return &migrate.LossError{Losses: plan.Losses}
+	}
+	var names []string
+	for _, s := range plan.Steps {
+		names = append(names, fmt.Sprintf("%04d %s", s.Version, s.Name))
+	}
+	question := fmt.Sprintf("This reverts %s in %s: version %d -> %d.", strings.Join(names, ", "), plan.Database,
+		plan.From, plan.To)
+	if len(plan.Losses) > 0 {
+		question += " It drops " + migrate.DescribeLosses(plan.Losses) + "."
+	}
+	return a.confirm(ctx, c.yes, question+" Go on?")
+}
+
+func (a *app) carryOut(ctx context.Context, m *migrate.Migrator, cfg *config.Config, target migrate.Target) error {
+	if err := makeDataDir(cfg); err != nil {
+		return err
+	}
+	return a.printMigrated(m.Migrate(ctx, target))
+}
+
+func (a *app) forceVersion(ctx context.Context, m *migrate.Migrator, cfg *config.Config, c change, version uint) error {
+	plan, err := m.PlanForce(ctx, version)
+	if err != nil || c.dryRun {
+		return a.printPlan(plan, err)
+	}
+	where := plan.Database
+	if where == "" {
+		where = "a new database"
+	}
+	fmt.Fprintf(a.terminal, "This records version %d in place of %d, as not dirty, in %s, and changes nothing else: "+
+		"the tables must be those of version %d already.\n", version, plan.From, where, version)
+	if err := a.confirm(ctx, c.yes, "Are they?"); err != nil {
+		return err
+	}
+	if err := makeDataDir(cfg); err != nil {
+		return err
+	}
+	return a.printMigrated(m.Force(ctx, int(version)))
+}
+
+type planView struct {
+	From       uint              `json:"from"`
+	To         uint              `json:"to"`
+	DryRun     bool              `json:"dry_run"`
+	Statements []string          `json:"statements"`
+	Migrations []plannedStepView `json:"migrations"`
+	Drops      []lossView        `json:"drops"`
+}
+
+type plannedStepView struct {
+	migrationView
+	File string `json:"file"`
+	SQL  string `json:"sql"`
+}
+
+type lossView struct {
+	Table string `json:"table"`
+	Rows  int64  `json:"rows"`
+}
+
+// printPlan prints what would run, as a script.
+func (a *app) printPlan(plan migrate.Plan, err error) error {
+	if err != nil {
+		return err
+	}
+	view := planView{plan.From, plan.To, true, append([]string{}, plan.Statements...), []plannedStepView{}, []lossView{}}
+	for _, s := range plan.Steps {
+		view.Migrations = append(view.Migrations, plannedStepView{migrationView{s.Version, s.Name}, s.File, s.SQL})
+	}
+	for _, l := range plan.Losses {
+		view.Drops = append(view.Drops, lossView(l))
+	}
+	return a.print(view, view.text)
+}
+
+func (v planView) text(w io.Writer) {
+	fmt.Fprintf(w, "-- version %d -> %d\n", v.From, v.To)
+	for _, l := range v.Drops {
+		fmt.Fprintf(w, "-- drops %s with %d rows\n", l.Table, l.Rows)
+	}
+	for _, statement := range v.Statements {
+		fmt.Fprintf(w, "%s;\n", statement)
+	}
+	for _, m := range v.Migrations {
+		fmt.Fprintf(w, "\n-- %s\n%s", m.File, m.SQL)
+	}
+}
+
+type migrationView struct {
+	Version uint   `json:"version"`
+	Name    string `json:"name"`
+}
+
+func viewMigrations(migrations []migrate.Migration) []migrationView {
+	views := []migrationView{}
+	for _, m := range migrations {
+		views = append(views, migrationView{m.Version, m.Name})
+	}
+	return views
+}
+
+type migratedView struct {
+	From       uint            `json:"from"`
+	To         uint            `json:"to"`
+	Migrations []migrationView `json:"migrations"`
+	Copy       string          `json:"copy,omitempty"`
+}
+
+// printMigrated prints what was done even when it failed half-way.
+func (a *app) printMigrated(result migrate.Result, failed error) error {
+	view := migratedView{result.From, result.To, viewMigrations(result.Applied), result.Backup}
+	if failed != nil && len(view.Migrations) == 0 {
+		return failed
+	}
+	err := a.print(view, func(w io.Writer) {
+		fmt.Fprintf(w, "version %d -> %d\n", view.From, view.To)
+		for _, m := range view.Migrations {
+			fmt.Fprintf(w, "  %04d %s\n", m.Version, m.Name)
+		}
+		if view.Copy != "" {
+			fmt.Fprintf(w, "copy of the database before that: %s\n", view.Copy)
+		}
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
+}

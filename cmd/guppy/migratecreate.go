@@ -1,0 +1,35 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/migrate"
+)
+
+func (a *app) migrateCreate() *cobra.Command {
+	var dir string
+	command := &cobra.Command{
+		Use: "create NAME", Short: "For developers: make the files of the next migration, for every engine",
+		Args: usageArgs(cobra.ExactArgs(1)),
+		RunE: func(_ *cobra.Command, args []string) error {
+			files, err := migrate.Create(dir, args[0])
+			if err != nil {
+				return err
+			}
+			return a.print(createdView{files}, func(w io.Writer) {
+				for _, file := range files {
+					fmt.Fprintln(w, file)
+				}
+			})
+		},
+	}
+	command.Flags().StringVar(&dir, "dir", "migrate", "source tree's `DIR` of migrations")
+	return command
+}
+
+type createdView struct {
+	Files []string `json:"files"`
+}

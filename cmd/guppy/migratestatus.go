@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/migrate"
+)
+
+func (a *app) migrateVersion() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Show the version of the schema", Args: usageArgs(cobra.NoArgs),
+		RunE: a.withStatus(func(status migrate.Status) error { return a.printStatus(status, false) }),
+	}
+}
+
+func (a *app) migrateList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List all migrations that this program knows, and which are applied",
+		Args: usageArgs(cobra.NoArgs),
+		RunE: a.withStatus(func(status migrate.Status) error {
+			same := func(v knownView) knownView { return v }
+			return printList(a, viewKnown(status), same, knownView.text)
+		}),
+	}
+}
+
+// withStatus is for commands that show the schema as it is.
+func (a *app) withStatus(show func(migrate.Status) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		return a.withMigrator(cmd, func(ctx context.Context, m *migrate.Migrator, _ *config.Config) error {
+			status, err := m.Status(ctx)
+			if err != nil {
+				return err
+			}
+			return show(status)
+		})
+	}
+}
+
+const defaultWait = time.Minute
+
+func (a *app) migrateStatus() *cobra.Command {
+	var wait bool
+	var timeout time.Duration
+	command := &cobra.Command{
+		Use: "status", Short: "Show what is applied and pending; exit code 4 unless this program can use the schema",
+		Long: "Show what is applied, pending and dirty. The exit code is 4 unless this program can use the schema, so\n" +
+			"that a deployment can wait for it. With --wait, a database that can't be reached yet is waited for, too.",
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("timeout") && !wait {
+				return fmt.Errorf("%w: --timeout goes with --wait", errUsage)
+			}
+			return a.withMigrator(cmd, func(ctx context.Context, m *migrate.Migrator, _ *config.Config) error {
+				look := m.Status
+				if wait {
+					look = func(ctx context.Context) (migrate.Status, error) { return a.waitForSchema(ctx, m, timeout) }
+				}
+				status, err := look(ctx)
+				if err != nil {
+					return err
+				}
+				return a.printStatus(status, true)
+			})
+		},
+	}
+	command.Flags().BoolVar(&wait, "wait", false, "wait until this program can use the schema")
+	command.Flags().DurationVar(&timeout, "timeout", defaultWait, "wait at most this `DURATION`; 0 has no end")
+	return command
+}
+
+const waitPause = 200 * time.Millisecond
+
+// waitForSchema returns the first status that fits, or the last one, or why there is none, once the time is over.
+func (a *app) waitForSchema(ctx context.Context, m *migrate.Migrator, timeout time.Duration) (migrate.Status, error) {
+	limited, cancel := ctx, context.CancelFunc(func() {})
+	if timeout > 0 {
+		limited, cancel = context.WithTimeout(ctx, timeout)
+	}
+	defer cancel()
+	status, err := m.Status(limited)
+	for told := false; ; told = true {
+		if err == nil && status.Fits() || isAny(err, usageErrors) {
+			return status, err
+		}
+		if !told {
+			a.log.Info("waiting for the schema", "version", status.Current, "required", status.Required, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return status, ctx.Err()
+		case <-limited.Done():
+			return status, err
+		case <-time.After(waitPause):
+		}
+		next, nextErr := m.Status(limited)
+		if limited.Err() == nil || !errors.Is(nextErr, limited.Err()) { // what was cut short says nothing
+			status, err = next, nextErr
+		}
+	}
+}
+
+type statusView struct {
+	Current  uint            `json:"current"`
+	Required uint            `json:"required"`
+	Dirty    bool            `json:"dirty"`
+	Applied  []migrationView `json:"applied"`
+	Pending  []migrationView `json:"pending"`
+}
+
+// printStatus prints the version and, in detail, what is applied and pending; then it fails unless the schema fits.
+func (a *app) printStatus(status migrate.Status, detail bool) error {
+	view := statusView{
+		status.Current, status.Required, status.Dirty, viewMigrations(status.Applied), viewMigrations(status.Pending),
+	}
+	if err := a.print(view, func(w io.Writer) { view.text(w, detail) }); err != nil || !detail {
+		return err
+	}
+	if !status.Fits() {
+		return fmt.Errorf("schema version %d, dirty: %t; this program needs version %d",
+			status.Current, status.Dirty, status.Required)
+	}
+	return nil
+}
+
+func (v statusView) text(w io.Writer, detail bool) {
+	fmt.Fprintf(w, "version %d (this program needs %d)", v.Current, v.Required)
+	if v.Dirty {
+		fmt.Fprint(w, ", dirty")
+	}
+	fmt.Fprintln(w)
+	if !detail {
+		return
+	}
+	for _, m := range v.Applied {
+		fmt.Fprintf(w, "  %04d %s: applied\n", m.Version, m.Name)
+	}
+	for _, m := range v.Pending {
+		fmt.Fprintf(w, "  %04d %s: pending\n", m.Version, m.Name)
+	}
+}
+
+// knownView is a migration that the program knows. State is applied, pending or, for one that was not finished, dirty.
+type knownView struct {
+	migrationView
+	State string `json:"state"`
+}
+
+func viewKnown(status migrate.Status) (views []knownView) {
+	for _, m := range viewMigrations(status.Applied) {
+		state := "applied"
+		if status.Dirty && m.Version == status.Current {
+			state = "dirty"
+		}
+		views = append(views, knownView{m, state})
+	}
+	for _, m := range viewMigrations(status.Pending) {
+		views = append(views, knownView{m, "pending"})
+	}
+	return views
+}
+
+func (v knownView) text(w io.Writer) { fmt.Fprintf(w, "%04d %s: %s\n", v.Version, v.Name, v.State) }

@@ -1,0 +1,111 @@
+package dialect
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Info is what an engine tells of itself and of one database.
+type Info struct {
+	// Version is that of the engine.
+	Version string
+	// Size is what the database takes on disk, in bytes; Free is how much of it is unused, Log what its log of changes
+	// takes beside it. Both are 0 where the engine keeps that to itself.
+	Size, Free, Log int64
+	// Filesystem is the kind of file system that the database is on, "" where that can't be told.
+	Filesystem string
+	// Tables are by name.
+	Tables []TableInfo
+	// Settings are those that decide on speed and safety, as they are in force.
+	Settings []Setting
+	// Warnings are what an operator should know of.
+	Warnings []Warning
+}
+
+// TableInfo is the space that one table takes.
+type TableInfo struct {
+	Name string
+	// Bytes is that of the rows, without indexes. Rows is -1 where it can't be told.
+	Bytes, Rows int64
+	// Estimated tells that Rows is what the engine last thought.
+	Estimated bool
+	Indexes   []IndexInfo
+}
+
+// IndexInfo is the space that one index takes.
+type IndexInfo struct {
+	Name  string `db:"name"`
+	Bytes int64  `db:"bytes"`
+}
+
+// Setting is the value of a setting of an engine or of its pool of connections.
+type Setting struct {
+	Name  string `db:"name"`
+	Value string `db:"value"`
+}
+
+// Warning is about a danger, or a waste. The code stays the same from one version to the next.
+type Warning struct{ Code, Text string }
+
+// Info asks the engine about the database. It goes through no large table's rows where the engine keeps count.
+func (db *DB) Info(ctx context.Context) (info Info, err error) {
+	if info, err = db.inspect(ctx, db); err != nil {
+		return info, fmt.Errorf("look at %s: %w", db.Describe(), err)
+	}
+	offset, err := db.ClockOffset(ctx)
+	if err != nil {
+		return info, fmt.Errorf("look at the clock of %s: %w", db.Describe(), err)
+	}
+	if offset.Abs() > tolerableOffset {
+		info.warn("clock", "the clock of the database differs from that of this host by %s: leases go by the database's "+
+			"clock, but times of uploads by the host's, so set both by NTP", offset.Round(time.Millisecond))
+	}
+	return info, nil
+}
+
+// tolerableOffset is what clocks may differ by that nobody looks after.
+const tolerableOffset = 3 * time.Second
+
+// ClockOffset is how far the database's clock is ahead of this host's, 0 if the round trip may be all of that.
+func (db *DB) ClockOffset(ctx context.Context) (time.Duration, error) {
+	query, args, err := db.Clock(0).ToSql()
+	if err != nil {
+		return 0, err
+	}
+	if query, err = db.Placeholder.ReplacePlaceholders("SELECT " + query); err != nil {
+		return 0, err
+	}
+	var there int64
+	began := time.Now()
+	if err := db.Reader.GetContext(ctx, &there, query, args...); err != nil {
+		return 0, err
+	}
+	halfway := time.Since(began) / 2
+	offset := time.UnixMicro(there).Sub(began.Add(halfway))
+	if offset.Abs() <= halfway {
+		offset = 0
+	}
+	return offset, nil
+}
+
+func (i *Info) warn(code, format string, args ...any) {
+	i.Warnings = append(i.Warnings, Warning{code, fmt.Sprintf(format, args...)})
+}
+
+func (i *Info) set(name string, value any) {
+	i.Settings = append(i.Settings, Setting{name, fmt.Sprint(value)})
+}
+
+// table is the one of this name, which is added if it is not there.
+func (i *Info) table(name string) *TableInfo {
+	for n := range i.Tables {
+		if i.Tables[n].Name == name {
+			return &i.Tables[n]
+		}
+	}
+	i.Tables = append(i.Tables, TableInfo{Name: name, Rows: -1})
+	return &i.Tables[len(i.Tables)-1]
+}
+
+func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", n>>20) }

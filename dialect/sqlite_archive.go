@@ -1,0 +1,127 @@
+package dialect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/jmoiron/sqlx"
+	"modernc.org/sqlite"
+)
+
+// ErrDamaged is returned for a database file that is not sound, with what is wrong with it.
+var ErrDamaged = errors.New("the database file is damaged")
+
+// sqliteLocation puts the settings of a connection beside the path.
+func sqliteLocation(file string, query url.Values) string {
+	location := url.URL{Scheme: "file", Path: filepath.ToSlash(file), RawQuery: query.Encode()}
+	return location.String()
+}
+
+// journal is where a file's transactions are until they have ended.
+func (s Settings) journal() string {
+	if s.Alone {
+		return "delete"
+	}
+	return "wal"
+}
+
+// pageCopier is a connection of the driver.
+type pageCopier interface {
+	NewBackup(location string) (*sqlite.Backup, error)
+}
+
+// pagesAtOnce are copied between two looks at the context.
+const pagesAtOnce = 1024
+
+// sqliteCopyPages copies within the transaction that reads on conn, so writers neither wait for it nor begin it anew.
+func sqliteCopyPages(ctx context.Context, conn *sqlx.Conn, file string) error {
+	if err := makeFile(file); err != nil {
+		return err
+	}
+	return conn.Raw(func(driverConn any) error {
+		source, ok := driverConn.(pageCopier)
+		if !ok {
+			return fmt.Errorf("a connection of SQLite's driver is needed, not a %T", driverConn)
+		}
+		pages, err := source.NewBackup(sqliteLocation(file, url.Values{"_pragma": {"synchronous(OFF)"}}))
+		if err != nil {
+			return err
+		}
+		for more := true; more && err == nil; {
+			if err = ctx.Err(); err == nil {
+				more, err = pages.Step(pagesAtOnce)
+			}
+		}
+		return errors.Join(err, pages.Finish())
+	})
+}
+
+// FinishFile proves that a SQLite file which nobody has open is sound, and makes it one that needs no other file beside
+// it. Its content is durable when it returns. It returns ErrDamaged for a file that is not sound.
+func FinishFile(ctx context.Context, file string) (err error) {
+	db, err := sqlx.Open(sqliteDriver, sqliteLocation(file, nil))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.SetMaxOpenConns(1)
+	var mode string
+	if err := db.GetContext(ctx, &mode, "PRAGMA journal_mode = DELETE"); err != nil {
+		return err
+	}
+	if err := checkIntegrity(ctx, db); err != nil {
+		return err
+	}
+	return syncFile(file)
+}
+
+func checkIntegrity(ctx context.Context, db *sqlx.DB) error {
+	var problems []string
+	if err := db.SelectContext(ctx, &problems, "PRAGMA integrity_check(10)"); err != nil {
+		return err
+	}
+	if len(problems) != 1 || problems[0] != "ok" {
+		return fmt.Errorf("%w: %s", ErrDamaged, strings.Join(problems, "; "))
+	}
+	return nil
+}
+
+// openSQLiteReadOnly opens a file that nobody writes to, and makes none beside it.
+func openSQLiteReadOnly(ctx context.Context, file string) (*sqlx.DB, error) {
+	if err := refuseWAL(file); err != nil {
+		return nil, err
+	}
+	db, err := sqlx.Open(sqliteDriver,
+		sqliteLocation(file, url.Values{"mode": {"ro"}, "immutable": {"1"}, "_pragma": {"query_only(1)"}}))
+	if err != nil {
+		return nil, err
+	}
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+var errNotAlone = errors.New("it is a database in use, some of which may be in the files beside it")
+
+// refuseWAL looks into the file's header, since a file that is opened as one that never changes has no WAL to SQLite:
+// https://www.sqlite.org/fileformat.html
+func refuseWAL(file string) error {
+	opened, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer opened.Close() //nolint:errcheck // it was only read
+	const readVersion, wal = 19, 2
+	header := make([]byte, readVersion+1)
+	if _, err := io.ReadFull(opened, header); err == nil && header[readVersion] == wal {
+		return errNotAlone
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/guppy-prep/guppy/internal/config"
+)
+
+func migrateURLInput(database, migrate string, more ...string) config.Input {
+	return config.Input{HomeDir: home, Environ: append([]string{
+		"GUPPY_DATABASE_URL=" + database, "GUPPY_REPO_MIGRATE_URL=" + migrate}, more...)}
+}
+
+func TestMigrateURL(t *testing.T) {
+	const direct = "postgres://owner:hunter2@h/db?sslmode=require"
+	c := mustLoad(t, migrateURLInput("postgres://pool/db", direct, "GUPPY_REPO_PASSWORD=p", "GUPPY_REPO_SSLMODE=disable"))
+	if got := c.Repo.MigrateURL.Reveal(); got != direct || len(c.Warnings) > 0 {
+		t.Errorf("got %q, warnings %q", got, c.Warnings)
+	}
+	shown := valueOf(t, c, "repo.migrate_url").Value
+	if strings.Contains(shown, "hunter2") || !strings.Contains(shown, "owner") {
+		t.Errorf("shown as %q", shown)
+	}
+	c = mustLoad(t, migrateURLInput("", direct))
+	if c.Repo.MigrateURL != "" || len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "repo.migrate_url is ignored") {
+		t.Errorf("with SQLite: %q, warnings %q", c.Repo.MigrateURL.Reveal(), c.Warnings)
+	}
+}
+
+func TestMigrateURLIsRefused(t *testing.T) {
+	for url, want := range map[string]string{
+		"mysql://u:hunter2@h/db":             "not a database URL",
+		"postgres://u:hunter2#x@h/db":        "not a valid postgres:// URL",
+		"/var/guppy.db":                      "the URL is for SQLite, but the database is PostgreSQL",
+		"postgres://h/db?search_path=theirs": "it has another search_path than repo.schema",
+	} {
+		err := mustFail(t, migrateURLInput("postgres://h/db", url, "GUPPY_REPO_SCHEMA=ours"))
+		assertMentions(t, err, "environment GUPPY_REPO_MIGRATE_URL: repo.migrate_url: ", want)
+		if strings.Contains(err.Error(), "hunter2") {
+			t.Error(err)
+		}
+	}
+}
