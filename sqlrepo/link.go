@@ -1,6 +1,7 @@
 package sqlrepo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -29,7 +30,7 @@ type Linkable struct {
 	Target []byte    `db:"target"`
 	// Origin is the entry of an earlier upload whose content a file shares, 0 when it has its own.
 	Origin int64 `db:"origin"`
-	// Segments are those of a file with content of its own, in the file's order.
+	// Segments are those of a file, in its order. Of a file with an Origin Contents alone tells them.
 	Segments []Segment `db:"-"`
 	// Known is the root of the Origin.
 	Known *Root `db:"-"`
@@ -37,28 +38,61 @@ type Linkable struct {
 
 var linkable = []EntryState{Ready, Rescanned}
 
+var linkableFields = []string{"id", "path", "kind", "size", "target", "COALESCE(origin, 0) AS origin"}
+
 // Linkables yields, in canonical order, the entries of an upload that belong under its root. Joins are made here, page by
 // page: an engine could take the page for a reason to read all of the other table.
 func (r *Repository) Linkables(ctx context.Context, upload int64) iter.Seq2[Linkable, error] {
-	query := squirrel.Select("id", "path", "kind", "size", "target", "COALESCE(origin, 0) AS origin").From("entries").
+	query := squirrel.Select(linkableFields...).From("entries").
 		Where(squirrel.Eq{"upload": upload, "state": linkable}).OrderBy("path")
 	behind := func(last Linkable) squirrel.Sqlizer { return squirrel.Gt{"path": last.Path} }
 	return pages(query, behind, func(page *[]Linkable, query squirrel.SelectBuilder) error {
 		if err := r.readList(ctx, "read entries", page, query); err != nil {
 			return err
 		}
-		return errors.Join(r.addSegments(ctx, *page), r.addKnown(ctx, *page))
+		return errors.Join(r.addSegments(ctx, ownContent(*page)), r.addKnown(ctx, *page, shared))
 	})
 }
 
-// addSegments gives the files of a page their segments.
-func (r *Repository) addSegments(ctx context.Context, page []Linkable) error {
+// Contents yields, in canonical order, the entries of an upload that have one of some states, each with its content wherever
+// that was prepared: a file that shares the content of an earlier one has the segments of that. Known is the root that is
+// recorded for the entry or its Origin.
+func (r *Repository) Contents(ctx context.Context, upload int64, states ...EntryState) iter.Seq2[Linkable, error] {
+	query := squirrel.Select(linkableFields...).From("entries").
+		Where(squirrel.Eq{"upload": upload, "state": states}).OrderBy("path")
+	behind := func(last Linkable) squirrel.Sqlizer { return squirrel.Gt{"path": last.Path} }
+	return pages(query, behind, func(page *[]Linkable, query squirrel.SelectBuilder) error {
+		if err := r.readList(ctx, "read entries", page, query); err != nil {
+			return err
+		}
+		return errors.Join(r.addSegments(ctx, anyContent(*page)), r.addKnown(ctx, *page, owner))
+	})
+}
+
+// ownContent are the files of a page that share nothing, by their keys.
+func ownContent(page []Linkable) map[int64]*Linkable {
 	files := map[int64]*Linkable{}
 	for i := range page {
 		if page[i].Kind == File && page[i].Origin == 0 {
 			files[page[i].ID] = &page[i]
 		}
 	}
+	return files
+}
+
+// anyContent are the files of a page by the keys of those whose content they have.
+func anyContent(page []Linkable) map[int64]*Linkable {
+	files := map[int64]*Linkable{}
+	for i := range page {
+		if page[i].Kind == File {
+			files[owner(page[i])] = &page[i]
+		}
+	}
+	return files
+}
+
+// addSegments gives files the segments that are found by their keys.
+func (r *Repository) addSegments(ctx context.Context, files map[int64]*Linkable) error {
 	var segments []Segment
 	err := r.readOf(ctx, "segments", files, &segments,
 		squirrel.Select(segmentColumns...).From("segments").OrderBy("entry", "file_offset"))
@@ -69,18 +103,22 @@ func (r *Repository) addSegments(ctx context.Context, page []Linkable) error {
 	return err
 }
 
-// addKnown gives the files of a page that share the content of earlier ones the roots of those.
-func (r *Repository) addKnown(ctx context.Context, page []Linkable) error {
-	origins := map[int64]*Linkable{}
+// shared is the entry whose content another shares, 0 when it has its own; owner is the one that has the content.
+func shared(entry Linkable) int64 { return entry.Origin }
+func owner(entry Linkable) int64  { return cmp.Or(entry.Origin, entry.ID) }
+
+// addKnown gives the entries of a page the roots of those that of tells, where it tells one.
+func (r *Repository) addKnown(ctx context.Context, page []Linkable, of func(Linkable) int64) error {
+	entries := map[int64]*Linkable{}
 	for i := range page {
-		if page[i].Origin != 0 {
-			origins[page[i].Origin] = &page[i]
+		if key := of(page[i]); key != 0 {
+			entries[key] = &page[i]
 		}
 	}
 	var known []Root
-	err := r.readOf(ctx, "roots", origins, &known, squirrel.Select(rootColumns...).From("roots"))
+	err := r.readOf(ctx, "roots", entries, &known, squirrel.Select(rootColumns...).From("roots"))
 	for i, root := range known {
-		origins[root.Entry].Known = &known[i]
+		entries[root.Entry].Known = &known[i]
 	}
 	return err
 }
@@ -101,8 +139,7 @@ func (r *Repository) ResetLinks(ctx context.Context, stage Stage) error {
 	ids := squirrel.Select("id").From("entries").Where(squirrel.Eq{"upload": stage.Upload.ID})
 	none := squirrel.Update("uploads").Set("linked_entries", 0)
 	return r.fenced(ctx, "forget unfinished links", stage, none, func(tx *dialect.Tx) error {
-		_, err := r.exec(ctx, tx, squirrel.Delete("roots").Where(within("entry", ids)))
-		return err
+		return r.later(ctx, tx, squirrel.Delete("roots").Where(within("entry", ids)), nil)
 	})
 }
 
@@ -134,21 +171,17 @@ func (r *Repository) fencedSeal(ctx context.Context, stage Stage, batch LinkBatc
 		return r.fenced(ctx, "record links", stage, count, fn)
 	}
 	shard := &batch.Shard.Shard
+	shard.Kind, shard.Nodes = DAGShard, int64(len(batch.Shard.Nodes))
 	may := func(tx *dialect.Tx) error {
-		rows, err := r.exec(ctx, tx, count.Where(held(stage)))
-		if err != nil {
-			return err
-		}
-		return leaseLost(rows, "uploads", stage.Upload.ID)
+		return errors.Join(r.fence(ctx, tx, stage, count), r.nameShards(ctx, tx, stage, []*Shard{shard}))
 	}
 	return r.seal(ctx, "record links", seal, shard, may, func(tx *dialect.Tx) error {
-		shard.Kind, shard.Nodes = DAGShard, int64(len(batch.Shard.Nodes))
-		if err := r.insertShards(ctx, tx, stage, []*Shard{shard}); err != nil {
-			return err
-		}
 		if err := r.insertNodes(ctx, tx, shard.ID, batch.Shard.Nodes); err != nil {
 			return err
 		}
-		return fn(tx)
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return r.insertShards(ctx, tx, []*Shard{shard})
 	})
 }

@@ -25,7 +25,7 @@ var ErrNoRoot = errors.New("the source itself was left out")
 // Repository is what linking needs of the repository.
 type Repository interface {
 	Linkables(ctx context.Context, upload int64) iter.Seq2[sqlrepo.Linkable, error]
-	ShardDigests(ctx context.Context, shard int64) ([]byte, error)
+	Digests
 	Shards(ctx context.Context, upload int64, filter sqlrepo.ShardFilter) iter.Seq2[sqlrepo.Shard, error]
 	NextOrdinal(ctx context.Context, upload int64) (int64, error)
 	ResetLinks(ctx context.Context, stage sqlrepo.Stage) error
@@ -39,9 +39,10 @@ type Linker struct {
 	Store store.Store
 	// Owner marks the temporary blobs in the store.
 	Owner string
-	// Space is the one in which each block is stored once.
-	Space   int64
-	Profile unixfs.Profile
+	// Space is the one in which each block is stored once, Revision what is known of its revision, or shard.Unknown.
+	Space    int64
+	Revision int64
+	Profile  unixfs.Profile
 	// TempDir is where the entries of very large directories are sorted.
 	TempDir  string
 	Progress *progress.Counters
@@ -52,17 +53,20 @@ type Linker struct {
 // Run links all entries of the upload and returns its root and what lies under it. What an interrupted attempt has linked
 // is done again: its shards are found to be there, and those that follow are the same as without the interruption.
 func (l *Linker) Run(ctx context.Context, stage sqlrepo.Stage) (root sqlrepo.CID, counts sqlrepo.Counts, err error) {
-	saver := saver{linker: l, stage: stage}
-	if saver.done, err = l.linkedShards(ctx, stage.Upload.ID); err != nil {
+	saver := saver{linker: l, stage: stage, revision: l.Revision}
+	var looking errgroup.Group
+	looking.Go(func() (err error) {
+		saver.ordinal, err = l.Repo.NextOrdinal(ctx, stage.Upload.ID)
+		return err
+	})
+	saver.done, err = l.linkedShards(ctx, stage.Upload.ID)
+	if err := errors.Join(err, looking.Wait()); err != nil {
 		return root, counts, err
 	}
 	if stage.Upload.Linked > 0 || saver.done > 0 {
 		if err := l.Repo.ResetLinks(ctx, stage); err != nil {
 			return root, counts, err
 		}
-	}
-	if saver.ordinal, err = l.Repo.NextOrdinal(ctx, stage.Upload.ID); err != nil {
-		return root, counts, err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	full := make(chan batch, 1)
@@ -94,22 +98,22 @@ func (l *Linker) linkedShards(ctx context.Context, upload int64) (n int, err err
 
 // link builds the DAGs while their rows are recorded.
 func (l *Linker) link(ctx context.Context, stage sqlrepo.Stage, out *output) (root sqlrepo.CID, counts sqlrepo.Counts, err error) {
-	tree := &tree{linker: l, out: out, digests: digestCache{repo: l.Repo}}
-	defer tree.discard()
+	builder := NewBuilder(l.Profile, l.TempDir, l.Repo, out)
+	defer builder.Discard()
 	defer func() { err = errors.Join(err, out.abort()) }()
 	for entry, err := range l.Repo.Linkables(ctx, stage.Upload.ID) {
 		if err != nil {
 			return root, counts, err
 		}
-		if err := tree.add(ctx, entry); err != nil {
+		if err := builder.Add(ctx, entry); err != nil {
 			return root, counts, err
 		}
 		l.Progress.Linked.Add(1)
 		l.Alive(1)
 	}
-	link, err := tree.finish()
+	link, counts, err := builder.Finish()
 	if err != nil {
 		return root, counts, err
 	}
-	return sqlrepo.CID{Cid: link.CID}, tree.counts, out.finish()
+	return sqlrepo.CID{Cid: link.CID}, counts, out.finish()
 }

@@ -39,8 +39,11 @@ type output struct {
 	full      chan<- batch
 }
 
-// block writes a block to the open shard, or to the next one if it does not fit.
-func (o *output) block(block unixfs.Block) error {
+// Leaves has nothing to do: the chunks were packed.
+func (o *output) Leaves(sqlrepo.Linkable, sqlrepo.Segment, []byte) error { return nil }
+
+// Node writes a block to the open shard, or to the next one if it does not fit.
+func (o *output) Node(_ sqlrepo.Linkable, block unixfs.Block) error {
 	digest := [sha256.Size]byte(block.CID.Hash()[2:])
 	if o.builder != nil && o.builder.Holds(digest) {
 		return nil
@@ -76,7 +79,12 @@ func (o *output) seal() error {
 	return nil
 }
 
-func (o *output) root(root sqlrepo.Root) error {
+// Root has the root recorded, unless that of an earlier upload is.
+func (o *output) Root(entry sqlrepo.Linkable, link unixfs.Link) error {
+	if entry.Origin != 0 {
+		return nil
+	}
+	root := sqlrepo.Root{Entry: entry.ID, CID: sqlrepo.CID{Cid: link.CID}, DAGSize: int64(link.Tsize)}
 	if o.roots = append(o.roots, root); len(o.roots) < batchRoots {
 		return nil
 	}

@@ -13,6 +13,8 @@ type saver struct {
 	stage  sqlrepo.Stage
 	// ordinal is that of the next shard.
 	ordinal int64
+	// revision is that of the space as far as it is known.
+	revision int64
 	// done is how many shards earlier attempts have made, seen how many have come up in this one.
 	done, seen int
 }
@@ -48,6 +50,7 @@ func (s *saver) save(ctx context.Context, b batch) error {
 		s.ordinal++
 		return nil
 	}
-	_, err := shard.Seal(ctx, s.linker.Repo, s.linker.Space, shard.Unknown, b.draft, save)
+	revision, err := shard.Seal(ctx, s.linker.Repo, s.linker.Space, s.revision, b.draft, save)
+	s.revision = revision
 	return err
 }

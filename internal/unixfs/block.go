@@ -28,6 +28,11 @@ func RawCID(digest [sha256.Size]byte) cid.Cid {
 	return newCID(cid.Raw, digest)
 }
 
+// NodeCID returns the CID of the dag-pb block which has this sha2-256 digest.
+func NodeCID(digest [sha256.Size]byte) cid.Cid {
+	return newCID(cid.DagProtobuf, digest)
+}
+
 func newCID(codec uint64, digest [sha256.Size]byte) cid.Cid {
 	mh := append([]byte{multihash.SHA2_256, sha256.Size}, digest[:]...)
 	return cid.NewCidV1(codec, mh)
