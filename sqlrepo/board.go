@@ -24,7 +24,7 @@ type OpenFilter struct {
 	Uploads []int64
 }
 
-// OpenUploads lists, by key, the uploads that are not complete. It costs one query, which looks at no large table; workers
+// OpenUploads lists, by key, the uploads that are neither complete nor removed. It costs one query, which looks at no large table; workers
 // without work run it now and then.
 func (r *Repository) OpenUploads(ctx context.Context, filter OpenFilter) (open []OpenUpload, err error) {
 	next := squirrel.Select("ordinal").From("shards").
@@ -35,7 +35,7 @@ func (r *Repository) OpenUploads(ctx context.Context, filter OpenFilter) (open [
 	query := squirrel.Select(uploadFields...).Column(squirrel.Alias(space, "space")).
 		Column(squirrel.Alias(squirrel.And{squirrel.Eq{"state": exclusive}, r.claimable()}, "claimable")).
 		Column(squirrel.Alias(next, "next_shard")).Column(squirrel.Alias(r.at(0), "now")).
-		From("uploads").Where(squirrel.NotEq{"state": Complete}).OrderBy("id")
+		From("uploads").Where(squirrel.NotEq{"state": closed}).OrderBy("id")
 	if filter.Uploads != nil {
 		query = query.Where(r.db.Among("id", filter.Uploads))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/guppy-prep/guppy/internal/store"
@@ -20,32 +21,33 @@ func spaceKey(space sqlrepo.Space) string {
 	return key[max(0, strings.LastIndexByte(key, ':')+1):]
 }
 
-// tidy removes the temporary files of a space that nobody will finish: those whose lease is gone. One that has ended may
-// still be renewed as long as nobody has taken it. The files are listed before the leases: each was begun under a lease that
-// is older.
+// tidy removes the temporary files of a space that nobody will finish.
 func tidy(ctx context.Context, repo *sqlrepo.Repository, files store.Store, space sqlrepo.Space, log *slog.Logger) error {
-	unfinished, err := files.Unfinished(ctx, spaceKey(space)+"-")
-	if err != nil || len(unfinished) == 0 {
-		return err
-	}
-	live, err := liveOwners(ctx, repo, space)
-	if err != nil {
-		return err
-	}
-	removed := 0
-	for _, file := range unfinished {
-		if live[file.Owner] {
-			continue
-		}
+	abandoned, err := Abandoned(ctx, repo, files, space)
+	for _, file := range abandoned {
 		if err := files.Discard(ctx, file); err != nil {
 			return err
 		}
-		removed++
 	}
-	if removed > 0 {
-		log.Info("removed what interrupted workers left", "files", removed)
+	if len(abandoned) > 0 {
+		log.Info("removed what interrupted workers left", "files", len(abandoned))
 	}
-	return nil
+	return err
+}
+
+// Abandoned lists the temporary files of a space that nobody will finish: those whose lease is gone. One that has ended may
+// still be renewed as long as nobody has taken it. The files are listed before the leases: each was begun under a lease that
+// is older.
+func Abandoned(ctx context.Context, repo *sqlrepo.Repository, files store.Store, space sqlrepo.Space) ([]store.Unfinished, error) {
+	unfinished, err := files.Unfinished(ctx, spaceKey(space)+"-")
+	if err != nil || len(unfinished) == 0 {
+		return nil, err
+	}
+	live, err := liveOwners(ctx, repo, space)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(unfinished, func(file store.Unfinished) bool { return live[file.Owner] }), nil
 }
 
 // liveOwners are those of the leases that nobody has taken over.

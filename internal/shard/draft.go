@@ -7,7 +7,6 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/guppy-prep/guppy/internal/car"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -99,7 +98,7 @@ func (d *Draft) Commit(ctx context.Context) (location string, err error) {
 	if d.Empty() {
 		return "", nil
 	}
-	return d.blob.Commit(ctx, car.ShardCID(d.digest).String()+".car")
+	return d.blob.Commit(ctx, Name(d.digest))
 }
 
 // Abort removes the temporary file. It does nothing after Commit or when it is called again.

@@ -3,6 +3,7 @@ package shard
 import (
 	"context"
 	"errors"
+	"maps"
 
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -17,28 +18,22 @@ type Holder interface {
 const Unknown = -1
 
 // Seal leaves out of a draft what the space holds already, and has save record the rest together with its store. When
-// another shard of the space was sealed meanwhile, it looks again, and writes the shard again only if more of it is held.
-// The draft is used up. It takes the revision of the space, as far as that is known, and returns the one that it has then,
-// which spares asking for it.
+// the space has changed meanwhile, it looks again, and writes the rest again if other blocks are held: more, or fewer
+// when shards were removed. The draft is used up. It takes the revision of the space, as far as that is known, and
+// returns the one that it has then, which spares asking for it.
 func Seal(ctx context.Context, repo Holder, space, revision int64, draft *Draft,
 	save func(rest *Draft, seal sqlrepo.Seal) error) (after int64, err error) {
-	defer func() { err = errors.Join(err, draft.Abort()) }()
+	rest := leftover{draft: draft}
+	defer func() { err = errors.Join(err, rest.abort(), draft.Abort()) }()
 	for {
 		held, err := lookUp(ctx, repo, space, revision, draft.Digests())
 		if err != nil {
 			return Unknown, err
 		}
-		rest, err := draft.Without(ctx, held.Digests)
-		if err != nil {
+		if err := errors.Join(rest.leaveOut(ctx, held.Digests), ctx.Err()); err != nil {
 			return Unknown, err
 		}
-		if rest != draft {
-			if err := errors.Join(draft.Abort(), ctx.Err()); err != nil {
-				return Unknown, errors.Join(err, rest.Abort())
-			}
-			draft = rest
-		}
-		err = save(draft, sqlrepo.Seal{Space: space, Revision: held.Revision, Store: draft.Commit})
+		err = save(rest.rest, sqlrepo.Seal{Space: space, Revision: held.Revision, Store: rest.rest.Commit})
 		switch {
 		case err == nil:
 			return held.Revision + 1, nil
@@ -47,6 +42,31 @@ func Seal(ctx context.Context, repo Holder, space, revision int64, draft *Draft,
 		}
 		revision = Unknown
 	}
+}
+
+// leftover is what is left of a draft without some blocks. The draft stays as long as it may have to be made again.
+type leftover struct {
+	draft, rest *Draft
+	without     map[sqlrepo.Digest]struct{}
+}
+
+func (l *leftover) leaveOut(ctx context.Context, held map[sqlrepo.Digest]struct{}) (err error) {
+	if l.rest != nil && maps.Equal(held, l.without) {
+		return nil
+	}
+	if err := l.abort(); err != nil {
+		return err
+	}
+	l.without = held
+	l.rest, err = l.draft.Without(ctx, held)
+	return err
+}
+
+func (l *leftover) abort() error {
+	if l.rest == nil || l.rest == l.draft {
+		return nil
+	}
+	return l.rest.Abort()
 }
 
 func lookUp(ctx context.Context, repo Holder, space, revision int64, digests []sqlrepo.Digest) (sqlrepo.Holdings, error) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 
@@ -82,25 +81,26 @@ func (b *directoryBlob) Commit(ctx context.Context, name string) (string, error)
 	if b.final != "" && b.final != final {
 		return "", b.failure(fmt.Errorf("%s can't be committed again as %s", b.final, name))
 	}
-	if b.location != "" {
-		return b.location, nil
-	}
 	if err := ctx.Err(); err != nil {
 		return "", b.failure(err)
 	}
 	if err := b.rename(final); err != nil {
 		return "", b.failure(err)
 	}
+	if b.location != "" {
+		return b.location, nil
+	}
 	if err := durable.SyncDirectory(b.directory); err != nil {
 		return "", b.failure(err)
 	}
-	b.location = (&url.URL{Scheme: "file", Path: filepath.ToSlash(final)}).String()
+	b.location = location(final)
 	return b.location, nil
 }
 
 func (b *directoryBlob) rename(final string) error {
 	if b.final != "" {
-		return nil
+		_, err := os.Lstat(final) // nobody may have removed it since
+		return err
 	}
 	if err := errors.Join(b.sync(), b.close()); err != nil {
 		return err

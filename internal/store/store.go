@@ -26,6 +26,12 @@ type Store interface {
 // Unfinished is a blob under its temporary name.
 type Unfinished struct{ Owner, Name string }
 
+// Committed is a blob under its own name.
+type Committed struct {
+	Name string
+	Size int64
+}
+
 // Blob is being written. Either Commit or Abort ends it. But for ReadAt it is not safe for concurrent use.
 type Blob interface {
 	io.Writer
@@ -35,7 +41,7 @@ type Blob interface {
 	Sync(ctx context.Context) error
 	// Commit makes the bytes durable under name, then returns their URL. The same name stands for the same bytes, so one
 	// that is there already is replaced. Called again, it returns the same URL, or tries again what failed. It returns
-	// fs.ErrNotExist when somebody else has discarded the blob.
+	// fs.ErrNotExist when somebody else has discarded the blob, or removed it since it was committed.
 	Commit(ctx context.Context, name string) (location string, err error)
 	// Abort removes what was written, unless it is committed. It may be called more than once.
 	Abort() error

@@ -1,0 +1,225 @@
+// Package gc deletes uploads that were removed: of their rows and shards all that no remaining upload of the space
+// needs, in batches that are small enough to have nobody wait, and so that it can be interrupted anywhere.
+package gc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"time"
+
+	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// Store is one whose blobs can be removed.
+type Store interface {
+	store.Store
+	Committed(ctx context.Context) iter.Seq2[store.Committed, error]
+	Remove(ctx context.Context, name string) error
+}
+
+// Collector deletes what is not needed.
+type Collector struct {
+	Repo *sqlrepo.Repository
+	// Locate finds the store that an upload's shards went to.
+	Locate func(ctx context.Context, upload sqlrepo.Upload) (Store, error)
+	// TempDir is where the entries of very large directories are sorted.
+	TempDir string
+	// Lease is how long a removal stays with a process that is not heard of; 0 means a minute.
+	Lease time.Duration
+	Log   *slog.Logger
+	// Deleted is called, if it is not nil, with the number of rows that each transaction deleted.
+	Deleted func(rows int64)
+}
+
+// Summary is what a removal deletes, and what it leaves because other uploads need it.
+type Summary struct {
+	Uploads, Entries, Shards, Nodes int64
+	// Files and Bytes are those of the store.
+	Files, Bytes int64
+	// KeptEntries and KeptShards belong to removed uploads and stay.
+	KeptEntries, KeptShards int64
+	// Rows is how many rows were deleted.
+	Rows int64
+}
+
+// Plan tells what the removal of some uploads of a space would delete. They may be Removed or not.
+func (c *Collector) Plan(ctx context.Context, space int64, uploads []sqlrepo.Upload) (s Summary, err error) {
+	view, err := c.Repo.ViewSpace(ctx, space)
+	if err != nil {
+		return s, err
+	}
+	remaining := without(view.Uploads, uploads)
+	needs := c.newNeeds(space)
+	for _, upload := range uploads {
+		for run, err := range c.Repo.EntryRuns(ctx, upload.ID, sharers(upload, remaining)) {
+			if err != nil {
+				return s, err
+			}
+			s.Entries += int64(len(run.Unshared))
+			s.KeptEntries += int64(len(run.Shared))
+			if err := needs.addSegments(ctx, run.Shared); err != nil {
+				return s, err
+			}
+		}
+	}
+	if err := needs.update(ctx, remaining); err != nil {
+		return s, err
+	}
+	for _, upload := range uploads {
+		if err := c.planShards(ctx, upload, needs.shards, &s); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+func (c *Collector) planShards(ctx context.Context, upload sqlrepo.Upload, needed map[int64]struct{},
+	s *Summary) error {
+	for shard, err := range c.Repo.Shards(ctx, upload.ID, sqlrepo.ShardFilter{}) {
+		if err != nil {
+			return err
+		}
+		if _, stays := needed[shard.ID]; stays {
+			s.KeptShards++
+			continue
+		}
+		s.Shards++
+		s.Nodes += shard.Nodes
+		if len(shard.Digest) > 0 {
+			s.Files++
+			s.Bytes += shard.Size
+		}
+	}
+	return nil
+}
+
+// Collect goes on with the removal of all Removed uploads of a space that nobody else has in hand. It returns
+// sqlrepo.ErrAtWork while somebody links an upload of the space: shards are removed when that is done.
+func (c *Collector) Collect(ctx context.Context, space int64) (s Summary, err error) {
+	removed, err := c.Repo.RemovedUploads(ctx, space)
+	if err != nil {
+		return s, err
+	}
+	var claimed []*removal
+	defer func() {
+		for _, r := range claimed {
+			err = errors.Join(err, r.stop(ctx))
+		}
+	}()
+	for _, upload := range removed {
+		r, err := c.claim(ctx, upload, &s)
+		if errors.Is(err, sqlrepo.ErrNothingToClaim) {
+			c.Log.Info("somebody else removes an upload", "upload", upload.ID, "worker", upload.Worker)
+			continue
+		}
+		if err != nil {
+			return s, err
+		}
+		claimed = append(claimed, r)
+	}
+	return s, c.collect(ctx, space, claimed)
+}
+
+func (c *Collector) collect(ctx context.Context, space int64, claimed []*removal) error {
+	view, err := c.Repo.ViewSpace(ctx, space)
+	if err != nil {
+		return err
+	}
+	needs := c.newNeeds(space)
+	for _, r := range claimed {
+		if err := r.removeEntries(view.Uploads, needs); err != nil {
+			return err
+		}
+	}
+	// What is sealed while the uploads are gone through is less each time.
+	for err = sqlrepo.ErrSpaceChanged; errors.Is(err, sqlrepo.ErrSpaceChanged); {
+		err = c.condemn(ctx, needs, claimed)
+	}
+	if err != nil {
+		return err
+	}
+	for _, r := range claimed {
+		if err := r.removeCondemned(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// condemn brings the needs up to date, and condemns the shards that are not among them. It returns
+// sqlrepo.ErrSpaceChanged when others have sealed shards meanwhile.
+func (c *Collector) condemn(ctx context.Context, needs *needs, claimed []*removal) error {
+	var waiting []*removal
+	for _, r := range claimed {
+		more, err := r.hasShards()
+		if err != nil {
+			return err
+		}
+		if more {
+			waiting = append(waiting, r)
+		}
+	}
+	if len(waiting) == 0 {
+		return nil
+	}
+	view, err := c.Repo.ViewSpace(ctx, needs.space)
+	if err != nil {
+		return err
+	}
+	c.Log.Info("look which shards others need", "space", needs.space, "uploads", len(view.Uploads))
+	if err := needs.update(ctx, view.Uploads); err != nil {
+		return err
+	}
+	for _, r := range waiting {
+		if err := r.condemn(&view, needs.shards); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sharers are the uploads that may share entries of one: later ones of its source.
+func sharers(upload sqlrepo.Upload, remaining []sqlrepo.Upload) (ids []int64) {
+	for _, other := range remaining {
+		if other.Source == upload.Source && other.ID > upload.ID {
+			ids = append(ids, other.ID)
+		}
+	}
+	return ids
+}
+
+func without(all, taken []sqlrepo.Upload) (rest []sqlrepo.Upload) {
+	out := map[int64]bool{}
+	for _, upload := range taken {
+		out[upload.ID] = true
+	}
+	for _, upload := range all {
+		if !out[upload.ID] {
+			rest = append(rest, upload)
+		}
+	}
+	return rest
+}
+
+// claim takes the removal of an upload, from a process of this host that is gone as well.
+func (c *Collector) claim(ctx context.Context, upload sqlrepo.Upload, s *Summary) (*removal, error) {
+	if pipeline.IsDead(upload.Worker) {
+		if err := c.Repo.Release(ctx, sqlrepo.Stage{Upload: upload}); err != nil && !errors.Is(err, sqlrepo.ErrLeaseLost) {
+			return nil, err
+		}
+	}
+	term := c.Lease
+	if term == 0 {
+		term = time.Minute
+	}
+	stage, err := c.Repo.ClaimRemoval(ctx, sqlrepo.Claim{Worker: pipeline.Name(), Term: term}, upload.ID)
+	if err != nil {
+		return nil, fmt.Errorf("upload %d: %w", upload.ID, err)
+	}
+	return c.begin(ctx, stage, term, s), nil
+}

@@ -1,0 +1,189 @@
+package gc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/guppy-prep/guppy/internal/link"
+	"github.com/guppy-prep/guppy/internal/reach"
+	"github.com/guppy-prep/guppy/internal/unixfs"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// needs are the shards of a space that remaining uploads need.
+type needs struct {
+	collector *Collector
+	space     int64
+	shards    map[int64]struct{}
+	digests   []sqlrepo.Digest
+	// walked are the complete uploads that were gone through, sealed the shards of others, shared where those others were
+	// when what they share was looked at.
+	walked, sealed map[int64]bool
+	shared         map[int64]progress
+}
+
+// progress tells whether an upload may have scanned something since.
+type progress struct {
+	state sqlrepo.UploadState
+	began sqlrepo.Time
+}
+
+func (c *Collector) newNeeds(space int64) *needs {
+	return &needs{collector: c, space: space, shards: map[int64]struct{}{}, walked: map[int64]bool{},
+		sealed: map[int64]bool{}, shared: map[int64]progress{}}
+}
+
+// addSegments adds the shards that tell the digests of entries which later uploads share.
+func (n *needs) addSegments(ctx context.Context, entries []int64) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	shards, err := n.collector.Repo.SegmentShards(ctx, entries)
+	for _, shard := range shards {
+		n.shards[shard] = struct{}{}
+	}
+	return err
+}
+
+// update adds the shards that hold a block which the remaining uploads need. What it has seen before it does not look
+// at again.
+func (n *needs) update(ctx context.Context, remaining []sqlrepo.Upload) error {
+	for _, upload := range remaining {
+		var err error
+		if upload.State == sqlrepo.Complete {
+			err = n.addDAG(ctx, upload)
+		} else {
+			err = errors.Join(n.addShared(ctx, upload), n.addSealed(ctx, upload))
+		}
+		if err != nil && ctx.Err() == nil {
+			return fmt.Errorf("what upload %d needs can't be told, so no shard was removed (guppy check says what is wrong): %w",
+				upload.ID, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return n.flush(ctx)
+}
+
+// addDAG adds all blocks of a complete upload.
+func (n *needs) addDAG(ctx context.Context, upload sqlrepo.Upload) error {
+	if n.walked[upload.ID] {
+		return nil
+	}
+	walker := reach.Walker{Repo: n.collector.Repo, TempDir: n.collector.TempDir}
+	root, err := walker.Walk(ctx, upload, func(batch []reach.Block) error {
+		for _, block := range batch {
+			if err := n.add(ctx, block.Digest); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil && !root.Equals(upload.RootCID.Cid) {
+		err = fmt.Errorf("%w: its rows make the root %s, not %s", link.ErrInconsistent, root, upload.RootCID)
+	}
+	n.walked[upload.ID] = err == nil
+	return err
+}
+
+// addShared adds all blocks of the files that an upload under way shares with earlier ones: linking does not make them
+// again.
+func (n *needs) addShared(ctx context.Context, upload sqlrepo.Upload) error {
+	now := progress{upload.State, upload.StageBegan}
+	if upload.State != sqlrepo.Scanning && n.shared[upload.ID] == now {
+		return nil
+	}
+	profile, err := unixfs.ParseProfile(upload.Profile)
+	if err != nil {
+		return err
+	}
+	digests := link.NewDigestCache(n.collector.Repo)
+	entries := n.collector.Repo.Contents(ctx, upload.ID, sqlrepo.Ready, sqlrepo.Rescanned, sqlrepo.Unreachable)
+	for entry, err := range entries {
+		if err == nil && entry.Origin != 0 {
+			err = n.addFile(ctx, profile.NewFile(entry.Size, n.node(ctx)), entry.Segments, digests)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	n.shared[upload.ID] = now
+	return nil
+}
+
+func (n *needs) addFile(ctx context.Context, file *unixfs.File, segments []sqlrepo.Segment,
+	digests *link.DigestCache) error {
+	for i := range segments {
+		chunks, err := digests.Of(ctx, segments, i)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(n.addChunks(ctx, chunks), file.Add(chunks)); err != nil {
+			return err
+		}
+	}
+	_, err := file.Close()
+	return err
+}
+
+func (n *needs) node(ctx context.Context) func(unixfs.Block) error {
+	return func(block unixfs.Block) error { return n.add(ctx, sqlrepo.Digest(block.CID.Hash()[2:])) }
+}
+
+// addSealed adds all chunks of the shards that an upload under way has settled, whatever became of their entries.
+func (n *needs) addSealed(ctx context.Context, upload sqlrepo.Upload) error {
+	kind := sqlrepo.DataShard
+	settled := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked, sqlrepo.ShardEmpty}, Kind: &kind}
+	for shard, err := range n.collector.Repo.Shards(ctx, upload.ID, settled) {
+		if err != nil {
+			return err
+		}
+		if n.sealed[shard.ID] {
+			continue
+		}
+		digests, err := n.collector.Repo.ShardDigests(ctx, shard.ID)
+		if err != nil {
+			return err
+		}
+		if err := n.addChunks(ctx, digests); err != nil {
+			return err
+		}
+		n.sealed[shard.ID] = true
+	}
+	return nil
+}
+
+// addChunks adds blocks whose digests follow each other.
+func (n *needs) addChunks(ctx context.Context, digests []byte) error {
+	if len(digests)%len(sqlrepo.Digest{}) != 0 {
+		return fmt.Errorf("%w: digests of %d bytes", link.ErrInconsistent, len(digests))
+	}
+	for digest := range slices.Chunk(digests, len(sqlrepo.Digest{})) {
+		if err := n.add(ctx, sqlrepo.Digest(digest)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// digestsAtOnce is how many blocks one query looks for.
+const digestsAtOnce = 10_000
+
+func (n *needs) add(ctx context.Context, digest sqlrepo.Digest) error {
+	if n.digests = append(n.digests, digest); len(n.digests) < digestsAtOnce {
+		return nil
+	}
+	return n.flush(ctx)
+}
+
+func (n *needs) flush(ctx context.Context) error {
+	if len(n.digests) == 0 {
+		return nil
+	}
+	err := n.collector.Repo.Holders(ctx, n.space, n.digests, n.shards)
+	n.digests = n.digests[:0]
+	return err
+}

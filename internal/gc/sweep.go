@@ -1,0 +1,93 @@
+package gc
+
+import (
+	"context"
+	"time"
+
+	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/internal/shard"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// Files are some of a store.
+type Files struct{ Files, Bytes int64 }
+
+// Temporary counts the temporary files of a space that nobody will finish, and removes them if it is told to.
+func (c *Collector) Temporary(ctx context.Context, files Store, space sqlrepo.Space, remove bool) (n int64, err error) {
+	abandoned, err := pipeline.Abandoned(ctx, c.Repo, files, space)
+	if err != nil {
+		return 0, err
+	}
+	for _, file := range abandoned {
+		if remove {
+			if err := files.Discard(ctx, file); err != nil {
+				return n, err
+			}
+		}
+		n++
+	}
+	return n, nil
+}
+
+// straysAtOnce is how many files are looked for among the shards in one query.
+const straysAtOnce = 500
+
+// Strays counts the files of a store that have the name of a shard which the repository doesn't have, and removes them
+// if it is told to. Those of another repository that uses the same store are among them.
+func (c *Collector) Strays(ctx context.Context, files Store, remove bool) (strays Files, err error) {
+	sizes, digests := map[string]int64{}, [][]byte{}
+	flush := func() error {
+		found, err := c.strays(ctx, files, digests, sizes, remove)
+		strays.Files += found.Files
+		strays.Bytes += found.Bytes
+		clear(sizes)
+		digests = digests[:0]
+		return err
+	}
+	for file, err := range files.Committed(ctx) {
+		if err != nil {
+			return strays, err
+		}
+		digest, ok := shard.ParseName(file.Name)
+		if !ok {
+			continue
+		}
+		sizes[string(digest[:])] = file.Size
+		if digests = append(digests, digest[:]); len(digests) == straysAtOnce {
+			if err := flush(); err != nil {
+				return strays, err
+			}
+		}
+	}
+	return strays, flush()
+}
+
+func (c *Collector) strays(ctx context.Context, files Store, digests [][]byte, sizes map[string]int64,
+	remove bool) (found Files, err error) {
+	if !remove {
+		unnamed, err := c.Repo.Unnamed(ctx, digests)
+		for _, digest := range unnamed {
+			found.Files++
+			found.Bytes += sizes[string(digest)]
+		}
+		return found, err
+	}
+	for len(digests) > 0 {
+		began, now := time.Now(), Files{}
+		done, err := c.Repo.RemoveUnnamed(ctx, digests, func(ctx context.Context, digest []byte) (bool, error) {
+			now.Files++
+			now.Bytes += sizes[string(digest)]
+			return time.Since(began) < filesFor, files.Remove(ctx, shard.Name([32]byte(digest)))
+		})
+		if err != nil {
+			return found, err
+		}
+		found.Files += now.Files
+		found.Bytes += now.Bytes
+		digests = digests[done:]
+	}
+	return found, nil
+}
+
+var _ Store = (*store.Directory)(nil)

@@ -1,0 +1,77 @@
+package shard_test
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/guppy-prep/guppy/internal/shard"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// space holds other blocks each time it is asked.
+type space struct {
+	holds []held
+	asked int
+}
+
+func (s *space) Held(_ context.Context, _ int64, digests []sqlrepo.Digest) (sqlrepo.Holdings, error) {
+	now := sqlrepo.Holdings{Revision: int64(s.asked), Digests: held{}}
+	for _, digest := range digests {
+		if _, ok := s.holds[s.asked][digest]; ok {
+			now.Digests[digest] = struct{}{}
+		}
+	}
+	s.asked++
+	return now, nil
+}
+
+func (s *space) HeldAt(ctx context.Context, id, _ int64, digests []sqlrepo.Digest) (sqlrepo.Holdings, error) {
+	return s.Held(ctx, id, digests)
+}
+
+// TestSealingGoesByWhatIsHeldInTheEnd lets blocks come to a space, and go when shards are removed, while a shard is
+// sealed.
+func TestSealingGoesByWhatIsHeldInTheEnd(t *testing.T) {
+	a, b, c := []byte("a"), []byte("b"), []byte("c")
+	for _, tt := range []struct {
+		holds []held
+		want  [][]byte
+	}{
+		{[]held{holding()}, [][]byte{a, b, c}},
+		{[]held{holding(a)}, [][]byte{b, c}},
+		{[]held{holding(a), holding()}, [][]byte{a, b, c}},
+		{[]held{holding(a, b, c), holding(c), holding(c), holding(b)}, [][]byte{a, c}},
+		{[]held{holding(), holding(a, b, c)}, nil},
+	} {
+		to, directory := newStore(t)
+		repo := &space{holds: tt.holds}
+		save := func(rest *shard.Draft, seal sqlrepo.Seal) error {
+			if repo.asked < len(tt.holds) {
+				return sqlrepo.ErrSpaceChanged
+			}
+			var want []sqlrepo.Digest
+			for digest := range holding(tt.want...) {
+				want = append(want, digest)
+			}
+			got := rest.Digests()
+			for _, list := range [][]sqlrepo.Digest{got, want} {
+				slices.SortFunc(list, func(x, y sqlrepo.Digest) int { return bytes.Compare(x[:], y[:]) })
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%d blocks, want %d", len(got), len(want))
+			}
+			_, err := seal.Store(t.Context())
+			return err
+		}
+		after, err := shard.Seal(t.Context(), repo, 1, shard.Unknown, build(t, to, a, b, c), save)
+		must(t, err)
+		if after != int64(len(tt.holds)) {
+			t.Errorf("revision %d", after)
+		}
+		if tt.want == nil {
+			checkEmpty(t, directory)
+		}
+	}
+}

@@ -1,0 +1,242 @@
+package sqlrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// SpaceView is a space as it was when somebody began to look which of its shards are needed.
+type SpaceView struct {
+	Space    int64
+	Revision int64
+	// Uploads are those that were not Removed, by key.
+	Uploads []Upload
+}
+
+// ViewSpace looks at a space before its uploads are gone through.
+func (r *Repository) ViewSpace(ctx context.Context, space int64) (view SpaceView, err error) {
+	view.Space = space
+	err = r.read(ctx, "look at the revision", func() error {
+		revision := squirrel.Select("revision").From("spaces").Where(squirrel.Eq{"id": space})
+		return r.get(ctx, r.db.Reader, &view.Revision, revision)
+	})
+	if err != nil {
+		return view, err
+	}
+	// What changes between the two queries is found when the view is compared.
+	err = r.readList(ctx, "list uploads", &view.Uploads, squirrel.Select(uploadFields...).From("uploads").
+		Where(inSpace(space)).Where(squirrel.NotEq{"state": Removed}).OrderBy("id"))
+	return view, err
+}
+
+// Holders adds to found the keys of the packed shards of a space that hold one of some blocks.
+func (r *Repository) Holders(ctx context.Context, space int64, digests []Digest, found map[int64]struct{}) error {
+	return r.read(ctx, "look for the shards of blocks", func() error {
+		return r.probe(ctx, space, digests, func(_ Digest, shard int64) { found[shard] = struct{}{} })
+	})
+}
+
+// Condemn has shards of a Removed upload be ShardRemoving, so that their blocks count as held no more: all of them but
+// those with segments of entries that are left. It does so only if the space is still as it was viewed, because other
+// shards may have been sealed without what these hold, and returns ErrSpaceChanged if it is not. It returns ErrAtWork
+// while somebody links an upload of the space, who may have left out blocks since, and ErrLeaseLost when somebody else
+// has the removal. The view is good for the next shards.
+func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, shards []int64) error {
+	err := r.removal(ctx, stage, "condemn shards", func(tx *dialect.Tx) error {
+		rows, err := r.exec(ctx, tx, squirrel.Update("spaces").Set("revision", squirrel.Expr("revision + 1")).
+			Where(squirrel.Eq{"id": view.Space, "revision": view.Revision}))
+		if err != nil {
+			return err
+		}
+		if err := affected(rows, ErrSpaceChanged); err != nil {
+			return err
+		}
+		if err := r.compare(ctx, tx, *view); err != nil {
+			return err
+		}
+		segments := squirrel.Select("1").From("segments").Where("segments.shard = shards.id")
+		_, err = r.exec(ctx, tx, settled(squirrel.Update("shards")).Set("state", ShardRemoving).Set("set_aside_at", nil).
+			Set("digests", nil).Where(squirrel.Eq{"upload": stage.Upload.ID}).Where(r.db.Among("id", shards)).
+			Where(squirrel.ConcatExpr("NOT EXISTS (", segments, ")")))
+		return err
+	})
+	if err == nil {
+		view.Revision++
+	}
+	return err
+}
+
+// compare returns ErrSpaceChanged when an upload was completed since the view, and ErrAtWork while one is linked. Until
+// the transaction ends nobody begins to link another.
+func (r *Repository) compare(ctx context.Context, tx *dialect.Tx, view SpaceView) error {
+	var open []Upload
+	err := r.list(ctx, tx, &open, squirrel.Select(uploadFields...).From("uploads").Where(inSpace(view.Space)).
+		Where(squirrel.NotEq{"state": closed}).Suffix(r.db.RowLock))
+	if err != nil {
+		return err
+	}
+	for _, upload := range open {
+		if upload.State == Linking && upload.Token != 0 {
+			return fmt.Errorf("upload %d: %w: %s is linking it", upload.ID, ErrAtWork, upload.Worker)
+		}
+	}
+	var complete []int64
+	err = r.list(ctx, tx, &complete, squirrel.Select("id").From("uploads").Where(inSpace(view.Space)).
+		Where(squirrel.Eq{"state": Complete}))
+	for _, id := range complete {
+		then, found := slices.BinarySearchFunc(view.Uploads, id, func(u Upload, id int64) int { return int(u.ID - id) })
+		if !found || view.Uploads[then].State != Complete {
+			return fmt.Errorf("upload %d was completed: %w", id, ErrSpaceChanged)
+		}
+	}
+	return err
+}
+
+// RemoveShardFiles calls remove for each of some shards that are ShardRemoving, unless another shard of any space is
+// the same file. No shard is sealed meanwhile, so it may take only some of them: it ends when remove returns false, and
+// tells how many it has dealt with. It is called again when the transaction is.
+func (r *Repository) RemoveShardFiles(ctx context.Context, stage Stage, shards []Shard,
+	remove func(ctx context.Context, shard Shard) (more bool, err error)) (done int, err error) {
+	err = r.removal(ctx, stage, "remove shards from the store", func(tx *dialect.Tx) error {
+		done = 0
+		if err := r.lockSpaces(ctx, tx); err != nil {
+			return err
+		}
+		named, err := r.named(ctx, tx, shards)
+		if err != nil {
+			return err
+		}
+		for more := true; more && done < len(shards); done++ {
+			if shard := shards[done]; len(shard.Digest) > 0 && !named[string(shard.Digest)] {
+				if more, err = remove(ctx, shard); err != nil {
+					return &storeError{err}
+				}
+			}
+		}
+		return nil
+	})
+	return done, fromStore("remove shards from the store", err)
+}
+
+// fromStore shows what the store said, which was hidden from the question whether the database has failed.
+func fromStore(doing string, err error) error {
+	var failed *storeError
+	if errors.As(err, &failed) {
+		return fmt.Errorf("%s: %w", doing, failed.cause)
+	}
+	return err
+}
+
+// lockSpaces keeps shards from being stored and sealed until the transaction ends.
+func (r *Repository) lockSpaces(ctx context.Context, tx *dialect.Tx) error {
+	_, err := r.exec(ctx, tx, squirrel.Update("spaces").Set("revision", squirrel.Expr("revision")))
+	return err
+}
+
+// named are the digests of some shards that others have too.
+func (r *Repository) named(ctx context.Context, q queryer, shards []Shard) (map[string]bool, error) {
+	digests := make([][]byte, 0, len(shards))
+	for _, shard := range shards {
+		if len(shard.Digest) > 0 {
+			digests = append(digests, shard.Digest)
+		}
+	}
+	return r.namedDigests(ctx, q, digests)
+}
+
+func (r *Repository) namedDigests(ctx context.Context, q queryer, digests [][]byte) (map[string]bool, error) {
+	named := map[string]bool{}
+	if len(digests) == 0 {
+		return named, ctx.Err()
+	}
+	var others [][]byte
+	err := r.list(ctx, q, &others, squirrel.Select("digest").From("shards").Where(squirrel.Eq{"digest": digests}).
+		Where(squirrel.NotEq{"state": ShardRemoving}))
+	for _, digest := range others {
+		named[string(digest)] = true
+	}
+	return named, err
+}
+
+// RemoveUnnamed calls remove for those of some digests of CAR files that no shard has, while no shard is sealed. It
+// ends when remove returns false, and tells how many digests it has dealt with. It is called again when the transaction
+// is.
+func (r *Repository) RemoveUnnamed(ctx context.Context, digests [][]byte,
+	remove func(ctx context.Context, digest []byte) (more bool, err error)) (done int, err error) {
+	err = r.withTx(ctx, "remove files that no shard names", func(tx *dialect.Tx) error {
+		done = 0
+		if err := r.lockSpaces(ctx, tx); err != nil {
+			return err
+		}
+		named, err := r.namedDigests(ctx, tx, digests)
+		if err != nil {
+			return err
+		}
+		for more := true; more && done < len(digests); done++ {
+			if !named[string(digests[done])] {
+				if more, err = remove(ctx, digests[done]); err != nil {
+					return &storeError{err}
+				}
+			}
+		}
+		return nil
+	})
+	return done, fromStore("remove files that no shard names", err)
+}
+
+// Unnamed are those of some digests of CAR files that no shard has, in their order.
+func (r *Repository) Unnamed(ctx context.Context, digests [][]byte) (unnamed [][]byte, err error) {
+	err = r.read(ctx, "look for shards", func() error {
+		named, err := r.namedDigests(ctx, r.db.Reader, digests)
+		unnamed = nil
+		for _, digest := range digests {
+			if !named[string(digest)] {
+				unnamed = append(unnamed, digest)
+			}
+		}
+		return err
+	})
+	return unnamed, err
+}
+
+// nodesAtOnce is how many nodes one transaction deletes.
+const nodesAtOnce = 2000
+
+// RemoveNodes deletes nodes of a shard that is ShardRemoving, as many as one transaction may change, and with the last
+// of them the shard. It tells how many rows that were, and whether the shard is gone.
+func (r *Repository) RemoveNodes(ctx context.Context, stage Stage, shard int64) (gone bool, rows int64, err error) {
+	err = r.removal(ctx, stage, "delete nodes", func(tx *dialect.Tx) error {
+		var positions []int64
+		err := r.list(ctx, tx, &positions, squirrel.Select("position").From("nodes").Where(squirrel.Eq{"shard": shard}).
+			OrderBy("position").Limit(1).Offset(nodesAtOnce-1))
+		if err != nil {
+			return err
+		}
+		nodes := squirrel.Delete("nodes").Where(squirrel.Eq{"shard": shard})
+		if gone = len(positions) == 0; !gone {
+			nodes = nodes.Where(squirrel.LtOrEq{"position": positions[0]})
+		}
+		if rows, err = r.exec(ctx, tx, nodes); err != nil {
+			return err
+		}
+		row := squirrel.Eq{"id": shard, "upload": stage.Upload.ID, "state": ShardRemoving}
+		var changed int64
+		if gone {
+			changed, err = r.exec(ctx, tx, squirrel.Delete("shards").Where(row))
+			rows += changed
+		} else {
+			changed, err = r.exec(ctx, tx, squirrel.Update("shards").Set("nodes", squirrel.Expr("nodes - ?", rows)).Where(row))
+		}
+		if err != nil {
+			return err
+		}
+		return affected(changed, fmt.Errorf("shard %d: %w", shard, ErrNotFound))
+	})
+	return gone, rows, err
+}

@@ -1,0 +1,16 @@
+package sqlrepo
+
+import (
+	"context"
+
+	"github.com/Masterminds/squirrel"
+)
+
+// CountNodes is the number of nodes, which the shards tell: no node is looked at.
+func (r *Repository) CountNodes(ctx context.Context) (n int64, err error) {
+	err = r.read(ctx, "count nodes", func() error {
+		return r.get(ctx, r.db.Reader, &n,
+			squirrel.Select("CAST(COALESCE(SUM(nodes), 0) AS BIGINT)").From("shards"))
+	})
+	return n, err
+}

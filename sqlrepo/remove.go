@@ -1,0 +1,247 @@
+package sqlrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// RemoveUpload marks an upload as Removed, in one small commit: nothing takes its content over any more, and whoever
+// claims its removal deletes what no other upload needs. Leases on it that have ended are taken away. It returns
+// ErrNotFound when there is no such upload, and ErrAtWork, with who, while somebody works on it or scans its source.
+func (r *Repository) RemoveUpload(ctx context.Context, id int64) error {
+	return r.withTx(ctx, fmt.Sprintf("remove upload %d", id), func(tx *dialect.Tx) error {
+		var source int64
+		of := squirrel.Select("source").From("uploads").Where(squirrel.Eq{"id": id})
+		if err := r.get(ctx, tx, &source, of); err != nil {
+			return err
+		}
+		// No upload of the source begins meanwhile.
+		var locked int64
+		if err := r.get(ctx, tx, &locked,
+			squirrel.Select("id").From("sources").Where(squirrel.Eq{"id": source}).Suffix(r.db.RowLock)); err != nil {
+			return err
+		}
+		if err := r.stopScans(ctx, tx, source); err != nil {
+			return err
+		}
+		if err := r.stopWork(ctx, tx, id); err != nil {
+			return err
+		}
+		_, err := r.exec(ctx, tx, settled(squirrel.Update("uploads")).Set("state", Removed).Set("set_aside_at", nil).
+			Set("aside_shards", 0).Where(squirrel.Eq{"id": id}).Where(squirrel.NotEq{"state": Removed}))
+		return err
+	})
+}
+
+// stopScans makes sure that nobody scans a source: a scan may be taking content over from any of its uploads.
+func (r *Repository) stopScans(ctx context.Context, tx *dialect.Tx, source int64) error {
+	var scans []Upload
+	err := r.list(ctx, tx, &scans, squirrel.Select(uploadFields...).From("uploads").
+		Where(squirrel.Eq{"source": source}).Where(squirrel.NotEq{"state": closed}).Suffix(r.db.RowLock))
+	if err != nil {
+		return err
+	}
+	for _, scan := range scans {
+		if scan.State != Scanning || scan.Token == 0 {
+			continue
+		}
+		rows, err := r.exec(ctx, tx, free(squirrel.Update("uploads")).
+			Where(squirrel.Eq{"id": scan.ID}).Where(squirrel.ConcatExpr("lease_ends < ", r.at(0))))
+		if err == nil && rows == 0 {
+			err = fmt.Errorf("upload %d: %w: %s is scanning its source", scan.ID, ErrAtWork, scan.Worker)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stopWork makes sure that nobody works on an upload.
+func (r *Repository) stopWork(ctx context.Context, tx *dialect.Tx, id int64) error {
+	for _, of := range []struct{ table, key string }{{"shards", "upload"}, {"uploads", "id"}} {
+		var worker string
+		claimed := squirrel.And{squirrel.Eq{of.key: id}, squirrel.NotEq{"token": 0}}
+		err := r.get(ctx, tx, &worker, squirrel.Select("COALESCE(worker, '')").From(of.table).Where(claimed).
+			Where(squirrel.ConcatExpr("lease_ends >= ", r.at(0))).Limit(1))
+		if err == nil {
+			return fmt.Errorf("upload %d: %w: %s has a lease", id, ErrAtWork, worker)
+		}
+		if !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if _, err := r.exec(ctx, tx, free(squirrel.Update(of.table)).Where(claimed)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RemovedUploads lists the Removed uploads of a space of which something is left, by key.
+func (r *Repository) RemovedUploads(ctx context.Context, space int64) (removed []Upload, err error) {
+	err = r.readList(ctx, "list removed uploads", &removed, squirrel.Select(uploadFields...).From("uploads").
+		Where(inSpace(space)).Where(squirrel.Eq{"state": Removed}).OrderBy("id"))
+	return removed, err
+}
+
+func inSpace(space int64) squirrel.Sqlizer {
+	return within("source", squirrel.Select("id").From("sources").Where(squirrel.Eq{"space": space}))
+}
+
+// ClaimRemoval takes the removal of a Removed upload. It returns ErrNothingToClaim when somebody has it, or when
+// nothing is left of it.
+func (r *Repository) ClaimRemoval(ctx context.Context, claim Claim, upload int64) (stage Stage, err error) {
+	which := squirrel.And{squirrel.Eq{"id": upload, "state": Removed}, r.claimable()}
+	doing := fmt.Sprintf("claim the removal of upload %d", upload)
+	err = r.claim(ctx, doing, "uploads", uploadFields, claim, which, &stage.Upload)
+	return stage, err
+}
+
+// EntryRun is some entries of an upload that follow each other.
+type EntryRun struct {
+	// Unshared are the keys of those whose content no later upload has taken over, Shared those of the others.
+	Unshared, Shared []int64
+}
+
+// entriesAtOnce and segmentsAtOnce bound what a transaction deletes, together with a root for each entry.
+const (
+	entriesAtOnce  = 500
+	segmentsAtOnce = 1000
+)
+
+// EntryRuns yields all entries of an upload, told apart by whether one of some other uploads of its source shares them.
+// Such an entry has the same path.
+func (r *Repository) EntryRuns(ctx context.Context, upload int64, sharers []int64) iter.Seq2[EntryRun, error] {
+	type row struct {
+		ID   int64 `db:"id"`
+		Path Path  `db:"path"`
+	}
+	return func(yield func(EntryRun, error) bool) {
+		query := squirrel.Select("id", "path").From("entries").Where(squirrel.Eq{"upload": upload}).OrderBy("path").
+			Limit(entriesAtOnce)
+		for page := query; ; {
+			var rows []row
+			if err := r.readList(ctx, "read entries", &rows, page); err != nil {
+				yield(EntryRun{}, err)
+				return
+			}
+			if len(rows) == 0 {
+				return
+			}
+			ids := make([]int64, len(rows))
+			for i := range rows {
+				ids[i] = rows[i].ID
+			}
+			last := rows[len(rows)-1].Path
+			run, err := r.tellApart(ctx, ids, rows[0].Path, last, sharers)
+			if !yield(run, err) || err != nil {
+				return
+			}
+			page = query.Where(squirrel.Gt{"path": last})
+		}
+	}
+}
+
+// tellApart looks for the entries among those with the same paths: there is no index by origin.
+func (r *Repository) tellApart(ctx context.Context, ids []int64, first, last Path,
+	sharers []int64) (run EntryRun, err error) {
+	if len(sharers) == 0 {
+		return EntryRun{Unshared: ids}, nil
+	}
+	lowest, highest := ids[0], ids[0]
+	for _, id := range ids {
+		lowest, highest = min(lowest, id), max(highest, id)
+	}
+	var origins []int64
+	err = r.readList(ctx, "look for shared entries", &origins, squirrel.Select("origin").From("entries").
+		Where(squirrel.Eq{"upload": sharers}).
+		Where(squirrel.GtOrEq{"path": first}).Where(squirrel.LtOrEq{"path": last}).
+		Where(squirrel.GtOrEq{"origin": lowest}).Where(squirrel.LtOrEq{"origin": highest}))
+	shared := make(map[int64]struct{}, len(origins))
+	for _, origin := range origins {
+		shared[origin] = struct{}{}
+	}
+	for _, id := range ids {
+		if _, ok := shared[id]; ok {
+			run.Shared = append(run.Shared, id)
+		} else {
+			run.Unshared = append(run.Unshared, id)
+		}
+	}
+	return run, err
+}
+
+// SegmentShards are the keys of the shards that hold segments of some entries.
+func (r *Repository) SegmentShards(ctx context.Context, entries []int64) (shards []int64, err error) {
+	for _, ids := range batches(entries, keysAtOnce) {
+		var some []int64
+		err = r.readList(ctx, "look for the shards of entries", &some,
+			squirrel.Select("DISTINCT shard").From("segments").Where(r.db.Among("entry", ids)))
+		if err != nil {
+			return nil, err
+		}
+		shards = append(shards, some...)
+	}
+	return shards, ctx.Err()
+}
+
+// RemoveEntries deletes entries of a Removed upload with their segments and roots, as many as one transaction may
+// change, and tells how many entries and how many rows in all that were. The last segments of an entry go together with
+// it. It returns ErrLeaseLost when somebody else has the removal.
+func (r *Repository) RemoveEntries(ctx context.Context, stage Stage,
+	entries []int64) (gone int, rows int64, err error) {
+	ids := entries[:min(len(entries), entriesAtOnce)]
+	err = r.removal(ctx, stage, "delete entries", func(tx *dialect.Tx) (err error) {
+		gone = 0
+		some := squirrel.Select("shard", "chunk").From("segments").Where(r.db.Among("entry", ids)).Limit(segmentsAtOnce)
+		rows, err = r.exec(ctx, tx, squirrel.Delete("segments").Where(squirrel.ConcatExpr("(shard, chunk) IN (", some, ")")))
+		if err != nil || rows == segmentsAtOnce {
+			return err // there may be more
+		}
+		gone = len(ids)
+		for _, of := range []struct{ table, key string }{{"roots", "entry"}, {"entries", "id"}} {
+			more, err := r.exec(ctx, tx, squirrel.Delete(of.table).Where(r.db.Among(of.key, ids)))
+			if err != nil {
+				return err
+			}
+			rows += more
+		}
+		return nil
+	})
+	return gone, rows, err
+}
+
+// removal runs fn in a transaction in the name of whoever has the removal of an upload.
+func (r *Repository) removal(ctx context.Context, stage Stage, doing string, fn func(*dialect.Tx) error) error {
+	seen := squirrel.Update("uploads").Set("lease_seen", r.at(0)).Where(squirrel.Eq{"state": Removed})
+	return r.fenced(ctx, doing, stage, seen, func(tx *dialect.Tx) error {
+		if err := tx.Flush(ctx); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
+
+// FinishRemoval gives the lease back, and deletes the upload if no entry and no shard of it is left.
+func (r *Repository) FinishRemoval(ctx context.Context, stage Stage) (gone bool, err error) {
+	none := func(table string) squirrel.Sqlizer {
+		rows := squirrel.Select("1").From(table).Where(squirrel.Eq{"upload": stage.Upload.ID})
+		return squirrel.ConcatExpr("NOT EXISTS (", rows, ")")
+	}
+	err = r.removal(ctx, stage, "finish the removal", func(tx *dialect.Tx) error {
+		rows, err := r.exec(ctx, tx, squirrel.Delete("uploads").Where(squirrel.Eq{"id": stage.Upload.ID}).
+			Where(none("entries")).Where(none("shards")))
+		if gone = rows > 0; gone || err != nil {
+			return err
+		}
+		_, err = r.exec(ctx, tx, settled(squirrel.Update("uploads")).Where(squirrel.Eq{"id": stage.Upload.ID}))
+		return err
+	})
+	return gone, err
+}
