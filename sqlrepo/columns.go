@@ -3,6 +3,7 @@ package sqlrepo
 import (
 	"database/sql/driver"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -67,10 +68,12 @@ func (d *Digest) split() (prefix int64, suffix []byte) {
 
 const prefixLength = 8
 
+var errDigestLength = errors.New("a digest of another length")
+
 // joinDigest puts together what split gave, and refuses what it can't have given.
 func joinDigest(prefix int64, suffix []byte) (d Digest, err error) {
 	if len(suffix) != len(d)-prefixLength {
-		return d, fmt.Errorf("a digest of %d bytes", prefixLength+len(suffix))
+		return d, fmt.Errorf("%w: %d bytes", errDigestLength, prefixLength+len(suffix))
 	}
 	binary.BigEndian.PutUint64(d[:], uint64(prefix))
 	copy(d[prefixLength:], suffix)

@@ -15,3 +15,12 @@ func (r *Repository) LockUse(ctx context.Context) (lock dialect.Lock, err error)
 	})
 	return lock, err
 }
+
+// LockAll keeps everybody else away until the lock is released. It returns ErrLocked, with who is at work, when somebody is.
+func (r *Repository) LockAll(ctx context.Context) (lock dialect.Lock, err error) {
+	err = r.read(ctx, "lock the repository", func() (err error) {
+		lock, err = r.db.LockAll(ctx, r.db)
+		return err
+	})
+	return lock, err
+}

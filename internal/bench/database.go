@@ -20,8 +20,14 @@ func withDatabase(server, name string) (dialect.Secret, error) {
 }
 
 // withDatabase makes an empty database and a directory, has them used and removes them.
-func (w *workspace) withDatabase(ctx context.Context, on running, use func(dir string, url dialect.Secret) error) (err error) {
-	dir, err := w.fresh("prepared-" + on.name)
+func (w *workspace) withDatabase(ctx context.Context, on running, use func(dir string, url dialect.Secret) error) error {
+	return w.withDatabaseNamed(ctx, "prepared-", on, use)
+}
+
+// withDatabaseNamed does so in a directory beside those of other names.
+func (w *workspace) withDatabaseNamed(ctx context.Context, name string, on running,
+	use func(dir string, url dialect.Secret) error) (err error) {
+	dir, err := w.fresh(name + on.name)
 	if err != nil {
 		return err
 	}

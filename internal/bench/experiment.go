@@ -11,14 +11,15 @@ type experiment struct {
 }
 
 // usual are the experiments that run unless others are asked for.
-const usual = "prepare,roundtrip,workers"
+const usual = "prepare,roundtrip,workers,transfer"
 
 func experiments() []experiment {
-	workers, lookups := newWorkers(), newLookups()
+	workers, lookups, transfers := newWorkers(), newLookups(), newTransfers()
 	return []experiment{
 		{"prepare", 0, measurePrepare},
 		{"roundtrip", 0, newRoundTrips().measure},
 		{"workers", workers.room(), workers.measure},
+		{"transfer", transfers.room(), transfers.measure},
 		{"lookup", lookups.room(), lookups.measure},
 	}
 }

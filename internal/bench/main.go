@@ -23,6 +23,8 @@
 //   - workers: in this process, sources that take 5 ms longer for each open, read and listing. 1,200 small files in many
 //     shards are read one by one by 1, 2 and 4 workers, and by 4 jobs with connections of their own; "small" is prepared
 //     by 1 worker with the default read-ahead, late and local.
+//   - transfer: 1,000,000 nodes are copied from each engine to the other, as guppy transfer does it, read back and compared;
+//     beside it as many are inserted into the same engine, as packing does it.
 //   - lookup, which only runs when asked for: 32,768 digests among 10 million nodes, which are sealed as packing does
 //     it. Cold is the first look-up after the server was started anew and the database opened. What the system
 //     keeps of files stays, and all is in memory where the directory is on a tmpfs.

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/internal/backup"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+func (a *app) backupCommand() *cobra.Command {
+	var force bool
+	command := &cobra.Command{
+		Use: "backup FILE", Short: "Write the whole repository to one file, while workers go on",
+		Long: "Backup writes all rows, as of one moment, to a SQLite file, whatever the engine. The file has its name once it\n" +
+			"is complete, checked and durable. Shards and the keys of spaces are not in it.",
+		Args: usageArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.backup(cmd, args[0], force) },
+	}
+	command.Flags().BoolVar(&force, "force", false, "replace FILE if it is there")
+	return command
+}
+
+func (a *app) backup(cmd *cobra.Command, file string, force bool) (err error) {
+	cfg, err := a.load(cmd)
+	if err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	db, err := openSource(ctx, a.directSettings(cfg))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	repo := sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))
+	err = a.showTransfer(ctx, db.Describe(), file, func(tell sqlrepo.Progress) (sqlrepo.Content, error) {
+		return backup.Write(ctx, repo, file, backup.Options{Overwrite: force, Progress: tell})
+	})
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: choose another name, or replace it with --force", err)
+	}
+	return err
+}
+
+func (a *app) restoreCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "restore FILE", Short: "Copy a backup into the configured database, which must be empty",
+		Long: "Restore copies a file that guppy backup has made into an empty database, of whatever engine. The file is\n" +
+			"not changed. Work that was under way when the backup was made goes on with guppy upload.",
+		Args: usageArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.restore(cmd, args[0]) },
+	}
+}
+
+func (a *app) restore(cmd *cobra.Command, file string) (err error) {
+	cfg, err := a.load(cmd)
+	if err != nil {
+		return err
+	}
+	if err := makeDataDir(cfg); err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	archive, err := backup.Open(ctx, file, cfg.Repo.DataDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, archive.Close()) }()
+	db, err := a.openTarget(ctx, cfg, a.directSettings(cfg))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	target := sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))
+	return a.showTransfer(ctx, file, db.Describe(), func(tell sqlrepo.Progress) (sqlrepo.Content, error) {
+		return archive.Restore(ctx, target, tell)
+	})
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/migrate"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+func (a *app) transferCommand() *cobra.Command {
+	var from, to string
+	var allowLive bool
+	command := &cobra.Command{
+		Use:   "transfer [--from URL] [--to URL]",
+		Short: "Copy a whole repository into another, empty database, of whatever engine",
+		Long: "Transfer copies all rows, as of one moment, in one transaction, and compares both sides before it commits:\n" +
+			"whatever fails, the target stays empty. Work that was begun goes on in the new database. The URL that is not\n" +
+			"given is that of the configured database. Shards and keys are not in the database: they stay where they are.",
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := a.load(cmd)
+			if err != nil {
+				return err
+			}
+			if from == "" && to == "" {
+				return fmt.Errorf("%w: name the source with --from, the target with --to, or both", errUsage)
+			}
+			source, target := a.settingsOf(cfg, from), a.settingsOf(cfg, to)
+			return a.transfer(cmd.Context(), cfg, source, target, allowLive)
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&from, "from", "", "database `URL` to copy (default: the configured one)")
+	flags.StringVar(&to, "to", "", "database `URL` to copy it into, which must be empty (default: the configured one)")
+	flags.BoolVar(&allowLive, "allow-live", false,
+		"copy a source that is being worked on, as it is now; what is done to it later is missing")
+	return command
+}
+
+// settingsOf are those of the configured database, past a pooler if that is configured too, or of another one, of which
+// they know nothing but its URL.
+func (a *app) settingsOf(cfg *config.Config, url string) dialect.Settings {
+	if url == "" {
+		return a.directSettings(cfg)
+	}
+	settings := a.databaseSettings(cfg)
+	settings.Type, settings.URL, settings.Password = "", dialect.Secret(url), ""
+	settings.Server, settings.TransactionPooler = dialect.Server{}, false
+	return settings
+}
+
+func (a *app) transfer(ctx context.Context, cfg *config.Config, from, to dialect.Settings, allowLive bool) (err error) {
+	source, err := openSource(ctx, from)
+	if err != nil {
+		return fmt.Errorf("the source: %w", err)
+	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	target, err := a.openTarget(ctx, cfg, to)
+	if err != nil {
+		return fmt.Errorf("the target: %w", err)
+	}
+	defer func() { err = errors.Join(err, target.Close()) }()
+	repo := sqlrepo.New(source, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))
+	if err := pipeline.ReleaseDead(ctx, repo, a.log); err != nil {
+		return err
+	}
+	into := sqlrepo.New(target, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))
+	return a.showTransfer(ctx, source.Describe(), target.Describe(),
+		func(tell sqlrepo.Progress) (sqlrepo.Content, error) {
+			return repo.TransferTo(ctx, into, sqlrepo.Transfer{AllowLive: allowLive, Progress: tell,
+				Ready: func(ctx context.Context) error { // nobody can change them any more
+					return errors.Join(requireSchema(ctx, from), requireSchema(ctx, to))
+				}})
+		})
+}
+
+// openSource opens a database that must be there and have the schema that this program needs.
+func openSource(ctx context.Context, settings dialect.Settings) (*dialect.DB, error) {
+	if err := requireTables(ctx, settings); err != nil {
+		return nil, err
+	}
+	if err := requireSchema(ctx, settings); err != nil {
+		return nil, err
+	}
+	db, err := dialect.Open(ctx, settings)
+	if err != nil {
+		return nil, databaseError(err)
+	}
+	return db, nil
+}
+
+// openTarget opens a database and makes its tables if it has none. It changes no schema that is there.
+func (a *app) openTarget(ctx context.Context, cfg *config.Config, settings dialect.Settings) (*dialect.DB, error) {
+	if err := makeDataDir(cfg); err != nil {
+		return nil, err
+	}
+	status, err := migrate.New(settings).Status(ctx)
+	switch {
+	case errors.Is(err, dialect.ErrSchema): // it is made together with the tables
+	case err != nil:
+		return nil, databaseError(err)
+	case !status.Empty:
+		if err := requireSchema(ctx, settings); err != nil {
+			return nil, err
+		}
+	}
+	db, _, err := migrate.New(settings, migrate.WithLogger(a.log)).Open(ctx, true)
+	if err != nil {
+		return nil, databaseError(err)
+	}
+	return db, nil
+}
+
+// requireSchema returns an error unless the schema is the one that this program needs.
+func requireSchema(ctx context.Context, settings dialect.Settings) error {
+	status, err := migrate.New(settings).Status(ctx)
+	if err != nil {
+		return databaseError(err)
+	}
+	if !status.Dirty && status.Current == status.Required {
+		return nil
+	}
+	return fmt.Errorf("%w: its schema has version %d, dirty: %t, and this program needs version %d: see guppy migrate status, "+
+		"with --database-url for this one", errDatabase, status.Current, status.Dirty, status.Required)
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// transferView is what was copied.
+type transferView struct {
+	From    string        `json:"from"`
+	To      string        `json:"to"`
+	Tables  []copiedTable `json:"tables"`
+	Rows    int64         `json:"rows"`
+	Seconds float64       `json:"seconds"`
+}
+
+// copiedTable has a digest of a table's rows that depends neither on their order nor on the engine.
+type copiedTable struct {
+	Table  string `json:"table"`
+	Rows   int64  `json:"rows"`
+	Digest string `json:"digest"`
+}
+
+func newTransferView(from, to string, content sqlrepo.Content, took time.Duration) transferView {
+	view := transferView{From: from, To: to, Seconds: took.Seconds()}
+	for _, table := range content {
+		view.Tables = append(view.Tables, copiedTable(table))
+		view.Rows += table.Rows
+	}
+	return view
+}
+
+func (v transferView) text(w io.Writer) {
+	fmt.Fprintf(w, "from      %s\nto        %s\n", v.From, v.To)
+	fmt.Fprintf(w, "rows      %d, the same on both sides, in %.1f s\n", v.Rows, v.Seconds)
+	for _, table := range v.Tables {
+		fmt.Fprintf(w, "  %-9s %10d  %.16s\n", table.Table, table.Rows, table.Digest)
+	}
+}
+
+// transferring shows how far a transfer is.
+type transferring struct {
+	began  time.Time
+	latest atomic.Pointer[sqlrepo.TransferProgress]
+}
+
+// showTransfer runs fn and shows meanwhile what it is told.
+func (a *app) showTransfer(ctx context.Context, from, to string,
+	fn func(tell sqlrepo.Progress) (sqlrepo.Content, error)) error {
+	shown := &transferring{began: time.Now()}
+	stop := a.showProgress(ctx, shown.line)
+	content, err := fn(func(p sqlrepo.TransferProgress) { shown.latest.Store(&p) })
+	stop()
+	if err != nil {
+		return err
+	}
+	view := newTransferView(from, to, content, time.Since(shown.began))
+	return a.print(view, view.text)
+}
+
+func (t *transferring) line(now time.Time) string {
+	elapsed := now.Sub(t.began).Round(time.Second)
+	p := t.latest.Load()
+	switch {
+	case p == nil:
+		return "looking at both sides"
+	case p.Checking:
+		return fmt.Sprintf("checking %s: %d rows, after %s", p.Table, p.Rows, elapsed)
+	}
+	return fmt.Sprintf("copying %s: %d rows, after %s", p.Table, p.Rows, elapsed)
+}

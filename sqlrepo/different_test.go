@@ -1,0 +1,44 @@
+package sqlrepo
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/enginetest"
+)
+
+// TestADifferentCopyIsNotCommitted changes a row in the target's transaction, between writing and reading back.
+func TestADifferentCopyIsNotCommitted(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		source, target := New(enginetest.Engines()[0].Open(t)), New(db)
+		one := Space{DID: "did:key:one", Name: "one", ShardSize: 1 << 20}
+		if _, err := source.AddSpace(t.Context(), one); err != nil {
+			t.Fatal(err)
+		}
+		for what, change := range map[string]squirrel.Sqlizer{
+			"changed": squirrel.Update("spaces").Set("shard_size", squirrel.Expr("shard_size + 1")),
+			"missing": squirrel.Delete("spaces"),
+		} {
+			err := target.withTx(t.Context(), "copy", func(tx *dialect.Tx) error {
+				_, err := source.fill(t.Context(), target, tx, Transfer{Progress: func(TransferProgress) {
+					if _, err := target.exec(t.Context(), tx, change); err != nil {
+						t.Error(err)
+					}
+				}})
+				return err
+			})
+			if !errors.Is(err, ErrDifferent) || !strings.Contains(err.Error(), "spaces") {
+				t.Errorf("a row is %s: %v", what, err)
+			}
+			var dump bytes.Buffer
+			if err := target.Dump(t.Context(), &dump); err != nil || dump.Len() > 0 {
+				t.Errorf("the target holds %s; %v", &dump, err)
+			}
+		}
+	})
+}

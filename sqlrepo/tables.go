@@ -1,0 +1,73 @@
+package sqlrepo
+
+import (
+	"slices"
+
+	"github.com/Masterminds/squirrel"
+)
+
+// table is one of the repository's tables, with all of its columns and its key.
+type table struct {
+	name    string
+	columns []string
+	key     []string
+}
+
+// tables are all of them, each behind those that it refers to.
+var tables = []table{
+	{"spaces", append(slices.Clone(spaceColumns), "revision"), []string{"id"}},
+	{"sources", sourceColumns, []string{"id"}},
+	{"uploads", slices.Concat(uploadColumns, tallyColumns, stageColumns, leaseColumns), []string{"id"}},
+	{"entries", entryColumns, []string{"id"}},
+	{"shards", slices.Concat(shardColumns, leaseColumns), []string{"id"}},
+	{"segments", segmentColumns, []string{"shard", "chunk"}},
+	{"nodes", nodeColumns, []string{"shard", "position"}},
+	{"roots", rootColumns, []string{"entry"}},
+	{counterTable, []string{"name", "value"}, []string{"name"}},
+}
+
+const counterTable = "counters"
+
+// notReceipt is the condition that a counter counts keys.
+var notReceipt = squirrel.NotLike{"name": receiptPrefix + "%"}
+
+var stageColumns = []string{"stage_began", "stage_bytes"}
+
+// leaseColumns are those of a lease but for its token.
+var leaseColumns = []string{"worker", "lease_began", "lease_seen", "lease_ends", "progress", "attempts", "retry_at",
+	"set_aside_at", "error"}
+
+// released has the columns of a lease as they are when nobody has the work; see free.
+var released = map[string]string{"token": "0", "worker": "NULL", "lease_began": "NULL", "lease_seen": "NULL",
+	"lease_ends": "NULL", "progress": "0"}
+
+// content selects all rows and columns of a table, but for the receipts: they are of one database, and one process.
+func (t table) content() squirrel.SelectBuilder { return t.owned(squirrel.Select(t.columns...)) }
+
+// unleased selects what content does, as if nobody had any work, in the order of the key.
+func (t table) unleased() squirrel.SelectBuilder {
+	fields := slices.Clone(t.columns)
+	for i, column := range t.columns {
+		if none, leased := released[column]; leased {
+			fields[i] = none + " AS " + column
+		}
+	}
+	return t.owned(squirrel.Select(fields...)).OrderBy(t.key...)
+}
+
+// used selects the rows that an empty repository has not.
+func (t table) used() squirrel.SelectBuilder {
+	query := t.owned(squirrel.Select("1"))
+	if t.name == counterTable {
+		query = query.Where(squirrel.NotEq{"value": 0})
+	}
+	return query
+}
+
+func (t table) owned(query squirrel.SelectBuilder) squirrel.SelectBuilder {
+	query = query.From(t.name)
+	if t.name == counterTable {
+		query = query.Where(notReceipt)
+	}
+	return query
+}

@@ -1,0 +1,83 @@
+package sqlrepo
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/enginetest"
+)
+
+// TestTablesHaveAllColumns: what is missing in the list would be missing in every copy of a repository.
+func TestTablesHaveAllColumns(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		for _, listed := range tables {
+			text, _, err := squirrel.Select("*").From(listed.name).Limit(0).ToSql()
+			if err != nil {
+				t.Fatal(err)
+			}
+			columns := columnsOf(t, db, text)
+			want := slices.Sorted(slices.Values(listed.columns))
+			if slices.Sort(columns); !slices.Equal(columns, want) {
+				t.Errorf("%s has the columns\n%q, listed are\n%q", listed.name, columns, want)
+			}
+		}
+	})
+}
+
+func columnsOf(t *testing.T, db *dialect.DB, query string) []string {
+	t.Helper()
+	rows, err := db.Reader.QueryxContext(t.Context(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close() //nolint:errcheck // it has none
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return columns
+}
+
+func TestTablesAreAllListed(t *testing.T) {
+	db := enginetest.Engines()[0].Open(t) // both have the same
+	var names []string
+	err := db.Reader.SelectContext(t.Context(), &names, `SELECT name FROM sqlite_schema
+		WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name <> 'schema_migrations'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listed []string
+	for _, table := range tables {
+		listed = append(listed, table.name)
+	}
+	if slices.Sort(names); !slices.Equal(names, slices.Sorted(slices.Values(listed))) {
+		t.Errorf("there are the tables\n%q, listed are\n%q", names, listed)
+	}
+}
+
+// TestLeasesAreAllReleased: free is what a copy does to the leases of its source.
+func TestLeasesAreAllReleased(t *testing.T) {
+	text, args, err := free(squirrel.Update("shards")).ToSql()
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := squirrel.Update("shards").Set("token", 0)
+	for _, column := range leaseColumns {
+		switch released[column] {
+		case "NULL":
+			set = set.Set(column, nil)
+		case "0":
+			set = set.Set(column, 0)
+		}
+	}
+	want, wantArgs, err := set.ToSql()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text != want || !slices.Equal(args, wantArgs) {
+		t.Errorf("released are %s %v, in a copy %s %v", text, args, want, wantArgs)
+	}
+}

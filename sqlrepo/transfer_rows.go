@@ -1,0 +1,222 @@
+package sqlrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/Masterminds/squirrel"
+	"github.com/jmoiron/sqlx"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// A batch has so many rows, or about so many bytes: the digests of a shard can be a megabyte.
+const (
+	batchRows  = 10_000
+	batchBytes = 4 << 20
+	// batchesAhead are read while one is written.
+	batchesAhead = 2
+)
+
+// fill copies all tables within one transaction of the target.
+func (r *Repository) fill(ctx context.Context, target *Repository, tx *dialect.Tx, transfer Transfer) (Content, error) {
+	if err := target.unhurried(ctx, tx); err != nil {
+		return nil, err
+	}
+	if err := target.refuseUsed(ctx, tx); err != nil {
+		return nil, err
+	}
+	snapshot, err := r.beginSnapshot(ctx)
+	if err != nil {
+		return nil, r.sourceError("read the source", err)
+	}
+	defer snapshot.Rollback() //nolint:errcheck // it only reads
+	if !transfer.AllowLive {
+		if err := r.refuseLive(ctx, snapshot); err != nil {
+			return nil, r.sourceError("look for work in the source", err)
+		}
+	}
+	var copied Content
+	for _, t := range tables {
+		c := tableCopy{table: t, source: r, target: target, snapshot: snapshot, tx: tx, progress: transfer.Progress}
+		done, err := c.run(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("table %s: %w", t.name, err)
+		}
+		copied = append(copied, done)
+	}
+	return copied, nil
+}
+
+// beginSnapshot begins a transaction that sees one state of the database for as long as it reads.
+func (r *Repository) beginSnapshot(ctx context.Context) (*sqlx.Tx, error) {
+	options := r.db.Snapshot
+	tx, err := r.db.Reader.BeginTxx(ctx, &options)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.unhurried(ctx, tx); err != nil {
+		return nil, errors.Join(err, tx.Rollback())
+	}
+	return tx, nil
+}
+
+// unhurried has the server leave a transaction alone that takes its time.
+func (r *Repository) unhurried(ctx context.Context, tx sqlx.ExecerContext) error {
+	if r.db.Unhurried == "" {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, r.db.Unhurried)
+	return err
+}
+
+// tableCopy copies one table.
+type tableCopy struct {
+	table
+	source, target *Repository
+	snapshot       *sqlx.Tx
+	tx             *dialect.Tx
+	progress       Progress
+}
+
+// run compares what was read with what is there then.
+func (c *tableCopy) run(ctx context.Context) (copied TableContent, err error) {
+	var read, written rowSum
+	err = c.target.db.WithoutIndexes(ctx, c.tx, c.name, func() error {
+		if read, err = c.copy(ctx); err != nil {
+			return err
+		}
+		written, err = c.target.sumRows(ctx, c.tx, c.table, c.content(), c.progress)
+		return err
+	})
+	if err != nil {
+		return copied, err
+	}
+	copied = read.of(c.table)
+	return copied, SameContent(Content{written.of(c.table)}, Content{copied})
+}
+
+// copy reads and writes at the same time.
+func (c *tableCopy) copy(ctx context.Context) (read rowSum, err error) {
+	if c.name == counterTable {
+		made := squirrel.Delete(c.name).Where(notReceipt)
+		if _, err := c.target.exec(ctx, c.tx, made); err != nil {
+			return read, err
+		}
+	}
+	batches := make(chan *rowBatch, batchesAhead)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		defer close(batches)
+		if read, err = c.read(ctx, batches); err != nil {
+			err = c.source.sourceError("read the source's table "+c.name, err)
+		}
+		return err
+	})
+	group.Go(func() error { return c.write(ctx, batches) })
+	err = group.Wait()
+	return read, err
+}
+
+// read gives all rows of the snapshot, and their sum.
+func (c *tableCopy) read(ctx context.Context, batches chan<- *rowBatch) (sum rowSum, err error) {
+	send := func(full *rowBatch) error {
+		select {
+		case batches <- full:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	next := &rowBatch{width: len(c.columns)}
+	err = c.source.eachRow(ctx, c.snapshot, c.unleased(), len(c.columns), func(row []any) error {
+		if err := sum.add(row); err != nil {
+			return err
+		}
+		next.add(row)
+		if next.rows < batchRows && next.bytes < batchBytes {
+			return nil
+		}
+		full := next
+		next = &rowBatch{width: len(c.columns)}
+		return send(full)
+	})
+	if err == nil && next.rows > 0 {
+		err = send(next)
+	}
+	return sum, err
+}
+
+func (c *tableCopy) write(ctx context.Context, batches <-chan *rowBatch) error {
+	written := int64(0)
+	for batch := range batches {
+		if err := c.target.db.BulkInsert(ctx, c.tx, c.name, c.columns, batch.rows, batch.row); err != nil {
+			return err
+		}
+		written += int64(batch.rows)
+		c.progress.tell(TransferProgress{Table: c.name, Rows: written})
+	}
+	return nil
+}
+
+// rowQueryer is a transaction.
+type rowQueryer interface {
+	QueryxContext(ctx context.Context, text string, args ...any) (*sqlx.Rows, error)
+}
+
+// eachRow gives the rows of a query one by one, each in a slice that is used for the next one.
+func (r *Repository) eachRow(ctx context.Context, q rowQueryer, query squirrel.Sqlizer, width int,
+	use func(row []any) error) error {
+	text, args, err := r.render(query)
+	if err != nil {
+		return err
+	}
+	rows, err := q.QueryxContext(ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err tells
+	row, to := make([]any, width), make([]any, width)
+	for i := range row {
+		to[i] = &row[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(to...); err != nil {
+			return err
+		}
+		fillEmpty(row)
+		if err := use(row); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// fillEmpty sets apart no bytes from NULL, which drivers take a nil slice for.
+func fillEmpty(row []any) {
+	for i, value := range row {
+		if raw, ok := value.([]byte); ok && raw == nil {
+			row[i] = []byte{}
+		}
+	}
+}
+
+// rowBatch has some rows, one behind the other.
+type rowBatch struct {
+	width, rows, bytes int
+	values             []any
+}
+
+func (b *rowBatch) add(row []any) {
+	b.values = append(b.values, row...)
+	b.rows++
+	for _, value := range row {
+		if raw, ok := value.([]byte); ok {
+			b.bytes += len(raw)
+		}
+	}
+}
+
+func (b *rowBatch) row(i int) []any { return b.values[i*b.width:][:b.width] }
