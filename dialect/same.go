@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+
+	"github.com/jmoiron/sqlx"
 )
 
 // Same tells whether two handles lead to one database, by whatever names.
@@ -29,18 +31,22 @@ func sqliteSame(_ context.Context, a, b *DB) (bool, error) {
 	return os.SameFile(infos[0], infos[1]), nil
 }
 
-// postgresSame locks a number that nobody else has in mind: only in the same database another transaction can't.
+// postgresSame locks a number that nobody else has in mind: only in the same database another transaction can't. Two schemas
+// in it are two databases.
 func postgresSame(ctx context.Context, a, b *DB) (same bool, err error) {
 	first, err := a.Reader.BeginTxx(ctx, nil)
 	if err != nil {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, first.Rollback()) }()
-	number := rand.Int64()
+	number, schema := rand.Int64(), ""
+	if err := sqlx.GetContext(ctx, first, &schema, "SELECT COALESCE(current_schema(), '')"); err != nil {
+		return false, err
+	}
 	if _, err := first.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", number); err != nil {
 		return false, err
 	}
-	var free bool
-	err = b.Reader.GetContext(ctx, &free, "SELECT pg_try_advisory_xact_lock($1)", number)
-	return err == nil && !free, err
+	err = b.Reader.GetContext(ctx, &same,
+		"SELECT NOT pg_try_advisory_xact_lock($1) AND COALESCE(current_schema(), '') = $2", number, schema)
+	return same, err
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/enginetest"
+	"github.com/guppy-prep/guppy/internal/pgtest"
 )
 
 func TestSameDatabase(t *testing.T) {
@@ -29,6 +30,20 @@ func TestSameFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	requireSameDatabase(t, db, open(t, sqliteAt(link)), true)
+}
+
+func TestTwoSchemasAreNotTheSame(t *testing.T) {
+	url := dialect.Secret(pgtest.URL(t))
+	var schemas []*dialect.DB
+	for _, name := range []string{"one", "two", "two"} {
+		settings := dialect.Settings{URL: url, Server: dialect.Server{Schema: name}}
+		if err := dialect.MakeSchema(t.Context(), settings); err != nil {
+			t.Fatal(err)
+		}
+		schemas = append(schemas, open(t, settings))
+	}
+	requireSameDatabase(t, schemas[0], schemas[1], false)
+	requireSameDatabase(t, schemas[1], schemas[2], true)
 }
 
 func requireSameDatabase(t *testing.T, a, b *dialect.DB, want bool) {

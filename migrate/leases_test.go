@@ -127,6 +127,26 @@ func TestLeasesKeepWhatIsThere(t *testing.T) {
 	})
 }
 
+// TestCondemnedShardsGoWithTheirVersion has a shard whose file is gone, while its rows are not.
+func TestCondemnedShardsGoWithTheirVersion(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
+		mustUp(t, migrator(settings, firstEmbedded(t, 2)))
+		db, nodes := openDB(t, settings), wholeNodes()
+		fillVersion2(t, db, nodes)
+		m := migrator(settings, firstEmbedded(t, 3))
+		mustUp(t, m)
+		insert(t, db, "UPDATE shards SET state = 5 WHERE id = 3")
+		insert(t, db, "INSERT INTO segments (entry, file_offset, shard, chunk, length) VALUES (1, 0, 3, 0, 1)")
+		if _, err := m.Down(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		left := slices.DeleteFunc(nodes, func(n wholeNode) bool { return n.Shard == 3 })
+		requireEqual(t, selectAll[wholeNode](t, db, allWhole), left)
+		requireEqual(t, selectAll[unit](t, db, allShards), []unit{{1, 1, 0}, {2, 1, 0}, {4, 4, 0}})
+		requireEqual(t, selectAll[int64](t, db, "SELECT COUNT(*) FROM segments"), []int64{0})
+	})
+}
+
 // TestLeasesGoWithTheirVersion has leases of every kind in the rows that go back to version 2.
 func TestLeasesGoWithTheirVersion(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {

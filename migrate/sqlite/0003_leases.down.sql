@@ -1,3 +1,8 @@
+-- Shards that were being removed have no file any more; version 2 has no such state.
+DELETE FROM nodes WHERE shard IN (SELECT id FROM shards WHERE state = 5);
+DELETE FROM segments WHERE shard IN (SELECT id FROM shards WHERE state = 5);
+DELETE FROM shards WHERE state = 5;
+
 ALTER TABLE nodes RENAME TO split_nodes;
 CREATE TABLE nodes (
     shard    INTEGER NOT NULL,
