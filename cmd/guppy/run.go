@@ -64,7 +64,7 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 	}
 	job := pipeline.Job{
 		Repo: repo.Repository, Store: shards, FS: files, Space: space, Source: registered, Fresh: fresh,
-		SkipFailed: cfg.Prepare.OnError == "skip", Workers: workers(cfg), ReadAhead: cfg.Prepare.ReadAhead, Limits: limits(cfg),
+		SkipFailed: cfg.Prepare.OnError == "skip", Workers: workers(cfg), ReadAhead: readAhead(cfg), Limits: limits(cfg),
 		TempDir: cfg.Repo.DataDir, Progress: &progress.Counters{}, Log: a.log,
 	}
 	before, err := contentSoFar(ctx, repo, uploads)

@@ -69,7 +69,7 @@ func (a *app) work(ctx context.Context, cfg *config.Config, repo *repository, op
 	sight := locator{cfg, repo, paths}
 	worker := pipeline.Worker{
 		Repo: repo.Repository, Filter: filter, Locate: sight.locate, Standing: !options.exitWhenIdle, Roving: true,
-		Workers: workers(cfg), ReadAhead: cfg.Prepare.ReadAhead, Limits: limits(cfg), TempDir: cfg.Repo.DataDir,
+		Workers: workers(cfg), ReadAhead: readAhead(cfg), Limits: limits(cfg), TempDir: cfg.Repo.DataDir,
 		Progress: &progress.Counters{}, Log: a.log,
 	}
 	a.ran = true
