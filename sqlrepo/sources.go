@@ -95,7 +95,10 @@ func (r *Repository) restoreSource(ctx context.Context, tx *dialect.Tx, source S
 	if err := errors.Join(r.laterRead(ctx, tx, found, restore, nil), tx.Flush(ctx)); err != nil {
 		return 0, err
 	}
-	return found[0], affected(found[0], ErrNotFound)
+	if found[0] == 0 {
+		return 0, ErrNotFound
+	}
+	return found[0], nil
 }
 
 // Sources lists the sources of a space that were not removed, by key.

@@ -28,7 +28,7 @@ Exit codes:
   0    complete
   1    failure
   2    usage or configuration
-  3    some entries could not be prepared, or some work was set aside
+  3    some entries could not be prepared, some work was set aside, or a check found problems
   4    the database cannot be used: unreachable, wrong schema version, or others are at work in another way
   130  interrupted
 `
@@ -42,11 +42,12 @@ var (
 
 var usageErrors = []error{
 	errUsage, config.ErrInvalid, dialect.ErrSettings, source.ErrBadPattern, source.ErrBadSymlinkPolicy,
-	source.ErrOwnFiles, shard.ErrTooSmall, sqlrepo.ErrRecipe,
+	source.ErrOwnFiles, shard.ErrTooSmall, sqlrepo.ErrRecipe, sqlrepo.ErrSameDatabase, migrate.ErrTarget, migrate.ErrName,
 }
 
 var databaseErrors = []error{
 	sqlrepo.ErrLocked, sqlrepo.ErrAtWork, sqlrepo.ErrUnavailable, sqlrepo.ErrUnusable, sqlrepo.ErrConflict, sqlrepo.ErrLeaseLost,
+	sqlrepo.ErrSourceInUse, sqlrepo.ErrNotEmpty,
 	migrate.ErrOlder, migrate.ErrNewer, migrate.ErrDirty, migrate.ErrForeign, migrate.ErrBusy, migrate.ErrPooled, errDatabase,
 }
 
@@ -61,7 +62,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitFailure
 	case isAny(err, usageErrors):
 		return exitUsage
-	case errors.Is(err, errIncomplete), errors.Is(err, pipeline.ErrSetAside):
+	case errors.Is(err, errIncomplete), errors.Is(err, errUnsound), errors.Is(err, pipeline.ErrSetAside):
 		return exitIncomplete
 	case isAny(err, databaseErrors):
 		return exitDatabase

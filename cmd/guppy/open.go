@@ -63,7 +63,11 @@ func (a *app) open(ctx context.Context, cfg *config.Config) (*repository, error)
 	if err := durable.MakeDirectory(cfg.Repo.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	db, result, err := migrate.New(a.databaseSettings(cfg), migrate.WithLogger(a.log)).Open(ctx, cfg.Repo.AutoMigrate)
+	options := []migrate.Option{migrate.WithLogger(a.log)}
+	if cfg.Repo.MigrateURL != "" {
+		options = append(options, migrate.WithDirect(a.directSettings(cfg)))
+	}
+	db, result, err := migrate.New(a.databaseSettings(cfg), options...).Open(ctx, cfg.Repo.AutoMigrate)
 	if err != nil {
 		return nil, databaseError(err)
 	}
@@ -79,7 +83,11 @@ func (a *app) requireRepository(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	settings := a.databaseSettings(cfg)
+	return requireTables(cmd.Context(), a.databaseSettings(cfg))
+}
+
+// requireTables returns an error unless there is a database with tables.
+func requireTables(ctx context.Context, settings dialect.Settings) error {
 	engine, err := settings.Dialect()
 	if err != nil {
 		return err
@@ -93,7 +101,7 @@ func (a *app) requireRepository(cmd *cobra.Command) error {
 			return fmt.Errorf("%w: there is none at %s", errDatabase, files[0])
 		}
 	}
-	status, err := migrate.New(settings).Status(cmd.Context())
+	status, err := migrate.New(settings).Status(ctx)
 	if err != nil {
 		return databaseError(err)
 	}

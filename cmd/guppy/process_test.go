@@ -120,7 +120,7 @@ func (i *installation) run(t *testing.T, args ...string) string {
 	return p.stdout.String()
 }
 
-// outcome is what a preparation leaves behind.
+// outcome is what a preparation leaves behind, which is sound.
 type outcome struct {
 	root   string
 	shards []string
@@ -129,6 +129,7 @@ type outcome struct {
 
 func (i *installation) outcome(t *testing.T) outcome {
 	t.Helper()
+	i.run(t, "check", "--read-data")
 	o := outcome{dump: normalise(i.run(t, "dump"))}
 	if uploads := i.uploads(t); len(uploads) > 0 {
 		o.root = uploads[len(uploads)-1].RootCID

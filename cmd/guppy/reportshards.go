@@ -45,7 +45,7 @@ func (c content) since(earlier content) int64 {
 
 // contentSoFar is that of the source's unfinished upload, if the latest of its uploads is one.
 func contentSoFar(ctx context.Context, repo *repository, uploads []sqlrepo.Upload) (content, error) {
-	if len(uploads) == 0 || uploads[len(uploads)-1].State == sqlrepo.Complete {
+	if len(uploads) == 0 || uploads[len(uploads)-1].Closed() {
 		return content{}, nil
 	}
 	upload := uploads[len(uploads)-1]

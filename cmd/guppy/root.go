@@ -107,7 +107,8 @@ func (a *app) rootCommand() *cobra.Command {
 	flags.String("log-format", "", "`text|json` (default text)")
 	root.SetHelpTemplate(root.HelpTemplate() + exitHelp) // all commands inherit it
 	root.AddCommand(a.prepareCommand(), a.uploadCommand(), a.workerCommand(), a.statusCommand(), a.spaceCommand(),
-		a.sourceCommand(), a.configCommand(), a.migrateCommand(), a.dumpCommand(), a.versionCommand())
+		a.sourceCommand(), a.configCommand(), a.migrateCommand(), a.dumpCommand(), a.dbCommand(), a.gcCommand(), a.checkCommand(),
+		a.transferCommand(), a.backupCommand(), a.restoreCommand(), a.versionCommand())
 	return root
 }
 
@@ -168,6 +169,10 @@ func hintFor(err error) string {
 		return hinted.Hint()
 	case errors.Is(err, pipeline.ErrSetAside):
 		return "guppy: guppy status shows what was set aside; guppy prepare or guppy upload tries it once more"
+	case errors.Is(err, sqlrepo.ErrSourceInUse):
+		return "guppy: wait until nobody is at work (guppy status), or take a copy as of now with --allow-live"
+	case errors.Is(err, sqlrepo.ErrNotEmpty):
+		return "guppy: name a database that holds nothing yet; its tables are made if it has none"
 	case errors.Is(err, sqlrepo.ErrAtWork):
 		return "guppy: guppy status shows who is at work; run again with the same options to join in, or when they are done"
 	}

@@ -40,6 +40,7 @@ func scriptCommands() map[string]scriptCommand {
 		"save":      plain(2, scriptSave),
 		"shape":     plain(1, scriptShape),
 		"jsonlines": plain(1, scriptJSONLines),
+		"sound":     scriptSound,
 	}
 }
 
@@ -51,6 +52,11 @@ func plain(n int, run func(ts *testscript.TestScript, args []string) error) scri
 		}
 		ts.Check(run(ts, args))
 	}
+}
+
+// scriptSound demands that the repository and its store are sound, every byte: sound [FLAG...]
+func scriptSound(ts *testscript.TestScript, neg bool, args []string) {
+	scriptExits(ts, neg, append([]string{"0", "guppy", "check", "--read-data"}, args...))
 }
 
 // scriptExits runs a program that must end with a certain exit code: exits CODE PROGRAM ARGUMENT...

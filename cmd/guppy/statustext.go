@@ -36,6 +36,8 @@ func (v *uploadStatus) text(w io.Writer) {
 			v.since(work.at), work.Work, times(work.Attempts), printable(work.Error))
 	}
 	switch {
+	case v.State == sqlrepo.Removed.String():
+		fmt.Fprintln(w, "  it was removed; guppy gc deletes what nobody needs of it")
 	case v.State == sqlrepo.Incomplete.String():
 		fmt.Fprintln(w, "  some entries could not be prepared: guppy prepare or guppy upload lists them, and tries once more")
 	case !v.Ended && len(v.Workers) == 0 && len(v.Retries) == 0:

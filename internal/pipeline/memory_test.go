@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/check/checktest"
 	"github.com/guppy-prep/guppy/internal/enginetest"
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/source/sourcetest"
+	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
 const (
@@ -29,29 +31,47 @@ func TestMemoryStaysFlat(t *testing.T) {
 	many := sourcetest.Tree{Dirs: 1000, Files: 1000, Size: 9, Seed: 1}
 	for _, engine := range enginetest.Engines() {
 		t.Run(engine.Name, func(t *testing.T) {
-			small, large := peakHeap(t, engine.Open(t), few), peakHeap(t, engine.Open(t), many)
-			t.Logf("live heap: %d MiB, then %d; with garbage: %d MiB, then %d",
-				small.live>>20, large.live>>20, small.all>>20, large.all>>20)
-			if large.all > maxHeap {
-				t.Errorf("the heap grew to %d bytes, more than %d", large.all, maxHeap)
-			}
+			small, smallCheck := peakHeap(t, engine.Open(t), few)
+			large, largeCheck := peakHeap(t, engine.Open(t), many)
 			further := uint64(many.Dirs*many.Files - few.Dirs*few.Files)
-			if limit := small.live + maxGrowth*further; large.live > limit {
-				t.Errorf("the live heap grew from %d to %d bytes, more than %d", small.live, large.live, limit)
-			}
+			checkFlat(t, "prepare", small, large, further)
+			checkFlat(t, "check", smallCheck, largeCheck, further)
 		})
+	}
+}
+
+func checkFlat(t *testing.T, what string, small, large heap, further uint64) {
+	t.Helper()
+	t.Logf("%s: live heap: %d MiB, then %d; with garbage: %d MiB, then %d",
+		what, small.live>>20, large.live>>20, small.all>>20, large.all>>20)
+	if large.all > maxHeap {
+		t.Errorf("%s: the heap grew to %d bytes, more than %d", what, large.all, maxHeap)
+	}
+	if limit := small.live + maxGrowth*further; large.live > limit {
+		t.Errorf("%s: the live heap grew from %d to %d bytes, more than %d", what, small.live, large.live, limit)
 	}
 }
 
 // heap is in bytes: live is what the last garbage collection found in use, all is with what it has not collected.
 type heap struct{ live, all uint64 }
 
-// peakHeap is the largest heap while a tree is prepared.
-func peakHeap(t *testing.T, db *dialect.DB, tree sourcetest.Tree) (peak heap) {
+// peakHeap is the largest heap while a tree is prepared, and while that is checked.
+func peakHeap(t *testing.T, db *dialect.DB, tree sourcetest.Tree) (prepare, check heap) {
 	t.Helper()
 	f := newFixture(t, db, sourcetest.NewSynthetic(tree), sourcetest.Root, func(j *pipeline.Job) {
 		j.Fresh.ShardSize = 254 << 20
 	})
+	prepare = peakWhile(func() {
+		result, err := f.run()
+		must(t, err)
+		equal(t, "state", result.Upload.State, sqlrepo.Complete)
+		equal(t, "files", result.Upload.Files, int64(tree.Dirs*tree.Files))
+	})
+	return prepare, peakWhile(func() { checktest.Sound(t, f.repo, f.dir) })
+}
+
+// peakWhile is the largest heap while something is done.
+func peakWhile(do func()) (peak heap) {
 	runtime.GC()
 	done, sampled := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -68,9 +88,8 @@ func peakHeap(t *testing.T, db *dialect.DB, tree sourcetest.Tree) (peak heap) {
 			}
 		}
 	}()
-	upload := f.complete()
+	do()
 	close(done)
 	<-sampled
-	equal(t, "files", upload.Files, int64(tree.Dirs*tree.Files))
 	return peak
 }

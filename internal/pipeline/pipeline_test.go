@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/check/checktest"
 	"github.com/guppy-prep/guppy/internal/pgtest"
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
@@ -85,6 +86,7 @@ func (f *fixture) complete() sqlrepo.Upload {
 	if result.Upload.State != sqlrepo.Complete {
 		f.tb.Fatalf("upload is %s with %d failed entries: %v", result.Upload.State, result.Failed, f.leftOut())
 	}
+	checktest.Sound(f.tb, f.repo, f.dir)
 	return result.Upload
 }
 

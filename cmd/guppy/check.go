@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/internal/check"
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/internal/store"
+)
+
+// errUnsound marks a repository in which problems were found.
+var errUnsound = errors.New("not sound")
+
+// unsound is how many problems there are, and what can be done about them.
+type unsound struct {
+	problems int64
+	repaired bool
+}
+
+func (u *unsound) Error() string {
+	return fmt.Sprintf("%s: %s", errUnsound, plural(u.problems, "problem"))
+}
+func (u *unsound) Unwrap() error { return errUnsound }
+
+func (u *unsound) Hint() string {
+	if u.repaired {
+		return "guppy: these are left after the repair"
+	}
+	return "guppy: nothing was changed; guppy check --repair --yes does what is said about each"
+}
+
+const checkHelp = `Check proves that the repository is sound: that its rows agree with each other, that the space of each
+upload holds every block that the upload needs, and that the shards are in the store. With --read-data it reads the
+shards and compares every byte with its digest. Workers may go on meanwhile: what they have not done yet is no problem.
+
+Each problem is one line: its code, the rows or the file concerned, what is wrong, and what repair does about it. Notes
+say what is odd and does no harm. --repair prints that plan, and carries it out with --yes, when nobody is at work. No
+block that is good is deleted. What has lost content is unfinished then, and guppy upload completes it, with the same
+root as long as the source is the same. An older upload whose content can't be had again becomes incomplete and lists
+it.`
+
+// checkOptions are the flags of a check.
+type checkOptions struct {
+	upload      *int64
+	repair, yes bool
+	readAll     bool
+	readSubset  string
+	percent     float64
+}
+
+func (a *app) checkCommand() *cobra.Command {
+	options := checkOptions{}
+	command := &cobra.Command{
+		Use: "check [UPLOAD]", Short: "Prove that the repository and its store are sound, and mend them", Long: checkHelp,
+		Args: usageArgs(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := options.parse(args); err != nil {
+				return err
+			}
+			if err := a.requireRepository(cmd); err != nil {
+				return err
+			}
+			return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
+				return a.check(ctx, cfg, repo, options)
+			})(cmd, args)
+		},
+	}
+	flags := command.Flags()
+	flags.SortFlags = false
+	flags.BoolVar(&options.repair, "repair", false, "say what repair does; it does so with --yes")
+	flags.BoolVar(&options.yes, "yes", false, "carry out the repair")
+	flags.BoolVar(&options.readAll, "read-data", false, "read all shards and compare every block with its digest")
+	flags.StringVar(&options.readSubset, "read-data-subset", "", "read `N%` of the shards, chosen at random")
+	flags.String("store", "", "`DIR` of the shards (default: shards in the data directory)")
+	return command
+}
+
+func (o *checkOptions) parse(args []string) error {
+	if len(args) == 1 {
+		upload, err := strconv.ParseInt(args[0], 10, 64)
+		if err != nil || upload < 1 {
+			return fmt.Errorf("%w: %q is no number of an upload; guppy upload ls shows them", errUsage, args[0])
+		}
+		o.upload = &upload
+	}
+	switch {
+	case o.yes && !o.repair:
+		return fmt.Errorf("%w: --yes goes with --repair", errUsage)
+	case o.readAll && o.readSubset != "":
+		return fmt.Errorf("%w: --read-data reads all, --read-data-subset some of it", errUsage)
+	case o.readAll:
+		o.percent = 100
+	case o.readSubset != "":
+		number, isPercent := strings.CutSuffix(o.readSubset, "%")
+		percent, err := strconv.ParseFloat(number, 64)
+		if !isPercent || err != nil || math.IsNaN(percent) || percent <= 0 || percent > 100 {
+			return fmt.Errorf("%w: --read-data-subset is more than 0%% and at most 100%%, not %q", errUsage, o.readSubset)
+		}
+		o.percent = percent
+	}
+	return nil
+}
+
+// check checks the repository, after it was repaired where that is asked for.
+func (a *app) check(ctx context.Context, cfg *config.Config, repo *repository, options checkOptions) error {
+	checker, err := a.checker(ctx, cfg, repo, options)
+	if err != nil {
+		return err
+	}
+	out := newCheckOutput(a)
+	if options.repair && options.yes {
+		if err := a.repairRepository(ctx, repo, checker, out); err != nil {
+			return err
+		}
+	}
+	summary, err := checker.Run(ctx, out.problem)
+	if err != nil {
+		return errors.Join(fmt.Errorf("could not check: %w", err), out.end(summary, err))
+	}
+	if err := out.end(summary, nil); err != nil || summary.Sound() {
+		return err
+	}
+	return &unsound{summary.Problems, options.repair && options.yes}
+}
+
+func plural(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func (a *app) checker(ctx context.Context, cfg *config.Config, repo *repository,
+	options checkOptions) (check.Checker, error) {
+	checker := check.Checker{
+		Repo: repo.Repository, Upload: options.upload, ReadPercent: options.percent, TempDir: cfg.Repo.DataDir, Log: a.log,
+	}
+	if options.upload != nil {
+		if _, err := repo.UploadState(ctx, *options.upload); err != nil {
+			return checker, fmt.Errorf("upload %d: %w", *options.upload, err)
+		}
+	}
+	files, err := store.OpenExisting(cfg.Prepare.Store)
+	if err == nil {
+		checker.Store = files
+		return checker, nil
+	}
+	packed, countErr := repo.PackedShards(ctx, options.upload)
+	if countErr != nil {
+		return checker, countErr
+	}
+	if packed == 0 && errors.Is(err, fs.ErrNotExist) {
+		return checker, nil
+	}
+	return checker, fmt.Errorf("could not check: %w: mount the store there, or say where it is with --store", err)
+}
+
+// repairRepository mends what can be while everybody else is kept away.
+func (a *app) repairRepository(ctx context.Context, repo *repository, checker check.Checker,
+	out *checkOutput) (err error) {
+	if err := pipeline.ReleaseDead(ctx, repo.Repository, a.log); err != nil {
+		return err
+	}
+	release, err := check.Lock(ctx, repo.Repository)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	repairer := check.Repairer{Checker: checker, Did: out.repaired}
+	if err := repairer.Run(ctx); err != nil {
+		return fmt.Errorf("repair: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/guppy-prep/guppy/internal/check"
+	"github.com/guppy-prep/guppy/internal/progress"
+)
+
+// checkOutput prints problems as they are found: there may be many. As JSON they are one array after another of one
+// object.
+type checkOutput struct {
+	app *app
+	// list is the array that is open, some whether it has an element.
+	list string
+	some bool
+}
+
+func newCheckOutput(a *app) *checkOutput { return &checkOutput{app: a} }
+
+// problem prints one problem.
+func (o *checkOutput) problem(p check.Problem) error {
+	if o.app.json {
+		return o.element("problems", p)
+	}
+	kind := ""
+	if p.Note {
+		kind = "note: "
+	}
+	_, err := fmt.Fprintf(o.app.stdout, "%s%s; repair: %s\n", kind, printable(p.String()), p.Repair)
+	return err
+}
+
+// repaired prints what repair has done.
+func (o *checkOutput) repaired(change string) error {
+	if o.app.json {
+		return o.element("repaired", change)
+	}
+	_, err := fmt.Fprintf(o.app.stdout, "repaired: %s\n", printable(change))
+	return err
+}
+
+func (o *checkOutput) element(list string, value any) error {
+	if err := o.open(list); err != nil {
+		return err
+	}
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	separator := ""
+	if o.some {
+		separator = ","
+	}
+	o.some = true
+	_, err = fmt.Fprintf(o.app.stdout, "%s%s", separator, encoded)
+	return err
+}
+
+// open begins an array, unless it is the one that is open.
+func (o *checkOutput) open(list string) error {
+	if o.list == list {
+		return nil
+	}
+	before := "{"
+	if o.list != "" {
+		before = "],"
+	}
+	o.list, o.some = list, false
+	_, err := fmt.Fprintf(o.app.stdout, "%s%q:[", before, list)
+	return err
+}
+
+// end prints what was looked at; failed is why that is not all.
+func (o *checkOutput) end(summary check.Summary, failed error) error {
+	if o.app.json {
+		return o.endJSON(summary, failed)
+	}
+	if failed != nil {
+		return nil
+	}
+	_, err := fmt.Fprintln(o.app.stdout, checkText(summary))
+	return err
+}
+
+func (o *checkOutput) endJSON(summary check.Summary, failed error) error {
+	if err := o.open("problems"); err != nil {
+		return err
+	}
+	encoded, err := json.Marshal(summary)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(o.app.stdout, "],\"complete\":%t,\"sound\":%t,\"summary\":%s}\n",
+		failed == nil, failed == nil && summary.Sound(), encoded)
+	return err
+}
+
+// checkText is the last line of a check.
+func checkText(s check.Summary) string {
+	text := fmt.Sprintf("%s, %s: %s with %s, %s", plural(s.Problems, "problem"), plural(s.Notes, "note"),
+		plural(s.Uploads, "upload"), plural(s.Blocks, "block"), plural(s.Shards, "shard"))
+	if s.Read > 0 {
+		text += fmt.Sprintf(", %d of them read (%s)", s.Read, progress.Bytes(s.Bytes))
+	}
+	if len(s.Sample) > 0 {
+		text += ": shards " + strings.Trim(fmt.Sprint(s.Sample), "[]")
+	}
+	return text
+}

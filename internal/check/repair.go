@@ -1,0 +1,135 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// ErrStoreUnknown is returned when a store can't be told to be that of the uploads, so that nothing is given up for
+// what is not in it.
+var ErrStoreUnknown = errors.New("this is not known to be the store of the uploads")
+
+// Repairer mends a repository, so that the uploads that have lost something can be completed again.
+type Repairer struct {
+	Checker
+	// Did is told each change that was made.
+	Did func(change string) error
+}
+
+// mostRounds bounds how often what is left is looked for again. Each round mends something that the ones before did
+// not.
+const mostRounds = 100
+
+// Run mends what it finds, in rounds: what follows from something is looked at again when that is mended. It deletes no
+// block that is good. The caller keeps everybody else away: see Lock.
+func (r *Repairer) Run(ctx context.Context) error {
+	m := &mending{
+		Repairer: r, tried: map[string]bool{}, seen: map[entryKey]bool{}, read: map[int64]bool{},
+		restored: map[sqlrepo.Digest]struct{}{},
+	}
+	for range mostRounds {
+		changed, err := m.round(ctx)
+		if err != nil || !changed {
+			return err
+		}
+	}
+	return fmt.Errorf("%d rounds of repair were not enough", mostRounds)
+}
+
+// Lock keeps everybody else away until what it returns is called. It returns sqlrepo.ErrLocked or sqlrepo.ErrAtWork,
+// with who it is, when somebody is at work.
+func Lock(ctx context.Context, repo *sqlrepo.Repository) (release func() error, err error) {
+	lock, err := repo.LockAll(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := repo.AtWork(ctx); err != nil {
+		return nil, errors.Join(err, lock.Release())
+	}
+	return lock.Release, nil
+}
+
+// mending is one repair.
+type mending struct {
+	*Repairer
+	// tried is what was done already, and seen with which entries: what does not help is not done again.
+	tried map[string]bool
+	seen  map[entryKey]bool
+	// files tells that the store was looked at.
+	files bool
+	// read are the shards whose nodes were compared with their files, restored the chunks that will be packed again.
+	read     map[int64]bool
+	restored map[sqlrepo.Digest]struct{}
+}
+
+// entryKey is something that is done about an entry.
+type entryKey struct {
+	do    string
+	entry int64
+}
+
+// mostProblems bounds what one round deals with. What is left comes up in the next.
+const mostProblems = 100_000
+
+var errMany = errors.New("enough for one round")
+
+// collect gathers the problems that one phase of a check finds.
+func (m *mending) collect(run *run, phase func(context.Context) error) func(context.Context) ([]Problem, error) {
+	return func(ctx context.Context) (problems []Problem, err error) {
+		run.report = func(p Problem) error {
+			if p.Note {
+				return nil
+			}
+			if problems = append(problems, p); len(problems) == mostProblems {
+				return errMany
+			}
+			return nil
+		}
+		if err := phase(ctx); !errors.Is(err, errMany) {
+			return problems, err
+		}
+		return problems, nil
+	}
+}
+
+// round mends what the first phase finds that finds something.
+func (m *mending) round(ctx context.Context) (changed bool, err error) {
+	run := &run{Checker: &m.Checker, flawed: map[int64]bool{}}
+	problems, err := m.collect(run, run.rows)(ctx)
+	if err != nil {
+		return false, err
+	}
+	if changed, err := m.mendRows(ctx, problems); changed || err != nil {
+		return changed, err
+	}
+	if !m.files && m.Store != nil {
+		m.files = true
+		problems, err := m.collect(run, run.files)(ctx)
+		if err != nil {
+			return false, err
+		}
+		if changed, err := m.mendFiles(ctx, problems); changed || err != nil {
+			return changed, err
+		}
+	}
+	return m.mendDAGs(ctx, run)
+}
+
+// once runs do unless that was done before.
+func (m *mending) once(what string, args []any, do func() error) (bool, error) {
+	what = fmt.Sprintf(what, args...)
+	if m.tried[what] {
+		return false, nil
+	}
+	m.tried[what] = true
+	if err := do(); err != nil {
+		return false, fmt.Errorf("%s: %w", what, err)
+	}
+	return true, m.Did(what)
+}
+
+// did tells of a change.
+func (m *mending) did(what string, args ...any) error { return m.Did(fmt.Sprintf(what, args...)) }

@@ -1,0 +1,226 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/internal/shard"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// mendFiles mends what is wrong with the store.
+func (m *mending) mendFiles(ctx context.Context, problems []Problem) (changed bool, err error) {
+	for _, p := range problems {
+		did, err := m.mendFile(ctx, p)
+		if err != nil {
+			return changed, err
+		}
+		changed = changed || did
+	}
+	return changed, nil
+}
+
+func (m *mending) mendFile(ctx context.Context, p Problem) (bool, error) {
+	switch remedy(p.Code) {
+	case doMarker:
+		return m.once("the store has its identity again", nil, func() error { return m.mark(ctx) })
+	case doTemporary:
+		return m.temporary(ctx, p.File)
+	case doLocation:
+		return m.once("shard %d: its location was set", []any{p.Shard}, func() error {
+			return m.Repo.SetLocation(ctx, p.Shard, m.Store.Location(p.File))
+		})
+	}
+	return m.shard(ctx, p.Shard)
+}
+
+// temporary removes a temporary file, if nobody has begun to need it.
+func (m *mending) temporary(ctx context.Context, name string) (bool, error) {
+	spaces, err := m.Repo.Spaces(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, space := range spaces {
+		abandoned, err := pipeline.Abandoned(ctx, m.Repo, m.Store, space)
+		if err != nil {
+			return false, err
+		}
+		i := slices.IndexFunc(abandoned, func(file store.Unfinished) bool { return file.Name == name })
+		if i >= 0 {
+			return m.once("%s was removed", []any{name}, func() error { return m.Store.Discard(ctx, abandoned[i]) })
+		}
+	}
+	return false, nil
+}
+
+// mark gives the store the identity that the uploads know, if it is theirs: a file of a shard of theirs has to be
+// there.
+func (m *mending) mark(ctx context.Context) error {
+	run := &run{Checker: &m.Checker, flawed: map[int64]bool{}}
+	known, _, err := run.storeOf(ctx)
+	if err != nil {
+		return err
+	}
+	if known == "" {
+		return fmt.Errorf("%w: the uploads name none, or several", ErrStoreUnknown)
+	}
+	found, err := m.hasAny(ctx, run)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return fmt.Errorf("%w: no file of theirs is there", ErrStoreUnknown)
+	}
+	return m.Store.Mark(ctx, known)
+}
+
+func (m *mending) hasAny(ctx context.Context, run *run) (bool, error) {
+	filter := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
+	for upload, err := range run.uploads(ctx) {
+		if err != nil {
+			return false, err
+		}
+		for row, err := range m.Repo.Shards(ctx, upload.ID, filter) {
+			if err != nil {
+				return false, err
+			}
+			if len(row.Digest) != len(sqlrepo.Digest{}) {
+				continue
+			}
+			size, err := m.Store.Size(ctx, shard.Name([32]byte(row.Digest)))
+			if err == nil && size == row.Size {
+				return true, nil
+			}
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return false, err
+			}
+		}
+	}
+	return false, nil
+}
+
+// here returns ErrStoreUnknown unless the store is that of an upload.
+func (m *mending) here(ctx context.Context, upload int64) error {
+	if m.Store == nil {
+		return fmt.Errorf("%w: there is none", ErrStoreUnknown)
+	}
+	row, err := m.Repo.Upload(ctx, upload)
+	if err != nil {
+		return err
+	}
+	marker, err := m.Store.Marker(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrStoreUnknown, err)
+	}
+	if row.Store == "" || marker == row.Store {
+		return nil
+	}
+	return fmt.Errorf("%w: its identity is %q, and upload %d knows %s: say where that is with --store",
+		ErrStoreUnknown, marker, upload, row.Store)
+}
+
+// shard makes the rows of a shard again from its file, or gives the shard up if that is gone or bad.
+func (m *mending) shard(ctx context.Context, id int64) (bool, error) {
+	if m.read[id] {
+		return false, nil
+	}
+	m.read[id] = true
+	row, err := m.Repo.Shard(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	if err := m.here(ctx, row.Upload); err != nil {
+		return false, fmt.Errorf("shard %d: %w", id, err)
+	}
+	for _, name := range filesOf(row) {
+		found, good, err := m.good(ctx, row, name)
+		if err != nil {
+			return false, err
+		}
+		if good {
+			return true, m.replace(ctx, row, name, found)
+		}
+	}
+	if row.State == sqlrepo.ShardPlanned || row.State == sqlrepo.ShardEmpty {
+		return m.once("shard %d: it has no file, and is reset", []any{id}, func() error { return m.Repo.ResetShard(ctx, id) })
+	}
+	return true, m.lose(ctx, row)
+}
+
+// filesOf are the names of the file that a shard is in: by its digest, and by its location if one of these is wrong.
+func filesOf(row sqlrepo.Shard) (names []string) {
+	if len(row.Digest) == len(sqlrepo.Digest{}) {
+		names = append(names, shard.Name([32]byte(row.Digest)))
+	}
+	if name := path.Base(row.Location); row.Location != "" && !slices.Contains(names, name) {
+		names = append(names, name)
+	}
+	return names
+}
+
+// good tells whether a file is what its name says, and the shard of a row: that has its digest, or its size or blocks.
+func (m *mending) good(ctx context.Context, row sqlrepo.Shard, name string) (found contents, good bool, err error) {
+	digest, named := shard.ParseName(name)
+	if !named {
+		return found, false, nil
+	}
+	found, err = readShard(ctx, m.Store, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return found, false, nil
+	}
+	whole := found.broken == nil && found.digest == digest && len(found.nodes) > 0
+	same := bytes.Equal(row.Digest, digest[:]) || found.size == row.Size || int64(len(found.nodes)) == row.Nodes
+	return found, whole && same, err
+}
+
+// replace makes the rows of a shard again.
+func (m *mending) replace(ctx context.Context, row sqlrepo.Shard, name string, found contents) error {
+	row.Kind = sqlrepo.DataShard
+	if found.nodes[0].Codec == cid.DagProtobuf {
+		row.Kind = sqlrepo.DAGShard
+	}
+	row.Size, row.Digest, row.Location = found.size, found.digest[:], m.Store.Location(name)
+	if err := m.Repo.ReplaceNodes(ctx, row, found.nodes); err != nil {
+		return err
+	}
+	return m.did("shard %d: its rows were made again from its file", row.ID)
+}
+
+// lose gives a shard up. A file that has not the digest of its name is set aside: something of it may still be of use.
+func (m *mending) lose(ctx context.Context, row sqlrepo.Shard) error {
+	aside, err := m.setAside(ctx, row)
+	if err != nil {
+		return err
+	}
+	if err := m.Repo.LoseShard(ctx, row.ID); err != nil {
+		return err
+	}
+	if aside != "" {
+		return m.did("shard %d: it was given up; its file is now %s", row.ID, aside)
+	}
+	return m.did("shard %d: it was given up", row.ID)
+}
+
+func (m *mending) setAside(ctx context.Context, row sqlrepo.Shard) (aside string, err error) {
+	if len(row.Digest) != len(sqlrepo.Digest{}) {
+		return "", nil
+	}
+	name := shard.Name([32]byte(row.Digest))
+	_, err = m.Store.Size(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return m.Store.SetAside(ctx, name)
+}

@@ -1,0 +1,298 @@
+package sqlrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/Masterminds/squirrel"
+	"github.com/jmoiron/sqlx"
+)
+
+// Flaw is where rows contradict each other.
+type Flaw struct {
+	// Code names the kind of flaw, and stays the same from one version to the next.
+	Code string
+	// Upload, Shard and Entry are the keys of the rows concerned, 0 where there is none.
+	Upload, Shard, Entry int64
+	// Other is another shard that may be the one that is wrong, 0 if there is none.
+	Other int64
+	// Detail says what is wrong with them.
+	Detail string
+}
+
+// The codes of flaws between rows.
+const (
+	FlawCounter        = "counter"
+	FlawSourceOrphan   = "source-orphan"
+	FlawUploadOrphan   = "upload-orphan"
+	FlawEntryOrphan    = "entry-orphan"
+	FlawShardOrphan    = "shard-orphan"
+	FlawSegmentOrphan  = "segment-orphan"
+	FlawNodeOrphan     = "node-orphan"
+	FlawRootOrphan     = "root-orphan"
+	FlawSpaceRevision  = "space-revision"
+	FlawUploadState    = "upload-state"
+	FlawUploadRoot     = "upload-root"
+	FlawUploadFinished = "upload-finished"
+	FlawUploadCounts   = "upload-counts"
+	FlawTallyEntries   = "tally-entries"
+	FlawTallyShards    = "tally-shards"
+	FlawTallySegments  = "tally-segments"
+	FlawTallySealed    = "tally-sealed"
+	FlawLeaseTorn      = "lease-torn"
+	FlawLeaseTime      = "lease-time"
+	FlawLeaseIdle      = "lease-idle"
+	FlawEntryKind      = "entry-kind"
+	FlawEntryState     = "entry-state"
+	FlawEntryUnsettled = "entry-unsettled"
+	FlawEntryUnlinked  = "entry-unlinked"
+	FlawRootStray      = "root-stray"
+	FlawRootMalformed  = "root-malformed"
+	FlawOriginLost     = "origin-lost"
+	FlawSegmentStray   = "segment-stray"
+	FlawSegmentShard   = "segment-shard"
+	FlawSegmentShape   = "segment-shape"
+	FlawSegmentGap     = "segment-gap"
+	FlawSegmentOverlap = "segment-overlap"
+	FlawSegmentBeyond  = "segment-beyond"
+	FlawSegmentChunk   = "segment-chunk"
+	FlawShardKind      = "shard-kind"
+	FlawShardFields    = "shard-fields"
+	FlawShardDigests   = "shard-digests"
+	FlawShardContent   = "shard-content"
+	FlawShardUnpacked  = "shard-unpacked"
+	FlawShardSize      = "shard-size"
+	FlawNodeCount      = "node-count"
+	FlawNodeGap        = "node-gap"
+	FlawNodeOverlap    = "node-overlap"
+	FlawNodeCodec      = "node-codec"
+	FlawNodeDigest     = "node-digest"
+	FlawBlockTwice     = "block-twice"
+)
+
+// rule is a query for the rows that have a flaw. Its columns are those of flawed.
+type rule struct {
+	code string
+	// detail is a format of what is and what should be.
+	detail string
+	flaws  squirrel.SelectBuilder
+}
+
+// scope is what is checked: all, or one upload.
+type scope struct{ upload *int64 }
+
+// of narrows a query to the upload in a column. Of uploads that are being removed nothing is demanded.
+func (s scope) of(query squirrel.SelectBuilder, column string) squirrel.SelectBuilder {
+	removed := squirrel.Select("id").From("uploads").Where(squirrel.Eq{"state": Removed})
+	query = query.Where(squirrel.ConcatExpr(column+" NOT IN (", removed, ")"))
+	if s.upload == nil {
+		return query
+	}
+	return query.Where(squirrel.Eq{column: *s.upload})
+}
+
+// flawed selects the columns of a rule: the keys of three rows, what is, and what should be.
+func flawed(upload, shard, entry, is, want string) squirrel.SelectBuilder {
+	whole := func(expression, name string) string {
+		return "CAST(COALESCE(" + expression + ", 0) AS BIGINT) AS " + name
+	}
+	return squirrel.Select(whole(upload, "upload"), whole(shard, "shard"), whole(entry, "entry"), whole(is, "found"),
+		whole(want, "wanted"))
+}
+
+// CheckRows yields the flaws of the repository, or of one upload: each part as of one moment, so that what workers
+// commit meanwhile is none. It reads each large table some times in the order of its keys, and holds no more than a row
+// of it.
+func (r *Repository) CheckRows(ctx context.Context, upload *int64) iter.Seq2[Flaw, error] {
+	return func(yield func(Flaw, error) bool) {
+		found := func(flaw Flaw) error {
+			if !yield(flaw, nil) {
+				return errEnough
+			}
+			return nil
+		}
+		if err := r.checkRows(ctx, scope{upload}, found); err != nil && !errors.Is(err, errEnough) {
+			yield(Flaw{}, err)
+		}
+	}
+}
+
+// errEnough ends a check whose caller wants no more.
+var errEnough = errors.New("enough")
+
+func (r *Repository) checkRows(ctx context.Context, s scope, found func(Flaw) error) error {
+	for rules := r.rules(s); len(rules) > 0; {
+		err := r.observe(ctx, "check rows", func(tx *sqlx.Tx) (err error) {
+			rules, err = r.applySome(ctx, tx, rules, found)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, stream := range []struct {
+		doing string
+		run   func(context.Context, *sqlx.Tx, scope, func(Flaw) error) error
+	}{
+		{"check the segments of files", r.checkCover},
+		{"check the segments of shards", r.checkChunks},
+		{"check the nodes of shards", r.checkNodes},
+	} {
+		err := r.observe(ctx, stream.doing, func(tx *sqlx.Tx) error { return stream.run(ctx, tx, s, found) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rules are all that can be told by a query.
+func (r *Repository) rules(s scope) (rules []rule) {
+	if s.upload == nil {
+		rules = append(rules, counterRules()...)
+		rules = append(rules, orphanRules()...)
+		rules = append(rules, spaceRules()...)
+	}
+	rules = append(rules, uploadRules(s)...)
+	rules = append(rules, r.leaseRules(s)...)
+	rules = append(rules, entryRules(s)...)
+	return append(rules, shardRules(s)...)
+}
+
+// observe runs fn in a transaction that reads and sees one state of the database. It is not run again when it fails: fn
+// may have told of what it read.
+func (r *Repository) observe(ctx context.Context, doing string, fn func(*sqlx.Tx) error) error {
+	tx, err := r.beginSnapshot(ctx)
+	if err != nil {
+		return r.final(ctx, doing, err)
+	}
+	defer tx.Rollback() //nolint:errcheck // it only reads
+	began := time.Now()
+	err = fn(tx)
+	r.db.Log.Debug(doing, "took", time.Since(began))
+	if errors.Is(err, errEnough) {
+		return err
+	}
+	return r.final(ctx, doing, err)
+}
+
+// snapshotFor is how long a snapshot is good for further rules: it keeps an engine from clearing away what others replace.
+const snapshotFor = time.Second
+
+// applySome applies rules until that has taken long enough, at least one, and returns those that are left.
+func (r *Repository) applySome(ctx context.Context, tx *sqlx.Tx, rules []rule, found func(Flaw) error) ([]rule, error) {
+	for began := time.Now(); len(rules) > 0 && time.Since(began) < snapshotFor; rules = rules[1:] {
+		if err := r.apply(ctx, tx, rules[0], found); err != nil {
+			return nil, fmt.Errorf("%s: %w", rules[0].code, err)
+		}
+	}
+	return rules, nil
+}
+
+func (r *Repository) apply(ctx context.Context, tx *sqlx.Tx, rule rule, found func(Flaw) error) error {
+	return r.stream(ctx, tx, rule.flaws, func(rows *sqlx.Rows) error {
+		flaw, is, want := Flaw{Code: rule.code}, int64(0), int64(0)
+		if err := rows.Scan(&flaw.Upload, &flaw.Shard, &flaw.Entry, &is, &want); err != nil {
+			return err
+		}
+		if rule.code == FlawBlockTwice {
+			flaw.Other = is
+		}
+		flaw.Detail = fmt.Sprintf(rule.detail+"%[3]s", is, want, "")
+		return found(flaw)
+	})
+}
+
+// stream gives each row of a query to take, one at a time.
+func (r *Repository) stream(ctx context.Context, tx *sqlx.Tx, query squirrel.SelectBuilder,
+	take func(*sqlx.Rows) error) error {
+	statement, args, err := r.render(query)
+	if err != nil {
+		return err
+	}
+	rows, err := tx.QueryxContext(ctx, statement, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err tells
+	for rows.Next() {
+		if err := take(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// longestLease is longer than any worker would have one.
+const longestLease = 30 * 24 * time.Hour
+
+// leaseRules are about the leases of uploads and shards.
+func (r *Repository) leaseRules(s scope) []rule {
+	uploads := s.of(flawed("id", "0", "0", "token", "0"), "id").From("uploads")
+	shards := s.of(flawed("upload", "id", "0", "token", "0"), "upload").From("shards")
+	return append(
+		r.leaseRulesOf(uploads, squirrel.Eq{"state": []UploadState{Packing, Complete, Incomplete}}),
+		r.leaseRulesOf(shards, squirrel.NotEq{"state": ShardPlanned})...)
+}
+
+// leaseRulesOf are those of one table, of which some rows have nothing left to do.
+func (r *Repository) leaseRulesOf(rows squirrel.SelectBuilder, idle squirrel.Sqlizer) []rule {
+	torn := "(token = 0 AND COALESCE(worker, '') <> '' " +
+		"OR token = 0 AND COALESCE(lease_began, lease_seen, lease_ends) IS NOT NULL " +
+		"OR token <> 0 AND (worker IS NULL OR lease_began IS NULL OR lease_seen IS NULL OR lease_ends IS NULL))"
+	absurd := squirrel.ConcatExpr("token <> 0 AND (lease_ends < lease_began OR lease_ends > ", r.at(longestLease), ")")
+	return []rule{
+		{FlawLeaseTorn, "its lease has a token without a worker or an end, or these without a token", rows.Where(torn)},
+		{FlawLeaseTime, "its lease ends before it began, or more than 30 days from now", rows.Where(absurd)},
+		{FlawLeaseIdle, "it has a lease, and nothing is left to do for it", rows.Where(idle).Where("token <> 0")},
+	}
+}
+
+// UploadKeys are the keys of all uploads, in their order.
+func (r *Repository) UploadKeys(ctx context.Context) (keys []int64, err error) {
+	err = r.read(ctx, "list uploads", func() error {
+		keys = nil
+		return r.list(ctx, r.db.Reader, &keys, squirrel.Select("id").From("uploads").OrderBy("id"))
+	})
+	return keys, err
+}
+
+// SpaceOf is the key of the space of an upload.
+func (r *Repository) SpaceOf(ctx context.Context, upload int64) (space int64, err error) {
+	err = r.read(ctx, "space of an upload", func() error {
+		return r.get(ctx, r.db.Reader, &space, squirrel.Select("space").From("sources").
+			Join("uploads ON uploads.source = sources.id").Where(squirrel.Eq{"uploads.id": upload}))
+	})
+	return space, err
+}
+
+// ShardFileDigests yields the digests of all shards that have a file.
+func (r *Repository) ShardFileDigests(ctx context.Context) iter.Seq2[[]byte, error] {
+	type row struct {
+		ID     int64  `db:"id"`
+		Digest []byte `db:"digest"`
+	}
+	query := squirrel.Select("id", "digest").From("shards").Where(squirrel.NotEq{"digest": nil}).OrderBy("id")
+	behind := func(last row) squirrel.Sqlizer { return squirrel.Gt{"id": last.ID} }
+	rows := pages(query, behind, func(page *[]row, query squirrel.SelectBuilder) error {
+		return r.readList(ctx, "read the digests of shards", page, query)
+	})
+	return func(yield func([]byte, error) bool) {
+		for row, err := range rows {
+			if !yield(row.Digest, err) {
+				return
+			}
+		}
+	}
+}
+
+// UploadState is the state of an upload whatever else is in its row, or ErrNotFound.
+func (r *Repository) UploadState(ctx context.Context, upload int64) (state UploadState, err error) {
+	err = r.read(ctx, "state of the upload", func() error {
+		return r.get(ctx, r.db.Reader, &state, squirrel.Select("state").From("uploads").Where(squirrel.Eq{"id": upload}))
+	})
+	return state, err
+}

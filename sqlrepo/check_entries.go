@@ -1,0 +1,57 @@
+package sqlrepo
+
+import "github.com/Masterminds/squirrel"
+
+func entryRules(s scope) []rule {
+	entries := func(is string) squirrel.SelectBuilder {
+		return s.of(flawed("entries.upload", "0", "entries.id", is, "0"), "entries.upload").From("entries")
+	}
+	finished := func(query squirrel.SelectBuilder) squirrel.SelectBuilder {
+		return query.Join("uploads ON uploads.id = entries.upload").Where(squirrel.Eq{"uploads.state": Complete})
+	}
+	root := func(is string) squirrel.SelectBuilder {
+		return entries(is).LeftJoin("roots ON roots.entry = entries.id")
+	}
+	linked := squirrel.Eq{"entries.state": linkable}
+	return []rule{
+		{FlawEntryKind, "%[1]d is no kind that can be linked, or its size or target is not of that kind",
+			entries("kind").Where(linked).Where("(kind NOT BETWEEN ? AND ? OR size < 0 OR kind <> ? AND size <> 0 "+
+				"OR (kind = ?) <> (target IS NOT NULL))",
+				int64(File), int64(Symlink), int64(File), int64(Symlink))},
+		{FlawEntryState, "%[1]d is no state of an entry, or one without a reason that needs it, or with one that has none",
+			entries("entries.state").Where("(state NOT BETWEEN ? AND ? OR (state IN (?, ?, ?)) <> (reason IS NOT NULL))",
+				int64(Ready), int64(Unreachable), int64(Changed), int64(Failed), int64(Unsupported))},
+		{FlawEntryUnsettled, "its upload is complete, and it is neither linked nor left out: its state is %[1]d",
+			finished(entries("entries.state")).Where(squirrel.Or{squirrel.Eq{"entries.state": Changed},
+				squirrel.And{squirrel.Eq{"entries.state": []EntryState{Failed, Unreachable}, "uploads.skip_failed": 0},
+					squirrel.NotEq{"uploads.store": nil}}})}, // before uploads knew their store, they did not tell what they skip
+		{FlawEntryUnlinked, "its upload is complete, and it has no root",
+			finished(root("0")).Where(linked).Where(squirrel.Eq{"entries.origin": nil, "roots.entry": nil})},
+		{FlawRootStray, "it has a root, and is left out or has the content of another",
+			finished(entries("entries.state").Join("roots ON roots.entry = entries.id")).
+				Where(squirrel.Or{squirrel.NotEq{"entries.state": linkable}, squirrel.NotEq{"entries.origin": nil}})},
+		{FlawRootMalformed, "its root is no CID of a block", entries("LENGTH(cid)").Join("roots ON roots.entry = entries.id").
+			Where("(LENGTH(cid) <> ? OR dag_size < 0)", cidLength)},
+		{FlawOriginLost, "it has the content of entry %[1]d, which is not there or has none of its own",
+			entries("entries.origin").LeftJoin("entries AS origins ON origins.id = entries.origin").
+				LeftJoin("roots ON roots.entry = entries.origin").Where(squirrel.NotEq{"entries.origin": nil}).
+				Where(squirrel.Or{
+					squirrel.Eq{"origins.id": nil}, squirrel.Eq{"roots.entry": nil}, squirrel.NotEq{"origins.origin": nil},
+					squirrel.NotEq{"origins.state": linkable}, squirrel.NotEq{"origins.kind": File},
+					squirrel.NotEq{"entries.kind": File}, squirrel.Expr("origins.size <> entries.size"),
+				})},
+		{FlawSegmentStray, "it is in shard %[2]d, and is no file with content of its own",
+			segmentsOf(s, "entries.state", "segments.shard").Where(squirrel.Or{
+				squirrel.NotEq{"entries.kind": File}, squirrel.NotEq{"entries.origin": nil},
+				squirrel.NotEq{"entries.state": []EntryState{Ready, Rescanned, Unreachable}},
+			})},
+		{FlawSegmentShard, "it is in shard %[2]d, which is not a data shard of its upload",
+			segmentsOf(s, "0", "segments.shard").Join("shards ON shards.id = segments.shard").
+				Where(squirrel.Or{squirrel.Expr("shards.upload <> entries.upload"), squirrel.NotEq{"shards.kind": DataShard}})},
+	}
+}
+
+func segmentsOf(s scope, is, want string) squirrel.SelectBuilder {
+	return s.of(flawed("entries.upload", "segments.shard", "entries.id", is, want), "entries.upload").
+		From("segments").Join("entries ON entries.id = segments.entry")
+}

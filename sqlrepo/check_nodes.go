@@ -1,0 +1,109 @@
+package sqlrepo
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/Masterminds/squirrel"
+	"github.com/jmoiron/sqlx"
+)
+
+// Of a CAR file that is a shard: the length of its header, and what a block's CID takes.
+const (
+	carHeader = 18
+	carCID    = cidLength
+)
+
+// carLength is what the length of a block's section takes.
+func carLength(block int64) int64 {
+	var buf [binary.MaxVarintLen64]byte
+	return int64(binary.PutUvarint(buf[:], uint64(max(0, carCID+block))))
+}
+
+// nodeShard is a shard whose nodes are looked at.
+type nodeShard struct {
+	Shard
+	counted, end int64
+	told         map[string]bool
+}
+
+// checkNodes demands that the nodes of each settled shard lie in it one behind the other, each behind its length and
+// CID, from its header to its end.
+func (r *Repository) checkNodes(ctx context.Context, tx *sqlx.Tx, s scope, found func(Flaw) error) error {
+	query := squirrel.Select("shards.upload", "shards.id", "shards.kind", "shards.state", "shards.size", "shards.nodes",
+		"COALESCE(position, -1)", "COALESCE(length, 0)", "COALESCE(codec, 0)", "COALESCE(LENGTH(suffix), 0)").
+		From("shards").LeftJoin("nodes ON nodes.shard = shards.id").OrderBy("shards.id", "position")
+	var open nodeShard
+	err := r.stream(ctx, tx, s.of(query, "shards.upload"), func(rows *sqlx.Rows) error {
+		var next nodeShard
+		var position, length, codec, suffix int64
+		err := rows.Scan(&next.Upload, &next.ID, &next.Kind, &next.State, &next.Size, &next.Nodes,
+			&position, &length, &codec, &suffix)
+		if err != nil {
+			return err
+		}
+		if next.ID != open.ID {
+			if err := open.close(found); err != nil {
+				return err
+			}
+			open, open.end, open.told = next, carHeader, map[string]bool{}
+		}
+		if position < 0 {
+			return nil
+		}
+		return open.add(position, length, codec, suffix, found)
+	})
+	if err != nil {
+		return err
+	}
+	return open.close(found)
+}
+
+func (s *nodeShard) add(position, length, codec, suffix int64, found func(Flaw) error) error {
+	s.counted++
+	before, begins := s.end, position-carCID-carLength(length)
+	s.end = position + length
+	switch {
+	case length < 0 || begins < before:
+		return s.tell(found, FlawNodeOverlap, "its node at %d lies over the one before it, which ends at %d",
+			position, before)
+	case begins > before:
+		return s.tell(found, FlawNodeGap, "nothing is known of its bytes from %d to %d", before, begins)
+	case suffix != int64(len(Digest{}))-prefixLength:
+		return s.tell(found, FlawNodeDigest, "the digest of its node at %d has %d bytes", position, prefixLength+suffix)
+	case s.Kind == DataShard && codec != codecRaw, s.Kind == DAGShard && codec != codecDAG:
+		return s.tell(found, FlawNodeCodec, "the codec of its node at %d is %#x", position, codec)
+	}
+	return nil
+}
+
+// The codecs of the blocks that data and DAG shards hold.
+const (
+	codecRaw = 0x55
+	codecDAG = 0x70
+)
+
+func (s *nodeShard) close(found func(Flaw) error) error {
+	if s.ID == 0 {
+		return nil
+	}
+	if s.counted != s.Nodes {
+		if err := s.tell(found, FlawNodeCount, "it has %d nodes, and there are %d", s.Nodes, s.counted); err != nil {
+			return err
+		}
+	}
+	if s.State != ShardPacked || s.end == s.Size {
+		return nil
+	}
+	return s.tell(found, FlawShardSize, "it has %d bytes, and its nodes end at %d", s.Size, s.end)
+}
+
+// tell tells of the first flaw of each kind: others may follow from it.
+func (s *nodeShard) tell(found func(Flaw) error, code, detail string, args ...any) error {
+	if s.told[code] {
+		return nil
+	}
+	s.told[code] = true
+	return found(Flaw{Code: code, Upload: s.Upload, Shard: s.ID, Detail: fmt.Sprintf(detail, args...)})
+}

@@ -1,0 +1,67 @@
+package sqlrepo
+
+import "github.com/Masterminds/squirrel"
+
+// keyed are the tables whose keys come from counters.
+var keyed = []string{"spaces", "sources", "uploads", "entries", "shards"}
+
+func counterRules() (rules []rule) {
+	for _, table := range keyed {
+		highest := squirrel.Select("COALESCE(MAX(id), 0) AS highest").From(table)
+		counter := squirrel.Select("COALESCE(MAX(value), -1) AS value").From("counters").Where(squirrel.Eq{"name": table})
+		query := flawed("0", "0", "0", "counter.value", "keys.highest").FromSelect(highest, "keys").
+			JoinClause(squirrel.ConcatExpr("CROSS JOIN (", counter, ") AS counter")).Where("counter.value < keys.highest")
+		rules = append(rules, rule{FlawCounter, "the counter of " + table + " is at %[1]d, and key %[2]d is taken", query})
+	}
+	return rules
+}
+
+// orphan is a table whose rows belong to those of another.
+type orphan struct{ code, table, column, parent string }
+
+// orphans come in the order in which their rows go: those that rows belong to first.
+var orphans = []orphan{
+	{FlawSourceOrphan, "sources", "space", "spaces"},
+	{FlawUploadOrphan, "uploads", "source", "sources"},
+	{FlawEntryOrphan, "entries", "upload", "uploads"},
+	{FlawShardOrphan, "shards", "upload", "uploads"},
+	{FlawSegmentOrphan, "segments", "shard", "shards"},
+	{FlawSegmentOrphan, "segments", "entry", "entries"},
+	{FlawNodeOrphan, "nodes", "shard", "shards"},
+	{FlawRootOrphan, "roots", "entry", "entries"},
+}
+
+// absent is the condition that what a row belongs to is not there.
+func (o orphan) absent() squirrel.Sqlizer {
+	parent := squirrel.Select("1").From(o.parent).Where(o.parent + ".id = " + o.table + "." + o.column)
+	return squirrel.ConcatExpr("NOT EXISTS (", parent, ")")
+}
+
+// orphanRules tell for each row that is missing how many belong to it.
+func orphanRules() (rules []rule) {
+	for _, o := range orphans {
+		upload, shard, entry := "0", "0", "0"
+		switch o.parent {
+		case "uploads":
+			upload = o.column
+		case "shards":
+			shard = o.column
+		case "entries":
+			entry = o.column
+		}
+		query := flawed(upload, shard, entry, "COUNT(*)", o.column).From(o.table).Where(o.absent()).GroupBy(o.column)
+		detail := "%[1]d rows of " + o.table + " belong to row %[2]d of " + o.parent + ", which is not there"
+		rules = append(rules, rule{o.code, detail, query})
+	}
+	return rules
+}
+
+// spaceRules are about what keeps the seals of a space apart: a revision of 0 stands for a space without blocks.
+func spaceRules() []rule {
+	settled := squirrel.Select("1").From("shards").Join("uploads ON uploads.id = shards.upload").
+		Join("sources ON sources.id = uploads.source").Where("sources.space = spaces.id").
+		Where(squirrel.Eq{"shards.state": []ShardState{ShardPacked, ShardEmpty}})
+	query := flawed("0", "0", "0", "revision", "spaces.id").From("spaces").Where("revision <= 0").
+		Where(squirrel.ConcatExpr("(revision < 0 OR EXISTS (", settled, "))"))
+	return []rule{{FlawSpaceRevision, "space %[2]d has the revision %[1]d, and has shards", query}}
+}

@@ -1,0 +1,46 @@
+package sqlrepo
+
+import "github.com/Masterminds/squirrel"
+
+func shardRules(s scope) []rule {
+	shards := func(is, want string) squirrel.SelectBuilder {
+		return s.of(flawed("shards.upload", "shards.id", "0", is, want), "shards.upload").From("shards")
+	}
+	sums := squirrel.Select("shard", "SUM(length) AS bytes").From("segments").GroupBy("shard")
+	settled := squirrel.Eq{"shards.state": []ShardState{ShardPacked, ShardEmpty}}
+	return []rule{
+		{FlawShardKind, "%[1]d is no kind of a shard, or %[2]d no state that this kind has", shards("kind", "state").
+			Where("(kind NOT IN (?, ?) OR state NOT IN (?, ?, ?) OR kind = ? AND state = ?)", int64(DataShard), int64(DAGShard),
+				int64(ShardPlanned), int64(ShardPacked), int64(ShardEmpty), int64(DAGShard), int64(ShardPlanned))},
+		{FlawShardFields, "it is packed without digest, size or location, or has one of these and is not", shards("0", "0").
+			Where("CASE WHEN state = ? THEN digest IS NULL OR LENGTH(digest) <> 32 OR location IS NULL OR size <= 0 "+
+				"OR nodes <= 0 ELSE digest IS NOT NULL OR location IS NOT NULL OR size <> 0 OR nodes <> 0 END",
+				int64(ShardPacked))},
+		{FlawShardDigests, "it has digests of %[1]d bytes for %[2]d chunks", shards("LENGTH(digests)", "chunks").
+			Where("CASE WHEN state = ? OR kind = ? THEN digests IS NOT NULL "+
+				"ELSE COALESCE(LENGTH(digests), nodes * 32) <> chunks * 32 END",
+				int64(ShardPlanned), int64(DAGShard))},
+		{FlawShardContent, "it holds %[1]d bytes of the source, and its segments have %[2]d", shards("content", "sums.bytes").
+			JoinClause(squirrel.ConcatExpr("LEFT JOIN (", sums, ") AS sums ON sums.shard = shards.id")).Where(settled).
+			Where("(content < COALESCE(sums.bytes, 0) OR kind = ? AND content <> 0)", int64(DAGShard))},
+		{FlawShardUnpacked, "its upload is past packing, and it is not packed",
+			shards("0", "0").Join("uploads ON uploads.id = shards.upload").
+				Where(squirrel.Eq{"shards.state": ShardPlanned, "uploads.state": []UploadState{Linking, Complete}})},
+		{FlawBlockTwice, "a block of it is stored in shard %[1]d too, and in %[2]d places in all", twice(s)},
+	}
+}
+
+// twice are the blocks that a space holds more than once. Most digests differ in their first 64 bits: the index on
+// those tells which few to look at.
+func twice(s scope) squirrel.SelectBuilder {
+	again := squirrel.Select("prefix").From("nodes").GroupBy("prefix").Having("COUNT(*) > 1")
+	query := flawed("MAX(shards.upload)", "MAX(shards.id)", "0", "MIN(shards.id)", "COUNT(*)").From("nodes").
+		Join("shards ON shards.id = nodes.shard").Join("uploads ON uploads.id = shards.upload").
+		Join("sources ON sources.id = uploads.source").Where(within("nodes.prefix", again)).
+		Where(squirrel.NotEq{"shards.state": ShardRemoving}).
+		GroupBy("sources.space", "nodes.prefix", "nodes.suffix").Having("COUNT(*) > 1")
+	if s.upload != nil {
+		query = query.Having("MAX(CASE WHEN shards.upload = ? THEN 1 ELSE 0 END) = 1", *s.upload)
+	}
+	return query
+}

@@ -1,0 +1,94 @@
+package sqlrepo
+
+import "github.com/Masterminds/squirrel"
+
+// cidLength is that of a CIDv1 with sha2-256 and a short codec.
+const cidLength = 36
+
+func uploadRules(s scope) []rule {
+	uploads := func(is, want string) squirrel.SelectBuilder {
+		return s.of(flawed("uploads.id", "0", "0", is, want), "uploads.id").From("uploads")
+	}
+	complete := squirrel.Eq{"uploads.state": Complete}
+	return append([]rule{
+		{FlawUploadState, "%[1]d is no state of an upload",
+			uploads("state", "0").Where("state NOT BETWEEN ? AND ?", int64(Scanning), int64(Removed))},
+		{FlawUploadRoot, "it is complete without a root CID, or has one and is not", uploads("LENGTH(root_cid)", "0").
+			Where("CASE WHEN state = ? THEN root_cid IS NULL OR LENGTH(root_cid) <> ? ELSE root_cid IS NOT NULL END",
+				int64(Complete), cidLength)},
+		{FlawUploadFinished, "it is complete without an end, or ended and is not", uploads("0", "0").
+			Where("CASE WHEN state = ? THEN finished_at IS NULL ELSE finished_at IS NOT NULL END", int64(Complete))},
+		{FlawUploadCounts, "it counts %[1]d files and directories where %[2]d entries are linked, or other symlinks or bytes",
+			joinCounts(uploads("uploads.files + directories", "c.files + c.dirs")).Where(complete).
+				Where("(uploads.files <> COALESCE(c.files, 0) OR directories <> COALESCE(c.dirs, 0) OR " +
+					"links <> COALESCE(c.symlinks, 0) OR uploads.bytes <> COALESCE(c.bytes, 0))")},
+	}, tallyRules(uploads)...)
+}
+
+// joinCounts adds what the entries under the root of each upload add up to.
+func joinCounts(query squirrel.SelectBuilder) squirrel.SelectBuilder {
+	kind := func(kind EntryKind, what string) squirrel.Sqlizer {
+		return squirrel.Expr("SUM(CASE WHEN kind = ? THEN "+what+" ELSE 0 END)", int64(kind))
+	}
+	counts := squirrel.Select("upload").Column(squirrel.Alias(kind(File, "1"), "files")).
+		Column(squirrel.Alias(kind(Directory, "1"), "dirs")).Column(squirrel.Alias(kind(Symlink, "1"), "symlinks")).
+		Column(squirrel.Alias(kind(File, "size"), "bytes")).
+		From("entries").Where(squirrel.Eq{"state": linkable}).GroupBy("upload")
+	return query.JoinClause(squirrel.ConcatExpr("LEFT JOIN (", counts, ") AS c ON c.upload = uploads.id"))
+}
+
+// tallied are the uploads whose tally says what the rows say: a scan counts anew when it ends. Uploads that were
+// complete before there were tallies have none.
+func tallied(query squirrel.SelectBuilder) squirrel.SelectBuilder {
+	return query.Where(squirrel.NotEq{"uploads.state": Scanning}).
+		Where("(uploads.state <> ? OR found_entries <> 0 OR planned_shards <> 0 OR linked_entries <> 0)", int64(Complete))
+}
+
+func tallyRules(uploads func(is, want string) squirrel.SelectBuilder) []rule {
+	complete := squirrel.Eq{"uploads.state": Complete}
+	roots := squirrel.Select("upload", "COUNT(*) AS n").From("roots").Join("entries ON entries.id = roots.entry").
+		GroupBy("upload")
+	entries := squirrel.Select("upload", "COUNT(*) AS n").From("entries").GroupBy("upload")
+	open := squirrel.Select("upload", "MIN(ordinal) AS first").From("shards").
+		Where(squirrel.Eq{"state": ShardPlanned, "set_aside_at": nil}).GroupBy("upload")
+	join := func(query, with squirrel.SelectBuilder, as string) squirrel.SelectBuilder {
+		return query.JoinClause(squirrel.ConcatExpr("LEFT JOIN (", with, ") AS "+as+" ON "+as+".upload = uploads.id"))
+	}
+	return []rule{
+		{FlawTallyEntries, "its tally has %[1]d entries, and there are %[2]d",
+			join(tallied(uploads("found_entries", "e.n")), entries, "e").Where("found_entries <> COALESCE(e.n, 0)")},
+		{FlawTallyEntries, "its tally has %[1]d linked entries, and there are %[2]d",
+			join(tallied(uploads("linked_entries", "r.n")), roots, "r").Where(complete).
+				Where("linked_entries <> COALESCE(r.n, 0)")},
+		{FlawTallyShards, "its tally of shards, %[1]d planned and others settled or set aside, is not what there is: %[2]d",
+			join(tallied(uploads("planned_shards", "s.planned")), shardTally(), "s").
+				Where("(planned_shards <> COALESCE(s.planned, 0) OR settled_shards <> COALESCE(s.settled, 0) OR " +
+					"aside_shards <> COALESCE(s.aside, 0))")},
+		{FlawTallySealed, "the next shard to be sealed is %[1]d by its tally, and %[2]d by its shards",
+			join(uploads("sealed", "o.first"), open, "o").Where(squirrel.Eq{"uploads.state": Packing}).
+				Where("sealed <> o.first")},
+		{FlawTallySegments, "its tally of bytes, %[1]d planned, or of files is not what its segments add up to: %[2]d",
+			join(tallied(uploads("planned_bytes", "g.bytes")), segmentTally(), "g").
+				Where("(planned_files <> COALESCE(g.files, 0) OR planned_bytes <> COALESCE(g.bytes, 0) OR " +
+					"uploads.packed_files <> COALESCE(g.packed_files, 0) OR uploads.packed_bytes <> COALESCE(g.packed_bytes, 0))")},
+	}
+}
+
+func shardTally() squirrel.SelectBuilder {
+	n := func(state ShardState) squirrel.Sqlizer {
+		return squirrel.Expr("SUM(CASE WHEN state <> ? THEN 1 ELSE 0 END)", int64(state))
+	}
+	aside := squirrel.Expr("SUM(CASE WHEN state = ? AND set_aside_at IS NOT NULL THEN 1 ELSE 0 END)", int64(ShardPlanned))
+	return squirrel.Select("upload", "COUNT(*) AS planned").Column(squirrel.Alias(n(ShardPlanned), "settled")).
+		Column(squirrel.Alias(aside, "aside")).From("shards").Where(squirrel.Eq{"kind": DataShard}).GroupBy("upload")
+}
+
+func segmentTally() squirrel.SelectBuilder {
+	packed := func(what string) squirrel.Sqlizer {
+		return squirrel.Expr("SUM(CASE WHEN shards.state <> ? THEN "+what+" ELSE 0 END)", int64(ShardPlanned))
+	}
+	begins := "CASE WHEN file_offset = 0 THEN 1 ELSE 0 END"
+	return squirrel.Select("shards.upload AS upload", "SUM("+begins+") AS files", "SUM(length) AS bytes").
+		Column(squirrel.Alias(packed(begins), "packed_files")).Column(squirrel.Alias(packed("length"), "packed_bytes")).
+		From("segments").Join("shards ON shards.id = segments.shard").GroupBy("shards.upload")
+}

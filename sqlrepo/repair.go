@@ -1,0 +1,207 @@
+package sqlrepo
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// What follows mends rows that CheckRows found fault with. Each method owns its transaction and may be called again.
+// None is fenced: the caller holds the lock of LockAll, and has asked AtWork.
+
+// AtWork returns ErrAtWork, with who it is, when somebody has a lease that has not ended.
+func (r *Repository) AtWork(ctx context.Context) error {
+	for _, table := range []string{"uploads", "shards"} {
+		var workers []string
+		err := r.readList(ctx, "look who is at work", &workers, squirrel.Select("worker").Distinct().From(table).
+			Where("token <> 0 AND worker IS NOT NULL").Where(squirrel.ConcatExpr("lease_ends >= ", r.at(0))).
+			Where(squirrel.ConcatExpr("lease_ends <= ", r.at(longestLease))).Limit(1))
+		if err != nil {
+			return err
+		}
+		if len(workers) > 0 {
+			return fmt.Errorf("%w: %s", ErrAtWork, workers[0])
+		}
+	}
+	return nil
+}
+
+// mend runs statements in one transaction.
+func (r *Repository) mend(ctx context.Context, doing string, statements ...squirrel.Sqlizer) error {
+	return r.withTx(ctx, doing, func(tx *dialect.Tx) error {
+		for _, statement := range statements {
+			if _, err := r.exec(ctx, tx, statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// MendCounters raises the counters of keys that are taken.
+func (r *Repository) MendCounters(ctx context.Context) error {
+	var statements []squirrel.Sqlizer
+	for _, table := range keyed {
+		highest := squirrel.Select("COALESCE(MAX(id), 0)").From(table)
+		name := squirrel.Select().Column("CAST(? AS TEXT)", table)
+		statements = append(statements,
+			squirrel.Insert("counters").Columns("name", "value").Select(name.Column("0")).
+				Suffix("ON CONFLICT (name) DO NOTHING"),
+			squirrel.Update("counters").Set("value", squirrel.ConcatExpr("(", highest, ")")).
+				Where(squirrel.Eq{"name": table}).Where(squirrel.ConcatExpr("value < (", highest, ")")))
+	}
+	return r.mend(ctx, "set the counters", statements...)
+}
+
+// DeleteOrphans deletes rows that belong to others which are not there.
+func (r *Repository) DeleteOrphans(ctx context.Context) error {
+	var statements []squirrel.Sqlizer
+	for _, o := range orphans {
+		statements = append(statements, squirrel.Delete(o.table).Where(o.absent()))
+	}
+	return r.mend(ctx, "delete orphans", statements...)
+}
+
+// MendRevisions gives spaces that have shards a revision that says so.
+func (r *Repository) MendRevisions(ctx context.Context) error {
+	return r.mend(ctx, "set the revisions of spaces",
+		squirrel.Update("spaces").Set("revision", squirrel.Expr("ABS(revision) + 1")).Where("revision <= 0"))
+}
+
+// MendLeases clears the leases of an upload and of its shards.
+func (r *Repository) MendLeases(ctx context.Context, upload int64) error {
+	return r.mend(ctx, "clear leases", free(squirrel.Update("uploads")).Where(squirrel.Eq{"id": upload}),
+		free(squirrel.Update("shards")).Where(squirrel.Eq{"upload": upload}))
+}
+
+// Recount sets what is counted of an upload to what its rows say.
+func (r *Repository) Recount(ctx context.Context, upload int64) error {
+	entries := squirrel.Select("id").From("entries").Where(squirrel.Eq{"upload": upload})
+	roots := squirrel.Select("COUNT(*)").From("roots").Where(within("entry", entries))
+	aside := squirrel.Select("COUNT(*)").From("shards").Where(squirrel.Eq{"upload": upload, "state": ShardPlanned}).
+		Where(squirrel.NotEq{"set_aside_at": nil})
+	count := func(what string, kind EntryKind) squirrel.Sqlizer {
+		return squirrel.ConcatExpr("(", squirrel.Select(what).From("entries").
+			Where(squirrel.Eq{"upload": upload, "state": linkable, "kind": kind}), ")")
+	}
+	this := squirrel.Eq{"id": upload}
+	return r.mend(ctx, "count what there is of the upload",
+		recounted(squirrel.Update("uploads"), upload).Set("linked_entries", squirrel.ConcatExpr("(", roots, ")")).
+			Set("aside_shards", squirrel.ConcatExpr("(", aside, ")")).Where(this),
+		squirrel.Update("uploads").Set("files", count("COUNT(*)", File)).Set("directories", count("COUNT(*)", Directory)).
+			Set("links", count("COUNT(*)", Symlink)).
+			Set("bytes", count("CAST(COALESCE(SUM(size), 0) AS BIGINT)", File)).
+			Where(this).Where(squirrel.Eq{"state": Complete}))
+}
+
+// Settle makes the state of an upload that of its root: one that has a root is complete, one that has none is linked
+// again if it was complete, and did not end otherwise.
+func (r *Repository) Settle(ctx context.Context, upload int64) error {
+	this, rooted := squirrel.Eq{"id": upload}, squirrel.Expr("root_cid IS NOT NULL AND LENGTH(root_cid) = ?", cidLength)
+	unknown := squirrel.Expr("state NOT BETWEEN ? AND ?", int64(Scanning), int64(Removed))
+	return r.mend(ctx, "set the state of the upload",
+		settled(squirrel.Update("uploads")).Set("state", Complete).
+			Set("finished_at", squirrel.Expr("COALESCE(finished_at, ?)", NewTime(r.now()))).Where(this).Where(rooted),
+		free(squirrel.Update("uploads")).Set("state", Linking).Where(this).Where(squirrel.Eq{"state": Complete}).
+			Where(squirrel.ConcatExpr("NOT (", rooted, ")")),
+		free(squirrel.Update("uploads")).Set("state", Scanning).Where(this).Where(unknown),
+		squirrel.Update("uploads").Set("root_cid", nil).Set("finished_at", nil).Where(this).
+			Where(squirrel.NotEq{"state": Complete}))
+}
+
+// unfinish is an update that takes an upload's root away.
+func unfinish(upload int64, state UploadState) squirrel.UpdateBuilder {
+	return settled(squirrel.Update("uploads")).Set("state", state).Set("root_cid", nil).Set("finished_at", nil).
+		Set("files", 0).Set("directories", 0).Set("links", 0).Set("bytes", 0).Where(squirrel.Eq{"id": upload})
+}
+
+// rootsOf deletes the roots of an upload's entries.
+func rootsOf(upload int64) squirrel.Sqlizer {
+	entries := squirrel.Select("id").From("entries").Where(squirrel.Eq{"upload": upload})
+	return squirrel.Delete("roots").Where(within("entry", entries))
+}
+
+// Reopen has an upload begin again at its scan, when it is opened next. What is packed of it stays.
+func (r *Repository) Reopen(ctx context.Context, upload int64) error {
+	return r.mend(ctx, "open the upload again", unfinish(upload, Scanning).Set("linked_entries", 0), rootsOf(upload))
+}
+
+// Relink has an upload linked again, from its rows alone.
+func (r *Repository) Relink(ctx context.Context, upload int64) error {
+	return r.mend(ctx, "have the upload linked again", unfinish(upload, Linking))
+}
+
+// GiveUp marks an upload as incomplete: some of its content is lost. What is left of it stays, as others may have it
+// from there.
+func (r *Repository) GiveUp(ctx context.Context, upload int64) error {
+	return r.mend(ctx, "mark the upload as incomplete", unfinish(upload, Incomplete))
+}
+
+// IsLatest tells whether no newer upload of its source was begun, so that it can be prepared again.
+func (r *Repository) IsLatest(ctx context.Context, upload int64) (latest bool, err error) {
+	var newer int64
+	source := squirrel.Select("source").From("uploads").Where(squirrel.Eq{"id": upload})
+	err = r.read(ctx, "look for a newer upload", func() error {
+		return r.get(ctx, r.db.Reader, &newer, squirrel.Select("COUNT(*)").From("uploads").
+			Where(squirrel.ConcatExpr("source = (", source, ")")).Where(squirrel.Gt{"id": upload}))
+	})
+	return newer == 0, err
+}
+
+// Replan forgets what is planned of the content of entries, and whose content they share, so that they are planned
+// anew.
+func (r *Repository) Replan(ctx context.Context, entries []int64) error {
+	return r.eachEntry(ctx, "forget the plan of entries", entries, func(of among) []squirrel.Sqlizer {
+		return []squirrel.Sqlizer{
+			squirrel.Delete("segments").Where(of("entry")), squirrel.Delete("roots").Where(of("entry")),
+			squirrel.Update("entries").Set("origin", nil).Where(of("id")),
+		}
+	})
+}
+
+// ForgetRoots deletes the roots of entries.
+func (r *Repository) ForgetRoots(ctx context.Context, entries []int64) error {
+	return r.eachEntry(ctx, "forget the roots of entries", entries, func(of among) []squirrel.Sqlizer {
+		return []squirrel.Sqlizer{squirrel.Delete("roots").Where(of("entry"))}
+	})
+}
+
+// ForgetSegments deletes the segments of entries.
+func (r *Repository) ForgetSegments(ctx context.Context, entries []int64) error {
+	return r.eachEntry(ctx, "forget the segments of entries", entries, func(of among) []squirrel.Sqlizer {
+		return []squirrel.Sqlizer{squirrel.Delete("segments").Where(of("entry"))}
+	})
+}
+
+// ForgetEntries deletes entries, with all that is known of their content, so that a scan finds them anew.
+func (r *Repository) ForgetEntries(ctx context.Context, entries []int64) error {
+	return r.withTx(ctx, "forget entries", func(tx *dialect.Tx) error { return r.forget(ctx, tx, entries) })
+}
+
+// LeaveOut marks entries whose content is lost as Failed, for a reason.
+func (r *Repository) LeaveOut(ctx context.Context, entries []int64, reason string) error {
+	return r.eachEntry(ctx, "leave entries out", entries, func(of among) []squirrel.Sqlizer {
+		return []squirrel.Sqlizer{
+			squirrel.Delete("segments").Where(of("entry")), squirrel.Delete("roots").Where(of("entry")),
+			squirrel.Update("entries").Set("origin", nil).Set("state", Failed).Set("reason", Text(reason)).Where(of("id")),
+		}
+	})
+}
+
+// among is the condition that a column is the key of one of some entries.
+type among func(column string) squirrel.Sqlizer
+
+func (r *Repository) eachEntry(ctx context.Context, doing string, entries []int64,
+	statements func(of among) []squirrel.Sqlizer) error {
+	for ids := range slices.Chunk(entries, keysAtOnce) {
+		of := func(column string) squirrel.Sqlizer { return r.db.Among(column, ids) }
+		if err := r.mend(ctx, doing, statements(of)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}

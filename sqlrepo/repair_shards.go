@@ -1,0 +1,194 @@
+package sqlrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// Shard returns the shard with this key, or ErrNotFound.
+func (r *Repository) Shard(ctx context.Context, id int64) (shard Shard, err error) {
+	err = r.read(ctx, fmt.Sprintf("shard %d", id), func() error {
+		return r.get(ctx, r.db.Reader, &shard, squirrel.Select(shardFields...).From("shards").Where(squirrel.Eq{"id": id}))
+	})
+	return shard, err
+}
+
+// ReplaceNodes makes a shard packed as its file says: its kind, size, digest, location and nodes. What is known of the
+// chunks that were planned for it stays.
+func (r *Repository) ReplaceNodes(ctx context.Context, shard Shard, nodes []Node) error {
+	this := squirrel.Eq{"id": shard.ID}
+	return r.withTx(ctx, fmt.Sprintf("replace the nodes of shard %d", shard.ID), func(tx *dialect.Tx) error {
+		for _, statement := range []squirrel.Sqlizer{
+			squirrel.Delete("nodes").Where(squirrel.Eq{"shard": shard.ID}),
+			settled(squirrel.Update("shards")).Set("state", ShardPacked).Set("kind", shard.Kind).Set("size", shard.Size).
+				Set("digest", shard.Digest).Set("location", shard.Location).Set("nodes", len(nodes)).
+				Set("set_aside_at", nil).Where(this),
+		} {
+			if _, err := r.exec(ctx, tx, statement); err != nil {
+				return err
+			}
+		}
+		if err := r.insertNodes(ctx, tx, shard.ID, nodes); err != nil {
+			return err
+		}
+		return r.changedSpace(ctx, tx, shard.ID)
+	})
+}
+
+// LoseShard forgets the blocks of a shard whose file is lost. It stays as an empty one, with the digests of the chunks
+// that it was to hold: files that have them elsewhere are still told by them.
+func (r *Repository) LoseShard(ctx context.Context, shard int64) error {
+	row, err := r.Shard(ctx, shard)
+	if err != nil {
+		return err
+	}
+	var digests any
+	if row.Kind == DataShard {
+		known, err := r.ShardDigests(ctx, shard)
+		if err != nil && !errors.Is(err, errDigestLength) {
+			return err
+		}
+		digests = append([]byte{}, known...)
+	}
+	return r.withTx(ctx, fmt.Sprintf("forget the blocks of shard %d", shard), func(tx *dialect.Tx) error {
+		for _, statement := range []squirrel.Sqlizer{
+			squirrel.Delete("nodes").Where(squirrel.Eq{"shard": shard}),
+			settled(squirrel.Update("shards")).Set("state", ShardEmpty).Set("size", 0).Set("nodes", 0).Set("digest", nil).
+				Set("location", nil).Set("digests", digests).Set("set_aside_at", nil).Where(squirrel.Eq{"id": shard}),
+		} {
+			if _, err := r.exec(ctx, tx, statement); err != nil {
+				return err
+			}
+		}
+		return r.changedSpace(ctx, tx, shard)
+	})
+}
+
+// ResetShard takes away what only packed shards have from one that waits to be packed or is empty.
+func (r *Repository) ResetShard(ctx context.Context, shard int64) error {
+	this := squirrel.Eq{"id": shard}
+	return r.mend(ctx, fmt.Sprintf("reset shard %d", shard),
+		squirrel.Delete("nodes").Where(squirrel.Eq{"shard": shard}),
+		squirrel.Update("shards").Set("size", 0).Set("nodes", 0).Set("digest", nil).Set("location", nil).Where(this),
+		squirrel.Update("shards").Set("digests", nil).Where(this).Where(squirrel.Eq{"state": ShardPlanned}))
+}
+
+// changedSpace tells whoever looked up blocks of a shard's space that they have to look again.
+func (r *Repository) changedSpace(ctx context.Context, tx *dialect.Tx, shard int64) error {
+	space := squirrel.Select("space").From("sources").Join("uploads ON uploads.source = sources.id").
+		Join("shards ON shards.upload = uploads.id").Where(squirrel.Eq{"shards.id": shard})
+	_, err := r.exec(ctx, tx, squirrel.Update("spaces").Set("revision", squirrel.Expr("revision + 1")).
+		Where(within("id", space)))
+	return err
+}
+
+// SetLocation corrects where a shard is said to be.
+func (r *Repository) SetLocation(ctx context.Context, shard int64, location string) error {
+	return r.mend(ctx, fmt.Sprintf("set the location of shard %d", shard),
+		squirrel.Update("shards").Set("location", location).Where(squirrel.Eq{"id": shard}))
+}
+
+// MendContent sets how much of the source a shard holds to what its segments say.
+func (r *Repository) MendContent(ctx context.Context, shard int64) error {
+	sum := squirrel.Select("CAST(COALESCE(SUM(length), 0) AS BIGINT)").From("segments").Where(squirrel.Eq{"shard": shard})
+	return r.mend(ctx, fmt.Sprintf("set the content of shard %d", shard),
+		squirrel.Update("shards").Set("content", squirrel.ConcatExpr("(", sum, ")")).Where(squirrel.Eq{"id": shard}))
+}
+
+// chunkFacts are what tells how many chunks a shard was planned to hold.
+type chunkFacts struct {
+	Kind    ShardKind  `db:"kind"`
+	State   ShardState `db:"state"`
+	Digests *int64     `db:"digests"`
+	Nodes   int64      `db:"nodes"`
+	Chunks  int64      `db:"chunks"`
+}
+
+// MendDigests makes a shard's number of chunks and their digests agree. It returns false when the digests of some
+// chunks are not known, so that the files in it have to be planned anew.
+func (r *Repository) MendDigests(ctx context.Context, shard int64) (known bool, err error) {
+	var facts chunkFacts
+	var last int64
+	err = r.read(ctx, "count chunks", func() error {
+		columns := []string{"kind", "state", "LENGTH(digests) AS digests", "nodes", "chunks"}
+		err := r.get(ctx, r.db.Reader, &facts, squirrel.Select(columns...).From("shards").Where(squirrel.Eq{"id": shard}))
+		if err != nil {
+			return err
+		}
+		end := squirrel.Expr("COALESCE(MAX(chunk + CASE WHEN length = 0 THEN 1 ELSE (length + ?) / ? END), 0)",
+			int64(chunkSize-1), int64(chunkSize))
+		return r.get(ctx, r.db.Reader, &last,
+			squirrel.Select().Column(end).From("segments").Where(squirrel.Eq{"shard": shard}))
+	})
+	if err != nil {
+		return false, err
+	}
+	update := squirrel.Update("shards").Where(squirrel.Eq{"id": shard})
+	whole := int64(len(Digest{}))
+	switch {
+	case facts.State == ShardPlanned || facts.Kind == DAGShard:
+		return true, r.mend(ctx, "forget digests", update.Set("digests", nil))
+	case facts.Nodes == facts.Chunks && facts.Nodes >= last:
+		return true, r.mend(ctx, "forget digests", update.Set("digests", nil))
+	case facts.Digests != nil && *facts.Digests%whole == 0 && *facts.Digests/whole >= last:
+		return true, r.mend(ctx, "count chunks", update.Set("chunks", *facts.Digests/whole))
+	}
+	none := make([]byte, facts.Chunks*whole)
+	return false, r.mend(ctx, "forget digests", update.Set("digests", none))
+}
+
+// EntriesOf are the keys of some entries that have segments in a shard, behind a key.
+func (r *Repository) EntriesOf(ctx context.Context, shard, behind int64) (entries []int64, err error) {
+	err = r.read(ctx, fmt.Sprintf("files in shard %d", shard), func() error {
+		entries = nil
+		return r.list(ctx, r.db.Reader, &entries, squirrel.Select("entry").Distinct().From("segments").
+			Where(squirrel.Eq{"shard": shard}).Where(squirrel.Gt{"entry": behind}).OrderBy("entry").Limit(keysAtOnce))
+	})
+	return entries, err
+}
+
+// UploadOf is the upload of an entry, or 0 when there is no such entry.
+func (r *Repository) UploadOf(ctx context.Context, entry int64) (upload int64, err error) {
+	err = r.read(ctx, "upload of an entry", func() error {
+		err := r.get(ctx, r.db.Reader, &upload, squirrel.Select("upload").From("entries").Where(squirrel.Eq{"id": entry}))
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	return upload, err
+}
+
+// PackedShards counts the shards of an upload, or of all, whose files are in a store.
+func (r *Repository) PackedShards(ctx context.Context, upload *int64) (n int64, err error) {
+	err = r.read(ctx, "count shards", func() error {
+		query := squirrel.Select("COUNT(*)").From("shards").Where(squirrel.Eq{"state": ShardPacked})
+		return r.get(ctx, r.db.Reader, &n, scope{upload}.of(query, "upload"))
+	})
+	return n, err
+}
+
+// ShardsOfFiles are the keys of the shards that some files are in, or those whose content they share.
+func (r *Repository) ShardsOfFiles(ctx context.Context, entries []int64) (shards []int64, err error) {
+	found := map[int64]struct{}{}
+	for ids := range slices.Chunk(entries, keysAtOnce) {
+		owners := squirrel.Select("COALESCE(origin, id)").From("entries").Where(r.db.Among("id", ids))
+		var some []int64
+		err := r.readList(ctx, "shards of files", &some, squirrel.Select("shard").Distinct().From("segments").
+			Where(within("entry", owners)))
+		if err != nil {
+			return nil, err
+		}
+		for _, shard := range some {
+			found[shard] = struct{}{}
+		}
+	}
+	return slices.Sorted(maps.Keys(found)), nil
+}
