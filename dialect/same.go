@@ -11,8 +11,8 @@ import (
 
 // Same tells whether two handles lead to one database, by whatever names.
 func Same(ctx context.Context, a, b *DB) (bool, error) {
-	if a.Name != b.Name {
-		return false, nil
+	if err := ctx.Err(); err != nil || a.Name != b.Name {
+		return false, err
 	}
 	return a.same(ctx, a, b)
 }

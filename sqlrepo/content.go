@@ -78,7 +78,7 @@ func (r *Repository) sumRows(ctx context.Context, q rowQueryer, t table, query s
 // ReleaseAll. It returns errors.ErrUnsupported where an engine has no such files.
 func (r *Repository) CopyFile(ctx context.Context, file string, progress Progress) (content Content, err error) {
 	if r.db.CopyPages == nil {
-		return nil, errors.ErrUnsupported
+		return nil, errors.Join(errors.ErrUnsupported, ctx.Err())
 	}
 	use, err := r.LockUse(ctx)
 	if err != nil {

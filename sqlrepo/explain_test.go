@@ -203,13 +203,13 @@ func sealNodes(t *testing.T, repo *sqlrepo.Repository, n int) []sqlrepo.Digest {
 func probeArgs(t *testing.T, db *dialect.DB, prefixes []int64) []any {
 	t.Helper()
 	if db.Name != dialect.SQLite().Name {
-		return []any{prefixes, 1}
+		return []any{prefixes, int64(sqlrepo.ShardRemoving), 1}
 	}
 	list, err := json.Marshal(prefixes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []any{string(list), 1}
+	return []any{string(list), int64(sqlrepo.ShardRemoving), 1}
 }
 
 func checkProbePlan(t *testing.T, plan string) {

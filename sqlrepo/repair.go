@@ -197,6 +197,9 @@ type among func(column string) squirrel.Sqlizer
 
 func (r *Repository) eachEntry(ctx context.Context, doing string, entries []int64,
 	statements func(of among) []squirrel.Sqlizer) error {
+	if len(entries) == 0 {
+		return ctx.Err()
+	}
 	for ids := range slices.Chunk(entries, keysAtOnce) {
 		of := func(column string) squirrel.Sqlizer { return r.db.Among(column, ids) }
 		if err := r.mend(ctx, doing, statements(of)...); err != nil {

@@ -177,6 +177,9 @@ func (r *Repository) PackedShards(ctx context.Context, upload *int64) (n int64, 
 
 // ShardsOfFiles are the keys of the shards that some files are in, or those whose content they share.
 func (r *Repository) ShardsOfFiles(ctx context.Context, entries []int64) (shards []int64, err error) {
+	if len(entries) == 0 {
+		return nil, ctx.Err()
+	}
 	found := map[int64]struct{}{}
 	for ids := range slices.Chunk(entries, keysAtOnce) {
 		owners := squirrel.Select("COALESCE(origin, id)").From("entries").Where(r.db.Among("id", ids))

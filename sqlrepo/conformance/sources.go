@@ -74,6 +74,7 @@ func sourceOptions(f *fixture) {
 }
 
 func removeSources(f *fixture) {
+	f.source(f.space()) // so that keys are not 1
 	space := f.space()
 	a := f.source(space)
 	stage := f.begin(a)
