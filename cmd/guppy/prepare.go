@@ -49,7 +49,7 @@ func addPrepareFlags(command *cobra.Command) {
 	flags.String("shard-size", "", "most `BYTES` of a shard, such as 64MiB (default 266338304)")
 	flags.String("profile", "", "recipe of the CIDs: `unixfs-v1-2025|guppy` (default unixfs-v1-2025)")
 	flags.String("workers", "", "`N` shards are packed side by side (default: the number of CPUs)")
-	flags.String("read-ahead", "", "`N` reads are under way for each shard (default 512)")
+	flags.String("read-ahead", "", "`N` reads are under way for each shard (default 1024)")
 	addSourceFlags(command)
 	flags.String("on-error", "", "`fail|skip`: whether an entry that can't be prepared keeps the upload incomplete (default fail)")
 }

@@ -45,7 +45,7 @@ func (a *app) workerCommand() *cobra.Command {
 		"work on uploads into this space alone, by `NAME` or DID; may be repeated")
 	flags.Lookup("space").Annotations = map[string][]string{noSetting: {}}
 	flags.String("workers", "", "`N` shards are packed side by side (default: the number of CPUs)")
-	flags.String("read-ahead", "", "`N` reads are under way for each shard (default 512)")
+	flags.String("read-ahead", "", "`N` reads are under way for each shard (default 1024)")
 	flags.BoolVar(&options.exitWhenIdle, "exit-when-idle", false,
 		"end when nothing is left to do: with 1 if an upload was out of sight, 3 if one is incomplete or has work set aside")
 	return command

@@ -133,7 +133,7 @@ func defaults() Config {
 			Space:     "default",
 			ShardSize: DefaultShardSize,
 			Profile:   "unixfs-v1-2025",
-			ReadAhead: 512,
+			ReadAhead: 1024,
 			Symlinks:  "preserve",
 			OnError:   "fail",
 		},

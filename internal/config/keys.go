@@ -54,7 +54,7 @@ var keys = []key{
 	{name: "prepare.shard_size", kind: size{128, 512 << 20}},
 	{name: "prepare.profile", kind: choice{"unixfs-v1-2025", "guppy"}},
 	{name: "prepare.workers", kind: whole{0, 1024}},
-	{name: "prepare.read_ahead", kind: whole{1, 1024}},
+	{name: "prepare.read_ahead", kind: whole{1, 4096}},
 	{name: "prepare.exclude", kind: patterns},
 	{name: "prepare.exclude_file", kind: path},
 	{name: "prepare.symlinks", kind: choice{"preserve", "follow", "skip"}},

@@ -25,7 +25,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Prepare: config.Prepare{
 			Space: "default", Store: "/home/op/.guppy/shards", ShardSize: 266338304, Profile: "unixfs-v1-2025",
-			ReadAhead: 512, Symlinks: "preserve", OnError: "fail",
+			ReadAhead: 1024, Symlinks: "preserve", OnError: "fail",
 		},
 		Worker: config.Worker{
 			Lease: time.Minute, StallTimeout: 10 * time.Minute, MaxAttempts: 5, RunAhead: 4,
@@ -117,7 +117,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		"  file " + file + ":4: prepare.worker: unknown setting; did you mean prepare.workers?\n" +
 		"  file " + file + ":5: prepare.workers: 2000 (an integer) is not allowed, want a whole number from 0 to 1024\n" +
 		"  environment GUPPY_PREPARE_READ_AHEAD: prepare.read_ahead: \"many\" is not allowed, " +
-		"want a whole number from 1 to 1024\n" +
+		"want a whole number from 1 to 4096\n" +
 		"  environment GUPPY_PREPARE_SYMLINK: unknown variable; did you mean GUPPY_PREPARE_SYMLINKS?\n" +
 		"  flag --on-error: prepare.on_error: \"explode\" is not allowed, want fail or skip"
 	if err.Error() != want {
