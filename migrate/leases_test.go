@@ -147,6 +147,27 @@ func TestCondemnedShardsGoWithTheirVersion(t *testing.T) {
 	})
 }
 
+// TestSharedUploadsStayWhatTheyAre has uploads that are incomplete or removed, of which later ones share the content.
+func TestSharedUploadsStayWhatTheyAre(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
+		mustUp(t, migrator(settings, firstEmbedded(t, 2)))
+		db := openDB(t, settings)
+		fillVersion2(t, db, nil)
+		m := migrator(settings, firstEmbedded(t, 3))
+		mustUp(t, m)
+		insert(t, db, "UPDATE uploads SET state = id + 5 WHERE id IN (2, 3)")
+		insert(t, db, `INSERT INTO entries (id, mtime_ns, size, upload, permissions, kind, state, path)
+			SELECT id, 1, 1, id, 1, 1, 0, ? FROM uploads`, []byte("a"))
+		insert(t, db, "INSERT INTO roots (entry, dag_size, cid) SELECT id, 1, ? FROM entries", []byte{1})
+		if _, err := m.Down(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		mustUp(t, m)
+		requireEqual(t, selectAll[unit](t, db, allUploads), []unit{{1, 1, 0}, {2, 7, 0}, {3, 8, 0}, {4, 1, 0}, {5, 5, 0}})
+		requireEqual(t, selectAll[int64](t, db, "SELECT entry FROM roots ORDER BY entry"), []int64{2, 3, 5})
+	})
+}
+
 // TestLeasesGoWithTheirVersion has leases of every kind in the rows that go back to version 2.
 func TestLeasesGoWithTheirVersion(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
@@ -155,7 +176,7 @@ func TestLeasesGoWithTheirVersion(t *testing.T) {
 		fillVersion2(t, db, nil)
 		m := migrator(settings, firstEmbedded(t, 3))
 		mustUp(t, m)
-		for id, state := range map[int]int{1: 6, 2: 7, 3: 3, 4: 4} {
+		for id, state := range map[int]int{1: 6, 2: 2, 3: 3, 4: 4} {
 			insert(t, db, "UPDATE uploads SET state = ?, token = 7, worker = 'a', lease_ends = 1, error = 'x' WHERE id = ?",
 				state, id)
 		}

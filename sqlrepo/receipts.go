@@ -26,7 +26,7 @@ var errCommitted = errors.New("an earlier attempt was committed")
 func (r *Repository) onceWith(ctx context.Context, receipt *receipt, again bool, fn func(*dialect.Tx) error) error {
 	value := make([]int64, 1)
 	err := r.once(ctx, func(tx *dialect.Tx) (err error) {
-		if err := r.raise(ctx, tx, receipt, value); err != nil {
+		if err := r.raise(ctx, tx, receipt, again, value); err != nil {
 			return err
 		}
 		if again {
@@ -45,16 +45,16 @@ func (r *Repository) onceWith(ctx context.Context, receipt *receipt, again bool,
 	return err
 }
 
-// raise has the transaction fail with errCommitted when the counter was raised before. A counter that begins anew was
+// raise has the transaction fail with errCommitted when it is run again and the counter was raised before. A counter that begins anew was
 // cleaned up meanwhile.
-func (r *Repository) raise(ctx context.Context, tx *dialect.Tx, receipt *receipt, value []int64) error {
+func (r *Repository) raise(ctx context.Context, tx *dialect.Tx, receipt *receipt, again bool, value []int64) error {
 	if receipt.value == 0 {
 		if err := r.forgetReceipts(ctx, tx); err != nil {
 			return err
 		}
 	}
 	return r.laterRead(ctx, tx, value, raised(receipt.counter, 1), func(int64) error {
-		if value[0] == receipt.value+2 {
+		if again && value[0] == receipt.value+2 {
 			return errCommitted
 		}
 		return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/url"
@@ -227,4 +228,41 @@ func TestReceiptIsDroppedWhenTheOutcomeIsUnknown(t *testing.T) {
 	}
 	m.eventually(3) // the commit without an answer may still be under way
 	m.requireMarks(0, 1, 2)
+}
+
+// TestReceiptIsDroppedWhenARetryFailsForAnotherReason loses the answer to a commit, and has the server refuse the next
+// connection in a way that is final. A transaction that comes later must not be taken for the one that was committed.
+func TestReceiptIsDroppedWhenARetryFailsForAnotherReason(t *testing.T) {
+	m := newMarks(t, through(t, none, loseAnswer))
+	var name string
+	if err := m.db.Reader.GetContext(t.Context(), &name, "SELECT current_database()"); err != nil {
+		t.Fatal(err)
+	}
+	location, err := url.Parse(pgtest.URL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(location.String())})
+	allow := func(allowed bool) {
+		t.Helper()
+		statement := fmt.Sprintf("ALTER DATABASE %q ALLOW_CONNECTIONS %t", name, allowed)
+		if _, err := admin.Writer.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx := context.Background()
+	for n := range 4 {
+		err := m.withTx(ctx, "test", func(tx *dialect.Tx) error {
+			if n == 1 {
+				allow(false)
+			}
+			return insertMark(ctx, tx, n)
+		})
+		if refused := n == 1; (err != nil) != refused || errors.Is(err, ErrUnavailable) {
+			t.Errorf("transaction %d: %v", n, err)
+		}
+		allow(true)
+	}
+	m.eventually(4)
+	m.requireMarks(0, 1, 2, 3)
 }

@@ -24,12 +24,14 @@ func (r *Repository) withTx(ctx context.Context, doing string, fn func(*dialect.
 		return r.retry(ctx, doing, func() error { return r.once(ctx, fn) })
 	}
 	receipt := r.receipts.take(r.receiptName(0))
-	again := false
+	again, unsure := false, false
 	err := r.retry(ctx, doing, func() error {
-		defer func() { again = true }()
-		return r.onceWith(ctx, receipt, again, fn)
+		err := r.onceWith(ctx, receipt, again, fn)
+		again = true
+		unsure = unsure || r.db.Classify(err) == dialect.Unavailable
+		return err
 	})
-	if ctx.Err() == nil && r.db.Classify(err) != dialect.Unavailable {
+	if err == nil || ctx.Err() == nil && !unsure {
 		r.receipts.giveBack(receipt)
 	}
 	return err

@@ -142,7 +142,8 @@ type Opened struct {
 // options, store and treatment of failures. An upload on which somebody is at work is joined, and goes on as it is: it
 // returns ErrAtWork if anything but the treatment of failures would have to change for that. One on which nobody is at
 // work begins again at its scan, and so does what was set aside; it returns ErrRecipe if that can't change over to what is
-// given: what is packed keeps its profile, and what is planned must fit the shard size.
+// given: what is packed keeps its profile, and what is planned must fit the shard size; and ErrOtherStore if it has shards
+// elsewhere.
 func (r *Repository) OpenUpload(ctx context.Context, source int64, fresh Upload) (opened Opened, err error) {
 	err = r.withTx(ctx, "open the upload", func(tx *dialect.Tx) error {
 		opened = Opened{}
@@ -253,6 +254,9 @@ func (r *Repository) restart(ctx context.Context, tx *dialect.Tx, u *Upload, fre
 	if err := r.checkRecipe(ctx, tx, *u, fresh); err != nil {
 		return err
 	}
+	if err := r.checkStore(ctx, tx, *u, fresh); err != nil {
+		return err
+	}
 	shards := settled(squirrel.Update("shards")).Set("set_aside_at", nil).
 		Where(squirrel.Eq{"upload": u.ID, "state": ShardPlanned})
 	if err := r.later(ctx, tx, shards, nil); err != nil {
@@ -276,6 +280,28 @@ func (r *Repository) checkRecipe(ctx context.Context, tx *dialect.Tx, u, fresh U
 		return err
 	}
 	return fmt.Errorf("upload %d: %w: it has the profile %s and the shard size %d", u.ID, ErrRecipe, u.Profile, u.ShardSize)
+}
+
+// checkStore lets an upload that has no shard yet go to another store.
+func (r *Repository) checkStore(ctx context.Context, tx *dialect.Tx, u, fresh Upload) error {
+	if u.Store == "" || u.Store == fresh.Store {
+		return nil
+	}
+	var packed int64
+	err := r.get(ctx, tx, &packed, squirrel.Select("COUNT(*)").From("shards").
+		Where(squirrel.Eq{"upload": u.ID, "state": ShardPacked}))
+	if err != nil || packed == 0 {
+		return err
+	}
+	return fmt.Errorf("upload %d: %w (its identity is %s)", u.ID, ErrOtherStore, u.Store)
+}
+
+// KnowsStores tells whether any upload has shards in a store that has an identity.
+func (r *Repository) KnowsStores(ctx context.Context) (known bool, err error) {
+	var one []int64
+	err = r.readList(ctx, "look for known stores", &one,
+		squirrel.Select("id").From("uploads").Where(squirrel.NotEq{"store": nil}).Limit(1))
+	return len(one) > 0, err
 }
 
 // PreviousUpload returns the source's latest complete upload of the same profile, whose content is not prepared again; 0

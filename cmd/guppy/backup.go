@@ -4,10 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/backup"
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -35,6 +40,9 @@ func (a *app) backup(cmd *cobra.Command, file string, force bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := refuseOwnPlace(cfg, db, file); err != nil {
+		return err
+	}
 	repo := sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))
 	err = a.showTransfer(ctx, db.Describe(), file, func(tell sqlrepo.Progress) (sqlrepo.Content, error) {
 		return backup.Write(ctx, repo, file, backup.Options{Overwrite: force, Progress: tell})
@@ -43,6 +51,37 @@ func (a *app) backup(cmd *cobra.Command, file string, force bool) (err error) {
 		return fmt.Errorf("%w: choose another name, or replace it with --force", err)
 	}
 	return err
+}
+
+// refuseOwnPlace keeps a backup out of the places of the database, the keys and the shards.
+func refuseOwnPlace(cfg *config.Config, db *dialect.DB, file string) error {
+	if file == "" {
+		return fmt.Errorf("%w: the name of the backup is empty", errUsage)
+	}
+	directory := filepath.Dir(file)
+	at, err := os.Stat(directory)
+	if err != nil {
+		return fmt.Errorf("directory of the backup: %w", err)
+	}
+	if err := source.RefuseWithin(directory, filepath.Join(cfg.Repo.DataDir, "keys"), cfg.Prepare.Store); err != nil {
+		return err
+	}
+	var own []string
+	if db.Files != nil {
+		if own, err = db.Files(db.Settings); err != nil {
+			return err
+		}
+	}
+	there, _ := os.Stat(file) // what is not there is nobody's file
+	for _, path := range own {
+		beside, err := os.Stat(filepath.Dir(path))
+		named := err == nil && os.SameFile(at, beside) && filepath.Base(path) == filepath.Base(file)
+		info, err := os.Stat(path)
+		if named || err == nil && there != nil && os.SameFile(info, there) {
+			return fmt.Errorf("%w: %s is a file of the database itself", errUsage, file)
+		}
+	}
+	return nil
 }
 
 func (a *app) restoreCommand() *cobra.Command {

@@ -42,7 +42,7 @@ var (
 
 var usageErrors = []error{
 	errUsage, config.ErrInvalid, dialect.ErrSettings, source.ErrBadPattern, source.ErrBadSymlinkPolicy,
-	source.ErrOwnFiles, shard.ErrTooSmall, sqlrepo.ErrRecipe, sqlrepo.ErrSameDatabase, migrate.ErrTarget, migrate.ErrName,
+	source.ErrOwnFiles, shard.ErrTooSmall, sqlrepo.ErrRecipe, sqlrepo.ErrOtherStore, sqlrepo.ErrSameDatabase, migrate.ErrTarget, migrate.ErrName,
 }
 
 var databaseErrors = []error{

@@ -4,6 +4,8 @@ package backup
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,14 +27,14 @@ type Options struct {
 // Write writes all that the repository holds, as of one moment, to a file that needs no other beside it. Workers go on
 // meanwhile; in the backup nobody is at work. The file gets its name once it is whole, durable and checked: whatever
 // fails before leaves none, but perhaps a directory beside it, FILE.partial, which the next attempt clears away. It
-// returns fs.ErrExist for a file that is there and may not be replaced, and ErrUnderWay while another process writes
-// the same file.
+// returns fs.ErrExist for a file that is there and may not be replaced, ErrNoBackup for one that is no SQLite file, and
+// ErrUnderWay while another process writes the same file.
 func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options) (content sqlrepo.Content, err error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
-	if _, err := os.Lstat(path); err == nil && !o.Overwrite {
-		return nil, &fs.PathError{Op: "back up to", Path: path, Err: fs.ErrExist}
+	if err := replaceable(path, o.Overwrite); err != nil {
+		return nil, err
 	}
 	work, err := takeWorkspace(path + ".partial")
 	if err != nil {
@@ -54,6 +56,36 @@ func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options
 		return nil, err
 	}
 	return content, publish(file, path, o.Overwrite)
+}
+
+// sqliteHeader begins each SQLite file: https://www.sqlite.org/fileformat2.html#magic_header_string
+const sqliteHeader = "SQLite format 3\x00"
+
+// replaceable returns an error for what a backup must not take the place of.
+func replaceable(path string, overwrite bool) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: %w: it is no file", path, ErrNoBackup)
+	}
+	if !overwrite {
+		return &fs.PathError{Op: "back up to", Path: path, Err: fs.ErrExist}
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close() //nolint:errcheck // it is only read
+	header := make([]byte, len(sqliteHeader))
+	if _, err := io.ReadFull(file, header); err != nil || string(header) != sqliteHeader {
+		return fmt.Errorf("%s: %w, and is not replaced by one", path, ErrNoBackup)
+	}
+	return nil
 }
 
 // publish gives a file its name. A link, unlike a rename, fails when the name is taken.

@@ -99,8 +99,14 @@ func TestAFailedBackupLeavesNothing(t *testing.T) {
 		if content, err := os.ReadFile(file); err != nil || string(content) != "mine" {
 			t.Errorf("the file has %q; %v", content, err)
 		}
-		_, err := backup.Write(t.Context(), repo, file, backup.Options{Overwrite: true})
-		must(t, err)
+		if _, err := backup.Write(t.Context(), repo, file, backup.Options{Overwrite: true}); !errors.Is(err, backup.ErrNoBackup) {
+			t.Errorf("error %v", err)
+		}
+		must(t, os.Remove(file))
+		for range 2 {
+			_, err := backup.Write(t.Context(), repo, file, backup.Options{Overwrite: true})
+			must(t, err)
+		}
 		requireNames(t, dir, "kept*.db")
 	})
 }

@@ -28,8 +28,10 @@ type Archive struct {
 // directory. It returns fs.ErrNotExist for a file that is not there, ErrNoBackup for one of another kind, and
 // migrate.ErrNewer for one with a schema that this program doesn't know.
 func Open(ctx context.Context, path, dir string) (*Archive, error) {
-	if _, err := os.Stat(path); err != nil {
+	if info, err := os.Stat(path); err != nil {
 		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: %w: it is no file", path, ErrNoBackup)
 	}
 	at := settings(path)
 	at.Alone, at.ReadOnly = false, true

@@ -99,6 +99,9 @@ func (j *Job) begin(ctx context.Context) (lock dialect.Lock, unfinished []sqlrep
 func (j *Job) open(ctx context.Context, unfinished []sqlrepo.OpenUpload) (opened sqlrepo.Opened, err error) {
 	fresh := j.Fresh
 	fresh.SkipFailed = j.SkipFailed
+	if err := refuseUnmarked(ctx, j.Repo, j.Store); err != nil {
+		return opened, err
+	}
 	if fresh.Store, err = j.Store.Identify(ctx); err != nil {
 		return opened, err
 	}

@@ -4,6 +4,7 @@ package store
 import (
 	"context"
 	"io"
+	"iter"
 )
 
 // Store keeps blobs under names that are made from their content. Any number of processes, on any hosts, may use one at
@@ -14,6 +15,8 @@ type Store interface {
 	Create(ctx context.Context, owner string) (Blob, error)
 	// Unfinished returns the blobs that were neither committed nor aborted yet and whose owner begins with prefix.
 	Unfinished(ctx context.Context, prefix string) ([]Unfinished, error)
+	// Committed yields the blobs that were committed, and what somebody else has put there.
+	Committed(ctx context.Context) iter.Seq2[Committed, error]
 	// Discard removes an unfinished blob. One that is gone already is no error.
 	Discard(ctx context.Context, unfinished Unfinished) error
 	// Identify returns the store's identity, which is the same from wherever the store is seen, and gives it one if it has

@@ -29,6 +29,7 @@ ALTER TABLE uploads
     DROP COLUMN stage_began, DROP COLUMN stage_bytes, DROP COLUMN worker, DROP COLUMN lease_began,
     DROP COLUMN lease_seen, DROP COLUMN lease_ends, DROP COLUMN progress, DROP COLUMN attempts, DROP COLUMN retry_at,
     DROP COLUMN set_aside_at, DROP COLUMN error;
-UPDATE uploads SET token = 0, state = CASE WHEN state = 5 THEN 5 ELSE 1 END;
+-- Incomplete and removed uploads stay so: later ones may share their content.
+UPDATE uploads SET token = 0, state = CASE WHEN state IN (5, 7, 8) THEN state ELSE 1 END;
 
 ALTER TABLE spaces DROP COLUMN revision;

@@ -50,6 +50,7 @@ ALTER TABLE uploads DROP COLUMN attempts;
 ALTER TABLE uploads DROP COLUMN retry_at;
 ALTER TABLE uploads DROP COLUMN set_aside_at;
 ALTER TABLE uploads DROP COLUMN error;
-UPDATE uploads SET token = 0, state = CASE WHEN state = 5 THEN 5 ELSE 1 END;
+-- Incomplete and removed uploads stay so: later ones may share their content.
+UPDATE uploads SET token = 0, state = CASE WHEN state IN (5, 7, 8) THEN state ELSE 1 END;
 
 ALTER TABLE spaces DROP COLUMN revision;

@@ -28,8 +28,9 @@ ALTER TABLE uploads ADD COLUMN set_aside_at INTEGER;
 ALTER TABLE uploads ADD COLUMN error TEXT;
 -- Unfinished uploads begin again at their scan, which counts what is there; what was linked of them is linked again.
 DELETE FROM roots WHERE entry IN (SELECT entries.id FROM entries JOIN uploads ON uploads.id = entries.upload
-    WHERE uploads.state <> 5);
-UPDATE uploads SET token = 0, state = CASE WHEN state = 5 THEN 5 ELSE 1 END;
+    WHERE uploads.state NOT IN (5, 7, 8));
+-- Incomplete and removed uploads stay so: later ones may share their content.
+UPDATE uploads SET token = 0, state = CASE WHEN state IN (5, 7, 8) THEN state ELSE 1 END;
 
 ALTER TABLE shards ADD COLUMN worker TEXT;
 ALTER TABLE shards ADD COLUMN lease_began INTEGER;

@@ -17,6 +17,7 @@ func uploads() []test {
 		{"are opened by many at once", openAtOnce},
 		{"take other options when opened again", reopenOptions},
 		{"keep their recipe once planned", reopenRecipe},
+		{"stay in the store that has their shards", reopenStore},
 		{"know the one before", previousUpload},
 		{"go through their states", uploadStates},
 		{"pack when there is something to pack", advanceToPacking},
@@ -191,6 +192,26 @@ func reopenRecipe(f *fixture) {
 	larger := must(f.OpenUpload(f.ctx, source.ID, sqlrepo.Upload{Profile: "profile", ShardSize: shardSize + 1}))(f.t)
 	equal(f.t, "upload", larger.Upload.ID, before.ID)
 	equal(f.t, "shard size", must(f.Upload(f.ctx, before.ID))(f.t).ShardSize, shardSize+1)
+}
+
+func reopenStore(f *fixture) {
+	source := f.source(f.space())
+	with := func(store string) (sqlrepo.Opened, error) {
+		return f.OpenUpload(f.ctx, source.ID, sqlrepo.Upload{Profile: "profile", ShardSize: shardSize, Store: store})
+	}
+	equal(f.t, "known", must(f.KnowsStores(f.ctx))(f.t), false)
+	must(with("one"))(f.t)
+	equal(f.t, "known", must(f.KnowsStores(f.ctx))(f.t), true)
+	opened := must(with("two"))(f.t)
+	equal(f.t, "store", opened.Upload.Store, "two")
+	stage := f.stage(opened.Upload)
+	f.toPack(stage, planned(0), planned(1))
+	f.sealed(packed(f.shard(stage)))
+	before := f.upload(stage)
+	_, err := with("one")
+	f.fails(err, sqlrepo.ErrOtherStore)
+	equal(f.t, "upload", f.upload(stage), before)
+	equal(f.t, "again", must(with("two"))(f.t).Upload.ID, before.ID)
 }
 
 func previousUpload(f *fixture) {
