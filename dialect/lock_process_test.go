@@ -75,7 +75,7 @@ func TestProcessesShareTheUse(t *testing.T) {
 	each(t, func(t *testing.T, settings dialect.Settings) {
 		db := open(t, settings)
 		mine := mustUse(t, db)
-		first, second := startUser(t, settings), startUser(t, settings)
+		second, first := startUser(t, settings), startUser(t, settings) // the last one to come goes first
 		for _, u := range []*user{first, second} {
 			if u.said != "in use\n" {
 				t.Fatalf("another process says %q", u.said)
@@ -89,7 +89,8 @@ func TestProcessesShareTheUse(t *testing.T) {
 		if err := errors.Join(first.input.Close(), first.Wait()); err != nil {
 			t.Error(err)
 		}
-		if _, err := db.LockAll(t.Context(), db); !errors.Is(err, dialect.ErrLocked) {
+		_, err = db.LockAll(t.Context(), db)
+		if !errors.Is(err, dialect.ErrLocked) || !namesEither(err, second) || namesEither(err, first) {
 			t.Errorf("all beside one that uses it: %v", err)
 		}
 		if err := second.Process.Kill(); err != nil {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/gofrs/flock"
 )
@@ -20,8 +22,8 @@ func sqliteLockAll(ctx context.Context, db *DB) (Lock, error) {
 	return lockBeside(ctx, db, (*flock.Flock).TryLock)
 }
 
-// lockBeside locks a file beside the database, which holds the name of whoever had the lock last: the system frees it with
-// the process.
+// lockBeside locks a file beside the database, which has the names of those that have taken the lock: the system frees it
+// with the process.
 func lockBeside(ctx context.Context, db *DB, try func(*flock.Flock) (bool, error)) (Lock, error) {
 	if err := ctx.Err(); err != nil || db.Settings.ReadOnly {
 		return noLock{}, err
@@ -35,16 +37,41 @@ func lockBeside(ctx context.Context, db *DB, try func(*flock.Flock) (bool, error
 	if err != nil {
 		return nil, fmt.Errorf("lock the database: %w", err)
 	}
-	if !locked {
-		holder, _ := os.ReadFile(lock.Path())
-		return nil, errors.Join(fmt.Errorf("%w: %s", ErrLocked, strings.TrimSpace(string(holder))), lock.Close())
-	}
 	host, _ := os.Hostname()
-	holder := fmt.Sprintf("process %d on %s\n", os.Getpid(), host)
-	if err := os.WriteFile(lock.Path(), []byte(holder), 0o600); err != nil {
+	own := fmt.Sprintf(lockHolder, os.Getpid(), host)
+	others := slices.DeleteFunc(lockHolders(lock.Path()), func(holder string) bool { return holder == own })
+	if !locked {
+		if len(others) == 0 {
+			others = []string{own}
+		}
+		return nil, errors.Join(fmt.Errorf("%w: %s", ErrLocked, strings.Join(others, ", ")), lock.Close())
+	}
+	if err := os.WriteFile(lock.Path(), []byte(strings.Join(append(others, own), "\n")+"\n"), 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock the database: %w", err), lock.Close())
 	}
 	return &sqliteLock{lock}, nil
+}
+
+// lockHolder names a process. All that use the database are on one host.
+const lockHolder = "process %d on %s"
+
+// lockHolders are the processes that have taken a lock and are still there. Which of them hold it at this moment the
+// system does not tell.
+func lockHolders(path string) (holders []string) {
+	names, _ := os.ReadFile(path) // a lock that nobody has taken has no holders
+	for name := range strings.Lines(string(names)) {
+		var pid int
+		var host string
+		if _, err := fmt.Sscanf(name, lockHolder, &pid, &host); err == nil && isThere(pid) {
+			holders = append(holders, strings.TrimSpace(name))
+		}
+	}
+	return holders
+}
+
+func isThere(pid int) bool {
+	process, err := os.FindProcess(pid)
+	return err == nil && !errors.Is(process.Signal(syscall.Signal(0)), os.ErrProcessDone)
 }
 
 func (l *sqliteLock) Release() error { return l.file.Unlock() }
