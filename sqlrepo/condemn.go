@@ -1,6 +1,7 @@
 package sqlrepo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,14 @@ type SpaceView struct {
 	Revision int64
 	// Uploads are those that were not Removed, by key.
 	Uploads []Upload
+}
+
+func (v SpaceView) find(id int64) (upload Upload, found bool) {
+	at, found := slices.BinarySearchFunc(v.Uploads, id, func(u Upload, id int64) int { return cmp.Compare(u.ID, id) })
+	if found {
+		upload = v.Uploads[at]
+	}
+	return upload, found
 }
 
 // ViewSpace looks at a space before its uploads are gone through.
@@ -46,7 +55,8 @@ func (r *Repository) Holders(ctx context.Context, space int64, digests []Digest,
 // those with segments of entries that are left. It does so only if the space is still as it was viewed, because other
 // shards may have been sealed without what these hold, and returns ErrSpaceChanged if it is not. It returns ErrAtWork
 // while somebody links an upload of the space, who may have left out blocks since, and ErrLeaseLost when somebody else
-// has the removal. The view is good for the next shards.
+// has the removal. A lease on linking that has ended is taken away: that upload is linked anew. The view is good for
+// the next shards.
 func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, shards []int64) error {
 	err := r.removal(ctx, stage, "condemn shards", func(tx *dialect.Tx) error {
 		rows, err := r.exec(ctx, tx, squirrel.Update("spaces").Set("revision", squirrel.Expr("revision + 1")).
@@ -72,8 +82,8 @@ func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, 
 	return err
 }
 
-// compare returns ErrSpaceChanged when an upload was completed since the view, and ErrAtWork while one is linked. Until
-// the transaction ends nobody begins to link another.
+// compare returns ErrSpaceChanged when an upload was begun or completed since the view, and ErrAtWork while one is
+// linked. Until the transaction ends nobody begins to link another.
 func (r *Repository) compare(ctx context.Context, tx *dialect.Tx, view SpaceView) error {
 	var open []Upload
 	err := r.list(ctx, tx, &open, squirrel.Select(uploadFields...).From("uploads").Where(inSpace(view.Space)).
@@ -82,18 +92,32 @@ func (r *Repository) compare(ctx context.Context, tx *dialect.Tx, view SpaceView
 		return err
 	}
 	for _, upload := range open {
-		if upload.State == Linking && upload.Token != 0 {
-			return fmt.Errorf("upload %d: %w: %s is linking it", upload.ID, ErrAtWork, upload.Worker)
+		if err := r.stopLinking(ctx, tx, upload); err != nil {
+			return err
+		}
+		if _, found := view.find(upload.ID); !found {
+			return fmt.Errorf("upload %d was begun: %w", upload.ID, ErrSpaceChanged)
 		}
 	}
 	var complete []int64
 	err = r.list(ctx, tx, &complete, squirrel.Select("id").From("uploads").Where(inSpace(view.Space)).
 		Where(squirrel.Eq{"state": Complete}))
 	for _, id := range complete {
-		then, found := slices.BinarySearchFunc(view.Uploads, id, func(u Upload, id int64) int { return int(u.ID - id) })
-		if !found || view.Uploads[then].State != Complete {
+		if then, found := view.find(id); !found || then.State != Complete {
 			return fmt.Errorf("upload %d was completed: %w", id, ErrSpaceChanged)
 		}
+	}
+	return err
+}
+
+// stopLinking makes sure that nobody links an upload.
+func (r *Repository) stopLinking(ctx context.Context, tx *dialect.Tx, upload Upload) error {
+	if upload.State != Linking || upload.Token == 0 {
+		return nil
+	}
+	ended, err := r.freeEnded(ctx, tx, upload)
+	if err == nil && !ended {
+		err = fmt.Errorf("upload %d: %w: %s is linking it", upload.ID, ErrAtWork, upload.Worker)
 	}
 	return err
 }

@@ -43,17 +43,11 @@ func without(columns []string, left ...string) (kept []string) {
 // columns, in an order that depends on the content alone; binary columns are in hexadecimal. The same work gives the
 // same bytes on every engine, but for times, generated DIDs and locations.
 func (r *Repository) Dump(ctx context.Context, w io.Writer) error {
-	options := r.db.Snapshot
-	tx, err := r.db.Reader.BeginTxx(ctx, &options)
+	tx, err := r.beginSnapshot(ctx)
 	if err != nil {
 		return r.classified("dump", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // it only reads
-	if r.db.Unhurried != "" {
-		if _, err := tx.ExecContext(ctx, r.db.Unhurried); err != nil {
-			return r.classified("dump", err)
-		}
-	}
 	for _, d := range dumped {
 		query := squirrel.Select(d.columns...).From(d.table).OrderBy(d.key)
 		if err := r.dumpTable(ctx, tx, w, d.table, d.columns, query); err != nil {
@@ -65,16 +59,7 @@ func (r *Repository) Dump(ctx context.Context, w io.Writer) error {
 
 func (r *Repository) dumpTable(ctx context.Context, tx *sqlx.Tx, w io.Writer, table string, columns []string,
 	query squirrel.SelectBuilder) error {
-	statement, args, err := r.render(query)
-	if err != nil {
-		return err
-	}
-	rows, err := tx.QueryxContext(ctx, statement, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
-	for rows.Next() {
+	return r.stream(ctx, tx, query, func(rows *sqlx.Rows) error {
 		values, err := rows.SliceScan()
 		if err != nil {
 			return err
@@ -86,8 +71,8 @@ func (r *Repository) dumpTable(ctx context.Context, tx *sqlx.Tx, w io.Writer, ta
 		if _, err := w.Write(line); err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
-	}
-	return rows.Err()
+		return nil
+	})
 }
 
 func dumpLine(table string, columns []string, values []any) ([]byte, error) {

@@ -22,12 +22,14 @@ func (r *Repository) RemoveUpload(ctx context.Context, id int64) error {
 			return err
 		}
 		// No upload of the source begins meanwhile.
-		var locked int64
-		if err := r.get(ctx, tx, &locked,
-			squirrel.Select("id").From("sources").Where(squirrel.Eq{"id": source}).Suffix(r.db.RowLock)); err != nil {
+		if err := r.lockRow(ctx, tx, "sources", source); err != nil {
 			return err
 		}
 		if err := r.stopScans(ctx, tx, source); err != nil {
+			return err
+		}
+		// Nobody claims the upload, or its removal, between the question who has it and the answer.
+		if err := r.lockRow(ctx, tx, "uploads", id); err != nil {
 			return err
 		}
 		if err := r.stopWork(ctx, tx, id); err != nil {
@@ -37,6 +39,12 @@ func (r *Repository) RemoveUpload(ctx context.Context, id int64) error {
 			Set("aside_shards", 0).Where(squirrel.Eq{"id": id}).Where(squirrel.NotEq{"state": Removed}))
 		return err
 	})
+}
+
+// lockRow keeps a row from being changed until the transaction ends.
+func (r *Repository) lockRow(ctx context.Context, tx *dialect.Tx, table string, id int64) error {
+	var locked int64
+	return r.get(ctx, tx, &locked, squirrel.Select("id").From(table).Where(squirrel.Eq{"id": id}).Suffix(r.db.RowLock))
 }
 
 // stopScans makes sure that nobody scans a source: a scan may be taking content over from any of its uploads.
@@ -51,9 +59,8 @@ func (r *Repository) stopScans(ctx context.Context, tx *dialect.Tx, source int64
 		if scan.State != Scanning || scan.Token == 0 {
 			continue
 		}
-		rows, err := r.exec(ctx, tx, free(squirrel.Update("uploads")).
-			Where(squirrel.Eq{"id": scan.ID}).Where(squirrel.ConcatExpr("lease_ends < ", r.at(0))))
-		if err == nil && rows == 0 {
+		ended, err := r.freeEnded(ctx, tx, scan)
+		if err == nil && !ended {
 			err = fmt.Errorf("upload %d: %w: %s is scanning its source", scan.ID, ErrAtWork, scan.Worker)
 		}
 		if err != nil {
@@ -61,6 +68,13 @@ func (r *Repository) stopScans(ctx context.Context, tx *dialect.Tx, source int64
 		}
 	}
 	return nil
+}
+
+// freeEnded takes the lease on an upload away if it has ended, and tells whether it had.
+func (r *Repository) freeEnded(ctx context.Context, tx *dialect.Tx, upload Upload) (ended bool, err error) {
+	rows, err := r.exec(ctx, tx, free(squirrel.Update("uploads")).
+		Where(squirrel.Eq{"id": upload.ID}).Where(squirrel.ConcatExpr("lease_ends < ", r.at(0))))
+	return rows > 0, err
 }
 
 // stopWork makes sure that nobody works on an upload.
@@ -88,6 +102,16 @@ func (r *Repository) RemovedUploads(ctx context.Context, space int64) (removed [
 	err = r.readList(ctx, "list removed uploads", &removed, squirrel.Select(uploadFields...).From("uploads").
 		Where(inSpace(space)).Where(squirrel.Eq{"state": Removed}).OrderBy("id"))
 	return removed, err
+}
+
+// HadUploads tells whether the repository has ever had an upload, even if all were removed since.
+func (r *Repository) HadUploads(ctx context.Context) (had bool, err error) {
+	var numbered int64
+	err = r.read(ctx, "look at the number of uploads", func() error {
+		return r.get(ctx, r.db.Reader, &numbered,
+			squirrel.Select("COALESCE(MAX(value), 0)").From("counters").Where(squirrel.Eq{"name": "uploads"}))
+	})
+	return numbered > 0, err
 }
 
 func inSpace(space int64) squirrel.Sqlizer {

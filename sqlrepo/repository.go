@@ -100,6 +100,30 @@ func (r *Repository) readList(ctx context.Context, doing string, dest any, state
 	return r.read(ctx, doing, func() error { return r.list(ctx, r.db.Reader, dest, statement) })
 }
 
+// rowQueryer is a pool or a transaction whose rows come one by one.
+type rowQueryer interface {
+	QueryxContext(ctx context.Context, text string, args ...any) (*sqlx.Rows, error)
+}
+
+// stream gives each row of a query to take, one at a time.
+func (r *Repository) stream(ctx context.Context, q rowQueryer, query squirrel.Sqlizer, take func(*sqlx.Rows) error) error {
+	text, args, err := r.render(query)
+	if err != nil {
+		return err
+	}
+	rows, err := q.QueryxContext(ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err tells
+	for rows.Next() {
+		if err := take(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
 // exec returns how many rows the statement changed.
 func (r *Repository) exec(ctx context.Context, tx sqlx.ExecerContext, statement squirrel.Sqlizer) (int64, error) {
 	text, args, err := r.render(statement)

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/Masterminds/squirrel"
+	"github.com/jmoiron/sqlx"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -162,35 +163,25 @@ func (r *Repository) ShardDigests(ctx context.Context, shard int64) (digests []b
 // shardDigests reads row by row, since all of them at once take some room: either one that has all digests, or one for each
 // node, or one that has nothing.
 func (r *Repository) shardDigests(ctx context.Context, query squirrel.SelectBuilder) (digests []byte, err error) {
-	text, args, err := r.render(query)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := r.db.Reader.QueryxContext(ctx, text, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
 	found := false
-	for rows.Next() {
+	err = r.stream(ctx, r.db.Reader, query, func(rows *sqlx.Rows) error {
 		var whole, suffix []byte
 		var prefix sql.NullInt64
 		if err := rows.Scan(&whole, &prefix, &suffix); err != nil {
-			return nil, err
+			return err
 		}
 		if found = true; !prefix.Valid {
-			return whole, rows.Err()
+			digests = whole
+			return nil
 		}
 		digest, err := joinDigest(prefix.Int64, suffix)
-		if err != nil {
-			return nil, err
-		}
 		digests = append(digests, digest[:]...)
+		return err
+	})
+	if err == nil && !found {
+		err = ErrNotFound
 	}
-	if err := rows.Err(); err != nil || found {
-		return digests, err
-	}
-	return nil, ErrNotFound
+	return digests, err
 }
 
 // toldByNodes tells whether each chunk became a node of its own, in order, so that digests say nothing new.

@@ -161,37 +161,20 @@ func (c *tableCopy) write(ctx context.Context, batches <-chan *rowBatch) error {
 	return nil
 }
 
-// rowQueryer is a transaction.
-type rowQueryer interface {
-	QueryxContext(ctx context.Context, text string, args ...any) (*sqlx.Rows, error)
-}
-
 // eachRow gives the rows of a query one by one, each in a slice that is used for the next one.
 func (r *Repository) eachRow(ctx context.Context, q rowQueryer, query squirrel.Sqlizer, width int,
 	use func(row []any) error) error {
-	text, args, err := r.render(query)
-	if err != nil {
-		return err
-	}
-	rows, err := q.QueryxContext(ctx, text, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
 	row, to := make([]any, width), make([]any, width)
 	for i := range row {
 		to[i] = &row[i]
 	}
-	for rows.Next() {
+	return r.stream(ctx, q, query, func(rows *sqlx.Rows) error {
 		if err := rows.Scan(to...); err != nil {
 			return err
 		}
 		fillEmpty(row)
-		if err := use(row); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+		return use(row)
+	})
 }
 
 // fillEmpty sets apart no bytes from NULL, which drivers take a nil slice for.

@@ -88,7 +88,9 @@ func (a *app) restoreCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "restore FILE", Short: "Copy a backup into the configured database, which must be empty",
 		Long: "Restore copies a file that guppy backup has made into an empty database, of whatever engine. The file is\n" +
-			"not changed. Work that was under way when the backup was made goes on with guppy upload.",
+			"not changed. Work that was under way when the backup was made goes on with guppy upload.\n\n" +
+			"What is restored and its original must not both work on one store, or remove from it: each removes shards\n" +
+			"that only the other one knows. To try a restore, give it a copy of the store, or run only guppy check.",
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.restore(cmd, args[0]) },
 	}

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/gc"
+	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -22,15 +24,18 @@ left. Without --yes it only says what it would do.
 
 Workers may go on meanwhile. Gc may be interrupted anywhere, and goes on when it is run again.
 
-Files of the store that have the name of a shard which is not in this repository are counted; --strays removes them.
-Don't use it while another repository has the same store: all its shards are such files.
+Files of the store that have the name of a shard which is not in this repository are counted, and so are damaged ones
+that guppy check --repair has set aside; --strays removes both. A copy of this repository (guppy transfer, guppy
+restore) must not have the same store, nor may any other: all its shards may be such files, and gc removes shards
+that it still needs.
 
 With --json it prints one object:
   dry_run          nothing was changed
   spaces           list of space, uploads, entries, shards, nodes, files and bytes of the store that are deleted, and
                    kept_entries, kept_shards: those of removed uploads that others need
-  temporary_files  how many
-  strays           files and bytes
+  temporary_files  how many; absent if something failed before they were looked for
+  strays           files and bytes; absent if the store is not known to be this repository's
+  damaged          files and bytes that were set aside; absent like strays
   vacuumed         the database file has given its unused space back; PostgreSQL sees to that by itself`
 
 // gcOptions are the flags that are no settings.
@@ -53,7 +58,7 @@ func (a *app) gcCommand() *cobra.Command {
 	flags := command.Flags()
 	flags.SortFlags = false
 	addRemovalFlags(command, &options.yes)
-	flags.BoolVar(&options.strays, "strays", false, "remove files of the store that no shard of this repository names")
+	flags.BoolVar(&options.strays, "strays", false, "remove files of the store that no shard of this repository names, and damaged ones that were set aside")
 	flags.BoolVar(&options.vacuum, "vacuum", false,
 		"have the database file give unused space back: takes as long as copying it, while nobody may work")
 	return command
@@ -64,14 +69,32 @@ func addRemovalFlags(command *cobra.Command, yes *bool) {
 	command.Flags().String("store", "", "`DIR` of the shards as this host sees it (default: shards in the data directory)")
 }
 
-// inUse runs fn while nobody may change the schema.
-func inUse(ctx context.Context, repo *repository, fn func() error) (err error) {
+// removing runs fn while nobody may change the schema.
+func removing(ctx context.Context, repo *repository, fn func() error) (err error) {
 	lock, err := repo.LockUse(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
-	return fn()
+	return inTheWay(fn())
+}
+
+// inTheWay says what to do about somebody who is at work on what is removed, or uses it.
+func inTheWay(err error) error {
+	if errors.Is(err, sqlrepo.ErrAtWork) {
+		return &removalRefused{err}
+	}
+	return err
+}
+
+type removalRefused struct{ error }
+
+func (r *removalRefused) Unwrap() error { return r.error }
+
+// Hint names what to do next.
+func (r *removalRefused) Hint() string {
+	return "guppy: guppy status shows who is at work; once they are done, or have not been heard of for the time of a " +
+		"lease, guppy gc --yes goes on with what is removed already, guppy upload rm removes what was refused"
 }
 
 func (a *app) collector(cfg *config.Config, repo *repository) *gc.Collector {
@@ -98,8 +121,9 @@ func (a *app) collector(cfg *config.Config, repo *repository) *gc.Collector {
 type gcView struct {
 	DryRun    bool          `json:"dry_run"`
 	Spaces    []removalView `json:"spaces"`
-	Temporary int64         `json:"temporary_files"`
-	Strays    filesView     `json:"strays"`
+	Temporary *int64        `json:"temporary_files,omitempty"`
+	Strays    *filesView    `json:"strays,omitempty"`
+	Damaged   *filesView    `json:"damaged,omitempty"`
 	Vacuumed  bool          `json:"vacuumed"`
 
 	straysRemoved bool
@@ -113,7 +137,12 @@ type filesView struct {
 // collect prints what was done even when something failed.
 func (a *app) collect(ctx context.Context, cfg *config.Config, repo *repository, options gcOptions) error {
 	view := &gcView{DryRun: !options.yes, Spaces: []removalView{}, straysRemoved: options.yes && options.strays}
-	err := inUse(ctx, repo, func() error {
+	err := removing(ctx, repo, func() error {
+		if !view.DryRun { // the leases of processes of this host that are gone are in nobody's way
+			if err := pipeline.ReleaseDead(ctx, repo.Repository, a.log); err != nil {
+				return err
+			}
+		}
 		collector := a.collector(cfg, repo)
 		if err := a.collectSpaces(ctx, collector, repo, view); err != nil {
 			return err
@@ -158,6 +187,7 @@ func (a *app) collectSpaces(ctx context.Context, collector *gc.Collector, repo *
 // sweep looks for what no row names in the store that is configured, if that is one of this repository.
 func (a *app) sweep(ctx context.Context, cfg *config.Config, collector *gc.Collector, repo *repository,
 	view *gcView) error {
+	view.Temporary = new(int64)
 	files, err := store.OpenExisting(cfg.Prepare.Store)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -174,35 +204,38 @@ func (a *app) sweep(ctx context.Context, cfg *config.Config, collector *gc.Colle
 		if err != nil {
 			return err
 		}
-		view.Temporary += n
+		*view.Temporary += n
 	}
 	known, err := isKnown(ctx, repo, files)
 	if err != nil || !known {
 		return err
 	}
 	strays, err := collector.Strays(ctx, files, view.straysRemoved)
-	view.Strays = filesView(strays)
+	unnamed, damaged := filesView(strays.Unnamed), filesView(strays.Damaged)
+	view.Strays, view.Damaged = &unnamed, &damaged
 	return err
 }
 
-// isKnown tells whether an upload has its shards in this store.
+// isKnown tells whether an upload has its shards in this store, or had, as far as can be told when all were removed. A
+// repository that never had one is none of this store.
 func isKnown(ctx context.Context, repo *repository, files *store.Directory) (bool, error) {
 	marker, err := files.Marker(ctx)
 	if err != nil || marker == "" {
 		return false, err
 	}
 	uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{})
-	for _, upload := range uploads {
-		if upload.Store == marker {
-			return true, err
-		}
+	if err != nil {
+		return false, err
 	}
-	return false, err
+	if len(uploads) == 0 {
+		return repo.HadUploads(ctx)
+	}
+	return slices.ContainsFunc(uploads, func(u sqlrepo.Upload) bool { return u.Store == marker }), nil
 }
 
 func (v *gcView) text(w io.Writer) {
 	for _, space := range v.Spaces {
-		fmt.Fprintf(w, "space %s: %s\n", printable(space.Space), space.describe(v.DryRun))
+		space.text(w, v.DryRun)
 	}
 	if len(v.Spaces) == 0 {
 		fmt.Fprintln(w, "no removed uploads")
@@ -211,18 +244,35 @@ func (v *gcView) text(w io.Writer) {
 	if v.DryRun {
 		verb = "found"
 	}
-	fmt.Fprintf(w, "%s %d temporary files that nobody will finish\n", verb, v.Temporary)
-	switch {
-	case v.straysRemoved:
-		fmt.Fprintf(w, "removed %d files that no shard names, %s\n", v.Strays.Files, progress.Bytes(v.Strays.Bytes))
-	case v.Strays.Files > 0:
-		fmt.Fprintf(w, "%d files of the store, %s, are named by no shard of this repository: --strays removes them, if no "+
-			"other repository has this store\n", v.Strays.Files, progress.Bytes(v.Strays.Bytes))
+	if v.Temporary != nil {
+		fmt.Fprintf(w, "%s %d temporary files that nobody will finish\n", verb, *v.Temporary)
+	}
+	if v.Strays != nil {
+		v.strayText(w)
 	}
 	if v.Vacuumed {
 		fmt.Fprintln(w, "the database file has given its unused space back")
 	}
 	if v.DryRun {
 		fmt.Fprintln(w, "nothing was changed: --yes does it")
+	}
+}
+
+func (v *gcView) strayText(w io.Writer) {
+	for _, found := range []struct {
+		filesView
+		what, unless string
+	}{
+		{*v.Strays, "are named by no shard of this repository", ", if no other repository has this store"},
+		{*v.Damaged, "are damaged ones that guppy check --repair has set aside", ""},
+	} {
+		bytes := progress.Bytes(found.Bytes)
+		switch {
+		case v.straysRemoved:
+			fmt.Fprintf(w, "removed %d files, %s, that %s\n", found.Files, bytes, found.what)
+		case found.Files > 0:
+			fmt.Fprintf(w, "%d files of the store, %s, %s: --strays removes them%s\n", found.Files, bytes, found.what,
+				found.unless)
+		}
 	}
 }

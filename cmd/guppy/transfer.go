@@ -22,7 +22,9 @@ func (a *app) transferCommand() *cobra.Command {
 		Short: "Copy a whole repository into another, empty database, of whatever engine",
 		Long: "Transfer copies all rows, as of one moment, in one transaction, and compares both sides before it commits:\n" +
 			"whatever fails, the target stays empty. Work that was begun goes on in the new database. The URL that is not\n" +
-			"given is that of the configured database. Shards and keys are not in the database: they stay where they are.",
+			"given is that of the configured database. Shards and keys are not in the database: they stay where they are.\n\n" +
+			"A copy and its original must not both work on one store, or remove from it: each removes shards that only the\n" +
+			"other one knows. Go on in one of them alone.",
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.load(cmd)

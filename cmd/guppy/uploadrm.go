@@ -6,34 +6,44 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/gc"
+	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const uploadRmHelp = `Rm removes one upload: its entries, and the shards that no remaining upload of its space needs. It
-says what that would be, and does it if that is confirmed on a terminal or with --yes. What later uploads of the source
-share with it, or left out because it was there, stays.
+const uploadRmHelp = `Rm removes uploads: their entries, and the shards that no remaining upload of their space needs. It says
+what that would be, and does it if that is confirmed on a terminal or with --yes. What later uploads of the source share
+with them, or left out because it was there, stays. To remove several at once is faster than one after the other: which
+shards others need is found out once.
 
-The upload is gone at once; what is left of it if rm is interrupted, guppy gc removes.
+The uploads are gone at once; what is left of them if rm is interrupted, guppy gc removes. One that somebody works on is
+refused; the others go.
 
-With --json it prints one object: upload, space, dry_run (nothing was changed), uploads (1 if nothing of it is left),
-entries, shards, nodes, files and bytes of the store that are deleted, and kept_entries, kept_shards, which others need.
-When it goes on with other removals of the space as well, the numbers are those of all of them.`
+A repository and its copy (guppy transfer, guppy restore) must not have the same store: rm removes shards that the other
+one still needs, since it knows nothing of its uploads.
+
+With --json it prints one object:
+  dry_run  nothing was changed
+  removed  list of the uploads that are removed, or would be
+  spaces   list of space, uploads (of how many nothing is left), entries, shards, nodes, files and bytes of the store that
+           are deleted, and kept_entries, kept_shards, which others need. When rm goes on with other removals of the
+           space as well, the numbers are those of all of them.`
 
 func (a *app) uploadRmCommand() *cobra.Command {
 	yes := false
 	command := &cobra.Command{
-		Use: "rm UPLOAD", Short: "Remove an upload, with all that no other one needs", Long: uploadRmHelp,
-		Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
+		Use: "rm UPLOAD...", Short: "Remove uploads, with all that no other one needs", Long: uploadRmHelp,
+		Args: usageArgs(cobra.MinimumNArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	command.RunE = func(cmd *cobra.Command, args []string) error {
-		key, err := uploadKey(args)
+		keys, err := uploadKeys(args)
 		if err != nil {
 			return err
 		}
@@ -41,59 +51,102 @@ func (a *app) uploadRmCommand() *cobra.Command {
 			return err
 		}
 		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
-			return inUse(ctx, repo, func() error { return a.removeUpload(ctx, cfg, repo, *key, yes) })
+			return removing(ctx, repo, func() error { return a.removeUploads(ctx, cfg, repo, keys, yes) })
 		})(cmd, args)
 	}
 	addRemovalFlags(command, &yes)
 	return command
 }
 
-func (a *app) removeUpload(ctx context.Context, cfg *config.Config, repo *repository, key int64, yes bool) error {
-	upload, err := repo.Upload(ctx, key)
-	if err != nil {
-		return err
+// uploadKeys are the numbers of uploads, each once.
+func uploadKeys(args []string) (keys []int64, err error) {
+	for i := range args {
+		key, err := uploadKey(args[i:])
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, *key)
 	}
-	source, err := repo.Source(ctx, upload.Source)
-	if err != nil {
-		return err
+	slices.Sort(keys)
+	return slices.Compact(keys), nil
+}
+
+// removable are uploads of one space.
+type removable struct {
+	space   sqlrepo.Space
+	uploads []sqlrepo.Upload
+}
+
+// findUploads finds all uploads, or fails.
+func findUploads(ctx context.Context, repo *repository, keys []int64) (found []removable, err error) {
+	bySpace := map[int64]int{}
+	for _, key := range keys {
+		upload, err := repo.Upload(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		source, err := repo.Source(ctx, upload.Source)
+		if err != nil {
+			return nil, err
+		}
+		at, known := bySpace[source.Space]
+		if !known {
+			space, err := spaceOf(ctx, repo, source)
+			if err != nil {
+				return nil, err
+			}
+			at, bySpace[source.Space] = len(found), len(found)
+			found = append(found, removable{space: space})
+		}
+		found[at].uploads = append(found[at].uploads, upload)
 	}
-	space, err := spaceOf(ctx, repo, source)
+	return found, nil
+}
+
+func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repository, keys []int64, yes bool) error {
+	chosen, err := findUploads(ctx, repo, keys)
 	if err != nil {
 		return err
 	}
 	collector := a.collector(cfg, repo)
 	if !yes {
-		if yes, err = a.askToRemove(ctx, collector, space, upload); err != nil || !yes {
+		if yes, err = a.askToRemove(ctx, collector, chosen); err != nil || !yes {
 			return err
 		}
 	}
-	if err := repo.RemoveUpload(ctx, upload.ID); err != nil {
+	if err := pipeline.ReleaseDead(ctx, repo.Repository, a.log); err != nil {
 		return err
 	}
-	sum, err := collector.Collect(ctx, space.ID)
-	if errors.Is(err, sqlrepo.ErrAtWork) {
-		err = fmt.Errorf("upload %d is removed, but not all of its shards yet; guppy gc --yes goes on: %w", upload.ID, err)
+	view, failed := newRemovedView(false), error(nil)
+	for _, of := range chosen {
+		failed = errors.Join(failed, view.mark(ctx, collector, of))
 	}
-	view := newRemovalView(space, sum)
-	view.Upload = upload.ID
-	return errors.Join(a.print(view, func(w io.Writer) {
-		fmt.Fprintf(w, "upload %d was removed: %s\n", upload.ID, view.describe(false))
-	}), err)
+	for _, of := range chosen {
+		sum, err := collector.Collect(ctx, of.space.ID)
+		if errors.Is(err, sqlrepo.ErrAtWork) {
+			err = fmt.Errorf("space %s: not all shards of the removed uploads are gone yet; guppy gc --yes goes on: %w",
+				of.space.Name, err)
+		}
+		failed = errors.Join(failed, err)
+		view.Spaces = append(view.Spaces, newRemovalView(of.space, sum))
+	}
+	return errors.Join(a.print(view, view.text), failed)
 }
 
 // askToRemove prints what would go, and asks where somebody can answer.
-func (a *app) askToRemove(ctx context.Context, collector *gc.Collector, space sqlrepo.Space,
-	upload sqlrepo.Upload) (bool, error) {
-	sum, err := collector.Plan(ctx, space.ID, []sqlrepo.Upload{upload})
-	if err != nil {
-		return false, err
+func (a *app) askToRemove(ctx context.Context, collector *gc.Collector, chosen []removable) (bool, error) {
+	view := newRemovedView(true)
+	for _, of := range chosen {
+		sum, err := collector.Plan(ctx, of.space.ID, of.uploads)
+		if err != nil {
+			return false, err
+		}
+		view.add(of.uploads...)
+		view.Spaces = append(view.Spaces, newRemovalView(of.space, sum))
 	}
-	view := newRemovalView(space, sum)
-	view.Upload, view.DryRun = upload.ID, true
 	ask := !a.json && term.IsTerminal(int(os.Stdin.Fd()))
-	err = a.print(view, func(w io.Writer) {
-		fmt.Fprintf(w, "upload %d, %s, %d files, %s: %s\n", upload.ID, upload.State, upload.Files,
-			progress.Bytes(upload.Bytes), view.describe(true))
+	err := a.print(view, func(w io.Writer) {
+		view.text(w)
 		if !ask {
 			fmt.Fprintln(w, "nothing was changed: --yes does it")
 		}
@@ -101,14 +154,65 @@ func (a *app) askToRemove(ctx context.Context, collector *gc.Collector, space sq
 	if err != nil || !ask {
 		return false, err
 	}
-	return true, a.confirm(ctx, false, fmt.Sprintf("Remove upload %d?", upload.ID))
+	return true, a.confirm(ctx, false, "Remove "+view.names()+"?")
+}
+
+// removedView is what upload rm prints.
+type removedView struct {
+	DryRun  bool          `json:"dry_run"`
+	Removed []int64       `json:"removed"`
+	Spaces  []removalView `json:"spaces"`
+
+	uploads []sqlrepo.Upload
+}
+
+func newRemovedView(dryRun bool) *removedView {
+	return &removedView{DryRun: dryRun, Removed: []int64{}, Spaces: []removalView{}}
+}
+
+func (v *removedView) add(uploads ...sqlrepo.Upload) {
+	for _, upload := range uploads {
+		v.Removed = append(v.Removed, upload.ID)
+	}
+	v.uploads = append(v.uploads, uploads...)
+}
+
+// mark has uploads be removed, those that can be.
+func (v *removedView) mark(ctx context.Context, collector *gc.Collector, of removable) (failed error) {
+	for _, upload := range of.uploads {
+		err := collector.Mark(ctx, upload)
+		if err == nil {
+			v.add(upload)
+		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
+}
+
+// names says which uploads they are, or how many.
+func (v *removedView) names() string {
+	if len(v.uploads) == 1 {
+		return fmt.Sprintf("upload %d", v.uploads[0].ID)
+	}
+	return fmt.Sprintf("these %d uploads", len(v.uploads))
+}
+
+func (v *removedView) text(w io.Writer) {
+	for _, upload := range v.uploads {
+		if v.DryRun {
+			fmt.Fprintf(w, "upload %d, %s, %d files, %s\n", upload.ID, upload.State, upload.Files, progress.Bytes(upload.Bytes))
+		} else {
+			fmt.Fprintf(w, "upload %d was removed\n", upload.ID)
+		}
+	}
+	for _, space := range v.Spaces {
+		space.text(w, v.DryRun)
+	}
 }
 
 // removalView is what a removal deletes, or would delete.
 type removalView struct {
-	Upload      int64  `json:"upload,omitempty"`
 	Space       string `json:"space"`
-	DryRun      bool   `json:"dry_run"`
 	Uploads     int64  `json:"uploads"`
 	Entries     int64  `json:"entries"`
 	Shards      int64  `json:"shards"`
@@ -126,6 +230,10 @@ func newRemovalView(space sqlrepo.Space, s gc.Summary) removalView {
 	}
 }
 
+func (v removalView) text(w io.Writer, planned bool) {
+	fmt.Fprintf(w, "space %s: %s\n", printable(v.Space), v.describe(planned))
+}
+
 func (v removalView) describe(planned bool) string {
 	verb := "deleted"
 	if planned {
@@ -134,7 +242,7 @@ func (v removalView) describe(planned bool) string {
 	text := fmt.Sprintf("%s %d entries, %d shards with %d nodes, and %d files of the store, %s", verb, v.Entries, v.Shards,
 		v.Nodes, v.Files, progress.Bytes(v.Bytes))
 	if v.KeptEntries+v.KeptShards > 0 {
-		text += fmt.Sprintf("; other uploads need %d entries and %d shards of it, which stay", v.KeptEntries, v.KeptShards)
+		text += fmt.Sprintf("; other uploads need %d entries and %d shards of them, which stay", v.KeptEntries, v.KeptShards)
 	}
 	return text
 }

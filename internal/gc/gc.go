@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/guppy-prep/guppy/internal/pipeline"
@@ -34,6 +35,9 @@ type Collector struct {
 	Log   *slog.Logger
 	// Deleted is called, if it is not nil, with the number of rows that each transaction deleted.
 	Deleted func(rows int64)
+
+	// planned are the needs that Plan has found, by space.
+	planned map[int64]*needs
 }
 
 // Summary is what a removal deletes, and what it leaves because other uploads need it.
@@ -47,14 +51,15 @@ type Summary struct {
 	Rows int64
 }
 
-// Plan tells what the removal of some uploads of a space would delete. They may be Removed or not.
+// Plan tells what the removal of some uploads of a space would delete. They may be Removed or not. What it has found
+// out, the next Collect of the space need not find out again.
 func (c *Collector) Plan(ctx context.Context, space int64, uploads []sqlrepo.Upload) (s Summary, err error) {
 	view, err := c.Repo.ViewSpace(ctx, space)
 	if err != nil {
 		return s, err
 	}
 	remaining := without(view.Uploads, uploads)
-	needs := c.newNeeds(space)
+	needed := newNeeds(c, space)
 	for _, upload := range uploads {
 		for run, err := range c.Repo.EntryRuns(ctx, upload.ID, sharers(upload, remaining)) {
 			if err != nil {
@@ -62,16 +67,27 @@ func (c *Collector) Plan(ctx context.Context, space int64, uploads []sqlrepo.Upl
 			}
 			s.Entries += int64(len(run.Unshared))
 			s.KeptEntries += int64(len(run.Shared))
-			if err := needs.addSegments(ctx, run.Shared); err != nil {
+			if err := needed.addSegments(ctx, run.Shared); err != nil {
 				return s, err
 			}
 		}
 	}
-	if err := needs.update(ctx, remaining); err != nil {
+	err = untilUnchanged(ctx, func() error {
+		view, err := c.Repo.ViewSpace(ctx, space)
+		if err != nil {
+			return err
+		}
+		return needed.update(ctx, without(view.Uploads, uploads))
+	})
+	if err != nil {
 		return s, err
 	}
+	if c.planned == nil {
+		c.planned = map[int64]*needs{}
+	}
+	c.planned[space] = needed
 	for _, upload := range uploads {
-		if err := c.planShards(ctx, upload, needs.shards, &s); err != nil {
+		if err := c.planShards(ctx, upload, needed.shards, &s); err != nil {
 			return s, err
 		}
 	}
@@ -130,17 +146,14 @@ func (c *Collector) collect(ctx context.Context, space int64, claimed []*removal
 	if err != nil {
 		return err
 	}
-	needs := c.newNeeds(space)
+	needs := c.takeNeeds(space)
 	for _, r := range claimed {
 		if err := r.removeEntries(view.Uploads, needs); err != nil {
 			return err
 		}
 	}
 	// What is sealed while the uploads are gone through is less each time.
-	for err = sqlrepo.ErrSpaceChanged; errors.Is(err, sqlrepo.ErrSpaceChanged); {
-		err = c.condemn(ctx, needs, claimed)
-	}
-	if err != nil {
+	if err := untilUnchanged(ctx, func() error { return c.condemn(ctx, needs, claimed) }); err != nil {
 		return err
 	}
 	for _, r := range claimed {
@@ -151,8 +164,27 @@ func (c *Collector) collect(ctx context.Context, space int64, claimed []*removal
 	return nil
 }
 
+// firstPause and longestPause bound how long a removal waits before it looks at a space again.
+const (
+	firstPause   = 10 * time.Millisecond
+	longestPause = time.Second
+)
+
+// untilUnchanged calls look until it does not return sqlrepo.ErrSpaceChanged.
+func untilUnchanged(ctx context.Context, look func() error) error {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		err := look()
+		if !errors.Is(err, sqlrepo.ErrSpaceChanged) {
+			return err
+		}
+		if err := wait(ctx, rand.N(pause)); err != nil {
+			return err
+		}
+	}
+}
+
 // condemn brings the needs up to date, and condemns the shards that are not among them. It returns
-// sqlrepo.ErrSpaceChanged when others have sealed shards meanwhile.
+// sqlrepo.ErrSpaceChanged when others have sealed shards or removed uploads meanwhile.
 func (c *Collector) condemn(ctx context.Context, needs *needs, claimed []*removal) error {
 	var waiting []*removal
 	for _, r := range claimed {
@@ -206,12 +238,28 @@ func without(all, taken []sqlrepo.Upload) (rest []sqlrepo.Upload) {
 	return rest
 }
 
+// Mark is sqlrepo.RemoveUpload, for an upload that a process of this host had which is gone as well.
+func (c *Collector) Mark(ctx context.Context, upload sqlrepo.Upload) error {
+	if err := c.releaseDead(ctx, upload); err != nil {
+		return err
+	}
+	return c.Repo.RemoveUpload(ctx, upload.ID)
+}
+
+func (c *Collector) releaseDead(ctx context.Context, upload sqlrepo.Upload) error {
+	if !pipeline.IsDead(upload.Worker) {
+		return nil
+	}
+	if err := c.Repo.Release(ctx, sqlrepo.Stage{Upload: upload}); !errors.Is(err, sqlrepo.ErrLeaseLost) {
+		return err
+	}
+	return nil
+}
+
 // claim takes the removal of an upload, from a process of this host that is gone as well.
 func (c *Collector) claim(ctx context.Context, upload sqlrepo.Upload, s *Summary) (*removal, error) {
-	if pipeline.IsDead(upload.Worker) {
-		if err := c.Repo.Release(ctx, sqlrepo.Stage{Upload: upload}); err != nil && !errors.Is(err, sqlrepo.ErrLeaseLost) {
-			return nil, err
-		}
+	if err := c.releaseDead(ctx, upload); err != nil {
+		return nil, err
 	}
 	term := c.Lease
 	if term == 0 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/enginetest"
+	"github.com/guppy-prep/guppy/internal/gc"
 	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -223,8 +224,8 @@ func TestUnfinishedUploadsKeepWhatTheyRelyOn(t *testing.T) {
 	})
 }
 
-// TestStraysAndTemporaryFiles are counted first and removed when that is asked for.
-func TestStraysAndTemporaryFiles(t *testing.T) {
+// TestStraysDamagedAndTemporaryFiles are counted first and removed when that is asked for.
+func TestStraysDamagedAndTemporaryFiles(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 1), t.Context()
 		f.write(0, "file", 100)
@@ -232,22 +233,37 @@ func TestStraysAndTemporaryFiles(t *testing.T) {
 		stray := shard.Name([32]byte{1, 2, 3})
 		must(t, os.WriteFile(filepath.Join(f.dir, stray), make([]byte, 77), 0o600))
 		must(t, os.WriteFile(filepath.Join(f.dir, "notes.txt"), nil, 0o600))
+		must(t, os.WriteFile(filepath.Join(f.dir, "notes.txt.damaged"), nil, 0o600))
+		damaged := f.setAside(shard.Name([32]byte{4}), 55)
 		_, err := f.store.Create(ctx, "z6MkTest-1-12345")
 		must(t, err)
 		for _, remove := range []bool{false, true} {
 			found, err := f.collector().Strays(ctx, f.store, remove)
-			if err != nil || found.Files != 1 || found.Bytes != 77 {
+			want := gc.Strays{Unnamed: gc.Files{Files: 1, Bytes: 77}, Damaged: gc.Files{Files: 1, Bytes: 55}}
+			if err != nil || found != want {
 				t.Errorf("%+v, %v", found, err)
 			}
 			temporary, err := f.collector().Temporary(ctx, f.store, f.space, remove)
 			if err != nil || temporary != 1 {
 				t.Errorf("%d, %v", temporary, err)
 			}
-			if _, err := os.Stat(filepath.Join(f.dir, stray)); os.IsNotExist(err) != remove {
-				t.Errorf("remove: %t, %v", remove, err)
+			for _, name := range []string{stray, damaged} {
+				if _, err := os.Stat(filepath.Join(f.dir, name)); os.IsNotExist(err) != remove {
+					t.Errorf("remove: %t, %v", remove, err)
+				}
 			}
 		}
 		must(t, os.Remove(filepath.Join(f.dir, "notes.txt")))
+		must(t, os.Remove(filepath.Join(f.dir, "notes.txt.damaged")))
 		f.sound()
 	})
+}
+
+// setAside puts a file into the store, and sets it aside.
+func (f *fixture) setAside(name string, size int) string {
+	f.tb.Helper()
+	must(f.tb, os.WriteFile(filepath.Join(f.dir, name), make([]byte, size), 0o600))
+	aside, err := f.store.SetAside(context.Background(), name)
+	must(f.tb, err)
+	return aside
 }

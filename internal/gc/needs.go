@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/guppy-prep/guppy/internal/link"
@@ -18,21 +19,45 @@ type needs struct {
 	space     int64
 	shards    map[int64]struct{}
 	digests   []sqlrepo.Digest
-	// walked are the complete uploads that were gone through, sealed the shards of others, shared where those others were
-	// when what they share was looked at.
-	walked, sealed map[int64]bool
-	shared         map[int64]progress
+	// segments are those of the shards that hold segments of shared entries.
+	segments map[int64]struct{}
+	// seen are the uploads that were looked at: walked the complete ones that were gone through, sealed the shards of
+	// others, shared where those others were when what they share was looked at.
+	seen, walked, sealed map[int64]bool
+	shared               map[int64]progress
 }
 
-// progress tells whether an upload may have scanned something since.
+// progress tells whether an upload may have taken over content since that no complete upload had when it was viewed.
+// What a scan takes over after that, a complete upload had, which was gone through.
 type progress struct {
 	state sqlrepo.UploadState
 	began sqlrepo.Time
 }
 
-func (c *Collector) newNeeds(space int64) *needs {
-	return &needs{collector: c, space: space, shards: map[int64]struct{}{}, walked: map[int64]bool{},
-		sealed: map[int64]bool{}, shared: map[int64]progress{}}
+func progressOf(upload sqlrepo.Upload) progress { return progress{upload.State, upload.StageBegan} }
+
+func newNeeds(c *Collector, space int64) *needs {
+	n := &needs{collector: c, space: space, segments: map[int64]struct{}{}}
+	n.forget()
+	return n
+}
+
+// takeNeeds returns what was found out for a plan, or nothing. Uploads under way are looked at again: since then they may
+// have taken over content of those that are removed now.
+func (c *Collector) takeNeeds(space int64) *needs {
+	n := c.planned[space]
+	if n == nil {
+		return newNeeds(c, space)
+	}
+	delete(c.planned, space)
+	clear(n.shared)
+	return n
+}
+
+// forget has all uploads be looked at again.
+func (n *needs) forget() {
+	n.shards, n.digests = maps.Clone(n.segments), n.digests[:0]
+	n.seen, n.walked, n.sealed, n.shared = map[int64]bool{}, map[int64]bool{}, map[int64]bool{}, map[int64]progress{}
 }
 
 // addSegments adds the shards that tell the digests of entries which later uploads share.
@@ -43,29 +68,56 @@ func (n *needs) addSegments(ctx context.Context, entries []int64) error {
 	shards, err := n.collector.Repo.SegmentShards(ctx, entries)
 	for _, shard := range shards {
 		n.shards[shard] = struct{}{}
+		n.segments[shard] = struct{}{}
 	}
 	return err
 }
 
 // update adds the shards that hold a block which the remaining uploads need. What it has seen before it does not look
-// at again.
+// at again, unless one of the uploads remains no more. It returns sqlrepo.ErrSpaceChanged when one was removed or went on
+// while it was looked at.
 func (n *needs) update(ctx context.Context, remaining []sqlrepo.Upload) error {
+	if n.hasLost(remaining) {
+		n.forget()
+	}
 	for _, upload := range remaining {
-		var err error
-		if upload.State == sqlrepo.Complete {
-			err = n.addDAG(ctx, upload)
-		} else {
-			err = errors.Join(n.addShared(ctx, upload), n.addSealed(ctx, upload))
-		}
-		if err != nil && ctx.Err() == nil {
-			return fmt.Errorf("what upload %d needs can't be told, so no shard was removed (guppy check says what is wrong): %w",
-				upload.ID, err)
-		}
-		if err != nil {
-			return err
+		n.seen[upload.ID] = true
+		if err := n.addUpload(ctx, upload); err != nil {
+			return n.explain(ctx, upload, err)
 		}
 	}
 	return n.flush(ctx)
+}
+
+// hasLost tells whether an upload was looked at that remains no more: what only that one needs is no need.
+func (n *needs) hasLost(remaining []sqlrepo.Upload) bool {
+	left := 0
+	for _, upload := range remaining {
+		if n.seen[upload.ID] {
+			left++
+		}
+	}
+	return left < len(n.seen)
+}
+
+func (n *needs) addUpload(ctx context.Context, upload sqlrepo.Upload) error {
+	if upload.State == sqlrepo.Complete {
+		return n.addDAG(ctx, upload)
+	}
+	return errors.Join(n.addShared(ctx, upload), n.addSealed(ctx, upload))
+}
+
+// explain tells damage from an upload whose rows have changed while they were read.
+func (n *needs) explain(ctx context.Context, upload sqlrepo.Upload, failure error) error {
+	now, err := n.collector.Repo.Upload(ctx, upload.ID)
+	switch {
+	case ctx.Err() != nil:
+		return failure
+	case errors.Is(err, sqlrepo.ErrNotFound), err == nil && progressOf(now) != progressOf(upload):
+		return fmt.Errorf("upload %d is not what it was: %w (%w)", upload.ID, sqlrepo.ErrSpaceChanged, failure)
+	}
+	return fmt.Errorf("what upload %d needs can't be told, so no shard was removed (guppy check says what is wrong): %w",
+		upload.ID, errors.Join(failure, err))
 }
 
 // addDAG adds all blocks of a complete upload.
@@ -92,8 +144,8 @@ func (n *needs) addDAG(ctx context.Context, upload sqlrepo.Upload) error {
 // addShared adds all blocks of the files that an upload under way shares with earlier ones: linking does not make them
 // again.
 func (n *needs) addShared(ctx context.Context, upload sqlrepo.Upload) error {
-	now := progress{upload.State, upload.StageBegan}
-	if upload.State != sqlrepo.Scanning && n.shared[upload.ID] == now {
+	now := progressOf(upload)
+	if n.shared[upload.ID] == now {
 		return nil
 	}
 	profile, err := unixfs.ParseProfile(upload.Profile)

@@ -77,10 +77,14 @@ func (r *removal) deleted(rows int64) {
 
 // pause leaves the database to others for as long as the last transaction took.
 func (r *removal) pause(began time.Time) error {
+	return wait(r.ctx, time.Since(began))
+}
+
+func wait(ctx context.Context, d time.Duration) error {
 	select {
-	case <-r.ctx.Done():
-		return context.Cause(r.ctx)
-	case <-time.After(time.Since(began)):
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
 		return nil
 	}
 }

@@ -13,6 +13,17 @@ import (
 // Files are some of a store.
 type Files struct{ Files, Bytes int64 }
 
+func (f *Files) add(files, bytes int64) {
+	f.Files += files
+	f.Bytes += bytes
+}
+
+// Strays are the files of a store that are no shard of the repository.
+type Strays struct {
+	// Unnamed have the name of a shard that the repository doesn't have, Damaged were set aside by a repair.
+	Unnamed, Damaged Files
+}
+
 // Temporary counts the temporary files of a space that nobody will finish, and removes them if it is told to.
 func (c *Collector) Temporary(ctx context.Context, files Store, space sqlrepo.Space, remove bool) (n int64, err error) {
 	abandoned, err := pipeline.Abandoned(ctx, c.Repo, files, space)
@@ -33,14 +44,14 @@ func (c *Collector) Temporary(ctx context.Context, files Store, space sqlrepo.Sp
 // straysAtOnce is how many files are looked for among the shards in one query.
 const straysAtOnce = 500
 
-// Strays counts the files of a store that have the name of a shard which the repository doesn't have, and removes them
-// if it is told to. Those of another repository that uses the same store are among them.
-func (c *Collector) Strays(ctx context.Context, files Store, remove bool) (strays Files, err error) {
+// Strays counts the files of a store that have the name of a shard which the repository doesn't have, and those that a
+// repair has set aside, and removes them if it is told to. Those of another repository that uses the same store are
+// among them.
+func (c *Collector) Strays(ctx context.Context, files Store, remove bool) (strays Strays, err error) {
 	sizes, digests := map[string]int64{}, [][]byte{}
 	flush := func() error {
 		found, err := c.strays(ctx, files, digests, sizes, remove)
-		strays.Files += found.Files
-		strays.Bytes += found.Bytes
+		strays.Unnamed.add(found.Files, found.Bytes)
 		clear(sizes)
 		digests = digests[:0]
 		return err
@@ -49,8 +60,19 @@ func (c *Collector) Strays(ctx context.Context, files Store, remove bool) (stray
 		if err != nil {
 			return strays, err
 		}
-		digest, ok := shard.ParseName(file.Name)
+		name, damaged := store.CutAside(file.Name)
+		digest, ok := shard.ParseName(name)
 		if !ok {
+			continue
+		}
+		if damaged {
+			if remove {
+				err = files.Remove(ctx, file.Name)
+			}
+			if err != nil {
+				return strays, err
+			}
+			strays.Damaged.add(1, file.Size)
 			continue
 		}
 		sizes[string(digest[:])] = file.Size
@@ -65,27 +87,30 @@ func (c *Collector) Strays(ctx context.Context, files Store, remove bool) (stray
 
 func (c *Collector) strays(ctx context.Context, files Store, digests [][]byte, sizes map[string]int64,
 	remove bool) (found Files, err error) {
-	if !remove {
-		unnamed, err := c.Repo.Unnamed(ctx, digests)
-		for _, digest := range unnamed {
-			found.Files++
-			found.Bytes += sizes[string(digest)]
-		}
+	unnamed, err := c.Repo.Unnamed(ctx, digests)
+	if err != nil {
 		return found, err
 	}
-	for len(digests) > 0 {
+	if !remove {
+		for _, digest := range unnamed {
+			found.add(1, sizes[string(digest)])
+		}
+		return found, nil
+	}
+	for len(unnamed) > 0 {
 		began, now := time.Now(), Files{}
-		done, err := c.Repo.RemoveUnnamed(ctx, digests, func(ctx context.Context, digest []byte) (bool, error) {
-			now.Files++
-			now.Bytes += sizes[string(digest)]
+		done, err := c.Repo.RemoveUnnamed(ctx, unnamed, func(ctx context.Context, digest []byte) (bool, error) {
+			now.add(1, sizes[string(digest)])
 			return time.Since(began) < filesFor, files.Remove(ctx, shard.Name([32]byte(digest)))
 		})
 		if err != nil {
 			return found, err
 		}
-		found.Files += now.Files
-		found.Bytes += now.Bytes
-		digests = digests[done:]
+		found.add(now.Files, now.Bytes)
+		unnamed = unnamed[done:]
+		if err := wait(ctx, time.Since(began)); err != nil {
+			return found, err
+		}
 	}
 	return found, nil
 }

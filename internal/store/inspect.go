@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/guppy-prep/guppy/internal/durable"
 )
@@ -65,6 +66,9 @@ func (d *Directory) SetAside(ctx context.Context, name string) (aside string, er
 	}
 	return aside, nil
 }
+
+// CutAside returns the name that a blob had before it was set aside, and whether it was.
+func CutAside(name string) (before string, aside bool) { return strings.CutSuffix(name, asideSuffix) }
 
 // Mark gives the store back the identity that it had, and sets a marker aside that can't be read. It changes no marker
 // that can be read.

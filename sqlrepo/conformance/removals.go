@@ -22,13 +22,16 @@ func removals() []test {
 		{"hides the blocks of condemned shards", condemnHides},
 		{"condemns nothing after another shard was sealed", condemnStale},
 		{"condemns nothing after an upload was completed", condemnCompleted},
+		{"condemns nothing after an upload was begun", condemnBegun},
 		{"condemns nothing while an upload is linked", condemnLinking},
+		{"takes a linker's lease away that has ended", condemnAbandonedLink},
 		{"condemns no shard with segments that are left", condemnShared},
 		{"spares files that other shards are", removalFiles},
 		{"lets go of files as soon as it is told to", removalFilesInParts},
 		{"removes files that no shard names", removalUnnamed},
 		{"deletes nodes a few at a time", removalNodes},
 		{"finishes when nothing is left", removalFinish},
+		{"leaves known that there were uploads", hadUploads},
 	}
 }
 
@@ -305,6 +308,29 @@ func condemnLinking(f *fixture) {
 	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shard}))
 }
 
+func condemnBegun(f *fixture) {
+	space := f.space()
+	mine, shard := f.condemnable(space, digest(1, 1))
+	view := f.view(space)
+	f.begin(f.source(space))
+	before := f.everything()
+	f.fails(f.Condemn(f.ctx, mine, view, []int64{shard}), sqlrepo.ErrSpaceChanged)
+	equal(f.t, "everything", f.everything(), before)
+	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shard}))
+}
+
+func condemnAbandonedLink(f *fixture) {
+	space := f.space()
+	source := f.source(space)
+	linking := must(f.Advance(f.ctx, f.begin(source), sqlrepo.Linking))(f.t)
+	mine, shard := f.condemnable(space, digest(1, 1)) // lets leases end
+	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shard}))
+	_, err := f.Advance(f.ctx, linking, sqlrepo.Complete)
+	f.fails(err, sqlrepo.ErrLeaseLost)
+	f.fails(f.Renew(f.ctx, linking, term, 0), sqlrepo.ErrLeaseLost)
+	equal(f.t, "state", f.stage(f.upload(linking)).Upload.State, sqlrepo.Linking)
+}
+
 func condemnShared(f *fixture) {
 	space := f.space()
 	stage := f.begin(f.source(space))
@@ -405,6 +431,13 @@ func removalNodes(f *fixture) {
 	equal(f.t, "nodes of others", len(f.rows("nodes")), 5000)
 	equal(f.t, "shards", len(f.shards(mine)), 0)
 	equal(f.t, "gone", must(f.FinishRemoval(f.ctx, mine))(f.t), true)
+}
+
+func hadUploads(f *fixture) {
+	equal(f.t, "had uploads", must(f.HadUploads(f.ctx))(f.t), false)
+	mine := f.removed(f.newStage())
+	equal(f.t, "gone", must(f.FinishRemoval(f.ctx, mine))(f.t), true)
+	equal(f.t, "had uploads", must(f.HadUploads(f.ctx))(f.t), true)
 }
 
 func removalFinish(f *fixture) {

@@ -201,7 +201,7 @@ func (m *machine) link(t *rapid.T) {
 }
 
 func (m *machine) restart(t *rapid.T) {
-	if rapid.IntRange(0, 3).Draw(t, "for good") > 0 {
+	if !m.upload(m.stage).Stuck() && rapid.IntRange(0, 3).Draw(t, "for good") > 0 { // nothing else is left for one that is stuck
 		t.SkipNow()
 	}
 	m.stage, m.claimed = m.again(m.source), nil

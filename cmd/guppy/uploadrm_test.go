@@ -1,0 +1,34 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// TestARefusedRemovalSaysHowToGoOn, and not how to join in.
+func TestARefusedRemovalSaysHowToGoOn(t *testing.T) {
+	atWork := fmt.Errorf("upload 3: %w: otherhost/1 is linking it", sqlrepo.ErrAtWork)
+	err := inTheWay(atWork)
+	if hint := hintFor(err); !strings.Contains(hint, "guppy gc --yes") || strings.Contains(hint, "join in") {
+		t.Errorf("%q", hint)
+	}
+	if code := exitCode(t.Context(), err); code != exitDatabase || err.Error() != atWork.Error() {
+		t.Errorf("%d: %v", code, err)
+	}
+	if err := inTheWay(nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestUploadKeysAreTakenOnce(t *testing.T) {
+	keys, err := uploadKeys([]string{"7", "3", "7"})
+	if err != nil || fmt.Sprint(keys) != "[3 7]" {
+		t.Errorf("%v, %v", keys, err)
+	}
+	if _, err := uploadKeys([]string{"7", "x"}); exitCode(t.Context(), err) != exitUsage {
+		t.Errorf("%v", err)
+	}
+}
