@@ -37,6 +37,7 @@ const (
 	FlawUploadState    = "upload-state"
 	FlawUploadRoot     = "upload-root"
 	FlawUploadFinished = "upload-finished"
+	FlawUploadUnlinked = "upload-unlinked"
 	FlawUploadCounts   = "upload-counts"
 	FlawTallyEntries   = "tally-entries"
 	FlawTallyShards    = "tally-shards"
@@ -52,6 +53,7 @@ const (
 	FlawRootStray      = "root-stray"
 	FlawRootMalformed  = "root-malformed"
 	FlawOriginLost     = "origin-lost"
+	FlawOriginRoot     = "origin-root"
 	FlawSegmentStray   = "segment-stray"
 	FlawSegmentShard   = "segment-shard"
 	FlawSegmentShape   = "segment-shape"
@@ -84,14 +86,28 @@ type rule struct {
 // scope is what is checked: all, or one upload.
 type scope struct{ upload *int64 }
 
-// of narrows a query to the upload in a column. Of uploads that are being removed nothing is demanded.
+// of narrows a query to the upload in a column. It is for what nobody demands of uploads that are removed.
 func (s scope) of(query squirrel.SelectBuilder, column string) squirrel.SelectBuilder {
-	removed := squirrel.Select("id").From("uploads").Where(squirrel.Eq{"state": Removed})
-	query = query.Where(squirrel.ConcatExpr(column+" NOT IN (", removed, ")"))
+	return s.kept(query, column).Where(squirrel.ConcatExpr(column+" NOT IN (", removed(), ")"))
+}
+
+// kept narrows a query to the upload in a column. What removed uploads keep for others is as good as any.
+func (s scope) kept(query squirrel.SelectBuilder, column string) squirrel.SelectBuilder {
 	if s.upload == nil {
 		return query
 	}
 	return query.Where(squirrel.Eq{column: *s.upload})
+}
+
+// keptShards narrows a query to shards that are not on their way out.
+func (s scope) keptShards(query squirrel.SelectBuilder) squirrel.SelectBuilder {
+	return s.kept(query, "shards.upload").Where(squirrel.Or{
+		squirrel.NotEq{"shards.state": ShardRemoving}, squirrel.ConcatExpr("shards.upload NOT IN (", removed(), ")"),
+	})
+}
+
+func removed() squirrel.SelectBuilder {
+	return squirrel.Select("id").From("uploads").Where(squirrel.Eq{"state": Removed})
 }
 
 // flawed selects the columns of a rule: the keys of three rows, what is, and what should be.
@@ -135,18 +151,60 @@ func (r *Repository) checkRows(ctx context.Context, s scope, found func(Flaw) er
 	}
 	for _, stream := range []struct {
 		doing string
-		run   func(context.Context, *sqlx.Tx, scope, func(Flaw) error) error
+		table string
+		keys  uint64
+		run   func(context.Context, *sqlx.Tx, scope, span, func(Flaw) error) error
 	}{
-		{"check the segments of files", r.checkCover},
-		{"check the segments of shards", r.checkChunks},
-		{"check the nodes of shards", r.checkNodes},
+		{"check the segments of files", "entries", 100_000, r.checkCover},
+		{"check the segments of shards", "shards", 100, r.checkChunks},
+		{"check the nodes of shards", "shards", 100, r.checkNodes},
 	} {
-		err := r.observe(ctx, stream.doing, func(tx *sqlx.Tx) error { return stream.run(ctx, tx, s, found) })
-		if err != nil {
-			return err
+		for next := (span{}); !next.last; {
+			err := r.observe(ctx, stream.doing, func(tx *sqlx.Tx) (err error) {
+				if next, err = r.spanBehind(ctx, tx, stream.table, next.to, stream.keys); err != nil {
+					return err
+				}
+				return stream.run(ctx, tx, s, next, found)
+			})
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// span are the keys behind one, up to and with another: as much of a table as is read in one snapshot. The first has no
+// beginning, the last no end.
+type span struct {
+	behind, to *int64
+	last       bool
+}
+
+// spanBehind is a span of so many rows behind a key, or of all that are left.
+func (r *Repository) spanBehind(ctx context.Context, tx *sqlx.Tx, table string, behind *int64,
+	rows uint64) (next span, err error) {
+	next.behind = behind
+	var to int64
+	query := squirrel.Select("id").From(table).OrderBy("id").Limit(1).Offset(rows - 1)
+	err = r.get(ctx, tx, &to, next.of(query, "id"))
+	if errors.Is(err, ErrNotFound) {
+		next.last = true
+		return next, nil
+	}
+	next.to = &to
+	return next, err
+}
+
+// of narrows a query to the rows whose keys are in a column.
+func (s span) of(query squirrel.SelectBuilder, column string) squirrel.SelectBuilder {
+	if s.behind != nil {
+		query = query.Where(squirrel.Gt{column: *s.behind})
+	}
+	if s.to != nil {
+		query = query.Where(squirrel.LtOrEq{column: *s.to})
+	}
+	return query
 }
 
 // rules are all that can be told by a query.
@@ -206,33 +264,13 @@ func (r *Repository) apply(ctx context.Context, tx *sqlx.Tx, rule rule, found fu
 	})
 }
 
-// stream gives each row of a query to take, one at a time.
-func (r *Repository) stream(ctx context.Context, tx *sqlx.Tx, query squirrel.SelectBuilder,
-	take func(*sqlx.Rows) error) error {
-	statement, args, err := r.render(query)
-	if err != nil {
-		return err
-	}
-	rows, err := tx.QueryxContext(ctx, statement, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
-	for rows.Next() {
-		if err := take(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
 // longestLease is longer than any worker would have one.
 const longestLease = 30 * 24 * time.Hour
 
 // leaseRules are about the leases of uploads and shards.
 func (r *Repository) leaseRules(s scope) []rule {
 	uploads := s.of(flawed("id", "0", "0", "token", "0"), "id").From("uploads")
-	shards := s.of(flawed("upload", "id", "0", "token", "0"), "upload").From("shards")
+	shards := s.kept(flawed("upload", "id", "0", "token", "0"), "upload").From("shards")
 	return append(
 		r.leaseRulesOf(uploads, squirrel.Eq{"state": []UploadState{Packing, Complete, Incomplete}}),
 		r.leaseRulesOf(shards, squirrel.NotEq{"state": ShardPlanned})...)

@@ -4,8 +4,12 @@ import "github.com/Masterminds/squirrel"
 
 func entryRules(s scope) []rule {
 	entries := func(is string) squirrel.SelectBuilder {
-		return s.of(flawed("entries.upload", "0", "entries.id", is, "0"), "entries.upload").From("entries")
+		return s.kept(flawed("entries.upload", "0", "entries.id", is, "0"), "entries.upload").From("entries")
 	}
+	sharers := func(is string) squirrel.SelectBuilder {
+		return s.of(entries(is), "entries.upload").Where(squirrel.NotEq{"entries.origin": nil})
+	}
+	covered := squirrel.Select("SUM(length)").From("segments").Where("segments.entry = entries.origin")
 	finished := func(query squirrel.SelectBuilder) squirrel.SelectBuilder {
 		return query.Join("uploads ON uploads.id = entries.upload").Where(squirrel.Eq{"uploads.state": Complete})
 	}
@@ -32,14 +36,17 @@ func entryRules(s scope) []rule {
 				Where(squirrel.Or{squirrel.NotEq{"entries.state": linkable}, squirrel.NotEq{"entries.origin": nil}})},
 		{FlawRootMalformed, "its root is no CID of a block", entries("LENGTH(cid)").Join("roots ON roots.entry = entries.id").
 			Where("(LENGTH(cid) <> ? OR dag_size < 0)", cidLength)},
-		{FlawOriginLost, "it has the content of entry %[1]d, which is not there or has none of its own",
-			entries("entries.origin").LeftJoin("entries AS origins ON origins.id = entries.origin").
-				LeftJoin("roots ON roots.entry = entries.origin").Where(squirrel.NotEq{"entries.origin": nil}).
+		{FlawOriginLost, "it has the content of entry %[1]d, which is not there or has not all of it",
+			sharers("entries.origin").LeftJoin("entries AS origins ON origins.id = entries.origin").
 				Where(squirrel.Or{
-					squirrel.Eq{"origins.id": nil}, squirrel.Eq{"roots.entry": nil}, squirrel.NotEq{"origins.origin": nil},
+					squirrel.Eq{"origins.id": nil}, squirrel.NotEq{"origins.origin": nil},
 					squirrel.NotEq{"origins.state": linkable}, squirrel.NotEq{"origins.kind": File},
 					squirrel.NotEq{"entries.kind": File}, squirrel.Expr("origins.size <> entries.size"),
+					squirrel.ConcatExpr("COALESCE((", covered, "), -1) <> entries.size"),
 				})},
+		{FlawOriginRoot, "it has the content of entry %[1]d, which has no root",
+			sharers("entries.origin").LeftJoin("roots ON roots.entry = entries.origin").
+				Where(squirrel.Eq{"roots.entry": nil})},
 		{FlawSegmentStray, "it is in shard %[2]d, and is no file with content of its own",
 			segmentsOf(s, "entries.state", "segments.shard").Where(squirrel.Or{
 				squirrel.NotEq{"entries.kind": File}, squirrel.NotEq{"entries.origin": nil},
@@ -52,6 +59,6 @@ func entryRules(s scope) []rule {
 }
 
 func segmentsOf(s scope, is, want string) squirrel.SelectBuilder {
-	return s.of(flawed("entries.upload", "segments.shard", "entries.id", is, want), "entries.upload").
+	return s.kept(flawed("entries.upload", "segments.shard", "entries.id", is, want), "entries.upload").
 		From("segments").Join("entries ON entries.id = segments.entry")
 }

@@ -30,12 +30,12 @@ type nodeShard struct {
 
 // checkNodes demands that the nodes of each settled shard lie in it one behind the other, each behind its length and
 // CID, from its header to its end.
-func (r *Repository) checkNodes(ctx context.Context, tx *sqlx.Tx, s scope, found func(Flaw) error) error {
+func (r *Repository) checkNodes(ctx context.Context, tx *sqlx.Tx, s scope, some span, found func(Flaw) error) error {
 	query := squirrel.Select("shards.upload", "shards.id", "shards.kind", "shards.state", "shards.size", "shards.nodes",
 		"COALESCE(position, -1)", "COALESCE(length, 0)", "COALESCE(codec, 0)", "COALESCE(LENGTH(suffix), 0)").
 		From("shards").LeftJoin("nodes ON nodes.shard = shards.id").OrderBy("shards.id", "position")
 	var open nodeShard
-	err := r.stream(ctx, tx, s.of(query, "shards.upload"), func(rows *sqlx.Rows) error {
+	err := r.stream(ctx, tx, some.of(s.keptShards(query), "shards.id"), func(rows *sqlx.Rows) error {
 		var next nodeShard
 		var position, length, codec, suffix int64
 		err := rows.Scan(&next.Upload, &next.ID, &next.Kind, &next.State, &next.Size, &next.Nodes,

@@ -15,15 +15,15 @@ const chunkSize = 1 << 20
 func chunksOf(length int64) int64 { return max(1, (length+chunkSize-1)/chunkSize) }
 
 // checkCover demands that the segments of each file with content of its own cover it once, from its beginning to its
-// end as soon as its upload is planned.
-func (r *Repository) checkCover(ctx context.Context, tx *sqlx.Tx, s scope, found func(Flaw) error) error {
+// end as soon as its upload is planned. Of removed uploads that is told by those that share them: the others lose theirs.
+func (r *Repository) checkCover(ctx context.Context, tx *sqlx.Tx, s scope, some span, found func(Flaw) error) error {
 	query := squirrel.Select("entries.upload", "entries.id", "entries.size", "uploads.state",
-		"COALESCE(file_offset, -1)", "COALESCE(length, 0)", "COALESCE(shard, 0)").
+		"COALESCE(file_offset, 0)", "COALESCE(length, 0)", "COALESCE(shard, 0)").
 		From("entries").Join("uploads ON uploads.id = entries.upload").LeftJoin("segments ON segments.entry = entries.id").
 		Where(squirrel.Eq{"entries.kind": File, "entries.origin": nil, "entries.state": linkable}).
 		OrderBy("entries.id", "file_offset", "length DESC")
 	var open cover
-	err := r.stream(ctx, tx, s.of(query, "entries.upload"), func(rows *sqlx.Rows) error {
+	err := r.stream(ctx, tx, some.of(s.of(query, "entries.upload"), "entries.id"), func(rows *sqlx.Rows) error {
 		var next cover
 		var segment Segment
 		err := rows.Scan(&next.upload, &next.entry, &next.size, &next.state, &segment.Offset, &segment.Length, &segment.Shard)
@@ -36,8 +36,8 @@ func (r *Repository) checkCover(ctx context.Context, tx *sqlx.Tx, s scope, found
 			}
 			open = next
 		}
-		if segment.Offset < 0 {
-			return nil
+		if segment.Shard == 0 {
+			return nil // it has no segment
 		}
 		return open.add(segment, found)
 	})
@@ -61,7 +61,7 @@ func (c *cover) add(s Segment, found func(Flaw) error) error {
 	c.reached = max(c.reached, s.Offset+s.Length)
 	last := s.Offset+s.Length == c.size
 	switch {
-	case s.Length < 0 || s.Offset%chunkSize != 0 || s.Length%chunkSize != 0 && !last || s.Length == 0 && c.size > 0:
+	case s.Length < 0 || s.Offset < 0 || s.Offset%chunkSize != 0 || s.Length%chunkSize != 0 && !last || s.Length == 0 && c.size > 0:
 		return c.tell(found, s.Shard, FlawSegmentShape, "its segment at %d is no whole number of chunks: %d bytes",
 			s.Offset, s.Length)
 	case s.Offset > from:
@@ -93,11 +93,11 @@ func (c *cover) tell(found func(Flaw) error, shard int64, code, detail string, a
 }
 
 // checkChunks demands that segments lie behind each other in the plan of their shard, and inside it.
-func (r *Repository) checkChunks(ctx context.Context, tx *sqlx.Tx, s scope, found func(Flaw) error) error {
+func (r *Repository) checkChunks(ctx context.Context, tx *sqlx.Tx, s scope, some span, found func(Flaw) error) error {
 	query := squirrel.Select("shards.upload", "segments.shard", "segments.entry", "chunk", "length", "shards.chunks").
 		From("segments").Join("shards ON shards.id = segments.shard").OrderBy("segments.shard", "chunk")
 	var shard, reached int64
-	return r.stream(ctx, tx, s.of(query, "shards.upload"), func(rows *sqlx.Rows) error {
+	return r.stream(ctx, tx, some.of(s.kept(query, "shards.upload"), "segments.shard"), func(rows *sqlx.Rows) error {
 		var upload, chunks int64
 		var next Segment
 		if err := rows.Scan(&upload, &next.Shard, &next.Entry, &next.Chunk, &next.Length, &chunks); err != nil {

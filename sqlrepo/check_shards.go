@@ -4,7 +4,7 @@ import "github.com/Masterminds/squirrel"
 
 func shardRules(s scope) []rule {
 	shards := func(is, want string) squirrel.SelectBuilder {
-		return s.of(flawed("shards.upload", "shards.id", "0", is, want), "shards.upload").From("shards")
+		return s.keptShards(flawed("shards.upload", "shards.id", "0", is, want).From("shards"))
 	}
 	sums := squirrel.Select("shard", "SUM(length) AS bytes").From("segments").GroupBy("shard")
 	settled := squirrel.Eq{"shards.state": []ShardState{ShardPacked, ShardEmpty}}

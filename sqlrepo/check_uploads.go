@@ -18,11 +18,21 @@ func uploadRules(s scope) []rule {
 				int64(Complete), cidLength)},
 		{FlawUploadFinished, "it is complete without an end, or ended and is not", uploads("0", "0").
 			Where("CASE WHEN state = ? THEN finished_at IS NULL ELSE finished_at IS NOT NULL END", int64(Complete))},
+		{FlawUploadUnlinked, "nobody links it: that has failed again and again and was set aside, or there is a newer upload",
+			uploads("0", "0").Where(squirrel.Eq{"uploads.state": Linking, "uploads.token": 0}).
+				Where(squirrel.Or{squirrel.NotEq{"uploads.set_aside_at": nil}, superseded()})},
 		{FlawUploadCounts, "it counts %[1]d files and directories where %[2]d entries are linked, or other symlinks or bytes",
 			joinCounts(uploads("uploads.files + directories", "c.files + c.dirs")).Where(complete).
 				Where("(uploads.files <> COALESCE(c.files, 0) OR directories <> COALESCE(c.dirs, 0) OR " +
 					"links <> COALESCE(c.symlinks, 0) OR uploads.bytes <> COALESCE(c.bytes, 0))")},
 	}, tallyRules(uploads)...)
+}
+
+// superseded is the condition that there is a newer upload of the same source.
+func superseded() squirrel.Sqlizer {
+	newer := squirrel.Select("1").From("uploads AS newer").Where("newer.source = uploads.source AND newer.id > uploads.id").
+		Where(squirrel.NotEq{"newer.state": Removed})
+	return squirrel.ConcatExpr("EXISTS (", newer, ")")
 }
 
 // joinCounts adds what the entries under the root of each upload add up to.

@@ -156,12 +156,16 @@ var rootColumns = []string{"entry", "dag_size", "cid"}
 func (r *Repository) SaveLinks(ctx context.Context, stage Stage, batch LinkBatch, seal Seal) error {
 	count := counting("linked_entries", int64(len(batch.Roots)))
 	return r.fencedSeal(ctx, stage, batch, seal, count, func(tx *dialect.Tx) error {
-		row := make([]any, len(rootColumns))
-		return r.db.BulkInsert(ctx, tx, "roots", rootColumns, len(batch.Roots), func(i int) []any {
-			root := &batch.Roots[i]
-			row[0], row[1], row[2] = root.Entry, root.DAGSize, root.CID.Bytes()
-			return row
-		})
+		return r.insertRoots(ctx, tx, batch.Roots)
+	})
+}
+
+func (r *Repository) insertRoots(ctx context.Context, tx *dialect.Tx, roots []Root) error {
+	row := make([]any, len(rootColumns))
+	return r.db.BulkInsert(ctx, tx, "roots", rootColumns, len(roots), func(i int) []any {
+		root := &roots[i]
+		row[0], row[1], row[2] = root.Entry, root.DAGSize, root.CID.Bytes()
+		return row
 	})
 }
 

@@ -132,7 +132,8 @@ func (r *Repository) Reopen(ctx context.Context, upload int64) error {
 
 // Relink has an upload linked again, from its rows alone.
 func (r *Repository) Relink(ctx context.Context, upload int64) error {
-	return r.mend(ctx, "have the upload linked again", unfinish(upload, Linking))
+	return r.mend(ctx, "have the upload linked again",
+		unfinish(upload, Linking).Set("linked_entries", 0).Set("set_aside_at", nil), rootsOf(upload))
 }
 
 // GiveUp marks an upload as incomplete: some of its content is lost. What is left of it stays, as others may have it
@@ -141,15 +142,36 @@ func (r *Repository) GiveUp(ctx context.Context, upload int64) error {
 	return r.mend(ctx, "mark the upload as incomplete", unfinish(upload, Incomplete))
 }
 
-// IsLatest tells whether no newer upload of its source was begun, so that it can be prepared again.
+// IsLatest tells whether no newer upload of its source was begun and not removed, so that it can be prepared again.
 func (r *Repository) IsLatest(ctx context.Context, upload int64) (latest bool, err error) {
 	var newer int64
 	source := squirrel.Select("source").From("uploads").Where(squirrel.Eq{"id": upload})
 	err = r.read(ctx, "look for a newer upload", func() error {
 		return r.get(ctx, r.db.Reader, &newer, squirrel.Select("COUNT(*)").From("uploads").
-			Where(squirrel.ConcatExpr("source = (", source, ")")).Where(squirrel.Gt{"id": upload}))
+			Where(squirrel.ConcatExpr("source = (", source, ")")).Where(squirrel.Gt{"id": upload}).
+			Where(squirrel.NotEq{"state": Removed}))
 	})
 	return newer == 0, err
+}
+
+// SetRoots records where the DAGs of entries begin, whatever was recorded of them.
+func (r *Repository) SetRoots(ctx context.Context, roots []Root) error {
+	for some := range slices.Chunk(roots, keysAtOnce) {
+		ids := make([]int64, len(some))
+		for i := range some {
+			ids[i] = some[i].Entry
+		}
+		err := r.withTx(ctx, "set the roots of entries", func(tx *dialect.Tx) error {
+			if _, err := r.exec(ctx, tx, squirrel.Delete("roots").Where(r.db.Among("entry", ids))); err != nil {
+				return err
+			}
+			return r.insertRoots(ctx, tx, some)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
 }
 
 // Replan forgets what is planned of the content of entries, and whose content they share, so that they are planned

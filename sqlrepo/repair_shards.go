@@ -170,7 +170,7 @@ func (r *Repository) UploadOf(ctx context.Context, entry int64) (upload int64, e
 func (r *Repository) PackedShards(ctx context.Context, upload *int64) (n int64, err error) {
 	err = r.read(ctx, "count shards", func() error {
 		query := squirrel.Select("COUNT(*)").From("shards").Where(squirrel.Eq{"state": ShardPacked})
-		return r.get(ctx, r.db.Reader, &n, scope{upload}.of(query, "upload"))
+		return r.get(ctx, r.db.Reader, &n, scope{upload}.kept(query, "upload"))
 	})
 	return n, err
 }
@@ -194,4 +194,23 @@ func (r *Repository) ShardsOfFiles(ctx context.Context, entries []int64) (shards
 		}
 	}
 	return slices.Sorted(maps.Keys(found)), nil
+}
+
+// Suspects are the keys of the packed shards of a space that have a node whose digest is half that of a block which the
+// space does not hold: the other half may be wrong. It reads all nodes.
+func (r *Repository) Suspects(ctx context.Context, space int64, digests []Digest) (shards []int64, err error) {
+	if len(digests) == 0 {
+		return nil, ctx.Err()
+	}
+	prefixes, suffixes := make([]int64, len(digests)), make([][]byte, len(digests))
+	for i, digest := range digests {
+		prefixes[i], suffixes[i] = digest.split()
+	}
+	err = r.readList(ctx, "look for nodes that are half right", &shards,
+		squirrel.Select("shards.id").Distinct().From("nodes").Join("shards ON shards.id = nodes.shard").
+			Join("uploads ON uploads.id = shards.upload").Join("sources ON sources.id = uploads.source").
+			Where(squirrel.Eq{"sources.space": space, "shards.state": ShardPacked}).
+			Where(squirrel.Or{r.db.Among("nodes.prefix", prefixes), squirrel.Eq{"nodes.suffix": suffixes}}).
+			OrderBy("shards.id"))
+	return shards, err
 }

@@ -29,8 +29,8 @@ type Problem struct {
 	// Note tells that nothing is lost or in the way: the repository is sound all the same.
 	Note bool `json:"note,omitempty"`
 
-	// blocks are the digests of a file that are not held, for repair alone.
-	blocks []sqlrepo.Digest
+	// blocks are the chunks of a file that are not held, missed some blocks of any kind, for repair alone.
+	blocks, missed []sqlrepo.Digest
 	// isFile tells that the entry is one.
 	isFile bool
 	// other is another shard concerned.
@@ -60,6 +60,7 @@ const (
 	CodeStoreElsewhere = "store-elsewhere"
 	CodeStoreTemporary = "store-temporary"
 	CodeStoreStray     = "store-stray"
+	CodeStoreAside     = "store-aside"
 	CodeShardMissing   = "shard-missing"
 	CodeShardLength    = "shard-length"
 	CodeShardDamaged   = "shard-damaged"
@@ -168,7 +169,7 @@ func (r *run) rows(ctx context.Context) error {
 	return nil
 }
 
-// uploads are those that are looked at, but for those that are removed or whose row can't be read.
+// uploads are those that are looked at, but for those whose row can't be read.
 func (r *run) uploads(ctx context.Context) iter.Seq2[sqlrepo.Upload, error] {
 	return func(yield func(sqlrepo.Upload, error) bool) {
 		keys, err := r.keys(ctx)
@@ -179,9 +180,6 @@ func (r *run) uploads(ctx context.Context) iter.Seq2[sqlrepo.Upload, error] {
 		for _, key := range keys {
 			upload, err := r.Repo.Upload(ctx, key)
 			if err != nil && r.flawed[key] && ctx.Err() == nil {
-				continue
-			}
-			if err == nil && upload.State == sqlrepo.Removed {
 				continue
 			}
 			if !yield(upload, err) {

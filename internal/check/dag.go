@@ -17,6 +17,9 @@ func (r *run) dags(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if upload.State == sqlrepo.Removed {
+			continue
+		}
 		if err := r.dag(ctx, upload); err != nil {
 			return err
 		}
@@ -101,8 +104,11 @@ func (d *dagRun) visit(ctx context.Context, batch []reach.Block) error {
 	return nil
 }
 
-// mostBlocks bounds what is kept of the blocks of one file.
-const mostBlocks = 100_000
+// mostBlocks bounds what is kept of the blocks of one file, mostMissed of those of one entry.
+const (
+	mostBlocks = 100_000
+	mostMissed = 100
+)
 
 // miss notes a block that is not held. Those of one entry are told of together.
 func (d *dagRun) miss(ctx context.Context, block reach.Block) error {
@@ -113,6 +119,9 @@ func (d *dagRun) miss(ctx context.Context, block reach.Block) error {
 		d.missing = Problem{Code: CodeBlockMissing, Entry: block.Entry, Detail: block.CID().String()}
 	}
 	d.count++
+	if len(d.missing.missed) < mostMissed {
+		d.missing.missed = append(d.missing.missed, block.Digest)
+	}
 	if block.Owner != 0 && len(d.missing.blocks) < mostBlocks {
 		d.missing.blocks = append(d.missing.blocks, block.Digest)
 	}

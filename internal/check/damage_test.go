@@ -57,6 +57,8 @@ func uploadDamages() []damage {
 		sql("upload-root", set("root_cid = NULL")),
 		sql("upload-root", set("root_cid = ?"), []byte{1, 2, 3}),
 		sql("upload-root", set("state = 3")),
+		sql("upload-unlinked", set("state = 4, root_cid = NULL, finished_at = NULL, set_aside_at = 1000, error = 'failed'")),
+		sql("upload-unlinked", "UPDATE uploads SET state = 4, root_cid = NULL, finished_at = NULL WHERE id = 1"),
 		sql("upload-finished", set("finished_at = NULL")),
 		sql("dag-root", set("root_cid = (SELECT root_cid FROM uploads WHERE id = 1)")),
 		sql("upload-counts", set("files = files + 1")),
@@ -174,15 +176,11 @@ func orphanDamages() []damage {
 
 func fileDamages() []damage {
 	files := func(code, what string, upload int, kind sqlrepo.ShardKind, do func(path string) error) damage {
-		return damage{code, what, func(f *fixture) { must(f, do(f.file(f.shardOf(upload, kind)))) }}
-	}
-	flip := func(path string) error {
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		content[len(content)/2] ^= 1
-		return os.WriteFile(path, content, 0o600)
+		return damage{code, what, func(f *fixture) {
+			if shard := f.shardOf(upload, kind); shard != 0 {
+				f.harm(do(f.file(shard)))
+			}
+		}}
 	}
 	cut := func(path string) error { return os.Truncate(path, 100) }
 	rename := func(path string) error { return os.Rename(path, filepath.Join(filepath.Dir(path), "renamed")) }
@@ -200,7 +198,7 @@ func fileDamages() []damage {
 			must(f, os.WriteFile(filepath.Join(f.dir, ".guppy-z6MkTest-1-77-1.tmp"), nil, 0o600))
 		}},
 		{"store-marker", "the marker is removed", func(f *fixture) {
-			must(f, os.Remove(filepath.Join(f.dir, ".guppy-store")))
+			f.harm(os.Remove(filepath.Join(f.dir, ".guppy-store")))
 		}},
 		{"store-marker", "the marker is damaged", func(f *fixture) {
 			must(f, os.WriteFile(filepath.Join(f.dir, ".guppy-store"), []byte("?"), 0o600))
@@ -211,6 +209,7 @@ func fileDamages() []damage {
 // TestEachDamageIsNamedAndMended damages a repository in one way after the other. Each has its code, and after repair
 // and another run everything is sound again, with the roots that there were.
 func TestEachDamageIsNamedAndMended(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		f.sound("at first")

@@ -28,6 +28,11 @@ func (r *run) files(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	others, err := r.others(ctx)
+	if err != nil {
+		return err
+	}
+	packed += int64(len(others))
 	sample := newSample(packed, r.ReadPercent)
 	for upload, err := range r.uploads(ctx) {
 		if err != nil {
@@ -36,6 +41,9 @@ func (r *run) files(ctx context.Context) error {
 		if err := r.shards(ctx, upload, marker, sample); err != nil {
 			return err
 		}
+	}
+	if err := r.shardsOfOthers(ctx, others, marker, sample); err != nil {
+		return err
 	}
 	if packed > 0 && r.Shards == 0 && r.elsewhere {
 		return fmt.Errorf("%w: its identity is %s: say where theirs is with --store", ErrStoreUnknown, marker)
@@ -89,13 +97,9 @@ func (r *run) storeOf(ctx context.Context) (known string, used bool, err error) 
 // shards looks at the files of an upload's shards.
 func (r *run) shards(ctx context.Context, upload sqlrepo.Upload, marker string, sample *sample) error {
 	filter := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
-	elsewhere := marker != "" && upload.Store != "" && upload.Store != marker
-	if elsewhere {
-		r.elsewhere = true
-		detail := fmt.Sprintf("its shards are in another store, %s: check it with --store", upload.Store)
-		if err := r.tell(Problem{Code: CodeStoreElsewhere, Upload: upload.ID, Detail: detail, Note: true}); err != nil {
-			return err
-		}
+	elsewhere, err := r.isElsewhere(upload, marker)
+	if err != nil {
+		return err
 	}
 	for row, err := range r.Repo.Shards(ctx, upload.ID, filter) {
 		if err != nil {
@@ -110,6 +114,16 @@ func (r *run) shards(ctx context.Context, upload sqlrepo.Upload, marker string, 
 		}
 	}
 	return nil
+}
+
+// isElsewhere tells whether an upload has its shards in another store, and notes that.
+func (r *run) isElsewhere(upload sqlrepo.Upload, marker string) (bool, error) {
+	if marker == "" || upload.Store == "" || upload.Store == marker {
+		return false, nil
+	}
+	r.elsewhere = true
+	detail := fmt.Sprintf("its shards are in another store, %s: check it with --store", upload.Store)
+	return true, r.tell(Problem{Code: CodeStoreElsewhere, Upload: upload.ID, Detail: detail, Note: true})
 }
 
 // file looks at one shard's file. What was removed or packed again meanwhile is no problem.
@@ -211,13 +225,19 @@ func (r *run) strays(ctx context.Context) error {
 		if known.has(name) {
 			continue
 		}
-		problem := Problem{Code: CodeStoreStray, File: name, Note: true,
-			Detail: "no shard of this repository is in it: it is another's, or was left behind"}
-		if err := r.tell(problem); err != nil {
+		if err := r.tell(strayOf(name)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func strayOf(name string) Problem {
+	if _, aside := store.CutAside(name); aside {
+		return Problem{Code: CodeStoreAside, File: name, Note: true, Detail: "a repair has set it aside: its bytes are damaged"}
+	}
+	return Problem{Code: CodeStoreStray, File: name, Note: true,
+		Detail: "no shard of this repository is in it: it is another's, or was left behind"}
 }
 
 // names are the first 64 bits of the digests of shards: a million of them take little.

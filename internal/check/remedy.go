@@ -13,10 +13,11 @@ const (
 	doEntry     = "the entry is scanned again; in an older upload it is left out"
 	doReopen    = "the upload is scanned again; an older one becomes incomplete"
 	doRelink    = "the upload is linked again from its rows"
-	doRoot      = "the root is forgotten, and the upload linked again"
+	doRoot      = "the root is forgotten, and made again from the segments"
+	doRoots     = "the root is made again from the segments"
 	doSegments  = "the segments are forgotten"
-	doReplan    = "the file is planned again; in an older upload it is left out"
-	doDetach    = "the file is planned by itself; in an older upload it is left out"
+	doReplan    = "the segment is found again, or the file planned again; in an older upload it is left out"
+	doDetach    = "the segment is found again, or the file planned by itself; in an older upload it is left out"
 	doShard     = "the shard's rows are made again from its file, or the shard is given up if that is bad"
 	doDigests   = "the number of chunks is set, or the shard's files are planned again"
 	doContent   = "the sum is set"
@@ -41,6 +42,7 @@ var remedies = map[string]string{
 	sqlrepo.FlawUploadState:    doSettle,
 	sqlrepo.FlawUploadRoot:     doSettle,
 	sqlrepo.FlawUploadFinished: doSettle,
+	sqlrepo.FlawUploadUnlinked: doRelink,
 	sqlrepo.FlawUploadCounts:   doRecount,
 	sqlrepo.FlawTallyEntries:   doRecount,
 	sqlrepo.FlawTallyShards:    doRecount,
@@ -52,10 +54,11 @@ var remedies = map[string]string{
 	sqlrepo.FlawEntryKind:      doEntry,
 	sqlrepo.FlawEntryState:     doEntry,
 	sqlrepo.FlawEntryUnsettled: doReopen,
-	sqlrepo.FlawEntryUnlinked:  doRelink,
+	sqlrepo.FlawEntryUnlinked:  doRoots,
 	sqlrepo.FlawRootStray:      doRoot,
 	sqlrepo.FlawRootMalformed:  doRoot,
 	sqlrepo.FlawOriginLost:     doDetach,
+	sqlrepo.FlawOriginRoot:     doRoots,
 	sqlrepo.FlawSegmentStray:   doSegments,
 	sqlrepo.FlawSegmentShard:   doReplan,
 	sqlrepo.FlawSegmentShape:   doReplan,
@@ -78,16 +81,32 @@ var remedies = map[string]string{
 	CodeStoreMarker:            doMarker,
 	CodeStoreElsewhere:         doNothing,
 	CodeStoreTemporary:         doTemporary,
-	CodeStoreStray:             doNothing + ": guppy gc removes it if no row names it",
+	CodeStoreStray:             doNothing + ": guppy gc --strays removes it if it is no other repository's",
+	CodeStoreAside:             doNothing + ": guppy gc --strays removes it",
 	CodeShardMissing:           doLose,
 	CodeShardLength:            doLose,
 	CodeShardDamaged:           doLose,
 	CodeShardLocation:          doLocation,
 	CodeNodeMismatch:           doShard,
 	CodeBlockMissing:           doBlocks,
-	CodeRootMismatch:           doRoot + "; the file is planned again if its content is in doubt",
+	CodeRootMismatch:           doRoots + "; the file is planned again if its content is in doubt",
 	CodeDAGRoot:                doReopen,
 	CodeDAGUnknown:             doNothing + " before the other problems are mended",
+}
+
+// otherwise is what repair does when roots can't be made again.
+var otherwise = map[string]string{
+	sqlrepo.FlawEntryUnlinked: doRelink,
+	sqlrepo.FlawOriginRoot:    doDetach,
+}
+
+// doSearch comes before files are planned again: their segments may be found again.
+const doSearch = "the segments are looked for"
+
+// does tells whether something is what repair does about a problem, or tries.
+func does(code, do string) bool {
+	first := remedy(code)
+	return first == do || otherwise[code] == do || do == doSearch && (first == doReplan || first == doDetach)
 }
 
 // remedy says what repair does about a problem.

@@ -28,7 +28,11 @@ const mostRounds = 100
 func (r *Repairer) Run(ctx context.Context) error {
 	m := &mending{
 		Repairer: r, tried: map[string]bool{}, seen: map[entryKey]bool{}, read: map[int64]bool{},
-		restored: map[sqlrepo.Digest]struct{}{},
+		restored: map[sqlrepo.Digest]struct{}{}, unlinked: map[int64]bool{}, suspected: map[int64]bool{}, foundBefore: map[int64]bool{},
+	}
+	var err error
+	if m.open, err = m.unfinished(ctx); err != nil {
+		return err
 	}
 	for range mostRounds {
 		changed, err := m.round(ctx)
@@ -63,6 +67,15 @@ type mending struct {
 	// read are the shards whose nodes were compared with their files, restored the chunks that will be packed again.
 	read     map[int64]bool
 	restored map[sqlrepo.Digest]struct{}
+	// open are the spaces that had unfinished uploads, which may pack again what others have lost.
+	open map[int64]bool
+	// unlinked are the uploads that were complete and are to be linked, suspected those whose missing blocks were looked
+	// for under wrong digests.
+	unlinked, suspected map[int64]bool
+	// searches counts how often a shard was looked through for segments; found are the files of which they were, in this round and
+	// foundBefore in all.
+	searches           int
+	found, foundBefore map[int64]bool
 }
 
 // entryKey is something that is done about an entry.
@@ -98,6 +111,7 @@ func (m *mending) collect(run *run, phase func(context.Context) error) func(cont
 // round mends what the first phase finds that finds something.
 func (m *mending) round(ctx context.Context) (changed bool, err error) {
 	run := &run{Checker: &m.Checker, flawed: map[int64]bool{}}
+	m.found = map[int64]bool{}
 	problems, err := m.collect(run, run.rows)(ctx)
 	if err != nil {
 		return false, err

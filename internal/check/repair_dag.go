@@ -5,9 +5,6 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/guppy-prep/guppy/internal/pipeline"
-	"github.com/guppy-prep/guppy/internal/progress"
-	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -18,6 +15,9 @@ func (m *mending) mendDAGs(ctx context.Context, run *run) (changed bool, err err
 		for upload, err := range run.uploads(ctx) {
 			if err != nil {
 				return changed, err
+			}
+			if upload.State == sqlrepo.Removed {
+				continue
 			}
 			latest, err := m.Repo.IsLatest(ctx, upload.ID)
 			if err != nil {
@@ -30,7 +30,7 @@ func (m *mending) mendDAGs(ctx context.Context, run *run) (changed bool, err err
 			if err != nil {
 				return changed, err
 			}
-			did, err := m.mendDAG(ctx, upload.ID, latest, problems)
+			did, err := m.mendDAG(ctx, upload, latest, problems)
 			if err != nil {
 				return changed, err
 			}
@@ -41,32 +41,135 @@ func (m *mending) mendDAGs(ctx context.Context, run *run) (changed bool, err err
 }
 
 // mendDAG mends the DAG of one upload.
-func (m *mending) mendDAG(ctx context.Context, upload int64, latest bool,
+func (m *mending) mendDAG(ctx context.Context, upload sqlrepo.Upload, latest bool,
 	problems []Problem) (changed bool, err error) {
 	if len(problems) == 0 {
+		if upload.State == sqlrepo.Linking && m.unlinked[upload.ID] {
+			return m.relink(ctx, upload.ID)
+		}
 		return false, nil
 	}
-	if changed, err := m.doubt(ctx, problems); changed || err != nil {
+	if changed, err := m.doubt(ctx, upload.ID, problems); changed || err != nil {
 		return changed, err
 	}
 	d := damageOf(problems)
-	gone := d.files
-	if !latest {
-		gone = slices.DeleteFunc(gone, func(p Problem) bool { return m.comesBack(p.blocks) })
+	if err := m.sharedNodes(ctx, &d, problems); err != nil {
+		return false, err
 	}
+	if !latest {
+		waits, err := m.waits(ctx, upload.ID, &d)
+		if waits || err != nil {
+			return false, err
+		}
+	}
+	gone := d.files
 	if d.root {
 		gone = append(gone, d.mismatches...)
 	}
 	if len(gone) > 0 {
-		return true, m.gone(ctx, upload, gone)
+		return true, m.gone(ctx, upload.ID, gone)
 	}
+	return m.mendNodes(ctx, upload.ID, latest, d)
+}
+
+// mendNodes mends what is wrong above the chunks.
+func (m *mending) mendNodes(ctx context.Context, upload int64, latest bool, d damage) (changed bool, err error) {
+	wrong := len(d.roots) > 0 || len(d.mismatches) > 0
 	switch {
 	case d.unknown, d.root && (latest || len(d.roots) > 0):
 		return m.reopen(ctx, upload)
-	case d.root, d.nodes, len(d.roots) > 0, len(d.mismatches) > 0:
+	case d.root:
+		return m.relink(ctx, upload)
+	case wrong:
+		if changed, err := m.roots(ctx, upload); changed || err != nil {
+			return changed, err
+		}
+	}
+	if wrong || d.nodes {
 		return m.relink(ctx, upload)
 	}
 	return false, nil
+}
+
+// sharedNodes tells apart what can make nodes that are missing: linking the upload again, or that of an origin, which is
+// done for that one. Of a file whose origin is in an upload that is not linked any more the whole content is to be had
+// again.
+func (m *mending) sharedNodes(ctx context.Context, d *damage, problems []Problem) error {
+	for _, p := range problems {
+		if p.Code != CodeBlockMissing || len(p.blocks) > 0 {
+			continue
+		}
+		origin, err := m.Repo.OriginOf(ctx, p.Entry)
+		if err != nil {
+			return err
+		}
+		if origin == p.Entry {
+			d.nodes = true
+			continue
+		}
+		owner, err := m.Repo.UploadOf(ctx, origin)
+		if err != nil {
+			return err
+		}
+		state, err := m.Repo.UploadState(ctx, owner)
+		if err != nil {
+			return err
+		}
+		if state != sqlrepo.Complete {
+			d.files = append(d.files, p)
+		}
+	}
+	return nil
+}
+
+// waits leaves out what will be packed again, or may be, because uploads of the space were not complete before this
+// repair. It tells whether the latter is so.
+func (m *mending) waits(ctx context.Context, upload int64, d *damage) (waits bool, err error) {
+	if len(d.files) == 0 {
+		return false, nil
+	}
+	space, err := m.Repo.SpaceOf(ctx, upload)
+	if err != nil {
+		return false, err
+	}
+	left := slices.DeleteFunc(slices.Clone(d.files), func(p Problem) bool { return m.comesBack(p) })
+	if waits = m.open[space] && len(left) > 0; waits || len(left) < len(d.files) {
+		d.files = left
+		_, err = m.once(comesLater, []any{upload}, func() error { return nil })
+	}
+	return waits, err
+}
+
+// comesLater tells what is left to do.
+const comesLater = "upload %d: what it has lost may come back when guppy upload has completed the newer ones; " +
+	"guppy check --repair --yes lists what is missing then"
+
+// unfinished are the spaces that have an upload which guppy upload goes on with.
+func (m *mending) unfinished(ctx context.Context) (spaces map[int64]bool, err error) {
+	spaces = map[int64]bool{}
+	keys, err := m.Repo.UploadKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range keys {
+		state, err := m.Repo.UploadState(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		if state == sqlrepo.Complete || state == sqlrepo.Incomplete || state == sqlrepo.Removed {
+			continue
+		}
+		latest, err := m.Repo.IsLatest(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		space, err := m.Repo.SpaceOf(ctx, key)
+		if err != nil && !errors.Is(err, sqlrepo.ErrNotFound) {
+			return nil, err
+		}
+		spaces[space] = spaces[space] || latest
+	}
+	return spaces, nil
 }
 
 // damage is what is wrong with the DAG of an upload.
@@ -82,8 +185,6 @@ func damageOf(problems []Problem) (d damage) {
 		switch {
 		case p.Code == CodeBlockMissing && len(p.blocks) > 0:
 			d.files = append(d.files, p)
-		case p.Code == CodeBlockMissing:
-			d.nodes = true
 		case p.Code == CodeRootMismatch && p.isFile:
 			d.mismatches = append(d.mismatches, p)
 		case p.Code == CodeRootMismatch:
@@ -97,40 +198,42 @@ func damageOf(problems []Problem) (d damage) {
 	return d
 }
 
-// doubt compares the nodes of the shards that files with wrong or missing chunks are in with the shards' files: what is
-// wrong may be a digest.
-func (m *mending) doubt(ctx context.Context, problems []Problem) (changed bool, err error) {
+// mostSuspects bounds how many of the blocks that an upload misses are looked for in other nodes.
+const mostSuspects = 1000
+
+// doubt compares the nodes of shards with the shards' files if what is wrong may be a digest: of those that files with
+// wrong or missing chunks are in, and those that have half the digest of a block that is missing.
+func (m *mending) doubt(ctx context.Context, upload int64, problems []Problem) (changed bool, err error) {
 	var entries []int64
+	var missed []sqlrepo.Digest
 	for _, p := range problems {
 		if p.Entry != 0 && (p.isFile || len(p.blocks) > 0) {
 			entries = append(entries, p.Entry)
 		}
+		missed = append(missed, p.missed[:min(len(p.missed), mostSuspects-len(missed))]...)
 	}
 	shards, err := m.Repo.ShardsOfFiles(ctx, entries)
 	if err != nil {
 		return false, err
 	}
+	if changed, err := m.compare(ctx, shards); changed || err != nil || len(missed) == 0 || m.suspected[upload] {
+		return changed, err
+	}
+	m.suspected[upload] = true
+	space, err := m.Repo.SpaceOf(ctx, upload)
+	if err != nil {
+		return false, err
+	}
+	if shards, err = m.Repo.Suspects(ctx, space, missed); err != nil {
+		return false, err
+	}
+	return m.compare(ctx, shards)
+}
+
+// compare makes the rows of shards again from their files where they are not what these say.
+func (m *mending) compare(ctx context.Context, shards []int64) (changed bool, err error) {
 	for _, id := range shards {
-		row, err := m.Repo.Shard(ctx, id)
-		if errors.Is(err, sqlrepo.ErrNotFound) || err == nil && (m.read[id] || row.State != sqlrepo.ShardPacked) {
-			continue
-		}
-		if err != nil {
-			return changed, err
-		}
-		if err := m.here(ctx, row.Upload); err != nil {
-			return changed, err
-		}
-		run := &run{Checker: &m.Checker, flawed: map[int64]bool{row.Upload: true}}
-		problem, err := run.lookAt(ctx, row, true)
-		if err != nil {
-			return changed, err
-		}
-		if problem == nil {
-			m.read[id] = true
-			continue
-		}
-		did, err := m.shard(ctx, id)
+		did, err := m.compareOne(ctx, id)
 		if err != nil {
 			return changed, err
 		}
@@ -139,9 +242,60 @@ func (m *mending) doubt(ctx context.Context, problems []Problem) (changed bool, 
 	return changed, nil
 }
 
-// comesBack tells whether all of some chunks will be packed again.
-func (m *mending) comesBack(blocks []sqlrepo.Digest) bool {
-	return !slices.ContainsFunc(blocks, func(digest sqlrepo.Digest) bool {
+// compareNodes compares the DAG shards of an upload that is to be linked again with their files, if the store is there:
+// nobody misses a block of it before.
+func (m *mending) compareNodes(ctx context.Context, upload int64) error {
+	if err := m.here(ctx, upload); errors.Is(err, ErrStoreUnknown) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	kind := sqlrepo.DAGShard
+	shards, err := m.packedShards(ctx, upload, &kind)
+	if err != nil {
+		return err
+	}
+	_, err = m.compare(ctx, shards)
+	return err
+}
+
+func (m *mending) packedShards(ctx context.Context, upload int64, kind *sqlrepo.ShardKind) (shards []int64, err error) {
+	filter := sqlrepo.ShardFilter{Kind: kind, States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
+	for row, err := range m.Repo.Shards(ctx, upload, filter) {
+		if err != nil {
+			return nil, err
+		}
+		shards = append(shards, row.ID)
+	}
+	return shards, nil
+}
+
+func (m *mending) compareOne(ctx context.Context, id int64) (changed bool, err error) {
+	row, err := m.Repo.Shard(ctx, id)
+	if errors.Is(err, sqlrepo.ErrNotFound) || err == nil && (m.read[id] || row.State != sqlrepo.ShardPacked) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := m.here(ctx, row.Upload); err != nil {
+		return false, err
+	}
+	run := &run{Checker: &m.Checker, flawed: map[int64]bool{row.Upload: true}}
+	problem, err := run.lookAt(ctx, row, true)
+	if err != nil {
+		return false, err
+	}
+	if problem == nil {
+		m.read[id] = true
+		return false, nil
+	}
+	return m.shard(ctx, id)
+}
+
+// comesBack tells whether all that is known to be missing of a file will be packed or linked again.
+func (m *mending) comesBack(p Problem) bool {
+	return !slices.ContainsFunc(slices.Concat(p.blocks, p.missed), func(digest sqlrepo.Digest) bool {
 		_, restored := m.restored[digest]
 		return !restored
 	})
@@ -158,36 +312,9 @@ func (m *mending) gone(ctx context.Context, upload int64, files []Problem) error
 		return err
 	}
 	for _, file := range files {
-		for _, digest := range file.blocks {
+		for _, digest := range slices.Concat(file.blocks, file.missed) {
 			m.restored[digest] = struct{}{}
 		}
 	}
 	return nil
-}
-
-// link links an upload whose state says so. It needs the store, but not the source.
-func (m *mending) link(ctx context.Context, upload sqlrepo.Upload) error {
-	if err := m.here(ctx, upload.ID); err != nil {
-		return err
-	}
-	key, err := m.Repo.SpaceOf(ctx, upload.ID)
-	if err != nil {
-		return err
-	}
-	spaces, err := m.Repo.Spaces(ctx)
-	if err != nil {
-		return err
-	}
-	site := &pipeline.Site{Store: m.Store, FS: source.Local()}
-	for _, space := range spaces {
-		if space.ID == key {
-			site.Space = space
-		}
-	}
-	worker := pipeline.Worker{
-		Repo: m.Repo, Filter: sqlrepo.OpenFilter{Uploads: []int64{upload.ID}}, Workers: 1, ReadAhead: 1, TempDir: m.TempDir,
-		Locate:   func(context.Context, sqlrepo.OpenUpload) (*pipeline.Site, error) { return site, nil },
-		Progress: &progress.Counters{}, Log: m.Log,
-	}
-	return worker.Run(ctx)
 }

@@ -138,6 +138,7 @@ func (m *mending) shard(ctx context.Context, id int64) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	m.changed(row.Upload)
 	if err := m.here(ctx, row.Upload); err != nil {
 		return false, fmt.Errorf("shard %d: %w", id, err)
 	}

@@ -1,7 +1,10 @@
 package check
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -13,8 +16,11 @@ var order = [][]string{
 	{doCounters, doOrphans, doRevision, doLease, doSettle},
 	{doShard, doDigests},
 	{doSegments, doEntry},
+	{doRoot},
+	{doRoots},
+	{doSearch},
 	{doReplan, doDetach},
-	{doRoot, doReopen, doRelink},
+	{doReopen, doRelink},
 	{doRecount, doContent},
 }
 
@@ -22,10 +28,11 @@ var order = [][]string{
 func (m *mending) mendRows(ctx context.Context, problems []Problem) (changed bool, err error) {
 	for _, kinds := range order {
 		for _, do := range kinds {
-			some := slices.DeleteFunc(slices.Clone(problems), func(p Problem) bool { return remedy(p.Code) != do })
+			some := slices.DeleteFunc(slices.Clone(problems), func(p Problem) bool { return !does(p.Code, do) })
 			if len(some) == 0 {
 				continue
 			}
+			slices.SortStableFunc(some, func(a, b Problem) int { return cmp.Compare(a.Upload, b.Upload) })
 			did, err := m.mend(ctx, do, some)
 			if err != nil {
 				return changed, err
@@ -48,6 +55,8 @@ func (m *mending) mend(ctx context.Context, do string, problems []Problem) (chan
 		return m.once("rows without what they belong to were deleted", nil, func() error { return m.Repo.DeleteOrphans(ctx) })
 	case doRevision:
 		return m.once("the revisions of spaces were raised", nil, func() error { return m.Repo.MendRevisions(ctx) })
+	case doSearch:
+		return m.search(ctx, problems)
 	case doEntry, doReplan, doDetach, doSegments, doRoot:
 		return m.mendEntries(ctx, do, problems)
 	}
@@ -71,13 +80,15 @@ func (m *mending) mendOne(ctx context.Context, do string, p Problem) (changed bo
 	case doSettle:
 		return m.settle(ctx, p.Upload)
 	case doRecount:
-		return m.once("upload %d: its rows were counted", []any{p.Upload}, func() error {
+		return m.once(wereCounted, []any{p.Upload}, func() error {
 			return m.Repo.Recount(ctx, p.Upload)
 		})
 	case doReopen:
 		return m.reopen(ctx, p.Upload)
 	case doRelink:
 		return m.relink(ctx, p.Upload)
+	case doRoots:
+		return m.roots(ctx, p.Upload)
 	case doContent:
 		return m.once("shard %d: its content was summed up", []any{p.Shard}, func() error {
 			return m.Repo.MendContent(ctx, p.Shard)
@@ -95,17 +106,17 @@ func (m *mending) mendOne(ctx context.Context, do string, p Problem) (changed bo
 	return false, nil
 }
 
-// settle has an upload linked again that was complete and lost its root.
+// wereCounted is done again when other rows of the upload have changed since.
+const wereCounted = "upload %d: its rows were counted"
+
+// changed tells that rows of an upload are no longer what was counted.
+func (m *mending) changed(upload int64) { delete(m.tried, fmt.Sprintf(wereCounted, upload)) }
+
+// settle sets the state of an upload. One that was complete and lost its root is linked when its rows are mended.
 func (m *mending) settle(ctx context.Context, upload int64) (bool, error) {
 	return m.once("upload %d: its state was set", []any{upload}, func() error {
-		if err := m.Repo.Settle(ctx, upload); err != nil {
-			return err
-		}
-		now, err := m.Repo.Upload(ctx, upload)
-		if err != nil || now.State != sqlrepo.Linking {
-			return err
-		}
-		return m.link(ctx, now)
+		m.unlinked[upload] = true
+		return m.Repo.Settle(ctx, upload)
 	})
 }
 
@@ -121,21 +132,8 @@ func (m *mending) reopen(ctx context.Context, upload int64) (bool, error) {
 		})
 	}
 	return m.once("upload %d: it is unfinished; guppy upload goes on with it", []any{upload}, func() error {
-		return m.Repo.Reopen(ctx, upload)
-	})
-}
-
-// relink links an upload again.
-func (m *mending) relink(ctx context.Context, upload int64) (bool, error) {
-	return m.once("upload %d: it was linked again", []any{upload}, func() error {
-		if err := m.Repo.Relink(ctx, upload); err != nil {
-			return err
-		}
-		now, err := m.Repo.Upload(ctx, upload)
-		if err != nil {
-			return err
-		}
-		return m.link(ctx, now)
+		m.changed(upload)
+		return errors.Join(m.compareNodes(ctx, upload), m.Repo.Reopen(ctx, upload))
 	})
 }
 
@@ -173,6 +171,11 @@ func (m *mending) mendEntries(ctx context.Context, do string, problems []Problem
 			continue
 		}
 		m.seen[key] = true
+		if p.Code == sqlrepo.FlawSegmentChunk { // its upload is that of the shard
+			if p.Upload, err = m.Repo.UploadOf(ctx, p.Entry); err != nil {
+				return false, err
+			}
+		}
 		if len(entries[p.Upload]) == 0 {
 			uploads = append(uploads, p.Upload)
 		}
@@ -188,6 +191,7 @@ func (m *mending) mendEntries(ctx context.Context, do string, problems []Problem
 }
 
 func (m *mending) mendEntriesOf(ctx context.Context, do string, upload int64, entries []int64) error {
+	m.changed(upload)
 	switch do {
 	case doSegments:
 		if err := m.Repo.ForgetSegments(ctx, entries); err != nil {
@@ -217,18 +221,23 @@ const lost = "its content was lost, and there is a newer upload"
 
 func (m *mending) again(ctx context.Context, upload int64, entries []int64, forget func(context.Context, []int64) error,
 	what string) (again bool, err error) {
+	m.changed(upload)
+	state, err := m.Repo.UploadState(ctx, upload)
+	if err != nil {
+		return false, err
+	}
+	if state == sqlrepo.Removed {
+		return false, m.keepNoMore(ctx, upload, entries)
+	}
 	latest, err := m.Repo.IsLatest(ctx, upload)
 	if err != nil {
 		return false, err
 	}
 	if !latest {
-		if err := m.Repo.LeaveOut(ctx, entries, lost); err != nil {
-			return false, err
-		}
-		if err := m.Repo.GiveUp(ctx, upload); err != nil {
-			return false, err
-		}
-		return false, m.did("upload %d: %d entries were left out: their content is lost", upload, len(entries))
+		return false, m.leaveOut(ctx, upload, entries)
+	}
+	if err := m.compareNodes(ctx, upload); err != nil {
+		return false, err
 	}
 	if err := forget(ctx, entries); err != nil {
 		return false, err
@@ -237,4 +246,23 @@ func (m *mending) again(ctx context.Context, upload int64, entries []int64, forg
 		return false, err
 	}
 	return true, m.did("upload %d: %d entries will be %s again; guppy upload goes on with it", upload, len(entries), what)
+}
+
+// leaveOut gives up entries of an older upload, and the upload with them.
+func (m *mending) leaveOut(ctx context.Context, upload int64, entries []int64) error {
+	if err := m.Repo.LeaveOut(ctx, entries, lost); err != nil {
+		return err
+	}
+	if err := m.Repo.GiveUp(ctx, upload); err != nil {
+		return err
+	}
+	return m.did("upload %d: %d entries were left out: their content is lost", upload, len(entries))
+}
+
+// keepNoMore gives up entries that a removed upload keeps for others, which then find that they have lost their origin.
+func (m *mending) keepNoMore(ctx context.Context, upload int64, entries []int64) error {
+	if err := m.Repo.LeaveOut(ctx, entries, lost); err != nil {
+		return err
+	}
+	return m.did("upload %d: %d entries that it kept for others were given up", upload, len(entries))
 }

@@ -23,6 +23,7 @@ import (
 // TestContentThatCanNotBeHadAgain is listed, and the older upload that has lost it becomes incomplete. The newest one
 // is completed, and the older one stays as it is.
 func TestContentThatCanNotBeHadAgain(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		f.write("old/large", 9, 1<<20+5)
@@ -64,6 +65,7 @@ func (f *fixture) leftOut(upload int64) (paths []string) {
 
 // TestAnUnfinishedUpload that has lost a shard packs it again.
 func TestAnUnfinishedUpload(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		f.write("new/more", 11, 6<<20)
@@ -133,6 +135,7 @@ func (b *watchedBlob) Commit(ctx context.Context, name string) (string, error) {
 // TestWorkUnderWayIsNoProblem checks all the time while an upload is prepared, and whenever a shard is about to be
 // recorded.
 func TestWorkUnderWayIsNoProblem(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		f.write("new/more", 12, 4<<20)
@@ -176,6 +179,7 @@ func TestWorkUnderWayIsNoProblem(t *testing.T) {
 
 // TestAShardThatOthersShare is packed again by whoever is the first to need it. The others get its blocks back by that.
 func TestAShardThatOthersShare(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		first := f.job
@@ -204,6 +208,7 @@ func TestAShardThatOthersShare(t *testing.T) {
 
 // TestRepairNeedsThatNobodyWorks and says who does.
 func TestRepairNeedsThatNobodyWorks(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		use, err := f.repo.LockUse(t.Context())
@@ -230,6 +235,7 @@ func TestRepairNeedsThatNobodyWorks(t *testing.T) {
 
 // TestOneUpload finds the problems of one upload alone.
 func TestOneUpload(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		f.execute("UPDATE uploads SET files = 0 WHERE id = 2")
@@ -249,6 +255,7 @@ func TestOneUpload(t *testing.T) {
 
 // TestTheWrongStore makes nobody think that shards are lost.
 func TestTheWrongStore(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		for _, identified := range []bool{false, true} {
@@ -275,6 +282,7 @@ func TestTheWrongStore(t *testing.T) {
 
 // TestWhatReportReturns ends the check.
 func TestWhatReportReturns(t *testing.T) {
+	t.Parallel()
 	db := enginetest.Engines()[0].Open(t)
 	f := newFixture(t, db)
 	failure := errors.New("enough")
@@ -297,6 +305,7 @@ func TestWhatReportReturns(t *testing.T) {
 
 // TestARepairThatIsInterrupted goes on where it was, whatever the change after which it ended.
 func TestARepairThatIsInterrupted(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		want := f.roots()

@@ -8,6 +8,7 @@ import (
 
 // TestSamplesHaveTheirSize takes samples of any size of any number of things.
 func TestSamplesHaveTheirSize(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		of := rapid.Int64Range(0, 300).Draw(rt, "of")
 		percent := rapid.SampledFrom([]float64{0, 0.1, 1, 10, 33.3, 50, 99.9, 100}).Draw(rt, "percent")
@@ -26,6 +27,7 @@ func TestSamplesHaveTheirSize(t *testing.T) {
 
 // TestEachIsAsLikely takes one of four many times.
 func TestEachIsAsLikely(t *testing.T) {
+	t.Parallel()
 	var times [4]int
 	for range 10_000 {
 		sample := newSample(4, 25)

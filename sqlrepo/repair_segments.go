@@ -1,0 +1,53 @@
+package sqlrepo
+
+import (
+	"context"
+
+	"github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// OwnFile returns a file with its segments and its root, if it has one, and the upload that it is of. It returns
+// ErrNotFound when there is no such entry that is a file and has content of its own.
+func (r *Repository) OwnFile(ctx context.Context, entry int64) (upload int64, file Linkable, err error) {
+	var row struct {
+		Linkable
+		Upload int64 `db:"upload"`
+	}
+	columns := append([]string{"upload"}, linkableFields...)
+	err = r.read(ctx, "look up a file", func() error {
+		return r.get(ctx, r.db.Reader, &row, squirrel.Select(columns...).From("entries").
+			Where(squirrel.Eq{"id": entry, "kind": File, "origin": nil, "state": linkable}))
+	})
+	if err != nil {
+		return 0, file, err
+	}
+	page := []Linkable{row.Linkable}
+	if err := r.addSegments(ctx, ownContent(page)); err != nil {
+		return 0, file, err
+	}
+	err = r.addKnown(ctx, page, owner)
+	return row.Upload, page[0], err
+}
+
+// OriginOf is the entry whose content another shares, or that one itself if it shares none or is not there.
+func (r *Repository) OriginOf(ctx context.Context, entry int64) (origin int64, err error) {
+	var found []int64
+	err = r.readList(ctx, "look up an origin", &found, squirrel.Select("COALESCE(origin, id)").From("entries").
+		Where(squirrel.Eq{"id": entry}))
+	if len(found) == 0 {
+		return entry, err
+	}
+	return found[0], err
+}
+
+// SetSegments replaces the segments of a file.
+func (r *Repository) SetSegments(ctx context.Context, entry int64, segments []Segment) error {
+	return r.withTx(ctx, "set the segments of a file", func(tx *dialect.Tx) error {
+		if _, err := r.exec(ctx, tx, squirrel.Delete("segments").Where(squirrel.Eq{"entry": entry})); err != nil {
+			return err
+		}
+		return r.insertSegments(ctx, tx, segments)
+	})
+}
