@@ -33,9 +33,9 @@ func (u *unsound) Unwrap() error { return errUnsound }
 
 func (u *unsound) Hint() string {
 	if u.repaired {
-		return "guppy: these are left after the repair"
+		return "guppy: these are left after the repair; guppy upload, where it was told to be needed, and another repair may mend them"
 	}
-	return "guppy: nothing was changed; guppy check --repair --yes does what is said about each"
+	return "guppy: nothing was changed; the same command with --repair --yes does what is said about each"
 }
 
 const checkHelp = `Check proves that the repository is sound: that its rows agree with each other, that the space of each
@@ -46,7 +46,7 @@ Each problem is one line: its code, the rows or the file concerned, what is wron
 say what is odd and does no harm. --repair prints that plan, and carries it out with --yes, when nobody is at work. No
 block that is good is deleted. What has lost content is unfinished then, and guppy upload completes it, with the same
 root as long as the source is the same. An older upload whose content can't be had again becomes incomplete and lists
-it.`
+it. Uploads share content, so that --repair looks at all of them, whichever is named.`
 
 // checkOptions are the flags of a check.
 type checkOptions struct {
@@ -149,12 +149,15 @@ func (a *app) checker(ctx context.Context, cfg *config.Config, repo *repository,
 			return checker, fmt.Errorf("upload %d: %w", *options.upload, err)
 		}
 	}
+	if options.repair {
+		checker.Upload = nil
+	}
 	files, err := store.OpenExisting(cfg.Prepare.Store)
 	if err == nil {
 		checker.Store = files
 		return checker, nil
 	}
-	packed, countErr := repo.PackedShards(ctx, options.upload)
+	packed, countErr := repo.PackedShards(ctx, checker.Upload)
 	if countErr != nil {
 		return checker, countErr
 	}
