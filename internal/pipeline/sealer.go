@@ -180,7 +180,7 @@ func (s *sealer) store(p *packedShard) (after sqlrepo.Upload, err error) {
 	space, ctx := p.site.Space.ID, p.lease.ctx
 	save := func(rest *shard.Draft, seal sqlrepo.Seal) (err error) {
 		p.lease.progress(1)
-		row := sqlrepo.PackedShard{Shard: p.Shard, Digests: p.Digests, Nodes: rest.Nodes(), TakenOut: p.TakenOut}
+		row := sqlrepo.PackedShard{Shard: p.Shard, Digests: p.digests(), Nodes: rest.Nodes(), TakenOut: p.TakenOut}
 		rest.Describe(&row.Shard)
 		after, err = s.crew.Repo.SealShard(ctx, row, seal)
 		return err

@@ -43,6 +43,7 @@ func (t *packTask) run(ctx context.Context, c *crew, buffers *pack.Buffers) erro
 		c.sealer.forget(t.shard)
 		return c.failed(ctx, l, p.String(), err)
 	}
+	p.forgetDigests()
 	c.sealer.add(p)
 	return nil
 }

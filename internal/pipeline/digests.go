@@ -1,0 +1,31 @@
+package pipeline
+
+import (
+	"bytes"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// forgetDigests drops the digests of the planned chunks where each became a block of the draft, in order, which then tells
+// them: shards may wait for long, and many of them.
+func (p *packedShard) forgetDigests() {
+	if bytes.Equal(p.Digests, digestsOf(p.Draft.Nodes())) {
+		p.Digests = nil
+	}
+}
+
+// digests are those of the planned chunks.
+func (p *packedShard) digests() []byte {
+	if p.Digests == nil {
+		return digestsOf(p.Draft.Nodes())
+	}
+	return p.Digests
+}
+
+func digestsOf(nodes []sqlrepo.Node) []byte {
+	digests := make([]byte, 0, len(nodes)*len(sqlrepo.Digest{}))
+	for i := range nodes {
+		digests = append(digests, nodes[i].Digest[:]...)
+	}
+	return digests
+}
