@@ -110,18 +110,34 @@ func openSQLiteReadOnly(ctx context.Context, file string) (*sqlx.DB, error) {
 
 var errNotAlone = errors.New("it is a database in use, some of which may be in the files beside it")
 
-// refuseWAL looks into the file's header, since a file that is opened as one that never changes has no WAL to SQLite:
-// https://www.sqlite.org/fileformat.html
+// refuseWAL looks into the file's header, since a file that is opened as one that never changes has no WAL to SQLite.
 func refuseWAL(file string) error {
-	opened, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer opened.Close() //nolint:errcheck // it was only read
-	const readVersion, wal = 19, 2
-	header := make([]byte, readVersion+1)
-	if _, err := io.ReadFull(opened, header); err == nil && header[readVersion] == wal {
+	header, err := fileHeader(file)
+	if err == nil && len(header) > readVersion && header[readVersion] == walVersion {
 		return errNotAlone
 	}
-	return nil
+	return err
+}
+
+// IsArchive tells whether a file is a database that needs no other file beside it, as FinishFile leaves one.
+func IsArchive(file string) (bool, error) {
+	header, err := fileHeader(file)
+	return len(header) > readVersion && strings.HasPrefix(string(header), fileMagic) && header[readVersion] != walVersion, err
+}
+
+// What a file begins with: https://www.sqlite.org/fileformat.html
+const (
+	fileMagic   = "SQLite format 3\x00"
+	readVersion = 19
+	walVersion  = 2
+)
+
+// fileHeader is as much of the file's header as there is.
+func fileHeader(file string) ([]byte, error) {
+	opened, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer opened.Close() //nolint:errcheck // it was only read
+	return io.ReadAll(io.LimitReader(opened, readVersion+1))
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,7 +26,7 @@ type Options struct {
 // Write writes all that the repository holds, as of one moment, to a file that needs no other beside it. Workers go on
 // meanwhile; in the backup nobody is at work. The file gets its name once it is whole, durable and checked: whatever
 // fails before leaves none, but perhaps a directory beside it, FILE.partial, which the next attempt clears away. It
-// returns fs.ErrExist for a file that is there and may not be replaced, ErrNoBackup for one that is no SQLite file, and
+// returns fs.ErrExist for a file that is there and may not be replaced, ErrNoBackup for one that no backup can be, and
 // ErrUnderWay while another process writes the same file.
 func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options) (content sqlrepo.Content, err error) {
 	if path, err = filepath.Abs(path); err != nil {
@@ -58,9 +57,6 @@ func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options
 	return content, publish(file, path, o.Overwrite)
 }
 
-// sqliteHeader begins each SQLite file: https://www.sqlite.org/fileformat2.html#magic_header_string
-const sqliteHeader = "SQLite format 3\x00"
-
 // replaceable returns an error for what a backup must not take the place of.
 func replaceable(path string, overwrite bool) error {
 	info, err := os.Lstat(path)
@@ -76,16 +72,11 @@ func replaceable(path string, overwrite bool) error {
 	if !overwrite {
 		return &fs.PathError{Op: "back up to", Path: path, Err: fs.ErrExist}
 	}
-	file, err := os.Open(path)
-	if err != nil {
-		return err
+	archive, err := dialect.IsArchive(path)
+	if err == nil && !archive {
+		err = fmt.Errorf("%s: %w, and is not replaced by one", path, ErrNoBackup)
 	}
-	defer file.Close() //nolint:errcheck // it is only read
-	header := make([]byte, len(sqliteHeader))
-	if _, err := io.ReadFull(file, header); err != nil || string(header) != sqliteHeader {
-		return fmt.Errorf("%s: %w, and is not replaced by one", path, ErrNoBackup)
-	}
-	return nil
+	return err
 }
 
 // publish gives a file its name. A link, unlike a rename, fails when the name is taken.
