@@ -438,7 +438,11 @@ func TestLostLeasesAreClaimedAgain(t *testing.T) {
 		f := newFixture(t, db, sourcetest.NewSynthetic(small), sourcetest.Root, withFaultyStore(faulty))
 		faulty.onSync = func(n int64) {
 			if n == 1 || n == 4 || n == 9 {
-				_, err := f.later().OpenUpload(context.Background(), f.job.Source.ID, f.job.Fresh)
+				fresh := f.job.Fresh
+				var err error
+				fresh.Store, err = f.job.Store.Identify(context.Background())
+				must(t, err)
+				_, err = f.later().OpenUpload(context.Background(), f.job.Source.ID, fresh)
 				must(t, err)
 			}
 		}
