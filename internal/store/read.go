@@ -1,0 +1,38 @@
+package store
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+)
+
+// Reading is a committed blob that is open for reading at random. It is safe for concurrent use until it is closed.
+type Reading interface {
+	// ReadAt reads as io.ReaderAt does.
+	ReadAt(ctx context.Context, p []byte, off int64) (n int, err error)
+	Close() error
+}
+
+// OpenAt opens a committed blob for reading at random. It returns fs.ErrNotExist when there is none of this name.
+func (d *Directory) OpenAt(ctx context.Context, name string) (Reading, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, d.failure(err)
+	}
+	file, err := os.Open(filepath.Join(d.path, name))
+	if err != nil {
+		return nil, d.failure(err)
+	}
+	return directoryReading{d, file}, nil
+}
+
+type directoryReading struct {
+	directory *Directory
+	*os.File
+}
+
+func (r directoryReading) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, r.directory.failure(err)
+	}
+	return r.File.ReadAt(p, off)
+}
