@@ -37,7 +37,7 @@ var factQueries = map[string][]string{
 	"postgres": {
 		`SELECT table_name, 'column ' || column_name || CASE WHEN data_type = 'bytea' THEN ' bytes' WHEN data_type = 'text'
 			THEN ' text' WHEN data_type IN ('bigint', 'integer', 'smallint') THEN ' integer' ELSE ' ' || data_type END ||
-			CASE WHEN is_nullable = 'NO' THEN ' not null' ELSE '' END || COALESCE(' default ' || column_default, '')
+			CASE WHEN is_nullable = 'NO' THEN ' not null' ELSE '' END || COALESCE(' default ' || replace(column_default, '::text', ''), '')
 		FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'schema_migrations'`,
 		`SELECT t.relname, 'primary key ' ||
 			(SELECT string_agg(a.attname, ',' ORDER BY array_position(x.indkey::int2[], a.attnum))

@@ -19,6 +19,8 @@ type Flaw struct {
 	Upload, Shard, Entry int64
 	// Other is another shard that may be the one that is wrong, 0 if there is none.
 	Other int64
+	// Index is the key of the index concerned, 0 where there is none.
+	Index int64
 	// Detail says what is wrong with them.
 	Detail string
 }
@@ -67,12 +69,21 @@ const (
 	FlawShardContent   = "shard-content"
 	FlawShardUnpacked  = "shard-unpacked"
 	FlawShardSize      = "shard-size"
+	FlawShardPiece     = "shard-piece"
 	FlawNodeCount      = "node-count"
 	FlawNodeGap        = "node-gap"
 	FlawNodeOverlap    = "node-overlap"
 	FlawNodeCodec      = "node-codec"
 	FlawNodeDigest     = "node-digest"
 	FlawBlockTwice     = "block-twice"
+	FlawIndexOrphan    = "index-orphan"
+	FlawIndexFields    = "index-fields"
+	FlawIndexShards    = "index-shards"
+	FlawIndexRoot      = "index-root"
+	FlawShardIndex     = "shard-index"
+	FlawShardUnindexed = "shard-unindexed"
+	// FlawUploadUnindexed is that of uploads from before there were indexes, which are sound all the same.
+	FlawUploadUnindexed = "upload-unindexed"
 )
 
 // rule is a query for the rows that have a flaw. Its columns are those of flawed.
@@ -217,7 +228,8 @@ func (r *Repository) rules(s scope) (rules []rule) {
 	rules = append(rules, uploadRules(s)...)
 	rules = append(rules, r.leaseRules(s)...)
 	rules = append(rules, entryRules(s)...)
-	return append(rules, shardRules(s)...)
+	rules = append(rules, shardRules(s)...)
+	return append(rules, indexRules(s)...)
 }
 
 // observe runs fn in a transaction that reads and sees one state of the database. It is not run again when it fails: fn
@@ -256,8 +268,11 @@ func (r *Repository) apply(ctx context.Context, tx *sqlx.Tx, rule rule, found fu
 		if err := rows.Scan(&flaw.Upload, &flaw.Shard, &flaw.Entry, &is, &want); err != nil {
 			return err
 		}
-		if rule.code == FlawBlockTwice {
+		switch {
+		case rule.code == FlawBlockTwice:
 			flaw.Other = is
+		case ofIndex(rule.code):
+			flaw.Index = is
 		}
 		flaw.Detail = fmt.Sprintf(rule.detail+"%[3]s", is, want, "")
 		return found(flaw)

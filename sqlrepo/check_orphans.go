@@ -3,7 +3,7 @@ package sqlrepo
 import "github.com/Masterminds/squirrel"
 
 // keyed are the tables whose keys come from counters.
-var keyed = []string{"spaces", "sources", "uploads", "entries", "shards"}
+var keyed = []string{"spaces", "sources", "uploads", "entries", "shards", "indexes"}
 
 func counterRules() (rules []rule) {
 	for _, table := range keyed {
@@ -25,6 +25,7 @@ var orphans = []orphan{
 	{FlawUploadOrphan, "uploads", "source", "sources"},
 	{FlawEntryOrphan, "entries", "upload", "uploads"},
 	{FlawShardOrphan, "shards", "upload", "uploads"},
+	{FlawIndexOrphan, "indexes", "upload", "uploads"},
 	{FlawSegmentOrphan, "segments", "shard", "shards"},
 	{FlawSegmentOrphan, "segments", "entry", "entries"},
 	{FlawNodeOrphan, "nodes", "shard", "shards"},

@@ -76,7 +76,7 @@ func (c *cover) add(s Segment, found func(Flaw) error) error {
 
 // close looks at the end of the file.
 func (c *cover) close(found func(Flaw) error) error {
-	planned := c.state == Packing || c.state == Linking || c.state == Complete
+	planned := c.state == Packing || c.state == Linking || c.state == Indexing || c.state == Complete
 	if c.entry == 0 || !planned || c.begun && c.reached >= c.size {
 		return nil
 	}

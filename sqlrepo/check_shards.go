@@ -25,7 +25,12 @@ func shardRules(s scope) []rule {
 			Where("(content < COALESCE(sums.bytes, 0) OR kind = ? AND content <> 0)", int64(DAGShard))},
 		{FlawShardUnpacked, "its upload is past packing, and it is not packed",
 			shards("0", "0").Join("uploads ON uploads.id = shards.upload").
-				Where(squirrel.Eq{"shards.state": ShardPlanned, "uploads.state": []UploadState{Linking, Complete}})},
+				Where(squirrel.Eq{"shards.state": ShardPlanned, "uploads.state": []UploadState{Linking, Indexing, Complete}})},
+		{FlawShardPiece, "the root of its piece CID has %[1]d bytes instead of %[2]d", shards("LENGTH(shards.piece)", "32").
+			Join("uploads ON uploads.id = shards.upload").Where(squirrel.Eq{"shards.state": ShardPacked}).
+			Where("COALESCE(LENGTH(shards.piece), CASE WHEN uploads.piece_cid = 0 THEN 32 ELSE 0 END) <> 32")},
+		{FlawShardPiece, "it has a piece CID, and no file", shards("0", "0").
+			Where(squirrel.NotEq{"state": ShardPacked, "piece": nil})},
 		{FlawBlockTwice, "a block of it is stored in shard %[1]d too, and in %[2]d places in all", twice(s)},
 	}
 }

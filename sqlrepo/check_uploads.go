@@ -12,14 +12,14 @@ func uploadRules(s scope) []rule {
 	complete := squirrel.Eq{"uploads.state": Complete}
 	return append([]rule{
 		{FlawUploadState, "%[1]d is no state of an upload",
-			uploads("state", "0").Where("state NOT BETWEEN ? AND ?", int64(Scanning), int64(Removed))},
-		{FlawUploadRoot, "it is complete without a root CID, or has one and is not", uploads("LENGTH(root_cid)", "0").
-			Where("CASE WHEN state = ? THEN root_cid IS NULL OR LENGTH(root_cid) <> ? ELSE root_cid IS NOT NULL END",
-				int64(Complete), cidLength)},
+			uploads("state", "0").Where("state NOT BETWEEN ? AND ?", int64(Scanning), int64(Indexing))},
+		{FlawUploadRoot, "it is linked without a root CID, or has one and is not", uploads("LENGTH(root_cid)", "0").
+			Where("CASE WHEN state IN (?, ?) THEN root_cid IS NULL OR LENGTH(root_cid) <> ? ELSE root_cid IS NOT NULL END",
+				int64(Complete), int64(Indexing), cidLength)},
 		{FlawUploadFinished, "it is complete without an end, or ended and is not", uploads("0", "0").
 			Where("CASE WHEN state = ? THEN finished_at IS NULL ELSE finished_at IS NOT NULL END", int64(Complete))},
-		{FlawUploadUnlinked, "nobody links it: that has failed again and again and was set aside, or there is a newer upload",
-			uploads("0", "0").Where(squirrel.Eq{"uploads.state": Linking, "uploads.token": 0}).
+		{FlawUploadUnlinked, "nobody links or indexes it: that has failed again and again and was set aside, or there is a newer upload",
+			uploads("0", "0").Where(squirrel.Eq{"uploads.state": []UploadState{Linking, Indexing}, "uploads.token": 0}).
 				Where(squirrel.Or{squirrel.NotEq{"uploads.set_aside_at": nil}, superseded()})},
 		{FlawUploadCounts, "it counts %[1]d files and directories where %[2]d entries are linked, or other symlinks or bytes",
 			joinCounts(uploads("uploads.files + directories", "c.files + c.dirs")).Where(complete).

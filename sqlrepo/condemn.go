@@ -55,8 +55,8 @@ func (r *Repository) Holders(ctx context.Context, space int64, digests []Digest,
 // those with segments of entries that are left. It does so only if the space is still as it was viewed, because other
 // shards may have been sealed without what these hold, and returns ErrSpaceChanged if it is not. It returns ErrAtWork
 // while somebody links an upload of the space, who may have left out blocks since, and ErrLeaseLost when somebody else
-// has the removal. A lease on linking that has ended is taken away: that upload is linked anew. The view is good for
-// the next shards.
+// has the removal. A lease on linking that has ended is taken away: that upload is linked anew. Indexes that cover one of
+// the shards are IndexRemoving then. The view is good for the next shards.
 func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, shards []int64) error {
 	err := r.removal(ctx, stage, "condemn shards", func(tx *dialect.Tx) error {
 		rows, err := r.exec(ctx, tx, squirrel.Update("spaces").Set("revision", squirrel.Expr("revision + 1")).
@@ -74,7 +74,12 @@ func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, 
 		_, err = r.exec(ctx, tx, settled(squirrel.Update("shards")).Set("state", ShardRemoving).Set("set_aside_at", nil).
 			Set("digests", nil).Where(squirrel.Eq{"upload": stage.Upload.ID}).Where(r.db.Among("id", shards)).
 			Where(squirrel.ConcatExpr("NOT EXISTS (", segments, ")")))
-		return err
+		if err != nil {
+			return err
+		}
+		covering := squirrel.Select("blob_index").From("shards").
+			Where(squirrel.Eq{"upload": stage.Upload.ID, "state": ShardRemoving}).Where(squirrel.NotEq{"blob_index": nil})
+		return r.dropIndexes(ctx, tx, within("id", covering))
 	})
 	if err == nil {
 		view.Revision++
@@ -95,8 +100,12 @@ func (r *Repository) compare(ctx context.Context, tx *dialect.Tx, view SpaceView
 		if err := r.stopLinking(ctx, tx, upload); err != nil {
 			return err
 		}
-		if _, found := view.find(upload.ID); !found {
+		then, found := view.find(upload.ID)
+		if !found {
 			return fmt.Errorf("upload %d was begun: %w", upload.ID, ErrSpaceChanged)
+		}
+		if upload.State == Indexing && then.State != Indexing {
+			return fmt.Errorf("upload %d was linked: %w", upload.ID, ErrSpaceChanged)
 		}
 	}
 	var complete []int64
@@ -193,12 +202,18 @@ func (r *Repository) namedDigests(ctx context.Context, q queryer, digests [][]by
 // is.
 func (r *Repository) RemoveUnnamed(ctx context.Context, digests [][]byte,
 	remove func(ctx context.Context, digest []byte) (more bool, err error)) (done int, err error) {
-	err = r.withTx(ctx, "remove files that no shard names", func(tx *dialect.Tx) error {
+	return r.removeUnnamed(ctx, digests, r.namedDigests, remove)
+}
+
+func (r *Repository) removeUnnamed(ctx context.Context, digests [][]byte,
+	names func(context.Context, queryer, [][]byte) (map[string]bool, error),
+	remove func(ctx context.Context, digest []byte) (more bool, err error)) (done int, err error) {
+	err = r.withTx(ctx, "remove files that no row names", func(tx *dialect.Tx) error {
 		done = 0
 		if err := r.lockSpaces(ctx, tx); err != nil {
 			return err
 		}
-		named, err := r.namedDigests(ctx, tx, digests)
+		named, err := names(ctx, tx, digests)
 		if err != nil {
 			return err
 		}
@@ -211,7 +226,7 @@ func (r *Repository) RemoveUnnamed(ctx context.Context, digests [][]byte,
 		}
 		return nil
 	})
-	return done, fromStore("remove files that no shard names", err)
+	return done, fromStore("remove files that no row names", err)
 }
 
 // Unnamed are those of some digests of CAR files that no shard has, in their order.

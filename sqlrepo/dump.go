@@ -25,6 +25,7 @@ var dumped = []struct {
 	{"uploads", slices.Concat(without(uploadColumns, "token", "store"), without(tallyColumns, "sealed")), "id"},
 	{"entries", entryColumns, "id"},
 	{"shards", without(shardColumns, "token"), "id"},
+	{"indexes", indexColumns, "id"},
 	{"segments", segmentColumns, "shard, chunk"},
 	{"nodes", nodeColumns, "shard, position"},
 	{"roots", rootColumns, "entry"},

@@ -252,7 +252,7 @@ func (r *Repository) removal(ctx context.Context, stage Stage, doing string, fn 
 	})
 }
 
-// FinishRemoval gives the lease back, and deletes the upload if no entry and no shard of it is left.
+// FinishRemoval gives the lease back, and deletes the upload if no entry, shard or index of it is left.
 func (r *Repository) FinishRemoval(ctx context.Context, stage Stage) (gone bool, err error) {
 	none := func(table string) squirrel.Sqlizer {
 		rows := squirrel.Select("1").From(table).Where(squirrel.Eq{"upload": stage.Upload.ID})
@@ -260,7 +260,7 @@ func (r *Repository) FinishRemoval(ctx context.Context, stage Stage) (gone bool,
 	}
 	err = r.removal(ctx, stage, "finish the removal", func(tx *dialect.Tx) error {
 		rows, err := r.exec(ctx, tx, squirrel.Delete("uploads").Where(squirrel.Eq{"id": stage.Upload.ID}).
-			Where(none("entries")).Where(none("shards")))
+			Where(none("entries")).Where(none("shards")).Where(none("indexes")))
 		if gone = rows > 0; gone || err != nil {
 			return err
 		}

@@ -102,15 +102,15 @@ func (r *Repository) Recount(ctx context.Context, upload int64) error {
 // again if it was complete, and did not end otherwise.
 func (r *Repository) Settle(ctx context.Context, upload int64) error {
 	this, rooted := squirrel.Eq{"id": upload}, squirrel.Expr("root_cid IS NOT NULL AND LENGTH(root_cid) = ?", cidLength)
-	unknown := squirrel.Expr("state NOT BETWEEN ? AND ?", int64(Scanning), int64(Removed))
+	unknown := squirrel.Expr("state NOT BETWEEN ? AND ?", int64(Scanning), int64(Indexing))
 	return r.mend(ctx, "set the state of the upload",
 		settled(squirrel.Update("uploads")).Set("state", Complete).
 			Set("finished_at", squirrel.Expr("COALESCE(finished_at, ?)", NewTime(r.now()))).Where(this).Where(rooted),
-		free(squirrel.Update("uploads")).Set("state", Linking).Where(this).Where(squirrel.Eq{"state": Complete}).
+		free(squirrel.Update("uploads")).Set("state", Linking).Where(this).Where(squirrel.Eq{"state": rootedStates}).
 			Where(squirrel.ConcatExpr("NOT (", rooted, ")")),
 		free(squirrel.Update("uploads")).Set("state", Scanning).Where(this).Where(unknown),
-		squirrel.Update("uploads").Set("root_cid", nil).Set("finished_at", nil).Where(this).
-			Where(squirrel.NotEq{"state": Complete}))
+		squirrel.Update("uploads").Set("root_cid", nil).Where(this).Where(squirrel.NotEq{"state": rootedStates}),
+		squirrel.Update("uploads").Set("finished_at", nil).Where(this).Where(squirrel.NotEq{"state": Complete}))
 }
 
 // unfinish is an update that takes an upload's root away.

@@ -29,7 +29,7 @@ func (r *Repository) ReplaceNodes(ctx context.Context, shard Shard, nodes []Node
 			squirrel.Delete("nodes").Where(squirrel.Eq{"shard": shard.ID}),
 			settled(squirrel.Update("shards")).Set("state", ShardPacked).Set("kind", shard.Kind).Set("size", shard.Size).
 				Set("digest", shard.Digest).Set("location", shard.Location).Set("nodes", len(nodes)).
-				Set("set_aside_at", nil).Where(this),
+				Set("piece", shard.Piece).Set("set_aside_at", nil).Where(this),
 		} {
 			if _, err := r.exec(ctx, tx, statement); err != nil {
 				return err
@@ -61,7 +61,7 @@ func (r *Repository) LoseShard(ctx context.Context, shard int64) error {
 		for _, statement := range []squirrel.Sqlizer{
 			squirrel.Delete("nodes").Where(squirrel.Eq{"shard": shard}),
 			settled(squirrel.Update("shards")).Set("state", ShardEmpty).Set("size", 0).Set("nodes", 0).Set("digest", nil).
-				Set("location", nil).Set("digests", digests).Set("set_aside_at", nil).Where(squirrel.Eq{"id": shard}),
+				Set("location", nil).Set("digests", digests).Set("piece", nil).Set("set_aside_at", nil).Where(squirrel.Eq{"id": shard}),
 		} {
 			if _, err := r.exec(ctx, tx, statement); err != nil {
 				return err
@@ -76,7 +76,8 @@ func (r *Repository) ResetShard(ctx context.Context, shard int64) error {
 	this := squirrel.Eq{"id": shard}
 	return r.mend(ctx, fmt.Sprintf("reset shard %d", shard),
 		squirrel.Delete("nodes").Where(squirrel.Eq{"shard": shard}),
-		squirrel.Update("shards").Set("size", 0).Set("nodes", 0).Set("digest", nil).Set("location", nil).Where(this),
+		squirrel.Update("shards").Set("size", 0).Set("nodes", 0).Set("digest", nil).Set("location", nil).
+			Set("piece", nil).Where(this),
 		squirrel.Update("shards").Set("digests", nil).Where(this).Where(squirrel.Eq{"state": ShardPlanned}))
 }
 
@@ -93,6 +94,12 @@ func (r *Repository) changedSpace(ctx context.Context, tx *dialect.Tx, shard int
 func (r *Repository) SetLocation(ctx context.Context, shard int64, location string) error {
 	return r.mend(ctx, fmt.Sprintf("set the location of shard %d", shard),
 		squirrel.Update("shards").Set("location", location).Where(squirrel.Eq{"id": shard}))
+}
+
+// SetPiece corrects the root of a shard's piece CID; nil stands for none.
+func (r *Repository) SetPiece(ctx context.Context, shard int64, root []byte) error {
+	return r.mend(ctx, fmt.Sprintf("set the piece CID of shard %d", shard),
+		squirrel.Update("shards").Set("piece", root).Where(squirrel.Eq{"id": shard}))
 }
 
 // MendContent sets how much of the source a shard holds to what its segments say.

@@ -163,7 +163,7 @@ func (r *Repository) SealShard(ctx context.Context, packed PackedShard, seal Sea
 		return r.later(ctx, tx, settled(squirrel.Update("shards")).
 			Set("state", shard.State).Set("size", shard.Size).Set("content", shard.Content).
 			Set("nodes", len(packed.Nodes)).Set("digest", shard.Digest).
-			Set("location", nullable(shard.Location, "")).Set("digests", digests).Where(held(shard)), nil)
+			Set("location", nullable(shard.Location, "")).Set("piece", shard.Piece).Set("digests", digests).Where(held(shard)), nil)
 	})
 	return uploadOf(shard.Upload, tally), err
 }

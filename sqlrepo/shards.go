@@ -48,6 +48,20 @@ const (
 	ShardRemoving ShardState = 5
 )
 
+func (s ShardState) String() string {
+	switch s {
+	case ShardPlanned:
+		return "planned"
+	case ShardPacked:
+		return "packed"
+	case ShardEmpty:
+		return "empty"
+	case ShardRemoving:
+		return "removing"
+	}
+	return "unknown"
+}
+
 // Shard is one CAR file of an upload.
 type Shard struct {
 	ID      int64      `db:"id"`
@@ -66,6 +80,10 @@ type Shard struct {
 	// Digest is the sha2-256 digest of the CAR file.
 	Digest   []byte `db:"digest"`
 	Location string `db:"location"`
+	// Index is the key of the index that covers it, 0 when none does.
+	Index int64 `db:"blob_index"`
+	// Piece is the 32 bytes at the root of its piece CID, nil when that is not known.
+	Piece []byte `db:"piece"`
 	// Lease is that on the packing of a planned shard.
 	Lease
 }
@@ -80,15 +98,16 @@ type Node struct {
 }
 
 var shardColumns = []string{"id", "upload", "ordinal", "kind", "state", "token", "planned_size", "chunks", "size",
-	"content", "nodes", "digest", "location", "digests"}
+	"content", "nodes", "digest", "location", "digests", "blob_index", "piece"}
 
 // shardFields leaves out digests, which only ShardDigests reads.
 var shardFields = slices.Concat([]string{"id", "upload", "ordinal", "kind", "state", "planned_size", "chunks", "size",
-	"content", "nodes", "digest", "COALESCE(location, '') AS location"}, leaseFields)
+	"content", "nodes", "digest", "COALESCE(location, '') AS location", "COALESCE(blob_index, 0) AS blob_index", "piece"},
+	leaseFields)
 
 func shardValues(s Shard) []any {
 	return []any{s.ID, s.Upload, s.Ordinal, int64(s.Kind), int64(s.State), s.Token, s.PlannedSize, s.Chunks, s.Size,
-		s.Content, s.Nodes, s.Digest, nullable(s.Location, ""), nil}
+		s.Content, s.Nodes, s.Digest, nullable(s.Location, ""), nil, nullable(s.Index, 0), s.Piece}
 }
 
 // nameShards gives new shards of the stage's upload their keys.
@@ -144,6 +163,14 @@ func (r *Repository) Shards(ctx context.Context, upload int64, filter ShardFilte
 	return pages(query, behind, func(page *[]Shard, query squirrel.SelectBuilder) error {
 		return r.readList(ctx, "read shards", page, query)
 	})
+}
+
+// ShardsByDigest lists, by key, the packed shards whose CAR files have a digest. There is no index by digest: it looks at
+// the rows of all shards.
+func (r *Repository) ShardsByDigest(ctx context.Context, digest Digest) (shards []Shard, err error) {
+	err = r.readList(ctx, "look for the shard", &shards, squirrel.Select(shardFields...).From("shards").
+		Where(squirrel.Eq{"digest": digest[:], "state": ShardPacked}).OrderBy("id"))
+	return shards, err
 }
 
 // ShardDigests returns the digests of a data shard's chunks, 32 bytes for each that was planned, in the order of the
@@ -220,7 +247,7 @@ func (r *Repository) Nodes(ctx context.Context, shard int64) iter.Seq2[Node, err
 		Where(squirrel.Eq{"shard": shard}).OrderBy("position")
 	behind := func(last nodeRow) squirrel.Sqlizer { return squirrel.Gt{"position": last.Position} }
 	rows := pagesFrom(nodePage, query, behind, func(page *[]nodeRow, query squirrel.SelectBuilder) error {
-		return r.readList(ctx, "read nodes", page, query)
+		return r.read(ctx, "read nodes", func() error { return r.readNodes(ctx, page, query) })
 	})
 	return func(yield func(Node, error) bool) {
 		for row, err := range rows {

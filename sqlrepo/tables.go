@@ -20,6 +20,7 @@ var tables = []table{
 	{"uploads", slices.Concat(uploadColumns, tallyColumns, stageColumns, leaseColumns), []string{"id"}},
 	{"entries", entryColumns, []string{"id"}},
 	{"shards", slices.Concat(shardColumns, leaseColumns), []string{"id"}},
+	{"indexes", indexColumns, []string{"id"}},
 	{"segments", segmentColumns, []string{"shard", "chunk"}},
 	{"nodes", nodeColumns, []string{"shard", "position"}},
 	{"roots", rootColumns, []string{"entry"}},

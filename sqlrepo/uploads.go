@@ -1,6 +1,7 @@
 package sqlrepo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ const (
 	Incomplete
 	// Removed uploads are gone for everybody, but for what others share of them and what is still to be deleted.
 	Removed
+	// Indexing uploads have their root, and tell next where their blocks lie.
+	Indexing
 )
 
 func (s UploadState) String() string {
@@ -47,6 +50,8 @@ func (s UploadState) String() string {
 		return "incomplete"
 	case Removed:
 		return "removed"
+	case Indexing:
+		return "indexing"
 	}
 	return "unknown"
 }
@@ -64,6 +69,11 @@ type Upload struct {
 	Store string `db:"store"`
 	// SkipFailed has the upload completed without the entries that could not be prepared.
 	SkipFailed bool `db:"skip_failed"`
+	// IndexLayout is how its indexes are laid out, IndexSlices the most slices that one has.
+	IndexLayout string `db:"index_layout"`
+	IndexSlices int64  `db:"index_slices"`
+	// PieceCID has the piece CIDs of its shards computed.
+	PieceCID bool `db:"piece_cid"`
 	Counts
 	RootCID    CID  `db:"root_cid"`
 	StartedAt  Time `db:"started_at"`
@@ -101,6 +111,18 @@ type Tally struct {
 	StageBytes int64 `db:"stage_bytes"`
 }
 
+// Rooted tells that the upload is linked, so that it has a root.
+func (u Upload) Rooted() bool { return slices.Contains(rootedStates, u.State) }
+
+// rootedStates are those of uploads that have a root.
+var rootedStates = []UploadState{Indexing, Complete}
+
+// MaxBlocks is the most blocks that a shard of the upload may have, so that an index has room for it: one slice spans the
+// whole shard.
+func (u Upload) MaxBlocks() int64 {
+	return max(1, cmp.Or(u.IndexSlices, DefaultIndexSlices)-1)
+}
+
 // Stuck tells that what is left of the upload was set aside, so that nobody works on it until it is opened again.
 func (u Upload) Stuck() bool {
 	return !u.SetAside.IsZero() ||
@@ -117,7 +139,8 @@ func (u Upload) Closed() bool { return slices.Contains(closed, u.State) }
 var closed = []UploadState{Complete, Removed}
 
 var uploadColumns = []string{"id", "source", "state", "profile", "shard_size", "excludes", "symlinks", "token", "files",
-	"directories", "links", "bytes", "root_cid", "started_at", "finished_at", "store", "skip_failed"}
+	"directories", "links", "bytes", "root_cid", "started_at", "finished_at", "store", "skip_failed", "index_layout",
+	"index_slices", "piece_cid"}
 
 var tallyColumns = []string{"found_entries", "linked_entries", "planned_files", "planned_bytes", "planned_shards",
 	"packed_files", "packed_bytes", "settled_shards", "aside_shards", "sealed"}
@@ -125,7 +148,7 @@ var tallyColumns = []string{"found_entries", "linked_entries", "planned_files", 
 // uploadFields are what a SELECT reads into an Upload.
 var uploadFields = slices.Concat([]string{"id", "source", "state", "profile", "shard_size", "excludes", "symlinks",
 	"files", "directories", "links", "bytes", "root_cid", "started_at", "finished_at", "COALESCE(store, '') AS store",
-	"skip_failed", "stage_began", "stage_bytes"}, tallyColumns, leaseFields)
+	"skip_failed", "index_layout", "index_slices", "piece_cid", "stage_began", "stage_bytes"}, tallyColumns, leaseFields)
 
 // Stage is the lease on the stage that an upload has reached. What is written in its name fails with ErrLeaseLost once
 // somebody else has it.
@@ -143,7 +166,8 @@ type Opened struct {
 // returns ErrAtWork if anything but the treatment of failures would have to change for that. One on which nobody is at
 // work begins again at its scan, and so does what was set aside; it returns ErrRecipe if that can't change over to what is
 // given: what is packed keeps its profile, and what is planned must fit the shard size; and ErrOtherStore if it has shards
-// elsewhere.
+// elsewhere. How shards are indexed and whether they get piece CIDs stays as it is once one is packed, the most slices of an
+// index once one is planned; zero values of fresh stand for the defaults.
 func (r *Repository) OpenUpload(ctx context.Context, source int64, fresh Upload) (opened Opened, err error) {
 	err = r.withTx(ctx, "open the upload", func(tx *dialect.Tx) error {
 		opened = Opened{}
@@ -236,9 +260,11 @@ func (r *Repository) addUpload(ctx context.Context, tx *dialect.Tx, source int64
 		return err
 	}
 	u.Source, u.State, u.StartedAt = source, Scanning, NewTime(r.now())
+	u.IndexLayout, u.IndexSlices = cmp.Or(u.IndexLayout, DefaultIndexLayout), cmp.Or(u.IndexSlices, DefaultIndexSlices)
 	return r.later(ctx, tx, squirrel.Insert("uploads").Columns(append(uploadColumns, "stage_began")...).Values(u.ID, u.Source,
 		u.State, u.Profile, u.ShardSize, u.Excludes, u.SymlinkPolicy, u.Token, u.Files, u.Directories, u.Symlinks, u.Bytes,
-		u.RootCID, u.StartedAt, u.FinishedAt, nullable(u.Store, ""), number(u.SkipFailed), r.at(0)), nil)
+		u.RootCID, u.StartedAt, u.FinishedAt, nullable(u.Store, ""), number(u.SkipFailed), u.IndexLayout, u.IndexSlices,
+		number(u.PieceCID), r.at(0)), nil)
 }
 
 // number is a truth as a column.
@@ -266,8 +292,18 @@ func (r *Repository) restart(ctx context.Context, tx *dialect.Tx, u *Upload, fre
 		Set("state", Scanning).Set("stage_began", r.at(0)).Set("profile", fresh.Profile).
 		Set("shard_size", fresh.ShardSize).Set("excludes", fresh.Excludes).Set("symlinks", fresh.SymlinkPolicy).
 		Set("store", nullable(fresh.Store, "")).Set("skip_failed", number(fresh.SkipFailed)).
+		Set("index_layout", unlessHas(u.ID, "index_layout", cmp.Or(fresh.IndexLayout, DefaultIndexLayout), ShardPacked)).
+		Set("index_slices", unlessHas(u.ID, "index_slices", cmp.Or(fresh.IndexSlices, DefaultIndexSlices), ShardPlanned, ShardPacked)).
+		Set("piece_cid", unlessHas(u.ID, "piece_cid", number(fresh.PieceCID), ShardPacked)).
+		Set("root_cid", nil).Set("files", 0).Set("directories", 0).Set("links", 0).Set("bytes", 0).
 		Where(squirrel.Eq{"id": u.ID}).Suffix("RETURNING " + columnList(uploadFields))
 	return r.get(ctx, tx, u, upload)
+}
+
+// unlessHas is a new value of a column, or what it has if the upload has shards in one of some states.
+func unlessHas(upload int64, column string, value any, states ...ShardState) squirrel.Sqlizer {
+	shards := squirrel.Select("1").From("shards").Where(squirrel.Eq{"upload": upload, "state": states})
+	return squirrel.ConcatExpr("CASE WHEN EXISTS (", shards, squirrel.Expr(") THEN "+column+" ELSE ? END", value))
 }
 
 // checkRecipe lets an upload of which nothing is planned change in any way, and any other in its shard size if that grows.
@@ -315,7 +351,7 @@ func (r *Repository) PreviousUpload(ctx context.Context, u Upload) (id int64, er
 }
 
 // exclusive are the states in which one worker at a time has an upload.
-var exclusive = []UploadState{Scanning, Planning, Rescanning, Linking}
+var exclusive = []UploadState{Scanning, Planning, Rescanning, Linking, Indexing}
 
 // ClaimStage takes the stage that an upload has reached. It returns ErrNothingToClaim when somebody has it, or when
 // there is no such stage: while shards are packed, and at the end.
@@ -398,37 +434,6 @@ func recounted(update squirrel.UpdateBuilder, upload int64) squirrel.UpdateBuild
 		Set("packed_bytes", segments(bytes, ShardPacked, ShardEmpty)).
 		Set("stage_bytes", segments(bytes, ShardPacked, ShardEmpty)).
 		Set("sealed", squirrel.ConcatExpr("COALESCE((", open, "), (", shards("MAX(ordinal) + 1"), "), 0)"))
-}
-
-// CompleteUpload sets the root CID and what lies below it, and returns the upload, which is finished.
-func (r *Repository) CompleteUpload(ctx context.Context, stage Stage, root CID, counts Counts) (upload Upload, err error) {
-	complete := settled(squirrel.Update("uploads")).
-		Set("state", Complete).Set("root_cid", root).Set("files", counts.Files).
-		Set("directories", counts.Directories).Set("links", counts.Symlinks).Set("bytes", counts.Bytes).
-		Set("finished_at", NewTime(r.now())).Where(held(stage)).Suffix("RETURNING " + columnList(uploadFields))
-	tried := false
-	err = r.retry(ctx, "complete the upload", func() error {
-		err := r.get(ctx, r.db.Writer, &upload, complete)
-		if errors.Is(err, ErrNotFound) && tried {
-			return r.isComplete(ctx, stage, root, &upload)
-		}
-		tried = true
-		if errors.Is(err, ErrNotFound) {
-			return leaseLost(0, "uploads", stage.Upload.ID)
-		}
-		return err
-	})
-	return upload, err
-}
-
-// isComplete tells, when the answer to an attempt was lost, whether that was committed; else the lease is lost.
-func (r *Repository) isComplete(ctx context.Context, stage Stage, root CID, upload *Upload) error {
-	err := r.get(ctx, r.db.Writer, upload, squirrel.Select(uploadFields...).From("uploads").
-		Where(squirrel.Eq{"id": stage.Upload.ID, "state": Complete, "root_cid": root}))
-	if errors.Is(err, ErrNotFound) {
-		return leaseLost(0, "uploads", stage.Upload.ID)
-	}
-	return err
 }
 
 // fenced runs fn in a transaction in the name of a stage, of whose upload it counts something. It returns ErrLeaseLost when

@@ -105,7 +105,7 @@ func uploadColumns(f *fixture) {
 			Files: count.Draw(t, "files"), Directories: count.Draw(t, "directories"), Symlinks: count.Draw(t, "links"),
 			Bytes: count.Draw(t, "bytes"),
 		}
-		if _, err := f.CompleteUpload(f.ctx, begun, want.RootCID, want.Counts); err != nil {
+		if _, err := f.finish(begun, want.RootCID, want.Counts); err != nil {
 			t.Fatal(err)
 		}
 		equal(t, "upload", must(f.Upload(f.ctx, want.ID))(t), want)
@@ -143,7 +143,7 @@ func entryColumns(f *fixture) {
 		}
 		slices.SortFunc(entries, func(a, b sqlrepo.Entry) int { return strings.Compare(string(a.Path), string(b.Path)) })
 		equal(t, "entries", collect(t, f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{})), entries)
-		if _, err := f.CompleteUpload(f.ctx, stage, sqlrepo.CID{}, sqlrepo.Counts{}); err != nil {
+		if _, err := f.finish(stage, sqlrepo.CID{}, sqlrepo.Counts{}); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -168,6 +168,7 @@ func shardColumns(f *fixture) {
 		shard.State = sqlrepo.ShardPacked
 		shard.Size, shard.Content = rapid.Int64().Draw(t, "size"), rapid.Int64().Draw(t, "content")
 		shard.Digest, shard.Location = genBytes().Draw(t, "digest"), genText(t, "location")
+		shard.Piece = genBytes().Draw(t, "piece")
 		stage = f.stage(must(f.seal(result))(t))
 		shard.Lease = sqlrepo.Lease{}
 		shard.Nodes = int64(len(result.Nodes))

@@ -27,7 +27,9 @@ func (f *fixture) scenario() {
 	f.ok(f.SetSourceOptions(f.ctx, source.ID, options))
 	first := f.begin(source)
 	f.linkedFiles(&first, "a", "a b", "a/\xff", "日本")
-	f.complete(first)
+	first = must(f.BeginIndexing(f.ctx, first, exampleCID(), sqlrepo.Counts{}))(f.t)
+	shards := collect(f.t, f.Uncovered(f.ctx, source.Space, first.Upload.ID))
+	must(f.CompleteUpload(f.ctx, first, []sqlrepo.NewIndex{newIndex(1, shards[:3]...), newIndex(2, shards[3])}))(f.t)
 	second := f.begin(f.source(f.space()))
 	link, empty := entry("link", sqlrepo.Fingerprint{Kind: sqlrepo.Symlink, Target: []byte("\xff\n")}), file("e", 0)
 	link.Origin, empty.Target = 1, []byte{}

@@ -35,8 +35,13 @@ func (f *fixture) onStage(stage sqlrepo.Stage, entry sqlrepo.Entry, sealing sqlr
 		_, err := f.Advance(f.ctx, stage, sqlrepo.Linking)
 		return err
 	}
+	calls["BeginIndexing"] = func() error {
+		_, err := f.BeginIndexing(f.ctx, stage, exampleCID(), sqlrepo.Counts{})
+		return err
+	}
+	calls["SaveIndexes"] = func() error { return f.SaveIndexes(f.ctx, stage, nil) }
 	calls["CompleteUpload"] = func() error {
-		_, err := f.CompleteUpload(f.ctx, stage, exampleCID(), sqlrepo.Counts{})
+		_, err := f.CompleteUpload(f.ctx, stage, nil)
 		return err
 	}
 	calls["SaveScan"] = func() error {

@@ -52,7 +52,7 @@ func (f *fixture) clear() {
 	f.t.Helper()
 	f.made = 0
 	for _, table := range []string{
-		"roots", "nodes", "segments", "shards", "entries", "uploads", "sources", "spaces",
+		"roots", "nodes", "segments", "shards", "indexes", "entries", "uploads", "sources", "spaces",
 	} {
 		f.execute("DELETE FROM " + table)
 	}
@@ -113,7 +113,8 @@ func (f *fixture) open(source sqlrepo.Source) sqlrepo.Opened {
 }
 
 func fresh(source sqlrepo.Source) sqlrepo.Upload {
-	return sqlrepo.Upload{Profile: "profile", ShardSize: shardSize, SourceOptions: source.SourceOptions}
+	return sqlrepo.Upload{Profile: "profile", ShardSize: shardSize, SourceOptions: source.SourceOptions,
+		IndexLayout: sqlrepo.DefaultIndexLayout, IndexSlices: sqlrepo.DefaultIndexSlices}
 }
 
 // stage takes the stage that an upload has reached.

@@ -53,6 +53,7 @@ func (f *fixture) onRemoval(stage sqlrepo.Stage, entry sqlrepo.Entry, sealing sq
 		_, _, err := f.RemoveNodes(f.ctx, stage, 1)
 		return err
 	}
+	calls["DropNeedlessIndexes"] = func() error { return f.DropNeedlessIndexes(f.ctx, stage) }
 	calls["FinishRemoval"] = func() error {
 		_, err := f.FinishRemoval(f.ctx, stage)
 		return err

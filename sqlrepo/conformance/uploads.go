@@ -30,7 +30,16 @@ func uploads() []test {
 
 func (f *fixture) complete(stage sqlrepo.Stage) {
 	f.t.Helper()
-	must(f.CompleteUpload(f.ctx, stage, exampleCID(), sqlrepo.Counts{}))(f.t)
+	must(f.finish(stage, exampleCID(), sqlrepo.Counts{}))(f.t)
+}
+
+// finish completes an upload that has nothing to index.
+func (f *fixture) finish(stage sqlrepo.Stage, root sqlrepo.CID, counts sqlrepo.Counts) (upload sqlrepo.Upload, err error) {
+	f.t.Helper()
+	if stage, err = f.BeginIndexing(f.ctx, stage, root, counts); err != nil {
+		return upload, err
+	}
+	return f.CompleteUpload(f.ctx, stage, nil)
 }
 
 func exampleCID() sqlrepo.CID {
@@ -172,6 +181,7 @@ func reopenOptions(f *fixture) {
 	again := must(f.OpenUpload(f.ctx, source.ID, changed))(f.t)
 	want := changed
 	want.ID, want.Source, want.State = first.ID, source.ID, sqlrepo.Scanning
+	want.IndexLayout, want.IndexSlices = sqlrepo.DefaultIndexLayout, sqlrepo.DefaultIndexSlices
 	want.StartedAt, want.StageBegan = first.StartedAt, sqlrepo.NewTime(started)
 	equal(f.t, "upload", again.Upload, want)
 	equal(f.t, "stored", must(f.Upload(f.ctx, first.ID))(f.t), want)
@@ -287,7 +297,7 @@ func completeUpload(f *fixture) {
 	source := f.source(f.space())
 	stage, bystander := f.begin(source), f.newStage()
 	counts := sqlrepo.Counts{Files: 1, Directories: 2, Symlinks: 3, Bytes: 1 << 50}
-	completed := must(f.CompleteUpload(f.ctx, stage, exampleCID(), counts))(f.t)
+	completed := must(f.finish(stage, exampleCID(), counts))(f.t)
 	equal(f.t, "completed", completed, f.upload(stage))
 	want := stage.Upload
 	want.State, want.RootCID, want.Counts = sqlrepo.Complete, exampleCID(), counts

@@ -1,0 +1,51 @@
+package sqlrepo
+
+import "github.com/Masterminds/squirrel"
+
+// indexRules are about indexes, and the shards that they cover. What is comes with each is the key of the index, unless
+// it is said otherwise.
+func indexRules(s scope) []rule {
+	indexes := s.kept(flawed("indexes.upload", "0", "0", "indexes.id", "0"), "indexes.upload").From("indexes")
+	stored := indexes.Where(squirrel.Eq{"indexes.state": IndexStored})
+	covered := squirrel.Select("blob_index", "COUNT(*) AS n", "SUM(nodes) + COUNT(*) AS slices").From("shards").
+		Where(squirrel.NotEq{"blob_index": nil}).GroupBy("blob_index")
+	shards := s.kept(flawed("shards.upload", "shards.id", "0", "shards.blob_index", "0"), "shards.upload").From("shards")
+	return []rule{
+		{FlawIndexFields, "index %[1]d has no digest, size, root, layout, location or no state of an index", indexes.
+			Where("(indexes.state NOT IN (?, ?) OR LENGTH(digest) <> 32 OR LENGTH(indexes.root_cid) <> ? OR size <= 0 OR "+
+				"layout = '' OR location = '' OR shards <= 0 OR slices <= shards)",
+				int64(IndexStored), int64(IndexRemoving), cidLength)},
+		{FlawIndexShards, "index %[1]d covers other shards, or other blocks, than its row counts", stored.
+			JoinClause(squirrel.ConcatExpr("LEFT JOIN (", covered, ") AS c ON c.blob_index = indexes.id")).
+			Where("(shards <> COALESCE(c.n, 0) OR indexes.slices <> COALESCE(c.slices, 0))")},
+		{FlawIndexRoot, "index %[1]d names another root than its upload has", stored.
+			Join("uploads ON uploads.id = indexes.upload").Where(squirrel.Eq{"uploads.state": rootedStates}).
+			Where("indexes.root_cid <> uploads.root_cid")},
+		{FlawShardIndex, "it names index %[1]d, which is not there, or is not packed", shards.
+			LeftJoin("indexes ON indexes.id = shards.blob_index AND indexes.state = ?", int64(IndexStored)).
+			Where(squirrel.NotEq{"blob_index": nil}).
+			Where("(indexes.id IS NULL OR shards.state <> ?)", int64(ShardPacked))},
+		{FlawShardUnindexed, "%[1]d of its shards are in no index", unindexed(s, "")},
+		{FlawUploadUnindexed, "none of its shards is in an index, %[1]d in all: it is from before there were indexes",
+			unindexed(s, "NOT ")},
+	}
+}
+
+// unindexed counts the shards that no index covers, of complete uploads that have others which one covers, or not. Where
+// an index is about to be removed, others are about to take its place.
+func unindexed(s scope, not string) squirrel.SelectBuilder {
+	covered := squirrel.Select("1").From("shards AS c").Where("c.upload = shards.upload AND c.blob_index IS NOT NULL")
+	removing := squirrel.Select("1").From("indexes").Join("uploads AS u ON u.id = indexes.upload").
+		Join("sources AS o ON o.id = u.source").Where("o.space = sources.space").
+		Where(squirrel.Eq{"indexes.state": IndexRemoving})
+	return s.kept(flawed("uploads.id", "0", "0", "COUNT(*)", "0"), "uploads.id").From("shards").
+		Join("uploads ON uploads.id = shards.upload").Join("sources ON sources.id = uploads.source").
+		Where(squirrel.Eq{"shards.state": ShardPacked, "blob_index": nil, "uploads.state": Complete}).
+		Where(squirrel.ConcatExpr("NOT EXISTS (", removing, ")")).
+		Where(squirrel.ConcatExpr(not+"EXISTS (", covered, ")")).GroupBy("uploads.id")
+}
+
+// ofIndex tells that what is comes with a flaw is the key of an index.
+func ofIndex(code string) bool {
+	return code == FlawIndexFields || code == FlawIndexShards || code == FlawIndexRoot || code == FlawShardIndex
+}

@@ -1,0 +1,317 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+func indexes() []test {
+	return []test{
+		{"begin with the root", indexBegins},
+		{"cover the shards of their upload", indexCovers},
+		{"cover what ended uploads of the space have left", indexLeftovers},
+		{"cover a shard once", indexOnce},
+		{"are recorded when they are stored", indexStored},
+		{"are made again for another root", indexStale},
+		{"are read through the nodes of shards", indexNodes},
+		{"cover shards later, for a complete upload", indexLater},
+		{"go with the shards that they cover", indexCondemned},
+		{"keep a removed upload while they cover shards", indexKeepsUpload},
+		{"are removed with a file that no other is", indexRemoved},
+		{"know which files are theirs", indexUnnamed},
+		{"keep their layout once something is packed", indexRecipe},
+	}
+}
+
+// newIndex covers some shards under a digest.
+func newIndex(digest byte, shards ...sqlrepo.Indexable) sqlrepo.NewIndex {
+	made := sqlrepo.NewIndex{Index: sqlrepo.Index{Layout: "storacha", Root: exampleCID(), Shards: int64(len(shards)),
+		Slices: int64(2 * len(shards)), Size: 100, Digest: make([]byte, 32)}}
+	made.Digest[0] = digest
+	for _, shard := range shards {
+		made.Covers = append(made.Covers, shard.ID)
+	}
+	made.Store = func(context.Context) (string, error) { return fmt.Sprintf("file:///%d.idx", digest), nil }
+	return made
+}
+
+// linked is an upload of a source that is about to be indexed, with shards for some files.
+func (f *fixture) linked(space sqlrepo.Space, names ...string) sqlrepo.Stage {
+	f.t.Helper()
+	stage := f.begin(f.source(space))
+	f.linkedFiles(&stage, names...)
+	return must(f.BeginIndexing(f.ctx, stage, exampleCID(), sqlrepo.Counts{Files: int64(len(names))}))(f.t)
+}
+
+func (f *fixture) uncovered(space sqlrepo.Space, upload int64) []sqlrepo.Indexable {
+	f.t.Helper()
+	return collect(f.t, f.Uncovered(f.ctx, space.ID, upload))
+}
+
+func (f *fixture) indexesOf(filter sqlrepo.IndexFilter) []sqlrepo.Index {
+	f.t.Helper()
+	return collect(f.t, f.Indexes(f.ctx, filter))
+}
+
+func indexBegins(f *fixture) {
+	stage := f.newStage()
+	counts := sqlrepo.Counts{Files: 1, Directories: 2, Symlinks: 3, Bytes: 4}
+	f.pass(1000)
+	next := must(f.BeginIndexing(f.ctx, stage, exampleCID(), counts))(f.t)
+	equal(f.t, "stage", next.Upload, f.upload(stage))
+	equal(f.t, "state", next.Upload.State, sqlrepo.Indexing)
+	equal(f.t, "root", next.Upload.RootCID, exampleCID())
+	equal(f.t, "counts", next.Upload.Counts, counts)
+	equal(f.t, "token", next.Upload.Token, stage.Upload.Token)
+	f.expire()
+	again := f.stage(f.upload(stage))
+	equal(f.t, "claimed again", again.Upload.State, sqlrepo.Indexing)
+	f.fails(f.SaveIndexes(f.ctx, next, nil), sqlrepo.ErrLeaseLost)
+	f.ok(f.SaveIndexes(f.ctx, again, nil))
+	reopened := f.again(must(f.Source(f.ctx, stage.Upload.Source))(f.t)).Upload
+	equal(f.t, "root when it is opened again", reopened.RootCID, sqlrepo.CID{})
+	equal(f.t, "counts when it is opened again", reopened.Counts, sqlrepo.Counts{})
+}
+
+func indexCovers(f *fixture) {
+	space := f.space()
+	stage := f.linked(space, "a", "b", "c")
+	upload, shards := stage.Upload.ID, f.uncovered(space, stage.Upload.ID)
+	equal(f.t, "uncovered", len(shards), 3)
+	equal(f.t, "uncovered of others", len(f.uncovered(space, 0)), 0)
+	f.ok(f.SaveIndexes(f.ctx, stage, []sqlrepo.NewIndex{newIndex(1, shards[0]), newIndex(2, shards[1])}))
+	equal(f.t, "left", f.uncovered(space, upload), shards[2:])
+	completed := must(f.CompleteUpload(f.ctx, stage, []sqlrepo.NewIndex{newIndex(3, shards[2])}))(f.t)
+	equal(f.t, "completed", completed, f.upload(stage))
+
+	stored := f.indexesOf(sqlrepo.IndexFilter{Upload: &upload, States: []sqlrepo.IndexState{sqlrepo.IndexStored}})
+	equal(f.t, "indexes of the space", f.indexesOf(sqlrepo.IndexFilter{Space: &space.ID}), stored)
+	for i, index := range stored {
+		want := newIndex(byte(i+1), shards[i]).Index
+		want.ID, want.Upload, want.Ordinal, want.State = int64(i+1), upload, int64(i), sqlrepo.IndexStored
+		want.Location = fmt.Sprintf("file:///%d.idx", i+1)
+		equal(f.t, "index", index, want)
+		equal(f.t, "covered", must(f.Covered(f.ctx, index.ID))(f.t), shards[i:i+1])
+		equal(f.t, "by digest", must(f.IndexByDigest(f.ctx, sqlrepo.Digest(index.Digest)))(f.t), index)
+		equal(f.t, "index of the shard", f.shards(stage)[i].Index, index.ID)
+	}
+	equal(f.t, "indexes", len(stored), 3)
+	_, err := f.IndexByDigest(f.ctx, sqlrepo.Digest{9})
+	f.fails(err, sqlrepo.ErrNotFound)
+}
+
+func indexLeftovers(f *fixture) {
+	space := f.space()
+	old, incomplete, open, elsewhere := f.linked(space, "a"), f.linked(space, "b"), f.linked(space, "c"), f.linked(f.space(), "d")
+	must(f.CompleteUpload(f.ctx, old, nil))(f.t)
+	must(f.CompleteUpload(f.ctx, elsewhere, nil))(f.t)
+	must(f.Advance(f.ctx, incomplete, sqlrepo.Incomplete))(f.t)
+	stage := f.linked(space, "e")
+	var uploads []int64
+	shards := f.uncovered(space, stage.Upload.ID)
+	for _, shard := range shards {
+		uploads = append(uploads, shard.Upload)
+	}
+	equal(f.t, "uploads", uploads, []int64{old.Upload.ID, incomplete.Upload.ID, stage.Upload.ID})
+	must(f.CompleteUpload(f.ctx, stage, []sqlrepo.NewIndex{newIndex(1, shards...)}))(f.t)
+	equal(f.t, "left", len(f.uncovered(space, open.Upload.ID)), 1)
+}
+
+func indexOnce(f *fixture) {
+	space := f.space()
+	left := f.linked(space, "a")
+	must(f.CompleteUpload(f.ctx, left, nil))(f.t)
+	first, second := f.linked(space, "b"), f.linked(space, "c")
+	firsts, seconds := f.uncovered(space, first.Upload.ID), f.uncovered(space, second.Upload.ID)
+	must(f.CompleteUpload(f.ctx, first, []sqlrepo.NewIndex{newIndex(1, firsts...)}))(f.t)
+	before := f.everything()
+	_, err := f.CompleteUpload(f.ctx, second, []sqlrepo.NewIndex{newIndex(2, seconds...)})
+	f.fails(err, sqlrepo.ErrSpaceChanged)
+	equal(f.t, "everything", f.everything(), before)
+	must(f.CompleteUpload(f.ctx, second, []sqlrepo.NewIndex{newIndex(2, f.uncovered(space, second.Upload.ID)...)}))(f.t)
+	equal(f.t, "left", len(f.uncovered(space, 0)), 0)
+}
+
+func indexStored(f *fixture) {
+	space := f.space()
+	stage := f.linked(space, "a")
+	index := newIndex(1, f.uncovered(space, stage.Upload.ID)...)
+	index.Store = func(context.Context) (string, error) { return "", errStop }
+	before := f.everything()
+	_, err := f.CompleteUpload(f.ctx, stage, []sqlrepo.NewIndex{index})
+	f.fails(err, errStop)
+	f.fails(f.SaveIndexes(f.ctx, stage, []sqlrepo.NewIndex{index}), errStop)
+	equal(f.t, "everything", f.everything(), before)
+}
+
+func indexStale(f *fixture) {
+	space := f.space()
+	stage := f.linked(space, "a", "b")
+	shards := f.uncovered(space, stage.Upload.ID)
+	f.ok(f.SaveIndexes(f.ctx, stage, []sqlrepo.NewIndex{newIndex(1, shards[0])}))
+	stage = must(f.BeginIndexing(f.ctx, stage, exampleCID(), sqlrepo.Counts{}))(f.t)
+	equal(f.t, "left with the same root", f.uncovered(space, stage.Upload.ID), shards[1:])
+	other := sqlrepo.CID{Cid: cid.MustParse("bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e")}
+	stage = must(f.BeginIndexing(f.ctx, stage, other, sqlrepo.Counts{}))(f.t)
+	equal(f.t, "left with another", f.uncovered(space, stage.Upload.ID), shards)
+	equal(f.t, "state", f.indexesOf(sqlrepo.IndexFilter{})[0].State, sqlrepo.IndexRemoving)
+}
+
+func indexNodes(f *fixture) {
+	space := f.space()
+	stage := f.linked(space, "a", "b", "c")
+	shards := f.uncovered(space, stage.Upload.ID)
+	begun, read := 0, []int64(nil)
+	err := f.NodesOf(f.ctx, []int64{shards[2].ID, shards[0].ID}, func() { begun++ }, func(node sqlrepo.ShardNode) error {
+		read = append(read, node.Shard)
+		equal(f.t, "node", []sqlrepo.Node{node.Node}, collect(f.t, f.Nodes(f.ctx, node.Shard)))
+		return nil
+	})
+	f.ok(err)
+	equal(f.t, "begun", begun, 1)
+	equal(f.t, "shards", read, []int64{shards[0].ID, shards[2].ID})
+	stop := func(sqlrepo.ShardNode) error { return errStop }
+	f.fails(f.NodesOf(f.ctx, []int64{shards[0].ID}, func() {}, stop), errStop)
+}
+
+func indexLater(f *fixture) {
+	space := f.space()
+	_, err := f.LatestComplete(f.ctx, space.ID)
+	f.fails(err, sqlrepo.ErrNotFound)
+	stage := f.linked(space, "a")
+	shards := f.uncovered(space, stage.Upload.ID)
+	f.fails(f.CoverShards(f.ctx, stage.Upload.ID, []sqlrepo.NewIndex{newIndex(1, shards...)}), sqlrepo.ErrSpaceChanged)
+	completed := must(f.CompleteUpload(f.ctx, stage, nil))(f.t)
+	equal(f.t, "latest", must(f.LatestComplete(f.ctx, space.ID))(f.t), completed)
+	f.ok(f.CoverShards(f.ctx, completed.ID, []sqlrepo.NewIndex{newIndex(1, shards...)}))
+	f.fails(f.CoverShards(f.ctx, completed.ID, []sqlrepo.NewIndex{newIndex(2, shards...)}), sqlrepo.ErrSpaceChanged)
+	equal(f.t, "uncovered", len(f.uncovered(space, 0)), 0)
+	f.ok(f.DropIndexes(f.ctx, []int64{1}))
+	equal(f.t, "uncovered without it", f.uncovered(space, 0), shards)
+	f.ok(f.CoverShards(f.ctx, completed.ID, []sqlrepo.NewIndex{newIndex(1, shards...)}))
+	equal(f.t, "ordinal", f.indexesOf(sqlrepo.IndexFilter{})[1].Ordinal, 1)
+}
+
+func indexCondemned(f *fixture) {
+	space := f.space()
+	left, other := f.linked(space, "a"), f.linked(space, "c")
+	must(f.CompleteUpload(f.ctx, left, nil))(f.t)
+	stage := f.linked(space, "b")
+	both := f.uncovered(space, stage.Upload.ID)
+	must(f.CompleteUpload(f.ctx, stage, []sqlrepo.NewIndex{newIndex(1, both...)}))(f.t)
+	own := f.uncovered(space, other.Upload.ID)
+	must(f.CompleteUpload(f.ctx, other, []sqlrepo.NewIndex{newIndex(2, own...)}))(f.t)
+	mine := f.removed(left)
+	f.forget(mine)
+	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{both[0].ID}))
+	equal(f.t, "uncovered", f.uncovered(space, 0), both[1:])
+	states := []sqlrepo.IndexState{}
+	for _, index := range f.indexesOf(sqlrepo.IndexFilter{}) {
+		states = append(states, index.State)
+	}
+	equal(f.t, "states", states, []sqlrepo.IndexState{sqlrepo.IndexRemoving, sqlrepo.IndexStored})
+	_, err := f.IndexByDigest(f.ctx, sqlrepo.Digest{1})
+	f.fails(err, sqlrepo.ErrNotFound)
+}
+
+// forget deletes all entries of a removed upload.
+func (f *fixture) forget(removal sqlrepo.Stage) {
+	f.t.Helper()
+	for _, run := range collect(f.t, f.EntryRuns(f.ctx, removal.Upload.ID, nil)) {
+		_, _, err := f.RemoveEntries(f.ctx, removal, run.Unshared)
+		f.ok(err)
+	}
+}
+
+func indexKeepsUpload(f *fixture) {
+	space := f.space()
+	left := f.linked(space, "a")
+	must(f.CompleteUpload(f.ctx, left, nil))(f.t)
+	stage := f.linked(space, "b")
+	shards := f.uncovered(space, stage.Upload.ID)
+	must(f.CompleteUpload(f.ctx, stage, []sqlrepo.NewIndex{newIndex(1, shards[0]), newIndex(2, shards[1])}))(f.t)
+	mine := f.removed(stage)
+	f.forget(mine)
+	f.ok(f.DropNeedlessIndexes(f.ctx, mine))
+	equal(f.t, "uncovered by what covers only others'", f.uncovered(space, 0), shards[:1])
+	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shards[1].ID}))
+	gone, _, err := f.RemoveNodes(f.ctx, mine, shards[1].ID)
+	f.ok(err)
+	equal(f.t, "shard gone", gone, true)
+	equal(f.t, "upload gone before its indexes", must(f.FinishRemoval(f.ctx, mine))(f.t), false)
+	for _, index := range f.indexesOf(sqlrepo.IndexFilter{}) {
+		equal(f.t, "state", index.State, sqlrepo.IndexRemoving)
+		f.ok(f.RemoveIndex(f.ctx, index, func(context.Context) error { return nil }))
+	}
+	mine = must(f.ClaimRemoval(f.ctx, claim("remover"), stage.Upload.ID))(f.t)
+	equal(f.t, "upload gone", must(f.FinishRemoval(f.ctx, mine))(f.t), true)
+}
+
+func indexRemoved(f *fixture) {
+	space, twin := f.space(), f.space()
+	for _, stage := range []sqlrepo.Stage{f.linked(space, "a"), f.linked(twin, "a")} {
+		of := sqlrepo.Space{ID: must(f.Source(f.ctx, stage.Upload.Source))(f.t).Space}
+		must(f.CompleteUpload(f.ctx, stage, []sqlrepo.NewIndex{newIndex(1, f.uncovered(of, stage.Upload.ID)...)}))(f.t)
+	}
+	removed := 0
+	remove := func(context.Context) error { removed++; return nil }
+	for i, want := range []int{0, 1} {
+		index := f.indexesOf(sqlrepo.IndexFilter{})[0]
+		f.ok(f.RemoveIndex(f.ctx, index, func(context.Context) error { return errStop }))
+		equal(f.t, "indexes after the removal of one that is needed", len(f.indexesOf(sqlrepo.IndexFilter{})), 2-i)
+		f.ok(f.DropIndexes(f.ctx, []int64{index.ID}))
+		if i == 1 {
+			f.fails(f.RemoveIndex(f.ctx, index, func(context.Context) error { return errStop }), errStop)
+		}
+		f.ok(f.RemoveIndex(f.ctx, index, remove))
+		equal(f.t, "files removed", removed, want)
+	}
+	equal(f.t, "indexes", len(f.indexesOf(sqlrepo.IndexFilter{})), 0)
+}
+
+func indexUnnamed(f *fixture) {
+	space := f.space()
+	stage := f.linked(space, "a", "b")
+	shards := f.uncovered(space, stage.Upload.ID)
+	must(f.CompleteUpload(f.ctx, stage, []sqlrepo.NewIndex{newIndex(1, shards[0]), newIndex(2, shards[1])}))(f.t)
+	f.ok(f.DropIndexes(f.ctx, []int64{2}))
+	digests := [][]byte{newIndex(1).Digest, newIndex(2).Digest, newIndex(3).Digest}
+	equal(f.t, "unnamed", must(f.UnnamedIndexes(f.ctx, digests))(f.t), digests[1:])
+	var removed [][]byte
+	done, err := f.RemoveUnnamedIndexes(f.ctx, digests, func(_ context.Context, digest []byte) (bool, error) {
+		removed = append(removed, digest)
+		return true, nil
+	})
+	f.ok(err)
+	equal(f.t, "done", done, 3)
+	equal(f.t, "removed", removed, digests[1:])
+}
+
+func indexRecipe(f *fixture) {
+	source := f.source(f.space())
+	first, second := fresh(source), fresh(source)
+	second.IndexLayout, second.IndexSlices, second.PieceCID = "forge", 5000, true
+	third := fresh(source)
+	third.IndexSlices = 7
+	must(f.OpenUpload(f.ctx, source.ID, first))(f.t)
+	stage := f.stage(must(f.OpenUpload(f.ctx, source.ID, second))(f.t).Upload)
+	equal(f.t, "layout before anything is planned", stage.Upload.IndexLayout, "forge")
+	equal(f.t, "slices before anything is planned", stage.Upload.IndexSlices, 5000)
+	equal(f.t, "blocks of a shard", stage.Upload.MaxBlocks(), 4999)
+	f.toPack(stage, planFor(0, f.add(stage, file("a", 700))...))
+	f.expire()
+	reopened := must(f.OpenUpload(f.ctx, source.ID, third))(f.t).Upload
+	equal(f.t, "slices once something is planned", reopened.IndexSlices, 5000)
+	equal(f.t, "layout once something is planned", reopened.IndexLayout, "storacha")
+	stage = f.stage(reopened)
+	f.packing(stage)
+	f.sealed(packed(f.shard(stage)))
+	f.expire()
+	reopened = must(f.OpenUpload(f.ctx, source.ID, second))(f.t).Upload
+	equal(f.t, "layout once something is packed", reopened.IndexLayout, "storacha")
+	equal(f.t, "piece CIDs once something is packed", reopened.PieceCID, false)
+}

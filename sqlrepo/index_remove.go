@@ -1,0 +1,99 @@
+package sqlrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// dropIndexes has indexes be IndexRemoving, and their shards covered no more.
+func (r *Repository) dropIndexes(ctx context.Context, tx *dialect.Tx, which squirrel.Sqlizer) error {
+	removing := squirrel.Select("id").From("indexes").Where(squirrel.Eq{"state": IndexRemoving})
+	return errors.Join(
+		r.later(ctx, tx, squirrel.Update("indexes").Set("state", IndexRemoving).Where(which), nil),
+		r.later(ctx, tx, squirrel.Update("shards").Set("blob_index", nil).Where(within("blob_index", removing)), nil))
+}
+
+// DropIndexes gives up some indexes: their shards are to be covered by others.
+func (r *Repository) DropIndexes(ctx context.Context, indexes []int64) error {
+	return r.withTx(ctx, "drop indexes", func(tx *dialect.Tx) error {
+		return r.dropIndexes(ctx, tx, r.db.Among("id", indexes))
+	})
+}
+
+// ForgetIndex has shards that name an index covered no more, whether it is there or not.
+func (r *Repository) ForgetIndex(ctx context.Context, index int64) error {
+	return r.mend(ctx, "forget the index of shards",
+		squirrel.Update("shards").Set("blob_index", nil).Where(squirrel.Eq{"blob_index": index}),
+		squirrel.Update("indexes").Set("state", IndexRemoving).Where(squirrel.Eq{"id": index}))
+}
+
+// DropNeedlessIndexes gives up the indexes of a Removed upload that cover no shard of its own.
+func (r *Repository) DropNeedlessIndexes(ctx context.Context, stage Stage) error {
+	own := squirrel.Select("1").From("shards").Where("shards.blob_index = indexes.id AND shards.upload = indexes.upload")
+	needless := squirrel.And{squirrel.Eq{"upload": stage.Upload.ID}, squirrel.ConcatExpr("NOT EXISTS (", own, ")")}
+	return r.removal(ctx, stage, "drop needless indexes", func(tx *dialect.Tx) error {
+		return r.dropIndexes(ctx, tx, needless)
+	})
+}
+
+// RemoveIndex deletes an index that is IndexRemoving. If no other index is the same file, it calls remove before, while no
+// index is stored: again when the transaction is.
+func (r *Repository) RemoveIndex(ctx context.Context, index Index, remove func(ctx context.Context) error) error {
+	err := r.withTx(ctx, fmt.Sprintf("remove index %d", index.ID), func(tx *dialect.Tx) error {
+		if err := r.lockSpaces(ctx, tx); err != nil {
+			return err
+		}
+		named, err := r.namedIndexes(ctx, tx, [][]byte{index.Digest})
+		if err != nil {
+			return err
+		}
+		if !named[string(index.Digest)] {
+			if err := remove(ctx); err != nil {
+				return &storeError{err}
+			}
+		}
+		return r.later(ctx, tx, squirrel.Delete("indexes").Where(squirrel.Eq{"id": index.ID, "state": IndexRemoving}), nil)
+	})
+	return fromStore("remove an index", err)
+}
+
+// namedIndexes are those of some digests that stored indexes have.
+func (r *Repository) namedIndexes(ctx context.Context, q queryer, digests [][]byte) (map[string]bool, error) {
+	named := map[string]bool{}
+	if len(digests) == 0 {
+		return named, ctx.Err()
+	}
+	var found [][]byte
+	err := r.list(ctx, q, &found, squirrel.Select("digest").From("indexes").
+		Where(squirrel.Eq{"digest": digests, "state": IndexStored}))
+	for _, digest := range found {
+		named[string(digest)] = true
+	}
+	return named, err
+}
+
+// UnnamedIndexes are those of some digests that no stored index has, in their order.
+func (r *Repository) UnnamedIndexes(ctx context.Context, digests [][]byte) (unnamed [][]byte, err error) {
+	err = r.read(ctx, "look for indexes", func() error {
+		named, err := r.namedIndexes(ctx, r.db.Reader, digests)
+		unnamed = nil
+		for _, digest := range digests {
+			if !named[string(digest)] {
+				unnamed = append(unnamed, digest)
+			}
+		}
+		return err
+	})
+	return unnamed, err
+}
+
+// RemoveUnnamedIndexes is RemoveUnnamed for files of indexes.
+func (r *Repository) RemoveUnnamedIndexes(ctx context.Context, digests [][]byte,
+	remove func(ctx context.Context, digest []byte) (more bool, err error)) (done int, err error) {
+	return r.removeUnnamed(ctx, digests, r.namedIndexes, remove)
+}

@@ -1,0 +1,132 @@
+package sqlrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// NewIndex is an index whose bytes are ready for the store.
+type NewIndex struct {
+	Index
+	// Covers are the keys of the shards that it covers.
+	Covers []int64
+	// Store makes its bytes durable and says where they are. It is called while no shard of the space is sealed and no file
+	// of any is removed, and again when the transaction is: the second time it has nothing to do.
+	Store func(ctx context.Context) (location string, err error)
+}
+
+// BeginIndexing records the root of an upload that is linked, and what lies below it, and gives up indexes of it that were
+// made for another root or in another way. The lease stays for its indexes. It returns ErrLeaseLost when somebody else
+// has it.
+func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, counts Counts) (Stage, error) {
+	upload, tally := stage.Upload, make([]int64, len(standing))
+	upload.State, upload.RootCID, upload.Counts = Indexing, root, counts
+	upload.Progress, upload.Attempts, upload.RetryAt, upload.Error = 0, 0, Time{}, ""
+	begin := squirrel.Update("uploads").Set("state", upload.State).Set("root_cid", root).Set("files", counts.Files).
+		Set("directories", counts.Directories).Set("links", counts.Symlinks).Set("bytes", counts.Bytes).
+		Set("progress", 0).Set("attempts", 0).Set("retry_at", nil).Set("error", nil).Set("stage_began", r.at(0)).
+		Set("stage_bytes", squirrel.Expr("packed_bytes")).Where(held(stage)).
+		Suffix("RETURNING " + columnList(standing))
+	stale := squirrel.And{squirrel.Eq{"upload": upload.ID}, squirrel.Or{squirrel.NotEq{"root_cid": root},
+		squirrel.NotEq{"layout": upload.IndexLayout}, squirrel.Gt{"slices": upload.IndexSlices}}}
+	err := r.withTx(ctx, "record the root", func(tx *dialect.Tx) error {
+		lost := func(rows int64) error { return leaseLost(rows, "uploads", upload.ID) }
+		return errors.Join(r.laterRead(ctx, tx, tally, begin, lost), r.dropIndexes(ctx, tx, stale))
+	})
+	upload.Tally = uploadOf(upload.ID, tally).Tally
+	return Stage{upload}, err
+}
+
+// SaveIndexes records indexes of an upload that is Indexing, in one transaction, and that they cover their shards. It
+// returns ErrSpaceChanged when one of those is covered already or needed no more, and ErrLeaseLost when somebody else has
+// the stage.
+func (r *Repository) SaveIndexes(ctx context.Context, stage Stage, indexes []NewIndex) error {
+	seen := squirrel.Update("uploads").Set("lease_seen", r.at(0)).Where(squirrel.Eq{"state": Indexing})
+	return r.saveIndexes(ctx, stage.Upload.ID, indexes, func(tx *dialect.Tx) error { return r.fence(ctx, tx, stage, seen) })
+}
+
+// CompleteUpload is SaveIndexes for the last indexes of an upload, of which there may be none. It returns the upload,
+// which is finished.
+func (r *Repository) CompleteUpload(ctx context.Context, stage Stage, indexes []NewIndex) (Upload, error) {
+	upload := stage.Upload
+	upload.State, upload.FinishedAt, upload.Lease = Complete, NewTime(r.now()), Lease{}
+	complete := settled(squirrel.Update("uploads")).Set("state", Complete).Set("finished_at", upload.FinishedAt).
+		Where(squirrel.Eq{"state": Indexing})
+	err := r.saveIndexes(ctx, upload.ID, indexes, func(tx *dialect.Tx) error { return r.fence(ctx, tx, stage, complete) })
+	return upload, err
+}
+
+// CoverShards is SaveIndexes for an upload that is complete, so that shards are covered whose index is gone. It returns
+// ErrSpaceChanged also when the upload is complete no more.
+func (r *Repository) CoverShards(ctx context.Context, upload int64, indexes []NewIndex) error {
+	complete := squirrel.Select("id").From("uploads").Where(squirrel.Eq{"id": upload, "state": Complete}).Suffix(r.db.RowLock)
+	return r.saveIndexes(ctx, upload, indexes, func(tx *dialect.Tx) error {
+		return r.laterRead(ctx, tx, make([]int64, 1), complete, func(rows int64) error { return affected(rows, ErrSpaceChanged) })
+	})
+}
+
+func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []NewIndex, may func(*dialect.Tx) error) error {
+	err := r.withTx(ctx, "record indexes", func(tx *dialect.Tx) error {
+		if err := errors.Join(r.lockSpace(ctx, tx, upload), may(tx)); err != nil || len(indexes) == 0 {
+			return err
+		}
+		if err := r.nameIndexes(ctx, tx, upload, indexes); err != nil {
+			return err
+		}
+		for i := range indexes {
+			location, err := indexes[i].Store(ctx)
+			if err != nil {
+				return &storeError{err}
+			}
+			indexes[i].Location = location
+		}
+		return errors.Join(r.insertIndexes(ctx, tx, indexes), r.cover(ctx, tx, indexes))
+	})
+	return fromStore("store the index", err)
+}
+
+// nameIndexes gives indexes their keys and ordinals.
+func (r *Repository) nameIndexes(ctx context.Context, tx *dialect.Tx, upload int64, indexes []NewIndex) error {
+	next := make([]int64, 1)
+	ordinal := squirrel.Select("COALESCE(MAX(ordinal) + 1, 0)").From("indexes").Where(squirrel.Eq{"upload": upload})
+	if err := r.laterRead(ctx, tx, next, ordinal, nil); err != nil {
+		return err
+	}
+	first, err := r.nextIDs(ctx, tx, "indexes", len(indexes))
+	for i := range indexes {
+		indexes[i].ID, indexes[i].Upload, indexes[i].Ordinal = first+int64(i), upload, next[0]+int64(i)
+		indexes[i].State = IndexStored
+	}
+	return err
+}
+
+func (r *Repository) insertIndexes(ctx context.Context, tx *dialect.Tx, indexes []NewIndex) error {
+	return r.db.BulkInsert(ctx, tx, "indexes", indexColumns, len(indexes), func(i int) []any {
+		x := &indexes[i]
+		return []any{x.ID, x.Upload, x.Ordinal, int64(x.State), x.Layout, x.Root.Bytes(), x.Shards, x.Slices, x.Size, x.Digest,
+			x.Location}
+	})
+}
+
+// cover has shards covered that are not yet.
+func (r *Repository) cover(ctx context.Context, tx *dialect.Tx, indexes []NewIndex) error {
+	for _, index := range indexes {
+		update := squirrel.Update("shards").Set("blob_index", index.ID).Where(r.db.Among("id", index.Covers)).
+			Where(squirrel.Eq{"blob_index": nil, "state": ShardPacked})
+		err := r.later(ctx, tx, update, func(rows int64) error {
+			if rows != int64(len(index.Covers)) {
+				return fmt.Errorf("%w: %d of %d shards are to be indexed", ErrSpaceChanged, rows, len(index.Covers))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,174 @@
+package sqlrepo
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/Masterminds/squirrel"
+	"github.com/jmoiron/sqlx"
+)
+
+// IndexState says how far an index is. The values are stored, and agree with those of shards.
+type IndexState int16
+
+// The states of indexes.
+const (
+	IndexStored IndexState = 3
+	// IndexRemoving indexes cover no shard any more: their files and rows are about to go.
+	IndexRemoving IndexState = 5
+)
+
+func (s IndexState) String() string {
+	switch s {
+	case IndexStored:
+		return "stored"
+	case IndexRemoving:
+		return "removing"
+	}
+	return "unknown"
+}
+
+// Index tells where the blocks of some shards lie. It is a file of the store beside theirs.
+type Index struct {
+	ID     int64 `db:"id"`
+	Upload int64 `db:"upload"`
+	// Ordinal counts the indexes of the upload.
+	Ordinal int64      `db:"ordinal"`
+	State   IndexState `db:"state"`
+	// Layout is how it is laid out, Root the CID that it names as its content.
+	Layout string `db:"layout"`
+	Root   CID    `db:"root_cid"`
+	// Shards is how many it covers, Slices how many slices it has of them, Size its length.
+	Shards int64 `db:"shards"`
+	Slices int64 `db:"slices"`
+	Size   int64 `db:"size"`
+	// Digest is the sha2-256 digest of its bytes.
+	Digest   []byte `db:"digest"`
+	Location string `db:"location"`
+}
+
+// What indexes are like of an upload that does not say it.
+const (
+	DefaultIndexLayout = "storacha"
+	DefaultIndexSlices = 26_000
+)
+
+var indexColumns = []string{"id", "upload", "ordinal", "state", "layout", "root_cid", "shards", "slices", "size", "digest",
+	"location"}
+
+// IndexFilter narrows a list of indexes; nil means all.
+type IndexFilter struct {
+	Space, Upload *int64
+	States        []IndexState
+}
+
+// Indexes yields indexes by key.
+func (r *Repository) Indexes(ctx context.Context, filter IndexFilter) iter.Seq2[Index, error] {
+	query := squirrel.Select(indexColumns...).From("indexes").OrderBy("id")
+	if filter.Upload != nil {
+		query = query.Where(squirrel.Eq{"upload": *filter.Upload})
+	}
+	if filter.Space != nil {
+		query = query.Where(within("upload", squirrel.Select("id").From("uploads").Where(inSpace(*filter.Space))))
+	}
+	if filter.States != nil {
+		query = query.Where(squirrel.Eq{"state": filter.States})
+	}
+	behind := func(last Index) squirrel.Sqlizer { return squirrel.Gt{"id": last.ID} }
+	return pages(query, behind, func(page *[]Index, query squirrel.SelectBuilder) error {
+		return r.readList(ctx, "read indexes", page, query)
+	})
+}
+
+// Index returns the index with this key, or ErrNotFound.
+func (r *Repository) Index(ctx context.Context, id int64) (index Index, err error) {
+	err = r.read(ctx, fmt.Sprintf("index %d", id), func() error {
+		return r.get(ctx, r.db.Reader, &index, squirrel.Select(indexColumns...).From("indexes").Where(squirrel.Eq{"id": id}))
+	})
+	return index, err
+}
+
+// IndexByDigest returns the first stored index whose bytes have this digest, or ErrNotFound.
+func (r *Repository) IndexByDigest(ctx context.Context, digest Digest) (index Index, err error) {
+	err = r.read(ctx, "look for the index", func() error {
+		return r.get(ctx, r.db.Reader, &index, squirrel.Select(indexColumns...).From("indexes").
+			Where(squirrel.Eq{"digest": digest[:], "state": IndexStored}).OrderBy("id").Limit(1))
+	})
+	return index, err
+}
+
+// Indexable is a packed shard as an index needs it.
+type Indexable struct {
+	ID      int64  `db:"id"`
+	Upload  int64  `db:"upload"`
+	Ordinal int64  `db:"ordinal"`
+	Size    int64  `db:"size"`
+	Nodes   int64  `db:"nodes"`
+	Digest  []byte `db:"digest"`
+}
+
+func indexables() squirrel.SelectBuilder {
+	return squirrel.Select("id", "upload", "ordinal", "size", "nodes", "digest").From("shards").
+		Where(squirrel.Eq{"shards.state": ShardPacked})
+}
+
+// Uncovered yields, by upload and ordinal, the packed shards of a space that no index covers and to which nothing is
+// added any more: those of the given upload, if any, and of all that have ended.
+func (r *Repository) Uncovered(ctx context.Context, space, upload int64) iter.Seq2[Indexable, error] {
+	ended := squirrel.Or{squirrel.Eq{"id": upload}, squirrel.Eq{"state": []UploadState{Complete, Incomplete, Removed}}}
+	query := indexables().Where(squirrel.Eq{"blob_index": nil}).OrderBy("upload", "ordinal").
+		Where(within("upload", squirrel.Select("id").From("uploads").Where(inSpace(space)).Where(ended)))
+	behind := func(last Indexable) squirrel.Sqlizer {
+		return squirrel.Or{squirrel.Gt{"upload": last.Upload},
+			squirrel.And{squirrel.Eq{"upload": last.Upload}, squirrel.Gt{"ordinal": last.Ordinal}}}
+	}
+	return pages(query, behind, func(page *[]Indexable, query squirrel.SelectBuilder) error {
+		return r.readList(ctx, "look for shards without index", page, query)
+	})
+}
+
+// Covered lists, by upload and ordinal, the shards that an index covers.
+func (r *Repository) Covered(ctx context.Context, index int64) (shards []Indexable, err error) {
+	err = r.readList(ctx, "look for the shards of the index", &shards,
+		indexables().Where(squirrel.Eq{"blob_index": index}).OrderBy("upload", "ordinal"))
+	return shards, err
+}
+
+// ShardNode is a node with the shard that it is in.
+type ShardNode struct {
+	Shard int64
+	Node
+}
+
+// NodesOf gives the nodes of some shards to take, by shard and position, in one query whose rows come one by one. It is
+// called again from the first when the database goes away meanwhile: begin is called before.
+func (r *Repository) NodesOf(ctx context.Context, shards []int64, begin func(), take func(ShardNode) error) error {
+	query := squirrel.Select("shard", "prefix", "position", "length", "codec", "suffix").From("nodes").
+		Where(r.db.Among("shard", shards)).OrderBy("shard", "position")
+	return r.read(ctx, "read the nodes of shards", func() error {
+		begin()
+		return r.stream(ctx, r.db.Reader, query, func(rows *sqlx.Rows) error {
+			var row nodeRow
+			var shard int64
+			err := rows.Scan(&shard, &row.Prefix, &row.Position, &row.Length, &row.Codec, &row.Suffix)
+			if err != nil {
+				return err
+			}
+			node, err := row.node()
+			if err != nil {
+				return fmt.Errorf("shard %d: %w", shard, err)
+			}
+			return take(ShardNode{shard, node})
+		})
+	})
+}
+
+// LatestComplete returns the latest complete upload of a space, or ErrNotFound.
+func (r *Repository) LatestComplete(ctx context.Context, space int64) (upload Upload, err error) {
+	err = r.read(ctx, "look for a complete upload", func() error {
+		return r.get(ctx, r.db.Reader, &upload, squirrel.Select(uploadFields...).From("uploads").
+			Where(inSpace(space)).Where(squirrel.Eq{"state": Complete}).OrderBy("id DESC").Limit(1))
+	})
+	return upload, err
+}
