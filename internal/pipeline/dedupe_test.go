@@ -48,6 +48,9 @@ func (f *fixture) blocks() map[string]int {
 	f.tb.Helper()
 	stored := map[string]int{}
 	for _, name := range f.stored() {
+		if filepath.Ext(name) != ".car" {
+			continue
+		}
 		data, err := os.ReadFile(filepath.Join(f.dir, name))
 		must(f.tb, err)
 		for reader := car.NewReader(bytes.NewReader(data)); ; {

@@ -116,7 +116,7 @@ func (p *planner) add(ctx context.Context, file sqlrepo.PlanFile, offset int64) 
 func (p *planner) fit(remaining int64) (chunks, length, size int64) {
 	const full = unixfs.ChunkSize
 	space := p.stage.Upload.ShardSize - p.open.Shard.PlannedSize
-	blocks := shard.MaxBlocks - p.open.Shard.Chunks
+	blocks := p.stage.Upload.MaxBlocks() - p.open.Shard.Chunks
 	chunks = min(remaining/full, space/car.SectionSize(full), blocks)
 	length, size = chunks*full, chunks*car.SectionSize(full)
 	rest := remaining - length

@@ -109,7 +109,7 @@ func TestAPlanHoldsEachByteOnceAndFitsItsShards(t *testing.T) {
 				}
 			}
 			if planned.Shard.Ordinal != int64(ordinal) || planned.Shard.PlannedSize != size || planned.Shard.Chunks != chunks ||
-				size > shardSize || chunks > shard.MaxBlocks {
+				size > shardSize || chunks > maxBlocks {
 				t.Fatalf("shard %d: %+v, but its segments make %d bytes in %d chunks", ordinal, planned.Shard, size, chunks)
 			}
 		}
@@ -147,9 +147,28 @@ func TestAnInterruptedPlanGoesOnTheSame(t *testing.T) {
 	})
 }
 
+// maxBlocks is the most that a shard has of an upload that says nothing else.
+const maxBlocks = sqlrepo.DefaultIndexSlices - 1
+
+func TestAShardHasAsManyBlocksAsAnIndexTakes(t *testing.T) {
+	m := &memory{}
+	for i := range 10 {
+		m.files = append(m.files, sqlrepo.PlanFile{ID: int64(i), Size: 1})
+	}
+	stage := sqlrepo.Stage{Upload: sqlrepo.Upload{ShardSize: car.DefaultShardSize, IndexSlices: 5}}
+	if err := cutWith(t.Context(), m, stage, &progress.Counters{}, func(int64) {}, 1); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []int64{4, 4, 2} {
+		if got := m.plan[i].Shard.Chunks; got != want {
+			t.Errorf("shard %d has %d blocks, want %d", i, got, want)
+		}
+	}
+}
+
 func TestManySmallFilesFillAShardByNumber(t *testing.T) {
 	m := &memory{}
-	for i := range 2*shard.MaxBlocks + 1 {
+	for i := range 2*maxBlocks + 1 {
 		m.files = append(m.files, sqlrepo.PlanFile{ID: int64(i), Size: 1})
 	}
 	if err := run(m, car.DefaultShardSize, 1); err != nil {
@@ -159,7 +178,7 @@ func TestManySmallFilesFillAShardByNumber(t *testing.T) {
 	for _, planned := range m.plan {
 		blocks = append(blocks, planned.Shard.Chunks)
 	}
-	if want := []int64{shard.MaxBlocks, shard.MaxBlocks, 1}; !reflect.DeepEqual(blocks, want) {
+	if want := []int64{maxBlocks, maxBlocks, 1}; !reflect.DeepEqual(blocks, want) {
 		t.Errorf("got shards of %d blocks, want %d", blocks, want)
 	}
 }

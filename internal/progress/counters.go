@@ -18,6 +18,8 @@ type Counters struct {
 	OtherFiles, OtherBytes atomic.Int64
 	// Linked is how many entries were linked.
 	Linked atomic.Int64
+	// Indexed is how many blocks were indexed.
+	Indexed atomic.Int64
 }
 
 type stage struct {

@@ -65,6 +65,8 @@ func (c *Counters) Line(now time.Time) string {
 		return c.packing(now.Sub(stage.since), stage.bytes)
 	case stage.name == "linking":
 		return fmt.Sprintf("linking: %d of %d entries", c.Linked.Load(), c.Entries.Load())
+	case stage.name == "indexing":
+		return fmt.Sprintf("indexing: %d blocks", c.Indexed.Load())
 	}
 	return fmt.Sprintf("%s: %d entries", stage.name, c.Entries.Load())
 }

@@ -1,0 +1,105 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/guppy-prep/guppy/internal/blobindex"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// Keeper has the shards of a space indexed again whose indexes are gone, and removes what is left of those.
+type Keeper struct {
+	Repo *sqlrepo.Repository
+	// Locate finds the store that an upload's shards went to.
+	Locate func(ctx context.Context, upload sqlrepo.Upload) (store.Store, error)
+}
+
+// Keep is Cover and then Sweep. It does nothing, and finds no store, where there is nothing to do.
+func (k *Keeper) Keep(ctx context.Context, space int64) error {
+	if _, err := k.Cover(ctx, space); err != nil {
+		return err
+	}
+	return k.Sweep(ctx, space)
+}
+
+// Cover makes indexes over the shards of a space that none covers, in the name of its latest complete upload, and tells
+// how many shards that were. Without such an upload they wait for the next one.
+func (k *Keeper) Cover(ctx context.Context, space int64) (covered int64, err error) {
+	err = untilUnchanged(func() error {
+		upload, err := k.owner(ctx, space)
+		if errors.Is(err, sqlrepo.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		files, err := k.Locate(ctx, upload)
+		if err != nil {
+			return err
+		}
+		save := func(indexes []sqlrepo.NewIndex) error {
+			err := k.Repo.CoverShards(ctx, upload.ID, indexes)
+			for _, index := range indexes {
+				if err == nil {
+					covered += index.Shards
+				}
+			}
+			return err
+		}
+		indexer := Indexer{Store: files, Owner: fmt.Sprintf("index-%d", upload.ID), Space: space}
+		last, err := indexer.cover(ctx, k.Repo, upload, save)
+		if err != nil || len(last) == 0 {
+			return err
+		}
+		return save(last)
+	})
+	return covered, err
+}
+
+// owner is the upload in whose name shards of a space are covered, or sqlrepo.ErrNotFound if there is none, or nothing to
+// cover.
+func (k *Keeper) owner(ctx context.Context, space int64) (sqlrepo.Upload, error) {
+	for _, err := range k.Repo.Uncovered(ctx, space, 0) {
+		if err != nil {
+			return sqlrepo.Upload{}, err
+		}
+		return k.Repo.LatestComplete(ctx, space)
+	}
+	return sqlrepo.Upload{}, sqlrepo.ErrNotFound
+}
+
+// Sweep removes the indexes of a space that cover nothing any more, with their files.
+func (k *Keeper) Sweep(ctx context.Context, space int64) error {
+	removing := sqlrepo.IndexFilter{Space: &space, States: []sqlrepo.IndexState{sqlrepo.IndexRemoving}}
+	for row, err := range k.Repo.Indexes(ctx, removing) {
+		if err != nil {
+			return err
+		}
+		upload, err := k.Repo.Upload(ctx, row.Upload)
+		if err != nil {
+			return err
+		}
+		files, err := k.Locate(ctx, upload)
+		if err != nil {
+			return err
+		}
+		if err := k.Repo.RemoveIndex(ctx, row, func(ctx context.Context) error { return remove(ctx, files, row) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func remove(ctx context.Context, files store.Store, row sqlrepo.Index) error {
+	if len(row.Digest) != len(sqlrepo.Digest{}) {
+		return nil // it can't have a file
+	}
+	if err := files.Remove(ctx, blobindex.Name([32]byte(row.Digest))); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
