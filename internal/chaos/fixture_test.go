@@ -186,7 +186,8 @@ func (f *fixture) requireTidy(db *dialect.DB) {
 	entries, err := os.ReadDir(f.dir)
 	must(f.t, err)
 	for _, entry := range entries {
-		if name := entry.Name(); name != ".guppy-store" && !strings.HasSuffix(name, ".car") {
+		ours := slices.Contains([]string{".car", ".idx"}, filepath.Ext(entry.Name()))
+		if name := entry.Name(); name != ".guppy-store" && !ours {
 			f.t.Errorf("%s is left over", name)
 		}
 	}

@@ -31,7 +31,8 @@ var commits = []struct {
 	{"seal a shard", false, []string{"UPDATE spaces SET revision", "settled_shards + 1"}},
 	{"save links", false, []string{"linked_entries + $1"}},
 	{"advance to packing", true, []string{"UPDATE uploads SET attempts = $1", "stage_began", "lease_began = "}},
-	{"complete the upload", true, []string{"finished_at = $"}},
+	{"record the root", false, []string{"UPDATE uploads SET state", "root_cid = $", "stage_bytes = packed_bytes"}},
+	{"complete the upload", false, []string{"finished_at = $", "INSERT INTO indexes", "UPDATE shards SET blob_index"}},
 }
 
 // TestAnswersOfCommitsAreLost lets a connection break right after a commit of each kind went through. It costs no lease:

@@ -48,6 +48,8 @@ type Linker struct {
 	Progress *progress.Counters
 	// Alive is called for each entry that was linked.
 	Alive func(n int64)
+	// Sent, if any, is called from many goroutines with the bytes that went to the store.
+	Sent func(n int64)
 }
 
 // Run links all entries of the upload and returns its root and what lies under it. What an interrupted attempt has linked
@@ -72,7 +74,8 @@ func (l *Linker) Run(ctx context.Context, stage sqlrepo.Stage) (root sqlrepo.CID
 	full := make(chan batch, 1)
 	group.Go(func() (err error) {
 		defer close(full)
-		out := &output{ctx: ctx, linker: l, shardSize: stage.Upload.ShardSize, full: full}
+		upload := stage.Upload
+		out := &output{ctx: ctx, linker: l, shardSize: upload.ShardSize, maxBlocks: upload.MaxBlocks(), pieceCID: upload.PieceCID, full: full}
 		root, counts, err = l.link(ctx, stage, out)
 		return err
 	})

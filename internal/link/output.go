@@ -31,12 +31,15 @@ func (b batch) abort() error {
 
 // output writes blocks to DAG shards, and roots and shards to whoever records them. It lives for one Run.
 type output struct {
-	ctx       context.Context //nolint:containedctx // blocks leave through a callback that takes none
-	linker    *Linker
-	shardSize int64
-	builder   *shard.Builder
-	roots     []sqlrepo.Root
-	full      chan<- batch
+	ctx    context.Context //nolint:containedctx // blocks leave through a callback that takes none
+	linker *Linker
+	// shardSize and maxBlocks bound a shard.
+	shardSize, maxBlocks int64
+	// pieceCID has the piece CIDs of the shards computed.
+	pieceCID bool
+	builder  *shard.Builder
+	roots    []sqlrepo.Root
+	full     chan<- batch
 }
 
 // Leaves has nothing to do: the chunks were packed.
@@ -49,7 +52,7 @@ func (o *output) Node(_ sqlrepo.Linkable, block unixfs.Block) error {
 		return nil
 	}
 	section := car.SectionSize(int64(len(block.Data)))
-	if o.builder != nil && (o.builder.Size()+section > o.shardSize || o.builder.Blocks() == shard.MaxBlocks) {
+	if o.builder != nil && (o.builder.Size()+section > o.shardSize || int64(o.builder.Blocks()) == o.maxBlocks) {
 		if err := o.seal(); err != nil {
 			return err
 		}
@@ -58,7 +61,7 @@ func (o *output) Node(_ sqlrepo.Linkable, block unixfs.Block) error {
 		return err
 	}
 	if o.builder == nil {
-		builder, err := shard.NewBuilder(o.ctx, o.linker.Store, o.linker.Owner)
+		builder, err := shard.NewBuilder(o.ctx, o.linker.Store, o.linker.Owner, shard.WithPiece(o.pieceCID))
 		if err != nil {
 			return err
 		}

@@ -37,7 +37,8 @@ func (a *attempt) run(ctx context.Context) (*Packed, error) {
 	a.digests = make([]byte, a.shard.Chunks*sha256.Size)
 	a.count = count{counters: a.packer.Progress}
 	var err error
-	if a.builder, err = shard.NewBuilder(ctx, a.packer.Store, a.owner); err != nil {
+	a.builder, err = shard.NewBuilder(ctx, a.packer.Store, a.owner, shard.WithPiece(a.packer.PieceCID))
+	if err != nil {
 		return nil, err
 	}
 	if err := a.stream.run(ctx, a.segments(ctx), a.write); err != nil {

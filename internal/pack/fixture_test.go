@@ -147,7 +147,7 @@ func (f *fixture) checkNothing(tb testing.TB) {
 	left, err := f.store.Unfinished(tb.Context(), "")
 	must(tb, err)
 	equal(tb, "unfinished blobs", len(left), 0)
-	equal(tb, "open blobs", f.store.Open.Load(), 0)
+	equal(tb, "open blobs", f.store.Unended.Load(), 0)
 	equal(tb, "open files", f.open.Load(), 0)
 	equal(tb, "bytes counted", f.packer.Progress.Bytes.Load(), 0)
 	equal(tb, "files counted", f.packer.Progress.Files.Load(), 0)

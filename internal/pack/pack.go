@@ -29,8 +29,12 @@ type Packer struct {
 	// ReadAhead is how many reads are under way at most: of a file that is opened and read, or of a chunk of a large file.
 	ReadAhead int
 	// Buffers are kept from shard to shard.
-	Buffers  *Buffers
+	Buffers *Buffers
+	// PieceCID has the piece CIDs of the shards computed.
+	PieceCID bool
 	Progress *progress.Counters
+	// Sent, if any, is called from many goroutines with the bytes that went to the store.
+	Sent func(n int64)
 }
 
 // Packed is a shard that is written and not committed. Its draft has to be ended, as has each one that is made of it.
@@ -66,8 +70,23 @@ func (p *Packer) Pack(ctx context.Context, row sqlrepo.Shard, owner string, read
 	}
 	for {
 		packed, err := a.run(ctx)
-		if !errors.Is(err, errStartAgain) {
-			return packed, err
+		if errors.Is(err, errStartAgain) {
+			continue
 		}
+		if err == nil {
+			err = packed.stage(ctx, p.Sent)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return packed, nil
 	}
+}
+
+// stage has the store take the bytes in before the shard's turn: usually all of them stay in it.
+func (p *Packed) stage(ctx context.Context, sent func(n int64)) error {
+	if err := p.Draft.Stage(ctx, sent); err != nil {
+		return errors.Join(err, p.Abort())
+	}
+	return nil
 }

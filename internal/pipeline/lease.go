@@ -21,8 +21,10 @@ type lease struct {
 	unit     sqlrepo.Unit
 	attempts int64
 	// waits is set while the work waits for others, when there is no progress to be made.
-	waits   atomic.Bool
-	done    atomic.Int64
+	waits atomic.Bool
+	done  atomic.Int64
+	// shipped is what went to the store, which tells that there is progress and counts as none.
+	shipped atomic.Int64
 	stopped chan struct{}
 	once    sync.Once
 }
@@ -44,19 +46,22 @@ func (c *crew) keep(ctx context.Context, unit sqlrepo.Unit, attempts int64) *lea
 // progress tells that work was done.
 func (l *lease) progress(n int64) { l.done.Add(n) }
 
+// sent tells that bytes went to the store.
+func (l *lease) sent(n int64) { l.shipped.Add(n) }
+
 // renew sends a heartbeat each third of the term.
 func (l *lease) renew(c *crew) error {
 	beat := time.NewTicker(c.claim.Term / 3)
 	defer beat.Stop()
-	moved, last := time.Now(), int64(-1)
+	moved, last, shipped := time.Now(), int64(-1), int64(0)
 	for {
 		select {
 		case <-l.ctx.Done():
 			return nil
 		case <-beat.C:
 		}
-		if done := l.done.Load(); done != last || l.waits.Load() {
-			moved, last = time.Now(), done
+		if done, now := l.done.Load(), l.shipped.Load(); done != last || now != shipped || l.waits.Load() {
+			moved, last, shipped = time.Now(), done, now
 		}
 		if time.Since(moved) >= c.limits.StallTimeout {
 			return c.stalled(l)

@@ -185,7 +185,7 @@ func (s *sealer) store(p *packedShard) (after sqlrepo.Upload, err error) {
 		after, err = s.crew.Repo.SealShard(ctx, row, seal)
 		return err
 	}
-	revision, err := shard.Seal(ctx, s.crew.Repo, space, s.revision(space), p.Draft, save)
+	revision, err := shard.Seal(ctx, s.crew.Repo, space, s.revision(space), p.Draft, p.lease.sent, save)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.revisions[space] = revision

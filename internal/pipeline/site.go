@@ -10,6 +10,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/scan"
 	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -103,7 +104,7 @@ func isDatabase(err error) bool {
 // store.
 func isHost(err error) bool {
 	return errors.Is(err, source.ErrGone) || source.Exhausted(err) || errors.Is(err, syscall.ENOSPC) ||
-		errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) || errors.Is(err, ErrOutOfSight)
+		errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) || errors.Is(err, store.ErrUnusable) || errors.Is(err, ErrOutOfSight)
 }
 
 // isHopeless tells whether work fails however often it is tried.

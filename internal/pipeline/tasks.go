@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/guppy-prep/guppy/internal/index"
 	"github.com/guppy-prep/guppy/internal/link"
 	"github.com/guppy-prep/guppy/internal/pack"
 	"github.com/guppy-prep/guppy/internal/plan"
@@ -26,6 +27,8 @@ type task interface {
 type packTask struct {
 	shard sqlrepo.Shard
 	site  *Site
+	// pieceCID has the piece CID computed.
+	pieceCID bool
 }
 
 func (t *packTask) run(ctx context.Context, c *crew, buffers *pack.Buffers) error {
@@ -33,7 +36,7 @@ func (t *packTask) run(ctx context.Context, c *crew, buffers *pack.Buffers) erro
 	p := &packedShard{shard: t.shard, lease: l, site: t.site}
 	packer := pack.Packer{
 		Repo: c.Repo, Store: t.site.Store, FS: t.site.FS, Root: t.site.Root, ReadAhead: c.ReadAhead, Buffers: buffers,
-		Progress: c.Progress,
+		PieceCID: t.pieceCID, Progress: c.Progress, Sent: l.sent,
 	}
 	err := c.abandoned(t.shard.Attempts)
 	if err == nil {
@@ -60,13 +63,13 @@ func (c *crew) abandoned(attempts int64) error {
 type stageTask struct {
 	stage sqlrepo.Stage
 	site  *Site
-	// alive tells that there is progress.
-	alive func(n int64)
+	// alive tells that there is progress, sent that bytes went to the store.
+	alive, sent func(n int64)
 }
 
 func (t *stageTask) run(ctx context.Context, c *crew, _ *pack.Buffers) error {
 	l := c.keep(ctx, t.stage, t.stage.Upload.Attempts)
-	t.alive = l.progress
+	t.alive, t.sent = l.progress, l.sent
 	err := c.abandoned(t.stage.Upload.Attempts)
 	for err == nil && t.stage.Upload.Token != 0 {
 		err = t.next(l.ctx, c)
@@ -92,11 +95,13 @@ func (t *stageTask) next(ctx context.Context, c *crew) error {
 		following, err = t.rescan(ctx, c)
 	case sqlrepo.Linking:
 		following, err = t.link(ctx, c)
+	case sqlrepo.Indexing:
+		err = t.index(ctx, c)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.stage.Upload.State, err)
 	}
-	if following != sqlrepo.Complete {
+	if following != sqlrepo.Complete && following != sqlrepo.Indexing {
 		if t.stage, err = c.Repo.Advance(ctx, t.stage, following); err != nil {
 			return err
 		}
@@ -182,6 +187,7 @@ func (t *stageTask) link(ctx context.Context, c *crew) (sqlrepo.UploadState, err
 	linker := link.Linker{
 		Repo: c.Repo, Store: t.site.Store, Owner: owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
 		Space: t.site.Space.ID, Revision: c.sealer.revision(t.site.Space.ID), Profile: profile, TempDir: c.TempDir, Progress: c.Progress, Alive: t.alive,
+		Sent: t.sent,
 	}
 	root, counts, err := linker.Run(ctx, t.stage)
 	if errors.Is(err, link.ErrNoRoot) && t.stage.Upload.SkipFailed {
@@ -190,9 +196,23 @@ func (t *stageTask) link(ctx context.Context, c *crew) (sqlrepo.UploadState, err
 	if err != nil {
 		return 0, err
 	}
-	completed, err := c.Repo.CompleteUpload(ctx, t.stage, root, counts)
+	t.stage, err = c.Repo.BeginIndexing(ctx, t.stage, root, counts)
+	return sqlrepo.Indexing, err
+}
+
+// index tells where the blocks of the upload lie, and completes it.
+func (t *stageTask) index(ctx context.Context, c *crew) error {
+	indexer := index.Indexer{
+		Repo: c.Repo, Store: t.site.Store, Owner: owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
+		Space: t.site.Space.ID,
+		Alive: func(n int64) {
+			c.Progress.Indexed.Add(n)
+			t.alive(n)
+		},
+	}
+	completed, err := indexer.Run(ctx, t.stage)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	t.stage.Upload = completed
 	if c.Completed != nil {
@@ -201,5 +221,5 @@ func (t *stageTask) link(ctx context.Context, c *crew) (sqlrepo.UploadState, err
 	if err := tidy(ctx, c.Repo, t.site.Store, t.site.Space, c.Log); err != nil {
 		c.Log.Warn("could not remove what interrupted workers left", "error", err)
 	}
-	return sqlrepo.Complete, nil
+	return nil
 }

@@ -75,13 +75,21 @@ func (b *directoryBlob) sync() error {
 	return b.broken
 }
 
+// Stage has nothing to do: the file is where it gets its name.
+func (b *directoryBlob) Stage(ctx context.Context, name string, _ func(n int64)) error {
+	if err := errors.Join(checkName(name), ctx.Err()); err != nil {
+		return b.failure(err)
+	}
+	return nil
+}
+
 // Commit syncs the file before it gets its name, and the directory after.
 func (b *directoryBlob) Commit(ctx context.Context, name string) (string, error) {
 	final := filepath.Join(b.directory, name)
 	if b.final != "" && b.final != final {
-		return "", b.failure(fmt.Errorf("%s can't be committed again as %s", b.final, name))
+		return "", b.failure(againAs(b.final, name))
 	}
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(ctx.Err(), checkName(name)); err != nil {
 		return "", b.failure(err)
 	}
 	if err := b.rename(final); err != nil {
@@ -112,7 +120,8 @@ func (b *directoryBlob) rename(final string) error {
 	return nil
 }
 
-// isAt tells whether the file has been renamed although that failed: a file server may answer so when it is asked twice.
+// isAt tells whether the file has been renamed although that failed: a file server may answer so when it is asked
+// twice.
 func (b *directoryBlob) isAt(path string, failure error) bool {
 	info, err := os.Stat(path)
 	return errors.Is(failure, fs.ErrNotExist) && err == nil && os.SameFile(info, b.closed)

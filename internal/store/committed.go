@@ -40,10 +40,7 @@ func (d *Directory) Committed(ctx context.Context) iter.Seq2[Committed, error] {
 
 // Remove removes a committed blob. One that is not there is no error.
 func (d *Directory) Remove(ctx context.Context, name string) error {
-	if name == "" || filepath.Base(name) != name || strings.HasPrefix(name, ".") {
-		return d.failure(&fs.PathError{Op: "remove", Path: name, Err: fs.ErrInvalid})
-	}
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(checkName(name), ctx.Err()); err != nil {
 		return d.failure(err)
 	}
 	if err := removeIfThere(filepath.Join(d.path, name)); err != nil {

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"net/url"
@@ -19,7 +18,7 @@ const asideSuffix = ".damaged"
 
 // Size is the length of a committed blob. It returns fs.ErrNotExist when there is none of this name.
 func (d *Directory) Size(ctx context.Context, name string) (int64, error) {
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(ctx.Err(), checkName(name)); err != nil {
 		return 0, d.failure(err)
 	}
 	info, err := os.Stat(filepath.Join(d.path, name))
@@ -34,7 +33,7 @@ func (d *Directory) Size(ctx context.Context, name string) (int64, error) {
 
 // Open reads a committed blob. It returns fs.ErrNotExist when there is none of this name.
 func (d *Directory) Open(ctx context.Context, name string) (io.ReadCloser, error) {
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(ctx.Err(), checkName(name)); err != nil {
 		return nil, d.failure(err)
 	}
 	file, err := os.Open(filepath.Join(d.path, name))
@@ -53,7 +52,7 @@ func location(path string) string {
 
 // SetAside renames a committed blob whose bytes are damaged, and returns its new name. One that is gone is no error.
 func (d *Directory) SetAside(ctx context.Context, name string) (aside string, err error) {
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(ctx.Err(), checkName(name)); err != nil {
 		return "", d.failure(err)
 	}
 	aside = name + asideSuffix
@@ -82,7 +81,7 @@ func (d *Directory) Mark(ctx context.Context, identity string) error {
 	case err != nil:
 		return err
 	case was != "":
-		return d.failure(fmt.Errorf("it is %s already", was))
+		return d.failure(alreadyIs(was))
 	}
 	if err := durable.PublishFile(d.marker(), []byte(identity+"\n")); err != nil {
 		return d.failure(err)

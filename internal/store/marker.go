@@ -24,8 +24,8 @@ const (
 	identityAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 )
 
-// Identify makes the marker file if there is none. Several processes may do so at once: they all return what is there in
-// the end.
+// Identify makes the marker file if there is none. Several processes may do so at once: they all return what is there
+// in the end.
 func (d *Directory) Identify(ctx context.Context) (string, error) {
 	identity, err := d.Marker(ctx)
 	if err != nil {
@@ -69,10 +69,14 @@ func (d *Directory) readMarker() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	identity, ends := strings.CutSuffix(string(content), "\n")
+	return parseMarker(string(content), d.marker())
+}
+
+func parseMarker(content, where string) (string, error) {
+	identity, ends := strings.CutSuffix(content, "\n")
 	if !ends || len(identity) < minIdentity || strings.Trim(identity, identityAlphabet) != "" {
 		return "", fmt.Errorf("%w: %s has no line of %d letters and digits: put back its content if you have it; "+
-			"remove it only if no shard lies here", ErrDamagedMarker, d.marker(), minIdentity)
+			"remove it only if no shard lies here", ErrDamagedMarker, where, minIdentity)
 	}
 	return identity, nil
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"io/fs"
 	"strings"
 )
 
@@ -13,10 +14,27 @@ const (
 
 // temporaryPattern is what os.CreateTemp makes a name of: it puts decimal digits in place of the star.
 func temporaryPattern(owner string) (string, error) {
+	return temporaryPrefix + owner + "-*" + temporarySuffix, checkOwner(owner)
+}
+
+func checkOwner(owner string) error {
 	if !validOwner(owner) {
-		return "", fmt.Errorf("%q can't be the owner of a blob: only letters, digits, \"-\" and \".\" are allowed", owner)
+		return fmt.Errorf("%q can't be the owner of a blob: only letters, digits, \"-\" and \".\" are allowed", owner)
 	}
-	return temporaryPrefix + owner + "-*" + temporarySuffix, nil
+	return nil
+}
+
+// checkName keeps out what is no name of a blob: names lie in no other directory, and those with a dot are guppy's own.
+func checkName(name string) error {
+	if name == "" || strings.ContainsAny(name, "/\x00") || strings.HasPrefix(name, ".") {
+		return &fs.PathError{Op: "use", Path: name, Err: fs.ErrInvalid}
+	}
+	return nil
+}
+
+// againAs is the error of a blob that is to have a second name.
+func againAs(name, other string) error {
+	return fmt.Errorf("%s can't be committed again as %s", name, other)
 }
 
 // temporaryOwner tells whose temporary file has this name. An owner may have any number of "-" in it, the digits behind

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 )
@@ -15,7 +16,7 @@ type Reading interface {
 
 // OpenAt opens a committed blob for reading at random. It returns fs.ErrNotExist when there is none of this name.
 func (d *Directory) OpenAt(ctx context.Context, name string) (Reading, error) {
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(ctx.Err(), checkName(name)); err != nil {
 		return nil, d.failure(err)
 	}
 	file, err := os.Open(filepath.Join(d.path, name))

@@ -3,6 +3,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"io"
 	"iter"
 )
@@ -13,7 +14,8 @@ type Store interface {
 	// Create begins a blob of an owner, whose name holds letters, digits, "-" and "." alone. Its bytes are not to be seen
 	// before Commit, and Unfinished finds what is left of it by owner.
 	Create(ctx context.Context, owner string) (Blob, error)
-	// Unfinished returns the blobs that were neither committed nor aborted yet and whose owner begins with prefix.
+	// Unfinished returns the blobs that were neither committed nor aborted yet and whose owner begins with prefix. What has
+	// no owner, and is so old that nobody is at work on it, is always among them.
 	Unfinished(ctx context.Context, prefix string) ([]Unfinished, error)
 	// Committed yields the blobs that were committed, and what somebody else has put there.
 	Committed(ctx context.Context) iter.Seq2[Committed, error]
@@ -24,7 +26,30 @@ type Store interface {
 	Identify(ctx context.Context) (string, error)
 	// Marker returns the store's identity, or "" if it has none. It returns ErrDamagedMarker as Identify does.
 	Marker(ctx context.Context) (string, error)
+	// Mark gives the store back the identity that it had, and sets a marker aside that can't be read. It changes no marker
+	// that can be read.
+	Mark(ctx context.Context, identity string) error
+	// Location is the URL of a committed blob.
+	Location(name string) string
+	// Size is the length of a committed blob. Like Open and OpenAt it returns fs.ErrNotExist when there is none of this
+	// name, and ErrNotKept when the store keeps no bytes.
+	Size(ctx context.Context, name string) (int64, error)
+	// Open reads a committed blob from its beginning.
+	Open(ctx context.Context, name string) (io.ReadCloser, error)
+	// OpenAt opens a committed blob for reading at random.
+	OpenAt(ctx context.Context, name string) (Reading, error)
+	// Remove removes a committed blob. One that is not there is no error.
+	Remove(ctx context.Context, name string) error
+	// SetAside renames a committed blob whose bytes are damaged, and returns its new name. One that is gone is no error.
+	SetAside(ctx context.Context, name string) (aside string, err error)
 }
+
+// ErrNotKept is returned for the bytes of a blob by a store that keeps none.
+var ErrNotKept = errors.New("its bytes are not kept")
+
+// ErrUnusable is returned when a store as a whole can't be used: it is away, full, or its bucket is missing or
+// forbidden.
+var ErrUnusable = errors.New("the store can't be used")
 
 // Unfinished is a blob under its temporary name.
 type Unfinished struct{ Owner, Name string }
@@ -35,17 +60,22 @@ type Committed struct {
 	Size int64
 }
 
-// Blob is being written. Either Commit or Abort ends it. But for ReadAt it is not safe for concurrent use.
+// Blob is being written. Abort ends it, after Commit too. But for ReadAt it is not safe for concurrent use.
 type Blob interface {
 	io.Writer
 	// ReaderAt reads what was written, after Commit too, until Abort.
 	io.ReaderAt
 	// Sync makes what was written so far durable, so that Commit has less to do. Commit fails after a Sync that failed.
 	Sync(ctx context.Context) error
+	// Stage brings all that was written to where it will be once it is committed under name, so that Commit takes little
+	// time. Nothing is to be seen before that. It calls alive from many goroutines, with the bytes that were sent, and may
+	// be called again. Without it, Commit does the same.
+	Stage(ctx context.Context, name string, alive func(n int64)) error
 	// Commit makes the bytes durable under name, then returns their URL. The same name stands for the same bytes, so one
 	// that is there already is replaced. Called again, it returns the same URL, or tries again what failed. It returns
 	// fs.ErrNotExist when somebody else has discarded the blob, or removed it since it was committed.
 	Commit(ctx context.Context, name string) (location string, err error)
-	// Abort removes what was written, unless it is committed. It may be called more than once.
+	// Abort removes what was written, unless it is committed, and gives back what was kept for reading it. It may be
+	// called more than once.
 	Abort() error
 }

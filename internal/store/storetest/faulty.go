@@ -8,13 +8,13 @@ import (
 	"github.com/guppy-prep/guppy/internal/store"
 )
 
-// Faulty passes calls on to another store unless Fail returns an error for them. The operations are create, write, read,
-// sync and commit.
+// Faulty passes calls on to another store unless Fail returns an error for them. The operations are create, write,
+// read, sync, stage and commit.
 type Faulty struct {
 	store.Store
 	Fail func(op string) error
-	// Open is how many blobs were created and neither committed nor aborted.
-	Open atomic.Int64
+	// Unended is how many blobs were created and neither committed nor aborted.
+	Unended atomic.Int64
 }
 
 // FailAt returns what lets call number k of an operation, from 1, fail, and those behind it.
@@ -44,7 +44,7 @@ func (f *Faulty) Create(ctx context.Context, owner string) (store.Blob, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.Open.Add(1)
+	f.Unended.Add(1)
 	return &faultyBlob{Blob: blob, store: f}, nil
 }
 
@@ -56,7 +56,7 @@ type faultyBlob struct {
 
 func (b *faultyBlob) end() {
 	if !b.ended {
-		b.store.Open.Add(-1)
+		b.store.Unended.Add(-1)
 	}
 	b.ended = true
 }
@@ -82,6 +82,13 @@ func (b *faultyBlob) Sync(ctx context.Context) error {
 		return err
 	}
 	return b.Blob.Sync(ctx)
+}
+
+func (b *faultyBlob) Stage(ctx context.Context, name string, alive func(n int64)) error {
+	if err := b.store.failure("stage"); err != nil {
+		return err
+	}
+	return b.Blob.Stage(ctx, name, alive)
 }
 
 func (b *faultyBlob) Commit(ctx context.Context, name string) (string, error) {

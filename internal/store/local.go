@@ -1,0 +1,67 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/guppy-prep/guppy/internal/durable"
+)
+
+// localFile holds the bytes of a blob on this host as long as they may be needed. It has no name: whatever becomes of
+// the process, nothing is left of it.
+type localFile struct {
+	file *os.File
+	size int64
+	// broken is why a write failed.
+	broken error
+}
+
+func newLocalFile(directory string) (*localFile, error) {
+	if err := durable.MakeDirectory(directory, 0o700); err != nil {
+		return nil, err
+	}
+	file, err := os.CreateTemp(directory, ".guppy-*.tmp")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(file.Name()); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return &localFile{file: file}, nil
+}
+
+func (f *localFile) Write(p []byte) (int, error) {
+	n, err := f.file.Write(p)
+	f.size += int64(n)
+	if err != nil {
+		f.broken = err
+		return n, fmt.Errorf("store: %w", err)
+	}
+	return n, nil
+}
+
+func (f *localFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.file.ReadAt(p, off)
+	if err == nil || errors.Is(err, io.EOF) {
+		return n, err
+	}
+	return n, fmt.Errorf("store: %w", err)
+}
+
+// Sync has nothing to make durable: what is on this host is worth nothing without the process.
+func (f *localFile) Sync(ctx context.Context) error {
+	if err := errors.Join(ctx.Err(), f.broken); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return nil
+}
+
+func (f *localFile) close() error {
+	if err := f.file.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		return fmt.Errorf("store: %w", err)
+	}
+	return nil
+}

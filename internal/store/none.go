@@ -1,0 +1,172 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+)
+
+const (
+	// NoneLocation is where a store that keeps no bytes has its blobs.
+	NoneLocation = "none:"
+	// NoneIdentity is the identity of every such store.
+	NoneIdentity = "none"
+)
+
+// None is a store that keeps no bytes: what is committed is known by its name alone. A blob lies in a temporary file of
+// this host as long as it may be read again.
+type None struct{ tempDir string }
+
+// NewNone returns a store that keeps no bytes. Its temporary files are in a directory that is made if it is absent.
+func NewNone(tempDir string) *None { return &None{tempDir} }
+
+// Create implements Store.
+func (n *None) Create(ctx context.Context, owner string) (Blob, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, n.failure(err)
+	}
+	if err := checkOwner(owner); err != nil {
+		return nil, n.failure(err)
+	}
+	file, err := newLocalFile(n.tempDir)
+	if err != nil {
+		return nil, n.failure(err)
+	}
+	return &noneBlob{localFile: file}, nil
+}
+
+// Unfinished finds nothing: a temporary file ends with its process.
+func (n *None) Unfinished(ctx context.Context, _ string) ([]Unfinished, error) {
+	return nil, n.ended(ctx)
+}
+
+// Committed yields nothing.
+func (n *None) Committed(ctx context.Context) iter.Seq2[Committed, error] {
+	return func(yield func(Committed, error) bool) {
+		if err := n.ended(ctx); err != nil {
+			yield(Committed{}, err)
+		}
+	}
+}
+
+// Discard implements Store.
+func (n *None) Discard(ctx context.Context, unfinished Unfinished) error {
+	if err := n.ended(ctx); err != nil {
+		return err
+	}
+	return n.failure(fmt.Errorf("%q is no unfinished blob of %q", unfinished.Name, unfinished.Owner))
+}
+
+// Identify returns NoneIdentity.
+func (n *None) Identify(ctx context.Context) (string, error) { return NoneIdentity, n.ended(ctx) }
+
+// Marker returns NoneIdentity.
+func (n *None) Marker(ctx context.Context) (string, error) { return NoneIdentity, n.ended(ctx) }
+
+// Mark takes no identity but NoneIdentity.
+func (n *None) Mark(ctx context.Context, identity string) error {
+	if err := n.ended(ctx); err != nil {
+		return err
+	}
+	if identity != NoneIdentity {
+		return n.failure(fmt.Errorf("it can't be %s", identity))
+	}
+	return nil
+}
+
+// Location is NoneLocation.
+func (n *None) Location(string) string { return NoneLocation }
+
+// Size returns ErrNotKept.
+func (n *None) Size(ctx context.Context, name string) (int64, error) { return 0, n.notKept(ctx, name) }
+
+// Open returns ErrNotKept.
+func (n *None) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	return nil, n.notKept(ctx, name)
+}
+
+// OpenAt returns ErrNotKept.
+func (n *None) OpenAt(ctx context.Context, name string) (Reading, error) {
+	return nil, n.notKept(ctx, name)
+}
+
+// Remove has nothing to remove.
+func (n *None) Remove(ctx context.Context, name string) error {
+	if err := checkName(name); err != nil {
+		return n.failure(err)
+	}
+	return n.ended(ctx)
+}
+
+// SetAside has nothing to set aside.
+func (n *None) SetAside(ctx context.Context, name string) (aside string, err error) {
+	if err := checkName(name); err != nil {
+		return "", n.failure(err)
+	}
+	return name + asideSuffix, n.ended(ctx)
+}
+
+func (n *None) notKept(ctx context.Context, name string) error {
+	if err := errors.Join(checkName(name), ctx.Err()); err != nil {
+		return n.failure(err)
+	}
+	return n.failure(fmt.Errorf("%s: %w", name, ErrNotKept))
+}
+
+func (n *None) ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return n.failure(err)
+	}
+	return nil
+}
+
+func (n *None) failure(err error) error { return fmt.Errorf("store %s %w", NoneLocation, err) }
+
+// noneBlob is a temporary file until it is committed, and readable until it is aborted.
+type noneBlob struct {
+	*localFile
+	name    string
+	aborted bool
+}
+
+// Stage has nothing to do.
+func (b *noneBlob) Stage(ctx context.Context, name string, _ func(n int64)) error {
+	if err := errors.Join(checkName(name), b.Sync(ctx)); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return nil
+}
+
+// Commit keeps nothing but the name.
+func (b *noneBlob) Commit(ctx context.Context, name string) (string, error) {
+	if err := b.Sync(ctx); err != nil {
+		return "", err
+	}
+	if err := b.commit(name); err != nil {
+		return "", fmt.Errorf("store: %w", err)
+	}
+	return NoneLocation, nil
+}
+
+func (b *noneBlob) commit(name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if b.name != "" && b.name != name {
+		return againAs(b.name, name)
+	}
+	if b.aborted {
+		return os.ErrClosed
+	}
+	b.name = name
+	return nil
+}
+
+// Abort implements Blob.
+func (b *noneBlob) Abort() error {
+	b.aborted = true
+	return b.close()
+}

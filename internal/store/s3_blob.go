@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// wholeSize is the most that is sent in one request while others wait.
+const wholeSize = 4 << 20
+
+// abortTimeout bounds how long the server is asked to forget what is of no use any more.
+const abortTimeout = 10 * time.Second
+
+// s3Blob is a temporary file of this host, whose bytes are also parts of an upload once they are staged.
+type s3Blob struct {
+	*localFile
+	ctx   context.Context //nolint:containedctx // Abort takes none
+	store *S3
+	owner string
+	name  string
+	// upload is nil unless it is staged, and stays nil when the blob is small.
+	upload             *s3Upload
+	committed, aborted bool
+}
+
+// Stage sends all parts. A small blob is sent by Commit alone.
+func (b *s3Blob) Stage(ctx context.Context, name string, alive func(n int64)) error {
+	if err := b.stage(ctx, name, alive); err != nil {
+		return b.store.failure(name, err)
+	}
+	return nil
+}
+
+func (b *s3Blob) stage(ctx context.Context, name string, alive func(n int64)) error {
+	if err := errors.Join(ctx.Err(), checkName(name), b.broken); err != nil {
+		return err
+	}
+	switch {
+	case b.aborted:
+		return os.ErrClosed
+	case b.name != "" && b.name != name:
+		return againAs(b.name, name)
+	case b.committed || b.upload != nil || b.size <= wholeSize:
+		return nil
+	}
+	upload, err := b.store.beginUpload(ctx, b.owner, name)
+	if err != nil {
+		return err
+	}
+	if err := upload.send(ctx, b.localFile, alive); err != nil {
+		upload.abort(b.ctx)
+		return err
+	}
+	b.name, b.upload = name, upload
+	return nil
+}
+
+// Commit completes the upload, or sends a small blob. The object appears whole or not at all.
+func (b *s3Blob) Commit(ctx context.Context, name string) (string, error) {
+	if err := b.commit(ctx, name); err != nil {
+		return "", b.store.failure(name, err)
+	}
+	return b.store.Location(name), nil
+}
+
+func (b *s3Blob) commit(ctx context.Context, name string) error {
+	if err := b.stage(ctx, name, func(int64) {}); err != nil {
+		return err
+	}
+	var err error
+	switch {
+	case b.committed: // nobody may have removed it since
+		_, err = b.store.stat(ctx, name)
+	case b.upload != nil:
+		err = b.upload.complete(ctx)
+	default:
+		err = b.store.putWhole(ctx, name, b.localFile)
+	}
+	if err != nil {
+		return ended(ctx, err)
+	}
+	b.name, b.committed = name, true
+	return nil
+}
+
+// Abort forgets the upload, or the note of it once it is committed. What the server does not forget now is left to
+// Discard.
+func (b *s3Blob) Abort() error {
+	if b.upload != nil && !b.aborted {
+		if b.committed {
+			b.upload.forget(b.ctx)
+		} else {
+			b.upload.abort(b.ctx)
+		}
+	}
+	b.aborted = true
+	return b.close()
+}
+
+// putWhole sends a blob in one request. The server compares the bytes with their digest.
+func (s *S3) putWhole(ctx context.Context, name string, file *localFile) error {
+	digest, err := digestOf(io.NewSectionReader(file, 0, file.size))
+	if err != nil {
+		return err
+	}
+	return again(ctx, func(ctx context.Context) error {
+		ctx, moved, stop := watch(ctx)
+		defer stop()
+		content := &body{io.NewSectionReader(file, 0, file.size), func(int64) { moved() }}
+		_, err := s.client.PutObject(ctx, s.bucket.Name, s.key(name), content, file.size, "", digest,
+			minio.PutObjectOptions{})
+		return err
+	})
+}
+
+func digestOf(from io.Reader) (string, error) {
+	hash := sha256.New()
+	if _, err := io.Copy(hash, from); err != nil {
+		return "", fmt.Errorf("read again what was written: %w", err)
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}

@@ -1,0 +1,136 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/url"
+	"strings"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// objects yields what lies directly behind a prefix of names, page by page.
+func (s *S3) objects(ctx context.Context, prefix string) iter.Seq2[Committed, error] {
+	return func(yield func(Committed, error) bool) {
+		owner := false
+		options := minio.ListObjectsOptions{Prefix: s.key(prefix), FetchOwner: &owner}
+		for object := range s.client.ListObjectsIter(ctx, s.bucket.Name, options) {
+			if object.Err != nil {
+				yield(Committed{}, s.failure("", ended(ctx, object.Err)))
+				return
+			}
+			name, ours := strings.CutPrefix(object.Key, s.bucket.Prefix)
+			if !ours || name == "" || strings.Contains(name, "/") {
+				continue
+			}
+			if !yield(Committed{Name: name, Size: object.Size}, nil) {
+				return
+			}
+		}
+		if err := ctx.Err(); err != nil { // the library ends without a word
+			yield(Committed{}, s.failure("", err))
+		}
+	}
+}
+
+// Committed yields the names of the blobs that were committed, and those of objects that somebody else has put there,
+// with their lengths. Names that begin with a dot are guppy's own.
+func (s *S3) Committed(ctx context.Context) iter.Seq2[Committed, error] {
+	return func(yield func(Committed, error) bool) {
+		for object, err := range s.objects(ctx, "") {
+			if err == nil && strings.HasPrefix(object.Name, ".") {
+				continue
+			}
+			if !yield(object, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Size implements Store.
+func (s *S3) Size(ctx context.Context, name string) (int64, error) {
+	if err := errors.Join(checkName(name), ctx.Err()); err != nil {
+		return 0, s.failure(name, err)
+	}
+	info, err := s.stat(ctx, name)
+	if err != nil {
+		return 0, s.failure(name, err)
+	}
+	return info.Size, nil
+}
+
+// stat tells a bucket that is gone from an object that is: the answer to its request does not.
+func (s *S3) stat(ctx context.Context, name string) (minio.ObjectInfo, error) {
+	info, err := s.client.StatObject(ctx, s.bucket.Name, s.key(name), minio.StatObjectOptions{})
+	if !answered(err, minio.NoSuchKey) {
+		return info, ended(ctx, err)
+	}
+	there, bucketErr := s.client.BucketExists(ctx, s.bucket.Name)
+	switch {
+	case bucketErr != nil:
+		return info, ended(ctx, bucketErr)
+	case !there:
+		return info, minio.ErrorResponse{Code: minio.NoSuchBucket}
+	}
+	return info, err
+}
+
+// Remove implements Store.
+func (s *S3) Remove(ctx context.Context, name string) error {
+	if err := errors.Join(checkName(name), ctx.Err()); err != nil {
+		return s.failure(name, err)
+	}
+	if err := s.remove(ctx, name); err != nil {
+		return s.failure(name, err)
+	}
+	return nil
+}
+
+func (s *S3) remove(ctx context.Context, name string) error {
+	err := s.client.RemoveObject(ctx, s.bucket.Name, s.key(name), minio.RemoveObjectOptions{})
+	if answered(err, minio.NoSuchKey) {
+		return nil
+	}
+	return ended(ctx, err)
+}
+
+// SetAside has the server copy a blob under its new name, and removes the old one.
+func (s *S3) SetAside(ctx context.Context, name string) (aside string, err error) {
+	if err := errors.Join(checkName(name), ctx.Err()); err != nil {
+		return "", s.failure(name, err)
+	}
+	aside = name + asideSuffix
+	if err := s.rename(ctx, name, aside); err != nil {
+		return "", s.failure(name, err)
+	}
+	return aside, nil
+}
+
+// rename copies and removes. What is gone is no error.
+func (s *S3) rename(ctx context.Context, name, to string) error {
+	source := minio.CopySrcOptions{Bucket: s.bucket.Name, Object: s.key(name)}
+	_, err := s.client.Client.CopyObject(ctx, minio.CopyDestOptions{Bucket: s.bucket.Name, Object: s.key(to)}, source)
+	if answered(err, minio.NoSuchKey) {
+		return nil
+	}
+	if err != nil {
+		return ended(ctx, err)
+	}
+	return s.remove(ctx, name)
+}
+
+// unnoted are uploads without a note, by what is in its place.
+const unnotedKey = "?uploadId="
+
+func unnotedName(name, id string) string { return name + unnotedKey + url.QueryEscape(id) }
+
+func parseUnnoted(text string) (name, id string, err error) {
+	name, escaped, ok := strings.Cut(text, unnotedKey)
+	if id, err = url.QueryUnescape(escaped); err != nil || !ok || id == "" {
+		return "", "", fmt.Errorf("%q is no unfinished blob", text)
+	}
+	return name, id, checkName(name)
+}

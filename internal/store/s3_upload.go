@@ -1,0 +1,156 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"strings"
+
+	"github.com/minio/minio-go/v7"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	partSize = 8 << 20
+	// partsAtOnce bounds the connections of one blob.
+	partsAtOnce = 4
+	// mostParts is what servers allow.
+	mostParts = 10_000
+)
+
+// attemptKey names an upload in the metadata of the object that it becomes.
+const attemptKey = "Guppy-Attempt"
+
+// s3Upload is a multipart upload under the final name. An object, the note, tells whose it is: servers list uploads
+// without that.
+type s3Upload struct {
+	store *S3
+	// name is that of the blob, note that of the object.
+	name, note  string
+	id, attempt string
+	parts       []minio.CompletePart
+}
+
+// beginUpload notes whose the upload will be, begins it, and notes which it is.
+func (s *S3) beginUpload(ctx context.Context, owner, name string) (*s3Upload, error) {
+	u := &s3Upload{store: s, name: name, attempt: rand.Text(), note: temporaryName(owner)}
+	if err := s.put(ctx, u.note, noteOf(name, ""), minio.PutObjectOptions{}); err != nil {
+		u.forget(context.WithoutCancel(ctx))
+		return nil, ended(ctx, err)
+	}
+	options := minio.PutObjectOptions{UserMetadata: map[string]string{attemptKey: u.attempt}}
+	var err error
+	if u.id, err = s.client.NewMultipartUpload(ctx, s.bucket.Name, s.key(name), options); err != nil {
+		return nil, ended(ctx, err) // it may have begun all the same: the note stays
+	}
+	if err := s.put(ctx, u.note, noteOf(name, u.id), minio.PutObjectOptions{}); err != nil {
+		u.abort(context.WithoutCancel(ctx))
+		return nil, ended(ctx, err)
+	}
+	return u, nil
+}
+
+// temporaryName has a number behind the owner, as os.CreateTemp gives it.
+func temporaryName(owner string) string {
+	number := mathrand.Uint64() //nolint:gosec // it only has to differ
+	return fmt.Sprintf("%s%s-%d%s", temporaryPrefix, owner, number, temporarySuffix)
+}
+
+func noteOf(name, id string) string { return name + "\n" + id + "\n" }
+
+// parseNote returns ok only for what noteOf has made. The id is "" as long as the upload may not have begun.
+func parseNote(note string) (name, id string, ok bool) {
+	name, rest, _ := strings.Cut(note, "\n")
+	id, ends := strings.CutSuffix(rest, "\n")
+	return name, id, ends && !strings.Contains(id, "\n") && checkName(name) == nil
+}
+
+// put writes a small object of guppy's own.
+func (s *S3) put(ctx context.Context, name, content string, options minio.PutObjectOptions) error {
+	digest, err := digestOf(strings.NewReader(content))
+	if err != nil {
+		return err
+	}
+	_, err = s.client.PutObject(ctx, s.bucket.Name, s.key(name), strings.NewReader(content), int64(len(content)), "",
+		digest, options)
+	return err
+}
+
+// send sends all parts, some at once.
+func (u *s3Upload) send(ctx context.Context, file *localFile, alive func(n int64)) error {
+	size := max(partSize, (file.size+mostParts-1)/mostParts)
+	u.parts = make([]minio.CompletePart, (file.size+size-1)/size)
+	sending, ctx := errgroup.WithContext(ctx)
+	sending.SetLimit(partsAtOnce)
+	for i := range u.parts {
+		sending.Go(func() error {
+			begin := int64(i) * size
+			part := io.NewSectionReader(file, begin, min(size, file.size-begin))
+			sent, err := u.sendPart(ctx, i+1, part, alive)
+			u.parts[i] = minio.CompletePart{PartNumber: i + 1, ETag: sent.ETag}
+			return err
+		})
+	}
+	return ended(ctx, sending.Wait())
+}
+
+// sendPart sends one part, which the server compares with its digest.
+func (u *s3Upload) sendPart(ctx context.Context, number int, part *io.SectionReader,
+	alive func(n int64)) (sent minio.ObjectPart, err error) {
+	s := u.store
+	digest, err := digestOf(io.NewSectionReader(part, 0, part.Size()))
+	if err != nil {
+		return sent, err
+	}
+	err = again(ctx, func(ctx context.Context) (err error) {
+		ctx, moved, stop := watch(ctx)
+		defer stop()
+		content := &body{io.NewSectionReader(part, 0, part.Size()), func(n int64) { moved(); alive(n) }}
+		sent, err = s.client.PutObjectPart(ctx, s.bucket.Name, s.key(u.name), u.id, number, content, part.Size(),
+			minio.PutObjectPartOptions{Sha256Hex: digest})
+		return err
+	})
+	return sent, err
+}
+
+// complete makes the parts one object. When the answer to an earlier request was lost, the upload is gone: then the
+// object tells whether it was made of this one.
+func (u *s3Upload) complete(ctx context.Context) error {
+	s := u.store
+	_, err := s.client.CompleteMultipartUpload(ctx, s.bucket.Name, s.key(u.name), u.id, u.parts, minio.PutObjectOptions{})
+	if !answered(err, minio.NoSuchUpload) {
+		return err
+	}
+	info, statErr := s.stat(ctx, u.name)
+	if statErr == nil && info.UserMetadata[attemptKey] == u.attempt {
+		return nil
+	}
+	return err
+}
+
+// abort has the server forget the parts, and then the note.
+func (u *s3Upload) abort(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, abortTimeout)
+	defer cancel()
+	if u.store.abortUpload(ctx, u.name, u.id) == nil {
+		u.forget(ctx)
+	}
+}
+
+// forget removes the note. One that stays is found by its owner.
+func (u *s3Upload) forget(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, abortTimeout)
+	defer cancel()
+	_ = u.store.remove(ctx, u.note)
+}
+
+// abortUpload has the server forget the parts of an upload. One that is not there is no error.
+func (s *S3) abortUpload(ctx context.Context, name, id string) error {
+	err := s.client.AbortMultipartUpload(ctx, s.bucket.Name, s.key(name), id)
+	if answered(err, minio.NoSuchUpload) {
+		return nil
+	}
+	return err
+}
