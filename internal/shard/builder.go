@@ -13,9 +13,6 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// MaxBlocks bounds the blocks of a shard: an index over it must fit 26,000 slices, one of which spans the whole shard.
-const MaxBlocks = 25_999
-
 // ErrTooSmall is returned when a block of the upload does not fit a shard.
 var ErrTooSmall = errors.New("shard size too small")
 
@@ -37,6 +34,7 @@ type Builder struct {
 	owner  string
 	blob   store.Blob
 	out    *bufio.Writer
+	hashes hashes
 	tee    *tee
 	size   int64
 	nodes  []sqlrepo.Node
@@ -45,12 +43,17 @@ type Builder struct {
 }
 
 // NewBuilder begins a shard in the store.
-func NewBuilder(ctx context.Context, to store.Store, owner string) (*Builder, error) {
+func NewBuilder(ctx context.Context, to store.Store, owner string, options ...Option) (*Builder, error) {
 	blob, err := to.Create(ctx, owner)
 	if err != nil {
 		return nil, err
 	}
-	b := &Builder{to: to, owner: owner, blob: blob, tee: newTee(blob), held: make(map[[sha256.Size]byte]struct{})}
+	b := &Builder{to: to, owner: owner, blob: blob, held: make(map[[sha256.Size]byte]struct{})}
+	b.hashes.whole = sha256.New()
+	for _, option := range options {
+		option(b)
+	}
+	b.tee = newTee(blob, b.hashes.writers()...)
 	b.out = bufio.NewWriterSize(b.tee, bufferSize)
 	if _, err := b.out.WriteString(car.Header); err != nil {
 		return nil, errors.Join(err, b.Abort())
@@ -98,7 +101,7 @@ func (b *Builder) Add(codec uint8, digest [sha256.Size]byte, data []byte) error 
 // Finish makes what was written durable under its temporary name. The builder is used up then; when Finish fails, it is
 // aborted.
 func (b *Builder) Finish(ctx context.Context) (*Draft, error) {
-	draft := &Draft{to: b.to, owner: b.owner}
+	draft := &Draft{to: b.to, owner: b.owner, pieces: b.hashes.piece != nil}
 	if len(b.nodes) == 0 {
 		if err := b.Abort(); err != nil {
 			return nil, err
@@ -108,7 +111,12 @@ func (b *Builder) Finish(ctx context.Context) (*Draft, error) {
 	if err := b.out.Flush(); err != nil {
 		return nil, errors.Join(err, b.Abort())
 	}
-	draft.blob, draft.nodes, draft.size, draft.digest = b.blob, b.nodes, b.size, b.tee.close()
+	b.tee.close()
+	draft.blob, draft.nodes, draft.size = b.blob, b.nodes, b.size
+	var err error
+	if draft.digest, draft.piece, err = b.hashes.sums(); err != nil {
+		return nil, errors.Join(err, b.Abort())
+	}
 	if err := b.blob.Sync(ctx); err != nil {
 		return nil, errors.Join(err, b.Abort())
 	}
@@ -118,5 +126,6 @@ func (b *Builder) Finish(ctx context.Context) (*Draft, error) {
 // Abort removes what was written.
 func (b *Builder) Abort() error {
 	b.tee.close()
+	b.hashes.close()
 	return b.blob.Abort()
 }

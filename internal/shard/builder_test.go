@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/guppy-prep/guppy/internal/car"
+	"github.com/guppy-prep/guppy/internal/piece"
 	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/store/storetest"
@@ -38,7 +39,7 @@ func newStore(tb testing.TB) (to *storetest.Faulty, directory string) {
 	must(tb, err)
 	to = &storetest.Faulty{Store: under}
 	tb.Cleanup(func() {
-		if n := to.Open.Load(); n != 0 {
+		if n := to.Unended.Load(); n != 0 {
 			tb.Errorf("%d blobs are open still", n)
 		}
 	})
@@ -47,7 +48,7 @@ func newStore(tb testing.TB) (to *storetest.Faulty, directory string) {
 
 func begin(tb testing.TB, to store.Store) *shard.Builder {
 	tb.Helper()
-	b, err := shard.NewBuilder(tb.Context(), to, "me")
+	b, err := shard.NewBuilder(tb.Context(), to, "me", shard.WithPiece(true))
 	must(tb, err)
 	return b
 }
@@ -103,8 +104,8 @@ func TestAShardHasEachBlockOnce(t *testing.T) {
 func check(t *testing.T, draft *shard.Draft, want [][]byte) {
 	t.Helper()
 	raw, row := commit(t, draft)
-	digest := sha256.Sum256(raw)
-	if !bytes.Equal(digest[:], row.Digest) || int64(len(raw)) != row.Size || row.State != sqlrepo.ShardPacked ||
+	digest, root := sha256.Sum256(raw), pieceOf(t, raw)
+	if !bytes.Equal(digest[:], row.Digest) || !bytes.Equal(root, row.Piece) || int64(len(raw)) != row.Size || row.State != sqlrepo.ShardPacked ||
 		row.Nodes != int64(len(want)) || filepath.Base(row.Location) != car.ShardCID(digest).String()+".car" {
 		t.Errorf("%d bytes with digest %x, described as %+v", len(raw), digest, row)
 	}
@@ -120,6 +121,35 @@ func check(t *testing.T, draft *shard.Draft, want [][]byte) {
 	}
 	if _, err := reader.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("more than was added: %v", err)
+	}
+}
+
+func pieceOf(tb testing.TB, raw []byte) []byte {
+	tb.Helper()
+	var hash piece.Hash
+	defer hash.Close()
+	_, err := hash.Write(raw)
+	must(tb, err)
+	root, err := hash.Root()
+	must(tb, err)
+	return root[:]
+}
+
+func TestPieceCIDsAreComputedOnRequestAlone(t *testing.T) {
+	to, _ := newStore(t)
+	b, err := shard.NewBuilder(t.Context(), to, "me", shard.WithPiece(false))
+	must(t, err)
+	add(t, b, []byte("x"), []byte("y"))
+	draft := finish(t, b)
+	smaller, err := draft.Without(t.Context(), holding([]byte("x")))
+	must(t, err)
+	for _, draft := range []*shard.Draft{draft, smaller} {
+		row := sqlrepo.Shard{Piece: []byte{7}}
+		draft.Describe(&row)
+		if row.Piece != nil || row.Digest == nil {
+			t.Errorf("described as %+v", row)
+		}
+		must(t, draft.Abort())
 	}
 }
 

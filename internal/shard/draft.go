@@ -11,7 +11,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Draft is a finished shard under its temporary name. Either Commit or Abort ends it.
+// Draft is a finished shard under its temporary name. Abort ends it, after Commit too.
 type Draft struct {
 	to    store.Store
 	owner string
@@ -20,6 +20,9 @@ type Draft struct {
 	nodes  []sqlrepo.Node
 	size   int64
 	digest [sha256.Size]byte
+	// pieces tells whether the root of the piece CID is wanted, piece is that root.
+	pieces bool
+	piece  []byte
 }
 
 // Nodes are the blocks in the order in which they lie in the shard.
@@ -42,9 +45,9 @@ func (d *Draft) Empty() bool { return len(d.nodes) == 0 }
 
 // Describe sets what the row of the shard says about its bytes, but for their location.
 func (d *Draft) Describe(row *sqlrepo.Shard) {
-	row.State, row.Size, row.Nodes, row.Digest = sqlrepo.ShardEmpty, d.size, int64(len(d.nodes)), nil
+	row.State, row.Size, row.Nodes, row.Digest, row.Piece = sqlrepo.ShardEmpty, d.size, int64(len(d.nodes)), nil, nil
 	if !d.Empty() {
-		row.State, row.Digest = sqlrepo.ShardPacked, d.digest[:]
+		row.State, row.Digest, row.Piece = sqlrepo.ShardPacked, d.digest[:], d.piece
 	}
 }
 
@@ -61,9 +64,9 @@ func (d *Draft) Without(ctx context.Context, held map[sqlrepo.Digest]struct{}) (
 	case len(d.nodes):
 		return d, nil
 	case 0:
-		return &Draft{to: d.to, owner: d.owner}, nil
+		return &Draft{to: d.to, owner: d.owner, pieces: d.pieces}, nil
 	}
-	b, err := NewBuilder(ctx, d.to, d.owner)
+	b, err := NewBuilder(ctx, d.to, d.owner, WithPiece(d.pieces))
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +95,18 @@ func (d *Draft) copy(ctx context.Context, nodes []sqlrepo.Node, to *Builder) err
 	return nil
 }
 
+// Stage brings the shard to where Commit will show it, so that Commit takes little time. It calls sent, if that is not nil,
+// from many goroutines, with the bytes that went to the store, and may be called again.
+func (d *Draft) Stage(ctx context.Context, sent func(n int64)) error {
+	if d.Empty() {
+		return nil
+	}
+	if sent == nil {
+		sent = func(int64) {}
+	}
+	return d.blob.Stage(ctx, Name(d.digest), sent)
+}
+
 // Commit makes the shard durable under its CID and returns its location; an empty one has none. It may be called again.
 // It returns fs.ErrNotExist when somebody else discarded the temporary file.
 func (d *Draft) Commit(ctx context.Context) (location string, err error) {
@@ -101,7 +116,8 @@ func (d *Draft) Commit(ctx context.Context) (location string, err error) {
 	return d.blob.Commit(ctx, Name(d.digest))
 }
 
-// Abort removes the temporary file. It does nothing after Commit or when it is called again.
+// Abort removes the temporary file. After Commit it only gives back what was kept for reading the shard again. It may be
+// called more than once.
 func (d *Draft) Abort() error {
 	if d.Empty() {
 		return nil

@@ -73,7 +73,7 @@ func checkSame(t *testing.T, got, want *shard.Draft) {
 	var a, b sqlrepo.Shard
 	got.Describe(&a)
 	want.Describe(&b)
-	if !slices.Equal(got.Nodes(), want.Nodes()) || !bytes.Equal(a.Digest, b.Digest) || a.State != b.State ||
+	if !slices.Equal(got.Nodes(), want.Nodes()) || !bytes.Equal(a.Digest, b.Digest) || a.State != b.State || !bytes.Equal(a.Piece, b.Piece) ||
 		a.Size != b.Size || a.Nodes != b.Nodes {
 		t.Errorf("described as %+v, want %+v", a, b)
 	}
@@ -160,7 +160,7 @@ var errBroken = errors.New("broken")
 
 // TestWhateverFailsLeavesNothing lets each call of each operation fail in turn, until all of them succeed.
 func TestWhateverFailsLeavesNothing(t *testing.T) {
-	for _, op := range []string{"create", "write", "read", "sync", "commit"} {
+	for _, op := range []string{"create", "write", "read", "sync", "stage", "commit"} {
 		failed := int64(0)
 		for {
 			to, directory := newStore(t)
@@ -183,7 +183,7 @@ func TestWhateverFailsLeavesNothing(t *testing.T) {
 
 // prepare does all that is done with a shard.
 func prepare(ctx context.Context, to *storetest.Faulty) (err error) {
-	b, err := shard.NewBuilder(ctx, to, "me")
+	b, err := shard.NewBuilder(ctx, to, "me", shard.WithPiece(true))
 	if err != nil {
 		return err
 	}
@@ -200,6 +200,9 @@ func prepare(ctx context.Context, to *storetest.Faulty) (err error) {
 	smaller, err := draft.Without(ctx, holding(two))
 	if err != nil {
 		return err
+	}
+	if err := smaller.Stage(ctx, func(int64) {}); err != nil {
+		return errors.Join(err, smaller.Abort())
 	}
 	if _, err := smaller.Commit(ctx); err != nil {
 		return errors.Join(err, smaller.Abort())

@@ -20,8 +20,9 @@ const Unknown = -1
 // Seal leaves out of a draft what the space holds already, and has save record the rest together with its store. When
 // the space has changed meanwhile, it looks again, and writes the rest again if other blocks are held: more, or fewer
 // when shards were removed. The draft is used up. It takes the revision of the space, as far as that is known, and
-// returns the one that it has then, which spares asking for it.
-func Seal(ctx context.Context, repo Holder, space, revision int64, draft *Draft,
+// returns the one that it has then, which spares asking for it. All bytes are on the store's side before save holds the
+// space: it calls sent, if that is not nil, from many goroutines while they are on their way.
+func Seal(ctx context.Context, repo Holder, space, revision int64, draft *Draft, sent func(n int64),
 	save func(rest *Draft, seal sqlrepo.Seal) error) (after int64, err error) {
 	rest := leftover{draft: draft}
 	defer func() { err = errors.Join(err, rest.abort(), draft.Abort()) }()
@@ -31,6 +32,9 @@ func Seal(ctx context.Context, repo Holder, space, revision int64, draft *Draft,
 			return Unknown, err
 		}
 		if err := errors.Join(rest.leaveOut(ctx, held.Digests), ctx.Err()); err != nil {
+			return Unknown, err
+		}
+		if err := rest.rest.Stage(ctx, sent); err != nil {
 			return Unknown, err
 		}
 		err = save(rest.rest, sqlrepo.Seal{Space: space, Revision: held.Revision, Store: rest.rest.Commit})

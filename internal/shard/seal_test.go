@@ -65,7 +65,7 @@ func TestSealingGoesByWhatIsHeldInTheEnd(t *testing.T) {
 			_, err := seal.Store(t.Context())
 			return err
 		}
-		after, err := shard.Seal(t.Context(), repo, 1, shard.Unknown, build(t, to, a, b, c), save)
+		after, err := shard.Seal(t.Context(), repo, 1, shard.Unknown, build(t, to, a, b, c), nil, save)
 		must(t, err)
 		if after != int64(len(tt.holds)) {
 			t.Errorf("revision %d", after)

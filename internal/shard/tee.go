@@ -1,49 +1,70 @@
 package shard
 
 import (
-	"crypto/sha256"
-	"hash"
 	"io"
 	"os"
 )
 
-// tee writes what it is given and hashes it at the same time: for one shard alone that is most of the work.
+// tee writes what it is given and hashes it at the same time, with each hash by itself: for one shard alone that is most of
+// the work.
 type tee struct {
 	to     io.Writer
-	hash   hash.Hash
-	pieces chan []byte
-	hashed chan struct{}
+	sides  []*side
+	closed bool
 }
 
-func newTee(to io.Writer) *tee {
-	t := &tee{to: to, hash: sha256.New(), pieces: make(chan []byte), hashed: make(chan struct{})}
-	go func() {
-		defer close(t.hashed)
-		for piece := range t.pieces {
-			t.hash.Write(piece)
-			t.hashed <- struct{}{}
-		}
-	}()
+func newTee(to io.Writer, hashes ...io.Writer) *tee {
+	t := &tee{to: to}
+	for _, hash := range hashes {
+		t.sides = append(t.sides, newSide(hash))
+	}
 	return t
 }
 
-// Write returns os.ErrClosed after close.
+// Write returns os.ErrClosed after close, and the error of a hash that fails.
 func (t *tee) Write(p []byte) (int, error) {
-	if t.pieces == nil {
+	if t.closed {
 		return 0, os.ErrClosed
 	}
-	t.pieces <- p
+	for _, side := range t.sides {
+		side.pieces <- p
+	}
 	n, err := t.to.Write(p)
-	<-t.hashed
+	for _, side := range t.sides {
+		if failed := <-side.hashed; err == nil {
+			err = failed
+		}
+	}
 	return n, err
 }
 
-// close ends the hashing and returns the digest of all that was written. It may be called more than once.
-func (t *tee) close() (digest [sha256.Size]byte) {
-	if t.pieces != nil {
-		close(t.pieces)
-		<-t.hashed
-		t.pieces = nil
+// close ends the hashing: the hashes are the caller's again. It may be called more than once.
+func (t *tee) close() {
+	if t.closed {
+		return
 	}
-	return [sha256.Size]byte(t.hash.Sum(nil))
+	t.closed = true
+	for _, side := range t.sides {
+		close(side.pieces)
+		for range side.hashed { // until it is closed
+		}
+	}
+}
+
+// side is one hash at work beside the writing.
+type side struct {
+	pieces chan []byte
+	hashed chan error
+}
+
+func newSide(hash io.Writer) *side {
+	s := &side{pieces: make(chan []byte), hashed: make(chan error)}
+	go func() {
+		defer close(s.hashed)
+		for piece := range s.pieces {
+			_, err := hash.Write(piece)
+			s.hashed <- err
+		}
+	}()
+	return s
 }
