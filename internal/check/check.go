@@ -4,7 +4,6 @@ package check
 import (
 	"context"
 	"fmt"
-	"io"
 	"iter"
 	"log/slog"
 
@@ -20,6 +19,8 @@ type Problem struct {
 	Upload int64 `json:"upload,omitempty"`
 	Shard  int64 `json:"shard,omitempty"`
 	Entry  int64 `json:"entry,omitempty"`
+	// Index is the key of an index.
+	Index int64 `json:"index,omitempty"`
 	// File is the name of a file of the store.
 	File string `json:"file,omitempty"`
 	// Detail says what is wrong.
@@ -43,7 +44,7 @@ func (p Problem) String() string {
 	for _, key := range []struct {
 		name  string
 		value int64
-	}{{"upload", p.Upload}, {"shard", p.Shard}, {"entry", p.Entry}} {
+	}{{"upload", p.Upload}, {"shard", p.Shard}, {"entry", p.Entry}, {"index", p.Index}} {
 		if key.value != 0 {
 			line += fmt.Sprintf(" %s %d", key.name, key.value)
 		}
@@ -65,32 +66,27 @@ const (
 	CodeShardLength    = "shard-length"
 	CodeShardDamaged   = "shard-damaged"
 	CodeShardLocation  = "shard-location"
+	CodeShardUnmade    = "shard-unmade"
 	CodeNodeMismatch   = "node-mismatch"
+	CodePieceMismatch  = "piece-mismatch"
+	CodeIndexMissing   = "index-missing"
+	CodeIndexLength    = "index-length"
+	CodeIndexLocation  = "index-location"
+	CodeIndexDamaged   = "index-damaged"
+	CodeIndexMismatch  = "index-mismatch"
 	CodeBlockMissing   = "block-missing"
 	CodeRootMismatch   = "root-mismatch"
 	CodeDAGRoot        = "dag-root"
 	CodeDAGUnknown     = "dag-unknown"
 )
 
-// Files is what a check needs of a store.
-type Files interface {
-	store.Store
-	// Size and Open return fs.ErrNotExist for a blob that is not there.
-	Size(ctx context.Context, name string) (int64, error)
-	Open(ctx context.Context, name string) (io.ReadCloser, error)
-	// Committed yields all committed blobs.
-	Committed(ctx context.Context) iter.Seq2[store.Committed, error]
-	// Location is where a committed blob is.
-	Location(name string) string
-	SetAside(ctx context.Context, name string) (aside string, err error)
-	Mark(ctx context.Context, identity string) error
-}
-
 // Checker checks a repository.
 type Checker struct {
 	Repo *sqlrepo.Repository
 	// Store has the shards' files. They are not looked at if it is nil.
-	Store Files
+	Store store.Store
+	// Remake makes the bytes of a shard again that no store keeps. Without it they are not read.
+	Remake func(ctx context.Context, shard sqlrepo.Shard) (store.Reading, error)
 	// Upload narrows the check to one upload; nil means all.
 	Upload *int64
 	// ReadPercent is how many of a hundred shards are read, chosen at random; 0 for none.
@@ -158,9 +154,13 @@ func (r *run) rows(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.flawed[flaw.Upload] = true
+		note := flaw.Code == sqlrepo.FlawUploadUnindexed
+		if !note {
+			r.flawed[flaw.Upload] = true
+		}
 		err := r.tell(Problem{
 			Code: flaw.Code, Upload: flaw.Upload, Shard: flaw.Shard, Entry: flaw.Entry, Detail: flaw.Detail, other: flaw.Other,
+			Index: flaw.Index, Note: note,
 		})
 		if err != nil {
 			return err

@@ -48,7 +48,7 @@ func (r *run) dag(ctx context.Context, upload sqlrepo.Upload) error {
 		return d.unknown(ctx, err)
 	}
 	r.Uploads++
-	if upload.State != sqlrepo.Complete || root.Equals(upload.RootCID.Cid) {
+	if !upload.Rooted() || root.Equals(upload.RootCID.Cid) {
 		return nil
 	}
 	detail := fmt.Sprintf("its root is %s, and its rows make %s", upload.RootCID, root)

@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"github.com/guppy-prep/guppy/internal/car"
+	"github.com/guppy-prep/guppy/internal/piece"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -17,19 +18,26 @@ type contents struct {
 	size   int64
 	digest [sha256.Size]byte
 	nodes  []sqlrepo.Node
+	// piece is the root of the piece CID, nil unless that was asked for.
+	piece []byte
 	// broken is why the file is no shard, nil if it is one.
 	broken error
 }
 
-// readShard reads a file to its end, whatever is in it.
-func readShard(ctx context.Context, files Files, name string) (found contents, err error) {
+// readShard reads a file to its end, whatever is in it. Computing the root of its piece CID takes the most time.
+func readShard(ctx context.Context, files opener, name string, pieces bool) (found contents, err error) {
 	file, err := files.Open(ctx, name)
 	if err != nil {
 		return found, err
 	}
 	defer file.Close() //nolint:errcheck // it is only read
-	hash := sha256.New()
-	in := io.TeeReader(&counted{ctx: ctx, from: file, n: &found.size}, hash)
+	hash, root := sha256.New(), &piece.Hash{}
+	defer root.Close()
+	hashes := io.Writer(hash)
+	if pieces {
+		hashes = io.MultiWriter(hash, root)
+	}
+	in := io.TeeReader(&counted{ctx: ctx, from: file, n: &found.size}, hashes)
 	reader := car.NewReader(in)
 	for {
 		section, err := reader.Next()
@@ -49,6 +57,13 @@ func readShard(ctx context.Context, files Files, name string) (found contents, e
 		return found, fmt.Errorf("read %s: %w", name, err)
 	}
 	found.digest = [sha256.Size]byte(hash.Sum(nil))
+	if pieces {
+		sum, err := root.Root()
+		if err != nil {
+			return found, fmt.Errorf("%s: %w", name, err)
+		}
+		found.piece = sum[:]
+	}
 	return found, nil
 }
 
@@ -70,7 +85,7 @@ func (c *counted) Read(p []byte) (int, error) {
 
 // read compares a shard's bytes with its rows.
 func (r *run) read(ctx context.Context, row sqlrepo.Shard, name string) (*Problem, error) {
-	found, err := readShard(ctx, r.Store, name)
+	found, err := readShard(ctx, r.opener(row), name, row.Piece != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +98,8 @@ func (r *run) read(ctx context.Context, row sqlrepo.Shard, name string) (*Proble
 		return &Problem{Code: CodeShardDamaged, File: name, Detail: detail}, nil
 	case found.broken != nil:
 		return &Problem{Code: CodeShardDamaged, File: name, Detail: found.broken.Error()}, nil
+	case !bytes.Equal(found.piece, row.Piece):
+		return &Problem{Code: CodePieceMismatch, File: name, Detail: "its row has another piece CID than its file"}, nil
 	}
 	i := 0
 	for node, err := range r.Repo.Nodes(ctx, row.ID) {

@@ -9,7 +9,9 @@ import (
 	"path"
 	"slices"
 
+	"github.com/guppy-prep/guppy/internal/blobindex"
 	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/internal/remake"
 	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -75,12 +77,15 @@ func (r *run) marker(ctx context.Context) (string, error) {
 }
 
 // storeOf is the identity of the store that the uploads name, "" if they name none or several, and whether there are
-// any.
+// any. Those of which no bytes are kept don't count.
 func (r *run) storeOf(ctx context.Context) (known string, used bool, err error) {
 	several := false
 	for upload, err := range r.uploads(ctx) {
 		if err != nil {
 			return "", false, err
+		}
+		if upload.Store == store.NoneIdentity {
+			continue
 		}
 		used = true
 		several = several || known != "" && upload.Store != "" && upload.Store != known
@@ -97,7 +102,7 @@ func (r *run) storeOf(ctx context.Context) (known string, used bool, err error) 
 // shards looks at the files of an upload's shards.
 func (r *run) shards(ctx context.Context, upload sqlrepo.Upload, marker string, sample *sample) error {
 	filter := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
-	elsewhere, err := r.isElsewhere(upload, marker)
+	place, err := r.place(upload, marker)
 	if err != nil {
 		return err
 	}
@@ -106,30 +111,47 @@ func (r *run) shards(ctx context.Context, upload sqlrepo.Upload, marker string, 
 			return err
 		}
 		read := sample.take()
-		if elsewhere || len(row.Digest) != len(sqlrepo.Digest{}) {
+		if place == elsewhere || len(row.Digest) != len(sqlrepo.Digest{}) {
 			continue
 		}
-		if err := r.file(ctx, row, read); err != nil {
+		if err := r.file(ctx, row, place, read); err != nil {
 			return err
 		}
 	}
-	return nil
+	return r.indexes(ctx, upload, place)
 }
 
-// isElsewhere tells whether an upload has its shards in another store, and notes that.
-func (r *run) isElsewhere(upload sqlrepo.Upload, marker string) (bool, error) {
-	if marker == "" || upload.Store == "" || upload.Store == marker {
-		return false, nil
+// place is where an upload has its shards, seen from the store that is looked at.
+type place int
+
+const (
+	here place = iota
+	elsewhere
+	nowhere
+)
+
+// place tells where an upload has its shards, and notes when that is another store.
+func (r *run) place(upload sqlrepo.Upload, marker string) (place, error) {
+	switch {
+	case upload.Store == store.NoneIdentity:
+		return nowhere, nil
+	case marker == "" || upload.Store == "" || upload.Store == marker:
+		return here, nil
 	}
 	r.elsewhere = true
 	detail := fmt.Sprintf("its shards are in another store, %s: check it with --store", upload.Store)
-	return true, r.tell(Problem{Code: CodeStoreElsewhere, Upload: upload.ID, Detail: detail, Note: true})
+	return elsewhere, r.tell(Problem{Code: CodeStoreElsewhere, Upload: upload.ID, Detail: detail, Note: true})
 }
 
 // file looks at one shard's file. What was removed or packed again meanwhile is no problem.
-func (r *run) file(ctx context.Context, row sqlrepo.Shard, read bool) error {
-	r.Shards++
-	problem, err := r.lookAt(ctx, row, read)
+func (r *run) file(ctx context.Context, row sqlrepo.Shard, place place, read bool) error {
+	look := r.lookAt
+	if place == nowhere {
+		look = r.lookAtNone
+	} else {
+		r.Shards++
+	}
+	problem, err := look(ctx, row, read)
 	if err != nil || problem == nil {
 		return err
 	}
@@ -161,12 +183,34 @@ func (r *run) lookAt(ctx context.Context, row sqlrepo.Shard, read bool) (*Proble
 	case !read:
 		return nil, nil
 	}
+	return r.sampled(ctx, row, name)
+}
+
+func (r *run) sampled(ctx context.Context, row sqlrepo.Shard, name string) (*Problem, error) {
 	if r.ReadPercent < 100 {
 		r.Sample = append(r.Sample, row.ID)
 	}
 	r.Read++
-	r.Bytes += size
+	r.Bytes += row.Size
 	return r.read(ctx, row, name)
+}
+
+// lookAtNone is lookAt for a shard that no store keeps: its bytes can only be made again.
+func (r *run) lookAtNone(ctx context.Context, row sqlrepo.Shard, read bool) (*Problem, error) {
+	name := shard.Name([32]byte(row.Digest))
+	if row.Location != store.NoneLocation {
+		return &Problem{Code: CodeShardLocation, File: name,
+			Detail: fmt.Sprintf("its row says that it is at %q, and its upload that no store keeps it", row.Location)}, nil
+	}
+	if !read || r.Remake == nil {
+		return nil, nil
+	}
+	r.Shards++
+	problem, err := r.sampled(ctx, row, name)
+	if errors.Is(err, remake.ErrLost) {
+		return &Problem{Code: CodeShardUnmade, File: name, Note: true, Detail: err.Error()}, nil
+	}
+	return problem, err
 }
 
 // temporary looks for files that interrupted workers have left and nobody will finish.
@@ -237,10 +281,10 @@ func strayOf(name string) Problem {
 		return Problem{Code: CodeStoreAside, File: name, Note: true, Detail: "a repair has set it aside: its bytes are damaged"}
 	}
 	return Problem{Code: CodeStoreStray, File: name, Note: true,
-		Detail: "no shard of this repository is in it: it is another's, or was left behind"}
+		Detail: "no shard or index of this repository is in it: it is another's, or was left behind"}
 }
 
-// names are the first 64 bits of the digests of shards: a million of them take little.
+// names are the first 64 bits of the digests of shards and indexes: a million of them take little.
 type names map[uint64]struct{}
 
 func (r *run) named(ctx context.Context) (names, error) {
@@ -253,12 +297,23 @@ func (r *run) named(ctx context.Context) (names, error) {
 			known[binary.BigEndian.Uint64(digest)] = struct{}{}
 		}
 	}
+	for row, err := range r.Repo.Indexes(ctx, sqlrepo.IndexFilter{}) {
+		if err != nil {
+			return nil, err
+		}
+		if len(row.Digest) == len(sqlrepo.Digest{}) {
+			known[binary.BigEndian.Uint64(row.Digest)] = struct{}{}
+		}
+	}
 	return known, nil
 }
 
-// has tells whether a shard has a file of this name.
+// has tells whether a shard or index has a file of this name.
 func (n names) has(name string) bool {
 	digest, ok := shard.ParseName(name)
+	if !ok {
+		digest, ok = blobindex.ParseName(name)
+	}
 	if !ok {
 		return false
 	}

@@ -62,7 +62,7 @@ func (r *run) holders(ctx context.Context, upload sqlrepo.Upload, found map[int6
 
 // shardsOfOthers looks at the files of shards that belong to other uploads.
 func (r *run) shardsOfOthers(ctx context.Context, keys []int64, marker string, sample *sample) error {
-	elsewhere := map[int64]bool{}
+	places := map[int64]place{}
 	for _, key := range keys {
 		read := sample.take()
 		row, err := r.Repo.Shard(ctx, key)
@@ -72,21 +72,21 @@ func (r *run) shardsOfOthers(ctx context.Context, keys []int64, marker string, s
 		if err != nil {
 			return err
 		}
-		away, known := elsewhere[row.Upload]
+		place, known := places[row.Upload]
 		if !known {
 			owner, err := r.Repo.Upload(ctx, row.Upload)
 			if err == nil {
-				away, err = r.isElsewhere(owner, marker)
+				place, err = r.place(owner, marker)
 			}
 			if err != nil {
 				return err
 			}
-			elsewhere[row.Upload] = away
+			places[row.Upload] = place
 		}
-		if away || len(row.Digest) != len(sqlrepo.Digest{}) {
+		if place == elsewhere || len(row.Digest) != len(sqlrepo.Digest{}) {
 			continue
 		}
-		if err := r.file(ctx, row, read); err != nil {
+		if err := r.file(ctx, row, place, read); err != nil {
 			return err
 		}
 	}

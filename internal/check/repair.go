@@ -36,8 +36,11 @@ func (r *Repairer) Run(ctx context.Context) error {
 	}
 	for range mostRounds {
 		changed, err := m.round(ctx)
-		if err != nil || !changed {
+		if err != nil {
 			return err
+		}
+		if !changed {
+			return m.index(ctx)
 		}
 	}
 	return fmt.Errorf("%d rounds of repair were not enough", mostRounds)

@@ -35,12 +35,29 @@ func (m *mending) mendFile(ctx context.Context, p Problem) (bool, error) {
 		return m.once("the store has its identity again", nil, func() error { return m.mark(ctx) })
 	case doTemporary:
 		return m.temporary(ctx, p.File)
+	case doPiece:
+		return m.piece(ctx, p.Shard)
+	case doForget:
+		return m.forgetIndex(ctx, p.Index)
 	case doLocation:
 		return m.once("shard %d: its location was set", []any{p.Shard}, func() error {
-			return m.Repo.SetLocation(ctx, p.Shard, m.Store.Location(p.File))
+			return m.locate(ctx, p)
 		})
 	}
 	return m.shard(ctx, p.Shard)
+}
+
+// locate sets where a shard is: in the store, or nowhere.
+func (m *mending) locate(ctx context.Context, p Problem) error {
+	upload, err := m.Repo.Upload(ctx, p.Upload)
+	if err != nil {
+		return err
+	}
+	location := m.Store.Location(p.File)
+	if upload.Store == store.NoneIdentity {
+		location = store.NoneLocation
+	}
+	return m.Repo.SetLocation(ctx, p.Shard, location)
 }
 
 // temporary removes a temporary file, if nobody has begun to need it.
@@ -100,7 +117,7 @@ func (m *mending) hasAny(ctx context.Context, run *run) (bool, error) {
 			if err == nil && size == row.Size {
 				return true, nil
 			}
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err != nil && !isGone(err) {
 				return false, err
 			}
 		}
@@ -157,6 +174,11 @@ func (m *mending) shard(ctx context.Context, id int64) (bool, error) {
 	return true, m.lose(ctx, row)
 }
 
+// isGone tells that there is no file, or never was.
+func isGone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, store.ErrNotKept)
+}
+
 // filesOf are the names of the file that a shard is in: by its digest, and by its location if one of these is wrong.
 func filesOf(row sqlrepo.Shard) (names []string) {
 	if len(row.Digest) == len(sqlrepo.Digest{}) {
@@ -174,8 +196,8 @@ func (m *mending) good(ctx context.Context, row sqlrepo.Shard, name string) (fou
 	if !named {
 		return found, false, nil
 	}
-	found, err = readShard(ctx, m.Store, name)
-	if errors.Is(err, fs.ErrNotExist) {
+	found, err = readShard(ctx, m.Store, name, row.Piece != nil)
+	if isGone(err) {
 		return found, false, nil
 	}
 	whole := found.broken == nil && found.digest == digest && len(found.nodes) > 0
@@ -190,8 +212,14 @@ func (m *mending) replace(ctx context.Context, row sqlrepo.Shard, name string, f
 		row.Kind = sqlrepo.DAGShard
 	}
 	row.Size, row.Digest, row.Location = found.size, found.digest[:], m.Store.Location(name)
+	row.Piece = found.piece
 	if err := m.Repo.ReplaceNodes(ctx, row, found.nodes); err != nil {
 		return err
+	}
+	if row.Index != 0 {
+		if _, err := m.forgetIndex(ctx, row.Index); err != nil {
+			return err
+		}
 	}
 	return m.did("shard %d: its rows were made again from its file", row.ID)
 }
@@ -217,7 +245,7 @@ func (m *mending) setAside(ctx context.Context, row sqlrepo.Shard) (aside string
 	}
 	name := shard.Name([32]byte(row.Digest))
 	_, err = m.Store.Size(ctx, name)
-	if errors.Is(err, fs.ErrNotExist) {
+	if isGone(err) {
 		return "", nil
 	}
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 // nothing if it has not.
 func (m *mending) roots(ctx context.Context, upload int64) (changed bool, err error) {
 	row, err := m.Repo.Upload(ctx, upload)
-	if err != nil || row.State != sqlrepo.Complete && row.State != sqlrepo.Linking {
+	if err != nil || !row.Rooted() && row.State != sqlrepo.Linking {
 		return false, err
 	}
 	made, proven, err := m.rootsOf(ctx, row)

@@ -21,7 +21,7 @@ var order = [][]string{
 	{doSearch},
 	{doReplan, doDetach},
 	{doReopen, doRelink},
-	{doRecount, doContent},
+	{doRecount, doContent, doPiece, doForget},
 }
 
 // mendRows mends the first kind of problems that there is.
@@ -93,6 +93,10 @@ func (m *mending) mendOne(ctx context.Context, do string, p Problem) (changed bo
 		return m.once("shard %d: its content was summed up", []any{p.Shard}, func() error {
 			return m.Repo.MendContent(ctx, p.Shard)
 		})
+	case doPiece:
+		return m.piece(ctx, p.Shard)
+	case doForget:
+		return m.forgetIndex(ctx, p.Index)
 	case doDigests:
 		return m.digests(ctx, p.Shard)
 	case doShard:

@@ -17,6 +17,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/check/checktest"
 	"github.com/guppy-prep/guppy/internal/enginetest"
 	"github.com/guppy-prep/guppy/internal/gc"
+	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -102,7 +103,7 @@ func (f *fixture) remove(upload int64) {
 	must(f, err)
 	collector := &gc.Collector{
 		Repo: f.repo, TempDir: f.TempDir(), Log: slog.New(slog.DiscardHandler),
-		Locate: func(context.Context, sqlrepo.Upload) (gc.Store, error) { return files.Store.(gc.Store), nil },
+		Locate: func(context.Context, sqlrepo.Upload) (store.Store, error) { return files.Store, nil },
 	}
 	must(f, collector.Mark(f.Context(), row))
 	_, err = collector.Collect(f.Context(), f.job.Space.ID)

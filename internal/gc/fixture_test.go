@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/blobindex"
 	"github.com/guppy-prep/guppy/internal/gc"
 	"github.com/guppy-prep/guppy/internal/pgtest"
 	"github.com/guppy-prep/guppy/internal/pipeline"
@@ -102,7 +103,7 @@ func (f *fixture) prepare(job int) sqlrepo.Upload {
 func (f *fixture) collector() *gc.Collector {
 	return &gc.Collector{
 		Repo: f.repo, TempDir: f.tb.TempDir(), Log: slog.New(slog.DiscardHandler),
-		Locate: func(context.Context, sqlrepo.Upload) (gc.Store, error) { return f.store, nil },
+		Locate: func(context.Context, sqlrepo.Upload) (store.Store, error) { return f.store, nil },
 	}
 }
 
@@ -171,6 +172,10 @@ func (f *fixture) named() (names []string) {
 				names = append(names, shard.Name([32]byte(row.Digest)))
 			}
 		}
+	}
+	for row, err := range f.repo.Indexes(context.Background(), sqlrepo.IndexFilter{}) {
+		must(f.tb, err)
+		names = append(names, blobindex.Name([32]byte(row.Digest)))
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

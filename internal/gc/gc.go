@@ -6,28 +6,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"math/rand/v2"
 	"time"
 
+	"github.com/guppy-prep/guppy/internal/index"
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Store is one whose blobs can be removed.
-type Store interface {
-	store.Store
-	Committed(ctx context.Context) iter.Seq2[store.Committed, error]
-	Remove(ctx context.Context, name string) error
-}
-
 // Collector deletes what is not needed.
 type Collector struct {
 	Repo *sqlrepo.Repository
 	// Locate finds the store that an upload's shards went to.
-	Locate func(ctx context.Context, upload sqlrepo.Upload) (Store, error)
+	Locate func(ctx context.Context, upload sqlrepo.Upload) (store.Store, error)
 	// TempDir is where the entries of very large directories are sorted.
 	TempDir string
 	// Lease is how long a removal stays with a process that is not heard of; 0 means a minute.
@@ -106,7 +99,7 @@ func (c *Collector) planShards(ctx context.Context, upload sqlrepo.Upload, neede
 		}
 		s.Shards++
 		s.Nodes += shard.Nodes
-		if len(shard.Digest) > 0 {
+		if len(shard.Digest) > 0 && shard.Location != store.NoneLocation {
 			s.Files++
 			s.Bytes += shard.Size
 		}
@@ -157,9 +150,27 @@ func (c *Collector) collect(ctx context.Context, space int64, claimed []*removal
 		return err
 	}
 	for _, r := range claimed {
+		if err := r.Repo.DropNeedlessIndexes(r.ctx, r.stage); err != nil {
+			return err
+		}
+	}
+	// Shards that stay are covered again before anything of the indexes is removed that covered them.
+	if err := c.Keep(ctx, space); err != nil {
+		return err
+	}
+	for _, r := range claimed {
 		if err := r.removeCondemned(); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// Keep has shards of a space indexed again whose indexes were given up, and removes those.
+func (c *Collector) Keep(ctx context.Context, space int64) error {
+	keeper := index.Keeper{Repo: c.Repo, Locate: c.Locate}
+	if err := keeper.Keep(ctx, space); err != nil {
+		return fmt.Errorf("indexes: %w", err)
 	}
 	return nil
 }

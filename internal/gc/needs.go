@@ -54,6 +54,16 @@ func (c *Collector) takeNeeds(space int64) *needs {
 	return n
 }
 
+// NeededBy returns the keys of the shards of a space that hold a block which an upload needs, and those that tell what it
+// shares. It is right as long as nobody is at work.
+func (c *Collector) NeededBy(ctx context.Context, space int64, upload sqlrepo.Upload) (map[int64]struct{}, error) {
+	n := newNeeds(c, space)
+	if err := n.addUpload(ctx, upload); err != nil {
+		return nil, n.explain(ctx, upload, err)
+	}
+	return n.shards, n.flush(ctx)
+}
+
 // forget has all uploads be looked at again.
 func (n *needs) forget() {
 	n.shards, n.digests = maps.Clone(n.segments), n.digests[:0]
@@ -101,7 +111,7 @@ func (n *needs) hasLost(remaining []sqlrepo.Upload) bool {
 }
 
 func (n *needs) addUpload(ctx context.Context, upload sqlrepo.Upload) error {
-	if upload.State == sqlrepo.Complete {
+	if upload.Rooted() {
 		return n.addDAG(ctx, upload)
 	}
 	return errors.Join(n.addShared(ctx, upload), n.addSealed(ctx, upload))
@@ -120,7 +130,7 @@ func (n *needs) explain(ctx context.Context, upload sqlrepo.Upload, failure erro
 		upload.ID, errors.Join(failure, err))
 }
 
-// addDAG adds all blocks of a complete upload.
+// addDAG adds all blocks of an upload that is linked.
 func (n *needs) addDAG(ctx context.Context, upload sqlrepo.Upload) error {
 	if n.walked[upload.ID] {
 		return nil

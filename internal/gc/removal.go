@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/internal/shard"
+	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -204,7 +205,9 @@ func (r *removal) removeFiles(shards []sqlrepo.Shard) error {
 	for len(shards) > 0 {
 		began, removed, bytes := time.Now(), int64(0), int64(0)
 		remove := func(ctx context.Context, s sqlrepo.Shard) (bool, error) {
-			removed, bytes = removed+1, bytes+s.Size
+			if s.Location != store.NoneLocation {
+				removed, bytes = removed+1, bytes+s.Size
+			}
 			return time.Since(began) < filesFor, files.Remove(ctx, shard.Name([32]byte(s.Digest)))
 		}
 		done, err := r.Repo.RemoveShardFiles(r.ctx, r.stage, shards, remove)

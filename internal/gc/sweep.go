@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/guppy-prep/guppy/internal/blobindex"
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -18,14 +19,14 @@ func (f *Files) add(files, bytes int64) {
 	f.Bytes += bytes
 }
 
-// Strays are the files of a store that are no shard of the repository.
+// Strays are the files of a store that are no shard or index of the repository.
 type Strays struct {
-	// Unnamed have the name of a shard that the repository doesn't have, Damaged were set aside by a repair.
+	// Unnamed have the name of a shard or index that the repository doesn't have, Damaged were set aside by a repair.
 	Unnamed, Damaged Files
 }
 
 // Temporary counts the temporary files of a space that nobody will finish, and removes them if it is told to.
-func (c *Collector) Temporary(ctx context.Context, files Store, space sqlrepo.Space, remove bool) (n int64, err error) {
+func (c *Collector) Temporary(ctx context.Context, files store.Store, space sqlrepo.Space, remove bool) (n int64, err error) {
 	abandoned, err := pipeline.Abandoned(ctx, c.Repo, files, space)
 	if err != nil {
 		return 0, err
@@ -41,16 +42,41 @@ func (c *Collector) Temporary(ctx context.Context, files Store, space sqlrepo.Sp
 	return n, nil
 }
 
-// straysAtOnce is how many files are looked for among the shards in one query.
+// straysAtOnce is how many files are looked for among the shards, or indexes, in one query.
 const straysAtOnce = 500
 
-// Strays counts the files of a store that have the name of a shard which the repository doesn't have, and those that a
-// repair has set aside, and removes them if it is told to. Those of another repository that uses the same store are
+// kind is a kind of files that rows name by their digests.
+type kind struct {
+	parse   func(name string) (digest [32]byte, ok bool)
+	name    func(digest [32]byte) string
+	unnamed func(ctx context.Context, digests [][]byte) ([][]byte, error)
+	remove  func(ctx context.Context, digests [][]byte,
+		remove func(ctx context.Context, digest []byte) (more bool, err error)) (done int, err error)
+}
+
+func (c *Collector) kinds() []kind {
+	return []kind{
+		{shard.ParseName, shard.Name, c.Repo.Unnamed, c.Repo.RemoveUnnamed},
+		{blobindex.ParseName, blobindex.Name, c.Repo.UnnamedIndexes, c.Repo.RemoveUnnamedIndexes},
+	}
+}
+
+// Strays counts the files of a store that have the name of a shard or index which the repository doesn't have, and those
+// that a repair has set aside, and removes them if it is told to. Those of another repository that uses the same store are
 // among them.
-func (c *Collector) Strays(ctx context.Context, files Store, remove bool) (strays Strays, err error) {
+func (c *Collector) Strays(ctx context.Context, files store.Store, remove bool) (strays Strays, err error) {
+	for _, kind := range c.kinds() {
+		if err := c.straysOf(ctx, kind, files, remove, &strays); err != nil {
+			return strays, err
+		}
+	}
+	return strays, nil
+}
+
+func (c *Collector) straysOf(ctx context.Context, kind kind, files store.Store, remove bool, strays *Strays) error {
 	sizes, digests := map[string]int64{}, [][]byte{}
 	flush := func() error {
-		found, err := c.strays(ctx, files, digests, sizes, remove)
+		found, err := kind.strays(ctx, files, digests, sizes, remove)
 		strays.Unnamed.add(found.Files, found.Bytes)
 		clear(sizes)
 		digests = digests[:0]
@@ -58,10 +84,10 @@ func (c *Collector) Strays(ctx context.Context, files Store, remove bool) (stray
 	}
 	for file, err := range files.Committed(ctx) {
 		if err != nil {
-			return strays, err
+			return err
 		}
 		name, damaged := store.CutAside(file.Name)
-		digest, ok := shard.ParseName(name)
+		digest, ok := kind.parse(name)
 		if !ok {
 			continue
 		}
@@ -70,7 +96,7 @@ func (c *Collector) Strays(ctx context.Context, files Store, remove bool) (stray
 				err = files.Remove(ctx, file.Name)
 			}
 			if err != nil {
-				return strays, err
+				return err
 			}
 			strays.Damaged.add(1, file.Size)
 			continue
@@ -78,16 +104,16 @@ func (c *Collector) Strays(ctx context.Context, files Store, remove bool) (stray
 		sizes[string(digest[:])] = file.Size
 		if digests = append(digests, digest[:]); len(digests) == straysAtOnce {
 			if err := flush(); err != nil {
-				return strays, err
+				return err
 			}
 		}
 	}
-	return strays, flush()
+	return flush()
 }
 
-func (c *Collector) strays(ctx context.Context, files Store, digests [][]byte, sizes map[string]int64,
+func (k kind) strays(ctx context.Context, files store.Store, digests [][]byte, sizes map[string]int64,
 	remove bool) (found Files, err error) {
-	unnamed, err := c.Repo.Unnamed(ctx, digests)
+	unnamed, err := k.unnamed(ctx, digests)
 	if err != nil {
 		return found, err
 	}
@@ -99,9 +125,9 @@ func (c *Collector) strays(ctx context.Context, files Store, digests [][]byte, s
 	}
 	for len(unnamed) > 0 {
 		began, now := time.Now(), Files{}
-		done, err := c.Repo.RemoveUnnamed(ctx, unnamed, func(ctx context.Context, digest []byte) (bool, error) {
+		done, err := k.remove(ctx, unnamed, func(ctx context.Context, digest []byte) (bool, error) {
 			now.add(1, sizes[string(digest)])
-			return time.Since(began) < filesFor, files.Remove(ctx, shard.Name([32]byte(digest)))
+			return time.Since(began) < filesFor, files.Remove(ctx, k.name([32]byte(digest)))
 		})
 		if err != nil {
 			return found, err
@@ -114,5 +140,3 @@ func (c *Collector) strays(ctx context.Context, files Store, digests [][]byte, s
 	}
 	return found, nil
 }
-
-var _ Store = (*store.Directory)(nil)

@@ -50,7 +50,7 @@ type Walker struct {
 	Repo Repository
 	// TempDir is where the entries of very large directories are sorted.
 	TempDir string
-	// Rooted is called, if it is not nil, with where the DAG of each entry of a complete upload begins.
+	// Rooted is called, if it is not nil, with where the DAG of each entry of a linked upload begins.
 	Rooted func(entry sqlrepo.Linkable, root unixfs.Link) error
 }
 
@@ -58,14 +58,14 @@ type Walker struct {
 // upload's rows alone. A block may come more than once, and is not necessarily held by the space. It returns the root
 // of the DAG.
 //
-// Of an upload that is not complete it visits the chunks that are packed, as far as its rows tell them, those of what
+// Of an upload that is not linked it visits the chunks that are packed, as far as its rows tell them, those of what
 // is Unreachable too, and returns no root: the nodes above them are made when it is linked. It returns
-// link.ErrInconsistent when the rows of a complete upload contradict each other, link.ErrNoRoot when they have no root,
+// link.ErrInconsistent when the rows of a linked upload contradict each other, link.ErrNoRoot when they have no root,
 // and any error of visit.
 func (w Walker) Walk(ctx context.Context, upload sqlrepo.Upload,
 	visit func(batch []Block) error) (root cid.Cid, err error) {
 	out := &collector{visit: visit, rooted: w.Rooted}
-	if upload.State != sqlrepo.Complete {
+	if !upload.Rooted() {
 		if err := w.leaves(ctx, upload, out); err != nil {
 			return cid.Undef, err
 		}

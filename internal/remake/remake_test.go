@@ -243,7 +243,7 @@ func TestWhatARemovedUploadLeaves(t *testing.T) {
 		must(t, f.repo.RemoveUpload(t.Context(), first.ID))
 		collector := gc.Collector{
 			Repo: f.repo, TempDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
-			Locate: func(context.Context, sqlrepo.Upload) (gc.Store, error) { return f.store, nil },
+			Locate: func(context.Context, sqlrepo.Upload) (store.Store, error) { return f.store, nil },
 		}
 		_, err := collector.Collect(t.Context(), f.job.Space.ID)
 		must(t, err)
