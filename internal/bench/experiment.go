@@ -11,7 +11,7 @@ type experiment struct {
 }
 
 // usual are the experiments that run unless others are asked for.
-const usual = "prepare,roundtrip,workers,transfer"
+const usual = "prepare,roundtrip,workers,transfer,pieces,retrieve"
 
 func experiments() []experiment {
 	workers, lookups, transfers := newWorkers(), newLookups(), newTransfers()
@@ -20,6 +20,8 @@ func experiments() []experiment {
 		{"roundtrip", 0, newRoundTrips().measure},
 		{"workers", workers.room(), workers.measure},
 		{"transfer", transfers.room(), transfers.measure},
+		{"pieces", 0, measurePieces},
+		{"retrieve", 0, measureRetrieve},
 		{"lookup", lookups.room(), lookups.measure},
 	}
 }

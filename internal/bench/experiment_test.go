@@ -20,6 +20,8 @@ func tinyExperiments() []experiment {
 		{"roundtrip", 0, roundTrips{5 * time.Millisecond}.measure},
 		{"workers", 0, w.measure},
 		{"transfer", 0, transfers{nodes: 500, shardNodes: 100}.measure},
+		{"pieces", 0, measurePieces},
+		{"retrieve", 0, measureRetrieve},
 		{"lookup", 0, lookups{nodes: 1000, shardNodes: 100, digests: 50}.measure},
 	}
 }
@@ -43,8 +45,9 @@ func TestExperimentsMeasureAllThatTheyNameChecksFor(t *testing.T) {
 		}
 		checks[l.Corpus] += len(l.Checks)
 	}
-	// Round trips are those of the one engine that is a server; each other check is made on both engines.
-	if want := map[string]int{"small": 1 + 2 + 2*2, "1000 nodes": 2 * 6, "500 nodes": 2 * 2}; !maps.Equal(checks, want) {
+	// Round trips are those of the one engine that is a server, and piece CIDs are computed on one; each other check is
+	// made on both engines.
+	if want := map[string]int{"small": 1 + 1 + 2 + 2*2 + 2*3, "1000 nodes": 2 * 6, "500 nodes": 2 * 2}; !maps.Equal(checks, want) {
 		t.Errorf("checks %v, want %v", checks, want)
 	}
 	expectGone(t, progress.String())
@@ -89,7 +92,7 @@ func TestUsualExperimentsExist(t *testing.T) {
 	for _, e := range experiments() {
 		names = append(names, e.name)
 	}
-	if got := fmt.Sprint(names); got != "[prepare roundtrip workers transfer lookup]" {
+	if got := fmt.Sprint(names); got != "[prepare roundtrip workers transfer pieces retrieve lookup]" {
 		t.Errorf("experiments %s", got)
 	}
 }

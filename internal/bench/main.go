@@ -25,6 +25,9 @@
 //     by 1 worker with the default read-ahead, late and local.
 //   - transfer: 1,000,000 nodes are copied from each engine to the other, as guppy transfer does it, read back and compared;
 //     beside it as many are inserted into the same engine, as packing does it.
+//   - pieces: guppy with piece CIDs against guppy without, on the first of the engines. Both compute on all CPUs.
+//   - retrieve: guppy retrieve against cp -r of the source; guppy verify --deep against this program as `bench hash`, which
+//     hashes the shards in one goroutine; guppy export against cp -r of the shards.
 //   - lookup, which only runs when asked for: 32,768 digests among 10 million nodes, which are sealed as packing does
 //     it. Cold is the first look-up after the server was started anew and the database opened. What the system
 //     keeps of files stays, and all is in memory where the directory is on a tmpfs.
@@ -53,10 +56,13 @@ func main() {
 	}
 }
 
-// run is the limit program if the arguments say so, else the benchmark.
+// run is one of the programs to compare with if the arguments say so, else the benchmark.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) > 0 && args[0] == limitCommand {
 		return runLimit(ctx, args[1:])
+	}
+	if len(args) > 0 && args[0] == hashCommand {
+		return runHash(ctx, args[1:])
 	}
 	o, err := parseOptions(args, stderr)
 	if err != nil {

@@ -1,0 +1,131 @@
+package blocks
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// openShards is how many shards stay open while nobody reads them.
+const openShards = 32
+
+// handle is a shard that is open, or that somebody is opening.
+type handle struct {
+	shard   sqlrepo.Shard
+	reading store.Reading
+
+	ready chan struct{}
+	err   error
+	// whole tells that the shard was seen to have all its bytes.
+	whole onceWell
+	// users counts those that read it; used is when it was used last. A dropped one is closed by its last user.
+	users   int
+	used    int64
+	dropped bool
+}
+
+// handles are the open shards.
+type handles struct {
+	mu    sync.Mutex
+	open  map[int64]*handle
+	clock int64
+	err   error
+}
+
+func newHandles() *handles { return &handles{open: map[int64]*handle{}} }
+
+// use has fn read a shard, which is opened if it is not open yet: once, however many ask for it at the same time.
+func (h *handles) use(id int64, open func() (*handle, error), fn func(*handle) error) error {
+	for {
+		one, mine := h.acquire(id)
+		if mine {
+			opened, err := open()
+			if err == nil {
+				one.shard, one.reading = opened.shard, opened.reading
+			}
+			one.err = err
+			close(one.ready)
+		}
+		<-one.ready
+		if one.err == nil {
+			err := fn(one)
+			h.release(one)
+			return err
+		}
+		h.forget(id, one)
+		h.release(one)
+		if mine {
+			return one.err
+		}
+		// Who opened it may have been interrupted: that is no failure of this one.
+	}
+}
+
+func (h *handles) acquire(id int64) (one *handle, mine bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	one, known := h.open[id]
+	if !known {
+		one = &handle{ready: make(chan struct{})}
+		h.open[id] = one
+	}
+	h.clock++
+	one.users, one.used = one.users+1, h.clock
+	return one, !known
+}
+
+func (h *handles) release(one *handle) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	one.users--
+	if one.dropped {
+		h.end(one)
+	}
+	for len(h.open) > openShards {
+		oldest := int64(0)
+		for id, other := range h.open {
+			if other.users == 0 && (oldest == 0 || other.used < h.open[oldest].used) {
+				oldest = id
+			}
+		}
+		if oldest == 0 {
+			return
+		}
+		h.drop(oldest, h.open[oldest])
+	}
+}
+
+// forget drops a shard, or, if it is given, only that handle of it.
+func (h *handles) forget(id int64, only ...*handle) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if one, known := h.open[id]; known && (len(only) == 0 || only[0] == one) {
+		h.drop(id, one)
+	}
+}
+
+func (h *handles) drop(id int64, one *handle) {
+	delete(h.open, id)
+	one.dropped = true
+	h.end(one)
+}
+
+// end closes a dropped handle that nobody uses.
+func (h *handles) end(one *handle) {
+	if one.users == 0 && one.reading != nil {
+		h.err = errors.Join(h.err, one.reading.Close())
+		one.reading = nil
+	}
+}
+
+// close closes all, and returns what went wrong with closing any.
+func (h *handles) close() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, one := range h.open {
+		h.drop(id, one)
+	}
+	return h.err
+}

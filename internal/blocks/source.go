@@ -1,0 +1,203 @@
+// Package blocks reads blocks out of the shards in which the repository says that they lie.
+//
+// A Source finds a block by its digest, reads it from its shard, and gives it only if it has that digest. Blocks of an
+// upload that is under way are found as soon as their shard is sealed.
+package blocks
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"sync"
+
+	"github.com/ipfs/go-cid"
+	"github.com/multiformats/go-multihash"
+
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// Repository is what a Source needs of the repository.
+type Repository interface {
+	FindBlocks(ctx context.Context, space *int64, digests []sqlrepo.Digest) ([]sqlrepo.Place, error)
+	StoredShard(ctx context.Context, id int64) (sqlrepo.Shard, error)
+	Nodes(ctx context.Context, shard int64) iter.Seq2[sqlrepo.Node, error]
+}
+
+// Shards opens the bytes of shards, wherever they are kept. It returns fs.ErrNotExist for bytes that are not there, and
+// ErrUnreachable when it is not known whether any are.
+type Shards interface {
+	OpenShard(ctx context.Context, shard sqlrepo.Shard) (store.Reading, error)
+}
+
+var (
+	// ErrNotFound is returned for a block that no shard holds, as far as the repository knows.
+	ErrNotFound = errors.New("block not found")
+	// ErrDamaged is returned for a block that no shard has whole which should hold it: the shard's file is gone, too
+	// short, or holds other bytes. The error is a *BlockError too.
+	ErrDamaged = errors.New("block is damaged")
+	// ErrUnreachable is for Shards to return when no shard can be opened: it says nothing about any block.
+	ErrUnreachable = errors.New("the store can't be reached")
+)
+
+// BlockError tells where a block should be that could not be had from there, nor from anywhere else. errors.Is finds
+// the cause, and ErrDamaged unless the store may just be out of reach.
+type BlockError struct {
+	CID      cid.Cid
+	Shard    int64
+	Location string
+	Offset   int64
+	Length   int64
+	Cause    error
+}
+
+func (e *BlockError) Error() string {
+	what := "block can't be read"
+	if e.damaged() {
+		what = ErrDamaged.Error()
+	}
+	return fmt.Sprintf("%s: %s: %d bytes at %d of shard %d (%s): %v", what, e.CID, e.Length, e.Offset, e.Shard, e.Location,
+		e.Cause)
+}
+
+// Unwrap gives the cause, and ErrDamaged if that is the block's.
+func (e *BlockError) Unwrap() []error {
+	if e.damaged() {
+		return []error{e.Cause, ErrDamaged}
+	}
+	return []error{e.Cause}
+}
+
+func (e *BlockError) damaged() bool {
+	return errors.Is(e.Cause, errDigest) || errors.Is(e.Cause, errLength) || errors.Is(e.Cause, io.ErrUnexpectedEOF) ||
+		errors.Is(e.Cause, fs.ErrNotExist)
+}
+
+var (
+	errDigest = errors.New("the bytes there have another digest")
+	errLength = errors.New("no block is that long")
+)
+
+// Source gives blocks. It is safe for concurrent use. What it holds is bounded: some open shards, the tables of some
+// shards (about 2 MiB each), and some pieces of shards that hold nodes of DAGs.
+type Source struct {
+	repo   Repository
+	shards Shards
+	space  *int64
+
+	tables  *tables
+	handles *handles
+	pieces  *pieces
+	buffers sync.Pool
+}
+
+// Option changes how a Source works.
+type Option func(*Source)
+
+// InSpace has the source find blocks of one space alone.
+func InSpace(space int64) Option { return func(s *Source) { s.space = &space } }
+
+// New returns a source of the blocks of all spaces. The caller closes it, once nobody uses it any more.
+func New(repo Repository, shards Shards, options ...Option) *Source {
+	s := &Source{repo: repo, shards: shards, tables: newTables(repo), handles: newHandles(), pieces: newPieces()}
+	s.buffers.New = func() any { b := make([]byte, runBytes); return &b }
+	for _, option := range options {
+		option(s)
+	}
+	return s
+}
+
+// Close closes the shards that are open.
+func (s *Source) Close() error { return s.handles.close() }
+
+// Get returns a block's bytes, which are the caller's. It returns ErrNotFound, or a *BlockError.
+func (s *Source) Get(ctx context.Context, c cid.Cid) (data []byte, err error) {
+	err = s.Fetch(ctx, []cid.Cid{c}, func(_ int, block []byte) error {
+		data = append(make([]byte, 0, len(block)), block...)
+		return nil
+	})
+	return data, err
+}
+
+// Has tells whether a shard holds the block, as far as the repository knows: nothing is read of the shard.
+func (s *Source) Has(ctx context.Context, c cid.Cid) (bool, error) {
+	_, err := s.Size(ctx, c)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Size returns a block's length, as Has finds it, or ErrNotFound.
+func (s *Source) Size(ctx context.Context, c cid.Cid) (int64, error) {
+	if data, ok := inline(c); ok {
+		return int64(len(data)), nil
+	}
+	places, err := s.Find(ctx, []cid.Cid{c})
+	if err != nil {
+		return 0, err
+	}
+	if places[0].Shard == 0 {
+		return 0, fmt.Errorf("%w: %s", ErrNotFound, c)
+	}
+	return int64(places[0].Length), nil
+}
+
+// Find returns a place of each block, without reading any; that of a block which is not found, or needs none because
+// its bytes are in its CID, has no shard.
+func (s *Source) Find(ctx context.Context, cids []cid.Cid) ([]sqlrepo.Place, error) {
+	places := make([]sqlrepo.Place, len(cids))
+	missing := map[sqlrepo.Digest][]int{}
+	var digests []sqlrepo.Digest
+	for i, c := range cids {
+		digest, ok := digestOf(c)
+		if !ok {
+			continue
+		}
+		if s.tables.find(digest, &places[i]) {
+			continue
+		}
+		if missing[digest] == nil {
+			digests = append(digests, digest)
+		}
+		missing[digest] = append(missing[digest], i)
+	}
+	if len(digests) == 0 {
+		return places, nil
+	}
+	found, err := s.repo.FindBlocks(ctx, s.space, digests)
+	for _, place := range found {
+		for _, i := range missing[place.Digest] {
+			places[i] = place
+		}
+	}
+	if err == nil {
+		err = s.tables.hit(ctx, found)
+	}
+	return places, err
+}
+
+// digestOf is the digest by which a block is found; there is none for other hash functions than sha2-256.
+func digestOf(c cid.Cid) (digest sqlrepo.Digest, ok bool) {
+	hash := c.Hash()
+	if len(hash) != 2+sha256.Size || hash[0] != multihash.SHA2_256 || hash[1] != sha256.Size {
+		return digest, false
+	}
+	return sqlrepo.Digest(hash[2:]), true
+}
+
+// inline is the block that a CID holds itself.
+func inline(c cid.Cid) (data []byte, ok bool) {
+	if !c.Defined() || c.Prefix().MhType != multihash.IDENTITY {
+		return nil, false
+	}
+	decoded, err := multihash.Decode(c.Hash())
+	if err != nil {
+		return nil, false
+	}
+	return decoded.Digest, true
+}

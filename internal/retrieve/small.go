@@ -1,0 +1,186 @@
+package retrieve
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/guppy-prep/guppy/internal/car"
+	"github.com/guppy-prep/guppy/internal/tree"
+)
+
+// file is one to be written into a directory, which it retains until then.
+type file struct {
+	in   *directory
+	name string
+	node *tree.Node
+	meta *metadata
+}
+
+func (f file) path() string { return f.in.path(f.name) }
+
+// part is the name of the file while it is not whole. It is the same in each run, so that one goes on where another
+// stopped.
+func (f file) part() string {
+	sum := sha256.Sum256(append(f.node.CID.Bytes(), f.name...))
+	return f.in.part + hex.EncodeToString(sum[:12])
+}
+
+// batchFiles is how many small files a worker writes together at most.
+const batchFiles = 128
+
+// batch are files of one block each.
+type batch []file
+
+func (b batch) bytes() (sum uint64) {
+	for _, f := range b {
+		sum += f.node.Size
+	}
+	return sum
+}
+
+func (b batch) release() (err error) {
+	for _, f := range b {
+		err = errors.Join(err, f.in.release())
+	}
+	return err
+}
+
+// small writes a batch, but for the files that are there already.
+func (r *run) small(ctx context.Context, all batch) (err error) {
+	defer func() { err = errors.Join(err, all.release()) }()
+	var missing batch
+	var parts []tree.Part
+	for _, f := range all {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		there, err := r.isThere(f)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.path(), err)
+		}
+		if !there {
+			missing, parts = append(missing, f), append(parts, f.node.Block())
+		}
+	}
+	return r.fill(ctx, missing, parts)
+}
+
+// fill writes files. One that can't be had does not keep the others from being written.
+func (r *run) fill(ctx context.Context, files batch, parts []tree.Part) error {
+	for len(files) > 0 {
+		done, writing := 0, false
+		err := tree.FetchParts(ctx, r.Blocks, parts, func(_ tree.Part, content []byte) error {
+			writing = true
+			err := files[done].write(content)
+			if err == nil {
+				done, writing = done+1, false
+			}
+			return err
+		})
+		if err == nil {
+			return nil
+		}
+		if writing {
+			return fmt.Errorf("%s: %w", files[done].path(), err)
+		}
+		if err := r.fail(ctx, files[done].path(), err); err != nil {
+			return err
+		}
+		files, parts = files[done+1:], parts[done+1:]
+	}
+	return nil
+}
+
+// write writes a file that is not there, or that is to be replaced.
+func (f file) write(content []byte) error { return f.in.put(f.part(), f.name, content, f.meta) }
+
+// create makes a file that nobody else has open.
+func (d *directory) create(name string) (*os.File, error) {
+	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	out, err := d.root.OpenFile(name, flags, 0o666)
+	if !errors.Is(err, fs.ErrExist) {
+		return out, err
+	}
+	if err := d.root.Remove(name); err != nil {
+		return nil, err
+	}
+	return d.root.OpenFile(name, flags, 0o666)
+}
+
+// finish gives a whole file its mode, its time and then its name.
+func (f file) finish(part string) error {
+	if err := f.meta.restore(f.in.root, part); err != nil {
+		return err
+	}
+	return f.in.root.Rename(part, f.name)
+}
+
+// isThere tells whether a file is there with the right content. It returns ErrDiffers for one that is not to be
+// replaced.
+func (r *run) isThere(f file) (bool, error) {
+	info, err := f.in.lstat(f.name)
+	if err != nil || info == nil {
+		return false, err
+	}
+	same := false
+	if info.Mode().IsRegular() && info.Size() == int64(f.node.Size) && info.Size() <= car.MaxDataSize {
+		if same, err = f.holds(); err != nil {
+			return false, err
+		}
+	}
+	switch {
+	case same:
+		r.kept.Add(info.Size())
+		return true, f.touch(info)
+	case r.Overwrite && !info.IsDir():
+		return false, nil
+	}
+	return false, ErrDiffers
+}
+
+// touch gives a file that was there its mode and time, unless it has other names, which may be outside.
+func (f file) touch(info fs.FileInfo) error {
+	if f.meta.same(info) || isShared(info) {
+		return nil
+	}
+	return f.meta.restore(f.in.root, f.name)
+}
+
+// holds tells whether the file that is there has the block for its content.
+func (f file) holds() (same bool, err error) {
+	there, err := f.in.root.Open(f.name)
+	if err != nil {
+		return false, unreadable(err)
+	}
+	defer func() { err = errors.Join(err, there.Close()) }()
+	buffer := slices.Grow([]byte(nil), int(f.node.Size))[:f.node.Size]
+	if _, err := io.ReadFull(there, buffer); err != nil {
+		return false, unreadable(err)
+	}
+	return isContent(f.node.Block(), buffer), nil
+}
+
+// unreadable takes a file that can't be read for one that differs.
+func unreadable(err error) error {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil
+	}
+	return err
+}
+
+// isContent tells whether bytes are those of a part.
+func isContent(part tree.Part, content []byte) bool {
+	if !part.CID.Defined() {
+		return bytes.Equal(part.Content, content)
+	}
+	sum, err := part.CID.Prefix().Sum(content)
+	return err == nil && sum.Equals(part.CID)
+}

@@ -1,0 +1,250 @@
+// Package tree reads files, directories and symlinks out of UnixFS DAGs, whoever has made them: it trusts no length,
+// name or depth that a DAG claims.
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ipfs/go-cid"
+	"github.com/ipfs/go-unixfsnode/data"
+	dagpb "github.com/ipld/go-codec-dagpb"
+	cidlink "github.com/ipld/go-ipld-prime/linking/cid"
+)
+
+// Blocks is where the blocks of DAGs come from.
+type Blocks interface {
+	// Fetch gives each of some blocks to use, in their order; the bytes are valid until use returns.
+	Fetch(ctx context.Context, cids []cid.Cid, use func(i int, data []byte) error) error
+}
+
+var (
+	// ErrMalformed is returned for a block that is no node of a well-formed UnixFS DAG.
+	ErrMalformed = errors.New("malformed UnixFS DAG")
+	// ErrUnsupported is returned for blocks of a codec, or nodes of a type, that files and directories are not made of.
+	ErrUnsupported = errors.New("not a UnixFS file, directory or symlink")
+)
+
+// Kind is what a node stands for.
+type Kind uint8
+
+// The kinds of nodes.
+const (
+	File Kind = iota + 1
+	Directory
+	Symlink
+)
+
+func (k Kind) String() string {
+	switch k {
+	case File:
+		return "file"
+	case Directory:
+		return "directory"
+	case Symlink:
+		return "symlink"
+	}
+	return "unknown"
+}
+
+// Link leads to a DAG below a node.
+type Link struct {
+	Name string
+	CID  cid.Cid
+	// Size is what the link claims to be the length of all blocks below it.
+	Size uint64
+}
+
+// Node is the root of a file, directory or symlink.
+type Node struct {
+	CID  cid.Cid
+	Kind Kind
+	// Size is the length of a file.
+	Size uint64
+	// Target is what a symlink holds.
+	Target string
+
+	links []Link
+	// content is what a file's node holds itself, before that of its links, whose lengths are in sizes.
+	content []byte
+	sizes   []uint64
+	// fanout is that of a directory which is a HAMT, 0 of any other.
+	fanout int
+}
+
+// Decode decodes a block of a codec that UnixFS DAGs are made of. It keeps no reference to the block's bytes, and
+// returns ErrMalformed or ErrUnsupported.
+func Decode(c cid.Cid, block []byte) (*Node, error) {
+	var node *Node
+	var err error
+	switch c.Type() {
+	case cid.Raw:
+		node = &Node{Kind: File, Size: uint64(len(block)), content: append([]byte{}, block...)}
+	case cid.DagProtobuf:
+		node, err = decodeNode(append([]byte{}, block...))
+	default:
+		err = fmt.Errorf("%w: codec 0x%x", ErrUnsupported, c.Type())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c, err)
+	}
+	node.CID = c
+	return node, nil
+}
+
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", ErrMalformed, fmt.Errorf(format, args...))
+}
+
+// Links returns the links of a dag-pb block, or ErrMalformed.
+func Links(block []byte) ([]Link, error) {
+	links, _, err := decodeLinks(block)
+	return links, err
+}
+
+// decodeLinks returns the links of a dag-pb block, and its data.
+func decodeLinks(block []byte) (links []Link, content []byte, err error) {
+	builder := dagpb.Type.PBNode.NewBuilder()
+	if err := dagpb.DecodeBytes(builder, block); err != nil {
+		return nil, nil, malformed("dag-pb: %w", err)
+	}
+	decoded, ok := builder.Build().(dagpb.PBNode)
+	if !ok {
+		return nil, nil, malformed("dag-pb")
+	}
+	if decoded.FieldData().Exists() {
+		content = decoded.FieldData().Must().Bytes()
+	}
+	links = make([]Link, 0, decoded.FieldLinks().Length())
+	for each := decoded.FieldLinks().Iterator(); !each.Done(); {
+		_, encoded := each.Next()
+		link, ok := encoded.FieldHash().Link().(cidlink.Link)
+		if !ok || !link.Defined() {
+			return nil, nil, malformed("link %d has no CID", len(links))
+		}
+		one := Link{CID: link.Cid}
+		if encoded.FieldName().Exists() {
+			one.Name = encoded.FieldName().Must().String()
+		}
+		if encoded.FieldTsize().Exists() {
+			one.Size = uint64(encoded.FieldTsize().Must().Int())
+		}
+		links = append(links, one)
+	}
+	return links, content, nil
+}
+
+func decodeNode(block []byte) (*Node, error) {
+	links, content, err := decodeLinks(block)
+	if err != nil {
+		return nil, err
+	}
+	described, err := data.DecodeUnixFSData(content)
+	if err != nil {
+		return nil, malformed("UnixFS data: %w", err)
+	}
+	var payload []byte
+	if described.FieldData().Exists() {
+		payload = described.FieldData().Must().Bytes()
+	}
+	node := &Node{links: links}
+	switch kind := described.FieldDataType().Int(); kind {
+	case data.Data_File, data.Data_Raw:
+		return node, node.decodeFile(described, payload)
+	case data.Data_Directory:
+		node.Kind = Directory
+	case data.Data_HAMTShard:
+		node.Kind = Directory
+		return node, node.decodeHAMT(described)
+	case data.Data_Symlink:
+		node.Kind, node.Target = Symlink, string(payload)
+		if len(links) > 0 {
+			return nil, malformed("a symlink with %d links", len(links))
+		}
+	default:
+		return nil, fmt.Errorf("%w: UnixFS type %d", ErrUnsupported, kind)
+	}
+	return node, nil
+}
+
+// decodeFile demands that the lengths of a file's parts add up to that of the file, and that no part is empty.
+func (n *Node) decodeFile(described data.UnixFSData, payload []byte) error {
+	n.Kind, n.content, n.Size = File, payload, uint64(len(payload))
+	for each := described.FieldBlockSizes().Iterator(); !each.Done(); {
+		_, encoded := each.Next()
+		size := uint64(encoded.Int())
+		if size == 0 || size > maxFileSize-n.Size {
+			return malformed("part %d of a file has %d bytes", len(n.sizes), size)
+		}
+		n.sizes = append(n.sizes, size)
+		n.Size += size
+	}
+	if len(n.sizes) != len(n.links) {
+		return malformed("a file of %d parts has the lengths of %d", len(n.links), len(n.sizes))
+	}
+	if described.FieldFileSize().Exists() {
+		if claimed := uint64(described.FieldFileSize().Must().Int()); claimed != n.Size {
+			return malformed("a file of %d bytes says that it has %d", n.Size, claimed)
+		}
+	}
+	return nil
+}
+
+// Below is a link of a node, whatever that stands for.
+type Below struct {
+	Link
+	// IsEntry tells that it leads to an entry of a directory, which has the link's name.
+	IsEntry bool
+	// Content is how much of a file's content lies below, if IsPart tells that the node is a file's.
+	Content uint64
+	IsPart  bool
+}
+
+// Below returns all links of a node, in their order. It returns ErrMalformed for those of a HAMT that are none of it.
+func (n *Node) Below() ([]Below, error) {
+	all := make([]Below, len(n.links))
+	for i, link := range n.links {
+		all[i].Link = link
+		switch {
+		case n.Kind == File:
+			all[i].IsPart, all[i].Content = true, n.sizes[i]
+			all[i].Name = ""
+		case n.fanout != 0:
+			_, name, err := n.hamtRoot().place(link)
+			if err != nil {
+				return nil, err
+			}
+			all[i].Name, all[i].IsEntry = name, name != ""
+		default:
+			all[i].IsEntry = true
+		}
+		if all[i].IsEntry {
+			if err := checkName(all[i].Name); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+const maxFileSize = 1<<63 - 1
+
+// Read reads the root of a file, directory or symlink. It returns ErrMalformed or ErrUnsupported for a block that is
+// none.
+func Read(ctx context.Context, from Blocks, c cid.Cid) (node *Node, err error) {
+	nodes, err := readNodes(ctx, from, []cid.Cid{c})
+	if err != nil {
+		return nil, err
+	}
+	return nodes[0], nil
+}
+
+func readNodes(ctx context.Context, from Blocks, cids []cid.Cid) ([]*Node, error) {
+	nodes := make([]*Node, len(cids))
+	err := from.Fetch(ctx, cids, func(i int, block []byte) (err error) {
+		nodes[i], err = Decode(cids[i], block)
+		return err
+	})
+	return nodes, err
+}

@@ -1,0 +1,74 @@
+package tree
+
+import (
+	"context"
+	"strings"
+)
+
+// MaxDepth bounds how deep directories lie in each other: as deep as the longest path of an upload can be.
+const MaxDepth = 1300
+
+// Entry is a file, directory or symlink of a tree that is walked.
+type Entry struct {
+	// Names lead to it from where the walk began. They are valid until the visit is over.
+	Names []string
+	// Link is the one that leads to it; the first entry has a link without a name.
+	Link Link
+	Node *Node
+	// Children are the entries of a directory, sorted by their names.
+	Children []Link
+}
+
+// Path is the entry's path, "." for the first entry.
+func (e Entry) Path() string {
+	if len(e.Names) == 0 {
+		return "."
+	}
+	return strings.Join(e.Names, "/")
+}
+
+// Walk visits a node and all below it in canonical order: depth first, names in byte order, directories before what
+// they hold. It calls leave, unless that is nil, after all below a directory. Memory grows with the names of the
+// directories on the way to an entry.
+func Walk(ctx context.Context, from Blocks, root *Node, visit, leave func(Entry) error) error {
+	w := walk{from: from, visit: visit, leave: leave}
+	return w.entry(ctx, Link{CID: root.CID}, root)
+}
+
+type walk struct {
+	from         Blocks
+	names        []string
+	visit, leave func(Entry) error
+}
+
+func (w *walk) entry(ctx context.Context, link Link, node *Node) (err error) {
+	entry := Entry{Names: w.names, Link: link, Node: node}
+	if node.Kind != Directory {
+		return w.visit(entry)
+	}
+	if len(w.names) >= MaxDepth {
+		return malformed("directories lie more than %d deep in each other", MaxDepth)
+	}
+	if entry.Children, err = node.Children(ctx, w.from); err != nil {
+		return err
+	}
+	if err := w.visit(entry); err != nil {
+		return err
+	}
+	if err := w.below(ctx, entry.Children); err != nil {
+		return err
+	}
+	if w.leave == nil {
+		return nil
+	}
+	return w.leave(entry)
+}
+
+func (w *walk) below(ctx context.Context, children []Link) error {
+	depth := len(w.names)
+	defer func() { w.names = w.names[:depth] }()
+	return kinds(ctx, w.from, children, max(1, fetchedAtOnce>>depth), func(i int, node *Node) error {
+		w.names = append(w.names[:depth], children[i].Name)
+		return w.entry(ctx, children[i], node)
+	})
+}

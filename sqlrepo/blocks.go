@@ -1,0 +1,177 @@
+package sqlrepo
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/Masterminds/squirrel"
+	"github.com/jmoiron/sqlx"
+)
+
+// Place is where a block lies: its bytes, behind their length and CID, in a shard.
+type Place struct {
+	Shard int64
+	Node
+}
+
+// FindBlocks returns the places of those of some blocks that lie in packed shards of a space, or of all spaces if
+// space is nil, in the order of shards and positions. A block that is stored more than once has more than one place.
+func (r *Repository) FindBlocks(ctx context.Context, space *int64, digests []Digest) (found []Place, err error) {
+	wanted := make(map[Digest]struct{}, len(digests))
+	for _, digest := range digests {
+		wanted[digest] = struct{}{}
+	}
+	for _, some := range batches(digests, keysAtOnce) {
+		places, err := r.findBlocks(ctx, space, some, wanted)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, places...)
+	}
+	slices.SortFunc(found, func(a, b Place) int {
+		return cmp.Or(cmp.Compare(a.Shard, b.Shard), cmp.Compare(a.Position, b.Position))
+	})
+	return slices.Compact(found), nil
+}
+
+func (r *Repository) findBlocks(ctx context.Context, space *int64, digests []Digest,
+	wanted map[Digest]struct{}) (found []Place, err error) {
+	prefixes := make([]int64, len(digests))
+	for i := range digests {
+		prefixes[i], _ = digests[i].split()
+	}
+	query := r.db.Probe(squirrel.Select("nodes.shard", "nodes.prefix", "nodes.position", "nodes.length", "nodes.codec",
+		"nodes.suffix"), "nodes", "prefix", prefixes).CrossJoin("shards").Where("shards.id = nodes.shard").
+		Where(squirrel.Eq{"shards.state": ShardPacked})
+	if space != nil {
+		query = query.CrossJoin("uploads").CrossJoin("sources").
+			Where("uploads.id = shards.upload AND sources.id = uploads.source").Where(squirrel.Eq{"sources.space": *space})
+	}
+	var rows []struct {
+		Shard int64 `db:"shard"`
+		nodeRow
+	}
+	err = r.read(ctx, "find blocks", func() error {
+		rows = nil
+		return r.list(ctx, r.db.Reader, &rows, query)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		node, err := row.node()
+		if err != nil {
+			return nil, fmt.Errorf("shard %d, block at %d: %w", row.Shard, row.Position, err)
+		}
+		if _, ok := wanted[node.Digest]; ok {
+			found = append(found, Place{Shard: row.Shard, Node: node})
+		}
+	}
+	return found, nil
+}
+
+// StoredShard returns the packed shard with this key, or ErrNotFound.
+func (r *Repository) StoredShard(ctx context.Context, id int64) (shard Shard, err error) {
+	err = r.read(ctx, fmt.Sprintf("shard %d", id), func() error {
+		return r.get(ctx, r.db.Reader, &shard,
+			squirrel.Select(shardFields...).From("shards").Where(squirrel.Eq{"id": id, "state": ShardPacked}))
+	})
+	return shard, err
+}
+
+// UploadsWithRoot returns the uploads that have been linked to a root, the latest first.
+func (r *Repository) UploadsWithRoot(ctx context.Context, root CID) (uploads []Upload, err error) {
+	err = r.readList(ctx, "look for uploads of a root", &uploads, squirrel.Select(uploadFields...).From("uploads").
+		Where(squirrel.Eq{"root_cid": root, "state": []UploadState{Complete, Indexing}}).OrderBy("id DESC"))
+	return uploads, err
+}
+
+// Listed is an entry with what a reader of its upload knows of it.
+type Listed struct {
+	Path Path `db:"path"`
+	Fingerprint
+	// Root is where the DAG of a file begins; undefined when that is not known.
+	Root CID `db:"-"`
+
+	ID     int64 `db:"id"`
+	Origin int64 `db:"origin"`
+}
+
+var listedFields = []string{"id", "path", "kind", "size", "mtime_ns", "permissions", "target",
+	"COALESCE(origin, 0) AS origin"}
+
+// EntriesBelow yields, in canonical order, the entry at a path of an upload and all below it that belong under the
+// upload's root. It reads them page by page.
+func (r *Repository) EntriesBelow(ctx context.Context, upload int64, path Path) iter.Seq2[Listed, error] {
+	query := squirrel.Select(listedFields...).From("entries").
+		Where(squirrel.Eq{"upload": upload, "state": linkable}).OrderBy("path")
+	if path != "" { // what lies below it follows it at once, as the separator is the lowest byte
+		query = query.Where(squirrel.GtOrEq{"path": path}).Where(squirrel.Lt{"path": path + "\x01"})
+	}
+	return pages(query, behindListed, func(page *[]Listed, query squirrel.SelectBuilder) error {
+		return r.readList(ctx, "read entries", page, query)
+	})
+}
+
+// Listing yields, in canonical order, the entries of an upload that belong under its root, files with their roots.
+func (r *Repository) Listing(ctx context.Context, upload int64) iter.Seq2[Listed, error] {
+	query := squirrel.Select(listedFields...).From("entries").
+		Where(squirrel.Eq{"upload": upload, "state": linkable}).OrderBy("path")
+	return pages(query, behindListed, func(page *[]Listed, query squirrel.SelectBuilder) error {
+		if err := r.readList(ctx, "read entries", page, query); err != nil {
+			return err
+		}
+		return r.addRoots(ctx, *page)
+	})
+}
+
+func behindListed(last Listed) squirrel.Sqlizer { return squirrel.Gt{"path": last.Path} }
+
+func (r *Repository) addRoots(ctx context.Context, page []Listed) error {
+	files, ids := map[int64]*Listed{}, []int64{}
+	for i := range page {
+		if page[i].Kind != File {
+			continue
+		}
+		owner := cmp.Or(page[i].Origin, page[i].ID)
+		files[owner], ids = &page[i], append(ids, owner)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	var roots []Root
+	err := r.readList(ctx, "read roots", &roots,
+		squirrel.Select(rootColumns...).From("roots").Where(r.db.Among("entry", ids)))
+	for _, root := range roots {
+		files[root.Entry].Root = root.CID
+	}
+	return err
+}
+
+// readNodes reads a page of nodes: there are so many that reading them into structs by the names of columns, number by
+// number through their texts, takes longer than all else.
+func (r *Repository) readNodes(ctx context.Context, page *[]nodeRow, query squirrel.SelectBuilder) error {
+	*page = nil
+	var suffixes []byte
+	return r.stream(ctx, r.db.Reader, query, func(rows *sqlx.Rows) error {
+		var prefix, position, length, codec int64
+		var suffix sql.RawBytes
+		if err := rows.Scan(&prefix, &position, &length, &codec, &suffix); err != nil {
+			return err
+		}
+		if cap(suffixes)-len(suffixes) < len(suffix) { // those before stay where they are
+			suffixes = make([]byte, 0, max(64<<10, len(suffix)))
+		}
+		begin := len(suffixes)
+		suffixes = append(suffixes, suffix...)
+		*page = append(*page, nodeRow{
+			Prefix: prefix, Position: int32(position), Length: int32(length), Codec: uint8(codec),
+			Suffix: suffixes[begin:len(suffixes):len(suffixes)],
+		})
+		return nil
+	})
+}
