@@ -5,14 +5,18 @@ package config
 import (
 	"time"
 
+	"github.com/guppy-prep/guppy/internal/blobindex"
 	"github.com/guppy-prep/guppy/internal/secret"
+	"github.com/guppy-prep/guppy/internal/store"
 )
 
 // Config is a complete, checked configuration, as Load returns it.
 type Config struct {
 	Repo    Repo    `koanf:"repo"`
 	Prepare Prepare `koanf:"prepare"`
+	Index   Index   `koanf:"index"`
 	Worker  Worker  `koanf:"worker"`
+	Serve   Serve   `koanf:"serve"`
 	Log     Log     `koanf:"log"`
 
 	// File is the configuration file that was read, or "".
@@ -74,7 +78,7 @@ type Repo struct {
 // Prepare says how sources become shards.
 type Prepare struct {
 	Space string `koanf:"space"`
-	// Store is, after Load, the directory that shards go to.
+	// Store is, after Load, the directory that shards go to, or the URL of a store that is in none.
 	Store string `koanf:"store"`
 	// ShardSize is the most bytes a shard may have.
 	ShardSize int64  `koanf:"shard_size"`
@@ -83,11 +87,26 @@ type Prepare struct {
 	Workers int `koanf:"workers"`
 	// ReadAhead is how many reads are under way for a shard.
 	ReadAhead int `koanf:"read_ahead"`
+	// PieceCID has the piece CIDs of shards computed.
+	PieceCID bool `koanf:"piece_cid"`
 	// Exclude has patterns in the syntax of .gitignore.
 	Exclude     []string `koanf:"exclude"`
 	ExcludeFile string   `koanf:"exclude_file"`
 	Symlinks    string   `koanf:"symlinks"`
 	OnError     string   `koanf:"on_error"`
+}
+
+// StoreDirectory is the directory that shards go to, "" when they go to none.
+func (p Prepare) StoreDirectory() string {
+	place, _ := store.ParseURL(p.Store) // Load has looked at it
+	return place.Directory
+}
+
+// Index says how shards are indexed.
+type Index struct {
+	Layout string `koanf:"layout"`
+	// MaxSlices is the most slices of an index. Load makes it what the layout allows unless it is set.
+	MaxSlices int64 `koanf:"max_slices"`
 }
 
 // Worker says how work is shared between processes and hosts.
@@ -101,6 +120,16 @@ type Worker struct {
 	RunAhead    int `koanf:"run_ahead"`
 	// SourcePaths has "SOURCE=PATH": where sources are on this host. Load expands a "~/" that PATH begins with.
 	SourcePaths []string `koanf:"source_paths"`
+}
+
+// Serve says how the gateway serves.
+type Serve struct {
+	// Listen is where it listens.
+	Listen string `koanf:"listen"`
+	// MaxRequests is how many requests are answered at a time.
+	MaxRequests int `koanf:"max_requests"`
+	// Timeout is how long finding and reading a block may take.
+	Timeout time.Duration `koanf:"timeout"`
 }
 
 // Log says what is logged, and how.
@@ -137,12 +166,14 @@ func defaults() Config {
 			Symlinks:  "preserve",
 			OnError:   "fail",
 		},
+		Index: Index{Layout: string(blobindex.Storacha), MaxSlices: 26_000},
 		Worker: Worker{
 			Lease:        time.Minute,
 			StallTimeout: 10 * time.Minute,
 			MaxAttempts:  5,
 			RunAhead:     4,
 		},
-		Log: Log{Level: "info", Format: "text"},
+		Serve: Serve{Listen: "127.0.0.1:8080", MaxRequests: 256, Timeout: 30 * time.Second},
+		Log:   Log{Level: "info", Format: "text"},
 	}
 }

@@ -5,12 +5,18 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/blobindex"
 )
 
 const (
 	envPrefix = "GUPPY_"
 	// Variables of the project's own tests are not settings.
 	envTestPrefix = "GUPPY_TEST_"
+)
+
+const (
+	layoutKey = "index.layout"
+	slicesKey = "index.max_slices"
 )
 
 // key is one setting.
@@ -55,15 +61,21 @@ var keys = []key{
 	{name: "prepare.profile", kind: choice{"unixfs-v1-2025", "guppy"}},
 	{name: "prepare.workers", kind: whole{0, 1024}},
 	{name: "prepare.read_ahead", kind: whole{1, 4096}},
+	{name: "prepare.piece_cid", kind: truth{}},
 	{name: "prepare.exclude", kind: patterns},
 	{name: "prepare.exclude_file", kind: path},
 	{name: "prepare.symlinks", kind: choice{"preserve", "follow", "skip"}},
 	{name: "prepare.on_error", kind: choice{"fail", "skip"}},
+	{name: layoutKey, kind: choice{string(blobindex.Storacha), string(blobindex.Forge), string(blobindex.Spec)}},
+	{name: slicesKey, kind: whole{blobindex.MinSlices, blobindex.Storacha.MaxSlices()}},
 	{name: "worker.lease", kind: span{500 * time.Millisecond, time.Hour}},
 	{name: "worker.stall_timeout", kind: span{time.Second, 24 * time.Hour}},
 	{name: "worker.max_attempts", kind: whole{1, 1000}},
 	{name: "worker.run_ahead", kind: whole{1, 1000}},
 	{name: sourcePathsKey, kind: pairs},
+	{name: "serve.listen", kind: text{"an address to listen at, such as \"127.0.0.1:8080\"", isListen}},
+	{name: "serve.max_requests", kind: whole{1, 10_000}},
+	{name: "serve.timeout", kind: span{time.Second, time.Hour}},
 	{name: "log.level", kind: choice{"debug", "info", "warn", "error"}},
 	{name: "log.format", kind: choice{"text", "json"}},
 }

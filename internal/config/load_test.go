@@ -217,9 +217,19 @@ func TestPaths(t *testing.T) {
 			t.Errorf("%s: got %q, %q, %q", tt.yaml, c.Repo.DataDir, c.Prepare.Store, c.Repo.DatabaseURL.Reveal())
 		}
 	}
-	for _, bad := range []string{"s3://bucket/x", "file://host/x", "file:rel", "file:///x?y=1", "file:///x#y"} {
+	for _, bad := range []string{"s3:bucket/x", "file://host/x", "file:rel", "file:///x?y=1", "file:///x#y", "ftp://host/x",
+		"none://x", "s3://", "s3://bucket/../x", "s3://key:secret@bucket/x", "s3://bucket/x?secret=secret"} {
 		err := mustFail(t, config.Input{HomeDir: home, Environ: []string{"GUPPY_PREPARE_STORE=" + bad}})
 		assertMentions(t, err, "environment GUPPY_PREPARE_STORE: prepare.store: want a directory")
+		if strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+	for _, store := range []string{"s3://bucket/x?endpoint=http://127.0.0.1:9000", "none:"} {
+		c := mustLoad(t, config.Input{HomeDir: home, Environ: []string{"GUPPY_PREPARE_STORE=" + store}})
+		if c.Prepare.Store != store || c.Prepare.StoreDirectory() != "" {
+			t.Errorf("%s became %q, in %q", store, c.Prepare.Store, c.Prepare.StoreDirectory())
+		}
 	}
 }
 

@@ -3,17 +3,18 @@ package config
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/guppy-prep/guppy/internal/blobindex"
+	"github.com/guppy-prep/guppy/internal/store"
 )
 
 const shardsDir = "shards"
 
 var (
 	errNoHome = errors.New(`the home directory that "~" stands for is not known; write the path in full`)
-	errStore  = errors.New("want a directory, or its URL file:///directory")
 )
 
 // resolve fills in what depends on other settings and checks what single settings cannot show. A setting that
@@ -22,6 +23,7 @@ func (c *Config) resolve(home string, known []Problem) []Problem {
 	r := resolver{c: c, home: home}
 	r.paths()
 	r.store()
+	r.index()
 	if !concernDatabase(known) && !concernDatabase(r.problems) {
 		r.database()
 	}
@@ -90,24 +92,24 @@ func (r *resolver) store() {
 		p.Store = filepath.Join(r.c.Repo.DataDir, shardsDir)
 		return
 	}
-	dir, err := storeDir(p.Store)
+	place, err := store.ParseURL(p.Store)
 	r.check("prepare.store", err)
-	p.Store = dir
+	if place.Directory != "" {
+		p.Store = place.Directory
+	}
 }
 
-func storeDir(store string) (string, error) {
-	if !strings.HasPrefix(store, "file:") {
-		if !strings.HasPrefix(store, "/") && strings.Contains(store, "://") {
-			return "", errStore
-		}
-		return store, nil
+// index brings the number of slices into what the layout allows, unless somebody has set it.
+func (r *resolver) index() {
+	x := &r.c.Index
+	layout, err := blobindex.ParseLayout(x.Layout)
+	if err != nil {
+		return // told already
 	}
-	u, err := url.Parse(store)
-	if err != nil || u.Host != "" && u.Host != "localhost" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
-		!strings.HasPrefix(u.Path, "/") {
-		return "", errStore
+	if !r.c.IsSet(slicesKey) {
+		x.MaxSlices = min(x.MaxSlices, layout.MaxSlices())
 	}
-	return filepath.Clean(u.Path), nil
+	r.check(slicesKey, layout.CheckSlices(x.MaxSlices))
 }
 
 func (r *resolver) warn(format string, args ...any) {

@@ -1,0 +1,123 @@
+package gateway
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// safe refuses what a read-only gateway has no use for.
+func safe(localNames bool, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if r.ContentLength != 0 { // nobody reads a body, but the server does when the answer is given
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now())
+			w.Header().Set("Connection", "close")
+		}
+		switch {
+		case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions:
+			w.Header().Set("Allow", "GET, HEAD, OPTIONS")
+			http.Error(w, "the gateway is read-only", http.StatusMethodNotAllowed)
+		case localNames && !isLocal(r.Host):
+			http.Error(w, "this gateway serves its own host alone: ask for localhost", http.StatusForbidden)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// isLocal tells whether a host, with or without a port, is this one by its name.
+func isLocal(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.Trim(strings.TrimSuffix(host, "."), "[]"))
+	ip := net.ParseIP(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
+}
+
+// limited answers so many requests at a time, and has the others come again.
+func limited(most int, next http.Handler) http.Handler {
+	running := make(chan struct{}, most)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case running <- struct{}{}:
+			defer func() { <-running }()
+			next.ServeHTTP(w, r)
+		default:
+			w.Header().Set("Cache-Control", "no-store")
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "too many requests at a time: come again", http.StatusTooManyRequests)
+		}
+	})
+}
+
+// patient gives up on a client that takes nothing for too long.
+func patient(timeout time.Duration, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		writer := &patientWriter{w, http.NewResponseController(w), timeout}
+		writer.extend()
+		next.ServeHTTP(writer, r)
+		writer.extend()
+	})
+}
+
+// patientWriter has each write end in time.
+type patientWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	timeout time.Duration
+}
+
+// extend is of no effect where there are no deadlines.
+func (w *patientWriter) extend() { _ = w.control.SetWriteDeadline(time.Now().Add(w.timeout)) }
+
+func (w *patientWriter) Write(p []byte) (int, error) {
+	w.extend()
+	return w.ResponseWriter.Write(p)
+}
+
+func (w *patientWriter) Flush() {
+	w.extend()
+	_ = w.control.Flush() // the next write tells of a failure
+}
+
+func (w *patientWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// logged tells of each request when it is answered.
+func logged(log *slog.Logger, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !log.Enabled(r.Context(), slog.LevelDebug) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		began, writer := time.Now(), &countingWriter{ResponseWriter: w, status: http.StatusOK}
+		defer func() {
+			log.Debug("request", "method", r.Method, "path", r.URL.Path, "status", writer.status, "bytes", writer.bytes,
+				"took", time.Since(began), "from", r.RemoteAddr)
+		}()
+		next.ServeHTTP(writer, r)
+	})
+}
+
+// countingWriter notes what was answered.
+type countingWriter struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (w *countingWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *countingWriter) Write(p []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,73 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"encoding/json"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Root is where the content of an upload begins.
+type Root struct {
+	CID    string    `json:"cid"`
+	Space  string    `json:"space"`
+	Source string    `json:"source"`
+	Files  int64     `json:"files"`
+	Bytes  int64     `json:"bytes"`
+	Time   time.Time `json:"time"`
+}
+
+// Path is where the gateway serves it.
+func (r Root) Path() string { return "/ipfs/" + r.CID + "/" }
+
+// Roots lists all roots, the latest first.
+type Roots func(ctx context.Context) ([]Root, error)
+
+//go:embed roots.html
+var files embed.FS
+
+var page = template.Must(template.ParseFS(files, "roots.html"))
+
+// rootsPage lists roots for people, and as JSON for programs.
+type rootsPage struct {
+	roots Roots
+	log   *slog.Logger
+}
+
+func (p rootsPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	roots, err := p.roots(r.Context())
+	if err != nil {
+		if r.Context().Err() == nil {
+			p.log.Warn("can't list the roots", "error", err)
+		}
+		http.Error(w, "the list can't be read now", http.StatusServiceUnavailable)
+		return
+	}
+	var body bytes.Buffer
+	contentType := "text/html; charset=utf-8"
+	if wantsJSON(r) {
+		contentType = "application/json"
+		err = json.NewEncoder(&body).Encode(map[string]any{"roots": append([]Root{}, roots...)})
+	} else {
+		err = page.Execute(&body, roots)
+	}
+	if err != nil {
+		p.log.Warn("can't print the roots", "error", err)
+		http.Error(w, "the list can't be printed", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("Vary", "Accept")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	_, _ = w.Write(body.Bytes()) // the client may be gone
+}
+
+func wantsJSON(r *http.Request) bool {
+	return r.URL.Query().Get("format") == "json" || strings.Contains(r.Header.Get("Accept"), "application/json")
+}
