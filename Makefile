@@ -20,10 +20,15 @@ build: ## Build bin/guppy.
 	$(GO) build -trimpath -ldflags "-X $(VERSION_VARIABLE)=$(VERSION)" -o $(BIN)/guppy ./cmd/guppy
 
 .PHONY: test
-test: postgres ## Vet, then run all tests with the race detector, on SQLite and on PostgreSQL.
+test: postgres versitygw ## Vet, then run all tests with the race detector, on SQLite and on PostgreSQL.
 	$(GO) vet ./...
 	$(GO) test -race -timeout $(TIMEOUT) ./...
 	$(GO) test -timeout $(TIMEOUT) -run Memory ./internal/pipeline # left out above: the race detector has a memory of its own
+	$(MAKE) peers
+
+.PHONY: peers
+peers: build ## Have others' tools read what guppy writes. Outside CI they are left out where they can't be had.
+	GO=$(GO) ./scripts/peers $(BIN)/guppy
 
 .PHONY: test-chaos
 test-chaos: postgres ## Have workers share an upload in CHAOS_SEEDS (default 50) storms of network faults.
@@ -32,6 +37,10 @@ test-chaos: postgres ## Have workers share an upload in CHAOS_SEEDS (default 50)
 .PHONY: postgres
 postgres:
 	@./scripts/ensure-postgres
+
+.PHONY: versitygw
+versitygw:
+	@GO=$(GO) ./scripts/ensure-versitygw
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Check formatting and run the linters.
