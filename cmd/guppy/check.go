@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
 // errUnsound marks a repository in which problems were found.
@@ -80,7 +82,7 @@ func (a *app) checkCommand() *cobra.Command {
 	flags.BoolVar(&options.yes, "yes", false, "carry out the repair")
 	flags.BoolVar(&options.readAll, "read-data", false, "read all shards and compare every block with its digest")
 	flags.StringVar(&options.readSubset, "read-data-subset", "", "read `N%` of the shards, chosen at random")
-	flags.String("store", "", "`DIR` of the shards (default: shards in the data directory)")
+	addShardFlags(flags)
 	return command
 }
 
@@ -111,11 +113,17 @@ func (o *checkOptions) parse(args []string) error {
 }
 
 // check checks the repository, after it was repaired where that is asked for.
-func (a *app) check(ctx context.Context, cfg *config.Config, repo *repository, options checkOptions) error {
+func (a *app) check(ctx context.Context, cfg *config.Config, repo *repository, options checkOptions) (err error) {
 	checker, err := a.checker(ctx, cfg, repo, options)
 	if err != nil {
 		return err
 	}
+	remaker, err := newRemaker(ctx, cfg, repo)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remaker.Close()) }()
+	checker.Remake = remaker.OpenShard
 	out := newCheckOutput(a)
 	if options.repair && options.yes {
 		if err := a.repairRepository(ctx, repo, checker, out); err != nil {
@@ -152,10 +160,20 @@ func (a *app) checker(ctx context.Context, cfg *config.Config, repo *repository,
 	if options.repair {
 		checker.Upload = nil
 	}
-	files, err := store.OpenExisting(cfg.Prepare.Store)
+	files, err := findStore(ctx, cfg)
 	if err == nil {
 		checker.Store = files
 		return checker, nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{})
+		if err != nil {
+			return checker, err
+		}
+		if !slices.ContainsFunc(uploads, func(u sqlrepo.Upload) bool { return u.Store != store.NoneIdentity }) {
+			checker.Store = store.NewNone(cfg.Repo.DataDir)
+			return checker, nil
+		}
 	}
 	packed, countErr := repo.PackedShards(ctx, checker.Upload)
 	if countErr != nil {

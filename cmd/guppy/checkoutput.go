@@ -76,7 +76,7 @@ func (o *checkOutput) open(list string) error {
 // end prints what was looked at; failed is why that is not all.
 func (o *checkOutput) end(summary check.Summary, failed error) error {
 	if o.app.json {
-		return o.endJSON(summary, failed)
+		return o.endJSON(summary, summary.Sound(), failed)
 	}
 	if failed != nil {
 		return nil
@@ -85,7 +85,7 @@ func (o *checkOutput) end(summary check.Summary, failed error) error {
 	return err
 }
 
-func (o *checkOutput) endJSON(summary check.Summary, failed error) error {
+func (o *checkOutput) endJSON(summary any, sound bool, failed error) error {
 	if err := o.open("problems"); err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (o *checkOutput) endJSON(summary check.Summary, failed error) error {
 		return err
 	}
 	_, err = fmt.Fprintf(o.app.stdout, "],\"complete\":%t,\"sound\":%t,\"summary\":%s}\n",
-		failed == nil, failed == nil && summary.Sound(), encoded)
+		failed == nil, failed == nil && sound, encoded)
 	return err
 }
 

@@ -6,9 +6,11 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/mirror"
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -42,7 +44,7 @@ var (
 
 var usageErrors = []error{
 	errUsage, config.ErrInvalid, dialect.ErrSettings, source.ErrBadPattern, source.ErrBadSymlinkPolicy,
-	source.ErrOwnFiles, shard.ErrTooSmall, sqlrepo.ErrRecipe, sqlrepo.ErrOtherStore, sqlrepo.ErrSameDatabase, migrate.ErrTarget, migrate.ErrName,
+	source.ErrOwnFiles, shard.ErrTooSmall, sqlrepo.ErrRecipe, sqlrepo.ErrOtherStore, store.ErrBadURL, mirror.ErrNoStore, mirror.ErrOther, sqlrepo.ErrSameDatabase, migrate.ErrTarget, migrate.ErrName,
 }
 
 var databaseErrors = []error{
@@ -62,7 +64,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitFailure
 	case isAny(err, usageErrors):
 		return exitUsage
-	case errors.Is(err, errIncomplete), errors.Is(err, errUnsound), errors.Is(err, pipeline.ErrSetAside):
+	case errors.Is(err, errIncomplete), errors.Is(err, errUnsound), errors.Is(err, mirror.ErrDiffers), errors.Is(err, errLost), errors.Is(err, pipeline.ErrSetAside):
 		return exitIncomplete
 	case isAny(err, databaseErrors):
 		return exitDatabase

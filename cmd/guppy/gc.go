@@ -20,7 +20,7 @@ import (
 
 const gcHelp = `Gc goes on with the removal of uploads that guppy upload rm has begun: it deletes their entries, and the
 shards that no remaining upload of their space needs. It also removes temporary files that interrupted workers have
-left. Without --yes it only says what it would do.
+left, and has an S3 server forget the parts that they have sent. Without --yes it only says what it would do.
 
 Workers may go on meanwhile. Gc may be interrupted anywhere, and goes on when it is run again.
 
@@ -66,7 +66,7 @@ func (a *app) gcCommand() *cobra.Command {
 
 func addRemovalFlags(command *cobra.Command, yes *bool) {
 	command.Flags().BoolVar(yes, "yes", false, "do it: without, it is only said what would be done")
-	command.Flags().String("store", "", "`DIR` of the shards as this host sees it (default: shards in the data directory)")
+	command.Flags().String("store", "", storeUsage)
 }
 
 // removing runs fn while nobody may change the schema.
@@ -101,19 +101,11 @@ func (a *app) collector(cfg *config.Config, repo *repository) *gc.Collector {
 	sight := &locator{cfg: cfg, repo: repo}
 	return &gc.Collector{
 		Repo: repo.Repository, TempDir: cfg.Repo.DataDir, Lease: cfg.Worker.Lease, Log: a.log,
-		Locate: func(ctx context.Context, upload sqlrepo.Upload) (gc.Store, error) {
+		Locate: func(ctx context.Context, upload sqlrepo.Upload) (store.Store, error) {
 			if upload.Store == "" { // an older guppy made it
-				return store.OpenExisting(cfg.Prepare.Store)
+				return findStore(ctx, cfg)
 			}
-			found, err := sight.store(ctx, upload)
-			if err != nil {
-				return nil, err
-			}
-			files, ok := found.(gc.Store)
-			if !ok {
-				return nil, fmt.Errorf("store of upload %d: %w: nothing can be removed from it", upload.ID, errors.ErrUnsupported)
-			}
-			return files, nil
+			return sight.store(ctx, upload)
 		},
 	}
 }
@@ -170,6 +162,9 @@ func (a *app) collectSpaces(ctx context.Context, collector *gc.Collector, repo *
 			return err
 		}
 		if len(removed) == 0 {
+			if !view.DryRun { // what a repair, or an upload that was prepared anew, has left
+				failed = errors.Join(failed, collector.Keep(ctx, space.ID))
+			}
 			continue
 		}
 		var sum gc.Summary
@@ -188,7 +183,7 @@ func (a *app) collectSpaces(ctx context.Context, collector *gc.Collector, repo *
 func (a *app) sweep(ctx context.Context, cfg *config.Config, collector *gc.Collector, repo *repository,
 	view *gcView) error {
 	view.Temporary = new(int64)
-	files, err := store.OpenExisting(cfg.Prepare.Store)
+	files, err := findStore(ctx, cfg)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -218,7 +213,7 @@ func (a *app) sweep(ctx context.Context, cfg *config.Config, collector *gc.Colle
 
 // isKnown tells whether an upload has its shards in this store, or had, as far as can be told when all were removed. A
 // repository that never had one is none of this store.
-func isKnown(ctx context.Context, repo *repository, files *store.Directory) (bool, error) {
+func isKnown(ctx context.Context, repo *repository, files store.Store) (bool, error) {
 	marker, err := files.Marker(ctx)
 	if err != nil || marker == "" {
 		return false, err

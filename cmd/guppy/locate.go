@@ -45,11 +45,14 @@ func (l *locator) locate(ctx context.Context, upload sqlrepo.OpenUpload) (*pipel
 // store proves by its marker that the store of this host is that of the upload.
 func (l *locator) store(ctx context.Context, upload sqlrepo.Upload) (store.Store, error) {
 	path := l.cfg.Prepare.Store
+	if upload.Store == store.NoneIdentity { // no host has to see it
+		return store.NewNone(l.cfg.Repo.DataDir), nil
+	}
 	if upload.Store == "" {
 		return nil, fmt.Errorf("%w: an older guppy began upload %d: run guppy prepare or guppy upload on its source once, "+
 			"so that its store is known", pipeline.ErrOutOfSight, upload.ID)
 	}
-	shards, err := store.OpenExisting(path)
+	shards, err := findStore(ctx, l.cfg)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w: mount the store there, or say where it is with --store", pipeline.ErrOutOfSight, err)
 	}

@@ -22,7 +22,7 @@ func TestTenProcessesMigrateAtOnce(t *testing.T) {
 					if code := p.exit(t); code != 0 {
 						t.Errorf("exit code %d\n%s", code, &p.stderr)
 					}
-					worked += strings.Count(p.stdout.String(), "  0003 leases\n")
+					worked += strings.Count(p.stdout.String(), "  0004 index\n")
 				}
 				if worked != 1 {
 					t.Errorf("%d processes have migrated", worked)
@@ -77,7 +77,7 @@ func (i *installation) backAndForth(t *testing.T) {
 		})
 	}
 	before := packed()
-	i.run(t, "migrate", "down", "--yes")
+	i.run(t, "migrate", "down", "2", "--yes", "--destroy-data")
 	i.run(t, "migrate", "up")
 	if after := packed(); len(before) == 0 || !slices.Equal(after, before) {
 		t.Errorf("%d rows before, %d after, and not the same", len(before), len(after))

@@ -45,11 +45,14 @@ func (a *app) prepareCommand() *cobra.Command {
 func addPrepareFlags(command *cobra.Command) {
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.String("store", "", "`DIR` that shards are written to (default: shards in the data directory)")
+	flags.String("store", "", storeUsage)
 	flags.String("shard-size", "", "most `BYTES` of a shard, such as 64MiB (default 266338304)")
 	flags.String("profile", "", "recipe of the CIDs: `unixfs-v1-2025|guppy` (default unixfs-v1-2025)")
 	flags.String("workers", "", "`N` shards are packed side by side (default: the number of CPUs)")
 	flags.String("read-ahead", "", "`N` reads are under way for each shard (default 1024)")
+	flags.Bool("piece-cid", false, "compute the piece CIDs of shards, which takes more CPU than all else")
+	flags.String("index-layout", "", "how indexes of shards are laid out: `storacha|forge|spec` (default storacha)")
+	flags.String("index-max-slices", "", "most `N` slices of an index, which limits the blocks of a shard (default 26000)")
 	addSourceFlags(command)
 	flags.String("on-error", "", "`fail|skip`: whether an entry that can't be prepared keeps the upload incomplete (default fail)")
 }
@@ -139,7 +142,7 @@ func refuseOwnFiles(cfg *config.Config, path string) error {
 	if err != nil {
 		return fmt.Errorf("source: %w", err)
 	}
-	if own, err := os.Stat(cfg.Prepare.Store); err == nil && os.SameFile(in, own) {
+	if own, err := os.Stat(cfg.Prepare.StoreDirectory()); err == nil && os.SameFile(in, own) {
 		return fmt.Errorf("%w: %s is the store of the shards", errUsage, path)
 	}
 	return nil

@@ -41,6 +41,8 @@ func build(t *testing.T) (program string) {
 // installation is the program with a home and a database of its own.
 type installation struct {
 	program, home, url string
+	// env is added to the environment.
+	env []string
 }
 
 func install(t *testing.T, program string, e engine) *installation {
@@ -55,6 +57,7 @@ func (i *installation) command(args ...string) *exec.Cmd {
 		"HOME=" + i.home, "PATH=" + filepath.Dir(i.program) + ":" + os.Getenv("PATH"), "GUPPY_DATABASE_URL=" + i.url,
 		"GUPPY_WORKER_LEASE=1s", // what killed processes had is soon free
 	}
+	command.Env = append(command.Env, i.env...)
 	return command
 }
 

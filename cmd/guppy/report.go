@@ -51,6 +51,8 @@ type reportShard struct {
 	Size     int64  `json:"size"`
 	Nodes    int64  `json:"nodes"`
 	Location string `json:"location"`
+	// PieceCID is there if it was computed.
+	PieceCID string `json:"piece_cid,omitempty"`
 }
 
 type reportLeaves struct {

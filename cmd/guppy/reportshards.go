@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/guppy-prep/guppy/internal/car"
+	"github.com/guppy-prep/guppy/internal/piece"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -20,13 +22,29 @@ func (r *report) addShards(ctx context.Context, repo *repository, before content
 		}
 		r.Nodes += shard.Nodes
 		r.StoredBytes += shard.Size
-		r.Shards = append(r.Shards, reportShard{
+		row := reportShard{
 			CID: car.ShardCID([32]byte(shard.Digest)).String(), Kind: shard.Kind.String(), Size: shard.Size,
 			Nodes: shard.Nodes, Location: shard.Location,
-		})
+		}
+		if row.PieceCID, err = pieceCID(shard); err != nil {
+			return err
+		}
+		r.Shards = append(r.Shards, row)
 	}
 	r.NewBytes = read.since(before)
 	return nil
+}
+
+// pieceCID is that of a shard, "" when it is not known.
+func pieceCID(shard sqlrepo.Shard) (string, error) {
+	if shard.Piece == nil {
+		return "", nil
+	}
+	c, err := piece.ParseRoot(shard.Piece, shard.Size)
+	if err != nil {
+		return "", fmt.Errorf("shard %d: %w", shard.ID, err)
+	}
+	return c.String(), nil
 }
 
 // settledShards are the ones that are stored, and those of which nothing had to be.

@@ -34,22 +34,26 @@ type app struct {
 
 // settings are the flags that stand for a key of the configuration.
 var settings = map[string]string{
-	"data-dir":      "repo.data_dir",
-	"database-type": "repo.database_type",
-	"database-url":  "repo.database_url",
-	"log-level":     "log.level",
-	"log-format":    "log.format",
-	"space":         "prepare.space",
-	"store":         "prepare.store",
-	"shard-size":    "prepare.shard_size",
-	"profile":       "prepare.profile",
-	"workers":       "prepare.workers",
-	"read-ahead":    "prepare.read_ahead",
-	"exclude":       "prepare.exclude",
-	"exclude-file":  "prepare.exclude_file",
-	"symlinks":      "prepare.symlinks",
-	"on-error":      "prepare.on_error",
-	"source-path":   "worker.source_paths",
+	"data-dir":         "repo.data_dir",
+	"database-type":    "repo.database_type",
+	"database-url":     "repo.database_url",
+	"log-level":        "log.level",
+	"log-format":       "log.format",
+	"space":            "prepare.space",
+	"store":            "prepare.store",
+	"shard-size":       "prepare.shard_size",
+	"profile":          "prepare.profile",
+	"workers":          "prepare.workers",
+	"read-ahead":       "prepare.read_ahead",
+	"piece-cid":        "prepare.piece_cid",
+	"index-layout":     "index.layout",
+	"index-max-slices": "index.max_slices",
+	"listen":           "serve.listen",
+	"exclude":          "prepare.exclude",
+	"exclude-file":     "prepare.exclude_file",
+	"symlinks":         "prepare.symlinks",
+	"on-error":         "prepare.on_error",
+	"source-path":      "worker.source_paths",
 }
 
 // noSetting marks a flag that has the name of one of the settings and another meaning.
@@ -108,7 +112,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetHelpTemplate(root.HelpTemplate() + exitHelp) // all commands inherit it
 	root.AddCommand(a.prepareCommand(), a.uploadCommand(), a.workerCommand(), a.statusCommand(), a.spaceCommand(),
 		a.sourceCommand(), a.configCommand(), a.migrateCommand(), a.dumpCommand(), a.dbCommand(), a.gcCommand(), a.checkCommand(),
-		a.transferCommand(), a.backupCommand(), a.restoreCommand(), a.versionCommand())
+		a.transferCommand(), a.backupCommand(), a.restoreCommand(), a.storeCommand(), a.lsCommand(), a.retrieveCommand(), a.verifyCommand(), a.exportCommand(), a.diffCommand(), a.serveCommand(), a.shardCommand(), a.indexCommand(), a.versionCommand())
 	return root
 }
 

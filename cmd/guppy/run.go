@@ -16,7 +16,6 @@ import (
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/source"
-	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -54,7 +53,7 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 	if err != nil {
 		return nil, err
 	}
-	shards, err := store.OpenDirectory(cfg.Prepare.Store)
+	shards, err := openStore(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +83,10 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 
 // visibleFiles is the file system without guppy's own files.
 func visibleFiles(cfg *config.Config, repo *repository) (source.FS, error) {
-	own := []string{cfg.Repo.DataDir, cfg.Prepare.Store}
+	own := []string{cfg.Repo.DataDir}
+	if directory := cfg.Prepare.StoreDirectory(); directory != "" {
+		own = append(own, directory)
+	}
 	if repo.db.Files != nil {
 		files, err := repo.db.Files(repo.db.Settings)
 		if err != nil {
@@ -99,15 +101,19 @@ func visibleFiles(cfg *config.Config, repo *repository) (source.FS, error) {
 // profile of its latest upload, but for what flags say.
 func recipe(cfg *config.Config, uploads []sqlrepo.Upload, space sqlrepo.Space,
 	registered sqlrepo.Source) (recipe sqlrepo.Upload, err error) {
-	recipe = sqlrepo.Upload{Profile: cfg.Prepare.Profile, ShardSize: space.ShardSize}
+	recipe = sqlrepo.Upload{Profile: cfg.Prepare.Profile, ShardSize: space.ShardSize, PieceCID: cfg.Prepare.PieceCID,
+		IndexLayout: cfg.Index.Layout, IndexSlices: cfg.Index.MaxSlices}
 	if len(uploads) > 0 {
 		latest := uploads[len(uploads)-1]
 		if !cfg.ByFlag("prepare.profile") {
 			recipe.Profile = latest.Profile
 		}
 		if !latest.Closed() && latest.PlannedShards > 0 {
-			recipe.ShardSize = latest.ShardSize
+			recipe.ShardSize, recipe.PieceCID = latest.ShardSize, latest.PieceCID
 		}
+	}
+	if cfg.ByFlag("prepare.piece_cid") {
+		recipe.PieceCID = cfg.Prepare.PieceCID
 	}
 	if cfg.ByFlag("prepare.shard_size") {
 		recipe.ShardSize = cfg.Prepare.ShardSize

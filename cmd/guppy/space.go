@@ -68,6 +68,18 @@ func (a *app) repositoryCommand(fn func(context.Context, *config.Config, *reposi
 	}
 }
 
+// lookingCommand is a repositoryCommand that only looks: it makes no database and no tables.
+func (a *app) lookingCommand(fn func(context.Context, *config.Config, *repository, []string) error,
+) func(*cobra.Command, []string) error {
+	run := a.repositoryCommand(fn)
+	return func(cmd *cobra.Command, args []string) error {
+		if err := a.requireRepository(cmd); err != nil {
+			return err
+		}
+		return run(cmd, args)
+	}
+}
+
 // printList prints rows as a JSON array or as lines.
 func printList[T, V any](a *app, rows []T, view func(T) V, text func(V, io.Writer)) error {
 	views := make([]V, len(rows))

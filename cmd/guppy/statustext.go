@@ -56,6 +56,8 @@ func (v *uploadStatus) progressText(w io.Writer) {
 		fmt.Fprintf(w, "  %d entries\n", v.Entries)
 	case sqlrepo.Linking.String():
 		fmt.Fprintf(w, "  %d of %d entries\n", v.LinkedEntries, v.Entries)
+	case sqlrepo.Indexing.String():
+		fmt.Fprintf(w, "  root %s, %d blocks indexed\n", v.RootCID, v.IndexedBlocks)
 	default:
 		fmt.Fprintf(w, "  %d of %d files, %s of %s, %d of %d shards", v.Files, v.FilesTotal,
 			progress.Bytes(v.Bytes), progress.Bytes(v.BytesTotal), v.Shards, v.ShardsTotal)

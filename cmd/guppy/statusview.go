@@ -26,6 +26,7 @@ type uploadStatus struct {
 	StageBegan     string         `json:"stage_began_at,omitempty"`
 	Entries        int64          `json:"entries"`
 	LinkedEntries  int64          `json:"linked_entries"`
+	IndexedBlocks  int64          `json:"indexed_blocks,omitempty"`
 	Files          int64          `json:"files"`
 	FilesTotal     int64          `json:"files_total"`
 	Bytes          int64          `json:"bytes"`
@@ -76,6 +77,9 @@ func newUploadStatus(u sqlrepo.OpenUpload, shards []sqlrepo.Shard) uploadStatus 
 		BytesTotal: u.PlannedBytes, Shards: u.SettledShards, ShardsTotal: u.PlannedShards, ShardsSetAside: u.AsideShards,
 		Ended: u.Ended(), Workers: []workerStatus{}, SetAside: []failedWork{}, Retries: []failedWork{},
 		stuck: u.Stuck(), now: u.Now.Time, inStage: u.StageBegan.Time,
+	}
+	if u.State == sqlrepo.Indexing {
+		v.IndexedBlocks = max(0, u.Progress)
 	}
 	v.add(u.State.String(), u.Lease)
 	for _, shard := range shards {

@@ -17,8 +17,8 @@ const workerHelp = `Worker takes whatever work there is for the unfinished uploa
 other workers, of guppy prepare and of guppy upload, on this host and on others. It goes on until it is interrupted,
 and then gives back what it has not done.
 
-All of them share one store, such as a network directory: --store says where this host sees it, and a marker file in
-it proves that it is the same. A source that is mounted elsewhere on this host is mapped with --source-path. A worker
+All of them share one store, such as a bucket or a network directory: --store says where this host sees it, and a
+marker in it proves that it is the same. Uploads of which no bytes are kept (none:) need no store. A source that is mounted elsewhere on this host is mapped with --source-path. A worker
 that does not see the source or the store of an upload says so, and takes no work of it until it does.`
 
 // workerOptions are the flags that are no settings.
@@ -40,7 +40,7 @@ func (a *app) workerCommand() *cobra.Command {
 	flags.SortFlags = false
 	flags.StringArray("source-path", nil,
 		"`SOURCE=PATH`: where a source is on this host, by its name, SPACE/NAME or registered path; may be repeated")
-	flags.String("store", "", "`DIR` of the shards as this host sees it (default: shards in the data directory)")
+	flags.String("store", "", storeUsage)
 	flags.StringArrayVar(&options.spaces, "space", nil,
 		"work on uploads into this space alone, by `NAME` or DID; may be repeated")
 	flags.Lookup("space").Annotations = map[string][]string{noSetting: {}}

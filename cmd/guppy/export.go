@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/guppy-prep/guppy/internal/blocks"
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/durable"
+	"github.com/guppy-prep/guppy/internal/export"
+	"github.com/guppy-prep/guppy/internal/progress"
+)
+
+const exportHelp = `Export writes the DAG of a root, or of what a path leads to, as one CAR file (version 1): the root
+is in its header, and each block comes once, depth first, before what is below it. The file has its name when it is
+whole and synced.
+
+` + pathHelp + `
+
+It needs about 50 bytes of memory for each block. With --json it prints one object: root_cid, blocks and bytes.`
+
+func (a *app) exportCommand() *cobra.Command {
+	out := ""
+	command := &cobra.Command{
+		Use: "export ROOT[/PATH] -o FILE.car", Short: "Write a DAG as one CAR file", Long: exportHelp,
+		Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	command.RunE = func(cmd *cobra.Command, args []string) error {
+		if out == "" {
+			return fmt.Errorf("%w: say where to write it with -o FILE.car, or -o - for standard output", errUsage)
+		}
+		if file, ok := a.stdout.(*os.File); ok && out == "-" && term.IsTerminal(int(file.Fd())) {
+			return fmt.Errorf("%w: a CAR is nothing for a terminal: say -o FILE.car, or pipe it", errUsage)
+		}
+		return a.lookingCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+			return a.withBlocks(ctx, cfg, repo, func(source *blocks.Source) error {
+				if out != "-" {
+					if err := refuseOwnOutput(cfg, out); err != nil {
+						return err
+					}
+				}
+				return a.export(ctx, source, export.Exporter{Blocks: source, Workers: workers(cfg)}, args[0], out)
+			})
+		})(cmd, args)
+	}
+	flags := command.Flags()
+	flags.SortFlags = false
+	flags.StringVarP(&out, "output", "o", "", "`FILE` to write, or - for standard output")
+	flags.String("workers", "", "`N` blocks are read side by side (default: the number of CPUs)")
+	flags.String("store", "", storeUsage)
+	return command
+}
+
+func (a *app) export(ctx context.Context, source *blocks.Source, e export.Exporter, text, out string) error {
+	_, found, err := resolve(ctx, source, text)
+	if err != nil {
+		return err
+	}
+	root := found.Node.CID
+	if out == "-" {
+		_, err := e.Run(ctx, root, a.stdout)
+		return err
+	}
+	var sum export.Summary
+	err = replaceFile(out, func(w io.Writer) (err error) {
+		sum, err = e.Run(ctx, root, w)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	view := exportView{root.String(), sum.Blocks, sum.Bytes}
+	return a.print(view, view.text)
+}
+
+// replaceFile has a file written under a temporary name beside it, which becomes its own when it is whole and synced.
+func replaceFile(path string, write func(io.Writer) error) error {
+	directory, name := filepath.Split(filepath.Clean(path))
+	file, err := os.CreateTemp(filepath.Clean(directory+"."), "."+name+".*.part")
+	if err != nil {
+		return err
+	}
+	err = write(file)
+	if err == nil {
+		err = errors.Join(file.Chmod(0o644), file.Sync())
+	}
+	err = errors.Join(err, file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	return durable.SyncDirectory(filepath.Dir(path))
+}
+
+// exportView is what export prints.
+type exportView struct {
+	RootCID string `json:"root_cid"`
+	Blocks  int64  `json:"blocks"`
+	Bytes   int64  `json:"bytes"`
+}
+
+func (v exportView) text(w io.Writer) {
+	fmt.Fprintf(w, "exported  %s: %d blocks, %s\n", v.RootCID, v.Blocks, progress.Bytes(v.Bytes))
+}

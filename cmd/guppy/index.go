@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/ipfs/go-cid"
+	"github.com/multiformats/go-multihash"
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/internal/blobindex"
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/index"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+func (a *app) indexCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use: "index", Short: "List and read the indexes of shards", Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	command.AddCommand(a.indexLsCommand(), a.indexCatCommand())
+	return command
+}
+
+const indexLsHelp = `Ls lists the indexes of an upload, by its number, of a space, by its name or DID, or all. An index tells where in some
+shards each block lies; it lies beside them in the store. A line has its CID, layout, size, how many shards it covers and how
+many slices it has of them, its upload, root and location.
+
+With --json it prints one object whose list indexes has the same of each.`
+
+func (a *app) indexLsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "ls [UPLOAD|SPACE]", Short: "List indexes", Long: indexLsHelp, Args: usageArgs(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: cobra.NoFileCompletions, RunE: a.lookingCommand(a.listIndexes),
+	}
+}
+
+type storedIndexView struct {
+	CID      string `json:"cid"`
+	Layout   string `json:"layout"`
+	State    string `json:"state"`
+	Size     int64  `json:"size"`
+	Shards   int64  `json:"shards"`
+	Slices   int64  `json:"slices"`
+	Upload   int64  `json:"upload"`
+	RootCID  string `json:"root_cid"`
+	Location string `json:"location"`
+}
+
+func (v storedIndexView) text(w io.Writer) {
+	fmt.Fprintf(w, "%s  %s  %s  %s  %d shards, %d slices  upload %d  root %s  %s\n", v.CID, v.Layout, v.State,
+		progress.Bytes(v.Size), v.Shards, v.Slices, v.Upload, v.RootCID, printable(v.Location))
+}
+
+func (a *app) listIndexes(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
+	uploads, err := uploadsOf(ctx, repo, args)
+	if err != nil {
+		return err
+	}
+	return listEach(a, "indexes", func(tell func(storedIndexView) error) error {
+		for _, upload := range uploads {
+			for row, err := range repo.Indexes(ctx, sqlrepo.IndexFilter{Upload: &upload.ID}) {
+				if err != nil {
+					return err
+				}
+				err := tell(storedIndexView{indexCID(row), row.Layout, row.State.String(), row.Size, row.Shards, row.Slices, row.Upload,
+					row.Root.String(), row.Location})
+				if err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+const indexCatHelp = `Cat writes the bytes of an index, or, with --json, what it tells: layout, content (the root CID) and shards, each with its
+multihash and slices of multihash, offset and length. They are made from the rows of the repository, which give the same
+bytes as those in the store, and compared with the CID.`
+
+func (a *app) indexCatCommand() *cobra.Command {
+	out := ""
+	command := &cobra.Command{
+		Use: "cat CID", Short: "Write an index", Long: indexCatHelp, Args: usageArgs(cobra.ExactArgs(1)),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	command.RunE = func(cmd *cobra.Command, args []string) error {
+		digest, err := parseBlob(args[0])
+		if err != nil {
+			return err
+		}
+		if err := a.refuseTerminal(out, "an index"); err != nil && !a.json {
+			return err
+		}
+		return a.lookingCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
+			return a.writeTo(out, func(w io.Writer) error { return a.catIndex(ctx, repo, digest, w) })
+		})(cmd, args)
+	}
+	command.Flags().SortFlags = false
+	command.Flags().StringVarP(&out, "output", "o", "", "`FILE` to write (default: standard output)")
+	return command
+}
+
+func (a *app) catIndex(ctx context.Context, repo *repository, digest sqlrepo.Digest, to io.Writer) error {
+	row, err := repo.IndexByDigest(ctx, digest)
+	if errors.Is(err, sqlrepo.ErrNotFound) {
+		err = fmt.Errorf("index %s: %w", blobindex.CID(digest), err)
+	}
+	if err != nil {
+		return err
+	}
+	covered, err := repo.Covered(ctx, row.ID)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		content, err := index.Content(ctx, repo, row, covered)
+		if err != nil {
+			return err
+		}
+		content.Sort()
+		return json.NewEncoder(to).Encode(newIndexContent(row, content))
+	}
+	encoded, err := index.Verified(ctx, repo, row, covered)
+	if err != nil {
+		return err
+	}
+	_, err = to.Write(encoded)
+	return err
+}
+
+// indexContent is what an index tells, in a layout of its own.
+type indexContent struct {
+	Layout  string              `json:"layout"`
+	Content string              `json:"content,omitempty"`
+	Shards  []indexShardContent `json:"shards"`
+}
+
+type indexShardContent struct {
+	Multihash string         `json:"multihash"`
+	Slices    []sliceContent `json:"slices"`
+}
+
+type sliceContent struct {
+	Multihash string `json:"multihash"`
+	Offset    int64  `json:"offset"`
+	Length    int64  `json:"length"`
+}
+
+func newIndexContent(row sqlrepo.Index, of blobindex.Index) indexContent {
+	view := indexContent{Layout: row.Layout, Content: cidText(of.Content), Shards: []indexShardContent{}}
+	for _, shard := range of.Shards {
+		told := indexShardContent{Multihash: multihashText(shard.Digest)}
+		for _, slice := range shard.Slices {
+			told.Slices = append(told.Slices, sliceContent{multihashText(slice.Digest), slice.Offset, slice.Length})
+		}
+		view.Shards = append(view.Shards, told)
+	}
+	return view
+}
+
+func cidText(c cid.Cid) string {
+	if !c.Defined() {
+		return ""
+	}
+	return c.String()
+}
+
+// multihashText is a digest as a multihash in hexadecimal.
+func multihashText(digest [32]byte) string {
+	return multihash.Multihash(append([]byte{multihash.SHA2_256, byte(len(digest))}, digest[:]...)).HexString()
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/internal/blocks"
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/tree"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+const lsHelp = `Ls lists the uploads of a SPACE, or what is in a directory: that of a ROOT, or of an upload as
+SPACE/UPLOAD.
+
+` + pathHelp + `
+
+With -l a line has the kind, the length of a file, the CID and the path, and what a symlink holds. The length of a file
+of one block is what the directory says. With --json it prints one object with the list "entries", each with path, kind,
+cid, size and target (path_base64 has the bytes of a path that is not UTF-8), or with the list "uploads".`
+
+// lsOptions are the flags of ls.
+type lsOptions struct{ long, recursive bool }
+
+func (a *app) lsCommand() *cobra.Command {
+	options := lsOptions{}
+	command := &cobra.Command{
+		Use: "ls SPACE|ROOT[/PATH]", Short: "List uploads, or the entries of a directory that was prepared", Long: lsHelp,
+		Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	command.RunE = a.lookingCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+		root, space, err := findRoot(ctx, repo, args[0])
+		if err != nil {
+			return err
+		}
+		if space != nil {
+			return a.listUploadsOf(ctx, repo, *space)
+		}
+		return a.withBlocks(ctx, cfg, repo, func(source *blocks.Source) error { return a.ls(ctx, source, root, options) })
+	})
+	flags := command.Flags()
+	flags.SortFlags = false
+	flags.BoolVarP(&options.long, "long", "l", false, "with kind, length and CID")
+	flags.BoolVarP(&options.recursive, "recursive", "R", false, "with all that is below")
+	flags.String("store", "", storeUsage)
+	return command
+}
+
+// findRoot tells what an argument names: a path of a root, or a space. An upload of a space stands for its root.
+func findRoot(ctx context.Context, repo *repository, text string) (root string, space *sqlrepo.Space, err error) {
+	if _, err := tree.ParsePath(text); err == nil {
+		return text, nil, nil
+	}
+	for name := strings.TrimRight(text, "/"); name != ""; name = name[:max(0, strings.LastIndexByte(name, '/'))] {
+		found, err := repo.FindSpace(ctx, name)
+		if errors.Is(err, sqlrepo.ErrNotFound) {
+			continue
+		}
+		rest := strings.Trim(text[len(name):], "/")
+		if err != nil || rest == "" {
+			return "", &found, err
+		}
+		root, err := rootOf(ctx, repo, found, rest)
+		return root, nil, err
+	}
+	return "", nil, fmt.Errorf("%w: %q is no space, and %w", errUsage, text, tree.ErrBadPath)
+}
+
+// rootOf finds the root of an upload of a space, and puts it in place of the upload's number.
+func rootOf(ctx context.Context, repo *repository, space sqlrepo.Space, rest string) (string, error) {
+	number, path, _ := strings.Cut(rest, "/")
+	id, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		return "", fmt.Errorf("%w: %q is no number of an upload; guppy ls %s shows them", errUsage, number, space.Name)
+	}
+	upload, err := repo.Upload(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	source, err := repo.Source(ctx, upload.Source)
+	if err == nil && source.Space != space.ID {
+		err = fmt.Errorf("upload %d: %w in space %s", id, sqlrepo.ErrNotFound, space.Name)
+	}
+	if err == nil && !upload.RootCID.Defined() {
+		err = fmt.Errorf("upload %d is %s: it has no root yet", id, upload.State)
+	}
+	return upload.RootCID.String() + "/" + path, err
+}
+
+func (a *app) listUploadsOf(ctx context.Context, repo *repository, space sqlrepo.Space) error {
+	uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{Space: &space.ID})
+	if err != nil {
+		return err
+	}
+	views := []uploadView{}
+	for _, upload := range uploads {
+		source, err := repo.Source(ctx, upload.Source)
+		if err != nil {
+			return err
+		}
+		views = append(views, newUploadView(space, source, upload))
+	}
+	return a.print(map[string]any{"uploads": views}, func(w io.Writer) {
+		for _, view := range views {
+			view.text(w)
+		}
+	})
+}
+
+// lsEntry is what ls prints of an entry.
+type lsEntry struct {
+	Path       string `json:"path"`
+	PathBase64 string `json:"path_base64,omitempty"`
+	Kind       string `json:"kind"`
+	CID        string `json:"cid"`
+	// Size is there for files.
+	Size   *uint64 `json:"size,omitempty"`
+	Target string  `json:"target,omitempty"`
+	// TargetBase64 has the bytes of a target that is not UTF-8.
+	TargetBase64 string `json:"target_base64,omitempty"`
+}
+
+func newLsEntry(path string, node *tree.Node) lsEntry {
+	e := lsEntry{Path: path, PathBase64: base64Unless(path), Kind: node.Kind.String(), CID: node.CID.String(),
+		Target: node.Target, TargetBase64: base64Unless(node.Target)}
+	if node.Kind == tree.File {
+		e.Size = &node.Size
+	}
+	return e
+}
+
+// line is the entry as text.
+func (e lsEntry) line(long bool) string {
+	shown := printable(e.Path)
+	if e.Kind == tree.Directory.String() {
+		shown += "/"
+	}
+	if !long {
+		return shown
+	}
+	size := "-"
+	if e.Size != nil {
+		size = strconv.FormatUint(*e.Size, 10)
+	}
+	if e.Kind == tree.Symlink.String() {
+		shown += " -> " + printable(e.Target)
+	}
+	return fmt.Sprintf("%-9s %14s  %s  %s", e.Kind, size, e.CID, shown)
+}
+
+func (a *app) ls(ctx context.Context, source *blocks.Source, text string, options lsOptions) error {
+	_, found, err := resolve(ctx, source, text)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		stream := a.streamJSON("entries")
+		err := list(ctx, source, found, options, func(e lsEntry) error { return stream.element(e) })
+		return errors.Join(err, stream.end(map[string]any{"complete": err == nil}))
+	}
+	out := bufio.NewWriter(a.stdout)
+	err = list(ctx, source, found, options, func(e lsEntry) error {
+		_, err := fmt.Fprintln(out, e.line(options.long))
+		return err
+	})
+	return errors.Join(err, out.Flush())
+}
+
+// list gives each entry of a directory to show, or the one entry that is none.
+func list(ctx context.Context, source *blocks.Source, found tree.Resolved, options lsOptions,
+	show func(lsEntry) error) error {
+	switch {
+	case found.Node.Kind != tree.Directory:
+		name := found.Node.CID.String()
+		if n := len(found.Names); n > 0 {
+			name = found.Names[n-1]
+		}
+		return show(newLsEntry(name, found.Node))
+	case options.recursive:
+		return tree.Walk(ctx, source, found.Node, func(e tree.Entry) error {
+			if len(e.Names) == 0 {
+				return nil
+			}
+			return show(newLsEntry(e.Path(), e.Node))
+		}, nil)
+	}
+	children, err := found.Node.Children(ctx, source)
+	if err != nil {
+		return err
+	}
+	return tree.Kinds(ctx, source, children, func(i int, node *tree.Node) error {
+		return show(newLsEntry(children[i].Name, node))
+	})
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

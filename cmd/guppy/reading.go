@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"unicode/utf8"
+
+	"github.com/guppy-prep/guppy/internal/blocks"
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/internal/tree"
+)
+
+const pathHelp = `A path begins with a root: CID/path, /ipfs/CID/path or ipfs://CID/path (percent-encoded). Symlinks on
+the way are followed inside the root; the last name may be one, and is not followed.`
+
+// withBlocks runs fn with a source of the blocks of all spaces.
+func (a *app) withBlocks(ctx context.Context, cfg *config.Config, repo *repository,
+	fn func(*blocks.Source) error) (err error) {
+	shards, err := a.openShards(ctx, cfg, repo)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, shards.Close()) }()
+	found := blocks.New(repo, shards)
+	defer func() { err = errors.Join(err, found.Close()) }()
+	return fn(found)
+}
+
+// resolve finds what a path names.
+func resolve(ctx context.Context, from tree.Blocks, text string) (tree.Path, tree.Resolved, error) {
+	path, err := tree.ParsePath(text)
+	if err != nil {
+		return path, tree.Resolved{}, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	found, err := tree.Resolve(ctx, from, path)
+	if errors.Is(err, blocks.ErrNotFound) {
+		err = fmt.Errorf("%w: guppy upload ls shows the roots of all uploads", err)
+	}
+	return path, found, err
+}
+
+// refuseOwnOutput keeps what is written out of guppy's own directories.
+func refuseOwnOutput(cfg *config.Config, out string) error {
+	directory := filepath.Dir(out)
+	if info, err := os.Stat(out); err == nil && info.IsDir() {
+		directory = out
+	}
+	return source.RefuseWithin(directory, cfg.Repo.DataDir, cfg.Prepare.StoreDirectory())
+}
+
+// jsonStream prints an object of which one member is an array, element by element: there may be many.
+type jsonStream struct {
+	out  *bufio.Writer
+	some bool
+}
+
+// streamJSON begins the object with the array of this name.
+func (a *app) streamJSON(name string) *jsonStream {
+	s := &jsonStream{out: bufio.NewWriter(a.stdout)}
+	fmt.Fprintf(s.out, "{%q:[", name)
+	return s
+}
+
+func (s *jsonStream) element(value any) error {
+	if s.some {
+		if err := s.out.WriteByte(','); err != nil {
+			return err
+		}
+	}
+	s.some = true
+	return s.encode(value)
+}
+
+func (s *jsonStream) encode(value any) error {
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	_, err = s.out.Write(encoded)
+	return err
+}
+
+// end ends the array, and the object with what else is known of it by then.
+func (s *jsonStream) end(further map[string]any) error {
+	fmt.Fprint(s.out, "]")
+	for _, name := range sortedKeys(further) {
+		fmt.Fprintf(s.out, ",%q:", name)
+		if err := s.encode(further[name]); err != nil {
+			return err
+		}
+	}
+	_, err := io.WriteString(s.out, "}\n")
+	return errors.Join(err, s.out.Flush())
+}
+
+// base64Unless gives the bytes of a name that JSON can't hold.
+func base64Unless(name string) string {
+	if utf8.ValidString(name) {
+		return ""
+	}
+	return base64.StdEncoding.EncodeToString([]byte(name))
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/internal/blocks"
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/retrieve"
+	"github.com/guppy-prep/guppy/internal/tree"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+const retrieveHelp = `Retrieve writes a file, directory or symlink out of its shards. What is in a directory goes into
+the directory OUT, which is made if it is absent; a file is written as OUT, or into it under its own name if OUT is a
+directory, and to standard output if OUT is "-". Names and symlinks are restored as they were, and modes and times if
+an upload of the repository has the root.
+
+` + pathHelp + `
+
+Each block is compared with its digest. A file gets its name when it is whole; until then it is beside its place, as
+.guppy-part-..., and the same command goes on with it after an interruption. Files that are there are read and compared,
+and kept if they are the same. Nothing is written outside OUT, whatever names and links there are in the DAG or in OUT.
+Files are not synced: after a loss of power, run it again.
+
+With --json it prints one object: files, directories, symlinks, bytes, kept_bytes (what was there already) and failed,
+the list of files that could not be written because blocks are missing or damaged; exit code 3 tells of these.`
+
+func (a *app) retrieveCommand() *cobra.Command {
+	overwrite := false
+	command := &cobra.Command{
+		Use: "retrieve ROOT[/PATH] OUT", Short: "Write a file or a directory out of its shards", Long: retrieveHelp,
+		Args: usageArgs(cobra.ExactArgs(2)),
+	}
+	command.RunE = a.lookingCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+		return a.withBlocks(ctx, cfg, repo, func(source *blocks.Source) error {
+			path, found, err := resolve(ctx, source, args[0])
+			if err != nil {
+				return err
+			}
+			if args[1] == "-" {
+				return a.retrieveToStdout(ctx, source, path, found)
+			}
+			if err := refuseOwnOutput(cfg, args[1]); err != nil {
+				return err
+			}
+			r := retrieve.Retriever{Blocks: source, Overwrite: overwrite, Workers: workers(cfg)}
+			return a.retrieve(ctx, repo, path, found, args[1], r)
+		})
+	})
+	flags := command.Flags()
+	flags.SortFlags = false
+	flags.BoolVar(&overwrite, "overwrite", false, "replace files and symlinks that differ")
+	flags.String("workers", "", "`N` files are written side by side (default: the number of CPUs)")
+	flags.String("store", "", storeUsage)
+	return command
+}
+
+func (a *app) retrieveToStdout(ctx context.Context, source *blocks.Source, path tree.Path, found tree.Resolved) error {
+	if found.Node.Kind != tree.File {
+		return fmt.Errorf("%w: %s is a %s: only a file can go to standard output", errUsage, path, found.Node.Kind)
+	}
+	return found.Node.WriteRange(ctx, source, 0, max(1, found.Node.Size), a.stdout)
+}
+
+// errLost marks a tree of which not all could be had.
+var errLost = errors.New("could not be retrieved")
+
+// retrieve writes a tree and tells what it wrote.
+func (a *app) retrieve(ctx context.Context, repo *repository, path tree.Path, found tree.Resolved, out string,
+	r retrieve.Retriever) error {
+	uploads, err := repo.UploadsWithRoot(ctx, sqlrepo.CID{Cid: path.Root})
+	if err != nil {
+		return err
+	}
+	if len(uploads) > 0 {
+		r.Base = sqlrepo.Path(strings.Join(found.Names, "\x00"))
+		r.Known = repo.EntriesBelow(ctx, uploads[0].ID, r.Base)
+	}
+	view := retrieveView{Failed: []retrieveFailure{}}
+	r.Failed = view.failed
+	sum, err := r.To(ctx, found, out)
+	if err != nil {
+		return err
+	}
+	view.Files, view.Directories, view.Symlinks, view.Bytes, view.Kept =
+		sum.Files, sum.Directories, sum.Symlinks, sum.Bytes, sum.Kept
+	view.count = sum.Failed
+	if err := a.print(view, view.text); err != nil || sum.Failed == 0 {
+		return err
+	}
+	return fmt.Errorf("%s %w: guppy verify --deep tells what is wrong with each block", plural(sum.Failed, "file"),
+		errLost)
+}
+
+// retrieveView is what retrieve prints.
+type retrieveView struct {
+	Files       int64             `json:"files"`
+	Directories int64             `json:"directories"`
+	Symlinks    int64             `json:"symlinks"`
+	Bytes       int64             `json:"bytes"`
+	Kept        int64             `json:"kept_bytes"`
+	Failed      []retrieveFailure `json:"failed"`
+
+	count int64
+}
+
+type retrieveFailure struct {
+	Path       string `json:"path"`
+	PathBase64 string `json:"path_base64,omitempty"`
+	Reason     string `json:"reason"`
+}
+
+// failed keeps what is printed in the end.
+func (v *retrieveView) failed(path string, err error) {
+	if len(v.Failed) < keptFailures {
+		v.Failed = append(v.Failed, retrieveFailure{path, base64Unless(path), err.Error()})
+	}
+}
+
+// keptFailures bounds what is kept of files that failed.
+const keptFailures = 10_000
+
+func (v retrieveView) text(w io.Writer) {
+	fmt.Fprintf(w, "retrieved %d files, %d directories, %d symlinks, %s\n", v.Files-v.count, v.Directories, v.Symlinks,
+		progress.Bytes(v.Bytes))
+	if v.Kept > 0 {
+		fmt.Fprintf(w, "kept      %s that was there already\n", progress.Bytes(v.Kept))
+	}
+	for _, failure := range v.Failed[:min(len(v.Failed), listed)] {
+		fmt.Fprintf(w, "failed    %s: %s\n", printable(failure.Path), failure.Reason)
+	}
+	printMore(w, len(v.Failed))
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/ipfs/go-cid"
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/internal/blobindex"
+	"github.com/guppy-prep/guppy/internal/car"
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/shard"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+func (a *app) shardCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use: "shard", Short: "List, read and remove shards", Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	command.AddCommand(a.shardLsCommand(), a.shardCatCommand(), a.shardRmCommand())
+	return command
+}
+
+const shardLsHelp = `Ls lists the shards that are planned or packed: of an upload, by its number, of a space, by its name or DID, or all.
+A line has the shard's CID, kind, state, size, blocks, upload, location and, as far as they are known, the CID of the index
+that covers it and its piece CID.
+
+With --json it prints one object whose list shards has the same of each.`
+
+func (a *app) shardLsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "ls [UPLOAD|SPACE]", Short: "List shards", Long: shardLsHelp, Args: usageArgs(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: cobra.NoFileCompletions, RunE: a.lookingCommand(a.listShards),
+	}
+}
+
+type shardView struct {
+	CID      string `json:"cid,omitempty"`
+	Kind     string `json:"kind"`
+	State    string `json:"state"`
+	Size     int64  `json:"size"`
+	Blocks   int64  `json:"blocks"`
+	Upload   int64  `json:"upload"`
+	Ordinal  int64  `json:"ordinal"`
+	Location string `json:"location,omitempty"`
+	Index    string `json:"index,omitempty"`
+	PieceCID string `json:"piece_cid,omitempty"`
+}
+
+func (v shardView) text(w io.Writer) {
+	name := v.CID
+	if name == "" {
+		name = fmt.Sprintf("(%d)", v.Ordinal)
+	}
+	fmt.Fprintf(w, "%s  %s  %s  %s  %d blocks  upload %d", name, v.Kind, v.State, progress.Bytes(v.Size), v.Blocks, v.Upload)
+	for _, more := range []struct{ name, value string }{
+		{"", printable(v.Location)}, {"index ", v.Index}, {"piece ", v.PieceCID},
+	} {
+		if more.value != "" {
+			fmt.Fprintf(w, "  %s%s", more.name, more.value)
+		}
+	}
+	fmt.Fprintln(w)
+}
+
+func (a *app) listShards(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
+	uploads, err := uploadsOf(ctx, repo, args)
+	if err != nil {
+		return err
+	}
+	return listEach(a, "shards", func(tell func(shardView) error) error {
+		for _, upload := range uploads {
+			if err := tellShards(ctx, repo, upload, tell); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func tellShards(ctx context.Context, repo *repository, upload sqlrepo.Upload, tell func(shardView) error) error {
+	covering := map[int64]string{} // shards that follow each other have the same index
+	for row, err := range repo.Shards(ctx, upload.ID, sqlrepo.ShardFilter{}) {
+		if err != nil {
+			return err
+		}
+		if _, known := covering[row.Index]; !known && row.Index != 0 {
+			index, err := repo.Index(ctx, row.Index)
+			if err != nil && !errors.Is(err, sqlrepo.ErrNotFound) {
+				return err
+			}
+			clear(covering)
+			covering[row.Index] = indexCID(index)
+		}
+		view := shardView{Kind: row.Kind.String(), State: row.State.String(), Size: row.Size, Blocks: row.Nodes,
+			Upload: row.Upload, Ordinal: row.Ordinal, Location: row.Location, Index: covering[row.Index]}
+		if len(row.Digest) == len(sqlrepo.Digest{}) {
+			view.CID = car.ShardCID([32]byte(row.Digest)).String()
+		}
+		if view.PieceCID, err = pieceCID(row); err != nil {
+			return err
+		}
+		if err := tell(view); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// indexCID is that of an index, "" when it has none.
+func indexCID(row sqlrepo.Index) string {
+	if len(row.Digest) != len(sqlrepo.Digest{}) {
+		return ""
+	}
+	return blobindex.CID([32]byte(row.Digest)).String()
+}
+
+// uploadsOf are the uploads that an argument names: one by its number, those of a space, or all without one.
+func uploadsOf(ctx context.Context, repo *repository, args []string) ([]sqlrepo.Upload, error) {
+	if len(args) == 0 {
+		return repo.Uploads(ctx, sqlrepo.UploadFilter{})
+	}
+	if key, err := uploadKey(args); err == nil {
+		upload, err := repo.Upload(ctx, *key)
+		if err == nil {
+			return []sqlrepo.Upload{upload}, nil
+		}
+		if !errors.Is(err, sqlrepo.ErrNotFound) {
+			return nil, err
+		}
+	}
+	space, err := repo.FindSpace(ctx, args[0])
+	if errors.Is(err, sqlrepo.ErrNotFound) {
+		err = fmt.Errorf("%q is neither an upload (guppy upload ls) nor a space (guppy space ls): %w", args[0], err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return repo.Uploads(ctx, sqlrepo.UploadFilter{Space: &space.ID})
+}
+
+// listEach prints what each tells as it comes: as lines, or as an object with one list.
+func listEach[V interface{ text(io.Writer) }](a *app, name string, each func(tell func(V) error) error) error {
+	if a.json {
+		out := a.streamJSON(name)
+		if err := each(func(view V) error { return out.element(view) }); err != nil {
+			return err
+		}
+		return out.end(nil)
+	}
+	out := bufio.NewWriter(a.stdout)
+	err := each(func(view V) error {
+		view.text(out)
+		return nil
+	})
+	return errors.Join(err, out.Flush())
+}
+
+// parseBlob is the digest of the shard or index that a CID, or the name of a file, stands for.
+func parseBlob(text string) (digest sqlrepo.Digest, err error) {
+	if digest, ok := shard.ParseName(text); ok {
+		return digest, nil
+	}
+	if digest, ok := blobindex.ParseName(text); ok {
+		return digest, nil
+	}
+	parsed, err := cid.Decode(text)
+	if err == nil {
+		if digest, ok := shard.ParseName(parsed.String() + ".car"); ok {
+			return digest, nil
+		}
+	}
+	return digest, fmt.Errorf("%w: %q is not the CID of a shard or an index (guppy shard ls, guppy index ls)", errUsage, text)
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/shard"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+const shardCatHelp = `Cat writes the bytes of a shard: a CAR of version 1 as it is stored, or, with --car-version 2, one of version 2 that has
+these bytes and an index of the blocks behind them, sorted by multihash. Where no store keeps the bytes they are made again
+from the source.
+
+The bytes are compared with the shard's CID while they are written: what differs ends with an error, and a FILE is not
+made then.`
+
+func (a *app) shardCatCommand() *cobra.Command {
+	out, version := "", 1
+	command := &cobra.Command{
+		Use: "cat CID", Short: "Write the bytes of a shard", Long: shardCatHelp, Args: usageArgs(cobra.ExactArgs(1)),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	command.RunE = func(cmd *cobra.Command, args []string) error {
+		if version != 1 && version != 2 {
+			return fmt.Errorf("%w: there is no CAR version %d: say 1 or 2", errUsage, version)
+		}
+		digest, err := parseBlob(args[0])
+		if err != nil {
+			return err
+		}
+		if err := a.refuseTerminal(out, "a CAR"); err != nil {
+			return err
+		}
+		return a.lookingCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
+			return a.writeTo(out, func(w io.Writer) error { return a.catShard(ctx, cfg, repo, digest, version, w) })
+		})(cmd, args)
+	}
+	flags := command.Flags()
+	flags.SortFlags = false
+	flags.IntVar(&version, "car-version", 1, "`1|2`: version of the CAR")
+	addOutputFlags(command, &out)
+	return command
+}
+
+func addOutputFlags(command *cobra.Command, out *string) {
+	command.Flags().StringVarP(out, "output", "o", "", "`FILE` to write (default: standard output)")
+	command.Flags().String("store", "", storeUsage)
+}
+
+// refuseTerminal keeps bytes from a terminal, unless they go to a file.
+func (a *app) refuseTerminal(out, what string) error {
+	file, ok := a.stdout.(*os.File)
+	if out == "" || out == "-" {
+		if ok && term.IsTerminal(int(file.Fd())) {
+			return fmt.Errorf("%w: %s is nothing for a terminal: say -o FILE, or pipe it", errUsage, what)
+		}
+	}
+	return nil
+}
+
+// writeTo has a file written that is whole or not there, or standard output.
+func (a *app) writeTo(out string, write func(io.Writer) error) error {
+	if out == "" || out == "-" {
+		return write(a.stdout)
+	}
+	return replaceFile(out, write)
+}
+
+func (a *app) catShard(ctx context.Context, cfg *config.Config, repo *repository, digest sqlrepo.Digest, version int,
+	to io.Writer) (err error) {
+	rows, err := repo.ShardsByDigest(ctx, digest)
+	if err != nil {
+		return err
+	}
+	if len(rows) == 0 {
+		return fmt.Errorf("shard %s: %w", shard.Name(digest), sqlrepo.ErrNotFound)
+	}
+	shards, err := a.openShards(ctx, cfg, repo)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, shards.Close()) }()
+	reading, err := shards.OpenShard(ctx, rows[0])
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, reading.Close()) }()
+	hash := sha256.New()
+	content := io.TeeReader(io.NewSectionReader(readerAt{ctx, reading}, 0, rows[0].Size), hash)
+	if version == 2 {
+		err = shard.WriteV2(to, rows[0].Size, content, repo.Nodes(ctx, rows[0].ID))
+	} else {
+		_, err = io.Copy(to, content)
+	}
+	if err == nil && sqlrepo.Digest(hash.Sum(nil)) != digest {
+		err = fmt.Errorf("shard %s: %w", shard.Name(digest), errDamaged)
+	}
+	return err
+}
+
+// errDamaged is returned for bytes that are not what their CID says.
+var errDamaged = errors.New("its bytes are damaged: guppy check --read-data tells more")
+
+// readerAt reads as long as its context lasts.
+type readerAt struct {
+	ctx context.Context //nolint:containedctx // a reader takes none
+	store.Reading
+}
+
+func (r readerAt) ReadAt(p []byte, off int64) (int, error) { return r.Reading.ReadAt(r.ctx, p, off) }

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/internal/car"
+	"github.com/guppy-prep/guppy/internal/check"
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/gc"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/shard"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+const shardRmHelp = `Rm removes the files of shards that no upload needs, such as those whose files changed before they were linked. One that an
+upload needs is refused, with the uploads that do: guppy upload rm removes those, with all that no other one needs. If the
+file of a shard is damaged, guppy check --repair sets it aside and has what is lost packed again.
+
+It asks on a terminal; --yes goes on without. Nobody may be at work meanwhile. Which shards are needed is found out for all
+uploads of the space, which takes as long as for guppy gc. The row of a shard stays, empty; other shards that the same index
+covered are indexed again.
+
+With --json it prints one object: removed, a list of CIDs, and bytes, how many these had.`
+
+func (a *app) shardRmCommand() *cobra.Command {
+	yes := false
+	command := &cobra.Command{
+		Use: "rm CID...", Short: "Remove shards that no upload needs", Long: shardRmHelp,
+		Args: usageArgs(cobra.MinimumNArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	command.RunE = func(cmd *cobra.Command, args []string) error {
+		var digests []sqlrepo.Digest
+		for _, arg := range args {
+			digest, err := parseBlob(arg)
+			if err != nil {
+				return err
+			}
+			digests = append(digests, digest)
+		}
+		if err := a.requireRepository(cmd); err != nil {
+			return err
+		}
+		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) (err error) {
+			release, err := check.Lock(ctx, repo.Repository)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, release()) }()
+			return a.removeShards(ctx, a.collector(cfg, repo), digests, yes)
+		})(cmd, args)
+	}
+	command.Flags().SortFlags = false
+	command.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	command.Flags().String("store", "", storeUsage)
+	return command
+}
+
+// removedShards is what shard rm prints.
+type removedShards struct {
+	Removed []string `json:"removed"`
+	Bytes   int64    `json:"bytes"`
+}
+
+func (v removedShards) text(w io.Writer) {
+	fmt.Fprintf(w, "removed %d shards, %s\n", len(v.Removed), progress.Bytes(v.Bytes))
+}
+
+func (a *app) removeShards(ctx context.Context, collector *gc.Collector, digests []sqlrepo.Digest, yes bool) error {
+	rows, err := unneeded(ctx, collector, digests)
+	if err != nil {
+		return err
+	}
+	view := removedShards{Removed: []string{}}
+	for _, row := range rows {
+		view.Bytes += row.Size
+	}
+	question := fmt.Sprintf("This removes %d shards, %s, for good. Go on?", len(rows), progress.Bytes(view.Bytes))
+	if err := a.confirm(ctx, yes, question); err != nil {
+		return err
+	}
+	view.Bytes = 0
+	var failed error
+	for _, row := range rows {
+		if failed = removeShard(ctx, collector, row); failed != nil {
+			break
+		}
+		view.Removed = append(view.Removed, car.ShardCID([32]byte(row.Digest)).String())
+		view.Bytes += row.Size
+	}
+	return errors.Join(failed, a.print(view, view.text))
+}
+
+// unneeded are the rows of some shards, of which no upload needs any.
+func unneeded(ctx context.Context, collector *gc.Collector, digests []sqlrepo.Digest) (rows []sqlrepo.Shard, err error) {
+	spaces := map[int64][]sqlrepo.Shard{}
+	for _, digest := range digests {
+		found, err := collector.Repo.ShardsByDigest(ctx, digest)
+		if err == nil && len(found) == 0 {
+			err = fmt.Errorf("shard %s: %w", car.ShardCID(digest), sqlrepo.ErrNotFound)
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range found {
+			space, err := collector.Repo.SpaceOf(ctx, row.Upload)
+			if err != nil {
+				return nil, err
+			}
+			spaces[space] = append(spaces[space], row)
+			rows = append(rows, row)
+		}
+	}
+	var refused error
+	for space, wanted := range spaces {
+		refused = errors.Join(refused, refuseNeeded(ctx, collector, space, wanted))
+	}
+	return rows, refused
+}
+
+// refuseNeeded returns an error for each of some shards that an upload of the space needs.
+func refuseNeeded(ctx context.Context, collector *gc.Collector, space int64, shards []sqlrepo.Shard) error {
+	uploads, err := collector.Repo.Uploads(ctx, sqlrepo.UploadFilter{Space: &space})
+	if err != nil {
+		return err
+	}
+	needed := map[int64][]string{}
+	for _, upload := range uploads {
+		if upload.State == sqlrepo.Removed {
+			if slices.ContainsFunc(shards, func(s sqlrepo.Shard) bool { return s.Upload == upload.ID }) {
+				return fmt.Errorf("upload %d was removed: guppy gc --yes removes those of its shards that nobody needs", upload.ID)
+			}
+			continue
+		}
+		keys, err := collector.NeededBy(ctx, space, upload)
+		if err != nil {
+			return err
+		}
+		for _, row := range shards {
+			if _, needs := keys[row.ID]; needs {
+				needed[row.ID] = append(needed[row.ID], fmt.Sprintf("%d (%s)", upload.ID, upload.State))
+			}
+		}
+	}
+	var refused error
+	for _, row := range shards {
+		if by := needed[row.ID]; len(by) > 0 {
+			refused = errors.Join(refused, fmt.Errorf("shard %s is needed by upload %s: guppy upload rm removes uploads with all "+
+				"that no other one needs", car.ShardCID([32]byte(row.Digest)), strings.Join(by, ", ")))
+		}
+	}
+	return refused
+}
+
+// removeShard forgets the blocks of a shard before its file goes, unless that is also another's.
+func removeShard(ctx context.Context, collector *gc.Collector, row sqlrepo.Shard) error {
+	repo := collector.Repo
+	upload, err := repo.Upload(ctx, row.Upload)
+	if err != nil {
+		return err
+	}
+	files, err := collector.Locate(ctx, upload)
+	if err != nil {
+		return err
+	}
+	if row.Index != 0 {
+		err = repo.DropIndexes(ctx, []int64{row.Index})
+	}
+	if err == nil {
+		err = repo.LoseShard(ctx, row.ID)
+	}
+	if err != nil {
+		return err
+	}
+	others, err := repo.ShardsByDigest(ctx, sqlrepo.Digest(row.Digest))
+	if err == nil && len(others) == 0 {
+		err = files.Remove(ctx, shard.Name([32]byte(row.Digest)))
+	}
+	if err != nil {
+		return err
+	}
+	space, err := repo.SpaceOf(ctx, row.Upload)
+	if err != nil {
+		return err
+	}
+	return collector.Keep(ctx, space)
+}

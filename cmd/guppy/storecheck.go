@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/storecheck"
+)
+
+const storeCheckHelp = `Check looks at one store by itself: the one that is configured, or STORE. It lists the store
+once, and tells what the repository knows of it and is not there or has another length; what is there and no row
+names; and what was begun and never finished. With --read-data it reads all, and compares it with the digest that its
+name says. Where there is no repository, as for a copy on another host, names and digests alone are compared.
+
+guppy check is for the repository: it proves that rows agree with each other and that the blocks of each upload are
+held, and asks the store for each shard of an upload. Guppy store check is for a store, whatever its uploads are like:
+it takes a request for a thousand files instead of one for each, and repairs nothing.
+
+Each problem is one line: its code, the file, what is wrong, and what can be done about it. Notes are odd and do no
+harm. With --json it prints one object: problems, complete, sound, and summary with problems, notes, blobs and bytes
+of the store, expected (what the repository knows) and read.`
+
+func (a *app) storeCheckCommand() *cobra.Command {
+	readData := false
+	command := &cobra.Command{
+		Use: "check [STORE]", Short: "Check that a store has what it should, each with its digest", Long: storeCheckHelp,
+		Args: usageArgs(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := a.load(cmd)
+			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				cfg.Prepare.Store = args[0]
+			}
+			ctx := cmd.Context()
+			if there, err := a.hasRepository(cfg); err != nil || !there {
+				return errors.Join(err, a.checkStore(ctx, cfg, nil, readData))
+			}
+			if err := requireTables(ctx, a.databaseSettings(cfg)); err != nil {
+				return err
+			}
+			return a.withRepository(ctx, cfg, func(repo *repository) error { return a.checkStore(ctx, cfg, repo, readData) })
+		},
+	}
+	flags := command.Flags()
+	flags.SortFlags = false
+	flags.BoolVar(&readData, "read-data", false, "read all files and compare each with the digest that its name says")
+	flags.String("store", "", storeUsage)
+	flags.String("workers", "", "`N` files are read side by side (default: the number of CPUs)")
+	return command
+}
+
+// hasRepository is false where there is no database file.
+func (a *app) hasRepository(cfg *config.Config) (bool, error) {
+	settings := a.databaseSettings(cfg)
+	engine, err := settings.Dialect()
+	if err != nil || engine.Files == nil {
+		return err == nil, err
+	}
+	files, err := engine.Files(settings)
+	if err != nil {
+		return false, err
+	}
+	_, err = os.Stat(files[0])
+	return !errors.Is(err, fs.ErrNotExist), nil
+}
+
+// checkStore takes nil for a repository that there is not.
+func (a *app) checkStore(ctx context.Context, cfg *config.Config, repo *repository, readData bool) error {
+	files, err := findStore(ctx, cfg)
+	if err != nil {
+		return fmt.Errorf("could not check: %w", err)
+	}
+	if _, none := files.(*store.None); none {
+		return fmt.Errorf("%w: a store %s keeps nothing that could be checked", errUsage, store.NoneLocation)
+	}
+	checker := storecheck.Checker{Store: files, ReadData: readData, Workers: workers(cfg)}
+	if repo != nil {
+		checker.Repo = repo.Repository
+	}
+	out := newCheckOutput(a)
+	sum, err := checker.Run(ctx, out.problem)
+	if err != nil {
+		return errors.Join(fmt.Errorf("could not check: %w", err), out.endStore(sum, repo != nil, err))
+	}
+	if err := out.endStore(sum, repo != nil, nil); err != nil || sum.Problems == 0 {
+		return err
+	}
+	return fmt.Errorf("%w: %s", errUnsound, plural(sum.Problems, "problem"))
+}
+
+// endStore is end for the check of a store.
+func (o *checkOutput) endStore(sum storecheck.Summary, known bool, failed error) error {
+	if o.app.json {
+		return o.endJSON(sum, sum.Problems == 0, failed)
+	}
+	if failed != nil {
+		return nil
+	}
+	text := fmt.Sprintf("%s, %s: %s (%s)", plural(sum.Problems, "problem"), plural(sum.Notes, "note"),
+		plural(sum.Blobs, "file"), progress.Bytes(sum.Bytes))
+	if sum.Read > 0 {
+		text += fmt.Sprintf(", %d of them read", sum.Read)
+	}
+	if known {
+		text += fmt.Sprintf("; the repository knows %d", sum.Expected)
+	} else {
+		text += "; there is no repository to compare them with"
+	}
+	_, err := fmt.Fprintln(o.app.stdout, text)
+	return err
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/mirror"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/store"
+)
+
+const storeCopyHelp = `Copy copies the shards and indexes of the store FROM to the store TO, each of which is a
+directory or a URL as --store takes it. It compares the bytes of each with the digest that its name says, before it is
+to be seen in TO. What is in TO already, with the same length, is left as it is; with --verify it is read and compared
+as well. Nothing in TO is ever replaced. At last TO gets the identity of FROM, so that it can take its place: with
+--store TO, uploads go on there.
+
+Workers may go on meanwhile: run it again for what they have stored since. It may be interrupted anywhere, and copies
+what is left when it is run again. A TO that has another identity is refused. A store none: has nothing to copy.
+
+With --json it prints one object: from, to, copied, skipped and ignored (files that are neither shards nor indexes),
+bytes, failed (a list of name and error), and complete, which tells whether TO has it all.`
+
+func (a *app) storeCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use: "store", Short: "Copy a store, or check one by itself", Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	command.AddCommand(a.storeCopyCommand(), a.storeCheckCommand())
+	return command
+}
+
+func (a *app) storeCopyCommand() *cobra.Command {
+	verify := false
+	command := &cobra.Command{
+		Use: "copy FROM TO", Short: "Copy the shards and indexes of a store to another one", Long: storeCopyHelp,
+		Args: usageArgs(cobra.ExactArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := a.load(cmd)
+			if err != nil {
+				return err
+			}
+			return a.copyStore(cmd.Context(), cfg, args[0], args[1], verify)
+		},
+	}
+	flags := command.Flags()
+	flags.SortFlags = false
+	flags.BoolVar(&verify, "verify", false, "read what is in TO already, and compare it with its name")
+	flags.String("workers", "", "`N` files are copied side by side (default: the number of CPUs)")
+	return command
+}
+
+type storeCopyView struct {
+	From     string           `json:"from"`
+	To       string           `json:"to"`
+	Copied   int64            `json:"copied"`
+	Skipped  int64            `json:"skipped"`
+	Ignored  int64            `json:"ignored"`
+	Bytes    int64            `json:"bytes"`
+	Failed   []storeCopyFault `json:"failed"`
+	Complete bool             `json:"complete"`
+}
+
+type storeCopyFault struct {
+	Name  string `json:"name"`
+	Error string `json:"error"`
+}
+
+// copyStore prints what was copied even when something failed.
+func (a *app) copyStore(ctx context.Context, cfg *config.Config, from, to string, verify bool) error {
+	options := store.Options{TempDir: cfg.Repo.DataDir}
+	target, err := store.ParseURL(to)
+	if err != nil {
+		return fmt.Errorf("TO: %w", err)
+	}
+	existing := options
+	existing.Existing = true
+	source, err := store.OpenURL(ctx, from, existing)
+	if err != nil {
+		return fmt.Errorf("FROM: %w", err)
+	}
+	if _, none := source.(*store.None); none || target == (store.Place{}) {
+		return fmt.Errorf("%w: %w: a store %s keeps nothing that could be copied", errUsage, mirror.ErrNoStore,
+			store.NoneLocation)
+	}
+	destination, err := store.OpenURL(ctx, to, options)
+	if err != nil {
+		return fmt.Errorf("TO: %w", err)
+	}
+	view := &storeCopyView{From: from, To: to, Failed: []storeCopyFault{}}
+	copier := mirror.Copier{
+		From: source, To: destination, Verify: verify, Workers: workers(cfg), Progress: &mirror.Progress{},
+		Failed: func(name string, err error) { view.Failed = append(view.Failed, storeCopyFault{name, err.Error()}) },
+	}
+	stop := a.showProgress(ctx, func(time.Time) string { return copyLine(copier.Progress) })
+	err = copier.Run(ctx)
+	stop()
+	done := copier.Progress
+	view.Copied, view.Skipped, view.Ignored = done.Copied.Load(), done.Skipped.Load(), done.Ignored.Load()
+	view.Bytes, view.Complete = done.Bytes.Load(), err == nil
+	return errors.Join(a.print(view, view.text), err)
+}
+
+func copyLine(p *mirror.Progress) string {
+	return fmt.Sprintf("copying: %d files copied, %s, %d there already", p.Copied.Load(), progress.Bytes(p.Bytes.Load()),
+		p.Skipped.Load())
+}
+
+func (v *storeCopyView) text(w io.Writer) {
+	for _, failed := range v.Failed {
+		fmt.Fprintf(w, "not copied: %s: %s\n", printable(failed.Name), printable(failed.Error))
+	}
+	fmt.Fprintf(w, "copied %d files, %s; %d were there already, %d are neither shards nor indexes\n", v.Copied,
+		progress.Bytes(v.Bytes), v.Skipped, v.Ignored)
+	if v.Complete {
+		fmt.Fprintln(w, "the copy has all of them, and the same identity")
+	}
+}
