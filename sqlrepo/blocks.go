@@ -35,7 +35,7 @@ func (r *Repository) FindBlocks(ctx context.Context, space *int64, digests []Dig
 	slices.SortFunc(found, func(a, b Place) int {
 		return cmp.Or(cmp.Compare(a.Shard, b.Shard), cmp.Compare(a.Position, b.Position))
 	})
-	return slices.Compact(found), nil
+	return slices.Compact(found), ctx.Err()
 }
 
 func (r *Repository) findBlocks(ctx context.Context, space *int64, digests []Digest,

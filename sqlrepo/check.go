@@ -84,7 +84,12 @@ const (
 	FlawShardUnindexed = "shard-unindexed"
 	// FlawUploadUnindexed is that of uploads from before there were indexes, which are sound all the same.
 	FlawUploadUnindexed = "upload-unindexed"
+	// FlawShardOverfull is that of shards from then which have more blocks than an index.
+	FlawShardOverfull = "shard-overfull"
 )
+
+// NoteFlaw tells whether a repository that has nothing but flaws with this code is sound.
+func NoteFlaw(code string) bool { return code == FlawUploadUnindexed || code == FlawShardOverfull }
 
 // rule is a query for the rows that have a flaw. Its columns are those of flawed.
 type rule struct {
@@ -95,7 +100,11 @@ type rule struct {
 }
 
 // scope is what is checked: all, or one upload.
-type scope struct{ upload *int64 }
+type scope struct {
+	upload *int64
+	// apart are stores in which each upload has its own blocks.
+	apart []string
+}
 
 // of narrows a query to the upload in a column. It is for what nobody demands of uploads that are removed.
 func (s scope) of(query squirrel.SelectBuilder, column string) squirrel.SelectBuilder {
@@ -132,8 +141,8 @@ func flawed(upload, shard, entry, is, want string) squirrel.SelectBuilder {
 
 // CheckRows yields the flaws of the repository, or of one upload: each part as of one moment, so that what workers
 // commit meanwhile is none. It reads each large table some times in the order of its keys, and holds no more than a row
-// of it.
-func (r *Repository) CheckRows(ctx context.Context, upload *int64) iter.Seq2[Flaw, error] {
+// of it. In stores that are set apart each upload has its own blocks, elsewhere a block is stored once in a space.
+func (r *Repository) CheckRows(ctx context.Context, upload *int64, apart ...string) iter.Seq2[Flaw, error] {
 	return func(yield func(Flaw, error) bool) {
 		found := func(flaw Flaw) error {
 			if !yield(flaw, nil) {
@@ -141,7 +150,7 @@ func (r *Repository) CheckRows(ctx context.Context, upload *int64) iter.Seq2[Fla
 			}
 			return nil
 		}
-		if err := r.checkRows(ctx, scope{upload}, found); err != nil && !errors.Is(err, errEnough) {
+		if err := r.checkRows(ctx, scope{upload, apart}, found); err != nil && !errors.Is(err, errEnough) {
 			yield(Flaw{}, err)
 		}
 	}

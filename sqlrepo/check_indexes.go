@@ -25,24 +25,25 @@ func indexRules(s scope) []rule {
 			LeftJoin("indexes ON indexes.id = shards.blob_index AND indexes.state = ?", int64(IndexStored)).
 			Where(squirrel.NotEq{"blob_index": nil}).
 			Where("(indexes.id IS NULL OR shards.state <> ?)", int64(ShardPacked))},
-		{FlawShardUnindexed, "%[1]d of its shards are in no index", unindexed(s, "")},
-		{FlawUploadUnindexed, "none of its shards is in an index, %[1]d in all: it is from before there were indexes",
-			unindexed(s, "NOT ")},
+		{FlawShardUnindexed, "%[1]d of its shards are in no index", unindexed(s).
+			Where("nodes < ? AND index_layout <> ''", MaxIndexSlices)},
+		{FlawUploadUnindexed, "%[1]d of its shards are in no index: it is from before there were indexes", unindexed(s).
+			Where("nodes < ? AND index_layout = ''", MaxIndexSlices)},
+		{FlawShardOverfull, "%[1]d of its shards are in no index: they have more blocks than one has room for", unindexed(s).
+			Where("nodes >= ?", MaxIndexSlices)},
 	}
 }
 
-// unindexed counts the shards that no index covers, of complete uploads that have others which one covers, or not. Where
-// an index is about to be removed, others are about to take its place.
-func unindexed(s scope, not string) squirrel.SelectBuilder {
-	covered := squirrel.Select("1").From("shards AS c").Where("c.upload = shards.upload AND c.blob_index IS NOT NULL")
+// unindexed counts the shards of complete uploads that no index covers. Where an index is about to be removed, others are
+// about to take its place.
+func unindexed(s scope) squirrel.SelectBuilder {
 	removing := squirrel.Select("1").From("indexes").Join("uploads AS u ON u.id = indexes.upload").
 		Join("sources AS o ON o.id = u.source").Where("o.space = sources.space").
 		Where(squirrel.Eq{"indexes.state": IndexRemoving})
 	return s.kept(flawed("uploads.id", "0", "0", "COUNT(*)", "0"), "uploads.id").From("shards").
 		Join("uploads ON uploads.id = shards.upload").Join("sources ON sources.id = uploads.source").
 		Where(squirrel.Eq{"shards.state": ShardPacked, "blob_index": nil, "uploads.state": Complete}).
-		Where(squirrel.ConcatExpr("NOT EXISTS (", removing, ")")).
-		Where(squirrel.ConcatExpr(not+"EXISTS (", covered, ")")).GroupBy("uploads.id")
+		Where(squirrel.ConcatExpr("NOT EXISTS (", removing, ")")).GroupBy("uploads.id")
 }
 
 // ofIndex tells that what is comes with a flaw is the key of an index.

@@ -129,7 +129,7 @@ func TestSealingBesideSettingAsideGoesOn(t *testing.T) {
 
 func seal(t *testing.T, repo *sqlrepo.Repository, shard sqlrepo.Shard) sqlrepo.Upload {
 	for {
-		held, err := repo.Held(t.Context(), 1, nil)
+		held, err := repo.Held(t.Context(), sqlrepo.Scope{Space: 1}, nil)
 		if err != nil {
 			t.Error(err)
 		}

@@ -44,11 +44,29 @@ func (r *Repository) ViewSpace(ctx context.Context, space int64) (view SpaceView
 	return view, err
 }
 
-// Holders adds to found the keys of the packed shards of a space that hold one of some blocks.
-func (r *Repository) Holders(ctx context.Context, space int64, digests []Digest, found map[int64]struct{}) error {
-	return r.read(ctx, "look for the shards of blocks", func() error {
-		return r.probe(ctx, space, digests, func(_ Digest, shard int64) { found[shard] = struct{}{} })
+// Holders adds to found the keys of the packed shards that hold one of some blocks.
+func (r *Repository) Holders(ctx context.Context, within Scope, digests []Digest, found map[int64]struct{}) error {
+	_, err := r.HoldersAmong(ctx, within, digests, found)
+	return err
+}
+
+// HoldersAmong is Holders, and returns those of the blocks that no such shard holds.
+func (r *Repository) HoldersAmong(ctx context.Context, within Scope, digests []Digest,
+	found map[int64]struct{}) (lacking []Digest, err error) {
+	err = r.read(ctx, "look for the shards of blocks", func() error {
+		held := make(map[Digest]struct{}, len(digests))
+		lacking = nil
+		err := r.probe(ctx, within, digests, func(digest Digest, shard int64) {
+			held[digest], found[shard] = struct{}{}, struct{}{}
+		})
+		for _, digest := range digests {
+			if _, ok := held[digest]; !ok {
+				lacking = append(lacking, digest)
+			}
+		}
+		return err
 	})
+	return lacking, err
 }
 
 // Condemn has shards of a Removed upload be ShardRemoving, so that their blocks count as held no more: all of them but

@@ -27,10 +27,10 @@ var (
 	ErrAtWork = errors.New("others are at work on it")
 	// ErrSpaceChanged is returned when a shard was sealed in the space after its blocks were looked up; nothing was changed.
 	ErrSpaceChanged = errors.New("another shard was sealed meanwhile")
-	// ErrOtherStore is returned for an unfinished upload of which shards are in another store than the one given.
-	ErrOtherStore = errors.New("its shards are in another store: say --store where that is, or remove the upload")
-	// ErrRecipe is returned for an unfinished upload whose profile can't change and whose shard size can only grow.
-	ErrRecipe = errors.New("an unfinished upload keeps its profile and its shard size, but for a larger one")
+	// ErrOtherStore is returned for an unfinished upload of which content is in another store than the one given.
+	ErrOtherStore = errors.New("its content is in another store: say --store where that is, or remove the upload")
+	// ErrRecipe is returned for an unfinished upload whose recipe can't change, but for a larger shard size.
+	ErrRecipe = errors.New("an unfinished upload keeps its profile, indexes, piece CIDs and shard size, but for a larger one")
 	// ErrLocked is returned when another process holds the lock that this one asked for.
 	ErrLocked = dialect.ErrLocked
 )

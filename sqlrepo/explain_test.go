@@ -156,7 +156,7 @@ func TestHeldLooksUpEachKey(t *testing.T) {
 			repo := sqlrepo.New(db)
 			digests := sealNodes(t, repo, keys)
 			recorder.Reset()
-			held, err := repo.Held(t.Context(), 1, digests)
+			held, err := repo.Held(t.Context(), sqlrepo.Scope{Space: 1, Store: "store"}, digests)
 			if err != nil || len(held.Digests) != keys/2 {
 				t.Fatalf("%d blocks, %v", len(held.Digests), err)
 			}
@@ -165,7 +165,7 @@ func TestHeldLooksUpEachKey(t *testing.T) {
 				prefixes[i] = int64(binary.BigEndian.Uint64(digest[:8]))
 			}
 			for _, n := range []int{1, 100, keys} {
-				checkProbePlan(t, explain(t, db, statement, probeArgs(t, db, prefixes[:n])...))
+				checkProbePlan(t, explain(t, db, statement, append(probeArgs(t, db, prefixes[:n]), "store")...))
 			}
 		})
 	}

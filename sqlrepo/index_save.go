@@ -1,6 +1,7 @@
 package sqlrepo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,8 +27,10 @@ type NewIndex struct {
 func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, counts Counts) (Stage, error) {
 	upload, tally := stage.Upload, make([]int64, len(standing))
 	upload.State, upload.RootCID, upload.Counts = Indexing, root, counts
+	upload.IndexLayout = cmp.Or(upload.IndexLayout, DefaultIndexLayout)
 	upload.Progress, upload.Attempts, upload.RetryAt, upload.Error = 0, 0, Time{}, ""
 	begin := squirrel.Update("uploads").Set("state", upload.State).Set("root_cid", root).Set("files", counts.Files).
+		Set("index_layout", upload.IndexLayout).
 		Set("directories", counts.Directories).Set("links", counts.Symlinks).Set("bytes", counts.Bytes).
 		Set("progress", 0).Set("attempts", 0).Set("retry_at", nil).Set("error", nil).Set("stage_began", r.at(0)).
 		Set("stage_bytes", squirrel.Expr("packed_bytes")).Where(held(stage)).

@@ -54,6 +54,9 @@ const (
 	DefaultIndexSlices = 26_000
 )
 
+// MaxIndexSlices is the most slices that an index of any layout has.
+const MaxIndexSlices = 131_072
+
 var indexColumns = []string{"id", "upload", "ordinal", "state", "layout", "root_cid", "shards", "slices", "size", "digest",
 	"location"}
 
@@ -106,18 +109,22 @@ type Indexable struct {
 	Size    int64  `db:"size"`
 	Nodes   int64  `db:"nodes"`
 	Digest  []byte `db:"digest"`
+	// Layout is that of its own upload's indexes, "" if that is from before there were any.
+	Layout string `db:"layout"`
 }
 
 func indexables() squirrel.SelectBuilder {
-	return squirrel.Select("id", "upload", "ordinal", "size", "nodes", "digest").From("shards").
+	return squirrel.Select("id", "upload", "ordinal", "size", "nodes", "digest").
+		Column("(SELECT index_layout FROM uploads AS own WHERE own.id = shards.upload) AS layout").From("shards").
 		Where(squirrel.Eq{"shards.state": ShardPacked})
 }
 
 // Uncovered yields, by upload and ordinal, the packed shards of a space that no index covers and to which nothing is
-// added any more: those of the given upload, if any, and of all that have ended.
+// added any more: those of the given upload, if any, and of all that have ended. Shards that have more blocks than an
+// index are left out.
 func (r *Repository) Uncovered(ctx context.Context, space, upload int64) iter.Seq2[Indexable, error] {
 	ended := squirrel.Or{squirrel.Eq{"id": upload}, squirrel.Eq{"state": []UploadState{Complete, Incomplete, Removed}}}
-	query := indexables().Where(squirrel.Eq{"blob_index": nil}).OrderBy("upload", "ordinal").
+	query := indexables().Where(squirrel.Eq{"blob_index": nil}).Where(squirrel.Lt{"nodes": MaxIndexSlices}).OrderBy("upload", "ordinal").
 		Where(within("upload", squirrel.Select("id").From("uploads").Where(inSpace(space)).Where(ended)))
 	behind := func(last Indexable) squirrel.Sqlizer {
 		return squirrel.Or{squirrel.Gt{"upload": last.Upload},

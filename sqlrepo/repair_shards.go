@@ -177,7 +177,7 @@ func (r *Repository) UploadOf(ctx context.Context, entry int64) (upload int64, e
 func (r *Repository) PackedShards(ctx context.Context, upload *int64) (n int64, err error) {
 	err = r.read(ctx, "count shards", func() error {
 		query := squirrel.Select("COUNT(*)").From("shards").Where(squirrel.Eq{"state": ShardPacked})
-		return r.get(ctx, r.db.Reader, &n, scope{upload}.kept(query, "upload"))
+		return r.get(ctx, r.db.Reader, &n, scope{upload: upload}.kept(query, "upload"))
 	})
 	return n, err
 }

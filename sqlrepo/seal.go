@@ -18,44 +18,72 @@ type Holdings struct {
 	Digests  map[Digest]struct{}
 }
 
-// Held looks up which of some blocks are in packed shards of a space.
-func (r *Repository) Held(ctx context.Context, space int64, digests []Digest) (held Holdings, err error) {
+// Scope tells which shards of a space hold content for an upload: all of it is to lie in the store of the upload.
+type Scope struct {
+	Space int64
+	// Store is the identity of the upload's store, or "" for shards in any. Those of uploads from before stores had
+	// identities may be anywhere, and count.
+	Store string
+	// Upload has the shards of this upload alone count; 0 means those of all.
+	Upload int64
+}
+
+// where narrows a query of shards, joined with their uploads and sources, to the scope.
+func (s Scope) where(query squirrel.SelectBuilder) squirrel.SelectBuilder {
+	query = query.Where(squirrel.Eq{"sources.space": s.Space})
+	if s.Store != "" {
+		query = query.Where(inStore("uploads.store", s.Store))
+	}
+	if s.Upload != 0 {
+		query = query.Where(squirrel.Eq{"uploads.id": s.Upload})
+	}
+	return query
+}
+
+// inStore is true of uploads in a store, and of those of which it is not known where they are.
+func inStore(column, store string) squirrel.Sqlizer {
+	return squirrel.Or{squirrel.Eq{column: store}, squirrel.Eq{column: nil}}
+}
+
+// Held looks up which of some blocks are in packed shards.
+func (r *Repository) Held(ctx context.Context, within Scope, digests []Digest) (held Holdings, err error) {
 	err = r.read(ctx, "look up blocks", func() error {
 		held = Holdings{Digests: map[Digest]struct{}{}}
-		revision := squirrel.Select("revision").From("spaces").Where(squirrel.Eq{"id": space})
+		revision := squirrel.Select("revision").From("spaces").Where(squirrel.Eq{"id": within.Space})
 		if err := r.get(ctx, r.db.Reader, &held.Revision, revision); err != nil || held.Revision == 0 {
 			return err
 		}
-		return r.lookUp(ctx, space, digests, held.Digests)
+		return r.lookUp(ctx, within, digests, held.Digests)
 	})
 	return held, err
 }
 
 // HeldAt is Held for who knows the revision that the space has: that before its last shard was sealed, and one more. If
 // another shard was sealed since, sealing fails with ErrSpaceChanged.
-func (r *Repository) HeldAt(ctx context.Context, space, revision int64, digests []Digest) (held Holdings, err error) {
+func (r *Repository) HeldAt(ctx context.Context, within Scope, revision int64,
+	digests []Digest) (held Holdings, err error) {
 	err = r.read(ctx, "look up blocks", func() error {
 		held = Holdings{Revision: revision, Digests: map[Digest]struct{}{}}
-		return r.lookUp(ctx, space, digests, held.Digests)
+		return r.lookUp(ctx, within, digests, held.Digests)
 	})
 	return held, err
 }
 
-func (r *Repository) lookUp(ctx context.Context, space int64, digests []Digest, held map[Digest]struct{}) error {
-	return r.probe(ctx, space, digests, func(digest Digest, _ int64) { held[digest] = struct{}{} })
+func (r *Repository) lookUp(ctx context.Context, within Scope, digests []Digest, held map[Digest]struct{}) error {
+	return r.probe(ctx, within, digests, func(digest Digest, _ int64) { held[digest] = struct{}{} })
 }
 
-// probe calls found for those of some blocks that are in packed shards of a space, with the shard.
-func (r *Repository) probe(ctx context.Context, space int64, digests []Digest, found func(Digest, int64)) error {
+// probe calls found for those of some blocks that are in packed shards, with the shard.
+func (r *Repository) probe(ctx context.Context, within Scope, digests []Digest, found func(Digest, int64)) error {
 	wanted, prefixes := make(map[Digest]struct{}, len(digests)), make([]int64, len(digests))
 	for i := range digests {
 		wanted[digests[i]] = struct{}{}
 		prefixes[i], _ = digests[i].split()
 	}
-	query := r.db.Probe(squirrel.Select("nodes.prefix", "nodes.suffix", "nodes.shard"), "nodes", "prefix", prefixes).
+	query := within.where(r.db.Probe(squirrel.Select("nodes.prefix", "nodes.suffix", "nodes.shard"), "nodes", "prefix", prefixes).
 		CrossJoin("shards").CrossJoin("uploads").CrossJoin("sources").
 		Where("shards.id = nodes.shard AND uploads.id = shards.upload AND sources.id = uploads.source").
-		Where(squirrel.NotEq{"shards.state": ShardRemoving}).Where(squirrel.Eq{"sources.space": space})
+		Where(squirrel.NotEq{"shards.state": ShardRemoving}))
 	var rows []struct {
 		Prefix int64  `db:"prefix"`
 		Suffix []byte `db:"suffix"`
@@ -76,7 +104,7 @@ func (r *Repository) probe(ctx context.Context, space int64, digests []Digest, f
 	return nil
 }
 
-// Seal is what it takes to add a shard to a space in which each block is stored once.
+// Seal is what it takes to add a shard to a space in which a store has each block once.
 type Seal struct {
 	Space int64
 	// Revision is that of the Holdings without which the shard was made.

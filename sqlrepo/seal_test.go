@@ -64,7 +64,7 @@ func sealCounting(t *testing.T, r *Repository, shard Shard) (calls int) {
 	if err != nil || after.State != Linking || after.SettledShards != 1 {
 		t.Errorf("%+v, %v", after, err)
 	}
-	held, err := r.Held(t.Context(), 1, []Digest{node.Digest})
+	held, err := r.Held(t.Context(), Scope{Space: 1}, []Digest{node.Digest})
 	if err != nil || held.Revision != 1 || len(held.Digests) != 1 {
 		t.Errorf("held: %+v, %v", held, err)
 	}

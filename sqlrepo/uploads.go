@@ -165,9 +165,8 @@ type Opened struct {
 // options, store and treatment of failures. An upload on which somebody is at work is joined, and goes on as it is: it
 // returns ErrAtWork if anything but the treatment of failures would have to change for that. One on which nobody is at
 // work begins again at its scan, and so does what was set aside; it returns ErrRecipe if that can't change over to what is
-// given: what is packed keeps its profile, and what is planned must fit the shard size; and ErrOtherStore if it has shards
-// elsewhere. How shards are indexed and whether they get piece CIDs stays as it is once one is packed, the most slices of an
-// index once one is planned; zero values of fresh stand for the defaults.
+// given: what is planned keeps its profile, how it is indexed and whether it gets piece CIDs, and must fit the shard size; and
+// ErrOtherStore if it has shards elsewhere. Zero values of fresh stand for the defaults.
 func (r *Repository) OpenUpload(ctx context.Context, source int64, fresh Upload) (opened Opened, err error) {
 	err = r.withTx(ctx, "open the upload", func(tx *dialect.Tx) error {
 		opened = Opened{}
@@ -249,6 +248,8 @@ func joinable(u, fresh Upload) error {
 		what = "its own excludes and symlink policy"
 	case u.Store != fresh.Store:
 		what = "another store"
+	case !indexedAlike(u, fresh) || u.PieceCID != fresh.PieceCID:
+		what = u.indexing()
 	default:
 		return nil
 	}
@@ -292,41 +293,58 @@ func (r *Repository) restart(ctx context.Context, tx *dialect.Tx, u *Upload, fre
 		Set("state", Scanning).Set("stage_began", r.at(0)).Set("profile", fresh.Profile).
 		Set("shard_size", fresh.ShardSize).Set("excludes", fresh.Excludes).Set("symlinks", fresh.SymlinkPolicy).
 		Set("store", nullable(fresh.Store, "")).Set("skip_failed", number(fresh.SkipFailed)).
-		Set("index_layout", unlessHas(u.ID, "index_layout", cmp.Or(fresh.IndexLayout, DefaultIndexLayout), ShardPacked)).
-		Set("index_slices", unlessHas(u.ID, "index_slices", cmp.Or(fresh.IndexSlices, DefaultIndexSlices), ShardPlanned, ShardPacked)).
-		Set("piece_cid", unlessHas(u.ID, "piece_cid", number(fresh.PieceCID), ShardPacked)).
+		Set("index_layout", cmp.Or(fresh.IndexLayout, DefaultIndexLayout)).
+		Set("index_slices", cmp.Or(fresh.IndexSlices, DefaultIndexSlices)).Set("piece_cid", number(fresh.PieceCID)).
 		Set("root_cid", nil).Set("files", 0).Set("directories", 0).Set("links", 0).Set("bytes", 0).
 		Where(squirrel.Eq{"id": u.ID}).Suffix("RETURNING " + columnList(uploadFields))
 	return r.get(ctx, tx, u, upload)
 }
 
-// unlessHas is a new value of a column, or what it has if the upload has shards in one of some states.
-func unlessHas(upload int64, column string, value any, states ...ShardState) squirrel.Sqlizer {
-	shards := squirrel.Select("1").From("shards").Where(squirrel.Eq{"upload": upload, "state": states})
-	return squirrel.ConcatExpr("CASE WHEN EXISTS (", shards, squirrel.Expr(") THEN "+column+" ELSE ? END", value))
+// indexedAlike tells whether two recipes make the same indexes.
+func indexedAlike(a, b Upload) bool {
+	return cmp.Or(a.IndexLayout, DefaultIndexLayout) == cmp.Or(b.IndexLayout, DefaultIndexLayout) &&
+		cmp.Or(a.IndexSlices, DefaultIndexSlices) == cmp.Or(b.IndexSlices, DefaultIndexSlices)
+}
+
+// indexing says how an upload is indexed, and whether it gets piece CIDs.
+func (u Upload) indexing() string {
+	pieces := "no piece CIDs"
+	if u.PieceCID {
+		pieces = "piece CIDs"
+	}
+	return fmt.Sprintf("indexes of the layout %s with %d slices at most, and %s",
+		cmp.Or(u.IndexLayout, DefaultIndexLayout), cmp.Or(u.IndexSlices, DefaultIndexSlices), pieces)
 }
 
 // checkRecipe lets an upload of which nothing is planned change in any way, and any other in its shard size if that grows.
 func (r *Repository) checkRecipe(ctx context.Context, tx *dialect.Tx, u, fresh Upload) error {
-	if u.Profile == fresh.Profile && u.ShardSize <= fresh.ShardSize {
+	if u.Profile == fresh.Profile && u.ShardSize <= fresh.ShardSize && indexedAlike(u, fresh) && u.PieceCID == fresh.PieceCID {
 		return nil
 	}
 	var planned int64
 	if err := r.get(ctx, tx, &planned, nextOrdinal(u.ID)); err != nil || planned == 0 {
 		return err
 	}
-	return fmt.Errorf("upload %d: %w: it has the profile %s and the shard size %d", u.ID, ErrRecipe, u.Profile, u.ShardSize)
+	return fmt.Errorf("upload %d: %w: it has the profile %s, the shard size %d, %s",
+		u.ID, ErrRecipe, u.Profile, u.ShardSize, u.indexing())
 }
 
-// checkStore lets an upload that has no shard yet go to another store.
+// checkStore lets an upload go to another store that counts on nothing in the one it has: neither on its own shards, nor
+// on those that hold what it did not store again, nor on content of an earlier upload.
 func (r *Repository) checkStore(ctx context.Context, tx *dialect.Tx, u, fresh Upload) error {
 	if u.Store == "" || u.Store == fresh.Store {
 		return nil
 	}
-	var packed int64
-	err := r.get(ctx, tx, &packed, squirrel.Select("COUNT(*)").From("shards").
-		Where(squirrel.Eq{"upload": u.ID, "state": ShardPacked}))
-	if err != nil || packed == 0 {
+	segments := squirrel.Select("1").From("segments").Where("shard = shards.id")
+	settled := squirrel.Select("1").From("shards").Where(squirrel.Eq{"upload": u.ID}).Where(squirrel.Or{
+		squirrel.Eq{"state": ShardPacked},
+		squirrel.And{squirrel.Eq{"state": ShardEmpty}, squirrel.ConcatExpr("EXISTS (", segments, ")")},
+	})
+	shared := squirrel.Select("1").From("entries").Where(squirrel.Eq{"upload": u.ID}).Where(squirrel.NotEq{"origin": nil})
+	var bound bool
+	err := r.get(ctx, tx, &bound, squirrel.Select().
+		Column(squirrel.ConcatExpr("EXISTS (", settled, ") OR EXISTS (", shared, ")")))
+	if err != nil || !bound {
 		return err
 	}
 	return fmt.Errorf("upload %d: %w (its identity is %s)", u.ID, ErrOtherStore, u.Store)
@@ -340,12 +358,16 @@ func (r *Repository) KnowsStores(ctx context.Context) (known bool, err error) {
 	return len(one) > 0, err
 }
 
-// PreviousUpload returns the source's latest complete upload of the same profile, whose content is not prepared again; 0
-// when there is none.
+// PreviousUpload returns the source's latest complete upload of the same profile and in the same store, whose content is
+// not prepared again; 0 when there is none.
 func (r *Repository) PreviousUpload(ctx context.Context, u Upload) (id int64, err error) {
 	err = r.read(ctx, "look for the previous upload", func() error {
-		return r.get(ctx, r.db.Reader, &id, squirrel.Select("COALESCE(MAX(id), 0)").From("uploads").
-			Where(squirrel.Eq{"source": u.Source, "state": Complete, "profile": u.Profile}))
+		query := squirrel.Select("COALESCE(MAX(id), 0)").From("uploads").
+			Where(squirrel.Eq{"source": u.Source, "state": Complete, "profile": u.Profile})
+		if u.Store != "" {
+			query = query.Where(inStore("store", u.Store))
+		}
+		return r.get(ctx, r.db.Reader, &id, query)
 	})
 	return id, err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/guppy-prep/guppy/internal/car"
+	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -169,12 +170,13 @@ func (e repositoryError) Unwrap() error { return e.error }
 // isFinal tells that another place would not help.
 func isFinal(ctx context.Context, err error) bool {
 	var unknown repositoryError
-	return err != nil && ctx.Err() != nil || errors.As(err, &unknown) || errors.Is(err, ErrUnreachable)
+	return err != nil && ctx.Err() != nil || errors.As(err, &unknown) || errors.Is(err, ErrUnreachable) ||
+		errors.Is(err, store.ErrUnusable)
 }
 
 // read reads bytes of a shard, as many as there are: less than were asked for come with an error.
 func (s *Source) read(ctx context.Context, shard, offset int64, into []byte) (n int, err error) {
-	err = s.handles.use(shard, s.opener(ctx, shard), func(h *handle) error {
+	err = s.handles.use(ctx, shard, s.opener(ctx, shard), func(h *handle) error {
 		if h.shard.Kind == sqlrepo.DAGShard && len(into) <= pieceBytes {
 			n, err = s.pieces.read(ctx, h, offset, into)
 		} else {
@@ -203,6 +205,9 @@ func (s *Source) opener(ctx context.Context, id int64) func() (*handle, error) {
 			return nil, repositoryError{err}
 		}
 		reading, err := s.shards.OpenShard(ctx, shard)
+		if errors.Is(err, ErrElsewhere) {
+			s.elsewhere.Store(id, nil)
+		}
 		return &handle{shard: shard, reading: reading}, err
 	}
 }

@@ -1,6 +1,7 @@
 package blocks
 
 import (
+	"context"
 	"errors"
 	"sync"
 
@@ -36,8 +37,9 @@ type handles struct {
 
 func newHandles() *handles { return &handles{open: map[int64]*handle{}} }
 
-// use has fn read a shard, which is opened if it is not open yet: once, however many ask for it at the same time.
-func (h *handles) use(id int64, open func() (*handle, error), fn func(*handle) error) error {
+// use has fn read a shard, which is opened if it is not open yet: once, however many ask for it at the same time. Who
+// waits for another one to open it does so as long as its own ctx lasts.
+func (h *handles) use(ctx context.Context, id int64, open func() (*handle, error), fn func(*handle) error) error {
 	for {
 		one, mine := h.acquire(id)
 		if mine {
@@ -47,8 +49,10 @@ func (h *handles) use(id int64, open func() (*handle, error), fn func(*handle) e
 			}
 			one.err = err
 			close(one.ready)
+		} else if err := one.wait(ctx); err != nil {
+			h.release(one)
+			return err
 		}
-		<-one.ready
 		if one.err == nil {
 			err := fn(one)
 			h.release(one)
@@ -60,6 +64,16 @@ func (h *handles) use(id int64, open func() (*handle, error), fn func(*handle) e
 			return one.err
 		}
 		// Who opened it may have been interrupted: that is no failure of this one.
+	}
+}
+
+// wait returns when another one has opened the shard, or could not.
+func (h *handle) wait(ctx context.Context) error {
+	select {
+	case <-h.ready:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 

@@ -30,13 +30,18 @@ type piece struct {
 
 func newPieces() *pieces { return &pieces{held: map[pieceKey]*piece{}} }
 
-// read reads as a reader does that reads at an offset, by way of at most two pieces.
+// read reads as a reader does that reads at an offset, by way of at most two pieces. Of a piece that can't be read as a
+// whole it reads what is asked for alone: only a neighbour may be lost.
 func (p *pieces) read(ctx context.Context, h *handle, offset int64, into []byte) (n int, err error) {
 	for n < len(into) {
 		at := offset + int64(n)
 		data, err := p.piece(ctx, h, at/pieceBytes)
-		if err != nil {
+		if isFinal(ctx, err) {
 			return n, err
+		}
+		if err != nil {
+			alone, err := h.reading.ReadAt(ctx, into[n:], at)
+			return n + alone, err
 		}
 		within := int(at % pieceBytes)
 		if within >= len(data) {

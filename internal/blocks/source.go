@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"slices"
 	"sync"
 
 	"github.com/ipfs/go-cid"
@@ -28,8 +29,8 @@ type Repository interface {
 	Nodes(ctx context.Context, shard int64) iter.Seq2[sqlrepo.Node, error]
 }
 
-// Shards opens the bytes of shards, wherever they are kept. It returns fs.ErrNotExist for bytes that are not there, and
-// ErrUnreachable when it is not known whether any are.
+// Shards opens the bytes of shards, wherever they are kept. It returns fs.ErrNotExist for bytes that are not there,
+// ErrElsewhere for a shard of a store that it does not read, and ErrUnreachable when it is not known whether any are.
 type Shards interface {
 	OpenShard(ctx context.Context, shard sqlrepo.Shard) (store.Reading, error)
 }
@@ -42,6 +43,8 @@ var (
 	ErrDamaged = errors.New("block is damaged")
 	// ErrUnreachable is for Shards to return when no shard can be opened: it says nothing about any block.
 	ErrUnreachable = errors.New("the store can't be reached")
+	// ErrElsewhere is for Shards to return for a shard that is in another store: its blocks may be all right.
+	ErrElsewhere = errors.New("it is in another store")
 )
 
 // BlockError tells where a block should be that could not be had from there, nor from anywhere else. errors.Is finds
@@ -83,7 +86,8 @@ var (
 )
 
 // Source gives blocks. It is safe for concurrent use. What it holds is bounded: some open shards, the tables of some
-// shards (about 2 MiB each), and some pieces of shards that hold nodes of DAGs.
+// shards (about 2 MiB each), and some pieces of shards that hold nodes of DAGs. Beyond that it knows the keys of shards
+// that are in another store.
 type Source struct {
 	repo   Repository
 	shards Shards
@@ -93,6 +97,8 @@ type Source struct {
 	handles *handles
 	pieces  *pieces
 	buffers sync.Pool
+	// elsewhere are the keys of shards that were found to be in another store.
+	elsewhere sync.Map
 }
 
 // Option changes how a Source works.
@@ -172,13 +178,22 @@ func (s *Source) Find(ctx context.Context, cids []cid.Cid) ([]sqlrepo.Place, err
 	found, err := s.repo.FindBlocks(ctx, s.space, digests)
 	for _, place := range found {
 		for _, i := range missing[place.Digest] {
-			places[i] = place
+			if places[i].Shard == 0 || !s.isElsewhere(place) {
+				places[i] = place
+			}
 		}
 	}
+	found = slices.DeleteFunc(found, s.isElsewhere)
 	if err == nil {
 		err = s.tables.hit(ctx, found)
 	}
 	return places, err
+}
+
+// isElsewhere tells whether a place is in another store, as far as that was seen.
+func (s *Source) isElsewhere(place sqlrepo.Place) bool {
+	_, elsewhere := s.elsewhere.Load(place.Shard)
+	return elsewhere
 }
 
 // digestOf is the digest by which a block is found; there is none for other hash functions than sha2-256.

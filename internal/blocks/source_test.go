@@ -42,7 +42,14 @@ type shard struct {
 	size  int64
 	space int64
 	gone  bool
+	// remade has the shard kept by no store, elsewhere by another one.
+	remade, elsewhere bool
+	// lost is a node whose bytes nobody can give, nor any read that touches them.
+	lost *sqlrepo.Node
 }
+
+// errLost is of no kind that is known.
+var errLost = errors.New("lost")
 
 type span struct {
 	shard, offset int64
@@ -99,7 +106,11 @@ func (w *world) StoredShard(_ context.Context, id int64) (sqlrepo.Shard, error) 
 	if !ok {
 		return sqlrepo.Shard{}, sqlrepo.ErrNotFound
 	}
-	return sqlrepo.Shard{ID: id, Kind: s.kind, Size: s.size, Location: fmt.Sprintf("file:///%d", id)}, w.failing
+	location := fmt.Sprintf("file:///%d", id)
+	if s.remade {
+		location = store.NoneLocation
+	}
+	return sqlrepo.Shard{ID: id, Kind: s.kind, Size: s.size, Location: location}, w.failing
 }
 
 func (w *world) Nodes(_ context.Context, id int64) iter.Seq2[sqlrepo.Node, error] {
@@ -123,6 +134,9 @@ func (w *world) OpenShard(_ context.Context, row sqlrepo.Shard) (store.Reading, 
 	if w.shards[row.ID].gone {
 		return nil, fs.ErrNotExist
 	}
+	if w.shards[row.ID].elsewhere {
+		return nil, blocks.ErrElsewhere
+	}
 	w.open.Add(1)
 	return &reading{w, row.ID}, nil
 }
@@ -139,7 +153,16 @@ func (r *reading) ReadAt(ctx context.Context, p []byte, off int64) (int, error) 
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	return bytes.NewReader(r.world.shards[r.id].bytes).ReadAt(p, off)
+	s := r.world.shards[r.id]
+	if s.lost != nil {
+		from, to := int64(s.lost.Position), int64(s.lost.Position+s.lost.Length)
+		if off < to && off+int64(len(p)) > from {
+			n := max(0, from-off)
+			copy(p[:n], s.bytes[off:])
+			return int(n), errLost
+		}
+	}
+	return bytes.NewReader(s.bytes).ReadAt(p, off)
 }
 
 func (r *reading) Close() error {
@@ -296,6 +319,29 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// TestALostNeighbour costs no block but itself, wherever it lies in the shard.
+func TestALostNeighbour(t *testing.T) {
+	for _, kind := range []sqlrepo.ShardKind{sqlrepo.DataShard, sqlrepo.DAGShard} {
+		for lost := range 3 {
+			w := newWorld()
+			data := contents(1, 100, 100, 100)
+			cids := w.add(1, 1, kind, data...)
+			w.shards[1].lost = &w.shards[1].nodes[lost]
+			s := w.source(t)
+			for i, c := range cids {
+				got, err := s.Get(t.Context(), c)
+				if i == lost {
+					if !errors.Is(err, errLost) {
+						t.Errorf("the lost block: %v", err)
+					}
+				} else if err != nil || !bytes.Equal(got, data[i]) {
+					t.Errorf("block %d beside lost block %d: %v", i, lost, err)
+				}
+			}
+		}
+	}
+}
+
 // TestRemovedShards has a shard go whose table is held, and its blocks come back in another one.
 func TestRemovedShards(t *testing.T) {
 	w := newWorld()
@@ -438,6 +484,44 @@ func TestInterruptedOpening(t *testing.T) {
 	must(s.Get(t.Context(), c))(t)
 }
 
+// TestWaitingForAnotherOpening ends with the context of who waits, whatever the other one does.
+func TestWaitingForAnotherOpening(t *testing.T) {
+	w := newWorld()
+	c := w.add(1, 1, sqlrepo.DataShard, contents(1, 10)...)[0]
+	slow := slowly{w, make(chan struct{}), make(chan struct{})}
+	s := blocks.New(w, slow)
+	var opening sync.WaitGroup
+	opening.Go(func() {
+		if _, err := s.Get(t.Context(), c); err != nil {
+			t.Error(err)
+		}
+	})
+	<-slow.begun
+	ctx, cancel := context.WithCancelCause(t.Context())
+	gone := errors.New("gone")
+	cancel(gone)
+	if _, err := s.Get(ctx, c); !errors.Is(err, gone) {
+		t.Errorf("%v", err)
+	}
+	close(slow.release)
+	opening.Wait()
+	if err := s.Close(); err != nil || w.open.Load() != 0 {
+		t.Errorf("%d shards are open: %v", w.open.Load(), err)
+	}
+}
+
+// slowly opens a shard when it is released.
+type slowly struct {
+	*world
+	begun, release chan struct{}
+}
+
+func (s slowly) OpenShard(ctx context.Context, row sqlrepo.Shard) (store.Reading, error) {
+	close(s.begun)
+	<-s.release
+	return s.world.OpenShard(ctx, row)
+}
+
 func TestPresent(t *testing.T) {
 	w := newWorld()
 	cids := w.add(1, 1, sqlrepo.DataShard, contents(1, 10, 20, 30)...)
@@ -475,6 +559,44 @@ func TestPresent(t *testing.T) {
 	}
 }
 
+// TestShardsOfAnotherStore are not tried again where a shard of this one has the block, and are not damaged.
+func TestShardsOfAnotherStore(t *testing.T) {
+	w := newWorld()
+	both := contents(1, repeated(40, 10)...)
+	w.add(1, 1, sqlrepo.DataShard, both...)
+	cids := w.add(2, 1, sqlrepo.DataShard, both...)
+	only := w.add(3, 1, sqlrepo.DataShard, contents(2, 10)...)[0]
+	w.shards[2].elsewhere, w.shards[3].elsewhere = true, true
+	s := w.source(t)
+	for _, c := range cids {
+		must(s.Get(t.Context(), c))(t)
+	}
+	if w.opens > 3 {
+		t.Errorf("shards were opened %d times", w.opens)
+	}
+	_, err := s.Get(t.Context(), only)
+	var failed *blocks.BlockError
+	if !errors.As(err, &failed) || !errors.Is(err, blocks.ErrElsewhere) || errors.Is(err, blocks.ErrDamaged) {
+		t.Errorf("a block of another store: %v", err)
+	}
+}
+
+// TestPresentMakesNothing of what no store keeps.
+func TestPresentMakesNothing(t *testing.T) {
+	w := newWorld()
+	cids := w.add(1, 1, sqlrepo.DataShard, contents(1, 10, 20)...)
+	w.shards[1].remade = true
+	err := w.source(t).Present(t.Context(), cids, func(_ int, place sqlrepo.Place, err error) error {
+		if place.Shard != 1 {
+			t.Errorf("%+v", place)
+		}
+		return err
+	})
+	if err != nil || len(w.read) > 0 {
+		t.Errorf("%v, and %v was read", err, w.read)
+	}
+}
+
 // TestAStoreThatIsAway says nothing about blocks.
 func TestAStoreThatIsAway(t *testing.T) {
 	w := newWorld()
@@ -491,6 +613,31 @@ func TestAStoreThatIsAway(t *testing.T) {
 		t.Error("a block was had from nowhere")
 	}
 }
+
+// TestAStoreThatGoesAway says nothing about blocks either, and is not asked again for each of them.
+func TestAStoreThatGoesAway(t *testing.T) {
+	for _, kind := range []sqlrepo.ShardKind{sqlrepo.DataShard, sqlrepo.DAGShard} {
+		w := newWorld()
+		cids := w.add(1, 1, kind, contents(1, 10, 10)...)
+		gone := &goneAway{}
+		s := blocks.New(w, gone)
+		err := s.Fetch(t.Context(), cids, func(int, []byte) error { return nil })
+		if !errors.Is(err, store.ErrUnusable) || errors.Is(err, blocks.ErrDamaged) || gone.asked != 1 {
+			t.Errorf("asked %d times: %v", gone.asked, err)
+		}
+	}
+}
+
+type goneAway struct{ asked int }
+
+func (g *goneAway) OpenShard(context.Context, sqlrepo.Shard) (store.Reading, error) { return g, nil }
+
+func (g *goneAway) ReadAt(context.Context, []byte, int64) (int, error) {
+	g.asked++
+	return 0, fmt.Errorf("%w: %w", store.ErrUnusable, io.ErrUnexpectedEOF)
+}
+
+func (g *goneAway) Close() error { return nil }
 
 type away struct{}
 

@@ -150,11 +150,11 @@ func (r *run) tell(p Problem) error {
 
 // rows looks at the repository alone.
 func (r *run) rows(ctx context.Context) error {
-	for flaw, err := range r.Repo.CheckRows(ctx, r.Upload) {
+	for flaw, err := range r.Repo.CheckRows(ctx, r.Upload, store.NoneIdentity) {
 		if err != nil {
 			return err
 		}
-		note := flaw.Code == sqlrepo.FlawUploadUnindexed
+		note := sqlrepo.NoteFlaw(flaw.Code)
 		if !note {
 			r.flawed[flaw.Upload] = true
 		}

@@ -27,7 +27,7 @@ func (r *run) dags(ctx context.Context) error {
 	return nil
 }
 
-// dag demands that the space holds each block that an upload needs, and that these are what its rows say.
+// dag demands that the space holds, in the store of an upload, each block that this needs, and that these are what its rows say.
 func (r *run) dag(ctx context.Context, upload sqlrepo.Upload) error {
 	space, err := r.Repo.SpaceOf(ctx, upload.ID)
 	if errors.Is(err, sqlrepo.ErrNotFound) && r.flawed[upload.ID] {
@@ -89,7 +89,7 @@ func (d *dagRun) visit(ctx context.Context, batch []reach.Block) error {
 	for i, block := range batch {
 		digests[i] = block.Digest
 	}
-	held, err := d.Repo.HeldAt(ctx, d.space, 0, digests)
+	held, err := d.Repo.HeldAt(ctx, sqlrepo.Scope{Space: d.space, Store: d.upload.Store}, 0, digests)
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (d *dagRun) flush(ctx context.Context) error {
 	if len(problem.blocks) > 0 {
 		what = "blocks"
 	}
-	problem.Detail = fmt.Sprintf("no shard holds %d %s of it, such as %s", count, what, problem.Detail)
+	problem.Detail = fmt.Sprintf("no shard in its store holds %d %s of it, such as %s", count, what, problem.Detail)
 	return d.tell(ctx, problem)
 }
 

@@ -45,7 +45,17 @@ func lease(ends string) string {
 
 func damages() []damage {
 	return slices.Concat(uploadDamages(), entryDamages(), segmentDamages(), shardDamages(), orphanDamages(), fileDamages(),
-		indexDamages())
+		indexDamages(), pieceDamages())
+}
+
+// pieceDamages come last: they have all shards be hashed once more from then on.
+func pieceDamages() []damage {
+	const set = "UPDATE shards SET piece = ? WHERE id = " + dataShard
+	return []damage{
+		sql("shard-piece", "UPDATE uploads SET piece_cid = 1"),
+		sql("shard-piece", set, []byte{1, 2, 3}),
+		sql("piece-mismatch", set, bytes.Repeat([]byte{7}, 32)),
+	}
 }
 
 func uploadDamages() []damage {
@@ -137,9 +147,6 @@ func shardDamages() []damage {
 			"(SELECT shard FROM segments WHERE entry = "+large+" AND file_offset = 0)", []byte{1, 2}),
 		sql("shard-content", "UPDATE shards SET content = 0 WHERE id = 1"),
 		sql("shard-size", set("size = size + 1")),
-		sql("shard-piece", "UPDATE uploads SET piece_cid = 1"),
-		sql("shard-piece", set("piece = ?"), []byte{1, 2, 3}),
-		sql("piece-mismatch", set("piece = ?"), bytes.Repeat([]byte{7}, 32)),
 		sql("node-count", set("nodes = nodes + 1")),
 		sql("node-gap", "DELETE FROM nodes WHERE shard = "+dataShard+
 			" AND position = (SELECT MIN(position) FROM nodes WHERE shard = "+dataShard+")"),

@@ -208,9 +208,20 @@ func (r *run) lookAtNone(ctx context.Context, row sqlrepo.Shard, read bool) (*Pr
 	r.Shards++
 	problem, err := r.sampled(ctx, row, name)
 	if errors.Is(err, remake.ErrLost) {
-		return &Problem{Code: CodeShardUnmade, File: name, Note: true, Detail: err.Error()}, nil
+		return r.unmade(ctx, row, name, err)
 	}
 	return problem, err
+}
+
+// unmade tells of a shard that can't be made again. A complete upload has lost content with it; one that is scanned again
+// has not, and of a removed one nobody may need it.
+func (r *run) unmade(ctx context.Context, row sqlrepo.Shard, name string, cause error) (*Problem, error) {
+	state, err := r.Repo.UploadState(ctx, row.Upload)
+	if err != nil {
+		return nil, err
+	}
+	note := state != sqlrepo.Complete && state != sqlrepo.Indexing
+	return &Problem{Code: CodeShardUnmade, File: name, Note: note, Detail: cause.Error()}, nil
 }
 
 // temporary looks for files that interrupted workers have left and nobody will finish.

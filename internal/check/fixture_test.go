@@ -111,7 +111,8 @@ func (f *fixture) run() {
 // finish prepares the source if its latest upload is unfinished.
 func (f *fixture) finish() {
 	f.Helper()
-	if _, err := f.repo.UnfinishedUpload(f.Context(), f.job.Source.ID); err == nil {
+	if upload, err := f.repo.UnfinishedUpload(f.Context(), f.job.Source.ID); err == nil {
+		f.job.Fresh.PieceCID = upload.PieceCID
 		f.run()
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/link"
 	"github.com/guppy-prep/guppy/internal/reach"
+	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -52,7 +53,18 @@ func (r *run) holders(ctx context.Context, upload sqlrepo.Upload, found map[int6
 		for _, block := range batch {
 			digests = append(digests, block.Digest)
 		}
-		return r.Repo.Holders(ctx, space, digests, found)
+		within := sqlrepo.Scope{Space: space, Store: upload.Store}
+		if upload.Store == store.NoneIdentity { // what it has itself it needs of nobody, though others may have it too
+			own, err := r.Repo.HeldAt(ctx, sqlrepo.Scope{Space: space, Upload: upload.ID}, 0, digests)
+			if err != nil {
+				return err
+			}
+			digests = slices.DeleteFunc(digests, func(digest sqlrepo.Digest) bool {
+				_, held := own.Digests[digest]
+				return held
+			})
+		}
+		return r.Repo.Holders(ctx, within, digests, found)
 	})
 	if errors.Is(err, link.ErrInconsistent) || errors.Is(err, link.ErrNoRoot) || len(r.flawed) > 0 && ctx.Err() == nil {
 		return nil

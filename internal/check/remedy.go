@@ -27,6 +27,7 @@ const (
 	doMarker    = "the store gets back the identity that the uploads know"
 	doTemporary = "the file is removed"
 	doBlocks    = "the file is planned again, or the upload linked again for the nodes above the chunks"
+	doAnew      = "nothing: no store keeps the bytes, and the source has changed; prepare it again, and remove this upload"
 	doForget    = "the index is given up, and its shards are indexed again"
 	doIndex     = "the shards are indexed"
 	doNothing   = "nothing"
@@ -89,6 +90,7 @@ var remedies = map[string]string{
 	sqlrepo.FlawShardIndex:      doForget,
 	sqlrepo.FlawShardUnindexed:  doIndex,
 	sqlrepo.FlawUploadUnindexed: doIndex,
+	sqlrepo.FlawShardOverfull:   doNothing + ": the shard can be read without an index",
 	CodeIndexMissing:            doForget,
 	CodeIndexLength:             doForget,
 	CodeIndexLocation:           doForget,
@@ -103,7 +105,7 @@ var remedies = map[string]string{
 	CodeShardLength:             doLose,
 	CodeShardDamaged:            doLose,
 	CodeShardLocation:           doLocation,
-	CodeShardUnmade:             doNothing + ": the source has changed, and no store has the bytes",
+	CodeShardUnmade:             doAnew,
 	CodeNodeMismatch:            doShard,
 	CodePieceMismatch:           doPiece,
 	CodeBlockMissing:            doBlocks,

@@ -39,6 +39,8 @@ func (m *mending) mendFile(ctx context.Context, p Problem) (bool, error) {
 		return m.piece(ctx, p.Shard)
 	case doForget:
 		return m.forgetIndex(ctx, p.Index)
+	case doAnew:
+		return false, nil
 	case doLocation:
 		return m.once("shard %d: its location was set", []any{p.Shard}, func() error {
 			return m.locate(ctx, p)

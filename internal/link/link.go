@@ -39,8 +39,9 @@ type Linker struct {
 	Store store.Store
 	// Owner marks the temporary blobs in the store.
 	Owner string
-	// Space is the one in which each block is stored once, Revision what is known of its revision, or shard.Unknown.
-	Space    int64
+	// Within is where a block that is held is not stored again, Revision what is known of its space's revision, or
+	// shard.Unknown.
+	Within   sqlrepo.Scope
 	Revision int64
 	Profile  unixfs.Profile
 	// TempDir is where the entries of very large directories are sorted.

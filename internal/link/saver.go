@@ -50,7 +50,7 @@ func (s *saver) save(ctx context.Context, b batch) error {
 		s.ordinal++
 		return nil
 	}
-	revision, err := shard.Seal(ctx, s.linker.Repo, s.linker.Space, s.revision, b.draft, s.linker.Sent, save)
+	revision, err := shard.Seal(ctx, s.linker.Repo, s.linker.Within, s.revision, b.draft, s.linker.Sent, save)
 	s.revision = revision
 	return err
 }

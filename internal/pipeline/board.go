@@ -299,7 +299,7 @@ func (b *board) claim(ctx context.Context, upload sqlrepo.OpenUpload, site *Site
 	next := shard.Ordinal + 1
 	b.claimed(upload.ID, func(o *sqlrepo.OpenUpload) { o.NextShard = &next })
 	b.crew.sealer.expect(shard)
-	return &packTask{shard, site, upload.PieceCID}, nil
+	return &packTask{shard, site, upload.Upload}, nil
 }
 
 // unlessTaken is nil when others were quicker.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/pack"
 	"github.com/guppy-prep/guppy/internal/shard"
+	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -32,9 +33,19 @@ type sealer struct {
 // packedShard is packed under a lease that is kept until it is sealed.
 type packedShard struct {
 	*pack.Packed
-	shard sqlrepo.Shard
-	lease *lease
-	site  *Site
+	shard  sqlrepo.Shard
+	lease  *lease
+	within sqlrepo.Scope
+}
+
+// within is where content counts as held for an upload. Of what no store keeps each upload has its own, so that it can be
+// made again from its own source and paths.
+func within(site *Site, upload sqlrepo.Upload) sqlrepo.Scope {
+	scope := sqlrepo.Scope{Space: site.Space.ID, Store: upload.Store}
+	if upload.Store == store.NoneIdentity {
+		scope.Upload = upload.ID
+	}
+	return scope
 }
 
 func (p *packedShard) String() string {
@@ -177,7 +188,7 @@ func (s *sealer) seal(ctx context.Context, p *packedShard) error {
 }
 
 func (s *sealer) store(p *packedShard) (after sqlrepo.Upload, err error) {
-	space, ctx := p.site.Space.ID, p.lease.ctx
+	space, ctx := p.within.Space, p.lease.ctx
 	save := func(rest *shard.Draft, seal sqlrepo.Seal) (err error) {
 		p.lease.progress(1)
 		row := sqlrepo.PackedShard{Shard: p.Shard, Digests: p.digests(), Nodes: rest.Nodes(), TakenOut: p.TakenOut}
@@ -185,7 +196,7 @@ func (s *sealer) store(p *packedShard) (after sqlrepo.Upload, err error) {
 		after, err = s.crew.Repo.SealShard(ctx, row, seal)
 		return err
 	}
-	revision, err := shard.Seal(ctx, s.crew.Repo, space, s.revision(space), p.Draft, p.lease.sent, save)
+	revision, err := shard.Seal(ctx, s.crew.Repo, p.within, s.revision(space), p.Draft, p.lease.sent, save)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.revisions[space] = revision

@@ -3,7 +3,9 @@ package pipeline_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,6 +13,8 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/check"
+	"github.com/guppy-prep/guppy/internal/check/checktest"
 	"github.com/guppy-prep/guppy/internal/enginetest"
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/source"
@@ -129,6 +133,86 @@ func TestAStoreThatKeepsNothing(t *testing.T) {
 			t.Errorf("left over: %v, %v", left, f.stored())
 		}
 	})
+}
+
+// TestContentLiesInTheStoreOfItsUpload, whatever others have, and by whatever turns they are used.
+func TestContentLiesInTheStoreOfItsUpload(t *testing.T) {
+	root := tree(t, duplicates(t))
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		f := newFixture(t, db, source.Local(), root)
+		f.complete()
+		first, want := f.dir, f.blocks()
+		f.moveTo(filepath.Join(t.TempDir(), "second"))
+		f.complete()
+		if !maps.Equal(f.blocks(), want) {
+			t.Errorf("the second store has %d blocks, want %d", len(f.blocks()), len(want))
+		}
+		f.job.Store = store.NewNone(f.job.TempDir)
+		f.complete()
+		f.moveTo(filepath.Join(t.TempDir(), "third"))
+		f.complete()
+		if !maps.Equal(f.blocks(), want) {
+			t.Errorf("the third store has %d blocks, want %d", len(f.blocks()), len(want))
+		}
+		f.moveTo(first)
+		f.complete()
+		if !maps.Equal(f.blocks(), want) {
+			t.Error("the first store has blocks again that it had")
+		}
+	})
+}
+
+// moveTo has the job go on with the store in another directory.
+func (f *fixture) moveTo(dir string) {
+	f.tb.Helper()
+	shards, err := store.OpenDirectory(dir)
+	must(f.tb, err)
+	f.dir, f.job.Store = dir, shards
+}
+
+// TestABlockOnlyAnotherStoreHasIsMissing, whatever says that the upload counts on it.
+func TestABlockOnlyAnotherStoreHasIsMissing(t *testing.T) {
+	root := tree(t, map[string]string{"a": "a"})
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		f := newFixture(t, db, source.Local(), root)
+		f.complete()
+		f.moveTo(filepath.Join(t.TempDir(), "second"))
+		second := f.complete()
+		_, err := db.Writer.ExecContext(t.Context(),
+			"DELETE FROM nodes WHERE shard IN (SELECT id FROM shards WHERE upload = 2 AND kind = 2)")
+		must(t, err)
+		for _, problem := range checktest.Problems(t, f.repo, f.dir) {
+			if problem.Code == check.CodeBlockMissing && problem.Upload == second.ID {
+				return
+			}
+		}
+		t.Error("nothing is told of what the other store alone has")
+	})
+}
+
+// TestWhatNoStoreKeepsIsEachUploadsOwn: each source has all that it takes to make its uploads again.
+func TestWhatNoStoreKeepsIsEachUploadsOwn(t *testing.T) {
+	root := tree(t, duplicates(t))
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		f := newFixture(t, db, source.Local(), root, keepNothing)
+		first := f.nodes(f.complete())
+		var err error
+		f.job.Source, err = f.repo.AddSource(t.Context(), sqlrepo.Source{
+			Space: f.job.Space.ID, Name: "copy", Path: []byte(tree(t, duplicates(t))), SourceOptions: f.job.Source.SourceOptions,
+		})
+		must(t, err)
+		equal(t, "nodes of a copy", f.nodes(f.complete()), first)
+	})
+}
+
+// nodes counts those of an upload's shards.
+func (f *fixture) nodes(upload sqlrepo.Upload) (n int64) {
+	f.tb.Helper()
+	for shard, err := range f.repo.Shards(context.Background(), upload.ID, sqlrepo.ShardFilter{}) {
+		must(f.tb, err)
+		n += shard.Nodes
+	}
+	return n
 }
 
 func keepNothing(j *pipeline.Job) { j.Store = store.NewNone(j.TempDir) }

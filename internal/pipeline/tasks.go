@@ -25,18 +25,17 @@ type task interface {
 
 // packTask packs a shard and leaves it to the sealer.
 type packTask struct {
-	shard sqlrepo.Shard
-	site  *Site
-	// pieceCID has the piece CID computed.
-	pieceCID bool
+	shard  sqlrepo.Shard
+	site   *Site
+	upload sqlrepo.Upload
 }
 
 func (t *packTask) run(ctx context.Context, c *crew, buffers *pack.Buffers) error {
 	l := c.keep(ctx, t.shard, t.shard.Attempts)
-	p := &packedShard{shard: t.shard, lease: l, site: t.site}
+	p := &packedShard{shard: t.shard, lease: l, within: within(t.site, t.upload)}
 	packer := pack.Packer{
 		Repo: c.Repo, Store: t.site.Store, FS: t.site.FS, Root: t.site.Root, ReadAhead: c.ReadAhead, Buffers: buffers,
-		PieceCID: t.pieceCID, Progress: c.Progress, Sent: l.sent,
+		PieceCID: t.upload.PieceCID, Progress: c.Progress, Sent: l.sent,
 	}
 	err := c.abandoned(t.shard.Attempts)
 	if err == nil {
@@ -186,8 +185,8 @@ func (t *stageTask) link(ctx context.Context, c *crew) (sqlrepo.UploadState, err
 	}
 	linker := link.Linker{
 		Repo: c.Repo, Store: t.site.Store, Owner: owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
-		Space: t.site.Space.ID, Revision: c.sealer.revision(t.site.Space.ID), Profile: profile, TempDir: c.TempDir, Progress: c.Progress, Alive: t.alive,
-		Sent: t.sent,
+		Within: within(t.site, t.stage.Upload), Revision: c.sealer.revision(t.site.Space.ID), Profile: profile,
+		TempDir: c.TempDir, Progress: c.Progress, Alive: t.alive, Sent: t.sent,
 	}
 	root, counts, err := linker.Run(ctx, t.stage)
 	if errors.Is(err, link.ErrNoRoot) && t.stage.Upload.SkipFailed {

@@ -35,8 +35,8 @@ func tidy(ctx context.Context, repo *sqlrepo.Repository, files store.Store, spac
 	return err
 }
 
-// Abandoned lists the temporary files of a space that nobody will finish: those whose lease is gone. One that has ended may
-// still be renewed as long as nobody has taken it. The files are listed before the leases: each was begun under a lease that
+// Abandoned lists the temporary files of a space that nobody will finish: those whose lease is gone, or that of a process of
+// this host which is. One that has ended may still be renewed as long as nobody has taken it. The files are listed before the leases: each was begun under a lease that
 // is older.
 func Abandoned(ctx context.Context, repo *sqlrepo.Repository, files store.Store, space sqlrepo.Space) ([]store.Unfinished, error) {
 	unfinished, err := files.Unfinished(ctx, spaceKey(space)+"-")
@@ -59,7 +59,7 @@ func liveOwners(ctx context.Context, repo *sqlrepo.Repository, space sqlrepo.Spa
 	}
 	for _, upload := range open {
 		add := func(l sqlrepo.Lease) {
-			if l.Token != 0 {
+			if l.Token != 0 && !IsDead(l.Worker) {
 				live[owner(space, upload.ID, l.Token)] = true
 			}
 		}

@@ -107,6 +107,15 @@ func (d *Draft) Stage(ctx context.Context, sent func(n int64)) error {
 	return d.blob.Stage(ctx, Name(d.digest), sent)
 }
 
+// commitAhead commits the shard now if its store takes long to do so. Commit has little to do then.
+func (d *Draft) commitAhead(ctx context.Context) error {
+	if d.Empty() || !store.CommitsAhead(d.to) {
+		return nil
+	}
+	_, err := d.Commit(ctx)
+	return err
+}
+
 // Commit makes the shard durable under its CID and returns its location; an empty one has none. It may be called again.
 // It returns fs.ErrNotExist when somebody else discarded the temporary file.
 func (d *Draft) Commit(ctx context.Context) (location string, err error) {

@@ -8,26 +8,26 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Holder tells which blocks a space holds.
+// Holder tells which blocks are held where it counts.
 type Holder interface {
-	Held(ctx context.Context, space int64, digests []sqlrepo.Digest) (sqlrepo.Holdings, error)
-	HeldAt(ctx context.Context, space, revision int64, digests []sqlrepo.Digest) (sqlrepo.Holdings, error)
+	Held(ctx context.Context, within sqlrepo.Scope, digests []sqlrepo.Digest) (sqlrepo.Holdings, error)
+	HeldAt(ctx context.Context, within sqlrepo.Scope, revision int64, digests []sqlrepo.Digest) (sqlrepo.Holdings, error)
 }
 
 // Unknown is the revision of a space that has to be asked for.
 const Unknown = -1
 
-// Seal leaves out of a draft what the space holds already, and has save record the rest together with its store. When
+// Seal leaves out of a draft what is held already within a scope, and has save record the rest together with its store. When
 // the space has changed meanwhile, it looks again, and writes the rest again if other blocks are held: more, or fewer
 // when shards were removed. The draft is used up. It takes the revision of the space, as far as that is known, and
 // returns the one that it has then, which spares asking for it. All bytes are on the store's side before save holds the
 // space: it calls sent, if that is not nil, from many goroutines while they are on their way.
-func Seal(ctx context.Context, repo Holder, space, revision int64, draft *Draft, sent func(n int64),
+func Seal(ctx context.Context, repo Holder, within sqlrepo.Scope, revision int64, draft *Draft, sent func(n int64),
 	save func(rest *Draft, seal sqlrepo.Seal) error) (after int64, err error) {
 	rest := leftover{draft: draft}
 	defer func() { err = errors.Join(err, rest.abort(), draft.Abort()) }()
 	for {
-		held, err := lookUp(ctx, repo, space, revision, draft.Digests())
+		held, err := lookUp(ctx, repo, within, revision, draft.Digests())
 		if err != nil {
 			return Unknown, err
 		}
@@ -37,7 +37,10 @@ func Seal(ctx context.Context, repo Holder, space, revision int64, draft *Draft,
 		if err := rest.rest.Stage(ctx, sent); err != nil {
 			return Unknown, err
 		}
-		err = save(rest.rest, sqlrepo.Seal{Space: space, Revision: held.Revision, Store: rest.rest.Commit})
+		if err := rest.rest.commitAhead(ctx); err != nil {
+			return Unknown, err
+		}
+		err = save(rest.rest, sqlrepo.Seal{Space: within.Space, Revision: held.Revision, Store: rest.rest.Commit})
 		switch {
 		case err == nil:
 			return held.Revision + 1, nil
@@ -73,9 +76,10 @@ func (l *leftover) abort() error {
 	return l.rest.Abort()
 }
 
-func lookUp(ctx context.Context, repo Holder, space, revision int64, digests []sqlrepo.Digest) (sqlrepo.Holdings, error) {
+func lookUp(ctx context.Context, repo Holder, within sqlrepo.Scope, revision int64,
+	digests []sqlrepo.Digest) (sqlrepo.Holdings, error) {
 	if revision == Unknown {
-		return repo.Held(ctx, space, digests)
+		return repo.Held(ctx, within, digests)
 	}
-	return repo.HeldAt(ctx, space, revision, digests)
+	return repo.HeldAt(ctx, within, revision, digests)
 }

@@ -3,10 +3,13 @@ package shard_test
 import (
 	"bytes"
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/guppy-prep/guppy/internal/shard"
+	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -16,7 +19,7 @@ type space struct {
 	asked int
 }
 
-func (s *space) Held(_ context.Context, _ int64, digests []sqlrepo.Digest) (sqlrepo.Holdings, error) {
+func (s *space) Held(_ context.Context, _ sqlrepo.Scope, digests []sqlrepo.Digest) (sqlrepo.Holdings, error) {
 	now := sqlrepo.Holdings{Revision: int64(s.asked), Digests: held{}}
 	for _, digest := range digests {
 		if _, ok := s.holds[s.asked][digest]; ok {
@@ -27,8 +30,9 @@ func (s *space) Held(_ context.Context, _ int64, digests []sqlrepo.Digest) (sqlr
 	return now, nil
 }
 
-func (s *space) HeldAt(ctx context.Context, id, _ int64, digests []sqlrepo.Digest) (sqlrepo.Holdings, error) {
-	return s.Held(ctx, id, digests)
+func (s *space) HeldAt(ctx context.Context, within sqlrepo.Scope, _ int64,
+	digests []sqlrepo.Digest) (sqlrepo.Holdings, error) {
+	return s.Held(ctx, within, digests)
 }
 
 // TestSealingGoesByWhatIsHeldInTheEnd lets blocks come to a space, and go when shards are removed, while a shard is
@@ -65,7 +69,7 @@ func TestSealingGoesByWhatIsHeldInTheEnd(t *testing.T) {
 			_, err := seal.Store(t.Context())
 			return err
 		}
-		after, err := shard.Seal(t.Context(), repo, 1, shard.Unknown, build(t, to, a, b, c), nil, save)
+		after, err := shard.Seal(t.Context(), repo, sqlrepo.Scope{Space: 1}, shard.Unknown, build(t, to, a, b, c), nil, save)
 		must(t, err)
 		if after != int64(len(tt.holds)) {
 			t.Errorf("revision %d", after)
@@ -73,5 +77,34 @@ func TestSealingGoesByWhatIsHeldInTheEnd(t *testing.T) {
 		if tt.want == nil {
 			checkEmpty(t, directory)
 		}
+	}
+}
+
+// slow is a store in which committing takes long.
+type slow struct{ store.Store }
+
+func (slow) CommitsAhead() bool { return true }
+
+// TestSlowCommitsKeepNobodyWaiting: they are made before save holds the space, those of other stores by it.
+func TestSlowCommitsKeepNobodyWaiting(t *testing.T) {
+	for _, ahead := range []bool{false, true} {
+		under, directory := newStore(t)
+		to := store.Store(under)
+		if ahead {
+			to = slow{under}
+		}
+		save := func(rest *shard.Draft, seal sqlrepo.Seal) error {
+			var row sqlrepo.Shard
+			rest.Describe(&row)
+			_, missing := os.Stat(filepath.Join(directory, shard.Name([32]byte(row.Digest))))
+			if ahead != (missing == nil) {
+				t.Errorf("committed ahead: %v, want %v", missing == nil, ahead)
+			}
+			_, err := seal.Store(t.Context())
+			return err
+		}
+		draft, holds := build(t, to, []byte("a"), []byte("b")), &space{holds: []held{holding([]byte("a"))}}
+		_, err := shard.Seal(t.Context(), holds, sqlrepo.Scope{Space: 1}, shard.Unknown, draft, nil, save)
+		must(t, err)
 	}
 }

@@ -179,7 +179,7 @@ func (f *fixture) sealing(upload int64) sqlrepo.Seal {
 	f.t.Helper()
 	u := must(f.Upload(f.ctx, upload))(f.t)
 	space := must(f.Source(f.ctx, u.Source))(f.t).Space
-	return sqlrepo.Seal{Space: space, Revision: must(f.Held(f.ctx, space, nil))(f.t).Revision}
+	return sqlrepo.Seal{Space: space, Revision: must(f.Held(f.ctx, sqlrepo.Scope{Space: space}, nil))(f.t).Revision}
 }
 
 // seal records a packed shard.

@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -12,6 +13,8 @@ import (
 func holdings() []test {
 	return []test{
 		{"are those of the space alone", heldInSpace},
+		{"are those of a store", heldInStore},
+		{"are those of an upload", heldByUpload},
 		{"are told apart when they begin alike", heldCollisions},
 		{"are not looked up in an empty space", heldInEmptySpace},
 		{"are looked up many at once", heldMany},
@@ -54,7 +57,7 @@ func (f *fixture) held(space sqlrepo.Space, revision int64, wanted []sqlrepo.Dig
 	for _, digest := range held {
 		want.Digests[digest] = struct{}{}
 	}
-	equal(f.t, "held", must(f.Held(f.ctx, space.ID, wanted))(f.t), want)
+	equal(f.t, "held", must(f.Held(f.ctx, sqlrepo.Scope{Space: space.ID}, wanted))(f.t), want)
 }
 
 func heldInSpace(f *fixture) {
@@ -77,6 +80,50 @@ func heldInSpace(f *fixture) {
 	empty.Shard.State = sqlrepo.ShardEmpty
 	f.sealed(empty)
 	f.held(space, 3, wanted, a, b)
+}
+
+// holdIn packs and seals a shard with a block in a new upload, whose store is "" if it is not known.
+func (f *fixture) holdIn(space sqlrepo.Space, store string, block sqlrepo.Digest) (upload int64) {
+	f.t.Helper()
+	opened := f.in(f.source(space), store)
+	f.sealed(holding(f.claimOnly(f.stage(opened), 0), block))
+	return opened.ID
+}
+
+// heldWithin are those of some blocks that are held within a scope.
+func (f *fixture) heldWithin(scope sqlrepo.Scope, digests ...sqlrepo.Digest) (held []sqlrepo.Digest) {
+	f.t.Helper()
+	all := must(f.Held(f.ctx, scope, digests))(f.t)
+	equal(f.t, "at the revision", must(f.HeldAt(f.ctx, scope, all.Revision, digests))(f.t), all)
+	for _, digest := range digests {
+		if _, ok := all.Digests[digest]; ok {
+			held = append(held, digest)
+		}
+	}
+	return held
+}
+
+func heldInStore(f *fixture) {
+	space := f.space()
+	a, b, unknown := digest(1, 1), digest(2, 2), digest(3, 3)
+	f.holdIn(space, "one", a)
+	f.holdIn(space, "two", b)
+	f.holdIn(space, "", unknown)
+	for store, want := range map[string][]sqlrepo.Digest{
+		"one": {a, unknown}, "two": {b, unknown}, "three": {unknown}, "": {a, b, unknown},
+	} {
+		equal(f.t, "held in "+store, f.heldWithin(sqlrepo.Scope{Space: space.ID, Store: store}, a, b, unknown), want)
+	}
+}
+
+func heldByUpload(f *fixture) {
+	space := f.space()
+	a, b := digest(1, 1), digest(2, 2)
+	first, second := f.holdIn(space, "one", a), f.holdIn(space, "one", b)
+	for upload, want := range map[int64][]sqlrepo.Digest{first: {a}, second: {b}, 0: {a, b}} {
+		scope := sqlrepo.Scope{Space: space.ID, Store: "one", Upload: upload}
+		equal(f.t, fmt.Sprint("held by ", upload), f.heldWithin(scope, a, b), want)
+	}
 }
 
 func heldCollisions(f *fixture) {
@@ -112,7 +159,7 @@ func heldMany(f *fixture) {
 }
 
 func heldNeedsSpace(f *fixture) {
-	_, err := f.Held(f.ctx, 100, []sqlrepo.Digest{{1}})
+	_, err := f.Held(f.ctx, sqlrepo.Scope{Space: 100}, []sqlrepo.Digest{{1}})
 	f.fails(err, sqlrepo.ErrNotFound)
 }
 
@@ -145,7 +192,7 @@ func heldOnce(f *fixture) {
 // sealUnlessHeld seals a shard with a block, or an empty one if the space has the block.
 func (f *fixture) sealUnlessHeld(space sqlrepo.Space, shard sqlrepo.Shard, block sqlrepo.Digest,
 	stored *atomic.Int64) error {
-	held, err := f.Held(f.ctx, space.ID, []sqlrepo.Digest{block})
+	held, err := f.Held(f.ctx, sqlrepo.Scope{Space: space.ID}, []sqlrepo.Digest{block})
 	if err != nil {
 		return err
 	}

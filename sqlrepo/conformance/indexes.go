@@ -23,7 +23,9 @@ func indexes() []test {
 		{"keep a removed upload while they cover shards", indexKeepsUpload},
 		{"are removed with a file that no other is", indexRemoved},
 		{"know which files are theirs", indexUnnamed},
-		{"keep their layout once something is packed", indexRecipe},
+		{"keep their layout once something is planned", indexRecipe},
+		{"are the same for all who are at work", indexJoined},
+		{"leave out what none has room for", indexTooLarge},
 	}
 }
 
@@ -295,8 +297,6 @@ func indexRecipe(f *fixture) {
 	source := f.source(f.space())
 	first, second := fresh(source), fresh(source)
 	second.IndexLayout, second.IndexSlices, second.PieceCID = "forge", 5000, true
-	third := fresh(source)
-	third.IndexSlices = 7
 	must(f.OpenUpload(f.ctx, source.ID, first))(f.t)
 	stage := f.stage(must(f.OpenUpload(f.ctx, source.ID, second))(f.t).Upload)
 	equal(f.t, "layout before anything is planned", stage.Upload.IndexLayout, "forge")
@@ -304,14 +304,40 @@ func indexRecipe(f *fixture) {
 	equal(f.t, "blocks of a shard", stage.Upload.MaxBlocks(), 4999)
 	f.toPack(stage, planFor(0, f.add(stage, file("a", 700))...))
 	f.expire()
-	reopened := must(f.OpenUpload(f.ctx, source.ID, third))(f.t).Upload
+	for _, change := range []func(u *sqlrepo.Upload){
+		func(u *sqlrepo.Upload) { u.IndexLayout = "spec" },
+		func(u *sqlrepo.Upload) { u.IndexSlices = 4999 },
+		func(u *sqlrepo.Upload) { u.PieceCID = false },
+	} {
+		other := second
+		change(&other)
+		_, err := f.OpenUpload(f.ctx, source.ID, other)
+		f.fails(err, sqlrepo.ErrRecipe)
+	}
+	reopened := must(f.OpenUpload(f.ctx, source.ID, second))(f.t).Upload
+	equal(f.t, "layout once something is planned", reopened.IndexLayout, "forge")
 	equal(f.t, "slices once something is planned", reopened.IndexSlices, 5000)
-	equal(f.t, "layout once something is planned", reopened.IndexLayout, "storacha")
-	stage = f.stage(reopened)
-	f.packing(stage)
-	f.sealed(packed(f.shard(stage)))
-	f.expire()
-	reopened = must(f.OpenUpload(f.ctx, source.ID, second))(f.t).Upload
-	equal(f.t, "layout once something is packed", reopened.IndexLayout, "storacha")
-	equal(f.t, "piece CIDs once something is packed", reopened.PieceCID, false)
+	equal(f.t, "piece CIDs once something is planned", reopened.PieceCID, true)
+}
+
+func indexTooLarge(f *fixture) {
+	space := f.space()
+	stage := f.linked(space, "a", "b")
+	first := f.uncovered(space, stage.Upload.ID)[0]
+	equal(f.t, "layout", first.Layout, sqlrepo.DefaultIndexLayout)
+	for nodes, want := range map[int64]int64{sqlrepo.MaxIndexSlices - 1: first.ID, sqlrepo.MaxIndexSlices: first.ID + 1} {
+		f.execute(fmt.Sprintf("UPDATE shards SET nodes = %d WHERE id = %d", nodes, first.ID))
+		equal(f.t, "the first that can be covered", f.uncovered(space, stage.Upload.ID)[0].ID, want)
+	}
+}
+
+// indexJoined has somebody come to an upload at work who would have it indexed in another way.
+func indexJoined(f *fixture) {
+	source := f.source(f.space())
+	recipe := fresh(source)
+	f.stage(must(f.OpenUpload(f.ctx, source.ID, recipe))(f.t).Upload)
+	equal(f.t, "joined", must(f.OpenUpload(f.ctx, source.ID, recipe))(f.t).Joined, true)
+	recipe.PieceCID = true
+	_, err := f.OpenUpload(f.ctx, source.ID, recipe)
+	f.fails(err, sqlrepo.ErrAtWork)
 }

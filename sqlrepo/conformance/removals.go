@@ -259,7 +259,7 @@ func condemnHides(f *fixture) {
 	f.hold(space, b)
 	f.held(space, 2, []sqlrepo.Digest{a, b}, a, b)
 	found := map[int64]struct{}{}
-	f.ok(f.Holders(f.ctx, space.ID, []sqlrepo.Digest{a}, found))
+	f.ok(f.Holders(f.ctx, sqlrepo.Scope{Space: space.ID}, []sqlrepo.Digest{a}, found))
 	equal(f.t, "holders", found, map[int64]struct{}{shard: {}})
 
 	view := f.view(space)
@@ -267,7 +267,7 @@ func condemnHides(f *fixture) {
 	equal(f.t, "revision of the view", view.Revision, 3)
 	f.held(space, 3, []sqlrepo.Digest{a, b}, b)
 	clear(found)
-	f.ok(f.Holders(f.ctx, space.ID, []sqlrepo.Digest{a, b}, found))
+	f.ok(f.Holders(f.ctx, sqlrepo.Scope{Space: space.ID}, []sqlrepo.Digest{a, b}, found))
 	equal(f.t, "holders after that", len(found), 1)
 	equal(f.t, "state", f.shards(mine)[0].State, sqlrepo.ShardRemoving)
 	f.ok(f.Condemn(f.ctx, mine, view, []int64{shard}))

@@ -18,7 +18,9 @@ func uploads() []test {
 		{"take other options when opened again", reopenOptions},
 		{"keep their recipe once planned", reopenRecipe},
 		{"stay in the store that has their shards", reopenStore},
+		{"stay in the store that has what they share", reopenSharing},
 		{"know the one before", previousUpload},
+		{"know the one before in their store", previousInStore},
 		{"go through their states", uploadStates},
 		{"pack when there is something to pack", advanceToPacking},
 		{"are incomplete until they are opened again", incompleteUpload},
@@ -222,6 +224,57 @@ func reopenStore(f *fixture) {
 	f.fails(err, sqlrepo.ErrOtherStore)
 	equal(f.t, "upload", f.upload(stage), before)
 	equal(f.t, "again", must(with("two"))(f.t).Upload.ID, before.ID)
+}
+
+// in opens an upload of a source in a store.
+func (f *fixture) in(source sqlrepo.Source, store string) sqlrepo.Upload {
+	f.t.Helper()
+	wanted := fresh(source)
+	wanted.Store = store
+	return must(f.OpenUpload(f.ctx, source.ID, wanted))(f.t).Upload
+}
+
+// reopenSharing has uploads count on what others have stored: a chunk that is not stored again, and an earlier entry.
+func reopenSharing(f *fixture) {
+	emptied, sharing := f.source(f.space()), f.source(f.space())
+	for _, source := range []sqlrepo.Source{emptied, sharing} {
+		f.in(source, "one")
+		f.in(source, "two")
+	}
+	stage := f.stage(f.in(emptied, "two"))
+	files := f.add(stage, file("a", 700))
+	f.toPack(stage, planFor(0, files...), planned(1))
+	empty := holding(f.shard(stage))
+	empty.Shard.State = sqlrepo.ShardEmpty
+	f.sealed(empty)
+	shared := file("a", 700)
+	shared.Origin = files[0].ID
+	f.add(f.stage(f.in(sharing, "two")), shared)
+	f.expire()
+	for _, source := range []sqlrepo.Source{emptied, sharing} {
+		wanted := fresh(source)
+		wanted.Store = "one"
+		_, err := f.OpenUpload(f.ctx, source.ID, wanted)
+		f.fails(err, sqlrepo.ErrOtherStore)
+		equal(f.t, "store", f.in(source, "two").Store, "two")
+	}
+}
+
+func previousInStore(f *fixture) {
+	source := f.source(f.space())
+	previous := func(store string) int64 {
+		f.t.Helper()
+		return must(f.PreviousUpload(f.ctx, sqlrepo.Upload{Source: source.ID, Profile: "profile", Store: store}))(f.t)
+	}
+	one := f.in(source, "one").ID
+	f.complete(f.stage(f.in(source, "one")))
+	two := f.in(source, "two").ID
+	f.complete(f.stage(f.in(source, "two")))
+	for store, want := range map[string]int64{"one": one, "two": two, "three": 0, "": two} {
+		equal(f.t, "before one in "+store, previous(store), want)
+	}
+	f.execute("UPDATE uploads SET store = NULL WHERE store = 'one'")
+	equal(f.t, "where the store of one is not known", previous("three"), one)
 }
 
 func previousUpload(f *fixture) {
