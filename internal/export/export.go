@@ -18,8 +18,6 @@ import (
 // ErrTooDeep is returned for a DAG that is deeper than any file or directory needs.
 var ErrTooDeep = errors.New("the DAG is too deep")
 
-const maxDepth = 8 * tree.MaxDepth
-
 // Exporter writes DAGs.
 type Exporter struct {
 	Blocks  tree.Blocks
@@ -52,7 +50,10 @@ func (e Exporter) Run(ctx context.Context, root cid.Cid, to io.Writer) (Summary,
 	group.Go(func() error {
 		defer close(r.work)
 		defer close(r.ordered)
-		return errors.Join(r.block(ctx, tree.Link{CID: root}, 0), r.flush(ctx))
+		if err := r.block(ctx, tree.Link{CID: root}, 0); err != nil {
+			return err
+		}
+		return r.flush(ctx)
 	})
 	for range workers {
 		group.Go(func() error { return r.fetch(ctx) })
@@ -116,7 +117,7 @@ func (r *run) block(ctx context.Context, link tree.Link, depth int) error {
 	}
 	r.seen[key(link.CID)] = struct{}{}
 	switch {
-	case depth > maxDepth:
+	case depth > tree.MaxLinks:
 		return ErrTooDeep
 	case link.CID.Type() == cid.Raw:
 		return r.add(ctx, link.CID, nil, link.Size)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"sync"
@@ -62,23 +63,29 @@ func (r *run) begin(ctx context.Context, f file) error {
 	return l.done(ctx, failed)
 }
 
-// open opens the file that an earlier run has left, or a new one.
+// open opens the file that an earlier run has left, or a new one. It returns ErrBusy if another run writes it.
 func (l *largeFile) open() (err error) {
 	part := l.part()
-	info, err := l.in.lstat(part)
-	if err == nil && info != nil && info.Mode().IsRegular() && !isShared(info) {
-		l.had = info.Size()
-		l.out, err = l.in.root.OpenFile(part, os.O_RDWR, 0)
+	if l.out, err = l.in.unfinished(part); err != nil {
 		return err
 	}
-	if err == nil {
+	if l.out == nil {
 		l.out, err = l.in.create(part)
+		return err
 	}
-	return err
+	info, err := l.out.Stat()
+	if err != nil {
+		return errors.Join(err, l.out.Close())
+	}
+	l.had = info.Size()
+	return nil
 }
 
 // write writes some parts, those that are not there yet.
 func (l *largeFile) write(ctx context.Context, parts []tree.Part) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	missing, err := l.missing(parts)
 	if err != nil {
 		return err
@@ -140,17 +147,24 @@ func isZero(content []byte) bool {
 // done ends a batch, and with the last one the file. What an interrupted or failed run has written stays for the next.
 func (l *largeFile) done(ctx context.Context, err error) error {
 	l.mu.Lock()
-	l.failed = errors.Join(l.failed, err)
+	if l.failed == nil {
+		l.failed = err // what fails behind it mostly does so because of it
+	}
 	l.mu.Unlock()
 	if l.pending.Add(-1) > 0 {
+		if err != nil && !faulty(err) {
+			return fmt.Errorf("%s: %w", l.path(), err) // it ends the run
+		}
 		return nil
 	}
 	err = l.failed
 	if err == nil && int64(l.node.Size) != l.had {
 		err = l.out.Truncate(int64(l.node.Size))
 	}
-	if err = errors.Join(err, l.out.Close()); err == nil {
-		err = l.finish(l.part())
+	if err == nil {
+		err = l.finish(l.out)
+	} else {
+		err = errors.Join(err, l.out.Close())
 	}
 	if err != nil {
 		err = l.run.fail(ctx, l.path(), err)
@@ -166,7 +180,7 @@ func (r *run) isWhole(ctx context.Context, f file) (bool, error) {
 	}
 	same := false
 	if info.Mode().IsRegular() && info.Size() == int64(f.node.Size) {
-		if same, err = r.compare(ctx, f); err != nil {
+		if same, err = r.compare(ctx, f, info); err != nil {
 			return false, err
 		}
 	}
@@ -184,8 +198,8 @@ func (r *run) isWhole(ctx context.Context, f file) (bool, error) {
 var errOther = errors.New("other content")
 
 // compare compares the file that is there with the parts that it should have, some side by side.
-func (r *run) compare(ctx context.Context, f file) (same bool, err error) {
-	there, err := f.in.root.Open(f.name)
+func (r *run) compare(ctx context.Context, f file, info fs.FileInfo) (same bool, err error) {
+	there, err := f.open(info)
 	if err != nil {
 		return false, unreadable(err)
 	}

@@ -12,7 +12,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// metadata is what a DAG does not tell of an entry. It is nil where nothing is known.
+// metadata is what a DAG does not tell of an entry. It is nil where nothing is known. What a mode says about running a
+// file in another's name (setuid, setgid) is left out: who retrieves it may be another than who owned it.
 type metadata struct {
 	mode    fs.FileMode
 	bits    uint32
@@ -20,14 +21,10 @@ type metadata struct {
 }
 
 func newMetadata(entry sqlrepo.Listed) *metadata {
-	bits := uint32(entry.Mode) & 0o7777
-	mode := fs.FileMode(bits & 0o777)
-	for bit, special := range map[uint32]fs.FileMode{
-		0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky,
-	} {
-		if bits&bit != 0 {
-			mode |= special
-		}
+	bits := uint32(entry.Mode) & 0o777
+	mode := fs.FileMode(bits)
+	if entry.Kind == sqlrepo.Directory && entry.Mode&0o1000 != 0 {
+		mode |= fs.ModeSticky
 	}
 	return &metadata{mode, bits, time.Unix(0, entry.ModTime)}
 }

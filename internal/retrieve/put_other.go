@@ -2,10 +2,20 @@
 
 package retrieve
 
-import "errors"
+import (
+	"errors"
+	"os"
+)
 
 // put writes a file under one name and then gives it another.
 func (d *directory) put(part, name string, content []byte, meta *metadata) error {
+	left, err := d.unfinished(part) // it removes what is there
+	if err == nil && left != nil {
+		err = left.Close()
+	}
+	if err != nil {
+		return err
+	}
 	out, err := d.create(part)
 	if err != nil {
 		return err
@@ -22,6 +32,17 @@ func (d *directory) put(part, name string, content []byte, meta *metadata) error
 		err = errors.Join(err, d.root.Remove(part))
 	}
 	return err
+}
+
+// lock locks nothing.
+func lock(*os.File) error { return nil }
+
+// seal closes a file before it gets its name: elsewhere than on Unix an open one can't be renamed.
+func seal(out *os.File, rename func() error) error {
+	if err := out.Close(); err != nil {
+		return err
+	}
+	return rename()
 }
 
 // restoreSymlink leaves a symlink with the time at which it was made.

@@ -18,18 +18,22 @@ func (d *directory) put(part, name string, content []byte, meta *metadata) error
 		return err
 	}
 	at := int(here.Fd())
-	err = retried("create", part, func() error { return createAt(at, part, content, meta) })
-	if err == nil {
-		err = retried("rename", name, func() error { return unix.Renameat(at, part, at, name) })
-	}
+	fd, err := d.createAt(at, part)
 	if err != nil {
-		gone := d.root.Remove(part)
-		if errors.Is(gone, fs.ErrNotExist) {
-			gone = nil
-		}
-		err = errors.Join(err, gone)
+		return err
 	}
-	return err
+	err = fill(fd, at, part, content, meta)
+	if mine := isStillAt(at, part, fd); mine != nil {
+		err = errors.Join(err, mine)
+	} else {
+		if err == nil {
+			err = retried("rename", name, func() error { return unix.Renameat(at, part, at, name) })
+		}
+		if err != nil {
+			err = errors.Join(err, unix.Unlinkat(at, part, 0))
+		}
+	}
+	return errors.Join(err, unix.Close(fd))
 }
 
 // retried does again what a signal has interrupted.
@@ -44,21 +48,43 @@ func retried(op, name string, do func() error) error {
 	}
 }
 
-// createAt makes a file of a directory, in place of one of the same name.
-func createAt(at int, name string, content []byte, meta *metadata) (err error) {
+// createAt makes an unfinished file, in place of one that an earlier run has left, and locks it.
+func (d *directory) createAt(at int, name string) (fd int, err error) {
 	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
-	fd, err := unix.Openat(at, name, flags, 0o666)
+	create := func() (err error) {
+		fd, err = unix.Openat(at, name, flags, 0o666)
+		return err
+	}
+	err = retried("create", name, create)
 	if errors.Is(err, unix.EEXIST) {
-		if err = unix.Unlinkat(at, name, 0); err == nil {
-			fd, err = unix.Openat(at, name, flags, 0o666)
+		left, failed := d.unfinished(name)
+		if failed != nil {
+			return 0, failed
+		}
+		if left != nil {
+			failed = errors.Join(d.root.Remove(name), left.Close())
+		}
+		if err = failed; err == nil {
+			err = busy(retried("create", name, create))
 		}
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
-	defer func() { err = errors.Join(err, unix.Close(fd)) }()
+	if err := lockDescriptor(fd); err != nil {
+		return 0, errors.Join(err, unix.Close(fd))
+	}
+	return fd, nil
+}
+
+// fill gives a new file its content, its mode and its time.
+func fill(fd, at int, name string, content []byte, meta *metadata) error {
 	for len(content) > 0 {
-		n, err := unix.Write(fd, content)
+		n := 0
+		err := retried("write", name, func() (err error) {
+			n, err = unix.Write(fd, content)
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -69,6 +95,33 @@ func createAt(at int, name string, content []byte, meta *metadata) (err error) {
 	}
 	return errors.Join(unix.Fchmod(fd, meta.bits), stampAt(at, name, meta))
 }
+
+// isStillAt returns ErrBusy unless a name is that of an open file.
+func isStillAt(at int, name string, fd int) error {
+	var named, open unix.Stat_t
+	err := errors.Join(unix.Fstat(fd, &open), unix.Fstatat(at, name, &named, unix.AT_SYMLINK_NOFOLLOW))
+	if err == nil && named.Dev == open.Dev && named.Ino == open.Ino {
+		return nil
+	}
+	return errors.Join(ErrBusy, err)
+}
+
+// lock locks an unfinished file for as long as it is open, or returns ErrBusy.
+func lock(file *os.File) error { return lockDescriptor(int(file.Fd())) }
+
+func lockDescriptor(fd int) error {
+	err := retried("lock", "", func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+	switch {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return ErrBusy
+	case errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.ENOLCK), errors.Is(err, unix.ENOSYS):
+		return nil // a file system without locks
+	}
+	return err
+}
+
+// seal gives a file its name before it is closed, while others find it locked.
+func seal(out *os.File, rename func() error) error { return errors.Join(rename(), out.Close()) }
 
 // stampAt gives an entry of a directory its time, also one that is a symlink.
 func stampAt(at int, name string, meta *metadata) error {

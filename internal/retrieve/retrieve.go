@@ -13,8 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/guppy-prep/guppy/internal/blocks"
 	"github.com/guppy-prep/guppy/internal/tree"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -22,6 +20,9 @@ import (
 
 // ErrDiffers is returned when something else is where an entry is to be written.
 var ErrDiffers = errors.New("something else is there: remove it, or replace it with --overwrite")
+
+// ErrBusy is returned when another run writes the same file in this moment.
+var ErrBusy = errors.New("another run is writing there: wait until it has ended, then run this again")
 
 // Retriever writes trees. What is there already and right is kept, so that a run goes on where one before it stopped:
 // all content is compared, none is trusted for its length or its time.
@@ -48,19 +49,25 @@ type Summary struct {
 }
 
 // To writes a tree. A directory's entries go to the directory out, which is made if it is absent. Anything else is
-// written as out, or into it under its own name if out is a directory. It returns ErrDiffers, tree.ErrMalformed,
-// blocks.ErrNotFound, and errors of the file system, and leaves then what it has written so far. No file has its name
-// before it is whole.
+// written as out, or into it under its own name if out is a directory. It returns ErrDiffers, ErrBusy,
+// tree.ErrMalformed, blocks.ErrNotFound, and errors of the file system, and leaves then what it has written so far. No
+// file has its name before it is whole. A directory that was there before keeps its own mode and time.
 func (r *Retriever) To(ctx context.Context, from tree.Resolved, out string) (Summary, error) {
 	top, name, err := openTop(from, out)
 	if err != nil {
 		return Summary{}, err
 	}
-	run := &run{Retriever: r, top: top, name: name, work: make(chan func(context.Context) error, r.Workers)}
+	run := &run{
+		Retriever: r, top: top, name: name, work: make(chan func(context.Context) error, r.Workers),
+		lingering: make(chan struct{}, maxLingering), abandoned: top.abandoned,
+	}
 	run.buffers.New = func() any { return new([]byte) }
 	run.known = newKnown(r.Known, r.Base)
 	defer run.known.stop()
 	err = run.run(ctx, from.Node)
+	if run.failed.Load() > 0 {
+		run.abandoned.Store(true) // so that what is to be put right can be
+	}
 	err = errors.Join(err, top.release())
 	return run.summary(), err
 }
@@ -88,7 +95,8 @@ func openTop(from tree.Resolved, out string) (*directory, string, error) {
 
 func openOut(path string, exists bool) (*directory, string, error) {
 	if !exists {
-		if err := os.Mkdir(path, 0o777); err != nil {
+		err := os.Mkdir(path, 0o777)
+		if exists = errors.Is(err, fs.ErrExist); err != nil && !exists {
 			return nil, "", err
 		}
 	}
@@ -96,7 +104,7 @@ func openOut(path string, exists bool) (*directory, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	top := &directory{root: root, shown: path, fresh: !exists, part: partPrefix}
+	top := &directory{root: root, shown: path, fresh: !exists, part: partPrefix, abandoned: new(atomic.Bool)}
 	top.users.Store(1)
 	return top, "", nil
 }
@@ -109,9 +117,12 @@ type run struct {
 	known *known
 	work  chan func(context.Context) error
 	// stack are the open directories on the way to the entry that is visited, batch the small files that wait for a
-	// worker.
-	stack []*directory
-	batch batch
+	// worker, from how many directories, and lingering those that the walk has left and files are still written into.
+	stack            []*directory
+	batch            batch
+	batchDirectories int
+	lingering        chan struct{}
+	abandoned        *atomic.Bool
 
 	files, directories, symlinks, bytes, kept, failed atomic.Int64
 	failing                                           sync.Mutex
@@ -126,51 +137,50 @@ func (r *run) summary() Summary {
 	}
 }
 
-// run walks the tree while workers write its files.
+// run walks the tree while workers write its files. It returns what failed first.
 func (r *run) run(ctx context.Context, root *tree.Node) error {
-	group, ctx := errgroup.WithContext(ctx)
+	running, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	end := func(err error) {
+		if err != nil {
+			r.abandoned.Store(true)
+			cancel(err)
+		}
+	}
+	var group sync.WaitGroup
 	for range max(1, r.Workers) {
-		group.Go(func() error {
+		group.Go(func() {
 			for work := range r.work { // to the end, whatever fails: each has a directory to release
-				if err := work(ctx); err != nil {
-					r.drain()
-					return err
-				}
+				end(work(running))
 			}
-			return nil
 		})
 	}
-	group.Go(func() error {
-		defer close(r.work)
-		err := tree.Walk(ctx, r.Blocks, root, func(e tree.Entry) error { return r.visit(ctx, e) }, r.leave)
-		err = errors.Join(err, r.flush(ctx))
-		for _, open := range r.stack { // those that an error has left open
-			err = errors.Join(err, open.release())
-		}
+	end(r.walk(running, root))
+	for _, open := range r.stack { // those that an error has left open
+		end(open.release())
+	}
+	end(r.batch.release())
+	close(r.work)
+	group.Wait()
+	if r.abandoned.Load() && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return context.Cause(running)
+}
+
+func (r *run) walk(ctx context.Context, root *tree.Node) error {
+	err := tree.Walk(ctx, r.Blocks, root, func(e tree.Entry) error { return r.visit(ctx, e) },
+		func(tree.Entry) error { return r.leave(ctx) })
+	if err != nil {
 		return err
-	})
-	return group.Wait()
-}
-
-// drain has work that nobody does any more release what it holds.
-func (r *run) drain() {
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
-	for work := range r.work {
-		_ = work(ended) // what failed first is told
 	}
+	return r.flush(ctx)
 }
 
-// give has a worker do something.
+// give has a worker do something, also if the run has ended: then it does no more than releasing what it holds.
 func (r *run) give(ctx context.Context, work func(context.Context) error) error {
-	select {
-	case r.work <- work:
-		return nil
-	case <-ctx.Done():
-		ended, cancel := context.WithCancel(ctx)
-		cancel()
-		return errors.Join(context.Cause(ctx), work(ended))
-	}
+	r.work <- work
+	return context.Cause(ctx)
 }
 
 // faulty tells whether an error says something about the DAG of a file alone.

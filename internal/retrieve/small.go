@@ -36,6 +36,13 @@ func (f file) part() string {
 // batchFiles is how many small files a worker writes together at most.
 const batchFiles = 128
 
+// Each open directory costs two open files, of which a process may have few: so many directories a batch has files of,
+// and so many stay open at most for files that are still to be written.
+const (
+	maxBatchDirectories = 16
+	maxLingering        = 64
+)
+
 // batch are files of one block each.
 type batch []file
 
@@ -102,27 +109,6 @@ func (r *run) fill(ctx context.Context, files batch, parts []tree.Part) error {
 // write writes a file that is not there, or that is to be replaced.
 func (f file) write(content []byte) error { return f.in.put(f.part(), f.name, content, f.meta) }
 
-// create makes a file that nobody else has open.
-func (d *directory) create(name string) (*os.File, error) {
-	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
-	out, err := d.root.OpenFile(name, flags, 0o666)
-	if !errors.Is(err, fs.ErrExist) {
-		return out, err
-	}
-	if err := d.root.Remove(name); err != nil {
-		return nil, err
-	}
-	return d.root.OpenFile(name, flags, 0o666)
-}
-
-// finish gives a whole file its mode, its time and then its name.
-func (f file) finish(part string) error {
-	if err := f.meta.restore(f.in.root, part); err != nil {
-		return err
-	}
-	return f.in.root.Rename(part, f.name)
-}
-
 // isThere tells whether a file is there with the right content. It returns ErrDiffers for one that is not to be
 // replaced.
 func (r *run) isThere(f file) (bool, error) {
@@ -132,7 +118,7 @@ func (r *run) isThere(f file) (bool, error) {
 	}
 	same := false
 	if info.Mode().IsRegular() && info.Size() == int64(f.node.Size) && info.Size() <= car.MaxDataSize {
-		if same, err = f.holds(); err != nil {
+		if same, err = f.holds(info); err != nil {
 			return false, err
 		}
 	}
@@ -155,8 +141,8 @@ func (f file) touch(info fs.FileInfo) error {
 }
 
 // holds tells whether the file that is there has the block for its content.
-func (f file) holds() (same bool, err error) {
-	there, err := f.in.root.Open(f.name)
+func (f file) holds(info fs.FileInfo) (same bool, err error) {
+	there, err := f.open(info)
 	if err != nil {
 		return false, unreadable(err)
 	}
@@ -166,6 +152,22 @@ func (f file) holds() (same bool, err error) {
 		return false, unreadable(err)
 	}
 	return isContent(f.node.Block(), buffer), nil
+}
+
+// open opens a file that is there, also one whose mode does not let its owner read it.
+func (f file) open(info fs.FileInfo) (*os.File, error) {
+	there, err := f.in.root.Open(f.name)
+	if !errors.Is(err, fs.ErrPermission) || isShared(info) {
+		return there, err
+	}
+	if err := f.in.root.Chmod(f.name, info.Mode()|0o400); err != nil {
+		return nil, err
+	}
+	there, err = f.in.root.Open(f.name)
+	if back := f.in.root.Chmod(f.name, info.Mode()); err == nil && back != nil {
+		return nil, errors.Join(back, there.Close())
+	}
+	return there, err
 }
 
 // unreadable takes a file that can't be read for one that differs.

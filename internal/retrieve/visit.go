@@ -48,26 +48,51 @@ func (r *run) place(e tree.Entry) (*directory, string) {
 
 func (r *run) enter(in *directory, name string, e tree.Entry, meta *metadata) error {
 	r.directories.Add(1)
-	opened := in.retain()
-	if name == "" {
-		in.meta = meta
-	} else {
-		child, err := in.child(name, meta, r.Overwrite)
+	opened, err := in.retain(), error(nil)
+	if name != "" {
+		opened, err = in.child(name, meta, r.Overwrite)
 		if err = errors.Join(err, in.release()); err != nil {
 			return err
 		}
-		opened = child
 	}
 	opened.avoid(e.Children)
 	r.stack = append(r.stack, opened)
+	if name == "" {
+		return in.own(file{in: in, node: e.Node}.part(), meta)
+	}
 	return nil
 }
 
-func (r *run) leave(tree.Entry) error {
+func (r *run) leave(ctx context.Context) error {
 	last := len(r.stack) - 1
 	left := r.stack[last]
 	r.stack = r.stack[:last]
-	return left.release()
+	err := r.linger(ctx, left)
+	return errors.Join(err, left.release())
+}
+
+// linger waits for a place for a directory that is left while files are still to be written into it. Workers make
+// places, as they wait for none.
+func (r *run) linger(ctx context.Context, left *directory) error {
+	if left.users.Load() == 1 {
+		return nil
+	}
+	select {
+	case r.lingering <- struct{}{}:
+		left.lingering = r.lingering
+		return nil
+	default:
+	}
+	if err := r.flush(ctx); err != nil {
+		return err
+	}
+	select {
+	case r.lingering <- struct{}{}:
+		left.lingering = r.lingering
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // file has small files wait for each other: many are read and written together.
@@ -76,8 +101,11 @@ func (r *run) file(ctx context.Context, f file) error {
 	if f.node.CID.Type() != cid.Raw {
 		return r.large(ctx, f)
 	}
+	if last := len(r.batch) - 1; last < 0 || r.batch[last].in != f.in {
+		r.batchDirectories++
+	}
 	r.batch = append(r.batch, f)
-	if len(r.batch) < batchFiles && r.batch.bytes() < tree.BatchBytes {
+	if len(r.batch) < batchFiles && r.batchDirectories < maxBatchDirectories && r.batch.bytes() < tree.BatchBytes {
 		return nil
 	}
 	return r.flush(ctx)
@@ -89,7 +117,7 @@ func (r *run) flush(ctx context.Context) error {
 		return nil
 	}
 	full := r.batch
-	r.batch = nil
+	r.batch, r.batchDirectories = nil, 0
 	return r.give(ctx, func(ctx context.Context) error { return r.small(ctx, full) })
 }
 
@@ -113,7 +141,7 @@ func (d *directory) symlink(name, target string, meta *metadata, overwrite bool)
 		}
 	}
 	if err := d.root.Symlink(target, name); err != nil {
-		return err
+		return busy(err)
 	}
 	return d.restoreSymlink(name, meta)
 }

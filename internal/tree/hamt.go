@@ -26,6 +26,23 @@ func (n *Node) decodeHAMT(described data.UnixFSData) error {
 	if n.fanout < 8 || n.fanout > maxFanout || n.fanout&(n.fanout-1) != 0 {
 		return malformed("a HAMT with the fanout %d", n.fanout)
 	}
+	return n.hamtRoot().inOrder()
+}
+
+// inOrder demands that the links of a part are sorted by their places, each of which comes once: then no name can come
+// twice.
+func (p hamtPart) inOrder() error {
+	next := uint64(0)
+	for _, link := range p.links {
+		place, _, err := p.place(link)
+		if err != nil {
+			return err
+		}
+		if place < next {
+			return malformed("the links of a HAMT are not in the order of their places, or one comes twice")
+		}
+		next = place + 1
+	}
 	return nil
 }
 

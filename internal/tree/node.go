@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ipfs/go-cid"
 	"github.com/ipfs/go-unixfsnode/data"
@@ -201,7 +202,8 @@ type Below struct {
 	IsPart  bool
 }
 
-// Below returns all links of a node, in their order. It returns ErrMalformed for those of a HAMT that are none of it.
+// Below returns all links of a node, in their order. It returns ErrMalformed for names that no directory may have, or
+// not twice.
 func (n *Node) Below() ([]Below, error) {
 	all := make([]Below, len(n.links))
 	for i, link := range n.links {
@@ -225,7 +227,25 @@ func (n *Node) Below() ([]Below, error) {
 			}
 		}
 	}
-	return all, nil
+	return all, n.namesDiffer()
+}
+
+// namesDiffer demands that no name comes twice in a directory of one block; in a HAMT none can.
+func (n *Node) namesDiffer() error {
+	if n.Kind != Directory || n.fanout != 0 {
+		return nil
+	}
+	names := make([]string, len(n.links))
+	for i, link := range n.links {
+		names[i] = link.Name
+	}
+	slices.Sort(names)
+	for i := range names {
+		if i > 0 && names[i] == names[i-1] {
+			return malformed("the name %q comes twice", names[i])
+		}
+	}
+	return nil
 }
 
 const maxFileSize = 1<<63 - 1

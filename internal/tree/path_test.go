@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ipfs/go-cid"
-
 	"github.com/guppy-prep/guppy/internal/blocks"
 	"github.com/guppy-prep/guppy/internal/tree"
 	"github.com/guppy-prep/guppy/internal/tree/treetest"
@@ -139,31 +137,4 @@ func FuzzResolve(f *testing.F) {
 			t.Errorf("a block was looked for that nothing leads to: %v", err)
 		}
 	})
-}
-
-// FuzzDecode takes any bytes for a node: what they claim is either refused or can be walked to its end.
-func FuzzDecode(f *testing.F) {
-	s := treetest.New()
-	for _, root := range []tree.Link{
-		maze(s), s.File("", "a", "bc"), s.Symlink("", "x"), hamtPart(s, s.Raw("00x", "x")), s.Directory(""),
-	} {
-		f.Add(must(encoded(f, s, root))(f))
-	}
-	f.Fuzz(func(t *testing.T, block []byte) {
-		s := treetest.New()
-		root := s.Put(0x70, block)
-		err := walkAll(t.Context(), s, root)
-		if err != nil && !errors.Is(err, tree.ErrMalformed) && !errors.Is(err, tree.ErrUnsupported) &&
-			!errors.Is(err, blocks.ErrNotFound) {
-			t.Errorf("an error of no kind: %v", err)
-		}
-	})
-}
-
-func encoded(tb testing.TB, s *treetest.Store, root tree.Link) (block []byte, err error) {
-	err = s.Fetch(tb.Context(), []cid.Cid{root.CID}, func(_ int, data []byte) error {
-		block = append(block, data...)
-		return nil
-	})
-	return block, err
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/ipfs/go-cid"
+	"github.com/twmb/murmur3"
 	"pgregory.net/rapid"
 
 	"github.com/guppy-prep/guppy/internal/blocks"
@@ -253,10 +254,21 @@ func TestHostileDAGs(t *testing.T) {
 		"HAMT with a lost name": func(s *treetest.Store) tree.Link {
 			return part(s, 256, s.Raw("00name", "x"), s.Raw("01name", "x"))
 		},
-		"HAMT below a directory":  func(s *treetest.Store) tree.Link { return part(s, 256, named(s.Directory(""), "00")) },
-		"HAMT of mixed fanouts":   func(s *treetest.Store) tree.Link { return part(s, 256, named(part(s, 16), "00")) },
-		"HAMT of a raw block":     func(s *treetest.Store) tree.Link { return part(s, 256, named(s.Raw("", "x"), "00")) },
-		"HAMT of empty parts":     func(s *treetest.Store) tree.Link { return part(s, 256, named(part(s, 256), "00")) },
+		"HAMT below a directory": func(s *treetest.Store) tree.Link { return part(s, 256, named(s.Directory(""), "00")) },
+		"HAMT of mixed fanouts":  func(s *treetest.Store) tree.Link { return part(s, 256, named(part(s, 16), "00")) },
+		"HAMT of a raw block":    func(s *treetest.Store) tree.Link { return part(s, 256, named(s.Raw("", "x"), "00")) },
+		"HAMT of empty parts":    func(s *treetest.Store) tree.Link { return part(s, 256, named(part(s, 256), "00")) },
+		"HAMT with a place twice": func(s *treetest.Store) tree.Link {
+			_, other := sameHashes(s)
+			return part(s, 256, other, other)
+		},
+		"HAMT with a part and a name at a place": func(s *treetest.Store) tree.Link {
+			place, name := sameHashes(s)
+			return part(s, 256, named(part(s, 256, s.Raw("00x", "x")), place), name)
+		},
+		"HAMT that is not sorted": func(s *treetest.Store) tree.Link {
+			return part(s, 256, placed(s, "a"), placed(s, "b"))
+		},
 		"HAMT that is a bomb":     hamtBomb,
 		"HAMT deeper than a hash": func(s *treetest.Store) tree.Link { return deepHAMT(s, 30) },
 		"HAMT with a bad name":    func(s *treetest.Store) tree.Link { return part(s, 256, s.Raw("6E..", "x")) },
@@ -276,6 +288,17 @@ func TestHostileDAGs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// placed is an entry with the name that a HAMT of 256 places has for it.
+func placed(s *treetest.Store, name string) tree.Link {
+	return s.Raw(fmt.Sprintf("%02X%s", murmur3.Sum64([]byte(name))>>56, name), name)
+}
+
+// sameHashes is an entry of a HAMT, and its place.
+func sameHashes(s *treetest.Store) (place string, entry tree.Link) {
+	entry = placed(s, "a")
+	return entry.Name[:2], entry
 }
 
 func deep(s *treetest.Store, depth int) tree.Link {

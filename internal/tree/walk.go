@@ -8,6 +8,9 @@ import (
 // MaxDepth bounds how deep directories lie in each other: as deep as the longest path of an upload can be.
 const MaxDepth = 1300
 
+// MaxLinks bounds the links that lead from a root to a block: directories may be HAMTs of several levels.
+const MaxLinks = 8 * MaxDepth
+
 // Entry is a file, directory or symlink of a tree that is walked.
 type Entry struct {
 	// Names lead to it from where the walk began. They are valid until the visit is over.

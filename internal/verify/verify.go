@@ -67,7 +67,7 @@ func (v *Verifier) Run(ctx context.Context, root cid.Cid, path string) (Summary,
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(r.leaves)
-		err := r.block(ctx, tree.Below{Link: tree.Link{CID: root}}, []string{path}, true)
+		err := r.block(ctx, tree.Below{Link: tree.Link{CID: root}}, []string{path}, 0)
 		if err != nil {
 			return err
 		}
@@ -131,8 +131,9 @@ func key(c cid.Cid) sqlrepo.Digest {
 	return digest
 }
 
-// block goes through a block and all below it.
-func (r *run) block(ctx context.Context, below tree.Below, names []string, first bool) error {
+// block goes through a block and all below it; depth counts the links that lead to it.
+func (r *run) block(ctx context.Context, below tree.Below, names []string, depth int) error {
+	first := depth == 0
 	isNew, err := r.isNew(below, names)
 	if err != nil || !isNew {
 		return err
@@ -142,6 +143,9 @@ func (r *run) block(ctx context.Context, below tree.Below, names []string, first
 	}
 	if len(names) > tree.MaxDepth {
 		return r.malformed(below.CID, names, fmt.Errorf("it lies more than %d deep", tree.MaxDepth))
+	}
+	if depth > tree.MaxLinks {
+		return r.malformed(below.CID, names, fmt.Errorf("more than %d links lead to it", tree.MaxLinks))
 	}
 	var node *tree.Node
 	var length uint64
@@ -163,16 +167,16 @@ func (r *run) block(ctx context.Context, below tree.Below, names []string, first
 			return err
 		}
 	}
-	return r.below(ctx, links, names)
+	return r.below(ctx, links, names, depth+1)
 }
 
-func (r *run) below(ctx context.Context, links []tree.Below, names []string) error {
+func (r *run) below(ctx context.Context, links []tree.Below, names []string, depth int) error {
 	for _, link := range links {
 		inside := names
 		if link.IsEntry {
 			inside = append(slices.Clip(names), link.Name)
 		}
-		if err := r.block(ctx, link, inside, false); err != nil {
+		if err := r.block(ctx, link, inside, depth); err != nil {
 			return err
 		}
 	}

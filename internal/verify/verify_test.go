@@ -166,6 +166,8 @@ func TestHostileDAGs(t *testing.T) {
 		deep = s.Directory("d", deep)
 	}
 	for name, root := range map[string]tree.Link{
+		"links": chain(s, tree.MaxLinks+5),
+		"twice": s.Directory("", s.Raw("x", "a"), s.Raw("x", "b")),
 		"name":  s.Directory("", s.Raw("..", "x")),
 		"deep":  deep,
 		"codec": {CID: s.Put(cid.DagCBOR, []byte{0xa0})},
@@ -175,6 +177,16 @@ func TestHostileDAGs(t *testing.T) {
 			t.Errorf("%s: %.100q", name, found)
 		}
 	}
+}
+
+// chain is a file of one byte under many nodes.
+func chain(s *treetest.Store, levels int) tree.Link {
+	link := s.Raw("", "x")
+	for range levels {
+		data := treetest.UnixFS{Type: treetest.TypeFile, FileSize: treetest.Number(1), Sizes: []uint64{1}}
+		link = tree.Link{CID: s.Node(data, link)}
+	}
+	return link
 }
 
 func TestErrorsOfTheRepositoryEndIt(t *testing.T) {

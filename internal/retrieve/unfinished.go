@@ -1,0 +1,80 @@
+package retrieve
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// unfinished opens and locks the file that an earlier run has left. Anything else of its name is removed. It returns
+// nil if there is none, and ErrBusy if another run writes it.
+func (d *directory) unfinished(part string) (*os.File, error) {
+	info, err := d.look(part)
+	if err != nil || info == nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || isShared(info) {
+		return nil, d.root.Remove(part)
+	}
+	if info.Mode()&0o600 != 0o600 { // it had its own mode already
+		if err := d.root.Chmod(part, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	left, err := d.root.OpenFile(part, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.hold(left, part)
+}
+
+// create makes an unfinished file where there is none, and locks it.
+func (d *directory) create(part string) (*os.File, error) {
+	out, err := d.root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return nil, busy(err)
+	}
+	return d.hold(out, part)
+}
+
+// hold locks an open file that has a name still, or closes it.
+func (d *directory) hold(file *os.File, name string) (*os.File, error) {
+	err := lock(file)
+	if err == nil {
+		err = d.isStill(file, name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// isStill returns ErrBusy unless a name is that of an open file: who renames it would rename another's.
+func (d *directory) isStill(file *os.File, name string) error {
+	open, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := d.look(name)
+	if err == nil && (named == nil || !os.SameFile(open, named)) {
+		err = ErrBusy
+	}
+	return err
+}
+
+// finish gives a whole file its mode, its time and then its name, and closes it.
+func (f file) finish(out *os.File) error {
+	part := f.part()
+	err := f.in.isStill(out, part)
+	if err == nil {
+		err = f.meta.restore(f.in.root, part)
+	}
+	if err != nil {
+		return errors.Join(err, out.Close())
+	}
+	return seal(out, func() error { return f.in.root.Rename(part, f.name) })
+}
