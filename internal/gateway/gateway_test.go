@@ -11,12 +11,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/ipfs/go-cid"
 	carv2 "github.com/ipld/go-car/v2"
+	"github.com/multiformats/go-multihash"
 
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -185,6 +187,44 @@ func TestWhatIsRefused(t *testing.T) {
 		}
 		for _, other := range []string{"/ipns/example.com/", "/api/v0/id", "/favicon.ico"} {
 			f.get(http.StatusNotFound, other)
+		}
+	})
+}
+
+// TestContentIsContained has no page of content read the list of roots, or what other roots have.
+func TestContentIsContained(t *testing.T) {
+	each(t, func(f *fixture) {
+		f.write("page.html", 5)
+		root := "/ipfs/" + f.prepare()
+		for _, path := range []string{root + "/", root + "/page.html", root + "/absent"} {
+			got, err := f.ask(http.MethodGet, path)
+			must(f, err)
+			policy := strings.Fields(got.Header.Get("Content-Security-Policy"))
+			equal(f.T, path+" is sandboxed", len(policy) > 0 && policy[0] == "sandbox", true)
+			equal(f.T, path+" has the origin of others", slices.Contains(policy, "allow-same-origin"), false)
+		}
+		policy := f.get(http.StatusOK, "/").Header.Get("Content-Security-Policy")
+		equal(f.T, "no scripts in the list", strings.HasPrefix(policy, "default-src 'none';"), true)
+	})
+}
+
+// TestBytesInACIDAreNotServed asks for a page that anybody can put into a link.
+func TestBytesInACIDAreNotServed(t *testing.T) {
+	each(t, func(f *fixture) {
+		hash, err := multihash.Sum([]byte("<script>alert(1)</script>"), multihash.IDENTITY, -1)
+		must(f, err)
+		c := cid.NewCidV1(cid.Raw, hash)
+		for _, text := range []string{c.String(), fmt.Sprintf("F%X", c.Bytes())} {
+			for _, path := range []string{text, text + "/", text + "?format=raw", text + "?filename=a.html", "/" + text} {
+				got, err := f.ask(http.MethodGet, "/ipfs/"+path)
+				must(f, err)
+				if got.StatusCode == http.StatusMovedPermanently || got.StatusCode == http.StatusTemporaryRedirect {
+					got, err = f.ask(http.MethodGet, got.Header.Get("Location"))
+					must(f, err)
+				}
+				equal(f.T, path, got.StatusCode, http.StatusBadRequest)
+				equal(f.T, path+" is served", strings.Contains(string(got.body), "alert"), false)
+			}
 		}
 	})
 }

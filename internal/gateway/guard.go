@@ -6,7 +6,37 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/ipfs/boxo/path"
+	"github.com/multiformats/go-multihash"
 )
+
+// contentPolicy gives each page of content an origin of its own: a script in one can't read the list of roots, nor what
+// other roots have.
+const contentPolicy = "sandbox allow-scripts allow-popups allow-downloads"
+
+// contained keeps content from what it is not part of.
+func contained(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", contentPolicy)
+		if isInline(r.URL.Path) {
+			http.Error(w, "a CID that holds its bytes itself is no root of what is prepared", http.StatusBadRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// isInline tells whether the root of a path is a CID that holds its bytes itself: anybody can make such a link, with any
+// bytes.
+func isInline(urlPath string) bool {
+	parsed, err := path.NewPath(urlPath)
+	if err != nil {
+		return false
+	}
+	immutable, err := path.NewImmutablePath(parsed)
+	return err == nil && immutable.RootCid().Prefix().MhType == multihash.IDENTITY
+}
 
 // safe refuses what a read-only gateway has no use for.
 func safe(localNames bool, next http.Handler) http.Handler {

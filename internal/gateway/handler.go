@@ -35,10 +35,10 @@ func NewHandler(from Blocks, roots Roots, options Options) (http.Handler, error)
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/ipfs/", boxo.NewHandler(boxo.Config{
+	mux.Handle("/ipfs/", contained(whole(boxo.NewHandler(boxo.Config{
 		DeserializedResponses: true, NoDNSLink: true, MaxRequestDuration: longestRequest,
 		MetricsRegistry: prometheus.NewRegistry(),
-	}, backend))
+	}, backend))))
 	mux.Handle("/{$}", rootsPage{roots, options.Log})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "nothing is here: content is under /ipfs/, and / lists what there is", http.StatusNotFound)

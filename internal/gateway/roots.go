@@ -33,6 +33,9 @@ var files embed.FS
 
 var page = template.Must(template.ParseFS(files, "roots.html"))
 
+const rootsPolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; " +
+	"frame-ancestors 'none'"
+
 // rootsPage lists roots for people, and as JSON for programs.
 type rootsPage struct {
 	roots Roots
@@ -64,7 +67,7 @@ func (p rootsPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Cache-Control", "no-cache")
 	w.Header().Set("Vary", "Accept")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	w.Header().Set("Content-Security-Policy", rootsPolicy)
 	_, _ = w.Write(body.Bytes()) // the client may be gone
 }
 

@@ -40,11 +40,13 @@ test('Chromium walks from the list of roots to a file', async t => {
   await page.getByRole('link', { name: 'hello.txt', exact: true }).click()
   assert.equal(await page.locator('body').textContent(), 'hello world')
   await page.goBack()
-  const link = await page.getByRole('link', { name: 'multi.bin', exact: true }).getAttribute('href')
-  const digest = await page.evaluate(async link => {
-    const body = await (await fetch(link)).arrayBuffer()
-    return Array.from(new Uint8Array(await crypto.subtle.digest('SHA-256', body)))
-  }, link)
-  assert.deepEqual(Buffer.from(digest), Buffer.from(await crypto.subtle.digest('SHA-256', multi)))
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('link', { name: 'multi.bin', exact: true }).click(),
+  ])
+  assert.ok(readFileSync(await download.path()).equals(multi))
+  for (const other of ['/', new URL(roots[0].url).pathname]) {
+    await assert.rejects(page.evaluate(other => fetch(other).then(answer => answer.text()), other), /Failed to fetch/)
+  }
   assert.deepEqual(strangers, [])
 })

@@ -23,6 +23,8 @@ type reading struct {
 	shard sqlrepo.Shard
 	nodes []sqlrepo.Node
 	made  maker
+	// release is nil unless somebody has to know when it is closed.
+	release func()
 
 	mu sync.Mutex
 	// last is the block that was made last: who reads in small pieces asks for it again.
@@ -30,8 +32,13 @@ type reading struct {
 	position int32
 }
 
-// Close has nothing to do.
-func (r *reading) Close() error { return nil }
+// Close lets go of what was made.
+func (r *reading) Close() error {
+	if r.release != nil {
+		r.release()
+	}
+	return nil
+}
 
 // ReadAt makes the sections that the range touches.
 func (r *reading) ReadAt(ctx context.Context, p []byte, off int64) (n int, err error) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 
 	"github.com/guppy-prep/guppy/internal/reach"
 	"github.com/guppy-prep/guppy/internal/source"
@@ -40,19 +41,35 @@ type Remaker struct {
 	locate  func(ctx context.Context, source int64) (Site, error)
 	tempDir string
 
-	// turn is held by who uses spools, which may take long.
-	turn   chan struct{}
+	// ctx is for the making of DAG shards: it takes long, so whoever asks for one again finds it under way, or made.
+	ctx    context.Context //nolint:containedctx // it ends with Close, not with who asks
+	stop   context.CancelFunc
+	makers sync.WaitGroup
+	// turn is held by who makes some.
+	turn chan struct{}
+
+	mu     sync.Mutex
 	spools map[int64]*spool
+	making map[int64]*making
+	clock  int64
+	// most is how many spools are kept that nobody reads.
+	most   int
+	closed error
 }
 
-// New returns a Remaker. Locate finds the source of that key; DAG shards that were asked for are kept in files without a
-// name in tempDir until Close.
+// New returns a Remaker. Locate finds the source of that key; DAG shards that were asked for of late are kept in files
+// without a name in tempDir until Close.
 func New(repo Repository, tempDir string, locate func(ctx context.Context, source int64) (Site, error)) *Remaker {
-	return &Remaker{repo: repo, locate: locate, tempDir: tempDir, turn: make(chan struct{}, 1), spools: map[int64]*spool{}}
+	ctx, stop := context.WithCancel(context.Background())
+	return &Remaker{
+		repo: repo, locate: locate, tempDir: tempDir, ctx: ctx, stop: stop, turn: make(chan struct{}, 1),
+		spools: map[int64]*spool{}, making: map[int64]*making{}, most: heldSpools,
+	}
 }
 
-// OpenShard opens a packed shard for reading. Each block is compared with its digest before any of it is returned; reads
-// of one that differs, or can't be had, return ErrLost with the reason.
+// OpenShard opens a packed shard for reading. When ctx ends first, a DAG shard is made all the same, for who asks next.
+// Each block is compared with its digest before any of it is returned; reads of one that differs, or can't be had, return
+// ErrLost with the reason.
 func (r *Remaker) OpenShard(ctx context.Context, shard sqlrepo.Shard) (store.Reading, error) {
 	reading, err := r.open(ctx, shard)
 	if err != nil {
@@ -68,7 +85,8 @@ func (r *Remaker) open(ctx context.Context, shard sqlrepo.Shard) (store.Reading,
 	}
 	if shard.Kind == sqlrepo.DAGShard {
 		spooled, err := r.spooled(ctx, shard, nodes)
-		return &reading{shard: shard, nodes: nodes, made: spooled}, err
+		release := sync.OnceFunc(func() { r.release(spooled) })
+		return &reading{shard: shard, nodes: nodes, made: spooled, release: release}, err
 	}
 	chunks, err := r.chunks(ctx, shard)
 	return &reading{shard: shard, nodes: nodes, made: chunks}, err
@@ -85,13 +103,14 @@ func (r *Remaker) nodes(ctx context.Context, shard sqlrepo.Shard) ([]sqlrepo.Nod
 	return nodes, nil
 }
 
-// Close removes what was kept, once nothing is made any more.
-func (r *Remaker) Close() (err error) {
-	r.turn <- struct{}{}
-	defer func() { <-r.turn }()
-	for _, s := range r.spools {
-		err = errors.Join(err, s.file.Close())
+// Close ends what is made, and removes what was kept. Nobody may open a shard any more.
+func (r *Remaker) Close() error {
+	r.stop()
+	r.makers.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id := range r.spools {
+		r.drop(id)
 	}
-	r.spools = map[int64]*spool{}
-	return err
+	return r.closed
 }

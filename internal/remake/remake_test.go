@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
@@ -44,6 +46,20 @@ type fixture struct {
 	store     *store.Directory
 	job       pipeline.Job
 	remaker   *remake.Remaker
+	// contents is called before the entries of an upload are gone through.
+	contents func()
+}
+
+// watched tells when entries are gone through.
+type watched struct {
+	*sqlrepo.Repository
+	of *fixture
+}
+
+func (w watched) Contents(ctx context.Context, upload int64,
+	states ...sqlrepo.EntryState) iter.Seq2[sqlrepo.Linkable, error] {
+	w.of.contents()
+	return w.Repository.Contents(ctx, upload, states...)
 }
 
 func newFixture(t *testing.T, db *dialect.DB) *fixture {
@@ -64,7 +80,8 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 		Workers: 2, ReadAhead: 4, TempDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
 	}
 	temporary := t.TempDir()
-	f.remaker = remake.New(f.repo, temporary, func(_ context.Context, key int64) (remake.Site, error) {
+	f.contents = func() {}
+	f.remaker = remake.New(watched{f.repo, f}, temporary, func(_ context.Context, key int64) (remake.Site, error) {
 		if key != src.ID {
 			return remake.Site{}, fmt.Errorf("source %d", key)
 		}
@@ -274,4 +291,104 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 			t.Errorf("a %s shard was made", row.Kind)
 		}
 	}
+}
+
+// dags are the DAG shards that the store has.
+func (f *fixture) dags() []sqlrepo.Shard {
+	f.Helper()
+	return slices.DeleteFunc(f.packed(), func(row sqlrepo.Shard) bool { return row.Kind != sqlrepo.DAGShard })
+}
+
+// TestWhoAsksAgainFindsItUnderWay has somebody give up on a DAG shard that takes long, and others wait for the same.
+func TestWhoAsksAgainFindsItUnderWay(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		f := newFixture(t, db)
+		f.write("file", 1, 3<<20)
+		f.prepare()
+		row := f.dags()[0]
+		begun, release := make(chan struct{}, 100), make(chan struct{})
+		f.contents = func() {
+			begun <- struct{}{}
+			<-release
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		gone := errors.New("gone")
+		var first errgroup.Group
+		first.Go(func() error {
+			_, err := f.remaker.OpenShard(ctx, row)
+			return err
+		})
+		<-begun
+		cancel(gone)
+		if err := first.Wait(); !errors.Is(err, gone) {
+			t.Errorf("it waited, and then: %v", err)
+		}
+		var others errgroup.Group
+		for range 3 {
+			others.Go(func() error {
+				made, err := f.made(row)
+				if err == nil && !bytes.Equal(made, f.stored(row)) {
+					err = errors.New("other bytes")
+				}
+				return err
+			})
+		}
+		close(release)
+		must(t, others.Wait())
+		if again := len(begun); again > 0 {
+			t.Errorf("the entries were gone through %d times more", again)
+		}
+	})
+}
+
+// TestCloseEndsWhatIsMade waits for nobody.
+func TestCloseEndsWhatIsMade(t *testing.T) {
+	f := newFixture(t, enginetest.Engines()[0].Open(t))
+	f.write("file", 1, 3<<20)
+	f.prepare()
+	row := f.dags()[0]
+	closed := make(chan error, 1)
+	f.contents = func() {
+		f.contents = func() {}
+		go func() { closed <- f.remaker.Close() }()
+		<-f.remaker.Ended()
+	}
+	if _, err := f.remaker.OpenShard(t.Context(), row); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	must(t, <-closed)
+}
+
+// TestFewSpoolsAreKept but for those that are read.
+func TestFewSpoolsAreKept(t *testing.T) {
+	f := newFixture(t, enginetest.Engines()[0].Open(t))
+	f.write("file", 1, 3<<20)
+	f.prepare()
+	f.write("more", 2, 3<<20)
+	f.prepare()
+	dags := f.dags()
+	f.remaker.Hold(1)
+	var readings []store.Reading
+	for _, row := range dags {
+		reading, err := f.remaker.OpenShard(t.Context(), row)
+		must(t, err)
+		readings = append(readings, reading)
+	}
+	for i, reading := range readings {
+		got := make([]byte, dags[i].Size)
+		if _, err := reading.ReadAt(t.Context(), got, 0); err != nil || !bytes.Equal(got, f.stored(dags[i])) {
+			t.Errorf("shard %d: %v", i, err)
+		}
+	}
+	if held := f.remaker.Held(); held < len(dags) || held < 2 {
+		t.Errorf("%d of %d are held while they are read", held, len(dags))
+	}
+	for _, reading := range readings {
+		must(t, reading.Close())
+		must(t, reading.Close())
+	}
+	if held := f.remaker.Held(); held != 1 {
+		t.Errorf("%d are held", held)
+	}
+	f.demandSame(dags)
 }

@@ -13,7 +13,12 @@ import (
 )
 
 // spool has the blocks of a DAG shard in a file, each where it lies in the shard.
-type spool struct{ file *os.File }
+type spool struct {
+	file *os.File
+	// users counts those that read it; used is when it was asked for last.
+	users int
+	used  int64
+}
 
 func (s *spool) block(_ context.Context, node sqlrepo.Node) ([]byte, error) {
 	block := make([]byte, node.Length)
@@ -27,33 +32,135 @@ func (s *spool) block(_ context.Context, node sqlrepo.Node) ([]byte, error) {
 // held for one meanwhile is its nodes, up to 3 MB.
 const spooledAtOnce = 8
 
-// spooled returns the blocks of a DAG shard, and makes them first, with those of the shards behind it, if need be.
+// heldSpools are those of a few goes.
+const heldSpools = 3 * spooledAtOnce
+
+// making is a DAG shard that is being made.
+type making struct {
+	done chan struct{}
+	err  error
+}
+
+// spooled returns the blocks of a DAG shard, and has them made first, with those of the shards behind it, if need be:
+// once, however many ask. The caller releases it.
 func (r *Remaker) spooled(ctx context.Context, shard sqlrepo.Shard, nodes []sqlrepo.Node) (*spool, error) {
+	for {
+		made, underWay := r.take(shard, nodes)
+		if made != nil {
+			return made, nil
+		}
+		select {
+		case <-underWay.done:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if underWay.err != nil {
+			return nil, underWay.err
+		}
+	}
+}
+
+// take returns a spool to be used, or its making, which is begun unless it is under way.
+func (r *Remaker) take(shard sqlrepo.Shard, nodes []sqlrepo.Node) (*spool, *making) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if made := r.spools[shard.ID]; made != nil {
+		r.clock++
+		made.users, made.used = made.users+1, r.clock
+		return made, nil
+	}
+	underWay := r.making[shard.ID]
+	if underWay == nil {
+		underWay = &making{done: make(chan struct{})}
+		r.making[shard.ID] = underWay
+		r.makers.Go(func() { r.end(shard.ID, underWay, r.makeShards(shard, nodes)) })
+	}
+	return nil, underWay
+}
+
+func (r *Remaker) end(shard int64, underWay *making, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.making, shard)
+	underWay.err = err
+	close(underWay.done)
+}
+
+// release drops spools that nobody uses, if there are too many.
+func (r *Remaker) release(used *spool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	used.users--
+	r.dropSome()
+}
+
+func (r *Remaker) dropSome() {
+	for {
+		unused, oldest := 0, int64(0)
+		for id, s := range r.spools {
+			if s.users > 0 {
+				continue
+			}
+			if unused++; oldest == 0 || s.used < r.spools[oldest].used {
+				oldest = id
+			}
+		}
+		if unused <= r.most {
+			return
+		}
+		r.drop(oldest)
+	}
+}
+
+func (r *Remaker) drop(id int64) {
+	r.closed = errors.Join(r.closed, r.spools[id].file.Close())
+	delete(r.spools, id)
+}
+
+func (r *Remaker) has(shard int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.spools[shard] != nil
+}
+
+// makeShards makes the spool of a shard, and of some that follow.
+func (r *Remaker) makeShards(shard sqlrepo.Shard, nodes []sqlrepo.Node) error {
 	select {
 	case r.turn <- struct{}{}:
 		defer func() { <-r.turn }()
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	case <-r.ctx.Done():
+		return context.Cause(r.ctx)
 	}
-	if made := r.spools[shard.ID]; made != nil {
-		return made, nil
+	if r.has(shard.ID) { // it was one of those that follow another
+		return nil
 	}
 	w := &wanted{places: map[sqlrepo.Digest][]nodePlace{}}
 	made := map[int64]*spool{}
-	err := r.want(ctx, shard, nodes, w, made)
+	err := r.want(r.ctx, shard, nodes, w, made)
 	if err == nil {
-		err = r.makeDAGs(ctx, shard.Upload, w)
+		err = r.makeDAGs(r.ctx, shard.Upload, w)
 	}
 	if err != nil {
 		for _, s := range made {
 			err = errors.Join(err, s.file.Close())
 		}
-		return nil, err
+		return err
 	}
+	r.keep(made, shard.ID)
+	return nil
+}
+
+// keep keeps what was made, that which was asked for the longest.
+func (r *Remaker) keep(made map[int64]*spool, asked int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.clock += 2
 	for id, s := range made {
+		s.used = r.clock - 1
 		r.spools[id] = s
 	}
-	return made[shard.ID], nil
+	made[asked].used = r.clock
+	r.dropSome()
 }
 
 // want says which blocks are to be made: those of the shard, and of some that follow.
@@ -67,7 +174,7 @@ func (r *Remaker) want(ctx context.Context, first sqlrepo.Shard, nodes []sqlrepo
 		if err != nil {
 			return err
 		}
-		if shard.Ordinal <= first.Ordinal || r.spools[shard.ID] != nil {
+		if shard.Ordinal <= first.Ordinal || r.has(shard.ID) {
 			continue
 		}
 		if len(made) == spooledAtOnce {
@@ -89,7 +196,7 @@ func (r *Remaker) wantShard(shard sqlrepo.Shard, nodes []sqlrepo.Node, w *wanted
 	if err != nil {
 		return err
 	}
-	made[shard.ID] = &spool{file}
+	made[shard.ID] = &spool{file: file}
 	for _, node := range nodes {
 		w.places[node.Digest] = append(w.places[node.Digest], nodePlace{file, node.Position})
 	}
