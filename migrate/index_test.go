@@ -40,7 +40,7 @@ func TestIndexesComeWithTheirVersion(t *testing.T) {
 			mustUp(t, m)
 			requireEqual(t, selectAll[recipe](t, db, `SELECT id, state, index_layout AS layout, index_slices AS slices,
 				piece_cid AS piece FROM uploads ORDER BY id`),
-				[]recipe{{1, 3, "storacha", 26000, 0}, {2, 4, "storacha", 26000, 0}, {3, 5, "storacha", 26000, 0}, {4, 8, "storacha", 26000, 0}})
+				[]recipe{{1, 3, "", 26000, 0}, {2, 4, "", 26000, 0}, {3, 5, "", 26000, 0}, {4, 8, "", 26000, 0}})
 			requireEqual(t, selectAll[int64](t, db, counter), []int64{0})
 			requireEqual(t, selectAll[int64](t, db, "SELECT COUNT(*) FROM shards WHERE blob_index IS NULL AND piece IS NULL"), []int64{4})
 			if result, err := m.Down(t.Context(), 1); err != nil || result.To != 3 {

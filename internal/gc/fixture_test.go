@@ -151,7 +151,7 @@ func (f *fixture) holds(upload sqlrepo.Upload, batch []reach.Block) error {
 	for _, block := range batch {
 		digests = append(digests, block.Digest)
 	}
-	held, err := f.repo.Held(context.Background(), f.space.ID, digests)
+	held, err := f.repo.Held(context.Background(), sqlrepo.Scope{Space: f.space.ID, Store: upload.Store}, digests)
 	for _, block := range batch {
 		if _, ok := held.Digests[block.Digest]; !ok {
 			f.tb.Errorf("upload %d lacks %s of entry %d", upload.ID, block.CID(), block.Entry)

@@ -26,6 +26,8 @@ type Collector struct {
 	// Lease is how long a removal stays with a process that is not heard of; 0 means a minute.
 	Lease time.Duration
 	Log   *slog.Logger
+	// KeepFiles are Removed uploads whose files stay in their stores, which are not looked for: they may be gone.
+	KeepFiles map[int64]bool
 	// Deleted is called, if it is not nil, with the number of rows that each transaction deleted.
 	Deleted func(rows int64)
 
@@ -99,7 +101,7 @@ func (c *Collector) planShards(ctx context.Context, upload sqlrepo.Upload, neede
 		}
 		s.Shards++
 		s.Nodes += shard.Nodes
-		if len(shard.Digest) > 0 && shard.Location != store.NoneLocation {
+		if hasFile(shard) && !c.KeepFiles[upload.ID] {
 			s.Files++
 			s.Bytes += shard.Size
 		}
@@ -108,7 +110,8 @@ func (c *Collector) planShards(ctx context.Context, upload sqlrepo.Upload, neede
 }
 
 // Collect goes on with the removal of all Removed uploads of a space that nobody else has in hand. It returns
-// sqlrepo.ErrAtWork while somebody links an upload of the space: shards are removed when that is done.
+// sqlrepo.ErrAtWork while somebody links an upload of the space: shards are removed when that is done. It returns
+// pipeline.ErrOutOfSight when files are in stores that are not there: what they are of stays, and all else is done.
 func (c *Collector) Collect(ctx context.Context, space int64) (s Summary, err error) {
 	removed, err := c.Repo.RemovedUploads(ctx, space)
 	if err != nil {
@@ -155,24 +158,43 @@ func (c *Collector) collect(ctx context.Context, space int64, claimed []*removal
 		}
 	}
 	// Shards that stay are covered again before anything of the indexes is removed that covered them.
-	if err := c.Keep(ctx, space); err != nil {
-		return err
+	failed := c.Keep(ctx, space)
+	if unlessOutOfSight(failed) != nil {
+		return failed
 	}
 	for _, r := range claimed {
-		if err := r.removeCondemned(); err != nil {
-			return err
+		err := r.removeCondemned()
+		failed = errors.Join(failed, err)
+		if unlessOutOfSight(err) != nil {
+			return failed
 		}
 	}
-	return nil
+	return failed
+}
+
+// unlessOutOfSight is an error that ends all, not only what concerns one store.
+func unlessOutOfSight(err error) error {
+	if errors.Is(err, pipeline.ErrOutOfSight) {
+		return nil
+	}
+	return err
 }
 
 // Keep has shards of a space indexed again whose indexes were given up, and removes those.
 func (c *Collector) Keep(ctx context.Context, space int64) error {
-	keeper := index.Keeper{Repo: c.Repo, Locate: c.Locate}
+	keeper := index.Keeper{Repo: c.Repo, Locate: c.locate}
 	if err := keeper.Keep(ctx, space); err != nil {
 		return fmt.Errorf("indexes: %w", err)
 	}
 	return nil
+}
+
+// locate finds the store of an upload. Where files stay it is one that has none.
+func (c *Collector) locate(ctx context.Context, upload sqlrepo.Upload) (store.Store, error) {
+	if upload.State == sqlrepo.Removed && c.KeepFiles[upload.ID] {
+		return store.NewNone(c.TempDir), nil
+	}
+	return c.Locate(ctx, upload)
 }
 
 // firstPause and longestPause bound how long a removal waits before it looks at a space again.

@@ -18,7 +18,9 @@ type needs struct {
 	collector *Collector
 	space     int64
 	shards    map[int64]struct{}
-	digests   []sqlrepo.Digest
+	// digests are still to be looked up, for uploads in a store.
+	digests []sqlrepo.Digest
+	store   string
 	// segments are those of the shards that hold segments of shared entries.
 	segments map[int64]struct{}
 	// seen are the uploads that were looked at: walked the complete ones that were gone through, sealed the shards of
@@ -111,6 +113,12 @@ func (n *needs) hasLost(remaining []sqlrepo.Upload) bool {
 }
 
 func (n *needs) addUpload(ctx context.Context, upload sqlrepo.Upload) error {
+	if n.store != upload.Store {
+		if err := n.flush(ctx); err != nil {
+			return err
+		}
+		n.store = upload.Store
+	}
 	if upload.Rooted() {
 		return n.addDAG(ctx, upload)
 	}
@@ -241,11 +249,17 @@ func (n *needs) add(ctx context.Context, digest sqlrepo.Digest) error {
 	return n.flush(ctx)
 }
 
+// flush looks for blocks in the store of the uploads that need them, and everywhere for those that are not there, as older
+// versions left out what any store had.
 func (n *needs) flush(ctx context.Context) error {
 	if len(n.digests) == 0 {
 		return nil
 	}
-	err := n.collector.Repo.Holders(ctx, n.space, n.digests, n.shards)
+	repo, own := n.collector.Repo, sqlrepo.Scope{Space: n.space, Store: n.store}
+	elsewhere, err := repo.HoldersAmong(ctx, own, n.digests, n.shards)
+	if err == nil && len(elsewhere) > 0 && n.store != "" {
+		err = repo.Holders(ctx, sqlrepo.Scope{Space: n.space}, elsewhere, n.shards)
+	}
 	n.digests = n.digests[:0]
 	return err
 }

@@ -2,9 +2,12 @@ package gc
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/guppy-prep/guppy/internal/blobindex"
+	"github.com/guppy-prep/guppy/internal/index"
+	"github.com/guppy-prep/guppy/internal/mirror"
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -31,7 +34,43 @@ func (c *Collector) Temporary(ctx context.Context, files store.Store, space sqlr
 	if err != nil {
 		return 0, err
 	}
-	for _, file := range abandoned {
+	return discard(ctx, files, abandoned, remove)
+}
+
+// Leftovers does what Temporary does for what belongs to no space: see Ownerless.
+func (c *Collector) Leftovers(ctx context.Context, files store.Store, remove bool) (n int64, err error) {
+	left, err := Ownerless(ctx, files)
+	if err != nil {
+		return 0, err
+	}
+	return discard(ctx, files, left, remove)
+}
+
+// Ownerless lists what copies of stores, those who index again what uploads had left, and trials of a server have left in a
+// store, and nobody will finish. No lease tells of them: what has changed within a day is left alone, unless it is known
+// that its process is gone.
+func Ownerless(ctx context.Context, files store.Store) ([]store.Unfinished, error) {
+	left, err := mirror.Abandoned(ctx, files)
+	if err != nil {
+		return nil, err
+	}
+	left = slices.DeleteFunc(left, func(file store.Unfinished) bool { return file.Owner == "" }) // Temporary has them
+	for _, owners := range []string{index.Owners, store.ProbeOwner} {
+		unfinished, err := files.Unfinished(ctx, owners)
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range unfinished {
+			if file.Owner != "" && file.IsOld() {
+				left = append(left, file)
+			}
+		}
+	}
+	return left, nil
+}
+
+func discard(ctx context.Context, files store.Store, left []store.Unfinished, remove bool) (n int64, err error) {
+	for _, file := range left {
 		if remove {
 			if err := files.Discard(ctx, file); err != nil {
 				return n, err

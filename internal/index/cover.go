@@ -18,6 +18,9 @@ type Keeper struct {
 	Locate func(ctx context.Context, upload sqlrepo.Upload) (store.Store, error)
 }
 
+// Owners begins the owners of what keepers have begun to write.
+const Owners = "index-"
+
 // Keep is Cover and then Sweep. It does nothing, and finds no store, where there is nothing to do.
 func (k *Keeper) Keep(ctx context.Context, space int64) error {
 	if _, err := k.Cover(ctx, space); err != nil {
@@ -50,7 +53,7 @@ func (k *Keeper) Cover(ctx context.Context, space int64) (covered int64, err err
 			}
 			return err
 		}
-		indexer := Indexer{Store: files, Owner: fmt.Sprintf("index-%d", upload.ID), Space: space}
+		indexer := Indexer{Store: files, Owner: fmt.Sprintf("%s%d", Owners, upload.ID), Space: space}
 		last, err := indexer.cover(ctx, k.Repo, upload, save)
 		if err != nil || len(last) == 0 {
 			return err
@@ -72,8 +75,9 @@ func (k *Keeper) owner(ctx context.Context, space int64) (sqlrepo.Upload, error)
 	return sqlrepo.Upload{}, sqlrepo.ErrNotFound
 }
 
-// Sweep removes the indexes of a space that cover nothing any more, with their files.
-func (k *Keeper) Sweep(ctx context.Context, space int64) error {
+// Sweep removes the indexes of a space that cover nothing any more, with their files. Those whose store is not found stay,
+// and keep no others from being removed.
+func (k *Keeper) Sweep(ctx context.Context, space int64) (unseen error) {
 	removing := sqlrepo.IndexFilter{Space: &space, States: []sqlrepo.IndexState{sqlrepo.IndexRemoving}}
 	for row, err := range k.Repo.Indexes(ctx, removing) {
 		if err != nil {
@@ -85,13 +89,14 @@ func (k *Keeper) Sweep(ctx context.Context, space int64) error {
 		}
 		files, err := k.Locate(ctx, upload)
 		if err != nil {
-			return err
+			unseen = fmt.Errorf("of upload %d: %w", upload.ID, err)
+			continue
 		}
 		if err := k.Repo.RemoveIndex(ctx, row, func(ctx context.Context) error { return remove(ctx, files, row) }); err != nil {
 			return err
 		}
 	}
-	return nil
+	return unseen
 }
 
 func remove(ctx context.Context, files store.Store, row sqlrepo.Index) error {

@@ -85,6 +85,7 @@ type uncovered interface {
 func (x *Indexer) cover(ctx context.Context, repo uncovered, upload sqlrepo.Upload,
 	save func([]sqlrepo.NewIndex) error) (last []sqlrepo.NewIndex, err error) {
 	held := int64(0)
+	upload.IndexLayout = cmp.Or(upload.IndexLayout, sqlrepo.DefaultIndexLayout)
 	for shards, err := range groups(repo.Uncovered(ctx, x.Space, upload.ID), upload.IndexSlices) {
 		if err != nil {
 			return nil, err
@@ -130,10 +131,23 @@ func groups(shards iter.Seq2[sqlrepo.Indexable, error], most int64) iter.Seq2[[]
 	}
 }
 
+// layoutOf is that of the upload in whose name an index is made, but for a shard that has too many blocks for it: then it
+// is that of the shard's own upload, or the default one if even that has no room for it, so that readers take it.
+func layoutOf(upload sqlrepo.Upload, shards []sqlrepo.Indexable) string {
+	slices := shards[0].Nodes + 1
+	if len(shards) > 1 || slices <= upload.IndexSlices {
+		return upload.IndexLayout
+	}
+	if own, err := blobindex.ParseLayout(shards[0].Layout); err == nil && slices <= own.MaxSlices() {
+		return shards[0].Layout
+	}
+	return sqlrepo.DefaultIndexLayout
+}
+
 // make makes an index over some shards.
 func (x *Indexer) make(ctx context.Context, repo Nodes, upload sqlrepo.Upload,
 	shards []sqlrepo.Indexable) (made sqlrepo.NewIndex, err error) {
-	row := sqlrepo.Index{Layout: upload.IndexLayout, Root: upload.RootCID}
+	row := sqlrepo.Index{Layout: layoutOf(upload, shards), Root: upload.RootCID}
 	encoded, slices, err := Bytes(ctx, repo, row, shards)
 	if err != nil {
 		return made, err
@@ -144,7 +158,18 @@ func (x *Indexer) make(ctx context.Context, repo Nodes, upload sqlrepo.Upload,
 	for _, shard := range shards {
 		made.Covers = append(made.Covers, shard.ID)
 	}
-	made.Store = func(ctx context.Context) (string, error) { return x.put(ctx, blobindex.Name(digest), encoded) }
+	name := blobindex.Name(digest)
+	made.Store = func(ctx context.Context) (string, error) { return x.put(ctx, name, encoded) }
+	if store.CommitsAhead(x.Store) {
+		location, err := x.put(ctx, name, encoded)
+		if err != nil {
+			return made, err
+		}
+		made.Store = func(ctx context.Context) (string, error) {
+			_, err := x.Store.Size(ctx, name)
+			return location, err
+		}
+	}
 	if x.Alive != nil {
 		x.Alive(slices - row.Shards)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"io/fs"
 	"iter"
 	"slices"
 	"testing"
@@ -119,7 +120,8 @@ func (m *memory) run(t *rapid.T, files store.Store, most, batch int64) error {
 func drawShards(t *rapid.T) (shards []sqlrepo.Indexable) {
 	for i, nodes := range rapid.SliceOfN(rapid.Int64Range(1, 12), 0, 20).Draw(t, "nodes") {
 		digest := sha256.Sum256([]byte{byte(i)})
-		shards = append(shards, sqlrepo.Indexable{ID: int64(i), Nodes: nodes, Size: 100 * nodes, Digest: digest[:]})
+		shards = append(shards, sqlrepo.Indexable{ID: int64(i), Nodes: nodes, Size: 100 * nodes, Digest: digest[:],
+			Layout: string(blobindex.Spec)})
 	}
 	return shards
 }
@@ -164,7 +166,11 @@ func (m *memory) checkIndexes(t *rapid.T, files memoryStore, most int64) {
 	for _, row := range m.saved {
 		raw := files.blobs[blobindex.Name([32]byte(row.Digest))]
 		index, layout, err := blobindex.Decode(bytes.NewReader(raw))
-		if err != nil || layout != blobindex.Storacha || !index.Content.Equals(root.Cid) {
+		want := blobindex.Storacha
+		if row.Slices > most {
+			want = blobindex.Spec
+		}
+		if err != nil || layout != want || string(layout) != row.Layout || !index.Content.Equals(root.Cid) {
 			t.Fatalf("%s of %s: %v", layout, index.Content, err)
 		}
 		if int64(len(raw)) != row.Size || index.Slices() != row.Slices || int64(len(index.Shards)) != row.Shards ||
@@ -201,11 +207,84 @@ func TestShardsWithOtherNodesThanTheyCountAreNotIndexed(t *testing.T) {
 	}
 }
 
+func TestAShardThatIsTooLargeIsIndexedAsItsUpload(t *testing.T) {
+	recipe := sqlrepo.Upload{IndexLayout: "forge", IndexSlices: 8192}
+	for _, c := range []struct {
+		own   string
+		nodes int64
+		want  string
+	}{
+		{"spec", 8191, "forge"}, {"spec", 8192, "spec"}, {"", 12_000, "storacha"}, {"forge", 12_000, "storacha"},
+		{"spec", sqlrepo.MaxIndexSlices - 1, "spec"},
+	} {
+		if got := layoutOf(recipe, []sqlrepo.Indexable{{Layout: c.own, Nodes: c.nodes}}); got != c.want {
+			t.Errorf("a shard of an upload of %q with %d blocks: %s", c.own, c.nodes, got)
+		}
+	}
+	for _, layout := range blobindex.Layouts() {
+		if layout.MaxSlices() > sqlrepo.MaxIndexSlices {
+			t.Errorf("%s has more than %d slices", layout, sqlrepo.MaxIndexSlices)
+		}
+	}
+	if most := blobindex.Layout(sqlrepo.DefaultIndexLayout).MaxSlices(); most != sqlrepo.MaxIndexSlices {
+		t.Errorf("the default layout has at most %d slices", most)
+	}
+}
+
 // TestOthersThatAreAlwaysQuickerEndIt: nobody tries without end.
 func TestOthersThatAreAlwaysQuickerEndIt(t *testing.T) {
 	calls := 0
 	err := untilUnchanged(func() error { calls++; return sqlrepo.ErrSpaceChanged })
 	if !errors.Is(err, sqlrepo.ErrSpaceChanged) || calls != mostAttempts {
 		t.Errorf("%d attempts, %v", calls, err)
+	}
+}
+
+// slowStore is one in which committing takes long.
+type slowStore struct{ memoryStore }
+
+func (slowStore) CommitsAhead() bool { return true }
+
+func (s slowStore) Size(_ context.Context, name string) (int64, error) {
+	blob, ok := s.blobs[name]
+	if !ok {
+		return 0, fs.ErrNotExist
+	}
+	return int64(len(blob)), nil
+}
+
+// recorder demands that indexes are stored before they are recorded, and removes one at first.
+type recorder struct {
+	*memory
+	t     *testing.T
+	files slowStore
+	calls int
+}
+
+func (r *recorder) CompleteUpload(ctx context.Context, stage sqlrepo.Stage,
+	indexes []sqlrepo.NewIndex) (sqlrepo.Upload, error) {
+	name := blobindex.Name([32]byte(indexes[0].Digest))
+	if r.files.blobs[name] == nil {
+		r.t.Error("an index is not stored yet")
+	}
+	if r.calls++; r.calls == 1 {
+		delete(r.files.blobs, name)
+	}
+	return r.memory.CompleteUpload(ctx, stage, indexes)
+}
+
+// TestSlowStoresKeepNobodyWaiting, and what somebody has removed in between is made again.
+func TestSlowStoresKeepNobodyWaiting(t *testing.T) {
+	digest := sha256.Sum256([]byte{0})
+	repo := &recorder{t: t, files: slowStore{memoryStore{blobs: map[string][]byte{}}}, memory: &memory{
+		shards: []sqlrepo.Indexable{{Nodes: 3, Size: 300, Digest: digest[:]}}, covered: map[int64]bool{},
+	}}
+	indexer := Indexer{Repo: repo, Store: repo.files, Owner: "test"}
+	upload := sqlrepo.Upload{ID: 1, IndexSlices: 10, RootCID: root}
+	if _, err := indexer.Run(t.Context(), sqlrepo.Stage{Upload: upload}); err != nil {
+		t.Fatal(err)
+	}
+	if repo.calls != 2 || len(repo.files.blobs) != 1 || len(repo.saved) != 1 {
+		t.Errorf("%d calls, %d blobs, %d rows", repo.calls, len(repo.files.blobs), len(repo.saved))
 	}
 }

@@ -43,7 +43,7 @@ func fill(t *testing.T, repo *sqlrepo.Repository) (stage sqlrepo.Stage, space in
 	must(t, err)
 	for i := range *nodes / perShard {
 		packed := fullShard(i)
-		held, err := repo.Held(ctx, made.ID, nil)
+		held, err := repo.Held(ctx, sqlrepo.Scope{Space: made.ID}, nil)
 		must(t, err)
 		seal := sqlrepo.Seal{Space: made.ID, Revision: held.Revision,
 			Store: func(context.Context) (string, error) { return "file:///s", nil }}

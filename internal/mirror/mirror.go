@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,6 +29,8 @@ var (
 	ErrNoStore = errors.New("no store that can be copied")
 	// ErrOther is returned when the target has the identity of another store.
 	ErrOther = errors.New("there is another store")
+	// ErrForeign is returned when the target is no store yet, and has what no copy has put there.
+	ErrForeign = errors.New("there is something else")
 	// ErrDiffers is returned for a blob whose bytes are not what its name says, in the source or in the target.
 	ErrDiffers = errors.New("not what its name says")
 )
@@ -49,7 +52,7 @@ type Progress struct{ Copied, Skipped, Ignored, Failed, Bytes atomic.Int64 }
 
 // Run copies what the target does not have. It may be run again after it was interrupted, and again later for what is
 // new. No blob of the target is replaced by another one. The target gets the identity of the source once it has all.
-// Run returns ErrNoStore, ErrOther, and ErrDiffers when some blobs were not copied.
+// Run returns ErrNoStore, ErrOther, ErrForeign, and ErrDiffers when some blobs were not copied.
 func (c *Copier) Run(ctx context.Context) error {
 	identity, err := c.identity(ctx)
 	if err != nil {
@@ -88,15 +91,32 @@ func (c *Copier) identity(ctx context.Context) (string, error) {
 			ErrNoStore)
 	case marker != "" && marker != identity:
 		return "", fmt.Errorf("%w: the source is %s, and the target is %s", ErrOther, identity, marker)
+	case marker == "":
+		return identity, c.foreign(ctx)
 	}
 	return identity, nil
+}
+
+// foreign returns ErrForeign unless the target is empty, or has what an interrupted copy has left.
+func (c *Copier) foreign(ctx context.Context) error {
+	for blob, err := range c.To.Committed(ctx) {
+		if err != nil {
+			return err
+		}
+		name, _ := store.CutAside(blob.Name)
+		if _, ok := ParseName(name); !ok {
+			return fmt.Errorf("%w: %q is in the target, which is no store yet: name a place that is empty, or remove what is there",
+				ErrForeign, blob.Name)
+		}
+	}
+	return nil
 }
 
 // blobs copies side by side what is a blob by its name.
 func (c *Copier) blobs(ctx context.Context) error {
 	copying, ctx := errgroup.WithContext(ctx)
 	copying.SetLimit(max(1, c.Workers))
-	owner := ownerPrefix() + fmt.Sprint(os.Getpid()) + "." + rand.Text()
+	owner := ownersOfHost() + fmt.Sprint(os.Getpid()) + "." + rand.Text()
 	var telling sync.Mutex
 	for blob, err := range c.From.Committed(ctx) {
 		if err != nil {
@@ -227,29 +247,45 @@ func (r reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ownerPrefix begins the owners of what copies on this host have begun.
-func ownerPrefix() string {
+// owners begins the owners of what copies have begun.
+const owners = "copy-"
+
+// ownersOfHost begins those of this host.
+func ownersOfHost() string {
 	host, _ := os.Hostname()
 	digest := sha256.Sum256([]byte(host))
-	return "copy-" + hex.EncodeToString(digest[:8]) + "."
+	return owners + hex.EncodeToString(digest[:8]) + "."
 }
 
-// tidy removes what copies have left whose processes are gone. Those of other hosts are left alone.
+// tidy removes what copies have left.
 func (c *Copier) tidy(ctx context.Context) error {
-	prefix := ownerPrefix()
-	unfinished, err := c.To.Unfinished(ctx, prefix)
+	abandoned, err := Abandoned(ctx, c.To)
 	if err != nil {
 		return err
 	}
-	for _, left := range unfinished {
-		pid, _, _ := strings.Cut(strings.TrimPrefix(left.Owner, prefix), ".")
-		host, _ := os.Hostname()
-		if left.Owner != "" && !pipeline.IsDead(host+"/"+pid) {
-			continue
-		}
+	for _, left := range abandoned {
 		if err := c.To.Discard(ctx, left); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Abandoned lists what copies to a store have left whose processes are gone. Of those of other hosts it can't be told, but
+// by what has not changed for long.
+func Abandoned(ctx context.Context, to store.Store) ([]store.Unfinished, error) {
+	unfinished, err := to.Unfinished(ctx, owners)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(unfinished, func(left store.Unfinished) bool {
+		return left.Owner != "" && !isOfTheDead(left.Owner) && !left.IsOld()
+	}), nil
+}
+
+func isOfTheDead(owner string) bool {
+	rest, here := strings.CutPrefix(owner, ownersOfHost())
+	pid, _, _ := strings.Cut(rest, ".")
+	host, _ := os.Hostname()
+	return here && pipeline.IsDead(host+"/"+pid)
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/guppy-prep/guppy/internal/blobindex"
 	"github.com/guppy-prep/guppy/internal/mirror"
@@ -135,7 +136,7 @@ func TestACopyEndsWithItsContext(t *testing.T) {
 // TestWhatDeadCopiesLeft is removed by the next one of the same host; what lives is not.
 func TestWhatDeadCopiesLeft(t *testing.T) {
 	from, _ := filled(t)
-	to, _ := directory(t)
+	to, path := directory(t)
 	seen := &owners{Store: to}
 	must(t, serial(t, from, seen).Run(t.Context()))
 	mine := seen.first
@@ -145,10 +146,14 @@ func TestWhatDeadCopiesLeft(t *testing.T) {
 	}
 	const impossible = ".99999999."
 	dead := strings.Replace(mine, pid, impossible, 1)
-	for _, owner := range []string{mine, dead, "copy-0" + impossible + "x", "z6Mk-1-2"} {
+	elsewhere := "copy-0" + impossible
+	for _, owner := range []string{mine, dead, elsewhere + "x", elsewhere + "old", "z6Mk-1-2"} {
 		_, err := to.Create(t.Context(), owner)
 		must(t, err)
 	}
+	old, err := filepath.Glob(filepath.Join(path, ".guppy-*old*"))
+	must(t, err)
+	must(t, os.Chtimes(old[0], time.Time{}, time.Now().Add(-25*time.Hour)))
 	must(t, copier(t, from, to).Run(t.Context()))
 	left, err := to.Unfinished(t.Context(), "")
 	must(t, err)
@@ -156,7 +161,7 @@ func TestWhatDeadCopiesLeft(t *testing.T) {
 		t.Errorf("left %v", left)
 	}
 	for _, unfinished := range left {
-		if unfinished.Owner == dead {
+		if unfinished.Owner == dead || unfinished.Owner == elsewhere+"old" {
 			t.Errorf("left %+v", unfinished)
 		}
 	}
@@ -181,18 +186,21 @@ func TestStoresThatAreNotCopied(t *testing.T) {
 	_, err := other.Identify(t.Context())
 	must(t, err)
 	none := store.NewNone(t.TempDir())
+	foreign, path := directory(t)
+	must(t, os.WriteFile(filepath.Join(path, "thesis.txt"), nil, 0o600))
 	for name, tt := range map[string]struct {
 		from, to store.Store
 		want     error
 	}{
 		"no store": {empty, other, mirror.ErrNoStore}, "from none": {none, empty, mirror.ErrNoStore},
 		"to none": {from, none, mirror.ErrNoStore}, "another": {from, other, mirror.ErrOther},
+		"to what is no store": {from, foreign, mirror.ErrForeign},
 	} {
 		if err := copier(t, tt.from, tt.to).Run(t.Context()); !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
 		}
 	}
-	if count(t, empty)+count(t, other) != 0 {
+	if count(t, empty)+count(t, other) != 0 || count(t, foreign) != 1 {
 		t.Error("something was copied")
 	}
 }

@@ -69,9 +69,17 @@ func (d *Directory) Unfinished(ctx context.Context, prefix string) (found []Unfi
 	}
 	for _, entry := range entries {
 		owner, ok := temporaryOwner(entry.Name())
-		if ok && strings.HasPrefix(owner, prefix) && !entry.IsDir() {
-			found = append(found, Unfinished{Owner: owner, Name: entry.Name()})
+		if !ok || !strings.HasPrefix(owner, prefix) || entry.IsDir() {
+			continue
 		}
+		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, d.failure(err)
+		}
+		found = append(found, Unfinished{Owner: owner, Name: entry.Name(), Changed: info.ModTime()})
 	}
 	return found, nil
 }

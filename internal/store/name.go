@@ -4,6 +4,10 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/guppy-prep/guppy/internal/car"
 )
 
 // Temporary files are named for their owner, so that each worker finds its own again.
@@ -30,6 +34,15 @@ func checkName(name string) error {
 		return &fs.PathError{Op: "use", Path: name, Err: fs.ErrInvalid}
 	}
 	return nil
+}
+
+// isContentName tells whether a name is that of a shard or an index: a CID with an extension. Whatever else is in a bucket
+// may be somebody else's.
+func isContentName(name string) bool {
+	text, extension, _ := strings.Cut(name, ".")
+	parsed, err := cid.Decode(text)
+	return err == nil && parsed.Type() == car.Codec && parsed.String() == text &&
+		(extension == "car" || extension == "idx")
 }
 
 // againAs is the error of a blob that is to have a second name.

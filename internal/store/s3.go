@@ -45,12 +45,8 @@ func OpenS3(ctx context.Context, bucket Bucket, tempDir string) (*S3, error) {
 	if err := s.checkKeys(ctx, keys); err != nil {
 		return nil, s.failure("", err)
 	}
-	there, err := client.BucketExists(ctx, bucket.Name)
-	if err != nil {
+	if err := s.checkBucket(ctx); err != nil {
 		return nil, s.failure("", err)
-	}
-	if !there {
-		return nil, s.failure("", minio.ErrorResponse{Code: minio.NoSuchBucket})
 	}
 	return s, nil
 }
@@ -115,6 +111,9 @@ func (b Bucket) url(name string) string {
 func (s *S3) Location(name string) string { return s.bucket.url(name) }
 
 func (s *S3) key(name string) string { return s.bucket.Prefix + name }
+
+// CommitsAhead is true: a server may take its time, above all to put the parts of an upload together.
+func (s *S3) CommitsAhead() bool { return true }
 
 // Create begins a blob in a temporary file of this host, since it may have to be written again before it is sent.
 func (s *S3) Create(ctx context.Context, owner string) (Blob, error) {

@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
+	"github.com/guppy-prep/guppy/internal/car"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/store/s3test"
 )
@@ -314,9 +316,19 @@ func TestAnUploadThatIsInterrupted(t *testing.T) {
 // TestAnUploadWithoutANote is left by who dies between two requests. It is found when nobody can be at work on it.
 func TestAnUploadWithoutANote(t *testing.T) {
 	s := newS3(t)
-	id, err := s.server.Client.NewMultipartUpload(t.Context(), s3test.BucketName, "p/name.car", minio.PutObjectOptions{})
-	if err != nil {
-		t.Fatal(err)
+	name := car.ShardCID(sha256.Sum256(nil)).String() + ".car"
+	begin := func(key string) string {
+		t.Helper()
+		id, err := s.server.Client.NewMultipartUpload(t.Context(), s3test.BucketName, key, minio.PutObjectOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	id := begin("p/" + name)
+	others := map[string]string{} // they may be other programs'
+	for _, key := range []string{name, "p/backup.tar", "p/name.car", "p/deeper/" + name, "p/" + name + ".tmp"} {
+		others[key] = begin(key)
 	}
 	if left, err := s.store.Unfinished(t.Context(), ""); err != nil || len(left) != 0 {
 		t.Errorf("a new one is taken for abandoned: %v, %v", left, err)
@@ -337,7 +349,7 @@ func TestAnUploadWithoutANote(t *testing.T) {
 		_, err = blob.Write(random(9 << 20))
 	}
 	if err == nil {
-		err = blob.Stage(t.Context(), "name.car", func(int64) {})
+		err = blob.Stage(t.Context(), name, func(int64) {})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -351,14 +363,19 @@ func TestAnUploadWithoutANote(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := blob.Commit(t.Context(), "name.car"); err != nil {
+	if _, err := blob.Commit(t.Context(), name); err != nil {
 		t.Errorf("what has a note was discarded: %v", err)
 	}
 	if err := blob.Abort(); err != nil {
 		t.Error(err)
 	}
-	if err := s.server.Client.AbortMultipartUpload(t.Context(), s3test.BucketName, "p/name.car", id); err == nil {
+	if err := s.server.Client.AbortMultipartUpload(t.Context(), s3test.BucketName, "p/"+name, id); err == nil {
 		t.Error("it is still there")
+	}
+	for key, id := range others {
+		if err := s.server.Client.AbortMultipartUpload(t.Context(), s3test.BucketName, key, id); err != nil {
+			t.Errorf("what another program began is gone: %s: %v", key, err)
+		}
 	}
 	s.checkClean(1)
 }
@@ -536,4 +553,61 @@ func TestANoteThatDoesNotNameItsUpload(t *testing.T) {
 		t.Error(err)
 	}
 	s.checkClean(1)
+}
+
+// TestAServerThatIsAway is no fault of what is sent to it, or read from it.
+func TestAServerThatIsAway(t *testing.T) {
+	attempts := minio.MaxRetry
+	minio.MaxRetry = 1
+	t.Cleanup(func() { minio.MaxRetry = attempts })
+	s := newS3(t)
+	if err := s.put(t.Context(), random(5)); err != nil {
+		t.Fatal(err)
+	}
+	listed := func(ctx context.Context) error {
+		for _, err := range s.store.Committed(ctx) {
+			return err
+		}
+		return nil
+	}
+	calls := map[string]func(ctx context.Context) error{
+		"size":   func(ctx context.Context) error { _, err := s.store.Size(ctx, "name.car"); return err },
+		"remove": func(ctx context.Context) error { return s.store.Remove(ctx, "name.car") },
+		"list":   listed,
+		"open": func(ctx context.Context) error {
+			_, err := store.OpenURL(ctx, s.server.Bucket, store.Options{TempDir: t.TempDir()})
+			return err
+		},
+	}
+	for name, fault := range map[string]s3test.Fault{
+		"cut": func(http.ResponseWriter, *http.Request, http.Handler) { cut() },
+		"nobody behind the proxy": func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+			w.WriteHeader(http.StatusBadGateway)
+		},
+	} {
+		s.server.Disturb(fault)
+		for op, call := range calls {
+			if err := call(t.Context()); !errors.Is(err, store.ErrUnusable) || errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s, %s: %v", name, op, err)
+			}
+		}
+	}
+	for op, call := range calls {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		gone := errors.New("gone")
+		s.server.Disturb(func(http.ResponseWriter, *http.Request, http.Handler) {
+			cancel(gone)
+			cut()
+		})
+		if err := call(ctx); !errors.Is(err, gone) || errors.Is(err, store.ErrUnusable) {
+			t.Errorf("%s, given up: %v", op, err)
+		}
+	}
+	for _, endpoint := range []string{"http://127.0.0.1:1", "http://no.such.host.invalid"} {
+		location := "s3://" + s3test.BucketName + "?endpoint=" + endpoint
+		_, err := store.OpenURL(t.Context(), location, store.Options{TempDir: t.TempDir()})
+		if !errors.Is(err, store.ErrUnusable) {
+			t.Errorf("%s: %v", endpoint, err)
+		}
+	}
 }

@@ -7,30 +7,37 @@ import (
 	"iter"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 )
 
+// object is one of the bucket.
+type object struct {
+	Committed
+	changed time.Time
+}
+
 // objects yields what lies directly behind a prefix of names, page by page.
-func (s *S3) objects(ctx context.Context, prefix string) iter.Seq2[Committed, error] {
-	return func(yield func(Committed, error) bool) {
+func (s *S3) objects(ctx context.Context, prefix string) iter.Seq2[object, error] {
+	return func(yield func(object, error) bool) {
 		owner := false
 		options := minio.ListObjectsOptions{Prefix: s.key(prefix), FetchOwner: &owner}
-		for object := range s.client.ListObjectsIter(ctx, s.bucket.Name, options) {
-			if object.Err != nil {
-				yield(Committed{}, s.failure("", ended(ctx, object.Err)))
+		for listed := range s.client.ListObjectsIter(ctx, s.bucket.Name, options) {
+			if listed.Err != nil {
+				yield(object{}, s.failure("", ended(ctx, listed.Err)))
 				return
 			}
-			name, ours := strings.CutPrefix(object.Key, s.bucket.Prefix)
+			name, ours := strings.CutPrefix(listed.Key, s.bucket.Prefix)
 			if !ours || name == "" || strings.Contains(name, "/") {
 				continue
 			}
-			if !yield(Committed{Name: name, Size: object.Size}, nil) {
+			if !yield(object{Committed{Name: name, Size: listed.Size}, listed.LastModified}, nil) {
 				return
 			}
 		}
 		if err := ctx.Err(); err != nil { // the library ends without a word
-			yield(Committed{}, s.failure("", err))
+			yield(object{}, s.failure("", err))
 		}
 	}
 }
@@ -43,7 +50,7 @@ func (s *S3) Committed(ctx context.Context) iter.Seq2[Committed, error] {
 			if err == nil && strings.HasPrefix(object.Name, ".") {
 				continue
 			}
-			if !yield(object, err) || err != nil {
+			if !yield(object.Committed, err) || err != nil {
 				return
 			}
 		}

@@ -110,9 +110,12 @@ func (s *S3) publish(ctx context.Context, identity string) error {
 	return nil
 }
 
+// ProbeOwner owns what is put on a server to see what it does.
+const ProbeOwner = "probe"
+
 // hasConditions tells whether the server keeps one who puts an object from replacing another's.
 func (s *S3) hasConditions(ctx context.Context) (bool, error) {
-	probe := temporaryName("probe")
+	probe := temporaryName(ProbeOwner)
 	defer func() { _ = s.remove(ctx, probe) }() // who lists what is unfinished finds it
 	err := s.put(ctx, probe, "", unlessThere())
 	if err == nil {

@@ -13,22 +13,18 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// unnotedFor is how old an upload without a note has to be: guppy leaves none, but an upload that was begun by a request
-// that it had given up.
-const unnotedFor = 24 * time.Hour
-
 // mostNote bounds what is read of a note.
 const mostNote = 16 << 10
 
-// Unfinished lists the notes of uploads by their owner. Uploads without one that nobody can be at work on any more have
-// no owner, and are listed whatever the prefix is.
+// Unfinished lists the notes of uploads by their owner. Uploads of shards and indexes without one that nobody can be at work
+// on any more have no owner, and are listed whatever the prefix is.
 func (s *S3) Unfinished(ctx context.Context, prefix string) (found []Unfinished, err error) {
 	for object, err := range s.objects(ctx, temporaryPrefix+prefix) {
 		if err != nil {
 			return nil, err
 		}
 		if owner, ok := temporaryOwner(object.Name); ok && strings.HasPrefix(owner, prefix) {
-			found = append(found, Unfinished{Owner: owner, Name: object.Name})
+			found = append(found, Unfinished{Owner: owner, Name: object.Name, Changed: object.changed})
 		}
 	}
 	unnoted, err := s.unnoted(ctx)
@@ -38,7 +34,8 @@ func (s *S3) Unfinished(ctx context.Context, prefix string) (found []Unfinished,
 	return append(found, unnoted...), nil
 }
 
-// unnoted finds old uploads that no note names.
+// unnoted finds old uploads that no note names: guppy leaves none, but an upload that was begun by a request that it had
+// given up.
 func (s *S3) unnoted(ctx context.Context) (found []Unfinished, err error) {
 	old := map[string]string{}
 	for upload, err := range s.uploads(ctx, s.bucket.Prefix) {
@@ -46,7 +43,7 @@ func (s *S3) unnoted(ctx context.Context) (found []Unfinished, err error) {
 			return nil, err
 		}
 		name, ours := strings.CutPrefix(upload.Key, s.bucket.Prefix)
-		if ours && checkName(name) == nil && time.Since(upload.Initiated) > unnotedFor {
+		if ours && isContentName(name) && time.Since(upload.Initiated) > abandonedAfter {
 			old[upload.UploadID] = name
 		}
 	}

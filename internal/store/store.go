@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"time"
 )
 
 // Store keeps blobs under names that are made from their content. Any number of processes, on any hosts, may use one at
@@ -47,17 +48,36 @@ type Store interface {
 // ErrNotKept is returned for the bytes of a blob by a store that keeps none.
 var ErrNotKept = errors.New("its bytes are not kept")
 
-// ErrUnusable is returned when a store as a whole can't be used: it is away, full, or its bucket is missing or
-// forbidden.
+// ErrUnusable is returned when a store as a whole can't be used: it is away or can't be reached, full, or its bucket is
+// missing or forbidden.
 var ErrUnusable = errors.New("the store can't be used")
 
 // Unfinished is a blob under its temporary name.
-type Unfinished struct{ Owner, Name string }
+type Unfinished struct {
+	Owner, Name string
+	// Changed is when it was last seen to change; zero if that is not known.
+	Changed time.Time
+}
+
+// abandonedAfter is how long nothing changes of what nobody is at work on any more, where nothing else tells.
+const abandonedAfter = 24 * time.Hour
+
+// IsOld tells whether nothing has changed for so long that nobody can be at work on it.
+func (u Unfinished) IsOld() bool {
+	return !u.Changed.IsZero() && time.Since(u.Changed) > abandonedAfter
+}
 
 // Committed is a blob under its own name.
 type Committed struct {
 	Name string
 	Size int64
+}
+
+// CommitsAhead tells whether committing a blob takes requests that may be slow, so that it is done before others are kept
+// waiting, and then once more, which only looks for the blob. Somebody may find it useless and remove it in between.
+func CommitsAhead(s Store) bool {
+	slow, ok := s.(interface{ CommitsAhead() bool })
+	return ok && slow.CommitsAhead()
 }
 
 // Blob is being written. Abort ends it, after Commit too. But for ReadAt it is not safe for concurrent use.

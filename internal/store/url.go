@@ -84,6 +84,8 @@ func ParseURL(location string) (Place, error) {
 	case isURL && scheme == "s3":
 		bucket, err := parseBucket(location)
 		return Place{Bucket: bucket}, err
+	case location == "none":
+		return Place{}, fmt.Errorf("%w: none: is the store that keeps nothing, ./none a directory", ErrBadURL)
 	case isURL && scheme == "none", strings.Contains(location, "://") && !strings.HasPrefix(location, "/"):
 		return Place{}, ErrBadURL
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/blobindex"
 	"github.com/guppy-prep/guppy/internal/check"
+	"github.com/guppy-prep/guppy/internal/gc"
 	"github.com/guppy-prep/guppy/internal/mirror"
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/shard"
@@ -300,9 +301,14 @@ func (r *run) unfinished(ctx context.Context) error {
 			}
 			left = append(left, abandoned...)
 		}
+		ownerless, err := gc.Ownerless(ctx, r.Store)
+		if err != nil {
+			return err
+		}
+		left = append(left, ownerless...)
 		// What has no owner is found for each space.
 		slices.SortFunc(left, func(a, b store.Unfinished) int { return strings.Compare(a.Name, b.Name) })
-		left = slices.Compact(left)
+		left = slices.CompactFunc(left, func(a, b store.Unfinished) bool { return a.Name == b.Name })
 	}
 	for _, file := range left {
 		err := r.tell(check.Problem{Code: CodeUnfinished, File: file.Name, Note: true, Detail: detail, Repair: doGC})

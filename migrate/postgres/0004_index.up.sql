@@ -1,6 +1,7 @@
--- The recipe of an upload: how its shards are indexed, and whether their piece CIDs are computed.
+-- The recipe of an upload: how its shards are indexed, and whether their piece CIDs are computed. No layout tells of one
+-- that was begun before there were indexes.
 ALTER TABLE uploads
-    ADD COLUMN index_layout TEXT     NOT NULL DEFAULT 'storacha',
+    ADD COLUMN index_layout TEXT     NOT NULL DEFAULT '',
     ADD COLUMN index_slices BIGINT   NOT NULL DEFAULT 26000,
     ADD COLUMN piece_cid    SMALLINT NOT NULL DEFAULT 0;
 

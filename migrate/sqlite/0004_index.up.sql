@@ -1,5 +1,6 @@
--- The recipe of an upload: how its shards are indexed, and whether their piece CIDs are computed.
-ALTER TABLE uploads ADD COLUMN index_layout TEXT NOT NULL DEFAULT 'storacha';
+-- The recipe of an upload: how its shards are indexed, and whether their piece CIDs are computed. No layout tells of one
+-- that was begun before there were indexes.
+ALTER TABLE uploads ADD COLUMN index_layout TEXT NOT NULL DEFAULT '';
 ALTER TABLE uploads ADD COLUMN index_slices INTEGER NOT NULL DEFAULT 26000;
 ALTER TABLE uploads ADD COLUMN piece_cid INTEGER NOT NULL DEFAULT 0;
 
