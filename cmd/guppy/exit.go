@@ -30,8 +30,8 @@ Exit codes:
   0    complete
   1    failure
   2    usage or configuration
-  3    some entries could not be prepared, some work was set aside, or a check found problems
-  4    the database cannot be used: unreachable, wrong schema version, or others are at work in another way
+  3    some entries could not be prepared or retrieved, some work was set aside, or a check found problems
+  4    the database cannot be used: unreachable, wrong schema version, not empty where it has to be, or others are at work
   130  interrupted
 `
 
@@ -44,7 +44,7 @@ var (
 
 var usageErrors = []error{
 	errUsage, config.ErrInvalid, dialect.ErrSettings, source.ErrBadPattern, source.ErrBadSymlinkPolicy,
-	source.ErrOwnFiles, shard.ErrTooSmall, sqlrepo.ErrRecipe, sqlrepo.ErrOtherStore, store.ErrBadURL, mirror.ErrNoStore, mirror.ErrOther, sqlrepo.ErrSameDatabase, migrate.ErrTarget, migrate.ErrName,
+	source.ErrOwnFiles, shard.ErrTooSmall, sqlrepo.ErrRecipe, sqlrepo.ErrOtherStore, store.ErrBadURL, mirror.ErrNoStore, mirror.ErrOther, mirror.ErrForeign, sqlrepo.ErrSameDatabase, migrate.ErrTarget, migrate.ErrName,
 }
 
 var databaseErrors = []error{

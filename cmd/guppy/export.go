@@ -2,25 +2,23 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/guppy-prep/guppy/internal/blocks"
 	"github.com/guppy-prep/guppy/internal/config"
-	"github.com/guppy-prep/guppy/internal/durable"
 	"github.com/guppy-prep/guppy/internal/export"
 	"github.com/guppy-prep/guppy/internal/progress"
 )
 
 const exportHelp = `Export writes the DAG of a root, or of what a path leads to, as one CAR file (version 1): the root
 is in its header, and each block comes once, depth first, before what is below it. The file has its name when it is
-whole and synced.
+whole and synced; until then it is beside its place as .NAME.*.part, which a run that is killed leaves. A symlink is
+followed, and a device or FIFO is written into.
 
 ` + pathHelp + `
 
@@ -54,7 +52,7 @@ func (a *app) exportCommand() *cobra.Command {
 	flags.SortFlags = false
 	flags.StringVarP(&out, "output", "o", "", "`FILE` to write, or - for standard output")
 	flags.String("workers", "", "`N` blocks are read side by side (default: the number of CPUs)")
-	flags.String("store", "", storeUsage)
+	addShardFlags(flags)
 	return command
 }
 
@@ -78,27 +76,6 @@ func (a *app) export(ctx context.Context, source *blocks.Source, e export.Export
 	}
 	view := exportView{root.String(), sum.Blocks, sum.Bytes}
 	return a.print(view, view.text)
-}
-
-// replaceFile has a file written under a temporary name beside it, which becomes its own when it is whole and synced.
-func replaceFile(path string, write func(io.Writer) error) error {
-	directory, name := filepath.Split(filepath.Clean(path))
-	file, err := os.CreateTemp(filepath.Clean(directory+"."), "."+name+".*.part")
-	if err != nil {
-		return err
-	}
-	err = write(file)
-	if err == nil {
-		err = errors.Join(file.Chmod(0o644), file.Sync())
-	}
-	err = errors.Join(err, file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	return durable.SyncDirectory(filepath.Dir(path))
 }
 
 // exportView is what export prints.

@@ -81,10 +81,24 @@ func removing(ctx context.Context, repo *repository, fn func() error) (err error
 
 // inTheWay says what to do about somebody who is at work on what is removed, or uses it.
 func inTheWay(err error) error {
-	if errors.Is(err, sqlrepo.ErrAtWork) {
+	switch {
+	case errors.Is(err, sqlrepo.ErrAtWork):
 		return &removalRefused{err}
+	case errors.Is(err, pipeline.ErrOutOfSight):
+		return &storeUnseen{err}
 	}
 	return err
+}
+
+// storeUnseen is a removal that lacks a store.
+type storeUnseen struct{ error }
+
+func (s *storeUnseen) Unwrap() error { return s.error }
+
+// Hint names what to do next.
+func (s *storeUnseen) Hint() string {
+	return "guppy: whatever needs no other store was removed; guppy gc --yes --store STORE goes on with the rest, and if " +
+		"that store is gone for good, guppy upload rm UPLOAD --keep-files --yes"
 }
 
 type removalRefused struct{ error }
@@ -182,24 +196,20 @@ func (a *app) collectSpaces(ctx context.Context, collector *gc.Collector, repo *
 // sweep looks for what no row names in the store that is configured, if that is one of this repository.
 func (a *app) sweep(ctx context.Context, cfg *config.Config, collector *gc.Collector, repo *repository,
 	view *gcView) error {
-	view.Temporary = new(int64)
 	files, err := findStore(ctx, cfg)
 	if errors.Is(err, fs.ErrNotExist) {
+		view.Temporary = new(int64)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	spaces, err := repo.Spaces(ctx)
+	temporary, err := countTemporary(ctx, collector, repo, files, !view.DryRun)
+	if err == nil || temporary > 0 {
+		view.Temporary = &temporary
+	}
 	if err != nil {
 		return err
-	}
-	for _, space := range spaces {
-		n, err := collector.Temporary(ctx, files, space, !view.DryRun)
-		if err != nil {
-			return err
-		}
-		*view.Temporary += n
 	}
 	known, err := isKnown(ctx, repo, files)
 	if err != nil || !known {
@@ -209,6 +219,24 @@ func (a *app) sweep(ctx context.Context, cfg *config.Config, collector *gc.Colle
 	unnamed, damaged := filesView(strays.Unnamed), filesView(strays.Damaged)
 	view.Strays, view.Damaged = &unnamed, &damaged
 	return err
+}
+
+// countTemporary counts what was begun in a store and nobody will finish, and removes it if it is told to.
+func countTemporary(ctx context.Context, collector *gc.Collector, repo *repository, files store.Store,
+	remove bool) (n int64, err error) {
+	spaces, err := repo.Spaces(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, space := range spaces {
+		some, err := collector.Temporary(ctx, files, space, remove)
+		n += some
+		if err != nil {
+			return n, err
+		}
+	}
+	some, err := collector.Leftovers(ctx, files, remove)
+	return n + some, err
 }
 
 // isKnown tells whether an upload has its shards in this store, or had, as far as can be told when all were removed. A
@@ -266,7 +294,7 @@ func (v *gcView) strayText(w io.Writer) {
 		case v.straysRemoved:
 			fmt.Fprintf(w, "removed %d files, %s, that %s\n", found.Files, bytes, found.what)
 		case found.Files > 0:
-			fmt.Fprintf(w, "%d files of the store, %s, %s: --strays removes them%s\n", found.Files, bytes, found.what,
+			fmt.Fprintf(w, "%d files of the store, %s, %s: --strays --yes removes them%s\n", found.Files, bytes, found.what,
 				found.unless)
 		}
 	}

@@ -51,7 +51,7 @@ func (a *app) lsCommand() *cobra.Command {
 	flags.SortFlags = false
 	flags.BoolVarP(&options.long, "long", "l", false, "with kind, length and CID")
 	flags.BoolVarP(&options.recursive, "recursive", "R", false, "with all that is below")
-	flags.String("store", "", storeUsage)
+	addShardFlags(flags)
 	return command
 }
 
@@ -72,7 +72,7 @@ func findRoot(ctx context.Context, repo *repository, text string) (root string, 
 		root, err := rootOf(ctx, repo, found, rest)
 		return root, nil, err
 	}
-	return "", nil, fmt.Errorf("%w: %q is no space, and %w", errUsage, text, tree.ErrBadPath)
+	return "", nil, fmt.Errorf("space %q: %w, and it is %w", text, sqlrepo.ErrNotFound, tree.ErrBadPath)
 }
 
 // rootOf finds the root of an upload of a space, and puts it in place of the upload's number.

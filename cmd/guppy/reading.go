@@ -49,11 +49,19 @@ func resolve(ctx context.Context, from tree.Blocks, text string) (tree.Path, tre
 
 // refuseOwnOutput keeps what is written out of guppy's own directories.
 func refuseOwnOutput(cfg *config.Config, out string) error {
-	directory := filepath.Dir(out)
-	if info, err := os.Stat(out); err == nil && info.IsDir() {
-		directory = out
+	places := []string{filepath.Dir(out)}
+	if target, err := filepath.EvalSymlinks(out); err == nil {
+		places = append(places, filepath.Dir(target)) // a symlink is followed
 	}
-	return source.RefuseWithin(directory, cfg.Repo.DataDir, cfg.Prepare.StoreDirectory())
+	if info, err := os.Stat(out); err == nil && info.IsDir() {
+		places = []string{out}
+	}
+	for _, place := range places {
+		if err := source.RefuseWithin(place, cfg.Repo.DataDir, cfg.Prepare.StoreDirectory()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // jsonStream prints an object of which one member is an array, element by element: there may be many.

@@ -20,14 +20,15 @@ import (
 const retrieveHelp = `Retrieve writes a file, directory or symlink out of its shards. What is in a directory goes into
 the directory OUT, which is made if it is absent; a file is written as OUT, or into it under its own name if OUT is a
 directory, and to standard output if OUT is "-". Names and symlinks are restored as they were, and modes and times if
-an upload of the repository has the root.
+an upload of the repository has the root, but for setuid and setgid bits and the sticky bits of files. An OUT that was
+there before keeps its own mode and time.
 
 ` + pathHelp + `
 
 Each block is compared with its digest. A file gets its name when it is whole; until then it is beside its place, as
 .guppy-part-..., and the same command goes on with it after an interruption. Files that are there are read and compared,
-and kept if they are the same. Nothing is written outside OUT, whatever names and links there are in the DAG or in OUT.
-Files are not synced: after a loss of power, run it again.
+and kept if they are the same. A file that another run is writing ends this one. Nothing is written outside OUT,
+whatever names and links there are in the DAG or in OUT. Files are not synced: after a loss of power, run it again.
 
 With --json it prints one object: files, directories, symlinks, bytes, kept_bytes (what was there already) and failed,
 the list of files that could not be written because blocks are missing or damaged; exit code 3 tells of these.`
@@ -58,7 +59,7 @@ func (a *app) retrieveCommand() *cobra.Command {
 	flags.SortFlags = false
 	flags.BoolVar(&overwrite, "overwrite", false, "replace files and symlinks that differ")
 	flags.String("workers", "", "`N` files are written side by side (default: the number of CPUs)")
-	flags.String("store", "", storeUsage)
+	addShardFlags(flags)
 	return command
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -57,6 +58,9 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 	if err != nil {
 		return nil, err
 	}
+	if err := a.warnOfOtherStore(ctx, shards, uploads); err != nil {
+		return nil, err
+	}
 	files, err := visibleFiles(cfg, repo)
 	if err != nil {
 		return nil, err
@@ -78,7 +82,35 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 	if err != nil {
 		return nil, err
 	}
-	return newReport(ctx, repo, job, result, before, time.Since(started))
+	made, err := newReport(ctx, repo, job, result, before, time.Since(started))
+	if err == nil && cfg.ByFlag("prepare.piece_cid") && result.Upload.PieceCID {
+		a.warnOfNoPieces(made)
+	}
+	return made, err
+}
+
+// warnOfOtherStore tells of a store that is not that of the source's latest upload: all that it has is stored again then.
+func (a *app) warnOfOtherStore(ctx context.Context, shards store.Store, uploads []sqlrepo.Upload) error {
+	if len(uploads) == 0 || uploads[len(uploads)-1].Store == "" {
+		return nil
+	}
+	latest := uploads[len(uploads)-1]
+	marker, err := shards.Marker(ctx)
+	if err != nil || marker == latest.Store {
+		return err
+	}
+	a.log.Warn("the latest upload of this source is in another store: what it has is stored here again",
+		"upload", latest.ID, "its_store", latest.Store)
+	return nil
+}
+
+// warnOfNoPieces tells of an upload without any piece CID, though they were asked for.
+func (a *app) warnOfNoPieces(made *report) {
+	computed := func(shard reportShard) bool { return shard.PieceCID != "" }
+	if made.State != incomplete && !slices.ContainsFunc(made.Shards, computed) {
+		a.log.Warn("no piece CID was computed: nothing was stored that earlier uploads have not (guppy shard ls tells theirs)",
+			"upload", made.Upload)
+	}
 }
 
 // visibleFiles is the file system without guppy's own files.
@@ -97,8 +129,9 @@ func visibleFiles(cfg *config.Config, repo *repository) (source.FS, error) {
 	return source.Hide(source.Local(), own...)
 }
 
-// recipe is that of a new upload. An unfinished one keeps its profile, and its shard size once something is planned, and a source its options and the
-// profile of its latest upload, but for what flags say.
+// recipe is that of a new upload. An unfinished one keeps its profile, how it is indexed and whether it gets piece CIDs, and
+// its shard size once something is planned, and a source its options and the profile of its latest upload, but for what
+// flags say.
 func recipe(cfg *config.Config, uploads []sqlrepo.Upload, space sqlrepo.Space,
 	registered sqlrepo.Source) (recipe sqlrepo.Upload, err error) {
 	recipe = sqlrepo.Upload{Profile: cfg.Prepare.Profile, ShardSize: space.ShardSize, PieceCID: cfg.Prepare.PieceCID,
@@ -108,8 +141,8 @@ func recipe(cfg *config.Config, uploads []sqlrepo.Upload, space sqlrepo.Space,
 		if !cfg.ByFlag("prepare.profile") {
 			recipe.Profile = latest.Profile
 		}
-		if !latest.Closed() && latest.PlannedShards > 0 {
-			recipe.ShardSize, recipe.PieceCID = latest.ShardSize, latest.PieceCID
+		if !latest.Closed() {
+			keepRecipe(cfg, &recipe, latest)
 		}
 	}
 	if cfg.ByFlag("prepare.piece_cid") {
@@ -120,6 +153,21 @@ func recipe(cfg *config.Config, uploads []sqlrepo.Upload, space sqlrepo.Space,
 	}
 	recipe.SourceOptions, err = changedOptions(cfg, registered.SourceOptions)
 	return recipe, err
+}
+
+// keepRecipe has an unfinished upload stay as it is: what is planned of it can't be otherwise.
+func keepRecipe(cfg *config.Config, recipe *sqlrepo.Upload, latest sqlrepo.Upload) {
+	recipe.PieceCID = latest.PieceCID
+	if latest.PlannedShards > 0 {
+		recipe.ShardSize = latest.ShardSize
+	}
+	if cfg.ByFlag("index.layout") && cfg.Index.Layout != latest.IndexLayout {
+		return // the most slices depend on the layout
+	}
+	recipe.IndexLayout = latest.IndexLayout
+	if !cfg.ByFlag("index.max_slices") {
+		recipe.IndexSlices = latest.IndexSlices
+	}
 }
 
 // showProgress shows the progress until the function that it returns is called.

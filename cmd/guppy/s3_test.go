@@ -99,7 +99,11 @@ func TestS3HoldsWhatADirectoryDoes(t *testing.T) {
 					if left := partsOn(t, server); left == 0 {
 						t.Error("nothing was left over")
 					}
-					i.run(t, "gc", "--yes")
+					planned, removed := i.run(t, "gc"), i.run(t, "gc", "--yes")
+					found := strings.Replace(planned, "\nfound ", "\nremoved ", 1)
+					if !strings.HasPrefix(found, removed) || strings.Contains(removed, "removed 0 temporary") {
+						t.Errorf("it was planned to remove %s\nand removed %s", planned, removed)
+					}
 					if left := partsOn(t, server); left > 0 {
 						t.Errorf("%d uploads are left after gc", left)
 					}

@@ -34,7 +34,13 @@ func serveAndEnd(t *testing.T, i *installation, signal os.Signal) {
 		t.Fatal(err)
 	}
 	i.run(t, "prepare", tree)
+	away := i.store() + " away"
+	noError(t, os.Rename(i.store(), away))
 	server := i.serve(t)
+	if status, body := get(t, server.Roots[0].URL); status != http.StatusServiceUnavailable {
+		t.Errorf("without a store: status %d: %s", status, body)
+	}
+	noError(t, os.Rename(away, i.store()))
 	answer, err := http.Get(server.Roots[0].URL + "large")
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -17,10 +19,12 @@ import (
 
 // shardBytes opens shards for reading: from the configured store, or made again where no store keeps their bytes.
 type shardBytes struct {
+	repo *repository
+	find func(ctx context.Context) (store.Store, error)
+	// turn is held by who uses stored, which is nil until the store could be opened.
+	turn   chan struct{}
 	stored store.Store
-	// missing is why there is no store, nil if there is one.
-	missing error
-	remade  *remake.Remaker
+	remade *remake.Remaker
 }
 
 // addShardFlags says where the bytes of shards are.
@@ -30,15 +34,15 @@ func addShardFlags(flags *pflag.FlagSet) {
 		"`SOURCE=PATH`: where a source is on this host, for shards whose bytes are not kept; may be repeated")
 }
 
-// openShards is for reading. A store that can't be opened is told of by whoever needs it. The caller closes it.
+// openShards is for reading. The store is opened by whoever needs it, and looked for again after a failure: it may be
+// mounted, made or reached later. The caller closes it.
 func (a *app) openShards(ctx context.Context, cfg *config.Config, repo *repository) (*shardBytes, error) {
 	remade, err := newRemaker(ctx, cfg, repo)
 	if err != nil {
 		return nil, err
 	}
-	s := &shardBytes{remade: remade}
-	s.stored, s.missing = findStore(ctx, cfg)
-	return s, nil
+	find := func(ctx context.Context) (store.Store, error) { return findStore(ctx, cfg) }
+	return &shardBytes{repo: repo, find: find, turn: make(chan struct{}, 1), remade: remade}, nil
 }
 
 // newRemaker makes the bytes of shards again that no store keeps. The caller closes it.
@@ -59,15 +63,56 @@ func newRemaker(ctx context.Context, cfg *config.Config, repo *repository) (*rem
 
 // OpenShard implements blocks.Shards.
 func (s *shardBytes) OpenShard(ctx context.Context, row sqlrepo.Shard) (store.Reading, error) {
-	switch {
-	case strings.HasPrefix(row.Location, store.NoneLocation):
+	if strings.HasPrefix(row.Location, store.NoneLocation) {
 		return s.remade.OpenShard(ctx, row)
-	case s.missing != nil:
-		return nil, fmt.Errorf("%w: %w: mount it there, or say where it is with --store", blocks.ErrUnreachable, s.missing)
-	case len(row.Digest) != len(sqlrepo.Digest{}):
+	}
+	stored, err := s.store(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(row.Digest) != len(sqlrepo.Digest{}) {
 		return nil, fmt.Errorf("shard %d has a digest of %d bytes: guppy check tells more", row.ID, len(row.Digest))
 	}
-	return s.stored.OpenAt(ctx, shard.Name([32]byte(row.Digest)))
+	reading, err := stored.OpenAt(ctx, shard.Name([32]byte(row.Digest)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, s.missing(ctx, stored, row, err)
+	}
+	return reading, err
+}
+
+// missing tells whether a shard that is not in the store should be: its upload may be in another one.
+func (s *shardBytes) missing(ctx context.Context, stored store.Store, row sqlrepo.Shard, cause error) error {
+	upload, err := s.repo.Upload(ctx, row.Upload)
+	if err != nil {
+		return err
+	}
+	marker, err := stored.Marker(ctx)
+	if err != nil {
+		return err
+	}
+	if upload.Store == "" || upload.Store == marker {
+		return cause
+	}
+	return fmt.Errorf("%w (%s): say where that is with --store", blocks.ErrElsewhere, row.Location)
+}
+
+// store opens the store, once it can be.
+func (s *shardBytes) store(ctx context.Context) (store.Store, error) {
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if s.stored != nil {
+		return s.stored, nil
+	}
+	stored, err := s.find(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w: mount it there, or say where it is with --store", blocks.ErrUnreachable, err)
+	}
+	s.stored = stored
+	return stored, nil
 }
 
 // Close ends what is made again.

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -54,7 +56,7 @@ func (a *app) shardCatCommand() *cobra.Command {
 
 func addOutputFlags(command *cobra.Command, out *string) {
 	command.Flags().StringVarP(out, "output", "o", "", "`FILE` to write (default: standard output)")
-	command.Flags().String("store", "", storeUsage)
+	addShardFlags(command.Flags())
 }
 
 // refuseTerminal keeps bytes from a terminal, unless they go to a file.
@@ -90,15 +92,15 @@ func (a *app) catShard(ctx context.Context, cfg *config.Config, repo *repository
 		return err
 	}
 	defer func() { err = errors.Join(err, shards.Close()) }()
-	reading, err := shards.OpenShard(ctx, rows[0])
+	row, reading, err := openAny(ctx, shards, rows)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, reading.Close()) }()
 	hash := sha256.New()
-	content := io.TeeReader(io.NewSectionReader(readerAt{ctx, reading}, 0, rows[0].Size), hash)
+	content := io.TeeReader(inOrder(ctx, reading, row.Size), hash)
 	if version == 2 {
-		err = shard.WriteV2(to, rows[0].Size, content, repo.Nodes(ctx, rows[0].ID))
+		err = shard.WriteV2(to, row.Size, content, repo.Nodes(ctx, row.ID))
 	} else {
 		_, err = io.Copy(to, content)
 	}
@@ -108,8 +110,36 @@ func (a *app) catShard(ctx context.Context, cfg *config.Config, repo *repository
 	return err
 }
 
+// openAny opens the first of some shards with the same bytes that can be opened: those come first whose bytes are kept.
+func openAny(ctx context.Context, shards *shardBytes, rows []sqlrepo.Shard) (sqlrepo.Shard, store.Reading, error) {
+	rank := func(row sqlrepo.Shard) int {
+		if row.Location == store.NoneLocation {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(rows, func(a, b sqlrepo.Shard) int { return rank(a) - rank(b) })
+	var failed error
+	for _, row := range rows {
+		reading, err := shards.OpenShard(ctx, row)
+		if err == nil {
+			return row, reading, nil
+		}
+		failed = errors.Join(failed, err)
+	}
+	return sqlrepo.Shard{}, nil, failed
+}
+
 // errDamaged is returned for bytes that are not what their CID says.
 var errDamaged = errors.New("its bytes are damaged: guppy check --read-data tells more")
+
+// readAtOnce is how much is read at once of what is read to its end: in a bucket each read is a request.
+const readAtOnce = 4 << 20
+
+// inOrder reads a shard of a length from its beginning.
+func inOrder(ctx context.Context, reading store.Reading, size int64) io.Reader {
+	return bufio.NewReaderSize(io.NewSectionReader(readerAt{ctx, reading}, 0, size), readAtOnce)
+}
 
 // readerAt reads as long as its context lasts.
 type readerAt struct {

@@ -99,8 +99,12 @@ func (a *app) removeShards(ctx context.Context, collector *gc.Collector, digests
 
 // unneeded are the rows of some shards, of which no upload needs any.
 func unneeded(ctx context.Context, collector *gc.Collector, digests []sqlrepo.Digest) (rows []sqlrepo.Shard, err error) {
-	spaces := map[int64][]sqlrepo.Shard{}
+	spaces, seen := map[int64][]sqlrepo.Shard{}, map[sqlrepo.Digest]bool{}
 	for _, digest := range digests {
+		if seen[digest] {
+			continue
+		}
+		seen[digest] = true
 		found, err := collector.Repo.ShardsByDigest(ctx, digest)
 		if err == nil && len(found) == 0 {
 			err = fmt.Errorf("shard %s: %w", car.ShardCID(digest), sqlrepo.ErrNotFound)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/storecheck"
+	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
 const storeCheckHelp = `Check looks at one store by itself: the one that is configured, or STORE. It lists the store
@@ -38,6 +40,7 @@ func (a *app) storeCheckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			named := len(args) == 1 || cmd.Flags().Changed("store")
 			if len(args) == 1 {
 				cfg.Prepare.Store = args[0]
 			}
@@ -48,7 +51,16 @@ func (a *app) storeCheckCommand() *cobra.Command {
 			if err := requireTables(ctx, a.databaseSettings(cfg)); err != nil {
 				return err
 			}
-			return a.withRepository(ctx, cfg, func(repo *repository) error { return a.checkStore(ctx, cfg, repo, readData) })
+			return a.withRepository(ctx, cfg, func(repo *repository) error {
+				kept, err := keepsBytes(ctx, repo)
+				if err != nil {
+					return err
+				}
+				if !kept && !named {
+					return a.nothingKept()
+				}
+				return a.checkStore(ctx, cfg, repo, readData)
+			})
 		},
 	}
 	flags := command.Flags()
@@ -57,6 +69,23 @@ func (a *app) storeCheckCommand() *cobra.Command {
 	flags.String("store", "", storeUsage)
 	flags.String("workers", "", "`N` files are read side by side (default: the number of CPUs)")
 	return command
+}
+
+// keepsBytes is false for a repository whose uploads are all in a store that keeps nothing.
+func keepsBytes(ctx context.Context, repo *repository) (bool, error) {
+	uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{})
+	kept := func(u sqlrepo.Upload) bool { return u.Store != store.NoneIdentity }
+	return len(uploads) == 0 || slices.ContainsFunc(uploads, kept), err
+}
+
+// nothingKept is the outcome where there is no store to look at.
+func (a *app) nothingKept() error {
+	out := newCheckOutput(a)
+	if a.json {
+		return out.endStore(storecheck.Summary{}, true, nil)
+	}
+	_, err := fmt.Fprintf(a.stdout, "all uploads are in %s, which keeps nothing that could be checked\n", store.NoneLocation)
+	return err
 }
 
 // hasRepository is false where there is no database file.

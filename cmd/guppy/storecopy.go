@@ -22,7 +22,8 @@ as well. Nothing in TO is ever replaced. At last TO gets the identity of FROM, s
 --store TO, uploads go on there.
 
 Workers may go on meanwhile: run it again for what they have stored since. It may be interrupted anywhere, and copies
-what is left when it is run again. A TO that has another identity is refused. A store none: has nothing to copy.
+what is left when it is run again. A TO that has another identity, or none and other files, is refused. A store none:
+has nothing to copy.
 
 With --json it prints one object: from, to, copied, skipped and ignored (files that are neither shards nor indexes),
 bytes, failed (a list of name and error), and complete, which tells whether TO has it all.`

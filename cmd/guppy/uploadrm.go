@@ -26,6 +26,10 @@ shards others need is found out once.
 The uploads are gone at once; what is left of them if rm is interrupted, guppy gc removes. One that somebody works on is
 refused; the others go.
 
+What lies in a store that can't be seen, neither in its place nor where --store says, stays, and the rest goes. With
+--keep-files the uploads go without their files, which stay where they are: for a store that is lost, or that others
+need. Should it come back, these files are named by no shard: guppy gc --strays --yes removes them.
+
 A repository and its copy (guppy transfer, guppy restore) must not have the same store: rm removes shards that the other
 one still needs, since it knows nothing of its uploads.
 
@@ -36,8 +40,11 @@ With --json it prints one object:
            are deleted, and kept_entries, kept_shards, which others need. When rm goes on with other removals of the
            space as well, the numbers are those of all of them.`
 
+// uploadRmOptions are the flags that are no settings.
+type uploadRmOptions struct{ yes, keepFiles bool }
+
 func (a *app) uploadRmCommand() *cobra.Command {
-	yes := false
+	options := uploadRmOptions{}
 	command := &cobra.Command{
 		Use: "rm UPLOAD...", Short: "Remove uploads, with all that no other one needs", Long: uploadRmHelp,
 		Args: usageArgs(cobra.MinimumNArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
@@ -51,10 +58,12 @@ func (a *app) uploadRmCommand() *cobra.Command {
 			return err
 		}
 		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
-			return removing(ctx, repo, func() error { return a.removeUploads(ctx, cfg, repo, keys, yes) })
+			return removing(ctx, repo, func() error { return a.removeUploads(ctx, cfg, repo, keys, options) })
 		})(cmd, args)
 	}
-	addRemovalFlags(command, &yes)
+	addRemovalFlags(command, &options.yes)
+	command.Flags().BoolVar(&options.keepFiles, "keep-files", false,
+		"leave the files of the store where they are, as when it is lost")
 	return command
 }
 
@@ -75,6 +84,14 @@ func uploadKeys(args []string) (keys []int64, err error) {
 type removable struct {
 	space   sqlrepo.Space
 	uploads []sqlrepo.Upload
+}
+
+func setOf(keys []int64) map[int64]bool {
+	set := map[int64]bool{}
+	for _, key := range keys {
+		set[key] = true
+	}
+	return set
 }
 
 // findUploads finds all uploads, or fails.
@@ -103,21 +120,25 @@ func findUploads(ctx context.Context, repo *repository, keys []int64) (found []r
 	return found, nil
 }
 
-func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repository, keys []int64, yes bool) error {
+func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repository, keys []int64,
+	options uploadRmOptions) error {
 	chosen, err := findUploads(ctx, repo, keys)
 	if err != nil {
 		return err
 	}
 	collector := a.collector(cfg, repo)
-	if !yes {
-		if yes, err = a.askToRemove(ctx, collector, chosen); err != nil || !yes {
+	if options.keepFiles {
+		collector.KeepFiles = setOf(keys)
+	}
+	if !options.yes {
+		if agreed, err := a.askToRemove(ctx, collector, chosen); err != nil || !agreed {
 			return err
 		}
 	}
 	if err := pipeline.ReleaseDead(ctx, repo.Repository, a.log); err != nil {
 		return err
 	}
-	view, failed := newRemovedView(false), error(nil)
+	view, failed := newRemovedView(false, collector), error(nil)
 	for _, of := range chosen {
 		failed = errors.Join(failed, view.mark(ctx, collector, of))
 	}
@@ -135,7 +156,7 @@ func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repos
 
 // askToRemove prints what would go, and asks where somebody can answer.
 func (a *app) askToRemove(ctx context.Context, collector *gc.Collector, chosen []removable) (bool, error) {
-	view := newRemovedView(true)
+	view := newRemovedView(true, collector)
 	for _, of := range chosen {
 		sum, err := collector.Plan(ctx, of.space.ID, of.uploads)
 		if err != nil {
@@ -163,11 +184,13 @@ type removedView struct {
 	Removed []int64       `json:"removed"`
 	Spaces  []removalView `json:"spaces"`
 
-	uploads []sqlrepo.Upload
+	uploads   []sqlrepo.Upload
+	keepFiles bool
 }
 
-func newRemovedView(dryRun bool) *removedView {
-	return &removedView{DryRun: dryRun, Removed: []int64{}, Spaces: []removalView{}}
+func newRemovedView(dryRun bool, collector *gc.Collector) *removedView {
+	keepFiles := len(collector.KeepFiles) > 0
+	return &removedView{DryRun: dryRun, Removed: []int64{}, Spaces: []removalView{}, keepFiles: keepFiles}
 }
 
 func (v *removedView) add(uploads ...sqlrepo.Upload) {
@@ -202,12 +225,23 @@ func (v *removedView) text(w io.Writer) {
 		if v.DryRun {
 			fmt.Fprintf(w, "upload %d, %s, %d files, %s\n", upload.ID, upload.State, upload.Files, progress.Bytes(upload.Bytes))
 		} else {
-			fmt.Fprintf(w, "upload %d was removed\n", upload.ID)
+			fmt.Fprintf(w, "upload %d was removed%s\n", upload.ID, already(upload))
 		}
 	}
 	for _, space := range v.Spaces {
 		space.text(w, v.DryRun)
 	}
+	if v.keepFiles {
+		fmt.Fprintln(w, "their files stay where they are")
+	}
+}
+
+// already tells of an upload that had been removed before. What is left of it, the line of its space says.
+func already(upload sqlrepo.Upload) string {
+	if upload.State == sqlrepo.Removed {
+		return " already"
+	}
+	return ""
 }
 
 // removalView is what a removal deletes, or would delete.

@@ -40,7 +40,7 @@ func (a *app) verifyCommand() *cobra.Command {
 	flags.SortFlags = false
 	flags.BoolVar(&deep, "deep", false, "read every block, and compare it with its digest")
 	flags.String("workers", "", "`N` blocks are read side by side (default: the number of CPUs)")
-	flags.String("store", "", storeUsage)
+	addShardFlags(flags)
 	return command
 }
 

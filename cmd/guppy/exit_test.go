@@ -1,0 +1,23 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestExitCodesAreToldTheSameEverywhere compares the help with the table in the README.
+func TestExitCodesAreToldTheSameEverywhere(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var help strings.Builder
+	for _, row := range regexp.MustCompile(`(?m)^\| (\d+) \| (.*) \|$`).FindAllStringSubmatch(string(readme), -1) {
+		help.WriteString("  " + row[1] + strings.Repeat(" ", 5-len(row[1])) + row[2] + "\n")
+	}
+	if !strings.HasSuffix(exitHelp, ":\n"+help.String()) {
+		t.Errorf("the README has\n%s\nand the help is%s", help.String(), exitHelp)
+	}
+}

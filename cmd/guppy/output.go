@@ -1,0 +1,69 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/guppy-prep/guppy/internal/durable"
+)
+
+// replaceFile has a file written that is whole and synced when it has its name. A symlink is followed: the file that it
+// leads to is replaced. What is no file, such as a device or a FIFO, is written into.
+func replaceFile(path string, write func(io.Writer) error) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if link, err := os.Lstat(path); err == nil && link.Mode()&fs.ModeSymlink != 0 {
+			return fmt.Errorf("%s is a symlink that leads nowhere", path)
+		}
+		return replace(path, nil, write)
+	case err != nil:
+		return err
+	case info.IsDir():
+		return fmt.Errorf("%s is a directory: say the name of a file", path)
+	case !info.Mode().IsRegular():
+		return writeInto(path, write)
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return err
+	}
+	return replace(path, info, write)
+}
+
+func writeInto(path string, write func(io.Writer) error) error {
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(file), file.Close())
+}
+
+// replace has a file written under a temporary name beside its place. It keeps the mode of the one that is there.
+func replace(path string, there fs.FileInfo, write func(io.Writer) error) error {
+	directory, name := filepath.Split(filepath.Clean(path))
+	part := filepath.Join(directory, "."+name+"."+rand.Text()+".part")
+	file, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	err = write(file)
+	if err == nil && there != nil {
+		err = file.Chmod(there.Mode().Perm())
+	}
+	if err == nil {
+		err = file.Sync()
+	}
+	err = errors.Join(err, file.Close())
+	if err == nil {
+		err = os.Rename(part, path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(part))
+	}
+	return durable.SyncDirectory(filepath.Dir(path))
+}
