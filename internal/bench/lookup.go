@@ -96,7 +96,7 @@ func (q *question) ask(ctx context.Context, on running, s dialect.Settings, spac
 	return withRepository(ctx, s, func(repo *sqlrepo.Repository) error {
 		for _, walls := range []*[]time.Duration{&q.cold, &q.warm} {
 			began := time.Now()
-			held, err := repo.Held(ctx, space, q.digests)
+			held, err := repo.Held(ctx, sqlrepo.Scope{Space: space}, q.digests)
 			*walls = append(*walls, time.Since(began))
 			if err != nil {
 				return err
