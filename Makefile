@@ -4,6 +4,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 VERSION_VARIABLE := main.version
 FUZZTIME ?= 10s
 TIMEOUT ?= 20m
+# What takes longest begins first.
+LONGEST := ./internal/pipeline ./cmd/guppy ./sqlrepo
 CHAOS_SEEDS ?= 50
 
 GOLANGCI_LINT_VERSION := v2.15.0
@@ -22,7 +24,7 @@ build: ## Build bin/guppy.
 .PHONY: test
 test: postgres versitygw ## Vet, then run all tests with the race detector, on SQLite and on PostgreSQL.
 	$(GO) vet ./...
-	$(GO) test -race -timeout $(TIMEOUT) ./...
+	$(GO) test -race -timeout $(TIMEOUT) $(LONGEST) ./...
 	$(GO) test -timeout $(TIMEOUT) -run Memory ./internal/pipeline # left out above: the race detector has a memory of its own
 	$(MAKE) peers
 

@@ -16,6 +16,9 @@ func TestMain(m *testing.M) {
 	testscript.Main(suite{m}, map[string]func(){"guppy": main, "unprivileged": unprivileged})
 }
 
+// quickExit keeps programs with the race detector from sleeping for a second before each exit.
+const quickExit = "GORACE=atexit_sleep_ms=20"
+
 type suite struct{ *testing.M }
 
 // Run opens the directory of the programs to the user that unprivileged becomes.

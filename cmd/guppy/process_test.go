@@ -54,6 +54,7 @@ func (i *installation) store() string { return filepath.Join(i.home, ".guppy", "
 func (i *installation) command(args ...string) *exec.Cmd {
 	command := exec.Command(i.program, args...)
 	command.Env = []string{
+		quickExit,
 		"HOME=" + i.home, "PATH=" + filepath.Dir(i.program) + ":" + os.Getenv("PATH"), "GUPPY_DATABASE_URL=" + i.url,
 		"GUPPY_WORKER_LEASE=1s", // what killed processes had is soon free
 	}

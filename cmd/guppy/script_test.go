@@ -26,6 +26,7 @@ func setUp(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("HOME", home)
+	env.Vars = append(env.Vars, quickExit)
 	// What runs unprivileged has to get here.
 	for _, path := range []string{filepath.Dir(env.WorkDir), env.WorkDir} {
 		if err := os.Chmod(path, 0o755); err != nil {
