@@ -2,6 +2,7 @@ package sqlrepo
 
 import (
 	"context"
+	"errors"
 	"iter"
 
 	"github.com/Masterminds/squirrel"
@@ -77,7 +78,7 @@ func (r *Repository) SaveScan(ctx context.Context, stage Stage, batch ScanBatch)
 		for _, entry := range batch.Changed {
 			gone = append(gone, entry.ID)
 		}
-		if err := r.forget(ctx, tx, gone); err != nil {
+		if err := errors.Join(r.unlink(ctx, tx, stage.Upload.ID, gone), r.forget(ctx, tx, gone)); err != nil {
 			return err
 		}
 		if err := r.insertEntries(ctx, tx, stage, batch.Changed); err != nil {
@@ -116,6 +117,19 @@ func (r *Repository) mark(ctx context.Context, tx *dialect.Tx, entries []int64, 
 		err := r.later(ctx, tx, squirrel.Update("entries").Set("state", state).Set("reason", nil).
 			Where(r.db.Among("id", ids)), nil)
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unlink counts entries that are about to be forgotten as linked no more.
+func (r *Repository) unlink(ctx context.Context, tx *dialect.Tx, upload int64, entries []int64) error {
+	for _, ids := range batches(entries, keysAtOnce) {
+		linked := squirrel.Select("COUNT(*)").From("roots").Where(r.db.Among("entry", ids))
+		count := squirrel.Update("uploads").Where(squirrel.Eq{"id": upload}).
+			Set("linked_entries", squirrel.ConcatExpr("linked_entries - (", linked, ")"))
+		if err := r.later(ctx, tx, count, nil); err != nil {
 			return err
 		}
 	}
