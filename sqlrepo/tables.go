@@ -15,10 +15,10 @@ type table struct {
 
 // tables are all of them, each behind those that it refers to.
 var tables = []table{
-	{"spaces", append(slices.Clone(spaceColumns), "revision"), []string{"id"}},
-	{"sources", sourceColumns, []string{"id"}},
-	{"uploads", slices.Concat(uploadColumns, tallyColumns, stageColumns, leaseColumns), []string{"id"}},
-	{"entries", entryColumns, []string{"id"}},
+	{"spaces", append(slices.Clone(spaceColumns), "revision", "needs"), []string{"id"}},
+	{"sources", append(slices.Clone(sourceColumns), "mounts"), []string{"id"}},
+	{"uploads", slices.Concat(uploadColumns, comparisonColumns, tallyColumns, stageColumns, leaseColumns), []string{"id"}},
+	{"entries", append(slices.Clone(entryColumns), "ctime_ns", "inode", "mtime_era", "unproven"), []string{"id"}},
 	{"shards", slices.Concat(shardColumns, leaseColumns), []string{"id"}},
 	{"indexes", indexColumns, []string{"id"}},
 	{"segments", segmentColumns, []string{"shard", "chunk"}},
@@ -31,6 +31,9 @@ const counterTable = "counters"
 
 // notReceipt is the condition that a counter counts keys.
 var notReceipt = squirrel.NotLike{"name": receiptPrefix + "%"}
+
+// comparisonColumns are how an upload compares its entries with those of earlier scans.
+var comparisonColumns = []string{"reread", "ignore_inode", "ignore_ctime", "mtime_window"}
 
 var stageColumns = []string{"stage_began", "stage_bytes"}
 

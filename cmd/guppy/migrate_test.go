@@ -22,7 +22,7 @@ func TestTenProcessesMigrateAtOnce(t *testing.T) {
 					if code := p.exit(t); code != 0 {
 						t.Errorf("exit code %d\n%s", code, &p.stderr)
 					}
-					worked += strings.Count(p.stdout.String(), "  0004 index\n")
+					worked += strings.Count(p.stdout.String(), "  0005 proof\n")
 				}
 				if worked != 1 {
 					t.Errorf("%d processes have migrated", worked)

@@ -1,0 +1,20 @@
+-- Raised by every change of who needs what in the space: whoever deletes compares the value that the decision was made from.
+ALTER TABLE spaces ADD COLUMN needs BIGINT NOT NULL DEFAULT 0;
+
+-- What the source was when it was last accepted: its mount and the mount points below it, as JSON. NULL is not known yet.
+ALTER TABLE sources ADD COLUMN mounts BYTEA;
+
+-- How the upload compares its entries with those of earlier scans.
+ALTER TABLE uploads
+    ADD COLUMN reread       SMALLINT NOT NULL DEFAULT 0,
+    ADD COLUMN ignore_inode SMALLINT NOT NULL DEFAULT 0,
+    ADD COLUMN ignore_ctime SMALLINT NOT NULL DEFAULT 0,
+    ADD COLUMN mtime_window BIGINT   NOT NULL DEFAULT 0;
+
+-- The rest of a fingerprint. The time of modification is mtime_ns + mtime_era * 2^64 ns; NULL is era 0, the years 1678 to
+-- 2262. Unproven entries changed so shortly before their scan that a later change may not show.
+ALTER TABLE entries
+    ADD COLUMN ctime_ns  BIGINT,
+    ADD COLUMN inode     BIGINT,
+    ADD COLUMN mtime_era SMALLINT,
+    ADD COLUMN unproven  SMALLINT;
