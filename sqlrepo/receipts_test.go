@@ -1,145 +1,64 @@
 package sqlrepo
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/url"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/chaos"
 	"github.com/guppy-prep/guppy/internal/enginetest"
 	"github.com/guppy-prep/guppy/internal/pgtest"
 )
 
-// fault is what a proxy does to the next commits.
-type fault int32
-
-const (
-	none fault = iota
-	loseRequest
-	loseAnswer
-)
-
-// proxy stands between a client and a server and loses commits, or the answers to them.
-type proxy struct {
-	net.Listener
-	server string
-	faults chan fault
-	open   sync.WaitGroup
-}
-
-func startProxy(t *testing.T, server string, faults ...fault) *proxy {
+// through opens a database through a relay that loses these parts of the next commits.
+func through(t *testing.T, losses ...chaos.Loss) *dialect.DB {
 	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	url := pgtest.URL(t)
+	enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(url)})
+
+	var losing sync.Mutex
+	relay := chaos.StartRelay(t, url)
+	relay.Lose(func(statements []string) (next chaos.Loss) {
+		losing.Lock()
+		defer losing.Unlock()
+		if len(losses) > 0 && len(statements) > 1 { // a transaction, which has its receipt beside what it does
+			next, losses = losses[0], losses[1:]
+		}
+		return next
+	})
+
+	db, err := dialect.Open(t.Context(), dialect.Settings{URL: dialect.Secret(relay.URL())})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{Listener: listener, server: server, faults: make(chan fault, len(faults))}
-	for _, f := range faults {
-		p.faults <- f
-	}
-	p.open.Go(p.serve)
 	t.Cleanup(func() {
-		_ = p.Close()
-		p.open.Wait()
-		if len(p.faults) > 0 {
-			t.Errorf("%d faults went unused", len(p.faults))
+		_ = db.Close()
+		losing.Lock()
+		defer losing.Unlock()
+		if len(losses) > 0 {
+			t.Errorf("%d losses went unused", len(losses))
 		}
 	})
-	return p
-}
-
-func (p *proxy) serve() {
-	for {
-		client, err := p.Accept()
-		if err != nil {
-			return
-		}
-		server, err := net.Dial("tcp", p.server)
-		if err != nil {
-			_ = client.Close()
-			return
-		}
-		p.open.Go(func() { p.forward(client, server) })
-		p.open.Go(func() {
-			_, _ = io.Copy(client, server)
-			_ = client.Close()
-		})
-	}
-}
-
-// forward passes on what the client sends. A commit is a message of its own.
-func (p *proxy) forward(client, server net.Conn) {
-	defer func() { _, _ = client.Close(), server.Close() }()
-	buffer := make([]byte, 1<<16)
-	for {
-		n, err := client.Read(buffer)
-		if err != nil {
-			return
-		}
-		switch p.fault(buffer[:n]) {
-		case loseRequest:
-			return
-		case loseAnswer:
-			_ = client.Close()
-			_, _ = server.Write(buffer[:n])
-			time.Sleep(50 * time.Millisecond)
-			return
-		}
-		if _, err := server.Write(buffer[:n]); err != nil {
-			return
-		}
-	}
-}
-
-func (p *proxy) fault(message []byte) fault {
-	if !bytes.Contains(message, []byte("commit\x00")) {
-		return none
-	}
-	select {
-	case f := <-p.faults:
-		return f
-	default:
-		return none
-	}
-}
-
-// through opens a database through a proxy.
-func through(t *testing.T, faults ...fault) *dialect.DB {
-	t.Helper()
-	location, err := url.Parse(pgtest.URL(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(location.String())})
-	location.Host = startProxy(t, location.Host, faults...).Addr().String()
-	location.RawQuery = url.Values{"sslmode": {"disable"}}.Encode()
-	db, err := dialect.Open(t.Context(), dialect.Settings{URL: dialect.Secret(location.String())})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
 	return db
 }
 
 func TestCommitWithoutAnswer(t *testing.T) {
 	for name, tt := range map[string]struct {
-		faults   []fault
+		faults   []chaos.Loss
 		attempts int
 	}{
-		"answer lost":        {[]fault{loseAnswer}, 1},
-		"request lost":       {[]fault{loseRequest}, 2},
-		"request lost twice": {[]fault{loseRequest, loseRequest}, 3},
-		"both lost":          {[]fault{loseRequest, loseAnswer}, 2},
+		"answer lost":        {[]chaos.Loss{chaos.Answer}, 1},
+		"request lost":       {[]chaos.Loss{chaos.Request}, 2},
+		"request lost twice": {[]chaos.Loss{chaos.Request, chaos.Request}, 3},
+		"both lost":          {[]chaos.Loss{chaos.Request, chaos.Answer}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := newMarks(t, through(t, append([]fault{none, none}, tt.faults...)...))
+			m := newMarks(t, through(t, append([]chaos.Loss{chaos.Nothing, chaos.Nothing}, tt.faults...)...))
 			for n := range 2 {
 				err := m.withTx(t.Context(), "test", func(tx *dialect.Tx) error { return insertMark(t.Context(), tx, n) })
 				if err != nil {
@@ -218,7 +137,7 @@ func TestReceiptsAreUsedAgainAndForgotten(t *testing.T) {
 }
 
 func TestReceiptIsDroppedWhenTheOutcomeIsUnknown(t *testing.T) {
-	m := newMarks(t, through(t, none, loseAnswer), WithRetryFor(0))
+	m := newMarks(t, through(t, chaos.Nothing, chaos.Answer), WithRetryFor(0))
 	ctx := context.Background()
 	for n := range 3 {
 		err := m.withTx(ctx, "test", func(tx *dialect.Tx) error { return insertMark(ctx, tx, n) })
@@ -233,7 +152,7 @@ func TestReceiptIsDroppedWhenTheOutcomeIsUnknown(t *testing.T) {
 // TestReceiptIsDroppedWhenARetryFailsForAnotherReason loses the answer to a commit, and has the server refuse the next
 // connection in a way that is final. A transaction that comes later must not be taken for the one that was committed.
 func TestReceiptIsDroppedWhenARetryFailsForAnotherReason(t *testing.T) {
-	m := newMarks(t, through(t, none, loseAnswer))
+	m := newMarks(t, through(t, chaos.Nothing, chaos.Answer))
 	var name string
 	if err := m.db.Reader.GetContext(t.Context(), &name, "SELECT current_database()"); err != nil {
 		t.Fatal(err)

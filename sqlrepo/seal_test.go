@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/chaos"
 	"github.com/guppy-prep/guppy/internal/enginetest"
 )
 
@@ -111,15 +112,15 @@ func clearUploads(t *testing.T, db *dialect.DB) {
 
 func TestSealWithoutAnswer(t *testing.T) {
 	for name, tt := range map[string]struct {
-		lost  fault
+		lost  chaos.Loss
 		calls int
 	}{
-		"request lost": {loseRequest, 2},
-		"answer lost":  {loseAnswer, 1},
+		"request lost": {chaos.Request, 2},
+		"answer lost":  {chaos.Answer, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			// Before it come the commits of the space, the source, the upload and the plan.
-			r := New(through(t, none, none, none, none, tt.lost))
+			r := New(through(t, chaos.Nothing, chaos.Nothing, chaos.Nothing, chaos.Nothing, tt.lost))
 			if calls := sealCounting(t, r, claimOnly(t, r)); calls != tt.calls {
 				t.Errorf("stored %d times", calls)
 			}

@@ -51,8 +51,8 @@ func (c *conversation) requests() error {
 		if _, err = c.server.Write(startup); err != nil {
 			return err
 		}
-		if startup, err = message(in, 1); err == nil {
-			c.note(startup[0], startup[5:])
+		if startup, err = message(in, 1); err == nil && c.note(startup[0], startup[5:]) == Request {
+			return nil
 		}
 	}
 	return err
@@ -73,20 +73,21 @@ func message(in io.Reader, typed int) ([]byte, error) {
 	return whole, err
 }
 
-// note keeps track of the client's transaction.
-func (c *conversation) note(kind byte, body []byte) {
+// note keeps track of the client's transaction, and returns what is lost of a commit.
+func (c *conversation) note(kind byte, body []byte) Loss {
 	switch kind {
 	case 'P':
 		_, text, _ := bytes.Cut(body, []byte{0})
 		c.parsed, _, _ = strings.Cut(string(text), "\x00")
 	case 'E':
-		c.execute(c.parsed)
+		return c.execute(c.parsed)
 	case 'Q':
-		c.execute(strings.TrimSuffix(string(body), "\x00"))
+		return c.execute(strings.TrimSuffix(string(body), "\x00"))
 	}
+	return Nothing
 }
 
-func (c *conversation) execute(statement string) {
+func (c *conversation) execute(statement string) (loss Loss) {
 	switch word, _, _ := strings.Cut(statement, " "); word {
 	case "begin":
 		c.inside, c.statements = true, nil
@@ -94,16 +95,22 @@ func (c *conversation) execute(statement string) {
 		c.inside = false
 	case "commit":
 		c.inside = false
-		c.losing.Store(c.relay.losesAnswer(c.statements))
+		loss = c.relay.loss(c.statements)
 	default:
 		c.statements = append(c.statements, statement)
 		if !c.inside {
-			c.losing.Store(c.relay.losesAnswer([]string{statement}))
+			loss = c.relay.loss([]string{statement})
 		}
 	}
 	if !c.inside {
 		c.statements = slices.Delete(c.statements, 0, len(c.statements))
 	}
+
+	// The answer is kept back until it is whole: a client that lost its connection earlier would cancel the commit.
+	if loss == Answer {
+		c.losing.Store(true)
+	}
+	return loss
 }
 
 func (c *conversation) answers() error {

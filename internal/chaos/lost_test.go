@@ -78,22 +78,22 @@ type losing struct {
 	count int
 }
 
-func (l *losing) loses(statements []string) bool {
+func (l *losing) loses(statements []string) chaos.Loss {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.alone != (len(statements) == 1) {
-		return false
+		return chaos.Nothing
 	}
 	for _, part := range l.having {
 		if !slices.ContainsFunc(statements, func(s string) bool { return strings.Contains(s, part) }) {
-			return false
+			return chaos.Nothing
 		}
 	}
 	if l.count == l.most {
-		return false
+		return chaos.Nothing
 	}
 	l.count++
-	return true
+	return chaos.Answer
 }
 
 func (l *losing) lost() int {

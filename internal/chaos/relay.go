@@ -19,8 +19,21 @@ type Relay struct {
 	mu    sync.Mutex
 	open  map[net.Conn]struct{}
 	over  bool
-	loses func(statements []string) bool
+	loses func(statements []string) Loss
 }
+
+// Loss is what a relay loses of a commit, and breaks the connection.
+type Loss int
+
+// The losses.
+const (
+	// Nothing is lost, and the connection stays.
+	Nothing Loss = iota
+	// Request keeps the commit from the server.
+	Request
+	// Answer lets the server commit, and keeps its answer from the client.
+	Answer
+)
 
 // StartRelay starts a relay before the server of a postgres:// URL. It ends when the test does.
 func StartRelay(tb testing.TB, location string) *Relay {
@@ -41,18 +54,21 @@ func (r *Relay) URL() string { return through(r.url, r.listener.Addr().String())
 // Turns is how often a client has waited for the server so far.
 func (r *Relay) Turns() int64 { return r.turns.Load() }
 
-// Lose has the answer lost, and the connection broken, of each commit for which loses returns true. It is called with the
-// statements of the transaction, or with the one outside of a transaction.
-func (r *Relay) Lose(loses func(statements []string) bool) {
+// Lose has loses asked at each commit what is lost of it. It is called with the statements of the transaction, or with the
+// one outside of a transaction.
+func (r *Relay) Lose(loses func(statements []string) Loss) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.loses = loses
 }
 
-func (r *Relay) losesAnswer(statements []string) bool {
+func (r *Relay) loss(statements []string) Loss {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.loses != nil && r.loses(statements)
+	if r.loses == nil {
+		return Nothing
+	}
+	return r.loses(statements)
 }
 
 func (r *Relay) accept() {
