@@ -11,6 +11,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/guppy-prep/guppy/internal/car"
+	"github.com/guppy-prep/guppy/internal/shortage"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -167,11 +168,11 @@ type repositoryError struct{ error }
 
 func (e repositoryError) Unwrap() error { return e.error }
 
-// isFinal tells that another place would not help.
+// isFinal tells that another place would not help: the error says nothing about a block.
 func isFinal(ctx context.Context, err error) bool {
 	var unknown repositoryError
 	return err != nil && ctx.Err() != nil || errors.As(err, &unknown) || errors.Is(err, ErrUnreachable) ||
-		errors.Is(err, store.ErrUnusable)
+		errors.Is(err, store.ErrUnusable) || shortage.Bars(err)
 }
 
 // read reads bytes of a shard, as many as there are: less than were asked for come with an error.

@@ -52,8 +52,12 @@ func (s *Source) present(ctx context.Context, c cid.Cid, place sqlrepo.Place) (s
 		return place, repositoryError{failed}
 	}
 	for _, other := range others {
-		if s.reaches(ctx, other) == nil {
+		failed := s.reaches(ctx, other)
+		if failed == nil {
 			return other, nil
+		}
+		if isFinal(ctx, failed) {
+			return other, failed
 		}
 	}
 	return place, s.failure(ctx, c, place, err)

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/ipfs/go-cid"
@@ -627,6 +628,48 @@ func TestAStoreThatGoesAway(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatTheReaderLacks says nothing about blocks, whether it shows when a shard is opened or when it is read.
+func TestWhatTheReaderLacks(t *testing.T) {
+	for _, lack := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOSPC, syscall.EACCES, syscall.EPERM} {
+		for _, kind := range []sqlrepo.ShardKind{sqlrepo.DataShard, sqlrepo.DAGShard} {
+			for _, opens := range []bool{false, true} {
+				w := newWorld()
+				cids := w.add(1, 1, kind, contents(1, 10, 10)...)
+				s := blocks.New(w, lacking{lack, opens})
+				fetched := s.Fetch(t.Context(), cids, func(int, []byte) error { return nil })
+				present := s.Present(t.Context(), cids, func(_ int, _ sqlrepo.Place, err error) error {
+					return fmt.Errorf("blamed on a block: %w", err)
+				})
+				for _, err := range []error{fetched, present} {
+					var blamed *blocks.BlockError
+					if !errors.Is(err, lack) || errors.As(err, &blamed) {
+						t.Errorf("%v: %v", lack, err)
+					}
+				}
+			}
+		}
+	}
+}
+
+// lacking fails to open shards, or to read them.
+type lacking struct {
+	lack  error
+	opens bool
+}
+
+func (l lacking) OpenShard(context.Context, sqlrepo.Shard) (store.Reading, error) {
+	if l.opens {
+		return l, nil
+	}
+	return nil, &fs.PathError{Op: "open", Path: "shard", Err: l.lack}
+}
+
+func (l lacking) ReadAt(context.Context, []byte, int64) (int, error) {
+	return 0, &fs.PathError{Op: "read", Path: "shard", Err: l.lack}
+}
+
+func (l lacking) Close() error { return nil }
 
 type goneAway struct{ asked int }
 

@@ -3,10 +3,12 @@ package check
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
 
+	"github.com/guppy-prep/guppy/internal/shortage"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -179,7 +181,7 @@ func (r *run) uploads(ctx context.Context) iter.Seq2[sqlrepo.Upload, error] {
 		}
 		for _, key := range keys {
 			upload, err := r.Repo.Upload(ctx, key)
-			if err != nil && r.flawed[key] && ctx.Err() == nil {
+			if err != nil && r.flawed[key] && blamesRows(ctx, err) {
 				continue
 			}
 			if !yield(upload, err) {
@@ -187,6 +189,13 @@ func (r *run) uploads(ctx context.Context) iter.Seq2[sqlrepo.Upload, error] {
 			}
 		}
 	}
+}
+
+// blamesRows reports whether an error may come of what is in rows that contradict each other, and not of what this process
+// lacks or of a database that can't be used.
+func blamesRows(ctx context.Context, err error) bool {
+	return ctx.Err() == nil && !shortage.Bars(err) && !errors.Is(err, store.ErrUnusable) &&
+		!errors.Is(err, sqlrepo.ErrUnavailable) && !errors.Is(err, sqlrepo.ErrUnusable) && !errors.Is(err, sqlrepo.ErrConflict)
 }
 
 func (r *run) keys(ctx context.Context) ([]int64, error) {

@@ -70,7 +70,7 @@ type dagRun struct {
 func (d *dagRun) unknown(ctx context.Context, err error) error {
 	var told *reportError
 	rows := errors.Is(err, link.ErrInconsistent) || errors.Is(err, link.ErrNoRoot) || len(d.flawed) > 0
-	if ctx.Err() != nil || errors.As(err, &told) || errors.Is(err, sqlrepo.ErrUnavailable) || !rows {
+	if errors.As(err, &told) || !rows || !blamesRows(ctx, err) {
 		return err
 	}
 	return d.tell(ctx, Problem{Code: CodeDAGUnknown, Detail: err.Error(), Note: len(d.flawed) > 0})

@@ -37,7 +37,8 @@ func readShard(ctx context.Context, files opener, name string, pieces bool) (fou
 	if pieces {
 		hashes = io.MultiWriter(hash, root)
 	}
-	in := io.TeeReader(&counted{ctx: ctx, from: file, n: &found.size}, hashes)
+	source := &counted{ctx: ctx, from: file, n: &found.size}
+	in := io.TeeReader(source, hashes)
 	reader := car.NewReader(in)
 	for {
 		section, err := reader.Next()
@@ -56,6 +57,9 @@ func readShard(ctx context.Context, files opener, name string, pieces bool) (fou
 	if _, err := io.Copy(io.Discard, in); err != nil {
 		return found, fmt.Errorf("read %s: %w", name, err)
 	}
+	if source.failed != nil { // what failed once says nothing about the file, even if it went well later
+		return found, fmt.Errorf("read %s: %w", name, source.failed)
+	}
 	found.digest = [sha256.Size]byte(hash.Sum(nil))
 	if pieces {
 		sum, err := root.Root()
@@ -72,6 +76,8 @@ type counted struct {
 	ctx  context.Context //nolint:containedctx // a reader takes none
 	from io.Reader
 	n    *int64
+	// failed is the first error but io.EOF.
+	failed error
 }
 
 func (c *counted) Read(p []byte) (int, error) {
@@ -80,6 +86,9 @@ func (c *counted) Read(p []byte) (int, error) {
 	}
 	n, err := c.from.Read(p)
 	*c.n += int64(n)
+	if err != nil && !errors.Is(err, io.EOF) && c.failed == nil {
+		c.failed = err
+	}
 	return n, err
 }
 
@@ -121,7 +130,7 @@ func (r *run) read(ctx context.Context, row sqlrepo.Shard, name string) (*Proble
 
 // unreadable makes a problem of rows that can't be read because of what is in them.
 func (r *run) unreadable(ctx context.Context, row sqlrepo.Shard, name string, err error) (*Problem, error) {
-	if ctx.Err() != nil || !r.flawed[row.Upload] {
+	if !r.flawed[row.Upload] || !blamesRows(ctx, err) {
 		return nil, err
 	}
 	return &Problem{Code: CodeNodeMismatch, File: name, Detail: err.Error()}, nil

@@ -111,7 +111,8 @@ func (r *run) compareIndex(ctx context.Context, row sqlrepo.Index, name string) 
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	if err != nil && len(r.flawed) == 0 && !errors.Is(err, index.ErrInconsistent) {
+	flawed := len(r.flawed) > 0 && blamesRows(ctx, err)
+	if err != nil && !flawed && !errors.Is(err, index.ErrInconsistent) {
 		return nil, err
 	}
 	if err != nil || sha256.Sum256(again) != [32]byte(row.Digest) {

@@ -137,8 +137,11 @@ func (m *mending) here(ctx context.Context, upload int64) error {
 		return err
 	}
 	marker, err := m.Store.Marker(ctx)
-	if err != nil {
+	if errors.Is(err, store.ErrDamagedMarker) {
 		return fmt.Errorf("%w: %w", ErrStoreUnknown, err)
+	}
+	if err != nil {
+		return err
 	}
 	if row.Store == "" || marker == row.Store {
 		return nil

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
 
 	"github.com/guppy-prep/guppy/internal/scan"
 	"github.com/guppy-prep/guppy/internal/shard"
+	"github.com/guppy-prep/guppy/internal/shortage"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -103,8 +103,8 @@ func isDatabase(err error) bool {
 // isHost tells whether work failed for want of something on this host: the source as a whole, resources, space in the
 // store.
 func isHost(err error) bool {
-	return errors.Is(err, source.ErrGone) || source.Exhausted(err) || errors.Is(err, syscall.ENOSPC) ||
-		errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) || errors.Is(err, store.ErrUnusable) || errors.Is(err, ErrOutOfSight)
+	return errors.Is(err, source.ErrGone) || shortage.Is(err) || errors.Is(err, store.ErrUnusable) ||
+		errors.Is(err, ErrOutOfSight)
 }
 
 // isHopeless tells whether work fails however often it is tried.

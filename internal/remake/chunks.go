@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/guppy-prep/guppy/internal/shortage"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/unixfs"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -65,31 +66,45 @@ func (c *chunks) block(ctx context.Context, node sqlrepo.Node) ([]byte, error) {
 	if len(places) == 0 {
 		return nil, fmt.Errorf("%w: no file of the upload has it any more", ErrLost)
 	}
-	var failures error
+	var failures, barred error
 	for _, place := range places {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
 		block, err := c.read(place, node)
-		if err == nil {
+		switch {
+		case err == nil:
 			return block, nil
+		case shortage.Bars(err):
+			barred = err
 		}
 		failures = errors.Join(failures, err)
 	}
+	if barred != nil { // it may be there
+		return nil, barred
+	}
 	return nil, failures
+}
+
+// lost blames the source for an error, unless that is this process's own.
+func lost(err error) error {
+	if shortage.Bars(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrLost, err)
 }
 
 func (c *chunks) read(place place, node sqlrepo.Node) (block []byte, err error) {
 	path := source.OSPath(c.site.Root, place.path)
 	file, err := c.site.FS.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrLost, err)
+		return nil, lost(err)
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	block = make([]byte, node.Length)
 	n, err := file.ReadAt(block, place.offset)
 	if n < len(block) && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: %w", ErrLost, err)
+		return nil, lost(err)
 	}
 	if !isOf(block[:n], node) {
 		return nil, fmt.Errorf("%w: %s has changed since it was prepared (at byte %d)", ErrLost, path, place.offset)

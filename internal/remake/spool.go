@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/guppy-prep/guppy/internal/link"
@@ -22,7 +23,11 @@ type spool struct {
 
 func (s *spool) block(_ context.Context, node sqlrepo.Node) ([]byte, error) {
 	block := make([]byte, node.Length)
-	if n, err := s.file.ReadAt(block, int64(node.Position)); err != nil || !isOf(block[:n], node) {
+	n, err := s.file.ReadAt(block, int64(node.Position))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if !isOf(block[:n], node) {
 		return nil, fmt.Errorf("%w: no upload has it any more", ErrLost)
 	}
 	return block, nil

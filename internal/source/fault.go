@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"strings"
 	"syscall"
+
+	"github.com/guppy-prep/guppy/internal/shortage"
 )
 
 // ErrGone is returned when the source itself can't be looked at any more: what happens to its entries then says nothing
@@ -14,7 +16,7 @@ var ErrGone = errors.New("the source is gone")
 
 // Exhausted tells whether err is a shortage of this process or its machine: of open files or of memory.
 func Exhausted(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
+	return shortage.Exhausted(err)
 }
 
 // Fatal returns nil when err, met at an entry of the source at root, says something about that entry. Else it returns why

@@ -162,5 +162,5 @@ func (b *directoryBlob) failure(err error) error {
 	if _, gone := os.Lstat(b.path()); errors.Is(gone, fs.ErrNotExist) && !errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: %w", err, gone)
 	}
-	return fmt.Errorf("store: %w", err)
+	return fmt.Errorf("store: %w", barred(err))
 }

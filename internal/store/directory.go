@@ -23,7 +23,7 @@ func OpenDirectory(path string) (*Directory, error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	if err := durable.MakeDirectory(path, 0o700); err != nil {
-		return nil, fmt.Errorf("store: %w", err)
+		return nil, fmt.Errorf("store: %w", barred(err))
 	}
 	return &Directory{path}, nil
 }
@@ -40,7 +40,7 @@ func OpenExisting(path string) (*Directory, error) {
 		err = &fs.PathError{Op: "use", Path: path, Err: syscall.ENOTDIR}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("store: %w", err)
+		return nil, fmt.Errorf("store: %w", barred(err))
 	}
 	return &Directory{path}, nil
 }
@@ -98,7 +98,7 @@ func (d *Directory) Discard(ctx context.Context, unfinished Unfinished) error {
 	return nil
 }
 
-func (d *Directory) failure(err error) error { return fmt.Errorf("store %s: %w", d.path, err) }
+func (d *Directory) failure(err error) error { return fmt.Errorf("store %s: %w", d.path, barred(err)) }
 
 func removeIfThere(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

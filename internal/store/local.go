@@ -38,7 +38,7 @@ func (f *localFile) Write(p []byte) (int, error) {
 	f.size += int64(n)
 	if err != nil {
 		f.broken = err
-		return n, fmt.Errorf("store: %w", err)
+		return n, fmt.Errorf("store: %w", barred(err))
 	}
 	return n, nil
 }

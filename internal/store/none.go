@@ -123,7 +123,7 @@ func (n *None) ended(ctx context.Context) error {
 	return nil
 }
 
-func (n *None) failure(err error) error { return fmt.Errorf("store %s %w", NoneLocation, err) }
+func (n *None) failure(err error) error { return fmt.Errorf("store %s %w", NoneLocation, barred(err)) }
 
 // noneBlob is a temporary file until it is committed, and readable until it is aborted.
 type noneBlob struct {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 )
@@ -35,5 +36,9 @@ func (r directoryReading) ReadAt(ctx context.Context, p []byte, off int64) (int,
 	if err := ctx.Err(); err != nil {
 		return 0, r.directory.failure(err)
 	}
-	return r.File.ReadAt(p, off)
+	n, err := r.File.ReadAt(p, off)
+	if err == nil || errors.Is(err, io.EOF) {
+		return n, err
+	}
+	return n, r.directory.failure(err)
 }

@@ -45,7 +45,7 @@ func (s *S3) failure(name string, err error) error {
 			s.bucket.Endpoint)
 	}
 	if !errors.As(err, &answer) {
-		return fmt.Errorf("store %s: %w", where, err)
+		return fmt.Errorf("store %s: %w", where, barred(err))
 	}
 	switch {
 	case slices.Contains(regionCodes, answer.Code):

@@ -4,9 +4,12 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"time"
+
+	"github.com/guppy-prep/guppy/internal/shortage"
 )
 
 // Store keeps blobs under names that are made from their content. Any number of processes, on any hosts, may use one at
@@ -49,8 +52,17 @@ type Store interface {
 var ErrNotKept = errors.New("its bytes are not kept")
 
 // ErrUnusable is returned when a store as a whole can't be used: it is away or can't be reached, full, or its bucket is
-// missing or forbidden.
+// missing or forbidden. It is also returned when this process lacks what it needs to use the store: open files, memory,
+// or permission.
 var ErrUnusable = errors.New("the store can't be used")
+
+// barred adds ErrUnusable to an error that says nothing about a blob, but something about this process or its host.
+func barred(err error) error {
+	if shortage.Bars(err) && !errors.Is(err, ErrUnusable) {
+		return fmt.Errorf("%w: %w", ErrUnusable, err)
+	}
+	return err
+}
 
 // Unfinished is a blob under its temporary name.
 type Unfinished struct {

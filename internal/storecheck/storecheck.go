@@ -3,6 +3,7 @@
 package storecheck
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -172,7 +173,7 @@ func (r *run) listed(ctx context.Context) error {
 			err = r.blob(ctx, blob, reading)
 		}
 		if err != nil {
-			return errors.Join(reading.Wait(), err)
+			return cmp.Or(reading.Wait(), err) // what failed to be read ends the listing
 		}
 	}
 	return reading.Wait()

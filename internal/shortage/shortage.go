@@ -1,0 +1,35 @@
+// Package shortage tells what a process lacks from what is wrong with what it looks at.
+package shortage
+
+import (
+	"errors"
+	"io/fs"
+	"syscall"
+)
+
+var (
+	// exhausted are what the process or its host has used up.
+	exhausted = []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM}
+	// full are what a file system answers that takes no more.
+	full = []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS}
+)
+
+// Exhausted reports whether err is a shortage of open files or of memory.
+func Exhausted(err error) bool { return isAny(err, exhausted) }
+
+// Is reports whether err is a shortage of this process or its host: Exhausted, or a file system that is full, over quota or
+// read-only.
+func Is(err error) bool { return Exhausted(err) || isAny(err, full) }
+
+// Bars reports whether err keeps this process from looking, and so says nothing about what it looks at: a shortage, or
+// a lack of permission.
+func Bars(err error) bool { return Is(err) || errors.Is(err, fs.ErrPermission) }
+
+func isAny(err error, targets []error) bool {
+	for _, target := range targets {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
