@@ -23,6 +23,8 @@ var (
 	ErrUnusable = errors.New("database can't be used")
 	// ErrLeaseLost is returned when another worker has taken over the work; nothing was changed.
 	ErrLeaseLost = errors.New("another worker has taken over")
+	// ErrState is returned when an upload is not in the state from which it was to be changed; nothing was changed.
+	ErrState = errors.New("the upload is in another state")
 	// ErrAtWork is returned when others are at work on an upload, so that it can't be changed now.
 	ErrAtWork = errors.New("others are at work on it")
 	// ErrSpaceChanged is returned when a shard was sealed in the space after its blocks were looked up; nothing was changed.

@@ -135,8 +135,12 @@ func (r *Repository) FindSource(ctx context.Context, space int64, nameOrPath str
 
 // SetSourceOptions changes the options for the uploads that begin, or are resumed, from now on.
 func (r *Repository) SetSourceOptions(ctx context.Context, source int64, options SourceOptions) error {
-	return r.changeSource(ctx, "change the options of a source", squirrel.Update("sources").
-		Set("excludes", options.Excludes).Set("symlinks", options.SymlinkPolicy).Where(squirrel.Eq{"id": source}))
+	return r.changeSource(ctx, "change the options of a source", setOptions(source, options))
+}
+
+func setOptions(source int64, options SourceOptions) squirrel.UpdateBuilder {
+	return squirrel.Update("sources").Set("excludes", options.Excludes).Set("symlinks", options.SymlinkPolicy).
+		Where(squirrel.Eq{"id": source})
 }
 
 // RemoveSource takes a source out of those that are prepared; its uploads stay. It returns ErrNotFound when there is no

@@ -168,30 +168,60 @@ type Opened struct {
 // given: what is planned keeps its profile, how it is indexed and whether it gets piece CIDs, and must fit the shard size; and
 // ErrOtherStore if it has shards elsewhere. Zero values of fresh stand for the defaults.
 func (r *Repository) OpenUpload(ctx context.Context, source int64, fresh Upload) (opened Opened, err error) {
-	err = r.withTx(ctx, "open the upload", func(tx *dialect.Tx) error {
-		opened = Opened{}
-		locked := squirrel.Select("id").From("sources").Where(squirrel.Eq{"id": source}).Suffix(r.db.RowLock)
-		if err := r.laterRead(ctx, tx, make([]int64, 1), locked, nil); err != nil {
-			return err
+	return r.openUpload(ctx, source, fresh, nil)
+}
+
+// OpenUploadWithOptions is like OpenUpload, and makes the options of the upload those of its source, in the same
+// transaction: later uploads have them exactly if this one does.
+func (r *Repository) OpenUploadWithOptions(ctx context.Context, source int64, fresh Upload) (opened Opened, err error) {
+	options := setOptions(source, fresh.SourceOptions)
+	return r.openUpload(ctx, source, fresh, options)
+}
+
+// mostOpenings bounds how often opening begins again because a worker has taken the upload on meanwhile.
+const mostOpenings = 20
+
+func (r *Repository) openUpload(ctx context.Context, source int64, fresh Upload,
+	options squirrel.Sqlizer) (opened Opened, err error) {
+	for range mostOpenings {
+		err = r.withTx(ctx, "open the upload", func(tx *dialect.Tx) (err error) {
+			if opened, err = r.open(ctx, tx, source, fresh); err != nil || options == nil {
+				return err
+			}
+			return r.later(ctx, tx, options, nil)
+		})
+		if !errors.Is(err, ErrState) {
+			return opened, err
 		}
-		unfinished, err := r.lockedUnfinished(ctx, tx, source)
-		if errors.Is(err, ErrNotFound) {
-			opened.Upload = fresh
-			return r.addUpload(ctx, tx, source, &opened.Upload)
-		}
-		if err != nil {
-			return err
-		}
-		opened.Upload, opened.Resumed = unfinished, true
-		if opened.Joined, err = r.live(ctx, tx, unfinished.ID); err != nil {
-			return err
-		}
-		if opened.Joined {
-			return joinable(unfinished, fresh)
-		}
-		return r.restart(ctx, tx, &opened.Upload, fresh)
-	})
+	}
 	return opened, err
+}
+
+// open returns ErrState when the upload that it was about to begin again is not as it was read: then nothing is lost by
+// looking again.
+func (r *Repository) open(ctx context.Context, tx *dialect.Tx, source int64, fresh Upload) (opened Opened, err error) {
+	locked := squirrel.Select("id").From("sources").Where(squirrel.Eq{"id": source}).Suffix(r.db.RowLock)
+	if err := r.laterRead(ctx, tx, make([]int64, 1), locked, nil); err != nil {
+		return opened, err
+	}
+
+	unfinished, err := r.lockedUnfinished(ctx, tx, source)
+	if errors.Is(err, ErrNotFound) {
+		opened.Upload = fresh
+		return opened, r.addUpload(ctx, tx, source, &opened.Upload)
+	}
+	if err != nil {
+		return opened, err
+	}
+
+	opened.Upload, opened.Resumed = unfinished, true
+	if opened.Joined, err = r.live(ctx, tx, unfinished.ID); err != nil {
+		return opened, err
+	}
+	if opened.Joined {
+		return opened, joinable(unfinished, fresh)
+	}
+	return opened, r.restart(ctx, tx, &opened.Upload, fresh)
 }
 
 // lockedUnfinished is unfinished for a source that is about to be locked: it is read only once that is known to be so.
@@ -276,7 +306,8 @@ func number(b bool) int64 {
 	return 0
 }
 
-// restart has the upload begin again at its scan, and takes all leases away.
+// restart has the upload begin again at its scan, and takes all leases away. It returns ErrState if the upload has gone
+// on, or was claimed, since it was read: it may be complete by now.
 func (r *Repository) restart(ctx context.Context, tx *dialect.Tx, u *Upload, fresh Upload) error {
 	if err := r.checkRecipe(ctx, tx, *u, fresh); err != nil {
 		return err
@@ -296,8 +327,12 @@ func (r *Repository) restart(ctx context.Context, tx *dialect.Tx, u *Upload, fre
 		Set("index_layout", cmp.Or(fresh.IndexLayout, DefaultIndexLayout)).
 		Set("index_slices", cmp.Or(fresh.IndexSlices, DefaultIndexSlices)).Set("piece_cid", number(fresh.PieceCID)).
 		Set("root_cid", nil).Set("files", 0).Set("directories", 0).Set("links", 0).Set("bytes", 0).
-		Where(squirrel.Eq{"id": u.ID}).Suffix("RETURNING " + columnList(uploadFields))
-	return r.get(ctx, tx, u, upload)
+		Where(squirrel.Eq{"id": u.ID, "state": u.State, "token": u.Token}).Suffix("RETURNING " + columnList(uploadFields))
+	err := r.get(ctx, tx, u, upload)
+	if errors.Is(err, ErrNotFound) {
+		err = fmt.Errorf("upload %d: %w: it was %s when it was looked at", u.ID, ErrState, u.State)
+	}
+	return err
 }
 
 // indexedAlike tells whether two recipes make the same indexes.

@@ -21,6 +21,9 @@ import (
 // ErrSetAside is returned for an upload of which work was given up, while everything else is done.
 var ErrSetAside = errors.New("work was set aside")
 
+// ErrRemoved is returned for an upload that somebody removed while it was prepared.
+var ErrRemoved = errors.New("it was removed meanwhile")
+
 // Job is the preparation of one source.
 type Job struct {
 	Repo   *sqlrepo.Repository
@@ -48,8 +51,8 @@ type Result struct {
 }
 
 // Run takes the source's unfinished upload, or a new one, as far as it can, together with whoever else works on it. It
-// returns ErrSetAside when some of its work was given up, and sqlrepo.ErrAtWork when others work on it in a way that the
-// job would change. Whatever is committed stays when it fails.
+// returns ErrSetAside when some of its work was given up, ErrRemoved when the upload was removed meanwhile, and
+// sqlrepo.ErrAtWork when others work on it in a way that the job would change. Whatever is committed stays when it fails.
 func (j *Job) Run(ctx context.Context) (result Result, err error) {
 	lock, unfinished, err := j.begin(ctx)
 	if err != nil {
@@ -67,7 +70,11 @@ func (j *Job) Run(ctx context.Context) (result Result, err error) {
 		return result, err
 	}
 	if result.Upload.State != sqlrepo.Complete {
-		if result.Upload, err = j.Repo.Upload(ctx, upload); err != nil {
+		result.Upload, err = j.Repo.Upload(ctx, upload)
+		if errors.Is(err, sqlrepo.ErrNotFound) || err == nil && result.Upload.State == sqlrepo.Removed {
+			return result, fmt.Errorf("upload %d of source %q: %w: run again to begin another", upload, j.Source.Name, ErrRemoved)
+		}
+		if err != nil {
 			return result, err
 		}
 	}
@@ -95,7 +102,7 @@ func (j *Job) begin(ctx context.Context) (lock dialect.Lock, unfinished []sqlrep
 	return lock, unfinished, err
 }
 
-// open starts on the upload, and keeps options that were changed with the source.
+// open starts on the upload, and keeps options that were changed with the source, in the same commit.
 func (j *Job) open(ctx context.Context, unfinished []sqlrepo.OpenUpload) (opened sqlrepo.Opened, err error) {
 	fresh := j.Fresh
 	fresh.SkipFailed = j.SkipFailed
@@ -108,16 +115,15 @@ func (j *Job) open(ctx context.Context, unfinished []sqlrepo.OpenUpload) (opened
 	if err := releaseDead(ctx, j.Repo, unfinished, j.Log); err != nil {
 		return opened, err
 	}
-	if opened, err = j.Repo.OpenUpload(ctx, j.Source.ID, fresh); err != nil {
+	open := j.Repo.OpenUpload
+	now, was := j.Fresh.SourceOptions, j.Source.SourceOptions
+	if now.SymlinkPolicy != was.SymlinkPolicy || !slices.Equal(now.Excludes, was.Excludes) {
+		open = j.Repo.OpenUploadWithOptions
+	}
+	if opened, err = open(ctx, j.Source.ID, fresh); err != nil {
 		return opened, err
 	}
 	j.Log.Info("begin", "upload", opened.Upload.ID, "source", j.Source.Name, "resumed", opened.Resumed, "joined", opened.Joined)
-	now, was := j.Fresh.SourceOptions, j.Source.SourceOptions
-	if now.SymlinkPolicy != was.SymlinkPolicy || !slices.Equal(now.Excludes, was.Excludes) {
-		if err := j.Repo.SetSourceOptions(ctx, j.Source.ID, now); err != nil {
-			return opened, err
-		}
-	}
 	return opened, tidy(ctx, j.Repo, j.Store, j.Space, j.Log)
 }
 

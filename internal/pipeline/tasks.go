@@ -50,9 +50,10 @@ func (t *packTask) run(ctx context.Context, c *crew, buffers *pack.Buffers) erro
 	return nil
 }
 
-// abandoned gives work up whose workers died, or lost it, too often.
+// abandoned gives work up whose workers died, or lost it, too often. One death is never too often: the reason may be
+// anything, and this worker has not tried yet.
 func (c *crew) abandoned(attempts int64) error {
-	if attempts < int64(c.limits.MaxAttempts) {
+	if attempts < int64(c.limits.atLeastTwo()) {
 		return nil
 	}
 	return fmt.Errorf("%d workers that had it were not heard of again", attempts)

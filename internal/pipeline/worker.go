@@ -24,7 +24,8 @@ type Limits struct {
 	Lease time.Duration
 	// StallTimeout is how long work stays with a worker that makes no progress.
 	StallTimeout time.Duration
-	// MaxAttempts is how often work may fail before it is set aside, and how many failures in a row stop a worker.
+	// MaxAttempts is how often work may fail before it is set aside, and how many failures in a row, two at
+	// least, stop a worker.
 	MaxAttempts int
 	// RunAhead is how many shards that are not sealed yet each of the Workers may have.
 	RunAhead int
@@ -40,6 +41,9 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Pause, time.Second)
 	return l
 }
+
+// atLeastTwo is MaxAttempts where a single failure must not decide.
+func (l Limits) atLeastTwo() int { return max(l.MaxAttempts, 2) }
 
 func set[T comparable](value *T, standard T) {
 	var zero T
@@ -193,12 +197,13 @@ func (c *crew) retry(ctx context.Context, l *lease, what string, failure error) 
 	return c.outOfSight(ctx, l, what, failure)
 }
 
-// allFails tells whether so much different work has failed in a row that the reason has to be this host.
+// allFails tells whether so much different work has failed in a row that the reason has to be this host. That one thing
+// fails says nothing about others, however few attempts each has.
 func (c *crew) allFails(what string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failing[what] = true
-	return len(c.failing) >= c.limits.MaxAttempts
+	return len(c.failing) >= c.limits.atLeastTwo()
 }
 
 func (c *crew) succeeded() {

@@ -16,6 +16,7 @@ func uploads() []test {
 		{"begin again when nobody is at work", restartUpload},
 		{"are opened by many at once", openAtOnce},
 		{"take other options when opened again", reopenOptions},
+		{"give their source their options", openWithOptions},
 		{"keep their recipe once planned", reopenRecipe},
 		{"stay in the store that has their shards", reopenStore},
 		{"stay in the store that has what they share", reopenSharing},
@@ -187,6 +188,26 @@ func reopenOptions(f *fixture) {
 	want.StartedAt, want.StageBegan = first.StartedAt, sqlrepo.NewTime(started)
 	equal(f.t, "upload", again.Upload, want)
 	equal(f.t, "stored", must(f.Upload(f.ctx, first.ID))(f.t), want)
+}
+
+// openWithOptions changes the options of a source with its upload, or neither.
+func openWithOptions(f *fixture) {
+	source := f.source(f.space())
+	for round, excludes := range []sqlrepo.Lines{{"new"}, {"newer"}} {
+		wanted := fresh(source)
+		wanted.SourceOptions = sqlrepo.SourceOptions{Excludes: excludes, SymlinkPolicy: "skip"}
+		opened := must(f.OpenUploadWithOptions(f.ctx, source.ID, wanted))(f.t)
+		equal(f.t, "resumed", opened.Resumed, round > 0)
+		equal(f.t, "of the upload", opened.Upload.SourceOptions, wanted.SourceOptions)
+		equal(f.t, "of the source", must(f.Source(f.ctx, source.ID))(f.t).SourceOptions, wanted.SourceOptions)
+	}
+
+	f.stage(f.open(source).Upload)
+	before, other := f.everything(), fresh(source)
+	other.Excludes = sqlrepo.Lines{"newest"}
+	_, err := f.OpenUploadWithOptions(f.ctx, source.ID, other)
+	f.fails(err, sqlrepo.ErrAtWork)
+	equal(f.t, "everything", f.everything(), before)
 }
 
 func reopenRecipe(f *fixture) {
