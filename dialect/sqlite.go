@@ -92,7 +92,7 @@ func (sqliteHandles) open(ctx context.Context, s Settings) (*sqlx.DB, *sqlx.DB, 
 	if err := checkFilesystem(filepath.Dir(file), s.AllowNetworkFilesystem); err != nil {
 		return nil, nil, err
 	}
-	if err := makeFile(file); err != nil {
+	if err := s.provideFile(file); err != nil {
 		return nil, nil, err
 	}
 	writer, err := openSQLite(ctx, file, s, 1, "immediate")
@@ -116,6 +116,9 @@ func openSQLite(ctx context.Context, file string, s Settings, conns int, lock st
 		fmt.Sprintf("busy_timeout(%d)", s.BusyTimeout.Milliseconds()),
 		fmt.Sprintf("journal_mode(%s)", s.journal()), "synchronous(FULL)", "foreign_keys(1)", "journal_size_limit(67108864)", "cache_size(-16384)",
 	}, extra...)}
+	if s.Existing {
+		query.Set("mode", "rw") // a file that is gone by now is not made
+	}
 	db, err := sqlx.Open(sqliteDriver, sqliteLocation(file, query))
 	if err != nil {
 		return nil, err

@@ -50,6 +50,23 @@ func sqliteCopyAside(ctx context.Context, db *DB, suffix string) (target string,
 	}
 }
 
+// NoFileError is returned for a database file that is not there and is not to be made.
+type NoFileError struct{ File string }
+
+func (e *NoFileError) Error() string { return "there is none at " + e.File }
+
+// provideFile makes the database file, unless only one that is there is to be opened.
+func (s Settings) provideFile(file string) error {
+	if !s.Existing {
+		return makeFile(file)
+	}
+	_, err := os.Stat(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return &NoFileError{file}
+	}
+	return err
+}
+
 // makeFile makes a database file that only its owner can read, since it holds all names of the sources. It also says
 // more than SQLite does about a file that can't be opened.
 func makeFile(path string) error {

@@ -12,7 +12,9 @@ var (
 	ErrDirty = errors.New("the schema is dirty")
 	// ErrForeign is returned for a database that has tables, none of which are guppy's.
 	ErrForeign = errors.New("the database is another program's")
-	ErrBusy    = errors.New("another process is migrating the database")
+	// ErrAbsent is returned, with WithExisting, for a database that is not there or has no tables.
+	ErrAbsent = errors.New("there is none")
+	ErrBusy   = errors.New("another process is migrating the database")
 	// ErrPooled is returned for a database behind a pooler in transaction mode, where no lock keeps others away.
 	ErrPooled = errors.New("the schema can't be changed through a pooler in transaction mode: set repo.migrate_url " +
 		"(GUPPY_REPO_MIGRATE_URL) to the server's own URL")

@@ -21,6 +21,7 @@ type Migrator struct {
 	log         *slog.Logger
 	lockTimeout time.Duration
 	dropData    bool
+	existing    bool
 }
 
 // Option configures a Migrator.
@@ -43,6 +44,10 @@ func WithDirect(settings dialect.Settings) Option { return func(m *Migrator) { m
 
 // WithDestroyData lets migrations drop tables that have rows.
 func WithDestroyData() Option { return func(m *Migrator) { m.dropData = true } }
+
+// WithExisting makes Status, Open and Ensure return ErrAbsent for a database that is not there or has no tables, instead of
+// taking it for empty or making it.
+func WithExisting() Option { return func(m *Migrator) { m.existing = true } }
 
 // New returns a migrator of the database that the settings name.
 func New(settings dialect.Settings, options ...Option) *Migrator {
@@ -91,7 +96,8 @@ func (m *Migrator) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	if absent, err := m.absent(); absent || err != nil {
+	absent, err := m.absent()
+	if err != nil || absent && !m.existing {
 		return statusOf(record{}, false, all), err
 	}
 	db, status, err := m.look(ctx, false)
@@ -108,12 +114,21 @@ func (m *Migrator) look(ctx context.Context, schemaMayLack bool) (*dialect.DB, S
 		return nil, Status{}, err
 	}
 	settings := m.settings
-	settings.SchemaMayLack = schemaMayLack
+	settings.SchemaMayLack, settings.Existing = schemaMayLack && !m.existing, m.existing
 	db, err := m.open(ctx, settings)
+	if missing := (*dialect.NoFileError)(nil); errors.As(err, &missing) {
+		err = fmt.Errorf("%w at %s", ErrAbsent, missing.File)
+	}
 	if err != nil {
 		return nil, Status{}, err
 	}
 	status, err := readStatus(ctx, db, list)
+	if err == nil && status.Empty && m.existing {
+		err = refuseForeign(ctx, db, status)
+	}
+	if err == nil && status.Empty && m.existing {
+		err = fmt.Errorf("%w in the %s: it has no tables; guppy migrate up makes them", ErrAbsent, db.Describe())
+	}
 	if err != nil {
 		return nil, Status{}, errors.Join(err, db.Close())
 	}

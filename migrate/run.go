@@ -65,7 +65,11 @@ func (s *session) refuseForeign(ctx context.Context, status Status) error {
 	if !status.Empty {
 		return nil
 	}
-	empty, err := s.db.IsEmpty(ctx, s.db, versionTable)
+	return refuseForeign(ctx, s.db, status)
+}
+
+func refuseForeign(ctx context.Context, db *dialect.DB, status Status) error {
+	empty, err := db.IsEmpty(ctx, db, versionTable)
 	if err != nil || empty {
 		return err
 	}

@@ -34,6 +34,9 @@ func (a *app) backup(cmd *cobra.Command, file string, force bool) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := requireDataDir(cfg); err != nil {
+		return err
+	}
 	ctx := cmd.Context()
 	db, err := openSource(ctx, a.directSettings(cfg))
 	if err != nil {
@@ -101,6 +104,9 @@ func (a *app) restore(cmd *cobra.Command, file string) (err error) {
 	if err != nil {
 		return err
 	}
+	if _, err := os.Stat(file); err != nil {
+		return err
+	}
 	if err := makeDataDir(cfg); err != nil {
 		return err
 	}
@@ -110,7 +116,7 @@ func (a *app) restore(cmd *cobra.Command, file string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, archive.Close()) }()
-	db, err := a.openTarget(ctx, cfg, a.directSettings(cfg))
+	db, err := a.openTarget(ctx, a.directSettings(cfg))
 	if err != nil {
 		return err
 	}

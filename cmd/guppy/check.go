@@ -68,9 +68,6 @@ func (a *app) checkCommand() *cobra.Command {
 			if err := options.parse(args); err != nil {
 				return err
 			}
-			if err := a.requireRepository(cmd); err != nil {
-				return err
-			}
 			return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
 				return a.check(ctx, cfg, repo, options)
 			})(cmd, args)

@@ -40,11 +40,11 @@ func (a *app) dbCommand() *cobra.Command {
 }
 
 func (a *app) dbInfo(cmd *cobra.Command, _ []string) error {
-	if err := a.requireRepository(cmd); err != nil {
-		return err
-	}
 	cfg, err := a.load(cmd)
 	if err != nil {
+		return err
+	}
+	if err := a.requireRepository(cmd.Context(), cfg); err != nil {
 		return err
 	}
 	view, err := a.inspectDatabase(cmd.Context(), cfg)

@@ -36,7 +36,7 @@ func (a *app) diffCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.lookingCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
+		return a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
 			return a.diff(ctx, repo, *before, *after)
 		})(cmd, args)
 	}

@@ -37,7 +37,7 @@ func (a *app) exportCommand() *cobra.Command {
 		if file, ok := a.stdout.(*os.File); ok && out == "-" && term.IsTerminal(int(file.Fd())) {
 			return fmt.Errorf("%w: a CAR is nothing for a terminal: say -o FILE.car, or pipe it", errUsage)
 		}
-		return a.lookingCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
 			return a.withBlocks(ctx, cfg, repo, func(source *blocks.Source) error {
 				if out != "-" {
 					if err := refuseOwnOutput(cfg, out); err != nil {

@@ -48,9 +48,6 @@ func (a *app) gcCommand() *cobra.Command {
 		Args: usageArgs(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	command.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := a.requireRepository(cmd); err != nil {
-			return err
-		}
 		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
 			return a.collect(ctx, cfg, repo, options)
 		})(cmd, args)

@@ -36,7 +36,7 @@ With --json it prints one object whose list indexes has the same of each.`
 func (a *app) indexLsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "ls [UPLOAD|SPACE]", Short: "List indexes", Long: indexLsHelp, Args: usageArgs(cobra.MaximumNArgs(1)),
-		ValidArgsFunction: cobra.NoFileCompletions, RunE: a.lookingCommand(a.listIndexes),
+		ValidArgsFunction: cobra.NoFileCompletions, RunE: a.repositoryCommand(a.listIndexes),
 	}
 }
 
@@ -97,7 +97,7 @@ func (a *app) indexCatCommand() *cobra.Command {
 		if err := a.refuseTerminal(out, "an index"); err != nil && !a.json {
 			return err
 		}
-		return a.lookingCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
+		return a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
 			return a.writeTo(out, func(w io.Writer) error { return a.catIndex(ctx, repo, digest, w) })
 		})(cmd, args)
 	}

@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
-
-	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
-	"github.com/guppy-prep/guppy/internal/durable"
 	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -58,12 +56,27 @@ func poolSize(cfg *config.Config) int {
 	return min(workers(cfg)+4, mostConnections)
 }
 
-// open opens the repository that the configuration names, made or brought up to date where that may be done unasked.
-func (a *app) open(ctx context.Context, cfg *config.Config) (*repository, error) {
-	if err := durable.MakeDirectory(cfg.Repo.DataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
-	}
+// opening is what a command does about a repository that is not there.
+type opening int
+
+const (
+	// existing is for commands that need what a repository holds: they make no data directory, no database and no tables.
+	existing opening = iota
+	// making is for commands that may be the first ever: they make whatever is not there.
+	making
+)
+
+// open opens the repository that the configuration names, brought up to date where that may be done unasked.
+func (a *app) open(ctx context.Context, cfg *config.Config, how opening) (*repository, error) {
 	options := []migrate.Option{migrate.WithLogger(a.log)}
+	prepareDataDir := makeDataDir
+	if how == existing {
+		options = append(options, migrate.WithExisting())
+		prepareDataDir = requireDataDir
+	}
+	if err := prepareDataDir(cfg); err != nil {
+		return nil, err
+	}
 	if cfg.Repo.MigrateURL != "" {
 		options = append(options, migrate.WithDirect(a.directSettings(cfg)))
 	}
@@ -77,36 +90,34 @@ func (a *app) open(ctx context.Context, cfg *config.Config) (*repository, error)
 	return &repository{sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor)), db}, nil
 }
 
-// requireRepository is for commands that only look: they make no database and no tables.
-func (a *app) requireRepository(cmd *cobra.Command) error {
-	cfg, err := a.load(cmd)
+// requireDataDir returns an error for a data directory that was named, by a flag or otherwise, and is not there.
+func requireDataDir(cfg *config.Config) error {
+	if !cfg.IsSet("repo.data_dir") {
+		return nil // the database may be elsewhere; if it is not, it is missing as well
+	}
+	path, err := filepath.Abs(cfg.Repo.DataDir)
 	if err != nil {
 		return err
 	}
-	return requireTables(cmd.Context(), a.databaseSettings(cfg))
+	_, err = os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w: the data directory %s is not there", errDatabase, migrate.ErrAbsent, path)
+	}
+	return err
 }
 
-// requireTables returns an error unless there is a database with tables.
-func requireTables(ctx context.Context, settings dialect.Settings) error {
-	engine, err := settings.Dialect()
-	if err != nil {
+// requireRepository returns an error unless there is a database with tables, of whatever version.
+func (a *app) requireRepository(ctx context.Context, cfg *config.Config) error {
+	if err := requireDataDir(cfg); err != nil {
 		return err
 	}
-	if engine.Files != nil {
-		files, err := engine.Files(settings)
-		if err != nil {
-			return err
-		}
-		if _, err := os.Stat(files[0]); errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%w: there is none at %s", errDatabase, files[0])
-		}
-	}
-	status, err := migrate.New(settings).Status(ctx)
-	if err != nil {
+	return requireTables(ctx, a.databaseSettings(cfg))
+}
+
+// requireTables is requireRepository for a database that may be another one than the configured.
+func requireTables(ctx context.Context, settings dialect.Settings) error {
+	if _, err := migrate.New(settings, migrate.WithExisting()).Status(ctx); err != nil {
 		return databaseError(err)
-	}
-	if status.Empty {
-		return fmt.Errorf("%w: it has no tables; guppy migrate up makes them", errDatabase)
 	}
 	return nil
 }
@@ -120,8 +131,9 @@ func databaseError(err error) error {
 }
 
 // withRepository runs fn with the repository open.
-func (a *app) withRepository(ctx context.Context, cfg *config.Config, fn func(*repository) error) (err error) {
-	repo, err := a.open(ctx, cfg)
+func (a *app) withRepository(ctx context.Context, cfg *config.Config, how opening,
+	fn func(*repository) error) (err error) {
+	repo, err := a.open(ctx, cfg, how)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func (a *app) prepareCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.withRepository(cmd.Context(), cfg, func(repo *repository) error {
+		return a.withRepository(cmd.Context(), cfg, making, func(repo *repository) error {
 			return warmed(cmd.Context(), repo, func() error { return a.prepare(cmd.Context(), cfg, repo, path) })
 		})
 	}

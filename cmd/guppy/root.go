@@ -15,6 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -171,6 +172,9 @@ func hintFor(err error) string {
 	switch {
 	case errors.As(err, &hinted):
 		return hinted.Hint()
+	case errors.Is(err, migrate.ErrAbsent):
+		return "guppy: guppy config show tells where repo.data_dir and repo.database_url come from; guppy prepare and guppy " +
+			"space add make what is not there"
 	case errors.Is(err, pipeline.ErrSetAside):
 		return "guppy: guppy status shows what was set aside; guppy prepare or guppy upload tries it once more"
 	case errors.Is(err, sqlrepo.ErrSourceInUse):

@@ -36,7 +36,7 @@ With --json it prints one object whose list shards has the same of each.`
 func (a *app) shardLsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "ls [UPLOAD|SPACE]", Short: "List shards", Long: shardLsHelp, Args: usageArgs(cobra.MaximumNArgs(1)),
-		ValidArgsFunction: cobra.NoFileCompletions, RunE: a.lookingCommand(a.listShards),
+		ValidArgsFunction: cobra.NoFileCompletions, RunE: a.repositoryCommand(a.listShards),
 	}
 }
 

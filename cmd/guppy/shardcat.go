@@ -43,7 +43,7 @@ func (a *app) shardCatCommand() *cobra.Command {
 		if err := a.refuseTerminal(out, "a CAR"); err != nil {
 			return err
 		}
-		return a.lookingCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
+		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
 			return a.writeTo(out, func(w io.Writer) error { return a.catShard(ctx, cfg, repo, digest, version, w) })
 		})(cmd, args)
 	}

@@ -44,9 +44,6 @@ func (a *app) shardRmCommand() *cobra.Command {
 			}
 			digests = append(digests, digest)
 		}
-		if err := a.requireRepository(cmd); err != nil {
-			return err
-		}
 		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) (err error) {
 			release, err := check.Lock(ctx, repo.Repository)
 			if err != nil {

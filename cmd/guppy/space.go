@@ -23,7 +23,7 @@ func (a *app) spaceCommand() *cobra.Command {
 		Use:   "add NAME",
 		Short: "Add a space with a fresh did:key",
 		Args:  usageArgs(cobra.ExactArgs(1)),
-		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+		RunE: a.openingCommand(making, func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
 			if err := checkSpaceName(args[0]); err != nil {
 				return err
 			}
@@ -54,29 +54,24 @@ func (a *app) spaceCommand() *cobra.Command {
 	return command
 }
 
-// repositoryCommand is a command that loads the configuration and opens the repository.
-func (a *app) repositoryCommand(fn func(context.Context, *config.Config, *repository, []string) error,
-) func(*cobra.Command, []string) error {
+// repositoryFunc is what a command does with the configuration, the open repository and its arguments.
+type repositoryFunc func(context.Context, *config.Config, *repository, []string) error
+
+// repositoryCommand is a command for a repository that is there.
+func (a *app) repositoryCommand(fn repositoryFunc) func(*cobra.Command, []string) error {
+	return a.openingCommand(existing, fn)
+}
+
+// openingCommand is a command that loads the configuration and opens the repository.
+func (a *app) openingCommand(how opening, fn repositoryFunc) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		cfg, err := a.load(cmd)
 		if err != nil {
 			return err
 		}
-		return a.withRepository(cmd.Context(), cfg, func(repo *repository) error {
+		return a.withRepository(cmd.Context(), cfg, how, func(repo *repository) error {
 			return fn(cmd.Context(), cfg, repo, args)
 		})
-	}
-}
-
-// lookingCommand is a repositoryCommand that only looks: it makes no database and no tables.
-func (a *app) lookingCommand(fn func(context.Context, *config.Config, *repository, []string) error,
-) func(*cobra.Command, []string) error {
-	run := a.repositoryCommand(fn)
-	return func(cmd *cobra.Command, args []string) error {
-		if err := a.requireRepository(cmd); err != nil {
-			return err
-		}
-		return run(cmd, args)
 	}
 }
 

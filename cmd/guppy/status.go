@@ -44,9 +44,6 @@ func (a *app) statusCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := a.requireRepository(cmd); err != nil {
-			return err
-		}
 		return a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
 			status := newStatus(repo.Repository, upload)
 			if watch {

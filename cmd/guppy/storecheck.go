@@ -48,10 +48,7 @@ func (a *app) storeCheckCommand() *cobra.Command {
 			if there, err := a.hasRepository(cfg); err != nil || !there {
 				return errors.Join(err, a.checkStore(ctx, cfg, nil, readData))
 			}
-			if err := requireTables(ctx, a.databaseSettings(cfg)); err != nil {
-				return err
-			}
-			return a.withRepository(ctx, cfg, func(repo *repository) error {
+			return a.withRepository(ctx, cfg, existing, func(repo *repository) error {
 				kept, err := keepsBytes(ctx, repo)
 				if err != nil {
 					return err
@@ -90,6 +87,9 @@ func (a *app) nothingKept() error {
 
 // hasRepository is false where there is no database file.
 func (a *app) hasRepository(cfg *config.Config) (bool, error) {
+	if err := requireDataDir(cfg); err != nil {
+		return false, err
+	}
 	settings := a.databaseSettings(cfg)
 	engine, err := settings.Dialect()
 	if err != nil || engine.Files == nil {

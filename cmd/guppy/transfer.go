@@ -34,8 +34,7 @@ func (a *app) transferCommand() *cobra.Command {
 			if from == "" && to == "" {
 				return fmt.Errorf("%w: name the source with --from, the target with --to, or both", errUsage)
 			}
-			source, target := a.settingsOf(cfg, from), a.settingsOf(cfg, to)
-			return a.transfer(cmd.Context(), cfg, source, target, allowLive)
+			return a.transfer(cmd.Context(), cfg, from, to, allowLive)
 		},
 	}
 	flags := command.Flags()
@@ -58,13 +57,27 @@ func (a *app) settingsOf(cfg *config.Config, url string) dialect.Settings {
 	return settings
 }
 
-func (a *app) transfer(ctx context.Context, cfg *config.Config, from, to dialect.Settings, allowLive bool) (err error) {
+// transfer copies the database at one URL to that at another. An empty URL stands for the configured database.
+func (a *app) transfer(ctx context.Context, cfg *config.Config, fromURL, toURL string, allowLive bool) (err error) {
+	from, to := a.settingsOf(cfg, fromURL), a.settingsOf(cfg, toURL)
+	if fromURL == "" {
+		err = requireDataDir(cfg)
+	}
+	if err != nil {
+		return fmt.Errorf("the source: %w", err)
+	}
 	source, err := openSource(ctx, from)
 	if err != nil {
 		return fmt.Errorf("the source: %w", err)
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	target, err := a.openTarget(ctx, cfg, to)
+	if toURL == "" {
+		err = makeDataDir(cfg)
+	}
+	if err != nil {
+		return fmt.Errorf("the target: %w", err)
+	}
+	target, err := a.openTarget(ctx, to)
 	if err != nil {
 		return fmt.Errorf("the target: %w", err)
 	}
@@ -99,10 +112,7 @@ func openSource(ctx context.Context, settings dialect.Settings) (*dialect.DB, er
 }
 
 // openTarget opens a database and makes its tables if it has none. It changes no schema that is there.
-func (a *app) openTarget(ctx context.Context, cfg *config.Config, settings dialect.Settings) (*dialect.DB, error) {
-	if err := makeDataDir(cfg); err != nil {
-		return nil, err
-	}
+func (a *app) openTarget(ctx context.Context, settings dialect.Settings) (*dialect.DB, error) {
 	status, err := migrate.New(settings).Status(ctx)
 	switch {
 	case errors.Is(err, dialect.ErrSchema): // it is made together with the tables

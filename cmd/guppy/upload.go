@@ -19,6 +19,9 @@ func (a *app) uploadCommand() *cobra.Command {
 		Short: "Prepare registered sources of a space: those named, or all",
 		Args:  usageArgs(cobra.MinimumNArgs(1)),
 		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+			if err := makeDataDir(cfg); err != nil { // on another host than the database's there may be none yet
+				return err
+			}
 			return warmed(ctx, repo, func() error { return a.upload(ctx, cfg, repo, args) })
 		}),
 	}

@@ -54,9 +54,6 @@ func (a *app) uploadRmCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := a.requireRepository(cmd); err != nil {
-			return err
-		}
 		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
 			return removing(ctx, repo, func() error { return a.removeUploads(ctx, cfg, repo, keys, options) })
 		})(cmd, args)

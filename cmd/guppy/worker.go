@@ -33,6 +33,9 @@ func (a *app) workerCommand() *cobra.Command {
 		Use: "worker", Short: "Work on all unfinished uploads, together with others", Long: workerHelp,
 		Args: usageArgs(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
+			if err := makeDataDir(cfg); err != nil { // on another host than the database's there may be none yet
+				return err
+			}
 			return a.work(ctx, cfg, repo, options)
 		}),
 	}
