@@ -38,6 +38,8 @@ func TestDisturbedRuns(t *testing.T) {
 	for _, e := range engines() {
 		t.Run("SIGINT, "+e.name, func(t *testing.T) { d.interrupted(t, e, os.Interrupt) })
 		t.Run("SIGTERM, "+e.name, func(t *testing.T) { d.interrupted(t, e, syscall.SIGTERM) })
+		t.Run("SIGHUP under nohup, "+e.name, func(t *testing.T) { d.hungUp(t, e) })
+		t.Run("seen from another container, "+e.name, func(t *testing.T) { d.unseen(t, e) })
 		t.Run("second run, "+e.name, func(t *testing.T) { lasting.secondRun(t, e) })
 		t.Run("killed beside a worker, "+e.name, func(t *testing.T) { d.killedBesideWorker(t, e) })
 		t.Run("store gone, "+e.name, func(t *testing.T) { d.storeGone(t, e) })
@@ -45,13 +47,47 @@ func TestDisturbedRuns(t *testing.T) {
 }
 
 // begin starts a run and returns in the middle of it.
-func (d *disturbance) begin(t *testing.T, i *installation) *process {
+func (d *disturbance) begin(t *testing.T, i *installation, under ...string) *process {
 	t.Helper()
-	p := i.start(t, d.prepare...)
+	p := i.startUnder(t, under, d.prepare...)
 	if !i.running(p, 2) { // the zeros behind them are stored once
 		t.Fatalf("it was over too early: %s", &p.stderr)
 	}
 	return p
+}
+
+// hungUp ends the terminal of a run that was started to outlive it.
+func (d *disturbance) hungUp(t *testing.T, e engine) {
+	i := install(t, d.program, e)
+	p := d.begin(t, i, "nohup")
+	if err := p.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.exit(t); code != exitComplete {
+		t.Fatalf("exit code %d\n%s", code, &p.stderr)
+	}
+	requireSame(t, i.outcome(t), d.want)
+}
+
+// unseen has a process of another PID namespace on the same host, which can't see the run, remove all that nobody is at work
+// on: nothing of the run.
+func (d *disturbance) unseen(t *testing.T, e engine) {
+	i := install(t, d.program, e)
+	i.env = []string{"GUPPY_WORKER_LEASE=10m"}
+	p := d.begin(t, i)
+	container := []string{"unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"}
+	for _, args := range [][]string{{"upload", "rm", "1", "--yes"}, {"gc", "--yes"}} {
+		removal := i.startUnder(t, container, args...)
+		if code := removal.exit(t); (args[0] == "upload") != (code == exitDatabase) {
+			t.Errorf("guppy %s: exit code %d\n%s", args, code, &removal.stderr)
+		}
+	}
+
+	code := p.exit(t)
+	if code != exitComplete || strings.Contains(p.stderr.String(), "level=WARN") {
+		t.Fatalf("exit code %d\n%s", code, &p.stderr)
+	}
+	requireSame(t, i.outcome(t), d.want)
 }
 
 var resumeLine = regexp.MustCompile(`guppy: to resume, run again: (guppy prepare .*)\n$`)

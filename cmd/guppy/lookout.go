@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/guppy-prep/guppy/internal/liveness"
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -23,7 +24,7 @@ func (a *app) showWork(ctx context.Context, worker *pipeline.Worker) (stop func(
 	var looking sync.WaitGroup
 	looking.Go(func() {
 		for {
-			doing, queries, err := doingNow(ctx, worker.Repo, worker.Filter, pipeline.Name())
+			doing, queries, err := doingNow(ctx, worker.Repo, worker.Filter, liveness.Name())
 			if err == nil {
 				shown.Do(doing)
 			}

@@ -73,7 +73,17 @@ type process struct {
 // start starts the program; it is killed when the test ends.
 func (i *installation) start(t *testing.T, args ...string) *process {
 	t.Helper()
+	return i.startUnder(t, nil, args...)
+}
+
+// startUnder is like start, but runs the program by another one, such as nohup, with the other's own arguments.
+func (i *installation) startUnder(t *testing.T, under []string, args ...string) *process {
+	t.Helper()
 	p := &process{Cmd: i.command(args...), ended: make(chan struct{})}
+	if len(under) > 0 {
+		other := exec.Command(under[0], append(slices.Clone(under[1:]), p.Args...)...)
+		p.Path, p.Args = other.Path, other.Args
+	}
 	p.Stdout, p.Stderr = &p.stdout, &p.stderr
 	if err := p.Start(); err != nil {
 		t.Fatal(err)

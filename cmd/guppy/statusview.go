@@ -2,9 +2,9 @@ package main
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
+	"github.com/guppy-prep/guppy/internal/liveness"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -105,7 +105,7 @@ func (v *uploadStatus) add(work string, l sqlrepo.Lease) (live bool) {
 	if l.Token == 0 {
 		return false
 	}
-	host, pid := splitWorker(l.Worker)
+	host, pid := liveness.Split(l.Worker)
 	ended := l.Ends.Before(v.now)
 	v.Workers = append(v.Workers, workerStatus{
 		Host: host, PID: pid, Work: work, BeganAt: formatTime(l.Began), SeenAt: formatTime(l.Seen),
@@ -117,12 +117,4 @@ func (v *uploadStatus) add(work string, l sqlrepo.Lease) (live bool) {
 func (f failedWork) when(at sqlrepo.Time) failedWork {
 	f.At, f.at = formatTime(at), at.Time
 	return f
-}
-
-// splitWorker takes "HOST/PID" apart.
-func splitWorker(name string) (host, pid string) {
-	if i := strings.LastIndexByte(name, '/'); i >= 0 {
-		return name[:i], name[i+1:]
-	}
-	return name, ""
 }

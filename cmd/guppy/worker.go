@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/liveness"
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -76,7 +77,7 @@ func (a *app) work(ctx context.Context, cfg *config.Config, repo *repository, op
 		Progress: &progress.Counters{}, Log: a.log,
 	}
 	a.ran = true
-	a.log.Info("begin", "worker", pipeline.Name(), "store", cfg.Prepare.Store)
+	a.log.Info("begin", "worker", liveness.Name(), "store", cfg.Prepare.Store)
 	stop := a.showWork(ctx, &worker)
 	err = worker.Run(ctx)
 	stop()

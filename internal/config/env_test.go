@@ -46,6 +46,41 @@ func TestEnvironmentThatCountsForNothing(t *testing.T) {
 	}
 }
 
+// TestServiceLinksAreNoSettings: Kubernetes sets these in each container of a namespace with such Services.
+func TestServiceLinksAreNoSettings(t *testing.T) {
+	var environ []string
+	for _, service := range []string{"GUPPY", "GUPPY_REPO", "GUPPY_GATEWAY_2"} {
+		for _, address := range []string{"10.96.0.7", "fd00:10:96::7"} {
+			inURL := address
+			if strings.Contains(address, ":") {
+				inURL = "[" + address + "]"
+			}
+			environ = append(environ, service+"_SERVICE_HOST="+address, service+"_SERVICE_PORT=5001",
+				service+"_SERVICE_PORT_HTTP_2=5001", service+"_PORT=tcp://"+inURL+":5001",
+				service+"_PORT_5001_TCP=tcp://"+inURL+":5001", service+"_PORT_5001_TCP_PROTO=tcp",
+				service+"_PORT_5001_TCP_PORT=5001", service+"_PORT_5001_TCP_ADDR="+address,
+				service+"_PORT_53_UDP=udp://"+inURL+":53", service+"_PORT_53_UDP_PROTO=udp")
+		}
+	}
+	c := mustLoad(t, config.Input{HomeDir: home, Environ: append(environ, "GUPPY_REPO_PORT=5433")})
+	for _, v := range c.Values() {
+		if v.Key == "repo.port" && v.Value != "5433" || v.Key != "repo.port" && v.Origin != config.Default {
+			t.Errorf("got %+v", v)
+		}
+	}
+}
+
+func TestWhatOnlyLooksLikeAServiceIsRefused(t *testing.T) {
+	for _, variable := range []string{
+		"GUPPY_SERVICE_HOST=database", "GUPPY_SERVICE_PORT=0", "GUPPY_SERVICE_PORT=70000", "GUPPY_PORT=5001",
+		"GUPPY_PORT=tcp://host", "GUPPY_PORT_5001_TCP_PROTO=http", "GUPPY_PORT_5001=tcp://10.0.0.1:5001",
+		"GUPPY_SERVICE=10.0.0.1", "GUPPY_SERVICE_HOSTS=10.0.0.1", "GUPPY_PORT_TCP_ADDR=10.0.0.1",
+	} {
+		name, _, _ := strings.Cut(variable, "=")
+		assertMentions(t, mustFail(t, config.Input{HomeDir: home, Environ: []string{variable}}), name+": unknown variable")
+	}
+}
+
 func TestFirstOfSeveralVariablesCounts(t *testing.T) {
 	c := mustLoad(t, config.Input{HomeDir: home, Environ: []string{"GUPPY_LOG_LEVEL=warn", "GUPPY_LOG_LEVEL=loud"}})
 	if c.Log.Level != "warn" {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/internal/index"
+	"github.com/guppy-prep/guppy/internal/liveness"
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -280,7 +281,7 @@ func (c *Collector) Mark(ctx context.Context, upload sqlrepo.Upload) error {
 }
 
 func (c *Collector) releaseDead(ctx context.Context, upload sqlrepo.Upload) error {
-	if !pipeline.IsDead(upload.Worker) {
+	if !liveness.IsGone(upload.Worker) {
 		return nil
 	}
 	if err := c.Repo.Release(ctx, sqlrepo.Stage{Upload: upload}); !errors.Is(err, sqlrepo.ErrLeaseLost) {
@@ -298,7 +299,7 @@ func (c *Collector) claim(ctx context.Context, upload sqlrepo.Upload, s *Summary
 	if term == 0 {
 		term = time.Minute
 	}
-	stage, err := c.Repo.ClaimRemoval(ctx, sqlrepo.Claim{Worker: pipeline.Name(), Term: term}, upload.ID)
+	stage, err := c.Repo.ClaimRemoval(ctx, sqlrepo.Claim{Worker: liveness.Name(), Term: term}, upload.ID)
 	if err != nil {
 		return nil, fmt.Errorf("upload %d: %w", upload.ID, err)
 	}

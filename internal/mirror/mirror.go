@@ -5,12 +5,10 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -19,7 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/guppy-prep/guppy/internal/blobindex"
-	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/internal/liveness"
 	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/internal/store"
 )
@@ -116,7 +114,7 @@ func (c *Copier) foreign(ctx context.Context) error {
 func (c *Copier) blobs(ctx context.Context) error {
 	copying, ctx := errgroup.WithContext(ctx)
 	copying.SetLimit(max(1, c.Workers))
-	owner := ownersOfHost() + fmt.Sprint(os.Getpid()) + "." + rand.Text()
+	owner := owners + liveness.Tag() + "." + rand.Text()
 	var telling sync.Mutex
 	for blob, err := range c.From.Committed(ctx) {
 		if err != nil {
@@ -250,13 +248,6 @@ func (r reader) Read(p []byte) (int, error) {
 // owners begins the owners of what copies have begun.
 const owners = "copy-"
 
-// ownersOfHost begins those of this host.
-func ownersOfHost() string {
-	host, _ := os.Hostname()
-	digest := sha256.Sum256([]byte(host))
-	return owners + hex.EncodeToString(digest[:8]) + "."
-}
-
 // tidy removes what copies have left.
 func (c *Copier) tidy(ctx context.Context) error {
 	abandoned, err := Abandoned(ctx, c.To)
@@ -271,8 +262,8 @@ func (c *Copier) tidy(ctx context.Context) error {
 	return nil
 }
 
-// Abandoned lists what copies to a store have left whose processes are gone. Of those of other hosts it can't be told, but
-// by what has not changed for long.
+// Abandoned lists what copies to a store have left whose processes are known to be gone, and what has not changed for long: of
+// processes that this one can't see, such as those of other hosts, nothing else is known.
 func Abandoned(ctx context.Context, to store.Store) ([]store.Unfinished, error) {
 	unfinished, err := to.Unfinished(ctx, owners)
 	if err != nil {
@@ -284,8 +275,6 @@ func Abandoned(ctx context.Context, to store.Store) ([]store.Unfinished, error) 
 }
 
 func isOfTheDead(owner string) bool {
-	rest, here := strings.CutPrefix(owner, ownersOfHost())
-	pid, _, _ := strings.Cut(rest, ".")
-	host, _ := os.Hostname()
-	return here && pipeline.IsDead(host+"/"+pid)
+	tag := strings.TrimPrefix(owner, owners)
+	return liveness.IsGone(tag[:max(0, strings.LastIndexByte(tag, '.'))])
 }

@@ -140,13 +140,13 @@ func TestWhatDeadCopiesLeft(t *testing.T) {
 	seen := &owners{Store: to}
 	must(t, serial(t, from, seen).Run(t.Context()))
 	mine := seen.first
-	pid := fmt.Sprintf(".%d.", os.Getpid())
+	pid := fmt.Sprintf("-%d.", os.Getpid())
 	if !strings.Contains(mine, pid) {
 		t.Fatalf("%q does not tell the process", mine)
 	}
-	const impossible = ".99999999."
+	const impossible = "-99999999."
 	dead := strings.Replace(mine, pid, impossible, 1)
-	elsewhere := "copy-0" + impossible
+	elsewhere := "copy" + impossible + "1.1.0."
 	for _, owner := range []string{mine, dead, elsewhere + "x", elsewhere + "old", "z6Mk-1-2"} {
 		_, err := to.Create(t.Context(), owner)
 		must(t, err)

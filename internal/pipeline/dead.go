@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
-	"strconv"
-	"strings"
-	"syscall"
 
+	"github.com/guppy-prep/guppy/internal/liveness"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// ReleaseDead gives back what processes of this host had that are gone, of all uploads.
+// ReleaseDead gives back what processes that this one sees had that are gone, of all uploads.
 func ReleaseDead(ctx context.Context, repo *sqlrepo.Repository, log *slog.Logger) error {
 	unfinished, err := repo.OpenUploads(ctx, sqlrepo.OpenFilter{})
 	if err != nil {
@@ -21,7 +18,7 @@ func ReleaseDead(ctx context.Context, repo *sqlrepo.Repository, log *slog.Logger
 	return releaseDead(ctx, repo, unfinished, log)
 }
 
-// releaseDead gives back what processes of this host had that are gone: nobody has to wait for the end of their leases.
+// releaseDead gives back what processes that this one sees had that are gone: nobody has to wait for the end of their leases.
 func releaseDead(ctx context.Context, repo *sqlrepo.Repository, unfinished []sqlrepo.OpenUpload, log *slog.Logger) error {
 	for _, upload := range unfinished {
 		units, err := leased(ctx, repo, upload)
@@ -41,26 +38,14 @@ func releaseDead(ctx context.Context, repo *sqlrepo.Repository, unfinished []sql
 
 // leased are the stage and the shards of an upload that dead processes have.
 func leased(ctx context.Context, repo *sqlrepo.Repository, upload sqlrepo.OpenUpload) (units []sqlrepo.Unit, err error) {
-	if IsDead(upload.Worker) {
+	if liveness.IsGone(upload.Worker) {
 		units = append(units, sqlrepo.Stage{Upload: upload.Upload})
 	}
 	shards, err := repo.ShardsUnderWay(ctx, upload.ID)
 	for _, shard := range shards {
-		if IsDead(shard.Worker) {
+		if liveness.IsGone(shard.Worker) {
 			units = append(units, shard)
 		}
 	}
 	return units, err
-}
-
-// IsDead tells whether a worker's name is that of a process of this host that is not there any more.
-func IsDead(worker string) bool {
-	host, err := os.Hostname()
-	name, found := strings.CutPrefix(worker, host+"/")
-	pid, notPID := strconv.Atoi(name)
-	if err != nil || !found || notPID != nil || pid <= 0 {
-		return false
-	}
-	process, err := os.FindProcess(pid)
-	return err != nil || errors.Is(process.Signal(syscall.Signal(0)), os.ErrProcessDone)
 }

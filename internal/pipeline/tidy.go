@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/guppy-prep/guppy/internal/liveness"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -59,7 +60,7 @@ func liveOwners(ctx context.Context, repo *sqlrepo.Repository, space sqlrepo.Spa
 	}
 	for _, upload := range open {
 		add := func(l sqlrepo.Lease) {
-			if l.Token != 0 && !IsDead(l.Worker) {
+			if l.Token != 0 && !liveness.IsGone(l.Worker) {
 				live[owner(space, upload.ID, l.Token)] = true
 			}
 		}

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/guppy-prep/guppy/internal/liveness"
 	"github.com/guppy-prep/guppy/internal/pack"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/source"
@@ -130,17 +130,11 @@ type crew struct {
 
 func newCrew(w *Worker) *crew {
 	limits := w.Limits.withDefaults()
-	c := &crew{Worker: w, limits: limits, claim: sqlrepo.Claim{Worker: Name(), Term: limits.Lease},
+	c := &crew{Worker: w, limits: limits, claim: sqlrepo.Claim{Worker: liveness.Name(), Term: limits.Lease},
 		failing: map[string]bool{}, sites: map[int64]*located{}, own: map[int64]packedContent{}}
 	c.board = newBoard(c)
 	c.sealer = newSealer(c)
 	return c
-}
-
-// Name is what the workers of this process are called in their leases: "HOST/PID".
-func Name() string {
-	host, _ := os.Hostname()
-	return fmt.Sprintf("%s/%d", host, os.Getpid())
 }
 
 // work takes one task after the other, until there are none.
