@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -13,7 +15,7 @@ import (
 
 // TestMain lets scripts run this program as a process of its own, by its name.
 func TestMain(m *testing.M) {
-	testscript.Main(suite{m}, map[string]func(){"guppy": main, "unprivileged": unprivileged})
+	testscript.Main(suite{m}, map[string]func(){"guppy": main, "unprivileged": unprivileged, "member": asMember})
 }
 
 // quickExit keeps programs with the race detector from sleeping for a second before each exit.
@@ -43,27 +45,47 @@ const nobody = 65534
 // unprivileged replaces itself with the program that its arguments name. Root may read and write everything, so it
 // becomes another user first.
 func unprivileged() {
-	if err := dropPrivileges(); err != nil {
-		fmt.Fprintln(os.Stderr, "unprivileged:", err)
+	becomeAndRun(nobody, nobody, os.Args[1:])
+}
+
+// sharing is the group of those that asMember becomes; its number is also that of the first of them.
+const sharing = 65100
+
+// asMember replaces itself with a program: member N UMASK PROGRAM ARGUMENT... Root becomes the N-th user of a group before.
+func asMember() {
+	number, err := strconv.Atoi(os.Args[1])
+	mask, maskErr := strconv.ParseUint(os.Args[2], 8, 9)
+	if err := errors.Join(err, maskErr); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(125)
 	}
-	program, err := exec.LookPath(os.Args[1])
-	if err == nil {
-		err = syscall.Exec(program, os.Args[1:], os.Environ())
+	syscall.Umask(int(mask))
+	becomeAndRun(sharing+number, sharing, os.Args[3:])
+}
+
+// becomeAndRun replaces this process with the program that its arguments name, as another user if root runs it.
+func becomeAndRun(user, group int, arguments []string) {
+	if err := become(user, group); err != nil {
+		fmt.Fprintln(os.Stderr, "become another user:", err)
+		os.Exit(125)
 	}
-	fmt.Fprintln(os.Stderr, "unprivileged:", err)
+	program, err := exec.LookPath(arguments[0])
+	if err == nil {
+		err = syscall.Exec(program, arguments, os.Environ())
+	}
+	fmt.Fprintln(os.Stderr, "run as another user:", err)
 	os.Exit(126)
 }
 
-func dropPrivileges() error {
+func become(user, group int) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
 	if err := syscall.Setgroups(nil); err != nil {
 		return err
 	}
-	if err := syscall.Setgid(nobody); err != nil {
+	if err := syscall.Setgid(group); err != nil {
 		return err
 	}
-	return syscall.Setuid(nobody)
+	return syscall.Setuid(user)
 }

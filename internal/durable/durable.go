@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -24,9 +25,20 @@ func CreateFile(path string, content []byte, perm fs.FileMode) error {
 }
 
 // PublishFile makes a file that nobody sees half written, durable under its name when it returns. It returns fs.ErrExist
-// when the name is taken: of several processes on any hosts, one makes the file.
-func PublishFile(path string, content []byte) error {
-	return syncer((*os.File).Sync).publishFile(path, content)
+// when the name is taken: of several processes on any hosts, one makes the file. A process that dies leaves a draft of it,
+// which anybody may remove: see IsDraft.
+func PublishFile(path string, content []byte, perm fs.FileMode) error {
+	return syncer((*os.File).Sync).publishFile(path, content, perm)
+}
+
+// draftInfix follows the name of the file that a draft is for.
+const draftInfix = ".new-"
+
+// IsDraft reports whether a name is that of a draft of PublishFile for the file of this name. Who removes one does no harm:
+// a process that still needs it makes another.
+func IsDraft(name, of string) bool {
+	digits, ok := strings.CutPrefix(name, of+draftInfix)
+	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
 }
 
 // SyncDirectory makes durable which names a directory has.
@@ -71,10 +83,28 @@ func (sync syncer) createFile(path string, content []byte, perm fs.FileMode) err
 	return nil
 }
 
+// mostDrafts bounds how often a draft is made again that somebody has removed.
+const mostDrafts = 20
+
 // publishFile gives a whole file its name by a link, which unlike a rename fails when the name is taken.
-func (sync syncer) publishFile(path string, content []byte) error {
+func (sync syncer) publishFile(path string, content []byte, perm fs.FileMode) (err error) {
+	for range mostDrafts {
+		if err = sync.publishDraft(path, content, perm); !isGone(err) {
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return sync.directory(filepath.Dir(path))
+}
+
+// isGone reports whether a file is no longer there. On a file server, an open file that another host has removed is stale.
+func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESTALE) }
+
+func (sync syncer) publishDraft(path string, content []byte, perm fs.FileMode) error {
 	directory, name := filepath.Split(path)
-	file, err := os.CreateTemp(filepath.Clean(directory), name+".new-*")
+	file, err := CreateTemp(filepath.Clean(directory), name+draftInfix+"*", perm)
 	if err != nil {
 		return err
 	}
@@ -83,13 +113,13 @@ func (sync syncer) publishFile(path string, content []byte) error {
 	if err == nil {
 		err = os.Link(file.Name(), path)
 		if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) {
-			err = sync.createFile(path, content, 0o600) // the file system has no links
+			err = sync.createFile(path, content, perm) // the file system has no links
 		}
 	}
-	if err = errors.Join(err, os.Remove(file.Name())); err != nil {
-		return err
+	if removed := os.Remove(file.Name()); !isGone(removed) {
+		err = errors.Join(err, removed)
 	}
-	return sync.directory(filepath.Dir(path))
+	return err
 }
 
 func (sync syncer) directory(path string) error {

@@ -170,7 +170,7 @@ func TestAFileIsPublishedOnce(t *testing.T) {
 	errs := make(chan error)
 	const many = 8
 	for i := range many {
-		go func() { errs <- PublishFile(path, slices.Repeat([]byte{byte('a' + i)}, 1000)) }()
+		go func() { errs <- PublishFile(path, slices.Repeat([]byte{byte('a' + i)}, 1000), 0o600) }()
 	}
 	published := 0
 	for range many {
@@ -199,7 +199,7 @@ func TestAPublishedFileIsSyncedBeforeItHasItsName(t *testing.T) {
 		synced = append(synced, filepath.Dir(file.Name()))
 		return file.Sync()
 	}
-	if err := syncer(note).publishFile(path, []byte("content")); err != nil {
+	if err := syncer(note).publishFile(path, []byte("content"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{top, filepath.Dir(top)}; !slices.Equal(synced, want) {
@@ -212,7 +212,7 @@ func TestAPublishedFileThatFailsIsNotLeft(t *testing.T) {
 	top := t.TempDir()
 	path := filepath.Join(top, "marker")
 	fail := func(*os.File) error { return errSync }
-	if err := syncer(fail).publishFile(path, []byte("content")); !errors.Is(err, errSync) {
+	if err := syncer(fail).publishFile(path, []byte("content"), 0o600); !errors.Is(err, errSync) {
 		t.Errorf("publish: %v", err)
 	}
 	if names, err := os.ReadDir(top); err != nil || len(names) != 0 {

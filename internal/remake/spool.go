@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/guppy-prep/guppy/internal/durable"
 	"github.com/guppy-prep/guppy/internal/link"
 	"github.com/guppy-prep/guppy/internal/unixfs"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -197,7 +198,7 @@ func (r *Remaker) want(ctx context.Context, first sqlrepo.Shard, nodes []sqlrepo
 }
 
 func (r *Remaker) wantShard(shard sqlrepo.Shard, nodes []sqlrepo.Node, w *wanted, made map[int64]*spool) error {
-	file, err := os.CreateTemp(r.tempDir, "guppy-dag-*.tmp")
+	file, err := durable.CreateUnnamed(r.tempDir)
 	if err != nil {
 		return err
 	}
@@ -205,7 +206,7 @@ func (r *Remaker) wantShard(shard sqlrepo.Shard, nodes []sqlrepo.Node, w *wanted
 	for _, node := range nodes {
 		w.places[node.Digest] = append(w.places[node.Digest], nodePlace{file, node.Position})
 	}
-	return os.Remove(file.Name()) // it stays for as long as it is open
+	return nil
 }
 
 // makeDAGs makes what is wanted: by the upload's own entries, and what they don't give, by those of other uploads of the

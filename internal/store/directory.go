@@ -16,13 +16,14 @@ import (
 // Directory is a store in a directory, of this host or of a server: one file a blob, under its name.
 type Directory struct{ path string }
 
-// OpenDirectory returns the store in a directory, which is made durably if it is absent.
+// OpenDirectory returns the store in a directory, which is made durably if it is absent. Who may use it, and the files in it,
+// is up to the umask, the set-group-id bit and the default ACL of the directory above.
 func OpenDirectory(path string) (*Directory, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	if err := durable.MakeDirectory(path, 0o700); err != nil {
+	if err := durable.MakeDirectory(path, durable.SharedDirectory); err != nil {
 		return nil, fmt.Errorf("store: %w", barred(err))
 	}
 	return &Directory{path}, nil
@@ -51,7 +52,7 @@ func (d *Directory) Create(ctx context.Context, owner string) (Blob, error) {
 	if err := errors.Join(err, ctx.Err()); err != nil {
 		return nil, d.failure(err)
 	}
-	file, err := os.CreateTemp(d.path, pattern)
+	file, err := durable.CreateTemp(d.path, pattern, durable.Shared)
 	if err != nil {
 		return nil, d.failure(err)
 	}

@@ -83,7 +83,7 @@ func (d *Directory) Mark(ctx context.Context, identity string) error {
 	case was != "":
 		return d.failure(alreadyIs(was))
 	}
-	if err := durable.PublishFile(d.marker(), []byte(identity+"\n")); err != nil {
+	if err := durable.PublishFile(d.marker(), []byte(identity+"\n"), durable.Shared); err != nil {
 		return d.failure(err)
 	}
 	return nil

@@ -23,12 +23,9 @@ func newLocalFile(directory string) (*localFile, error) {
 	if err := durable.MakeDirectory(directory, 0o700); err != nil {
 		return nil, err
 	}
-	file, err := os.CreateTemp(directory, ".guppy-*.tmp")
+	file, err := durable.CreateUnnamed(directory)
 	if err != nil {
 		return nil, err
-	}
-	if err := os.Remove(file.Name()); err != nil {
-		return nil, errors.Join(err, file.Close())
 	}
 	return &localFile{file: file}, nil
 }

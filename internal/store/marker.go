@@ -32,7 +32,7 @@ func (d *Directory) Identify(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if identity == "" {
-		err := durable.PublishFile(d.marker(), []byte(rand.Text()+"\n"))
+		err := durable.PublishFile(d.marker(), []byte(rand.Text()+"\n"), durable.Shared)
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return "", d.failure(err)
 		}

@@ -16,7 +16,7 @@ const (
 	temporarySuffix = ".tmp"
 )
 
-// temporaryPattern is what os.CreateTemp makes a name of: it puts decimal digits in place of the star.
+// temporaryPattern is what durable.CreateTemp makes a name of: it puts decimal digits in place of the star.
 func temporaryPattern(owner string) (string, error) {
 	return temporaryPrefix + owner + "-*" + temporarySuffix, checkOwner(owner)
 }

@@ -52,7 +52,7 @@ func (s *S3) beginUpload(ctx context.Context, owner, name string) (*s3Upload, er
 	return u, nil
 }
 
-// temporaryName has a number behind the owner, as os.CreateTemp gives it.
+// temporaryName has a number behind the owner, as durable.CreateTemp gives it.
 func temporaryName(owner string) string {
 	number := mathrand.Uint64() //nolint:gosec // it only has to differ
 	return fmt.Sprintf("%s%s-%d%s", temporaryPrefix, owner, number, temporarySuffix)

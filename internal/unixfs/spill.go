@@ -10,6 +10,8 @@ import (
 	"iter"
 	"os"
 	"slices"
+
+	"github.com/guppy-prep/guppy/internal/durable"
 )
 
 const (
@@ -29,12 +31,9 @@ type runSpan struct {
 }
 
 func newSpill(dir string) (*spill, error) {
-	file, err := os.CreateTemp(dir, "guppy-directory-*")
+	file, err := durable.CreateUnnamed(dir)
 	if err != nil {
 		return nil, fmt.Errorf("create a temporary file for a large directory: %w", err)
-	}
-	if err := os.Remove(file.Name()); err != nil {
-		return nil, errors.Join(fmt.Errorf("unlink a temporary file: %w", err), file.Close())
 	}
 	return &spill{file: file}, nil
 }
