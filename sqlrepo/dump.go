@@ -14,7 +14,7 @@ import (
 )
 
 // dumped are the tables of a dump and their columns, each ordered by its key. Leases are no content, and neither are the
-// counters, the revisions of spaces, the identities of stores, and where sealing is.
+// counters, what an entry's machine says of it, the revisions of spaces, the identities of stores, and where sealing is.
 var dumped = []struct {
 	table   string
 	columns []string
@@ -23,7 +23,7 @@ var dumped = []struct {
 	{"spaces", spaceColumns, "id"},
 	{"sources", sourceColumns, "id"},
 	{"uploads", slices.Concat(without(uploadColumns, "token", "store"), without(tallyColumns, "sealed")), "id"},
-	{"entries", entryColumns, "id"},
+	{"entries", without(entryColumns, ofMachine...), "id"},
 	{"shards", without(shardColumns, "token"), "id"},
 	{"indexes", indexColumns, "id"},
 	{"segments", segmentColumns, "shard, chunk"},

@@ -14,15 +14,23 @@ import (
 const MaxPathLength = 2600
 
 var entryColumns = []string{"id", "upload", "path", "kind", "size", "mtime_ns", "permissions", "target", "state",
-	"reason", "origin"}
+	"reason", "origin", "mtime_era", "ctime_ns", "inode", "unproven"}
+
+// ofMachine are the columns that say where an entry was found, not what it is.
+var ofMachine = []string{"ctime_ns", "inode", "unproven"}
+
+// printFields are what a SELECT reads into the Fingerprint of a file.
+var printFields = []string{"kind", "size", "mtime_ns", "permissions", "COALESCE(mtime_era, 0) AS mtime_era",
+	"COALESCE(ctime_ns, 0) AS ctime_ns", "COALESCE(inode, 0) AS inode", "COALESCE(unproven, 0) AS unproven"}
 
 // entryFields are entryColumns as a SELECT reads them into an Entry.
-var entryFields = []string{"entries.id", "upload", "path", "kind", "size", "mtime_ns", "permissions", "target", "state",
-	"COALESCE(reason, '') AS reason", "COALESCE(origin, 0) AS origin"}
+var entryFields = append([]string{"entries.id", "upload", "path", "target", "state",
+	"COALESCE(reason, '') AS reason", "COALESCE(origin, 0) AS origin"}, printFields...)
 
 func entryValues(e Entry) []any {
 	return []any{e.ID, e.Upload, []byte(e.Path), int64(e.Kind), e.Size, e.ModTime, int64(e.Mode), e.Target,
-		int64(e.State), nullable(Text(e.Reason), ""), nullable(e.Origin, 0)}
+		int64(e.State), nullable(Text(e.Reason), ""), nullable(e.Origin, 0), nullable(e.Era, 0),
+		nullable(e.Ctime, 0), nullable(e.Inode, 0), nullable(number(e.Unproven), 0)}
 }
 
 // nullable is NULL for the value that stands for nothing.

@@ -1,5 +1,10 @@
 package sqlrepo
 
+import (
+	"math"
+	"time"
+)
+
 // EntryKind says what an entry is. The values are stored.
 type EntryKind int16
 
@@ -49,12 +54,39 @@ type Fingerprint struct {
 	Kind EntryKind `db:"kind"`
 	// Size is a file's length in bytes, 0 for other kinds.
 	Size int64 `db:"size"`
-	// ModTime is in nanoseconds since 1970 UTC.
+	// ModTime is in nanoseconds since 1970 UTC, as far as they fit: see Modified.
 	ModTime int64 `db:"mtime_ns"`
-	// Mode is st_mode & 07777.
+	// Era counts the spans of 2^64 ns that ModTime lacks. It is 0 from 1678 to 2262.
+	Era int64 `db:"mtime_era"`
+	// Mode is st_mode & 07777. It is no part of a DAG: a file whose mode alone changed is not read again.
 	Mode int32 `db:"permissions"`
 	// Target is what a symlink holds, nil for other kinds.
 	Target []byte `db:"target"`
+	// Ctime is when a file's content or attributes changed last, in nanoseconds since 1970, and Inode its number. Either is 0
+	// where it is not known, or where the file system makes it up.
+	Ctime int64 `db:"ctime_ns"`
+	Inode int64 `db:"inode"`
+	// Unproven marks a file that changed so shortly before it was scanned that a later change could leave the same
+	// fingerprint.
+	Unproven bool `db:"unproven"`
+}
+
+// era is how many seconds 2^64 nanoseconds are, and how many nanoseconds more.
+const (
+	eraSeconds     = 18_446_744_073
+	eraNanoseconds = 709_551_616
+)
+
+// Modified is the time of modification, whatever the year.
+func (f Fingerprint) Modified() time.Time {
+	return time.Unix(f.Era*eraSeconds+f.ModTime/1e9, f.Era*eraNanoseconds+f.ModTime%1e9)
+}
+
+// SetModified sets ModTime and Era.
+func (f *Fingerprint) SetModified(t time.Time) {
+	f.ModTime = t.Unix()*1e9 + int64(t.Nanosecond()) // modulo 2^64
+	missing := float64(t.Unix()) - float64(f.ModTime/1e9)
+	f.Era = int64(math.Round(missing / (eraSeconds + eraNanoseconds/1e9)))
 }
 
 // Entry is a file, directory or symlink of an upload.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 
 	"github.com/Masterminds/squirrel"
 )
@@ -12,12 +13,10 @@ import (
 // PackSegment is a segment with what it takes to read it and to tell whether its file changed.
 type PackSegment struct {
 	Segment
-	Path Path      `db:"path"`
-	Kind EntryKind `db:"kind"`
-	// Size is the length of the whole file, ModTime its modification in nanoseconds since 1970.
-	Size    int64      `db:"size"`
-	ModTime int64      `db:"mtime_ns"`
-	State   EntryState `db:"state"`
+	Path Path `db:"path"`
+	// Fingerprint is that of the whole file.
+	Fingerprint
+	State EntryState `db:"state"`
 }
 
 // ClaimShard takes the first shard of an upload that waits to be packed, of those with an ordinal below a limit. It
@@ -40,7 +39,7 @@ func (r *Repository) waiting(upload any) squirrel.Sqlizer {
 
 // ShardSegments yields what a shard is to hold, in order.
 func (r *Repository) ShardSegments(ctx context.Context, shard int64) iter.Seq2[PackSegment, error] {
-	fields := append([]string{"path", "kind", "size", "mtime_ns", "state"}, segmentColumns...)
+	fields := slices.Concat([]string{"path", "state"}, printFields, segmentColumns)
 	query := squirrel.Select(fields...).From("segments").Join("entries ON entries.id = segments.entry").
 		Where(squirrel.Eq{"shard": shard}).OrderBy("chunk")
 	behind := func(last PackSegment) squirrel.Sqlizer { return squirrel.Gt{"chunk": last.Chunk} }

@@ -18,7 +18,7 @@ var tables = []table{
 	{"spaces", append(slices.Clone(spaceColumns), "revision", "needs"), []string{"id"}},
 	{"sources", append(slices.Clone(sourceColumns), "mounts"), []string{"id"}},
 	{"uploads", slices.Concat(uploadColumns, comparisonColumns, tallyColumns, stageColumns, leaseColumns), []string{"id"}},
-	{"entries", append(slices.Clone(entryColumns), "ctime_ns", "inode", "mtime_era", "unproven"), []string{"id"}},
+	{"entries", entryColumns, []string{"id"}},
 	{"shards", slices.Concat(shardColumns, leaseColumns), []string{"id"}},
 	{"indexes", indexColumns, []string{"id"}},
 	{"segments", segmentColumns, []string{"shard", "chunk"}},

@@ -63,8 +63,7 @@ func smallFiles(b *testing.B, n int) (root string, segments []sqlrepo.PackSegmen
 		}
 		segments = append(segments, sqlrepo.PackSegment{
 			Segment: sqlrepo.Segment{Entry: int64(i), Chunk: int64(i), Length: int64(size)},
-			Path:    sqlrepo.Path(info.Name()), Kind: sqlrepo.File, Size: int64(size),
-			ModTime: info.ModTime().UnixNano(), State: sqlrepo.Ready,
+			Path:    sqlrepo.Path(info.Name()), Fingerprint: source.Fingerprint(info, nil), State: sqlrepo.Ready,
 		})
 		length += int64(size)
 	}

@@ -70,8 +70,7 @@ func (p planned) plan(tb testing.TB, fsys source.FS, path string, first, most in
 		Length: min(info.Size()-offset, most*unixfs.ChunkSize),
 	}
 	return append(p, sqlrepo.PackSegment{
-		Segment: segment, Path: relative, Kind: sqlrepo.File, Size: info.Size(), ModTime: info.ModTime().UnixNano(),
-		State: sqlrepo.Ready,
+		Segment: segment, Path: relative, Fingerprint: source.Fingerprint(info, nil), State: sqlrepo.Ready,
 	})
 }
 

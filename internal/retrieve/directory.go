@@ -82,7 +82,7 @@ func (d *directory) restore() error {
 			return err
 		}
 	}
-	return d.meta.restore(d.root, ".")
+	return d.restoreEntry(".", d.meta)
 }
 
 // own has the directory that everything goes into get its mode and time in the end, if this run or one that was

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
-	"os"
 	"strings"
 	"time"
 
@@ -26,17 +25,17 @@ func newMetadata(entry sqlrepo.Listed) *metadata {
 	if entry.Kind == sqlrepo.Directory && entry.Mode&0o1000 != 0 {
 		mode |= fs.ModeSticky
 	}
-	return &metadata{mode, bits, time.Unix(0, entry.ModTime)}
+	return &metadata{mode, bits, entry.Modified()}
 }
 
 const modeBits = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
 
-// restore gives a file or directory its mode and time.
-func (m *metadata) restore(in *os.Root, name string) error {
-	if m == nil {
+// restoreEntry gives a file or directory of d, or d itself under the name ".", its mode and time.
+func (d *directory) restoreEntry(name string, meta *metadata) error {
+	if meta == nil {
 		return nil
 	}
-	return errors.Join(in.Chmod(name, m.mode), in.Chtimes(name, m.modTime, m.modTime))
+	return errors.Join(d.root.Chmod(name, meta.mode), d.restoreTime(name, meta))
 }
 
 // same tells whether a file has its mode and time already.

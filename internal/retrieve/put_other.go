@@ -23,7 +23,7 @@ func (d *directory) put(part, name string, content []byte, meta *metadata) error
 	_, err = out.Write(content)
 	err = errors.Join(err, out.Close())
 	if err == nil {
-		err = meta.restore(d.root, part)
+		err = d.restoreEntry(part, meta)
 	}
 	if err == nil {
 		err = d.root.Rename(part, name)
@@ -43,6 +43,11 @@ func seal(out *os.File, rename func() error) error {
 		return err
 	}
 	return rename()
+}
+
+// restoreTime gives a file or directory its time.
+func (d *directory) restoreTime(name string, meta *metadata) error {
+	return d.root.Chtimes(name, meta.modTime, meta.modTime)
 }
 
 // restoreSymlink leaves a symlink with the time at which it was made.

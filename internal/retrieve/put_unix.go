@@ -123,9 +123,13 @@ func lockDescriptor(fd int) error {
 // seal gives a file its name before it is closed, while others find it locked.
 func seal(out *os.File, rename func() error) error { return errors.Join(rename(), out.Close()) }
 
-// stampAt gives an entry of a directory its time, also one that is a symlink.
+// stampAt gives an entry of a directory its time, also one that is a symlink. A time that is not known stays. The time may
+// be out of the range that nanoseconds since 1970 have in 64 bits.
 func stampAt(at int, name string, meta *metadata) error {
-	stamp := unix.NsecToTimespec(meta.modTime.UnixNano())
+	if meta.modTime.IsZero() {
+		return nil
+	}
+	stamp := unix.Timespec{Sec: meta.modTime.Unix(), Nsec: int64(meta.modTime.Nanosecond())}
 	return unix.UtimesNanoAt(at, name, []unix.Timespec{stamp, stamp}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
@@ -134,6 +138,11 @@ func (d *directory) restoreSymlink(name string, meta *metadata) error {
 	if meta == nil {
 		return nil
 	}
+	return d.restoreTime(name, meta)
+}
+
+// restoreTime gives an entry of the directory, or the directory itself under the name ".", its time.
+func (d *directory) restoreTime(name string, meta *metadata) error {
 	here, err := d.open()
 	if err != nil {
 		return err

@@ -137,7 +137,7 @@ func (f file) touch(info fs.FileInfo) error {
 	if f.meta.same(info) || isShared(info) {
 		return nil
 	}
-	return f.meta.restore(f.in.root, f.name)
+	return f.in.restoreEntry(f.name, f.meta)
 }
 
 // holds tells whether the file that is there has the block for its content.

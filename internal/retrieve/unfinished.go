@@ -71,7 +71,7 @@ func (f file) finish(out *os.File) error {
 	part := f.part()
 	err := f.in.isStill(out, part)
 	if err == nil {
-		err = f.meta.restore(f.in.root, part)
+		err = f.in.restoreEntry(part, f.meta)
 	}
 	if err != nil {
 		return errors.Join(err, out.Close())

@@ -10,10 +10,10 @@ import (
 // files only.
 func Fingerprint(info fs.FileInfo, target []byte) sqlrepo.Fingerprint {
 	found := sqlrepo.Fingerprint{
-		Kind:    kindOf(info.Mode()),
-		ModTime: info.ModTime().UnixNano(),
-		Mode:    permissions(info.Mode()),
+		Kind: kindOf(info.Mode()),
+		Mode: permissions(info.Mode()),
 	}
+	found.SetModified(info.ModTime())
 	switch found.Kind {
 	case sqlrepo.File:
 		found.Size = info.Size()

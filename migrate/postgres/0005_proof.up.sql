@@ -16,5 +16,5 @@ ALTER TABLE uploads
 ALTER TABLE entries
     ADD COLUMN ctime_ns  BIGINT,
     ADD COLUMN inode     BIGINT,
-    ADD COLUMN mtime_era SMALLINT,
+    ADD COLUMN mtime_era INTEGER,
     ADD COLUMN unproven  SMALLINT;

@@ -36,7 +36,7 @@ func shardSegments(f *fixture) {
 		segment := shard.Segments[i]
 		segment.Shard = shard.Shard.ID
 		want = append(want, sqlrepo.PackSegment{
-			Segment: segment, Path: file.Path, Kind: file.Kind, Size: file.Size, ModTime: file.ModTime, State: file.State,
+			Segment: segment, Path: file.Path, Fingerprint: file.Fingerprint, State: file.State,
 		})
 	}
 	equal(f.t, "segments", collect(f.t, f.ShardSegments(f.ctx, shard.Shard.ID)), want)
