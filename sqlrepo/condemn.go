@@ -16,6 +16,8 @@ import (
 type SpaceView struct {
 	Space    int64
 	Revision int64
+	// Needs is raised by whatever changes who needs what.
+	Needs int64
 	// Uploads are those that were not Removed, by key.
 	Uploads []Upload
 }
@@ -32,8 +34,11 @@ func (v SpaceView) find(id int64) (upload Upload, found bool) {
 func (r *Repository) ViewSpace(ctx context.Context, space int64) (view SpaceView, err error) {
 	view.Space = space
 	err = r.read(ctx, "look at the revision", func() error {
-		revision := squirrel.Select("revision").From("spaces").Where(squirrel.Eq{"id": space})
-		return r.get(ctx, r.db.Reader, &view.Revision, revision)
+		var row struct{ Revision, Needs int64 }
+		err := r.get(ctx, r.db.Reader, &row,
+			squirrel.Select("revision", "needs").From("spaces").Where(squirrel.Eq{"id": space}))
+		view.Revision, view.Needs = row.Revision, row.Needs
+		return err
 	})
 	if err != nil {
 		return view, err
@@ -71,14 +76,14 @@ func (r *Repository) HoldersAmong(ctx context.Context, within Scope, digests []D
 
 // Condemn has shards of a Removed upload be ShardRemoving, so that their blocks count as held no more: all of them but
 // those with segments of entries that are left. It does so only if the space is still as it was viewed, because other
-// shards may have been sealed without what these hold, and returns ErrSpaceChanged if it is not. It returns ErrAtWork
+// shards may have been sealed without what these hold, or uploads opened, completed or removed, and returns ErrSpaceChanged if it is not. It returns ErrAtWork
 // while somebody links an upload of the space, who may have left out blocks since, and ErrLeaseLost when somebody else
 // has the removal. A lease on linking that has ended is taken away: that upload is linked anew. Indexes that cover one of
 // the shards are IndexRemoving then. The view is good for the next shards.
 func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, shards []int64) error {
 	err := r.removal(ctx, stage, "condemn shards", func(tx *dialect.Tx) error {
 		rows, err := r.exec(ctx, tx, squirrel.Update("spaces").Set("revision", squirrel.Expr("revision + 1")).
-			Where(squirrel.Eq{"id": view.Space, "revision": view.Revision}))
+			Where(squirrel.Eq{"id": view.Space, "revision": view.Revision, "needs": view.Needs}))
 		if err != nil {
 			return err
 		}

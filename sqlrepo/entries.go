@@ -3,7 +3,9 @@ package sqlrepo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/Masterminds/squirrel"
 
@@ -71,6 +73,8 @@ type ScanBatch struct {
 	// Unreachable are the keys of entries that become Unreachable, Restored those of entries that are Ready again. What
 	// was done for them stays.
 	Unreachable, Restored []int64
+	// Previous is the upload in which the Origins of entries were found, 0 if there is none.
+	Previous int64
 }
 
 // Len is how many entries the batch is about.
@@ -78,10 +82,20 @@ func (b ScanBatch) Len() int {
 	return len(b.Added) + len(b.Changed) + len(b.Vanished) + len(b.Unreachable) + len(b.Restored)
 }
 
-// SaveScan records a batch in one transaction.
+// takesOver reports whether an entry of the batch has the content of an earlier one.
+func (b ScanBatch) takesOver() bool {
+	reused := func(entry Entry) bool { return entry.Origin != 0 }
+	return slices.ContainsFunc(b.Added, reused) || slices.ContainsFunc(b.Changed, reused)
+}
+
+// SaveScan records a batch in one transaction. It returns ErrSpaceChanged if the batch takes content over from a Previous
+// upload that is not complete any more: what that one shared may be gone.
 func (r *Repository) SaveScan(ctx context.Context, stage Stage, batch ScanBatch) error {
 	found := counting("found_entries", int64(len(batch.Added)-len(batch.Vanished)))
 	return r.fenced(ctx, "record scanned entries", stage, found, func(tx *dialect.Tx) error {
+		if err := r.keepPrevious(ctx, tx, batch); err != nil {
+			return err
+		}
 		gone := append([]int64{}, batch.Vanished...)
 		for _, entry := range batch.Changed {
 			gone = append(gone, entry.ID)
@@ -109,6 +123,18 @@ func (r *Repository) SaveScan(ctx context.Context, stage Stage, batch ScanBatch)
 			batch.Added[i].ID = first + int64(i)
 		}
 		return r.insertEntries(ctx, tx, stage, batch.Added)
+	})
+}
+
+// keepPrevious keeps the upload that a batch takes content over from as it is, complete, until the transaction ends.
+func (r *Repository) keepPrevious(ctx context.Context, tx *dialect.Tx, batch ScanBatch) error {
+	if batch.Previous == 0 || !batch.takesOver() {
+		return nil
+	}
+	complete := squirrel.Select("id").From("uploads").Where(squirrel.Eq{"id": batch.Previous, "state": Complete}).
+		Suffix(r.db.RowLock)
+	return r.laterRead(ctx, tx, make([]int64, 1), complete, func(rows int64) error {
+		return affected(rows, fmt.Errorf("upload %d, whose content is taken over: %w", batch.Previous, ErrSpaceChanged))
 	})
 }
 

@@ -38,6 +38,9 @@ func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, c
 	stale := squirrel.And{squirrel.Eq{"upload": upload.ID}, squirrel.Or{squirrel.NotEq{"root_cid": root},
 		squirrel.NotEq{"layout": upload.IndexLayout}, squirrel.Gt{"slices": upload.IndexSlices}}}
 	err := r.withTx(ctx, "record the root", func(tx *dialect.Tx) error {
+		if err := r.spaceNeeds(ctx, tx, squirrel.Eq{"id": upload.Source}); err != nil {
+			return err
+		}
 		lost := func(rows int64) error { return leaseLost(rows, "uploads", upload.ID) }
 		return errors.Join(r.laterRead(ctx, tx, tally, begin, lost), r.dropIndexes(ctx, tx, stale))
 	})
@@ -75,7 +78,12 @@ func (r *Repository) CoverShards(ctx context.Context, upload int64, indexes []Ne
 
 func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []NewIndex, may func(*dialect.Tx) error) error {
 	err := r.withTx(ctx, "record indexes", func(tx *dialect.Tx) error {
-		if err := errors.Join(r.lockSpace(ctx, tx, upload), may(tx)); err != nil || len(indexes) == 0 {
+		// The space is held, so that what is completed is complete for whoever decides what is needed.
+		own := within("id", squirrel.Select("source").From("uploads").Where(squirrel.Eq{"id": upload}))
+		if err := r.spaceNeeds(ctx, tx, own); err != nil {
+			return err
+		}
+		if err := may(tx); err != nil || len(indexes) == 0 {
 			return err
 		}
 		if err := r.nameIndexes(ctx, tx, upload, indexes); err != nil {

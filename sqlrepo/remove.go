@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/Masterminds/squirrel"
 
@@ -19,6 +20,9 @@ func (r *Repository) RemoveUpload(ctx context.Context, id int64) error {
 		var source int64
 		of := squirrel.Select("source").From("uploads").Where(squirrel.Eq{"id": id})
 		if err := r.get(ctx, tx, &source, of); err != nil {
+			return err
+		}
+		if err := r.spaceNeeds(ctx, tx, squirrel.Eq{"id": source}); err != nil {
 			return err
 		}
 		// No upload of the source begins meanwhile.
@@ -131,6 +135,8 @@ func (r *Repository) ClaimRemoval(ctx context.Context, claim Claim, upload int64
 type EntryRun struct {
 	// Unshared are the keys of those whose content no later upload has taken over, Shared those of the others.
 	Unshared, Shared []int64
+	// First and Last are the paths between which they lie.
+	First, Last Path
 }
 
 // entriesAtOnce and segmentsAtOnce bound what a transaction deletes, together with a root for each entry.
@@ -162,43 +168,48 @@ func (r *Repository) EntryRuns(ctx context.Context, upload int64, sharers []int6
 			for i := range rows {
 				ids[i] = rows[i].ID
 			}
-			last := rows[len(rows)-1].Path
-			run, err := r.tellApart(ctx, ids, rows[0].Path, last, sharers)
+			run := EntryRun{Unshared: ids, First: rows[0].Path, Last: rows[len(rows)-1].Path}
+			err := r.read(ctx, "look for shared entries", func() (err error) {
+				run, err = r.tellApart(ctx, r.db.Reader, run, sharers)
+				return err
+			})
 			if !yield(run, err) || err != nil {
 				return
 			}
-			page = query.Where(squirrel.Gt{"path": last})
+			page = query.Where(squirrel.Gt{"path": run.Last})
 		}
 	}
 }
 
-// tellApart looks for the entries among those with the same paths: there is no index by origin.
-func (r *Repository) tellApart(ctx context.Context, ids []int64, first, last Path,
-	sharers []int64) (run EntryRun, err error) {
-	if len(sharers) == 0 {
-		return EntryRun{Unshared: ids}, nil
+// tellApart finds those of the unshared entries of a run that are shared, by uploads with these keys. It looks among the
+// entries with the same paths: there is no index by origin.
+func (r *Repository) tellApart(ctx context.Context, q queryer, run EntryRun, sharers []int64) (EntryRun, error) {
+	if len(sharers) == 0 || len(run.Unshared) == 0 {
+		return run, ctx.Err()
 	}
-	lowest, highest := ids[0], ids[0]
-	for _, id := range ids {
-		lowest, highest = min(lowest, id), max(highest, id)
-	}
+
+	lowest, highest := slices.Min(run.Unshared), slices.Max(run.Unshared)
+	query := squirrel.Select("origin").From("entries").Where(squirrel.Eq{"upload": sharers}).
+		Where(squirrel.GtOrEq{"path": run.First}).Where(squirrel.LtOrEq{"path": run.Last}).
+		Where(squirrel.GtOrEq{"origin": lowest}).Where(squirrel.LtOrEq{"origin": highest})
 	var origins []int64
-	err = r.readList(ctx, "look for shared entries", &origins, squirrel.Select("origin").From("entries").
-		Where(squirrel.Eq{"upload": sharers}).
-		Where(squirrel.GtOrEq{"path": first}).Where(squirrel.LtOrEq{"path": last}).
-		Where(squirrel.GtOrEq{"origin": lowest}).Where(squirrel.LtOrEq{"origin": highest}))
+	if err := r.list(ctx, q, &origins, query); err != nil {
+		return run, err
+	}
+
 	shared := make(map[int64]struct{}, len(origins))
 	for _, origin := range origins {
 		shared[origin] = struct{}{}
 	}
-	for _, id := range ids {
+	apart := EntryRun{Shared: slices.Clone(run.Shared), First: run.First, Last: run.Last}
+	for _, id := range run.Unshared {
 		if _, ok := shared[id]; ok {
-			run.Shared = append(run.Shared, id)
+			apart.Shared = append(apart.Shared, id)
 		} else {
-			run.Unshared = append(run.Unshared, id)
+			apart.Unshared = append(apart.Unshared, id)
 		}
 	}
-	return run, err
+	return apart, nil
 }
 
 // SegmentShards are the keys of the shards that hold segments of some entries.
@@ -215,20 +226,39 @@ func (r *Repository) SegmentShards(ctx context.Context, entries []int64) (shards
 	return shards, ctx.Err()
 }
 
-// RemoveEntries deletes entries of a Removed upload with their segments and roots, as many as one transaction may
-// change, and tells how many entries and how many rows in all that were. The last segments of an entry go together with
-// it. It returns ErrLeaseLost when somebody else has the removal.
-func (r *Repository) RemoveEntries(ctx context.Context, stage Stage,
-	entries []int64) (gone int, rows int64, err error) {
-	ids := entries[:min(len(entries), entriesAtOnce)]
-	err = r.removal(ctx, stage, "delete entries", func(tx *dialect.Tx) (err error) {
+// RemoveEntries deletes entries of a Removed upload with their segments and roots: of the Unshared ones of a run as many as
+// one transaction may change, unless a remaining upload shares them by now. It returns what is left of the run, with those
+// that turned out to be shared among the Shared ones, and how many entries and how many rows in all were deleted. The
+// last segments of an entry go together with it. It returns ErrLeaseLost when somebody else has the removal.
+func (r *Repository) RemoveEntries(ctx context.Context, stage Stage, run EntryRun) (left EntryRun, gone int, rows int64, err error) {
+	err = r.withTx(ctx, "delete entries", func(tx *dialect.Tx) error {
 		gone = 0
+		// No upload of the source is begun or removed meanwhile.
+		source := squirrel.Select("id").From("sources").Where(squirrel.Eq{"id": stage.Upload.Source}).Suffix(r.db.RowLock)
+		if err := r.laterRead(ctx, tx, make([]int64, 1), source, nil); err != nil {
+			return err
+		}
+		if err := r.fence(ctx, tx, stage, r.seenRemoval()); err != nil {
+			return err
+		}
+		now, err := r.tellApartNow(ctx, tx, stage.Upload, run)
+		if err != nil {
+			return err
+		}
+		left = now
+		ids := now.Unshared[:min(len(now.Unshared), entriesAtOnce)]
+		if len(ids) == 0 {
+			rows = 0
+			return nil
+		}
+
 		some := squirrel.Select("shard", "chunk").From("segments").Where(r.db.Among("entry", ids)).Limit(segmentsAtOnce)
 		rows, err = r.exec(ctx, tx, squirrel.Delete("segments").Where(squirrel.ConcatExpr("(shard, chunk) IN (", some, ")")))
 		if err != nil || rows == segmentsAtOnce {
 			return err // there may be more
 		}
-		gone = len(ids)
+
+		gone, left.Unshared = len(ids), now.Unshared[len(ids):]
 		for _, of := range []struct{ table, key string }{{"roots", "entry"}, {"entries", "id"}} {
 			more, err := r.exec(ctx, tx, squirrel.Delete(of.table).Where(r.db.Among(of.key, ids)))
 			if err != nil {
@@ -238,18 +268,34 @@ func (r *Repository) RemoveEntries(ctx context.Context, stage Stage,
 		}
 		return nil
 	})
-	return gone, rows, err
+	return left, gone, rows, err
+}
+
+// tellApartNow tells a run apart by the uploads that there are, while the source is locked. What a scan takes over meanwhile,
+// it takes from a complete upload, which shares it already; see SaveScan.
+func (r *Repository) tellApartNow(ctx context.Context, tx *dialect.Tx, upload Upload, run EntryRun) (EntryRun, error) {
+	var sharers []int64
+	err := r.list(ctx, tx, &sharers, squirrel.Select("id").From("uploads").Where(squirrel.Eq{"source": upload.Source}).
+		Where(squirrel.Gt{"id": upload.ID}).Where(squirrel.NotEq{"state": Removed}))
+	if err != nil {
+		return run, err
+	}
+	return r.tellApart(ctx, tx, run, sharers)
 }
 
 // removal runs fn in a transaction in the name of whoever has the removal of an upload.
 func (r *Repository) removal(ctx context.Context, stage Stage, doing string, fn func(*dialect.Tx) error) error {
-	seen := squirrel.Update("uploads").Set("lease_seen", r.at(0)).Where(squirrel.Eq{"state": Removed})
-	return r.fenced(ctx, doing, stage, seen, func(tx *dialect.Tx) error {
+	return r.fenced(ctx, doing, stage, r.seenRemoval(), func(tx *dialect.Tx) error {
 		if err := tx.Flush(ctx); err != nil {
 			return err
 		}
 		return fn(tx)
 	})
+}
+
+// seenRemoval is an update of an upload whose removal goes on.
+func (r *Repository) seenRemoval() squirrel.UpdateBuilder {
+	return squirrel.Update("uploads").Set("lease_seen", r.at(0)).Where(squirrel.Eq{"state": Removed})
 }
 
 // FinishRemoval gives the lease back, and deletes the upload if no entry, shard or index of it is left.

@@ -30,10 +30,10 @@ func (r *Repository) AtWork(ctx context.Context) error {
 	return nil
 }
 
-// mend runs statements in one transaction.
+// mend runs statements in one transaction, which may change who needs what in any space.
 func (r *Repository) mend(ctx context.Context, doing string, statements ...squirrel.Sqlizer) error {
 	return r.withTx(ctx, doing, func(tx *dialect.Tx) error {
-		for _, statement := range statements {
+		for _, statement := range append(statements, needsChanged(squirrel.Update("spaces"))) {
 			if _, err := r.exec(ctx, tx, statement); err != nil {
 				return err
 			}

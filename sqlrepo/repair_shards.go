@@ -85,7 +85,7 @@ func (r *Repository) ResetShard(ctx context.Context, shard int64) error {
 func (r *Repository) changedSpace(ctx context.Context, tx *dialect.Tx, shard int64) error {
 	space := squirrel.Select("space").From("sources").Join("uploads ON uploads.source = sources.id").
 		Join("shards ON shards.upload = uploads.id").Where(squirrel.Eq{"shards.id": shard})
-	_, err := r.exec(ctx, tx, squirrel.Update("spaces").Set("revision", squirrel.Expr("revision + 1")).
+	_, err := r.exec(ctx, tx, needsChanged(squirrel.Update("spaces")).Set("revision", squirrel.Expr("revision + 1")).
 		Where(within("id", space)))
 	return err
 }

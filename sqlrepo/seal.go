@@ -119,7 +119,7 @@ type Seal struct {
 func (r *Repository) seal(ctx context.Context, doing string, seal Seal, shard *Shard,
 	may, record func(*dialect.Tx) error) error {
 	err := r.withTx(ctx, doing, func(tx *dialect.Tx) error {
-		hold := squirrel.Update("spaces").Set("revision", squirrel.Expr("revision + 1")).
+		hold := needsChanged(squirrel.Update("spaces")).Set("revision", squirrel.Expr("revision + 1")).
 			Where(squirrel.Eq{"id": seal.Space, "revision": seal.Revision})
 		err := r.later(ctx, tx, hold, func(rows int64) error { return affected(rows, ErrSpaceChanged) })
 		if err := errors.Join(err, may(tx), tx.Flush(ctx)); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 
 	"github.com/Masterminds/squirrel"
@@ -56,6 +57,18 @@ func (r *Repository) AddSpaceWith(ctx context.Context, space Space, source Sourc
 func (r *Repository) insertSpace(ctx context.Context, tx *dialect.Tx, space Space) error {
 	return r.later(ctx, tx, squirrel.Insert("spaces").Columns(spaceColumns...).
 		Values(space.ID, space.DID, space.Name, space.ShardSize, space.CreatedAt), nil)
+}
+
+// needsChanged records that it changes who needs what in a space, for whoever is about to delete what nobody seemed to need.
+// The amount is random, so that a value from before a failover that lost commits is not reached again.
+func needsChanged(update squirrel.UpdateBuilder) squirrel.UpdateBuilder {
+	return update.Set("needs", squirrel.Expr("needs + ?", 1+rand.Int64N(1<<32))) //nolint:gosec // it keeps no secret
+}
+
+// spaceNeeds records that it changes who needs what in the space of a source.
+func (r *Repository) spaceNeeds(ctx context.Context, tx *dialect.Tx, source squirrel.Sqlizer) error {
+	space := squirrel.Select("space").From("sources").Where(source)
+	return r.later(ctx, tx, needsChanged(squirrel.Update("spaces")).Where(within("id", space)), nil)
 }
 
 // Spaces lists all spaces by key.

@@ -200,6 +200,9 @@ func (r *Repository) openUpload(ctx context.Context, source int64, fresh Upload,
 // open returns ErrState when the upload that it was about to begin again is not as it was read: then nothing is lost by
 // looking again.
 func (r *Repository) open(ctx context.Context, tx *dialect.Tx, source int64, fresh Upload) (opened Opened, err error) {
+	if err := r.spaceNeeds(ctx, tx, squirrel.Eq{"id": source}); err != nil {
+		return opened, err
+	}
 	locked := squirrel.Select("id").From("sources").Where(squirrel.Eq{"id": source}).Suffix(r.db.RowLock)
 	if err := r.laterRead(ctx, tx, make([]int64, 1), locked, nil); err != nil {
 		return opened, err

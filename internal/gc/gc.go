@@ -139,13 +139,9 @@ func (c *Collector) Collect(ctx context.Context, space int64) (s Summary, err er
 }
 
 func (c *Collector) collect(ctx context.Context, space int64, claimed []*removal) error {
-	view, err := c.Repo.ViewSpace(ctx, space)
-	if err != nil {
-		return err
-	}
 	needs := c.takeNeeds(space)
 	for _, r := range claimed {
-		if err := r.removeEntries(view.Uploads, needs); err != nil {
+		if err := r.removeEntries(needs); err != nil {
 			return err
 		}
 	}

@@ -217,3 +217,37 @@ func TestAPlanIsForgottenOnceAnUploadIsGone(t *testing.T) {
 		f.empty()
 	})
 }
+
+// TestWhatANewUploadTakesOverMeanwhileStays has an upload prepared, and the one removed from which it took its content over,
+// while the entries of an older one are deleted: that one's entries are what both share.
+func TestWhatANewUploadTakesOverMeanwhileStays(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		f, ctx := newFixture(t, db, 1), t.Context()
+		for i := range 1200 {
+			f.write(0, fmt.Sprintf("%04d", i), 10)
+		}
+		first := f.prepare(0)
+		f.write(0, "0000", 20)
+		second := f.prepare(0)
+
+		var meanwhile sync.Once
+		collector := f.collector()
+		collector.Deleted = func(int64) {
+			meanwhile.Do(func() {
+				f.write(0, "0001", 20)
+				f.prepare(0)
+				must(t, f.repo.RemoveUpload(ctx, second.ID))
+				_, err := f.collector().Collect(ctx, f.space.ID)
+				must(t, err)
+			})
+		}
+		must(t, f.repo.RemoveUpload(ctx, first.ID))
+		sum, err := collector.Collect(ctx, f.space.ID)
+		must(t, err)
+		// The first page was told apart before the third upload took over all but one of its files.
+		if sum.KeptEntries < 1198 || sum.Entries+sum.KeptEntries != 1201 {
+			t.Errorf("%+v", sum)
+		}
+		f.sound()
+	})
+}

@@ -92,30 +92,39 @@ func wait(ctx context.Context, d time.Duration) error {
 }
 
 // removeEntries deletes the entries that no remaining upload shares.
-func (r *removal) removeEntries(remaining []sqlrepo.Upload, needs *needs) error {
-	for run, err := range r.Repo.EntryRuns(r.ctx, r.stage.Upload.ID, sharers(r.stage.Upload, remaining)) {
+func (r *removal) removeEntries(needs *needs) error {
+	for run, err := range r.Repo.EntryRuns(r.ctx, r.stage.Upload.ID, nil) {
 		if err != nil {
 			return err
 		}
-		r.keptEntries += int64(len(run.Shared))
-		if err := needs.addSegments(r.ctx, run.Shared); err != nil {
+		shared, err := r.removeRun(run)
+		if err != nil {
 			return err
 		}
-		for entries := run.Unshared; len(entries) > 0; {
-			began := time.Now()
-			gone, rows, err := r.Repo.RemoveEntries(r.ctx, r.stage, entries)
-			if err != nil {
-				return err
-			}
-			entries = entries[gone:]
-			r.sum.Entries += int64(gone)
-			r.deleted(rows)
-			if err := r.pause(began); err != nil {
-				return err
-			}
+		r.keptEntries += int64(len(shared))
+		if err := needs.addSegments(r.ctx, shared); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// removeRun deletes entries that follow each other. It returns those that are shared, which stay.
+func (r *removal) removeRun(run sqlrepo.EntryRun) (shared []int64, err error) {
+	for len(run.Unshared) > 0 {
+		began := time.Now()
+		left, gone, rows, err := r.Repo.RemoveEntries(r.ctx, r.stage, run)
+		if err != nil {
+			return nil, err
+		}
+		run = left
+		r.sum.Entries += int64(gone)
+		r.deleted(rows)
+		if err := r.pause(began); err != nil {
+			return nil, err
+		}
+	}
+	return run.Shared, nil
 }
 
 // hasShards tells whether shards are left that may not be needed.

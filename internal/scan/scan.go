@@ -73,14 +73,14 @@ func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, full chan<- sq
 	earlier := s.earlier(ctx, previous)
 	defer earlier.stop()
 
-	merger := merger{stored: stored, previous: earlier}
+	merger := merger{stored: stored, previous: earlier, batch: sqlrepo.ScanBatch{Previous: previous}}
 	send := func(limit int) error {
 		if merger.batch.Len() < limit {
 			return nil
 		}
 		select {
 		case full <- merger.batch:
-			merger.batch = sqlrepo.ScanBatch{}
+			merger.batch = sqlrepo.ScanBatch{Previous: previous}
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)

@@ -224,7 +224,7 @@ func indexCondemned(f *fixture) {
 func (f *fixture) forget(removal sqlrepo.Stage) {
 	f.t.Helper()
 	for _, run := range collect(f.t, f.EntryRuns(f.ctx, removal.Upload.ID, nil)) {
-		_, _, err := f.RemoveEntries(f.ctx, removal, run.Unshared)
+		_, _, _, err := f.RemoveEntries(f.ctx, removal, run)
 		f.ok(err)
 	}
 }

@@ -18,6 +18,9 @@ func removals() []test {
 		{"is done by one at a time", removalClaim},
 		{"spares what later uploads share", removalRuns},
 		{"deletes entries a few at a time", removalEntries},
+		{"spares what was taken over since it was looked at", removalShared},
+		{"keeps scans from taking over what was removed", removalTaken},
+		{"condemns nothing after who needs what has changed", condemnNeeds},
 		{"is no way to delete from other uploads", removalOfLive},
 		{"hides the blocks of condemned shards", condemnHides},
 		{"condemns nothing after another shard was sealed", condemnStale},
@@ -39,11 +42,12 @@ func removals() []test {
 func (f *fixture) onRemoval(stage sqlrepo.Stage, entry sqlrepo.Entry, sealing sqlrepo.Seal,
 	calls map[string]func() error) {
 	calls["RemoveEntries"] = func() error {
-		_, _, err := f.RemoveEntries(f.ctx, stage, []int64{entry.ID})
+		_, _, _, err := f.RemoveEntries(f.ctx, stage, sqlrepo.EntryRun{Unshared: []int64{entry.ID}, Last: entry.Path})
 		return err
 	}
 	calls["Condemn"] = func() error {
-		return f.Condemn(f.ctx, stage, &sqlrepo.SpaceView{Space: sealing.Space, Revision: sealing.Revision}, []int64{1})
+		view := must(f.ViewSpace(f.ctx, sealing.Space))(f.t)
+		return f.Condemn(f.ctx, stage, &view, []int64{1})
 	}
 	calls["RemoveShardFiles"] = func() error {
 		_, err := f.RemoveShardFiles(f.ctx, stage, nil, nil)
@@ -205,6 +209,60 @@ func removalRuns(f *fixture) {
 	equal(f.t, "shared with nobody", len(shared), 0)
 }
 
+// runOf is a run of entries that nobody was seen to share.
+func runOf(entries ...sqlrepo.Entry) sqlrepo.EntryRun {
+	return sqlrepo.EntryRun{Unshared: keys(entries), First: entries[0].Path, Last: entries[len(entries)-1].Path}
+}
+
+// removalShared has an upload begun, and another one removed, after a run of entries was read: what the new one took over from
+// the other stays.
+func removalShared(f *fixture) {
+	source := f.source(f.space())
+	first := f.begin(source)
+	old := f.add(first, file("a", 1), file("b", 1), file("c", 1))
+	f.complete(first)
+	second := f.begin(source)
+	f.add(second, taken(old[:2]...)...)
+	f.complete(second)
+	mine := f.removed(first)
+	run := collect(f.t, f.EntryRuns(f.ctx, first.Upload.ID, nil))[0]
+
+	third := f.begin(source)
+	f.ok(f.SaveScan(f.ctx, third, sqlrepo.ScanBatch{Added: taken(old[:1]...), Previous: second.Upload.ID}))
+	f.complete(third)
+	f.ok(f.RemoveUpload(f.ctx, second.Upload.ID))
+
+	left, gone, _, err := f.RemoveEntries(f.ctx, mine, run)
+	f.ok(err)
+	equal(f.t, "gone", gone, 2)
+	equal(f.t, "left", left.Unshared, []int64{})
+	equal(f.t, "shared", left.Shared, keys(old[:1]))
+}
+
+// taken are entries that have the content of others.
+func taken(from ...sqlrepo.Entry) (entries []sqlrepo.Entry) {
+	for _, earlier := range from {
+		entry := file(earlier.Path.String(), earlier.Size)
+		entry.Origin = earlier.ID
+		entries = append(entries, entry)
+	}
+	return entries
+}
+
+// removalTaken has a scan take over what an upload had that was removed meanwhile.
+func removalTaken(f *fixture) {
+	source := f.source(f.space())
+	first := f.begin(source)
+	old := f.add(first, file("a", 1))
+	f.complete(first)
+	second := f.begin(source)
+	rescanning := must(f.Advance(f.ctx, second, sqlrepo.Rescanning))(f.t)
+	f.ok(f.RemoveUpload(f.ctx, first.Upload.ID))
+	batch := sqlrepo.ScanBatch{Added: taken(old...), Previous: first.Upload.ID}
+	f.fails(f.SaveScan(f.ctx, rescanning, batch), sqlrepo.ErrSpaceChanged)
+	f.ok(f.SaveScan(f.ctx, rescanning, sqlrepo.ScanBatch{Added: []sqlrepo.Entry{file("b", 1)}, Previous: first.Upload.ID}))
+}
+
 // mostRows is what a transaction may delete.
 const mostRows = 2001
 
@@ -220,15 +278,15 @@ func removalEntries(f *fixture) {
 		plan = append(plan, planned(int64(ordinal), segments...))
 	}
 	f.plan(stage, plan...)
-	mine, left := f.removed(stage), keys(files[:1400])
+	mine, left := f.removed(stage), runOf(files[:1400]...)
 	total := int64(0)
-	for len(left) > 0 {
-		gone, rows, err := f.RemoveEntries(f.ctx, mine, left)
+	for len(left.Unshared) > 0 {
+		rest, gone, rows, err := f.RemoveEntries(f.ctx, mine, left)
 		f.ok(err)
-		if total += rows; rows > mostRows || gone == 0 && rows == 0 {
-			f.t.Fatalf("%d entries and %d rows at once", gone, rows)
+		if total += rows; rows > mostRows || gone == 0 && rows == 0 || len(left.Unshared)-gone != len(rest.Unshared) {
+			f.t.Fatalf("%d entries and %d rows at once, %d entries are left of %d", gone, rows, len(rest.Unshared), len(left.Unshared))
 		}
-		left = left[gone:]
+		left = rest
 	}
 	equal(f.t, "rows", total, 1400*4)
 	equal(f.t, "entries", len(f.rows("entries")), 100)
@@ -281,6 +339,37 @@ func condemnStale(f *fixture) {
 	before := f.everything()
 	f.fails(f.Condemn(f.ctx, mine, view, []int64{shard}), sqlrepo.ErrSpaceChanged)
 	equal(f.t, "everything", f.everything(), before)
+	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shard}))
+}
+
+// condemnNeeds has the space go through changes after which its revision and its uploads are as they were viewed: what a
+// failover that loses commits may lead to.
+func condemnNeeds(f *fixture) {
+	space := f.space()
+	mine, shard := f.condemnable(space, digest(1, 1))
+	other, ended := f.begin(f.source(space)), f.begin(f.source(space))
+	f.complete(ended)
+	seen := f.view(space).Needs
+	for what, change := range map[string]func(){
+		"opening":  func() { f.open(f.source(space)) },
+		"removing": func() { f.ok(f.RemoveUpload(f.ctx, ended.Upload.ID)) },
+		"sealing":  func() { f.hold(space, digest(3, 3)) },
+		"linking": func() {
+			other = must(f.BeginIndexing(f.ctx, must(f.Advance(f.ctx, other, sqlrepo.Linking))(f.t), exampleCID(), sqlrepo.Counts{}))(f.t)
+		},
+		"repair": func() { f.ok(f.MendCounters(f.ctx)) },
+	} {
+		change()
+		now := f.view(space).Needs
+		if now <= seen {
+			f.t.Errorf("%s changes needs from %d to %d", what, seen, now)
+		}
+		seen = now
+	}
+	must(f.CompleteUpload(f.ctx, other, nil))(f.t)
+	stale := f.view(space)
+	stale.Needs = seen
+	f.fails(f.Condemn(f.ctx, mine, stale, []int64{shard}), sqlrepo.ErrSpaceChanged)
 	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shard}))
 }
 
@@ -445,11 +534,11 @@ func removalFinish(f *fixture) {
 	stage := f.newStage()
 	files := f.add(stage, file("a", 1), file("b", 1))
 	mine := f.removed(stage)
-	_, _, err := f.RemoveEntries(f.ctx, mine, keys(files[:1]))
+	_, _, _, err := f.RemoveEntries(f.ctx, mine, runOf(files[:1]...))
 	f.ok(err)
 	equal(f.t, "gone", must(f.FinishRemoval(f.ctx, mine))(f.t), false)
 	mine = must(f.ClaimRemoval(f.ctx, claim("other"), stage.Upload.ID))(f.t)
-	_, _, err = f.RemoveEntries(f.ctx, mine, keys(files[1:]))
+	_, _, _, err = f.RemoveEntries(f.ctx, mine, runOf(files[1:]...))
 	f.ok(err)
 	equal(f.t, "gone with the last entry", must(f.FinishRemoval(f.ctx, mine))(f.t), true)
 	_, err = f.Upload(f.ctx, stage.Upload.ID)
