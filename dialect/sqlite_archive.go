@@ -12,10 +12,21 @@ import (
 
 	"github.com/jmoiron/sqlx"
 	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // ErrDamaged is returned for a database file that is not sound, with what is wrong with it.
 var ErrDamaged = errors.New("the database file is damaged")
+
+// IsDamage reports whether an error says that a database file is not sound, or not even a database.
+func IsDamage(err error) bool {
+	var failure *sqlite.Error
+	if errors.As(err, &failure) {
+		code := failure.Code() & 0xff
+		return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB
+	}
+	return errors.Is(err, ErrDamaged)
+}
 
 // sqliteLocation puts the settings of a connection beside the path.
 func sqliteLocation(file string, query url.Values) string {

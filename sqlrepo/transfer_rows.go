@@ -47,7 +47,7 @@ func (r *Repository) fill(ctx context.Context, target *Repository, tx *dialect.T
 		}
 		copied = append(copied, done)
 	}
-	return copied, nil
+	return copied, SameContent(copied, transfer.Expected)
 }
 
 // beginSnapshot begins a transaction that sees one state of the database for as long as it reads.

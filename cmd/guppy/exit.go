@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/backup"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/mirror"
 	"github.com/guppy-prep/guppy/internal/pipeline"
@@ -30,7 +31,7 @@ Exit codes:
   0    complete
   1    failure
   2    usage or configuration
-  3    some entries could not be prepared or retrieved, some work was set aside, or a check found problems
+  3    some entries could not be prepared or retrieved, some work was set aside, or a check found problems, such as a damaged backup
   4    the database cannot be used: unreachable, wrong schema version, not empty where it has to be, or others are at work
   130  interrupted
 `
@@ -64,7 +65,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitFailure
 	case isAny(err, usageErrors):
 		return exitUsage
-	case errors.Is(err, errIncomplete), errors.Is(err, errUnsound), errors.Is(err, mirror.ErrDiffers), errors.Is(err, errLost), errors.Is(err, pipeline.ErrSetAside):
+	case errors.Is(err, errIncomplete), errors.Is(err, errUnsound), errors.Is(err, mirror.ErrDiffers), errors.Is(err, errLost), errors.Is(err, backup.ErrDamaged), errors.Is(err, pipeline.ErrSetAside):
 		return exitIncomplete
 	case isAny(err, databaseErrors):
 		return exitDatabase

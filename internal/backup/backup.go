@@ -51,6 +51,9 @@ func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options
 	if err != nil {
 		return nil, err
 	}
+	if err := seal(ctx, file, content); err != nil {
+		return nil, err
+	}
 	if err := dialect.FinishFile(ctx, file); err != nil {
 		return nil, err
 	}
@@ -102,6 +105,15 @@ func transfer(ctx context.Context, repo *sqlrepo.Repository, file string, o Opti
 		return err
 	})
 	return content, err
+}
+
+// seal writes into the file what it holds.
+func seal(ctx context.Context, file string, content sqlrepo.Content) error {
+	status, err := migrate.New(settings(file)).Status(ctx)
+	if err != nil {
+		return err
+	}
+	return dialect.SealArchive(ctx, file, dialect.Seal{Version: status.Current, Tables: content.Sealed()})
 }
 
 // checkCopy takes the leases away that a copy of pages has, and compares what it holds with what was copied.

@@ -14,12 +14,21 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// ErrNoBackup is returned for a file that guppy backup has not made.
-var ErrNoBackup = errors.New("it is not a backup")
+var (
+	// ErrNoBackup is returned for a file that guppy backup has not made.
+	ErrNoBackup = errors.New("it is not a backup")
+	// ErrDamaged is returned for a backup that holds something else than was written to it.
+	ErrDamaged = errors.New("the backup is damaged")
+)
 
 // Archive is a backup that is open to be restored. Close it when done.
 type Archive struct {
+	// Unproven says that an older guppy made the backup, which carries no digests that its rows could be compared with.
+	Unproven bool
+
 	db *dialect.DB
+	// expected is what the backup has to hold, nil if that was compared already or can't be.
+	expected sqlrepo.Content
 	// scratch is where a copy with the present schema is, "" if the backup has that itself.
 	scratch string
 }
@@ -28,15 +37,10 @@ type Archive struct {
 // directory. It returns fs.ErrNotExist for a file that is not there, ErrNoBackup for one of another kind, and
 // migrate.ErrNewer for one with a schema that this program doesn't know.
 func Open(ctx context.Context, path, dir string) (*Archive, error) {
-	if info, err := os.Stat(path); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: %w: it is no file", path, ErrNoBackup)
-	}
-	at := settings(path)
-	at.Alone, at.ReadOnly = false, true
-	status, err := migrate.New(at).Status(ctx)
+	at, status, err := look(ctx, path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrNoBackup):
+		return nil, err
 	case errors.Is(err, fs.ErrPermission):
 		return nil, err
 	case err != nil:
@@ -47,35 +51,105 @@ func Open(ctx context.Context, path, dir string) (*Archive, error) {
 		return nil, fmt.Errorf("%s: %w: version %d, this program needs %d; restore it with the guppy that made it, or a later "+
 			"one", path, migrate.ErrNewer, status.Current, status.Required)
 	case status.Current < status.Required:
-		return openCopy(ctx, path, dir)
+		return openCopy(ctx, path, dir, status)
 	}
 	db, err := dialect.Open(ctx, at)
 	if err != nil {
 		return nil, err
 	}
-	return &Archive{db: db}, nil
+	a := &Archive{db: db}
+	if a.expected, err = a.seal(ctx, status); err != nil {
+		return nil, errors.Join(damaged(path, err), db.Close())
+	}
+	return a, nil
 }
 
-func openCopy(ctx context.Context, path, dir string) (_ *Archive, err error) {
+// look reads the schema's version, from a file that is opened as one which nobody writes to.
+func look(ctx context.Context, path string) (at dialect.Settings, status migrate.Status, err error) {
+	if info, err := os.Stat(path); err != nil {
+		return at, status, err
+	} else if !info.Mode().IsRegular() {
+		return at, status, fmt.Errorf("%s: %w: it is no file", path, ErrNoBackup)
+	}
+	at = settings(path)
+	at.Alone, at.ReadOnly = false, true
+	status, err = migrate.New(at).Status(ctx)
+	return at, status, err
+}
+
+// seal returns what the rows are to be compared with while they are copied. A seal of other columns than those that are
+// copied is compared at once.
+func (a *Archive) seal(ctx context.Context, status migrate.Status) (sqlrepo.Content, error) {
+	seal, err := readSeal(ctx, a.db, status)
+	if errors.Is(err, dialect.ErrNoSeal) {
+		a.Unproven = true
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	expected, present := sqlrepo.Expected(seal.Tables)
+	if present {
+		return expected, nil
+	}
+	return nil, sqlrepo.New(a.db).CheckSealed(ctx, seal.Tables)
+}
+
+// readSeal returns ErrDamaged for a seal of another version of the schema than that of the file.
+func readSeal(ctx context.Context, db *dialect.DB, status migrate.Status) (dialect.Seal, error) {
+	seal, err := db.Seal(ctx)
+	if err == nil && (status.Dirty || status.Current != seal.Version) {
+		err = fmt.Errorf("%w: its schema has version %d, dirty: %t, instead of %d", dialect.ErrDamaged, status.Current,
+			status.Dirty, seal.Version)
+	}
+	return seal, err
+}
+
+// damaged marks what a sound backup would not have answered.
+func damaged(path string, err error) error {
+	if errors.Is(err, sqlrepo.ErrDifferent) || dialect.IsDamage(err) {
+		return fmt.Errorf("%s: %w: %w", path, ErrDamaged, err)
+	}
+	return err
+}
+
+func openCopy(ctx context.Context, path, dir string, status migrate.Status) (_ *Archive, err error) {
 	scratch, err := os.MkdirTemp(dir, "restore-")
 	if err != nil {
 		return nil, err
 	}
 	file := filepath.Join(scratch, workFile)
-	var db *dialect.DB
+	a := &Archive{scratch: scratch}
 	if err = copyFile(path, file); err == nil {
-		db, _, err = migrate.New(settings(file)).Open(ctx, true)
+		err = a.compareCopy(ctx, path, file, status)
+	}
+	if err == nil {
+		a.db, _, err = migrate.New(settings(file)).Open(ctx, true)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("bring a copy of the backup up to date: %w", err), os.RemoveAll(scratch))
 	}
-	return &Archive{db, scratch}, nil
+	return a, nil
 }
 
-// Restore copies the backup into an empty repository with the present schema. It returns what TransferTo does.
+// compareCopy compares the rows before the schema changes: the digests are of the columns that the backup was made with.
+func (a *Archive) compareCopy(ctx context.Context, path, file string, status migrate.Status) (err error) {
+	at := settings(file)
+	at.Alone, at.ReadOnly = false, true
+	if a.db, err = dialect.Open(ctx, at); err != nil {
+		return err
+	}
+	_, err = a.seal(ctx, status)
+	return errors.Join(damaged(path, err), a.db.Close())
+}
+
+// Restore copies the backup into an empty repository with the present schema. It returns what TransferTo does, and
+// ErrDamaged, before anything is committed, for a backup whose rows are not those that were written to it.
 func (a *Archive) Restore(ctx context.Context, target *sqlrepo.Repository,
 	progress sqlrepo.Progress) (sqlrepo.Content, error) {
-	return sqlrepo.New(a.db).TransferTo(ctx, target, sqlrepo.Transfer{AllowLive: true, Progress: progress})
+	content, err := sqlrepo.New(a.db).TransferTo(ctx, target,
+		sqlrepo.Transfer{AllowLive: true, Progress: progress, Expected: a.expected})
+	return content, damaged(a.db.Location(), err)
 }
 
 // Close closes the backup and removes what was made to read it.

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/backup"
+)
+
+type backupCheckView struct {
+	File    string            `json:"file"`
+	Whole   *bool             `json:"whole,omitempty"`
+	Version uint              `json:"version,omitempty"`
+	Tables  []sealedTableView `json:"tables"`
+	Error   string            `json:"error,omitempty"`
+}
+
+type sealedTableView struct {
+	Table  string `json:"table"`
+	Rows   int64  `json:"rows"`
+	Digest string `json:"digest"`
+}
+
+// checkBackup reads a backup. It needs no repository.
+func (a *app) checkBackup(cmd *cobra.Command, file string) error {
+	if _, err := a.load(cmd); err != nil {
+		return err
+	}
+	seal, err := backup.Check(cmd.Context(), file)
+	view := newBackupCheckView(file, seal, err)
+	return errors.Join(a.print(view, view.text), err)
+}
+
+func newBackupCheckView(file string, seal dialect.Seal, err error) *backupCheckView {
+	view := &backupCheckView{File: file, Version: seal.Version, Tables: []sealedTableView{}}
+	for _, t := range seal.Tables {
+		view.Tables = append(view.Tables, sealedTableView{t.Name, t.Rows, t.Digest})
+	}
+	if whole := err == nil; whole || errors.Is(err, backup.ErrDamaged) {
+		view.Whole = &whole
+	}
+	if err != nil {
+		view.Error = err.Error()
+	}
+	return view
+}
+
+func (v *backupCheckView) text(w io.Writer) {
+	if v.Whole == nil || !*v.Whole {
+		return // the error says all
+	}
+	rows := int64(0)
+	for _, t := range v.Tables {
+		rows += t.Rows
+	}
+	fmt.Fprintf(w, "%s is whole: %s in %d tables, schema version %d\n", v.File, plural(rows, "row"), len(v.Tables), v.Version)
+}

@@ -1,0 +1,53 @@
+package sqlrepo
+
+import (
+	"context"
+	"strings"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// Sealed is the content as an archive carries it, with the columns that the digests are of.
+func (c Content) Sealed() (sealed []dialect.SealedTable) {
+	for i, t := range c {
+		sealed = append(sealed, dialect.SealedTable{
+			Name: t.Table, Columns: dialect.SealedColumns(tables[i].columns), Rows: t.Rows, Digest: t.Digest,
+		})
+	}
+	return sealed
+}
+
+// Expected is the content that a seal stands for. It reports whether the seal is of the columns that this program has, as
+// that of a copy with the present schema.
+func Expected(sealed []dialect.SealedTable) (content Content, present bool) {
+	present = len(sealed) == len(tables)
+	for i, t := range sealed {
+		content = append(content, TableContent{Table: t.Name, Rows: t.Rows, Digest: t.Digest})
+		present = present && t.Name == tables[i].name && t.Columns == dialect.SealedColumns(tables[i].columns)
+	}
+	return content, present
+}
+
+// CheckSealed reads all rows and returns ErrDifferent, with the table, unless they are those that the seal stands for. The
+// schema may have any version.
+func (r *Repository) CheckSealed(ctx context.Context, sealed []dialect.SealedTable) error {
+	got, err := r.SumSealed(ctx, sealed)
+	if err != nil {
+		return err
+	}
+	want, _ := Expected(sealed)
+	return SameContent(got, want)
+}
+
+// SumSealed returns what there is of the tables and columns that a seal names.
+func (r *Repository) SumSealed(ctx context.Context, sealed []dialect.SealedTable) (content Content, err error) {
+	for _, s := range sealed {
+		t := table{name: s.Name, columns: strings.Split(s.Columns, ", ")}
+		sum, err := r.sumRows(ctx, r.db.Reader, t, t.unleased(), nil)
+		if err != nil {
+			return nil, r.classified("read table "+t.name, err)
+		}
+		content = append(content, sum.of(t))
+	}
+	return content, nil
+}
