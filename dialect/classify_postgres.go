@@ -9,6 +9,12 @@ import (
 
 // classifyPostgres goes by SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
 func classifyPostgres(err error) Class {
+	switch {
+	case errors.Is(err, ErrLockLost):
+		return Other // whatever ended the session
+	case errors.Is(err, errLockUnsure):
+		return Conflict
+	}
 	var server *pgconn.PgError
 	if !errors.As(err, &server) {
 		var connect *pgconn.ConnectError

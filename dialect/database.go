@@ -20,10 +20,13 @@ type DB struct {
 	// Settings are those that it was opened with.
 	Settings Settings
 	Log      *slog.Logger
+	// Mark, if not nil, tells whether a lock of LockUse that is taken again is as good as before. It is set before any is taken.
+	Mark Mark
 	// instance tells what this handle notifies others of from what it hears of them.
 	instance string
 	// logKept is how long the log of changes was when readers last kept it from being emptied, 0 when none did.
 	logKept *atomic.Int64
+	guards  *guards
 }
 
 // Open opens the database that the settings name and proves that it answers. A database file that is absent is made.
@@ -38,7 +41,8 @@ func Open(ctx context.Context, s Settings) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.describe(s), err)
 	}
-	return &DB{Dialect: d, Writer: writer, Reader: reader, Settings: s, Log: s.Log, instance: rand.Text(), logKept: &atomic.Int64{}}, nil
+	return &DB{Dialect: d, Writer: writer, Reader: reader, Settings: s, Log: s.Log, instance: rand.Text(),
+		logKept: &atomic.Int64{}, guards: &guards{}}, nil
 }
 
 // Warm opens connections that are about to be needed, several at once. It returns when they are there, or when that failed:

@@ -3,7 +3,6 @@ package dialect
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"sort"
 	"time"
 
@@ -52,6 +51,8 @@ type Dialect struct {
 	// LockUse keeps LockAll away until it is released or its process ends; any number may hold it. ErrLocked says who
 	// has all.
 	LockUse func(ctx context.Context, db *DB) (Lock, error)
+	// LosesLocks tells that a lock may be lost while its holder is at work.
+	LosesLocks bool
 	// Clock is the time of the database's own clock at an offset from now, in microseconds since 1970.
 	Clock func(offset time.Duration) squirrel.Sqlizer
 	// Probe has a query read the rows of a table whose column is one of many keys, by looking up each key in an index on
@@ -110,12 +111,6 @@ type urls interface {
 	// check returns ErrSettings for a URL that is malformed, and quotes nothing of it.
 	check(url string) error
 }
-
-// Lock is held until it is released.
-type Lock interface{ Release() error }
-
-// ErrLocked is returned when another process holds the lock; the error's text says which.
-var ErrLocked = errors.New("locked by another process")
 
 func dialects() []Dialect { return []Dialect{Postgres(), SQLite()} }
 

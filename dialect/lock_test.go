@@ -8,9 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jmoiron/sqlx"
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/pgtest"
@@ -178,30 +181,120 @@ func TestPoolerHasNoLocks(t *testing.T) {
 	release(t, second)
 }
 
-// TestALockOutlivesItsConnection ends the session that holds it, as a restart of the server does.
-func TestALockOutlivesItsConnection(t *testing.T) {
+// TestALostLockEndsItsWork ends the session that holds a lock, as a restart of the server does: others may have been at work
+// since, so nothing more is committed under it.
+func TestALostLockEndsItsWork(t *testing.T) {
 	settings := dialect.Settings{URL: dialect.Secret(pgtest.URL(t))}
 	first, second := open(t, settings), open(t, settings)
+	execute(t, first, "CREATE TABLE rows (n BIGINT PRIMARY KEY)")
 	lock := mustLock(t, first)
 	defer release(t, lock)
-	before := lockSessions(t, second)
-	execute(t, second, fmt.Sprintf("SELECT pg_terminate_backend(%d)", before[0]))
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		if now := lockSessions(t, second); len(now) == 1 && now[0] != before[0] {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the lock was not taken again")
-		}
+	ctx := lock.Watch(t.Context())
+	insert := func(db *dialect.DB, n int) error {
+		return inTx(t.Context(), db, func(tx *dialect.Tx) error {
+			_, err := tx.ExecContext(t.Context(), "INSERT INTO rows VALUES ($1)", n)
+			return err
+		})
 	}
-	requireLocked(t, second)
+	if err := insert(first, 1); err != nil {
+		t.Fatal(err)
+	}
+
+	execute(t, second, fmt.Sprintf("SELECT pg_terminate_backend(%d, 10000)", lockSessions(t, second)[0]))
+	use := mustUse(t, second)
+	defer release(t, use)
+	if err := insert(first, 2); err == nil {
+		t.Error("a transaction was committed without its lock")
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(20 * time.Second):
+		t.Fatal("the work goes on")
+	}
+	if err := insert(first, 3); !errors.Is(err, dialect.ErrLockLost) {
+		t.Errorf("without the lock: %v", err)
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, dialect.ErrLockLost) {
+		t.Errorf("the work ended by %v", cause)
+	}
+	if err := first.Prove(t.Context(), first.Writer); !errors.Is(err, dialect.ErrLockLost) {
+		t.Errorf("proved: %v", err)
+	}
+	if err := insert(second, 4); err != nil {
+		t.Error(err)
+	}
+	if rows := get[int](t, second, "SELECT COUNT(*) FROM rows"); rows != 2 {
+		t.Errorf("%d rows", rows)
+	}
 }
 
-// lockSessions are the processes of the server that hold the advisory locks of the database, one for each lock.
+// TestALateCommitKeepsTheLock has a transaction under way when the session ends that holds its lock: whoever takes the lock
+// waits for it.
+func TestALateCommitKeepsTheLock(t *testing.T) {
+	for name, take := range map[string]func(*testing.T, *dialect.DB) dialect.Lock{"all": mustLock, "use": mustUse} {
+		t.Run(name, func(t *testing.T) {
+			settings := dialect.Settings{URL: dialect.Secret(pgtest.URL(t))}
+			first, second := open(t, settings), open(t, settings)
+			defer release(t, take(t, first))
+			err := inTx(t.Context(), first, func(tx *dialect.Tx) error {
+				if err := tx.Flush(t.Context()); err != nil {
+					return err
+				}
+				execute(t, second, fmt.Sprintf("SELECT pg_terminate_backend(%d, 10000)", lockSessions(t, second)[0]))
+				requireLocked(t, second)
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			release(t, mustLockSoon(t, second))
+		})
+	}
+}
+
+// TestASharedLockTakenAgain is as good as before if nobody has had all meanwhile, as the mark tells.
+func TestASharedLockTakenAgain(t *testing.T) {
+	for name, locked := range map[string]bool{"nobody": false, "somebody": true} {
+		t.Run(name, func(t *testing.T) {
+			db := openPostgres(t)
+			var mark atomic.Int64
+			db.Mark = func(context.Context, sqlx.QueryerContext) (int64, error) { return mark.Load(), nil }
+			use := mustUse(t, db)
+			defer release(t, use)
+			ctx := use.Watch(t.Context())
+			if locked {
+				mark.Add(1)
+			}
+			before := lockSessions(t, db)[0]
+			execute(t, db, fmt.Sprintf("SELECT pg_terminate_backend(%d, 10000)", before))
+			if err := inTx(t.Context(), db, func(tx *dialect.Tx) error { return tx.Flush(t.Context()) }); err == nil {
+				t.Error("a transaction was begun without the lock")
+			}
+			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+				err := inTx(t.Context(), db, func(tx *dialect.Tx) error { return tx.Flush(t.Context()) })
+				if locked && errors.Is(err, dialect.ErrLockLost) && errors.Is(context.Cause(ctx), dialect.ErrLockLost) {
+					break
+				}
+				if !locked && err == nil {
+					break
+				}
+				if err != nil && db.Classify(err) != dialect.Conflict && !locked || time.Now().After(deadline) {
+					t.Fatalf("the lock: %v", err)
+				}
+			}
+			if !locked && ctx.Err() != nil {
+				t.Errorf("the work ended by %v", context.Cause(ctx))
+			}
+		})
+	}
+}
+
+// lockSessions are the processes of the server that hold the locks of the database, one for each lock. Their other advisory
+// locks, by which transactions prove that the lock is held, are of other classes.
 func lockSessions(t *testing.T, db *dialect.DB) (pids []int) {
 	t.Helper()
 	err := db.Writer.SelectContext(t.Context(), &pids, `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted
-		AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY pid`)
+		AND classid = 1735749744 AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY pid`)
 	if err != nil {
 		t.Fatal(err)
 	}

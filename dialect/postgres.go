@@ -23,6 +23,7 @@ func Postgres() Dialect {
 		Among:         postgresAmong,
 		BulkInsert:    postgresInsert,
 		LosesAnswers:  true,
+		LosesLocks:    true,
 		LockUse:       postgresLockUse,
 		Clock:         postgresClock,
 		Probe:         postgresProbe,

@@ -6,92 +6,150 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
+	"github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 )
 
-// lockClass sets this program's advisory locks apart from others in the same database; it spells "gupp".
-const lockClass = 0x67757070
+// The classes set this program's advisory locks apart from others in the same database. The first spells "gupp".
+//
+// classUse is held shared by all who use the tables of a schema, and exclusively by whoever needs that there is nobody. A
+// session that holds such a lock may end, and the lock with it, while its holder has a transaction under way on another
+// connection. So each transaction takes classUseCommit or classAllCommit, shared, and then makes sure that the session is
+// still there, which holds a lock of its own for that, of classSession. Whoever takes the lock after that session has ended
+// waits for such transactions.
+const (
+	classUse int32 = 0x67757070 + iota
+	classUseCommit
+	classAllCommit
+	classSession
+)
 
-// allUse is held shared by all who use the tables of a schema, and exclusively by whoever needs that there is nobody. Its
-// key is that of the schema, or futureSchema.
-const allUse = "COALESCE(" + currentSchema + "::int4, $2)"
+// useKey is the key of the locks of a schema, or of futureSchema.
+const useKey = "COALESCE(" + currentSchema + "::int4, $1)"
 
 // futureSchema stands for the key of a schema that is yet to be made.
 func futureSchema(s Settings) int32 { return int32(crc32.ChecksumIEEE([]byte(s.Server.Schema))) }
 
-// A server notices only a moment after a process has died that its connection, and so its lock, is gone. A lock whose
-// connection broke is taken again on another one.
+// A server notices only a moment after a process has died that its connection, and so its lock, is gone.
 const (
 	lockPatience = time.Second
 	lockPause    = 50 * time.Millisecond
 	lockCheck    = 2 * time.Second
 )
 
+// lockAnswer says whether the lock was taken: it is lockedByUs, or 0 if others have it, or 1 if they are committing.
+type lockAnswer struct {
+	Answer int   `db:"answer"`
+	Key    int32 `db:"key"`
+}
+
+const lockedByUs = 2
+
+const (
+	lockShared = `SELECT key, CASE WHEN NOT pg_try_advisory_lock_shared($2, key) THEN 0
+		WHEN pg_try_advisory_lock($3, $4) AND pg_try_advisory_xact_lock($5, key) THEN 2 ELSE 1 END AS answer
+		FROM (SELECT ` + useKey + ` AS key) AS schema`
+	lockExclusive = `SELECT key, CASE WHEN NOT pg_try_advisory_lock($2, key) THEN 0
+		WHEN pg_try_advisory_lock($3, $4) AND pg_try_advisory_xact_lock($5, key) AND pg_try_advisory_xact_lock($6, key)
+		THEN 2 ELSE 1 END AS answer FROM (SELECT ` + useKey + ` AS key) AS schema`
+)
+
 // postgresLock is an advisory lock on a connection of its own: the server frees it when that connection, and so the
 // process, is gone.
 type postgresLock struct {
+	watchers
 	db        *DB
-	statement string
-	conn      *sqlx.Conn
-	stop      context.CancelFunc
-	kept      chan struct{}
+	exclusive bool
+	// marked is what the handle's Mark read last.
+	marked int64
+	conn   *sqlx.Conn
+	// key is that of the schema, session that of the connection that holds the lock.
+	key, session atomic.Int32
+	suspected    chan struct{}
+	stop         context.CancelFunc
+	kept         chan struct{}
 }
 
-const (
-	lockShared    = "SELECT pg_try_advisory_lock_shared($1, " + allUse + ")"
-	lockExclusive = "SELECT pg_try_advisory_lock($1, " + allUse + ")"
-)
-
 func postgresLockUse(ctx context.Context, db *DB) (Lock, error) {
-	return lockPostgres(ctx, db, lockShared)
+	if db.Settings.TransactionPooler {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		l := &pooledLock{db: db}
+		db.guards.add(l)
+		return l, nil
+	}
+	return lockPostgres(ctx, &postgresLock{db: db})
 }
 
 func postgresLockAll(ctx context.Context, db *DB) (Lock, error) {
-	return lockPostgres(ctx, db, lockExclusive)
+	if db.Settings.TransactionPooler {
+		return &noLock{}, ctx.Err()
+	}
+	return lockPostgres(ctx, &postgresLock{db: db, exclusive: true})
 }
 
-// noLock stands for one that can't be had: a pooler gives the connection of a session to others after each transaction.
-type noLock struct{}
-
-func (noLock) Release() error { return nil }
-
-func lockPostgres(ctx context.Context, db *DB, statement string) (Lock, error) {
-	if db.Settings.TransactionPooler {
-		return noLock{}, ctx.Err()
-	}
-	l := &postgresLock{db: db, statement: statement, kept: make(chan struct{})}
-	if err := l.lock(ctx, time.Now().Add(lockPatience)); err != nil {
+func lockPostgres(ctx context.Context, l *postgresLock) (Lock, error) {
+	l.kept, l.suspected = make(chan struct{}), make(chan struct{}, 1)
+	if err := l.lock(ctx, false); err != nil {
 		return nil, err
 	}
 	keeping, stop := context.WithCancel(context.Background())
 	l.stop = stop
+	l.db.guards.add(l)
 	go l.keep(keeping)
 	return l, nil
 }
 
-// lock takes the lock on a new connection, and tries for a while when others have it.
-func (l *postgresLock) lock(ctx context.Context, deadline time.Time) error {
+// lock takes the lock on a new connection. One that is taken again is lost if its mark has changed.
+func (l *postgresLock) lock(ctx context.Context, again bool) error {
 	conn, err := l.db.Writer.Connx(ctx)
 	if err != nil {
 		return err
 	}
-	if err := checkSession(ctx, l.db, conn); err != nil {
+	key, session, marked := int32(0), rand.Int32(), l.marked
+	err = checkSession(ctx, l.db, conn)
+	if err == nil {
+		key, err = l.take(ctx, conn, session)
+	}
+	if err == nil && l.db.Mark != nil && !l.exclusive {
+		marked, err = l.db.Mark(ctx, conn)
+	}
+	if err == nil && again && marked != l.marked {
+		err = errors.New("somebody has locked all of it since")
+	}
+	if err != nil {
 		return errors.Join(err, drop(conn))
 	}
-	for {
-		var locked bool
-		err := conn.GetContext(ctx, &locked, l.statement, int32(lockClass), futureSchema(l.db.Settings))
-		if err == nil && locked {
-			l.conn = conn
-			return nil
+
+	// From here on transactions prove the lock by this session.
+	l.conn, l.marked = conn, marked
+	l.key.Store(key)
+	l.session.Store(session)
+	return nil
+}
+
+// take takes the lock on a connection, and tries for a while when others have it. It returns the lock's key.
+func (l *postgresLock) take(ctx context.Context, conn *sqlx.Conn, session int32) (key int32, err error) {
+	statement := lockShared
+	args := []any{futureSchema(l.db.Settings), classUse, classSession, session, classAllCommit}
+	if l.exclusive {
+		statement, args = lockExclusive, append(args, classUseCommit)
+	}
+	for deadline := time.Now().Add(lockPatience); ; {
+		var got lockAnswer
+		if err := conn.GetContext(ctx, &got, statement, args...); err != nil {
+			return 0, err
 		}
-		if err == nil && time.Now().After(deadline) {
-			err = fmt.Errorf("%w: %s", ErrLocked, postgresLockHolder(ctx, conn, l.db.Settings))
+		if got.Answer == lockedByUs {
+			return got.Key, nil
 		}
-		if err != nil {
-			return errors.Join(err, drop(conn))
+		if time.Now().After(deadline) {
+			return 0, fmt.Errorf("%w: %s", ErrLocked, postgresLockHolder(ctx, conn, l.db.Settings))
 		}
 		select {
 		case <-ctx.Done():
@@ -100,36 +158,119 @@ func (l *postgresLock) lock(ctx context.Context, deadline time.Time) error {
 	}
 }
 
-// keep takes the lock again when its connection is gone.
+// keep looks after the session that holds the lock until the lock is lost or ctx ends.
 func (l *postgresLock) keep(ctx context.Context) {
 	defer close(l.kept)
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-l.suspected:
 		case <-time.After(lockCheck):
 		}
-		if l.conn != nil && l.conn.PingContext(ctx) == nil || ctx.Err() != nil {
-			continue
+		err := l.renew(ctx)
+		if ctx.Err() != nil {
+			return
 		}
-		if l.conn != nil {
-			_ = drop(l.conn)
-			l.conn = nil
-		}
-		if err := l.lock(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			l.db.Log.Debug("the lock was lost and can't be taken again yet", "error", err)
+		if err != nil {
+			l.db.Log.Warn("the lock on the database was lost", "error", err)
+			l.end(fmt.Errorf("%w: %w", ErrLockLost, err))
+			return
 		}
 	}
 }
 
+// renew returns an error if the lock is lost. A shared lock whose session has ended is taken again, as soon as the database
+// is there: it is lost if others have had all of it meanwhile.
+func (l *postgresLock) renew(ctx context.Context) error {
+	failure := l.alive(ctx)
+	if failure == nil || l.exclusive {
+		return failure
+	}
+	if l.conn != nil {
+		_ = drop(l.conn)
+		l.conn = nil
+	}
+
+	err := l.lock(ctx, true)
+	if err == nil || l.db.Classify(err) == Unavailable || l.db.Classify(err) == Conflict {
+		return nil
+	}
+	return fmt.Errorf("%w, and it was not taken again: %w", failure, err)
+}
+
+// alive returns an error unless the session still holds the lock.
+func (l *postgresLock) alive(ctx context.Context) error {
+	if l.conn == nil {
+		return errLockUnsure
+	}
+	var held bool
+	err := l.conn.GetContext(ctx, &held, `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted
+		AND pid = pg_backend_pid() AND classid = $1 AND objid = $2::int4::oid)`, classSession, l.session.Load())
+	if err != nil {
+		return fmt.Errorf("%w (%w)", errLockUnsure, err)
+	}
+	if !held {
+		return errLockUnsure
+	}
+	return nil
+}
+
+// fence implements guard.
+func (l *postgresLock) fence() squirrel.Sqlizer {
+	class := classUseCommit
+	if l.exclusive {
+		class = classAllCommit
+	}
+	return squirrel.Expr(`CASE WHEN NOT pg_try_advisory_xact_lock_shared(?, ?) THEN 0
+		WHEN pg_try_advisory_xact_lock_shared(?, ?) THEN 0 ELSE 1 END`, class, l.key.Load(), classSession, l.session.Load())
+}
+
+// failed implements guard. The transaction may be run again until it is known whether the lock was lost.
+func (l *postgresLock) failed() error {
+	if err := l.lost(); err != nil {
+		return err
+	}
+	select {
+	case l.suspected <- struct{}{}:
+	default:
+	}
+	return errLockUnsure
+}
+
 // Release ends the connection, and the lock goes with it. That waits for no answer.
 func (l *postgresLock) Release() error {
+	l.db.guards.remove(l)
 	l.stop()
 	<-l.kept
+	l.end(context.Canceled)
 	if l.conn == nil {
 		return nil
 	}
 	return drop(l.conn)
+}
+
+// pooledLock stands for a shared lock behind a pooler, which gives the connection of a session to others after each
+// transaction. So each transaction takes the lock for itself.
+type pooledLock struct {
+	watchers
+	db *DB
+}
+
+func (l *pooledLock) fence() squirrel.Sqlizer {
+	return squirrel.Expr("CASE WHEN pg_try_advisory_xact_lock_shared(?, COALESCE("+currentSchema+"::int4, ?)) THEN 1 ELSE 0 END",
+		classUse, futureSchema(l.db.Settings))
+}
+
+func (l *pooledLock) failed() error {
+	l.end(fmt.Errorf("%w: another process has locked all of it, from which a pooler in transaction mode can't keep it", ErrLockLost))
+	return l.lost()
+}
+
+func (l *pooledLock) Release() error {
+	l.db.guards.remove(l)
+	l.end(context.Canceled)
+	return nil
 }
 
 func drop(conn *sqlx.Conn) error {
@@ -137,11 +278,13 @@ func drop(conn *sqlx.Conn) error {
 	return closeConn(conn)
 }
 
+// postgresLockHolder names a session that has the lock, or a transaction that was begun under it, other than the one that asks.
 func postgresLockHolder(ctx context.Context, conn *sqlx.Conn, s Settings) string {
 	var holder string
 	err := conn.GetContext(ctx, &holder, `SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-		WHERE l.locktype = 'advisory' AND l.granted AND l.classid = $1 AND l.objid = `+allUse+`::oid
-		AND a.datname = current_database() LIMIT 1`, lockClass, futureSchema(s))
+		WHERE l.locktype = 'advisory' AND l.granted AND l.classid IN ($2, $3, $4) AND l.objid = `+useKey+`::oid
+		AND a.datname = current_database() AND l.pid <> pg_backend_pid() ORDER BY l.classid LIMIT 1`,
+		futureSchema(s), classUse, classUseCommit, classAllCommit)
 	if errors.Is(err, sql.ErrNoRows) || holder == "" {
 		return "an unnamed session"
 	}

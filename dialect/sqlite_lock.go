@@ -12,7 +12,11 @@ import (
 	"github.com/gofrs/flock"
 )
 
-type sqliteLock struct{ file *flock.Flock }
+// sqliteLock is lost by nothing but the end of its process.
+type sqliteLock struct {
+	watchers
+	file *flock.Flock
+}
 
 func sqliteLockUse(ctx context.Context, db *DB) (Lock, error) {
 	return lockBeside(ctx, db, (*flock.Flock).TryRLock)
@@ -26,7 +30,7 @@ func sqliteLockAll(ctx context.Context, db *DB) (Lock, error) {
 // with the process.
 func lockBeside(ctx context.Context, db *DB, try func(*flock.Flock) (bool, error)) (Lock, error) {
 	if err := ctx.Err(); err != nil || db.Settings.ReadOnly {
-		return noLock{}, err
+		return &noLock{}, err
 	}
 	file, err := sqliteFile(db.Settings)
 	if err != nil {
@@ -49,7 +53,7 @@ func lockBeside(ctx context.Context, db *DB, try func(*flock.Flock) (bool, error
 	if err := os.WriteFile(lock.Path(), []byte(strings.Join(append(others, own), "\n")+"\n"), 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock the database: %w", err), lock.Close())
 	}
-	return &sqliteLock{lock}, nil
+	return &sqliteLock{file: lock}, nil
 }
 
 // lockHolder names a process. All that use the database are on one host.
@@ -74,4 +78,7 @@ func isThere(pid int) bool {
 	return err == nil && !errors.Is(process.Signal(syscall.Signal(0)), os.ErrProcessDone)
 }
 
-func (l *sqliteLock) Release() error { return l.file.Unlock() }
+func (l *sqliteLock) Release() error {
+	l.end(context.Canceled)
+	return l.file.Unlock()
+}

@@ -33,14 +33,20 @@ type Statement struct {
 // sendFunc runs statements in their order, in one round trip, up to the first that fails.
 type sendFunc func(ctx context.Context, conn *sqlx.Conn, statements []Statement) error
 
-// Begin starts a transaction for writing. The caller ends it with Commit or Rollback, then calls Release.
+// Begin starts a transaction for writing, which proves the locks of the handle. The caller ends it with Commit or Rollback,
+// then calls Release.
 func (db *DB) Begin(ctx context.Context) (*Tx, error) {
 	conn, err := db.Writer.Connx(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if db.together != nil {
-		return &Tx{conn: conn, together: db.together, waiting: []Statement{{Text: "begin"}}}, nil
+		proofs, err := db.proofs()
+		if err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		waiting := append([]Statement{{Text: "begin"}}, proofs...)
+		return &Tx{conn: conn, together: db.together, waiting: waiting}, nil
 	}
 	if db.trimLog != nil {
 		if err := db.trimLog(ctx, db, conn); err != nil {

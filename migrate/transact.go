@@ -8,6 +8,8 @@ import (
 	gomigrate "github.com/golang-migrate/migrate/v4"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
 	"github.com/jmoiron/sqlx"
+
+	"github.com/guppy-prep/guppy/dialect"
 )
 
 // commitError is a commit that failed. Where answers can be lost, it may have happened all the same.
@@ -42,11 +44,23 @@ func (s *session) transact(ctx context.Context, work func(*gomigrate.Migrate) er
 	if err != nil {
 		return err
 	}
+	raise, err := s.raising(ctx)
+	if err != nil {
+		return err
+	}
 	tx, err := s.conn.BeginTxx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // what went wrong before is what the caller hears of
+	if err := s.db.Prove(ctx, tx); err != nil {
+		return err
+	}
+	if raise != "" {
+		if _, err := tx.ExecContext(ctx, raise); err != nil {
+			return err
+		}
+	}
 	if err := s.prepare(ctx, tx, statements); err != nil {
 		return err
 	}
@@ -58,6 +72,22 @@ func (s *session) transact(ctx context.Context, work func(*gomigrate.Migrate) er
 	}
 	return nil
 }
+
+// raising is the statement by which whoever has lost a lock learns that the schema was changed meanwhile: "" where none can be
+// lost, or nobody could have used the schema.
+func (s *session) raising(ctx context.Context) (statement string, err error) {
+	if !s.db.LosesLocks {
+		return "", ctx.Err()
+	}
+	found, err := s.db.HasTable(ctx, s.db, "counters")
+	if err != nil || !found {
+		return "", err
+	}
+	return raiseLockCounter, nil
+}
+
+const raiseLockCounter = "INSERT INTO counters (name, value) VALUES ('" + dialect.LockCounter + "', 1) " +
+	"ON CONFLICT (name) DO UPDATE SET value = counters.value + 1"
 
 // drive runs golang-migrate on a transaction.
 func (s *session) drive(ctx context.Context, tx *sqlx.Tx, work func(*gomigrate.Migrate) error) error {

@@ -35,6 +35,8 @@ var (
 	ErrRecipe = errors.New("an unfinished upload keeps its profile, indexes, piece CIDs and shard size, but for a larger one")
 	// ErrLocked is returned when another process holds the lock that this one asked for.
 	ErrLocked = dialect.ErrLocked
+	// ErrLockLost is returned for work under a lock that is not held any more.
+	ErrLockLost = dialect.ErrLockLost
 )
 
 var sentinels = map[dialect.Class]error{

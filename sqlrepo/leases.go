@@ -92,7 +92,7 @@ func (r *Repository) claim(ctx context.Context, doing, table string, fields []st
 			}
 		}
 		asked = true
-		return r.get(ctx, r.db.Writer, dest, update)
+		return r.update(ctx, update, dest)
 	})
 	if errors.Is(err, ErrNotFound) {
 		return ErrNothingToClaim
@@ -192,12 +192,26 @@ func held(unit Unit) squirrel.Sqlizer {
 // change runs one statement on leased work, outside of a transaction. Running it twice has to do no harm.
 func (r *Repository) change(ctx context.Context, doing string, update squirrel.UpdateBuilder) error {
 	return r.retry(ctx, doing, func() error {
-		rows, err := r.exec(ctx, r.db.Writer, update)
+		rows, err := r.exec(ctx, r.db.Writer, update.Where(r.db.StillLocked()))
+		if err == nil && rows == 0 {
+			err = r.db.Prove(ctx, r.db.Writer)
+		}
 		if err != nil {
 			return err
 		}
 		return affected(rows, ErrLeaseLost)
 	})
+}
+
+// update runs a statement outside of a transaction, and reads the row that it changed. It returns ErrNotFound if there is none.
+func (r *Repository) update(ctx context.Context, update squirrel.UpdateBuilder, dest any) error {
+	err := r.get(ctx, r.db.Writer, dest, update.Where(r.db.StillLocked()))
+	if errors.Is(err, ErrNotFound) {
+		if err := r.db.Prove(ctx, r.db.Writer); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 func leaseLost(rows int64, table string, id int64) error {

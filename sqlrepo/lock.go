@@ -2,12 +2,16 @@ package sqlrepo
 
 import (
 	"context"
+	"errors"
+
+	"github.com/Masterminds/squirrel"
+	"github.com/jmoiron/sqlx"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
 
 // LockUse keeps the schema as it is for as long as its process lives, or until the lock is released. It returns ErrLocked,
-// with who has the lock, when somebody is changing the schema.
+// with who has the lock, when somebody is changing the schema. Transactions fail with ErrLockLost once the lock is lost.
 func (r *Repository) LockUse(ctx context.Context) (lock dialect.Lock, err error) {
 	err = r.read(ctx, "lock the schema", func() (err error) {
 		lock, err = r.db.LockUse(ctx, r.db)
@@ -17,10 +21,36 @@ func (r *Repository) LockUse(ctx context.Context) (lock dialect.Lock, err error)
 }
 
 // LockAll keeps everybody else away until the lock is released. It returns ErrLocked, with who is at work, when somebody is.
+// Transactions fail with ErrLockLost once the lock is lost.
 func (r *Repository) LockAll(ctx context.Context) (lock dialect.Lock, err error) {
+	if lock, err = r.lockAll(ctx); err != nil || !r.db.LosesLocks {
+		return lock, err
+	}
+	err = r.withTx(ctx, "lock the repository", func(tx *dialect.Tx) error {
+		return r.later(ctx, tx, raised(dialect.LockCounter, 1), nil)
+	})
+	if err != nil {
+		return nil, errors.Join(err, lock.Release())
+	}
+	return lock, nil
+}
+
+// lockAll is LockAll for who changes nothing under the lock.
+func (r *Repository) lockAll(ctx context.Context) (lock dialect.Lock, err error) {
 	err = r.read(ctx, "lock the repository", func() (err error) {
 		lock, err = r.db.LockAll(ctx, r.db)
 		return err
 	})
 	return lock, err
+}
+
+// lockMark is the dialect.Mark of the repository.
+func (r *Repository) lockMark(ctx context.Context, session sqlx.QueryerContext) (mark int64, err error) {
+	text, args, err := r.render(squirrel.Select("COALESCE(MAX(value), 0)").From(counterTable).
+		Where(squirrel.Eq{"name": dialect.LockCounter}))
+	if err != nil {
+		return 0, err
+	}
+	err = sqlx.GetContext(ctx, session, &mark, text, args...)
+	return mark, err
 }

@@ -45,6 +45,7 @@ func New(db *dialect.DB, options ...Option) *Repository {
 	for _, option := range options {
 		option(r)
 	}
+	db.Mark = r.lockMark
 	return r
 }
 

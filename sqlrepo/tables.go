@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/dialect"
 )
 
 // table is one of the repository's tables, with all of its columns and its key.
@@ -29,8 +31,10 @@ var tables = []table{
 
 const counterTable = "counters"
 
-// notReceipt is the condition that a counter counts keys.
-var notReceipt = squirrel.NotLike{"name": receiptPrefix + "%"}
+// countsKeys is the condition that a counter does, and neither transactions nor locks, which are of one database.
+var countsKeys = squirrel.And{
+	squirrel.NotLike{"name": receiptPrefix + "%"}, squirrel.NotEq{"name": dialect.LockCounter},
+}
 
 // comparisonColumns are how an upload compares its entries with those of earlier scans.
 var comparisonColumns = []string{"reread", "ignore_inode", "ignore_ctime", "mtime_window"}
@@ -45,7 +49,7 @@ var leaseColumns = []string{"worker", "lease_began", "lease_seen", "lease_ends",
 var released = map[string]string{"token": "0", "worker": "NULL", "lease_began": "NULL", "lease_seen": "NULL",
 	"lease_ends": "NULL", "progress": "0"}
 
-// content selects all rows and columns of a table, but for the receipts: they are of one database, and one process.
+// content selects all rows and columns of a table, but for the counters of transactions and locks.
 func (t table) content() squirrel.SelectBuilder { return t.owned(squirrel.Select(t.columns...)) }
 
 // unleased selects what content does, as if nobody had any work, in the order of the key.
@@ -71,7 +75,7 @@ func (t table) used() squirrel.SelectBuilder {
 func (t table) owned(query squirrel.SelectBuilder) squirrel.SelectBuilder {
 	query = query.From(t.name)
 	if t.name == counterTable {
-		query = query.Where(notReceipt)
+		query = query.Where(countsKeys)
 	}
 	return query
 }

@@ -68,11 +68,11 @@ func (r *Repository) TransferTo(ctx context.Context, target *Repository, transfe
 	if same {
 		return nil, ErrSameDatabase
 	}
-	release, err := r.lockTransfer(ctx, target, transfer.AllowLive)
+	ctx, release, err := r.lockTransfer(ctx, target, transfer.AllowLive)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, release()) }()
+	defer func() { err = errors.Join(dialect.BlameLock(ctx, err), release()) }()
 	if transfer.Ready != nil {
 		if err := transfer.Ready(ctx); err != nil {
 			return nil, err
@@ -104,13 +104,14 @@ func (r *Repository) sourceError(doing string, err error) error {
 	return &sourceError{r.classified(doing, err)}
 }
 
+// lockTransfer locks target and source, and returns a context that ends when either lock is lost.
 func (r *Repository) lockTransfer(ctx context.Context, target *Repository, allowLive bool,
-) (release func() error, err error) {
+) (locked context.Context, release func() error, err error) {
 	all, err := target.LockAll(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("the target: %w", err)
+		return nil, nil, fmt.Errorf("the target: %w", err)
 	}
-	take := r.LockAll
+	take := r.lockAll
 	if allowLive {
 		take = r.LockUse
 	}
@@ -119,9 +120,10 @@ func (r *Repository) lockTransfer(ctx context.Context, target *Repository, allow
 		if errors.Is(err, ErrLocked) && !allowLive {
 			err = fmt.Errorf("%w: %w", ErrSourceInUse, err)
 		}
-		return nil, errors.Join(err, all.Release())
+		return nil, nil, errors.Join(err, all.Release())
 	}
-	return func() error { return errors.Join(source.Release(), all.Release()) }, nil
+	locked = source.Watch(all.Watch(ctx))
+	return locked, func() error { return errors.Join(source.Release(), all.Release()) }, nil
 }
 
 // refuseLive returns ErrSourceInUse when somebody has a lease: workers on the other side of a pooler hold no lock.

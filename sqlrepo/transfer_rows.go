@@ -33,6 +33,9 @@ func (r *Repository) fill(ctx context.Context, target *Repository, tx *dialect.T
 		return nil, r.sourceError("read the source", err)
 	}
 	defer snapshot.Rollback() //nolint:errcheck // it only reads
+	if err := r.db.Prove(ctx, snapshot); err != nil {
+		return nil, r.sourceError("lock the source", err)
+	}
 	if !transfer.AllowLive {
 		if err := r.refuseLive(ctx, snapshot); err != nil {
 			return nil, r.sourceError("look for work in the source", err)
@@ -101,7 +104,7 @@ func (c *tableCopy) run(ctx context.Context) (copied TableContent, err error) {
 // copy reads and writes at the same time.
 func (c *tableCopy) copy(ctx context.Context) (read rowSum, err error) {
 	if c.name == counterTable {
-		made := squirrel.Delete(c.name).Where(notReceipt)
+		made := squirrel.Delete(c.name).Where(countsKeys)
 		if _, err := c.target.exec(ctx, c.tx, made); err != nil {
 			return read, err
 		}

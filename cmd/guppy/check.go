@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/check"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/pipeline"
@@ -188,11 +189,11 @@ func (a *app) repairRepository(ctx context.Context, repo *repository, checker ch
 	if err := pipeline.ReleaseDead(ctx, repo.Repository, a.log); err != nil {
 		return err
 	}
-	release, err := check.Lock(ctx, repo.Repository)
+	ctx, lock, err := check.Lock(ctx, repo.Repository)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, release()) }()
+	defer func() { err = errors.Join(dialect.BlameLock(ctx, err), lock.Release()) }()
 	repairer := check.Repairer{Checker: checker, Did: out.repaired}
 	if err := repairer.Run(ctx); err != nil {
 		return fmt.Errorf("repair: %w", err)

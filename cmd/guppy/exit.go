@@ -49,7 +49,7 @@ var usageErrors = []error{
 }
 
 var databaseErrors = []error{
-	sqlrepo.ErrLocked, sqlrepo.ErrAtWork, sqlrepo.ErrUnavailable, sqlrepo.ErrUnusable, sqlrepo.ErrConflict, sqlrepo.ErrLeaseLost,
+	sqlrepo.ErrLocked, sqlrepo.ErrLockLost, sqlrepo.ErrAtWork, sqlrepo.ErrUnavailable, sqlrepo.ErrUnusable, sqlrepo.ErrConflict, sqlrepo.ErrLeaseLost,
 	sqlrepo.ErrSourceInUse, sqlrepo.ErrNotEmpty,
 	migrate.ErrOlder, migrate.ErrNewer, migrate.ErrDirty, migrate.ErrForeign, migrate.ErrBusy, migrate.ErrPooled, errDatabase,
 }

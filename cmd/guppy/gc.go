@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/gc"
 	"github.com/guppy-prep/guppy/internal/pipeline"
@@ -66,14 +67,15 @@ func addRemovalFlags(command *cobra.Command, yes *bool) {
 	command.Flags().String("store", "", storeUsage)
 }
 
-// removing runs fn while nobody may change the schema.
-func removing(ctx context.Context, repo *repository, fn func() error) (err error) {
+// removing runs fn while nobody may change the schema, with a context that ends when that is not certain any more.
+func removing(ctx context.Context, repo *repository, fn func(context.Context) error) (err error) {
 	lock, err := repo.LockUse(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, lock.Release()) }()
-	return inTheWay(fn())
+	ctx = lock.Watch(ctx)
+	defer func() { err = errors.Join(dialect.BlameLock(ctx, err), lock.Release()) }()
+	return inTheWay(fn(ctx))
 }
 
 // inTheWay says what to do about somebody who is at work on what is removed, or uses it.
@@ -140,7 +142,7 @@ type filesView struct {
 // collect prints what was done even when something failed.
 func (a *app) collect(ctx context.Context, cfg *config.Config, repo *repository, options gcOptions) error {
 	view := &gcView{DryRun: !options.yes, Spaces: []removalView{}, straysRemoved: options.yes && options.strays}
-	err := removing(ctx, repo, func() error {
+	err := removing(ctx, repo, func(ctx context.Context) error {
 		if !view.DryRun { // the leases of processes of this host that are gone are in nobody's way
 			if err := pipeline.ReleaseDead(ctx, repo.Repository, a.log); err != nil {
 				return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/car"
 	"github.com/guppy-prep/guppy/internal/check"
 	"github.com/guppy-prep/guppy/internal/config"
@@ -45,11 +46,11 @@ func (a *app) shardRmCommand() *cobra.Command {
 			digests = append(digests, digest)
 		}
 		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) (err error) {
-			release, err := check.Lock(ctx, repo.Repository)
+			ctx, lock, err := check.Lock(ctx, repo.Repository)
 			if err != nil {
 				return err
 			}
-			defer func() { err = errors.Join(err, release()) }()
+			defer func() { err = errors.Join(dialect.BlameLock(ctx, err), lock.Release()) }()
 			return a.removeShards(ctx, a.collector(cfg, repo), digests, yes)
 		})(cmd, args)
 	}

@@ -55,7 +55,7 @@ func (a *app) uploadRmCommand() *cobra.Command {
 			return err
 		}
 		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
-			return removing(ctx, repo, func() error { return a.removeUploads(ctx, cfg, repo, keys, options) })
+			return removing(ctx, repo, func(ctx context.Context) error { return a.removeUploads(ctx, cfg, repo, keys, options) })
 		})(cmd, args)
 	}
 	addRemovalFlags(command, &options.yes)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/liveness"
 	"github.com/guppy-prep/guppy/internal/pipeline"
@@ -69,7 +70,8 @@ func (a *app) work(ctx context.Context, cfg *config.Config, repo *repository, op
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, lock.Release()) }()
+	ctx = lock.Watch(ctx)
+	defer func() { err = errors.Join(dialect.BlameLock(ctx, err), lock.Release()) }()
 	sight := locator{cfg, repo, paths}
 	worker := pipeline.Worker{
 		Repo: repo.Repository, Filter: filter, Locate: sight.locate, Standing: !options.exitWhenIdle, Roving: true,

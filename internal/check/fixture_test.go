@@ -164,16 +164,16 @@ func (f *fixture) repair() (did []string) {
 	f.Helper()
 	checker, err := checktest.Checker(f, f.repo, f.dir)
 	must(f, err)
-	release, err := check.Lock(f.Context(), f.repo)
+	locked, lock, err := check.Lock(f.Context(), f.repo)
 	must(f, err)
 	repairer := check.Repairer{Checker: checker, Did: func(change string) error {
 		did = append(did, change)
 		return nil
 	}}
-	if err := repairer.Run(f.Context()); err != nil {
+	if err := repairer.Run(locked); err != nil {
 		f.Fatalf("repair: %v, after %q", err, did)
 	}
-	must(f, release())
+	must(f, lock.Release())
 	return did
 }
 

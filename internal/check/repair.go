@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -46,17 +47,17 @@ func (r *Repairer) Run(ctx context.Context) error {
 	return fmt.Errorf("%d rounds of repair were not enough", mostRounds)
 }
 
-// Lock keeps everybody else away until what it returns is called. It returns sqlrepo.ErrLocked or sqlrepo.ErrAtWork,
-// with who it is, when somebody is at work.
-func Lock(ctx context.Context, repo *sqlrepo.Repository) (release func() error, err error) {
-	lock, err := repo.LockAll(ctx)
+// Lock keeps everybody else away until the lock is released. It returns sqlrepo.ErrLocked or sqlrepo.ErrAtWork, with who it
+// is, when somebody is at work. The context that it returns ends when the lock is lost.
+func Lock(ctx context.Context, repo *sqlrepo.Repository) (locked context.Context, lock dialect.Lock, err error) {
+	lock, err = repo.LockAll(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := repo.AtWork(ctx); err != nil {
-		return nil, errors.Join(err, lock.Release())
+		return nil, nil, errors.Join(err, lock.Release())
 	}
-	return lock.Release, nil
+	return lock.Watch(ctx), lock, nil
 }
 
 // mending is one repair.

@@ -213,7 +213,7 @@ func TestRepairNeedsThatNobodyWorks(t *testing.T) {
 		f := newFixture(t, db)
 		use, err := f.repo.LockUse(t.Context())
 		must(t, err)
-		if _, err := check.Lock(t.Context(), f.repo); !errors.Is(err, sqlrepo.ErrLocked) {
+		if _, _, err := check.Lock(t.Context(), f.repo); !errors.Is(err, sqlrepo.ErrLocked) {
 			t.Errorf("with a worker: %v", err)
 		}
 		must(t, use.Release())
@@ -222,14 +222,14 @@ func TestRepairNeedsThatNobodyWorks(t *testing.T) {
 		must(t, err)
 		stage, err := f.repo.ClaimStage(t.Context(), sqlrepo.Claim{Worker: "somebody", Term: time.Minute}, opened.Upload.ID)
 		must(t, err)
-		_, err = check.Lock(t.Context(), f.repo)
+		_, _, err = check.Lock(t.Context(), f.repo)
 		if !errors.Is(err, sqlrepo.ErrAtWork) || !strings.Contains(err.Error(), "somebody") {
 			t.Errorf("with a lease: %v", err)
 		}
 		must(t, f.repo.Release(t.Context(), stage))
-		release, err := check.Lock(t.Context(), f.repo)
+		_, lock, err := check.Lock(t.Context(), f.repo)
 		must(t, err)
-		must(t, release())
+		must(t, lock.Release())
 	})
 }
 

@@ -58,7 +58,8 @@ func (j *Job) Run(ctx context.Context) (result Result, err error) {
 	if err != nil {
 		return result, err
 	}
-	defer func() { err = errors.Join(err, lock.Release()) }()
+	ctx = lock.Watch(ctx)
+	defer func() { err = errors.Join(dialect.BlameLock(ctx, err), lock.Release()) }()
 	opened, err := j.open(ctx, unfinished)
 	if err != nil {
 		return result, err

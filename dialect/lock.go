@@ -1,0 +1,185 @@
+package dialect
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/Masterminds/squirrel"
+	"github.com/jmoiron/sqlx"
+)
+
+// Lock is held until it is released or lost. As long as it is there, each transaction of the handle that it was taken with
+// proves that the lock is held, and keeps it from passing to others until the transaction ends.
+type Lock interface {
+	// Watch returns a copy of ctx that ends with the lock: when it is lost, with ErrLockLost as the cause, or released.
+	Watch(ctx context.Context) context.Context
+	Release() error
+}
+
+// What becomes of locks.
+var (
+	// ErrLocked is returned when another process holds the lock; the error's text says which.
+	ErrLocked = errors.New("locked by another process")
+	// ErrLockLost is returned for work under a lock that is not held any more. What was committed before stays, and the
+	// work may be begun again.
+	ErrLockLost = errors.New("the lock on the database was lost, so the work under it was ended: run the command again")
+	// errLockUnsure is returned while it is not known yet whether a lock was lost.
+	errLockUnsure = errors.New("the session that holds the lock on the database has ended")
+)
+
+// LockCounter names the counter that is raised by whoever changes something under LockAll, where locks can be lost.
+const LockCounter = "locked"
+
+// Mark reads a number that changes whenever somebody has changed something under LockAll. A lock of LockUse whose session
+// has ended is taken again, and is lost only if the number is another one by then.
+type Mark func(ctx context.Context, session sqlx.QueryerContext) (int64, error)
+
+// watchers are the contexts that end with a lock.
+type watchers struct {
+	mu      sync.Mutex
+	over    error
+	cancels []context.CancelCauseFunc
+}
+
+// Watch implements Lock.
+func (w *watchers) Watch(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancelCause(ctx)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over != nil {
+		cancel(w.over)
+	}
+	w.cancels = append(w.cancels, cancel)
+	return ctx
+}
+
+// end ends the contexts, for the first of the causes that it is called with.
+func (w *watchers) end(cause error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over == nil {
+		w.over = cause
+	}
+	for _, cancel := range w.cancels {
+		cancel(w.over)
+	}
+}
+
+// lost returns why the lock was lost, or nil.
+func (w *watchers) lost() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if errors.Is(w.over, ErrLockLost) {
+		return w.over
+	}
+	return nil
+}
+
+// noLock stands for a lock that is not needed, or that can't be had.
+type noLock struct{ watchers }
+
+func (l *noLock) Release() error {
+	l.end(context.Canceled)
+	return nil
+}
+
+// guard is a lock that a transaction proves.
+type guard interface {
+	// fence is an expression that is 1 if the lock is held, and that keeps it from passing to others until the transaction ends.
+	fence() squirrel.Sqlizer
+	// failed is called when the fence was not 1, and says what that means.
+	failed() error
+}
+
+// guards are the locks that a handle holds.
+type guards struct {
+	mu   sync.Mutex
+	held []guard
+}
+
+func (g *guards) add(one guard) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.held = append(g.held, one)
+}
+
+func (g *guards) remove(one guard) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range g.held {
+		if g.held[i] == one {
+			g.held = append(g.held[:i:i], g.held[i+1:]...)
+			return
+		}
+	}
+}
+
+func (g *guards) list() []guard {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.held
+}
+
+// StillLocked is the condition that all locks of the handle are held, for a statement that is no part of a transaction. It is
+// nil if there are none.
+func (db *DB) StillLocked() squirrel.Sqlizer {
+	var all squirrel.And
+	for _, one := range db.guards.list() {
+		all = append(all, squirrel.ConcatExpr("(SELECT ", one.fence(), ") = 1"))
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all
+}
+
+// Prove has a transaction that was not begun with Begin prove the locks of the handle, until it ends. It returns ErrLockLost
+// if one was lost.
+func (db *DB) Prove(ctx context.Context, session sqlx.QueryerContext) error {
+	for _, one := range db.guards.list() {
+		proof, err := db.proof(one)
+		if err != nil {
+			return err
+		}
+		if err := sqlx.GetContext(ctx, session, &proof.Values[0], proof.Text, proof.Args...); err != nil {
+			return err
+		}
+		if err := proof.Check(1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// proofs are the statements by which a transaction proves the locks of the handle.
+func (db *DB) proofs() (statements []Statement, err error) {
+	for _, one := range db.guards.list() {
+		proof, err := db.proof(one)
+		if err != nil {
+			return nil, err
+		}
+		statements = append(statements, proof)
+	}
+	return statements, nil
+}
+
+func (db *DB) proof(one guard) (Statement, error) {
+	text, args, err := squirrel.Select().Column(one.fence()).PlaceholderFormat(db.Placeholder).ToSql()
+	held := make([]int64, 1)
+	return Statement{Text: text, Args: args, Values: held, Check: func(int64) error {
+		if held[0] != 1 {
+			return one.failed()
+		}
+		return nil
+	}}, err
+}
+
+// BlameLock puts it before a failure that the lock was lost which ctx watches.
+func BlameLock(ctx context.Context, failure error) error {
+	cause := context.Cause(ctx)
+	if failure == nil || !errors.Is(cause, ErrLockLost) || errors.Is(failure, ErrLockLost) {
+		return failure
+	}
+	return errors.Join(cause, failure)
+}
