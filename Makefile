@@ -7,6 +7,8 @@ TIMEOUT ?= 20m
 # What takes longest begins first.
 LONGEST := ./internal/pipeline ./cmd/guppy ./sqlrepo
 CHAOS_SEEDS ?= 50
+SEEDS ?= 100
+SEED ?=
 
 GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
@@ -35,6 +37,10 @@ peers: build ## Have others' tools read what guppy writes. Outside CI they are l
 .PHONY: test-chaos
 test-chaos: postgres ## Have workers share an upload in CHAOS_SEEDS (default 50) storms of network faults.
 	GUPPY_TEST_CHAOS_SEEDS=$(CHAOS_SEEDS) $(GO) test -race -count 1 -timeout 60m -run Storm ./internal/chaos
+
+.PHONY: test-storm
+test-storm: postgres ## Have processes of the program share a space in SEEDS (default 100) storms of all kinds of faults, or in that of SEED.
+	GUPPY_TEST_STORM_SEEDS=$(SEEDS) GUPPY_TEST_STORM_SEED=$(SEED) $(GO) test -count 1 -timeout 5h -v ./internal/storm
 
 .PHONY: postgres
 postgres:

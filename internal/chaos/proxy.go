@@ -80,6 +80,9 @@ func Delay(milliseconds, jitter int) Toxic {
 	return Toxic{"latency", fmt.Sprintf(`{"latency": %d, "jitter": %d}`, milliseconds, jitter)}
 }
 
+// Limit breaks each connection once it has carried so many bytes in one direction.
+func Limit(bytes int) Toxic { return Toxic{"limit_data", fmt.Sprintf(`{"bytes": %d}`, bytes)} }
+
 var directions = []string{"upstream", "downstream"}
 
 // Begin disturbs until the function that it returns is called.

@@ -54,8 +54,8 @@ func (r *Relay) URL() string { return through(r.url, r.listener.Addr().String())
 // Turns is how often a client has waited for the server so far.
 func (r *Relay) Turns() int64 { return r.turns.Load() }
 
-// Lose has loses asked at each commit what is lost of it. It is called with the statements of the transaction, or with the
-// one outside of a transaction.
+// Lose has loses asked at each commit what is lost of it. It is called with the statements of the transaction, or with
+// the one outside of a transaction.
 func (r *Relay) Lose(loses func(statements []string) Loss) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

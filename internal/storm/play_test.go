@@ -1,0 +1,132 @@
+//go:build linux
+
+package storm_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// claim is what an exit code 0 says: this upload is complete, and this is its root.
+type claim struct {
+	Upload int64  `json:"upload"`
+	Root   string `json:"root_cid"`
+	State  string `json:"state"`
+	by     string
+}
+
+// play runs the commands of a slot, one after the other.
+func (s *storm) play(ctx context.Context, t *testing.T, slot int) {
+	for number, step := range s.plan.slots[slot] {
+		if !rest(ctx, step.pause) {
+			return
+		}
+		p := s.start(t, s.stormy, s.arguments(step, fmt.Sprintf("%d-%d", slot, number))...)
+		s.note("%d: begin %s", slot, p)
+		s.setCurrent(slot, p)
+		code := p.wait(t)
+		s.setCurrent(slot, nil)
+		s.note("%d: exit code %d: %s: %s", slot, code, p, tail(p.stderr.String()))
+		s.tally(step.what, code)
+		s.judge(t, p, step.what, code)
+	}
+}
+
+func (s *storm) setCurrent(slot int, p *process) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current[slot] = p
+}
+
+// arguments are the command line of a step.
+func (s *storm) arguments(step step, name string) []string {
+	source := s.trees[step.source]
+	switch step.what {
+	case "prepare":
+		return []string{"prepare", source.mount, "--json"}
+	case "upload all":
+		return []string{"upload", space, "--json"}
+	case "upload one":
+		return []string{"upload", space, fmt.Sprintf("source-%d", step.source), "--json"}
+	case "worker":
+		return []string{"worker", "--exit-when-idle"}
+	case "gc":
+		return []string{"gc", "--yes"}
+	case "gc strays":
+		return []string{"gc", "--yes", "--strays"}
+	case "rm":
+		return []string{"upload", "rm", itoa(s.victim(step.pick)), "--yes"}
+	case "backup":
+		return []string{"backup", s.path("out/backup.db"), "--force"}
+	case "transfer":
+		return []string{"transfer", "--allow-live", "--to", s.path("out/transfer-" + name + ".db")}
+	case "check":
+		return []string{"check"}
+	case "repair":
+		return []string{"check", "--repair", "--yes"}
+	}
+	panic("no such step: " + step.what)
+}
+
+// victim is one of the uploads that there may be.
+func (s *storm) victim(pick uint64) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	latest := int64(1)
+	for _, c := range s.claims {
+		latest = max(latest, c.Upload)
+	}
+	upload := 1 + int64(pick%uint64(latest+1))
+	s.removed[upload] = true
+	return upload
+}
+
+// documented are the exit codes of a command that nobody has told to end. Nothing in a storm is a usage error.
+var documented = []int{0, 1, 3, 4}
+
+// judge compares what a command says with what may be so.
+func (s *storm) judge(t *testing.T, p *process, what string, code int) {
+	t.Helper()
+	said := tail(p.stdout.String()) + tail(p.stderr.String())
+	switch {
+	case p.panicked():
+		t.Errorf("%s: it panicked:\n%s", p, &p.stderr)
+	case p.signalled.Load() && (code == -1 || code == 130): // the signal may come before it is caught
+	case !slices.Contains(documented, code):
+		t.Errorf("%s: exit code %d\n%s", p, code, said)
+	case (what == "check" || what == "repair") && code == 3:
+		t.Errorf("%s finds problems:\n%s", p, said)
+	case code == 0 && (what == "prepare" || what == "upload all" || what == "upload one"):
+		s.believe(t, p, what)
+	}
+}
+
+// believe keeps what a command has claimed until it can be proved.
+func (s *storm) believe(t *testing.T, p *process, what string) {
+	t.Helper()
+	var said struct {
+		claim
+		Uploads []claim `json:"uploads"`
+	}
+	if err := json.Unmarshal(p.stdout.Bytes(), &said); err != nil {
+		t.Errorf("%s: %v in %q", p, err, &p.stdout)
+		return
+	}
+	if what == "prepare" {
+		said.Uploads = []claim{said.claim}
+	}
+	if len(said.Uploads) == 0 {
+		t.Errorf("%s: it claims nothing: %s", p, &p.stdout)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range said.Uploads {
+		if c.by = p.String(); c.State != "complete" || c.Root == "" || c.Upload == 0 {
+			t.Errorf("%s: exit code 0, but %+v", p, c)
+		}
+		s.claims = append(s.claims, c)
+	}
+}
