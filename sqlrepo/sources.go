@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/Masterminds/squirrel"
@@ -23,6 +24,8 @@ type Source struct {
 	CreatedAt Time `db:"created_at"`
 	// RemovedAt is set when the source is not to be prepared any more; its uploads stay.
 	RemovedAt Time `db:"removed_at"`
+	// Sightings is what the source was, wherever it was seen.
+	Sightings Sightings `db:"mounts"`
 }
 
 // SourceOptions say what of a source belongs to an upload. They are kept with the source, and with each upload as they
@@ -61,6 +64,9 @@ func (l *Lines) Scan(column any) error {
 
 var sourceColumns = []string{"id", "space", "name", "path", "excludes", "symlinks", "created_at", "removed_at"}
 
+// sourceFields are what a SELECT reads into a Source.
+var sourceFields = append(slices.Clone(sourceColumns), "mounts")
+
 // AddSource adds a source, or takes one that was removed back in under its new name and options; the name is made fit
 // by Text. It returns ErrExists when the space has the path or the name already (a removed source keeps its name),
 // ErrMissingReference when there is no such space.
@@ -68,9 +74,13 @@ func (r *Repository) AddSource(ctx context.Context, source Source) (Source, erro
 	source.Name, source.CreatedAt, source.RemovedAt = Text(source.Name), NewTime(r.now()), Time{}
 	err := r.withTx(ctx, fmt.Sprintf("add source %q", source.Name), func(tx *dialect.Tx) (err error) {
 		source.ID, err = r.restoreSource(ctx, tx, source)
+		if err == nil {
+			return r.get(ctx, tx, &source.Sightings, sightingsOf(source.ID))
+		}
 		if !errors.Is(err, ErrNotFound) {
 			return err
 		}
+		source.Sightings = nil
 		if source.ID, err = r.nextIDs(ctx, tx, "sources", 1); err != nil {
 			return err
 		}
@@ -105,7 +115,7 @@ func (r *Repository) restoreSource(ctx context.Context, tx *dialect.Tx, source S
 func (r *Repository) Sources(ctx context.Context, space int64) (sources []Source, err error) {
 	err = r.read(ctx, "list sources", func() error {
 		sources = nil
-		return r.list(ctx, r.db.Reader, &sources, squirrel.Select(sourceColumns...).From("sources").
+		return r.list(ctx, r.db.Reader, &sources, squirrel.Select(sourceFields...).From("sources").
 			Where(squirrel.Eq{"space": space, "removed_at": nil}).OrderBy("id"))
 	})
 	return sources, err
@@ -115,7 +125,7 @@ func (r *Repository) Sources(ctx context.Context, space int64) (sources []Source
 func (r *Repository) Source(ctx context.Context, id int64) (source Source, err error) {
 	err = r.read(ctx, fmt.Sprintf("source %d", id), func() error {
 		return r.get(ctx, r.db.Reader, &source,
-			squirrel.Select(sourceColumns...).From("sources").Where(squirrel.Eq{"id": id}))
+			squirrel.Select(sourceFields...).From("sources").Where(squirrel.Eq{"id": id}))
 	})
 	return source, err
 }
@@ -128,7 +138,7 @@ func (r *Repository) FindSource(ctx context.Context, space int64, nameOrPath str
 	}
 	err = r.read(ctx, fmt.Sprintf("source %q", nameOrPath), func() error {
 		return r.get(ctx, r.db.Reader, &source,
-			squirrel.Select(sourceColumns...).From("sources").Where(is).OrderBy("id").Limit(1))
+			squirrel.Select(sourceFields...).From("sources").Where(is).OrderBy("id").Limit(1))
 	})
 	return source, err
 }

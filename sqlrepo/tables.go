@@ -18,7 +18,7 @@ type table struct {
 // tables are all of them, each behind those that it refers to.
 var tables = []table{
 	{"spaces", append(slices.Clone(spaceColumns), "revision", "needs"), []string{"id"}},
-	{"sources", append(slices.Clone(sourceColumns), "mounts"), []string{"id"}},
+	{"sources", sourceFields, []string{"id"}},
 	{"uploads", slices.Concat(uploadColumns, comparisonColumns, tallyColumns, stageColumns, leaseColumns), []string{"id"}},
 	{"entries", entryColumns, []string{"id"}},
 	{"shards", slices.Concat(shardColumns, leaseColumns), []string{"id"}},

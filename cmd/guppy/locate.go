@@ -14,6 +14,7 @@ import (
 
 // locator finds on this host what uploads need.
 type locator struct {
+	*app
 	cfg   *config.Config
 	repo  *repository
 	paths sourcePaths
@@ -34,12 +35,15 @@ func (l *locator) locate(ctx context.Context, upload sqlrepo.OpenUpload) (*pipel
 		return nil, err
 	}
 	root := l.paths.of(registered)
-	files, err := l.source(ctx, root, upload.Upload)
+	held, files, err := l.source(ctx, registered, root, upload.Upload)
 	if errors.Is(err, pipeline.ErrOutOfSight) {
 		return nil, fmt.Errorf("%w: mount source %q of space %q there, or say where it is with --source-path %s=PATH",
 			err, registered.Name, space.Name, registered.Name)
 	}
-	return &pipeline.Site{Space: space, Store: shards, FS: files, Root: root}, err
+	if err != nil {
+		return nil, err
+	}
+	return &pipeline.Site{Space: space, Store: shards, FS: files, Root: root, Held: held}, nil
 }
 
 // store proves by its marker that the store of this host is that of the upload.
@@ -70,16 +74,23 @@ func (l *locator) store(ctx context.Context, upload sqlrepo.Upload) (store.Store
 	return shards, nil
 }
 
-// source proves that an upload's source is at root.
-func (l *locator) source(ctx context.Context, root string, upload sqlrepo.Upload) (source.FS, error) {
+// source opens an upload's source and proves that it is at root. Whoever gets it closes it.
+func (l *locator) source(ctx context.Context, registered sqlrepo.Source, root string,
+	upload sqlrepo.Upload) (*source.Held, source.FS, error) {
 	if err := refuseOwnFiles(l.cfg, root); err != nil {
-		return nil, fmt.Errorf("%w: %w", pipeline.ErrOutOfSight, err)
+		return nil, nil, fmt.Errorf("%w: %w", pipeline.ErrOutOfSight, err)
 	}
-	files, err := visibleFiles(l.cfg, l.repo)
+	held, files, err := l.hold(ctx, l.cfg, l.repo, registered, root, upload.SourceOptions)
+	if isAny(err, databaseErrors) {
+		return nil, nil, err
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", pipeline.ErrOutOfSight, err)
+		return nil, nil, fmt.Errorf("%w: %w", pipeline.ErrOutOfSight, err)
 	}
-	return files, pipeline.Sees(ctx, l.repo, files, root, upload)
+	if err := pipeline.Sees(ctx, l.repo, files, root, upload); err != nil {
+		return nil, nil, errors.Join(err, held.Close())
+	}
+	return held, files, nil
 }
 
 // spaceOf finds the space of a source.

@@ -36,13 +36,13 @@ func (a *app) prepareCommand() *cobra.Command {
 			return warmed(cmd.Context(), repo, func() error { return a.prepare(cmd.Context(), cfg, repo, path) })
 		})
 	}
-	addPrepareFlags(command)
+	a.addPrepareFlags(command)
 	command.Flags().String("space", "", "`NAME` or DID of the space (default \"default\"); a name that is new is added")
 	return command
 }
 
 // addPrepareFlags adds what prepare and upload have in common.
-func addPrepareFlags(command *cobra.Command) {
+func (a *app) addPrepareFlags(command *cobra.Command) {
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.String("store", "", storeUsage)
@@ -54,6 +54,7 @@ func addPrepareFlags(command *cobra.Command) {
 	flags.String("index-layout", "", "how indexes of shards are laid out: `storacha|forge|spec` (default storacha)")
 	flags.String("index-max-slices", "", "most `N` slices of an index, which limits the blocks of a shard (default 26000)")
 	addSourceFlags(command)
+	a.addAcceptFlag(command)
 	flags.String("on-error", "", "`fail|skip`: whether an entry that can't be prepared keeps the upload incomplete (default fail)")
 }
 

@@ -31,6 +31,9 @@ type app struct {
 	// ran tells that there is something to resume.
 	ran  bool
 	json bool
+	// acceptSource is --accept-source, accepted has the sources for which it was used up.
+	acceptSource bool
+	accepted     map[int64]bool
 }
 
 // settings are the flags that stand for a key of the configuration.

@@ -61,12 +61,16 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 	if err := a.warnOfOtherStore(ctx, shards, uploads); err != nil {
 		return nil, err
 	}
-	files, err := visibleFiles(cfg, repo)
+	held, files, err := a.hold(ctx, cfg, repo, registered, string(registered.Path), fresh.SourceOptions)
 	if err != nil {
 		return nil, err
 	}
+	defer held.Close() //nolint:errcheck // nothing was written
+	if len(uploads) == 0 && held.Sighting().Empty {
+		a.log.Warn("the source is an empty directory: is it mounted?", "path", string(registered.Path))
+	}
 	job := pipeline.Job{
-		Repo: repo.Repository, Store: shards, FS: files, Space: space, Source: registered, Fresh: fresh,
+		Repo: repo.Repository, Store: shards, FS: files, Held: held, Space: space, Source: registered, Fresh: fresh,
 		SkipFailed: cfg.Prepare.OnError == "skip", Workers: workers(cfg), ReadAhead: readAhead(cfg), Limits: limits(cfg),
 		TempDir: cfg.Repo.DataDir, Progress: &progress.Counters{}, Log: a.log,
 	}
@@ -113,20 +117,20 @@ func (a *app) warnOfNoPieces(made *report) {
 	}
 }
 
-// visibleFiles is the file system without guppy's own files.
-func visibleFiles(cfg *config.Config, repo *repository) (source.FS, error) {
+// visibleFiles is a file system without guppy's own files.
+func visibleFiles(cfg *config.Config, repo *repository, files source.FS) (source.FS, error) {
 	own := []string{cfg.Repo.DataDir}
 	if directory := cfg.Prepare.StoreDirectory(); directory != "" {
 		own = append(own, directory)
 	}
 	if repo.db.Files != nil {
-		files, err := repo.db.Files(repo.db.Settings)
+		database, err := repo.db.Files(repo.db.Settings)
 		if err != nil {
 			return nil, err
 		}
-		own = append(own, files...)
+		own = append(own, database...)
 	}
-	return source.Hide(source.Local(), own...)
+	return source.Hide(files, own...)
 }
 
 // recipe is that of a new upload. An unfinished one keeps its profile, how it is indexed and whether it gets piece CIDs, and

@@ -13,6 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/remake"
 	"github.com/guppy-prep/guppy/internal/shard"
+	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -51,12 +52,12 @@ func newRemaker(ctx context.Context, cfg *config.Config, repo *repository) (*rem
 	if err != nil {
 		return nil, err
 	}
-	return remake.New(repo, cfg.Repo.DataDir, func(ctx context.Context, source int64) (remake.Site, error) {
-		registered, err := repo.Source(ctx, source)
+	return remake.New(repo, cfg.Repo.DataDir, func(ctx context.Context, id int64) (remake.Site, error) {
+		registered, err := repo.Source(ctx, id)
 		if err != nil {
 			return remake.Site{}, err
 		}
-		files, err := visibleFiles(cfg, repo)
+		files, err := visibleFiles(cfg, repo, source.Local())
 		return remake.Site{FS: files, Root: paths.of(registered)}, err
 	}), nil
 }

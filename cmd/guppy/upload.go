@@ -25,7 +25,7 @@ func (a *app) uploadCommand() *cobra.Command {
 			return warmed(ctx, repo, func() error { return a.upload(ctx, cfg, repo, args) })
 		}),
 	}
-	addPrepareFlags(command)
+	a.addPrepareFlags(command)
 	command.AddCommand(&cobra.Command{
 		Use: "ls [SPACE]", Short: "List uploads", Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: a.repositoryCommand(a.listUploads),

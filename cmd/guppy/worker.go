@@ -51,6 +51,7 @@ func (a *app) workerCommand() *cobra.Command {
 	flags.Lookup("space").Annotations = map[string][]string{noSetting: {}}
 	flags.String("workers", "", "`N` shards are packed side by side (default: the number of CPUs)")
 	flags.String("read-ahead", "", "`N` reads are under way for each shard (default 1024)")
+	a.addAcceptFlag(command)
 	flags.BoolVar(&options.exitWhenIdle, "exit-when-idle", false,
 		"end when nothing is left to do: with 1 if an upload was out of sight, 3 if one is incomplete or has work set aside")
 	return command
@@ -72,7 +73,7 @@ func (a *app) work(ctx context.Context, cfg *config.Config, repo *repository, op
 	}
 	ctx = lock.Watch(ctx)
 	defer func() { err = errors.Join(dialect.BlameLock(ctx, err), lock.Release()) }()
-	sight := locator{cfg, repo, paths}
+	sight := locator{a, cfg, repo, paths}
 	worker := pipeline.Worker{
 		Repo: repo.Repository, Filter: filter, Locate: sight.locate, Standing: !options.exitWhenIdle, Roving: true,
 		Workers: workers(cfg), ReadAhead: readAhead(cfg), Limits: limits(cfg), TempDir: cfg.Repo.DataDir,

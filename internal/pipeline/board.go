@@ -254,6 +254,7 @@ func (b *board) try(ctx context.Context) (next task, ended bool, changed <-chan 
 	if !looked {
 		return nil, false, changed, ctx.Err()
 	}
+	b.crew.keepSites(open)
 	ended = !b.crew.Standing
 	var hidden error
 	for _, upload := range open {
@@ -266,7 +267,11 @@ func (b *board) try(ctx context.Context) (next task, ended bool, changed <-chan 
 			continue
 		}
 		ended = false
-		if next, err := b.claim(ctx, upload, site); next != nil || err != nil {
+		next, err := b.claim(ctx, upload, site)
+		if next == nil {
+			b.crew.leave(site)
+		}
+		if next != nil || err != nil {
 			return next, false, changed, err
 		}
 	}

@@ -26,9 +26,11 @@ var ErrRemoved = errors.New("it was removed meanwhile")
 
 // Job is the preparation of one source.
 type Job struct {
-	Repo   *sqlrepo.Repository
-	Store  store.Store
-	FS     source.FS
+	Repo  *sqlrepo.Repository
+	Store store.Store
+	FS    source.FS
+	// Held, if not nil, is what FS reads the source through, and what the repository remembers of it.
+	Held   *source.Held
 	Space  sqlrepo.Space
 	Source sqlrepo.Source
 	// Fresh is the recipe of a new upload: profile, shard size, options. Of an unfinished one only the options change.
@@ -129,7 +131,7 @@ func (j *Job) open(ctx context.Context, unfinished []sqlrepo.OpenUpload) (opened
 }
 
 func (j *Job) worker(opened sqlrepo.Opened) *Worker {
-	site := &Site{Space: j.Space, Store: j.Store, FS: j.FS, Root: string(j.Source.Path)}
+	site := &Site{Space: j.Space, Store: j.Store, FS: j.FS, Root: string(j.Source.Path), Held: j.Held}
 	worker := &Worker{
 		Repo: j.Repo, Filter: sqlrepo.OpenFilter{Uploads: []int64{opened.Upload.ID}},
 		Locate:  func(context.Context, sqlrepo.OpenUpload) (*Site, error) { return site, nil },

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/guppy-prep/guppy/internal/scan"
@@ -27,25 +28,38 @@ type located struct {
 	until time.Time
 }
 
-// site finds where an upload's source and store are for this worker. Nobody needs that of an upload that has ended.
+// site finds where an upload's source and store are for this worker. Nobody needs that of an upload that has ended. The
+// site is in use until leave is called.
 func (c *crew) site(ctx context.Context, upload sqlrepo.OpenUpload) (*Site, error) {
 	if upload.Ended() {
 		return nil, nil
 	}
 	c.mu.Lock()
 	known := c.sites[upload.ID]
+	fresh := known != nil && time.Now().Before(known.until)
+	if fresh {
+		c.use(known.site)
+	}
 	c.mu.Unlock()
-	if known != nil && time.Now().Before(known.until) {
+	if fresh {
 		return known.site, known.err
 	}
 	site, err := c.Locate(ctx, upload)
+	if err != nil {
+		site = nil
+	}
+	c.mu.Lock()
+	c.use(site)
+	c.mu.Unlock()
 	if err == nil && c.Roving {
 		err = c.tidyOnce(ctx, site)
 	}
 	if ctx.Err() != nil {
+		c.leave(site)
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
+		c.leave(site)
 		site = nil
 		if known == nil || known.err == nil || known.err.Error() != err.Error() {
 			c.Log.Warn("takes no work of an upload", "upload", upload.ID, "reason", err)
@@ -53,8 +67,58 @@ func (c *crew) site(ctx context.Context, upload sqlrepo.OpenUpload) (*Site, erro
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.sites[upload.ID] = &located{site, err, time.Now().Add(lookAgain)}
+	c.locate(upload.ID, site, err)
 	return site, err
+}
+
+// locate notes what was found of an upload's site. It is called with mu held.
+func (c *crew) locate(upload int64, site *Site, err error) {
+	c.use(site)
+	if known := c.sites[upload]; known != nil {
+		c.drop(known.site)
+	}
+	c.sites[upload] = &located{site, err, time.Now().Add(lookAgain)}
+}
+
+// keepSites drops the sites of uploads that nothing is left to do for: an open handle keeps a mount from being undone.
+func (c *crew) keepSites(open []sqlrepo.OpenUpload) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, known := range c.sites {
+		needed := func(upload sqlrepo.OpenUpload) bool { return upload.ID == id && !upload.Ended() }
+		if !slices.ContainsFunc(open, needed) {
+			c.drop(known.site)
+			delete(c.sites, id)
+		}
+	}
+}
+
+// use and drop count the users of a site. That of a roving worker, which has a new one located now and then, is closed
+// behind the last user. They are called with mu held.
+func (c *crew) use(site *Site) {
+	if site != nil {
+		c.users[site]++
+	}
+}
+
+func (c *crew) drop(site *Site) {
+	if site == nil {
+		return
+	}
+	if c.users[site]--; c.users[site] > 0 {
+		return
+	}
+	delete(c.users, site)
+	if c.Roving && site.Held != nil {
+		_ = site.Held.Close() // nothing was written
+	}
+}
+
+// leave is drop for who does not hold mu.
+func (c *crew) leave(site *Site) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drop(site)
 }
 
 // tidyOnce tidies the store of a space that this worker has not seen yet.
@@ -79,7 +143,7 @@ func (c *crew) outOfSight(ctx context.Context, l *lease, what string, failure er
 	upload := uploadOf(l.unit)
 	c.Log.Warn("takes no more work of an upload for now", "upload", upload, "work", what, "reason", failure)
 	c.mu.Lock()
-	c.sites[upload] = &located{nil, fmt.Errorf("%w: %w", ErrOutOfSight, failure), time.Now().Add(lookAgain)}
+	c.locate(upload, nil, fmt.Errorf("%w: %w", ErrOutOfSight, failure))
 	clear(c.failing)
 	c.mu.Unlock()
 	return c.giveBack(ctx, l)

@@ -31,6 +31,7 @@ type packTask struct {
 }
 
 func (t *packTask) run(ctx context.Context, c *crew, buffers *pack.Buffers) error {
+	defer c.leave(t.site)
 	l := c.keep(ctx, t.shard, t.shard.Attempts)
 	p := &packedShard{shard: t.shard, lease: l, within: within(t.site, t.upload)}
 	packer := pack.Packer{
@@ -68,6 +69,7 @@ type stageTask struct {
 }
 
 func (t *stageTask) run(ctx context.Context, c *crew, _ *pack.Buffers) error {
+	defer c.leave(t.site)
 	l := c.keep(ctx, t.stage, t.stage.Upload.Attempts)
 	t.alive, t.sent = l.progress, l.sent
 	err := c.abandoned(t.stage.Upload.Attempts)
@@ -136,6 +138,11 @@ func (t *stageTask) scan(ctx context.Context, c *crew) error {
 	}
 	if err != nil {
 		return err
+	}
+	if t.site.Held != nil {
+		if err := c.Repo.RememberSighting(ctx, t.stage, t.site.Held.Sighting()); err != nil {
+			return err
+		}
 	}
 	return c.analyze(ctx)
 }

@@ -59,6 +59,9 @@ type Site struct {
 	FS    source.FS
 	// Root is where the source lies on this host.
 	Root string
+	// Held, if not nil, is what FS reads the source through, and what the repository remembers of it. A roving worker
+	// closes it when nothing needs it any more.
+	Held *source.Held
 }
 
 // Worker takes what work there is for unfinished uploads, beside any number of others.
@@ -109,6 +112,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		return nil
 	})
 	err := group.Wait()
+	c.keepSites(nil)
 	return errors.Join(err, c.sealer.abort(ctx))
 }
 
@@ -124,6 +128,8 @@ type crew struct {
 	// failing is the work that has failed since some last succeeded.
 	failing map[string]bool
 	sites   map[int64]*located
+	// users is how many use a site.
+	users map[*Site]int
 	// own is guarded by the board.
 	own map[int64]packedContent
 }
@@ -131,7 +137,7 @@ type crew struct {
 func newCrew(w *Worker) *crew {
 	limits := w.Limits.withDefaults()
 	c := &crew{Worker: w, limits: limits, claim: sqlrepo.Claim{Worker: liveness.Name(), Term: limits.Lease},
-		failing: map[string]bool{}, sites: map[int64]*located{}, own: map[int64]packedContent{}}
+		failing: map[string]bool{}, sites: map[int64]*located{}, users: map[*Site]int{}, own: map[int64]packedContent{}}
 	c.board = newBoard(c)
 	c.sealer = newSealer(c)
 	return c

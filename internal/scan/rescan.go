@@ -12,6 +12,9 @@ import (
 func (s *Scanner) Again(ctx context.Context, stage sqlrepo.Stage) (rescanned int, err error) {
 	var batch sqlrepo.ScanBatch
 	save := func() error {
+		if err := source.Present(s.FS, s.Root); err != nil {
+			return err
+		}
 		err := s.Repo.SaveScan(ctx, stage, batch)
 		batch = sqlrepo.ScanBatch{}
 		return err

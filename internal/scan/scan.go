@@ -42,7 +42,8 @@ const batchSize = 25_000
 // Run walks the source and records what it finds. An entry with the fingerprint of the stored one keeps its row and all
 // that was done for it; a changed one begins anew; one that is gone is forgotten. What lies below a directory that can't
 // be read may be there or not: it becomes Unreachable, and is compared when the directory can be read again. A new file
-// whose fingerprint is that of the source's previous upload takes its content over.
+// whose fingerprint is that of the source's previous upload takes its content over. Run fails with source.ErrGone, and
+// forgets nothing, if the source is not there any more or is not the one that the run began with.
 func (s *Scanner) Run(ctx context.Context, stage sqlrepo.Stage) error {
 	group, ctx := errgroup.WithContext(ctx)
 	full := make(chan sqlrepo.ScanBatch, 1)
@@ -78,6 +79,9 @@ func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, full chan<- sq
 		if merger.batch.Len() < limit {
 			return nil
 		}
+		if err := source.Present(s.FS, s.Root); err != nil {
+			return err // what was not found may be where the source is now
+		}
 		select {
 		case full <- merger.batch:
 			merger.batch = sqlrepo.ScanBatch{Previous: previous}
@@ -102,6 +106,9 @@ func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, full chan<- sq
 		return err
 	}
 	if err := merger.finish(); err != nil {
+		return err
+	}
+	if err := source.Present(s.FS, s.Root); err != nil {
 		return err
 	}
 	return send(1)

@@ -24,6 +24,8 @@ type FS interface {
 	ReadDir(path string) ([]fs.DirEntry, error)
 	// Open opens what is at path for reading, after following symlinks, and never blocks on a pipe or a device.
 	Open(path string) (File, error)
+	// Present returns an error unless what is at root, the path of a source, is still what the file system reads there.
+	Present(root string) error
 }
 
 // File is an open file. ReadAt may be called from many goroutines at once.

@@ -64,7 +64,7 @@ func (h hiding) unlessHidden(op, path string, info fs.FileInfo, err error) (fs.F
 
 func (h hiding) hides(path string, info fs.FileInfo) bool {
 	for _, hidden := range h.same {
-		if os.SameFile(info, hidden) {
+		if sameFile(info, hidden) {
 			return true
 		}
 	}
@@ -74,7 +74,7 @@ func (h hiding) hides(path string, info fs.FileInfo) bool {
 	}
 	in, err := h.FS.Stat(filepath.Dir(path))
 	for _, parent := range parents {
-		if err == nil && os.SameFile(in, parent) {
+		if err == nil && sameFile(in, parent) {
 			return true
 		}
 	}

@@ -1,9 +1,6 @@
 package source
 
-import (
-	"io/fs"
-	"os"
-)
+import "io/fs"
 
 // lineage is a set of directories: those above an entry, both on the way there through followed symlinks and in
 // the file system itself. A symlink to one of them would lead round in circles.
@@ -14,7 +11,7 @@ type lineage struct {
 
 func (l *lineage) holds(info fs.FileInfo) bool {
 	for ; l != nil; l = l.next {
-		if os.SameFile(l.info, info) {
+		if sameFile(l.info, info) {
 			return true
 		}
 	}

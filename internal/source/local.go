@@ -17,23 +17,12 @@ func (local) Stat(path string) (fs.FileInfo, error) { return os.Stat(path) }
 
 func (local) Readlink(path string) (string, error) { return os.Readlink(path) }
 
-func (local) ReadDir(path string) ([]fs.DirEntry, error) {
+func (l local) ReadDir(path string) ([]fs.DirEntry, error) {
 	dir, err := os.OpenFile(path, openDirectory, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer dir.Close() //nolint:errcheck // nothing was written
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return nil, err
-	}
-	entries := make([]fs.DirEntry, len(names))
-	lazy := make([]lazyEntry, len(names))
-	for i, name := range names {
-		lazy[i] = lazyEntry{dir: path, name: name}
-		entries[i] = &lazy[i]
-	}
-	return entries, nil
+	return readNames(l, dir, path)
 }
 
 func (local) Open(path string) (File, error) {
@@ -44,11 +33,36 @@ func (local) Open(path string) (File, error) {
 	return file, nil
 }
 
-type lazyEntry struct{ dir, name string }
+// Present can only tell whether anything is there: see Hold.
+func (local) Present(root string) error {
+	_, err := os.Stat(root)
+	return err
+}
+
+// readNames reads and closes a directory.
+func readNames(fsys FS, dir *os.File, path string) ([]fs.DirEntry, error) {
+	defer dir.Close() //nolint:errcheck // nothing was written
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]fs.DirEntry, len(names))
+	lazy := make([]lazyEntry, len(names))
+	for i, name := range names {
+		lazy[i] = lazyEntry{fsys: fsys, dir: path, name: name}
+		entries[i] = &lazy[i]
+	}
+	return entries, nil
+}
+
+type lazyEntry struct {
+	fsys      FS
+	dir, name string
+}
 
 func (e *lazyEntry) Name() string { return e.name }
 
-func (e *lazyEntry) Info() (fs.FileInfo, error) { return os.Lstat(joinOS(e.dir, e.name)) }
+func (e *lazyEntry) Info() (fs.FileInfo, error) { return e.fsys.Lstat(joinOS(e.dir, e.name)) }
 
 func (e *lazyEntry) IsDir() bool { return e.Type().IsDir() }
 

@@ -7,4 +7,5 @@ import "os"
 const (
 	openFile      = os.O_RDONLY
 	openDirectory = os.O_RDONLY
+	openHandle    = openDirectory
 )

@@ -28,7 +28,7 @@ func Rescan(ctx context.Context, fsys FS, root string, opts Options, path sqlrep
 			return sqlrepo.Entry{}, rescanStopped(ctx, path)
 		}
 		if !ok || found.State != sqlrepo.Failed && found.Kind != sqlrepo.Directory {
-			return vanished(path), nil
+			return in.vanished(path)
 		}
 		if found.State == sqlrepo.Failed {
 			return failed(path, sqlrepo.Fingerprint{Kind: sqlrepo.File}, found.Reason).Entry, nil
@@ -39,7 +39,7 @@ func Rescan(ctx context.Context, fsys FS, root string, opts Options, path sqlrep
 		}
 	}
 	if !ok && found.info == nil {
-		return vanished(path), nil
+		return in.vanished(path)
 	}
 	return rescanned(opts, path, found, ok), nil
 }
@@ -48,8 +48,9 @@ func rescanStopped(ctx context.Context, path sqlrepo.Path) error {
 	return fmt.Errorf("rescan of %q: %w", path.String(), context.Cause(ctx))
 }
 
-func vanished(path sqlrepo.Path) sqlrepo.Entry {
-	return failed(path, sqlrepo.Fingerprint{Kind: sqlrepo.File}, "vanished").Entry
+// vanished is an entry that is not there, while the source is.
+func (in *inspector) vanished(path sqlrepo.Path) (sqlrepo.Entry, error) {
+	return failed(path, sqlrepo.Fingerprint{Kind: sqlrepo.File}, "vanished").Entry, Present(in.fsys, in.root)
 }
 
 // rescanned settles what becomes of an entry that is there; ok says whether the symlink policy lets it through.

@@ -52,6 +52,7 @@ func (f *fixture) onStage(stage sqlrepo.Stage, entry sqlrepo.Entry, sealing sqlr
 	calls["SavePlan"] = func() error {
 		return f.SavePlan(f.ctx, stage, []sqlrepo.PlannedShard{planned(100, sqlrepo.Segment{Entry: entry.ID})})
 	}
+	calls["RememberSighting"] = func() error { return f.RememberSighting(f.ctx, stage, sqlrepo.Sighting{Path: "/seen"}) }
 	calls["ResetLinks"] = func() error { return f.ResetLinks(f.ctx, stage) }
 	f.onRemoval(stage, entry, sealing, calls)
 	calls["SaveLinks"] = func() error {

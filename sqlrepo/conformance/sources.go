@@ -10,6 +10,7 @@ func sources() []test {
 		{"have any path", sourcePaths},
 		{"change their options", sourceOptions},
 		{"are removed and taken back in", removeSources},
+		{"are remembered where they were seen", sourceSightings},
 	}
 }
 
@@ -91,4 +92,39 @@ func removeSources(f *fixture) {
 	again := must(f.AddSource(f.ctx, back))(f.t)
 	equal(f.t, "key", again.ID, a.ID)
 	equal(f.t, "source", must(f.FindSource(f.ctx, space.ID, "new name"))(f.t), again)
+}
+
+// sourceSightings remembers one of a source at each path.
+func sourceSightings(f *fixture) {
+	a, b := f.source(f.space()), f.source(f.space())
+	nas := sqlrepo.Sighting{
+		Path:  "/nas",
+		Mount: sqlrepo.Mount{Point: "/nas", Kind: "nfs4", Origin: "nas:/photos", Root: "/", Inner: "/"},
+		Below: []sqlrepo.Mount{{Point: "2024", Kind: "ext4", Origin: "/dev/sda1", ID: "id", Root: "/", Inner: "/"}},
+	}
+	odd := sqlrepo.Sighting{Path: "/\xff\x00", Empty: true}
+	stage := f.begin(a)
+	f.ok(f.RememberSighting(f.ctx, stage, nas))
+	f.ok(f.AcceptSighting(f.ctx, a.ID, odd))
+	f.ok(f.RememberSighting(f.ctx, stage, nas))
+	known := must(f.Source(f.ctx, a.ID))(f.t).Sightings
+	equal(f.t, "sightings", len(known), 2)
+	for path, want := range map[string]sqlrepo.Sighting{nas.Path: nas, odd.Path: {Path: sqlrepo.Text(odd.Path), Empty: true}} {
+		got, ok := known.At(path)
+		equal(f.t, "known", ok, true)
+		equal(f.t, "sighting", got, want)
+	}
+	_, ok := known.At("/other")
+	equal(f.t, "another path", ok, false)
+
+	changed := sqlrepo.Sighting{Path: nas.Path, Mount: sqlrepo.Mount{Point: "/", Kind: "xfs", Origin: "/dev/sdb", Root: "/", Inner: "/nas"}}
+	f.ok(f.AcceptSighting(f.ctx, a.ID, changed))
+	got, _ := must(f.Source(f.ctx, a.ID))(f.t).Sightings.At(nas.Path)
+	equal(f.t, "accepted", got, changed)
+	equal(f.t, "the other source", must(f.Source(f.ctx, b.ID))(f.t), b)
+	f.fails(f.AcceptSighting(f.ctx, b.ID+1, nas), sqlrepo.ErrNotFound)
+
+	f.ok(f.RemoveSource(f.ctx, a.ID))
+	taken := must(f.AddSource(f.ctx, sqlrepo.Source{Space: a.Space, Name: "again", Path: a.Path}))(f.t)
+	equal(f.t, "taken back in", len(taken.Sightings), 2)
 }

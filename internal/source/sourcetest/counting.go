@@ -98,6 +98,9 @@ func (c *Counting) Stat(path string) (fs.FileInfo, error) {
 	return c.fsys.Stat(path)
 }
 
+// Present implements source.FS; it is not counted.
+func (c *Counting) Present(root string) error { return c.fsys.Present(root) }
+
 // Readlink implements source.FS.
 func (c *Counting) Readlink(path string) (string, error) {
 	defer c.begin(path, func(n *Count) { n.Readlinks++ })()

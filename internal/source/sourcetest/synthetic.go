@@ -69,6 +69,12 @@ func (s *Synthetic) Stat(path string) (fs.FileInfo, error) {
 	return s.find("stat", path)
 }
 
+// Present implements source.FS.
+func (s *Synthetic) Present(root string) error {
+	_, err := s.Stat(root)
+	return err
+}
+
 // Readlink implements source.FS: it fails, as there are no symlinks.
 func (s *Synthetic) Readlink(path string) (string, error) {
 	time.Sleep(s.tree.Latency)

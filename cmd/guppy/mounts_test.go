@@ -1,0 +1,369 @@
+//go:build linux
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// bind mounts one directory at another, as whoever mounts a NAS does. It takes root.
+func bind(t *testing.T, from, to string) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(from, 0o755), os.MkdirAll(to, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount(from, to, "", unix.MS_BIND, ""); err != nil {
+		t.Fatalf("mount %s at %s: %v", from, to, err)
+	}
+	t.Cleanup(func() {
+		for unix.Unmount(to, unix.MNT_DETACH) == nil { // there may be several
+			continue
+		}
+	})
+}
+
+// detach does what umount -l does.
+func detach(t *testing.T, at string) {
+	t.Helper()
+	if err := unix.Unmount(at, unix.MNT_DETACH); err != nil {
+		t.Fatalf("umount -l %s: %v", at, err)
+	}
+}
+
+// nas is a directory of files, the place where it is mounted, and the outcome of preparing it undisturbed.
+type nas struct {
+	*installation
+	files, at string
+	count     int64
+	prepare   []string
+}
+
+func newNAS(t *testing.T, program string, count, size int) *nas {
+	t.Helper()
+	dir := t.TempDir()
+	n := &nas{
+		installation: install(t, program, engines()[0]), files: filepath.Join(dir, "export", "photos"),
+		at: filepath.Join(dir, "nas"), count: int64(count),
+	}
+	if err := writeRandom(n.files, count, size); err != nil {
+		t.Fatal(err)
+	}
+	n.prepare = []string{"prepare", n.at, "--shard-size", "1MiB", "--workers", "1", "--read-ahead", "1", "--json"}
+	bind(t, n.files, n.at)
+	return n
+}
+
+// mounted runs the preparation with the source mounted: all of it is under the root. It returns how much was read.
+func (n *nas) mounted(t *testing.T) (read int64) {
+	t.Helper()
+	var made report
+	if err := json.Unmarshal([]byte(n.run(t, n.prepare...)), &made); err != nil {
+		t.Fatal(err)
+	}
+	if made.Files != n.count || made.State != "complete" {
+		t.Fatalf("%s with %d files of %d", made.State, made.Files, n.count)
+	}
+	n.run(t, "check")
+	return made.NewBytes
+}
+
+// refused runs a command that has to end with exit code 1 and to say why, and changes nothing.
+func (n *nas) refused(t *testing.T, why string, args ...string) {
+	t.Helper()
+	before := n.run(t, "dump")
+	p := n.start(t, args...)
+	if code := p.exit(t); code != exitFailure || !regexp.MustCompile(why).Match(p.stderr.Bytes()) {
+		t.Errorf("guppy %s: exit code %d, want 1 and %q:\n%s", args, code, why, &p.stderr)
+	}
+	if n.run(t, "dump") != before {
+		t.Errorf("guppy %s changed what there is", args)
+	}
+}
+
+// ends waits for a run during which the source went away: either it has all the files, or it fails and says so.
+func (n *nas) ends(t *testing.T, p *process) {
+	t.Helper()
+	switch code := p.exit(t); code {
+	case exitComplete:
+		if uploads := n.uploads(t); uploads[len(uploads)-1].Files != n.count {
+			t.Errorf("complete with %d files of %d", uploads[len(uploads)-1].Files, n.count)
+		}
+	case exitFailure:
+		if !regexp.MustCompile(`the source is (gone|not what it was)`).Match(p.stderr.Bytes()) {
+			t.Errorf("it does not say why it failed: %s", &p.stderr)
+		}
+	default:
+		t.Errorf("exit code %d: %s", code, &p.stderr)
+	}
+}
+
+// begun starts a preparation and returns when some shards are in the store.
+func (n *nas) begun(t *testing.T, shards int) *process {
+	t.Helper()
+	p := n.start(t, n.prepare...)
+	if !n.running(p, shards) {
+		t.Fatalf("it was over too early: %s", &p.stderr)
+	}
+	return p
+}
+
+// holds waits until a process has a file or directory open.
+func (p *process) holds(t *testing.T, path string) {
+	t.Helper()
+	for {
+		open, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.Process.Pid))
+		for _, link := range open {
+			if target, err := os.Readlink(link); err == nil && target == path {
+				return
+			}
+		}
+		select {
+		case <-p.ended:
+			t.Fatalf("it ended before it opened %s: %s", path, &p.stderr)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// TestMounts has sources go away, with real mounts and the built program.
+func TestMounts(t *testing.T) {
+	program := build(t)
+	t.Run("a source goes away", func(t *testing.T) { sourceGoesAway(t, program) })
+	for name, test := range map[string]func(*testing.T, string){
+		"a source goes away during its scan":  sourceGoesAwayDuringItsScan,
+		"a source is not there":               sourceIsNotThere,
+		"a mount below a source is not there": mountBelowIsNotThere,
+		"an empty source is refused":          emptySourceIsRefused,
+		"a worker sees it at another path":    workerSeesItElsewhere,
+		"a source is a file":                  sourceIsAFile,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, program) })
+	}
+}
+
+// sourceGoesAway in the middle of a run, in every way that a mount can. The next run, with the source in its place again,
+// reads no more than what the first one has not packed.
+func sourceGoesAway(t *testing.T, program string) {
+	for name, away := range map[string]func(t *testing.T, n *nas) (back func()){
+		"unmounted": func(t *testing.T, n *nas) func() {
+			detach(t, n.at)
+			return func() { bind(t, n.files, n.at) }
+		},
+		"moved": func(t *testing.T, n *nas) func() {
+			elsewhere := n.at + "-elsewhere"
+			if err := errors.Join(os.Mkdir(elsewhere, 0o755), unix.Mount(n.at, elsewhere, "", unix.MS_MOVE, "")); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = unix.Unmount(elsewhere, unix.MNT_DETACH) })
+			return func() { bind(t, n.files, n.at) }
+		},
+		"covered": func(t *testing.T, n *nas) func() {
+			bind(t, filepath.Join(t.TempDir(), "empty"), n.at)
+			return func() { detach(t, n.at) }
+		},
+		"replaced by an empty directory": func(t *testing.T, n *nas) func() {
+			detach(t, n.at)
+			if err := errors.Join(os.Remove(n.at), os.Mkdir(n.at, 0o755)); err != nil {
+				t.Fatal(err)
+			}
+			return func() { bind(t, n.files, n.at) }
+		},
+		"a mount below it unmounted": func(t *testing.T, n *nas) func() {
+			detach(t, filepath.Join(n.at, "below"))
+			return func() { bind(t, n.files+"-below", filepath.Join(n.at, "below")) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNAS(t, program, 60, 300_000)
+			if err := writeRandom(n.files+"-below", 30, 300_001); err != nil {
+				t.Fatal(err)
+			}
+			n.count += 30
+			bind(t, n.files+"-below", filepath.Join(n.at, "below"))
+			undisturbed := install(t, program, engines()[0])
+			undisturbed.run(t, n.prepare...)
+			want := undisturbed.outcome(t)
+
+			p := n.begun(t, 3)
+			back := away(t, n)
+			n.ends(t, p)
+			back()
+			n.below(t)
+			n.mounted(t)
+			if got := n.outcome(t); got.root != want.root || !slices.Equal(got.shards, want.shards) {
+				t.Errorf("root %s and shards %q, want %s and %q", got.root, got.shards, want.root, want.shards)
+			}
+			if read := n.mounted(t); read != 0 {
+				t.Errorf("%d bytes are read again", read)
+			}
+		})
+	}
+}
+
+// below mounts again what a detached mount has lost below it.
+func (n *nas) below(t *testing.T) {
+	t.Helper()
+	at := filepath.Join(n.at, "below")
+	if held, err := os.ReadDir(at); err != nil || len(held) > 0 {
+		return
+	}
+	bind(t, n.files+"-below", at)
+}
+
+// sourceGoesAwayDuringItsScan as soon as the run has opened it.
+func sourceGoesAwayDuringItsScan(t *testing.T, program string) {
+	n := newNAS(t, program, 12_000, 1)
+	p := n.start(t, n.prepare...)
+	p.holds(t, n.at)
+	detach(t, n.at)
+	n.ends(t, p)
+	bind(t, n.files, n.at)
+	n.mounted(t)
+}
+
+// sourceIsNotThere when a run begins: every command refuses to touch what there is, until the source is back or
+// is accepted as it is.
+func sourceIsNotThere(t *testing.T, program string) {
+	n := newNAS(t, program, 40, 300_000)
+	p := n.begun(t, 3)
+	p.interrupt(t, unix.SIGINT)
+	detach(t, n.at)
+	nothing := regexp.QuoteMeta("nothing is mounted at " + n.at)
+	n.refused(t, nothing, n.prepare...)
+	n.refused(t, nothing, "upload", "default")
+	n.refused(t, nothing, "worker", "--exit-when-idle")
+	bind(t, n.files, n.at)
+	if read := n.mounted(t); read >= 40*300_000 {
+		t.Errorf("all is read again: %d bytes", read)
+	}
+
+	detach(t, n.at)
+	n.refused(t, nothing, n.prepare...)
+	bind(t, filepath.Join(filepath.Dir(n.files), "other"), n.at)
+	n.refused(t, regexp.QuoteMeta(n.files)+` .*, and is .*/export/other `, n.prepare...)
+	detach(t, n.at)
+
+	// The same directory may be reached through another mount.
+	export := n.at + "-export"
+	bind(t, filepath.Dir(n.files), export)
+	bind(t, filepath.Join(export, "photos"), n.at)
+	if read := n.mounted(t); read != 0 {
+		t.Errorf("%d bytes are read again", read)
+	}
+	detach(t, n.at)
+	n.accepted(t)
+}
+
+// accepted takes the source as it is without its mount.
+func (n *nas) accepted(t *testing.T) {
+	t.Helper()
+	n.run(t, append(n.prepare, "--accept-source")...)
+	n.run(t, n.prepare...)
+	var shown sourceDetails
+	if err := json.Unmarshal([]byte(n.run(t, "source", "show", "default", "nas", "--json")), &shown); err != nil {
+		t.Fatal(err)
+	}
+	if len(shown.Seen) != 1 || shown.Seen[0].Path != n.at || !shown.Seen[0].Empty {
+		t.Errorf("remembered is %+v", shown.Seen)
+	}
+	bind(t, n.files, n.at)
+	n.refused(t, "the source is not what it was", n.prepare...)
+	n.run(t, append(n.prepare, "--accept-source")...)
+	n.mounted(t)
+}
+
+// mountBelowIsNotThere when a run begins, unless it is excluded.
+func mountBelowIsNotThere(t *testing.T, program string) {
+	n := newNAS(t, program, 10, 1000)
+	below := filepath.Join(n.at, "below")
+	if err := writeRandom(n.files+"-below", 10, 1001); err != nil {
+		t.Fatal(err)
+	}
+	bind(t, n.files+"-below", below)
+	n.count += 10
+	n.mounted(t)
+	detach(t, below)
+	n.refused(t, regexp.QuoteMeta(below)+" was a mount of .*, and nothing is mounted there now", n.prepare...)
+	bind(t, n.files+"-below", below)
+	if read := n.mounted(t); read != 0 {
+		t.Errorf("%d bytes are read again", read)
+	}
+	detach(t, below)
+	n.count -= 10
+	n.run(t, append(n.prepare, "--exclude", "below/")...)
+	n.mounted(t)
+}
+
+// emptySourceIsRefused where the last scan had entries, even if it is the same directory. A new one may be empty.
+func emptySourceIsRefused(t *testing.T, program string) {
+	n := newNAS(t, program, 3, 1000)
+	n.mounted(t)
+	entries, err := os.ReadDir(n.at)
+	for _, entry := range entries {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(n.at, entry.Name())))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.refused(t, "is empty, and the last scan found 6 entries there", n.prepare...)
+	n.run(t, append(n.prepare, "--accept-source")...)
+	n.run(t, n.prepare...)
+
+	empty := n.start(t, "prepare", t.TempDir())
+	if code := empty.exit(t); code != exitComplete || !regexp.MustCompile("is it mounted").Match(empty.stderr.Bytes()) {
+		t.Errorf("exit code %d: %s", code, &empty.stderr)
+	}
+}
+
+// workerSeesItElsewhere has a worker finish what a run has begun, where the source is mounted at another path.
+func workerSeesItElsewhere(t *testing.T, program string) {
+	n := newNAS(t, program, 40, 300_000)
+	p := n.begun(t, 3)
+	p.interrupt(t, unix.SIGINT)
+	detach(t, n.at)
+	elsewhere := n.at + "-elsewhere"
+	bind(t, filepath.Join(filepath.Dir(n.files), "other"), elsewhere)
+	mapped := []string{"worker", "--exit-when-idle", "--source-path", "nas=" + elsewhere}
+	n.refused(t, "out of sight", mapped...)
+	detach(t, elsewhere)
+	bind(t, n.files, elsewhere)
+	n.run(t, mapped...)
+	bind(t, n.files, n.at)
+	if read := n.mounted(t); read != 0 {
+		t.Errorf("%d bytes are read again", read)
+	}
+}
+
+// sourceIsAFile that is mounted by itself, as into a container.
+func sourceIsAFile(t *testing.T, program string) {
+	n := newNAS(t, program, 1, 1000)
+	file, at := filepath.Join(n.files, "0", "000"), n.at+".file"
+	if err := os.WriteFile(at, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mount := func() {
+		if err := unix.Mount(file, at, "", unix.MS_BIND, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mount()
+	t.Cleanup(func() { _ = unix.Unmount(at, unix.MNT_DETACH) })
+	n.prepare = []string{"prepare", at, "--json"}
+	n.mounted(t)
+	detach(t, at)
+	n.refused(t, "nothing is mounted at", n.prepare...)
+	mount()
+	if read := n.mounted(t); read != 0 {
+		t.Errorf("%d bytes are read again", read)
+	}
+}

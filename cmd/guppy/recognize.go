@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+const acceptSource = "accept-source"
+
+// addAcceptFlag adds the flag by which a source is taken as it is now.
+func (a *app) addAcceptFlag(command *cobra.Command) {
+	command.Flags().BoolVar(&a.acceptSource, acceptSource, false,
+		"take the source as it is now, on another mount or empty, and remember that")
+}
+
+// hold opens a registered source at a path of this host and makes sure that it is what it was when it was last scanned
+// there, unless it is to be accepted as it is. It returns pipeline.ErrAnotherSource otherwise. Whoever gets the source
+// closes it.
+func (a *app) hold(ctx context.Context, cfg *config.Config, repo *repository, registered sqlrepo.Source, path string,
+	options sqlrepo.SourceOptions) (*source.Held, source.FS, error) {
+	excludes, err := source.ParseExcludes(options.Excludes)
+	if err != nil {
+		return nil, nil, err
+	}
+	held, err := source.Hold(path, excludes)
+	if err != nil {
+		return nil, nil, err
+	}
+	files, err := visibleFiles(cfg, repo, held)
+	if err == nil {
+		err = a.recognize(ctx, repo, registered, files, held)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, held.Close())
+	}
+	return held, files, nil
+}
+
+// recognize compares a source with what is remembered of it, or has the repository remember what it is now.
+func (a *app) recognize(ctx context.Context, repo *repository, registered sqlrepo.Source, files source.FS,
+	held *source.Held) error {
+	err := pipeline.Recognize(ctx, repo, registered, files, held)
+	if !errors.Is(err, pipeline.ErrAnotherSource) {
+		return err
+	}
+	if !a.accepts(registered.ID) {
+		return fmt.Errorf("%w: mount what belongs there, or accept what is there with --%s; "+
+			"guppy source show tells what is remembered", err, acceptSource)
+	}
+	a.log.Warn("the source is accepted as it is now", "source", registered.Name, "reason", err)
+	return repo.AcceptSighting(ctx, registered.ID, held.Sighting())
+}
+
+// accepts reports whether a source is to be taken as it is. That is so once: a worker must not accept all that happens.
+func (a *app) accepts(id int64) bool {
+	if !a.acceptSource || a.accepted[id] {
+		return false
+	}
+	if a.accepted == nil {
+		a.accepted = map[int64]bool{}
+	}
+	a.accepted[id] = true
+	return true
+}

@@ -1,0 +1,118 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// ErrAnotherSource is returned for a source that is not what it was when it was last scanned: a mount is missing, or
+// another one is in its place.
+var ErrAnotherSource = errors.New("the source is not what it was")
+
+// sourceReader is what it takes to compare a source with what is known of it.
+type sourceReader interface {
+	entryReader
+	Uploads(ctx context.Context, filter sqlrepo.UploadFilter) ([]sqlrepo.Upload, error)
+}
+
+// Recognize compares a source, which fsys reads through held, with what the repository remembers of it at that path. It
+// returns ErrAnotherSource, with what was expected and what is there, when its mount or one below it is missing or is
+// another one, and when it is empty where the last scan had entries. Where mounts have nothing that identifies them, the
+// files of the last scan do: it is enough that one of the first is there unchanged.
+func Recognize(ctx context.Context, repo sourceReader, registered sqlrepo.Source, fsys source.FS, held *source.Held) error {
+	seen := held.Sighting()
+	was, known := registered.Sightings.At(seen.Path)
+	likeness := source.Same
+	if known {
+		if likeness = source.Compare(was.Mount, seen.Mount); likeness == source.Other {
+			return fmt.Errorf("%w: %s", ErrAnotherSource, difference(seen.Path, was.Mount, seen.Mount))
+		}
+		if err := recognizeBelow(was, seen, held); err != nil {
+			return err
+		}
+	}
+	if likeness == source.Same && (!seen.Empty || was.Empty) {
+		return nil
+	}
+	scanned, err := lastScanned(ctx, repo, registered.ID)
+	switch {
+	case err != nil || scanned.Found <= 1:
+		return err
+	case seen.Empty && !was.Empty:
+		return fmt.Errorf("%w: %s is empty, and the last scan found %d entries there (upload %d)",
+			ErrAnotherSource, seen.Path, scanned.Found-1, scanned.ID)
+	case seen.Empty:
+		return nil
+	}
+	if err := Sees(ctx, repo, fsys, seen.Path, scanned); errors.Is(err, ErrOutOfSight) {
+		return fmt.Errorf("%w: nothing identifies %s: %w", ErrAnotherSource, source.Describe(seen.Mount), err)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// recognizeBelow compares the mount points below a source.
+func recognizeBelow(was, seen sqlrepo.Sighting, held *source.Held) error {
+	touched := false
+	for _, m := range was.Below {
+		if held.Ignores(m.Point) {
+			continue
+		}
+		now, ok := mountAt(seen, m.Point)
+		if !ok && !touched {
+			for _, other := range was.Below {
+				held.Touch(other.Point)
+			}
+			seen, touched = held.Sighting(), true
+			now, ok = mountAt(seen, m.Point)
+		}
+		point := seen.Path + "/" + m.Point
+		if !ok {
+			return fmt.Errorf("%w: %s was a mount of %s at the last scan, and nothing is mounted there now",
+				ErrAnotherSource, point, source.Describe(m))
+		}
+		if source.Compare(m, now) == source.Other {
+			return fmt.Errorf("%w: %s", ErrAnotherSource, difference(point, m, now))
+		}
+	}
+	return nil
+}
+
+func mountAt(seen sqlrepo.Sighting, point string) (found sqlrepo.Mount, ok bool) {
+	for _, m := range seen.Below {
+		if sqlrepo.Text(m.Point) == point {
+			return m, true
+		}
+	}
+	return found, false
+}
+
+// difference says what was at a path, and what is.
+func difference(path string, was, is sqlrepo.Mount) string {
+	before, now := source.Describe(was), source.Describe(is)
+	if before == now {
+		before, now = fmt.Sprintf("%s (%s)", before, was.ID), fmt.Sprintf("another %s (%s)", now, is.ID)
+	}
+	text := fmt.Sprintf("%s was %s at the last scan, and is %s now", path, before, now)
+	if len(is.Point) < len(was.Point) && strings.HasPrefix(was.Point, is.Point) {
+		text += fmt.Sprintf(": nothing is mounted at %s", was.Point)
+	}
+	return text
+}
+
+// lastScanned returns the latest upload of a source that has entries, or one without.
+func lastScanned(ctx context.Context, repo sourceReader, id int64) (last sqlrepo.Upload, err error) {
+	uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{Source: &id})
+	for _, upload := range uploads {
+		if upload.State != sqlrepo.Removed && upload.Found > 0 {
+			last = upload
+		}
+	}
+	return last, err
+}

@@ -1,0 +1,20 @@
+//go:build !linux && !darwin
+
+package source
+
+import (
+	"io/fs"
+	"os"
+)
+
+// Where nothing is read relative to an open directory, the path itself is used.
+
+func lstatAt(_ int, _, path string) (fs.FileInfo, error) { return os.Lstat(path) }
+
+func statAt(_ int, _, path string) (fs.FileInfo, error) { return os.Stat(path) }
+
+func readlinkAt(_ int, _, path string) (string, error) { return os.Readlink(path) }
+
+func openAt(_ int, _, path string, flags int) (*os.File, error) { return os.OpenFile(path, flags, 0) }
+
+func sameFile(a, b fs.FileInfo) bool { return os.SameFile(a, b) }

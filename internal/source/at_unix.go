@@ -1,0 +1,126 @@
+//go:build linux || darwin
+
+package source
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The calls below are those of package os, but relative to an open directory. Errors name the whole path.
+
+func lstatAt(dir int, rest, path string) (fs.FileInfo, error) {
+	return describeAt("lstat", dir, rest, path, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+func statAt(dir int, rest, path string) (fs.FileInfo, error) {
+	return describeAt("stat", dir, rest, path, 0)
+}
+
+func describeAt(op string, dir int, rest, path string, flags int) (fs.FileInfo, error) {
+	info := &fileInfo{name: filepath.Base(path)}
+	err := uninterrupted(func() error { return unix.Fstatat(dir, rest, &info.stat, flags) })
+	if err != nil {
+		return nil, &fs.PathError{Op: op, Path: path, Err: err}
+	}
+	return info, nil
+}
+
+func readlinkAt(dir int, rest, path string) (string, error) {
+	for size := 256; ; size *= 2 {
+		target, n := make([]byte, size), 0
+		err := uninterrupted(func() (err error) {
+			n, err = unix.Readlinkat(dir, rest, target)
+			return err
+		})
+		if err != nil {
+			return "", &fs.PathError{Op: "readlink", Path: path, Err: err}
+		}
+		if n < size {
+			return string(target[:n]), nil
+		}
+	}
+}
+
+func openAt(dir int, rest, path string, flags int) (*os.File, error) {
+	fd := 0
+	err := uninterrupted(func() (err error) {
+		fd, err = unix.Openat(dir, rest, flags|unix.O_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// uninterrupted makes a call again that a signal has interrupted, as package os does.
+func uninterrupted(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// fileInfo describes a file as package os does, which has no way to make a description of its own from a handle.
+type fileInfo struct {
+	name string
+	stat unix.Stat_t
+}
+
+func (i *fileInfo) Name() string       { return i.name }
+func (i *fileInfo) Size() int64        { return i.stat.Size }
+func (i *fileInfo) IsDir() bool        { return i.Mode().IsDir() }
+func (i *fileInfo) ModTime() time.Time { return time.Unix(i.stat.Mtim.Unix()) }
+
+// Sys returns a *syscall.Stat_t, as that of package os does: both packages declare the same structure of the system.
+func (i *fileInfo) Sys() any { return (*syscall.Stat_t)(unsafe.Pointer(&i.stat)) }
+
+func (i *fileInfo) Mode() fs.FileMode {
+	mode := fs.FileMode(i.stat.Mode & 0o777)
+	switch i.stat.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		mode |= fs.ModeDir
+	case unix.S_IFLNK:
+		mode |= fs.ModeSymlink
+	case unix.S_IFIFO:
+		mode |= fs.ModeNamedPipe
+	case unix.S_IFSOCK:
+		mode |= fs.ModeSocket
+	case unix.S_IFBLK:
+		mode |= fs.ModeDevice
+	case unix.S_IFCHR:
+		mode |= fs.ModeDevice | fs.ModeCharDevice
+	case unix.S_IFREG:
+	default:
+		mode |= fs.ModeIrregular
+	}
+	if i.stat.Mode&unix.S_ISUID != 0 {
+		mode |= fs.ModeSetuid
+	}
+	if i.stat.Mode&unix.S_ISGID != 0 {
+		mode |= fs.ModeSetgid
+	}
+	if i.stat.Mode&unix.S_ISVTX != 0 {
+		mode |= fs.ModeSticky
+	}
+	return mode
+}
+
+// sameFile reports whether both describe one file.
+func sameFile(a, b fs.FileInfo) bool {
+	x, ok := a.Sys().(*syscall.Stat_t)
+	y, also := b.Sys().(*syscall.Stat_t)
+	if !ok || !also {
+		return os.SameFile(a, b)
+	}
+	return x.Dev == y.Dev && x.Ino == y.Ino
+}

@@ -1,0 +1,137 @@
+package source
+
+import (
+	"bufio"
+	"cmp"
+	"io"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// mount is a line of /proc/self/mountinfo.
+type mount struct {
+	id, parent uint64
+	device     string // MAJOR:MINOR
+	root       string // the directory of the file system that is mounted
+	point      string
+	kind       string
+	origin     string
+}
+
+// mountTable are the mounts that a process sees, in the order in which they were made.
+type mountTable []mount
+
+// parseMounts reads what /proc/self/mountinfo has and skips lines that it does not understand.
+func parseMounts(r io.Reader) (table mountTable, err error) {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20) // an overlay's options name all its layers
+	for lines.Scan() {
+		if m, ok := parseMount(lines.Text()); ok {
+			table = append(table, m)
+		}
+	}
+	return table, lines.Err()
+}
+
+func parseMount(line string) (m mount, ok bool) {
+	at, of, ok := strings.Cut(line, " - ")
+	left, right := strings.Fields(at), strings.Fields(of)
+	if !ok || len(left) < 6 || len(right) < 1 {
+		return m, false
+	}
+	id, idErr := strconv.ParseUint(left[0], 10, 64)
+	parent, parentErr := strconv.ParseUint(left[1], 10, 64)
+	m = mount{id: id, parent: parent, device: left[2], root: unescape(left[3]), point: unescape(left[4]), kind: unescape(right[0])}
+	if len(right) > 2 { // an empty origin leaves two spaces, and no field
+		m.origin = unescape(right[1])
+	}
+	return m, idErr == nil && parentErr == nil
+}
+
+// unescape replaces what stands for blanks and the like, a backslash and three octal digits.
+func unescape(field string) string {
+	var plain strings.Builder
+	for i := 0; i < len(field); i++ {
+		if field[i] == '\\' && i+3 < len(field) {
+			if code, err := strconv.ParseUint(field[i+1:i+4], 8, 8); err == nil {
+				plain.WriteByte(byte(code))
+				i += 3
+				continue
+			}
+		}
+		plain.WriteByte(field[i])
+	}
+	return plain.String()
+}
+
+// find returns the mount with this key or, if the key is 0, the one that path, which has no symlinks, lies on.
+func (t mountTable) find(id uint64, path string) (found mount, ok bool) {
+	for _, m := range t {
+		switch {
+		case id != 0 && m.id == id:
+			return m, true
+		case id == 0 && contains(m.point, path) && len(m.point) >= len(found.point):
+			found, ok = m, true // of those at one point the last one covers the others
+		}
+	}
+	return found, ok
+}
+
+// contains reports whether path is dir or lies below it.
+func contains(dir, path string) bool {
+	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(dir, "/"))
+	return ok && (rest == "" || rest[0] == '/')
+}
+
+// visible is a mount that can be seen, and whether it is made and undone by an automounter.
+type visible struct {
+	mount
+	automatic bool
+}
+
+// below returns the mounts that can be seen below a directory that lies on a mount.
+func (t mountTable) below(on mount, dir string) (found []visible) {
+	var children []mount
+	for _, m := range t {
+		if m.parent == on.id && m.id != on.id && m.point != dir && contains(dir, m.point) {
+			children = append(children, m)
+		}
+	}
+	slices.SortStableFunc(children, func(a, b mount) int { return cmp.Compare(a.point, b.point) })
+	for i, child := range children {
+		if slices.ContainsFunc(children[:i], func(other mount) bool { return contains(other.point, child.point) }) {
+			continue // another one covers it
+		}
+		top := visible{mount: child}
+		for over, ok := t.over(top.mount); ok; over, ok = t.over(top.mount) {
+			top = visible{over, top.automatic || top.kind == "autofs"}
+		}
+		if top.kind == "autofs" {
+			continue // nothing is mounted there now
+		}
+		found = append(append(found, top), t.below(top.mount, top.point)...)
+	}
+	return found
+}
+
+// over returns the mount that covers all of another.
+func (t mountTable) over(m mount) (over mount, ok bool) {
+	for _, other := range t {
+		if other.parent == m.id && other.point == m.point && other.id != m.id {
+			over, ok = other, true
+		}
+	}
+	return over, ok
+}
+
+// describe returns what is known of a mount, and of a directory on it.
+func (m mount) describe(dir string) sqlrepo.Mount {
+	rest := strings.TrimPrefix(strings.TrimPrefix(dir, strings.TrimSuffix(m.point, "/")), "/")
+	return sqlrepo.Mount{
+		Point: m.point, Kind: m.kind, Origin: m.origin, Root: m.root, Inner: path.Join(m.root, rest),
+	}
+}

@@ -1,0 +1,25 @@
+//go:build !linux
+
+package source
+
+import (
+	"os"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// mountKey is nothing where the system does not tell mounts apart in a way that is known here.
+type mountKey struct{}
+
+func keyAt(int, string) (key mountKey, err error) { return key, nil }
+
+func keyOf(path string) (key mountKey, err error) {
+	_, err = os.Stat(path)
+	return key, err
+}
+
+func (mountKey) sameMount(mountKey) bool { return true }
+
+func survey(path string) (seen sqlrepo.Sighting, below []visible) {
+	return sqlrepo.Sighting{Path: path}, nil
+}

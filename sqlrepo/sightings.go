@@ -1,0 +1,150 @@
+package sqlrepo
+
+import (
+	"context"
+	"database/sql/driver"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// Sighting is what a source was at one path when it was last scanned, or accepted, there.
+type Sighting struct {
+	// Path is where the source was seen. All strings are made fit by Text when they are stored.
+	Path string `json:"path"`
+	// Mount is the mounted file system that the source lies on.
+	Mount Mount `json:"mount"`
+	// Below are the mount points below the source, by path.
+	Below []Mount `json:"below,omitempty"`
+	// Empty is set for a directory without any entry.
+	Empty bool `json:"empty,omitempty"`
+}
+
+// Mount is a mounted file system, and what a source has of it. The zero value is an unknown one.
+type Mount struct {
+	// Point is where it is mounted: an absolute path or, below a source, one relative to the source.
+	Point string `json:"point"`
+	// Kind is the system's name of its type, such as nfs4, and Origin what was mounted, such as nas:/photos.
+	Kind   string `json:"kind"`
+	Origin string `json:"origin"`
+	// ID identifies a file system that its origin does not, such as one on a device; "" if there is nothing that does.
+	ID string `json:"id,omitempty"`
+	// Root is the directory of the file system that is mounted, Inner the one that is the source or the mount point.
+	Root  string `json:"root"`
+	Inner string `json:"inner"`
+}
+
+// Sightings are what a source was, one for each path at which it was seen.
+type Sightings []Sighting
+
+// At returns the sighting at this path, if there is one.
+func (p Sightings) At(path string) (seen Sighting, known bool) {
+	path = Text(path)
+	for _, seen := range p {
+		if seen.Path == path {
+			return seen, true
+		}
+	}
+	return Sighting{}, false
+}
+
+// with returns the sightings with one more, or one changed.
+func (p Sightings) with(seen Sighting) Sightings {
+	others := slices.DeleteFunc(slices.Clone(p), func(other Sighting) bool { return other.Path == seen.Path })
+	others = append(others, seen)
+	slices.SortFunc(others, func(a, b Sighting) int { return strings.Compare(a.Path, b.Path) })
+	return others
+}
+
+// Value stores the sightings as JSON, none as NULL.
+func (p Sightings) Value() (driver.Value, error) {
+	if len(p) == 0 {
+		return nil, nil
+	}
+	return json.Marshal([]Sighting(p))
+}
+
+// Scan reads what Value stored.
+func (p *Sightings) Scan(column any) error {
+	text, err := columnBytes(column)
+	*p = nil
+	if err != nil || text == nil {
+		return err
+	}
+	if err := json.Unmarshal(text, (*[]Sighting)(p)); err != nil {
+		return fmt.Errorf("sightings of a source: %w", err)
+	}
+	return nil
+}
+
+// RememberSighting records what the source of an upload is at a path, in place of what it was there. It returns
+// ErrLeaseLost when somebody else has the stage.
+func (r *Repository) RememberSighting(ctx context.Context, stage Stage, seen Sighting) error {
+	return r.withTx(ctx, "remember the source", func(tx *dialect.Tx) error {
+		changed, err := r.sightingsWith(ctx, tx, stage.Upload.Source, seen.text())
+		if err != nil && !errors.Is(err, ErrNotFound) { // without a source there is no upload either
+			return err
+		}
+		if err := r.fence(ctx, tx, stage, counting("progress", 0)); err != nil || changed == nil {
+			return err
+		}
+		return r.saveSightings(ctx, tx, stage.Upload.Source, changed)
+	})
+}
+
+// AcceptSighting is RememberSighting for whoever accepts a change of the source before an upload is opened. It returns
+// ErrNotFound when there is no such source.
+func (r *Repository) AcceptSighting(ctx context.Context, source int64, seen Sighting) error {
+	return r.withTx(ctx, "accept the source", func(tx *dialect.Tx) error {
+		changed, err := r.sightingsWith(ctx, tx, source, seen.text())
+		if err != nil || changed == nil {
+			return err
+		}
+		return r.saveSightings(ctx, tx, source, changed)
+	})
+}
+
+// sightingsWith locks a source and returns its sightings with one taken in, nil if that changes nothing. The source is
+// locked before its upload, as by OpenUpload.
+func (r *Repository) sightingsWith(ctx context.Context, tx *dialect.Tx, source int64, seen Sighting) (Sightings, error) {
+	var known Sightings
+	if err := r.get(ctx, tx, &known, sightingsOf(source).Suffix(r.db.RowLock)); err != nil {
+		return nil, err
+	}
+	if was, ok := known.At(seen.Path); ok && reflect.DeepEqual(was, seen) {
+		return nil, nil
+	}
+	return known.with(seen), nil
+}
+
+func sightingsOf(source int64) squirrel.SelectBuilder {
+	return squirrel.Select("mounts").From("sources").Where(squirrel.Eq{"id": source})
+}
+
+func (r *Repository) saveSightings(ctx context.Context, tx *dialect.Tx, source int64, sightings Sightings) error {
+	update := squirrel.Update("sources").Set("mounts", sightings).Where(squirrel.Eq{"id": source})
+	return r.later(ctx, tx, update, func(rows int64) error { return affected(rows, ErrNotFound) })
+}
+
+// text returns the sighting with all strings made fit by Text.
+func (s Sighting) text() Sighting {
+	s.Path, s.Mount, s.Below = Text(s.Path), s.Mount.text(), slices.Clone(s.Below)
+	for i := range s.Below {
+		s.Below[i] = s.Below[i].text()
+	}
+	return s
+}
+
+func (m Mount) text() Mount {
+	for _, s := range []*string{&m.Point, &m.Kind, &m.Origin, &m.ID, &m.Root, &m.Inner} {
+		*s = Text(*s)
+	}
+	return m
+}
