@@ -86,6 +86,9 @@ func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []Ne
 		if err := may(tx); err != nil || len(indexes) == 0 {
 			return err
 		}
+		if err := r.uncovered(ctx, tx, indexes); err != nil {
+			return err
+		}
 		if err := r.nameIndexes(ctx, tx, upload, indexes); err != nil {
 			return err
 		}
@@ -99,6 +102,25 @@ func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []Ne
 		return errors.Join(r.insertIndexes(ctx, tx, indexes), r.cover(ctx, tx, indexes))
 	})
 	return fromStore("store the index", err)
+}
+
+// uncovered makes sure that the shards of indexes are to be covered, before the indexes are stored: nobody would name a
+// file that is stored in vain. The caller holds the space, so that it stays so.
+func (r *Repository) uncovered(ctx context.Context, tx *dialect.Tx, indexes []NewIndex) error {
+	for _, index := range indexes {
+		all := squirrel.Select("COUNT(*)").From("shards").Where(r.db.Among("id", index.Covers)).
+			Where(squirrel.Eq{"blob_index": nil, "state": ShardPacked}).Having("COUNT(*) = ?", len(index.Covers))
+		err := r.laterRead(ctx, tx, make([]int64, 1), all, func(rows int64) error {
+			if rows != 1 {
+				return fmt.Errorf("%w: not all of %d shards are to be indexed", ErrSpaceChanged, len(index.Covers))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // nameIndexes gives indexes their keys and ordinals.

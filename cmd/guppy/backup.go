@@ -124,6 +124,7 @@ func (a *app) restore(cmd *cobra.Command, file string) (err error) {
 	if err := makeDataDir(cfg); err != nil {
 		return err
 	}
+	a.tidyDataDir(cfg)
 	ctx := cmd.Context()
 	archive, err := backup.Open(ctx, file, cfg.Repo.DataDir)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/check"
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/identity"
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -149,6 +150,10 @@ func (a *app) checker(ctx context.Context, cfg *config.Config, repo *repository,
 	options checkOptions) (check.Checker, error) {
 	checker := check.Checker{
 		Repo: repo.Repository, Upload: options.upload, ReadPercent: options.percent, TempDir: cfg.Repo.DataDir, Log: a.log,
+	}
+	var err error
+	if checker.Keys, err = identity.Keys(cfg.Repo.DataDir); err != nil {
+		return checker, err
 	}
 	if options.upload != nil {
 		if _, err := repo.UploadState(ctx, *options.upload); err != nil {

@@ -50,6 +50,9 @@ func (a *app) gcCommand() *cobra.Command {
 	}
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
+			if options.yes {
+				a.tidyDataDir(cfg)
+			}
 			return a.collect(ctx, cfg, repo, options)
 		})(cmd, args)
 	}

@@ -54,6 +54,7 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 	if err != nil {
 		return nil, err
 	}
+	a.tidyDataDir(cfg)
 	shards, err := openStore(ctx, cfg)
 	if err != nil {
 		return nil, err

@@ -110,7 +110,8 @@ func formatTime(t sqlrepo.Time) string {
 	return t.Format("2006-01-02T15:04:05Z")
 }
 
-// addSpace makes the key of a space, then the space with add: a key without a space does no harm, and is removed again.
+// addSpace makes the key of a space, then the space with add. The key is removed again when there is surely no such space.
+// Where that is not known, as after a lost connection or a kill, the key stays, and guppy check tells of it.
 func (a *app) addSpace(cfg *config.Config, name string,
 	add func(sqlrepo.Space) (sqlrepo.Space, error)) (sqlrepo.Space, error) {
 	key, err := identity.Create(cfg.Repo.DataDir)
@@ -119,10 +120,19 @@ func (a *app) addSpace(cfg *config.Config, name string,
 	}
 	space, err := add(sqlrepo.Space{DID: sqlrepo.DID(key.DID), Name: name, ShardSize: cfg.Prepare.ShardSize})
 	if err != nil {
-		return space, errors.Join(err, key.Remove())
+		return space, errors.Join(err, a.giveUpKey(key, err))
 	}
 	a.log.Info("added the space", "name", name, "did", space.DID, "key", key.File)
 	return space, nil
+}
+
+// giveUpKey removes the key of a space that could not be added, unless the space may be there all the same.
+func (a *app) giveUpKey(key identity.Key, failure error) error {
+	if isAny(failure, []error{sqlrepo.ErrUnavailable, context.Canceled, context.DeadlineExceeded}) {
+		a.log.Warn("the space may have been added all the same: its key stays", "did", key.DID, "key", key.File)
+		return nil
+	}
+	return key.Remove()
 }
 
 // checkSpaceName keeps names apart from DIDs, and printable.

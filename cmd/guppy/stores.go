@@ -2,14 +2,25 @@ package main
 
 import (
 	"context"
+	"errors"
 
+	"github.com/guppy-prep/guppy/internal/backup"
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/durable"
 	"github.com/guppy-prep/guppy/internal/store"
 )
 
 // storeUsage is what --store takes.
 const storeUsage = "`STORE` of the shards: a directory, s3://BUCKET/PREFIX?endpoint=URL&region=REGION, or none: " +
 	"(default: shards in the data directory)"
+
+// tidyDataDir removes from the data directory what processes have left that were killed. What can't be removed is in
+// nobody's way.
+func (a *app) tidyDataDir(cfg *config.Config) {
+	if err := errors.Join(durable.SweepUnnamed(cfg.Repo.DataDir), backup.Sweep(cfg.Repo.DataDir)); err != nil {
+		a.log.Warn("leftovers of killed processes stay in the data directory", "reason", err)
+	}
+}
 
 // openStore opens the store that is configured. A directory is made if it is absent.
 func openStore(ctx context.Context, cfg *config.Config) (store.Store, error) {

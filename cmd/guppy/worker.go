@@ -67,6 +67,7 @@ func (a *app) work(ctx context.Context, cfg *config.Config, repo *repository, op
 	if err != nil {
 		return err
 	}
+	a.tidyDataDir(cfg)
 	lock, err := repo.LockUse(ctx)
 	if err != nil {
 		return err

@@ -25,7 +25,7 @@ type Options struct {
 
 // Write writes all that the repository holds, as of one moment, to a file that needs no other beside it. Workers go on
 // meanwhile; in the backup nobody is at work. The file gets its name once it is whole, durable and checked: whatever
-// fails before leaves none, but perhaps a directory beside it, FILE.partial, which the next attempt clears away. It
+// fails before leaves none, but perhaps a directory beside it, FILE.partial, which the next backup there clears away. It
 // returns fs.ErrExist for a file that is there and may not be replaced, ErrNoBackup for one that no backup can be, and
 // ErrUnderWay while another process writes the same file.
 func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options) (content sqlrepo.Content, err error) {
@@ -35,11 +35,12 @@ func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options
 	if err := replaceable(path, o.Overwrite); err != nil {
 		return nil, err
 	}
-	work, err := takeWorkspace(path + ".partial")
+	work, err := takeWorkspace(path + partialSuffix)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, work.remove()) }()
+	_ = Sweep(filepath.Dir(path)) // what can't be removed is not in the way
 	file := work.file()
 	content, err = repo.CopyFile(ctx, file, o.Progress)
 	switch {

@@ -134,3 +134,35 @@ func TestABackupIsWrittenByOneProcess(t *testing.T) {
 	requireNames(t, dir, "kept.db", "kept.db.partial")
 	requireNames(t, left, "notes") // it was not ours
 }
+
+// TestWhatInterruptedBackupsLeft is removed by the next one in the same directory, unless a process is at work there, or it
+// is none of ours.
+func TestWhatInterruptedBackupsLeft(t *testing.T) {
+	repo, dir := atWork(t, enginetest.Engines()[0].Open(t)), t.TempDir()
+	old := time.Now().Add(-48 * time.Hour)
+	for name, holds := range map[string][]string{
+		"killed.db.partial": {"lock", "backup.db", "backup.db-journal"}, "restore-killed": {"lock", "backup.db"},
+		"restore-begun": nil, "restore-old": {"backup.db"},
+		"busy.db.partial": {"lock", "backup.db"}, "restore-new": {"backup.db"}, "mine.partial": {"lock", "notes"},
+	} {
+		must(t, os.Mkdir(filepath.Join(dir, name), 0o700))
+		for _, file := range holds {
+			path := filepath.Join(dir, name, file)
+			must(t, os.WriteFile(path, nil, 0o600))
+			if name == "restore-old" {
+				must(t, os.Chtimes(path, old, old))
+			}
+		}
+	}
+	busy := flock.New(filepath.Join(dir, "busy.db.partial", "lock"))
+	locked, err := busy.TryLock()
+	if err != nil || !locked {
+		t.Fatal("not locked", err)
+	}
+	_, err = backup.Write(t.Context(), repo, filepath.Join(dir, "kept.db"), backup.Options{})
+	must(t, err)
+	requireNames(t, dir, "busy.db.partial", "kept.db", "mine.partial", "restore-new")
+	must(t, busy.Close())
+	must(t, backup.Sweep(dir))
+	requireNames(t, dir, "kept.db", "mine.partial", "restore-new")
+}

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -29,8 +30,8 @@ type Archive struct {
 	db *dialect.DB
 	// expected is what the backup has to hold, nil if that was compared already or can't be.
 	expected sqlrepo.Content
-	// scratch is where a copy with the present schema is, "" if the backup has that itself.
-	scratch string
+	// scratch is where a copy with the present schema is, nil if the backup has that itself.
+	scratch *workspace
 }
 
 // Open opens a backup, which stays as it is: one with an older schema is brought up to date in a copy below a
@@ -114,11 +115,12 @@ func damaged(path string, err error) error {
 }
 
 func openCopy(ctx context.Context, path, dir string, status migrate.Status) (_ *Archive, err error) {
-	scratch, err := os.MkdirTemp(dir, "restore-")
+	_ = Sweep(dir) // what can't be removed is not in the way
+	scratch, err := takeWorkspace(filepath.Join(dir, restorePrefix+rand.Text()))
 	if err != nil {
 		return nil, err
 	}
-	file := filepath.Join(scratch, workFile)
+	file := scratch.file()
 	a := &Archive{scratch: scratch}
 	if err = copyFile(path, file); err == nil {
 		err = a.compareCopy(ctx, path, file, status)
@@ -127,7 +129,7 @@ func openCopy(ctx context.Context, path, dir string, status migrate.Status) (_ *
 		a.db, _, err = migrate.New(settings(file)).Open(ctx, true)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("bring a copy of the backup up to date: %w", err), os.RemoveAll(scratch))
+		return nil, errors.Join(fmt.Errorf("bring a copy of the backup up to date: %w", err), scratch.remove())
 	}
 	return a, nil
 }
@@ -155,8 +157,8 @@ func (a *Archive) Restore(ctx context.Context, target *sqlrepo.Repository,
 // Close closes the backup and removes what was made to read it.
 func (a *Archive) Close() error {
 	err := a.db.Close()
-	if a.scratch != "" {
-		err = errors.Join(err, os.RemoveAll(a.scratch))
+	if a.scratch != nil {
+		err = errors.Join(err, a.scratch.remove())
 	}
 	return err
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
+	"slices"
 
 	"github.com/guppy-prep/guppy/internal/shortage"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -79,6 +81,7 @@ const (
 	CodeBlockMissing   = "block-missing"
 	CodeRootMismatch   = "root-mismatch"
 	CodeDAGRoot        = "dag-root"
+	CodeKeyUnnamed     = "key-unnamed"
 	CodeDAGUnknown     = "dag-unknown"
 )
 
@@ -93,6 +96,8 @@ type Checker struct {
 	Upload *int64
 	// ReadPercent is how many of a hundred shards are read, chosen at random; 0 for none.
 	ReadPercent float64
+	// Keys are the files of the keys that are on this host, by their DIDs.
+	Keys map[string]string
 	// TempDir is where the entries of very large directories are sorted.
 	TempDir string
 	Log     *slog.Logger
@@ -120,7 +125,7 @@ func (s Summary) Sound() bool { return s.Problems == 0 }
 // moment. An error means that something could not be checked.
 func (c *Checker) Run(ctx context.Context, report func(Problem) error) (Summary, error) {
 	run := &run{Checker: c, report: report, flawed: map[int64]bool{}}
-	for _, phase := range []func(context.Context) error{run.rows, run.files, run.dags} {
+	for _, phase := range []func(context.Context) error{run.rows, run.keysOfSpaces, run.files, run.dags} {
 		if err := phase(ctx); err != nil {
 			return run.Summary, err
 		}
@@ -164,6 +169,29 @@ func (r *run) rows(ctx context.Context) error {
 			Code: flaw.Code, Upload: flaw.Upload, Shard: flaw.Shard, Entry: flaw.Entry, Detail: flaw.Detail, other: flaw.Other,
 			Index: flaw.Index, Note: note,
 		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keysOfSpaces notes keys whose space is not there: it was never added, or is another repository's.
+func (r *run) keysOfSpaces(ctx context.Context) error {
+	if r.Upload != nil || len(r.Keys) == 0 {
+		return nil
+	}
+	spaces, err := r.Repo.Spaces(ctx)
+	if err != nil {
+		return err
+	}
+	unnamed := maps.Clone(r.Keys)
+	for _, space := range spaces {
+		delete(unnamed, string(space.DID))
+	}
+	for _, did := range slices.Sorted(maps.Keys(unnamed)) {
+		err := r.tell(Problem{Code: CodeKeyUnnamed, File: unnamed[did], Note: true,
+			Detail: "this repository has no space " + did + ": its key is another repository's, or was left behind"})
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"time"
 
 	"github.com/guppy-prep/guppy/internal/blobindex"
 	"github.com/guppy-prep/guppy/internal/pipeline"
@@ -245,6 +246,9 @@ func (r *run) temporary(ctx context.Context) error {
 	return nil
 }
 
+// settled is how old a file without an owner is that nobody is just making.
+const settled = time.Minute
+
 // abandoned looks twice: a file may get its name, and its lease end, after it was listed and before the leases are.
 func (r *run) abandoned(ctx context.Context, space sqlrepo.Space) ([]store.Unfinished, error) {
 	first, err := pipeline.Abandoned(ctx, r.Repo, r.Store, space)
@@ -252,7 +256,10 @@ func (r *run) abandoned(ctx context.Context, space sqlrepo.Space) ([]store.Unfin
 		return nil, err
 	}
 	again, err := pipeline.Abandoned(ctx, r.Repo, r.Store, space)
-	return slices.DeleteFunc(again, func(file store.Unfinished) bool { return !slices.Contains(first, file) }), err
+	return slices.DeleteFunc(again, func(file store.Unfinished) bool {
+		young := file.Owner == "" && time.Since(file.Changed) < settled
+		return young || !slices.Contains(first, file)
+	}), err
 }
 
 // strays looks for files that no row names. The rows are read again for those: shards may have been stored since.

@@ -111,6 +111,7 @@ var remedies = map[string]string{
 	CodeBlockMissing:            doBlocks,
 	CodeRootMismatch:            doRoots + "; the file is planned again if its content is in doubt",
 	CodeDAGRoot:                 doReopen,
+	CodeKeyUnnamed:              doNothing + ": remove it by hand if no repository or backup has the space",
 	CodeDAGUnknown:              doNothing + " before the other problems are mended",
 }
 

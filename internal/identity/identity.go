@@ -6,7 +6,9 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,16 +39,38 @@ func Create(dataDir string) (Key, error) {
 		return Key{}, fmt.Errorf("make a key: %w", err)
 	}
 	key := Key{DID: DID(public)}
-	directory := filepath.Join(dataDir, "keys")
+	directory := filepath.Join(dataDir, keysDirectory)
 	if err := durable.MakeDirectory(directory, 0o700); err != nil {
 		return Key{}, fmt.Errorf("keep a key: %w", err)
 	}
-	key.File = filepath.Join(directory, strings.ReplaceAll(key.DID, ":", "_")+".pem")
+	key.File = filepath.Join(directory, strings.ReplaceAll(key.DID, ":", "_")+suffix)
 	content := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})
 	if err := durable.CreateFile(key.File, content, 0o600); err != nil {
 		return Key{}, fmt.Errorf("keep a key: %w", err)
 	}
 	return key, nil
+}
+
+const (
+	keysDirectory = "keys"
+	suffix        = ".pem"
+)
+
+// Keys returns the files of the keys that Create has written to DATA_DIR/keys, by the DIDs in their names.
+func Keys(dataDir string) (map[string]string, error) {
+	directory := filepath.Join(dataDir, keysDirectory)
+	entries, err := os.ReadDir(directory)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list the keys: %w", err)
+	}
+	files := map[string]string{}
+	for _, entry := range entries {
+		name, isKey := strings.CutSuffix(entry.Name(), suffix)
+		if isKey && strings.HasPrefix(name, "did_key_") {
+			files[strings.ReplaceAll(name, "_", ":")] = filepath.Join(directory, entry.Name())
+		}
+	}
+	return files, nil
 }
 
 // Remove deletes the file of a key that came to no use.

@@ -58,7 +58,7 @@ func (k *Keeper) Cover(ctx context.Context, space int64) (covered int64, err err
 		if err != nil || len(last) == 0 {
 			return err
 		}
-		return save(last)
+		return indexer.save(ctx, k.Repo, last, save)
 	})
 	return covered, err
 }

@@ -31,6 +31,13 @@ type Repository interface {
 	Uncovered(ctx context.Context, space, upload int64) iter.Seq2[sqlrepo.Indexable, error]
 	SaveIndexes(ctx context.Context, stage sqlrepo.Stage, indexes []sqlrepo.NewIndex) error
 	CompleteUpload(ctx context.Context, stage sqlrepo.Stage, indexes []sqlrepo.NewIndex) (sqlrepo.Upload, error)
+	unnamed
+}
+
+// unnamed removes what no row names.
+type unnamed interface {
+	RemoveUnnamedIndexes(ctx context.Context, digests [][]byte,
+		remove func(ctx context.Context, digest []byte) (more bool, err error)) (done int, err error)
 }
 
 // Indexer indexes one upload.
@@ -52,10 +59,13 @@ func (x *Indexer) Run(ctx context.Context, stage sqlrepo.Stage) (completed sqlre
 	err = untilUnchanged(func() error {
 		save := func(indexes []sqlrepo.NewIndex) error { return x.Repo.SaveIndexes(ctx, stage, indexes) }
 		last, err := x.cover(ctx, x.Repo, stage.Upload, save)
-		if err == nil {
-			completed, err = x.Repo.CompleteUpload(ctx, stage, last)
+		if err != nil {
+			return err
 		}
-		return err
+		return x.save(ctx, x.Repo, last, func(indexes []sqlrepo.NewIndex) (err error) {
+			completed, err = x.Repo.CompleteUpload(ctx, stage, indexes)
+			return err
+		})
 	})
 	return completed, err
 }
@@ -78,6 +88,7 @@ const batchBytes = 4 << 20
 
 type uncovered interface {
 	Nodes
+	unnamed
 	Uncovered(ctx context.Context, space, upload int64) iter.Seq2[sqlrepo.Indexable, error]
 }
 
@@ -91,7 +102,7 @@ func (x *Indexer) cover(ctx context.Context, repo uncovered, upload sqlrepo.Uplo
 			return nil, err
 		}
 		if held >= cmp.Or(x.batch, batchBytes) {
-			if err := save(last); err != nil {
+			if err := x.save(ctx, repo, last, save); err != nil {
 				return nil, err
 			}
 			last, held = nil, 0
@@ -103,6 +114,36 @@ func (x *Indexer) cover(ctx context.Context, repo uncovered, upload sqlrepo.Uplo
 		last, held = append(last, made), held+made.Size
 	}
 	return last, nil
+}
+
+// save records indexes. When others were quicker, the files that were stored in vain are removed, unless a row names them.
+func (x *Indexer) save(ctx context.Context, repo unnamed, indexes []sqlrepo.NewIndex,
+	record func([]sqlrepo.NewIndex) error) error {
+	err := record(indexes)
+	if errors.Is(err, sqlrepo.ErrSpaceChanged) || errors.Is(err, sqlrepo.ErrLeaseLost) {
+		return errors.Join(err, x.discard(ctx, repo, indexes))
+	}
+	return err
+}
+
+func (x *Indexer) discard(ctx context.Context, repo unnamed, indexes []sqlrepo.NewIndex) error {
+	var stored [][]byte
+	for _, made := range indexes {
+		_, err := x.Store.Size(ctx, blobindex.Name([sha256.Size]byte(made.Digest)))
+		switch {
+		case err == nil:
+			stored = append(stored, made.Digest)
+		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, store.ErrNotKept):
+			return err
+		}
+	}
+	if len(stored) == 0 {
+		return nil
+	}
+	_, err := repo.RemoveUnnamedIndexes(ctx, stored, func(ctx context.Context, digest []byte) (bool, error) {
+		return true, x.Store.Remove(ctx, blobindex.Name([sha256.Size]byte(digest)))
+	})
+	return err
 }
 
 // groups puts shards that follow each other into the same index as long as there is room for their slices: one for each

@@ -83,6 +83,20 @@ func (m *memory) CompleteUpload(ctx context.Context, stage sqlrepo.Stage, indexe
 	return stage.Upload, err
 }
 
+func (m *memory) RemoveUnnamedIndexes(ctx context.Context, digests [][]byte,
+	remove func(context.Context, []byte) (bool, error)) (done int, err error) {
+	for _, digest := range digests {
+		named := slices.ContainsFunc(m.saved, func(index sqlrepo.NewIndex) bool { return bytes.Equal(index.Digest, digest) })
+		if named {
+			continue
+		}
+		if _, err := remove(ctx, digest); err != nil {
+			return done, err
+		}
+	}
+	return len(digests), nil
+}
+
 var root = sqlrepo.CID{Cid: cid.MustParse("bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku")}
 
 // memoryStore has what is committed.
@@ -109,6 +123,19 @@ func (b *memoryBlob) Commit(_ context.Context, name string) (string, error) {
 }
 
 func (b *memoryBlob) Abort() error { return nil }
+
+func (s memoryStore) Size(_ context.Context, name string) (int64, error) {
+	blob, ok := s.blobs[name]
+	if !ok {
+		return 0, fs.ErrNotExist
+	}
+	return int64(len(blob)), nil
+}
+
+func (s memoryStore) Remove(_ context.Context, name string) error {
+	delete(s.blobs, name)
+	return nil
+}
 
 func (m *memory) run(t *rapid.T, files store.Store, most, batch int64) error {
 	indexer := Indexer{Repo: m, Store: files, Owner: "test", batch: batch}

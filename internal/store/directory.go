@@ -59,7 +59,7 @@ func (d *Directory) Create(ctx context.Context, owner string) (Blob, error) {
 	return &directoryBlob{directory: d.path, file: file}, nil
 }
 
-// Unfinished lists temporary files by name.
+// Unfinished lists temporary files by name. A draft of the marker has no owner: who makes one does not mind if it goes.
 func (d *Directory) Unfinished(ctx context.Context, prefix string) (found []Unfinished, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, d.failure(err)
@@ -70,7 +70,8 @@ func (d *Directory) Unfinished(ctx context.Context, prefix string) (found []Unfi
 	}
 	for _, entry := range entries {
 		owner, ok := temporaryOwner(entry.Name())
-		if !ok || !strings.HasPrefix(owner, prefix) || entry.IsDir() {
+		ok = ok && strings.HasPrefix(owner, prefix) || durable.IsDraft(entry.Name(), markerName)
+		if !ok || entry.IsDir() {
 			continue
 		}
 		info, err := entry.Info()
@@ -87,7 +88,9 @@ func (d *Directory) Unfinished(ctx context.Context, prefix string) (found []Unfi
 
 // Discard removes a temporary file and refuses to remove any other.
 func (d *Directory) Discard(ctx context.Context, unfinished Unfinished) error {
-	if owner, ok := temporaryOwner(unfinished.Name); !ok || owner != unfinished.Owner {
+	owner, ok := temporaryOwner(unfinished.Name)
+	ok = ok && owner == unfinished.Owner || unfinished.Owner == "" && durable.IsDraft(unfinished.Name, markerName)
+	if !ok {
 		return d.failure(fmt.Errorf("%q is no unfinished blob of %q", unfinished.Name, unfinished.Owner))
 	}
 	if err := ctx.Err(); err != nil {

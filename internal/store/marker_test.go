@@ -115,3 +115,25 @@ func TestAStoreThatIsGoneHasNoIdentity(t *testing.T) {
 		t.Errorf("%q, %v", identity, err)
 	}
 }
+
+// TestADraftOfAMarkerThatIsLeft is found, whatever the prefix, and removed, and nothing that is only called like one is.
+func TestADraftOfAMarkerThatIsLeft(t *testing.T) {
+	path := t.TempDir()
+	d, err := OpenDirectory(path)
+	noError(t, err)
+	const draft, other = ".guppy-store.new-123", ".guppy-store.new-x"
+	for _, name := range []string{draft, other} {
+		noError(t, os.WriteFile(filepath.Join(path, name), nil, 0o600))
+	}
+	left, err := d.Unfinished(t.Context(), "any-")
+	if err != nil || len(left) != 1 || left[0].Name != draft || left[0].Owner != "" {
+		t.Fatalf("%+v, %v", left, err)
+	}
+	noError(t, d.Discard(t.Context(), left[0]))
+	if err := d.Discard(t.Context(), Unfinished{Name: other}); err == nil {
+		t.Error("another file was removed")
+	}
+	if left, err := d.Unfinished(t.Context(), ""); err != nil || len(left) > 0 {
+		t.Errorf("%+v, %v", left, err)
+	}
+}

@@ -190,7 +190,9 @@ func indexLater(f *fixture) {
 	completed := must(f.CompleteUpload(f.ctx, stage, nil))(f.t)
 	equal(f.t, "latest", must(f.LatestComplete(f.ctx, space.ID))(f.t), completed)
 	f.ok(f.CoverShards(f.ctx, completed.ID, []sqlrepo.NewIndex{newIndex(1, shards...)}))
-	f.fails(f.CoverShards(f.ctx, completed.ID, []sqlrepo.NewIndex{newIndex(2, shards...)}), sqlrepo.ErrSpaceChanged)
+	late := newIndex(2, shards...)
+	late.Store = func(context.Context) (string, error) { f.t.Error("an index was stored in vain"); return "", errStop }
+	f.fails(f.CoverShards(f.ctx, completed.ID, []sqlrepo.NewIndex{late}), sqlrepo.ErrSpaceChanged)
 	equal(f.t, "uncovered", len(f.uncovered(space, 0)), 0)
 	f.ok(f.DropIndexes(f.ctx, []int64{1}))
 	equal(f.t, "uncovered without it", f.uncovered(space, 0), shards)
