@@ -46,6 +46,7 @@ func nullable[T comparable](value, nothing T) any {
 // EntryFilter narrows a list of entries; nil means all.
 type EntryFilter struct {
 	States []EntryState
+	Kinds  []EntryKind
 }
 
 // Entries yields an upload's entries in canonical order. It reads them page by page: rows that come or go while it runs
@@ -54,6 +55,9 @@ func (r *Repository) Entries(ctx context.Context, upload int64, filter EntryFilt
 	query := squirrel.Select(entryFields...).From("entries")
 	if filter.States != nil {
 		query = query.Where(squirrel.Eq{"state": filter.States})
+	}
+	if filter.Kinds != nil {
+		query = query.Where(squirrel.Eq{"kind": filter.Kinds})
 	}
 	query = query.Where(squirrel.Eq{"upload": upload}).OrderBy("path")
 	behind := func(last Entry) squirrel.Sqlizer { return squirrel.Gt{"path": last.Path} }

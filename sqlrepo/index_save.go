@@ -23,7 +23,7 @@ type NewIndex struct {
 
 // BeginIndexing records the root of an upload that is linked, and what lies below it, and gives up indexes of it that were
 // made for another root or in another way. The lease stays for its indexes. It returns ErrLeaseLost when somebody else
-// has it.
+// has it, or the upload is not Linking.
 func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, counts Counts) (Stage, error) {
 	upload, tally := stage.Upload, make([]int64, len(standing))
 	upload.State, upload.RootCID, upload.Counts = Indexing, root, counts
@@ -33,7 +33,7 @@ func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, c
 		Set("index_layout", upload.IndexLayout).
 		Set("directories", counts.Directories).Set("links", counts.Symlinks).Set("bytes", counts.Bytes).
 		Set("progress", 0).Set("attempts", 0).Set("retry_at", nil).Set("error", nil).Set("stage_began", r.at(0)).
-		Set("stage_bytes", squirrel.Expr("packed_bytes")).Where(held(stage)).
+		Set("stage_bytes", squirrel.Expr("packed_bytes")).Where(held(stage)).Where(squirrel.Eq{"state": Linking}).
 		Suffix("RETURNING " + columnList(standing))
 	stale := squirrel.And{squirrel.Eq{"upload": upload.ID}, squirrel.Or{squirrel.NotEq{"root_cid": root},
 		squirrel.NotEq{"layout": upload.IndexLayout}, squirrel.Gt{"slices": upload.IndexSlices}}}
@@ -57,13 +57,20 @@ func (r *Repository) SaveIndexes(ctx context.Context, stage Stage, indexes []New
 }
 
 // CompleteUpload is SaveIndexes for the last indexes of an upload, of which there may be none. It returns the upload,
-// which is finished.
+// which is finished, or an UnsettledError when some of its entries are neither linked nor left out: nothing was changed then.
 func (r *Repository) CompleteUpload(ctx context.Context, stage Stage, indexes []NewIndex) (Upload, error) {
 	upload := stage.Upload
 	upload.State, upload.FinishedAt, upload.Lease = Complete, NewTime(r.now()), Lease{}
 	complete := settled(squirrel.Update("uploads")).Set("state", Complete).Set("finished_at", upload.FinishedAt).
 		Where(squirrel.Eq{"state": Indexing})
-	err := r.saveIndexes(ctx, upload.ID, indexes, func(tx *dialect.Tx) error { return r.fence(ctx, tx, stage, complete) })
+	err := proved(func(by proof) error {
+		return r.saveIndexes(ctx, upload.ID, indexes, func(tx *dialect.Tx) error {
+			if err := r.fence(ctx, tx, stage, complete); err != nil {
+				return err
+			}
+			return r.prove(ctx, tx, upload.ID, by)
+		})
+	})
 	return upload, err
 }
 

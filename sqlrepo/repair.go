@@ -98,14 +98,18 @@ func (r *Repository) Recount(ctx context.Context, upload int64) error {
 			Where(this).Where(squirrel.Eq{"state": Complete}))
 }
 
-// Settle makes the state of an upload that of its root: one that has a root is complete, one that has none is linked
-// again if it was complete, and did not end otherwise.
+// Settle makes the state of an upload that of its root: one that has a root is complete, unless entries of it could not be
+// prepared, one that has none is linked again if it was complete, and did not end otherwise.
 func (r *Repository) Settle(ctx context.Context, upload int64) error {
 	this, rooted := squirrel.Eq{"id": upload}, squirrel.Expr("root_cid IS NOT NULL AND LENGTH(root_cid) = ?", cidLength)
 	unknown := squirrel.Expr("state NOT BETWEEN ? AND ?", int64(Scanning), int64(Indexing))
+	unready := squirrel.Select("1").From("entries").Where("entries.upload = uploads.id AND entries.state <> 0").
+		Where(squirrel.Or{squirrel.Eq{"entries.state": Changed}, squirrel.And{
+			squirrel.Eq{"entries.state": []EntryState{Failed, Unreachable}}, squirrel.ConcatExpr("NOT ", skipping)}})
 	return r.mend(ctx, "set the state of the upload",
 		settled(squirrel.Update("uploads")).Set("state", Complete).
-			Set("finished_at", squirrel.Expr("COALESCE(finished_at, ?)", NewTime(r.now()))).Where(this).Where(rooted),
+			Set("finished_at", squirrel.Expr("COALESCE(finished_at, ?)", NewTime(r.now()))).Where(this).Where(rooted).
+			Where(squirrel.ConcatExpr("NOT EXISTS (", unready, ")")),
 		free(squirrel.Update("uploads")).Set("state", Linking).Where(this).Where(squirrel.Eq{"state": rootedStates}).
 			Where(squirrel.ConcatExpr("NOT (", rooted, ")")),
 		free(squirrel.Update("uploads")).Set("state", Scanning).Where(this).Where(unknown),
@@ -113,10 +117,11 @@ func (r *Repository) Settle(ctx context.Context, upload int64) error {
 		squirrel.Update("uploads").Set("finished_at", nil).Where(this).Where(squirrel.NotEq{"state": Complete}))
 }
 
-// unfinish is an update that takes an upload's root away.
+// unfinish is an update that takes an upload's root away, unless it was removed.
 func unfinish(upload int64, state UploadState) squirrel.UpdateBuilder {
 	return settled(squirrel.Update("uploads")).Set("state", state).Set("root_cid", nil).Set("finished_at", nil).
-		Set("files", 0).Set("directories", 0).Set("links", 0).Set("bytes", 0).Where(squirrel.Eq{"id": upload})
+		Set("files", 0).Set("directories", 0).Set("links", 0).Set("bytes", 0).
+		Where(squirrel.Eq{"id": upload}).Where(squirrel.NotEq{"state": Removed})
 }
 
 // rootsOf deletes the roots of an upload's entries.
@@ -179,7 +184,7 @@ func (r *Repository) SetRoots(ctx context.Context, roots []Root) error {
 func (r *Repository) Replan(ctx context.Context, entries []int64) error {
 	return r.eachEntry(ctx, "forget the plan of entries", entries, func(of among) []squirrel.Sqlizer {
 		return []squirrel.Sqlizer{
-			squirrel.Delete("segments").Where(of("entry")), squirrel.Delete("roots").Where(of("entry")),
+			unlinked(of), unshared(of), squirrel.Delete("segments").Where(of("entry")), squirrel.Delete("roots").Where(of("entry")),
 			squirrel.Update("entries").Set("origin", nil).Where(of("id")),
 		}
 	})
@@ -188,7 +193,7 @@ func (r *Repository) Replan(ctx context.Context, entries []int64) error {
 // ForgetRoots deletes the roots of entries.
 func (r *Repository) ForgetRoots(ctx context.Context, entries []int64) error {
 	return r.eachEntry(ctx, "forget the roots of entries", entries, func(of among) []squirrel.Sqlizer {
-		return []squirrel.Sqlizer{squirrel.Delete("roots").Where(of("entry"))}
+		return []squirrel.Sqlizer{unlinked(of), squirrel.Delete("roots").Where(of("entry"))}
 	})
 }
 
@@ -204,11 +209,29 @@ func (r *Repository) ForgetEntries(ctx context.Context, entries []int64) error {
 	return r.withTx(ctx, "forget entries", func(tx *dialect.Tx) error { return r.forget(ctx, tx, entries) })
 }
 
+// unlinked counts roots that are about to be forgotten.
+func unlinked(of among) squirrel.Sqlizer {
+	theirs := squirrel.Select("upload").From("entries").Where(of("id"))
+	linked := squirrel.Select("COUNT(*)").From("roots").Join("entries ON entries.id = roots.entry").
+		Where("entries.upload = uploads.id").Where(of("roots.entry"))
+	return squirrel.Update("uploads").Set("linked_entries", squirrel.ConcatExpr("linked_entries - (", linked, ")")).
+		Where(within("id", theirs))
+}
+
+// unshared counts entries that are about to have an origin no longer.
+func unshared(of among) squirrel.Sqlizer {
+	theirs := squirrel.Select("upload").From("entries").Where(of("id")).Where(squirrel.NotEq{"origin": nil})
+	shared := squirrel.Select("COUNT(*)").From("entries").Where("upload = uploads.id").Where(of("id")).
+		Where(squirrel.NotEq{"origin": nil})
+	return squirrel.Update("uploads").Set("shared_entries", squirrel.ConcatExpr("shared_entries - (", shared, ")")).
+		Where(within("id", theirs))
+}
+
 // LeaveOut marks entries whose content is lost as Failed, for a reason.
 func (r *Repository) LeaveOut(ctx context.Context, entries []int64, reason string) error {
 	return r.eachEntry(ctx, "leave entries out", entries, func(of among) []squirrel.Sqlizer {
 		return []squirrel.Sqlizer{
-			squirrel.Delete("segments").Where(of("entry")), squirrel.Delete("roots").Where(of("entry")),
+			unlinked(of), unshared(of), squirrel.Delete("segments").Where(of("entry")), squirrel.Delete("roots").Where(of("entry")),
 			squirrel.Update("entries").Set("origin", nil).Set("state", Failed).Set("reason", Text(reason)).Where(of("id")),
 		}
 	})

@@ -204,21 +204,17 @@ func uploadOf(id int64, values []int64) Upload {
 	return Upload{ID: id, State: UploadState(values[0]), Tally: Tally{
 		Found: values[1], Linked: values[2], PlannedFiles: values[3], PlannedBytes: values[4], PlannedShards: values[5],
 		PackedFiles: values[6], PackedBytes: values[7], SettledShards: values[8], AsideShards: values[9], Sealed: values[10],
-		StageBytes: values[11], StageBegan: Time{time.UnixMicro(values[12]).UTC()},
+		Shared: values[11], StageBytes: values[12], StageBegan: Time{time.UnixMicro(values[13]).UTC()},
 	}}
 }
 
-// countPacked counts what a shard holds as packed. Behind the last one, what changed or failed is looked at again, if there
-// is any.
+// countPacked counts what a shard holds as packed. Behind the last one, the source is looked at once more.
 func (r *Repository) countPacked(shard int64) squirrel.UpdateBuilder {
 	segments := func(what string) squirrel.SelectBuilder {
 		return squirrel.Select(what).From("segments").Where(squirrel.Eq{"shard": shard})
 	}
 	const last = "settled_shards + 1 = planned_shards"
-	unready := squirrel.Select("1").From("entries").Where("upload = uploads.id AND state <> 0").
-		Where(squirrel.Eq{"state": []EntryState{Changed, Failed}})
-	next := squirrel.ConcatExpr("CASE WHEN NOT ("+last+") THEN state WHEN EXISTS (", unready,
-		squirrel.Expr(") THEN ? ELSE ? END", int64(Rescanning), int64(Linking)))
+	next := squirrel.Expr("CASE WHEN "+last+" THEN ? ELSE state END", int64(Rescanning))
 	bytes := squirrel.ConcatExpr("packed_bytes + (", segments("CAST(COALESCE(SUM(length), 0) AS BIGINT)"), ")")
 	return squirrel.Update("uploads").Set("state", next).
 		Set("stage_began", squirrel.ConcatExpr("CASE WHEN "+last+" THEN ", r.at(0), " ELSE stage_began END")).

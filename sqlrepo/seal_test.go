@@ -62,7 +62,7 @@ func sealCounting(t *testing.T, r *Repository, shard Shard) (calls int) {
 			calls++
 			return fmt.Sprintf("call %d", calls), nil
 		}})
-	if err != nil || after.State != Linking || after.SettledShards != 1 {
+	if err != nil || after.State != Rescanning || after.SettledShards != 1 {
 		t.Errorf("%+v, %v", after, err)
 	}
 	held, err := r.Held(t.Context(), Scope{Space: 1}, []Digest{node.Digest})

@@ -39,7 +39,7 @@ var countsKeys = squirrel.And{
 // comparisonColumns are how an upload compares its entries with those of earlier scans.
 var comparisonColumns = []string{"reread", "ignore_inode", "ignore_ctime", "mtime_window"}
 
-var stageColumns = []string{"stage_began", "stage_bytes"}
+var stageColumns = []string{"stage_began", "stage_bytes", "scanned_again"}
 
 // leaseColumns are those of a lease but for its token.
 var leaseColumns = []string{"worker", "lease_began", "lease_seen", "lease_ends", "progress", "attempts", "retry_at",

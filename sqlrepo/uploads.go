@@ -22,7 +22,7 @@ const (
 	Packing
 	Linking
 	Complete
-	// Rescanning looks again at the entries that changed while they were packed.
+	// Rescanning looks at the source once more, as a whole: what has changed during the run is scanned again, once.
 	Rescanning
 	// Incomplete uploads have entries that could not be prepared: opening them again tries once more.
 	Incomplete
@@ -67,6 +67,9 @@ type Upload struct {
 	SourceOptions
 	// Store identifies the store that its shards go to.
 	Store string `db:"store"`
+	// ScannedAgain tells that the source was, or is being, scanned a second time since the upload was opened. What differs
+	// after that is Failed.
+	ScannedAgain bool `db:"scanned_again"`
 	// SkipFailed has the upload completed without the entries that could not be prepared.
 	SkipFailed bool `db:"skip_failed"`
 	// IndexLayout is how its indexes are laid out, IndexSlices the most slices that one has.
@@ -93,9 +96,11 @@ type Counts struct {
 
 // Tally is what commits count, so that nobody has to go through rows to know how far an upload is.
 type Tally struct {
-	// Found is how many entries have been scanned, Linked how many have a root.
+	// Found is how many entries have been scanned, Linked how many have a root of their own, Shared how many have the
+	// content, and the root, of an earlier one.
 	Found  int64 `db:"found_entries"`
 	Linked int64 `db:"linked_entries"`
+	Shared int64 `db:"shared_entries"`
 	// Planned is what its data shards are to hold, Packed what those hold that are settled. A file counts where it begins.
 	PlannedFiles  int64 `db:"planned_files"`
 	PlannedBytes  int64 `db:"planned_bytes"`
@@ -143,12 +148,12 @@ var uploadColumns = []string{"id", "source", "state", "profile", "shard_size", "
 	"index_slices", "piece_cid"}
 
 var tallyColumns = []string{"found_entries", "linked_entries", "planned_files", "planned_bytes", "planned_shards",
-	"packed_files", "packed_bytes", "settled_shards", "aside_shards", "sealed"}
+	"packed_files", "packed_bytes", "settled_shards", "aside_shards", "sealed", "shared_entries"}
 
 // uploadFields are what a SELECT reads into an Upload.
 var uploadFields = slices.Concat([]string{"id", "source", "state", "profile", "shard_size", "excludes", "symlinks",
 	"files", "directories", "links", "bytes", "root_cid", "started_at", "finished_at", "COALESCE(store, '') AS store",
-	"skip_failed", "index_layout", "index_slices", "piece_cid", "stage_began", "stage_bytes"}, tallyColumns, leaseFields)
+	"skip_failed", "index_layout", "index_slices", "piece_cid", "stage_began", "stage_bytes", "scanned_again"}, tallyColumns, leaseFields)
 
 // Stage is the lease on the stage that an upload has reached. What is written in its name fails with ErrLeaseLost once
 // somebody else has it.
@@ -324,7 +329,7 @@ func (r *Repository) restart(ctx context.Context, tx *dialect.Tx, u *Upload, fre
 		return err
 	}
 	upload := settled(squirrel.Update("uploads")).Set("set_aside_at", nil).Set("aside_shards", 0).
-		Set("state", Scanning).Set("stage_began", r.at(0)).Set("profile", fresh.Profile).
+		Set("state", Scanning).Set("scanned_again", 0).Set("stage_began", r.at(0)).Set("profile", fresh.Profile).
 		Set("shard_size", fresh.ShardSize).Set("excludes", fresh.Excludes).Set("symlinks", fresh.SymlinkPolicy).
 		Set("store", nullable(fresh.Store, "")).Set("skip_failed", number(fresh.SkipFailed)).
 		Set("index_layout", cmp.Or(fresh.IndexLayout, DefaultIndexLayout)).
@@ -419,81 +424,6 @@ func (r *Repository) ClaimStage(ctx context.Context, claim Claim, upload int64) 
 	which := squirrel.And{squirrel.Eq{"id": upload, "state": exclusive}, r.claimable()}
 	err = r.claim(ctx, fmt.Sprintf("claim upload %d", upload), "uploads", uploadFields, claim, which, &stage.Upload)
 	return stage, err
-}
-
-// Advance records that a stage is done and which one is next. The lease stays for that, except that shards are packed by
-// all, and nothing is left to do for an Incomplete upload. Where nothing is planned that is not packed, Rescanning comes
-// instead of Packing. What a scan has changed is counted anew.
-func (r *Repository) Advance(ctx context.Context, stage Stage, next UploadState) (Stage, error) {
-	update := squirrel.Update("uploads").Set("attempts", 0).Set("retry_at", nil).Set("error", nil).
-		Set("stage_began", r.at(0))
-	state := squirrel.Expr("?", next)
-	switch next {
-	case Packing:
-		update = free(update)
-		state = squirrel.Expr("CASE WHEN settled_shards = planned_shards THEN CAST(? AS SMALLINT) ELSE ? END",
-			int64(Rescanning), int64(Packing))
-	case Incomplete:
-		update = free(update)
-	default:
-		update = update.Set("progress", 0)
-	}
-	if next == Planning && stage.Upload.State == Scanning {
-		update = recounted(update, stage.Upload.ID)
-	} else {
-		update = update.Set("stage_bytes", squirrel.Expr("packed_bytes"))
-	}
-	update = update.Set("state", state).Where(held(stage)).Suffix("RETURNING " + columnList(uploadFields))
-	advanced, tried := Stage{}, false
-	err := r.retry(ctx, fmt.Sprintf("begin %s", next), func() error {
-		err := r.update(ctx, update, &advanced.Upload)
-		if errors.Is(err, ErrNotFound) && tried {
-			return r.isFree(ctx, stage, &advanced.Upload)
-		}
-		tried = true
-		if errors.Is(err, ErrNotFound) {
-			return fmt.Errorf("upload %d: %w", stage.Upload.ID, ErrLeaseLost)
-		}
-		return err
-	})
-	return advanced, err
-}
-
-// isFree tells, when the answer to an attempt was lost that gave the lease back, whether that was committed; else the lease
-// is lost.
-func (r *Repository) isFree(ctx context.Context, stage Stage, upload *Upload) error {
-	err := r.get(ctx, r.db.Writer, upload, squirrel.Select(uploadFields...).From("uploads").
-		Where(squirrel.Eq{"id": stage.Upload.ID, "token": 0}).Where(squirrel.NotEq{"state": stage.Upload.State}))
-	if errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("upload %d: %w", stage.Upload.ID, ErrLeaseLost)
-	}
-	return err
-}
-
-// recounted sets the tally to what the rows say.
-func recounted(update squirrel.UpdateBuilder, upload int64) squirrel.UpdateBuilder {
-	shards := func(what string) squirrel.SelectBuilder {
-		return squirrel.Select(what).From("shards").Where(squirrel.Eq{"upload": upload})
-	}
-	data := func(states ...ShardState) squirrel.SelectBuilder {
-		return shards("COUNT(*)").Where(squirrel.Eq{"kind": DataShard, "state": states})
-	}
-	segments := func(what string, states ...ShardState) squirrel.SelectBuilder {
-		return squirrel.Select(what).From("segments").
-			Where(within("shard", shards("id").Where(squirrel.Eq{"state": states})))
-	}
-	begins, bytes := squirrel.Eq{"file_offset": 0}, "CAST(COALESCE(SUM(length), 0) AS BIGINT)"
-	open := shards("MIN(ordinal)").Where(squirrel.Eq{"state": ShardPlanned, "set_aside_at": nil})
-	return update.
-		Set("found_entries", squirrel.Select("COUNT(*)").From("entries").Where(squirrel.Eq{"upload": upload})).
-		Set("planned_shards", data(ShardPlanned, ShardPacked, ShardEmpty)).
-		Set("settled_shards", data(ShardPacked, ShardEmpty)).
-		Set("planned_files", segments("COUNT(*)", ShardPlanned, ShardPacked, ShardEmpty).Where(begins)).
-		Set("packed_files", segments("COUNT(*)", ShardPacked, ShardEmpty).Where(begins)).
-		Set("planned_bytes", segments(bytes, ShardPlanned, ShardPacked, ShardEmpty)).
-		Set("packed_bytes", segments(bytes, ShardPacked, ShardEmpty)).
-		Set("stage_bytes", segments(bytes, ShardPacked, ShardEmpty)).
-		Set("sealed", squirrel.ConcatExpr("COALESCE((", open, "), (", shards("MAX(ordinal) + 1"), "), 0)"))
 }
 
 // fenced runs fn in a transaction in the name of a stage, of whose upload it counts something. It returns ErrLeaseLost when

@@ -15,6 +15,8 @@ type Recorder struct {
 	mu         sync.Mutex
 	statements map[string]int
 	rerun      int
+	// life, if not nil, is that of the process whose statements these are.
+	life *Life
 }
 
 // Statements are the texts of all statements, with how often each was sent. A COPY is "COPY" and its table. One that was

@@ -36,26 +36,47 @@ func applicationName(tb testing.TB, db *dialect.DB) (name string) {
 // tracer implements pgx.QueryTracer, pgx.BatchTracer and pgx.CopyFromTracer.
 type tracer struct{ recorder *Recorder }
 
-func (t tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
-	t.recorder.add(data.SQL)
-	return ctx
+// alive returns a context that has ended if the process has.
+func (t tracer) alive(ctx context.Context) context.Context {
+	if !t.recorder.life.Ended() {
+		return ctx
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	return ended
 }
 
-func (tracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+// verb is the key of the statement that a context is for.
+type verb struct{}
 
-func (tracer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
-	return ctx
+func (t tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	t.recorder.add(data.SQL)
+	return context.WithValue(t.alive(ctx), verb{}, data.SQL)
+}
+
+func (t tracer) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
+	sql, _ := ctx.Value(verb{}).(string)
+	if data.Err == nil && (writes(sql) && conn.PgConn().TxStatus() == 'I' || sql == "commit") {
+		t.recorder.life.committed()
+	}
+}
+
+func (t tracer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	return t.alive(ctx)
 }
 
 func (t tracer) TraceBatchQuery(_ context.Context, _ *pgx.Conn, data pgx.TraceBatchQueryData) {
 	t.recorder.add(data.SQL)
+	if data.SQL == "commit" && data.Err == nil {
+		t.recorder.life.committed()
+	}
 }
 
 func (tracer) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
 
 func (t tracer) TraceCopyFromStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceCopyFromStartData) context.Context {
 	t.recorder.add("COPY " + data.TableName.Sanitize())
-	return ctx
+	return t.alive(ctx)
 }
 
 func (tracer) TraceCopyFromEnd(context.Context, *pgx.Conn, pgx.TraceCopyFromEndData) {}

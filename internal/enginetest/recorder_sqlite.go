@@ -50,7 +50,7 @@ func (b *borrower) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, errors.Join(err, lent.Close())
 	}
-	return &recordingConn{conn, lent, b.recorder}, nil
+	return &recordingConn{fullConn: conn, lent: lent, recorder: b.recorder}, nil
 }
 
 // fullConn is what database/sql uses of SQLite's connections.
@@ -69,17 +69,57 @@ type recordingConn struct {
 	fullConn
 	lent     *sql.Conn
 	recorder *Recorder
+	// inTx tells that a transaction has begun and not ended.
+	inTx bool
 }
 
 func (c *recordingConn) Close() error { return c.lent.Close() }
 
 func (c *recordingConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
 	c.recorder.add("BEGIN")
-	return c.fullConn.BeginTx(ctx, options)
+	if err := c.recorder.life.check(); err != nil {
+		return nil, err
+	}
+	tx, err := c.fullConn.BeginTx(ctx, options)
+	c.inTx = err == nil
+	return &recordingTx{tx, c}, err
+}
+
+// recordingTx counts commits.
+type recordingTx struct {
+	driver.Tx
+	conn *recordingConn
+}
+
+func (t *recordingTx) Commit() error {
+	if err := t.conn.recorder.life.check(); err != nil {
+		return errors.Join(err, t.Rollback())
+	}
+	t.conn.inTx = false
+	err := t.Tx.Commit()
+	if err == nil {
+		t.conn.recorder.life.committed()
+	}
+	return err
+}
+
+func (t *recordingTx) Rollback() error {
+	t.conn.inTx = false
+	return t.Tx.Rollback()
+}
+
+// ran counts a statement that was committed by itself.
+func (c *recordingConn) ran(query string, err error) {
+	if err == nil && !c.inTx && writes(query) {
+		c.recorder.life.committed()
+	}
 }
 
 func (c *recordingConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	c.recorder.add(query)
+	if err := c.recorder.life.check(); err != nil {
+		return nil, err
+	}
 	prepared, err := c.fullConn.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, err
@@ -94,12 +134,22 @@ func (c *recordingConn) PrepareContext(ctx context.Context, query string) (drive
 func (c *recordingConn) ExecContext(ctx context.Context, query string,
 	args []driver.NamedValue) (driver.Result, error) {
 	c.recorder.add(query)
-	return c.fullConn.ExecContext(ctx, query, args)
+	if err := c.recorder.life.check(); err != nil {
+		return nil, err
+	}
+	result, err := c.fullConn.ExecContext(ctx, query, args)
+	c.ran(query, err)
+	return result, err
 }
 
 func (c *recordingConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	c.recorder.add(query)
-	return c.fullConn.QueryContext(ctx, query, args)
+	if err := c.recorder.life.check(); err != nil {
+		return nil, err
+	}
+	rows, err := c.fullConn.QueryContext(ctx, query, args)
+	c.ran(query, err)
+	return rows, err
 }
 
 // fullStmt is what database/sql uses of SQLite's prepared statements.

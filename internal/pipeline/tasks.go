@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/guppy-prep/guppy/internal/index"
 	"github.com/guppy-prep/guppy/internal/link"
 	"github.com/guppy-prep/guppy/internal/pack"
@@ -84,32 +82,47 @@ func (t *stageTask) run(ctx context.Context, c *crew, _ *pack.Buffers) error {
 	return nil
 }
 
-// next does the present stage and records which one follows.
+// next does the present stage and begins the one that follows:
+//
+//	Scanning -> Planning -> Packing -> Rescanning -> Linking -> Indexing -> Complete
+//	    ^                                  |  |         |
+//	    +--- once, if anything moved ------+  +---------+--> Incomplete
+//
+// Packing is done shard by shard, by all workers: with the last one Rescanning begins. What a stage asks for here comes
+// unless the rows of the upload say otherwise, which Advance finds out: Rescanning instead of Packing if nothing is left
+// to pack, Scanning or Incomplete instead of Linking if entries changed or could not be prepared. So nothing depends on
+// what an attempt remembers that may have been cut short.
 func (t *stageTask) next(ctx context.Context, c *crew) error {
-	c.Log.Debug("stage", "name", t.stage.Upload.State, "upload", t.stage.Upload.ID)
-	following, err := sqlrepo.Complete, error(nil)
-	switch t.stage.Upload.State {
+	state := t.stage.Upload.State
+	c.Log.Debug("stage", "name", state, "upload", t.stage.Upload.ID)
+	var err error
+	switch state {
 	case sqlrepo.Scanning:
-		following, err = sqlrepo.Planning, t.scan(ctx, c)
+		err = t.then(ctx, c, sqlrepo.Planning, t.scan(ctx, c))
 	case sqlrepo.Planning:
-		following, err = sqlrepo.Packing, t.plan(ctx, c)
+		err = t.then(ctx, c, sqlrepo.Packing, t.plan(ctx, c))
 	case sqlrepo.Rescanning:
-		following, err = t.rescan(ctx, c)
+		following, failure := t.lookAgain(ctx, c)
+		err = t.then(ctx, c, following, failure)
 	case sqlrepo.Linking:
-		following, err = t.link(ctx, c)
+		err = t.link(ctx, c)
 	case sqlrepo.Indexing:
 		err = t.index(ctx, c)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", t.stage.Upload.State, err)
-	}
-	if following != sqlrepo.Complete && following != sqlrepo.Indexing {
-		if t.stage, err = c.Repo.Advance(ctx, t.stage, following); err != nil {
-			return err
-		}
+		return fmt.Errorf("%s: %w", state, err)
 	}
 	c.board.put(t.stage.Upload)
 	return nil
+}
+
+// then begins the following stage, unless the present one has failed.
+func (t *stageTask) then(ctx context.Context, c *crew, following sqlrepo.UploadState, failure error) (err error) {
+	if failure != nil {
+		return failure
+	}
+	t.stage, err = c.Repo.Advance(ctx, t.stage, following)
+	return err
 }
 
 func (t *stageTask) scanner(c *crew) (*scan.Scanner, error) {
@@ -132,12 +145,8 @@ func (t *stageTask) scan(ctx context.Context, c *crew) error {
 	if err != nil {
 		return err
 	}
-	err = scanner.Run(ctx, t.stage)
-	if errors.Is(err, fs.ErrPermission) { // of the source itself: what is below it is blamed on the entries
-		return fmt.Errorf("%w: %w", ErrOutOfSight, err)
-	}
-	if err != nil {
-		return err
+	if err := scanner.Run(ctx, t.stage); err != nil {
+		return unseen(err)
 	}
 	if t.site.Held != nil {
 		if err := c.Repo.RememberSighting(ctx, t.stage, t.site.Held.Sighting()); err != nil {
@@ -147,24 +156,29 @@ func (t *stageTask) scan(ctx context.Context, c *crew) error {
 	return c.analyze(ctx)
 }
 
-// rescan looks at entries that changed while they were packed, and tells what comes next.
-func (t *stageTask) rescan(ctx context.Context, c *crew) (sqlrepo.UploadState, error) {
+// unseen tells a source that can't be read itself from entries below it, which are blamed on their own.
+func unseen(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: %w", ErrOutOfSight, err)
+	}
+	return err
+}
+
+// lookAgain looks at the source once more, when all is packed. If names came, went or moved since it was scanned, all of it
+// is scanned again. After that, those that come are listed.
+func (t *stageTask) lookAgain(ctx context.Context, c *crew) (following sqlrepo.UploadState, err error) {
 	scanner, err := t.scanner(c)
 	if err != nil {
 		return 0, err
 	}
-	var counting errgroup.Group
-	var failed int64
-	counting.Go(func() (err error) {
-		failed, err = c.Repo.CountEntries(ctx, t.stage.Upload.ID, sqlrepo.Failed)
-		return err
-	})
-	again, err := scanner.Again(ctx, t.stage)
-	if err := errors.Join(err, counting.Wait()); again > 0 || err != nil {
-		return sqlrepo.Planning, err // what was counted meanwhile may have changed
-	}
-	if failed > 0 && !t.stage.Upload.SkipFailed {
-		return sqlrepo.Incomplete, err
+	moved, err := scanner.Moved(ctx, t.stage.Upload)
+	switch {
+	case err != nil:
+		return 0, err
+	case moved && !t.stage.Upload.ScannedAgain:
+		return sqlrepo.Scanning, nil
+	case moved:
+		err = unseen(scanner.Run(ctx, t.stage))
 	}
 	return sqlrepo.Linking, err
 }
@@ -186,10 +200,11 @@ func (c *crew) analyze(ctx context.Context) error {
 	return c.Repo.Analyze(ctx)
 }
 
-func (t *stageTask) link(ctx context.Context, c *crew) (sqlrepo.UploadState, error) {
+// link records the root, with which indexing begins.
+func (t *stageTask) link(ctx context.Context, c *crew) error {
 	profile, err := unixfs.ParseProfile(t.stage.Upload.Profile)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	linker := link.Linker{
 		Repo: c.Repo, Store: t.site.Store, Owner: owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
@@ -198,13 +213,13 @@ func (t *stageTask) link(ctx context.Context, c *crew) (sqlrepo.UploadState, err
 	}
 	root, counts, err := linker.Run(ctx, t.stage)
 	if errors.Is(err, link.ErrNoRoot) && t.stage.Upload.SkipFailed {
-		return sqlrepo.Incomplete, nil
+		return t.then(ctx, c, sqlrepo.Incomplete, nil)
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
 	t.stage, err = c.Repo.BeginIndexing(ctx, t.stage, root, counts)
-	return sqlrepo.Indexing, err
+	return err
 }
 
 // index tells where the blocks of the upload lie, and completes it.

@@ -43,7 +43,8 @@ const batchSize = 25_000
 // that was done for it; a changed one begins anew; one that is gone is forgotten. What lies below a directory that can't
 // be read may be there or not: it becomes Unreachable, and is compared when the directory can be read again. A new file
 // whose fingerprint is that of the source's previous upload takes its content over. Run fails with source.ErrGone, and
-// forgets nothing, if the source is not there any more or is not the one that the run began with.
+// forgets nothing, if the source is not there any more or is not the one that the run began with. What a look after the
+// first one of a run makes of differences is told at the looks.
 func (s *Scanner) Run(ctx context.Context, stage sqlrepo.Stage) error {
 	group, ctx := errgroup.WithContext(ctx)
 	full := make(chan sqlrepo.ScanBatch, 1)
@@ -74,7 +75,7 @@ func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, full chan<- sq
 	earlier := s.earlier(ctx, previous)
 	defer earlier.stop()
 
-	merger := merger{stored: stored, previous: earlier, batch: sqlrepo.ScanBatch{Previous: previous}}
+	merger := merger{look: lookOf(stage.Upload), stored: stored, previous: earlier, batch: sqlrepo.ScanBatch{Previous: previous}}
 	send := func(limit int) error {
 		if merger.batch.Len() < limit {
 			return nil
@@ -95,7 +96,9 @@ func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, full chan<- sq
 			return fmt.Errorf("%w: %d bytes where %d are allowed; exclude it: %q",
 				ErrPathTooLong, len(found.Path), sqlrepo.MaxPathLength, found.Path.String())
 		}
-		s.Progress.Entries.Add(1)
+		if merger.look == first {
+			s.Progress.Entries.Add(1)
+		}
 		s.Alive(1)
 		if err := merger.take(found); err != nil {
 			return err
@@ -125,6 +128,7 @@ func (s *Scanner) earlier(ctx context.Context, previous int64) *cursor {
 
 // merger compares what the walk finds with the stored rows; both come in canonical order.
 type merger struct {
+	look             look
 	stored, previous *cursor
 	// unreadable is the latest entry that was found Failed, "" before there is one; it may be a directory.
 	unreadable sqlrepo.Path
@@ -136,6 +140,14 @@ func (m *merger) take(found sqlrepo.Entry) error {
 	if err != nil {
 		return err
 	}
+	if m.look == last {
+		m.list(row, found)
+		return nil
+	}
+
+	if m.look == again {
+		found = secondTime(row, found)
+	}
 	if found.State == sqlrepo.Failed {
 		m.unreadable = found.Path
 	}
@@ -145,6 +157,7 @@ func (m *merger) take(found sqlrepo.Entry) error {
 		}
 		return nil
 	}
+
 	earlier, err := m.previous.seek(found.Path, func(sqlrepo.Entry) {})
 	if err != nil {
 		return err
@@ -167,6 +180,7 @@ func (m *merger) finish() error { return m.stored.drain(m.miss) }
 // miss settles what becomes of a stored row that the walk passed without finding its entry.
 func (m *merger) miss(row sqlrepo.Entry) {
 	switch {
+	case m.look == last:
 	case !m.unreadable.Contains(row.Path) || m.unreadable == "":
 		m.batch.Vanished = append(m.batch.Vanished, row.ID)
 	case row.State != sqlrepo.Unreachable:
@@ -177,11 +191,20 @@ func (m *merger) miss(row sqlrepo.Entry) {
 // unchanged tells whether a row still says what the walk found. Rows of entries that could not be prepared are tried
 // again.
 func unchanged(row, found sqlrepo.Entry) bool {
-	if row.State == sqlrepo.Rescanned || row.State == sqlrepo.Unreachable {
-		row.State = sqlrepo.Ready
+	return settled(row.State) == settled(found.State) && row.Reason == found.Reason && sameFingerprint(row, found)
+}
+
+// settled is Ready for the states of what was found Ready.
+func settled(state sqlrepo.EntryState) sqlrepo.EntryState {
+	if state == sqlrepo.Rescanned || state == sqlrepo.Unreachable {
+		return sqlrepo.Ready
 	}
-	return row.State == found.State && row.Reason == found.Reason && row.Kind == found.Kind && row.Size == found.Size &&
-		row.ModTime == found.ModTime && row.Mode == found.Mode && string(row.Target) == string(found.Target)
+	return state
+}
+
+func sameFingerprint(row, found sqlrepo.Entry) bool {
+	return row.Kind == found.Kind && row.Size == found.Size && row.ModTime == found.ModTime && row.Mode == found.Mode &&
+		string(row.Target) == string(found.Target)
 }
 
 // cursor reads entries one by one.

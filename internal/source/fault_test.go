@@ -81,13 +81,6 @@ func TestAShortageIsBlamedOnNoEntry(t *testing.T) {
 			if err := walkError(t, fsys, sourcetest.Root, source.Options{}); !errors.Is(err, shortage) {
 				t.Errorf("%s: got %v, want %v", op, err, shortage)
 			}
-			if op == "readdir" {
-				continue
-			}
-			_, err := source.Rescan(t.Context(), fsys, sourcetest.Root, source.Options{}, "d00000001\x00f00000001")
-			if !errors.Is(err, shortage) {
-				t.Errorf("rescan, %s: got %v, want %v", op, err, shortage)
-			}
 		}
 	}
 }
@@ -129,13 +122,6 @@ func TestALostSourceIsBlamedOnNoEntry(t *testing.T) {
 			if !errors.Is(err, source.ErrGone) || !errors.Is(err, syscall.ESTALE) {
 				t.Errorf("%s, %v: got %v", op, failure, err)
 			}
-			if fsys.Fail(sourcetest.Root, "stat", nil); op == "readdir" {
-				continue
-			}
-			_, err = source.Rescan(t.Context(), lost, sourcetest.Root, source.Options{}, "d00000001\x00f00000001")
-			if !errors.Is(err, source.ErrGone) {
-				t.Errorf("rescan, %v: got %v", failure, err)
-			}
 		}
 	}
 }
@@ -172,9 +158,6 @@ func TestAShortageIsBlamedOnNoSymlink(t *testing.T) {
 			fsys := brokenLinks{source.Local(), link, op, shortage}
 			if err := walkError(t, fsys, root, opts); !errors.Is(err, shortage) {
 				t.Errorf("%s: got %v, want %v", op, err, shortage)
-			}
-			if _, err := source.Rescan(t.Context(), fsys, root, opts, "link"); !errors.Is(err, shortage) {
-				t.Errorf("rescan, %s: got %v, want %v", op, err, shortage)
 			}
 		}
 		expectOutline(t, walk(t, brokenLinks{source.Local(), link, op, syscall.EIO}, root, opts),

@@ -8,7 +8,9 @@ ALTER TABLE uploads
     DROP COLUMN reread,
     DROP COLUMN ignore_inode,
     DROP COLUMN ignore_ctime,
-    DROP COLUMN mtime_window;
+    DROP COLUMN mtime_window,
+    DROP COLUMN scanned_again,
+    DROP COLUMN shared_entries;
 
 ALTER TABLE sources DROP COLUMN mounts;
 

@@ -11,6 +11,11 @@ ALTER TABLE uploads
     ADD COLUMN ignore_ctime SMALLINT NOT NULL DEFAULT 0,
     ADD COLUMN mtime_window BIGINT   NOT NULL DEFAULT 0;
 
+-- Whether the source was, or is being, scanned a second time, and how many entries share the content of earlier ones.
+ALTER TABLE uploads
+    ADD COLUMN scanned_again  SMALLINT NOT NULL DEFAULT 0,
+    ADD COLUMN shared_entries BIGINT   NOT NULL DEFAULT 0;
+
 -- The rest of a fingerprint. The time of modification is mtime_ns + mtime_era * 2^64 ns; NULL is era 0, the years 1678 to
 -- 2262. Unproven entries changed so shortly before their scan that a later change may not show.
 ALTER TABLE entries

@@ -9,6 +9,9 @@ ALTER TABLE uploads ADD COLUMN reread INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE uploads ADD COLUMN ignore_inode INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE uploads ADD COLUMN ignore_ctime INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE uploads ADD COLUMN mtime_window INTEGER NOT NULL DEFAULT 0;
+-- Whether the source was, or is being, scanned a second time, and how many entries share the content of earlier ones.
+ALTER TABLE uploads ADD COLUMN scanned_again INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE uploads ADD COLUMN shared_entries INTEGER NOT NULL DEFAULT 0;
 
 -- The rest of a fingerprint. The time of modification is mtime_ns + mtime_era * 2^64 ns; NULL is era 0, the years 1678 to
 -- 2262. Unproven entries changed so shortly before their scan that a later change may not show.

@@ -147,6 +147,10 @@ func entryColumns(f *fixture) {
 		}
 		slices.SortFunc(entries, func(a, b sqlrepo.Entry) int { return strings.Compare(string(a.Path), string(b.Path)) })
 		equal(t, "entries", collect(t, f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{})), entries)
+		// An upload with such entries could not be complete.
+		if err := f.SaveScan(f.ctx, stage, sqlrepo.ScanBatch{Vanished: keys(entries)}); err != nil {
+			t.Fatal(err)
+		}
 		if _, err := f.finish(stage, sqlrepo.CID{}, sqlrepo.Counts{}); err != nil {
 			t.Fatal(err)
 		}

@@ -46,6 +46,7 @@ func examples() []group {
 		{"board", boards()},
 		{"link", links()},
 		{"index", indexes()},
+		{"completion", proofs()},
 		{"removal", removals()},
 		{"report", reports()},
 		{"columns", columns()},

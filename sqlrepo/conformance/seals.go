@@ -11,7 +11,6 @@ func seals() []test {
 	return []test{
 		{"follow the order of shards", sealInTurn},
 		{"begin the next stage with the last shard", sealLast},
-		{"have looked again at what changed or failed", sealLastOfUnready},
 		{"go past shards that are set aside", sealPastAside},
 		{"are stuck when the rest is set aside", sealStuck},
 		{"set a stage aside with its upload", setStageAside},
@@ -49,28 +48,15 @@ func sealLast(f *fixture) {
 	equal(f.t, "tally", [4]int64{upload.PackedFiles, upload.PackedBytes, upload.SettledShards, upload.PlannedShards},
 		[4]int64{1, 700, 1, 2})
 	upload = f.sealed(packed(f.shard(stage)))
-	equal(f.t, "state", upload.State, sqlrepo.Linking)
+	equal(f.t, "state", upload.State, sqlrepo.Rescanning)
 	equal(f.t, "tally", [4]int64{upload.PackedFiles, upload.PackedBytes, upload.SettledShards, upload.PlannedShards},
 		[4]int64{2, 750, 2, 2})
 	stored := f.upload(stage)
 	equal(f.t, "stored", sqlrepo.Upload{ID: stored.ID, State: stored.State, Tally: stored.Tally}, upload)
 	equal(f.t, "began", stored.StageBegan, sqlrepo.NewTime(f.now))
 	equal(f.t, "bytes", stored.StageBytes, 750)
-	equal(f.t, "stage", f.stage(upload).Upload.State, sqlrepo.Linking)
+	equal(f.t, "stage", f.stage(upload).Upload.State, sqlrepo.Rescanning)
 	equal(f.t, "bystander", f.upload(bystander).State, sqlrepo.Packing)
-}
-
-// sealLastOfUnready has the entries looked at again that could not be packed, whichever shard they were planned for.
-func sealLastOfUnready(f *fixture) {
-	for _, state := range []sqlrepo.EntryState{sqlrepo.Changed, sqlrepo.Failed} {
-		stage := f.newStage()
-		files := f.add(stage, file("a", 700), file("b", 50))
-		f.toPack(stage, planFor(0, files[0]), planFor(1, files[1]))
-		first := packed(f.shard(stage))
-		first.TakenOut = []sqlrepo.TakenOut{{Entry: files[0].ID, State: state, Reason: "it is different"}}
-		f.sealed(first)
-		equal(f.t, "state", f.sealed(packed(f.shard(stage))).State, sqlrepo.Rescanning)
-	}
 }
 
 func sealPastAside(f *fixture) {
@@ -144,7 +130,7 @@ func sealLaterPlan(f *fixture) {
 		equal(f.t, "ordinal", shard.Ordinal, 3+ordinal)
 		equal(f.t, "sealed", f.sealed(packed(shard)).Sealed, 4+ordinal)
 	}
-	equal(f.t, "state", f.upload(stage).State, sqlrepo.Linking)
+	equal(f.t, "state", f.upload(stage).State, sqlrepo.Rescanning)
 }
 
 func sealStores(f *fixture) {

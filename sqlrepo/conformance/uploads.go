@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"sync"
 
 	"github.com/ipfs/go-cid"
@@ -43,6 +44,27 @@ func (f *fixture) finish(stage sqlrepo.Stage, root sqlrepo.CID, counts sqlrepo.C
 		return upload, err
 	}
 	return f.CompleteUpload(f.ctx, stage, nil)
+}
+
+// BeginIndexing links what is not linked yet, and then does what the repository does.
+func (f *fixture) BeginIndexing(ctx context.Context, stage sqlrepo.Stage, root sqlrepo.CID,
+	counts sqlrepo.Counts) (next sqlrepo.Stage, err error) {
+	f.t.Helper()
+	if stage.Upload.State != sqlrepo.Linking {
+		if stage, err = f.Advance(ctx, stage, sqlrepo.Linking); err != nil {
+			return stage, err
+		}
+	}
+	batch := sqlrepo.LinkBatch{}
+	for _, entry := range collect(f.t, f.Contents(ctx, stage.Upload.ID, sqlrepo.Ready, sqlrepo.Rescanned)) {
+		if entry.Origin == 0 && entry.Known == nil {
+			batch.Roots = append(batch.Roots, sqlrepo.Root{Entry: entry.ID, CID: exampleCID(), DAGSize: 1})
+		}
+	}
+	if err := f.SaveLinks(ctx, stage, batch, sqlrepo.Seal{}); err != nil {
+		return stage, err
+	}
+	return f.Repository.BeginIndexing(ctx, stage, root, counts)
 }
 
 func exampleCID() sqlrepo.CID {

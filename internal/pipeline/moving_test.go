@@ -1,0 +1,269 @@
+package pipeline_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/check/checktest"
+	"github.com/guppy-prep/guppy/internal/enginetest"
+	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// moments calls back at the moments of a run that a store sees: when it begins to write shard n, before it reads any of
+// its files, and when shard n is whole.
+type moments struct {
+	store.Store
+	mu           sync.Mutex
+	begun, whole int
+	begin, end   func(n int)
+}
+
+type momentsBlob struct {
+	store.Blob
+	store *moments
+}
+
+func (s *moments) Create(ctx context.Context, owner string) (store.Blob, error) {
+	s.mu.Lock()
+	if s.begun++; s.begin != nil {
+		s.begin(s.begun)
+	}
+	s.mu.Unlock()
+	blob, err := s.Store.Create(ctx, owner)
+	return &momentsBlob{blob, s}, err
+}
+
+func (b *momentsBlob) Sync(ctx context.Context) error {
+	err := b.Blob.Sync(ctx)
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
+	if b.store.whole++; b.store.end != nil {
+		b.store.end(b.store.whole)
+	}
+	return err
+}
+
+func withMoments(s *moments) change {
+	return func(j *pipeline.Job) {
+		s.Store, j.Store, j.Workers = j.Store, s, 1
+	}
+}
+
+// moving are the files of a source that changes; they fill two shards.
+func moving(tb testing.TB) string {
+	tb.Helper()
+	large := make([]byte, 5<<20)
+	_, _ = rand.Read(large)
+	return tree(tb, map[string]string{
+		"a/large": string(large), "a/small": "small", "b/changed": "as it was", "b/gone": "gone", "dir/sub/x": "x", "dir/y": "y",
+		"z": "last",
+	})
+}
+
+// rootOf is the root that a source has now, by the reference.
+func rootOf(tb testing.TB, path string) string {
+	tb.Helper()
+	root, err := boxoRoot(path)
+	must(tb, err)
+	return root.String()
+}
+
+// TestWhatChangesDuringARunIsScannedAgain changes a source in many ways at once, before its files are read, or after.
+func TestWhatChangesDuringARunIsScannedAgain(t *testing.T) {
+	changes := map[string]func(root string) error{
+		"a file vanishes":        func(root string) error { return os.Remove(filepath.Join(root, "b/gone")) },
+		"a file comes":           func(root string) error { return os.WriteFile(filepath.Join(root, "b/new"), []byte("new"), 0o600) },
+		"a directory is renamed": func(root string) error { return os.Rename(filepath.Join(root, "dir"), filepath.Join(root, "a/dir")) },
+		"a directory vanishes":   func(root string) error { return os.RemoveAll(filepath.Join(root, "dir")) },
+		"a file is a directory now": func(root string) error {
+			path := filepath.Join(root, "b/gone")
+			return errors.Join(os.Remove(path), os.Mkdir(path, 0o700), os.WriteFile(path+"/new", nil, 0o600))
+		},
+	}
+	for _, engine := range enginetest.Engines() {
+		db := engine.Open(t)
+		for name, change := range changes {
+			for _, when := range []string{"before", "after"} {
+				t.Run(engine.Name+"/"+name+" "+when, func(t *testing.T) {
+					clearAll(t, db)
+					root := moving(t)
+					s := &moments{}
+					do := func(at int) func(int) {
+						return func(n int) {
+							if n == at {
+								if err := change(root); err != nil {
+									t.Error(err)
+								}
+							}
+						}
+					}
+					if s.begin = do(1); when == "after" {
+						s.begin, s.end = nil, do(2)
+					}
+					f := newFixture(t, db, source.Local(), root, withMoments(s))
+					upload := f.complete()
+					equal(t, "root", upload.RootCID.String(), rootOf(t, root))
+					equal(t, "left out", len(f.leftOut()), 0)
+				})
+			}
+		}
+	}
+}
+
+// TestWhatKeepsMovingIsListed renames a directory in each of two rounds, and then once more.
+func TestWhatKeepsMovingIsListed(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		root := moving(t)
+		at, names := 0, []string{"dir", "one", "two", "three"}
+		move := func() {
+			must(t, os.Rename(filepath.Join(root, names[at]), filepath.Join(root, names[at+1])))
+			at++
+		}
+		// The first two shards are planned by the first scan, the third one by the second.
+		s := &moments{end: func(n int) {
+			if n == 2 || n == 3 {
+				move()
+			}
+		}}
+		f := newFixture(t, db, source.Local(), root, withMoments(s))
+		result, err := f.run()
+		must(t, err)
+		equal(t, "state", result.Upload.State, sqlrepo.Incomplete)
+		equal(t, "failed", result.Failed, 1)
+		left := f.leftOut()
+		if reason := left["two"]; len(left) != 1 || !strings.Contains(reason, "came while") {
+			t.Errorf("left out: %v", left)
+		}
+		equal(t, "root of the next run", f.complete().RootCID.String(), rootOf(t, root))
+	})
+}
+
+// TestAFileThatIsAPipeNowIsListed and keeps the upload incomplete, unless it is to be skipped.
+func TestAFileThatIsAPipeNowIsListed(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		for _, skip := range []bool{false, true} {
+			clearAll(t, db)
+			root := moving(t)
+			s := &moments{begin: func(n int) {
+				if path := filepath.Join(root, "z"); n == 1 {
+					must(t, errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)))
+				}
+			}}
+			f := newFixture(t, db, source.Local(), root, withMoments(s))
+			f.job.SkipFailed = skip
+			result, err := f.run()
+			must(t, err)
+			equal(t, "complete", result.Upload.State == sqlrepo.Complete, skip)
+			if got := f.leftOut(); !maps.Equal(got, map[string]string{"z": "3: is now a named pipe"}) {
+				t.Errorf("left out: %v", got)
+			}
+			checktest.Sound(t, f.repo, f.dir)
+		}
+	})
+}
+
+// TestAnyCommitMayBeTheLast ends a worker right after each of its commits, in all stages of an upload whose source changes,
+// and lets another one go on: it makes of it what one alone would have made.
+func TestAnyCommitMayBeTheLast(t *testing.T) {
+	for _, engine := range enginetest.Engines() {
+		t.Run(engine.Name, func(t *testing.T) {
+			db := engine.Open(t)
+			want, shards, commits := dyingAfter(t, engine, db, math.MaxInt64)
+			for k := int64(1); k < commits; k++ {
+				root, stored, _ := dyingAfter(t, engine, db, k)
+				if equal(t, "root", root, want); t.Failed() {
+					t.Fatalf("after commit %d of %d", k, commits)
+				}
+				sameNames(t, "shards", stored, shards)
+			}
+			if commits < 18 {
+				t.Errorf("only %d commits", commits)
+			}
+		})
+	}
+}
+
+// dyingAfter prepares a source that changes, by a worker that lives for a number of commits and by another one. It returns
+// the root, the shards, and how many commits the first one has made.
+func dyingAfter(t *testing.T, engine enginetest.Engine, db *dialect.DB, commits int64) (root string, shards []string, made int64) {
+	t.Helper()
+	clearAll(t, db)
+	ctx, path := context.Background(), steady(t)
+	changed := false
+	s := &moments{begin: func(int) {
+		if !changed {
+			changed = true
+			must(t, errors.Join(
+				os.Rename(filepath.Join(path, "dir"), filepath.Join(path, "a/dir")), os.Remove(filepath.Join(path, "b/gone")),
+				os.WriteFile(filepath.Join(path, "b/changed"), []byte("as it is now"), 0o600)))
+		}
+	}}
+	f := newFixture(t, db, source.Local(), path, withMoments(s))
+	fresh := f.job.Fresh
+	var err error
+	fresh.Store, err = f.job.Store.Identify(ctx)
+	must(t, err)
+	opened, err := f.repo.OpenUpload(ctx, f.job.Source.ID, fresh)
+	must(t, err)
+
+	mortal, life, bury := engine.Mortal(t, db, commits)
+	repo := f.repo
+	f.repo = sqlrepo.New(mortal, sqlrepo.WithRetryFor(time.Millisecond))
+	err = f.rove(ctx, func(sqlrepo.OpenUpload) error { return nil })
+	bury()
+	if (err != nil) != life.Ended() {
+		t.Fatalf("the worker returned %v", err)
+	}
+	f.repo = repo
+	if life.Ended() {
+		f.repo = f.later()
+		must(t, f.rove(ctx, func(sqlrepo.OpenUpload) error { return nil }))
+	}
+
+	upload, err := f.repo.Upload(ctx, opened.Upload.ID)
+	must(t, err)
+	if upload.State != sqlrepo.Complete {
+		t.Fatalf("after %d commits: the upload is %s: %s; left out: %v", commits, upload.State, upload.Error, f.leftOut())
+	}
+	checktest.Sound(t, f.repo, f.dir)
+	equal(t, "root", upload.RootCID.String(), rootOf(t, path))
+	return upload.RootCID.String(), f.stored(), life.Commits()
+}
+
+// steady is moving with the same content each time.
+func steady(tb testing.TB) string {
+	tb.Helper()
+	return tree(tb, map[string]string{
+		"a/large": strings.Repeat("0123456789abcde", 350_000), "b/changed": "as it was", "b/gone": "gone", "dir/sub/x": "x",
+		"dir/y": "y", "z": "last",
+	})
+}
+
+// clearAll makes a database one that was just made.
+func clearAll(tb testing.TB, db *dialect.DB) {
+	tb.Helper()
+	for _, table := range []string{
+		"roots", "nodes", "segments", "shards", "indexes", "entries", "uploads", "sources", "spaces",
+	} {
+		if _, err := db.Writer.ExecContext(context.Background(), "DELETE FROM "+table); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if _, err := db.Writer.ExecContext(context.Background(), "UPDATE counters SET value = 0"); err != nil {
+		tb.Fatal(err)
+	}
+}

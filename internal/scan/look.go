@@ -1,0 +1,124 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// look is which look at its source a run takes.
+type look int
+
+const (
+	// first is the scan with which a run begins.
+	first look = iota
+	// again is the scan of the whole source after something was found to have changed.
+	again
+	// last records what has come even after that as Failed. What has changed or vanished since was read as it was.
+	last
+)
+
+// lookOf is the one that the state of an upload asks for.
+func lookOf(upload sqlrepo.Upload) look {
+	switch {
+	case upload.State == sqlrepo.Rescanning:
+		return last
+	case upload.ScannedAgain:
+		return again
+	}
+	return first
+}
+
+// secondTime is what becomes of an entry that a source is found to have when it is scanned again. Files that are new or
+// have changed are Rescanned: if they differ once more when they are read, they are Failed.
+func secondTime(row *sqlrepo.Entry, found sqlrepo.Entry) sqlrepo.Entry {
+	switch {
+	case row != nil && row.State == sqlrepo.Failed && row.Kind != sqlrepo.Directory && sameFingerprint(*row, found):
+		found.State, found.Reason = row.State, row.Reason // it could not be read a moment ago
+	case row != nil && row.Kind != sqlrepo.Special && found.Kind == sqlrepo.Special:
+		found.State, found.Reason = sqlrepo.Failed, "is now a "+found.Reason
+	case found.State == sqlrepo.Ready && found.Kind == sqlrepo.File:
+		found.State = sqlrepo.Rescanned
+	}
+	return found
+}
+
+// cameLate is the reason of what is listed by the last look.
+const cameLate = "came while the source was being prepared, after it had been scanned again"
+
+// list adds an entry that has no row, unless it lies below one that is listed: then that tells of it.
+func (m *merger) list(row *sqlrepo.Entry, found sqlrepo.Entry) {
+	if m.unreadable != "" && m.unreadable.Contains(found.Path) {
+		return
+	}
+	if row != nil {
+		if row.State == sqlrepo.Failed {
+			m.unreadable = row.Path
+		}
+		return
+	}
+	if found.State == sqlrepo.Ready {
+		found.State, found.Reason = sqlrepo.Failed, cameLate
+	}
+	m.unreadable = found.Path
+	m.batch.Added = append(m.batch.Added, found)
+}
+
+// errMoved ends the search of Moved.
+var errMoved = errors.New("a directory has moved")
+
+// Moved reports whether names came, went or moved below the source since it was scanned, by a look at each of its
+// directories: every such change shows in the time of a directory. It lists none, so it costs little.
+func (s *Scanner) Moved(ctx context.Context, upload sqlrepo.Upload) (bool, error) {
+	look := s.FS.Lstat
+	if s.Options.Symlinks == source.FollowSymlinks {
+		look = s.FS.Stat
+	}
+	group, looking := errgroup.WithContext(ctx)
+	group.SetLimit(source.DefaultReaders)
+	directories := sqlrepo.EntryFilter{
+		Kinds: []sqlrepo.EntryKind{sqlrepo.Directory}, States: []sqlrepo.EntryState{sqlrepo.Ready, sqlrepo.Rescanned},
+	}
+	var reading error
+	for row, err := range s.Repo.Entries(looking, upload.ID, directories) {
+		if err != nil || looking.Err() != nil {
+			reading = err
+			break
+		}
+		look := look
+		if row.Path == "" {
+			look = s.FS.Stat
+		}
+		group.Go(func() error { return s.unmoved(row, look) })
+	}
+	err := group.Wait()
+	switch {
+	case ctx.Err() != nil:
+		return false, context.Cause(ctx)
+	case errors.Is(err, errMoved):
+		return true, nil
+	}
+	return false, errors.Join(err, reading)
+}
+
+// unmoved returns errMoved if a directory is not as it was scanned, and an error of source.Fatal if that can't be told.
+func (s *Scanner) unmoved(row sqlrepo.Entry, look func(string) (fs.FileInfo, error)) error {
+	s.Alive(1)
+	info, err := look(source.OSPath(s.Root, row.Path))
+	if err != nil {
+		if fatal := source.Fatal(s.FS, s.Root, err); fatal != nil {
+			return fatal
+		}
+		return errMoved
+	}
+	now := source.Fingerprint(info, nil)
+	if now.Kind != row.Kind || now.ModTime != row.ModTime {
+		return errMoved
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package sqlrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// Advance records that a stage is done and which one is next. The lease stays for that, except that shards are packed by
+// all, and nothing is left to do for an Incomplete upload. What a scan has changed is counted anew.
+//
+// Rows have the last word on what is next, so that it does not depend on what an attempt has seen:
+//   - Rescanning comes instead of Packing where nothing is planned that is not packed.
+//   - Behind Rescanning, Scanning comes instead of Linking while an entry is Changed and the source was not scanned again;
+//     if it was, such entries are Failed. Then Incomplete comes instead of Linking if entries could not be prepared and are
+//     not to be skipped.
+//
+// It returns ErrLeaseLost when somebody else has the stage, and ErrState when the upload is not in the stage's state.
+func (r *Repository) Advance(ctx context.Context, stage Stage, next UploadState) (Stage, error) {
+	if stage.Upload.State == Rescanning && next == Linking {
+		return r.leaveRescanning(ctx, stage)
+	}
+	update := r.advance(stage, next)
+	advanced, tried := Stage{}, false
+	err := r.retry(ctx, fmt.Sprintf("begin %s", next), func() error {
+		err := r.get(ctx, r.db.Writer, &advanced.Upload, update)
+		if errors.Is(err, ErrNotFound) && tried {
+			return r.hasAdvanced(ctx, stage, &advanced.Upload)
+		}
+		tried = true
+		if errors.Is(err, ErrNotFound) {
+			return r.notHeld(ctx, stage)
+		}
+		return err
+	})
+	return advanced, err
+}
+
+// advance is the update with which the next stage begins, if the upload is in that of the lease.
+func (r *Repository) advance(stage Stage, next UploadState) squirrel.UpdateBuilder {
+	update := squirrel.Update("uploads").Set("attempts", 0).Set("retry_at", nil).Set("error", nil).
+		Set("stage_began", r.at(0))
+	state := squirrel.Expr("?", next)
+	switch next {
+	case Packing:
+		update = free(update)
+		state = squirrel.Expr("CASE WHEN settled_shards = planned_shards THEN CAST(? AS SMALLINT) ELSE ? END",
+			int64(Rescanning), int64(Packing))
+	case Incomplete:
+		update = free(update)
+	default:
+		update = update.Set("progress", 0)
+	}
+
+	if next == Scanning {
+		update = update.Set("scanned_again", 1)
+	}
+	if next == Planning && stage.Upload.State == Scanning {
+		update = recounted(update, stage.Upload.ID)
+	} else {
+		update = update.Set("stage_bytes", squirrel.Expr("packed_bytes"))
+	}
+	return update.Set("state", state).Where(held(stage)).Where(squirrel.Eq{"state": stage.Upload.State}).
+		Suffix("RETURNING " + columnList(uploadFields))
+}
+
+// leaveRescanning finds out from rows what follows, in the transaction in which it begins.
+func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced Stage, err error) {
+	var changed, failed bool
+	has := func(states ...EntryState) squirrel.SelectBuilder {
+		rows := squirrel.Select("1").From("entries").Where("state <> 0").
+			Where(squirrel.Eq{"upload": stage.Upload.ID, "state": states})
+		return squirrel.Select().Column(squirrel.ConcatExpr("EXISTS (", rows, ")"))
+	}
+	err = r.withTx(ctx, "leave rescanning", func(tx *dialect.Tx) error {
+		// Until the transaction ends nobody else has the stage.
+		seen := squirrel.Update("uploads").Set("lease_seen", r.at(0)).Where(squirrel.Eq{"state": Rescanning})
+		if err := r.fence(ctx, tx, stage, seen); err != nil {
+			return err
+		}
+		if err := r.get(ctx, tx, &changed, has(Changed)); err != nil {
+			return err
+		}
+		if changed && !stage.Upload.ScannedAgain {
+			return r.get(ctx, tx, &advanced.Upload, r.advance(stage, Scanning))
+		}
+
+		differs := squirrel.Update("entries").Set("state", Failed).
+			Where("state <> 0").Where(squirrel.Eq{"upload": stage.Upload.ID, "state": Changed})
+		if err := r.later(ctx, tx, differs, nil); err != nil {
+			return err
+		}
+		if err := r.get(ctx, tx, &failed, has(Failed, Unreachable)); err != nil {
+			return err
+		}
+		next := Linking
+		if failed && !stage.Upload.SkipFailed {
+			next = Incomplete
+		}
+		return r.get(ctx, tx, &advanced.Upload, r.advance(stage, next))
+	})
+	return advanced, err
+}
+
+// notHeld tells why a stage could not go on: somebody else has it, or its upload is in another state.
+func (r *Repository) notHeld(ctx context.Context, stage Stage) error {
+	var state UploadState
+	err := r.get(ctx, r.db.Writer, &state, squirrel.Select("state").From("uploads").Where(held(stage)))
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return fmt.Errorf("upload %d: %w", stage.Upload.ID, ErrLeaseLost)
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("upload %d: %w: it is %s, not %s", stage.Upload.ID, ErrState, state, stage.Upload.State)
+}
+
+// hasAdvanced reports whether an attempt was committed whose answer was lost: the upload has left the stage, and nobody
+// else has it. Else the lease is lost.
+func (r *Repository) hasAdvanced(ctx context.Context, stage Stage, upload *Upload) error {
+	err := r.get(ctx, r.db.Writer, upload, squirrel.Select(uploadFields...).From("uploads").
+		Where(squirrel.Eq{"id": stage.Upload.ID, "token": []int64{0, stage.Upload.Token}}).
+		Where(squirrel.NotEq{"state": stage.Upload.State}))
+	if errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("upload %d: %w", stage.Upload.ID, ErrLeaseLost)
+	}
+	return err
+}
+
+// recounted sets the tally to what the rows say.
+func recounted(update squirrel.UpdateBuilder, upload int64) squirrel.UpdateBuilder {
+	shards := func(what string) squirrel.SelectBuilder {
+		return squirrel.Select(what).From("shards").Where(squirrel.Eq{"upload": upload})
+	}
+	data := func(states ...ShardState) squirrel.SelectBuilder {
+		return shards("COUNT(*)").Where(squirrel.Eq{"kind": DataShard, "state": states})
+	}
+	segments := func(what string, states ...ShardState) squirrel.SelectBuilder {
+		return squirrel.Select(what).From("segments").
+			Where(within("shard", shards("id").Where(squirrel.Eq{"state": states})))
+	}
+	begins, bytes := squirrel.Eq{"file_offset": 0}, "CAST(COALESCE(SUM(length), 0) AS BIGINT)"
+	// Only where there is an earlier upload can an entry share anything: others need not be gone through for it.
+	earlier := squirrel.Select("1").From("uploads AS earlier").Where("earlier.source = uploads.source AND earlier.id < uploads.id")
+	sharing := squirrel.Select("COUNT(*)").From("entries").Where(squirrel.Eq{"upload": upload}).
+		Where(squirrel.NotEq{"origin": nil})
+	open := shards("MIN(ordinal)").Where(squirrel.Eq{"state": ShardPlanned, "set_aside_at": nil})
+	return update.
+		Set("found_entries", squirrel.Select("COUNT(*)").From("entries").Where(squirrel.Eq{"upload": upload})).
+		Set("shared_entries", squirrel.ConcatExpr("CASE WHEN EXISTS (", earlier, ") THEN (", sharing, ") ELSE 0 END")).
+		Set("planned_shards", data(ShardPlanned, ShardPacked, ShardEmpty)).
+		Set("settled_shards", data(ShardPacked, ShardEmpty)).
+		Set("planned_files", segments("COUNT(*)", ShardPlanned, ShardPacked, ShardEmpty).Where(begins)).
+		Set("packed_files", segments("COUNT(*)", ShardPacked, ShardEmpty).Where(begins)).
+		Set("planned_bytes", segments(bytes, ShardPlanned, ShardPacked, ShardEmpty)).
+		Set("packed_bytes", segments(bytes, ShardPacked, ShardEmpty)).
+		Set("stage_bytes", segments(bytes, ShardPacked, ShardEmpty)).
+		Set("sealed", squirrel.ConcatExpr("COALESCE((", open, "), (", shards("MAX(ordinal) + 1"), "), 0)"))
+}
