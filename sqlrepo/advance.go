@@ -27,7 +27,7 @@ func (r *Repository) Advance(ctx context.Context, stage Stage, next UploadState)
 	update := r.advance(stage, next)
 	advanced, tried := Stage{}, false
 	err := r.retry(ctx, fmt.Sprintf("begin %s", next), func() error {
-		err := r.get(ctx, r.db.Writer, &advanced.Upload, update)
+		err := r.update(ctx, update, &advanced.Upload)
 		if errors.Is(err, ErrNotFound) && tried {
 			return r.hasAdvanced(ctx, stage, &advanced.Upload)
 		}
