@@ -78,7 +78,6 @@ var disturbances = []struct {
 // leftOut are disturbances of which it is known what goes wrong; each goes from here with the mend.
 var leftOut = []string{
 	"replace unseen", // a file of the same size and time as the one whose place it takes is not read
-	"unmount",        // what is not mounted is believed to be gone
 }
 
 const (
