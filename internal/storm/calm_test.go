@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -70,6 +71,9 @@ func (s *storm) requireTrue(t *testing.T, latest map[string]int64) {
 		}
 	}
 	for _, u := range uploads {
+		if slices.Contains(s.gone, itoa(u.Upload)) && u.State != "removed" {
+			t.Errorf("upload %d was said to be removed, but is %s", u.Upload, u.State)
+		}
 		if u.State != "complete" {
 			s.note("upload %d is %s", u.Upload, u.State)
 			continue

@@ -100,6 +100,10 @@ func (s *storm) judge(t *testing.T, p *process, what string, code int) {
 		t.Errorf("%s: exit code %d\n%s", p, code, said)
 	case (what == "check" || what == "repair") && code == 3 && damaged(p.stdout.String()):
 		t.Errorf("%s finds problems:\n%s", p, said)
+	case code == 0 && what == "rm":
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.gone = append(s.gone, p.args[2])
 	case code == 0 && (what == "prepare" || what == "upload all" || what == "upload one"):
 		s.believe(t, p, what)
 	}

@@ -62,7 +62,8 @@ type storm struct {
 	count   int
 	current []*process // one for each slot
 	claims  []claim
-	removed map[int64]bool
+	removed map[int64]bool // or to be removed, whatever became of it
+	gone    []string       // of which it was said that they are removed
 	log     strings.Builder
 }
 
