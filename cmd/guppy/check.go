@@ -163,7 +163,7 @@ func (a *app) checker(ctx context.Context, cfg *config.Config, repo *repository,
 	if options.repair {
 		checker.Upload = nil
 	}
-	files, err := findStore(ctx, cfg)
+	files, err := a.findStore(ctx, cfg)
 	if err == nil {
 		checker.Store = files
 		return checker, nil

@@ -114,12 +114,12 @@ func (r *removalRefused) Hint() string {
 }
 
 func (a *app) collector(cfg *config.Config, repo *repository) *gc.Collector {
-	sight := &locator{cfg: cfg, repo: repo}
+	sight := &locator{app: a, cfg: cfg, repo: repo}
 	return &gc.Collector{
 		Repo: repo.Repository, TempDir: cfg.Repo.DataDir, Lease: cfg.Worker.Lease, Log: a.log,
 		Locate: func(ctx context.Context, upload sqlrepo.Upload) (store.Store, error) {
 			if upload.Store == "" { // an older guppy made it
-				return findStore(ctx, cfg)
+				return a.findStore(ctx, cfg)
 			}
 			return sight.store(ctx, upload)
 		},
@@ -198,7 +198,7 @@ func (a *app) collectSpaces(ctx context.Context, collector *gc.Collector, repo *
 // sweep looks for what no row names in the store that is configured, if that is one of this repository.
 func (a *app) sweep(ctx context.Context, cfg *config.Config, collector *gc.Collector, repo *repository,
 	view *gcView) error {
-	files, err := findStore(ctx, cfg)
+	files, err := a.findStore(ctx, cfg)
 	if errors.Is(err, fs.ErrNotExist) {
 		view.Temporary = new(int64)
 		return nil

@@ -56,7 +56,7 @@ func (l *locator) store(ctx context.Context, upload sqlrepo.Upload) (store.Store
 		return nil, fmt.Errorf("%w: an older guppy began upload %d: run guppy prepare or guppy upload on its source once, "+
 			"so that its store is known", pipeline.ErrOutOfSight, upload.ID)
 	}
-	shards, err := findStore(ctx, l.cfg)
+	shards, err := l.findStore(ctx, l.cfg)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w: mount the store there, or say where it is with --store", pipeline.ErrOutOfSight, err)
 	}

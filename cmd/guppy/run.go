@@ -55,7 +55,7 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 		return nil, err
 	}
 	a.tidyDataDir(cfg)
-	shards, err := openStore(ctx, cfg)
+	shards, err := a.openStore(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func (a *app) openShards(ctx context.Context, cfg *config.Config, repo *reposito
 	if err != nil {
 		return nil, err
 	}
-	find := func(ctx context.Context) (store.Store, error) { return findStore(ctx, cfg) }
+	find := func(ctx context.Context) (store.Store, error) { return a.findStore(ctx, cfg) }
 	return &shardBytes{repo: repo, find: find, turn: make(chan struct{}, 1), remade: remade}, nil
 }
 

@@ -105,7 +105,7 @@ func (a *app) hasRepository(cfg *config.Config) (bool, error) {
 
 // checkStore takes nil for a repository that there is not.
 func (a *app) checkStore(ctx context.Context, cfg *config.Config, repo *repository, readData bool) error {
-	files, err := findStore(ctx, cfg)
+	files, err := a.findStore(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("could not check: %w", err)
 	}

@@ -75,7 +75,7 @@ type storeCopyFault struct {
 
 // copyStore prints what was copied even when something failed.
 func (a *app) copyStore(ctx context.Context, cfg *config.Config, from, to string, verify bool) error {
-	options := store.Options{TempDir: cfg.Repo.DataDir}
+	options := a.storeOptions(cfg, false)
 	target, err := store.ParseURL(to)
 	if err != nil {
 		return fmt.Errorf("TO: %w", err)

@@ -23,11 +23,16 @@ func (a *app) tidyDataDir(cfg *config.Config) {
 }
 
 // openStore opens the store that is configured. A directory is made if it is absent.
-func openStore(ctx context.Context, cfg *config.Config) (store.Store, error) {
-	return store.OpenURL(ctx, cfg.Prepare.Store, store.Options{TempDir: cfg.Repo.DataDir})
+func (a *app) openStore(ctx context.Context, cfg *config.Config) (store.Store, error) {
+	return store.OpenURL(ctx, cfg.Prepare.Store, a.storeOptions(cfg, false))
+}
+
+// storeOptions are those of any store.
+func (a *app) storeOptions(cfg *config.Config, existing bool) store.Options {
+	return store.Options{TempDir: cfg.Repo.DataDir, Existing: existing, RetryFor: cfg.Store.RetryFor, Log: a.log}
 }
 
 // findStore is openStore for a store that has to be there: what is missing may just not be mounted.
-func findStore(ctx context.Context, cfg *config.Config) (store.Store, error) {
-	return store.OpenURL(ctx, cfg.Prepare.Store, store.Options{TempDir: cfg.Repo.DataDir, Existing: true})
+func (a *app) findStore(ctx context.Context, cfg *config.Config) (store.Store, error) {
+	return store.OpenURL(ctx, cfg.Prepare.Store, a.storeOptions(cfg, true))
 }

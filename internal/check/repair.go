@@ -120,6 +120,9 @@ func (m *mending) round(ctx context.Context) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if changed, err := m.identify(ctx, run); changed || err != nil {
+		return changed, err
+	}
 	if changed, err := m.mendRows(ctx, problems); changed || err != nil {
 		return changed, err
 	}

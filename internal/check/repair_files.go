@@ -11,6 +11,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/guppy-prep/guppy/internal/blobindex"
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -32,7 +33,9 @@ func (m *mending) mendFiles(ctx context.Context, problems []Problem) (changed bo
 func (m *mending) mendFile(ctx context.Context, p Problem) (bool, error) {
 	switch remedy(p.Code) {
 	case doMarker:
-		return m.once("the store has its identity again", nil, func() error { return m.mark(ctx) })
+		return m.once("the store has its identity again", nil, func() error {
+			return m.mark(ctx, &run{Checker: &m.Checker, flawed: map[int64]bool{}})
+		})
 	case doTemporary:
 		return m.temporary(ctx, p.File)
 	case doPiece:
@@ -81,50 +84,107 @@ func (m *mending) temporary(ctx context.Context, name string) (bool, error) {
 	return false, nil
 }
 
-// mark gives the store the identity that the uploads know, if it is theirs: a file of a shard of theirs has to be
-// there.
-func (m *mending) mark(ctx context.Context) error {
-	run := &run{Checker: &m.Checker, flawed: map[int64]bool{}}
+// identify gives the store back an identity that it has lost before anything else is mended, since nothing is made again
+// from the files of a store that is not known. One that can't be told is left to those who need it.
+func (m *mending) identify(ctx context.Context, run *run) (changed bool, err error) {
+	if m.Store == nil {
+		return false, nil
+	}
+	lost, err := m.collect(run, func(ctx context.Context) error {
+		_, err := run.marker(ctx)
+		return err
+	})(ctx)
+	if err != nil || len(lost) == 0 {
+		return false, err
+	}
+	if err := m.mark(ctx, run); errors.Is(err, ErrStoreUnknown) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	return true, m.did("the store has its identity again")
+}
+
+// mark gives the store the identity that the uploads know, if it is theirs: a file of theirs has to be there.
+func (m *mending) mark(ctx context.Context, run *run) error {
 	known, _, err := run.storeOf(ctx)
 	if err != nil {
 		return err
 	}
-	if known == "" {
-		return fmt.Errorf("%w: the uploads name none, or several", ErrStoreUnknown)
-	}
-	found, err := m.hasAny(ctx, run)
+	found, err := m.owners(ctx, run)
 	if err != nil {
 		return err
 	}
-	if !found {
-		return fmt.Errorf("%w: no file of theirs is there", ErrStoreUnknown)
+	switch {
+	case len(found) == 0:
+		return fmt.Errorf("%w: no file of theirs is there: mount the store there, or say where it is with --store; if its files "+
+			"are lost, prepare the sources again into another store", ErrStoreUnknown)
+	case known == "" && len(found) == 1: // there are several stores, and files of one of them are here
+		known = found[0]
+	}
+	if known == "" {
+		return fmt.Errorf("%w: the uploads name no store, or several that have files which are here: put back the content of "+
+			"the marker file, which is the identity that guppy dump shows of the upload", ErrStoreUnknown)
 	}
 	return m.Store.Mark(ctx, known)
 }
 
-func (m *mending) hasAny(ctx context.Context, run *run) (bool, error) {
-	filter := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
+// owners are the identities of the stores, "" for one that has none, of the uploads that have a file in the store.
+func (m *mending) owners(ctx context.Context, run *run) (found []string, err error) {
 	for upload, err := range run.uploads(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if upload.Store == store.NoneIdentity || slices.Contains(found, upload.Store) {
+			continue
+		}
+		has, err := m.hasFile(ctx, upload.ID)
+		if err != nil {
+			return nil, err
+		}
+		if has {
+			found = append(found, upload.Store)
+		}
+	}
+	return found, nil
+}
+
+// hasFile reports whether the store has a file of an upload: names tell what is in them, so that one is enough.
+func (m *mending) hasFile(ctx context.Context, upload int64) (bool, error) {
+	filter := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
+	for row, err := range m.Repo.Shards(ctx, upload, filter) {
 		if err != nil {
 			return false, err
 		}
-		for row, err := range m.Repo.Shards(ctx, upload.ID, filter) {
-			if err != nil {
-				return false, err
-			}
-			if len(row.Digest) != len(sqlrepo.Digest{}) {
+		for _, name := range filesOf(row) {
+			if _, isShard := shard.ParseName(name); !isShard {
 				continue
 			}
-			size, err := m.Store.Size(ctx, shard.Name([32]byte(row.Digest)))
-			if err == nil && size == row.Size {
-				return true, nil
-			}
-			if err != nil && !isGone(err) {
-				return false, err
+			if has, err := m.has(ctx, name); has || err != nil {
+				return has, err
 			}
 		}
 	}
+	for row, err := range m.Repo.Indexes(ctx, sqlrepo.IndexFilter{Upload: &upload}) {
+		if err != nil {
+			return false, err
+		}
+		if len(row.Digest) != len(sqlrepo.Digest{}) {
+			continue
+		}
+		if has, err := m.has(ctx, blobindex.Name([32]byte(row.Digest))); has || err != nil {
+			return has, err
+		}
+	}
 	return false, nil
+}
+
+func (m *mending) has(ctx context.Context, name string) (bool, error) {
+	_, err := m.Store.Size(ctx, name)
+	if isGone(err) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // here returns ErrStoreUnknown unless the store is that of an upload.

@@ -13,6 +13,7 @@ import (
 // Config is a complete, checked configuration, as Load returns it.
 type Config struct {
 	Repo    Repo    `koanf:"repo"`
+	Store   Store   `koanf:"store"`
 	Prepare Prepare `koanf:"prepare"`
 	Index   Index   `koanf:"index"`
 	Worker  Worker  `koanf:"worker"`
@@ -25,6 +26,12 @@ type Config struct {
 	Warnings []string `koanf:"-"`
 
 	origins map[string]Origin
+}
+
+// Store says how to talk to the server of a store.
+type Store struct {
+	// RetryFor is how long an S3 server that is away is waited for.
+	RetryFor time.Duration `koanf:"retry_for"`
 }
 
 // Repo says where the preparation repository is and how to talk to it.
@@ -158,6 +165,7 @@ func defaults() Config {
 			RetryFor:        10 * time.Minute,
 			Pooler:          PoolerNone,
 		},
+		Store: Store{RetryFor: 10 * time.Minute},
 		Prepare: Prepare{
 			Space:     "default",
 			ShardSize: DefaultShardSize,

@@ -23,6 +23,7 @@ func TestDefaults(t *testing.T) {
 			ConnMaxLifetime: 30 * time.Minute, ConnMaxIdleTime: 5 * time.Minute, BusyTimeout: 30 * time.Second,
 			ConnectTimeout: 10 * time.Second, RetryFor: 10 * time.Minute, Pooler: "none",
 		},
+		Store: config.Store{RetryFor: 10 * time.Minute},
 		Prepare: config.Prepare{
 			Space: "default", Store: "/home/op/.guppy/shards", ShardSize: 266338304, Profile: "unixfs-v1-2025",
 			ReadAhead: 1024, Symlinks: "preserve", OnError: "fail",

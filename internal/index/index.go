@@ -207,7 +207,7 @@ func (x *Indexer) make(ctx context.Context, repo Nodes, upload sqlrepo.Upload,
 			return made, err
 		}
 		made.Store = func(ctx context.Context) (string, error) {
-			_, err := x.Store.Size(ctx, name)
+			_, err := x.Store.Size(store.WithoutPatience(ctx), name)
 			return location, err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 
+	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -13,6 +14,9 @@ type Holder interface {
 	Held(ctx context.Context, within sqlrepo.Scope, digests []sqlrepo.Digest) (sqlrepo.Holdings, error)
 	HeldAt(ctx context.Context, within sqlrepo.Scope, revision int64, digests []sqlrepo.Digest) (sqlrepo.Holdings, error)
 }
+
+// mostAgain bounds how often a shard is committed again to a server that was away just then.
+const mostAgain = 5
 
 // Unknown is the revision of a space that has to be asked for.
 const Unknown = -1
@@ -26,7 +30,7 @@ func Seal(ctx context.Context, repo Holder, within sqlrepo.Scope, revision int64
 	save func(rest *Draft, seal sqlrepo.Seal) error) (after int64, err error) {
 	rest := leftover{draft: draft}
 	defer func() { err = errors.Join(err, rest.abort(), draft.Abort()) }()
-	for {
+	for again := 0; ; {
 		held, err := lookUp(ctx, repo, within, revision, draft.Digests())
 		if err != nil {
 			return Unknown, err
@@ -40,10 +44,13 @@ func Seal(ctx context.Context, repo Holder, within sqlrepo.Scope, revision int64
 		if err := rest.rest.commitAhead(ctx); err != nil {
 			return Unknown, err
 		}
-		err = save(rest.rest, sqlrepo.Seal{Space: within.Space, Revision: held.Revision, Store: rest.rest.Commit})
+		commit := func(ctx context.Context) (string, error) { return rest.rest.Commit(store.WithoutPatience(ctx)) }
+		err = save(rest.rest, sqlrepo.Seal{Space: within.Space, Revision: held.Revision, Store: commit})
 		switch {
 		case err == nil:
 			return held.Revision + 1, nil
+		case errors.Is(err, store.ErrUnusable) && store.CommitsAhead(draft.to) && again < mostAgain:
+			again++ // the server is waited for while nobody is held up
 		case !errors.Is(err, sqlrepo.ErrSpaceChanged):
 			return Unknown, err
 		}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -27,13 +29,17 @@ type S3 struct {
 	client  *minio.Core
 	bucket  Bucket
 	tempDir string
+	// retryFor is how long a server that is away is waited for, and log hears of that; it may be nil. Away is true meanwhile.
+	retryFor time.Duration
+	log      *slog.Logger
+	away     atomic.Bool
 }
 
 // OpenS3 returns the store in a bucket, which has to be there. Credentials are those of the environment, of the files
 // that the tools of AWS use, or of the host's role. It returns ErrUnusable when there are none, or the bucket can't be
 // used.
-func OpenS3(ctx context.Context, bucket Bucket, tempDir string) (*S3, error) {
-	s := &S3{bucket: bucket, tempDir: tempDir}
+func OpenS3(ctx context.Context, bucket Bucket, options Options) (*S3, error) {
+	s := &S3{bucket: bucket, tempDir: options.TempDir, retryFor: options.RetryFor, log: options.Log}
 	keys := keysOfHost()
 	client, err := minio.NewCore(bucket.Endpoint, &minio.Options{
 		Creds: keys, Secure: !bucket.Plain, Region: bucket.region(), BucketLookup: bucket.lookup(),
@@ -45,7 +51,7 @@ func OpenS3(ctx context.Context, bucket Bucket, tempDir string) (*S3, error) {
 	if err := s.checkKeys(ctx, keys); err != nil {
 		return nil, s.failure("", err)
 	}
-	if err := s.checkBucket(ctx); err != nil {
+	if err := s.patiently(ctx, func() error { return s.checkBucket(ctx) }); err != nil {
 		return nil, s.failure("", err)
 	}
 	return s, nil

@@ -111,7 +111,7 @@ func (s *S3) putWhole(ctx context.Context, name string, file *localFile) error {
 	if err != nil {
 		return err
 	}
-	return again(ctx, func(ctx context.Context) error {
+	return s.again(ctx, func(ctx context.Context) error {
 		ctx, moved, stop := watch(ctx)
 		defer stop()
 		content := &body{io.NewSectionReader(file, 0, file.size), func(int64) { moved() }}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -121,6 +122,11 @@ func isAway(err error) bool {
 	var file *fs.PathError // what is to be sent can't be read
 	return !errors.As(err, &file) && (errors.As(err, &request) || errors.Is(err, errIdle) ||
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, new(net.Error)))
+}
+
+// isCertificate reports whether TLS failed for good.
+func isCertificate(err error) bool {
+	return errors.As(err, new(*tls.CertificateVerificationError)) || errors.As(err, new(tls.RecordHeaderError))
 }
 
 // awayStatuses are what a server answers that has no time for anybody, or one that stands before it.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -609,5 +610,81 @@ func TestAServerThatIsAway(t *testing.T) {
 		if !errors.Is(err, store.ErrUnusable) {
 			t.Errorf("%s: %v", endpoint, err)
 		}
+	}
+}
+
+// TestAServerThatComesBack is waited for, and warned of once; one that refuses is not, nor one that stays away for too long.
+func TestAServerThatComesBack(t *testing.T) {
+	attempts := minio.MaxRetry
+	minio.MaxRetry = 1
+	t.Cleanup(func() { minio.MaxRetry = attempts })
+	s := newS3(t)
+	var said bytes.Buffer
+	options := store.Options{TempDir: t.TempDir(), RetryFor: time.Minute, Log: slog.New(slog.NewTextHandler(&said, nil))}
+	files, err := store.OpenURL(t.Context(), s.server.Bucket, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(ctx context.Context) error {
+		blob, err := files.Create(ctx, "owner")
+		if err != nil {
+			return err
+		}
+		_, err = blob.Write(random(5 << 20))
+		if err == nil {
+			_, err = blob.Commit(ctx, "name.car")
+		}
+		return errors.Join(err, blob.Abort())
+	}
+	calls := map[string]func(ctx context.Context) error{
+		"put":  put,
+		"size": func(ctx context.Context) error { _, err := files.Size(ctx, "name.car"); return err },
+		"list": func(ctx context.Context) error { _, err := files.Unfinished(ctx, ""); return err },
+		"mark": func(ctx context.Context) error { _, err := files.Identify(ctx); return err },
+		"open": func(ctx context.Context) error { _, err := store.OpenURL(ctx, s.server.Bucket, options); return err },
+	}
+	for _, op := range []string{"put", "size", "list", "mark", "open"} {
+		said.Reset()
+		var asked atomic.Int64
+		s.server.Disturb(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			switch n := asked.Add(1); {
+			case n <= 3:
+				cut()
+			case n <= 5:
+				w.WriteHeader(http.StatusServiceUnavailable)
+			default:
+				next.ServeHTTP(w, r)
+			}
+		})
+		if err := calls[op](t.Context()); err != nil {
+			t.Errorf("%s: %v", op, err)
+		}
+		if warned := strings.Count(said.String(), "level=WARN"); warned != 1 || !strings.Contains(said.String(), "is back") {
+			t.Errorf("%s: warned %d times: %s", op, warned, said.String())
+		}
+	}
+	var asked atomic.Int64
+	s.server.Disturb(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusForbidden)
+	})
+	for op, call := range calls {
+		if err := call(t.Context()); !errors.Is(err, store.ErrUnusable) || asked.Load() > 20 {
+			t.Errorf("%s, refused after %d requests: %v", op, asked.Load(), err)
+		}
+		asked.Store(0)
+	}
+	s.server.Disturb(func(http.ResponseWriter, *http.Request, http.Handler) { cut() })
+	if _, err := files.Size(store.WithoutPatience(t.Context()), "name.car"); !errors.Is(err, store.ErrUnusable) {
+		t.Errorf("without patience: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := files.Size(ctx, "name.car"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("given up: %v", err)
+	}
+	options.RetryFor = time.Second
+	if _, err := store.OpenURL(t.Context(), s.server.Bucket, options); !errors.Is(err, store.ErrUnusable) {
+		t.Errorf("away for too long: %v", err)
 	}
 }

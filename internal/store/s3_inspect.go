@@ -23,9 +23,9 @@ func (s *S3) objects(ctx context.Context, prefix string) iter.Seq2[object, error
 	return func(yield func(object, error) bool) {
 		owner := false
 		options := minio.ListObjectsOptions{Prefix: s.key(prefix), FetchOwner: &owner}
-		for listed := range s.client.ListObjectsIter(ctx, s.bucket.Name, options) {
-			if listed.Err != nil {
-				yield(object{}, s.failure("", ended(ctx, listed.Err)))
+		for listed, err := range s.listed(ctx, options) {
+			if err != nil {
+				yield(object{}, s.failure("", err))
 				return
 			}
 			name, ours := strings.CutPrefix(listed.Key, s.bucket.Prefix)
@@ -38,6 +38,38 @@ func (s *S3) objects(ctx context.Context, prefix string) iter.Seq2[object, error
 		}
 		if err := ctx.Err(); err != nil { // the library ends without a word
 			yield(object{}, s.failure("", err))
+		}
+	}
+}
+
+// listed yields what a bucket has. When the server is away for a while, the list goes on behind what it had.
+func (s *S3) listed(ctx context.Context, options minio.ListObjectsOptions) iter.Seq2[minio.ObjectInfo, error] {
+	return func(yield func(minio.ObjectInfo, error) bool) {
+		p := patience{store: s}
+		for attempt := 1; ; attempt++ {
+			failed := error(nil)
+			for object := range s.client.ListObjectsIter(ctx, s.bucket.Name, options) {
+				if failed = object.Err; failed != nil {
+					break
+				}
+				s.answers()
+				p, attempt = patience{store: s}, 1
+				options.StartAfter = object.Key
+				if !yield(object, nil) {
+					return
+				}
+			}
+			if failed == nil {
+				return
+			}
+			if !p.lasts(ctx, failed) {
+				yield(minio.ObjectInfo{}, ended(ctx, failed))
+				return
+			}
+			if err := pauseBefore(ctx, attempt); err != nil {
+				yield(minio.ObjectInfo{}, err)
+				return
+			}
 		}
 	}
 }
@@ -71,11 +103,19 @@ func (s *S3) Size(ctx context.Context, name string) (int64, error) {
 
 // stat tells a bucket that is gone from an object that is: the answer to its request does not.
 func (s *S3) stat(ctx context.Context, name string) (minio.ObjectInfo, error) {
-	info, err := s.client.StatObject(ctx, s.bucket.Name, s.key(name), minio.StatObjectOptions{})
+	var info minio.ObjectInfo
+	err := s.patiently(ctx, func() (err error) {
+		info, err = s.client.StatObject(ctx, s.bucket.Name, s.key(name), minio.StatObjectOptions{})
+		return err
+	})
 	if !answered(err, minio.NoSuchKey) {
 		return info, ended(ctx, err)
 	}
-	there, bucketErr := s.client.BucketExists(ctx, s.bucket.Name)
+	there := false
+	bucketErr := s.patiently(ctx, func() (err error) {
+		there, err = s.client.BucketExists(ctx, s.bucket.Name)
+		return err
+	})
 	switch {
 	case bucketErr != nil:
 		return info, ended(ctx, bucketErr)
@@ -97,7 +137,9 @@ func (s *S3) Remove(ctx context.Context, name string) error {
 }
 
 func (s *S3) remove(ctx context.Context, name string) error {
-	err := s.client.RemoveObject(ctx, s.bucket.Name, s.key(name), minio.RemoveObjectOptions{})
+	err := s.patiently(ctx, func() error {
+		return s.client.RemoveObject(ctx, s.bucket.Name, s.key(name), minio.RemoveObjectOptions{})
+	})
 	if answered(err, minio.NoSuchKey) {
 		return nil
 	}
@@ -119,7 +161,10 @@ func (s *S3) SetAside(ctx context.Context, name string) (aside string, err error
 // rename copies and removes. What is gone is no error.
 func (s *S3) rename(ctx context.Context, name, to string) error {
 	source := minio.CopySrcOptions{Bucket: s.bucket.Name, Object: s.key(name)}
-	_, err := s.client.Client.CopyObject(ctx, minio.CopyDestOptions{Bucket: s.bucket.Name, Object: s.key(to)}, source)
+	err := s.patiently(ctx, func() error {
+		_, err := s.client.Client.CopyObject(ctx, minio.CopyDestOptions{Bucket: s.bucket.Name, Object: s.key(to)}, source)
+		return err
+	})
 	if answered(err, minio.NoSuchKey) {
 		return nil
 	}

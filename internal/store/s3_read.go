@@ -18,7 +18,7 @@ func (s *S3) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 
 func (s *S3) stream(ctx context.Context, name string) (*s3Stream, error) {
 	r := &s3Stream{ctx: ctx, store: s, name: name, end: -1}
-	if err := again(ctx, func(context.Context) error { return r.connect() }); err != nil {
+	if err := s.again(ctx, func(context.Context) error { return r.connect() }); err != nil {
 		return nil, s.failure(name, err)
 	}
 	return r, nil
@@ -75,8 +75,9 @@ type s3Stream struct {
 	body    io.ReadCloser
 	moved   func()
 	stop    func()
-	// failures counts those since something came.
+	// failures counts those since something came, and patience goes with them.
 	failures int
+	patience patience
 }
 
 func (r *s3Stream) Read(p []byte) (int, error) {
@@ -84,13 +85,18 @@ func (r *s3Stream) Read(p []byte) (int, error) {
 		n, err := r.read(p)
 		switch {
 		case n > 0:
-			r.failures = 0
+			if r.failures > 0 {
+				r.failures, r.patience = 0, patience{}
+				r.store.answers()
+			}
 			return n, nil
 		case err == nil, errors.Is(err, io.EOF) && r.at == r.end:
 			return 0, err
 		}
 		r.failures++
-		if r.failures == mostAttempts || r.ctx.Err() != nil || !isTransient(err) {
+		r.patience.store = r.store
+		waits := r.patience.lasts(r.ctx, err)
+		if r.ctx.Err() != nil || !waits && (r.failures >= mostAttempts || !isTransient(err)) {
 			return 0, r.store.failure(r.name, ended(r.ctx, err))
 		}
 		if err := pauseBefore(r.ctx, r.failures); err != nil {

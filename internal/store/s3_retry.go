@@ -19,12 +19,22 @@ const (
 
 var errIdle = errors.New("nothing came or went for too long")
 
-// again sends a request until it succeeds, fails for good or was sent often enough. The client of the library does so
-// by itself, but not for bodies: what still reads the body of one attempt must not share it with the next.
-func again(ctx context.Context, send func(ctx context.Context) error) error {
+// again sends a request until it succeeds, fails for good or was sent often enough, and a server that is away was waited
+// for. The client of the library does so by itself, but not for bodies: what still reads the body of one attempt must not
+// share it with the next.
+func (s *S3) again(ctx context.Context, send func(ctx context.Context) error) error {
+	p := patience{store: s}
 	for attempt := 1; ; attempt++ {
 		err := send(ctx)
-		if err == nil || attempt == mostAttempts || ctx.Err() != nil || !isTransient(err) {
+		if err == nil {
+			s.answers()
+			return nil
+		}
+		waits := p.lasts(ctx, err)
+		if !isDown(err) {
+			s.answers()
+		}
+		if ctx.Err() != nil || !waits && (attempt >= mostAttempts || !isTransient(err)) {
 			return ended(ctx, err)
 		}
 		if err := pauseBefore(ctx, attempt); err != nil {

@@ -72,9 +72,13 @@ func (s *S3) uploads(ctx context.Context, prefix string) iter.Seq2[minio.ObjectM
 	return func(yield func(minio.ObjectMultipartInfo, error) bool) {
 		keyMarker, idMarker := "", ""
 		for {
-			page, err := s.client.ListMultipartUploads(ctx, s.bucket.Name, prefix, keyMarker, idMarker, "", 0)
+			var page minio.ListMultipartUploadsResult
+			err := s.patiently(ctx, func() (err error) {
+				page, err = s.client.ListMultipartUploads(ctx, s.bucket.Name, prefix, keyMarker, idMarker, "", 0)
+				return err
+			})
 			if err != nil {
-				yield(minio.ObjectMultipartInfo{}, ended(ctx, err))
+				yield(minio.ObjectMultipartInfo{}, err)
 				return
 			}
 			for _, upload := range page.Uploads {

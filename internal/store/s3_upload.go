@@ -41,9 +41,12 @@ func (s *S3) beginUpload(ctx context.Context, owner, name string) (*s3Upload, er
 		return nil, ended(ctx, err)
 	}
 	options := minio.PutObjectOptions{UserMetadata: map[string]string{attemptKey: u.attempt}}
-	var err error
-	if u.id, err = s.client.NewMultipartUpload(ctx, s.bucket.Name, s.key(name), options); err != nil {
-		return nil, ended(ctx, err) // it may have begun all the same: the note stays
+	err := s.patiently(ctx, func() (err error) {
+		u.id, err = s.client.NewMultipartUpload(ctx, s.bucket.Name, s.key(name), options)
+		return err
+	})
+	if err != nil {
+		return nil, err // it may have begun all the same: the note stays
 	}
 	if err := s.put(ctx, u.note, noteOf(name, u.id), minio.PutObjectOptions{}); err != nil {
 		u.abort(context.WithoutCancel(ctx))
@@ -73,9 +76,11 @@ func (s *S3) put(ctx context.Context, name, content string, options minio.PutObj
 	if err != nil {
 		return err
 	}
-	_, err = s.client.PutObject(ctx, s.bucket.Name, s.key(name), strings.NewReader(content), int64(len(content)), "",
-		digest, options)
-	return err
+	return s.patiently(ctx, func() error {
+		_, err := s.client.PutObject(ctx, s.bucket.Name, s.key(name), strings.NewReader(content), int64(len(content)), "",
+			digest, options)
+		return err
+	})
 }
 
 // send sends all parts, some at once.
@@ -104,7 +109,7 @@ func (u *s3Upload) sendPart(ctx context.Context, number int, part *io.SectionRea
 	if err != nil {
 		return sent, err
 	}
-	err = again(ctx, func(ctx context.Context) (err error) {
+	err = s.again(ctx, func(ctx context.Context) (err error) {
 		ctx, moved, stop := watch(ctx)
 		defer stop()
 		content := &body{io.NewSectionReader(part, 0, part.Size()), func(n int64) { moved(); alive(n) }}
@@ -119,7 +124,10 @@ func (u *s3Upload) sendPart(ctx context.Context, number int, part *io.SectionRea
 // object tells whether it was made of this one.
 func (u *s3Upload) complete(ctx context.Context) error {
 	s := u.store
-	_, err := s.client.CompleteMultipartUpload(ctx, s.bucket.Name, s.key(u.name), u.id, u.parts, minio.PutObjectOptions{})
+	err := s.patiently(ctx, func() error {
+		_, err := s.client.CompleteMultipartUpload(ctx, s.bucket.Name, s.key(u.name), u.id, u.parts, minio.PutObjectOptions{})
+		return err
+	})
 	if !answered(err, minio.NoSuchUpload) {
 		return err
 	}
@@ -148,7 +156,7 @@ func (u *s3Upload) forget(ctx context.Context) {
 
 // abortUpload has the server forget the parts of an upload. One that is not there is no error.
 func (s *S3) abortUpload(ctx context.Context, name, id string) error {
-	err := s.client.AbortMultipartUpload(ctx, s.bucket.Name, s.key(name), id)
+	err := s.patiently(ctx, func() error { return s.client.AbortMultipartUpload(ctx, s.bucket.Name, s.key(name), id) })
 	if answered(err, minio.NoSuchUpload) {
 		return nil
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ErrBadURL is returned for what names no store.
@@ -44,6 +46,9 @@ type Options struct {
 	// Existing makes nothing: what is missing may just not be mounted. Opening returns fs.ErrNotExist when there is no
 	// directory, and syscall.ENOTDIR when there is something else.
 	Existing bool
+	// RetryFor is how long a server that is away is waited for. Log, if not nil, hears of that.
+	RetryFor time.Duration
+	Log      *slog.Logger
 }
 
 // OpenURL opens the store at a path or URL. It returns ErrBadURL for what is none, and ErrUnusable when a bucket can't
@@ -54,7 +59,7 @@ func OpenURL(ctx context.Context, location string, options Options) (Store, erro
 	case err != nil:
 		return nil, err
 	case place.Bucket != nil:
-		return OpenS3(ctx, *place.Bucket, options.TempDir)
+		return OpenS3(ctx, *place.Bucket, options)
 	case place.Directory == "":
 		return NewNone(options.TempDir), nil
 	case options.Existing:
