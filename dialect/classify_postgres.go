@@ -14,6 +14,8 @@ func classifyPostgres(err error) Class {
 		return Other // whatever ended the session
 	case errors.Is(err, errLockUnsure):
 		return Conflict
+	case errors.Is(err, errPoolTooSmall):
+		return Unusable
 	}
 	var server *pgconn.PgError
 	if !errors.As(err, &server) {
@@ -31,7 +33,7 @@ func classifyPostgres(err error) Class {
 		return MissingReference
 	case code == "40001" || code == "40P01" || code == "55P03":
 		return Conflict
-	case code == "25006" || code == "25P03" || strings.HasPrefix(code, "08") || strings.HasPrefix(code, "57P") || code == "53300":
+	case code == "25006" || code == "25P03" || code == queryCanceled || strings.HasPrefix(code, "08") || strings.HasPrefix(code, "57P") || code == "53300":
 		return Unavailable
 	case strings.HasPrefix(code, "28") || strings.HasPrefix(code, "3D") || strings.HasPrefix(code, "53") ||
 		strings.HasPrefix(code, "58") || strings.HasPrefix(code, "XX") || code == "42501":

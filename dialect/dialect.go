@@ -92,6 +92,10 @@ type Dialect struct {
 	inspect func(ctx context.Context, db *DB) (Info, error)
 	// together sends several statements of a transaction at once; it is nil where that saves nothing.
 	together sendFunc
+	// beginning are the statements that begin a transaction where several are sent at once.
+	beginning func(s Settings) []Statement
+	// explain adds to an error what the driver does not say; schema is true for a change to the schema.
+	explain func(s Settings, err error, schema bool) error
 	// same tells whether two handles of the engine lead to one database.
 	same func(ctx context.Context, a, b *DB) (bool, error)
 	// indexes selects name and definition of a table's indexes, but for that of its primary key.

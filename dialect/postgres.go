@@ -42,6 +42,8 @@ func Postgres() Dialect {
 		indexes:       postgresMadeIndexes,
 		inspect:       postgresInspect,
 		together:      postgresTogether,
+		beginning:     postgresBeginning,
+		explain:       postgresExplain,
 		urls:          postgresURLs{},
 	}
 }

@@ -42,8 +42,16 @@ func postgresConfig(s Settings) (*pgx.ConnConfig, error) {
 	if s.Server.Schema != "" && !s.TransactionPooler {
 		config.RuntimeParams["search_path"] = quoteIdentifier(s.Server.Schema)
 	}
+	// Poolers know this one, which decides on the texts of reads outside of transactions.
+	config.RuntimeParams["client_encoding"] = "UTF8"
 	preferWritable(s, config)
-	return config, setExecMode(s, config)
+	if err := setExecMode(s, config); err != nil {
+		return nil, err
+	}
+	if s.TransactionPooler && config.DefaultQueryExecMode == pgx.QueryExecModeSimpleProtocol {
+		config.RuntimeParams["standard_conforming_strings"] = "on" // the driver writes values into statements by it
+	}
+	return config, nil
 }
 
 // parsePostgres keeps the parser's message back: it quotes parts of the URL.

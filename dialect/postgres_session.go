@@ -2,7 +2,6 @@ package dialect
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -10,30 +9,25 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// sessionLimits have the server give up a client that is gone or stopped, with the locks that it holds: others would wait
-// for those. A stricter limit of the server's own stays.
-const sessionLimits = `SELECT set_config(name, value, false), pg_backend_pid() FROM (VALUES
-	('idle_in_transaction_session_timeout', '60000'),
-	('tcp_keepalives_idle', '15'), ('tcp_keepalives_interval', '5'), ('tcp_keepalives_count', '3')) AS limits (name, value)
-	WHERE name LIKE 'tcp%' OR current_setting(name) = '0'`
-
 // noSessionLimits is for a transaction that has nobody wait, such as one that only reads for as long as somebody looks at
 // what it writes.
-const noSessionLimits = "SET LOCAL idle_in_transaction_session_timeout = 0"
+var noSessionLimits = transactionPins(pinValue(idleTimeout, "0"))
 
 // setUpSession is called for each new connection. Behind a pooler it would set up sessions that others get.
 func setUpSession(ctx context.Context, conn *pgx.Conn, s Settings) error {
 	conn.PgConn().CustomData()[connected] = time.Now()
-	watchServer(conn, s)
 	setRetirement(conn, s.ConnMaxLifetime)
-	if s.TransactionPooler {
-		return nil
+	between := s.TransactionPooler
+	if between {
+		decodeAnyBytea(conn)
+	} else {
+		if err := pinSession(ctx, conn, s); err != nil {
+			return err
+		}
+		between, _ = conn.PgConn().CustomData()[pooled].(bool)
 	}
-	results, err := conn.PgConn().Exec(ctx, sessionLimits).ReadAll()
-	if err == nil && len(results) > 0 && len(results[0].Rows) > 0 {
-		conn.PgConn().CustomData()[pooled] = string(results[0].Rows[0][1]) != strconv.Itoa(int(conn.PgConn().PID()))
-	}
-	return err
+	watchServer(conn, s, between)
+	return nil
 }
 
 // pooled is where a connection keeps whether it leads to a pooler, which gives its own number instead of the server's.

@@ -87,7 +87,7 @@ func watchSilence(dial pgconn.DialFunc, limit time.Duration) pgconn.DialFunc {
 }
 
 // watchServer has the server asked of a connection that is set up.
-func watchServer(conn *pgx.Conn, s Settings) {
+func watchServer(conn *pgx.Conn, s Settings, pooled bool) {
 	wire := conn.PgConn().Conn()
 	if encrypted, ok := wire.(*tls.Conn); ok {
 		wire = encrypted.NetConn()
@@ -105,7 +105,7 @@ func watchServer(conn *pgx.Conn, s Settings) {
 	ask := func(ctx context.Context) bool {
 		ctx, cancel := context.WithTimeout(ctx, s.ConnectTimeout)
 		defer cancel()
-		return atWork(ctx, config, session, s.TransactionPooler)
+		return atWork(ctx, config, session, pooled)
 	}
 	watched.atWork.Store(&ask)
 }
@@ -124,7 +124,8 @@ func atWork(ctx context.Context, config *pgx.ConnConfig, session uint32, pooled 
 	}
 	defer func() { _ = conn.Close(ctx) }()
 	if pooled {
-		return conn.QueryRow(ctx, "SELECT true").Scan(&busy) == nil
+		err := conn.QueryRow(ctx, "SELECT true").Scan(&busy)
+		return err == nil || pgconn.Timeout(err) // the pooler, which is there, has no session left
 	}
 	return conn.QueryRow(ctx, sessionAtWork, int64(session)).Scan(&busy) == nil && busy
 }

@@ -45,8 +45,12 @@ func requireAdvice(t *testing.T, settings dialect.Settings, want string) {
 	if err == nil {
 		t.Fatalf("it was opened: %s", errors.Join(db.Close()))
 	}
-	if !strings.Contains(err.Error(), want) {
-		t.Errorf("%v doesn't say: %s", err, want)
+	text := err.Error()
+	if advised := (*dialect.Advised)(nil); errors.As(err, &advised) {
+		text += "; " + advised.Advice()
+	}
+	if !strings.Contains(text, want) {
+		t.Errorf("%v doesn't say: %s", text, want)
 	}
 	requireHidden(t, want, chain(err)...)
 }

@@ -53,7 +53,7 @@ func MakeSchema(ctx context.Context, s Settings) (err error) {
 	_, err = db.Writer.ExecContext(ctx, statement)
 	// Two that make it at the same time may both find it missing.
 	if err != nil && d.Classify(err) != Exists {
-		return fmt.Errorf("make schema %q: %w", s.Server.Schema, err)
+		return fmt.Errorf("make schema %q: %w", s.Server.Schema, db.ExplainChange(err))
 	}
 	return nil
 }

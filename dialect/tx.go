@@ -45,7 +45,7 @@ func (db *DB) Begin(ctx context.Context) (*Tx, error) {
 		if err != nil {
 			return nil, errors.Join(err, conn.Close())
 		}
-		waiting := append([]Statement{{Text: "begin"}}, proofs...)
+		waiting := append(db.beginning(db.Settings), proofs...)
 		return &Tx{conn: conn, together: db.together, waiting: waiting}, nil
 	}
 	if db.trimLog != nil {

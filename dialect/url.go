@@ -60,3 +60,12 @@ func HoldsPassword(location Secret) bool {
 	query, _ := url.ParseQuery(a.query)
 	return a.password != "" || strings.Join(query["password"], "") != ""
 }
+
+// TrimURL removes the white space around a URL or connection string. A path stays as it is.
+func TrimURL(location Secret) Secret {
+	trimmed := strings.TrimSpace(location.Reveal())
+	if isKeywords(trimmed) || isFileURL(trimmed) || strings.Contains(trimmed, "://") {
+		return Secret(trimmed)
+	}
+	return location
+}

@@ -130,7 +130,7 @@ func (m *Migrator) look(ctx context.Context, schemaMayLack bool) (*dialect.DB, S
 		err = fmt.Errorf("%w in the %s: it has no tables; guppy migrate up makes them", ErrAbsent, db.Describe())
 	}
 	if err != nil {
-		return nil, Status{}, errors.Join(err, db.Close())
+		return nil, Status{}, errors.Join(db.Explain(err), db.Close())
 	}
 	return db, status, nil
 }
@@ -240,5 +240,6 @@ func (m *Migrator) locked(ctx context.Context, change changeFunc) (result Result
 	if err != nil {
 		return Result{}, err
 	}
-	return change(s, status)
+	result, err = change(s, status)
+	return result, s.db.ExplainChange(err)
 }

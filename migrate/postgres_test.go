@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"errors"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -147,4 +148,28 @@ func TestDirectSettings(t *testing.T) {
 		t.Errorf("past the pooler: %+v, %v", result, err)
 	}
 	requireVersion(t, migrator(pooled, first(3)), 3, false)
+}
+
+// TestARoleWithoutTheRightToMakeTables, as any but the owner of the database is from PostgreSQL 15 on: the first line says what
+// it lacks, the second the command that gives it.
+func TestARoleWithoutTheRightToMakeTables(t *testing.T) {
+	location := pgtest.URL(t)
+	execute(t, dialect.Settings{URL: dialect.Secret(location)}, "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+		"DO $$ BEGIN CREATE ROLE guppy_visitor LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$")
+	visitor, err := url.Parse(location)
+	if err != nil {
+		t.Fatal(err)
+	}
+	visitor.User = url.User("guppy_visitor")
+	for schema, want := range map[string]string{
+		"":      `GRANT CREATE ON SCHEMA "public" TO "guppy_visitor"`,
+		"apart": `CREATE SCHEMA IF NOT EXISTS "apart"; GRANT USAGE, CREATE ON SCHEMA "apart" TO "guppy_visitor"`,
+	} {
+		err := ensure(inSchema(visitor.String(), schema))
+		var advised *dialect.Advised
+		if !errors.As(err, &advised) || !strings.Contains(advised.Advice(), want) || strings.Contains(err.Error(), "\n") ||
+			!strings.Contains(err.Error(), `role "guppy_visitor" may not make tables in schema`) {
+			t.Errorf("schema %q: %v", schema, err)
+		}
+	}
 }

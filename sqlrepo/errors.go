@@ -52,6 +52,7 @@ func (r *Repository) classified(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
+	err = r.db.Explain(err)
 	if sentinel := sentinels[r.db.Classify(err)]; sentinel != nil {
 		return fmt.Errorf("%s: %w: %w", doing, sentinel, err)
 	}

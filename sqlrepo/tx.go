@@ -140,7 +140,7 @@ func (o *outage) began(r *Repository, doing string, err error) {
 	defer o.mu.Unlock()
 	o.waiting++
 	if o.waiting == 1 {
-		r.db.Log.Warn("the database is away; retrying", "doing", doing, "for", r.retryFor, "error", err)
+		r.db.Log.Warn("the database is away; retrying", "doing", doing, "for", r.retryFor, "error", r.db.Explain(err))
 	}
 }
 

@@ -172,9 +172,12 @@ func newLogger(w io.Writer, cfg config.Log) *slog.Logger {
 // hintFor names what to do about an error that does not say so itself.
 func hintFor(err error) string {
 	var hinted interface{ Hint() string }
+	var advised *dialect.Advised
 	switch {
 	case errors.As(err, &hinted):
 		return hinted.Hint()
+	case errors.As(err, &advised):
+		return "guppy: " + advised.Advice()
 	case errors.Is(err, migrate.ErrAbsent):
 		return "guppy: guppy config show tells where repo.data_dir and repo.database_url come from; guppy prepare and guppy " +
 			"space add make what is not there"

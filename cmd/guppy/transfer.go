@@ -52,7 +52,7 @@ func (a *app) settingsOf(cfg *config.Config, url string) dialect.Settings {
 		return a.directSettings(cfg)
 	}
 	settings := a.databaseSettings(cfg)
-	settings.Type, settings.URL, settings.Password = "", dialect.Secret(url), ""
+	settings.Type, settings.URL, settings.Password = "", dialect.TrimURL(dialect.Secret(url)), ""
 	settings.Server, settings.TransactionPooler = dialect.Server{}, false
 	return settings
 }

@@ -60,7 +60,7 @@ func TestPasswordFile(t *testing.T) {
 		{"hunter2", "hunter2"},
 		{"hunter2\n", "hunter2"},
 		{"hunter2\r\n", "hunter2"},
-		{"hunter2\n\n", "hunter2\n"},
+		{"\nhunter2\n\n", "hunter2"},
 		{" hunter2 \n", " hunter2 "},
 		{strings.Repeat("x", 4094) + "\r\n", strings.Repeat("x", 4094)},
 	} {

@@ -61,13 +61,13 @@ func (r *resolver) warnOfReaders(key, file string) {
 	}
 }
 
-// readPassword returns what the file holds, less one newline at the end.
+// readPassword returns what the file holds, less the line ends around it. Blanks may belong to a password.
 func readPassword(path string) (secret.String, error) {
 	data, err := readLimited(path, maxPassword)
 	if err != nil {
 		return "", err
 	}
-	password := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	password := strings.Trim(string(data), "\r\n")
 	switch {
 	case password == "":
 		return "", errPasswordEmpty

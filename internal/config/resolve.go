@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/blobindex"
 	"github.com/guppy-prep/guppy/internal/store"
 )
@@ -21,6 +22,7 @@ var (
 // already has a problem is not looked at again.
 func (c *Config) resolve(home string, known []Problem) []Problem {
 	r := resolver{c: c, home: home}
+	c.trim()
 	r.paths()
 	r.store()
 	r.index()
@@ -28,6 +30,13 @@ func (c *Config) resolve(home string, known []Problem) []Problem {
 		r.database()
 	}
 	return r.problems
+}
+
+// trim removes the white space around URLs, such as the newline of a file that an environment variable was set from. A path
+// may begin or end with white space.
+func (c *Config) trim() {
+	c.Repo.DatabaseURL = dialect.TrimURL(c.Repo.DatabaseURL)
+	c.Repo.MigrateURL = dialect.TrimURL(c.Repo.MigrateURL)
 }
 
 func concernDatabase(problems []Problem) bool {

@@ -12,14 +12,25 @@ import (
 
 const howToGetBouncer = "these tests need PgBouncer: apt-get install pgbouncer"
 
-// Bouncer is a PgBouncer in transaction mode before the server that URL makes databases on.
+// Bouncer is a PgBouncer before the server that URL makes databases on.
 type Bouncer struct {
 	tb      testing.TB
 	bouncer *cluster.Bouncer
 }
 
-// StartBouncer starts one for a test. It ends when the test does.
+// StartBouncer starts one in transaction mode for a test. It ends when the test does.
 func StartBouncer(tb testing.TB) *Bouncer {
+	tb.Helper()
+	return startBouncer(tb, cluster.Transactions)
+}
+
+// StartSessionBouncer starts one in session mode, with so many connections to the server for a database.
+func StartSessionBouncer(tb testing.TB, sessions int) *Bouncer {
+	tb.Helper()
+	return startBouncer(tb, cluster.Pooling{Mode: "session", Size: sessions})
+}
+
+func startBouncer(tb testing.TB, pooling cluster.Pooling) *Bouncer {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout/4)
 	defer cancel()
@@ -27,7 +38,7 @@ func StartBouncer(tb testing.TB) *Bouncer {
 	if err != nil {
 		fatal(tb, err)
 	}
-	started, err := cluster.NewBouncer(ctx, server)
+	started, err := cluster.NewBouncer(ctx, server, pooling)
 	if err != nil {
 		fatal(tb, err)
 	}

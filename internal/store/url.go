@@ -77,7 +77,10 @@ func opened(directory *Directory, err error) (Store, error) {
 
 // ParseURL tells what a path or URL says. It returns ErrBadURL, and nothing of what may be a password.
 func ParseURL(location string) (Place, error) {
-	scheme, _, isURL := strings.Cut(location, ":")
+	scheme, _, isURL := strings.Cut(strings.TrimSpace(location), ":")
+	if slices.Contains([]string{"file", "s3", "none"}, scheme) {
+		location = strings.TrimSpace(location) // a directory may begin or end with white space
+	}
 	switch {
 	case location == "" || strings.ContainsRune(location, 0):
 		return Place{}, ErrBadURL

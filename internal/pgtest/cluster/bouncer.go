@@ -19,9 +19,10 @@ import (
 // ErrNoBouncer means that PgBouncer isn't installed.
 var ErrNoBouncer = errors.New("no program pgbouncer in PATH or /usr/sbin")
 
-// Bouncer is a PgBouncer that pools transactions before a server. It lets in whoever names the server's user.
+// Bouncer is a PgBouncer before a server. It lets in whoever names the server's user.
 type Bouncer struct {
 	server  *url.URL
+	pooling Pooling
 	dir     string
 	port    int
 	command *exec.Cmd
@@ -37,12 +38,20 @@ kill -KILL $!
 rm -rf -- "$3"
 `
 
-// bouncerPool is how many connections to the server a database gets: fewer than there are clients, so that they share.
-const bouncerPool = 3
+// Pooling says what PgBouncer gives to its clients.
+type Pooling struct {
+	// Mode is "transaction" or "session".
+	Mode string
+	// Size is how many connections to the server a database gets.
+	Size int
+}
+
+// Transactions has fewer connections to the server than there are clients, so that they share.
+var Transactions = Pooling{"transaction", 3}
 
 // NewBouncer starts PgBouncer before the server that an administrator's URL names, for all of its databases. The caller
 // must Close it. It fails with ErrNoBouncer if PgBouncer isn't installed.
-func NewBouncer(ctx context.Context, server *url.URL) (*Bouncer, error) {
+func NewBouncer(ctx context.Context, server *url.URL, pooling Pooling) (*Bouncer, error) {
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil {
 		program, err = exec.LookPath("/usr/sbin/pgbouncer")
@@ -54,7 +63,7 @@ func NewBouncer(ctx context.Context, server *url.URL) (*Bouncer, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bouncer{server: server}
+	b := &Bouncer{server: server, pooling: pooling}
 	if err := b.start(ctx, program, account); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
@@ -110,11 +119,11 @@ listen_port = %d
 unix_socket_dir =
 auth_type = trust
 auth_file = %s
-pool_mode = transaction
+pool_mode = %s
 default_pool_size = %d
 max_client_conn = 500
 logfile = %s
-`, b.server.Hostname(), port, listenHost, b.port, b.path("users.txt"), bouncerPool, b.path("log"))
+`, b.server.Hostname(), port, listenHost, b.port, b.path("users.txt"), b.pooling.Mode, b.pooling.Size, b.path("log"))
 }
 
 func (b *Bouncer) users() string {
