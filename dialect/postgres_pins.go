@@ -2,11 +2,13 @@ package dialect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
@@ -79,6 +81,9 @@ func pinSession(ctx context.Context, conn *pgx.Conn, s Settings) error {
 	limited, cancel := context.WithTimeout(ctx, s.ConnectTimeout)
 	defer cancel()
 	results, err := conn.PgConn().Exec(limited, sessionPins(conn.Config())).ReadAll()
+	for isCancelled(err) && limited.Err() == nil { // the timeout that it is to set may be over on a busy server
+		results, err = conn.PgConn().Exec(limited, sessionPins(conn.Config())).ReadAll()
+	}
 	if err != nil && limited.Err() != nil && ctx.Err() == nil && conn.PgConn().PID() > mostProcesses {
 		return &Advised{fmt.Errorf("%w within %s (repo.connect_timeout)", errPoolTooSmall, s.ConnectTimeout),
 			fmt.Sprintf("have the pooler allow more sessions (default_pool_size of PgBouncer): one process of guppy takes up to %d "+
@@ -88,6 +93,11 @@ func pinSession(ctx context.Context, conn *pgx.Conn, s Settings) error {
 		conn.PgConn().CustomData()[pooled] = string(results[0].Rows[0][1]) != strconv.Itoa(int(conn.PgConn().PID()))
 	}
 	return err
+}
+
+func isCancelled(err error) bool {
+	var server *pgconn.PgError
+	return errors.As(err, &server) && server.Code == queryCanceled
 }
 
 // mostProcesses is the highest number that a process of a server can have. Poolers number their clients at random.

@@ -12,7 +12,7 @@ import (
 
 // hostile are settings that a database may have, with each of which guppy would read or do something else.
 var hostile = []string{
-	"bytea_output = escape", "statement_timeout = '50ms'", "lock_timeout = '10ms'", "client_encoding = latin1",
+	"bytea_output = escape", "statement_timeout = '1s'", "lock_timeout = '10ms'", "client_encoding = latin1",
 	"standard_conforming_strings = off", "default_transaction_isolation = serializable", "DateStyle = 'German'",
 	"TimeZone = 'Asia/Kathmandu'", "extra_float_digits = -5", "IntervalStyle = iso_8601",
 }
@@ -52,7 +52,7 @@ func TestSettingsOfADatabaseAreOverruled(t *testing.T) {
 					if isolation != "read committed" {
 						t.Errorf("transactions are %s", isolation)
 					}
-					_, err := tx.ExecContext(t.Context(), "SELECT pg_sleep(0.2)")
+					_, err := tx.ExecContext(t.Context(), "SELECT pg_sleep(1.2)")
 					return err
 				})
 				if err != nil {
@@ -66,7 +66,7 @@ func TestSettingsOfADatabaseAreOverruled(t *testing.T) {
 // TestATimeoutOfTheServerIsNamed: where it can't be set, its name and the next command are told.
 func TestATimeoutOfTheServerIsNamed(t *testing.T) {
 	direct, through := hostileDatabase(t)
-	if _, err := open(t, direct).Reader.ExecContext(t.Context(), "SELECT pg_sleep(0.2)"); err != nil {
+	if _, err := open(t, direct).Reader.ExecContext(t.Context(), "SELECT pg_sleep(1.2)"); err != nil {
 		t.Error(err)
 	}
 	db := open(t, through)
