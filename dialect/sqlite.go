@@ -42,6 +42,7 @@ func SQLite() Dialect {
 		same:        sqliteSame,
 		indexes:     sqliteMadeIndexes,
 		trimLog:     sqliteTrimLog,
+		explain:     sqliteExplain,
 		inspect:     sqliteInspect,
 		urls:        sqliteURLs{},
 	}
@@ -116,6 +117,7 @@ func openSQLite(ctx context.Context, file string, s Settings, conns int, lock st
 		fmt.Sprintf("busy_timeout(%d)", s.BusyTimeout.Milliseconds()),
 		fmt.Sprintf("journal_mode(%s)", s.journal()), "synchronous(FULL)", "foreign_keys(1)", "journal_size_limit(67108864)", "cache_size(-16384)",
 	}, extra...)}
+	query["_pragma"] = append(query["_pragma"], temporaryBeside(file)...)
 	if s.Existing {
 		query.Set("mode", "rw") // a file that is gone by now is not made
 	}

@@ -67,6 +67,16 @@ func (s Settings) provideFile(file string) error {
 	return err
 }
 
+// temporaryBeside is the pragma with which temporary files, such as those of a large sort, are made beside the database,
+// which is where room is kept for it. The last database that was opened decides for all of the process.
+func temporaryBeside(file string) (pragmas []string) {
+	directory := filepath.Dir(file)
+	if !writable(directory) { // SQLite refuses it, and has to look for another place anyway
+		return nil
+	}
+	return []string{"temp_store_directory('" + strings.ReplaceAll(directory, "'", "''") + "')"}
+}
+
 // makeFile makes a database file that only its owner can read, since it holds all names of the sources. It also says
 // more than SQLite does about a file that can't be opened.
 func makeFile(path string) error {

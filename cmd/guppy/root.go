@@ -15,6 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/internal/shortage"
 	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -178,6 +179,8 @@ func hintFor(err error) string {
 		return hinted.Hint()
 	case errors.As(err, &advised):
 		return "guppy: " + advised.Advice()
+	case shortage.Full(err) && shortage.Place(err) != "":
+		return "guppy: " + shortage.Room(shortage.Place(err))
 	case errors.Is(err, migrate.ErrAbsent):
 		return "guppy: guppy config show tells where repo.data_dir and repo.database_url come from; guppy prepare and guppy " +
 			"space add make what is not there"
