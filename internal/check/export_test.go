@@ -1,0 +1,4 @@
+package check
+
+// Remedy is what repair does about a problem.
+var Remedy = remedy

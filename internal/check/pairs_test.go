@@ -1,0 +1,83 @@
+package check_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/guppy-prep/guppy/internal/check"
+	"github.com/guppy-prep/guppy/internal/check/checktest"
+	"github.com/guppy-prep/guppy/internal/enginetest"
+)
+
+// kinds are damages of which each is mended in another way, and all that a store's marker can suffer.
+func kinds() (kinds []damage) {
+	seen := map[string]bool{}
+	for _, damage := range append(damages(), sharedDamages()...) {
+		remedy := check.Remedy(damage.code)
+		if damage.code == check.CodeStoreMarker || !seen[remedy] {
+			kinds = append(kinds, damage)
+		}
+		seen[remedy] = true
+	}
+	return kinds
+}
+
+// pairsOfOne is how many pairs one repository suffers: what can't be had again is gone from older uploads.
+const pairsOfOne = 12
+
+// TestAnyTwoDamages together are mended, by at most two repairs with a run behind each: all pairs on SQLite, some on the others.
+func TestAnyTwoDamages(t *testing.T) {
+	t.Parallel()
+	all := kinds()
+	var pairs [][2]damage
+	for i := range all {
+		for j := i + 1; j < len(all); j++ {
+			pairs = append(pairs, [2]damage{all[i], all[j]})
+		}
+	}
+	for e, engine := range enginetest.Engines() {
+		some := pairs
+		if e > 0 {
+			some = nil
+			for i := 0; i < len(pairs); i += 10 {
+				some = append(some, pairs[i])
+			}
+		}
+		for first := 0; first < len(some); first += pairsOfOne {
+			t.Run(fmt.Sprintf("%s/%d", engine.Name, first), func(t *testing.T) {
+				t.Parallel()
+				f := newFixture(t, engine.Open(t))
+				f.lenient = true
+				for _, pair := range some[first:min(first+pairsOfOne, len(some))] {
+					f.suffer(pair[0], pair[1])
+				}
+			})
+		}
+	}
+}
+
+// suffer does two damages, and demands that all is sound again after two repairs at most.
+func (f *fixture) suffer(one, two damage) {
+	f.Helper()
+	what := fmt.Sprintf("%s (%s) and %s (%s)", one.code, one.what, two.code, two.what)
+	one.do(f)
+	two.do(f)
+	var did []string
+	for range 2 {
+		checker, err := checktest.Checker(f, f.repo, f.dir)
+		must(f, err)
+		repairer := check.Repairer{Checker: checker, Did: func(change string) error {
+			did = append(did, change)
+			return nil
+		}}
+		if err := repairer.Run(f.Context()); err != nil {
+			f.Fatalf("%s: repair: %v, after %q", what, err, did)
+		}
+		f.finish()
+		if !slices.ContainsFunc(f.problems(), func(p check.Problem) bool { return !p.Note }) {
+			return
+		}
+	}
+	f.sound(fmt.Sprintf("%s: %q", what, did))
+}
