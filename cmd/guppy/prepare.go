@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,6 +30,9 @@ func (a *app) prepareCommand() *cobra.Command {
 			return err
 		}
 		path, err := sourcePath(cfg, args[0])
+		if errors.Is(err, fs.ErrNotExist) {
+			return a.missing(cmd.Context(), cfg, args[0], err)
+		}
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -69,4 +70,34 @@ func (a *app) accepts(id int64) bool {
 	}
 	a.accepted[id] = true
 	return true
+}
+
+// missing returns why a path can't be prepared at which nothing is: a source that was scanned there before is missing, any
+// other path is a mistake.
+func (a *app) missing(ctx context.Context, cfg *config.Config, path string, mistake error) error {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return mistake
+	}
+	var seen sqlrepo.Sighting
+	err = a.withRepository(ctx, cfg, existing, func(repo *repository) error {
+		space, err := repo.FindSpace(ctx, cfg.Prepare.Space)
+		if err != nil {
+			return err
+		}
+		registered, err := repo.FindSource(ctx, space.ID, absolute)
+		if err != nil {
+			return err
+		}
+		var known bool
+		if seen, known = registered.Sightings.At(absolute); !known {
+			return sqlrepo.ErrNotFound
+		}
+		return nil
+	})
+	if err != nil {
+		return mistake // there is no such repository, or nothing in it
+	}
+	return fmt.Errorf("%w: nothing is at %s, and it was %s at the last scan", pipeline.ErrAnotherSource, absolute,
+		source.Describe(seen.Mount))
 }
