@@ -302,6 +302,12 @@ func mountBelowIsNotThere(t *testing.T, program string) {
 	n.count -= 10
 	n.run(t, append(n.prepare, "--exclude", "below/")...)
 	n.mounted(t)
+
+	detach(t, n.at)
+	if err := os.Remove(n.at); err != nil {
+		t.Fatal(err)
+	}
+	n.refused(t, "nothing is at "+regexp.QuoteMeta(n.at), n.prepare...)
 }
 
 // emptySourceIsRefused where the last scan had entries, even if it is the same directory. A new one may be empty.
