@@ -72,6 +72,8 @@ type ScanBatch struct {
 	Added []Entry
 	// Changed entries replace the ones with their keys; what was planned, packed or linked of them is forgotten.
 	Changed []Entry
+	// Touched entries replace the ones with their keys, whose content is the same: all that was done for them stays.
+	Touched []Entry
 	// Vanished are the keys of entries that are not there any more.
 	Vanished []int64
 	// Unreachable are the keys of entries that become Unreachable, Restored those of entries that are Ready again. What
@@ -83,7 +85,7 @@ type ScanBatch struct {
 
 // Len is how many entries the batch is about.
 func (b ScanBatch) Len() int {
-	return len(b.Added) + len(b.Changed) + len(b.Vanished) + len(b.Unreachable) + len(b.Restored)
+	return len(b.Added) + len(b.Changed) + len(b.Touched) + len(b.Vanished) + len(b.Unreachable) + len(b.Restored)
 }
 
 // takesOver reports whether an entry of the batch has the content of an earlier one.
@@ -108,6 +110,9 @@ func (r *Repository) SaveScan(ctx context.Context, stage Stage, batch ScanBatch)
 			return err
 		}
 		if err := r.insertEntries(ctx, tx, stage, batch.Changed); err != nil {
+			return err
+		}
+		if err := r.replace(ctx, tx, stage, batch.Touched); err != nil {
 			return err
 		}
 		if err := r.mark(ctx, tx, batch.Unreachable, Unreachable); err != nil {
@@ -147,6 +152,20 @@ func (r *Repository) insertEntries(ctx context.Context, tx *dialect.Tx, stage St
 		entries[i].Upload = stage.Upload.ID
 		return entryValues(entries[i])
 	})
+}
+
+// replace gives entries new rows under their keys.
+func (r *Repository) replace(ctx context.Context, tx *dialect.Tx, stage Stage, entries []Entry) error {
+	for some := range slices.Chunk(entries, keysAtOnce) {
+		ids := make([]int64, len(some))
+		for i, entry := range some {
+			ids[i] = entry.ID
+		}
+		if err := r.later(ctx, tx, squirrel.Delete("entries").Where(r.db.Among("id", ids)), nil); err != nil {
+			return err
+		}
+	}
+	return r.insertEntries(ctx, tx, stage, entries)
 }
 
 // mark gives entries a state that has no reason.

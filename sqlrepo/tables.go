@@ -19,7 +19,7 @@ type table struct {
 var tables = []table{
 	{"spaces", append(slices.Clone(spaceColumns), "revision", "needs"), []string{"id"}},
 	{"sources", sourceFields, []string{"id"}},
-	{"uploads", slices.Concat(uploadColumns, comparisonColumns, tallyColumns, stageColumns, leaseColumns), []string{"id"}},
+	{"uploads", slices.Concat(uploadColumns, rereadingColumns, tallyColumns, stageColumns, leaseColumns), []string{"id"}},
 	{"entries", entryColumns, []string{"id"}},
 	{"shards", slices.Concat(shardColumns, leaseColumns), []string{"id"}},
 	{"indexes", indexColumns, []string{"id"}},
@@ -35,9 +35,6 @@ const counterTable = "counters"
 var countsKeys = squirrel.And{
 	squirrel.NotLike{"name": receiptPrefix + "%"}, squirrel.NotEq{"name": dialect.LockCounter},
 }
-
-// comparisonColumns are how an upload compares its entries with those of earlier scans.
-var comparisonColumns = []string{"reread", "ignore_inode", "ignore_ctime", "mtime_window"}
 
 var stageColumns = []string{"stage_began", "stage_bytes", "scanned_again"}
 

@@ -77,6 +77,7 @@ type Upload struct {
 	IndexSlices int64  `db:"index_slices"`
 	// PieceCID has the piece CIDs of its shards computed.
 	PieceCID bool `db:"piece_cid"`
+	Rereading
 	Counts
 	RootCID    CID  `db:"root_cid"`
 	StartedAt  Time `db:"started_at"`
@@ -153,7 +154,8 @@ var tallyColumns = []string{"found_entries", "linked_entries", "planned_files", 
 // uploadFields are what a SELECT reads into an Upload.
 var uploadFields = slices.Concat([]string{"id", "source", "state", "profile", "shard_size", "excludes", "symlinks",
 	"files", "directories", "links", "bytes", "root_cid", "started_at", "finished_at", "COALESCE(store, '') AS store",
-	"skip_failed", "index_layout", "index_slices", "piece_cid", "stage_began", "stage_bytes", "scanned_again"}, tallyColumns, leaseFields)
+	"skip_failed", "index_layout", "index_slices", "piece_cid", "stage_began", "stage_bytes", "scanned_again"},
+	rereadingColumns, tallyColumns, leaseFields)
 
 // Stage is the lease on the stage that an upload has reached. What is written in its name fails with ErrLeaseLost once
 // somebody else has it.
@@ -288,6 +290,10 @@ func joinable(u, fresh Upload) error {
 		what = "another store"
 	case !indexedAlike(u, fresh) || u.PieceCID != fresh.PieceCID:
 		what = u.indexing()
+	case rereads(u, fresh):
+		what = "not to read all content"
+	case u.IgnoreInode != fresh.IgnoreInode || u.IgnoreCtime != fresh.IgnoreCtime || u.MtimeWindow != fresh.MtimeWindow:
+		what = "its own way to compare inodes, ctimes and times of modification"
 	default:
 		return nil
 	}
@@ -300,10 +306,11 @@ func (r *Repository) addUpload(ctx context.Context, tx *dialect.Tx, source int64
 	}
 	u.Source, u.State, u.StartedAt = source, Scanning, NewTime(r.now())
 	u.IndexLayout, u.IndexSlices = cmp.Or(u.IndexLayout, DefaultIndexLayout), cmp.Or(u.IndexSlices, DefaultIndexSlices)
-	return r.later(ctx, tx, squirrel.Insert("uploads").Columns(append(uploadColumns, "stage_began")...).Values(u.ID, u.Source,
-		u.State, u.Profile, u.ShardSize, u.Excludes, u.SymlinkPolicy, u.Token, u.Files, u.Directories, u.Symlinks, u.Bytes,
-		u.RootCID, u.StartedAt, u.FinishedAt, nullable(u.Store, ""), number(u.SkipFailed), u.IndexLayout, u.IndexSlices,
-		number(u.PieceCID), r.at(0)), nil)
+	values := []any{u.ID, u.Source, u.State, u.Profile, u.ShardSize, u.Excludes, u.SymlinkPolicy, u.Token, u.Files,
+		u.Directories, u.Symlinks, u.Bytes, u.RootCID, u.StartedAt, u.FinishedAt, nullable(u.Store, ""), number(u.SkipFailed),
+		u.IndexLayout, u.IndexSlices, number(u.PieceCID), r.at(0)}
+	columns := slices.Concat(uploadColumns, []string{"stage_began"}, rereadingColumns)
+	return r.later(ctx, tx, squirrel.Insert("uploads").Columns(columns...).Values(append(values, u.Rereading.values()...)...), nil)
 }
 
 // number is a truth as a column.
@@ -323,6 +330,11 @@ func (r *Repository) restart(ctx context.Context, tx *dialect.Tx, u *Upload, fre
 	if err := r.checkStore(ctx, tx, *u, fresh); err != nil {
 		return err
 	}
+	if rereads(*u, fresh) {
+		if err := r.doubt(ctx, tx, u.ID); err != nil {
+			return err
+		}
+	}
 	shards := settled(squirrel.Update("shards")).Set("set_aside_at", nil).
 		Where(squirrel.Eq{"upload": u.ID, "state": ShardPlanned})
 	if err := r.later(ctx, tx, shards, nil); err != nil {
@@ -334,6 +346,8 @@ func (r *Repository) restart(ctx context.Context, tx *dialect.Tx, u *Upload, fre
 		Set("store", nullable(fresh.Store, "")).Set("skip_failed", number(fresh.SkipFailed)).
 		Set("index_layout", cmp.Or(fresh.IndexLayout, DefaultIndexLayout)).
 		Set("index_slices", cmp.Or(fresh.IndexSlices, DefaultIndexSlices)).Set("piece_cid", number(fresh.PieceCID)).
+		Set("reread", number(u.Reread || fresh.Reread)).Set("ignore_inode", number(fresh.IgnoreInode)).
+		Set("ignore_ctime", number(fresh.IgnoreCtime)).Set("mtime_window", fresh.MtimeWindow).
 		Set("root_cid", nil).Set("files", 0).Set("directories", 0).Set("links", 0).Set("bytes", 0).
 		Where(squirrel.Eq{"id": u.ID, "state": u.State, "token": u.Token}).Suffix("RETURNING " + columnList(uploadFields))
 	err := r.get(ctx, tx, u, upload)

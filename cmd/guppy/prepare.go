@@ -60,6 +60,10 @@ func (a *app) addPrepareFlags(command *cobra.Command) {
 	addSourceFlags(command)
 	a.addAcceptFlag(command)
 	flags.String("on-error", "", "`fail|skip`: whether an entry that can't be prepared keeps the upload incomplete (default fail)")
+	flags.Bool("reread", false, "read all content again, also of files that seem to be unchanged")
+	flags.Bool("ignore-inode", false, "take a file for unchanged though its inode differs: for file systems that make inodes up")
+	flags.Bool("ignore-ctime", false, "take a file for unchanged though its ctime differs: for file systems that make ctimes up")
+	flags.String("mtime-window", "", "times of modification that lie no more than `DURATION` apart are the same (default 0s)")
 }
 
 // addSourceFlags adds the options that are kept with a source.

@@ -58,6 +58,10 @@ var settings = map[string]string{
 	"exclude-file":     "prepare.exclude_file",
 	"symlinks":         "prepare.symlinks",
 	"on-error":         "prepare.on_error",
+	"reread":           "prepare.reread",
+	"ignore-inode":     "prepare.ignore_inode",
+	"ignore-ctime":     "prepare.ignore_ctime",
+	"mtime-window":     "prepare.mtime_window",
 	"source-path":      "worker.source_paths",
 }
 

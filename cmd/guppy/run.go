@@ -140,7 +140,7 @@ func visibleFiles(cfg *config.Config, repo *repository, files source.FS) (source
 func recipe(cfg *config.Config, uploads []sqlrepo.Upload, space sqlrepo.Space,
 	registered sqlrepo.Source) (recipe sqlrepo.Upload, err error) {
 	recipe = sqlrepo.Upload{Profile: cfg.Prepare.Profile, ShardSize: space.ShardSize, PieceCID: cfg.Prepare.PieceCID,
-		IndexLayout: cfg.Index.Layout, IndexSlices: cfg.Index.MaxSlices}
+		IndexLayout: cfg.Index.Layout, IndexSlices: cfg.Index.MaxSlices, Rereading: rereading(cfg)}
 	if len(uploads) > 0 {
 		latest := uploads[len(uploads)-1]
 		if !cfg.ByFlag("prepare.profile") {
@@ -162,6 +162,7 @@ func recipe(cfg *config.Config, uploads []sqlrepo.Upload, space sqlrepo.Space,
 
 // keepRecipe has an unfinished upload stay as it is: what is planned of it can't be otherwise.
 func keepRecipe(cfg *config.Config, recipe *sqlrepo.Upload, latest sqlrepo.Upload) {
+	keepRereading(cfg, &recipe.Rereading, latest.Rereading)
 	recipe.PieceCID = latest.PieceCID
 	if latest.PlannedShards > 0 {
 		recipe.ShardSize = latest.ShardSize
@@ -172,6 +173,27 @@ func keepRecipe(cfg *config.Config, recipe *sqlrepo.Upload, latest sqlrepo.Uploa
 	recipe.IndexLayout = latest.IndexLayout
 	if !cfg.ByFlag("index.max_slices") {
 		recipe.IndexSlices = latest.IndexSlices
+	}
+}
+
+// rereading says how files are compared with what was scanned before.
+func rereading(cfg *config.Config) sqlrepo.Rereading {
+	return sqlrepo.Rereading{
+		Reread: cfg.Prepare.Reread, IgnoreInode: cfg.Prepare.IgnoreInode, IgnoreCtime: cfg.Prepare.IgnoreCtime,
+		MtimeWindow: int64(cfg.Prepare.MtimeWindow),
+	}
+}
+
+// keepRereading has an unfinished upload go on comparing as it did, but for what flags say.
+func keepRereading(cfg *config.Config, rereading *sqlrepo.Rereading, latest sqlrepo.Rereading) {
+	if !cfg.ByFlag("prepare.ignore_inode") {
+		rereading.IgnoreInode = latest.IgnoreInode
+	}
+	if !cfg.ByFlag("prepare.ignore_ctime") {
+		rereading.IgnoreCtime = latest.IgnoreCtime
+	}
+	if !cfg.ByFlag("prepare.mtime_window") {
+		rereading.MtimeWindow = latest.MtimeWindow
 	}
 }
 

@@ -101,6 +101,13 @@ type Prepare struct {
 	ExcludeFile string   `koanf:"exclude_file"`
 	Symlinks    string   `koanf:"symlinks"`
 	OnError     string   `koanf:"on_error"`
+	// Reread has all content read again.
+	Reread bool `koanf:"reread"`
+	// IgnoreInode and IgnoreCtime leave these out of comparisons of files with what was scanned before.
+	IgnoreInode bool `koanf:"ignore_inode"`
+	IgnoreCtime bool `koanf:"ignore_ctime"`
+	// MtimeWindow is how far apart times of modification may lie that count as the same.
+	MtimeWindow time.Duration `koanf:"mtime_window"`
 }
 
 // StoreDirectory is the directory that shards go to, "" when they go to none.

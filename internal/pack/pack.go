@@ -30,6 +30,8 @@ type Packer struct {
 	ReadAhead int
 	// Buffers are kept from shard to shard.
 	Buffers *Buffers
+	// Compare says how files are compared with what was scanned.
+	Compare source.Comparison
 	// PieceCID has the piece CIDs of the shards computed.
 	PieceCID bool
 	Progress *progress.Counters
@@ -66,7 +68,7 @@ func (p *Packed) Abort() error {
 func (p *Packer) Pack(ctx context.Context, row sqlrepo.Shard, owner string, read func(n int64)) (*Packed, error) {
 	a := attempt{
 		packer: p, shard: row, owner: owner, out: map[int64]sqlrepo.TakenOut{},
-		stream: stream{reader: reader{p.FS, p.Root, read}, buffers: p.Buffers, readers: max(1, p.ReadAhead)},
+		stream: stream{reader: reader{p.FS, p.Root, p.Compare, read}, buffers: p.Buffers, readers: max(1, p.ReadAhead)},
 	}
 	for {
 		packed, err := a.run(ctx)

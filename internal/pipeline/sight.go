@@ -35,7 +35,7 @@ func Sees(ctx context.Context, repo entryReader, fsys source.FS, root string, up
 			return err
 		case entry.Kind != sqlrepo.File && entry.Path != "":
 			continue
-		case isAsScanned(fsys, root, upload.SymlinkPolicy, entry):
+		case isAsScanned(fsys, root, upload, entry):
 			return nil
 		case entry.Kind == sqlrepo.File:
 			files++
@@ -51,18 +51,21 @@ func Sees(ctx context.Context, repo entryReader, fsys source.FS, root string, up
 	return holdsSomething(fsys, root)
 }
 
-// isAsScanned compares an entry with its fingerprint.
-func isAsScanned(fsys source.FS, root, policy string, entry sqlrepo.Entry) bool {
+// isAsScanned compares an entry with its fingerprint, as far as that is the same wherever the source is mounted.
+func isAsScanned(fsys source.FS, root string, upload sqlrepo.Upload, entry sqlrepo.Entry) bool {
 	look := fsys.Lstat
-	if entry.Path == "" || policy == source.FollowSymlinks.String() {
+	if entry.Path == "" || upload.SymlinkPolicy == source.FollowSymlinks.String() {
 		look = fsys.Stat
 	}
 	info, err := look(source.OSPath(root, entry.Path))
 	if err != nil {
 		return false
 	}
-	now, then := source.Fingerprint(info, nil), entry.Fingerprint
-	return now.Kind == then.Kind && now.Size == then.Size && now.ModTime == then.ModTime && now.Mode == then.Mode
+	now := source.Fingerprint(info, nil)
+	if now.Size == 0 {
+		now.Size = entry.Size // it may have been found by reading
+	}
+	return source.ComparisonOf(upload).Recognition().Difference(entry.Fingerprint, now) == ""
 }
 
 // holdsSomething tells a source of which nothing is known yet from a directory where nothing is mounted.

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/guppy-prep/guppy/internal/scan"
 	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/internal/shortage"
 	"github.com/guppy-prep/guppy/internal/source"
@@ -173,5 +172,5 @@ func isHost(err error) bool {
 
 // isHopeless tells whether work fails however often it is tried.
 func isHopeless(err error) bool {
-	return errors.Is(err, shard.ErrTooSmall) || errors.Is(err, scan.ErrPathTooLong)
+	return errors.Is(err, shard.ErrTooSmall)
 }

@@ -34,7 +34,7 @@ func (t *packTask) run(ctx context.Context, c *crew, buffers *pack.Buffers) erro
 	p := &packedShard{shard: t.shard, lease: l, within: within(t.site, t.upload)}
 	packer := pack.Packer{
 		Repo: c.Repo, Store: t.site.Store, FS: t.site.FS, Root: t.site.Root, ReadAhead: c.ReadAhead, Buffers: buffers,
-		PieceCID: t.upload.PieceCID, Progress: c.Progress, Sent: l.sent,
+		PieceCID: t.upload.PieceCID, Progress: c.Progress, Sent: l.sent, Compare: source.ComparisonOf(t.upload),
 	}
 	err := c.abandoned(t.shard.Attempts)
 	if err == nil {

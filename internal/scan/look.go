@@ -36,9 +36,10 @@ func lookOf(upload sqlrepo.Upload) look {
 
 // secondTime is what becomes of an entry that a source is found to have when it is scanned again. Files that are new or
 // have changed are Rescanned: if they differ once more when they are read, they are Failed.
-func secondTime(row *sqlrepo.Entry, found sqlrepo.Entry) sqlrepo.Entry {
+func secondTime(compare source.Comparison, row *sqlrepo.Entry, found sqlrepo.Entry) sqlrepo.Entry {
 	switch {
-	case row != nil && row.State == sqlrepo.Failed && row.Kind != sqlrepo.Directory && sameFingerprint(*row, found):
+	case row != nil && row.State == sqlrepo.Failed && row.Kind != sqlrepo.Directory &&
+		compare.Difference(row.Fingerprint, found.Fingerprint) == "":
 		found.State, found.Reason = row.State, row.Reason // it could not be read a moment ago
 	case row != nil && row.Kind != sqlrepo.Special && found.Kind == sqlrepo.Special:
 		found.State, found.Reason = sqlrepo.Failed, "is now a "+found.Reason

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 
 	"golang.org/x/sync/errgroup"
@@ -14,9 +13,6 @@ import (
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
-
-// ErrPathTooLong is returned for a source that holds a path which the repository can't keep.
-var ErrPathTooLong = errors.New("path is too long")
 
 // Repository is what scanning needs of the repository.
 type Repository interface {
@@ -72,10 +68,16 @@ func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, full chan<- sq
 	if err := errors.Join(err, looking.Wait()); err != nil {
 		return err
 	}
+	if stage.Upload.Reread {
+		previous = 0
+	}
 	earlier := s.earlier(ctx, previous)
 	defer earlier.stop()
 
-	merger := merger{look: lookOf(stage.Upload), stored: stored, previous: earlier, batch: sqlrepo.ScanBatch{Previous: previous}}
+	merger := merger{
+		look: lookOf(stage.Upload), stored: stored, previous: earlier, compare: source.ComparisonOf(stage.Upload),
+		batch: sqlrepo.ScanBatch{Previous: previous},
+	}
 	send := func(limit int) error {
 		if merger.batch.Len() < limit {
 			return nil
@@ -91,11 +93,9 @@ func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, full chan<- sq
 			return context.Cause(ctx)
 		}
 	}
-	err = source.Walk(ctx, s.FS, s.Root, s.Options, func(found sqlrepo.Entry) error {
-		if len(found.Path) > sqlrepo.MaxPathLength {
-			return fmt.Errorf("%w: %d bytes where %d are allowed; exclude it: %q",
-				ErrPathTooLong, len(found.Path), sqlrepo.MaxPathLength, found.Path.String())
-		}
+	options := s.Options
+	options.Doubt = merger.look == again
+	err = source.Walk(ctx, s.FS, s.Root, options, func(found sqlrepo.Entry) error {
 		if merger.look == first {
 			s.Progress.Entries.Add(1)
 		}
@@ -130,6 +130,7 @@ func (s *Scanner) earlier(ctx context.Context, previous int64) *cursor {
 type merger struct {
 	look             look
 	stored, previous *cursor
+	compare          source.Comparison
 	// unreadable is the latest entry that was found Failed, "" before there is one; it may be a directory.
 	unreadable sqlrepo.Path
 	batch      sqlrepo.ScanBatch
@@ -146,15 +147,13 @@ func (m *merger) take(found sqlrepo.Entry) error {
 	}
 
 	if m.look == again {
-		found = secondTime(row, found)
+		found = secondTime(m.compare, row, found)
 	}
 	if found.State == sqlrepo.Failed {
 		m.unreadable = found.Path
 	}
-	if row != nil && unchanged(*row, found) {
-		if row.State == sqlrepo.Unreachable {
-			m.batch.Restored = append(m.batch.Restored, row.ID)
-		}
+	if row != nil && difference(m.compare, *row, found) == "" {
+		m.keep(*row, found)
 		return nil
 	}
 
@@ -162,7 +161,7 @@ func (m *merger) take(found sqlrepo.Entry) error {
 	if err != nil {
 		return err
 	}
-	if earlier != nil && found.Kind == sqlrepo.File && unchanged(*earlier, found) {
+	if earlier != nil && found.Kind == sqlrepo.File && difference(m.compare, *earlier, found) == "" {
 		found.Origin = cmp.Or(earlier.Origin, earlier.ID)
 	}
 	if row == nil {
@@ -172,6 +171,18 @@ func (m *merger) take(found sqlrepo.Entry) error {
 	found.ID = row.ID
 	m.batch.Changed = append(m.batch.Changed, found)
 	return nil
+}
+
+// keep leaves a row as it is, but for what is no reason to read its file again.
+func (m *merger) keep(row, found sqlrepo.Entry) {
+	if row.State == sqlrepo.Unreachable {
+		m.batch.Restored = append(m.batch.Restored, row.ID)
+	}
+	if row.Mode == found.Mode {
+		return
+	}
+	row.Mode, row.Ctime = found.Mode, found.Ctime
+	m.batch.Touched = append(m.batch.Touched, row)
 }
 
 // finish settles the stored rows behind the last entry found.
@@ -188,12 +199,6 @@ func (m *merger) miss(row sqlrepo.Entry) {
 	}
 }
 
-// unchanged tells whether a row still says what the walk found. Rows of entries that could not be prepared are tried
-// again.
-func unchanged(row, found sqlrepo.Entry) bool {
-	return settled(row.State) == settled(found.State) && row.Reason == found.Reason && sameFingerprint(row, found)
-}
-
 // settled is Ready for the states of what was found Ready.
 func settled(state sqlrepo.EntryState) sqlrepo.EntryState {
 	if state == sqlrepo.Rescanned || state == sqlrepo.Unreachable {
@@ -202,9 +207,16 @@ func settled(state sqlrepo.EntryState) sqlrepo.EntryState {
 	return state
 }
 
-func sameFingerprint(row, found sqlrepo.Entry) bool {
-	return row.Kind == found.Kind && row.Size == found.Size && row.ModTime == found.ModTime && row.Mode == found.Mode &&
-		string(row.Target) == string(found.Target)
+// difference says why a row does not tell the content of what was found, "" if it does. Entries that could not be prepared
+// are tried again.
+func difference(compare source.Comparison, row, found sqlrepo.Entry) string {
+	switch {
+	case settled(row.State) != settled(found.State) || row.Reason != found.Reason:
+		return "it could not be prepared"
+	case row.Unproven:
+		return "it had changed too shortly before it was scanned"
+	}
+	return compare.Difference(row.Fingerprint, found.Fingerprint)
 }
 
 // cursor reads entries one by one.

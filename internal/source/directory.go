@@ -16,7 +16,9 @@ type directory struct {
 	listed bool
 	err    error    // why it could not be listed
 	names  []string // in byte order; taken ones are cleared
-	taken  int      // how many names readers took
+	// tooLong is why there is an entry of the name tooLongName.
+	tooLong string
+	taken   int // how many names readers took
 	// batches were taken and not yet emitted, in order.
 	batches []*batch
 	// position is where in canonical order its next piece of work belongs.

@@ -55,6 +55,9 @@ func (h hiding) Stat(path string) (fs.FileInfo, error) {
 	return h.unlessHidden("stat", path, info, err)
 }
 
+// Traits are those of what it hides files of.
+func (h hiding) Traits(path string) Traits { return TraitsAt(h.FS, path) }
+
 func (h hiding) unlessHidden(op, path string, info fs.FileInfo, err error) (fs.FileInfo, error) {
 	if err == nil && h.hides(path, info) {
 		return nil, &fs.PathError{Op: op, Path: path, Err: fs.ErrNotExist}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -14,6 +16,8 @@ type inspector struct {
 	fsys FS
 	root string
 	opts Options
+	// traits are those of the file systems met so far, by device.
+	traits sync.Map
 }
 
 // finding is an entry with what is needed to go on from it.
@@ -27,11 +31,12 @@ type finding struct {
 
 // source inspects the root, which must be a readable file or directory.
 func (in *inspector) source() (finding, error) {
+	began := time.Now()
 	info, err := in.fsys.Stat(in.root)
 	if err != nil {
 		return finding{}, fmt.Errorf("source: %w", err)
 	}
-	found := classify("", info)
+	found := in.classify("", in.root, in.fsys.Stat, info, began)
 	if found.Kind == sqlrepo.Special {
 		return finding{}, fmt.Errorf("source %s is a %s: %w", in.root, found.Reason, ErrNotASource)
 	}
@@ -44,12 +49,13 @@ func (in *inspector) source() (finding, error) {
 // inspect tells what is at path. It returns false where nothing is, or nothing that the symlink policy lets
 // through, and an error from Fatal when it can't tell.
 func (in *inspector) inspect(path sqlrepo.Path, osPath string, above *lineage) (finding, bool, error) {
+	began := time.Now()
 	info, err := in.fsys.Lstat(osPath)
 	switch {
 	case err != nil:
 		return in.unreadable(path, sqlrepo.Fingerprint{Kind: sqlrepo.File}, err)
 	case info.Mode()&fs.ModeSymlink == 0:
-		found := classify(path, info)
+		found := in.classify(path, osPath, in.fsys.Lstat, info, began)
 		if above != nil && info.IsDir() {
 			found.above = &lineage{info: info, next: above}
 		}
@@ -82,16 +88,17 @@ func (in *inspector) symlink(path sqlrepo.Path, osPath string, info fs.FileInfo,
 }
 
 func (in *inspector) follow(path sqlrepo.Path, osPath string, link sqlrepo.Fingerprint, above *lineage) (finding, error) {
+	began := time.Now()
 	info, err := in.fsys.Stat(osPath)
 	switch {
 	case err != nil:
 		return failed(path, link, notFollowed(link, err)), Fatal(in.fsys, in.root, err)
 	case !info.IsDir():
-		return classify(path, info), nil
+		return in.classify(path, osPath, in.fsys.Stat, info, began), nil
 	case above.holds(info):
 		return failed(path, link, fmt.Sprintf("symlink cycle: %q is a directory above it", link.Target)), nil
 	}
-	found := classify(path, info)
+	found := in.classify(path, osPath, in.fsys.Stat, info, began)
 	found.above = in.lineageOf(osPath, info, above)
 	return found, nil
 }
@@ -106,10 +113,15 @@ func notFollowed(link sqlrepo.Fingerprint, err error) string {
 	return Reason(err)
 }
 
-func classify(path sqlrepo.Path, info fs.FileInfo) finding {
+// classify tells what info, which look has given for osPath at a time, makes of an entry.
+func (in *inspector) classify(path sqlrepo.Path, osPath string, look func(string) (fs.FileInfo, error), info fs.FileInfo,
+	at time.Time) finding {
 	entry := sqlrepo.Entry{Path: path, Fingerprint: Fingerprint(info, nil)}
-	if entry.Kind == sqlrepo.Special {
+	switch entry.Kind {
+	case sqlrepo.Special:
 		entry.State, entry.Reason = sqlrepo.Unsupported, describe(info.Mode())
+	case sqlrepo.File:
+		entry = in.file(entry, osPath, look, info, at)
 	}
 	return finding{Entry: entry, info: info}
 }

@@ -143,10 +143,21 @@ func (l *lookahead) list(d *directory) ([]string, error) {
 		return nil, cmp.Or(Fatal(l.in.fsys, l.in.root, err), err)
 	}
 	names := make([]string, 0, len(entries))
+	var tooLong []string
 	for _, e := range entries {
-		asFile, asDir := l.in.opts.Excludes.verdicts(d.entry.Path.Join(e.Name()))
-		if !asFile || !asDir {
+		path := d.entry.Path.Join(e.Name())
+		asFile, asDir := l.in.opts.Excludes.verdicts(path)
+		switch {
+		case asFile && asDir:
+		case len(path) > sqlrepo.MaxPathLength:
+			tooLong = append(tooLong, e.Name())
+		default:
 			names = append(names, e.Name())
+		}
+	}
+	if len(tooLong) > 0 {
+		if names, err = l.listTooLong(d, names, tooLong); err != nil {
+			return nil, err
 		}
 	}
 	slices.Sort(names)
@@ -173,6 +184,9 @@ func (l *lookahead) inspect(ctx context.Context, d *directory, names []string) (
 }
 
 func (l *lookahead) item(d *directory, name string) (item, bool, error) {
+	if name == tooLongName {
+		return item{entry: failed(d.entry.Path.Join(name), sqlrepo.Fingerprint{Kind: sqlrepo.File}, d.tooLong).Entry}, true, nil
+	}
 	path, osPath := d.entry.Path.Join(name), joinOS(d.osPath, name)
 	found, ok, err := l.in.inspect(path, osPath, d.above)
 	if !ok || err != nil {

@@ -50,6 +50,8 @@ type Options struct {
 	Symlinks SymlinkPolicy
 	// Readers is how many calls to the file system may be under way at once; less than one means DefaultReaders.
 	Readers int
+	// Doubt has the length of each empty file found out by reading it.
+	Doubt bool
 }
 
 // DefaultReaders hides the latency of a network file system without flooding it.

@@ -1,0 +1,75 @@
+package source
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// Comparison says how two fingerprints of an entry are compared.
+type Comparison struct {
+	// IgnoreInode and IgnoreCtime are for file systems that make them up.
+	IgnoreInode, IgnoreCtime bool
+	// Window is how far apart times may lie that count as the same.
+	Window time.Duration
+}
+
+// ComparisonOf is how an upload compares.
+func ComparisonOf(u sqlrepo.Upload) Comparison {
+	return Comparison{u.IgnoreInode, u.IgnoreCtime, time.Duration(u.MtimeWindow)}
+}
+
+// Recognition compares what remains the same when a source is mounted elsewhere.
+func (c Comparison) Recognition() Comparison {
+	return Comparison{IgnoreInode: true, IgnoreCtime: true, Window: c.Window}
+}
+
+// Difference says why the content that was read under one fingerprint is not known to be what is there under another. It
+// returns "" if nothing speaks for a change.
+func (c Comparison) Difference(was, now sqlrepo.Fingerprint) string {
+	switch {
+	case now.Kind != was.Kind:
+		return fmt.Sprintf("it is a %s now", now.Kind)
+	case now.Size != was.Size:
+		return fmt.Sprintf("its length was %d and is %d", was.Size, now.Size)
+	case string(now.Target) != string(was.Target):
+		return fmt.Sprintf("it led to %q and leads to %q", was.Target, now.Target)
+	case now.Kind != sqlrepo.File && now.Mode != was.Mode:
+		return "its mode changed"
+	case (now.ModTime != was.ModTime || now.Era != was.Era) && !c.sameTime(was.Modified(), now.Modified()):
+		return "it was modified"
+	case !c.IgnoreInode && was.Inode != 0 && now.Inode != 0 && now.Inode != was.Inode:
+		return "it was replaced by another file of the same length and time"
+	case !c.IgnoreCtime && c.unexplained(was, now):
+		return "it changed, though its length and time are the same"
+	}
+	return ""
+}
+
+// unexplained reports whether a file's attributes or content changed (its ctime did) without a change of mode that could
+// be all of it. Whoever sets a mode and back-dates the file after writing to it goes unnoticed.
+func (c Comparison) unexplained(was, now sqlrepo.Fingerprint) bool {
+	return was.Ctime != 0 && now.Ctime != 0 && was.Ctime != now.Ctime && was.Mode == now.Mode &&
+		!c.sameTime(time.Unix(0, was.Ctime), time.Unix(0, now.Ctime))
+}
+
+// cuts are what protocols cut times to: SMB and NTFS, some servers of NFS, old file systems. Two seconds are not among
+// them: a file that is written again after one second has to differ.
+var cuts = []time.Duration{100, time.Microsecond, time.Second}
+
+// sameTime reports whether two times are the same but for the window, or for what a protocol cuts off one of them.
+func (c Comparison) sameTime(a, b time.Time) bool {
+	if b.Before(a) {
+		a, b = b, a
+	}
+	if b.Sub(a) <= c.Window {
+		return true
+	}
+	for _, cut := range cuts {
+		if b.Truncate(cut).Equal(a) {
+			return true
+		}
+	}
+	return false
+}

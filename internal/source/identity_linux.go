@@ -1,0 +1,15 @@
+package source
+
+import (
+	"io/fs"
+	"syscall"
+)
+
+// identity returns a file's device, inode and ctime, as far as the file system has them.
+func identity(info fs.FileInfo) (device uint64, inode, ctime int64) {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 0, 0
+	}
+	return uint64(stat.Dev), int64(stat.Ino), stat.Ctim.Nano() //nolint:gosec,unconvert // kept as they are
+}

@@ -1,0 +1,42 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// tooLongName is the name of the Failed entry that stands for those of a directory whose paths are too long for the
+// repository. No file can have it.
+const tooLongName = "/"
+
+// listTooLong adds an entry to names for those of d that have too long a path, unless the options leave them out. It
+// returns an error for a directory whose path leaves no room for that entry: then there is none for any other either.
+func (l *lookahead) listTooLong(d *directory, names, tooLong []string) ([]string, error) {
+	slices.Sort(tooLong)
+	count, first := 0, ""
+	for _, name := range slices.Compact(tooLong) {
+		_, kept, err := l.item(d, name)
+		if err != nil {
+			return nil, err
+		}
+		if !kept {
+			continue
+		}
+		if count++; count == 1 {
+			first = name
+		}
+	}
+	if count == 0 {
+		return names, nil
+	}
+
+	d.tooLong = fmt.Sprintf("%d of its entries, such as %q, have paths longer than %d bytes: shorten a name on the way to "+
+		"them, or exclude them", count, first, sqlrepo.MaxPathLength)
+	if len(d.entry.Path.Join(tooLongName)) > sqlrepo.MaxPathLength {
+		return nil, errors.New(d.tooLong)
+	}
+	return append(names, tooLongName), nil
+}
