@@ -34,6 +34,7 @@ func examples() []group {
 		{"spaces", spaces()},
 		{"sources", sources()},
 		{"uploads", uploads()},
+		{"rereading", rereading()},
 		{"entries", entries()},
 		{"scan", scans()},
 		{"plan", plans()},

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -11,6 +12,7 @@ func scans() []test {
 		{"add entries in order", scanAdds},
 		{"change, keep and remove", scanChanges},
 		{"forget the content of what changed", scanForgets},
+		{"keep the content of what is touched", scanTouches},
 		{"keep the content of what can't be reached", scanUnreachable},
 		{"reach nothing of others", scanMarksOnly},
 		{"are atomic", scanIsAtomic},
@@ -79,6 +81,29 @@ func scanForgets(f *fixture) {
 	equal(f.t, "shards", len(f.rows("shards")), 3)
 	equal(f.t, "nodes", len(f.rows("nodes")), 3)
 	equal(f.t, "unplanned", unplannedPaths(f, stage), []string{"a"})
+}
+
+// scanTouches gives files another mode, one of them in many.
+func scanTouches(f *fixture) {
+	stage := f.newStage()
+	files := f.linkedFiles(&stage, "a", "b")
+	kept := map[string][]map[string]any{"segments": f.rows("segments"), "roots": f.rows("roots")}
+	files = append(files, f.add(stage, many(2500)...)...)
+	batch := sqlrepo.ScanBatch{}
+	for i, file := range files {
+		if i > 0 {
+			file.Mode, file.Ctime = 0o600, 77
+			files[i] = file
+			batch.Touched = append(batch.Touched, file)
+		}
+	}
+	equal(f.t, "length", batch.Len(), 2501)
+	f.ok(f.SaveScan(f.ctx, stage, batch))
+	slices.SortFunc(files, func(a, b sqlrepo.Entry) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	equal(f.t, "entries", collect(f.t, f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{})), files)
+	for _, table := range []string{"segments", "roots"} {
+		equal(f.t, table, f.rows(table), kept[table])
+	}
 }
 
 // scanUnreachable also makes an entry with a reason unreachable: the reason goes.
