@@ -2,7 +2,6 @@ package sqlrepo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -106,7 +105,10 @@ func (r *Repository) SaveScan(ctx context.Context, stage Stage, batch ScanBatch)
 		for _, entry := range batch.Changed {
 			gone = append(gone, entry.ID)
 		}
-		if err := errors.Join(r.unlink(ctx, tx, stage.Upload.ID, gone), r.forget(ctx, tx, gone)); err != nil {
+		if err := r.unlink(ctx, tx, stage.Upload.ID, gone); err != nil {
+			return err
+		}
+		if err := r.forget(ctx, tx, gone); err != nil {
 			return err
 		}
 		if err := r.insertEntries(ctx, tx, stage, batch.Changed); err != nil {

@@ -2,7 +2,6 @@ package sqlrepo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/Masterminds/squirrel"
@@ -13,9 +12,11 @@ import (
 // dropIndexes has indexes be IndexRemoving, and their shards covered no more.
 func (r *Repository) dropIndexes(ctx context.Context, tx *dialect.Tx, which squirrel.Sqlizer) error {
 	removing := squirrel.Select("id").From("indexes").Where(squirrel.Eq{"state": IndexRemoving})
-	return errors.Join(
-		r.later(ctx, tx, squirrel.Update("indexes").Set("state", IndexRemoving).Where(which), nil),
-		r.later(ctx, tx, squirrel.Update("shards").Set("blob_index", nil).Where(within("blob_index", removing)), nil))
+	if err := r.later(ctx, tx, squirrel.Update("indexes").Set("state", IndexRemoving).Where(which), nil); err != nil {
+		return err
+	}
+	uncover := squirrel.Update("shards").Set("blob_index", nil).Where(within("blob_index", removing))
+	return r.later(ctx, tx, uncover, nil)
 }
 
 // DropIndexes gives up some indexes: their shards are to be covered by others.

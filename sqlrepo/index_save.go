@@ -3,7 +3,6 @@ package sqlrepo
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/Masterminds/squirrel"
@@ -42,7 +41,10 @@ func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, c
 			return err
 		}
 		lost := func(rows int64) error { return leaseLost(rows, "uploads", upload.ID) }
-		return errors.Join(r.laterRead(ctx, tx, tally, begin, lost), r.dropIndexes(ctx, tx, stale))
+		if err := r.laterRead(ctx, tx, tally, begin, lost); err != nil {
+			return err
+		}
+		return r.dropIndexes(ctx, tx, stale)
 	})
 	upload.Tally = uploadOf(upload.ID, tally).Tally
 	return Stage{upload}, err
@@ -106,7 +108,10 @@ func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []Ne
 			}
 			indexes[i].Location = location
 		}
-		return errors.Join(r.insertIndexes(ctx, tx, indexes), r.cover(ctx, tx, indexes))
+		if err := r.insertIndexes(ctx, tx, indexes); err != nil {
+			return err
+		}
+		return r.cover(ctx, tx, indexes)
 	})
 	return fromStore("store the index", err)
 }

@@ -3,7 +3,6 @@ package sqlrepo
 import (
 	"cmp"
 	"context"
-	"errors"
 	"iter"
 	"maps"
 	"slices"
@@ -50,7 +49,10 @@ func (r *Repository) Linkables(ctx context.Context, upload int64) iter.Seq2[Link
 		if err := r.readList(ctx, "read entries", page, query); err != nil {
 			return err
 		}
-		return errors.Join(r.addSegments(ctx, ownContent(*page)), r.addKnown(ctx, *page, shared))
+		if err := r.addSegments(ctx, ownContent(*page)); err != nil {
+			return err
+		}
+		return r.addKnown(ctx, *page, shared)
 	})
 }
 
@@ -65,7 +67,10 @@ func (r *Repository) Contents(ctx context.Context, upload int64, states ...Entry
 		if err := r.readList(ctx, "read entries", page, query); err != nil {
 			return err
 		}
-		return errors.Join(r.addSegments(ctx, anyContent(*page)), r.addKnown(ctx, *page, owner))
+		if err := r.addSegments(ctx, anyContent(*page)); err != nil {
+			return err
+		}
+		return r.addKnown(ctx, *page, owner)
 	})
 }
 
@@ -177,7 +182,10 @@ func (r *Repository) fencedSeal(ctx context.Context, stage Stage, batch LinkBatc
 	shard := &batch.Shard.Shard
 	shard.Kind, shard.Nodes = DAGShard, int64(len(batch.Shard.Nodes))
 	may := func(tx *dialect.Tx) error {
-		return errors.Join(r.fence(ctx, tx, stage, count), r.nameShards(ctx, tx, stage, []*Shard{shard}))
+		if err := r.fence(ctx, tx, stage, count); err != nil {
+			return err
+		}
+		return r.nameShards(ctx, tx, stage, []*Shard{shard})
 	}
 	return r.seal(ctx, "record links", seal, shard, may, func(tx *dialect.Tx) error {
 		if err := r.insertNodes(ctx, tx, shard.ID, batch.Shard.Nodes); err != nil {

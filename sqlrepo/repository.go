@@ -156,8 +156,16 @@ func (r *Repository) laterRead(ctx context.Context, tx *dialect.Tx, values []int
 // nextIDs takes n keys from a counter and returns the first. They are given back when tx rolls back.
 func (r *Repository) nextIDs(ctx context.Context, tx *dialect.Tx, counter string, n int) (int64, error) {
 	last := make([]int64, 1)
-	err := errors.Join(r.laterRead(ctx, tx, last, raised(counter, n), nil), tx.Flush(ctx))
+	err := r.readNow(ctx, tx, last, raised(counter, n))
 	return last[0] - int64(n) + 1, err
+}
+
+// readNow has a statement read a row of numbers into values, after all that wait.
+func (r *Repository) readNow(ctx context.Context, tx *dialect.Tx, values []int64, statement squirrel.Sqlizer) error {
+	if err := r.laterRead(ctx, tx, values, statement, nil); err != nil {
+		return err
+	}
+	return tx.Flush(ctx)
 }
 
 // raised raises a counter, and gives its value after that.

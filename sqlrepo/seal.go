@@ -122,7 +122,13 @@ func (r *Repository) seal(ctx context.Context, doing string, seal Seal, shard *S
 		hold := needsChanged(squirrel.Update("spaces")).Set("revision", squirrel.Expr("revision + 1")).
 			Where(squirrel.Eq{"id": seal.Space, "revision": seal.Revision})
 		err := r.later(ctx, tx, hold, func(rows int64) error { return affected(rows, ErrSpaceChanged) })
-		if err := errors.Join(err, may(tx), tx.Flush(ctx)); err != nil {
+		if err != nil {
+			return err
+		}
+		if err := may(tx); err != nil {
+			return err
+		}
+		if err := tx.Flush(ctx); err != nil {
 			return err
 		}
 		if seal.Store != nil {

@@ -102,7 +102,7 @@ func (r *Repository) restoreSource(ctx context.Context, tx *dialect.Tx, source S
 	found := make([]int64, 1)
 	restore := squirrel.Update("sources").Set("removed_at", nil).Set("name", source.Name).
 		Set("excludes", source.Excludes).Set("symlinks", source.SymlinkPolicy).Where(removed).Suffix("RETURNING id")
-	if err := errors.Join(r.laterRead(ctx, tx, found, restore, nil), tx.Flush(ctx)); err != nil {
+	if err := r.readNow(ctx, tx, found, restore); err != nil {
 		return 0, err
 	}
 	if found[0] == 0 {

@@ -2,7 +2,6 @@ package sqlrepo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -43,13 +42,17 @@ func (r *Repository) AddSpaceWith(ctx context.Context, space Space, source Sourc
 	source.Name, source.CreatedAt, source.RemovedAt = Text(source.Name), space.CreatedAt, Time{}
 	err := r.withTx(ctx, fmt.Sprintf("add space %q and source %q", space.Name, source.Name), func(tx *dialect.Tx) error {
 		ids := make([]int64, 2)
-		err := errors.Join(r.laterRead(ctx, tx, ids[:1], raised("spaces", 1), nil),
-			r.laterRead(ctx, tx, ids[1:], raised("sources", 1), nil), tx.Flush(ctx))
-		if err != nil {
+		if err := r.laterRead(ctx, tx, ids[:1], raised("spaces", 1), nil); err != nil {
+			return err
+		}
+		if err := r.readNow(ctx, tx, ids[1:], raised("sources", 1)); err != nil {
 			return err
 		}
 		space.ID, source.Space, source.ID = ids[0], ids[0], ids[1]
-		return errors.Join(r.insertSpace(ctx, tx, space), r.insertSource(ctx, tx, source))
+		if err := r.insertSpace(ctx, tx, space); err != nil {
+			return err
+		}
+		return r.insertSource(ctx, tx, source)
 	})
 	return space, source, err
 }

@@ -54,7 +54,10 @@ func (r *run) files(ctx context.Context) error {
 	if r.Upload != nil {
 		return nil
 	}
-	return errors.Join(r.temporary(ctx), r.strays(ctx))
+	if err := r.temporary(ctx); err != nil {
+		return err
+	}
+	return r.strays(ctx)
 }
 
 // marker is the store's identity, "" when it can't be told.

@@ -3,7 +3,6 @@ package check
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -137,7 +136,10 @@ func (m *mending) reopen(ctx context.Context, upload int64) (bool, error) {
 	}
 	return m.once("upload %d: it is unfinished; guppy upload goes on with it", []any{upload}, func() error {
 		m.changed(upload)
-		return errors.Join(m.compareNodes(ctx, upload), m.Repo.Reopen(ctx, upload))
+		if err := m.compareNodes(ctx, upload); err != nil {
+			return err
+		}
+		return m.Repo.Reopen(ctx, upload)
 	})
 }
 

@@ -64,7 +64,10 @@ func (sync syncer) makeDirectory(path string, perm fs.FileMode) error {
 		return err
 	}
 	// Another process may have made it a moment ago and not synced it yet.
-	return errors.Join(checkDirectory(path), sync.directory(parent))
+	if err := checkDirectory(path); err != nil {
+		return err
+	}
+	return sync.directory(parent)
 }
 
 func (sync syncer) createFile(path string, content []byte, perm fs.FileMode) error {

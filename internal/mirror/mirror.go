@@ -222,7 +222,10 @@ func (c *Copier) transport(ctx context.Context, owner string, blob store.Committ
 	if [sha256.Size]byte(hash.Sum(nil)) != digest {
 		return fmt.Errorf("%w: the source has other bytes", ErrDiffers)
 	}
-	if err := errors.Join(out.Sync(ctx), out.Stage(ctx, blob.Name, func(int64) {})); err != nil {
+	if err := out.Sync(ctx); err != nil {
+		return err
+	}
+	if err := out.Stage(ctx, blob.Name, func(int64) {}); err != nil {
 		return err
 	}
 	_, err = out.Commit(ctx, blob.Name)

@@ -99,7 +99,10 @@ func fill(fd, at int, name string, content []byte, meta *metadata) error {
 // isStillAt returns ErrBusy unless a name is that of an open file.
 func isStillAt(at int, name string, fd int) error {
 	var named, open unix.Stat_t
-	err := errors.Join(unix.Fstat(fd, &open), unix.Fstatat(at, name, &named, unix.AT_SYMLINK_NOFOLLOW))
+	err := unix.Fstat(fd, &open)
+	if err == nil {
+		err = unix.Fstatat(at, name, &named, unix.AT_SYMLINK_NOFOLLOW)
+	}
 	if err == nil && named.Dev == open.Dev && named.Ino == open.Ino {
 		return nil
 	}

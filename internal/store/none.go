@@ -134,7 +134,10 @@ type noneBlob struct {
 
 // Stage has nothing to do.
 func (b *noneBlob) Stage(ctx context.Context, name string, _ func(n int64)) error {
-	if err := errors.Join(checkName(name), b.Sync(ctx)); err != nil {
+	if err := checkName(name); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if err := b.Sync(ctx); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	return nil
