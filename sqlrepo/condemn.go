@@ -81,8 +81,9 @@ func (r *Repository) HoldersAmong(ctx context.Context, within Scope, digests []D
 // has the removal. A lease on linking that has ended is taken away: that upload is linked anew. Indexes that cover one of
 // the shards are IndexRemoving then. The view is good for the next shards.
 func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, shards []int64) error {
+	next := NextRevision(view.Revision)
 	err := r.removal(ctx, stage, "condemn shards", func(tx *dialect.Tx) error {
-		rows, err := r.exec(ctx, tx, squirrel.Update("spaces").Set("revision", squirrel.Expr("revision + 1")).
+		rows, err := r.exec(ctx, tx, squirrel.Update("spaces").Set("revision", next).
 			Where(squirrel.Eq{"id": view.Space, "revision": view.Revision, "needs": view.Needs}))
 		if err != nil {
 			return err
@@ -105,7 +106,7 @@ func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, 
 		return r.dropIndexes(ctx, tx, within("id", covering))
 	})
 	if err == nil {
-		view.Revision++
+		view.Revision = next
 	}
 	return err
 }

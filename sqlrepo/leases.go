@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/Masterminds/squirrel"
@@ -70,47 +72,108 @@ func (r *Repository) at(offset time.Duration) squirrel.Sqlizer {
 func (r *Repository) claimable() squirrel.Sqlizer {
 	return squirrel.And{
 		squirrel.Eq{"set_aside_at": nil},
-		squirrel.Or{squirrel.Eq{"token": 0}, squirrel.ConcatExpr("lease_ends < ", r.at(0))},
-		squirrel.Or{squirrel.Eq{"retry_at": nil}, squirrel.ConcatExpr("retry_at <= ", r.at(0))},
+		squirrel.Or{squirrel.Eq{"token": 0}, r.ended()},
+		squirrel.Or{squirrel.Eq{"retry_at": nil}, squirrel.ConcatExpr("retry_at <= ", r.at(0)),
+			squirrel.ConcatExpr("retry_at > ", r.at(LongestPause))},
 	}
 }
 
-// claim takes a unit with one statement. When the answer was lost, the next attempt knows its own claim by the token.
+// LongestPause is the longest that failed work may have to wait. A later time to try again was set before the database's clock
+// stepped back.
+const LongestPause = time.Minute
+
+// ended is the condition that a lease has ended, or was seen longer than its term from now: then the clock has stepped back
+// since, and the lease would end later than any could. Whoever works under it renews it, and loses it at worst.
+func (r *Repository) ended() squirrel.Sqlizer {
+	return squirrel.Or{squirrel.ConcatExpr("lease_ends < ", r.at(0)), squirrel.ConcatExpr(seenTooLate+" > ", r.at(0))}
+}
+
+// live is the condition that somebody has a lease that has not ended.
+func (r *Repository) live() squirrel.Sqlizer {
+	return squirrel.And{squirrel.NotEq{"token": 0}, squirrel.ConcatExpr("lease_ends >= ", r.at(0)),
+		squirrel.ConcatExpr(seenTooLate+" <= ", r.at(0))}
+}
+
+// seenTooLate is a time that has not come yet if a lease was seen longer than its term from now.
+const seenTooLate = "COALESCE(lease_seen - (lease_ends - lease_seen), 0)"
+
+// claim takes a unit with one statement. When the answer was lost, the next attempt knows its own claim by the token. Each has
+// a token of its own: the server may be about to carry out an earlier one.
 func (r *Repository) claim(ctx context.Context, doing, table string, fields []string, claim Claim, which squirrel.Sqlizer,
 	dest any) error {
-	token := 1 + rand.Int64N(math.MaxInt64)
-	update := squirrel.Update(table).Set("token", token).Set("worker", Text(claim.Worker)).Set("progress", 0).
+	var tokens []int64
+	update := squirrel.Update(table).Set("worker", Text(claim.Worker)).Set("progress", 0).
 		Set("lease_began", r.at(0)).Set("lease_seen", r.at(0)).Set("lease_ends", r.at(claim.Term)).
 		Set("attempts", squirrel.Expr("attempts + CASE WHEN token = 0 THEN 0 ELSE 1 END")).
 		Where(which).Suffix("RETURNING " + columnList(fields))
-	asked := false
+	r.unclaimLate(ctx)
 	err := r.retry(ctx, doing, func() error {
-		if asked {
-			mine := squirrel.Select(fields...).From(table).Where(squirrel.Eq{"token": token})
+		if len(tokens) > 0 {
+			mine := squirrel.Select(fields...).From(table).Where(squirrel.Eq{"token": tokens})
 			if err := r.get(ctx, r.db.Writer, dest, mine); !errors.Is(err, ErrNotFound) {
 				return err
 			}
 		}
-		asked = true
-		return r.update(ctx, update, dest)
+		token := 1 + rand.Int64N(math.MaxInt64)
+		tokens = append(tokens, token)
+		return r.update(ctx, update.Set("token", token), dest)
 	})
 	if errors.Is(err, ErrNotFound) {
 		return ErrNothingToClaim
 	}
 	if err != nil {
-		r.unclaim(ctx, table, token)
+		r.unclaim(ctx, table, tokens)
+		return err
 	}
-	return err
+	r.late.add(lateClaim{table: table, tokens: tokens[:len(tokens)-1], until: time.Now().Add(claim.Term)})
+	return nil
+}
+
+// lateClaim has the tokens of attempts to claim that got no answer, before one that did. The server may still carry them out, and
+// nobody would work under such a lease.
+type lateClaim struct {
+	table  string
+	tokens []int64
+	until  time.Time
+}
+
+// lateClaims are those that are taken back with the next claim, until their leases would have ended.
+type lateClaims struct {
+	mu  sync.Mutex
+	all []lateClaim
+}
+
+func (l *lateClaims) add(late lateClaim) {
+	if len(late.tokens) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, late)
+}
+
+// list forgets those whose time is over, and returns the others.
+func (l *lateClaims) list() []lateClaim {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = slices.DeleteFunc(l.all, func(late lateClaim) bool { return time.Now().After(late.until) })
+	return slices.Clone(l.all)
+}
+
+func (r *Repository) unclaimLate(ctx context.Context) {
+	for _, late := range r.late.list() {
+		r.unclaim(ctx, late.table, late.tokens)
+	}
 }
 
 // unclaimTimeout bounds how long a claim is taken back. One that stays ends by itself.
 const unclaimTimeout = 2 * time.Second
 
 // unclaim takes back a claim that failed for the caller, as when its context ended, but may have been committed.
-func (r *Repository) unclaim(ctx context.Context, table string, token int64) {
+func (r *Repository) unclaim(ctx context.Context, table string, tokens []int64) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unclaimTimeout)
 	defer cancel()
-	if _, err := r.exec(ctx, r.db.Writer, free(squirrel.Update(table)).Where(squirrel.Eq{"token": token})); err != nil {
+	if _, err := r.exec(ctx, r.db.Writer, free(squirrel.Update(table)).Where(squirrel.Eq{"token": tokens})); err != nil {
 		r.db.Log.Debug("a claim was not taken back", "error", err)
 	}
 }
@@ -133,7 +196,7 @@ func (r *Repository) Release(ctx context.Context, unit Unit) error {
 func (r *Repository) Fail(ctx context.Context, unit Unit, reason string, pause time.Duration) error {
 	table, _, _ := unitOf(unit)
 	return r.change(ctx, "record the failure", free(squirrel.Update(table)).Set("error", Text(reason)).
-		Set("attempts", squirrel.Expr("attempts + 1")).Set("retry_at", r.at(pause)).Where(held(unit)))
+		Set("attempts", squirrel.Expr("attempts + 1")).Set("retry_at", r.at(min(pause, LongestPause))).Where(held(unit)))
 }
 
 // SetAside gives work up, so that everything else can go on without it. It counts as settled among the shards before

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/Masterminds/squirrel"
 
@@ -18,6 +19,8 @@ import (
 type receipt struct {
 	counter string
 	value   int64
+	// made is the day on which it was made.
+	made int64
 }
 
 var errCommitted = errors.New("an earlier attempt was committed")
@@ -49,7 +52,7 @@ func (r *Repository) onceWith(ctx context.Context, receipt *receipt, again bool,
 // cleaned up meanwhile.
 func (r *Repository) raise(ctx context.Context, tx *dialect.Tx, receipt *receipt, again bool, value []int64) error {
 	if receipt.value == 0 {
-		if err := r.forgetReceipts(ctx, tx); err != nil {
+		if err := r.forgetReceipts(ctx, tx, receipt.made); err != nil {
 			return err
 		}
 	}
@@ -68,28 +71,66 @@ const (
 	secondsADay     = 24 * 60 * 60
 )
 
-func (r *Repository) receiptName(age int64) string {
-	return fmt.Sprintf("%s%08d", receiptPrefix, r.now().Unix()/secondsADay-age)
+func receiptName(day int64) string { return fmt.Sprintf("%s%08d", receiptPrefix, day) }
+
+// takeReceipt makes one if none is free. Days are those of the database's clock: by its own, a host could take the receipts
+// of others for old ones.
+func (r *Repository) takeReceipt(ctx context.Context) (*receipt, error) {
+	if free := r.receipts.take(); free != nil {
+		return free, nil
+	}
+	day, err := r.today(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &receipt{counter: receiptName(day) + "-" + rand.Text(), made: day}, nil
+}
+
+// today is the day by the database's clock, which is read once.
+func (r *Repository) today(ctx context.Context) (int64, error) {
+	if r.clock != nil {
+		return r.clock().Unix() / secondsADay, nil
+	}
+	day := &r.receipts.day
+	day.mu.Lock()
+	defer day.mu.Unlock()
+	if day.read.IsZero() {
+		err := r.read(ctx, "read the database's clock", func() error {
+			return r.get(ctx, r.db.Writer, &day.clock, squirrel.Select().Column(r.db.Clock(0)))
+		})
+		if err != nil {
+			return 0, err
+		}
+		day.read = time.Now()
+	}
+	return time.UnixMicro(day.clock).Add(time.Since(day.read)).Unix() / secondsADay, nil
 }
 
 // forgetReceipts removes those that earlier processes left.
-func (r *Repository) forgetReceipts(ctx context.Context, tx *dialect.Tx) error {
+func (r *Repository) forgetReceipts(ctx context.Context, tx *dialect.Tx, today int64) error {
 	return r.later(ctx, tx, squirrel.Delete("counters").Where(squirrel.Like{"name": receiptPrefix + "%"}).
-		Where(squirrel.Lt{"name": r.receiptName(receiptLifetime)}), nil)
+		Where(squirrel.Lt{"name": receiptName(today - receiptLifetime)}), nil)
 }
 
 // receipts keeps those that no transaction holds.
 type receipts struct {
 	mu   sync.Mutex
 	free []*receipt
+	// day is what the database's clock said, and when it was read.
+	day struct {
+		mu    sync.Mutex
+		clock int64
+		read  time.Time
+	}
 }
 
-func (rs *receipts) take(name string) *receipt {
+// take returns nil if none is free.
+func (rs *receipts) take() *receipt {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	last := len(rs.free) - 1
 	if last < 0 {
-		return &receipt{counter: name + "-" + rand.Text()}
+		return nil
 	}
 	taken := rs.free[last]
 	rs.free = rs.free[:last]

@@ -136,6 +136,27 @@ func TestReceiptsAreUsedAgainAndForgotten(t *testing.T) {
 	}
 }
 
+// TestAHostsClockRemovesNoReceipts has a host's own clock be weeks ahead, or behind: receipts go by the database's.
+func TestAHostsClockRemovesNoReceipts(t *testing.T) {
+	db := enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(pgtest.URL(t))})
+	use := func(days int) {
+		t.Helper()
+		r := New(db)
+		r.now = func() time.Time { return time.Now().AddDate(0, 0, days) }
+		if err := r.withTx(t.Context(), "test", func(*dialect.Tx) error { return nil }); err != nil {
+			t.Error(err)
+		}
+	}
+	for i, days := range []int{0, receiptLifetime + 1, -receiptLifetime - 1, 0} {
+		use(days)
+		var n int
+		err := db.Reader.GetContext(t.Context(), &n, "SELECT COUNT(*) FROM counters WHERE name LIKE 'receipt-%'")
+		if err != nil || n != i+1 {
+			t.Errorf("%d receipts of %d; %v", n, i+1, err)
+		}
+	}
+}
+
 func TestReceiptIsDroppedWhenTheOutcomeIsUnknown(t *testing.T) {
 	m := newMarks(t, through(t, chaos.Nothing, chaos.Answer), WithRetryFor(0))
 	ctx := context.Background()

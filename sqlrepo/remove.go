@@ -77,7 +77,7 @@ func (r *Repository) stopScans(ctx context.Context, tx *dialect.Tx, source int64
 // freeEnded takes the lease on an upload away if it has ended, and tells whether it had.
 func (r *Repository) freeEnded(ctx context.Context, tx *dialect.Tx, upload Upload) (ended bool, err error) {
 	rows, err := r.exec(ctx, tx, free(squirrel.Update("uploads")).
-		Where(squirrel.Eq{"id": upload.ID}).Where(squirrel.ConcatExpr("lease_ends < ", r.at(0))))
+		Where(squirrel.Eq{"id": upload.ID}).Where(r.ended()))
 	return rows > 0, err
 }
 
@@ -87,7 +87,7 @@ func (r *Repository) stopWork(ctx context.Context, tx *dialect.Tx, id int64) err
 		var worker string
 		claimed := squirrel.And{squirrel.Eq{of.key: id}, squirrel.NotEq{"token": 0}}
 		err := r.get(ctx, tx, &worker, squirrel.Select("COALESCE(worker, '')").From(of.table).Where(claimed).
-			Where(squirrel.ConcatExpr("lease_ends >= ", r.at(0))).Limit(1))
+			Where(r.live()).Limit(1))
 		if err == nil {
 			return fmt.Errorf("upload %d: %w: %s has a lease", id, ErrAtWork, worker)
 		}

@@ -18,7 +18,7 @@ func (r *Repository) AtWork(ctx context.Context) error {
 	for _, table := range []string{"uploads", "shards"} {
 		var workers []string
 		err := r.readList(ctx, "look who is at work", &workers, squirrel.Select("worker").Distinct().From(table).
-			Where("token <> 0 AND worker IS NOT NULL").Where(squirrel.ConcatExpr("lease_ends >= ", r.at(0))).
+			Where("worker IS NOT NULL").Where(r.live()).
 			Where(squirrel.ConcatExpr("lease_ends <= ", r.at(longestLease))).Limit(1))
 		if err != nil {
 			return err

@@ -26,6 +26,7 @@ type Repository struct {
 	backoff  time.Duration
 	outage   outage
 	receipts receipts
+	late     lateClaims
 }
 
 // Option changes how a Repository works.

@@ -1,9 +1,12 @@
 package sqlrepo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -58,8 +61,8 @@ func (r *Repository) Held(ctx context.Context, within Scope, digests []Digest) (
 	return held, err
 }
 
-// HeldAt is Held for who knows the revision that the space has: that before its last shard was sealed, and one more. If
-// another shard was sealed since, sealing fails with ErrSpaceChanged.
+// HeldAt is Held for who knows the revision that the space has: the one that its last shard gave it. If another shard was
+// sealed since, sealing fails with ErrSpaceChanged.
 func (r *Repository) HeldAt(ctx context.Context, within Scope, revision int64,
 	digests []Digest) (held Holdings, err error) {
 	err = r.read(ctx, "look up blocks", func() error {
@@ -109,9 +112,17 @@ type Seal struct {
 	Space int64
 	// Revision is that of the Holdings without which the shard was made.
 	Revision int64
+	// Next is the revision that the space gets; 0 stands for the one behind Revision. See NextRevision.
+	Next int64
 	// Store makes the shard's bytes durable and says where they are, "" for an empty shard. It is called while no other
 	// shard of the space can be sealed, and again when the transaction is: the second time it has nothing to do.
 	Store func(ctx context.Context) (location string, err error)
+}
+
+// NextRevision is a revision that a space gets after another one. It is raised by chance: when a failover has lost commits, the
+// next one gives the space no revision that somebody remembers from before.
+func NextRevision(revision int64) int64 {
+	return revision + 1 + rand.Int64N(math.MaxInt32) //nolint:gosec // it keeps no secret
 }
 
 // seal holds the space until the transaction ends, and then has the shard stored if record finds that it may be. It
@@ -119,7 +130,7 @@ type Seal struct {
 func (r *Repository) seal(ctx context.Context, doing string, seal Seal, shard *Shard,
 	may, record func(*dialect.Tx) error) error {
 	err := r.withTx(ctx, doing, func(tx *dialect.Tx) error {
-		hold := needsChanged(squirrel.Update("spaces")).Set("revision", squirrel.Expr("revision + 1")).
+		hold := needsChanged(squirrel.Update("spaces")).Set("revision", cmp.Or(seal.Next, seal.Revision+1)).
 			Where(squirrel.Eq{"id": seal.Space, "revision": seal.Revision})
 		err := r.later(ctx, tx, hold, func(rows int64) error { return affected(rows, ErrSpaceChanged) })
 		if err != nil {

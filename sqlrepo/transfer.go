@@ -128,10 +128,9 @@ func (r *Repository) lockTransfer(ctx context.Context, target *Repository, allow
 
 // refuseLive returns ErrSourceInUse when somebody has a lease: workers on the other side of a pooler hold no lock.
 func (r *Repository) refuseLive(ctx context.Context, q queryer) error {
-	live := squirrel.And{squirrel.NotEq{"token": 0}, squirrel.ConcatExpr("lease_ends >= ", r.at(0))}
 	for _, table := range []string{"uploads", "shards"} {
 		var workers []string
-		query := squirrel.Select("DISTINCT COALESCE(worker, '')").From(table).Where(live).Limit(3)
+		query := squirrel.Select("DISTINCT COALESCE(worker, '')").From(table).Where(r.live()).Limit(3)
 		if err := r.list(ctx, q, &workers, query); err != nil {
 			return err
 		}

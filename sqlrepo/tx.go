@@ -23,9 +23,12 @@ func (r *Repository) withTx(ctx context.Context, doing string, fn func(*dialect.
 	if !r.db.LosesAnswers {
 		return r.retry(ctx, doing, func() error { return r.once(ctx, fn) })
 	}
-	receipt := r.receipts.take(r.receiptName(0))
+	receipt, err := r.takeReceipt(ctx)
+	if err != nil {
+		return err
+	}
 	again, unsure := false, false
-	err := r.retry(ctx, doing, func() error {
+	err = r.retry(ctx, doing, func() error {
 		err := r.onceWith(ctx, receipt, again, fn)
 		again = true
 		unsure = unsure || r.db.Classify(err) == dialect.Unavailable

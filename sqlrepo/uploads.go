@@ -225,7 +225,7 @@ func (r *Repository) open(ctx context.Context, tx *dialect.Tx, source int64, fre
 	}
 
 	opened.Upload, opened.Resumed = unfinished, true
-	if opened.Joined, err = r.live(ctx, tx, unfinished.ID); err != nil {
+	if opened.Joined, err = r.atWork(ctx, tx, unfinished.ID); err != nil {
 		return opened, err
 	}
 	if opened.Joined {
@@ -266,11 +266,11 @@ func (r *Repository) unfinished(ctx context.Context, q queryer, source int64) (u
 	return upload, err
 }
 
-// live tells whether somebody has a lease on the upload's stage or on one of its shards.
-func (r *Repository) live(ctx context.Context, tx *dialect.Tx, upload int64) (live bool, err error) {
+// atWork tells whether somebody has a lease on the upload's stage or on one of its shards.
+func (r *Repository) atWork(ctx context.Context, tx *dialect.Tx, upload int64) (live bool, err error) {
 	leased := func(table, key string) squirrel.Sqlizer {
 		return squirrel.ConcatExpr("EXISTS (", squirrel.Select("1").From(table).Where(squirrel.Eq{key: upload}).
-			Where(squirrel.NotEq{"token": 0}).Where(squirrel.ConcatExpr("lease_ends >= ", r.at(0))), ")")
+			Where(r.live()), ")")
 	}
 	err = r.get(ctx, tx, &live,
 		squirrel.Select().Column(squirrel.ConcatExpr(leased("uploads", "id"), " OR ", leased("shards", "upload"))))

@@ -23,5 +23,9 @@ func (r *Repository) Vacuum(ctx context.Context) (done bool, err error) {
 
 // ForgetReceipts removes the receipts of transactions that processes have left which ended long ago.
 func (r *Repository) ForgetReceipts(ctx context.Context) error {
-	return r.withTx(ctx, "forget old receipts", func(tx *dialect.Tx) error { return r.forgetReceipts(ctx, tx) })
+	today, err := r.today(ctx)
+	if err != nil {
+		return err
+	}
+	return r.withTx(ctx, "forget old receipts", func(tx *dialect.Tx) error { return r.forgetReceipts(ctx, tx, today) })
 }

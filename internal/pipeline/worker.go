@@ -213,7 +213,7 @@ func (c *crew) succeeded() {
 }
 
 // longestPause bounds the time before failed work is tried again.
-const longestPause = time.Minute
+const longestPause = sqlrepo.LongestPause
 
 func pause(first time.Duration, attempts int64) time.Duration {
 	return min(first<<min(attempts-1, 20), longestPause)

@@ -45,10 +45,11 @@ func Seal(ctx context.Context, repo Holder, within sqlrepo.Scope, revision int64
 			return Unknown, err
 		}
 		commit := func(ctx context.Context) (string, error) { return rest.rest.Commit(store.WithoutPatience(ctx)) }
-		err = save(rest.rest, sqlrepo.Seal{Space: within.Space, Revision: held.Revision, Store: commit})
+		next := sqlrepo.NextRevision(held.Revision)
+		err = save(rest.rest, sqlrepo.Seal{Space: within.Space, Revision: held.Revision, Next: next, Store: commit})
 		switch {
 		case err == nil:
-			return held.Revision + 1, nil
+			return next, nil
 		case errors.Is(err, store.ErrUnusable) && store.CommitsAhead(draft.to) && again < mostAgain:
 			again++ // the server is waited for while nobody is held up
 		case !errors.Is(err, sqlrepo.ErrSpaceChanged):

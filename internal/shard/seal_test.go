@@ -51,7 +51,9 @@ func TestSealingGoesByWhatIsHeldInTheEnd(t *testing.T) {
 	} {
 		to, directory := newStore(t)
 		repo := &space{holds: tt.holds}
+		next := int64(0)
 		save := func(rest *shard.Draft, seal sqlrepo.Seal) error {
+			next = seal.Next
 			if repo.asked < len(tt.holds) {
 				return sqlrepo.ErrSpaceChanged
 			}
@@ -71,8 +73,8 @@ func TestSealingGoesByWhatIsHeldInTheEnd(t *testing.T) {
 		}
 		after, err := shard.Seal(t.Context(), repo, sqlrepo.Scope{Space: 1}, shard.Unknown, build(t, to, a, b, c), nil, save)
 		must(t, err)
-		if after != int64(len(tt.holds)) {
-			t.Errorf("revision %d", after)
+		if after != next || after < int64(len(tt.holds)) {
+			t.Errorf("revision %d, recorded as %d", after, next)
 		}
 		if tt.want == nil {
 			checkEmpty(t, directory)
@@ -106,5 +108,22 @@ func TestSlowCommitsKeepNobodyWaiting(t *testing.T) {
 		draft, holds := build(t, to, []byte("a"), []byte("b")), &space{holds: []held{holding([]byte("a"))}}
 		_, err := shard.Seal(t.Context(), holds, sqlrepo.Scope{Space: 1}, shard.Unknown, draft, nil, save)
 		must(t, err)
+	}
+}
+
+// TestRevisionsDoNotComeAgain: a failover may lose the commit that gave a space its revision, and another shard may be sealed
+// then. Who remembers the lost revision is told that the space has changed.
+func TestRevisionsDoNotComeAgain(t *testing.T) {
+	seen := map[int64]bool{}
+	for range 3 {
+		to, _ := newStore(t)
+		save := func(*shard.Draft, sqlrepo.Seal) error { return nil }
+		after, err := shard.Seal(t.Context(), &space{holds: []held{holding()}}, sqlrepo.Scope{Space: 1}, shard.Unknown,
+			build(t, to, []byte("a")), nil, save)
+		must(t, err)
+		if seen[after] {
+			t.Errorf("the revision %d came twice", after)
+		}
+		seen[after] = true
 	}
 }

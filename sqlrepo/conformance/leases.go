@@ -17,6 +17,8 @@ func leases() []test {
 		{"are set aside", onEach(setAside)},
 		{"go by the database's clock", onEach(databaseClock)},
 		{"tell no two claims apart by their worker", onEach(sameWorker)},
+		{"end when the clock steps back behind their term", onEach(clockStepsBack)},
+		{"pause no longer than any when the clock steps back", onEach(clockStepsBackInPause)},
 	}
 }
 
@@ -109,6 +111,31 @@ func stealLease(l *leased) {
 		l.fails(l.Renew(l.ctx, unit, term, 0), sqlrepo.ErrLeaseLost)
 		unit = thief
 	}
+}
+
+// clockStepsBack has a worker die before the clock steps back by a day: others don't wait for a day.
+func clockStepsBack(l *leased) {
+	dead := l.claim("dead")
+	l.pass(-term / 2)
+	l.nothing()
+	l.pass(-24 * time.Hour)
+	l.ok(l.AtWork(l.ctx))
+	l.ok(l.Release(l.ctx, l.claim("another")))
+	l.fails(l.Renew(l.ctx, dead, term, 0), sqlrepo.ErrLeaseLost)
+
+	alive := l.claim("alive")
+	l.pass(-24 * time.Hour)
+	l.ok(l.Renew(l.ctx, alive, term, 0))
+	l.nothing()
+	l.fails(l.AtWork(l.ctx), sqlrepo.ErrAtWork)
+	l.ok(l.Release(l.ctx, alive))
+}
+
+func clockStepsBackInPause(l *leased) {
+	l.ok(l.Fail(l.ctx, l.claim("first"), "too bad", time.Second))
+	l.nothing()
+	l.pass(-24 * time.Hour)
+	l.ok(l.Release(l.ctx, l.claim("second")))
 }
 
 func renewEnded(l *leased) {
