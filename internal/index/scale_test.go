@@ -51,6 +51,8 @@ func fill(t *testing.T, repo *sqlrepo.Repository) (stage sqlrepo.Stage, space in
 	}
 	must(t, repo.Analyze(ctx))
 	root := sqlrepo.CID{Cid: cid.MustParse("bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku")}
+	stage, err = repo.Advance(ctx, stage, sqlrepo.Linking)
+	must(t, err)
 	stage, err = repo.BeginIndexing(ctx, stage, root, sqlrepo.Counts{})
 	must(t, err)
 	return stage, made.ID
