@@ -17,6 +17,7 @@ import (
 )
 
 func (a *app) prepareCommand() *cobra.Command {
+	dry := false
 	command := &cobra.Command{
 		Use:   "prepare PATH",
 		Short: "Prepare a directory or a file",
@@ -36,11 +37,15 @@ func (a *app) prepareCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if dry {
+			return a.dryRun(cmd.Context(), cfg, path)
+		}
 		return a.withRepository(cmd.Context(), cfg, making, func(repo *repository) error {
 			return warmed(cmd.Context(), repo, func() error { return a.prepare(cmd.Context(), cfg, repo, path) })
 		})
 	}
 	a.addPrepareFlags(command)
+	command.Flags().BoolVar(&dry, "dry-run", false, "say what would be read and why, and change and make nothing")
 	command.Flags().String("space", "", "`NAME` or DID of the space (default \"default\"); a name that is new is added")
 	return command
 }

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"unicode/utf8"
+
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/scan"
+	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/migrate"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// dryRun is what a run would read, as prepare --dry-run prints it.
+type dryRun struct {
+	// Read is what is new, changed, or was left unread by an unfinished upload.
+	Read      dryCount `json:"read"`
+	New       dryCount `json:"new"`
+	Changed   dryCount `json:"changed"`
+	Unread    dryCount `json:"unread"`
+	Unchanged dryCount `json:"unchanged"`
+	Gone      int64    `json:"gone"`
+	LeftOut   int64    `json:"left_out"`
+	// Entries are all but those that are unchanged.
+	Entries []dryEntry `json:"entries"`
+}
+
+type dryCount struct {
+	Files int64 `json:"files"`
+	Bytes int64 `json:"bytes"`
+}
+
+type dryEntry struct {
+	Path       string      `json:"path"`
+	PathBase64 string      `json:"path_base64,omitempty"`
+	Change     scan.Change `json:"change"`
+	Why        string      `json:"why,omitempty"`
+	Size       int64       `json:"size"`
+}
+
+func (c *dryCount) add(entry sqlrepo.Entry) {
+	c.Files++
+	c.Bytes += entry.Size
+}
+
+func (d *dryRun) add(f scan.Finding) {
+	switch f.Change {
+	case scan.Same:
+		d.Unchanged.add(f.Entry)
+		return
+	case scan.New:
+		d.New.add(f.Entry)
+	case scan.Changed:
+		d.Changed.add(f.Entry)
+	case scan.Unread:
+		d.Unread.add(f.Entry)
+	case scan.Gone:
+		d.Gone++
+	case scan.LeftOut:
+		d.LeftOut++
+	}
+	if f.Change != scan.Gone && f.Change != scan.LeftOut {
+		d.Read.add(f.Entry)
+	}
+	entry := dryEntry{Path: f.Entry.Path.String(), Change: f.Change, Why: f.Why, Size: f.Entry.Size}
+	if !utf8.ValidString(entry.Path) {
+		entry.PathBase64 = base64.StdEncoding.EncodeToString([]byte(entry.Path))
+	}
+	d.Entries = append(d.Entries, entry)
+}
+
+func (d *dryRun) text(w io.Writer) {
+	line := func(what string, c dryCount) {
+		fmt.Fprintf(w, "%-10s%d files, %s\n", what, c.Files, progress.Bytes(c.Bytes))
+	}
+	line("read", d.Read)
+	line("new", d.New)
+	line("changed", d.Changed)
+	line("unread", d.Unread)
+	line("unchanged", d.Unchanged)
+	fmt.Fprintf(w, "%-10s%d\n%-10s%d\n", "gone", d.Gone, "left out", d.LeftOut)
+	for _, entry := range d.Entries[:min(len(d.Entries), listed)] {
+		fmt.Fprintf(w, "  %s %s", entry.Change, printable(entry.Path))
+		if entry.Why != "" {
+			fmt.Fprintf(w, ": %s", entry.Why)
+		}
+		fmt.Fprintln(w)
+	}
+	printMore(w, len(d.Entries))
+}
+
+// dryRun says what preparing a path would read. It changes no row, and makes neither a data directory nor a database.
+func (a *app) dryRun(ctx context.Context, cfg *config.Config, path string) (err error) {
+	unmigrated := *cfg
+	unmigrated.Repo.AutoMigrate = false
+	repo, err := a.open(ctx, &unmigrated, existing)
+	if errors.Is(err, migrate.ErrAbsent) {
+		return a.preview(ctx, cfg, path, nil, known{})
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, repo.close()) }()
+	before, err := knownOf(ctx, cfg, repo, path)
+	if err != nil {
+		return err
+	}
+	return a.preview(ctx, cfg, path, repo, before)
+}
+
+// known is what a repository knows of a source: nothing in its zero value.
+type known struct {
+	registered bool
+	space      sqlrepo.Space
+	source     sqlrepo.Source
+	uploads    []sqlrepo.Upload
+}
+
+func knownOf(ctx context.Context, cfg *config.Config, repo *repository, path string) (k known, err error) {
+	if k.space, err = repo.FindSpace(ctx, cfg.Prepare.Space); errors.Is(err, sqlrepo.ErrNotFound) {
+		return known{}, nil
+	}
+	if err != nil {
+		return k, err
+	}
+	if k.source, err = repo.FindSource(ctx, k.space.ID, path); errors.Is(err, sqlrepo.ErrNotFound) {
+		return known{}, nil
+	}
+	if err != nil {
+		return k, err
+	}
+	k.registered = true
+	k.uploads, err = repo.Uploads(ctx, sqlrepo.UploadFilter{Source: &k.source.ID})
+	return k, err
+}
+
+func (a *app) preview(ctx context.Context, cfg *config.Config, path string, repo *repository, k known) error {
+	options, err := configuredOptions(cfg)
+	before := scan.Before{}
+	if err == nil && k.registered {
+		var fresh sqlrepo.Upload
+		if fresh, err = recipe(cfg, k.uploads, k.space, k.source); err == nil {
+			options = fresh.SourceOptions
+			before, err = a.known(ctx, cfg, repo, k, fresh)
+		}
+	}
+	if err != nil {
+		return err
+	}
+
+	scanning := source.Options{}
+	if scanning.Excludes, err = source.ParseExcludes(options.Excludes); err != nil {
+		return err
+	}
+	if scanning.Symlinks, err = source.ParseSymlinkPolicy(options.SymlinkPolicy); err != nil {
+		return err
+	}
+	held, err := source.Hold(path, scanning.Excludes)
+	if err != nil {
+		return err
+	}
+	defer held.Close() //nolint:errcheck // nothing was written
+	files, err := dryFiles(cfg, repo, held)
+	if err != nil {
+		return err
+	}
+	if k.registered && !a.acceptSource {
+		if err := pipeline.Recognize(ctx, repo, k.source, files, held); err != nil {
+			return fmt.Errorf("%w: mount what belongs there, or accept what is there with --%s", err, acceptSource)
+		}
+	}
+
+	result := dryRun{Entries: []dryEntry{}}
+	err = scan.Preview(ctx, files, path, scanning, before, func(f scan.Finding) error {
+		result.add(f)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return a.print(&result, result.text)
+}
+
+// dryFiles is a file system without those of guppy's own files that there are.
+func dryFiles(cfg *config.Config, repo *repository, files source.FS) (source.FS, error) {
+	if repo != nil {
+		return visibleFiles(cfg, repo, files)
+	}
+	var own []string
+	for _, path := range []string{cfg.Repo.DataDir, cfg.Prepare.StoreDirectory()} {
+		if _, err := os.Stat(filepath.Dir(path)); path != "" && err == nil {
+			own = append(own, path)
+		}
+	}
+	return source.Hide(files, own...)
+}
+
+// known are the rows that a run with a recipe would compare the source with.
+func (a *app) known(ctx context.Context, cfg *config.Config, repo *repository, k known,
+	fresh sqlrepo.Upload) (before scan.Before, err error) {
+	before.Compare, before.Reread = source.ComparisonOf(fresh), fresh.Reread
+	unfinished, err := repo.UnfinishedUpload(ctx, k.source.ID)
+	switch {
+	case err == nil:
+		before.Stored = repo.Entries(ctx, unfinished.ID, sqlrepo.EntryFilter{})
+		before.Unread = repo.Unread(ctx, unfinished.ID)
+		before.Reread = fresh.Reread && (!unfinished.Reread || unfinished.State == sqlrepo.Incomplete)
+	case !errors.Is(err, sqlrepo.ErrNotFound):
+		return before, err
+	}
+
+	fresh.Source = k.source.ID
+	if fresh.Store, err = a.markerOf(ctx, cfg); err != nil {
+		return before, err
+	}
+	previous, err := repo.PreviousUpload(ctx, fresh)
+	if err == nil && previous != 0 {
+		before.Previous = repo.Entries(ctx, previous,
+			sqlrepo.EntryFilter{States: []sqlrepo.EntryState{sqlrepo.Ready, sqlrepo.Rescanned}})
+	}
+	return before, err
+}
+
+// noStore identifies a store that is not there yet: no upload is in it.
+const noStore = "none yet"
+
+// markerOf identifies the store that shards would go to, without making it.
+func (a *app) markerOf(ctx context.Context, cfg *config.Config) (string, error) {
+	if directory := cfg.Prepare.StoreDirectory(); directory != "" {
+		if _, err := os.Stat(directory); errors.Is(err, os.ErrNotExist) {
+			return noStore, nil
+		}
+	}
+	shards, err := a.findStore(ctx, cfg)
+	if err != nil {
+		return "", err
+	}
+	return shards.Marker(ctx)
+}
