@@ -155,32 +155,6 @@ func (r *Repository) stopLinking(ctx context.Context, tx *dialect.Tx, upload Upl
 	return err
 }
 
-// RemoveShardFiles calls remove for each of some shards that are ShardRemoving, unless another shard of any space is
-// the same file. No shard is sealed meanwhile, so it may take only some of them: it ends when remove returns false, and
-// tells how many it has dealt with. It is called again when the transaction is.
-func (r *Repository) RemoveShardFiles(ctx context.Context, stage Stage, shards []Shard,
-	remove func(ctx context.Context, shard Shard) (more bool, err error)) (done int, err error) {
-	err = r.removal(ctx, stage, "remove shards from the store", func(tx *dialect.Tx) error {
-		done = 0
-		if err := r.lockSpaces(ctx, tx); err != nil {
-			return err
-		}
-		named, err := r.named(ctx, tx, shards)
-		if err != nil {
-			return err
-		}
-		for more := true; more && done < len(shards); done++ {
-			if shard := shards[done]; len(shard.Digest) > 0 && !named[string(shard.Digest)] {
-				if more, err = remove(ctx, shard); err != nil {
-					return &storeError{err}
-				}
-			}
-		}
-		return nil
-	})
-	return done, fromStore("remove shards from the store", err)
-}
-
 // fromStore shows what the store said, which was hidden from the question whether the database has failed.
 func fromStore(doing string, err error) error {
 	var failed *storeError
@@ -190,21 +164,43 @@ func fromStore(doing string, err error) error {
 	return err
 }
 
-// lockSpaces keeps shards from being stored and sealed until the transaction ends.
-func (r *Repository) lockSpaces(ctx context.Context, tx *dialect.Tx) error {
-	_, err := r.exec(ctx, tx, squirrel.Update("spaces").Set("revision", squirrel.Expr("revision")))
-	return err
+// StillNamed returns those of some digests that a shard or an index of any space has. What was being sealed when it was
+// called is sealed by then, or never will be: who has moved a file away and is told that no row names it may delete the file.
+func (r *Repository) StillNamed(ctx context.Context, digests []Digest) (named map[Digest]bool, err error) {
+	keys := make([][]byte, len(digests))
+	for i := range digests {
+		keys[i] = digests[i][:]
+	}
+	err = r.withTx(ctx, "look which files are named", func(tx *dialect.Tx) error {
+		named = map[Digest]bool{}
+		if err := r.lockSpaces(ctx, tx); err != nil {
+			return err
+		}
+		for _, names := range []func(context.Context, queryer, [][]byte) (map[string]bool, error){
+			r.namedDigests, r.namedIndexes,
+		} {
+			some, err := names(ctx, tx, keys)
+			if err != nil {
+				return err
+			}
+			for digest := range some {
+				named[Digest([]byte(digest))] = true
+			}
+		}
+		return nil
+	})
+	return named, err
 }
 
-// named are the digests of some shards that others have too.
-func (r *Repository) named(ctx context.Context, q queryer, shards []Shard) (map[string]bool, error) {
-	digests := make([][]byte, 0, len(shards))
-	for _, shard := range shards {
-		if len(shard.Digest) > 0 {
-			digests = append(digests, shard.Digest)
-		}
+// lockSpaces keeps shards and indexes from being recorded until the transaction ends, also those of spaces that are not
+// there yet: a space is added with a key from the counter.
+func (r *Repository) lockSpaces(ctx context.Context, tx *dialect.Tx) error {
+	counter := squirrel.Update(counterTable).Set("value", squirrel.Expr("value")).Where(squirrel.Eq{"name": "spaces"})
+	if err := r.later(ctx, tx, counter, nil); err != nil {
+		return err
 	}
-	return r.namedDigests(ctx, q, digests)
+	_, err := r.exec(ctx, tx, squirrel.Update("spaces").Set("revision", squirrel.Expr("revision")))
+	return err
 }
 
 func (r *Repository) namedDigests(ctx context.Context, q queryer, digests [][]byte) (map[string]bool, error) {
@@ -219,38 +215,6 @@ func (r *Repository) namedDigests(ctx context.Context, q queryer, digests [][]by
 		named[string(digest)] = true
 	}
 	return named, err
-}
-
-// RemoveUnnamed calls remove for those of some digests of CAR files that no shard has, while no shard is sealed. It
-// ends when remove returns false, and tells how many digests it has dealt with. It is called again when the transaction
-// is.
-func (r *Repository) RemoveUnnamed(ctx context.Context, digests [][]byte,
-	remove func(ctx context.Context, digest []byte) (more bool, err error)) (done int, err error) {
-	return r.removeUnnamed(ctx, digests, r.namedDigests, remove)
-}
-
-func (r *Repository) removeUnnamed(ctx context.Context, digests [][]byte,
-	names func(context.Context, queryer, [][]byte) (map[string]bool, error),
-	remove func(ctx context.Context, digest []byte) (more bool, err error)) (done int, err error) {
-	err = r.withTx(ctx, "remove files that no row names", func(tx *dialect.Tx) error {
-		done = 0
-		if err := r.lockSpaces(ctx, tx); err != nil {
-			return err
-		}
-		named, err := names(ctx, tx, digests)
-		if err != nil {
-			return err
-		}
-		for more := true; more && done < len(digests); done++ {
-			if !named[string(digests[done])] {
-				if more, err = remove(ctx, digests[done]); err != nil {
-					return &storeError{err}
-				}
-			}
-		}
-		return nil
-	})
-	return done, fromStore("remove files that no row names", err)
 }
 
 // Unnamed are those of some digests of CAR files that no shard has, in their order.

@@ -42,25 +42,11 @@ func (r *Repository) DropNeedlessIndexes(ctx context.Context, stage Stage) error
 	})
 }
 
-// RemoveIndex deletes an index that is IndexRemoving. If no other index is the same file, it calls remove before, while no
-// index is stored: again when the transaction is.
-func (r *Repository) RemoveIndex(ctx context.Context, index Index, remove func(ctx context.Context) error) error {
-	err := r.withTx(ctx, fmt.Sprintf("remove index %d", index.ID), func(tx *dialect.Tx) error {
-		if err := r.lockSpaces(ctx, tx); err != nil {
-			return err
-		}
-		named, err := r.namedIndexes(ctx, tx, [][]byte{index.Digest})
-		if err != nil {
-			return err
-		}
-		if !named[string(index.Digest)] {
-			if err := remove(ctx); err != nil {
-				return &storeError{err}
-			}
-		}
-		return r.later(ctx, tx, squirrel.Delete("indexes").Where(squirrel.Eq{"id": index.ID, "state": IndexRemoving}), nil)
+// RemoveIndex deletes an index that is IndexRemoving, whose file is gone.
+func (r *Repository) RemoveIndex(ctx context.Context, index int64) error {
+	return r.withTx(ctx, fmt.Sprintf("remove index %d", index), func(tx *dialect.Tx) error {
+		return r.later(ctx, tx, squirrel.Delete("indexes").Where(squirrel.Eq{"id": index, "state": IndexRemoving}), nil)
 	})
-	return fromStore("remove an index", err)
 }
 
 // namedIndexes are those of some digests that stored indexes have.
@@ -91,10 +77,4 @@ func (r *Repository) UnnamedIndexes(ctx context.Context, digests [][]byte) (unna
 		return err
 	})
 	return unnamed, err
-}
-
-// RemoveUnnamedIndexes is RemoveUnnamed for files of indexes.
-func (r *Repository) RemoveUnnamedIndexes(ctx context.Context, digests [][]byte,
-	remove func(ctx context.Context, digest []byte) (more bool, err error)) (done int, err error) {
-	return r.removeUnnamed(ctx, digests, r.namedIndexes, remove)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/gc"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/shard"
+	"github.com/guppy-prep/guppy/internal/trash"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -180,15 +181,15 @@ func removeShard(ctx context.Context, collector *gc.Collector, row sqlrepo.Shard
 	if err != nil {
 		return err
 	}
-	others, err := repo.ShardsByDigest(ctx, sqlrepo.Digest(row.Digest))
-	if err == nil && len(others) == 0 {
-		err = files.Remove(ctx, shard.Name([32]byte(row.Digest)))
-	}
+	space, err := repo.SpaceOf(ctx, row.Upload)
 	if err != nil {
 		return err
 	}
-	space, err := repo.SpaceOf(ctx, row.Upload)
+	bin, err := trash.Find(ctx, repo, files, space)
 	if err != nil {
+		return err
+	}
+	if _, err := bin.Remove(ctx, []string{shard.Name([32]byte(row.Digest))}); err != nil {
 		return err
 	}
 	return collector.Keep(ctx, space)

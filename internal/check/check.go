@@ -64,6 +64,7 @@ const (
 	CodeStoreMarker    = "store-marker"
 	CodeStoreElsewhere = "store-elsewhere"
 	CodeStoreTemporary = "store-temporary"
+	CodeStoreTrash     = "store-trash"
 	CodeStoreStray     = "store-stray"
 	CodeStoreAside     = "store-aside"
 	CodeShardMissing   = "shard-missing"

@@ -15,6 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/remake"
 	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/trash"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -235,6 +236,9 @@ func (r *run) temporary(ctx context.Context) error {
 		return err
 	}
 	for _, space := range spaces {
+		if err := r.trash(ctx, space); err != nil {
+			return err
+		}
 		abandoned, err := r.abandoned(ctx, space)
 		if err != nil {
 			return err
@@ -251,6 +255,30 @@ func (r *run) temporary(ctx context.Context) error {
 
 // settled is how old a file without an owner is that nobody is just making.
 const settled = time.Minute
+
+// trash looks twice for what interrupted removals have left: one that is under way ends soon. It is a note, since what is in
+// the trash is read as before.
+func (r *run) trash(ctx context.Context, space sqlrepo.Space) error {
+	bin := trash.Bin{Repo: r.Repo, Store: r.Store, Owner: trash.Owner(space)}
+	first, err := bin.Left(ctx)
+	if err != nil || len(first) == 0 {
+		return err
+	}
+	again, err := bin.Left(ctx)
+	if err != nil {
+		return err
+	}
+	for _, blob := range again {
+		if !slices.Contains(first, blob) {
+			continue
+		}
+		err := r.tell(Problem{Code: CodeStoreTrash, File: blob.Name, Note: true, Detail: "an interrupted removal left it"})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // abandoned looks twice: a file may get its name, and its lease end, after it was listed and before the leases are.
 func (r *run) abandoned(ctx context.Context, space sqlrepo.Space) ([]store.Unfinished, error) {

@@ -99,6 +99,7 @@ var remedies = map[string]string{
 	CodeStoreMarker:             doMarker,
 	CodeStoreElsewhere:          doNothing,
 	CodeStoreTemporary:          doTemporary,
+	CodeStoreTrash:              doNothing + ": guppy gc --yes, or the next run that prepares, restores it if a row names it, and else removes it",
 	CodeStoreStray:              doNothing + ": guppy gc --strays removes it if it is no other repository's",
 	CodeStoreAside:              doNothing + ": guppy gc --strays removes it",
 	CodeShardMissing:            doLose,

@@ -15,6 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/trash"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -291,11 +292,11 @@ func (m *mending) replace(ctx context.Context, row sqlrepo.Shard, name string, f
 
 // lose gives a shard up. A file that has not the digest of its name is set aside: something of it may still be of use.
 func (m *mending) lose(ctx context.Context, row sqlrepo.Shard) error {
-	aside, err := m.setAside(ctx, row)
-	if err != nil {
+	if err := m.Repo.LoseShard(ctx, row.ID); err != nil {
 		return err
 	}
-	if err := m.Repo.LoseShard(ctx, row.ID); err != nil {
+	aside, err := m.setAside(ctx, row)
+	if err != nil {
 		return err
 	}
 	if aside != "" {
@@ -316,5 +317,14 @@ func (m *mending) setAside(ctx context.Context, row sqlrepo.Shard) (aside string
 	if err != nil {
 		return "", err
 	}
-	return m.Store.SetAside(ctx, name)
+
+	space, err := m.Repo.SpaceOf(ctx, row.Upload)
+	if err != nil {
+		return "", err
+	}
+	bin, err := trash.Find(ctx, m.Repo, m.Store, space)
+	if err != nil {
+		return "", err
+	}
+	return bin.SetAside(ctx, name)
 }

@@ -263,7 +263,9 @@ func TestStraysDamagedAndTemporaryFiles(t *testing.T) {
 func (f *fixture) setAside(name string, size int) string {
 	f.tb.Helper()
 	must(f.tb, os.WriteFile(filepath.Join(f.dir, name), make([]byte, size), 0o600))
-	aside, err := f.store.SetAside(context.Background(), name)
+	trashed, err := f.store.Trash(context.Background(), "me", name)
+	must(f.tb, err)
+	aside, err := f.store.SetAside(context.Background(), trashed)
 	must(f.tb, err)
 	return aside
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/trash"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -204,9 +205,6 @@ func (r *removal) condemned() (shards []sqlrepo.Shard, err error) {
 	return shards, nil
 }
 
-// filesFor bounds how long shards can't be sealed because files are removed.
-const filesFor = 100 * time.Millisecond
-
 // hasFile tells whether a store has the bytes of a shard.
 func hasFile(s sqlrepo.Shard) bool { return len(s.Digest) > 0 && s.Location != store.NoneLocation }
 
@@ -218,26 +216,31 @@ func (r *removal) removeFiles(shards []sqlrepo.Shard) error {
 	if err != nil {
 		return fmt.Errorf("upload %d is not gone wholly: %w", r.stage.Upload.ID, err)
 	}
-	for len(shards) > 0 {
-		began, removed, bytes := time.Now(), int64(0), int64(0)
-		remove := func(ctx context.Context, s sqlrepo.Shard) (bool, error) {
-			if s.Location != store.NoneLocation {
-				removed, bytes = removed+1, bytes+s.Size
-			}
-			return time.Since(began) < filesFor, files.Remove(ctx, shard.Name([32]byte(s.Digest)))
-		}
-		done, err := r.Repo.RemoveShardFiles(r.ctx, r.stage, shards, remove)
-		if err != nil {
-			return err
-		}
-		shards = shards[done:]
-		r.sum.Files += removed
-		r.sum.Bytes += bytes
-		if err := r.pause(began); err != nil {
-			return err
+	space, err := r.Repo.SpaceOf(r.ctx, r.stage.Upload.ID)
+	if err != nil {
+		return err
+	}
+	bin, err := trash.Find(r.ctx, r.Repo, files, space)
+	if err != nil {
+		return err
+	}
+
+	began, sizes, names := time.Now(), map[string]int64{}, []string{}
+	for _, s := range shards {
+		if hasFile(s) {
+			name := shard.Name([32]byte(s.Digest))
+			names, sizes[name] = append(names, name), s.Size
 		}
 	}
-	return nil
+	removed, err := bin.Remove(r.ctx, names)
+	for _, name := range removed {
+		r.sum.Files++
+		r.sum.Bytes += sizes[name]
+	}
+	if err != nil {
+		return err
+	}
+	return r.pause(began)
 }
 
 // removeNodes deletes a shard with its nodes.

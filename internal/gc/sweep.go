@@ -3,7 +3,6 @@ package gc
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/guppy-prep/guppy/internal/blobindex"
 	"github.com/guppy-prep/guppy/internal/index"
@@ -11,6 +10,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/trash"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -28,13 +28,28 @@ type Strays struct {
 	Unnamed, Damaged Files
 }
 
-// Temporary counts the temporary files of a space that nobody will finish, and removes them if it is told to.
+// Temporary counts the temporary files of a space that nobody will finish, with those that interrupted removals have left,
+// and removes them if it is told to, unless a row names them.
 func (c *Collector) Temporary(ctx context.Context, files store.Store, space sqlrepo.Space, remove bool) (n int64, err error) {
+	left, err := c.trash(ctx, files, space, remove)
+	if err != nil {
+		return left, err
+	}
 	abandoned, err := pipeline.Abandoned(ctx, c.Repo, files, space)
 	if err != nil {
-		return 0, err
+		return left, err
 	}
-	return discard(ctx, files, abandoned, remove)
+	n, err = discard(ctx, files, abandoned, remove)
+	return left + n, err
+}
+
+func (c *Collector) trash(ctx context.Context, files store.Store, space sqlrepo.Space, remove bool) (n int64, err error) {
+	bin := trash.Bin{Repo: c.Repo, Store: files, Owner: trash.Owner(space)}
+	if remove {
+		return bin.Tidy(ctx)
+	}
+	left, err := bin.Left(ctx)
+	return int64(len(left)), err
 }
 
 // Leftovers does what Temporary does for what belongs to no space: see Ownerless.
@@ -89,14 +104,12 @@ type kind struct {
 	parse   func(name string) (digest [32]byte, ok bool)
 	name    func(digest [32]byte) string
 	unnamed func(ctx context.Context, digests [][]byte) ([][]byte, error)
-	remove  func(ctx context.Context, digests [][]byte,
-		remove func(ctx context.Context, digest []byte) (more bool, err error)) (done int, err error)
 }
 
 func (c *Collector) kinds() []kind {
 	return []kind{
-		{shard.ParseName, shard.Name, c.Repo.Unnamed, c.Repo.RemoveUnnamed},
-		{blobindex.ParseName, blobindex.Name, c.Repo.UnnamedIndexes, c.Repo.RemoveUnnamedIndexes},
+		{shard.ParseName, shard.Name, c.Repo.Unnamed},
+		{blobindex.ParseName, blobindex.Name, c.Repo.UnnamedIndexes},
 	}
 }
 
@@ -104,18 +117,26 @@ func (c *Collector) kinds() []kind {
 // that a repair has set aside, and removes them if it is told to. Those of another repository that uses the same store are
 // among them.
 func (c *Collector) Strays(ctx context.Context, files store.Store, remove bool) (strays Strays, err error) {
+	var bin *trash.Bin
+	if remove {
+		spaces, err := c.Repo.Spaces(ctx)
+		if err != nil || len(spaces) == 0 {
+			return strays, err // without a space there is no upload
+		}
+		bin = &trash.Bin{Repo: c.Repo, Store: files, Owner: trash.Owner(spaces[0])}
+	}
 	for _, kind := range c.kinds() {
-		if err := c.straysOf(ctx, kind, files, remove, &strays); err != nil {
+		if err := c.straysOf(ctx, kind, files, bin, &strays); err != nil {
 			return strays, err
 		}
 	}
 	return strays, nil
 }
 
-func (c *Collector) straysOf(ctx context.Context, kind kind, files store.Store, remove bool, strays *Strays) error {
+func (c *Collector) straysOf(ctx context.Context, kind kind, files store.Store, bin *trash.Bin, strays *Strays) error {
 	sizes, digests := map[string]int64{}, [][]byte{}
 	flush := func() error {
-		found, err := kind.strays(ctx, files, digests, sizes, remove)
+		found, err := kind.strays(ctx, bin, digests, sizes)
 		strays.Unnamed.add(found.Files, found.Bytes)
 		clear(sizes)
 		digests = digests[:0]
@@ -131,7 +152,7 @@ func (c *Collector) straysOf(ctx context.Context, kind kind, files store.Store, 
 			continue
 		}
 		if damaged {
-			if remove {
+			if bin != nil {
 				err = files.Remove(ctx, file.Name)
 			}
 			if err != nil {
@@ -140,7 +161,7 @@ func (c *Collector) straysOf(ctx context.Context, kind kind, files store.Store, 
 			strays.Damaged.add(1, file.Size)
 			continue
 		}
-		sizes[string(digest[:])] = file.Size
+		sizes[name] = file.Size
 		if digests = append(digests, digest[:]); len(digests) == straysAtOnce {
 			if err := flush(); err != nil {
 				return err
@@ -150,32 +171,21 @@ func (c *Collector) straysOf(ctx context.Context, kind kind, files store.Store, 
 	return flush()
 }
 
-func (k kind) strays(ctx context.Context, files store.Store, digests [][]byte, sizes map[string]int64,
-	remove bool) (found Files, err error) {
+// strays counts those of some files that no row names, and removes them from the trash's store if bin is not nil.
+func (k kind) strays(ctx context.Context, bin *trash.Bin, digests [][]byte, sizes map[string]int64) (found Files, err error) {
 	unnamed, err := k.unnamed(ctx, digests)
 	if err != nil {
 		return found, err
 	}
-	if !remove {
-		for _, digest := range unnamed {
-			found.add(1, sizes[string(digest)])
-		}
-		return found, nil
+	names := make([]string, len(unnamed))
+	for i, digest := range unnamed {
+		names[i] = k.name([32]byte(digest))
 	}
-	for len(unnamed) > 0 {
-		began, now := time.Now(), Files{}
-		done, err := k.remove(ctx, unnamed, func(ctx context.Context, digest []byte) (bool, error) {
-			now.add(1, sizes[string(digest)])
-			return time.Since(began) < filesFor, files.Remove(ctx, k.name([32]byte(digest)))
-		})
-		if err != nil {
-			return found, err
-		}
-		found.add(now.Files, now.Bytes)
-		unnamed = unnamed[done:]
-		if err := wait(ctx, time.Since(began)); err != nil {
-			return found, err
-		}
+	if bin != nil {
+		names, err = bin.Remove(ctx, names)
 	}
-	return found, nil
+	for _, name := range names {
+		found.add(1, sizes[name])
+	}
+	return found, err
 }

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"github.com/guppy-prep/guppy/internal/blobindex"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/trash"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -92,19 +92,23 @@ func (k *Keeper) Sweep(ctx context.Context, space int64) (unseen error) {
 			unseen = fmt.Errorf("of upload %d: %w", upload.ID, err)
 			continue
 		}
-		if err := k.Repo.RemoveIndex(ctx, row, func(ctx context.Context) error { return remove(ctx, files, row) }); err != nil {
+		if err := k.remove(ctx, files, space, row); err != nil {
 			return err
 		}
 	}
 	return unseen
 }
 
-func remove(ctx context.Context, files store.Store, row sqlrepo.Index) error {
-	if len(row.Digest) != len(sqlrepo.Digest{}) {
-		return nil // it can't have a file
+// remove removes the file of an index, then its row.
+func (k *Keeper) remove(ctx context.Context, files store.Store, space int64, row sqlrepo.Index) error {
+	if len(row.Digest) == len(sqlrepo.Digest{}) { // else it can't have a file
+		bin, err := trash.Find(ctx, k.Repo, files, space)
+		if err != nil {
+			return err
+		}
+		if _, err := bin.Remove(ctx, []string{blobindex.Name([32]byte(row.Digest))}); err != nil {
+			return err
+		}
 	}
-	if err := files.Remove(ctx, blobindex.Name([32]byte(row.Digest))); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return k.Repo.RemoveIndex(ctx, row.ID)
 }

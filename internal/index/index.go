@@ -14,6 +14,7 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/blobindex"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/trash"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -31,13 +32,7 @@ type Repository interface {
 	Uncovered(ctx context.Context, space, upload int64) iter.Seq2[sqlrepo.Indexable, error]
 	SaveIndexes(ctx context.Context, stage sqlrepo.Stage, indexes []sqlrepo.NewIndex) error
 	CompleteUpload(ctx context.Context, stage sqlrepo.Stage, indexes []sqlrepo.NewIndex) (sqlrepo.Upload, error)
-	unnamed
-}
-
-// unnamed removes what no row names.
-type unnamed interface {
-	RemoveUnnamedIndexes(ctx context.Context, digests [][]byte,
-		remove func(ctx context.Context, digest []byte) (more bool, err error)) (done int, err error)
+	trash.Repository
 }
 
 // Indexer indexes one upload.
@@ -88,7 +83,7 @@ const batchBytes = 4 << 20
 
 type uncovered interface {
 	Nodes
-	unnamed
+	trash.Repository
 	Uncovered(ctx context.Context, space, upload int64) iter.Seq2[sqlrepo.Indexable, error]
 }
 
@@ -117,7 +112,7 @@ func (x *Indexer) cover(ctx context.Context, repo uncovered, upload sqlrepo.Uplo
 }
 
 // save records indexes. When others were quicker, the files that were stored in vain are removed, unless a row names them.
-func (x *Indexer) save(ctx context.Context, repo unnamed, indexes []sqlrepo.NewIndex,
+func (x *Indexer) save(ctx context.Context, repo trash.Repository, indexes []sqlrepo.NewIndex,
 	record func([]sqlrepo.NewIndex) error) error {
 	err := record(indexes)
 	if errors.Is(err, sqlrepo.ErrSpaceChanged) || errors.Is(err, sqlrepo.ErrLeaseLost) {
@@ -126,13 +121,14 @@ func (x *Indexer) save(ctx context.Context, repo unnamed, indexes []sqlrepo.NewI
 	return err
 }
 
-func (x *Indexer) discard(ctx context.Context, repo unnamed, indexes []sqlrepo.NewIndex) error {
-	var stored [][]byte
+func (x *Indexer) discard(ctx context.Context, repo trash.Repository, indexes []sqlrepo.NewIndex) error {
+	var stored []string
 	for _, made := range indexes {
-		_, err := x.Store.Size(ctx, blobindex.Name([sha256.Size]byte(made.Digest)))
+		name := blobindex.Name([sha256.Size]byte(made.Digest))
+		_, err := x.Store.Size(ctx, name)
 		switch {
 		case err == nil:
-			stored = append(stored, made.Digest)
+			stored = append(stored, name)
 		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, store.ErrNotKept):
 			return err
 		}
@@ -140,9 +136,11 @@ func (x *Indexer) discard(ctx context.Context, repo unnamed, indexes []sqlrepo.N
 	if len(stored) == 0 {
 		return nil
 	}
-	_, err := repo.RemoveUnnamedIndexes(ctx, stored, func(ctx context.Context, digest []byte) (bool, error) {
-		return true, x.Store.Remove(ctx, blobindex.Name([sha256.Size]byte(digest)))
-	})
+	bin, err := trash.Find(ctx, repo, x.Store, x.Space)
+	if err != nil {
+		return err
+	}
+	_, err = bin.Remove(ctx, stored)
 	return err
 }
 
@@ -207,8 +205,7 @@ func (x *Indexer) make(ctx context.Context, repo Nodes, upload sqlrepo.Upload,
 			return made, err
 		}
 		made.Store = func(ctx context.Context) (string, error) {
-			_, err := x.Store.Size(store.WithoutPatience(ctx), name)
-			return location, err
+			return location, x.Store.Confirm(store.WithoutPatience(ctx), name)
 		}
 	}
 	if x.Alive != nil {

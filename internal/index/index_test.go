@@ -83,18 +83,16 @@ func (m *memory) CompleteUpload(ctx context.Context, stage sqlrepo.Stage, indexe
 	return stage.Upload, err
 }
 
-func (m *memory) RemoveUnnamedIndexes(ctx context.Context, digests [][]byte,
-	remove func(context.Context, []byte) (bool, error)) (done int, err error) {
+func (m *memory) Spaces(context.Context) ([]sqlrepo.Space, error) {
+	return []sqlrepo.Space{{DID: "did:key:z6MkTest"}, {ID: 1, DID: "did:key:z6MkTest"}}, nil
+}
+
+func (m *memory) StillNamed(_ context.Context, digests []sqlrepo.Digest) (map[sqlrepo.Digest]bool, error) {
+	named := map[sqlrepo.Digest]bool{}
 	for _, digest := range digests {
-		named := slices.ContainsFunc(m.saved, func(index sqlrepo.NewIndex) bool { return bytes.Equal(index.Digest, digest) })
-		if named {
-			continue
-		}
-		if _, err := remove(ctx, digest); err != nil {
-			return done, err
-		}
+		named[digest] = slices.ContainsFunc(m.saved, func(index sqlrepo.NewIndex) bool { return bytes.Equal(index.Digest, digest[:]) })
 	}
-	return len(digests), nil
+	return named, nil
 }
 
 var root = sqlrepo.CID{Cid: cid.MustParse("bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku")}
@@ -278,6 +276,11 @@ func (s slowStore) Size(_ context.Context, name string) (int64, error) {
 		return 0, fs.ErrNotExist
 	}
 	return int64(len(blob)), nil
+}
+
+func (s slowStore) Confirm(ctx context.Context, name string) error {
+	_, err := s.Size(ctx, name)
+	return err
 }
 
 // recorder demands that indexes are stored before they are recorded, and removes one at first.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -116,7 +117,7 @@ func (c *Copier) blobs(ctx context.Context) error {
 	copying.SetLimit(max(1, c.Workers))
 	owner := owners + liveness.Tag() + "." + rand.Text()
 	var telling sync.Mutex
-	for blob, err := range c.From.Committed(ctx) {
+	for blob, err := range c.sources(ctx) {
 		if err != nil {
 			return errors.Join(err, copying.Wait())
 		}
@@ -141,6 +142,31 @@ func (c *Copier) blobs(ctx context.Context) error {
 		})
 	}
 	return copying.Wait()
+}
+
+// sources yields what is committed, and what is in the trash: an interrupted removal may have put there what a row names.
+func (c *Copier) sources(ctx context.Context) iter.Seq2[store.Committed, error] {
+	return func(yield func(store.Committed, error) bool) {
+		for blob, err := range c.From.Committed(ctx) {
+			if !yield(blob, err) || err != nil {
+				return
+			}
+		}
+		trashed, err := c.From.Trashed(ctx, "")
+		if err != nil {
+			yield(store.Committed{}, err)
+			return
+		}
+		for _, blob := range trashed {
+			size, err := c.From.Size(ctx, blob.Name)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if !yield(store.Committed{Name: blob.Name, Size: size}, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // ParseName tells the digest of a shard or an index by its name.

@@ -5,25 +5,30 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 
 	"github.com/guppy-prep/guppy/internal/liveness"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/trash"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
 // owner marks the temporary files of a claim among all that use the store.
 func owner(space sqlrepo.Space, upload, token int64) string {
-	return fmt.Sprintf("%s-%d-%d", spaceKey(space), upload, token)
+	return fmt.Sprintf("%s-%d-%d", trash.Owner(space), upload, token)
 }
 
-func spaceKey(space sqlrepo.Space) string {
-	key := string(space.DID)
-	return key[max(0, strings.LastIndexByte(key, ':')+1):]
-}
-
-// tidy removes the temporary files of a space that nobody will finish.
+// tidy removes the temporary files of a space that nobody will finish, and restores or deletes what interrupted removals
+// have left in the trash.
 func tidy(ctx context.Context, repo *sqlrepo.Repository, files store.Store, space sqlrepo.Space, log *slog.Logger) error {
+	bin := trash.Bin{Repo: repo, Store: files, Owner: trash.Owner(space)}
+	left, err := bin.Tidy(ctx)
+	if err != nil {
+		return err
+	}
+	if left > 0 {
+		log.Info("ended what interrupted removals left", "files", left)
+	}
+
 	abandoned, err := Abandoned(ctx, repo, files, space)
 	for _, file := range abandoned {
 		if err := files.Discard(ctx, file); err != nil {
@@ -40,7 +45,7 @@ func tidy(ctx context.Context, repo *sqlrepo.Repository, files store.Store, spac
 // this host which is. One that has ended may still be renewed as long as nobody has taken it. The files are listed before the leases: each was begun under a lease that
 // is older.
 func Abandoned(ctx context.Context, repo *sqlrepo.Repository, files store.Store, space sqlrepo.Space) ([]store.Unfinished, error) {
-	unfinished, err := files.Unfinished(ctx, spaceKey(space)+"-")
+	unfinished, err := files.Unfinished(ctx, trash.Owner(space)+"-")
 	if err != nil || len(unfinished) == 0 {
 		return nil, err
 	}

@@ -21,10 +21,13 @@ func (d *Directory) Size(ctx context.Context, name string) (int64, error) {
 	if err := errors.Join(ctx.Err(), checkName(name)); err != nil {
 		return 0, d.failure(err)
 	}
-	info, err := os.Stat(filepath.Join(d.path, name))
-	if err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "use", Path: filepath.Join(d.path, name), Err: fs.ErrInvalid}
-	}
+	var info fs.FileInfo
+	err := d.find(name, func(path string) (err error) {
+		if info, err = os.Stat(path); err == nil && !info.Mode().IsRegular() {
+			err = &fs.PathError{Op: "use", Path: path, Err: fs.ErrInvalid}
+		}
+		return err
+	})
 	if err != nil {
 		return 0, d.failure(err)
 	}
@@ -36,11 +39,19 @@ func (d *Directory) Open(ctx context.Context, name string) (io.ReadCloser, error
 	if err := errors.Join(ctx.Err(), checkName(name)); err != nil {
 		return nil, d.failure(err)
 	}
-	file, err := os.Open(filepath.Join(d.path, name))
+	file, err := d.open(name)
 	if err != nil {
 		return nil, d.failure(err)
 	}
 	return file, nil
+}
+
+func (d *Directory) open(name string) (file *os.File, err error) {
+	err = d.find(name, func(path string) error {
+		file, err = os.Open(path)
+		return err
+	})
+	return file, err
 }
 
 // Location is the URL of a committed blob.
@@ -48,22 +59,6 @@ func (d *Directory) Location(name string) string { return location(filepath.Join
 
 func location(path string) string {
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()
-}
-
-// SetAside renames a committed blob whose bytes are damaged, and returns its new name. One that is gone is no error.
-func (d *Directory) SetAside(ctx context.Context, name string) (aside string, err error) {
-	if err := errors.Join(ctx.Err(), checkName(name)); err != nil {
-		return "", d.failure(err)
-	}
-	aside = name + asideSuffix
-	err = os.Rename(filepath.Join(d.path, name), filepath.Join(d.path, aside))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", d.failure(err)
-	}
-	if err := durable.SyncDirectory(d.path); err != nil {
-		return "", d.failure(err)
-	}
-	return aside, nil
 }
 
 // CutAside returns the name that a blob had before it was set aside, and whether it was.

@@ -39,8 +39,10 @@ func TestInspecting(t *testing.T) {
 	if want := filepath.Join(path, "a b.car"); err != nil || location.Scheme != "file" || location.Path != want {
 		t.Errorf("location %s, want %s: %v", location, want, err)
 	}
+	trashed, err := directory.Trash(t.Context(), "me", "a b.car")
+	noError(t, err)
 	for range 2 { // the second time it is gone
-		aside, err := directory.SetAside(t.Context(), "a b.car")
+		aside, err := directory.SetAside(t.Context(), trashed)
 		noError(t, err)
 		if _, err := directory.Size(t.Context(), aside); err != nil {
 			t.Errorf("set aside as %s: %v", aside, err)

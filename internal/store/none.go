@@ -101,12 +101,41 @@ func (n *None) Remove(ctx context.Context, name string) error {
 	return n.ended(ctx)
 }
 
-// SetAside has nothing to set aside.
-func (n *None) SetAside(ctx context.Context, name string) (aside string, err error) {
-	if err := checkName(name); err != nil {
-		return "", n.failure(err)
+// Trash has nothing to remove.
+func (n *None) Trash(ctx context.Context, owner, name string) (Trashed, error) {
+	if err := errors.Join(checkName(name), checkOwner(owner)); err != nil {
+		return Trashed{}, n.failure(err)
 	}
-	return name + asideSuffix, n.ended(ctx)
+	return Trashed{}, n.ended(ctx)
+}
+
+// Trashed finds nothing.
+func (n *None) Trashed(ctx context.Context, _ string) ([]Trashed, error) { return nil, n.ended(ctx) }
+
+// Restore refuses whatever it is given: nothing is ever in the trash.
+func (n *None) Restore(ctx context.Context, blob Trashed) error { return n.notTrashed(ctx, blob) }
+
+// Delete is like Restore.
+func (n *None) Delete(ctx context.Context, blob Trashed) error { return n.notTrashed(ctx, blob) }
+
+// SetAside is like Restore.
+func (n *None) SetAside(ctx context.Context, blob Trashed) (string, error) {
+	return "", n.notTrashed(ctx, blob)
+}
+
+func (n *None) notTrashed(ctx context.Context, blob Trashed) error {
+	if err := n.ended(ctx); err != nil {
+		return err
+	}
+	return n.failure(notInTrash(blob))
+}
+
+// Confirm has nothing to look for.
+func (n *None) Confirm(ctx context.Context, name string) error {
+	if err := checkName(name); err != nil {
+		return n.failure(err)
+	}
+	return n.ended(ctx)
 }
 
 func (n *None) notKept(ctx context.Context, name string) error {

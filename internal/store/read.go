@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 )
 
 // Reading is a committed blob that is open for reading at random. It is safe for concurrent use until it is closed.
@@ -20,7 +19,7 @@ func (d *Directory) OpenAt(ctx context.Context, name string) (Reading, error) {
 	if err := errors.Join(ctx.Err(), checkName(name)); err != nil {
 		return nil, d.failure(err)
 	}
-	file, err := os.Open(filepath.Join(d.path, name))
+	file, err := d.open(name)
 	if err != nil {
 		return nil, d.failure(err)
 	}

@@ -33,16 +33,27 @@ type S3 struct {
 	retryFor time.Duration
 	log      *slog.Logger
 	away     atomic.Bool
+	// clock and http are those of the requests that the server refuses after a time, trashFor is that of a removal.
+	clock    *clock
+	http     *http.Client
+	trashFor time.Duration
 }
 
 // OpenS3 returns the store in a bucket, which has to be there. Credentials are those of the environment, of the files
 // that the tools of AWS use, or of the host's role. It returns ErrUnusable when there are none, or the bucket can't be
 // used.
 func OpenS3(ctx context.Context, bucket Bucket, options Options) (*S3, error) {
-	s := &S3{bucket: bucket, tempDir: options.TempDir, retryFor: options.RetryFor, log: options.Log}
+	s := &S3{bucket: bucket, tempDir: options.TempDir, retryFor: options.RetryFor, log: options.Log, trashFor: trashFor}
 	keys := keysOfHost()
+	transport, err := minio.DefaultTransport(!bucket.Plain)
+	if err != nil {
+		return nil, s.failure("", err)
+	}
+	s.clock = &clock{RoundTripper: transport}
+	s.http = &http.Client{Transport: s.clock}
 	client, err := minio.NewCore(bucket.Endpoint, &minio.Options{
 		Creds: keys, Secure: !bucket.Plain, Region: bucket.region(), BucketLookup: bucket.lookup(),
+		Transport: s.clock,
 	})
 	if err != nil {
 		return nil, s.failure("", fmt.Errorf("%w: %w", ErrBadURL, err))

@@ -75,10 +75,14 @@ func (b *s3Blob) commit(ctx context.Context, name string) error {
 	if err := b.stage(ctx, name, func(int64) {}); err != nil {
 		return err
 	}
+	if b.committed { // nobody may have removed it since
+		return b.store.confirm(ctx, name)
+	}
+	if err := b.store.awaitRemoval(ctx, name); err != nil {
+		return ended(ctx, err)
+	}
 	var err error
 	switch {
-	case b.committed: // nobody may have removed it since
-		_, err = b.store.stat(ctx, name)
 	case b.upload != nil:
 		err = b.upload.complete(ctx)
 	default:

@@ -45,7 +45,7 @@ func (s *S3) failure(name string, err error) error {
 		return fmt.Errorf("store %s: %w: %w: say endpoint=http://%s, unless it should have TLS", where, ErrUnusable, err,
 			s.bucket.Endpoint)
 	}
-	if !errors.As(err, &answer) {
+	if !errors.As(err, &answer) || errors.Is(err, ErrTooLate) {
 		return fmt.Errorf("store %s: %w", where, barred(err))
 	}
 	switch {
@@ -86,7 +86,7 @@ var damagedCodes = []string{"BadDigest", "XAmzContentSHA256Mismatch", "Incomplet
 func isTransient(err error) bool {
 	var answer minio.ErrorResponse
 	if !errors.As(err, &answer) {
-		return !errors.Is(err, fs.ErrClosed) && !errors.Is(err, fs.ErrInvalid)
+		return !errors.Is(err, fs.ErrClosed) && !errors.Is(err, fs.ErrInvalid) && !errors.Is(err, ErrTooLate)
 	}
 	switch answer.StatusCode {
 	case http.StatusInsufficientStorage, http.StatusNotImplemented:

@@ -146,20 +146,16 @@ func (s *S3) remove(ctx context.Context, name string) error {
 	return ended(ctx, err)
 }
 
-// SetAside has the server copy a blob under its new name, and removes the old one.
-func (s *S3) SetAside(ctx context.Context, name string) (aside string, err error) {
-	if err := errors.Join(checkName(name), ctx.Err()); err != nil {
-		return "", s.failure(name, err)
-	}
-	aside = name + asideSuffix
-	if err := s.rename(ctx, name, aside); err != nil {
-		return "", s.failure(name, err)
-	}
-	return aside, nil
-}
-
 // rename copies and removes. What is gone is no error.
 func (s *S3) rename(ctx context.Context, name, to string) error {
+	if err := s.copy(ctx, name, to); err != nil {
+		return err
+	}
+	return s.remove(ctx, name)
+}
+
+// copy has the server copy an object. One that is gone is no error.
+func (s *S3) copy(ctx context.Context, name, to string) error {
 	source := minio.CopySrcOptions{Bucket: s.bucket.Name, Object: s.key(name)}
 	err := s.patiently(ctx, func() error {
 		_, err := s.client.Client.CopyObject(ctx, minio.CopyDestOptions{Bucket: s.bucket.Name, Object: s.key(to)}, source)
@@ -168,10 +164,7 @@ func (s *S3) rename(ctx context.Context, name, to string) error {
 	if answered(err, minio.NoSuchKey) {
 		return nil
 	}
-	if err != nil {
-		return ended(ctx, err)
-	}
-	return s.remove(ctx, name)
+	return ended(ctx, err)
 }
 
 // unnoted are uploads without a note, by what is in its place.

@@ -42,10 +42,38 @@ type Store interface {
 	Open(ctx context.Context, name string) (io.ReadCloser, error)
 	// OpenAt opens a committed blob for reading at random.
 	OpenAt(ctx context.Context, name string) (Reading, error)
-	// Remove removes a committed blob. One that is not there is no error.
+	// Remove removes a committed blob at once. One that is not there is no error. It is for what no row can ever name: a
+	// removal that is late takes whatever has the name then. All else goes by way of the trash.
 	Remove(ctx context.Context, name string) error
-	// SetAside renames a committed blob whose bytes are damaged, and returns its new name. One that is gone is no error.
-	SetAside(ctx context.Context, name string) (aside string, err error)
+
+	// Trash begins the removal of a committed blob: whoever has found that no row names it asks again after that, and then
+	// calls Restore or Delete. Until then it is read as before. It returns the zero value if there is no blob of this
+	// name. However late any of these calls take effect, and wherever their process is killed, what was committed after
+	// Trash, or confirmed, is not lost.
+	Trash(ctx context.Context, owner, name string) (Trashed, error)
+	// Trashed lists what an owner's removals have left in the trash, or those of all owners if it is "". What others still
+	// use is among them only where it does no harm to end it twice.
+	Trashed(ctx context.Context, owner string) ([]Trashed, error)
+	// Restore makes a blob a committed one again. One that is gone from the trash is no error.
+	Restore(ctx context.Context, blob Trashed) error
+	// Delete removes a blob of the trash for good. One that is gone is no error. It returns ErrTooLate, and has changed
+	// nothing, if the removal has to begin again.
+	Delete(ctx context.Context, blob Trashed) error
+	// SetAside renames a blob of the trash whose bytes are damaged, and returns its new name. It fails as Delete does.
+	SetAside(ctx context.Context, blob Trashed) (aside string, err error)
+	// Confirm returns fs.ErrNotExist unless a committed blob is there and nobody has begun to remove it. It is for who
+	// is about to record a blob that was committed earlier.
+	Confirm(ctx context.Context, name string) error
+}
+
+// ErrTooLate is returned when a removal has taken so long that it is not known any more whether it may go on.
+var ErrTooLate = errors.New("the removal has taken too long and has to begin again")
+
+// Trashed is a blob that is about to be removed.
+type Trashed struct {
+	Owner, Name string
+	// Key is what the store calls it until it is removed.
+	Key string
 }
 
 // ErrNotKept is returned for the bytes of a blob by a store that keeps none.
@@ -105,7 +133,7 @@ type Blob interface {
 	Stage(ctx context.Context, name string, alive func(n int64)) error
 	// Commit makes the bytes durable under name, then returns their URL. The same name stands for the same bytes, so one
 	// that is there already is replaced. Called again, it returns the same URL, or tries again what failed. It returns
-	// fs.ErrNotExist when somebody else has discarded the blob, or removed it since it was committed.
+	// fs.ErrNotExist when somebody else has discarded the blob, or removed it since it was committed, or is about to.
 	Commit(ctx context.Context, name string) (location string, err error)
 	// Abort removes what was written, unless it is committed, and gives back what was kept for reading it. It may be
 	// called more than once.

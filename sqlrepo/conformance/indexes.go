@@ -249,7 +249,7 @@ func indexKeepsUpload(f *fixture) {
 	equal(f.t, "upload gone before its indexes", must(f.FinishRemoval(f.ctx, mine))(f.t), false)
 	for _, index := range f.indexesOf(sqlrepo.IndexFilter{}) {
 		equal(f.t, "state", index.State, sqlrepo.IndexRemoving)
-		f.ok(f.RemoveIndex(f.ctx, index, func(context.Context) error { return nil }))
+		f.ok(f.RemoveIndex(f.ctx, index.ID))
 	}
 	mine = must(f.ClaimRemoval(f.ctx, claim("remover"), stage.Upload.ID))(f.t)
 	equal(f.t, "upload gone", must(f.FinishRemoval(f.ctx, mine))(f.t), true)
@@ -261,18 +261,14 @@ func indexRemoved(f *fixture) {
 		of := sqlrepo.Space{ID: must(f.Source(f.ctx, stage.Upload.Source))(f.t).Space}
 		must(f.CompleteUpload(f.ctx, stage, []sqlrepo.NewIndex{newIndex(1, f.uncovered(of, stage.Upload.ID)...)}))(f.t)
 	}
-	removed := 0
-	remove := func(context.Context) error { removed++; return nil }
-	for i, want := range []int{0, 1} {
+	for i, named := range []bool{true, false} {
 		index := f.indexesOf(sqlrepo.IndexFilter{})[0]
-		f.ok(f.RemoveIndex(f.ctx, index, func(context.Context) error { return errStop }))
+		f.ok(f.RemoveIndex(f.ctx, index.ID))
 		equal(f.t, "indexes after the removal of one that is needed", len(f.indexesOf(sqlrepo.IndexFilter{})), 2-i)
 		f.ok(f.DropIndexes(f.ctx, []int64{index.ID}))
-		if i == 1 {
-			f.fails(f.RemoveIndex(f.ctx, index, func(context.Context) error { return errStop }), errStop)
-		}
-		f.ok(f.RemoveIndex(f.ctx, index, remove))
-		equal(f.t, "files removed", removed, want)
+		digest := sqlrepo.Digest(index.Digest)
+		equal(f.t, "is its file named", f.stillNamed(digest)[digest], named)
+		f.ok(f.RemoveIndex(f.ctx, index.ID))
 	}
 	equal(f.t, "indexes", len(f.indexesOf(sqlrepo.IndexFilter{})), 0)
 }
@@ -285,14 +281,9 @@ func indexUnnamed(f *fixture) {
 	f.ok(f.DropIndexes(f.ctx, []int64{2}))
 	digests := [][]byte{newIndex(1).Digest, newIndex(2).Digest, newIndex(3).Digest}
 	equal(f.t, "unnamed", must(f.UnnamedIndexes(f.ctx, digests))(f.t), digests[1:])
-	var removed [][]byte
-	done, err := f.RemoveUnnamedIndexes(f.ctx, digests, func(_ context.Context, digest []byte) (bool, error) {
-		removed = append(removed, digest)
-		return true, nil
-	})
-	f.ok(err)
-	equal(f.t, "done", done, 3)
-	equal(f.t, "removed", removed, digests[1:])
+	first := sqlrepo.Digest(digests[0])
+	equal(f.t, "still named", f.stillNamed(first, sqlrepo.Digest(digests[1]), sqlrepo.Digest(digests[2])),
+		map[sqlrepo.Digest]bool{first: true})
 }
 
 func indexRecipe(f *fixture) {

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -30,8 +33,8 @@ func removals() []test {
 		{"takes a linker's lease away that has ended", condemnAbandonedLink},
 		{"condemns no shard with segments that are left", condemnShared},
 		{"spares files that other shards are", removalFiles},
-		{"lets go of files as soon as it is told to", removalFilesInParts},
-		{"removes files that no shard names", removalUnnamed},
+		{"tells files that no shard names", removalUnnamed},
+		{"waits for what is being sealed before it tells", removalWaits},
 		{"deletes nodes a few at a time", removalNodes},
 		{"finishes when nothing is left", removalFinish},
 		{"leaves known that there were uploads", hadUploads},
@@ -48,10 +51,6 @@ func (f *fixture) onRemoval(stage sqlrepo.Stage, entry sqlrepo.Entry, sealing sq
 	calls["Condemn"] = func() error {
 		view := must(f.ViewSpace(f.ctx, sealing.Space))(f.t)
 		return f.Condemn(f.ctx, stage, &view, []int64{1})
-	}
-	calls["RemoveShardFiles"] = func() error {
-		_, err := f.RemoveShardFiles(f.ctx, stage, nil, nil)
-		return err
 	}
 	calls["RemoveNodes"] = func() error {
 		_, _, err := f.RemoveNodes(f.ctx, stage, 1)
@@ -432,17 +431,9 @@ func condemnShared(f *fixture) {
 	equal(f.t, "state", f.shards(mine)[0].State, sqlrepo.ShardPacked)
 }
 
-// removeFiles tells of which shards files would be removed.
-func (f *fixture) removeFiles(mine sqlrepo.Stage) (removed []int64) {
+func (f *fixture) stillNamed(digests ...sqlrepo.Digest) map[sqlrepo.Digest]bool {
 	f.t.Helper()
-	shards := f.shards(mine)
-	done, err := f.RemoveShardFiles(f.ctx, mine, shards, func(_ context.Context, shard sqlrepo.Shard) (bool, error) {
-		removed = append(removed, shard.ID)
-		return true, nil
-	})
-	f.ok(err)
-	equal(f.t, "done", done, len(shards))
-	return removed
+	return must(f.StillNamed(f.ctx, digests))(f.t)
 }
 
 // removalFiles has shards in two spaces that are the same file.
@@ -450,31 +441,11 @@ func removalFiles(f *fixture) {
 	space, other := f.space(), f.space()
 	mine, shard := f.condemnable(space, digest(1, 1))
 	theirs, twin := f.condemnable(other, digest(1, 1))
+	file := sqlrepo.Digest(f.shards(mine)[0].Digest)
 	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shard}))
-	equal(f.t, "removed", len(f.removeFiles(mine)), 0)
+	equal(f.t, "named when one may go", f.stillNamed(file), map[sqlrepo.Digest]bool{file: true})
 	f.ok(f.Condemn(f.ctx, theirs, f.view(other), []int64{twin}))
-	equal(f.t, "removed when both may go", f.removeFiles(mine), []int64{shard})
-	f.ok(f.Renew(f.ctx, mine, term, 0))
-	failure := errors.New("no")
-	_, err := f.RemoveShardFiles(f.ctx, mine, f.shards(mine), func(context.Context, sqlrepo.Shard) (bool, error) {
-		return true, failure
-	})
-	f.fails(err, failure)
-}
-
-func removalFilesInParts(f *fixture) {
-	mine, _ := f.condemnable(f.space(), digest(1, 1))
-	shard := f.shards(mine)[0]
-	shard.Digest = make([]byte, 32) // that of no row
-	calls := 0
-	remove := func(context.Context, sqlrepo.Shard) (bool, error) {
-		calls++
-		return calls < 2, nil
-	}
-	done, err := f.RemoveShardFiles(f.ctx, mine, []sqlrepo.Shard{shard, shard, shard}, remove)
-	f.ok(err)
-	equal(f.t, "done", done, 2)
-	equal(f.t, "calls", calls, 2)
+	equal(f.t, "named when both may go", f.stillNamed(file), map[sqlrepo.Digest]bool{})
 }
 
 func removalUnnamed(f *fixture) {
@@ -483,14 +454,47 @@ func removalUnnamed(f *fixture) {
 	named, unnamed := packed(sqlrepo.Shard{}).Shard.Digest, make([]byte, 32)
 	all := [][]byte{unnamed, named, unnamed}
 	equal(f.t, "unnamed", must(f.Unnamed(f.ctx, all))(f.t), [][]byte{unnamed, unnamed})
-	var removed [][]byte
-	done, err := f.RemoveUnnamed(f.ctx, all, func(_ context.Context, digest []byte) (bool, error) {
-		removed = append(removed, digest)
-		return true, nil
-	})
-	f.ok(err)
-	equal(f.t, "done", done, 3)
-	equal(f.t, "removed", removed, [][]byte{unnamed, unnamed})
+	equal(f.t, "still named", f.stillNamed(sqlrepo.Digest(unnamed), sqlrepo.Digest(named)),
+		map[sqlrepo.Digest]bool{sqlrepo.Digest(named): true})
+}
+
+// errNoSeal is why nothing is recorded in the end.
+var errNoSeal = errors.New("no")
+
+// removalWaits asks which files are named while a shard of a space that was added a moment ago is being sealed, and gets no
+// answer before that has ended.
+func removalWaits(f *fixture) {
+	f.space()
+	for _, sealErr := range []error{nil, errNoSeal} {
+		space := f.space()
+		stage := f.begin(f.source(space))
+		shard := packed(f.claimOnly(stage, 0))
+		file := sqlrepo.Digest(shard.Shard.Digest)
+		var asking sync.WaitGroup
+		var named map[sqlrepo.Digest]bool
+		var ended atomic.Bool
+		seal := f.sealing(stage.Upload.ID)
+		seal.Store = func(context.Context) (string, error) {
+			began := make(chan struct{})
+			asking.Go(func() {
+				close(began)
+				found, err := f.StillNamed(f.ctx, []sqlrepo.Digest{file})
+				named = found
+				if err != nil || !ended.Load() {
+					f.t.Errorf("answered before the shard was sealed: %v, %v", found, err)
+				}
+			})
+			<-began
+			time.Sleep(50 * time.Millisecond) // one that does not wait has answered by then
+			ended.Store(true)
+			return "location", sealErr
+		}
+		_, err := f.SealShard(f.ctx, shard, seal)
+		f.fails(err, sealErr)
+		asking.Wait()
+		equal(f.t, "named", named[file], sealErr == nil)
+		f.clear()
+	}
 }
 
 func removalNodes(f *fixture) {

@@ -35,25 +35,29 @@ const large = 8<<20 + 7
 // Run proves that a store keeps the promises of store.Store.
 func Run(t *testing.T, subject Subject) {
 	for name, test := range map[string]func(*fixture){
-		"WhatIsCommittedIsRead":     (*fixture).whatIsCommittedIsRead,
-		"NothingIsSeenBefore":       (*fixture).nothingIsSeenBefore,
-		"CommitAgain":               (*fixture).commitAgain,
-		"CommitAfterRemoval":        (*fixture).commitAfterRemoval,
-		"AbortEnds":                 (*fixture).abortEnds,
-		"UnfinishedByOwner":         (*fixture).unfinishedByOwner,
-		"DiscardTakesNothingElse":   (*fixture).discardTakesNothingElse,
-		"CommitAfterDiscard":        (*fixture).commitAfterDiscard,
-		"OneIdentity":               (*fixture).oneIdentity,
-		"MarkGivesNoOtherIdentity":  (*fixture).markGivesNoOther,
-		"NamesThatAreNone":          (*fixture).namesThatAreNone,
-		"OddNames":                  (*fixture).oddNames,
-		"OwnersThatAreNone":         (*fixture).ownersThatAreNone,
-		"RemovedAndSetAside":        (*fixture).removedAndSetAside,
-		"ManyAreListed":             (*fixture).manyAreListed,
-		"ContextsEnd":               (*fixture).contextsEnd,
-		"ManyAtOnce":                (*fixture).manyAtOnce,
-		"ReadAtRandom":              (*fixture).readAtRandom,
-		"OneThatStagesAgainSendsIt": (*fixture).stageAgain,
+		"WhatIsCommittedIsRead":        (*fixture).whatIsCommittedIsRead,
+		"NothingIsSeenBefore":          (*fixture).nothingIsSeenBefore,
+		"CommitAgain":                  (*fixture).commitAgain,
+		"CommitAfterRemoval":           (*fixture).commitAfterRemoval,
+		"AbortEnds":                    (*fixture).abortEnds,
+		"UnfinishedByOwner":            (*fixture).unfinishedByOwner,
+		"DiscardTakesNothingElse":      (*fixture).discardTakesNothingElse,
+		"CommitAfterDiscard":           (*fixture).commitAfterDiscard,
+		"OneIdentity":                  (*fixture).oneIdentity,
+		"MarkGivesNoOtherIdentity":     (*fixture).markGivesNoOther,
+		"NamesThatAreNone":             (*fixture).namesThatAreNone,
+		"OddNames":                     (*fixture).oddNames,
+		"OwnersThatAreNone":            (*fixture).ownersThatAreNone,
+		"RemovedAndSetAside":           (*fixture).removedAndSetAside,
+		"ManyAreListed":                (*fixture).manyAreListed,
+		"ContextsEnd":                  (*fixture).contextsEnd,
+		"ManyAtOnce":                   (*fixture).manyAtOnce,
+		"TrashIsReadUntilItIsDeleted":  (*fixture).trashIsRead,
+		"TrashIsRestored":              (*fixture).trashIsRestored,
+		"TrashIsEndedAgain":            (*fixture).trashIsEndedAgain,
+		"ALateDeletionTakesNothingNew": (*fixture).lateDeletion,
+		"ReadAtRandom":                 (*fixture).readAtRandom,
+		"OneThatStagesAgainSendsIt":    (*fixture).stageAgain,
 	} {
 		t.Run(name, func(t *testing.T) {
 			open := subject.New(t)
@@ -401,7 +405,8 @@ func (f *fixture) namesThatAreNone() {
 			"open":           func() error { _, err := f.Open(f.Context(), name); return err },
 			"open at random": func() error { _, err := f.OpenAt(f.Context(), name); return err },
 			"remove":         func() error { return f.Remove(f.Context(), name) },
-			"set aside":      func() error { _, err := f.SetAside(f.Context(), name); return err },
+			"trash":          func() error { _, err := f.Trash(f.Context(), "me", name); return err },
+			"confirm":        func() error { return f.Confirm(f.Context(), name) },
 		} {
 			f.is(fmt.Sprintf("%s %q", op, name), call(), fs.ErrInvalid)
 		}
@@ -431,8 +436,8 @@ func (f *fixture) oddNames() {
 	}
 	f.checkListed(want)
 	for name := range want {
-		_, err := f.SetAside(f.Context(), name)
-		f.must(errors.Join(err, f.Remove(f.Context(), name+".damaged")))
+		f.setAside(name)
+		f.must(f.Remove(f.Context(), name+".damaged"))
 	}
 	f.checkListed(nil)
 }
@@ -451,11 +456,7 @@ func (f *fixture) removedAndSetAside() {
 	f.commit("b.car", random(large))
 	for range 2 { // the second time they are gone
 		f.must(f.Remove(f.Context(), "a.car"))
-		aside, err := f.SetAside(f.Context(), "b.car")
-		f.must(err)
-		if before, is := store.CutAside(aside); before != "b.car" || !is {
-			f.Errorf("b.car was set aside as %q", aside)
-		}
+		f.setAside("b.car")
 	}
 	f.checkGone("a.car")
 	f.checkGone("b.car")
@@ -497,6 +498,8 @@ func (f *fixture) contextsEnd() {
 	found, err := f.Unfinished(f.Context(), "me")
 	f.must(err)
 	reading := f.openAt("there.car")
+	f.commit("trash.car", random(6))
+	trashed := f.trash("trash.car")
 	ctx, cancel := context.WithCancel(f.Context())
 	cancel()
 	calls := map[string]func() error{
@@ -514,7 +517,12 @@ func (f *fixture) contextsEnd() {
 		"open":           func() error { _, err := f.Open(ctx, "there.car"); return err },
 		"open at random": func() error { _, err := f.OpenAt(ctx, "there.car"); return err },
 		"remove":         func() error { return f.Remove(ctx, "there.car") },
-		"set aside":      func() error { _, err := f.SetAside(ctx, "there.car"); return err },
+		"trash":          func() error { _, err := f.Trash(ctx, "me", "there.car"); return err },
+		"trashed":        func() error { _, err := f.Trashed(ctx, ""); return err },
+		"delete":         func() error { return f.Delete(ctx, trashed) },
+		"restore":        func() error { return f.Restore(ctx, trashed) },
+		"set aside":      func() error { _, err := f.SetAside(ctx, trashed); return err },
+		"confirm":        func() error { return f.Confirm(ctx, "there.car") },
 		"committed": func() error {
 			for _, err := range f.Committed(ctx) {
 				return err
@@ -528,7 +536,8 @@ func (f *fixture) contextsEnd() {
 	for op, call := range calls {
 		f.is(op, call(), context.Canceled)
 	}
-	f.checkListed(map[string]int64{"there.car": 5})
+	f.must(f.end(trashed, f.Restore))
+	f.checkListed(map[string]int64{"there.car": 5, "trash.car": 6})
 	if len(found) > 0 {
 		f.checkUnfinished("me", len(found))
 	}

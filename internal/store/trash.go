@@ -1,0 +1,223 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/guppy-prep/guppy/internal/durable"
+)
+
+// trashName is the directory, in that of the store, of blobs that are about to be removed. Each has a name of its own there, so
+// that a removal which is late by any time finds that one blob or nothing.
+const trashName = ".guppy-trash"
+
+// trashMark stands between the name of a blob in the trash and its owner.
+const trashMark = "~"
+
+// trashTries bounds how often the trash is made again that others removed because it was empty.
+const trashTries = 10
+
+// Trash renames a blob.
+func (d *Directory) Trash(ctx context.Context, owner, name string) (Trashed, error) {
+	if err := errors.Join(checkName(name), checkOwner(owner), ctx.Err()); err != nil {
+		return Trashed{}, d.failure(err)
+	}
+	key := fmt.Sprintf("%s%s%s-%d", name, trashMark, owner, rand.Uint64()) //nolint:gosec // it only has to differ
+	there, err := d.moveToTrash(filepath.Join(d.path, name), d.inTrash(key))
+	if err != nil {
+		return Trashed{}, d.failure(err)
+	}
+	if !there {
+		return Trashed{}, nil
+	}
+	return Trashed{Owner: owner, Name: name, Key: key}, nil
+}
+
+func (d *Directory) moveToTrash(from, to string) (there bool, err error) {
+	for range trashTries {
+		if err = os.Rename(from, to); !errors.Is(err, fs.ErrNotExist) {
+			return err == nil, err
+		}
+		// A file server may say so that has answered already, and lost the answer.
+		if _, moved := os.Lstat(to); moved == nil {
+			return true, nil
+		}
+		if _, gone := os.Lstat(from); errors.Is(gone, fs.ErrNotExist) {
+			return false, nil
+		}
+		if err := d.makeTrash(); err != nil {
+			return false, err
+		}
+	}
+	return false, err
+}
+
+// makeTrash makes the trash for everybody who may use the store. Where the file system knows no modes, that is everybody.
+func (d *Directory) makeTrash() error {
+	path := filepath.Join(d.path, trashName)
+	err := os.Mkdir(path, durable.SharedDirectory)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	info, statErr := os.Stat(d.path)
+	if err := errors.Join(err, statErr); err != nil {
+		return err
+	}
+	_ = os.Chmod(path, info.Mode()&(fs.ModePerm|fs.ModeSetgid))
+	return nil
+}
+
+func (d *Directory) inTrash(key string) string { return filepath.Join(d.path, trashName, key) }
+
+// Trashed lists the trash.
+func (d *Directory) Trashed(ctx context.Context, owner string) (found []Trashed, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, d.failure(err)
+	}
+	all, err := d.trashed()
+	for _, blob := range all {
+		if owner == "" || blob.Owner == owner {
+			found = append(found, blob)
+		}
+	}
+	return found, err
+}
+
+func (d *Directory) trashed() (found []Trashed, err error) {
+	entries, err := os.ReadDir(filepath.Join(d.path, trashName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, d.failure(err)
+	}
+	for _, entry := range entries {
+		if blob, ok := parseTrashed(entry.Name()); ok && entry.Type().IsRegular() {
+			found = append(found, blob)
+		}
+	}
+	return found, nil
+}
+
+// parseTrashed returns ok only for what Trash has renamed.
+func parseTrashed(key string) (blob Trashed, ok bool) {
+	at := strings.LastIndex(key, trashMark)
+	if at < 0 {
+		return blob, false
+	}
+	name, rest := key[:at], key[at+len(trashMark):]
+	dash := strings.LastIndexByte(rest, '-')
+	if dash < 0 || strings.Trim(rest[dash+1:], "0123456789") != "" {
+		return blob, false
+	}
+	return Trashed{Owner: rest[:dash], Name: name, Key: key}, checkName(name) == nil && validOwner(rest[:dash])
+}
+
+// checkTrashed keeps out what is not in the trash.
+func checkTrashed(blob Trashed) error {
+	if parsed, ok := parseTrashed(blob.Key); !ok || parsed != blob {
+		return notInTrash(blob)
+	}
+	return nil
+}
+
+func notInTrash(blob Trashed) error {
+	return fmt.Errorf("%q is no blob of %q in the trash", blob.Key, blob.Owner)
+}
+
+// Restore gives a blob its name back, unless the same blob has been committed again.
+func (d *Directory) Restore(ctx context.Context, blob Trashed) error {
+	if err := errors.Join(checkTrashed(blob), ctx.Err()); err != nil {
+		return d.failure(err)
+	}
+	if err := d.restore(d.inTrash(blob.Key), filepath.Join(d.path, blob.Name)); err != nil {
+		return d.failure(err)
+	}
+	return d.Delete(ctx, blob)
+}
+
+// restore leaves the blob in the trash, too, where the file system has hard links.
+func (d *Directory) restore(from, final string) error {
+	err := os.Link(from, final)
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) { // others have committed or restored it
+		return nil
+	}
+	if err != nil {
+		if _, there := os.Lstat(final); there == nil {
+			return nil
+		}
+		if err := os.Rename(from, final); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return durable.SyncDirectory(d.path)
+}
+
+// Delete removes the file that has the name of the trash: no other one ever gets it.
+func (d *Directory) Delete(ctx context.Context, blob Trashed) error {
+	if err := errors.Join(checkTrashed(blob), ctx.Err()); err != nil {
+		return d.failure(err)
+	}
+	if err := removeIfThere(d.inTrash(blob.Key)); err != nil {
+		return d.failure(err)
+	}
+	d.removeEmptyTrash()
+	return nil
+}
+
+// removeEmptyTrash leaves no directory behind. It fails as long as something is in the trash, and that is well.
+func (d *Directory) removeEmptyTrash() { _ = os.Remove(filepath.Join(d.path, trashName)) }
+
+// SetAside renames a blob of the trash whose bytes are damaged, and returns its new name. One that is gone is no error.
+func (d *Directory) SetAside(ctx context.Context, blob Trashed) (aside string, err error) {
+	if err := errors.Join(checkTrashed(blob), ctx.Err()); err != nil {
+		return "", d.failure(err)
+	}
+	aside = blob.Name + asideSuffix
+	err = os.Rename(d.inTrash(blob.Key), filepath.Join(d.path, aside))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", d.failure(err)
+	}
+	d.removeEmptyTrash()
+	if err := durable.SyncDirectory(d.path); err != nil {
+		return "", d.failure(err)
+	}
+	return aside, nil
+}
+
+// Confirm looks under the blob's own name alone.
+func (d *Directory) Confirm(ctx context.Context, name string) error {
+	if err := errors.Join(checkName(name), ctx.Err()); err != nil {
+		return d.failure(err)
+	}
+	if _, err := os.Lstat(filepath.Join(d.path, name)); err != nil {
+		return d.failure(err)
+	}
+	return nil
+}
+
+// find calls look with the path of a committed blob. One that is in the trash is as good: a removal that came too late may
+// have put it there, and been killed before it could look again.
+func (d *Directory) find(name string, look func(path string) error) error {
+	final := filepath.Join(d.path, name)
+	err := look(final)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	all, trashErr := d.trashed()
+	if trashErr != nil {
+		return trashErr
+	}
+	for _, blob := range all {
+		if blob.Name != name {
+			continue
+		}
+		if err := look(d.inTrash(blob.Key)); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return look(final) // it may have been restored meanwhile
+}
