@@ -130,10 +130,17 @@ func (s memoryStore) Size(_ context.Context, name string) (int64, error) {
 	return int64(len(blob)), nil
 }
 
-func (s memoryStore) Remove(_ context.Context, name string) error {
-	delete(s.blobs, name)
+// Trash leaves the blob where it is until it is deleted: nobody else uses this store.
+func (s memoryStore) Trash(_ context.Context, owner, name string) (store.Trashed, error) {
+	return store.Trashed{Owner: owner, Name: name}, nil
+}
+
+func (s memoryStore) Delete(_ context.Context, trashed store.Trashed) error {
+	delete(s.blobs, trashed.Name)
 	return nil
 }
+
+func (s memoryStore) Restore(context.Context, store.Trashed) error { return nil }
 
 func (m *memory) run(t *rapid.T, files store.Store, most, batch int64) error {
 	indexer := Indexer{Repo: m, Store: files, Owner: "test", batch: batch}
