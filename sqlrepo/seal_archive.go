@@ -41,6 +41,9 @@ func (r *Repository) CheckSealed(ctx context.Context, sealed []dialect.SealedTab
 
 // SumSealed returns what there is of the tables and columns that a seal names.
 func (r *Repository) SumSealed(ctx context.Context, sealed []dialect.SealedTable) (content Content, err error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	for _, s := range sealed {
 		t := table{name: s.Name, columns: strings.Split(s.Columns, ", ")}
 		sum, err := r.sumRows(ctx, r.db.Reader, t, t.unleased(), nil)

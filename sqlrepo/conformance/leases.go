@@ -160,7 +160,7 @@ func releaseLease(l *leased) {
 }
 
 func failLease(l *leased) {
-	const pause = time.Hour
+	const pause = sqlrepo.LongestPause
 	unit := l.claim("first")
 	for attempts := range int64(2) {
 		l.ok(l.Fail(l.ctx, unit, "nul \x00", pause))
