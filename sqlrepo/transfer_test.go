@@ -24,15 +24,15 @@ func TestTransfer(t *testing.T) {
 }
 
 // TestATransferOutlivesItsTargetsConnections cuts them once: all is copied again. Those of the source are not made again,
-// since what was seen over them can't be seen any more.
+// since what was seen over them can't be seen any more, and without the lock on the target nothing is copied at all.
 func TestATransferOutlivesItsTargetsConnections(t *testing.T) {
 	postgres := enginetest.Engines()[1]
-	for _, side := range []string{"target", "source"} {
+	for _, side := range []string{"target", "target and its lock", "source"} {
 		t.Run(side, func(t *testing.T) {
 			settings := postgres.Settings(t)
 			source, target := enginetest.MustOpen(t, settings), postgres.Open(t)
 			cut := enginetest.MustOpen(t, settings)
-			if side == "target" {
+			if side != "source" {
 				source, target = enginetest.Engines()[0].Open(t), source
 			}
 			repo, copied := sqlrepo.New(source), sqlrepo.New(target)
@@ -46,7 +46,7 @@ func TestATransferOutlivesItsTargetsConnections(t *testing.T) {
 					return
 				}
 				if attempts++; attempts == 1 {
-					disconnect(t, cut)
+					disconnect(t, cut, side == "target")
 				}
 			}})
 			there, listErr := copied.Spaces(t.Context())
@@ -56,6 +56,9 @@ func TestATransferOutlivesItsTargetsConnections(t *testing.T) {
 			if side == "target" && (err != nil || attempts != 2 || len(there) != 1) {
 				t.Errorf("%d attempts gave %d spaces; %v", attempts, len(there), err)
 			}
+			if side == "target and its lock" && (!errors.Is(err, dialect.ErrLockLost) || attempts != 1 || len(there) != 0) {
+				t.Errorf("%d attempts gave %d spaces; %v", attempts, len(there), err)
+			}
 			if side == "source" && (!errors.Is(err, sqlrepo.ErrUnavailable) || attempts != 1 || len(there) != 0) {
 				t.Errorf("%d attempts gave %d spaces; %v", attempts, len(there), err)
 			}
@@ -63,11 +66,13 @@ func TestATransferOutlivesItsTargetsConnections(t *testing.T) {
 	}
 }
 
-// disconnect ends all other connections to a server's database, and waits until they are gone.
-func disconnect(t *testing.T, db *dialect.DB) {
+// disconnect ends all other connections to a server's database, but for those that hold a lock if they are spared, and waits
+// until they are gone.
+func disconnect(t *testing.T, db *dialect.DB, spareLocks bool) {
 	for left := 1; left > 0; {
 		err := db.Writer.GetContext(t.Context(), &left, `SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
-			WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+			WHERE datname = current_database() AND pid <> pg_backend_pid() AND NOT ($1 AND pid IN (
+				SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock'))`, spareLocks)
 		if err != nil {
 			t.Error(err)
 			return
