@@ -49,11 +49,11 @@ func TestPlanChangesNothing(t *testing.T) {
 		m := New(settings)
 		for range 2 {
 			plan, err := m.Plan(t.Context(), Latest())
-			if err != nil || plan.From != 0 || plan.To != 4 || len(plan.Steps) != 4 || len(plan.Statements) != 1 ||
+			if err != nil || plan.From != 0 || plan.To != 5 || len(plan.Steps) != 5 || len(plan.Statements) != 1 ||
 				plan.Reverts() {
 				t.Fatalf("%+v, %v", plan, err)
 			}
-			if status := mustStatus(t, m); !status.Empty || len(status.Pending) != 4 {
+			if status := mustStatus(t, m); !status.Empty || len(status.Pending) != 5 {
 				t.Errorf("status %+v", status)
 			}
 		}
