@@ -39,6 +39,8 @@ const (
 	lockPatience = time.Second
 	lockPause    = 50 * time.Millisecond
 	lockCheck    = 2 * time.Second
+	// lockSilence is how long a shared lock's connection may be silent before the lock is taken again over another one.
+	lockSilence = 5 * time.Second
 )
 
 // lockAnswer says whether the lock was taken: it is lockedByUs, or 0 if others have it, or 1 if they are committing.
@@ -162,11 +164,15 @@ func (l *postgresLock) take(ctx context.Context, conn *sqlx.Conn, session int32)
 func (l *postgresLock) keep(ctx context.Context) {
 	defer close(l.kept)
 	for {
+		pause := lockCheck
+		if l.conn == nil { // nothing is committed until the lock is taken again
+			pause = lockPause
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-l.suspected:
-		case <-time.After(lockCheck):
+		case <-time.After(pause):
 		}
 		err := l.renew(ctx)
 		if ctx.Err() != nil {
@@ -183,17 +189,26 @@ func (l *postgresLock) keep(ctx context.Context) {
 // renew returns an error if the lock is lost. A shared lock whose session has ended is taken again, as soon as the database
 // is there: it is lost if others have had all of it meanwhile.
 func (l *postgresLock) renew(ctx context.Context) error {
-	failure := l.alive(ctx)
-	if failure == nil || l.exclusive {
-		return failure
+	if l.exclusive {
+		return l.alive(ctx)
 	}
+	looking, stop := context.WithTimeout(ctx, lockSilence)
+	failure := l.alive(looking)
+	stop()
+	if failure == nil {
+		return nil
+	}
+
 	if l.conn != nil {
 		_ = drop(l.conn)
 		l.conn = nil
 	}
 
-	err := l.lock(ctx, true)
-	if err == nil || l.db.Classify(err) == Unavailable || l.db.Classify(err) == Conflict {
+	taking, stop := context.WithTimeout(ctx, lockSilence)
+	defer stop()
+	err := l.lock(taking, true)
+	away := taking.Err() != nil || l.db.Classify(err) == Unavailable || l.db.Classify(err) == Conflict
+	if err == nil || away {
 		return nil
 	}
 	return fmt.Errorf("%w, and it was not taken again: %w", failure, err)

@@ -23,12 +23,12 @@ var commits = []struct {
 	having []string
 }{
 	{"open the upload", false, []string{"SELECT id FROM sources", "UPDATE uploads SET", "started_at"}},
-	{"claim a stage", true, []string{"UPDATE uploads SET token"}},
-	{"claim a shard", true, []string{"UPDATE shards SET token"}},
+	{"claim a stage", true, []string{"UPDATE uploads SET worker", "lease_seen"}},
+	{"claim a shard", true, []string{"UPDATE shards SET worker", "lease_seen"}},
 	{"save the scan", false, []string{"found_entries + $1"}},
 	{"advance", true, []string{"UPDATE uploads SET attempts = $1", "stage_began"}},
 	{"save the plan", false, []string{"planned_shards + $1"}},
-	{"seal a shard", false, []string{"UPDATE spaces SET revision", "settled_shards + 1"}},
+	{"seal a shard", false, []string{"UPDATE spaces SET", "settled_shards + 1"}},
 	{"save links", false, []string{"linked_entries + $1"}},
 	{"advance to packing", true, []string{"UPDATE uploads SET attempts = $1", "stage_began", "lease_began = "}},
 	{"record the root", false, []string{"UPDATE uploads SET state", "root_cid = $", "stage_bytes = packed_bytes"}},
