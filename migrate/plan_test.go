@@ -65,7 +65,7 @@ func TestPlanChangesNothing(t *testing.T) {
 		}
 		mustUp(t, m)
 		plan, err := m.Plan(t.Context(), Latest())
-		if err != nil || plan.From != 4 || plan.To != 4 || len(plan.Statements) != 0 {
+		if err != nil || plan.From != 5 || plan.To != 5 || len(plan.Statements) != 0 {
 			t.Errorf("%+v, %v", plan, err)
 		}
 	})
