@@ -3,7 +3,7 @@ BIN := $(CURDIR)/bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 VERSION_VARIABLE := main.version
 FUZZTIME ?= 10s
-TIMEOUT ?= 20m
+TIMEOUT ?= 60m
 # What takes longest begins first.
 LONGEST := ./internal/pipeline ./cmd/guppy ./sqlrepo
 CHAOS_SEEDS ?= 50

@@ -73,7 +73,7 @@ func TestClassifyPostgresStatements(t *testing.T) {
 		"read-only server": {[]string{"SET TRANSACTION READ ONLY", "UPDATE a SET n = 1"}, dialect.Unavailable},
 		"terminated":       {[]string{"SELECT pg_terminate_backend(pg_backend_pid())", "SELECT 1"}, dialect.Unavailable},
 		"no permission":    {[]string{"CREATE ROLE nobody", "SET LOCAL ROLE nobody", "SELECT n FROM a"}, dialect.Unusable},
-		"time limit":       {[]string{"SET LOCAL statement_timeout = 1", "SELECT pg_sleep(1)"}, dialect.Other},
+		"time limit":       {[]string{"SET LOCAL statement_timeout = 1", "SELECT pg_sleep(1)"}, dialect.Unavailable},
 		"NUL in text":      {[]string{"SELECT chr(0)"}, dialect.Other},
 		"division by zero": {[]string{"SELECT 1/0"}, dialect.Other},
 	} {
