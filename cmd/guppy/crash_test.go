@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -76,6 +77,14 @@ func (p *process) runFor(duration time.Duration) {
 
 // complete tells whether the upload is complete. A run after that would begin another.
 func (i *installation) complete(t *testing.T) bool {
-	uploads := i.uploads(t)
+	t.Helper()
+	listed := i.runIfThere(t, "upload", "ls", "--json")
+	if listed == "" {
+		return false
+	}
+	var uploads []uploadView
+	if err := json.Unmarshal([]byte(listed), &uploads); err != nil {
+		t.Fatal(err)
+	}
 	return len(uploads) > 0 && uploads[len(uploads)-1].State == "complete"
 }

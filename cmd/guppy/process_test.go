@@ -134,6 +134,16 @@ func (i *installation) run(t *testing.T, args ...string) string {
 	return p.stdout.String()
 }
 
+// runIfThere is like run, but returns nothing if there is no database yet: the process that was about to make it was killed.
+func (i *installation) runIfThere(t *testing.T, args ...string) string {
+	t.Helper()
+	p := i.start(t, args...)
+	if code := p.exit(t); code != exitComplete && code != exitDatabase {
+		t.Fatalf("guppy %s: exit code %d\n%s", args, code, &p.stderr)
+	}
+	return p.stdout.String()
+}
+
 // outcome is what a preparation leaves behind, which is sound.
 type outcome struct {
 	root   string

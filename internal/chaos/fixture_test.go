@@ -98,9 +98,15 @@ func (f *fixture) worker(db *dialect.DB) pipeline.Worker {
 func (f *fixture) together(dbs ...*dialect.DB) {
 	f.t.Helper()
 	var working sync.WaitGroup
+	began := make(chan struct{})
 	for i, db := range dbs {
 		working.Go(func() {
 			var err error
+			if i > 0 { // they would have completed the upload before a job that a fault holds up, which then begins another
+				<-began
+			} else {
+				f.log.begins(began)
+			}
 			if job := f.job(db); i == 0 {
 				_, err = job.Run(f.t.Context())
 			} else {
@@ -109,6 +115,9 @@ func (f *fixture) together(dbs ...*dialect.DB) {
 			}
 			if err != nil {
 				f.t.Errorf("worker %d: %v", i, err)
+			}
+			if i == 0 {
+				f.log.end()
 			}
 		})
 	}
@@ -217,6 +226,8 @@ type countingLog struct {
 	mu       sync.Mutex
 	count    int
 	messages map[string]int
+	// began, if any, is closed with the next job that begins.
+	began chan struct{}
 }
 
 // lostWork are the messages that tell of work which somebody has to do again.
@@ -230,10 +241,31 @@ func (l *countingLog) lost() int {
 	return l.count
 }
 
+// begins has a channel closed when a job has begun.
+func (l *countingLog) begins(began chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.began = began
+}
+
+// end lets those go on that wait for a job which has failed before it began.
+func (l *countingLog) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.began != nil {
+		close(l.began)
+		l.began = nil
+	}
+}
+
 // Handle implements slog.Handler.
 func (l *countingLog) Handle(_ context.Context, record slog.Record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if record.Message == "begin" && l.began != nil {
+		close(l.began)
+		l.began = nil
+	}
 	if l.messages == nil {
 		l.messages = map[string]int{}
 	}
