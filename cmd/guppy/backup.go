@@ -132,7 +132,7 @@ func (a *app) restore(cmd *cobra.Command, file string) (err error) {
 	}
 	defer func() { err = errors.Join(err, archive.Close()) }()
 	if archive.Unproven {
-		a.log.Warn("the backup carries no digests, since an older guppy made it: its rows can't be compared with what was backed up",
+		a.log.Warn("the backup carries no digests, since an older guppy made it: its rows can't be compared with the original",
 			"file", file)
 	}
 	db, err := a.openTarget(ctx, a.directSettings(cfg))

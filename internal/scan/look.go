@@ -118,7 +118,7 @@ func (s *Scanner) unmoved(row sqlrepo.Entry, look func(string) (fs.FileInfo, err
 		return errMoved
 	}
 	now := source.Fingerprint(info, nil)
-	if now.Kind != row.Kind || now.ModTime != row.ModTime {
+	if now.Kind != row.Kind || now.ModTime != row.ModTime || now.Era != row.Era {
 		return errMoved
 	}
 	return nil
