@@ -77,7 +77,7 @@ var limits = pipeline.Limits{Lease: time.Second, MaxAttempts: 1000, RunAhead: 2,
 // job prepares the source over a connection of its own.
 func (f *fixture) job(db *dialect.DB) pipeline.Job {
 	return pipeline.Job{
-		Repo: sqlrepo.New(db, sqlrepo.WithRetryFor(time.Minute)), Store: f.store, FS: f.files, Space: f.space, Source: f.source,
+		Repo: sqlrepo.New(db), Store: f.store, FS: f.files, Space: f.space, Source: f.source,
 		Fresh: f.fresh, Workers: 2, ReadAhead: 4, Limits: f.limits, TempDir: f.t.TempDir(),
 		Progress: &progress.Counters{}, Log: slog.New(&f.log),
 	}

@@ -53,7 +53,7 @@ func TestWorkersWeatherAnyStorm(t *testing.T) {
 }
 
 // atOnce is how many storms there are at once: most of the time workers wait in them.
-const atOnce = 5
+const atOnce = 3
 
 // ownGoroutines are those of toxiproxy, which leaves some running, and coroutines that never ran.
 func ownGoroutines() []goleak.Option {

@@ -2,16 +2,10 @@ package check_test
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-	"testing"
 
-	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/check"
-	"github.com/guppy-prep/guppy/internal/enginetest"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -215,38 +209,4 @@ func fileDamages() []damage {
 			must(f, os.WriteFile(filepath.Join(f.dir, ".guppy-store"), []byte("?"), 0o600))
 		}},
 	}
-}
-
-// TestEachDamageIsNamedAndMended damages a repository in one way after the other. Each has its code, and after repair
-// and another run everything is sound again, with the roots that there were.
-func TestEachDamageIsNamedAndMended(t *testing.T) {
-	t.Parallel()
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
-		f := newFixture(t, db)
-		f.sound("at first")
-		want := f.roots()
-		for i, damage := range damages() {
-			ok := t.Run(fmt.Sprintf("%02d %s", i, damage.code), func(t *testing.T) {
-				t.Log(damage.what)
-				f := *f
-				f.T = t
-				damage.do(&f)
-				problems := f.problems()
-				named := func(p check.Problem) bool { return p.Code == damage.code && !p.Note && p.Repair != "" }
-				if !slices.ContainsFunc(problems, named) {
-					t.Errorf("found %q", codes(problems))
-				}
-				did := f.repair()
-				f.finish()
-				f.sound("after " + strings.Join(did, "; "))
-				if got := f.roots(); !slices.Equal(got, want) {
-					t.Errorf("roots %q, want %q", got, want)
-				}
-				t.Logf("found %q; %s", codes(problems), strings.Join(did, "; "))
-			})
-			if !ok {
-				return
-			}
-		}
-	})
 }

@@ -1,3 +1,5 @@
+//go:build !race
+
 package check_test
 
 import (
@@ -27,8 +29,8 @@ func kinds() (kinds []damage) {
 // pairsOfOne is how many pairs one repository suffers: what can't be had again is gone from older uploads.
 const pairsOfOne = 12
 
-// TestAnyTwoDamages together are mended, by at most two repairs with a run behind each: all pairs on SQLite, some on the others.
-func TestAnyTwoDamages(t *testing.T) {
+// TestEveryTwoDamages together are mended, by at most two repairs with a run behind each: all pairs on SQLite, some on the others.
+func TestEveryTwoDamages(t *testing.T) {
 	t.Parallel()
 	all := kinds()
 	var pairs [][2]damage

@@ -60,40 +60,6 @@ func sharedDamages() []damage {
 	}
 }
 
-// TestWhatIsSharedIsMendedWithoutTheSource damages what two uploads share, of which one may be removed. The source has
-// changed since, so that nothing may be scanned again: repair alone makes all sound, and no upload loses its root.
-func TestWhatIsSharedIsMendedWithoutTheSource(t *testing.T) {
-	t.Parallel()
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
-		f := newFixture(t, db)
-		must(t, os.RemoveAll(filepath.Join(f.root, "old")))
-		f.eachDamage("kept", sharedDamages())
-		f.remove(1)
-		f.eachDamage("removed", sharedDamages()[:8])
-	})
-}
-
-func (f *fixture) eachDamage(state string, damages []damage) {
-	f.Helper()
-	want := f.roots()
-	for i, damage := range damages {
-		f.Run(fmt.Sprintf("%s %02d %s", state, i, damage.code), func(t *testing.T) {
-			t.Log(damage.what)
-			f := *f
-			f.T = t
-			damage.do(&f)
-			if found := codes(f.problems()); !slices.Contains(found, damage.code) {
-				t.Errorf("found %q", found)
-			}
-			did := strings.Join(f.repair(), "; ")
-			f.sound("after " + did)
-			if got := f.roots(); !slices.Equal(got, want) {
-				t.Errorf("roots %q, want %q, after %s", got, want, did)
-			}
-		})
-	}
-}
-
 // remove removes an upload, with all that no other needs.
 func (f *fixture) remove(upload int64) {
 	f.Helper()

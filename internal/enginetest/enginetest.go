@@ -17,35 +17,46 @@ type Engine struct {
 	// Settings are those of a fresh, empty database, which goes with the test.
 	Settings func(tb testing.TB) dialect.Settings
 
-	record func(tb testing.TB, db *dialect.DB, to *Recorder)
+	// migrated are those of a fresh database with the present schema, without a row.
+	migrated func(tb testing.TB) dialect.Settings
+	record   func(tb testing.TB, db *dialect.DB, to *Recorder)
 }
 
 // Engines are all of them, the embedded one first.
 func Engines() []Engine {
 	return []Engine{
-		{"sqlite", func(tb testing.TB) dialect.Settings {
-			return dialect.Settings{URL: dialect.Secret(filepath.Join(tb.TempDir(), "guppy.db"))}
-		}, recordSQLite},
-		{"postgres", func(tb testing.TB) dialect.Settings {
-			return dialect.Settings{URL: dialect.Secret(pgtest.URL(tb))}
-		}, recordPostgres},
+		{"sqlite", func(tb testing.TB) dialect.Settings { return file(filepath.Join(tb.TempDir(), "guppy.db")) }, copySQLite, recordSQLite},
+		{"postgres", func(tb testing.TB) dialect.Settings { return server(pgtest.URL(tb)) }, copyPostgres, recordPostgres},
 	}
 }
+
+func file(path string) dialect.Settings { return dialect.Settings{URL: dialect.Secret(path)} }
+
+func server(url string) dialect.Settings { return dialect.Settings{URL: dialect.Secret(url)} }
 
 // Open opens a fresh database with the present schema. It is closed when the test ends.
 func (e Engine) Open(tb testing.TB) *dialect.DB {
 	tb.Helper()
-	return MustOpen(tb, e.Settings(tb))
+	return open(tb, e.migrated(tb))
 }
 
 // MustOpen migrates and opens the database that the settings name.
 func MustOpen(tb testing.TB, settings dialect.Settings) *dialect.DB {
 	tb.Helper()
-	ctx := context.Background()
-	if _, err := migrate.New(settings).Ensure(ctx, true); err != nil {
+	if err := ensure(settings); err != nil {
 		tb.Fatal(err)
 	}
-	db, err := dialect.Open(ctx, settings)
+	return open(tb, settings)
+}
+
+func ensure(settings dialect.Settings) error {
+	_, err := migrate.New(settings).Ensure(context.Background(), true)
+	return err
+}
+
+func open(tb testing.TB, settings dialect.Settings) *dialect.DB {
+	tb.Helper()
+	db, err := dialect.Open(context.Background(), settings)
 	if err != nil {
 		tb.Fatal(err)
 	}

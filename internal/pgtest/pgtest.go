@@ -37,6 +37,8 @@ var shared sharedServer
 type sharedServer struct {
 	mu      sync.Mutex
 	cluster *cluster.Cluster
+	// filled is the database that FilledURL copies, or "".
+	filled string
 }
 
 // Main runs the tests of a package and exits with their status once the shared server is gone. Call it from TestMain.
@@ -54,18 +56,40 @@ func Main(m *testing.M) {
 // when the test ends.
 func URL(tb testing.TB) string {
 	tb.Helper()
+	return createdFrom(tb, sharedURL(tb), "template0")
+}
+
+// FilledURL is URL for a copy of a database that fill is called to fill: once in a process, whatever fill it is.
+func FilledURL(tb testing.TB, fill func(url string) error) string {
+	tb.Helper()
+	server := sharedURL(tb)
+	template, err := shared.fill(server, fill)
+	if err != nil {
+		tb.Fatalf("fill a database: %v", err)
+	}
+	return createdFrom(tb, server, template)
+}
+
+func sharedURL(tb testing.TB) *url.URL {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	server, err := shared.url(ctx)
 	if err != nil {
 		fatal(tb, err)
 	}
+	return server
+}
+
+// createdFrom makes a database that goes with the test.
+func createdFrom(tb testing.TB, server *url.URL, template string) string {
+	tb.Helper()
 	name := randomName()
-	if err := execute(server, "CREATE DATABASE "+name+" TEMPLATE template0"); err != nil {
+	if err := execute(server, "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
 		tb.Fatalf("create database %s: %v", name, err)
 	}
 	tb.Cleanup(func() {
-		if err := execute(server, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+		if err := dropDatabase(server, name); err != nil {
 			tb.Errorf("drop database %s: %v", name, err)
 		}
 	})
@@ -101,14 +125,41 @@ func (s *sharedServer) url(ctx context.Context) (*url.URL, error) {
 	return parseURL(s.cluster.URL())
 }
 
-func (s *sharedServer) close() error {
+// fill makes the database that is to be copied, unless it is there.
+func (s *sharedServer) fill(server *url.URL, fill func(url string) error) (name string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.filled != "" {
+		return s.filled, nil
+	}
+	name = randomName()
+	if err := execute(server, "CREATE DATABASE "+name+" TEMPLATE template0"); err != nil {
+		return "", err
+	}
+	if err := fill(withDatabase(server, name)); err != nil {
+		return "", errors.Join(err, dropDatabase(server, name))
+	}
+	s.filled = name
+	return name, nil
+}
+
+func (s *sharedServer) close() (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if text := os.Getenv(EnvURL); text != "" && s.filled != "" { // that server stays
+		server, err := parseURL(text)
+		if err != nil {
+			return err
+		}
+		err = dropDatabase(server, s.filled)
+		s.filled = ""
+		return err
+	}
 	if s.cluster == nil {
 		return nil
 	}
-	err := s.cluster.Close()
-	s.cluster = nil
+	err = s.cluster.Close()
+	s.cluster, s.filled = nil, ""
 	return err
 }
 
@@ -139,6 +190,10 @@ func execute(server *url.URL, statement string) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	_, err = db.ExecContext(ctx, statement)
 	return err
+}
+
+func dropDatabase(server *url.URL, name string) error {
+	return execute(server, "DROP DATABASE "+name+" WITH (FORCE)")
 }
 
 func randomName() string {

@@ -28,12 +28,12 @@ import (
 // all alike.
 func duplicates(tb testing.TB) map[string]string {
 	tb.Helper()
-	content := make([]byte, 9<<20+123)
+	content := make([]byte, 5<<20+123)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(content)
 	large, chunk := string(content), string(content[5:5+1<<20])
 	files := map[string]string{
-		"a/large": large, "a/near": large, "z/far": large, "m/prefix": large[:4<<20], "m/tail": large[6<<20:],
-		"b/byte": "!" + large, "b/chunk": chunk + large, "c/zeros": string(make([]byte, 11<<20)), "y/zeros": string(make([]byte, 5<<20+1)),
+		"a/large": large, "a/near": large, "z/far": large, "m/prefix": large[:2<<20], "m/tail": large[3<<20:],
+		"b/byte": "!" + large, "b/chunk": chunk + large, "c/zeros": string(make([]byte, 5<<20)), "y/zeros": string(make([]byte, 3<<20+1)),
 		"e/empty": "", "f/empty": "",
 	}
 	for i := range 40 {

@@ -19,7 +19,7 @@ import (
 
 // mixed has small files, files of some chunks, and one that spans shards; the copies of a file have blocks in common.
 var mixed = sourcetest.Tree{Dirs: 5, Files: 12, Seed: 7, SizeOf: func(dir, file int) int64 {
-	return map[int]int64{3: 1 << 20, 5: 3<<20 + 17, 7: 11 << 20, 9: 0}[file] + int64(dir*file*97)
+	return map[int]int64{3: 1 << 20, 5: 2<<20 + 17, 7: 5 << 20, 9: 0}[file] + int64(dir*file*97)
 }}
 
 func TestShardsDependOnTheContentAlone(t *testing.T) {
@@ -52,7 +52,7 @@ func TestAnInterruptedRunGoesOn(t *testing.T) {
 		f := newFixture(t, db, sourcetest.NewSynthetic(slow), sourcetest.Root)
 		random := rand.New(rand.NewPCG(1, 2))
 		interrupted := 0
-		for patience := 5 * time.Millisecond; ; patience = patience * 5 / 4 {
+		for patience := 5 * time.Millisecond; ; patience = patience * 3 / 2 {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(random.Int64N(int64(patience))))
 			f.job.Progress = &progress.Counters{}
 			result, err := f.job.Run(ctx)

@@ -27,7 +27,7 @@ import (
 // small has the sizes that the fault tests name: files 0 to 7 of some bytes, file 8 of nine chunks over three shards.
 var small = sourcetest.Tree{Dirs: 2, Files: 9, Seed: 3, SizeOf: func(_, file int) int64 {
 	if file == 8 {
-		return 9<<20 + 5
+		return 4<<20 + 5
 	}
 	return int64(file * 1000)
 }}
@@ -37,10 +37,10 @@ func TestAChangedFileIsScannedAgain(t *testing.T) {
 	changes := map[string]func(*sourcetest.Synthetic){
 		"a small file":           func(s *sourcetest.Synthetic) { s.Change(s.FilePath(0, 3), 1) },
 		"a large file, first":    func(s *sourcetest.Synthetic) { s.Change(s.FilePath(0, 8), 1) },
-		"a large file, midway":   func(s *sourcetest.Synthetic) { s.Change(s.FilePath(0, 8), 6) },
-		"a large file, last":     func(s *sourcetest.Synthetic) { s.Change(s.FilePath(1, 8), 10) },
-		"a file that shrinks":    func(s *sourcetest.Synthetic) { s.Truncate(s.FilePath(1, 8), 5, 2<<20) },
-		"a file that grows":      func(s *sourcetest.Synthetic) { s.Truncate(s.FilePath(1, 7), 1, 5<<20) },
+		"a large file, midway":   func(s *sourcetest.Synthetic) { s.Change(s.FilePath(0, 8), 3) },
+		"a large file, last":     func(s *sourcetest.Synthetic) { s.Change(s.FilePath(1, 8), 5) },
+		"a file that shrinks":    func(s *sourcetest.Synthetic) { s.Truncate(s.FilePath(1, 8), 3, 1<<20) },
+		"a file that grows":      func(s *sourcetest.Synthetic) { s.Truncate(s.FilePath(1, 7), 1, 3<<20) },
 		"a file that gets empty": func(s *sourcetest.Synthetic) { s.Truncate(s.FilePath(0, 1), 1, 0) },
 	}
 	for name, change := range changes {
@@ -286,7 +286,7 @@ func TestAShortageIsBlamedOnNoFile(t *testing.T) {
 		"lstat":   func(s *sourcetest.Synthetic, err error) { s.Fail(s.FilePath(1, 3), "lstat", err) },
 		"open":    func(s *sourcetest.Synthetic, err error) { s.Fail(s.FilePath(1, 3), "open", err) },
 		"read":    func(s *sourcetest.Synthetic, err error) { s.FailRead(s.FilePath(1, 3), 1, err) },
-		"read on": func(s *sourcetest.Synthetic, err error) { s.FailRead(s.FilePath(1, 8), 7, err) },
+		"read on": func(s *sourcetest.Synthetic, err error) { s.FailRead(s.FilePath(1, 8), 3, err) },
 	}
 	for name, runShort := range shortages {
 		t.Run(name, func(t *testing.T) {
@@ -365,7 +365,7 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root)
 	root := undisturbed.complete().RootCID.String()
 	failures := 0
-	for failAt := int64(1); ; failAt += 9 {
+	for failAt := int64(1); ; failAt += 5 {
 		faulty := &faultyStore{failure: syscall.ENOSPC}
 		faulty.failAt.Store(failAt)
 		f := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root,

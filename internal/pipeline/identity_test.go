@@ -47,8 +47,8 @@ func TestRootIsTheReferences(t *testing.T) {
 	}
 }
 
-// sizes are around what changes the shape of a file: chunks, and segments of a 4 MiB shard.
-var sizes = []int{0, 1, 4096, 1<<20 - 1, 1 << 20, 1<<20 + 1, 3 << 20, 4<<20 + 7, 9 << 20}
+// sizes are around what changes the shape of a file: chunks, and segments of a 2 MiB shard.
+var sizes = []int{0, 1, 4096, 1<<20 - 1, 1 << 20, 1<<20 + 1, 2<<20 + 7, 5 << 20}
 
 func randomTree(tb testing.TB, rt *rapid.T) string {
 	root := tb.TempDir()

@@ -66,7 +66,7 @@ func withMoments(s *moments) change {
 // moving are the files of a source that changes; they fill two shards.
 func moving(tb testing.TB) string {
 	tb.Helper()
-	large := make([]byte, 5<<20)
+	large := make([]byte, 5<<19)
 	_, _ = rand.Read(large)
 	return tree(tb, map[string]string{
 		"a/large": string(large), "a/small": "small", "b/changed": "as it was", "b/gone": "gone", "dir/sub/x": "x", "dir/y": "y",
@@ -248,7 +248,7 @@ func dyingAfter(t *testing.T, engine enginetest.Engine, db *dialect.DB, commits 
 func steady(tb testing.TB) string {
 	tb.Helper()
 	return tree(tb, map[string]string{
-		"a/large": strings.Repeat("0123456789abcde", 350_000), "b/changed": "as it was", "b/gone": "gone", "dir/sub/x": "x",
+		"a/large": strings.Repeat("0123456789abcde", 175_000), "b/changed": "as it was", "b/gone": "gone", "dir/sub/x": "x",
 		"dir/y": "y", "z": "last",
 	})
 }

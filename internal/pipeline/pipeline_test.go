@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 }
 
 // shardSize is small, so that large files span shards.
-const shardSize = 4 << 20
+const shardSize = 2 << 20
 
 // fixture is a space with one source, in a repository and a store of their own.
 type fixture struct {

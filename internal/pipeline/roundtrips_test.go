@@ -16,10 +16,10 @@ func TestRoundTripsGrowWithPagesNotWithFiles(t *testing.T) {
 	compareTrips(t, few, many, trips{statements: 60, inserts: 3000})
 }
 
-// TestRoundTripsDoNotGrowWithChunks counts the statements for files of 20 chunks and of 200, in one shard.
+// TestRoundTripsDoNotGrowWithChunks counts the statements for files of 8 chunks and of 80, in one shard.
 func TestRoundTripsDoNotGrowWithChunks(t *testing.T) {
-	short := sourcetest.Tree{Files: 1, Size: 20 << 20, Seed: 1}
-	long := sourcetest.Tree{Files: 1, Size: 200 << 20, Seed: 1}
+	short := sourcetest.Tree{Files: 1, Size: 8 << 20, Seed: 1}
+	long := sourcetest.Tree{Files: 1, Size: 80 << 20, Seed: 1}
 	compareTrips(t, short, long, trips{statements: 9, inserts: 18})
 }
 
