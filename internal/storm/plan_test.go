@@ -18,8 +18,6 @@ type plan struct {
 	// mounts stay.
 	cold   bool
 	length time.Duration
-	// all has nothing left out of which it is known that it goes wrong.
-	all bool
 	// slots are processes side by side; each runs one command after the other.
 	slots [][]step
 	// lanes are disturbances side by side; in each one follows the other.
@@ -73,11 +71,6 @@ var disturbances = []struct {
 	{"disk", []kind{{"store full", 1}, {"data full", 1}}, 1500 * time.Millisecond, 700 * time.Millisecond, false, false},
 	{"mount", []kind{{"unmount", 1}}, 1200 * time.Millisecond, 1200 * time.Millisecond, false, true},
 	{"change", changes, 80 * time.Millisecond, 0, false, false},
-}
-
-// leftOut are disturbances of which it is known what goes wrong; each goes from here with the mend.
-var leftOut = []string{
-	"replace unseen", // a file of the same size and time as the one whose place it takes is not read
 }
 
 const (

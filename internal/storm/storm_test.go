@@ -29,8 +29,6 @@ const (
 	envSeed = "GUPPY_TEST_STORM_SEED"
 	// envLanes has names of disturbances, with commas: the others are left out.
 	envLanes = "GUPPY_TEST_STORM_LANES"
-	// envAll, if set, leaves nothing out.
-	envAll = "GUPPY_TEST_STORM_ALL"
 	// envProgram is the program to try, if it is built already.
 	envProgram = "GUPPY_TEST_STORM_PROGRAM"
 	// envKeep is a directory for what failed storms leave.
@@ -114,7 +112,6 @@ func lanes() (names []string) {
 }
 
 func weather(t *testing.T, program string, p plan) {
-	p.all = os.Getenv(envAll) != ""
 	s := &storm{
 		plan: p, program: program, dir: t.TempDir(), busy: make(chan struct{}),
 		current: make([]*process, len(p.slots)), ended: map[string]int{}, removed: map[int64]bool{},
