@@ -11,7 +11,7 @@ LONGEST := ./internal/pipeline ./cmd/guppy ./sqlrepo
 RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false
 GARBAGE := GOGC=400
 # These are left out by the race detector, which has a memory of its own, and would take too long.
-UNRACED := -run 'Memory|TestEvery' ./internal/check ./internal/pipeline
+UNRACED := -run 'Memory|TestEvery' ./internal/check ./internal/pipeline ./sqlrepo
 CHAOS_SEEDS ?= 50
 SEEDS ?= 100
 SEED ?=

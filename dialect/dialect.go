@@ -51,6 +51,9 @@ type Dialect struct {
 	// LockUse keeps LockAll away until it is released or its process ends; any number may hold it. ErrLocked says who
 	// has all.
 	LockUse func(ctx context.Context, db *DB) (Lock, error)
+	// Writing names another process of this host that keeps everybody else from writing now, for people to read. It is "" if
+	// there is none or that can't be told, and nil where a process that writes keeps nobody else away.
+	Writing func(db *DB) string
 	// LosesLocks tells that a lock may be lost while its holder is at work.
 	LosesLocks bool
 	// Clock is the time of the database's own clock at an offset from now, in microseconds since 1970.

@@ -15,17 +15,19 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// envUse makes the test binary a program that uses the database of this URL until its input ends.
-const envUse = "GUPPY_TEST_DIALECT_USE"
+// These make the test binary a program that uses the database of this URL, or writes to it, until its input ends.
+const (
+	envUse   = "GUPPY_TEST_DIALECT_USE"
+	envWrite = "GUPPY_TEST_DIALECT_WRITE"
+)
 
 // useUntilClosed says that it holds the lock, or why it doesn't.
-func useUntilClosed(url string) {
+func useUntilClosed(url string, use func(context.Context, *dialect.DB) error) {
 	db, err := dialect.Open(context.Background(), dialect.Settings{URL: dialect.Secret(url)})
-	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
+	if err == nil {
+		err = use(context.Background(), db)
 	}
-	if _, err := db.LockUse(context.Background(), db); err != nil {
+	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
@@ -43,8 +45,13 @@ type user struct {
 
 func startUser(t *testing.T, settings dialect.Settings) *user {
 	t.Helper()
+	return startUserAs(t, envUse, settings)
+}
+
+func startUserAs(t *testing.T, env string, settings dialect.Settings) *user {
+	t.Helper()
 	u := &user{Cmd: exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")}
-	u.Env = append(os.Environ(), envUse+"="+settings.URL.Reveal())
+	u.Env = append(os.Environ(), env+"="+settings.URL.Reveal())
 	input, err := u.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

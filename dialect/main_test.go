@@ -13,7 +13,16 @@ import (
 
 func TestMain(m *testing.M) {
 	if url := os.Getenv(envUse); url != "" {
-		useUntilClosed(url)
+		useUntilClosed(url, func(ctx context.Context, db *dialect.DB) error {
+			_, err := db.LockUse(ctx, db)
+			return err
+		})
+	}
+	if url := os.Getenv(envWrite); url != "" {
+		useUntilClosed(url, func(ctx context.Context, db *dialect.DB) error {
+			_, err := db.Begin(ctx)
+			return err
+		})
 	}
 	pgtest.Main(m)
 }

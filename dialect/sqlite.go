@@ -26,6 +26,7 @@ func SQLite() Dialect {
 		BulkInsert:  insertRows,
 		LockUse:     sqliteLockUse,
 		LockAll:     sqliteLockAll,
+		Writing:     sqliteWriter,
 		Clock:       sqliteClock,
 		Probe:       sqliteProbe,
 		Listen:      sqliteListen,

@@ -255,6 +255,7 @@ func held(unit Unit) squirrel.Sqlizer {
 // change runs one statement on leased work, outside of a transaction. Running it twice has to do no harm.
 func (r *Repository) change(ctx context.Context, doing string, update squirrel.UpdateBuilder) error {
 	return r.retry(ctx, doing, func() error {
+		defer r.tellWait().Stop()
 		rows, err := r.exec(ctx, r.db.Writer, update.Where(r.db.StillLocked()))
 		if err == nil && rows == 0 {
 			err = r.db.Prove(ctx, r.db.Writer)
@@ -268,6 +269,7 @@ func (r *Repository) change(ctx context.Context, doing string, update squirrel.U
 
 // update runs a statement outside of a transaction, and reads the row that it changed. It returns ErrNotFound if there is none.
 func (r *Repository) update(ctx context.Context, update squirrel.UpdateBuilder, dest any) error {
+	defer r.tellWait().Stop()
 	err := r.get(ctx, r.db.Writer, dest, update.Where(r.db.StillLocked()))
 	if errors.Is(err, ErrNotFound) {
 		if err := r.db.Prove(ctx, r.db.Writer); err != nil {

@@ -3,6 +3,7 @@ package sqlrepo
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"strings"
@@ -96,4 +97,54 @@ func TestBusyDatabaseIsNoOutage(t *testing.T) {
 		t.Error(err)
 	}
 	requireLog(t, log, 0, 0)
+}
+
+// TestWhoHoldsUpWritersIsTold when a transaction waits for another one, at once and when it is given up.
+func TestWhoHoldsUpWritersIsTold(t *testing.T) {
+	for name, patience := range map[string]time.Duration{"one long wait": time.Minute, "many short ones": time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			settings := enginetest.Engines()[0].Migrated(t)
+			settings.BusyTimeout = patience
+			db, other := *enginetest.MustOpen(t, settings), enginetest.MustOpen(t, settings)
+			log := &lines{told: make(chan string, 10)}
+			db.Log = slog.New(slog.NewTextHandler(log, nil))
+			db.Writing = func(*dialect.DB) string { return "process 7 (other)" }
+			r := New(&db, WithRetryFor(4*time.Second))
+			tx, err := other.Begin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			ended := make(chan error, 1)
+			go func() {
+				ended <- r.withTx(t.Context(), "test", func(*dialect.Tx) error { return nil })
+			}()
+			if told := <-log.told; !strings.Contains(told, "keeps everybody from writing") || !strings.Contains(told, "process 7 (other)") {
+				t.Errorf("told %s", told)
+			}
+			if patience < time.Second {
+				err := <-ended
+				if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "process 7 (other) keeps everybody from writing") {
+					t.Errorf("got %v", err)
+				}
+			}
+			if err := errors.Join(tx.Rollback(t.Context()), tx.Release()); err != nil {
+				t.Fatal(err)
+			}
+			if patience >= time.Second {
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// lines passes on what is written.
+type lines struct{ told chan string }
+
+func (l *lines) Write(line []byte) (int, error) {
+	l.told <- string(line)
+	return len(line), nil
 }

@@ -26,11 +26,10 @@ func TestTransfer(t *testing.T) {
 // TestATransferOutlivesItsTargetsConnections cuts them once: all is copied again. Those of the source are not made again,
 // since what was seen over them can't be seen any more, and without the lock on the target nothing is copied at all.
 func TestATransferOutlivesItsTargetsConnections(t *testing.T) {
-	postgres := enginetest.Engines()[1]
 	for _, side := range []string{"target", "target and its lock", "source"} {
 		t.Run(side, func(t *testing.T) {
-			settings := postgres.Settings(t)
-			source, target := enginetest.MustOpen(t, settings), postgres.Open(t)
+			settings := postgres().Settings(t)
+			source, target := enginetest.MustOpen(t, settings), postgres().Open(t)
 			cut := enginetest.MustOpen(t, settings)
 			if side != "source" {
 				source, target = enginetest.Engines()[0].Open(t), source

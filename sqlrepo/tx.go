@@ -42,7 +42,9 @@ func (r *Repository) withTx(ctx context.Context, doing string, fn func(*dialect.
 
 // once runs fn in one transaction; a panic in fn rolls it back and goes on.
 func (r *Repository) once(ctx context.Context, fn func(*dialect.Tx) error) (err error) {
+	wait := r.tellWait()
 	tx, err := r.db.Begin(ctx)
+	wait.Stop()
 	if err != nil {
 		return err
 	}
@@ -67,6 +69,26 @@ func (r *Repository) once(ctx context.Context, fn func(*dialect.Tx) error) (err 
 	return nil
 }
 
+// heldUpFor is how long this process waits for another one to write before that is told.
+const heldUpFor = 3 * time.Second
+
+// tellWait has it told who keeps this process from writing, unless it is stopped soon.
+func (r *Repository) tellWait() *time.Timer { return time.AfterFunc(heldUpFor, r.tellWho) }
+
+func (r *Repository) tellWho() {
+	if who := r.writing(); who != "" {
+		r.db.Log.Warn("another process keeps everybody from writing to the database; waiting for it", "who", who)
+	}
+}
+
+// writing names another process that keeps this one from writing, or is "".
+func (r *Repository) writing() string {
+	if r.db.Writing == nil {
+		return ""
+	}
+	return r.db.Writing(r.db)
+}
+
 // rollback is not held up by a server that does not answer: the connection is then dropped. What went wrong before is what
 // the caller hears of.
 func rollback(ctx context.Context, tx *dialect.Tx) {
@@ -82,7 +104,7 @@ func (r *Repository) read(ctx context.Context, doing string, fn func() error) er
 
 // retry runs attempt until it succeeds, fails for good, or has been failing for longer than allowed.
 func (r *Repository) retry(ctx context.Context, doing string, attempt func() error) (err error) {
-	wait, started, away := r.backoff, time.Time{}, false
+	wait, started, away, nextTold := r.backoff, time.Time{}, false, heldUpFor
 	defer func() {
 		if away {
 			r.outage.ended(r, doing, err)
@@ -100,7 +122,14 @@ func (r *Repository) retry(ctx context.Context, doing string, attempt func() err
 			away = true
 			r.outage.began(r, doing, err)
 		}
+		if waited := time.Since(started); waited >= nextTold {
+			nextTold += max(waited, heldUpFor)
+			r.tellWho()
+		}
 		if time.Since(started) >= r.retryFor {
+			if who := r.writing(); who != "" {
+				err = fmt.Errorf("%w: %s keeps everybody from writing", err, who)
+			}
 			return r.classified(fmt.Sprintf("%s: given up after %s", doing, r.retryFor), err)
 		}
 		pause := wait/2 + rand.N(wait)

@@ -16,10 +16,10 @@ type Engine struct {
 	Name string
 	// Settings are those of a fresh, empty database, which goes with the test.
 	Settings func(tb testing.TB) dialect.Settings
+	// Migrated are those of a fresh database that has the present schema.
+	Migrated func(tb testing.TB) dialect.Settings
 
-	// migrated are those of a fresh database with the present schema, without a row.
-	migrated func(tb testing.TB) dialect.Settings
-	record   func(tb testing.TB, db *dialect.DB, to *Recorder)
+	record func(tb testing.TB, db *dialect.DB, to *Recorder)
 }
 
 // Engines are all of them, the embedded one first.
@@ -37,7 +37,7 @@ func server(url string) dialect.Settings { return dialect.Settings{URL: dialect.
 // Open opens a fresh database with the present schema. It is closed when the test ends.
 func (e Engine) Open(tb testing.TB) *dialect.DB {
 	tb.Helper()
-	return open(tb, e.migrated(tb))
+	return open(tb, e.Migrated(tb))
 }
 
 // MustOpen migrates and opens the database that the settings name.

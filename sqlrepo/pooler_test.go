@@ -1,0 +1,37 @@
+package sqlrepo_test
+
+import (
+	"testing"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/enginetest"
+	"github.com/guppy-prep/guppy/internal/pgtest"
+	"github.com/guppy-prep/guppy/sqlrepo/conformance"
+)
+
+// TestConformanceInSchema has a schema whose name always needs quotes.
+func TestConformanceInSchema(t *testing.T) {
+	t.Parallel()
+	conformance.RunExamples(t, func(t *testing.T) *dialect.DB {
+		settings := dialect.Settings{
+			URL: dialect.Secret(pgtest.URL(t)), Server: dialect.Server{Schema: `Odd "name"`},
+		}
+		if err := dialect.MakeSchema(t.Context(), settings); err != nil {
+			t.Fatal(err)
+		}
+		return enginetest.MustOpen(t, settings)
+	})
+}
+
+// TestConformanceThroughPooler migrates the database directly, as an operator may, and works through PgBouncer.
+func TestConformanceThroughPooler(t *testing.T) {
+	bouncer := pgtest.StartBouncer(t)
+	conformance.RunExamples(t, func(t *testing.T) *dialect.DB {
+		direct := postgres().Migrated(t).URL.Reveal()
+		return enginetest.MustOpen(t, dialect.Settings{
+			URL: dialect.Secret(bouncer.URL(direct)), TransactionPooler: true,
+		})
+	})
+}
+
+func postgres() enginetest.Engine { return enginetest.Engines()[1] }
