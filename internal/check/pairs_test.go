@@ -10,7 +10,6 @@ import (
 	"github.com/guppy-prep/guppy/internal/check"
 	"github.com/guppy-prep/guppy/internal/check/checktest"
 	"github.com/guppy-prep/guppy/internal/enginetest"
-	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
 // kinds are damages of which each is mended in another way, and all that a store's marker can suffer.
@@ -90,6 +89,5 @@ func (f *fixture) suffer(one, two damage) {
 	}
 }
 
-// isOpen reports whether a problem has to be mended. A block that is stored twice is explained and stays: an upload that is linked
-// again before the rows of its lost blocks are made again stores them once more, and nothing is lost by that.
-func isOpen(p check.Problem) bool { return !p.Note && p.Code != sqlrepo.FlawBlockTwice }
+// isOpen reports whether a problem has to be mended.
+func isOpen(p check.Problem) bool { return !p.Note }

@@ -242,21 +242,45 @@ func (m *mending) compare(ctx context.Context, shards []int64) (changed bool, er
 	return changed, nil
 }
 
-// compareNodes compares the DAG shards of an upload that is to be linked again with their files, if the store is there:
-// nobody misses a block of it before.
-func (m *mending) compareNodes(ctx context.Context, upload int64) error {
+// compareNodes compares the DAG shards of the space of an upload that is to be linked again with their files, if the store is
+// there: a block that a file has and no row would be stored once more, and nobody misses it before.
+func (m *mending) compareNodes(ctx context.Context, upload int64) (changed bool, err error) {
+	space, err := m.Repo.SpaceOf(ctx, upload)
+	if err != nil {
+		return false, err
+	}
+	keys, err := m.Repo.UploadKeys(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, key := range keys {
+		if of, err := m.Repo.SpaceOf(ctx, key); err != nil || of != space {
+			if err != nil && !errors.Is(err, sqlrepo.ErrNotFound) {
+				return changed, err
+			}
+			continue
+		}
+		did, err := m.compareNodesOf(ctx, key)
+		if err != nil {
+			return changed, err
+		}
+		changed = changed || did
+	}
+	return changed, nil
+}
+
+func (m *mending) compareNodesOf(ctx context.Context, upload int64) (changed bool, err error) {
 	if err := m.here(ctx, upload); errors.Is(err, ErrStoreUnknown) {
-		return nil
+		return false, nil
 	} else if err != nil {
-		return err
+		return false, err
 	}
 	kind := sqlrepo.DAGShard
 	shards, err := m.packedShards(ctx, upload, &kind)
 	if err != nil {
-		return err
+		return false, err
 	}
-	_, err = m.compare(ctx, shards)
-	return err
+	return m.compare(ctx, shards)
 }
 
 func (m *mending) packedShards(ctx context.Context, upload int64, kind *sqlrepo.ShardKind) (shards []int64, err error) {

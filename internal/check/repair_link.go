@@ -30,6 +30,9 @@ func (m *mending) relink(ctx context.Context, upload int64) (bool, error) {
 	if !can {
 		return m.reopen(ctx, upload)
 	}
+	if changed, err := m.compareNodes(ctx, upload); changed || err != nil {
+		return changed, err
+	}
 	m.changed(upload)
 	return m.once("upload %d: it was linked again", []any{upload}, func() error {
 		if err := m.Repo.Relink(ctx, upload); err != nil {

@@ -136,7 +136,7 @@ func (m *mending) reopen(ctx context.Context, upload int64) (bool, error) {
 	}
 	return m.once("upload %d: it is unfinished; guppy upload goes on with it", []any{upload}, func() error {
 		m.changed(upload)
-		if err := m.compareNodes(ctx, upload); err != nil {
+		if _, err := m.compareNodes(ctx, upload); err != nil {
 			return err
 		}
 		return m.Repo.Reopen(ctx, upload)
@@ -242,7 +242,7 @@ func (m *mending) again(ctx context.Context, upload int64, entries []int64, forg
 	if !latest {
 		return false, m.leaveOut(ctx, upload, entries)
 	}
-	if err := m.compareNodes(ctx, upload); err != nil {
+	if _, err := m.compareNodes(ctx, upload); err != nil {
 		return false, err
 	}
 	if err := forget(ctx, entries); err != nil {
