@@ -29,8 +29,8 @@ const (
 	Unusable
 )
 
-// connectionLost tells the failures that are the same with every driver. Not every net.Error is one: any error number of
-// the operating system satisfies that interface.
+// connectionLost tells the failures that are the same with every driver. Not every net.Error is one: any error number
+// of the operating system satisfies that interface.
 func connectionLost(err error) bool {
 	if errors.Is(err, context.Canceled) {
 		return false

@@ -20,7 +20,8 @@ type DB struct {
 	// Settings are those that it was opened with.
 	Settings Settings
 	Log      *slog.Logger
-	// Mark, if not nil, tells whether a lock of LockUse that is taken again is as good as before. It is set before any is taken.
+	// Mark, if not nil, tells whether a lock of LockUse that is taken again is as good as before. It is set before any is
+	// taken.
 	Mark Mark
 	// instance tells what this handle notifies others of from what it hears of them.
 	instance string
@@ -45,8 +46,8 @@ func Open(ctx context.Context, s Settings) (*DB, error) {
 		logKept: &atomic.Int64{}, guards: &guards{}}, nil
 }
 
-// Warm opens connections that are about to be needed, several at once. It returns when they are there, or when that failed:
-// whoever needs them tries again.
+// Warm opens connections that are about to be needed, several at once. It returns when they are there, or when that
+// failed: whoever needs them tries again.
 func (db *DB) Warm(ctx context.Context, n int) {
 	if db.Reader != db.Writer {
 		return // a file is open in no time

@@ -51,8 +51,8 @@ type Dialect struct {
 	// LockUse keeps LockAll away until it is released or its process ends; any number may hold it. ErrLocked says who
 	// has all.
 	LockUse func(ctx context.Context, db *DB) (Lock, error)
-	// Writing names another process of this host that keeps everybody else from writing now, for people to read. It is "" if
-	// there is none or that can't be told, and nil where a process that writes keeps nobody else away.
+	// Writing names another process of this host that keeps everybody else from writing now, for people to read. It is ""
+	// if there is none or that can't be told, and nil where a process that writes keeps nobody else away.
 	Writing func(db *DB) string
 	// LosesLocks tells that a lock may be lost while its holder is at work.
 	LosesLocks bool
@@ -70,8 +70,8 @@ type Dialect struct {
 	// CopyAside writes a consistent copy of the database beside it, with this suffix, and returns where; it never
 	// overwrites an earlier copy. It is nil where an engine has no such place.
 	CopyAside func(ctx context.Context, db *DB, suffix string) (string, error)
-	// CopyPages writes the database, as the transaction that reads on conn sees it, to a new file of its own, for FinishFile.
-	// It is nil where an engine has no such files.
+	// CopyPages writes the database, as the transaction that reads on conn sees it, to a new file of its own, for
+	// FinishFile. It is nil where an engine has no such files.
 	CopyPages func(ctx context.Context, conn *sqlx.Conn, file string) error
 	// Analyze looks at tables of which much has changed, so that the engine reads them the best way. It is nil where an
 	// engine goes by its indexes alone.
@@ -81,15 +81,16 @@ type Dialect struct {
 	Files func(s Settings) ([]string, error)
 	// Size is the space that all tables and indexes take, in bytes.
 	Size func(ctx context.Context, db *DB) (int64, error)
-	// Vacuum gives unused space of the database's file back, while nobody else uses the database. It is nil where the engine
-	// sees to that by itself.
+	// Vacuum gives unused space of the database's file back, while nobody else uses the database. It is nil where the
+	// engine sees to that by itself.
 	Vacuum func(ctx context.Context, db *DB) error
 	// Classify sorts an error of the engine's driver.
 	Classify func(err error) Class
 
 	handles handles
 	urls    urls
-	// trimLog keeps the log of changes short before a transaction begins. It is nil where the engine sees to that by itself.
+	// trimLog keeps the log of changes short before a transaction begins. It is nil where the engine sees to that by
+	// itself.
 	trimLog func(ctx context.Context, db *DB, conn *sqlx.Conn) error
 	// inspect asks about one database.
 	inspect func(ctx context.Context, db *DB) (Info, error)

@@ -9,8 +9,8 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// Lock is held until it is released or lost. As long as it is there, each transaction of the handle that it was taken with
-// proves that the lock is held, and keeps it from passing to others until the transaction ends.
+// Lock is held until it is released or lost. As long as it is there, each transaction of the handle that it was taken
+// with proves that the lock is held, and keeps it from passing to others until the transaction ends.
 type Lock interface {
 	// Watch returns a copy of ctx that ends with the lock: when it is lost, with ErrLockLost as the cause, or released.
 	Watch(ctx context.Context) context.Context
@@ -31,8 +31,8 @@ var (
 // LockCounter names the counter that is raised by whoever changes something under LockAll, where locks can be lost.
 const LockCounter = "locked"
 
-// Mark reads a number that changes whenever somebody has changed something under LockAll. A lock of LockUse whose session
-// has ended is taken again, and is lost only if the number is another one by then.
+// Mark reads a number that changes whenever somebody has changed something under LockAll. A lock of LockUse whose
+// session has ended is taken again, and is lost only if the number is another one by then.
 type Mark func(ctx context.Context, session sqlx.QueryerContext) (int64, error)
 
 // watchers are the contexts that end with a lock.
@@ -86,7 +86,8 @@ func (l *noLock) Release() error {
 
 // guard is a lock that a transaction proves.
 type guard interface {
-	// fence is an expression that is 1 if the lock is held, and that keeps it from passing to others until the transaction ends.
+	// fence is an expression that is 1 if the lock is held, and that keeps it from passing to others until the transaction
+	// ends.
 	fence() squirrel.Sqlizer
 	// failed is called when the fence was not 1, and says what that means.
 	failed() error
@@ -121,8 +122,8 @@ func (g *guards) list() []guard {
 	return g.held
 }
 
-// StillLocked is the condition that all locks of the handle are held, for a statement that is no part of a transaction. It is
-// nil if there are none.
+// StillLocked is the condition that all locks of the handle are held, for a statement that is no part of a transaction.
+// It is nil if there are none.
 func (db *DB) StillLocked() squirrel.Sqlizer {
 	var all squirrel.And
 	for _, one := range db.guards.list() {
@@ -134,8 +135,8 @@ func (db *DB) StillLocked() squirrel.Sqlizer {
 	return all
 }
 
-// Prove has a transaction that was not begun with Begin prove the locks of the handle, until it ends. It returns ErrLockLost
-// if one was lost.
+// Prove has a transaction that was not begun with Begin prove the locks of the handle, until it ends. It returns
+// ErrLockLost if one was lost.
 func (db *DB) Prove(ctx context.Context, session sqlx.QueryerContext) error {
 	for _, one := range db.guards.list() {
 		proof, err := db.proof(one)

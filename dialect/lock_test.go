@@ -181,8 +181,8 @@ func TestPoolerHasNoLocks(t *testing.T) {
 	release(t, second)
 }
 
-// TestALostLockEndsItsWork ends the session that holds a lock, as a restart of the server does: others may have been at work
-// since, so nothing more is committed under it.
+// TestALostLockEndsItsWork ends the session that holds a lock, as a restart of the server does: others may have been at
+// work since, so nothing more is committed under it.
 func TestALostLockEndsItsWork(t *testing.T) {
 	settings := dialect.Settings{URL: dialect.Secret(pgtest.URL(t))}
 	first, second := open(t, settings), open(t, settings)
@@ -228,8 +228,8 @@ func TestALostLockEndsItsWork(t *testing.T) {
 	}
 }
 
-// TestALateCommitKeepsTheLock has a transaction under way when the session ends that holds its lock: whoever takes the lock
-// waits for it.
+// TestALateCommitKeepsTheLock has a transaction under way when the session ends that holds its lock: whoever takes the
+// lock waits for it.
 func TestALateCommitKeepsTheLock(t *testing.T) {
 	for name, take := range map[string]func(*testing.T, *dialect.DB) dialect.Lock{"all": mustLock, "use": mustUse} {
 		t.Run(name, func(t *testing.T) {
@@ -289,8 +289,8 @@ func TestASharedLockTakenAgain(t *testing.T) {
 	}
 }
 
-// lockSessions are the processes of the server that hold the locks of the database, one for each lock. Their other advisory
-// locks, by which transactions prove that the lock is held, are of other classes.
+// lockSessions are the processes of the server that hold the locks of the database, one for each lock. Their other
+// advisory locks, by which transactions prove that the lock is held, are of other classes.
 func lockSessions(t *testing.T, db *dialect.DB) (pids []int) {
 	t.Helper()
 	err := db.Writer.SelectContext(t.Context(), &pids, `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted

@@ -57,8 +57,8 @@ func postgresClock(offset time.Duration) squirrel.Sqlizer {
 	return squirrel.Expr("(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000)::bigint + ?::bigint", offset.Microseconds())
 }
 
-// postgresProbe has the planner look up key by key: left to itself it could take many keys for a reason to read the whole
-// table.
+// postgresProbe has the planner look up key by key: left to itself it could take many keys for a reason to read the
+// whole table.
 func postgresProbe(query squirrel.SelectBuilder, table, column string, keys []int64) squirrel.SelectBuilder {
 	list := squirrel.Select().Column("unnest(?::bigint[]) AS probed", keys)
 	rows := squirrel.Select("*").From(table).Where(column + " = probes.probed").Suffix("OFFSET 0")

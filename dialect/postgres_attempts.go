@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// attempts is a connection that failed, in words about those attempts alone that say the most. The driver joins the errors of
-// all: with TLS and without, for each address.
+// attempts is a connection that failed, in words about those attempts alone that say the most. The driver joins the
+// errors of all: with TLS and without, for each address.
 type attempts struct {
 	all   error
 	shown []error

@@ -73,8 +73,8 @@ func onWire(conn *sqlx.Conn, fn func(*pgx.Conn) error) error {
 	})
 }
 
-// blameContext adds why a context has ended: the connection may have been closed under the driver, which says nothing of
-// the reason.
+// blameContext adds why a context has ended: the connection may have been closed under the driver, which says nothing
+// of the reason.
 func blameContext(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return errors.Join(context.Cause(ctx), err)

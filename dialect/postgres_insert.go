@@ -7,7 +7,8 @@ import (
 	"github.com/Masterminds/squirrel"
 )
 
-// fewValues are so many that a statement which goes with the next ones takes them, where COPY takes a round trip of its own.
+// fewValues are so many that a statement which goes with the next ones takes them, where COPY takes a round trip of its
+// own.
 const fewValues = 2000
 
 // postgresInsert adds rows in the way that takes the fewest round trips.

@@ -16,11 +16,11 @@ import (
 
 // The classes set this program's advisory locks apart from others in the same database. The first spells "gupp".
 //
-// classUse is held shared by all who use the tables of a schema, and exclusively by whoever needs that there is nobody. A
-// session that holds such a lock may end, and the lock with it, while its holder has a transaction under way on another
-// connection. So each transaction takes classUseCommit or classAllCommit, shared, and then makes sure that the session is
-// still there, which holds a lock of its own for that, of classSession. Whoever takes the lock after that session has ended
-// waits for such transactions.
+// classUse is held shared by all who use the tables of a schema, and exclusively by whoever needs that there is nobody.
+// A session that holds such a lock may end, and the lock with it, while its holder has a transaction under way on
+// another connection. So each transaction takes classUseCommit or classAllCommit, shared, and then makes sure that the
+// session is still there, which holds a lock of its own for that, of classSession. Whoever takes the lock after that
+// session has ended waits for such transactions.
 const (
 	classUse int32 = 0x67757070 + iota
 	classUseCommit
@@ -186,8 +186,8 @@ func (l *postgresLock) keep(ctx context.Context) {
 	}
 }
 
-// renew returns an error if the lock is lost. A shared lock whose session has ended is taken again, as soon as the database
-// is there: it is lost if others have had all of it meanwhile.
+// renew returns an error if the lock is lost. A shared lock whose session has ended is taken again, as soon as the
+// database is there: it is lost if others have had all of it meanwhile.
 func (l *postgresLock) renew(ctx context.Context) error {
 	if l.exclusive {
 		return l.alive(ctx)
@@ -293,7 +293,8 @@ func drop(conn *sqlx.Conn) error {
 	return closeConn(conn)
 }
 
-// postgresLockHolder names a session that has the lock, or a transaction that was begun under it, other than the one that asks.
+// postgresLockHolder names a session that has the lock, or a transaction that was begun under it, other than the one
+// that asks.
 func postgresLockHolder(ctx context.Context, conn *sqlx.Conn, s Settings) string {
 	var holder string
 	err := conn.GetContext(ctx, &holder, `SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)

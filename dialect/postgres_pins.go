@@ -19,8 +19,9 @@ type pin struct {
 	ours bool
 }
 
-// pins are the settings that change what guppy reads or whether its statements end. A transaction that sees more or less than
-// what is committed when each of its statements begins would act on an old view after it has waited for a lock.
+// pins are the settings that change what guppy reads or whether its statements end. A transaction that sees more or
+// less than what is committed when each of its statements begins would act on an old view after it has waited for a
+// lock.
 var pins = []pin{
 	{"bytea_output", "hex", true},
 	{"client_encoding", "UTF8", true},
@@ -32,8 +33,8 @@ var pins = []pin{
 	{"idle_session_timeout", "0", false},
 }
 
-// limits have the server give up a client that is gone or stopped, with the locks that it holds: others would wait for those.
-// A stricter limit of the server's own stays.
+// limits have the server give up a client that is gone or stopped, with the locks that it holds: others would wait for
+// those. A stricter limit of the server's own stays.
 const (
 	idleTimeout = "idle_in_transaction_session_timeout"
 	idleLimit   = "60000"
@@ -75,8 +76,8 @@ func postgresBeginning(s Settings) []Statement {
 	return []Statement{{Text: "begin isolation level read committed"}, {Text: transactionPins()}}
 }
 
-// pinSession is called for each new session. A pooler that lets a client in and has no session left for it keeps it waiting:
-// the same limit holds for that as for the connection.
+// pinSession is called for each new session. A pooler that lets a client in and has no session left for it keeps it
+// waiting: the same limit holds for that as for the connection.
 func pinSession(ctx context.Context, conn *pgx.Conn, s Settings) error {
 	limited, cancel := context.WithTimeout(ctx, s.ConnectTimeout)
 	defer cancel()
@@ -103,8 +104,8 @@ func isCancelled(err error) bool {
 // mostProcesses is the highest number that a process of a server can have. Poolers number their clients at random.
 const mostProcesses = 1 << 22
 
-// decodeAnyBytea has bytes read in either form that a server may send them in, since a read outside of a transaction finds
-// whatever session the pooler gives it.
+// decodeAnyBytea has bytes read in either form that a server may send them in, since a read outside of a transaction
+// finds whatever session the pooler gives it.
 func decodeAnyBytea(conn *pgx.Conn) {
 	conn.TypeMap().RegisterType(&pgtype.Type{Name: "bytea", OID: pgtype.ByteaOID, Codec: anyBytea{}})
 }

@@ -30,7 +30,8 @@ func hostileDatabase(t *testing.T) (direct, through dialect.Settings) {
 		dialect.Settings{URL: dialect.Secret(pgtest.StartBouncer(t).URL(location)), TransactionPooler: true}
 }
 
-// TestSettingsOfADatabaseAreOverruled reads back all bytes and texts, inside of a transaction and outside, and takes its time.
+// TestSettingsOfADatabaseAreOverruled reads back all bytes and texts, inside of a transaction and outside, and takes
+// its time.
 func TestSettingsOfADatabaseAreOverruled(t *testing.T) {
 	direct, through := hostileDatabase(t)
 	for name, settings := range map[string]dialect.Settings{"direct": direct, "pooled": through} {

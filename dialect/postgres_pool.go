@@ -74,8 +74,8 @@ func isEncrypted(conn *pgx.Conn) bool {
 	return encrypted
 }
 
-// plainFirst puts the ways to connect without TLS before those with it, where the settings allow both: a server that has
-// no TLS refuses it in two round trips.
+// plainFirst puts the ways to connect without TLS before those with it, where the settings allow both: a server that
+// has no TLS refuses it in two round trips.
 func plainFirst(config *pgx.ConnConfig) {
 	ways := append([]*pgconn.FallbackConfig{{Host: config.Host, Port: config.Port, TLSConfig: config.TLSConfig}},
 		config.Fallbacks...)

@@ -9,8 +9,8 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// noSessionLimits is for a transaction that has nobody wait, such as one that only reads for as long as somebody looks at
-// what it writes.
+// noSessionLimits is for a transaction that has nobody wait, such as one that only reads for as long as somebody looks
+// at what it writes.
 var noSessionLimits = transactionPins(pinValue(idleTimeout, "0"))
 
 // setUpSession is called for each new connection. Behind a pooler it would set up sessions that others get.

@@ -17,8 +17,8 @@ import (
 // defaultSilence is how long a server may be silent before it is asked over another connection what it is doing.
 const defaultSilence = 20 * time.Second
 
-// watchedConn is closed when its server has been silent for a while and is not at work for it any more: when an answer or
-// a request got lost, or the server is gone without a word. A statement may take as long as it needs.
+// watchedConn is closed when its server has been silent for a while and is not at work for it any more: when an answer
+// or a request got lost, or the server is gone without a word. A statement may take as long as it needs.
 type watchedConn struct {
 	net.Conn
 	limit time.Duration

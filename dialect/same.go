@@ -31,8 +31,8 @@ func sqliteSame(_ context.Context, a, b *DB) (bool, error) {
 	return os.SameFile(infos[0], infos[1]), nil
 }
 
-// postgresSame locks a number that nobody else has in mind: only in the same database another transaction can't. Two schemas
-// in it are two databases.
+// postgresSame locks a number that nobody else has in mind: only in the same database another transaction can't. Two
+// schemas in it are two databases.
 func postgresSame(ctx context.Context, a, b *DB) (same bool, err error) {
 	first, err := a.Reader.BeginTxx(ctx, nil)
 	if err != nil {

@@ -35,7 +35,8 @@ type Settings struct {
 	SilenceLimit time.Duration
 	// AllowNetworkFilesystem opens a database file where locks and shared memory can't be relied on.
 	AllowNetworkFilesystem bool
-	// Existing opens a database file only if it is there; a NoFileError says that it is not. Servers make no databases anyway.
+	// Existing opens a database file only if it is there; a NoFileError says that it is not. Servers make no databases
+	// anyway.
 	Existing bool
 	// SchemaMayLack opens a database in which Server.Schema is not there yet, so that it can be made.
 	SchemaMayLack bool

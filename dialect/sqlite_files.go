@@ -67,8 +67,8 @@ func (s Settings) provideFile(file string) error {
 	return err
 }
 
-// temporaryBeside is the pragma with which temporary files, such as those of a large sort, are made beside the database,
-// which is where room is kept for it. The last database that was opened decides for all of the process.
+// temporaryBeside is the pragma with which temporary files, such as those of a large sort, are made beside the
+// database, which is where room is kept for it. The last database that was opened decides for all of the process.
 func temporaryBeside(file string) (pragmas []string) {
 	directory := filepath.Dir(file)
 	if !writable(directory) { // SQLite refuses it, and has to look for another place anyway

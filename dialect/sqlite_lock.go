@@ -26,8 +26,8 @@ func sqliteLockAll(ctx context.Context, db *DB) (Lock, error) {
 	return lockBeside(ctx, db, (*flock.Flock).TryLock)
 }
 
-// lockBeside locks a file beside the database, which has the names of those that have taken the lock: the system frees it
-// with the process.
+// lockBeside locks a file beside the database, which has the names of those that have taken the lock: the system frees
+// it with the process.
 func lockBeside(ctx context.Context, db *DB, try func(*flock.Flock) (bool, error)) (Lock, error) {
 	if err := ctx.Err(); err != nil || db.Settings.ReadOnly {
 		return &noLock{}, err

@@ -20,8 +20,8 @@ type Seal struct {
 	Tables  []SealedTable
 }
 
-// SealedTable is what an archive says it holds of one table: the columns that were summed, in their order, how many rows
-// there are, and the digest of all of them.
+// SealedTable is what an archive says it holds of one table: the columns that were summed, in their order, how many
+// rows there are, and the digest of all of them.
 type SealedTable struct {
 	Name    string `db:"name"`
 	Columns string `db:"columns"` // with ", " between them
@@ -113,8 +113,8 @@ func readMark(ctx context.Context, q sqlx.QueryerContext) (mark int64, err error
 
 var sealedNames = regexp.MustCompile(`^[a-z_0-9]+(, [a-z_0-9]+)*$`)
 
-// Seal returns what an archive says it holds. It returns ErrNoSeal for one that says nothing, and ErrDamaged for one whose
-// words contradict each other.
+// Seal returns what an archive says it holds. It returns ErrNoSeal for one that says nothing, and ErrDamaged for one
+// whose words contradict each other.
 func (db *DB) Seal(ctx context.Context) (seal Seal, err error) {
 	mark, err := readMark(ctx, db.Reader)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 // that of recovery, then the readers'. See "WAL-mode File Format" of SQLite's documentation.
 const firstLogLock = 120
 
-// sqliteWriter finds who has locked the write-ahead log in the kernel's list of locks, see proc_locks(5). To ask for the
-// lock itself would need the file to be opened, and closing it would take away the locks that this process has.
+// sqliteWriter finds who has locked the write-ahead log in the kernel's list of locks, see proc_locks(5). To ask for
+// the lock itself would need the file to be opened, and closing it would take away the locks that this process has.
 func sqliteWriter(db *DB) string {
 	file, err := sqliteFile(db.Settings)
 	if err != nil {
@@ -40,8 +40,8 @@ func sqliteWriter(db *DB) string {
 	return ""
 }
 
-// logLockOf reads a line such as "3: POSIX  ADVISORY  WRITE 1234 fe:00:5678 120 120", in which "-> " before POSIX tells of
-// who waits.
+// logLockOf reads a line such as "3: POSIX  ADVISORY  WRITE 1234 fe:00:5678 120 120", in which "-> " before POSIX tells
+// of who waits.
 func logLockOf(line string, inode uint64) (pid int, found bool) {
 	fields := strings.Fields(line)
 	if len(fields) != 8 || fields[1] != "POSIX" || fields[3] != "WRITE" {

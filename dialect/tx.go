@@ -9,8 +9,8 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// Tx is a transaction and the connection that it holds. An engine that is a network away gets its statements several at a
-// time: those given to Later wait for the next one that is run, and so does the beginning of the transaction.
+// Tx is a transaction and the connection that it holds. An engine that is a network away gets its statements several at
+// a time: those given to Later wait for the next one that is run, and so does the beginning of the transaction.
 type Tx struct {
 	conn *sqlx.Conn
 	// now runs statements one by one; it is nil where they are sent together.
@@ -33,8 +33,8 @@ type Statement struct {
 // sendFunc runs statements in their order, in one round trip, up to the first that fails.
 type sendFunc func(ctx context.Context, conn *sqlx.Conn, statements []Statement) error
 
-// Begin starts a transaction for writing, which proves the locks of the handle. The caller ends it with Commit or Rollback,
-// then calls Release.
+// Begin starts a transaction for writing, which proves the locks of the handle. The caller ends it with Commit or
+// Rollback, then calls Release.
 func (db *DB) Begin(ctx context.Context) (*Tx, error) {
 	conn, err := db.Writer.Connx(ctx)
 	if err != nil {
@@ -60,8 +60,8 @@ func (db *DB) Begin(ctx context.Context) (*Tx, error) {
 	return &Tx{conn: conn, now: tx}, nil
 }
 
-// Later has a statement run in its turn, at the latest before the next one that is run otherwise. Its Values are there, and
-// its Check was called, when Flush returns without an error.
+// Later has a statement run in its turn, at the latest before the next one that is run otherwise. Its Values are there,
+// and its Check was called, when Flush returns without an error.
 func (tx *Tx) Later(ctx context.Context, s Statement) error {
 	if tx.now == nil {
 		tx.waiting = append(tx.waiting, s)

@@ -94,8 +94,8 @@ const (
 	allShards  = "SELECT id, state, token FROM shards ORDER BY id"
 )
 
-// requireUnits demands that nobody has an upload or a shard, and that those which are not done are in the state with which
-// the work on them begins.
+// requireUnits demands that nobody has an upload or a shard, and that those which are not done are in the state with
+// which the work on them begins.
 func requireUnits(t *testing.T, db *dialect.DB) {
 	t.Helper()
 	requireEqual(t, selectAll[unit](t, db, allUploads), []unit{{1, 1, 0}, {2, 1, 0}, {3, 1, 0}, {4, 1, 0}, {5, 5, 0}})

@@ -45,8 +45,8 @@ func WithDirect(settings dialect.Settings) Option { return func(m *Migrator) { m
 // WithDestroyData lets migrations drop tables that have rows.
 func WithDestroyData() Option { return func(m *Migrator) { m.dropData = true } }
 
-// WithExisting makes Status, Open and Ensure return ErrAbsent for a database that is not there or has no tables, instead of
-// taking it for empty or making it.
+// WithExisting makes Status, Open and Ensure return ErrAbsent for a database that is not there or has no tables,
+// instead of taking it for empty or making it.
 func WithExisting() Option { return func(m *Migrator) { m.existing = true } }
 
 // New returns a migrator of the database that the settings name.
@@ -135,7 +135,8 @@ func (m *Migrator) look(ctx context.Context, schemaMayLack bool) (*dialect.DB, S
 	return db, status, nil
 }
 
-// Open opens the database with the schema that this program needs. It does what Ensure does, and returns the same errors.
+// Open opens the database with the schema that this program needs. It does what Ensure does, and returns the same
+// errors.
 func (m *Migrator) Open(ctx context.Context, auto bool) (*dialect.DB, Result, error) {
 	db, status, err := m.look(ctx, auto)
 	if err != nil {
@@ -183,8 +184,8 @@ func (m *Migrator) Ensure(ctx context.Context, auto bool) (Result, error) {
 	return result, db.Close()
 }
 
-// bring brings the schema up to date. Only the lock tells whether another process is about to finish what looks dirty or
-// old.
+// bring brings the schema up to date. Only the lock tells whether another process is about to finish what looks dirty
+// or old.
 func (m *Migrator) bring(ctx context.Context, auto bool) (Result, error) {
 	return m.locked(ctx, func(s *session, status Status) (Result, error) {
 		older := !status.Empty && !status.Dirty && len(status.Pending) > 0

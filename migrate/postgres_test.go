@@ -150,8 +150,8 @@ func TestDirectSettings(t *testing.T) {
 	requireVersion(t, migrator(pooled, first(3)), 3, false)
 }
 
-// TestARoleWithoutTheRightToMakeTables, as any but the owner of the database is from PostgreSQL 15 on: the first line says what
-// it lacks, the second the command that gives it.
+// TestARoleWithoutTheRightToMakeTables, as any but the owner of the database is from PostgreSQL 15 on: the first line
+// says what it lacks, the second the command that gives it.
 func TestARoleWithoutTheRightToMakeTables(t *testing.T) {
 	location := pgtest.URL(t)
 	execute(t, dialect.Settings{URL: dialect.Secret(location)}, "REVOKE CREATE ON SCHEMA public FROM PUBLIC",

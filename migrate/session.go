@@ -22,7 +22,8 @@ const retryDelay = 50 * time.Millisecond
 // session is a handle of its own on the database, and the lock under which the schema changes.
 type session struct {
 	db *dialect.DB
-	// conn is the connection that migrates, and that may hold the lock. The handle has others, which look on and keep runs away.
+	// conn is the connection that migrates, and that may hold the lock. The handle has others, which look on and keep runs
+	// away.
 	conn     *sqlx.Conn
 	engine   engine
 	list     list

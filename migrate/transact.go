@@ -73,8 +73,8 @@ func (s *session) transact(ctx context.Context, work func(*gomigrate.Migrate) er
 	return nil
 }
 
-// raising is the statement by which whoever has lost a lock learns that the schema was changed meanwhile: "" where none can be
-// lost, or nobody could have used the schema.
+// raising is the statement by which whoever has lost a lock learns that the schema was changed meanwhile: "" where none
+// can be lost, or nobody could have used the schema.
 func (s *session) raising(ctx context.Context) (statement string, err error) {
 	if !s.db.LosesLocks {
 		return "", ctx.Err()

@@ -10,8 +10,8 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// Advance records that a stage is done and which one is next. The lease stays for that, except that shards are packed by
-// all, and nothing is left to do for an Incomplete upload. What a scan has changed is counted anew.
+// Advance records that a stage is done and which one is next. The lease stays for that, except that shards are packed
+// by all, and nothing is left to do for an Incomplete upload. What a scan has changed is counted anew.
 //
 // Rows have the last word on what is next, so that it does not depend on what an attempt has seen:
 //   - Rescanning comes instead of Packing where nothing is planned that is not packed.

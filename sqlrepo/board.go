@@ -24,8 +24,8 @@ type OpenFilter struct {
 	Uploads []int64
 }
 
-// OpenUploads lists, by key, the uploads that are neither complete nor removed. It costs one query, which looks at no large table; workers
-// without work run it now and then.
+// OpenUploads lists, by key, the uploads that are neither complete nor removed. It costs one query, which looks at no
+// large table; workers without work run it now and then.
 func (r *Repository) OpenUploads(ctx context.Context, filter OpenFilter) (open []OpenUpload, err error) {
 	next := squirrel.Select("ordinal").From("shards").
 		Where("shards.upload = uploads.id AND ordinal >= uploads.sealed").
@@ -50,7 +50,8 @@ func (r *Repository) OpenUploads(ctx context.Context, filter OpenFilter) (open [
 	return open, err
 }
 
-// ShardsUnderWay lists, by ordinal, the shards of an upload that somebody has claimed, that failed, or that were set aside.
+// ShardsUnderWay lists, by ordinal, the shards of an upload that somebody has claimed, that failed, or that were set
+// aside.
 func (r *Repository) ShardsUnderWay(ctx context.Context, upload int64) (shards []Shard, err error) {
 	query := squirrel.Select(shardFields...).From("shards").
 		Where(squirrel.Eq{"upload": upload, "state": ShardPlanned}).

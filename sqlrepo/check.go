@@ -258,7 +258,8 @@ func (r *Repository) observe(ctx context.Context, doing string, fn func(*sqlx.Tx
 	return r.final(ctx, doing, err)
 }
 
-// snapshotFor is how long a snapshot is good for further rules: it keeps an engine from clearing away what others replace.
+// snapshotFor is how long a snapshot is good for further rules: it keeps an engine from clearing away what others
+// replace.
 const snapshotFor = time.Second
 
 // applySome applies rules until that has taken long enough, at least one, and returns those that are left.

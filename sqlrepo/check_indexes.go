@@ -34,8 +34,8 @@ func indexRules(s scope) []rule {
 	}
 }
 
-// unindexed counts the shards of complete uploads that no index covers. Where an index is about to be removed, others are
-// about to take its place.
+// unindexed counts the shards of complete uploads that no index covers. Where an index is about to be removed, others
+// are about to take its place.
 func unindexed(s scope) squirrel.SelectBuilder {
 	removing := squirrel.Select("1").From("indexes").Join("uploads AS u ON u.id = indexes.upload").
 		Join("sources AS o ON o.id = u.source").Where("o.space = sources.space").

@@ -15,7 +15,8 @@ const chunkSize = 1 << 20
 func chunksOf(length int64) int64 { return max(1, (length+chunkSize-1)/chunkSize) }
 
 // checkCover demands that the segments of each file with content of its own cover it once, from its beginning to its
-// end as soon as its upload is planned. Of removed uploads that is told by those that share them: the others lose theirs.
+// end as soon as its upload is planned. Of removed uploads that is told by those that share them: the others lose
+// theirs.
 func (r *Repository) checkCover(ctx context.Context, tx *sqlx.Tx, s scope, some span, found func(Flaw) error) error {
 	query := squirrel.Select("entries.upload", "entries.id", "entries.size", "uploads.state",
 		"COALESCE(file_offset, 0)", "COALESCE(length, 0)", "COALESCE(shard, 0)").

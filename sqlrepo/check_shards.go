@@ -35,8 +35,8 @@ func shardRules(s scope) []rule {
 	}
 }
 
-// twice are the blocks that a space holds more than once in a store. Most digests differ in their first 64 bits: the index on
-// those tells which few to look at.
+// twice are the blocks that a space holds more than once in a store. Most digests differ in their first 64 bits: the
+// index on those tells which few to look at.
 func twice(s scope) squirrel.SelectBuilder {
 	again := squirrel.Select("prefix").From("nodes").GroupBy("prefix").Having("COUNT(*) > 1")
 	apart := squirrel.ConcatExpr("CASE WHEN ", squirrel.Eq{"store": s.apart}, " THEN id ELSE 0 END AS apart")

@@ -98,7 +98,8 @@ func manyPlanned(t *testing.T, repo *sqlrepo.Repository, uploads, shards int) (i
 	return ids
 }
 
-// TestSealingBesideSettingAsideGoesOn seals a shard while the one behind it is set aside: the one behind both has its turn.
+// TestSealingBesideSettingAsideGoesOn seals a shard while the one behind it is set aside: the one behind both has its
+// turn.
 func TestSealingBesideSettingAsideGoesOn(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		repo := sqlrepo.New(db)

@@ -76,10 +76,11 @@ func (r *Repository) HoldersAmong(ctx context.Context, within Scope, digests []D
 
 // Condemn has shards of a Removed upload be ShardRemoving, so that their blocks count as held no more: all of them but
 // those with segments of entries that are left. It does so only if the space is still as it was viewed, because other
-// shards may have been sealed without what these hold, or uploads opened, completed or removed, and returns ErrSpaceChanged
-// if it is not. It returns ErrAtWork while somebody links an upload of the space, who may have left out blocks since, and ErrLeaseLost when somebody else
-// has the removal. A lease on linking that has ended is taken away: that upload is linked anew. Indexes that cover one of
-// the shards are IndexRemoving then. The view is good for the next shards.
+// shards may have been sealed without what these hold, or uploads opened, completed or removed, and returns
+// ErrSpaceChanged if it is not. It returns ErrAtWork while somebody links an upload of the space, who may have left out
+// blocks since, and ErrLeaseLost when somebody else has the removal. A lease on linking that has ended is taken away:
+// that upload is linked anew. Indexes that cover one of the shards are IndexRemoving then. The view is good for the
+// next shards.
 func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, shards []int64) error {
 	var next int64
 	err := r.removal(ctx, stage, "condemn shards", func(tx *dialect.Tx) error {
@@ -166,7 +167,8 @@ func fromStore(doing string, err error) error {
 }
 
 // StillNamed returns those of some digests that a shard or an index of any space has. What was being sealed when it was
-// called is sealed by then, or never will be: who has moved a file away and is told that no row names it may delete the file.
+// called is sealed by then, or never will be: who has moved a file away and is told that no row names it may delete the
+// file.
 func (r *Repository) StillNamed(ctx context.Context, digests []Digest) (named map[Digest]bool, err error) {
 	keys := make([][]byte, len(digests))
 	for i := range digests {

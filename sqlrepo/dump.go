@@ -13,8 +13,9 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// dumped are the tables of a dump and their columns, each ordered by its key. Leases are no content, and neither are the
-// counters, what an entry's machine says of it, the revisions of spaces, the identities of stores, and where sealing is.
+// dumped are the tables of a dump and their columns, each ordered by its key. Leases are no content, and neither are
+// the counters, what an entry's machine says of it, the revisions of spaces, the identities of stores, and where
+// sealing is.
 var dumped = []struct {
 	table   string
 	columns []string

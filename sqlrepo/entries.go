@@ -93,8 +93,8 @@ func (b ScanBatch) takesOver() bool {
 	return slices.ContainsFunc(b.Added, reused) || slices.ContainsFunc(b.Changed, reused)
 }
 
-// SaveScan records a batch in one transaction. It returns ErrSpaceChanged if the batch takes content over from a Previous
-// upload that is not complete any more: what that one shared may be gone.
+// SaveScan records a batch in one transaction. It returns ErrSpaceChanged if the batch takes content over from a
+// Previous upload that is not complete any more: what that one shared may be gone.
 func (r *Repository) SaveScan(ctx context.Context, stage Stage, batch ScanBatch) error {
 	found := counting("found_entries", int64(len(batch.Added)-len(batch.Vanished)))
 	return r.fenced(ctx, "record scanned entries", stage, found, func(tx *dialect.Tx) error {

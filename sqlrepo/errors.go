@@ -27,7 +27,8 @@ var (
 	ErrState = errors.New("the upload is in another state")
 	// ErrAtWork is returned when others are at work on an upload, so that it can't be changed now.
 	ErrAtWork = errors.New("others are at work on it")
-	// ErrSpaceChanged is returned when a shard was sealed in the space after its blocks were looked up; nothing was changed.
+	// ErrSpaceChanged is returned when a shard was sealed in the space after its blocks were looked up; nothing was
+	// changed.
 	ErrSpaceChanged = errors.New("another shard was sealed meanwhile")
 	// ErrOtherStore is returned for an unfinished upload of which content is in another store than the one given.
 	ErrOtherStore = errors.New("its content is in another store: say --store where that is, or remove the upload")

@@ -15,14 +15,14 @@ type NewIndex struct {
 	Index
 	// Covers are the keys of the shards that it covers.
 	Covers []int64
-	// Store makes its bytes durable and says where they are. It is called while no shard of the space is sealed and no file
-	// of any is removed, and again when the transaction is: the second time it has nothing to do.
+	// Store makes its bytes durable and says where they are. It is called while no shard of the space is sealed and no
+	// file of any is removed, and again when the transaction is: the second time it has nothing to do.
 	Store func(ctx context.Context) (location string, err error)
 }
 
-// BeginIndexing records the root of an upload that is linked, and what lies below it, and gives up indexes of it that were
-// made for another root or in another way. The lease stays for its indexes. It returns ErrLeaseLost when somebody else
-// has it, or the upload is not Linking.
+// BeginIndexing records the root of an upload that is linked, and what lies below it, and gives up indexes of it that
+// were made for another root or in another way. The lease stays for its indexes. It returns ErrLeaseLost when somebody
+// else has it, or the upload is not Linking.
 func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, counts Counts) (Stage, error) {
 	upload, tally := stage.Upload, make([]int64, len(standing))
 	upload.State, upload.RootCID, upload.Counts = Indexing, root, counts
@@ -51,15 +51,16 @@ func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, c
 }
 
 // SaveIndexes records indexes of an upload that is Indexing, in one transaction, and that they cover their shards. It
-// returns ErrSpaceChanged when one of those is covered already or needed no more, and ErrLeaseLost when somebody else has
-// the stage.
+// returns ErrSpaceChanged when one of those is covered already or needed no more, and ErrLeaseLost when somebody else
+// has the stage.
 func (r *Repository) SaveIndexes(ctx context.Context, stage Stage, indexes []NewIndex) error {
 	seen := squirrel.Update("uploads").Set("lease_seen", r.at(0)).Where(squirrel.Eq{"state": Indexing})
 	return r.saveIndexes(ctx, stage.Upload.ID, indexes, func(tx *dialect.Tx) error { return r.fence(ctx, tx, stage, seen) })
 }
 
 // CompleteUpload is SaveIndexes for the last indexes of an upload, of which there may be none. It returns the upload,
-// which is finished, or an UnsettledError when some of its entries are neither linked nor left out: nothing was changed then.
+// which is finished, or an UnsettledError when some of its entries are neither linked nor left out: nothing was changed
+// then.
 func (r *Repository) CompleteUpload(ctx context.Context, stage Stage, indexes []NewIndex) (Upload, error) {
 	upload := stage.Upload
 	upload.State, upload.FinishedAt, upload.Lease = Complete, NewTime(r.now()), Lease{}

@@ -9,8 +9,8 @@ import (
 	"github.com/guppy-prep/guppy/internal/enginetest"
 )
 
-// TestALateClaimIsTakenBack has the server carry out an attempt to claim that got no answer after the next attempt got one: the
-// work is not lost until its lease ends.
+// TestALateClaimIsTakenBack has the server carry out an attempt to claim that got no answer after the next attempt got
+// one: the work is not lost until its lease ends.
 func TestALateClaimIsTakenBack(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		repo, server := New(db), New(db)

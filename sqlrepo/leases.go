@@ -15,8 +15,8 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// Lease is a worker's time-bound claim on one unit of work: on the stage of an upload, or on a shard. Its times are those
-// of the database's clock.
+// Lease is a worker's time-bound claim on one unit of work: on the stage of an upload, or on a shard. Its times are
+// those of the database's clock.
 type Lease struct {
 	// Token fences the claim: it is another one for each, and 0 when nobody has the work.
 	Token int64 `db:"token"`
@@ -78,12 +78,12 @@ func (r *Repository) claimable() squirrel.Sqlizer {
 	}
 }
 
-// LongestPause is the longest that failed work may have to wait. A later time to try again was set before the database's clock
-// stepped back.
+// LongestPause is the longest that failed work may have to wait. A later time to try again was set before the
+// database's clock stepped back.
 const LongestPause = time.Minute
 
-// ended is the condition that a lease has ended, or was seen longer than its term from now: then the clock has stepped back
-// since, and the lease would end later than any could. Whoever works under it renews it, and loses it at worst.
+// ended is the condition that a lease has ended, or was seen longer than its term from now: then the clock has stepped
+// back since, and the lease would end later than any could. Whoever works under it renews it, and loses it at worst.
 func (r *Repository) ended() squirrel.Sqlizer {
 	return squirrel.Or{squirrel.ConcatExpr("lease_ends < ", r.at(0)), squirrel.ConcatExpr(seenTooLate+" > ", r.at(0))}
 }
@@ -97,8 +97,8 @@ func (r *Repository) live() squirrel.Sqlizer {
 // seenTooLate is a time that has not come yet if a lease was seen longer than its term from now.
 const seenTooLate = "COALESCE(lease_seen - (lease_ends - lease_seen), 0)"
 
-// claim takes a unit with one statement. When the answer was lost, the next attempt knows its own claim by the token. Each has
-// a token of its own: the server may be about to carry out an earlier one.
+// claim takes a unit with one statement. When the answer was lost, the next attempt knows its own claim by the token.
+// Each has a token of its own: the server may be about to carry out an earlier one.
 func (r *Repository) claim(ctx context.Context, doing, table string, fields []string, claim Claim, which squirrel.Sqlizer,
 	dest any) error {
 	var tokens []int64
@@ -129,8 +129,8 @@ func (r *Repository) claim(ctx context.Context, doing, table string, fields []st
 	return nil
 }
 
-// lateClaim has the tokens of attempts to claim that got no answer, before one that did. The server may still carry them out, and
-// nobody would work under such a lease.
+// lateClaim has the tokens of attempts to claim that got no answer, before one that did. The server may still carry
+// them out, and nobody would work under such a lease.
 type lateClaim struct {
 	table  string
 	tokens []int64
@@ -178,8 +178,8 @@ func (r *Repository) unclaim(ctx context.Context, table string, tokens []int64) 
 	}
 }
 
-// Renew puts off the end of a lease, and says how far the work is. It returns ErrLeaseLost when somebody else has the work.
-// A lease that has ended and that nobody took is renewed like any other.
+// Renew puts off the end of a lease, and says how far the work is. It returns ErrLeaseLost when somebody else has the
+// work. A lease that has ended and that nobody took is renewed like any other.
 func (r *Repository) Renew(ctx context.Context, unit Unit, term time.Duration, progress int64) error {
 	table, _, _ := unitOf(unit)
 	return r.change(ctx, "renew the lease", squirrel.Update(table).Set("lease_seen", r.at(0)).
@@ -219,8 +219,9 @@ func (r *Repository) SetAside(ctx context.Context, unit Unit, reason string) err
 	})
 }
 
-// lockSpace keeps shards of an upload's space from being sealed or set aside until the transaction ends. What is counted
-// as settled looks at other shards: it has to see them as they are, not as they were before it waited for somebody else.
+// lockSpace keeps shards of an upload's space from being sealed or set aside until the transaction ends. What is
+// counted as settled looks at other shards: it has to see them as they are, not as they were before it waited for
+// somebody else.
 func (r *Repository) lockSpace(ctx context.Context, tx *dialect.Tx, upload int64) error {
 	space := squirrel.Select("space").From("sources").Join("uploads ON uploads.source = sources.id").
 		Where(squirrel.Eq{"uploads.id": upload})
@@ -267,7 +268,8 @@ func (r *Repository) change(ctx context.Context, doing string, update squirrel.U
 	})
 }
 
-// update runs a statement outside of a transaction, and reads the row that it changed. It returns ErrNotFound if there is none.
+// update runs a statement outside of a transaction, and reads the row that it changed. It returns ErrNotFound if there
+// is none.
 func (r *Repository) update(ctx context.Context, update squirrel.UpdateBuilder, dest any) error {
 	defer r.tellWait().Stop()
 	err := r.get(ctx, r.db.Writer, dest, update.Where(r.db.StillLocked()))

@@ -39,8 +39,8 @@ var linkable = []EntryState{Ready, Rescanned}
 
 var linkableFields = []string{"id", "path", "kind", "size", "target", "COALESCE(origin, 0) AS origin"}
 
-// Linkables yields, in canonical order, the entries of an upload that belong under its root. Joins are made here, page by
-// page: an engine could take the page for a reason to read all of the other table.
+// Linkables yields, in canonical order, the entries of an upload that belong under its root. Joins are made here, page
+// by page: an engine could take the page for a reason to read all of the other table.
 func (r *Repository) Linkables(ctx context.Context, upload int64) iter.Seq2[Linkable, error] {
 	query := squirrel.Select(linkableFields...).From("entries").
 		Where(squirrel.Eq{"upload": upload, "state": linkable}).OrderBy("path")
@@ -56,9 +56,9 @@ func (r *Repository) Linkables(ctx context.Context, upload int64) iter.Seq2[Link
 	})
 }
 
-// Contents yields, in canonical order, the entries of an upload that have one of some states, each with its content wherever
-// that was prepared: a file that shares the content of an earlier one has the segments of that. Known is the root that is
-// recorded for the entry or its Origin.
+// Contents yields, in canonical order, the entries of an upload that have one of some states, each with its content
+// wherever that was prepared: a file that shares the content of an earlier one has the segments of that. Known is the
+// root that is recorded for the entry or its Origin.
 func (r *Repository) Contents(ctx context.Context, upload int64, states ...EntryState) iter.Seq2[Linkable, error] {
 	query := squirrel.Select(linkableFields...).From("entries").
 		Where(squirrel.Eq{"upload": upload, "state": states}).OrderBy("path")
@@ -138,8 +138,8 @@ func (r *Repository) readOf(ctx context.Context, what string, entries map[int64]
 	return r.readList(ctx, "read "+what, dest, query.Where(r.db.Among("entry", ids)))
 }
 
-// ResetLinks forgets the roots that an earlier attempt has found. Its shards of kind DAGShard stay: others may have left out
-// blocks because they are there.
+// ResetLinks forgets the roots that an earlier attempt has found. Its shards of kind DAGShard stay: others may have
+// left out blocks because they are there.
 func (r *Repository) ResetLinks(ctx context.Context, stage Stage) error {
 	ids := squirrel.Select("id").From("entries").Where(squirrel.Eq{"upload": stage.Upload.ID})
 	none := squirrel.Update("uploads").Set("linked_entries", 0)

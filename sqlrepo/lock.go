@@ -10,8 +10,9 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// LockUse keeps the schema as it is for as long as its process lives, or until the lock is released. It returns ErrLocked,
-// with who has the lock, when somebody is changing the schema. Transactions fail with ErrLockLost once the lock is lost.
+// LockUse keeps the schema as it is for as long as its process lives, or until the lock is released. It returns
+// ErrLocked, with who has the lock, when somebody is changing the schema. Transactions fail with ErrLockLost once the
+// lock is lost.
 func (r *Repository) LockUse(ctx context.Context) (lock dialect.Lock, err error) {
 	err = r.read(ctx, "lock the schema", func() (err error) {
 		lock, err = r.db.LockUse(ctx, r.db)
@@ -20,8 +21,8 @@ func (r *Repository) LockUse(ctx context.Context) (lock dialect.Lock, err error)
 	return lock, err
 }
 
-// LockAll keeps everybody else away until the lock is released. It returns ErrLocked, with who is at work, when somebody is.
-// Transactions fail with ErrLockLost once the lock is lost.
+// LockAll keeps everybody else away until the lock is released. It returns ErrLocked, with who is at work, when
+// somebody is. Transactions fail with ErrLockLost once the lock is lost.
 func (r *Repository) LockAll(ctx context.Context) (lock dialect.Lock, err error) {
 	if lock, err = r.lockAll(ctx); err != nil || !r.db.LosesLocks {
 		return lock, err

@@ -6,7 +6,8 @@ import (
 	"github.com/Masterminds/squirrel"
 )
 
-// Pages grow from one to the next, from few rows, which are there soon, to as many as can be held: round trips stay rare.
+// Pages grow from one to the next, from few rows, which are there soon, to as many as can be held: round trips stay
+// rare.
 const (
 	firstPage   = 2000
 	largestPage = 8000

@@ -12,7 +12,8 @@ var ErrBadPath = errors.New("not a path of an entry")
 
 // Path is an entry's path relative to its source, any bytes that a file system allows, with NUL in place of each
 // separator. The source itself has the empty path. The byte order of such paths is the canonical order (depth-first,
-// names in byte order) on every engine: a directory precedes what it holds, and what it holds precedes its next sibling.
+// names in byte order) on every engine: a directory precedes what it holds, and what it holds precedes its next
+// sibling.
 type Path string
 
 const pathSeparator = "\x00"

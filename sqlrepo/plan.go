@@ -100,9 +100,9 @@ func (r *Repository) lastSegment(ctx context.Context, upload int64) (last Segmen
 	return last, err
 }
 
-// Unplanned yields, in canonical order, the files of an upload of whose content nothing is planned, given where planning
-// goes on. Those of which something is planned are not looked for when there can be none: an engine may choose to do that by reading all segments for
-// each page, and keep to it while they grow.
+// Unplanned yields, in canonical order, the files of an upload of whose content nothing is planned, given where
+// planning goes on. Those of which something is planned are not looked for when there can be none: an engine may choose
+// to do that by reading all segments for each page, and keep to it while they grow.
 func (r *Repository) Unplanned(ctx context.Context, upload int64, tail PlanTail) iter.Seq2[PlanFile, error] {
 	query := squirrel.Select(planFileColumns...).From("entries").OrderBy("path").
 		Where(squirrel.Eq{"upload": upload, "kind": File, "state": []EntryState{Ready, Rescanned}, "origin": nil})
@@ -116,7 +116,8 @@ func (r *Repository) Unplanned(ctx context.Context, upload int64, tail PlanTail)
 	})
 }
 
-// SavePlan adds planned shards, in the order of their ordinals, in one transaction. Segments get the keys of their shards.
+// SavePlan adds planned shards, in the order of their ordinals, in one transaction. Segments get the keys of their
+// shards.
 func (r *Repository) SavePlan(ctx context.Context, stage Stage, plan []PlannedShard) error {
 	return r.fenced(ctx, "record the plan", stage, countPlan(plan), func(tx *dialect.Tx) error {
 		shards := make([]*Shard, len(plan))

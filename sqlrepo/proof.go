@@ -10,8 +10,8 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// ErrUnsettled is returned for an upload that can't be complete, since some of its entries are neither linked nor listed as
-// left out; see UnsettledError.
+// ErrUnsettled is returned for an upload that can't be complete, since some of its entries are neither linked nor
+// listed as left out; see UnsettledError.
 var ErrUnsettled = errors.New("entries are neither linked nor left out")
 
 // UnsettledError says how many entries keep an upload from being complete. It is an ErrUnsettled.
@@ -44,8 +44,8 @@ const (
 	byRows
 )
 
-// proved completes an upload with a proof that each of its entries is linked or left out. The tally is asked first. If it
-// proves nothing, since it is not what was linked or the upload is from before there were tallies, the rows are.
+// proved completes an upload with a proof that each of its entries is linked or left out. The tally is asked first. If
+// it proves nothing, since it is not what was linked or the upload is from before there were tallies, the rows are.
 func proved(complete func(proof) error) error {
 	err := complete(byTally)
 	if errors.Is(err, errMiscounted) {
@@ -54,8 +54,8 @@ func proved(complete func(proof) error) error {
 	return err
 }
 
-// prove returns an UnsettledError, in the transaction that completes an upload, if one of its entries is neither linked nor
-// left out, and errMiscounted if the tally does not tell.
+// prove returns an UnsettledError, in the transaction that completes an upload, if one of its entries is neither linked
+// nor left out, and errMiscounted if the tally does not tell.
 func (r *Repository) prove(ctx context.Context, tx *dialect.Tx, upload int64, by proof) error {
 	unready := func(which squirrel.Sqlizer) squirrel.Sqlizer {
 		return squirrel.ConcatExpr("(", squirrel.Select("COUNT(*)").From("entries").
@@ -90,6 +90,6 @@ func (r *Repository) prove(ctx context.Context, tx *dialect.Tx, upload int64, by
 	return err
 }
 
-// skipping is true of uploads that are completed without what could not be prepared. Before uploads knew their store, they
-// did not tell.
+// skipping is true of uploads that are completed without what could not be prepared. Before uploads knew their store,
+// they did not tell.
 var skipping = squirrel.Expr("(skip_failed <> 0 OR store IS NULL)")

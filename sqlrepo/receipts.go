@@ -48,8 +48,8 @@ func (r *Repository) onceWith(ctx context.Context, receipt *receipt, again bool,
 	return err
 }
 
-// raise has the transaction fail with errCommitted when it is run again and the counter was raised before. A counter that begins anew was
-// cleaned up meanwhile.
+// raise has the transaction fail with errCommitted when it is run again and the counter was raised before. A counter
+// that begins anew was cleaned up meanwhile.
 func (r *Repository) raise(ctx context.Context, tx *dialect.Tx, receipt *receipt, again bool, value []int64) error {
 	if receipt.value == 0 {
 		if err := r.forgetReceipts(ctx, tx, receipt.made); err != nil {
@@ -73,8 +73,8 @@ const (
 
 func receiptName(day int64) string { return fmt.Sprintf("%s%08d", receiptPrefix, day) }
 
-// takeReceipt makes one if none is free. Days are those of the database's clock: by its own, a host could take the receipts
-// of others for old ones.
+// takeReceipt makes one if none is free. Days are those of the database's clock: by its own, a host could take the
+// receipts of others for old ones.
 func (r *Repository) takeReceipt(ctx context.Context) (*receipt, error) {
 	if free := r.receipts.take(); free != nil {
 		return free, nil

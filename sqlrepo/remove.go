@@ -181,8 +181,8 @@ func (r *Repository) EntryRuns(ctx context.Context, upload int64, sharers []int6
 	}
 }
 
-// tellApart finds those of the unshared entries of a run that are shared, by uploads with these keys. It looks among the
-// entries with the same paths: there is no index by origin.
+// tellApart finds those of the unshared entries of a run that are shared, by uploads with these keys. It looks among
+// the entries with the same paths: there is no index by origin.
 func (r *Repository) tellApart(ctx context.Context, q queryer, run EntryRun, sharers []int64) (EntryRun, error) {
 	if len(sharers) == 0 || len(run.Unshared) == 0 {
 		return run, ctx.Err()
@@ -226,10 +226,11 @@ func (r *Repository) SegmentShards(ctx context.Context, entries []int64) (shards
 	return shards, ctx.Err()
 }
 
-// RemoveEntries deletes entries of a Removed upload with their segments and roots: of the Unshared ones of a run as many as
-// one transaction may change, unless a remaining upload shares them by now. It returns what is left of the run, with those
-// that turned out to be shared among the Shared ones, and how many entries and how many rows in all were deleted. The
-// last segments of an entry go together with it. It returns ErrLeaseLost when somebody else has the removal.
+// RemoveEntries deletes entries of a Removed upload with their segments and roots: of the Unshared ones of a run as
+// many as one transaction may change, unless a remaining upload shares them by now. It returns what is left of the run,
+// with those that turned out to be shared among the Shared ones, and how many entries and how many rows in all were
+// deleted. The last segments of an entry go together with it. It returns ErrLeaseLost when somebody else has the
+// removal.
 func (r *Repository) RemoveEntries(ctx context.Context, stage Stage, run EntryRun) (left EntryRun, gone int, rows int64, err error) {
 	err = r.withTx(ctx, "delete entries", func(tx *dialect.Tx) error {
 		gone = 0
@@ -271,8 +272,8 @@ func (r *Repository) RemoveEntries(ctx context.Context, stage Stage, run EntryRu
 	return left, gone, rows, err
 }
 
-// tellApartNow tells a run apart by the uploads that there are, while the source is locked. What a scan takes over meanwhile,
-// it takes from a complete upload, which shares it already; see SaveScan.
+// tellApartNow tells a run apart by the uploads that there are, while the source is locked. What a scan takes over
+// meanwhile, it takes from a complete upload, which shares it already; see SaveScan.
 func (r *Repository) tellApartNow(ctx context.Context, tx *dialect.Tx, upload Upload, run EntryRun) (EntryRun, error) {
 	var sharers []int64
 	err := r.list(ctx, tx, &sharers, squirrel.Select("id").From("uploads").Where(squirrel.Eq{"source": upload.Source}).

@@ -98,8 +98,8 @@ func (r *Repository) Recount(ctx context.Context, upload int64) error {
 			Where(this).Where(squirrel.Eq{"state": Complete}))
 }
 
-// Settle makes the state of an upload that of its root: one that has a root is complete, unless entries of it could not be
-// prepared, one that has none is linked again if it was complete, and did not end otherwise.
+// Settle makes the state of an upload that of its root: one that has a root is complete, unless entries of it could not
+// be prepared, one that has none is linked again if it was complete, and did not end otherwise.
 func (r *Repository) Settle(ctx context.Context, upload int64) error {
 	this, rooted := squirrel.Eq{"id": upload}, squirrel.Expr("root_cid IS NOT NULL AND LENGTH(root_cid) = ?", cidLength)
 	unknown := squirrel.Expr("state NOT BETWEEN ? AND ?", int64(Scanning), int64(Indexing))

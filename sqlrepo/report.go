@@ -27,7 +27,8 @@ func (r *Repository) Totals(ctx context.Context, upload int64) (totals Totals, e
 	return totals, err
 }
 
-// SegmentBytes is how many bytes of the source an upload's shards hold, or are to hold, that are still part of the upload.
+// SegmentBytes is how many bytes of the source an upload's shards hold, or are to hold, that are still part of the
+// upload.
 func (r *Repository) SegmentBytes(ctx context.Context, upload int64, filter ShardFilter) (n int64, err error) {
 	shards := squirrel.Select("id").From("shards").Where(squirrel.Eq{"upload": upload})
 	if filter.States != nil {

@@ -61,8 +61,8 @@ func (r *Repository) Held(ctx context.Context, within Scope, digests []Digest) (
 	return held, err
 }
 
-// HeldAt is Held for who knows the revision that the space has: the one that its last shard gave it. If another shard was
-// sealed since, sealing fails with ErrSpaceChanged.
+// HeldAt is Held for who knows the revision that the space has: the one that its last shard gave it. If another shard
+// was sealed since, sealing fails with ErrSpaceChanged.
 func (r *Repository) HeldAt(ctx context.Context, within Scope, revision int64,
 	digests []Digest) (held Holdings, err error) {
 	err = r.read(ctx, "look up blocks", func() error {
@@ -119,8 +119,8 @@ type Seal struct {
 	Store func(ctx context.Context) (location string, err error)
 }
 
-// NextRevision is a revision that a space gets after another one. It is raised by chance: when a failover has lost commits, the
-// next one gives the space no revision that somebody remembers from before.
+// NextRevision is a revision that a space gets after another one. It is raised by chance: when a failover has lost
+// commits, the next one gives the space no revision that somebody remembers from before.
 func NextRevision(revision int64) int64 {
 	return revision + 1 + rand.Int64N(math.MaxInt32) //nolint:gosec // it keeps no secret
 }
@@ -178,10 +178,11 @@ type TakenOut struct {
 	Reason string
 }
 
-// SealShard records a claimed shard as packed, in one transaction: its digests, nodes, size and place, and what was taken
-// out. All that was planned of the entries taken out is forgotten. With the upload's last shard its next stage begins. It
-// returns the upload's key, state and tally, and no more of it; ErrLeaseLost when somebody else has the shard or another one of the upload is to
-// be sealed first, and ErrSpaceChanged when the blocks have to be looked up again.
+// SealShard records a claimed shard as packed, in one transaction: its digests, nodes, size and place, and what was
+// taken out. All that was planned of the entries taken out is forgotten. With the upload's last shard its next stage
+// begins. It returns the upload's key, state and tally, and no more of it; ErrLeaseLost when somebody else has the
+// shard or another one of the upload is to be sealed first, and ErrSpaceChanged when the blocks have to be looked up
+// again.
 func (r *Repository) SealShard(ctx context.Context, packed PackedShard, seal Seal) (after Upload, err error) {
 	shard, digests, tally := packed.Shard, packed.Digests, make([]int64, len(standing))
 	if toldByNodes(digests, packed.Nodes) {
@@ -241,8 +242,8 @@ func (r *Repository) countPacked(shard int64) squirrel.UpdateBuilder {
 		Set("settled_shards", squirrel.Expr("settled_shards + 1"))
 }
 
-// countSettled counts a shard that is done with, or set aside. If it was the next one to be sealed, the one behind it is
-// now.
+// countSettled counts a shard that is done with, or set aside. If it was the next one to be sealed, the one behind it
+// is now.
 func countSettled(shard Shard, count squirrel.UpdateBuilder) squirrel.UpdateBuilder {
 	behind := squirrel.Select("MIN(ordinal)").From("shards").Where(squirrel.Eq{"upload": shard.Upload,
 		"state": ShardPlanned, "set_aside_at": nil}).Where(squirrel.Gt{"ordinal": shard.Ordinal})

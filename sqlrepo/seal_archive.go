@@ -17,8 +17,8 @@ func (c Content) Sealed() (sealed []dialect.SealedTable) {
 	return sealed
 }
 
-// Expected is the content that a seal stands for. It reports whether the seal is of the columns that this program has, as
-// that of a copy with the present schema.
+// Expected is the content that a seal stands for. It reports whether the seal is of the columns that this program has,
+// as that of a copy with the present schema.
 func Expected(sealed []dialect.SealedTable) (content Content, present bool) {
 	present = len(sealed) == len(tables)
 	for i, t := range sealed {
@@ -28,8 +28,8 @@ func Expected(sealed []dialect.SealedTable) (content Content, present bool) {
 	return content, present
 }
 
-// CheckSealed reads all rows and returns ErrDifferent, with the table, unless they are those that the seal stands for. The
-// schema may have any version.
+// CheckSealed reads all rows and returns ErrDifferent, with the table, unless they are those that the seal stands for.
+// The schema may have any version.
 func (r *Repository) CheckSealed(ctx context.Context, sealed []dialect.SealedTable) error {
 	got, err := r.SumSealed(ctx, sealed)
 	if err != nil {

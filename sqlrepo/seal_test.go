@@ -77,8 +77,8 @@ func sealCounting(t *testing.T, r *Repository, shard Shard) (calls int) {
 	return calls
 }
 
-// TestAStoreThatFailsIsNoDatabaseThatIsAway even if its error looks like one: it is not tried again for minutes, and the
-// space is free for others.
+// TestAStoreThatFailsIsNoDatabaseThatIsAway even if its error looks like one: it is not tried again for minutes, and
+// the space is free for others.
 func TestAStoreThatFailsIsNoDatabaseThatIsAway(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		for injected := range retryable(t, db.Name) {

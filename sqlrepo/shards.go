@@ -165,8 +165,8 @@ func (r *Repository) Shards(ctx context.Context, upload int64, filter ShardFilte
 	})
 }
 
-// ShardsByDigest lists, by key, the packed shards whose CAR files have a digest. There is no index by digest: it looks at
-// the rows of all shards.
+// ShardsByDigest lists, by key, the packed shards whose CAR files have a digest. There is no index by digest: it looks
+// at the rows of all shards.
 func (r *Repository) ShardsByDigest(ctx context.Context, digest Digest) (shards []Shard, err error) {
 	err = r.readList(ctx, "look for the shard", &shards, squirrel.Select(shardFields...).From("shards").
 		Where(squirrel.Eq{"digest": digest[:], "state": ShardPacked}).OrderBy("id"))
@@ -187,8 +187,8 @@ func (r *Repository) ShardDigests(ctx context.Context, shard int64) (digests []b
 	return digests, err
 }
 
-// shardDigests reads row by row, since all of them at once take some room: either one that has all digests, or one for each
-// node, or one that has nothing.
+// shardDigests reads row by row, since all of them at once take some room: either one that has all digests, or one for
+// each node, or one that has nothing.
 func (r *Repository) shardDigests(ctx context.Context, query squirrel.SelectBuilder) (digests []byte, err error) {
 	found := false
 	err = r.stream(ctx, r.db.Reader, query, func(rows *sqlx.Rows) error {

@@ -35,8 +35,8 @@ func (r *Repository) AddSpace(ctx context.Context, space Space) (Space, error) {
 	return space, err
 }
 
-// AddSpaceWith adds a space and its first source, in one transaction. It returns ErrExists when the space's name or DID is
-// taken.
+// AddSpaceWith adds a space and its first source, in one transaction. It returns ErrExists when the space's name or DID
+// is taken.
 func (r *Repository) AddSpaceWith(ctx context.Context, space Space, source Source) (Space, Source, error) {
 	space.Name, space.CreatedAt = Text(space.Name), NewTime(r.now())
 	source.Name, source.CreatedAt, source.RemovedAt = Text(source.Name), space.CreatedAt, Time{}
@@ -62,8 +62,8 @@ func (r *Repository) insertSpace(ctx context.Context, tx *dialect.Tx, space Spac
 		Values(space.ID, space.DID, space.Name, space.ShardSize, space.CreatedAt), nil)
 }
 
-// needsChanged records that it changes who needs what in a space, for whoever is about to delete what nobody seemed to need.
-// The amount is random, so that a value from before a failover that lost commits is not reached again.
+// needsChanged records that it changes who needs what in a space, for whoever is about to delete what nobody seemed to
+// need. The amount is random, so that a value from before a failover that lost commits is not reached again.
 func needsChanged(update squirrel.UpdateBuilder) squirrel.UpdateBuilder {
 	return update.Set("needs", squirrel.Expr("needs + ?", 1+rand.Int64N(1<<32))) //nolint:gosec // it keeps no secret
 }

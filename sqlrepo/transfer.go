@@ -30,8 +30,8 @@ type Transfer struct {
 	// Ready is called once source and target are locked; its error is returned. It may be nil.
 	Ready    func(ctx context.Context) error
 	Progress Progress
-	// Expected, if not nil, is what the source has to hold. ErrDifferent is returned, before anything is committed, when it
-	// holds something else.
+	// Expected, if not nil, is what the source has to hold. ErrDifferent is returned, before anything is committed, when
+	// it holds something else.
 	Expected Content
 }
 

@@ -23,8 +23,9 @@ func TestTransfer(t *testing.T) {
 	}
 }
 
-// TestATransferOutlivesItsTargetsConnections cuts them once: all is copied again. Those of the source are not made again,
-// since what was seen over them can't be seen any more, and without the lock on the target nothing is copied at all.
+// TestATransferOutlivesItsTargetsConnections cuts them once: all is copied again. Those of the source are not made
+// again, since what was seen over them can't be seen any more, and without the lock on the target nothing is copied at
+// all.
 func TestATransferOutlivesItsTargetsConnections(t *testing.T) {
 	for _, side := range []string{"target", "target and its lock", "source"} {
 		t.Run(side, func(t *testing.T) {
@@ -65,8 +66,8 @@ func TestATransferOutlivesItsTargetsConnections(t *testing.T) {
 	}
 }
 
-// disconnect ends all other connections to a server's database, but for those that hold a lock if they are spared, and waits
-// until they are gone.
+// disconnect ends all other connections to a server's database, but for those that hold a lock if they are spared, and
+// waits until they are gone.
 func disconnect(t *testing.T, db *dialect.DB, spareLocks bool) {
 	for left := 1; left > 0; {
 		err := db.Writer.GetContext(t.Context(), &left, `SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity

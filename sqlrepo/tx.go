@@ -89,8 +89,8 @@ func (r *Repository) writing() string {
 	return r.db.Writing(r.db)
 }
 
-// rollback is not held up by a server that does not answer: the connection is then dropped. What went wrong before is what
-// the caller hears of.
+// rollback is not held up by a server that does not answer: the connection is then dropped. What went wrong before is
+// what the caller hears of.
 func rollback(ctx context.Context, tx *dialect.Tx) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()

@@ -7,8 +7,8 @@ import (
 	"github.com/Masterminds/squirrel"
 )
 
-// Unread yields, in canonical order, the files of an upload whose content is its own and yet to be packed, as a whole or in
-// part.
+// Unread yields, in canonical order, the files of an upload whose content is its own and yet to be packed, as a whole
+// or in part.
 func (r *Repository) Unread(ctx context.Context, upload int64) iter.Seq2[Entry, error] {
 	planned := squirrel.Select("1").From("segments").Where("segments.entry = entries.id")
 	waiting := squirrel.Select("1").From("segments").Join("shards ON shards.id = segments.shard").

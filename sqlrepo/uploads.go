@@ -123,8 +123,8 @@ func (u Upload) Rooted() bool { return slices.Contains(rootedStates, u.State) }
 // rootedStates are those of uploads that have a root.
 var rootedStates = []UploadState{Indexing, Complete}
 
-// MaxBlocks is the most blocks that a shard of the upload may have, so that an index has room for it: one slice spans the
-// whole shard.
+// MaxBlocks is the most blocks that a shard of the upload may have, so that an index has room for it: one slice spans
+// the whole shard.
 func (u Upload) MaxBlocks() int64 {
 	return max(1, cmp.Or(u.IndexSlices, DefaultIndexSlices)-1)
 }
@@ -171,9 +171,9 @@ type Opened struct {
 // OpenUpload returns the source's unfinished upload, or a new one if there is none, with the given profile, shard size,
 // options, store and treatment of failures. An upload on which somebody is at work is joined, and goes on as it is: it
 // returns ErrAtWork if anything but the treatment of failures would have to change for that. One on which nobody is at
-// work begins again at its scan, and so does what was set aside; it returns ErrRecipe if that can't change over to what is
-// given: what is planned keeps its profile, how it is indexed and whether it gets piece CIDs, and must fit the shard size; and
-// ErrOtherStore if it has shards elsewhere. Zero values of fresh stand for the defaults.
+// work begins again at its scan, and so does what was set aside; it returns ErrRecipe if that can't change over to what
+// is given: what is planned keeps its profile, how it is indexed and whether it gets piece CIDs, and must fit the shard
+// size; and ErrOtherStore if it has shards elsewhere. Zero values of fresh stand for the defaults.
 func (r *Repository) OpenUpload(ctx context.Context, source int64, fresh Upload) (opened Opened, err error) {
 	return r.openUpload(ctx, source, fresh, nil)
 }
@@ -248,8 +248,8 @@ func (r *Repository) lockedUnfinished(ctx context.Context, tx *dialect.Tx, sourc
 	return r.unfinished(ctx, tx, source)
 }
 
-// UnfinishedUpload returns the source's latest upload if it is neither complete nor removed, or ErrNotFound. Older ones are
-// not gone on with: others may have their content from them.
+// UnfinishedUpload returns the source's latest upload if it is neither complete nor removed, or ErrNotFound. Older ones
+// are not gone on with: others may have their content from them.
 func (r *Repository) UnfinishedUpload(ctx context.Context, source int64) (upload Upload, err error) {
 	err = r.read(ctx, "look for an unfinished upload", func() (err error) {
 		upload, err = r.unfinished(ctx, r.db.Reader, source)
@@ -373,7 +373,8 @@ func (u Upload) indexing() string {
 		cmp.Or(u.IndexLayout, DefaultIndexLayout), cmp.Or(u.IndexSlices, DefaultIndexSlices), pieces)
 }
 
-// checkRecipe lets an upload of which nothing is planned change in any way, and any other in its shard size if that grows.
+// checkRecipe lets an upload of which nothing is planned change in any way, and any other in its shard size if that
+// grows.
 func (r *Repository) checkRecipe(ctx context.Context, tx *dialect.Tx, u, fresh Upload) error {
 	if u.Profile == fresh.Profile && u.ShardSize <= fresh.ShardSize && indexedAlike(u, fresh) && u.PieceCID == fresh.PieceCID {
 		return nil
@@ -386,8 +387,8 @@ func (r *Repository) checkRecipe(ctx context.Context, tx *dialect.Tx, u, fresh U
 		u.ID, ErrRecipe, u.Profile, u.ShardSize, u.indexing())
 }
 
-// checkStore lets an upload go to another store that counts on nothing in the one it has: neither on its own shards, nor
-// on those that hold what it did not store again, nor on content of an earlier upload.
+// checkStore lets an upload go to another store that counts on nothing in the one it has: neither on its own shards,
+// nor on those that hold what it did not store again, nor on content of an earlier upload.
 func (r *Repository) checkStore(ctx context.Context, tx *dialect.Tx, u, fresh Upload) error {
 	if u.Store == "" || u.Store == fresh.Store {
 		return nil
@@ -415,8 +416,8 @@ func (r *Repository) KnowsStores(ctx context.Context) (known bool, err error) {
 	return len(one) > 0, err
 }
 
-// PreviousUpload returns the source's latest complete upload of the same profile and in the same store, whose content is
-// not prepared again; 0 when there is none.
+// PreviousUpload returns the source's latest complete upload of the same profile and in the same store, whose content
+// is not prepared again; 0 when there is none.
 func (r *Repository) PreviousUpload(ctx context.Context, u Upload) (id int64, err error) {
 	err = r.read(ctx, "look for the previous upload", func() error {
 		query := squirrel.Select("COALESCE(MAX(id), 0)").From("uploads").
@@ -440,8 +441,8 @@ func (r *Repository) ClaimStage(ctx context.Context, claim Claim, upload int64) 
 	return stage, err
 }
 
-// fenced runs fn in a transaction in the name of a stage, of whose upload it counts something. It returns ErrLeaseLost when
-// somebody else has the stage; until the transaction ends nobody can take it.
+// fenced runs fn in a transaction in the name of a stage, of whose upload it counts something. It returns ErrLeaseLost
+// when somebody else has the stage; until the transaction ends nobody can take it.
 func (r *Repository) fenced(ctx context.Context, doing string, stage Stage, count squirrel.UpdateBuilder,
 	fn func(*dialect.Tx) error) error {
 	return r.withTx(ctx, doing, func(tx *dialect.Tx) error {
@@ -452,7 +453,8 @@ func (r *Repository) fenced(ctx context.Context, doing string, stage Stage, coun
 	})
 }
 
-// fence has the transaction fail with ErrLeaseLost when somebody else has the stage, and counts something of its upload.
+// fence has the transaction fail with ErrLeaseLost when somebody else has the stage, and counts something of its
+// upload.
 func (r *Repository) fence(ctx context.Context, tx *dialect.Tx, stage Stage, count squirrel.UpdateBuilder) error {
 	return r.later(ctx, tx, count.Where(held(stage)), func(rows int64) error {
 		return leaseLost(rows, "uploads", stage.Upload.ID)

@@ -8,8 +8,8 @@ import (
 	"github.com/guppy-prep/guppy/internal/enginetest"
 )
 
-// TestNothingThatHasGoneOnBeginsAgain looks at an upload, has it go on in some way, and then has it begin again as it was
-// seen.
+// TestNothingThatHasGoneOnBeginsAgain looks at an upload, has it go on in some way, and then has it begin again as it
+// was seen.
 func TestNothingThatHasGoneOnBeginsAgain(t *testing.T) {
 	goOn := map[string]func(*testing.T, *Repository, Stage){
 		"claimed": func(*testing.T, *Repository, Stage) {},

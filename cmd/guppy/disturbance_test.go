@@ -69,8 +69,8 @@ func (d *disturbance) hungUp(t *testing.T, e engine) {
 	requireSame(t, i.outcome(t), d.want)
 }
 
-// unseen has a process of another PID namespace on the same host, which can't see the run, remove all that nobody is at work
-// on: nothing of the run.
+// unseen has a process of another PID namespace on the same host, which can't see the run, remove all that nobody is at
+// work on: nothing of the run.
 func (d *disturbance) unseen(t *testing.T, e engine) {
 	i := install(t, d.program, e)
 	i.env = []string{"GUPPY_WORKER_LEASE=10m"}

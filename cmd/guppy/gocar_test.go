@@ -13,7 +13,8 @@ import (
 	"github.com/ipld/go-car/v2/blockstore"
 )
 
-// TestGoCarReadsWhatIsWritten has the library inspect shards, their CARv2 form and an export, each block compared with its CID.
+// TestGoCarReadsWhatIsWritten has the library inspect shards, their CARv2 form and an export, each block compared with
+// its CID.
 func TestGoCarReadsWhatIsWritten(t *testing.T) {
 	i := install(t, build(t), engines()[0])
 	tree := filepath.Join(i.home, "tree")

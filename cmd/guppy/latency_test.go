@@ -12,8 +12,8 @@ import (
 // oneWay is how late everything is that goes between guppy and a distant server, in milliseconds.
 const oneWay = 5
 
-// TestRoundTripsAreFew counts how often guppy waits for its server, and tells about how often that is while nothing else
-// goes on, by the time that a distant server adds.
+// TestRoundTripsAreFew counts how often guppy waits for its server, and tells about how often that is while nothing
+// else goes on, by the time that a distant server adds.
 func TestRoundTripsAreFew(t *testing.T) {
 	program := build(t)
 	for _, tt := range []struct {

@@ -36,8 +36,8 @@ func supervise() int {
 	}
 }
 
-// interruptible returns a context that ends with the first signal that asks the program to stop. A signal that was ignored
-// when the program started stays ignored: that is what nohup is for.
+// interruptible returns a context that ends with the first signal that asks the program to stop. A signal that was
+// ignored when the program started stays ignored: that is what nohup is for.
 func interruptible(parent context.Context) (ctx context.Context, stop context.CancelFunc) {
 	var heeded []os.Signal
 	for _, asked := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {

@@ -51,7 +51,8 @@ func unprivileged() {
 // sharing is the group of those that asMember becomes; its number is also that of the first of them.
 const sharing = 65100
 
-// asMember replaces itself with a program: member N UMASK PROGRAM ARGUMENT... Root becomes the N-th user of a group before.
+// asMember replaces itself with a program: member N UMASK PROGRAM ARGUMENT... Root becomes the N-th user of a group
+// before.
 func asMember() {
 	number, err := strconv.Atoi(os.Args[1])
 	mask, maskErr := strconv.ParseUint(os.Args[2], 8, 9)

@@ -151,8 +151,8 @@ func TestMounts(t *testing.T) {
 	}
 }
 
-// sourceGoesAway in the middle of a run, in every way that a mount can. The next run, with the source in its place again,
-// reads no more than what the first one has not packed.
+// sourceGoesAway in the middle of a run, in every way that a mount can. The next run, with the source in its place
+// again, reads no more than what the first one has not packed.
 func sourceGoesAway(t *testing.T, program string) {
 	for name, away := range map[string]func(t *testing.T, n *nas) (back func()){
 		"unmounted": func(t *testing.T, n *nas) func() {

@@ -141,7 +141,8 @@ func (a *app) withRepository(ctx context.Context, cfg *config.Config, how openin
 	return fn(repo)
 }
 
-// atOnce is how many connections a worker needs as soon as it begins: for its lock, to listen, to look for work, and to do it.
+// atOnce is how many connections a worker needs as soon as it begins: for its lock, to listen, to look for work, and to
+// do it.
 const atOnce = 4
 
 // warmed runs fn while connections are opened that it will need.

@@ -134,7 +134,8 @@ func (i *installation) run(t *testing.T, args ...string) string {
 	return p.stdout.String()
 }
 
-// runIfThere is like run, but returns nothing if there is no database yet: the process that was about to make it was killed.
+// runIfThere is like run, but returns nothing if there is no database yet: the process that was about to make it was
+// killed.
 func (i *installation) runIfThere(t *testing.T, args ...string) string {
 	t.Helper()
 	p := i.start(t, args...)

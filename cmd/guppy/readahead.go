@@ -5,8 +5,8 @@ import "github.com/guppy-prep/guppy/internal/config"
 // mostReads bounds the reads under way in the process: each of a file system that hangs has a thread waiting.
 const mostReads = 4096
 
-// readAhead is how many reads are under way for each shard: as the configuration says, as far as the process may have so many
-// files open and threads waiting.
+// readAhead is how many reads are under way for each shard: as the configuration says, as far as the process may have
+// so many files open and threads waiting.
 func readAhead(cfg *config.Config) int {
 	most := mostReads
 	if limit, known := openFileLimit(); known {

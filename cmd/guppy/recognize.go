@@ -72,8 +72,8 @@ func (a *app) accepts(id int64) bool {
 	return true
 }
 
-// missing returns why a path can't be prepared at which nothing is: a source that was scanned there before is missing, any
-// other path is a mistake.
+// missing returns why a path can't be prepared at which nothing is: a source that was scanned there before is missing,
+// any other path is a mistake.
 func (a *app) missing(ctx context.Context, cfg *config.Config, path string, mistake error) error {
 	absolute, err := filepath.Abs(path)
 	if err != nil {

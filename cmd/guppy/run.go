@@ -94,7 +94,8 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 	return made, err
 }
 
-// warnOfOtherStore tells of a store that is not that of the source's latest upload: all that it has is stored again then.
+// warnOfOtherStore tells of a store that is not that of the source's latest upload: all that it has is stored again
+// then.
 func (a *app) warnOfOtherStore(ctx context.Context, shards store.Store, uploads []sqlrepo.Upload) error {
 	if len(uploads) == 0 || uploads[len(uploads)-1].Store == "" {
 		return nil
@@ -134,9 +135,9 @@ func visibleFiles(cfg *config.Config, repo *repository, files source.FS) (source
 	return source.Hide(files, own...)
 }
 
-// recipe is that of a new upload. An unfinished one keeps its profile, how it is indexed and whether it gets piece CIDs, and
-// its shard size once something is planned, and a source its options and the profile of its latest upload, but for what
-// flags say.
+// recipe is that of a new upload. An unfinished one keeps its profile, how it is indexed and whether it gets piece
+// CIDs, and its shard size once something is planned, and a source its options and the profile of its latest upload,
+// but for what flags say.
 func recipe(cfg *config.Config, uploads []sqlrepo.Upload, space sqlrepo.Space,
 	registered sqlrepo.Source) (recipe sqlrepo.Upload, err error) {
 	recipe = sqlrepo.Upload{Profile: cfg.Prepare.Profile, ShardSize: space.ShardSize, PieceCID: cfg.Prepare.PieceCID,

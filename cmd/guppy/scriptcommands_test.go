@@ -76,7 +76,8 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// scriptUntil runs a program again and again until it succeeds and prints what matches: until PATTERN PROGRAM ARGUMENT...
+// scriptUntil runs a program again and again until it succeeds and prints what matches: until PATTERN PROGRAM
+// ARGUMENT...
 func scriptUntil(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: until pattern program argument...")

@@ -110,8 +110,8 @@ func formatTime(t sqlrepo.Time) string {
 	return t.Format("2006-01-02T15:04:05Z")
 }
 
-// addSpace makes the key of a space, then the space with add. The key is removed again when there is surely no such space.
-// Where that is not known, as after a lost connection or a kill, the key stays, and guppy check tells of it.
+// addSpace makes the key of a space, then the space with add. The key is removed again when there is surely no such
+// space. Where that is not known, as after a lost connection or a kill, the key stays, and guppy check tells of it.
 func (a *app) addSpace(cfg *config.Config, name string,
 	add func(sqlrepo.Space) (sqlrepo.Space, error)) (sqlrepo.Space, error) {
 	key, err := identity.Create(cfg.Repo.DataDir)

@@ -27,8 +27,8 @@ func writeRandom(root string, files, size int) error {
 	return nil
 }
 
-// TestWorkersSurvive has three processes share an upload on PostgreSQL. One is killed, one is stopped for longer than its
-// lease lasts, and the server crashes three times meanwhile.
+// TestWorkersSurvive has three processes share an upload on PostgreSQL. One is killed, one is stopped for longer than
+// its lease lasts, and the server crashes three times meanwhile.
 func TestWorkersSurvive(t *testing.T) {
 	program, source := build(t), filepath.Join(t.TempDir(), "source")
 	if err := writeRandom(source, 160, 1_900_000); err != nil {

@@ -25,9 +25,9 @@ type Options struct {
 
 // Write writes all that the repository holds, as of one moment, to a file that needs no other beside it. Workers go on
 // meanwhile; in the backup nobody is at work. The file gets its name once it is whole, durable and checked: whatever
-// fails before leaves none, but perhaps a directory beside it, FILE.partial, which the next backup there clears away. It
-// returns fs.ErrExist for a file that is there and may not be replaced, ErrNoBackup for one that no backup can be, and
-// ErrUnderWay while another process writes the same file.
+// fails before leaves none, but perhaps a directory beside it, FILE.partial, which the next backup there clears away.
+// It returns fs.ErrExist for a file that is there and may not be replaced, ErrNoBackup for one that no backup can be,
+// and ErrUnderWay while another process writes the same file.
 func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options) (content sqlrepo.Content, err error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err

@@ -135,8 +135,8 @@ func TestABackupIsWrittenByOneProcess(t *testing.T) {
 	requireNames(t, left, "notes") // it was not ours
 }
 
-// TestWhatInterruptedBackupsLeft is removed by the next one in the same directory, unless a process is at work there, or it
-// is none of ours.
+// TestWhatInterruptedBackupsLeft is removed by the next one in the same directory, unless a process is at work there,
+// or it is none of ours.
 func TestWhatInterruptedBackupsLeft(t *testing.T) {
 	repo, dir := atWork(t, enginetest.Engines()[0].Open(t)), t.TempDir()
 	old := time.Now().Add(-48 * time.Hour)

@@ -14,8 +14,8 @@ import (
 var ErrUnproven = errors.New("it can't be told whether the backup is whole: an older guppy made it, without digests")
 
 // Check reads all of a backup, whatever version its schema has, and returns what the backup says it holds. It returns
-// ErrDamaged for one that holds something else, ErrUnproven for one that says nothing, fs.ErrNotExist for a file that is
-// not there and ErrNoBackup for one of another kind.
+// ErrDamaged for one that holds something else, ErrUnproven for one that says nothing, fs.ErrNotExist for a file that
+// is not there and ErrNoBackup for one of another kind.
 func Check(ctx context.Context, path string) (seal dialect.Seal, err error) {
 	archive, err := dialect.IsArchive(path)
 	if err == nil && !archive {

@@ -79,8 +79,8 @@ func restored(t *testing.T, file string, empty []byte) (content sqlrepo.Content,
 	return content, failed
 }
 
-// TestEachFlippedBitIsFound flips one bit of each page, and some more: each is found by a check and by a restore, or the
-// restored rows are those that were backed up.
+// TestEachFlippedBitIsFound flips one bit of each page, and some more: each is found by a check and by a restore, or
+// the restored rows are those that were backed up.
 func TestEachFlippedBitIsFound(t *testing.T) {
 	kept, emptyFile, want := keptFile(t)
 	sound, err := os.ReadFile(kept)
@@ -127,7 +127,8 @@ func restoredNothing(t *testing.T, file string) (sqlrepo.Content, error) {
 	return sqlrepo.New(db).Content(t.Context())
 }
 
-// TestOlderBackups: one without digests is restored with a warning; one with digests of other columns is compared with those.
+// TestOlderBackups: one without digests is restored with a warning; one with digests of other columns is compared with
+// those.
 func TestOlderBackups(t *testing.T) {
 	kept, emptyFile, want := keptFile(t)
 	empty, err := os.ReadFile(emptyFile)

@@ -134,7 +134,8 @@ func openCopy(ctx context.Context, path, dir string, status migrate.Status) (_ *
 	return a, nil
 }
 
-// compareCopy compares the rows before the schema changes: the digests are of the columns that the backup was made with.
+// compareCopy compares the rows before the schema changes: the digests are of the columns that the backup was made
+// with.
 func (a *Archive) compareCopy(ctx context.Context, path, file string, status migrate.Status) (err error) {
 	at := settings(file)
 	at.Alone, at.ReadOnly = false, true

@@ -101,8 +101,8 @@ const (
 	restorePrefix = "restore-"
 )
 
-// Sweep removes the workspaces in a directory whose processes are gone: those of backups that were written there, and of
-// restores that had it for their temporary files.
+// Sweep removes the workspaces in a directory whose processes are gone: those of backups that were written there, and
+// of restores that had it for their temporary files.
 func Sweep(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// pieceRatio bounds how much longer preparing takes with piece CIDs. Their tree takes four times the hashing of a shard, and
-// each bit of the data is shifted for it.
+// pieceRatio bounds how much longer preparing takes with piece CIDs. Their tree takes four times the hashing of a
+// shard, and each bit of the data is shifted for it.
 const pieceRatio = 5
 
 // measurePieces compares guppy with and without piece CIDs, on one engine: they know of none.

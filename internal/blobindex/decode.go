@@ -19,8 +19,8 @@ import (
 const MaxSize = 32 << 20
 
 // Decode reads an index, whose layout it tells by itself; one without slices is taken for Storacha or, if it names no
-// content, for Forge. It returns ErrFormat for anything that is not an index or doesn't match its own CIDs, and errors of
-// the reader.
+// content, for Forge. It returns ErrFormat for anything that is not an index or doesn't match its own CIDs, and errors
+// of the reader.
 func Decode(from io.Reader) (index Index, layout Layout, err error) {
 	limited := &io.LimitedReader{R: from, N: MaxSize + 1}
 	roots, blocks, err := read(limited)

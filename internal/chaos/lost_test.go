@@ -13,8 +13,8 @@ import (
 	"github.com/guppy-prep/guppy/internal/pgtest"
 )
 
-// commits are the kinds of transactions that a preparation commits, each with what its statements have in common with no
-// other's.
+// commits are the kinds of transactions that a preparation commits, each with what its statements have in common with
+// no other's.
 var commits = []struct {
 	name string
 	// alone tells a statement that is a transaction by itself.
@@ -35,8 +35,8 @@ var commits = []struct {
 	{"complete the upload", false, []string{"finished_at = $", "INSERT INTO indexes", "UPDATE shards SET blob_index"}},
 }
 
-// TestAnswersOfCommitsAreLost lets a connection break right after a commit of each kind went through. It costs no lease:
-// nobody waits for the end of one.
+// TestAnswersOfCommitsAreLost lets a connection break right after a commit of each kind went through. It costs no
+// lease: nobody waits for the end of one.
 func TestAnswersOfCommitsAreLost(t *testing.T) {
 	t.Parallel()
 	want := undisturbed(t)

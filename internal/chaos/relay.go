@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Relay stands between clients and a PostgreSQL server and understands what they say to each other, without encryption. It
-// counts round trips, and loses answers.
+// Relay stands between clients and a PostgreSQL server and understands what they say to each other, without encryption.
+// It counts round trips, and loses answers.
 type Relay struct {
 	url      *url.URL
 	listener net.Listener

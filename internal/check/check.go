@@ -220,8 +220,8 @@ func (r *run) uploads(ctx context.Context) iter.Seq2[sqlrepo.Upload, error] {
 	}
 }
 
-// blamesRows reports whether an error may come of what is in rows that contradict each other, and not of what this process
-// lacks or of a database that can't be used.
+// blamesRows reports whether an error may come of what is in rows that contradict each other, and not of what this
+// process lacks or of a database that can't be used.
 func blamesRows(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && !shortage.Bars(err) && !errors.Is(err, store.ErrUnusable) &&
 		!errors.Is(err, sqlrepo.ErrUnavailable) && !errors.Is(err, sqlrepo.ErrUnusable) && !errors.Is(err, sqlrepo.ErrConflict)

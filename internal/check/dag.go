@@ -27,7 +27,8 @@ func (r *run) dags(ctx context.Context) error {
 	return nil
 }
 
-// dag demands that the space holds, in the store of an upload, each block that this needs, and that these are what its rows say.
+// dag demands that the space holds, in the store of an upload, each block that this needs, and that these are what its
+// rows say.
 func (r *run) dag(ctx context.Context, upload sqlrepo.Upload) error {
 	space, err := r.Repo.SpaceOf(ctx, upload.ID)
 	if errors.Is(err, sqlrepo.ErrNotFound) && r.flawed[upload.ID] {

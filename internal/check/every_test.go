@@ -1,8 +1,8 @@
 //go:build !race
 
 // The tests of this file and of pairs_test.go go through all that there is of something, one after the other. The race
-// detector would find nothing in them that it does not find in a few, and takes four times as long, so that it leaves them
-// out: "make test" runs them by their name, as all that begin with "TestEvery".
+// detector would find nothing in them that it does not find in a few, and takes four times as long, so that it leaves
+// them out: "make test" runs them by their name, as all that begin with "TestEvery".
 
 package check_test
 
@@ -56,8 +56,8 @@ func TestEveryDamageIsNamedAndMended(t *testing.T) {
 	})
 }
 
-// TestEverythingSharedIsMendedWithoutTheSource damages what two uploads share, of which one may be removed. The source has
-// changed since, so that nothing may be scanned again: repair alone makes all sound, and no upload loses its root.
+// TestEverythingSharedIsMendedWithoutTheSource damages what two uploads share, of which one may be removed. The source
+// has changed since, so that nothing may be scanned again: repair alone makes all sound, and no upload loses its root.
 func TestEverythingSharedIsMendedWithoutTheSource(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {

@@ -218,8 +218,8 @@ func (r *run) lookAtNone(ctx context.Context, row sqlrepo.Shard, read bool) (*Pr
 	return problem, err
 }
 
-// unmade tells of a shard that can't be made again. A complete upload has lost content with it; one that is scanned again
-// has not, and of a removed one nobody may need it.
+// unmade tells of a shard that can't be made again. A complete upload has lost content with it; one that is scanned
+// again has not, and of a removed one nobody may need it.
 func (r *run) unmade(ctx context.Context, row sqlrepo.Shard, name string, cause error) (*Problem, error) {
 	state, err := r.Repo.UploadState(ctx, row.Upload)
 	if err != nil {
@@ -256,8 +256,8 @@ func (r *run) temporary(ctx context.Context) error {
 // settled is how old a file without an owner is that nobody is just making.
 const settled = time.Minute
 
-// trash looks twice for what interrupted removals have left: one that is under way ends soon. It is a note, since what is in
-// the trash is read as before.
+// trash looks twice for what interrupted removals have left: one that is under way ends soon. It is a note, since what
+// is in the trash is read as before.
 func (r *run) trash(ctx context.Context, space sqlrepo.Space) error {
 	bin := trash.Bin{Repo: r.Repo, Store: r.Store, Owner: trash.Owner(space)}
 	first, err := bin.Left(ctx)

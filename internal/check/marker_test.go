@@ -11,7 +11,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestALostMarkerAndDamagedRows are mended in one repair: the store is known again before anything is made from its files.
+// TestALostMarkerAndDamagedRows are mended in one repair: the store is known again before anything is made from its
+// files.
 func TestALostMarkerAndDamagedRows(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, enginetest.Engines()[0].Open(t))

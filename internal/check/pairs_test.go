@@ -28,7 +28,8 @@ func kinds() (kinds []damage) {
 // pairsOfOne is how many pairs one repository suffers: what can't be had again is gone from older uploads.
 const pairsOfOne = 12
 
-// TestEveryTwoDamages together are mended, by at most two repairs with a run behind each: all pairs on SQLite, some on the others.
+// TestEveryTwoDamages together are mended, by at most two repairs with a run behind each: all pairs on SQLite, some on
+// the others.
 func TestEveryTwoDamages(t *testing.T) {
 	t.Parallel()
 	all := kinds()

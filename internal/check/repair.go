@@ -47,8 +47,8 @@ func (r *Repairer) Run(ctx context.Context) error {
 	return fmt.Errorf("%d rounds of repair were not enough", mostRounds)
 }
 
-// Lock keeps everybody else away until the lock is released. It returns sqlrepo.ErrLocked or sqlrepo.ErrAtWork, with who it
-// is, when somebody is at work. The context that it returns ends when the lock is lost.
+// Lock keeps everybody else away until the lock is released. It returns sqlrepo.ErrLocked or sqlrepo.ErrAtWork, with
+// who it is, when somebody is at work. The context that it returns ends when the lock is lost.
 func Lock(ctx context.Context, repo *sqlrepo.Repository) (locked context.Context, lock dialect.Lock, err error) {
 	lock, err = repo.LockAll(ctx)
 	if err != nil {
@@ -76,8 +76,8 @@ type mending struct {
 	// unlinked are the uploads that were complete and are to be linked, suspected those whose missing blocks were looked
 	// for under wrong digests.
 	unlinked, suspected map[int64]bool
-	// searches counts how often a shard was looked through for segments; found are the files of which they were, in this round and
-	// foundBefore in all.
+	// searches counts how often a shard was looked through for segments; found are the files of which they were, in this
+	// round and foundBefore in all.
 	searches           int
 	found, foundBefore map[int64]bool
 }

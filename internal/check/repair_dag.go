@@ -91,9 +91,9 @@ func (m *mending) mendNodes(ctx context.Context, upload int64, latest bool, d da
 	return false, nil
 }
 
-// sharedNodes tells apart what can make nodes that are missing: linking the upload again, or that of an origin, which is
-// done for that one. Of a file whose origin is in an upload that is not linked any more the whole content is to be had
-// again.
+// sharedNodes tells apart what can make nodes that are missing: linking the upload again, or that of an origin, which
+// is done for that one. Of a file whose origin is in an upload that is not linked any more the whole content is to be
+// had again.
 func (m *mending) sharedNodes(ctx context.Context, d *damage, problems []Problem) error {
 	for _, p := range problems {
 		if p.Code != CodeBlockMissing || len(p.blocks) > 0 {
@@ -242,8 +242,8 @@ func (m *mending) compare(ctx context.Context, shards []int64) (changed bool, er
 	return changed, nil
 }
 
-// compareNodes compares the DAG shards of the space of an upload that is to be linked again with their files, if the store is
-// there: a block that a file has and no row would be stored once more, and nobody misses it before.
+// compareNodes compares the DAG shards of the space of an upload that is to be linked again with their files, if the
+// store is there: a block that a file has and no row would be stored once more, and nobody misses it before.
 func (m *mending) compareNodes(ctx context.Context, upload int64) (changed bool, err error) {
 	space, err := m.Repo.SpaceOf(ctx, upload)
 	if err != nil {

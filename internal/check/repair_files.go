@@ -85,8 +85,8 @@ func (m *mending) temporary(ctx context.Context, name string) (bool, error) {
 	return false, nil
 }
 
-// identify gives the store back an identity that it has lost before anything else is mended, since nothing is made again
-// from the files of a store that is not known. One that can't be told is left to those who need it.
+// identify gives the store back an identity that it has lost before anything else is mended, since nothing is made
+// again from the files of a store that is not known. One that can't be told is left to those who need it.
 func (m *mending) identify(ctx context.Context, run *run) (changed bool, err error) {
 	if m.Store == nil {
 		return false, nil

@@ -9,7 +9,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// piece computes the piece CID of a shard again from its file. One that is gone or bad is dealt with when the files are.
+// piece computes the piece CID of a shard again from its file. One that is gone or bad is dealt with when the files
+// are.
 func (m *mending) piece(ctx context.Context, id int64) (bool, error) {
 	row, err := m.Repo.Shard(ctx, id)
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// mostSearches bounds how often one repair looks through a shard for a segment, mostChunks how many chunks a shard may have.
+// mostSearches bounds how often one repair looks through a shard for a segment, mostChunks how many chunks a shard may
+// have.
 const (
 	mostSearches = 100_000
 	mostChunks   = 16 << 20

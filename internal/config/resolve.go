@@ -32,8 +32,8 @@ func (c *Config) resolve(home string, known []Problem) []Problem {
 	return r.problems
 }
 
-// trim removes the white space around URLs, such as the newline of a file that an environment variable was set from. A path
-// may begin or end with white space.
+// trim removes the white space around URLs, such as the newline of a file that an environment variable was set from. A
+// path may begin or end with white space.
 func (c *Config) trim() {
 	c.Repo.DatabaseURL = dialect.TrimURL(c.Repo.DatabaseURL)
 	c.Repo.MigrateURL = dialect.TrimURL(c.Repo.MigrateURL)

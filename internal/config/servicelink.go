@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// Kubernetes puts such variables into each container for every Service of its namespace; docker's links began them. Those
-// of a Service called guppy, or guppy-something, begin as settings do. See
+// Kubernetes puts such variables into each container for every Service of its namespace; docker's links began them.
+// Those of a Service called guppy, or guppy-something, begin as settings do. See
 // https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables.
 var (
 	serviceHost = regexp.MustCompile(`_SERVICE_HOST$`)
@@ -21,8 +21,8 @@ var (
 
 var protocols = []string{"tcp", "udp", "sctp"}
 
-// isServiceLink reports whether a variable has both the name and the value of one that tells of a Service. A setting whose
-// name is misspelt has neither, or one of them at most.
+// isServiceLink reports whether a variable has both the name and the value of one that tells of a Service. A setting
+// whose name is misspelt has neither, or one of them at most.
 func isServiceLink(name, value string) bool {
 	part := linkPart.FindStringSubmatch(name)
 	switch {

@@ -1,5 +1,5 @@
-// Package durable makes directories and files that outlive a loss of power. A file that is synced is of no use while the
-// directory that names it is not, nor is that one while its own parent is not.
+// Package durable makes directories and files that outlive a loss of power. A file that is synced is of no use while
+// the directory that names it is not, nor is that one while its own parent is not.
 package durable
 
 import (
@@ -18,15 +18,15 @@ func MakeDirectory(path string, perm fs.FileMode) error {
 	return syncer((*os.File).Sync).makeDirectory(filepath.Clean(path), perm)
 }
 
-// CreateFile makes a file that is durable under its name when it returns. It returns fs.ErrExist when the name is taken;
-// whatever else fails leaves no file.
+// CreateFile makes a file that is durable under its name when it returns. It returns fs.ErrExist when the name is
+// taken; whatever else fails leaves no file.
 func CreateFile(path string, content []byte, perm fs.FileMode) error {
 	return syncer((*os.File).Sync).createFile(path, content, perm)
 }
 
-// PublishFile makes a file that nobody sees half written, durable under its name when it returns. It returns fs.ErrExist
-// when the name is taken: of several processes on any hosts, one makes the file. A process that dies leaves a draft of it,
-// which anybody may remove: see IsDraft.
+// PublishFile makes a file that nobody sees half written, durable under its name when it returns. It returns
+// fs.ErrExist when the name is taken: of several processes on any hosts, one makes the file. A process that dies leaves
+// a draft of it, which anybody may remove: see IsDraft.
 func PublishFile(path string, content []byte, perm fs.FileMode) error {
 	return syncer((*os.File).Sync).publishFile(path, content, perm)
 }
@@ -34,8 +34,8 @@ func PublishFile(path string, content []byte, perm fs.FileMode) error {
 // draftInfix follows the name of the file that a draft is for.
 const draftInfix = ".new-"
 
-// IsDraft reports whether a name is that of a draft of PublishFile for the file of this name. Who removes one does no harm:
-// a process that still needs it makes another.
+// IsDraft reports whether a name is that of a draft of PublishFile for the file of this name. Who removes one does no
+// harm: a process that still needs it makes another.
 func IsDraft(name, of string) bool {
 	digits, ok := strings.CutPrefix(name, of+draftInfix)
 	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
@@ -102,7 +102,8 @@ func (sync syncer) publishFile(path string, content []byte, perm fs.FileMode) (e
 	return sync.directory(filepath.Dir(path))
 }
 
-// isGone reports whether a file is no longer there. On a file server, an open file that another host has removed is stale.
+// isGone reports whether a file is no longer there. On a file server, an open file that another host has removed is
+// stale.
 func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESTALE) }
 
 func (sync syncer) publishDraft(path string, content []byte, perm fs.FileMode) error {

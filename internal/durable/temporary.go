@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Shared and SharedDirectory are the modes of what several users may be meant to use. The umask, the set-group-id bit and
-// the default ACL of the directory above decide who may.
+// Shared and SharedDirectory are the modes of what several users may be meant to use. The umask, the set-group-id bit
+// and the default ACL of the directory above decide who may.
 const (
 	Shared          fs.FileMode = 0o666
 	SharedDirectory fs.FileMode = 0o777
@@ -40,8 +40,8 @@ func CreateTemp(directory, pattern string, perm fs.FileMode) (*os.File, error) {
 const unnamedPattern = ".guppy-*.tmp"
 
 // CreateUnnamed makes a file that has no name, so that nothing is left of it when it is closed, whatever becomes of the
-// process. Where the file system can't, the file has a name for a moment: see SweepUnnamed. No directory stands for that of
-// the system.
+// process. Where the file system can't, the file has a name for a moment: see SweepUnnamed. No directory stands for
+// that of the system.
 func CreateUnnamed(directory string) (*os.File, error) {
 	directory = cmp.Or(directory, os.TempDir())
 	file, err := openUnnamed(directory)
@@ -63,8 +63,8 @@ const unnamedAge = time.Hour
 // unnamedPrefixes begin the names that files without a name had in other versions.
 var unnamedPrefixes = []string{".guppy-", "guppy-dag-", "guppy-directory-"}
 
-// SweepUnnamed removes from a directory what processes have left that died before they could take the name of a file. No
-// live process minds: it takes the name itself as soon as it has made the file.
+// SweepUnnamed removes from a directory what processes have left that died before they could take the name of a file.
+// No live process minds: it takes the name itself as soon as it has made the file.
 func SweepUnnamed(directory string) error {
 	entries, err := os.ReadDir(directory)
 	if err != nil {
@@ -88,7 +88,8 @@ func SweepUnnamed(directory string) error {
 	return nil
 }
 
-// isUnnamed reports whether a name is a prefix, digits, and perhaps ".tmp": temporary files of stores have an owner too.
+// isUnnamed reports whether a name is a prefix, digits, and perhaps ".tmp": temporary files of stores have an owner
+// too.
 func isUnnamed(name string) bool {
 	for _, prefix := range unnamedPrefixes {
 		digits, ok := strings.CutPrefix(strings.TrimSuffix(name, ".tmp"), prefix)

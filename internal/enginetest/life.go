@@ -9,7 +9,8 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// ErrDead is what SQLite's connections return to a process whose life has ended; PostgreSQL's say that they are canceled.
+// ErrDead is what SQLite's connections return to a process whose life has ended; PostgreSQL's say that they are
+// canceled.
 var ErrDead = errors.New("the process is dead")
 
 // Life is that of a process as its database sees it: it ends right after a certain commit.
@@ -18,8 +19,8 @@ type Life struct {
 	commits atomic.Int64
 }
 
-// Ended reports whether the last commit was made. Nothing reaches the database after it but the end of transactions that
-// were not committed.
+// Ended reports whether the last commit was made. Nothing reaches the database after it but the end of transactions
+// that were not committed.
 func (l *Life) Ended() bool { return l != nil && l.commits.Load() >= l.last }
 
 // Commits is how many were made.

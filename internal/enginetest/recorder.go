@@ -19,8 +19,8 @@ type Recorder struct {
 	life *Life
 }
 
-// Statements are the texts of all statements, with how often each was sent. A COPY is "COPY" and its table. One that was
-// prepared to be run many times counts once.
+// Statements are the texts of all statements, with how often each was sent. A COPY is "COPY" and its table. One that
+// was prepared to be run many times counts once.
 func (r *Recorder) Statements() map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -26,7 +26,8 @@ type Blocks interface {
 
 var errReadOnly = errors.New("the gateway is read-only")
 
-// blockstore is what boxo's gateway reads from. It keeps nothing, so a block that was missing is found as soon as it is there.
+// blockstore is what boxo's gateway reads from. It keeps nothing, so a block that was missing is found as soon as it is
+// there.
 type blockstore struct {
 	blocks  Blocks
 	timeout time.Duration

@@ -27,8 +27,8 @@ func contained(next http.Handler) http.Handler {
 	})
 }
 
-// isInline tells whether the root of a path is a CID that holds its bytes itself: anybody can make such a link, with any
-// bytes.
+// isInline tells whether the root of a path is a CID that holds its bytes itself: anybody can make such a link, with
+// any bytes.
 func isInline(urlPath string) bool {
 	parsed, err := path.NewPath(urlPath)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// lateStore calls before with each step of a removal, before the step is made. A step that before fails is not made: the
-// process was killed.
+// lateStore calls before with each step of a removal, before the step is made. A step that before fails is not made:
+// the process was killed.
 type lateStore struct {
 	store.Store
 	before func(step string) error
@@ -70,8 +70,8 @@ func (f *fixture) settled() {
 	}
 }
 
-// TestALateRemovalTakesNothing has the same content prepared again before each step of a removal, as if that step hung for as
-// long as it takes: the upload is complete, and stays so.
+// TestALateRemovalTakesNothing has the same content prepared again before each step of a removal, as if that step hung
+// for as long as it takes: the upload is complete, and stays so.
 func TestALateRemovalTakesNothing(t *testing.T) {
 	for _, step := range []string{"trash", "delete"} {
 		t.Run(step, func(t *testing.T) {
@@ -91,8 +91,8 @@ func TestALateRemovalTakesNothing(t *testing.T) {
 	}
 }
 
-// TestAKilledRemovalTakesNothing has a removal end before each of its steps, once without anything after it and once after
-// the same content was prepared again.
+// TestAKilledRemovalTakesNothing has a removal end before each of its steps, once without anything after it and once
+// after the same content was prepared again.
 func TestAKilledRemovalTakesNothing(t *testing.T) {
 	killed := errors.New("killed")
 	for _, step := range []string{"trash", "delete", "restore"} {

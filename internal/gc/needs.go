@@ -44,8 +44,8 @@ func newNeeds(c *Collector, space int64) *needs {
 	return n
 }
 
-// takeNeeds returns what was found out for a plan, or nothing. Uploads under way are looked at again: since then they may
-// have taken over content of those that are removed now.
+// takeNeeds returns what was found out for a plan, or nothing. Uploads under way are looked at again: since then they
+// may have taken over content of those that are removed now.
 func (c *Collector) takeNeeds(space int64) *needs {
 	n := c.planned[space]
 	if n == nil {
@@ -56,8 +56,8 @@ func (c *Collector) takeNeeds(space int64) *needs {
 	return n
 }
 
-// NeededBy returns the keys of the shards of a space that hold a block which an upload needs, and those that tell what it
-// shares. It is right as long as nobody is at work.
+// NeededBy returns the keys of the shards of a space that hold a block which an upload needs, and those that tell what
+// it shares. It is right as long as nobody is at work.
 func (c *Collector) NeededBy(ctx context.Context, space int64, upload sqlrepo.Upload) (map[int64]struct{}, error) {
 	n := newNeeds(c, space)
 	if err := n.addUpload(ctx, upload); err != nil {
@@ -86,8 +86,8 @@ func (n *needs) addSegments(ctx context.Context, entries []int64) error {
 }
 
 // update adds the shards that hold a block which the remaining uploads need. What it has seen before it does not look
-// at again, unless one of the uploads remains no more. It returns sqlrepo.ErrSpaceChanged when one was removed or went on
-// while it was looked at.
+// at again, unless one of the uploads remains no more. It returns sqlrepo.ErrSpaceChanged when one was removed or went
+// on while it was looked at.
 func (n *needs) update(ctx context.Context, remaining []sqlrepo.Upload) error {
 	if n.hasLost(remaining) {
 		n.forget()
@@ -249,8 +249,8 @@ func (n *needs) add(ctx context.Context, digest sqlrepo.Digest) error {
 	return n.flush(ctx)
 }
 
-// flush looks for blocks in the store of the uploads that need them, and everywhere for those that are not there, as older
-// versions left out what any store had.
+// flush looks for blocks in the store of the uploads that need them, and everywhere for those that are not there, as
+// older versions left out what any store had.
 func (n *needs) flush(ctx context.Context) error {
 	if len(n.digests) == 0 {
 		return nil

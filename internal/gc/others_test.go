@@ -218,8 +218,8 @@ func TestAPlanIsForgottenOnceAnUploadIsGone(t *testing.T) {
 	})
 }
 
-// TestWhatANewUploadTakesOverMeanwhileStays has an upload prepared, and the one removed from which it took its content over,
-// while the entries of an older one are deleted: that one's entries are what both share.
+// TestWhatANewUploadTakesOverMeanwhileStays has an upload prepared, and the one removed from which it took its content
+// over, while the entries of an older one are deleted: that one's entries are what both share.
 func TestWhatANewUploadTakesOverMeanwhileStays(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 1), t.Context()

@@ -28,8 +28,8 @@ type Strays struct {
 	Unnamed, Damaged Files
 }
 
-// Temporary counts the temporary files of a space that nobody will finish, with those that interrupted removals have left,
-// and removes them if it is told to, unless a row names them.
+// Temporary counts the temporary files of a space that nobody will finish, with those that interrupted removals have
+// left, and removes them if it is told to, unless a row names them.
 func (c *Collector) Temporary(ctx context.Context, files store.Store, space sqlrepo.Space, remove bool) (n int64, err error) {
 	left, err := c.trash(ctx, files, space, remove)
 	if err != nil {
@@ -61,9 +61,9 @@ func (c *Collector) Leftovers(ctx context.Context, files store.Store, remove boo
 	return discard(ctx, files, left, remove)
 }
 
-// Ownerless lists what copies of stores, those who index again what uploads had left, and trials of a server have left in a
-// store, and nobody will finish. No lease tells of them: what has changed within a day is left alone, unless it is known
-// that its process is gone.
+// Ownerless lists what copies of stores, those who index again what uploads had left, and trials of a server have left
+// in a store, and nobody will finish. No lease tells of them: what has changed within a day is left alone, unless it is
+// known that its process is gone.
 func Ownerless(ctx context.Context, files store.Store) ([]store.Unfinished, error) {
 	left, err := mirror.Abandoned(ctx, files)
 	if err != nil {
@@ -113,9 +113,9 @@ func (c *Collector) kinds() []kind {
 	}
 }
 
-// Strays counts the files of a store that have the name of a shard or index which the repository doesn't have, and those
-// that a repair has set aside, and removes them if it is told to. Those of another repository that uses the same store are
-// among them.
+// Strays counts the files of a store that have the name of a shard or index which the repository doesn't have, and
+// those that a repair has set aside, and removes them if it is told to. Those of another repository that uses the same
+// store are among them.
 func (c *Collector) Strays(ctx context.Context, files store.Store, remove bool) (strays Strays, err error) {
 	var bin *trash.Bin
 	if remove {

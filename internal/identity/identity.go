@@ -27,8 +27,8 @@ type Key struct {
 	File string
 }
 
-// Create makes a fresh Ed25519 key and writes it as PKCS#8 PEM, with mode 0600, to DATA_DIR/keys. The file is durable when
-// Create returns, with the directories that had to be made for it.
+// Create makes a fresh Ed25519 key and writes it as PKCS#8 PEM, with mode 0600, to DATA_DIR/keys. The file is durable
+// when Create returns, with the directories that had to be made for it.
 func Create(dataDir string) (Key, error) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

@@ -63,8 +63,8 @@ func (k *Keeper) Cover(ctx context.Context, space int64) (covered int64, err err
 	return covered, err
 }
 
-// owner is the upload in whose name shards of a space are covered, or sqlrepo.ErrNotFound if there is none, or nothing to
-// cover.
+// owner is the upload in whose name shards of a space are covered, or sqlrepo.ErrNotFound if there is none, or nothing
+// to cover.
 func (k *Keeper) owner(ctx context.Context, space int64) (sqlrepo.Upload, error) {
 	for _, err := range k.Repo.Uncovered(ctx, space, 0) {
 		if err != nil {
@@ -75,8 +75,8 @@ func (k *Keeper) owner(ctx context.Context, space int64) (sqlrepo.Upload, error)
 	return sqlrepo.Upload{}, sqlrepo.ErrNotFound
 }
 
-// Sweep removes the indexes of a space that cover nothing any more, with their files. Those whose store is not found stay,
-// and keep no others from being removed.
+// Sweep removes the indexes of a space that cover nothing any more, with their files. Those whose store is not found
+// stay, and keep no others from being removed.
 func (k *Keeper) Sweep(ctx context.Context, space int64) (unseen error) {
 	removing := sqlrepo.IndexFilter{Space: &space, States: []sqlrepo.IndexState{sqlrepo.IndexRemoving}}
 	for row, err := range k.Repo.Indexes(ctx, removing) {

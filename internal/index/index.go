@@ -111,7 +111,8 @@ func (x *Indexer) cover(ctx context.Context, repo uncovered, upload sqlrepo.Uplo
 	return last, nil
 }
 
-// save records indexes. When others were quicker, the files that were stored in vain are removed, unless a row names them.
+// save records indexes. When others were quicker, the files that were stored in vain are removed, unless a row names
+// them.
 func (x *Indexer) save(ctx context.Context, repo trash.Repository, indexes []sqlrepo.NewIndex,
 	record func([]sqlrepo.NewIndex) error) error {
 	err := record(indexes)
@@ -170,8 +171,8 @@ func groups(shards iter.Seq2[sqlrepo.Indexable, error], most int64) iter.Seq2[[]
 	}
 }
 
-// layoutOf is that of the upload in whose name an index is made, but for a shard that has too many blocks for it: then it
-// is that of the shard's own upload, or the default one if even that has no room for it, so that readers take it.
+// layoutOf is that of the upload in whose name an index is made, but for a shard that has too many blocks for it: then
+// it is that of the shard's own upload, or the default one if even that has no room for it, so that readers take it.
 func layoutOf(upload sqlrepo.Upload, shards []sqlrepo.Indexable) string {
 	slices := shards[0].Nodes + 1
 	if len(shards) > 1 || slices <= upload.IndexSlices {
@@ -244,8 +245,8 @@ func Bytes(ctx context.Context, repo Nodes, row sqlrepo.Index, shards []sqlrepo.
 	return encoded.Bytes(), content.Slices(), nil
 }
 
-// Verified are the bytes of a recorded index, made again and compared with its digest. It returns ErrInconsistent when they
-// are others.
+// Verified are the bytes of a recorded index, made again and compared with its digest. It returns ErrInconsistent when
+// they are others.
 func Verified(ctx context.Context, repo Nodes, row sqlrepo.Index, shards []sqlrepo.Indexable) ([]byte, error) {
 	again, _, err := Bytes(ctx, repo, row, shards)
 	if digest := sha256.Sum256(again); err == nil && !bytes.Equal(digest[:], row.Digest) {

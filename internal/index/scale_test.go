@@ -22,7 +22,8 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// nodes is how many blocks are indexed: "go test -run Flat ./internal/index -nodes 10000000 -timeout 1h" takes ten million.
+// nodes is how many blocks are indexed: "go test -run Flat ./internal/index -nodes 10000000 -timeout 1h" takes ten
+// million.
 var nodes = flag.Int("nodes", 78_000, "how many blocks are indexed")
 
 // perShard fills shards.

@@ -1,5 +1,5 @@
-// Package link builds the DAGs of files and directories in one pass over the entries in canonical order, with a stack of
-// open directories.
+// Package link builds the DAGs of files and directories in one pass over the entries in canonical order, with a stack
+// of open directories.
 package link
 
 import (
@@ -53,8 +53,9 @@ type Linker struct {
 	Sent func(n int64)
 }
 
-// Run links all entries of the upload and returns its root and what lies under it. What an interrupted attempt has linked
-// is done again: its shards are found to be there, and those that follow are the same as without the interruption.
+// Run links all entries of the upload and returns its root and what lies under it. What an interrupted attempt has
+// linked is done again: its shards are found to be there, and those that follow are the same as without the
+// interruption.
 func (l *Linker) Run(ctx context.Context, stage sqlrepo.Stage) (root sqlrepo.CID, counts sqlrepo.Counts, err error) {
 	saver := saver{linker: l, stage: stage, revision: l.Revision}
 	var looking errgroup.Group

@@ -1,5 +1,5 @@
-// Package liveness names processes so that none is ever taken for another: not for a later one with the same number, nor for
-// one in another container or on another host with the same name.
+// Package liveness names processes so that none is ever taken for another: not for a later one with the same number,
+// nor for one in another container or on another host with the same name.
 package liveness
 
 import (
@@ -15,9 +15,9 @@ func Name() string {
 	return host + "/" + Tag()
 }
 
-// Tag returns what distinguishes this process from all others, of any time and on any host: its number, its start time, its
-// PID namespace and the boot of the machine, separated by dots. Letters and digits are its only other characters. Where the
-// system does not say all of that, the tag is the number alone.
+// Tag returns what distinguishes this process from all others, of any time and on any host: its number, its start time,
+// its PID namespace and the boot of the machine, separated by dots. Letters and digits are its only other characters.
+// Where the system does not say all of that, the tag is the number alone.
 func Tag() string { return ownTag() }
 
 var ownTag = sync.OnceValue(func() string {
@@ -43,8 +43,8 @@ func Split(name string) (host, number string) {
 	return name[:end], number
 }
 
-// IsGone reports whether the process with this name or tag is known to have ended. It is not known of processes that this
-// one can't see: those of another PID namespace, of another boot or host, and those whose tag is a number alone.
+// IsGone reports whether the process with this name or tag is known to have ended. It is not known of processes that
+// this one can't see: those of another PID namespace, of another boot or host, and those whose tag is a number alone.
 func IsGone(name string) bool {
 	parts := strings.Split(name[strings.LastIndexByte(name, '/')+1:], ".")
 	if len(parts) != 4 {

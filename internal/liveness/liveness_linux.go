@@ -40,9 +40,9 @@ const (
 	fieldStart   = 19
 )
 
-// inspect returns when a process started, in ticks since the machine was booted, and reports whether it has ended and only
-// waits for its parent. A process that was killed has not ended while one of its threads hangs in the kernel, since the
-// system call of that thread may still be carried out.
+// inspect returns when a process started, in ticks since the machine was booted, and reports whether it has ended and
+// only waits for its parent. A process that was killed has not ended while one of its threads hangs in the kernel,
+// since the system call of that thread may still be carried out.
 func inspect(pid int) (started string, ended bool, err error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

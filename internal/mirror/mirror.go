@@ -144,7 +144,8 @@ func (c *Copier) blobs(ctx context.Context) error {
 	return copying.Wait()
 }
 
-// sources yields what is committed, and what is in the trash: an interrupted removal may have put there what a row names.
+// sources yields what is committed, and what is in the trash: an interrupted removal may have put there what a row
+// names.
 func (c *Copier) sources(ctx context.Context) iter.Seq2[store.Committed, error] {
 	return func(yield func(store.Committed, error) bool) {
 		for blob, err := range c.From.Committed(ctx) {
@@ -291,8 +292,8 @@ func (c *Copier) tidy(ctx context.Context) error {
 	return nil
 }
 
-// Abandoned lists what copies to a store have left whose processes are known to be gone, and what has not changed for long: of
-// processes that this one can't see, such as those of other hosts, nothing else is known.
+// Abandoned lists what copies to a store have left whose processes are known to be gone, and what has not changed for
+// long: of processes that this one can't see, such as those of other hosts, nothing else is known.
 func Abandoned(ctx context.Context, to store.Store) ([]store.Unfinished, error) {
 	unfinished, err := to.Unfinished(ctx, owners)
 	if err != nil {

@@ -54,17 +54,18 @@ type Packed struct {
 	count count
 }
 
-// Abort is for a shard that does not come to be recorded: it aborts the draft and takes back what was counted. It may be
-// called more than once.
+// Abort is for a shard that does not come to be recorded: it aborts the draft and takes back what was counted. It may
+// be called more than once.
 func (p *Packed) Abort() error {
 	p.count.takeBack()
 	return p.Draft.Abort()
 }
 
 // Pack writes a shard under a temporary name of the owner. Files that can't be read as they were scanned are taken out;
-// one that turns out to have changed after some of it was written makes the shard begin again without it. Pack calls read
-// from many goroutines, with the bytes that each read gave, and with 0 for each file that was opened. When it fails, it
-// leaves nothing behind and counts nothing. Its error is of source.Fatal when the source can't be read at all.
+// one that turns out to have changed after some of it was written makes the shard begin again without it. Pack calls
+// read from many goroutines, with the bytes that each read gave, and with 0 for each file that was opened. When it
+// fails, it leaves nothing behind and counts nothing. Its error is of source.Fatal when the source can't be read at
+// all.
 func (p *Packer) Pack(ctx context.Context, row sqlrepo.Shard, owner string, read func(n int64)) (*Packed, error) {
 	a := attempt{
 		packer: p, shard: row, owner: owner, out: map[int64]sqlrepo.TakenOut{},

@@ -74,8 +74,8 @@ func (c *chunk) length() int64 {
 	return min(c.segment.Offset+c.segment.Length-c.offset, unixfs.ChunkSize)
 }
 
-// read fills the chunk's part of the buffer and hashes it. What goes wrong with a file is kept with its segment. When ctx
-// has ended, the file is closed and nothing is read.
+// read fills the chunk's part of the buffer and hashes it. What goes wrong with a file is kept with its segment. When
+// ctx has ended, the file is closed and nothing is read.
 func (r *reader) read(ctx context.Context, c *chunk) {
 	if ctx.Err() == nil {
 		r.fill(ctx, c)
@@ -158,7 +158,8 @@ func (r *reader) release(s *openSegment) {
 	}
 }
 
-// ended makes sure that a file is no longer than was scanned where its length is no proof: that of an empty file is none.
+// ended makes sure that a file is no longer than was scanned where its length is no proof: that of an empty file is
+// none.
 func (s *openSegment) ended() error {
 	n, err := s.file.ReadAt(make([]byte, 1), s.Size)
 	switch {

@@ -1,5 +1,5 @@
-// Package peers_test has go-libstoracha read the indexes that guppy writes. It is a module of its own: that library brings many
-// modules which guppy has no use for.
+// Package peers_test has go-libstoracha read the indexes that guppy writes. It is a module of its own: that library
+// brings many modules which guppy has no use for.
 package peers_test
 
 import (

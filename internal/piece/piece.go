@@ -1,5 +1,5 @@
-// Package piece computes piece CIDs, version 2 (FRC-0069): the root of a binary tree of SHA-256 over data that is padded
-// to a power of two, as proofs of storage know it.
+// Package piece computes piece CIDs, version 2 (FRC-0069): the root of a binary tree of SHA-256 over data that is
+// padded to a power of two, as proofs of storage know it.
 package piece
 
 import (

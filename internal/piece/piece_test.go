@@ -127,8 +127,8 @@ func TestAHashThatIsClosedLeavesNothing(t *testing.T) {
 	}
 }
 
-// slowRoot is written after the specification: 254 bits of data become 256, the leaves are filled up with zeros to a power of two,
-// and each node is the hash of the two below it without its two highest bits.
+// slowRoot is written after the specification: 254 bits of data become 256, the leaves are filled up with zeros to a
+// power of two, and each node is the hash of the two below it without its two highest bits.
 func slowRoot(data []byte) (root [32]byte) {
 	leaves := 4
 	for leaves*254 < len(data)*8 {

@@ -92,7 +92,8 @@ func (h *hanging) Open(path string) (source.File, error) {
 	return h.Synthetic.Open(path)
 }
 
-// TestWorkThatStallsIsGivenBack has a read hang: the other worker of the process takes the shard and completes the upload.
+// TestWorkThatStallsIsGivenBack has a read hang: the other worker of the process takes the shard and completes the
+// upload.
 func TestWorkThatStallsIsGivenBack(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root)
 	root := undisturbed.complete().RootCID.String()

@@ -98,8 +98,8 @@ func (b *board) listen(ctx context.Context) error {
 	}
 }
 
-// tell takes its time even when ctx ends: what this worker does last, such as to complete an upload, is what others wait
-// for, and they would only look again after a while.
+// tell takes its time even when ctx ends: what this worker does last, such as to complete an upload, is what others
+// wait for, and they would only look again after a while.
 func (b *board) tell(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTimeout)
 	defer cancel()

@@ -18,7 +18,8 @@ func ReleaseDead(ctx context.Context, repo *sqlrepo.Repository, log *slog.Logger
 	return releaseDead(ctx, repo, unfinished, log)
 }
 
-// releaseDead gives back what processes that this one sees had that are gone: nobody has to wait for the end of their leases.
+// releaseDead gives back what processes that this one sees had that are gone: nobody has to wait for the end of their
+// leases.
 func releaseDead(ctx context.Context, repo *sqlrepo.Repository, unfinished []sqlrepo.OpenUpload, log *slog.Logger) error {
 	for _, upload := range unfinished {
 		units, err := leased(ctx, repo, upload)

@@ -24,8 +24,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// duplicates has copies near and far, a copy that is shifted by a byte and one by a chunk, zeros, and small files that are
-// all alike.
+// duplicates has copies near and far, a copy that is shifted by a byte and one by a chunk, zeros, and small files that
+// are all alike.
 func duplicates(tb testing.TB) map[string]string {
 	tb.Helper()
 	content := make([]byte, 5<<20+123)

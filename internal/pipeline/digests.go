@@ -6,8 +6,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// forgetDigests drops the digests of the planned chunks where each became a block of the draft, in order, which then tells
-// them: shards may wait for long, and many of them.
+// forgetDigests drops the digests of the planned chunks where each became a block of the draft, in order, which then
+// tells them: shards may wait for long, and many of them.
 func (p *packedShard) forgetDigests() {
 	if bytes.Equal(p.Digests, digestsOf(p.Draft.Nodes())) {
 		p.Digests = nil

@@ -58,7 +58,8 @@ func TestAChangedFileIsScannedAgain(t *testing.T) {
 	}
 }
 
-// TestAFileThatKeepsChangingIsListed and everything else is packed, in one run. One that is gone is no part of the upload.
+// TestAFileThatKeepsChangingIsListed and everything else is packed, in one run. One that is gone is no part of the
+// upload.
 func TestAFileThatKeepsChangingIsListed(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		tree := sourcetest.NewSynthetic(small)

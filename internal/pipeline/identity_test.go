@@ -96,7 +96,8 @@ func wideDirectory(tb testing.TB, dir string, links int) {
 	}
 }
 
-// checkShards reads every shard with go-car and with our own reader, hashes it and its blocks, compares them with the rows, and walks the DAG.
+// checkShards reads every shard with go-car and with our own reader, hashes it and its blocks, compares them with the
+// rows, and walks the DAG.
 func checkShards(t *testing.T, f *fixture, upload sqlrepo.Upload) {
 	t.Helper()
 	held := map[cid.Cid]blocks.Block{}

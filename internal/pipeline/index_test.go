@@ -91,8 +91,8 @@ func TestIndexesDependOnTheContentAlone(t *testing.T) {
 	}
 }
 
-// TestUploadsThatEndAtOnce share a space in which an upload has left shards that no index covers: each of all shards is in one
-// index.
+// TestUploadsThatEndAtOnce share a space in which an upload has left shards that no index covers: each of all shards is
+// in one index.
 func TestUploadsThatEndAtOnce(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		ctx := context.Background()

@@ -1,5 +1,5 @@
-// Package pipeline takes uploads through their stages: scan, plan, pack, link, complete. Any number of workers share the
-// stages and shards of an upload, by leases alone.
+// Package pipeline takes uploads through their stages: scan, plan, pack, link, complete. Any number of workers share
+// the stages and shards of an upload, by leases alone.
 package pipeline
 
 import (
@@ -54,7 +54,8 @@ type Result struct {
 
 // Run takes the source's unfinished upload, or a new one, as far as it can, together with whoever else works on it. It
 // returns ErrSetAside when some of its work was given up, ErrRemoved when the upload was removed meanwhile, and
-// sqlrepo.ErrAtWork when others work on it in a way that the job would change. Whatever is committed stays when it fails.
+// sqlrepo.ErrAtWork when others work on it in a way that the job would change. Whatever is committed stays when it
+// fails.
 func (j *Job) Run(ctx context.Context) (result Result, err error) {
 	lock, unfinished, err := j.begin(ctx)
 	if err != nil {

@@ -176,8 +176,8 @@ func TestAFileThatIsAPipeNowIsListed(t *testing.T) {
 	})
 }
 
-// TestAnyCommitMayBeTheLast ends a worker right after each of its commits, in all stages of an upload whose source changes,
-// and lets another one go on: it makes of it what one alone would have made.
+// TestAnyCommitMayBeTheLast ends a worker right after each of its commits, in all stages of an upload whose source
+// changes, and lets another one go on: it makes of it what one alone would have made.
 func TestAnyCommitMayBeTheLast(t *testing.T) {
 	for _, engine := range enginetest.Engines() {
 		t.Run(engine.Name, func(t *testing.T) {
@@ -197,8 +197,8 @@ func TestAnyCommitMayBeTheLast(t *testing.T) {
 	}
 }
 
-// dyingAfter prepares a source that changes, by a worker that lives for a number of commits and by another one. It returns
-// the root, the shards, and how many commits the first one has made.
+// dyingAfter prepares a source that changes, by a worker that lives for a number of commits and by another one. It
+// returns the root, the shards, and how many commits the first one has made.
 func dyingAfter(t *testing.T, engine enginetest.Engine, db *dialect.DB, commits int64) (root string, shards []string, made int64) {
 	t.Helper()
 	clearAll(t, db)

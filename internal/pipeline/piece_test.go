@@ -21,7 +21,8 @@ var pieced = sourcetest.Tree{Dirs: 2, Files: 6, Seed: 7, SizeOf: func(dir, file 
 	return map[int]int64{1: 1 << 20, 3: 3<<20 + 17, 5: 0}[file] + int64(dir*file*97)
 }}
 
-// TestPieceCIDsAreThoseOfTheStoredBytes prepares a tree, of which some is stored already when it has changed, with piece CIDs.
+// TestPieceCIDsAreThoseOfTheStoredBytes prepares a tree, of which some is stored already when it has changed, with
+// piece CIDs.
 func TestPieceCIDsAreThoseOfTheStoredBytes(t *testing.T) {
 	var want string
 	for _, engine := range enginetest.Engines() {

@@ -8,8 +8,8 @@ import (
 	"github.com/guppy-prep/guppy/internal/source/sourcetest"
 )
 
-// TestRoundTripsGrowWithPagesNotWithFiles counts the statements for a thousand files and for ten thousand, which fill no
-// shard either: each pass over them reads and writes five more pages, and that is all.
+// TestRoundTripsGrowWithPagesNotWithFiles counts the statements for a thousand files and for ten thousand, which fill
+// no shard either: each pass over them reads and writes five more pages, and that is all.
 func TestRoundTripsGrowWithPagesNotWithFiles(t *testing.T) {
 	few := sourcetest.Tree{Dirs: 10, Files: 100, Size: 9, Seed: 1}
 	many := sourcetest.Tree{Dirs: 100, Files: 100, Size: 9, Seed: 1}
@@ -23,8 +23,8 @@ func TestRoundTripsDoNotGrowWithChunks(t *testing.T) {
 	compareTrips(t, short, long, trips{statements: 9, inserts: 18})
 }
 
-// trips are what preparing a tree takes. On an engine without COPY, inserts are how often the statements of bulk inserts
-// are run, with some rows each; such a statement is counted once in each transaction, as a COPY is elsewhere.
+// trips are what preparing a tree takes. On an engine without COPY, inserts are how often the statements of bulk
+// inserts are run, with some rows each; such a statement is counted once in each transaction, as a COPY is elsewhere.
 type trips struct{ statements, inserts int }
 
 // compareTrips demands that the larger tree takes at most some more than the smaller one, when it is first prepared and

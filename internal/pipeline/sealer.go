@@ -19,8 +19,8 @@ import (
 type sealer struct {
 	crew *crew
 	mu   sync.Mutex
-	// unsealed are the shards that this worker has claimed, packed those of them that wait for their turn, by the tokens of
-	// the claims: a shard whose lease has ended may be claimed again before that was noticed.
+	// unsealed are the shards that this worker has claimed, packed those of them that wait for their turn, by the tokens
+	// of the claims: a shard whose lease has ended may be claimed again before that was noticed.
 	unsealed map[int64]int64
 	packed   map[int64]*packedShard
 	// busy are the uploads of which a shard is being sealed.
@@ -38,8 +38,8 @@ type packedShard struct {
 	within sqlrepo.Scope
 }
 
-// within is where content counts as held for an upload. Of what no store keeps each upload has its own, so that it can be
-// made again from its own source and paths.
+// within is where content counts as held for an upload. Of what no store keeps each upload has its own, so that it can
+// be made again from its own source and paths.
 func within(site *Site, upload sqlrepo.Upload) sqlrepo.Scope {
 	scope := sqlrepo.Scope{Space: site.Space.ID, Store: upload.Store}
 	if upload.Store == store.NoneIdentity {

@@ -133,8 +133,8 @@ func (c *crew) tidyOnce(ctx context.Context, site *Site) error {
 	return tidy(ctx, c.Repo, site.Store, site.Space, c.Log)
 }
 
-// outOfSight gives back work that failed for a reason which would have other work of its upload fail too. A worker that has
-// other uploads goes on with those.
+// outOfSight gives back work that failed for a reason which would have other work of its upload fail too. A worker that
+// has other uploads goes on with those.
 func (c *crew) outOfSight(ctx context.Context, l *lease, what string, failure error) error {
 	if !c.Roving {
 		return errors.Join(failure, c.giveBack(ctx, l))

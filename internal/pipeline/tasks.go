@@ -89,9 +89,9 @@ func (t *stageTask) run(ctx context.Context, c *crew, _ *pack.Buffers) error {
 //	    +--- once, if anything moved ------+  +---------+--> Incomplete
 //
 // Packing is done shard by shard, by all workers: with the last one Rescanning begins. What a stage asks for here comes
-// unless the rows of the upload say otherwise, which Advance finds out: Rescanning instead of Packing if nothing is left
-// to pack, Scanning or Incomplete instead of Linking if entries changed or could not be prepared. So nothing depends on
-// what an attempt remembers that may have been cut short.
+// unless the rows of the upload say otherwise, which Advance finds out: Rescanning instead of Packing if nothing is
+// left to pack, Scanning or Incomplete instead of Linking if entries changed or could not be prepared. So nothing
+// depends on what an attempt remembers that may have been cut short.
 func (t *stageTask) next(ctx context.Context, c *crew) error {
 	state := t.stage.Upload.State
 	c.Log.Debug("stage", "name", state, "upload", t.stage.Upload.ID)
@@ -164,8 +164,8 @@ func unseen(err error) error {
 	return err
 }
 
-// lookAgain looks at the source once more, when all is packed. If names came, went or moved since it was scanned, all of it
-// is scanned again. After that, those that come are listed.
+// lookAgain looks at the source once more, when all is packed. If names came, went or moved since it was scanned, all
+// of it is scanned again. After that, those that come are listed.
 func (t *stageTask) lookAgain(ctx context.Context, c *crew) (following sqlrepo.UploadState, err error) {
 	scanner, err := t.scanner(c)
 	if err != nil {

@@ -69,7 +69,8 @@ type Worker struct {
 	Repo *sqlrepo.Repository
 	// Filter narrows the uploads that it works on.
 	Filter sqlrepo.OpenFilter
-	// Known are unfinished uploads that were looked at a moment ago: work on them begins before the database is asked again.
+	// Known are unfinished uploads that were looked at a moment ago: work on them begins before the database is asked
+	// again.
 	Known []sqlrepo.OpenUpload
 	// Locate finds the site of an upload. It returns ErrOutOfSight when this worker can't work on it.
 	Locate func(ctx context.Context, upload sqlrepo.OpenUpload) (*Site, error)
@@ -88,8 +89,8 @@ type Worker struct {
 }
 
 // Run works until nothing is left that it can do, by itself or with others, or, if it is Standing, until ctx ends. It
-// returns the error of work that fails for reasons which would have other work fail too: the database is away for too long,
-// the store is full, work fails again and again. It gives back what it has not done.
+// returns the error of work that fails for reasons which would have other work fail too: the database is away for too
+// long, the store is full, work fails again and again. It gives back what it has not done.
 func (w *Worker) Run(ctx context.Context) error {
 	c := newCrew(w)
 	group, ctx := errgroup.WithContext(ctx)
@@ -157,8 +158,8 @@ func (c *crew) work(ctx context.Context) error {
 	}
 }
 
-// failed deals with work that could not be done: it is given back, and tried again by whoever claims it next. An error is
-// one that has this worker stop.
+// failed deals with work that could not be done: it is given back, and tried again by whoever claims it next. An error
+// is one that has this worker stop.
 func (c *crew) failed(ctx context.Context, l *lease, what string, failure error) error {
 	l.stop()
 	failure = l.blame(failure)
@@ -219,7 +220,8 @@ func pause(first time.Duration, attempts int64) time.Duration {
 	return min(first<<min(attempts-1, 20), longestPause)
 }
 
-// giveBackTimeout bounds how long a worker that stops tries to give its work back. Leases that it keeps end by themselves.
+// giveBackTimeout bounds how long a worker that stops tries to give its work back. Leases that it keeps end by
+// themselves.
 const giveBackTimeout = 5 * time.Second
 
 func (c *crew) giveBack(ctx context.Context, l *lease) error {

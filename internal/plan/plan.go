@@ -1,5 +1,5 @@
-// Package plan cuts the files of an upload into shards before a byte is read: chunks have a fixed size, so the length of
-// a CAR file is arithmetic.
+// Package plan cuts the files of an upload into shards before a byte is read: chunks have a fixed size, so the length
+// of a CAR file is arithmetic.
 package plan
 
 import (
@@ -26,8 +26,8 @@ const batchSegments = 20_000
 
 // Run plans all content of the upload that is not planned yet. What an interrupted run has planned stays as it is, and
 // planning goes on where it ended, so the shards are the same as without the interruption. It
-// calls alive for each file that was planned. It returns shard.ErrTooSmall before it plans anything when a chunk does not fit
-// the shard size.
+// calls alive for each file that was planned. It returns shard.ErrTooSmall before it plans anything when a chunk does
+// not fit the shard size.
 func Run(ctx context.Context, repo Repository, stage sqlrepo.Stage, count *progress.Counters, alive func(n int64)) error {
 	return cutWith(ctx, repo, stage, count, alive, batchSegments)
 }

@@ -15,7 +15,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// ErrLost is returned for a block that can't be made again: the source has changed, or nothing tells any more what it was.
+// ErrLost is returned for a block that can't be made again: the source has changed, or nothing tells any more what it
+// was.
 var ErrLost = errors.New("can't be made again")
 
 // Repository is what making shards again needs of the repository.
@@ -68,8 +69,8 @@ func New(repo Repository, tempDir string, locate func(ctx context.Context, sourc
 }
 
 // OpenShard opens a packed shard for reading. When ctx ends first, a DAG shard is made all the same, for who asks next.
-// Each block is compared with its digest before any of it is returned; reads of one that differs, or can't be had, return
-// ErrLost with the reason.
+// Each block is compared with its digest before any of it is returned; reads of one that differs, or can't be had,
+// return ErrLost with the reason.
 func (r *Remaker) OpenShard(ctx context.Context, shard sqlrepo.Shard) (store.Reading, error) {
 	reading, err := r.open(ctx, shard)
 	if err != nil {

@@ -209,8 +209,8 @@ func (r *Remaker) wantShard(shard sqlrepo.Shard, nodes []sqlrepo.Node, w *wanted
 	return nil
 }
 
-// makeDAGs makes what is wanted: by the upload's own entries, and what they don't give, by those of other uploads of the
-// space, since removing an upload leaves blocks that others need.
+// makeDAGs makes what is wanted: by the upload's own entries, and what they don't give, by those of other uploads of
+// the space, since removing an upload leaves blocks that others need.
 func (r *Remaker) makeDAGs(ctx context.Context, upload int64, w *wanted) error {
 	own, err := r.repo.Upload(ctx, upload)
 	if err != nil {

@@ -126,8 +126,8 @@ func lockDescriptor(fd int) error {
 // seal gives a file its name before it is closed, while others find it locked.
 func seal(out *os.File, rename func() error) error { return errors.Join(rename(), out.Close()) }
 
-// stampAt gives an entry of a directory its time, also one that is a symlink. A time that is not known stays. The time may
-// be out of the range that nanoseconds since 1970 have in 64 bits.
+// stampAt gives an entry of a directory its time, also one that is a symlink. A time that is not known stays. The time
+// may be out of the range that nanoseconds since 1970 have in 64 bits.
 func stampAt(at int, name string, meta *metadata) error {
 	if meta.modTime.IsZero() {
 		return nil

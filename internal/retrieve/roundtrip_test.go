@@ -95,8 +95,8 @@ func changeMetadata(t *testing.T, root string) {
 	}
 }
 
-// stamp gives times from 1902 to 2445: the file system keeps those from 1901 to 2446, nanoseconds since 1970 alone those
-// from 1678 to 2262.
+// stamp gives times from 1902 to 2445: the file system keeps those from 1901 to 2446, nanoseconds since 1970 alone
+// those from 1678 to 2262.
 func stamp(path string, n int) error {
 	year := 1902 + n*37%544
 	at := unix.Timespec{Sec: time.Date(year, 1, 1, 0, 0, n%60, 0, time.UTC).Unix(), Nsec: int64(n)}

@@ -30,7 +30,8 @@ type Finding struct {
 	Why string
 }
 
-// Before is what is known of a source before it is scanned. Each sequence is in canonical order, and nil if there is none.
+// Before is what is known of a source before it is scanned. Each sequence is in canonical order, and nil if there is
+// none.
 type Before struct {
 	// Stored are the entries of an unfinished upload, Unread those of them whose content is yet to be packed.
 	Stored, Unread iter.Seq2[sqlrepo.Entry, error]
@@ -41,8 +42,8 @@ type Before struct {
 	Reread bool
 }
 
-// Preview walks a source and yields what a run would make of its files, of what is gone and of what is left out. It records
-// nothing.
+// Preview walks a source and yields what a run would make of its files, of what is gone and of what is left out. It
+// records nothing.
 func Preview(ctx context.Context, fsys source.FS, root string, options source.Options, before Before,
 	yield func(Finding) error) error {
 	p := preview{

@@ -36,11 +36,11 @@ type Scanner struct {
 const batchSize = 25_000
 
 // Run walks the source and records what it finds. An entry with the fingerprint of the stored one keeps its row and all
-// that was done for it; a changed one begins anew; one that is gone is forgotten. What lies below a directory that can't
-// be read may be there or not: it becomes Unreachable, and is compared when the directory can be read again. A new file
-// whose fingerprint is that of the source's previous upload takes its content over. Run fails with source.ErrGone, and
-// forgets nothing, if the source is not there any more or is not the one that the run began with. What a look after the
-// first one of a run makes of differences is told at the looks.
+// that was done for it; a changed one begins anew; one that is gone is forgotten. What lies below a directory that
+// can't be read may be there or not: it becomes Unreachable, and is compared when the directory can be read again. A
+// new file whose fingerprint is that of the source's previous upload takes its content over. Run fails with
+// source.ErrGone, and forgets nothing, if the source is not there any more or is not the one that the run began with.
+// What a look after the first one of a run makes of differences is told at the looks.
 func (s *Scanner) Run(ctx context.Context, stage sqlrepo.Stage) error {
 	group, ctx := errgroup.WithContext(ctx)
 	full := make(chan sqlrepo.ScanBatch, 1)
@@ -207,8 +207,8 @@ func settled(state sqlrepo.EntryState) sqlrepo.EntryState {
 	return state
 }
 
-// difference says why a row does not tell the content of what was found, "" if it does. Entries that could not be prepared
-// are tried again.
+// difference says why a row does not tell the content of what was found, "" if it does. Entries that could not be
+// prepared are tried again.
 func difference(compare source.Comparison, row, found sqlrepo.Entry) string {
 	switch {
 	case settled(row.State) != settled(found.State) || row.Reason != found.Reason:

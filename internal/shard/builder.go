@@ -16,7 +16,8 @@ import (
 // ErrTooSmall is returned when a block of the upload does not fit a shard.
 var ErrTooSmall = errors.New("shard size too small")
 
-// CheckFits returns ErrTooSmall, with the size that is needed, unless a shard of this size can hold a block of this length.
+// CheckFits returns ErrTooSmall, with the size that is needed, unless a shard of this size can hold a block of this
+// length.
 func CheckFits(block, shardSize int64) error {
 	if need := int64(len(car.Header)) + car.SectionSize(block); shardSize < need {
 		return fmt.Errorf("%w: %d bytes hold no block of %d bytes; run again with --shard-size %d or more",

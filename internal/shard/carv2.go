@@ -15,8 +15,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// WriteV2 writes a shard as a CAR of version 2: its own bytes, and behind them an index of its blocks, sorted by multihash.
-// It holds the index, about 150 bytes a block.
+// WriteV2 writes a shard as a CAR of version 2: its own bytes, and behind them an index of its blocks, sorted by
+// multihash. It holds the index, about 150 bytes a block.
 func WriteV2(to io.Writer, size int64, content io.Reader, nodes iter.Seq2[sqlrepo.Node, error]) error {
 	sorted, err := multihashIndex(nodes)
 	if err != nil {

@@ -51,10 +51,10 @@ func (d *Draft) Describe(row *sqlrepo.Shard) {
 	}
 }
 
-// Without returns the shard without the blocks that are held elsewhere: the draft itself when that is none of them, else
-// another one, made of the draft's own bytes, which holds what a builder would have written of the other blocks. The
-// draft stays as it is, and each of the two has to be ended. Without returns ErrDamaged when a block reads other than it
-// was written.
+// Without returns the shard without the blocks that are held elsewhere: the draft itself when that is none of them,
+// else another one, made of the draft's own bytes, which holds what a builder would have written of the other blocks.
+// The draft stays as it is, and each of the two has to be ended. Without returns ErrDamaged when a block reads other
+// than it was written.
 func (d *Draft) Without(ctx context.Context, held map[sqlrepo.Digest]struct{}) (*Draft, error) {
 	others := slices.DeleteFunc(slices.Clone(d.nodes), func(node sqlrepo.Node) bool {
 		_, elsewhere := held[node.Digest]
@@ -95,8 +95,8 @@ func (d *Draft) copy(ctx context.Context, nodes []sqlrepo.Node, to *Builder) err
 	return nil
 }
 
-// Stage brings the shard to where Commit will show it, so that Commit takes little time. It calls sent, if that is not nil,
-// from many goroutines, with the bytes that went to the store, and may be called again.
+// Stage brings the shard to where Commit will show it, so that Commit takes little time. It calls sent, if that is not
+// nil, from many goroutines, with the bytes that went to the store, and may be called again.
 func (d *Draft) Stage(ctx context.Context, sent func(n int64)) error {
 	if d.Empty() {
 		return nil
@@ -125,8 +125,8 @@ func (d *Draft) Commit(ctx context.Context) (location string, err error) {
 	return d.blob.Commit(ctx, Name(d.digest))
 }
 
-// Abort removes the temporary file. After Commit it only gives back what was kept for reading the shard again. It may be
-// called more than once.
+// Abort removes the temporary file. After Commit it only gives back what was kept for reading the shard again. It may
+// be called more than once.
 func (d *Draft) Abort() error {
 	if d.Empty() {
 		return nil

@@ -108,7 +108,8 @@ func TestWithoutEverythingNothingIsWritten(t *testing.T) {
 	checkIsNowhere(t, empty, directory)
 }
 
-// TestADraftMayBeCommittedAgain, and gives another one after that: a transaction that is tried again may find more held.
+// TestADraftMayBeCommittedAgain, and gives another one after that: a transaction that is tried again may find more
+// held.
 func TestADraftMayBeCommittedAgain(t *testing.T) {
 	to, _ := newStore(t)
 	draft := build(t, to, one, two, three)

@@ -21,11 +21,11 @@ const mostAgain = 5
 // Unknown is the revision of a space that has to be asked for.
 const Unknown = -1
 
-// Seal leaves out of a draft what is held already within a scope, and has save record the rest together with its store. When
-// the space has changed meanwhile, it looks again, and writes the rest again if other blocks are held: more, or fewer
-// when shards were removed. The draft is used up. It takes the revision of the space, as far as that is known, and
-// returns the one that it has then, which spares asking for it. All bytes are on the store's side before save holds the
-// space: it calls sent, if that is not nil, from many goroutines while they are on their way.
+// Seal leaves out of a draft what is held already within a scope, and has save record the rest together with its store.
+// When the space has changed meanwhile, it looks again, and writes the rest again if other blocks are held: more, or
+// fewer when shards were removed. The draft is used up. It takes the revision of the space, as far as that is known,
+// and returns the one that it has then, which spares asking for it. All bytes are on the store's side before save holds
+// the space: it calls sent, if that is not nil, from many goroutines while they are on their way.
 func Seal(ctx context.Context, repo Holder, within sqlrepo.Scope, revision int64, draft *Draft, sent func(n int64),
 	save func(rest *Draft, seal sqlrepo.Seal) error) (after int64, err error) {
 	rest := leftover{draft: draft}

@@ -111,8 +111,8 @@ func TestSlowCommitsKeepNobodyWaiting(t *testing.T) {
 	}
 }
 
-// TestRevisionsDoNotComeAgain: a failover may lose the commit that gave a space its revision, and another shard may be sealed
-// then. Who remembers the lost revision is told that the space has changed.
+// TestRevisionsDoNotComeAgain: a failover may lose the commit that gave a space its revision, and another shard may be
+// sealed then. Who remembers the lost revision is told that the space has changed.
 func TestRevisionsDoNotComeAgain(t *testing.T) {
 	seen := map[int64]bool{}
 	for range 3 {

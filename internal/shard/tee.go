@@ -5,8 +5,8 @@ import (
 	"os"
 )
 
-// tee writes what it is given and hashes it at the same time, with each hash by itself: for one shard alone that is most of
-// the work.
+// tee writes what it is given and hashes it at the same time, with each hash by itself: for one shard alone that is
+// most of the work.
 type tee struct {
 	to     io.Writer
 	sides  []*side

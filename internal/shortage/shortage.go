@@ -17,8 +17,8 @@ var (
 // Exhausted reports whether err is a shortage of open files or of memory.
 func Exhausted(err error) bool { return isAny(err, exhausted) }
 
-// Is reports whether err is a shortage of this process or its host: Exhausted, or a file system that is full, over quota or
-// read-only.
+// Is reports whether err is a shortage of this process or its host: Exhausted, or a file system that is full, over
+// quota or read-only.
 func Is(err error) bool { return Exhausted(err) || isAny(err, full) }
 
 // Bars reports whether err keeps this process from looking, and so says nothing about what it looks at: a shortage, or

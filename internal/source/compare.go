@@ -25,8 +25,8 @@ func (c Comparison) Recognition() Comparison {
 	return Comparison{IgnoreInode: true, IgnoreCtime: true, Window: c.Window}
 }
 
-// Difference says why the content that was read under one fingerprint is not known to be what is there under another. It
-// returns "" if nothing speaks for a change.
+// Difference says why the content that was read under one fingerprint is not known to be what is there under another.
+// It returns "" if nothing speaks for a change.
 func (c Comparison) Difference(was, now sqlrepo.Fingerprint) string {
 	switch {
 	case now.Kind != was.Kind:
@@ -47,8 +47,8 @@ func (c Comparison) Difference(was, now sqlrepo.Fingerprint) string {
 	return ""
 }
 
-// unexplained reports whether a file's attributes or content changed (its ctime did) without a change of mode that could
-// be all of it. Whoever sets a mode and back-dates the file after writing to it goes unnoticed.
+// unexplained reports whether a file's attributes or content changed (its ctime did) without a change of mode that
+// could be all of it. Whoever sets a mode and back-dates the file after writing to it goes unnoticed.
 func (c Comparison) unexplained(was, now sqlrepo.Fingerprint) bool {
 	return was.Ctime != 0 && now.Ctime != 0 && was.Ctime != now.Ctime && was.Mode == now.Mode &&
 		!c.sameTime(time.Unix(0, was.Ctime), time.Unix(0, now.Ctime))

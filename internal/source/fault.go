@@ -10,8 +10,8 @@ import (
 	"github.com/guppy-prep/guppy/internal/shortage"
 )
 
-// ErrGone is returned when the source itself can't be looked at any more, or something else is in its place: what happens
-// to its entries then says nothing about them.
+// ErrGone is returned when the source itself can't be looked at any more, or something else is in its place: what
+// happens to its entries then says nothing about them.
 var ErrGone = errors.New("the source is gone")
 
 // Exhausted tells whether err is a shortage of this process or its machine: of open files or of memory.
@@ -19,8 +19,8 @@ func Exhausted(err error) bool {
 	return shortage.Exhausted(err)
 }
 
-// Fatal returns nil when err, met at an entry of the source at root, says something about that entry. Else it returns why
-// the whole source can't be read: an error that is Exhausted, or ErrGone. It looks whether the source is present.
+// Fatal returns nil when err, met at an entry of the source at root, says something about that entry. Else it returns
+// why the whole source can't be read: an error that is Exhausted, or ErrGone. It looks whether the source is present.
 func Fatal(fsys FS, root string, err error) error {
 	switch {
 	case Exhausted(err):
@@ -31,8 +31,8 @@ func Fatal(fsys FS, root string, err error) error {
 	return Present(fsys, root)
 }
 
-// Present returns ErrGone unless the source at root is still the one that fsys reads. What an entry, or the lack of one,
-// says about the source is to be believed only then.
+// Present returns ErrGone unless the source at root is still the one that fsys reads. What an entry, or the lack of
+// one, says about the source is to be believed only then.
 func Present(fsys FS, root string) error {
 	if lost := fsys.Present(root); lost != nil {
 		return fmt.Errorf("%w: %w", ErrGone, lost)

@@ -37,8 +37,8 @@ func (in *inspector) traitsOf(device uint64, osPath string) Traits {
 	return traits
 }
 
-// settled marks a fingerprint that proves nothing yet as Unproven. Where the clock goes in small steps it waits for the next
-// one instead and looks again: what is the same then proves that nothing can have changed unseen.
+// settled marks a fingerprint that proves nothing yet as Unproven. Where the clock goes in small steps it waits for the
+// next one instead and looks again: what is the same then proves that nothing can have changed unseen.
 func (in *inspector) settled(found sqlrepo.Fingerprint, traits Traits, osPath string,
 	look func(string) (fs.FileInfo, error), at time.Time) sqlrepo.Fingerprint {
 	if traits.proven(found, at) {

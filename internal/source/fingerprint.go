@@ -6,8 +6,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Fingerprint is what info says about whether an entry changed. The target is kept for symlinks only, size, inode and ctime
-// for files only.
+// Fingerprint is what info says about whether an entry changed. The target is kept for symlinks only, size, inode and
+// ctime for files only.
 func Fingerprint(info fs.FileInfo, target []byte) sqlrepo.Fingerprint {
 	found := sqlrepo.Fingerprint{
 		Kind: kindOf(info.Mode()),

@@ -16,8 +16,8 @@ import (
 )
 
 // Held is a file system that reads one source through a handle: a mount that is detached, or a directory that is put in
-// the source's place, changes nothing of what it reads. Present reports when that has happened. Paths outside the source
-// are those of the operating system. A Held is safe for concurrent use until Close.
+// the source's place, changes nothing of what it reads. Present reports when that has happened. Paths outside the
+// source are those of the operating system. A Held is safe for concurrent use until Close.
 type Held struct {
 	path string
 	// dir is the source or, of a file, the directory that has it.

@@ -20,8 +20,8 @@ type mountKey struct {
 	major, minor uint32
 }
 
-// keyAt identifies what is at a path relative to an open directory. Of systems that have no keys for mounts, and of those
-// that refuse to tell them, it knows less.
+// keyAt identifies what is at a path relative to an open directory. Of systems that have no keys for mounts, and of
+// those that refuse to tell them, it knows less.
 func keyAt(dir int, rest string) (key mountKey, err error) {
 	found, err := statx(dir, rest, unix.STATX_INO|unix.STATX_MNT_ID_UNIQUE)
 	if err == nil && found.Mask&unix.STATX_MNT_ID_UNIQUE == 0 {
@@ -69,8 +69,8 @@ func readMounts() (mountTable, error) {
 	return parseMounts(file)
 }
 
-// survey finds out what the source's path leads to now, and which mount points there are below it. It returns nothing but
-// the path where the system does not tell.
+// survey finds out what the source's path leads to now, and which mount points there are below it. It returns nothing
+// but the path where the system does not tell.
 func survey(path string) (seen sqlrepo.Sighting, below []visible) {
 	seen.Path = path
 	resolved, err := filepath.EvalSymlinks(path)

@@ -61,8 +61,8 @@ func compareOrigins(was, now sqlrepo.Mount) Likeness {
 	return Same // the origins are part of whole
 }
 
-// whole is the origin of a mount together with the directory, which is what both come to: nas:/photos and /2024 are what
-// nas:/ and /photos/2024 are.
+// whole is the origin of a mount together with the directory, which is what both come to: nas:/photos and /2024 are
+// what nas:/ and /photos/2024 are.
 func whole(m sqlrepo.Mount) string {
 	if isDevice(m) {
 		return m.Inner

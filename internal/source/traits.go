@@ -18,8 +18,8 @@ type Traits struct {
 	NoSize, NoZero bool
 }
 
-// Describer is implemented by an FS that knows the traits of the file system that holds a path. For others the operating
-// system is asked.
+// Describer is implemented by an FS that knows the traits of the file system that holds a path. For others the
+// operating system is asked.
 type Describer interface {
 	Traits(path string) Traits
 }
@@ -61,8 +61,8 @@ func stamp(f sqlrepo.Fingerprint) time.Time {
 	return f.Modified()
 }
 
-// Tick bounds the time in which a file can change twice with the same fingerprint, as far as that shows in itself: a time of
-// whole seconds is taken for that of a file system which has no others.
+// Tick bounds the time in which a file can change twice with the same fingerprint, as far as that shows in itself: a
+// time of whole seconds is taken for that of a file system which has no others.
 func Tick(f sqlrepo.Fingerprint) time.Duration {
 	if stamp(f).Nanosecond() == 0 {
 		return 2 * time.Second

@@ -2,8 +2,8 @@ package source
 
 import "golang.org/x/sys/unix"
 
-// knownTraits are by the magic numbers of statfs(2). SMB and FUSE get inodes and ctimes from whatever is behind them; that
-// of FAT is made up for as long as a file is in memory.
+// knownTraits are by the magic numbers of statfs(2). SMB and FUSE get inodes and ctimes from whatever is behind them;
+// that of FAT is made up for as long as a file is in memory.
 var knownTraits = map[uint32]Traits{
 	unix.NFS_SUPER_MAGIC:  {Remote: true},
 	unix.CEPH_SUPER_MAGIC: {Remote: true},

@@ -17,9 +17,9 @@ var ErrNotASource = errors.New("neither a file nor a directory")
 //
 // Entries that UnixFS can't represent are yielded as Unsupported, and those that can't be inspected, read or
 // followed as Failed, with their Reason; Walk goes on. It fails when root is missing or can't be read at all, with
-// ErrGone when that happens only while it walks, with an error that is Exhausted when the process runs out of open files
-// or memory, with ErrNotASource when root is something else than a file or a directory, and when ctx ends: the error
-// wraps the cause.
+// ErrGone when that happens only while it walks, with an error that is Exhausted when the process runs out of open
+// files or memory, with ErrNotASource when root is something else than a file or a directory, and when ctx ends: the
+// error wraps the cause.
 //
 // Directories are read and their entries inspected ahead of yield, opts.Readers at a time, in the order in which
 // they will be needed. Memory is bounded by the names in the directories that are open or being read, whatever the

@@ -16,8 +16,8 @@ import (
 // Directory is a store in a directory, of this host or of a server: one file a blob, under its name.
 type Directory struct{ path string }
 
-// OpenDirectory returns the store in a directory, which is made durably if it is absent. Who may use it, and the files in it,
-// is up to the umask, the set-group-id bit and the default ACL of the directory above.
+// OpenDirectory returns the store in a directory, which is made durably if it is absent. Who may use it, and the files
+// in it, is up to the umask, the set-group-id bit and the default ACL of the directory above.
 func OpenDirectory(path string) (*Directory, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {

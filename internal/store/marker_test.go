@@ -116,7 +116,8 @@ func TestAStoreThatIsGoneHasNoIdentity(t *testing.T) {
 	}
 }
 
-// TestADraftOfAMarkerThatIsLeft is found, whatever the prefix, and removed, and nothing that is only called like one is.
+// TestADraftOfAMarkerThatIsLeft is found, whatever the prefix, and removed, and nothing that is only called like one
+// is.
 func TestADraftOfAMarkerThatIsLeft(t *testing.T) {
 	path := t.TempDir()
 	d, err := OpenDirectory(path)

@@ -36,8 +36,8 @@ func checkName(name string) error {
 	return nil
 }
 
-// isContentName tells whether a name is that of a shard or an index: a CID with an extension. Whatever else is in a bucket
-// may be somebody else's.
+// isContentName tells whether a name is that of a shard or an index: a CID with an extension. Whatever else is in a
+// bucket may be somebody else's.
 func isContentName(name string) bool {
 	text, extension, _ := strings.Cut(name, ".")
 	parsed, err := cid.Decode(text)

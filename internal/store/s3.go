@@ -29,7 +29,8 @@ type S3 struct {
 	client  *minio.Core
 	bucket  Bucket
 	tempDir string
-	// retryFor is how long a server that is away is waited for, and log hears of that; it may be nil. Away is true meanwhile.
+	// retryFor is how long a server that is away is waited for, and log hears of that; it may be nil. Away is true
+	// meanwhile.
 	retryFor time.Duration
 	log      *slog.Logger
 	away     atomic.Bool

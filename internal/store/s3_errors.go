@@ -97,8 +97,8 @@ func isTransient(err error) bool {
 	return answer.StatusCode >= http.StatusInternalServerError || slices.Contains(damagedCodes, answer.Code)
 }
 
-// ended is the reason for which a context has ended, before what came of that. A request that came to nothing while there
-// was time is the server's or the network's fault.
+// ended is the reason for which a context has ended, before what came of that. A request that came to nothing while
+// there was time is the server's or the network's fault.
 func ended(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
 	switch {

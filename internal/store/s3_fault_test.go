@@ -613,7 +613,8 @@ func TestAServerThatIsAway(t *testing.T) {
 	}
 }
 
-// TestAServerThatComesBack is waited for, and warned of once; one that refuses is not, nor one that stays away for too long.
+// TestAServerThatComesBack is waited for, and warned of once; one that refuses is not, nor one that stays away for too
+// long.
 func TestAServerThatComesBack(t *testing.T) {
 	attempts := minio.MaxRetry
 	minio.MaxRetry = 1

@@ -25,8 +25,8 @@ type patience struct {
 	deadline time.Time
 }
 
-// lasts reports whether a request that failed is to be sent again because the server may come back. It warns once of each
-// outage.
+// lasts reports whether a request that failed is to be sent again because the server may come back. It warns once of
+// each outage.
 func (p *patience) lasts(ctx context.Context, err error) bool {
 	s := p.store
 	if s.retryFor <= 0 || ctx.Err() != nil || ctx.Value(impatient{}) != nil || !isDown(err) {
@@ -53,8 +53,8 @@ func (s *S3) answers() {
 	}
 }
 
-// patiently sends a request that the library sends again by itself a few times, until the server is back, or has been away
-// for too long.
+// patiently sends a request that the library sends again by itself a few times, until the server is back, or has been
+// away for too long.
 func (s *S3) patiently(ctx context.Context, send func() error) error {
 	p := patience{store: s}
 	for attempt := 1; ; attempt++ {
@@ -75,8 +75,8 @@ func (s *S3) patiently(ctx context.Context, send func() error) error {
 	}
 }
 
-// isDown reports whether a server that may come back was not reached, broke off, or has failed by itself. A bucket, keys or
-// a certificate that are wrong are not waited for, nor is what this process lacks.
+// isDown reports whether a server that may come back was not reached, broke off, or has failed by itself. A bucket,
+// keys or a certificate that are wrong are not waited for, nor is what this process lacks.
 func isDown(err error) bool {
 	if errors.Is(err, http.ErrSchemeMismatch) || errors.Is(err, ErrUnusable) && !isAway(err) || shortage.Exhausted(err) ||
 		isCertificate(err) {

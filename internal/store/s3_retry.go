@@ -19,9 +19,9 @@ const (
 
 var errIdle = errors.New("nothing came or went for too long")
 
-// again sends a request until it succeeds, fails for good or was sent often enough, and a server that is away was waited
-// for. The client of the library does so by itself, but not for bodies: what still reads the body of one attempt must not
-// share it with the next.
+// again sends a request until it succeeds, fails for good or was sent often enough, and a server that is away was
+// waited for. The client of the library does so by itself, but not for bodies: what still reads the body of one attempt
+// must not share it with the next.
 func (s *S3) again(ctx context.Context, send func(ctx context.Context) error) error {
 	p := patience{store: s}
 	for attempt := 1; ; attempt++ {

@@ -18,10 +18,11 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// An object can't be renamed, and a server may carry out a request to delete it long after its process is gone. So a removal
-// begins with a note, an object that names the blob and a time. The request to delete is signed so that the server refuses
-// it after that time, by its own clock. Until then, or until whoever made the note has an answer to all its requests and
-// removes the note, nobody records a blob of this name: neither one that is there, nor one that is put there again.
+// An object can't be renamed, and a server may carry out a request to delete it long after its process is gone. So a
+// removal begins with a note, an object that names the blob and a time. The request to delete is signed so that the
+// server refuses it after that time, by its own clock. Until then, or until whoever made the note has an answer to all
+// its requests and removes the note, nobody records a blob of this name: neither one that is there, nor one that is put
+// there again.
 const (
 	trashPrefix = ".guppy-trash-"
 	// trashFor is how long a removal may take, from its note to its last request.
@@ -89,8 +90,8 @@ func parseTrashNote(key string) (name string, until time.Time, ok bool) {
 	return name, time.Unix(seconds, 0), err == nil && checkName(name) == nil
 }
 
-// Trashed lists the notes whose time is over: they are of no use to anybody, whoever made them. Others are in the hands of
-// who made them.
+// Trashed lists the notes whose time is over: they are of no use to anybody, whoever made them. Others are in the hands
+// of who made them.
 func (s *S3) Trashed(ctx context.Context, _ string) (found []Trashed, err error) {
 	for object, err := range s.objects(ctx, trashPrefix) {
 		if err != nil {
@@ -183,8 +184,8 @@ func (s *S3) forgetNote(ctx context.Context, blob Trashed) error {
 	return nil
 }
 
-// Delete asks the server to delete the blob within the time of the note, and removes the note once that is answered. Without
-// an answer the note stays until its time is over.
+// Delete asks the server to delete the blob within the time of the note, and removes the note once that is answered.
+// Without an answer the note stays until its time is over.
 func (s *S3) Delete(ctx context.Context, blob Trashed) error {
 	until, err := checkTrashNote(blob)
 	if err := errors.Join(err, ctx.Err()); err != nil {
@@ -213,8 +214,8 @@ func (s *S3) deleteWithin(ctx context.Context, name string, until time.Time) err
 	})
 }
 
-// signDeletion returns the URL of a request that the server refuses after a time. It looks at the time again once that is
-// signed: the process may have been stopped meanwhile.
+// signDeletion returns the URL of a request that the server refuses after a time. It looks at the time again once that
+// is signed: the process may have been stopped meanwhile.
 func (s *S3) signDeletion(ctx context.Context, name string, until time.Time) (*url.URL, error) {
 	left := time.Until(until).Truncate(time.Second)
 	if left < time.Second {

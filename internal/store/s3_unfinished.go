@@ -16,8 +16,8 @@ import (
 // mostNote bounds what is read of a note.
 const mostNote = 16 << 10
 
-// Unfinished lists the notes of uploads by their owner. Uploads of shards and indexes without one that nobody can be at work
-// on any more have no owner, and are listed whatever the prefix is.
+// Unfinished lists the notes of uploads by their owner. Uploads of shards and indexes without one that nobody can be at
+// work on any more have no owner, and are listed whatever the prefix is.
 func (s *S3) Unfinished(ctx context.Context, prefix string) (found []Unfinished, err error) {
 	for object, err := range s.objects(ctx, temporaryPrefix+prefix) {
 		if err != nil {
@@ -34,8 +34,8 @@ func (s *S3) Unfinished(ctx context.Context, prefix string) (found []Unfinished,
 	return append(found, unnoted...), nil
 }
 
-// unnoted finds old uploads that no note names: guppy leaves none, but an upload that was begun by a request that it had
-// given up.
+// unnoted finds old uploads that no note names: guppy leaves none, but an upload that was begun by a request that it
+// had given up.
 func (s *S3) unnoted(ctx context.Context) (found []Unfinished, err error) {
 	old := map[string]string{}
 	for upload, err := range s.uploads(ctx, s.bucket.Prefix) {

@@ -18,8 +18,8 @@ type Store interface {
 	// Create begins a blob of an owner, whose name holds letters, digits, "-" and "." alone. Its bytes are not to be seen
 	// before Commit, and Unfinished finds what is left of it by owner.
 	Create(ctx context.Context, owner string) (Blob, error)
-	// Unfinished returns the blobs that were neither committed nor aborted yet and whose owner begins with prefix. What has
-	// no owner, and is so old that nobody is at work on it, is always among them.
+	// Unfinished returns the blobs that were neither committed nor aborted yet and whose owner begins with prefix. What
+	// has no owner, and is so old that nobody is at work on it, is always among them.
 	Unfinished(ctx context.Context, prefix string) ([]Unfinished, error)
 	// Committed yields the blobs that were committed, and what somebody else has put there.
 	Committed(ctx context.Context) iter.Seq2[Committed, error]
@@ -113,8 +113,9 @@ type Committed struct {
 	Size int64
 }
 
-// CommitsAhead tells whether committing a blob takes requests that may be slow, so that it is done before others are kept
-// waiting, and then once more, which only looks for the blob. Somebody may find it useless and remove it in between.
+// CommitsAhead tells whether committing a blob takes requests that may be slow, so that it is done before others are
+// kept waiting, and then once more, which only looks for the blob. Somebody may find it useless and remove it in
+// between.
 func CommitsAhead(s Store) bool {
 	slow, ok := s.(interface{ CommitsAhead() bool })
 	return ok && slow.CommitsAhead()

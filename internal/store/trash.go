@@ -13,8 +13,8 @@ import (
 	"github.com/guppy-prep/guppy/internal/durable"
 )
 
-// trashName is the directory, in that of the store, of blobs that are about to be removed. Each has a name of its own there, so
-// that a removal which is late by any time finds that one blob or nothing.
+// trashName is the directory, in that of the store, of blobs that are about to be removed. Each has a name of its own
+// there, so that a removal which is late by any time finds that one blob or nothing.
 const trashName = ".guppy-trash"
 
 // trashMark stands between the name of a blob in the trash and its owner.
@@ -58,7 +58,8 @@ func (d *Directory) moveToTrash(from, to string) (there bool, err error) {
 	return false, err
 }
 
-// makeTrash makes the trash for everybody who may use the store. Where the file system knows no modes, that is everybody.
+// makeTrash makes the trash for everybody who may use the store. Where the file system knows no modes, that is
+// everybody.
 func (d *Directory) makeTrash() error {
 	path := filepath.Join(d.path, trashName)
 	err := os.Mkdir(path, durable.SharedDirectory)
@@ -199,8 +200,8 @@ func (d *Directory) Confirm(ctx context.Context, name string) error {
 	return nil
 }
 
-// find calls look with the path of a committed blob. One that is in the trash is as good: a removal that came too late may
-// have put it there, and been killed before it could look again.
+// find calls look with the path of a committed blob. One that is in the trash is as good: a removal that came too late
+// may have put it there, and been killed before it could look again.
 func (d *Directory) find(name string, look func(path string) error) error {
 	final := filepath.Join(d.path, name)
 	err := look(final)

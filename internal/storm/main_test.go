@@ -26,8 +26,8 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m)
 }
 
-// runInside runs the tests again in a mount namespace, and in a user namespace where they are not root's. The namespaces
-// end with them, and with these the mounts.
+// runInside runs the tests again in a mount namespace, and in a user namespace where they are not root's. The
+// namespaces end with them, and with these the mounts.
 func runInside() int {
 	command := exec.Command("/proc/self/exe", os.Args[1:]...)
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr

@@ -50,8 +50,8 @@ func (s *storm) start(t *testing.T, url string, args ...string) *process {
 // bound is how long a command may take, on a machine that does many other things.
 const bound = 5 * time.Minute
 
-// wait waits for the end of a command, and returns its exit code, or -1 if a signal ended it. One that takes too long has
-// to say where it is.
+// wait waits for the end of a command, and returns its exit code, or -1 if a signal ended it. One that takes too long
+// has to say where it is.
 func (p *process) wait(t *testing.T) int {
 	t.Helper()
 	select {

@@ -169,7 +169,8 @@ func (s *storm) connect(t *testing.T) {
 	must(t, err)
 }
 
-// rage has commands run and disturbs them, until the time is over and enough of them have ended, and waits for the others.
+// rage has commands run and disturbs them, until the time is over and enough of them have ended, and waits for the
+// others.
 func (s *storm) rage(t *testing.T) {
 	t.Helper()
 	s.began = time.Now()

@@ -30,8 +30,8 @@ type tree struct {
 	spares int
 }
 
-// The directories of a tree, each with another fate. Files in loose are written in place, so that a reader may find them
-// half written; what is in fleeting comes and goes.
+// The directories of a tree, each with another fate. Files in loose are written in place, so that a reader may find
+// them half written; what is in fleeting comes and goes.
 const (
 	steady   = "steady"
 	replaced = "replaced"

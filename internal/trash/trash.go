@@ -1,6 +1,6 @@
-// Package trash removes files of a store that no row names. A file is moved to the store's trash first; then the repository
-// is asked again, and the file is deleted or restored. So a removal takes nothing that a row names, however late it is, and
-// wherever it is interrupted: what is left in the trash is dealt with by Tidy.
+// Package trash removes files of a store that no row names. A file is moved to the store's trash first; then the
+// repository is asked again, and the file is deleted or restored. So a removal takes nothing that a row names, however
+// late it is, and wherever it is interrupted: what is left in the trash is dealt with by Tidy.
 package trash
 
 import (
@@ -56,8 +56,8 @@ const (
 	namesAtOnce = 20
 )
 
-// Remove removes files, unless a row names them, and returns the names of those that are gone. The names are those of shards
-// and indexes.
+// Remove removes files, unless a row names them, and returns the names of those that are gone. The names are those of
+// shards and indexes.
 func (b *Bin) Remove(ctx context.Context, names []string) (removed []string, err error) {
 	for some := range slices.Chunk(names, namesAtOnce) {
 		gone, err := b.removeSome(ctx, some)
@@ -99,8 +99,8 @@ func (b *Bin) delete(ctx context.Context, blob store.Trashed) error {
 	return b.Store.Delete(ctx, blob)
 }
 
-// SetAside renames a file whose bytes are damaged, unless a row names it, and returns its new name, or "" if a row does or
-// there is no such file.
+// SetAside renames a file whose bytes are damaged, unless a row names it, and returns its new name, or "" if a row does
+// or there is no such file.
 func (b *Bin) SetAside(ctx context.Context, name string) (aside string, err error) {
 	err = b.dispose(ctx, []string{name}, func(_ string, blob store.Trashed) error {
 		if blob == (store.Trashed{}) {
@@ -112,8 +112,8 @@ func (b *Bin) SetAside(ctx context.Context, name string) (aside string, err erro
 	return aside, err
 }
 
-// dispose moves files to the trash that no row names, and calls end with those that no row names after that, which is the
-// zero value where there was none. The others are restored, also when something fails.
+// dispose moves files to the trash that no row names, and calls end with those that no row names after that, which is
+// the zero value where there was none. The others are restored, also when something fails.
 func (b *Bin) dispose(ctx context.Context, names []string, end func(name string, blob store.Trashed) error) error {
 	named, err := b.named(ctx, names)
 	if err != nil {
@@ -189,7 +189,8 @@ func parseName(name string) (digest sqlrepo.Digest, ok bool) {
 	return found, ok
 }
 
-// Left lists what interrupted removals of the space have left in the trash. What removals under way have there is among it.
+// Left lists what interrupted removals of the space have left in the trash. What removals under way have there is among
+// it.
 func (b *Bin) Left(ctx context.Context) (left []store.Trashed, err error) {
 	all, err := b.Store.Trashed(ctx, b.Owner)
 	for _, blob := range all {
@@ -200,8 +201,8 @@ func (b *Bin) Left(ctx context.Context) (left []store.Trashed, err error) {
 	return left, err
 }
 
-// Tidy restores or deletes what interrupted removals of the space have left, and returns how much that was. It does no harm
-// to removals under way.
+// Tidy restores or deletes what interrupted removals of the space have left, and returns how much that was. It does no
+// harm to removals under way.
 func (b *Bin) Tidy(ctx context.Context) (n int64, err error) {
 	left, err := b.Left(ctx)
 	if err != nil {

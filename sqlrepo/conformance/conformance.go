@@ -25,8 +25,8 @@ func Run(t *testing.T, open func(t *testing.T) *dialect.DB) {
 	run(t, open, append(examples(), group{"tally", tallies()}))
 }
 
-// RunExamples tests it on another way to reach an engine that is tested already: without the long random histories, which
-// say nothing new there.
+// RunExamples tests it on another way to reach an engine that is tested already: without the long random histories,
+// which say nothing new there.
 func RunExamples(t *testing.T, open func(t *testing.T) *dialect.DB) { run(t, open, examples()) }
 
 func examples() []group {

@@ -213,8 +213,8 @@ func runOf(entries ...sqlrepo.Entry) sqlrepo.EntryRun {
 	return sqlrepo.EntryRun{Unshared: keys(entries), First: entries[0].Path, Last: entries[len(entries)-1].Path}
 }
 
-// removalShared has an upload begun, and another one removed, after a run of entries was read: what the new one took over from
-// the other stays.
+// removalShared has an upload begun, and another one removed, after a run of entries was read: what the new one took
+// over from the other stays.
 func removalShared(f *fixture) {
 	source := f.source(f.space())
 	first := f.begin(source)
@@ -341,8 +341,8 @@ func condemnStale(f *fixture) {
 	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shard}))
 }
 
-// condemnNeeds has the space go through changes after which its revision and its uploads are as they were viewed: what a
-// failover that loses commits may lead to.
+// condemnNeeds has the space go through changes after which its revision and its uploads are as they were viewed: what
+// a failover that loses commits may lead to.
 func condemnNeeds(f *fixture) {
 	space := f.space()
 	mine, shard := f.condemnable(space, digest(1, 1))
@@ -461,8 +461,8 @@ func removalUnnamed(f *fixture) {
 // errNoSeal is why nothing is recorded in the end.
 var errNoSeal = errors.New("no")
 
-// removalWaits asks which files are named while a shard of a space that was added a moment ago is being sealed, and gets no
-// answer before that has ended.
+// removalWaits asks which files are named while a shard of a space that was added a moment ago is being sealed, and
+// gets no answer before that has ended.
 func removalWaits(f *fixture) {
 	f.space()
 	for _, sealErr := range []error{nil, errNoSeal} {
