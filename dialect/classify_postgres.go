@@ -33,7 +33,8 @@ func classifyPostgres(err error) Class {
 		return MissingReference
 	case code == "40001" || code == "40P01" || code == "55P03":
 		return Conflict
-	case code == "25006" || code == "25P03" || code == queryCanceled || strings.HasPrefix(code, "08") || strings.HasPrefix(code, "57P") || code == "53300":
+	case code == "25006" || code == "25P03" || code == queryCanceled || strings.HasPrefix(code, "08") ||
+		strings.HasPrefix(code, "57P") || code == "53300":
 		return Unavailable
 	case strings.HasPrefix(code, "28") || strings.HasPrefix(code, "3D") || strings.HasPrefix(code, "53") ||
 		strings.HasPrefix(code, "58") || strings.HasPrefix(code, "XX") || code == "42501":

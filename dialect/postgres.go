@@ -54,7 +54,8 @@ func postgresAmong(column string, keys []int64) squirrel.Sqlizer {
 
 // postgresClock reads the clock once a statement.
 func postgresClock(offset time.Duration) squirrel.Sqlizer {
-	return squirrel.Expr("(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000)::bigint + ?::bigint", offset.Microseconds())
+	return squirrel.Expr("(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000)::bigint + ?::bigint",
+		offset.Microseconds())
 }
 
 // postgresProbe has the planner look up key by key: left to itself it could take many keys for a reason to read the

@@ -74,10 +74,12 @@ func adviceForRefusal(code string, config *pgx.ConnConfig) (what, advice string)
 		return "the password of role " + role + " is wrong, or none was given", "name a file with the right one in " +
 			"repo.password_file, or set GUPPY_REPO_PASSWORD"
 	case code == invalidCatalogName:
-		return "there is no database " + quoteIdentifier(config.Database), fmt.Sprintf("make it with: createdb %s -U %s %s; or name "+
-			"another one in repo.dbname or repo.database_url", server, shellWord(config.User), shellWord(config.Database))
+		return "there is no database " + quoteIdentifier(config.Database),
+			fmt.Sprintf("make it with: createdb %s -U %s %s; or name "+
+				"another one in repo.dbname or repo.database_url", server, shellWord(config.User), shellWord(config.Database))
 	case code == insufficientPrivilege:
-		return "role " + role + " may not use the database", "GRANT CONNECT ON DATABASE " + quoteIdentifier(config.Database) + " TO " + role
+		return "role " + role + " may not use the database",
+			"GRANT CONNECT ON DATABASE " + quoteIdentifier(config.Database) + " TO " + role
 	case code == tooManyConnections:
 		return "the server has no connection left", "lower repo.max_open_conns, or raise max_connections on the server"
 	case code != invalidAuthorization:

@@ -20,7 +20,8 @@ func copyRows(ctx context.Context, tx *Tx, table string, columns []string, n int
 	}
 	err := onWire(tx.conn, func(wire *pgx.Conn) error {
 		if tracer, ok := wire.Config().Tracer.(pgx.CopyFromTracer); ok {
-			tracer.TraceCopyFromStart(ctx, wire, pgx.TraceCopyFromStartData{TableName: pgx.Identifier{table}, ColumnNames: columns})
+			tracer.TraceCopyFromStart(ctx, wire, pgx.TraceCopyFromStartData{TableName: pgx.Identifier{table},
+				ColumnNames: columns})
 		}
 		tag, err := wire.PgConn().CopyFrom(ctx, &copyText{n: n, row: row}, copyStatement(table, columns))
 		if err == nil && tag.RowsAffected() != int64(n) {

@@ -278,7 +278,8 @@ func (l *pooledLock) fence() squirrel.Sqlizer {
 }
 
 func (l *pooledLock) failed() error {
-	l.end(fmt.Errorf("%w: another process has locked all of it, from which a pooler in transaction mode can't keep it", ErrLockLost))
+	l.end(fmt.Errorf("%w: another process has locked all of it, from which a pooler in transaction mode can't keep it",
+		ErrLockLost))
 	return l.lost()
 }
 

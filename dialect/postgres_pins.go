@@ -44,7 +44,8 @@ const (
 func sessionPins(config *pgx.ConnConfig) string {
 	values := []string{
 		pinValue(idleTimeout, idleLimit),
-		pinValue("tcp_keepalives_idle", "15"), pinValue("tcp_keepalives_interval", "5"), pinValue("tcp_keepalives_count", "3"),
+		pinValue("tcp_keepalives_idle", "15"), pinValue("tcp_keepalives_interval", "5"),
+		pinValue("tcp_keepalives_count", "3"),
 	}
 	for _, p := range pins {
 		if _, named := config.RuntimeParams[p.name]; !named || p.ours {

@@ -107,7 +107,8 @@ func TestFailedConnections(t *testing.T) {
 		never        string
 	}{
 		"wrong password": {dialect.Settings{Server: host, Password: hidden}, "password of role", "repo.password_file", "TLS"},
-		"no database": {dialect.Settings{Server: dialect.Server{Host: host.Host, Port: host.Port, User: host.User, Database: "no such"},
+		"no database": {dialect.Settings{Server: dialect.Server{Host: host.Host, Port: host.Port, User: host.User,
+			Database: "no such"},
 			Password: "right"}, `there is no database "no such"`, "createdb -h 127.0.0.1 -p ", "TLS"},
 		"nobody listens": {dialect.Settings{Server: dialect.Server{Host: "127.0.0.1", Port: 1, User: "u", Database: "d"}},
 			"no server listens there", "repo.port", "TLS"},

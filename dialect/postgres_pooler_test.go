@@ -108,7 +108,8 @@ func TestAPoolerThatIsNotToldOfIsFoundOut(t *testing.T) {
 	settings.TransactionPooler = false
 	settings.Server.ExecMode = "exec"
 	db := open(t, settings)
-	if _, err := db.LockUse(t.Context(), db); !errors.Is(err, dialect.ErrSettings) || !strings.Contains(err.Error(), "repo.pooler") {
+	if _, err := db.LockUse(t.Context(), db); !errors.Is(err, dialect.ErrSettings) ||
+		!strings.Contains(err.Error(), "repo.pooler") {
 		t.Errorf("got %v", err)
 	}
 	var locks int

@@ -116,7 +116,8 @@ func openSQLite(ctx context.Context, file string, s Settings, conns int, lock st
 	extra ...string) (*sqlx.DB, error) {
 	query := url.Values{"_txlock": {lock}, "_pragma": append([]string{
 		fmt.Sprintf("busy_timeout(%d)", s.BusyTimeout.Milliseconds()),
-		fmt.Sprintf("journal_mode(%s)", s.journal()), "synchronous(FULL)", "foreign_keys(1)", "journal_size_limit(67108864)", "cache_size(-16384)",
+		fmt.Sprintf("journal_mode(%s)", s.journal()), "synchronous(FULL)", "foreign_keys(1)", "journal_size_limit(67108864)",
+		"cache_size(-16384)",
 	}, extra...)}
 	query["_pragma"] = append(query["_pragma"], temporaryBeside(file)...)
 	if s.Existing {
@@ -140,7 +141,8 @@ func checkJournal(ctx context.Context, db *sqlx.DB, want string) error {
 		return err
 	}
 	if mode != want {
-		return fmt.Errorf("journal mode is %q although %s was asked for: does the file system support shared memory?", mode, want)
+		return fmt.Errorf("journal mode is %q although %s was asked for: does the file system support shared memory?", mode,
+			want)
 	}
 	return nil
 }
@@ -149,7 +151,8 @@ func (sqliteHandles) name(s Settings) (string, error) { return sqliteFile(s) }
 
 func sqliteIsEmpty(ctx context.Context, db *DB, but string) (empty bool, err error) {
 	err = db.Writer.GetContext(ctx, &empty,
-		"SELECT COUNT(*) = 0 FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite@_%' ESCAPE '@' AND name <> ?", but)
+		"SELECT COUNT(*) = 0 FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite@_%' ESCAPE '@' AND name <> ?",
+		but)
 	return empty, err
 }
 

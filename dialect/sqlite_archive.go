@@ -133,7 +133,8 @@ func refuseWAL(file string) error {
 // IsArchive tells whether a file is a database that needs no other file beside it, as FinishFile leaves one.
 func IsArchive(file string) (bool, error) {
 	header, err := fileHeader(file)
-	return len(header) > readVersion && strings.HasPrefix(string(header), fileMagic) && header[readVersion] != walVersion, err
+	return len(header) > readVersion && strings.HasPrefix(string(header), fileMagic) &&
+		header[readVersion] != walVersion, err
 }
 
 // What a file begins with: https://www.sqlite.org/fileformat.html

@@ -26,6 +26,7 @@ func sqliteExplain(s Settings, err error, _ bool) error {
 	if fileErr != nil {
 		return err
 	}
-	return &Advised{fmt.Errorf("%w: %s", err, shortage.Room(filepath.Dir(file))), "make room there for the database, the log of " +
-		"changes and temporary files, which are all beside it, or move the data directory (repo.data_dir)"}
+	return &Advised{fmt.Errorf("%w: %s", err, shortage.Room(filepath.Dir(file))),
+		"make room there for the database, the log of " +
+			"changes and temporary files, which are all beside it, or move the data directory (repo.data_dir)"}
 }

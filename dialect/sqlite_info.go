@@ -122,7 +122,8 @@ func sqliteWarn(dir string, info *Info) {
 	}
 	if info.Log > longLog {
 		info.warn("wal", "the log of changes (WAL) has %s: somebody has been reading one state of the database for long, "+
-			"such as a dump that nobody takes or a shell with an open transaction; it shrinks once that ends", mebibytes(info.Log))
+			"such as a dump that nobody takes or a shell with an open transaction; it shrinks once that ends",
+			mebibytes(info.Log))
 	}
 	if info.Free > muchFree && info.Free > info.Size/4 {
 		info.warn("free-space", "%s of %s are unused: new rows fill them; guppy gc --vacuum gives them back to the file "+

@@ -49,7 +49,8 @@ func TestFailedUpChangesNothing(t *testing.T) {
 		before := readSchema(t, settings)
 		broken := migrator(settings, with("0003_three.up.sql", breaks))
 		result, err := broken.Up(t.Context())
-		requireFailed(t, err, "0003_three.up.sql", 2, `failed at "CREATE TABLE two (n BIGINT)"`, "; once the cause is mended, run: guppy migrate up")
+		requireFailed(t, err, "0003_three.up.sql", 2, `failed at "CREATE TABLE two (n BIGINT)"`,
+			"; once the cause is mended, run: guppy migrate up")
 		if result.From != 1 || result.To != 2 || len(result.Applied) != 1 {
 			t.Errorf("%+v", result)
 		}
@@ -94,7 +95,8 @@ func TestFailedDownChangesNothing(t *testing.T) {
 		m := migrator(settings, with("0002_two.down.sql", "DROP TABLE two; DROP TABLE nowhere;"))
 		mustUp(t, m)
 		result, err := m.Down(t.Context(), 3)
-		requireFailed(t, err, "0002_two.down.sql", 2, "nowhere", "; once the cause is mended, run: guppy migrate down --to 0 --destroy-data")
+		requireFailed(t, err, "0002_two.down.sql", 2, "nowhere",
+			"; once the cause is mended, run: guppy migrate down --to 0 --destroy-data")
 		if result.To != 2 || len(result.Applied) != 1 {
 			t.Errorf("%+v", result)
 		}

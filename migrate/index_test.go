@@ -42,7 +42,8 @@ func TestIndexesComeWithTheirVersion(t *testing.T) {
 				piece_cid AS piece FROM uploads ORDER BY id`),
 				[]recipe{{1, 3, "", 26000, 0}, {2, 4, "", 26000, 0}, {3, 5, "", 26000, 0}, {4, 8, "", 26000, 0}})
 			requireEqual(t, selectAll[int64](t, db, counter), []int64{0})
-			requireEqual(t, selectAll[int64](t, db, "SELECT COUNT(*) FROM shards WHERE blob_index IS NULL AND piece IS NULL"), []int64{4})
+			requireEqual(t, selectAll[int64](t, db, "SELECT COUNT(*) FROM shards WHERE blob_index IS NULL AND piece IS NULL"),
+				[]int64{4})
 			if result, err := m.Down(t.Context(), 1); err != nil || result.To != 3 {
 				t.Fatalf("down: %+v, %v", result, err)
 			}

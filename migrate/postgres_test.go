@@ -117,7 +117,8 @@ func TestSchemaInUseIsNotThatOfOthersOnPostgres(t *testing.T) {
 // TestSchemasAreMadeSideBySideOnPostgres has one that takes its time.
 func TestSchemasAreMadeSideBySideOnPostgres(t *testing.T) {
 	url := pgtest.URL(t)
-	slow := openDB(t, dialect.Settings{URL: dialect.Secret(url), Server: dialect.Server{Schema: "slow"}, SchemaMayLack: true})
+	slow := openDB(t, dialect.Settings{URL: dialect.Secret(url), Server: dialect.Server{Schema: "slow"},
+		SchemaMayLack: true})
 	all, err := slow.LockAll(t.Context(), slow)
 	if err != nil {
 		t.Fatal(err)

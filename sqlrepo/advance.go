@@ -145,7 +145,8 @@ func recounted(update squirrel.UpdateBuilder, upload int64) squirrel.UpdateBuild
 	}
 	begins, bytes := squirrel.Eq{"file_offset": 0}, "CAST(COALESCE(SUM(length), 0) AS BIGINT)"
 	// Only where there is an earlier upload can an entry share anything: others need not be gone through for it.
-	earlier := squirrel.Select("1").From("uploads AS earlier").Where("earlier.source = uploads.source AND earlier.id < uploads.id")
+	earlier := squirrel.Select("1").From("uploads AS earlier").Where(
+		"earlier.source = uploads.source AND earlier.id < uploads.id")
 	sharing := squirrel.Select("COUNT(*)").From("entries").Where(squirrel.Eq{"upload": upload}).
 		Where(squirrel.NotEq{"origin": nil})
 	open := shards("MIN(ordinal)").Where(squirrel.Eq{"state": ShardPlanned, "set_aside_at": nil})

@@ -101,7 +101,8 @@ type Listed struct {
 	Origin int64 `db:"origin"`
 }
 
-var listedFields = []string{"id", "path", "kind", "size", "mtime_ns", "permissions", "target", "COALESCE(mtime_era, 0) AS mtime_era",
+var listedFields = []string{"id", "path", "kind", "size", "mtime_ns", "permissions", "target",
+	"COALESCE(mtime_era, 0) AS mtime_era",
 	"COALESCE(origin, 0) AS origin"}
 
 // EntriesBelow yields, in canonical order, the entry at a path of an upload and all below it that belong under the

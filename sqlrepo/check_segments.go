@@ -62,7 +62,8 @@ func (c *cover) add(s Segment, found func(Flaw) error) error {
 	c.reached = max(c.reached, s.Offset+s.Length)
 	last := s.Offset+s.Length == c.size
 	switch {
-	case s.Length < 0 || s.Offset < 0 || s.Offset%chunkSize != 0 || s.Length%chunkSize != 0 && !last || s.Length == 0 && c.size > 0:
+	case s.Length < 0 || s.Offset < 0 || s.Offset%chunkSize != 0 || s.Length%chunkSize != 0 && !last || s.Length == 0 &&
+		c.size > 0:
 		return c.tell(found, s.Shard, FlawSegmentShape, "its segment at %d is no whole number of chunks: %d bytes",
 			s.Offset, s.Length)
 	case s.Offset > from:

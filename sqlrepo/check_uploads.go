@@ -30,7 +30,8 @@ func uploadRules(s scope) []rule {
 
 // superseded is the condition that there is a newer upload of the same source.
 func superseded() squirrel.Sqlizer {
-	newer := squirrel.Select("1").From("uploads AS newer").Where("newer.source = uploads.source AND newer.id > uploads.id").
+	newer := squirrel.Select("1").From("uploads AS newer").Where(
+		"newer.source = uploads.source AND newer.id > uploads.id").
 		Where(squirrel.NotEq{"newer.state": Removed})
 	return squirrel.ConcatExpr("EXISTS (", newer, ")")
 }

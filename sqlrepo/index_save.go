@@ -55,7 +55,8 @@ func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, c
 // has the stage.
 func (r *Repository) SaveIndexes(ctx context.Context, stage Stage, indexes []NewIndex) error {
 	seen := squirrel.Update("uploads").Set("lease_seen", r.at(0)).Where(squirrel.Eq{"state": Indexing})
-	return r.saveIndexes(ctx, stage.Upload.ID, indexes, func(tx *dialect.Tx) error { return r.fence(ctx, tx, stage, seen) })
+	return r.saveIndexes(ctx, stage.Upload.ID, indexes,
+		func(tx *dialect.Tx) error { return r.fence(ctx, tx, stage, seen) })
 }
 
 // CompleteUpload is SaveIndexes for the last indexes of an upload, of which there may be none. It returns the upload,
@@ -80,13 +81,16 @@ func (r *Repository) CompleteUpload(ctx context.Context, stage Stage, indexes []
 // CoverShards is SaveIndexes for an upload that is complete, so that shards are covered whose index is gone. It returns
 // ErrSpaceChanged also when the upload is complete no more.
 func (r *Repository) CoverShards(ctx context.Context, upload int64, indexes []NewIndex) error {
-	complete := squirrel.Select("id").From("uploads").Where(squirrel.Eq{"id": upload, "state": Complete}).Suffix(r.db.RowLock)
+	complete := squirrel.Select("id").From("uploads").Where(squirrel.Eq{"id": upload, "state": Complete}).Suffix(
+		r.db.RowLock)
 	return r.saveIndexes(ctx, upload, indexes, func(tx *dialect.Tx) error {
-		return r.laterRead(ctx, tx, make([]int64, 1), complete, func(rows int64) error { return affected(rows, ErrSpaceChanged) })
+		return r.laterRead(ctx, tx, make([]int64, 1), complete,
+			func(rows int64) error { return affected(rows, ErrSpaceChanged) })
 	})
 }
 
-func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []NewIndex, may func(*dialect.Tx) error) error {
+func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []NewIndex,
+	may func(*dialect.Tx) error) error {
 	err := r.withTx(ctx, "record indexes", func(tx *dialect.Tx) error {
 		// The space is held, so that what is completed is complete for whoever decides what is needed.
 		own := within("id", squirrel.Select("source").From("uploads").Where(squirrel.Eq{"id": upload}))
@@ -154,7 +158,8 @@ func (r *Repository) nameIndexes(ctx context.Context, tx *dialect.Tx, upload int
 func (r *Repository) insertIndexes(ctx context.Context, tx *dialect.Tx, indexes []NewIndex) error {
 	return r.db.BulkInsert(ctx, tx, "indexes", indexColumns, len(indexes), func(i int) []any {
 		x := &indexes[i]
-		return []any{x.ID, x.Upload, x.Ordinal, int64(x.State), x.Layout, x.Root.Bytes(), x.Shards, x.Slices, x.Size, x.Digest,
+		return []any{x.ID, x.Upload, x.Ordinal, int64(x.State), x.Layout, x.Root.Bytes(), x.Shards, x.Slices, x.Size,
+			x.Digest,
 			x.Location}
 	})
 }

@@ -57,7 +57,8 @@ const (
 // MaxIndexSlices is the most slices that an index of any layout has.
 const MaxIndexSlices = 131_072
 
-var indexColumns = []string{"id", "upload", "ordinal", "state", "layout", "root_cid", "shards", "slices", "size", "digest",
+var indexColumns = []string{"id", "upload", "ordinal", "state", "layout", "root_cid", "shards", "slices", "size",
+	"digest",
 	"location"}
 
 // IndexFilter narrows a list of indexes; nil means all.
@@ -124,7 +125,8 @@ func indexables() squirrel.SelectBuilder {
 // index are left out.
 func (r *Repository) Uncovered(ctx context.Context, space, upload int64) iter.Seq2[Indexable, error] {
 	ended := squirrel.Or{squirrel.Eq{"id": upload}, squirrel.Eq{"state": []UploadState{Complete, Incomplete, Removed}}}
-	query := indexables().Where(squirrel.Eq{"blob_index": nil}).Where(squirrel.Lt{"nodes": MaxIndexSlices}).OrderBy("upload", "ordinal").
+	query := indexables().Where(squirrel.Eq{"blob_index": nil}).Where(squirrel.Lt{"nodes": MaxIndexSlices}).OrderBy(
+		"upload", "ordinal").
 		Where(within("upload", squirrel.Select("id").From("uploads").Where(inSpace(space)).Where(ended)))
 	behind := func(last Indexable) squirrel.Sqlizer {
 		return squirrel.Or{squirrel.Gt{"upload": last.Upload},

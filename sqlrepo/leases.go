@@ -99,7 +99,8 @@ const seenTooLate = "COALESCE(lease_seen - (lease_ends - lease_seen), 0)"
 
 // claim takes a unit with one statement. When the answer was lost, the next attempt knows its own claim by the token.
 // Each has a token of its own: the server may be about to carry out an earlier one.
-func (r *Repository) claim(ctx context.Context, doing, table string, fields []string, claim Claim, which squirrel.Sqlizer,
+func (r *Repository) claim(ctx context.Context, doing, table string, fields []string, claim Claim,
+	which squirrel.Sqlizer,
 	dest any) error {
 	var tokens []int64
 	update := squirrel.Update(table).Set("worker", Text(claim.Worker)).Set("progress", 0).

@@ -174,7 +174,8 @@ func (r *Repository) insertRoots(ctx context.Context, tx *dialect.Tx, roots []Ro
 	})
 }
 
-func (r *Repository) fencedSeal(ctx context.Context, stage Stage, batch LinkBatch, seal Seal, count squirrel.UpdateBuilder,
+func (r *Repository) fencedSeal(ctx context.Context, stage Stage, batch LinkBatch, seal Seal,
+	count squirrel.UpdateBuilder,
 	fn func(*dialect.Tx) error) error {
 	if batch.Shard == nil {
 		return r.fenced(ctx, "record links", stage, count, fn)

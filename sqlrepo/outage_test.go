@@ -101,7 +101,8 @@ func TestBusyDatabaseIsNoOutage(t *testing.T) {
 
 // TestWhoHoldsUpWritersIsTold when a transaction waits for another one, at once and when it is given up.
 func TestWhoHoldsUpWritersIsTold(t *testing.T) {
-	for name, patience := range map[string]time.Duration{"one long wait": time.Minute, "many short ones": time.Millisecond} {
+	for name, patience := range map[string]time.Duration{"one long wait": time.Minute,
+		"many short ones": time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			settings := enginetest.Engines()[0].Migrated(t)
@@ -120,12 +121,14 @@ func TestWhoHoldsUpWritersIsTold(t *testing.T) {
 			go func() {
 				ended <- r.withTx(t.Context(), "test", func(*dialect.Tx) error { return nil })
 			}()
-			if told := <-log.told; !strings.Contains(told, "keeps everybody from writing") || !strings.Contains(told, "process 7 (other)") {
+			if told := <-log.told; !strings.Contains(told, "keeps everybody from writing") ||
+				!strings.Contains(told, "process 7 (other)") {
 				t.Errorf("told %s", told)
 			}
 			if patience < time.Second {
 				err := <-ended
-				if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "process 7 (other) keeps everybody from writing") {
+				if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(),
+					"process 7 (other) keeps everybody from writing") {
 					t.Errorf("got %v", err)
 				}
 			}

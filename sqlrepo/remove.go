@@ -231,7 +231,8 @@ func (r *Repository) SegmentShards(ctx context.Context, entries []int64) (shards
 // with those that turned out to be shared among the Shared ones, and how many entries and how many rows in all were
 // deleted. The last segments of an entry go together with it. It returns ErrLeaseLost when somebody else has the
 // removal.
-func (r *Repository) RemoveEntries(ctx context.Context, stage Stage, run EntryRun) (left EntryRun, gone int, rows int64, err error) {
+func (r *Repository) RemoveEntries(ctx context.Context, stage Stage,
+	run EntryRun) (left EntryRun, gone int, rows int64, err error) {
 	err = r.withTx(ctx, "delete entries", func(tx *dialect.Tx) error {
 		gone = 0
 		// No upload of the source is begun or removed meanwhile.

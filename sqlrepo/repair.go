@@ -184,7 +184,8 @@ func (r *Repository) SetRoots(ctx context.Context, roots []Root) error {
 func (r *Repository) Replan(ctx context.Context, entries []int64) error {
 	return r.eachEntry(ctx, "forget the plan of entries", entries, func(of among) []squirrel.Sqlizer {
 		return []squirrel.Sqlizer{
-			unlinked(of), unshared(of), squirrel.Delete("segments").Where(of("entry")), squirrel.Delete("roots").Where(of("entry")),
+			unlinked(of), unshared(of), squirrel.Delete("segments").Where(of("entry")),
+			squirrel.Delete("roots").Where(of("entry")),
 			squirrel.Update("entries").Set("origin", nil).Where(of("id")),
 		}
 	})
@@ -231,7 +232,8 @@ func unshared(of among) squirrel.Sqlizer {
 func (r *Repository) LeaveOut(ctx context.Context, entries []int64, reason string) error {
 	return r.eachEntry(ctx, "leave entries out", entries, func(of among) []squirrel.Sqlizer {
 		return []squirrel.Sqlizer{
-			unlinked(of), unshared(of), squirrel.Delete("segments").Where(of("entry")), squirrel.Delete("roots").Where(of("entry")),
+			unlinked(of), unshared(of), squirrel.Delete("segments").Where(of("entry")),
+			squirrel.Delete("roots").Where(of("entry")),
 			squirrel.Update("entries").Set("origin", nil).Set("state", Failed).Set("reason", Text(reason)).Where(of("id")),
 		}
 	})

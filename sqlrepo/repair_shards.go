@@ -61,7 +61,8 @@ func (r *Repository) LoseShard(ctx context.Context, shard int64) error {
 		for _, statement := range []squirrel.Sqlizer{
 			squirrel.Delete("nodes").Where(squirrel.Eq{"shard": shard}),
 			settled(squirrel.Update("shards")).Set("state", ShardEmpty).Set("size", 0).Set("nodes", 0).Set("digest", nil).
-				Set("location", nil).Set("digests", digests).Set("piece", nil).Set("set_aside_at", nil).Where(squirrel.Eq{"id": shard}),
+				Set("location", nil).Set("digests", digests).Set("piece", nil).Set("set_aside_at",
+				nil).Where(squirrel.Eq{"id": shard}),
 		} {
 			if _, err := r.exec(ctx, tx, statement); err != nil {
 				return err

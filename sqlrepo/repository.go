@@ -108,7 +108,8 @@ type rowQueryer interface {
 }
 
 // stream gives each row of a query to take, one at a time.
-func (r *Repository) stream(ctx context.Context, q rowQueryer, query squirrel.Sqlizer, take func(*sqlx.Rows) error) error {
+func (r *Repository) stream(ctx context.Context, q rowQueryer, query squirrel.Sqlizer,
+	take func(*sqlx.Rows) error) error {
 	text, args, err := r.render(query)
 	if err != nil {
 		return err
@@ -140,7 +141,8 @@ func (r *Repository) exec(ctx context.Context, tx sqlx.ExecerContext, statement 
 }
 
 // later has a statement run with those that follow; check, if any, is told how many rows it changed.
-func (r *Repository) later(ctx context.Context, tx *dialect.Tx, statement squirrel.Sqlizer, check func(rows int64) error) error {
+func (r *Repository) later(ctx context.Context, tx *dialect.Tx, statement squirrel.Sqlizer,
+	check func(rows int64) error) error {
 	return r.laterRead(ctx, tx, nil, statement, check)
 }
 

@@ -83,7 +83,8 @@ func (r *Repository) probe(ctx context.Context, within Scope, digests []Digest, 
 		wanted[digests[i]] = struct{}{}
 		prefixes[i], _ = digests[i].split()
 	}
-	query := within.where(r.db.Probe(squirrel.Select("nodes.prefix", "nodes.suffix", "nodes.shard"), "nodes", "prefix", prefixes).
+	query := within.where(r.db.Probe(squirrel.Select("nodes.prefix", "nodes.suffix", "nodes.shard"), "nodes", "prefix",
+		prefixes).
 		CrossJoin("shards").CrossJoin("uploads").CrossJoin("sources").
 		Where("shards.id = nodes.shard AND uploads.id = shards.upload AND sources.id = uploads.source").
 		Where(squirrel.NotEq{"shards.state": ShardRemoving}))
@@ -209,7 +210,8 @@ func (r *Repository) SealShard(ctx context.Context, packed PackedShard, seal Sea
 		return r.later(ctx, tx, settled(squirrel.Update("shards")).
 			Set("state", shard.State).Set("size", shard.Size).Set("content", shard.Content).
 			Set("nodes", len(packed.Nodes)).Set("digest", shard.Digest).
-			Set("location", nullable(shard.Location, "")).Set("piece", shard.Piece).Set("digests", digests).Where(held(shard)), nil)
+			Set("location", nullable(shard.Location, "")).Set("piece", shard.Piece).Set("digests", digests).Where(held(shard)),
+			nil)
 	})
 	return uploadOf(shard.Upload, tally), err
 }
@@ -237,7 +239,8 @@ func (r *Repository) countPacked(shard int64) squirrel.UpdateBuilder {
 	return squirrel.Update("uploads").Set("state", next).
 		Set("stage_began", squirrel.ConcatExpr("CASE WHEN "+last+" THEN ", r.at(0), " ELSE stage_began END")).
 		Set("stage_bytes", squirrel.ConcatExpr("CASE WHEN "+last+" THEN ", bytes, " ELSE stage_bytes END")).
-		Set("packed_files", squirrel.ConcatExpr("packed_files + (", segments("COUNT(*)").Where(squirrel.Eq{"file_offset": 0}), ")")).
+		Set("packed_files", squirrel.ConcatExpr("packed_files + (", segments("COUNT(*)").Where(squirrel.Eq{"file_offset": 0}),
+			")")).
 		Set("packed_bytes", bytes).
 		Set("settled_shards", squirrel.Expr("settled_shards + 1"))
 }

@@ -113,7 +113,8 @@ func (r *Repository) AcceptSighting(ctx context.Context, source int64, seen Sigh
 
 // sightingsWith locks a source and returns its sightings with one taken in, nil if that changes nothing. The source is
 // locked before its upload, as by OpenUpload.
-func (r *Repository) sightingsWith(ctx context.Context, tx *dialect.Tx, source int64, seen Sighting) (Sightings, error) {
+func (r *Repository) sightingsWith(ctx context.Context, tx *dialect.Tx, source int64,
+	seen Sighting) (Sightings, error) {
 	var known Sightings
 	if err := r.get(ctx, tx, &known, sightingsOf(source).Suffix(r.db.RowLock)); err != nil {
 		return nil, err

@@ -60,7 +60,8 @@ type TransferProgress struct {
 //
 // It returns ErrSourceInUse, ErrNotEmpty or ErrSameDatabase for what can't be copied, ErrLocked when others use the
 // target, and ErrDifferent, with the table, when the copy was not what it should be.
-func (r *Repository) TransferTo(ctx context.Context, target *Repository, transfer Transfer) (copied Content, err error) {
+func (r *Repository) TransferTo(ctx context.Context, target *Repository,
+	transfer Transfer) (copied Content, err error) {
 	same, err := dialect.Same(ctx, r.db, target.db)
 	if err != nil {
 		return nil, r.classified("compare source and target", err)

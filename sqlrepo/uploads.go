@@ -310,7 +310,8 @@ func (r *Repository) addUpload(ctx context.Context, tx *dialect.Tx, source int64
 		u.Directories, u.Symlinks, u.Bytes, u.RootCID, u.StartedAt, u.FinishedAt, nullable(u.Store, ""), number(u.SkipFailed),
 		u.IndexLayout, u.IndexSlices, number(u.PieceCID), r.at(0)}
 	columns := slices.Concat(uploadColumns, []string{"stage_began"}, rereadingColumns)
-	return r.later(ctx, tx, squirrel.Insert("uploads").Columns(columns...).Values(append(values, u.Rereading.values()...)...), nil)
+	return r.later(ctx, tx, squirrel.Insert("uploads").Columns(columns...).Values(
+		append(values, u.Rereading.values()...)...), nil)
 }
 
 // number is a truth as a column.
@@ -376,7 +377,8 @@ func (u Upload) indexing() string {
 // checkRecipe lets an upload of which nothing is planned change in any way, and any other in its shard size if that
 // grows.
 func (r *Repository) checkRecipe(ctx context.Context, tx *dialect.Tx, u, fresh Upload) error {
-	if u.Profile == fresh.Profile && u.ShardSize <= fresh.ShardSize && indexedAlike(u, fresh) && u.PieceCID == fresh.PieceCID {
+	if u.Profile == fresh.Profile && u.ShardSize <= fresh.ShardSize && indexedAlike(u, fresh) &&
+		u.PieceCID == fresh.PieceCID {
 		return nil
 	}
 	var planned int64
@@ -487,7 +489,8 @@ func (r *Repository) Uploads(ctx context.Context, filter UploadFilter) (uploads 
 		query = query.Where(squirrel.Eq{"source": *filter.Source})
 	}
 	if filter.Space != nil {
-		query = query.Where(within("source", squirrel.Select("id").From("sources").Where(squirrel.Eq{"space": *filter.Space})))
+		query = query.Where(within("source", squirrel.Select("id").From("sources").Where(
+			squirrel.Eq{"space": *filter.Space})))
 	}
 	err = r.read(ctx, "list uploads", func() error {
 		uploads = nil

@@ -57,5 +57,6 @@ func (v *backupCheckView) text(w io.Writer) {
 	for _, t := range v.Tables {
 		rows += t.Rows
 	}
-	fmt.Fprintf(w, "%s is whole: %s in %d tables, schema version %d\n", v.File, plural(rows, "row"), len(v.Tables), v.Version)
+	fmt.Fprintf(w, "%s is whole: %s in %d tables, schema version %d\n", v.File, plural(rows, "row"), len(v.Tables),
+		v.Version)
 }

@@ -45,13 +45,16 @@ var (
 
 var usageErrors = []error{
 	errUsage, config.ErrInvalid, dialect.ErrSettings, source.ErrBadPattern, source.ErrBadSymlinkPolicy,
-	source.ErrOwnFiles, shard.ErrTooSmall, sqlrepo.ErrRecipe, sqlrepo.ErrOtherStore, store.ErrBadURL, mirror.ErrNoStore, mirror.ErrOther, mirror.ErrForeign, sqlrepo.ErrSameDatabase, migrate.ErrTarget, migrate.ErrName,
+	source.ErrOwnFiles, shard.ErrTooSmall, sqlrepo.ErrRecipe, sqlrepo.ErrOtherStore, store.ErrBadURL, mirror.ErrNoStore,
+	mirror.ErrOther, mirror.ErrForeign, sqlrepo.ErrSameDatabase, migrate.ErrTarget, migrate.ErrName,
 }
 
 var databaseErrors = []error{
-	sqlrepo.ErrLocked, sqlrepo.ErrLockLost, sqlrepo.ErrAtWork, sqlrepo.ErrUnavailable, sqlrepo.ErrUnusable, sqlrepo.ErrConflict, sqlrepo.ErrLeaseLost,
+	sqlrepo.ErrLocked, sqlrepo.ErrLockLost, sqlrepo.ErrAtWork, sqlrepo.ErrUnavailable, sqlrepo.ErrUnusable,
+	sqlrepo.ErrConflict, sqlrepo.ErrLeaseLost,
 	sqlrepo.ErrSourceInUse, sqlrepo.ErrNotEmpty,
-	migrate.ErrOlder, migrate.ErrNewer, migrate.ErrDirty, migrate.ErrForeign, migrate.ErrBusy, migrate.ErrPooled, errDatabase,
+	migrate.ErrOlder, migrate.ErrNewer, migrate.ErrDirty, migrate.ErrForeign, migrate.ErrBusy, migrate.ErrPooled,
+	errDatabase,
 }
 
 // exitCode is the one place where errors become exit codes.
@@ -65,7 +68,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitFailure
 	case isAny(err, usageErrors):
 		return exitUsage
-	case errors.Is(err, errIncomplete), errors.Is(err, errUnsound), errors.Is(err, mirror.ErrDiffers), errors.Is(err, errLost), errors.Is(err, backup.ErrDamaged), errors.Is(err, pipeline.ErrSetAside):
+	case errors.Is(err, errIncomplete), errors.Is(err, errUnsound), errors.Is(err, mirror.ErrDiffers),
+		errors.Is(err, errLost), errors.Is(err, backup.ErrDamaged), errors.Is(err, pipeline.ErrSetAside):
 		return exitIncomplete
 	case isAny(err, databaseErrors):
 		return exitDatabase

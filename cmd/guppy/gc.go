@@ -59,7 +59,8 @@ func (a *app) gcCommand() *cobra.Command {
 	flags := command.Flags()
 	flags.SortFlags = false
 	addRemovalFlags(command, &options.yes)
-	flags.BoolVar(&options.strays, "strays", false, "remove files of the store that no shard of this repository names, and damaged ones that were set aside")
+	flags.BoolVar(&options.strays, "strays", false,
+		"remove files of the store that no shard of this repository names, and damaged ones that were set aside")
 	flags.BoolVar(&options.vacuum, "vacuum", false,
 		"have the database file give unused space back: takes as long as copying it, while nobody may work")
 	return command

@@ -68,7 +68,8 @@ func (a *app) listIndexes(ctx context.Context, _ *config.Config, repo *repositor
 				if err != nil {
 					return err
 				}
-				err := tell(storedIndexView{indexCID(row), row.Layout, row.State.String(), row.Size, row.Shards, row.Slices, row.Upload,
+				err := tell(storedIndexView{indexCID(row), row.Layout, row.State.String(), row.Size, row.Shards, row.Slices,
+					row.Upload,
 					row.Root.String(), row.Location})
 				if err != nil {
 					return err

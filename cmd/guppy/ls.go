@@ -37,7 +37,8 @@ func (a *app) lsCommand() *cobra.Command {
 		Use: "ls SPACE|ROOT[/PATH]", Short: "List uploads, or the entries of a directory that was prepared", Long: lsHelp,
 		Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository,
+		args []string) error {
 		root, space, err := findRoot(ctx, repo, args[0])
 		if err != nil {
 			return err

@@ -64,17 +64,22 @@ func (a *app) addPrepareFlags(command *cobra.Command) {
 	flags.String("index-max-slices", "", "most `N` slices of an index, which limits the blocks of a shard (default 26000)")
 	addSourceFlags(command)
 	a.addAcceptFlag(command)
-	flags.String("on-error", "", "`fail|skip`: whether an entry that can't be prepared keeps the upload incomplete (default fail)")
+	flags.String("on-error", "",
+		"`fail|skip`: whether an entry that can't be prepared keeps the upload incomplete (default fail)")
 	flags.Bool("reread", false, "read all content again, also of files that seem to be unchanged")
-	flags.Bool("ignore-inode", false, "take a file for unchanged though its inode differs: for file systems that make inodes up")
-	flags.Bool("ignore-ctime", false, "take a file for unchanged though its ctime differs: for file systems that make ctimes up")
-	flags.String("mtime-window", "", "times of modification that lie no more than `DURATION` apart are the same (default 0s)")
+	flags.Bool("ignore-inode", false,
+		"take a file for unchanged though its inode differs: for file systems that make inodes up")
+	flags.Bool("ignore-ctime", false,
+		"take a file for unchanged though its ctime differs: for file systems that make ctimes up")
+	flags.String("mtime-window", "",
+		"times of modification that lie no more than `DURATION` apart are the same (default 0s)")
 }
 
 // addSourceFlags adds the options that are kept with a source.
 func addSourceFlags(command *cobra.Command) {
 	flags := command.Flags()
-	flags.StringArray("exclude", nil, "leave out what matches `GLOB`, as in .gitignore; may be repeated; kept with the source")
+	flags.StringArray("exclude", nil,
+		"leave out what matches `GLOB`, as in .gitignore; may be repeated; kept with the source")
 	flags.String("exclude-file", "", "leave out what matches a line of `FILE`, as in .gitignore; kept with the source")
 	flags.String("symlinks", "", "`preserve|follow|skip` symbolic links (default preserve); kept with the source")
 }

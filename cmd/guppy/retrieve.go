@@ -39,7 +39,8 @@ func (a *app) retrieveCommand() *cobra.Command {
 		Use: "retrieve ROOT[/PATH] OUT", Short: "Write a file or a directory out of its shards", Long: retrieveHelp,
 		Args: usageArgs(cobra.ExactArgs(2)),
 	}
-	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository,
+		args []string) error {
 		return a.withBlocks(ctx, cfg, repo, func(source *blocks.Source) error {
 			path, found, err := resolve(ctx, source, args[0])
 			if err != nil {

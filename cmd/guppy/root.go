@@ -111,17 +111,22 @@ func (a *app) rootCommand() *cobra.Command {
 		return fmt.Errorf("%w: %w (see %s --help)", errUsage, err, cmd.CommandPath())
 	})
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.configFile, "config", "", "configuration `FILE` (YAML or TOML; default: config.yaml in $XDG_CONFIG_HOME/guppy)")
+	flags.StringVar(&a.configFile, "config", "",
+		"configuration `FILE` (YAML or TOML; default: config.yaml in $XDG_CONFIG_HOME/guppy)")
 	flags.BoolVar(&a.json, "json", false, "print results as JSON")
 	flags.String("data-dir", "", "`DIR` of the database, keys and shards (default ~/.guppy)")
-	flags.String("database-type", "", "database engine: `"+strings.Join(dialect.Names(), "|")+"` (default: inferred from the URL)")
+	flags.String("database-type", "", "database engine: `"+strings.Join(dialect.Names(),
+		"|")+"` (default: inferred from the URL)")
 	flags.String("database-url", "", "database `URL` (default: a SQLite file in the data directory)")
 	flags.String("log-level", "", "`debug|info|warn|error` (default info)")
 	flags.String("log-format", "", "`text|json` (default text)")
 	root.SetHelpTemplate(root.HelpTemplate() + exitHelp) // all commands inherit it
 	root.AddCommand(a.prepareCommand(), a.uploadCommand(), a.workerCommand(), a.statusCommand(), a.spaceCommand(),
-		a.sourceCommand(), a.configCommand(), a.migrateCommand(), a.dumpCommand(), a.dbCommand(), a.gcCommand(), a.checkCommand(),
-		a.transferCommand(), a.backupCommand(), a.restoreCommand(), a.storeCommand(), a.lsCommand(), a.retrieveCommand(), a.verifyCommand(), a.exportCommand(), a.diffCommand(), a.serveCommand(), a.shardCommand(), a.indexCommand(), a.versionCommand())
+		a.sourceCommand(), a.configCommand(), a.migrateCommand(), a.dumpCommand(), a.dbCommand(), a.gcCommand(),
+		a.checkCommand(),
+		a.transferCommand(), a.backupCommand(), a.restoreCommand(), a.storeCommand(), a.lsCommand(), a.retrieveCommand(),
+		a.verifyCommand(), a.exportCommand(), a.diffCommand(), a.serveCommand(), a.shardCommand(), a.indexCommand(),
+		a.versionCommand())
 	return root
 }
 

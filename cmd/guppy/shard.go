@@ -58,7 +58,8 @@ func (v shardView) text(w io.Writer) {
 	if name == "" {
 		name = fmt.Sprintf("(%d)", v.Ordinal)
 	}
-	fmt.Fprintf(w, "%s  %s  %s  %s  %d blocks  upload %d", name, v.Kind, v.State, progress.Bytes(v.Size), v.Blocks, v.Upload)
+	fmt.Fprintf(w, "%s  %s  %s  %s  %d blocks  upload %d", name, v.Kind, v.State, progress.Bytes(v.Size), v.Blocks,
+		v.Upload)
 	for _, more := range []struct{ name, value string }{
 		{"", printable(v.Location)}, {"index ", v.Index}, {"piece ", v.PieceCID},
 	} {
@@ -176,5 +177,6 @@ func parseBlob(text string) (digest sqlrepo.Digest, err error) {
 			return digest, nil
 		}
 	}
-	return digest, fmt.Errorf("%w: %q is not the CID of a shard or an index (guppy shard ls, guppy index ls)", errUsage, text)
+	return digest, fmt.Errorf("%w: %q is not the CID of a shard or an index (guppy shard ls, guppy index ls)", errUsage,
+		text)
 }

@@ -97,7 +97,8 @@ func (a *app) removeShards(ctx context.Context, collector *gc.Collector, digests
 }
 
 // unneeded are the rows of some shards, of which no upload needs any.
-func unneeded(ctx context.Context, collector *gc.Collector, digests []sqlrepo.Digest) (rows []sqlrepo.Shard, err error) {
+func unneeded(ctx context.Context, collector *gc.Collector,
+	digests []sqlrepo.Digest) (rows []sqlrepo.Shard, err error) {
 	spaces, seen := map[int64][]sqlrepo.Shard{}, map[sqlrepo.Digest]bool{}
 	for _, digest := range digests {
 		if seen[digest] {
@@ -154,8 +155,9 @@ func refuseNeeded(ctx context.Context, collector *gc.Collector, space int64, sha
 	var refused error
 	for _, row := range shards {
 		if by := needed[row.ID]; len(by) > 0 {
-			refused = errors.Join(refused, fmt.Errorf("shard %s is needed by upload %s: guppy upload rm removes uploads with all "+
-				"that no other one needs", car.ShardCID([32]byte(row.Digest)), strings.Join(by, ", ")))
+			refused = errors.Join(refused,
+				fmt.Errorf("shard %s is needed by upload %s: guppy upload rm removes uploads with all "+
+					"that no other one needs", car.ShardCID([32]byte(row.Digest)), strings.Join(by, ", ")))
 		}
 	}
 	return refused

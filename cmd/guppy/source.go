@@ -32,7 +32,8 @@ func (a *app) sourceCommand() *cobra.Command {
 			return printList(a, sources, newSourceView, sourceView.text)
 		}),
 	}, &cobra.Command{
-		Use: "rm SPACE SOURCE", Short: "Remove a source, by name or path; its uploads stay", Args: usageArgs(cobra.ExactArgs(2)),
+		Use: "rm SPACE SOURCE", Short: "Remove a source, by name or path; its uploads stay",
+		Args: usageArgs(cobra.ExactArgs(2)),
 		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
 			space, err := repo.FindSpace(ctx, args[0])
 			if err != nil {

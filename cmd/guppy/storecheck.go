@@ -81,7 +81,8 @@ func (a *app) nothingKept() error {
 	if a.json {
 		return out.endStore(storecheck.Summary{}, true, nil)
 	}
-	_, err := fmt.Fprintf(a.stdout, "all uploads are in %s, which keeps nothing that could be checked\n", store.NoneLocation)
+	_, err := fmt.Fprintf(a.stdout, "all uploads are in %s, which keeps nothing that could be checked\n",
+		store.NoneLocation)
 	return err
 }
 

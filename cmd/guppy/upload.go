@@ -65,7 +65,8 @@ func (a *app) upload(ctx context.Context, cfg *config.Config, repo *repository, 
 }
 
 // namedSources finds all sources before any is prepared, so that a misspelt name costs nothing.
-func namedSources(ctx context.Context, repo *repository, space sqlrepo.Space, names []string) ([]sqlrepo.Source, error) {
+func namedSources(ctx context.Context, repo *repository, space sqlrepo.Space,
+	names []string) ([]sqlrepo.Source, error) {
 	if len(names) == 0 {
 		sources, err := repo.Sources(ctx, space.ID)
 		if err == nil && len(sources) == 0 {

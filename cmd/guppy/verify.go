@@ -31,7 +31,8 @@ func (a *app) verifyCommand() *cobra.Command {
 		Use: "verify ROOT[/PATH]", Short: "Read a DAG and tell of missing or bad blocks", Long: verifyHelp,
 		Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository,
+		args []string) error {
 		return a.withBlocks(ctx, cfg, repo, func(source *blocks.Source) error {
 			return a.verify(ctx, verify.Verifier{Blocks: source, Deep: deep, Workers: workers(cfg)}, args[0])
 		})

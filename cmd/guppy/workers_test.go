@@ -171,7 +171,8 @@ func TestSourcesOfOneSpaceAtOnce(t *testing.T) {
 	program, dir := build(t), t.TempDir()
 	sources := []string{filepath.Join(dir, "one"), filepath.Join(dir, "other")}
 	for _, source := range sources {
-		if err := errors.Join(writeRandom(source, 30, 1_900_000), writeFile(filepath.Join(source, "own"), []byte(source))); err != nil {
+		if err := errors.Join(writeRandom(source, 30, 1_900_000),
+			writeFile(filepath.Join(source, "own"), []byte(source))); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -100,7 +100,8 @@ func publish(file, path string, overwrite bool) error {
 }
 
 // transfer fills a new file row by row.
-func transfer(ctx context.Context, repo *sqlrepo.Repository, file string, o Options) (content sqlrepo.Content, err error) {
+func transfer(ctx context.Context, repo *sqlrepo.Repository, file string,
+	o Options) (content sqlrepo.Content, err error) {
 	err = withFile(ctx, file, func(target *sqlrepo.Repository) (err error) {
 		content, err = repo.TransferTo(ctx, target, sqlrepo.Transfer{AllowLive: true, Progress: o.Progress})
 		return err

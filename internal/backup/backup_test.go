@@ -99,7 +99,8 @@ func TestAFailedBackupLeavesNothing(t *testing.T) {
 		if content, err := os.ReadFile(file); err != nil || string(content) != "mine" {
 			t.Errorf("the file has %q; %v", content, err)
 		}
-		if _, err := backup.Write(t.Context(), repo, file, backup.Options{Overwrite: true}); !errors.Is(err, backup.ErrNoBackup) {
+		_, err := backup.Write(t.Context(), repo, file, backup.Options{Overwrite: true})
+		if !errors.Is(err, backup.ErrNoBackup) {
 			t.Errorf("error %v", err)
 		}
 		must(t, os.Remove(file))

@@ -20,7 +20,8 @@ func withDatabase(server, name string) (dialect.Secret, error) {
 }
 
 // withDatabase makes an empty database and a directory, has them used and removes them.
-func (w *workspace) withDatabase(ctx context.Context, on running, use func(dir string, url dialect.Secret) error) error {
+func (w *workspace) withDatabase(ctx context.Context, on running,
+	use func(dir string, url dialect.Secret) error) error {
 	return w.withDatabaseNamed(ctx, "prepared-", on, use)
 }
 

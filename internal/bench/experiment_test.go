@@ -47,7 +47,8 @@ func TestExperimentsMeasureAllThatTheyNameChecksFor(t *testing.T) {
 	}
 	// Round trips are those of the one engine that is a server, and piece CIDs are computed on one; each other check is
 	// made on both engines.
-	if want := map[string]int{"small": 1 + 1 + 2 + 2*2 + 2*3, "1000 nodes": 2 * 6, "500 nodes": 2 * 2}; !maps.Equal(checks, want) {
+	if want := map[string]int{"small": 1 + 1 + 2 + 2*2 + 2*3, "1000 nodes": 2 * 6, "500 nodes": 2 * 2}; !maps.Equal(checks,
+		want) {
 		t.Errorf("checks %v, want %v", checks, want)
 	}
 	expectGone(t, progress.String())

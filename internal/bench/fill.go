@@ -75,7 +75,8 @@ func (x lookups) plan(ctx context.Context, repo *sqlrepo.Repository) (space, upl
 
 func fillClaim() sqlrepo.Claim { return sqlrepo.Claim{Worker: "bench", Term: time.Hour} }
 
-func sealNext(ctx context.Context, repo *sqlrepo.Repository, upload int64, nodes []sqlrepo.Node, seal sqlrepo.Seal) error {
+func sealNext(ctx context.Context, repo *sqlrepo.Repository, upload int64, nodes []sqlrepo.Node,
+	seal sqlrepo.Seal) error {
 	shard, err := repo.ClaimShard(ctx, fillClaim(), upload, math.MaxInt64)
 	if err != nil {
 		return err
@@ -117,6 +118,7 @@ func (f *filling) questions(seed uint64) []question {
 	}
 	half := append(append([]sqlrepo.Digest{}, f.sample[:n/2]...), absent[n/2:]...)
 	return []question{
-		{what: "all", digests: f.sample, held: n}, {what: "half", digests: half, held: n / 2}, {what: "none", digests: absent},
+		{what: "all", digests: f.sample, held: n}, {what: "half", digests: half, held: n / 2},
+		{what: "none", digests: absent},
 	}
 }

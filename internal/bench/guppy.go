@@ -86,7 +86,8 @@ type prepared struct {
 // prepare measures a run on a new database.
 func (g *guppy) prepare(ctx context.Context, on running, source string, flags ...string) (run prepared, err error) {
 	run.database, err = g.withDatabase(ctx, on, func(dir string, environ []string) error {
-		took, output, err := execute(ctx, environ, g.program, append([]string{"prepare", source, "--data-dir", dir, "--json"}, flags...)...)
+		took, output, err := execute(ctx, environ, g.program,
+			append([]string{"prepare", source, "--data-dir", dir, "--json"}, flags...)...)
 		if err != nil {
 			return err
 		}

@@ -28,7 +28,8 @@ type jobs struct {
 }
 
 // run prepares a source and returns how long that took with the database at hand, and the root.
-func (j jobs) run(ctx context.Context, url dialect.Secret, dir, from string) (wall time.Duration, root string, err error) {
+func (j jobs) run(ctx context.Context, url dialect.Secret, dir,
+	from string) (wall time.Duration, root string, err error) {
 	prepared, closeAll, err := j.open(ctx, url, dir, from)
 	defer func() { err = errors.Join(err, closeAll()) }()
 	if err != nil {
@@ -63,7 +64,8 @@ func oneRoot(results []pipeline.Result) (string, error) {
 }
 
 // open makes the jobs on a new database. What it returns to close them is never nil.
-func (j jobs) open(ctx context.Context, url dialect.Secret, dir, from string) (opened []pipeline.Job, closeAll func() error,
+func (j jobs) open(ctx context.Context, url dialect.Secret, dir,
+	from string) (opened []pipeline.Job, closeAll func() error,
 	err error) {
 	var databases []*dialect.DB
 	closeAll = func() (err error) {
@@ -119,7 +121,8 @@ func sourceOptions() sqlrepo.SourceOptions {
 }
 
 // register adds a space and a source at a path.
-func register(ctx context.Context, repo *sqlrepo.Repository, path string) (space sqlrepo.Space, src sqlrepo.Source, err error) {
+func register(ctx context.Context, repo *sqlrepo.Repository,
+	path string) (space sqlrepo.Space, src sqlrepo.Source, err error) {
 	space, err = repo.AddSpace(ctx, sqlrepo.Space{DID: "did:key:z6MkBench", Name: "bench"})
 	if err != nil {
 		return space, src, err

@@ -66,7 +66,8 @@ func (x lookups) measureOn(ctx context.Context, b *bench, on running, s dialect.
 	if err != nil {
 		return nil, err
 	}
-	b.say("lookup: %s holds %d nodes, %d MiB, after %.0f s", on.name, filled.nodes, (size-on.empty)>>20, time.Since(began).Seconds())
+	b.say("lookup: %s holds %d nodes, %d MiB, after %.0f s", on.name, filled.nodes, (size-on.empty)>>20,
+		time.Since(began).Seconds())
 	questions := filled.questions(b.seed)
 	err = b.repeat("lookup", b.rounds, func() error {
 		for i := range questions {

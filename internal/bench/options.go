@@ -27,7 +27,8 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	var json, markdown bool
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(output)
-	flags.StringVar(&experimentNames, "only", usual, "the experiments to run, with commas between them; there is also lookup")
+	flags.StringVar(&experimentNames, "only", usual,
+		"the experiments to run, with commas between them; there is also lookup")
 	flags.StringVar(&corpusNames, "corpus", "small,big", "the corpora to measure, with commas between them")
 	flags.StringVar(&engineNames, "engine", "sqlite,postgres", "the database engines to measure, with commas between them")
 	flags.IntVar(&o.rounds, "rounds", 5, "how often each program runs on each corpus")

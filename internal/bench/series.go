@@ -59,7 +59,8 @@ func (s *series) engineReport(e running, i int, limit times) engineReport {
 		sizes = append(sizes, run.database-e.empty)
 	}
 	r := engineReport{
-		Engine: e.name, Times: newTimes(s.walls(i)), PeakMemory: slices.Max(memory), Database: slices.Max(sizes), Empty: e.empty,
+		Engine: e.name, Times: newTimes(s.walls(i)), PeakMemory: slices.Max(memory), Database: slices.Max(sizes),
+		Empty: e.empty,
 	}
 	perUnit := float64(r.Database) / float64(s.corpus.count(*s.first))
 	target := s.corpus.targets[e.name]

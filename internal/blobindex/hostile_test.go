@@ -62,7 +62,8 @@ func TestTheNameOfAnIndexTellsItsDigest(t *testing.T) {
 	if got, ok := blobindex.ParseName(name); !ok || got != digest {
 		t.Errorf("%x, %t", got, ok)
 	}
-	for _, other := range []string{"", ".idx", "a.idx", strings.TrimSuffix(name, ".idx"), strings.TrimSuffix(name, "idx") + "car",
+	for _, other := range []string{"", ".idx", "a.idx", strings.TrimSuffix(name, ".idx"),
+		strings.TrimSuffix(name, "idx") + "car",
 		name + ".damaged", "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi.idx"} {
 		if _, ok := blobindex.ParseName(other); ok {
 			t.Errorf("%q is taken for the name of an index", other)

@@ -130,7 +130,8 @@ func TestLargestIndex(t *testing.T) {
 	index := vector()
 	slices := make([]blobindex.Slice, blobindex.Storacha.MaxSlices())
 	for i := range slices {
-		slices[i] = blobindex.Slice{Digest: sha256.Sum256([]byte{byte(i), byte(i >> 8), byte(i >> 16)}), Offset: 1 << 29, Length: 1 << 29}
+		slices[i] = blobindex.Slice{Digest: sha256.Sum256([]byte{byte(i), byte(i >> 8), byte(i >> 16)}), Offset: 1 << 29,
+			Length: 1 << 29}
 	}
 	index.Shards[0].Slices = slices
 	got, _, err := blobindex.Decode(bytes.NewReader(encoded(t, blobindex.Storacha, index)))
@@ -138,7 +139,8 @@ func TestLargestIndex(t *testing.T) {
 		t.Errorf("%d slices, %v", got.Slices(), err)
 	}
 	index.Shards = append(index.Shards, vector().Shards[0])
-	if _, _, err := blobindex.Decode(bytes.NewReader(encoded(t, blobindex.Storacha, index))); !errors.Is(err, blobindex.ErrFormat) {
+	_, _, err = blobindex.Decode(bytes.NewReader(encoded(t, blobindex.Storacha, index)))
+	if !errors.Is(err, blobindex.ErrFormat) {
 		t.Errorf("one more: %v", err)
 	}
 }

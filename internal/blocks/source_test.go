@@ -631,7 +631,8 @@ func TestAStoreThatGoesAway(t *testing.T) {
 
 // TestWhatTheReaderLacks says nothing about blocks, whether it shows when a shard is opened or when it is read.
 func TestWhatTheReaderLacks(t *testing.T) {
-	for _, lack := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOSPC, syscall.EACCES, syscall.EPERM} {
+	for _, lack := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOSPC, syscall.EACCES,
+		syscall.EPERM} {
 		for _, kind := range []sqlrepo.ShardKind{sqlrepo.DataShard, sqlrepo.DAGShard} {
 			for _, opens := range []bool{false, true} {
 				w := newWorld()

@@ -224,7 +224,8 @@ func (r *run) uploads(ctx context.Context) iter.Seq2[sqlrepo.Upload, error] {
 // process lacks or of a database that can't be used.
 func blamesRows(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && !shortage.Bars(err) && !errors.Is(err, store.ErrUnusable) &&
-		!errors.Is(err, sqlrepo.ErrUnavailable) && !errors.Is(err, sqlrepo.ErrUnusable) && !errors.Is(err, sqlrepo.ErrConflict)
+		!errors.Is(err, sqlrepo.ErrUnavailable) && !errors.Is(err, sqlrepo.ErrUnusable) &&
+		!errors.Is(err, sqlrepo.ErrConflict)
 }
 
 func (r *run) keys(ctx context.Context) ([]int64, error) {

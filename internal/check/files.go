@@ -327,7 +327,8 @@ func (r *run) strays(ctx context.Context) error {
 
 func strayOf(name string) Problem {
 	if _, aside := store.CutAside(name); aside {
-		return Problem{Code: CodeStoreAside, File: name, Note: true, Detail: "a repair has set it aside: its bytes are damaged"}
+		return Problem{Code: CodeStoreAside, File: name, Note: true,
+			Detail: "a repair has set it aside: its bytes are damaged"}
 	}
 	return Problem{Code: CodeStoreStray, File: name, Note: true,
 		Detail: "no shard or index of this repository is in it: it is another's, or was left behind"}

@@ -27,7 +27,8 @@ func indexDamages() []damage {
 		sql("shard-index", "UPDATE shards SET blob_index = 999999 WHERE id = "+dataShard),
 		{"shard-unindexed", "an index that is gone with all that names it, but for one shard", func(f *fixture) {
 			f.execute("UPDATE shards SET blob_index = NULL WHERE upload = " + newest + " AND id <> " + dataShard)
-			f.execute("UPDATE indexes SET shards = 1, slices = 1 + (SELECT nodes FROM shards WHERE id = " + dataShard + ") WHERE upload = " + newest)
+			f.execute("UPDATE indexes SET shards = 1, slices = 1 + (SELECT nodes FROM shards WHERE id = " + dataShard +
+				") WHERE upload = " + newest)
 		}},
 		{"index-missing", "an index file that is gone", func(f *fixture) { f.harm(os.Remove(f.index())) }},
 		{"index-length", "an index file that is cut", func(f *fixture) { f.harm(os.Truncate(f.index(), 100)) }},

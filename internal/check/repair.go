@@ -29,7 +29,8 @@ const mostRounds = 100
 func (r *Repairer) Run(ctx context.Context) error {
 	m := &mending{
 		Repairer: r, tried: map[string]bool{}, seen: map[entryKey]bool{}, read: map[int64]bool{},
-		restored: map[sqlrepo.Digest]struct{}{}, unlinked: map[int64]bool{}, suspected: map[int64]bool{}, foundBefore: map[int64]bool{},
+		restored: map[sqlrepo.Digest]struct{}{}, unlinked: map[int64]bool{}, suspected: map[int64]bool{},
+		foundBefore: map[int64]bool{},
 	}
 	var err error
 	if m.open, err = m.unfinished(ctx); err != nil {

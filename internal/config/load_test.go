@@ -218,7 +218,8 @@ func TestPaths(t *testing.T) {
 			t.Errorf("%s: got %q, %q, %q", tt.yaml, c.Repo.DataDir, c.Prepare.Store, c.Repo.DatabaseURL.Reveal())
 		}
 	}
-	for _, bad := range []string{"s3:bucket/x", "file://host/x", "file:rel", "file:///x?y=1", "file:///x#y", "ftp://host/x",
+	for _, bad := range []string{"s3:bucket/x", "file://host/x", "file:rel", "file:///x?y=1", "file:///x#y",
+		"ftp://host/x",
 		"none://x", "s3://", "s3://bucket/../x", "s3://key:secret@bucket/x", "s3://bucket/x?secret=secret"} {
 		err := mustFail(t, config.Input{HomeDir: home, Environ: []string{"GUPPY_PREPARE_STORE=" + bad}})
 		assertMentions(t, err, "environment GUPPY_PREPARE_STORE: prepare.store: want a directory")

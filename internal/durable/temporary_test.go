@@ -32,7 +32,8 @@ func TestAFileWithoutAName(t *testing.T) {
 func TestWhatHadANameForAMoment(t *testing.T) {
 	top := t.TempDir()
 	left := []string{".guppy-123.tmp", "guppy-dag-123.tmp", "guppy-directory-123"}
-	others := []string{".guppy-store", ".guppy-z6MkTest-1-77-1.tmp", "guppy.db", "guppy-directory-x", ".guppy-.tmp", ".guppy-9.tmp"}
+	others := []string{".guppy-store", ".guppy-z6MkTest-1-77-1.tmp", "guppy.db", "guppy-directory-x", ".guppy-.tmp",
+		".guppy-9.tmp"}
 	for _, name := range append(left, others...) {
 		path := filepath.Join(top, name)
 		if err := os.WriteFile(path, nil, 0o600); err != nil {

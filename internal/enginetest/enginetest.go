@@ -25,7 +25,8 @@ type Engine struct {
 // Engines are all of them, the embedded one first.
 func Engines() []Engine {
 	return []Engine{
-		{"sqlite", func(tb testing.TB) dialect.Settings { return file(filepath.Join(tb.TempDir(), "guppy.db")) }, copySQLite, recordSQLite},
+		{"sqlite", func(tb testing.TB) dialect.Settings { return file(filepath.Join(tb.TempDir(), "guppy.db")) }, copySQLite,
+			recordSQLite},
 		{"postgres", func(tb testing.TB) dialect.Settings { return server(pgtest.URL(tb)) }, copyPostgres, recordPostgres},
 	}
 }

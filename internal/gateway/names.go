@@ -11,7 +11,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 )
 
-var errNoNames = boxo.NewErrorStatusCode(errors.New("names are not resolved here: ask for /ipfs/CID"), http.StatusNotImplemented)
+var errNoNames = boxo.NewErrorStatusCode(errors.New("names are not resolved here: ask for /ipfs/CID"),
+	http.StatusNotImplemented)
 
 // noNames is in place of a name system that would ask others.
 type noNames struct{}

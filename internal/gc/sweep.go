@@ -30,7 +30,8 @@ type Strays struct {
 
 // Temporary counts the temporary files of a space that nobody will finish, with those that interrupted removals have
 // left, and removes them if it is told to, unless a row names them.
-func (c *Collector) Temporary(ctx context.Context, files store.Store, space sqlrepo.Space, remove bool) (n int64, err error) {
+func (c *Collector) Temporary(ctx context.Context, files store.Store, space sqlrepo.Space,
+	remove bool) (n int64, err error) {
 	left, err := c.trash(ctx, files, space, remove)
 	if err != nil {
 		return left, err
@@ -43,7 +44,8 @@ func (c *Collector) Temporary(ctx context.Context, files store.Store, space sqlr
 	return left + n, err
 }
 
-func (c *Collector) trash(ctx context.Context, files store.Store, space sqlrepo.Space, remove bool) (n int64, err error) {
+func (c *Collector) trash(ctx context.Context, files store.Store, space sqlrepo.Space,
+	remove bool) (n int64, err error) {
 	bin := trash.Bin{Repo: c.Repo, Store: files, Owner: trash.Owner(space)}
 	if remove {
 		return bin.Tidy(ctx)
@@ -172,7 +174,8 @@ func (c *Collector) straysOf(ctx context.Context, kind kind, files store.Store, 
 }
 
 // strays counts those of some files that no row names, and removes them from the trash's store if bin is not nil.
-func (k kind) strays(ctx context.Context, bin *trash.Bin, digests [][]byte, sizes map[string]int64) (found Files, err error) {
+func (k kind) strays(ctx context.Context, bin *trash.Bin, digests [][]byte,
+	sizes map[string]int64) (found Files, err error) {
 	unnamed, err := k.unnamed(ctx, digests)
 	if err != nil {
 		return found, err

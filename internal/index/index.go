@@ -284,7 +284,8 @@ func Content(ctx context.Context, repo Nodes, row sqlrepo.Index, shards []sqlrep
 	}
 	for i, shard := range shards {
 		if nodes := int64(len(content.Shards[i].Slices)) - 1; nodes != shard.Nodes {
-			return content, fmt.Errorf("%w: shard %d has %d nodes where its row says %d", ErrInconsistent, shard.ID, nodes, shard.Nodes)
+			return content, fmt.Errorf("%w: shard %d has %d nodes where its row says %d", ErrInconsistent, shard.ID, nodes,
+				shard.Nodes)
 		}
 	}
 	return content, nil

@@ -77,7 +77,8 @@ func (m *memory) SaveIndexes(ctx context.Context, _ sqlrepo.Stage, indexes []sql
 	return nil
 }
 
-func (m *memory) CompleteUpload(ctx context.Context, stage sqlrepo.Stage, indexes []sqlrepo.NewIndex) (sqlrepo.Upload, error) {
+func (m *memory) CompleteUpload(ctx context.Context, stage sqlrepo.Stage,
+	indexes []sqlrepo.NewIndex) (sqlrepo.Upload, error) {
 	err := m.SaveIndexes(ctx, stage, indexes)
 	m.complete = err == nil
 	return stage.Upload, err
@@ -90,7 +91,9 @@ func (m *memory) Spaces(context.Context) ([]sqlrepo.Space, error) {
 func (m *memory) StillNamed(_ context.Context, digests []sqlrepo.Digest) (map[sqlrepo.Digest]bool, error) {
 	named := map[sqlrepo.Digest]bool{}
 	for _, digest := range digests {
-		named[digest] = slices.ContainsFunc(m.saved, func(index sqlrepo.NewIndex) bool { return bytes.Equal(index.Digest, digest[:]) })
+		named[digest] = slices.ContainsFunc(m.saved, func(index sqlrepo.NewIndex) bool {
+			return bytes.Equal(index.Digest, digest[:])
+		})
 	}
 	return named, nil
 }
@@ -207,16 +210,20 @@ func (m *memory) checkIndexes(t *rapid.T, files memoryStore, most int64) {
 		}
 		if int64(len(raw)) != row.Size || index.Slices() != row.Slices || int64(len(index.Shards)) != row.Shards ||
 			row.Slices > most && row.Shards > 1 {
-			t.Errorf("%d bytes, %d slices of %d shards, and its row says %+v", len(raw), index.Slices(), len(index.Shards), row.Index)
+			t.Errorf("%d bytes, %d slices of %d shards, and its row says %+v", len(raw), index.Slices(), len(index.Shards),
+				row.Index)
 		}
 		for _, key := range row.Covers {
 			if key != next {
 				t.Errorf("shard %d comes where %d was to come", key, next)
 			}
 			next++
-			i := slices.IndexFunc(index.Shards, func(s blobindex.Shard) bool { return bytes.Equal(s.Digest[:], m.shards[key].Digest) })
+			i := slices.IndexFunc(index.Shards, func(s blobindex.Shard) bool {
+				return bytes.Equal(s.Digest[:], m.shards[key].Digest)
+			})
 			whole := blobindex.Slice{Digest: [32]byte(m.shards[key].Digest), Length: m.shards[key].Size}
-			if i < 0 || !slices.Contains(index.Shards[i].Slices, whole) || int64(len(index.Shards[i].Slices)) != m.shards[key].Nodes+1 {
+			if i < 0 || !slices.Contains(index.Shards[i].Slices, whole) ||
+				int64(len(index.Shards[i].Slices)) != m.shards[key].Nodes+1 {
 				t.Errorf("shard %d is not indexed as it is", key)
 			}
 		}
@@ -227,7 +234,8 @@ func TestShardsWithOtherNodesThanTheyCountAreNotIndexed(t *testing.T) {
 	digest := sha256.Sum256(nil)
 	m := &memory{shards: []sqlrepo.Indexable{{Nodes: 2, Digest: digest[:]}}}
 	counted := []sqlrepo.Indexable{{Nodes: 3, Digest: digest[:]}}
-	if _, _, err := Bytes(t.Context(), m, sqlrepo.Index{Layout: "storacha", Root: root}, counted); !errors.Is(err, ErrInconsistent) {
+	_, _, err := Bytes(t.Context(), m, sqlrepo.Index{Layout: "storacha", Root: root}, counted)
+	if !errors.Is(err, ErrInconsistent) {
 		t.Errorf("%v", err)
 	}
 	counted[0].Digest = digest[:5]

@@ -38,7 +38,8 @@ func fill(t *testing.T, repo *sqlrepo.Repository) (stage sqlrepo.Stage, space in
 	source, err := repo.AddSource(ctx, sqlrepo.Source{Space: made.ID, Name: "s", Path: []byte("/s"),
 		SourceOptions: sqlrepo.SourceOptions{SymlinkPolicy: "skip"}})
 	must(t, err)
-	opened, err := repo.OpenUpload(ctx, source.ID, sqlrepo.Upload{Profile: "p", ShardSize: 1 << 28, SourceOptions: source.SourceOptions})
+	opened, err := repo.OpenUpload(ctx, source.ID, sqlrepo.Upload{Profile: "p", ShardSize: 1 << 28,
+		SourceOptions: source.SourceOptions})
 	must(t, err)
 	stage, err = repo.ClaimStage(ctx, sqlrepo.Claim{Worker: "test", Term: time.Hour}, opened.Upload.ID)
 	must(t, err)

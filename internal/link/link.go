@@ -77,7 +77,8 @@ func (l *Linker) Run(ctx context.Context, stage sqlrepo.Stage) (root sqlrepo.CID
 	group.Go(func() (err error) {
 		defer close(full)
 		upload := stage.Upload
-		out := &output{ctx: ctx, linker: l, shardSize: upload.ShardSize, maxBlocks: upload.MaxBlocks(), pieceCID: upload.PieceCID, full: full}
+		out := &output{ctx: ctx, linker: l, shardSize: upload.ShardSize, maxBlocks: upload.MaxBlocks(),
+			pieceCID: upload.PieceCID, full: full}
 		root, counts, err = l.link(ctx, stage, out)
 		return err
 	})
@@ -102,7 +103,8 @@ func (l *Linker) linkedShards(ctx context.Context, upload int64) (n int, err err
 }
 
 // link builds the DAGs while their rows are recorded.
-func (l *Linker) link(ctx context.Context, stage sqlrepo.Stage, out *output) (root sqlrepo.CID, counts sqlrepo.Counts, err error) {
+func (l *Linker) link(ctx context.Context, stage sqlrepo.Stage,
+	out *output) (root sqlrepo.CID, counts sqlrepo.Counts, err error) {
 	builder := NewBuilder(l.Profile, l.TempDir, l.Repo, out)
 	defer builder.Discard()
 	defer func() { err = errors.Join(err, out.abort()) }()

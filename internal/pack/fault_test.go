@@ -34,18 +34,23 @@ func TestFilesThatChangedAreTakenOut(t *testing.T) {
 		state   sqlrepo.EntryState
 		reason  string
 	}{
-		"changed before":    {3, func(s *sourcetest.Synthetic, p string) { s.Change(p, 0) }, sqlrepo.Changed, "modified"},
-		"changed while":     {3, func(s *sourcetest.Synthetic, p string) { s.Change(p, 1) }, sqlrepo.Changed, "modified"},
-		"large, first":      {large, func(s *sourcetest.Synthetic, p string) { s.Change(p, 1) }, sqlrepo.Changed, "modified"},
-		"large, midway":     {large, func(s *sourcetest.Synthetic, p string) { s.Change(p, 6) }, sqlrepo.Changed, "modified"},
-		"large, last":       {large, func(s *sourcetest.Synthetic, p string) { s.Change(p, 10) }, sqlrepo.Changed, "modified"},
-		"shrinks":           {large, func(s *sourcetest.Synthetic, p string) { s.Truncate(p, 5, 2<<20) }, sqlrepo.Changed, "changed"},
-		"grows":             {7, func(s *sourcetest.Synthetic, p string) { s.Truncate(p, 1, 5<<20) }, sqlrepo.Changed, "length"},
+		"changed before": {3, func(s *sourcetest.Synthetic, p string) { s.Change(p, 0) }, sqlrepo.Changed, "modified"},
+		"changed while":  {3, func(s *sourcetest.Synthetic, p string) { s.Change(p, 1) }, sqlrepo.Changed, "modified"},
+		"large, first":   {large, func(s *sourcetest.Synthetic, p string) { s.Change(p, 1) }, sqlrepo.Changed, "modified"},
+		"large, midway":  {large, func(s *sourcetest.Synthetic, p string) { s.Change(p, 6) }, sqlrepo.Changed, "modified"},
+		"large, last": {large, func(s *sourcetest.Synthetic, p string) { s.Change(p, 10) }, sqlrepo.Changed,
+			"modified"},
+		"shrinks": {large, func(s *sourcetest.Synthetic, p string) { s.Truncate(p, 5, 2<<20) }, sqlrepo.Changed,
+			"changed"},
+		"grows": {7, func(s *sourcetest.Synthetic, p string) { s.Truncate(p, 1, 5<<20) }, sqlrepo.Changed,
+			"length"},
 		"gone":              {5, func(s *sourcetest.Synthetic, p string) { s.Remove(p) }, sqlrepo.Changed, "vanished"},
 		"first of the plan": {0, func(s *sourcetest.Synthetic, p string) { s.Remove(p) }, sqlrepo.Changed, "vanished"},
 		"last of the plan":  {9, func(s *sourcetest.Synthetic, p string) { s.Change(p, 1) }, sqlrepo.Changed, "modified"},
-		"forbidden":         {5, func(s *sourcetest.Synthetic, p string) { s.Fail(p, "open", fs.ErrPermission) }, sqlrepo.Failed, "permission"},
-		"unreadable":        {large, func(s *sourcetest.Synthetic, p string) { s.FailRead(p, 4, syscall.EIO) }, sqlrepo.Failed, "input/output"},
+		"forbidden": {5, func(s *sourcetest.Synthetic, p string) { s.Fail(p, "open", fs.ErrPermission) },
+			sqlrepo.Failed, "permission"},
+		"unreadable": {large, func(s *sourcetest.Synthetic, p string) { s.FailRead(p, 4, syscall.EIO) },
+			sqlrepo.Failed, "input/output"},
 	} {
 		for _, readAhead := range []int{1, 40} {
 			t.Run(name, func(t *testing.T) {

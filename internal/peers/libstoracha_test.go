@@ -19,7 +19,8 @@ import (
 func guppy(t *testing.T, home string, args ...string) []byte {
 	t.Helper()
 	command := exec.Command(os.Getenv("GUPPY"), args...)
-	command.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "GUPPY_DATA_DIR="+filepath.Join(home, "data"))
+	command.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home,
+		"GUPPY_DATA_DIR="+filepath.Join(home, "data"))
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	output, err := command.Output()

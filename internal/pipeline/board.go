@@ -36,7 +36,8 @@ type board struct {
 }
 
 func newBoard(c *crew) *board {
-	return &board{crew: c, open: slices.Clone(c.Known), looked: c.Known != nil, changed: make(chan struct{}), look: make(chan struct{}, 1), told: make(chan struct{}, 1)}
+	return &board{crew: c, open: slices.Clone(c.Known), looked: c.Known != nil, changed: make(chan struct{}),
+		look: make(chan struct{}, 1), told: make(chan struct{}, 1)}
 }
 
 // watch keeps the board up to date while somebody waits for a change.

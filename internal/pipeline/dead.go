@@ -20,7 +20,8 @@ func ReleaseDead(ctx context.Context, repo *sqlrepo.Repository, log *slog.Logger
 
 // releaseDead gives back what processes that this one sees had that are gone: nobody has to wait for the end of their
 // leases.
-func releaseDead(ctx context.Context, repo *sqlrepo.Repository, unfinished []sqlrepo.OpenUpload, log *slog.Logger) error {
+func releaseDead(ctx context.Context, repo *sqlrepo.Repository, unfinished []sqlrepo.OpenUpload,
+	log *slog.Logger) error {
 	for _, upload := range unfinished {
 		units, err := leased(ctx, repo, upload)
 		if err != nil {
@@ -38,7 +39,8 @@ func releaseDead(ctx context.Context, repo *sqlrepo.Repository, unfinished []sql
 }
 
 // leased are the stage and the shards of an upload that dead processes have.
-func leased(ctx context.Context, repo *sqlrepo.Repository, upload sqlrepo.OpenUpload) (units []sqlrepo.Unit, err error) {
+func leased(ctx context.Context, repo *sqlrepo.Repository,
+	upload sqlrepo.OpenUpload) (units []sqlrepo.Unit, err error) {
 	if liveness.IsGone(upload.Worker) {
 		units = append(units, sqlrepo.Stage{Upload: upload.Upload})
 	}

@@ -33,7 +33,8 @@ func duplicates(tb testing.TB) map[string]string {
 	large, chunk := string(content), string(content[5:5+1<<20])
 	files := map[string]string{
 		"a/large": large, "a/near": large, "z/far": large, "m/prefix": large[:2<<20], "m/tail": large[3<<20:],
-		"b/byte": "!" + large, "b/chunk": chunk + large, "c/zeros": string(make([]byte, 5<<20)), "y/zeros": string(make([]byte, 3<<20+1)),
+		"b/byte": "!" + large, "b/chunk": chunk + large, "c/zeros": string(make([]byte, 5<<20)),
+		"y/zeros": string(make([]byte, 3<<20+1)),
 		"e/empty": "", "f/empty": "",
 	}
 	for i := range 40 {

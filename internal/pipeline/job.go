@@ -76,7 +76,8 @@ func (j *Job) Run(ctx context.Context) (result Result, err error) {
 	if result.Upload.State != sqlrepo.Complete {
 		result.Upload, err = j.Repo.Upload(ctx, upload)
 		if errors.Is(err, sqlrepo.ErrNotFound) || err == nil && result.Upload.State == sqlrepo.Removed {
-			return result, fmt.Errorf("upload %d of source %q: %w: run again to begin another", upload, j.Source.Name, ErrRemoved)
+			return result, fmt.Errorf("upload %d of source %q: %w: run again to begin another", upload, j.Source.Name,
+				ErrRemoved)
 		}
 		if err != nil {
 			return result, err
@@ -127,7 +128,8 @@ func (j *Job) open(ctx context.Context, unfinished []sqlrepo.OpenUpload) (opened
 	if opened, err = open(ctx, j.Source.ID, fresh); err != nil {
 		return opened, err
 	}
-	j.Log.Info("begin", "upload", opened.Upload.ID, "source", j.Source.Name, "resumed", opened.Resumed, "joined", opened.Joined)
+	j.Log.Info("begin", "upload", opened.Upload.ID, "source", j.Source.Name, "resumed", opened.Resumed, "joined",
+		opened.Joined)
 	return opened, tidy(ctx, j.Repo, j.Store, j.Space, j.Log)
 }
 
@@ -151,7 +153,8 @@ func (j *Job) setAside(ctx context.Context, upload sqlrepo.Upload) error {
 	}
 	shards, err := j.Repo.ShardsUnderWay(ctx, upload.ID)
 	for _, shard := range shards {
-		err = errors.Join(err, fmt.Errorf("shard %d of upload %d: %w: %s", shard.Ordinal, upload.ID, ErrSetAside, shard.Error))
+		err = errors.Join(err, fmt.Errorf("shard %d of upload %d: %w: %s", shard.Ordinal, upload.ID, ErrSetAside,
+			shard.Error))
 	}
 	return err
 }

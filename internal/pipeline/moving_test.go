@@ -69,8 +69,9 @@ func moving(tb testing.TB) string {
 	large := make([]byte, 5<<19)
 	_, _ = rand.Read(large)
 	return tree(tb, map[string]string{
-		"a/large": string(large), "a/small": "small", "b/changed": "as it was", "b/gone": "gone", "dir/sub/x": "x", "dir/y": "y",
-		"z": "last",
+		"a/large": string(large), "a/small": "small", "b/changed": "as it was", "b/gone": "gone", "dir/sub/x": "x",
+		"dir/y": "y",
+		"z":     "last",
 	})
 }
 
@@ -85,10 +86,14 @@ func rootOf(tb testing.TB, path string) string {
 // TestWhatChangesDuringARunIsScannedAgain changes a source in many ways at once, before its files are read, or after.
 func TestWhatChangesDuringARunIsScannedAgain(t *testing.T) {
 	changes := map[string]func(root string) error{
-		"a file vanishes":        func(root string) error { return os.Remove(filepath.Join(root, "b/gone")) },
-		"a file comes":           func(root string) error { return os.WriteFile(filepath.Join(root, "b/new"), []byte("new"), 0o600) },
-		"a directory is renamed": func(root string) error { return os.Rename(filepath.Join(root, "dir"), filepath.Join(root, "a/dir")) },
-		"a directory vanishes":   func(root string) error { return os.RemoveAll(filepath.Join(root, "dir")) },
+		"a file vanishes": func(root string) error { return os.Remove(filepath.Join(root, "b/gone")) },
+		"a file comes": func(root string) error {
+			return os.WriteFile(filepath.Join(root, "b/new"), []byte("new"), 0o600)
+		},
+		"a directory is renamed": func(root string) error {
+			return os.Rename(filepath.Join(root, "dir"), filepath.Join(root, "a/dir"))
+		},
+		"a directory vanishes": func(root string) error { return os.RemoveAll(filepath.Join(root, "dir")) },
 		"a file is a directory now": func(root string) error {
 			path := filepath.Join(root, "b/gone")
 			return errors.Join(os.Remove(path), os.Mkdir(path, 0o700), os.WriteFile(path+"/new", nil, 0o600))
@@ -199,7 +204,8 @@ func TestAnyCommitMayBeTheLast(t *testing.T) {
 
 // dyingAfter prepares a source that changes, by a worker that lives for a number of commits and by another one. It
 // returns the root, the shards, and how many commits the first one has made.
-func dyingAfter(t *testing.T, engine enginetest.Engine, db *dialect.DB, commits int64) (root string, shards []string, made int64) {
+func dyingAfter(t *testing.T, engine enginetest.Engine, db *dialect.DB,
+	commits int64) (root string, shards []string, made int64) {
 	t.Helper()
 	clearAll(t, db)
 	ctx, path := context.Background(), steady(t)

@@ -24,7 +24,8 @@ type sourceReader interface {
 // returns ErrAnotherSource, with what was expected and what is there, when its mount or one below it is missing or is
 // another one, and when it is empty where the last scan had entries. Where mounts have nothing that identifies them,
 // the files of the last scan do: it is enough that one of the first is there unchanged.
-func Recognize(ctx context.Context, repo sourceReader, registered sqlrepo.Source, fsys source.FS, held *source.Held) error {
+func Recognize(ctx context.Context, repo sourceReader, registered sqlrepo.Source, fsys source.FS,
+	held *source.Held) error {
 	seen := held.Sighting()
 	was, known := registered.Sightings.At(seen.Path)
 	likeness := source.Same

@@ -160,7 +160,8 @@ func uploadOf(unit sqlrepo.Unit) int64 {
 
 // isDatabase tells whether the repository could not be used.
 func isDatabase(err error) bool {
-	return errors.Is(err, sqlrepo.ErrUnavailable) || errors.Is(err, sqlrepo.ErrUnusable) || errors.Is(err, sqlrepo.ErrConflict)
+	return errors.Is(err, sqlrepo.ErrUnavailable) || errors.Is(err, sqlrepo.ErrUnusable) ||
+		errors.Is(err, sqlrepo.ErrConflict)
 }
 
 // isHost tells whether work failed for want of something on this host: the source as a whole, resources, space in the

@@ -19,7 +19,8 @@ func owner(space sqlrepo.Space, upload, token int64) string {
 
 // tidy removes the temporary files of a space that nobody will finish, and restores or deletes what interrupted
 // removals have left in the trash.
-func tidy(ctx context.Context, repo *sqlrepo.Repository, files store.Store, space sqlrepo.Space, log *slog.Logger) error {
+func tidy(ctx context.Context, repo *sqlrepo.Repository, files store.Store, space sqlrepo.Space,
+	log *slog.Logger) error {
 	bin := trash.Bin{Repo: repo, Store: files, Owner: trash.Owner(space)}
 	left, err := bin.Tidy(ctx)
 	if err != nil {
@@ -44,7 +45,8 @@ func tidy(ctx context.Context, repo *sqlrepo.Repository, files store.Store, spac
 // Abandoned lists the temporary files of a space that nobody will finish: those whose lease is gone, or that of a
 // process of this host which is. One that has ended may still be renewed as long as nobody has taken it. The files are
 // listed before the leases: each was begun under a lease that is older.
-func Abandoned(ctx context.Context, repo *sqlrepo.Repository, files store.Store, space sqlrepo.Space) ([]store.Unfinished, error) {
+func Abandoned(ctx context.Context, repo *sqlrepo.Repository, files store.Store,
+	space sqlrepo.Space) ([]store.Unfinished, error) {
 	unfinished, err := files.Unfinished(ctx, trash.Owner(space)+"-")
 	if err != nil || len(unfinished) == 0 {
 		return nil, err

@@ -10,7 +10,8 @@ import (
 )
 
 // ErrUnmarked is returned for a store that has shards, but no identity any more.
-var ErrUnmarked = errors.New("the store has shards, but its marker file is gone: guppy check --repair --yes makes it again")
+var ErrUnmarked = errors.New(
+	"the store has shards, but its marker file is gone: guppy check --repair --yes makes it again")
 
 // refuseUnmarked keeps a store that has lost its identity from getting another one, which would make it a store that no
 // upload knows. One that is empty, or that an older guppy has filled, gets its first.

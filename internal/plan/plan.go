@@ -28,7 +28,8 @@ const batchSegments = 20_000
 // planning goes on where it ended, so the shards are the same as without the interruption. It
 // calls alive for each file that was planned. It returns shard.ErrTooSmall before it plans anything when a chunk does
 // not fit the shard size.
-func Run(ctx context.Context, repo Repository, stage sqlrepo.Stage, count *progress.Counters, alive func(n int64)) error {
+func Run(ctx context.Context, repo Repository, stage sqlrepo.Stage, count *progress.Counters,
+	alive func(n int64)) error {
 	return cutWith(ctx, repo, stage, count, alive, batchSegments)
 }
 

@@ -97,7 +97,8 @@ func (r *reading) block(ctx context.Context, node sqlrepo.Node) ([]byte, error) 
 	}
 	block, err := r.made.block(ctx, node)
 	if err != nil {
-		return nil, fmt.Errorf("block at offset %d of shard %d of upload %d: %w", node.Position, r.shard.Ordinal, r.shard.Upload, err)
+		return nil, fmt.Errorf("block at offset %d of shard %d of upload %d: %w", node.Position, r.shard.Ordinal,
+			r.shard.Upload, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

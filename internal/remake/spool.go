@@ -170,7 +170,8 @@ func (r *Remaker) keep(made map[int64]*spool, asked int64) {
 }
 
 // want says which blocks are to be made: those of the shard, and of some that follow.
-func (r *Remaker) want(ctx context.Context, first sqlrepo.Shard, nodes []sqlrepo.Node, w *wanted, made map[int64]*spool) error {
+func (r *Remaker) want(ctx context.Context, first sqlrepo.Shard, nodes []sqlrepo.Node, w *wanted,
+	made map[int64]*spool) error {
 	if err := r.wantShard(first, nodes, w, made); err != nil {
 		return err
 	}

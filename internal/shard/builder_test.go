@@ -105,7 +105,8 @@ func check(t *testing.T, draft *shard.Draft, want [][]byte) {
 	t.Helper()
 	raw, row := commit(t, draft)
 	digest, root := sha256.Sum256(raw), pieceOf(t, raw)
-	if !bytes.Equal(digest[:], row.Digest) || !bytes.Equal(root, row.Piece) || int64(len(raw)) != row.Size || row.State != sqlrepo.ShardPacked ||
+	if !bytes.Equal(digest[:], row.Digest) || !bytes.Equal(root, row.Piece) || int64(len(raw)) != row.Size ||
+		row.State != sqlrepo.ShardPacked ||
 		row.Nodes != int64(len(want)) || filepath.Base(row.Location) != car.ShardCID(digest).String()+".car" {
 		t.Errorf("%d bytes with digest %x, described as %+v", len(raw), digest, row)
 	}

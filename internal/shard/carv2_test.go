@@ -91,7 +91,8 @@ func TestACARv2ThatCanNotBeWritten(t *testing.T) {
 		!strings.Contains(err.Error(), "bytes where") {
 		t.Errorf("a shard that is cut: %v", err)
 	}
-	if err := shard.WriteV2(io.Discard, size, bytes.NewReader(content), each(nodes, os.ErrClosed)); !errors.Is(err, os.ErrClosed) {
+	err := shard.WriteV2(io.Discard, size, bytes.NewReader(content), each(nodes, os.ErrClosed))
+	if !errors.Is(err, os.ErrClosed) {
 		t.Errorf("nodes that can't be read: %v", err)
 	}
 	var whole bytes.Buffer

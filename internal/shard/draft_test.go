@@ -73,7 +73,8 @@ func checkSame(t *testing.T, got, want *shard.Draft) {
 	var a, b sqlrepo.Shard
 	got.Describe(&a)
 	want.Describe(&b)
-	if !slices.Equal(got.Nodes(), want.Nodes()) || !bytes.Equal(a.Digest, b.Digest) || a.State != b.State || !bytes.Equal(a.Piece, b.Piece) ||
+	if !slices.Equal(got.Nodes(), want.Nodes()) || !bytes.Equal(a.Digest, b.Digest) || a.State != b.State ||
+		!bytes.Equal(a.Piece, b.Piece) ||
 		a.Size != b.Size || a.Nodes != b.Nodes {
 		t.Errorf("described as %+v, want %+v", a, b)
 	}

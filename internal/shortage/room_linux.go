@@ -7,5 +7,6 @@ func room(path string) (text string, found bool) {
 	if unix.Statfs(path, &stat) != nil {
 		return "", false
 	}
-	return free(path, stat.Bavail*uint64(stat.Bsize), stat.Ffree, stat.Files), true //nolint:gosec // a block's size is positive
+	return free(path, stat.Bavail*uint64(stat.Bsize), stat.Ffree, stat.Files),
+		true //nolint:gosec // a block's size is positive
 }

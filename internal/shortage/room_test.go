@@ -26,11 +26,13 @@ func TestAFullFileSystemIsNamed(t *testing.T) {
 	if !shortage.Full(err) || shortage.Place(err) != file {
 		t.Fatal(err)
 	}
-	want := regexp.MustCompile(`^the file system of ` + regexp.QuoteMeta(file) + ` has 0 bytes free, and room for \d more files`)
+	want := regexp.MustCompile(`^the file system of ` + regexp.QuoteMeta(file) +
+		` has 0 bytes free, and room for \d more files`)
 	if text := shortage.Room(shortage.Place(err)); !want.MatchString(text) {
 		t.Error(text)
 	}
-	if text := shortage.Room(filepath.Join(dir, "gone", "file")); !regexp.MustCompile(regexp.QuoteMeta(dir) + " has 0 bytes free").MatchString(text) {
+	if text := shortage.Room(filepath.Join(dir, "gone", "file")); !regexp.MustCompile(regexp.QuoteMeta(dir) +
+		" has 0 bytes free").MatchString(text) {
 		t.Error(text)
 	}
 }

@@ -182,7 +182,8 @@ func (h *Held) mountedAgain(was heldMount) (now mountKey, err error) {
 		}
 		return keyAt(h.fd, was.point)
 	}
-	return now, fmt.Errorf("%s was a mount of %s when the run began, and nothing is mounted there now", point, Describe(was.seen))
+	return now, fmt.Errorf("%s was a mount of %s when the run began, and nothing is mounted there now", point,
+		Describe(was.seen))
 }
 
 // Close closes the handle, once. Files that were opened stay open.

@@ -74,7 +74,8 @@ func (in *inspector) unreadable(path sqlrepo.Path, known sqlrepo.Fingerprint, er
 	return failed(path, known, Reason(err)), !gone(err), nil
 }
 
-func (in *inspector) symlink(path sqlrepo.Path, osPath string, info fs.FileInfo, above *lineage) (finding, bool, error) {
+func (in *inspector) symlink(path sqlrepo.Path, osPath string, info fs.FileInfo,
+	above *lineage) (finding, bool, error) {
 	target, err := in.fsys.Readlink(osPath)
 	link := Fingerprint(info, []byte(target))
 	switch {
@@ -87,7 +88,8 @@ func (in *inspector) symlink(path sqlrepo.Path, osPath string, info fs.FileInfo,
 	return finding{Entry: sqlrepo.Entry{Path: path, Fingerprint: link}, info: info}, true, nil
 }
 
-func (in *inspector) follow(path sqlrepo.Path, osPath string, link sqlrepo.Fingerprint, above *lineage) (finding, error) {
+func (in *inspector) follow(path sqlrepo.Path, osPath string, link sqlrepo.Fingerprint,
+	above *lineage) (finding, error) {
 	began := time.Now()
 	info, err := in.fsys.Stat(osPath)
 	switch {
@@ -114,7 +116,8 @@ func notFollowed(link sqlrepo.Fingerprint, err error) string {
 }
 
 // classify tells what info, which look has given for osPath at a time, makes of an entry.
-func (in *inspector) classify(path sqlrepo.Path, osPath string, look func(string) (fs.FileInfo, error), info fs.FileInfo,
+func (in *inspector) classify(path sqlrepo.Path, osPath string, look func(string) (fs.FileInfo, error),
+	info fs.FileInfo,
 	at time.Time) finding {
 	entry := sqlrepo.Entry{Path: path, Fingerprint: Fingerprint(info, nil)}
 	switch entry.Kind {

@@ -185,7 +185,8 @@ func (l *lookahead) inspect(ctx context.Context, d *directory, names []string) (
 
 func (l *lookahead) item(d *directory, name string) (item, bool, error) {
 	if name == tooLongName {
-		return item{entry: failed(d.entry.Path.Join(name), sqlrepo.Fingerprint{Kind: sqlrepo.File}, d.tooLong).Entry}, true, nil
+		return item{entry: failed(d.entry.Path.Join(name), sqlrepo.Fingerprint{Kind: sqlrepo.File}, d.tooLong).Entry}, true,
+			nil
 	}
 	path, osPath := d.entry.Path.Join(name), joinOS(d.osPath, name)
 	found, ok, err := l.in.inspect(path, osPath, d.above)

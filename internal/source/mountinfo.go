@@ -45,7 +45,8 @@ func parseMount(line string) (m mount, ok bool) {
 	}
 	id, idErr := strconv.ParseUint(left[0], 10, 64)
 	parent, parentErr := strconv.ParseUint(left[1], 10, 64)
-	m = mount{id: id, parent: parent, device: left[2], root: unescape(left[3]), point: unescape(left[4]), kind: unescape(right[0])}
+	m = mount{id: id, parent: parent, device: left[2], root: unescape(left[3]), point: unescape(left[4]),
+		kind: unescape(right[0])}
 	if len(right) > 2 { // an empty origin leaves two spaces, and no field
 		m.origin = unescape(right[1])
 	}

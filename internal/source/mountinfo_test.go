@@ -30,7 +30,8 @@ func TestParseMounts(t *testing.T) {
 	if len(table) != 12 {
 		t.Fatalf("%d mounts", len(table))
 	}
-	want := mount{id: 31, parent: 30, device: "0:41", root: "/", point: "/nas/with blank", kind: "cifs", origin: "//nas/share"}
+	want := mount{id: 31, parent: 30, device: "0:41", root: "/", point: "/nas/with blank", kind: "cifs",
+		origin: "//nas/share"}
 	if table[2] != want {
 		t.Errorf("got %+v", table[2])
 	}
@@ -72,7 +73,8 @@ func TestMountsBelow(t *testing.T) {
 		}
 		points = append(points, m.point+" "+m.origin)
 	}
-	want := []string{"/nas/auto nas:/auto", "/nas/auto/deep nas:/more", "/nas/covered above", "/nas/with blank //nas/share"}
+	want := []string{"/nas/auto nas:/auto", "/nas/auto/deep nas:/more", "/nas/covered above",
+		"/nas/with blank //nas/share"}
 	if !slices.Equal(points, want) {
 		t.Errorf("got %q", points)
 	}

@@ -128,7 +128,8 @@ func equalPrints(a, b sqlrepo.Fingerprint) bool {
 }
 
 // names sort differently as bytes, as text, and with "/" taken for a byte like any other.
-var names = []string{"a", "b", "A", "a-b", "a.b", "a b", "ab", "\x01", "a\x01", "\xff", "a\xff\xfe", "é", "\n", "~", "-",
+var names = []string{"a", "b", "A", "a-b", "a.b", "a b", "ab", "\x01", "a\x01", "\xff", "a\xff\xfe", "é", "\n", "~",
+	"-",
 	"!"}
 
 // grow makes a random tree.

@@ -35,7 +35,8 @@ func TestADefaultACL(t *testing.T) {
 		if info.Mode().Perm() != mode {
 			t.Errorf("%q has mode %v, want %v", name, info.Mode(), mode)
 		}
-		if n, err := unix.Getxattr(filepath.Join(path, name), "system.posix_acl_access", make([]byte, 100)); err != nil || n == 0 {
+		if n, err := unix.Getxattr(filepath.Join(path, name), "system.posix_acl_access", make([]byte, 100)); err != nil ||
+			n == 0 {
 			t.Errorf("%q has no ACL: %v", name, err)
 		}
 	}

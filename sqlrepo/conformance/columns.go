@@ -120,7 +120,8 @@ func genEntry() *rapid.Generator[sqlrepo.Entry] {
 			Fingerprint: sqlrepo.Fingerprint{
 				Kind: sqlrepo.EntryKind(rapid.IntRange(1, 4).Draw(t, "kind")), Size: rapid.Int64().Draw(t, "size"),
 				ModTime: rapid.Int64().Draw(t, "mtime"), Mode: rapid.Int32Range(0, 0o7777).Draw(t, "mode"),
-				Ctime: rapid.Int64().Draw(t, "ctime"), Inode: rapid.Int64().Draw(t, "inode"), Unproven: rapid.Bool().Draw(t, "unproven"),
+				Ctime: rapid.Int64().Draw(t, "ctime"), Inode: rapid.Int64().Draw(t, "inode"),
+				Unproven: rapid.Bool().Draw(t, "unproven"),
 			},
 			State:  sqlrepo.EntryState(rapid.IntRange(0, 4).Draw(t, "state")),
 			Reason: genText(t, "reason"),

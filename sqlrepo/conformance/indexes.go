@@ -108,7 +108,8 @@ func indexCovers(f *fixture) {
 
 func indexLeftovers(f *fixture) {
 	space := f.space()
-	old, incomplete, open, elsewhere := f.linked(space, "a"), f.linked(space, "b"), f.linked(space, "c"), f.linked(f.space(), "d")
+	old, incomplete, open, elsewhere := f.linked(space, "a"), f.linked(space, "b"), f.linked(space, "c"),
+		f.linked(f.space(), "d")
 	must(f.CompleteUpload(f.ctx, old, nil))(f.t)
 	must(f.CompleteUpload(f.ctx, elsewhere, nil))(f.t)
 	must(f.Advance(f.ctx, incomplete, sqlrepo.Incomplete))(f.t)

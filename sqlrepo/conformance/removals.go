@@ -283,7 +283,8 @@ func removalEntries(f *fixture) {
 		rest, gone, rows, err := f.RemoveEntries(f.ctx, mine, left)
 		f.ok(err)
 		if total += rows; rows > mostRows || gone == 0 && rows == 0 || len(left.Unshared)-gone != len(rest.Unshared) {
-			f.t.Fatalf("%d entries and %d rows at once, %d entries are left of %d", gone, rows, len(rest.Unshared), len(left.Unshared))
+			f.t.Fatalf("%d entries and %d rows at once, %d entries are left of %d", gone, rows, len(rest.Unshared),
+				len(left.Unshared))
 		}
 		left = rest
 	}
@@ -354,7 +355,8 @@ func condemnNeeds(f *fixture) {
 		"removing": func() { f.ok(f.RemoveUpload(f.ctx, ended.Upload.ID)) },
 		"sealing":  func() { f.hold(space, digest(3, 3)) },
 		"linking": func() {
-			other = must(f.BeginIndexing(f.ctx, must(f.Advance(f.ctx, other, sqlrepo.Linking))(f.t), exampleCID(), sqlrepo.Counts{}))(f.t)
+			other = must(f.BeginIndexing(f.ctx, must(f.Advance(f.ctx, other, sqlrepo.Linking))(f.t), exampleCID(),
+				sqlrepo.Counts{}))(f.t)
 		},
 		"repair": func() { f.ok(f.MendCounters(f.ctx)) },
 	} {

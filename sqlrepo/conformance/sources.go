@@ -109,7 +109,8 @@ func sourceSightings(f *fixture) {
 	f.ok(f.RememberSighting(f.ctx, stage, nas))
 	known := must(f.Source(f.ctx, a.ID))(f.t).Sightings
 	equal(f.t, "sightings", len(known), 2)
-	for path, want := range map[string]sqlrepo.Sighting{nas.Path: nas, odd.Path: {Path: sqlrepo.Text(odd.Path), Empty: true}} {
+	for path, want := range map[string]sqlrepo.Sighting{nas.Path: nas,
+		odd.Path: {Path: sqlrepo.Text(odd.Path), Empty: true}} {
 		got, ok := known.At(path)
 		equal(f.t, "known", ok, true)
 		equal(f.t, "sighting", got, want)
@@ -117,7 +118,8 @@ func sourceSightings(f *fixture) {
 	_, ok := known.At("/other")
 	equal(f.t, "another path", ok, false)
 
-	changed := sqlrepo.Sighting{Path: nas.Path, Mount: sqlrepo.Mount{Point: "/", Kind: "xfs", Origin: "/dev/sdb", Root: "/", Inner: "/nas"}}
+	changed := sqlrepo.Sighting{Path: nas.Path, Mount: sqlrepo.Mount{Point: "/", Kind: "xfs", Origin: "/dev/sdb",
+		Root: "/", Inner: "/nas"}}
 	f.ok(f.AcceptSighting(f.ctx, a.ID, changed))
 	got, _ := must(f.Source(f.ctx, a.ID))(f.t).Sightings.At(nas.Path)
 	equal(f.t, "accepted", got, changed)

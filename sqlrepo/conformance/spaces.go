@@ -47,7 +47,8 @@ func spaceWithSource(f *fixture) {
 	given := sqlrepo.Source{Name: "first", Path: []byte("/first"), SourceOptions: sqlrepo.SourceOptions{
 		Excludes: sqlrepo.Lines{"*.tmp"}, SymlinkPolicy: "keep",
 	}}
-	space, source, err := f.AddSpaceWith(f.ctx, sqlrepo.Space{DID: "did:key:with", Name: "with", ShardSize: 1 << 20}, given)
+	space, source, err := f.AddSpaceWith(f.ctx, sqlrepo.Space{DID: "did:key:with", Name: "with", ShardSize: 1 << 20},
+		given)
 	f.ok(err)
 	equal(f.t, "found", must(f.FindSpace(f.ctx, "with"))(f.t), space)
 	equal(f.t, "sources", must(f.Sources(f.ctx, space.ID))(f.t), []sqlrepo.Source{source})

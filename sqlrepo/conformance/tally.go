@@ -201,7 +201,8 @@ func (m *machine) link(t *rapid.T) {
 }
 
 func (m *machine) restart(t *rapid.T) {
-	if !m.upload(m.stage).Stuck() && rapid.IntRange(0, 3).Draw(t, "for good") > 0 { // nothing else is left for one that is stuck
+	if !m.upload(m.stage).Stuck() && rapid.IntRange(0, 3).Draw(t,
+		"for good") > 0 { // nothing else is left for one that is stuck
 		t.SkipNow()
 	}
 	m.stage, m.claimed = m.again(m.source), nil

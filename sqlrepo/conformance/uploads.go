@@ -38,7 +38,8 @@ func (f *fixture) complete(stage sqlrepo.Stage) {
 }
 
 // finish completes an upload that has nothing to index.
-func (f *fixture) finish(stage sqlrepo.Stage, root sqlrepo.CID, counts sqlrepo.Counts) (upload sqlrepo.Upload, err error) {
+func (f *fixture) finish(stage sqlrepo.Stage, root sqlrepo.CID,
+	counts sqlrepo.Counts) (upload sqlrepo.Upload, err error) {
 	f.t.Helper()
 	if stage, err = f.BeginIndexing(f.ctx, stage, root, counts); err != nil {
 		return upload, err
