@@ -13,13 +13,13 @@ import (
 // TestAnyTimeComesBack also from outside of what 64 bits of nanoseconds hold.
 func TestAnyTimeComesBack(t *testing.T) {
 	check := func(tb rapid.TB, second, part int64) {
-		var print sqlrepo.Fingerprint
-		print.SetModified(time.Unix(second, part))
-		if got := print.Modified(); got.Unix() != second || int64(got.Nanosecond()) != part {
-			tb.Errorf("%d s and %d ns come back as %d s and %d ns, by %+v", second, part, got.Unix(), got.Nanosecond(), print)
+		var seen sqlrepo.Fingerprint
+		seen.SetModified(time.Unix(second, part))
+		if got := seen.Modified(); got.Unix() != second || int64(got.Nanosecond()) != part {
+			tb.Errorf("%d s and %d ns come back as %d s and %d ns, by %+v", second, part, got.Unix(), got.Nanosecond(), seen)
 		}
-		if near := second > -9_223_372_036 && second < 9_223_372_036; near && print.Era != 0 {
-			tb.Errorf("%d s is in era %d", second, print.Era)
+		if near := second > -9_223_372_036 && second < 9_223_372_036; near && seen.Era != 0 {
+			tb.Errorf("%d s is in era %d", second, seen.Era)
 		}
 	}
 	for _, second := range []int64{0, -1, math.MaxInt64, math.MinInt64, math.MaxInt32, math.MinInt32,

@@ -311,7 +311,7 @@ func (r *Repository) addUpload(ctx context.Context, tx *dialect.Tx, source int64
 		u.IndexLayout, u.IndexSlices, number(u.PieceCID), r.at(0)}
 	columns := slices.Concat(uploadColumns, []string{"stage_began"}, rereadingColumns)
 	return r.later(ctx, tx, squirrel.Insert("uploads").Columns(columns...).Values(
-		append(values, u.Rereading.values()...)...), nil)
+		append(values, u.values()...)...), nil)
 }
 
 // number is a truth as a column.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,7 +29,7 @@ type other struct {
 
 func start(t *testing.T, prefix ...string) other {
 	t.Helper()
-	args := append(prefix, os.Args[0])
+	args := slices.Concat(prefix, []string{os.Args[0]})
 	command := exec.Command(args[0], args[1:]...)
 	command.Env = append(os.Environ(), "PROCESS_TEST_NAME=1")
 	in, err := command.StdinPipe()

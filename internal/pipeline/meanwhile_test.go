@@ -20,7 +20,7 @@ import (
 func TestARemovedUploadIsSaidToBeRemoved(t *testing.T) {
 	for name, remove := range map[string]func(*fixture, int64) error{
 		"marked": func(f *fixture, upload int64) error { return f.later().RemoveUpload(context.Background(), upload) },
-		"gone": func(f *fixture, upload int64) error {
+		"gone": func(f *fixture, _ int64) error {
 			_, err := f.db.Writer.ExecContext(context.Background(), "DELETE FROM uploads")
 			return err
 		},

@@ -17,7 +17,8 @@ func (in *inspector) file(entry sqlrepo.Entry, osPath string, look func(string) 
 	device, _, _ := identity(info)
 	traits := in.traitsOf(device, osPath)
 	entry.Fingerprint = in.settled(traits.trusted(entry.Fingerprint), traits, osPath, look, at)
-	if !traits.Unsaid(entry.Size) && !(in.opts.Doubt && entry.Size == 0) {
+	unsaid := traits.Unsaid(entry.Size) || in.opts.Doubt && entry.Size == 0
+	if !unsaid {
 		return entry
 	}
 	size, err := Length(in.fsys, osPath)

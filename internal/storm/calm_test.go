@@ -179,7 +179,10 @@ func (s *storm) requireNothingLeft(t *testing.T) {
 		}))
 	}
 	var status struct {
-		Uploads []struct{ Workers, Set_aside []any }
+		Uploads []struct {
+			Workers  []any
+			SetAside []any `json:"set_aside"`
+		}
 	}
 	must(t, json.Unmarshal([]byte(s.run(t, "status", "--json")), &status))
 	if len(status.Uploads) > 0 {
