@@ -10,6 +10,7 @@ import (
 	"github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/liveness"
 )
 
 // SpaceView is a space as it was when somebody began to look which of its shards are needed.
@@ -152,7 +153,7 @@ func (r *Repository) stopLinking(ctx context.Context, tx *dialect.Tx, upload Upl
 	}
 	ended, err := r.freeEnded(ctx, tx, upload)
 	if err == nil && !ended {
-		err = fmt.Errorf("upload %d: %w: %s is linking it", upload.ID, ErrAtWork, upload.Worker)
+		err = fmt.Errorf("upload %d: %w: %s is linking it", upload.ID, ErrAtWork, liveness.Describe(upload.Worker))
 	}
 	return err
 }

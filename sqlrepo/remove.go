@@ -10,6 +10,7 @@ import (
 	"github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/liveness"
 )
 
 // RemoveUpload marks an upload as Removed, in one small commit: nothing takes its content over any more, and whoever
@@ -65,7 +66,7 @@ func (r *Repository) stopScans(ctx context.Context, tx *dialect.Tx, source int64
 		}
 		ended, err := r.freeEnded(ctx, tx, scan)
 		if err == nil && !ended {
-			err = fmt.Errorf("upload %d: %w: %s is scanning its source", scan.ID, ErrAtWork, scan.Worker)
+			err = fmt.Errorf("upload %d: %w: %s is scanning its source", scan.ID, ErrAtWork, liveness.Describe(scan.Worker))
 		}
 		if err != nil {
 			return err
@@ -89,7 +90,7 @@ func (r *Repository) stopWork(ctx context.Context, tx *dialect.Tx, id int64) err
 		err := r.get(ctx, tx, &worker, squirrel.Select("COALESCE(worker, '')").From(of.table).Where(claimed).
 			Where(r.live()).Limit(1))
 		if err == nil {
-			return fmt.Errorf("upload %d: %w: %s has a lease", id, ErrAtWork, worker)
+			return fmt.Errorf("upload %d: %w: %s has a lease", id, ErrAtWork, liveness.Describe(worker))
 		}
 		if !errors.Is(err, ErrNotFound) {
 			return err

@@ -8,6 +8,7 @@ import (
 	"github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/liveness"
 )
 
 // What follows mends rows that CheckRows found fault with. Each method owns its transaction and may be called again.
@@ -24,7 +25,7 @@ func (r *Repository) AtWork(ctx context.Context) error {
 			return err
 		}
 		if len(workers) > 0 {
-			return fmt.Errorf("%w: %s", ErrAtWork, workers[0])
+			return fmt.Errorf("%w: %s", ErrAtWork, liveness.Describe(workers[0]))
 		}
 	}
 	return nil

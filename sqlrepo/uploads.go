@@ -239,7 +239,10 @@ func (r *Repository) lockedUnfinished(ctx context.Context, tx *dialect.Tx, sourc
 	count := make([]int64, 1)
 	some := squirrel.Select("COUNT(*)").From("uploads").Where(squirrel.Eq{"source": source}).
 		Where(squirrel.NotEq{"state": Complete})
-	if err := errors.Join(r.laterRead(ctx, tx, count, some, nil), tx.Flush(ctx)); err != nil {
+	if err := r.laterRead(ctx, tx, count, some, nil); err != nil {
+		return upload, err
+	}
+	if err := tx.Flush(ctx); err != nil {
 		return upload, err
 	}
 	if count[0] == 0 {

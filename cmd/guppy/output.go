@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/guppy-prep/guppy/internal/durable"
+	"github.com/guppy-prep/guppy/internal/liveness"
 )
 
 // replaceFile has a file written that is whole and synced when it has its name. A symlink is followed: the file that it
@@ -43,10 +45,13 @@ func writeInto(path string, write func(io.Writer) error) error {
 	return errors.Join(write(file), file.Close())
 }
 
-// replace has a file written under a temporary name beside its place. It keeps the mode of the one that is there.
+// replace has a file written under a temporary name beside its place, after what others have left there that were killed.
+// It keeps the mode of the one that is there.
 func replace(path string, there fs.FileInfo, write func(io.Writer) error) error {
-	directory, name := filepath.Split(filepath.Clean(path))
-	part := filepath.Join(directory, "."+name+"."+rand.Text()+".part")
+	if err := removeDeadParts(path); err != nil {
+		return err
+	}
+	part := partPrefix(path) + liveness.Tag() + "." + rand.Text() + partSuffix
 	file, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
@@ -66,4 +71,32 @@ func replace(path string, there fs.FileInfo, write func(io.Writer) error) error 
 		return errors.Join(err, os.Remove(part))
 	}
 	return durable.SyncDirectory(filepath.Dir(path))
+}
+
+// The temporary file beside FILE is .FILE.TAG.RANDOM.part, of which the tag is that of the process that writes it.
+const partSuffix = ".part"
+
+func partPrefix(path string) string {
+	directory, name := filepath.Split(filepath.Clean(path))
+	return filepath.Join(directory, "."+name+".")
+}
+
+// removeDeadParts removes the temporary files of a path whose processes are known to be gone.
+func removeDeadParts(path string) error {
+	beside, err := os.ReadDir(filepath.Dir(filepath.Clean(path)))
+	if err != nil {
+		return nil // the file can't be written either, which says why
+	}
+	prefix := partPrefix(path)
+	for _, entry := range beside {
+		part := filepath.Join(filepath.Dir(prefix), entry.Name())
+		tag, isPart := strings.CutPrefix(part, prefix)
+		tag, ends := strings.CutSuffix(tag, partSuffix)
+		if end := strings.LastIndexByte(tag, '.'); isPart && ends && end > 0 && liveness.IsGone(tag[:end]) {
+			if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
 }

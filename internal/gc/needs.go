@@ -122,7 +122,10 @@ func (n *needs) addUpload(ctx context.Context, upload sqlrepo.Upload) error {
 	if upload.Rooted() {
 		return n.addDAG(ctx, upload)
 	}
-	return errors.Join(n.addShared(ctx, upload), n.addSealed(ctx, upload))
+	if err := n.addShared(ctx, upload); err != nil {
+		return err
+	}
+	return n.addSealed(ctx, upload)
 }
 
 // explain tells damage from an upload whose rows have changed while they were read.
@@ -191,7 +194,10 @@ func (n *needs) addFile(ctx context.Context, file *unixfs.File, segments []sqlre
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(n.addChunks(ctx, chunks), file.Add(chunks)); err != nil {
+		if err := n.addChunks(ctx, chunks); err != nil {
+			return err
+		}
+		if err := file.Add(chunks); err != nil {
 			return err
 		}
 	}

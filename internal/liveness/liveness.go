@@ -43,6 +43,15 @@ func Split(name string) (host, number string) {
 	return name[:end], number
 }
 
+// Describe says in words which process a name is that of: "process 7 on HOST".
+func Describe(name string) string {
+	host, number := Split(name)
+	if number == "" {
+		return name
+	}
+	return "process " + number + " on " + host
+}
+
 // IsGone reports whether the process with this name or tag is known to have ended. It is not known of processes that
 // this one can't see: those of another PID namespace, of another boot or host, and those whose tag is a number alone.
 func IsGone(name string) bool {

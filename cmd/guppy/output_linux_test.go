@@ -1,0 +1,55 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/guppy-prep/guppy/internal/liveness"
+)
+
+// TestPartsOfTheDeadAreRemoved by whoever writes the same file next, and those of processes that live are not, nor what
+// only looks like one.
+func TestPartsOfTheDeadAreRemoved(t *testing.T) {
+	dead := strings.Split(liveness.Tag(), ".")
+	dead[1] += "0" // another process had this number at another time
+	dir := t.TempDir()
+	alive := ".out.car." + liveness.Tag() + ".ABC.part"
+	kept := []string{alive, ".out.car.part", ".out.car.1.2.part", ".other.car.7.1.2.3.part", "out.car.part"}
+	for _, name := range append(slices.Clone(kept), ".out.car."+strings.Join(dead, ".")+".ABC.part") {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	write := func(w io.Writer) error {
+		_, err := io.WriteString(w, "content")
+		return err
+	}
+	if err := replaceFile(filepath.Join(dir, "out.car"), write); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, entry := range entries {
+		left = append(left, entry.Name())
+	}
+	want := append(slices.Clone(kept), "out.car")
+	slices.Sort(want)
+	if !slices.Equal(left, want) {
+		t.Errorf("left are %q, want %q", left, want)
+	}
+
+	failure := errors.New("no")
+	err = replaceFile(filepath.Join(dir, "out.car"), func(io.Writer) error { return failure })
+	if content, _ := os.ReadFile(filepath.Join(dir, "out.car")); !errors.Is(err, failure) || string(content) != "content" {
+		t.Errorf("got %v, and %q is there", err, content)
+	}
+}
