@@ -101,7 +101,11 @@ func (sqliteHandles) open(ctx context.Context, s Settings) (*sqlx.DB, *sqlx.DB, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := errors.Join(checkJournal(ctx, writer, s.journal()), breakSeal(ctx, writer)); err != nil {
+	err = checkJournal(ctx, writer, s.journal())
+	if err == nil {
+		err = breakSeal(ctx, writer)
+	}
+	if err != nil {
 		return nil, nil, errors.Join(err, writer.Close())
 	}
 	reader, err := openSQLite(ctx, file, s, sqliteReaders, "deferred", "query_only(1)")

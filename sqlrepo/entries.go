@@ -46,6 +46,8 @@ func nullable[T comparable](value, nothing T) any {
 type EntryFilter struct {
 	States []EntryState
 	Kinds  []EntryKind
+	// Below is a directory, of which the entries below it are wanted alone; "" for all.
+	Below Path
 }
 
 // Entries yields an upload's entries in canonical order. It reads them page by page: rows that come or go while it runs
@@ -57,6 +59,9 @@ func (r *Repository) Entries(ctx context.Context, upload int64, filter EntryFilt
 	}
 	if filter.Kinds != nil {
 		query = query.Where(squirrel.Eq{"kind": filter.Kinds})
+	}
+	if filter.Below != "" {
+		query = query.Where(squirrel.Gt{"path": filter.Below + "\x00"}).Where(squirrel.Lt{"path": filter.Below + "\x01"})
 	}
 	query = query.Where(squirrel.Eq{"upload": upload}).OrderBy("path")
 	behind := func(last Entry) squirrel.Sqlizer { return squirrel.Gt{"path": last.Path} }

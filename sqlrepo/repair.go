@@ -110,6 +110,7 @@ func (r *Repository) Settle(ctx context.Context, upload int64) error {
 	return r.mend(ctx, "set the state of the upload",
 		settled(squirrel.Update("uploads")).Set("state", Complete).
 			Set("finished_at", squirrel.Expr("COALESCE(finished_at, ?)", NewTime(r.now()))).Where(this).Where(rooted).
+			Where(squirrel.NotEq{"state": Removed}).
 			Where(squirrel.ConcatExpr("NOT EXISTS (", unready, ")")),
 		free(squirrel.Update("uploads")).Set("state", Linking).Where(this).Where(squirrel.Eq{"state": rootedStates}).
 			Where(squirrel.ConcatExpr("NOT (", rooted, ")")),

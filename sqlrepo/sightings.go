@@ -119,7 +119,11 @@ func (r *Repository) sightingsWith(ctx context.Context, tx *dialect.Tx, source i
 	if err := r.get(ctx, tx, &known, sightingsOf(source).Suffix(r.db.RowLock)); err != nil {
 		return nil, err
 	}
-	if was, ok := known.At(seen.Path); ok && reflect.DeepEqual(was, seen) {
+	was, ok := known.At(seen.Path)
+	if ok && seen.Mount.Kind == "" { // a process that can't tell takes nothing away from what others could
+		seen.Mount, seen.Below = was.Mount, was.Below
+	}
+	if ok && reflect.DeepEqual(was, seen) {
 		return nil, nil
 	}
 	return known.with(seen), nil

@@ -34,7 +34,10 @@ func (a *app) migrateList() *cobra.Command {
 // withStatus is for commands that show the schema as it is.
 func (a *app) withStatus(show func(migrate.Status) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
-		return a.withMigrator(cmd, func(ctx context.Context, m *migrate.Migrator, _ *config.Config) error {
+		return a.withMigrator(cmd, func(ctx context.Context, m *migrate.Migrator, cfg *config.Config) error {
+			if err := requireDataDir(cfg); err != nil {
+				return err
+			}
 			status, err := m.Status(ctx)
 			if err != nil {
 				return err
@@ -58,10 +61,12 @@ func (a *app) migrateStatus() *cobra.Command {
 			if cmd.Flags().Changed("timeout") && !wait {
 				return fmt.Errorf("%w: --timeout goes with --wait", errUsage)
 			}
-			return a.withMigrator(cmd, func(ctx context.Context, m *migrate.Migrator, _ *config.Config) error {
+			return a.withMigrator(cmd, func(ctx context.Context, m *migrate.Migrator, cfg *config.Config) error {
 				look := m.Status
-				if wait {
+				if wait { // for what is yet to be made, too
 					look = func(ctx context.Context) (migrate.Status, error) { return a.waitForSchema(ctx, m, timeout) }
+				} else if err := requireDataDir(cfg); err != nil {
+					return err
 				}
 				status, err := look(ctx)
 				if err != nil {

@@ -143,6 +143,7 @@ func TestMounts(t *testing.T) {
 		"a source goes away during its scan":  sourceGoesAwayDuringItsScan,
 		"a source is not there":               sourceIsNotThere,
 		"a mount below a source is not there": mountBelowIsNotThere,
+		"something is mounted over entries":   somethingIsMountedOverEntries,
 		"an empty source is refused":          emptySourceIsRefused,
 		"a worker sees it at another path":    workerSeesItElsewhere,
 		"a source is a file":                  sourceIsAFile,
@@ -178,6 +179,11 @@ func sourceGoesAway(t *testing.T, program string) {
 			}
 			return func() { bind(t, n.files, n.at) }
 		},
+		"a directory in it covered": func(t *testing.T, n *nas) func() {
+			album := filepath.Join(n.at, "zz-album")
+			bind(t, filepath.Join(t.TempDir(), "empty"), album)
+			return func() { detach(t, album) }
+		},
 		"a mount below it unmounted": func(t *testing.T, n *nas) func() {
 			detach(t, filepath.Join(n.at, "below"))
 			return func() { bind(t, n.files+"-below", filepath.Join(n.at, "below")) }
@@ -185,10 +191,12 @@ func sourceGoesAway(t *testing.T, program string) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNAS(t, program, 60, 300_000)
-			if err := writeRandom(n.files+"-below", 30, 300_001); err != nil {
+			album := filepath.Join(n.files, "zz-album")
+			err := errors.Join(writeRandom(n.files+"-below", 30, 300_001), writeRandom(album, 9, 300_002))
+			if err != nil {
 				t.Fatal(err)
 			}
-			n.count += 30
+			n.count += 30 + 9
 			bind(t, n.files+"-below", filepath.Join(n.at, "below"))
 			undisturbed := install(t, program, engines()[0])
 			undisturbed.run(t, n.prepare...)
@@ -308,6 +316,33 @@ func mountBelowIsNotThere(t *testing.T, program string) {
 		t.Fatal(err)
 	}
 	n.refused(t, "nothing is at "+regexp.QuoteMeta(n.at), n.prepare...)
+}
+
+// somethingIsMountedOverEntries of the last scan when a run begins. Over an empty directory it may be.
+func somethingIsMountedOverEntries(t *testing.T, program string) {
+	n := newNAS(t, program, 10, 1000)
+	album, empty := filepath.Join(n.at, "album"), filepath.Join(n.at, "empty")
+	err := errors.Join(writeRandom(filepath.Join(n.files, "album"), 10, 1001),
+		os.Mkdir(filepath.Join(n.files, "empty"), 0o755), writeRandom(n.files+"-more", 7, 1002))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.count += 10
+	n.mounted(t)
+
+	bind(t, n.files+"-more", album)
+	n.refused(t, "found entries in "+regexp.QuoteMeta(album)+", and .* is mounted over them now", n.prepare...)
+	detach(t, album)
+	bind(t, filepath.Join(n.files, "album"), album) // the same directory
+	if read := n.mounted(t); read != 0 {
+		t.Errorf("%d bytes are read again", read)
+	}
+	detach(t, album)
+	n.run(t, append(n.prepare, "--accept-source")...)
+
+	bind(t, n.files+"-more", empty)
+	n.count += 7
+	n.mounted(t)
 }
 
 // emptySourceIsRefused where the last scan had entries, even if it is the same directory. A new one may be empty.

@@ -128,6 +128,17 @@ func TestWhatIsMissingIsNotMade(t *testing.T) {
 	}
 }
 
+// TestASchemaIsNotLookedForNowhere: a data directory that was named has to be there.
+func TestASchemaIsNotLookedForNowhere(t *testing.T) {
+	for _, name := range []string{"version", "list", "status"} {
+		code, said, home := runAlone(t, "migrate", name, "--data-dir", "nowhere")
+		if code != exitDatabase || !strings.Contains(said, filepath.Join(filepath.Dir(home), "nowhere")) {
+			t.Errorf("migrate %s: exit code %d, and %s", name, code, said)
+		}
+		requireNothing(t, filepath.Dir(home))
+	}
+}
+
 func requireNothing(t *testing.T, top string) {
 	t.Helper()
 	var found []string

@@ -36,6 +36,9 @@ func Recognize(ctx context.Context, repo sourceReader, registered sqlrepo.Source
 		if err := recognizeBelow(was, seen, held); err != nil {
 			return err
 		}
+		if err := recognizeNew(ctx, repo, registered.ID, was, seen); err != nil {
+			return err
+		}
 	}
 	if likeness == source.Same && (!seen.Empty || was.Empty) {
 		return nil
@@ -83,6 +86,46 @@ func recognizeBelow(was, seen sqlrepo.Sighting, held *source.Held) error {
 		}
 	}
 	return nil
+}
+
+// recognizeNew returns ErrAnotherSource when something else is mounted now where the last scan had entries.
+func recognizeNew(ctx context.Context, repo sourceReader, id int64, was, seen sqlrepo.Sighting) error {
+	for _, m := range seen.Below {
+		if _, known := mountAt(was, m.Point); known || was.Mount.Kind == "" {
+			continue
+		}
+		before := source.Within(was.Mount, m.Point)
+		for _, above := range was.Below {
+			if rest, ok := strings.CutPrefix(m.Point, above.Point+"/"); ok {
+				before = source.Within(above, rest)
+			}
+		}
+		if source.Compare(before, m) != source.Other {
+			continue
+		}
+		found, err := hadEntries(ctx, repo, id, m.Point)
+		if err != nil {
+			return err
+		}
+		if found {
+			return fmt.Errorf("%w: the last scan found entries in %s/%s, and %s is mounted over them now", ErrAnotherSource,
+				seen.Path, m.Point, source.Describe(m))
+		}
+	}
+	return nil
+}
+
+// hadEntries reports whether the last scan found something in a directory.
+func hadEntries(ctx context.Context, repo sourceReader, id int64, directory string) (bool, error) {
+	scanned, err := lastScanned(ctx, repo, id)
+	if err != nil || scanned.ID == 0 {
+		return false, err
+	}
+	below := sqlrepo.EntryFilter{Below: sqlrepo.Path(strings.ReplaceAll(directory, "/", "\x00"))}
+	for _, err := range repo.Entries(ctx, scanned.ID, below) {
+		return err == nil, err
+	}
+	return false, nil
 }
 
 func mountAt(seen sqlrepo.Sighting, point string) (found sqlrepo.Mount, ok bool) {

@@ -149,7 +149,11 @@ func (t *stageTask) scan(ctx context.Context, c *crew) error {
 		return unseen(err)
 	}
 	if t.site.Held != nil {
-		if err := c.Repo.RememberSighting(ctx, t.stage, t.site.Held.Sighting()); err != nil {
+		seen := t.site.Held.Sighting()
+		if err := t.site.Held.Present(t.site.Root); err != nil { // that is not what was scanned
+			return fmt.Errorf("%w: %w", source.ErrGone, err)
+		}
+		if err := c.Repo.RememberSighting(ctx, t.stage, seen); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package scan
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 
 	"github.com/guppy-prep/guppy/internal/source"
@@ -56,6 +57,9 @@ func Preview(ctx context.Context, fsys source.FS, root string, options source.Op
 
 	if err := source.Walk(ctx, fsys, root, options, p.take); err != nil {
 		return err
+	}
+	if err := fsys.Present(root); err != nil { // what was not found may be there
+		return fmt.Errorf("%w: %w", source.ErrGone, err)
 	}
 	if err := p.stored.drain(p.missStored); err != nil {
 		return err

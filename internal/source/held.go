@@ -36,6 +36,8 @@ type Held struct {
 	mu      sync.Mutex
 	// below are the mount points below the source, by their paths relative to it.
 	below map[string]heldMount
+	// covered is set once a directory was read on a mount that has come since the source was opened.
+	covered error
 }
 
 // heldMount is a mount point that has to stay as it is.
@@ -126,6 +128,9 @@ func (h *Held) Present(string) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.covered != nil {
+		return h.covered
+	}
 	for point, was := range h.below {
 		key, err := keyAt(h.fd, point)
 		if err == nil && key == was.key {
@@ -186,6 +191,51 @@ func (h *Held) mountedAgain(was heldMount) (now mountKey, err error) {
 		Describe(was.seen))
 }
 
+// notice looks on which mount a directory of the source lies. One that has come since the source was opened is watched from
+// then on if it was mounted because somebody looked there; any other covers what was there before.
+func (h *Held) notice(dir *os.File, path string) {
+	key, err := keyAt(int(dir.Fd()), ".")
+	if err != nil || !key.known() {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.covered != nil || h.hasMount(key) {
+		return
+	}
+	seen, below := survey(h.path)
+	for i, m := range below {
+		if _, ok := h.below[m.point]; ok || h.Ignores(m.point) {
+			continue
+		}
+		if !m.automatic && !mountsBelowItself(h.seen.Mount, seen.Below[i]) {
+			h.covered = fmt.Errorf("%s has been mounted at %s since the run began, and covers what was there",
+				Describe(seen.Below[i]), joinOS(h.path, m.point))
+			return
+		}
+		if key, err := keyAt(h.fd, m.point); err == nil {
+			m.automatic = true
+			h.below[m.point] = heldMount{m, key, seen.Below[i]}
+		}
+	}
+	if !h.hasMount(key) {
+		h.covered = fmt.Errorf("%s was on a mount that had come since the run began and is gone now", path)
+	}
+}
+
+// hasMount reports whether a directory lies on one of the mounts that are watched.
+func (h *Held) hasMount(key mountKey) bool {
+	if key.onSameMount(h.on) {
+		return true
+	}
+	for _, m := range h.below {
+		if key.onSameMount(m.key) {
+			return true
+		}
+	}
+	return false
+}
+
 // Close closes the handle, once. Files that were opened stay open.
 func (h *Held) Close() error {
 	var err error
@@ -243,6 +293,9 @@ func (h *Held) ReadDir(path string) ([]fs.DirEntry, error) {
 	dir, err := h.open(path, openDirectory)
 	if err != nil {
 		return nil, err
+	}
+	if _, ok := h.within(path); ok {
+		h.notice(dir, path)
 	}
 	return readNames(h, dir, path)
 }

@@ -41,6 +41,12 @@ func (k mountKey) sameMount(other mountKey) bool {
 	return k.mount == other.mount && k.major == other.major && k.minor == other.minor
 }
 
+// known reports whether the system tells mounts apart.
+func (k mountKey) known() bool { return k.mount != 0 }
+
+// onSameMount reports whether both are on one mount, which may have several devices: subvolumes have their own.
+func (k mountKey) onSameMount(other mountKey) bool { return k.mount == other.mount }
+
 // statx returns an empty answer where the system has none.
 func statx(dir int, rest string, mask int) (found unix.Statx_t, err error) {
 	err = uninterrupted(func() error { return unix.Statx(dir, rest, 0, mask, &found) })

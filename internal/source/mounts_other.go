@@ -20,6 +20,10 @@ func keyOf(path string) (key mountKey, err error) {
 
 func (mountKey) sameMount(mountKey) bool { return true }
 
+func (mountKey) known() bool { return false }
+
+func (mountKey) onSameMount(mountKey) bool { return true }
+
 func survey(path string) (seen sqlrepo.Sighting, below []visible) {
 	return sqlrepo.Sighting{Path: path}, nil
 }
