@@ -66,6 +66,8 @@ type postgresLock struct {
 	watchers
 	db        *DB
 	exclusive bool
+	// pooled has the lock belong to a transaction instead of a session.
+	pooled bool
 	// marked is what the handle's Mark read last.
 	marked int64
 	conn   *sqlx.Conn
@@ -89,10 +91,7 @@ func postgresLockUse(ctx context.Context, db *DB) (Lock, error) {
 }
 
 func postgresLockAll(ctx context.Context, db *DB) (Lock, error) {
-	if db.Settings.TransactionPooler {
-		return &noLock{}, ctx.Err()
-	}
-	return lockPostgres(ctx, &postgresLock{db: db, exclusive: true})
+	return lockPostgres(ctx, &postgresLock{db: db, exclusive: true, pooled: db.Settings.TransactionPooler})
 }
 
 func lockPostgres(ctx context.Context, l *postgresLock) (Lock, error) {
@@ -114,7 +113,11 @@ func (l *postgresLock) lock(ctx context.Context, again bool) error {
 		return err
 	}
 	key, session, marked := int32(0), rand.Int32(), l.marked
-	err = checkSession(ctx, l.db, conn)
+	if l.pooled {
+		err = beginLock(ctx, conn)
+	} else {
+		err = checkSession(ctx, l.db, conn)
+	}
 	if err == nil {
 		key, err = l.take(ctx, conn, session)
 	}
@@ -139,7 +142,10 @@ func (l *postgresLock) lock(ctx context.Context, again bool) error {
 func (l *postgresLock) take(ctx context.Context, conn *sqlx.Conn, session int32) (key int32, err error) {
 	statement := lockShared
 	args := []any{futureSchema(l.db.Settings), classUse, classSession, session, classAllCommit}
-	if l.exclusive {
+	switch {
+	case l.pooled:
+		statement, args = lockPooled, args[:4]
+	case l.exclusive:
 		statement, args = lockExclusive, append(args, classUseCommit)
 	}
 	for deadline := time.Now().Add(lockPatience); ; {
@@ -147,7 +153,14 @@ func (l *postgresLock) take(ctx context.Context, conn *sqlx.Conn, session int32)
 		if err := conn.GetContext(ctx, &got, statement, args...); err != nil {
 			return 0, err
 		}
-		if got.Answer == lockedByUs {
+		committing := false
+		if got.Answer == lockedByUs && l.pooled {
+			var err error
+			if committing, err = othersCommit(ctx, l.db, got.Key); err != nil {
+				return 0, err
+			}
+		}
+		if got.Answer == lockedByUs && !committing {
 			return got.Key, nil
 		}
 		if time.Now().After(deadline) {
@@ -263,30 +276,6 @@ func (l *postgresLock) Release() error {
 		return nil
 	}
 	return drop(l.conn)
-}
-
-// pooledLock stands for a shared lock behind a pooler, which gives the connection of a session to others after each
-// transaction. So each transaction takes the lock for itself.
-type pooledLock struct {
-	watchers
-	db *DB
-}
-
-func (l *pooledLock) fence() squirrel.Sqlizer {
-	return squirrel.Expr("CASE WHEN pg_try_advisory_xact_lock_shared(?, COALESCE("+currentSchema+"::int4, ?)) THEN 1 ELSE 0 END",
-		classUse, futureSchema(l.db.Settings))
-}
-
-func (l *pooledLock) failed() error {
-	l.end(fmt.Errorf("%w: another process has locked all of it, from which a pooler in transaction mode can't keep it",
-		ErrLockLost))
-	return l.lost()
-}
-
-func (l *pooledLock) Release() error {
-	l.db.guards.remove(l)
-	l.end(context.Canceled)
-	return nil
 }
 
 func drop(conn *sqlx.Conn) error {

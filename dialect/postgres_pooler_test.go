@@ -1,6 +1,7 @@
 package dialect_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -118,4 +119,73 @@ func TestAPoolerThatIsNotToldOfIsFoundOut(t *testing.T) {
 	if err != nil || locks != 0 {
 		t.Errorf("%d locks are left, %v", locks, err)
 	}
+}
+
+// TestAllIsLockedThroughAPooler: whoever has all keeps transactions of others from being begun, and its own go on. What
+// others have at work ends, since they could not keep the lock, and they may begin again when it is free.
+func TestAllIsLockedThroughAPooler(t *testing.T) {
+	settings, direct := pooled(t)
+	db, other := open(t, settings), open(t, settings)
+	around := open(t, dialect.Settings{URL: dialect.Secret(direct)})
+	execute(t, db, "CREATE TABLE t (n BIGINT)")
+	insert := func(db *dialect.DB) error {
+		return inTx(t.Context(), db, func(tx *dialect.Tx) error {
+			_, err := tx.ExecContext(t.Context(), "INSERT INTO t VALUES (1)")
+			return err
+		})
+	}
+
+	use := mustUse(t, other)
+	if err := insert(other); err != nil {
+		t.Fatal(err)
+	}
+	all := mustLock(t, db)
+	if err := insert(db); err != nil {
+		t.Errorf("whoever has all: %v", err)
+	}
+	if err := insert(other); !errors.Is(err, dialect.ErrLockLost) {
+		t.Errorf("another process: %v", err)
+	}
+	if _, err := around.LockUse(t.Context(), around); !errors.Is(err, dialect.ErrLocked) {
+		t.Errorf("a process that goes around the pooler: %v", err)
+	}
+	if _, err := other.LockAll(t.Context(), other); !errors.Is(err, dialect.ErrLocked) {
+		t.Errorf("all, twice: %v", err)
+	}
+	release(t, use)
+	release(t, all)
+
+	byItself := mustUse(t, around)
+	if _, err := db.LockAll(t.Context(), db); !errors.Is(err, dialect.ErrLocked) {
+		t.Errorf("all beside a process that goes around the pooler: %v", err)
+	}
+	release(t, byItself)
+	again := mustUse(t, other)
+	if err := insert(other); err != nil {
+		t.Errorf("after the lock was released: %v", err)
+	}
+	release(t, again)
+}
+
+// TestALockThroughAPoolerIsLost with the connection of the server that has it.
+func TestALockThroughAPoolerIsLost(t *testing.T) {
+	settings, direct := pooled(t)
+	db := open(t, settings)
+	execute(t, db, "CREATE TABLE t (n BIGINT)")
+	all := mustLock(t, db)
+	ctx := all.Watch(t.Context())
+	around := open(t, dialect.Settings{URL: dialect.Secret(direct)})
+	execute(t, around, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+	err := inTx(t.Context(), db, func(tx *dialect.Tx) error {
+		_, err := tx.ExecContext(t.Context(), "INSERT INTO t VALUES (1)")
+		return err
+	})
+	<-ctx.Done()
+	if cause := context.Cause(ctx); !errors.Is(cause, dialect.ErrLockLost) {
+		t.Errorf("the work ended for %v", cause)
+	}
+	if rows := get[int](t, around, "SELECT COUNT(*) FROM t"); err == nil || rows != 0 {
+		t.Errorf("%v, and %d rows were committed", err, rows)
+	}
+	_ = all.Release() // the connection is gone
 }
