@@ -16,6 +16,7 @@ const (
 	noSchemaSelected      = "3F000"
 	diskFull              = "53100"
 	tooManyConnections    = "53300"
+	idleInTransaction     = "25P03"
 )
 
 // errPoolTooSmall is returned for a session that a pooler did not give.
@@ -43,6 +44,9 @@ func postgresExplain(s Settings, err error, schema bool) error {
 	case tooManyConnections:
 		what = "the server has no connection left"
 		advice = fmt.Sprintf("lower repo.max_open_conns (%d), or raise max_connections on the server", s.MaxOpenConns)
+	case idleInTransaction:
+		what = idleTimeout + " of the role, the database or the server ended a session of guppy's"
+		advice = "ALTER ROLE " + role + " SET " + idleTimeout + " = '1min': a shard has its name within a transaction"
 	case insufficientPrivilege, noSchemaSelected:
 		what, advice = rightsAdvice(s, schema, role, database)
 	default:
