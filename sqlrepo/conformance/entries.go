@@ -40,6 +40,12 @@ func canonicalOrder(f *fixture) {
 	f.add(stage, shuffled...)
 	slices.SortFunc(want, func(a, b sqlrepo.Entry) int { return slices.Compare(a.Path.Components(), b.Path.Components()) })
 	equal(f.t, "order", paths(collect(f.t, f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{}))), paths(want))
+
+	for _, name := range nastyNames() {
+		below := sqlrepo.EntryFilter{Below: sqlrepo.Path(name)}
+		got := paths(collect(f.t, f.Entries(f.ctx, stage.Upload.ID, below)))
+		equal(f.t, "below", got, paths([]sqlrepo.Entry{directory(name + "/a"), file(name+"/a/a", 1), file(name+"/a-b", 1)}))
+	}
 }
 
 // many are more entries than two pages hold, in canonical order.

@@ -123,6 +123,11 @@ func sourceSightings(f *fixture) {
 	f.ok(f.AcceptSighting(f.ctx, a.ID, changed))
 	got, _ := must(f.Source(f.ctx, a.ID))(f.t).Sightings.At(nas.Path)
 	equal(f.t, "accepted", got, changed)
+
+	f.ok(f.RememberSighting(f.ctx, stage, sqlrepo.Sighting{Path: nas.Path, Empty: true}))
+	got, _ = must(f.Source(f.ctx, a.ID))(f.t).Sightings.At(nas.Path)
+	changed.Empty = true
+	equal(f.t, "what is known of mounts when a process can't tell", got, changed)
 	equal(f.t, "the other source", must(f.Source(f.ctx, b.ID))(f.t), b)
 	f.fails(f.AcceptSighting(f.ctx, b.ID+1, nas), sqlrepo.ErrNotFound)
 
