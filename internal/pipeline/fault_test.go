@@ -24,7 +24,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// small has the sizes that the fault tests name: files 0 to 7 of some bytes, file 8 of nine chunks over three shards.
+// small has the sizes that the fault tests name: files 0 to 7 of some bytes, file 8 of five chunks over several shards.
 var small = sourcetest.Tree{Dirs: 2, Files: 9, Seed: 3, SizeOf: func(_, file int) int64 {
 	if file == 8 {
 		return 4<<20 + 5
