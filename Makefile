@@ -13,8 +13,9 @@ LONGEST := ./internal/pipeline ./sqlrepo ./internal/gc ./dialect
 # By itself it waits for a second at the end of each process. Tests make much garbage, and little stays.
 RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false
 RACE_ENV := GORACE=atexit_sleep_ms=10 GOGC=400
-# These are left out by the race detector: it has a memory of its own, and finds nothing in all cases that is not in some.
-UNRACED := -run 'Memory|TestEvery' ./internal/check ./internal/pipeline ./sqlrepo
+# These are left out by the race detector: it has a memory of its own, looks at each byte, and finds nothing in all cases
+# that is not in some.
+UNRACED := -run 'Memory|TestEvery|Large' ./internal/pipeline ./internal/check ./internal/retrieve ./internal/shard ./sqlrepo
 CHAOS_SEEDS ?= 50
 SEEDS ?= 100
 SEED ?=
