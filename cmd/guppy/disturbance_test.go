@@ -130,6 +130,7 @@ func (p *process) interrupt(t *testing.T, signal os.Signal) {
 // secondRun joins the first one. Commands that only look work meanwhile.
 func (d *disturbance) secondRun(t *testing.T, e engine) {
 	i := install(t, d.program, e)
+	i.env = []string{"GUPPY_WORKER_LEASE=1m"} // on a busy machine those of the first run might end
 	first := d.begin(t, i)
 	second := i.start(t, d.prepare...)
 	if uploads := i.uploads(t); len(uploads) != 1 || uploads[0].State == "complete" {
