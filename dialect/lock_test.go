@@ -170,10 +170,10 @@ func mustUse(t *testing.T, db *dialect.DB) dialect.Lock {
 	return lock
 }
 
-// TestPoolerHasNoLocks: those of a session would go to whoever gets its connection next.
-func TestPoolerHasNoLocks(t *testing.T) {
+// TestUseKeepsNoLockBehindAPooler: that of a session would go to whoever gets its connection next.
+func TestUseKeepsNoLockBehindAPooler(t *testing.T) {
 	db := open(t, dialect.Settings{URL: dialect.Secret(pgtest.URL(t)), TransactionPooler: true})
-	first, second := mustLock(t, db), mustLock(t, db)
+	first, second := mustUse(t, db), mustUse(t, db)
 	if held := lockSessions(t, db); len(held) != 0 {
 		t.Errorf("locks of %v", held)
 	}
