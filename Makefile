@@ -37,7 +37,7 @@ build: ## Build bin/guppy.
 test: postgres versitygw ## Vet, then run all tests with the race detector, on SQLite and on PostgreSQL.
 	$(GO) vet ./...
 	$(RACE_ENV) $(GO) test $(RACE) -p 3 -timeout $(TIMEOUT) $(LONGEST) $(RACED)
-	$(GO) test -p 3 -timeout $(TIMEOUT) $(PROCESSES)
+	$(GO) test -timeout $(TIMEOUT) $(PROCESSES)
 	$(GO) test -timeout $(TIMEOUT) $(UNRACED)
 	$(MAKE) peers
 
