@@ -62,10 +62,10 @@ func logLockOf(line string, inode uint64) (pid int, found bool) {
 // describeProcess names a process of this host, and what to do if it was stopped.
 func describeProcess(pid int) string {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
+	end := bytes.LastIndexByte(stat, ')') // the name before it may hold anything
+	if err != nil || end < 0 {
 		return fmt.Sprintf("process %d", pid)
 	}
-	end := bytes.LastIndexByte(stat, ')') // the name before it may hold anything
 	name, state := stat[bytes.IndexByte(stat, '(')+1:end], bytes.TrimSpace(stat[end+1:])
 	if bytes.HasPrefix(bytes.ToUpper(state), []byte("T")) {
 		return fmt.Sprintf("process %d (%s), which is stopped: kill -CONT %d lets it go on", pid, name, pid)

@@ -191,8 +191,8 @@ func (h *Held) mountedAgain(was heldMount) (now mountKey, err error) {
 		Describe(was.seen))
 }
 
-// notice looks on which mount a directory of the source lies. One that has come since the source was opened is watched from
-// then on if it was mounted because somebody looked there; any other covers what was there before.
+// notice looks on which mount a directory of the source lies. One that has come since the source was opened is watched
+// from then on if it was mounted because somebody looked there; any other covers what was there before.
 func (h *Held) notice(dir *os.File, path string) {
 	key, err := keyAt(int(dir.Fd()), ".")
 	if err != nil || !key.known() {
@@ -205,7 +205,10 @@ func (h *Held) notice(dir *os.File, path string) {
 	}
 	seen, below := survey(h.path)
 	for i, m := range below {
-		if _, ok := h.below[m.point]; ok || h.Ignores(m.point) {
+		at, err := keyAt(h.fd, m.point)
+		if _, watched := h.below[m.point]; watched && err == nil && at.onSameMount(key) {
+			return // it was mounted again, of which Present judges
+		} else if watched || h.Ignores(m.point) {
 			continue
 		}
 		if !m.automatic && !mountsBelowItself(h.seen.Mount, seen.Below[i]) {
@@ -213,9 +216,9 @@ func (h *Held) notice(dir *os.File, path string) {
 				Describe(seen.Below[i]), joinOS(h.path, m.point))
 			return
 		}
-		if key, err := keyAt(h.fd, m.point); err == nil {
+		if err == nil {
 			m.automatic = true
-			h.below[m.point] = heldMount{m, key, seen.Below[i]}
+			h.below[m.point] = heldMount{m, at, seen.Below[i]}
 		}
 	}
 	if !h.hasMount(key) {
