@@ -42,7 +42,6 @@ func insertMark(ctx context.Context, tx *dialect.Tx, n int) error {
 	return err
 }
 
-// requireMarks checks which rows are left, and that no connection is still in use.
 // eventually waits until there are so many marks, for as long as a commit may take.
 func (m *marksRepo) eventually(n int) {
 	for range 100 {
@@ -221,9 +220,10 @@ func TestRetryWaitEndsWithContext(t *testing.T) {
 			m := newMarks(t, db)
 			m.backoff = time.Hour
 			ctx, cancel := context.WithCancelCause(t.Context())
-			stop := time.AfterFunc(20*time.Millisecond, func() { cancel(errTest) })
-			err := m.withTx(ctx, "test", func(*dialect.Tx) error { return injected })
-			stop.Stop()
+			err := m.withTx(ctx, "test", func(*dialect.Tx) error {
+				time.AfterFunc(20*time.Millisecond, func() { cancel(errTest) })
+				return injected
+			})
 			for _, want := range []error{context.Canceled, errTest, injected} {
 				if !errors.Is(err, want) {
 					t.Errorf("%v is not %v", err, want)
