@@ -62,11 +62,11 @@ type Fingerprint struct {
 	Mode int32 `db:"permissions"`
 	// Target is what a symlink holds, nil for other kinds.
 	Target []byte `db:"target"`
-	// Ctime is when a file's content or attributes changed last, in nanoseconds since 1970, and Inode its number. Either
-	// is 0 where it is not known, or where the file system makes it up.
+	// Ctime is when a file or directory changed last, its attributes included, in nanoseconds since 1970. Inode is the
+	// number of a file. Either is 0 where it is not known, or where the file system makes it up.
 	Ctime int64 `db:"ctime_ns"`
 	Inode int64 `db:"inode"`
-	// Unproven marks a file that changed so shortly before it was scanned that a later change could leave the same
+	// Unproven marks what changed so shortly before it was scanned that a later change could leave the same
 	// fingerprint.
 	Unproven bool `db:"unproven"`
 }

@@ -21,7 +21,7 @@ type Sighting struct {
 	Path string `json:"path"`
 	// Mount is the mounted file system that the source lies on.
 	Mount Mount `json:"mount"`
-	// Below are the mount points below the source, by path.
+	// Below are the mounts below the source, by path.
 	Below []Mount `json:"below,omitempty"`
 	// Empty is set for a directory without any entry.
 	Empty bool `json:"empty,omitempty"`
@@ -39,6 +39,8 @@ type Mount struct {
 	// Root is the directory of the file system that is mounted, Inner the one that is the source or the mount point.
 	Root  string `json:"root"`
 	Inner string `json:"inner"`
+	// Followed is set for a mount to which a symlink at Point, or in a directory above it, leads.
+	Followed bool `json:"followed,omitempty"`
 }
 
 // Sightings are what a source was, one for each path at which it was seen.

@@ -156,14 +156,11 @@ func (a *app) preview(ctx context.Context, cfg *config.Config, path string, repo
 		return err
 	}
 
-	scanning := source.Options{}
-	if scanning.Excludes, err = source.ParseExcludes(options.Excludes); err != nil {
+	scanning, err := source.ParseOptions(options.Excludes, options.SymlinkPolicy)
+	if err != nil {
 		return err
 	}
-	if scanning.Symlinks, err = source.ParseSymlinkPolicy(options.SymlinkPolicy); err != nil {
-		return err
-	}
-	held, err := source.Hold(path, scanning.Excludes)
+	held, err := source.Hold(path, scanning)
 	if err != nil {
 		return err
 	}

@@ -143,6 +143,7 @@ func TestMounts(t *testing.T) {
 		"a source goes away during its scan":  sourceGoesAwayDuringItsScan,
 		"a source is not there":               sourceIsNotThere,
 		"a mount below a source is not there": mountBelowIsNotThere,
+		"a followed mount is not there":       followedMountIsNotThere,
 		"something is mounted over entries":   somethingIsMountedOverEntries,
 		"an empty source is refused":          emptySourceIsRefused,
 		"a worker sees it at another path":    workerSeesItElsewhere,
@@ -369,6 +370,11 @@ func emptySourceIsRefused(t *testing.T, program string) {
 // workerSeesItElsewhere has a worker finish what a run has begun, where the source is mounted at another path.
 func workerSeesItElsewhere(t *testing.T, program string) {
 	n := newNAS(t, program, 40, 300_000)
+	if err := writeRandom(n.files+"-below", 10, 1001); err != nil {
+		t.Fatal(err)
+	}
+	bind(t, n.files+"-below", filepath.Join(n.at, "below"))
+	n.count += 10
 	p := n.begun(t, 3)
 	p.interrupt(t, unix.SIGINT)
 	detach(t, n.at)
@@ -378,8 +384,11 @@ func workerSeesItElsewhere(t *testing.T, program string) {
 	n.refused(t, "out of sight", mapped...)
 	detach(t, elsewhere)
 	bind(t, n.files, elsewhere)
+	n.refused(t, "nothing is in "+regexp.QuoteMeta(elsewhere)+"/below; at .* it is ", mapped...)
+	bind(t, n.files+"-below", filepath.Join(elsewhere, "below"))
 	n.run(t, mapped...)
 	bind(t, n.files, n.at)
+	bind(t, n.files+"-below", filepath.Join(n.at, "below"))
 	if read := n.mounted(t); read != 0 {
 		t.Errorf("%d bytes are read again", read)
 	}
@@ -407,4 +416,33 @@ func sourceIsAFile(t *testing.T, program string) {
 	if read := n.mounted(t); read != 0 {
 		t.Errorf("%d bytes are read again", read)
 	}
+}
+
+// followedMountIsNotThere when a run begins or goes on: a symlink of the source leads to it.
+func followedMountIsNotThere(t *testing.T, program string) {
+	n := newNAS(t, program, 10, 1000)
+	target := n.at + "-music"
+	away := "the symlink " + regexp.QuoteMeta(filepath.Join(n.at, "music")) + " led to .* at the last scan, and leads to "
+	err := errors.Join(writeRandom(n.files+"-music", 30, 300_001),
+		os.Symlink("../nas-music", filepath.Join(n.files, "music")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bind(t, n.files+"-music", target)
+	n.prepare = append(n.prepare, "--symlinks", "follow")
+	n.count += 30
+
+	p := n.begun(t, 3)
+	detach(t, target)
+	n.ends(t, p)
+	n.refused(t, away, n.prepare...)
+	n.refused(t, away, append(n.prepare, "--dry-run")...)
+
+	bind(t, n.files+"-music", target)
+	n.mounted(t)
+	detach(t, target)
+	n.refused(t, away, n.prepare...)
+	n.count -= 30
+	n.run(t, append(n.prepare, "--accept-source")...)
+	n.mounted(t)
 }

@@ -27,11 +27,11 @@ func (a *app) addAcceptFlag(command *cobra.Command) {
 // closes it.
 func (a *app) hold(ctx context.Context, cfg *config.Config, repo *repository, registered sqlrepo.Source, path string,
 	options sqlrepo.SourceOptions) (*source.Held, source.FS, error) {
-	excludes, err := source.ParseExcludes(options.Excludes)
+	scanning, err := source.ParseOptions(options.Excludes, options.SymlinkPolicy)
 	if err != nil {
 		return nil, nil, err
 	}
-	held, err := source.Hold(path, excludes)
+	held, err := source.Hold(path, scanning)
 	if err != nil {
 		return nil, nil, err
 	}

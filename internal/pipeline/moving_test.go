@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/check/checktest"
@@ -88,6 +89,14 @@ func TestWhatChangesDuringARunIsScannedAgain(t *testing.T) {
 		"a file comes": func(root string) error {
 			return os.WriteFile(filepath.Join(root, "b/new"), []byte("new"), 0o600)
 		},
+		"a file comes, and its directory is dated back": func(root string) error {
+			before, err := os.Stat(filepath.Join(root, "b"))
+			if err != nil {
+				return err
+			}
+			return errors.Join(os.WriteFile(filepath.Join(root, "b/new"), []byte("new"), 0o600),
+				os.Chtimes(filepath.Join(root, "b"), time.Time{}, before.ModTime()))
+		},
 		"a directory is renamed": func(root string) error {
 			return os.Rename(filepath.Join(root, "dir"), filepath.Join(root, "a/dir"))
 		},
@@ -124,6 +133,30 @@ func TestWhatChangesDuringARunIsScannedAgain(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// TestACoarseClockHidesNoName that comes within the tick of its directory's last change.
+func TestACoarseClockHidesNoName(t *testing.T) {
+	for name, traits := range map[string]source.Traits{
+		"ext3": {Tick: time.Hour}, // it is 1 s, but machines are busy
+		"SMB":  {NoInode: true, NoCtime: true, Tick: time.Hour, Remote: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := moving(t)
+			stopped := time.Now().Truncate(time.Second)
+			must(t, os.Chtimes(filepath.Join(root, "b"), time.Time{}, stopped))
+			s := &moments{begin: func(n int) {
+				if n == 1 {
+					must(t, os.WriteFile(filepath.Join(root, "b/new"), []byte("new"), 0o600))
+					must(t, os.Chtimes(filepath.Join(root, "b"), time.Time{}, stopped))
+				}
+			}}
+			f := newFixture(t, enginetest.Engines()[0].Open(t), described{source.Local(), traits}, root, withMoments(s))
+			equal(t, "root", f.complete().RootCID.String(), rootOf(t, root))
+			equal(t, "left out", len(f.leftOut()), 0)
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/guppy-prep/guppy/internal/source"
@@ -23,7 +24,8 @@ type sourceReader interface {
 // Recognize compares a source, which fsys reads through held, with what the repository remembers of it at that path. It
 // returns ErrAnotherSource, with what was expected and what is there, when its mount or one below it is missing or is
 // another one, and when it is empty where the last scan had entries. Where mounts have nothing that identifies them,
-// the files of the last scan do: it is enough that one of the first is there unchanged.
+// the files of the last scan do: it is enough that one of the first is there unchanged. At a path where the source was
+// never seen it may be on any mounts, but what were mounts elsewhere must not be empty.
 func Recognize(ctx context.Context, repo sourceReader, registered sqlrepo.Source, fsys source.FS,
 	held *source.Held) error {
 	seen := held.Sighting()
@@ -39,6 +41,8 @@ func Recognize(ctx context.Context, repo sourceReader, registered sqlrepo.Source
 		if err := recognizeNew(ctx, repo, registered.ID, was, seen); err != nil {
 			return err
 		}
+	} else if err := recognizeElsewhere(ctx, repo, registered, fsys, held); err != nil {
+		return err
 	}
 	if likeness == source.Same && (!seen.Empty || was.Empty) {
 		return nil
@@ -61,11 +65,11 @@ func Recognize(ctx context.Context, repo sourceReader, registered sqlrepo.Source
 	return nil
 }
 
-// recognizeBelow compares the mount points below a source.
+// recognizeBelow compares the mounts below a source.
 func recognizeBelow(was, seen sqlrepo.Sighting, held *source.Held) error {
 	touched := false
 	for _, m := range was.Below {
-		if held.Ignores(m.Point) {
+		if held.Ignores(m) {
 			continue
 		}
 		now, ok := mountAt(seen, m.Point)
@@ -78,8 +82,7 @@ func recognizeBelow(was, seen sqlrepo.Sighting, held *source.Held) error {
 		}
 		point := seen.Path + "/" + m.Point
 		if !ok {
-			return fmt.Errorf("%w: %s was a mount of %s at the last scan, and nothing is mounted there now",
-				ErrAnotherSource, point, source.Describe(m))
+			return fmt.Errorf("%w: %s", ErrAnotherSource, missing(point, m))
 		}
 		if source.Compare(m, now) == source.Other {
 			return fmt.Errorf("%w: %s", ErrAnotherSource, difference(point, m, now))
@@ -115,6 +118,34 @@ func recognizeNew(ctx context.Context, repo sourceReader, id int64, was, seen sq
 	return nil
 }
 
+// recognizeElsewhere returns ErrAnotherSource when a directory that is a mount where the source was seen before is empty
+// or missing at another path, and the last scan found entries in it.
+func recognizeElsewhere(ctx context.Context, repo sourceReader, registered sqlrepo.Source, fsys source.FS,
+	held *source.Held) error {
+	path := held.Sighting().Path
+	for _, other := range registered.Sightings {
+		for _, m := range other.Below {
+			if held.Ignores(m) {
+				continue
+			}
+			point := path + "/" + m.Point
+			entries, err := fsys.ReadDir(point)
+			if len(entries) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			found, err := hadEntries(ctx, repo, registered.ID, m.Point)
+			if err != nil {
+				return err
+			}
+			if found {
+				return fmt.Errorf("%w: nothing is in %s; at %s it is %s, in which the last scan found entries", ErrAnotherSource,
+					point, other.Path, source.Describe(m))
+			}
+		}
+	}
+	return nil
+}
+
 // hadEntries reports whether the last scan found something in a directory.
 func hadEntries(ctx context.Context, repo sourceReader, id int64, directory string) (bool, error) {
 	scanned, err := lastScanned(ctx, repo, id)
@@ -137,11 +168,23 @@ func mountAt(seen sqlrepo.Sighting, point string) (found sqlrepo.Mount, ok bool)
 	return found, false
 }
 
+// missing says what was at a path where there is none of it now.
+func missing(path string, was sqlrepo.Mount) string {
+	if was.Followed {
+		return fmt.Sprintf("the symlink %s led to %s at the last scan, and does not now", path, source.Describe(was))
+	}
+	return fmt.Sprintf("%s was a mount of %s at the last scan, and nothing is mounted there now", path,
+		source.Describe(was))
+}
+
 // difference says what was at a path, and what is.
 func difference(path string, was, is sqlrepo.Mount) string {
 	before, now := source.Describe(was), source.Describe(is)
 	if before == now {
 		before, now = fmt.Sprintf("%s (%s)", before, was.ID), fmt.Sprintf("another %s (%s)", now, is.ID)
+	}
+	if was.Followed {
+		return fmt.Sprintf("the symlink %s led to %s at the last scan, and leads to %s now", path, before, now)
 	}
 	text := fmt.Sprintf("%s was %s at the last scan, and is %s now", path, before, now)
 	if len(is.Point) < len(was.Point) && strings.HasPrefix(was.Point, is.Point) {

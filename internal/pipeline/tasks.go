@@ -126,17 +126,12 @@ func (t *stageTask) then(ctx context.Context, c *crew, following sqlrepo.UploadS
 }
 
 func (t *stageTask) scanner(c *crew) (*scan.Scanner, error) {
-	excludes, err := source.ParseExcludes(t.stage.Upload.Excludes)
-	if err != nil {
-		return nil, err
-	}
-	policy, err := source.ParseSymlinkPolicy(t.stage.Upload.SymlinkPolicy)
+	options, err := source.ParseOptions(t.stage.Upload.Excludes, t.stage.Upload.SymlinkPolicy)
 	if err != nil {
 		return nil, err
 	}
 	return &scan.Scanner{
-		Repo: c.Repo, FS: t.site.FS, Root: t.site.Root, Progress: c.Progress, Alive: t.alive,
-		Options: source.Options{Excludes: excludes, Symlinks: policy},
+		Repo: c.Repo, FS: t.site.FS, Root: t.site.Root, Options: options, Progress: c.Progress, Alive: t.alive,
 	}, nil
 }
 

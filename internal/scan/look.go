@@ -74,7 +74,8 @@ func (m *merger) list(row *sqlrepo.Entry, found sqlrepo.Entry) {
 var errMoved = errors.New("a directory has moved")
 
 // Moved reports whether names came, went or moved below the source since it was scanned, by a look at each of its
-// directories: every such change shows in the time of a directory. It lists none, so it costs little.
+// directories: every such change shows in the times of a directory. It lists none, so it costs little. A directory that
+// had changed too shortly before it was scanned counts as changed.
 func (s *Scanner) Moved(ctx context.Context, upload sqlrepo.Upload) (bool, error) {
 	look := s.FS.Lstat
 	if s.Options.Symlinks == source.FollowSymlinks {
@@ -82,6 +83,7 @@ func (s *Scanner) Moved(ctx context.Context, upload sqlrepo.Upload) (bool, error
 	}
 	group, looking := errgroup.WithContext(ctx)
 	group.SetLimit(source.DefaultReaders)
+	compare := source.ComparisonOf(upload)
 	directories := sqlrepo.EntryFilter{
 		Kinds: []sqlrepo.EntryKind{sqlrepo.Directory}, States: []sqlrepo.EntryState{sqlrepo.Ready, sqlrepo.Rescanned},
 	}
@@ -95,7 +97,7 @@ func (s *Scanner) Moved(ctx context.Context, upload sqlrepo.Upload) (bool, error
 		if row.Path == "" {
 			look = s.FS.Stat
 		}
-		group.Go(func() error { return s.unmoved(row, look) })
+		group.Go(func() error { return s.unmoved(row, compare, look) })
 	}
 	err := group.Wait()
 	switch {
@@ -108,7 +110,8 @@ func (s *Scanner) Moved(ctx context.Context, upload sqlrepo.Upload) (bool, error
 }
 
 // unmoved returns errMoved if a directory is not as it was scanned, and an error of source.Fatal if that can't be told.
-func (s *Scanner) unmoved(row sqlrepo.Entry, look func(string) (fs.FileInfo, error)) error {
+func (s *Scanner) unmoved(row sqlrepo.Entry, compare source.Comparison,
+	look func(string) (fs.FileInfo, error)) error {
 	s.Alive(1)
 	info, err := look(source.OSPath(s.Root, row.Path))
 	if err != nil {
@@ -117,8 +120,7 @@ func (s *Scanner) unmoved(row sqlrepo.Entry, look func(string) (fs.FileInfo, err
 		}
 		return errMoved
 	}
-	now := source.Fingerprint(info, nil)
-	if now.Kind != row.Kind || now.ModTime != row.ModTime || now.Era != row.Era {
+	if !compare.SameDirectory(row.Fingerprint, source.Fingerprint(info, nil)) {
 		return errMoved
 	}
 	return nil

@@ -178,7 +178,7 @@ func (m *merger) keep(row, found sqlrepo.Entry) {
 	if row.State == sqlrepo.Unreachable {
 		m.batch.Restored = append(m.batch.Restored, row.ID)
 	}
-	if row.Mode == found.Mode {
+	if row.Mode == found.Mode && (row.Kind != sqlrepo.Directory || row.Ctime == found.Ctime) {
 		return
 	}
 	row.Mode, row.Ctime = found.Mode, found.Ctime

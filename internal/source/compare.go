@@ -41,10 +41,19 @@ func (c Comparison) Difference(was, now sqlrepo.Fingerprint) string {
 		return "it was modified"
 	case !c.IgnoreInode && was.Inode != 0 && now.Inode != 0 && now.Inode != was.Inode:
 		return "it was replaced by another file of the same length and time"
-	case !c.IgnoreCtime && c.unexplained(was, now):
+	case !c.IgnoreCtime && now.Kind == sqlrepo.File && c.unexplained(was, now):
 		return "it changed, though its length and time are the same"
 	}
 	return ""
+}
+
+// SameDirectory reports whether the names in a directory are those that it had under an earlier fingerprint: whatever
+// changes them changes its ctime, too.
+func (c Comparison) SameDirectory(was, now sqlrepo.Fingerprint) bool {
+	if now.Kind != was.Kind || was.Unproven || now.ModTime != was.ModTime || now.Era != was.Era {
+		return false
+	}
+	return c.IgnoreCtime || was.Ctime == 0 || now.Ctime == 0 || now.Ctime == was.Ctime
 }
 
 // unexplained reports whether a file's attributes or content changed (its ctime did) without a change of mode that

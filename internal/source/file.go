@@ -29,6 +29,17 @@ func (in *inspector) file(entry sqlrepo.Entry, osPath string, look func(string) 
 	return entry
 }
 
+// directory completes what is known of a directory before it is listed. Another host's clock is taken for right: if
+// that were doubted, a NAS in use would be scanned twice by each run.
+func (in *inspector) directory(entry sqlrepo.Entry, osPath string, look func(string) (fs.FileInfo, error),
+	info fs.FileInfo, at time.Time) sqlrepo.Entry {
+	device, _, _ := identity(info)
+	traits := in.traitsOf(device, osPath)
+	traits.Remote = false
+	entry.Fingerprint = in.settled(traits.trusted(entry.Fingerprint), traits, osPath, look, at)
+	return entry
+}
+
 func (in *inspector) traitsOf(device uint64, osPath string) Traits {
 	if known, ok := in.traits.Load(device); ok {
 		return known.(Traits)

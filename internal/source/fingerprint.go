@@ -6,8 +6,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Fingerprint is what info says about whether an entry changed. The target is kept for symlinks only, size, inode and
-// ctime for files only.
+// Fingerprint is what info says about whether an entry changed. The target is kept for symlinks only, size and inode
+// for files only, ctime for files and directories.
 func Fingerprint(info fs.FileInfo, target []byte) sqlrepo.Fingerprint {
 	found := sqlrepo.Fingerprint{
 		Kind: kindOf(info.Mode()),
@@ -18,6 +18,8 @@ func Fingerprint(info fs.FileInfo, target []byte) sqlrepo.Fingerprint {
 	case sqlrepo.File:
 		found.Size = info.Size()
 		_, found.Inode, found.Ctime = identity(info)
+	case sqlrepo.Directory:
+		_, _, found.Ctime = identity(info)
 	case sqlrepo.Symlink:
 		found.Target = target
 	}

@@ -3,12 +3,10 @@ package source
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 
@@ -26,35 +24,28 @@ type Held struct {
 	// file is the name of a source that is a file, else "".
 	file string
 	// info describes dir, on is the mount that the source lies on.
-	info     fs.FileInfo
-	on       mountKey
-	excludes *Excludes
+	info    fs.FileInfo
+	on      mountKey
+	options Options
 	// seen is what the source was when it was opened.
 	seen sqlrepo.Sighting
 
 	closing sync.Once
 	mu      sync.Mutex
-	// below are the mount points below the source, by their paths relative to it.
+	// below are the mount points below the source, and symlinks that lead to other mounts, by their paths relative to it.
 	below map[string]heldMount
 	// covered is set once a directory was read on a mount that has come since the source was opened.
 	covered error
 }
 
-// heldMount is a mount point that has to stay as it is.
-type heldMount struct {
-	visible
-	key  mountKey
-	seen sqlrepo.Mount
-}
-
-// Hold opens the source at path, a directory or a file. Mount points below it that are excluded may come and go. It
-// returns ErrGone when the source goes away meanwhile.
-func Hold(path string, excludes *Excludes) (*Held, error) {
+// Hold opens the source at path, a directory or a file, to be scanned with these options: mount points below it that
+// are excluded may come and go. It returns ErrGone when the source goes away meanwhile.
+func Hold(path string, options Options) (*Held, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("source: %w", err)
 	}
-	h := &Held{path: path, excludes: excludes}
+	h := &Held{path: path, options: options}
 	at := path
 	if !info.IsDir() {
 		at, h.file = filepath.Dir(path), filepath.Base(path)
@@ -77,166 +68,16 @@ func (h *Held) recognize() (err error) {
 	if h.on, err = keyOf(h.path); err != nil {
 		return err
 	}
-	var below []visible
-	h.seen, below = survey(h.path)
-	h.below = make(map[string]heldMount, len(below))
-	for i, m := range below {
-		key, err := keyAt(h.fd, m.point)
-		if err != nil || h.Ignores(m.point) {
+	found := survey(h.path)
+	h.seen, h.below = found.Sighting, make(map[string]heldMount, len(found.below))
+	for i, m := range h.seen.Below {
+		key, err := keyAt(h.fd, m.Point)
+		if err != nil || h.Ignores(m) {
 			continue // what can't be looked at is not read either
 		}
-		h.below[m.point] = heldMount{m, key, h.seen.Below[i]}
+		h.below[m.Point] = heldMount{m, key, found.below[i].automatic}
 	}
 	return h.Present(h.path)
-}
-
-// Ignores reports whether a mount point below the source is excluded.
-func (h *Held) Ignores(point string) bool {
-	return h.excludes.Match(sqlrepo.Path(strings.ReplaceAll(point, string(os.PathSeparator), "\x00")), true)
-}
-
-// Sighting returns what the source is now. Mount points that are excluded are not part of it.
-func (h *Held) Sighting() sqlrepo.Sighting {
-	seen, _ := survey(h.path)
-	seen.Below = slices.DeleteFunc(seen.Below, func(m sqlrepo.Mount) bool { return h.Ignores(m.Point) })
-	if h.file != "" {
-		return seen
-	}
-	if dir, err := h.open(h.path, openDirectory); err == nil {
-		_, err = dir.Readdirnames(1)
-		seen.Empty = errors.Is(err, io.EOF)
-		_ = dir.Close() // nothing was written
-	}
-	return seen
-}
-
-// Touch opens a directory below the source, so that an automounter mounts what belongs there.
-func (h *Held) Touch(point string) {
-	if dir, err := openAt(h.fd, point, joinOS(h.path, point), openDirectory); err == nil {
-		_ = dir.Close() // nothing was written
-	}
-}
-
-// Present returns an error unless the path still leads to the directory that is held, and the mount points below it are
-// those that it had. The error says what was there and what is there now.
-func (h *Held) Present(string) error {
-	if _, err := h.dir.Stat(); err != nil {
-		return err
-	}
-	if err := h.inPlace(); err != nil {
-		return err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.covered != nil {
-		return h.covered
-	}
-	for point, was := range h.below {
-		key, err := keyAt(h.fd, point)
-		if err == nil && key == was.key {
-			continue
-		}
-		if was.key, err = h.mountedAgain(was); err != nil {
-			return err
-		}
-		h.below[point] = was
-	}
-	return nil
-}
-
-// inPlace makes sure of the source's root.
-func (h *Held) inPlace() error {
-	at := h.path
-	if h.file != "" {
-		at = filepath.Dir(h.path)
-	}
-	now, err := os.Stat(at)
-	if err != nil {
-		return err
-	}
-	on, err := keyOf(h.path)
-	if err != nil {
-		return err
-	}
-	if sameFile(now, h.info) && (h.file == "" || on.sameMount(h.on)) {
-		return nil
-	}
-	seen, _ := survey(h.path)
-	if was, is := Describe(h.seen.Mount), Describe(seen.Mount); was != is {
-		return fmt.Errorf("%s was %s when the run began, and is %s now", h.path, was, is)
-	}
-	return fmt.Errorf("%s has been replaced since the run began, within %s", h.path, Describe(seen.Mount))
-}
-
-// mountedAgain looks closely at a mount point that is not what it was. An automounter may have undone it and mounts it
-// again when it is opened; where anybody else does so, its directory may have been seen empty meanwhile.
-func (h *Held) mountedAgain(was heldMount) (now mountKey, err error) {
-	point := joinOS(h.path, was.point)
-	if was.automatic {
-		h.Touch(was.point)
-	}
-	seen, _ := survey(h.path)
-	for _, m := range seen.Below {
-		switch {
-		case m.Point != was.point:
-			continue
-		case Compare(was.seen, m) == Other:
-			return now, fmt.Errorf("%s was %s when the run began, and is %s now", point, Describe(was.seen), Describe(m))
-		case !was.automatic:
-			return now, fmt.Errorf("%s, a mount of %s, was unmounted and mounted again since the run began", point, Describe(m))
-		}
-		return keyAt(h.fd, was.point)
-	}
-	return now, fmt.Errorf("%s was a mount of %s when the run began, and nothing is mounted there now", point,
-		Describe(was.seen))
-}
-
-// notice looks on which mount a directory of the source lies. One that has come since the source was opened is watched
-// from then on if it was mounted because somebody looked there; any other covers what was there before.
-func (h *Held) notice(dir *os.File, path string) {
-	key, err := keyAt(int(dir.Fd()), ".")
-	if err != nil || !key.known() {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.covered != nil || h.hasMount(key) {
-		return
-	}
-	seen, below := survey(h.path)
-	for i, m := range below {
-		at, err := keyAt(h.fd, m.point)
-		if _, watched := h.below[m.point]; watched && err == nil && at.onSameMount(key) {
-			return // it was mounted again, of which Present judges
-		} else if watched || h.Ignores(m.point) {
-			continue
-		}
-		if !m.automatic && !mountsBelowItself(h.seen.Mount, seen.Below[i]) {
-			h.covered = fmt.Errorf("%s has been mounted at %s since the run began, and covers what was there",
-				Describe(seen.Below[i]), joinOS(h.path, m.point))
-			return
-		}
-		if err == nil {
-			m.automatic = true
-			h.below[m.point] = heldMount{m, at, seen.Below[i]}
-		}
-	}
-	if !h.hasMount(key) {
-		h.covered = fmt.Errorf("%s was on a mount that had come since the run began and is gone now", path)
-	}
-}
-
-// hasMount reports whether a directory lies on one of the mounts that are watched.
-func (h *Held) hasMount(key mountKey) bool {
-	if key.onSameMount(h.on) {
-		return true
-	}
-	for _, m := range h.below {
-		if key.onSameMount(m.key) {
-			return true
-		}
-	}
-	return false
 }
 
 // Close closes the handle, once. Files that were opened stay open.

@@ -123,6 +123,8 @@ func (in *inspector) classify(path sqlrepo.Path, osPath string, look func(string
 	switch entry.Kind {
 	case sqlrepo.Special:
 		entry.State, entry.Reason = sqlrepo.Unsupported, describe(info.Mode())
+	case sqlrepo.Directory:
+		entry = in.directory(entry, osPath, look, info, at)
 	case sqlrepo.File:
 		entry = in.file(entry, osPath, look, info, at)
 	}

@@ -107,16 +107,23 @@ func (t mountTable) below(on mount, dir string) (found []visible) {
 		if slices.ContainsFunc(children[:i], func(other mount) bool { return contains(other.point, child.point) }) {
 			continue // another one covers it
 		}
-		top := visible{mount: child}
-		for over, ok := t.over(top.mount); ok; over, ok = t.over(top.mount) {
-			top = visible{over, top.automatic || top.kind == "autofs"}
+		top := child
+		for over, ok := t.over(top); ok; over, ok = t.over(top) {
+			top = over
 		}
-		if top.kind == "autofs" {
-			continue // nothing is mounted there now
+		if top.kind != "autofs" { // otherwise nothing is mounted there now, or below it by name
+			found = append(found, visible{top, t.automatic(top)})
 		}
-		found = append(append(found, top), t.below(top.mount, top.point)...)
+		found = append(found, t.below(top, top.point)...)
 	}
 	return found
+}
+
+// automatic reports whether a mount lies on that of an automounter.
+func (t mountTable) automatic(m mount) bool {
+	return slices.ContainsFunc(t, func(other mount) bool {
+		return other.kind == "autofs" && (other.point == m.point || other.id == m.parent)
+	})
 }
 
 // over returns the mount that covers all of another.

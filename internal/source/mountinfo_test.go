@@ -16,6 +16,8 @@ const mountLines = `26 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 36 30 0:46 / /nas/covered/below rw - tmpfs below rw
 37 30 0:47 / /nas/covered rw - tmpfs above rw
 38 26 0:48 / /nasty rw - tmpfs  rw
+42 30 0:52 / /nas/names rw - autofs auto.names rw
+43 42 0:53 / /nas/names/one rw - nfs4 nas:/one rw
 no mount at all
 39 26 0:49
 40 26 0:50 / /twice rw - tmpfs first rw
@@ -27,7 +29,7 @@ func TestParseMounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(table) != 12 {
+	if len(table) != 14 {
 		t.Fatalf("%d mounts", len(table))
 	}
 	want := mount{id: 31, parent: 30, device: "0:41", root: "/", point: "/nas/with blank", kind: "cifs",
@@ -68,12 +70,13 @@ func TestMountsBelow(t *testing.T) {
 	nas, _ := table.find(30, "/nas")
 	var points []string
 	for _, m := range table.below(nas, "/nas") {
-		if automatic := strings.HasSuffix(m.point, "/auto"); m.automatic != automatic {
+		automatic := strings.HasSuffix(m.point, "/auto") || strings.HasSuffix(m.point, "/one")
+		if m.automatic != automatic {
 			t.Errorf("%s: automatic is %t", m.point, m.automatic)
 		}
 		points = append(points, m.point+" "+m.origin)
 	}
-	want := []string{"/nas/auto nas:/auto", "/nas/auto/deep nas:/more", "/nas/covered above",
+	want := []string{"/nas/auto nas:/auto", "/nas/auto/deep nas:/more", "/nas/covered above", "/nas/names/one nas:/one",
 		"/nas/with blank //nas/share"}
 	if !slices.Equal(points, want) {
 		t.Errorf("got %q", points)

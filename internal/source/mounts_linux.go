@@ -10,8 +10,6 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
 // mountKey identifies a directory and the mount that it lies on, for as long as the system runs.
@@ -77,30 +75,30 @@ func readMounts() (mountTable, error) {
 
 // survey finds out what the source's path leads to now, and which mount points there are below it. It returns nothing
 // but the path where the system does not tell.
-func survey(path string) (seen sqlrepo.Sighting, below []visible) {
+func survey(path string) (seen surveyed) {
 	seen.Path = path
 	resolved, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		return seen, nil
+		return seen
 	}
 	table, err := readMounts()
 	if err != nil {
-		return seen, nil
+		return seen
 	}
 	on, ok := table.find(mountIDOf(path), resolved)
 	if !ok {
-		return seen, nil
+		return seen
 	}
+	seen.on = visible{on, table.automatic(on)}
 	seen.Mount = on.describe(resolved)
 	seen.Mount.ID = identifierOf(on, path)
 	for _, m := range table.below(on, resolved) {
 		described := m.describe(m.point)
 		described.ID = identifierOf(m.mount, m.point)
 		described.Point = strings.TrimPrefix(strings.TrimPrefix(m.point, resolved), "/")
-		m.point = described.Point
-		seen.Below, below = append(seen.Below, described), append(below, m)
+		seen.Below, seen.below = append(seen.Below, described), append(seen.below, m)
 	}
-	return seen, below
+	return seen
 }
 
 // identifierOf returns what identifies the file system of a mount on which path lies, if its origin does not.

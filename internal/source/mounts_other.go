@@ -24,6 +24,6 @@ func (mountKey) known() bool { return false }
 
 func (mountKey) onSameMount(mountKey) bool { return true }
 
-func survey(path string) (seen sqlrepo.Sighting, below []visible) {
-	return sqlrepo.Sighting{Path: path}, nil
+func survey(path string) surveyed {
+	return surveyed{Sighting: sqlrepo.Sighting{Path: path}}
 }

@@ -54,6 +54,15 @@ type Options struct {
 	Doubt bool
 }
 
+// ParseOptions compiles patterns and a policy. It returns ErrBadPattern or ErrBadSymlinkPolicy for what is neither.
+func ParseOptions(excludes []string, policy string) (options Options, err error) {
+	if options.Excludes, err = ParseExcludes(excludes); err != nil {
+		return Options{}, err
+	}
+	options.Symlinks, err = ParseSymlinkPolicy(policy)
+	return options, err
+}
+
 // DefaultReaders hides the latency of a network file system without flooding it.
 const DefaultReaders = 16
 

@@ -84,14 +84,15 @@ func isDevice(m sqlrepo.Mount) bool {
 // inMemory reports whether a mount is of a file system that does not outlive its mount.
 func inMemory(m sqlrepo.Mount) bool { return m.Kind == "tmpfs" || m.Kind == "ramfs" }
 
-// mountsBelowItself reports whether a mount below another one may be the other's own doing: a server's exports and shares
-// that lie in one another are mounted when somebody looks there.
+// mountsBelowItself reports whether a mount below another one may be the other's own doing: a server's exports and
+// shares that lie in one another are mounted when somebody looks there.
 func mountsBelowItself(above, below sqlrepo.Mount) bool {
 	kind := family(above.Kind)
 	return kind == family(below.Kind) && (kind == "nfs" || kind == "cifs" || kind == "afs")
 }
 
-// Within is what a mount is said to be at a path below it, relative to where it is, as long as nothing is mounted there.
+// Within is what a mount is said to be at a path below it, relative to where it is, as long as nothing is mounted
+// there.
 func Within(m sqlrepo.Mount, below string) sqlrepo.Mount {
 	m.Point, m.Inner = path.Join(m.Point, below), path.Join(m.Inner, below)
 	return m

@@ -71,7 +71,8 @@ func Tick(f sqlrepo.Fingerprint) time.Duration {
 }
 
 // proven reports whether any change after a moment would show in the fingerprint that was taken then. A time in the
-// future proves as much as one in the past, since what is written gets another, unless a server's clock may be as far ahead.
+// future proves as much as one in the past, since what is written gets another, unless a server's clock may be as far
+// ahead.
 func (t Traits) proven(f sqlrepo.Fingerprint, at time.Time) bool {
 	margin, age := max(t.Tick, Tick(f)), at.Sub(stamp(f))
 	if t.Remote {

@@ -1,0 +1,249 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// heldMount is a mount below a source that has to stay as it is.
+type heldMount struct {
+	seen sqlrepo.Mount
+	key  mountKey
+	// automatic is set if an automounter makes and undoes it.
+	automatic bool
+}
+
+// surveyed is what a source was found to be.
+type surveyed struct {
+	sqlrepo.Sighting
+	// on is the mount that it lies on, below are those of Below.
+	on    visible
+	below []visible
+}
+
+// Ignores reports whether a mount below the source does not matter: it is excluded, or only a symlink that is not
+// followed leads there.
+func (h *Held) Ignores(m sqlrepo.Mount) bool {
+	if m.Followed && h.options.Symlinks != FollowSymlinks {
+		return true
+	}
+	return h.options.Excludes.Match(sqlrepo.Path(strings.ReplaceAll(m.Point, string(os.PathSeparator), "\x00")), true)
+}
+
+// Sighting returns what the source is now, with the mounts that symlinks were found to lead to. Mounts that are ignored
+// are not part of it.
+func (h *Held) Sighting() sqlrepo.Sighting {
+	seen := survey(h.path).Sighting
+	seen.Below = append(slices.DeleteFunc(seen.Below, h.Ignores), h.followedMounts()...)
+	slices.SortFunc(seen.Below, func(a, b sqlrepo.Mount) int { return strings.Compare(a.Point, b.Point) })
+	if h.file != "" {
+		return seen
+	}
+
+	if dir, err := h.open(h.path, openDirectory); err == nil {
+		_, err = dir.Readdirnames(1)
+		seen.Empty = errors.Is(err, io.EOF)
+		_ = dir.Close() // nothing was written
+	}
+	return seen
+}
+
+func (h *Held) followedMounts() (followed []sqlrepo.Mount) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, m := range h.below {
+		if m.seen.Followed {
+			followed = append(followed, m.seen)
+		}
+	}
+	return followed
+}
+
+// Touch opens a directory below the source, so that an automounter mounts what belongs there, and takes note of the
+// mount that it lies on.
+func (h *Held) Touch(point string) {
+	path := joinOS(h.path, point)
+	if dir, err := openAt(h.fd, point, path, openDirectory); err == nil {
+		h.notice(dir, path)
+		_ = dir.Close() // nothing was written
+	}
+}
+
+// Present returns an error unless the path still leads to the directory that is held, and the mounts below it are those
+// that it had. The error says what was there and what is there now.
+func (h *Held) Present(string) error {
+	if _, err := h.dir.Stat(); err != nil {
+		return err
+	}
+	if err := h.inPlace(); err != nil {
+		return err
+	}
+
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.covered != nil {
+		return h.covered
+	}
+	for point, was := range h.below {
+		key, err := keyAt(h.fd, point)
+		if err == nil && key == was.key {
+			continue
+		}
+		if was.key, err = h.mountedAgain(was); err != nil {
+			return err
+		}
+		h.below[point] = was
+	}
+	return nil
+}
+
+// inPlace makes sure of the source's root.
+func (h *Held) inPlace() error {
+	at := h.path
+	if h.file != "" {
+		at = filepath.Dir(h.path)
+	}
+	now, err := os.Stat(at)
+	if err != nil {
+		return err
+	}
+	on, err := keyOf(h.path)
+	if err != nil {
+		return err
+	}
+	if sameFile(now, h.info) && (h.file == "" || on.sameMount(h.on)) {
+		return nil
+	}
+
+	seen := survey(h.path)
+	if was, is := Describe(h.seen.Mount), Describe(seen.Mount); was != is {
+		return fmt.Errorf("%s was %s when the run began, and is %s now", h.path, was, is)
+	}
+	return fmt.Errorf("%s has been replaced since the run began, within %s", h.path, Describe(seen.Mount))
+}
+
+// mountedAgain looks closely at a mount that is not what it was. An automounter may have undone it and mounts it again
+// when it is opened; where anybody else does so, its directory may have been seen empty meanwhile.
+func (h *Held) mountedAgain(was heldMount) (now mountKey, err error) {
+	point := joinOS(h.path, was.seen.Point)
+	if was.automatic {
+		if dir, err := openAt(h.fd, was.seen.Point, point, openDirectory); err == nil {
+			_ = dir.Close() // nothing was written
+		}
+	}
+
+	is, ok := h.mountOf(was.seen)
+	switch {
+	case !ok:
+		return now, fmt.Errorf("%s was a mount of %s when the run began, and nothing is mounted there now", point,
+			Describe(was.seen))
+	case Compare(was.seen, is) == Other:
+		return now, fmt.Errorf("%s was %s when the run began, and is %s now", point, Describe(was.seen), Describe(is))
+	case !was.automatic:
+		return now, fmt.Errorf("%s, a mount of %s, was unmounted and mounted again since the run began", point, Describe(is))
+	}
+	return keyAt(h.fd, was.seen.Point)
+}
+
+// mountOf returns the mount that is now where another one was.
+func (h *Held) mountOf(was sqlrepo.Mount) (sqlrepo.Mount, bool) {
+	if was.Followed {
+		is := survey(joinOS(h.path, was.Point)).Mount
+		is.Point = was.Point
+		return is, is.Kind != ""
+	}
+	for _, m := range survey(h.path).Below {
+		if m.Point == was.Point {
+			return m, true
+		}
+	}
+	return sqlrepo.Mount{}, false
+}
+
+// notice looks on which mount a directory of the source lies. One to which a symlink leads is watched from then on, and
+// so is one that has come since the source was opened if it was mounted because somebody looked there. Any other one
+// that has come covers what was there before.
+func (h *Held) notice(dir *os.File, path string) {
+	key, err := keyAt(int(dir.Fd()), ".")
+	if err != nil || !key.known() {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.covered != nil || h.hasMount(key) {
+		return
+	}
+
+	if followed, ok := h.followed(path, key); ok {
+		h.below[followed.seen.Point] = followed
+		return
+	}
+	if h.watchNew(key) && !h.hasMount(key) {
+		h.covered = fmt.Errorf("%s was on a mount that had come since the run began and is gone now", path)
+	}
+}
+
+// watchNew watches the mounts that have come since the source was opened, and notes if one of them covers what was
+// there. It reports whether key is to be among those that are watched.
+func (h *Held) watchNew(key mountKey) bool {
+	found := survey(h.path)
+	for i, m := range found.Below {
+		at, err := keyAt(h.fd, m.Point)
+		if _, watched := h.below[m.Point]; watched && err == nil && at.onSameMount(key) {
+			return false // it was mounted again, of which Present judges
+		} else if watched || h.Ignores(m) {
+			continue
+		}
+		if !found.below[i].automatic && !mountsBelowItself(h.seen.Mount, m) {
+			h.covered = fmt.Errorf("%s has been mounted at %s since the run began, and covers what was there",
+				Describe(m), joinOS(h.path, m.Point))
+			return false
+		}
+		if err == nil {
+			h.below[m.Point] = heldMount{m, at, true}
+		}
+	}
+	return true
+}
+
+// followed returns the mount with this key, on which the directory at path lies, if a symlink in the source leads
+// there.
+func (h *Held) followed(path string, key mountKey) (found heldMount, ok bool) {
+	point, _ := h.within(path)
+	root, err := filepath.EvalSymlinks(h.path)
+	if err != nil || h.options.Symlinks != FollowSymlinks {
+		return found, false
+	}
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil || target == filepath.Join(root, point) {
+		return found, false
+	}
+
+	is := survey(path)
+	at, err := keyAt(h.fd, point)
+	if err != nil || !at.onSameMount(key) || is.Mount.Kind == "" {
+		return found, false
+	}
+	is.Mount.Point, is.Mount.Followed = point, true
+	return heldMount{is.Mount, at, is.on.automatic}, true
+}
+
+// hasMount reports whether a directory lies on one of the mounts that are watched.
+func (h *Held) hasMount(key mountKey) bool {
+	if key.onSameMount(h.on) {
+		return true
+	}
+	for _, m := range h.below {
+		if key.onSameMount(m.key) {
+			return true
+		}
+	}
+	return false
+}
