@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -445,4 +446,41 @@ func followedMountIsNotThere(t *testing.T, program string) {
 	n.count -= 30
 	n.run(t, append(n.prepare, "--accept-source")...)
 	n.mounted(t)
+}
+
+// TestAFullStore has a run say which file system is full, what is free there, and how much is yet to be packed. With more
+// room, the next run goes on.
+func TestAFullStore(t *testing.T) {
+	program, source := build(t), t.TempDir()
+	if err := writeRandom(source, 8, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range engines() {
+		t.Run(e.name, func(t *testing.T) {
+			i, shards := install(t, program, e), t.TempDir()
+			if err := unix.Mount("tmpfs", shards, "tmpfs", 0, "size=5m"); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = unix.Unmount(shards, unix.MNT_DETACH) })
+			prepare := []string{"prepare", source, "--store", shards, "--shard-size", "2MiB", "--workers", "1"}
+
+			p := i.start(t, prepare...)
+			code := p.exit(t)
+			want := regexp.MustCompile(`no space left on device; ([0-9]+) bytes of the source are yet to be packed
+guppy: the file system of .* has [0-9]+ bytes free`)
+			said := want.FindStringSubmatch(p.stderr.String())
+			if code != exitFailure || said == nil {
+				t.Fatalf("exit code %d: %s", code, &p.stderr)
+			}
+			if left, err := strconv.Atoi(said[1]); err != nil || left <= 0 || left >= 8<<20 {
+				t.Errorf("%s bytes are left", said[1])
+			}
+
+			if err := unix.Mount("tmpfs", shards, "tmpfs", unix.MS_REMOUNT, "size=50m"); err != nil {
+				t.Fatal(err)
+			}
+			i.run(t, prepare...)
+			i.run(t, "check", "--read-data", "--store", shards)
+		})
+	}
 }

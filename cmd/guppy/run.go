@@ -15,6 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/shortage"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -84,6 +85,9 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 	stop := a.showProgress(ctx, job.Progress.Line)
 	result, err := job.Run(ctx)
 	stop()
+	if shortage.Full(err) {
+		err = sayWhatIsNeeded(ctx, repo, registered, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +96,20 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 		a.warnOfNoPieces(made)
 	}
 	return made, err
+}
+
+// sayWhatIsNeeded adds to the error of a run for which there was no room how much it has yet to pack.
+func sayWhatIsNeeded(ctx context.Context, repo *repository, registered sqlrepo.Source, full error) error {
+	uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{Source: &registered.ID})
+	if err != nil || len(uploads) == 0 {
+		return full // which is what matters
+	}
+	last := uploads[len(uploads)-1]
+	left := last.PlannedBytes - last.PackedBytes
+	if left <= 0 {
+		return full
+	}
+	return fmt.Errorf("%w; %d bytes of the source are yet to be packed", full, left)
 }
 
 // warnOfOtherStore tells of a store that is not that of the source's latest upload: all that it has is stored again
