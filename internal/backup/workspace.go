@@ -89,9 +89,14 @@ func (w *workspace) clear() error {
 	return err
 }
 
-// remove leaves a directory in which there is something else.
+// remove leaves a directory in which there is something else. What can't be removed keeps the file that is locked, so
+// that Sweep finds it.
 func (w *workspace) remove() error {
-	err := errors.Join(w.clear(), os.Remove(w.lock.Path()), w.lock.Close())
+	err := w.clear()
+	if err == nil {
+		err = os.Remove(w.lock.Path())
+	}
+	err = errors.Join(err, w.lock.Close())
 	_ = os.Remove(w.dir)
 	return err
 }

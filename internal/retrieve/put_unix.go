@@ -23,6 +23,9 @@ func (d *directory) put(part, name string, content []byte, meta *metadata) error
 		return err
 	}
 	err = fill(fd, at, part, content, meta)
+	if err == nil {
+		err = flush(fd)
+	}
 	if mine := isStillAt(at, part, fd); mine != nil {
 		err = errors.Join(err, mine)
 	} else {
@@ -123,8 +126,24 @@ func lockDescriptor(fd int) error {
 	return err
 }
 
+// flush returns what a file server objects to what was written to a file. Its client asks when a descriptor is closed:
+// that of a copy, so that the file stays locked. Without one to spare, closing the file will tell.
+func flush(fd int) error {
+	spare, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) //nolint:gosec // it is a descriptor
+	if err != nil {
+		return nil //nolint:nilerr // see above
+	}
+	return unix.Close(spare)
+}
+
 // seal gives a file its name before it is closed, while others find it locked.
-func seal(out *os.File, rename func() error) error { return errors.Join(rename(), out.Close()) }
+func seal(out *os.File, rename func() error) error {
+	err := flush(int(out.Fd()))
+	if err == nil {
+		err = rename()
+	}
+	return errors.Join(err, out.Close())
+}
 
 // stampAt gives an entry of a directory its time, also one that is a symlink. A time that is not known stays. The time
 // may be out of the range that nanoseconds since 1970 have in 64 bits.
