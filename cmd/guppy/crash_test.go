@@ -12,6 +12,7 @@ const crashSeeds = 10 // for each engine
 
 // TestKilledRunsGoOn kills runs at random points, then lets one end: what it leaves is what an undisturbed run leaves.
 func TestKilledRunsGoOn(t *testing.T) {
+	t.Parallel()
 	program, corpus := build(t), t.TempDir()
 	if err := writeCorpus(corpus); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 
 // TestWorkersAndEnginesLeaveNoTrace compares shards and dumps of the same work done in different ways.
 func TestWorkersAndEnginesLeaveNoTrace(t *testing.T) {
+	t.Parallel()
 	program, corpus := build(t), t.TempDir()
 	if err := writeCorpus(corpus); err != nil {
 		t.Fatal(err)

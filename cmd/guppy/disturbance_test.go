@@ -19,6 +19,7 @@ type disturbance struct {
 }
 
 func TestDisturbedRuns(t *testing.T) {
+	t.Parallel()
 	source := filepath.Join(t.TempDir(), "with space")
 	if err := errors.Join(writeCorpus(source), writeSparse(filepath.Join(source, "zeros"), 1<<30)); err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ const classUse = 0x67757070
 // TestALockThatIsLostEndsTheWork under it: the session that keeps everybody else away is ended while a transaction of the
 // command waits. Nothing of that is committed, another process is let in, and the command can be run again.
 func TestALockThatIsLostEndsTheWork(t *testing.T) {
+	t.Parallel()
 	program := build(t)
 	tests := map[string]struct {
 		command []string

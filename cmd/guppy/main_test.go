@@ -23,7 +23,10 @@ const quickExit = "GORACE=atexit_sleep_ms=20"
 
 type suite struct{ *testing.M }
 
-// Run opens the directory of the programs to the user that unprivileged becomes.
+// programs is a directory that is there for as long as tests run.
+var programs string
+
+// Run opens the directory of the scripts' programs to the user that unprivileged becomes.
 func (s suite) Run() int {
 	program, err := exec.LookPath("unprivileged")
 	if err != nil {
@@ -36,6 +39,11 @@ func (s suite) Run() int {
 			return 1
 		}
 	}
+	if programs, err = os.MkdirTemp("", "guppy-programs-"); err != nil {
+		fmt.Fprintln(os.Stderr, "the built program:", err)
+		return 1
+	}
+	defer os.RemoveAll(programs) //nolint:errcheck // it is a temporary directory
 	return s.M.Run()
 }
 

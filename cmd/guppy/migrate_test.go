@@ -8,6 +8,7 @@ import (
 
 // TestTenProcessesMigrateAtOnce starts them on a database that is not there yet, and on one that lacks a migration.
 func TestTenProcessesMigrateAtOnce(t *testing.T) {
+	t.Parallel()
 	program := build(t)
 	for _, e := range engines() {
 		t.Run(e.name, func(t *testing.T) {
@@ -37,6 +38,7 @@ func TestTenProcessesMigrateAtOnce(t *testing.T) {
 // TestMigrationsKeepAnUpload takes the schema of an upload that was interrupted, and of one that is complete, a
 // version back and forth again.
 func TestMigrationsKeepAnUpload(t *testing.T) {
+	t.Parallel()
 	program, corpus := build(t), t.TempDir()
 	if err := writeCorpus(corpus); err != nil {
 		t.Fatal(err)

@@ -138,6 +138,7 @@ func (p *process) holds(t *testing.T, path string) {
 
 // TestMounts has sources go away, with real mounts and the built program.
 func TestMounts(t *testing.T) {
+	t.Parallel()
 	program := build(t)
 	t.Run("a source goes away", func(t *testing.T) { sourceGoesAway(t, program) })
 	for name, test := range map[string]func(*testing.T, string){
@@ -451,6 +452,7 @@ func followedMountIsNotThere(t *testing.T, program string) {
 // TestAFullStore has a run say which file system is full, what is free there, and how much is yet to be packed. With more
 // room, the next run goes on.
 func TestAFullStore(t *testing.T) {
+	t.Parallel()
 	program, source := build(t), t.TempDir()
 	if err := writeRandom(source, 8, 1<<20); err != nil {
 		t.Fatal(err)

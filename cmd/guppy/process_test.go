@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,12 +30,21 @@ func engines() []engine {
 	}
 }
 
-// build builds the program as users have it: fast, and killed for good when it is killed.
+// built is the program as users have it: fast, and killed for good when it is killed. All tests share it, since linking it
+// takes longer than most of them.
+var built = sync.OnceValues(func() (program string, err error) {
+	program = filepath.Join(programs, "guppy")
+	if output, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, output)
+	}
+	return program, nil
+})
+
 func build(t *testing.T) (program string) {
 	t.Helper()
-	program = filepath.Join(t.TempDir(), "guppy")
-	if output, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, output)
+	program, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return program
 }

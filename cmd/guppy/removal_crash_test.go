@@ -12,6 +12,7 @@ import (
 // TestKilledRemovalsGoOn kills the removal of an upload at random points, and lets gc end it: what is left is what an
 // undisturbed removal leaves.
 func TestKilledRemovalsGoOn(t *testing.T) {
+	t.Parallel()
 	program, corpus := build(t), t.TempDir()
 	for _, e := range engines() {
 		t.Run(e.name, func(t *testing.T) {

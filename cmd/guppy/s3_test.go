@@ -60,6 +60,7 @@ func partsOn(t *testing.T, server *s3test.Server) int {
 // TestS3HoldsWhatADirectoryDoes after a run, after one of two processes that share it was killed while it sent parts,
 // and when gc has cleaned up between a run that was killed and the next.
 func TestS3HoldsWhatADirectoryDoes(t *testing.T) {
+	t.Parallel()
 	program, corpus := build(t), t.TempDir()
 	if err := writeCorpus(corpus); err != nil {
 		t.Fatal(err)
@@ -214,6 +215,7 @@ func TestStoresAreCopied(t *testing.T) {
 
 // TestABucketIsMended when an object in it is damaged: what it held is packed again, and gc removes it.
 func TestABucketIsMended(t *testing.T) {
+	t.Parallel()
 	program, corpus := build(t), t.TempDir()
 	if err := writeSample(corpus); err != nil {
 		t.Fatal(err)

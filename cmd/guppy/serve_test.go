@@ -17,6 +17,7 @@ import (
 
 // TestServe asks the program for a file, and ends it with a signal while an answer is under way.
 func TestServe(t *testing.T) {
+	t.Parallel()
 	program := build(t)
 	for n, e := range engines() {
 		signal := []os.Signal{os.Interrupt, syscall.SIGTERM}[n%2]
@@ -55,6 +56,7 @@ func serveAndEnd(t *testing.T, i *installation, signal os.Signal) {
 
 // TestServeFromTheSource prepares without keeping bytes, and changes the source.
 func TestServeFromTheSource(t *testing.T) {
+	t.Parallel()
 	program := build(t)
 	for _, e := range engines() {
 		t.Run(e.name, func(t *testing.T) {

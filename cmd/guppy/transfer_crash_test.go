@@ -50,6 +50,7 @@ func (i *installation) killedInTheMidst(t *testing.T, part float64, took time.Du
 
 // TestAKilledCopyLeavesNothing kills transfers and backups at random points, then lets one end.
 func TestAKilledCopyLeavesNothing(t *testing.T) {
+	t.Parallel()
 	program := build(t)
 	t.Run("transfer", func(t *testing.T) { killTransfers(t, program) })
 	t.Run("backup", func(t *testing.T) { killBackups(t, program) })

@@ -30,6 +30,7 @@ func writeRandom(root string, files, size int) error {
 // TestWorkersSurvive has three processes share an upload on PostgreSQL. One is killed, one is stopped for longer than
 // its lease lasts, and the server crashes three times meanwhile.
 func TestWorkersSurvive(t *testing.T) {
+	t.Parallel()
 	program, source := build(t), filepath.Join(t.TempDir(), "source")
 	if err := writeRandom(source, 160, 1_900_000); err != nil {
 		t.Fatal(err)
@@ -140,6 +141,7 @@ func (i *installation) leased(t *testing.T) map[int]bool {
 
 // TestRunsOnSQLiteShareAnUpload of which one is killed.
 func TestRunsOnSQLiteShareAnUpload(t *testing.T) {
+	t.Parallel()
 	program, source := build(t), filepath.Join(t.TempDir(), "source")
 	if err := writeRandom(source, 100, 1_900_000); err != nil {
 		t.Fatal(err)
@@ -168,6 +170,7 @@ func TestRunsOnSQLiteShareAnUpload(t *testing.T) {
 
 // TestSourcesOfOneSpaceAtOnce have each of their blocks stored once.
 func TestSourcesOfOneSpaceAtOnce(t *testing.T) {
+	t.Parallel()
 	program, dir := build(t), t.TempDir()
 	sources := []string{filepath.Join(dir, "one"), filepath.Join(dir, "other")}
 	for _, source := range sources {
