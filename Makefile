@@ -13,9 +13,11 @@ LONGEST := ./internal/pipeline ./sqlrepo ./internal/gc ./dialect
 # By itself it waits for a second at the end of each process. Tests make much garbage, and little stays.
 RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false
 RACE_ENV := GORACE=atexit_sleep_ms=10 GOGC=400
-# These are left out by the race detector: it has a memory of its own, looks at each byte, and finds nothing in all cases
-# that is not in some.
-UNRACED := -run 'Memory|TestEvery|Large' ./internal/pipeline ./internal/check ./internal/retrieve ./internal/shard ./sqlrepo
+# What these files test is left out by the race detector: it has a memory of its own, looks at each byte, and finds nothing
+# in all cases that is not in some.
+UNRACED_FILES = $(shell grep -rl --include='*_test.go' '^//go:build !race' .)
+UNRACED = -run '^($(shell sed -n 's/^func \(Test[A-Z][A-Za-z0-9]*\).*/\1/p' $(UNRACED_FILES) | paste -sd '|' -))$$' \
+	$(sort $(dir $(UNRACED_FILES)))
 CHAOS_SEEDS ?= 50
 SEEDS ?= 100
 SEED ?=
@@ -37,9 +39,15 @@ build: ## Build bin/guppy.
 test: postgres versitygw ## Vet, then run all tests with the race detector, on SQLite and on PostgreSQL.
 	$(GO) vet ./...
 	$(RACE_ENV) $(GO) test $(RACE) -p 3 -timeout $(TIMEOUT) $(LONGEST) $(RACED)
-	$(GO) test -timeout $(TIMEOUT) $(PROCESSES)
-	$(GO) test -timeout $(TIMEOUT) $(UNRACED)
+	$(MAKE) --jobs 2 --output-sync processes unraced
 	$(MAKE) peers
+
+# Both wait much, so they go on beside each other.
+.PHONY: processes unraced
+processes:
+	$(GO) test -timeout $(TIMEOUT) $(PROCESSES)
+unraced:
+	$(GO) test -timeout $(TIMEOUT) $(UNRACED)
 
 .PHONY: peers
 peers: build ## Have others' tools read what guppy writes. Outside CI they are left out where they can't be had.

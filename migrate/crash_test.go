@@ -1,9 +1,10 @@
+//go:build !race
+
 package migrate
 
 import (
 	"bufio"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -14,21 +15,9 @@ import (
 )
 
 const (
-	many       = 20 // migrations
 	crashes    = 20 // of each engine and start
 	mostRounds = 5 * crashes
 )
-
-// manyFiles are migrations of which each makes a table with a row.
-func manyFiles(n int) fs.FS {
-	var pairs []string
-	for i := 1; i <= n; i++ {
-		pairs = append(pairs,
-			fmt.Sprintf("%04d_table.up.sql", i), fmt.Sprintf("CREATE TABLE t%d (n BIGINT); INSERT INTO t%d VALUES (1);", i, i),
-			fmt.Sprintf("%04d_table.down.sql", i), fmt.Sprintf("DROP TABLE t%d;", i))
-	}
-	return files(pairs...)
-}
 
 // TestKilledProcessesLeaveCleanVersions kills processes that migrate an empty database or an older one. Each leaves a
 // version and the schema that belongs to it, and the next one goes on from there.

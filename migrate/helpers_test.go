@@ -197,3 +197,17 @@ func hasTable(t *testing.T, settings dialect.Settings, name string) bool {
 	}
 	return found
 }
+
+// many is how many migrations manyFiles are.
+const many = 20
+
+// manyFiles are migrations of which each makes a table with a row.
+func manyFiles(n int) fs.FS {
+	var pairs []string
+	for i := 1; i <= n; i++ {
+		pairs = append(pairs,
+			fmt.Sprintf("%04d_table.up.sql", i), fmt.Sprintf("CREATE TABLE t%d (n BIGINT); INSERT INTO t%d VALUES (1);", i, i),
+			fmt.Sprintf("%04d_table.down.sql", i), fmt.Sprintf("DROP TABLE t%d;", i))
+	}
+	return files(pairs...)
+}

@@ -21,3 +21,5 @@ func TestConformance(t *testing.T) {
 		})
 	}
 }
+
+func postgres() enginetest.Engine { return enginetest.Engines()[1] }

@@ -1,3 +1,5 @@
+//go:build !race
+
 package sqlrepo_test
 
 import (
@@ -33,5 +35,3 @@ func TestConformanceThroughPooler(t *testing.T) {
 		})
 	})
 }
-
-func postgres() enginetest.Engine { return enginetest.Engines()[1] }
