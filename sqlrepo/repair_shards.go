@@ -49,26 +49,37 @@ func (r *Repository) LoseShard(ctx context.Context, shard int64) error {
 	if err != nil {
 		return err
 	}
+	row.State, row.Size, row.Digest, row.Location, row.Piece = ShardEmpty, 0, nil, "", nil
+	return r.ShrinkShard(ctx, row, nil)
+}
+
+// ShrinkShard leaves a shard some of its blocks, in another file: that of which the row tells the size, digest,
+// location and piece. The digests of the chunks that it was to hold stay, as for LoseShard.
+func (r *Repository) ShrinkShard(ctx context.Context, shard Shard, nodes []Node) error {
 	var digests any
-	if row.Kind == DataShard {
-		known, err := r.ShardDigests(ctx, shard)
+	if shard.Kind == DataShard {
+		known, err := r.ShardDigests(ctx, shard.ID)
 		if err != nil && !errors.Is(err, errDigestLength) {
 			return err
 		}
 		digests = append([]byte{}, known...)
 	}
-	return r.withTx(ctx, fmt.Sprintf("forget the blocks of shard %d", shard), func(tx *dialect.Tx) error {
+	return r.withTx(ctx, fmt.Sprintf("forget blocks of shard %d", shard.ID), func(tx *dialect.Tx) error {
 		for _, statement := range []squirrel.Sqlizer{
-			squirrel.Delete("nodes").Where(squirrel.Eq{"shard": shard}),
-			settled(squirrel.Update("shards")).Set("state", ShardEmpty).Set("size", 0).Set("nodes", 0).Set("digest", nil).
-				Set("location", nil).Set("digests", digests).Set("piece", nil).Set("set_aside_at",
-				nil).Where(squirrel.Eq{"id": shard}),
+			squirrel.Delete("nodes").Where(squirrel.Eq{"shard": shard.ID}),
+			settled(squirrel.Update("shards")).Set("state", shard.State).Set("kind", shard.Kind).Set("size", shard.Size).
+				Set("nodes", len(nodes)).Set("digest", shard.Digest).Set("location", nullable(shard.Location, "")).
+				Set("digests", digests).Set("piece", shard.Piece).Set("set_aside_at", nil).
+				Where(squirrel.Eq{"id": shard.ID}),
 		} {
 			if _, err := r.exec(ctx, tx, statement); err != nil {
 				return err
 			}
 		}
-		return r.changedSpace(ctx, tx, shard)
+		if err := r.insertNodes(ctx, tx, shard.ID, nodes); err != nil {
+			return err
+		}
+		return r.changedSpace(ctx, tx, shard.ID)
 	})
 }
 

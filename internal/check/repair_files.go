@@ -290,19 +290,28 @@ func (m *mending) replace(ctx context.Context, row sqlrepo.Shard, name string, f
 	return m.did("shard %d: its rows were made again from its file", row.ID)
 }
 
-// lose gives a shard up. A file that has not the digest of its name is set aside: something of it may still be of use.
+// lose gives a shard up, but for what is good of it. A file that has not the digest of its name is set aside.
 func (m *mending) lose(ctx context.Context, row sqlrepo.Shard) error {
-	if err := m.Repo.LoseShard(ctx, row.ID); err != nil {
-		return err
+	saved, err := m.salvage(ctx, row)
+	if err != nil {
+		return fmt.Errorf("shard %d: %w", row.ID, err)
 	}
+	done := fmt.Sprintf("%d of its %d blocks were good, and are in a new file", saved, row.Nodes)
+	if saved == 0 {
+		done = "it was given up"
+		if err := m.Repo.LoseShard(ctx, row.ID); err != nil {
+			return err
+		}
+	}
+
 	aside, err := m.setAside(ctx, row)
 	if err != nil {
 		return err
 	}
 	if aside != "" {
-		return m.did("shard %d: it was given up; its file is now %s", row.ID, aside)
+		return m.did("shard %d: %s; its file is now %s", row.ID, done, aside)
 	}
-	return m.did("shard %d: it was given up", row.ID)
+	return m.did("shard %d: %s", row.ID, done)
 }
 
 func (m *mending) setAside(ctx context.Context, row sqlrepo.Shard) (aside string, err error) {

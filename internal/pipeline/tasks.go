@@ -38,7 +38,7 @@ func (t *packTask) run(ctx context.Context, c *crew, buffers *pack.Buffers) erro
 	}
 	err := c.abandoned(t.shard.Attempts)
 	if err == nil {
-		p.Packed, err = packer.Pack(l.ctx, t.shard, owner(t.site.Space, t.shard.Upload, t.shard.Token), l.progress)
+		p.Packed, err = packer.Pack(l.ctx, t.shard, Owner(t.site.Space, t.shard.Upload, t.shard.Token), l.progress)
 	}
 	if err != nil {
 		c.sealer.forget(t.shard)
@@ -206,7 +206,7 @@ func (t *stageTask) link(ctx context.Context, c *crew) error {
 		return err
 	}
 	linker := link.Linker{
-		Repo: c.Repo, Store: t.site.Store, Owner: owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
+		Repo: c.Repo, Store: t.site.Store, Owner: Owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
 		Within: within(t.site, t.stage.Upload), Revision: c.sealer.revision(t.site.Space.ID), Profile: profile,
 		TempDir: c.TempDir, Progress: c.Progress, Alive: t.alive, Sent: t.sent,
 	}
@@ -224,7 +224,7 @@ func (t *stageTask) link(ctx context.Context, c *crew) error {
 // index tells where the blocks of the upload lie, and completes it.
 func (t *stageTask) index(ctx context.Context, c *crew) error {
 	indexer := index.Indexer{
-		Repo: c.Repo, Store: t.site.Store, Owner: owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
+		Repo: c.Repo, Store: t.site.Store, Owner: Owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
 		Space: t.site.Space.ID,
 		Alive: func(n int64) {
 			c.Progress.Indexed.Add(n)

@@ -12,8 +12,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// owner marks the temporary files of a claim among all that use the store.
-func owner(space sqlrepo.Space, upload, token int64) string {
+// Owner marks the temporary files of a claim among all that use the store.
+func Owner(space sqlrepo.Space, upload, token int64) string {
 	return fmt.Sprintf("%s-%d-%d", trash.Owner(space), upload, token)
 }
 
@@ -68,7 +68,7 @@ func liveOwners(ctx context.Context, repo *sqlrepo.Repository, space sqlrepo.Spa
 	for _, upload := range open {
 		add := func(l sqlrepo.Lease) {
 			if l.Token != 0 && !liveness.IsGone(l.Worker) {
-				live[owner(space, upload.ID, l.Token)] = true
+				live[Owner(space, upload.ID, l.Token)] = true
 			}
 		}
 		add(upload.Lease)

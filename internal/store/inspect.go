@@ -61,6 +61,9 @@ func location(path string) string {
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()
 }
 
+// Aside is the name of a blob that was set aside.
+func Aside(name string) string { return name + asideSuffix }
+
 // CutAside returns the name that a blob had before it was set aside, and whether it was.
 func CutAside(name string) (before string, aside bool) { return strings.CutSuffix(name, asideSuffix) }
 

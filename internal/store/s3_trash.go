@@ -273,7 +273,7 @@ func (s *S3) SetAside(ctx context.Context, blob Trashed) (aside string, err erro
 	if _, err := checkTrashNote(blob); err != nil {
 		return "", s.failure(blob.Name, err)
 	}
-	aside = blob.Name + asideSuffix
+	aside = Aside(blob.Name)
 	if err := s.copy(ctx, blob.Name, aside); err != nil {
 		return "", s.failure(blob.Name, err)
 	}

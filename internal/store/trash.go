@@ -177,7 +177,7 @@ func (d *Directory) SetAside(ctx context.Context, blob Trashed) (aside string, e
 	if err := errors.Join(checkTrashed(blob), ctx.Err()); err != nil {
 		return "", d.failure(err)
 	}
-	aside = blob.Name + asideSuffix
+	aside = Aside(blob.Name)
 	err = os.Rename(d.inTrash(blob.Key), filepath.Join(d.path, aside))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", d.failure(err)
