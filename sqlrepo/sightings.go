@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/Masterminds/squirrel"
 
@@ -17,7 +19,7 @@ import (
 
 // Sighting is what a source was at one path when it was last scanned, or accepted, there.
 type Sighting struct {
-	// Path is where the source was seen. All strings are made fit by Text when they are stored.
+	// Path is where the source was seen. Like all strings here it may be of any bytes.
 	Path string `json:"path"`
 	// Mount is the mounted file system that the source lies on.
 	Mount Mount `json:"mount"`
@@ -48,7 +50,6 @@ type Sightings []Sighting
 
 // At returns the sighting at this path, if there is one.
 func (p Sightings) At(path string) (seen Sighting, known bool) {
-	path = Text(path)
 	for _, seen := range p {
 		if seen.Path == path {
 			return seen, true
@@ -70,7 +71,7 @@ func (p Sightings) Value() (driver.Value, error) {
 	if len(p) == 0 {
 		return nil, nil
 	}
-	return json.Marshal([]Sighting(p))
+	return json.Marshal([]Sighting(p.changed(escape)))
 }
 
 // Scan reads what Value stored.
@@ -83,6 +84,7 @@ func (p *Sightings) Scan(column any) error {
 	if err := json.Unmarshal(text, (*[]Sighting)(p)); err != nil {
 		return fmt.Errorf("sightings of a source: %w", err)
 	}
+	*p = p.changed(unescape)
 	return nil
 }
 
@@ -90,7 +92,7 @@ func (p *Sightings) Scan(column any) error {
 // ErrLeaseLost when somebody else has the stage.
 func (r *Repository) RememberSighting(ctx context.Context, stage Stage, seen Sighting) error {
 	return r.withTx(ctx, "remember the source", func(tx *dialect.Tx) error {
-		changed, err := r.sightingsWith(ctx, tx, stage.Upload.Source, seen.text())
+		changed, err := r.sightingsWith(ctx, tx, stage.Upload.Source, seen)
 		if err != nil && !errors.Is(err, ErrNotFound) { // without a source there is no upload either
 			return err
 		}
@@ -105,7 +107,7 @@ func (r *Repository) RememberSighting(ctx context.Context, stage Stage, seen Sig
 // ErrNotFound when there is no such source.
 func (r *Repository) AcceptSighting(ctx context.Context, source int64, seen Sighting) error {
 	return r.withTx(ctx, "accept the source", func(tx *dialect.Tx) error {
-		changed, err := r.sightingsWith(ctx, tx, source, seen.text())
+		changed, err := r.sightingsWith(ctx, tx, source, seen)
 		if err != nil || changed == nil {
 			return err
 		}
@@ -141,17 +143,58 @@ func (r *Repository) saveSightings(ctx context.Context, tx *dialect.Tx, source i
 }
 
 // text returns the sighting with all strings made fit by Text.
-func (s Sighting) text() Sighting {
-	s.Path, s.Mount, s.Below = Text(s.Path), s.Mount.text(), slices.Clone(s.Below)
-	for i := range s.Below {
-		s.Below[i] = s.Below[i].text()
+// changed returns sightings of whose strings each is changed.
+func (p Sightings) changed(change func(string) string) Sightings {
+	p = slices.Clone(p)
+	for i := range p {
+		s := &p[i]
+		s.Path, s.Mount, s.Below = change(s.Path), s.Mount.changed(change), slices.Clone(s.Below)
+		for j := range s.Below {
+			s.Below[j] = s.Below[j].changed(change)
+		}
 	}
-	return s
+	return p
 }
 
-func (m Mount) text() Mount {
+func (m Mount) changed(change func(string) string) Mount {
 	for _, s := range []*string{&m.Point, &m.Kind, &m.Origin, &m.ID, &m.Root, &m.Inner} {
-		*s = Text(*s)
+		*s = change(*s)
 	}
 	return m
+}
+
+// escape makes text of any bytes: a backslash and two hexadecimal digits stand for a byte that is none.
+func escape(raw string) string {
+	var text strings.Builder
+	for len(raw) > 0 {
+		char, size := utf8.DecodeRuneInString(raw)
+		if char == utf8.RuneError && size == 1 || char == 0 || char == '\\' {
+			fmt.Fprintf(&text, `\%02x`, raw[0])
+		} else {
+			text.WriteString(raw[:size])
+		}
+		raw = raw[size:]
+	}
+	return text.String()
+}
+
+// unescape is the inverse of escape.
+func unescape(text string) string {
+	var raw strings.Builder
+	for {
+		before, after, escaped := strings.Cut(text, `\`)
+		raw.WriteString(before)
+		if !escaped {
+			return raw.String()
+		}
+		text = after
+		if len(after) >= 2 {
+			if char, err := strconv.ParseUint(after[:2], 16, 8); err == nil {
+				raw.WriteByte(byte(char))
+				text = after[2:]
+				continue
+			}
+		}
+		raw.WriteByte('\\')
+	}
 }

@@ -80,7 +80,7 @@ func refuseOwnPlace(cfg *config.Config, db *dialect.DB, file string) error {
 	if err != nil {
 		return fmt.Errorf("directory of the backup: %w", err)
 	}
-	if err := source.RefuseWithin(directory, filepath.Join(cfg.Repo.DataDir, "keys"),
+	if err := source.RefuseWithin(directory, keysDirectory(cfg),
 		cfg.Prepare.StoreDirectory()); err != nil {
 		return err
 	}

@@ -191,8 +191,12 @@ func dryFiles(cfg *config.Config, repo *repository, files source.FS) (source.FS,
 	if repo != nil {
 		return visibleFiles(cfg, repo, files)
 	}
+	all, err := ownFiles(cfg)
+	if err != nil {
+		return nil, err
+	}
 	var own []string
-	for _, path := range []string{cfg.Repo.DataDir, cfg.Prepare.StoreDirectory()} {
+	for _, path := range append(all, cfg.Prepare.StoreDirectory()) {
 		if _, err := os.Stat(filepath.Dir(path)); path != "" && err == nil {
 			own = append(own, path)
 		}

@@ -147,6 +147,8 @@ func TestMounts(t *testing.T) {
 		"a mount below a source is not there": mountBelowIsNotThere,
 		"a followed mount is not there":       followedMountIsNotThere,
 		"something is mounted over entries":   somethingIsMountedOverEntries,
+		"another mount is in place":           anotherMountIsInPlace,
+		"mount points have odd names":         mountPointsHaveOddNames,
 		"an empty source is refused":          emptySourceIsRefused,
 		"a worker sees it at another path":    workerSeesItElsewhere,
 		"a source is a file":                  sourceIsAFile,
@@ -346,6 +348,104 @@ func somethingIsMountedOverEntries(t *testing.T, program string) {
 	bind(t, n.files+"-more", empty)
 	n.count += 7
 	n.mounted(t)
+}
+
+// mountAt mounts a file system of which nothing but its content tells what it is, with some files.
+func mountAt(t *testing.T, at, kind, options string, files int) {
+	t.Helper()
+	if err := os.MkdirAll(at, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount(kind, at, kind, 0, options); err != nil {
+		t.Fatalf("mount %s at %s: %v", kind, at, err)
+	}
+	t.Cleanup(func() {
+		for unix.Unmount(at, unix.MNT_DETACH) == nil {
+			continue
+		}
+	})
+	for i := range files {
+		if err := os.WriteFile(filepath.Join(at, fmt.Sprint(files, i)), []byte(fmt.Sprint(files, i)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// anotherMountIsInPlace of one that nothing identifies: its content has to tell, of the source and of what is below.
+func anotherMountIsInPlace(t *testing.T, program string) {
+	n := newNAS(t, program, 3, 1000)
+	below := filepath.Join(n.at, "below")
+	mountAt(t, below, "tmpfs", "size=1m", 2)
+	if err := os.Mkdir(filepath.Join(below, "deep"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("../nas-followed", filepath.Join(n.files, "link")); err != nil {
+		t.Fatal(err)
+	}
+	mountAt(t, n.at+"-followed", "tmpfs", "size=1m", 5)
+	n.prepare = append(n.prepare, "--symlinks", "follow")
+	n.count += 2 + 5
+	n.mounted(t)
+
+	for at, files := range map[string]int{below: 2, n.at + "-followed": 5} {
+		for _, others := range []int{0, 9} {
+			detach(t, at)
+			mountAt(t, at, "tmpfs", "size=1m", others)
+			n.refused(t, "the source is not what it was: nothing identifies tmpfs tmpfs at ", n.prepare...)
+		}
+		detach(t, at)
+		mountAt(t, at, "tmpfs", "size=1m", files) // its files have other times
+		n.run(t, append(n.prepare, "--accept-source")...)
+	}
+	if err := os.MkdirAll(filepath.Join(below, "deep"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	mountAt(t, filepath.Join(below, "deep"), "tmpfs", "size=1m", 1)
+	n.count++
+	n.mounted(t)
+	mountAt(t, filepath.Join(below, "deep"), "tmpfs", "size=1m", 0)
+	n.refused(t, "the source is not what it was", n.prepare...)
+	detach(t, filepath.Join(below, "deep"))
+	n.mounted(t)
+
+	one, other := t.TempDir(), t.TempDir()
+	if err := errors.Join(writeRandom(one, 3, 10), writeRandom(other, 4, 10)); err != nil {
+		t.Fatal(err)
+	}
+	merged := n.at + "-merged"
+	options := "lowerdir=" + one + ":" + filepath.Join(n.files, "0")
+	mountAt(t, merged, "overlay", options, 0)
+	n.run(t, "prepare", merged)
+	n.run(t, "prepare", merged)
+	detach(t, merged)
+	mountAt(t, merged, "overlay", options, 0)
+	n.run(t, "prepare", merged)
+	detach(t, merged)
+	mountAt(t, merged, "overlay", "lowerdir="+other+":"+t.TempDir(), 0)
+	n.refused(t, "the source is not what it was: nothing identifies overlay", "prepare", merged)
+}
+
+// mountPointsHaveOddNames that are no text, or have white space.
+func mountPointsHaveOddNames(t *testing.T, program string) {
+	n := newNAS(t, program, 3, 1000)
+	for i, name := range []string{"a\u00a0b", "c\rd", "e\xfe", "e\xff", "f \n\t\\040g"} {
+		mountAt(t, filepath.Join(n.at, name), "tmpfs", "size=1m", i+1)
+		n.count += int64(i + 1)
+	}
+	for _, name := range []string{"m\xfe", "m\xff"} {
+		if err := os.Symlink("../nas-"+name, filepath.Join(n.files, name)); err != nil {
+			t.Fatal(err)
+		}
+		mountAt(t, n.at+"-"+name, "tmpfs", "size=1m", 3)
+		n.count += 3
+	}
+	n.prepare = append(n.prepare, "--symlinks", "follow")
+	n.mounted(t)
+	if read := n.mounted(t); read != 0 {
+		t.Errorf("%d bytes are read again", read)
+	}
+	detach(t, filepath.Join(n.at, "e\xff"))
+	n.refused(t, "was a mount of tmpfs tmpfs at the last scan, and nothing is mounted there now", n.prepare...)
 }
 
 // emptySourceIsRefused where the last scan had entries, even if it is the same directory. A new one may be empty.

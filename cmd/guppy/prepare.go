@@ -154,7 +154,11 @@ func sourcePath(cfg *config.Config, path string) (string, error) {
 
 // refuseOwnFiles refuses a source in the data directory, and the store itself.
 func refuseOwnFiles(cfg *config.Config, path string) error {
-	if err := source.RefuseWithin(path, cfg.Repo.DataDir); err != nil {
+	own, err := ownFiles(cfg)
+	if err != nil {
+		return err
+	}
+	if err := source.RefuseWithin(path, own...); err != nil {
 		return err
 	}
 	in, err := os.Stat(path)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/identity"
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/shortage"
@@ -139,7 +141,10 @@ func (a *app) warnOfNoPieces(made *report) {
 
 // visibleFiles is a file system without guppy's own files.
 func visibleFiles(cfg *config.Config, repo *repository, files source.FS) (source.FS, error) {
-	own := []string{cfg.Repo.DataDir}
+	own, err := ownFiles(cfg)
+	if err != nil {
+		return nil, err
+	}
 	if directory := cfg.Prepare.StoreDirectory(); directory != "" {
 		own = append(own, directory)
 	}
@@ -152,6 +157,14 @@ func visibleFiles(cfg *config.Config, repo *repository, files source.FS) (source
 	}
 	return source.Hide(files, own...)
 }
+
+// ownFiles are the data directory and the keys in it, which may be reached by other ways than through it.
+func ownFiles(cfg *config.Config) ([]string, error) {
+	keys, err := identity.Keys(cfg.Repo.DataDir)
+	return slices.Concat([]string{cfg.Repo.DataDir, keysDirectory(cfg)}, slices.Collect(maps.Values(keys))), err
+}
+
+func keysDirectory(cfg *config.Config) string { return filepath.Join(cfg.Repo.DataDir, "keys") }
 
 // recipe is that of a new upload. An unfinished one keeps its profile, how it is indexed and whether it gets piece
 // CIDs, and its shard size once something is planned, and a source its options and the profile of its latest upload,

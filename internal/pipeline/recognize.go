@@ -35,10 +35,11 @@ func Recognize(ctx context.Context, repo sourceReader, registered sqlrepo.Source
 		if likeness = source.Compare(was.Mount, seen.Mount); likeness == source.Other {
 			return fmt.Errorf("%w: %s", ErrAnotherSource, difference(seen.Path, was.Mount, seen.Mount))
 		}
-		if err := recognizeBelow(was, seen, held); err != nil {
+		look := looking{repo, registered.ID, fsys, held}
+		if err := look.below(ctx, was, seen); err != nil {
 			return err
 		}
-		if err := recognizeNew(ctx, repo, registered.ID, was, seen); err != nil {
+		if err := look.over(ctx, was, seen); err != nil {
 			return err
 		}
 	} else if err := recognizeElsewhere(ctx, repo, registered, fsys, held); err != nil {
@@ -65,8 +66,17 @@ func Recognize(ctx context.Context, repo sourceReader, registered sqlrepo.Source
 	return nil
 }
 
-// recognizeBelow compares the mounts below a source.
-func recognizeBelow(was, seen sqlrepo.Sighting, held *source.Held) error {
+// looking is a look at a source, which fsys reads through held.
+type looking struct {
+	repo   sourceReader
+	source int64
+	fsys   source.FS
+	held   *source.Held
+}
+
+// below compares the mounts below a source.
+func (l looking) below(ctx context.Context, was, seen sqlrepo.Sighting) error {
+	held := l.held
 	touched := false
 	for _, m := range was.Below {
 		if held.Ignores(m) {
@@ -84,15 +94,37 @@ func recognizeBelow(was, seen sqlrepo.Sighting, held *source.Held) error {
 		if !ok {
 			return fmt.Errorf("%w: %s", ErrAnotherSource, missing(point, m))
 		}
-		if source.Compare(m, now) == source.Other {
+		switch source.Compare(m, now) {
+		case source.Other:
 			return fmt.Errorf("%w: %s", ErrAnotherSource, difference(point, m, now))
+		case source.Unknown:
+			_, err := l.hasEntriesOf(ctx, m.Point)
+			if errors.Is(err, ErrOutOfSight) {
+				return fmt.Errorf("%w: nothing identifies %s at %s: %w", ErrAnotherSource, source.Describe(now), point, err)
+			} else if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// recognizeNew returns ErrAnotherSource when something else is mounted now where the last scan had entries.
-func recognizeNew(ctx context.Context, repo sourceReader, id int64, was, seen sqlrepo.Sighting) error {
+// hasEntriesOf returns ErrOutOfSight if a directory of the source has nothing of what the last scan found in it, and
+// false if that was nothing.
+func (l looking) hasEntriesOf(ctx context.Context, directory string) (bool, error) {
+	had, err := hadEntries(ctx, l.repo, l.source, directory)
+	if err != nil || !had {
+		return false, err
+	}
+	scanned, err := lastScanned(ctx, l.repo, l.source)
+	if err != nil {
+		return false, err
+	}
+	return true, seesBelow(ctx, l.repo, l.fsys, l.held.Path(), scanned, pathOf(directory))
+}
+
+// over returns ErrAnotherSource when something else is mounted now where the last scan had entries.
+func (l looking) over(ctx context.Context, was, seen sqlrepo.Sighting) error {
 	for _, m := range seen.Below {
 		if _, known := mountAt(was, m.Point); known || was.Mount.Kind == "" {
 			continue
@@ -103,14 +135,15 @@ func recognizeNew(ctx context.Context, repo sourceReader, id int64, was, seen sq
 				before = source.Within(above, rest)
 			}
 		}
-		if source.Compare(before, m) != source.Other {
+		likeness := source.Compare(before, m)
+		if likeness == source.Same {
 			continue
 		}
-		found, err := hadEntries(ctx, repo, id, m.Point)
-		if err != nil {
+		found, err := l.hasEntriesOf(ctx, m.Point)
+		if err != nil && !errors.Is(err, ErrOutOfSight) {
 			return err
 		}
-		if found {
+		if found && (likeness == source.Other || err != nil) {
 			return fmt.Errorf("%w: the last scan found entries in %s/%s, and %s is mounted over them now", ErrAnotherSource,
 				seen.Path, m.Point, source.Describe(m))
 		}
@@ -118,8 +151,8 @@ func recognizeNew(ctx context.Context, repo sourceReader, id int64, was, seen sq
 	return nil
 }
 
-// recognizeElsewhere returns ErrAnotherSource when a directory that is a mount where the source was seen before is empty
-// or missing at another path, and the last scan found entries in it.
+// recognizeElsewhere returns ErrAnotherSource when a directory that is a mount where the source was seen before is
+// empty or missing at another path, and the last scan found entries in it.
 func recognizeElsewhere(ctx context.Context, repo sourceReader, registered sqlrepo.Source, fsys source.FS,
 	held *source.Held) error {
 	path := held.Sighting().Path
@@ -152,16 +185,21 @@ func hadEntries(ctx context.Context, repo sourceReader, id int64, directory stri
 	if err != nil || scanned.ID == 0 {
 		return false, err
 	}
-	below := sqlrepo.EntryFilter{Below: sqlrepo.Path(strings.ReplaceAll(directory, "/", "\x00"))}
+	below := sqlrepo.EntryFilter{Below: pathOf(directory)}
 	for _, err := range repo.Entries(ctx, scanned.ID, below) {
 		return err == nil, err
 	}
 	return false, nil
 }
 
+// pathOf is the path of an entry by that of the operating system, relative to the source.
+func pathOf(relative string) sqlrepo.Path {
+	return sqlrepo.Path(strings.ReplaceAll(relative, "/", "\x00"))
+}
+
 func mountAt(seen sqlrepo.Sighting, point string) (found sqlrepo.Mount, ok bool) {
 	for _, m := range seen.Below {
-		if sqlrepo.Text(m.Point) == point {
+		if m.Point == point {
 			return m, true
 		}
 	}

@@ -24,11 +24,20 @@ const sightings = 32
 // returns ErrOutOfSight otherwise: a file system that is not mounted leaves an empty directory, and every file would be
 // blamed.
 func Sees(ctx context.Context, repo entryReader, fsys source.FS, root string, upload sqlrepo.Upload) error {
-	if _, err := fsys.Stat(root); err != nil {
+	return seesBelow(ctx, repo, fsys, root, upload, "")
+}
+
+// seesBelow is Sees for a directory of the source.
+func seesBelow(ctx context.Context, repo entryReader, fsys source.FS, root string, upload sqlrepo.Upload,
+	directory sqlrepo.Path) error {
+	at := source.OSPath(root, directory)
+	if _, err := fsys.Stat(at); err != nil {
 		return fmt.Errorf("%w: the source: %w", ErrOutOfSight, err)
 	}
 	files := 0
-	ready := sqlrepo.EntryFilter{States: []sqlrepo.EntryState{sqlrepo.Ready, sqlrepo.Rescanned}}
+	ready := sqlrepo.EntryFilter{
+		States: []sqlrepo.EntryState{sqlrepo.Ready, sqlrepo.Rescanned}, Below: directory,
+	}
 	for entry, err := range repo.Entries(ctx, upload.ID, ready) {
 		switch {
 		case err != nil:
@@ -46,9 +55,9 @@ func Sees(ctx context.Context, repo entryReader, fsys source.FS, root string, up
 	}
 	if files > 0 {
 		return fmt.Errorf("%w: %s is not the source as it was scanned: none of its first %d files is there unchanged",
-			ErrOutOfSight, root, files)
+			ErrOutOfSight, at, files)
 	}
-	return holdsSomething(fsys, root)
+	return holdsSomething(fsys, at)
 }
 
 // isAsScanned compares an entry with its fingerprint, as far as that is the same wherever the source is mounted.

@@ -101,8 +101,8 @@ func (p *preview) take(found sqlrepo.Entry) error {
 	}
 
 	switch {
-	case found.State == sqlrepo.Failed || found.State == sqlrepo.Unsupported:
-		if found.State == sqlrepo.Failed {
+	case found.State != sqlrepo.Ready:
+		if found.State != sqlrepo.Unsupported {
 			p.unreadable = found.Path
 		}
 		return p.yield(Finding{found, LeftOut, found.Reason})

@@ -149,7 +149,7 @@ func (m *merger) take(found sqlrepo.Entry) error {
 	if m.look == again {
 		found = secondTime(m.compare, row, found)
 	}
-	if found.State == sqlrepo.Failed {
+	if found.State == sqlrepo.Failed || found.State == sqlrepo.Changed {
 		m.unreadable = found.Path
 	}
 	if row != nil && difference(m.compare, *row, found) == "" {

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"io/fs"
 	"slices"
 
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -12,6 +13,9 @@ type directory struct {
 	entry  sqlrepo.Entry
 	osPath string
 	above  *lineage
+	// in is the directory that has this one, nil for the source's root; info describes it as it was found.
+	in   *directory
+	info fs.FileInfo
 
 	listed bool
 	err    error    // why it could not be listed
@@ -38,8 +42,21 @@ type item struct {
 	dir   *directory // nil for what is not a directory
 }
 
-func newDirectory(found *finding, osPath string) *directory {
-	return &directory{entry: found.Entry, osPath: osPath, above: found.above, position: found.Path}
+func newDirectory(found *finding, osPath string, in *directory) *directory {
+	return &directory{
+		entry: found.Entry, osPath: osPath, above: found.above, in: in, info: found.info, position: found.Path,
+	}
+}
+
+// isItself reports whether a directory is still at its path, and so those above it: what it lacks is not there then.
+func (d *directory) isItself(fsys FS) bool {
+	for ; d != nil; d = d.in {
+		info, err := fsys.Stat(d.osPath)
+		if err != nil || !info.IsDir() || keyOfFile(info) != keyOfFile(d.info) {
+			return false
+		}
+	}
+	return true
 }
 
 // take cuts the next batch of at most size names off.

@@ -80,6 +80,9 @@ func (h *Held) recognize() (err error) {
 	return h.Present(h.path)
 }
 
+// Path is where the source is.
+func (h *Held) Path() string { return h.path }
+
 // Close closes the handle, once. Files that were opened stay open.
 func (h *Held) Close() error {
 	var err error

@@ -14,8 +14,8 @@ var ErrOwnFiles = errors.New("guppy's own files can't be a source")
 // hiding is a file system without some of its files.
 type hiding struct {
 	FS
-	// same are what is hidden by whatever path it is reached.
-	same []fs.FileInfo
+	// same are what is hidden by whatever path it is reached, by device and inode.
+	same map[fileKey]bool
 	// parents are the directories that hold a hidden name: such a file may not be there yet.
 	parents map[string][]fs.FileInfo
 }
@@ -24,11 +24,11 @@ type hiding struct {
 // made only later. A source that holds guppy's own files must not take them in: keys are among them, and they change
 // while it is read.
 func Hide(fsys FS, paths ...string) (FS, error) {
-	h := hiding{FS: fsys, parents: map[string][]fs.FileInfo{}}
+	h := hiding{FS: fsys, same: map[fileKey]bool{}, parents: map[string][]fs.FileInfo{}}
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err == nil {
-			h.same = append(h.same, info)
+			h.same[keyOfFile(info)] = true
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("hide own files: %w", err)
@@ -58,6 +58,21 @@ func (h hiding) Stat(path string) (fs.FileInfo, error) {
 // Traits are those of what it hides files of.
 func (h hiding) Traits(path string) Traits { return TraitsAt(h.FS, path) }
 
+// Followed tells what it hides files of.
+func (h hiding) Followed(path string) {
+	if watcher, ok := h.FS.(follower); ok {
+		watcher.Followed(path)
+	}
+}
+
+// fileKey identifies a file; the zero value is that of one that the system does not identify.
+type fileKey struct{ device, inode uint64 }
+
+func keyOfFile(info fs.FileInfo) fileKey {
+	device, inode, _ := identity(info)
+	return fileKey{device, uint64(inode)} //nolint:gosec // kept as it is
+}
+
 func (h hiding) unlessHidden(op, path string, info fs.FileInfo, err error) (fs.FileInfo, error) {
 	if err == nil && h.hides(path, info) {
 		return nil, &fs.PathError{Op: op, Path: path, Err: fs.ErrNotExist}
@@ -66,10 +81,8 @@ func (h hiding) unlessHidden(op, path string, info fs.FileInfo, err error) (fs.F
 }
 
 func (h hiding) hides(path string, info fs.FileInfo) bool {
-	for _, hidden := range h.same {
-		if sameFile(info, hidden) {
-			return true
-		}
+	if key := keyOfFile(info); key != (fileKey{}) && h.same[key] {
+		return true
 	}
 	parents := h.parents[filepath.Base(path)]
 	if len(parents) == 0 {

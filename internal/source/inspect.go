@@ -46,8 +46,21 @@ func (in *inspector) source() (finding, error) {
 	return found, nil
 }
 
-// inspect tells what is at path. It returns false where nothing is, or nothing that the symlink policy lets
-// through, and an error from Fatal when it can't tell.
+var (
+	// errNotFound is returned where nothing is.
+	errNotFound = errors.New("it is not there")
+	// errAway is why a listed entry was not found that may be there all the same.
+	errAway = errors.New("its directory was not in its place for a moment")
+)
+
+// away is an entry that has to be looked at again for errAway.
+func away(path sqlrepo.Path) sqlrepo.Entry {
+	unknown := sqlrepo.Fingerprint{Kind: sqlrepo.File}
+	return sqlrepo.Entry{Path: path, Fingerprint: unknown, State: sqlrepo.Changed, Reason: errAway.Error()}
+}
+
+// inspect tells what is at path. It returns false for what the symlink policy does not let through, errNotFound where
+// nothing is, and an error from Fatal when it can't tell.
 func (in *inspector) inspect(path sqlrepo.Path, osPath string, above *lineage) (finding, bool, error) {
 	began := time.Now()
 	info, err := in.fsys.Lstat(osPath)
@@ -71,7 +84,10 @@ func (in *inspector) unreadable(path sqlrepo.Path, known sqlrepo.Fingerprint, er
 	if err := Fatal(in.fsys, in.root, err); err != nil {
 		return finding{}, false, err
 	}
-	return failed(path, known, Reason(err)), !gone(err), nil
+	if gone(err) {
+		return finding{}, false, errNotFound
+	}
+	return failed(path, known, Reason(err)), true, nil
 }
 
 func (in *inspector) symlink(path sqlrepo.Path, osPath string, info fs.FileInfo,
@@ -96,6 +112,9 @@ func (in *inspector) follow(path sqlrepo.Path, osPath string, link sqlrepo.Finge
 	case err != nil:
 		return failed(path, link, notFollowed(link, err)), Fatal(in.fsys, in.root, err)
 	case !info.IsDir():
+		if watcher, ok := in.fsys.(follower); ok {
+			watcher.Followed(osPath)
+		}
 		return in.classify(path, osPath, in.fsys.Stat, info, began), nil
 	case above.holds(info):
 		return failed(path, link, fmt.Sprintf("symlink cycle: %q is a directory above it", link.Target)), nil
@@ -104,6 +123,9 @@ func (in *inspector) follow(path sqlrepo.Path, osPath string, link sqlrepo.Finge
 	found.above = in.lineageOf(osPath, info, above)
 	return found, nil
 }
+
+// follower is implemented by an FS that watches the mounts to which symlinks lead.
+type follower interface{ Followed(path string) }
 
 func notFollowed(link sqlrepo.Fingerprint, err error) string {
 	switch {

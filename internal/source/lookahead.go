@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"container/heap"
 	"context"
+	"errors"
+	"io/fs"
 	"slices"
 	"sync"
 	"time"
@@ -140,7 +142,7 @@ func (l *lookahead) batchSize() int {
 func (l *lookahead) list(d *directory) ([]string, error) {
 	entries, err := l.in.fsys.ReadDir(d.osPath)
 	if err != nil {
-		return nil, cmp.Or(Fatal(l.in.fsys, l.in.root, err), err)
+		return nil, cmp.Or(Fatal(l.in.fsys, l.in.root, err), l.missing(d, err), err)
 	}
 	names := make([]string, 0, len(entries))
 	var tooLong []string
@@ -162,6 +164,18 @@ func (l *lookahead) list(d *directory) ([]string, error) {
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil
+}
+
+// missing returns errNotFound for a directory that is no longer in the one that had it, and errAway for one that could
+// not be found for a moment.
+func (l *lookahead) missing(d *directory, err error) error {
+	if d.in == nil || !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if _, err := l.in.fsys.Lstat(d.osPath); gone(err) && d.in.isItself(l.in.fsys) {
+		return errNotFound
+	}
+	return errAway
 }
 
 // inspect finds out what the entries with these names are. It stops early, with what it has, when ctx ends or the
@@ -190,12 +204,21 @@ func (l *lookahead) item(d *directory, name string) (item, bool, error) {
 	}
 	path, osPath := d.entry.Path.Join(name), joinOS(d.osPath, name)
 	found, ok, err := l.in.inspect(path, osPath, d.above)
+	if errors.Is(err, errNotFound) && d.isItself(l.in.fsys) {
+		found, ok, err = l.in.inspect(path, osPath, d.above) // it may have been hidden by what was there for a moment
+		if errors.Is(err, errNotFound) {
+			return item{}, false, nil
+		}
+	}
+	if errors.Is(err, errNotFound) {
+		return item{entry: away(path)}, true, nil
+	}
 	if !ok || err != nil {
 		return item{}, false, err
 	}
 	asFile, asDir := l.in.opts.Excludes.verdicts(path)
 	if found.Kind == sqlrepo.Directory {
-		return item{dir: newDirectory(&found, osPath)}, !asDir, nil
+		return item{dir: newDirectory(&found, osPath, d)}, !asDir, nil
 	}
 	return item{entry: found.Entry}, !asFile, nil
 }

@@ -20,6 +20,7 @@ type mount struct {
 	point      string
 	kind       string
 	origin     string
+	options    string // those of the file system
 }
 
 // mountTable are the mounts that a process sees, in the order in which they were made.
@@ -39,16 +40,16 @@ func parseMounts(r io.Reader) (table mountTable, err error) {
 
 func parseMount(line string) (m mount, ok bool) {
 	at, of, ok := strings.Cut(line, " - ")
-	left, right := strings.Fields(at), strings.Fields(of)
-	if !ok || len(left) < 6 || len(right) < 1 {
+	left, right := strings.Split(at, " "), strings.Split(of, " ") // other white space belongs to names
+	if !ok || len(left) < 6 {
 		return m, false
 	}
 	id, idErr := strconv.ParseUint(left[0], 10, 64)
 	parent, parentErr := strconv.ParseUint(left[1], 10, 64)
 	m = mount{id: id, parent: parent, device: left[2], root: unescape(left[3]), point: unescape(left[4]),
 		kind: unescape(right[0])}
-	if len(right) > 2 { // an empty origin leaves two spaces, and no field
-		m.origin = unescape(right[1])
+	if len(right) > 2 {
+		m.origin, m.options = unescape(right[1]), unescape(right[2])
 	}
 	return m, idErr == nil && parentErr == nil
 }

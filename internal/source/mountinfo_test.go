@@ -33,7 +33,7 @@ func TestParseMounts(t *testing.T) {
 		t.Fatalf("%d mounts", len(table))
 	}
 	want := mount{id: 31, parent: 30, device: "0:41", root: "/", point: "/nas/with blank", kind: "cifs",
-		origin: "//nas/share"}
+		origin: "//nas/share", options: "rw"}
 	if table[2] != want {
 		t.Errorf("got %+v", table[2])
 	}

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -110,10 +111,23 @@ func identifierOf(m mount, path string) string {
 			return id
 		}
 		return linkedUUID(m.device)
+	case described.Kind == overlay:
+		return layersOf(m.options)
 	case inMemory(described):
 		return uuidOf(path) // of this very file system: its device number soon belongs to another one
 	}
 	return ""
+}
+
+// layersOf tells an overlay from others, which have all the same origin: by the directories that it is made of.
+func layersOf(options string) string {
+	layers := sha256.New()
+	for _, option := range strings.Split(options, ",") {
+		if strings.HasPrefix(option, "lowerdir") || strings.HasPrefix(option, "upperdir=") {
+			fmt.Fprintln(layers, option)
+		}
+	}
+	return hex.EncodeToString(layers.Sum(nil)[:16])
 }
 
 // getUUID is FS_IOC_GETFSUUID, which Linux has from version 6.9 on.

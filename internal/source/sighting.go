@@ -52,7 +52,7 @@ func compareOrigins(was, now sqlrepo.Mount) Likeness {
 			return Same
 		}
 		return Unknown // devices change their names
-	case inMemory(was):
+	case inMemory(was), isGeneric(was):
 		if was.ID != "" && was.ID == now.ID {
 			return Same
 		}
@@ -79,6 +79,16 @@ func whole(m sqlrepo.Mount) string {
 // isDevice reports whether a mount is of a file system on a device, whose name says little.
 func isDevice(m sqlrepo.Mount) bool {
 	return strings.HasPrefix(m.Origin, "/dev/") && (m.Kind == "fuseblk" || !strings.HasPrefix(m.Kind, "fuse"))
+}
+
+// overlay is the kind of a file system that is made of directories of others.
+const overlay = "overlay"
+
+// isGeneric reports whether the origin of a mount is a word that many share.
+func isGeneric(m sqlrepo.Mount) bool {
+	named := strings.ContainsAny(m.Origin, ":/")
+	return m.Kind == overlay || m.Origin == m.Kind || m.Origin == "none" || m.Origin == "" ||
+		strings.HasPrefix(m.Kind, "fuse") && !named
 }
 
 // inMemory reports whether a mount is of a file system that does not outlive its mount.
@@ -119,7 +129,7 @@ func Describe(m sqlrepo.Mount) string {
 		if m.Inner == "/" {
 			return m.Kind + " " + m.Origin
 		}
-		return "the directory " + m.Inner + " of " + m.Kind + " " + m.Origin
+		return m.Inner + " of " + m.Kind + " " + m.Origin
 	}
 	return m.Kind + " " + whole(m)
 }

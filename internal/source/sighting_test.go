@@ -50,8 +50,12 @@ func TestCompare(t *testing.T) {
 		"other memory":    {memory, with(memory, func(m *mount) { m.ID = "t-2" }), source.Unknown},
 		"memory that can't be told apart": {with(memory, func(m *mount) { m.ID = "" }),
 			with(memory, func(m *mount) { m.ID = "" }), source.Unknown},
-		"a container's own files": {at("/", "overlay", "overlay", "", "/", "/data"),
-			at("/", "overlay", "overlay", "", "/", "/data"), source.Same},
+		"a container's own files": {at("/", "overlay", "overlay", "o-1", "/", "/data"),
+			at("/", "overlay", "overlay", "o-1", "/", "/data"), source.Same},
+		"those of the next container": {at("/", "overlay", "overlay", "o-1", "/", "/data"),
+			at("/", "overlay", "overlay", "o-2", "/", "/data"), source.Unknown},
+		"a word that many share": {at("/s", "fuse.s3fs", "s3fs", "", "/", "/"),
+			at("/s", "fuse.s3fs", "s3fs", "", "/", "/"), source.Unknown},
 		"a container without its volume": {disk, at("/", "overlay", "overlay", "", "/", "/photos"), source.Other},
 		"sshfs": {at("/s", "fuse.sshfs", "me@nas:/a", "", "/", "/b"),
 			at("/s", "fuse.sshfs", "me@nas:/a", "", "/", "/b"), source.Same},
@@ -73,14 +77,14 @@ func with(m sqlrepo.Mount, change func(*sqlrepo.Mount)) sqlrepo.Mount {
 
 func TestDescribe(t *testing.T) {
 	for want, m := range map[string]sqlrepo.Mount{
-		"an unknown file system":                   {},
-		"nfs4 nas:/photos/2024":                    {Kind: "nfs4", Origin: "nas:/photos", Inner: "/2024"},
-		"cifs //nas/share/a":                       {Kind: "cifs", Origin: "//nas/share", Inner: "/a"},
-		"ext4 /dev/sda1":                           {Kind: "ext4", Origin: "/dev/sda1", Inner: "/"},
-		"the directory /photos of ext4 /dev/sda1":  {Kind: "ext4", Origin: "/dev/sda1", Inner: "/photos"},
-		"the directory /data of overlay overlay":   {Kind: "overlay", Origin: "overlay", Inner: "/data"},
-		"fuse.sshfs me@nas:/a/b":                   {Kind: "fuse.sshfs", Origin: "me@nas:/a", Inner: "/b"},
-		"the directory /tank/a of zfs tank/photos": {Kind: "zfs", Origin: "tank/photos", Inner: "/tank/a"},
+		"an unknown file system":     {},
+		"nfs4 nas:/photos/2024":      {Kind: "nfs4", Origin: "nas:/photos", Inner: "/2024"},
+		"cifs //nas/share/a":         {Kind: "cifs", Origin: "//nas/share", Inner: "/a"},
+		"ext4 /dev/sda1":             {Kind: "ext4", Origin: "/dev/sda1", Inner: "/"},
+		"/photos of ext4 /dev/sda1":  {Kind: "ext4", Origin: "/dev/sda1", Inner: "/photos"},
+		"/data of overlay overlay":   {Kind: "overlay", Origin: "overlay", Inner: "/data"},
+		"fuse.sshfs me@nas:/a/b":     {Kind: "fuse.sshfs", Origin: "me@nas:/a", Inner: "/b"},
+		"/tank/a of zfs tank/photos": {Kind: "zfs", Origin: "tank/photos", Inner: "/tank/a"},
 	} {
 		if got := source.Describe(m); got != want {
 			t.Errorf("got %q, want %q", got, want)

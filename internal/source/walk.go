@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -15,8 +14,9 @@ var ErrNotASource = errors.New("neither a file nor a directory")
 // Walk yields everything at and below root in canonical order, root itself first. Yield is called from the calling
 // goroutine only; when it returns an error the walk ends and returns that error as it is.
 //
-// Entries that UnixFS can't represent are yielded as Unsupported, and those that can't be inspected, read or
-// followed as Failed, with their Reason; Walk goes on. It fails when root is missing or can't be read at all, with
+// Entries that UnixFS can't represent are yielded as Unsupported, and those that can't be inspected, read or followed
+// as Failed, with their Reason; Walk goes on. Those that were not found while their directory was not in its place are
+// yielded as Changed. It fails when root is missing or can't be read at all, with
 // ErrGone when that happens only while it walks, with an error that is Exhausted when the process runs out of open
 // files or memory, with ErrNotASource when root is something else than a file or a directory, and when ctx ends: the
 // error wraps the cause.
@@ -36,7 +36,7 @@ func Walk(ctx context.Context, fsys FS, root string, opts Options, yield func(sq
 	if found.Kind != sqlrepo.Directory {
 		return yield(found.Entry)
 	}
-	return newLookahead(&in).run(ctx, newDirectory(&found, root), yield)
+	return newLookahead(&in).run(ctx, newDirectory(&found, root, nil), yield)
 }
 
 func stoppedError(ctx context.Context, root string) error {
@@ -70,8 +70,10 @@ func (e *emitter) directory(ctx context.Context, d *directory) error {
 		return fmt.Errorf("source: %w", d.err)
 	case fatal(d.err):
 		return d.err
-	case errors.Is(d.err, fs.ErrNotExist):
+	case errors.Is(d.err, errNotFound):
 		return nil
+	case errors.Is(d.err, errAway):
+		return e.yield(away(d.entry.Path))
 	}
 	return e.yield(failed(d.entry.Path, d.entry.Fingerprint, Reason(d.err)).Entry)
 }

@@ -242,10 +242,22 @@ func TestWalkReportsFailures(t *testing.T) {
 
 func TestWalkDirectoryVanishesBeforeItIsRead(t *testing.T) {
 	fsys := sourcetest.NewSynthetic(sourcetest.Tree{Dirs: 3})
-	fsys.Fail(fsys.DirPath(1), "readdir", fs.ErrNotExist)
 	fsys.Fail(fsys.DirPath(2), "readdir", syscall.ENOTDIR)
-	expectOutline(t, walk(t, fsys, sourcetest.Root, source.Options{}),
+	expectOutline(t, walk(t, vanishing{fsys, fsys.DirPath(1)}, sourcetest.Root, source.Options{}),
 		". directory", "d00000000 directory", "d00000002 directory"+failedMark+"not a directory")
+}
+
+// vanishing has a directory that is removed before it is listed.
+type vanishing struct {
+	*sourcetest.Synthetic
+	path string
+}
+
+func (v vanishing) ReadDir(path string) ([]fs.DirEntry, error) {
+	if path == v.path {
+		v.Remove(path)
+	}
+	return v.Synthetic.ReadDir(path)
 }
 
 type repeating struct{ source.FS }

@@ -66,13 +66,26 @@ func (h *Held) followedMounts() (followed []sqlrepo.Mount) {
 	return followed
 }
 
-// Touch opens a directory below the source, so that an automounter mounts what belongs there, and takes note of the
-// mount that it lies on.
+// Touch opens what is below the source, so that an automounter mounts what belongs there, and takes note of the mount
+// that it lies on.
 func (h *Held) Touch(point string) {
 	path := joinOS(h.path, point)
 	if dir, err := openAt(h.fd, point, path, openDirectory); err == nil {
 		h.notice(dir, path)
 		_ = dir.Close() // nothing was written
+		return
+	}
+	h.Followed(path)
+}
+
+// Followed takes note of the mount to which a symlink leads.
+func (h *Held) Followed(path string) {
+	point, ok := h.within(path)
+	if !ok {
+		return
+	}
+	if key, err := keyAt(h.fd, point); err == nil {
+		h.noticeMount(key, path)
 	}
 }
 
@@ -93,7 +106,7 @@ func (h *Held) Present(string) error {
 	}
 	for point, was := range h.below {
 		key, err := keyAt(h.fd, point)
-		if err == nil && key == was.key {
+		if err == nil && (key == was.key || was.seen.Followed && key.onSameMount(was.key)) {
 			continue
 		}
 		if was.key, err = h.mountedAgain(was); err != nil {
@@ -171,13 +184,15 @@ func (h *Held) mountOf(was sqlrepo.Mount) (sqlrepo.Mount, bool) {
 // so is one that has come since the source was opened if it was mounted because somebody looked there. Any other one
 // that has come covers what was there before.
 func (h *Held) notice(dir *os.File, path string) {
-	key, err := keyAt(int(dir.Fd()), ".")
-	if err != nil || !key.known() {
-		return
+	if key, err := keyAt(int(dir.Fd()), "."); err == nil {
+		h.noticeMount(key, path)
 	}
+}
+
+func (h *Held) noticeMount(key mountKey, path string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.covered != nil || h.hasMount(key) {
+	if !key.known() || h.covered != nil || h.hasMount(key) {
 		return
 	}
 
@@ -196,9 +211,15 @@ func (h *Held) watchNew(key mountKey) bool {
 	found := survey(h.path)
 	for i, m := range found.Below {
 		at, err := keyAt(h.fd, m.Point)
-		if _, watched := h.below[m.Point]; watched && err == nil && at.onSameMount(key) {
-			return false // it was mounted again, of which Present judges
-		} else if watched || h.Ignores(m) {
+		was, watched := h.below[m.Point]
+		switch {
+		case watched && err == nil && at.onSameMount(key):
+			if !was.automatic {
+				h.covered = fmt.Errorf("something was mounted at %s, where %s was when the run began",
+					joinOS(h.path, m.Point), Describe(was.seen))
+			}
+			return false // what an automounter has mounted again Present judges
+		case watched, h.Ignores(m):
 			continue
 		}
 		if !found.below[i].automatic && !mountsBelowItself(h.seen.Mount, m) {

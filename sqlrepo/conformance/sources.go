@@ -102,7 +102,7 @@ func sourceSightings(f *fixture) {
 		Mount: sqlrepo.Mount{Point: "/nas", Kind: "nfs4", Origin: "nas:/photos", Root: "/", Inner: "/"},
 		Below: []sqlrepo.Mount{{Point: "2024", Kind: "ext4", Origin: "/dev/sda1", ID: "id", Root: "/", Inner: "/"}},
 	}
-	odd := sqlrepo.Sighting{Path: "/\xff\x00", Empty: true}
+	odd := sqlrepo.Sighting{Path: "/\xff\x00\\5c", Empty: true, Below: []sqlrepo.Mount{{Point: "\xfe"}, {Point: "\xff"}}}
 	stage := f.begin(a)
 	f.ok(f.RememberSighting(f.ctx, stage, nas))
 	f.ok(f.AcceptSighting(f.ctx, a.ID, odd))
@@ -110,7 +110,7 @@ func sourceSightings(f *fixture) {
 	known := must(f.Source(f.ctx, a.ID))(f.t).Sightings
 	equal(f.t, "sightings", len(known), 2)
 	for path, want := range map[string]sqlrepo.Sighting{nas.Path: nas,
-		odd.Path: {Path: sqlrepo.Text(odd.Path), Empty: true}} {
+		odd.Path: odd} {
 		got, ok := known.At(path)
 		equal(f.t, "known", ok, true)
 		equal(f.t, "sighting", got, want)
