@@ -134,7 +134,7 @@ func openSQLite(ctx context.Context, file string, s Settings, conns int, lock st
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
 	if err := db.PingContext(ctx); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(sqliteExplain(s, err, false), db.Close())
 	}
 	return db, nil
 }

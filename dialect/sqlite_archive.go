@@ -69,7 +69,12 @@ func sqliteCopyPages(ctx context.Context, conn *sqlx.Conn, file string) error {
 				more, err = pages.Step(pagesAtOnce)
 			}
 		}
-		return errors.Join(err, pages.Finish())
+		if err != nil {
+			_ = pages.Finish() // what went wrong before is what counts
+		} else {
+			err = pages.Finish()
+		}
+		return explainFull(err, file, "make room there, or name another file")
 	})
 }
 

@@ -13,8 +13,19 @@ import (
 
 // sqliteExplain says which file system is full. SQLite's own words name neither a file nor what is free.
 func sqliteExplain(s Settings, err error, _ bool) error {
+	file, fileErr := sqliteFile(s)
+	if fileErr != nil {
+		return err
+	}
+	return explainFull(err, file, "make room there for the database, the log of changes and temporary files, which are all "+
+		"beside it, or move the data directory (repo.data_dir)")
+}
+
+// explainFull adds to an error that says that there is no room for a file what is free there.
+func explainFull(err error, file, advice string) error {
 	var failure *sqlite.Error
-	if !errors.As(err, &failure) {
+	var advised *Advised
+	if !errors.As(err, &failure) || errors.As(err, &advised) {
 		return err
 	}
 	switch failure.Code() {
@@ -22,11 +33,5 @@ func sqliteExplain(s Settings, err error, _ bool) error {
 	default:
 		return err
 	}
-	file, fileErr := sqliteFile(s)
-	if fileErr != nil {
-		return err
-	}
-	return &Advised{fmt.Errorf("%w: %s", err, shortage.Room(filepath.Dir(file))),
-		"make room there for the database, the log of " +
-			"changes and temporary files, which are all beside it, or move the data directory (repo.data_dir)"}
+	return &Advised{fmt.Errorf("%w: %s", err, shortage.Room(filepath.Dir(file))), advice}
 }

@@ -98,6 +98,6 @@ func (a *app) missing(ctx context.Context, cfg *config.Config, path string, mist
 	if err != nil {
 		return mistake // there is no such repository, or nothing in it
 	}
-	return fmt.Errorf("%w: nothing is at %s, and it was %s at the last scan", pipeline.ErrAnotherSource, absolute,
-		source.Describe(seen.Mount))
+	return fmt.Errorf("%w: nothing is at %s, and it was %s at the last scan: mount what belongs there; "+
+		"guppy source show tells what is remembered", pipeline.ErrAnotherSource, absolute, source.Describe(seen.Mount))
 }
