@@ -40,11 +40,21 @@ const (
 	sealOfAll = ""
 )
 
-// SealArchive writes into an archive that nobody has open what it holds. It replaces an earlier seal.
-func SealArchive(ctx context.Context, file string, seal Seal) (err error) {
-	db, err := sqlx.Open(sqliteDriver, sqliteLocation(file, nil))
+// SealArchive writes into an archive that nobody has open what it holds, and a digest of the file. It replaces an
+// earlier seal. Any later change of the file breaks the seal.
+func SealArchive(ctx context.Context, file string, seal Seal) error {
+	blank, err := writeSeal(ctx, file, seal)
 	if err != nil {
 		return err
+	}
+	return stampArchive(file, blank)
+}
+
+// writeSeal returns what the stamp is to take the place of.
+func writeSeal(ctx context.Context, file string, seal Seal) (blank string, err error) {
+	db, err := sqlx.Open(sqliteDriver, sqliteLocation(file, nil))
+	if err != nil {
+		return "", err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
@@ -56,32 +66,37 @@ func SealArchive(ctx context.Context, file string, seal Seal) (err error) {
 	}
 	text, args, err := insert.ToSql()
 	if err != nil {
-		return err
+		return "", err
 	}
 	tx, err := db.BeginTxx(ctx, nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer tx.Rollback() //nolint:errcheck // it does nothing after a commit
 	if err := removeSeal(ctx, tx); err != nil {
-		return err
+		return "", err
 	}
 	const create = "CREATE TABLE " + sealTable +
 		" (name TEXT NOT NULL PRIMARY KEY, columns TEXT NOT NULL, row_count INTEGER NOT NULL, digest TEXT NOT NULL)"
 	if _, err := tx.ExecContext(ctx, create); err != nil {
-		return err
+		return "", err
 	}
 	if _, err := tx.ExecContext(ctx, text, args...); err != nil {
-		return err
+		return "", err
 	}
 	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", sealMark)); err != nil {
-		return err
+		return "", err
 	}
-	return tx.Commit()
+	if blank, err = addBlank(ctx, tx); err != nil {
+		return "", err
+	}
+	return blank, tx.Commit()
 }
 
 func removeSeal(ctx context.Context, tx sqlx.ExecerContext) error {
-	for _, statement := range []string{"DROP TABLE IF EXISTS " + sealTable, "PRAGMA application_id = 0"} {
+	for _, statement := range []string{
+		"DROP TABLE IF EXISTS " + sealTable, "DROP TABLE IF EXISTS " + stampTable, "PRAGMA application_id = 0",
+	} {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
 			return err
 		}
@@ -161,9 +176,21 @@ func (s Seal) digest() string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// CheckArchive returns ErrDamaged, with what is wrong, unless the pages of an open archive fit together.
+// CheckArchive returns ErrDamaged, with what is wrong, unless the pages of an open archive fit together and, if it has
+// a seal, its file is the one that was sealed, bit by bit.
 func (db *DB) CheckArchive(ctx context.Context) error {
-	return checkIntegrity(ctx, db.Reader)
+	if err := checkIntegrity(ctx, db.Reader); err != nil {
+		return err
+	}
+	mark, err := readMark(ctx, db.Reader)
+	if err != nil || mark != sealMark {
+		return err
+	}
+	file, err := sqliteFile(db.Settings)
+	if err != nil {
+		return err
+	}
+	return checkStamp(ctx, db.Reader, file)
 }
 
 // SealedColumns are the columns of a table as a seal names them.

@@ -80,8 +80,8 @@ func restored(t *testing.T, file string, empty []byte) (content sqlrepo.Content,
 	return content, failed
 }
 
-// TestEachFlippedBitIsFound flips one bit of each page, and some more: each is found by a check and by a restore, or
-// the restored rows are those that were backed up.
+// TestEachFlippedBitIsFound flips one bit of each page, and some more: each is found by a check. A restore finds it,
+// too, or the restored rows are those that were backed up.
 func TestEachFlippedBitIsFound(t *testing.T) {
 	kept, emptyFile, want := keptFile(t)
 	sound, err := os.ReadFile(kept)
@@ -93,7 +93,7 @@ func TestEachFlippedBitIsFound(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	flipped, found := filepath.Join(t.TempDir(), "flipped.db"), 0
+	flipped := filepath.Join(t.TempDir(), "flipped.db")
 	const page = 4096
 	for at := 0; at < len(sound); at += page {
 		for _, offset := range []int{at + random.IntN(page), at + random.IntN(page)} {
@@ -107,16 +107,10 @@ func TestEachFlippedBitIsFound(t *testing.T) {
 				t.Errorf("offset %d: the wrong rows were restored, check says %v", offset, checked)
 			case failed != nil && got != nil && !slices.Equal(got, nothing):
 				t.Errorf("offset %d: the restore failed, and left rows: %v", offset, failed)
-			case failed != nil && checked == nil:
+			case checked == nil:
 				t.Errorf("offset %d: check finds nothing, restore says %v", offset, failed)
 			}
-			if checked != nil {
-				found++
-			}
 		}
-	}
-	if found < len(sound)/page/2 {
-		t.Errorf("only %d flipped bits of %d pages were found", found, len(sound)/page)
 	}
 }
 
