@@ -18,3 +18,5 @@ func readlinkAt(_ int, _, path string) (string, error) { return os.Readlink(path
 func openAt(_ int, _, path string, flags int) (*os.File, error) { return os.OpenFile(path, flags, 0) }
 
 func sameFile(a, b fs.FileInfo) bool { return os.SameFile(a, b) }
+
+func keyOfFile(fs.FileInfo) fileKey { return fileKey{} }

@@ -115,12 +115,17 @@ func (i *fileInfo) Mode() fs.FileMode {
 	return mode
 }
 
+func keyOfFile(info fs.FileInfo) fileKey {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return fileKey{uint64(stat.Dev), stat.Ino} //nolint:gosec,unconvert // kept as it is
+	}
+	return fileKey{}
+}
+
 // sameFile reports whether both describe one file.
 func sameFile(a, b fs.FileInfo) bool {
-	x, ok := a.Sys().(*syscall.Stat_t)
-	y, also := b.Sys().(*syscall.Stat_t)
-	if !ok || !also {
-		return os.SameFile(a, b)
+	if key := keyOfFile(a); key != (fileKey{}) {
+		return key == keyOfFile(b)
 	}
-	return x.Dev == y.Dev && x.Ino == y.Ino
+	return os.SameFile(a, b)
 }

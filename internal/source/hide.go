@@ -14,8 +14,9 @@ var ErrOwnFiles = errors.New("guppy's own files can't be a source")
 // hiding is a file system without some of its files.
 type hiding struct {
 	FS
-	// same are what is hidden by whatever path it is reached, by device and inode.
-	same map[fileKey]bool
+	// same are what is hidden by whatever path it is reached, by device and inode; others where the system has neither.
+	same   map[fileKey]bool
+	others []fs.FileInfo
 	// parents are the directories that hold a hidden name: such a file may not be there yet.
 	parents map[string][]fs.FileInfo
 }
@@ -28,7 +29,7 @@ func Hide(fsys FS, paths ...string) (FS, error) {
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err == nil {
-			h.same[keyOfFile(info)] = true
+			h.hide(info)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("hide own files: %w", err)
@@ -41,6 +42,14 @@ func Hide(fsys FS, paths ...string) (FS, error) {
 		h.parents[name] = append(h.parents[name], parent)
 	}
 	return h, nil
+}
+
+func (h *hiding) hide(info fs.FileInfo) {
+	if key := keyOfFile(info); key != (fileKey{}) {
+		h.same[key] = true
+		return
+	}
+	h.others = append(h.others, info)
 }
 
 // Lstat finds nothing where something hidden is.
@@ -68,11 +77,6 @@ func (h hiding) Followed(path string) {
 // fileKey identifies a file; the zero value is that of one that the system does not identify.
 type fileKey struct{ device, inode uint64 }
 
-func keyOfFile(info fs.FileInfo) fileKey {
-	device, inode, _ := identity(info)
-	return fileKey{device, uint64(inode)} //nolint:gosec // kept as it is
-}
-
 func (h hiding) unlessHidden(op, path string, info fs.FileInfo, err error) (fs.FileInfo, error) {
 	if err == nil && h.hides(path, info) {
 		return nil, &fs.PathError{Op: op, Path: path, Err: fs.ErrNotExist}
@@ -81,8 +85,13 @@ func (h hiding) unlessHidden(op, path string, info fs.FileInfo, err error) (fs.F
 }
 
 func (h hiding) hides(path string, info fs.FileInfo) bool {
-	if key := keyOfFile(info); key != (fileKey{}) && h.same[key] {
+	if h.same[keyOfFile(info)] {
 		return true
+	}
+	for _, hidden := range h.others {
+		if sameFile(info, hidden) {
+			return true
+		}
 	}
 	parents := h.parents[filepath.Base(path)]
 	if len(parents) == 0 {

@@ -112,7 +112,7 @@ func (in *inspector) follow(path sqlrepo.Path, osPath string, link sqlrepo.Finge
 	case err != nil:
 		return failed(path, link, notFollowed(link, err)), Fatal(in.fsys, in.root, err)
 	case !info.IsDir():
-		if watcher, ok := in.fsys.(follower); ok {
+		if watcher, ok := in.fsys.(follower); ok && info.Mode().IsRegular() {
 			watcher.Followed(osPath)
 		}
 		return in.classify(path, osPath, in.fsys.Stat, info, began), nil
