@@ -613,8 +613,8 @@ func TestAServerThatIsAway(t *testing.T) {
 	}
 }
 
-// TestAServerThatComesBack is waited for, and warned of once; one that refuses is not, nor one that stays away for too
-// long.
+// TestAServerThatComesBack is waited for, and warned of once for each time that it was away; one that refuses is not, nor
+// one that stays away for too long.
 func TestAServerThatComesBack(t *testing.T) {
 	attempts := minio.MaxRetry
 	minio.MaxRetry = 1
@@ -660,7 +660,9 @@ func TestAServerThatComesBack(t *testing.T) {
 		if err := calls[op](t.Context()); err != nil {
 			t.Errorf("%s: %v", op, err)
 		}
-		if warned := strings.Count(said.String(), "level=WARN"); warned != 1 || !strings.Contains(said.String(), "is back") {
+		// Five requests fail in a row; another one may meet a connection that was closed meanwhile.
+		warned, back := strings.Count(said.String(), "level=WARN"), strings.Count(said.String(), "is back")
+		if warned < 1 || warned > 2 || back != warned {
 			t.Errorf("%s: warned %d times: %s", op, warned, said.String())
 		}
 	}
