@@ -68,16 +68,6 @@ func TestFileEqualsReference(t *testing.T) {
 	})
 }
 
-// Three levels at full width: the smallest file that has them, and one chunk more.
-func TestLargeFileEqualsReference(t *testing.T) {
-	const chunkSize = 4
-	content := counted((maxFileLinks*maxFileLinks + 1) * chunkSize)
-	eachProfile(t, func(t *testing.T, p Profile) {
-		got := must[dag](t)(buildFile(p, content, chunkSize, maxFileLinks))
-		got.requireEqual(t, must[dag](t)(referenceOf(p).file(content, chunkSize, maxFileLinks)))
-	})
-}
-
 // Narrow nodes give trees of many levels.
 func TestNarrowFileEqualsReference(t *testing.T) {
 	eachProfile(t, func(t *testing.T, p Profile) {
