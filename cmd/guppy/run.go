@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"runtime"
@@ -158,9 +160,13 @@ func visibleFiles(cfg *config.Config, repo *repository, files source.FS) (source
 	return source.Hide(files, own...)
 }
 
-// ownFiles are the data directory and the keys in it, which may be reached by other ways than through it.
+// ownFiles are the data directory and the keys in it, which may be reached by other ways than through it. Who may not see
+// the keys can't read them either.
 func ownFiles(cfg *config.Config) ([]string, error) {
 	keys, err := identity.Keys(cfg.Repo.DataDir)
+	if errors.Is(err, fs.ErrPermission) {
+		err = nil
+	}
 	return slices.Concat([]string{cfg.Repo.DataDir, keysDirectory(cfg)}, slices.Collect(maps.Values(keys))), err
 }
 
