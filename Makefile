@@ -39,7 +39,7 @@ build: ## Build bin/guppy.
 test: postgres versitygw ## Vet, then run all tests with the race detector, on SQLite and on PostgreSQL.
 	$(GO) vet ./...
 	$(RACE_ENV) $(GO) test $(RACE) -p 3 -timeout $(TIMEOUT) $(LONGEST) $(RACED)
-	$(MAKE) --jobs 2 --output-sync processes unraced
+	$(MAKE) --jobs 2 processes unraced
 	$(MAKE) peers
 
 # Both wait much, so they go on beside each other.
