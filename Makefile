@@ -5,6 +5,8 @@ VERSION_VARIABLE := main.version
 FUZZTIME ?= 10s
 TIMEOUT ?= 30m
 # What runs the program as processes has little that the race detector could watch, and takes four times as long with it.
+# Neither does it see files that say so: it has a memory of its own, looks at each byte, and finds nothing in all cases that
+# is not in some.
 PROCESSES := ./cmd/guppy ./internal/bench ./internal/storm
 RACED = $(filter-out $(PROCESSES),$(patsubst $(shell $(GO) list -m)/%,./%,$(shell $(GO) list ./...)))
 # What takes longest begins first. Much of the time tests wait, so that there are more of them at once than processors.
@@ -13,11 +15,6 @@ LONGEST := ./internal/pipeline ./sqlrepo ./internal/gc ./dialect
 # By itself it waits for a second at the end of each process. Tests make much garbage, and little stays.
 RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false
 RACE_ENV := GORACE=atexit_sleep_ms=10 GOGC=400
-# What these files test is left out by the race detector: it has a memory of its own, looks at each byte, and finds nothing
-# in all cases that is not in some.
-UNRACED_FILES = $(shell grep -rl --include='*_test.go' '^//go:build !race' .)
-UNRACED = -run '^($(shell sed -n 's/^func \(Test[A-Z][A-Za-z0-9]*\).*/\1/p' $(UNRACED_FILES) | paste -sd '|' -))$$' \
-	$(sort $(dir $(UNRACED_FILES)))
 CHAOS_SEEDS ?= 50
 SEEDS ?= 100
 SEED ?=
@@ -36,18 +33,14 @@ build: ## Build bin/guppy.
 	$(GO) build -trimpath -ldflags "-X $(VERSION_VARIABLE)=$(VERSION)" -o $(BIN)/guppy ./cmd/guppy
 
 .PHONY: test
-test: postgres versitygw ## Vet, then run all tests with the race detector, on SQLite and on PostgreSQL.
+test: postgres versitygw ## Vet, then run all tests, on SQLite and on PostgreSQL.
 	$(GO) vet ./...
-	$(RACE_ENV) $(GO) test $(RACE) -p 3 -timeout $(TIMEOUT) $(LONGEST) $(RACED)
-	$(MAKE) --jobs 2 processes unraced
+	$(GO) test -p 3 -timeout $(TIMEOUT) ./cmd/guppy $(LONGEST) ./...
 	$(MAKE) peers
 
-# Both wait much, so they go on beside each other.
-.PHONY: processes unraced
-processes:
-	$(GO) test -timeout $(TIMEOUT) $(PROCESSES)
-unraced:
-	$(GO) test -timeout $(TIMEOUT) $(UNRACED)
+.PHONY: test-race
+test-race: postgres versitygw ## Run the tests with the race detector, but for those that it has nothing to watch in.
+	$(RACE_ENV) $(GO) test $(RACE) -p 3 -timeout $(TIMEOUT) $(LONGEST) $(RACED)
 
 .PHONY: peers
 peers: build ## Have others' tools read what guppy writes. Outside CI they are left out where they can't be had.

@@ -25,7 +25,7 @@ const (
 )
 
 // TestMemoryStaysFlat prepares ten thousand files and a million, and compares what they need. The race detector, which
-// has a memory of its own, leaves this test out: "make test" runs it by its name.
+// has a memory of its own, leaves this test out.
 func TestMemoryStaysFlat(t *testing.T) {
 	few := sourcetest.Tree{Dirs: 10, Files: 1000, Size: 9, Seed: 1}
 	many := sourcetest.Tree{Dirs: 1000, Files: 1000, Size: 9, Seed: 1}
