@@ -3,7 +3,7 @@ BIN := $(CURDIR)/bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 VERSION_VARIABLE := main.version
 FUZZTIME ?= 10s
-TIMEOUT ?= 30m
+TIMEOUT ?= 60m
 # What runs the program as processes has little that the race detector could watch, and takes four times as long with it.
 # Neither does it see files that say so: it has a memory of its own, looks at each byte, and finds nothing in all cases that
 # is not in some.
