@@ -47,7 +47,7 @@ func SealArchive(ctx context.Context, file string, seal Seal) error {
 	if err != nil {
 		return err
 	}
-	return stampArchive(file, blank)
+	return stampArchive(ctx, file, blank)
 }
 
 // writeSeal returns what the stamp is to take the place of.

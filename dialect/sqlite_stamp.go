@@ -23,13 +23,13 @@ const (
 )
 
 // stampArchive writes the stamp into an archive that nobody has open. Its content is durable when it returns.
-func stampArchive(file, blank string) (err error) {
+func stampArchive(ctx context.Context, file, blank string) (err error) {
 	archive, err := os.OpenFile(file, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, archive.Close()) }()
-	stamp, at, err := stampOf(context.Background(), archive, blank)
+	stamp, at, err := stampOf(ctx, archive, blank)
 	if err != nil {
 		return err
 	}

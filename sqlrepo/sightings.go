@@ -163,7 +163,8 @@ func (m Mount) changed(change func(string) string) Mount {
 	return m
 }
 
-// escape makes text of any bytes: a backslash and two hexadecimal digits stand for a byte that is none.
+// escape returns raw with a backslash and two hexadecimal digits in place of each byte that is not part of valid UTF-8,
+// of each NUL and of each backslash.
 func escape(raw string) string {
 	var text strings.Builder
 	for len(raw) > 0 {

@@ -327,13 +327,18 @@ func (m *mending) setAside(ctx context.Context, row sqlrepo.Shard) (aside string
 		return "", err
 	}
 
-	space, err := m.Repo.SpaceOf(ctx, row.Upload)
-	if err != nil {
-		return "", err
-	}
-	bin, err := trash.Find(ctx, m.Repo, m.Store, space)
+	bin, err := m.bin(ctx, row.Upload)
 	if err != nil {
 		return "", err
 	}
 	return bin.SetAside(ctx, name)
+}
+
+// bin is the trash of an upload's space.
+func (m *mending) bin(ctx context.Context, upload int64) (*trash.Bin, error) {
+	space, err := m.Repo.SpaceOf(ctx, upload)
+	if err != nil {
+		return nil, err
+	}
+	return trash.Find(ctx, m.Repo, m.Store, space)
 }

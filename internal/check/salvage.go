@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -13,7 +14,6 @@ import (
 	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/internal/store"
-	"github.com/guppy-prep/guppy/internal/trash"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -114,7 +114,7 @@ func (m *mending) bySections(ctx context.Context, name string, to *shard.Builder
 	for reader := car.NewReader(source); ; {
 		section, err := reader.Next()
 		if err != nil {
-			return source.failed
+			return cmp.Or(source.failed, ctx.Err()) // what is no section ends it, and is no error
 		}
 		digest := [sha256.Size]byte(section.CID.Hash()[2:])
 		if err := to.Add(uint8(section.CID.Type()), digest, section.Data); err != nil { //nolint:gosec // a short codec
@@ -158,11 +158,7 @@ func (m *mending) adopt(ctx context.Context, row sqlrepo.Shard, draft *shard.Dra
 // makeWay sets the file of a shard aside although a row names it.
 func (m *mending) makeWay(ctx context.Context, row sqlrepo.Shard) error {
 	name := shard.Name([32]byte(row.Digest))
-	space, err := m.Repo.SpaceOf(ctx, row.Upload)
-	if err != nil {
-		return err
-	}
-	bin, err := trash.Find(ctx, m.Repo, m.Store, space)
+	bin, err := m.bin(ctx, row.Upload)
 	if err != nil {
 		return err
 	}

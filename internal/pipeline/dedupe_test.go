@@ -6,16 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/car"
 	"github.com/guppy-prep/guppy/internal/enginetest"
 	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -206,5 +210,39 @@ func TestUploadsOfASpaceShareBlocks(t *testing.T) {
 		uploads, err := f.repo.Uploads(context.Background(), sqlrepo.UploadFilter{Source: &other.Source.ID})
 		must(t, err)
 		equal(t, "root", uploads[0].RootCID.Cid, want)
+	})
+}
+
+// TestInterruptedLinksGiveTheSameShards stops linking of many directories after random batches, with a space that holds
+// some of the blocks.
+func TestInterruptedLinksGiveTheSameShards(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		files := map[string]string{}
+		for i := range 60 {
+			files[fmt.Sprintf("%d/%d/f", i%rapid.IntRange(1, 9).Draw(rt, "dirs"), i)] = fmt.Sprint(i % 13)
+		}
+		root := tree(t, files)
+		tiny := func(j *pipeline.Job) { j.Fresh.ShardSize = 4000 }
+		undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), source.Local(), root, tiny)
+		undisturbed.complete()
+		faulty := &faultyStore{}
+		f := newFixture(t, enginetest.Engines()[0].Open(t), source.Local(), root, tiny, withFaultyStore(faulty))
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		stop := int64(rapid.IntRange(1, 2*len(undisturbed.stored())).Draw(rt, "stop after"))
+		faulty.onSync = func(n int64) {
+			if n == stop {
+				cancel()
+			}
+		}
+		f.job.Progress = &progress.Counters{}
+		if _, err := f.job.Run(ctx); err != nil { // it may have been quicker
+			f.complete()
+		}
+		sameNames(t, "shards", f.stored(), undisturbed.stored())
+		sameDump(t, f.dump(), undisturbed.dump())
+		if !maps.Equal(f.blocks(), undisturbed.blocks()) {
+			rt.Error("other blocks")
+		}
 	})
 }

@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/url"
 	"os"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/enginetest"
 	"github.com/guppy-prep/guppy/internal/piece"
+	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/source/sourcetest"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -18,6 +20,29 @@ import (
 var pieced = sourcetest.Tree{Dirs: 2, Files: 6, Seed: 7, SizeOf: func(dir, file int) int64 {
 	return map[int]int64{1: 1 << 20, 3: 3<<20 + 17, 5: 0}[file] + int64(dir*file*97)
 }}
+
+// TestPieceCIDsAreThoseOfTheStoredBytes prepares a tree, of which some is stored already when it has changed, with
+// piece CIDs.
+func TestPieceCIDsAreThoseOfTheStoredBytes(t *testing.T) {
+	var want string
+	for _, engine := range enginetest.Engines() {
+		for _, workers := range []int{1, 4} {
+			t.Run(fmt.Sprintf("%s with %d workers", engine.Name, workers), func(t *testing.T) {
+				tree := sourcetest.NewSynthetic(pieced)
+				f := newFixture(t, engine.Open(t), tree, sourcetest.Root, func(j *pipeline.Job) {
+					j.Workers, j.Fresh.PieceCID = workers, true
+				})
+				f.pieces(f.complete())
+				tree.Change(tree.FilePath(1, 3), 0)
+				f.pieces(f.complete())
+				if want == "" {
+					want = f.dump()
+				}
+				sameDump(t, f.dump(), want)
+			})
+		}
+	}
+}
 
 // pieces computes the piece CIDs of an upload's shards from their files.
 func (f *fixture) pieces(upload sqlrepo.Upload) {

@@ -30,19 +30,18 @@ func Recognize(ctx context.Context, repo sourceReader, registered sqlrepo.Source
 	held *source.Held) error {
 	seen := held.Sighting()
 	was, known := registered.Sightings.At(seen.Path)
-	likeness := source.Same
+	likeness, look := source.Same, looking{repo, registered.ID, fsys, held}
 	if known {
 		if likeness = source.Compare(was.Mount, seen.Mount); likeness == source.Other {
 			return fmt.Errorf("%w: %s", ErrAnotherSource, difference(seen.Path, was.Mount, seen.Mount))
 		}
-		look := looking{repo, registered.ID, fsys, held}
 		if err := look.below(ctx, was, seen); err != nil {
 			return err
 		}
 		if err := look.over(ctx, was, seen); err != nil {
 			return err
 		}
-	} else if err := recognizeElsewhere(ctx, repo, registered, fsys, held); err != nil {
+	} else if err := look.elsewhere(ctx, registered.Sightings); err != nil {
 		return err
 	}
 	if likeness == source.Same && (!seen.Empty || was.Empty) {
@@ -151,22 +150,20 @@ func (l looking) over(ctx context.Context, was, seen sqlrepo.Sighting) error {
 	return nil
 }
 
-// recognizeElsewhere returns ErrAnotherSource when a directory that is a mount where the source was seen before is
-// empty or missing at another path, and the last scan found entries in it.
-func recognizeElsewhere(ctx context.Context, repo sourceReader, registered sqlrepo.Source, fsys source.FS,
-	held *source.Held) error {
-	path := held.Sighting().Path
-	for _, other := range registered.Sightings {
+// elsewhere returns ErrAnotherSource when a directory that is a mount where the source was seen before is empty or
+// missing at this path, and the last scan found entries in it.
+func (l looking) elsewhere(ctx context.Context, before sqlrepo.Sightings) error {
+	for _, other := range before {
 		for _, m := range other.Below {
-			if held.Ignores(m) {
+			if l.held.Ignores(m) {
 				continue
 			}
-			point := path + "/" + m.Point
-			entries, err := fsys.ReadDir(point)
+			point := l.held.Path() + "/" + m.Point
+			entries, err := l.fsys.ReadDir(point)
 			if len(entries) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
-			found, err := hadEntries(ctx, repo, registered.ID, m.Point)
+			found, err := hadEntries(ctx, l.repo, l.source, m.Point)
 			if err != nil {
 				return err
 			}
@@ -206,7 +203,7 @@ func mountAt(seen sqlrepo.Sighting, point string) (found sqlrepo.Mount, ok bool)
 	return found, false
 }
 
-// missing says what was at a path where there is none of it now.
+// missing describes a mount that is no longer at its path.
 func missing(path string, was sqlrepo.Mount) string {
 	if was.Followed {
 		return fmt.Sprintf("the symlink %s led to %s at the last scan, and does not now", path, source.Describe(was))

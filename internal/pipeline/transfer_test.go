@@ -11,6 +11,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/backup"
 	"github.com/guppy-prep/guppy/internal/enginetest"
+	"github.com/guppy-prep/guppy/internal/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/source/sourcetest"
 	"github.com/guppy-prep/guppy/internal/store/storetest"
@@ -86,6 +87,33 @@ func (f *fixture) movedTo(db *dialect.DB) *fixture {
 	_, err := f.repo.TransferTo(context.Background(), moved.repo, sqlrepo.Transfer{AllowLive: true})
 	must(f.tb, err)
 	return moved
+}
+
+// TestARunGoesOnFromEachBackup takes backups while 8 goroutines pack, and finishes the upload from each. The store has
+// what was packed after the backup, and what a process has left that was killed.
+func TestARunGoesOnFromEachBackup(t *testing.T) {
+	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(few()), sourcetest.Root)
+	undisturbed.complete()
+	for _, engine := range enginetest.Engines() {
+		t.Run(engine.Name, func(t *testing.T) {
+			f := newFixture(t, engine.Open(t), sourcetest.NewSynthetic(few()), sourcetest.Root,
+				func(j *pipeline.Job) { j.Workers, j.ReadAhead = 8, 16 })
+			files := f.backUpWhileRunning()
+			f.sameAs(t, undisturbed)
+			packing := 0
+			for i, file := range files {
+				restored := f.restore(t, file, enginetest.Engines()[i%2].Open(t))
+				if restored.latest().State == sqlrepo.Packing {
+					packing++
+				}
+				restored.finish()
+				restored.sameAs(t, undisturbed)
+			}
+			if packing < 2 {
+				t.Errorf("of %d backups, %d are of shards being packed", len(files), packing)
+			}
+		})
+	}
 }
 
 // backUpWhileRunning begins with the run, goes on when a second shard waits to have its name, and ends with a backup of
