@@ -7,10 +7,10 @@ TIMEOUT ?= 60m
 # What runs the program as processes has little that the race detector could watch, and takes four times as long with it.
 # Neither does it see files that say so: it has a memory of its own, looks at each byte, and finds nothing in all cases that
 # is not in some.
-PROCESSES := ./cmd/guppy ./internal/bench ./internal/storm
+PROCESSES := ./cmd/guppy ./internal/testing/bench ./internal/testing/storm
 RACED = $(filter-out $(PROCESSES),$(patsubst $(shell $(GO) list -m)/%,./%,$(shell $(GO) list ./...)))
 # What takes longest begins first. Much of the time tests wait, so that there are more of them at once than processors.
-LONGEST := ./internal/pipeline ./sqlrepo ./internal/gc ./dialect
+LONGEST := ./internal/preparing/pipeline ./sqlrepo ./internal/upkeep/gc ./dialect
 # SQLite is C that was translated: to watch over that, which is not ours, takes the race detector as long as all the rest.
 # By itself it waits for a second at the end of each process. Tests make much garbage, and little stays.
 RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false
@@ -48,11 +48,11 @@ peers: build ## Have others' tools read what guppy writes. Outside CI they are l
 
 .PHONY: test-chaos
 test-chaos: postgres ## Have workers share an upload in CHAOS_SEEDS (default 50) storms of network faults.
-	GUPPY_TEST_CHAOS_SEEDS=$(CHAOS_SEEDS) $(GO) test -race -count 1 -timeout 60m -run Storm ./internal/chaos
+	GUPPY_TEST_CHAOS_SEEDS=$(CHAOS_SEEDS) $(GO) test -race -count 1 -timeout 60m -run Storm ./internal/testing/chaos
 
 .PHONY: test-storm
 test-storm: postgres ## Have processes of the program share a space in SEEDS (default 100) storms of all kinds of faults, or in that of SEED.
-	GUPPY_TEST_STORM_SEEDS=$(SEEDS) GUPPY_TEST_STORM_SEED=$(SEED) $(GO) test -count 1 -timeout 5h -v ./internal/storm
+	GUPPY_TEST_STORM_SEEDS=$(SEEDS) GUPPY_TEST_STORM_SEED=$(SEED) $(GO) test -count 1 -timeout 5h -v ./internal/testing/storm
 
 .PHONY: postgres
 postgres:
@@ -74,11 +74,11 @@ $(GOLANGCI_LINT):
 
 .PHONY: bench
 bench: postgres ## Run the benchmark, but for bench-lookup.
-	$(GO) run ./internal/bench
+	$(GO) run ./internal/testing/bench
 
 .PHONY: bench-lookup
 bench-lookup: postgres ## Measure look-ups among 10 million nodes, in 4 GB of temporary files.
-	$(GO) run ./internal/bench -only lookup
+	$(GO) run ./internal/testing/bench -only lookup
 
 .PHONY: fuzz
 fuzz: postgres ## Run every fuzz target for FUZZTIME (default 10s) each.

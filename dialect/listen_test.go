@@ -9,7 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/pgtest"
+	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
 // listener is a goroutine that listens to a database until it is stopped, and another handle on the same database.

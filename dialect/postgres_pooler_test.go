@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/pgtest"
+	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
 // pooled returns the settings of a fresh database behind PgBouncer, and the URL that goes around it.

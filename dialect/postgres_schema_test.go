@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/pgtest"
+	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
 func withSchema(location, schema string) dialect.Settings {

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/chaos"
-	"github.com/guppy-prep/guppy/internal/pgtest"
+	"github.com/guppy-prep/guppy/internal/testing/chaos"
+	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
 // silence is the limit under test.

@@ -8,7 +8,7 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
-	"github.com/guppy-prep/guppy/internal/shortage"
+	"github.com/guppy-prep/guppy/internal/host/shortage"
 )
 
 // sqliteExplain says which file system is full. SQLite's own words name neither a file nor what is free.

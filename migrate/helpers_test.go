@@ -12,7 +12,7 @@ import (
 	"testing/fstest"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/pgtest"
+	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
 // envEnsure makes the test binary a program that only migrates the database that it names. With

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/pgtest"
+	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
 // inSchema are the settings of a schema that is not there yet, beside others in the same database.

@@ -10,7 +10,7 @@ import (
 	"github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/liveness"
+	"github.com/guppy-prep/guppy/internal/host/liveness"
 )
 
 // SpaceView is a space as it was when somebody began to look which of its shards are needed.

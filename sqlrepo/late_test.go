@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/enginetest"
+	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 )
 
 // TestALateClaimIsTakenBack has the server carry out an attempt to claim that got no answer after the next attempt got

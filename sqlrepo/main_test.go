@@ -3,7 +3,7 @@ package sqlrepo_test
 import (
 	"testing"
 
-	"github.com/guppy-prep/guppy/internal/pgtest"
+	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

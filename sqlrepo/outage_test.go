@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/enginetest"
+	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 )
 
 // away makes a repository whose errors are all those of a database that is away, and keeps its log.

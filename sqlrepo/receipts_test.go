@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/chaos"
-	"github.com/guppy-prep/guppy/internal/enginetest"
-	"github.com/guppy-prep/guppy/internal/pgtest"
+	"github.com/guppy-prep/guppy/internal/testing/chaos"
+	"github.com/guppy-prep/guppy/internal/testing/enginetest"
+	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
 // through opens a database through a relay that loses these parts of the next commits.

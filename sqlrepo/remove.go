@@ -10,7 +10,7 @@ import (
 	"github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/liveness"
+	"github.com/guppy-prep/guppy/internal/host/liveness"
 )
 
 // RemoveUpload marks an upload as Removed, in one small commit: nothing takes its content over any more, and whoever

@@ -8,7 +8,7 @@ import (
 	"github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/liveness"
+	"github.com/guppy-prep/guppy/internal/host/liveness"
 )
 
 // What follows mends rows that CheckRows found fault with. Each method owns its transaction and may be called again.

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/chaos"
-	"github.com/guppy-prep/guppy/internal/enginetest"
+	"github.com/guppy-prep/guppy/internal/testing/chaos"
+	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 )
 
 // beginStage opens an upload of a new source, and takes its stage.

@@ -7,7 +7,7 @@ import (
 	"github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/enginetest"
+	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 )
 
 // TestTablesHaveAllColumns: what is missing in the list would be missing in every copy of a repository.

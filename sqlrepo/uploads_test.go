@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/enginetest"
+	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 )
 
 // TestNothingThatHasGoneOnBeginsAgain looks at an upload, has it go on in some way, and then has it begin again as it

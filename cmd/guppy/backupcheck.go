@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/backup"
+	"github.com/guppy-prep/guppy/internal/upkeep/backup"
 )
 
 type backupCheckView struct {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/guppy-prep/guppy/internal/check"
 	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/upkeep/check"
 )
 
 // checkOutput prints problems as they are found: there may be many. As JSON they are one array after another of one

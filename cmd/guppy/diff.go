@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/internal/config"
-	"github.com/guppy-prep/guppy/internal/diff"
+	"github.com/guppy-prep/guppy/internal/reading/diff"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 

@@ -11,9 +11,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/guppy-prep/guppy/internal/config"
-	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/preparing/scan"
 	"github.com/guppy-prep/guppy/internal/progress"
-	"github.com/guppy-prep/guppy/internal/scan"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"

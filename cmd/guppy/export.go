@@ -9,10 +9,10 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/guppy-prep/guppy/internal/blocks"
 	"github.com/guppy-prep/guppy/internal/config"
-	"github.com/guppy-prep/guppy/internal/export"
 	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/reading/blocks"
+	"github.com/guppy-prep/guppy/internal/reading/export"
 )
 
 const exportHelp = `Export writes the DAG of a root, or of what a path leads to, as one CAR file (version 1): the root

@@ -11,9 +11,9 @@ import (
 	"github.com/multiformats/go-multihash"
 	"github.com/spf13/cobra"
 
-	"github.com/guppy-prep/guppy/internal/blobindex"
 	"github.com/guppy-prep/guppy/internal/config"
-	"github.com/guppy-prep/guppy/internal/index"
+	"github.com/guppy-prep/guppy/internal/formats/blobindex"
+	"github.com/guppy-prep/guppy/internal/preparing/index"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/guppy-prep/guppy/internal/chaos"
-	"github.com/guppy-prep/guppy/internal/pgtest"
+	"github.com/guppy-prep/guppy/internal/testing/chaos"
+	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
 // oneWay is how late everything is that goes between guppy and a distant server, in milliseconds.

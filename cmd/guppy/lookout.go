@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/guppy-prep/guppy/internal/liveness"
-	"github.com/guppy-prep/guppy/internal/pipeline"
+	"github.com/guppy-prep/guppy/internal/host/liveness"
+	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )

@@ -10,7 +10,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
-	"github.com/guppy-prep/guppy/internal/durable"
+	"github.com/guppy-prep/guppy/internal/host/durable"
 	"github.com/guppy-prep/guppy/migrate"
 )
 

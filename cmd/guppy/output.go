@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/guppy-prep/guppy/internal/durable"
-	"github.com/guppy-prep/guppy/internal/liveness"
+	"github.com/guppy-prep/guppy/internal/host/durable"
+	"github.com/guppy-prep/guppy/internal/host/liveness"
 )
 
 // replaceFile has a file written that is whole and synced when it has its name. A symlink is followed: the file that it

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/guppy-prep/guppy/internal/liveness"
+	"github.com/guppy-prep/guppy/internal/host/liveness"
 )
 
 // TestPartsOfTheDeadAreRemoved by whoever writes the same file next, and those of processes that live are not, nor what

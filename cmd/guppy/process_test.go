@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/guppy-prep/guppy/internal/pgtest"
+	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
 // engine makes an empty database and returns its URL.

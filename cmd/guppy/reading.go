@@ -12,10 +12,10 @@ import (
 	"path/filepath"
 	"unicode/utf8"
 
-	"github.com/guppy-prep/guppy/internal/blocks"
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/reading/blocks"
+	"github.com/guppy-prep/guppy/internal/reading/tree"
 	"github.com/guppy-prep/guppy/internal/source"
-	"github.com/guppy-prep/guppy/internal/tree"
 )
 
 const pathHelp = `A path begins with a root: CID/path, /ipfs/CID/path or ipfs://CID/path (percent-encoded). Symlinks on

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/guppy-prep/guppy/internal/car"
-	"github.com/guppy-prep/guppy/internal/piece"
+	"github.com/guppy-prep/guppy/internal/formats/car"
+	"github.com/guppy-prep/guppy/internal/formats/piece"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 

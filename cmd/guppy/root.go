@@ -14,8 +14,8 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
-	"github.com/guppy-prep/guppy/internal/pipeline"
-	"github.com/guppy-prep/guppy/internal/shortage"
+	"github.com/guppy-prep/guppy/internal/host/shortage"
+	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )

@@ -10,11 +10,11 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/spf13/cobra"
 
-	"github.com/guppy-prep/guppy/internal/blobindex"
-	"github.com/guppy-prep/guppy/internal/car"
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/formats/blobindex"
+	"github.com/guppy-prep/guppy/internal/formats/car"
+	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/progress"
-	"github.com/guppy-prep/guppy/internal/shard"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 

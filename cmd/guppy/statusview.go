@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/guppy-prep/guppy/internal/liveness"
+	"github.com/guppy-prep/guppy/internal/host/liveness"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 

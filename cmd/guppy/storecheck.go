@@ -13,7 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
-	"github.com/guppy-prep/guppy/internal/storecheck"
+	"github.com/guppy-prep/guppy/internal/upkeep/storecheck"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 
-	"github.com/guppy-prep/guppy/internal/backup"
 	"github.com/guppy-prep/guppy/internal/config"
-	"github.com/guppy-prep/guppy/internal/durable"
+	"github.com/guppy-prep/guppy/internal/host/durable"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/upkeep/backup"
 )
 
 // storeUsage is what --store takes.

@@ -8,11 +8,11 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/spf13/cobra"
 
-	"github.com/guppy-prep/guppy/internal/blocks"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/progress"
-	"github.com/guppy-prep/guppy/internal/tree"
-	"github.com/guppy-prep/guppy/internal/verify"
+	"github.com/guppy-prep/guppy/internal/reading/blocks"
+	"github.com/guppy-prep/guppy/internal/reading/tree"
+	"github.com/guppy-prep/guppy/internal/reading/verify"
 )
 
 const verifyHelp = `Verify walks the DAG of a root and tells of each block that is missing, damaged, or no part of a

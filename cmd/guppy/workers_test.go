@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/guppy-prep/guppy/internal/pgtest"
+	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
 // writeRandom makes files that have nothing in common.

@@ -5,7 +5,7 @@ package config
 import (
 	"time"
 
-	"github.com/guppy-prep/guppy/internal/blobindex"
+	"github.com/guppy-prep/guppy/internal/formats/blobindex"
 	"github.com/guppy-prep/guppy/internal/secret"
 	"github.com/guppy-prep/guppy/internal/store"
 )

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/blobindex"
+	"github.com/guppy-prep/guppy/internal/formats/blobindex"
 )
 
 const (

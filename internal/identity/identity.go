@@ -15,7 +15,7 @@ import (
 
 	"github.com/mr-tron/base58"
 
-	"github.com/guppy-prep/guppy/internal/durable"
+	"github.com/guppy-prep/guppy/internal/host/durable"
 )
 
 // ed25519Code is the multicodec code of an Ed25519 public key, as a varint.

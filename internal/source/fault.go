@@ -7,7 +7,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/guppy-prep/guppy/internal/shortage"
+	"github.com/guppy-prep/guppy/internal/host/shortage"
 )
 
 // ErrGone is returned when the source itself can't be looked at any more, or something else is in its place: what

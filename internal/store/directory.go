@@ -10,7 +10,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/guppy-prep/guppy/internal/durable"
+	"github.com/guppy-prep/guppy/internal/host/durable"
 )
 
 // Directory is a store in a directory, of this host or of a server: one file a blob, under its name.

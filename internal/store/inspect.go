@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/guppy-prep/guppy/internal/durable"
+	"github.com/guppy-prep/guppy/internal/host/durable"
 )
 
 // asideSuffix is what the names of damaged blobs get.

@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/guppy-prep/guppy/internal/durable"
+	"github.com/guppy-prep/guppy/internal/host/durable"
 )
 
 // localFile holds the bytes of a blob on this host as long as they may be needed. It has no name: whatever becomes of

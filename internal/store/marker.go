@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/guppy-prep/guppy/internal/durable"
+	"github.com/guppy-prep/guppy/internal/host/durable"
 )
 
 // ErrDamagedMarker is returned when the file that tells the store's identity holds something else.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
-	"github.com/guppy-prep/guppy/internal/car"
+	"github.com/guppy-prep/guppy/internal/formats/car"
 )
 
 // Temporary files are named for their owner, so that each worker finds its own again.

@@ -23,7 +23,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
-	"github.com/guppy-prep/guppy/internal/car"
+	"github.com/guppy-prep/guppy/internal/formats/car"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/store/s3test"
 )

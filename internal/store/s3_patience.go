@@ -8,7 +8,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
-	"github.com/guppy-prep/guppy/internal/shortage"
+	"github.com/guppy-prep/guppy/internal/host/shortage"
 )
 
 type impatient struct{}

@@ -9,7 +9,7 @@ import (
 	"iter"
 	"time"
 
-	"github.com/guppy-prep/guppy/internal/shortage"
+	"github.com/guppy-prep/guppy/internal/host/shortage"
 )
 
 // Store keeps blobs under names that are made from their content. Any number of processes, on any hosts, may use one at

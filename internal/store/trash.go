@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/guppy-prep/guppy/internal/durable"
+	"github.com/guppy-prep/guppy/internal/host/durable"
 )
 
 // trashName is the directory, in that of the store, of blobs that are about to be removed. Each has a name of its own

@@ -1,0 +1,151 @@
+package liveness_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/guppy-prep/guppy/internal/host/liveness"
+)
+
+// TestMain answers with the name of the process, and stays until its input ends, when a test has started it for that.
+func TestMain(m *testing.M) {
+	if os.Getenv("PROCESS_TEST_NAME") != "" {
+		fmt.Println(liveness.Name())
+		_, _ = fmt.Scanln()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// other is a process that has told its name.
+type other struct {
+	name string
+	stop func()
+}
+
+func start(t *testing.T, prefix ...string) other {
+	t.Helper()
+	args := slices.Concat(prefix, []string{os.Args[0]})
+	command := exec.Command(args[0], args[1:]...)
+	command.Env = append(os.Environ(), "PROCESS_TEST_NAME=1")
+	in, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+
+	var o other
+	if _, err := fmt.Fscanln(out, &o.name); err != nil {
+		t.Fatal(err)
+	}
+	stopped := false
+	o.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		if err := in.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := command.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(o.stop)
+	return o
+}
+
+func requireGone(t *testing.T, name string, want bool) {
+	t.Helper()
+	if got := liveness.IsGone(name); got != want {
+		t.Errorf("%s is gone: %t, want %t", name, got, want)
+	}
+}
+
+func TestProcessesAreKnownByTheirNames(t *testing.T) {
+	requireGone(t, liveness.Name(), false)
+	requireGone(t, liveness.Tag(), false)
+
+	o := start(t)
+	host, number := liveness.Split(o.name)
+	if own, _ := liveness.Split(liveness.Name()); host != own || number == "" || strings.Contains(number, ".") {
+		t.Errorf("%s is split into %q and %q", o.name, host, number)
+	}
+	requireGone(t, o.name, false)
+	o.stop()
+	requireGone(t, o.name, true)
+}
+
+// TestOnlyKnownEndsCount: what looks like an end is none where the number of a process means another one.
+func TestOnlyKnownEndsCount(t *testing.T) {
+	o := start(t)
+	o.stop()
+	host, _ := liveness.Split(o.name)
+	parts := strings.Split(strings.TrimPrefix(o.name, host+"/"), ".")
+	with := func(index int, value string) string {
+		changed := append([]string{}, parts...)
+		changed[index] = value
+		return host + "/" + strings.Join(changed, ".")
+	}
+	requireGone(t, with(2, "1"), false)
+	requireGone(t, with(3, "0"), false)
+	requireGone(t, host+"/"+parts[0], false)
+	requireGone(t, "", false)
+	requireGone(t, "other"+o.name, true) // one machine may have several names
+
+	// A number that has been given to another process since.
+	own := strings.Split(liveness.Tag(), ".")
+	requireGone(t, with(0, own[0]), own[1] != parts[1])
+}
+
+// TestOtherNamespacesAreNotSeen: a process in a container has a number that means another process here, or none.
+func TestOtherNamespacesAreNotSeen(t *testing.T) {
+	o := start(t, "unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
+	requireGone(t, o.name, false)
+	if _, number := liveness.Split(o.name); number != "1" {
+		t.Errorf("%s is not the first process of its namespace", o.name)
+	}
+}
+
+// TestWhatWaitsForItsParentIsGone: a killed worker holds nothing any more, even if its parent never asks for its end.
+func TestWhatWaitsForItsParentIsGone(t *testing.T) {
+	command := exec.Command(os.Args[0])
+	command.Env = append(os.Environ(), "PROCESS_TEST_NAME=1")
+	out, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := command.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer command.Wait() //nolint:errcheck // it was killed
+	var name string
+	if _, err := fmt.Fscanln(out, &name); err != nil {
+		t.Fatal(err)
+	}
+
+	if err := command.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fscanln(out, new(string)); err == nil { // its end closes the pipe
+		t.Error("it is still there")
+	}
+	for !liveness.IsGone(name) { // until the last of its threads has ended; the test's own time limit bounds it
+		if t.Context().Err() != nil {
+			t.Fatal("it is not gone")
+		}
+	}
+}

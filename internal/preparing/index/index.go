@@ -1,0 +1,292 @@
+// Package index tells where the blocks of shards lie: it makes sharded DAG indexes over packed shards, from rows alone,
+// and puts them beside the shards.
+package index
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+
+	"github.com/guppy-prep/guppy/internal/formats/blobindex"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// ErrInconsistent is returned when a shard has other nodes than its row says.
+var ErrInconsistent = errors.New("the repository is inconsistent")
+
+// Nodes is where what is in shards is read.
+type Nodes interface {
+	NodesOf(ctx context.Context, shards []int64, begin func(), take func(sqlrepo.ShardNode) error) error
+}
+
+// Repository is what indexing needs of the repository.
+type Repository interface {
+	Nodes
+	Uncovered(ctx context.Context, space, upload int64) iter.Seq2[sqlrepo.Indexable, error]
+	SaveIndexes(ctx context.Context, stage sqlrepo.Stage, indexes []sqlrepo.NewIndex) error
+	CompleteUpload(ctx context.Context, stage sqlrepo.Stage, indexes []sqlrepo.NewIndex) (sqlrepo.Upload, error)
+	trash.Repository
+}
+
+// Indexer indexes one upload.
+type Indexer struct {
+	Repo  Repository
+	Store store.Store
+	// Owner marks the temporary blobs in the store.
+	Owner string
+	Space int64
+	// Alive is called with the number of blocks of each index.
+	Alive func(n int64)
+	// batch is how many bytes of indexes are held before they are stored and recorded, 0 for batchBytes.
+	batch int64
+}
+
+// Run covers the shards of an upload that is linked, and those of the space that were left over, and completes the
+// upload. What an interrupted attempt has recorded stays.
+func (x *Indexer) Run(ctx context.Context, stage sqlrepo.Stage) (completed sqlrepo.Upload, err error) {
+	err = untilUnchanged(func() error {
+		save := func(indexes []sqlrepo.NewIndex) error { return x.Repo.SaveIndexes(ctx, stage, indexes) }
+		last, err := x.cover(ctx, x.Repo, stage.Upload, save)
+		if err != nil {
+			return err
+		}
+		return x.save(ctx, x.Repo, last, func(indexes []sqlrepo.NewIndex) (err error) {
+			completed, err = x.Repo.CompleteUpload(ctx, stage, indexes)
+			return err
+		})
+	})
+	return completed, err
+}
+
+// mostAttempts bounds how often what others have changed is looked at again.
+const mostAttempts = 20
+
+// untilUnchanged runs do again when others have covered or removed shards meanwhile, or discarded a temporary blob.
+func untilUnchanged(do func() error) (err error) {
+	for range mostAttempts {
+		if err = do(); !errors.Is(err, sqlrepo.ErrSpaceChanged) && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return err
+}
+
+// batchBytes keeps transactions short, in which bytes are stored, and memory small.
+const batchBytes = 4 << 20
+
+type uncovered interface {
+	Nodes
+	trash.Repository
+	Uncovered(ctx context.Context, space, upload int64) iter.Seq2[sqlrepo.Indexable, error]
+}
+
+// cover makes indexes in the name of an upload, saves all batches but the last, and returns that.
+func (x *Indexer) cover(ctx context.Context, repo uncovered, upload sqlrepo.Upload,
+	save func([]sqlrepo.NewIndex) error) (last []sqlrepo.NewIndex, err error) {
+	held := int64(0)
+	upload.IndexLayout = cmp.Or(upload.IndexLayout, sqlrepo.DefaultIndexLayout)
+	for shards, err := range groups(repo.Uncovered(ctx, x.Space, upload.ID), upload.IndexSlices) {
+		if err != nil {
+			return nil, err
+		}
+		if held >= cmp.Or(x.batch, batchBytes) {
+			if err := x.save(ctx, repo, last, save); err != nil {
+				return nil, err
+			}
+			last, held = nil, 0
+		}
+		made, err := x.make(ctx, repo, upload, shards)
+		if err != nil {
+			return nil, err
+		}
+		last, held = append(last, made), held+made.Size
+	}
+	return last, nil
+}
+
+// save records indexes. When others were quicker, the files that were stored in vain are removed, unless a row names
+// them.
+func (x *Indexer) save(ctx context.Context, repo trash.Repository, indexes []sqlrepo.NewIndex,
+	record func([]sqlrepo.NewIndex) error) error {
+	err := record(indexes)
+	if errors.Is(err, sqlrepo.ErrSpaceChanged) || errors.Is(err, sqlrepo.ErrLeaseLost) {
+		return errors.Join(err, x.discard(ctx, repo, indexes))
+	}
+	return err
+}
+
+func (x *Indexer) discard(ctx context.Context, repo trash.Repository, indexes []sqlrepo.NewIndex) error {
+	var stored []string
+	for _, made := range indexes {
+		name := blobindex.Name([sha256.Size]byte(made.Digest))
+		_, err := x.Store.Size(ctx, name)
+		switch {
+		case err == nil:
+			stored = append(stored, name)
+		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, store.ErrNotKept):
+			return err
+		}
+	}
+	if len(stored) == 0 {
+		return nil
+	}
+	bin, err := trash.Find(ctx, repo, x.Store, x.Space)
+	if err != nil {
+		return err
+	}
+	_, err = bin.Remove(ctx, stored)
+	return err
+}
+
+// groups puts shards that follow each other into the same index as long as there is room for their slices: one for each
+// block, and one for the whole. No shard is split, so one that has too many by itself has an index of its own.
+func groups(shards iter.Seq2[sqlrepo.Indexable, error], most int64) iter.Seq2[[]sqlrepo.Indexable, error] {
+	return func(yield func([]sqlrepo.Indexable, error) bool) {
+		var group []sqlrepo.Indexable
+		taken := int64(0)
+		for shard, err := range shards {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			slices := shard.Nodes + 1
+			if taken+slices > most && len(group) > 0 {
+				if !yield(group, nil) {
+					return
+				}
+				group, taken = nil, 0
+			}
+			group, taken = append(group, shard), taken+slices
+		}
+		if len(group) > 0 {
+			yield(group, nil)
+		}
+	}
+}
+
+// layoutOf is that of the upload in whose name an index is made, but for a shard that has too many blocks for it: then
+// it is that of the shard's own upload, or the default one if even that has no room for it, so that readers take it.
+func layoutOf(upload sqlrepo.Upload, shards []sqlrepo.Indexable) string {
+	slices := shards[0].Nodes + 1
+	if len(shards) > 1 || slices <= upload.IndexSlices {
+		return upload.IndexLayout
+	}
+	if own, err := blobindex.ParseLayout(shards[0].Layout); err == nil && slices <= own.MaxSlices() {
+		return shards[0].Layout
+	}
+	return sqlrepo.DefaultIndexLayout
+}
+
+// make makes an index over some shards.
+func (x *Indexer) make(ctx context.Context, repo Nodes, upload sqlrepo.Upload,
+	shards []sqlrepo.Indexable) (made sqlrepo.NewIndex, err error) {
+	row := sqlrepo.Index{Layout: layoutOf(upload, shards), Root: upload.RootCID}
+	encoded, slices, err := Bytes(ctx, repo, row, shards)
+	if err != nil {
+		return made, err
+	}
+	digest := sha256.Sum256(encoded)
+	row.Shards, row.Slices, row.Size, row.Digest = int64(len(shards)), slices, int64(len(encoded)), digest[:]
+	made.Index = row
+	for _, shard := range shards {
+		made.Covers = append(made.Covers, shard.ID)
+	}
+	name := blobindex.Name(digest)
+	made.Store = func(ctx context.Context) (string, error) { return x.put(ctx, name, encoded) }
+	if store.CommitsAhead(x.Store) {
+		location, err := x.put(ctx, name, encoded)
+		if err != nil {
+			return made, err
+		}
+		made.Store = func(ctx context.Context) (string, error) {
+			return location, x.Store.Confirm(store.WithoutPatience(ctx), name)
+		}
+	}
+	if x.Alive != nil {
+		x.Alive(slices - row.Shards)
+	}
+	return made, nil
+}
+
+func (x *Indexer) put(ctx context.Context, name string, content []byte) (location string, err error) {
+	blob, err := x.Store.Create(ctx, x.Owner)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, blob.Abort()) }()
+	if _, err := blob.Write(content); err != nil {
+		return "", err
+	}
+	return blob.Commit(ctx, name)
+}
+
+// Bytes are those of an index in the layout and with the root of a row, over some shards, and how many slices it has.
+// They depend on these and on what the shards hold, and on nothing else.
+func Bytes(ctx context.Context, repo Nodes, row sqlrepo.Index, shards []sqlrepo.Indexable) ([]byte, int64, error) {
+	layout, err := blobindex.ParseLayout(row.Layout)
+	if err != nil {
+		return nil, 0, err
+	}
+	content, err := Content(ctx, repo, row, shards)
+	if err != nil {
+		return nil, 0, err
+	}
+	var encoded bytes.Buffer
+	if err := blobindex.Encode(ctx, &encoded, layout, content); err != nil {
+		return nil, 0, err
+	}
+	return encoded.Bytes(), content.Slices(), nil
+}
+
+// Verified are the bytes of a recorded index, made again and compared with its digest. It returns ErrInconsistent when
+// they are others.
+func Verified(ctx context.Context, repo Nodes, row sqlrepo.Index, shards []sqlrepo.Indexable) ([]byte, error) {
+	again, _, err := Bytes(ctx, repo, row, shards)
+	if digest := sha256.Sum256(again); err == nil && !bytes.Equal(digest[:], row.Digest) {
+		err = fmt.Errorf("%w: index %d is not what its shards make (guppy check tells more)", ErrInconsistent, row.ID)
+	}
+	return again, err
+}
+
+// Content is what an index with the root of a row tells of some shards.
+func Content(ctx context.Context, repo Nodes, row sqlrepo.Index, shards []sqlrepo.Indexable) (blobindex.Index, error) {
+	content := blobindex.Index{Content: row.Root.Cid, Shards: make([]blobindex.Shard, len(shards))}
+	places, keys := make(map[int64]int, len(shards)), make([]int64, len(shards))
+	for i, shard := range shards {
+		if len(shard.Digest) != sha256.Size {
+			return content, fmt.Errorf("%w: shard %d has a digest of %d bytes", ErrInconsistent, shard.ID, len(shard.Digest))
+		}
+		places[shard.ID], keys[i] = i, shard.ID
+	}
+	begin := func() {
+		for i, shard := range shards {
+			whole := blobindex.Slice{Digest: [sha256.Size]byte(shard.Digest), Length: shard.Size}
+			slices := append(make([]blobindex.Slice, 0, shard.Nodes+1), whole)
+			content.Shards[i] = blobindex.Shard{Digest: whole.Digest, Slices: slices}
+		}
+	}
+	err := repo.NodesOf(ctx, keys, begin, func(node sqlrepo.ShardNode) error {
+		to := &content.Shards[places[node.Shard]]
+		to.Slices = append(to.Slices, blobindex.Slice{
+			Digest: node.Digest, Offset: int64(node.Position), Length: int64(node.Length),
+		})
+		return nil
+	})
+	if err != nil {
+		return content, err
+	}
+	for i, shard := range shards {
+		if nodes := int64(len(content.Shards[i].Slices)) - 1; nodes != shard.Nodes {
+			return content, fmt.Errorf("%w: shard %d has %d nodes where its row says %d", ErrInconsistent, shard.ID, nodes,
+				shard.Nodes)
+		}
+	}
+	return content, nil
+}

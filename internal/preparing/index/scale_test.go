@@ -1,0 +1,129 @@
+package index_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"flag"
+	"fmt"
+	"runtime/metrics"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/preparing/index"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/testing/enginetest"
+	"github.com/guppy-prep/guppy/internal/testing/pgtest"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// nodes is how many blocks are indexed: "go test -run Flat ./internal/preparing/index -nodes 10000000 -timeout 1h" takes ten
+// million.
+var nodes = flag.Int("nodes", 78_000, "how many blocks are indexed")
+
+// perShard fills shards.
+const perShard = sqlrepo.DefaultIndexSlices - 1
+
+// fill makes an upload that is linked, with full shards.
+func fill(t *testing.T, repo *sqlrepo.Repository) (stage sqlrepo.Stage, space int64) {
+	t.Helper()
+	ctx := t.Context()
+	made, err := repo.AddSpace(ctx, sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: 1 << 28})
+	must(t, err)
+	source, err := repo.AddSource(ctx, sqlrepo.Source{Space: made.ID, Name: "s", Path: []byte("/s"),
+		SourceOptions: sqlrepo.SourceOptions{SymlinkPolicy: "skip"}})
+	must(t, err)
+	opened, err := repo.OpenUpload(ctx, source.ID, sqlrepo.Upload{Profile: "p", ShardSize: 1 << 28,
+		SourceOptions: source.SourceOptions})
+	must(t, err)
+	stage, err = repo.ClaimStage(ctx, sqlrepo.Claim{Worker: "test", Term: time.Hour}, opened.Upload.ID)
+	must(t, err)
+	for i := range *nodes / perShard {
+		packed := fullShard(i)
+		held, err := repo.Held(ctx, sqlrepo.Scope{Space: made.ID}, nil)
+		must(t, err)
+		seal := sqlrepo.Seal{Space: made.ID, Revision: held.Revision,
+			Store: func(context.Context) (string, error) { return "file:///s", nil }}
+		must(t, repo.SaveLinks(ctx, stage, sqlrepo.LinkBatch{Shard: packed}, seal))
+	}
+	must(t, repo.Analyze(ctx))
+	root := sqlrepo.CID{Cid: cid.MustParse("bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku")}
+	stage, err = repo.Advance(ctx, stage, sqlrepo.Linking)
+	must(t, err)
+	stage, err = repo.BeginIndexing(ctx, stage, root, sqlrepo.Counts{})
+	must(t, err)
+	return stage, made.ID
+}
+
+// fullShard has as many small blocks as fit an index.
+func fullShard(ordinal int) *sqlrepo.PackedShard {
+	packed := &sqlrepo.PackedShard{Nodes: make([]sqlrepo.Node, perShard)}
+	digest := sha256.Sum256(fmt.Appendf(nil, "shard %d", ordinal))
+	packed.Shard = sqlrepo.Shard{Ordinal: int64(ordinal), State: sqlrepo.ShardPacked, Size: 1 << 28, Digest: digest[:]}
+	for i := range packed.Nodes {
+		packed.Nodes[i] = sqlrepo.Node{Position: int32(1000*i + 50), Length: 900, Codec: cid.DagProtobuf,
+			Digest: sha256.Sum256(fmt.Appendf(nil, "block %d of %d", i, ordinal))}
+	}
+	return packed
+}
+
+// maxHeap is what indexing may take, garbage and all, however many blocks there are.
+const maxHeap = 100 << 20
+
+// TestIndexingStaysFlat makes one index after the other, and looks at the heap meanwhile.
+func TestIndexingStaysFlat(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		repo := sqlrepo.New(db)
+		stage, space := fill(t, repo)
+		var made atomic.Int64
+		indexer := index.Indexer{
+			Repo: repo, Store: store.NewNone(t.TempDir()), Owner: "test", Space: space, Alive: func(n int64) { made.Add(n) },
+		}
+		began := time.Now()
+		peak := peakWhile(func() {
+			_, err := indexer.Run(t.Context(), stage)
+			must(t, err)
+		})
+		t.Logf("%d blocks in %s, heap at most %d MiB", made.Load(), time.Since(began), peak>>20)
+		if want := int64(*nodes / perShard * perShard); made.Load() != want {
+			t.Errorf("%d blocks were indexed, want %d", made.Load(), want)
+		}
+		if peak > maxHeap {
+			t.Errorf("the heap grew to %d bytes, more than %d", peak, maxHeap)
+		}
+	})
+}
+
+// peakWhile is the largest heap, with what is not collected yet, while something is done.
+func peakWhile(do func()) (peak uint64) {
+	done, sampled := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(sampled)
+		sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+		for ended := false; !ended; {
+			metrics.Read(sample)
+			peak = max(peak, sample[0].Value.Uint64())
+			select {
+			case <-done:
+				ended = true
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}()
+	do()
+	close(done)
+	<-sampled
+	return peak
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,248 @@
+package pipeline_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/formats/car"
+	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/internal/testing/enginetest"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// duplicates has copies near and far, a copy that is shifted by a byte and one by a chunk, zeros, and small files that
+// are all alike.
+func duplicates(tb testing.TB) map[string]string {
+	tb.Helper()
+	content := make([]byte, 5<<20+123)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(content)
+	large, chunk := string(content), string(content[5:5+1<<20])
+	files := map[string]string{
+		"a/large": large, "a/near": large, "z/far": large, "m/prefix": large[:2<<20], "m/tail": large[3<<20:],
+		"b/byte": "!" + large, "b/chunk": chunk + large, "c/zeros": string(make([]byte, 5<<20)),
+		"y/zeros": string(make([]byte, 3<<20+1)),
+		"e/empty": "", "f/empty": "",
+	}
+	for i := range 40 {
+		files[fmt.Sprintf("s/%d/same", i)] = "the same small file"
+		files[fmt.Sprintf("s/%d/own", i)] = fmt.Sprint("small file ", i%7)
+	}
+	return files
+}
+
+// blocks counts how often each block is stored in the space.
+func (f *fixture) blocks() map[string]int {
+	f.tb.Helper()
+	stored := map[string]int{}
+	for _, name := range f.stored() {
+		if filepath.Ext(name) != ".car" {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(f.dir, name))
+		must(f.tb, err)
+		for reader := car.NewReader(bytes.NewReader(data)); ; {
+			section, err := reader.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			must(f.tb, err)
+			stored[section.CID.String()]++
+		}
+	}
+	return stored
+}
+
+func (f *fixture) eachBlockOnce() {
+	f.tb.Helper()
+	for block, times := range f.blocks() {
+		if times != 1 {
+			f.tb.Errorf("%s is stored %d times", block, times)
+		}
+	}
+}
+
+// TestEachBlockIsStoredOnce and by the first shard that has it, whatever the workers and the engine.
+func TestEachBlockIsStoredOnce(t *testing.T) {
+	root := tree(t, duplicates(t))
+	var shards []string
+	var dump string
+	for _, engine := range enginetest.Engines() {
+		for _, workers := range []int{1, 8} {
+			t.Run(fmt.Sprintf("%s with %d workers", engine.Name, workers), func(t *testing.T) {
+				f := newFixture(t, engine.Open(t), source.Local(), root, func(j *pipeline.Job) { j.Workers = workers })
+				upload := f.complete()
+				f.eachBlockOnce()
+				want, err := boxoRoot(root)
+				must(t, err)
+				equal(t, "root", upload.RootCID.Cid, want)
+				checkShards(t, f, upload)
+				if shards == nil {
+					shards, dump = f.stored(), f.dump()
+				}
+				sameNames(t, "shards", f.stored(), shards)
+				sameDump(t, f.dump(), dump)
+				f.firstShardOwns(upload)
+			})
+		}
+	}
+}
+
+// firstShardOwns demands that each chunk of the plan is stored in the first shard that was to hold it.
+func (f *fixture) firstShardOwns(upload sqlrepo.Upload) {
+	f.tb.Helper()
+	ctx, seen, empty := context.Background(), map[sqlrepo.Digest]bool{}, 0
+	for shard, err := range f.repo.Shards(ctx, upload.ID, sqlrepo.ShardFilter{}) {
+		must(f.tb, err)
+		if shard.Kind != sqlrepo.DataShard {
+			continue
+		}
+		var want []sqlrepo.Digest
+		digests, err := f.repo.ShardDigests(ctx, shard.ID)
+		must(f.tb, err)
+		for chunk := range slices.Chunk(digests, 32) {
+			if digest := sqlrepo.Digest(chunk); !seen[digest] {
+				seen[digest] = true
+				want = append(want, digest)
+			}
+		}
+		var got []sqlrepo.Digest
+		for node, err := range f.repo.Nodes(ctx, shard.ID) {
+			must(f.tb, err)
+			got = append(got, node.Digest)
+		}
+		if !slices.Equal(got, want) {
+			f.tb.Errorf("shard %d holds %d blocks, want %d", shard.Ordinal, len(got), len(want))
+		}
+		if shard.State == sqlrepo.ShardEmpty {
+			empty++
+			equal(f.tb, "location of an empty shard", shard.Location, "")
+		}
+	}
+	if empty == 0 {
+		f.tb.Error("no shard was left empty: the tree has too few copies")
+	}
+}
+
+// TestAMovedTreeStoresNoDataAgain renames directories, then prepares a second source with the same content.
+func TestAMovedTreeStoresNoDataAgain(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		root := tree(t, duplicates(t))
+		f := newFixture(t, db, source.Local(), root)
+		f.complete()
+		before := f.data()
+		must(t, os.Rename(filepath.Join(root, "a"), filepath.Join(root, "moved")))
+		must(t, os.Rename(filepath.Join(root, "s"), filepath.Join(root, "b", "s")))
+		moved := f.complete()
+		want, err := boxoRoot(root)
+		must(t, err)
+		equal(t, "root", moved.RootCID.Cid, want)
+		sameNames(t, "data shards", f.data(), before)
+		f.eachBlockOnce()
+
+		copied := tree(t, duplicates(t))
+		f.job.Source, err = f.repo.AddSource(context.Background(), sqlrepo.Source{
+			Space: f.job.Space.ID, Name: "copy", Path: []byte(copied), SourceOptions: f.job.Source.SourceOptions,
+		})
+		must(t, err)
+		all := f.stored()
+		f.complete()
+		sameNames(t, "shards", f.stored(), all)
+	})
+}
+
+// data are the locations of all data shards.
+func (f *fixture) data() (locations []string) {
+	f.tb.Helper()
+	kind := sqlrepo.DataShard
+	uploads, err := f.repo.Uploads(context.Background(), sqlrepo.UploadFilter{})
+	must(f.tb, err)
+	for _, upload := range uploads {
+		for shard, err := range f.repo.Shards(context.Background(), upload.ID, sqlrepo.ShardFilter{Kind: &kind}) {
+			must(f.tb, err)
+			if shard.Location != "" {
+				locations = append(locations, shard.Location)
+			}
+		}
+	}
+	return locations
+}
+
+// TestUploadsOfASpaceShareBlocks runs two uploads with content in common at the same time.
+func TestUploadsOfASpaceShareBlocks(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		f := newFixture(t, db, source.Local(), tree(t, duplicates(t)))
+		files := duplicates(t)
+		files["0/first"] = files["b/byte"]
+		delete(files, "a/large")
+		other := f.job
+		path := tree(t, files)
+		var err error
+		other.Source, err = f.repo.AddSource(context.Background(), sqlrepo.Source{
+			Space: f.job.Space.ID, Name: "other", Path: []byte(path), SourceOptions: f.job.Source.SourceOptions,
+		})
+		must(t, err)
+		results := make(chan error, 1)
+		otherRun := *f
+		otherRun.job = other
+		go func() {
+			_, err := otherRun.run()
+			results <- err
+		}()
+		f.complete()
+		must(t, <-results)
+		f.eachBlockOnce()
+		want, err := boxoRoot(path)
+		must(t, err)
+		uploads, err := f.repo.Uploads(context.Background(), sqlrepo.UploadFilter{Source: &other.Source.ID})
+		must(t, err)
+		equal(t, "root", uploads[0].RootCID.Cid, want)
+	})
+}
+
+// TestInterruptedLinksGiveTheSameShards stops linking of many directories after random batches, with a space that holds
+// some of the blocks.
+func TestInterruptedLinksGiveTheSameShards(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		files := map[string]string{}
+		for i := range 60 {
+			files[fmt.Sprintf("%d/%d/f", i%rapid.IntRange(1, 9).Draw(rt, "dirs"), i)] = fmt.Sprint(i % 13)
+		}
+		root := tree(t, files)
+		tiny := func(j *pipeline.Job) { j.Fresh.ShardSize = 4000 }
+		undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), source.Local(), root, tiny)
+		undisturbed.complete()
+		faulty := &faultyStore{}
+		f := newFixture(t, enginetest.Engines()[0].Open(t), source.Local(), root, tiny, withFaultyStore(faulty))
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		stop := int64(rapid.IntRange(1, 2*len(undisturbed.stored())).Draw(rt, "stop after"))
+		faulty.onSync = func(n int64) {
+			if n == stop {
+				cancel()
+			}
+		}
+		f.job.Progress = &progress.Counters{}
+		if _, err := f.job.Run(ctx); err != nil { // it may have been quicker
+			f.complete()
+		}
+		sameNames(t, "shards", f.stored(), undisturbed.stored())
+		sameDump(t, f.dump(), undisturbed.dump())
+		if !maps.Equal(f.blocks(), undisturbed.blocks()) {
+			rt.Error("other blocks")
+		}
+	})
+}

@@ -1,0 +1,505 @@
+package pipeline_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/internal/source/sourcetest"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/testing/enginetest"
+	"github.com/guppy-prep/guppy/internal/testing/pgtest"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// small has the sizes that the fault tests name: files 0 to 7 of some bytes, file 8 of five chunks over several shards.
+var small = sourcetest.Tree{Dirs: 2, Files: 9, Seed: 3, SizeOf: func(_, file int) int64 {
+	if file == 8 {
+		return 4<<20 + 5
+	}
+	return int64(file * 1000)
+}}
+
+// TestAChangedFileIsScannedAgain changes files while they are packed, once: the upload has what they became.
+func TestAChangedFileIsScannedAgain(t *testing.T) {
+	changes := map[string]func(*sourcetest.Synthetic){
+		"a small file":           func(s *sourcetest.Synthetic) { s.Change(s.FilePath(0, 3), 1) },
+		"a large file, first":    func(s *sourcetest.Synthetic) { s.Change(s.FilePath(0, 8), 1) },
+		"a large file, midway":   func(s *sourcetest.Synthetic) { s.Change(s.FilePath(0, 8), 3) },
+		"a large file, last":     func(s *sourcetest.Synthetic) { s.Change(s.FilePath(1, 8), 5) },
+		"a file that shrinks":    func(s *sourcetest.Synthetic) { s.Truncate(s.FilePath(1, 8), 3, 1<<20) },
+		"a file that grows":      func(s *sourcetest.Synthetic) { s.Truncate(s.FilePath(1, 7), 1, 3<<20) },
+		"a file that gets empty": func(s *sourcetest.Synthetic) { s.Truncate(s.FilePath(0, 1), 1, 0) },
+	}
+	for name, change := range changes {
+		t.Run(name, func(t *testing.T) {
+			enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+				tree := sourcetest.NewSynthetic(small)
+				change(tree)
+				f := newFixture(t, db, tree, sourcetest.Root)
+				upload := f.complete()
+				fresh := newFixture(t, enginetest.Engines()[0].Open(t), tree, sourcetest.Root).complete()
+				equal(t, "root", upload.RootCID.String(), fresh.RootCID.String())
+				equal(t, "bytes", upload.Bytes, fresh.Bytes)
+			})
+		})
+	}
+}
+
+// TestAFileThatKeepsChangingIsListed and everything else is packed, in one run. One that is gone is no part of the
+// upload.
+func TestAFileThatKeepsChangingIsListed(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		tree := sourcetest.NewSynthetic(small)
+		restless, gone, broken := tree.FilePath(0, 3), tree.FilePath(0, 5), tree.FilePath(1, 8)
+		for k := range 100 {
+			tree.Change(restless, k+1)
+		}
+		removed := &removing{Synthetic: tree, path: gone}
+		tree.FailRead(broken, 4, syscall.EIO)
+		f := newFixture(t, db, removed, sourcetest.Root)
+
+		result, err := f.run()
+		must(t, err)
+		equal(t, "state", result.Upload.State, sqlrepo.Incomplete)
+		equal(t, "failed", result.Failed, 2)
+		want := map[string]string{
+			"d00000000/f00000003": "3: changed since it was scanned: it was modified",
+			"d00000001/f00000008": "3: input/output error",
+		}
+		if got := f.leftOut(); !maps.Equal(got, want) {
+			t.Errorf("left out: %v", got)
+		}
+		f.job.SkipFailed = true
+		for k := range 100 {
+			tree.Change(restless, 100+k)
+		}
+		skipped, err := f.run()
+		must(t, err)
+		equal(t, "state", skipped.Upload.State, sqlrepo.Complete)
+		equal(t, "upload", skipped.Upload.ID, result.Upload.ID)
+		equal(t, "files", skipped.Upload.Files, 2*9-2)
+		want = map[string]string{"d00000000/f00000003": want["d00000000/f00000003"]}
+		if got := f.leftOut(); !maps.Equal(got, want) {
+			t.Errorf("left out of the complete upload: %v", got)
+		}
+	})
+}
+
+// removing removes a file as soon as it is opened.
+type removing struct {
+	*sourcetest.Synthetic
+	path string
+}
+
+func (r *removing) Open(path string) (file source.File, err error) {
+	if path == r.path {
+		r.Remove(path)
+	}
+	return r.Synthetic.Open(path)
+}
+
+// TestWhatCouldNotBeReadIsTriedAgain makes a directory and a file unreadable, then readable again.
+func TestWhatCouldNotBeReadIsTriedAgain(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		tree := sourcetest.NewSynthetic(small)
+		tree.Fail(tree.DirPath(0), "readdir", fs.ErrPermission)
+		tree.Fail(tree.FilePath(1, 2), "open", fs.ErrPermission)
+		f := newFixture(t, db, tree, sourcetest.Root)
+		result, err := f.run()
+		must(t, err)
+		equal(t, "failed", result.Failed, 2)
+		equal(t, "root", result.Upload.RootCID.String(), "")
+
+		tree.Fail(tree.DirPath(0), "readdir", nil)
+		tree.Fail(tree.FilePath(1, 2), "open", nil)
+		upload := f.complete()
+		equal(t, "upload", upload.ID, result.Upload.ID)
+		fresh := newFixture(t, enginetest.Engines()[0].Open(t), tree, sourcetest.Root).complete()
+		equal(t, "root", upload.RootCID.String(), fresh.RootCID.String())
+	})
+}
+
+// hide makes a directory of a tree unreadable in some way, and everything in it.
+func hide(tree *sourcetest.Synthetic, op string, err error) {
+	tree.Fail(tree.DirPath(0), op, err)
+	for file := range 9 {
+		tree.Fail(tree.FilePath(0, file), "open", err)
+	}
+}
+
+// hidings are ways in which a directory can't be read.
+var hidings = []struct {
+	name, op string
+	err      error
+}{
+	{"it can't be listed", "readdir", fs.ErrPermission},
+	{"it can't be listed now", "readdir", syscall.ESTALE},
+	{"it can't be inspected", "lstat", syscall.EIO},
+}
+
+// TestAnUnreadableDirectoryKeepsItsContent which is neither forgotten nor read again.
+func TestAnUnreadableDirectoryKeepsItsContent(t *testing.T) {
+	for _, hiding := range hidings {
+		t.Run(hiding.name, func(t *testing.T) {
+			enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+				tree := sourcetest.NewSynthetic(small)
+				counting := sourcetest.NewCounting(tree)
+				f := newFixture(t, db, counting, sourcetest.Root)
+				bad, changed, gone := tree.FilePath(1, 2), tree.FilePath(0, 3), tree.FilePath(0, 4)
+				tree.Fail(bad, "open", fs.ErrPermission)
+				first, err := f.run()
+				must(t, err)
+				equal(t, "failed", first.Failed, 1)
+
+				counting.Reset()
+				hide(tree, hiding.op, hiding.err)
+				for range 2 {
+					hidden, err := f.run()
+					must(t, err)
+					equal(t, "failed", hidden.Failed, 2)
+					equal(t, "listed", len(f.leftOut()), 2)
+					equal(t, "state", hidden.Upload.State, sqlrepo.Incomplete)
+				}
+				equal(t, "bytes read without it", counting.Total().BytesRead, 0)
+
+				hide(tree, hiding.op, nil)
+				tree.Fail(bad, "open", nil)
+				tree.Change(changed, 0)
+				tree.Remove(gone)
+				upload := f.complete()
+				equal(t, "upload", upload.ID, first.Upload.ID)
+				equal(t, "bytes read", counting.Total().BytesRead, 2000+3000)
+				equal(t, "bytes read of what changed", counting.Path(changed).BytesRead, 3000)
+				fresh := newFixture(t, enginetest.Engines()[0].Open(t), tree, sourcetest.Root).complete()
+				equal(t, "root", upload.RootCID.String(), fresh.RootCID.String())
+				equal(t, "files", upload.Files, 2*9-1)
+			})
+		})
+	}
+}
+
+// TestAnUploadCanSkipAnUnreadableDirectory whose content is no part of it, and is read again for the next upload.
+func TestAnUploadCanSkipAnUnreadableDirectory(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		tree, without := sourcetest.NewSynthetic(small), sourcetest.NewSynthetic(small)
+		counting := sourcetest.NewCounting(tree)
+		f := newFixture(t, db, counting, sourcetest.Root)
+		bad := tree.FilePath(1, 2)
+		tree.Fail(bad, "open", fs.ErrPermission)
+		first, err := f.run()
+		must(t, err)
+
+		hide(tree, "readdir", fs.ErrPermission)
+		f.job.SkipFailed = true
+		skipped := f.complete()
+		equal(t, "upload", skipped.ID, first.Upload.ID)
+		left := map[string]string{"d00000000": "3: permission denied", "d00000001/f00000002": "3: permission denied"}
+		if got := f.leftOut(); !maps.Equal(got, left) {
+			t.Errorf("left out: %v", got)
+		}
+		without.Remove(without.DirPath(0))
+		without.Remove(without.FilePath(1, 2))
+		fresh := newFixture(t, enginetest.Engines()[0].Open(t), without, sourcetest.Root).complete()
+		equal(t, "root", skipped.RootCID.String(), fresh.RootCID.String())
+
+		hide(tree, "readdir", nil)
+		tree.Fail(bad, "open", nil)
+		counting.Reset()
+		next := f.complete()
+		equal(t, "bytes read of what the upload has", counting.Path(tree.FilePath(1, 8)).BytesRead, 0)
+		equal(t, "bytes read of what it skipped", counting.Total().BytesRead, next.Bytes-skipped.Bytes)
+		fresh = newFixture(t, enginetest.Engines()[0].Open(t), tree, sourcetest.Root).complete()
+		equal(t, "root of the next upload", next.RootCID.String(), fresh.RootCID.String())
+	})
+}
+
+// TestADirectoryIsUnreadableMidway makes a directory unreadable when only some of what was planned is packed.
+func TestADirectoryIsUnreadableMidway(t *testing.T) {
+	fresh := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root).complete()
+	for shards := int64(1); shards < 6; shards++ {
+		for _, skip := range []bool{false, true} {
+			tree, faulty := sourcetest.NewSynthetic(small), &faultyStore{failure: syscall.ENOSPC}
+			f := newFixture(t, enginetest.Engines()[0].Open(t), tree, sourcetest.Root, withFaultyStore(faulty))
+			faulty.onCommit = func(n int64) {
+				if n == shards {
+					faulty.failAt.Store(1)
+				}
+			}
+			if _, err := f.run(); !errors.Is(err, syscall.ENOSPC) {
+				t.Fatalf("got %v", err)
+			}
+			faulty.failAt.Store(0)
+			hide(tree, "readdir", fs.ErrPermission)
+			f.job.SkipFailed = skip
+			result, err := f.run()
+			must(t, err)
+			equal(t, "failed", result.Failed, 1)
+			equal(t, "complete", result.Upload.State == sqlrepo.Complete, skip)
+
+			hide(tree, "readdir", nil)
+			equal(t, "root", f.complete().RootCID.String(), fresh.RootCID.String())
+		}
+	}
+}
+
+// TestASourceThatIsLostFailsTheRun instead of blaming its files.
+func TestASourceThatIsLostFailsTheRun(t *testing.T) {
+	for _, failure := range []error{fs.ErrNotExist, syscall.EIO, syscall.ESTALE, syscall.ENOTCONN, syscall.ETIMEDOUT} {
+		tree := sourcetest.NewSynthetic(small)
+		lost := &losing{Synthetic: tree, failure: failure}
+		f := newFixture(t, enginetest.Engines()[0].Open(t), lost, sourcetest.Root)
+		if _, err := f.run(); !errors.Is(err, source.ErrGone) || !errors.Is(err, failure) {
+			t.Errorf("got %v", err)
+		}
+		equal(t, "entries left out", len(f.leftOut()), 0)
+	}
+}
+
+// losing loses its tree when the first file is opened.
+type losing struct {
+	*sourcetest.Synthetic
+	failure error
+}
+
+func (l *losing) Open(path string) (source.File, error) {
+	l.Fail(sourcetest.Root, "stat", l.failure)
+	l.Fail(path, "open", l.failure)
+	return l.Synthetic.Open(path)
+}
+
+// TestAShortageIsBlamedOnNoFile even if failed files are to be skipped: the run fails, and another one completes.
+func TestAShortageIsBlamedOnNoFile(t *testing.T) {
+	shortages := map[string]func(*sourcetest.Synthetic, error){
+		"readdir": func(s *sourcetest.Synthetic, err error) { s.Fail(s.DirPath(1), "readdir", err) },
+		"lstat":   func(s *sourcetest.Synthetic, err error) { s.Fail(s.FilePath(1, 3), "lstat", err) },
+		"open":    func(s *sourcetest.Synthetic, err error) { s.Fail(s.FilePath(1, 3), "open", err) },
+		"read":    func(s *sourcetest.Synthetic, err error) { s.FailRead(s.FilePath(1, 3), 1, err) },
+		"read on": func(s *sourcetest.Synthetic, err error) { s.FailRead(s.FilePath(1, 8), 3, err) },
+	}
+	for name, runShort := range shortages {
+		t.Run(name, func(t *testing.T) {
+			for _, shortage := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
+				tree := sourcetest.NewSynthetic(small)
+				f := newFixture(t, enginetest.Engines()[0].Open(t), tree, sourcetest.Root)
+				f.job.SkipFailed = true
+				runShort(tree, shortage)
+				if _, err := f.run(); !errors.Is(err, shortage) {
+					t.Errorf("got %v", err)
+				}
+				for path, left := range f.leftOut() {
+					if strings.HasPrefix(left, "3:") {
+						t.Errorf("%s is blamed: %s", path, left)
+					}
+				}
+				runShort(tree, nil)
+				equal(t, "files", f.complete().Files, 2*9)
+			}
+		})
+	}
+}
+
+// faultyStore fails or calls back at a certain commit.
+type faultyStore struct {
+	store.Store
+	writes, failAt atomic.Int64
+	failure        error
+	commits, syncs atomic.Int64
+	onCommit       func(n int64)
+	// onSync is called when a shard is packed and not sealed yet.
+	onSync func(n int64)
+}
+
+type faultyBlob struct {
+	store.Blob
+	store *faultyStore
+}
+
+func (s *faultyStore) Create(ctx context.Context, owner string) (store.Blob, error) {
+	blob, err := s.Store.Create(ctx, owner)
+	return &faultyBlob{blob, s}, err
+}
+
+func (b *faultyBlob) Write(p []byte) (int, error) {
+	if n := b.store.failAt.Load(); n > 0 && b.store.writes.Add(1) >= n {
+		return 0, b.store.failure
+	}
+	return b.Blob.Write(p)
+}
+
+func (b *faultyBlob) Commit(ctx context.Context, name string) (string, error) {
+	location, err := b.Blob.Commit(ctx, name)
+	if b.store.onCommit != nil {
+		b.store.onCommit(b.store.commits.Add(1))
+	}
+	return location, err
+}
+
+func (b *faultyBlob) Sync(ctx context.Context) error {
+	err := b.Blob.Sync(ctx)
+	if b.store.onSync != nil {
+		b.store.onSync(b.store.syncs.Add(1))
+	}
+	return err
+}
+
+func withFaultyStore(faulty *faultyStore) change {
+	return func(j *pipeline.Job) {
+		faulty.Store = j.Store
+		j.Store = faulty
+	}
+}
+
+func TestAFullDiskLosesNothing(t *testing.T) {
+	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root)
+	root := undisturbed.complete().RootCID.String()
+	failures := 0
+	for failAt := int64(1); ; failAt += 5 {
+		faulty := &faultyStore{failure: syscall.ENOSPC}
+		faulty.failAt.Store(failAt)
+		f := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root,
+			withFaultyStore(faulty))
+		_, err := f.run()
+		if err == nil {
+			break
+		}
+		if failures++; !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("write %d: got %v", failAt, err)
+		}
+		for _, name := range f.stored() {
+			if !strings.HasSuffix(name, ".car") {
+				t.Errorf("write %d: %s is left over", failAt, name)
+			}
+		}
+		faulty.failAt.Store(0)
+		equal(t, "root", f.complete().RootCID.String(), root)
+		sameNames(t, "shards", f.stored(), undisturbed.stored())
+	}
+	if failures < 4 {
+		t.Errorf("the disk was full in only %d places", failures)
+	}
+}
+
+func TestAStoreThatIsRemovedFailsTheRun(t *testing.T) {
+	faulty := &faultyStore{}
+	f := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root,
+		withFaultyStore(faulty), func(j *pipeline.Job) { j.Workers = 1 })
+	faulty.onCommit = func(n int64) {
+		if n == 1 {
+			must(t, os.RemoveAll(f.dir))
+		}
+	}
+	if _, err := f.run(); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), f.dir) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestTemporaryFilesOfACrashAreRemoved by the next run in the same space, and those of others are left alone.
+func TestTemporaryFilesOfACrashAreRemoved(t *testing.T) {
+	f := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root)
+	left := map[string]bool{"z6MkTest-1-123": false, "z6MkTest-11-123": false, "z6MkTestOther-1-123": true}
+	for owner := range left {
+		blob, err := f.job.Store.Create(context.Background(), owner)
+		must(t, err)
+		_, err = blob.Write([]byte("left"))
+		must(t, err)
+	}
+	f.complete()
+	for owner, stays := range left {
+		found, err := f.job.Store.Unfinished(context.Background(), owner)
+		must(t, err)
+		equal(t, owner, len(found) == 1, stays)
+	}
+}
+
+// later is the repository as one sees it whose clock says that all leases have ended.
+func (f *fixture) later() *sqlrepo.Repository {
+	return sqlrepo.New(f.db, sqlrepo.WithClock(func() time.Time { return time.Now().Add(time.Hour) }))
+}
+
+// TestLostLeasesAreClaimedAgain begins the upload anew behind the back of a run, which loses what it was at.
+func TestLostLeasesAreClaimedAgain(t *testing.T) {
+	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root)
+	root := undisturbed.complete().RootCID.String()
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		faulty := &faultyStore{}
+		f := newFixture(t, db, sourcetest.NewSynthetic(small), sourcetest.Root, withFaultyStore(faulty))
+		faulty.onSync = func(n int64) {
+			if n == 1 || n == 4 || n == 9 {
+				fresh := f.job.Fresh
+				var err error
+				fresh.Store, err = f.job.Store.Identify(context.Background())
+				must(t, err)
+				_, err = f.later().OpenUpload(context.Background(), f.job.Source.ID, fresh)
+				must(t, err)
+			}
+		}
+		equal(t, "root", f.complete().RootCID.String(), root)
+		sameNames(t, "shards", f.stored(), undisturbed.stored())
+		sameDump(t, f.dump(), undisturbed.dump())
+	})
+}
+
+// TestRunsShareAnUpload has a second run join while the first one packs.
+func TestRunsShareAnUpload(t *testing.T) {
+	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(mixed), sourcetest.Root)
+	root := undisturbed.complete().RootCID.String()
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		faulty := &faultyStore{}
+		f := newFixture(t, db, sourcetest.NewSynthetic(mixed), sourcetest.Root, withFaultyStore(faulty))
+		var second sync.WaitGroup
+		faulty.onSync = func(n int64) {
+			if n != 1 {
+				return
+			}
+			other := f.job
+			other.Progress = &progress.Counters{}
+			second.Go(func() {
+				result, err := other.Run(context.Background())
+				if err != nil || result.Upload.RootCID.String() != root {
+					t.Errorf("the second run: %v, %v", result.Upload.RootCID, err)
+				}
+			})
+		}
+		equal(t, "root", f.complete().RootCID.String(), root)
+		second.Wait()
+		sameNames(t, "shards", f.stored(), undisturbed.stored())
+		sameDump(t, f.dump(), undisturbed.dump())
+	})
+}
+
+// TestTheServerGoesAwayAndComesBack stops PostgreSQL in the middle of packing, twice.
+func TestTheServerGoesAwayAndComesBack(t *testing.T) {
+	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(mixed), sourcetest.Root)
+	root := undisturbed.complete().RootCID.String()
+	server := pgtest.Start(t)
+	db := enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(server.URL())})
+	faulty := &faultyStore{}
+	f := newFixture(t, db, sourcetest.NewSynthetic(mixed), sourcetest.Root, withFaultyStore(faulty))
+	var starting sync.WaitGroup
+	defer starting.Wait()
+	faulty.onCommit = func(n int64) {
+		if n == 2 || n == 6 {
+			server.Stop(pgtest.Immediate)
+			starting.Go(func() {
+				time.Sleep(500 * time.Millisecond)
+				server.Start()
+			})
+		}
+	}
+	equal(t, "root", f.complete().RootCID.String(), root)
+	sameNames(t, "shards", f.stored(), undisturbed.stored())
+	sameDump(t, f.dump(), undisturbed.dump())
+}

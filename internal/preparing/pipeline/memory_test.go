@@ -1,0 +1,95 @@
+//go:build !race
+
+package pipeline_test
+
+import (
+	"runtime"
+	"runtime/metrics"
+	"testing"
+	"time"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/source/sourcetest"
+	"github.com/guppy-prep/guppy/internal/testing/enginetest"
+	"github.com/guppy-prep/guppy/internal/upkeep/check/checktest"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+const (
+	// maxHeap is about twice what was seen, garbage and all.
+	maxHeap = 96 << 20
+	// maxGrowth is what each further file may add to the live heap. A tree of ten thousand fills no shard, so that one of
+	// a million needs more all the same: about half as much. So 17 bytes kept of each file are too many.
+	maxGrowth = 32
+)
+
+// TestMemoryStaysFlat prepares ten thousand files and a million, and compares what they need. The race detector, which
+// has a memory of its own, leaves this test out.
+func TestMemoryStaysFlat(t *testing.T) {
+	few := sourcetest.Tree{Dirs: 10, Files: 1000, Size: 9, Seed: 1}
+	many := sourcetest.Tree{Dirs: 1000, Files: 1000, Size: 9, Seed: 1}
+	for _, engine := range enginetest.Engines() {
+		t.Run(engine.Name, func(t *testing.T) {
+			small, smallCheck := peakHeap(t, engine.Open(t), few)
+			large, largeCheck := peakHeap(t, engine.Open(t), many)
+			further := uint64(many.Dirs*many.Files - few.Dirs*few.Files)
+			checkFlat(t, "prepare", small, large, further)
+			checkFlat(t, "check", smallCheck, largeCheck, further)
+		})
+	}
+}
+
+func checkFlat(t *testing.T, what string, small, large heap, further uint64) {
+	t.Helper()
+	t.Logf("%s: live heap: %d MiB, then %d; with garbage: %d MiB, then %d",
+		what, small.live>>20, large.live>>20, small.all>>20, large.all>>20)
+	if large.all > maxHeap {
+		t.Errorf("%s: the heap grew to %d bytes, more than %d", what, large.all, maxHeap)
+	}
+	if limit := small.live + maxGrowth*further; large.live > limit {
+		t.Errorf("%s: the live heap grew from %d to %d bytes, more than %d", what, small.live, large.live, limit)
+	}
+}
+
+// heap is in bytes: live is what the last garbage collection found in use, all is with what it has not collected.
+type heap struct{ live, all uint64 }
+
+// peakHeap is the largest heap while a tree is prepared, and while that is checked.
+func peakHeap(t *testing.T, db *dialect.DB, tree sourcetest.Tree) (prepare, check heap) {
+	t.Helper()
+	f := newFixture(t, db, sourcetest.NewSynthetic(tree), sourcetest.Root, func(j *pipeline.Job) {
+		j.Fresh.ShardSize = 254 << 20
+	})
+	prepare = peakWhile(func() {
+		result, err := f.run()
+		must(t, err)
+		equal(t, "state", result.Upload.State, sqlrepo.Complete)
+		equal(t, "files", result.Upload.Files, int64(tree.Dirs*tree.Files))
+	})
+	return prepare, peakWhile(func() { checktest.Sound(t, f.repo, f.dir) })
+}
+
+// peakWhile is the largest heap while something is done.
+func peakWhile(do func()) (peak heap) {
+	runtime.GC()
+	done, sampled := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(sampled)
+		samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
+		for {
+			metrics.Read(samples)
+			peak.live = max(peak.live, samples[0].Value.Uint64())
+			peak.all = max(peak.all, samples[1].Value.Uint64())
+			select {
+			case <-done:
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}()
+	do()
+	close(done)
+	<-sampled
+	return peak
+}

@@ -1,0 +1,72 @@
+package pipeline_test
+
+import (
+	"testing"
+
+	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/source/sourcetest"
+	"github.com/guppy-prep/guppy/internal/testing/enginetest"
+)
+
+// TestRoundTripsGrowWithPagesNotWithFiles counts the statements for a thousand files and for ten thousand, which fill
+// no shard either: each pass over them reads and writes five more pages, and that is all.
+func TestRoundTripsGrowWithPagesNotWithFiles(t *testing.T) {
+	few := sourcetest.Tree{Dirs: 10, Files: 100, Size: 9, Seed: 1}
+	many := sourcetest.Tree{Dirs: 100, Files: 100, Size: 9, Seed: 1}
+	compareTrips(t, few, many, trips{statements: 60, inserts: 3000})
+}
+
+// TestRoundTripsDoNotGrowWithChunks counts the statements for files of 8 chunks and of 80, in one shard.
+func TestRoundTripsDoNotGrowWithChunks(t *testing.T) {
+	short := sourcetest.Tree{Files: 1, Size: 8 << 20, Seed: 1}
+	long := sourcetest.Tree{Files: 1, Size: 80 << 20, Seed: 1}
+	compareTrips(t, short, long, trips{statements: 9, inserts: 18})
+}
+
+// trips are what preparing a tree takes. On an engine without COPY, inserts are how often the statements of bulk
+// inserts are run, with some rows each; such a statement is counted once in each transaction, as a COPY is elsewhere.
+type trips struct{ statements, inserts int }
+
+// compareTrips demands that the larger tree takes at most some more than the smaller one, when it is first prepared and
+// when it is prepared again unchanged. The bounds leave room for the statements that watch over locks now and then.
+func compareTrips(t *testing.T, smaller, larger sourcetest.Tree, more trips) {
+	t.Helper()
+	for _, engine := range enginetest.Engines() {
+		t.Run(engine.Name, func(t *testing.T) {
+			base, got := countTrips(t, engine, smaller), countTrips(t, engine, larger)
+			for i, upload := range []string{"first upload", "unchanged second upload"} {
+				t.Logf("%s: %+v, then %+v", upload, base[i], got[i])
+				atMost(t, upload+": statements", got[i].statements, base[i].statements+more.statements)
+				atMost(t, upload+": runs of bulk inserts", got[i].inserts, base[i].inserts+more.inserts)
+			}
+		})
+	}
+}
+
+// countTrips prepares a tree, and then once more unchanged.
+func countTrips(t *testing.T, engine enginetest.Engine, tree sourcetest.Tree) (uploads [2]trips) {
+	t.Helper()
+	var recorder enginetest.Recorder
+	f := newFixture(t, engine.Record(t, &recorder), sourcetest.NewSynthetic(tree), sourcetest.Root,
+		func(j *pipeline.Job) { j.Fresh.ShardSize = 254 << 20 })
+	for i := range uploads {
+		recorder.Reset()
+		upload := f.complete()
+		equal(t, "files", upload.Files, int64(max(tree.Dirs, 1)*tree.Files))
+		for _, times := range recorder.Statements() {
+			uploads[i].statements += times
+		}
+		uploads[i].inserts = recorder.Rerun()
+		if uploads[i].statements < 30 {
+			t.Errorf("only %d statements were seen", uploads[i].statements)
+		}
+	}
+	return uploads
+}
+
+func atMost(t *testing.T, what string, got, limit int) {
+	t.Helper()
+	if got > limit {
+		t.Errorf("%s: %d, more than %d", what, got, limit)
+	}
+}

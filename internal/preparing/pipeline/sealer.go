@@ -1,0 +1,226 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/guppy-prep/guppy/internal/preparing/pack"
+	"github.com/guppy-prep/guppy/internal/preparing/shard"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// sealer seals the shards that this worker has packed, each when all earlier ones of its upload are.
+type sealer struct {
+	crew *crew
+	mu   sync.Mutex
+	// unsealed are the shards that this worker has claimed, packed those of them that wait for their turn, by the tokens
+	// of the claims: a shard whose lease has ended may be claimed again before that was noticed.
+	unsealed map[int64]int64
+	packed   map[int64]*packedShard
+	// busy are the uploads of which a shard is being sealed.
+	busy map[int64]bool
+	// revisions are those of spaces as this worker left them.
+	revisions map[int64]int64
+	more      chan struct{}
+}
+
+// packedShard is packed under a lease that is kept until it is sealed.
+type packedShard struct {
+	*pack.Packed
+	shard  sqlrepo.Shard
+	lease  *lease
+	within sqlrepo.Scope
+}
+
+// within is where content counts as held for an upload. Of what no store keeps each upload has its own, so that it can
+// be made again from its own source and paths.
+func within(site *Site, upload sqlrepo.Upload) sqlrepo.Scope {
+	scope := sqlrepo.Scope{Space: site.Space.ID, Store: upload.Store}
+	if upload.Store == store.NoneIdentity {
+		scope.Upload = upload.ID
+	}
+	return scope
+}
+
+func (p *packedShard) String() string {
+	return fmt.Sprintf("shard %d of upload %d", p.shard.Ordinal, p.shard.Upload)
+}
+
+func newSealer(c *crew) *sealer {
+	return &sealer{
+		crew: c, unsealed: map[int64]int64{}, packed: map[int64]*packedShard{}, busy: map[int64]bool{},
+		revisions: map[int64]int64{},
+		more:      make(chan struct{}, 1),
+	}
+}
+
+// below bounds the ordinals that may be claimed now. A worker with enough shards that are not sealed yet takes no more,
+// but for the one that all others wait for.
+func (s *sealer) below(upload sqlrepo.OpenUpload) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.unsealed) < s.crew.Workers*s.crew.limits.RunAhead {
+		return math.MaxInt64
+	}
+	return upload.Sealed + 1
+}
+
+// expect counts a shard that was claimed.
+func (s *sealer) expect(shard sqlrepo.Shard) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsealed[shard.Token] = shard.ID
+}
+
+// forget counts a shard no more.
+func (s *sealer) forget(shard sqlrepo.Shard) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.unsealed, shard.Token)
+	delete(s.packed, shard.Token)
+}
+
+// lost has a shard be anybody's again, this worker's too: what hangs in it may never return.
+func (s *sealer) lost(unit sqlrepo.Unit) {
+	if shard, ok := unit.(sqlrepo.Shard); ok {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.unsealed, shard.Token)
+	}
+}
+
+// add takes over a packed shard and its lease.
+func (s *sealer) add(p *packedShard) {
+	s.mu.Lock()
+	s.packed[p.shard.Token] = p
+	s.mu.Unlock()
+	p.lease.waits.Store(true)
+	context.AfterFunc(p.lease.ctx, func() { signal(s.more) })
+	signal(s.more)
+}
+
+// held are the keys of the shards that this worker has claimed.
+func (s *sealer) held() (ids []int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range s.unsealed {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// run seals until ctx ends, one shard of each upload at a time: a store that hangs holds up its own uploads.
+func (s *sealer) run(ctx context.Context) error {
+	seals, ctx := errgroup.WithContext(ctx)
+	for ctx.Err() == nil {
+		open, _, changed := s.crew.board.view()
+		next, waiting := s.next(open)
+		switch {
+		case next != nil:
+			seals.Go(func() error {
+				defer s.sealed(next)
+				return s.seal(ctx, next)
+			})
+		case waiting:
+			s.crew.board.wait(ctx, changed, s.more)
+		default:
+			select {
+			case <-ctx.Done():
+			case <-s.more:
+			}
+		}
+	}
+	return seals.Wait()
+}
+
+// next takes a shard whose turn it is, or whose lease is lost; waiting tells whether there are others.
+func (s *sealer) next(open []sqlrepo.OpenUpload) (next *packedShard, waiting bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	turn := map[int64]int64{}
+	for _, upload := range open {
+		if upload.State == sqlrepo.Packing && !s.busy[upload.ID] {
+			turn[upload.ID] = upload.Sealed
+		}
+	}
+	for token, p := range s.packed {
+		sealed, isOpen := turn[p.shard.Upload]
+		if p.lease.ctx.Err() != nil && !s.busy[p.shard.Upload] || isOpen && sealed == p.shard.Ordinal {
+			s.busy[p.shard.Upload] = true
+			delete(s.packed, token)
+			return p, true
+		}
+	}
+	return nil, len(s.packed) > 0
+}
+
+// sealed lets the next shard of the upload have its turn.
+func (s *sealer) sealed(p *packedShard) {
+	s.mu.Lock()
+	delete(s.busy, p.shard.Upload)
+	delete(s.unsealed, p.shard.Token)
+	s.mu.Unlock()
+	signal(s.more)
+}
+
+// seal stores a shard without what the space holds already.
+func (s *sealer) seal(ctx context.Context, p *packedShard) error {
+	p.lease.waits.Store(false)
+	var after sqlrepo.Upload
+	err := context.Cause(p.lease.ctx)
+	if err == nil {
+		after, err = s.store(p)
+	}
+	if err != nil {
+		return s.crew.failed(ctx, p.lease, p.String(), errors.Join(err, p.Abort()))
+	}
+	p.lease.stop()
+	s.crew.succeeded()
+	s.crew.sealed(p)
+	s.crew.board.count(after)
+	return nil
+}
+
+func (s *sealer) store(p *packedShard) (after sqlrepo.Upload, err error) {
+	space, ctx := p.within.Space, p.lease.ctx
+	save := func(rest *shard.Draft, seal sqlrepo.Seal) (err error) {
+		p.lease.progress(1)
+		row := sqlrepo.PackedShard{Shard: p.Shard, Digests: p.digests(), Nodes: rest.Nodes(), TakenOut: p.TakenOut}
+		rest.Describe(&row.Shard)
+		after, err = s.crew.Repo.SealShard(ctx, row, seal)
+		return err
+	}
+	revision, err := shard.Seal(ctx, s.crew.Repo, p.within, s.revision(space), p.Draft, p.lease.sent, save)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.revisions[space] = revision
+	return after, err
+}
+
+// revision is that of a space as this worker left it.
+func (s *sealer) revision(space int64) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if revision, known := s.revisions[space]; known {
+		return revision
+	}
+	return shard.Unknown
+}
+
+// abort removes what was not sealed, and gives it back. Nobody packs or seals any more.
+func (s *sealer) abort(ctx context.Context) (err error) {
+	var giving sync.WaitGroup
+	defer giving.Wait()
+	for _, p := range s.packed {
+		p.lease.stop()
+		err = errors.Join(err, p.Abort())
+		giving.Go(func() { _ = s.crew.giveBack(ctx, p.lease) }) // it tells nobody of its failures
+	}
+	return err
+}

@@ -1,0 +1,177 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/guppy-prep/guppy/internal/host/shortage"
+	"github.com/guppy-prep/guppy/internal/preparing/shard"
+	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// ErrOutOfSight is returned for an upload whose source or store this worker can't see.
+var ErrOutOfSight = errors.New("out of sight")
+
+// lookAgain is how long a worker takes what it has found of an upload's site for granted: a mount may come or go.
+const lookAgain = 30 * time.Second
+
+// located is where an upload's site was found, or why it was not.
+type located struct {
+	site  *Site
+	err   error
+	until time.Time
+}
+
+// site finds where an upload's source and store are for this worker. Nobody needs that of an upload that has ended. The
+// site is in use until leave is called.
+func (c *crew) site(ctx context.Context, upload sqlrepo.OpenUpload) (*Site, error) {
+	if upload.Ended() {
+		return nil, nil
+	}
+	c.mu.Lock()
+	known := c.sites[upload.ID]
+	fresh := known != nil && time.Now().Before(known.until)
+	if fresh {
+		c.use(known.site)
+	}
+	c.mu.Unlock()
+	if fresh {
+		return known.site, known.err
+	}
+	site, err := c.Locate(ctx, upload)
+	if err != nil {
+		site = nil
+	}
+	c.mu.Lock()
+	c.use(site)
+	c.mu.Unlock()
+	if err == nil && c.Roving {
+		err = c.tidyOnce(ctx, site)
+	}
+	if ctx.Err() != nil {
+		c.leave(site)
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		c.leave(site)
+		site = nil
+		if known == nil || known.err == nil || known.err.Error() != err.Error() {
+			c.Log.Warn("takes no work of an upload", "upload", upload.ID, "reason", err)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.locate(upload.ID, site, err)
+	return site, err
+}
+
+// locate notes what was found of an upload's site. It is called with mu held.
+func (c *crew) locate(upload int64, site *Site, err error) {
+	c.use(site)
+	if known := c.sites[upload]; known != nil {
+		c.drop(known.site)
+	}
+	c.sites[upload] = &located{site, err, time.Now().Add(lookAgain)}
+}
+
+// keepSites drops the sites of uploads that nothing is left to do for: an open handle keeps a mount from being undone.
+func (c *crew) keepSites(open []sqlrepo.OpenUpload) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, known := range c.sites {
+		needed := func(upload sqlrepo.OpenUpload) bool { return upload.ID == id && !upload.Ended() }
+		if !slices.ContainsFunc(open, needed) {
+			c.drop(known.site)
+			delete(c.sites, id)
+		}
+	}
+}
+
+// use and drop count the users of a site. That of a roving worker, which has a new one located now and then, is closed
+// behind the last user. They are called with mu held.
+func (c *crew) use(site *Site) {
+	if site != nil {
+		c.users[site]++
+	}
+}
+
+func (c *crew) drop(site *Site) {
+	if site == nil {
+		return
+	}
+	if c.users[site]--; c.users[site] > 0 {
+		return
+	}
+	delete(c.users, site)
+	if c.Roving && site.Held != nil {
+		_ = site.Held.Close() // nothing was written
+	}
+}
+
+// leave is drop for who does not hold mu.
+func (c *crew) leave(site *Site) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drop(site)
+}
+
+// tidyOnce tidies the store of a space that this worker has not seen yet.
+func (c *crew) tidyOnce(ctx context.Context, site *Site) error {
+	c.mu.Lock()
+	for _, known := range c.sites {
+		if known.site != nil && known.site.Space.ID == site.Space.ID {
+			c.mu.Unlock()
+			return nil
+		}
+	}
+	c.mu.Unlock()
+	return tidy(ctx, c.Repo, site.Store, site.Space, c.Log)
+}
+
+// outOfSight gives back work that failed for a reason which would have other work of its upload fail too. A worker that
+// has other uploads goes on with those.
+func (c *crew) outOfSight(ctx context.Context, l *lease, what string, failure error) error {
+	if !c.Roving {
+		return errors.Join(failure, c.giveBack(ctx, l))
+	}
+	upload := uploadOf(l.unit)
+	c.Log.Warn("takes no more work of an upload for now", "upload", upload, "work", what, "reason", failure)
+	c.mu.Lock()
+	c.locate(upload, nil, fmt.Errorf("%w: %w", ErrOutOfSight, failure))
+	clear(c.failing)
+	c.mu.Unlock()
+	return c.giveBack(ctx, l)
+}
+
+func uploadOf(unit sqlrepo.Unit) int64 {
+	switch unit := unit.(type) {
+	case sqlrepo.Stage:
+		return unit.Upload.ID
+	case sqlrepo.Shard:
+		return unit.Upload
+	}
+	return 0
+}
+
+// isDatabase tells whether the repository could not be used.
+func isDatabase(err error) bool {
+	return errors.Is(err, sqlrepo.ErrUnavailable) || errors.Is(err, sqlrepo.ErrUnusable) ||
+		errors.Is(err, sqlrepo.ErrConflict)
+}
+
+// isHost tells whether work failed for want of something on this host: the source as a whole, resources, space in the
+// store.
+func isHost(err error) bool {
+	return errors.Is(err, source.ErrGone) || shortage.Is(err) || errors.Is(err, store.ErrUnusable) ||
+		errors.Is(err, ErrOutOfSight)
+}
+
+// isHopeless tells whether work fails however often it is tried.
+func isHopeless(err error) bool {
+	return errors.Is(err, shard.ErrTooSmall)
+}

@@ -1,0 +1,129 @@
+package shard_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/guppy-prep/guppy/internal/preparing/shard"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// space holds other blocks each time it is asked.
+type space struct {
+	holds []held
+	asked int
+}
+
+func (s *space) Held(_ context.Context, _ sqlrepo.Scope, digests []sqlrepo.Digest) (sqlrepo.Holdings, error) {
+	now := sqlrepo.Holdings{Revision: int64(s.asked), Digests: held{}}
+	for _, digest := range digests {
+		if _, ok := s.holds[s.asked][digest]; ok {
+			now.Digests[digest] = struct{}{}
+		}
+	}
+	s.asked++
+	return now, nil
+}
+
+func (s *space) HeldAt(ctx context.Context, within sqlrepo.Scope, _ int64,
+	digests []sqlrepo.Digest) (sqlrepo.Holdings, error) {
+	return s.Held(ctx, within, digests)
+}
+
+// TestSealingGoesByWhatIsHeldInTheEnd lets blocks come to a space, and go when shards are removed, while a shard is
+// sealed.
+func TestSealingGoesByWhatIsHeldInTheEnd(t *testing.T) {
+	a, b, c := []byte("a"), []byte("b"), []byte("c")
+	for _, tt := range []struct {
+		holds []held
+		want  [][]byte
+	}{
+		{[]held{holding()}, [][]byte{a, b, c}},
+		{[]held{holding(a)}, [][]byte{b, c}},
+		{[]held{holding(a), holding()}, [][]byte{a, b, c}},
+		{[]held{holding(a, b, c), holding(c), holding(c), holding(b)}, [][]byte{a, c}},
+		{[]held{holding(), holding(a, b, c)}, nil},
+	} {
+		to, directory := newStore(t)
+		repo := &space{holds: tt.holds}
+		next := int64(0)
+		save := func(rest *shard.Draft, seal sqlrepo.Seal) error {
+			next = seal.Next
+			if repo.asked < len(tt.holds) {
+				return sqlrepo.ErrSpaceChanged
+			}
+			var want []sqlrepo.Digest
+			for digest := range holding(tt.want...) {
+				want = append(want, digest)
+			}
+			got := rest.Digests()
+			for _, list := range [][]sqlrepo.Digest{got, want} {
+				slices.SortFunc(list, func(x, y sqlrepo.Digest) int { return bytes.Compare(x[:], y[:]) })
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%d blocks, want %d", len(got), len(want))
+			}
+			_, err := seal.Store(t.Context())
+			return err
+		}
+		after, err := shard.Seal(t.Context(), repo, sqlrepo.Scope{Space: 1}, shard.Unknown, build(t, to, a, b, c), nil, save)
+		must(t, err)
+		if after != next || after < int64(len(tt.holds)) {
+			t.Errorf("revision %d, recorded as %d", after, next)
+		}
+		if tt.want == nil {
+			checkEmpty(t, directory)
+		}
+	}
+}
+
+// slow is a store in which committing takes long.
+type slow struct{ store.Store }
+
+func (slow) CommitsAhead() bool { return true }
+
+// TestSlowCommitsKeepNobodyWaiting: they are made before save holds the space, those of other stores by it.
+func TestSlowCommitsKeepNobodyWaiting(t *testing.T) {
+	for _, ahead := range []bool{false, true} {
+		under, directory := newStore(t)
+		to := store.Store(under)
+		if ahead {
+			to = slow{under}
+		}
+		save := func(rest *shard.Draft, seal sqlrepo.Seal) error {
+			var row sqlrepo.Shard
+			rest.Describe(&row)
+			_, missing := os.Stat(filepath.Join(directory, shard.Name([32]byte(row.Digest))))
+			if ahead != (missing == nil) {
+				t.Errorf("committed ahead: %v, want %v", missing == nil, ahead)
+			}
+			_, err := seal.Store(t.Context())
+			return err
+		}
+		draft, holds := build(t, to, []byte("a"), []byte("b")), &space{holds: []held{holding([]byte("a"))}}
+		_, err := shard.Seal(t.Context(), holds, sqlrepo.Scope{Space: 1}, shard.Unknown, draft, nil, save)
+		must(t, err)
+	}
+}
+
+// TestRevisionsDoNotComeAgain: a failover may lose the commit that gave a space its revision, and another shard may be
+// sealed then. Who remembers the lost revision is told that the space has changed.
+func TestRevisionsDoNotComeAgain(t *testing.T) {
+	seen := map[int64]bool{}
+	for range 3 {
+		to, _ := newStore(t)
+		save := func(*shard.Draft, sqlrepo.Seal) error { return nil }
+		after, err := shard.Seal(t.Context(), &space{holds: []held{holding()}}, sqlrepo.Scope{Space: 1}, shard.Unknown,
+			build(t, to, []byte("a")), nil, save)
+		must(t, err)
+		if seen[after] {
+			t.Errorf("the revision %d came twice", after)
+		}
+		seen[after] = true
+	}
+}

@@ -1,0 +1,214 @@
+package blocks
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/guppy-prep/guppy/internal/formats/car"
+	"github.com/guppy-prep/guppy/internal/host/shortage"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+const (
+	// runBytes is how much of a shard is read at once, unless one block is longer.
+	runBytes = 1<<20 + 64<<10
+	// runGap is how many bytes between two blocks are read and thrown away rather than not read: a length and a CID are
+	// always there.
+	runGap = 4 << 10
+)
+
+// Fetch gives each of some blocks to use, in their order, with its index among them; the bytes are valid until use
+// returns. All are looked up at once, and those that lie one behind the other in a shard are read together. It ends
+// with the first error: ErrNotFound, a *BlockError, or that of use. Nothing is read but these blocks, and what lies
+// between them.
+func (s *Source) Fetch(ctx context.Context, cids []cid.Cid, use func(i int, data []byte) error) error {
+	places, err := s.Find(ctx, cids)
+	if err != nil {
+		return err
+	}
+	f := fetch{Source: s, cids: cids, places: places, use: use}
+	for i := 0; i < len(cids); {
+		n := runLength(places[i:])
+		if err := f.run(ctx, i, n); err != nil {
+			return err
+		}
+		i += n
+	}
+	return nil
+}
+
+// fetch is one call of Fetch.
+type fetch struct {
+	*Source
+	cids   []cid.Cid
+	places []sqlrepo.Place
+	use    func(i int, data []byte) error
+}
+
+// runLength is how many of some blocks are read together, at least one.
+func runLength(places []sqlrepo.Place) int {
+	first, n := places[0], 1
+	for end := endOf(first); n < len(places); n++ {
+		next := places[n]
+		start := int64(next.Position)
+		if next.Shard != first.Shard || next.Shard == 0 || start < end || start-end > runGap ||
+			endOf(next)-int64(first.Position) > runBytes {
+			break
+		}
+		end = endOf(next)
+	}
+	return n
+}
+
+func endOf(place sqlrepo.Place) int64 { return int64(place.Position) + int64(place.Length) }
+
+// run reads blocks that lie one behind the other.
+func (f *fetch) run(ctx context.Context, first, n int) error {
+	if f.places[first].Shard == 0 {
+		return f.placeless(f.cids[first], first)
+	}
+	start, last := f.places[first].Position, f.places[first+n-1]
+	length := int(endOf(last) - int64(start))
+	if length > runBytes && length > car.MaxDataSize {
+		return f.elsewhere(ctx, first, last, errLength)
+	}
+	pooled := f.buffers.Get().(*[]byte)
+	defer f.buffers.Put(pooled)
+	if len(*pooled) < length {
+		*pooled = make([]byte, length)
+	}
+	buffer := (*pooled)[:length]
+	got, err := f.read(ctx, last.Shard, int64(start), buffer)
+	if isFinal(ctx, err) {
+		return err
+	}
+	for i := first; i < first+n; i++ {
+		place := f.places[i]
+		from := int(place.Position - start)
+		to := from + int(place.Length)
+		if to > got || sha256.Sum256(buffer[from:to]) != place.Digest {
+			if err := f.elsewhere(ctx, i, place, err); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := f.use(i, buffer[from:to]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// placeless gives a block that lies in no shard.
+func (f *fetch) placeless(c cid.Cid, i int) error {
+	if data, ok := inline(c); ok {
+		return f.use(i, data)
+	}
+	return fmt.Errorf("%w: %s", ErrNotFound, c)
+}
+
+// elsewhere gives a block that is not at a place: from another one, or from the same, if the shard was stored anew.
+func (f *fetch) elsewhere(ctx context.Context, i int, bad sqlrepo.Place, cause error) error {
+	f.forget(bad.Shard)
+	places, err := f.repo.FindBlocks(ctx, f.space, []sqlrepo.Digest{bad.Digest})
+	if err != nil {
+		return err
+	}
+	failed := f.failure(ctx, f.cids[i], bad, cause)
+	for _, place := range places {
+		if place.Length > car.MaxDataSize {
+			continue
+		}
+		buffer := make([]byte, place.Length)
+		n, err := f.read(ctx, place.Shard, int64(place.Position), buffer)
+		if n == len(buffer) && sha256.Sum256(buffer) == place.Digest {
+			return f.use(i, buffer)
+		}
+		if isFinal(ctx, err) {
+			return err
+		}
+		f.forget(place.Shard)
+		failed = f.failure(ctx, f.cids[i], place, err)
+	}
+	if len(places) == 0 { // its shard was removed since
+		return fmt.Errorf("%w: %s", ErrNotFound, f.cids[i])
+	}
+	return failed
+}
+
+// forget drops all that is known of a shard: its file may have been replaced, or removed with its rows.
+func (s *Source) forget(shard int64) {
+	s.tables.forget(shard)
+	s.pieces.forget(shard)
+	s.handles.forget(shard)
+}
+
+func (s *Source) failure(ctx context.Context, c cid.Cid, place sqlrepo.Place, cause error) error {
+	if cause == nil {
+		cause = errDigest
+	}
+	failed := &BlockError{
+		CID: c, Shard: place.Shard, Offset: int64(place.Position), Length: int64(place.Length), Cause: cause,
+	}
+	if shard, err := s.repo.StoredShard(ctx, place.Shard); err == nil {
+		failed.Location = shard.Location
+	}
+	return failed
+}
+
+// repositoryError is one of the database: it says nothing about a block.
+type repositoryError struct{ error }
+
+func (e repositoryError) Unwrap() error { return e.error }
+
+// isFinal tells that another place would not help: the error says nothing about a block.
+func isFinal(ctx context.Context, err error) bool {
+	var unknown repositoryError
+	return err != nil && ctx.Err() != nil || errors.As(err, &unknown) || errors.Is(err, ErrUnreachable) ||
+		errors.Is(err, store.ErrUnusable) || shortage.Bars(err)
+}
+
+// read reads bytes of a shard, as many as there are: less than were asked for come with an error.
+func (s *Source) read(ctx context.Context, shard, offset int64, into []byte) (n int, err error) {
+	err = s.handles.use(ctx, shard, s.opener(ctx, shard), func(h *handle) error {
+		if h.shard.Kind == sqlrepo.DAGShard && len(into) <= pieceBytes {
+			n, err = s.pieces.read(ctx, h, offset, into)
+		} else {
+			n, err = h.reading.ReadAt(ctx, into, offset)
+		}
+		return err
+	})
+	switch {
+	case n == len(into):
+		return n, nil
+	case errors.Is(err, io.EOF):
+		err = fmt.Errorf("the shard ends at %d: %w", offset+int64(n), io.ErrUnexpectedEOF)
+	case err == nil:
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+func (s *Source) opener(ctx context.Context, id int64) func() (*handle, error) {
+	return func() (*handle, error) {
+		shard, err := s.repo.StoredShard(ctx, id)
+		if errors.Is(err, sqlrepo.ErrNotFound) {
+			return nil, fmt.Errorf("%w: %w", err, fs.ErrNotExist)
+		}
+		if err != nil {
+			return nil, repositoryError{err}
+		}
+		reading, err := s.shards.OpenShard(ctx, shard)
+		if errors.Is(err, ErrElsewhere) {
+			s.elsewhere.Store(id, nil)
+		}
+		return &handle{shard: shard, reading: reading}, err
+	}
+}

@@ -1,0 +1,113 @@
+package remake
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/guppy-prep/guppy/internal/formats/unixfs"
+	"github.com/guppy-prep/guppy/internal/host/shortage"
+	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// place is where a chunk lies in the source.
+type place struct {
+	path   sqlrepo.Path
+	offset int64
+}
+
+// chunks are those of a data shard, by digest. The same content may lie in several places.
+type chunks struct {
+	site   Site
+	places map[sqlrepo.Digest][]place
+}
+
+// chunks finds the places of all chunks that were planned for a shard.
+func (r *Remaker) chunks(ctx context.Context, shard sqlrepo.Shard) (*chunks, error) {
+	upload, err := r.repo.Upload(ctx, shard.Upload)
+	if err != nil {
+		return nil, err
+	}
+	site, err := r.locate(ctx, upload.Source)
+	if err != nil {
+		return nil, err
+	}
+	digests, err := r.repo.ShardDigests(ctx, shard.ID)
+	if err != nil {
+		return nil, err
+	}
+	c := &chunks{site: site, places: make(map[sqlrepo.Digest][]place, shard.Nodes)}
+	for segment, err := range r.repo.ShardSegments(ctx, shard.ID) {
+		if err != nil {
+			return nil, err
+		}
+		c.add(segment, digests)
+	}
+	return c, nil
+}
+
+func (c *chunks) add(segment sqlrepo.PackSegment, digests []byte) {
+	for i := range unixfs.Chunks(segment.Length) {
+		from := (segment.Chunk + i) * sha256.Size
+		if from < 0 || from+sha256.Size > int64(len(digests)) {
+			return // the rows say less than they should: whoever asks for the block is told
+		}
+		digest := sqlrepo.Digest(digests[from:])
+		c.places[digest] = append(c.places[digest], place{segment.Path, segment.Offset + i*unixfs.ChunkSize})
+	}
+}
+
+// block reads a chunk from the first place that still has it.
+func (c *chunks) block(ctx context.Context, node sqlrepo.Node) ([]byte, error) {
+	places := c.places[node.Digest]
+	if len(places) == 0 {
+		return nil, fmt.Errorf("%w: no file of the upload has it any more", ErrLost)
+	}
+	var failures, barred error
+	for _, place := range places {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		block, err := c.read(place, node)
+		switch {
+		case err == nil:
+			return block, nil
+		case shortage.Bars(err):
+			barred = err
+		}
+		failures = errors.Join(failures, err)
+	}
+	if barred != nil { // it may be there
+		return nil, barred
+	}
+	return nil, failures
+}
+
+// lost blames the source for an error, unless that is this process's own.
+func lost(err error) error {
+	if shortage.Bars(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrLost, err)
+}
+
+func (c *chunks) read(place place, node sqlrepo.Node) (block []byte, err error) {
+	path := source.OSPath(c.site.Root, place.path)
+	file, err := c.site.FS.Open(path)
+	if err != nil {
+		return nil, lost(err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	block = make([]byte, node.Length)
+	n, err := file.ReadAt(block, place.offset)
+	if n < len(block) && !errors.Is(err, io.EOF) {
+		return nil, lost(err)
+	}
+	if !isOf(block[:n], node) {
+		return nil, fmt.Errorf("%w: %s has changed since it was prepared (at byte %d)", ErrLost, path, place.offset)
+	}
+	return block, nil
+}

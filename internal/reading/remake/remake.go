@@ -1,0 +1,117 @@
+// Package remake makes the bytes of shards again, of which no store keeps any: chunks from the source, the nodes above
+// them from the repository's rows.
+package remake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+
+	"github.com/guppy-prep/guppy/internal/reading/reach"
+	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// ErrLost is returned for a block that can't be made again: the source has changed, or nothing tells any more what it
+// was.
+var ErrLost = errors.New("can't be made again")
+
+// Repository is what making shards again needs of the repository.
+type Repository interface {
+	Nodes(ctx context.Context, shard int64) iter.Seq2[sqlrepo.Node, error]
+	Shards(ctx context.Context, upload int64, filter sqlrepo.ShardFilter) iter.Seq2[sqlrepo.Shard, error]
+	ShardSegments(ctx context.Context, shard int64) iter.Seq2[sqlrepo.PackSegment, error]
+	Upload(ctx context.Context, id int64) (sqlrepo.Upload, error)
+	Uploads(ctx context.Context, filter sqlrepo.UploadFilter) ([]sqlrepo.Upload, error)
+	SpaceOf(ctx context.Context, upload int64) (int64, error)
+	reach.Repository
+}
+
+// Site is where a source lies on this host.
+type Site struct {
+	FS   source.FS
+	Root string
+}
+
+// Remaker makes shards again. It is safe for concurrent use. Close ends it.
+type Remaker struct {
+	repo    Repository
+	locate  func(ctx context.Context, source int64) (Site, error)
+	tempDir string
+
+	// ctx is for the making of DAG shards: it takes long, so whoever asks for one again finds it under way, or made.
+	ctx    context.Context //nolint:containedctx // it ends with Close, not with who asks
+	stop   context.CancelFunc
+	makers sync.WaitGroup
+	// turn is held by who makes some.
+	turn chan struct{}
+
+	mu     sync.Mutex
+	spools map[int64]*spool
+	making map[int64]*making
+	clock  int64
+	// most is how many spools are kept that nobody reads.
+	most   int
+	closed error
+}
+
+// New returns a Remaker. Locate finds the source of that key; DAG shards that were asked for of late are kept in files
+// without a name in tempDir until Close.
+func New(repo Repository, tempDir string, locate func(ctx context.Context, source int64) (Site, error)) *Remaker {
+	ctx, stop := context.WithCancel(context.Background())
+	return &Remaker{
+		repo: repo, locate: locate, tempDir: tempDir, ctx: ctx, stop: stop, turn: make(chan struct{}, 1),
+		spools: map[int64]*spool{}, making: map[int64]*making{}, most: heldSpools,
+	}
+}
+
+// OpenShard opens a packed shard for reading. When ctx ends first, a DAG shard is made all the same, for who asks next.
+// Each block is compared with its digest before any of it is returned; reads of one that differs, or can't be had,
+// return ErrLost with the reason.
+func (r *Remaker) OpenShard(ctx context.Context, shard sqlrepo.Shard) (store.Reading, error) {
+	reading, err := r.open(ctx, shard)
+	if err != nil {
+		return nil, fmt.Errorf("make shard %d of upload %d again: %w", shard.Ordinal, shard.Upload, err)
+	}
+	return reading, nil
+}
+
+func (r *Remaker) open(ctx context.Context, shard sqlrepo.Shard) (store.Reading, error) {
+	nodes, err := r.nodes(ctx, shard)
+	if err != nil {
+		return nil, err
+	}
+	if shard.Kind == sqlrepo.DAGShard {
+		spooled, err := r.spooled(ctx, shard, nodes)
+		release := sync.OnceFunc(func() { r.release(spooled) })
+		return &reading{shard: shard, nodes: nodes, made: spooled, release: release}, err
+	}
+	chunks, err := r.chunks(ctx, shard)
+	return &reading{shard: shard, nodes: nodes, made: chunks}, err
+}
+
+func (r *Remaker) nodes(ctx context.Context, shard sqlrepo.Shard) ([]sqlrepo.Node, error) {
+	nodes := make([]sqlrepo.Node, 0, shard.Nodes)
+	for node, err := range r.repo.Nodes(ctx, shard.ID) {
+		if err != nil {
+			return nil, err
+		}
+		nodes = append(nodes, node)
+	}
+	return nodes, nil
+}
+
+// Close ends what is made, and removes what was kept. Nobody may open a shard any more.
+func (r *Remaker) Close() error {
+	r.stop()
+	r.makers.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id := range r.spools {
+		r.drop(id)
+	}
+	return r.closed
+}

@@ -1,0 +1,295 @@
+package remake
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/guppy-prep/guppy/internal/formats/unixfs"
+	"github.com/guppy-prep/guppy/internal/host/durable"
+	"github.com/guppy-prep/guppy/internal/preparing/link"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// spool has the blocks of a DAG shard in a file, each where it lies in the shard.
+type spool struct {
+	file *os.File
+	// users counts those that read it; used is when it was asked for last.
+	users int
+	used  int64
+}
+
+func (s *spool) block(_ context.Context, node sqlrepo.Node) ([]byte, error) {
+	block := make([]byte, node.Length)
+	n, err := s.file.ReadAt(block, int64(node.Position))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if !isOf(block[:n], node) {
+		return nil, fmt.Errorf("%w: no upload has it any more", ErrLost)
+	}
+	return block, nil
+}
+
+// spooledAtOnce is how many shards are made in one go, since each takes going through all entries of an upload. What is
+// held for one meanwhile is its nodes, up to 3 MB.
+const spooledAtOnce = 8
+
+// heldSpools are those of a few goes.
+const heldSpools = 3 * spooledAtOnce
+
+// making is a DAG shard that is being made.
+type making struct {
+	done chan struct{}
+	err  error
+}
+
+// spooled returns the blocks of a DAG shard, and has them made first, with those of the shards behind it, if need be:
+// once, however many ask. The caller releases it.
+func (r *Remaker) spooled(ctx context.Context, shard sqlrepo.Shard, nodes []sqlrepo.Node) (*spool, error) {
+	for {
+		made, underWay := r.take(shard, nodes)
+		if made != nil {
+			return made, nil
+		}
+		select {
+		case <-underWay.done:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if underWay.err != nil {
+			return nil, underWay.err
+		}
+	}
+}
+
+// take returns a spool to be used, or its making, which is begun unless it is under way.
+func (r *Remaker) take(shard sqlrepo.Shard, nodes []sqlrepo.Node) (*spool, *making) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if made := r.spools[shard.ID]; made != nil {
+		r.clock++
+		made.users, made.used = made.users+1, r.clock
+		return made, nil
+	}
+	underWay := r.making[shard.ID]
+	if underWay == nil {
+		underWay = &making{done: make(chan struct{})}
+		r.making[shard.ID] = underWay
+		r.makers.Go(func() { r.end(shard.ID, underWay, r.makeShards(shard, nodes)) })
+	}
+	return nil, underWay
+}
+
+func (r *Remaker) end(shard int64, underWay *making, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.making, shard)
+	underWay.err = err
+	close(underWay.done)
+}
+
+// release drops spools that nobody uses, if there are too many.
+func (r *Remaker) release(used *spool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	used.users--
+	r.dropSome()
+}
+
+func (r *Remaker) dropSome() {
+	for {
+		unused, oldest := 0, int64(0)
+		for id, s := range r.spools {
+			if s.users > 0 {
+				continue
+			}
+			if unused++; oldest == 0 || s.used < r.spools[oldest].used {
+				oldest = id
+			}
+		}
+		if unused <= r.most {
+			return
+		}
+		r.drop(oldest)
+	}
+}
+
+func (r *Remaker) drop(id int64) {
+	r.closed = errors.Join(r.closed, r.spools[id].file.Close())
+	delete(r.spools, id)
+}
+
+func (r *Remaker) has(shard int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.spools[shard] != nil
+}
+
+// makeShards makes the spool of a shard, and of some that follow.
+func (r *Remaker) makeShards(shard sqlrepo.Shard, nodes []sqlrepo.Node) error {
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-r.ctx.Done():
+		return context.Cause(r.ctx)
+	}
+	if r.has(shard.ID) { // it was one of those that follow another
+		return nil
+	}
+	w := &wanted{places: map[sqlrepo.Digest][]nodePlace{}}
+	made := map[int64]*spool{}
+	err := r.want(r.ctx, shard, nodes, w, made)
+	if err == nil {
+		err = r.makeDAGs(r.ctx, shard.Upload, w)
+	}
+	if err != nil {
+		for _, s := range made {
+			err = errors.Join(err, s.file.Close())
+		}
+		return err
+	}
+	r.keep(made, shard.ID)
+	return nil
+}
+
+// keep keeps what was made, that which was asked for the longest.
+func (r *Remaker) keep(made map[int64]*spool, asked int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.clock += 2
+	for id, s := range made {
+		s.used = r.clock - 1
+		r.spools[id] = s
+	}
+	made[asked].used = r.clock
+	r.dropSome()
+}
+
+// want says which blocks are to be made: those of the shard, and of some that follow.
+func (r *Remaker) want(ctx context.Context, first sqlrepo.Shard, nodes []sqlrepo.Node, w *wanted,
+	made map[int64]*spool) error {
+	if err := r.wantShard(first, nodes, w, made); err != nil {
+		return err
+	}
+	kind := sqlrepo.DAGShard
+	packed := sqlrepo.ShardFilter{Kind: &kind, States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
+	for shard, err := range r.repo.Shards(ctx, first.Upload, packed) {
+		if err != nil {
+			return err
+		}
+		if shard.Ordinal <= first.Ordinal || r.has(shard.ID) {
+			continue
+		}
+		if len(made) == spooledAtOnce {
+			break
+		}
+		nodes, err := r.nodes(ctx, shard)
+		if err != nil {
+			return err
+		}
+		if err := r.wantShard(shard, nodes, w, made); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Remaker) wantShard(shard sqlrepo.Shard, nodes []sqlrepo.Node, w *wanted, made map[int64]*spool) error {
+	file, err := durable.CreateUnnamed(r.tempDir)
+	if err != nil {
+		return err
+	}
+	made[shard.ID] = &spool{file: file}
+	for _, node := range nodes {
+		w.places[node.Digest] = append(w.places[node.Digest], nodePlace{file, node.Position})
+	}
+	return nil
+}
+
+// makeDAGs makes what is wanted: by the upload's own entries, and what they don't give, by those of other uploads of
+// the space, since removing an upload leaves blocks that others need.
+func (r *Remaker) makeDAGs(ctx context.Context, upload int64, w *wanted) error {
+	own, err := r.repo.Upload(ctx, upload)
+	if err != nil {
+		return err
+	}
+	if err := r.makeDAG(ctx, own, w); err != nil || len(w.places) == 0 {
+		return err
+	}
+	space, err := r.repo.SpaceOf(ctx, upload)
+	if err != nil {
+		return err
+	}
+	others, err := r.repo.Uploads(ctx, sqlrepo.UploadFilter{Space: &space})
+	for _, other := range others {
+		if err != nil || len(w.places) == 0 {
+			break
+		}
+		if other.ID != upload && other.State == sqlrepo.Complete {
+			err = r.makeDAG(ctx, other, w)
+		}
+	}
+	return err
+}
+
+// makeDAG goes through the entries of an upload. One whose rows make no DAG gives what it can.
+func (r *Remaker) makeDAG(ctx context.Context, upload sqlrepo.Upload, w *wanted) error {
+	profile, err := unixfs.ParseProfile(upload.Profile)
+	if err != nil {
+		return err
+	}
+	builder := link.NewBuilder(profile, r.tempDir, r.repo, w)
+	defer builder.Discard()
+	for entry, err := range r.repo.Contents(ctx, upload.ID, sqlrepo.Ready, sqlrepo.Rescanned) {
+		if err == nil {
+			err = builder.Add(ctx, entry)
+		}
+		if err != nil {
+			return unlessNone(err)
+		}
+		if len(w.places) == 0 {
+			return nil
+		}
+	}
+	_, _, err = builder.Finish()
+	return unlessNone(err)
+}
+
+func unlessNone(err error) error {
+	if errors.Is(err, link.ErrInconsistent) || errors.Is(err, link.ErrNoRoot) {
+		return nil
+	}
+	return err
+}
+
+// wanted are blocks that are to be made, and where they belong.
+type wanted struct {
+	places map[sqlrepo.Digest][]nodePlace
+}
+
+type nodePlace struct {
+	file     *os.File
+	position int32
+}
+
+// Leaves has nothing to do: chunks are in no DAG shard.
+func (w *wanted) Leaves(sqlrepo.Linkable, sqlrepo.Segment, []byte) error { return nil }
+
+// Node keeps a block that is wanted.
+func (w *wanted) Node(_ sqlrepo.Linkable, block unixfs.Block) error {
+	digest := [sha256.Size]byte(block.CID.Hash()[2:])
+	for _, place := range w.places[digest] {
+		if _, err := place.file.WriteAt(block.Data, int64(place.position)); err != nil {
+			return err
+		}
+	}
+	delete(w.places, digest)
+	return nil
+}
+
+// Root has nothing to do.
+func (w *wanted) Root(sqlrepo.Linkable, unixfs.Link) error { return nil }

@@ -1,0 +1,205 @@
+// Package retrieve writes trees out of their DAGs into a directory, and nowhere else: whatever names and links a DAG
+// holds, and whatever links lie where it is written.
+package retrieve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/guppy-prep/guppy/internal/reading/blocks"
+	"github.com/guppy-prep/guppy/internal/reading/tree"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// ErrDiffers is returned when something else is where an entry is to be written.
+var ErrDiffers = errors.New("something else is there: remove it, or replace it with --overwrite")
+
+// ErrBusy is returned when another run writes the same file in this moment.
+var ErrBusy = errors.New("another run is writing there: wait until it has ended, then run this again")
+
+// Retriever writes trees. What is there already and right is kept, so that a run goes on where one before it stopped:
+// all content is compared, none is trusted for its length or its time.
+type Retriever struct {
+	Blocks tree.Blocks
+	// Known are the entries of the tree with their modes and times, in canonical order, if that is known; Base is the
+	// path of the first.
+	Known iter.Seq2[sqlrepo.Listed, error]
+	Base  sqlrepo.Path
+	// Overwrite has files and symlinks replaced that differ. Directories never are.
+	Overwrite bool
+	Workers   int
+	// Failed is told of each file that can't be written because of its DAG. The others are.
+	Failed func(path string, err error)
+}
+
+// Summary counts what was written, or was there already.
+type Summary struct {
+	Files, Directories, Symlinks int64
+	// Bytes are those of all files, Kept those of the files and parts that were there.
+	Bytes, Kept int64
+	// Failed is how many files could not be written because of their DAGs.
+	Failed int64
+}
+
+// To writes a tree. A directory's entries go to the directory out, which is made if it is absent. Anything else is
+// written as out, or into it under its own name if out is a directory. It returns ErrDiffers, ErrBusy,
+// tree.ErrMalformed, blocks.ErrNotFound, and errors of the file system, and leaves then what it has written so far. No
+// file has its name before it is whole. A directory that was there before keeps its own mode and time.
+func (r *Retriever) To(ctx context.Context, from tree.Resolved, out string) (Summary, error) {
+	top, name, err := openTop(from, out)
+	if err != nil {
+		return Summary{}, err
+	}
+	run := &run{
+		Retriever: r, top: top, name: name, work: make(chan func(context.Context) error, r.Workers),
+		lingering: make(chan struct{}, maxLingering), abandoned: top.abandoned,
+	}
+	run.buffers.New = func() any { return new([]byte) }
+	run.known = newKnown(r.Known, r.Base)
+	defer run.known.stop()
+	err = run.run(ctx, from.Node)
+	if run.failed.Load() > 0 {
+		run.abandoned.Store(true) // so that what is to be put right can be
+	}
+	err = errors.Join(err, top.release())
+	return run.summary(), err
+}
+
+// openTop opens the directory that everything goes into, and says as what: "" stands for the directory itself.
+func openTop(from tree.Resolved, out string) (*directory, string, error) {
+	info, err := os.Stat(out)
+	exists := err == nil
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return nil, "", err
+	case from.Node.Kind == tree.Directory && exists && !info.IsDir():
+		return nil, "", fmt.Errorf("%s: %w", out, ErrDiffers)
+	case from.Node.Kind == tree.Directory:
+		return openOut(out, exists)
+	case exists && info.IsDir() && len(from.Names) == 0:
+		return nil, "", fmt.Errorf("%s is a directory: say the name of the file in it", out)
+	case exists && info.IsDir():
+		top, _, err := openOut(out, true)
+		return top, from.Names[len(from.Names)-1], err
+	}
+	top, _, err := openOut(filepath.Dir(out), true)
+	return top, filepath.Base(out), err
+}
+
+func openOut(path string, exists bool) (*directory, string, error) {
+	if !exists {
+		err := os.Mkdir(path, 0o777)
+		if exists = errors.Is(err, fs.ErrExist); err != nil && !exists {
+			return nil, "", err
+		}
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, "", err
+	}
+	top := &directory{root: root, shown: path, fresh: !exists, part: partPrefix, abandoned: new(atomic.Bool)}
+	top.users.Store(1)
+	return top, "", nil
+}
+
+// run is one call of To.
+type run struct {
+	*Retriever
+	top   *directory
+	name  string
+	known *known
+	work  chan func(context.Context) error
+	// stack are the open directories on the way to the entry that is visited, batch the small files that wait for a
+	// worker, from how many directories, and lingering those that the walk has left and files are still written into.
+	stack            []*directory
+	batch            batch
+	batchDirectories int
+	lingering        chan struct{}
+	abandoned        *atomic.Bool
+
+	files, directories, symlinks, bytes, kept, failed atomic.Int64
+	failing                                           sync.Mutex
+	// buffers are for comparing.
+	buffers sync.Pool
+}
+
+func (r *run) summary() Summary {
+	return Summary{
+		Files: r.files.Load(), Directories: r.directories.Load(), Symlinks: r.symlinks.Load(), Bytes: r.bytes.Load(),
+		Kept: r.kept.Load(), Failed: r.failed.Load(),
+	}
+}
+
+// run walks the tree while workers write its files. It returns what failed first.
+func (r *run) run(ctx context.Context, root *tree.Node) error {
+	running, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	end := func(err error) {
+		if err != nil {
+			r.abandoned.Store(true)
+			cancel(err)
+		}
+	}
+	var group sync.WaitGroup
+	for range max(1, r.Workers) {
+		group.Go(func() {
+			for work := range r.work { // to the end, whatever fails: each has a directory to release
+				end(work(running))
+			}
+		})
+	}
+	end(r.walk(running, root))
+	for _, open := range r.stack { // those that an error has left open
+		end(open.release())
+	}
+	end(r.batch.release())
+	close(r.work)
+	group.Wait()
+	if r.abandoned.Load() && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return context.Cause(running)
+}
+
+func (r *run) walk(ctx context.Context, root *tree.Node) error {
+	err := tree.Walk(ctx, r.Blocks, root, func(e tree.Entry) error { return r.visit(ctx, e) },
+		func(tree.Entry) error { return r.leave(ctx) })
+	if err != nil {
+		return err
+	}
+	return r.flush(ctx)
+}
+
+// give has a worker do something, also if the run has ended: then it does no more than releasing what it holds.
+func (r *run) give(ctx context.Context, work func(context.Context) error) error {
+	r.work <- work
+	return context.Cause(ctx)
+}
+
+// faulty tells whether an error says something about the DAG of a file alone.
+func faulty(err error) bool {
+	var unread *blocks.BlockError
+	return errors.As(err, &unread) || errors.Is(err, blocks.ErrNotFound) || errors.Is(err, tree.ErrMalformed) ||
+		errors.Is(err, tree.ErrUnsupported)
+}
+
+// fail tells of a file that can't be written because of its DAG, and passes on any other error.
+func (r *run) fail(ctx context.Context, path string, err error) error {
+	if ctx.Err() != nil || !faulty(err) {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	r.failed.Add(1)
+	if r.Failed != nil {
+		r.failing.Lock()
+		defer r.failing.Unlock()
+		r.Failed(path, err)
+	}
+	return nil
+}

@@ -1,0 +1,324 @@
+// Package verify reads DAGs and tells of all blocks that are missing, damaged, or no part of a well-formed tree.
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/ipfs/go-cid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/guppy-prep/guppy/internal/reading/blocks"
+	"github.com/guppy-prep/guppy/internal/reading/tree"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// Blocks is where blocks come from.
+type Blocks interface {
+	tree.Blocks
+	Present(ctx context.Context, cids []cid.Cid, use func(i int, place sqlrepo.Place, err error) error) error
+}
+
+// Verifier verifies DAGs.
+type Verifier struct {
+	Blocks Blocks
+	// Deep has the chunks of files read too, not only looked for.
+	Deep    bool
+	Workers int
+	// Found is told of each problem, of one at a time. An error of it ends the walk.
+	Found func(Problem) error
+}
+
+// What is wrong with a block.
+const (
+	Missing   = "missing"   // no shard has it, as far as the repository knows
+	Damaged   = "damaged"   // its shard is gone, too short, or holds other bytes
+	Unread    = "unread"    // its shard can't be read now
+	Malformed = "malformed" // the block is what its CID says, and that is no part of a well-formed tree
+)
+
+// Problem is a block that is not as it should be.
+type Problem struct {
+	What string `json:"problem"`
+	CID  string `json:"cid"`
+	// Path is one way that leads to it, from where the walk began.
+	Path   string `json:"path"`
+	Shard  int64  `json:"shard,omitempty"`
+	Offset int64  `json:"offset,omitempty"`
+	Detail string `json:"detail"`
+}
+
+// Summary counts distinct blocks. Nodes are those above the chunks of files; all of them were read.
+type Summary struct {
+	Blocks   int64 `json:"blocks"`
+	Nodes    int64 `json:"nodes"`
+	Bytes    int64 `json:"bytes"`
+	Problems int64 `json:"problems"`
+}
+
+// Run walks the DAG of a root: each distinct block once, what is below a bad one not at all. It needs memory for a
+// key of each, about 80 bytes. It returns an error when it can't go on; bad blocks are none.
+func (v *Verifier) Run(ctx context.Context, root cid.Cid, path string) (Summary, error) {
+	r := &run{Verifier: v, seen: map[sqlrepo.Digest]claims{}, leaves: make(chan []leaf, max(1, v.Workers))}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(r.leaves)
+		err := r.block(ctx, tree.Below{Link: tree.Link{CID: root}}, []string{path}, 0)
+		if err != nil {
+			return err
+		}
+		return r.flush(ctx)
+	})
+	for range max(1, v.Workers) {
+		group.Go(func() error {
+			for batch := range r.leaves {
+				if err := r.look(ctx, batch); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	return r.sum, err
+}
+
+// claims are what links say of a block.
+type claims struct{ size, content uint64 }
+
+// leaf is a raw block.
+type leaf struct {
+	below tree.Below
+	path  string
+	// first tells that nothing was claimed of it: it is the root.
+	first bool
+}
+
+type run struct {
+	*Verifier
+	seen   map[sqlrepo.Digest]claims
+	batch  []leaf
+	bytes  uint64
+	leaves chan []leaf
+
+	mu  sync.Mutex
+	sum Summary
+}
+
+// isNew tells whether a block was not seen before. One that was is wrong if other lengths are claimed of it now.
+func (r *run) isNew(below tree.Below, names []string) (bool, error) {
+	now := claims{below.Size, below.Content}
+	before, seen := r.seen[key(below.CID)]
+	if !seen {
+		r.seen[key(below.CID)] = now
+		return true, nil
+	}
+	if before.size == now.size && (before.content == now.content || before.content == 0 || now.content == 0) {
+		return false, nil
+	}
+	return false, r.malformed(below.CID, names, errors.New("links to it claim different lengths"))
+}
+
+// key tells blocks apart.
+func key(c cid.Cid) sqlrepo.Digest {
+	var digest sqlrepo.Digest
+	hash := c.Hash()
+	copy(digest[:], hash[max(0, len(hash)-len(digest)):])
+	return digest
+}
+
+// block goes through a block and all below it; depth counts the links that lead to it.
+func (r *run) block(ctx context.Context, below tree.Below, names []string, depth int) error {
+	first := depth == 0
+	isNew, err := r.isNew(below, names)
+	if err != nil || !isNew {
+		return err
+	}
+	if below.CID.Type() == cid.Raw {
+		return r.leaf(ctx, leaf{below, strings.Join(names, "/"), first})
+	}
+	if len(names) > tree.MaxDepth {
+		return r.malformed(below.CID, names, fmt.Errorf("it lies more than %d deep", tree.MaxDepth))
+	}
+	if depth > tree.MaxLinks {
+		return r.malformed(below.CID, names, fmt.Errorf("more than %d links lead to it", tree.MaxLinks))
+	}
+	var node *tree.Node
+	var length uint64
+	err = r.Blocks.Fetch(ctx, []cid.Cid{below.CID}, func(_ int, block []byte) (err error) {
+		length = uint64(len(block))
+		node, err = tree.Decode(below.CID, block)
+		return err
+	})
+	if err != nil {
+		return r.bad(ctx, below.CID, names, err)
+	}
+	r.count(true, int64(length))
+	links, err := node.Below()
+	if err == nil && !first {
+		err = agrees(below, node, length, links)
+	}
+	if err != nil {
+		if err := r.malformed(below.CID, names, err); err != nil {
+			return err
+		}
+	}
+	return r.below(ctx, links, names, depth+1)
+}
+
+func (r *run) below(ctx context.Context, links []tree.Below, names []string, depth int) error {
+	for _, link := range links {
+		inside := names
+		if link.IsEntry {
+			inside = append(slices.Clip(names), link.Name)
+		}
+		if err := r.block(ctx, link, inside, depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// agrees returns an error unless what a link claims of a node is what that says.
+func agrees(below tree.Below, node *tree.Node, length uint64, links []tree.Below) error {
+	size := length
+	for _, link := range links {
+		size += link.Size
+	}
+	switch {
+	case below.Size != size:
+		return fmt.Errorf("a link to it claims %d bytes of blocks, there are %d", below.Size, size)
+	case below.IsPart && node.Kind != tree.File:
+		return fmt.Errorf("it is a %s and a part of a file", node.Kind)
+	case below.IsPart && below.Content != node.Size:
+		return fmt.Errorf("the file above claims that it has %d bytes, it has %d", below.Content, node.Size)
+	}
+	return nil
+}
+
+const (
+	leavesAtOnce = 512
+	bytesAtOnce  = 4 << 20
+)
+
+// leaf has raw blocks wait for each other: many are read together.
+func (r *run) leaf(ctx context.Context, l leaf) error {
+	r.batch, r.bytes = append(r.batch, l), r.bytes+l.below.Size
+	if len(r.batch) < leavesAtOnce && r.bytes < bytesAtOnce {
+		return nil
+	}
+	return r.flush(ctx)
+}
+
+func (r *run) flush(ctx context.Context) error {
+	full := r.batch
+	r.batch, r.bytes = nil, 0
+	select {
+	case r.leaves <- full:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// look looks for raw blocks, and reads them if that is asked for.
+func (r *run) look(ctx context.Context, batch []leaf) error {
+	cids := make([]cid.Cid, len(batch))
+	for i, l := range batch {
+		cids[i] = l.below.CID
+	}
+	if !r.Deep {
+		return r.Blocks.Present(ctx, cids, func(i int, place sqlrepo.Place, err error) error {
+			if err != nil {
+				return r.bad(ctx, cids[i], []string{batch[i].path}, err)
+			}
+			return r.length(batch[i], uint64(place.Length))
+		})
+	}
+	for len(batch) > 0 {
+		done, telling := 0, false
+		err := r.Blocks.Fetch(ctx, cids, func(i int, block []byte) error {
+			telling = true
+			err := r.length(batch[i], uint64(len(block)))
+			if err == nil {
+				done, telling = i+1, false
+			}
+			return err
+		})
+		if err == nil || telling {
+			return err
+		}
+		if err := r.bad(ctx, cids[done], []string{batch[done].path}, err); err != nil {
+			return err
+		}
+		batch, cids = batch[done+1:], cids[done+1:]
+	}
+	return nil
+}
+
+// length counts a raw block, and compares its length with what links claim.
+func (r *run) length(l leaf, length uint64) error {
+	r.count(false, int64(length))
+	var err error
+	switch {
+	case l.first:
+	case l.below.Size != length:
+		err = fmt.Errorf("a link to it claims %d bytes, it has %d", l.below.Size, length)
+	case l.below.IsPart && l.below.Content != length:
+		err = fmt.Errorf("the file above claims that it has %d bytes, it has %d", l.below.Content, length)
+	}
+	if err == nil {
+		return nil
+	}
+	return r.malformed(l.below.CID, []string{l.path}, err)
+}
+
+func (r *run) count(node bool, length int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sum.Blocks++
+	r.sum.Bytes += length
+	if node {
+		r.sum.Nodes++
+	}
+}
+
+// bad tells of a block that can't be had, and passes on an error that says nothing about a block.
+func (r *run) bad(ctx context.Context, c cid.Cid, names []string, err error) error {
+	p := Problem{CID: c.String(), Path: strings.Join(names, "/"), Detail: err.Error()}
+	var failed *blocks.BlockError
+	switch {
+	case ctx.Err() != nil:
+		return err
+	case errors.As(err, &failed):
+		p.What, p.Shard, p.Offset, p.Detail = Unread, failed.Shard, failed.Offset, failed.Cause.Error()
+		if errors.Is(err, blocks.ErrDamaged) {
+			p.What = Damaged
+		}
+	case errors.Is(err, blocks.ErrNotFound):
+		p.What, p.Detail = Missing, "no shard has it"
+	case errors.Is(err, tree.ErrMalformed), errors.Is(err, tree.ErrUnsupported):
+		p.What = Malformed
+	default:
+		return err
+	}
+	return r.tell(p)
+}
+
+func (r *run) malformed(c cid.Cid, names []string, err error) error {
+	return r.tell(Problem{What: Malformed, CID: c.String(), Path: strings.Join(names, "/"), Detail: err.Error()})
+}
+
+func (r *run) tell(p Problem) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sum.Problems++
+	if r.Found == nil {
+		return nil
+	}
+	return r.Found(p)
+}

@@ -1,0 +1,203 @@
+// Package pgtest gives tests a real PostgreSQL server: the one that GUPPY_TEST_POSTGRES_URL names, else one started
+// from the programs installed here. Tests never skip for want of a server, they fail and say how to get one.
+package pgtest
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/guppy-prep/guppy/internal/testing/pgtest/cluster"
+	_ "github.com/jackc/pgx/v5/stdlib" // registers the driver "pgx"
+)
+
+// EnvURL is the environment variable that names an existing server, as a postgres:// URL with the right to create
+// databases.
+const EnvURL = "GUPPY_TEST_POSTGRES_URL"
+
+const (
+	startTimeout = 2 * time.Minute
+	adminTimeout = time.Minute
+)
+
+const howToGet = "these tests need PostgreSQL: install its server (apt-get install postgresql), or run the one in " +
+	"compose.yaml and set " + EnvURL
+
+// shared is the one server of a test process. A process has one TestMain, hence the global.
+var shared sharedServer
+
+type sharedServer struct {
+	mu      sync.Mutex
+	cluster *cluster.Cluster
+	// filled is the database that FilledURL copies, or "".
+	filled string
+}
+
+// Main runs the tests of a package and exits with their status once the shared server is gone. Call it from TestMain.
+// Without it the server ends shortly after the test process does.
+func Main(m *testing.M) {
+	status := m.Run()
+	if err := shared.close(); err != nil {
+		fmt.Fprintln(os.Stderr, "stop the test server:", err)
+		status = max(status, 1)
+	}
+	os.Exit(status)
+}
+
+// URL makes a fresh database for one test and returns its URL. The database is dropped, whoever is still connected,
+// when the test ends.
+func URL(tb testing.TB) string {
+	tb.Helper()
+	return createdFrom(tb, sharedURL(tb), "template0")
+}
+
+// FilledURL is URL for a copy of a database that fill is called to fill: once in a process, whatever fill it is.
+func FilledURL(tb testing.TB, fill func(url string) error) string {
+	tb.Helper()
+	server := sharedURL(tb)
+	template, err := shared.fill(server, fill)
+	if err != nil {
+		tb.Fatalf("fill a database: %v", err)
+	}
+	return createdFrom(tb, server, template)
+}
+
+func sharedURL(tb testing.TB) *url.URL {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	server, err := shared.url(ctx)
+	if err != nil {
+		fatal(tb, err)
+	}
+	return server
+}
+
+// createdFrom makes a database that goes with the test.
+func createdFrom(tb testing.TB, server *url.URL, template string) string {
+	tb.Helper()
+	name := randomName()
+	if err := execute(server, "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
+		tb.Fatalf("create database %s: %v", name, err)
+	}
+	tb.Cleanup(func() {
+		if err := dropDatabase(server, name); err != nil {
+			tb.Errorf("drop database %s: %v", name, err)
+		}
+	})
+	return withDatabase(server, name)
+}
+
+// fatal ends a test that has no server, with advice if there is any.
+func fatal(tb testing.TB, err error) {
+	tb.Helper()
+	if errors.Is(err, cluster.ErrNoPrograms) {
+		tb.Fatalf("%v; %s", err, howToGet)
+	}
+	if errors.Is(err, cluster.ErrNoBouncer) {
+		tb.Fatalf("%v; %s", err, howToGetBouncer)
+	}
+	tb.Fatalf("PostgreSQL for tests: %v", err)
+}
+
+// url is the administrator's URL of the server to test on, which is started when there is none yet.
+func (s *sharedServer) url(ctx context.Context) (*url.URL, error) {
+	if text := os.Getenv(EnvURL); text != "" {
+		return parseURL(text)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cluster == nil {
+		started, err := cluster.New(ctx, cluster.Options{})
+		if err != nil {
+			return nil, err
+		}
+		s.cluster = started
+	}
+	return parseURL(s.cluster.URL())
+}
+
+// fill makes the database that is to be copied, unless it is there.
+func (s *sharedServer) fill(server *url.URL, fill func(url string) error) (name string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.filled != "" {
+		return s.filled, nil
+	}
+	name = randomName()
+	if err := execute(server, "CREATE DATABASE "+name+" TEMPLATE template0"); err != nil {
+		return "", err
+	}
+	if err := fill(withDatabase(server, name)); err != nil {
+		return "", errors.Join(err, dropDatabase(server, name))
+	}
+	s.filled = name
+	return name, nil
+}
+
+func (s *sharedServer) close() (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if text := os.Getenv(EnvURL); text != "" && s.filled != "" { // that server stays
+		server, err := parseURL(text)
+		if err != nil {
+			return err
+		}
+		err = dropDatabase(server, s.filled)
+		s.filled = ""
+		return err
+	}
+	if s.cluster == nil {
+		return nil
+	}
+	err = s.cluster.Close()
+	s.cluster, s.filled = nil, ""
+	return err
+}
+
+// parseURL keeps the parser's own error back: it would show the password.
+func parseURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
+		return nil, errors.New(EnvURL + " isn't a postgres:// URL")
+	}
+	return u, nil
+}
+
+func withDatabase(server *url.URL, name string) string {
+	u := *server
+	u.Path = "/" + name
+	return u.String()
+}
+
+// execute runs one administrative statement on a connection of its own. It has no caller's context: clean-up runs when
+// a test's context has ended.
+func execute(server *url.URL, statement string) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
+	defer cancel()
+	db, err := sql.Open("pgx", server.String())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	_, err = db.ExecContext(ctx, statement)
+	return err
+}
+
+func dropDatabase(server *url.URL, name string) error {
+	return execute(server, "DROP DATABASE "+name+" WITH (FORCE)")
+}
+
+func randomName() string {
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // It never fails.
+	return "guppy_test_" + hex.EncodeToString(random[:])
+}

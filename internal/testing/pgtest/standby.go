@@ -1,0 +1,40 @@
+package pgtest
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"testing"
+
+	"github.com/guppy-prep/guppy/internal/testing/pgtest/cluster"
+)
+
+// StartStandby starts a hot standby of the server, and has the server acknowledge no commit that the standby has not
+// received. It is removed when the test ends.
+func (s *Server) StartStandby(tb testing.TB) *Server {
+	tb.Helper()
+	standby := Start(tb, func(options *cluster.Options) { options.Primary = s.URL() })
+	s.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+	s.execute("SELECT pg_reload_conf()")
+	return standby
+}
+
+// Promote makes a standby a server of its own, and returns when it can be written to.
+func (s *Server) Promote() {
+	s.tb.Helper()
+	s.execute("SELECT pg_promote()")
+}
+
+func (s *Server) execute(statement string) {
+	s.tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
+	defer cancel()
+	db, err := sql.Open("pgx", s.URL())
+	if err == nil {
+		_, err = db.ExecContext(ctx, statement)
+		err = errors.Join(err, db.Close())
+	}
+	if err != nil {
+		s.tb.Errorf("%s: %v", statement, err)
+	}
+}

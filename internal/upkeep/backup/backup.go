@@ -1,0 +1,149 @@
+// Package backup keeps a whole repository in one SQLite file, whatever engine it is on, and brings it back.
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/host/durable"
+	"github.com/guppy-prep/guppy/migrate"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// Options say how a backup is made.
+type Options struct {
+	// Overwrite replaces a file that is there.
+	Overwrite bool
+	// Progress is told now and then how far it is; it may be nil.
+	Progress sqlrepo.Progress
+}
+
+// Write writes all that the repository holds, as of one moment, to a file that needs no other beside it. Workers go on
+// meanwhile; in the backup nobody is at work. The file gets its name once it is whole, durable and checked: whatever
+// fails before leaves none, but perhaps a directory beside it, FILE.partial, which the next backup there clears away.
+// It returns fs.ErrExist for a file that is there and may not be replaced, ErrNoBackup for one that no backup can be,
+// and ErrUnderWay while another process writes the same file.
+func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options) (content sqlrepo.Content, err error) {
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, err
+	}
+	if err := replaceable(path, o.Overwrite); err != nil {
+		return nil, err
+	}
+	work, err := takeWorkspace(path + partialSuffix)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, work.remove()) }()
+	_ = Sweep(filepath.Dir(path)) // what can't be removed is not in the way
+	file := work.file()
+	content, err = repo.CopyFile(ctx, file, o.Progress)
+	switch {
+	case err == nil:
+		err = checkCopy(ctx, file, content)
+	case errors.Is(err, errors.ErrUnsupported):
+		content, err = transfer(ctx, repo, file, o)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := seal(ctx, file, content); err != nil {
+		return nil, err
+	}
+	if err := dialect.FinishFile(ctx, file); err != nil {
+		return nil, err
+	}
+	return content, publish(file, path, o.Overwrite)
+}
+
+// replaceable returns an error for what a backup must not take the place of.
+func replaceable(path string, overwrite bool) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: %w: it is no file", path, ErrNoBackup)
+	}
+	if !overwrite {
+		return &fs.PathError{Op: "back up to", Path: path, Err: fs.ErrExist}
+	}
+	archive, err := dialect.IsArchive(path)
+	if err == nil && !archive {
+		err = fmt.Errorf("%s: %w, and is not replaced by one", path, ErrNoBackup)
+	}
+	return err
+}
+
+// publish gives a file its name. A link, unlike a rename, fails when the name is taken.
+func publish(file, path string, overwrite bool) error {
+	give := os.Link
+	if overwrite {
+		give = os.Rename
+	}
+	err := give(file, path)
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) {
+		err = os.Rename(file, path) // the file system has no links
+	}
+	if err != nil {
+		return err
+	}
+	return durable.SyncDirectory(filepath.Dir(path))
+}
+
+// transfer fills a new file row by row.
+func transfer(ctx context.Context, repo *sqlrepo.Repository, file string,
+	o Options) (content sqlrepo.Content, err error) {
+	err = withFile(ctx, file, func(target *sqlrepo.Repository) (err error) {
+		content, err = repo.TransferTo(ctx, target, sqlrepo.Transfer{AllowLive: true, Progress: o.Progress})
+		return err
+	})
+	return content, err
+}
+
+// seal writes into the file what it holds.
+func seal(ctx context.Context, file string, content sqlrepo.Content) error {
+	status, err := migrate.New(settings(file)).Status(ctx)
+	if err != nil {
+		return err
+	}
+	return dialect.SealArchive(ctx, file, dialect.Seal{Version: status.Current, Tables: content.Sealed()})
+}
+
+// checkCopy takes the leases away that a copy of pages has, and compares what it holds with what was copied.
+func checkCopy(ctx context.Context, file string, want sqlrepo.Content) error {
+	return withFile(ctx, file, func(copied *sqlrepo.Repository) error {
+		if err := copied.ReleaseAll(ctx); err != nil {
+			return err
+		}
+		got, err := copied.Content(ctx)
+		if err != nil {
+			return err
+		}
+		return sqlrepo.SameContent(got, want)
+	})
+}
+
+// withFile opens a repository in a file that nobody else knows, with the present schema.
+func withFile(ctx context.Context, file string, use func(*sqlrepo.Repository) error) (err error) {
+	db, _, err := migrate.New(settings(file)).Open(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return use(sqlrepo.New(db))
+}
+
+func settings(file string) dialect.Settings {
+	return dialect.Settings{
+		Type: dialect.SQLite().Name, URL: dialect.Secret(file), AllowNetworkFilesystem: true, Alone: true,
+	}
+}

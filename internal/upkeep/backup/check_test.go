@@ -1,0 +1,165 @@
+package backup_test
+
+import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/testing/enginetest"
+	"github.com/guppy-prep/guppy/internal/upkeep/backup"
+	"github.com/guppy-prep/guppy/migrate"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+func TestABackupProvesItself(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		repo, file := atWork(t, db), filepath.Join(t.TempDir(), "kept.db")
+		content, err := backup.Write(t.Context(), repo, file, backup.Options{})
+		must(t, err)
+		seal, err := backup.Check(t.Context(), file)
+		must(t, err)
+		if expected, present := sqlrepo.Expected(seal.Tables); !present || !slices.Equal(expected, content) {
+			t.Errorf("the backup says %+v", seal)
+		}
+	})
+}
+
+// openFile opens a database file that nobody else has.
+func openFile(t *testing.T, file string) *dialect.DB {
+	t.Helper()
+	db, err := dialect.Open(t.Context(), dialect.Settings{Type: "sqlite", URL: dialect.Secret(file), Alone: true})
+	must(t, err)
+	return db
+}
+
+// keptFile is a backup of some pages, its content, and an empty repository in a file.
+func keptFile(t *testing.T) (kept, empty string, content sqlrepo.Content) {
+	t.Helper()
+	dir := t.TempDir()
+	db := enginetest.Engines()[0].Open(t)
+	repo := atWork(t, db)
+	const numbers = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 700) "
+	for _, rows := range []string{
+		`INSERT INTO entries (id, mtime_ns, size, upload, permissions, kind, state, path)
+			SELECT n, n, n, 1, 420, 1, 0, CAST('some/name/' || n AS BLOB) FROM numbers`,
+		`INSERT INTO roots (entry, dag_size, cid) SELECT n, n, randomblob(36) FROM numbers`,
+	} {
+		_, err := db.Writer.ExecContext(t.Context(), numbers+rows)
+		must(t, err)
+	}
+	kept, empty = filepath.Join(dir, "kept.db"), filepath.Join(dir, "empty.db")
+	content, err := backup.Write(t.Context(), repo, kept, backup.Options{})
+	must(t, err)
+	made, _, err := migrate.New(dialect.Settings{Type: "sqlite", URL: dialect.Secret(empty), Alone: true}).Open(
+		t.Context(), true)
+	must(t, err)
+	must(t, made.Close())
+	return kept, empty, content
+}
+
+// restored restores a file into a copy of an empty repository, and returns what that holds then.
+func restored(t *testing.T, file string, empty []byte) (content sqlrepo.Content, failed error) {
+	t.Helper()
+	dir := t.TempDir()
+	archive, err := backup.Open(t.Context(), file, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { must(t, archive.Close()) }()
+	target := filepath.Join(dir, "target.db")
+	must(t, os.WriteFile(target, empty, 0o600))
+	db := openFile(t, target)
+	defer func() { must(t, db.Close()) }()
+	_, failed = archive.Restore(t.Context(), sqlrepo.New(db), nil)
+	content, err = sqlrepo.New(db).Content(t.Context())
+	must(t, err)
+	return content, failed
+}
+
+// TestEachFlippedBitIsFound flips one bit of each page, and some more: each is found by a check. A restore finds it,
+// too, or the restored rows are those that were backed up.
+func TestEachFlippedBitIsFound(t *testing.T) {
+	kept, emptyFile, want := keptFile(t)
+	sound, err := os.ReadFile(kept)
+	must(t, err)
+	empty, err := os.ReadFile(emptyFile)
+	must(t, err)
+	nothing, err := restoredNothing(t, emptyFile)
+	must(t, err)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	flipped := filepath.Join(t.TempDir(), "flipped.db")
+	const page = 4096
+	for at := 0; at < len(sound); at += page {
+		for _, offset := range []int{at + random.IntN(page), at + random.IntN(page)} {
+			bytes := slices.Clone(sound)
+			bytes[offset] ^= 1 << random.IntN(8)
+			must(t, os.WriteFile(flipped, bytes, 0o600))
+			_, checked := backup.Check(t.Context(), flipped)
+			got, failed := restored(t, flipped, empty)
+			switch {
+			case failed == nil && !slices.Equal(got, want):
+				t.Errorf("offset %d: the wrong rows were restored, check says %v", offset, checked)
+			case failed != nil && got != nil && !slices.Equal(got, nothing):
+				t.Errorf("offset %d: the restore failed, and left rows: %v", offset, failed)
+			case checked == nil:
+				t.Errorf("offset %d: check finds nothing, restore says %v", offset, failed)
+			}
+		}
+	}
+}
+
+// restoredNothing is the content of an empty repository.
+func restoredNothing(t *testing.T, file string) (sqlrepo.Content, error) {
+	t.Helper()
+	db := openFile(t, file)
+	defer func() { must(t, db.Close()) }()
+	return sqlrepo.New(db).Content(t.Context())
+}
+
+// TestOlderBackups: one without digests is restored with a warning; one with digests of other columns is compared with
+// those.
+func TestOlderBackups(t *testing.T) {
+	kept, emptyFile, want := keptFile(t)
+	empty, err := os.ReadFile(emptyFile)
+	must(t, err)
+	must(t, openFile(t, kept).Close()) // whoever opens a file for changes breaks its seal
+	if _, err := backup.Check(t.Context(), kept); !errors.Is(err, backup.ErrUnproven) {
+		t.Errorf("error %v", err)
+	}
+	if got, err := restored(t, kept, empty); err != nil || !slices.Equal(got, want) {
+		t.Errorf("restored %+v; %v", got, err)
+	}
+
+	settings := dialect.Settings{Type: "sqlite", URL: dialect.Secret(kept), Alone: true}
+	_, err = migrate.New(settings, migrate.WithDestroyData()).Migrate(t.Context(), migrate.DownTo(4))
+	must(t, err)
+	db := openFile(t, kept)
+	tables := []dialect.SealedTable{{Name: "spaces", Columns: "id, name, did"}, {Name: "roots", Columns: "cid"}}
+	sums, err := sqlrepo.New(db).SumSealed(t.Context(), tables)
+	must(t, errors.Join(err, db.Close()))
+	for i, sum := range sums {
+		tables[i].Rows, tables[i].Digest = sum.Rows, sum.Digest
+	}
+	must(t, dialect.SealArchive(t.Context(), kept, dialect.Seal{Version: 4, Tables: tables}))
+	_, err = backup.Check(t.Context(), kept)
+	must(t, err)
+	_, err = restored(t, kept, empty)
+	must(t, err)
+
+	tables[1].Rows++
+	must(t, dialect.SealArchive(t.Context(), kept, dialect.Seal{Version: 4, Tables: tables}))
+	for _, work := range []func() error{
+		func() error { _, err := backup.Check(t.Context(), kept); return err },
+		func() error { _, err := restored(t, kept, empty); return err },
+	} {
+		if err := work(); !errors.Is(err, backup.ErrDamaged) {
+			t.Errorf("error %v", err)
+		}
+	}
+}

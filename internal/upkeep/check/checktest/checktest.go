@@ -1,0 +1,55 @@
+// Package checktest has tests demand, last of all, that what they leave is sound.
+package checktest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/upkeep/check"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// Sound fails a test, with each problem, unless a repository and the store in a directory are sound, every byte of it.
+// Uploads of today have indexes, too.
+func Sound(tb testing.TB, repo *sqlrepo.Repository, directory string) {
+	tb.Helper()
+	for _, problem := range Problems(tb, repo, directory) {
+		if !problem.Note || sqlrepo.NoteFlaw(problem.Code) {
+			tb.Errorf("not sound: %s", problem)
+		}
+	}
+}
+
+// Problems are all that a check finds which reads everything.
+func Problems(tb testing.TB, repo *sqlrepo.Repository, directory string) (problems []check.Problem) {
+	tb.Helper()
+	checker, err := Checker(tb, repo, directory)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if problems, err = Find(context.Background(), checker); err != nil {
+		tb.Fatal(fmt.Errorf("could not check: %w", err))
+	}
+	return problems
+}
+
+// Find returns all that a check finds.
+func Find(ctx context.Context, checker check.Checker) (problems []check.Problem, err error) {
+	_, err = checker.Run(ctx, func(p check.Problem) error {
+		problems = append(problems, p)
+		return nil
+	})
+	return problems, err
+}
+
+// Checker reads everything.
+func Checker(tb testing.TB, repo *sqlrepo.Repository, directory string) (check.Checker, error) {
+	tb.Helper()
+	files, err := store.OpenExisting(directory)
+	return check.Checker{
+		Repo: repo, Store: files, ReadPercent: 100, TempDir: tb.TempDir(), Log: slog.New(slog.DiscardHandler),
+	}, err
+}

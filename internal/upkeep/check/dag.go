@@ -1,0 +1,173 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/guppy-prep/guppy/internal/formats/unixfs"
+	"github.com/guppy-prep/guppy/internal/preparing/link"
+	"github.com/guppy-prep/guppy/internal/reading/reach"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// dags goes through the DAGs of all uploads.
+func (r *run) dags(ctx context.Context) error {
+	for upload, err := range r.uploads(ctx) {
+		if err != nil {
+			return err
+		}
+		if upload.State == sqlrepo.Removed {
+			continue
+		}
+		if err := r.dag(ctx, upload); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dag demands that the space holds, in the store of an upload, each block that this needs, and that these are what its
+// rows say.
+func (r *run) dag(ctx context.Context, upload sqlrepo.Upload) error {
+	space, err := r.Repo.SpaceOf(ctx, upload.ID)
+	if errors.Is(err, sqlrepo.ErrNotFound) && r.flawed[upload.ID] {
+		return nil // its source is not there
+	}
+	if err != nil {
+		return err
+	}
+	d := &dagRun{run: r, upload: upload, space: space}
+	walker := reach.Walker{Repo: r.Repo, TempDir: r.TempDir, Rooted: func(entry sqlrepo.Linkable, root unixfs.Link) error {
+		return d.rooted(ctx, entry, root)
+	}}
+	root, err := walker.Walk(ctx, upload, func(batch []reach.Block) error { return d.visit(ctx, batch) })
+	if err == nil {
+		err = d.flush(ctx)
+	}
+	if err != nil {
+		return d.unknown(ctx, err)
+	}
+	r.Uploads++
+	if !upload.Rooted() || root.Equals(upload.RootCID.Cid) {
+		return nil
+	}
+	detail := fmt.Sprintf("its root is %s, and its rows make %s", upload.RootCID, root)
+	return d.tell(ctx, Problem{Code: CodeDAGRoot, Detail: detail})
+}
+
+// dagRun goes through the DAG of one upload.
+type dagRun struct {
+	*run
+	upload sqlrepo.Upload
+	space  int64
+	// missing is what is not held of the latest entry.
+	missing Problem
+	count   int64
+}
+
+// unknown makes a problem of rows that no DAG can be made of. If some were found to contradict each other, that was
+// told.
+func (d *dagRun) unknown(ctx context.Context, err error) error {
+	var told *reportError
+	rows := errors.Is(err, link.ErrInconsistent) || errors.Is(err, link.ErrNoRoot) || len(d.flawed) > 0
+	if errors.As(err, &told) || !rows || !blamesRows(ctx, err) {
+		return err
+	}
+	return d.tell(ctx, Problem{Code: CodeDAGUnknown, Detail: err.Error(), Note: len(d.flawed) > 0})
+}
+
+// reportError is an error of whoever hears of the problems.
+type reportError struct{ cause error }
+
+func (e *reportError) Error() string { return e.cause.Error() }
+func (e *reportError) Unwrap() error { return e.cause }
+
+// visit looks up blocks.
+func (d *dagRun) visit(ctx context.Context, batch []reach.Block) error {
+	d.Blocks += int64(len(batch))
+	digests := make([]sqlrepo.Digest, len(batch))
+	for i, block := range batch {
+		digests[i] = block.Digest
+	}
+	held, err := d.Repo.HeldAt(ctx, sqlrepo.Scope{Space: d.space, Store: d.upload.Store}, 0, digests)
+	if err != nil {
+		return err
+	}
+	for _, block := range batch {
+		if _, ok := held.Digests[block.Digest]; ok {
+			continue
+		}
+		if err := d.miss(ctx, block); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mostBlocks bounds what is kept of the blocks of one file, mostMissed of those of one entry.
+const (
+	mostBlocks = 100_000
+	mostMissed = 100
+)
+
+// miss notes a block that is not held. Those of one entry are told of together.
+func (d *dagRun) miss(ctx context.Context, block reach.Block) error {
+	if block.Entry != d.missing.Entry {
+		if err := d.flush(ctx); err != nil {
+			return err
+		}
+		d.missing = Problem{Code: CodeBlockMissing, Entry: block.Entry, Detail: block.CID().String()}
+	}
+	d.count++
+	if len(d.missing.missed) < mostMissed {
+		d.missing.missed = append(d.missing.missed, block.Digest)
+	}
+	if block.Owner != 0 && len(d.missing.blocks) < mostBlocks {
+		d.missing.blocks = append(d.missing.blocks, block.Digest)
+	}
+	return nil
+}
+
+// flush tells of the blocks that were missed.
+func (d *dagRun) flush(ctx context.Context) error {
+	problem, count := d.missing, d.count
+	d.missing, d.count = Problem{}, 0
+	if count == 0 {
+		return nil
+	}
+	what := "nodes"
+	if len(problem.blocks) > 0 {
+		what = "blocks"
+	}
+	problem.Detail = fmt.Sprintf("no shard in its store holds %d %s of it, such as %s", count, what, problem.Detail)
+	return d.tell(ctx, problem)
+}
+
+// rooted compares the root of an entry with the one that is recorded.
+func (d *dagRun) rooted(ctx context.Context, entry sqlrepo.Linkable, root unixfs.Link) error {
+	known := entry.Known
+	if known == nil || known.CID.Equals(root.CID) && uint64(known.DAGSize) == root.Tsize {
+		return nil
+	}
+	detail := fmt.Sprintf("its root is recorded as %s of %d bytes, and is %s of %d",
+		known.CID, known.DAGSize, root.CID, root.Tsize)
+	isFile := entry.Kind == sqlrepo.File
+	return d.tell(ctx, Problem{Code: CodeRootMismatch, Entry: entry.ID, Detail: detail, isFile: isFile})
+}
+
+// tell reports a problem unless the upload was removed or opened again meanwhile.
+func (d *dagRun) tell(ctx context.Context, p Problem) error {
+	now, err := d.Repo.Upload(ctx, d.upload.ID)
+	if errors.Is(err, sqlrepo.ErrNotFound) || err == nil && now.State != d.upload.State {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.Upload = d.upload.ID
+	if err := d.run.tell(p); err != nil {
+		return &reportError{err}
+	}
+	return nil
+}

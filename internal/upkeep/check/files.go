@@ -1,0 +1,372 @@
+package check
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/guppy-prep/guppy/internal/formats/blobindex"
+	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/preparing/shard"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
+	"github.com/guppy-prep/guppy/internal/reading/remake"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// files looks at the store.
+func (r *run) files(ctx context.Context) error {
+	if r.Store == nil {
+		return nil
+	}
+	marker, err := r.marker(ctx)
+	if err != nil {
+		return err
+	}
+	packed, err := r.Repo.PackedShards(ctx, r.Upload)
+	if err != nil {
+		return err
+	}
+	others, err := r.others(ctx)
+	if err != nil {
+		return err
+	}
+	packed += int64(len(others))
+	sample := newSample(packed, r.ReadPercent)
+	for upload, err := range r.uploads(ctx) {
+		if err != nil {
+			return err
+		}
+		if err := r.shards(ctx, upload, marker, sample); err != nil {
+			return err
+		}
+	}
+	if err := r.shardsOfOthers(ctx, others, marker, sample); err != nil {
+		return err
+	}
+	if packed > 0 && r.Shards == 0 && r.elsewhere {
+		return fmt.Errorf("%w: its identity is %s: say where theirs is with --store", ErrStoreUnknown, marker)
+	}
+	if r.Upload != nil {
+		return nil
+	}
+	if err := r.temporary(ctx); err != nil {
+		return err
+	}
+	return r.strays(ctx)
+}
+
+// marker is the store's identity, "" when it can't be told.
+func (r *run) marker(ctx context.Context) (string, error) {
+	marker, err := r.Store.Marker(ctx)
+	if err != nil && !errors.Is(err, store.ErrDamagedMarker) || marker != "" {
+		return marker, err
+	}
+	known, used, lookErr := r.storeOf(ctx)
+	if lookErr != nil || !used {
+		return "", lookErr
+	}
+	detail := "the file .guppy-store is gone"
+	if err != nil {
+		detail = err.Error()
+	}
+	if known != "" {
+		detail += "; the uploads know the store as " + known
+	}
+	return "", r.tell(Problem{Code: CodeStoreMarker, Detail: detail})
+}
+
+// storeOf is the identity of the store that the uploads name, "" if they name none or several, and whether there are
+// any. Those of which no bytes are kept don't count.
+func (r *run) storeOf(ctx context.Context) (known string, used bool, err error) {
+	several := false
+	for upload, err := range r.uploads(ctx) {
+		if err != nil {
+			return "", false, err
+		}
+		if upload.Store == store.NoneIdentity {
+			continue
+		}
+		used = true
+		several = several || known != "" && upload.Store != "" && upload.Store != known
+		if upload.Store != "" {
+			known = upload.Store
+		}
+	}
+	if several {
+		known = ""
+	}
+	return known, used, nil
+}
+
+// shards looks at the files of an upload's shards.
+func (r *run) shards(ctx context.Context, upload sqlrepo.Upload, marker string, sample *sample) error {
+	filter := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
+	place, err := r.place(upload, marker)
+	if err != nil {
+		return err
+	}
+	for row, err := range r.Repo.Shards(ctx, upload.ID, filter) {
+		if err != nil {
+			return err
+		}
+		read := sample.take()
+		if place == elsewhere || len(row.Digest) != len(sqlrepo.Digest{}) {
+			continue
+		}
+		if err := r.file(ctx, row, place, read); err != nil {
+			return err
+		}
+	}
+	return r.indexes(ctx, upload, place)
+}
+
+// place is where an upload has its shards, seen from the store that is looked at.
+type place int
+
+const (
+	here place = iota
+	elsewhere
+	nowhere
+)
+
+// place tells where an upload has its shards, and notes when that is another store.
+func (r *run) place(upload sqlrepo.Upload, marker string) (place, error) {
+	switch {
+	case upload.Store == store.NoneIdentity:
+		return nowhere, nil
+	case marker == "" || upload.Store == "" || upload.Store == marker:
+		return here, nil
+	}
+	r.elsewhere = true
+	detail := fmt.Sprintf("its shards are in another store, %s: check it with --store", upload.Store)
+	return elsewhere, r.tell(Problem{Code: CodeStoreElsewhere, Upload: upload.ID, Detail: detail, Note: true})
+}
+
+// file looks at one shard's file. What was removed or packed again meanwhile is no problem.
+func (r *run) file(ctx context.Context, row sqlrepo.Shard, place place, read bool) error {
+	look := r.lookAt
+	if place == nowhere {
+		look = r.lookAtNone
+	} else {
+		r.Shards++
+	}
+	problem, err := look(ctx, row, read)
+	if err != nil || problem == nil {
+		return err
+	}
+	now, err := r.Repo.Shard(ctx, row.ID)
+	if errors.Is(err, sqlrepo.ErrNotFound) {
+		return nil
+	}
+	if err != nil || now.State != row.State || string(now.Digest) != string(row.Digest) {
+		return err
+	}
+	problem.Upload, problem.Shard = row.Upload, row.ID
+	return r.tell(*problem)
+}
+
+func (r *run) lookAt(ctx context.Context, row sqlrepo.Shard, read bool) (*Problem, error) {
+	name := shard.Name([32]byte(row.Digest))
+	size, err := r.Store.Size(ctx, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &Problem{Code: CodeShardMissing, File: name, Detail: "its file is not in the store"}, nil
+	case err != nil:
+		return nil, err
+	case size != row.Size:
+		return &Problem{Code: CodeShardLength, File: name,
+			Detail: fmt.Sprintf("its file has %d bytes where %d are known", size, row.Size)}, nil
+	case path.Base(row.Location) != name:
+		return &Problem{Code: CodeShardLocation, File: name,
+			Detail: fmt.Sprintf("its row says that it is at %q", row.Location)}, nil
+	case !read:
+		return nil, nil
+	}
+	return r.sampled(ctx, row, name)
+}
+
+func (r *run) sampled(ctx context.Context, row sqlrepo.Shard, name string) (*Problem, error) {
+	if r.ReadPercent < 100 {
+		r.Sample = append(r.Sample, row.ID)
+	}
+	r.Read++
+	r.Bytes += row.Size
+	return r.read(ctx, row, name)
+}
+
+// lookAtNone is lookAt for a shard that no store keeps: its bytes can only be made again.
+func (r *run) lookAtNone(ctx context.Context, row sqlrepo.Shard, read bool) (*Problem, error) {
+	name := shard.Name([32]byte(row.Digest))
+	if row.Location != store.NoneLocation {
+		return &Problem{Code: CodeShardLocation, File: name,
+			Detail: fmt.Sprintf("its row says that it is at %q, and its upload that no store keeps it", row.Location)}, nil
+	}
+	if !read || r.Remake == nil {
+		return nil, nil
+	}
+	r.Shards++
+	problem, err := r.sampled(ctx, row, name)
+	if errors.Is(err, remake.ErrLost) {
+		return r.unmade(ctx, row, name, err)
+	}
+	return problem, err
+}
+
+// unmade tells of a shard that can't be made again. A complete upload has lost content with it; one that is scanned
+// again has not, and of a removed one nobody may need it.
+func (r *run) unmade(ctx context.Context, row sqlrepo.Shard, name string, cause error) (*Problem, error) {
+	state, err := r.Repo.UploadState(ctx, row.Upload)
+	if err != nil {
+		return nil, err
+	}
+	note := state != sqlrepo.Complete && state != sqlrepo.Indexing
+	return &Problem{Code: CodeShardUnmade, File: name, Note: note, Detail: cause.Error()}, nil
+}
+
+// temporary looks for files that interrupted workers have left and nobody will finish.
+func (r *run) temporary(ctx context.Context) error {
+	spaces, err := r.Repo.Spaces(ctx)
+	if err != nil {
+		return err
+	}
+	for _, space := range spaces {
+		if err := r.trash(ctx, space); err != nil {
+			return err
+		}
+		abandoned, err := r.abandoned(ctx, space)
+		if err != nil {
+			return err
+		}
+		for _, file := range abandoned {
+			problem := Problem{Code: CodeStoreTemporary, File: file.Name, Detail: "an interrupted worker left it"}
+			if err := r.tell(problem); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// settled is how old a file without an owner is that nobody is just making.
+const settled = time.Minute
+
+// trash looks twice for what interrupted removals have left: one that is under way ends soon. It is a note, since what
+// is in the trash is read as before.
+func (r *run) trash(ctx context.Context, space sqlrepo.Space) error {
+	bin := trash.Bin{Repo: r.Repo, Store: r.Store, Owner: trash.Owner(space)}
+	first, err := bin.Left(ctx)
+	if err != nil || len(first) == 0 {
+		return err
+	}
+	again, err := bin.Left(ctx)
+	if err != nil {
+		return err
+	}
+	for _, blob := range again {
+		if !slices.Contains(first, blob) {
+			continue
+		}
+		err := r.tell(Problem{Code: CodeStoreTrash, File: blob.Name, Note: true, Detail: "an interrupted removal left it"})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// abandoned looks twice: a file may get its name, and its lease end, after it was listed and before the leases are.
+func (r *run) abandoned(ctx context.Context, space sqlrepo.Space) ([]store.Unfinished, error) {
+	first, err := pipeline.Abandoned(ctx, r.Repo, r.Store, space)
+	if err != nil || len(first) == 0 {
+		return nil, err
+	}
+	again, err := pipeline.Abandoned(ctx, r.Repo, r.Store, space)
+	return slices.DeleteFunc(again, func(file store.Unfinished) bool {
+		young := file.Owner == "" && time.Since(file.Changed) < settled
+		return young || !slices.Contains(first, file)
+	}), err
+}
+
+// strays looks for files that no row names. The rows are read again for those: shards may have been stored since.
+func (r *run) strays(ctx context.Context) error {
+	known, err := r.named(ctx)
+	if err != nil {
+		return err
+	}
+	var strays []string
+	for file, err := range r.Store.Committed(ctx) {
+		if err != nil {
+			return err
+		}
+		if !known.has(file.Name) {
+			strays = append(strays, file.Name)
+		}
+	}
+	if len(strays) == 0 {
+		return nil
+	}
+	if known, err = r.named(ctx); err != nil {
+		return err
+	}
+	for _, name := range strays {
+		if known.has(name) {
+			continue
+		}
+		if err := r.tell(strayOf(name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func strayOf(name string) Problem {
+	if _, aside := store.CutAside(name); aside {
+		return Problem{Code: CodeStoreAside, File: name, Note: true,
+			Detail: "a repair has set it aside: its bytes are damaged"}
+	}
+	return Problem{Code: CodeStoreStray, File: name, Note: true,
+		Detail: "no shard or index of this repository is in it: it is another's, or was left behind"}
+}
+
+// names are the first 64 bits of the digests of shards and indexes: a million of them take little.
+type names map[uint64]struct{}
+
+func (r *run) named(ctx context.Context) (names, error) {
+	known := names{}
+	for digest, err := range r.Repo.ShardFileDigests(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if len(digest) == len(sqlrepo.Digest{}) {
+			known[binary.BigEndian.Uint64(digest)] = struct{}{}
+		}
+	}
+	for row, err := range r.Repo.Indexes(ctx, sqlrepo.IndexFilter{}) {
+		if err != nil {
+			return nil, err
+		}
+		if len(row.Digest) == len(sqlrepo.Digest{}) {
+			known[binary.BigEndian.Uint64(row.Digest)] = struct{}{}
+		}
+	}
+	return known, nil
+}
+
+// has tells whether a shard or index has a file of this name.
+func (n names) has(name string) bool {
+	digest, ok := shard.ParseName(name)
+	if !ok {
+		digest, ok = blobindex.ParseName(name)
+	}
+	if !ok {
+		return false
+	}
+	_, ok = n[binary.BigEndian.Uint64(digest[:])]
+	return ok
+}

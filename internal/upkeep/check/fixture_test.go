@@ -1,0 +1,217 @@
+package check_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/testing/pgtest"
+	"github.com/guppy-prep/guppy/internal/upkeep/check"
+	"github.com/guppy-prep/guppy/internal/upkeep/check/checktest"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// fixture is a source that was prepared twice.
+type fixture struct {
+	*testing.T
+	db   *dialect.DB
+	repo *sqlrepo.Repository
+	// root is the source, dir the store.
+	root, dir string
+	job       pipeline.Job
+	uploads   []sqlrepo.Upload
+	// lenient fixtures may be damaged in ways that they no longer have.
+	lenient bool
+}
+
+// harm fails the test if a damage could not be done.
+func (f *fixture) harm(err error) {
+	f.Helper()
+	if !f.lenient {
+		must(f, err)
+	}
+}
+
+func newFixture(t *testing.T, db *dialect.DB) *fixture {
+	t.Helper()
+	ctx := t.Context()
+	f := &fixture{T: t, db: db, repo: sqlrepo.New(db), root: t.TempDir(), dir: filepath.Join(t.TempDir(), "shards")}
+	space, err := f.repo.AddSpace(ctx, sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: 2 << 20})
+	must(t, err)
+	options := sqlrepo.SourceOptions{SymlinkPolicy: "preserve"}
+	src, err := f.repo.AddSource(ctx, sqlrepo.Source{
+		Space: space.ID, Name: "source", Path: []byte(f.root), SourceOptions: options,
+	})
+	must(t, err)
+	shards, err := store.OpenDirectory(f.dir)
+	must(t, err)
+	f.job = pipeline.Job{
+		Repo: f.repo, Store: shards, FS: source.Local(), Space: space, Source: src,
+		Fresh:   sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: space.ShardSize, SourceOptions: options},
+		Workers: 2, ReadAhead: 4, TempDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
+	}
+	f.write("old/large", 1, 1<<20+5)
+	f.write("old/twice", 1, 1<<20+5)
+	for i := range 20 {
+		f.write(fmt.Sprintf("old/%d", i), uint64(100+i), 10*i)
+	}
+	must(t, os.Symlink("large", filepath.Join(f.root, "old", "link")))
+	f.run()
+	f.write("new/large", 2, 3<<20+7)
+	f.write("new/mixed", 1, 1<<20)
+	for i := range 20 {
+		f.write(fmt.Sprintf("new/%d", i), uint64(200+i), 10*i+1)
+	}
+	f.run()
+	return f
+}
+
+// write makes a file of random bytes.
+func (f *fixture) write(path string, seed uint64, size int) {
+	f.Helper()
+	content := make([]byte, size)
+	_, _ = rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)}).Read(content) // it never fails
+	path = filepath.Join(f.root, path)
+	must(f, os.MkdirAll(filepath.Dir(path), 0o755))
+	must(f, os.WriteFile(path, content, 0o644))
+}
+
+// run prepares the source.
+func (f *fixture) run() {
+	f.Helper()
+	f.job.Progress = &progress.Counters{}
+	result, err := f.job.Run(f.Context())
+	must(f, err)
+	if result.Upload.State != sqlrepo.Complete {
+		f.Fatalf("the upload is %s", result.Upload.State)
+	}
+	f.uploads, err = f.repo.Uploads(f.Context(), sqlrepo.UploadFilter{})
+	must(f, err)
+}
+
+// finish prepares the source if its latest upload is unfinished.
+func (f *fixture) finish() {
+	f.Helper()
+	if upload, err := f.repo.UnfinishedUpload(f.Context(), f.job.Source.ID); err == nil {
+		f.job.Fresh.PieceCID = upload.PieceCID
+		f.run()
+	}
+}
+
+// execute damages rows.
+func (f *fixture) execute(statement string, args ...any) {
+	f.Helper()
+	conn, err := f.db.Writer.Connx(f.Context())
+	must(f, err)
+	defer conn.Close() //nolint:errcheck // what it did tells
+	off, on := "PRAGMA foreign_keys = OFF", "PRAGMA foreign_keys = ON"
+	if f.db.Name == dialect.Postgres().Name {
+		off, on = "SET session_replication_role = replica", "SET session_replication_role = DEFAULT"
+	}
+	_, err = conn.ExecContext(f.Context(), off)
+	must(f, err)
+	result, err := conn.ExecContext(f.Context(), conn.Rebind(statement), args...)
+	if err == nil {
+		var rows int64
+		if rows, err = result.RowsAffected(); err == nil && rows == 0 {
+			err = fmt.Errorf("nothing was damaged by %s", statement)
+		}
+	}
+	f.harm(err)
+	_, err = conn.ExecContext(f.Context(), on)
+	must(f, err)
+}
+
+func (f *fixture) problems() []check.Problem {
+	f.Helper()
+	return checktest.Problems(f, f.repo, f.dir)
+}
+
+// sound demands that there are no problems.
+func (f *fixture) sound(when string) {
+	f.Helper()
+	for _, problem := range f.problems() {
+		if !problem.Note {
+			f.Errorf("%s: %s", when, problem)
+		}
+	}
+	if f.Failed() {
+		f.FailNow()
+	}
+}
+
+// repair mends what is found, and returns what it did.
+func (f *fixture) repair() (did []string) {
+	f.Helper()
+	checker, err := checktest.Checker(f, f.repo, f.dir)
+	must(f, err)
+	locked, lock, err := check.Lock(f.Context(), f.repo)
+	must(f, err)
+	repairer := check.Repairer{Checker: checker, Did: func(change string) error {
+		did = append(did, change)
+		return nil
+	}}
+	if err := repairer.Run(locked); err != nil {
+		f.Fatalf("repair: %v, after %q", err, did)
+	}
+	must(f, lock.Release())
+	return did
+}
+
+func (f *fixture) roots() (roots []string) {
+	f.Helper()
+	uploads, err := f.repo.Uploads(f.Context(), sqlrepo.UploadFilter{})
+	must(f, err)
+	for _, upload := range uploads {
+		roots = append(roots, upload.RootCID.String())
+	}
+	return roots
+}
+
+func codes(problems []check.Problem) (codes []string) {
+	for _, p := range problems {
+		if !slices.Contains(codes, p.Code) {
+			codes = append(codes, p.Code)
+		}
+	}
+	return codes
+}
+
+// file is the path of the file of a shard that a query gives the digest of.
+func (f *fixture) file(shard int64) string {
+	f.Helper()
+	row, err := f.repo.Shard(f.Context(), shard)
+	must(f, err)
+	return filepath.Join(f.dir, filepath.Base(row.Location))
+}
+
+// shardOf is the first packed shard of a kind of the i-th upload.
+func (f *fixture) shardOf(upload int, kind sqlrepo.ShardKind) int64 {
+	f.Helper()
+	filter := sqlrepo.ShardFilter{Kind: &kind, States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
+	for row, err := range f.repo.Shards(f.Context(), f.uploads[upload].ID, filter) {
+		must(f, err)
+		return row.ID
+	}
+	f.harm(errors.New("there is no such shard"))
+	return 0
+}

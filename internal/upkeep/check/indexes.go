@@ -1,0 +1,122 @@
+package check
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+
+	"github.com/guppy-prep/guppy/internal/formats/blobindex"
+	"github.com/guppy-prep/guppy/internal/preparing/index"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// indexes looks at the files of an upload's indexes, and reads them if any shards are read: they are small.
+func (r *run) indexes(ctx context.Context, upload sqlrepo.Upload, place place) error {
+	if place == elsewhere {
+		return nil
+	}
+	stored := sqlrepo.IndexFilter{Upload: &upload.ID, States: []sqlrepo.IndexState{sqlrepo.IndexStored}}
+	for row, err := range r.Repo.Indexes(ctx, stored) {
+		if err != nil {
+			return err
+		}
+		if len(row.Digest) != len(sqlrepo.Digest{}) {
+			continue
+		}
+		problem, err := r.index(ctx, row, place)
+		if err != nil {
+			return err
+		}
+		if problem == nil {
+			continue
+		}
+		now, err := r.Repo.Index(ctx, row.ID)
+		if errors.Is(err, sqlrepo.ErrNotFound) || err == nil && now.State != row.State {
+			continue // it was removed meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		problem.Upload, problem.Index = row.Upload, row.ID
+		if err := r.tell(*problem); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// index compares an index with its file, and both with the rows of the shards that it covers.
+func (r *run) index(ctx context.Context, row sqlrepo.Index, place place) (*Problem, error) {
+	name := blobindex.Name([32]byte(row.Digest))
+	if place == nowhere {
+		if row.Location != store.NoneLocation {
+			return &Problem{Code: CodeIndexLocation, File: name,
+				Detail: fmt.Sprintf("its row says that it is at %q, and its upload that no store keeps it", row.Location)}, nil
+		}
+		return r.compareIndex(ctx, row, name)
+	}
+	size, err := r.Store.Size(ctx, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &Problem{Code: CodeIndexMissing, File: name, Detail: "its file is not in the store"}, nil
+	case err != nil:
+		return nil, err
+	case size != row.Size:
+		return &Problem{Code: CodeIndexLength, File: name,
+			Detail: fmt.Sprintf("its file has %d bytes where %d are known", size, row.Size)}, nil
+	case path.Base(row.Location) != name:
+		return &Problem{Code: CodeIndexLocation, File: name,
+			Detail: fmt.Sprintf("its row says that it is at %q", row.Location)}, nil
+	case r.ReadPercent == 0:
+		return nil, nil
+	}
+	digest, err := r.digestOf(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if digest != [32]byte(row.Digest) {
+		return &Problem{Code: CodeIndexDamaged, File: name, Detail: "its bytes have another digest than its name"}, nil
+	}
+	return r.compareIndex(ctx, row, name)
+}
+
+func (r *run) digestOf(ctx context.Context, name string) (digest [sha256.Size]byte, err error) {
+	file, err := r.Store.Open(ctx, name)
+	if err != nil {
+		return digest, err
+	}
+	defer file.Close() //nolint:errcheck // it is only read
+	hash := sha256.New()
+	if _, err := io.Copy(hash, file); err != nil {
+		return digest, fmt.Errorf("read %s: %w", name, err)
+	}
+	return [sha256.Size]byte(hash.Sum(nil)), nil
+}
+
+// compareIndex makes an index again from rows.
+func (r *run) compareIndex(ctx context.Context, row sqlrepo.Index, name string) (*Problem, error) {
+	if r.ReadPercent == 0 {
+		return nil, nil
+	}
+	covered, err := r.Repo.Covered(ctx, row.ID)
+	if err != nil {
+		return nil, err
+	}
+	again, _, err := index.Bytes(ctx, r.Repo, row, covered)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	flawed := len(r.flawed) > 0 && blamesRows(ctx, err)
+	if err != nil && !flawed && !errors.Is(err, index.ErrInconsistent) {
+		return nil, err
+	}
+	if err != nil || sha256.Sum256(again) != [32]byte(row.Digest) {
+		return &Problem{Code: CodeIndexMismatch, File: name, Detail: "it is not what the shards that it covers make"}, nil
+	}
+	return nil, nil
+}

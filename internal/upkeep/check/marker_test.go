@@ -1,0 +1,62 @@
+package check_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/guppy-prep/guppy/internal/testing/enginetest"
+	"github.com/guppy-prep/guppy/internal/upkeep/check"
+	"github.com/guppy-prep/guppy/internal/upkeep/check/checktest"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// TestALostMarkerAndDamagedRows are mended in one repair: the store is known again before anything is made from its
+// files.
+func TestALostMarkerAndDamagedRows(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, enginetest.Engines()[0].Open(t))
+	want := f.roots()
+	for _, damage := range damages() {
+		if damage.code != check.CodeStoreMarker {
+			continue
+		}
+		f.execute("DELETE FROM nodes WHERE shard = " + dataShard)
+		damage.do(f)
+		did := f.repair()
+		f.sound(fmt.Sprintf("after %q", did))
+		if got := f.roots(); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("roots %q, want %q", got, want)
+		}
+	}
+}
+
+// TestAStoreOfSeveral gets back its own identity when the uploads know others too.
+func TestAStoreOfSeveral(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, enginetest.Engines()[0].Open(t))
+	marker, err := f.job.Store.Marker(t.Context())
+	must(t, err)
+	f.execute("UPDATE uploads SET store = 'OTHERSTOREOTHERSTOREOTHERST' WHERE id = 1")
+	damage := func() {
+		for _, one := range fileDamages() {
+			if one.code == check.CodeStoreMarker {
+				one.do(f)
+				return
+			}
+		}
+	}
+	damage()
+	checker, err := checktest.Checker(f, f.repo, f.dir)
+	must(t, err)
+	repairer := check.Repairer{Checker: checker, Did: func(string) error { return nil }}
+	if err := repairer.Run(t.Context()); !errors.Is(err, check.ErrStoreUnknown) {
+		t.Errorf("files of both stores are there: %v", err)
+	}
+	f.execute("UPDATE uploads SET store = ? WHERE id = 1", marker)
+	f.repair()
+	f.sound("with one store")
+	if state := f.uploads[len(f.uploads)-1].State; state != sqlrepo.Complete {
+		t.Errorf("the upload is %s", state)
+	}
+}

@@ -1,0 +1,107 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/guppy-prep/guppy/internal/preparing/link"
+	"github.com/guppy-prep/guppy/internal/reading/reach"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// others are the keys of the shards of other uploads that hold blocks of the upload that alone is looked at. What can't
+// be told because its rows contradict each other is left to those that go through its DAG.
+func (r *run) others(ctx context.Context) ([]int64, error) {
+	if r.Upload == nil {
+		return nil, nil
+	}
+	holders := map[int64]struct{}{}
+	for upload, err := range r.uploads(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if upload.State == sqlrepo.Removed {
+			continue
+		}
+		if err := r.holders(ctx, upload, holders); err != nil {
+			return nil, err
+		}
+		for row, err := range r.Repo.Shards(ctx, upload.ID, sqlrepo.ShardFilter{}) {
+			if err != nil {
+				return nil, err
+			}
+			delete(holders, row.ID)
+		}
+	}
+	return slices.Sorted(maps.Keys(holders)), nil
+}
+
+func (r *run) holders(ctx context.Context, upload sqlrepo.Upload, found map[int64]struct{}) error {
+	space, err := r.Repo.SpaceOf(ctx, upload.ID)
+	if errors.Is(err, sqlrepo.ErrNotFound) && r.flawed[upload.ID] {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var digests []sqlrepo.Digest
+	_, err = reach.Walker{Repo: r.Repo, TempDir: r.TempDir}.Walk(ctx, upload, func(batch []reach.Block) error {
+		digests = digests[:0]
+		for _, block := range batch {
+			digests = append(digests, block.Digest)
+		}
+		within := sqlrepo.Scope{Space: space, Store: upload.Store}
+		if upload.Store == store.NoneIdentity { // what it has itself it needs of nobody, though others may have it too
+			own, err := r.Repo.HeldAt(ctx, sqlrepo.Scope{Space: space, Upload: upload.ID}, 0, digests)
+			if err != nil {
+				return err
+			}
+			digests = slices.DeleteFunc(digests, func(digest sqlrepo.Digest) bool {
+				_, held := own.Digests[digest]
+				return held
+			})
+		}
+		return r.Repo.Holders(ctx, within, digests, found)
+	})
+	if errors.Is(err, link.ErrInconsistent) || errors.Is(err, link.ErrNoRoot) || len(r.flawed) > 0 &&
+		blamesRows(ctx, err) {
+		return nil
+	}
+	return err
+}
+
+// shardsOfOthers looks at the files of shards that belong to other uploads.
+func (r *run) shardsOfOthers(ctx context.Context, keys []int64, marker string, sample *sample) error {
+	places := map[int64]place{}
+	for _, key := range keys {
+		read := sample.take()
+		row, err := r.Repo.Shard(ctx, key)
+		if errors.Is(err, sqlrepo.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		place, known := places[row.Upload]
+		if !known {
+			owner, err := r.Repo.Upload(ctx, row.Upload)
+			if err == nil {
+				place, err = r.place(owner, marker)
+			}
+			if err != nil {
+				return err
+			}
+			places[row.Upload] = place
+		}
+		if place == elsewhere || len(row.Digest) != len(sqlrepo.Digest{}) {
+			continue
+		}
+		if err := r.file(ctx, row, place, read); err != nil {
+			return err
+		}
+	}
+	return nil
+}

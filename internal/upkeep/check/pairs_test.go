@@ -1,0 +1,122 @@
+//go:build !race
+
+package check_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/testing/enginetest"
+	"github.com/guppy-prep/guppy/internal/upkeep/check"
+	"github.com/guppy-prep/guppy/internal/upkeep/check/checktest"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// kinds are damages of which each is mended in another way, and all that a store's marker can suffer.
+func kinds() (kinds []damage) {
+	seen := map[string]bool{}
+	for _, damage := range append(damages(), sharedDamages()...) {
+		remedy := check.Remedy(damage.code)
+		if damage.code == check.CodeStoreMarker || !seen[remedy] {
+			kinds = append(kinds, damage)
+		}
+		seen[remedy] = true
+	}
+	return kinds
+}
+
+// pairsOfOne is how many pairs one repository suffers: what can't be had again is gone from older uploads.
+const pairsOfOne = 12
+
+// TestEveryTwoDamages together are mended, by at most two repairs with a run behind each: all pairs on SQLite, some on
+// the others.
+func TestEveryTwoDamages(t *testing.T) {
+	t.Parallel()
+	all := kinds()
+	var pairs [][2]damage
+	for i := range all {
+		for j := i + 1; j < len(all); j++ {
+			pairs = append(pairs, [2]damage{all[i], all[j]})
+		}
+	}
+	for e, engine := range enginetest.Engines() {
+		some := pairs
+		if e > 0 {
+			some = nil
+			for i := 0; i < len(pairs); i += 10 {
+				some = append(some, pairs[i])
+			}
+		}
+		for first := 0; first < len(some); first += pairsOfOne {
+			t.Run(fmt.Sprintf("%s/%d", engine.Name, first), func(t *testing.T) {
+				t.Parallel()
+				f := newFixture(t, engine.Open(t))
+				f.lenient = true
+				for _, pair := range some[first:min(first+pairsOfOne, len(some))] {
+					f.suffer(pair[0], pair[1])
+				}
+			})
+		}
+	}
+}
+
+// suffer does two damages, and demands that all is sound again after two repairs at most.
+func (f *fixture) suffer(one, two damage) {
+	f.Helper()
+	what := fmt.Sprintf("%s (%s) and %s (%s)", one.code, one.what, two.code, two.what)
+	one.do(f)
+	two.do(f)
+	var did []string
+	for range 2 {
+		checker, err := checktest.Checker(f, f.repo, f.dir)
+		must(f, err)
+		repairer := check.Repairer{Checker: checker, Did: func(change string) error {
+			did = append(did, change)
+			return nil
+		}}
+		if err := repairer.Run(f.Context()); err != nil {
+			f.Fatalf("%s: repair: %v, after %q", what, err, did)
+		}
+		f.finish()
+		if !slices.ContainsFunc(f.problems(), isOpen) {
+			return
+		}
+	}
+	for _, problem := range slices.DeleteFunc(f.problems(), func(p check.Problem) bool { return !isOpen(p) }) {
+		f.Errorf("%s: %q: %s", what, did, problem)
+	}
+	if f.Failed() {
+		f.FailNow()
+	}
+}
+
+// isOpen reports whether a problem has to be mended.
+func isOpen(p check.Problem) bool { return !p.Note }
+
+// TestTwoDamages does two things at once, again and again. What comes of it is sound after a repair, a run, and at most
+// one more of each.
+func TestTwoDamages(t *testing.T) {
+	t.Parallel()
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		f := newFixture(t, db)
+		f.lenient = true
+		all := append(damages(), sharedDamages()...)
+		random := rand.New(rand.NewPCG(1, 2))
+		for range 10 {
+			one, two := all[random.IntN(len(all))], all[random.IntN(len(all))]
+			one.do(f)
+			two.do(f)
+			did := f.repair()
+			f.finish()
+			did = append(did, f.repair()...)
+			f.finish()
+			f.sound(fmt.Sprintf("%s and %s: %q", one.what, two.what, did))
+			if state := f.uploads[len(f.uploads)-1].State; state != sqlrepo.Complete {
+				t.Fatalf("%s and %s: the upload is %s, after %q", one.what, two.what, state, did)
+			}
+		}
+	})
+}

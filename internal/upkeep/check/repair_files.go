@@ -1,0 +1,344 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/guppy-prep/guppy/internal/formats/blobindex"
+	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/preparing/shard"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// mendFiles mends what is wrong with the store.
+func (m *mending) mendFiles(ctx context.Context, problems []Problem) (changed bool, err error) {
+	for _, p := range problems {
+		did, err := m.mendFile(ctx, p)
+		if err != nil {
+			return changed, err
+		}
+		changed = changed || did
+	}
+	return changed, nil
+}
+
+func (m *mending) mendFile(ctx context.Context, p Problem) (bool, error) {
+	switch remedy(p.Code) {
+	case doMarker:
+		return m.once("the store has its identity again", nil, func() error {
+			return m.mark(ctx, &run{Checker: &m.Checker, flawed: map[int64]bool{}})
+		})
+	case doTemporary:
+		return m.temporary(ctx, p.File)
+	case doPiece:
+		return m.piece(ctx, p.Shard)
+	case doForget:
+		return m.forgetIndex(ctx, p.Index)
+	case doAnew:
+		return false, nil
+	case doLocation:
+		return m.once("shard %d: its location was set", []any{p.Shard}, func() error {
+			return m.locate(ctx, p)
+		})
+	}
+	return m.shard(ctx, p.Shard)
+}
+
+// locate sets where a shard is: in the store, or nowhere.
+func (m *mending) locate(ctx context.Context, p Problem) error {
+	upload, err := m.Repo.Upload(ctx, p.Upload)
+	if err != nil {
+		return err
+	}
+	location := m.Store.Location(p.File)
+	if upload.Store == store.NoneIdentity {
+		location = store.NoneLocation
+	}
+	return m.Repo.SetLocation(ctx, p.Shard, location)
+}
+
+// temporary removes a temporary file, if nobody has begun to need it.
+func (m *mending) temporary(ctx context.Context, name string) (bool, error) {
+	spaces, err := m.Repo.Spaces(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, space := range spaces {
+		abandoned, err := pipeline.Abandoned(ctx, m.Repo, m.Store, space)
+		if err != nil {
+			return false, err
+		}
+		i := slices.IndexFunc(abandoned, func(file store.Unfinished) bool { return file.Name == name })
+		if i >= 0 {
+			return m.once("%s was removed", []any{name}, func() error { return m.Store.Discard(ctx, abandoned[i]) })
+		}
+	}
+	return false, nil
+}
+
+// identify gives the store back an identity that it has lost before anything else is mended, since nothing is made
+// again from the files of a store that is not known. One that can't be told is left to those who need it.
+func (m *mending) identify(ctx context.Context, run *run) (changed bool, err error) {
+	if m.Store == nil {
+		return false, nil
+	}
+	lost, err := m.collect(run, func(ctx context.Context) error {
+		_, err := run.marker(ctx)
+		return err
+	})(ctx)
+	if err != nil || len(lost) == 0 {
+		return false, err
+	}
+	if err := m.mark(ctx, run); errors.Is(err, ErrStoreUnknown) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	return true, m.did("the store has its identity again")
+}
+
+// mark gives the store the identity that the uploads know, if it is theirs: a file of theirs has to be there.
+func (m *mending) mark(ctx context.Context, run *run) error {
+	known, _, err := run.storeOf(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := m.owners(ctx, run)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(found) == 0:
+		return fmt.Errorf("%w: no file of theirs is there: mount the store there, or say where it is with --store; if its files "+
+			"are lost, prepare the sources again into another store", ErrStoreUnknown)
+	case known == "" && len(found) == 1: // there are several stores, and files of one of them are here
+		known = found[0]
+	}
+	if known == "" {
+		return fmt.Errorf("%w: the uploads name no store, or several that have files which are here: put back the content of "+
+			"the marker file, which is the identity that guppy dump shows of the upload", ErrStoreUnknown)
+	}
+	return m.Store.Mark(ctx, known)
+}
+
+// owners are the identities of the stores, "" for one that has none, of the uploads that have a file in the store.
+func (m *mending) owners(ctx context.Context, run *run) (found []string, err error) {
+	for upload, err := range run.uploads(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if upload.Store == store.NoneIdentity || slices.Contains(found, upload.Store) {
+			continue
+		}
+		has, err := m.hasFile(ctx, upload.ID)
+		if err != nil {
+			return nil, err
+		}
+		if has {
+			found = append(found, upload.Store)
+		}
+	}
+	return found, nil
+}
+
+// hasFile reports whether the store has a file of an upload: names tell what is in them, so that one is enough.
+func (m *mending) hasFile(ctx context.Context, upload int64) (bool, error) {
+	filter := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
+	for row, err := range m.Repo.Shards(ctx, upload, filter) {
+		if err != nil {
+			return false, err
+		}
+		for _, name := range filesOf(row) {
+			if _, isShard := shard.ParseName(name); !isShard {
+				continue
+			}
+			if has, err := m.has(ctx, name); has || err != nil {
+				return has, err
+			}
+		}
+	}
+	for row, err := range m.Repo.Indexes(ctx, sqlrepo.IndexFilter{Upload: &upload}) {
+		if err != nil {
+			return false, err
+		}
+		if len(row.Digest) != len(sqlrepo.Digest{}) {
+			continue
+		}
+		if has, err := m.has(ctx, blobindex.Name([32]byte(row.Digest))); has || err != nil {
+			return has, err
+		}
+	}
+	return false, nil
+}
+
+func (m *mending) has(ctx context.Context, name string) (bool, error) {
+	_, err := m.Store.Size(ctx, name)
+	if isGone(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// here returns ErrStoreUnknown unless the store is that of an upload.
+func (m *mending) here(ctx context.Context, upload int64) error {
+	if m.Store == nil {
+		return fmt.Errorf("%w: there is none", ErrStoreUnknown)
+	}
+	row, err := m.Repo.Upload(ctx, upload)
+	if err != nil {
+		return err
+	}
+	marker, err := m.Store.Marker(ctx)
+	if errors.Is(err, store.ErrDamagedMarker) {
+		return fmt.Errorf("%w: %w", ErrStoreUnknown, err)
+	}
+	if err != nil {
+		return err
+	}
+	if row.Store == "" || marker == row.Store {
+		return nil
+	}
+	return fmt.Errorf("%w: its identity is %q, and upload %d knows %s: say where that is with --store",
+		ErrStoreUnknown, marker, upload, row.Store)
+}
+
+// shard makes the rows of a shard again from its file, or gives the shard up if that is gone or bad.
+func (m *mending) shard(ctx context.Context, id int64) (bool, error) {
+	if m.read[id] {
+		return false, nil
+	}
+	m.read[id] = true
+	row, err := m.Repo.Shard(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	m.changed(row.Upload)
+	if err := m.here(ctx, row.Upload); err != nil {
+		return false, fmt.Errorf("shard %d: %w", id, err)
+	}
+	for _, name := range filesOf(row) {
+		found, good, err := m.good(ctx, row, name)
+		if err != nil {
+			return false, err
+		}
+		if good {
+			return true, m.replace(ctx, row, name, found)
+		}
+	}
+	if row.State == sqlrepo.ShardPlanned || row.State == sqlrepo.ShardEmpty {
+		return m.once("shard %d: it has no file, and is reset", []any{id}, func() error { return m.Repo.ResetShard(ctx, id) })
+	}
+	return true, m.lose(ctx, row)
+}
+
+// isGone tells that there is no file, or never was.
+func isGone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, store.ErrNotKept)
+}
+
+// filesOf are the names of the file that a shard is in: by its digest, and by its location if one of these is wrong.
+func filesOf(row sqlrepo.Shard) (names []string) {
+	if len(row.Digest) == len(sqlrepo.Digest{}) {
+		names = append(names, shard.Name([32]byte(row.Digest)))
+	}
+	if name := path.Base(row.Location); row.Location != "" && !slices.Contains(names, name) {
+		names = append(names, name)
+	}
+	return names
+}
+
+// good tells whether a file is what its name says, and the shard of a row: that has its digest, or its size or blocks.
+func (m *mending) good(ctx context.Context, row sqlrepo.Shard, name string) (found contents, good bool, err error) {
+	digest, named := shard.ParseName(name)
+	if !named {
+		return found, false, nil
+	}
+	found, err = readShard(ctx, m.Store, name, row.Piece != nil)
+	if isGone(err) {
+		return found, false, nil
+	}
+	whole := found.broken == nil && found.digest == digest && len(found.nodes) > 0
+	same := bytes.Equal(row.Digest, digest[:]) || found.size == row.Size || int64(len(found.nodes)) == row.Nodes
+	return found, whole && same, err
+}
+
+// replace makes the rows of a shard again.
+func (m *mending) replace(ctx context.Context, row sqlrepo.Shard, name string, found contents) error {
+	row.Kind = sqlrepo.DataShard
+	if found.nodes[0].Codec == cid.DagProtobuf {
+		row.Kind = sqlrepo.DAGShard
+	}
+	row.Size, row.Digest, row.Location = found.size, found.digest[:], m.Store.Location(name)
+	row.Piece = found.piece
+	if err := m.Repo.ReplaceNodes(ctx, row, found.nodes); err != nil {
+		return err
+	}
+	if row.Index != 0 {
+		if _, err := m.forgetIndex(ctx, row.Index); err != nil {
+			return err
+		}
+	}
+	return m.did("shard %d: its rows were made again from its file", row.ID)
+}
+
+// lose gives a shard up, but for what is good of it. A file that has not the digest of its name is set aside.
+func (m *mending) lose(ctx context.Context, row sqlrepo.Shard) error {
+	saved, err := m.salvage(ctx, row)
+	if err != nil {
+		return fmt.Errorf("shard %d: %w", row.ID, err)
+	}
+	done := fmt.Sprintf("%d of its %d blocks were good, and are in a new file", saved, row.Nodes)
+	if saved == 0 {
+		done = "it was given up"
+		if err := m.Repo.LoseShard(ctx, row.ID); err != nil {
+			return err
+		}
+	}
+
+	aside, err := m.setAside(ctx, row)
+	if err != nil {
+		return err
+	}
+	if aside != "" {
+		return m.did("shard %d: %s; its file is now %s", row.ID, done, aside)
+	}
+	return m.did("shard %d: %s", row.ID, done)
+}
+
+func (m *mending) setAside(ctx context.Context, row sqlrepo.Shard) (aside string, err error) {
+	if len(row.Digest) != len(sqlrepo.Digest{}) {
+		return "", nil
+	}
+	name := shard.Name([32]byte(row.Digest))
+	_, err = m.Store.Size(ctx, name)
+	if isGone(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+
+	bin, err := m.bin(ctx, row.Upload)
+	if err != nil {
+		return "", err
+	}
+	return bin.SetAside(ctx, name)
+}
+
+// bin is the trash of an upload's space.
+func (m *mending) bin(ctx context.Context, upload int64) (*trash.Bin, error) {
+	space, err := m.Repo.SpaceOf(ctx, upload)
+	if err != nil {
+		return nil, err
+	}
+	return trash.Find(ctx, m.Repo, m.Store, space)
+}

@@ -1,0 +1,44 @@
+package check
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/guppy-prep/guppy/internal/preparing/index"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// forgetIndex gives an index up. Others take its place at the end of the repair.
+func (m *mending) forgetIndex(ctx context.Context, key int64) (bool, error) {
+	return m.once("index %d was given up", []any{key}, func() error { return m.Repo.ForgetIndex(ctx, key) })
+}
+
+// index covers what no index covers, once everything else is mended: that takes rows alone, and room in the store.
+func (m *mending) index(ctx context.Context) error {
+	spaces, err := m.Repo.Spaces(ctx)
+	if err != nil {
+		return err
+	}
+	keeper := index.Keeper{Repo: m.Repo, Locate: m.storeOfIndexes}
+	for _, space := range spaces {
+		covered, err := keeper.Cover(ctx, space.ID)
+		if err == nil && covered > 0 {
+			err = m.did("%d shards of the space %s were indexed", covered, space.Name)
+		}
+		if err == nil {
+			err = keeper.Sweep(ctx, space.ID)
+		}
+		if err != nil {
+			return fmt.Errorf("index the shards of space %q: %w", space.Name, err)
+		}
+	}
+	return nil
+}
+
+func (m *mending) storeOfIndexes(ctx context.Context, upload sqlrepo.Upload) (store.Store, error) {
+	if upload.Store == store.NoneIdentity {
+		return store.NewNone(m.TempDir), nil
+	}
+	return m.Store, m.here(ctx, upload.ID)
+}

@@ -1,0 +1,104 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/guppy-prep/guppy/internal/formats/unixfs"
+	"github.com/guppy-prep/guppy/internal/preparing/link"
+	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/reading/reach"
+	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// errNotLinked is returned when linking ends without a complete upload.
+var errNotLinked = errors.New("it could not be linked")
+
+// relink links an upload again, or has it scanned again if its rows make no DAG.
+func (m *mending) relink(ctx context.Context, upload int64) (bool, error) {
+	row, err := m.Repo.Upload(ctx, upload)
+	if err != nil {
+		return false, err
+	}
+	can, err := m.canLink(ctx, row)
+	if err != nil {
+		return false, err
+	}
+	if !can {
+		return m.reopen(ctx, upload)
+	}
+	if changed, err := m.compareNodes(ctx, upload); changed || err != nil {
+		return changed, err
+	}
+	m.changed(upload)
+	return m.once("upload %d: it was linked again", []any{upload}, func() error {
+		if err := m.Repo.Relink(ctx, upload); err != nil {
+			return err
+		}
+		return m.link(ctx, upload)
+	})
+}
+
+// canLink tells whether the rows of an upload make a DAG.
+func (m *mending) canLink(ctx context.Context, upload sqlrepo.Upload) (bool, error) {
+	known := true
+	upload.State = sqlrepo.Complete
+	walker := reach.Walker{Repo: m.Repo, TempDir: m.TempDir, Rooted: func(entry sqlrepo.Linkable, _ unixfs.Link) error {
+		known = known && (entry.Origin == 0 || entry.Known != nil)
+		return nil
+	}}
+	_, err := walker.Walk(ctx, upload, func([]reach.Block) error { return nil })
+	if errors.Is(err, link.ErrInconsistent) || errors.Is(err, link.ErrNoRoot) {
+		return false, nil
+	}
+	return known, err
+}
+
+// link links an upload whose state says so. It needs the store, but not the source. It returns errNotLinked, with the
+// reason, unless the upload is complete then.
+func (m *mending) link(ctx context.Context, upload int64) error {
+	if err := m.here(ctx, upload); err != nil {
+		return err
+	}
+	site, err := m.site(ctx, upload)
+	if err != nil {
+		return err
+	}
+	worker := pipeline.Worker{
+		Repo: m.Repo, Filter: sqlrepo.OpenFilter{Uploads: []int64{upload}}, Workers: 1, ReadAhead: 1, TempDir: m.TempDir,
+		Locate:   func(context.Context, sqlrepo.OpenUpload) (*pipeline.Site, error) { return site, nil },
+		Progress: &progress.Counters{}, Log: m.Log,
+	}
+	if err := worker.Run(ctx); err != nil {
+		return err
+	}
+	now, err := m.Repo.Upload(ctx, upload)
+	if err != nil {
+		return err
+	}
+	if now.State != sqlrepo.Complete {
+		return fmt.Errorf("%w: upload %d is %s: %s", errNotLinked, upload, now.State, now.Error)
+	}
+	return nil
+}
+
+func (m *mending) site(ctx context.Context, upload int64) (*pipeline.Site, error) {
+	key, err := m.Repo.SpaceOf(ctx, upload)
+	if err != nil {
+		return nil, err
+	}
+	spaces, err := m.Repo.Spaces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	site := &pipeline.Site{Store: m.Store, FS: source.Local()}
+	for _, space := range spaces {
+		if space.ID == key {
+			site.Space = space
+		}
+	}
+	return site, nil
+}

@@ -1,0 +1,41 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/guppy-prep/guppy/internal/preparing/shard"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// piece computes the piece CID of a shard again from its file. One that is gone or bad is dealt with when the files
+// are.
+func (m *mending) piece(ctx context.Context, id int64) (bool, error) {
+	row, err := m.Repo.Shard(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	root := []byte(nil)
+	if row.State == sqlrepo.ShardPacked {
+		if root, err = m.rootOf(ctx, row); root == nil || err != nil {
+			return false, err
+		}
+	}
+	return m.once("shard %d: its piece CID was set", []any{id}, func() error { return m.Repo.SetPiece(ctx, id, root) })
+}
+
+// rootOf is the root of the piece CID of a shard's file, nil if that is not what its digest says.
+func (m *mending) rootOf(ctx context.Context, row sqlrepo.Shard) ([]byte, error) {
+	if err := m.here(ctx, row.Upload); err != nil {
+		return nil, fmt.Errorf("shard %d: %w", row.ID, err)
+	}
+	if len(row.Digest) != len(sqlrepo.Digest{}) {
+		return nil, nil
+	}
+	found, err := readShard(ctx, m.opener(row), shard.Name([32]byte(row.Digest)), true)
+	if isGone(err) || err == nil && !bytes.Equal(found.digest[:], row.Digest) {
+		return nil, nil
+	}
+	return found.piece, err
+}

@@ -1,0 +1,73 @@
+package check
+
+import (
+	"cmp"
+	"context"
+	"errors"
+
+	"github.com/guppy-prep/guppy/internal/formats/unixfs"
+	"github.com/guppy-prep/guppy/internal/preparing/link"
+	"github.com/guppy-prep/guppy/internal/reading/reach"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// roots makes the roots of an upload's entries again that are missing or wrong, and of those that they share content
+// with, from segments alone. That the whole DAG has the root that is recorded for the upload proves them. It changes
+// nothing if it has not.
+func (m *mending) roots(ctx context.Context, upload int64) (changed bool, err error) {
+	row, err := m.Repo.Upload(ctx, upload)
+	if err != nil || !row.Rooted() && row.State != sqlrepo.Linking {
+		return false, err
+	}
+	made, proven, err := m.rootsOf(ctx, row)
+	if err != nil || len(made) == 0 {
+		return false, err
+	}
+	if !proven {
+		return m.compareShards(ctx, row)
+	}
+	m.changed(upload)
+	if err := m.Repo.SetRoots(ctx, made); err != nil {
+		return false, err
+	}
+	return true, m.did("upload %d: %d roots were made again from the segments", upload, len(made))
+}
+
+// rootsOf are the roots that are not recorded as they are, as many as one round deals with.
+func (m *mending) rootsOf(ctx context.Context, upload sqlrepo.Upload) (made []sqlrepo.Root, proven bool, err error) {
+	linking := upload.State == sqlrepo.Linking
+	upload.State = sqlrepo.Complete
+	walker := reach.Walker{Repo: m.Repo, TempDir: m.TempDir, Rooted: func(entry sqlrepo.Linkable, root unixfs.Link) error {
+		known := entry.Known
+		right := known != nil && known.CID.Equals(root.CID) && uint64(known.DAGSize) == root.Tsize
+		if right || linking && entry.Origin == 0 || len(made) == mostProblems {
+			return nil
+		}
+		made = append(made, sqlrepo.Root{
+			Entry: cmp.Or(entry.Origin, entry.ID), CID: sqlrepo.CID{Cid: root.CID}, DAGSize: int64(root.Tsize),
+		})
+		return nil
+	}}
+	root, err := walker.Walk(ctx, upload, func([]reach.Block) error { return nil })
+	if errors.Is(err, link.ErrInconsistent) || errors.Is(err, link.ErrNoRoot) {
+		return nil, false, nil
+	}
+	return made, linking || root.Equals(upload.RootCID.Cid), err
+}
+
+// compareShards compares the shards of an upload whose DAG has not the root that is recorded with their files: a digest
+// may be wrong. If none is, the latest upload of a source is scanned again, as entries may be missing.
+func (m *mending) compareShards(ctx context.Context, upload sqlrepo.Upload) (changed bool, err error) {
+	shards, err := m.packedShards(ctx, upload.ID, nil)
+	if err != nil {
+		return false, err
+	}
+	if changed, err := m.compare(ctx, shards); changed || err != nil {
+		return changed, err
+	}
+	latest, err := m.Repo.IsLatest(ctx, upload.ID)
+	if err != nil || !latest {
+		return false, err
+	}
+	return m.reopen(ctx, upload.ID)
+}

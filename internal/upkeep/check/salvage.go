@@ -1,0 +1,173 @@
+package check
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/guppy-prep/guppy/internal/formats/car"
+	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/preparing/shard"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// salvage writes the blocks of a shard that are good in its damaged file to a new one, and makes that the shard's.
+// Nobody else may have them: the source may have changed since. It returns how many there are; the shard is as it was
+// if there are none.
+func (m *mending) salvage(ctx context.Context, row sqlrepo.Shard) (saved int, err error) {
+	var names []string
+	for _, name := range filesOf(row) {
+		for _, name := range []string{name, store.Aside(name)} { // where an interrupted repair may have put it
+			has, err := m.has(ctx, name)
+			if err != nil {
+				return 0, err
+			}
+			if has {
+				names = append(names, name)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return 0, nil
+	}
+
+	site, err := m.site(ctx, row.Upload)
+	if err != nil {
+		return 0, err
+	}
+	owner := pipeline.Owner(site.Space, row.Upload, row.Token)
+	builder, err := shard.NewBuilder(ctx, m.Store, owner, shard.WithPiece(row.Piece != nil))
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		err := m.bySections(ctx, name, builder) // what comes before the damage, then the rest: in the old order
+		if err == nil {
+			err = m.byNodes(ctx, row, name, builder)
+		}
+		if err != nil {
+			return 0, errors.Join(err, builder.Abort())
+		}
+	}
+	draft, err := builder.Finish(ctx)
+	if err != nil || draft.Empty() {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, draft.Abort()) }()
+	return len(draft.Nodes()), m.adopt(ctx, row, draft)
+}
+
+// byNodes adds the blocks that lie in a file where the rows say.
+func (m *mending) byNodes(ctx context.Context, row sqlrepo.Shard, name string, to *shard.Builder) error {
+	size, err := m.Store.Size(ctx, name)
+	if err != nil {
+		return err
+	}
+	file, err := m.Store.OpenAt(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer file.Close() //nolint:errcheck // it is only read
+
+	var block []byte
+	for node, err := range m.Repo.Nodes(ctx, row.ID) {
+		if err != nil {
+			if blamesRows(ctx, err) {
+				return nil
+			}
+			return err
+		}
+		position, length := int64(node.Position), int64(node.Length)
+		if position < 0 || length < 0 || length > car.MaxDataSize || position+length > size {
+			continue
+		}
+		block = slices.Grow(block[:0], int(length))[:length]
+		if n, err := file.ReadAt(ctx, block, position); n < len(block) {
+			return err
+		}
+		if sqlrepo.Digest(sha256.Sum256(block)) != node.Digest {
+			continue
+		}
+		if err := to.Add(node.Codec, node.Digest, block); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bySections adds the blocks that a file itself tells of, up to the first one that is damaged.
+func (m *mending) bySections(ctx context.Context, name string, to *shard.Builder) error {
+	file, err := m.Store.Open(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer file.Close() //nolint:errcheck // it is only read
+
+	var size int64
+	source := &counted{ctx: ctx, from: file, n: &size}
+	for reader := car.NewReader(source); ; {
+		section, err := reader.Next()
+		if err != nil {
+			return cmp.Or(source.failed, ctx.Err()) // what is no section ends it, and is no error
+		}
+		digest := [sha256.Size]byte(section.CID.Hash()[2:])
+		if err := to.Add(uint8(section.CID.Type()), digest, section.Data); err != nil { //nolint:gosec // a short codec
+			return err
+		}
+	}
+}
+
+// adopt makes a draft the file of a shard, whose own is set aside. The draft can have the name of the latter, if that
+// is damaged between its blocks alone: then it takes its place.
+func (m *mending) adopt(ctx context.Context, row sqlrepo.Shard, draft *shard.Draft) error {
+	damaged := row
+	draft.Describe(&row)
+	row.Kind = sqlrepo.DataShard
+	if draft.Nodes()[0].Codec == cid.DagProtobuf {
+		row.Kind = sqlrepo.DAGShard
+	}
+	if string(row.Digest) == string(damaged.Digest) {
+		if err := m.makeWay(ctx, damaged); err != nil {
+			return err
+		}
+	}
+	if err := draft.Stage(ctx, nil); err != nil {
+		return err
+	}
+	var err error
+	if row.Location, err = draft.Commit(ctx); err != nil {
+		return err
+	}
+	if err := m.Repo.ShrinkShard(ctx, row, draft.Nodes()); err != nil {
+		return err
+	}
+	if row.Index != 0 {
+		if _, err := m.forgetIndex(ctx, row.Index); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeWay sets the file of a shard aside although a row names it.
+func (m *mending) makeWay(ctx context.Context, row sqlrepo.Shard) error {
+	name := shard.Name([32]byte(row.Digest))
+	bin, err := m.bin(ctx, row.Upload)
+	if err != nil {
+		return err
+	}
+	blob, err := m.Store.Trash(ctx, bin.Owner, name)
+	if err != nil || blob == (store.Trashed{}) {
+		return err
+	}
+	if _, err := m.Store.SetAside(ctx, blob); err != nil {
+		return fmt.Errorf("set %s aside: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package check_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/testing/enginetest"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// changeAll gives all files of the first upload other content, so that nobody but its shards has the old one.
+func (f *fixture) changeAll() {
+	f.Helper()
+	f.write("old/large", 9, 1<<20+5)
+	f.write("old/twice", 9, 1<<20+5)
+	must(f, os.Remove(filepath.Join(f.root, "new", "mixed")))
+	for i := range 20 {
+		f.write(fmt.Sprintf("old/%d", i), uint64(300+i), 10*i+2)
+	}
+	f.run()
+}
+
+// flipAt changes a bit of a file.
+func flipAt(path string, offset int64) error {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	content[offset] ^= 1
+	return os.WriteFile(path, content, 0o600)
+}
+
+// largestNode is where the largest block of a shard lies.
+func (f *fixture) largestNode(shard int64) (largest sqlrepo.Node) {
+	f.Helper()
+	for node, err := range f.repo.Nodes(f.Context(), shard) {
+		must(f, err)
+		if node.Length > largest.Length {
+			largest = node
+		}
+	}
+	return largest
+}
+
+// TestOneBadBlockTakesNoOther with it: what else a damaged file holds stays, although no source has it any more.
+func TestOneBadBlockTakesNoOther(t *testing.T) {
+	t.Parallel()
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		f := newFixture(t, db)
+		f.changeAll()
+		want := f.roots()
+		id := f.shardOf(0, sqlrepo.DataShard)
+		before, err := f.repo.Shard(t.Context(), id)
+		must(t, err)
+		must(t, flipAt(f.file(id), int64(f.largestNode(id).Position)+1000))
+
+		did := f.repair()
+		f.finish()
+		f.sound(strings.Join(did, "; "))
+		after, err := f.repo.Shard(t.Context(), id)
+		must(t, err)
+		if after.Nodes != before.Nodes-1 {
+			t.Errorf("%d blocks of %d are left, after %q", after.Nodes, before.Nodes, did)
+		}
+		if got := f.roots(); got[0] != "" || got[2] != want[2] {
+			t.Errorf("roots %q, were %q", got, want)
+		}
+		if got := f.leftOut(f.uploads[0].ID); !slices.Equal(got, []string{"old/large", "old/twice"}) {
+			t.Errorf("left out are %q", got)
+		}
+	})
+}
+
+// TestAllThatIsGoodIsKept of a file that is damaged where no block is, and of one that an interrupted repair has set
+// aside.
+func TestAllThatIsGoodIsKept(t *testing.T) {
+	t.Parallel()
+	for name, harm := range map[string]func(f *fixture, path string, block sqlrepo.Node) error{
+		"header":    func(_ *fixture, path string, _ sqlrepo.Node) error { return flipAt(path, 3) },
+		"section":   func(_ *fixture, path string, block sqlrepo.Node) error { return flipAt(path, int64(block.Position)-9) },
+		"set aside": func(_ *fixture, path string, _ sqlrepo.Node) error { return os.Rename(path, path+".damaged") },
+		"cut and set aside": func(_ *fixture, path string, _ sqlrepo.Node) error {
+			content, err := os.ReadFile(path)
+			if err == nil {
+				err = os.WriteFile(path+".damaged", append(content, "more"...), 0o600)
+			}
+			if err == nil {
+				err = os.Truncate(path, 100)
+			}
+			return err
+		},
+		"nodes, too": func(f *fixture, path string, block sqlrepo.Node) error {
+			f.execute("UPDATE nodes SET position = position + 1 WHERE position < ? AND shard = ?", block.Position,
+				f.shardOf(0, sqlrepo.DataShard))
+			return flipAt(path, int64(block.Position)-9)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+				f := newFixture(t, db)
+				f.changeAll()
+				want := f.roots()
+				id := f.shardOf(0, sqlrepo.DataShard)
+				path := f.file(id)
+				good, err := os.ReadFile(path)
+				must(t, err)
+				must(t, harm(f, path, f.largestNode(id)))
+
+				did := f.repair()
+				f.finish()
+				f.sound(strings.Join(did, "; "))
+				if got := f.roots(); !slices.Equal(got, want) {
+					t.Errorf("roots %q, were %q, after %q", got, want, did)
+				}
+				if now, err := os.ReadFile(path); err != nil || string(now) != string(good) {
+					t.Errorf("the file is not what it was: %v, after %q", err, did)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,303 @@
+// Package gc deletes uploads that were removed: of their rows and shards all that no remaining upload of the space
+// needs, in batches that are small enough to have nobody wait, and so that it can be interrupted anywhere.
+package gc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/guppy-prep/guppy/internal/host/liveness"
+	"github.com/guppy-prep/guppy/internal/preparing/index"
+	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// Collector deletes what is not needed.
+type Collector struct {
+	Repo *sqlrepo.Repository
+	// Locate finds the store that an upload's shards went to.
+	Locate func(ctx context.Context, upload sqlrepo.Upload) (store.Store, error)
+	// TempDir is where the entries of very large directories are sorted.
+	TempDir string
+	// Lease is how long a removal stays with a process that is not heard of; 0 means a minute.
+	Lease time.Duration
+	Log   *slog.Logger
+	// KeepFiles are Removed uploads whose files stay in their stores, which are not looked for: they may be gone.
+	KeepFiles map[int64]bool
+	// Deleted is called, if it is not nil, with the number of rows that each transaction deleted.
+	Deleted func(rows int64)
+
+	// planned are the needs that Plan has found, by space.
+	planned map[int64]*needs
+}
+
+// Summary is what a removal deletes, and what it leaves because other uploads need it.
+type Summary struct {
+	Uploads, Entries, Shards, Nodes int64
+	// Files and Bytes are those of the store.
+	Files, Bytes int64
+	// KeptEntries and KeptShards belong to removed uploads and stay.
+	KeptEntries, KeptShards int64
+	// Rows is how many rows were deleted.
+	Rows int64
+}
+
+// Plan tells what the removal of some uploads of a space would delete. They may be Removed or not. What it has found
+// out, the next Collect of the space need not find out again.
+func (c *Collector) Plan(ctx context.Context, space int64, uploads []sqlrepo.Upload) (s Summary, err error) {
+	view, err := c.Repo.ViewSpace(ctx, space)
+	if err != nil {
+		return s, err
+	}
+	remaining := without(view.Uploads, uploads)
+	needed := newNeeds(c, space)
+	for _, upload := range uploads {
+		for run, err := range c.Repo.EntryRuns(ctx, upload.ID, sharers(upload, remaining)) {
+			if err != nil {
+				return s, err
+			}
+			s.Entries += int64(len(run.Unshared))
+			s.KeptEntries += int64(len(run.Shared))
+			if err := needed.addSegments(ctx, run.Shared); err != nil {
+				return s, err
+			}
+		}
+	}
+	err = untilUnchanged(ctx, func() error {
+		view, err := c.Repo.ViewSpace(ctx, space)
+		if err != nil {
+			return err
+		}
+		return needed.update(ctx, without(view.Uploads, uploads))
+	})
+	if err != nil {
+		return s, err
+	}
+	if c.planned == nil {
+		c.planned = map[int64]*needs{}
+	}
+	c.planned[space] = needed
+	for _, upload := range uploads {
+		if err := c.planShards(ctx, upload, needed.shards, &s); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+func (c *Collector) planShards(ctx context.Context, upload sqlrepo.Upload, needed map[int64]struct{},
+	s *Summary) error {
+	for shard, err := range c.Repo.Shards(ctx, upload.ID, sqlrepo.ShardFilter{}) {
+		if err != nil {
+			return err
+		}
+		if _, stays := needed[shard.ID]; stays {
+			s.KeptShards++
+			continue
+		}
+		s.Shards++
+		s.Nodes += shard.Nodes
+		if hasFile(shard) && !c.KeepFiles[upload.ID] {
+			s.Files++
+			s.Bytes += shard.Size
+		}
+	}
+	return nil
+}
+
+// Collect goes on with the removal of all Removed uploads of a space that nobody else has in hand. It returns
+// sqlrepo.ErrAtWork while somebody links an upload of the space: shards are removed when that is done. It returns
+// pipeline.ErrOutOfSight when files are in stores that are not there: what they are of stays, and all else is done.
+func (c *Collector) Collect(ctx context.Context, space int64) (s Summary, err error) {
+	removed, err := c.Repo.RemovedUploads(ctx, space)
+	if err != nil {
+		return s, err
+	}
+	var claimed []*removal
+	defer func() {
+		for _, r := range claimed {
+			err = errors.Join(err, r.stop(ctx))
+		}
+	}()
+	for _, upload := range removed {
+		r, err := c.claim(ctx, upload, &s)
+		if errors.Is(err, sqlrepo.ErrNothingToClaim) {
+			c.Log.Info("somebody else removes an upload", "upload", upload.ID, "worker", upload.Worker)
+			continue
+		}
+		if err != nil {
+			return s, err
+		}
+		claimed = append(claimed, r)
+	}
+	return s, c.collect(ctx, space, claimed)
+}
+
+func (c *Collector) collect(ctx context.Context, space int64, claimed []*removal) error {
+	needs := c.takeNeeds(space)
+	for _, r := range claimed {
+		if err := r.removeEntries(needs); err != nil {
+			return err
+		}
+	}
+	// What is sealed while the uploads are gone through is less each time.
+	if err := untilUnchanged(ctx, func() error { return c.condemn(ctx, needs, claimed) }); err != nil {
+		return err
+	}
+	for _, r := range claimed {
+		if err := r.Repo.DropNeedlessIndexes(r.ctx, r.stage); err != nil {
+			return err
+		}
+	}
+	// Shards that stay are covered again before anything of the indexes is removed that covered them.
+	failed := c.Keep(ctx, space)
+	if unlessOutOfSight(failed) != nil {
+		return failed
+	}
+	for _, r := range claimed {
+		err := r.removeCondemned()
+		failed = errors.Join(failed, err)
+		if unlessOutOfSight(err) != nil {
+			return failed
+		}
+	}
+	return failed
+}
+
+// unlessOutOfSight is an error that ends all, not only what concerns one store.
+func unlessOutOfSight(err error) error {
+	if errors.Is(err, pipeline.ErrOutOfSight) {
+		return nil
+	}
+	return err
+}
+
+// Keep has shards of a space indexed again whose indexes were given up, and removes those.
+func (c *Collector) Keep(ctx context.Context, space int64) error {
+	keeper := index.Keeper{Repo: c.Repo, Locate: c.locate}
+	if err := keeper.Keep(ctx, space); err != nil {
+		return fmt.Errorf("indexes: %w", err)
+	}
+	return nil
+}
+
+// locate finds the store of an upload. Where files stay it is one that has none.
+func (c *Collector) locate(ctx context.Context, upload sqlrepo.Upload) (store.Store, error) {
+	if upload.State == sqlrepo.Removed && c.KeepFiles[upload.ID] {
+		return store.NewNone(c.TempDir), nil
+	}
+	return c.Locate(ctx, upload)
+}
+
+// firstPause and longestPause bound how long a removal waits before it looks at a space again.
+const (
+	firstPause   = 10 * time.Millisecond
+	longestPause = time.Second
+)
+
+// untilUnchanged calls look until it does not return sqlrepo.ErrSpaceChanged.
+func untilUnchanged(ctx context.Context, look func() error) error {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		err := look()
+		if !errors.Is(err, sqlrepo.ErrSpaceChanged) {
+			return err
+		}
+		if err := wait(ctx, rand.N(pause)); err != nil {
+			return err
+		}
+	}
+}
+
+// condemn brings the needs up to date, and condemns the shards that are not among them. It returns
+// sqlrepo.ErrSpaceChanged when others have sealed shards or removed uploads meanwhile.
+func (c *Collector) condemn(ctx context.Context, needs *needs, claimed []*removal) error {
+	var waiting []*removal
+	for _, r := range claimed {
+		more, err := r.hasShards()
+		if err != nil {
+			return err
+		}
+		if more {
+			waiting = append(waiting, r)
+		}
+	}
+	if len(waiting) == 0 {
+		return nil
+	}
+	view, err := c.Repo.ViewSpace(ctx, needs.space)
+	if err != nil {
+		return err
+	}
+	c.Log.Info("look which shards others need", "space", needs.space, "uploads", len(view.Uploads))
+	if err := needs.update(ctx, view.Uploads); err != nil {
+		return err
+	}
+	for _, r := range waiting {
+		if err := r.condemn(&view, needs.shards); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sharers are the uploads that may share entries of one: later ones of its source.
+func sharers(upload sqlrepo.Upload, remaining []sqlrepo.Upload) (ids []int64) {
+	for _, other := range remaining {
+		if other.Source == upload.Source && other.ID > upload.ID {
+			ids = append(ids, other.ID)
+		}
+	}
+	return ids
+}
+
+func without(all, taken []sqlrepo.Upload) (rest []sqlrepo.Upload) {
+	out := map[int64]bool{}
+	for _, upload := range taken {
+		out[upload.ID] = true
+	}
+	for _, upload := range all {
+		if !out[upload.ID] {
+			rest = append(rest, upload)
+		}
+	}
+	return rest
+}
+
+// Mark is sqlrepo.RemoveUpload, for an upload that a process of this host had which is gone as well.
+func (c *Collector) Mark(ctx context.Context, upload sqlrepo.Upload) error {
+	if err := c.releaseDead(ctx, upload); err != nil {
+		return err
+	}
+	return c.Repo.RemoveUpload(ctx, upload.ID)
+}
+
+func (c *Collector) releaseDead(ctx context.Context, upload sqlrepo.Upload) error {
+	if !liveness.IsGone(upload.Worker) {
+		return nil
+	}
+	if err := c.Repo.Release(ctx, sqlrepo.Stage{Upload: upload}); !errors.Is(err, sqlrepo.ErrLeaseLost) {
+		return err
+	}
+	return nil
+}
+
+// claim takes the removal of an upload, from a process of this host that is gone as well.
+func (c *Collector) claim(ctx context.Context, upload sqlrepo.Upload, s *Summary) (*removal, error) {
+	if err := c.releaseDead(ctx, upload); err != nil {
+		return nil, err
+	}
+	term := c.Lease
+	if term == 0 {
+		term = time.Minute
+	}
+	stage, err := c.Repo.ClaimRemoval(ctx, sqlrepo.Claim{Worker: liveness.Name(), Term: term}, upload.ID)
+	if err != nil {
+		return nil, fmt.Errorf("upload %d: %w", upload.ID, err)
+	}
+	return c.begin(ctx, stage, term, s), nil
+}

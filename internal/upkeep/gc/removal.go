@@ -1,0 +1,265 @@
+package gc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/guppy-prep/guppy/internal/preparing/shard"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// removal is that of one upload, under a lease. Its context ends when the lease is lost.
+type removal struct {
+	*Collector
+	ctx     context.Context //nolint:containedctx // that of the work under the lease
+	cancel  context.CancelCauseFunc
+	stage   sqlrepo.Stage
+	stopped chan struct{}
+	sum     *Summary
+	// keptEntries and keptShards stay.
+	keptEntries, keptShards int64
+}
+
+// begin renews the lease until stop is called.
+func (c *Collector) begin(ctx context.Context, stage sqlrepo.Stage, term time.Duration, sum *Summary) *removal {
+	r := &removal{Collector: c, stage: stage, stopped: make(chan struct{}), sum: sum}
+	r.ctx, r.cancel = context.WithCancelCause(ctx)
+	go func() {
+		defer close(r.stopped)
+		beat := time.NewTicker(term / 3)
+		defer beat.Stop()
+		for {
+			select {
+			case <-r.ctx.Done():
+				return
+			case <-beat.C:
+			}
+			if err := c.Repo.Renew(r.ctx, stage, term, 0); err != nil {
+				r.cancel(err)
+				return
+			}
+		}
+	}()
+	return r
+}
+
+// stopTimeout bounds how long the lease is given back.
+const stopTimeout = 5 * time.Second
+
+// stop gives the lease back, and forgets the upload if nothing of it is left.
+func (r *removal) stop(ctx context.Context) error {
+	lost := context.Cause(r.ctx)
+	r.sum.KeptEntries += r.keptEntries
+	r.sum.KeptShards += r.keptShards
+	r.cancel(nil)
+	<-r.stopped
+	if lost != nil && ctx.Err() == nil {
+		return fmt.Errorf("removal of upload %d: %w", r.stage.Upload.ID, lost)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	gone, err := r.Repo.FinishRemoval(ctx, r.stage)
+	if gone {
+		r.sum.Uploads++
+		r.deleted(1)
+	}
+	return err
+}
+
+func (r *removal) deleted(rows int64) {
+	r.sum.Rows += rows
+	if r.Deleted != nil {
+		r.Deleted(rows)
+	}
+}
+
+// pause leaves the database to others for as long as the last transaction took.
+func (r *removal) pause(began time.Time) error {
+	return wait(r.ctx, time.Since(began))
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// removeEntries deletes the entries that no remaining upload shares.
+func (r *removal) removeEntries(needs *needs) error {
+	for run, err := range r.Repo.EntryRuns(r.ctx, r.stage.Upload.ID, nil) {
+		if err != nil {
+			return err
+		}
+		shared, err := r.removeRun(run)
+		if err != nil {
+			return err
+		}
+		r.keptEntries += int64(len(shared))
+		if err := needs.addSegments(r.ctx, shared); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeRun deletes entries that follow each other. It returns those that are shared, which stay.
+func (r *removal) removeRun(run sqlrepo.EntryRun) (shared []int64, err error) {
+	for len(run.Unshared) > 0 {
+		began := time.Now()
+		left, gone, rows, err := r.Repo.RemoveEntries(r.ctx, r.stage, run)
+		if err != nil {
+			return nil, err
+		}
+		run = left
+		r.sum.Entries += int64(gone)
+		r.deleted(rows)
+		if err := r.pause(began); err != nil {
+			return nil, err
+		}
+	}
+	return run.Shared, nil
+}
+
+// hasShards tells whether shards are left that may not be needed.
+func (r *removal) hasShards() (bool, error) {
+	for shard, err := range r.Repo.Shards(r.ctx, r.stage.Upload.ID, sqlrepo.ShardFilter{}) {
+		if err != nil || shard.State != sqlrepo.ShardRemoving {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// removeCondemned deletes the shards that are condemned, now or by an earlier run.
+func (r *removal) removeCondemned() error {
+	for {
+		shards, err := r.condemned()
+		if err != nil || len(shards) == 0 {
+			return err
+		}
+		if err := r.removeFiles(shards); err != nil {
+			return err
+		}
+		for _, shard := range shards {
+			if err := r.removeNodes(shard); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// shardsAtOnce is how many shards are condemned in one transaction, which rewrites their rows.
+const shardsAtOnce = 100
+
+// condemn has the shards be removed that nobody needs.
+func (r *removal) condemn(view *sqlrepo.SpaceView, needed map[int64]struct{}) error {
+	var ids []int64
+	condemn := func() error {
+		err := r.Repo.Condemn(r.ctx, r.stage, view, ids)
+		ids = ids[:0]
+		return err
+	}
+	r.keptShards = 0
+	for shard, err := range r.Repo.Shards(r.ctx, r.stage.Upload.ID, sqlrepo.ShardFilter{}) {
+		if err != nil {
+			return err
+		}
+		if _, stays := needed[shard.ID]; stays {
+			r.keptShards++
+			continue
+		}
+		if shard.State == sqlrepo.ShardRemoving {
+			continue
+		}
+		if ids = append(ids, shard.ID); len(ids) == shardsAtOnce {
+			if err := condemn(); err != nil {
+				return err
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return condemn()
+}
+
+// condemned are the next shards to delete.
+func (r *removal) condemned() (shards []sqlrepo.Shard, err error) {
+	removing := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardRemoving}}
+	for shard, err := range r.Repo.Shards(r.ctx, r.stage.Upload.ID, removing) {
+		if err != nil {
+			return nil, err
+		}
+		if shards = append(shards, shard); len(shards) == shardsAtOnce {
+			break
+		}
+	}
+	return shards, nil
+}
+
+// hasFile tells whether a store has the bytes of a shard.
+func hasFile(s sqlrepo.Shard) bool { return len(s.Digest) > 0 && s.Location != store.NoneLocation }
+
+func (r *removal) removeFiles(shards []sqlrepo.Shard) error {
+	if r.KeepFiles[r.stage.Upload.ID] || !slices.ContainsFunc(shards, hasFile) {
+		return nil
+	}
+	files, err := r.Locate(r.ctx, r.stage.Upload)
+	if err != nil {
+		return fmt.Errorf("upload %d is not gone wholly: %w", r.stage.Upload.ID, err)
+	}
+	space, err := r.Repo.SpaceOf(r.ctx, r.stage.Upload.ID)
+	if err != nil {
+		return err
+	}
+	bin, err := trash.Find(r.ctx, r.Repo, files, space)
+	if err != nil {
+		return err
+	}
+
+	began, sizes, names := time.Now(), map[string]int64{}, []string{}
+	for _, s := range shards {
+		if hasFile(s) {
+			name := shard.Name([32]byte(s.Digest))
+			names, sizes[name] = append(names, name), s.Size
+		}
+	}
+	removed, err := bin.Remove(r.ctx, names)
+	for _, name := range removed {
+		r.sum.Files++
+		r.sum.Bytes += sizes[name]
+	}
+	if err != nil {
+		return err
+	}
+	return r.pause(began)
+}
+
+// removeNodes deletes a shard with its nodes.
+func (r *removal) removeNodes(s sqlrepo.Shard) error {
+	for {
+		began := time.Now()
+		gone, rows, err := r.Repo.RemoveNodes(r.ctx, r.stage, s.ID)
+		if err != nil {
+			return errors.Join(fmt.Errorf("shard %d of upload %d", s.Ordinal, s.Upload), err)
+		}
+		r.sum.Nodes += rows
+		r.deleted(rows)
+		if err := r.pause(began); err != nil {
+			return err
+		}
+		if gone {
+			r.sum.Nodes-- // the row of the shard itself
+			r.sum.Shards++
+			return nil
+		}
+	}
+}

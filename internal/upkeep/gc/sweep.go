@@ -1,0 +1,194 @@
+package gc
+
+import (
+	"context"
+	"slices"
+
+	"github.com/guppy-prep/guppy/internal/formats/blobindex"
+	"github.com/guppy-prep/guppy/internal/preparing/index"
+	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/preparing/shard"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// Files are some of a store.
+type Files struct{ Files, Bytes int64 }
+
+func (f *Files) add(files, bytes int64) {
+	f.Files += files
+	f.Bytes += bytes
+}
+
+// Strays are the files of a store that are no shard or index of the repository.
+type Strays struct {
+	// Unnamed have the name of a shard or index that the repository doesn't have, Damaged were set aside by a repair.
+	Unnamed, Damaged Files
+}
+
+// Temporary counts the temporary files of a space that nobody will finish, with those that interrupted removals have
+// left, and removes them if it is told to, unless a row names them.
+func (c *Collector) Temporary(ctx context.Context, files store.Store, space sqlrepo.Space,
+	remove bool) (n int64, err error) {
+	left, err := c.trash(ctx, files, space, remove)
+	if err != nil {
+		return left, err
+	}
+	abandoned, err := pipeline.Abandoned(ctx, c.Repo, files, space)
+	if err != nil {
+		return left, err
+	}
+	n, err = discard(ctx, files, abandoned, remove)
+	return left + n, err
+}
+
+func (c *Collector) trash(ctx context.Context, files store.Store, space sqlrepo.Space,
+	remove bool) (n int64, err error) {
+	bin := trash.Bin{Repo: c.Repo, Store: files, Owner: trash.Owner(space)}
+	if remove {
+		return bin.Tidy(ctx)
+	}
+	left, err := bin.Left(ctx)
+	return int64(len(left)), err
+}
+
+// Leftovers does what Temporary does for what belongs to no space: see Ownerless.
+func (c *Collector) Leftovers(ctx context.Context, files store.Store, remove bool) (n int64, err error) {
+	left, err := Ownerless(ctx, files)
+	if err != nil {
+		return 0, err
+	}
+	return discard(ctx, files, left, remove)
+}
+
+// Ownerless lists what copies of stores, those who index again what uploads had left, and trials of a server have left
+// in a store, and nobody will finish. No lease tells of them: what has changed within a day is left alone, unless it is
+// known that its process is gone.
+func Ownerless(ctx context.Context, files store.Store) ([]store.Unfinished, error) {
+	left, err := mirror.Abandoned(ctx, files)
+	if err != nil {
+		return nil, err
+	}
+	left = slices.DeleteFunc(left, func(file store.Unfinished) bool { return file.Owner == "" }) // Temporary has them
+	for _, owners := range []string{index.Owners, store.ProbeOwner} {
+		unfinished, err := files.Unfinished(ctx, owners)
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range unfinished {
+			if file.Owner != "" && file.IsOld() {
+				left = append(left, file)
+			}
+		}
+	}
+	return left, nil
+}
+
+func discard(ctx context.Context, files store.Store, left []store.Unfinished, remove bool) (n int64, err error) {
+	for _, file := range left {
+		if remove {
+			if err := files.Discard(ctx, file); err != nil {
+				return n, err
+			}
+		}
+		n++
+	}
+	return n, nil
+}
+
+// straysAtOnce is how many files are looked for among the shards, or indexes, in one query.
+const straysAtOnce = 500
+
+// kind is a kind of files that rows name by their digests.
+type kind struct {
+	parse   func(name string) (digest [32]byte, ok bool)
+	name    func(digest [32]byte) string
+	unnamed func(ctx context.Context, digests [][]byte) ([][]byte, error)
+}
+
+func (c *Collector) kinds() []kind {
+	return []kind{
+		{shard.ParseName, shard.Name, c.Repo.Unnamed},
+		{blobindex.ParseName, blobindex.Name, c.Repo.UnnamedIndexes},
+	}
+}
+
+// Strays counts the files of a store that have the name of a shard or index which the repository doesn't have, and
+// those that a repair has set aside, and removes them if it is told to. Those of another repository that uses the same
+// store are among them.
+func (c *Collector) Strays(ctx context.Context, files store.Store, remove bool) (strays Strays, err error) {
+	var bin *trash.Bin
+	if remove {
+		spaces, err := c.Repo.Spaces(ctx)
+		if err != nil || len(spaces) == 0 {
+			return strays, err // without a space there is no upload
+		}
+		bin = &trash.Bin{Repo: c.Repo, Store: files, Owner: trash.Owner(spaces[0])}
+	}
+	for _, kind := range c.kinds() {
+		if err := c.straysOf(ctx, kind, files, bin, &strays); err != nil {
+			return strays, err
+		}
+	}
+	return strays, nil
+}
+
+func (c *Collector) straysOf(ctx context.Context, kind kind, files store.Store, bin *trash.Bin, strays *Strays) error {
+	sizes, digests := map[string]int64{}, [][]byte{}
+	flush := func() error {
+		found, err := kind.strays(ctx, bin, digests, sizes)
+		strays.Unnamed.add(found.Files, found.Bytes)
+		clear(sizes)
+		digests = digests[:0]
+		return err
+	}
+	for file, err := range files.Committed(ctx) {
+		if err != nil {
+			return err
+		}
+		name, damaged := store.CutAside(file.Name)
+		digest, ok := kind.parse(name)
+		if !ok {
+			continue
+		}
+		if damaged {
+			if bin != nil {
+				err = files.Remove(ctx, file.Name)
+			}
+			if err != nil {
+				return err
+			}
+			strays.Damaged.add(1, file.Size)
+			continue
+		}
+		sizes[name] = file.Size
+		if digests = append(digests, digest[:]); len(digests) == straysAtOnce {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
+
+// strays counts those of some files that no row names, and removes them from the trash's store if bin is not nil.
+func (k kind) strays(ctx context.Context, bin *trash.Bin, digests [][]byte,
+	sizes map[string]int64) (found Files, err error) {
+	unnamed, err := k.unnamed(ctx, digests)
+	if err != nil {
+		return found, err
+	}
+	names := make([]string, len(unnamed))
+	for i, digest := range unnamed {
+		names[i] = k.name([32]byte(digest))
+	}
+	if bin != nil {
+		names, err = bin.Remove(ctx, names)
+	}
+	for _, name := range names {
+		found.add(1, sizes[name])
+	}
+	return found, err
+}
