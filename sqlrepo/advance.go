@@ -10,23 +10,27 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// Advance records that a stage is done and which one is next. The lease stays for that, except that shards are packed
-// by all, and nothing is left to do for an Incomplete upload. What a scan has changed is counted anew.
+// Advance records that a stage is done and which one is next. The lease stays for the next stage, except that shards are
+// packed by all, and that nothing is left to do for an Incomplete upload. What a scan has changed is counted again.
 //
 // Rows have the last word on what is next, so that it does not depend on what an attempt has seen:
-//   - Rescanning comes instead of Packing where nothing is planned that is not packed.
-//   - Behind Rescanning, Scanning comes instead of Linking while an entry is Changed and the source was not scanned again;
-//     if it was, such entries are Failed. Then Incomplete comes instead of Linking if entries could not be prepared and are
-//     not to be skipped.
+//   - Rescanning follows Planning instead of Packing if everything that is planned is packed.
+//   - Scanning follows Rescanning instead of Linking while an entry is Changed and the source was not scanned again. If it
+//     was, such entries are Failed. Incomplete follows instead of Linking if entries could not be prepared and are not to
+//     be skipped.
 //
-// It returns ErrLeaseLost when somebody else has the stage, and ErrState when the upload is not in the stage's state.
+// Advance returns ErrLeaseLost if somebody else has the stage, and ErrState if the upload is not in the stage's state or
+// the next state may not follow it. It never enters Indexing or Complete: see BeginIndexing and CompleteUpload.
 func (r *Repository) Advance(ctx context.Context, stage Stage, next UploadState) (Stage, error) {
 	if stage.Upload.State == Rescanning && next == Linking {
 		return r.leaveRescanning(ctx, stage)
 	}
-	update := r.advance(stage, next)
+	update := r.advanced(stage, next).Suffix("RETURNING " + columnList(uploadFields))
 	advanced, tried := Stage{}, false
 	err := r.retry(ctx, fmt.Sprintf("begin %s", next), func() error {
+		if err := checkAdvance(stage, next); err != nil {
+			return err
+		}
 		err := r.update(ctx, update, &advanced.Upload)
 		if errors.Is(err, ErrNotFound) && tried {
 			return r.hasAdvanced(ctx, stage, &advanced.Upload)
@@ -40,34 +44,6 @@ func (r *Repository) Advance(ctx context.Context, stage Stage, next UploadState)
 	return advanced, err
 }
 
-// advance is the update with which the next stage begins, if the upload is in that of the lease.
-func (r *Repository) advance(stage Stage, next UploadState) squirrel.UpdateBuilder {
-	update := squirrel.Update("uploads").Set("attempts", 0).Set("retry_at", nil).Set("error", nil).
-		Set("stage_began", r.at(0))
-	state := squirrel.Expr("?", next)
-	switch next {
-	case Packing:
-		update = free(update)
-		state = squirrel.Expr("CASE WHEN settled_shards = planned_shards THEN CAST(? AS SMALLINT) ELSE ? END",
-			int64(Rescanning), int64(Packing))
-	case Incomplete:
-		update = free(update)
-	default:
-		update = update.Set("progress", 0)
-	}
-
-	if next == Scanning {
-		update = update.Set("scanned_again", 1)
-	}
-	if next == Planning && stage.Upload.State == Scanning {
-		update = recounted(update, stage.Upload.ID)
-	} else {
-		update = update.Set("stage_bytes", squirrel.Expr("packed_bytes"))
-	}
-	return update.Set("state", state).Where(held(stage)).Where(squirrel.Eq{"state": stage.Upload.State}).
-		Suffix("RETURNING " + columnList(uploadFields))
-}
-
 // leaveRescanning finds out from rows what follows, in the transaction in which it begins.
 func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced Stage, err error) {
 	var changed, failed bool
@@ -76,6 +52,11 @@ func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced
 			Where(squirrel.Eq{"upload": stage.Upload.ID, "state": states})
 		return squirrel.Select().Column(squirrel.ConcatExpr("EXISTS (", rows, ")"))
 	}
+	advance := func(tx *dialect.Tx, next UploadState) error {
+		return r.get(ctx, tx, &advanced.Upload,
+			r.advanced(stage, next).Suffix("RETURNING "+columnList(uploadFields)))
+	}
+
 	err = r.withTx(ctx, "leave rescanning", func(tx *dialect.Tx) error {
 		// Until the transaction ends nobody else has the stage.
 		seen := squirrel.Update("uploads").Set("lease_seen", r.at(0)).Where(squirrel.Eq{"state": Rescanning})
@@ -86,7 +67,7 @@ func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced
 			return err
 		}
 		if changed && !stage.Upload.ScannedAgain {
-			return r.get(ctx, tx, &advanced.Upload, r.advance(stage, Scanning))
+			return advance(tx, Scanning)
 		}
 
 		differs := squirrel.Update("entries").Set("state", Failed).
@@ -101,7 +82,7 @@ func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced
 		if failed && !stage.Upload.SkipFailed {
 			next = Incomplete
 		}
-		return r.get(ctx, tx, &advanced.Upload, r.advance(stage, next))
+		return advance(tx, next)
 	})
 	return advanced, err
 }

@@ -108,7 +108,7 @@ type scope struct {
 
 // of narrows a query to the upload in a column. It is for what nobody demands of uploads that are removed.
 func (s scope) of(query squirrel.SelectBuilder, column string) squirrel.SelectBuilder {
-	return s.kept(query, column).Where(squirrel.ConcatExpr(column+" NOT IN (", removed(), ")"))
+	return s.kept(query, column).Where(squirrel.ConcatExpr(column+" NOT IN (", removedUploads(), ")"))
 }
 
 // kept narrows a query to the upload in a column. What removed uploads keep for others is as good as any.
@@ -122,11 +122,11 @@ func (s scope) kept(query squirrel.SelectBuilder, column string) squirrel.Select
 // keptShards narrows a query to shards that are not on their way out.
 func (s scope) keptShards(query squirrel.SelectBuilder) squirrel.SelectBuilder {
 	return s.kept(query, "shards.upload").Where(squirrel.Or{
-		squirrel.NotEq{"shards.state": ShardRemoving}, squirrel.ConcatExpr("shards.upload NOT IN (", removed(), ")"),
+		squirrel.NotEq{"shards.state": ShardRemoving}, squirrel.ConcatExpr("shards.upload NOT IN (", removedUploads(), ")"),
 	})
 }
 
-func removed() squirrel.SelectBuilder {
+func removedUploads() squirrel.SelectBuilder {
 	return squirrel.Select("id").From("uploads").Where(squirrel.Eq{"state": Removed})
 }
 

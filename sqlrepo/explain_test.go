@@ -12,6 +12,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/conformance"
 )
 
 // TestOpenUploadsReadsNoLargeTable looks at how the engines go about the query that idle workers run again and again,
@@ -24,7 +25,7 @@ func TestOpenUploadsReadsNoLargeTable(t *testing.T) {
 			repo := sqlrepo.New(db)
 			stage := beginStage(t, repo)
 			planShards(t, repo, stage, 10_000)
-			if _, err := repo.Advance(t.Context(), stage, sqlrepo.Packing); err != nil {
+			if _, err := conformance.Reach(t.Context(), repo, sqlrepo.Claim{}, stage, sqlrepo.Packing); err != nil {
 				t.Fatal(err)
 			}
 			for range 2 {
@@ -184,7 +185,7 @@ func sealNodes(t *testing.T, repo *sqlrepo.Repository, n int) []sqlrepo.Digest {
 	}
 	stage := beginStage(t, repo)
 	planShards(t, repo, stage, 1)
-	if _, err := repo.Advance(t.Context(), stage, sqlrepo.Packing); err != nil {
+	if _, err := conformance.Reach(t.Context(), repo, sqlrepo.Claim{}, stage, sqlrepo.Packing); err != nil {
 		t.Fatal(err)
 	}
 	claim := sqlrepo.Claim{Worker: "test", Term: time.Hour}

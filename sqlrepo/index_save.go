@@ -28,12 +28,7 @@ func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, c
 	upload.State, upload.RootCID, upload.Counts = Indexing, root, counts
 	upload.IndexLayout = cmp.Or(upload.IndexLayout, DefaultIndexLayout)
 	upload.Progress, upload.Attempts, upload.RetryAt, upload.Error = 0, 0, Time{}, ""
-	begin := squirrel.Update("uploads").Set("state", upload.State).Set("root_cid", root).Set("files", counts.Files).
-		Set("index_layout", upload.IndexLayout).
-		Set("directories", counts.Directories).Set("links", counts.Symlinks).Set("bytes", counts.Bytes).
-		Set("progress", 0).Set("attempts", 0).Set("retry_at", nil).Set("error", nil).Set("stage_began", r.at(0)).
-		Set("stage_bytes", squirrel.Expr("packed_bytes")).Where(held(stage)).Where(squirrel.Eq{"state": Linking}).
-		Suffix("RETURNING " + columnList(standing))
+	begin := r.linked(stage, root, counts, upload.IndexLayout).Suffix("RETURNING " + columnList(standing))
 	stale := squirrel.And{squirrel.Eq{"upload": upload.ID}, squirrel.Or{squirrel.NotEq{"root_cid": root},
 		squirrel.NotEq{"layout": upload.IndexLayout}, squirrel.Gt{"slices": upload.IndexSlices}}}
 	err := r.withTx(ctx, "record the root", func(tx *dialect.Tx) error {
@@ -65,11 +60,9 @@ func (r *Repository) SaveIndexes(ctx context.Context, stage Stage, indexes []New
 func (r *Repository) CompleteUpload(ctx context.Context, stage Stage, indexes []NewIndex) (Upload, error) {
 	upload := stage.Upload
 	upload.State, upload.FinishedAt, upload.Lease = Complete, NewTime(r.now()), Lease{}
-	complete := settled(squirrel.Update("uploads")).Set("state", Complete).Set("finished_at", upload.FinishedAt).
-		Where(squirrel.Eq{"state": Indexing})
 	err := proved(func(by proof) error {
 		return r.saveIndexes(ctx, upload.ID, indexes, func(tx *dialect.Tx) error {
-			if err := r.fence(ctx, tx, stage, complete); err != nil {
+			if err := r.fence(ctx, tx, stage, completed(upload.FinishedAt)); err != nil {
 				return err
 			}
 			return r.prove(ctx, tx, upload.ID, by)

@@ -40,8 +40,7 @@ func (r *Repository) RemoveUpload(ctx context.Context, id int64) error {
 		if err := r.stopWork(ctx, tx, id); err != nil {
 			return err
 		}
-		_, err := r.exec(ctx, tx, settled(squirrel.Update("uploads")).Set("state", Removed).Set("set_aside_at", nil).
-			Set("aside_shards", 0).Where(squirrel.Eq{"id": id}).Where(squirrel.NotEq{"state": Removed}))
+		_, err := r.exec(ctx, tx, removed(id))
 		return err
 	})
 }

@@ -102,28 +102,10 @@ func (r *Repository) Recount(ctx context.Context, upload int64) error {
 // Settle makes the state of an upload that of its root: one that has a root is complete, unless entries of it could not
 // be prepared, one that has none is linked again if it was complete, and did not end otherwise.
 func (r *Repository) Settle(ctx context.Context, upload int64) error {
-	this, rooted := squirrel.Eq{"id": upload}, squirrel.Expr("root_cid IS NOT NULL AND LENGTH(root_cid) = ?", cidLength)
-	unknown := squirrel.Expr("state NOT BETWEEN ? AND ?", int64(Scanning), int64(Indexing))
-	unready := squirrel.Select("1").From("entries").Where("entries.upload = uploads.id AND entries.state <> 0").
-		Where(squirrel.Or{squirrel.Eq{"entries.state": Changed}, squirrel.And{
-			squirrel.Eq{"entries.state": []EntryState{Failed, Unreachable}}, squirrel.ConcatExpr("NOT ", skipping)}})
-	return r.mend(ctx, "set the state of the upload",
-		settled(squirrel.Update("uploads")).Set("state", Complete).
-			Set("finished_at", squirrel.Expr("COALESCE(finished_at, ?)", NewTime(r.now()))).Where(this).Where(rooted).
-			Where(squirrel.NotEq{"state": Removed}).
-			Where(squirrel.ConcatExpr("NOT EXISTS (", unready, ")")),
-		free(squirrel.Update("uploads")).Set("state", Linking).Where(this).Where(squirrel.Eq{"state": rootedStates}).
-			Where(squirrel.ConcatExpr("NOT (", rooted, ")")),
-		free(squirrel.Update("uploads")).Set("state", Scanning).Where(this).Where(unknown),
+	this := squirrel.Eq{"id": upload}
+	return r.mend(ctx, "set the state of the upload", append(deserved(upload, NewTime(r.now())),
 		squirrel.Update("uploads").Set("root_cid", nil).Where(this).Where(squirrel.NotEq{"state": rootedStates}),
-		squirrel.Update("uploads").Set("finished_at", nil).Where(this).Where(squirrel.NotEq{"state": Complete}))
-}
-
-// unfinish is an update that takes an upload's root away, unless it was removed.
-func unfinish(upload int64, state UploadState) squirrel.UpdateBuilder {
-	return settled(squirrel.Update("uploads")).Set("state", state).Set("root_cid", nil).Set("finished_at", nil).
-		Set("files", 0).Set("directories", 0).Set("links", 0).Set("bytes", 0).
-		Where(squirrel.Eq{"id": upload}).Where(squirrel.NotEq{"state": Removed})
+		squirrel.Update("uploads").Set("finished_at", nil).Where(this).Where(squirrel.NotEq{"state": Complete}))...)
 }
 
 // rootsOf deletes the roots of an upload's entries.
@@ -134,19 +116,19 @@ func rootsOf(upload int64) squirrel.Sqlizer {
 
 // Reopen has an upload begin again at its scan, when it is opened next. What is packed of it stays.
 func (r *Repository) Reopen(ctx context.Context, upload int64) error {
-	return r.mend(ctx, "open the upload again", unfinish(upload, Scanning).Set("linked_entries", 0), rootsOf(upload))
+	return r.mend(ctx, "open the upload again", unfinished(upload, Scanning).Set("linked_entries", 0), rootsOf(upload))
 }
 
 // Relink has an upload linked again, from its rows alone.
 func (r *Repository) Relink(ctx context.Context, upload int64) error {
 	return r.mend(ctx, "have the upload linked again",
-		unfinish(upload, Linking).Set("linked_entries", 0).Set("set_aside_at", nil), rootsOf(upload))
+		unfinished(upload, Linking).Set("linked_entries", 0).Set("set_aside_at", nil), rootsOf(upload))
 }
 
 // GiveUp marks an upload as incomplete: some of its content is lost. What is left of it stays, as others may have it
 // from there.
 func (r *Repository) GiveUp(ctx context.Context, upload int64) error {
-	return r.mend(ctx, "mark the upload as incomplete", unfinish(upload, Incomplete))
+	return r.mend(ctx, "mark the upload as incomplete", unfinished(upload, Incomplete))
 }
 
 // IsLatest tells whether no newer upload of its source was begun and not removed, so that it can be prepared again.

@@ -228,23 +228,6 @@ func uploadOf(id int64, values []int64) Upload {
 	}}
 }
 
-// countPacked counts what a shard holds as packed. Behind the last one, the source is looked at once more.
-func (r *Repository) countPacked(shard int64) squirrel.UpdateBuilder {
-	segments := func(what string) squirrel.SelectBuilder {
-		return squirrel.Select(what).From("segments").Where(squirrel.Eq{"shard": shard})
-	}
-	const last = "settled_shards + 1 = planned_shards"
-	next := squirrel.Expr("CASE WHEN "+last+" THEN ? ELSE state END", int64(Rescanning))
-	bytes := squirrel.ConcatExpr("packed_bytes + (", segments("CAST(COALESCE(SUM(length), 0) AS BIGINT)"), ")")
-	return squirrel.Update("uploads").Set("state", next).
-		Set("stage_began", squirrel.ConcatExpr("CASE WHEN "+last+" THEN ", r.at(0), " ELSE stage_began END")).
-		Set("stage_bytes", squirrel.ConcatExpr("CASE WHEN "+last+" THEN ", bytes, " ELSE stage_bytes END")).
-		Set("packed_files", squirrel.ConcatExpr("packed_files + (", segments("COUNT(*)").Where(squirrel.Eq{"file_offset": 0}),
-			")")).
-		Set("packed_bytes", bytes).
-		Set("settled_shards", squirrel.Expr("settled_shards + 1"))
-}
-
 // countSettled counts a shard that is done with, or set aside. If it was the next one to be sealed, the one behind it
 // is now.
 func countSettled(shard Shard, count squirrel.UpdateBuilder) squirrel.UpdateBuilder {

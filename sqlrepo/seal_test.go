@@ -42,9 +42,7 @@ func claimOnly(t *testing.T, r *Repository) Shard {
 	if err := r.SavePlan(t.Context(), stage, []PlannedShard{{}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Advance(t.Context(), stage, Packing); err != nil {
-		t.Fatal(err)
-	}
+	mustAdvance(t, r, mustAdvance(t, r, stage, Planning), Packing)
 	shard, err := r.ClaimShard(t.Context(), Claim{Worker: "test", Term: time.Hour}, stage.Upload.ID, math.MaxInt64)
 	if err != nil {
 		t.Fatal(err)

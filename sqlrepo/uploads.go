@@ -12,50 +12,6 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// UploadState is the stage that an upload has reached. The values are stored.
-type UploadState int16
-
-// The states of uploads.
-const (
-	Scanning UploadState = iota + 1
-	Planning
-	Packing
-	Linking
-	Complete
-	// Rescanning looks at the source once more, as a whole: what has changed during the run is scanned again, once.
-	Rescanning
-	// Incomplete uploads have entries that could not be prepared: opening them again tries once more.
-	Incomplete
-	// Removed uploads are gone for everybody, but for what others share of them and what is still to be deleted.
-	Removed
-	// Indexing uploads have their root, and tell next where their blocks lie.
-	Indexing
-)
-
-func (s UploadState) String() string {
-	switch s {
-	case Scanning:
-		return "scanning"
-	case Planning:
-		return "planning"
-	case Packing:
-		return "packing"
-	case Linking:
-		return "linking"
-	case Complete:
-		return "complete"
-	case Rescanning:
-		return "rescanning"
-	case Incomplete:
-		return "incomplete"
-	case Removed:
-		return "removed"
-	case Indexing:
-		return "indexing"
-	}
-	return "unknown"
-}
-
 // Upload is one snapshot of one source.
 type Upload struct {
 	ID     int64       `db:"id"`
@@ -117,32 +73,11 @@ type Tally struct {
 	StageBytes int64 `db:"stage_bytes"`
 }
 
-// Rooted tells that the upload is linked, so that it has a root.
-func (u Upload) Rooted() bool { return slices.Contains(rootedStates, u.State) }
-
-// rootedStates are those of uploads that have a root.
-var rootedStates = []UploadState{Indexing, Complete}
-
 // MaxBlocks is the most blocks that a shard of the upload may have, so that an index has room for it: one slice spans
 // the whole shard.
 func (u Upload) MaxBlocks() int64 {
 	return max(1, cmp.Or(u.IndexSlices, DefaultIndexSlices)-1)
 }
-
-// Stuck tells that what is left of the upload was set aside, so that nobody works on it until it is opened again.
-func (u Upload) Stuck() bool {
-	return !u.SetAside.IsZero() ||
-		u.State == Packing && u.AsideShards > 0 && u.SettledShards+u.AsideShards == u.PlannedShards
-}
-
-// Ended tells that nobody has anything left to do for the upload, unless it is opened again.
-func (u Upload) Ended() bool { return u.Closed() || u.State == Incomplete || u.Stuck() }
-
-// Closed tells that the upload can't be opened again.
-func (u Upload) Closed() bool { return slices.Contains(closed, u.State) }
-
-// closed are the states of uploads that can't be opened again.
-var closed = []UploadState{Complete, Removed}
 
 var uploadColumns = []string{"id", "source", "state", "profile", "shard_size", "excludes", "symlinks", "token", "files",
 	"directories", "links", "bytes", "root_cid", "started_at", "finished_at", "store", "skip_failed", "index_layout",
@@ -307,7 +242,7 @@ func (r *Repository) addUpload(ctx context.Context, tx *dialect.Tx, source int64
 	if u.ID, err = r.nextIDs(ctx, tx, "uploads", 1); err != nil {
 		return err
 	}
-	u.Source, u.State, u.StartedAt = source, Scanning, NewTime(r.now())
+	u.Source, u.State, u.StartedAt = source, firstState, NewTime(r.now())
 	u.IndexLayout, u.IndexSlices = cmp.Or(u.IndexLayout, DefaultIndexLayout), cmp.Or(u.IndexSlices, DefaultIndexSlices)
 	values := []any{u.ID, u.Source, u.State, u.Profile, u.ShardSize, u.Excludes, u.SymlinkPolicy, u.Token, u.Files,
 		u.Directories, u.Symlinks, u.Bytes, u.RootCID, u.StartedAt, u.FinishedAt, nullable(u.Store, ""), number(u.SkipFailed),
@@ -344,17 +279,7 @@ func (r *Repository) restart(ctx context.Context, tx *dialect.Tx, u *Upload, fre
 	if err := r.later(ctx, tx, shards, nil); err != nil {
 		return err
 	}
-	upload := settled(squirrel.Update("uploads")).Set("set_aside_at", nil).Set("aside_shards", 0).
-		Set("state", Scanning).Set("scanned_again", 0).Set("stage_began", r.at(0)).Set("profile", fresh.Profile).
-		Set("shard_size", fresh.ShardSize).Set("excludes", fresh.Excludes).Set("symlinks", fresh.SymlinkPolicy).
-		Set("store", nullable(fresh.Store, "")).Set("skip_failed", number(fresh.SkipFailed)).
-		Set("index_layout", cmp.Or(fresh.IndexLayout, DefaultIndexLayout)).
-		Set("index_slices", cmp.Or(fresh.IndexSlices, DefaultIndexSlices)).Set("piece_cid", number(fresh.PieceCID)).
-		Set("reread", number(u.Reread || fresh.Reread)).Set("ignore_inode", number(fresh.IgnoreInode)).
-		Set("ignore_ctime", number(fresh.IgnoreCtime)).Set("mtime_window", fresh.MtimeWindow).
-		Set("root_cid", nil).Set("files", 0).Set("directories", 0).Set("links", 0).Set("bytes", 0).
-		Where(squirrel.Eq{"id": u.ID, "state": u.State, "token": u.Token}).Suffix("RETURNING " + columnList(uploadFields))
-	err := r.get(ctx, tx, u, upload)
+	err := r.get(ctx, tx, u, r.reopened(*u, fresh).Suffix("RETURNING "+columnList(uploadFields)))
 	if errors.Is(err, ErrNotFound) {
 		err = fmt.Errorf("upload %d: %w: it was %s when it was looked at", u.ID, ErrState, u.State)
 	}
@@ -434,9 +359,6 @@ func (r *Repository) PreviousUpload(ctx context.Context, u Upload) (id int64, er
 	})
 	return id, err
 }
-
-// exclusive are the states in which one worker at a time has an upload.
-var exclusive = []UploadState{Scanning, Planning, Rescanning, Linking, Indexing}
 
 // ClaimStage takes the stage that an upload has reached. It returns ErrNothingToClaim when somebody has it, or when
 // there is no such stage: while shards are packed, and at the end.

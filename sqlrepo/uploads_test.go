@@ -3,6 +3,7 @@ package sqlrepo
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
@@ -61,7 +62,12 @@ func mustAdvance(t *testing.T, r *Repository, stage Stage, next UploadState) Sta
 // completeEmpty completes an upload of nothing.
 func completeEmpty(t *testing.T, r *Repository, stage Stage) {
 	t.Helper()
-	stage, err := r.BeginIndexing(t.Context(), mustAdvance(t, r, stage, Linking), CID{}, Counts{})
+	mustAdvance(t, r, mustAdvance(t, r, stage, Planning), Packing)
+	stage, err := r.ClaimStage(t.Context(), Claim{Worker: "test", Term: time.Hour}, stage.Upload.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage, err = r.BeginIndexing(t.Context(), mustAdvance(t, r, stage, Linking), CID{}, Counts{})
 	if err != nil {
 		t.Fatal(err)
 	}

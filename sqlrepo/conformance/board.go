@@ -69,7 +69,7 @@ func openUploadsFiltered(f *fixture) {
 	space, other := f.space(), f.space()
 	a, b, c := f.newStage(), f.begin(f.source(space)), f.begin(f.source(other))
 	f.ok(f.Release(f.ctx, b))
-	must(f.Advance(f.ctx, c, sqlrepo.Incomplete))(f.t)
+	must(f.Advance(f.ctx, must(f.reach(c, sqlrepo.Rescanning))(f.t), sqlrepo.Incomplete))(f.t)
 	todoA, todoB, todoC := todo{a.Upload.ID, false, -1}, todo{b.Upload.ID, true, -1}, todo{c.Upload.ID, false, -1}
 	for _, list := range []struct {
 		filter sqlrepo.OpenFilter

@@ -32,7 +32,7 @@ func (f *fixture) onUnit(unit sqlrepo.Unit) map[string]func() error {
 func (f *fixture) onStage(stage sqlrepo.Stage, entry sqlrepo.Entry, sealing sqlrepo.Seal) map[string]func() error {
 	calls := f.onUnit(stage)
 	calls["Advance"] = func() error {
-		_, err := f.Advance(f.ctx, stage, sqlrepo.Linking)
+		_, err := f.Advance(f.ctx, stage, sqlrepo.Planning)
 		return err
 	}
 	calls["BeginIndexing"] = func() error {
@@ -155,7 +155,7 @@ func fenceStolenShard(f *fixture) {
 func fenceUnknown(f *fixture) {
 	stage := f.newStage()
 	sealing := f.sealing(stage.Upload.ID)
-	unknown := sqlrepo.Stage{Upload: sqlrepo.Upload{ID: 100}}
+	unknown := sqlrepo.Stage{Upload: sqlrepo.Upload{ID: 100, State: sqlrepo.Scanning}}
 	unknown.Upload.Token = stage.Upload.Token
 	f.refused(f.onStage(unknown, sqlrepo.Entry{ID: 1}, sealing))
 	shard := sqlrepo.Shard{ID: 100, Upload: stage.Upload.ID}

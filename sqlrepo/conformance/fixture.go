@@ -169,9 +169,21 @@ func (f *fixture) toPack(stage sqlrepo.Stage, shards ...sqlrepo.PlannedShard) []
 	return shards
 }
 
+// packing takes an upload that is scanned, planned or rescanned on to its packing.
 func (f *fixture) packing(stage sqlrepo.Stage) sqlrepo.Upload {
 	f.t.Helper()
+	if stage.Upload.State == sqlrepo.Rescanning {
+		stage = must(f.Advance(f.ctx, stage, sqlrepo.Scanning))(f.t)
+	}
+	if stage.Upload.State == sqlrepo.Scanning {
+		stage = must(f.Advance(f.ctx, stage, sqlrepo.Planning))(f.t)
+	}
 	return must(f.Advance(f.ctx, stage, sqlrepo.Packing))(f.t).Upload
+}
+
+// reach is Reach with the claim of this fixture.
+func (f *fixture) reach(stage sqlrepo.Stage, state sqlrepo.UploadState) (sqlrepo.Stage, error) {
+	return Reach(f.ctx, f.Repository, claim("worker"), stage, state)
 }
 
 // sealing is what it takes to seal a shard of an upload now.

@@ -60,7 +60,7 @@ func (f *fixture) indexesOf(filter sqlrepo.IndexFilter) []sqlrepo.Index {
 }
 
 func indexBegins(f *fixture) {
-	stage := f.newStage()
+	stage := must(f.reach(f.newStage(), sqlrepo.Linking))(f.t)
 	counts := sqlrepo.Counts{Files: 1, Directories: 2, Symlinks: 3, Bytes: 4}
 	f.pass(1000)
 	next := must(f.BeginIndexing(f.ctx, stage, exampleCID(), counts))(f.t)
@@ -112,7 +112,7 @@ func indexLeftovers(f *fixture) {
 		f.linked(f.space(), "d")
 	must(f.CompleteUpload(f.ctx, old, nil))(f.t)
 	must(f.CompleteUpload(f.ctx, elsewhere, nil))(f.t)
-	must(f.Advance(f.ctx, incomplete, sqlrepo.Incomplete))(f.t)
+	f.ok(f.GiveUp(f.ctx, incomplete.Upload.ID))
 	stage := f.linked(space, "e")
 	var uploads []int64
 	shards := f.uncovered(space, stage.Upload.ID)
@@ -156,10 +156,11 @@ func indexStale(f *fixture) {
 	stage := f.linked(space, "a", "b")
 	shards := f.uncovered(space, stage.Upload.ID)
 	f.ok(f.SaveIndexes(f.ctx, stage, []sqlrepo.NewIndex{newIndex(1, shards[0])}))
-	stage = must(f.BeginIndexing(f.ctx, stage, exampleCID(), sqlrepo.Counts{}))(f.t)
+	source := sqlrepo.Source{ID: stage.Upload.Source}
+	stage = must(f.BeginIndexing(f.ctx, f.again(source), exampleCID(), sqlrepo.Counts{}))(f.t)
 	equal(f.t, "left with the same root", f.uncovered(space, stage.Upload.ID), shards[1:])
 	other := sqlrepo.CID{Cid: cid.MustParse("bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e")}
-	stage = must(f.BeginIndexing(f.ctx, stage, other, sqlrepo.Counts{}))(f.t)
+	stage = must(f.BeginIndexing(f.ctx, f.again(source), other, sqlrepo.Counts{}))(f.t)
 	equal(f.t, "left with another", f.uncovered(space, stage.Upload.ID), shards)
 	equal(f.t, "state", f.indexesOf(sqlrepo.IndexFilter{})[0].State, sqlrepo.IndexRemoving)
 }

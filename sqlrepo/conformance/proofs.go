@@ -110,7 +110,7 @@ func (f *fixture) rescanning(state sqlrepo.EntryState, skip, again bool) sqlrepo
 	wanted.SkipFailed = skip
 	stage := f.stage(must(f.OpenUpload(f.ctx, source.ID, wanted))(f.t).Upload)
 	if again {
-		stage = must(f.Advance(f.ctx, must(f.Advance(f.ctx, stage, sqlrepo.Rescanning))(f.t), sqlrepo.Scanning))(f.t)
+		stage = must(f.Advance(f.ctx, must(f.reach(stage, sqlrepo.Rescanning))(f.t), sqlrepo.Scanning))(f.t)
 	}
 	equal(f.t, "scanned again", stage.Upload.ScannedAgain, again)
 	left := file("a", 1)
@@ -158,7 +158,7 @@ func leaveRescanning(f *fixture) {
 // scanAgainOnce begins a run after one that has scanned its source twice: it may scan twice, too.
 func scanAgainOnce(f *fixture) {
 	source := f.source(f.space())
-	stage := must(f.Advance(f.ctx, f.begin(source), sqlrepo.Rescanning))(f.t)
+	stage := must(f.reach(f.begin(source), sqlrepo.Rescanning))(f.t)
 	stage = must(f.Advance(f.ctx, stage, sqlrepo.Scanning))(f.t)
 	equal(f.t, "scanned again", f.upload(stage).ScannedAgain, true)
 	equal(f.t, "another run", f.again(source).Upload.ScannedAgain, false)

@@ -255,7 +255,7 @@ func removalTaken(f *fixture) {
 	old := f.add(first, file("a", 1))
 	f.complete(first)
 	second := f.begin(source)
-	rescanning := must(f.Advance(f.ctx, second, sqlrepo.Rescanning))(f.t)
+	rescanning := must(f.reach(second, sqlrepo.Rescanning))(f.t)
 	f.ok(f.RemoveUpload(f.ctx, first.Upload.ID))
 	batch := sqlrepo.ScanBatch{Added: taken(old...), Previous: first.Upload.ID}
 	f.fails(f.SaveScan(f.ctx, rescanning, batch), sqlrepo.ErrSpaceChanged)
@@ -355,8 +355,7 @@ func condemnNeeds(f *fixture) {
 		"removing": func() { f.ok(f.RemoveUpload(f.ctx, ended.Upload.ID)) },
 		"sealing":  func() { f.hold(space, digest(3, 3)) },
 		"linking": func() {
-			other = must(f.BeginIndexing(f.ctx, must(f.Advance(f.ctx, other, sqlrepo.Linking))(f.t), exampleCID(),
-				sqlrepo.Counts{}))(f.t)
+			other = must(f.BeginIndexing(f.ctx, other, exampleCID(), sqlrepo.Counts{}))(f.t)
 		},
 		"repair": func() { f.ok(f.MendCounters(f.ctx)) },
 	} {
@@ -389,7 +388,7 @@ func condemnCompleted(f *fixture) {
 func condemnLinking(f *fixture) {
 	space := f.space()
 	mine, shard := f.condemnable(space, digest(1, 1))
-	linking := must(f.Advance(f.ctx, f.begin(f.source(space)), sqlrepo.Linking))(f.t)
+	linking := must(f.reach(f.begin(f.source(space)), sqlrepo.Linking))(f.t)
 	err := f.Condemn(f.ctx, mine, f.view(space), []int64{shard})
 	f.fails(err, sqlrepo.ErrAtWork)
 	if !strings.Contains(fmt.Sprint(err), "worker") {
@@ -413,10 +412,10 @@ func condemnBegun(f *fixture) {
 func condemnAbandonedLink(f *fixture) {
 	space := f.space()
 	source := f.source(space)
-	linking := must(f.Advance(f.ctx, f.begin(source), sqlrepo.Linking))(f.t)
+	linking := must(f.reach(f.begin(source), sqlrepo.Linking))(f.t)
 	mine, shard := f.condemnable(space, digest(1, 1)) // lets leases end
 	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shard}))
-	_, err := f.Advance(f.ctx, linking, sqlrepo.Complete)
+	_, err := f.Advance(f.ctx, linking, sqlrepo.Incomplete)
 	f.fails(err, sqlrepo.ErrLeaseLost)
 	f.fails(f.Renew(f.ctx, linking, term, 0), sqlrepo.ErrLeaseLost)
 	equal(f.t, "state", f.stage(f.upload(linking)).Upload.State, sqlrepo.Linking)

@@ -104,13 +104,12 @@ func (m *machine) plan(t *rapid.T) {
 }
 
 func (m *machine) advance(t *rapid.T) {
-	m.in(t, sqlrepo.Scanning, sqlrepo.Planning, sqlrepo.Rescanning, sqlrepo.Linking)
+	m.in(t, sqlrepo.Scanning, sqlrepo.Planning, sqlrepo.Rescanning)
 	next := map[sqlrepo.UploadState]sqlrepo.UploadState{
 		sqlrepo.Scanning: sqlrepo.Planning, sqlrepo.Planning: sqlrepo.Packing, sqlrepo.Rescanning: sqlrepo.Linking,
-		sqlrepo.Linking: sqlrepo.Linking,
 	}[m.stage.Upload.State]
 	if m.stage.Upload.State == sqlrepo.Rescanning && len(m.unplanned(t, m.stage)) > 0 {
-		next = sqlrepo.Planning
+		next = sqlrepo.Scanning
 	}
 	m.stage = must(m.Advance(m.ctx, m.stage, next))(t)
 	equal(t, "bytes at the beginning of the stage", m.stage.Upload.StageBytes, m.stage.Upload.PackedBytes)

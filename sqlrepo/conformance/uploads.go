@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/ipfs/go-cid"
@@ -24,6 +25,7 @@ func uploads() []test {
 		{"know the one before", previousUpload},
 		{"know the one before in their store", previousInStore},
 		{"go through their states", uploadStates},
+		{"go through no other states", strangeStates},
 		{"pack when there is something to pack", advanceToPacking},
 		{"are incomplete until they are opened again", incompleteUpload},
 		{"are complete", completeUpload},
@@ -51,10 +53,8 @@ func (f *fixture) finish(stage sqlrepo.Stage, root sqlrepo.CID,
 func (f *fixture) BeginIndexing(ctx context.Context, stage sqlrepo.Stage, root sqlrepo.CID,
 	counts sqlrepo.Counts) (next sqlrepo.Stage, err error) {
 	f.t.Helper()
-	if stage.Upload.State != sqlrepo.Linking {
-		if stage, err = f.Advance(ctx, stage, sqlrepo.Linking); err != nil {
-			return stage, err
-		}
+	if stage, err = f.reach(stage, sqlrepo.Linking); err != nil {
+		return stage, err
 	}
 	batch := sqlrepo.LinkBatch{}
 	for _, entry := range collect(f.t, f.Contents(ctx, stage.Upload.ID, sqlrepo.Ready, sqlrepo.Rescanned)) {
@@ -346,7 +346,12 @@ func previousUpload(f *fixture) {
 func uploadStates(f *fixture) {
 	stage := f.newStage()
 	f.plan(stage, planned(0))
-	for _, state := range []sqlrepo.UploadState{sqlrepo.Planning, sqlrepo.Rescanning, sqlrepo.Linking, sqlrepo.Scanning} {
+	f.ok(f.Renew(f.ctx, stage, term, 7))
+	stage = must(f.Advance(f.ctx, stage, sqlrepo.Planning))(f.t)
+	equal(f.t, "progress", stage.Upload.Progress, 0)
+	must(f.Advance(f.ctx, stage, sqlrepo.Packing))(f.t)
+	stage = f.stage(f.sealed(packed(f.shard(stage))))
+	for _, state := range []sqlrepo.UploadState{sqlrepo.Scanning, sqlrepo.Planning} {
 		f.ok(f.Renew(f.ctx, stage, term, 7))
 		f.pass(term / 10)
 		token := stage.Upload.Token
@@ -357,8 +362,38 @@ func uploadStates(f *fixture) {
 		equal(f.t, "began", stage.Upload.StageBegan, sqlrepo.NewTime(f.now))
 		equal(f.t, "stored", f.upload(stage), stage.Upload)
 	}
+	stage = must(f.reach(stage, sqlrepo.Linking))(f.t)
+	equal(f.t, "stored", f.upload(stage), stage.Upload)
 	_, err := f.Upload(f.ctx, stage.Upload.ID+1)
 	f.fails(err, sqlrepo.ErrNotFound)
+}
+
+// strangeStates demands that a stage is followed by none but those that may follow it.
+func strangeStates(f *fixture) {
+	may := map[sqlrepo.UploadState][]sqlrepo.UploadState{
+		sqlrepo.Scanning:   {sqlrepo.Planning},
+		sqlrepo.Planning:   {sqlrepo.Packing, sqlrepo.Rescanning},
+		sqlrepo.Rescanning: {sqlrepo.Scanning, sqlrepo.Linking, sqlrepo.Incomplete},
+		sqlrepo.Linking:    {sqlrepo.Incomplete},
+	}
+	stage := f.newStage()
+	for _, state := range []sqlrepo.UploadState{
+		sqlrepo.Scanning, sqlrepo.Planning, sqlrepo.Rescanning, sqlrepo.Linking,
+	} {
+		stage = must(f.reach(stage, state))(f.t)
+		before := f.everything()
+		for next := sqlrepo.UploadState(0); next <= sqlrepo.Indexing+1; next++ {
+			if !slices.Contains(may[state], next) {
+				_, err := f.Advance(f.ctx, stage, next)
+				f.fails(err, sqlrepo.ErrState)
+			}
+		}
+		equal(f.t, "everything", f.everything(), before)
+	}
+
+	indexing := must(f.BeginIndexing(f.ctx, stage, exampleCID(), sqlrepo.Counts{}))(f.t)
+	_, err := f.Advance(f.ctx, indexing, sqlrepo.Complete)
+	f.fails(err, sqlrepo.ErrState)
 }
 
 // advanceToPacking goes on to look again where there is nothing to pack. Either way the stage is given up.
@@ -378,7 +413,7 @@ func advanceToPacking(f *fixture) {
 
 func incompleteUpload(f *fixture) {
 	source := f.source(f.space())
-	stage := f.begin(source)
+	stage := must(f.reach(f.begin(source), sqlrepo.Rescanning))(f.t)
 	upload := must(f.Advance(f.ctx, stage, sqlrepo.Incomplete))(f.t).Upload
 	equal(f.t, "state", upload.State, sqlrepo.Incomplete)
 	equal(f.t, "ended", upload.Ended(), true)

@@ -18,6 +18,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/conformance"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -41,7 +42,8 @@ func fill(t *testing.T, repo *sqlrepo.Repository) (stage sqlrepo.Stage, space in
 	opened, err := repo.OpenUpload(ctx, source.ID, sqlrepo.Upload{Profile: "p", ShardSize: 1 << 28,
 		SourceOptions: source.SourceOptions})
 	must(t, err)
-	stage, err = repo.ClaimStage(ctx, sqlrepo.Claim{Worker: "test", Term: time.Hour}, opened.Upload.ID)
+	claim := sqlrepo.Claim{Worker: "test", Term: time.Hour}
+	stage, err = repo.ClaimStage(ctx, claim, opened.Upload.ID)
 	must(t, err)
 	for i := range *nodes / perShard {
 		packed := fullShard(i)
@@ -53,7 +55,7 @@ func fill(t *testing.T, repo *sqlrepo.Repository) (stage sqlrepo.Stage, space in
 	}
 	must(t, repo.Analyze(ctx))
 	root := sqlrepo.CID{Cid: cid.MustParse("bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku")}
-	stage, err = repo.Advance(ctx, stage, sqlrepo.Linking)
+	stage, err = conformance.Reach(ctx, repo, claim, stage, sqlrepo.Linking)
 	must(t, err)
 	stage, err = repo.BeginIndexing(ctx, stage, root, sqlrepo.Counts{})
 	must(t, err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/conformance"
 )
 
 // filling is what was put into a database to be looked up.
@@ -69,7 +70,7 @@ func (x lookups) plan(ctx context.Context, repo *sqlrepo.Repository) (space, upl
 	if err := repo.SavePlan(ctx, stage, planned); err != nil {
 		return 0, 0, err
 	}
-	_, err = repo.Advance(ctx, stage, sqlrepo.Packing)
+	_, err = conformance.Reach(ctx, repo, fillClaim(), stage, sqlrepo.Packing)
 	return registered.ID, opened.Upload.ID, err
 }
 

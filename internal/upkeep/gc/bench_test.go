@@ -12,6 +12,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/conformance"
 )
 
 var benchNodes = flag.Int("gc.nodes", 1_000_000, "how many nodes the removed upload of the benchmark has")
@@ -76,7 +77,7 @@ func (f *fixture) fill(job, nodes int) (upload int64) {
 		plan = append(plan, planned)
 	}
 	must(f.tb, f.repo.SavePlan(ctx, stage, plan))
-	_, err = f.repo.Advance(ctx, stage, sqlrepo.Packing)
+	_, err = conformance.Reach(ctx, f.repo, claim, stage, sqlrepo.Packing)
 	must(f.tb, err)
 	for revision := range int64(len(plan)) {
 		claimed, err := f.repo.ClaimShard(ctx, claim, opened.Upload.ID, math.MaxInt64)

@@ -13,6 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/conformance"
 )
 
 // onLog calls a function with each message.
@@ -104,7 +105,7 @@ func TestALinkerWhoseLeaseHasEndedIsInNobodysWay(t *testing.T) {
 		if sum, err := f.collector().Collect(ctx, f.space.ID); err != nil || sum.Files == 0 {
 			t.Errorf("%+v, %v", sum, err)
 		}
-		if _, err := f.repo.Advance(ctx, stage, sqlrepo.Complete); !errors.Is(err, sqlrepo.ErrLeaseLost) {
+		if _, err := f.repo.Advance(ctx, stage, sqlrepo.Incomplete); !errors.Is(err, sqlrepo.ErrLeaseLost) {
 			t.Errorf("the linker goes on: %v", err)
 		}
 		f.prepare(1)
@@ -118,9 +119,10 @@ func (f *fixture) linking(job int, term time.Duration) sqlrepo.Stage {
 	ctx := context.Background()
 	opened, err := f.repo.OpenUpload(ctx, f.jobs[job].Source.ID, f.jobs[job].Fresh)
 	must(f.tb, err)
-	stage, err := f.repo.ClaimStage(ctx, sqlrepo.Claim{Worker: "otherhost/1", Term: term}, opened.Upload.ID)
+	claim := sqlrepo.Claim{Worker: "otherhost/1", Term: term}
+	stage, err := f.repo.ClaimStage(ctx, claim, opened.Upload.ID)
 	must(f.tb, err)
-	stage, err = f.repo.Advance(ctx, stage, sqlrepo.Linking)
+	stage, err = conformance.Reach(ctx, f.repo, claim, stage, sqlrepo.Linking)
 	must(f.tb, err)
 	return stage
 }

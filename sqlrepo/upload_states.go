@@ -1,0 +1,225 @@
+package sqlrepo
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/Masterminds/squirrel"
+)
+
+// UploadState is the stage that an upload has reached. The values are stored.
+type UploadState int16
+
+// The states of uploads.
+const (
+	Scanning UploadState = iota + 1
+	Planning
+	Packing
+	Linking
+	Complete
+	// Rescanning looks at the source once more, as a whole: what has changed during the run is scanned again, once.
+	Rescanning
+	// Incomplete uploads have entries that could not be prepared: opening them again tries once more.
+	Incomplete
+	// Removed uploads are gone for everybody, except for what others share of them and what is still to be deleted.
+	Removed
+	// Indexing uploads have their root. What is left is to index where their blocks lie.
+	Indexing
+)
+
+// firstState is that of a new upload.
+const firstState = Scanning
+
+// successors are the states that may follow a state while workers take an upload on:
+//
+//	Scanning -> Planning -> Packing -> Rescanning -> Linking -> Indexing -> Complete
+//	                |                  ^   |   |        |
+//	                +------------------+   |   +--------+-----> Incomplete
+//	   ^                                   |
+//	   +-----------------------------------+
+//
+// Planning is followed by Rescanning where nothing is left to pack. Rescanning is followed by Scanning, at most once in
+// a run, if the source has changed. Apart from workers, three things change a state: opening an upload that has not
+// ended well takes it back to Scanning (see reopened), removing one makes it Removed for good (see removed), and a
+// repair sets the state that its rows deserve (see unfinished and deserved).
+var successors = map[UploadState][]UploadState{
+	Scanning:   {Planning},
+	Planning:   {Packing, Rescanning},
+	Packing:    {Rescanning},
+	Rescanning: {Scanning, Linking, Incomplete},
+	Linking:    {Indexing, Incomplete},
+	Indexing:   {Complete},
+}
+
+var (
+	// exclusive are the states in which one worker at a time has an upload. Packing is shared, shard by shard.
+	exclusive = []UploadState{Scanning, Planning, Rescanning, Linking, Indexing}
+	// rootedStates are those of uploads that have a root.
+	rootedStates = []UploadState{Indexing, Complete}
+	// closed are the states of uploads that cannot be opened again.
+	closed = []UploadState{Complete, Removed}
+)
+
+func (s UploadState) String() string {
+	switch s {
+	case Scanning:
+		return "scanning"
+	case Planning:
+		return "planning"
+	case Packing:
+		return "packing"
+	case Linking:
+		return "linking"
+	case Complete:
+		return "complete"
+	case Rescanning:
+		return "rescanning"
+	case Incomplete:
+		return "incomplete"
+	case Removed:
+		return "removed"
+	case Indexing:
+		return "indexing"
+	}
+	return "unknown"
+}
+
+// Rooted reports whether the upload is linked, so that it has a root.
+func (u Upload) Rooted() bool { return slices.Contains(rootedStates, u.State) }
+
+// Stuck reports whether what is left of the upload was set aside, so that nobody works on it until it is opened again.
+func (u Upload) Stuck() bool {
+	return !u.SetAside.IsZero() ||
+		u.State == Packing && u.AsideShards > 0 && u.SettledShards+u.AsideShards == u.PlannedShards
+}
+
+// Ended reports whether nobody has anything left to do for the upload, unless it is opened again.
+func (u Upload) Ended() bool { return u.Closed() || u.State == Incomplete || u.Stuck() }
+
+// Closed reports whether the upload cannot be opened again.
+func (u Upload) Closed() bool { return slices.Contains(closed, u.State) }
+
+// checkAdvance returns an ErrState unless the next state may follow that of the stage. Advance enters no state that
+// promises a root: BeginIndexing records the root, and CompleteUpload proves what it claims.
+func checkAdvance(stage Stage, next UploadState) error {
+	if slices.Contains(successors[stage.Upload.State], next) && !slices.Contains(rootedStates, next) {
+		return nil
+	}
+
+	return fmt.Errorf("upload %d: %w: %s does not follow %s", stage.Upload.ID, ErrState, next, stage.Upload.State)
+}
+
+// entered is the update that takes the upload of a stage from one state to the next, under the lease of the stage.
+// Earlier failures are forgotten.
+func (r *Repository) entered(stage Stage, from UploadState, next any) squirrel.UpdateBuilder {
+	return squirrel.Update("uploads").Set("state", next).
+		Set("attempts", 0).Set("retry_at", nil).Set("error", nil).Set("stage_began", r.at(0)).
+		Where(held(stage)).Where(squirrel.Eq{"state": from})
+}
+
+// advanced is the update that ends a stage. The lease stays for the next one, except that shards are packed by all, and
+// that nothing is left to do for an Incomplete upload. What a scan has changed is counted again.
+func (r *Repository) advanced(stage Stage, next UploadState) squirrel.UpdateBuilder {
+	var state any = next
+	if next == Packing {
+		state = squirrel.Expr("CASE WHEN settled_shards = planned_shards THEN CAST(? AS SMALLINT) ELSE ? END",
+			int64(Rescanning), int64(Packing))
+	}
+	update := r.entered(stage, stage.Upload.State, state)
+
+	switch next {
+	case Packing, Incomplete:
+		update = free(update)
+	case Scanning:
+		update = update.Set("scanned_again", 1).Set("progress", 0)
+	default:
+		update = update.Set("progress", 0)
+	}
+
+	if stage.Upload.State == Scanning {
+		return recounted(update, stage.Upload.ID)
+	}
+	return update.Set("stage_bytes", squirrel.Expr("packed_bytes"))
+}
+
+// linked is the update that records the root of an upload, and what is under it. The lease stays for its indexes.
+func (r *Repository) linked(stage Stage, root CID, counts Counts, layout string) squirrel.UpdateBuilder {
+	return r.entered(stage, Linking, Indexing).Set("root_cid", root).Set("index_layout", layout).
+		Set("files", counts.Files).Set("directories", counts.Directories).Set("links", counts.Symlinks).
+		Set("bytes", counts.Bytes).Set("progress", 0).Set("stage_bytes", squirrel.Expr("packed_bytes"))
+}
+
+// completed is the update that completes an indexed upload. Whoever runs it proves in the same transaction that every
+// entry is linked or left out.
+func completed(at Time) squirrel.UpdateBuilder {
+	return settled(squirrel.Update("uploads")).Set("state", Complete).Set("finished_at", at).
+		Where(squirrel.Eq{"state": Indexing})
+}
+
+// countPacked is the update that counts what a shard holds as packed. Behind the last shard the upload is Rescanning. It
+// is for countSettled, which demands that the upload is Packing.
+func (r *Repository) countPacked(shard int64) squirrel.UpdateBuilder {
+	segments := func(what string) squirrel.SelectBuilder {
+		return squirrel.Select(what).From("segments").Where(squirrel.Eq{"shard": shard})
+	}
+	const last = "settled_shards + 1 = planned_shards"
+	next := squirrel.Expr("CASE WHEN "+last+" THEN ? ELSE state END", int64(Rescanning))
+	files := segments("COUNT(*)").Where(squirrel.Eq{"file_offset": 0})
+	bytes := squirrel.ConcatExpr("packed_bytes + (", segments("CAST(COALESCE(SUM(length), 0) AS BIGINT)"), ")")
+
+	return squirrel.Update("uploads").Set("state", next).
+		Set("stage_began", squirrel.ConcatExpr("CASE WHEN "+last+" THEN ", r.at(0), " ELSE stage_began END")).
+		Set("stage_bytes", squirrel.ConcatExpr("CASE WHEN "+last+" THEN ", bytes, " ELSE stage_bytes END")).
+		Set("packed_files", squirrel.ConcatExpr("packed_files + (", files, ")")).Set("packed_bytes", bytes).
+		Set("settled_shards", squirrel.Expr("settled_shards + 1"))
+}
+
+// reopened is the update that takes an upload back to its scan with the recipe that it is opened with, if it is as it
+// was read: it may have been claimed, or completed, since. All leases on it end.
+func (r *Repository) reopened(u, fresh Upload) squirrel.UpdateBuilder {
+	return settled(squirrel.Update("uploads")).Set("state", Scanning).
+		Set("set_aside_at", nil).Set("aside_shards", 0).Set("scanned_again", 0).Set("stage_began", r.at(0)).
+		Set("profile", fresh.Profile).Set("shard_size", fresh.ShardSize).
+		Set("excludes", fresh.Excludes).Set("symlinks", fresh.SymlinkPolicy).
+		Set("store", nullable(fresh.Store, "")).Set("skip_failed", number(fresh.SkipFailed)).
+		Set("index_layout", cmp.Or(fresh.IndexLayout, DefaultIndexLayout)).
+		Set("index_slices", cmp.Or(fresh.IndexSlices, DefaultIndexSlices)).Set("piece_cid", number(fresh.PieceCID)).
+		Set("reread", number(u.Reread || fresh.Reread)).Set("ignore_inode", number(fresh.IgnoreInode)).
+		Set("ignore_ctime", number(fresh.IgnoreCtime)).Set("mtime_window", fresh.MtimeWindow).
+		Set("root_cid", nil).Set("files", 0).Set("directories", 0).Set("links", 0).Set("bytes", 0).
+		Where(squirrel.Eq{"id": u.ID, "state": u.State, "token": u.Token}).Where(squirrel.NotEq{"state": closed})
+}
+
+// removed is the update that removes an upload, whatever its state.
+func removed(upload int64) squirrel.UpdateBuilder {
+	return settled(squirrel.Update("uploads")).Set("state", Removed).Set("set_aside_at", nil).Set("aside_shards", 0).
+		Where(squirrel.Eq{"id": upload}).Where(squirrel.NotEq{"state": Removed})
+}
+
+// unfinished is the update by which a repair takes an upload's root away, unless it was removed.
+func unfinished(upload int64, state UploadState) squirrel.UpdateBuilder {
+	return settled(squirrel.Update("uploads")).Set("state", state).Set("root_cid", nil).Set("finished_at", nil).
+		Set("files", 0).Set("directories", 0).Set("links", 0).Set("bytes", 0).
+		Where(squirrel.Eq{"id": upload}).Where(squirrel.NotEq{"state": Removed})
+}
+
+// deserved are the updates by which a repair makes the state of an upload that of its root. An upload that has a root is
+// complete, unless entries of it could not be prepared. One that lacks a root that its state promises is linked again,
+// and one in an unknown state is scanned again.
+func deserved(upload int64, now Time) []squirrel.Sqlizer {
+	this, rooted := squirrel.Eq{"id": upload}, squirrel.Expr("root_cid IS NOT NULL AND LENGTH(root_cid) = ?", cidLength)
+	unknown := squirrel.Expr("state NOT BETWEEN ? AND ?", int64(Scanning), int64(Indexing))
+	unready := squirrel.Select("1").From("entries").Where("entries.upload = uploads.id AND entries.state <> 0").
+		Where(squirrel.Or{squirrel.Eq{"entries.state": Changed}, squirrel.And{
+			squirrel.Eq{"entries.state": []EntryState{Failed, Unreachable}}, squirrel.ConcatExpr("NOT ", skipping)}})
+
+	return []squirrel.Sqlizer{
+		settled(squirrel.Update("uploads")).Set("state", Complete).
+			Set("finished_at", squirrel.Expr("COALESCE(finished_at, ?)", now)).Where(this).Where(rooted).
+			Where(squirrel.NotEq{"state": Removed}).Where(squirrel.ConcatExpr("NOT EXISTS (", unready, ")")),
+		free(squirrel.Update("uploads")).Set("state", Linking).Where(this).Where(squirrel.Eq{"state": rootedStates}).
+			Where(squirrel.ConcatExpr("NOT (", rooted, ")")),
+		free(squirrel.Update("uploads")).Set("state", Scanning).Where(this).Where(unknown),
+	}
+}
