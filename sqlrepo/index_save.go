@@ -28,7 +28,7 @@ func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, c
 	upload.State, upload.RootCID, upload.Counts = Indexing, root, counts
 	upload.IndexLayout = cmp.Or(upload.IndexLayout, DefaultIndexLayout)
 	upload.Progress, upload.Attempts, upload.RetryAt, upload.Error = 0, 0, Time{}, ""
-	begin := r.linked(stage, root, counts, upload.IndexLayout).Suffix("RETURNING " + columnList(standing))
+	begin := r.linked(stage, root, counts, upload.IndexLayout).Suffix("RETURNING " + columnList(standingFields))
 	stale := squirrel.And{squirrel.Eq{"upload": upload.ID}, squirrel.Or{squirrel.NotEq{"root_cid": root},
 		squirrel.NotEq{"layout": upload.IndexLayout}, squirrel.Gt{"slices": upload.IndexSlices}}}
 	err := r.withTx(ctx, "record the root", func(tx *dialect.Tx) error {

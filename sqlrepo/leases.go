@@ -38,9 +38,6 @@ type Lease struct {
 	Error string `db:"error"`
 }
 
-var leaseFields = []string{"token", "COALESCE(worker, '') AS worker", "lease_began", "lease_seen", "lease_ends",
-	"progress", "attempts", "retry_at", "set_aside_at", "COALESCE(error, '') AS error"}
-
 // ErrNothingToClaim is returned when no work of the kind asked for is left that nobody has.
 var ErrNothingToClaim = errors.New("nothing to claim")
 

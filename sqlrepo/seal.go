@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"time"
 
 	"github.com/Masterminds/squirrel"
+	"github.com/jmoiron/sqlx/reflectx"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -200,7 +202,7 @@ func (r *Repository) SealShard(ctx context.Context, packed PackedShard, seal Sea
 			return err
 		}
 		turn := countSettled(shard, r.countPacked(shard.ID)).Where(squirrel.Eq{"sealed": shard.Ordinal}).
-			Suffix("RETURNING " + columnList(standing))
+			Suffix("RETURNING " + columnList(standingFields))
 		return r.laterRead(ctx, tx, tally, turn, lost)
 	}
 	err = r.seal(ctx, fmt.Sprintf("seal shard %d", shard.ID), seal, &shard, may, func(tx *dialect.Tx) error {
@@ -216,16 +218,27 @@ func (r *Repository) SealShard(ctx context.Context, packed PackedShard, seal Sea
 	return uploadOf(shard.Upload, tally), err
 }
 
-// standing are the columns that tell how far an upload is.
-var standing = slices.Concat([]string{"state"}, tallyColumns, []string{"stage_bytes", "COALESCE(stage_began, 0)"})
+// standing are the columns that say how far an upload is. All are numbers.
+var standing = slices.Concat([]string{"state"}, tallyColumns, []string{"stage_bytes", "stage_began"})
 
-// uploadOf is an upload of which no more is known than the columns of standing.
+// standingFields are what a SELECT reads of standing into numbers.
+var standingFields = append(slices.Clone(standing[:len(standing)-1]), "COALESCE(stage_began, 0)")
+
+// columnMapper finds the field of a struct that a column is read into, as sqlx does.
+var columnMapper = reflectx.NewMapper("db")
+
+// uploadOf returns an upload of which only the values of standing are known.
 func uploadOf(id int64, values []int64) Upload {
-	return Upload{ID: id, State: UploadState(values[0]), Tally: Tally{
-		Found: values[1], Linked: values[2], PlannedFiles: values[3], PlannedBytes: values[4], PlannedShards: values[5],
-		PackedFiles: values[6], PackedBytes: values[7], SettledShards: values[8], AsideShards: values[9], Sealed: values[10],
-		Shared: values[11], StageBytes: values[12], StageBegan: Time{time.UnixMicro(values[13]).UTC()},
-	}}
+	upload := Upload{ID: id}
+	for i, column := range standing {
+		field := columnMapper.FieldByName(reflect.ValueOf(&upload), column)
+		if field.CanInt() {
+			field.SetInt(values[i])
+		} else {
+			field.Set(reflect.ValueOf(Time{time.UnixMicro(values[i]).UTC()}))
+		}
+	}
+	return upload
 }
 
 // countSettled counts a shard that is done with, or set aside. If it was the next one to be sealed, the one behind it

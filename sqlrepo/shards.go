@@ -101,9 +101,7 @@ var shardColumns = []string{"id", "upload", "ordinal", "kind", "state", "token",
 	"content", "nodes", "digest", "location", "digests", "blob_index", "piece"}
 
 // shardFields leaves out digests, which only ShardDigests reads.
-var shardFields = slices.Concat([]string{"id", "upload", "ordinal", "kind", "state", "planned_size", "chunks", "size",
-	"content", "nodes", "digest", "COALESCE(location, '') AS location", "COALESCE(blob_index, 0) AS blob_index", "piece"},
-	leaseFields)
+var shardFields = readable(slices.Concat(without(shardColumns, "digests"), leaseColumns))
 
 func shardValues(s Shard) []any {
 	return []any{s.ID, s.Upload, s.Ordinal, int64(s.Kind), int64(s.State), s.Token, s.PlannedSize, s.Chunks, s.Size,

@@ -19,7 +19,7 @@ type table struct {
 var tables = []table{
 	{"spaces", append(slices.Clone(spaceColumns), "revision", "needs"), []string{"id"}},
 	{"sources", sourceFields, []string{"id"}},
-	{"uploads", slices.Concat(uploadColumns, rereadingColumns, tallyColumns, stageColumns, leaseColumns), []string{"id"}},
+	{"uploads", uploadRow, []string{"id"}},
 	{"entries", entryColumns, []string{"id"}},
 	{"shards", slices.Concat(shardColumns, leaseColumns), []string{"id"}},
 	{"indexes", indexColumns, []string{"id"}},
@@ -41,6 +41,20 @@ var stageColumns = []string{"stage_began", "stage_bytes", "scanned_again"}
 // leaseColumns are those of a lease but for its token.
 var leaseColumns = []string{"worker", "lease_began", "lease_seen", "lease_ends", "progress", "attempts", "retry_at",
 	"set_aside_at", "error"}
+
+// blanks stand for NULL in columns that Go reads as text or as a key.
+var blanks = map[string]string{"worker": "''", "error": "''", "store": "''", "location": "''", "blob_index": "0"}
+
+// readable are the fields of a SELECT that reads these columns into a struct.
+func readable(columns []string) (fields []string) {
+	for _, column := range columns {
+		if blank, null := blanks[column]; null {
+			column = "COALESCE(" + column + ", " + blank + ") AS " + column
+		}
+		fields = append(fields, column)
+	}
+	return fields
+}
 
 // released has the columns of a lease as they are when nobody has the work; see free.
 var released = map[string]string{"token": "0", "worker": "NULL", "lease_began": "NULL", "lease_seen": "NULL",

@@ -86,11 +86,11 @@ var uploadColumns = []string{"id", "source", "state", "profile", "shard_size", "
 var tallyColumns = []string{"found_entries", "linked_entries", "planned_files", "planned_bytes", "planned_shards",
 	"packed_files", "packed_bytes", "settled_shards", "aside_shards", "sealed", "shared_entries"}
 
-// uploadFields are what a SELECT reads into an Upload.
-var uploadFields = slices.Concat([]string{"id", "source", "state", "profile", "shard_size", "excludes", "symlinks",
-	"files", "directories", "links", "bytes", "root_cid", "started_at", "finished_at", "COALESCE(store, '') AS store",
-	"skip_failed", "index_layout", "index_slices", "piece_cid", "stage_began", "stage_bytes", "scanned_again"},
-	rereadingColumns, tallyColumns, leaseFields)
+// uploadRow are all columns of an upload, uploadFields what a SELECT reads into an Upload.
+var (
+	uploadRow    = slices.Concat(uploadColumns, rereadingColumns, tallyColumns, stageColumns, leaseColumns)
+	uploadFields = readable(uploadRow)
+)
 
 // Stage is the lease on the stage that an upload has reached. What is written in its name fails with ErrLeaseLost once
 // somebody else has it.
