@@ -33,8 +33,10 @@ func TestRoundTripsAreFew(t *testing.T) {
 			critical := int64((far.took - near.took) / (2 * oneWay * time.Millisecond))
 			t.Logf("%d round trips in %v; with %d ms each way %d in %v, some %d of them on the critical path",
 				near.turns, near.took, oneWay, far.turns, far.took, critical)
-			if near.turns > tt.most || far.turns > tt.most {
-				t.Errorf("more than %d round trips", tt.most)
+			for _, run := range []trip{near, far} {
+				if most := tt.most + run.byTime(); run.turns > most {
+					t.Errorf("%d round trips, more than %d", run.turns, most)
+				}
 			}
 			if near.turns < 50 {
 				t.Error("not all round trips were seen")
@@ -48,6 +50,10 @@ type trip struct {
 	took  time.Duration
 	turns int64
 }
+
+// byTime is how many round trips a run may make because of the time that it takes, however little there is to do: it
+// looks whether others are at work, and asks idle connections whether they are still there.
+func (t trip) byTime() int64 { return int64(10 * t.took.Seconds()) }
 
 // prepareThrough prepares a source in a new database with a server that is some milliseconds away.
 func prepareThrough(t *testing.T, program, source string, late int) trip {
