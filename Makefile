@@ -5,14 +5,16 @@ VERSION_VARIABLE := main.version
 FUZZTIME ?= 10s
 TIMEOUT ?= 60m
 # What runs the program as processes has little that the race detector could watch, and takes four times as long with it.
-# Neither does it see files that say so: it has a memory of its own, looks at each byte, and finds nothing in all cases that
-# is not in some.
 PROCESSES := ./cmd/guppy ./internal/testing/bench ./internal/testing/storm
 RACED = $(filter-out $(PROCESSES),$(patsubst $(shell $(GO) list -m)/%,./%,$(shell $(GO) list ./...)))
-# What takes longest begins first. Much of the time tests wait, so that there are more of them at once than processors.
+# Tests that go through all cases of something, or through much of it, have the build tag "long".
+LONG_FILES = $(shell grep -rl --include='*_test.go' '^//go:build long' cmd dialect internal migrate sqlrepo)
+LONG_TESTS = $(shell sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/\1/p' $(LONG_FILES) | paste -sd '|')
+LONG_PACKAGES = $(sort $(patsubst %/,./%,$(dir $(LONG_FILES))))
+# The longest packages begin first. Tests often wait, so more packages run at once than there are processors.
 LONGEST := ./internal/preparing/pipeline ./sqlrepo ./internal/upkeep/gc ./dialect
-# SQLite is C that was translated: to watch over that, which is not ours, takes the race detector as long as all the rest.
-# By itself it waits for a second at the end of each process. Tests make much garbage, and little stays.
+# SQLite is C that was translated to Go. Watching it, which is not ours, would take as long as watching all the rest. By
+# itself the race detector waits for a second at the end of each process. Tests make much garbage, and little stays.
 RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false
 RACE_ENV := GORACE=atexit_sleep_ms=10 GOGC=400
 CHAOS_SEEDS ?= 50
@@ -33,14 +35,21 @@ build: ## Build bin/guppy.
 	$(GO) build -trimpath -ldflags "-X $(VERSION_VARIABLE)=$(VERSION)" -o $(BIN)/guppy ./cmd/guppy
 
 .PHONY: test
-test: postgres versitygw ## Vet, then run all tests, on SQLite and on PostgreSQL.
+test: postgres versitygw ## Vet, then run the tests, on SQLite and on PostgreSQL.
 	$(GO) vet ./...
 	$(GO) test -p 3 -timeout $(TIMEOUT) ./cmd/guppy $(LONGEST) ./...
-	$(MAKE) peers
+
+.PHONY: test-all
+test-all: test-race test-long peers ## Run what make test leaves out: the race detector, long tests, and others' tools.
 
 .PHONY: test-race
-test-race: postgres versitygw ## Run the tests with the race detector, but for those that it has nothing to watch in.
+test-race: postgres versitygw ## Run the tests with the race detector, except those that run the program as processes.
 	$(RACE_ENV) $(GO) test $(RACE) -p 3 -timeout $(TIMEOUT) $(LONGEST) $(RACED)
+
+.PHONY: test-long
+test-long: postgres versitygw ## Run the tests that go through all cases of something.
+	$(GO) vet -tags long ./...
+	$(GO) test -tags long -p 3 -timeout $(TIMEOUT) -run '^($(LONG_TESTS))$$' $(LONG_PACKAGES)
 
 .PHONY: peers
 peers: build ## Have others' tools read what guppy writes. Outside CI they are left out where they can't be had.

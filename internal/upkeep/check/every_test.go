@@ -1,8 +1,4 @@
-//go:build !race
-
-// The tests of this file and of pairs_test.go go through all that there is of something, one after the other. The race
-// detector would find nothing in them that it does not find in a few, and takes four times as long, so that it leaves
-// them out: "make test" runs them by their name, as all that begin with "TestEvery".
+//go:build long
 
 package check_test
 
