@@ -113,7 +113,7 @@ func (l *lookahead) claim() (*directory, *batch) {
 		l.inspected += len(b.names)
 	}
 
-	// The directory goes back into the queue once it is listed, or moves to the place of its next batch.
+	// A directory to be listed leaves the queue too. listedAs queues it again for its batches.
 	if d.exhausted() {
 		heap.Pop(&l.queue)
 	} else {
@@ -226,11 +226,11 @@ func (l *lookahead) item(d *directory, name string) (item, bool, error) {
 	if errors.Is(err, errNotFound) && d.isItself(l.in.fsys) {
 		// The directory is in its place now, but another one may have hidden the entry for a moment: look again.
 		found, ok, err = l.in.inspect(path, osPath, d.above)
-
 		if errors.Is(err, errNotFound) {
 			return item{}, false, nil
 		}
 	}
+
 	if errors.Is(err, errNotFound) {
 		return item{entry: away(path)}, true, nil
 	}
