@@ -86,6 +86,7 @@ func (b *s3Blob) commit(ctx context.Context, name string) error {
 		return b.store.confirm(ctx, name)
 	}
 
+	// A removal that is under way would take the new object too.
 	if err := b.store.awaitRemoval(ctx, name); err != nil {
 		return ended(ctx, err)
 	}

@@ -60,6 +60,7 @@ func (s *S3) listed(ctx context.Context, options minio.ListObjectsOptions) iter.
 					break
 				}
 
+				// Each object renews the patience, and the list continues after it.
 				s.answers()
 				p, attempt = patience{store: s}, 1
 				options.StartAfter = object.Key

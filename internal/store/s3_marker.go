@@ -33,6 +33,7 @@ func (s *S3) Identify(ctx context.Context) (string, error) {
 	switch {
 	case err != nil || identity != "" && !unsettled:
 		return identity, err
+	// Another identity may still replace this one.
 	case unsettled:
 		if err := settle(ctx); err != nil {
 			return "", s.failure(markerName, err)
@@ -52,10 +53,10 @@ func (s *S3) Identify(ctx context.Context) (string, error) {
 
 		// Another process's marker is on its way.
 		if err := pauseBefore(ctx, attempt); err != nil {
-
 			return "", s.failure(markerName, err)
 		}
 	}
+
 	return "", s.failure(markerName, errors.New("what was put there is not there: does somebody remove it?"))
 }
 

@@ -90,6 +90,7 @@ func (r *s3Stream) Read(p []byte) (int, error) {
 		n, err := r.read(p)
 		switch {
 		case n > 0:
+			// Something came: further failures count from zero.
 			if r.failures > 0 {
 				r.failures, r.patience = 0, patience{}
 				r.store.answers()

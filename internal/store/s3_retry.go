@@ -57,7 +57,7 @@ func pauseBefore(ctx context.Context, attempt int) error {
 	}
 }
 
-// watch returns a context that ends when moved has not been called for idleTimeout, and a function to stop the
+// watch returns a context that ends once moved has not been called for idleTimeout. stop ends the context and the
 // watch.
 func watch(ctx context.Context) (watched context.Context, moved, stop func()) {
 	watched, cancel := context.WithCancelCause(ctx)

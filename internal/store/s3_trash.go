@@ -20,9 +20,11 @@ import (
 
 // An object cannot be renamed, and a server may carry out a request to delete it long after the requesting
 // process is gone. So a removal begins with a note: an object that names the blob and a deadline. The request to
-// delete is signed so that the server refuses it after the deadline, by the server's own clock. Nobody records a
-// blob of this name before the deadline, unless the maker of the note has answers to all its requests and has
-// removed the note. This holds for a blob that is there as well as for one that is put there again.
+// delete is signed so that the server refuses it after the deadline, by the server's own clock.
+//
+// Until the deadline, or until the maker of the note has an answer to all its requests and removes the note,
+// nobody records a blob of this name. This holds for a blob that is there as well as for one that is put there
+// again.
 const (
 	trashPrefix = ".guppy-trash-"
 	// trashFor is the time that a removal may take, from its note to its last request.
@@ -202,6 +204,7 @@ func (s *S3) Delete(ctx context.Context, blob Trashed) error {
 	}
 
 	if err := s.deleteWithin(ctx, blob.Name, until); err != nil {
+		// The server refuses the request from now on: the note is of no further use.
 		if errors.Is(err, ErrTooLate) && s.isOver(until) {
 			err = errors.Join(err, s.forgetNote(ctx, blob))
 		}
@@ -268,6 +271,7 @@ func (s *S3) sendSigned(ctx context.Context, method string, signed *url.URL) err
 	}
 	defer answer.Body.Close() //nolint:errcheck // it is only read
 
+	// An object that is gone already is as good as a deleted one.
 	if answer.StatusCode < http.StatusMultipleChoices || answer.StatusCode == http.StatusNotFound {
 		return nil
 	}
