@@ -64,6 +64,7 @@ func (in *inspector) settled(found sqlrepo.Fingerprint, traits Traits, osPath st
 	}
 
 	found.Unproven = true
+	// Waiting does not help with another host's clock, and takes too long with a coarse one.
 	if traits.Remote || max(traits.Tick, Tick(found)) > kernelTick {
 		return found
 	}

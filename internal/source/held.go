@@ -50,6 +50,7 @@ func Hold(path string, options Options) (*Held, error) {
 	}
 
 	h := &Held{path: path, options: options}
+	// The handle is always a directory.
 	at := path
 	if !info.IsDir() {
 		at, h.file = filepath.Dir(path), filepath.Base(path)

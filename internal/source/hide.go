@@ -36,6 +36,7 @@ func Hide(fsys FS, paths ...string) (FS, error) {
 			return nil, fmt.Errorf("hide own files: %w", err)
 		}
 
+		// The file may be created only later, or be replaced by another one.
 		parent, err := os.Stat(filepath.Dir(path))
 		if err != nil {
 			return nil, fmt.Errorf("hide own files: %w", err)
@@ -100,6 +101,7 @@ func (h hiding) hides(path string, info fs.FileInfo) bool {
 		}
 	}
 
+	// A file that was created after Hide is known only by its name and its directory.
 	parents := h.parents[filepath.Base(path)]
 	if len(parents) == 0 {
 		return false

@@ -121,6 +121,7 @@ func (in *inspector) follow(path sqlrepo.Path, osPath string, link sqlrepo.Finge
 	case err != nil:
 		return failed(path, link, notFollowed(link, err)), Fatal(in.fsys, in.root, err)
 	case !info.IsDir():
+		// ReadDir notices the mounts of directories. Nothing else notices the mount of a file.
 		if watcher, ok := in.fsys.(follower); ok && info.Mode().IsRegular() {
 			watcher.Followed(osPath)
 		}

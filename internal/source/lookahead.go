@@ -159,6 +159,7 @@ func (l *lookahead) list(d *directory) ([]string, error) {
 	var tooLong []string
 	for _, e := range entries {
 		path := d.entry.Path.Join(e.Name())
+		// The kind of an entry is not known before it is inspected.
 		asFile, asDir := l.in.opts.Excludes.verdicts(path)
 		switch {
 		case asFile && asDir:
@@ -306,6 +307,7 @@ func (l *lookahead) next(d *directory) (*batch, bool) {
 		return nil, false
 	}
 
+	// The array must not keep the batch alive.
 	b := d.batches[0]
 	d.batches[0], d.batches = nil, d.batches[1:]
 	l.inspected -= len(b.names)

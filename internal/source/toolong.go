@@ -20,6 +20,7 @@ func (l *lookahead) listTooLong(d *directory, names, tooLong []string) ([]string
 
 	count, first := 0, ""
 	for _, name := range slices.Compact(tooLong) {
+		// The options may exclude the entry once its kind is known.
 		_, kept, err := l.item(d, name)
 		if err != nil {
 			return nil, err

@@ -106,6 +106,7 @@ func (h *Held) Present(string) error {
 		return h.covered
 	}
 
+	// A mount below may have been replaced, or removed by its automounter.
 	for point, was := range h.below {
 		key, err := keyAt(h.fd, point)
 		if err == nil && (key == was.key || was.seen.Followed && key.onSameMount(was.key)) {
@@ -255,6 +256,7 @@ func (h *Held) followed(path string, key mountKey) (found heldMount, ok bool) {
 		return found, false
 	}
 
+	// A path that resolves to itself leads through no symlink.
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil || target == filepath.Join(root, point) {
 		return found, false

@@ -96,6 +96,7 @@ func (b *directoryBlob) Commit(ctx context.Context, name string) (string, error)
 		return "", b.failure(err)
 	}
 
+	// An earlier Commit may have renamed the file without syncing the directory.
 	if err := b.rename(final); err != nil {
 		return "", b.failure(err)
 	}

@@ -27,6 +27,7 @@ func (d *Directory) Committed(ctx context.Context) iter.Seq2[Committed, error] {
 
 			info, err := entry.Info()
 			if errors.Is(err, fs.ErrNotExist) {
+				// The file was removed after the directory was read.
 				continue
 			}
 

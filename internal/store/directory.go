@@ -85,6 +85,7 @@ func (d *Directory) Unfinished(ctx context.Context, prefix string) (found []Unfi
 
 		info, err := entry.Info()
 		if errors.Is(err, fs.ErrNotExist) {
+			// The file was removed after the directory was read.
 			continue
 		}
 		if err != nil {

@@ -51,6 +51,7 @@ func (b *s3Blob) stage(ctx context.Context, name string, alive func(n int64)) er
 	case b.name != "" && b.name != name:
 		return againAs(b.name, name)
 	case b.committed || b.upload != nil || b.size <= wholeSize:
+		// Everything is sent already, or Commit sends it in one request.
 		return nil
 	}
 

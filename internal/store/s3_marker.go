@@ -100,6 +100,7 @@ func (s *S3) Mark(ctx context.Context, identity string) error {
 		return s.failure(markerName, err)
 	}
 
+	// Another process may have marked the store at the same time.
 	now, err := s.Marker(ctx)
 	if err == nil && now != identity {
 		err = s.failure(markerName, alreadyIs(now))

@@ -35,6 +35,7 @@ func (p *patience) lasts(ctx context.Context, err error) bool {
 
 	now := time.Now()
 	if p.deadline.IsZero() {
+		// The deadline counts from the first failure.
 		p.deadline = now.Add(s.retryFor)
 	}
 
@@ -69,6 +70,7 @@ func (s *S3) patiently(ctx context.Context, send func() error) error {
 		}
 
 		if !p.lasts(ctx, err) {
+			// A refusal is an answer too.
 			if !isDown(err) {
 				s.answers()
 			}

@@ -50,6 +50,7 @@ func (r *s3Reading) ReadAt(ctx context.Context, p []byte, off int64) (int, error
 
 	end := min(off+int64(len(p)), r.size)
 	if off >= end {
+		// An empty read succeeds even at the end.
 		if len(p) == 0 {
 			return 0, nil
 		}
@@ -134,6 +135,7 @@ func (r *s3Stream) read(p []byte) (int, error) {
 
 	r.disconnect()
 	if errors.Is(err, io.EOF) && r.at < r.end {
+		// The connection has ended before the range.
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err
@@ -156,6 +158,7 @@ func (r *s3Stream) connect() (err error) {
 		return err
 	}
 
+	// The first answer has the length of the blob.
 	if r.end < 0 {
 		r.end, r.info = info.Size, info
 	}

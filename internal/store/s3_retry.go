@@ -32,6 +32,7 @@ func (s *S3) again(ctx context.Context, send func(ctx context.Context) error) er
 		}
 
 		waits := p.lasts(ctx, err)
+		// A refusal is an answer too.
 		if !isDown(err) {
 			s.answers()
 		}

@@ -233,6 +233,7 @@ func (s *S3) deleteWithin(ctx context.Context, name string, until time.Time) err
 // signDeletion returns the URL of a request that the server refuses after the deadline. It checks the deadline
 // again after signing, since the process may have been suspended meanwhile.
 func (s *S3) signDeletion(ctx context.Context, name string, until time.Time) (*url.URL, error) {
+	// A signature is valid for a number of whole seconds.
 	left := time.Until(until).Truncate(time.Second)
 	if left < time.Second {
 		return nil, ErrTooLate

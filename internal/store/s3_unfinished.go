@@ -46,6 +46,7 @@ func (s *S3) unnoted(ctx context.Context) (found []Unfinished, err error) {
 			return nil, err
 		}
 
+		// Uploads of other programs, and uploads that may still be under way, do not count.
 		name, ours := strings.CutPrefix(upload.Key, s.bucket.Prefix)
 		if ours && isContentName(name) && time.Since(upload.Initiated) > abandonedAfter {
 			old[upload.UploadID] = name
@@ -56,6 +57,7 @@ func (s *S3) unnoted(ctx context.Context) (found []Unfinished, err error) {
 		return nil, nil
 	}
 
+	// An upload with a note belongs to the owner of the note.
 	for object, err := range s.objects(ctx, temporaryPrefix) {
 		if err != nil {
 			return nil, err
@@ -148,6 +150,7 @@ func (s *S3) discard(ctx context.Context, unfinished Unfinished) error {
 
 	note, _, err := s.note(ctx, unfinished.Name)
 	if errors.Is(err, fs.ErrNotExist) {
+		// Somebody else has discarded the upload.
 		return nil
 	}
 	if err != nil {
@@ -159,6 +162,7 @@ func (s *S3) discard(ctx context.Context, unfinished Unfinished) error {
 	case ok && id != "":
 		err = s.abortUpload(ctx, name, id)
 	case ok:
+		// The note was written before the upload began, so the ID is unknown.
 		ok, err = s.abortUnnamed(ctx, name, unfinished.Name)
 		if err == nil && !ok {
 			return nil

@@ -37,6 +37,7 @@ type s3Upload struct {
 // beginUpload begins an upload. It writes the note with the owner before, and adds the upload's ID after.
 func (s *S3) beginUpload(ctx context.Context, owner, name string) (*s3Upload, error) {
 	u := &s3Upload{store: s, name: name, attempt: rand.Text(), note: temporaryName(owner)}
+	// The note comes first, so that no upload is ever without one.
 	if err := s.put(ctx, u.note, noteOf(name, ""), minio.PutObjectOptions{}); err != nil {
 		u.forget(context.WithoutCancel(ctx))
 		return nil, ended(ctx, err)

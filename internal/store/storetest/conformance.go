@@ -178,6 +178,7 @@ func (f *fixture) read(name string) []byte {
 }
 
 func (f *fixture) whatIsCommittedIsRead() {
+	// The lengths are on both sides of the limits of requests and parts.
 	for _, length := range []int{0, 1, 4 << 20, 4<<20 + 1, large} {
 		name, content := fmt.Sprintf("%d.car", length), random(length)
 		blob := f.commit(name, content)
@@ -327,6 +328,7 @@ func (f *fixture) discardTakesNothingElse() {
 		name = found.Name
 	}
 
+	// These are committed blobs, blobs of other owners, files outside the store and the marker.
 	for _, wrong := range []store.Unfinished{
 		{}, {Owner: "me", Name: "kept.car"}, {Owner: "me", Name: name}, {Owner: "outside", Name: "../outside-1.tmp"},
 		{Owner: "..", Name: ".guppy-../outside-1.tmp"}, {Owner: "store", Name: ".guppy-store"}, {Name: "kept.car"},
@@ -379,6 +381,7 @@ func (f *fixture) oneIdentity() {
 
 	var running sync.WaitGroup
 	var mu sync.Mutex
+	// All processes wait for begin, so that they identify the store at the same time.
 	begin, seen := make(chan struct{}), map[string]bool{}
 	for range 8 {
 		running.Go(func() {
@@ -423,6 +426,7 @@ func (f *fixture) markGivesNoOther() {
 		return
 	}
 
+	// A store without an identity takes any.
 	fresh := f.New(f.T)()
 	f.must(fresh.Mark(f.Context(), identity))
 	if got := f.identify(fresh); got != identity {
@@ -547,6 +551,7 @@ func (f *fixture) contextsEnd() {
 	f.commit("trash.car", random(6))
 	trashed := f.trash("trash.car")
 
+	// The context ends before each call.
 	ctx, cancel := context.WithCancel(f.Context())
 	cancel()
 
@@ -609,6 +614,7 @@ func (f *fixture) openAt(name string) store.Reading {
 func (f *fixture) manyAtOnce() {
 	var running errgroup.Group
 	for i := range 8 {
+		// Blobs with the same name have the same content.
 		content := random(4<<20 + 1 + i%4)
 		name := fmt.Sprintf("%d.car", i%4)
 
@@ -655,6 +661,7 @@ func (f *fixture) readAtRandom() {
 	var readers errgroup.Group
 	readers.SetLimit(8)
 	for i := range 100 {
+		// Some reads begin or end beyond the end of the blob.
 		chance := rand.New(rand.NewPCG(1, uint64(i)))
 		begin, length := chance.IntN(len(content)+2), chance.IntN(70_000)
 
@@ -689,6 +696,7 @@ func (f *fixture) stageAgain() {
 	}
 
 	f.must(blob.Stage(f.Context(), "name.car", alive))
+	// A store that sends nothing ahead reports nothing.
 	first := sent
 	if first != 0 && first != large {
 		f.Errorf("%d bytes were sent", first)
