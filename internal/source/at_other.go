@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// Where nothing is read relative to an open directory, the path itself is used.
+// These systems read nothing relative to an open directory: the functions use the whole path.
 
 func lstatAt(_ int, _, path string) (fs.FileInfo, error) { return os.Lstat(path) }
 

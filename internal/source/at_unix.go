@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The calls below are those of package os, but relative to an open directory. Errors name the whole path.
+// The functions below do what their namesakes in package os do, but relative to an open directory. Errors name
+// the whole path.
 
 func lstatAt(dir int, rest, path string) (fs.FileInfo, error) {
 	return describeAt("lstat", dir, rest, path, unix.AT_SYMLINK_NOFOLLOW)
@@ -34,6 +35,7 @@ func describeAt(op string, dir int, rest, path string, flags int) (fs.FileInfo, 
 }
 
 func readlinkAt(dir int, rest, path string) (string, error) {
+	// A result that fills the buffer may be cut off: try a larger one.
 	for size := 256; ; size *= 2 {
 		target, n := make([]byte, size), 0
 		err := uninterrupted(func() (err error) {
@@ -43,6 +45,7 @@ func readlinkAt(dir int, rest, path string) (string, error) {
 		if err != nil {
 			return "", &fs.PathError{Op: "readlink", Path: path, Err: err}
 		}
+
 		if n < size {
 			return string(target[:n]), nil
 		}
@@ -61,7 +64,7 @@ func openAt(dir int, rest, path string, flags int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// uninterrupted makes a call again that a signal has interrupted, as package os does.
+// uninterrupted repeats call for as long as a signal interrupts it, as package os does.
 func uninterrupted(call func() error) error {
 	for {
 		if err := call(); !errors.Is(err, unix.EINTR) {
@@ -70,7 +73,7 @@ func uninterrupted(call func() error) error {
 	}
 }
 
-// fileInfo describes a file as package os does, which has no way to make a description of its own from a handle.
+// fileInfo is an fs.FileInfo like those of package os, which cannot make one from a handle and a relative path.
 type fileInfo struct {
 	name string
 	stat unix.Stat_t
@@ -81,7 +84,7 @@ func (i *fileInfo) Size() int64        { return i.stat.Size }
 func (i *fileInfo) IsDir() bool        { return i.Mode().IsDir() }
 func (i *fileInfo) ModTime() time.Time { return time.Unix(i.stat.Mtim.Unix()) }
 
-// Sys returns a *syscall.Stat_t, as that of package os does: both packages declare the same structure of the system.
+// Sys returns a *syscall.Stat_t, as package os does. The packages syscall and unix declare the same structure.
 func (i *fileInfo) Sys() any { return (*syscall.Stat_t)(unsafe.Pointer(&i.stat)) }
 
 func (i *fileInfo) Mode() fs.FileMode {
@@ -103,6 +106,8 @@ func (i *fileInfo) Mode() fs.FileMode {
 	default:
 		mode |= fs.ModeIrregular
 	}
+
+	// The special bits, which fs.FileMode keeps in other places than st_mode.
 	if i.stat.Mode&unix.S_ISUID != 0 {
 		mode |= fs.ModeSetuid
 	}
@@ -112,6 +117,7 @@ func (i *fileInfo) Mode() fs.FileMode {
 	if i.stat.Mode&unix.S_ISVTX != 0 {
 		mode |= fs.ModeSticky
 	}
+
 	return mode
 }
 
@@ -122,7 +128,7 @@ func keyOfFile(info fs.FileInfo) fileKey {
 	return fileKey{}
 }
 
-// sameFile reports whether both describe one file.
+// sameFile reports whether a and b describe the same file.
 func sameFile(a, b fs.FileInfo) bool {
 	if key := keyOfFile(a); key != (fileKey{}) {
 		return key == keyOfFile(b)

@@ -7,26 +7,26 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Comparison says how two fingerprints of an entry are compared.
+// Comparison specifies how two fingerprints of an entry are compared.
 type Comparison struct {
-	// IgnoreInode and IgnoreCtime are for file systems that make them up.
+	// IgnoreInode and IgnoreCtime exclude inodes and ctimes, for file systems that make them up.
 	IgnoreInode, IgnoreCtime bool
-	// Window is how far apart times may lie that count as the same.
+	// Window is the largest difference between two times that count as the same.
 	Window time.Duration
 }
 
-// ComparisonOf is how an upload compares.
+// ComparisonOf returns the comparison that an upload uses.
 func ComparisonOf(u sqlrepo.Upload) Comparison {
 	return Comparison{u.IgnoreInode, u.IgnoreCtime, time.Duration(u.MtimeWindow)}
 }
 
-// Recognition compares what remains the same when a source is mounted elsewhere.
+// Recognition returns a comparison of what stays the same when a source is mounted elsewhere.
 func (c Comparison) Recognition() Comparison {
 	return Comparison{IgnoreInode: true, IgnoreCtime: true, Window: c.Window}
 }
 
-// Difference says why the content that was read under one fingerprint is not known to be what is there under another.
-// It returns "" if nothing speaks for a change.
+// Difference returns the reason why an entry's content may have changed between two fingerprints, or "" if
+// nothing suggests a change.
 func (c Comparison) Difference(was, now sqlrepo.Fingerprint) string {
 	switch {
 	case now.Kind != was.Kind:
@@ -47,34 +47,38 @@ func (c Comparison) Difference(was, now sqlrepo.Fingerprint) string {
 	return ""
 }
 
-// SameDirectory reports whether the names in a directory are those that it had under an earlier fingerprint: whatever
-// changes them changes its ctime, too.
+// SameDirectory reports whether a directory still has the names that it had under an earlier fingerprint. A
+// change of the names always changes the directory's ctime too.
 func (c Comparison) SameDirectory(was, now sqlrepo.Fingerprint) bool {
 	if now.Kind != was.Kind || was.Unproven || now.ModTime != was.ModTime || now.Era != was.Era {
 		return false
 	}
+
 	return c.IgnoreCtime || was.Ctime == 0 || now.Ctime == 0 || now.Ctime == was.Ctime
 }
 
-// unexplained reports whether a file's attributes or content changed (its ctime did) without a change of mode that
-// could be all of it. Whoever sets a mode and back-dates the file after writing to it goes unnoticed.
+// unexplained reports whether a file's ctime changed without a change of mode that could explain it: its
+// attributes or content changed. A change of content goes unnoticed if the file is also back-dated and given
+// another mode.
 func (c Comparison) unexplained(was, now sqlrepo.Fingerprint) bool {
 	return was.Ctime != 0 && now.Ctime != 0 && was.Ctime != now.Ctime && was.Mode == now.Mode &&
 		!c.sameTime(time.Unix(0, was.Ctime), time.Unix(0, now.Ctime))
 }
 
-// cuts are what protocols cut times to: SMB and NTFS, some servers of NFS, old file systems. Two seconds are not among
-// them: a file that is written again after one second has to differ.
+// cuts are the units to which SMB and NTFS, some NFS servers and old file systems truncate times. Two seconds are
+// not among them: a file that is written again after one second must differ.
 var cuts = []time.Duration{100, time.Microsecond, time.Second}
 
-// sameTime reports whether two times are the same but for the window, or for what a protocol cuts off one of them.
+// sameTime reports whether two times are at most the window apart, or one is the other truncated by a protocol.
 func (c Comparison) sameTime(a, b time.Time) bool {
 	if b.Before(a) {
 		a, b = b, a
 	}
+
 	if b.Sub(a) <= c.Window {
 		return true
 	}
+
 	for _, cut := range cuts {
 		if b.Truncate(cut).Equal(a) {
 			return true

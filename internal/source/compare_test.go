@@ -8,7 +8,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestWhatIsADifference goes through what protocols, tools and people do to files.
+// TestWhatIsADifference covers what protocols, tools and people do to files.
 func TestWhatIsADifference(t *testing.T) {
 	const at = 1_700_000_000_123_456_789
 	was := sqlrepo.Fingerprint{Kind: sqlrepo.File, Size: 5, ModTime: at, Mode: 0o644, Ctime: at, Inode: 7}
@@ -52,8 +52,10 @@ func TestWhatIsADifference(t *testing.T) {
 		if name == "whole seconds, a second later" {
 			before.ModTime = at / 1e9 * 1e9
 		}
+
 		now := before
 		test.change(&now)
+
 		for _, pair := range [][2]seen{{before, now}, {now, before}} {
 			if why := test.compare.Difference(pair[0], pair[1]); (why != "") != test.differs {
 				t.Errorf("%s: the difference is %q", name, why)
@@ -62,7 +64,7 @@ func TestWhatIsADifference(t *testing.T) {
 	}
 }
 
-// TestLinksAndDirectories have no content but what their rows tell.
+// TestLinksAndDirectories checks entries whose whole content is in their fingerprint.
 func TestLinksAndDirectories(t *testing.T) {
 	link := sqlrepo.Fingerprint{Kind: sqlrepo.Symlink, Target: []byte("a"), Mode: 0o777}
 	other := link

@@ -9,17 +9,18 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// ErrBadPattern is returned for an exclude pattern that has no meaning, or that can never match.
+// ErrBadPattern is returned for an exclude pattern that is malformed or can never match.
 var ErrBadPattern = errors.New("bad exclude pattern")
 
-// Excludes are patterns that leave entries out, with the meaning they have in a .gitignore file at the source's
-// root: the last pattern that matches decides, "!" takes entries in again, a "/" at the end limits a pattern to
-// directories, any other "/" anchors it at the root, and "**" spans directories. The zero value and nil exclude
-// nothing.
+// Excludes is a list of patterns for entries to leave out. The patterns mean what they mean in a .gitignore file
+// at the source's root: the last pattern that matches decides, "!" includes entries again, a "/" at the end
+// limits a pattern to directories, any other "/" anchors it at the root, and "**" spans directories. The zero
+// value and nil exclude nothing.
 type Excludes struct {
 	rules []rule
 }
 
+// rule is a compiled pattern.
 type rule struct {
 	glob     glob
 	include  bool
@@ -27,8 +28,8 @@ type rule struct {
 	anchored bool
 }
 
-// ParseExcludes compiles patterns. It returns ErrBadPattern, with the pattern and what is wrong with it, for one
-// that could not be compiled. A "#" starts no comment here: see ReadExcludeFile.
+// ParseExcludes compiles patterns. For a pattern that cannot be compiled it returns an error that wraps
+// ErrBadPattern and says what is wrong. A "#" does not start a comment here: see ReadExcludeFile.
 func ParseExcludes(patterns []string) (*Excludes, error) {
 	excludes := &Excludes{rules: make([]rule, 0, len(patterns))}
 	for _, pattern := range patterns {
@@ -47,21 +48,25 @@ func parseRule(pattern string) (rule, error) {
 	pattern, r.dirsOnly = strings.CutSuffix(pattern, "/")
 	r.anchored = strings.Contains(pattern, "/")
 	pattern = strings.TrimPrefix(pattern, "/")
+
 	for component := range strings.SplitSeq(pattern, "/") {
 		if component == "" || component == "." || component == ".." {
 			return rule{}, fmt.Errorf("no entry has the component %q in its path", component)
 		}
 	}
+
 	var err error
 	r.glob, err = parseGlob(pattern)
 	return r, err
 }
 
-// Match tells whether the entry at path, or a directory above it, is excluded. The source itself never is.
+// Match reports whether the entry at path, or a directory above it, is excluded. The source itself never is.
 func (x *Excludes) Match(path sqlrepo.Path, isDir bool) bool {
 	if x == nil || path == "" {
 		return false
 	}
+
+	// An excluded directory excludes all that is below it.
 	for i := range len(path) {
 		if path[i] == separator {
 			if _, excluded := x.verdicts(path[:i]); excluded {
@@ -69,6 +74,7 @@ func (x *Excludes) Match(path sqlrepo.Path, isDir bool) bool {
 			}
 		}
 	}
+
 	asFile, asDir := x.verdicts(path)
 	if isDir {
 		return asDir
@@ -76,18 +82,22 @@ func (x *Excludes) Match(path sqlrepo.Path, isDir bool) bool {
 	return asFile
 }
 
-// verdicts tells whether path is excluded when it is a file and when it is a directory, without regard to the
-// directories above it.
+// verdicts reports whether path is excluded if it is a file and if it is a directory. It ignores the directories
+// above path.
 func (x *Excludes) verdicts(path sqlrepo.Path) (asFile, asDir bool) {
 	if x == nil {
 		return false, false
 	}
+
+	// The last pattern that matches decides. One for directories only leaves the verdict on files to an earlier
+	// pattern.
 	decidedDir := false
 	for i := len(x.rules) - 1; i >= 0; i-- {
 		r := &x.rules[i]
 		if decidedDir && r.dirsOnly || !r.matches(path) {
 			continue
 		}
+
 		if !decidedDir {
 			asDir, decidedDir = !r.include, true
 		}
@@ -95,6 +105,7 @@ func (x *Excludes) verdicts(path sqlrepo.Path) (asFile, asDir bool) {
 			return !r.include, asDir
 		}
 	}
+
 	return false, asDir
 }
 
@@ -105,13 +116,14 @@ func (r *rule) matches(path sqlrepo.Path) bool {
 	return r.glob.match(path.Name())
 }
 
-// ReadExcludeFile reads one pattern a line, leaving out blank lines, lines that start with "#", and spaces at the
-// end of a line that no backslash precedes.
+// ReadExcludeFile reads a file with one pattern per line. It skips blank lines and lines that start with "#", and
+// strips spaces at the end of a line unless a backslash precedes them.
 func ReadExcludeFile(path string) ([]string, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read exclude file: %w", err)
 	}
+
 	var patterns []string
 	for line := range strings.Lines(strings.TrimPrefix(string(content), byteOrderMark)) {
 		line = trimSpaces(strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"))
@@ -119,20 +131,25 @@ func ReadExcludeFile(path string) ([]string, error) {
 			patterns = append(patterns, line)
 		}
 	}
+
 	return patterns, nil
 }
 
 const byteOrderMark = "\uFEFF"
 
+// trimSpaces strips the spaces at the end of line, except an escaped one.
 func trimSpaces(line string) string {
 	kept := 0
 	for i := 0; i < len(line); i++ {
 		if line[i] == ' ' {
 			continue
 		}
+
+		// A backslash protects the byte that follows, which may be a space.
 		if line[i] == '\\' {
 			i++
 		}
+
 		kept = i + 1
 	}
 	return line[:min(kept, len(line))]

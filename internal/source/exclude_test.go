@@ -73,10 +73,12 @@ func TestExcludesMatch(t *testing.T) {
 		must(t, err)
 		path, err := sqlrepo.ParsePath(test.path)
 		must(t, err)
+
 		if got := excludes.Match(path, test.isDir); got != test.want {
 			t.Errorf("%q of %q (directory: %v): got %v", test.patterns, test.path, test.isDir, got)
 		}
 	}
+
 	if (*source.Excludes)(nil).Match("a", false) {
 		t.Error("no patterns exclude something")
 	}
@@ -105,6 +107,7 @@ func TestParseExcludesRefuses(t *testing.T) {
 			t.Errorf("%q: got %v", pattern, err)
 			continue
 		}
+
 		if !strings.Contains(err.Error(), why) {
 			t.Errorf("%q: %q does not say %q", pattern, err, why)
 		}
@@ -116,19 +119,22 @@ func TestReadExcludeFile(t *testing.T) {
 	must(t, os.WriteFile(path, []byte("\uFEFFa\n\n# comment\r\n  \nb \r\nc\\ \n\\#d\nx\\\\ \n\xff\n y\ne"), 0o600))
 	got, err := source.ReadExcludeFile(path)
 	must(t, err)
+
 	want := []string{"a", "b", `c\ `, `\#d`, `x\\`, "\xff", " y", "e"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
+
 	if _, err := source.ReadExcludeFile(path + "x"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 }
 
-// orchard is a tree of names that random patterns often match.
+// orchard makes a tree of names that random patterns often match.
 func orchard(t *testing.T, dir string, depth int) {
 	for _, name := range []string{"a", "b", "ab", "a.b", "-", "\xff", "é", "!a", "#b", "B"} {
 		path := filepath.Join(dir, name)
+		// Some names are files at every depth.
 		if depth > 0 && name != "-" && name != "B" {
 			must(t, os.Mkdir(path, 0o755))
 			orchard(t, path, depth-1)
@@ -138,14 +144,17 @@ func orchard(t *testing.T, dir string, depth int) {
 	}
 }
 
-// patternOf draws patterns whose "**" are whole components: of others, Git contradicts its own documentation.
+// patternOf draws a pattern whose "**" are whole components. For other "**", Git contradicts its own
+// documentation.
 func patternOf(t *rapid.T) string {
 	piece := rapid.SampledFrom([]string{"a", "b", "ab", ".", "-", "\xff", "é", "?", "*", "[a-b]", "[!a]", "[^-b]",
 		`\a`, `\*`, `\!`, `\#`, "#", "[[:alpha:]]", "[]a]", "[[:upper:]b]", `[\]-a]`, "[--a]"})
+
 	component := rapid.OneOf(rapid.Just("**"), rapid.Just("*"), rapid.Custom(func(t *rapid.T) string {
 		joined := strings.Join(rapid.SliceOfN(piece, 1, 3).Draw(t, "pieces"), "")
 		return strings.ReplaceAll(joined, "**", "*")
 	}))
+
 	pattern := strings.Join(rapid.SliceOfN(component, 1, 4).Draw(t, "components"), "/")
 	prefix := rapid.SampledFrom([]string{"", "", "/", "!", "!/"}).Draw(t, "prefix")
 	return prefix + pattern + rapid.SampledFrom([]string{"", "", "/"}).Draw(t, "suffix")
@@ -157,6 +166,7 @@ func TestExcludesAgreeWithGit(t *testing.T) {
 	git(t, repo, nil, "init", "-q")
 	must(t, os.WriteFile(filepath.Join(repo, ".git/info/exclude"), nil, 0o644))
 	orchard(t, repo, 2)
+
 	entries := slices.DeleteFunc(naive(t, repo), func(e sqlrepo.Entry) bool {
 		return e.Path == "" || e.Path == ".git" || sqlrepo.Path(".git").Contains(e.Path)
 	})
@@ -164,22 +174,26 @@ func TestExcludesAgreeWithGit(t *testing.T) {
 	for _, e := range entries {
 		stdin.WriteString("./" + e.Path.String() + "\x00")
 	}
+
 	rapid.Check(t, func(rt *rapid.T) {
 		patterns := rapid.SliceOfN(rapid.Custom(patternOf), 1, 5).Draw(rt, "patterns")
 		if _, err := source.ParseExcludes(patterns); errors.Is(err, source.ErrBadPattern) {
 			return
 		}
+
 		// A "#" would start a comment in Git's file.
 		patterns = slices.DeleteFunc(patterns, func(p string) bool { return p[0] == '#' })
 		excludes, err := source.ParseExcludes(patterns)
 		must(t, err)
 		must(t, os.WriteFile(config, []byte(strings.Join(patterns, "\n")+"\n"), 0o600))
+
 		output := git(t, repo, stdin.Bytes(), "-c", "core.excludesFile="+config,
 			"check-ignore", "--no-index", "-z", "--stdin")
 		ignored := map[string]bool{}
 		for path := range strings.SplitSeq(strings.TrimSuffix(output, "\x00"), "\x00") {
 			ignored[path] = true
 		}
+
 		for _, e := range entries {
 			got, want := excludes.Match(e.Path, e.Kind == sqlrepo.Directory), ignored["./"+e.Path.String()]
 			if got != want {
@@ -189,15 +203,18 @@ func TestExcludesAgreeWithGit(t *testing.T) {
 	})
 }
 
+// git runs git in a directory and returns its output.
 func git(t *testing.T, dir string, stdin []byte, args ...string) string {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "git", args...)
 	command.Dir, command.Stdin = dir, bytes.NewReader(stdin)
 	command.Env = append(os.Environ(), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null")
+
 	output, err := command.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == 1 && len(exit.Stderr) == 0 {
-		return "" // check-ignore found nothing
+		// The command check-ignore found nothing.
+		return ""
 	}
 	must(t, err)
 	return string(output)
@@ -212,6 +229,7 @@ func FuzzExcludes(f *testing.F) {
 		if err != nil {
 			return
 		}
+
 		excludes, err := source.ParseExcludes([]string{pattern})
 		if err != nil {
 			if !errors.Is(err, source.ErrBadPattern) {
@@ -219,9 +237,11 @@ func FuzzExcludes(f *testing.F) {
 			}
 			return
 		}
+
 		if excludes.Match(path, false) && !excludes.Match(path, true) {
 			t.Errorf("%q excludes %q only where it is no directory", pattern, relative)
 		}
+
 		if excludes.Match(path.Parent(), true) && !excludes.Match(path, false) {
 			t.Errorf("%q excludes the directory above %q only", pattern, relative)
 		}

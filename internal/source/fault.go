@@ -10,17 +10,18 @@ import (
 	"github.com/guppy-prep/guppy/internal/host/shortage"
 )
 
-// ErrGone is returned when the source itself can't be looked at any more, or something else is in its place: what
-// happens to its entries then says nothing about them.
+// ErrGone is returned when the source cannot be reached any longer or something else is in its place. Errors at
+// its entries then say nothing about the entries.
 var ErrGone = errors.New("the source is gone")
 
-// Exhausted tells whether err is a shortage of this process or its machine: of open files or of memory.
+// Exhausted reports whether err is a shortage of open files or memory in this process or on its machine.
 func Exhausted(err error) bool {
 	return shortage.Exhausted(err)
 }
 
-// Fatal returns nil when err, met at an entry of the source at root, says something about that entry. Else it returns
-// why the whole source can't be read: an error that is Exhausted, or ErrGone. It looks whether the source is present.
+// Fatal returns nil if err, met at an entry of the source at root, concerns that entry only. Otherwise it returns
+// why the whole source cannot be read: ErrGone, or an error for which Exhausted returns true. Fatal checks that
+// the source is present.
 func Fatal(fsys FS, root string, err error) error {
 	switch {
 	case Exhausted(err):
@@ -31,8 +32,8 @@ func Fatal(fsys FS, root string, err error) error {
 	return Present(fsys, root)
 }
 
-// Present returns ErrGone unless the source at root is still the one that fsys reads. What an entry, or the lack of
-// one, says about the source is to be believed only then.
+// Present returns ErrGone unless fsys still reads the source at root. Only then does the state of an entry, or
+// its absence, say anything about the source.
 func Present(fsys FS, root string) error {
 	if lost := fsys.Present(root); lost != nil {
 		return fmt.Errorf("%w: %w", ErrGone, lost)
@@ -40,16 +41,16 @@ func Present(fsys FS, root string) error {
 	return nil
 }
 
-// fatal tells whether err came from Fatal.
+// fatal reports whether err came from Fatal.
 func fatal(err error) bool { return errors.Is(err, ErrGone) || Exhausted(err) }
 
-// gone tells whether err means that there is nothing at a path. A parent that is a directory no longer says so too.
+// gone reports whether err means that nothing is at a path. That includes a parent that is no longer a directory.
 func gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
-// Reason is what went wrong, without the operation and path that an entry tells already, as text that any database
-// takes.
+// Reason returns the text of err without the operation and the path, which the entry has already. Any database
+// can store the text: it is valid UTF-8 without NUL bytes.
 func Reason(err error) string {
 	var pathError *fs.PathError
 	if errors.As(err, &pathError) {

@@ -17,7 +17,7 @@ import (
 
 var shortages = []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM}
 
-// broken are what an entry may be met with when its source goes away.
+// broken are the errors that an entry may give when its source goes away.
 var broken = []error{syscall.EIO, syscall.ESTALE, syscall.ENOTCONN, syscall.ETIMEDOUT, fs.ErrNotExist, syscall.ENOTDIR}
 
 func TestExhausted(t *testing.T) {
@@ -26,6 +26,7 @@ func TestExhausted(t *testing.T) {
 			t.Errorf("%v is no shortage", err)
 		}
 	}
+
 	for _, err := range append(slices.Clone(broken), nil, fs.ErrPermission, errors.New("too many open files")) {
 		if source.Exhausted(err) {
 			t.Errorf("%v is a shortage", err)
@@ -42,22 +43,26 @@ func TestFatal(t *testing.T) {
 			t.Errorf("%v: got %v, want %v", err, got, want)
 		}
 	}
+
 	for _, err := range broken {
 		expect(err, nil)
 	}
 	expect(fs.ErrPermission, nil)
+
 	fsys.Fail(sourcetest.Root, "stat", syscall.ESTALE)
 	for _, err := range broken {
 		expect(err, source.ErrGone)
 		expect(err, syscall.ESTALE)
 	}
+	// A lack of permission concerns the entry alone, whatever becomes of the source.
 	expect(fs.ErrPermission, nil)
+
 	for _, err := range shortages {
 		expect(err, err)
 	}
 }
 
-// walkError walks a tree whose failures are such that no entry is to be blamed for them.
+// walkError walks a tree whose failures must not be blamed on any entry.
 func walkError(t *testing.T, fsys source.FS, root string, opts source.Options) error {
 	t.Helper()
 	return source.Walk(t.Context(), fsys, root, opts, func(e sqlrepo.Entry) error {
@@ -85,7 +90,7 @@ func TestAShortageIsBlamedOnNoEntry(t *testing.T) {
 	}
 }
 
-// losing is a file system whose root can't be looked at once a call on a certain path has failed.
+// losing is a file system whose root fails once a call on a certain path has failed.
 type losing struct {
 	*sourcetest.Synthetic
 	path string
@@ -126,7 +131,7 @@ func TestALostSourceIsBlamedOnNoEntry(t *testing.T) {
 	}
 }
 
-// brokenLinks fails on one symlink.
+// brokenLinks is a file system that fails on one symlink.
 type brokenLinks struct {
 	source.FS
 	path, op string
@@ -152,6 +157,7 @@ func TestAShortageIsBlamedOnNoSymlink(t *testing.T) {
 	mustWrite(t, filepath.Join(root, "file"), "")
 	link := filepath.Join(root, "link")
 	must(t, os.Symlink("file", link))
+
 	opts := source.Options{Symlinks: source.FollowSymlinks}
 	for _, op := range []string{"readlink", "stat"} {
 		for _, shortage := range shortages {
@@ -160,6 +166,7 @@ func TestAShortageIsBlamedOnNoSymlink(t *testing.T) {
 				t.Errorf("%s: got %v, want %v", op, err, shortage)
 			}
 		}
+
 		expectOutline(t, walk(t, brokenLinks{source.Local(), link, op, syscall.EIO}, root, opts),
 			". directory", "file file", "link symlink"+failedMark+"input/output error")
 	}

@@ -6,14 +6,15 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Fingerprint is what info says about whether an entry changed. The target is kept for symlinks only, size and inode
-// for files only, ctime for files and directories.
+// Fingerprint returns what info says about whether an entry changed. Only symlinks have a target, only files a
+// size and an inode, only files and directories a ctime.
 func Fingerprint(info fs.FileInfo, target []byte) sqlrepo.Fingerprint {
 	found := sqlrepo.Fingerprint{
 		Kind: kindOf(info.Mode()),
 		Mode: permissions(info.Mode()),
 	}
 	found.SetModified(info.ModTime())
+
 	switch found.Kind {
 	case sqlrepo.File:
 		found.Size = info.Size()
@@ -23,6 +24,7 @@ func Fingerprint(info fs.FileInfo, target []byte) sqlrepo.Fingerprint {
 	case sqlrepo.Symlink:
 		found.Target = target
 	}
+
 	return found
 }
 
@@ -38,7 +40,7 @@ func kindOf(mode fs.FileMode) sqlrepo.EntryKind {
 	return sqlrepo.Special
 }
 
-// permissions are the bits of st_mode & 07777, which fs.FileMode keeps in places of its own.
+// permissions returns the bits of st_mode & 07777. fs.FileMode keeps the special ones in other places.
 func permissions(mode fs.FileMode) int32 {
 	bits := int32(mode.Perm())
 	for _, special := range []struct {
@@ -52,6 +54,7 @@ func permissions(mode fs.FileMode) int32 {
 	return bits
 }
 
+// describe names the kind of a file for people.
 func describe(mode fs.FileMode) string {
 	switch {
 	case mode.IsDir():

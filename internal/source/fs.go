@@ -1,5 +1,5 @@
-// Package source reads a source: what the stages need of a file system, the patterns that leave things out, and
-// the walk that finds every entry in canonical order.
+// Package source reads a source. It declares the interface that the stages need of a file system, the patterns
+// that exclude entries, and the walk that yields every entry in canonical order.
 package source
 
 import (
@@ -11,33 +11,33 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// FS is what is needed of a file system. Paths are those of the operating system. Its methods may be called from
-// many goroutines at once and return errors that errors.Is can compare with fs.ErrNotExist and fs.ErrPermission.
+// FS is the interface to a file system. Paths are those of the operating system. An FS is safe for concurrent
+// use. errors.Is can compare the errors it returns with fs.ErrNotExist and fs.ErrPermission.
 type FS interface {
-	// Lstat describes what is at path, a symlink itself rather than what it leads to.
+	// Lstat describes the file at path. It does not follow a symlink.
 	Lstat(path string) (fs.FileInfo, error)
-	// Stat describes what is at path after following symlinks.
+	// Stat describes the file at path after following symlinks.
 	Stat(path string) (fs.FileInfo, error)
-	// Readlink returns what the symlink at path holds.
+	// Readlink returns the target of the symlink at path.
 	Readlink(path string) (string, error)
-	// ReadDir returns what the directory at path holds, in any order.
+	// ReadDir returns the entries of the directory at path, in any order.
 	ReadDir(path string) ([]fs.DirEntry, error)
-	// Open opens what is at path for reading, after following symlinks, and never blocks on a pipe or a device.
+	// Open opens the file at path for reading after following symlinks. It never blocks on a pipe or a device.
 	Open(path string) (File, error)
-	// Present returns an error unless what is at root, the path of a source, is still what the file system reads there.
+	// Present returns an error unless the source at root is still the one that the file system reads.
 	Present(root string) error
 }
 
-// File is an open file. ReadAt may be called from many goroutines at once.
+// File is an open file. ReadAt is safe for concurrent use.
 type File interface {
 	io.Reader
 	io.ReaderAt
 	io.Closer
-	// Stat describes the open file, whatever is at its path by now.
+	// Stat describes the open file, even if another file is at its path now.
 	Stat() (fs.FileInfo, error)
 }
 
-// OSPath is where the entry p of the source at root lies. Root is taken as it is, since cleaning it could change
+// OSPath returns the path of the entry p of the source at root. Root is not cleaned, since that could change
 // which symlinks it passes through.
 func OSPath(root string, p sqlrepo.Path) string {
 	if p == "" {
@@ -46,6 +46,7 @@ func OSPath(root string, p sqlrepo.Path) string {
 	return joinOS(root, strings.ReplaceAll(string(p), "\x00", string(os.PathSeparator)))
 }
 
+// joinOS appends a separator and name to dir without cleaning the result.
 func joinOS(dir, name string) string {
 	if dir != "" && os.IsPathSeparator(dir[len(dir)-1]) {
 		return dir + name

@@ -6,11 +6,10 @@ import (
 	"strings"
 )
 
-// separator stands for "/" in the paths of entries. It is the only byte that wildcards within a component don't
-// match.
+// separator stands for "/" in the paths of entries. Wildcards within a component match every byte but this one.
 const separator = 0
 
-// glob is a pattern compiled into tokens. It works on bytes, as file names have no encoding.
+// glob is a compiled pattern. It matches bytes, since file names have no encoding.
 type glob []token
 
 type token struct {
@@ -26,14 +25,16 @@ const (
 	anyByte                   // "?"
 	oneOf                     // "[...]"
 	anyName                   // "*": any bytes of one component
-	anyDirs                   // "**/": any number of components, none too
+	anyDirs                   // "**/": zero or more components
 	anything                  // "**" at the end
 )
 
+// parseGlob compiles a pattern.
 func parseGlob(pattern string) (glob, error) {
 	if strings.IndexByte(pattern, 0) >= 0 {
 		return nil, errors.New("it holds a NUL byte")
 	}
+
 	var tokens glob
 	for i := 0; i < len(pattern); {
 		t, width, err := parseToken(pattern, i)
@@ -43,10 +44,11 @@ func parseGlob(pattern string) (glob, error) {
 		tokens = append(tokens, t)
 		i += width
 	}
+
 	return tokens, nil
 }
 
-// parseToken compiles the token that starts at i and tells how many bytes of the pattern it takes.
+// parseToken compiles the token at pattern[i:] and returns its width in bytes.
 func parseToken(pattern string, i int) (token, int, error) {
 	switch c := pattern[i]; c {
 	case '?':
@@ -74,14 +76,16 @@ func literalToken(c byte) token {
 	return token{kind: literal, literal: c}
 }
 
-// parseStars takes a run of asterisks. Two or more span directories where they are a component of their own, and
-// are a single one elsewhere.
+// parseStars returns the kind and the width of the run of asterisks at pattern[i:]. Two or more asterisks span
+// directories if they form a component of their own; elsewhere they mean the same as one.
 func parseStars(pattern string, i int) (tokenKind, int) {
 	rest := strings.TrimLeft(pattern[i:], "*")
 	width := len(pattern) - i - len(rest)
 	startsComponent := i == 0 || pattern[i-1] == '/'
+
 	switch {
 	case width < 2 || !startsComponent:
+
 		return anyName, width
 	case rest == "":
 		return anything, width
@@ -91,14 +95,15 @@ func parseStars(pattern string, i int) (tokenKind, int) {
 	return anyName, width
 }
 
-// resume is where matching goes on when what follows a wildcard did not match: at the token after it, further on
-// in the text.
+// resume is the point where matching continues after the text behind a wildcard did not match: at the token after
+// the wildcard, one step further on in the text.
 type resume struct{ token, text int }
 
-// match needs to come back to the last wildcard of each kind only: any earlier one took as little as it could,
-// which left the most to the later one.
+// match reports whether g matches all of text. It backtracks only to the last wildcard of each kind: earlier
+// wildcards took as little as they could, which left the most to the last one.
 func (g glob) match(text string) bool {
 	name, dirs := resume{token: -1}, resume{token: -1}
+
 	for at, i := 0, 0; ; {
 		switch {
 		case at == len(g) && i == len(text):
@@ -113,10 +118,12 @@ func (g glob) match(text string) bool {
 			name = resume{at, i}
 		case at < len(g) && i < len(text) && g[at].matches(text[i]):
 			at, i = at+1, i+1
+		// No match: let the last "*" take one more byte.
 		case name.token >= 0 && name.text < len(text) && text[name.text] != separator:
 			name.text++
 			at, i = name.token, name.text
 		default:
+			// Nor can a "*" help: let the last "**/" take one more component.
 			next := strings.IndexByte(text[min(dirs.text, len(text)):], separator)
 			if dirs.token < 0 || next < 0 {
 				return false
@@ -139,6 +146,7 @@ func (t *token) matches(c byte) bool {
 	}
 }
 
+// byteSet is a set of bytes, one bit for each.
 type byteSet [4]uint64
 
 func (s *byteSet) add(c byte) { s[c/64] |= 1 << (c % 64) }

@@ -8,23 +8,26 @@ import (
 
 var errOpenSet = errors.New(`the set that "[" starts has no end`)
 
-// parseSet compiles the bracket expression that pattern starts with and tells how many bytes it takes.
+// parseSet compiles the bracket expression at the start of pattern and returns its width in bytes.
 func parseSet(pattern string) (byteSet, int, error) {
 	p := setParser{rest: pattern[1:]}
 	negated := strings.HasPrefix(p.rest, "!") || strings.HasPrefix(p.rest, "^")
 	if negated {
 		p.rest = p.rest[1:]
 	}
-	// A "]" in first place stands for itself.
+
+	// A "]" in the first place stands for itself.
 	for first := true; first || !strings.HasPrefix(p.rest, "]"); first = false {
 		if err := p.item(); err != nil {
 			return byteSet{}, 0, err
 		}
 	}
+
 	if negated {
 		p.set.negate()
 	}
 	p.set.remove(separator)
+
 	return p.set, len(pattern) - len(p.rest) + 1, nil
 }
 
@@ -33,25 +36,29 @@ type setParser struct {
 	set  byteSet
 }
 
-// item takes one byte, range or class.
+// item adds the next byte, range or class to the set.
 func (p *setParser) item() error {
 	if class, rest, ok := cutClass(p.rest); ok {
 		p.rest = rest
 		return p.class(class)
 	}
+
 	low, err := p.char()
 	if err != nil {
 		return err
 	}
+
 	if len(p.rest) < 2 || p.rest[0] != '-' || p.rest[1] == ']' {
 		p.set.add(low)
 		return nil
 	}
+
 	p.rest = p.rest[1:]
 	high, err := p.char()
 	if err != nil {
 		return err
 	}
+
 	return p.set.addRange(low, high)
 }
 
@@ -65,6 +72,7 @@ func (p *setParser) char() (byte, error) {
 	return c, nil
 }
 
+// cutClass cuts a class such as "[:alpha:]" off the start of text.
 func cutClass(text string) (class, rest string, ok bool) {
 	text, ok = strings.CutPrefix(text, "[:")
 	if !ok {
@@ -75,6 +83,7 @@ func cutClass(text string) (class, rest string, ok bool) {
 	return class, rest, ok
 }
 
+// class adds the ASCII characters of a POSIX class to the set.
 func (p *setParser) class(name string) error {
 	member := classOf(name)
 	if member == nil {
@@ -88,6 +97,7 @@ func (p *setParser) class(name string) error {
 	return nil
 }
 
+// classOf returns the predicate of a POSIX class, or nil if there is no class of that name.
 func classOf(name string) func(c byte) bool {
 	switch name {
 	case "alnum":

@@ -2,5 +2,5 @@ package source
 
 import "golang.org/x/sys/unix"
 
-// A handle needs no permission to read the directory: what is below it may be readable by name.
+// A handle needs no permission to read the directory: files below the directory may be readable by name.
 const openHandle = unix.O_PATH | unix.O_DIRECTORY

@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// identity returns a file's device, inode and ctime, as far as the file system has them.
+// identity returns a file's device, inode and ctime, or zeros if the file system does not provide them.
 func identity(info fs.FileInfo) (device uint64, inode, ctime int64) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

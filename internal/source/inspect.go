@@ -11,35 +11,38 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// inspector finds out what single entries are.
+// inspector inspects single entries of a source.
 type inspector struct {
 	fsys FS
 	root string
 	opts Options
-	// traits are those of the file systems met so far, by device.
+	// traits caches the traits of file systems by device.
 	traits sync.Map
 }
 
-// finding is an entry with what is needed to go on from it.
+// finding is an inspected entry, with the facts that the walk needs to go on from there.
 type finding struct {
 	sqlrepo.Entry
-	// info describes what is there, after following a symlink; nil if it could not be found out.
+	// info describes the file after following a symlink. It is nil if the file could not be inspected.
 	info fs.FileInfo
-	// above holds the directories that a symlink below this entry must not lead to; kept for followed links only.
+	// above is the set of directories that a symlink below this entry must not lead to. It is kept for followed
+	// links only.
 	above *lineage
 }
 
-// source inspects the root, which must be a readable file or directory.
+// source inspects the root. It returns an error unless the root is a readable file or directory.
 func (in *inspector) source() (finding, error) {
 	began := time.Now()
 	info, err := in.fsys.Stat(in.root)
 	if err != nil {
 		return finding{}, fmt.Errorf("source: %w", err)
 	}
+
 	found := in.classify("", in.root, in.fsys.Stat, info, began)
 	if found.Kind == sqlrepo.Special {
 		return finding{}, fmt.Errorf("source %s is a %s: %w", in.root, found.Reason, ErrNotASource)
 	}
+
 	if in.opts.Symlinks == FollowSymlinks && found.Kind == sqlrepo.Directory {
 		found.above = in.lineageOf(in.root, info, nil)
 	}
@@ -47,20 +50,20 @@ func (in *inspector) source() (finding, error) {
 }
 
 var (
-	// errNotFound is returned where nothing is.
+	// errNotFound is returned if nothing is at a path.
 	errNotFound = errors.New("it is not there")
-	// errAway is why a listed entry was not found that may be there all the same.
+	// errAway is the reason of an entry that was listed and then not found, but may exist all the same.
 	errAway = errors.New("its directory was not in its place for a moment")
 )
 
-// away is an entry that has to be looked at again for errAway.
+// away returns an entry that must be inspected again because of errAway.
 func away(path sqlrepo.Path) sqlrepo.Entry {
 	unknown := sqlrepo.Fingerprint{Kind: sqlrepo.File}
 	return sqlrepo.Entry{Path: path, Fingerprint: unknown, State: sqlrepo.Changed, Reason: errAway.Error()}
 }
 
-// inspect tells what is at path. It returns false for what the symlink policy does not let through, errNotFound where
-// nothing is, and an error from Fatal when it can't tell.
+// inspect inspects the entry at path. It returns false for a symlink that the policy skips, errNotFound if
+// nothing is there, and an error from Fatal if the source cannot be read.
 func (in *inspector) inspect(path sqlrepo.Path, osPath string, above *lineage) (finding, bool, error) {
 	began := time.Now()
 	info, err := in.fsys.Lstat(osPath)
@@ -79,7 +82,8 @@ func (in *inspector) inspect(path sqlrepo.Path, osPath string, above *lineage) (
 	return in.symlink(path, osPath, info, above)
 }
 
-// unreadable settles what becomes of an entry that could not be inspected.
+// unreadable decides what an entry that could not be inspected becomes: a reason to stop, an entry that is not
+// found, or a Failed entry.
 func (in *inspector) unreadable(path sqlrepo.Path, known sqlrepo.Fingerprint, err error) (finding, bool, error) {
 	if err := Fatal(in.fsys, in.root, err); err != nil {
 		return finding{}, false, err
@@ -90,10 +94,12 @@ func (in *inspector) unreadable(path sqlrepo.Path, known sqlrepo.Fingerprint, er
 	return failed(path, known, Reason(err)), true, nil
 }
 
+// symlink inspects a symlink that the policy keeps or follows.
 func (in *inspector) symlink(path sqlrepo.Path, osPath string, info fs.FileInfo,
 	above *lineage) (finding, bool, error) {
 	target, err := in.fsys.Readlink(osPath)
 	link := Fingerprint(info, []byte(target))
+
 	switch {
 	case err != nil:
 		return in.unreadable(path, link, err)
@@ -104,14 +110,18 @@ func (in *inspector) symlink(path sqlrepo.Path, osPath string, info fs.FileInfo,
 	return finding{Entry: sqlrepo.Entry{Path: path, Fingerprint: link}, info: info}, true, nil
 }
 
+// follow inspects the file to which a symlink leads. A link that is dangling or leads to a directory above it is
+// Failed.
 func (in *inspector) follow(path sqlrepo.Path, osPath string, link sqlrepo.Fingerprint,
 	above *lineage) (finding, error) {
 	began := time.Now()
 	info, err := in.fsys.Stat(osPath)
+
 	switch {
 	case err != nil:
 		return failed(path, link, notFollowed(link, err)), Fatal(in.fsys, in.root, err)
 	case !info.IsDir():
+		// ReadDir notices the mounts of directories. Nothing else notices the mount of a file.
 		if watcher, ok := in.fsys.(follower); ok && info.Mode().IsRegular() {
 			watcher.Followed(osPath)
 		}
@@ -119,6 +129,7 @@ func (in *inspector) follow(path sqlrepo.Path, osPath string, link sqlrepo.Finge
 	case above.holds(info):
 		return failed(path, link, fmt.Sprintf("symlink cycle: %q is a directory above it", link.Target)), nil
 	}
+
 	found := in.classify(path, osPath, in.fsys.Stat, info, began)
 	found.above = in.lineageOf(osPath, info, above)
 	return found, nil
@@ -127,6 +138,7 @@ func (in *inspector) follow(path sqlrepo.Path, osPath string, link sqlrepo.Finge
 // follower is implemented by an FS that watches the mounts to which symlinks lead.
 type follower interface{ Followed(path string) }
 
+// notFollowed returns the reason why a symlink could not be followed.
 func notFollowed(link sqlrepo.Fingerprint, err error) string {
 	switch {
 	case errors.Is(err, syscall.ELOOP):
@@ -137,11 +149,12 @@ func notFollowed(link sqlrepo.Fingerprint, err error) string {
 	return Reason(err)
 }
 
-// classify tells what info, which look has given for osPath at a time, makes of an entry.
+// classify turns a description into an entry. look has returned info for osPath at the time at.
 func (in *inspector) classify(path sqlrepo.Path, osPath string, look func(string) (fs.FileInfo, error),
 	info fs.FileInfo,
 	at time.Time) finding {
 	entry := sqlrepo.Entry{Path: path, Fingerprint: Fingerprint(info, nil)}
+
 	switch entry.Kind {
 	case sqlrepo.Special:
 		entry.State, entry.Reason = sqlrepo.Unsupported, describe(info.Mode())
@@ -150,9 +163,11 @@ func (in *inspector) classify(path sqlrepo.Path, osPath string, look func(string
 	case sqlrepo.File:
 		entry = in.file(entry, osPath, look, info, at)
 	}
+
 	return finding{Entry: entry, info: info}
 }
 
+// failed returns a Failed entry with the part of its fingerprint that is known.
 func failed(path sqlrepo.Path, known sqlrepo.Fingerprint, why string) finding {
 	return finding{Entry: sqlrepo.Entry{Path: path, Fingerprint: known, State: sqlrepo.Failed, Reason: why}}
 }

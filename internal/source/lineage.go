@@ -2,13 +2,14 @@ package source
 
 import "io/fs"
 
-// lineage is a set of directories: those above an entry, both on the way there through followed symlinks and in
-// the file system itself. A symlink to one of them would lead round in circles.
+// lineage is the set of directories above an entry, both along the followed symlinks that led there and in the
+// file system itself. A symlink to one of them would form a cycle.
 type lineage struct {
 	info fs.FileInfo
 	next *lineage
 }
 
+// holds reports whether the set contains the directory.
 func (l *lineage) holds(info fs.FileInfo) bool {
 	for ; l != nil; l = l.next {
 		if sameFile(l.info, info) {
@@ -18,8 +19,8 @@ func (l *lineage) holds(info fs.FileInfo) bool {
 	return false
 }
 
-// lineageOf adds the directory at osPath, and those above it in the file system, to the ones above. A directory
-// that is held already has its own parents held too.
+// lineageOf adds the directory at osPath and its parents in the file system to the set above. It stops at a
+// directory that the set holds already, since the set then holds the parents too.
 func (in *inspector) lineageOf(osPath string, info fs.FileInfo, above *lineage) *lineage {
 	for !above.holds(info) {
 		above = &lineage{info: info, next: above}

@@ -5,8 +5,8 @@ import (
 	"os"
 )
 
-// Local is the operating system's file system. The entries that its ReadDir returns find out their type only when
-// asked, because some network file systems need a round trip for each.
+// Local returns the operating system's file system. The entries that its ReadDir returns determine their type
+// only on demand, because some network file systems need a round trip for each.
 func Local() FS { return local{} }
 
 type local struct{}
@@ -33,19 +33,20 @@ func (local) Open(path string) (File, error) {
 	return file, nil
 }
 
-// Present can only tell whether anything is there: see Hold.
+// Present reports only whether anything is at root. See Hold for more.
 func (local) Present(root string) error {
 	_, err := os.Stat(root)
 	return err
 }
 
-// readNames reads and closes a directory.
+// readNames reads the names in a directory and closes it.
 func readNames(fsys FS, dir *os.File, path string) ([]fs.DirEntry, error) {
 	defer dir.Close() //nolint:errcheck // nothing was written
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
 		return nil, err
 	}
+
 	entries := make([]fs.DirEntry, len(names))
 	lazy := make([]lazyEntry, len(names))
 	for i, name := range names {
@@ -55,6 +56,7 @@ func readNames(fsys FS, dir *os.File, path string) ([]fs.DirEntry, error) {
 	return entries, nil
 }
 
+// lazyEntry is a directory entry that describes its file on demand.
 type lazyEntry struct {
 	fsys      FS
 	dir, name string

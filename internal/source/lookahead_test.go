@@ -16,7 +16,7 @@ import (
 
 const latency = 5 * time.Millisecond
 
-// TestReadersShareTheLatency runs on a virtual clock, where only the latency of calls takes time.
+// TestReadersShareTheLatency runs on a virtual clock, on which only the latency of calls takes time.
 func TestReadersShareTheLatency(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -37,12 +37,15 @@ func TestReadersShareTheLatency(t *testing.T) {
 				counting := sourcetest.NewCounting(sourcetest.NewSynthetic(test.tree))
 				began := time.Now()
 				walk(t, counting, sourcetest.Root, source.Options{Readers: test.readers})
+
 				took, total := time.Since(began), counting.Total()
 				calls := total.Lstats + total.Stats + total.ReadDirs
 				ideal := latency * time.Duration(calls) / time.Duration(test.readers)
+
 				if took > ideal*11/10+20*latency {
 					t.Errorf("%d calls took %v, ideal is %v", calls, took, ideal)
 				}
+
 				if counting.Peak() != test.readers {
 					t.Errorf("%d calls at once, want %d", counting.Peak(), test.readers)
 				}
@@ -51,7 +54,7 @@ func TestReadersShareTheLatency(t *testing.T) {
 	}
 }
 
-// TestLookaheadIsBounded stops at each entry for long and looks how far the readers went.
+// TestLookaheadIsBounded pauses at entries and checks how far the readers have gone.
 func TestLookaheadIsBounded(t *testing.T) {
 	for _, tree := range []sourcetest.Tree{{Files: 30000}, {Dirs: 30000}, {Dirs: 200, Files: 1000}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -66,6 +69,8 @@ func TestLookaheadIsBounded(t *testing.T) {
 					if yielded%1000 != 1 {
 						return nil
 					}
+
+					// The readers go as far as they can.
 					synctest.Wait()
 					total := counting.Total()
 					if total.Lstats > yielded+4*(256+64)+2*64 {
@@ -81,8 +86,7 @@ func TestLookaheadIsBounded(t *testing.T) {
 	}
 }
 
-// TestLookaheadNeverStarvesTheWalk uses up all room with a slow beginning: what the walk needs is read all the
-// same.
+// TestLookaheadNeverStarvesTheWalk uses up all room with a slow beginning. The walk still gets what it needs.
 func TestLookaheadNeverStarvesTheWalk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fsys := slowStart{sourcetest.NewSynthetic(sourcetest.Tree{Dirs: 100, Files: 1000})}
@@ -92,6 +96,7 @@ func TestLookaheadNeverStarvesTheWalk(t *testing.T) {
 	})
 }
 
+// slowStart is a file system where the first file and two directories take an hour.
 type slowStart struct{ *sourcetest.Synthetic }
 
 func (s slowStart) Lstat(path string) (fs.FileInfo, error) {
@@ -134,6 +139,7 @@ func BenchmarkWalkMillion(b *testing.B) {
 	}
 }
 
+// plant makes dirs directories with the given number of files each.
 func plant(t testing.TB, root string, dirs, files int) {
 	t.Helper()
 	for d := range dirs {

@@ -16,17 +16,17 @@ import (
 type mount struct {
 	id, parent uint64
 	device     string // MAJOR:MINOR
-	root       string // the directory of the file system that is mounted
+	root       string // the directory of the file system that is mounted at point
 	point      string
 	kind       string
 	origin     string
-	options    string // those of the file system
+	options    string // the options of the file system, not of the mount
 }
 
-// mountTable are the mounts that a process sees, in the order in which they were made.
+// mountTable holds the mounts that a process sees, in the order in which they were made.
 type mountTable []mount
 
-// parseMounts reads what /proc/self/mountinfo has and skips lines that it does not understand.
+// parseMounts reads the contents of /proc/self/mountinfo. It skips lines that it does not understand.
 func parseMounts(r io.Reader) (table mountTable, err error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20) // an overlay's options name all its layers
@@ -38,23 +38,28 @@ func parseMounts(r io.Reader) (table mountTable, err error) {
 	return table, lines.Err()
 }
 
+// parseMount parses one line.
 func parseMount(line string) (m mount, ok bool) {
 	at, of, ok := strings.Cut(line, " - ")
-	left, right := strings.Split(at, " "), strings.Split(of, " ") // other white space belongs to names
+	// Only single spaces separate fields: other white space is part of names.
+	left, right := strings.Split(at, " "), strings.Split(of, " ")
 	if !ok || len(left) < 6 {
 		return m, false
 	}
+
 	id, idErr := strconv.ParseUint(left[0], 10, 64)
 	parent, parentErr := strconv.ParseUint(left[1], 10, 64)
+
 	m = mount{id: id, parent: parent, device: left[2], root: unescape(left[3]), point: unescape(left[4]),
 		kind: unescape(right[0])}
 	if len(right) > 2 {
 		m.origin, m.options = unescape(right[1]), unescape(right[2])
 	}
+
 	return m, idErr == nil && parentErr == nil
 }
 
-// unescape replaces what stands for blanks and the like, a backslash and three octal digits.
+// unescape decodes the blanks and other characters that are written as a backslash and three octal digits.
 func unescape(field string) string {
 	var plain strings.Builder
 	for i := 0; i < len(field); i++ {
@@ -70,14 +75,16 @@ func unescape(field string) string {
 	return plain.String()
 }
 
-// find returns the mount with this key or, if the key is 0, the one that path, which has no symlinks, lies on.
+// find returns the mount with the given ID. If the ID is 0, it returns the mount of path, which must not contain
+// symlinks.
 func (t mountTable) find(id uint64, path string) (found mount, ok bool) {
 	for _, m := range t {
 		switch {
 		case id != 0 && m.id == id:
 			return m, true
 		case id == 0 && contains(m.point, path) && len(m.point) >= len(found.point):
-			found, ok = m, true // of those at one point the last one covers the others
+			// The last of several mounts at one point covers the others.
+			found, ok = m, true
 		}
 	}
 	return found, ok
@@ -89,13 +96,13 @@ func contains(dir, path string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// visible is a mount that can be seen, and whether it is made and undone by an automounter.
+// visible is a mount that no other mount covers. automatic is true if an automounter makes and removes it.
 type visible struct {
 	mount
 	automatic bool
 }
 
-// below returns the mounts that can be seen below a directory that lies on a mount.
+// below returns the visible mounts below dir, a directory on the mount on.
 func (t mountTable) below(on mount, dir string) (found []visible) {
 	var children []mount
 	for _, m := range t {
@@ -103,31 +110,41 @@ func (t mountTable) below(on mount, dir string) (found []visible) {
 			children = append(children, m)
 		}
 	}
+
+	// Sorted by point, a mount precedes those that it covers.
 	slices.SortStableFunc(children, func(a, b mount) int { return cmp.Compare(a.point, b.point) })
+
 	for i, child := range children {
 		if slices.ContainsFunc(children[:i], func(other mount) bool { return contains(other.point, child.point) }) {
-			continue // another one covers it
+			// Another mount covers the child.
+			continue
 		}
+
 		top := child
 		for over, ok := t.over(top); ok; over, ok = t.over(top) {
 			top = over
 		}
-		if top.kind != "autofs" { // otherwise nothing is mounted there now, or below it by name
+
+		// An autofs mount that nothing covers shows no files: nothing is mounted there now, or mounts lie below
+		// it by name.
+		if top.kind != "autofs" {
 			found = append(found, visible{top, t.automatic(top)})
 		}
+
 		found = append(found, t.below(top, top.point)...)
 	}
+
 	return found
 }
 
-// automatic reports whether a mount lies on that of an automounter.
+// automatic reports whether a mount lies on an automounter's mount.
 func (t mountTable) automatic(m mount) bool {
 	return slices.ContainsFunc(t, func(other mount) bool {
 		return other.kind == "autofs" && (other.point == m.point || other.id == m.parent)
 	})
 }
 
-// over returns the mount that covers all of another.
+// over returns the mount that covers all of m.
 func (t mountTable) over(m mount) (over mount, ok bool) {
 	for _, other := range t {
 		if other.parent == m.id && other.point == m.point && other.id != m.id {
@@ -137,7 +154,7 @@ func (t mountTable) over(m mount) (over mount, ok bool) {
 	return over, ok
 }
 
-// describe returns what is known of a mount, and of a directory on it.
+// describe describes a mount and the directory dir on it.
 func (m mount) describe(dir string) sqlrepo.Mount {
 	rest := strings.TrimPrefix(strings.TrimPrefix(dir, strings.TrimSuffix(m.point, "/")), "/")
 	return sqlrepo.Mount{

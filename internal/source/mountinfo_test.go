@@ -29,14 +29,17 @@ func TestParseMounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if len(table) != 14 {
 		t.Fatalf("%d mounts", len(table))
 	}
+
 	want := mount{id: 31, parent: 30, device: "0:41", root: "/", point: "/nas/with blank", kind: "cifs",
 		origin: "//nas/share", options: "rw"}
 	if table[2] != want {
 		t.Errorf("got %+v", table[2])
 	}
+
 	if unnamed := table[9]; unnamed.kind != "tmpfs" || unnamed.origin != "" {
 		t.Errorf("got %+v", unnamed)
 	}
@@ -47,6 +50,7 @@ func TestMountsAreFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for path, want := range map[string]uint64{
 		"/": 26, "/nas": 30, "/nas/x": 30, "/nasty/x": 38, "/nast": 26, "/twice/a": 41, "/nas/auto/a": 33,
 	} {
@@ -54,6 +58,7 @@ func TestMountsAreFound(t *testing.T) {
 			t.Errorf("%s: got %d, want %d", path, found.id, want)
 		}
 	}
+
 	if found, ok := table.find(40, "/twice"); !ok || found.origin != "first" {
 		t.Errorf("got %+v", found)
 	}
@@ -67,6 +72,7 @@ func TestMountsBelow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	nas, _ := table.find(30, "/nas")
 	var points []string
 	for _, m := range table.below(nas, "/nas") {
@@ -76,14 +82,17 @@ func TestMountsBelow(t *testing.T) {
 		}
 		points = append(points, m.point+" "+m.origin)
 	}
+
 	want := []string{"/nas/auto nas:/auto", "/nas/auto/deep nas:/more", "/nas/covered above", "/nas/names/one nas:/one",
 		"/nas/with blank //nas/share"}
 	if !slices.Equal(points, want) {
 		t.Errorf("got %q", points)
 	}
+
 	if found := table.below(nas, "/nas/auto/deep/er"); len(found) > 0 {
 		t.Errorf("got %v", found)
 	}
+
 	described := mount{root: "/sub", point: "/nas"}.describe("/nas/a/b")
 	if described.Inner != "/sub/a/b" {
 		t.Errorf("got %+v", described)

@@ -8,7 +8,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// mountKey is nothing where the system does not tell mounts apart in a way that is known here.
+// mountKey is empty: guppy has no way to distinguish mounts on these systems.
 type mountKey struct{}
 
 func keyAt(int, string) (key mountKey, err error) { return key, nil }

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A file or directory that was replaced by a pipe or a terminal must neither block nor be taken over. Symlinks are
-// followed, as a source's root and a followed link may be one; the fingerprint of the open file tells a replaced
-// one.
+// Opening must not block on a pipe, nor make a terminal the controlling one, if either has replaced a file or
+// directory. Symlinks are followed, since a source's root or a followed link may be one; the fingerprint of the
+// open file reveals a replacement.
 const (
 	openFile      = os.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY
 	openDirectory = os.O_RDONLY | unix.O_NONBLOCK | unix.O_DIRECTORY

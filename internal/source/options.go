@@ -5,23 +5,24 @@ import (
 	"fmt"
 )
 
-// ErrBadSymlinkPolicy is returned for a name that no symlink policy has.
+// ErrBadSymlinkPolicy is returned for an unknown name of a symlink policy.
 var ErrBadSymlinkPolicy = errors.New("unknown symlink policy")
 
-// SymlinkPolicy says what becomes of symlinks below a source's root. The root itself is always followed.
+// SymlinkPolicy specifies how symlinks below a source's root are treated. The root itself is always followed.
 type SymlinkPolicy int
 
 // The symlink policies.
 const (
 	// PreserveSymlinks keeps symlinks as symlinks.
 	PreserveSymlinks SymlinkPolicy = iota
-	// FollowSymlinks puts what a symlink leads to in its place.
+	// FollowSymlinks replaces each symlink with the file or directory that it leads to.
 	FollowSymlinks
 	// SkipSymlinks leaves symlinks out.
 	SkipSymlinks
 )
 
-// ParseSymlinkPolicy is the inverse of String. It returns ErrBadSymlinkPolicy for other names.
+// ParseSymlinkPolicy returns the policy with the given name, as returned by String. It returns
+// ErrBadSymlinkPolicy for any other name.
 func ParseSymlinkPolicy(name string) (SymlinkPolicy, error) {
 	for _, p := range []SymlinkPolicy{PreserveSymlinks, FollowSymlinks, SkipSymlinks} {
 		if p.String() == name {
@@ -31,7 +32,7 @@ func ParseSymlinkPolicy(name string) (SymlinkPolicy, error) {
 	return 0, fmt.Errorf("%w %q: choose preserve, follow or skip", ErrBadSymlinkPolicy, name)
 }
 
-// String is the name that ParseSymlinkPolicy takes.
+// String returns the name of the policy.
 func (p SymlinkPolicy) String() string {
 	switch p {
 	case PreserveSymlinks:
@@ -44,17 +45,19 @@ func (p SymlinkPolicy) String() string {
 	return "unknown"
 }
 
-// Options say how a source is scanned. The zero value preserves symlinks and excludes nothing.
+// Options specify how a source is scanned. The zero value preserves symlinks and excludes nothing.
 type Options struct {
 	Excludes *Excludes
 	Symlinks SymlinkPolicy
-	// Readers is how many calls to the file system may be under way at once; less than one means DefaultReaders.
+	// Readers is the number of calls to the file system that may be under way at once. Less than one means
+	// DefaultReaders.
 	Readers int
-	// Doubt has the length of each empty file found out by reading it.
+	// Doubt is true if empty files are read to determine their length.
 	Doubt bool
 }
 
-// ParseOptions compiles patterns and a policy. It returns ErrBadPattern or ErrBadSymlinkPolicy for what is neither.
+// ParseOptions compiles exclude patterns and parses the name of a symlink policy. It returns ErrBadPattern or
+// ErrBadSymlinkPolicy for invalid ones.
 func ParseOptions(excludes []string, policy string) (options Options, err error) {
 	if options.Excludes, err = ParseExcludes(excludes); err != nil {
 		return Options{}, err
@@ -63,7 +66,7 @@ func ParseOptions(excludes []string, policy string) (options Options, err error)
 	return options, err
 }
 
-// DefaultReaders hides the latency of a network file system without flooding it.
+// DefaultReaders is enough to hide the latency of a network file system without flooding it.
 const DefaultReaders = 16
 
 func (o Options) readers() int {

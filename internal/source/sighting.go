@@ -7,26 +7,29 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Likeness says whether a mount is the one that it was.
+// Likeness is the result of comparing two mounts.
 type Likeness int
 
-// What a comparison of mounts can come to.
+// The results of Compare.
 const (
-	// Unknown mounts have nothing that identifies them; their content has to tell.
+	// Unknown means that nothing identifies the mounts. Their content must show whether they are the same.
 	Unknown Likeness = iota
 	Same
 	Other
 )
 
-// Compare reports whether now is the mount that was was. What a container or an automounter changes does not matter: a
-// directory of a file system may be mounted by itself or be reached through a directory above it.
+// Compare reports whether now is the same mount as was. It ignores differences that containers and automounters
+// cause: a directory of a file system may be mounted by itself or be reached through a directory above it.
 func Compare(was, now sqlrepo.Mount) Likeness {
 	if was.Kind == "" || now.Kind == "" {
-		return Same // this system does not tell, so there is nothing to object to
+		// This system does not report mounts, so there is nothing to object to.
+		return Same
 	}
+
 	if family(was.Kind) != family(now.Kind) || isDevice(was) != isDevice(now) {
 		return Other
 	}
+
 	likeness := compareOrigins(was, now)
 	switch {
 	case likeness == Other:
@@ -34,12 +37,14 @@ func Compare(was, now sqlrepo.Mount) Likeness {
 	case whole(was) == whole(now):
 		return likeness
 	case was.Point == now.Point && was.Root == now.Root && was.Origin == now.Origin:
-		return likeness // another directory of the same mount: a symlink on the way leads elsewhere
+		// Another directory of the same mount: a symlink on the way leads elsewhere.
+		return likeness
 	}
+
 	return Other
 }
 
-// compareOrigins reports whether two mounts are of one file system, whatever their directories.
+// compareOrigins reports whether two mounts show the same file system, whatever their directories.
 func compareOrigins(was, now sqlrepo.Mount) Likeness {
 	switch {
 	case isDevice(was) && was.ID != "" && now.ID != "":
@@ -51,18 +56,21 @@ func compareOrigins(was, now sqlrepo.Mount) Likeness {
 		if was.Origin == now.Origin {
 			return Same
 		}
-		return Unknown // devices change their names
+		// Devices change their names.
+		return Unknown
 	case inMemory(was), isGeneric(was):
 		if was.ID != "" && was.ID == now.ID {
 			return Same
 		}
 		return Unknown
 	}
-	return Same // the origins are part of whole
+
+	// Compare compares these origins as part of whole.
+	return Same
 }
 
-// whole is the origin of a mount together with the directory, which is what both come to: nas:/photos and /2024 are
-// what nas:/ and /photos/2024 are.
+// whole returns the origin of a mount joined with the directory in it, which is the same however the two are
+// divided: nas:/photos with /2024 equals nas:/ with /photos/2024.
 func whole(m sqlrepo.Mount) string {
 	if isDevice(m) {
 		return m.Inner
@@ -76,39 +84,38 @@ func whole(m sqlrepo.Mount) string {
 	return m.Origin + ":" + m.Inner
 }
 
-// isDevice reports whether a mount is of a file system on a device, whose name says little.
+// isDevice reports whether a mount shows a file system on a device, whose name says little.
 func isDevice(m sqlrepo.Mount) bool {
 	return strings.HasPrefix(m.Origin, "/dev/") && (m.Kind == "fuseblk" || !strings.HasPrefix(m.Kind, "fuse"))
 }
 
-// overlay is the kind of a file system that is made of directories of others.
+// overlay is the kind of file systems that consist of directories of others.
 const overlay = "overlay"
 
-// isGeneric reports whether the origin of a mount is a word that many share.
+// isGeneric reports whether the origin of a mount is a word that many mounts share.
 func isGeneric(m sqlrepo.Mount) bool {
 	named := strings.ContainsAny(m.Origin, ":/")
 	return m.Kind == overlay || m.Origin == m.Kind || m.Origin == "none" || m.Origin == "" ||
 		strings.HasPrefix(m.Kind, "fuse") && !named
 }
 
-// inMemory reports whether a mount is of a file system that does not outlive its mount.
+// inMemory reports whether a mount shows a file system that does not outlive its mount.
 func inMemory(m sqlrepo.Mount) bool { return m.Kind == "tmpfs" || m.Kind == "ramfs" }
 
-// mountsBelowItself reports whether a mount below another one may be the other's own doing: a server's exports and
-// shares that lie in one another are mounted when somebody looks there.
+// mountsBelowItself reports whether the file system above may have made the mount below by itself: nested exports
+// and shares of a server are mounted on first access.
 func mountsBelowItself(above, below sqlrepo.Mount) bool {
 	kind := family(above.Kind)
 	return kind == family(below.Kind) && (kind == "nfs" || kind == "cifs" || kind == "afs")
 }
 
-// Within is what a mount is said to be at a path below it, relative to where it is, as long as nothing is mounted
-// there.
+// Within returns the description of m for a path below its directory, as long as nothing is mounted there.
 func Within(m sqlrepo.Mount, below string) sqlrepo.Mount {
 	m.Point, m.Inner = path.Join(m.Point, below), path.Join(m.Inner, below)
 	return m
 }
 
-// families are the kinds of mount that are different names of one.
+// families maps kinds of mount that are names for the same thing to one of them.
 var families = map[string]string{
 	"nfs4": "nfs", "smb3": "cifs", "ext2": "ext4", "ext3": "ext4", "msdos": "vfat", "ntfs3": "ntfs", "fuseblk": "ntfs",
 }
@@ -120,7 +127,7 @@ func family(kind string) string {
 	return kind
 }
 
-// Describe returns text that says what a mount is, for people.
+// Describe describes a mount for people.
 func Describe(m sqlrepo.Mount) string {
 	switch {
 	case m.Kind == "":

@@ -13,6 +13,7 @@ func TestCompare(t *testing.T) {
 	disk := mount{Point: "/disk", Kind: "ext4", Origin: "/dev/sda1", ID: "u-1", Root: "/", Inner: "/photos"}
 	memory := mount{Point: "/tmp", Kind: "tmpfs", Origin: "tmpfs", ID: "t-1", Root: "/", Inner: "/"}
 	unnamed := mount{Point: "/disk", Kind: "ext4", Origin: "/dev/sda1", Root: "/", Inner: "/photos"}
+
 	for name, c := range map[string]struct {
 		was, now mount
 		want     source.Likeness

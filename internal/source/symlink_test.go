@@ -20,11 +20,13 @@ func TestParseSymlinkPolicy(t *testing.T) {
 	}
 }
 
+// plantLinks makes a tree with symlinks of all kinds and returns its root.
 func plantLinks(t *testing.T) string {
 	t.Helper()
 	top := t.TempDir()
 	mustWrite(t, filepath.Join(top, "outside/deep/file"), "12345")
 	mustWrite(t, filepath.Join(top, "root/dir/file"), "123")
+
 	for link, target := range map[string]string{
 		"dangling":             "missing\xff",
 		"dir/through":          "file/below",
@@ -38,6 +40,7 @@ func plantLinks(t *testing.T) string {
 	} {
 		must(t, os.Symlink(target, filepath.Join(top, "root", link)))
 	}
+
 	return filepath.Join(top, "root")
 }
 
@@ -61,6 +64,7 @@ func TestWalkFollowsSymlinks(t *testing.T) {
 		"sibling/through symlink"+failedMark+`dangling symlink to "file/below"`,
 		"sibling/up symlink"+failedMark+`symlink cycle: ".." is a directory above it`,
 		"top symlink"+failedMark+`symlink cycle: "../.." is a directory above it`)
+
 	for _, e := range entries {
 		if e.Path == "outside\x00file" && e.Size != 5 {
 			t.Errorf("%s has size %d", e.Path, e.Size)

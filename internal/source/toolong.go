@@ -8,20 +8,24 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// tooLongName is the name of the Failed entry that stands for those of a directory whose paths are too long for the
-// repository. No file can have it.
+// tooLongName is the name of the Failed entry that stands for all entries of a directory whose paths are too long
+// for the repository. No file can have this name.
 const tooLongName = "/"
 
-// listTooLong adds an entry to names for those of d that have too long a path, unless the options leave them out. It
-// returns an error for a directory whose path leaves no room for that entry: then there is none for any other either.
+// listTooLong adds to names an entry for the names of d with too long a path, unless the options exclude all of
+// these. It returns an error if the directory's path leaves no room for that entry, since then there is no room
+// for any other entry either.
 func (l *lookahead) listTooLong(d *directory, names, tooLong []string) ([]string, error) {
 	slices.Sort(tooLong)
+
 	count, first := 0, ""
 	for _, name := range slices.Compact(tooLong) {
+		// The options may exclude the entry once its kind is known.
 		_, kept, err := l.item(d, name)
 		if err != nil {
 			return nil, err
 		}
+
 		if !kept {
 			continue
 		}
@@ -29,6 +33,7 @@ func (l *lookahead) listTooLong(d *directory, names, tooLong []string) ([]string
 			first = name
 		}
 	}
+
 	if count == 0 {
 		return names, nil
 	}

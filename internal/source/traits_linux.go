@@ -2,8 +2,8 @@ package source
 
 import "golang.org/x/sys/unix"
 
-// knownTraits are by the magic numbers of statfs(2). SMB and FUSE get inodes and ctimes from whatever is behind them;
-// that of FAT is made up for as long as a file is in memory.
+// knownTraits maps magic numbers of statfs(2) to traits. SMB and FUSE pass on inodes and ctimes from whatever is
+// behind them. FAT makes up inodes, which last only as long as a file is in memory.
 var knownTraits = map[uint32]Traits{
 	unix.NFS_SUPER_MAGIC:  {Remote: true},
 	unix.CEPH_SUPER_MAGIC: {Remote: true},
@@ -31,7 +31,8 @@ const second = 1_000_000_000
 
 var smbTraits = Traits{Remote: true, NoInode: true, NoCtime: true, Tick: second}
 
-// systemTraits asks the kernel what kind of file system holds a path. What it does not know counts as a good local one.
+// systemTraits returns the traits of the file system that contains path, according to the kernel. An unknown file
+// system counts as a good local one.
 func systemTraits(path string) Traits {
 	var stat unix.Statfs_t
 	if err := unix.Statfs(path, &stat); err != nil {

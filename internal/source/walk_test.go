@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// walk collects what Walk yields.
+// walk returns the entries that Walk yields.
 func walk(t testing.TB, fsys source.FS, root string, opts source.Options) []sqlrepo.Entry {
 	t.Helper()
 	var entries []sqlrepo.Entry
@@ -37,7 +37,7 @@ func walk(t testing.TB, fsys source.FS, root string, opts source.Options) []sqlr
 	return entries
 }
 
-// outline is one line for each entry: path, kind, state and reason.
+// outline describes each entry in one line: path, kind, state and reason.
 func outline(entries []sqlrepo.Entry) string {
 	var lines strings.Builder
 	for _, e := range entries {
@@ -75,22 +75,26 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// naive is the obvious recursive walk, sorted at the end.
+// naive is the obvious recursive walk. It sorts the entries at the end.
 func naive(t testing.TB, root string) []sqlrepo.Entry {
 	t.Helper()
 	var entries []sqlrepo.Entry
+
 	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
+
 		relative, err := filepath.Rel(root, path)
 		if err != nil {
 			return err
 		}
+
 		entries = append(entries, naiveEntry(t, path, relative))
 		return nil
 	})
 	must(t, err)
+
 	slices.SortFunc(entries, func(a, b sqlrepo.Entry) int { return bytes.Compare([]byte(a.Path), []byte(b.Path)) })
 	return entries
 }
@@ -101,10 +105,13 @@ func naiveEntry(t testing.TB, path, relative string) sqlrepo.Entry {
 	must(t, err)
 	var st syscall.Stat_t
 	must(t, syscall.Lstat(path, &st))
+
 	info, err := os.Lstat(path)
 	must(t, err)
+
 	e := sqlrepo.Entry{Path: p}
 	e.ModTime, e.Mode = info.ModTime().UnixNano(), int32(uint32(st.Mode)&0o7777)
+
 	switch info.Mode().Type() {
 	case 0:
 		e.Kind, e.Size = sqlrepo.File, st.Size
@@ -115,6 +122,7 @@ func naiveEntry(t testing.TB, path, relative string) sqlrepo.Entry {
 		must(t, err)
 		e.Kind, e.Target = sqlrepo.Symlink, []byte(target)
 	}
+
 	return e
 }
 
@@ -127,12 +135,12 @@ func equalPrints(a, b sqlrepo.Fingerprint) bool {
 		bytes.Equal(a.Target, b.Target)
 }
 
-// names sort differently as bytes, as text, and with "/" taken for a byte like any other.
+// names sort differently as bytes, as text, and if "/" is an ordinary byte.
 var names = []string{"a", "b", "A", "a-b", "a.b", "a b", "ab", "\x01", "a\x01", "\xff", "a\xff\xfe", "é", "\n", "~",
 	"-",
 	"!"}
 
-// grow makes a random tree.
+// grow makes a random tree in dir.
 func grow(t *rapid.T, tb testing.TB, dir string, depth int) {
 	for _, name := range rapid.SliceOfNDistinct(rapid.SampledFrom(names), 0, 6, rapid.ID).Draw(t, "names") {
 		path := filepath.Join(dir, name)
@@ -157,12 +165,14 @@ func TestWalkEqualsNaiveWalk(t *testing.T) {
 		root, err := os.MkdirTemp(base, "tree")
 		must(t, err)
 		defer os.RemoveAll(root) //nolint:errcheck // the test's directory goes anyway
+
 		grow(rt, t, root, 3)
 		got := walk(t, source.Local(), root, source.Options{Readers: rapid.IntRange(0, 20).Draw(rt, "readers")})
 		want := naive(t, root)
 		if !slices.EqualFunc(got, want, equalEntries) {
 			rt.Fatalf("got:\n%swant:\n%s", outline(got), outline(want))
 		}
+
 		for i := 1; i < len(got); i++ {
 			if got[i-1].Path >= got[i].Path {
 				rt.Fatalf("%q is yielded before %q", got[i-1].Path, got[i].Path)
@@ -177,6 +187,7 @@ func TestWalkRoot(t *testing.T) {
 	must(t, os.Symlink("real", filepath.Join(dir, "link")))
 	must(t, os.Symlink("real/file", filepath.Join(dir, "filelink")))
 	must(t, syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600))
+
 	for _, policy := range []source.SymlinkPolicy{source.PreserveSymlinks, source.FollowSymlinks, source.SkipSymlinks} {
 		opts := source.Options{Symlinks: policy}
 		expectOutline(t, walk(t, source.Local(), filepath.Join(dir, "real/file"), opts), ". file")
@@ -191,6 +202,7 @@ func TestWalkRefusesRoot(t *testing.T) {
 	must(t, syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600))
 	unreadable := sourcetest.NewSynthetic(sourcetest.Tree{Files: 1})
 	unreadable.Fail(sourcetest.Root, "readdir", fs.ErrPermission)
+
 	for _, test := range []struct {
 		fsys source.FS
 		root string
@@ -204,6 +216,7 @@ func TestWalkRefusesRoot(t *testing.T) {
 			t.Errorf("%s yielded %q", test.root, e.Path)
 			return nil
 		})
+
 		if !errors.Is(err, test.want) {
 			t.Errorf("%s: got %v, want %v", test.root, err, test.want)
 		}
@@ -214,11 +227,13 @@ func TestWalkSpecialFiles(t *testing.T) {
 	dir := t.TempDir()
 	must(t, syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600))
 	must(t, syscall.Symlink("/dev/null", filepath.Join(dir, "null")))
+
 	socket, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	must(t, err)
 	defer syscall.Close(socket) //nolint:errcheck // nothing was written
 	t.Chdir(dir)                // the path of a socket is limited
 	must(t, syscall.Bind(socket, &syscall.SockaddrUnix{Name: "socket"}))
+
 	expectOutline(t, walk(t, source.Local(), dir, source.Options{Symlinks: source.FollowSymlinks}),
 		". directory",
 		"null special"+unsupportedMark+"character device",
@@ -232,6 +247,7 @@ func TestWalkReportsFailures(t *testing.T) {
 	fsys.Fail(fsys.DirPath(1), "lstat", syscall.EIO)
 	fsys.Remove(fsys.DirPath(2))
 	fsys.Fail(fsys.FilePath(3, 0), "lstat", errors.New("odd \xff\x00"))
+
 	expectOutline(t, walk(t, fsys, sourcetest.Root, source.Options{}),
 		". directory",
 		"d00000000 directory"+failedMark+"permission denied",
@@ -247,7 +263,7 @@ func TestWalkDirectoryVanishesBeforeItIsRead(t *testing.T) {
 		". directory", "d00000000 directory", "d00000002 directory"+failedMark+"not a directory")
 }
 
-// vanishing has a directory that is removed before it is listed.
+// vanishing is a file system with a directory that is removed before it is listed.
 type vanishing struct {
 	*sourcetest.Synthetic
 	path string
@@ -260,6 +276,7 @@ func (v vanishing) ReadDir(path string) ([]fs.DirEntry, error) {
 	return v.Synthetic.ReadDir(path)
 }
 
+// repeating is a file system that lists each name twice.
 type repeating struct{ source.FS }
 
 func (r repeating) ReadDir(path string) ([]fs.DirEntry, error) {
@@ -279,17 +296,22 @@ func TestWalkExcludes(t *testing.T) {
 		mustWrite(t, filepath.Join(dir, name), "")
 	}
 	must(t, os.Symlink("linkdir", filepath.Join(dir, "link")))
+
 	excludes, err := source.ParseExcludes([]string{"*.tmp", "cache/", "linkdir", "link/"})
 	must(t, err)
+
 	counting := sourcetest.NewCounting(source.Local())
 	expectOutline(t, walk(t, counting, dir, source.Options{Excludes: excludes}),
 		". directory", "a directory", "a/keep file", "b directory", "b/cache file", "link symlink")
+
 	if n := counting.Path(filepath.Join(dir, "cache")).ReadDirs; n != 0 {
 		t.Errorf("an excluded directory was read %d times", n)
 	}
+
 	if n := counting.Path(filepath.Join(dir, "a/x.tmp")).Lstats; n != 0 {
 		t.Errorf("a file excluded by name was inspected %d times", n)
 	}
+
 	expectOutline(t, walk(t, counting, dir, source.Options{Excludes: excludes, Symlinks: source.FollowSymlinks}),
 		". directory", "a directory", "a/keep file", "b directory", "b/cache file")
 }
@@ -305,6 +327,7 @@ func TestWalkReturnsErrorOfYield(t *testing.T) {
 			n++
 			return nil
 		})
+
 		if err != stop { //nolint:errorlint // as it is
 			t.Fatalf("got %v", err)
 		}
@@ -315,9 +338,11 @@ func TestWalkReturnsErrorOfYield(t *testing.T) {
 func TestWalkStopsWithContext(t *testing.T) {
 	fsys := sourcetest.NewSynthetic(sourcetest.Tree{Dirs: 1000, Files: 1000})
 	cause := errors.New("enough")
+
 	for _, stopAt := range []int{0, 1, 2, 100, 5000} {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		n := 0
+
 		err := source.Walk(ctx, fsys, sourcetest.Root, source.Options{}, func(sqlrepo.Entry) error {
 			if n == stopAt {
 				cancel(cause)
@@ -325,10 +350,12 @@ func TestWalkStopsWithContext(t *testing.T) {
 			n++
 			return nil
 		})
+
 		cancel(nil)
 		if !errors.Is(err, cause) {
 			t.Fatalf("got %v", err)
 		}
+
 		if n > stopAt+1 {
 			t.Errorf("%d entries after the context ended", n-stopAt-1)
 		}

@@ -12,24 +12,24 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// heldMount is a mount below a source that has to stay as it is.
+// heldMount is a mount below a source that must stay as it is.
 type heldMount struct {
 	seen sqlrepo.Mount
 	key  mountKey
-	// automatic is set if an automounter makes and undoes it.
+	// automatic is true if an automounter makes and removes the mount.
 	automatic bool
 }
 
-// surveyed is what a source was found to be.
+// surveyed is the result of a survey of a source.
 type surveyed struct {
 	sqlrepo.Sighting
-	// on is the mount that it lies on, below are those of Below.
+	// on is the mount of the source. below holds the mounts of Below, in the same order.
 	on    visible
 	below []visible
 }
 
-// Ignores reports whether a mount below the source does not matter: it is excluded, or only a symlink that is not
-// followed leads there.
+// Ignores reports whether a mount below the source does not matter: the mount is excluded, or only a symlink that
+// is not followed leads there.
 func (h *Held) Ignores(m sqlrepo.Mount) bool {
 	if m.Followed && h.options.Symlinks != FollowSymlinks {
 		return true
@@ -37,8 +37,8 @@ func (h *Held) Ignores(m sqlrepo.Mount) bool {
 	return h.options.Excludes.Match(sqlrepo.Path(strings.ReplaceAll(m.Point, string(os.PathSeparator), "\x00")), true)
 }
 
-// Sighting returns what the source is now, with the mounts that symlinks were found to lead to. Mounts that are ignored
-// are not part of it.
+// Sighting describes the source as it is now, including the mounts that symlinks were found to lead to, but
+// without ignored mounts.
 func (h *Held) Sighting() sqlrepo.Sighting {
 	seen := survey(h.path).Sighting
 	seen.Below = append(slices.DeleteFunc(seen.Below, h.Ignores), h.followedMounts()...)
@@ -55,6 +55,7 @@ func (h *Held) Sighting() sqlrepo.Sighting {
 	return seen
 }
 
+// followedMounts returns the watched mounts that symlinks lead to.
 func (h *Held) followedMounts() (followed []sqlrepo.Mount) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -66,8 +67,8 @@ func (h *Held) followedMounts() (followed []sqlrepo.Mount) {
 	return followed
 }
 
-// Touch opens what is below the source, so that an automounter mounts what belongs there, and takes note of the mount
-// that it lies on.
+// Touch opens the directory at point below the source, so that an automounter mounts what belongs there, and
+// records its mount.
 func (h *Held) Touch(point string) {
 	path := joinOS(h.path, point)
 	if dir, err := openAt(h.fd, point, path, openDirectory); err == nil {
@@ -78,7 +79,7 @@ func (h *Held) Touch(point string) {
 	h.Followed(path)
 }
 
-// Followed takes note of the mount to which a symlink leads.
+// Followed records the mount to which the symlink at path leads.
 func (h *Held) Followed(path string) {
 	point, ok := h.within(path)
 	if !ok {
@@ -89,8 +90,8 @@ func (h *Held) Followed(path string) {
 	}
 }
 
-// Present returns an error unless the path still leads to the directory that is held, and the mounts below it are those
-// that it had. The error says what was there and what is there now.
+// Present returns an error unless the path still leads to the held directory and the mounts below it are
+// unchanged. The error says what was there and what is there now.
 func (h *Held) Present(string) error {
 	if _, err := h.dir.Stat(); err != nil {
 		return err
@@ -104,11 +105,14 @@ func (h *Held) Present(string) error {
 	if h.covered != nil {
 		return h.covered
 	}
+
+	// A mount below may have been replaced, or removed by its automounter.
 	for point, was := range h.below {
 		key, err := keyAt(h.fd, point)
 		if err == nil && (key == was.key || was.seen.Followed && key.onSameMount(was.key)) {
 			continue
 		}
+
 		if was.key, err = h.mountedAgain(was); err != nil {
 			return err
 		}
@@ -117,12 +121,13 @@ func (h *Held) Present(string) error {
 	return nil
 }
 
-// inPlace makes sure of the source's root.
+// inPlace returns an error unless the source's root is still in its place.
 func (h *Held) inPlace() error {
 	at := h.path
 	if h.file != "" {
 		at = filepath.Dir(h.path)
 	}
+
 	now, err := os.Stat(at)
 	if err != nil {
 		return err
@@ -131,6 +136,7 @@ func (h *Held) inPlace() error {
 	if err != nil {
 		return err
 	}
+
 	if sameFile(now, h.info) && (h.file == "" || on.sameMount(h.on)) {
 		return nil
 	}
@@ -142,8 +148,9 @@ func (h *Held) inPlace() error {
 	return fmt.Errorf("%s has been replaced since the run began, within %s", h.path, Describe(seen.Mount))
 }
 
-// mountedAgain looks closely at a mount that is not what it was. An automounter may have undone it and mounts it again
-// when it is opened; where anybody else does so, its directory may have been seen empty meanwhile.
+// mountedAgain examines a mount that has changed and returns its new key. An automounter may have removed the
+// mount, and makes it again when it is opened. If anything else mounted it again, its directory may have been
+// seen empty meanwhile, which is an error.
 func (h *Held) mountedAgain(was heldMount) (now mountKey, err error) {
 	point := joinOS(h.path, was.seen.Point)
 	if was.automatic {
@@ -165,13 +172,14 @@ func (h *Held) mountedAgain(was heldMount) (now mountKey, err error) {
 	return keyAt(h.fd, was.seen.Point)
 }
 
-// mountOf returns the mount that is now where another one was.
+// mountOf returns the mount that is now in the place of was.
 func (h *Held) mountOf(was sqlrepo.Mount) (sqlrepo.Mount, bool) {
 	if was.Followed {
 		is := survey(joinOS(h.path, was.Point)).Mount
 		is.Point = was.Point
 		return is, is.Kind != ""
 	}
+
 	for _, m := range survey(h.path).Below {
 		if m.Point == was.Point {
 			return m, true
@@ -180,15 +188,16 @@ func (h *Held) mountOf(was sqlrepo.Mount) (sqlrepo.Mount, bool) {
 	return sqlrepo.Mount{}, false
 }
 
-// notice looks on which mount a directory of the source lies. One to which a symlink leads is watched from then on, and
-// so is one that has come since the source was opened if it was mounted because somebody looked there. Any other one
-// that has come covers what was there before.
+// notice determines the mount of a directory of the source. A mount to which a symlink leads is watched from then
+// on. So is a mount made after the source was opened, if access caused it. Any other new mount covers what was
+// there before.
 func (h *Held) notice(dir *os.File, path string) {
 	if key, err := keyAt(int(dir.Fd()), "."); err == nil {
 		h.noticeMount(key, path)
 	}
 }
 
+// noticeMount does what notice describes, for the mount with the given key.
 func (h *Held) noticeMount(key mountKey, path string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -205,20 +214,22 @@ func (h *Held) noticeMount(key mountKey, path string) {
 	}
 }
 
-// watchNew watches the mounts that have come since the source was opened, and notes if one of them covers what was
-// there. It reports whether key is to be among those that are watched.
+// watchNew starts to watch the mounts made after the source was opened, and sets covered if one of them hides
+// what was there. It reports whether key must be among the watched mounts.
 func (h *Held) watchNew(key mountKey) bool {
 	found := survey(h.path)
 	for i, m := range found.Below {
 		at, err := keyAt(h.fd, m.Point)
 		was, watched := h.below[m.Point]
+
 		switch {
 		case watched && err == nil && at.onSameMount(key):
 			if !was.automatic {
 				h.covered = fmt.Errorf("something was mounted at %s, where %s was when the run began",
 					joinOS(h.path, m.Point), Describe(was.seen))
 			}
-			return false // what an automounter has mounted again Present judges
+			// Present judges a mount that an automounter has made again.
+			return false
 		case watched, h.Ignores(m):
 			continue
 		}
@@ -227,21 +238,25 @@ func (h *Held) watchNew(key mountKey) bool {
 				Describe(m), joinOS(h.path, m.Point))
 			return false
 		}
+
 		if err == nil {
 			h.below[m.Point] = heldMount{m, at, true}
 		}
 	}
+
 	return true
 }
 
-// followed returns the mount with this key, on which the directory at path lies, if a symlink in the source leads
-// there.
+// followed returns the mount with the given key, which contains the directory at path, if a symlink in the source
+// leads there.
 func (h *Held) followed(path string, key mountKey) (found heldMount, ok bool) {
 	point, _ := h.within(path)
 	root, err := filepath.EvalSymlinks(h.path)
 	if err != nil || h.options.Symlinks != FollowSymlinks {
 		return found, false
 	}
+
+	// A path that resolves to itself leads through no symlink.
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil || target == filepath.Join(root, point) {
 		return found, false
@@ -252,11 +267,12 @@ func (h *Held) followed(path string, key mountKey) (found heldMount, ok bool) {
 	if err != nil || !at.onSameMount(key) || is.Mount.Kind == "" {
 		return found, false
 	}
+
 	is.Mount.Point, is.Mount.Followed = point, true
 	return heldMount{is.Mount, at, is.on.automatic}, true
 }
 
-// hasMount reports whether a directory lies on one of the mounts that are watched.
+// hasMount reports whether key lies on one of the watched mounts.
 func (h *Held) hasMount(key mountKey) bool {
 	if key.onSameMount(h.on) {
 		return true

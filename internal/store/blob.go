@@ -12,16 +12,16 @@ import (
 	"github.com/guppy-prep/guppy/internal/host/durable"
 )
 
-// directoryBlob is a file under a temporary name, and under its own once it is renamed.
+// directoryBlob is a file under a temporary name, or under its final name once it is renamed.
 type directoryBlob struct {
 	directory string
 	file      *os.File
 	unsynced  bool
-	// broken is why a write or a sync failed: what was lost then, no later sync tells of.
+	// broken is the error of a failed write or sync. A later sync would not report what was lost.
 	broken error
-	// closed is the file as it was closed, or nil.
+	// closed describes the file as it was when it was closed. It is nil until then.
 	closed fs.FileInfo
-	// final is its path once it is renamed, location its URL once the name is durable too.
+	// final is the path of the file once it is renamed. location is the URL once the new name is durable too.
 	final, location string
 }
 
@@ -35,7 +35,7 @@ func (b *directoryBlob) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// ReadAt opens a closed file again: that is rare.
+// ReadAt reads what was written. It opens a closed file again, which is rare.
 func (b *directoryBlob) ReadAt(p []byte, off int64) (int, error) {
 	file := b.file
 	if b.closed != nil {
@@ -46,6 +46,7 @@ func (b *directoryBlob) ReadAt(p []byte, off int64) (int, error) {
 		defer func() { _ = again.Close() }() // it was only read
 		file = again
 	}
+
 	n, err := file.ReadAt(p, off)
 	if err == nil || errors.Is(err, io.EOF) {
 		return n, err
@@ -53,6 +54,7 @@ func (b *directoryBlob) ReadAt(p []byte, off int64) (int, error) {
 	return n, b.failure(err)
 }
 
+// path returns the present path of the file.
 func (b *directoryBlob) path() string {
 	if b.final != "" {
 		return b.final
@@ -75,7 +77,7 @@ func (b *directoryBlob) sync() error {
 	return b.broken
 }
 
-// Stage has nothing to do: the file is where it gets its name.
+// Stage does nothing but check the name: the file is already in the directory where it gets its name.
 func (b *directoryBlob) Stage(ctx context.Context, name string, _ func(n int64)) error {
 	if err := errors.Join(checkName(name), ctx.Err()); err != nil {
 		return b.failure(err)
@@ -83,81 +85,100 @@ func (b *directoryBlob) Stage(ctx context.Context, name string, _ func(n int64))
 	return nil
 }
 
-// Commit syncs the file before it gets its name, and the directory after.
+// Commit syncs the file before renaming it, and the directory afterwards.
 func (b *directoryBlob) Commit(ctx context.Context, name string) (string, error) {
 	final := filepath.Join(b.directory, name)
 	if b.final != "" && b.final != final {
 		return "", b.failure(againAs(b.final, name))
 	}
+
 	if err := errors.Join(ctx.Err(), checkName(name)); err != nil {
 		return "", b.failure(err)
 	}
+
+	// An earlier Commit may have renamed the file without syncing the directory.
 	if err := b.rename(final); err != nil {
 		return "", b.failure(err)
 	}
+
 	if b.location != "" {
 		return b.location, nil
 	}
+
 	if err := durable.SyncDirectory(b.directory); err != nil {
 		return "", b.failure(err)
 	}
+
 	b.location = location(final)
 	return b.location, nil
 }
 
+// rename syncs and closes the file and gives it its final name. If the file has that name already, rename checks
+// that nobody has removed it.
 func (b *directoryBlob) rename(final string) error {
 	if b.final != "" {
-		_, err := os.Lstat(final) // nobody may have removed it since
+		_, err := os.Lstat(final)
 		return err
 	}
+
 	if err := errors.Join(b.sync(), b.close()); err != nil {
 		return err
 	}
+
 	if err := os.Rename(b.file.Name(), final); err != nil && !b.isAt(final, err) {
 		return err
 	}
+
 	b.final = final
 	return nil
 }
 
-// isAt tells whether the file has been renamed although that failed: a file server may answer so when it is asked
-// twice.
+// isAt reports whether the file was renamed although the rename failed. A file server may answer a repeated
+// request that way.
 func (b *directoryBlob) isAt(path string, failure error) bool {
 	info, err := os.Stat(path)
 	return errors.Is(failure, fs.ErrNotExist) && err == nil && os.SameFile(info, b.closed)
 }
 
+// close closes the file and records its description for isAt.
 func (b *directoryBlob) close() error {
 	if b.closed != nil {
 		return nil
 	}
+
 	info, err := b.file.Stat()
 	if err != nil {
 		return err
 	}
+
 	if err := b.file.Close(); err != nil {
 		b.broken = err
 		return err
 	}
+
 	b.closed = info
 	return nil
 }
 
+// Abort removes the temporary file. A committed blob stays.
 func (b *directoryBlob) Abort() error {
 	if b.final != "" {
 		return nil
 	}
+
 	err := b.file.Close()
 	if errors.Is(err, os.ErrClosed) {
 		err = nil
 	}
+
 	if err := errors.Join(err, removeIfThere(b.file.Name())); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	return nil
 }
 
-// failure says so when the file is gone: the error that follows from that may say anything, above all on a file server.
+// failure adds fs.ErrNotExist to an error if the file is gone. The error that results from its removal may be any
+// other, above all on a file server.
 func (b *directoryBlob) failure(err error) error {
 	if _, gone := os.Lstat(b.path()); errors.Is(gone, fs.ErrNotExist) && !errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: %w", err, gone)

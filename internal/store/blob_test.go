@@ -38,13 +38,16 @@ func TestABlobIsReadBeforeAndAfterItIsCommitted(t *testing.T) {
 	if err := blob.Sync(t.Context()); err != nil || read(t, blob) != "content" {
 		t.Errorf("%q, %v", read(t, blob), err)
 	}
+
 	if _, err := blob.Write([]byte(", more")); err != nil {
 		t.Fatal(err)
 	}
+
 	first := commit(t, blob)
 	if second := commit(t, blob); second != first || read(t, blob) != "content, more" {
 		t.Errorf("committed to %s, then to %s, as %q", first, second, read(t, blob))
 	}
+
 	if _, err := blob.Commit(t.Context(), "other.car"); err == nil {
 		t.Error("it was committed under another name")
 	}
@@ -54,14 +57,17 @@ func TestAbortEndsWhatIsNotCommitted(t *testing.T) {
 	d, path := open(t)
 	committed, aborted := begin(t, d, "me", "content"), begin(t, d, "me", "other content")
 	commit(t, committed)
+
 	for range 2 {
 		if err := errors.Join(committed.Abort(), aborted.Abort()); err != nil {
 			t.Error(err)
 		}
 	}
+
 	if got := names(t, path); len(got) != 1 || got[0] != "name.car" {
 		t.Errorf("the store has %q", got)
 	}
+
 	if _, err := aborted.Commit(t.Context(), "aborted.car"); err == nil {
 		t.Error("what was aborted is committed")
 	}
@@ -75,18 +81,20 @@ func TestABlobThatSomebodyElseDiscardedIsNotCommitted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	for range 2 {
 		if location, err := blob.Commit(t.Context(), "name.car"); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%q, %v", location, err)
 		}
 	}
+
 	if err := blob.Abort(); err != nil || len(names(t, path)) != 0 {
 		t.Errorf("left %q: %v", names(t, path), err)
 	}
 }
 
-// TestARenameWhoseAnswerIsLost does what a file server may have done when its answer did not arrive: the rename that is
-// sent again finds nothing.
+// TestARenameWhoseAnswerIsLost renames the file as a file server does whose answer is lost. The rename that is
+// sent again then finds nothing.
 func TestARenameWhoseAnswerIsLost(t *testing.T) {
 	d, path := open(t)
 	blob := begin(t, d, "me", "content")
@@ -103,22 +111,28 @@ func TestACommitThatFailsMayBeTriedAgain(t *testing.T) {
 	d, path := open(t)
 	blob := begin(t, d, "me", "content")
 	final := filepath.Join(path, "name.car")
-	if err := os.Mkdir(final, 0o700); err != nil { // in the way
+
+	// A directory of the name is in the way.
+	if err := os.Mkdir(final, 0o700); err != nil {
 		t.Fatal(err)
 	}
+
 	if location, err := blob.Commit(t.Context(), "name.car"); err == nil {
 		t.Errorf("committed to %s", location)
 	}
+
 	if got := read(t, blob); got != "content" {
 		t.Errorf("reads as %q after that", got)
 	}
+
 	if err := os.Remove(final); err != nil {
 		t.Fatal(err)
 	}
 	commit(t, blob)
 }
 
-// TestWhatCouldNotBeSyncedIsNotCommitted, even if a later sync would say that all is well.
+// TestWhatCouldNotBeSyncedIsNotCommitted checks that a commit fails after a failed sync, even if a later sync
+// would succeed.
 func TestWhatCouldNotBeSyncedIsNotCommitted(t *testing.T) {
 	d, path := open(t)
 	for _, fail := range []func(Blob) error{
@@ -127,15 +141,18 @@ func TestWhatCouldNotBeSyncedIsNotCommitted(t *testing.T) {
 		func(b Blob) error { _, err := b.Commit(t.Context(), "name.car"); return err },
 	} {
 		blob := begin(t, d, "me", "content").(*directoryBlob)
+
 		good := blob.file
 		blob.file = closedFile(t)
 		if err := fail(blob); err == nil {
 			t.Error("nothing failed")
 		}
+
 		blob.file = good
 		if _, err := blob.Commit(t.Context(), "name.car"); err == nil {
 			t.Error("it is committed")
 		}
+
 		if err := blob.Abort(); err != nil || len(names(t, path)) != 0 {
 			t.Errorf("left %q: %v", names(t, path), err)
 		}

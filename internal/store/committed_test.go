@@ -24,6 +24,7 @@ func TestCommittedBlobsAreListedAndRemoved(t *testing.T) {
 	if _, err := d.Identify(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+
 	begin(t, d, "me", "unfinished")
 	if _, err := begin(t, d, "me", "content").Commit(t.Context(), "name.car"); err != nil {
 		t.Fatal(err)
@@ -31,25 +32,30 @@ func TestCommittedBlobsAreListedAndRemoved(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(path, "directory"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+
 	if got := committed(t, d); len(got) != 1 || got[0] != "name.car" {
 		t.Errorf("%q", got)
 	}
+
 	for _, wrong := range []string{"", ".", "..", ".guppy-store", "../name.car", "x/name.car"} {
 		if err := d.Remove(t.Context(), wrong); err == nil {
 			t.Errorf("%q was removed", wrong)
 		}
 	}
+
 	for range 2 { // the second time it is gone
 		if err := d.Remove(t.Context(), "name.car"); err != nil {
 			t.Error(err)
 		}
 	}
+
 	if got := committed(t, d); len(got) != 0 || len(names(t, path)) != 3 {
 		t.Errorf("%q, %q", got, names(t, path))
 	}
 }
 
-// TestABlobThatWasRemovedIsNotCommittedAgain: whoever records it has to know that it is gone.
+// TestABlobThatWasRemovedIsNotCommittedAgain checks that a second commit reports the removal, so that nobody
+// records a blob that is gone.
 func TestABlobThatWasRemovedIsNotCommittedAgain(t *testing.T) {
 	d, _ := open(t)
 	blob := begin(t, d, "me", "content")
@@ -58,9 +64,11 @@ func TestABlobThatWasRemovedIsNotCommittedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	if err := d.Remove(t.Context(), "name.car"); err != nil {
 		t.Fatal(err)
 	}
+
 	if _, err := blob.Commit(t.Context(), "name.car"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/store/storetest"
 )
 
-// TestMain gives tests that run side by side the keys of their servers.
+// TestMain sets the keys of the servers for tests that run in parallel.
 func TestMain(m *testing.M) {
 	for key, value := range s3test.Environ() {
 		if err := os.Setenv(key, value); err != nil {
@@ -40,6 +40,7 @@ func TestS3(t *testing.T) {
 	}})
 }
 
+// opener returns a function that opens the store at a location.
 func opener(t *testing.T, location string) func() store.Store {
 	t.Helper()
 	tempDir := t.TempDir()

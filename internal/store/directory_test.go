@@ -51,21 +51,26 @@ func TestABlobHasItsNameOnceItIsWhole(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(path, "name.car")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("it is there before it is committed: %v", err)
 	}
+
 	for range 2 { // the same name again is the same content
 		location, err := blob.Commit(t.Context(), "name.car")
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		parsed, err := url.Parse(location)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		content, err := os.ReadFile(parsed.Path)
 		if err != nil || string(content) != "content" || parsed.Scheme != "file" {
 			t.Errorf("%s: %q, %v", location, content, err)
 		}
+
 		blob = begin(t, d, "me", "content")
 	}
+
 	if err := blob.Abort(); err != nil {
 		t.Error(err)
 	}
@@ -82,11 +87,13 @@ func TestDiscardRemovesWhatAnOwnerLeft(t *testing.T) {
 	if _, err := begin(t, d, "me-1", "kept").Commit(t.Context(), "kept.car"); err != nil {
 		t.Fatal(err)
 	}
+
 	for prefix, want := range map[string]int{"": 3, "me-1": 3, "me-11": 1, "you": 0} {
 		if found := unfinished(t, d, prefix); len(found) != want {
 			t.Errorf("of %q: %v", prefix, found)
 		}
 	}
+
 	for _, found := range unfinished(t, d, "") {
 		for range 2 { // the second time it is gone
 			if err := d.Discard(t.Context(), found); err != nil {
@@ -94,6 +101,7 @@ func TestDiscardRemovesWhatAnOwnerLeft(t *testing.T) {
 			}
 		}
 	}
+
 	if got := names(t, path); len(got) != 1 || got[0] != "kept.car" {
 		t.Errorf("left %q", got)
 	}
@@ -115,10 +123,12 @@ func TestDiscardRemovesNothingElse(t *testing.T) {
 	}
 	begin(t, d, "other", "going on")
 	name := unfinished(t, d, "other")[0].Name
+
 	outside := filepath.Join(filepath.Dir(path), "outside-1.tmp")
 	if err := os.WriteFile(outside, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+
 	for _, wrong := range []Unfinished{
 		{}, {Owner: "me", Name: "kept.car"}, {Owner: "me", Name: name}, {Owner: "outside", Name: "../outside-1.tmp"},
 		{Owner: "..", Name: ".guppy-../outside-1.tmp"},
@@ -127,6 +137,7 @@ func TestDiscardRemovesNothingElse(t *testing.T) {
 			t.Errorf("removed %+v", wrong)
 		}
 	}
+
 	if _, err := os.Stat(outside); err != nil || len(names(t, path)) != 2 {
 		t.Errorf("%v, left %q", err, names(t, path))
 	}
@@ -138,6 +149,7 @@ func TestOnlyAnExistingDirectoryIsOpened(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+
 	for path, want := range map[string]error{
 		top: nil, file: syscall.ENOTDIR, filepath.Join(top, "not mounted"): fs.ErrNotExist,
 	} {
@@ -145,6 +157,7 @@ func TestOnlyAnExistingDirectoryIsOpened(t *testing.T) {
 			t.Errorf("%s: %v, want %v", path, err, want)
 		}
 	}
+
 	if got := names(t, top); len(got) != 1 {
 		t.Errorf("made %q", got)
 	}
@@ -154,8 +167,10 @@ func TestNothingIsDoneWhenTheContextHasEnded(t *testing.T) {
 	d, path := open(t)
 	blob := begin(t, d, "me", "content")
 	defer func() { _ = blob.Abort() }()
+
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
+
 	for name, call := range map[string]func() error{
 		"create":     func() error { _, err := d.Create(ctx, "me"); return err },
 		"sync":       func() error { return blob.Sync(ctx) },
@@ -168,6 +183,7 @@ func TestNothingIsDoneWhenTheContextHasEnded(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+
 	if got := names(t, path); len(got) != 1 {
 		t.Errorf("the store has %q", got)
 	}
@@ -179,12 +195,14 @@ func TestAStoreThatIsGoneIsAnError(t *testing.T) {
 	if err := os.RemoveAll(path); err != nil {
 		t.Fatal(err)
 	}
+
 	if _, err := blob.Commit(t.Context(), "name.car"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("commit: %v", err)
 	}
 	if err := blob.Abort(); err != nil {
 		t.Errorf("abort after that: %v", err)
 	}
+
 	if _, err := d.Create(t.Context(), "me"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("create: %v", err)
 	}

@@ -13,14 +13,15 @@ import (
 	"github.com/guppy-prep/guppy/internal/host/durable"
 )
 
-// asideSuffix is what the names of damaged blobs get.
+// asideSuffix is the suffix that the names of damaged blobs get.
 const asideSuffix = ".damaged"
 
-// Size is the length of a committed blob. It returns fs.ErrNotExist when there is none of this name.
+// Size returns the length of a committed blob. It returns fs.ErrNotExist if there is no blob of this name.
 func (d *Directory) Size(ctx context.Context, name string) (int64, error) {
 	if err := errors.Join(ctx.Err(), checkName(name)); err != nil {
 		return 0, d.failure(err)
 	}
+
 	var info fs.FileInfo
 	err := d.find(name, func(path string) (err error) {
 		if info, err = os.Stat(path); err == nil && !info.Mode().IsRegular() {
@@ -31,10 +32,11 @@ func (d *Directory) Size(ctx context.Context, name string) (int64, error) {
 	if err != nil {
 		return 0, d.failure(err)
 	}
+
 	return info.Size(), nil
 }
 
-// Open reads a committed blob. It returns fs.ErrNotExist when there is none of this name.
+// Open opens a committed blob for reading. It returns fs.ErrNotExist if there is no blob of this name.
 func (d *Directory) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 	if err := errors.Join(ctx.Err(), checkName(name)); err != nil {
 		return nil, d.failure(err)
@@ -54,23 +56,24 @@ func (d *Directory) open(name string) (file *os.File, err error) {
 	return file, err
 }
 
-// Location is the URL of a committed blob.
+// Location returns the URL of a committed blob.
 func (d *Directory) Location(name string) string { return location(filepath.Join(d.path, name)) }
 
 func location(path string) string {
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()
 }
 
-// Aside is the name of a blob that was set aside.
+// Aside returns the name that a blob gets when it is set aside.
 func Aside(name string) string { return name + asideSuffix }
 
-// CutAside returns the name that a blob had before it was set aside, and whether it was.
+// CutAside returns the name that a blob had before it was set aside. It reports whether the blob was set aside.
 func CutAside(name string) (before string, aside bool) { return strings.CutSuffix(name, asideSuffix) }
 
-// Mark gives the store back the identity that it had, and sets a marker aside that can't be read. It changes no marker
-// that can be read.
+// Mark restores the identity that the store had. It sets an unreadable marker aside and never changes a readable
+// one.
 func (d *Directory) Mark(ctx context.Context, identity string) error {
 	was, err := d.Marker(ctx)
+
 	switch {
 	case errors.Is(err, ErrDamagedMarker):
 		if err := os.Rename(d.marker(), d.marker()+asideSuffix); err != nil {
@@ -81,6 +84,7 @@ func (d *Directory) Mark(ctx context.Context, identity string) error {
 	case was != "":
 		return d.failure(alreadyIs(was))
 	}
+
 	if err := durable.PublishFile(d.marker(), []byte(identity+"\n"), durable.Shared); err != nil {
 		return d.failure(err)
 	}

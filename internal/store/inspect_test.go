@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestInspecting tells what blobs there are, and sets one aside.
+// TestInspecting describes and reads blobs, and sets one aside.
 func TestInspecting(t *testing.T) {
 	directory, path := open(t)
 	noError(t, os.WriteFile(filepath.Join(path, "a b.car"), []byte("content"), 0o600))
@@ -28,6 +28,7 @@ func TestInspecting(t *testing.T) {
 	if _, err := directory.Open(t.Context(), "none"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("open none: %v", err)
 	}
+
 	file, err := directory.Open(t.Context(), "a b.car")
 	noError(t, err)
 	content, err := io.ReadAll(file)
@@ -35,10 +36,12 @@ func TestInspecting(t *testing.T) {
 	if string(content) != "content" {
 		t.Errorf("read %q", content)
 	}
+
 	location, err := url.Parse(directory.Location("a b.car"))
 	if want := filepath.Join(path, "a b.car"); err != nil || location.Scheme != "file" || location.Path != want {
 		t.Errorf("location %s, want %s: %v", location, want, err)
 	}
+
 	trashed, err := directory.Trash(t.Context(), "me", "a b.car")
 	noError(t, err)
 	for range 2 { // the second time it is gone
@@ -48,19 +51,22 @@ func TestInspecting(t *testing.T) {
 			t.Errorf("set aside as %s: %v", aside, err)
 		}
 	}
+
 	if _, err := directory.Size(t.Context(), "a b.car"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("size of what is set aside: %v", err)
 	}
 }
 
-// TestMark gives a store its identity back, and never another one.
+// TestMark restores the identity of a store, and never sets another one.
 func TestMark(t *testing.T) {
 	directory, path := open(t)
 	identity, err := directory.Identify(t.Context())
 	noError(t, err)
+
 	if err := directory.Mark(t.Context(), "ABCDEFGHIJKLMNOPQRSTUVWXYZ"); err == nil {
 		t.Error("it got another identity")
 	}
+
 	marker := filepath.Join(path, ".guppy-store")
 	for _, damage := range []func() error{
 		func() error { return os.Remove(marker) },

@@ -10,12 +10,12 @@ import (
 	"github.com/guppy-prep/guppy/internal/host/durable"
 )
 
-// localFile holds the bytes of a blob on this host as long as they may be needed. It has no name: whatever becomes of
-// the process, nothing is left of it.
+// localFile holds the bytes of a blob on this host for as long as they may be needed. The file has no name, so
+// that nothing is left of it even if the process is killed.
 type localFile struct {
 	file *os.File
 	size int64
-	// broken is why a write failed.
+	// broken is the error of a failed write.
 	broken error
 }
 
@@ -48,7 +48,7 @@ func (f *localFile) ReadAt(p []byte, off int64) (int, error) {
 	return n, fmt.Errorf("store: %w", err)
 }
 
-// Sync has nothing to make durable: what is on this host is worth nothing without the process.
+// Sync reports an earlier failure. It makes nothing durable, since the file is worth nothing without its process.
 func (f *localFile) Sync(ctx context.Context) error {
 	if err := errors.Join(ctx.Err(), f.broken); err != nil {
 		return fmt.Errorf("store: %w", err)

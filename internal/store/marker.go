@@ -13,24 +13,25 @@ import (
 	"github.com/guppy-prep/guppy/internal/host/durable"
 )
 
-// ErrDamagedMarker is returned when the file that tells the store's identity holds something else.
+// ErrDamagedMarker is returned if the file with the store's identity holds something else.
 var ErrDamagedMarker = errors.New("damaged store marker")
 
 const markerName = ".guppy-store"
 
-// Markers hold a text of crypto/rand, which is Base32 and may be longer one day.
+// A marker holds a text of crypto/rand, which is Base32 and may become longer.
 const (
 	minIdentity      = 26
 	identityAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 )
 
-// Identify makes the marker file if there is none. Several processes may do so at once: they all return what is there
-// in the end.
+// Identify makes the marker file if there is none, and returns its identity. If several processes do so at once,
+// they all return the identity that prevails.
 func (d *Directory) Identify(ctx context.Context) (string, error) {
 	identity, err := d.Marker(ctx)
 	if err != nil {
 		return "", err
 	}
+
 	if identity == "" {
 		err := durable.PublishFile(d.marker(), []byte(rand.Text()+"\n"), durable.Shared)
 		if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -40,18 +41,21 @@ func (d *Directory) Identify(ctx context.Context) (string, error) {
 			return "", d.failure(err)
 		}
 	}
-	// Another process may have made it a moment ago and not synced it yet.
+
+	// Another process may just have made the marker and not synced it yet.
 	if err := durable.SyncDirectory(d.path); err != nil {
 		return "", d.failure(err)
 	}
+
 	return identity, nil
 }
 
-// Marker reads the marker file.
+// Marker returns the identity in the marker file, or "" if there is no such file.
 func (d *Directory) Marker(ctx context.Context) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", d.failure(err)
 	}
+
 	identity, err := d.readMarker()
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
@@ -59,6 +63,7 @@ func (d *Directory) Marker(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", d.failure(err)
 	}
+
 	return identity, nil
 }
 
@@ -72,6 +77,7 @@ func (d *Directory) readMarker() (string, error) {
 	return parseMarker(string(content), d.marker())
 }
 
+// parseMarker returns the identity that a marker holds. where names the marker in an error.
 func parseMarker(content, where string) (string, error) {
 	identity, ends := strings.CutSuffix(content, "\n")
 	if !ends || len(identity) < minIdentity || strings.Trim(identity, identityAlphabet) != "" {

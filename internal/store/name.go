@@ -10,13 +10,14 @@ import (
 	"github.com/guppy-prep/guppy/internal/formats/car"
 )
 
-// Temporary files are named for their owner, so that each worker finds its own again.
+// The names of temporary files contain their owner, so that each worker finds its own again.
 const (
 	temporaryPrefix = ".guppy-"
 	temporarySuffix = ".tmp"
 )
 
-// temporaryPattern is what durable.CreateTemp makes a name of: it puts decimal digits in place of the star.
+// temporaryPattern returns the pattern of an owner for durable.CreateTemp, which replaces the star with decimal
+// digits.
 func temporaryPattern(owner string) (string, error) {
 	return temporaryPrefix + owner + "-*" + temporarySuffix, checkOwner(owner)
 }
@@ -28,7 +29,8 @@ func checkOwner(owner string) error {
 	return nil
 }
 
-// checkName keeps out what is no name of a blob: names lie in no other directory, and those with a dot are guppy's own.
+// checkName returns fs.ErrInvalid for an invalid name of a blob. Names contain no directories, and names that
+// begin with a dot are guppy's own.
 func checkName(name string) error {
 	if name == "" || strings.ContainsAny(name, "/\x00") || strings.HasPrefix(name, ".") {
 		return &fs.PathError{Op: "use", Path: name, Err: fs.ErrInvalid}
@@ -36,8 +38,8 @@ func checkName(name string) error {
 	return nil
 }
 
-// isContentName tells whether a name is that of a shard or an index: a CID with an extension. Whatever else is in a
-// bucket may be somebody else's.
+// isContentName reports whether a name is a name of a shard or an index: a CID with an extension. Anything else
+// in a bucket may belong to somebody else.
 func isContentName(name string) bool {
 	text, extension, _ := strings.Cut(name, ".")
 	parsed, err := cid.Decode(text)
@@ -45,13 +47,13 @@ func isContentName(name string) bool {
 		(extension == "car" || extension == "idx")
 }
 
-// againAs is the error of a blob that is to have a second name.
+// againAs returns the error for a second name for a committed blob.
 func againAs(name, other string) error {
 	return fmt.Errorf("%s can't be committed again as %s", name, other)
 }
 
-// temporaryOwner tells whose temporary file has this name. An owner may have any number of "-" in it, the digits behind
-// the last one are not its own.
+// temporaryOwner returns the owner of the temporary file with this name. The owner may contain any number of "-";
+// the digits after the last one do not belong to it.
 func temporaryOwner(name string) (owner string, ok bool) {
 	rest, begins := strings.CutPrefix(name, temporaryPrefix)
 	rest, ends := strings.CutSuffix(rest, temporarySuffix)

@@ -10,7 +10,7 @@ import (
 
 var owners = rapid.StringMatching(`[A-Za-z0-9.-]{1,20}`)
 
-// TestAnOwnerIsFoundInItsFilesName makes the files as Create does.
+// TestAnOwnerIsFoundInItsFilesName makes files in the way of Create.
 func TestAnOwnerIsFoundInItsFilesName(t *testing.T) {
 	path := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
@@ -19,10 +19,12 @@ func TestAnOwnerIsFoundInItsFilesName(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		file, err := os.CreateTemp(path, pattern)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		_, _ = file.Close(), os.Remove(file.Name())
 		if got, ok := temporaryOwner(filepath.Base(file.Name())); !ok || got != owner {
 			t.Errorf("%s is of %q, %t; want %q", file.Name(), got, ok, owner)

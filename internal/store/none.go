@@ -10,17 +10,18 @@ import (
 )
 
 const (
-	// NoneLocation is where a store that keeps no bytes has its blobs.
+	// NoneLocation is the location of all blobs of a store that keeps no bytes.
 	NoneLocation = "none:"
-	// NoneIdentity is the identity of every such store.
+	// NoneIdentity is the identity of every store that keeps no bytes.
 	NoneIdentity = "none"
 )
 
-// None is a store that keeps no bytes: what is committed is known by its name alone. A blob lies in a temporary file of
-// this host as long as it may be read again.
+// None is a store that keeps no bytes, only names. A blob is in a temporary file of this host for as long as it
+// may be read again.
 type None struct{ tempDir string }
 
-// NewNone returns a store that keeps no bytes. Its temporary files are in a directory that is made if it is absent.
+// NewNone returns a store that keeps no bytes. It makes tempDir, the directory for temporary files, when it first
+// needs it.
 func NewNone(tempDir string) *None { return &None{tempDir} }
 
 // Create implements Store.
@@ -31,6 +32,7 @@ func (n *None) Create(ctx context.Context, owner string) (Blob, error) {
 	if err := checkOwner(owner); err != nil {
 		return nil, n.failure(err)
 	}
+
 	file, err := newLocalFile(n.tempDir)
 	if err != nil {
 		return nil, n.failure(err)
@@ -38,7 +40,7 @@ func (n *None) Create(ctx context.Context, owner string) (Blob, error) {
 	return &noneBlob{localFile: file}, nil
 }
 
-// Unfinished finds nothing: a temporary file ends with its process.
+// Unfinished returns nothing: a temporary file does not outlive its process.
 func (n *None) Unfinished(ctx context.Context, _ string) ([]Unfinished, error) {
 	return nil, n.ended(ctx)
 }
@@ -66,7 +68,7 @@ func (n *None) Identify(ctx context.Context) (string, error) { return NoneIdenti
 // Marker returns NoneIdentity.
 func (n *None) Marker(ctx context.Context) (string, error) { return NoneIdentity, n.ended(ctx) }
 
-// Mark takes no identity but NoneIdentity.
+// Mark returns an error for any identity but NoneIdentity.
 func (n *None) Mark(ctx context.Context, identity string) error {
 	if err := n.ended(ctx); err != nil {
 		return err
@@ -77,7 +79,7 @@ func (n *None) Mark(ctx context.Context, identity string) error {
 	return nil
 }
 
-// Location is NoneLocation.
+// Location returns NoneLocation.
 func (n *None) Location(string) string { return NoneLocation }
 
 // Size returns ErrNotKept.
@@ -93,7 +95,7 @@ func (n *None) OpenAt(ctx context.Context, name string) (Reading, error) {
 	return nil, n.notKept(ctx, name)
 }
 
-// Remove has nothing to remove.
+// Remove checks the name, and has nothing to remove.
 func (n *None) Remove(ctx context.Context, name string) error {
 	if err := checkName(name); err != nil {
 		return n.failure(err)
@@ -101,7 +103,7 @@ func (n *None) Remove(ctx context.Context, name string) error {
 	return n.ended(ctx)
 }
 
-// Trash has nothing to remove.
+// Trash checks its arguments, and has nothing to remove.
 func (n *None) Trash(ctx context.Context, owner, name string) (Trashed, error) {
 	if err := errors.Join(checkName(name), checkOwner(owner)); err != nil {
 		return Trashed{}, n.failure(err)
@@ -109,10 +111,10 @@ func (n *None) Trash(ctx context.Context, owner, name string) (Trashed, error) {
 	return Trashed{}, n.ended(ctx)
 }
 
-// Trashed finds nothing.
+// Trashed returns nothing.
 func (n *None) Trashed(ctx context.Context, _ string) ([]Trashed, error) { return nil, n.ended(ctx) }
 
-// Restore refuses whatever it is given: nothing is ever in the trash.
+// Restore returns an error: nothing is ever in the trash.
 func (n *None) Restore(ctx context.Context, blob Trashed) error { return n.notTrashed(ctx, blob) }
 
 // Delete is like Restore.
@@ -130,7 +132,7 @@ func (n *None) notTrashed(ctx context.Context, blob Trashed) error {
 	return n.failure(notInTrash(blob))
 }
 
-// Confirm has nothing to look for.
+// Confirm checks the name, and has nothing to look for.
 func (n *None) Confirm(ctx context.Context, name string) error {
 	if err := checkName(name); err != nil {
 		return n.failure(err)
@@ -154,14 +156,14 @@ func (n *None) ended(ctx context.Context) error {
 
 func (n *None) failure(err error) error { return fmt.Errorf("store %s %w", NoneLocation, barred(err)) }
 
-// noneBlob is a temporary file until it is committed, and readable until it is aborted.
+// noneBlob is a temporary file. It is readable until it is aborted, even after it is committed.
 type noneBlob struct {
 	*localFile
 	name    string
 	aborted bool
 }
 
-// Stage has nothing to do.
+// Stage checks the name, and has nothing to send.
 func (b *noneBlob) Stage(ctx context.Context, name string, _ func(n int64)) error {
 	if err := checkName(name); err != nil {
 		return fmt.Errorf("store: %w", err)
@@ -172,7 +174,7 @@ func (b *noneBlob) Stage(ctx context.Context, name string, _ func(n int64)) erro
 	return nil
 }
 
-// Commit keeps nothing but the name.
+// Commit keeps only the name.
 func (b *noneBlob) Commit(ctx context.Context, name string) (string, error) {
 	if err := b.Sync(ctx); err != nil {
 		return "", err
@@ -187,12 +189,15 @@ func (b *noneBlob) commit(name string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
+
 	if b.name != "" && b.name != name {
 		return againAs(b.name, name)
 	}
+
 	if b.aborted {
 		return os.ErrClosed
 	}
+
 	b.name = name
 	return nil
 }

@@ -7,14 +7,14 @@ import (
 	"os"
 )
 
-// Reading is a committed blob that is open for reading at random. It is safe for concurrent use until it is closed.
+// Reading is a committed blob that is open for random access. It is safe for concurrent use until it is closed.
 type Reading interface {
-	// ReadAt reads as io.ReaderAt does.
+	// ReadAt reads like the ReadAt of io.ReaderAt.
 	ReadAt(ctx context.Context, p []byte, off int64) (n int, err error)
 	Close() error
 }
 
-// OpenAt opens a committed blob for reading at random. It returns fs.ErrNotExist when there is none of this name.
+// OpenAt opens a committed blob for random access. It returns fs.ErrNotExist if there is no blob of this name.
 func (d *Directory) OpenAt(ctx context.Context, name string) (Reading, error) {
 	if err := errors.Join(ctx.Err(), checkName(name)); err != nil {
 		return nil, d.failure(err)

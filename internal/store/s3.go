@@ -20,38 +20,43 @@ import (
 
 const (
 	amazonEndpoint = "s3.amazonaws.com"
-	// anyRegion is what servers that know no regions expect.
+	// anyRegion is the region that servers without regions expect.
 	anyRegion = "us-east-1"
 )
 
-// S3 is a store in a bucket of an S3 server: one object a blob, under its name behind the prefix.
+// S3 is a store in a bucket of an S3 server. Each blob is an object, whose key is the prefix followed by the name
+// of the blob.
 type S3 struct {
 	client  *minio.Core
 	bucket  Bucket
 	tempDir string
-	// retryFor is how long a server that is away is waited for, and log hears of that; it may be nil. Away is true
-	// meanwhile.
+	// retryFor is how long to wait for a server that is away. away is true while it is. log, if not nil, reports
+	// the beginning and the end of an outage.
 	retryFor time.Duration
 	log      *slog.Logger
 	away     atomic.Bool
-	// clock and http are those of the requests that the server refuses after a time, trashFor is that of a removal.
+	// clock and http belong to requests that the server refuses after a deadline. trashFor is the time for a
+	// removal.
 	clock    *clock
 	http     *http.Client
 	trashFor time.Duration
 }
 
-// OpenS3 returns the store in a bucket, which has to be there. Credentials are those of the environment, of the files
-// that the tools of AWS use, or of the host's role. It returns ErrUnusable when there are none, or the bucket can't be
+// OpenS3 returns the store in an existing bucket. It takes credentials from the environment, from the files that
+// AWS tools use, or from the role of the host. It returns ErrUnusable if there are none or the bucket cannot be
 // used.
 func OpenS3(ctx context.Context, bucket Bucket, options Options) (*S3, error) {
 	s := &S3{bucket: bucket, tempDir: options.TempDir, retryFor: options.RetryFor, log: options.Log, trashFor: trashFor}
 	keys := keysOfHost()
+
+	// The clock sees the dates of all answers, since removals depend on the server's time.
 	transport, err := minio.DefaultTransport(!bucket.Plain)
 	if err != nil {
 		return nil, s.failure("", err)
 	}
 	s.clock = &clock{RoundTripper: transport}
 	s.http = &http.Client{Transport: s.clock}
+
 	client, err := minio.NewCore(bucket.Endpoint, &minio.Options{
 		Creds: keys, Secure: !bucket.Plain, Region: bucket.region(), BucketLookup: bucket.lookup(),
 		Transport: s.clock,
@@ -59,19 +64,23 @@ func OpenS3(ctx context.Context, bucket Bucket, options Options) (*S3, error) {
 	if err != nil {
 		return nil, s.failure("", fmt.Errorf("%w: %w", ErrBadURL, err))
 	}
+
 	s.client = client
 	if err := s.checkKeys(ctx, keys); err != nil {
 		return nil, s.failure("", err)
 	}
+
 	if err := s.patiently(ctx, func() error { return s.checkBucket(ctx) }); err != nil {
 		return nil, s.failure("", err)
 	}
+
 	return s, nil
 }
 
-// keysTimeout bounds how long a role is asked for: on a host that has none nobody answers.
+// keysTimeout limits a request for the keys of a role. On a host without roles nothing answers it.
 const keysTimeout = 5 * time.Second
 
+// keysOfHost looks for credentials in the environment, in the files of AWS tools, then with the host.
 func keysOfHost() *credentials.Credentials {
 	providers := []credentials.Provider{&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}}
 	if disabled, _ := strconv.ParseBool(os.Getenv("AWS_EC2_METADATA_DISABLED")); !disabled {
@@ -80,6 +89,7 @@ func keysOfHost() *credentials.Credentials {
 	return credentials.NewChainCredentials(providers)
 }
 
+// checkKeys returns ErrUnusable if there are no keys.
 func (s *S3) checkKeys(ctx context.Context, keys *credentials.Credentials) error {
 	found, err := keys.GetWithContext(&credentials.CredContext{Client: http.DefaultClient, Context: ctx})
 	if ctx.Err() != nil {
@@ -99,18 +109,22 @@ func checkBucketName(name string) error {
 	return nil
 }
 
+// region returns the region to sign for, or "" if the client must ask the server.
 func (b Bucket) region() string {
 	for _, region := range []string{b.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION")} {
 		if region != "" {
 			return region
 		}
 	}
+
 	if s3utils.IsAmazonEndpoint(url.URL{Host: b.Endpoint}) {
-		return "" // the server is asked
+		return ""
 	}
+
 	return anyRegion
 }
 
+// lookup returns where requests name the bucket: in the path or in the host.
 func (b Bucket) lookup() minio.BucketLookupType {
 	switch {
 	case b.PathStyle == nil:
@@ -125,19 +139,21 @@ func (b Bucket) url(name string) string {
 	return (&url.URL{Scheme: "s3", Host: b.Name, Path: "/" + b.Prefix + name}).String()
 }
 
-// Location is the URL of a committed blob. It says nothing of the server.
+// Location returns the URL of a committed blob. The URL does not name the server.
 func (s *S3) Location(name string) string { return s.bucket.url(name) }
 
 func (s *S3) key(name string) string { return s.bucket.Prefix + name }
 
-// CommitsAhead is true: a server may take its time, above all to put the parts of an upload together.
+// CommitsAhead returns true: a server may be slow, above all when it assembles the parts of a multipart upload.
 func (s *S3) CommitsAhead() bool { return true }
 
-// Create begins a blob in a temporary file of this host, since it may have to be written again before it is sent.
+// Create begins a blob in a temporary file of this host, since the blob may have to be rewritten before it is
+// sent.
 func (s *S3) Create(ctx context.Context, owner string) (Blob, error) {
 	if err := errors.Join(checkOwner(owner), ctx.Err()); err != nil {
 		return nil, s.failure("", err)
 	}
+
 	file, err := newLocalFile(s.tempDir)
 	if err != nil {
 		return nil, s.failure("", err)

@@ -16,22 +16,23 @@ import (
 // wholeSize is the most that is sent in one request while others wait.
 const wholeSize = 4 << 20
 
-// abortTimeout bounds how long the server is asked to forget what is of no use any more.
+// abortTimeout limits the requests for the server to forget an upload that is of no further use.
 const abortTimeout = 10 * time.Second
 
-// s3Blob is a temporary file of this host, whose bytes are also parts of an upload once they are staged.
+// s3Blob is a blob in a temporary file of this host. Once a large blob is staged, its bytes are also the parts of
+// a multipart upload.
 type s3Blob struct {
 	*localFile
 	ctx   context.Context //nolint:containedctx // Abort takes none
 	store *S3
 	owner string
 	name  string
-	// upload is nil unless it is staged, and stays nil when the blob is small.
+	// upload is the multipart upload of a staged blob. It stays nil if the blob is small.
 	upload             *s3Upload
 	committed, aborted bool
 }
 
-// Stage sends all parts. A small blob is sent by Commit alone.
+// Stage sends all parts of a large blob. Commit alone sends a small one.
 func (b *s3Blob) Stage(ctx context.Context, name string, alive func(n int64)) error {
 	if err := b.stage(ctx, name, alive); err != nil {
 		return b.store.failure(name, err)
@@ -43,27 +44,32 @@ func (b *s3Blob) stage(ctx context.Context, name string, alive func(n int64)) er
 	if err := errors.Join(ctx.Err(), checkName(name), b.broken); err != nil {
 		return err
 	}
+
 	switch {
 	case b.aborted:
 		return os.ErrClosed
 	case b.name != "" && b.name != name:
 		return againAs(b.name, name)
 	case b.committed || b.upload != nil || b.size <= wholeSize:
+		// Everything is sent already, or Commit sends it in one request.
 		return nil
 	}
+
 	upload, err := b.store.beginUpload(ctx, b.owner, name)
 	if err != nil {
 		return err
 	}
+
 	if err := upload.send(ctx, b.localFile, alive); err != nil {
 		upload.abort(b.ctx)
 		return err
 	}
+
 	b.name, b.upload = name, upload
 	return nil
 }
 
-// Commit completes the upload, or sends a small blob. The object appears whole or not at all.
+// Commit completes the multipart upload or sends a small blob. The object appears as a whole or not at all.
 func (b *s3Blob) Commit(ctx context.Context, name string) (string, error) {
 	if err := b.commit(ctx, name); err != nil {
 		return "", b.store.failure(name, err)
@@ -75,12 +81,17 @@ func (b *s3Blob) commit(ctx context.Context, name string) error {
 	if err := b.stage(ctx, name, func(int64) {}); err != nil {
 		return err
 	}
-	if b.committed { // nobody may have removed it since
+
+	// Somebody may have removed the blob since it was committed.
+	if b.committed {
 		return b.store.confirm(ctx, name)
 	}
+
+	// A removal that is under way would take the new object too.
 	if err := b.store.awaitRemoval(ctx, name); err != nil {
 		return ended(ctx, err)
 	}
+
 	var err error
 	switch {
 	case b.upload != nil:
@@ -88,15 +99,17 @@ func (b *s3Blob) commit(ctx context.Context, name string) error {
 	default:
 		err = b.store.putWhole(ctx, name, b.localFile)
 	}
+
 	if err != nil {
 		return ended(ctx, err)
 	}
+
 	b.name, b.committed = name, true
 	return nil
 }
 
-// Abort forgets the upload, or the note of it once it is committed. What the server does not forget now is left to
-// Discard.
+// Abort makes the server forget the multipart upload. If the blob is committed, Abort removes only the upload's
+// note. Discard later deals with anything that the server does not forget now.
 func (b *s3Blob) Abort() error {
 	if b.upload != nil && !b.aborted {
 		if b.committed {
@@ -109,12 +122,13 @@ func (b *s3Blob) Abort() error {
 	return b.close()
 }
 
-// putWhole sends a blob in one request. The server compares the bytes with their digest.
+// putWhole sends a blob in one request. The server checks the bytes against their digest.
 func (s *S3) putWhole(ctx context.Context, name string, file *localFile) error {
 	digest, err := digestOf(io.NewSectionReader(file, 0, file.size))
 	if err != nil {
 		return err
 	}
+
 	return s.again(ctx, func(ctx context.Context) error {
 		ctx, moved, stop := watch(ctx)
 		defer stop()
@@ -125,6 +139,7 @@ func (s *S3) putWhole(ctx context.Context, name string, file *localFile) error {
 	})
 }
 
+// digestOf returns the SHA-256 of everything in from, in hexadecimal.
 func digestOf(from io.Reader) (string, error) {
 	hash := sha256.New()
 	if _, err := io.Copy(hash, from); err != nil {

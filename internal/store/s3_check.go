@@ -7,25 +7,29 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// checkBucket makes sure that there is a bucket. The answer to whether there is has no body, and so no reason, and
-// servers say the same of keys that they don't know: only what lists the bucket tells more.
+// checkBucket returns an error unless the bucket exists. The answer to a HEAD request has no body and so no
+// reason, and servers give the same answer for unknown keys. Only an attempt to list the bucket yields the
+// reason.
 func (s *S3) checkBucket(ctx context.Context) error {
 	there, err := s.client.BucketExists(ctx, s.bucket.Name)
 	if there && err == nil {
 		return nil
 	}
+
 	if err == nil {
 		err = minio.ErrorResponse{Code: minio.NoSuchBucket}
 	}
+
 	if errors.As(err, &minio.ErrorResponse{}) {
 		if reason := s.list(ctx); reason != nil {
 			err = reason
 		}
 	}
+
 	return ended(ctx, err)
 }
 
-// list asks for one object.
+// list lists one object and returns the error of that request.
 func (s *S3) list(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

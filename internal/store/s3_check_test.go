@@ -9,10 +9,11 @@ import (
 	"github.com/guppy-prep/guppy/internal/store"
 )
 
-// TestWhatIsWrongIsSaid of buckets that are there.
+// TestWhatIsWrongIsSaid checks the errors for buckets that exist but cannot be used.
 func TestWhatIsWrongIsSaid(t *testing.T) {
 	s := newS3(t)
 	host := strings.TrimPrefix(s.server.Endpoint, "http://")
+
 	for name, tt := range map[string]struct{ key, location, says, saysNot string }{
 		"region":   {"", s.server.Bucket + "&region=nowhere-1", "region= in the URL", "400 Bad Request"},
 		"plain":    {"", "s3://guppy-test?endpoint=" + url.QueryEscape(host), "say endpoint=http://" + host, "no bucket"},

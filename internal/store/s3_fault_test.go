@@ -47,13 +47,14 @@ func random(length int) []byte {
 	return content
 }
 
-// put commits a blob, and aborts it when it fails, as whoever uses a store does.
+// put commits a blob. Like every user of a store, it aborts the blob if the commit fails.
 func (s *s3) put(ctx context.Context, content []byte) error {
 	s.Helper()
 	blob, err := s.store.Create(ctx, "me-1")
 	if err != nil {
 		return err
 	}
+
 	_, err = blob.Write(content)
 	if err == nil {
 		err = blob.Stage(ctx, "name.car", func(int64) {})
@@ -61,9 +62,11 @@ func (s *s3) put(ctx context.Context, content []byte) error {
 	if err == nil {
 		_, err = blob.Commit(ctx, "name.car")
 	}
+
 	return errors.Join(err, blob.Abort())
 }
 
+// checkHolds checks the content of the blob.
 func (s *s3) checkHolds(content []byte) {
 	s.Helper()
 	in, err := s.store.Open(s.Context(), "name.car")
@@ -71,25 +74,30 @@ func (s *s3) checkHolds(content []byte) {
 		s.Fatal(err)
 	}
 	defer func() { _ = in.Close() }()
+
 	got, err := io.ReadAll(in)
 	if err != nil || !bytes.Equal(got, content) {
 		s.Errorf("it holds %d other bytes: %v", len(got), err)
 	}
 }
 
-// checkClean discards what is unfinished, as gc does, and looks on the server's disk for what is left.
+// checkClean discards unfinished blobs, as gc does, and checks on the server's disk that nothing but the blobs is
+// left.
 func (s *s3) checkClean(blobs int) {
 	s.Helper()
 	s.server.Disturb(nil)
+
 	unfinished, err := s.store.Unfinished(s.Context(), "")
 	if err != nil {
 		s.Fatal(err)
 	}
+
 	for _, left := range unfinished {
 		if err := s.store.Discard(s.Context(), left); err != nil {
 			s.Error(err)
 		}
 	}
+
 	var found []string
 	err = filepath.WalkDir(s.server.Objects, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() && !strings.Contains(path, "lock") {
@@ -112,15 +120,16 @@ func isComplete(r *http.Request) bool {
 
 func isBlob(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "name.car") }
 
+// refuse answers with an error. Its message contains a secret, as that of a real server may.
 func refuse(w http.ResponseWriter, status int, code string) {
 	w.WriteHeader(status)
 	fmt.Fprintf(w, "<Error><Code>%s</Code><Message>%s: no %s</Message></Error>", code, code, s3test.SecretKey)
 }
 
-// cut ends the connection.
+// cut breaks the connection.
 func cut() { panic(http.ErrAbortHandler) }
 
-// some lets the first requests that match fail.
+// some returns a fault that makes the first n matching requests fail.
 func some(n int64, match func(*http.Request) bool, fail s3test.Fault) s3test.Fault {
 	var failed atomic.Int64
 	return func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
@@ -132,7 +141,7 @@ func some(n int64, match func(*http.Request) bool, fail s3test.Fault) s3test.Fau
 	}
 }
 
-// TestTroubleThatPasses ends with the blob as it was written.
+// TestTroubleThatPasses checks that the blob is as it was written once the trouble is over.
 func TestTroubleThatPasses(t *testing.T) {
 	for name, fault := range map[string]s3test.Fault{
 		"slow down": some(6, func(*http.Request) bool { return rand.N(2) == 0 },
@@ -165,6 +174,7 @@ func TestTroubleThatPasses(t *testing.T) {
 			t.Parallel()
 			s := &s3{t, s3test.StartAlone(t), nil}
 			s.store = opener(t, s.server.URL(s3test.BucketName+"/p"))()
+
 			content := random(9 << 20)
 			s.server.Disturb(fault)
 			if err := s.put(t.Context(), content); err != nil {
@@ -176,24 +186,27 @@ func TestTroubleThatPasses(t *testing.T) {
 	}
 }
 
-// lose has the server do what is asked, and its answer get lost.
+// lose lets the server carry out the request and loses the answer.
 func lose(_ http.ResponseWriter, r *http.Request, pass http.Handler) {
 	pass.ServeHTTP(httptest.NewRecorder(), r)
 	cut()
 }
 
-// half gives away half of an answer.
+// half sends half of the answer.
 func half(w http.ResponseWriter, r *http.Request, pass http.Handler) {
 	answer := httptest.NewRecorder()
 	pass.ServeHTTP(answer, r)
+
 	for key, values := range answer.Header() {
 		w.Header()[key] = values
 	}
+
 	w.WriteHeader(answer.Code)
 	_, _ = w.Write(answer.Body.Bytes()[:answer.Body.Len()/2])
 	cut()
 }
 
+// flip changes one bit of what it reads.
 type flip struct {
 	from io.Reader
 	done bool
@@ -208,6 +221,7 @@ func (f *flip) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// slow reads slowly.
 type slow struct{ from io.Reader }
 
 func (s *slow) Read(p []byte) (int, error) {
@@ -215,6 +229,7 @@ func (s *slow) Read(p []byte) (int, error) {
 	return s.from.Read(p[:min(len(p), 16<<10)])
 }
 
+// slowWriter writes slowly.
 type slowWriter struct{ http.ResponseWriter }
 
 func (s *slowWriter) Write(p []byte) (written int, err error) {
@@ -227,12 +242,14 @@ func (s *slowWriter) Write(p []byte) (written int, err error) {
 	return written, err
 }
 
-// TestTroubleThatStays is told clearly, shows nothing, and leaves nothing that is not found.
+// TestTroubleThatStays checks that the error is clear, that no blob is visible, and that everything left behind
+// is found.
 func TestTroubleThatStays(t *testing.T) {
 	all := func(*http.Request) bool { return true }
 	deletes := func(r *http.Request) bool { return r.Method == http.MethodDelete }
 	full := func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { refuse(w, 507, "InsufficientStorage") }
 	always := func(match func(*http.Request) bool, fail s3test.Fault) s3test.Fault { return some(1<<40, match, fail) }
+
 	for name, tt := range map[string]struct {
 		fault s3test.Fault
 		want  []error
@@ -262,38 +279,45 @@ func TestTroubleThatStays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newS3(t)
 			s.server.Disturb(tt.fault)
+
 			err := s.put(t.Context(), random(9<<20))
 			for _, want := range tt.want {
 				if !errors.Is(err, want) {
 					t.Errorf("%v, want %v", err, want)
 				}
 			}
+
 			if err == nil || !strings.Contains(err.Error(), tt.says) || errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("%v, want %q", err, tt.says)
 			}
+
 			if len(tt.want) > 0 && strings.Contains(err.Error(), s3test.SecretKey) {
 				t.Errorf("it says too much: %v", err)
 			}
+
 			s.server.Disturb(nil)
 			if _, err := s.store.Size(t.Context(), "name.car"); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("something is to be seen: %v", err)
 			}
+
 			s.checkClean(0)
 		})
 	}
 }
 
-// TestAnUploadThatIsInterrupted ends soon, and its parts are found by their owner.
+// TestAnUploadThatIsInterrupted checks that the upload ends soon and that its owner's parts are found.
 func TestAnUploadThatIsInterrupted(t *testing.T) {
 	s := newS3(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	errStop := errors.New("stop")
+
 	var parts atomic.Int64
 	s.server.Disturb(func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
 		switch {
 		case isPart(r) && parts.Add(1) > 1:
 			cancel(errStop)
-			_, _ = io.Copy(io.Discard, r.Body) // only then the end of the connection is noticed
+			// The server notices the end of the connection only after it has read the body.
+			_, _ = io.Copy(io.Discard, r.Body)
 			<-r.Context().Done()
 			cut()
 		case r.Method == http.MethodDelete:
@@ -302,22 +326,27 @@ func TestAnUploadThatIsInterrupted(t *testing.T) {
 			pass.ServeHTTP(w, r)
 		}
 	})
+
 	if err := s.put(ctx, random(40<<20)); !errors.Is(err, errStop) {
 		t.Errorf("%v", err)
 	}
+
 	s.server.Disturb(nil)
 	for prefix, want := range map[string]int{"me-": 1, "you-": 0} {
 		if left, err := s.store.Unfinished(t.Context(), prefix); err != nil || len(left) != want {
 			t.Errorf("of %s: %v, %v", prefix, left, err)
 		}
 	}
+
 	s.checkClean(0)
 }
 
-// TestAnUploadWithoutANote is left by who dies between two requests. It is found when nobody can be at work on it.
+// TestAnUploadWithoutANote checks uploads that remain when a process dies between two requests. They are found
+// once nobody can be at work on them.
 func TestAnUploadWithoutANote(t *testing.T) {
 	s := newS3(t)
 	name := car.ShardCID(sha256.Sum256(nil)).String() + ".car"
+
 	begin := func(key string) string {
 		t.Helper()
 		id, err := s.server.Client.NewMultipartUpload(t.Context(), s3test.BucketName, key, minio.PutObjectOptions{})
@@ -326,25 +355,33 @@ func TestAnUploadWithoutANote(t *testing.T) {
 		}
 		return id
 	}
+
 	id := begin("p/" + name)
-	others := map[string]string{} // they may be other programs'
+	// The other uploads may belong to other programs.
+	others := map[string]string{}
 	for _, key := range []string{name, "p/backup.tar", "p/name.car", "p/deeper/" + name, "p/" + name + ".tmp"} {
 		others[key] = begin(key)
 	}
+
 	if left, err := s.store.Unfinished(t.Context(), ""); err != nil || len(left) != 0 {
 		t.Errorf("a new one is taken for abandoned: %v, %v", left, err)
 	}
+
+	// From now on all uploads appear old.
 	began := regexp.MustCompile(`<Initiated>[^<]*</Initiated>`)
 	s.server.Disturb(func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
 		if !r.URL.Query().Has("uploads") || r.Method != http.MethodGet {
 			pass.ServeHTTP(w, r)
 			return
 		}
+
 		answer := httptest.NewRecorder()
 		pass.ServeHTTP(answer, r)
 		w.WriteHeader(answer.Code)
 		_, _ = w.Write(began.ReplaceAll(answer.Body.Bytes(), []byte("<Initiated>2020-01-01T00:00:00Z</Initiated>")))
 	})
+
+	// An upload with a note must stay, however old it is.
 	blob, err := s.store.Create(t.Context(), "me-1")
 	if err == nil {
 		_, err = blob.Write(random(9 << 20))
@@ -355,21 +392,25 @@ func TestAnUploadWithoutANote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	left, err := s.store.Unfinished(t.Context(), "you-")
 	if err != nil || len(left) != 1 || left[0].Owner != "" || !strings.Contains(left[0].Name, "uploadId=") {
 		t.Fatalf("%v, %v", left, err)
 	}
+
 	for range 2 {
 		if err := s.store.Discard(t.Context(), left[0]); err != nil {
 			t.Error(err)
 		}
 	}
+
 	if _, err := blob.Commit(t.Context(), name); err != nil {
 		t.Errorf("what has a note was discarded: %v", err)
 	}
 	if err := blob.Abort(); err != nil {
 		t.Error(err)
 	}
+
 	if err := s.server.Client.AbortMultipartUpload(t.Context(), s3test.BucketName, "p/"+name, id); err == nil {
 		t.Error("it is still there")
 	}
@@ -378,10 +419,12 @@ func TestAnUploadWithoutANote(t *testing.T) {
 			t.Errorf("what another program began is gone: %s: %v", key, err)
 		}
 	}
+
 	s.checkClean(1)
 }
 
-// TestServersWithoutConditions let two identities be given at once: all agree on the last one.
+// TestServersWithoutConditions checks that all processes agree on the last identity when a server accepts several
+// at once.
 func TestServersWithoutConditions(t *testing.T) {
 	for name, fault := range map[string]s3test.Fault{
 		"refused": func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
@@ -398,6 +441,7 @@ func TestServersWithoutConditions(t *testing.T) {
 			s := &s3{t, s3test.StartAlone(t), nil}
 			open := opener(t, s.server.URL(s3test.BucketName+"/p"))
 			if fault == nil {
+				// Removing the object first makes the server ignore the condition.
 				fault = func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
 					if r.Header.Get("If-None-Match") != "" {
 						key := strings.TrimPrefix(r.URL.Path, "/"+s3test.BucketName+"/")
@@ -406,7 +450,9 @@ func TestServersWithoutConditions(t *testing.T) {
 					pass.ServeHTTP(w, r)
 				}
 			}
+
 			s.server.Disturb(fault)
+
 			identities := make(chan string, 4)
 			for range cap(identities) {
 				from := open()
@@ -418,12 +464,14 @@ func TestServersWithoutConditions(t *testing.T) {
 					identities <- identity
 				}()
 			}
+
 			first := <-identities
 			for range cap(identities) - 1 {
 				if next := <-identities; next != first {
 					t.Errorf("it is %q and %q", first, next)
 				}
 			}
+
 			if marker, err := open().Marker(t.Context()); marker != first || err != nil {
 				t.Errorf("it is %q, not %q: %v", marker, first, err)
 			}
@@ -431,21 +479,24 @@ func TestServersWithoutConditions(t *testing.T) {
 	}
 }
 
-// TestBucketsThatCanNotBeUsed are told from blobs that are not there.
+// TestBucketsThatCanNotBeUsed checks that unusable buckets are distinguished from missing blobs.
 func TestBucketsThatCanNotBeUsed(t *testing.T) {
 	s := newS3(t)
 	open := func(location string) error {
 		_, err := store.OpenURL(t.Context(), location, store.Options{TempDir: t.TempDir()})
 		return err
 	}
+
 	err := open(s.server.URL("no-such-bucket"))
 	if !errors.Is(err, store.ErrUnusable) || errors.Is(err, fs.ErrNotExist) ||
 		!strings.Contains(err.Error(), "no bucket no-such-bucket") {
 		t.Errorf("no bucket: %v", err)
 	}
+
 	if err := s.server.Client.RemoveBucket(t.Context(), s3test.BucketName); err != nil {
 		t.Fatal(err)
 	}
+
 	for op, call := range map[string]func() error{
 		"size":      func() error { _, err := s.store.Size(t.Context(), "name.car"); return err },
 		"open":      func() error { _, err := s.store.Open(t.Context(), "name.car"); return err },
@@ -464,12 +515,14 @@ func TestBucketsThatCanNotBeUsed(t *testing.T) {
 			t.Errorf("%s: %v", op, err)
 		}
 	}
+
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret")
 	err = open(s.server.Bucket)
 	if !errors.Is(err, store.ErrUnusable) || !errors.Is(err, fs.ErrPermission) ||
 		strings.Contains(err.Error(), "wrong-secret") {
 		t.Errorf("wrong keys: %v", err)
 	}
+
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(t.TempDir(), "none"))
 	t.Setenv("AWS_CONFIG_FILE", os.Getenv("AWS_SHARED_CREDENTIALS_FILE"))
@@ -479,7 +532,7 @@ func TestBucketsThatCanNotBeUsed(t *testing.T) {
 	}
 }
 
-// TestKeysInAFile are found by their profile, and a store may have no prefix.
+// TestKeysInAFile checks that keys in a file are found by their profile, and that a store may have no prefix.
 func TestKeysInAFile(t *testing.T) {
 	s := newS3(t)
 	file := filepath.Join(t.TempDir(), "credentials")
@@ -488,29 +541,35 @@ func TestKeysInAFile(t *testing.T) {
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
+
 	for key, value := range map[string]string{
 		"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SHARED_CREDENTIALS_FILE": file, "AWS_PROFILE": "shards",
 	} {
 		t.Setenv(key, value)
 	}
+
 	s.store = opener(t, s.server.Bucket+"&region=us-east-1&path_style=true")()
 	if err := s.put(t.Context(), random(5)); err != nil {
 		t.Fatal(err)
 	}
+
 	s.checkHolds(random(5))
 	if location := s.store.Location("name.car"); location != "s3://"+s3test.BucketName+"/name.car" {
 		t.Errorf("it is at %s", location)
 	}
+
 	if _, err := os.Stat(filepath.Join(s.server.Objects, "name.car")); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestANoteThatDoesNotNameItsUpload is left by who dies while an upload begins. Uploads of others stay.
+// TestANoteThatDoesNotNameItsUpload checks a note that remains when a process dies while its upload begins.
+// Uploads of others must stay.
 func TestANoteThatDoesNotNameItsUpload(t *testing.T) {
 	s := newS3(t)
 	var notes atomic.Int64
 	s.server.Disturb(func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		// The second write of the note fails, and so does every later deletion.
 		note := strings.Contains(r.URL.Path, ".guppy-dead")
 		if note && r.Method == http.MethodPut && notes.Add(1) == 2 || notes.Load() >= 2 && r.Method == http.MethodDelete {
 			refuse(w, 400, "InvalidRequest")
@@ -518,6 +577,7 @@ func TestANoteThatDoesNotNameItsUpload(t *testing.T) {
 		}
 		pass.ServeHTTP(w, r)
 	})
+
 	living, err := s.store.Create(t.Context(), "living")
 	if err == nil {
 		_, err = living.Write(random(9 << 20))
@@ -525,16 +585,19 @@ func TestANoteThatDoesNotNameItsUpload(t *testing.T) {
 	if err == nil {
 		err = living.Stage(t.Context(), "name.car", func(int64) {})
 	}
+
 	dead, deadErr := s.store.Create(t.Context(), "dead")
 	if err := errors.Join(err, deadErr); err != nil {
 		t.Fatal(err)
 	}
+
 	if _, err := dead.Write(random(9 << 20)); err != nil {
 		t.Fatal(err)
 	}
 	if err := dead.Stage(t.Context(), "name.car", func(int64) {}); err == nil {
 		t.Error("an upload began that could not be noted")
 	}
+
 	s.server.Disturb(nil)
 	left, err := s.store.Unfinished(t.Context(), "dead")
 	if err != nil || len(left) != 1 {
@@ -543,34 +606,41 @@ func TestANoteThatDoesNotNameItsUpload(t *testing.T) {
 	if err := s.store.Discard(t.Context(), left[0]); err != nil {
 		t.Error(err)
 	}
+
 	list, err := s.server.Client.ListMultipartUploads(t.Context(), s3test.BucketName, "", "", "", "", 0)
 	if err != nil || len(list.Uploads) != 1 {
 		t.Errorf("%d uploads are left: %v", len(list.Uploads), err)
 	}
+
 	if _, err := living.Commit(t.Context(), "name.car"); err != nil {
 		t.Error(err)
 	}
 	if err := errors.Join(living.Abort(), dead.Abort()); err != nil {
 		t.Error(err)
 	}
+
 	s.checkClean(1)
 }
 
-// TestAServerThatIsAway is no fault of what is sent to it, or read from it.
+// TestAServerThatIsAway checks that the error blames the server and not the blob.
 func TestAServerThatIsAway(t *testing.T) {
+	// The library must not repeat the requests by itself.
 	attempts := minio.MaxRetry
 	minio.MaxRetry = 1
 	t.Cleanup(func() { minio.MaxRetry = attempts })
+
 	s := newS3(t)
 	if err := s.put(t.Context(), random(5)); err != nil {
 		t.Fatal(err)
 	}
+
 	listed := func(ctx context.Context) error {
 		for _, err := range s.store.Committed(ctx) {
 			return err
 		}
 		return nil
 	}
+
 	calls := map[string]func(ctx context.Context) error{
 		"size":   func(ctx context.Context) error { _, err := s.store.Size(ctx, "name.car"); return err },
 		"remove": func(ctx context.Context) error { return s.store.Remove(ctx, "name.car") },
@@ -580,6 +650,7 @@ func TestAServerThatIsAway(t *testing.T) {
 			return err
 		},
 	}
+
 	for name, fault := range map[string]s3test.Fault{
 		"cut": func(http.ResponseWriter, *http.Request, http.Handler) { cut() },
 		"nobody behind the proxy": func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
@@ -587,23 +658,28 @@ func TestAServerThatIsAway(t *testing.T) {
 		},
 	} {
 		s.server.Disturb(fault)
+
 		for op, call := range calls {
 			if err := call(t.Context()); !errors.Is(err, store.ErrUnusable) || errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("%s, %s: %v", name, op, err)
 			}
 		}
 	}
+
 	for op, call := range calls {
+		// The end of the context is the reason here, and not the server.
 		ctx, cancel := context.WithCancelCause(t.Context())
 		gone := errors.New("gone")
 		s.server.Disturb(func(http.ResponseWriter, *http.Request, http.Handler) {
 			cancel(gone)
 			cut()
 		})
+
 		if err := call(ctx); !errors.Is(err, gone) || errors.Is(err, store.ErrUnusable) {
 			t.Errorf("%s, given up: %v", op, err)
 		}
 	}
+
 	for _, endpoint := range []string{"http://127.0.0.1:1", "http://no.such.host.invalid"} {
 		location := "s3://" + s3test.BucketName + "?endpoint=" + endpoint
 		_, err := store.OpenURL(t.Context(), location, store.Options{TempDir: t.TempDir()})
@@ -613,12 +689,14 @@ func TestAServerThatIsAway(t *testing.T) {
 	}
 }
 
-// TestAServerThatComesBack is waited for, and warned of once for each time that it was away; one that refuses is not, nor
-// one that stays away for too long.
+// TestAServerThatComesBack checks that the store waits for a server that comes back and logs one warning for each
+// outage. The store does not wait for a server that refuses, nor for one that stays away too long.
 func TestAServerThatComesBack(t *testing.T) {
+	// The library must not repeat the requests by itself.
 	attempts := minio.MaxRetry
 	minio.MaxRetry = 1
 	t.Cleanup(func() { minio.MaxRetry = attempts })
+
 	s := newS3(t)
 	var said bytes.Buffer
 	options := store.Options{TempDir: t.TempDir(), RetryFor: time.Minute, Log: slog.New(slog.NewTextHandler(&said, nil))}
@@ -626,6 +704,7 @@ func TestAServerThatComesBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	put := func(ctx context.Context) error {
 		blob, err := files.Create(ctx, "owner")
 		if err != nil {
@@ -637,6 +716,7 @@ func TestAServerThatComesBack(t *testing.T) {
 		}
 		return errors.Join(err, blob.Abort())
 	}
+
 	calls := map[string]func(ctx context.Context) error{
 		"put":  put,
 		"size": func(ctx context.Context) error { _, err := files.Size(ctx, "name.car"); return err },
@@ -644,6 +724,7 @@ func TestAServerThatComesBack(t *testing.T) {
 		"mark": func(ctx context.Context) error { _, err := files.Identify(ctx); return err },
 		"open": func(ctx context.Context) error { _, err := store.OpenURL(ctx, s.server.Bucket, options); return err },
 	}
+
 	for _, op := range []string{"put", "size", "list", "mark", "open"} {
 		said.Reset()
 		var asked atomic.Int64
@@ -657,35 +738,42 @@ func TestAServerThatComesBack(t *testing.T) {
 				next.ServeHTTP(w, r)
 			}
 		})
+
 		if err := calls[op](t.Context()); err != nil {
 			t.Errorf("%s: %v", op, err)
 		}
-		// Five requests fail in a row; another one may meet a connection that was closed meanwhile.
+
+		// Five requests fail in a row. Another one may meet a connection that was closed meanwhile.
 		warned, back := strings.Count(said.String(), "level=WARN"), strings.Count(said.String(), "is back")
 		if warned < 1 || warned > 2 || back != warned {
 			t.Errorf("%s: warned %d times: %s", op, warned, said.String())
 		}
 	}
+
 	var asked atomic.Int64
 	s.server.Disturb(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		asked.Add(1)
 		w.WriteHeader(http.StatusForbidden)
 	})
+
 	for op, call := range calls {
 		if err := call(t.Context()); !errors.Is(err, store.ErrUnusable) || asked.Load() > 20 {
 			t.Errorf("%s, refused after %d requests: %v", op, asked.Load(), err)
 		}
 		asked.Store(0)
 	}
+
 	s.server.Disturb(func(http.ResponseWriter, *http.Request, http.Handler) { cut() })
 	if _, err := files.Size(store.WithoutPatience(t.Context()), "name.car"); !errors.Is(err, store.ErrUnusable) {
 		t.Errorf("without patience: %v", err)
 	}
+
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if _, err := files.Size(ctx, "name.car"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("given up: %v", err)
 	}
+
 	options.RetryFor = time.Second
 	if _, err := store.OpenURL(t.Context(), s.server.Bucket, options); !errors.Is(err, store.ErrUnusable) {
 		t.Errorf("away for too long: %v", err)

@@ -13,48 +13,53 @@ import (
 
 type impatient struct{}
 
-// WithoutPatience returns a context whose requests do not wait for a server that is away, for who keeps others waiting
-// meanwhile.
+// WithoutPatience returns a context whose requests do not wait for a server that is away. It is for callers that
+// others wait for.
 func WithoutPatience(ctx context.Context) context.Context {
 	return context.WithValue(ctx, impatient{}, true)
 }
 
-// patience is how long one request is sent again to a server that is away.
+// patience limits the time for which one request is repeated while the server is away.
 type patience struct {
 	store    *S3
 	deadline time.Time
 }
 
-// lasts reports whether a request that failed is to be sent again because the server may come back. It warns once of
-// each outage.
+// lasts reports whether to repeat a failed request because the server may come back. It logs one warning per
+// outage.
 func (p *patience) lasts(ctx context.Context, err error) bool {
 	s := p.store
 	if s.retryFor <= 0 || ctx.Err() != nil || ctx.Value(impatient{}) != nil || !isDown(err) {
 		return false
 	}
+
 	now := time.Now()
 	if p.deadline.IsZero() {
+		// The deadline counts from the first failure.
 		p.deadline = now.Add(s.retryFor)
 	}
+
 	if now.After(p.deadline) {
 		return false
 	}
+
 	if !s.away.Swap(true) && s.log != nil {
 		s.log.Warn("the S3 server is away: waiting for it", "endpoint", s.bucket.Endpoint, "for", s.retryFor,
 			"reason", s.failure("", err))
 	}
+
 	return true
 }
 
-// answers notes that the server has answered.
+// answers records that the server has answered.
 func (s *S3) answers() {
 	if s.away.Swap(false) && s.log != nil {
 		s.log.Info("the S3 server is back", "endpoint", s.bucket.Endpoint)
 	}
 }
 
-// patiently sends a request that the library sends again by itself a few times, until the server is back, or has been
-// away for too long.
+// patiently sends a request until the server is back or has been away for too long. The library itself repeats
+// such a request a few times.
 func (s *S3) patiently(ctx context.Context, send func() error) error {
 	p := patience{store: s}
 	for attempt := 1; ; attempt++ {
@@ -63,29 +68,35 @@ func (s *S3) patiently(ctx context.Context, send func() error) error {
 			s.answers()
 			return nil
 		}
+
 		if !p.lasts(ctx, err) {
+			// A refusal is an answer too.
 			if !isDown(err) {
 				s.answers()
 			}
 			return ended(ctx, err)
 		}
+
 		if err := pauseBefore(ctx, attempt); err != nil {
 			return err
 		}
 	}
 }
 
-// isDown reports whether a server that may come back was not reached, broke off, or has failed by itself. A bucket,
-// keys or a certificate that are wrong are not waited for, nor is what this process lacks.
+// isDown reports whether the server was not reached, broke off its answer or failed by itself, so that waiting
+// may help. Waiting does not help against a wrong bucket, wrong keys or a wrong certificate, nor against a
+// shortage in this process.
 func isDown(err error) bool {
 	if errors.Is(err, http.ErrSchemeMismatch) || errors.Is(err, ErrUnusable) && !isAway(err) || shortage.Exhausted(err) ||
 		isCertificate(err) {
 		return false
 	}
+
 	var answer minio.ErrorResponse
 	if errors.As(err, &answer) {
 		return answer.StatusCode >= http.StatusInternalServerError && answer.StatusCode != http.StatusNotImplemented &&
 			answer.StatusCode != http.StatusInsufficientStorage
 	}
+
 	return isAway(err)
 }

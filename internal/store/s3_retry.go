@@ -9,19 +9,19 @@ import (
 )
 
 const (
-	// mostAttempts bounds how often a request is sent that makes no headway.
+	// mostAttempts limits the attempts of a request that makes no progress.
 	mostAttempts = 8
 	firstPause   = 200 * time.Millisecond
 	longestPause = 5 * time.Second
-	// idleTimeout is how long nothing may move of a request before it is sent again.
+	// idleTimeout is the longest time without progress before a request is sent again.
 	idleTimeout = time.Minute
 )
 
 var errIdle = errors.New("nothing came or went for too long")
 
-// again sends a request until it succeeds, fails for good or was sent often enough, and a server that is away was
-// waited for. The client of the library does so by itself, but not for bodies: what still reads the body of one attempt
-// must not share it with the next.
+// again sends a request until it succeeds, fails for good, or was sent mostAttempts times, and has waited long
+// enough for a server that is away. The library's client also repeats requests, but not those with a body: a
+// reader left over from one attempt must not share the body with the next.
 func (s *S3) again(ctx context.Context, send func(ctx context.Context) error) error {
 	p := patience{store: s}
 	for attempt := 1; ; attempt++ {
@@ -30,20 +30,24 @@ func (s *S3) again(ctx context.Context, send func(ctx context.Context) error) er
 			s.answers()
 			return nil
 		}
+
 		waits := p.lasts(ctx, err)
+		// A refusal is an answer too.
 		if !isDown(err) {
 			s.answers()
 		}
+
 		if ctx.Err() != nil || !waits && (attempt >= mostAttempts || !isTransient(err)) {
 			return ended(ctx, err)
 		}
+
 		if err := pauseBefore(ctx, attempt); err != nil {
 			return err
 		}
 	}
 }
 
-// pauseBefore waits longer before each attempt.
+// pauseBefore pauses before the next attempt. The pauses grow with each attempt.
 func pauseBefore(ctx context.Context, attempt int) error {
 	longest := min(firstPause<<min(attempt-1, 10), longestPause)
 	select {
@@ -54,7 +58,8 @@ func pauseBefore(ctx context.Context, attempt int) error {
 	}
 }
 
-// watch ends a request of which nothing moves for too long.
+// watch returns a context that ends once moved has not been called for idleTimeout. stop ends the context and the
+// watch.
 func watch(ctx context.Context) (watched context.Context, moved, stop func()) {
 	watched, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(idleTimeout, func() { cancel(errIdle) })
@@ -64,7 +69,7 @@ func watch(ctx context.Context) (watched context.Context, moved, stop func()) {
 	}
 }
 
-// body is what one attempt sends. It can't be rewound, so that the library does not send it again.
+// body is the body of one attempt. It cannot be rewound, so that the library does not send it again.
 type body struct {
 	from io.Reader
 	read func(n int64)

@@ -13,11 +13,12 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// mostNote bounds what is read of a note.
+// mostNote limits the bytes that are read of a note.
 const mostNote = 16 << 10
 
-// Unfinished lists the notes of uploads by their owner. Uploads of shards and indexes without one that nobody can be at
-// work on any more have no owner, and are listed whatever the prefix is.
+// Unfinished returns the multipart uploads with a note whose owner begins with prefix. It also returns uploads of
+// shards and indexes that have no note and are so old that nobody can be at work on them. These have no owner and
+// are returned whatever the prefix.
 func (s *S3) Unfinished(ctx context.Context, prefix string) (found []Unfinished, err error) {
 	for object, err := range s.objects(ctx, temporaryPrefix+prefix) {
 		if err != nil {
@@ -27,50 +28,62 @@ func (s *S3) Unfinished(ctx context.Context, prefix string) (found []Unfinished,
 			found = append(found, Unfinished{Owner: owner, Name: object.Name, Changed: object.changed})
 		}
 	}
+
 	unnoted, err := s.unnoted(ctx)
 	if err != nil {
 		return nil, s.failure("", err)
 	}
+
 	return append(found, unnoted...), nil
 }
 
-// unnoted finds old uploads that no note names: guppy leaves none, but an upload that was begun by a request that it
-// had given up.
+// unnoted returns old uploads that no note names. They can only stem from requests that guppy had given up and
+// that a server carried out all the same.
 func (s *S3) unnoted(ctx context.Context) (found []Unfinished, err error) {
 	old := map[string]string{}
 	for upload, err := range s.uploads(ctx, s.bucket.Prefix) {
 		if err != nil {
 			return nil, err
 		}
+
+		// Uploads of other programs, and uploads that may still be under way, do not count.
 		name, ours := strings.CutPrefix(upload.Key, s.bucket.Prefix)
 		if ours && isContentName(name) && time.Since(upload.Initiated) > abandonedAfter {
 			old[upload.UploadID] = name
 		}
 	}
+
 	if len(old) == 0 {
 		return nil, nil
 	}
+
+	// An upload with a note belongs to the owner of the note.
 	for object, err := range s.objects(ctx, temporaryPrefix) {
 		if err != nil {
 			return nil, err
 		}
+
 		note, _, err := s.note(ctx, object.Name)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
+
 		_, id, _ := parseNote(note)
 		delete(old, id)
 	}
+
 	for id, name := range old {
 		found = append(found, Unfinished{Name: unnotedName(name, id)})
 	}
+
 	return found, nil
 }
 
-// uploads yields the multipart uploads behind a prefix of keys, page by page.
+// uploads yields the multipart uploads whose keys begin with prefix, page by page.
 func (s *S3) uploads(ctx context.Context, prefix string) iter.Seq2[minio.ObjectMultipartInfo, error] {
 	return func(yield func(minio.ObjectMultipartInfo, error) bool) {
 		keyMarker, idMarker := "", ""
+
 		for {
 			var page minio.ListMultipartUploadsResult
 			err := s.patiently(ctx, func() (err error) {
@@ -81,20 +94,24 @@ func (s *S3) uploads(ctx context.Context, prefix string) iter.Seq2[minio.ObjectM
 				yield(minio.ObjectMultipartInfo{}, err)
 				return
 			}
+
 			for _, upload := range page.Uploads {
 				if !yield(upload, nil) {
 					return
 				}
 			}
+
+			// Markers that repeat would make the list endless.
 			if !page.IsTruncated || page.NextKeyMarker == keyMarker && page.NextUploadIDMarker == idMarker {
 				return
 			}
+
 			keyMarker, idMarker = page.NextKeyMarker, page.NextUploadIDMarker
 		}
 	}
 }
 
-// note reads a small object of guppy's own. It returns fs.ErrNotExist when it is not there.
+// note reads a small object of guppy's own. It returns fs.ErrNotExist if the object does not exist.
 func (s *S3) note(ctx context.Context, name string) (content string, info minio.ObjectInfo, err error) {
 	in, err := s.stream(ctx, name)
 	if err != nil {
@@ -105,7 +122,7 @@ func (s *S3) note(ctx context.Context, name string) (content string, info minio.
 	return string(read), in.info, err
 }
 
-// Discard has the server forget the parts of an upload, then removes its note.
+// Discard makes the server forget the parts of an upload, then removes the upload's note.
 func (s *S3) Discard(ctx context.Context, unfinished Unfinished) error {
 	if err := ctx.Err(); err != nil {
 		return s.failure("", err)
@@ -116,6 +133,7 @@ func (s *S3) Discard(ctx context.Context, unfinished Unfinished) error {
 	return nil
 }
 
+// discard is Discard without the check of its context.
 func (s *S3) discard(ctx context.Context, unfinished Unfinished) error {
 	if unfinished.Owner == "" {
 		name, id, err := parseUnnoted(unfinished.Name)
@@ -124,35 +142,41 @@ func (s *S3) discard(ctx context.Context, unfinished Unfinished) error {
 		}
 		return s.abortUpload(ctx, name, id)
 	}
+
 	owner, ok := temporaryOwner(unfinished.Name)
 	if !ok || owner != unfinished.Owner || strings.Contains(unfinished.Name, "/") {
 		return fmt.Errorf("%q is no unfinished blob of %q", unfinished.Name, unfinished.Owner)
 	}
+
 	note, _, err := s.note(ctx, unfinished.Name)
 	if errors.Is(err, fs.ErrNotExist) {
+		// Somebody else has discarded the upload.
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+
 	name, id, ok := parseNote(note)
 	switch {
 	case ok && id != "":
 		err = s.abortUpload(ctx, name, id)
 	case ok:
+		// The note was written before the upload began, so the ID is unknown.
 		ok, err = s.abortUnnamed(ctx, name, unfinished.Name)
 		if err == nil && !ok {
 			return nil
 		}
 	}
+
 	if err != nil {
 		return err
 	}
 	return s.remove(ctx, unfinished.Name)
 }
 
-// abortUnnamed has the server forget the uploads of a name that no note names. It returns false while another note may
-// come to name one of them: a note is there before its upload.
+// abortUnnamed makes the server forget the uploads of a blob that no note names. It returns false if another note
+// may still come to name one of them, since a note is there before its upload.
 func (s *S3) abortUnnamed(ctx context.Context, name, note string) (bool, error) {
 	unnamed := map[string]bool{}
 	for upload, err := range s.uploads(ctx, s.key(name)) {
@@ -163,9 +187,12 @@ func (s *S3) abortUnnamed(ctx context.Context, name, note string) (bool, error) 
 			unnamed[upload.UploadID] = true
 		}
 	}
+
 	if len(unnamed) == 0 {
 		return true, nil
 	}
+
+	// Spare the uploads of other notes.
 	for object, err := range s.objects(ctx, temporaryPrefix) {
 		if err != nil {
 			return false, err
@@ -173,20 +200,25 @@ func (s *S3) abortUnnamed(ctx context.Context, name, note string) (bool, error) 
 		if object.Name == note {
 			continue
 		}
+
 		other, _, err := s.note(ctx, object.Name)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false, err
 		}
+
 		of, id, ok := parseNote(other)
 		if ok && of == name && id == "" {
 			return false, nil
 		}
+
 		delete(unnamed, id)
 	}
+
 	for id := range unnamed {
 		if err := s.abortUpload(ctx, name, id); err != nil {
 			return false, err
 		}
 	}
+
 	return true, nil
 }

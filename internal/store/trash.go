@@ -13,52 +13,60 @@ import (
 	"github.com/guppy-prep/guppy/internal/host/durable"
 )
 
-// trashName is the directory, in that of the store, of blobs that are about to be removed. Each has a name of its own
-// there, so that a removal which is late by any time finds that one blob or nothing.
+// trashName is the directory, inside the store's, of blobs whose removal has begun. Each blob has a unique name
+// there, so that a removal finds that one blob or nothing, however late it is.
 const trashName = ".guppy-trash"
 
-// trashMark stands between the name of a blob in the trash and its owner.
+// trashMark separates the name and the owner of a blob in the trash.
 const trashMark = "~"
 
-// trashTries bounds how often the trash is made again that others removed because it was empty.
+// trashTries limits how often the trash is made again after others removed it because it was empty.
 const trashTries = 10
 
-// Trash renames a blob.
+// Trash moves a blob into the trash.
 func (d *Directory) Trash(ctx context.Context, owner, name string) (Trashed, error) {
 	if err := errors.Join(checkName(name), checkOwner(owner), ctx.Err()); err != nil {
 		return Trashed{}, d.failure(err)
 	}
+
 	key := fmt.Sprintf("%s%s%s-%d", name, trashMark, owner, rand.Uint64()) //nolint:gosec // it only has to differ
+
 	there, err := d.moveToTrash(filepath.Join(d.path, name), d.inTrash(key))
 	if err != nil {
 		return Trashed{}, d.failure(err)
 	}
+
 	if !there {
 		return Trashed{}, nil
 	}
 	return Trashed{Owner: owner, Name: name, Key: key}, nil
 }
 
+// moveToTrash renames a file, and makes the trash if necessary. It returns false if the file does not exist.
 func (d *Directory) moveToTrash(from, to string) (there bool, err error) {
 	for range trashTries {
 		if err = os.Rename(from, to); !errors.Is(err, fs.ErrNotExist) {
 			return err == nil, err
 		}
-		// A file server may say so that has answered already, and lost the answer.
+
+		// A file server may give this error if it has renamed the file already and its answer was lost.
 		if _, moved := os.Lstat(to); moved == nil {
 			return true, nil
 		}
+
 		if _, gone := os.Lstat(from); errors.Is(gone, fs.ErrNotExist) {
 			return false, nil
 		}
+
 		if err := d.makeTrash(); err != nil {
 			return false, err
 		}
 	}
+
 	return false, err
 }
 
-// makeTrash makes the trash for everybody who may use the store. Where the file system knows no modes, that is
+// makeTrash makes the trash for everybody who may use the store. If the file system has no modes, that is
 // everybody.
 func (d *Directory) makeTrash() error {
 	path := filepath.Join(d.path, trashName)
@@ -66,17 +74,19 @@ func (d *Directory) makeTrash() error {
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
+
 	info, statErr := os.Stat(d.path)
 	if err := errors.Join(err, statErr); err != nil {
 		return err
 	}
+
 	_ = os.Chmod(path, info.Mode()&(fs.ModePerm|fs.ModeSetgid))
 	return nil
 }
 
 func (d *Directory) inTrash(key string) string { return filepath.Join(d.path, trashName, key) }
 
-// Trashed lists the trash.
+// Trashed returns the blobs of an owner in the trash, or of all owners if owner is "".
 func (d *Directory) Trashed(ctx context.Context, owner string) (found []Trashed, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, d.failure(err)
@@ -103,21 +113,23 @@ func (d *Directory) trashed() (found []Trashed, err error) {
 	return found, nil
 }
 
-// parseTrashed returns ok only for what Trash has renamed.
+// parseTrashed returns the blob with this name in the trash, or false if Trash cannot have made the name.
 func parseTrashed(key string) (blob Trashed, ok bool) {
 	at := strings.LastIndex(key, trashMark)
 	if at < 0 {
 		return blob, false
 	}
+
 	name, rest := key[:at], key[at+len(trashMark):]
 	dash := strings.LastIndexByte(rest, '-')
 	if dash < 0 || strings.Trim(rest[dash+1:], "0123456789") != "" {
 		return blob, false
 	}
+
 	return Trashed{Owner: rest[:dash], Name: name, Key: key}, checkName(name) == nil && validOwner(rest[:dash])
 }
 
-// checkTrashed keeps out what is not in the trash.
+// checkTrashed returns an error for a blob that cannot be in the trash.
 func checkTrashed(blob Trashed) error {
 	if parsed, ok := parseTrashed(blob.Key); !ok || parsed != blob {
 		return notInTrash(blob)
@@ -129,7 +141,7 @@ func notInTrash(blob Trashed) error {
 	return fmt.Errorf("%q is no blob of %q in the trash", blob.Key, blob.Owner)
 }
 
-// Restore gives a blob its name back, unless the same blob has been committed again.
+// Restore gives a blob its name back, unless the same blob was committed again meanwhile.
 func (d *Directory) Restore(ctx context.Context, blob Trashed) error {
 	if err := errors.Join(checkTrashed(blob), ctx.Err()); err != nil {
 		return d.failure(err)
@@ -140,13 +152,17 @@ func (d *Directory) Restore(ctx context.Context, blob Trashed) error {
 	return d.Delete(ctx, blob)
 }
 
-// restore leaves the blob in the trash, too, where the file system has hard links.
+// restore links the blob to its name. If the file system has hard links, the blob stays in the trash too.
 func (d *Directory) restore(from, final string) error {
 	err := os.Link(from, final)
-	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) { // others have committed or restored it
+
+	// Others have committed or restored the blob.
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+
 	if err != nil {
+		// The file system may have no hard links.
 		if _, there := os.Lstat(final); there == nil {
 			return nil
 		}
@@ -154,10 +170,11 @@ func (d *Directory) restore(from, final string) error {
 			return err
 		}
 	}
+
 	return durable.SyncDirectory(d.path)
 }
 
-// Delete removes the file that has the name of the trash: no other one ever gets it.
+// Delete removes the file with the unique name in the trash. No other blob ever gets that name.
 func (d *Directory) Delete(ctx context.Context, blob Trashed) error {
 	if err := errors.Join(checkTrashed(blob), ctx.Err()); err != nil {
 		return d.failure(err)
@@ -169,19 +186,22 @@ func (d *Directory) Delete(ctx context.Context, blob Trashed) error {
 	return nil
 }
 
-// removeEmptyTrash leaves no directory behind. It fails as long as something is in the trash, and that is well.
+// removeEmptyTrash removes the trash. It fails as intended while the trash contains anything.
 func (d *Directory) removeEmptyTrash() { _ = os.Remove(filepath.Join(d.path, trashName)) }
 
-// SetAside renames a blob of the trash whose bytes are damaged, and returns its new name. One that is gone is no error.
+// SetAside moves a damaged blob out of the trash under a new name and returns that name. It is not an error if
+// the blob is gone.
 func (d *Directory) SetAside(ctx context.Context, blob Trashed) (aside string, err error) {
 	if err := errors.Join(checkTrashed(blob), ctx.Err()); err != nil {
 		return "", d.failure(err)
 	}
+
 	aside = Aside(blob.Name)
 	err = os.Rename(d.inTrash(blob.Key), filepath.Join(d.path, aside))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", d.failure(err)
 	}
+
 	d.removeEmptyTrash()
 	if err := durable.SyncDirectory(d.path); err != nil {
 		return "", d.failure(err)
@@ -189,7 +209,7 @@ func (d *Directory) SetAside(ctx context.Context, blob Trashed) (aside string, e
 	return aside, nil
 }
 
-// Confirm looks under the blob's own name alone.
+// Confirm looks only for the blob's own name, not in the trash.
 func (d *Directory) Confirm(ctx context.Context, name string) error {
 	if err := errors.Join(checkName(name), ctx.Err()); err != nil {
 		return d.failure(err)
@@ -200,18 +220,20 @@ func (d *Directory) Confirm(ctx context.Context, name string) error {
 	return nil
 }
 
-// find calls look with the path of a committed blob. One that is in the trash is as good: a removal that came too late
-// may have put it there, and been killed before it could look again.
+// find calls look with the path of a committed blob. A blob in the trash counts: a late removal may have put it
+// there, and been killed before it could check again.
 func (d *Directory) find(name string, look func(path string) error) error {
 	final := filepath.Join(d.path, name)
 	err := look(final)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+
 	all, trashErr := d.trashed()
 	if trashErr != nil {
 		return trashErr
 	}
+
 	for _, blob := range all {
 		if blob.Name != name {
 			continue
@@ -220,5 +242,7 @@ func (d *Directory) find(name string, look func(path string) error) error {
 			return err
 		}
 	}
-	return look(final) // it may have been restored meanwhile
+
+	// The blob may have been restored meanwhile.
+	return look(final)
 }

@@ -13,48 +13,51 @@ import (
 	"time"
 )
 
-// ErrBadURL is returned for what names no store.
+// ErrBadURL is returned for a location that is not the path or URL of a store.
 var ErrBadURL = errors.New("want a directory, file:///DIR, none: or s3://BUCKET/PREFIX?endpoint=URL&region=REGION")
 
-// Place is what a path or a URL says about where a store is: in a directory, in a bucket, or nowhere.
+// Place is the place of a store, as a path or URL names it: a directory, a bucket or nothing.
 type Place struct {
-	// Directory is "" for a store that is in none.
+	// Directory is "" for a store that is not in a directory.
 	Directory string
-	// Bucket is nil for a store that is in none.
+	// Bucket is nil for a store that is not in a bucket.
 	Bucket *Bucket
 }
 
-// Bucket is where an S3 server keeps a store.
+// Bucket is the place of a store on an S3 server.
 type Bucket struct {
 	Name string
-	// Prefix is "", or ends with a slash.
+	// Prefix precedes the names of all blobs. It is "" or ends with a slash.
 	Prefix string
-	// Endpoint is the host of the server, with its port if it has one of its own.
+	// Endpoint is the host of the server, with its port unless that is the default.
 	Endpoint string
-	// Plain tells that the server has no TLS.
+	// Plain is true if the server has no TLS.
 	Plain bool
-	// Region is "" when the environment or the server is to tell.
+	// Region is "" if the environment or the server determines it.
 	Region string
-	// PathStyle says whether the bucket stands in the path or in the host's name; nil leaves it to the endpoint.
+	// PathStyle is true if requests name the bucket in the path, and false if they name it in the host. If nil,
+	// the endpoint determines it.
 	PathStyle *bool
 }
 
-// Options are what opening a store takes beside its place.
+// Options are the options for opening a store.
 type Options struct {
-	// TempDir is where blobs are written that can't be begun in the store itself. It is made if it is absent.
+	// TempDir is the directory for blobs that cannot be begun in the store itself. It is made if it does not
+	// exist.
 	TempDir string
-	// Existing makes nothing: what is missing may just not be mounted. Opening returns fs.ErrNotExist when there is no
-	// directory, and syscall.ENOTDIR when there is something else.
+	// Existing is true if opening must not make a missing directory, since it may just not be mounted. Opening
+	// then returns fs.ErrNotExist if nothing is there, and syscall.ENOTDIR if the place is not a directory.
 	Existing bool
-	// RetryFor is how long a server that is away is waited for. Log, if not nil, hears of that.
+	// RetryFor is how long to wait for a server that is away. Log, if not nil, reports such waits.
 	RetryFor time.Duration
 	Log      *slog.Logger
 }
 
-// OpenURL opens the store at a path or URL. It returns ErrBadURL for what is none, and ErrUnusable when a bucket can't
-// be used. Buckets are never made, directories are.
+// OpenURL opens the store at a path or URL. It returns ErrBadURL for any other text, and ErrUnusable if a bucket
+// cannot be used. It makes missing directories, but never buckets.
 func OpenURL(ctx context.Context, location string, options Options) (Store, error) {
 	place, err := ParseURL(location)
+
 	switch {
 	case err != nil:
 		return nil, err
@@ -65,6 +68,7 @@ func OpenURL(ctx context.Context, location string, options Options) (Store, erro
 	case options.Existing:
 		return opened(OpenExisting(place.Directory))
 	}
+
 	return opened(OpenDirectory(place.Directory))
 }
 
@@ -75,12 +79,15 @@ func opened(directory *Directory, err error) (Store, error) {
 	return directory, nil
 }
 
-// ParseURL tells what a path or URL says. It returns ErrBadURL, and nothing of what may be a password.
+// ParseURL returns the place that a path or URL names. It returns ErrBadURL for any other text. The error
+// contains nothing that may be a password.
 func ParseURL(location string) (Place, error) {
 	scheme, _, isURL := strings.Cut(strings.TrimSpace(location), ":")
 	if slices.Contains([]string{"file", "s3", "none"}, scheme) {
-		location = strings.TrimSpace(location) // a directory may begin or end with white space
+		// The path of a directory may begin or end with white space; a URL does not.
+		location = strings.TrimSpace(location)
 	}
+
 	switch {
 	case location == "" || strings.ContainsRune(location, 0):
 		return Place{}, ErrBadURL
@@ -97,9 +104,11 @@ func ParseURL(location string) (Place, error) {
 	case isURL && scheme == "none", strings.Contains(location, "://") && !strings.HasPrefix(location, "/"):
 		return Place{}, ErrBadURL
 	}
+
 	return Place{Directory: location}, nil
 }
 
+// fileDirectory returns the directory that a file URL names.
 func fileDirectory(location string) (string, error) {
 	u, err := url.Parse(location)
 	if err != nil || u.Host != "" && u.Host != "localhost" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
@@ -109,31 +118,38 @@ func fileDirectory(location string) (string, error) {
 	return filepath.Clean(u.Path), nil
 }
 
+// badBucket returns an error about an S3 URL.
 func badBucket(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrBadURL, fmt.Sprintf(format, args...))
 }
 
+// parseBucket parses an S3 URL.
 func parseBucket(location string) (*Bucket, error) {
 	u, err := url.Parse(location)
 	if err != nil || u.Fragment != "" || u.Opaque != "" {
 		return nil, badBucket("this S3 URL can't be read")
 	}
+
 	if u.User != nil {
 		return nil, badBucket("an S3 URL holds no keys: give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or in a " +
 			"profile of ~/.aws/credentials")
 	}
+
 	prefix, err := bucketPrefix(u.Path)
 	if err != nil {
 		return nil, err
 	}
+
 	b := &Bucket{Name: u.Host, Prefix: prefix, Endpoint: amazonEndpoint}
 	if err := checkBucketName(b.Name); err != nil {
 		return nil, err
 	}
+
 	return b, b.parameters(u.RawQuery)
 }
 
-// bucketPrefix refuses what would make other keys of what looks like the same prefix.
+// bucketPrefix returns the prefix that the path of an S3 URL names. It refuses spellings that look like the same
+// prefix but would give other keys.
 func bucketPrefix(path string) (string, error) {
 	path = strings.Trim(path, "/")
 	if path == "" {
@@ -147,12 +163,13 @@ func bucketPrefix(path string) (string, error) {
 	return path + "/", nil
 }
 
-// parameters takes in the query of an S3 URL.
+// parameters sets the fields that the query of an S3 URL names.
 func (b *Bucket) parameters(query string) error {
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return badBucket("its parameters can't be read")
 	}
+
 	for name, given := range values {
 		if !slices.Contains([]string{"endpoint", "region", "path_style"}, name) {
 			return badBucket("it has a parameter that is none of endpoint, region and path_style")
@@ -161,6 +178,7 @@ func (b *Bucket) parameters(query string) error {
 			return badBucket("%s is given twice", name)
 		}
 	}
+
 	b.Region = values.Get("region")
 	if style := values.Get("path_style"); style != "" {
 		pathStyle, err := strconv.ParseBool(style)
@@ -169,17 +187,19 @@ func (b *Bucket) parameters(query string) error {
 		}
 		b.PathStyle = &pathStyle
 	}
+
 	if endpoint := values.Get("endpoint"); endpoint != "" {
 		return b.server(endpoint)
 	}
 	return nil
 }
 
-// server takes in an endpoint: a URL, or a host that has TLS.
+// server sets the endpoint: a URL, or a host that has TLS.
 func (b *Bucket) server(endpoint string) error {
 	if !strings.Contains(endpoint, "://") {
 		endpoint = "https://" + endpoint
 	}
+
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" ||
 		u.Fragment != "" || strings.Trim(u.Path, "/") != "" {

@@ -76,12 +76,14 @@ func TestOpeningMakesDirectoriesOnlyWhenItMay(t *testing.T) {
 	if _, err := OpenURL(t.Context(), path, existing); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
+
 	if _, err := OpenURL(t.Context(), path, Options{}); err != nil {
 		t.Error(err)
 	}
 	if _, err := OpenURL(t.Context(), "file://"+path, existing); err != nil {
 		t.Error(err)
 	}
+
 	if _, err := OpenURL(t.Context(), "/dev/null", existing); !errors.Is(err, syscall.ENOTDIR) {
 		t.Errorf("%v", err)
 	}

@@ -6,12 +6,13 @@ import (
 	"time"
 )
 
-// change is what was done to one path.
+// change is the state of a path that was changed.
 type change struct {
-	// reads counts the reads of the path, over all opens.
+	// reads counts the reads of the path, over all open files.
 	reads int
-	due   map[int][]func(*change) error
-	// failures are by operation: lstat, stat, readdir, open.
+	// due holds the changes to make when a read begins, by the number of the read.
+	due map[int][]func(*change) error
+	// failures maps an operation (lstat, stat, readdir or open) to its error.
 	failures map[string]error
 
 	generation uint64
@@ -19,7 +20,7 @@ type change struct {
 	size       int64
 }
 
-// at does something to a path when its read number k begins, or at once for 0.
+// at calls do for a path when its read number k begins, or at once if k is 0.
 func (s *Synthetic) at(name string, k int, do func(*change) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -31,6 +32,7 @@ func (s *Synthetic) at(name string, k int, do func(*change) error) {
 	c.due[k] = append(c.due[k], do)
 }
 
+// changeOf returns the change of a path. The caller holds the mutex.
 func (s *Synthetic) changeOf(clean string) *change {
 	c := s.changes[clean]
 	if c == nil {
@@ -41,12 +43,12 @@ func (s *Synthetic) changeOf(clean string) *change {
 }
 
 // Change gives the file at path other content and a later modification time when its read number k begins. Reads
-// are counted from 1, over Read and ReadAt of every open file of the path; with 0 it happens at once.
+// are counted from 1, over Read and ReadAt of every open file of the path. If k is 0, the file changes at once.
 func (s *Synthetic) Change(path string, k int) {
 	s.at(path, k, func(c *change) error { c.generation++; return nil })
 }
 
-// Truncate does what Change does, and gives the file at path this size.
+// Truncate is like Change but also gives the file the given size.
 func (s *Synthetic) Truncate(path string, k int, size int64) {
 	s.at(path, k, func(c *change) error {
 		c.generation++
@@ -55,25 +57,26 @@ func (s *Synthetic) Truncate(path string, k int, size int64) {
 	})
 }
 
-// FailRead lets read number k, from 1, of the file at path fail with err, once.
+// FailRead makes read number k, counted from 1, of the file at path fail once with err.
 func (s *Synthetic) FailRead(path string, k int, err error) {
 	s.at(path, k, func(*change) error { return err })
 }
 
-// Fail lets every call of op on path fail with err in a fs.PathError from now on, or succeed again for nil. The
-// operations are lstat, stat, readdir and open.
+// Fail makes every call of op on path fail with err in an fs.PathError from now on, or succeed again if err is
+// nil. The operations are lstat, stat, readdir and open.
 func (s *Synthetic) Fail(path, op string, err error) {
 	s.at(path, 0, func(c *change) error { c.failures[op] = err; return nil })
 }
 
-// Remove lets a path be there for ReadDir alone from now on, as if it vanished right after.
+// Remove makes every operation on path fail from now on, while ReadDir of its parent still lists it, as if path
+// vanished right after the listing.
 func (s *Synthetic) Remove(path string) {
 	for _, op := range []string{"lstat", "stat", "readdir", "open"} {
 		s.Fail(path, op, fs.ErrNotExist)
 	}
 }
 
-// apply describes the file as changed.
+// apply returns the description of the file after the change.
 func (c *change) apply(info syntheticInfo) syntheticInfo {
 	if c.truncated {
 		info.size = c.size
@@ -85,16 +88,19 @@ func (c *change) apply(info syntheticInfo) syntheticInfo {
 	return info
 }
 
-// beginRead counts a read, does what is due, and describes the file for it.
+// beginRead counts a read, makes the changes that are due, and returns the description of the file.
 func (s *Synthetic) beginRead(clean string) (syntheticInfo, error) {
 	time.Sleep(s.tree.Latency)
+
 	info, _ := s.tree.locate(clean)
+
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.changes[clean]
 	if c == nil {
 		return info, nil
 	}
+
 	c.reads++
 	var failure error
 	for _, do := range c.due[c.reads] {
@@ -102,5 +108,6 @@ func (s *Synthetic) beginRead(clean string) (syntheticInfo, error) {
 			failure = &fs.PathError{Op: "read", Path: clean, Err: err}
 		}
 	}
+
 	return c.apply(info), failure
 }

@@ -2,7 +2,7 @@ package sourcetest
 
 import "encoding/binary"
 
-// fill makes the bytes from off on of the content that a seed stands for.
+// fill fills p with the bytes at offset off of the content that seed generates.
 func fill(p []byte, seed uint64, off int64) {
 	var word [8]byte
 	for len(p) > 0 {

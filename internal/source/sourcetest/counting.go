@@ -1,4 +1,5 @@
-// Package sourcetest has file systems for tests: one that counts, and one that makes up a tree of any size.
+// Package sourcetest provides file systems for tests: one that counts calls, and one that generates a tree of any
+// size.
 package sourcetest
 
 import (
@@ -8,13 +9,13 @@ import (
 	"github.com/guppy-prep/guppy/internal/source"
 )
 
-// Count is how often a file system was called, and how many bytes were read from its files.
+// Count is the number of calls to a file system and of the bytes read from its files.
 type Count struct {
 	Lstats, Stats, Readlinks, ReadDirs, Opens, Reads int
 	BytesRead                                        int64
 }
 
-// Counting passes calls on to another file system and counts them, the ones that fail too. It is safe for
+// Counting passes calls on to another file system and counts them, including those that fail. It is safe for
 // concurrent use.
 type Counting struct {
 	fsys source.FS
@@ -22,23 +23,23 @@ type Counting struct {
 	mu    sync.Mutex
 	paths map[string]*Count
 	total Count
-	// underWay and peak are of calls to the file system itself and to its files.
+	// underWay and peak count calls to the file system and to its open files.
 	underWay, peak int
 }
 
-// NewCounting returns a Counting over fsys that has counted nothing.
+// NewCounting returns a Counting over fsys with all counts zero.
 func NewCounting(fsys source.FS) *Counting {
 	return &Counting{fsys: fsys, paths: map[string]*Count{}}
 }
 
-// Total is the sum over all paths.
+// Total returns the sum over all paths.
 func (c *Counting) Total() Count {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.total
 }
 
-// Path is the count of one path, as it was given to the calls.
+// Path returns the count of one path, spelled as in the calls.
 func (c *Counting) Path(path string) Count {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -48,27 +49,28 @@ func (c *Counting) Path(path string) Count {
 	return Count{}
 }
 
-// Peak is the largest number of calls that were under way at once.
+// Peak returns the largest number of calls that were under way at once.
 func (c *Counting) Peak() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.peak
 }
 
-// Reset forgets all counts.
+// Reset sets all counts to zero.
 func (c *Counting) Reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.paths, c.total, c.peak = map[string]*Count{}, Count{}, c.underWay
 }
 
-// begin counts a call with add and returns what ends it.
+// begin counts a call with add and returns a function that ends the call.
 func (c *Counting) begin(path string, add func(*Count)) (end func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.add(path, add)
 	c.underWay++
 	c.peak = max(c.peak, c.underWay)
+
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -98,7 +100,7 @@ func (c *Counting) Stat(path string) (fs.FileInfo, error) {
 	return c.fsys.Stat(path)
 }
 
-// Present implements source.FS; it is not counted.
+// Present implements source.FS. It is not counted.
 func (c *Counting) Present(root string) error { return c.fsys.Present(root) }
 
 // Readlink implements source.FS.

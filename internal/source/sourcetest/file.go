@@ -7,6 +7,7 @@ import (
 	"time"
 )
 
+// syntheticFile is an open file of a Synthetic.
 type syntheticFile struct {
 	fsys   *Synthetic
 	path   string
@@ -20,7 +21,7 @@ func (f *syntheticFile) Stat() (fs.FileInfo, error) {
 	return f.fsys.current(f.path), nil
 }
 
-// current describes a file even if its path is made to fail: an open file stays.
+// current describes a file even if its path is made to fail, since an open file stays open.
 func (s *Synthetic) current(clean string) syntheticInfo {
 	info, _ := s.tree.locate(clean)
 	s.mu.Lock()
@@ -50,10 +51,12 @@ func (f *syntheticFile) ReadAt(p []byte, off int64) (int, error) {
 	case off >= info.size:
 		return 0, io.EOF
 	}
+
 	n := int(min(int64(len(p)), info.size-off))
 	fill(p[:n], info.seed, off)
 	if n < len(p) {
 		return n, io.EOF
 	}
+
 	return n, nil
 }

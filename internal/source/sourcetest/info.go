@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// epoch has a part below the microsecond, so that losing it shows.
+// epoch has nanoseconds, so that a test notices if they are lost.
 var epoch = time.Date(2024, 2, 29, 12, 30, 45, 123456789, time.UTC)
 
 type syntheticInfo struct {

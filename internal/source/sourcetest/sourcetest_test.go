@@ -38,9 +38,11 @@ func TestSyntheticContent(t *testing.T) {
 	if len(want) != 1003 || bytes.Equal(want, content(t, fsys, fsys.FilePath(1, 0))) {
 		t.Fatal("files have the wrong size, or the same content")
 	}
+
 	if err := iotest.TestReader(open(t, fsys, fsys.FilePath(1, 1)), want); err != nil {
 		t.Error(err)
 	}
+
 	for off := range 20 {
 		got := make([]byte, 30)
 		_, err := open(t, fsys, fsys.FilePath(1, 1)).ReadAt(got, int64(off))
@@ -66,18 +68,22 @@ func TestSyntheticChanges(t *testing.T) {
 	fsys.Change(path, 2)
 	fsys.Truncate(path, 3, 10)
 	fsys.FailRead(path, 4, broken)
+
 	file, buffer := open(t, fsys, path), make([]byte, 50)
 	first, _ := file.Stat()
+
 	before := mustReadAt(t, file, buffer, 50)
 	after := mustReadAt(t, file, buffer, 50)
 	second, _ := file.Stat()
 	if before == after || !second.ModTime().After(first.ModTime()) || second.Size() != 100 {
 		t.Error("the second read changed nothing")
 	}
+
 	mustReadAt(t, file, buffer, 10)
 	if info, err := fsys.Lstat(path); err != nil || info.Size() != 10 {
 		t.Errorf("got %v, %v", info, err)
 	}
+
 	if _, err := file.ReadAt(buffer, 0); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
@@ -97,6 +103,7 @@ func TestCounting(t *testing.T) {
 	synthetic := sourcetest.NewSynthetic(sourcetest.Tree{Files: 2, Size: 100})
 	fsys := sourcetest.NewCounting(synthetic)
 	path := synthetic.FilePath(0, 0)
+
 	var group sync.WaitGroup
 	for range 10 {
 		group.Go(func() {
@@ -109,15 +116,18 @@ func TestCounting(t *testing.T) {
 			_, _ = file.Read(make([]byte, 30))
 		})
 	}
+
 	group.Wait()
 	_, _ = fsys.Lstat(synthetic.FilePath(0, 1))
 	_, _ = fsys.Open("missing")
+
 	if got := fsys.Path(path); got != (sourcetest.Count{Opens: 10, Reads: 20, BytesRead: 400}) {
 		t.Errorf("got %+v", got)
 	}
 	if got := fsys.Total(); got != (sourcetest.Count{Lstats: 1, Opens: 11, Reads: 20, BytesRead: 400}) {
 		t.Errorf("got %+v", got)
 	}
+
 	fsys.Reset()
 	if got := fsys.Total(); got != (sourcetest.Count{}) {
 		t.Errorf("got %+v after reset", got)

@@ -12,24 +12,25 @@ import (
 	"github.com/guppy-prep/guppy/internal/source"
 )
 
-// Root is where the tree of a Synthetic file system lies.
+// Root is the path of the tree of a Synthetic.
 const Root = "/synthetic"
 
-// Tree describes a root directory that holds Dirs directories, d00000000 and so on, of Files files each, f00000000
-// and so on. With no directories, the files are in the root.
+// Tree describes a root directory with Dirs directories, named d00000000 and so on, of Files files each, named
+// f00000000 and so on. If Dirs is 0, the files are in the root.
 type Tree struct {
 	Dirs, Files int
-	// Size is each file's length, unless SizeOf says it for one; its directory is 0 when the files are in the root.
+	// Size is the length of each file, unless SizeOf returns it. SizeOf is called with directory 0 if the files
+	// are in the root.
 	Size   int64
 	SizeOf func(dir, file int) int64
-	// Seed makes the content of the files.
+	// Seed determines the content of the files.
 	Seed uint64
-	// Latency is how long each call takes, reads of open files too.
+	// Latency is the duration of each call, including reads of open files.
 	Latency time.Duration
 }
 
-// Synthetic is a file system with one Tree, whose content is made up when it is read: it stores nothing but what
-// Fail, FailRead, Change and Truncate do to single paths. It is safe for concurrent use.
+// Synthetic is a file system with one Tree. Its content is generated when it is read: it stores nothing but the
+// changes that Fail, FailRead, Change and Truncate make to single paths. It is safe for concurrent use.
 type Synthetic struct {
 	tree Tree
 
@@ -42,7 +43,7 @@ func NewSynthetic(tree Tree) *Synthetic {
 	return &Synthetic{tree: tree, changes: map[string]*change{}}
 }
 
-// DirPath is the path of a directory.
+// DirPath returns the path of a directory.
 func (s *Synthetic) DirPath(dir int) string {
 	if s.tree.Dirs == 0 {
 		return Root
@@ -50,7 +51,7 @@ func (s *Synthetic) DirPath(dir int) string {
 	return path.Join(Root, numbered("d", dir))
 }
 
-// FilePath is the path of a file.
+// FilePath returns the path of a file.
 func (s *Synthetic) FilePath(dir, file int) string {
 	return path.Join(s.DirPath(dir), numbered("f", file))
 }
@@ -75,15 +76,16 @@ func (s *Synthetic) Present(root string) error {
 	return err
 }
 
-// Readlink implements source.FS: it fails, as there are no symlinks.
+// Readlink implements source.FS. It always fails, since there are no symlinks.
 func (s *Synthetic) Readlink(path string) (string, error) {
 	time.Sleep(s.tree.Latency)
 	return "", &fs.PathError{Op: "readlink", Path: path, Err: fs.ErrInvalid}
 }
 
-// ReadDir implements source.FS. It returns names in descending order, since callers must not count on any.
+// ReadDir implements source.FS. It returns names in descending order, since callers must not depend on an order.
 func (s *Synthetic) ReadDir(name string) ([]fs.DirEntry, error) {
 	time.Sleep(s.tree.Latency)
+
 	info, err := s.find("readdir", name)
 	if err != nil {
 		return nil, err
@@ -91,16 +93,19 @@ func (s *Synthetic) ReadDir(name string) ([]fs.DirEntry, error) {
 	if !info.IsDir() {
 		return nil, &fs.PathError{Op: "readdir", Path: name, Err: fs.ErrInvalid}
 	}
+
 	prefix, n := "f", s.tree.Files
 	if path.Clean(name) == Root && s.tree.Dirs > 0 {
 		prefix, n = "d", s.tree.Dirs
 	}
+
 	entries := make([]fs.DirEntry, 0, n)
 	for i := n - 1; i >= 0; i-- {
 		if child, ok := s.tree.locate(path.Join(path.Clean(name), numbered(prefix, i))); ok {
 			entries = append(entries, fs.FileInfoToDirEntry(child))
 		}
 	}
+
 	return entries, nil
 }
 
@@ -113,30 +118,34 @@ func (s *Synthetic) Open(name string) (source.File, error) {
 	return &syntheticFile{fsys: s, path: path.Clean(name)}, nil
 }
 
-// find describes what is at a path, or fails as Fail asked for.
+// find describes the file at a path, or fails as requested by Fail.
 func (s *Synthetic) find(op, name string) (syntheticInfo, error) {
 	info, ok := s.tree.locate(path.Clean(name))
 	if !ok {
 		return info, &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
 	}
+
 	s.mu.Lock()
 	defer s.mu.Unlock()
+
 	c := s.changes[path.Clean(name)]
 	if c == nil {
 		return info, nil
 	}
+
 	if err := c.failures[op]; err != nil {
 		return info, &fs.PathError{Op: op, Path: name, Err: err}
 	}
 	return c.apply(info), nil
 }
 
-// locate describes what the tree has at a path, before any change.
+// locate describes the file that the tree has at a path, before any change.
 func (t *Tree) locate(name string) (syntheticInfo, bool) {
 	rest, below := strings.CutPrefix(name, Root+"/")
 	if !below {
 		return directoryInfo(path.Base(Root)), name == Root
 	}
+
 	dir := 0
 	if t.Dirs > 0 {
 		first, file, isFile := strings.Cut(rest, "/")
@@ -146,13 +155,16 @@ func (t *Tree) locate(name string) (syntheticInfo, bool) {
 		}
 		dir, rest = n, file
 	}
+
 	file, ok := number(rest, "f", t.Files)
 	if !ok {
 		return syntheticInfo{}, false
 	}
+
 	return t.fileInfo(dir, file), true
 }
 
+// number returns the number in a name such as d00000012, and false if name is not one below limit.
 func number(name, prefix string, limit int) (int, bool) {
 	digits, ok := strings.CutPrefix(name, prefix)
 	n, err := strconv.Atoi(digits)

@@ -23,13 +23,13 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-// What the server is used with.
+// The keys and the bucket of the server.
 const (
-	// AccessKey is not secret.
+	// AccessKey is not a secret.
 	AccessKey = "guppytestaccess"
-	// SecretKey must be found in no output.
+	// SecretKey must not appear in any output.
 	SecretKey = "guppytestsecret"
-	// BucketName is that of the bucket that is there.
+	// BucketName is the name of the bucket that the server has.
 	BucketName = "guppy-test"
 
 	version     = "v1.8.0"
@@ -38,21 +38,23 @@ const (
 
 // Server is an S3 server with one bucket.
 type Server struct {
-	// Endpoint is the URL of the proxy before it, Bucket that of the bucket for a store, with an empty prefix.
+	// Endpoint is the URL of the proxy in front of the server. Bucket is the URL of a store in the bucket, with
+	// an empty prefix.
 	Endpoint, Bucket string
-	// Objects is the directory in which the server keeps the objects of the bucket.
+	// Objects is the directory where the server keeps the objects of the bucket.
 	Objects string
-	// Client talks to the server past the faults.
+	// Client is a client of the server that no fault disturbs.
 	Client *minio.Core
 
 	mu    sync.Mutex
 	fault Fault
 }
 
-// Fault deals with a request instead of the server, or lets it pass. It may call pass to have the server's answer.
+// Fault handles a request in place of the server. It may call pass to get the server's answer.
 type Fault func(w http.ResponseWriter, r *http.Request, pass http.Handler)
 
-// Start starts a server that ends with the test. The keys of this process are the server's then.
+// Start starts a server that runs until the test ends, and sets the environment of this process so that it uses
+// the server's keys.
 func Start(tb testing.TB) *Server {
 	tb.Helper()
 	for key, value := range Environ() {
@@ -61,7 +63,7 @@ func Start(tb testing.TB) *Server {
 	return StartAlone(tb)
 }
 
-// Environ are the variables with which a process may use the server.
+// Environ returns the environment variables with which a process can use the server.
 func Environ() map[string]string {
 	return map[string]string{
 		"AWS_ACCESS_KEY_ID": AccessKey, "AWS_SECRET_ACCESS_KEY": SecretKey, "AWS_EC2_METADATA_DISABLED": "true",
@@ -69,36 +71,40 @@ func Environ() map[string]string {
 	}
 }
 
-// StartAlone is Start for a test that leaves the environment as it is.
+// StartAlone is like Start but leaves the environment unchanged.
 func StartAlone(tb testing.TB) *Server {
 	tb.Helper()
 	top, err := os.MkdirTemp("", "s3-") // the path of a socket has to be short
 	must(tb, err)
 	tb.Cleanup(func() { must(tb, os.RemoveAll(top)) })
+
 	objects, meta, socket := filepath.Join(top, "objects"), filepath.Join(top, "meta"), filepath.Join(top, "socket")
 	must(tb, errors.Join(os.Mkdir(objects, 0o700), os.Mkdir(meta, 0o700)))
 	run(tb, socket, objects, meta)
+
 	s := &Server{Objects: filepath.Join(objects, BucketName)}
 	direct := listen(tb, forward(socket))
 	s.Client = client(tb, direct.URL)
 	must(tb, s.Client.MakeBucket(context.Background(), BucketName, minio.MakeBucketOptions{}))
+
 	s.Endpoint = listen(tb, s.disturbed(forward(socket))).URL
 	s.Bucket = s.URL(BucketName)
 	return s
 }
 
-// URL is that of a store in a bucket and prefix.
+// URL returns the URL of a store in a place, which is a bucket with an optional prefix.
 func (s *Server) URL(place string) string {
 	return "s3://" + place + "?endpoint=" + url.QueryEscape(s.Endpoint)
 }
 
-// Disturb has a fault deal with all requests from now on; nil ends that.
+// Disturb makes fault handle all requests from now on. Nil ends that.
 func (s *Server) Disturb(fault Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fault = fault
 }
 
+// disturbed passes requests on to the present fault.
 func (s *Server) disturbed(pass http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
@@ -112,6 +118,7 @@ func (s *Server) disturbed(pass http.Handler) http.Handler {
 	})
 }
 
+// forward returns a proxy to the server at a socket.
 func forward(socket string) http.Handler {
 	dialer := net.Dialer{}
 	transport := &http.Transport{
@@ -120,6 +127,7 @@ func forward(socket string) http.Handler {
 		},
 		DisableKeepAlives: true, DisableCompression: true,
 	}
+
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host = "http", "socket"
@@ -148,10 +156,11 @@ func client(tb testing.TB, endpoint string) *minio.Core {
 	return found
 }
 
-// run starts the server and waits until it answers.
+// run starts the server and waits until it answers. The server runs until the test ends.
 func run(tb testing.TB, socket, objects, meta string) {
 	tb.Helper()
 	var output bytes.Buffer
+
 	ctx, end := context.WithCancel(context.Background())
 	command := exec.CommandContext(ctx, program(tb), "--quiet", "--keep-alive", "--port", socket,
 		"posix", "--sidecar", meta, objects)
@@ -159,16 +168,19 @@ func run(tb testing.TB, socket, objects, meta string) {
 	command.Stdout, command.Stderr = &output, &output
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = 10 * time.Second
+
 	must(tb, command.Start())
 	exited, failure := make(chan struct{}), error(nil)
 	go func() {
 		defer close(exited)
 		failure = command.Wait()
 	}()
+
 	tb.Cleanup(func() {
 		end()
 		<-exited
 	})
+
 	limit := time.After(startWithin)
 	for {
 		if conn, err := net.Dial("unix", socket); err == nil { //nolint:noctx // a moment
@@ -185,12 +197,14 @@ func run(tb testing.TB, socket, objects, meta string) {
 	}
 }
 
-// program finds the server: the one that is named, the one of this repository, or one that is installed.
+// program returns the path of the server's program: the one that the environment names, the one built in this
+// repository, or an installed one.
 func program(tb testing.TB) string {
 	tb.Helper()
 	if named := os.Getenv("GUPPY_TEST_VERSITYGW"); named != "" {
 		return named
 	}
+
 	directory, err := os.Getwd()
 	must(tb, err)
 	for ; directory != filepath.Dir(directory); directory = filepath.Dir(directory) {
@@ -199,6 +213,7 @@ func program(tb testing.TB) string {
 			return built
 		}
 	}
+
 	found, err := exec.LookPath("versitygw")
 	if err != nil {
 		tb.Fatal(fmt.Errorf("no S3 server for the tests: run scripts/ensure-versitygw, as make test does, or set "+

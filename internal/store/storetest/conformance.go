@@ -20,19 +20,21 @@ import (
 	"github.com/guppy-prep/guppy/internal/store"
 )
 
-// Subject is a kind of store under test.
+// Subject is a kind of store to test.
 type Subject struct {
-	// New makes an empty store; what it returns opens it, again and again, as if from other processes.
+	// New makes an empty store. The function that it returns opens the store any number of times, as if from
+	// several processes.
 	New func(t *testing.T) (open func() store.Store)
-	// Keeps tells that the store keeps bytes, and Identity is what it is, if all of the kind are the same.
+	// Keeps is true if the store keeps bytes. Identity is the store's identity if all stores of the kind have the
+	// same.
 	Keeps    bool
 	Identity string
 }
 
-// large is more than is ever sent in one piece.
+// large is the length of a blob that no store sends as a whole.
 const large = 8<<20 + 7
 
-// Run proves that a store keeps the promises of store.Store.
+// Run tests that a store does what store.Store promises.
 func Run(t *testing.T, subject Subject) {
 	for name, test := range map[string]func(*fixture){
 		"WhatIsCommittedIsRead":        (*fixture).whatIsCommittedIsRead,
@@ -80,7 +82,7 @@ func (f *fixture) must(err error) {
 	}
 }
 
-// is tells whether an error is the one that is wanted.
+// is checks that err is want.
 func (f *fixture) is(what string, err, want error) {
 	f.Helper()
 	if !errors.Is(err, want) || want == nil && err != nil {
@@ -88,7 +90,7 @@ func (f *fixture) is(what string, err, want error) {
 	}
 }
 
-// begin writes a blob, which is aborted when the test ends.
+// begin writes a blob that is aborted when the test ends.
 func (f *fixture) begin(owner string, content []byte) store.Blob {
 	f.Helper()
 	blob, err := f.Create(f.Context(), owner)
@@ -117,6 +119,7 @@ func (f *fixture) commit(name string, content []byte) store.Blob {
 	return blob
 }
 
+// listed returns the lengths of all committed blobs by name.
 func (f *fixture) listed() map[string]int64 {
 	f.Helper()
 	found := map[string]int64{}
@@ -140,7 +143,7 @@ func (f *fixture) checkListed(want map[string]int64) {
 	}
 }
 
-// gone is how a store says that a blob is not there.
+// gone is the error of a store for a blob that does not exist.
 func (f *fixture) gone() error {
 	if f.Keeps {
 		return fs.ErrNotExist
@@ -158,7 +161,7 @@ func (f *fixture) checkGone(name string) {
 	f.is("open at random", err, f.gone())
 }
 
-// random are bytes that are the same for the same length.
+// random returns bytes that depend only on the length.
 func random(length int) []byte {
 	content := make([]byte, length)
 	_, _ = rand.NewChaCha8([32]byte{byte(length)}).Read(content) // never fails
@@ -175,23 +178,29 @@ func (f *fixture) read(name string) []byte {
 }
 
 func (f *fixture) whatIsCommittedIsRead() {
+	// The lengths are on both sides of the limits of requests and parts.
 	for _, length := range []int{0, 1, 4 << 20, 4<<20 + 1, large} {
 		name, content := fmt.Sprintf("%d.car", length), random(length)
 		blob := f.commit(name, content)
+
 		got, err := io.ReadAll(io.NewSectionReader(blob, 0, large+1))
 		if err != nil || !bytes.Equal(got, content) {
 			f.Errorf("%s reads as %d other bytes after it was committed: %v", name, len(got), err)
 		}
+
 		if !f.Keeps {
 			f.checkGone(name)
 			continue
 		}
+
 		if size, err := f.Size(f.Context(), name); size != int64(length) || err != nil {
 			f.Errorf("%s has %d bytes: %v", name, size, err)
 		}
+
 		if got := f.read(name); !bytes.Equal(got, content) {
 			f.Errorf("%s was stored as %d other bytes", name, len(got))
 		}
+
 		if location := f.Location(name); path.Base(location) != name {
 			f.Errorf("%s is at %s", name, location)
 		}
@@ -203,13 +212,16 @@ func (f *fixture) nothingIsSeenBefore() {
 	for i, length := range []int{5, large} {
 		blobs = append(blobs, f.stage("me", fmt.Sprintf("%d.car", i), random(length)))
 	}
+
 	f.checkListed(nil)
 	f.checkGone("0.car")
 	f.checkGone("1.car")
+
 	for i, blob := range blobs {
 		_, err := blob.Commit(f.Context(), fmt.Sprintf("%d.car", i))
 		f.must(err)
 	}
+
 	f.checkListed(map[string]int64{"0.car": 5, "1.car": large})
 }
 
@@ -217,20 +229,24 @@ func (f *fixture) commitAgain() {
 	for i, length := range []int{5, large} {
 		name := fmt.Sprintf("%d.car", i)
 		blob := f.commit(name, random(length))
+
 		again, err := blob.Commit(f.Context(), name)
 		if err != nil || again != f.Location(name) {
 			f.Errorf("committed again to %q: %v", again, err)
 		}
+
 		if _, err := blob.Commit(f.Context(), "other.car"); err == nil {
 			f.Error("it was committed under another name")
 		}
+
 		f.must(blob.Stage(f.Context(), name, func(int64) {}))
 		f.commit(name, random(length)) // the same name stands for the same bytes
 	}
+
 	f.checkListed(map[string]int64{"0.car": 5, "1.car": large})
 }
 
-// commitAfterRemoval: whoever records the blob has to know that it is gone.
+// commitAfterRemoval tests that a second commit reports a removal, so that nobody records a blob that is gone.
 func (f *fixture) commitAfterRemoval() {
 	for _, length := range []int{5, large} {
 		blob := f.commit("name.car", random(length))
@@ -248,13 +264,16 @@ func (f *fixture) abortEnds() {
 	for i, length := range []int{5, large} {
 		name := fmt.Sprintf("%d.car", i)
 		committed, aborted := f.commit(name, random(length)), f.stage("me", "aborted.car", random(length))
+
 		for range 2 {
 			f.must(errors.Join(committed.Abort(), aborted.Abort()))
 		}
+
 		if _, err := aborted.Commit(f.Context(), "aborted.car"); err == nil {
 			f.Error("what was aborted is committed")
 		}
 	}
+
 	f.checkListed(map[string]int64{"0.car": 5, "1.car": large})
 	f.checkUnfinished("", 0)
 }
@@ -276,7 +295,9 @@ func (f *fixture) unfinishedByOwner() {
 	for _, owner := range []string{"me-1", "me-1", "me-11", "you-1"} {
 		f.stage(owner, "name.car", random(large))
 	}
+
 	f.commit("kept.car", random(large))
+
 	for prefix, want := range map[string]int{"me-": 3, "me-1": 3, "me-11": 1, "he": 0} {
 		for _, found := range f.checkUnfinished(prefix, want) {
 			if !strings.HasPrefix(found.Owner, prefix) {
@@ -284,12 +305,14 @@ func (f *fixture) unfinishedByOwner() {
 			}
 		}
 	}
+
 	elsewhere := f.open()
 	for _, found := range f.checkUnfinished("me-1", 3) {
 		for range 2 { // the second time it is gone
 			f.must(elsewhere.Discard(f.Context(), found))
 		}
 	}
+
 	f.checkUnfinished("me-1", 0)
 	f.checkUnfinished("you-", 1)
 	f.checkListed(map[string]int64{"kept.car": large})
@@ -299,10 +322,13 @@ func (f *fixture) discardTakesNothingElse() {
 	f.commit("kept.car", random(5))
 	f.stage("other", "name.car", random(large))
 	f.identify(f.Store)
+
 	name := "other.tmp"
 	for _, found := range f.checkUnfinished("other", 1) {
 		name = found.Name
 	}
+
+	// These are committed blobs, blobs of other owners, files outside the store and the marker.
 	for _, wrong := range []store.Unfinished{
 		{}, {Owner: "me", Name: "kept.car"}, {Owner: "me", Name: name}, {Owner: "outside", Name: "../outside-1.tmp"},
 		{Owner: "..", Name: ".guppy-../outside-1.tmp"}, {Owner: "store", Name: ".guppy-store"}, {Name: "kept.car"},
@@ -312,23 +338,27 @@ func (f *fixture) discardTakesNothingElse() {
 			f.Errorf("discarded %+v", wrong)
 		}
 	}
+
 	f.checkListed(map[string]int64{"kept.car": 5})
 	f.checkUnfinished("other", 1)
 }
 
-// commitAfterDiscard: somebody else took it for abandoned.
+// commitAfterDiscard tests that a commit reports that somebody else took the blob for abandoned.
 func (f *fixture) commitAfterDiscard() {
 	if !f.Keeps {
 		return // there is nothing to discard
 	}
+
 	blob := f.stage("me", "name.car", random(large))
 	for _, found := range f.checkUnfinished("me", 1) {
 		f.must(f.Discard(f.Context(), found))
 	}
+
 	for range 2 {
 		_, err := blob.Commit(f.Context(), "name.car")
 		f.is("commit", err, fs.ErrNotExist)
 	}
+
 	f.must(blob.Abort())
 	f.checkListed(nil)
 	f.checkUnfinished("", 0)
@@ -341,15 +371,17 @@ func (f *fixture) identify(of store.Store) string {
 	return identity
 }
 
-// oneIdentity lets many begin at the same time on a store that has none yet.
+// oneIdentity tests that processes that identify a new store at the same time agree, and that two stores differ.
 func (f *fixture) oneIdentity() {
 	marker, err := f.Marker(f.Context())
 	f.is("marker", err, nil)
 	if marker != f.Identity {
 		f.Errorf("before it has one, its identity is %q", marker)
 	}
+
 	var running sync.WaitGroup
 	var mu sync.Mutex
+	// All processes wait for begin, so that they identify the store at the same time.
 	begin, seen := make(chan struct{}), map[string]bool{}
 	for range 8 {
 		running.Go(func() {
@@ -362,14 +394,18 @@ func (f *fixture) oneIdentity() {
 			seen[identity] = true
 		})
 	}
+
 	close(begin)
 	running.Wait()
+
 	identity := f.identify(f.Store)
 	if marker, err := f.open().Marker(f.Context()); len(seen) != 1 || !seen[identity] || marker != identity || err != nil {
 		f.Errorf("it has the identities %v, %q and %q: %v", slices.Collect(maps.Keys(seen)), identity, marker, err)
 	}
+
 	f.checkListed(nil)
 	f.checkUnfinished("", 0)
+
 	other := &fixture{T: f.T, Subject: f.Subject, Store: f.New(f.T)()}
 	if got := other.identify(other.Store); (got == identity) != (f.Identity != "") {
 		f.Errorf("two stores have the identities %q and %q", got, identity)
@@ -381,12 +417,16 @@ func (f *fixture) markGivesNoOther() {
 	if err := f.Mark(f.Context(), "ABCDEFGHIJKLMNOPQRSTUVWXYZ"); err == nil {
 		f.Error("it got another identity")
 	}
+
 	if got := f.identify(f.open()); got != identity {
 		f.Errorf("its identity is %q, and was %q", got, identity)
 	}
+
 	if f.Identity != "" {
 		return
 	}
+
+	// A store without an identity takes any.
 	fresh := f.New(f.T)()
 	f.must(fresh.Mark(f.Context(), identity))
 	if got := f.identify(fresh); got != identity {
@@ -398,6 +438,7 @@ func (f *fixture) namesThatAreNone() {
 	identity := f.identify(f.Store)
 	for _, name := range []string{"", ".", "..", ".guppy-store", "../name.car", "x/name.car", "/name.car", "a\x00.car"} {
 		blob := f.begin("me", []byte("content"))
+
 		for op, call := range map[string]func() error{
 			"stage":          func() error { return blob.Stage(f.Context(), name, func(int64) {}) },
 			"commit":         func() error { _, err := blob.Commit(f.Context(), name); return err },
@@ -410,8 +451,10 @@ func (f *fixture) namesThatAreNone() {
 		} {
 			f.is(fmt.Sprintf("%s %q", op, name), call(), fs.ErrInvalid)
 		}
+
 		f.must(blob.Abort())
 	}
+
 	if got := f.identify(f.Store); got != identity {
 		f.Errorf("its identity is %q, and was %q", got, identity)
 	}
@@ -424,6 +467,7 @@ func (f *fixture) oddNames() {
 		strings.Repeat("n", 200), "a..b", "a\\b.car"} {
 		f.commit(name, random(i))
 		want[name] = int64(i)
+
 		if !f.Keeps {
 			continue
 		}
@@ -463,11 +507,13 @@ func (f *fixture) removedAndSetAside() {
 	f.checkListed(map[string]int64{"b.car.damaged": large})
 }
 
-// manyAreListed has more than a page of any server.
+// manyAreListed commits more blobs than fit in one page of any server's list.
 func (f *fixture) manyAreListed() {
 	const many = 1_101
+
 	var committing errgroup.Group
 	committing.SetLimit(16)
+
 	want := map[string]int64{}
 	for i := range many {
 		name := fmt.Sprintf("%04d.car", i)
@@ -484,11 +530,14 @@ func (f *fixture) manyAreListed() {
 			return errors.Join(err, blob.Abort())
 		})
 	}
+
 	f.must(committing.Wait())
 	f.checkListed(want)
+
 	for _, err := range f.Committed(f.Context()) {
 		f.must(err)
-		break // who has seen enough may go
+		// A caller may stop before the end of the list.
+		break
 	}
 }
 
@@ -497,11 +546,15 @@ func (f *fixture) contextsEnd() {
 	blob, staged := f.begin("me", random(large)), f.stage("me", "staged.car", random(large))
 	found, err := f.Unfinished(f.Context(), "me")
 	f.must(err)
+
 	reading := f.openAt("there.car")
 	f.commit("trash.car", random(6))
 	trashed := f.trash("trash.car")
+
+	// The context ends before each call.
 	ctx, cancel := context.WithCancel(f.Context())
 	cancel()
+
 	calls := map[string]func() error{
 		"create":         func() error { _, err := f.Create(ctx, "me"); return err },
 		"sync":           func() error { return blob.Sync(ctx) },
@@ -530,12 +583,15 @@ func (f *fixture) contextsEnd() {
 			return nil
 		},
 	}
+
 	if reading != nil {
 		calls["read at random"] = func() error { _, err := reading.ReadAt(ctx, make([]byte, 1), 0); return err }
 	}
+
 	for op, call := range calls {
 		f.is(op, call(), context.Canceled)
 	}
+
 	f.must(f.end(trashed, f.Restore))
 	f.checkListed(map[string]int64{"there.car": 5, "trash.car": 6})
 	if len(found) > 0 {
@@ -554,28 +610,33 @@ func (f *fixture) openAt(name string) store.Reading {
 	return reading
 }
 
-// manyAtOnce has blobs of the same and of different names come and be read side by side.
+// manyAtOnce commits and reads blobs of the same and of different names concurrently.
 func (f *fixture) manyAtOnce() {
 	var running errgroup.Group
 	for i := range 8 {
+		// Blobs with the same name have the same content.
 		content := random(4<<20 + 1 + i%4)
 		name := fmt.Sprintf("%d.car", i%4)
+
 		running.Go(func() error {
 			from := f.open()
 			blob, err := from.Create(f.Context(), fmt.Sprintf("me-%d", i))
 			if err != nil {
 				return err
 			}
+
 			if _, err := blob.Write(content); err != nil {
 				return errors.Join(err, blob.Abort())
 			}
 			if _, err = blob.Commit(f.Context(), name); err != nil || !f.Keeps {
 				return errors.Join(err, blob.Abort())
 			}
+
 			reading, err := from.OpenAt(f.Context(), name)
 			if err != nil {
 				return errors.Join(err, blob.Abort())
 			}
+
 			got := make([]byte, len(content))
 			if _, err = reading.ReadAt(f.Context(), got, 0); err == nil && !bytes.Equal(got, content) {
 				err = fmt.Errorf("%s reads as other bytes", name)
@@ -583,6 +644,7 @@ func (f *fixture) manyAtOnce() {
 			return errors.Join(err, reading.Close(), blob.Abort())
 		})
 	}
+
 	f.must(running.Wait())
 	f.checkListed(map[string]int64{"0.car": 4<<20 + 1, "1.car": 4<<20 + 2, "2.car": 4<<20 + 3, "3.car": 4<<20 + 4})
 	f.checkUnfinished("", 0)
@@ -594,12 +656,15 @@ func (f *fixture) readAtRandom() {
 	if !f.Keeps {
 		return
 	}
+
 	reading := f.openAt("name.car")
 	var readers errgroup.Group
 	readers.SetLimit(8)
 	for i := range 100 {
+		// Some reads begin or end beyond the end of the blob.
 		chance := rand.New(rand.NewPCG(1, uint64(i)))
 		begin, length := chance.IntN(len(content)+2), chance.IntN(70_000)
+
 		readers.Go(func() error {
 			p := make([]byte, length)
 			n, err := reading.ReadAt(f.Context(), p, int64(begin))
@@ -611,13 +676,15 @@ func (f *fixture) readAtRandom() {
 			return nil
 		})
 	}
+
 	f.must(readers.Wait())
+
 	if _, err := reading.ReadAt(f.Context(), make([]byte, 1), -1); err == nil || errors.Is(err, io.EOF) {
 		f.Errorf("read before the beginning: %v", err)
 	}
 }
 
-// stageAgain tells of what is sent, and nothing is sent twice.
+// stageAgain tests that Stage reports the bytes that it sends, and that nothing is sent twice.
 func (f *fixture) stageAgain() {
 	blob := f.begin("me", random(large))
 	var mu sync.Mutex
@@ -627,16 +694,21 @@ func (f *fixture) stageAgain() {
 		defer mu.Unlock()
 		sent += n
 	}
+
 	f.must(blob.Stage(f.Context(), "name.car", alive))
+	// A store that sends nothing ahead reports nothing.
 	first := sent
 	if first != 0 && first != large {
 		f.Errorf("%d bytes were sent", first)
 	}
+
 	f.must(blob.Stage(f.Context(), "name.car", alive))
 	_, err := blob.Commit(f.Context(), "name.car")
 	f.must(err)
+
 	if sent != first {
 		f.Errorf("%d bytes were sent, then %d more", first, sent-first)
 	}
+
 	f.checkListed(map[string]int64{"name.car": large})
 }

@@ -1,4 +1,4 @@
-// Package storetest has a store for tests of what happens when one fails.
+// Package storetest provides tests that every store must pass, and a store that fails on request.
 package storetest
 
 import (
@@ -8,16 +8,17 @@ import (
 	"github.com/guppy-prep/guppy/internal/store"
 )
 
-// Faulty passes calls on to another store unless Fail returns an error for them. The operations are create, write,
-// read, sync, stage and commit.
+// Faulty passes calls on to another store unless Fail returns an error for the operation. The operations are
+// create, write, read, sync, stage and commit.
 type Faulty struct {
 	store.Store
 	Fail func(op string) error
-	// Unended is how many blobs were created and neither committed nor aborted.
+	// Unended is the number of blobs that were created and neither committed nor aborted.
 	Unended atomic.Int64
 }
 
-// FailAt returns what lets call number k of an operation, from 1, fail, and those behind it.
+// FailAt returns a Fail function that makes call number k of an operation, counted from 1, and all later ones
+// fail with err.
 func FailAt(op string, k int64, err error) func(op string) error {
 	var calls atomic.Int64
 	return func(called string) error {
@@ -61,7 +62,7 @@ func (b *faultyBlob) end() {
 	b.ended = true
 }
 
-// Write writes half of what it can't write whole.
+// Write writes only half of p if it fails.
 func (b *faultyBlob) Write(p []byte) (int, error) {
 	if err := b.store.failure("write"); err != nil {
 		n, _ := b.Blob.Write(p[:len(p)/2])

@@ -9,7 +9,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/store"
 )
 
-// trash begins the removal of a blob. Where no bytes are kept it returns the zero value.
+// trash begins the removal of a blob. It returns the zero value if the store keeps no bytes.
 func (f *fixture) trash(name string) store.Trashed {
 	f.Helper()
 	blob, err := f.Trash(f.Context(), "me", name)
@@ -20,7 +20,7 @@ func (f *fixture) trash(name string) store.Trashed {
 	return blob
 }
 
-// end ends a removal where bytes are kept.
+// end ends a removal by calling how, if the store keeps bytes.
 func (f *fixture) end(blob store.Trashed, how func(context.Context, store.Trashed) error) error {
 	if !f.Keeps {
 		return nil
@@ -28,7 +28,7 @@ func (f *fixture) end(blob store.Trashed, how func(context.Context, store.Trashe
 	return how(f.Context(), blob)
 }
 
-// setAside sets a blob aside that may be gone.
+// setAside sets a blob aside, if it exists.
 func (f *fixture) setAside(name string) {
 	f.Helper()
 	blob, err := f.Trash(f.Context(), "me", name)
@@ -43,17 +43,21 @@ func (f *fixture) setAside(name string) {
 	}
 }
 
+// checkThere checks that a blob has the content random(length).
 func (f *fixture) checkThere(name string, length int) {
 	f.Helper()
 	if !f.Keeps {
 		return
 	}
+
 	if size, err := f.Size(f.Context(), name); size != int64(length) || err != nil {
 		f.Errorf("%s has %d bytes, want %d: %v", name, size, length, err)
 	}
+
 	if !bytes.Equal(f.read(name), random(length)) {
 		f.Errorf("%s is something else", name)
 	}
+
 	reading := f.openAt(name)
 	got := make([]byte, length)
 	_, err := reading.ReadAt(f.Context(), got, 0)
@@ -63,7 +67,7 @@ func (f *fixture) checkThere(name string, length int) {
 	}
 }
 
-// checkNoTrash demands that nothing is left of any removal.
+// checkNoTrash checks that nothing is left of any removal.
 func (f *fixture) checkNoTrash() {
 	f.Helper()
 	left, err := f.Trashed(f.Context(), "")
@@ -74,7 +78,7 @@ func (f *fixture) checkNoTrash() {
 	f.checkUnfinished("", 0)
 }
 
-// trashIsRead has a removal under way, which is not yet known to be right.
+// trashIsRead tests a blob whose removal has begun but may turn out to be wrong.
 func (f *fixture) trashIsRead() {
 	f.commit("a.car", random(5))
 	blob := f.trash("a.car")
@@ -88,7 +92,7 @@ func (f *fixture) trashIsRead() {
 
 func second[T any](_ T, err error) error { return err }
 
-// unconfirmed is what is said of a blob that somebody has begun to remove.
+// unconfirmed is the error of Confirm for a blob whose removal has begun.
 func (f *fixture) unconfirmed() error {
 	if f.Keeps {
 		return fs.ErrNotExist
@@ -107,27 +111,30 @@ func (f *fixture) trashIsRestored() {
 	f.checkNoTrash()
 }
 
-// trashIsEndedAgain has two that end the same removal, each in its own way.
+// trashIsEndedAgain tests that a removal may be ended twice, in the same way or in another.
 func (f *fixture) trashIsEndedAgain() {
 	f.commit("a.car", random(5))
 	blob := f.trash("a.car")
 	f.must(f.end(blob, f.Restore))
 	f.must(f.end(blob, f.Restore))
 	f.checkThere("a.car", 5)
+
 	blob = f.trash("a.car")
 	f.must(f.end(blob, f.Delete))
 	f.must(f.end(blob, f.Delete))
 	f.checkGone("a.car")
+
 	f.must(f.end(blob, f.Restore))
 	f.checkGone("a.car")
 	f.checkNoTrash()
 }
 
-// lateDeletion has a blob committed again while it is removed, by somebody who may have to wait for that.
+// lateDeletion commits a blob again during its removal. The commit may have to wait until the removal ends.
 func (f *fixture) lateDeletion() {
 	f.commit("a.car", random(5))
 	earlier := f.commit("b.car", random(6))
 	a, b := f.trash("a.car"), f.trash("b.car")
+
 	if f.Keeps {
 		_, err := earlier.Commit(f.Context(), "b.car")
 		f.is("commit what is being removed", err, fs.ErrNotExist)
@@ -143,10 +150,13 @@ func (f *fixture) lateDeletion() {
 	select {
 	case err := <-committed:
 		committed <- err
-	case <-time.After(time.Second): // one that has to wait for longer goes on once the removal has ended
+	// A commit that waits longer goes on once the removal has ended.
+	case <-time.After(time.Second):
 	}
+
 	f.must(f.end(a, f.Delete))
 	f.must(<-committed)
+
 	f.checkThere("a.car", 5)
 	f.must(f.Confirm(f.Context(), "a.car"))
 	f.checkListed(map[string]int64{"a.car": 5, "b.car": 6})
