@@ -20,6 +20,7 @@ RACE_ENV := GORACE=atexit_sleep_ms=10 GOGC=400
 CHAOS_SEEDS ?= 50
 SEEDS ?= 100
 SEED ?=
+FIRST ?= 0
 
 GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
@@ -60,8 +61,9 @@ test-chaos: postgres ## Have workers share an upload in CHAOS_SEEDS (default 50)
 	GUPPY_TEST_CHAOS_SEEDS=$(CHAOS_SEEDS) $(GO) test -race -count 1 -timeout 60m -run Storm ./internal/testing/chaos
 
 .PHONY: test-storm
-test-storm: postgres ## Have processes of the program share a space in SEEDS (default 100) storms of all kinds of faults, or in that of SEED.
-	GUPPY_TEST_STORM_SEEDS=$(SEEDS) GUPPY_TEST_STORM_SEED=$(SEED) $(GO) test -count 1 -timeout 5h -v ./internal/testing/storm
+test-storm: postgres ## Run SEEDS (default 100) storms of all kinds of faults, from the seed FIRST on, or the one of SEED.
+	GUPPY_TEST_STORM_SEEDS=$(SEEDS) GUPPY_TEST_STORM_FIRST=$(FIRST) GUPPY_TEST_STORM_SEED=$(SEED) \
+		$(GO) test -count 1 -timeout 5h -v ./internal/testing/storm
 
 .PHONY: postgres
 postgres:

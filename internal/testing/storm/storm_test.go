@@ -23,8 +23,9 @@ import (
 
 // What can be said from outside.
 const (
-	// envSeeds is how many storms there are, of the seeds from 0 on.
+	// envSeeds is how many storms there are, envFirst the seed of the first one, 0 by itself.
 	envSeeds = "GUPPY_TEST_STORM_SEEDS"
+	envFirst = "GUPPY_TEST_STORM_FIRST"
 	// envSeed is the one seed to try.
 	envSeed = "GUPPY_TEST_STORM_SEED"
 	// envLanes has names of disturbances, with commas: the others are left out.
@@ -95,8 +96,9 @@ func seeds(t *testing.T) (seeds []uint64) {
 	if !given {
 		count = 4
 	}
+	first, _ := number(envFirst)
 	for seed := range count {
-		seeds = append(seeds, seed)
+		seeds = append(seeds, first+seed)
 	}
 	return seeds
 }
