@@ -147,7 +147,7 @@ type run struct {
 
 // tell reports a problem.
 func (r *run) tell(p Problem) error {
-	p.Repair = remedy(p.Code)
+	p.Repair = remedies[p.Code].String()
 	if p.Note {
 		r.Notes++
 	} else {

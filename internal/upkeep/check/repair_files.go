@@ -32,25 +32,23 @@ func (m *mending) mendFiles(ctx context.Context, problems []Problem) (changed bo
 }
 
 func (m *mending) mendFile(ctx context.Context, p Problem) (bool, error) {
-	switch remedy(p.Code) {
-	case doMarker:
-		return m.once("the store has its identity again", nil, func() error {
+	switch remedies[p.Code].action {
+	case restoreMarker:
+		return m.once(change{markerRestored, nil}, func() error {
 			return m.mark(ctx, &run{Checker: &m.Checker, flawed: map[int64]bool{}})
 		})
-	case doTemporary:
+	case removeFile:
 		return m.temporary(ctx, p.File)
-	case doPiece:
+	case computePiece:
 		return m.piece(ctx, p.Shard)
-	case doForget:
+	case forgetIndex:
 		return m.forgetIndex(ctx, p.Index)
-	case doAnew:
-		return false, nil
-	case doLocation:
-		return m.once("shard %d: its location was set", []any{p.Shard}, func() error {
-			return m.locate(ctx, p)
-		})
+	case setLocation:
+		return m.once(change{locationSet, p.Shard}, func() error { return m.locate(ctx, p) })
+	case remakeShard, salvageShard:
+		return m.shard(ctx, p.Shard)
 	}
-	return m.shard(ctx, p.Shard)
+	return false, nil
 }
 
 // locate sets where a shard is: in the store, or nowhere.
@@ -79,7 +77,7 @@ func (m *mending) temporary(ctx context.Context, name string) (bool, error) {
 		}
 		i := slices.IndexFunc(abandoned, func(file store.Unfinished) bool { return file.Name == name })
 		if i >= 0 {
-			return m.once("%s was removed", []any{name}, func() error { return m.Store.Discard(ctx, abandoned[i]) })
+			return m.once(change{fileRemoved, name}, func() error { return m.Store.Discard(ctx, abandoned[i]) })
 		}
 	}
 	return false, nil
@@ -103,7 +101,7 @@ func (m *mending) identify(ctx context.Context, run *run) (changed bool, err err
 	} else if err != nil {
 		return false, err
 	}
-	return true, m.did("the store has its identity again")
+	return true, m.Did(change{markerRestored, nil}.String())
 }
 
 // mark gives the store the identity that the uploads know, if it is theirs: a file of theirs has to be there.
@@ -235,7 +233,7 @@ func (m *mending) shard(ctx context.Context, id int64) (bool, error) {
 		}
 	}
 	if row.State == sqlrepo.ShardPlanned || row.State == sqlrepo.ShardEmpty {
-		return m.once("shard %d: it has no file, and is reset", []any{id}, func() error { return m.Repo.ResetShard(ctx, id) })
+		return m.once(change{shardReset, id}, func() error { return m.Repo.ResetShard(ctx, id) })
 	}
 	return true, m.lose(ctx, row)
 }

@@ -34,7 +34,7 @@ func (m *mending) relink(ctx context.Context, upload int64) (bool, error) {
 		return changed, err
 	}
 	m.changed(upload)
-	return m.once("upload %d: it was linked again", []any{upload}, func() error {
+	return m.once(change{uploadLinked, upload}, func() error {
 		if err := m.Repo.Relink(ctx, upload); err != nil {
 			return err
 		}
