@@ -5,7 +5,7 @@ import (
 	"errors"
 	"log/slog"
 
-	"github.com/guppy-prep/guppy/internal/host/liveness"
+	"github.com/guppy-prep/guppy/internal/host/presence"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -41,12 +41,12 @@ func releaseDead(ctx context.Context, repo *sqlrepo.Repository, unfinished []sql
 // leased are the stage and the shards of an upload that dead processes have.
 func leased(ctx context.Context, repo *sqlrepo.Repository,
 	upload sqlrepo.OpenUpload) (units []sqlrepo.Unit, err error) {
-	if liveness.IsGone(upload.Worker) {
+	if presence.IsGone(upload.Worker) {
 		units = append(units, sqlrepo.Stage{Upload: upload.Upload})
 	}
 	shards, err := repo.ShardsUnderWay(ctx, upload.ID)
 	for _, shard := range shards {
-		if liveness.IsGone(shard.Worker) {
+		if presence.IsGone(shard.Worker) {
 			units = append(units, shard)
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"slices"
 
-	"github.com/guppy-prep/guppy/internal/host/liveness"
+	"github.com/guppy-prep/guppy/internal/host/presence"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -67,7 +67,7 @@ func liveOwners(ctx context.Context, repo *sqlrepo.Repository, space sqlrepo.Spa
 	}
 	for _, upload := range open {
 		add := func(l sqlrepo.Lease) {
-			if l.Token != 0 && !liveness.IsGone(l.Worker) {
+			if l.Token != 0 && !presence.IsGone(l.Worker) {
 				live[Owner(space, upload.ID, l.Token)] = true
 			}
 		}

@@ -10,7 +10,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/guppy-prep/guppy/internal/host/liveness"
+	"github.com/guppy-prep/guppy/internal/host/presence"
 	"github.com/guppy-prep/guppy/internal/preparing/index"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -277,7 +277,7 @@ func (c *Collector) Mark(ctx context.Context, upload sqlrepo.Upload) error {
 }
 
 func (c *Collector) releaseDead(ctx context.Context, upload sqlrepo.Upload) error {
-	if !liveness.IsGone(upload.Worker) {
+	if !presence.IsGone(upload.Worker) {
 		return nil
 	}
 	if err := c.Repo.Release(ctx, sqlrepo.Stage{Upload: upload}); !errors.Is(err, sqlrepo.ErrLeaseLost) {
@@ -295,7 +295,7 @@ func (c *Collector) claim(ctx context.Context, upload sqlrepo.Upload, s *Summary
 	if term == 0 {
 		term = time.Minute
 	}
-	stage, err := c.Repo.ClaimRemoval(ctx, sqlrepo.Claim{Worker: liveness.Name(), Term: term}, upload.ID)
+	stage, err := c.Repo.ClaimRemoval(ctx, sqlrepo.Claim{Worker: presence.Name(), Term: term}, upload.ID)
 	if err != nil {
 		return nil, fmt.Errorf("upload %d: %w", upload.ID, err)
 	}

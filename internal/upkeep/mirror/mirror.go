@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
-	"github.com/guppy-prep/guppy/internal/host/liveness"
+	"github.com/guppy-prep/guppy/internal/host/presence"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/store"
 )
@@ -115,7 +115,7 @@ func (c *Copier) foreign(ctx context.Context) error {
 func (c *Copier) blobs(ctx context.Context) error {
 	copying, ctx := errgroup.WithContext(ctx)
 	copying.SetLimit(max(1, c.Workers))
-	owner := owners + liveness.Tag() + "." + rand.Text()
+	owner := owners + presence.Tag() + "." + rand.Text()
 	var telling sync.Mutex
 	for blob, err := range c.sources(ctx) {
 		if err != nil {
@@ -306,5 +306,5 @@ func Abandoned(ctx context.Context, to store.Store) ([]store.Unfinished, error) 
 
 func isOfTheDead(owner string) bool {
 	tag := strings.TrimPrefix(owner, owners)
-	return liveness.IsGone(tag[:max(0, strings.LastIndexByte(tag, '.'))])
+	return presence.IsGone(tag[:max(0, strings.LastIndexByte(tag, '.'))])
 }
