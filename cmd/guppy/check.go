@@ -15,7 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/identity"
-	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -191,7 +191,7 @@ func (a *app) checker(ctx context.Context, cfg *config.Config, repo *repository,
 // repairRepository mends what can be while everybody else is kept away.
 func (a *app) repairRepository(ctx context.Context, repo *repository, checker check.Checker,
 	out *checkOutput) (err error) {
-	if err := pipeline.ReleaseDead(ctx, repo.Repository, a.log); err != nil {
+	if err := leftovers.ReleaseAll(ctx, repo.Repository, a.log); err != nil {
 		return err
 	}
 	ctx, lock, err := check.Lock(ctx, repo.Repository)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -117,7 +118,7 @@ func (j *Job) open(ctx context.Context, unfinished []sqlrepo.OpenUpload) (opened
 	if fresh.Store, err = j.Store.Identify(ctx); err != nil {
 		return opened, err
 	}
-	if err := releaseDead(ctx, j.Repo, unfinished, j.Log); err != nil {
+	if err := leftovers.ReleaseThose(ctx, j.Repo, unfinished, j.Log); err != nil {
 		return opened, err
 	}
 	open := j.Repo.OpenUpload
@@ -130,7 +131,7 @@ func (j *Job) open(ctx context.Context, unfinished []sqlrepo.OpenUpload) (opened
 	}
 	j.Log.Info("begin", "upload", opened.Upload.ID, "source", j.Source.Name, "resumed", opened.Resumed, "joined",
 		opened.Joined)
-	return opened, tidy(ctx, j.Repo, j.Store, j.Space, j.Log)
+	return opened, leftovers.Tidy(ctx, j.Repo, j.Store, j.Space, j.Log)
 }
 
 func (j *Job) worker(opened sqlrepo.Opened) *Worker {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/internal/host/shortage"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -130,7 +131,7 @@ func (c *crew) tidyOnce(ctx context.Context, site *Site) error {
 		}
 	}
 	c.mu.Unlock()
-	return tidy(ctx, c.Repo, site.Store, site.Space, c.Log)
+	return leftovers.Tidy(ctx, c.Repo, site.Store, site.Space, c.Log)
 }
 
 // outOfSight gives back work that failed for a reason which would have other work of its upload fail too. A worker that

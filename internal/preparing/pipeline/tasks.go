@@ -8,6 +8,7 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/formats/unixfs"
 	"github.com/guppy-prep/guppy/internal/preparing/index"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/link"
 	"github.com/guppy-prep/guppy/internal/preparing/pack"
 	"github.com/guppy-prep/guppy/internal/preparing/plan"
@@ -38,7 +39,7 @@ func (t *packTask) run(ctx context.Context, c *crew, buffers *pack.Buffers) erro
 	}
 	err := c.abandoned(t.shard.Attempts)
 	if err == nil {
-		p.Packed, err = packer.Pack(l.ctx, t.shard, Owner(t.site.Space, t.shard.Upload, t.shard.Token), l.progress)
+		p.Packed, err = packer.Pack(l.ctx, t.shard, leftovers.OwnerOfClaim(t.site.Space, t.shard.Upload, t.shard.Token), l.progress)
 	}
 	if err != nil {
 		c.sealer.forget(t.shard)
@@ -206,7 +207,7 @@ func (t *stageTask) link(ctx context.Context, c *crew) error {
 		return err
 	}
 	linker := link.Linker{
-		Repo: c.Repo, Store: t.site.Store, Owner: Owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
+		Repo: c.Repo, Store: t.site.Store, Owner: leftovers.OwnerOfClaim(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
 		Within: within(t.site, t.stage.Upload), Revision: c.sealer.revision(t.site.Space.ID), Profile: profile,
 		TempDir: c.TempDir, Progress: c.Progress, Alive: t.alive, Sent: t.sent,
 	}
@@ -224,7 +225,7 @@ func (t *stageTask) link(ctx context.Context, c *crew) error {
 // index tells where the blocks of the upload lie, and completes it.
 func (t *stageTask) index(ctx context.Context, c *crew) error {
 	indexer := index.Indexer{
-		Repo: c.Repo, Store: t.site.Store, Owner: Owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
+		Repo: c.Repo, Store: t.site.Store, Owner: leftovers.OwnerOfClaim(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
 		Space: t.site.Space.ID,
 		Alive: func(n int64) {
 			c.Progress.Indexed.Add(n)
@@ -239,7 +240,7 @@ func (t *stageTask) index(ctx context.Context, c *crew) error {
 	if c.Completed != nil {
 		c.Completed(t.stage.Upload)
 	}
-	if err := tidy(ctx, c.Repo, t.site.Store, t.site.Space, c.Log); err != nil {
+	if err := leftovers.Tidy(ctx, c.Repo, t.site.Store, t.site.Space, c.Log); err != nil {
 		c.Log.Warn("could not remove what interrupted workers left", "error", err)
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
-	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/reading/remake"
@@ -282,11 +282,11 @@ func (r *run) trash(ctx context.Context, space sqlrepo.Space) error {
 
 // abandoned looks twice: a file may get its name, and its lease end, after it was listed and before the leases are.
 func (r *run) abandoned(ctx context.Context, space sqlrepo.Space) ([]store.Unfinished, error) {
-	first, err := pipeline.Abandoned(ctx, r.Repo, r.Store, space)
+	first, err := leftovers.FilesOfSpace(ctx, r.Repo, r.Store, space)
 	if err != nil || len(first) == 0 {
 		return nil, err
 	}
-	again, err := pipeline.Abandoned(ctx, r.Repo, r.Store, space)
+	again, err := leftovers.FilesOfSpace(ctx, r.Repo, r.Store, space)
 	return slices.DeleteFunc(again, func(file store.Unfinished) bool {
 		young := file.Owner == "" && time.Since(file.Changed) < settled
 		return young || !slices.Contains(first, file)

@@ -12,7 +12,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
-	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -66,21 +66,15 @@ func (m *mending) locate(ctx context.Context, p Problem) error {
 
 // temporary removes a temporary file, if nobody has begun to need it.
 func (m *mending) temporary(ctx context.Context, name string) (bool, error) {
-	spaces, err := m.Repo.Spaces(ctx)
+	left, err := leftovers.Files(ctx, m.Repo, m.Store)
 	if err != nil {
 		return false, err
 	}
-	for _, space := range spaces {
-		abandoned, err := pipeline.Abandoned(ctx, m.Repo, m.Store, space)
-		if err != nil {
-			return false, err
-		}
-		i := slices.IndexFunc(abandoned, func(file store.Unfinished) bool { return file.Name == name })
-		if i >= 0 {
-			return m.once(change{fileRemoved, name}, func() error { return m.Store.Discard(ctx, abandoned[i]) })
-		}
+	i := slices.IndexFunc(left, func(file store.Unfinished) bool { return file.Name == name })
+	if i < 0 {
+		return false, nil
 	}
-	return false, nil
+	return m.once(change{fileRemoved, name}, func() error { return m.Store.Discard(ctx, left[i]) })
 }
 
 // identify gives the store back an identity that it has lost before anything else is mended, since nothing is made

@@ -12,6 +12,7 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/host/presence"
 	"github.com/guppy-prep/guppy/internal/preparing/index"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -270,25 +271,15 @@ func without(all, taken []sqlrepo.Upload) (rest []sqlrepo.Upload) {
 
 // Mark is sqlrepo.RemoveUpload, for an upload that a process of this host had which is gone as well.
 func (c *Collector) Mark(ctx context.Context, upload sqlrepo.Upload) error {
-	if err := c.releaseDead(ctx, upload); err != nil {
+	if _, err := leftovers.Release(ctx, c.Repo, sqlrepo.Stage{Upload: upload}); err != nil {
 		return err
 	}
 	return c.Repo.RemoveUpload(ctx, upload.ID)
 }
 
-func (c *Collector) releaseDead(ctx context.Context, upload sqlrepo.Upload) error {
-	if !presence.IsGone(upload.Worker) {
-		return nil
-	}
-	if err := c.Repo.Release(ctx, sqlrepo.Stage{Upload: upload}); !errors.Is(err, sqlrepo.ErrLeaseLost) {
-		return err
-	}
-	return nil
-}
-
 // claim takes the removal of an upload, from a process of this host that is gone as well.
 func (c *Collector) claim(ctx context.Context, upload sqlrepo.Upload, s *Summary) (*removal, error) {
-	if err := c.releaseDead(ctx, upload); err != nil {
+	if _, err := leftovers.Release(ctx, c.Repo, sqlrepo.Stage{Upload: upload}); err != nil {
 		return nil, err
 	}
 	term := c.Lease

@@ -9,18 +9,15 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
-	"slices"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
-	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
-	"github.com/guppy-prep/guppy/internal/upkeep/gc"
 	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -291,25 +288,11 @@ func (r *run) unfinished(ctx context.Context) error {
 		left = all
 	} else {
 		detail = "an interrupted worker left it"
-		spaces, err := r.Repo.Spaces(ctx)
+		abandoned, err := leftovers.Files(ctx, r.Repo, r.Store)
 		if err != nil {
 			return err
 		}
-		for _, space := range spaces {
-			abandoned, err := pipeline.Abandoned(ctx, r.Repo, r.Store, space)
-			if err != nil {
-				return err
-			}
-			left = append(left, abandoned...)
-		}
-		ownerless, err := gc.Ownerless(ctx, r.Store)
-		if err != nil {
-			return err
-		}
-		left = append(left, ownerless...)
-		// What has no owner is found for each space.
-		slices.SortFunc(left, func(a, b store.Unfinished) int { return strings.Compare(a.Name, b.Name) })
-		left = slices.CompactFunc(left, func(a, b store.Unfinished) bool { return a.Name == b.Name })
+		left = abandoned
 	}
 	for _, file := range left {
 		err := r.tell(check.Problem{Code: CodeUnfinished, File: file.Name, Note: true, Detail: detail, Repair: doGC})
