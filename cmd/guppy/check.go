@@ -16,6 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/identity"
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
+	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -199,7 +200,13 @@ func (a *app) repairRepository(ctx context.Context, repo *repository, checker ch
 		return err
 	}
 	defer func() { err = errors.Join(dialect.BlameLock(ctx, err), lock.Release()) }()
-	repairer := check.Repairer{Checker: checker, Did: out.repaired}
+	link := func(ctx context.Context, space sqlrepo.Space, upload int64) error {
+		job := pipeline.Job{
+			Repo: checker.Repo, Store: checker.Store, Space: space, TempDir: checker.TempDir, Log: checker.Log,
+		}
+		return job.Link(ctx, upload)
+	}
+	repairer := check.Repairer{Checker: checker, Link: link, Did: out.repaired}
 	if err := repairer.Run(ctx); err != nil {
 		return fmt.Errorf("repair: %w", err)
 	}

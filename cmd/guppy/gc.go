@@ -13,7 +13,6 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
-	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/upkeep/gc"
@@ -88,7 +87,7 @@ func inTheWay(err error) error {
 	switch {
 	case errors.Is(err, sqlrepo.ErrAtWork):
 		return &removalRefused{err}
-	case errors.Is(err, pipeline.ErrOutOfSight):
+	case errors.Is(err, store.ErrOutOfSight):
 		return &storeUnseen{err}
 	}
 	return err

@@ -84,6 +84,9 @@ var ErrNotKept = errors.New("its bytes are not kept")
 // or permission.
 var ErrUnusable = errors.New("the store can't be used")
 
+// ErrOutOfSight is returned for an upload when this host can't see its store, or its source.
+var ErrOutOfSight = errors.New("out of sight")
+
 // barred adds ErrUnusable to an error that says nothing about a blob, but something about this process or its host.
 func barred(err error) error {
 	if shortage.Bars(err) && !errors.Is(err, ErrUnusable) {

@@ -64,7 +64,7 @@ func liveOwners(ctx context.Context, repo *sqlrepo.Repository, space sqlrepo.Spa
 	for _, upload := range open {
 		add := func(l sqlrepo.Lease) {
 			if l.Token != 0 && !presence.IsGone(l.Worker) {
-				live[OwnerOfClaim(space, upload.ID, l.Token)] = true
+				live[Owner(space, upload.ID, l.Token)] = true
 			}
 		}
 

@@ -10,8 +10,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// OwnerOfClaim marks what is begun under a claim, among all that use the store.
-func OwnerOfClaim(space sqlrepo.Space, upload, token int64) string {
+// Owner marks what is begun under a claim, among all that use the store.
+func Owner(space sqlrepo.Space, upload, token int64) string {
 	return fmt.Sprintf("%s%d-%d", ofSpace(space), upload, token)
 }
 
@@ -21,8 +21,8 @@ func ofSpace(space sqlrepo.Space) string { return trash.Owner(space) + "-" }
 // ofCopies begins the owners of what copies of stores begin.
 const ofCopies = "copy-"
 
-// OwnerOfCopy marks what this process begins for one copy of a store.
-func OwnerOfCopy() string { return ofCopies + presence.Tag() + "." + rand.Text() }
+// CopyOwner marks what this process begins for one copy of a store.
+func CopyOwner() string { return ofCopies + presence.Tag() + "." + rand.Text() }
 
 // isCopyOfTheDead reports whether the process of a copy is known to be gone.
 func isCopyOfTheDead(owner string) bool {

@@ -93,6 +93,17 @@ func (j *Job) Run(ctx context.Context) (result Result, err error) {
 	return result, err
 }
 
+// Link links and indexes an upload of the job's space that is packed. That needs the store, but not the source.
+func (j *Job) Link(ctx context.Context, upload int64) error {
+	site := &Site{Space: j.Space, Store: j.Store, FS: source.Local()}
+	worker := Worker{
+		Repo: j.Repo, Filter: sqlrepo.OpenFilter{Uploads: []int64{upload}}, Workers: 1, ReadAhead: 1, TempDir: j.TempDir,
+		Locate:   func(context.Context, sqlrepo.OpenUpload) (*Site, error) { return site, nil },
+		Progress: &progress.Counters{}, Log: j.Log,
+	}
+	return worker.Run(ctx)
+}
+
 // begin locks the schema, and looks at the space's unfinished uploads meanwhile.
 func (j *Job) begin(ctx context.Context) (lock dialect.Lock, unfinished []sqlrepo.OpenUpload, err error) {
 	var looking errgroup.Group

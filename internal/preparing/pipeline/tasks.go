@@ -14,6 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/plan"
 	"github.com/guppy-prep/guppy/internal/preparing/scan"
 	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -39,7 +40,7 @@ func (t *packTask) run(ctx context.Context, c *crew, buffers *pack.Buffers) erro
 	}
 	err := c.abandoned(t.shard.Attempts)
 	if err == nil {
-		p.Packed, err = packer.Pack(l.ctx, t.shard, leftovers.OwnerOfClaim(t.site.Space, t.shard.Upload, t.shard.Token), l.progress)
+		p.Packed, err = packer.Pack(l.ctx, t.shard, leftovers.Owner(t.site.Space, t.shard.Upload, t.shard.Token), l.progress)
 	}
 	if err != nil {
 		c.sealer.forget(t.shard)
@@ -159,7 +160,7 @@ func (t *stageTask) scan(ctx context.Context, c *crew) error {
 // unseen tells a source that can't be read itself from entries below it, which are blamed on their own.
 func unseen(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w: %w", ErrOutOfSight, err)
+		return fmt.Errorf("%w: %w", store.ErrOutOfSight, err)
 	}
 	return err
 }
@@ -207,7 +208,7 @@ func (t *stageTask) link(ctx context.Context, c *crew) error {
 		return err
 	}
 	linker := link.Linker{
-		Repo: c.Repo, Store: t.site.Store, Owner: leftovers.OwnerOfClaim(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
+		Repo: c.Repo, Store: t.site.Store, Owner: leftovers.Owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
 		Within: within(t.site, t.stage.Upload), Revision: c.sealer.revision(t.site.Space.ID), Profile: profile,
 		TempDir: c.TempDir, Progress: c.Progress, Alive: t.alive, Sent: t.sent,
 	}
@@ -225,7 +226,7 @@ func (t *stageTask) link(ctx context.Context, c *crew) error {
 // index tells where the blocks of the upload lie, and completes it.
 func (t *stageTask) index(ctx context.Context, c *crew) error {
 	indexer := index.Indexer{
-		Repo: c.Repo, Store: t.site.Store, Owner: leftovers.OwnerOfClaim(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
+		Repo: c.Repo, Store: t.site.Store, Owner: leftovers.Owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
 		Space: t.site.Space.ID,
 		Alive: func(n int64) {
 			c.Progress.Indexed.Add(n)

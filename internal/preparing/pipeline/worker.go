@@ -72,7 +72,7 @@ type Worker struct {
 	// Known are unfinished uploads that were looked at a moment ago: work on them begins before the database is asked
 	// again.
 	Known []sqlrepo.OpenUpload
-	// Locate finds the site of an upload. It returns ErrOutOfSight when this worker can't work on it.
+	// Locate finds the site of an upload. It returns store.ErrOutOfSight when this worker can't work on it.
 	Locate func(ctx context.Context, upload sqlrepo.OpenUpload) (*Site, error)
 	// Completed, if any, is called with each upload that this worker completes.
 	Completed func(upload sqlrepo.Upload)

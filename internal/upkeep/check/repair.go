@@ -16,7 +16,9 @@ var ErrStoreUnknown = errors.New("this is not known to be the store of the uploa
 // Repairer mends a repository, so that the uploads that have lost something can be completed again.
 type Repairer struct {
 	Checker
-	// Did is told each change that was made.
+	// Link links an upload of a space that is packed. It has the store, but not the source.
+	Link func(ctx context.Context, space sqlrepo.Space, upload int64) error
+	// Did is called with each change that was made.
 	Did func(change string) error
 }
 

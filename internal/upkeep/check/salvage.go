@@ -37,11 +37,11 @@ func (m *mending) salvage(ctx context.Context, row sqlrepo.Shard) (saved int, er
 		return 0, nil
 	}
 
-	site, err := m.site(ctx, row.Upload)
+	space, err := m.spaceOf(ctx, row.Upload)
 	if err != nil {
 		return 0, err
 	}
-	owner := leftovers.OwnerOfClaim(site.Space, row.Upload, row.Token)
+	owner := leftovers.Owner(space, row.Upload, row.Token)
 	builder, err := shard.NewBuilder(ctx, m.Store, owner, shard.WithPiece(row.Piece != nil))
 	if err != nil {
 		return 0, err

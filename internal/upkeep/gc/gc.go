@@ -13,7 +13,6 @@ import (
 	"github.com/guppy-prep/guppy/internal/host/presence"
 	"github.com/guppy-prep/guppy/internal/preparing/index"
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
-	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -113,7 +112,7 @@ func (c *Collector) planShards(ctx context.Context, upload sqlrepo.Upload, neede
 
 // Collect goes on with the removal of all Removed uploads of a space that nobody else has in hand. It returns
 // sqlrepo.ErrAtWork while somebody links an upload of the space: shards are removed when that is done. It returns
-// pipeline.ErrOutOfSight when files are in stores that are not there: what they are of stays, and all else is done.
+// store.ErrOutOfSight when files are in stores that are not there: what they are of stays, and all else is done.
 func (c *Collector) Collect(ctx context.Context, space int64) (s Summary, err error) {
 	removed, err := c.Repo.RemovedUploads(ctx, space)
 	if err != nil {
@@ -172,7 +171,7 @@ func (c *Collector) collect(ctx context.Context, space int64, claimed []*removal
 
 // unlessOutOfSight is an error that ends all, not only what concerns one store.
 func unlessOutOfSight(err error) error {
-	if errors.Is(err, pipeline.ErrOutOfSight) {
+	if errors.Is(err, store.ErrOutOfSight) {
 		return nil
 	}
 	return err

@@ -112,7 +112,7 @@ func (c *Copier) foreign(ctx context.Context) error {
 func (c *Copier) blobs(ctx context.Context) error {
 	copying, ctx := errgroup.WithContext(ctx)
 	copying.SetLimit(max(1, c.Workers))
-	owner := leftovers.OwnerOfCopy()
+	owner := leftovers.CopyOwner()
 	var telling sync.Mutex
 	for blob, err := range c.sources(ctx) {
 		if err != nil {
