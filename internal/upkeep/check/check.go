@@ -86,6 +86,15 @@ const (
 	CodeDAGUnknown     = "dag-unknown"
 )
 
+// The codes of problems that only the check of a store by itself finds.
+const (
+	CodeBlobMissing     = "blob-missing"
+	CodeBlobLength      = "blob-length"
+	CodeBlobDamaged     = "blob-damaged"
+	CodeStoreForeign    = "store-foreign"
+	CodeStoreUnfinished = "store-unfinished"
+)
+
 // Checker checks a repository.
 type Checker struct {
 	Repo *sqlrepo.Repository

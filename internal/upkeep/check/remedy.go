@@ -106,3 +106,21 @@ var remedies = map[string]remedy{
 	CodeKeyUnnamed:    {action: leaveAlone, remark: ": remove it by hand if no repository or backup has the space"},
 	CodeDAGUnknown:    {action: leaveAlone, remark: " before the other problems are mended"},
 }
+
+const (
+	strayAdvice = "nothing: guppy gc --strays removes it if it is no other repository's"
+	awayAdvice  = "guppy check --repair --yes sets it aside and has it packed again; or copy it from elsewhere"
+)
+
+// advice says what can be done about the problems of a store, by their codes: its check has no repair of its own.
+var advice = map[string]string{
+	CodeStoreMarker:  "guppy check --repair --yes, or guppy store copy from a store that has it",
+	CodeStoreAside:   strayAdvice,
+	CodeStoreStray:   strayAdvice,
+	CodeStoreForeign: "nothing",
+	CodeBlobMissing: "guppy store copy from a store that has it; " +
+		"without one, guppy check --repair --yes has it packed again",
+	CodeBlobLength:      awayAdvice,
+	CodeBlobDamaged:     awayAdvice,
+	CodeStoreUnfinished: "guppy gc --yes removes it",
+}

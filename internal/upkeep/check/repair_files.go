@@ -110,14 +110,14 @@ func (m *mending) mark(ctx context.Context, run *run) error {
 	}
 	switch {
 	case len(found) == 0:
-		return fmt.Errorf("%w: no file of theirs is there: mount the store there, or say where it is with --store; if its files "+
-			"are lost, prepare the sources again into another store", ErrStoreUnknown)
+		return fmt.Errorf("%w: no file of theirs is there: mount the store there, or say where it is with --store; "+
+			"if its files are lost, prepare the sources again into another store", ErrStoreUnknown)
 	case known == "" && len(found) == 1: // there are several stores, and files of one of them are here
 		known = found[0]
 	}
 	if known == "" {
-		return fmt.Errorf("%w: the uploads name no store, or several that have files which are here: put back the content of "+
-			"the marker file, which is the identity that guppy dump shows of the upload", ErrStoreUnknown)
+		return fmt.Errorf("%w: the uploads name no store, or several that have files which are here: put back the "+
+			"content of the marker file, which is the identity that guppy dump shows of the upload", ErrStoreUnknown)
 	}
 	return m.Store.Mark(ctx, known)
 }

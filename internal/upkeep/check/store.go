@@ -1,6 +1,4 @@
-// Package storecheck looks at a store by itself: whether each blob is what its name says, and whether all are there
-// that a repository knows.
-package storecheck
+package check
 
 import (
 	"cmp"
@@ -16,45 +14,27 @@ import (
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
-	"github.com/guppy-prep/guppy/internal/upkeep/check"
 	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// The codes of what only a look at a store tells.
-const (
-	CodeMissing    = "blob-missing"
-	CodeLength     = "blob-length"
-	CodeDamaged    = "blob-damaged"
-	CodeForeign    = "store-foreign"
-	CodeUnfinished = "store-unfinished"
-)
-
 const markerName = ".guppy-store"
 
-// What can be done about a problem.
-const (
-	doCopy    = "guppy store copy from a store that has it; without one, guppy check --repair --yes has it packed again"
-	doAway    = "guppy check --repair --yes sets it aside and has it packed again; or copy it from elsewhere"
-	doMarker  = "guppy check --repair --yes, or guppy store copy from a store that has it"
-	doNothing = "nothing"
-	doStrays  = "nothing: guppy gc --strays removes it if it is no other repository's"
-	doGC      = "guppy gc --yes removes it"
-)
-
-// Checker looks at one store.
-type Checker struct {
+// StoreChecker checks a store by itself: whether each blob is what its name says, and whether all are there that a
+// repository knows.
+type StoreChecker struct {
 	Store store.Store
 	// Repo may be nil: then what the store holds is compared with names alone.
 	Repo *sqlrepo.Repository
-	// ReadData has all blobs be read, Workers at a time.
+	// ReadData makes the check read all blobs, Workers at a time.
 	ReadData bool
 	Workers  int
 }
 
-// Summary says what was looked at.
-type Summary struct {
+// StoreSummary says what was looked at.
+type StoreSummary struct {
 	Problems int64 `json:"problems"`
 	Notes    int64 `json:"notes"`
 	// Blobs and Bytes are those of the store, Expected how many the repository knows, Read how many were read.
@@ -66,23 +46,16 @@ type Summary struct {
 
 // Run gives each problem to report as soon as it is found, from one goroutine at a time. Work under way is none. An
 // error means that something could not be checked; it is store.ErrNotKept for a store that keeps nothing.
-func (c *Checker) Run(ctx context.Context, report func(check.Problem) error) (Summary, error) {
-	r := &run{Checker: c, report: report}
-	marker, err := c.Store.Marker(ctx)
-	switch {
-	case marker == store.NoneIdentity:
-		return r.sum, store.ErrNotKept
-	case errors.Is(err, store.ErrDamagedMarker):
-		err = r.tell(check.Problem{Code: check.CodeStoreMarker, File: markerName, Detail: err.Error(), Repair: doMarker})
-	case err == nil && marker == "":
-		err = r.tell(check.Problem{Code: check.CodeStoreMarker, File: markerName, Detail: "it is gone", Repair: doMarker})
-	}
+func (c *StoreChecker) Run(ctx context.Context, report func(Problem) error) (StoreSummary, error) {
+	r := &storeRun{StoreChecker: c, report: report, expected: byDigest[expectedBlob]{}}
+	marker, err := r.marker(ctx)
 	if err != nil {
 		return r.sum, err
 	}
 	if err := r.expect(ctx, marker); err != nil {
 		return r.sum, err
 	}
+
 	for _, phase := range []func(context.Context) error{r.listed, r.missing, r.unfinished} {
 		if err := phase(ctx); err != nil {
 			return r.sum, err
@@ -91,19 +64,27 @@ func (c *Checker) Run(ctx context.Context, report func(check.Problem) error) (Su
 	return r.sum, nil
 }
 
-type run struct {
-	*Checker
+// storeRun is one check of a store.
+type storeRun struct {
+	*StoreChecker
 	mu     sync.Mutex
-	sum    Summary
-	report func(check.Problem) error
-	// expected are the blobs that rows name.
-	expected expected
+	sum    StoreSummary
+	report func(Problem) error
+	// expected are the blobs that rows name, uploads those that have them.
+	expected byDigest[expectedBlob]
 	uploads  []int64
 }
 
-func (r *run) tell(p check.Problem) error {
+type expectedBlob struct {
+	size int64
+	seen bool
+}
+
+// tell reports a problem, with what can be done about it: a store is not repaired by its check.
+func (r *storeRun) tell(p Problem) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	p.Repair = advice[p.Code]
 	if p.Note {
 		r.sum.Notes++
 	} else {
@@ -112,19 +93,48 @@ func (r *run) tell(p check.Problem) error {
 	return r.report(p)
 }
 
+// marker returns the store's identity, "" if it has lost it.
+func (r *storeRun) marker(ctx context.Context) (string, error) {
+	marker, err := r.Store.Marker(ctx)
+	switch {
+	case marker == store.NoneIdentity:
+		return "", store.ErrNotKept
+	case errors.Is(err, store.ErrDamagedMarker):
+		return "", r.tell(Problem{Code: CodeStoreMarker, File: markerName, Detail: err.Error()})
+	case err == nil && marker == "":
+		return "", r.tell(Problem{Code: CodeStoreMarker, File: markerName, Detail: "it is gone"})
+	}
+	return marker, err
+}
+
+// blobRow is what the repository knows of a blob.
+type blobRow struct {
+	upload, shard int64
+	digest        []byte
+	size          int64
+}
+
+func (r blobRow) name() string {
+	if r.shard == 0 {
+		return blobindex.Name([32]byte(r.digest))
+	}
+	return shard.Name([32]byte(r.digest))
+}
+
 // rows yields what the repository has in the store: the packed shards and the indexes of its uploads.
-func (r *run) rows(ctx context.Context) iter.Seq2[row, error] {
-	return func(yield func(row, error) bool) {
+func (r *storeRun) rows(ctx context.Context) iter.Seq2[blobRow, error] {
+	return func(yield func(blobRow, error) bool) {
 		for _, upload := range r.uploads {
 			filter := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
 			for s, err := range r.Repo.Shards(ctx, upload, filter) {
-				if !yield(row{upload: upload, shard: s.ID, digest: s.Digest, size: s.Size}, err) {
+				if !yield(blobRow{upload: upload, shard: s.ID, digest: s.Digest, size: s.Size}, err) {
 					return
 				}
 			}
+
 			stored := sqlrepo.IndexFilter{Upload: &upload, States: []sqlrepo.IndexState{sqlrepo.IndexStored}}
 			for i, err := range r.Repo.Indexes(ctx, stored) {
-				if !yield(row{upload: upload, digest: i.Digest, size: i.Size}, err) {
+				if !yield(blobRow{upload: upload, digest: i.Digest, size: i.Size}, err) {
 					return
 				}
 			}
@@ -132,9 +142,8 @@ func (r *run) rows(ctx context.Context) iter.Seq2[row, error] {
 	}
 }
 
-// expect gathers what is to be there.
-func (r *run) expect(ctx context.Context, marker string) error {
-	r.expected = expected{}
+// expect gathers what has to be there.
+func (r *storeRun) expect(ctx context.Context, marker string) error {
 	if r.Repo == nil {
 		return nil
 	}
@@ -151,18 +160,19 @@ func (r *run) expect(ctx context.Context, marker string) error {
 			r.uploads = append(r.uploads, key)
 		}
 	}
+
 	for row, err := range r.rows(ctx) {
 		if err != nil {
 			return err
 		}
-		r.expected.add(row)
+		r.expected.set(row.digest, expectedBlob{size: row.size})
 	}
 	r.sum.Expected = int64(len(r.expected))
 	return nil
 }
 
 // listed looks at what is there.
-func (r *run) listed(ctx context.Context) error {
+func (r *storeRun) listed(ctx context.Context) error {
 	reading, ctx := errgroup.WithContext(ctx)
 	reading.SetLimit(max(1, r.Workers))
 	for blob, err := range r.Store.Committed(ctx) {
@@ -176,18 +186,19 @@ func (r *run) listed(ctx context.Context) error {
 	return reading.Wait()
 }
 
-func (r *run) blob(ctx context.Context, blob store.Committed, reading *errgroup.Group) error {
+func (r *storeRun) blob(ctx context.Context, blob store.Committed, reading *errgroup.Group) error {
 	if before, aside := store.CutAside(blob.Name); aside {
-		if _, ok := mirror.ParseName(before); ok {
-			return r.tell(check.Problem{Code: check.CodeStoreAside, File: blob.Name, Note: true,
-				Detail: "a repair has set it aside: its bytes are damaged", Repair: doStrays})
+		if _, ok := trash.ParseName(before); ok {
+			return r.tell(Problem{Code: CodeStoreAside, File: blob.Name, Note: true,
+				Detail: "a repair has set it aside: its bytes are damaged"})
 		}
 	}
-	digest, ok := mirror.ParseName(blob.Name)
+	digest, ok := trash.ParseName(blob.Name)
 	if !ok {
-		return r.tell(check.Problem{Code: CodeForeign, File: blob.Name, Note: true,
-			Detail: "it is neither a shard nor an index", Repair: doNothing})
+		return r.tell(Problem{Code: CodeStoreForeign, File: blob.Name, Note: true,
+			Detail: "it is neither a shard nor an index"})
 	}
+
 	r.sum.Blobs++
 	r.sum.Bytes += blob.Size
 	if err := r.compare(ctx, blob, digest); err != nil || !r.ReadData {
@@ -198,25 +209,29 @@ func (r *run) blob(ctx context.Context, blob store.Committed, reading *errgroup.
 }
 
 // compare compares a blob with the row that names it.
-func (r *run) compare(ctx context.Context, blob store.Committed, digest [32]byte) error {
-	size, known := r.expected.see(digest)
+func (r *storeRun) compare(ctx context.Context, blob store.Committed, digest [32]byte) error {
+	expected, known := r.expected.get(digest[:])
+	if known {
+		r.expected.set(digest[:], expectedBlob{size: expected.size, seen: true})
+	}
 	switch {
-	case known && size != blob.Size:
-		return r.tell(check.Problem{Code: CodeLength, File: blob.Name, Repair: doAway,
-			Detail: fmt.Sprintf("it has %d bytes where %d are known", blob.Size, size)})
+	case known && expected.size != blob.Size:
+		return r.tell(Problem{Code: CodeBlobLength, File: blob.Name,
+			Detail: fmt.Sprintf("it has %d bytes where %d are known", blob.Size, expected.size)})
 	case known || r.Repo == nil:
 		return nil
 	}
+
 	named, err := r.isNamed(ctx, blob.Name, digest)
 	if err != nil || named {
 		return err
 	}
-	return r.tell(check.Problem{Code: check.CodeStoreStray, File: blob.Name, Note: true, Repair: doStrays,
+	return r.tell(Problem{Code: CodeStoreStray, File: blob.Name, Note: true,
 		Detail: "no row of this repository names it: it is another's, or was left behind"})
 }
 
 // isNamed asks for what was stored since.
-func (r *run) isNamed(ctx context.Context, name string, digest [32]byte) (bool, error) {
+func (r *storeRun) isNamed(ctx context.Context, name string, digest [32]byte) (bool, error) {
 	ask := r.Repo.Unnamed
 	if _, isIndex := blobindex.ParseName(name); isIndex {
 		ask = r.Repo.UnnamedIndexes
@@ -226,7 +241,7 @@ func (r *run) isNamed(ctx context.Context, name string, digest [32]byte) (bool, 
 }
 
 // read compares a blob with its name. One that was removed meanwhile is no problem.
-func (r *run) read(ctx context.Context, name string, digest [32]byte) error {
+func (r *storeRun) read(ctx context.Context, name string, digest [32]byte) error {
 	got, err := mirror.Digest(ctx, r.Store, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -234,26 +249,27 @@ func (r *run) read(ctx context.Context, name string, digest [32]byte) error {
 	if err != nil {
 		return err
 	}
+
 	r.mu.Lock()
 	r.sum.Read++
 	r.mu.Unlock()
 	if got == digest {
 		return nil
 	}
-	return r.tell(check.Problem{Code: CodeDamaged, File: name, Repair: doAway,
-		Detail: "its bytes are not what its name says"})
+	return r.tell(Problem{Code: CodeBlobDamaged, File: name, Detail: "its bytes are not what its name says"})
 }
 
 // missing looks for what rows name and the list did not have. What was removed meanwhile is no problem.
-func (r *run) missing(ctx context.Context) error {
-	if len(r.expected) == 0 || r.expected.all() {
+func (r *storeRun) missing(ctx context.Context) error {
+	if r.sawAll() {
 		return nil
 	}
 	for row, err := range r.rows(ctx) {
 		if err != nil {
 			return err
 		}
-		if r.expected.seen(row) || len(row.digest) != 32 {
+		expected, _ := r.expected.get(row.digest)
+		if expected.seen || len(row.digest) != len(sqlrepo.Digest{}) {
 			continue
 		}
 		if err := r.lookFor(ctx, row); err != nil {
@@ -263,7 +279,17 @@ func (r *run) missing(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) lookFor(ctx context.Context, row row) error {
+// sawAll reports whether the list had all that was expected.
+func (r *storeRun) sawAll() bool {
+	for _, expected := range r.expected {
+		if !expected.seen {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *storeRun) lookFor(ctx context.Context, row blobRow) error {
 	name := row.name()
 	_, err := r.Store.Size(ctx, name)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
@@ -273,46 +299,28 @@ func (r *run) lookFor(ctx context.Context, row row) error {
 	if err != nil || !named {
 		return err
 	}
-	return r.tell(check.Problem{Code: CodeMissing, Upload: row.upload, Shard: row.shard, File: name,
-		Detail: "it is not in the store", Repair: doCopy})
+	return r.tell(Problem{Code: CodeBlobMissing, Upload: row.upload, Shard: row.shard, File: name,
+		Detail: "it is not in the store"})
 }
 
 // unfinished looks for what was begun and never committed. Without a repository nobody can tell what is under way.
-func (r *run) unfinished(ctx context.Context) error {
-	left, detail := []store.Unfinished(nil), "it is under way, or was left by an interrupted worker"
-	if r.Repo == nil {
-		all, err := r.Store.Unfinished(ctx, "")
-		if err != nil {
-			return err
-		}
-		left = all
+func (r *storeRun) unfinished(ctx context.Context) (err error) {
+	var left []store.Unfinished
+	detail := "an interrupted worker left it"
+	if r.Repo != nil {
+		left, err = leftovers.Files(ctx, r.Repo, r.Store)
 	} else {
-		detail = "an interrupted worker left it"
-		abandoned, err := leftovers.Files(ctx, r.Repo, r.Store)
-		if err != nil {
-			return err
-		}
-		left = abandoned
+		left, err = r.Store.Unfinished(ctx, "")
+		detail = "it is under way, or was left by an interrupted worker"
 	}
+	if err != nil {
+		return err
+	}
+
 	for _, file := range left {
-		err := r.tell(check.Problem{Code: CodeUnfinished, File: file.Name, Note: true, Detail: detail, Repair: doGC})
-		if err != nil {
+		if err := r.tell(Problem{Code: CodeStoreUnfinished, File: file.Name, Note: true, Detail: detail}); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// row is what the repository knows of a blob.
-type row struct {
-	upload, shard int64
-	digest        []byte
-	size          int64
-}
-
-func (r row) name() string {
-	if r.shard == 0 {
-		return blobindex.Name([32]byte(r.digest))
-	}
-	return shard.Name([32]byte(r.digest))
 }

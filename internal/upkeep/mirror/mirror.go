@@ -14,9 +14,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/guppy-prep/guppy/internal/formats/blobindex"
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
-	"github.com/guppy-prep/guppy/internal/preparing/shard"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
 )
 
@@ -100,7 +99,7 @@ func (c *Copier) foreign(ctx context.Context) error {
 			return err
 		}
 		name, _ := store.CutAside(blob.Name)
-		if _, ok := ParseName(name); !ok {
+		if _, ok := trash.ParseName(name); !ok {
 			return fmt.Errorf("%w: %q is in the target, which is no store yet: name a place that is empty, or remove what is there",
 				ErrForeign, blob.Name)
 		}
@@ -118,7 +117,7 @@ func (c *Copier) blobs(ctx context.Context) error {
 		if err != nil {
 			return errors.Join(err, copying.Wait())
 		}
-		digest, ok := ParseName(blob.Name)
+		digest, ok := trash.ParseName(blob.Name)
 		if !ok {
 			c.Progress.Ignored.Add(1)
 			continue
@@ -165,14 +164,6 @@ func (c *Copier) sources(ctx context.Context) iter.Seq2[store.Committed, error] 
 			}
 		}
 	}
-}
-
-// ParseName tells the digest of a shard or an index by its name.
-func ParseName(name string) (digest [sha256.Size]byte, ok bool) {
-	if digest, ok = shard.ParseName(name); ok {
-		return digest, true
-	}
-	return blobindex.ParseName(name)
 }
 
 func (c *Copier) blob(ctx context.Context, owner string, blob store.Committed, digest [sha256.Size]byte) error {
