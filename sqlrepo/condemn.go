@@ -10,7 +10,6 @@ import (
 	"github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/host/liveness"
 )
 
 // SpaceView is a space as it was when somebody began to look which of its shards are needed.
@@ -151,11 +150,7 @@ func (r *Repository) stopLinking(ctx context.Context, tx *dialect.Tx, upload Upl
 	if upload.State != Linking || upload.Token == 0 {
 		return nil
 	}
-	ended, err := r.freeEnded(ctx, tx, upload)
-	if err == nil && !ended {
-		err = fmt.Errorf("upload %d: %w: %s is linking it", upload.ID, ErrAtWork, liveness.Describe(upload.Worker))
-	}
-	return err
+	return r.stopStage(ctx, tx, upload, "linking it")
 }
 
 // fromStore shows what the store said, which was hidden from the question whether the database has failed.

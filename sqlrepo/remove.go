@@ -2,7 +2,6 @@ package sqlrepo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -10,7 +9,6 @@ import (
 	"github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/host/liveness"
 )
 
 // RemoveUpload marks an upload as Removed, in one small commit: nothing takes its content over any more, and whoever
@@ -63,38 +61,7 @@ func (r *Repository) stopScans(ctx context.Context, tx *dialect.Tx, source int64
 		if scan.State != Scanning || scan.Token == 0 {
 			continue
 		}
-		ended, err := r.freeEnded(ctx, tx, scan)
-		if err == nil && !ended {
-			err = fmt.Errorf("upload %d: %w: %s is scanning its source", scan.ID, ErrAtWork, liveness.Describe(scan.Worker))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// freeEnded takes the lease on an upload away if it has ended, and tells whether it had.
-func (r *Repository) freeEnded(ctx context.Context, tx *dialect.Tx, upload Upload) (ended bool, err error) {
-	rows, err := r.exec(ctx, tx, free(squirrel.Update("uploads")).
-		Where(squirrel.Eq{"id": upload.ID}).Where(r.ended()))
-	return rows > 0, err
-}
-
-// stopWork makes sure that nobody works on an upload.
-func (r *Repository) stopWork(ctx context.Context, tx *dialect.Tx, id int64) error {
-	for _, of := range []struct{ table, key string }{{"shards", "upload"}, {"uploads", "id"}} {
-		var worker string
-		claimed := squirrel.And{squirrel.Eq{of.key: id}, squirrel.NotEq{"token": 0}}
-		err := r.get(ctx, tx, &worker, squirrel.Select("COALESCE(worker, '')").From(of.table).Where(claimed).
-			Where(r.live()).Limit(1))
-		if err == nil {
-			return fmt.Errorf("upload %d: %w: %s has a lease", id, ErrAtWork, liveness.Describe(worker))
-		}
-		if !errors.Is(err, ErrNotFound) {
-			return err
-		}
-		if _, err := r.exec(ctx, tx, free(squirrel.Update(of.table)).Where(claimed)); err != nil {
+		if err := r.stopStage(ctx, tx, scan, "scanning its source"); err != nil {
 			return err
 		}
 	}

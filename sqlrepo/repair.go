@@ -2,34 +2,15 @@ package sqlrepo
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/host/liveness"
 )
 
 // What follows mends rows that CheckRows found fault with. Each method owns its transaction and may be called again.
 // None is fenced: the caller holds the lock of LockAll, and has asked AtWork.
-
-// AtWork returns ErrAtWork, with who it is, when somebody has a lease that has not ended.
-func (r *Repository) AtWork(ctx context.Context) error {
-	for _, table := range []string{"uploads", "shards"} {
-		var workers []string
-		err := r.readList(ctx, "look who is at work", &workers, squirrel.Select("worker").Distinct().From(table).
-			Where("worker IS NOT NULL").Where(r.live()).
-			Where(squirrel.ConcatExpr("lease_ends <= ", r.at(longestLease))).Limit(1))
-		if err != nil {
-			return err
-		}
-		if len(workers) > 0 {
-			return fmt.Errorf("%w: %s", ErrAtWork, liveness.Describe(workers[0]))
-		}
-	}
-	return nil
-}
 
 // mend runs statements in one transaction, which may change who needs what in any space.
 func (r *Repository) mend(ctx context.Context, doing string, statements ...squirrel.Sqlizer) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/Masterminds/squirrel"
 
@@ -125,21 +124,6 @@ func (r *Repository) lockTransfer(ctx context.Context, target *Repository, allow
 	}
 	locked = source.Watch(all.Watch(ctx))
 	return locked, func() error { return errors.Join(source.Release(), all.Release()) }, nil
-}
-
-// refuseLive returns ErrSourceInUse when somebody has a lease: workers on the other side of a pooler hold no lock.
-func (r *Repository) refuseLive(ctx context.Context, q queryer) error {
-	for _, table := range []string{"uploads", "shards"} {
-		var workers []string
-		query := squirrel.Select("DISTINCT COALESCE(worker, '')").From(table).Where(r.live()).Limit(3)
-		if err := r.list(ctx, q, &workers, query); err != nil {
-			return err
-		}
-		if len(workers) > 0 {
-			return fmt.Errorf("%w: at work is %s", ErrSourceInUse, strings.Join(workers, ", "))
-		}
-	}
-	return nil
 }
 
 // refuseUsed returns ErrNotEmpty unless the repository is as its schema was made.

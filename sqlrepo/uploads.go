@@ -160,10 +160,11 @@ func (r *Repository) open(ctx context.Context, tx *dialect.Tx, source int64, fre
 	}
 
 	opened.Upload, opened.Resumed = unfinished, true
-	if opened.Joined, err = r.atWork(ctx, tx, unfinished.ID); err != nil {
+	workers, err := r.workers(ctx, tx, &unfinished.ID, r.live())
+	if err != nil {
 		return opened, err
 	}
-	if opened.Joined {
+	if opened.Joined = len(workers) > 0; opened.Joined {
 		return opened, joinable(unfinished, fresh)
 	}
 	return opened, r.restart(ctx, tx, &opened.Upload, fresh)
@@ -202,17 +203,6 @@ func (r *Repository) unfinished(ctx context.Context, q queryer, source int64) (u
 	err = r.get(ctx, q, &upload, squirrel.Select(uploadFields...).From("uploads").
 		Where(squirrel.ConcatExpr("id = (", latest, ")")).Where(squirrel.NotEq{"state": closed}))
 	return upload, err
-}
-
-// atWork tells whether somebody has a lease on the upload's stage or on one of its shards.
-func (r *Repository) atWork(ctx context.Context, tx *dialect.Tx, upload int64) (live bool, err error) {
-	leased := func(table, key string) squirrel.Sqlizer {
-		return squirrel.ConcatExpr("EXISTS (", squirrel.Select("1").From(table).Where(squirrel.Eq{key: upload}).
-			Where(r.live()), ")")
-	}
-	err = r.get(ctx, tx, &live,
-		squirrel.Select().Column(squirrel.ConcatExpr(leased("uploads", "id"), " OR ", leased("shards", "upload"))))
-	return live, err
 }
 
 func joinable(u, fresh Upload) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/identity"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
@@ -191,7 +192,7 @@ func (a *app) checker(ctx context.Context, cfg *config.Config, repo *repository,
 // repairRepository mends what can be while everybody else is kept away.
 func (a *app) repairRepository(ctx context.Context, repo *repository, checker check.Checker,
 	out *checkOutput) (err error) {
-	if err := pipeline.ReleaseDead(ctx, repo.Repository, a.log); err != nil {
+	if err := leftovers.ReleaseAll(ctx, repo.Repository, a.log); err != nil {
 		return err
 	}
 	ctx, lock, err := check.Lock(ctx, repo.Repository)
@@ -199,7 +200,13 @@ func (a *app) repairRepository(ctx context.Context, repo *repository, checker ch
 		return err
 	}
 	defer func() { err = errors.Join(dialect.BlameLock(ctx, err), lock.Release()) }()
-	repairer := check.Repairer{Checker: checker, Did: out.repaired}
+	link := func(ctx context.Context, space sqlrepo.Space, upload int64) error {
+		job := pipeline.Job{
+			Repo: checker.Repo, Store: checker.Store, Space: space, TempDir: checker.TempDir, Log: checker.Log,
+		}
+		return job.Link(ctx, upload)
+	}
+	repairer := check.Repairer{Checker: checker, Link: link, Did: out.repaired}
 	if err := repairer.Run(ctx); err != nil {
 		return fmt.Errorf("repair: %w", err)
 	}

@@ -64,7 +64,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitComplete
 	case ctx.Err() != nil:
 		return exitInterrupted
-	case errors.Is(err, pipeline.ErrOutOfSight):
+	case errors.Is(err, store.ErrOutOfSight):
 		return exitFailure
 	case isAny(err, usageErrors):
 		return exitUsage

@@ -12,7 +12,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
-	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/upkeep/gc"
@@ -87,7 +87,7 @@ func inTheWay(err error) error {
 	switch {
 	case errors.Is(err, sqlrepo.ErrAtWork):
 		return &removalRefused{err}
-	case errors.Is(err, pipeline.ErrOutOfSight):
+	case errors.Is(err, store.ErrOutOfSight):
 		return &storeUnseen{err}
 	}
 	return err
@@ -148,7 +148,7 @@ func (a *app) collect(ctx context.Context, cfg *config.Config, repo *repository,
 	view := &gcView{DryRun: !options.yes, Spaces: []removalView{}, straysRemoved: options.yes && options.strays}
 	err := removing(ctx, repo, func(ctx context.Context) error {
 		if !view.DryRun { // the leases of processes of this host that are gone are in nobody's way
-			if err := pipeline.ReleaseDead(ctx, repo.Repository, a.log); err != nil {
+			if err := leftovers.ReleaseAll(ctx, repo.Repository, a.log); err != nil {
 				return err
 			}
 		}
@@ -207,7 +207,7 @@ func (a *app) sweep(ctx context.Context, cfg *config.Config, collector *gc.Colle
 	if err != nil {
 		return err
 	}
-	temporary, err := countTemporary(ctx, collector, repo, files, !view.DryRun)
+	temporary, err := collector.Temporary(ctx, files, !view.DryRun)
 	if err == nil || temporary > 0 {
 		view.Temporary = &temporary
 	}
@@ -222,24 +222,6 @@ func (a *app) sweep(ctx context.Context, cfg *config.Config, collector *gc.Colle
 	unnamed, damaged := filesView(strays.Unnamed), filesView(strays.Damaged)
 	view.Strays, view.Damaged = &unnamed, &damaged
 	return err
-}
-
-// countTemporary counts what was begun in a store and nobody will finish, and removes it if it is told to.
-func countTemporary(ctx context.Context, collector *gc.Collector, repo *repository, files store.Store,
-	remove bool) (n int64, err error) {
-	spaces, err := repo.Spaces(ctx)
-	if err != nil {
-		return 0, err
-	}
-	for _, space := range spaces {
-		some, err := collector.Temporary(ctx, files, space, remove)
-		n += some
-		if err != nil {
-			return n, err
-		}
-	}
-	some, err := collector.Leftovers(ctx, files, remove)
-	return n + some, err
 }
 
 // isKnown tells whether an upload has its shards in this store, or had, as far as can be told when all were removed. A

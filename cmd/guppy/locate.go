@@ -20,7 +20,7 @@ type locator struct {
 	paths sourcePaths
 }
 
-// locate returns pipeline.ErrOutOfSight, with what to do about it, unless this host has the upload's source and store.
+// locate returns store.ErrOutOfSight, with what to do about it, unless this host has the upload's source and store.
 func (l *locator) locate(ctx context.Context, upload sqlrepo.OpenUpload) (*pipeline.Site, error) {
 	shards, err := l.store(ctx, upload.Upload)
 	if err != nil {
@@ -36,7 +36,7 @@ func (l *locator) locate(ctx context.Context, upload sqlrepo.OpenUpload) (*pipel
 	}
 	root := l.paths.of(registered)
 	held, files, err := l.source(ctx, registered, root, upload.Upload)
-	if errors.Is(err, pipeline.ErrOutOfSight) {
+	if errors.Is(err, store.ErrOutOfSight) {
 		return nil, fmt.Errorf("%w: mount source %q of space %q there, or say where it is with --source-path %s=PATH",
 			err, registered.Name, space.Name, registered.Name)
 	}
@@ -54,22 +54,22 @@ func (l *locator) store(ctx context.Context, upload sqlrepo.Upload) (store.Store
 	}
 	if upload.Store == "" {
 		return nil, fmt.Errorf("%w: an older guppy began upload %d: run guppy prepare or guppy upload on its source once, "+
-			"so that its store is known", pipeline.ErrOutOfSight, upload.ID)
+			"so that its store is known", store.ErrOutOfSight, upload.ID)
 	}
 	shards, err := l.findStore(ctx, l.cfg)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w: mount the store there, or say where it is with --store", pipeline.ErrOutOfSight, err)
+		return nil, fmt.Errorf("%w: %w: mount the store there, or say where it is with --store", store.ErrOutOfSight, err)
 	}
 	marker, err := shards.Marker(ctx)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", pipeline.ErrOutOfSight, err)
+		return nil, fmt.Errorf("%w: %w", store.ErrOutOfSight, err)
 	case marker == "":
 		return nil, fmt.Errorf("%w: %s is no store: mount it there, or say where it is with --store",
-			pipeline.ErrOutOfSight, path)
+			store.ErrOutOfSight, path)
 	case marker != upload.Store:
 		return nil, fmt.Errorf("%w: %s is another store than that of upload %d: say where that is with --store",
-			pipeline.ErrOutOfSight, path, upload.ID)
+			store.ErrOutOfSight, path, upload.ID)
 	}
 	return shards, nil
 }
@@ -78,14 +78,14 @@ func (l *locator) store(ctx context.Context, upload sqlrepo.Upload) (store.Store
 func (l *locator) source(ctx context.Context, registered sqlrepo.Source, root string,
 	upload sqlrepo.Upload) (*source.Held, source.FS, error) {
 	if err := refuseOwnFiles(l.cfg, root); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", pipeline.ErrOutOfSight, err)
+		return nil, nil, fmt.Errorf("%w: %w", store.ErrOutOfSight, err)
 	}
 	held, files, err := l.hold(ctx, l.cfg, l.repo, registered, root, upload.SourceOptions)
 	if isAny(err, databaseErrors) {
 		return nil, nil, err
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", pipeline.ErrOutOfSight, err)
+		return nil, nil, fmt.Errorf("%w: %w", store.ErrOutOfSight, err)
 	}
 	if err := pipeline.Sees(ctx, l.repo, files, root, upload); err != nil {
 		return nil, nil, errors.Join(err, held.Close())

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/guppy-prep/guppy/internal/host/liveness"
+	"github.com/guppy-prep/guppy/internal/host/presence"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -24,7 +24,7 @@ func (a *app) showWork(ctx context.Context, worker *pipeline.Worker) (stop func(
 	var looking sync.WaitGroup
 	looking.Go(func() {
 		for {
-			doing, queries, err := doingNow(ctx, worker.Repo, worker.Filter, liveness.Name())
+			doing, queries, err := doingNow(ctx, worker.Repo, worker.Filter, presence.Name())
 			if err == nil {
 				shown.Do(doing)
 			}

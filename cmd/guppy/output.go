@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/guppy-prep/guppy/internal/host/durable"
-	"github.com/guppy-prep/guppy/internal/host/liveness"
+	"github.com/guppy-prep/guppy/internal/host/presence"
 )
 
 // replaceFile has a file written that is whole and synced when it has its name. A symlink is followed: the file that it
@@ -51,7 +51,7 @@ func replace(path string, there fs.FileInfo, write func(io.Writer) error) error 
 	if err := removeDeadParts(path); err != nil {
 		return err
 	}
-	part := partPrefix(path) + liveness.Tag() + "." + rand.Text() + partSuffix
+	part := partPrefix(path) + presence.Tag() + "." + rand.Text() + partSuffix
 	file, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func removeDeadParts(path string) error {
 		part := filepath.Join(filepath.Dir(prefix), entry.Name())
 		tag, isPart := strings.CutPrefix(part, prefix)
 		tag, ends := strings.CutSuffix(tag, partSuffix)
-		if end := strings.LastIndexByte(tag, '.'); isPart && ends && end > 0 && liveness.IsGone(tag[:end]) {
+		if end := strings.LastIndexByte(tag, '.'); isPart && ends && end > 0 && presence.IsGone(tag[:end]) {
 			if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}

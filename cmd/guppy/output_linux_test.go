@@ -9,16 +9,16 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/guppy-prep/guppy/internal/host/liveness"
+	"github.com/guppy-prep/guppy/internal/host/presence"
 )
 
 // TestPartsOfTheDeadAreRemoved by whoever writes the same file next, and those of processes that live are not, nor what
 // only looks like one.
 func TestPartsOfTheDeadAreRemoved(t *testing.T) {
-	dead := strings.Split(liveness.Tag(), ".")
+	dead := strings.Split(presence.Tag(), ".")
 	dead[1] += "0" // another process had this number at another time
 	dir := t.TempDir()
-	alive := ".out.car." + liveness.Tag() + ".ABC.part"
+	alive := ".out.car." + presence.Tag() + ".ABC.part"
 	kept := []string{alive, ".out.car.part", ".out.car.1.2.part", ".other.car.7.1.2.3.part", "out.car.part"}
 	for _, name := range append(slices.Clone(kept), ".out.car."+strings.Join(dead, ".")+".ABC.part") {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/guppy-prep/guppy/internal/host/liveness"
+	"github.com/guppy-prep/guppy/internal/host/presence"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -105,7 +105,7 @@ func (v *uploadStatus) add(work string, l sqlrepo.Lease) (live bool) {
 	if l.Token == 0 {
 		return false
 	}
-	host, pid := liveness.Split(l.Worker)
+	host, pid := presence.Split(l.Worker)
 	ended := l.Ends.Before(v.now)
 	v.Workers = append(v.Workers, workerStatus{
 		Host: host, PID: pid, Work: work, BeganAt: formatTime(l.Began), SeenAt: formatTime(l.Seen),

@@ -13,7 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
-	"github.com/guppy-prep/guppy/internal/upkeep/storecheck"
+	"github.com/guppy-prep/guppy/internal/upkeep/check"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -79,7 +79,7 @@ func keepsBytes(ctx context.Context, repo *repository) (bool, error) {
 func (a *app) nothingKept() error {
 	out := newCheckOutput(a)
 	if a.json {
-		return out.endStore(storecheck.Summary{}, true, nil)
+		return out.endStore(check.StoreSummary{}, true, nil)
 	}
 	_, err := fmt.Fprintf(a.stdout, "all uploads are in %s, which keeps nothing that could be checked\n",
 		store.NoneLocation)
@@ -113,7 +113,7 @@ func (a *app) checkStore(ctx context.Context, cfg *config.Config, repo *reposito
 	if _, none := files.(*store.None); none {
 		return fmt.Errorf("%w: a store %s keeps nothing that could be checked", errUsage, store.NoneLocation)
 	}
-	checker := storecheck.Checker{Store: files, ReadData: readData, Workers: workers(cfg)}
+	checker := check.StoreChecker{Store: files, ReadData: readData, Workers: workers(cfg)}
 	if repo != nil {
 		checker.Repo = repo.Repository
 	}
@@ -129,7 +129,7 @@ func (a *app) checkStore(ctx context.Context, cfg *config.Config, repo *reposito
 }
 
 // endStore is end for the check of a store.
-func (o *checkOutput) endStore(sum storecheck.Summary, known bool, failed error) error {
+func (o *checkOutput) endStore(sum check.StoreSummary, known bool, failed error) error {
 	if o.app.json {
 		return o.endJSON(sum, sum.Problems == 0, failed)
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
-	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -83,7 +83,7 @@ func (a *app) transfer(ctx context.Context, cfg *config.Config, fromURL, toURL s
 	}
 	defer func() { err = errors.Join(err, target.Close()) }()
 	repo := sqlrepo.New(source, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))
-	if err := pipeline.ReleaseDead(ctx, repo, a.log); err != nil {
+	if err := leftovers.ReleaseAll(ctx, repo, a.log); err != nil {
 		return err
 	}
 	into := sqlrepo.New(target, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/guppy-prep/guppy/internal/config"
-	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/upkeep/gc"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -132,7 +132,7 @@ func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repos
 			return err
 		}
 	}
-	if err := pipeline.ReleaseDead(ctx, repo.Repository, a.log); err != nil {
+	if err := leftovers.ReleaseAll(ctx, repo.Repository, a.log); err != nil {
 		return err
 	}
 	view, failed := newRemovedView(false, collector), error(nil)

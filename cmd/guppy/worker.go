@@ -9,7 +9,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
-	"github.com/guppy-prep/guppy/internal/host/liveness"
+	"github.com/guppy-prep/guppy/internal/host/presence"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -81,7 +81,7 @@ func (a *app) work(ctx context.Context, cfg *config.Config, repo *repository, op
 		Progress: &progress.Counters{}, Log: a.log,
 	}
 	a.ran = true
-	a.log.Info("begin", "worker", liveness.Name(), "store", cfg.Prepare.Store)
+	a.log.Info("begin", "worker", presence.Name(), "store", cfg.Prepare.Store)
 	stop := a.showWork(ctx, &worker)
 	err = worker.Run(ctx)
 	stop()

@@ -89,6 +89,9 @@ var ErrNotKept = errors.New("its bytes are not kept")
 // files, memory or permission.
 var ErrUnusable = errors.New("the store can't be used")
 
+// ErrOutOfSight is returned for an upload whose store, or source, this host cannot see.
+var ErrOutOfSight = errors.New("out of sight")
+
 // barred adds ErrUnusable to an error that concerns this process or its host rather than a blob.
 func barred(err error) error {
 	if shortage.Bars(err) && !errors.Is(err, ErrUnusable) {

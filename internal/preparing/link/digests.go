@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/guppy-prep/guppy/internal/formats/unixfs"
@@ -20,16 +21,14 @@ const cachedShards = 8
 // DigestCache holds the digests of the shards that were looked at last.
 type DigestCache struct {
 	repo   Digests
-	shards []shardDigests
-}
-
-type shardDigests struct {
-	shard   int64
-	digests []byte
+	shards *simplelru.LRU[int64, []byte]
 }
 
 // NewDigestCache returns a cache that holds nothing yet.
-func NewDigestCache(repo Digests) *DigestCache { return &DigestCache{repo: repo} }
+func NewDigestCache(repo Digests) *DigestCache {
+	shards, _ := simplelru.NewLRU[int64, []byte](cachedShards, nil) // only a size below 1 is an error
+	return &DigestCache{repo: repo, shards: shards}
+}
 
 // Of returns the digests of the chunks of a file's i-th segment, valid until the next call, or ErrInconsistent when not
 // all of them are there. Those of the segments behind it are read at the same time: a database may be far away.
@@ -47,29 +46,18 @@ func (c *DigestCache) Of(ctx context.Context, segments []sqlrepo.Segment, i int)
 // not packed are zero.
 func (c *DigestCache) Packed(ctx context.Context, segments []sqlrepo.Segment, i int) ([]byte, error) {
 	segment := segments[i]
-	digests, held := c.shard(segment.Shard)
+	digests, held := c.shards.Get(segment.Shard)
 	if !held {
 		if err := c.read(ctx, segments[i:]); err != nil {
 			return nil, err
 		}
-		digests, _ = c.shard(segment.Shard)
+		digests, _ = c.shards.Get(segment.Shard)
 	}
+
 	whole := int64(len(digests) / sha256.Size)
 	from := max(0, min(segment.Chunk, whole))
 	to := max(from, min(segment.Chunk+unixfs.Chunks(segment.Length), whole))
 	return digests[from*sha256.Size : to*sha256.Size], nil
-}
-
-// shard returns the digests of a shard that are held, and puts it before the others.
-func (c *DigestCache) shard(shard int64) ([]byte, bool) {
-	for i, held := range c.shards {
-		if held.shard == shard {
-			copy(c.shards[1:i+1], c.shards[:i])
-			c.shards[0] = held
-			return held.digests, true
-		}
-	}
-	return nil, false
 }
 
 // readAtOnce is how many shards' digests are read side by side.
@@ -77,20 +65,22 @@ const readAtOnce = 6
 
 // read reads the digests of the first shards among those of some segments that are not held.
 func (c *DigestCache) read(ctx context.Context, segments []sqlrepo.Segment) error {
-	var wanted []shardDigests
+	var wanted []int64
 	for _, segment := range segments {
-		_, held := c.shard(segment.Shard)
-		if !held && !slices.ContainsFunc(wanted, func(w shardDigests) bool { return w.shard == segment.Shard }) {
-			wanted = append(wanted, shardDigests{shard: segment.Shard})
+		_, held := c.shards.Get(segment.Shard)
+		if !held && !slices.Contains(wanted, segment.Shard) {
+			wanted = append(wanted, segment.Shard)
 		}
 		if len(wanted) == readAtOnce {
 			break
 		}
 	}
+
+	digests := make([][]byte, len(wanted))
 	group, ctx := errgroup.WithContext(ctx)
-	for i := range wanted {
+	for i, shard := range wanted {
 		group.Go(func() (err error) {
-			wanted[i].digests, err = c.repo.ShardDigests(ctx, wanted[i].shard)
+			digests[i], err = c.repo.ShardDigests(ctx, shard)
 			if errors.Is(err, sqlrepo.ErrNotFound) {
 				return fmt.Errorf("%w: %w", ErrInconsistent, err)
 			}
@@ -100,6 +90,9 @@ func (c *DigestCache) read(ctx context.Context, segments []sqlrepo.Segment) erro
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	c.shards = append(wanted, c.shards[:min(len(c.shards), cachedShards-len(wanted))]...)
+
+	for i, shard := range slices.Backward(wanted) { // the first one is needed first
+		c.shards.Add(shard, digests[i])
+	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -92,6 +93,17 @@ func (j *Job) Run(ctx context.Context) (result Result, err error) {
 	return result, err
 }
 
+// Link links and indexes an upload of the job's space that is packed. That needs the store, but not the source.
+func (j *Job) Link(ctx context.Context, upload int64) error {
+	site := &Site{Space: j.Space, Store: j.Store, FS: source.Local()}
+	worker := Worker{
+		Repo: j.Repo, Filter: sqlrepo.OpenFilter{Uploads: []int64{upload}}, Workers: 1, ReadAhead: 1, TempDir: j.TempDir,
+		Locate:   func(context.Context, sqlrepo.OpenUpload) (*Site, error) { return site, nil },
+		Progress: &progress.Counters{}, Log: j.Log,
+	}
+	return worker.Run(ctx)
+}
+
 // begin locks the schema, and looks at the space's unfinished uploads meanwhile.
 func (j *Job) begin(ctx context.Context) (lock dialect.Lock, unfinished []sqlrepo.OpenUpload, err error) {
 	var looking errgroup.Group
@@ -117,7 +129,7 @@ func (j *Job) open(ctx context.Context, unfinished []sqlrepo.OpenUpload) (opened
 	if fresh.Store, err = j.Store.Identify(ctx); err != nil {
 		return opened, err
 	}
-	if err := releaseDead(ctx, j.Repo, unfinished, j.Log); err != nil {
+	if err := leftovers.ReleaseThose(ctx, j.Repo, unfinished, j.Log); err != nil {
 		return opened, err
 	}
 	open := j.Repo.OpenUpload
@@ -130,7 +142,7 @@ func (j *Job) open(ctx context.Context, unfinished []sqlrepo.OpenUpload) (opened
 	}
 	j.Log.Info("begin", "upload", opened.Upload.ID, "source", j.Source.Name, "resumed", opened.Resumed, "joined",
 		opened.Joined)
-	return opened, tidy(ctx, j.Repo, j.Store, j.Space, j.Log)
+	return opened, leftovers.Tidy(ctx, j.Repo, j.Store, j.Space, j.Log)
 }
 
 func (j *Job) worker(opened sqlrepo.Opened) *Worker {

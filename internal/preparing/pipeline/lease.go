@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/guppy-prep/guppy/internal/host/presence"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -49,30 +50,23 @@ func (l *lease) progress(n int64) { l.done.Add(n) }
 // sent tells that bytes went to the store.
 func (l *lease) sent(n int64) { l.shipped.Add(n) }
 
-// renew sends a heartbeat each third of the term.
+// renew renews the claim until the lease's context ends, and gives the work back if it makes no progress.
 func (l *lease) renew(c *crew) error {
-	beat := time.NewTicker(c.claim.Term / 3)
-	defer beat.Stop()
 	moved, last, shipped := time.Now(), int64(-1), int64(0)
-	for {
-		select {
-		case <-l.ctx.Done():
-			return nil
-		case <-beat.C:
-		}
+	return presence.Beat(l.ctx, c.claim.Term, func() error {
 		if done, now := l.done.Load(), l.shipped.Load(); done != last || now != shipped || l.waits.Load() {
 			moved, last, shipped = time.Now(), done, now
 		}
 		if time.Since(moved) >= c.limits.StallTimeout {
 			return c.stalled(l)
 		}
-		if err := c.Repo.Renew(l.ctx, l.unit, c.claim.Term, last); err != nil {
-			if l.ctx.Err() != nil {
-				return nil
-			}
-			return err
+
+		err := c.Repo.Renew(l.ctx, l.unit, c.claim.Term, last)
+		if l.ctx.Err() != nil { // the work has ended meanwhile
+			return nil
 		}
-	}
+		return err
+	})
 }
 
 // stalled gives the work back at once: what hangs in it may never return.

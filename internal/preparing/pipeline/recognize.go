@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -57,7 +58,7 @@ func Recognize(ctx context.Context, repo sourceReader, registered sqlrepo.Source
 	case seen.Empty:
 		return nil
 	}
-	if err := Sees(ctx, repo, fsys, seen.Path, scanned); errors.Is(err, ErrOutOfSight) {
+	if err := Sees(ctx, repo, fsys, seen.Path, scanned); errors.Is(err, store.ErrOutOfSight) {
 		return fmt.Errorf("%w: nothing identifies %s: %w", ErrAnotherSource, source.Describe(seen.Mount), err)
 	} else if err != nil {
 		return err
@@ -98,7 +99,7 @@ func (l looking) below(ctx context.Context, was, seen sqlrepo.Sighting) error {
 			return fmt.Errorf("%w: %s", ErrAnotherSource, difference(point, m, now))
 		case source.Unknown:
 			_, err := l.hasEntriesOf(ctx, m.Point)
-			if errors.Is(err, ErrOutOfSight) {
+			if errors.Is(err, store.ErrOutOfSight) {
 				return fmt.Errorf("%w: nothing identifies %s at %s: %w", ErrAnotherSource, source.Describe(now), point, err)
 			} else if err != nil {
 				return err
@@ -108,8 +109,8 @@ func (l looking) below(ctx context.Context, was, seen sqlrepo.Sighting) error {
 	return nil
 }
 
-// hasEntriesOf returns ErrOutOfSight if a directory of the source has nothing of what the last scan found in it, and
-// false if that was nothing.
+// hasEntriesOf returns store.ErrOutOfSight if a directory of the source has nothing of what the last scan found in it,
+// and false if that was nothing.
 func (l looking) hasEntriesOf(ctx context.Context, directory string) (bool, error) {
 	had, err := hadEntries(ctx, l.repo, l.source, directory)
 	if err != nil || !had {
@@ -139,7 +140,7 @@ func (l looking) over(ctx context.Context, was, seen sqlrepo.Sighting) error {
 			continue
 		}
 		found, err := l.hasEntriesOf(ctx, m.Point)
-		if err != nil && !errors.Is(err, ErrOutOfSight) {
+		if err != nil && !errors.Is(err, store.ErrOutOfSight) {
 			return err
 		}
 		if found && (likeness == source.Other || err != nil) {

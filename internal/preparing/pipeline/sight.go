@@ -8,6 +8,7 @@ import (
 	"iter"
 
 	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -20,9 +21,9 @@ type entryReader interface {
 const sightings = 32
 
 // Sees proves that what lies at root on this host is the source of an upload: the root itself or one of the first files
-// is as it was scanned. Where no file was scanned yet, it has to be a file or a directory that holds something. It
-// returns ErrOutOfSight otherwise: a file system that is not mounted leaves an empty directory, and every file would be
-// blamed.
+// is as it was scanned. Where no file was scanned yet, it has to be a file or a directory that holds something. Sees
+// returns store.ErrOutOfSight otherwise: a file system that is not mounted leaves an empty directory, and every file
+// would be blamed.
 func Sees(ctx context.Context, repo entryReader, fsys source.FS, root string, upload sqlrepo.Upload) error {
 	return seesBelow(ctx, repo, fsys, root, upload, "")
 }
@@ -32,7 +33,7 @@ func seesBelow(ctx context.Context, repo entryReader, fsys source.FS, root strin
 	directory sqlrepo.Path) error {
 	at := source.OSPath(root, directory)
 	if _, err := fsys.Stat(at); err != nil {
-		return fmt.Errorf("%w: the source: %w", ErrOutOfSight, err)
+		return fmt.Errorf("%w: the source: %w", store.ErrOutOfSight, err)
 	}
 	files := 0
 	ready := sqlrepo.EntryFilter{
@@ -55,7 +56,7 @@ func seesBelow(ctx context.Context, repo entryReader, fsys source.FS, root strin
 	}
 	if files > 0 {
 		return fmt.Errorf("%w: %s is not the source as it was scanned: none of its first %d files is there unchanged",
-			ErrOutOfSight, at, files)
+			store.ErrOutOfSight, at, files)
 	}
 	return holdsSomething(fsys, at)
 }
@@ -91,7 +92,7 @@ func holdsSomething(fsys source.FS, root string) error {
 		err = errors.New("the directory is empty, as if nothing were mounted there")
 	}
 	if err != nil {
-		return fmt.Errorf("%w: the source %s: %w", ErrOutOfSight, root, err)
+		return fmt.Errorf("%w: the source %s: %w", store.ErrOutOfSight, root, err)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/source/sourcetest"
+	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -66,7 +67,7 @@ func (r rootChanged) Stat(path string) (os.FileInfo, error) {
 
 func requireSeen(t *testing.T, err error, seen bool) {
 	t.Helper()
-	if seen && err != nil || !seen && !errors.Is(err, pipeline.ErrOutOfSight) {
+	if seen && err != nil || !seen && !errors.Is(err, store.ErrOutOfSight) {
 		t.Errorf("seen is to be %t: %v", seen, err)
 	}
 }
@@ -109,11 +110,11 @@ func TestARovingWorkerGoesOn(t *testing.T) {
 
 			err = f.rove(ctx, func(upload sqlrepo.OpenUpload) error {
 				if upload.ID == hidden.Upload.ID {
-					return fmt.Errorf("%w: not here", pipeline.ErrOutOfSight)
+					return fmt.Errorf("%w: not here", store.ErrOutOfSight)
 				}
 				return nil
 			})
-			if !errors.Is(err, pipeline.ErrOutOfSight) {
+			if !errors.Is(err, store.ErrOutOfSight) {
 				t.Errorf("the worker returned %v", err)
 			}
 			if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {

@@ -8,14 +8,12 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/internal/host/shortage"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
-
-// ErrOutOfSight is returned for an upload whose source or store this worker can't see.
-var ErrOutOfSight = errors.New("out of sight")
 
 // lookAgain is how long a worker takes what it has found of an upload's site for granted: a mount may come or go.
 const lookAgain = 30 * time.Second
@@ -130,7 +128,7 @@ func (c *crew) tidyOnce(ctx context.Context, site *Site) error {
 		}
 	}
 	c.mu.Unlock()
-	return tidy(ctx, c.Repo, site.Store, site.Space, c.Log)
+	return leftovers.Tidy(ctx, c.Repo, site.Store, site.Space, c.Log)
 }
 
 // outOfSight gives back work that failed for a reason which would have other work of its upload fail too. A worker that
@@ -142,7 +140,7 @@ func (c *crew) outOfSight(ctx context.Context, l *lease, what string, failure er
 	upload := uploadOf(l.unit)
 	c.Log.Warn("takes no more work of an upload for now", "upload", upload, "work", what, "reason", failure)
 	c.mu.Lock()
-	c.locate(upload, nil, fmt.Errorf("%w: %w", ErrOutOfSight, failure))
+	c.locate(upload, nil, fmt.Errorf("%w: %w", store.ErrOutOfSight, failure))
 	clear(c.failing)
 	c.mu.Unlock()
 	return c.giveBack(ctx, l)
@@ -168,7 +166,7 @@ func isDatabase(err error) bool {
 // store.
 func isHost(err error) bool {
 	return errors.Is(err, source.ErrGone) || shortage.Is(err) || errors.Is(err, store.ErrUnusable) ||
-		errors.Is(err, ErrOutOfSight)
+		errors.Is(err, store.ErrOutOfSight)
 }
 
 // isHopeless tells whether work fails however often it is tried.

@@ -8,11 +8,13 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/formats/unixfs"
 	"github.com/guppy-prep/guppy/internal/preparing/index"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/link"
 	"github.com/guppy-prep/guppy/internal/preparing/pack"
 	"github.com/guppy-prep/guppy/internal/preparing/plan"
 	"github.com/guppy-prep/guppy/internal/preparing/scan"
 	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -38,7 +40,7 @@ func (t *packTask) run(ctx context.Context, c *crew, buffers *pack.Buffers) erro
 	}
 	err := c.abandoned(t.shard.Attempts)
 	if err == nil {
-		p.Packed, err = packer.Pack(l.ctx, t.shard, Owner(t.site.Space, t.shard.Upload, t.shard.Token), l.progress)
+		p.Packed, err = packer.Pack(l.ctx, t.shard, leftovers.Owner(t.site.Space, t.shard.Upload, t.shard.Token), l.progress)
 	}
 	if err != nil {
 		c.sealer.forget(t.shard)
@@ -158,7 +160,7 @@ func (t *stageTask) scan(ctx context.Context, c *crew) error {
 // unseen tells a source that can't be read itself from entries below it, which are blamed on their own.
 func unseen(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w: %w", ErrOutOfSight, err)
+		return fmt.Errorf("%w: %w", store.ErrOutOfSight, err)
 	}
 	return err
 }
@@ -206,7 +208,7 @@ func (t *stageTask) link(ctx context.Context, c *crew) error {
 		return err
 	}
 	linker := link.Linker{
-		Repo: c.Repo, Store: t.site.Store, Owner: Owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
+		Repo: c.Repo, Store: t.site.Store, Owner: leftovers.Owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
 		Within: within(t.site, t.stage.Upload), Revision: c.sealer.revision(t.site.Space.ID), Profile: profile,
 		TempDir: c.TempDir, Progress: c.Progress, Alive: t.alive, Sent: t.sent,
 	}
@@ -224,7 +226,7 @@ func (t *stageTask) link(ctx context.Context, c *crew) error {
 // index tells where the blocks of the upload lie, and completes it.
 func (t *stageTask) index(ctx context.Context, c *crew) error {
 	indexer := index.Indexer{
-		Repo: c.Repo, Store: t.site.Store, Owner: Owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
+		Repo: c.Repo, Store: t.site.Store, Owner: leftovers.Owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
 		Space: t.site.Space.ID,
 		Alive: func(n int64) {
 			c.Progress.Indexed.Add(n)
@@ -239,7 +241,7 @@ func (t *stageTask) index(ctx context.Context, c *crew) error {
 	if c.Completed != nil {
 		c.Completed(t.stage.Upload)
 	}
-	if err := tidy(ctx, c.Repo, t.site.Store, t.site.Space, c.Log); err != nil {
+	if err := leftovers.Tidy(ctx, c.Repo, t.site.Store, t.site.Space, c.Log); err != nil {
 		c.Log.Warn("could not remove what interrupted workers left", "error", err)
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/guppy-prep/guppy/internal/host/liveness"
+	"github.com/guppy-prep/guppy/internal/host/presence"
 	"github.com/guppy-prep/guppy/internal/preparing/pack"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/source"
@@ -72,7 +72,7 @@ type Worker struct {
 	// Known are unfinished uploads that were looked at a moment ago: work on them begins before the database is asked
 	// again.
 	Known []sqlrepo.OpenUpload
-	// Locate finds the site of an upload. It returns ErrOutOfSight when this worker can't work on it.
+	// Locate finds the site of an upload. It returns store.ErrOutOfSight when this worker can't work on it.
 	Locate func(ctx context.Context, upload sqlrepo.OpenUpload) (*Site, error)
 	// Completed, if any, is called with each upload that this worker completes.
 	Completed func(upload sqlrepo.Upload)
@@ -137,7 +137,7 @@ type crew struct {
 
 func newCrew(w *Worker) *crew {
 	limits := w.Limits.withDefaults()
-	c := &crew{Worker: w, limits: limits, claim: sqlrepo.Claim{Worker: liveness.Name(), Term: limits.Lease},
+	c := &crew{Worker: w, limits: limits, claim: sqlrepo.Claim{Worker: presence.Name(), Term: limits.Lease},
 		failing: map[string]bool{}, sites: map[int64]*located{}, users: map[*Site]int{}, own: map[int64]packedContent{}}
 	c.board = newBoard(c)
 	c.sealer = newSealer(c)

@@ -168,7 +168,7 @@ func (b *Bin) named(ctx context.Context, names []string) (named map[string]bool,
 	}
 	digests := make([]sqlrepo.Digest, len(names))
 	for i, name := range names {
-		digest, ok := parseName(name)
+		digest, ok := ParseName(name)
 		if !ok {
 			return nil, fmt.Errorf("%q is not the name of a shard or an index", name)
 		}
@@ -181,7 +181,8 @@ func (b *Bin) named(ctx context.Context, names []string) (named map[string]bool,
 	return named, err
 }
 
-func parseName(name string) (digest sqlrepo.Digest, ok bool) {
+// ParseName returns the digest in the name of a shard's or an index's file.
+func ParseName(name string) (digest sqlrepo.Digest, ok bool) {
 	found, ok := shard.ParseName(name)
 	if !ok {
 		found, ok = blobindex.ParseName(name)
@@ -194,7 +195,7 @@ func parseName(name string) (digest sqlrepo.Digest, ok bool) {
 func (b *Bin) Left(ctx context.Context) (left []store.Trashed, err error) {
 	all, err := b.Store.Trashed(ctx, b.Owner)
 	for _, blob := range all {
-		if _, ok := parseName(blob.Name); ok {
+		if _, ok := ParseName(blob.Name); ok {
 			left = append(left, blob)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -14,6 +16,7 @@ const openShards = 32
 
 // handle is a shard that is open, or that somebody is opening.
 type handle struct {
+	id      int64
 	shard   sqlrepo.Shard
 	reading store.Reading
 
@@ -21,21 +24,25 @@ type handle struct {
 	err   error
 	// whole tells that the shard was seen to have all its bytes.
 	whole onceWell
-	// users counts those that read it; used is when it was used last. A dropped one is closed by its last user.
+	// users counts those that read it. A dropped one is closed by its last user.
 	users   int
-	used    int64
 	dropped bool
 }
 
 // handles are the open shards.
 type handles struct {
-	mu    sync.Mutex
-	open  map[int64]*handle
-	clock int64
-	err   error
+	mu   sync.Mutex
+	open map[int64]*handle
+	// idle are those among them that nobody reads. It has room for one more than stay, as release drops what is too
+	// much: a shard that is being read counts, and can't be dropped.
+	idle *simplelru.LRU[int64, *handle]
+	err  error
 }
 
-func newHandles() *handles { return &handles{open: map[int64]*handle{}} }
+func newHandles() *handles {
+	idle, _ := simplelru.NewLRU[int64, *handle](openShards+1, nil) // only a size below 1 is an error
+	return &handles{open: map[int64]*handle{}, idle: idle}
+}
 
 // use has fn read a shard, which is opened if it is not open yet: once, however many ask for it at the same time. Who
 // waits for another one to open it does so as long as its own ctx lasts.
@@ -82,11 +89,11 @@ func (h *handles) acquire(id int64) (one *handle, mine bool) {
 	defer h.mu.Unlock()
 	one, known := h.open[id]
 	if !known {
-		one = &handle{ready: make(chan struct{})}
+		one = &handle{id: id, ready: make(chan struct{})}
 		h.open[id] = one
 	}
-	h.clock++
-	one.users, one.used = one.users+1, h.clock
+	h.idle.Remove(id)
+	one.users++
 	return one, !known
 }
 
@@ -94,20 +101,16 @@ func (h *handles) release(one *handle) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	one.users--
-	if one.dropped {
+	switch {
+	case one.dropped:
 		h.end(one)
+	case one.users == 0:
+		h.idle.Add(one.id, one)
 	}
-	for len(h.open) > openShards {
-		oldest := int64(0)
-		for id, other := range h.open {
-			if other.users == 0 && (oldest == 0 || other.used < h.open[oldest].used) {
-				oldest = id
-			}
-		}
-		if oldest == 0 {
-			return
-		}
-		h.drop(oldest, h.open[oldest])
+
+	for len(h.open) > openShards && h.idle.Len() > 0 {
+		_, oldest, _ := h.idle.RemoveOldest()
+		h.drop(oldest)
 	}
 }
 
@@ -116,12 +119,13 @@ func (h *handles) forget(id int64, only ...*handle) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if one, known := h.open[id]; known && (len(only) == 0 || only[0] == one) {
-		h.drop(id, one)
+		h.drop(one)
 	}
 }
 
-func (h *handles) drop(id int64, one *handle) {
-	delete(h.open, id)
+func (h *handles) drop(one *handle) {
+	delete(h.open, one.id)
+	h.idle.Remove(one.id)
 	one.dropped = true
 	h.end(one)
 }
@@ -138,8 +142,8 @@ func (h *handles) end(one *handle) {
 func (h *handles) close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for id, one := range h.open {
-		h.drop(id, one)
+	for _, one := range h.open {
+		h.drop(one)
 	}
 	return h.err
 }

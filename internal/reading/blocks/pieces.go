@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 const (
@@ -15,23 +16,17 @@ const (
 )
 
 // pieces are parts of shards that hold the nodes of DAGs, aligned to their length.
-type pieces struct {
-	mu    sync.Mutex
-	held  map[pieceKey]*piece
-	clock int64
-}
+type pieces struct{ held *lru.Cache[pieceKey, []byte] }
 
 type pieceKey struct{ shard, number int64 }
 
-type piece struct {
-	data []byte
-	used int64
+func newPieces() *pieces {
+	held, _ := lru.New[pieceKey, []byte](heldPieces) // only a size below 1 is an error
+	return &pieces{held}
 }
 
-func newPieces() *pieces { return &pieces{held: map[pieceKey]*piece{}} }
-
-// read reads as a reader does that reads at an offset, by way of at most two pieces. Of a piece that can't be read as a
-// whole it reads what is asked for alone: only a neighbour may be lost.
+// read is like io.ReaderAt, by way of at most two pieces. If a piece can't be read as a whole, it reads what is asked for
+// alone: only a neighbour may be lost.
 func (p *pieces) read(ctx context.Context, h *handle, offset int64, into []byte) (n int, err error) {
 	for n < len(into) {
 		at := offset + int64(n)
@@ -54,53 +49,24 @@ func (p *pieces) read(ctx context.Context, h *handle, offset int64, into []byte)
 
 func (p *pieces) piece(ctx context.Context, h *handle, number int64) ([]byte, error) {
 	key := pieceKey{h.shard.ID, number}
-	if data, ok := p.get(key); ok {
+	if data, ok := p.held.Get(key); ok {
 		return data, nil
 	}
+
 	data := make([]byte, max(0, min(pieceBytes, h.shard.Size-number*pieceBytes)))
 	n, err := h.reading.ReadAt(ctx, data, number*pieceBytes)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	p.put(key, data[:n])
+	p.held.Add(key, data[:n])
 	return data[:n], nil
-}
-
-func (p *pieces) get(key pieceKey) ([]byte, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	one, ok := p.held[key]
-	if !ok {
-		return nil, false
-	}
-	p.clock++
-	one.used = p.clock
-	return one.data, true
-}
-
-func (p *pieces) put(key pieceKey, data []byte) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.clock++
-	p.held[key] = &piece{data, p.clock}
-	for len(p.held) > heldPieces {
-		oldest := key
-		for other, one := range p.held {
-			if one.used < p.held[oldest].used {
-				oldest = other
-			}
-		}
-		delete(p.held, oldest)
-	}
 }
 
 // forget drops the pieces of a shard.
 func (p *pieces) forget(shard int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for key := range p.held {
+	for _, key := range p.held.Keys() {
 		if key.shard == shard {
-			delete(p.held, key)
+			p.held.Remove(key)
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -26,8 +28,7 @@ type table struct {
 	nodes []sqlrepo.Node
 	// at has the index of each digest in nodes, by the digest's first bytes. Of several that begin alike one is found
 	// here.
-	at   map[[8]byte]int32
-	used int64
+	at map[[8]byte]int32
 	// finds is how many blocks were found in it.
 	finds int
 }
@@ -43,11 +44,10 @@ func (t *table) find(digest sqlrepo.Digest, place *sqlrepo.Place) bool {
 
 // tables are those of the shards that were read of late.
 type tables struct {
-	repo  Repository
-	mu    sync.Mutex
-	held  []*table
-	hits  map[int64]int
-	clock int64
+	repo Repository
+	mu   sync.Mutex
+	held *simplelru.LRU[int64, *table]
+	hits map[int64]int
 	// need is how many hits it takes for a table to be read: more where tables are not worth it.
 	need int
 	// loading keeps two from reading the same table.
@@ -55,18 +55,18 @@ type tables struct {
 }
 
 func newTables(repo Repository) *tables {
-	return &tables{repo: repo, hits: map[int64]int{}, need: hitsForTable}
+	held, _ := simplelru.NewLRU[int64, *table](heldTables, nil) // only a size below 1 is an error
+	return &tables{repo: repo, held: held, hits: map[int64]int{}, need: hitsForTable}
 }
 
-// find looks a block up in the tables, that of the latest hit first.
+// find looks a block up in the tables, in the one with the latest hit first.
 func (t *tables) find(digest sqlrepo.Digest, place *sqlrepo.Place) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i, one := range t.held {
+	for _, one := range slices.Backward(t.held.Values()) {
 		if one.find(digest, place) {
-			t.clock++
-			one.used, one.finds = t.clock, one.finds+1
-			t.held[0], t.held[i] = one, t.held[0]
+			one.finds++
+			t.held.Get(one.shard) // which makes it the latest
 			return true
 		}
 	}
@@ -123,50 +123,34 @@ func (t *tables) load(ctx context.Context, shard int64) error {
 func (t *tables) has(shard int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, one := range t.held {
-		if one.shard == shard {
-			return true
-		}
-	}
-	return false
+	return t.held.Contains(shard)
 }
 
 // add holds a table, in place of the one that was not used for the longest time if there are enough.
 func (t *tables) add(one *table) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.clock++
-	one.used = t.clock
-	if len(t.held) < heldTables {
-		t.held = append(t.held, one)
-		return
+	if t.held.Len() == heldTables {
+		_, gone, _ := t.held.RemoveOldest()
+		t.judge(gone)
 	}
-	oldest := 0
-	for i, other := range t.held {
-		if other.used < t.held[oldest].used {
-			oldest = i
-		}
-	}
-	// Content that is strewn over many shards would have tables come and go with each few blocks.
-	if gone := t.held[oldest]; gone.finds < len(gone.nodes)/8 {
+	t.held.Add(one.shard, one)
+}
+
+// judge changes how many hits it takes for a table by what the one that is dropped was worth: content that is strewn
+// over many shards would make tables come and go with every few blocks.
+func (t *tables) judge(gone *table) {
+	if gone.finds < len(gone.nodes)/8 {
 		t.need = min(2*t.need, mostHits)
 	} else {
 		t.need = max(t.need/2, hitsForTable)
 	}
-	t.held[oldest] = one
 }
 
 // forget drops the table of a shard, if it is held.
 func (t *tables) forget(shard int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i, one := range t.held {
-		if one.shard == shard {
-			last := len(t.held) - 1
-			t.held[i], t.held[last] = t.held[last], nil
-			t.held = t.held[:last]
-			break
-		}
-	}
+	t.held.Remove(shard)
 	delete(t.hits, shard)
 }

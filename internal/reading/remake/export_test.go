@@ -1,7 +1,7 @@
 package remake
 
 // Hold says how many spools are kept that nobody reads.
-func (r *Remaker) Hold(most int) { r.most = most }
+func (r *Remaker) Hold(most int) { r.idle.Resize(most) }
 
 // Held is how many spools there are.
 func (r *Remaker) Held() int {

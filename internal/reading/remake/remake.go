@@ -9,6 +9,8 @@ import (
 	"iter"
 	"sync"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
 	"github.com/guppy-prep/guppy/internal/reading/reach"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -52,9 +54,8 @@ type Remaker struct {
 	mu     sync.Mutex
 	spools map[int64]*spool
 	making map[int64]*making
-	clock  int64
-	// most is how many spools are kept that nobody reads.
-	most   int
+	// idle are the spools that nobody reads.
+	idle   *simplelru.LRU[int64, *spool]
 	closed error
 }
 
@@ -62,10 +63,12 @@ type Remaker struct {
 // without a name in tempDir until Close.
 func New(repo Repository, tempDir string, locate func(ctx context.Context, source int64) (Site, error)) *Remaker {
 	ctx, stop := context.WithCancel(context.Background())
-	return &Remaker{
+	r := &Remaker{
 		repo: repo, locate: locate, tempDir: tempDir, ctx: ctx, stop: stop, turn: make(chan struct{}, 1),
-		spools: map[int64]*spool{}, making: map[int64]*making{}, most: heldSpools,
+		spools: map[int64]*spool{}, making: map[int64]*making{},
 	}
+	r.idle, _ = simplelru.NewLRU(heldSpools, r.leftIdle) // only a size below 1 is an error
+	return r
 }
 
 // OpenShard opens a packed shard for reading. When ctx ends first, a DAG shard is made all the same, for who asks next.
@@ -86,7 +89,7 @@ func (r *Remaker) open(ctx context.Context, shard sqlrepo.Shard) (store.Reading,
 	}
 	if shard.Kind == sqlrepo.DAGShard {
 		spooled, err := r.spooled(ctx, shard, nodes)
-		release := sync.OnceFunc(func() { r.release(spooled) })
+		release := sync.OnceFunc(func() { r.release(shard.ID, spooled) })
 		return &reading{shard: shard, nodes: nodes, made: spooled, release: release}, err
 	}
 	chunks, err := r.chunks(ctx, shard)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 
 	"github.com/guppy-prep/guppy/internal/formats/unixfs"
@@ -17,9 +18,8 @@ import (
 // spool has the blocks of a DAG shard in a file, each where it lies in the shard.
 type spool struct {
 	file *os.File
-	// users counts those that read it; used is when it was asked for last.
+	// users counts those that read it.
 	users int
-	used  int64
 }
 
 func (s *spool) block(_ context.Context, node sqlrepo.Node) ([]byte, error) {
@@ -71,8 +71,8 @@ func (r *Remaker) take(shard sqlrepo.Shard, nodes []sqlrepo.Node) (*spool, *maki
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if made := r.spools[shard.ID]; made != nil {
-		r.clock++
-		made.users, made.used = made.users+1, r.clock
+		made.users++
+		r.idle.Remove(shard.ID)
 		return made, nil
 	}
 	underWay := r.making[shard.ID]
@@ -92,35 +92,26 @@ func (r *Remaker) end(shard int64, underWay *making, err error) {
 	close(underWay.done)
 }
 
-// release drops spools that nobody uses, if there are too many.
-func (r *Remaker) release(used *spool) {
+// release drops the spool that was read longest ago, if there are too many that nobody reads.
+func (r *Remaker) release(shard int64, used *spool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	used.users--
-	r.dropSome()
-}
-
-func (r *Remaker) dropSome() {
-	for {
-		unused, oldest := 0, int64(0)
-		for id, s := range r.spools {
-			if s.users > 0 {
-				continue
-			}
-			if unused++; oldest == 0 || s.used < r.spools[oldest].used {
-				oldest = id
-			}
-		}
-		if unused <= r.most {
-			return
-		}
-		r.drop(oldest)
+	if used.users == 0 && r.spools[shard] == used { // Close drops what is still read
+		r.idle.Add(shard, used)
 	}
 }
 
-func (r *Remaker) drop(id int64) {
-	r.closed = errors.Join(r.closed, r.spools[id].file.Close())
-	delete(r.spools, id)
+// leftIdle drops a spool that is no longer among the idle ones, unless that is so because somebody reads it.
+func (r *Remaker) leftIdle(shard int64, s *spool) {
+	if s.users == 0 {
+		r.drop(shard)
+	}
+}
+
+func (r *Remaker) drop(shard int64) {
+	r.closed = errors.Join(r.closed, r.spools[shard].file.Close())
+	delete(r.spools, shard)
 }
 
 func (r *Remaker) has(shard int64) bool {
@@ -156,17 +147,17 @@ func (r *Remaker) makeShards(shard sqlrepo.Shard, nodes []sqlrepo.Node) error {
 	return nil
 }
 
-// keep keeps what was made, that which was asked for the longest.
+// keep keeps what was made, the spool that was asked for the longest.
 func (r *Remaker) keep(made map[int64]*spool, asked int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.clock += 2
+	maps.Copy(r.spools, made)
 	for id, s := range made {
-		s.used = r.clock - 1
-		r.spools[id] = s
+		if id != asked {
+			r.idle.Add(id, s)
+		}
 	}
-	made[asked].used = r.clock
-	r.dropSome()
+	r.idle.Add(asked, made[asked])
 }
 
 // want says which blocks are to be made: those of the shard, and of some that follow.

@@ -86,6 +86,15 @@ const (
 	CodeDAGUnknown     = "dag-unknown"
 )
 
+// The codes of problems that only the check of a store by itself finds.
+const (
+	CodeBlobMissing     = "blob-missing"
+	CodeBlobLength      = "blob-length"
+	CodeBlobDamaged     = "blob-damaged"
+	CodeStoreForeign    = "store-foreign"
+	CodeStoreUnfinished = "store-unfinished"
+)
+
 // Checker checks a repository.
 type Checker struct {
 	Repo *sqlrepo.Repository
@@ -147,7 +156,7 @@ type run struct {
 
 // tell reports a problem.
 func (r *run) tell(p Problem) error {
-	p.Repair = remedy(p.Code)
+	p.Repair = remedies[p.Code].String()
 	if p.Note {
 		r.Notes++
 	} else {

@@ -14,7 +14,6 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
-	"github.com/guppy-prep/guppy/internal/upkeep/check/checktest"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -113,16 +112,14 @@ func TestEveryInterruptionOfARepair(t *testing.T) {
 // interruptedRepair ends after so many changes, and tells whether there were as many.
 func (f *fixture) interruptedRepair(after int) (ended bool) {
 	f.Helper()
-	checker, err := checktest.Checker(f, f.repo, f.dir)
-	must(f, err)
 	failure := errors.New("enough")
-	repairer := check.Repairer{Checker: checker, Did: func(string) error {
+	repairer := f.repairer(func(string) error {
 		if after--; after == 0 {
 			return failure
 		}
 		return nil
-	}}
-	err = repairer.Run(f.Context())
+	})
+	err := repairer.Run(f.Context())
 	if err != nil && !errors.Is(err, failure) {
 		f.Fatal(err)
 	}

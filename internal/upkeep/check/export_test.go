@@ -1,4 +1,4 @@
 package check
 
-// Remedy is what repair does about a problem.
-var Remedy = remedy
+// Remedy returns what repair does about a problem.
+func Remedy(code string) string { return remedies[code].String() }

@@ -2,7 +2,6 @@ package check
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,8 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/guppy-prep/guppy/internal/formats/blobindex"
-	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/reading/remake"
@@ -282,11 +280,11 @@ func (r *run) trash(ctx context.Context, space sqlrepo.Space) error {
 
 // abandoned looks twice: a file may get its name, and its lease end, after it was listed and before the leases are.
 func (r *run) abandoned(ctx context.Context, space sqlrepo.Space) ([]store.Unfinished, error) {
-	first, err := pipeline.Abandoned(ctx, r.Repo, r.Store, space)
+	first, err := leftovers.FilesOfSpace(ctx, r.Repo, r.Store, space)
 	if err != nil || len(first) == 0 {
 		return nil, err
 	}
-	again, err := pipeline.Abandoned(ctx, r.Repo, r.Store, space)
+	again, err := leftovers.FilesOfSpace(ctx, r.Repo, r.Store, space)
 	return slices.DeleteFunc(again, func(file store.Unfinished) bool {
 		young := file.Owner == "" && time.Since(file.Changed) < settled
 		return young || !slices.Contains(first, file)
@@ -304,7 +302,7 @@ func (r *run) strays(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !known.has(file.Name) {
+		if !isNamed(file.Name, known) {
 			strays = append(strays, file.Name)
 		}
 	}
@@ -315,7 +313,7 @@ func (r *run) strays(ctx context.Context) error {
 		return err
 	}
 	for _, name := range strays {
-		if known.has(name) {
+		if isNamed(name, known) {
 			continue
 		}
 		if err := r.tell(strayOf(name)); err != nil {
@@ -334,39 +332,29 @@ func strayOf(name string) Problem {
 		Detail: "no shard or index of this repository is in it: it is another's, or was left behind"}
 }
 
-// names are the first 64 bits of the digests of shards and indexes: a million of them take little.
-type names map[uint64]struct{}
-
-func (r *run) named(ctx context.Context) (names, error) {
-	known := names{}
+// named returns the digests of all shards and indexes.
+func (r *run) named(ctx context.Context) (byDigest[struct{}], error) {
+	known := byDigest[struct{}]{}
 	for digest, err := range r.Repo.ShardFileDigests(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		if len(digest) == len(sqlrepo.Digest{}) {
-			known[binary.BigEndian.Uint64(digest)] = struct{}{}
-		}
+		known.set(digest, struct{}{})
 	}
 	for row, err := range r.Repo.Indexes(ctx, sqlrepo.IndexFilter{}) {
 		if err != nil {
 			return nil, err
 		}
-		if len(row.Digest) == len(sqlrepo.Digest{}) {
-			known[binary.BigEndian.Uint64(row.Digest)] = struct{}{}
-		}
+		known.set(row.Digest, struct{}{})
 	}
 	return known, nil
 }
 
-// has tells whether a shard or index has a file of this name.
-func (n names) has(name string) bool {
-	digest, ok := shard.ParseName(name)
-	if !ok {
-		digest, ok = blobindex.ParseName(name)
+// isNamed reports whether one of the digests is in the name of a shard's or an index's file.
+func isNamed(name string, digests byDigest[struct{}]) bool {
+	digest, ok := trash.ParseName(name)
+	if ok {
+		_, ok = digests.get(digest[:])
 	}
-	if !ok {
-		return false
-	}
-	_, ok = n[binary.BigEndian.Uint64(digest[:])]
 	return ok
 }

@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -159,17 +160,28 @@ func (f *fixture) sound(when string) {
 	}
 }
 
-// repair mends what is found, and returns what it did.
-func (f *fixture) repair() (did []string) {
+// repairer returns a repairer that calls did with each change.
+func (f *fixture) repairer(did func(change string) error) *check.Repairer {
 	f.Helper()
 	checker, err := checktest.Checker(f, f.repo, f.dir)
 	must(f, err)
+	link := func(ctx context.Context, space sqlrepo.Space, upload int64) error {
+		job := f.job
+		job.Store, job.Space = checker.Store, space
+		return job.Link(ctx, upload)
+	}
+	return &check.Repairer{Checker: checker, Link: link, Did: did}
+}
+
+// repair mends what is found, and returns what it did.
+func (f *fixture) repair() (did []string) {
+	f.Helper()
 	locked, lock, err := check.Lock(f.Context(), f.repo)
 	must(f, err)
-	repairer := check.Repairer{Checker: checker, Did: func(change string) error {
+	repairer := f.repairer(func(change string) error {
 		did = append(did, change)
 		return nil
-	}}
+	})
 	if err := repairer.Run(locked); err != nil {
 		f.Fatalf("repair: %v, after %q", err, did)
 	}

@@ -5,13 +5,13 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
 	"github.com/guppy-prep/guppy/internal/preparing/index"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -75,7 +75,7 @@ func (r *run) index(ctx context.Context, row sqlrepo.Index, place place) (*Probl
 	case r.ReadPercent == 0:
 		return nil, nil
 	}
-	digest, err := r.digestOf(ctx, name)
+	digest, err := mirror.Digest(ctx, r.Store, name)
 	if err != nil {
 		return nil, err
 	}
@@ -83,19 +83,6 @@ func (r *run) index(ctx context.Context, row sqlrepo.Index, place place) (*Probl
 		return &Problem{Code: CodeIndexDamaged, File: name, Detail: "its bytes have another digest than its name"}, nil
 	}
 	return r.compareIndex(ctx, row, name)
-}
-
-func (r *run) digestOf(ctx context.Context, name string) (digest [sha256.Size]byte, err error) {
-	file, err := r.Store.Open(ctx, name)
-	if err != nil {
-		return digest, err
-	}
-	defer file.Close() //nolint:errcheck // it is only read
-	hash := sha256.New()
-	if _, err := io.Copy(hash, file); err != nil {
-		return digest, fmt.Errorf("read %s: %w", name, err)
-	}
-	return [sha256.Size]byte(hash.Sum(nil)), nil
 }
 
 // compareIndex makes an index again from rows.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
-	"github.com/guppy-prep/guppy/internal/upkeep/check/checktest"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -47,9 +46,7 @@ func TestAStoreOfSeveral(t *testing.T) {
 		}
 	}
 	damage()
-	checker, err := checktest.Checker(f, f.repo, f.dir)
-	must(t, err)
-	repairer := check.Repairer{Checker: checker, Did: func(string) error { return nil }}
+	repairer := f.repairer(func(string) error { return nil })
 	if err := repairer.Run(t.Context()); !errors.Is(err, check.ErrStoreUnknown) {
 		t.Errorf("files of both stores are there: %v", err)
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
-	"github.com/guppy-prep/guppy/internal/upkeep/check/checktest"
 )
 
 // kinds are damages of which each is mended in another way, and all that a store's marker can suffer.
@@ -68,12 +67,10 @@ func (f *fixture) suffer(one, two damage) {
 	two.do(f)
 	var did []string
 	for range 2 {
-		checker, err := checktest.Checker(f, f.repo, f.dir)
-		must(f, err)
-		repairer := check.Repairer{Checker: checker, Did: func(change string) error {
+		repairer := f.repairer(func(change string) error {
 			did = append(did, change)
 			return nil
-		}}
+		})
 		if err := repairer.Run(f.Context()); err != nil {
 			f.Fatalf("%s: repair: %v, after %q", what, err, did)
 		}

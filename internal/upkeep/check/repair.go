@@ -16,7 +16,9 @@ var ErrStoreUnknown = errors.New("this is not known to be the store of the uploa
 // Repairer mends a repository, so that the uploads that have lost something can be completed again.
 type Repairer struct {
 	Checker
-	// Did is told each change that was made.
+	// Link links an upload of a space that is packed. It has the store, but not the source.
+	Link func(ctx context.Context, space sqlrepo.Space, upload int64) error
+	// Did is called with each change that was made.
 	Did func(change string) error
 }
 
@@ -28,7 +30,7 @@ const mostRounds = 100
 // block that is good. The caller keeps everybody else away: see Lock.
 func (r *Repairer) Run(ctx context.Context) error {
 	m := &mending{
-		Repairer: r, tried: map[string]bool{}, seen: map[entryKey]bool{}, read: map[int64]bool{},
+		Repairer: r, tried: map[change]bool{}, seen: map[entryKey]bool{}, read: map[int64]bool{},
 		restored: map[sqlrepo.Digest]struct{}{}, unlinked: map[int64]bool{}, suspected: map[int64]bool{},
 		foundBefore: map[int64]bool{},
 	}
@@ -65,7 +67,7 @@ func Lock(ctx context.Context, repo *sqlrepo.Repository) (locked context.Context
 type mending struct {
 	*Repairer
 	// tried is what was done already, and seen with which entries: what does not help is not done again.
-	tried map[string]bool
+	tried map[change]bool
 	seen  map[entryKey]bool
 	// files tells that the store was looked at.
 	files bool
@@ -83,10 +85,10 @@ type mending struct {
 	found, foundBefore map[int64]bool
 }
 
-// entryKey is something that is done about an entry.
+// entryKey is an action on an entry.
 type entryKey struct {
-	do    string
-	entry int64
+	action action
+	entry  int64
 }
 
 // mostProblems bounds what one round deals with. What is left comes up in the next.
@@ -139,19 +141,3 @@ func (m *mending) round(ctx context.Context) (changed bool, err error) {
 	}
 	return m.mendDAGs(ctx, run)
 }
-
-// once runs do unless that was done before.
-func (m *mending) once(what string, args []any, do func() error) (bool, error) {
-	what = fmt.Sprintf(what, args...)
-	if m.tried[what] {
-		return false, nil
-	}
-	m.tried[what] = true
-	if err := do(); err != nil {
-		return false, fmt.Errorf("%s: %w", what, err)
-	}
-	return true, m.Did(what)
-}
-
-// did tells of a change.
-func (m *mending) did(what string, args ...any) error { return m.Did(fmt.Sprintf(what, args...)) }

@@ -135,14 +135,10 @@ func (m *mending) waits(ctx context.Context, upload int64, d *damage) (waits boo
 	left := slices.DeleteFunc(slices.Clone(d.files), func(p Problem) bool { return m.comesBack(p) })
 	if waits = m.open[space] && len(left) > 0; waits || len(left) < len(d.files) {
 		d.files = left
-		_, err = m.once(comesLater, []any{upload}, func() error { return nil })
+		_, err = m.once(change{uploadWaits, upload}, func() error { return nil })
 	}
 	return waits, err
 }
-
-// comesLater tells what is left to do.
-const comesLater = "upload %d: what it has lost may come back when guppy upload has completed the newer ones; " +
-	"guppy check --repair --yes lists what is missing then"
 
 // unfinished are the spaces that have an upload which guppy upload goes on with.
 func (m *mending) unfinished(ctx context.Context) (spaces map[int64]bool, err error) {

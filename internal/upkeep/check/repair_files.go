@@ -12,7 +12,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
-	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -32,25 +32,23 @@ func (m *mending) mendFiles(ctx context.Context, problems []Problem) (changed bo
 }
 
 func (m *mending) mendFile(ctx context.Context, p Problem) (bool, error) {
-	switch remedy(p.Code) {
-	case doMarker:
-		return m.once("the store has its identity again", nil, func() error {
+	switch remedies[p.Code].action {
+	case restoreMarker:
+		return m.once(change{markerRestored, nil}, func() error {
 			return m.mark(ctx, &run{Checker: &m.Checker, flawed: map[int64]bool{}})
 		})
-	case doTemporary:
+	case removeFile:
 		return m.temporary(ctx, p.File)
-	case doPiece:
+	case computePiece:
 		return m.piece(ctx, p.Shard)
-	case doForget:
+	case forgetIndex:
 		return m.forgetIndex(ctx, p.Index)
-	case doAnew:
-		return false, nil
-	case doLocation:
-		return m.once("shard %d: its location was set", []any{p.Shard}, func() error {
-			return m.locate(ctx, p)
-		})
+	case setLocation:
+		return m.once(change{locationSet, p.Shard}, func() error { return m.locate(ctx, p) })
+	case remakeShard, salvageShard:
+		return m.shard(ctx, p.Shard)
 	}
-	return m.shard(ctx, p.Shard)
+	return false, nil
 }
 
 // locate sets where a shard is: in the store, or nowhere.
@@ -68,21 +66,15 @@ func (m *mending) locate(ctx context.Context, p Problem) error {
 
 // temporary removes a temporary file, if nobody has begun to need it.
 func (m *mending) temporary(ctx context.Context, name string) (bool, error) {
-	spaces, err := m.Repo.Spaces(ctx)
+	left, err := leftovers.Files(ctx, m.Repo, m.Store)
 	if err != nil {
 		return false, err
 	}
-	for _, space := range spaces {
-		abandoned, err := pipeline.Abandoned(ctx, m.Repo, m.Store, space)
-		if err != nil {
-			return false, err
-		}
-		i := slices.IndexFunc(abandoned, func(file store.Unfinished) bool { return file.Name == name })
-		if i >= 0 {
-			return m.once("%s was removed", []any{name}, func() error { return m.Store.Discard(ctx, abandoned[i]) })
-		}
+	i := slices.IndexFunc(left, func(file store.Unfinished) bool { return file.Name == name })
+	if i < 0 {
+		return false, nil
 	}
-	return false, nil
+	return m.once(change{fileRemoved, name}, func() error { return m.Store.Discard(ctx, left[i]) })
 }
 
 // identify gives the store back an identity that it has lost before anything else is mended, since nothing is made
@@ -103,7 +95,7 @@ func (m *mending) identify(ctx context.Context, run *run) (changed bool, err err
 	} else if err != nil {
 		return false, err
 	}
-	return true, m.did("the store has its identity again")
+	return true, m.Did(change{markerRestored, nil}.String())
 }
 
 // mark gives the store the identity that the uploads know, if it is theirs: a file of theirs has to be there.
@@ -118,14 +110,14 @@ func (m *mending) mark(ctx context.Context, run *run) error {
 	}
 	switch {
 	case len(found) == 0:
-		return fmt.Errorf("%w: no file of theirs is there: mount the store there, or say where it is with --store; if its files "+
-			"are lost, prepare the sources again into another store", ErrStoreUnknown)
+		return fmt.Errorf("%w: no file of theirs is there: mount the store there, or say where it is with --store; "+
+			"if its files are lost, prepare the sources again into another store", ErrStoreUnknown)
 	case known == "" && len(found) == 1: // there are several stores, and files of one of them are here
 		known = found[0]
 	}
 	if known == "" {
-		return fmt.Errorf("%w: the uploads name no store, or several that have files which are here: put back the content of "+
-			"the marker file, which is the identity that guppy dump shows of the upload", ErrStoreUnknown)
+		return fmt.Errorf("%w: the uploads name no store, or several that have files which are here: put back the "+
+			"content of the marker file, which is the identity that guppy dump shows of the upload", ErrStoreUnknown)
 	}
 	return m.Store.Mark(ctx, known)
 }
@@ -235,7 +227,7 @@ func (m *mending) shard(ctx context.Context, id int64) (bool, error) {
 		}
 	}
 	if row.State == sqlrepo.ShardPlanned || row.State == sqlrepo.ShardEmpty {
-		return m.once("shard %d: it has no file, and is reset", []any{id}, func() error { return m.Repo.ResetShard(ctx, id) })
+		return m.once(change{shardReset, id}, func() error { return m.Repo.ResetShard(ctx, id) })
 	}
 	return true, m.lose(ctx, row)
 }

@@ -11,7 +11,7 @@ import (
 
 // forgetIndex gives an index up. Others take its place at the end of the repair.
 func (m *mending) forgetIndex(ctx context.Context, key int64) (bool, error) {
-	return m.once("index %d was given up", []any{key}, func() error { return m.Repo.ForgetIndex(ctx, key) })
+	return m.once(change{indexForgotten, key}, func() error { return m.Repo.ForgetIndex(ctx, key) })
 }
 
 // index covers what no index covers, once everything else is mended: that takes rows alone, and room in the store.

@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/guppy-prep/guppy/internal/formats/unixfs"
 	"github.com/guppy-prep/guppy/internal/preparing/link"
-	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
-	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/reading/reach"
-	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -34,7 +32,7 @@ func (m *mending) relink(ctx context.Context, upload int64) (bool, error) {
 		return changed, err
 	}
 	m.changed(upload)
-	return m.once("upload %d: it was linked again", []any{upload}, func() error {
+	return m.once(change{uploadLinked, upload}, func() error {
 		if err := m.Repo.Relink(ctx, upload); err != nil {
 			return err
 		}
@@ -63,18 +61,14 @@ func (m *mending) link(ctx context.Context, upload int64) error {
 	if err := m.here(ctx, upload); err != nil {
 		return err
 	}
-	site, err := m.site(ctx, upload)
+	space, err := m.spaceOf(ctx, upload)
 	if err != nil {
 		return err
 	}
-	worker := pipeline.Worker{
-		Repo: m.Repo, Filter: sqlrepo.OpenFilter{Uploads: []int64{upload}}, Workers: 1, ReadAhead: 1, TempDir: m.TempDir,
-		Locate:   func(context.Context, sqlrepo.OpenUpload) (*pipeline.Site, error) { return site, nil },
-		Progress: &progress.Counters{}, Log: m.Log,
-	}
-	if err := worker.Run(ctx); err != nil {
+	if err := m.Link(ctx, space, upload); err != nil {
 		return err
 	}
+
 	now, err := m.Repo.Upload(ctx, upload)
 	if err != nil {
 		return err
@@ -85,20 +79,19 @@ func (m *mending) link(ctx context.Context, upload int64) error {
 	return nil
 }
 
-func (m *mending) site(ctx context.Context, upload int64) (*pipeline.Site, error) {
+// spaceOf returns the space of an upload.
+func (m *mending) spaceOf(ctx context.Context, upload int64) (space sqlrepo.Space, err error) {
 	key, err := m.Repo.SpaceOf(ctx, upload)
 	if err != nil {
-		return nil, err
+		return space, err
 	}
 	spaces, err := m.Repo.Spaces(ctx)
 	if err != nil {
-		return nil, err
+		return space, err
 	}
-	site := &pipeline.Site{Store: m.Store, FS: source.Local()}
-	for _, space := range spaces {
-		if space.ID == key {
-			site.Space = space
-		}
+	i := slices.IndexFunc(spaces, func(s sqlrepo.Space) bool { return s.ID == key })
+	if i < 0 {
+		return space, fmt.Errorf("space %d: %w", key, sqlrepo.ErrNotFound)
 	}
-	return site, nil
+	return spaces[i], nil
 }

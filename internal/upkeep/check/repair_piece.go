@@ -22,7 +22,7 @@ func (m *mending) piece(ctx context.Context, id int64) (bool, error) {
 			return false, err
 		}
 	}
-	return m.once("shard %d: its piece CID was set", []any{id}, func() error { return m.Repo.SetPiece(ctx, id, root) })
+	return m.once(change{pieceSet, id}, func() error { return m.Repo.SetPiece(ctx, id, root) })
 }
 
 // rootOf is the root of the piece CID of a shard's file, nil if that is not what its digest says.

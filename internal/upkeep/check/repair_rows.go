@@ -3,41 +3,44 @@ package check
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// order is that in which problems of rows are mended: those that others may follow from come first. Each is dealt with
+// order lists the actions on rows in groups: what other problems may follow from comes first. Each group is dealt with
 // by itself, before the rows are looked at again.
-var order = [][]string{
-	{doCounters, doOrphans, doRevision, doLease, doSettle},
-	{doShard, doDigests},
-	{doSegments, doEntry},
-	{doRoot},
-	{doRoots},
-	{doSearch},
-	{doReplan, doDetach},
-	{doReopen, doRelink},
-	{doRecount, doContent, doPiece, doForget},
+var order = [][]action{
+	{raiseCounters, deleteOrphans, raiseRevision, clearLeases, settleUpload},
+	{remakeShard, countChunks},
+	{forgetSegments, rescanEntry},
+	{forgetRoot},
+	{remakeRoots},
+	{searchSegments},
+	{replanFile, detachFile},
+	{reopenUpload, relinkUpload},
+	{recountRows, sumContent, computePiece, forgetIndex},
 }
 
-// mendRows mends the first kind of problems that there is.
+// mendRows carries out the first group of actions that changes something.
 func (m *mending) mendRows(ctx context.Context, problems []Problem) (changed bool, err error) {
-	for _, kinds := range order {
-		for _, do := range kinds {
-			some := slices.DeleteFunc(slices.Clone(problems), func(p Problem) bool { return !does(p.Code, do) })
-			if len(some) == 0 {
+	for _, group := range order {
+		for _, todo := range group {
+			concerned := slices.DeleteFunc(slices.Clone(problems), func(p Problem) bool {
+				return !remedies[p.Code].includes(todo)
+			})
+			if len(concerned) == 0 {
 				continue
 			}
-			slices.SortStableFunc(some, func(a, b Problem) int { return cmp.Compare(a.Upload, b.Upload) })
-			did, err := m.mend(ctx, do, some)
+
+			slices.SortStableFunc(concerned, func(a, b Problem) int { return cmp.Compare(a.Upload, b.Upload) })
+			did, err := m.mend(ctx, todo, concerned)
 			if err != nil {
 				return changed, err
 			}
 			changed = changed || did
 		}
+
 		if changed {
 			return true, nil
 		}
@@ -45,22 +48,23 @@ func (m *mending) mendRows(ctx context.Context, problems []Problem) (changed boo
 	return false, nil
 }
 
-// mend does one thing about some problems.
-func (m *mending) mend(ctx context.Context, do string, problems []Problem) (changed bool, err error) {
-	switch do {
-	case doCounters:
-		return m.once("the counters were set", nil, func() error { return m.Repo.MendCounters(ctx) })
-	case doOrphans:
-		return m.once("rows without what they belong to were deleted", nil, func() error { return m.Repo.DeleteOrphans(ctx) })
-	case doRevision:
-		return m.once("the revisions of spaces were raised", nil, func() error { return m.Repo.MendRevisions(ctx) })
-	case doSearch:
+// mend carries out one action on all problems that it is for.
+func (m *mending) mend(ctx context.Context, todo action, problems []Problem) (changed bool, err error) {
+	switch todo {
+	case raiseCounters:
+		return m.once(change{kind: countersSet}, func() error { return m.Repo.MendCounters(ctx) })
+	case deleteOrphans:
+		return m.once(change{kind: orphansDeleted}, func() error { return m.Repo.DeleteOrphans(ctx) })
+	case raiseRevision:
+		return m.once(change{kind: revisionsRaised}, func() error { return m.Repo.MendRevisions(ctx) })
+	case searchSegments:
 		return m.search(ctx, problems)
-	case doEntry, doReplan, doDetach, doSegments, doRoot:
-		return m.mendEntries(ctx, do, problems)
+	case rescanEntry, replanFile, detachFile, forgetSegments, forgetRoot:
+		return m.mendEntries(ctx, todo, problems)
 	}
+
 	for _, problem := range problems {
-		did, err := m.mendOne(ctx, do, problem)
+		did, err := m.mendOne(ctx, todo, problem)
 		if err != nil {
 			return changed, err
 		}
@@ -69,72 +73,64 @@ func (m *mending) mend(ctx context.Context, do string, problems []Problem) (chan
 	return changed, nil
 }
 
-// mendOne mends a problem of one upload or shard.
-func (m *mending) mendOne(ctx context.Context, do string, p Problem) (changed bool, err error) {
-	switch do {
-	case doLease:
-		return m.once("upload %d: its leases were cleared", []any{p.Upload}, func() error {
-			return m.Repo.MendLeases(ctx, p.Upload)
-		})
-	case doSettle:
+// mendOne carries out an action on one upload, shard or index.
+func (m *mending) mendOne(ctx context.Context, todo action, p Problem) (changed bool, err error) {
+	switch todo {
+	case clearLeases:
+		return m.once(change{leasesCleared, p.Upload}, func() error { return m.Repo.MendLeases(ctx, p.Upload) })
+	case settleUpload:
 		return m.settle(ctx, p.Upload)
-	case doRecount:
-		return m.once(wereCounted, []any{p.Upload}, func() error {
-			return m.Repo.Recount(ctx, p.Upload)
-		})
-	case doReopen:
+	case recountRows:
+		return m.once(change{rowsCounted, p.Upload}, func() error { return m.Repo.Recount(ctx, p.Upload) })
+	case reopenUpload:
 		return m.reopen(ctx, p.Upload)
-	case doRelink:
+	case relinkUpload:
 		return m.relink(ctx, p.Upload)
-	case doRoots:
+	case remakeRoots:
 		return m.roots(ctx, p.Upload)
-	case doContent:
-		return m.once("shard %d: its content was summed up", []any{p.Shard}, func() error {
-			return m.Repo.MendContent(ctx, p.Shard)
-		})
-	case doPiece:
+	case sumContent:
+		return m.once(change{contentSummed, p.Shard}, func() error { return m.Repo.MendContent(ctx, p.Shard) })
+	case computePiece:
 		return m.piece(ctx, p.Shard)
-	case doForget:
+	case forgetIndex:
 		return m.forgetIndex(ctx, p.Index)
-	case doDigests:
+	case countChunks:
 		return m.digests(ctx, p.Shard)
-	case doShard:
-		changed, err = m.shard(ctx, p.Shard)
-		if p.other == 0 || err != nil {
-			return changed, err
-		}
-		did, err := m.shard(ctx, p.other)
-		return changed || did, err
+	case remakeShard:
+		return m.shards(ctx, p)
 	}
 	return false, nil
 }
 
-// wereCounted is done again when other rows of the upload have changed since.
-const wereCounted = "upload %d: its rows were counted"
-
-// changed tells that rows of an upload are no longer what was counted.
-func (m *mending) changed(upload int64) { delete(m.tried, fmt.Sprintf(wereCounted, upload)) }
+// shards makes the rows of the shard of a problem again, and those of the other shard if two are concerned.
+func (m *mending) shards(ctx context.Context, p Problem) (changed bool, err error) {
+	changed, err = m.shard(ctx, p.Shard)
+	if p.other == 0 || err != nil {
+		return changed, err
+	}
+	did, err := m.shard(ctx, p.other)
+	return changed || did, err
+}
 
 // settle sets the state of an upload. One that was complete and lost its root is linked when its rows are mended.
 func (m *mending) settle(ctx context.Context, upload int64) (bool, error) {
-	return m.once("upload %d: its state was set", []any{upload}, func() error {
+	return m.once(change{stateSet, upload}, func() error {
 		m.unlinked[upload] = true
 		return m.Repo.Settle(ctx, upload)
 	})
 }
 
-// reopen has an upload scanned again if it is the latest of its source, and gives it up else.
+// reopen lets an upload be scanned again if it is the latest of its source. An older one becomes incomplete.
 func (m *mending) reopen(ctx context.Context, upload int64) (bool, error) {
 	latest, err := m.Repo.IsLatest(ctx, upload)
 	if err != nil {
 		return false, err
 	}
 	if !latest {
-		return m.once("upload %d: it is incomplete, and there is a newer one", []any{upload}, func() error {
-			return m.Repo.GiveUp(ctx, upload)
-		})
+		return m.once(change{uploadIncomplete, upload}, func() error { return m.Repo.GiveUp(ctx, upload) })
 	}
-	return m.once("upload %d: it is unfinished; guppy upload goes on with it", []any{upload}, func() error {
+
+	return m.once(change{uploadReopened, upload}, func() error {
 		m.changed(upload)
 		if _, err := m.compareNodes(ctx, upload); err != nil {
 			return err
@@ -143,13 +139,14 @@ func (m *mending) reopen(ctx context.Context, upload int64) (bool, error) {
 	})
 }
 
-// digests makes the digests of a shard's chunks fit, or has its files planned again.
+// digests makes the digests of a shard's chunks fit, or lets its files be planned again.
 func (m *mending) digests(ctx context.Context, shard int64) (bool, error) {
-	return m.once("shard %d: its chunks were counted", []any{shard}, func() error {
+	return m.once(change{chunksCounted, shard}, func() error {
 		known, err := m.Repo.MendDigests(ctx, shard)
 		if err != nil || known {
 			return err
 		}
+
 		row, err := m.Repo.Shard(ctx, shard)
 		if err != nil {
 			return err
@@ -167,16 +164,17 @@ func (m *mending) digests(ctx context.Context, shard int64) (bool, error) {
 	})
 }
 
-// mendEntries mends problems of entries, those of each upload together.
-func (m *mending) mendEntries(ctx context.Context, do string, problems []Problem) (changed bool, err error) {
+// mendEntries carries out an action on entries, those of each upload together.
+func (m *mending) mendEntries(ctx context.Context, todo action, problems []Problem) (changed bool, err error) {
 	entries := map[int64][]int64{}
 	var uploads []int64
 	for _, p := range problems {
-		key := entryKey{do, p.Entry}
+		key := entryKey{todo, p.Entry}
 		if m.seen[key] {
 			continue
 		}
 		m.seen[key] = true
+
 		if p.Code == sqlrepo.FlawSegmentChunk { // its upload is that of the shard
 			if p.Upload, err = m.Repo.UploadOf(ctx, p.Entry); err != nil {
 				return false, err
@@ -187,8 +185,9 @@ func (m *mending) mendEntries(ctx context.Context, do string, problems []Problem
 		}
 		entries[p.Upload] = append(entries[p.Upload], p.Entry)
 	}
+
 	for _, upload := range uploads {
-		if err := m.mendEntriesOf(ctx, do, upload, entries[upload]); err != nil {
+		if err := m.mendEntriesOf(ctx, todo, upload, entries[upload]); err != nil {
 			return changed, err
 		}
 		changed = true
@@ -196,20 +195,20 @@ func (m *mending) mendEntries(ctx context.Context, do string, problems []Problem
 	return changed, nil
 }
 
-func (m *mending) mendEntriesOf(ctx context.Context, do string, upload int64, entries []int64) error {
+func (m *mending) mendEntriesOf(ctx context.Context, todo action, upload int64, entries []int64) error {
 	m.changed(upload)
-	switch do {
-	case doSegments:
+	switch todo {
+	case forgetSegments:
 		if err := m.Repo.ForgetSegments(ctx, entries); err != nil {
 			return err
 		}
 		return m.did("upload %d: segments of %d entries were forgotten", upload, len(entries))
-	case doRoot:
+	case forgetRoot:
 		if err := m.Repo.ForgetRoots(ctx, entries); err != nil {
 			return err
 		}
 		return m.did("upload %d: roots of %d entries were forgotten", upload, len(entries))
-	case doEntry:
+	case rescanEntry:
 		_, err := m.again(ctx, upload, entries, m.Repo.ForgetEntries, "scanned")
 		return err
 	}
@@ -217,7 +216,7 @@ func (m *mending) mendEntriesOf(ctx context.Context, do string, upload int64, en
 	return err
 }
 
-// replan has files planned again, and leaves those of older uploads out.
+// replan lets files be planned again. Those of older uploads are left out.
 func (m *mending) replan(ctx context.Context, upload int64, entries []int64) (again bool, err error) {
 	return m.again(ctx, upload, entries, m.Repo.Replan, "planned")
 }
@@ -225,8 +224,10 @@ func (m *mending) replan(ctx context.Context, upload int64, entries []int64) (ag
 // lost is the reason of entries that are left out of an older upload.
 const lost = "its content was lost, and there is a newer upload"
 
+// again calls forget on entries of the latest upload of a source, which is then unfinished, and reports whether it did.
+// It gives up entries of any other upload. The participle says in print what will be done to the entries again.
 func (m *mending) again(ctx context.Context, upload int64, entries []int64, forget func(context.Context, []int64) error,
-	what string) (again bool, err error) {
+	participle string) (again bool, err error) {
 	m.changed(upload)
 	state, err := m.Repo.UploadState(ctx, upload)
 	if err != nil {
@@ -235,6 +236,7 @@ func (m *mending) again(ctx context.Context, upload int64, entries []int64, forg
 	if state == sqlrepo.Removed {
 		return false, m.keepNoMore(ctx, upload, entries)
 	}
+
 	latest, err := m.Repo.IsLatest(ctx, upload)
 	if err != nil {
 		return false, err
@@ -242,6 +244,7 @@ func (m *mending) again(ctx context.Context, upload int64, entries []int64, forg
 	if !latest {
 		return false, m.leaveOut(ctx, upload, entries)
 	}
+
 	if _, err := m.compareNodes(ctx, upload); err != nil {
 		return false, err
 	}
@@ -251,7 +254,8 @@ func (m *mending) again(ctx context.Context, upload int64, entries []int64, forg
 	if err := m.Repo.Reopen(ctx, upload); err != nil {
 		return false, err
 	}
-	return true, m.did("upload %d: %d entries will be %s again; guppy upload goes on with it", upload, len(entries), what)
+	return true, m.did("upload %d: %d entries will be %s again; guppy upload goes on with it",
+		upload, len(entries), participle)
 }
 
 // leaveOut gives up entries of an older upload, and the upload with them.

@@ -265,13 +265,11 @@ func TestTheWrongStore(t *testing.T) {
 				_, err := other.Identify(t.Context())
 				must(t, err)
 			}
-			checker, err := checktest.Checker(t, f.repo, f.dir)
-			must(t, err)
-			checker.Store = other
-			repairer := check.Repairer{Checker: checker, Did: func(change string) error {
+			repairer := f.repairer(func(change string) error {
 				t.Errorf("repaired: %s", change)
 				return nil
-			}}
+			})
+			repairer.Store = other
 			if err := repairer.Run(t.Context()); !errors.Is(err, check.ErrStoreUnknown) {
 				t.Errorf("%v", err)
 			}

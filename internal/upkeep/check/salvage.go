@@ -11,7 +11,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/guppy-prep/guppy/internal/formats/car"
-	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -37,11 +37,11 @@ func (m *mending) salvage(ctx context.Context, row sqlrepo.Shard) (saved int, er
 		return 0, nil
 	}
 
-	site, err := m.site(ctx, row.Upload)
+	space, err := m.spaceOf(ctx, row.Upload)
 	if err != nil {
 		return 0, err
 	}
-	owner := pipeline.Owner(site.Space, row.Upload, row.Token)
+	owner := leftovers.Owner(space, row.Upload, row.Token)
 	builder, err := shard.NewBuilder(ctx, m.Store, owner, shard.WithPiece(row.Piece != nil))
 	if err != nil {
 		return 0, err

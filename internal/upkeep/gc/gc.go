@@ -10,9 +10,9 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/guppy-prep/guppy/internal/host/liveness"
+	"github.com/guppy-prep/guppy/internal/host/presence"
 	"github.com/guppy-prep/guppy/internal/preparing/index"
-	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -112,7 +112,7 @@ func (c *Collector) planShards(ctx context.Context, upload sqlrepo.Upload, neede
 
 // Collect goes on with the removal of all Removed uploads of a space that nobody else has in hand. It returns
 // sqlrepo.ErrAtWork while somebody links an upload of the space: shards are removed when that is done. It returns
-// pipeline.ErrOutOfSight when files are in stores that are not there: what they are of stays, and all else is done.
+// store.ErrOutOfSight when files are in stores that are not there: what they are of stays, and all else is done.
 func (c *Collector) Collect(ctx context.Context, space int64) (s Summary, err error) {
 	removed, err := c.Repo.RemovedUploads(ctx, space)
 	if err != nil {
@@ -171,7 +171,7 @@ func (c *Collector) collect(ctx context.Context, space int64, claimed []*removal
 
 // unlessOutOfSight is an error that ends all, not only what concerns one store.
 func unlessOutOfSight(err error) error {
-	if errors.Is(err, pipeline.ErrOutOfSight) {
+	if errors.Is(err, store.ErrOutOfSight) {
 		return nil
 	}
 	return err
@@ -270,32 +270,22 @@ func without(all, taken []sqlrepo.Upload) (rest []sqlrepo.Upload) {
 
 // Mark is sqlrepo.RemoveUpload, for an upload that a process of this host had which is gone as well.
 func (c *Collector) Mark(ctx context.Context, upload sqlrepo.Upload) error {
-	if err := c.releaseDead(ctx, upload); err != nil {
+	if _, err := leftovers.Release(ctx, c.Repo, sqlrepo.Stage{Upload: upload}); err != nil {
 		return err
 	}
 	return c.Repo.RemoveUpload(ctx, upload.ID)
 }
 
-func (c *Collector) releaseDead(ctx context.Context, upload sqlrepo.Upload) error {
-	if !liveness.IsGone(upload.Worker) {
-		return nil
-	}
-	if err := c.Repo.Release(ctx, sqlrepo.Stage{Upload: upload}); !errors.Is(err, sqlrepo.ErrLeaseLost) {
-		return err
-	}
-	return nil
-}
-
 // claim takes the removal of an upload, from a process of this host that is gone as well.
 func (c *Collector) claim(ctx context.Context, upload sqlrepo.Upload, s *Summary) (*removal, error) {
-	if err := c.releaseDead(ctx, upload); err != nil {
+	if _, err := leftovers.Release(ctx, c.Repo, sqlrepo.Stage{Upload: upload}); err != nil {
 		return nil, err
 	}
 	term := c.Lease
 	if term == 0 {
 		term = time.Minute
 	}
-	stage, err := c.Repo.ClaimRemoval(ctx, sqlrepo.Claim{Worker: liveness.Name(), Term: term}, upload.ID)
+	stage, err := c.Repo.ClaimRemoval(ctx, sqlrepo.Claim{Worker: presence.Name(), Term: term}, upload.ID)
 	if err != nil {
 		return nil, fmt.Errorf("upload %d: %w", upload.ID, err)
 	}

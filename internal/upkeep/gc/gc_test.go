@@ -226,7 +226,7 @@ func TestStraysDamagedAndTemporaryFiles(t *testing.T) {
 			if err != nil || found != want {
 				t.Errorf("%+v, %v", found, err)
 			}
-			temporary, err := f.collector().Temporary(ctx, f.store, f.space, remove)
+			temporary, err := f.collector().Temporary(ctx, f.store, remove)
 			if err != nil || temporary != 1 {
 				t.Errorf("%d, %v", temporary, err)
 			}

@@ -62,7 +62,7 @@ func (f *fixture) settled() {
 	f.tb.Helper()
 	_, err := f.collector().Collect(context.Background(), f.space.ID)
 	must(f.tb, err)
-	_, err = f.collector().Temporary(context.Background(), f.store, f.space, true)
+	_, err = f.collector().Temporary(context.Background(), f.store, true)
 	must(f.tb, err)
 	f.sound()
 	if _, err := os.Stat(filepath.Join(f.dir, ".guppy-trash")); !os.IsNotExist(err) {

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/internal/upkeep/gc"
@@ -20,7 +19,7 @@ func (f *fixture) unseen(lost int64) *gc.Collector {
 	collector := f.collector()
 	collector.Locate = func(_ context.Context, upload sqlrepo.Upload) (store.Store, error) {
 		if upload.ID == lost {
-			return nil, fmt.Errorf("its store: %w", pipeline.ErrOutOfSight)
+			return nil, fmt.Errorf("its store: %w", store.ErrOutOfSight)
 		}
 		return f.store, nil
 	}
@@ -59,7 +58,7 @@ func TestAStoreThatIsLost(t *testing.T) {
 		}
 		collector := f.unseen(lost.ID)
 		sum, err := collector.Collect(ctx, f.space.ID)
-		if !errors.Is(err, pipeline.ErrOutOfSight) || sum.Uploads != 1 || len(f.stored()) > 0 {
+		if !errors.Is(err, store.ErrOutOfSight) || sum.Uploads != 1 || len(f.stored()) > 0 {
 			t.Errorf("%+v, %v; left: %q", sum, err, f.stored())
 		}
 		if _, err := f.repo.Upload(ctx, seen.ID); !errors.Is(err, sqlrepo.ErrNotFound) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/guppy-prep/guppy/internal/host/presence"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -31,18 +32,9 @@ func (c *Collector) begin(ctx context.Context, stage sqlrepo.Stage, term time.Du
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	go func() {
 		defer close(r.stopped)
-		beat := time.NewTicker(term / 3)
-		defer beat.Stop()
-		for {
-			select {
-			case <-r.ctx.Done():
-				return
-			case <-beat.C:
-			}
-			if err := c.Repo.Renew(r.ctx, stage, term, 0); err != nil {
-				r.cancel(err)
-				return
-			}
+		err := presence.Beat(r.ctx, term, func() error { return c.Repo.Renew(r.ctx, stage, term, 0) })
+		if err != nil {
+			r.cancel(err)
 		}
 	}()
 	return r

@@ -2,15 +2,12 @@ package gc
 
 import (
 	"context"
-	"slices"
 
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
-	"github.com/guppy-prep/guppy/internal/preparing/index"
-	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
-	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -28,20 +25,27 @@ type Strays struct {
 	Unnamed, Damaged Files
 }
 
-// Temporary counts the temporary files of a space that nobody will finish, with those that interrupted removals have
-// left, and removes them if it is told to, unless a row names them.
-func (c *Collector) Temporary(ctx context.Context, files store.Store, space sqlrepo.Space,
-	remove bool) (n int64, err error) {
-	left, err := c.trash(ctx, files, space, remove)
+// Temporary counts what interrupted processes have left in a store and nobody will finish: temporary files, and what
+// removals have left in the trash. If it is told to remove them, it restores what rows name.
+func (c *Collector) Temporary(ctx context.Context, files store.Store, remove bool) (n int64, err error) {
+	spaces, err := c.Repo.Spaces(ctx)
 	if err != nil {
-		return left, err
+		return 0, err
 	}
-	abandoned, err := pipeline.Abandoned(ctx, c.Repo, files, space)
-	if err != nil {
-		return left, err
+	for _, space := range spaces {
+		trashed, err := c.trash(ctx, files, space, remove)
+		n += trashed
+		if err != nil {
+			return n, err
+		}
 	}
-	n, err = discard(ctx, files, abandoned, remove)
-	return left + n, err
+
+	left, err := leftovers.Files(ctx, c.Repo, files)
+	if err != nil || !remove {
+		return n + int64(len(left)), err
+	}
+	discarded, err := leftovers.Discard(ctx, files, left)
+	return n + discarded, err
 }
 
 func (c *Collector) trash(ctx context.Context, files store.Store, space sqlrepo.Space,
@@ -52,50 +56,6 @@ func (c *Collector) trash(ctx context.Context, files store.Store, space sqlrepo.
 	}
 	left, err := bin.Left(ctx)
 	return int64(len(left)), err
-}
-
-// Leftovers does what Temporary does for what belongs to no space: see Ownerless.
-func (c *Collector) Leftovers(ctx context.Context, files store.Store, remove bool) (n int64, err error) {
-	left, err := Ownerless(ctx, files)
-	if err != nil {
-		return 0, err
-	}
-	return discard(ctx, files, left, remove)
-}
-
-// Ownerless lists what copies of stores, those who index again what uploads had left, and trials of a server have left
-// in a store, and nobody will finish. No lease tells of them: what has changed within a day is left alone, unless it is
-// known that its process is gone.
-func Ownerless(ctx context.Context, files store.Store) ([]store.Unfinished, error) {
-	left, err := mirror.Abandoned(ctx, files)
-	if err != nil {
-		return nil, err
-	}
-	left = slices.DeleteFunc(left, func(file store.Unfinished) bool { return file.Owner == "" }) // Temporary has them
-	for _, owners := range []string{index.Owners, store.ProbeOwner} {
-		unfinished, err := files.Unfinished(ctx, owners)
-		if err != nil {
-			return nil, err
-		}
-		for _, file := range unfinished {
-			if file.Owner != "" && file.IsOld() {
-				left = append(left, file)
-			}
-		}
-	}
-	return left, nil
-}
-
-func discard(ctx context.Context, files store.Store, left []store.Unfinished, remove bool) (n int64, err error) {
-	for _, file := range left {
-		if remove {
-			if err := files.Discard(ctx, file); err != nil {
-				return n, err
-			}
-		}
-		n++
-	}
-	return n, nil
 }
 
 // straysAtOnce is how many files are looked for among the shards, or indexes, in one query.

@@ -32,7 +32,7 @@ func TestLeftoversOfNoSpace(t *testing.T) {
 			must(t, os.Chtimes(filepath.Join(f.dir, name), time.Time{}, time.Now().Add(-25*time.Hour)))
 		}
 		for _, remove := range []bool{false, true} {
-			n, err := f.collector().Leftovers(t.Context(), f.store, remove)
+			n, err := f.collector().Temporary(t.Context(), f.store, remove)
 			must(t, err)
 			if n != int64(len(old)) {
 				t.Errorf("%d were found, want %d", n, len(old))

@@ -3,23 +3,19 @@ package mirror
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"iter"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/guppy-prep/guppy/internal/formats/blobindex"
-	"github.com/guppy-prep/guppy/internal/host/liveness"
-	"github.com/guppy-prep/guppy/internal/preparing/shard"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
 )
 
@@ -103,7 +99,7 @@ func (c *Copier) foreign(ctx context.Context) error {
 			return err
 		}
 		name, _ := store.CutAside(blob.Name)
-		if _, ok := ParseName(name); !ok {
+		if _, ok := trash.ParseName(name); !ok {
 			return fmt.Errorf("%w: %q is in the target, which is no store yet: name a place that is empty, or remove what is there",
 				ErrForeign, blob.Name)
 		}
@@ -115,13 +111,13 @@ func (c *Copier) foreign(ctx context.Context) error {
 func (c *Copier) blobs(ctx context.Context) error {
 	copying, ctx := errgroup.WithContext(ctx)
 	copying.SetLimit(max(1, c.Workers))
-	owner := owners + liveness.Tag() + "." + rand.Text()
+	owner := leftovers.CopyOwner()
 	var telling sync.Mutex
 	for blob, err := range c.sources(ctx) {
 		if err != nil {
 			return errors.Join(err, copying.Wait())
 		}
-		digest, ok := ParseName(blob.Name)
+		digest, ok := trash.ParseName(blob.Name)
 		if !ok {
 			c.Progress.Ignored.Add(1)
 			continue
@@ -168,14 +164,6 @@ func (c *Copier) sources(ctx context.Context) iter.Seq2[store.Committed, error] 
 			}
 		}
 	}
-}
-
-// ParseName tells the digest of a shard or an index by its name.
-func ParseName(name string) (digest [sha256.Size]byte, ok bool) {
-	if digest, ok = shard.ParseName(name); ok {
-		return digest, true
-	}
-	return blobindex.ParseName(name)
 }
 
 func (c *Copier) blob(ctx context.Context, owner string, blob store.Committed, digest [sha256.Size]byte) error {
@@ -275,36 +263,12 @@ func (r reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// owners begins the owners of what copies have begun.
-const owners = "copy-"
-
 // tidy removes what copies have left.
 func (c *Copier) tidy(ctx context.Context) error {
-	abandoned, err := Abandoned(ctx, c.To)
+	left, err := leftovers.FilesOfCopies(ctx, c.To)
 	if err != nil {
 		return err
 	}
-	for _, left := range abandoned {
-		if err := c.To.Discard(ctx, left); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Abandoned lists what copies to a store have left whose processes are known to be gone, and what has not changed for
-// long: of processes that this one can't see, such as those of other hosts, nothing else is known.
-func Abandoned(ctx context.Context, to store.Store) ([]store.Unfinished, error) {
-	unfinished, err := to.Unfinished(ctx, owners)
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(unfinished, func(left store.Unfinished) bool {
-		return left.Owner != "" && !isOfTheDead(left.Owner) && !left.IsOld()
-	}), nil
-}
-
-func isOfTheDead(owner string) bool {
-	tag := strings.TrimPrefix(owner, owners)
-	return liveness.IsGone(tag[:max(0, strings.LastIndexByte(tag, '.'))])
+	_, err = leftovers.Discard(ctx, c.To, left)
+	return err
 }

@@ -1,6 +1,6 @@
-// Package liveness names processes so that none is ever taken for another: not for a later one with the same number,
-// nor for one in another container or on another host with the same name.
-package liveness
+// Package presence says which processes are there. Names tell them apart, so that none is ever taken for another: not for
+// a later one with the same number, nor for one in another container or on another host with the same name.
+package presence
 
 import (
 	"os"

@@ -1,4 +1,4 @@
-package liveness
+package presence
 
 import (
 	"bytes"

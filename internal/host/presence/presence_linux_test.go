@@ -1,4 +1,4 @@
-package liveness_test
+package presence_test
 
 import (
 	"fmt"
@@ -8,13 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/guppy-prep/guppy/internal/host/liveness"
+	"github.com/guppy-prep/guppy/internal/host/presence"
 )
 
 // TestMain answers with the name of the process, and stays until its input ends, when a test has started it for that.
 func TestMain(m *testing.M) {
 	if os.Getenv("PROCESS_TEST_NAME") != "" {
-		fmt.Println(liveness.Name())
+		fmt.Println(presence.Name())
 		_, _ = fmt.Scanln()
 		os.Exit(0)
 	}
@@ -67,18 +67,18 @@ func start(t *testing.T, prefix ...string) other {
 
 func requireGone(t *testing.T, name string, want bool) {
 	t.Helper()
-	if got := liveness.IsGone(name); got != want {
+	if got := presence.IsGone(name); got != want {
 		t.Errorf("%s is gone: %t, want %t", name, got, want)
 	}
 }
 
 func TestProcessesAreKnownByTheirNames(t *testing.T) {
-	requireGone(t, liveness.Name(), false)
-	requireGone(t, liveness.Tag(), false)
+	requireGone(t, presence.Name(), false)
+	requireGone(t, presence.Tag(), false)
 
 	o := start(t)
-	host, number := liveness.Split(o.name)
-	if own, _ := liveness.Split(liveness.Name()); host != own || number == "" || strings.Contains(number, ".") {
+	host, number := presence.Split(o.name)
+	if own, _ := presence.Split(presence.Name()); host != own || number == "" || strings.Contains(number, ".") {
 		t.Errorf("%s is split into %q and %q", o.name, host, number)
 	}
 	requireGone(t, o.name, false)
@@ -90,7 +90,7 @@ func TestProcessesAreKnownByTheirNames(t *testing.T) {
 func TestOnlyKnownEndsCount(t *testing.T) {
 	o := start(t)
 	o.stop()
-	host, _ := liveness.Split(o.name)
+	host, _ := presence.Split(o.name)
 	parts := strings.Split(strings.TrimPrefix(o.name, host+"/"), ".")
 	with := func(index int, value string) string {
 		changed := append([]string{}, parts...)
@@ -104,7 +104,7 @@ func TestOnlyKnownEndsCount(t *testing.T) {
 	requireGone(t, "other"+o.name, true) // one machine may have several names
 
 	// A number that has been given to another process since.
-	own := strings.Split(liveness.Tag(), ".")
+	own := strings.Split(presence.Tag(), ".")
 	requireGone(t, with(0, own[0]), own[1] != parts[1])
 }
 
@@ -112,7 +112,7 @@ func TestOnlyKnownEndsCount(t *testing.T) {
 func TestOtherNamespacesAreNotSeen(t *testing.T) {
 	o := start(t, "unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
 	requireGone(t, o.name, false)
-	if _, number := liveness.Split(o.name); number != "1" {
+	if _, number := presence.Split(o.name); number != "1" {
 		t.Errorf("%s is not the first process of its namespace", o.name)
 	}
 }
@@ -143,7 +143,7 @@ func TestWhatWaitsForItsParentIsGone(t *testing.T) {
 	if _, err := fmt.Fscanln(out, new(string)); err == nil { // its end closes the pipe
 		t.Error("it is still there")
 	}
-	for !liveness.IsGone(name) { // until the last of its threads has ended; the test's own time limit bounds it
+	for !presence.IsGone(name) { // until the last of its threads has ended; the test's own time limit bounds it
 		if t.Context().Err() != nil {
 			t.Fatal("it is not gone")
 		}

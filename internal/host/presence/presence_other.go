@@ -1,6 +1,6 @@
 //go:build !linux
 
-package liveness
+package presence
 
 import "errors"
 

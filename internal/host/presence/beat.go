@@ -1,0 +1,24 @@
+package presence
+
+import (
+	"context"
+	"time"
+)
+
+// Beat calls renew three times in each term of a lease, so that a renewal may fail to arrive before the lease ends. It
+// returns nil when ctx ends, or the first error of renew.
+func Beat(ctx context.Context, term time.Duration, renew func() error) error {
+	beat := time.NewTicker(term / 3)
+	defer beat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-beat.C:
+		}
+
+		if err := renew(); err != nil {
+			return err
+		}
+	}
+}

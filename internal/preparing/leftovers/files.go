@@ -1,0 +1,148 @@
+package leftovers
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/guppy-prep/guppy/internal/host/presence"
+	"github.com/guppy-prep/guppy/internal/preparing/index"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// Files lists what was begun in a store and nobody will finish, by name.
+func Files(ctx context.Context, repo *sqlrepo.Repository, files store.Store) (left []store.Unfinished, err error) {
+	spaces, err := repo.Spaces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, space := range spaces {
+		abandoned, err := FilesOfSpace(ctx, repo, files, space)
+		if err != nil {
+			return nil, err
+		}
+		left = append(left, abandoned...)
+	}
+
+	ownerless, err := filesOfNoSpace(ctx, files)
+	if err != nil {
+		return nil, err
+	}
+	left = append(left, ownerless...)
+
+	// Each space has found what has no owner.
+	slices.SortFunc(left, func(a, b store.Unfinished) int { return strings.Compare(a.Name, b.Name) })
+	return slices.CompactFunc(left, func(a, b store.Unfinished) bool { return a.Name == b.Name }), nil
+}
+
+// FilesOfSpace lists the temporary files of a space that nobody will finish: those whose lease is gone, and those under
+// a lease of a process that is known to be gone. A lease that has ended may still be renewed as long as nobody has
+// taken it. The files are listed before the leases: each was begun under a lease that is older.
+func FilesOfSpace(ctx context.Context, repo *sqlrepo.Repository, files store.Store,
+	space sqlrepo.Space) ([]store.Unfinished, error) {
+	unfinished, err := files.Unfinished(ctx, ofSpace(space))
+	if err != nil || len(unfinished) == 0 {
+		return nil, err
+	}
+	live, err := liveOwners(ctx, repo, space)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(unfinished, func(file store.Unfinished) bool { return live[file.Owner] }), nil
+}
+
+// liveOwners returns the owners of the leases that nobody has taken over.
+func liveOwners(ctx context.Context, repo *sqlrepo.Repository, space sqlrepo.Space) (map[string]bool, error) {
+	live := map[string]bool{}
+	open, err := repo.OpenUploads(ctx, sqlrepo.OpenFilter{Spaces: []int64{space.ID}})
+	if err != nil {
+		return nil, err
+	}
+	for _, upload := range open {
+		add := func(l sqlrepo.Lease) {
+			if l.Token != 0 && !presence.IsGone(l.Worker) {
+				live[Owner(space, upload.ID, l.Token)] = true
+			}
+		}
+
+		add(upload.Lease)
+		shards, err := repo.ShardsUnderWay(ctx, upload.ID)
+		if err != nil {
+			return nil, err
+		}
+		for _, shard := range shards {
+			add(shard.Lease)
+		}
+	}
+	return live, nil
+}
+
+// FilesOfCopies lists what copies to a store have left whose processes are known to be gone, and what has not changed
+// for long: nothing else is known of processes that this one can't see, such as those of other hosts.
+func FilesOfCopies(ctx context.Context, files store.Store) ([]store.Unfinished, error) {
+	unfinished, err := files.Unfinished(ctx, ofCopies)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(unfinished, func(file store.Unfinished) bool {
+		return file.Owner != "" && !isCopyOfTheDead(file.Owner) && !file.IsOld()
+	}), nil
+}
+
+// filesOfNoSpace lists what copies of stores, keepers of indexes, and trials of a server have left and nobody will
+// finish. They have no lease: what has changed within a day is left alone, unless its process is known to be gone. What
+// has no owner is among the files of each space.
+func filesOfNoSpace(ctx context.Context, files store.Store) ([]store.Unfinished, error) {
+	left, err := FilesOfCopies(ctx, files)
+	if err != nil {
+		return nil, err
+	}
+	for _, owners := range []string{index.Owners, store.ProbeOwner} {
+		unfinished, err := files.Unfinished(ctx, owners)
+		if err != nil {
+			return nil, err
+		}
+		left = append(left, slices.DeleteFunc(unfinished, func(file store.Unfinished) bool { return !file.IsOld() })...)
+	}
+	return slices.DeleteFunc(left, func(file store.Unfinished) bool { return file.Owner == "" }), nil
+}
+
+// Discard removes files, and returns how many are gone, also when it fails.
+func Discard(ctx context.Context, files store.Store, left []store.Unfinished) (n int64, err error) {
+	for _, file := range left {
+		if err := files.Discard(ctx, file); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// Tidy removes the temporary files of a space that nobody will finish. It restores or deletes what interrupted removals
+// have left in the trash.
+func Tidy(ctx context.Context, repo *sqlrepo.Repository, files store.Store, space sqlrepo.Space,
+	log *slog.Logger) error {
+	bin := trash.Bin{Repo: repo, Store: files, Owner: trash.Owner(space)}
+	left, err := bin.Tidy(ctx)
+	if err != nil {
+		return err
+	}
+	if left > 0 {
+		log.Info("ended what interrupted removals left", "files", left)
+	}
+
+	abandoned, err := FilesOfSpace(ctx, repo, files, space)
+	if err != nil {
+		return err
+	}
+	if _, err := Discard(ctx, files, abandoned); err != nil {
+		return err
+	}
+	if len(abandoned) > 0 {
+		log.Info("removed what interrupted workers left", "files", len(abandoned))
+	}
+	return nil
+}

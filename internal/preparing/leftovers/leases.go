@@ -1,0 +1,69 @@
+// Package leftovers finds what processes that are gone have left: their leases, and what they had begun in stores.
+package leftovers
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/guppy-prep/guppy/internal/host/presence"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// ReleaseAll gives back the leases of processes that are known to be gone, on all unfinished uploads.
+func ReleaseAll(ctx context.Context, repo *sqlrepo.Repository, log *slog.Logger) error {
+	unfinished, err := repo.OpenUploads(ctx, sqlrepo.OpenFilter{})
+	if err != nil {
+		return err
+	}
+	return ReleaseThose(ctx, repo, unfinished, log)
+}
+
+// ReleaseThose is like ReleaseAll for the stages and the shards of some uploads.
+func ReleaseThose(ctx context.Context, repo *sqlrepo.Repository, unfinished []sqlrepo.OpenUpload,
+	log *slog.Logger) error {
+	for _, upload := range unfinished {
+		shards, err := repo.ShardsUnderWay(ctx, upload.ID)
+		if err != nil {
+			return err
+		}
+
+		units := []sqlrepo.Unit{sqlrepo.Stage{Upload: upload.Upload}}
+		for _, shard := range shards {
+			units = append(units, shard)
+		}
+		for _, unit := range units {
+			released, err := Release(ctx, repo, unit)
+			if err != nil {
+				return err
+			}
+			if released {
+				log.Info("gave back what a process had that is gone", "upload", upload.ID)
+			}
+		}
+	}
+	return nil
+}
+
+// Release gives back the lease on a unit if its process is known to be gone, and reports whether it did: nobody has to
+// wait until such a lease ends.
+func Release(ctx context.Context, repo *sqlrepo.Repository, unit sqlrepo.Unit) (released bool, err error) {
+	if !presence.IsGone(leaseOn(unit).Worker) {
+		return false, nil
+	}
+	err = repo.Release(ctx, unit)
+	if errors.Is(err, sqlrepo.ErrLeaseLost) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func leaseOn(unit sqlrepo.Unit) sqlrepo.Lease {
+	switch unit := unit.(type) {
+	case sqlrepo.Stage:
+		return unit.Upload.Lease
+	case sqlrepo.Shard:
+		return unit.Lease
+	}
+	return sqlrepo.Lease{}
+}

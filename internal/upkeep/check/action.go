@@ -1,0 +1,72 @@
+package check
+
+// action is a kind of change that repair makes. Its printed form is part of the plan that a check prints.
+type action int
+
+const (
+	leaveAlone action = iota + 1
+	raiseCounters
+	deleteOrphans
+	raiseRevision
+	settleUpload
+	recountRows
+	clearLeases
+	rescanEntry
+	reopenUpload
+	relinkUpload
+	forgetRoot
+	remakeRoots
+	forgetSegments
+	// searchSegments comes before replanFile and detachFile: the segments may be found again.
+	searchSegments
+	replanFile
+	detachFile
+	remakeShard
+	countChunks
+	sumContent
+	computePiece
+	salvageShard
+	setLocation
+	restoreMarker
+	removeFile
+	restoreBlocks
+	prepareAgain
+	forgetIndex
+	indexShards
+)
+
+var actionTexts = [...]string{
+	leaveAlone:     "nothing",
+	raiseCounters:  "the counters are raised above the keys that are taken",
+	deleteOrphans:  "the rows are deleted",
+	raiseRevision:  "the revision is raised",
+	settleUpload:   "the upload gets the state that goes with its root",
+	recountRows:    "the rows are counted again",
+	clearLeases:    "the leases of the upload are cleared",
+	rescanEntry:    "the entry is scanned again; in an older upload it is left out",
+	reopenUpload:   "the upload is scanned again; an older one becomes incomplete",
+	relinkUpload:   "the upload is linked again from its rows",
+	forgetRoot:     "the root is forgotten, and made again from the segments",
+	remakeRoots:    "the root is made again from the segments",
+	forgetSegments: "the segments are forgotten",
+	searchSegments: "the segments are looked for",
+	replanFile:     "the segment is found again, or the file planned again; in an older upload it is left out",
+	detachFile:     "the segment is found again, or the file planned by itself; in an older upload it is left out",
+	remakeShard:    "the shard's rows are made again from its file, or from what is good of it",
+	countChunks:    "the number of chunks is set, or the shard's files are planned again",
+	sumContent:     "the sum is set",
+	computePiece:   "the piece CID is computed again",
+	salvageShard: "what is good of a bad file goes to a new one, and what no other shard holds is packed again; " +
+		"the file is set aside",
+	setLocation:   "the location is set",
+	restoreMarker: "the store gets back the identity that the uploads know",
+	removeFile:    "the file is removed",
+	restoreBlocks: "the file is planned again, or the upload linked again for the nodes above the chunks",
+	prepareAgain: "nothing: no store keeps the bytes, and the source has changed; prepare it again, " +
+		"and remove this upload",
+	forgetIndex: "the index is given up, and its shards are indexed again",
+	indexShards: "the shards are indexed",
+}
+
+// String returns what the action does, as a check prints it.
+func (a action) String() string { return actionTexts[a] }

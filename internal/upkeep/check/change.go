@@ -1,0 +1,82 @@
+package check
+
+import "fmt"
+
+// change is something that a repair does at most once: a kind of change, and what is changed. It is the key under
+// which the repair remembers it.
+type change struct {
+	kind changeKind
+	// subject is the key of a row or the name of a file, nil for changes of the whole repository or store.
+	subject any
+}
+
+// String returns the change in the words in which a repair prints it.
+func (c change) String() string {
+	if c.subject == nil {
+		return changeTexts[c.kind]
+	}
+	return fmt.Sprintf(changeTexts[c.kind], c.subject)
+}
+
+type changeKind int
+
+const (
+	countersSet changeKind = iota
+	orphansDeleted
+	revisionsRaised
+	markerRestored
+	fileRemoved
+	leasesCleared
+	stateSet
+	rowsCounted
+	uploadIncomplete
+	uploadReopened
+	uploadLinked
+	uploadWaits
+	contentSummed
+	chunksCounted
+	locationSet
+	shardReset
+	pieceSet
+	indexForgotten
+)
+
+var changeTexts = [...]string{
+	countersSet:      "the counters were set",
+	orphansDeleted:   "rows without what they belong to were deleted",
+	revisionsRaised:  "the revisions of spaces were raised",
+	markerRestored:   "the store has its identity again",
+	fileRemoved:      "%s was removed",
+	leasesCleared:    "upload %d: its leases were cleared",
+	stateSet:         "upload %d: its state was set",
+	rowsCounted:      "upload %d: its rows were counted",
+	uploadIncomplete: "upload %d: it is incomplete, and there is a newer one",
+	uploadReopened:   "upload %d: it is unfinished; guppy upload goes on with it",
+	uploadLinked:     "upload %d: it was linked again",
+	uploadWaits: "upload %d: what it has lost may come back when guppy upload has completed the newer ones; " +
+		"guppy check --repair --yes lists what is missing then",
+	contentSummed:  "shard %d: its content was summed up",
+	chunksCounted:  "shard %d: its chunks were counted",
+	locationSet:    "shard %d: its location was set",
+	shardReset:     "shard %d: it has no file, and is reset",
+	pieceSet:       "shard %d: its piece CID was set",
+	indexForgotten: "index %d was given up",
+}
+
+// once makes a change unless it was made before, and reports it to Did.
+func (m *mending) once(c change, apply func() error) (bool, error) {
+	if m.tried[c] {
+		return false, nil
+	}
+	m.tried[c] = true
+	if err := apply(); err != nil {
+		return false, fmt.Errorf("%s: %w", c, err)
+	}
+	return true, m.Did(c.String())
+}
+
+// did reports a change that may be made again to Did.
+func (m *mending) did(format string, args ...any) error { return m.Did(fmt.Sprintf(format, args...)) }
+
+// changed notes that rows of an upload are no longer what was counted, so that they may be counted once more.
+func (m *mending) changed(upload int64) { delete(m.tried, change{rowsCounted, upload}) }

@@ -1,0 +1,326 @@
+package check
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/guppy-prep/guppy/internal/formats/blobindex"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
+	"github.com/guppy-prep/guppy/internal/preparing/shard"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+const markerName = ".guppy-store"
+
+// StoreChecker checks a store by itself: whether each blob is what its name says, and whether all are there that a
+// repository knows.
+type StoreChecker struct {
+	Store store.Store
+	// Repo may be nil: then what the store holds is compared with names alone.
+	Repo *sqlrepo.Repository
+	// ReadData makes the check read all blobs, Workers at a time.
+	ReadData bool
+	Workers  int
+}
+
+// StoreSummary says what was looked at.
+type StoreSummary struct {
+	Problems int64 `json:"problems"`
+	Notes    int64 `json:"notes"`
+	// Blobs and Bytes are those of the store, Expected how many the repository knows, Read how many were read.
+	Blobs    int64 `json:"blobs"`
+	Bytes    int64 `json:"bytes"`
+	Expected int64 `json:"expected"`
+	Read     int64 `json:"read"`
+}
+
+// Run gives each problem to report as soon as it is found, from one goroutine at a time. Work under way is none. An
+// error means that something could not be checked; it is store.ErrNotKept for a store that keeps nothing.
+func (c *StoreChecker) Run(ctx context.Context, report func(Problem) error) (StoreSummary, error) {
+	r := &storeRun{StoreChecker: c, report: report, expected: byDigest[expectedBlob]{}}
+	marker, err := r.marker(ctx)
+	if err != nil {
+		return r.sum, err
+	}
+	if err := r.expect(ctx, marker); err != nil {
+		return r.sum, err
+	}
+
+	for _, phase := range []func(context.Context) error{r.listed, r.missing, r.unfinished} {
+		if err := phase(ctx); err != nil {
+			return r.sum, err
+		}
+	}
+	return r.sum, nil
+}
+
+// storeRun is one check of a store.
+type storeRun struct {
+	*StoreChecker
+	mu     sync.Mutex
+	sum    StoreSummary
+	report func(Problem) error
+	// expected are the blobs that rows name, uploads those that have them.
+	expected byDigest[expectedBlob]
+	uploads  []int64
+}
+
+type expectedBlob struct {
+	size int64
+	seen bool
+}
+
+// tell reports a problem, with what can be done about it: a store is not repaired by its check.
+func (r *storeRun) tell(p Problem) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p.Repair = advice[p.Code]
+	if p.Note {
+		r.sum.Notes++
+	} else {
+		r.sum.Problems++
+	}
+	return r.report(p)
+}
+
+// marker returns the store's identity, "" if it has lost it.
+func (r *storeRun) marker(ctx context.Context) (string, error) {
+	marker, err := r.Store.Marker(ctx)
+	switch {
+	case marker == store.NoneIdentity:
+		return "", store.ErrNotKept
+	case errors.Is(err, store.ErrDamagedMarker):
+		return "", r.tell(Problem{Code: CodeStoreMarker, File: markerName, Detail: err.Error()})
+	case err == nil && marker == "":
+		return "", r.tell(Problem{Code: CodeStoreMarker, File: markerName, Detail: "it is gone"})
+	}
+	return marker, err
+}
+
+// blobRow is what the repository knows of a blob.
+type blobRow struct {
+	upload, shard int64
+	digest        []byte
+	size          int64
+}
+
+func (r blobRow) name() string {
+	if r.shard == 0 {
+		return blobindex.Name([32]byte(r.digest))
+	}
+	return shard.Name([32]byte(r.digest))
+}
+
+// rows yields what the repository has in the store: the packed shards and the indexes of its uploads.
+func (r *storeRun) rows(ctx context.Context) iter.Seq2[blobRow, error] {
+	return func(yield func(blobRow, error) bool) {
+		for _, upload := range r.uploads {
+			filter := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
+			for s, err := range r.Repo.Shards(ctx, upload, filter) {
+				if !yield(blobRow{upload: upload, shard: s.ID, digest: s.Digest, size: s.Size}, err) {
+					return
+				}
+			}
+
+			stored := sqlrepo.IndexFilter{Upload: &upload, States: []sqlrepo.IndexState{sqlrepo.IndexStored}}
+			for i, err := range r.Repo.Indexes(ctx, stored) {
+				if !yield(blobRow{upload: upload, digest: i.Digest, size: i.Size}, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// expect gathers what has to be there.
+func (r *storeRun) expect(ctx context.Context, marker string) error {
+	if r.Repo == nil {
+		return nil
+	}
+	keys, err := r.Repo.UploadKeys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		upload, err := r.Repo.Upload(ctx, key)
+		if err != nil {
+			return err
+		}
+		if upload.Store == marker || marker == "" && upload.Store != store.NoneIdentity {
+			r.uploads = append(r.uploads, key)
+		}
+	}
+
+	for row, err := range r.rows(ctx) {
+		if err != nil {
+			return err
+		}
+		r.expected.set(row.digest, expectedBlob{size: row.size})
+	}
+	r.sum.Expected = int64(len(r.expected))
+	return nil
+}
+
+// listed looks at what is there.
+func (r *storeRun) listed(ctx context.Context) error {
+	reading, ctx := errgroup.WithContext(ctx)
+	reading.SetLimit(max(1, r.Workers))
+	for blob, err := range r.Store.Committed(ctx) {
+		if err == nil {
+			err = r.blob(ctx, blob, reading)
+		}
+		if err != nil {
+			return cmp.Or(reading.Wait(), err) // what failed to be read ends the listing
+		}
+	}
+	return reading.Wait()
+}
+
+func (r *storeRun) blob(ctx context.Context, blob store.Committed, reading *errgroup.Group) error {
+	if before, aside := store.CutAside(blob.Name); aside {
+		if _, ok := trash.ParseName(before); ok {
+			return r.tell(Problem{Code: CodeStoreAside, File: blob.Name, Note: true,
+				Detail: "a repair has set it aside: its bytes are damaged"})
+		}
+	}
+	digest, ok := trash.ParseName(blob.Name)
+	if !ok {
+		return r.tell(Problem{Code: CodeStoreForeign, File: blob.Name, Note: true,
+			Detail: "it is neither a shard nor an index"})
+	}
+
+	r.sum.Blobs++
+	r.sum.Bytes += blob.Size
+	if err := r.compare(ctx, blob, digest); err != nil || !r.ReadData {
+		return err
+	}
+	reading.Go(func() error { return r.read(ctx, blob.Name, digest) })
+	return ctx.Err()
+}
+
+// compare compares a blob with the row that names it.
+func (r *storeRun) compare(ctx context.Context, blob store.Committed, digest [32]byte) error {
+	expected, known := r.expected.get(digest[:])
+	if known {
+		r.expected.set(digest[:], expectedBlob{size: expected.size, seen: true})
+	}
+	switch {
+	case known && expected.size != blob.Size:
+		return r.tell(Problem{Code: CodeBlobLength, File: blob.Name,
+			Detail: fmt.Sprintf("it has %d bytes where %d are known", blob.Size, expected.size)})
+	case known || r.Repo == nil:
+		return nil
+	}
+
+	named, err := r.isNamed(ctx, blob.Name, digest)
+	if err != nil || named {
+		return err
+	}
+	return r.tell(Problem{Code: CodeStoreStray, File: blob.Name, Note: true,
+		Detail: "no row of this repository names it: it is another's, or was left behind"})
+}
+
+// isNamed asks for what was stored since.
+func (r *storeRun) isNamed(ctx context.Context, name string, digest [32]byte) (bool, error) {
+	ask := r.Repo.Unnamed
+	if _, isIndex := blobindex.ParseName(name); isIndex {
+		ask = r.Repo.UnnamedIndexes
+	}
+	unnamed, err := ask(ctx, [][]byte{digest[:]})
+	return len(unnamed) == 0, err
+}
+
+// read compares a blob with its name. One that was removed meanwhile is no problem.
+func (r *storeRun) read(ctx context.Context, name string, digest [32]byte) error {
+	got, err := mirror.Digest(ctx, r.Store, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+
+	r.mu.Lock()
+	r.sum.Read++
+	r.mu.Unlock()
+	if got == digest {
+		return nil
+	}
+	return r.tell(Problem{Code: CodeBlobDamaged, File: name, Detail: "its bytes are not what its name says"})
+}
+
+// missing looks for what rows name and the list did not have. What was removed meanwhile is no problem.
+func (r *storeRun) missing(ctx context.Context) error {
+	if r.sawAll() {
+		return nil
+	}
+	for row, err := range r.rows(ctx) {
+		if err != nil {
+			return err
+		}
+		expected, _ := r.expected.get(row.digest)
+		if expected.seen || len(row.digest) != len(sqlrepo.Digest{}) {
+			continue
+		}
+		if err := r.lookFor(ctx, row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sawAll reports whether the list had all that was expected.
+func (r *storeRun) sawAll() bool {
+	for _, expected := range r.expected {
+		if !expected.seen {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *storeRun) lookFor(ctx context.Context, row blobRow) error {
+	name := row.name()
+	_, err := r.Store.Size(ctx, name)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	named, err := r.isNamed(ctx, name, [32]byte(row.digest))
+	if err != nil || !named {
+		return err
+	}
+	return r.tell(Problem{Code: CodeBlobMissing, Upload: row.upload, Shard: row.shard, File: name,
+		Detail: "it is not in the store"})
+}
+
+// unfinished looks for what was begun and never committed. Without a repository nobody can tell what is under way.
+func (r *storeRun) unfinished(ctx context.Context) (err error) {
+	var left []store.Unfinished
+	detail := "an interrupted worker left it"
+	if r.Repo != nil {
+		left, err = leftovers.Files(ctx, r.Repo, r.Store)
+	} else {
+		left, err = r.Store.Unfinished(ctx, "")
+		detail = "it is under way, or was left by an interrupted worker"
+	}
+	if err != nil {
+		return err
+	}
+
+	for _, file := range left {
+		if err := r.tell(Problem{Code: CodeStoreUnfinished, File: file.Name, Note: true, Detail: detail}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

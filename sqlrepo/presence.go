@@ -1,0 +1,83 @@
+package sqlrepo
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/host/presence"
+)
+
+// mostWorkers bounds how many of those at work are named.
+const mostWorkers = 3
+
+// workers returns who has leases that meet a condition, on an upload and its shards, or on any if upload is nil.
+func (r *Repository) workers(ctx context.Context, q queryer, upload *int64,
+	condition squirrel.Sqlizer) (workers []string, err error) {
+	leases := func(table, key string) squirrel.SelectBuilder {
+		query := squirrel.Select("COALESCE(worker, '')").From(table).Where(condition)
+		if upload != nil {
+			query = query.Where(squirrel.Eq{key: *upload})
+		}
+		return query
+	}
+	both := leases("shards", "upload").
+		SuffixExpr(squirrel.ConcatExpr("UNION ", leases("uploads", "id").Limit(mostWorkers)))
+	return workers, r.list(ctx, q, &workers, both)
+}
+
+// AtWork returns ErrAtWork, with who it is, when somebody has a lease that has not ended. Leases that end later than
+// any can are damage, and don't count.
+func (r *Repository) AtWork(ctx context.Context) error {
+	return r.read(ctx, "look who is at work", func() error {
+		possible := squirrel.And{r.live(), squirrel.NotEq{"worker": nil},
+			squirrel.ConcatExpr("lease_ends <= ", r.at(longestLease))}
+		workers, err := r.workers(ctx, r.db.Reader, nil, possible)
+		if err == nil && len(workers) > 0 {
+			err = fmt.Errorf("%w: %s", ErrAtWork, presence.Describe(workers[0]))
+		}
+		return err
+	})
+}
+
+// refuseLive returns ErrSourceInUse when somebody has a lease: workers on the other side of a pooler hold no lock.
+func (r *Repository) refuseLive(ctx context.Context, q queryer) error {
+	workers, err := r.workers(ctx, q, nil, r.live())
+	if err == nil && len(workers) > 0 {
+		err = fmt.Errorf("%w: at work is %s", ErrSourceInUse, strings.Join(workers, ", "))
+	}
+	return err
+}
+
+// stopWork takes away the leases on an upload and its shards that have ended. It returns ErrAtWork, with who it is, if
+// one has not.
+func (r *Repository) stopWork(ctx context.Context, tx *dialect.Tx, id int64) error {
+	workers, err := r.workers(ctx, tx, &id, r.live())
+	if err != nil {
+		return err
+	}
+	if len(workers) > 0 {
+		return fmt.Errorf("upload %d: %w: %s has a lease", id, ErrAtWork, presence.Describe(workers[0]))
+	}
+
+	for _, of := range []struct{ table, key string }{{"shards", "upload"}, {"uploads", "id"}} {
+		claimed := squirrel.And{squirrel.Eq{of.key: id}, squirrel.NotEq{"token": 0}}
+		if _, err := r.exec(ctx, tx, free(squirrel.Update(of.table)).Where(claimed)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stopStage takes away the lease on the stage of an upload if it has ended. It returns ErrAtWork, with who it is and
+// what they are doing, if it has not.
+func (r *Repository) stopStage(ctx context.Context, tx *dialect.Tx, upload Upload, doing string) error {
+	rows, err := r.exec(ctx, tx, free(squirrel.Update("uploads")).Where(squirrel.Eq{"id": upload.ID}).Where(r.ended()))
+	if err == nil && rows == 0 {
+		err = fmt.Errorf("upload %d: %w: %s is %s", upload.ID, ErrAtWork, presence.Describe(upload.Worker), doing)
+	}
+	return err
+}
