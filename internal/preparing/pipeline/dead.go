@@ -9,7 +9,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// ReleaseDead gives back what processes that this one sees had that are gone, of all uploads.
+// ReleaseDead releases the leases of dead processes on all uploads. A process is dead if this one can see that it
+// has ended.
 func ReleaseDead(ctx context.Context, repo *sqlrepo.Repository, log *slog.Logger) error {
 	unfinished, err := repo.OpenUploads(ctx, sqlrepo.OpenFilter{})
 	if err != nil {
@@ -18,8 +19,8 @@ func ReleaseDead(ctx context.Context, repo *sqlrepo.Repository, log *slog.Logger
 	return releaseDead(ctx, repo, unfinished, log)
 }
 
-// releaseDead gives back what processes that this one sees had that are gone: nobody has to wait for the end of their
-// leases.
+// releaseDead releases the leases of dead processes on the given uploads. Other workers need not wait for the
+// leases to end.
 func releaseDead(ctx context.Context, repo *sqlrepo.Repository, unfinished []sqlrepo.OpenUpload,
 	log *slog.Logger) error {
 	for _, upload := range unfinished {
@@ -27,6 +28,7 @@ func releaseDead(ctx context.Context, repo *sqlrepo.Repository, unfinished []sql
 		if err != nil {
 			return err
 		}
+
 		for _, unit := range units {
 			err := repo.Release(ctx, unit)
 			if err != nil && !errors.Is(err, sqlrepo.ErrLeaseLost) {
@@ -38,12 +40,13 @@ func releaseDead(ctx context.Context, repo *sqlrepo.Repository, unfinished []sql
 	return nil
 }
 
-// leased are the stage and the shards of an upload that dead processes have.
+// leased returns the stage and the shards of an upload that dead processes hold.
 func leased(ctx context.Context, repo *sqlrepo.Repository,
 	upload sqlrepo.OpenUpload) (units []sqlrepo.Unit, err error) {
 	if liveness.IsGone(upload.Worker) {
 		units = append(units, sqlrepo.Stage{Upload: upload.Upload})
 	}
+
 	shards, err := repo.ShardsUnderWay(ctx, upload.ID)
 	for _, shard := range shards {
 		if liveness.IsGone(shard.Worker) {
