@@ -311,7 +311,6 @@ func Content(ctx context.Context, repo Nodes, row sqlrepo.Index, shards []sqlrep
 		})
 		return nil
 	})
-
 	if err != nil {
 		return content, err
 	}
