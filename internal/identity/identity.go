@@ -47,6 +47,7 @@ func Create(dataDir string) (Key, error) {
 		return Key{}, fmt.Errorf("keep a key: %w", err)
 	}
 
+	// Colons are not allowed in file names everywhere.
 	key.File = filepath.Join(directory, strings.ReplaceAll(key.DID, ":", "_")+suffix)
 	content := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})
 

@@ -11,10 +11,10 @@ type Counters struct {
 	stage atomic.Pointer[stage]
 	// Entries is the number of entries that a scan found.
 	Entries atomic.Int64
-	// FilesTotal and BytesTotal are to be packed. Files and Bytes are packed.
+	// FilesTotal and BytesTotal count what is to be packed. Files and Bytes count what is packed.
 	FilesTotal, BytesTotal atomic.Int64
 	Files, Bytes           atomic.Int64
-	// OtherFiles and OtherBytes were packed by other workers or by earlier runs.
+	// OtherFiles and OtherBytes count what other workers or earlier runs packed.
 	OtherFiles, OtherBytes atomic.Int64
 	// Linked is the number of linked entries.
 	Linked atomic.Int64

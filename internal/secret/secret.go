@@ -15,8 +15,8 @@ const Redacted = "xxxxx"
 // encodings and slog. Only Reveal returns the text.
 //
 // fmt bypasses a type's methods in two places. It can't call them through an unexported struct field, so keep a
-// String in exported fields of any struct that may be printed whole. And it does not call them for %p, or for a %w
-// whose operand is not an error. The go vet command reports both.
+// String in exported fields of any struct that may be printed whole. And it does not call them for %p or for a %w
+// whose operand is not an error; go vet reports these two.
 type String string
 
 // Reveal returns the secret text.

@@ -172,6 +172,7 @@ func (d *decoder) shard(node datamodel.Node, content bool) (shard Shard, err err
 		return shard, err
 	}
 
+	// A shard is [digest, slices] in every layout.
 	parts, err := tuple(node, 2, 2)
 	if err != nil {
 		return shard, err
@@ -185,6 +186,7 @@ func (d *decoder) shard(node datamodel.Node, content bool) (shard Shard, err err
 		return shard, fmt.Errorf("slices are no list but %s", parts[1].Kind())
 	}
 
+	// A hostile index must not make the decoder allocate without bound.
 	if d.slices += parts[1].Length(); d.slices > Storacha.MaxSlices() {
 		return shard, fmt.Errorf("more than %d slices", Storacha.MaxSlices())
 	}

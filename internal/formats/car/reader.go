@@ -117,6 +117,7 @@ func (r *Reader) length() (int, error) {
 	length := 0
 	for i := range lengthBytes {
 		b, err := r.r.ReadByte()
+		// The file may end before a section, but not within the section's length.
 		if errors.Is(err, io.EOF) && i > 0 {
 			err = io.ErrUnexpectedEOF
 		}
@@ -127,6 +128,7 @@ func (r *Reader) length() (int, error) {
 		r.offset++
 		length |= int(b&0x7f) << (7 * i)
 
+		// A zero byte at the end adds nothing to the number.
 		switch {
 		case b == 0 && i > 0:
 			return 0, fmt.Errorf("%w: the length is not in its shortest form", ErrFormat)

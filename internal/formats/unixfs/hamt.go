@@ -17,7 +17,7 @@ const (
 var ErrHashCollision = errors.New("two directory entries have names of equal hash")
 
 // hamt builds a hash array mapped trie from entries in the order of their hashes. Only the shards on the path to
-// the latest entry are open. An entry lies at the depth where its hash differs from those of both neighbors, so
+// the latest entry are open. An entry lies at the depth where its hash differs from those of both neighbours, so
 // each entry is held until the next one is known.
 type hamt struct {
 	emit   func(Block) error

@@ -42,6 +42,7 @@ func (k *Keeper) Cover(ctx context.Context, space int64) (covered int64, err err
 			return err
 		}
 
+		// The store is located only if there is something to cover.
 		files, err := k.Locate(ctx, upload)
 		if err != nil {
 			return err
@@ -95,6 +96,7 @@ func (k *Keeper) Sweep(ctx context.Context, space int64) (unseen error) {
 		}
 
 		files, err := k.Locate(ctx, upload)
+		// Other stores may still be found.
 		if err != nil {
 			unseen = fmt.Errorf("of upload %d: %w", upload.ID, err)
 			continue

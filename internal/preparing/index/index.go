@@ -99,6 +99,7 @@ func (x *Indexer) cover(ctx context.Context, repo uncovered, upload sqlrepo.Uplo
 			return nil, err
 		}
 
+		// Only full batches are saved here: Run saves the last one as it completes the upload.
 		if held >= cmp.Or(x.batch, batchBytes) {
 			if err := x.save(ctx, repo, last, save); err != nil {
 				return nil, err
@@ -168,6 +169,7 @@ func groups(shards iter.Seq2[sqlrepo.Indexable, error], most int64) iter.Seq2[[]
 				return
 			}
 
+			// A block takes one slice, and the shard as a whole takes another.
 			slices := shard.Nodes + 1
 			if taken+slices > most && len(group) > 0 {
 				if !yield(group, nil) {

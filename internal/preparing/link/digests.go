@@ -82,6 +82,7 @@ const readAtOnce = 6
 // read reads the digests of the first shards of some segments that are not in the cache.
 func (c *DigestCache) read(ctx context.Context, segments []sqlrepo.Segment) error {
 	var wanted []shardDigests
+	// Several segments may lie in the same shard.
 	for _, segment := range segments {
 		_, held := c.shard(segment.Shard)
 		if !held && !slices.ContainsFunc(wanted, func(w shardDigests) bool { return w.shard == segment.Shard }) {
@@ -108,6 +109,7 @@ func (c *DigestCache) read(ctx context.Context, segments []sqlrepo.Segment) erro
 		return err
 	}
 
+	// The shards are in the order of their last use, so this drops those used longest ago.
 	c.shards = append(wanted, c.shards[:min(len(c.shards), cachedShards-len(wanted))]...)
 	return nil
 }

@@ -48,10 +48,12 @@ func (o *output) Leaves(sqlrepo.Linkable, sqlrepo.Segment, []byte) error { retur
 // Node writes a block to the open shard, or to a new one if the block does not fit.
 func (o *output) Node(_ sqlrepo.Linkable, block unixfs.Block) error {
 	digest := [sha256.Size]byte(block.CID.Hash()[2:])
+	// Equal files and directories have equal blocks.
 	if o.builder != nil && o.builder.Holds(digest) {
 		return nil
 	}
 
+	// A shard without room for the next block is full.
 	section := car.SectionSize(int64(len(block.Data)))
 	if o.builder != nil && (o.builder.Size()+section > o.shardSize || int64(o.builder.Blocks()) == o.maxBlocks) {
 		if err := o.seal(); err != nil {

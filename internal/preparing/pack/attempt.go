@@ -57,7 +57,7 @@ func (a *attempt) run(ctx context.Context) (*Packed, error) {
 	packed := &Packed{Draft: draft, Shard: a.shard, Digests: a.digests, Files: a.count.files, count: a.count}
 	packed.Shard.Content = a.count.bytes
 
-	// The order of the entries must not depend on that of the map.
+	// The order of TakenOut must not depend on the map's.
 	for _, entry := range slices.Sorted(maps.Keys(a.out)) {
 		packed.TakenOut = append(packed.TakenOut, a.out[entry])
 	}

@@ -77,6 +77,7 @@ func (p *Packer) Pack(ctx context.Context, row sqlrepo.Shard, owner string, read
 	}
 
 	for {
+		// Each new attempt leaves out at least one more file, so the loop ends.
 		packed, err := a.run(ctx)
 		if errors.Is(err, errStartAgain) {
 			continue

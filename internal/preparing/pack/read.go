@@ -171,7 +171,7 @@ func (r *reader) release(s *openSegment) {
 }
 
 // ended returns errChanged if a file is longer than it was scanned. It is for files whose reported length proves
-// nothing, as that of an empty file.
+// nothing, such as empty files.
 func (s *openSegment) ended() error {
 	n, err := s.file.ReadAt(make([]byte, 1), s.Size)
 	switch {

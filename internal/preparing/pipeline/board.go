@@ -324,11 +324,13 @@ func (b *board) claim(ctx context.Context, upload sqlrepo.OpenUpload, site *Site
 		return nil, unlessTaken(err)
 	}
 
+	// The bound keeps a worker from packing far ahead of the sealing.
 	below := b.crew.sealer.below(upload)
 	if upload.NextShard == nil || *upload.NextShard >= below {
 		return nil, nil
 	}
 
+	// A lease may have ended before this worker noticed: it must not claim its own shards again.
 	claim := b.crew.claim
 	claim.Except = b.crew.sealer.held()
 	shard, err := b.crew.Repo.ClaimShard(ctx, claim, upload.ID, below)

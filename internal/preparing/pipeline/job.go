@@ -130,10 +130,12 @@ func (j *Job) open(ctx context.Context, unfinished []sqlrepo.OpenUpload) (opened
 		return opened, err
 	}
 
+	// What dead processes of this host held would otherwise stay claimed until their leases end.
 	if err := releaseDead(ctx, j.Repo, unfinished, j.Log); err != nil {
 		return opened, err
 	}
 
+	// Changed options become those of the source too, for later uploads.
 	open := j.Repo.OpenUpload
 	now, was := j.Fresh.SourceOptions, j.Source.SourceOptions
 	if now.SymlinkPolicy != was.SymlinkPolicy || !slices.Equal(now.Excludes, was.Excludes) {

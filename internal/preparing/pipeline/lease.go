@@ -63,6 +63,7 @@ func (l *lease) renew(c *crew) error {
 		case <-beat.C:
 		}
 
+		// Work that waits for other work does not stall.
 		if done, now := l.done.Load(), l.shipped.Load(); done != last || now != shipped || l.waits.Load() {
 			moved, last, shipped = time.Now(), done, now
 		}
@@ -72,6 +73,7 @@ func (l *lease) renew(c *crew) error {
 		}
 
 		if err := c.Repo.Renew(l.ctx, l.unit, c.claim.Term, last); err != nil {
+			// The lease was stopped meanwhile, so the error does not matter.
 			if l.ctx.Err() != nil {
 				return nil
 			}

@@ -38,6 +38,7 @@ func (t *packTask) run(ctx context.Context, c *crew, buffers *pack.Buffers) erro
 		PieceCID: t.upload.PieceCID, Progress: c.Progress, Sent: l.sent, Compare: source.ComparisonOf(t.upload),
 	}
 
+	// Work may kill its worker, so it is not tried without end.
 	err := c.abandoned(t.shard.Attempts)
 	if err == nil {
 		p.Packed, err = packer.Pack(l.ctx, t.shard, Owner(t.site.Space, t.shard.Upload, t.shard.Token), l.progress)
@@ -48,6 +49,7 @@ func (t *packTask) run(ctx context.Context, c *crew, buffers *pack.Buffers) erro
 		return c.failed(ctx, l, p.String(), err)
 	}
 
+	// From here on the sealer owns the shard and its lease.
 	p.forgetDigests()
 	c.sealer.add(p)
 	return nil
@@ -124,6 +126,7 @@ func (t *stageTask) next(ctx context.Context, c *crew) error {
 		return fmt.Errorf("%s: %w", state, err)
 	}
 
+	// The board takes over the commit, so the database need not be read for it.
 	c.board.put(t.stage.Upload)
 	return nil
 }

@@ -72,6 +72,7 @@ func liveOwners(ctx context.Context, repo *sqlrepo.Repository, space sqlrepo.Spa
 
 	for _, upload := range open {
 		add := func(l sqlrepo.Lease) {
+			// A process that is gone can't come back to its files.
 			if l.Token != 0 && !liveness.IsGone(l.Worker) {
 				live[Owner(space, upload.ID, l.Token)] = true
 			}

@@ -192,6 +192,7 @@ func (c *crew) retry(ctx context.Context, l *lease, what string, failure error) 
 	attempts := l.attempts + 1
 	c.Log.Warn("work failed", "work", what, "attempt", attempts, "error", failure)
 
+	// Work that can't succeed is not tried again.
 	var err error
 	if attempts >= int64(c.limits.MaxAttempts) || isHopeless(failure) {
 		err = c.Repo.SetAside(ctx, l.unit, failure.Error())
@@ -199,6 +200,7 @@ func (c *crew) retry(ctx context.Context, l *lease, what string, failure error) 
 		err = c.Repo.Fail(ctx, l.unit, failure.Error(), pause(c.limits.Pause, attempts))
 	}
 
+	// The board does not know yet that the work was given back.
 	c.board.refresh()
 	if err != nil && !errors.Is(err, sqlrepo.ErrLeaseLost) {
 		return errors.Join(failure, err)

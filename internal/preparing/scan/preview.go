@@ -62,6 +62,7 @@ func Preview(ctx context.Context, fsys source.FS, root string, options source.Op
 		return fmt.Errorf("%w: %w", source.ErrGone, err)
 	}
 
+	// The remaining rows lie after the last entry found.
 	if err := p.stored.drain(p.missStored); err != nil {
 		return err
 	}
@@ -100,6 +101,7 @@ func (p *preview) take(found sqlrepo.Entry) error {
 	}
 
 	earlier, err := p.previous.seek(found.Path, p.missPrevious)
+	// The cursors call yield for entries that are gone, and p.failure keeps its error.
 	if err := errors.Join(err, p.failure); err != nil {
 		return err
 	}
@@ -125,6 +127,7 @@ func (p *preview) verdict(row, unread, earlier *sqlrepo.Entry, found sqlrepo.Ent
 	}
 
 	change, why := New, ""
+	// The rows of the unfinished upload come first: they are newer.
 	for _, known := range []*sqlrepo.Entry{row, earlier} {
 		if known == nil {
 			continue

@@ -60,6 +60,7 @@ func NewBuilder(ctx context.Context, to store.Store, owner string, options ...Op
 	b.tee = newTee(blob, b.hashes.writers()...)
 	b.out = bufio.NewWriterSize(b.tee, bufferSize)
 
+	// The header is hashed too, so it is written through the tee.
 	if _, err := b.out.WriteString(car.Header); err != nil {
 		return nil, errors.Join(err, b.Abort())
 	}

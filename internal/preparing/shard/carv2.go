@@ -34,6 +34,7 @@ func WriteV2(to io.Writer, size int64, content io.Reader, nodes iter.Seq2[sqlrep
 	}
 
 	n, err := io.Copy(to, content)
+	// The header was written with this size, so any other size would make the file invalid.
 	if err == nil && n != size {
 		err = fmt.Errorf("the shard has %d bytes where %d are known", n, size)
 	}
@@ -55,7 +56,7 @@ func multihashIndex(nodes iter.Seq2[sqlrepo.Node, error]) (index.Index, error) {
 
 		hash := append([]byte{multihash.SHA2_256, sha256.Size}, node.Digest[:]...)
 
-		// The index has the beginnings of sections, and nodes those of data.
+		// The position of a node is where its data begins, not its section.
 		begin := int64(node.Position) + int64(node.Length) - car.SectionSize(int64(node.Length))
 		records = append(records, index.Record{Cid: cid.NewCidV1(uint64(node.Codec), hash), Offset: uint64(begin)})
 	}

@@ -61,6 +61,7 @@ func (d *Draft) Without(ctx context.Context, held map[sqlrepo.Digest]struct{}) (
 		return elsewhere
 	})
 
+	// Usually no block is held elsewhere, and the shard need not be written again.
 	switch len(others) {
 	case len(d.nodes):
 		return d, nil

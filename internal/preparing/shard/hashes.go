@@ -11,7 +11,8 @@ import (
 // Option configures a Builder.
 type Option func(*Builder)
 
-// WithPiece computes the root of the shard's piece CID while the shard is written, if wanted is true.
+// WithPiece makes the builder compute the root of the shard's piece CID while it writes the shard, if wanted is
+// true.
 func WithPiece(wanted bool) Option {
 	return func(b *Builder) {
 		if wanted {

@@ -66,7 +66,7 @@ func Seal(ctx context.Context, repo Holder, within sqlrepo.Scope, revision int64
 			return Unknown, err
 		}
 
-		// Another worker changed the space, so its revision has to be queried.
+		// The revision is out of date, or may be: it has to be queried.
 		revision = Unknown
 	}
 }
