@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestDID has the first Ed25519 vector of https://w3c-ccg.github.io/did-key-spec/, whose seed is 32 zero bytes.
+// TestDID checks the first Ed25519 vector of https://w3c-ccg.github.io/did-key-spec/, whose seed is 32 zero bytes.
 func TestDID(t *testing.T) {
 	public, ok := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey)
 	if !ok {

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestAMeterStaysWithinWhatItSaw and comes close to a rate that stays.
+// TestAMeterStaysWithinWhatItSaw checks also that the meter approaches a steady rate.
 func TestAMeterStaysWithinWhatItSaw(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var m Meter

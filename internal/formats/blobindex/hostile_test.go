@@ -17,7 +17,7 @@ func context() stdcontext.Context { return stdcontext.Background() }
 
 func TestDamagedIndexesAreRefused(t *testing.T) {
 	whole := encoded(t, blobindex.Storacha, vector())
-	for i := int(whole[0]) + 1; i < len(whole); i++ { // behind the header, some of whose bytes CAR readers don't look at
+	for i := int(whole[0]) + 1; i < len(whole); i++ { // after the header, some of whose bytes CAR readers ignore
 		for name, damaged := range map[string][]byte{
 			"cut":     whole[:i],
 			"changed": append(append(bytes.Clone(whole[:i]), whole[i]^1), whole[i+1:]...),

@@ -31,7 +31,7 @@ func content() cid.Cid {
 	return cid.NewCidV1(cid.DagProtobuf, hash)
 }
 
-// vector is one shard with one slice, in known bytes.
+// vector returns an index of one shard with one slice, whose bytes are known.
 func vector() blobindex.Index {
 	return blobindex.Index{Content: content(), Shards: []blobindex.Shard{{
 		Digest: sha256.Sum256([]byte("shard")),
@@ -125,7 +125,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestLargestIndex has as many slices as any layout allows.
+// TestLargestIndex encodes as many slices as any layout allows.
 func TestLargestIndex(t *testing.T) {
 	index := vector()
 	slices := make([]blobindex.Slice, blobindex.Storacha.MaxSlices())

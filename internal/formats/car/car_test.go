@@ -28,7 +28,7 @@ func (b block) cid() cid.Cid {
 	return cid.NewCidV1(uint64(b.codec), append([]byte{multihash.SHA2_256, sha256.Size}, sum[:]...))
 }
 
-// shard writes blocks the way that the package is meant to be used.
+// shard writes blocks the way the package is meant to be used.
 func shard(blocks ...block) []byte {
 	b := []byte(Header)
 	for _, block := range blocks {
@@ -38,7 +38,7 @@ func shard(blocks ...block) []byte {
 	return b
 }
 
-// readAll returns the blocks, checking that every offset leads to the data, and the error that ended the reading.
+// readAll returns the blocks and the error that ended the reading. It checks that every offset leads to the data.
 func readAll(t interface{ Fatalf(string, ...any) }, car []byte) ([]block, error) {
 	r := NewReader(iotest.HalfReader(bytes.NewReader(car)))
 	var blocks []block
@@ -237,8 +237,8 @@ func TestReaderKeepsItsError(t *testing.T) {
 	}
 }
 
-// Whatever the bytes are, the reader ends without a panic, needs little memory, and what it took for a shard is what
-// would be written.
+// FuzzReader checks that, whatever the bytes are, the reader does not panic and needs little memory, and that what
+// it accepted as a shard is what would be written.
 func FuzzReader(f *testing.F) {
 	f.Add(shard(block{cid.Raw, []byte("hello")}, block{cid.DagProtobuf, nil}))
 	f.Add(append([]byte(Header), 0xff, 0xff, 0xff, 0x03))

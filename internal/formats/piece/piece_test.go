@@ -37,7 +37,7 @@ func cidOf(tb testing.TB, data []byte) string {
 	return c.String()
 }
 
-// quads are runs of 127 bytes of each value, and some zeros behind.
+// quads returns runs of 127 bytes of each value, followed by some zeros.
 func quads(length, values, zeros int) (data []byte) {
 	for value := range values {
 		data = append(data, bytes.Repeat([]byte{byte(value)}, length)...)
@@ -45,7 +45,7 @@ func quads(length, values, zeros int) (data []byte) {
 	return append(data, make([]byte, zeros)...)
 }
 
-// TestVectors has those of FRC-0069.
+// TestVectors checks the vectors of FRC-0069.
 func TestVectors(t *testing.T) {
 	for _, test := range []struct {
 		data []byte
@@ -65,7 +65,8 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestRootsAreThoseOfThePlainTree compares random data, written in random parts, with a slow implementation.
+// TestRootsAreThoseOfThePlainTree compares the roots of random data, written in random parts, with a slow
+// implementation.
 func TestRootsAreThoseOfThePlainTree(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		size := rapid.OneOf(rapid.IntRange(0, 600), rapid.IntRange(0, 200_000)).Draw(rt, "size")
@@ -96,7 +97,8 @@ func TestRootsAreThoseOfThePlainTree(t *testing.T) {
 	})
 }
 
-// TestCIDsAreThoseOfTheLibrary reads a CID's length and root back, for data that the library knows CIDs for.
+// TestCIDsAreThoseOfTheLibrary reads the length and root of a CID back, for data that the library can make CIDs
+// for.
 func TestCIDsAreThoseOfTheLibrary(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		root := [piece.RootSize]byte(rapid.SliceOfN(rapid.Byte(), piece.RootSize, piece.RootSize).Draw(rt, "root"))
@@ -127,8 +129,8 @@ func TestAHashThatIsClosedLeavesNothing(t *testing.T) {
 	}
 }
 
-// slowRoot is written after the specification: 254 bits of data become 256, the leaves are filled up with zeros to a
-// power of two, and each node is the hash of the two below it without its two highest bits.
+// slowRoot follows the specification: 254 bits of data become 256, the leaves are padded with zeros to a power of
+// two, and each node is the hash of the two below it without its two highest bits.
 func slowRoot(data []byte) (root [32]byte) {
 	leaves := 4
 	for leaves*254 < len(data)*8 {

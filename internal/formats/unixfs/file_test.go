@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// counted returns content of that size which never repeats a chunk of 8 bytes.
+// counted returns content of that size that never repeats a chunk of 8 bytes.
 func counted(size int64) []byte {
 	var b []byte
 	for i := uint64(0); int64(len(b)) < size; i++ {
@@ -68,7 +68,7 @@ func TestFileEqualsReference(t *testing.T) {
 	})
 }
 
-// Narrow nodes give trees of many levels.
+// TestNarrowFileEqualsReference uses narrow nodes, which make trees of many levels.
 func TestNarrowFileEqualsReference(t *testing.T) {
 	eachProfile(t, func(t *testing.T, p Profile) {
 		rapid.Check(t, func(t *rapid.T) {
@@ -174,7 +174,7 @@ func TestFileRejectsMalformedInput(t *testing.T) {
 	}
 }
 
-// The digests of more than a terabyte pass through a few hundred kilobytes.
+// TestFileMemoryIsOneNodePerLevel passes the digests of more than a terabyte through a few hundred kilobytes.
 func TestFileMemoryIsOneNodePerLevel(t *testing.T) {
 	const n = 3 * maxFileLinks * maxFileLinks / 2
 	f := UnixFSv1_2025.NewFile(n*ChunkSize, func(Block) error { return nil })

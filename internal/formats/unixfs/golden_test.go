@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// goldenCIDs maps a name to the CID that each profile gives it: zN is a file of N zero bytes; dN a directory of N files
-// named by 12 digits, each holding the byte h; tree a small tree of every kind of entry.
+// goldenCIDs maps a name to the CID that each profile gives it: zN is a file of N zero bytes; dN is a directory of
+// N files named by 12 digits, each containing the byte h; tree is a small tree of every kind of entry.
 func goldenCIDs(t *testing.T) map[string]map[string]string {
 	raw := must[[]byte](t)(os.ReadFile("../../../testdata/golden/cids.json"))
 	var cids map[string]map[string]string

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// Three levels at full width: the smallest file that has them, and one chunk more.
+// TestLargeFileEqualsReference uses the smallest file with three levels at full width, and a file of one more
+// chunk.
 func TestLargeFileEqualsReference(t *testing.T) {
 	const chunkSize = 4
 	content := counted((maxFileLinks*maxFileLinks + 1) * chunkSize)

@@ -21,13 +21,13 @@ import (
 	cidlink "github.com/ipld/go-ipld-prime/linking/cid"
 )
 
-// dag is what a builder made: the link to the root and the set of its dag-pb blocks.
+// dag is what a builder made: the link to the root and the set of dag-pb blocks.
 type dag struct {
 	Link
 	blocks map[cid.Cid]bool
 }
 
-// reference builds the same things as this package, by way of another library.
+// reference builds the same DAGs as this package with another library.
 type reference interface {
 	file(content []byte, chunkSize int64, width int) (dag, error)
 	directory(entries []entry) (dag, error)
@@ -46,10 +46,10 @@ func referenceOf(p Profile) reference {
 	return boxoReference{}
 }
 
-// boxoReference is boxo's importer. It takes all settings as options, none from boxo's globals.
+// boxoReference is boxo's importer. It takes all settings as options and none from boxo's globals.
 type boxoReference struct{}
 
-// dagService records the dag-pb nodes that it is given.
+// dagService records the dag-pb nodes added to it.
 type dagService struct {
 	format.DAGService
 	blocks map[cid.Cid]bool
@@ -133,7 +133,7 @@ func (boxoReference) symlink(target string) (dag, error) {
 // unixfsnodeReference is the builder of go-unixfsnode.
 type unixfsnodeReference struct{}
 
-// recordingLinkSystem records the dag-pb blocks that are stored to it.
+// recordingLinkSystem returns a link system and the set in which it records the dag-pb blocks stored to it.
 func recordingLinkSystem() (*ipld.LinkSystem, map[cid.Cid]bool) {
 	blocks := map[cid.Cid]bool{}
 	ls := cidlink.DefaultLinkSystem()
@@ -155,7 +155,7 @@ func finishLink(l ipld.Link, size uint64, err error, blocks map[cid.Cid]bool) (d
 	return dag{Link: Link{CID: l.(cidlink.Link).Cid, Tsize: size}, blocks: blocks}, nil
 }
 
-// file sets a global of the library for as long as it runs, so that no test of this package may be parallel.
+// file sets a global of the library while it runs, so no test of this package may be parallel.
 func (unixfsnodeReference) file(content []byte, chunkSize int64, width int) (dag, error) {
 	defer func(old int) { builder.DefaultLinksPerBlock = old }(builder.DefaultLinksPerBlock)
 	builder.DefaultLinksPerBlock = width
@@ -184,8 +184,8 @@ func (unixfsnodeReference) symlink(target string) (dag, error) {
 	return finishLink(l, size, err, blocks)
 }
 
-// recorder checks the blocks that a builder emits: each hashes to its CID and comes after the builder's own blocks that
-// it links to.
+// recorder checks the blocks that a builder emits: each block hashes to its CID and comes after the builder's own
+// blocks that it links to.
 type recorder struct {
 	blocks map[cid.Cid]bool
 	order  []cid.Cid
@@ -216,7 +216,7 @@ func (r *recorder) emit(b Block) error {
 	return nil
 }
 
-// ownChildren returns the interior nodes that a file node links to, and the shards that a HAMT shard links to.
+// ownChildren returns the interior nodes that a file node links to, or the shards that a HAMT shard links to.
 func ownChildren(b Block) ([]cid.Cid, error) {
 	n, err := merkledag.DecodeProtobuf(b.Data)
 	if err != nil {

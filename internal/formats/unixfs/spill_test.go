@@ -16,7 +16,7 @@ func withSpillAt(bytes int) DirectoryOption {
 	return func(d *Directory) { d.spillAt = bytes }
 }
 
-// A directory that stays one block never spills, however low the limit is.
+// TestSmallDirectoryDoesNotSpill checks that a directory of one block never spills, however low the limit is.
 func TestSmallDirectoryDoesNotSpill(t *testing.T) {
 	entries := entriesOf("numbers", 1000, 1)
 	want := must[dag](t)(buildDirectory(Guppy, entries))

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// recording notes what is synced, in order, and fails at one path.
+// recording records which paths are synced, in order, and fails at one path.
 type recording struct {
 	synced []string
 	fails  string
@@ -220,7 +220,7 @@ func TestAPublishedFileThatFailsIsNotLeft(t *testing.T) {
 	}
 }
 
-// checkAlone looks for what is left beside a file.
+// checkAlone checks that no other file is left beside a file.
 func checkAlone(t *testing.T, path string) {
 	t.Helper()
 	names, err := os.ReadDir(filepath.Dir(path))

@@ -28,7 +28,7 @@ func TestAFileWithoutAName(t *testing.T) {
 	}
 }
 
-// TestWhatHadANameForAMoment is removed once it is old, and nothing else is.
+// TestWhatHadANameForAMoment checks that such files are removed once they are old, and that no others are.
 func TestWhatHadANameForAMoment(t *testing.T) {
 	top := t.TempDir()
 	left := []string{".guppy-123.tmp", "guppy-dag-123.tmp", "guppy-directory-123"}
@@ -60,7 +60,7 @@ func TestWhatHadANameForAMoment(t *testing.T) {
 	}
 }
 
-// TestADraftThatSomebodyRemoves is made again.
+// TestADraftThatSomebodyRemoves checks that a removed draft is made again.
 func TestADraftThatSomebodyRemoves(t *testing.T) {
 	top := t.TempDir()
 	path := filepath.Join(top, "marker")

@@ -11,7 +11,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/host/shortage"
 )
 
-// TestAFullFileSystemIsNamed fills one, by writing and by making files.
+// TestAFullFileSystemIsNamed fills a file system, by writing and by making files.
 func TestAFullFileSystemIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k,nr_inodes=8"); err != nil {

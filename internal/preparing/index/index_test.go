@@ -18,12 +18,13 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// memory is a repository with some shards, of which shard n has n.Nodes nodes.
+// memory is a repository with some shards. Shard n has n.Nodes nodes.
 type memory struct {
 	shards  []sqlrepo.Indexable
 	covered map[int64]bool
 	saved   []sqlrepo.NewIndex
-	// crashAt is which call that records something fails, 0 for none; changeAt which one finds that others were quicker.
+	// crashAt is the number of the recording call that fails, or 0. changeAt is the number of the call that finds that
+	// others were quicker.
 	crashAt, changeAt, calls int
 	complete                 bool
 }
@@ -39,7 +40,7 @@ func (m *memory) Uncovered(context.Context, int64, int64) iter.Seq2[sqlrepo.Inde
 }
 
 func (m *memory) NodesOf(_ context.Context, shards []int64, begin func(), take func(sqlrepo.ShardNode) error) error {
-	for attempt := range 2 { // the first one is given up in the middle
+	for attempt := range 2 { // the first attempt is given up in the middle
 		begin()
 		for i, key := range shards {
 			for n := range m.shards[key].Nodes {
@@ -100,7 +101,7 @@ func (m *memory) StillNamed(_ context.Context, digests []sqlrepo.Digest) (map[sq
 
 var root = sqlrepo.CID{Cid: cid.MustParse("bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku")}
 
-// memoryStore has what is committed.
+// memoryStore holds the committed blobs.
 type memoryStore struct {
 	store.Store
 	blobs map[string][]byte
@@ -133,7 +134,7 @@ func (s memoryStore) Size(_ context.Context, name string) (int64, error) {
 	return int64(len(blob)), nil
 }
 
-// Trash leaves the blob where it is until it is deleted: nobody else uses this store.
+// Trash leaves the blob in place until it is deleted: nobody else uses this store.
 func (s memoryStore) Trash(_ context.Context, owner, name string) (store.Trashed, error) {
 	return store.Trashed{Owner: owner, Name: name}, nil
 }
@@ -161,7 +162,7 @@ func drawShards(t *rapid.T) (shards []sqlrepo.Indexable) {
 	return shards
 }
 
-// TestAnInterruptedIndexingGoesOnTheSame is crashed by one call, and disturbed by others at another.
+// TestAnInterruptedIndexingGoesOnTheSame crashes the indexing at one call, and disturbs it at another.
 func TestAnInterruptedIndexingGoesOnTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		files := memoryStore{blobs: map[string][]byte{}}
@@ -195,7 +196,7 @@ func TestAnInterruptedIndexingGoesOnTheSame(t *testing.T) {
 	})
 }
 
-// checkIndexes reads what was stored.
+// checkIndexes reads the stored indexes back.
 func (m *memory) checkIndexes(t *rapid.T, files memoryStore, most int64) {
 	next := int64(0)
 	for _, row := range m.saved {
@@ -271,7 +272,7 @@ func TestAShardThatIsTooLargeIsIndexedAsItsUpload(t *testing.T) {
 	}
 }
 
-// TestOthersThatAreAlwaysQuickerEndIt: nobody tries without end.
+// TestOthersThatAreAlwaysQuickerEndIt checks that the attempts are bounded.
 func TestOthersThatAreAlwaysQuickerEndIt(t *testing.T) {
 	calls := 0
 	err := untilUnchanged(func() error { calls++; return sqlrepo.ErrSpaceChanged })
@@ -280,7 +281,7 @@ func TestOthersThatAreAlwaysQuickerEndIt(t *testing.T) {
 	}
 }
 
-// slowStore is one in which committing takes long.
+// slowStore is a store in which committing takes long.
 type slowStore struct{ memoryStore }
 
 func (slowStore) CommitsAhead() bool { return true }
@@ -298,7 +299,7 @@ func (s slowStore) Confirm(ctx context.Context, name string) error {
 	return err
 }
 
-// recorder demands that indexes are stored before they are recorded, and removes one at first.
+// recorder checks that indexes are stored before they are recorded. It removes the first one, once.
 type recorder struct {
 	*memory
 	t     *testing.T
@@ -318,7 +319,7 @@ func (r *recorder) CompleteUpload(ctx context.Context, stage sqlrepo.Stage,
 	return r.memory.CompleteUpload(ctx, stage, indexes)
 }
 
-// TestSlowStoresKeepNobodyWaiting, and what somebody has removed in between is made again.
+// TestSlowStoresKeepNobodyWaiting checks that an index that somebody removed in between is made again.
 func TestSlowStoresKeepNobodyWaiting(t *testing.T) {
 	digest := sha256.Sum256([]byte{0})
 	repo := &recorder{t: t, files: slowStore{memoryStore{blobs: map[string][]byte{}}}, memory: &memory{

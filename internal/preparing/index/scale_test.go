@@ -23,14 +23,14 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// nodes is how many blocks are indexed: "go test -run Flat ./internal/preparing/index -nodes 10000000 -timeout 1h" takes ten
-// million.
+// nodes is the number of indexed blocks. To index ten million: "go test -run Flat ./internal/preparing/index -nodes
+// 10000000 -timeout 1h".
 var nodes = flag.Int("nodes", 78_000, "how many blocks are indexed")
 
-// perShard fills shards.
+// perShard is the number of nodes of a full shard.
 const perShard = sqlrepo.DefaultIndexSlices - 1
 
-// fill makes an upload that is linked, with full shards.
+// fill makes a linked upload with full shards.
 func fill(t *testing.T, repo *sqlrepo.Repository) (stage sqlrepo.Stage, space int64) {
 	t.Helper()
 	ctx := t.Context()
@@ -62,7 +62,7 @@ func fill(t *testing.T, repo *sqlrepo.Repository) (stage sqlrepo.Stage, space in
 	return stage, made.ID
 }
 
-// fullShard has as many small blocks as fit an index.
+// fullShard returns a shard with as many small blocks as fit an index.
 func fullShard(ordinal int) *sqlrepo.PackedShard {
 	packed := &sqlrepo.PackedShard{Nodes: make([]sqlrepo.Node, perShard)}
 	digest := sha256.Sum256(fmt.Appendf(nil, "shard %d", ordinal))
@@ -74,10 +74,10 @@ func fullShard(ordinal int) *sqlrepo.PackedShard {
 	return packed
 }
 
-// maxHeap is what indexing may take, garbage and all, however many blocks there are.
+// maxHeap bounds the heap of indexing, including garbage, however many blocks there are.
 const maxHeap = 100 << 20
 
-// TestIndexingStaysFlat makes one index after the other, and looks at the heap meanwhile.
+// TestIndexingStaysFlat makes one index after the other and watches the heap.
 func TestIndexingStaysFlat(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		repo := sqlrepo.New(db)
@@ -101,7 +101,7 @@ func TestIndexingStaysFlat(t *testing.T) {
 	})
 }
 
-// peakWhile is the largest heap, with what is not collected yet, while something is done.
+// peakWhile returns the largest heap while do runs, including garbage that is not collected yet.
 func peakWhile(do func()) (peak uint64) {
 	done, sampled := make(chan struct{}), make(chan struct{})
 	go func() {

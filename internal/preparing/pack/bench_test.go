@@ -14,8 +14,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// BenchmarkSmallFiles packs 20,000 files of 1 to 8 KiB from one directory into another. With TMPDIR in memory it
-// measures what each file costs beside its reading.
+// BenchmarkSmallFiles packs 20,000 files of 1 to 8 KiB from one directory into another. With TMPDIR in memory, it
+// measures what each file costs besides reading it.
 func BenchmarkSmallFiles(b *testing.B) {
 	root, segments, length := smallFiles(b, 20_000)
 	to, err := store.OpenDirectory(b.TempDir())

@@ -8,8 +8,8 @@ import (
 	"github.com/guppy-prep/guppy/internal/source/sourcetest"
 )
 
-// TestAsManyReadsAreUnderWayAsAllowed on a source that answers late, and never more. The time is not real: it moves on
-// once nobody has anything to do but wait.
+// TestAsManyReadsAreUnderWayAsAllowed packs a source that answers late, and checks that no more reads are under way
+// than allowed. The test's clock moves on once all goroutines wait.
 func TestAsManyReadsAreUnderWayAsAllowed(t *testing.T) {
 	const files = 1000
 	for _, readAhead := range []int{1, 2, 16, 256} {

@@ -16,7 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// nine has small files, and one of nine chunks and a bit, the last but one.
+// nine has small files and, as the last but one, a file of nine chunks and a bit.
 var nine = sourcetest.Tree{Files: 10, Seed: 3, SizeOf: func(_, file int) int64 {
 	if file == 8 {
 		return 9<<20 + 5
@@ -26,7 +26,7 @@ var nine = sourcetest.Tree{Files: 10, Seed: 3, SizeOf: func(_, file int) int64 {
 
 const large = 8 // the file of nine chunks and a bit
 
-// TestFilesThatChangedAreTakenOut and the others stay. Entries are numbered from 1.
+// TestFilesThatChangedAreTakenOut checks that the other files stay. Entries are numbered from 1.
 func TestFilesThatChangedAreTakenOut(t *testing.T) {
 	for name, test := range map[string]struct {
 		file    int
@@ -81,7 +81,7 @@ func TestFilesThatChangedAreTakenOut(t *testing.T) {
 	}
 }
 
-// TestAFileThatChangesAgainFails as it does not do after its first scan.
+// TestAFileThatChangesAgainFails checks that a file fails only if it changes after its second scan.
 func TestAFileThatChangesAgainFails(t *testing.T) {
 	for _, disturb := range []func(s *sourcetest.Synthetic, path string){
 		func(s *sourcetest.Synthetic, p string) { s.Change(p, 1) },
@@ -100,7 +100,7 @@ func TestAFileThatChangesAgainFails(t *testing.T) {
 	}
 }
 
-// TestAllOfThemMayBeTakenOut each for its own reason, in the order of the plan.
+// TestAllOfThemMayBeTakenOut takes out each file for a reason of its own, in the order of the plan.
 func TestAllOfThemMayBeTakenOut(t *testing.T) {
 	tree := sourcetest.NewSynthetic(nine)
 	f := newFixture(t, tree, planAll(t, tree, 10), 40)
@@ -118,7 +118,7 @@ func TestAllOfThemMayBeTakenOut(t *testing.T) {
 	f.checkNothing(t)
 }
 
-// TestAShortageIsNotTheFilesFault nor is a source that is gone.
+// TestAShortageIsNotTheFilesFault checks that files are not blamed for a shortage or for a source that is gone.
 func TestAShortageIsNotTheFilesFault(t *testing.T) {
 	for want, disturb := range map[error]func(s *sourcetest.Synthetic){
 		syscall.EMFILE: func(s *sourcetest.Synthetic) { s.Fail(s.FilePath(0, 6), "open", syscall.EMFILE) },
@@ -137,7 +137,7 @@ func TestAShortageIsNotTheFilesFault(t *testing.T) {
 	}
 }
 
-// stopping cancels when a number of reads have begun.
+// stopping calls cancel when a number of reads have begun.
 type stopping struct {
 	source.FS
 	reads  atomic.Int64
@@ -152,7 +152,8 @@ func (s *stopping) Open(path string) (source.File, error) {
 	return s.FS.Open(path)
 }
 
-// TestPackingEndsWithItsContext wherever it is, closes what it opened, and leaves nothing.
+// TestPackingEndsWithItsContext checks that packing can end anywhere, closes the files it opened, and leaves
+// nothing behind.
 func TestPackingEndsWithItsContext(t *testing.T) {
 	tree := sourcetest.NewSynthetic(mixed)
 	for at := int64(0); at <= 200; at += 10 {
@@ -171,7 +172,7 @@ func TestPackingEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestALargeFileIsOpenedOnce however many read it.
+// TestALargeFileIsOpenedOnce checks that many readers share one open file.
 func TestALargeFileIsOpenedOnce(t *testing.T) {
 	tree := sourcetest.NewSynthetic(sourcetest.Tree{Files: 1, Size: 40 * unixfs.ChunkSize, Seed: 1})
 	counting := sourcetest.NewCounting(tree)

@@ -21,7 +21,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// drawTree gives many small files, which share batches, and some large ones. Files of the same few bytes are alike.
+// drawTree draws many small files, which share batches, and some large ones. Files of the same few bytes are alike.
 func drawTree(t *rapid.T) (*sourcetest.Synthetic, int) {
 	size := rapid.OneOf(rapid.Int64Range(0, 2), rapid.Int64Range(0, 9000), rapid.Int64Range(0, 3<<20))
 	sizes := rapid.SliceOfN(size, 1, 100).Draw(t, "sizes")
@@ -30,7 +30,7 @@ func drawTree(t *rapid.T) (*sourcetest.Synthetic, int) {
 	}), len(sizes)
 }
 
-// TestAShardHasWhatWasPlanned whatever the files and however many are read at once.
+// TestAShardHasWhatWasPlanned packs random files with random numbers of concurrent reads.
 func TestAShardHasWhatWasPlanned(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		tree, files := drawTree(rt)
@@ -48,12 +48,12 @@ func TestAShardHasWhatWasPlanned(t *testing.T) {
 		packed, err := f.pack(t.Context())
 		must(t, err)
 		f.check(t, packed, plan.blocks(t, tree, nil))
-		equal(t, "files opened", f.opened.Load() >= int64(files), true) // and empty reads
+		equal(t, "files opened", f.opened.Load() >= int64(files), true) // including empty reads
 		must(t, packed.Draft.Abort())
 	})
 }
 
-// check compares what was packed with the chunks of the plan, all of which it should have.
+// check compares a packed shard with the chunks of the plan. The shard should have all of them.
 func (f *fixture) check(t *testing.T, packed *pack.Packed, blocks [][]byte) {
 	t.Helper()
 	if !bytes.Equal(packed.Digests, digestsOf(blocks)) {
@@ -77,7 +77,7 @@ func (f *fixture) check(t *testing.T, packed *pack.Packed, blocks [][]byte) {
 	checkBlocks(t, packed, blocks)
 }
 
-// checkBlocks commits the draft and reads its file: it has each block once.
+// checkBlocks commits the draft and checks that its file has each block once.
 func checkBlocks(t *testing.T, packed *pack.Packed, blocks [][]byte) {
 	t.Helper()
 	location, err := packed.Draft.Commit(t.Context())
@@ -105,7 +105,7 @@ func checkBlocks(t *testing.T, packed *pack.Packed, blocks [][]byte) {
 	}
 }
 
-// mixed has files of all kinds: they fill some batches.
+// mixed has files of all kinds, which fill some batches.
 var mixed = sourcetest.Tree{Files: 200, Seed: 9, SizeOf: func(_, file int) int64 {
 	if file%50 == 7 {
 		return 3<<20 + 11
@@ -113,7 +113,7 @@ var mixed = sourcetest.Tree{Files: 200, Seed: 9, SizeOf: func(_, file int) int64
 	return int64(file * 100)
 }}
 
-// TestAbortTakesBackWhatWasCounted and nothing that other shards counted.
+// TestAbortTakesBackWhatWasCounted checks that nothing is taken back that other shards counted.
 func TestAbortTakesBackWhatWasCounted(t *testing.T) {
 	tree := sourcetest.NewSynthetic(mixed)
 	f := newFixture(t, tree, planAll(t, tree, 200), 16)
@@ -130,7 +130,7 @@ func TestAbortTakesBackWhatWasCounted(t *testing.T) {
 	f.checkNothing(t)
 }
 
-// TestWhatIsHeldElsewhereIsCountedAllTheSame, and the source is not read again for it.
+// TestWhatIsHeldElsewhereIsCountedAllTheSame checks that the source is not read again for held blocks.
 func TestWhatIsHeldElsewhereIsCountedAllTheSame(t *testing.T) {
 	tree := sourcetest.NewSynthetic(mixed)
 	f := newFixture(t, tree, planAll(t, tree, 200), 16)
@@ -147,7 +147,7 @@ func TestWhatIsHeldElsewhereIsCountedAllTheSame(t *testing.T) {
 	equal(t, "bytes counted", f.packer.Progress.Bytes.Load(), packed.Shard.Content)
 }
 
-// TestBuffersAreUsedAgain for one shard after another.
+// TestBuffersAreUsedAgain uses the same buffers for one shard after another.
 func TestBuffersAreUsedAgain(t *testing.T) {
 	tree := sourcetest.NewSynthetic(mixed)
 	f := newFixture(t, tree, planAll(t, tree, 200), 16)
@@ -172,7 +172,8 @@ func TestBuffersAreUsedAgain(t *testing.T) {
 
 var errBroken = errors.New("broken")
 
-// TestWhateverFailsInTheStoreLeavesNothing lets each call of each operation fail in turn, until all of them succeed.
+// TestWhateverFailsInTheStoreLeavesNothing makes each call of each operation fail in turn, until all of them
+// succeed.
 func TestWhateverFailsInTheStoreLeavesNothing(t *testing.T) {
 	tree := sourcetest.NewSynthetic(mixed)
 	plan := planAll(t, tree, 40)
@@ -198,7 +199,7 @@ func TestWhateverFailsInTheStoreLeavesNothing(t *testing.T) {
 	}
 }
 
-// cutShort is a plan whose reading fails midway.
+// cutShort is a plan that fails in the middle of being read.
 type cutShort struct{ planned }
 
 func (c cutShort) ShardSegments(ctx context.Context, id int64) iter.Seq2[sqlrepo.PackSegment, error] {

@@ -20,7 +20,7 @@ import (
 
 var errPoisoned = errors.New("poisoned")
 
-// picky refuses what holds a certain content, as long as it is told to.
+// picky rejects shards that contain certain bytes, while it is told to.
 type picky struct {
 	store.Store
 	refused []byte
@@ -44,7 +44,8 @@ func (b *pickyBlob) Write(p []byte) (int, error) {
 	return b.Blob.Write(p)
 }
 
-// TestOneShardThatAlwaysFailsIsSetAside and everything else is done; it is tried again when the upload is opened again.
+// TestOneShardThatAlwaysFailsIsSetAside checks that everything else is done, and that the shard is tried again when
+// the upload is opened again.
 func TestOneShardThatAlwaysFailsIsSetAside(t *testing.T) {
 	files := duplicates(t)
 	files["b/poison"] = strings.Repeat("p", 100) + "poison" + strings.Repeat("q", 3<<20)
@@ -77,7 +78,7 @@ func TestOneShardThatAlwaysFailsIsSetAside(t *testing.T) {
 	})
 }
 
-// hanging does not answer when a file is opened for the first time, until it is let go.
+// hanging does not return from the first opening of a file until it is released.
 type hanging struct {
 	*sourcetest.Synthetic
 	path  string
@@ -92,8 +93,8 @@ func (h *hanging) Open(path string) (source.File, error) {
 	return h.Synthetic.Open(path)
 }
 
-// TestWorkThatStallsIsGivenBack has a read hang: the other worker of the process takes the shard and completes the
-// upload.
+// TestWorkThatStallsIsGivenBack makes a read hang. The other worker of the process takes the shard over and
+// completes the upload.
 func TestWorkThatStallsIsGivenBack(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root)
 	root := undisturbed.complete().RootCID.String()
@@ -117,7 +118,7 @@ func TestWorkThatStallsIsGivenBack(t *testing.T) {
 	})
 }
 
-// eventuallyComplete waits for the first upload to be complete, for as long as a test may take.
+// eventuallyComplete waits for the first upload to complete, for as long as a test may take.
 func (f *fixture) eventuallyComplete() bool {
 	for range 600 {
 		uploads, err := f.repo.Uploads(context.Background(), sqlrepo.UploadFilter{})

@@ -16,7 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// changing is a source of some files whose reads are counted.
+// changing is a source of some files that counts their reads.
 type changing struct {
 	*fixture
 	root  string
@@ -24,7 +24,7 @@ type changing struct {
 	first sqlrepo.CID
 }
 
-// newChanging prepares the source once, as traits say that its file system is.
+// newChanging prepares the source once, on a file system with the given traits.
 func newChanging(t *testing.T, traits source.Traits) *changing {
 	t.Helper()
 	root := tree(t, map[string]string{"a": "first", "b": "other", "d/c": "third"})
@@ -42,7 +42,7 @@ func newChangingAt(t *testing.T, root string, traits source.Traits) *changing {
 	return c
 }
 
-// described is a file system of which other things are said.
+// described is a file system with other traits than its own.
 type described struct {
 	source.FS
 	traits source.Traits
@@ -52,7 +52,7 @@ func (d described) Traits(string) source.Traits { return d.traits }
 
 func (c *changing) path(name string) string { return filepath.Join(c.root, name) }
 
-// again prepares the source again and makes sure of which files were read.
+// again prepares the source again and checks which files were read.
 func (c *changing) again(t *testing.T, want ...string) sqlrepo.Upload {
 	t.Helper()
 	upload := c.complete()
@@ -66,7 +66,7 @@ func (c *changing) again(t *testing.T, want ...string) sqlrepo.Upload {
 	return upload
 }
 
-// rewrite gives a file other content of the same length, under its old time.
+// rewrite replaces the content of a file by other content of the same length, and keeps its time.
 func rewrite(t *testing.T, path, content string) {
 	t.Helper()
 	info, err := os.Stat(path)
@@ -75,7 +75,7 @@ func rewrite(t *testing.T, path, content string) {
 	must(t, os.Chtimes(path, time.Time{}, info.ModTime()))
 }
 
-// TestWhatHasChangedIsRead however it was changed, and nothing else.
+// TestWhatHasChangedIsRead changes files in different ways and checks that no other files are read.
 func TestWhatHasChangedIsRead(t *testing.T) {
 	t.Parallel()
 	c := newChanging(t, source.Traits{})
@@ -110,7 +110,7 @@ func TestWhatHasChangedIsRead(t *testing.T) {
 	c.again(t)
 }
 
-// TestTimesThatAProtocolCutsAreTheSame in either direction.
+// TestTimesThatAProtocolCutsAreTheSame compares times in either direction.
 func TestTimesThatAProtocolCutsAreTheSame(t *testing.T) {
 	t.Parallel()
 	c := newChanging(t, source.Traits{NoInode: true, NoCtime: true})
@@ -130,7 +130,7 @@ func TestTimesThatAProtocolCutsAreTheSame(t *testing.T) {
 	c.again(t)
 }
 
-// TestWhatIsMadeUpCanBeIgnored by flags that stay with the upload.
+// TestWhatIsMadeUpCanBeIgnored sets flags that stay with the upload.
 func TestWhatIsMadeUpCanBeIgnored(t *testing.T) {
 	t.Parallel()
 	c := newChanging(t, source.Traits{})
@@ -153,7 +153,7 @@ func rewriteAs(t *testing.T, like, path, content string) {
 	must(t, os.Chtimes(path, time.Time{}, info.ModTime()))
 }
 
-// TestAllIsReadAgain on request: to the same root, and without new shards.
+// TestAllIsReadAgain checks that reading all content again gives the same root and no new shards.
 func TestAllIsReadAgain(t *testing.T) {
 	t.Parallel()
 	c := newChanging(t, source.Traits{})
@@ -166,11 +166,11 @@ func TestAllIsReadAgain(t *testing.T) {
 	c.again(t)
 }
 
-// TestACoarseClockProvesNothing of a file that was written a moment before its scan: it is read once more.
+// TestACoarseClockProvesNothing writes a file a moment before its scan: the file is read once more.
 func TestACoarseClockProvesNothing(t *testing.T) {
 	t.Parallel()
 	for name, traits := range map[string]source.Traits{
-		"FAT": {NoInode: true, NoCtime: true, Tick: time.Hour}, // it is 2 s, but machines are busy
+		"FAT": {NoInode: true, NoCtime: true, Tick: time.Hour}, // really 2 s, but machines are busy
 		"SMB": {NoInode: true, NoCtime: true, Tick: time.Second, Remote: true},
 	} {
 		root := tree(t, map[string]string{"a": "first", "b": "other", "d/c": "third"})
@@ -190,7 +190,7 @@ func TestACoarseClockProvesNothing(t *testing.T) {
 	}
 }
 
-// TestAnEmptyFileThatIsNone is read to its end, whatever the file system says of its length.
+// TestAnEmptyFileThatIsNone checks that such a file is read to its end, whatever length the file system reports.
 func TestAnEmptyFileThatIsNone(t *testing.T) {
 	t.Parallel()
 	for _, traits := range []source.Traits{{}, {NoZero: true}, {NoSize: true}} {
@@ -202,7 +202,7 @@ func TestAnEmptyFileThatIsNone(t *testing.T) {
 	}
 }
 
-// sizeless says that all files are empty.
+// sizeless reports all files as empty.
 type sizeless struct{ source.FS }
 
 type emptyInfo struct{ fs.FileInfo }
@@ -226,7 +226,7 @@ func (f sizelessFile) Stat() (fs.FileInfo, error) {
 	return emptyInfo{info}, err
 }
 
-// TestALongPathIsListed and everything else is prepared.
+// TestALongPathIsListed checks that everything else is prepared.
 func TestALongPathIsListed(t *testing.T) {
 	t.Parallel()
 	root := tree(t, map[string]string{"a": "first"})

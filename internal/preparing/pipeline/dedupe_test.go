@@ -24,8 +24,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// duplicates has copies near and far, a copy that is shifted by a byte and one by a chunk, zeros, and small files that
-// are all alike.
+// duplicates returns files with copies near and far, a copy shifted by a byte and one shifted by a chunk, zeros,
+// and small files that are all alike.
 func duplicates(tb testing.TB) map[string]string {
 	tb.Helper()
 	content := make([]byte, 5<<20+123)
@@ -75,7 +75,8 @@ func (f *fixture) eachBlockOnce() {
 	}
 }
 
-// TestEachBlockIsStoredOnce and by the first shard that has it, whatever the workers and the engine.
+// TestEachBlockIsStoredOnce checks that the first shard with a block stores it, with any number of workers and on
+// each engine.
 func TestEachBlockIsStoredOnce(t *testing.T) {
 	root := tree(t, duplicates(t))
 	var shards []string
@@ -101,7 +102,7 @@ func TestEachBlockIsStoredOnce(t *testing.T) {
 	}
 }
 
-// firstShardOwns demands that each chunk of the plan is stored in the first shard that was to hold it.
+// firstShardOwns checks that each chunk of the plan is stored in the first shard planned to hold it.
 func (f *fixture) firstShardOwns(upload sqlrepo.Upload) {
 	f.tb.Helper()
 	ctx, seen, empty := context.Background(), map[sqlrepo.Digest]bool{}, 0
@@ -164,7 +165,7 @@ func TestAMovedTreeStoresNoDataAgain(t *testing.T) {
 	})
 }
 
-// data are the locations of all data shards.
+// data returns the locations of all data shards.
 func (f *fixture) data() (locations []string) {
 	f.tb.Helper()
 	kind := sqlrepo.DataShard
@@ -181,7 +182,7 @@ func (f *fixture) data() (locations []string) {
 	return locations
 }
 
-// TestUploadsOfASpaceShareBlocks runs two uploads with content in common at the same time.
+// TestUploadsOfASpaceShareBlocks runs two uploads with common content at the same time.
 func TestUploadsOfASpaceShareBlocks(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, source.Local(), tree(t, duplicates(t)))
@@ -213,8 +214,8 @@ func TestUploadsOfASpaceShareBlocks(t *testing.T) {
 	})
 }
 
-// TestInterruptedLinksGiveTheSameShards stops linking of many directories after random batches, with a space that holds
-// some of the blocks.
+// TestInterruptedLinksGiveTheSameShards interrupts the linking of many directories after random batches. The space
+// already holds some of the blocks.
 func TestInterruptedLinksGiveTheSameShards(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		files := map[string]string{}
@@ -236,7 +237,7 @@ func TestInterruptedLinksGiveTheSameShards(t *testing.T) {
 			}
 		}
 		f.job.Progress = &progress.Counters{}
-		if _, err := f.job.Run(ctx); err != nil { // it may have been quicker
+		if _, err := f.job.Run(ctx); err != nil { // the run may have been quicker
 			f.complete()
 		}
 		sameNames(t, "shards", f.stored(), undisturbed.stored())

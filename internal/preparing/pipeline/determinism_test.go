@@ -17,7 +17,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// mixed has small files, files of some chunks, and one that spans shards; the copies of a file have blocks in common.
+// mixed has small files, files of a few chunks, and one that spans shards. Copies of a file have blocks in common.
 var mixed = sourcetest.Tree{Dirs: 5, Files: 12, Seed: 7, SizeOf: func(dir, file int) int64 {
 	return map[int]int64{3: 1 << 20, 5: 2<<20 + 17, 7: 5 << 20, 9: 0}[file] + int64(dir*file*97)
 }}

@@ -24,7 +24,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// small has the sizes that the fault tests name: files 0 to 7 of some bytes, file 8 of five chunks over several shards.
+// small has the sizes that the fault tests name: files 0 to 7 have a few bytes, file 8 has five chunks in several
+// shards.
 var small = sourcetest.Tree{Dirs: 2, Files: 9, Seed: 3, SizeOf: func(_, file int) int64 {
 	if file == 8 {
 		return 4<<20 + 5
@@ -32,7 +33,7 @@ var small = sourcetest.Tree{Dirs: 2, Files: 9, Seed: 3, SizeOf: func(_, file int
 	return int64(file * 1000)
 }}
 
-// TestAChangedFileIsScannedAgain changes files while they are packed, once: the upload has what they became.
+// TestAChangedFileIsScannedAgain changes files once while they are packed. The upload has their new content.
 func TestAChangedFileIsScannedAgain(t *testing.T) {
 	changes := map[string]func(*sourcetest.Synthetic){
 		"a small file":           func(s *sourcetest.Synthetic) { s.Change(s.FilePath(0, 3), 1) },
@@ -58,8 +59,8 @@ func TestAChangedFileIsScannedAgain(t *testing.T) {
 	}
 }
 
-// TestAFileThatKeepsChangingIsListed and everything else is packed, in one run. One that is gone is no part of the
-// upload.
+// TestAFileThatKeepsChangingIsListed checks that everything else is packed, in one run. A file that is gone is not
+// part of the upload.
 func TestAFileThatKeepsChangingIsListed(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		tree := sourcetest.NewSynthetic(small)
@@ -132,7 +133,7 @@ func TestWhatCouldNotBeReadIsTriedAgain(t *testing.T) {
 	})
 }
 
-// hide makes a directory of a tree unreadable in some way, and everything in it.
+// hide makes a directory of a tree unreadable in some way, with everything in it.
 func hide(tree *sourcetest.Synthetic, op string, err error) {
 	tree.Fail(tree.DirPath(0), op, err)
 	for file := range 9 {
@@ -140,7 +141,7 @@ func hide(tree *sourcetest.Synthetic, op string, err error) {
 	}
 }
 
-// hidings are ways in which a directory can't be read.
+// hidings are ways to make a directory unreadable.
 var hidings = []struct {
 	name, op string
 	err      error
@@ -150,7 +151,7 @@ var hidings = []struct {
 	{"it can't be inspected", "lstat", syscall.EIO},
 }
 
-// TestAnUnreadableDirectoryKeepsItsContent which is neither forgotten nor read again.
+// TestAnUnreadableDirectoryKeepsItsContent checks that the content is neither forgotten nor read again.
 func TestAnUnreadableDirectoryKeepsItsContent(t *testing.T) {
 	for _, hiding := range hidings {
 		t.Run(hiding.name, func(t *testing.T) {
@@ -191,7 +192,8 @@ func TestAnUnreadableDirectoryKeepsItsContent(t *testing.T) {
 	}
 }
 
-// TestAnUploadCanSkipAnUnreadableDirectory whose content is no part of it, and is read again for the next upload.
+// TestAnUploadCanSkipAnUnreadableDirectory checks that the directory's content is left out, and is read again for
+// the next upload.
 func TestAnUploadCanSkipAnUnreadableDirectory(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		tree, without := sourcetest.NewSynthetic(small), sourcetest.NewSynthetic(small)
@@ -226,7 +228,7 @@ func TestAnUploadCanSkipAnUnreadableDirectory(t *testing.T) {
 	})
 }
 
-// TestADirectoryIsUnreadableMidway makes a directory unreadable when only some of what was planned is packed.
+// TestADirectoryIsUnreadableMidway makes a directory unreadable when only some of the plan is packed.
 func TestADirectoryIsUnreadableMidway(t *testing.T) {
 	fresh := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root).complete()
 	for shards := int64(1); shards < 6; shards++ {
@@ -255,7 +257,7 @@ func TestADirectoryIsUnreadableMidway(t *testing.T) {
 	}
 }
 
-// TestASourceThatIsLostFailsTheRun instead of blaming its files.
+// TestASourceThatIsLostFailsTheRun checks that the files are not blamed.
 func TestASourceThatIsLostFailsTheRun(t *testing.T) {
 	for _, failure := range []error{fs.ErrNotExist, syscall.EIO, syscall.ESTALE, syscall.ENOTCONN, syscall.ETIMEDOUT} {
 		tree := sourcetest.NewSynthetic(small)
@@ -280,7 +282,8 @@ func (l *losing) Open(path string) (source.File, error) {
 	return l.Synthetic.Open(path)
 }
 
-// TestAShortageIsBlamedOnNoFile even if failed files are to be skipped: the run fails, and another one completes.
+// TestAShortageIsBlamedOnNoFile checks that the run fails even if failed files are skipped, and that another run
+// completes the upload.
 func TestAShortageIsBlamedOnNoFile(t *testing.T) {
 	shortages := map[string]func(*sourcetest.Synthetic, error){
 		"readdir": func(s *sourcetest.Synthetic, err error) { s.Fail(s.DirPath(1), "readdir", err) },
@@ -318,7 +321,7 @@ type faultyStore struct {
 	failure        error
 	commits, syncs atomic.Int64
 	onCommit       func(n int64)
-	// onSync is called when a shard is packed and not sealed yet.
+	// onSync is called when a shard is packed but not sealed yet.
 	onSync func(n int64)
 }
 
@@ -406,7 +409,8 @@ func TestAStoreThatIsRemovedFailsTheRun(t *testing.T) {
 	}
 }
 
-// TestTemporaryFilesOfACrashAreRemoved by the next run in the same space, and those of others are left alone.
+// TestTemporaryFilesOfACrashAreRemoved checks that the next run in the same space removes them, and leaves other
+// files alone.
 func TestTemporaryFilesOfACrashAreRemoved(t *testing.T) {
 	f := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root)
 	left := map[string]bool{"z6MkTest-1-123": false, "z6MkTest-11-123": false, "z6MkTestOther-1-123": true}
@@ -424,12 +428,12 @@ func TestTemporaryFilesOfACrashAreRemoved(t *testing.T) {
 	}
 }
 
-// later is the repository as one sees it whose clock says that all leases have ended.
+// later returns the repository with a clock that says that all leases have ended.
 func (f *fixture) later() *sqlrepo.Repository {
 	return sqlrepo.New(f.db, sqlrepo.WithClock(func() time.Time { return time.Now().Add(time.Hour) }))
 }
 
-// TestLostLeasesAreClaimedAgain begins the upload anew behind the back of a run, which loses what it was at.
+// TestLostLeasesAreClaimedAgain opens the upload again behind the back of a run, which loses its leases.
 func TestLostLeasesAreClaimedAgain(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root)
 	root := undisturbed.complete().RootCID.String()
@@ -452,7 +456,7 @@ func TestLostLeasesAreClaimedAgain(t *testing.T) {
 	})
 }
 
-// TestRunsShareAnUpload has a second run join while the first one packs.
+// TestRunsShareAnUpload makes a second run join while the first one packs.
 func TestRunsShareAnUpload(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(mixed), sourcetest.Root)
 	root := undisturbed.complete().RootCID.String()
@@ -480,7 +484,7 @@ func TestRunsShareAnUpload(t *testing.T) {
 	})
 }
 
-// TestTheServerGoesAwayAndComesBack stops PostgreSQL in the middle of packing, twice.
+// TestTheServerGoesAwayAndComesBack stops PostgreSQL twice in the middle of packing.
 func TestTheServerGoesAwayAndComesBack(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(mixed), sourcetest.Root)
 	root := undisturbed.complete().RootCID.String()

@@ -22,8 +22,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// checkShards reads every shard with go-car and with our own reader, hashes it and its blocks, compares them with the
-// rows, and walks the DAG.
+// checkShards reads every shard with go-car and with our own reader, verifies the digests of the shard and its
+// blocks, compares them with the rows, and walks the DAG.
 func checkShards(t *testing.T, f *fixture, upload sqlrepo.Upload) {
 	t.Helper()
 	held := map[cid.Cid]blocks.Block{}
@@ -56,7 +56,7 @@ func readShard(t *testing.T, f *fixture, shard sqlrepo.Shard, held map[cid.Cid]b
 	own := car.NewReader(bytes.NewReader(raw))
 	for node, err := range f.repo.Nodes(context.Background(), shard.ID) {
 		must(t, err)
-		block, err := reader.Next() // checks that the block has its CID's hash
+		block, err := reader.Next() // checks that the block matches its CID
 		must(t, err)
 		section, err := own.Next()
 		must(t, err)
@@ -96,7 +96,7 @@ func walk(t *testing.T, c cid.Cid, held map[cid.Cid]blocks.Block, reached map[ci
 	}
 }
 
-// TestTheReadmeNamesTheRootOfTheSample as guppy and boxo have it.
+// TestTheReadmeNamesTheRootOfTheSample compares the root in the README with the roots of guppy and boxo.
 func TestTheReadmeNamesTheRootOfTheSample(t *testing.T) {
 	root, err := filepath.Abs("../../../testdata/sample")
 	must(t, err)

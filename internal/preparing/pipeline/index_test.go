@@ -72,7 +72,7 @@ func (f *fixture) readIndexes(upload sqlrepo.Upload, layout blobindex.Layout, mo
 	return slices
 }
 
-// TestIndexesDependOnTheContentAlone has few slices in each, so that there are many.
+// TestIndexesDependOnTheContentAlone makes many indexes with few slices each.
 func TestIndexesDependOnTheContentAlone(t *testing.T) {
 	var want []string
 	for _, engine := range enginetest.Engines() {
@@ -91,8 +91,8 @@ func TestIndexesDependOnTheContentAlone(t *testing.T) {
 	}
 }
 
-// TestUploadsThatEndAtOnce share a space in which an upload has left shards that no index covers: each of all shards is
-// in one index.
+// TestUploadsThatEndAtOnce runs uploads in a space with shards of an earlier upload that no index covers. Each
+// shard ends up in exactly one index.
 func TestUploadsThatEndAtOnce(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		ctx := context.Background()

@@ -19,8 +19,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestEveryCommitMayBeTheLast ends a worker right after each of its commits, in all stages of an upload whose source
-// changes, and lets another one go on: it makes of it what one alone would have made.
+// TestEveryCommitMayBeTheLast ends a worker right after each of its commits, in all stages of an upload whose
+// source changes, and lets another worker go on. The result is the same as that of a single worker.
 func TestEveryCommitMayBeTheLast(t *testing.T) {
 	for _, engine := range enginetest.Engines() {
 		t.Run(engine.Name, func(t *testing.T) {
@@ -40,8 +40,8 @@ func TestEveryCommitMayBeTheLast(t *testing.T) {
 	}
 }
 
-// dyingAfter prepares a source that changes, by a worker that lives for a number of commits and by another one. It
-// returns the root, the shards, and how many commits the first one has made.
+// dyingAfter prepares a changing source with a worker that dies after a number of commits, and then with another
+// worker. It returns the root, the shards, and the number of commits that the first worker made.
 func dyingAfter(t *testing.T, engine enginetest.Engine, db *dialect.DB,
 	commits int64) (root string, shards []string, made int64) {
 	t.Helper()
@@ -69,7 +69,7 @@ func dyingAfter(t *testing.T, engine enginetest.Engine, db *dialect.DB,
 	f.repo = sqlrepo.New(mortal, sqlrepo.WithRetryFor(time.Millisecond))
 	err = f.rove(ctx, func(sqlrepo.OpenUpload) error { return nil })
 	bury()
-	if err != nil && !life.Ended() { // one whose last commit completes the upload has nothing left to fail in
+	if err != nil && !life.Ended() { // a worker whose last commit completes the upload has nothing left to fail in
 		t.Fatal(err)
 	}
 	f.repo = repo

@@ -11,11 +11,11 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 )
 
-// mostLog is what SQLite's log of changes must stay below.
+// mostLog bounds SQLite's write-ahead log.
 const mostLog = 512 << 20
 
-// TestTheLogStaysShortBesideAReader prepares large files while somebody reads one state of the database from the
-// beginning to the end, which keeps all that is written in the log.
+// TestTheLogStaysShortBesideAReader prepares large files while somebody reads one state of the database from
+// beginning to end, which keeps everything written in the log.
 func TestTheLogStaysShortBesideAReader(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "guppy.db")
 	db := enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(file)})
@@ -37,7 +37,7 @@ func TestTheLogStaysShortBesideAReader(t *testing.T) {
 	}
 }
 
-// largestFile looks at a file until it is done, and once more.
+// largestFile returns the largest size of a file until done is closed, with one more look after that.
 func largestFile(path string, done <-chan struct{}) (largest int64) {
 	for last := false; ; {
 		if info, err := os.Stat(path); err == nil {

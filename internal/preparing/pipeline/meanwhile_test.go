@@ -16,7 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestARemovedUploadIsSaidToBeRemoved whether something is left of it or not.
+// TestARemovedUploadIsSaidToBeRemoved removes an upload with and without leaving something of it.
 func TestARemovedUploadIsSaidToBeRemoved(t *testing.T) {
 	for name, remove := range map[string]func(*fixture, int64) error{
 		"marked": func(f *fixture, upload int64) error { return f.later().RemoveUpload(context.Background(), upload) },
@@ -48,7 +48,7 @@ func TestARemovedUploadIsSaidToBeRemoved(t *testing.T) {
 	}
 }
 
-// TestOneDeathSetsNothingAside has a worker die with a shard, where work is tried once only.
+// TestOneDeathSetsNothingAside kills a worker that holds a shard, where work is tried only once.
 func TestOneDeathSetsNothingAside(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		ctx := context.Background()
@@ -71,7 +71,8 @@ func TestOneDeathSetsNothingAside(t *testing.T) {
 	})
 }
 
-// TestOneFailureDoesNotStopAWorker where work is tried once only: it sets that aside and does everything else.
+// TestOneFailureDoesNotStopAWorker checks that a worker sets failed work aside and does everything else, where work
+// is tried only once.
 func TestOneFailureDoesNotStopAWorker(t *testing.T) {
 	files := duplicates(t)
 	files["b/poison"] = strings.Repeat("p", 100) + "poison" + strings.Repeat("q", 3<<20)

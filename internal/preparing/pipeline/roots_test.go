@@ -17,7 +17,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 )
 
-// TestEveryRootIsTheReferences prepares random trees and compares the root with those of boxo and go-unixfsnode.
+// TestEveryRootIsTheReferences prepares random trees and compares their roots with those of boxo and go-unixfsnode.
 func TestEveryRootIsTheReferences(t *testing.T) {
 	for profile, reference := range references {
 		t.Run(profile, func(t *testing.T) {
@@ -38,7 +38,7 @@ func TestEveryRootIsTheReferences(t *testing.T) {
 	}
 }
 
-// sizes are around what changes the shape of a file: chunks, and segments of a 2 MiB shard.
+// sizes are near the sizes at which the shape of a file changes: chunks, and segments of a 2 MiB shard.
 var sizes = []int{0, 1, 4096, 1<<20 - 1, 1 << 20, 1<<20 + 1, 2<<20 + 7, 5 << 20}
 
 func randomTree(tb testing.TB, rt *rapid.T) string {
@@ -79,7 +79,7 @@ func randomTree(tb testing.TB, rt *rapid.T) string {
 	return root
 }
 
-// wideDirectory has about as many links as make a directory a HAMT.
+// wideDirectory makes a directory with about as many links as make it a HAMT.
 func wideDirectory(tb testing.TB, dir string, links int) {
 	must(tb, os.Mkdir(dir, 0o755))
 	for i := range links {

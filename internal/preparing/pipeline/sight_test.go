@@ -16,7 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestSees prepares a tree of 40 files, then looks whether it is known again after it was changed in some way.
+// TestSees prepares a tree of 40 files, changes it in different ways, and checks whether it is recognized.
 func TestSees(t *testing.T) {
 	tree := sourcetest.Tree{Dirs: 4, Files: 10, Size: 3, Seed: 1}
 	for _, c := range []struct {
@@ -53,7 +53,7 @@ func removeFiles(s *sourcetest.Synthetic, tree sourcetest.Tree) {
 	}
 }
 
-// rootChanged has another root directory than the one that was scanned, so that the files have to tell.
+// rootChanged has another root directory than the scanned one, so only the files can prove anything.
 type rootChanged struct{ *sourcetest.Synthetic }
 
 func (r rootChanged) Stat(path string) (os.FileInfo, error) {
@@ -71,7 +71,7 @@ func requireSeen(t *testing.T, err error, seen bool) {
 	}
 }
 
-// TestSeesWhatIsNotScannedYet demands no more of it than that something is there.
+// TestSeesWhatIsNotScannedYet checks that such a source only has to hold something.
 func TestSeesWhatIsNotScannedYet(t *testing.T) {
 	repo := sqlrepo.New(enginetest.Engines()[0].Open(t))
 	file := filepath.Join(tree(t, map[string]string{"a": ""}), "a")
@@ -83,7 +83,7 @@ func TestSeesWhatIsNotScannedYet(t *testing.T) {
 	}
 }
 
-// TestSeesAnEmptySourceAgain by its root alone.
+// TestSeesAnEmptySourceAgain checks that an empty source is recognized by its root alone.
 func TestSeesAnEmptySourceAgain(t *testing.T) {
 	root := tree(t, nil)
 	f := newFixture(t, enginetest.Engines()[0].Open(t), source.Local(), root)
@@ -92,7 +92,8 @@ func TestSeesAnEmptySourceAgain(t *testing.T) {
 	requireSeen(t, pipeline.Sees(context.Background(), f.repo, source.Local(), tree(t, nil), upload), false)
 }
 
-// TestARovingWorkerGoesOn with the uploads that it sees, tidies their store, and says which one it does not see.
+// TestARovingWorkerGoesOn checks that the worker completes the uploads that it sees, tidies their store, and says
+// which upload it does not see.
 func TestARovingWorkerGoesOn(t *testing.T) {
 	for _, engine := range enginetest.Engines() {
 		t.Run(engine.Name, func(t *testing.T) {
@@ -130,7 +131,7 @@ func TestARovingWorkerGoesOn(t *testing.T) {
 	}
 }
 
-// rove runs a worker on all uploads, of which it sees those that look has no objection to.
+// rove runs a worker on all uploads. It sees the uploads for which look returns no error.
 func (f *fixture) rove(ctx context.Context, look func(sqlrepo.OpenUpload) error) error {
 	site := &pipeline.Site{Space: f.job.Space, Store: f.job.Store, FS: f.job.FS, Root: string(f.job.Source.Path)}
 	worker := pipeline.Worker{

@@ -22,7 +22,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// sending is a store to which bytes have a long way.
+// sending is a store that takes long to receive bytes.
 type sending struct {
 	store.Store
 	stage func(ctx context.Context, name string, sent func(n int64)) error
@@ -31,7 +31,7 @@ type sending struct {
 
 	mu     sync.Mutex
 	staged map[string]bool
-	// unstaged are those that were committed without having been staged.
+	// unstaged lists the blobs that were committed without being staged.
 	unstaged []string
 }
 
@@ -67,7 +67,7 @@ func (b *sendingBlob) Commit(ctx context.Context, name string) (string, error) {
 	return b.Blob.Commit(ctx, name)
 }
 
-// TestBytesAreSentBeforeTheSpaceIsHeld, also those of shards that are written again without what the space holds.
+// TestBytesAreSentBeforeTheSpaceIsHeld includes shards that are written again without what the space holds.
 func TestBytesAreSentBeforeTheSpaceIsHeld(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		far := &sending{staged: map[string]bool{}}
@@ -83,7 +83,7 @@ func TestBytesAreSentBeforeTheSpaceIsHeld(t *testing.T) {
 	})
 }
 
-// TestSendingIsProgress: a worker that sends bytes for longer than it may stall keeps its work.
+// TestSendingIsProgress checks that a worker that sends bytes for longer than the stall timeout keeps its work.
 func TestSendingIsProgress(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		const stall = 300 * time.Millisecond
@@ -111,7 +111,7 @@ func TestSendingIsProgress(t *testing.T) {
 	})
 }
 
-// TestAStoreThatKeepsNothing leaves the rows that any store does, and no file.
+// TestAStoreThatKeepsNothing checks that such a store leaves the same rows as any other, but no file.
 func TestAStoreThatKeepsNothing(t *testing.T) {
 	root := tree(t, duplicates(t))
 	kept := newFixture(t, enginetest.Engines()[0].Open(t), source.Local(), root)
@@ -135,7 +135,7 @@ func TestAStoreThatKeepsNothing(t *testing.T) {
 	})
 }
 
-// TestContentLiesInTheStoreOfItsUpload, whatever others have, and by whatever turns they are used.
+// TestContentLiesInTheStoreOfItsUpload uses stores in turns, whatever content the other stores have.
 func TestContentLiesInTheStoreOfItsUpload(t *testing.T) {
 	root := tree(t, duplicates(t))
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -162,7 +162,7 @@ func TestContentLiesInTheStoreOfItsUpload(t *testing.T) {
 	})
 }
 
-// moveTo has the job go on with the store in another directory.
+// moveTo makes the job go on with the store in another directory.
 func (f *fixture) moveTo(dir string) {
 	f.tb.Helper()
 	shards, err := store.OpenDirectory(dir)
@@ -170,7 +170,7 @@ func (f *fixture) moveTo(dir string) {
 	f.dir, f.job.Store = dir, shards
 }
 
-// TestABlockOnlyAnotherStoreHasIsMissing, whatever says that the upload counts on it.
+// TestABlockOnlyAnotherStoreHasIsMissing checks this for each way in which an upload may count on a block.
 func TestABlockOnlyAnotherStoreHasIsMissing(t *testing.T) {
 	root := tree(t, map[string]string{"a": "a"})
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -190,7 +190,7 @@ func TestABlockOnlyAnotherStoreHasIsMissing(t *testing.T) {
 	})
 }
 
-// TestWhatNoStoreKeepsIsEachUploadsOwn: each source has all that it takes to make its uploads again.
+// TestWhatNoStoreKeepsIsEachUploadsOwn checks that each source has all that is needed to make its uploads again.
 func TestWhatNoStoreKeepsIsEachUploadsOwn(t *testing.T) {
 	root := tree(t, duplicates(t))
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -205,7 +205,7 @@ func TestWhatNoStoreKeepsIsEachUploadsOwn(t *testing.T) {
 	})
 }
 
-// nodes counts those of an upload's shards.
+// nodes returns the number of nodes of an upload's shards.
 func (f *fixture) nodes(upload sqlrepo.Upload) (n int64) {
 	f.tb.Helper()
 	for shard, err := range f.repo.Shards(context.Background(), upload.ID, sqlrepo.ShardFilter{}) {
@@ -217,7 +217,7 @@ func (f *fixture) nodes(upload sqlrepo.Upload) (n int64) {
 
 func keepNothing(j *pipeline.Job) { j.Store = store.NewNone(j.TempDir) }
 
-// TestAnUploadStaysInItsStore: shards of one upload are either kept or not.
+// TestAnUploadStaysInItsStore checks that the shards of one upload are either all kept or all not kept.
 func TestAnUploadStaysInItsStore(t *testing.T) {
 	files := duplicates(t)
 	files["b/poison"] = strings.Repeat("p", 100) + "poison" + strings.Repeat("q", 3<<20)

@@ -18,7 +18,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// on is the same job on another database, with the same store.
+// on returns the same job on another database, with the same store.
 func (f *fixture) on(db *dialect.DB) *fixture {
 	other := *f
 	other.db, other.repo = db, sqlrepo.New(db)
@@ -26,7 +26,7 @@ func (f *fixture) on(db *dialect.DB) *fixture {
 	return &other
 }
 
-// interruptAt ends a run when shard k is to have its name.
+// interruptAt ends a run when shard k is about to get its name.
 func (f *fixture) interruptAt(k int64) {
 	f.tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -45,21 +45,21 @@ func (f *fixture) interruptAt(k int64) {
 	}
 }
 
-// sameAs compares what a run has left with that of another one.
+// sameAs compares the result of a run with that of another one.
 func (f *fixture) sameAs(t *testing.T, want *fixture) {
 	t.Helper()
 	sameNames(t, "shards", f.stored(), want.stored())
 	sameDump(t, f.dump(), want.dump())
 }
 
-// few is mixed, with less of it.
+// few is mixed with fewer files.
 func few() sourcetest.Tree {
 	tree := mixed
 	tree.Dirs = 2
 	return tree
 }
 
-// TestAnInterruptedRunGoesOnElsewhere moves an upload to another engine in its midst, and back again.
+// TestAnInterruptedRunGoesOnElsewhere moves an unfinished upload to another engine, and back again.
 func TestAnInterruptedRunGoesOnElsewhere(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(few()), sourcetest.Root)
 	undisturbed.complete()
@@ -80,7 +80,7 @@ func TestAnInterruptedRunGoesOnElsewhere(t *testing.T) {
 	}
 }
 
-// movedTo takes the leases away that an interrupted run may have left.
+// movedTo removes the leases that an interrupted run may have left.
 func (f *fixture) movedTo(db *dialect.DB) *fixture {
 	f.tb.Helper()
 	moved := f.on(db)
@@ -89,8 +89,8 @@ func (f *fixture) movedTo(db *dialect.DB) *fixture {
 	return moved
 }
 
-// TestARunGoesOnFromEachBackup takes backups while 8 goroutines pack, and finishes the upload from each. The store has
-// what was packed after the backup, and what a process has left that was killed.
+// TestARunGoesOnFromEachBackup takes backups while 8 goroutines pack, and finishes the upload from each. The store
+// has the files packed after the backup, and the files that a killed process left.
 func TestARunGoesOnFromEachBackup(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(few()), sourcetest.Root)
 	undisturbed.complete()
@@ -116,8 +116,8 @@ func TestARunGoesOnFromEachBackup(t *testing.T) {
 	}
 }
 
-// backUpWhileRunning begins with the run, goes on when a second shard waits to have its name, and ends with a backup of
-// what is complete.
+// backUpWhileRunning takes a backup as the run begins, others as every second shard waits for its name, and one
+// after the upload is complete.
 func (f *fixture) backUpWhileRunning() (files []string) {
 	f.tb.Helper()
 	ended, taken := make(chan error, 1), make(chan struct{})
@@ -146,7 +146,7 @@ func (f *fixture) backUpWhileRunning() (files []string) {
 	}
 }
 
-// everySecond has fn called by each second call of an operation.
+// everySecond calls fn at every second call of an operation.
 func everySecond(op string, fn func()) func(string) error {
 	var calls atomic.Int64
 	return func(called string) error {
@@ -157,7 +157,7 @@ func everySecond(op string, fn func()) func(string) error {
 	}
 }
 
-// latest is the last upload, or none.
+// latest returns the last upload, or the zero Upload if there is none.
 func (f *fixture) latest() (upload sqlrepo.Upload) {
 	f.tb.Helper()
 	uploads, err := f.repo.Uploads(context.Background(), sqlrepo.UploadFilter{})
@@ -168,7 +168,7 @@ func (f *fixture) latest() (upload sqlrepo.Upload) {
 	return upload
 }
 
-// restore brings a backup back.
+// restore restores a backup to another database.
 func (f *fixture) restore(t *testing.T, file string, db *dialect.DB) *fixture {
 	t.Helper()
 	ctx := context.Background()
@@ -180,7 +180,8 @@ func (f *fixture) restore(t *testing.T, file string, db *dialect.DB) *fixture {
 	return restored
 }
 
-// finish completes the upload unless it is. A process that was killed has left a shard that it was writing.
+// finish completes the upload if it is not complete. It first leaves the unfinished shard of a killed process in
+// the store.
 func (f *fixture) finish() {
 	f.tb.Helper()
 	if f.latest().State == sqlrepo.Complete {

@@ -18,7 +18,7 @@ import (
 
 var errCrash = errors.New("crash")
 
-// memory is a repository of one upload; it fails once before it has recorded more than a number of shards.
+// memory is a repository of one upload. It fails once before it has recorded more than a number of shards.
 type memory struct {
 	files   []sqlrepo.PlanFile
 	plan    []sqlrepo.PlannedShard
@@ -119,7 +119,7 @@ func TestAPlanHoldsEachByteOnceAndFitsItsShards(t *testing.T) {
 	})
 }
 
-// sections is the length of the sections that a range of a file makes.
+// sections returns the length of the sections for a range of a file.
 func sections(length int64) (size int64) {
 	for ; length > unixfs.ChunkSize; length -= unixfs.ChunkSize {
 		size += car.SectionSize(unixfs.ChunkSize)
@@ -147,7 +147,7 @@ func TestAnInterruptedPlanGoesOnTheSame(t *testing.T) {
 	})
 }
 
-// maxBlocks is the most that a shard has of an upload that says nothing else.
+// maxBlocks is the largest number of blocks in a shard of an upload with default options.
 const maxBlocks = sqlrepo.DefaultIndexSlices - 1
 
 func TestAShardHasAsManyBlocksAsAnIndexTakes(t *testing.T) {

@@ -31,7 +31,8 @@ func must(tb testing.TB, err error) {
 	}
 }
 
-// newStore has a directory of its own, which must hold nothing unfinished in the end.
+// newStore returns a store with a directory of its own. At the end, the directory must not contain anything
+// unfinished.
 func newStore(tb testing.TB) (to *storetest.Faulty, directory string) {
 	tb.Helper()
 	directory = tb.TempDir()
@@ -75,7 +76,7 @@ func build(tb testing.TB, to store.Store, blocks ...[]byte) *shard.Draft {
 	return finish(tb, b)
 }
 
-// TestAShardHasEachBlockOnce adds random blocks, some of them again, and reads the file that this gives.
+// TestAShardHasEachBlockOnce adds random blocks, some of them twice, and reads the resulting file.
 func TestAShardHasEachBlockOnce(t *testing.T) {
 	to, _ := newStore(t)
 	rapid.Check(t, func(rt *rapid.T) {
@@ -100,7 +101,8 @@ func TestAShardHasEachBlockOnce(t *testing.T) {
 	})
 }
 
-// check commits a shard and compares its file with the blocks that it should have, and with what the draft says of it.
+// check commits a shard and compares its file with the blocks that it should have, and with the draft's
+// description.
 func check(t *testing.T, draft *shard.Draft, want [][]byte) {
 	t.Helper()
 	raw, row := commit(t, draft)
@@ -154,7 +156,7 @@ func TestPieceCIDsAreComputedOnRequestAlone(t *testing.T) {
 	}
 }
 
-// commit returns the file of a draft, and its row.
+// commit returns the file of a draft and the shard's row.
 func commit(t *testing.T, draft *shard.Draft) (raw []byte, row sqlrepo.Shard) {
 	t.Helper()
 	var err error

@@ -33,7 +33,7 @@ func each(nodes []sqlrepo.Node, failure error) iter.Seq2[sqlrepo.Node, error] {
 	}
 }
 
-// someShard has blocks whose sections begin with lengths of one byte, two and three.
+// someShard has blocks whose section lengths take one, two and three bytes.
 func someShard(t *testing.T) (content []byte, nodes []sqlrepo.Node) {
 	t.Helper()
 	content = []byte(car.Header)
@@ -67,7 +67,7 @@ func TestOthersReadACARv2(t *testing.T) {
 	if got, err := io.ReadAll(data); err != nil || !bytes.Equal(got, content) {
 		t.Errorf("%d bytes of the shard, %v", len(got), err)
 	}
-	// It trusts the index of the file.
+	// This reader trusts the index of the file.
 	opened, err := storage.OpenReadable(bytes.NewReader(out.Bytes()))
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func TestACARv2ThatCanNotBeWritten(t *testing.T) {
 	}
 }
 
-// full takes some bytes and then no more.
+// full accepts some bytes and then fails.
 type full struct{ left int }
 
 func (f *full) Write(p []byte) (int, error) {

@@ -29,7 +29,7 @@ func holding(blocks ...[]byte) held {
 	return digests
 }
 
-// drawBlocks gives different blocks, some of them longer than what is read at once.
+// drawBlocks draws different blocks, some of them longer than the read buffer.
 func drawBlocks(t *rapid.T) (blocks [][]byte) {
 	sizes := rapid.OneOf(rapid.IntRange(1, 200), rapid.IntRange(1, 200), rapid.IntRange(1, 600<<10))
 	for i, size := range rapid.SliceOfN(sizes, 1, 30).Draw(t, "sizes") {
@@ -38,7 +38,7 @@ func drawBlocks(t *rapid.T) (blocks [][]byte) {
 	return blocks
 }
 
-// TestWithoutIsAsIfTheRestAloneHadBeenAdded takes blocks out of a draft, and others out of what that gave.
+// TestWithoutIsAsIfTheRestAloneHadBeenAdded leaves blocks out of a draft, and other blocks out of the result.
 func TestWithoutIsAsIfTheRestAloneHadBeenAdded(t *testing.T) {
 	to, _ := newStore(t)
 	rapid.Check(t, func(rt *rapid.T) {
@@ -109,8 +109,8 @@ func TestWithoutEverythingNothingIsWritten(t *testing.T) {
 	checkIsNowhere(t, empty, directory)
 }
 
-// TestADraftMayBeCommittedAgain, and gives another one after that: a transaction that is tried again may find more
-// held.
+// TestADraftMayBeCommittedAgain also makes another draft of the committed one: a retried transaction may find that
+// more blocks are held.
 func TestADraftMayBeCommittedAgain(t *testing.T) {
 	to, _ := newStore(t)
 	draft := build(t, to, one, two, three)
@@ -160,7 +160,7 @@ func discardAll(t *testing.T, from *storetest.Faulty) {
 
 var errBroken = errors.New("broken")
 
-// TestWhateverFailsLeavesNothing lets each call of each operation fail in turn, until all of them succeed.
+// TestWhateverFailsLeavesNothing makes each call of each operation fail in turn, until all of them succeed.
 func TestWhateverFailsLeavesNothing(t *testing.T) {
 	for _, op := range []string{"create", "write", "read", "sync", "stage", "commit"} {
 		failed := int64(0)
@@ -183,7 +183,7 @@ func TestWhateverFailsLeavesNothing(t *testing.T) {
 	}
 }
 
-// prepare does all that is done with a shard.
+// prepare does everything that is done with a shard.
 func prepare(ctx context.Context, to *storetest.Faulty) (err error) {
 	b, err := shard.NewBuilder(ctx, to, "me", shard.WithPiece(true))
 	if err != nil {
@@ -229,7 +229,7 @@ func TestWithoutEndsWithItsContext(t *testing.T) {
 	checkEmpty(t, directory)
 }
 
-// TestBytesThatChangedInTheStoreAreNotCopied writes to the temporary file behind the draft's back.
+// TestBytesThatChangedInTheStoreAreNotCopied changes the temporary file behind the draft's back.
 func TestBytesThatChangedInTheStoreAreNotCopied(t *testing.T) {
 	for name, damage := range map[string]func(path string, size int64) error{
 		"changed": func(path string, size int64) error {

@@ -13,7 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// space holds other blocks each time it is asked.
+// space holds other blocks each time they are looked up.
 type space struct {
 	holds []held
 	asked int
@@ -35,8 +35,8 @@ func (s *space) HeldAt(ctx context.Context, within sqlrepo.Scope, _ int64,
 	return s.Held(ctx, within, digests)
 }
 
-// TestSealingGoesByWhatIsHeldInTheEnd lets blocks come to a space, and go when shards are removed, while a shard is
-// sealed.
+// TestSealingGoesByWhatIsHeldInTheEnd adds blocks to a space, and removes them as if shards were removed, while a
+// shard is sealed.
 func TestSealingGoesByWhatIsHeldInTheEnd(t *testing.T) {
 	a, b, c := []byte("a"), []byte("b"), []byte("c")
 	for _, tt := range []struct {
@@ -87,7 +87,8 @@ type slow struct{ store.Store }
 
 func (slow) CommitsAhead() bool { return true }
 
-// TestSlowCommitsKeepNobodyWaiting: they are made before save holds the space, those of other stores by it.
+// TestSlowCommitsKeepNobodyWaiting checks that slow stores commit before save locks the space, and other stores
+// during save.
 func TestSlowCommitsKeepNobodyWaiting(t *testing.T) {
 	for _, ahead := range []bool{false, true} {
 		under, directory := newStore(t)
@@ -111,8 +112,8 @@ func TestSlowCommitsKeepNobodyWaiting(t *testing.T) {
 	}
 }
 
-// TestRevisionsDoNotComeAgain: a failover may lose the commit that gave a space its revision, and another shard may be
-// sealed then. Who remembers the lost revision is told that the space has changed.
+// TestRevisionsDoNotComeAgain simulates a failover that loses the commit that gave a space its revision. Another
+// shard may be sealed then, and callers with the lost revision get ErrSpaceChanged.
 func TestRevisionsDoNotComeAgain(t *testing.T) {
 	seen := map[int64]bool{}
 	for range 3 {
