@@ -8,7 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestAMeterStaysWithinWhatItSaw checks also that the meter approaches a steady rate.
+// TestAMeterStaysWithinWhatItSaw checks that the rate never exceeds the fastest sample, and that it approaches a
+// steady rate.
 func TestAMeterStaysWithinWhatItSaw(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var m Meter

@@ -8,8 +8,8 @@ import (
 	"github.com/guppy-prep/guppy/internal/source/sourcetest"
 )
 
-// TestAsManyReadsAreUnderWayAsAllowed packs a source that answers late, and checks that no more reads are under way
-// than allowed. The test's clock moves on once all goroutines wait.
+// TestAsManyReadsAreUnderWayAsAllowed packs a source that answers late, and checks that the allowed number of reads
+// is reached and not exceeded. The test's clock moves on once all goroutines wait.
 func TestAsManyReadsAreUnderWayAsAllowed(t *testing.T) {
 	const files = 1000
 	for _, readAhead := range []int{1, 2, 16, 256} {

@@ -81,7 +81,8 @@ func TestFilesThatChangedAreTakenOut(t *testing.T) {
 	}
 }
 
-// TestAFileThatChangesAgainFails checks that a file fails only if it changes after its second scan.
+// TestAFileThatChangesAgainFails checks that a file fails if it changes after its second scan. After its first
+// scan, it would only be scanned again.
 func TestAFileThatChangesAgainFails(t *testing.T) {
 	for _, disturb := range []func(s *sourcetest.Synthetic, path string){
 		func(s *sourcetest.Synthetic, p string) { s.Change(p, 1) },
@@ -100,7 +101,7 @@ func TestAFileThatChangesAgainFails(t *testing.T) {
 	}
 }
 
-// TestAllOfThemMayBeTakenOut takes out each file for a reason of its own, in the order of the plan.
+// TestAllOfThemMayBeTakenOut checks that all files are taken out, in the order of the plan.
 func TestAllOfThemMayBeTakenOut(t *testing.T) {
 	tree := sourcetest.NewSynthetic(nine)
 	f := newFixture(t, tree, planAll(t, tree, 10), 40)

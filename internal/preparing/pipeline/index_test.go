@@ -91,8 +91,8 @@ func TestIndexesDependOnTheContentAlone(t *testing.T) {
 	}
 }
 
-// TestUploadsThatEndAtOnce runs uploads in a space with shards of an earlier upload that no index covers. Each
-// shard ends up in exactly one index.
+// TestUploadsThatEndAtOnce runs uploads at the same time, in a space with shards of an earlier upload that no index
+// covers. Each shard ends up in exactly one index.
 func TestUploadsThatEndAtOnce(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		ctx := context.Background()

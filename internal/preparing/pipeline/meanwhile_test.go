@@ -16,7 +16,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestARemovedUploadIsSaidToBeRemoved removes an upload with and without leaving something of it.
+// TestARemovedUploadIsSaidToBeRemoved removes an upload during its run, either by marking it or by deleting its
+// row.
 func TestARemovedUploadIsSaidToBeRemoved(t *testing.T) {
 	for name, remove := range map[string]func(*fixture, int64) error{
 		"marked": func(f *fixture, upload int64) error { return f.later().RemoveUpload(context.Background(), upload) },

@@ -135,7 +135,8 @@ func TestAStoreThatKeepsNothing(t *testing.T) {
 	})
 }
 
-// TestContentLiesInTheStoreOfItsUpload uses stores in turns, whatever content the other stores have.
+// TestContentLiesInTheStoreOfItsUpload prepares a source in different stores in turn. Each store gets all the
+// content, whatever the other stores hold.
 func TestContentLiesInTheStoreOfItsUpload(t *testing.T) {
 	root := tree(t, duplicates(t))
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -170,7 +171,7 @@ func (f *fixture) moveTo(dir string) {
 	f.dir, f.job.Store = dir, shards
 }
 
-// TestABlockOnlyAnotherStoreHasIsMissing checks this for each way in which an upload may count on a block.
+// TestABlockOnlyAnotherStoreHasIsMissing checks that such a block of an upload is reported as missing.
 func TestABlockOnlyAnotherStoreHasIsMissing(t *testing.T) {
 	root := tree(t, map[string]string{"a": "a"})
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {

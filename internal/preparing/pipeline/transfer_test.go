@@ -116,8 +116,8 @@ func TestARunGoesOnFromEachBackup(t *testing.T) {
 	}
 }
 
-// backUpWhileRunning takes a backup as the run begins, others as every second shard waits for its name, and one
-// after the upload is complete.
+// backUpWhileRunning takes one backup after the other until the run ends. Every second shard waits for a backup
+// before it gets its name. The last backup is of the complete upload.
 func (f *fixture) backUpWhileRunning() (files []string) {
 	f.tb.Helper()
 	ended, taken := make(chan error, 1), make(chan struct{})

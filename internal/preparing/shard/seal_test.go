@@ -112,8 +112,9 @@ func TestSlowCommitsKeepNobodyWaiting(t *testing.T) {
 	}
 }
 
-// TestRevisionsDoNotComeAgain simulates a failover that loses the commit that gave a space its revision. Another
-// shard may be sealed then, and callers with the lost revision get ErrSpaceChanged.
+// TestRevisionsDoNotComeAgain checks that each sealing makes another revision. A failover may lose the commit that
+// gave a space its revision, and another shard may be sealed then. Callers that remember the lost revision must get
+// ErrSpaceChanged.
 func TestRevisionsDoNotComeAgain(t *testing.T) {
 	seen := map[int64]bool{}
 	for range 3 {
