@@ -32,6 +32,7 @@ func TestLine(t *testing.T) {
 			"starting", "scanning: 12 entries", "packing: 3 of 10 files, 5.0 MiB of 9.0 MiB, 2.0 MiB/s, 2s left",
 			"linking: 4 of 12 entries",
 		}
+
 		for i := range want {
 			if lines[i] != want[i] {
 				t.Errorf("got %q, want %q", lines[i], want[i])

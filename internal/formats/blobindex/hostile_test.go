@@ -75,11 +75,13 @@ func FuzzDecode(f *testing.F) {
 	for _, layout := range blobindex.Layouts() {
 		f.Add(encoded(f, layout, vector()))
 	}
+
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		index, layout, err := blobindex.Decode(bytes.NewReader(raw))
 		if err != nil {
 			return
 		}
+
 		for _, shard := range index.Shards {
 			for _, slice := range shard.Slices {
 				if slice.Offset < 0 || slice.Length < 0 || slice.Offset+slice.Length < 0 {
@@ -87,6 +89,7 @@ func FuzzDecode(f *testing.F) {
 				}
 			}
 		}
+
 		encoded(t, layout, index)
 	})
 }

@@ -89,6 +89,7 @@ func TestWhatIsEncodedIsDecoded(t *testing.T) {
 		if err != nil || found != layout || got.Slices() != index.Slices() {
 			t.Fatalf("%s, %d slices, %v", found, got.Slices(), err)
 		}
+
 		got.Content = index.Content
 		if !bytes.Equal(encoded(t, layout, got), first) {
 			t.Error("it is not the same again")
@@ -133,11 +134,13 @@ func TestLargestIndex(t *testing.T) {
 		slices[i] = blobindex.Slice{Digest: sha256.Sum256([]byte{byte(i), byte(i >> 8), byte(i >> 16)}), Offset: 1 << 29,
 			Length: 1 << 29}
 	}
+
 	index.Shards[0].Slices = slices
 	got, _, err := blobindex.Decode(bytes.NewReader(encoded(t, blobindex.Storacha, index)))
 	if err != nil || got.Slices() != int64(len(slices)) {
 		t.Errorf("%d slices, %v", got.Slices(), err)
 	}
+
 	index.Shards = append(index.Shards, vector().Shards[0])
 	_, _, err = blobindex.Decode(bytes.NewReader(encoded(t, blobindex.Storacha, index)))
 	if !errors.Is(err, blobindex.ErrFormat) {

@@ -19,6 +19,7 @@ func BenchmarkHash(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
+
 			if root, ok := hash.(*piece.Hash); ok {
 				root.Close()
 			}

@@ -77,6 +77,7 @@ func TestRootsAreThoseOfThePlainTree(t *testing.T) {
 			state ^= state << 17
 			data[i] = byte(state)
 		}
+
 		var h piece.Hash
 		defer h.Close()
 		for rest := data; len(rest) > 0; {
@@ -87,10 +88,12 @@ func TestRootsAreThoseOfThePlainTree(t *testing.T) {
 			}
 			rest = rest[n:]
 		}
+
 		root, err := h.Root()
 		if err != nil {
 			rt.Fatal(err)
 		}
+
 		if want := slowRoot(data); root != want {
 			rt.Fatalf("%d bytes: %x, want %x", size, root, want)
 		}
@@ -107,10 +110,12 @@ func TestCIDsAreThoseOfTheLibrary(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
+
 		want, err := commcid.DataCommitmentToPieceCidv2(root[:], uint64(size))
 		if err != nil || c != want {
 			rt.Errorf("%d bytes: %s, want %s: %v", size, c, want, err)
 		}
+
 		back, length, err := commcid.PieceCidV2ToDataCommitment(c)
 		if err != nil || length != uint64(size) || !bytes.Equal(back, root[:]) {
 			rt.Errorf("%d bytes with root %x, want %d and %x: %v", length, back, size, root, err)
@@ -136,18 +141,21 @@ func slowRoot(data []byte) (root [32]byte) {
 	for leaves*254 < len(data)*8 {
 		leaves *= 2
 	}
+
 	level := make([][32]byte, leaves)
 	for bit := range len(data) * 8 {
 		if data[bit/8]>>(bit%8)&1 == 1 {
 			level[bit/254][bit%254/8] |= 1 << (bit % 254 % 8)
 		}
 	}
+
 	for len(level) > 1 {
 		above := make([][32]byte, len(level)/2)
 		for i := range above {
 			above[i] = sha256.Sum256(append(level[2*i][:], level[2*i+1][:]...))
 			above[i][31] &= 0x3f
 		}
+
 		level = above
 	}
 	return level[0]

@@ -127,12 +127,14 @@ func TestDirectoryThreshold(t *testing.T) {
 func directoryOfSize(t *testing.T, p Profile, size int64) []entry {
 	d := p.NewDirectory(nil)
 	measure := func() int64 { return p.directorySize(d.block, d.names) }
+
 	var entries []entry
 	for i := 0; measure() < size-250; i++ {
 		e := entry{fmt.Sprintf("%0100d", i), content("h")}
 		entries = append(entries, e)
 		d.count(e.name, e.Link)
 	}
+
 	block, names := d.block, d.names
 	for n := 1; n < 256; n++ {
 		last := entry{strings.Repeat("z", n), content("h")}
@@ -141,6 +143,7 @@ func directoryOfSize(t *testing.T, p Profile, size int64) []entry {
 			return append(entries, last)
 		}
 	}
+
 	t.Fatalf("no directory measures %d bytes", size)
 	return nil
 }
@@ -264,14 +267,17 @@ func FuzzDirectory(f *testing.F) {
 			slices.Sort(names)
 			names = slices.Compact(names)
 		}
+
 		var entries []entry
 		for _, name := range names {
 			entries = append(entries, entry{name, content(name)})
 		}
+
 		got, err := buildDirectory(UnixFSv1_2025, entries)
 		if errors.Is(err, ErrInvalidName) || errors.Is(err, ErrOrder) && !sorted {
 			return
 		}
+
 		if err != nil {
 			t.Fatal(err)
 		}

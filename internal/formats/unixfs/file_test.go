@@ -87,11 +87,13 @@ func TestFileTakesDigestsInAnyGrouping(t *testing.T) {
 	for i := range digests {
 		digests[i] = byte(i * i >> 5)
 	}
+
 	want := newRecorder()
 	f := Guppy.NewFile(size, want.emit)
 	if err := f.Add(digests); err != nil {
 		t.Fatal(err)
 	}
+
 	root := must[Link](t)(f.Close())
 
 	rapid.Check(t, func(t *rapid.T) {
@@ -104,6 +106,7 @@ func TestFileTakesDigestsInAnyGrouping(t *testing.T) {
 			}
 			rest = rest[n:]
 		}
+
 		if l := must[Link](t)(f.Close()); l != root {
 			t.Fatalf("root: got %v, want %v", l, root)
 		}
@@ -133,6 +136,7 @@ func TestFileRejects(t *testing.T) {
 	closed := UnixFSv1_2025.NewFile(1, nothing)
 	_ = closed.Add(digest)
 	_, _ = closed.Close()
+
 	for _, c := range []struct {
 		name    string
 		file    *File
@@ -178,16 +182,19 @@ func TestFileRejectsMalformedInput(t *testing.T) {
 func TestFileMemoryIsOneNodePerLevel(t *testing.T) {
 	const n = 3 * maxFileLinks * maxFileLinks / 2
 	f := UnixFSv1_2025.NewFile(n*ChunkSize, func(Block) error { return nil })
+
 	group := make([]byte, sha256.Size*maxFileLinks)
 	for range n / maxFileLinks {
 		if err := f.Add(group); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	held := 0
 	for _, level := range f.levels {
 		held += cap(level.links) + cap(level.blockSizes)
 	}
+
 	if limit := 3 * 100 * maxFileLinks; held > limit {
 		t.Errorf("holds %d bytes, want at most %d", held, limit)
 	}

@@ -26,6 +26,7 @@ func TestGolden(t *testing.T) {
 		if len(cids) != len(Profiles()) {
 			t.Errorf("%s has CIDs for %d profiles", name, len(cids))
 		}
+
 		for profile, want := range cids {
 			t.Run(name+"/"+profile, func(t *testing.T) {
 				p := must[Profile](t)(ParseProfile(profile))
@@ -38,6 +39,7 @@ func TestGolden(t *testing.T) {
 				case name[0] == 'd':
 					got = numberedDirectory(t, p, n)
 				}
+
 				if fmt.Sprint(got.CID) != want {
 					t.Errorf("got %v, want %s", got.CID, want)
 				}
@@ -53,12 +55,14 @@ func zeroFile(t *testing.T, p Profile, size int64, zeros [sha256.Size]byte) Link
 			t.Fatal(err)
 		}
 	}
+
 	if f.got < f.want {
 		last := sha256.Sum256(make([]byte, size))
 		if err := f.Add(last[:]); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	return must[Link](t)(f.Close())
 }
 
@@ -81,6 +85,7 @@ func goldenTree(t *testing.T, p Profile) Link {
 		t.Helper()
 		return must[dag](t)(buildDirectory(p, entries)).Link
 	}
+
 	symlink := func(target string) Link { _, l := Symlink([]byte(target)); return l }
 	return dir(
 		entry{"a", dir(entry{"b", content("slash")})},

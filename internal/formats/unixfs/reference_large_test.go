@@ -27,6 +27,7 @@ func TestSpillChangesNothing(t *testing.T) {
 		if err := addAll(d, entries); err != nil {
 			t.Fatal(err)
 		}
+
 		root := must[Link](t)(d.Close())
 		for _, spillAt := range []int{0, 20_000, 100_000, 400_000} {
 			t.Run(fmt.Sprintf("%s/%d", shape, spillAt), func(t *testing.T) {

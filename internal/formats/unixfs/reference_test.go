@@ -77,14 +77,17 @@ func (boxoReference) file(content []byte, chunkSize int64, width int) (dag, erro
 	params := helpers.DagBuilderParams{
 		Maxlinks: width, RawLeaves: true, CidBuilder: uio.UnixFS_v1_2025.CidBuilder(), Dagserv: service,
 	}
+
 	b, err := params.New(chunk.NewSizeSplitter(bytes.NewReader(content), chunkSize))
 	if err != nil {
 		return dag{}, err
 	}
+
 	root, err := balanced.Layout(b)
 	if err != nil {
 		return dag{}, err
 	}
+
 	return service.finish(root)
 }
 
@@ -105,16 +108,19 @@ func (boxoReference) directory(entries []entry) (dag, error) {
 	if err != nil {
 		return dag{}, err
 	}
+
 	d.SetHAMTShardingSize(p.HAMTShardingSize)
 	for _, e := range entries {
 		if err := d.AddChild(context.Background(), e.name, linkNode{link: e.Link}); err != nil {
 			return dag{}, err
 		}
 	}
+
 	root, err := d.GetNode()
 	if err != nil {
 		return dag{}, err
 	}
+
 	return service.finish(root)
 }
 
@@ -199,6 +205,7 @@ func (r *recorder) emit(b Block) error {
 	if err != nil {
 		return err
 	}
+
 	if sum != b.CID {
 		r.err = fmt.Errorf("block %s hashes to %s", b.CID, sum)
 	}
@@ -206,11 +213,13 @@ func (r *recorder) emit(b Block) error {
 	if err != nil {
 		return err
 	}
+
 	for _, c := range children {
 		if !r.blocks[c] {
 			r.err = fmt.Errorf("block %s comes before its child %s", b.CID, c)
 		}
 	}
+
 	r.blocks[b.CID] = true
 	r.order = append(r.order, b.CID)
 	return nil
@@ -222,10 +231,12 @@ func ownChildren(b Block) ([]cid.Cid, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	meta, err := ft.FSNodeFromBytes(n.Data())
 	if err != nil {
 		return nil, err
 	}
+
 	var children []cid.Cid
 	for _, l := range n.Links() {
 		isShard := meta.Type() == ft.THAMTShard && len(l.Name) == 2
@@ -233,6 +244,7 @@ func ownChildren(b Block) ([]cid.Cid, error) {
 			children = append(children, l.Cid)
 		}
 	}
+
 	return children, nil
 }
 

@@ -13,6 +13,7 @@ func TestAFileWithoutAName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if _, err := file.WriteAt([]byte("content"), 10); err != nil {
 		t.Error(err)
 	}
@@ -20,6 +21,7 @@ func TestAFileWithoutAName(t *testing.T) {
 	if _, err := file.ReadAt(read, 10); err != nil || string(read) != "content" {
 		t.Errorf("%q, %v", read, err)
 	}
+
 	if names, err := os.ReadDir(top); err != nil || len(names) > 0 {
 		t.Errorf("the directory has %v: %v", names, err)
 	}
@@ -39,12 +41,14 @@ func TestWhatHadANameForAMoment(t *testing.T) {
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
+
 		if old := time.Now().Add(-2 * unnamedAge); name != ".guppy-9.tmp" {
 			if err := os.Chtimes(path, old, old); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
+
 	if err := SweepUnnamed(top); err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +57,7 @@ func TestWhatHadANameForAMoment(t *testing.T) {
 			t.Errorf("%s is there: %v", name, err)
 		}
 	}
+
 	for _, name := range others {
 		if _, err := os.Stat(filepath.Join(top, name)); err != nil {
 			t.Error(err)
@@ -73,6 +78,7 @@ func TestADraftThatSomebodyRemoves(t *testing.T) {
 		}
 		return file.Sync()
 	}
+
 	if err := syncer(remove).publishFile(path, []byte("content"), Shared); err != nil || removed != 3 {
 		t.Errorf("removed %d times: %v", removed, err)
 	}

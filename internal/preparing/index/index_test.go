@@ -49,11 +49,13 @@ func (m *memory) NodesOf(_ context.Context, shards []int64, begin func(), take f
 					return err
 				}
 			}
+
 			if i == 0 && attempt == 0 {
 				break
 			}
 		}
 	}
+
 	return nil
 }
 
@@ -66,14 +68,17 @@ func (m *memory) SaveIndexes(ctx context.Context, _ sqlrepo.Stage, indexes []sql
 	case m.changeAt:
 		return sqlrepo.ErrSpaceChanged
 	}
+
 	for _, index := range indexes {
 		if _, err := index.Store(ctx); err != nil {
 			return err
 		}
+
 		for _, key := range index.Covers {
 			m.covered[key] = true
 		}
 	}
+
 	m.saved = append(m.saved, indexes...)
 	return nil
 }
@@ -172,6 +177,7 @@ func TestAnInterruptedIndexingGoesOnTheSame(t *testing.T) {
 		if err := whole.run(t, files, most, 1<<20); err != nil {
 			t.Fatal(err)
 		}
+
 		crashed := &memory{shards: shards, covered: map[int64]bool{}, crashAt: rapid.IntRange(1, 9).Draw(t, "crash"),
 			changeAt: rapid.IntRange(1, 9).Draw(t, "change")}
 		for range 2 {
@@ -183,12 +189,14 @@ func TestAnInterruptedIndexingGoesOnTheSame(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+
 		if !crashed.complete || len(crashed.covered) != len(shards) {
 			t.Fatalf("%d of %d shards are covered", len(crashed.covered), len(shards))
 		}
 		same := func(a, b sqlrepo.NewIndex) bool {
 			return bytes.Equal(a.Digest, b.Digest) && slices.Equal(a.Covers, b.Covers)
 		}
+
 		if !slices.EqualFunc(crashed.saved, whole.saved, same) {
 			t.Fatalf("%d indexes, %d without the crash", len(crashed.saved), len(whole.saved))
 		}
@@ -206,6 +214,7 @@ func (m *memory) checkIndexes(t *rapid.T, files memoryStore, most int64) {
 		if row.Slices > most {
 			want = blobindex.Spec
 		}
+
 		if err != nil || layout != want || string(layout) != row.Layout || !index.Content.Equals(root.Cid) {
 			t.Fatalf("%s of %s: %v", layout, index.Content, err)
 		}
@@ -214,6 +223,7 @@ func (m *memory) checkIndexes(t *rapid.T, files memoryStore, most int64) {
 			t.Errorf("%d bytes, %d slices of %d shards, and its row says %+v", len(raw), index.Slices(), len(index.Shards),
 				row.Index)
 		}
+
 		for _, key := range row.Covers {
 			if key != next {
 				t.Errorf("shard %d comes where %d was to come", key, next)
@@ -239,10 +249,12 @@ func TestShardsWithOtherNodesThanTheyCountAreNotIndexed(t *testing.T) {
 	if !errors.Is(err, ErrInconsistent) {
 		t.Errorf("%v", err)
 	}
+
 	counted[0].Digest = digest[:5]
 	if _, err := Content(t.Context(), m, sqlrepo.Index{}, counted); !errors.Is(err, ErrInconsistent) {
 		t.Errorf("a short digest: %v", err)
 	}
+
 	if _, _, err := Bytes(t.Context(), m, sqlrepo.Index{Layout: "other"}, nil); err == nil {
 		t.Error("an unknown layout is taken")
 	}
@@ -262,11 +274,13 @@ func TestAShardThatIsTooLargeIsIndexedAsItsUpload(t *testing.T) {
 			t.Errorf("a shard of an upload of %q with %d blocks: %s", c.own, c.nodes, got)
 		}
 	}
+
 	for _, layout := range blobindex.Layouts() {
 		if layout.MaxSlices() > sqlrepo.MaxIndexSlices {
 			t.Errorf("%s has more than %d slices", layout, sqlrepo.MaxIndexSlices)
 		}
 	}
+
 	if most := blobindex.Layout(sqlrepo.DefaultIndexLayout).MaxSlices(); most != sqlrepo.MaxIndexSlices {
 		t.Errorf("the default layout has at most %d slices", most)
 	}

@@ -45,6 +45,7 @@ func fill(t *testing.T, repo *sqlrepo.Repository) (stage sqlrepo.Stage, space in
 	claim := sqlrepo.Claim{Worker: "test", Term: time.Hour}
 	stage, err = repo.ClaimStage(ctx, claim, opened.Upload.ID)
 	must(t, err)
+
 	for i := range *nodes / perShard {
 		packed := fullShard(i)
 		held, err := repo.Held(ctx, sqlrepo.Scope{Space: made.ID}, nil)
@@ -53,6 +54,7 @@ func fill(t *testing.T, repo *sqlrepo.Repository) (stage sqlrepo.Stage, space in
 			Store: func(context.Context) (string, error) { return "file:///s", nil }}
 		must(t, repo.SaveLinks(ctx, stage, sqlrepo.LinkBatch{Shard: packed}, seal))
 	}
+
 	must(t, repo.Analyze(ctx))
 	root := sqlrepo.CID{Cid: cid.MustParse("bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku")}
 	stage, err = conformance.Reach(ctx, repo, claim, stage, sqlrepo.Linking)
@@ -86,15 +88,18 @@ func TestIndexingStaysFlat(t *testing.T) {
 		indexer := index.Indexer{
 			Repo: repo, Store: store.NewNone(t.TempDir()), Owner: "test", Space: space, Alive: func(n int64) { made.Add(n) },
 		}
+
 		began := time.Now()
 		peak := peakWhile(func() {
 			_, err := indexer.Run(t.Context(), stage)
 			must(t, err)
 		})
+
 		t.Logf("%d blocks in %s, heap at most %d MiB", made.Load(), time.Since(began), peak>>20)
 		if want := int64(*nodes / perShard * perShard); made.Load() != want {
 			t.Errorf("%d blocks were indexed, want %d", made.Load(), want)
 		}
+
 		if peak > maxHeap {
 			t.Errorf("the heap grew to %d bytes, more than %d", peak, maxHeap)
 		}
@@ -117,6 +122,7 @@ func peakWhile(do func()) (peak uint64) {
 			}
 		}
 	}()
+
 	do()
 	close(done)
 	<-sampled

@@ -65,6 +65,7 @@ func TestFilesThatChangedAreTakenOut(t *testing.T) {
 					got[0].State != test.state || !strings.Contains(got[0].Reason, test.reason) {
 					t.Errorf("taken out: %+v", got)
 				}
+
 				equal(t, "files", packed.Files, 9)
 				equal(t, "files counted", f.packer.Progress.Files.Load(), 9)
 				equal(t, "bytes counted", f.packer.Progress.Bytes.Load(), packed.Shard.Content)
@@ -73,6 +74,7 @@ func TestFilesThatChangedAreTakenOut(t *testing.T) {
 					first := packed.Digests[segment.Chunk*32:][:32]
 					equal(t, "no digest", slices.Equal(first, zero), i == test.file)
 				}
+
 				checkBlocks(t, packed, want)
 				must(t, packed.Abort())
 				f.checkNothing(t)
@@ -97,6 +99,7 @@ func TestAFileThatChangesAgainFails(t *testing.T) {
 		if len(packed.TakenOut) != 1 || packed.TakenOut[0].State != sqlrepo.Failed {
 			t.Errorf("taken out: %+v", packed.TakenOut)
 		}
+
 		must(t, packed.Abort())
 	}
 }
@@ -108,6 +111,7 @@ func TestAllOfThemMayBeTakenOut(t *testing.T) {
 	for i := range 10 {
 		tree.Change(tree.FilePath(0, i), 1)
 	}
+
 	packed, err := f.pack(t.Context())
 	must(t, err)
 	equal(t, "taken out", len(packed.TakenOut), 10)
@@ -134,6 +138,7 @@ func TestAShortageIsNotTheFilesFault(t *testing.T) {
 		if packed, err := f.pack(t.Context()); !errors.Is(err, want) {
 			t.Errorf("%v, %v; want %v", packed, err, want)
 		}
+
 		f.checkNothing(t)
 	}
 }
@@ -164,10 +169,12 @@ func TestPackingEndsWithItsContext(t *testing.T) {
 		if at == 0 {
 			cancel(errBroken)
 		}
+
 		packed, err := f.pack(ctx)
 		if cause := context.Cause(ctx); !errors.Is(err, errBroken) && !errors.Is(err, context.Canceled) || cause == nil {
 			t.Errorf("at %d: %v, %v", at, packed, err)
 		}
+
 		f.checkNothing(t)
 		cancel(nil)
 	}

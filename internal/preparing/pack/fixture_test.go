@@ -69,6 +69,7 @@ func (p planned) plan(tb testing.TB, fsys source.FS, path string, first, most in
 		Entry: int64(len(p) + 1), Offset: offset, Chunk: p.chunks(),
 		Length: min(info.Size()-offset, most*unixfs.ChunkSize),
 	}
+
 	return append(p, sqlrepo.PackSegment{
 		Segment: segment, Path: relative, Fingerprint: source.Fingerprint(info, nil), State: sqlrepo.Ready,
 	})
@@ -90,12 +91,14 @@ func (p planned) blocks(tb testing.TB, fsys source.FS, out map[int64]bool) (bloc
 		if out[segment.Entry] {
 			continue
 		}
+
 		file, err := fsys.Open(source.OSPath(sourcetest.Root, segment.Path))
 		must(tb, err)
 		content := make([]byte, segment.Length)
 		_, err = io.ReadFull(io.NewSectionReader(file, segment.Offset, segment.Length), content)
 		must(tb, err)
 		must(tb, file.Close())
+
 		for {
 			n := min(len(content), unixfs.ChunkSize)
 			blocks = append(blocks, content[:n])
@@ -104,6 +107,7 @@ func (p planned) blocks(tb testing.TB, fsys source.FS, out map[int64]bool) (bloc
 			}
 		}
 	}
+
 	return blocks
 }
 

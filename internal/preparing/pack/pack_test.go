@@ -44,6 +44,7 @@ func TestAShardHasWhatWasPlanned(t *testing.T) {
 			}
 			plan = plan.plan(t, tree, tree.FilePath(0, i), first, rapid.Int64Range(1, 4).Draw(rt, "most"))
 		}
+
 		f := newFixture(t, tree, plan, rapid.SampledFrom([]int{1, 2, 3, 16, 100}).Draw(rt, "read ahead"))
 		packed, err := f.pack(t.Context())
 		must(t, err)
@@ -59,6 +60,7 @@ func (f *fixture) check(t *testing.T, packed *pack.Packed, blocks [][]byte) {
 	if !bytes.Equal(packed.Digests, digestsOf(blocks)) {
 		t.Errorf("the digests are wrong")
 	}
+
 	content, files := int64(0), int64(0)
 	for _, segment := range f.plan {
 		content += segment.Length
@@ -66,6 +68,7 @@ func (f *fixture) check(t *testing.T, packed *pack.Packed, blocks [][]byte) {
 			files++
 		}
 	}
+
 	equal(t, "content", packed.Shard.Content, content)
 	equal(t, "files", packed.Files, files)
 	equal(t, "bytes read", f.arrived.Load(), content)
@@ -87,12 +90,14 @@ func checkBlocks(t *testing.T, packed *pack.Packed, blocks [][]byte) {
 	file, err := os.Open(parsed.Path)
 	must(t, err)
 	defer func() { _ = file.Close() }()
+
 	reader, seen := car.NewReader(file), map[[sha256.Size]byte]bool{}
 	for i, block := range blocks {
 		digest := sha256.Sum256(block)
 		if seen[digest] {
 			continue
 		}
+
 		seen[digest] = true
 		section, err := reader.Next()
 		must(t, err)
@@ -100,6 +105,7 @@ func checkBlocks(t *testing.T, packed *pack.Packed, blocks [][]byte) {
 			t.Errorf("another block for chunk %d", i)
 		}
 	}
+
 	if _, err := reader.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("there are more blocks: %v", err)
 	}
@@ -122,6 +128,7 @@ func TestAbortTakesBackWhatWasCounted(t *testing.T) {
 	packed, err := f.pack(t.Context())
 	must(t, err)
 	equal(t, "files", f.packer.Progress.Files.Load(), 201)
+
 	for range 2 {
 		must(t, packed.Abort())
 	}
@@ -153,16 +160,19 @@ func TestBuffersAreUsedAgain(t *testing.T) {
 	f := newFixture(t, tree, planAll(t, tree, 200), 16)
 	want := f.plan.blocks(t, tree, nil)
 	var first, last runtime.MemStats
+
 	for i := range 4 {
 		if i == 1 {
 			runtime.ReadMemStats(&first)
 		}
+
 		packed, err := f.pack(t.Context())
 		must(t, err)
 		if i == 3 {
 			runtime.ReadMemStats(&last)
 			checkBlocks(t, packed, want)
 		}
+
 		must(t, packed.Abort())
 	}
 	if each := (last.TotalAlloc - first.TotalAlloc) / 3; each > 4<<20 {
@@ -193,6 +203,7 @@ func TestWhateverFailsInTheStoreLeavesNothing(t *testing.T) {
 			}
 			f.checkNothing(t)
 		}
+
 		if failed == 0 {
 			t.Errorf("%s was never called", op)
 		}

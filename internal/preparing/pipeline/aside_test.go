@@ -56,19 +56,23 @@ func TestOneShardThatAlwaysFailsIsSetAside(t *testing.T) {
 			poisoned.Store = j.Store
 			j.Store = poisoned
 		})
+
 		result, err := f.run()
 		if !errors.Is(err, pipeline.ErrSetAside) || !strings.Contains(err.Error(), errPoisoned.Error()) {
 			t.Fatalf("got %v", err)
 		}
+
 		u := result.Upload
 		if u.AsideShards != 1 || u.SettledShards != u.PlannedShards-1 || u.PlannedShards < 8 || !u.Stuck() {
 			t.Errorf("%+v", u.Tally)
 		}
+
 		shards, err := f.repo.ShardsUnderWay(context.Background(), u.ID)
 		must(t, err)
 		if len(shards) != 1 || shards[0].Attempts != 5 || !strings.Contains(shards[0].Error, errPoisoned.Error()) {
 			t.Errorf("set aside: %+v", shards)
 		}
+
 		poisoned.lenient.Store(true)
 		upload := f.complete()
 		want, err := boxoRoot(root)
@@ -104,15 +108,18 @@ func TestWorkThatStallsIsGivenBack(t *testing.T) {
 		f := newFixture(t, db, hung, sourcetest.Root, func(j *pipeline.Job) {
 			j.Limits.Lease, j.Limits.StallTimeout = 300*time.Millisecond, 500*time.Millisecond
 		})
+
 		completed := make(chan bool, 1)
 		go func() {
 			defer close(hung.letGo)
 			completed <- f.eventuallyComplete()
 		}()
+
 		upload := f.complete()
 		if !<-completed {
 			t.Error("the upload was not complete before the read came back")
 		}
+
 		equal(t, "root", upload.RootCID.String(), root)
 		sameNames(t, "shards", f.stored(), undisturbed.stored())
 	})

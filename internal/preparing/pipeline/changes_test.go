@@ -101,12 +101,14 @@ func TestWhatHasChangedIsRead(t *testing.T) {
 	must(t, os.Chmod(c.path("d/c"), 0o755))
 	fourth := c.again(t)
 	equal(t, "root", fourth.RootCID, third.RootCID)
+
 	for entry, err := range c.repo.Entries(context.Background(), fourth.ID, sqlrepo.EntryFilter{}) {
 		must(t, err)
 		if entry.Path == "a" {
 			equal(t, "mode", entry.Mode, 0o600)
 		}
 	}
+
 	c.again(t)
 }
 
@@ -125,6 +127,7 @@ func TestTimesThatAProtocolCutsAreTheSame(t *testing.T) {
 		must(t, os.Chtimes(c.path("a"), time.Time{}, at.Add(-time.Hour)))
 		c.again(t, "a")
 	}
+
 	c.job.Fresh.MtimeWindow = int64(2 * time.Second)
 	must(t, os.Chtimes(c.path("a"), time.Time{}, time.Unix(1_600_000_000, 0).Add(-time.Hour-time.Second)))
 	c.again(t)
@@ -176,6 +179,7 @@ func TestACoarseClockProvesNothing(t *testing.T) {
 		root := tree(t, map[string]string{"a": "first", "b": "other", "d/c": "third"})
 		now := time.Now().Truncate(2 * time.Second)
 		longAgo := now.Add(-24 * time.Hour)
+
 		for _, old := range []string{"b", "d/c"} {
 			must(t, os.Chtimes(filepath.Join(root, old), time.Time{}, longAgo))
 		}
@@ -232,6 +236,7 @@ func TestALongPathIsListed(t *testing.T) {
 	root := tree(t, map[string]string{"a": "first"})
 	within, err := os.OpenRoot(root)
 	must(t, err)
+
 	for depth := range 12 {
 		name := strings.Repeat("d", 230)
 		must(t, within.Mkdir(name, 0o755))
@@ -241,6 +246,7 @@ func TestALongPathIsListed(t *testing.T) {
 		within = below
 		must(t, within.WriteFile("f", []byte(fmt.Sprint(depth)), 0o644))
 	}
+
 	must(t, within.Close())
 	for _, engine := range enginetest.Engines() {
 		f := newFixture(t, engine.Open(t), source.Local(), root)
@@ -248,11 +254,13 @@ func TestALongPathIsListed(t *testing.T) {
 		must(t, err)
 		equal(t, "state", result.Upload.State, sqlrepo.Incomplete)
 		left := f.leftOut()
+
 		for path, reason := range left {
 			if !strings.Contains(reason, "1 of its entries") || len(path) < 2500 {
 				t.Errorf("left out: %s: %s", path, reason)
 			}
 		}
+
 		equal(t, "left out", len(left), 1)
 
 		f.job.SkipFailed = true

@@ -37,10 +37,12 @@ func duplicates(tb testing.TB) map[string]string {
 		"y/zeros": string(make([]byte, 3<<20+1)),
 		"e/empty": "", "f/empty": "",
 	}
+
 	for i := range 40 {
 		files[fmt.Sprintf("s/%d/same", i)] = "the same small file"
 		files[fmt.Sprintf("s/%d/own", i)] = fmt.Sprint("small file ", i%7)
 	}
+
 	return files
 }
 
@@ -52,6 +54,7 @@ func (f *fixture) blocks() map[string]int {
 		if filepath.Ext(name) != ".car" {
 			continue
 		}
+
 		data, err := os.ReadFile(filepath.Join(f.dir, name))
 		must(f.tb, err)
 		for reader := car.NewReader(bytes.NewReader(data)); ; {
@@ -63,6 +66,7 @@ func (f *fixture) blocks() map[string]int {
 			stored[section.CID.String()]++
 		}
 	}
+
 	return stored
 }
 
@@ -79,6 +83,7 @@ func (f *fixture) eachBlockOnce() {
 // each engine.
 func TestEachBlockIsStoredOnce(t *testing.T) {
 	root := tree(t, duplicates(t))
+
 	var shards []string
 	var dump string
 	for _, engine := range enginetest.Engines() {
@@ -111,6 +116,7 @@ func (f *fixture) firstShardOwns(upload sqlrepo.Upload) {
 		if shard.Kind != sqlrepo.DataShard {
 			continue
 		}
+
 		var want []sqlrepo.Digest
 		digests, err := f.repo.ShardDigests(ctx, shard.ID)
 		must(f.tb, err)
@@ -120,11 +126,13 @@ func (f *fixture) firstShardOwns(upload sqlrepo.Upload) {
 				want = append(want, digest)
 			}
 		}
+
 		var got []sqlrepo.Digest
 		for node, err := range f.repo.Nodes(ctx, shard.ID) {
 			must(f.tb, err)
 			got = append(got, node.Digest)
 		}
+
 		if !slices.Equal(got, want) {
 			f.tb.Errorf("shard %d holds %d blocks, want %d", shard.Ordinal, len(got), len(want))
 		}
@@ -133,6 +141,7 @@ func (f *fixture) firstShardOwns(upload sqlrepo.Upload) {
 			equal(f.tb, "location of an empty shard", shard.Location, "")
 		}
 	}
+
 	if empty == 0 {
 		f.tb.Error("no shard was left empty: the tree has too few copies")
 	}
@@ -171,6 +180,7 @@ func (f *fixture) data() (locations []string) {
 	kind := sqlrepo.DataShard
 	uploads, err := f.repo.Uploads(context.Background(), sqlrepo.UploadFilter{})
 	must(f.tb, err)
+
 	for _, upload := range uploads {
 		for shard, err := range f.repo.Shards(context.Background(), upload.ID, sqlrepo.ShardFilter{Kind: &kind}) {
 			must(f.tb, err)
@@ -179,6 +189,7 @@ func (f *fixture) data() (locations []string) {
 			}
 		}
 	}
+
 	return locations
 }
 
@@ -203,6 +214,7 @@ func TestUploadsOfASpaceShareBlocks(t *testing.T) {
 			_, err := otherRun.run()
 			results <- err
 		}()
+
 		f.complete()
 		must(t, <-results)
 		f.eachBlockOnce()
@@ -222,6 +234,7 @@ func TestInterruptedLinksGiveTheSameShards(t *testing.T) {
 		for i := range 60 {
 			files[fmt.Sprintf("%d/%d/f", i%rapid.IntRange(1, 9).Draw(rt, "dirs"), i)] = fmt.Sprint(i % 13)
 		}
+
 		root := tree(t, files)
 		tiny := func(j *pipeline.Job) { j.Fresh.ShardSize = 4000 }
 		undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), source.Local(), root, tiny)
@@ -236,10 +249,12 @@ func TestInterruptedLinksGiveTheSameShards(t *testing.T) {
 				cancel()
 			}
 		}
+
 		f.job.Progress = &progress.Counters{}
 		if _, err := f.job.Run(ctx); err != nil { // the run may have been quicker
 			f.complete()
 		}
+
 		sameNames(t, "shards", f.stored(), undisturbed.stored())
 		sameDump(t, f.dump(), undisturbed.dump())
 		if !maps.Equal(f.blocks(), undisturbed.blocks()) {

@@ -51,6 +51,7 @@ func TestAnInterruptedRunGoesOn(t *testing.T) {
 		slow.Latency = 200 * time.Microsecond
 		f := newFixture(t, db, sourcetest.NewSynthetic(slow), sourcetest.Root)
 		random := rand.New(rand.NewPCG(1, 2))
+
 		interrupted := 0
 		for patience := 5 * time.Millisecond; ; patience = patience * 3 / 2 {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(random.Int64N(int64(patience))))
@@ -63,11 +64,13 @@ func TestAnInterruptedRunGoesOn(t *testing.T) {
 				equal(t, "root", result.Upload.RootCID.String(), root)
 				break
 			}
+
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Fatal(err)
 			}
 			interrupted++
 		}
+
 		if interrupted < 3 {
 			t.Errorf("only %d runs were interrupted", interrupted)
 		}
@@ -104,6 +107,7 @@ func TestASecondUploadCostsWhatChanged(t *testing.T) {
 		if second.ID == first.ID || second.RootCID == first.RootCID {
 			t.Errorf("upload %d with root %s follows %d with %s", second.ID, second.RootCID, first.ID, first.RootCID)
 		}
+
 		equal(t, "bytes read", counting.Total().BytesRead, counting.Path(changed).BytesRead)
 		totals, err := f.repo.Totals(context.Background(), second.ID)
 		must(t, err)

@@ -44,6 +44,7 @@ func TestAChangedFileIsScannedAgain(t *testing.T) {
 		"a file that grows":      func(s *sourcetest.Synthetic) { s.Truncate(s.FilePath(1, 7), 1, 3<<20) },
 		"a file that gets empty": func(s *sourcetest.Synthetic) { s.Truncate(s.FilePath(0, 1), 1, 0) },
 	}
+
 	for name, change := range changes {
 		t.Run(name, func(t *testing.T) {
 			enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -68,6 +69,7 @@ func TestAFileThatKeepsChangingIsListed(t *testing.T) {
 		for k := range 100 {
 			tree.Change(restless, k+1)
 		}
+
 		removed := &removing{Synthetic: tree, path: gone}
 		tree.FailRead(broken, 4, syscall.EIO)
 		f := newFixture(t, db, removed, sourcetest.Root)
@@ -80,9 +82,11 @@ func TestAFileThatKeepsChangingIsListed(t *testing.T) {
 			"d00000000/f00000003": "3: changed since it was scanned: it was modified",
 			"d00000001/f00000008": "3: input/output error",
 		}
+
 		if got := f.leftOut(); !maps.Equal(got, want) {
 			t.Errorf("left out: %v", got)
 		}
+
 		f.job.SkipFailed = true
 		for k := range 100 {
 			tree.Change(restless, 100+k)
@@ -174,6 +178,7 @@ func TestAnUnreadableDirectoryKeepsItsContent(t *testing.T) {
 					equal(t, "listed", len(f.leftOut()), 2)
 					equal(t, "state", hidden.Upload.State, sqlrepo.Incomplete)
 				}
+
 				equal(t, "bytes read without it", counting.Total().BytesRead, 0)
 
 				hide(tree, hiding.op, nil)
@@ -212,6 +217,7 @@ func TestAnUploadCanSkipAnUnreadableDirectory(t *testing.T) {
 		if got := f.leftOut(); !maps.Equal(got, left) {
 			t.Errorf("left out: %v", got)
 		}
+
 		without.Remove(without.DirPath(0))
 		without.Remove(without.FilePath(1, 2))
 		fresh := newFixture(t, enginetest.Engines()[0].Open(t), without, sourcetest.Root).complete()
@@ -240,6 +246,7 @@ func TestADirectoryIsUnreadableMidway(t *testing.T) {
 					faulty.failAt.Store(1)
 				}
 			}
+
 			if _, err := f.run(); !errors.Is(err, syscall.ENOSPC) {
 				t.Fatalf("got %v", err)
 			}
@@ -292,6 +299,7 @@ func TestAShortageIsBlamedOnNoFile(t *testing.T) {
 		"read":    func(s *sourcetest.Synthetic, err error) { s.FailRead(s.FilePath(1, 3), 1, err) },
 		"read on": func(s *sourcetest.Synthetic, err error) { s.FailRead(s.FilePath(1, 8), 3, err) },
 	}
+
 	for name, runShort := range shortages {
 		t.Run(name, func(t *testing.T) {
 			for _, shortage := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
@@ -307,6 +315,7 @@ func TestAShortageIsBlamedOnNoFile(t *testing.T) {
 						t.Errorf("%s is blamed: %s", path, left)
 					}
 				}
+
 				runShort(tree, nil)
 				equal(t, "files", f.complete().Files, 2*9)
 			}
@@ -368,6 +377,7 @@ func withFaultyStore(faulty *faultyStore) change {
 func TestAFullDiskLosesNothing(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root)
 	root := undisturbed.complete().RootCID.String()
+
 	failures := 0
 	for failAt := int64(1); ; failAt += 5 {
 		faulty := &faultyStore{failure: syscall.ENOSPC}
@@ -378,6 +388,7 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 		if err == nil {
 			break
 		}
+
 		if failures++; !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("write %d: got %v", failAt, err)
 		}
@@ -386,10 +397,12 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 				t.Errorf("write %d: %s is left over", failAt, name)
 			}
 		}
+
 		faulty.failAt.Store(0)
 		equal(t, "root", f.complete().RootCID.String(), root)
 		sameNames(t, "shards", f.stored(), undisturbed.stored())
 	}
+
 	if failures < 4 {
 		t.Errorf("the disk was full in only %d places", failures)
 	}
@@ -420,6 +433,7 @@ func TestTemporaryFilesOfACrashAreRemoved(t *testing.T) {
 		_, err = blob.Write([]byte("left"))
 		must(t, err)
 	}
+
 	f.complete()
 	for owner, stays := range left {
 		found, err := f.job.Store.Unfinished(context.Background(), owner)
@@ -450,6 +464,7 @@ func TestLostLeasesAreClaimedAgain(t *testing.T) {
 				must(t, err)
 			}
 		}
+
 		equal(t, "root", f.complete().RootCID.String(), root)
 		sameNames(t, "shards", f.stored(), undisturbed.stored())
 		sameDump(t, f.dump(), undisturbed.dump())
@@ -477,6 +492,7 @@ func TestRunsShareAnUpload(t *testing.T) {
 				}
 			})
 		}
+
 		equal(t, "root", f.complete().RootCID.String(), root)
 		second.Wait()
 		sameNames(t, "shards", f.stored(), undisturbed.stored())
@@ -503,6 +519,7 @@ func TestTheServerGoesAwayAndComesBack(t *testing.T) {
 			})
 		}
 	}
+
 	equal(t, "root", f.complete().RootCID.String(), root)
 	sameNames(t, "shards", f.stored(), undisturbed.stored())
 	sameDump(t, f.dump(), undisturbed.dump())

@@ -50,10 +50,12 @@ func readShard(t *testing.T, f *fixture, shard sqlrepo.Shard, held map[cid.Cid]b
 	if shard.Size > shardSize {
 		t.Errorf("shard %d has %d bytes", shard.ID, shard.Size)
 	}
+
 	reader, err := gocar.NewBlockReader(bytes.NewReader(raw))
 	must(t, err)
 	equal(t, "roots", len(reader.Roots), 0)
 	own := car.NewReader(bytes.NewReader(raw))
+
 	for node, err := range f.repo.Nodes(context.Background(), shard.ID) {
 		must(t, err)
 		block, err := reader.Next() // checks that the block matches its CID
@@ -68,6 +70,7 @@ func readShard(t *testing.T, f *fixture, shard sqlrepo.Shard, held map[cid.Cid]b
 		equal(t, "codec of a node", uint64(node.Codec), block.Cid().Prefix().Codec)
 		held[block.Cid()] = block
 	}
+
 	if _, err := reader.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("shard %d has more blocks than rows: %v", shard.ID, err)
 	}
@@ -81,14 +84,17 @@ func walk(t *testing.T, c cid.Cid, held map[cid.Cid]blocks.Block, reached map[ci
 	if reached[c] {
 		return
 	}
+
 	block, ok := held[c]
 	if !ok {
 		t.Fatalf("no shard holds %s", c)
 	}
+
 	reached[c] = true
 	if c.Prefix().Codec != cid.DagProtobuf {
 		return
 	}
+
 	node, err := merkledag.DecodeProtobuf(block.RawData())
 	must(t, err)
 	for _, link := range node.Links() {

@@ -57,6 +57,7 @@ func (f *fixture) readIndexes(upload sqlrepo.Upload, layout blobindex.Layout, mo
 		if row.Slices > most && row.Shards > 1 {
 			f.tb.Errorf("%d slices of %d shards", row.Slices, row.Shards)
 		}
+
 		if layout != blobindex.Forge {
 			equal(f.tb, "content", index.Content, upload.RootCID.Cid)
 		}
@@ -69,6 +70,7 @@ func (f *fixture) readIndexes(upload sqlrepo.Upload, layout blobindex.Layout, mo
 			slices += int64(len(covered.Slices))
 		}
 	}
+
 	return slices
 }
 
@@ -86,6 +88,7 @@ func TestIndexesDependOnTheContentAlone(t *testing.T) {
 			sameNames(t, engine.Name, f.stored(), want)
 		}
 	}
+
 	if indexes := strings.Count(strings.Join(want, " "), ".idx"); indexes < 5 {
 		t.Errorf("there are %d indexes", indexes)
 	}
@@ -98,11 +101,13 @@ func TestUploadsThatEndAtOnce(t *testing.T) {
 		ctx := context.Background()
 		f := newFixture(t, db, sourcetest.NewSynthetic(small), sourcetest.Root, withIndexes("storacha", 9))
 		left := f.complete()
+
 		var keys []int64
 		for row, err := range f.repo.Indexes(ctx, sqlrepo.IndexFilter{Upload: &left.ID}) {
 			must(t, err)
 			keys = append(keys, row.ID)
 		}
+
 		must(t, f.repo.DropIndexes(ctx, keys))
 		var runs sync.WaitGroup
 		for _, name := range []string{"a", "b", "c"} {
@@ -118,11 +123,13 @@ func TestUploadsThatEndAtOnce(t *testing.T) {
 				}
 			})
 		}
+
 		runs.Wait()
 		for shard, err := range f.repo.Uncovered(ctx, f.job.Space.ID, 0) {
 			must(t, err)
 			t.Errorf("shard %d is in no index", shard.ID)
 		}
+
 		checktest.Sound(t, f.repo, f.dir)
 	})
 }

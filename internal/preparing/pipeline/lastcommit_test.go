@@ -33,6 +33,7 @@ func TestEveryCommitMayBeTheLast(t *testing.T) {
 				}
 				sameNames(t, "shards", stored, shards)
 			}
+
 			if commits < 18 {
 				t.Errorf("only %d commits", commits)
 			}
@@ -72,6 +73,7 @@ func dyingAfter(t *testing.T, engine enginetest.Engine, db *dialect.DB,
 	if err != nil && !life.Ended() { // a worker whose last commit completes the upload has nothing left to fail in
 		t.Fatal(err)
 	}
+
 	f.repo = repo
 	if life.Ended() {
 		f.repo = f.later()
@@ -83,6 +85,7 @@ func dyingAfter(t *testing.T, engine enginetest.Engine, db *dialect.DB,
 	if upload.State != sqlrepo.Complete {
 		t.Fatalf("after %d commits: the upload is %s: %s; left out: %v", commits, upload.State, upload.Error, f.leftOut())
 	}
+
 	checktest.Sound(t, f.repo, f.dir)
 	equal(t, "root", upload.RootCID.String(), rootOf(t, path))
 	return upload.RootCID.String(), f.stored(), life.Commits()

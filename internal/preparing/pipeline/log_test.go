@@ -43,6 +43,7 @@ func largestFile(path string, done <-chan struct{}) (largest int64) {
 		if info, err := os.Stat(path); err == nil {
 			largest = max(largest, info.Size())
 		}
+
 		if last {
 			return largest
 		}

@@ -40,6 +40,7 @@ func TestARemovedUploadIsSaidToBeRemoved(t *testing.T) {
 						}
 					}
 				}
+
 				_, err := f.run()
 				if !errors.Is(err, pipeline.ErrRemoved) || !strings.Contains(err.Error(), "upload 1") {
 					t.Errorf("got %v", err)
@@ -60,6 +61,7 @@ func TestOneDeathSetsNothingAside(t *testing.T) {
 		if _, err := f.run(); !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("got %v", err)
 		}
+
 		faulty.failAt.Store(0)
 		long := sqlrepo.New(db, sqlrepo.WithClock(func() time.Time { return time.Now().Add(-time.Hour) }))
 		dead, err := long.ClaimShard(ctx, sqlrepo.Claim{Worker: "elsewhere/1", Term: time.Minute}, 1, 1000)
@@ -83,10 +85,12 @@ func TestOneFailureDoesNotStopAWorker(t *testing.T) {
 			poisoned.Store = j.Store
 			j.Store, j.Limits.MaxAttempts = poisoned, 1
 		})
+
 		result, err := f.run()
 		if !errors.Is(err, pipeline.ErrSetAside) {
 			t.Fatalf("got %v", err)
 		}
+
 		equal(t, "settled", result.Upload.SettledShards, result.Upload.PlannedShards-1)
 	})
 }

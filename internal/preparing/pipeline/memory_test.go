@@ -81,6 +81,7 @@ func peakWhile(do func()) (peak heap) {
 			metrics.Read(samples)
 			peak.live = max(peak.live, samples[0].Value.Uint64())
 			peak.all = max(peak.all, samples[1].Value.Uint64())
+
 			select {
 			case <-done:
 				return
@@ -88,6 +89,7 @@ func peakWhile(do func()) (peak heap) {
 			}
 		}
 	}()
+
 	do()
 	close(done)
 	<-sampled

@@ -107,6 +107,7 @@ func TestWhatChangesDuringARunIsScannedAgain(t *testing.T) {
 			return errors.Join(os.Remove(path), os.Mkdir(path, 0o700), os.WriteFile(path+"/new", nil, 0o600))
 		},
 	}
+
 	for _, engine := range enginetest.Engines() {
 		db := engine.Open(t)
 		for name, change := range changes {
@@ -124,6 +125,7 @@ func TestWhatChangesDuringARunIsScannedAgain(t *testing.T) {
 							}
 						}
 					}
+
 					if s.begin = do(1); when == "after" {
 						s.begin, s.end = nil, do(2)
 					}
@@ -185,6 +187,7 @@ func TestWhatKeepsMovingIsListed(t *testing.T) {
 		if reason := left["two"]; len(left) != 1 || !strings.Contains(reason, "came while") {
 			t.Errorf("left out: %v", left)
 		}
+
 		equal(t, "root of the next run", f.complete().RootCID.String(), rootOf(t, root))
 	})
 }

@@ -54,6 +54,7 @@ func (f *fixture) pieces(upload sqlrepo.Upload) {
 			equal(f.tb, "a shard without a file has a piece", row.Piece != nil, false)
 			continue
 		}
+
 		kinds[row.Kind]++
 		location, err := url.Parse(row.Location)
 		must(f.tb, err)
@@ -68,6 +69,7 @@ func (f *fixture) pieces(upload sqlrepo.Upload) {
 			f.tb.Errorf("shard %d: piece %x, want %x", row.Ordinal, row.Piece, root)
 		}
 	}
+
 	equal(f.tb, "it has data and DAG shards", len(kinds), 2)
 }
 

@@ -66,6 +66,7 @@ func newFixture(tb testing.TB, db *dialect.DB, fsys source.FS, root string, chan
 		Workers: 2, ReadAhead: 8, Limits: pipeline.Limits{Pause: time.Millisecond}, TempDir: tb.TempDir(),
 		Log: slog.New(slog.DiscardHandler),
 	}
+
 	for _, change := range changes {
 		change(&f.job)
 	}

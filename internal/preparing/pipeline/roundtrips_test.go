@@ -55,6 +55,7 @@ func countTrips(t *testing.T, engine enginetest.Engine, tree sourcetest.Tree) (u
 		recorder.Reset()
 		upload := f.complete()
 		equal(t, "files", upload.Files, int64(max(tree.Dirs, 1)*tree.Files))
+
 		for _, times := range recorder.Statements() {
 			uploads[i].statements += times
 		}
@@ -63,6 +64,7 @@ func countTrips(t *testing.T, engine enginetest.Engine, tree sourcetest.Tree) (u
 			t.Errorf("only %d statements were seen", uploads[i].statements)
 		}
 	}
+
 	return uploads
 }
 

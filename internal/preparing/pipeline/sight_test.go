@@ -114,6 +114,7 @@ func TestARovingWorkerGoesOn(t *testing.T) {
 				}
 				return nil
 			})
+
 			if !errors.Is(err, pipeline.ErrOutOfSight) {
 				t.Errorf("the worker returned %v", err)
 			}

@@ -99,11 +99,13 @@ func TestSendingIsProgress(t *testing.T) {
 			})
 			return ctx.Err()
 		}
+
 		f := newFixture(t, db, source.Local(), tree(t, duplicates(t)), func(j *pipeline.Job) {
 			far.Store = j.Store
 			j.Store, j.Workers = far, 1
 			j.Limits.Lease, j.Limits.StallTimeout = stall, stall
 		})
+
 		upload := f.complete()
 		if upload.SettledShards == 0 || far.begun.Load() > 3*upload.SettledShards {
 			t.Errorf("%d blobs were begun for %d shards", far.begun.Load(), upload.SettledShards)
@@ -116,17 +118,20 @@ func TestAStoreThatKeepsNothing(t *testing.T) {
 	root := tree(t, duplicates(t))
 	kept := newFixture(t, enginetest.Engines()[0].Open(t), source.Local(), root)
 	want := kept.complete()
+
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, source.Local(), root, keepNothing)
 		upload := f.complete()
 		equal(t, "root", upload.RootCID, want.RootCID)
 		equal(t, "dump", f.dump(), kept.dump())
+
 		for shard, err := range f.repo.Shards(context.Background(), upload.ID, sqlrepo.ShardFilter{}) {
 			must(t, err)
 			if shard.State == sqlrepo.ShardPacked {
 				equal(t, "location", shard.Location, store.NoneLocation)
 			}
 		}
+
 		left, err := os.ReadDir(f.job.TempDir)
 		must(t, err)
 		if len(left) > 0 || len(f.stored()) > 0 {
@@ -148,6 +153,7 @@ func TestContentLiesInTheStoreOfItsUpload(t *testing.T) {
 		if !maps.Equal(f.blocks(), want) {
 			t.Errorf("the second store has %d blocks, want %d", len(f.blocks()), len(want))
 		}
+
 		f.job.Store = store.NewNone(f.job.TempDir)
 		f.complete()
 		f.moveTo(filepath.Join(t.TempDir(), "third"))
@@ -155,6 +161,7 @@ func TestContentLiesInTheStoreOfItsUpload(t *testing.T) {
 		if !maps.Equal(f.blocks(), want) {
 			t.Errorf("the third store has %d blocks, want %d", len(f.blocks()), len(want))
 		}
+
 		f.moveTo(first)
 		f.complete()
 		if !maps.Equal(f.blocks(), want) {
@@ -182,11 +189,13 @@ func TestABlockOnlyAnotherStoreHasIsMissing(t *testing.T) {
 		_, err := db.Writer.ExecContext(t.Context(),
 			"DELETE FROM nodes WHERE shard IN (SELECT id FROM shards WHERE upload = 2 AND kind = 2)")
 		must(t, err)
+
 		for _, problem := range checktest.Problems(t, f.repo, f.dir) {
 			if problem.Code == check.CodeBlockMissing && problem.Upload == second.ID {
 				return
 			}
 		}
+
 		t.Error("nothing is told of what the other store alone has")
 	})
 }
@@ -230,10 +239,12 @@ func TestAnUploadStaysInItsStore(t *testing.T) {
 		if _, err := f.run(); !errors.Is(err, pipeline.ErrSetAside) {
 			t.Fatalf("%v", err)
 		}
+
 		f.job.Store = directory
 		if _, err := f.run(); !errors.Is(err, sqlrepo.ErrOtherStore) {
 			t.Errorf("it went on in a directory: %v", err)
 		}
+
 		f.job.Store = none
 		f.complete()
 	})

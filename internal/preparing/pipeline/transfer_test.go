@@ -64,6 +64,7 @@ func TestAnInterruptedRunGoesOnElsewhere(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(few()), sourcetest.Root)
 	undisturbed.complete()
 	engines := enginetest.Engines()
+
 	for i, here := range engines {
 		there := engines[(i+1)%len(engines)]
 		for _, at := range []int64{1, 4} {
@@ -100,6 +101,7 @@ func TestARunGoesOnFromEachBackup(t *testing.T) {
 				func(j *pipeline.Job) { j.Workers, j.ReadAhead = 8, 16 })
 			files := f.backUpWhileRunning()
 			f.sameAs(t, undisturbed)
+
 			packing := 0
 			for i, file := range files {
 				restored := f.restore(t, file, enginetest.Engines()[i%2].Open(t))
@@ -109,6 +111,7 @@ func TestARunGoesOnFromEachBackup(t *testing.T) {
 				restored.finish()
 				restored.sameAs(t, undisturbed)
 			}
+
 			if packing < 2 {
 				t.Errorf("of %d backups, %d are of shards being packed", len(files), packing)
 			}
@@ -127,6 +130,7 @@ func (f *fixture) backUpWhileRunning() (files []string) {
 		_, err := slow.run()
 		ended <- err
 	}()
+
 	defer close(taken)
 	dir, running := f.tb.TempDir(), true
 	for {
@@ -137,6 +141,7 @@ func (f *fixture) backUpWhileRunning() (files []string) {
 		if !running {
 			return files
 		}
+
 		select {
 		case taken <- struct{}{}:
 		case err := <-ended:

@@ -46,6 +46,7 @@ func (m *memory) Unplanned(context.Context, int64, sqlrepo.PlanTail) iter.Seq2[s
 				planned[segment.Entry] = true
 			}
 		}
+
 		for _, file := range m.files {
 			if !planned[file.ID] && !yield(file, nil) {
 				return
@@ -94,6 +95,7 @@ func TestAPlanHoldsEachByteOnceAndFitsItsShards(t *testing.T) {
 		if err := run(m, shardSize, 10); err != nil {
 			t.Fatal(err)
 		}
+
 		at := sqlrepo.Segment{}
 		for ordinal, planned := range m.plan {
 			size, chunks := int64(len(car.Header)), int64(0)
@@ -108,11 +110,13 @@ func TestAPlanHoldsEachByteOnceAndFitsItsShards(t *testing.T) {
 					at = sqlrepo.Segment{Entry: s.Entry + 1}
 				}
 			}
+
 			if planned.Shard.Ordinal != int64(ordinal) || planned.Shard.PlannedSize != size || planned.Shard.Chunks != chunks ||
 				size > shardSize || chunks > maxBlocks {
 				t.Fatalf("shard %d: %+v, but its segments make %d bytes in %d chunks", ordinal, planned.Shard, size, chunks)
 			}
 		}
+
 		if at.Entry != int64(len(m.files)) {
 			t.Fatalf("entry %d is not planned to its end", at.Entry)
 		}
@@ -135,12 +139,14 @@ func TestAnInterruptedPlanGoesOnTheSame(t *testing.T) {
 		if err := run(whole, shardSize, 5); err != nil {
 			t.Fatal(err)
 		}
+
 		crashed := &memory{files: files, crashAt: rapid.IntRange(1, 12).Draw(t, "crash")}
 		for range 2 {
 			if err := run(crashed, shardSize, 5); err != nil && !errors.Is(err, errCrash) {
 				t.Fatal(err)
 			}
 		}
+
 		if !reflect.DeepEqual(crashed.plan, whole.plan) {
 			t.Fatalf("got %+v, want %+v", crashed.plan, whole.plan)
 		}
@@ -155,10 +161,12 @@ func TestAShardHasAsManyBlocksAsAnIndexTakes(t *testing.T) {
 	for i := range 10 {
 		m.files = append(m.files, sqlrepo.PlanFile{ID: int64(i), Size: 1})
 	}
+
 	stage := sqlrepo.Stage{Upload: sqlrepo.Upload{ShardSize: car.DefaultShardSize, IndexSlices: 5}}
 	if err := cutWith(t.Context(), m, stage, &progress.Counters{}, func(int64) {}, 1); err != nil {
 		t.Fatal(err)
 	}
+
 	for i, want := range []int64{4, 4, 2} {
 		if got := m.plan[i].Shard.Chunks; got != want {
 			t.Errorf("shard %d has %d blocks, want %d", i, got, want)
@@ -171,9 +179,11 @@ func TestManySmallFilesFillAShardByNumber(t *testing.T) {
 	for i := range 2*maxBlocks + 1 {
 		m.files = append(m.files, sqlrepo.PlanFile{ID: int64(i), Size: 1})
 	}
+
 	if err := run(m, car.DefaultShardSize, 1); err != nil {
 		t.Fatal(err)
 	}
+
 	var blocks []int64
 	for _, planned := range m.plan {
 		blocks = append(blocks, planned.Shard.Chunks)
@@ -196,6 +206,7 @@ func TestAShardSizeThatIsTooSmallIsRefused(t *testing.T) {
 		if c.fits != (err == nil) || err != nil && !errors.Is(err, shard.ErrTooSmall) {
 			t.Errorf("a file of %d bytes in shards of %d: %v", c.file, c.shardSize, err)
 		}
+
 		if !c.fits && len(m.plan) > 0 {
 			t.Error("something was planned all the same")
 		}

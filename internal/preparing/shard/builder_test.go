@@ -92,11 +92,13 @@ func TestAShardHasEachBlockOnce(t *testing.T) {
 				rt.Fatalf("%d blocks, want %d; holds the last one: %t", b.Blocks(), len(want), b.Holds(digest))
 			}
 		}
+
 		size := b.Size()
 		draft := finish(t, b)
 		if draft.Size() != size || len(draft.Nodes()) != len(want) || draft.Empty() {
 			rt.Fatalf("a draft of %d bytes with %d nodes; the size was %d", draft.Size(), len(draft.Nodes()), size)
 		}
+
 		check(t, draft, want)
 	})
 }
@@ -112,6 +114,7 @@ func check(t *testing.T, draft *shard.Draft, want [][]byte) {
 		row.Nodes != int64(len(want)) || filepath.Base(row.Location) != car.ShardCID(digest).String()+".car" {
 		t.Errorf("%d bytes with digest %x, described as %+v", len(raw), digest, row)
 	}
+
 	reader := car.NewReader(bytes.NewReader(raw))
 	for i, data := range want {
 		section, err := reader.Next()
@@ -122,6 +125,7 @@ func check(t *testing.T, draft *shard.Draft, want [][]byte) {
 			t.Errorf("block %d: %x at %d, recorded as %+v, want %x", i, section.Data, section.Offset, node, data)
 		}
 	}
+
 	if _, err := reader.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("more than was added: %v", err)
 	}
@@ -146,12 +150,14 @@ func TestPieceCIDsAreComputedOnRequestAlone(t *testing.T) {
 	draft := finish(t, b)
 	smaller, err := draft.Without(t.Context(), holding([]byte("x")))
 	must(t, err)
+
 	for _, draft := range []*shard.Draft{draft, smaller} {
 		row := sqlrepo.Shard{Piece: []byte{7}}
 		draft.Describe(&row)
 		if row.Piece != nil || row.Digest == nil {
 			t.Errorf("described as %+v", row)
 		}
+
 		must(t, draft.Abort())
 	}
 }

@@ -53,10 +53,12 @@ func TestOthersReadACARv2(t *testing.T) {
 	if err := shard.WriteV2(&out, int64(len(content)), bytes.NewReader(content), each(nodes, nil)); err != nil {
 		t.Fatal(err)
 	}
+
 	reader, err := carv2.NewReader(bytes.NewReader(out.Bytes()))
 	if err != nil || !reader.Header.HasIndex() || !reader.Header.Characteristics.IsFullyIndexed() {
 		t.Fatalf("%+v, %v", reader, err)
 	}
+
 	if stats, err := reader.Inspect(true); err != nil || stats.BlockCount != uint64(len(nodes)) {
 		t.Errorf("%+v, %v", stats, err)
 	}
@@ -64,6 +66,7 @@ func TestOthersReadACARv2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if got, err := io.ReadAll(data); err != nil || !bytes.Equal(got, content) {
 		t.Errorf("%d bytes of the shard, %v", len(got), err)
 	}
@@ -72,6 +75,7 @@ func TestOthersReadACARv2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if _, ok := opened.(*storage.StorageCar).Index().(*index.MultihashIndexSorted); !ok {
 		t.Errorf("the index is a %T", opened.(*storage.StorageCar).Index())
 	}
@@ -91,14 +95,17 @@ func TestACARv2ThatCanNotBeWritten(t *testing.T) {
 		!strings.Contains(err.Error(), "bytes where") {
 		t.Errorf("a shard that is cut: %v", err)
 	}
+
 	err := shard.WriteV2(io.Discard, size, bytes.NewReader(content), each(nodes, os.ErrClosed))
 	if !errors.Is(err, os.ErrClosed) {
 		t.Errorf("nodes that can't be read: %v", err)
 	}
+
 	var whole bytes.Buffer
 	if err := shard.WriteV2(&whole, size, bytes.NewReader(content), each(slices.Clone(nodes), nil)); err != nil {
 		t.Fatal(err)
 	}
+
 	for limit := range whole.Len() / 64 {
 		err := shard.WriteV2(&full{left: 64 * limit}, size, bytes.NewReader(content), each(nodes, nil))
 		if !errors.Is(err, io.ErrShortWrite) {

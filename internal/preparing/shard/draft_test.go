@@ -45,6 +45,7 @@ func TestWithoutIsAsIfTheRestAloneHadBeenAdded(t *testing.T) {
 		blocks := drawBlocks(rt)
 		drafts := []*shard.Draft{build(t, to, blocks...)}
 		rest := [][][]byte{blocks}
+
 		for range rapid.IntRange(1, 4).Draw(rt, "times") {
 			from := rapid.IntRange(0, len(drafts)-1).Draw(rt, "from")
 			gone := rapid.SliceOf(rapid.SampledFrom(blocks)).Draw(rt, "held")
@@ -56,6 +57,7 @@ func TestWithoutIsAsIfTheRestAloneHadBeenAdded(t *testing.T) {
 				return out
 			}))
 		}
+
 		for i, draft := range drafts {
 			checkSame(t, draft, build(t, to, rest[i]...))
 		}
@@ -120,6 +122,7 @@ func TestADraftMayBeCommittedAgain(t *testing.T) {
 	if err != nil || second != first {
 		t.Errorf("%s, then %s: %v", first, second, err)
 	}
+
 	must(t, draft.Abort())
 	smaller, err := draft.Without(t.Context(), holding(two))
 	must(t, err)
@@ -177,6 +180,7 @@ func TestWhateverFailsLeavesNothing(t *testing.T) {
 			}
 			checkEmpty(t, directory)
 		}
+
 		if failed == 0 {
 			t.Errorf("%s was never called", op)
 		}
@@ -189,26 +193,31 @@ func prepare(ctx context.Context, to *storetest.Faulty) (err error) {
 	if err != nil {
 		return err
 	}
+
 	for _, data := range [][]byte{one, two, three} {
 		if err := b.Add(cid.Raw, sha256.Sum256(data), data); err != nil {
 			return errors.Join(err, b.Abort())
 		}
 	}
+
 	draft, err := b.Finish(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, draft.Abort()) }()
+
 	smaller, err := draft.Without(ctx, holding(two))
 	if err != nil {
 		return err
 	}
+
 	if err := smaller.Stage(ctx, func(int64) {}); err != nil {
 		return errors.Join(err, smaller.Abort())
 	}
 	if _, err := smaller.Commit(ctx); err != nil {
 		return errors.Join(err, smaller.Abort())
 	}
+
 	return nil
 }
 
@@ -222,6 +231,7 @@ func TestWithoutEndsWithItsContext(t *testing.T) {
 		}
 		return nil
 	}
+
 	if smaller, err := draft.Without(ctx, holding(two)); !errors.Is(err, errBroken) {
 		t.Errorf("%v, %v", smaller, err)
 	}

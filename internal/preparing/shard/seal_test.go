@@ -57,11 +57,13 @@ func TestSealingGoesByWhatIsHeldInTheEnd(t *testing.T) {
 			if repo.asked < len(tt.holds) {
 				return sqlrepo.ErrSpaceChanged
 			}
+
 			var want []sqlrepo.Digest
 			for digest := range holding(tt.want...) {
 				want = append(want, digest)
 			}
 			got := rest.Digests()
+
 			for _, list := range [][]sqlrepo.Digest{got, want} {
 				slices.SortFunc(list, func(x, y sqlrepo.Digest) int { return bytes.Compare(x[:], y[:]) })
 			}
@@ -71,11 +73,13 @@ func TestSealingGoesByWhatIsHeldInTheEnd(t *testing.T) {
 			_, err := seal.Store(t.Context())
 			return err
 		}
+
 		after, err := shard.Seal(t.Context(), repo, sqlrepo.Scope{Space: 1}, shard.Unknown, build(t, to, a, b, c), nil, save)
 		must(t, err)
 		if after != next || after < int64(len(tt.holds)) {
 			t.Errorf("revision %d, recorded as %d", after, next)
 		}
+
 		if tt.want == nil {
 			checkEmpty(t, directory)
 		}
@@ -96,6 +100,7 @@ func TestSlowCommitsKeepNobodyWaiting(t *testing.T) {
 		if ahead {
 			to = slow{under}
 		}
+
 		save := func(rest *shard.Draft, seal sqlrepo.Seal) error {
 			var row sqlrepo.Shard
 			rest.Describe(&row)
@@ -106,6 +111,7 @@ func TestSlowCommitsKeepNobodyWaiting(t *testing.T) {
 			_, err := seal.Store(t.Context())
 			return err
 		}
+
 		draft, holds := build(t, to, []byte("a"), []byte("b")), &space{holds: []held{holding([]byte("a"))}}
 		_, err := shard.Seal(t.Context(), holds, sqlrepo.Scope{Space: 1}, shard.Unknown, draft, nil, save)
 		must(t, err)
