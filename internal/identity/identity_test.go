@@ -47,11 +47,13 @@ func TestCreate(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	// The DID in the name is that of the key in the file.
 	private, ok := parsed.(ed25519.PrivateKey)
 	if !ok || DID(private.Public().(ed25519.PublicKey)) != key.DID {
 		t.Errorf("the file has another key than %s", key.DID)
 	}
 
+	// Keys do not replace each other.
 	if again, err := Create(dir); err != nil || again.DID == key.DID {
 		t.Errorf("a second key: %s, %v", again.DID, err)
 	}

@@ -17,6 +17,7 @@ func TestLine(t *testing.T) {
 		c.Begin("scanning")
 		c.Entries.Store(12)
 		lines = append(lines, c.Line(time.Now()))
+
 		c.Bytes.Store(1 << 20) // packed before this stage
 		c.Begin("packing")
 		time.Sleep(2 * time.Second)
@@ -25,9 +26,11 @@ func TestLine(t *testing.T) {
 		c.Files.Store(3)
 		c.Bytes.Store(5 << 20)
 		lines = append(lines, c.Line(time.Now()))
+
 		c.Begin("linking")
 		c.Linked.Store(4)
 		lines = append(lines, c.Line(time.Now()))
+
 		want := []string{
 			"starting", "scanning: 12 entries", "packing: 3 of 10 files, 5.0 MiB of 9.0 MiB, 2.0 MiB/s, 2s left",
 			"linking: 4 of 12 entries",

@@ -71,6 +71,8 @@ func TestRootsAreThoseOfThePlainTree(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		size := rapid.OneOf(rapid.IntRange(0, 600), rapid.IntRange(0, 200_000)).Draw(rt, "size")
 		data := make([]byte, size)
+
+		// A xorshift generator is much faster than drawing each byte.
 		for state, i := rapid.Uint64().Draw(rt, "seed")|1, 0; i < size; i++ {
 			state ^= state << 13
 			state ^= state >> 7
@@ -80,6 +82,8 @@ func TestRootsAreThoseOfThePlainTree(t *testing.T) {
 
 		var h piece.Hash
 		defer h.Close()
+
+		// The root must not depend on how the data is divided.
 		for rest := data; len(rest) > 0; {
 			n := rapid.IntRange(1, len(rest)).Draw(rt, "part")
 			_, err := h.Write(rest[:n])

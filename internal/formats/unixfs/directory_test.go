@@ -239,6 +239,7 @@ func TestHashCollision(t *testing.T) {
 			t.Errorf("got %v, want %v", err, ErrHashCollision)
 		}
 	}
+
 	// A directory in one block has room for both.
 	requireReference(t, Guppy, []entry{{collidingA, content("a")}, {collidingB, content("b")}})
 }

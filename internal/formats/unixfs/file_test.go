@@ -99,6 +99,8 @@ func TestFileTakesDigestsInAnyGrouping(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		got := newRecorder()
 		f := Guppy.NewFile(size, got.emit)
+
+		// A group may be empty.
 		for rest := digests; len(rest) > 0; {
 			n := sha256.Size * min(len(rest)/sha256.Size, rapid.IntRange(0, 2000).Draw(t, "group"))
 			if err := f.Add(rest[:n]); err != nil {

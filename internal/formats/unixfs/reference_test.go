@@ -209,6 +209,8 @@ func (r *recorder) emit(b Block) error {
 	if sum != b.CID {
 		r.err = fmt.Errorf("block %s hashes to %s", b.CID, sum)
 	}
+
+	// The children are those that the builder made itself, not leaves or entries.
 	children, err := ownChildren(b)
 	if err != nil {
 		return err

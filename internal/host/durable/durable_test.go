@@ -190,6 +190,7 @@ func TestAFileIsPublishedOnce(t *testing.T) {
 		}
 	}
 
+	// The file is the work of one process alone.
 	content, err := os.ReadFile(path)
 	if err != nil || len(content) != 1000 || published != 1 || slices.Min(content) != slices.Max(content) {
 		t.Errorf("published %d times, as %q: %v", published, content, err)

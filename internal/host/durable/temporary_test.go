@@ -42,6 +42,7 @@ func TestWhatHadANameForAMoment(t *testing.T) {
 			t.Fatal(err)
 		}
 
+		// All files but one are old.
 		if old := time.Now().Add(-2 * unnamedAge); name != ".guppy-9.tmp" {
 			if err := os.Chtimes(path, old, old); err != nil {
 				t.Fatal(err)

@@ -96,6 +96,7 @@ func (k *Keeper) Sweep(ctx context.Context, space int64) (unseen error) {
 		}
 
 		files, err := k.Locate(ctx, upload)
+
 		// Other stores may still be found.
 		if err != nil {
 			unseen = fmt.Errorf("of upload %d: %w", upload.ID, err)

@@ -180,6 +180,8 @@ func TestAnInterruptedIndexingGoesOnTheSame(t *testing.T) {
 
 		crashed := &memory{shards: shards, covered: map[int64]bool{}, crashAt: rapid.IntRange(1, 9).Draw(t, "crash"),
 			changeAt: rapid.IntRange(1, 9).Draw(t, "change")}
+
+		// The second attempt goes on after the crash of the first.
 		for range 2 {
 			err := crashed.run(t, files, most, batch)
 			if err == nil {
@@ -197,9 +199,11 @@ func TestAnInterruptedIndexingGoesOnTheSame(t *testing.T) {
 			return bytes.Equal(a.Digest, b.Digest) && slices.Equal(a.Covers, b.Covers)
 		}
 
+		// The crash changes no index.
 		if !slices.EqualFunc(crashed.saved, whole.saved, same) {
 			t.Fatalf("%d indexes, %d without the crash", len(crashed.saved), len(whole.saved))
 		}
+
 		whole.checkIndexes(t, files, most)
 	})
 }
@@ -224,6 +228,7 @@ func (m *memory) checkIndexes(t *rapid.T, files memoryStore, most int64) {
 				row.Index)
 		}
 
+		// Shards are covered in order, each by one index.
 		for _, key := range row.Covers {
 			if key != next {
 				t.Errorf("shard %d comes where %d was to come", key, next)
@@ -232,6 +237,7 @@ func (m *memory) checkIndexes(t *rapid.T, files memoryStore, most int64) {
 			i := slices.IndexFunc(index.Shards, func(s blobindex.Shard) bool {
 				return bytes.Equal(s.Digest[:], m.shards[key].Digest)
 			})
+
 			whole := blobindex.Slice{Digest: [32]byte(m.shards[key].Digest), Length: m.shards[key].Size}
 			if i < 0 || !slices.Contains(index.Shards[i].Slices, whole) ||
 				int64(len(index.Shards[i].Slices)) != m.shards[key].Nodes+1 {

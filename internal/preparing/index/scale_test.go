@@ -36,12 +36,15 @@ func fill(t *testing.T, repo *sqlrepo.Repository) (stage sqlrepo.Stage, space in
 	ctx := t.Context()
 	made, err := repo.AddSpace(ctx, sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: 1 << 28})
 	must(t, err)
+
 	source, err := repo.AddSource(ctx, sqlrepo.Source{Space: made.ID, Name: "s", Path: []byte("/s"),
 		SourceOptions: sqlrepo.SourceOptions{SymlinkPolicy: "skip"}})
 	must(t, err)
+
 	opened, err := repo.OpenUpload(ctx, source.ID, sqlrepo.Upload{Profile: "p", ShardSize: 1 << 28,
 		SourceOptions: source.SourceOptions})
 	must(t, err)
+
 	claim := sqlrepo.Claim{Worker: "test", Term: time.Hour}
 	stage, err = repo.ClaimStage(ctx, claim, opened.Upload.ID)
 	must(t, err)
@@ -55,10 +58,13 @@ func fill(t *testing.T, repo *sqlrepo.Repository) (stage sqlrepo.Stage, space in
 		must(t, repo.SaveLinks(ctx, stage, sqlrepo.LinkBatch{Shard: packed}, seal))
 	}
 
+	// Many rows were added at once, so the engine needs new statistics.
 	must(t, repo.Analyze(ctx))
+
 	root := sqlrepo.CID{Cid: cid.MustParse("bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku")}
 	stage, err = conformance.Reach(ctx, repo, claim, stage, sqlrepo.Linking)
 	must(t, err)
+
 	stage, err = repo.BeginIndexing(ctx, stage, root, sqlrepo.Counts{})
 	must(t, err)
 	return stage, made.ID

@@ -82,6 +82,7 @@ const readAtOnce = 6
 // read reads the digests of the first shards of some segments that are not in the cache.
 func (c *DigestCache) read(ctx context.Context, segments []sqlrepo.Segment) error {
 	var wanted []shardDigests
+
 	// Several segments may lie in the same shard.
 	for _, segment := range segments {
 		_, held := c.shard(segment.Shard)

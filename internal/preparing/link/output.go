@@ -48,6 +48,7 @@ func (o *output) Leaves(sqlrepo.Linkable, sqlrepo.Segment, []byte) error { retur
 // Node writes a block to the open shard, or to a new one if the block does not fit.
 func (o *output) Node(_ sqlrepo.Linkable, block unixfs.Block) error {
 	digest := [sha256.Size]byte(block.CID.Hash()[2:])
+
 	// Equal files and directories have equal blocks.
 	if o.builder != nil && o.builder.Holds(digest) {
 		return nil

@@ -17,12 +17,16 @@ func TestAsManyReadsAreUnderWayAsAllowed(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				tree := sourcetest.Tree{Files: files, Size: size, Seed: 1}
 				plan := planAll(t, sourcetest.NewSynthetic(tree), files)
+
+				// Planning is fast, only packing is slow.
 				tree.Latency = 5 * time.Millisecond
 				slow := sourcetest.NewCounting(sourcetest.NewSynthetic(tree))
 				f := newFixture(t, slow, plan, readAhead)
+
 				packed, err := f.pack(t.Context())
 				must(t, err)
 				must(t, packed.Abort())
+
 				equal(t, "reads under way", slow.Peak(), readAhead)
 				equal(t, "opens", slow.Total().Opens, files)
 				equal(t, "reads", slow.Total().Reads, files)

@@ -56,8 +56,11 @@ func TestFilesThatChangedAreTakenOut(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				tree := sourcetest.NewSynthetic(nine)
 				f := newFixture(t, tree, planAll(t, tree, 10), readAhead)
+
+				// Entries are numbered from 1.
 				out := map[int64]bool{int64(test.file + 1): true}
 				want := f.plan.blocks(t, sourcetest.NewSynthetic(nine), out)
+
 				test.disturb(tree, tree.FilePath(0, test.file))
 				packed, err := f.pack(t.Context())
 				must(t, err)
@@ -69,6 +72,8 @@ func TestFilesThatChangedAreTakenOut(t *testing.T) {
 				equal(t, "files", packed.Files, 9)
 				equal(t, "files counted", f.packer.Progress.Files.Load(), 9)
 				equal(t, "bytes counted", f.packer.Progress.Bytes.Load(), packed.Shard.Content)
+
+				// Only the chunks of the entry that was taken out have no digest.
 				for i, segment := range f.plan {
 					zero := make([]byte, 32)
 					first := packed.Digests[segment.Chunk*32:][:32]

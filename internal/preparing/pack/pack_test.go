@@ -38,6 +38,8 @@ func TestAShardHasWhatWasPlanned(t *testing.T) {
 		for i := range files {
 			info, err := tree.Lstat(tree.FilePath(0, i))
 			must(t, err)
+
+			// Some segments begin behind the first chunk of their file.
 			first := int64(0)
 			if info.Size() > 1<<20 {
 				first = rapid.Int64Range(0, 1).Draw(rt, "first")
@@ -162,6 +164,7 @@ func TestBuffersAreUsedAgain(t *testing.T) {
 	var first, last runtime.MemStats
 
 	for i := range 4 {
+		// The first shard allocates the buffers.
 		if i == 1 {
 			runtime.ReadMemStats(&first)
 		}
@@ -190,6 +193,7 @@ func TestWhateverFailsInTheStoreLeavesNothing(t *testing.T) {
 	for _, op := range []string{"create", "write", "sync"} {
 		failed := int64(0)
 		for {
+			// Each round lets one more call succeed.
 			f := newFixture(t, tree, plan, 4)
 			f.store.Fail = storetest.FailAt(op, failed+1, errBroken)
 			packed, err := f.pack(t.Context())
@@ -197,6 +201,7 @@ func TestWhateverFailsInTheStoreLeavesNothing(t *testing.T) {
 				must(t, packed.Abort())
 				break
 			}
+
 			failed++
 			if !errors.Is(err, errBroken) || packed != nil {
 				t.Errorf("%s: %v, %v", op, packed, err)

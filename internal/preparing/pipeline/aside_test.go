@@ -73,6 +73,7 @@ func TestOneShardThatAlwaysFailsIsSetAside(t *testing.T) {
 			t.Errorf("set aside: %+v", shards)
 		}
 
+		// Once the store takes the shard, only that shard is left to do.
 		poisoned.lenient.Store(true)
 		upload := f.complete()
 		want, err := boxoRoot(root)
@@ -102,6 +103,7 @@ func (h *hanging) Open(path string) (source.File, error) {
 func TestWorkThatStallsIsGivenBack(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root)
 	root := undisturbed.complete().RootCID.String()
+
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		synthetic := sourcetest.NewSynthetic(small)
 		hung := &hanging{Synthetic: synthetic, path: synthetic.FilePath(0, 3), letGo: make(chan struct{})}
@@ -109,6 +111,7 @@ func TestWorkThatStallsIsGivenBack(t *testing.T) {
 			j.Limits.Lease, j.Limits.StallTimeout = 300*time.Millisecond, 500*time.Millisecond
 		})
 
+		// The upload has to be complete while the read still hangs.
 		completed := make(chan bool, 1)
 		go func() {
 			defer close(hung.letGo)

@@ -87,6 +87,7 @@ func TestWhatHasChangedIsRead(t *testing.T) {
 		t.Error("a file that was written with its time set back is not seen")
 	}
 
+	// The new file has the length and time of the old one, but another inode.
 	info, err := os.Stat(c.path("b"))
 	must(t, err)
 	must(t, os.WriteFile(c.path("n"), []byte("OTHER"), 0o644))
@@ -97,6 +98,7 @@ func TestWhatHasChangedIsRead(t *testing.T) {
 		t.Error("a file that took another's place is not seen")
 	}
 
+	// A change of the mode is no reason to read a file again, but it is recorded.
 	must(t, os.Chmod(c.path("a"), 0o600))
 	must(t, os.Chmod(c.path("d/c"), 0o755))
 	fourth := c.again(t)
@@ -237,6 +239,7 @@ func TestALongPathIsListed(t *testing.T) {
 	within, err := os.OpenRoot(root)
 	must(t, err)
 
+	// Each directory is made below the last one, since the whole path would be too long for a call.
 	for depth := range 12 {
 		name := strings.Repeat("d", 230)
 		must(t, within.Mkdir(name, 0o755))

@@ -92,10 +92,13 @@ func TestEachBlockIsStoredOnce(t *testing.T) {
 				f := newFixture(t, engine.Open(t), source.Local(), root, func(j *pipeline.Job) { j.Workers = workers })
 				upload := f.complete()
 				f.eachBlockOnce()
+
 				want, err := boxoRoot(root)
 				must(t, err)
 				equal(t, "root", upload.RootCID.Cid, want)
 				checkShards(t, f, upload)
+
+				// All engines and numbers of workers give the same shards and rows.
 				if shards == nil {
 					shards, dump = f.stored(), f.dump()
 				}
@@ -117,6 +120,7 @@ func (f *fixture) firstShardOwns(upload sqlrepo.Upload) {
 			continue
 		}
 
+		// The shard holds the chunks of its plan that no earlier shard had.
 		var want []sqlrepo.Digest
 		digests, err := f.repo.ShardDigests(ctx, shard.ID)
 		must(f.tb, err)
@@ -154,8 +158,10 @@ func TestAMovedTreeStoresNoDataAgain(t *testing.T) {
 		f := newFixture(t, db, source.Local(), root)
 		f.complete()
 		before := f.data()
+
 		must(t, os.Rename(filepath.Join(root, "a"), filepath.Join(root, "moved")))
 		must(t, os.Rename(filepath.Join(root, "s"), filepath.Join(root, "b", "s")))
+
 		moved := f.complete()
 		want, err := boxoRoot(root)
 		must(t, err)
@@ -163,11 +169,13 @@ func TestAMovedTreeStoresNoDataAgain(t *testing.T) {
 		sameNames(t, "data shards", f.data(), before)
 		f.eachBlockOnce()
 
+		// A copy in another source has the same blocks.
 		copied := tree(t, duplicates(t))
 		f.job.Source, err = f.repo.AddSource(context.Background(), sqlrepo.Source{
 			Space: f.job.Space.ID, Name: "copy", Path: []byte(copied), SourceOptions: f.job.Source.SourceOptions,
 		})
 		must(t, err)
+
 		all := f.stored()
 		f.complete()
 		sameNames(t, "shards", f.stored(), all)
@@ -197,9 +205,12 @@ func (f *fixture) data() (locations []string) {
 func TestUploadsOfASpaceShareBlocks(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, source.Local(), tree(t, duplicates(t)))
+
+		// The other source begins with content that the first one has later, and lacks some.
 		files := duplicates(t)
 		files["0/first"] = files["b/byte"]
 		delete(files, "a/large")
+
 		other := f.job
 		path := tree(t, files)
 		var err error
@@ -207,6 +218,7 @@ func TestUploadsOfASpaceShareBlocks(t *testing.T) {
 			Space: f.job.Space.ID, Name: "other", Path: []byte(path), SourceOptions: f.job.Source.SourceOptions,
 		})
 		must(t, err)
+
 		results := make(chan error, 1)
 		otherRun := *f
 		otherRun.job = other
@@ -218,6 +230,7 @@ func TestUploadsOfASpaceShareBlocks(t *testing.T) {
 		f.complete()
 		must(t, <-results)
 		f.eachBlockOnce()
+
 		want, err := boxoRoot(path)
 		must(t, err)
 		uploads, err := f.repo.Uploads(context.Background(), sqlrepo.UploadFilter{Source: &other.Source.ID})
@@ -239,8 +252,11 @@ func TestInterruptedLinksGiveTheSameShards(t *testing.T) {
 		tiny := func(j *pipeline.Job) { j.Fresh.ShardSize = 4000 }
 		undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), source.Local(), root, tiny)
 		undisturbed.complete()
+
+		// The second fixture is stopped in the middle of linking.
 		faulty := &faultyStore{}
 		f := newFixture(t, enginetest.Engines()[0].Open(t), source.Local(), root, tiny, withFaultyStore(faulty))
+
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		stop := int64(rapid.IntRange(1, 2*len(undisturbed.stored())).Draw(rt, "stop after"))

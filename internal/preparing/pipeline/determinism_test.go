@@ -53,6 +53,8 @@ func TestAnInterruptedRunGoesOn(t *testing.T) {
 		random := rand.New(rand.NewPCG(1, 2))
 
 		interrupted := 0
+
+		// The time limit grows, so that at last one run completes.
 		for patience := 5 * time.Millisecond; ; patience = patience * 3 / 2 {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(random.Int64N(int64(patience))))
 			f.job.Progress = &progress.Counters{}

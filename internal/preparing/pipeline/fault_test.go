@@ -52,6 +52,8 @@ func TestAChangedFileIsScannedAgain(t *testing.T) {
 				change(tree)
 				f := newFixture(t, db, tree, sourcetest.Root)
 				upload := f.complete()
+
+				// The root is that of the changed tree.
 				fresh := newFixture(t, enginetest.Engines()[0].Open(t), tree, sourcetest.Root).complete()
 				equal(t, "root", upload.RootCID.String(), fresh.RootCID.String())
 				equal(t, "bytes", upload.Bytes, fresh.Bytes)
@@ -66,6 +68,8 @@ func TestAFileThatKeepsChangingIsListed(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		tree := sourcetest.NewSynthetic(small)
 		restless, gone, broken := tree.FilePath(0, 3), tree.FilePath(0, 5), tree.FilePath(1, 8)
+
+		// The file changes again at each read.
 		for k := range 100 {
 			tree.Change(restless, k+1)
 		}
@@ -87,10 +91,12 @@ func TestAFileThatKeepsChangingIsListed(t *testing.T) {
 			t.Errorf("left out: %v", got)
 		}
 
+		// The same upload completes when what failed is skipped.
 		f.job.SkipFailed = true
 		for k := range 100 {
 			tree.Change(restless, 100+k)
 		}
+
 		skipped, err := f.run()
 		must(t, err)
 		equal(t, "state", skipped.Upload.State, sqlrepo.Complete)
@@ -165,12 +171,15 @@ func TestAnUnreadableDirectoryKeepsItsContent(t *testing.T) {
 				f := newFixture(t, db, counting, sourcetest.Root)
 				bad, changed, gone := tree.FilePath(1, 2), tree.FilePath(0, 3), tree.FilePath(0, 4)
 				tree.Fail(bad, "open", fs.ErrPermission)
+
 				first, err := f.run()
 				must(t, err)
 				equal(t, "failed", first.Failed, 1)
 
 				counting.Reset()
 				hide(tree, hiding.op, hiding.err)
+
+				// The second run changes nothing: what can't be read is neither forgotten nor read again.
 				for range 2 {
 					hidden, err := f.run()
 					must(t, err)
@@ -181,6 +190,7 @@ func TestAnUnreadableDirectoryKeepsItsContent(t *testing.T) {
 
 				equal(t, "bytes read without it", counting.Total().BytesRead, 0)
 
+				// Only what changed, and the file that could not be read before, is read.
 				hide(tree, hiding.op, nil)
 				tree.Fail(bad, "open", nil)
 				tree.Change(changed, 0)
@@ -189,6 +199,7 @@ func TestAnUnreadableDirectoryKeepsItsContent(t *testing.T) {
 				equal(t, "upload", upload.ID, first.Upload.ID)
 				equal(t, "bytes read", counting.Total().BytesRead, 2000+3000)
 				equal(t, "bytes read of what changed", counting.Path(changed).BytesRead, 3000)
+
 				fresh := newFixture(t, enginetest.Engines()[0].Open(t), tree, sourcetest.Root).complete()
 				equal(t, "root", upload.RootCID.String(), fresh.RootCID.String())
 				equal(t, "files", upload.Files, 2*9-1)
@@ -205,6 +216,7 @@ func TestAnUploadCanSkipAnUnreadableDirectory(t *testing.T) {
 		counting := sourcetest.NewCounting(tree)
 		f := newFixture(t, db, counting, sourcetest.Root)
 		bad := tree.FilePath(1, 2)
+
 		tree.Fail(bad, "open", fs.ErrPermission)
 		first, err := f.run()
 		must(t, err)
@@ -218,11 +230,13 @@ func TestAnUploadCanSkipAnUnreadableDirectory(t *testing.T) {
 			t.Errorf("left out: %v", got)
 		}
 
+		// The root is that of a tree without the directory and the file.
 		without.Remove(without.DirPath(0))
 		without.Remove(without.FilePath(1, 2))
 		fresh := newFixture(t, enginetest.Engines()[0].Open(t), without, sourcetest.Root).complete()
 		equal(t, "root", skipped.RootCID.String(), fresh.RootCID.String())
 
+		// The next upload has all content, and reads only what the first one skipped.
 		hide(tree, "readdir", nil)
 		tree.Fail(bad, "open", nil)
 		counting.Reset()
@@ -241,6 +255,8 @@ func TestADirectoryIsUnreadableMidway(t *testing.T) {
 		for _, skip := range []bool{false, true} {
 			tree, faulty := sourcetest.NewSynthetic(small), &faultyStore{failure: syscall.ENOSPC}
 			f := newFixture(t, enginetest.Engines()[0].Open(t), tree, sourcetest.Root, withFaultyStore(faulty))
+
+			// The run fails in the middle of packing, after some shards.
 			faulty.onCommit = func(n int64) {
 				if n == shards {
 					faulty.failAt.Store(1)
@@ -250,6 +266,7 @@ func TestADirectoryIsUnreadableMidway(t *testing.T) {
 			if _, err := f.run(); !errors.Is(err, syscall.ENOSPC) {
 				t.Fatalf("got %v", err)
 			}
+
 			faulty.failAt.Store(0)
 			hide(tree, "readdir", fs.ErrPermission)
 			f.job.SkipFailed = skip
@@ -310,6 +327,8 @@ func TestAShortageIsBlamedOnNoFile(t *testing.T) {
 				if _, err := f.run(); !errors.Is(err, shortage) {
 					t.Errorf("got %v", err)
 				}
+
+				// State 3 is Failed.
 				for path, left := range f.leftOut() {
 					if strings.HasPrefix(left, "3:") {
 						t.Errorf("%s is blamed: %s", path, left)
@@ -392,6 +411,8 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 		if failures++; !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("write %d: got %v", failAt, err)
 		}
+
+		// A run that fails leaves no temporary files.
 		for _, name := range f.stored() {
 			if !strings.HasSuffix(name, ".car") {
 				t.Errorf("write %d: %s is left over", failAt, name)
@@ -454,6 +475,8 @@ func TestLostLeasesAreClaimedAgain(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		faulty := &faultyStore{}
 		f := newFixture(t, db, sourcetest.NewSynthetic(small), sourcetest.Root, withFaultyStore(faulty))
+
+		// At several points of the run, somebody else opens the upload again as if all leases had ended.
 		faulty.onSync = func(n int64) {
 			if n == 1 || n == 4 || n == 9 {
 				fresh := f.job.Fresh
@@ -478,6 +501,7 @@ func TestRunsShareAnUpload(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		faulty := &faultyStore{}
 		f := newFixture(t, db, sourcetest.NewSynthetic(mixed), sourcetest.Root, withFaultyStore(faulty))
+
 		var second sync.WaitGroup
 		faulty.onSync = func(n int64) {
 			if n != 1 {
@@ -504,12 +528,16 @@ func TestRunsShareAnUpload(t *testing.T) {
 func TestTheServerGoesAwayAndComesBack(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(mixed), sourcetest.Root)
 	root := undisturbed.complete().RootCID.String()
+
 	server := pgtest.Start(t)
 	db := enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(server.URL())})
 	faulty := &faultyStore{}
 	f := newFixture(t, db, sourcetest.NewSynthetic(mixed), sourcetest.Root, withFaultyStore(faulty))
+
 	var starting sync.WaitGroup
 	defer starting.Wait()
+
+	// The server is away for half a second, twice.
 	faulty.onCommit = func(n int64) {
 		if n == 2 || n == 6 {
 			server.Stop(pgtest.Immediate)

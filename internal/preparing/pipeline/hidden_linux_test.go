@@ -55,11 +55,15 @@ func TestWhatIsHiddenForAMomentIsScannedAgain(t *testing.T) {
 			dir := filepath.Join(root, "d")
 			files := &covering{FS: source.Local(), t: t, dir: dir, file: filepath.Join(dir, "f"), rounds: rounds}
 			t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+
 			f := newFixture(t, db, files, root)
+
+			// If the file is hidden only once, the second scan finds it.
 			if rounds == 1 {
 				equal(t, "root", f.complete().RootCID.String(), rootOf(t, root))
 				return
 			}
+
 			result, err := f.run()
 			must(t, err)
 			equal(t, "state", result.Upload.State, sqlrepo.Incomplete)

@@ -44,6 +44,7 @@ func readShard(t *testing.T, f *fixture, shard sqlrepo.Shard, held map[cid.Cid]b
 	path := strings.TrimPrefix(shard.Location, "file://")
 	raw, err := os.ReadFile(path)
 	must(t, err)
+
 	digest := sha256.Sum256(raw)
 	equal(t, "digest of "+path, string(digest[:]), string(shard.Digest))
 	equal(t, "size of "+path, int64(len(raw)), shard.Size)

@@ -50,7 +50,9 @@ func (f *fixture) readIndexes(upload sqlrepo.Upload, layout blobindex.Layout, mo
 		must(f.tb, err)
 		raw, err := os.ReadFile(filepath.Join(f.dir, blobindex.Name([32]byte(row.Digest))))
 		must(f.tb, err)
+
 		equal(f.tb, "digest", sha256.Sum256(raw), [32]byte(row.Digest))
+
 		index, found, err := blobindex.Decode(bytes.NewReader(raw))
 		must(f.tb, err)
 		equal(f.tb, "layout", found, layout)
@@ -102,6 +104,7 @@ func TestUploadsThatEndAtOnce(t *testing.T) {
 		f := newFixture(t, db, sourcetest.NewSynthetic(small), sourcetest.Root, withIndexes("storacha", 9))
 		left := f.complete()
 
+		// Without its indexes, the first upload leaves shards that no index covers.
 		var keys []int64
 		for row, err := range f.repo.Indexes(ctx, sqlrepo.IndexFilter{Upload: &left.ID}) {
 			must(t, err)

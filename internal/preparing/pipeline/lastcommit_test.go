@@ -49,6 +49,8 @@ func dyingAfter(t *testing.T, engine enginetest.Engine, db *dialect.DB,
 	clearAll(t, db)
 	ctx, path := context.Background(), steady(t)
 	changed := false
+
+	// The source changes once, as soon as the first shard is begun.
 	s := &moments{begin: func(int) {
 		if !changed {
 			changed = true
@@ -58,6 +60,7 @@ func dyingAfter(t *testing.T, engine enginetest.Engine, db *dialect.DB,
 		}
 	}}
 	f := newFixture(t, db, source.Local(), path, withMoments(s))
+
 	fresh := f.job.Fresh
 	var err error
 	fresh.Store, err = f.job.Store.Identify(ctx)
@@ -74,6 +77,7 @@ func dyingAfter(t *testing.T, engine enginetest.Engine, db *dialect.DB,
 		t.Fatal(err)
 	}
 
+	// Another worker goes on as soon as the leases of the dead one have ended.
 	f.repo = repo
 	if life.Ended() {
 		f.repo = f.later()

@@ -21,16 +21,21 @@ func TestTheLogStaysShortBesideAReader(t *testing.T) {
 	db := enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(file)})
 	tree := sourcetest.Tree{Dirs: 1, Files: 4, Size: 64 << 20, Seed: 1}
 	f := newFixture(t, db, sourcetest.NewSynthetic(tree), sourcetest.Root)
+
+	// The reader keeps its state of the database until the upload is complete.
 	reading, err := db.Reader.Beginx()
 	must(t, err)
 	var n int
 	must(t, reading.Get(&n, "SELECT COUNT(*) FROM nodes"))
+
 	done, watched := make(chan struct{}), make(chan int64)
 	go func() { watched <- largestFile(file+"-wal", done) }()
+
 	f.complete()
 	close(done)
 	largest := <-watched
 	must(t, reading.Rollback())
+
 	t.Logf("the log grew to %d KiB", largest>>10)
 	if largest > mostLog || largest == 0 {
 		t.Errorf("the log grew to %d MiB", largest>>20)

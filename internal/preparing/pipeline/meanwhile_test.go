@@ -30,6 +30,8 @@ func TestARemovedUploadIsSaidToBeRemoved(t *testing.T) {
 			enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 				faulty := &faultyStore{}
 				f := newFixture(t, db, sourcetest.NewSynthetic(small), sourcetest.Root, withFaultyStore(faulty))
+
+				// The upload is removed when its first shard is packed.
 				faulty.onSync = func(n int64) {
 					if n == 1 {
 						if _, err := db.Writer.ExecContext(context.Background(), "DELETE FROM shards"); err != nil {

@@ -172,6 +172,7 @@ func TestWhatKeepsMovingIsListed(t *testing.T) {
 			must(t, os.Rename(filepath.Join(root, names[at]), filepath.Join(root, names[at+1])))
 			at++
 		}
+
 		// The first scan plans the first two shards, and the second scan the third.
 		s := &moments{end: func(n int) {
 			if n == 2 || n == 3 {

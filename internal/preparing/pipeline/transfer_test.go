@@ -125,6 +125,8 @@ func (f *fixture) backUpWhileRunning() (files []string) {
 	f.tb.Helper()
 	ended, taken := make(chan error, 1), make(chan struct{})
 	slow := f.on(f.db)
+
+	// Every second commit waits until a backup was taken.
 	slow.job.Store = &storetest.Faulty{Store: f.job.Store, Fail: everySecond("commit", func() { <-taken })}
 	go func() {
 		_, err := slow.run()
@@ -142,6 +144,7 @@ func (f *fixture) backUpWhileRunning() (files []string) {
 			return files
 		}
 
+		// Either a commit waits, and goes on now, or the run has ended.
 		select {
 		case taken <- struct{}{}:
 		case err := <-ended:

@@ -96,6 +96,7 @@ func TestAPlanHoldsEachByteOnceAndFitsItsShards(t *testing.T) {
 			t.Fatal(err)
 		}
 
+		// The next segment has to begin where the last one ended.
 		at := sqlrepo.Segment{}
 		for ordinal, planned := range m.plan {
 			size, chunks := int64(len(car.Header)), int64(0)

@@ -101,6 +101,7 @@ func (p *preview) take(found sqlrepo.Entry) error {
 	}
 
 	earlier, err := p.previous.seek(found.Path, p.missPrevious)
+
 	// The cursors call yield for entries that are gone, and p.failure keeps its error.
 	if err := errors.Join(err, p.failure); err != nil {
 		return err
@@ -127,6 +128,7 @@ func (p *preview) verdict(row, unread, earlier *sqlrepo.Entry, found sqlrepo.Ent
 	}
 
 	change, why := New, ""
+
 	// The rows of the unfinished upload come first: they are newer.
 	for _, known := range []*sqlrepo.Entry{row, earlier} {
 		if known == nil {

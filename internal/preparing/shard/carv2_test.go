@@ -70,6 +70,7 @@ func TestOthersReadACARv2(t *testing.T) {
 	if got, err := io.ReadAll(data); err != nil || !bytes.Equal(got, content) {
 		t.Errorf("%d bytes of the shard, %v", len(got), err)
 	}
+
 	// This reader trusts the index of the file.
 	opened, err := storage.OpenReadable(bytes.NewReader(out.Bytes()))
 	if err != nil {
@@ -106,6 +107,7 @@ func TestACARv2ThatCanNotBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	// A failing writer is noticed wherever it fails.
 	for limit := range whole.Len() / 64 {
 		err := shard.WriteV2(&full{left: 64 * limit}, size, bytes.NewReader(content), each(nodes, nil))
 		if !errors.Is(err, io.ErrShortWrite) {

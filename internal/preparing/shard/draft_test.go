@@ -47,6 +47,7 @@ func TestWithoutIsAsIfTheRestAloneHadBeenAdded(t *testing.T) {
 		rest := [][][]byte{blocks}
 
 		for range rapid.IntRange(1, 4).Draw(rt, "times") {
+			// A draft may be made of one that was made of another.
 			from := rapid.IntRange(0, len(drafts)-1).Draw(rt, "from")
 			gone := rapid.SliceOf(rapid.SampledFrom(blocks)).Draw(rt, "held")
 			smaller, err := drafts[from].Without(t.Context(), holding(append(gone, []byte("not in it"))...))
@@ -61,6 +62,8 @@ func TestWithoutIsAsIfTheRestAloneHadBeenAdded(t *testing.T) {
 		for i, draft := range drafts {
 			checkSame(t, draft, build(t, to, rest[i]...))
 		}
+
+		// The drafts still hold what they held before others were made of them.
 		for i, draft := range drafts {
 			if !draft.Empty() {
 				check(t, draft, rest[i])
@@ -167,6 +170,8 @@ var errBroken = errors.New("broken")
 func TestWhateverFailsLeavesNothing(t *testing.T) {
 	for _, op := range []string{"create", "write", "read", "sync", "stage", "commit"} {
 		failed := int64(0)
+
+		// Each round lets one more call succeed.
 		for {
 			to, directory := newStore(t)
 			to.Fail = storetest.FailAt(op, failed+1, errBroken)

@@ -54,6 +54,8 @@ func TestSealingGoesByWhatIsHeldInTheEnd(t *testing.T) {
 		next := int64(0)
 		save := func(rest *shard.Draft, seal sqlrepo.Seal) error {
 			next = seal.Next
+
+			// The space changes until every entry of holds was looked up.
 			if repo.asked < len(tt.holds) {
 				return sqlrepo.ErrSpaceChanged
 			}
