@@ -48,13 +48,16 @@ func TestShowKeepsToTheWidthAndCleansUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c Counters
 		c.Begin("scanning")
+
 		ctx, cancel := context.WithCancel(context.Background())
 		var out strings.Builder
 		var shown sync.WaitGroup
 		shown.Go(func() { Show(ctx, c.Line, &out, func() int { return 9 }) })
+
 		time.Sleep(lineEvery + time.Millisecond)
 		cancel()
 		shown.Wait()
+
 		if want := clearLine + "scanning" + clearLine; out.String() != want {
 			t.Errorf("got %q, want %q", out.String(), want)
 		}
@@ -91,13 +94,16 @@ func TestLogTellsEveryThirtySeconds(t *testing.T) {
 		var c Counters
 		c.Begin("scanning")
 		c.Entries.Store(7)
+
 		ctx, cancel := context.WithCancel(context.Background())
 		var out strings.Builder
 		var logged sync.WaitGroup
 		logged.Go(func() { Log(ctx, c.Line, slog.New(slog.NewTextHandler(&out, nil))) })
+
 		time.Sleep(61 * time.Second)
 		cancel()
 		logged.Wait()
+
 		if n := strings.Count(out.String(), `msg="scanning: 7 entries"`); n != 2 {
 			t.Errorf("%d lines in a minute: %s", n, out.String())
 		}

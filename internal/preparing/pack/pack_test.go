@@ -145,13 +145,16 @@ func TestWhatIsHeldElsewhereIsCountedAllTheSame(t *testing.T) {
 	f := newFixture(t, tree, planAll(t, tree, 200), 16)
 	packed, err := f.pack(t.Context())
 	must(t, err)
+
 	bytesRead := f.arrived.Load()
 	digests := packed.Draft.Digests()
 	smaller, err := packed.Draft.Without(t.Context(), map[sqlrepo.Digest]struct{}{digests[3]: {}, digests[30]: {}})
 	must(t, err)
+
 	equal(t, "blocks", len(smaller.Digests()), len(digests)-2)
 	must(t, packed.Draft.Abort())
 	must(t, smaller.Abort())
+
 	equal(t, "bytes read", f.arrived.Load(), bytesRead)
 	equal(t, "bytes counted", f.packer.Progress.Bytes.Load(), packed.Shard.Content)
 }

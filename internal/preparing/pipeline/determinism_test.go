@@ -31,9 +31,12 @@ func TestShardsDependOnTheContentAlone(t *testing.T) {
 				f := newFixture(t, engine.Open(t), sourcetest.NewSynthetic(mixed), sourcetest.Root,
 					func(j *pipeline.Job) { j.Workers, j.ReadAhead = workers, 2*workers-1 })
 				upload := f.complete()
+
+				// The first combination says what the others have to give.
 				if shards == nil {
 					shards, want.dump, want.root = f.stored(), f.dump(), upload.RootCID.String()
 				}
+
 				sameNames(t, "shards", f.stored(), shards)
 				equal(t, "root", upload.RootCID.String(), want.root)
 				sameDump(t, f.dump(), want.dump)

@@ -32,9 +32,11 @@ func TestIndexesTellWhereBlocksLie(t *testing.T) {
 		tree := sourcetest.NewSynthetic(mixed)
 		f := newFixture(t, db, tree, sourcetest.Root)
 		for i, layout := range blobindex.Layouts() {
+			// Each layout gets a changed file, so that there is something to index.
 			withIndexes(string(layout), 9)(&f.job)
 			tree.Change(tree.FilePath(2, 5+i), 0)
 			upload := f.complete()
+
 			slices := f.readIndexes(upload, layout, 9)
 			if slices == 0 || i == 0 && slices < int64(len(f.blocks())) {
 				t.Errorf("%s: %d slices of %d blocks", layout, slices, len(f.blocks()))

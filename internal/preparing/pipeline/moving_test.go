@@ -126,9 +126,11 @@ func TestWhatChangesDuringARunIsScannedAgain(t *testing.T) {
 						}
 					}
 
+					// The change comes before any file is read, or after all files were packed.
 					if s.begin = do(1); when == "after" {
 						s.begin, s.end = nil, do(2)
 					}
+
 					f := newFixture(t, db, source.Local(), root, withMoments(s))
 					upload := f.complete()
 					equal(t, "root", upload.RootCID.String(), rootOf(t, root))
@@ -150,12 +152,15 @@ func TestACoarseClockHidesNoName(t *testing.T) {
 			root := moving(t)
 			stopped := time.Now().Truncate(time.Second)
 			must(t, os.Chtimes(filepath.Join(root, "b"), time.Time{}, stopped))
+
+			// The clock of the file system stands still, so the directory's time does not change.
 			s := &moments{begin: func(n int) {
 				if n == 1 {
 					must(t, os.WriteFile(filepath.Join(root, "b/new"), []byte("new"), 0o600))
 					must(t, os.Chtimes(filepath.Join(root, "b"), time.Time{}, stopped))
 				}
 			}}
+
 			f := newFixture(t, enginetest.Engines()[0].Open(t), described{source.Local(), traits}, root, withMoments(s))
 			equal(t, "root", f.complete().RootCID.String(), rootOf(t, root))
 			equal(t, "left out", len(f.leftOut()), 0)
@@ -179,6 +184,7 @@ func TestWhatKeepsMovingIsListed(t *testing.T) {
 				move()
 			}
 		}}
+
 		f := newFixture(t, db, source.Local(), root, withMoments(s))
 		result, err := f.run()
 		must(t, err)
@@ -189,6 +195,7 @@ func TestWhatKeepsMovingIsListed(t *testing.T) {
 			t.Errorf("left out: %v", left)
 		}
 
+		// The next run finds a source that no longer moves.
 		equal(t, "root of the next run", f.complete().RootCID.String(), rootOf(t, root))
 	})
 }
@@ -199,6 +206,7 @@ func TestAFileThatIsAPipeNowIsListed(t *testing.T) {
 		for _, skip := range []bool{false, true} {
 			clearAll(t, db)
 			root := moving(t)
+
 			s := &moments{begin: func(n int) {
 				if path := filepath.Join(root, "z"); n == 1 {
 					must(t, errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)))
@@ -209,9 +217,11 @@ func TestAFileThatIsAPipeNowIsListed(t *testing.T) {
 			result, err := f.run()
 			must(t, err)
 			equal(t, "complete", result.Upload.State == sqlrepo.Complete, skip)
+
 			if got := f.leftOut(); !maps.Equal(got, map[string]string{"z": "3: is now a named pipe"}) {
 				t.Errorf("left out: %v", got)
 			}
+
 			checktest.Sound(t, f.repo, f.dir)
 		}
 	})

@@ -33,8 +33,11 @@ func TestPieceCIDsAreThoseOfTheStoredBytes(t *testing.T) {
 					j.Workers, j.Fresh.PieceCID = workers, true
 				})
 				f.pieces(f.complete())
+
+				// The second upload stores only what has changed.
 				tree.Change(tree.FilePath(1, 3), 0)
 				f.pieces(f.complete())
+
 				if want == "" {
 					want = f.dump()
 				}
@@ -58,13 +61,16 @@ func (f *fixture) pieces(upload sqlrepo.Upload) {
 		kinds[row.Kind]++
 		location, err := url.Parse(row.Location)
 		must(f.tb, err)
+
 		raw, err := os.ReadFile(location.Path)
 		must(f.tb, err)
+
 		var hash piece.Hash
 		_, err = hash.Write(raw)
 		must(f.tb, err)
 		root, err := hash.Root()
 		must(f.tb, err)
+
 		if !bytes.Equal(row.Piece, root[:]) {
 			f.tb.Errorf("shard %d: piece %x, want %x", row.Ordinal, row.Piece, root)
 		}

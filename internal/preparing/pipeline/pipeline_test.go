@@ -51,15 +51,19 @@ func newFixture(tb testing.TB, db *dialect.DB, fsys source.FS, root string, chan
 	tb.Helper()
 	ctx := context.Background()
 	f := &fixture{tb: tb, db: db, repo: sqlrepo.New(db), dir: filepath.Join(tb.TempDir(), "shards")}
+
 	space, err := f.repo.AddSpace(ctx, sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: shardSize})
 	must(tb, err)
+
 	options := sqlrepo.SourceOptions{SymlinkPolicy: "preserve"}
 	src, err := f.repo.AddSource(ctx, sqlrepo.Source{
 		Space: space.ID, Name: "source", Path: []byte(root), SourceOptions: options,
 	})
 	must(tb, err)
+
 	shards, err := store.OpenDirectory(f.dir)
 	must(tb, err)
+
 	f.job = pipeline.Job{
 		Repo: f.repo, Store: shards, FS: fsys, Space: space, Source: src,
 		Fresh:   sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: space.ShardSize, SourceOptions: options},
@@ -70,6 +74,7 @@ func newFixture(tb testing.TB, db *dialect.DB, fsys source.FS, root string, chan
 	for _, change := range changes {
 		change(&f.job)
 	}
+
 	return f
 }
 

@@ -59,6 +59,7 @@ func boxoNode(service format.DAGService, path string) (format.Node, error) {
 		node := merkledag.NodeWithData(data)
 		return node, node.SetCidBuilder(uio.UnixFS_v1_2025.CidBuilder())
 	}
+
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -88,6 +89,7 @@ func boxoDirectory(service format.DAGService, path string) (format.Node, error) 
 	}
 
 	directory.SetHAMTShardingSize(p.HAMTShardingSize)
+
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		return nil, err

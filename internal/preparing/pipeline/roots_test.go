@@ -27,11 +27,13 @@ func TestEveryRootIsTheReferences(t *testing.T) {
 					j.Fresh.Profile = profile
 				})
 				upload := f.complete()
+
 				want, err := reference(root)
 				must(t, err)
 				if upload.RootCID.Cid != want {
 					rt.Fatalf("%s: root is %s, the reference's is %s", root, upload.RootCID, want)
 				}
+
 				checkShards(t, f, upload)
 			})
 		})
@@ -50,6 +52,7 @@ func randomTree(tb testing.TB, rt *rapid.T) string {
 		rapid.Just(strings.Repeat("n", 255)),
 		rapid.Just("\xff\xfe not utf-8"),
 	).Filter(func(s string) bool { return s != "." && s != ".." })
+
 	large := 0
 	var fill func(dir string, depth int)
 	fill = func(dir string, depth int) {
@@ -66,16 +69,21 @@ func randomTree(tb testing.TB, rt *rapid.T) string {
 				if kind == 9 && large < 3 {
 					size, large = rapid.SampledFrom(sizes).Draw(rt, "large"), large+1
 				}
+
 				content := make([]byte, size)
 				_, _ = random.Read(content)
 				must(tb, os.WriteFile(path, content, 0o644))
 			}
 		}
 	}
+
 	fill(root, 0)
+
+	// Wide directories take long, so only some trees have one.
 	if rapid.IntRange(0, 9).Draw(rt, "wide") == 0 {
 		wideDirectory(tb, filepath.Join(root, "wide"), rapid.IntRange(4700, 6100).Draw(rt, "links"))
 	}
+
 	return root
 }
 

@@ -34,6 +34,7 @@ func TestSees(t *testing.T) {
 			tree := sourcetest.NewSynthetic(tree)
 			f := newFixture(t, enginetest.Engines()[0].Open(t), tree, sourcetest.Root)
 			upload := f.complete()
+
 			c.change(tree)
 			err := pipeline.Sees(context.Background(), f.repo, rootChanged{tree}, sourcetest.Root, upload)
 			requireSeen(t, err, c.seen)
@@ -101,10 +102,13 @@ func TestARovingWorkerGoesOn(t *testing.T) {
 			f := newFixture(t, engine.Open(t), sourcetest.NewSynthetic(small), sourcetest.Root)
 			seen, err := f.repo.OpenUpload(ctx, f.job.Source.ID, f.job.Fresh)
 			must(t, err)
+
 			other, err := f.repo.AddSource(ctx, sqlrepo.Source{Space: f.job.Space.ID, Name: "other", Path: []byte("/other")})
 			must(t, err)
 			hidden, err := f.repo.OpenUpload(ctx, other.ID, f.job.Fresh)
 			must(t, err)
+
+			// A worker that died has left a temporary file.
 			left := filepath.Join(f.dir, ".guppy-z6MkTest-9-9-1.tmp")
 			must(t, os.WriteFile(left, nil, 0o600))
 
@@ -121,6 +125,7 @@ func TestARovingWorkerGoesOn(t *testing.T) {
 			if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("the store is not tidied: %v", err)
 			}
+
 			for id, want := range map[int64]sqlrepo.UploadState{
 				seen.Upload.ID: sqlrepo.Complete, hidden.Upload.ID: sqlrepo.Scanning,
 			} {

@@ -89,6 +89,8 @@ func TestSendingIsProgress(t *testing.T) {
 		const stall = 300 * time.Millisecond
 		far := &sending{staged: map[string]bool{}}
 		var slow sync.Once
+
+		// The first shard takes three times as long to send as a worker may stall.
 		far.stage = func(ctx context.Context, _ string, sent func(n int64)) error {
 			slow.Do(func() {
 				tick := time.NewTicker(stall / 20)
@@ -106,6 +108,7 @@ func TestSendingIsProgress(t *testing.T) {
 			j.Limits.Lease, j.Limits.StallTimeout = stall, stall
 		})
 
+		// A worker that lost its lease would begin the shard again.
 		upload := f.complete()
 		if upload.SettledShards == 0 || far.begun.Load() > 3*upload.SettledShards {
 			t.Errorf("%d blobs were begun for %d shards", far.begun.Load(), upload.SettledShards)
@@ -148,12 +151,14 @@ func TestContentLiesInTheStoreOfItsUpload(t *testing.T) {
 		f := newFixture(t, db, source.Local(), root)
 		f.complete()
 		first, want := f.dir, f.blocks()
+
 		f.moveTo(filepath.Join(t.TempDir(), "second"))
 		f.complete()
 		if !maps.Equal(f.blocks(), want) {
 			t.Errorf("the second store has %d blocks, want %d", len(f.blocks()), len(want))
 		}
 
+		// What no store keeps does not count as held in the third store.
 		f.job.Store = store.NewNone(f.job.TempDir)
 		f.complete()
 		f.moveTo(filepath.Join(t.TempDir(), "third"))

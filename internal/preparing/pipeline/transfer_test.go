@@ -31,6 +31,7 @@ func (f *fixture) interruptAt(k int64) {
 	f.tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+
 	var commits atomic.Int64
 	job := f.job
 	job.Progress = &progress.Counters{}
@@ -40,6 +41,7 @@ func (f *fixture) interruptAt(k int64) {
 		}
 		return nil
 	}}
+
 	if _, err := job.Run(ctx); !errors.Is(err, context.Canceled) {
 		f.tb.Fatalf("the run ended before shard %d: %v", k, err)
 	}
@@ -71,8 +73,10 @@ func TestAnInterruptedRunGoesOnElsewhere(t *testing.T) {
 			t.Run(fmt.Sprintf("%s to %s at shard %d", here.Name, there.Name, at), func(t *testing.T) {
 				f := newFixture(t, here.Open(t), sourcetest.NewSynthetic(few()), sourcetest.Root)
 				f.interruptAt(at)
+
 				moved := f.movedTo(there.Open(t))
 				moved.interruptAt(3)
+
 				back := moved.movedTo(here.Open(t))
 				back.complete()
 				back.sameAs(t, undisturbed)

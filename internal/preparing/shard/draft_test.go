@@ -261,12 +261,15 @@ func TestBytesThatChangedInTheStoreAreNotCopied(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			to, directory := newStore(t)
 			draft := build(t, to, one, two, three)
+
 			found, err := to.Unfinished(t.Context(), "")
 			must(t, err)
 			must(t, damage(filepath.Join(directory, found[0].Name), draft.Size()))
+
 			if smaller, err := draft.Without(t.Context(), holding(two)); !errors.Is(err, shard.ErrDamaged) {
 				t.Errorf("%v, %v", smaller, err)
 			}
+
 			must(t, draft.Abort())
 			checkEmpty(t, directory)
 		})
