@@ -54,7 +54,6 @@ func Create(dataDir string) (Key, error) {
 	if err := durable.CreateFile(key.File, content, 0o600); err != nil {
 		return Key{}, fmt.Errorf("keep a key: %w", err)
 	}
-
 	return key, nil
 }
 

@@ -143,7 +143,6 @@ func (d *decoder) index(root cid.Cid) (index Index, err error) {
 	if shards.Kind() != datamodel.Kind_List {
 		return index, fmt.Errorf("shards are no list but %s", shards.Kind())
 	}
-
 	return index, nil
 }
 
@@ -203,7 +202,6 @@ func (d *decoder) shard(node datamodel.Node, content bool) (shard Shard, err err
 		}
 		shard.Slices = append(shard.Slices, slice)
 	}
-
 	return shard, nil
 }
 
@@ -245,7 +243,6 @@ func (d *decoder) slice(node datamodel.Node, content bool) (slice Slice, err err
 	if first < 0 || second < -1 || slice.Length < 0 || first+slice.Length < first {
 		return slice, fmt.Errorf("no range of a shard: %d, %d", first, second)
 	}
-
 	return slice, nil
 }
 

@@ -45,7 +45,6 @@ func Encode(ctx context.Context, to io.Writer, layout Layout, index Index) error
 	if err != nil {
 		return err
 	}
-
 	return write(ctx, to, root, blocks)
 }
 

@@ -70,7 +70,6 @@ func (sync syncer) makeDirectory(path string, perm fs.FileMode) error {
 	if err := checkDirectory(path); err != nil {
 		return err
 	}
-
 	return sync.directory(parent)
 }
 
@@ -133,7 +132,6 @@ func (sync syncer) publishDraft(path string, content []byte, perm fs.FileMode) e
 	if removed := os.Remove(file.Name()); !isGone(removed) {
 		err = errors.Join(err, removed)
 	}
-
 	return err
 }
 

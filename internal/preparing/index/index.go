@@ -237,7 +237,6 @@ func (x *Indexer) make(ctx context.Context, repo Nodes, upload sqlrepo.Upload,
 	if x.Alive != nil {
 		x.Alive(slices - row.Shards)
 	}
-
 	return made, nil
 }
 
@@ -323,6 +322,5 @@ func Content(ctx context.Context, repo Nodes, row sqlrepo.Index, shards []sqlrep
 				shard.Nodes)
 		}
 	}
-
 	return content, nil
 }

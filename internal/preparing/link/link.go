@@ -95,7 +95,6 @@ func (l *Linker) Run(ctx context.Context, stage sqlrepo.Stage) (root sqlrepo.CID
 	for unsaved := range full {
 		err = errors.Join(err, unsaved.abort())
 	}
-
 	return root, counts, err
 }
 

@@ -73,7 +73,6 @@ func (o *output) Node(_ sqlrepo.Linkable, block unixfs.Block) error {
 		}
 		o.builder = builder
 	}
-
 	return o.builder.Add(cid.DagProtobuf, digest, block.Data)
 }
 

@@ -61,7 +61,6 @@ func (a *attempt) run(ctx context.Context) (*Packed, error) {
 	for _, entry := range slices.Sorted(maps.Keys(a.out)) {
 		packed.TakenOut = append(packed.TakenOut, a.out[entry])
 	}
-
 	return packed, nil
 }
 

@@ -127,6 +127,5 @@ func cut(segments iter.Seq2[sqlrepo.PackSegment, error], yield func(*batch)) (fa
 	if len(open.chunks) > 0 {
 		yield(open)
 	}
-
 	return failure
 }

@@ -53,7 +53,6 @@ func (s *stream) run(ctx context.Context, segments iter.Seq2[sqlrepo.PackSegment
 	if err == nil {
 		err = planFailed
 	}
-
 	return err
 }
 

@@ -309,7 +309,6 @@ func (b *board) try(ctx context.Context) (next task, ended bool, changed <-chan 
 	if ended {
 		err = hidden
 	}
-
 	return nil, ended, changed, err
 }
 

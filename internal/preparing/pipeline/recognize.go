@@ -71,7 +71,6 @@ func Recognize(ctx context.Context, repo sourceReader, registered sqlrepo.Source
 	} else if err != nil {
 		return err
 	}
-
 	return nil
 }
 

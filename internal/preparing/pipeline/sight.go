@@ -63,7 +63,6 @@ func seesBelow(ctx context.Context, repo entryReader, fsys source.FS, root strin
 		return fmt.Errorf("%w: %s is not the source as it was scanned: none of its first %d files is there unchanged",
 			ErrOutOfSight, at, files)
 	}
-
 	return holdsSomething(fsys, at)
 }
 

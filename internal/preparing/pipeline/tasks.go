@@ -94,15 +94,15 @@ func (t *stageTask) run(ctx context.Context, c *crew, _ *pack.Buffers) error {
 
 // next does the present stage and begins the following one:
 //
-// \tScanning -> Planning -> Packing -> Rescanning -> Linking -> Indexing -> Complete
-// \t    ^                                  |  |         |
-// \t    +--- once, if anything moved ------+  +---------+--> Incomplete
+//	Scanning -> Planning -> Packing -> Rescanning -> Linking -> Indexing -> Complete
+//	    ^                                  |  |         |
+//	    +--- once, if anything moved ------+  +---------+--> Incomplete
 //
 // All workers pack, shard by shard. When the last shard is sealed, Rescanning begins.
 //
-// The rows of the upload may overrule the stage that is asked for here, see Advance: Rescanning instead of Packing if
-// nothing is left to pack, Scanning or Incomplete instead of Linking if entries changed or could not be prepared. So the
-// next stage never depends on what an interrupted attempt remembers.
+// The rows of the upload may overrule the stage that is asked for here, see Advance: Rescanning instead of Packing
+// if nothing is left to pack, Scanning or Incomplete instead of Linking if entries changed or could not be
+// prepared. So the next stage never depends on what an interrupted attempt remembers.
 func (t *stageTask) next(ctx context.Context, c *crew) error {
 	state := t.stage.Upload.State
 	c.Log.Debug("stage", "name", state, "upload", t.stage.Upload.ID)
@@ -169,7 +169,6 @@ func (t *stageTask) scan(ctx context.Context, c *crew) error {
 			return err
 		}
 	}
-
 	return c.analyze(ctx)
 }
 

@@ -87,6 +87,5 @@ func liveOwners(ctx context.Context, repo *sqlrepo.Repository, space sqlrepo.Spa
 			add(shard.Lease)
 		}
 	}
-
 	return live, nil
 }

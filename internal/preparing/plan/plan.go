@@ -65,7 +65,6 @@ func cutWith(ctx context.Context, repo Repository, stage sqlrepo.Stage, count *p
 		}
 		alive(1)
 	}
-
 	return p.finish(ctx)
 }
 

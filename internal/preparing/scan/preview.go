@@ -69,7 +69,6 @@ func Preview(ctx context.Context, fsys source.FS, root string, options source.Op
 	if err := p.previous.drain(p.missPrevious); err != nil {
 		return err
 	}
-
 	return p.failure
 }
 
@@ -145,7 +144,6 @@ func (p *preview) verdict(row, unread, earlier *sqlrepo.Entry, found sqlrepo.Ent
 			change, why = Changed, differs
 		}
 	}
-
 	return change, why
 }
 

@@ -138,7 +138,6 @@ func (b *Builder) Finish(ctx context.Context) (*Draft, error) {
 	if err := b.blob.Sync(ctx); err != nil {
 		return nil, errors.Join(err, b.Abort())
 	}
-
 	return draft, nil
 }
 

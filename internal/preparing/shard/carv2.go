@@ -66,6 +66,5 @@ func multihashIndex(nodes iter.Seq2[sqlrepo.Node, error]) (index.Index, error) {
 	if err := sorted.Load(records); err != nil {
 		return nil, fmt.Errorf("index of the CAR: %w", err)
 	}
-
 	return sorted, nil
 }

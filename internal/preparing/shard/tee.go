@@ -39,7 +39,6 @@ func (t *tee) Write(p []byte) (int, error) {
 			err = failed
 		}
 	}
-
 	return n, err
 }
 
