@@ -117,9 +117,8 @@ func (r *Reader) length() (int, error) {
 	length := 0
 	for i := range lengthBytes {
 		b, err := r.r.ReadByte()
-
-		// The file may end before a section, but not within the section's length.
 		if errors.Is(err, io.EOF) && i > 0 {
+			// The file may end before a section, but not within the section's length.
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {

@@ -59,7 +59,7 @@ func CreateUnnamed(directory string) (*os.File, error) {
 	return file, nil
 }
 
-// unnamedAge is the age from which a file can't be one whose name is about to be removed.
+// unnamedAge is the age from which a file is swept: a live process would have removed its name long before.
 const unnamedAge = time.Hour
 
 // unnamedPrefixes are the prefixes of the names of such files, including those of earlier versions.

@@ -96,9 +96,8 @@ func (k *Keeper) Sweep(ctx context.Context, space int64) (unseen error) {
 		}
 
 		files, err := k.Locate(ctx, upload)
-
-		// Other stores may still be found.
 		if err != nil {
+			// Other stores may still be found.
 			unseen = fmt.Errorf("of upload %d: %w", upload.ID, err)
 			continue
 		}

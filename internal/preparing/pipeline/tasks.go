@@ -232,9 +232,8 @@ func (t *stageTask) link(ctx context.Context, c *crew) error {
 	}
 
 	root, counts, err := linker.Run(ctx, t.stage)
-
-	// Every entry failed and was skipped.
 	if errors.Is(err, link.ErrNoRoot) && t.stage.Upload.SkipFailed {
+		// The source itself could not be prepared, so there is nothing to complete.
 		return t.then(ctx, c, sqlrepo.Incomplete, nil)
 	}
 

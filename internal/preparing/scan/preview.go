@@ -100,9 +100,8 @@ func (p *preview) take(found sqlrepo.Entry) error {
 	}
 
 	earlier, err := p.previous.seek(found.Path, p.missPrevious)
-
-	// The cursors call yield for entries that are gone, and p.failure keeps its error.
 	if err := errors.Join(err, p.failure); err != nil {
+		// The cursors call yield for entries that are gone, and p.failure keeps its error.
 		return err
 	}
 

@@ -78,9 +78,8 @@ func (b *Bin) removeSome(ctx context.Context, names []string) (removed []string,
 		var late []string
 		err := b.dispose(ctx, names, func(name string, blob store.Trashed) error {
 			err := b.delete(ctx, blob)
-
-			// A blob that took too long is still there, so its removal begins again.
 			if errors.Is(err, store.ErrTooLate) && try < mostTries {
+				// A blob that took too long is still there, so its removal begins again.
 				late = append(late, name)
 				return nil
 			}
