@@ -16,8 +16,8 @@ type Block struct {
 	Data []byte
 }
 
-// Link points to the root of a finished DAG. Tsize is the cumulative size of all blocks that the root reaches. A block
-// counts each time it is linked.
+// Link points to the root of a finished DAG. Tsize is the cumulative size of all blocks that the root reaches. A
+// block counts each time it is linked.
 type Link struct {
 	CID   cid.Cid
 	Tsize uint64
