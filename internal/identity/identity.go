@@ -1,4 +1,4 @@
-// Package identity makes the keys that spaces are named by.
+// Package identity makes the keys that name spaces.
 package identity
 
 import (
@@ -21,30 +21,36 @@ import (
 // ed25519Code is the multicodec code of an Ed25519 public key, as a varint.
 var ed25519Code = []byte{0xed, 0x01}
 
-// Key is a private key in a file, and the DID that its public key makes.
+// Key is a private key in a file, and the DID of its public key.
 type Key struct {
 	DID  string
 	File string
 }
 
-// Create makes a fresh Ed25519 key and writes it as PKCS#8 PEM, with mode 0600, to DATA_DIR/keys. The file is durable
-// when Create returns, with the directories that had to be made for it.
+// Create makes a new Ed25519 key and writes it as PKCS#8 PEM, with mode 0600, to DATA_DIR/keys. When Create
+// returns, the file and the directories made for it are durable.
 func Create(dataDir string) (Key, error) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return Key{}, fmt.Errorf("make a key: %w", err)
 	}
+
 	encoded, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
 		return Key{}, fmt.Errorf("make a key: %w", err)
 	}
+
 	key := Key{DID: DID(public)}
 	directory := filepath.Join(dataDir, keysDirectory)
+
 	if err := durable.MakeDirectory(directory, 0o700); err != nil {
 		return Key{}, fmt.Errorf("keep a key: %w", err)
 	}
+
+	// Colons are not allowed in file names everywhere.
 	key.File = filepath.Join(directory, strings.ReplaceAll(key.DID, ":", "_")+suffix)
 	content := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})
+
 	if err := durable.CreateFile(key.File, content, 0o600); err != nil {
 		return Key{}, fmt.Errorf("keep a key: %w", err)
 	}
@@ -56,13 +62,14 @@ const (
 	suffix        = ".pem"
 )
 
-// Keys returns the files of the keys that Create has written to DATA_DIR/keys, by the DIDs in their names.
+// Keys returns the files of the keys in DATA_DIR/keys that Create wrote, keyed by the DIDs in their names.
 func Keys(dataDir string) (map[string]string, error) {
 	directory := filepath.Join(dataDir, keysDirectory)
 	entries, err := os.ReadDir(directory)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("list the keys: %w", err)
 	}
+
 	files := map[string]string{}
 	for _, entry := range entries {
 		name, isKey := strings.CutSuffix(entry.Name(), suffix)
@@ -73,10 +80,10 @@ func Keys(dataDir string) (map[string]string, error) {
 	return files, nil
 }
 
-// Remove deletes the file of a key that came to no use.
+// Remove deletes the file of a key that was not used.
 func (k Key) Remove() error { return os.Remove(k.File) }
 
-// DID is the did:key of an Ed25519 public key: https://w3c-ccg.github.io/did-key-spec/
+// DID returns the did:key of an Ed25519 public key: https://w3c-ccg.github.io/did-key-spec/
 func DID(public ed25519.PublicKey) string {
 	return "did:key:z" + base58.Encode(append(append([]byte{}, ed25519Code...), public...))
 }

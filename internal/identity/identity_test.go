@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestDID has the first Ed25519 vector of https://w3c-ccg.github.io/did-key-spec/, whose seed is 32 zero bytes.
+// TestDID checks the first Ed25519 vector of https://w3c-ccg.github.io/did-key-spec/, whose seed is 32 zero bytes.
 func TestDID(t *testing.T) {
 	public, ok := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey)
 	if !ok {
@@ -30,29 +30,37 @@ func TestCreate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	info, err := os.Stat(key.File)
 	if err != nil || info.Mode() != 0o600 || filepath.Dir(key.File) != filepath.Join(dir, "keys") {
 		t.Errorf("%s: %v, %v", key.File, info, err)
 	}
+
 	content, err := os.ReadFile(key.File)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	block, _ := pem.Decode(content)
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
 		t.Fatal(err)
 	}
+
+	// The DID in the name is that of the key in the file.
 	private, ok := parsed.(ed25519.PrivateKey)
 	if !ok || DID(private.Public().(ed25519.PublicKey)) != key.DID {
 		t.Errorf("the file has another key than %s", key.DID)
 	}
+
+	// Keys do not replace each other.
 	if again, err := Create(dir); err != nil || again.DID == key.DID {
 		t.Errorf("a second key: %s, %v", again.DID, err)
 	}
 	if err := key.Remove(); err != nil {
 		t.Error(err)
 	}
+
 	if _, err := os.Stat(key.File); !os.IsNotExist(err) {
 		t.Errorf("the key is still there: %v", err)
 	}

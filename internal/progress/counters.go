@@ -1,4 +1,4 @@
-// Package progress counts work in memory and shows it to whoever waits.
+// Package progress counts work in memory and shows the progress to users.
 package progress
 
 import (
@@ -6,26 +6,26 @@ import (
 	"time"
 )
 
-// Counters are what the stages count while they work. They are safe for concurrent use.
+// Counters hold the progress of the stages. They are safe for concurrent use.
 type Counters struct {
 	stage atomic.Pointer[stage]
-	// Entries is how many entries a scan found.
+	// Entries is the number of entries that a scan found.
 	Entries atomic.Int64
-	// FilesTotal and BytesTotal are what is to be packed, Files and Bytes what is.
+	// FilesTotal and BytesTotal count what is to be packed. Files and Bytes count what is packed.
 	FilesTotal, BytesTotal atomic.Int64
 	Files, Bytes           atomic.Int64
-	// OtherFiles and OtherBytes are what others have packed, or earlier runs.
+	// OtherFiles and OtherBytes count what other workers or earlier runs packed.
 	OtherFiles, OtherBytes atomic.Int64
-	// Linked is how many entries were linked.
+	// Linked is the number of linked entries.
 	Linked atomic.Int64
-	// Indexed is how many blocks were indexed.
+	// Indexed is the number of indexed blocks.
 	Indexed atomic.Int64
 }
 
 type stage struct {
 	name  string
 	since time.Time
-	// bytes is what was packed before the stage began: its rate counts from there.
+	// bytes is the number of bytes packed before the stage began. The rate of the stage does not include them.
 	bytes int64
 }
 
@@ -36,7 +36,7 @@ func (c *Counters) Enter(name string) {
 	}
 }
 
-// Begin names the stage that begins.
+// Begin begins the named stage.
 func (c *Counters) Begin(name string) {
 	c.stage.Store(&stage{name, time.Now(), c.Bytes.Load() + c.OtherBytes.Load()})
 }

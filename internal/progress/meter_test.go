@@ -8,7 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestAMeterStaysWithinWhatItSaw and comes close to a rate that stays.
+// TestAMeterStaysWithinWhatItSaw checks that the rate never exceeds the fastest sample, and that it approaches a
+// steady rate.
 func TestAMeterStaysWithinWhatItSaw(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var m Meter
@@ -16,6 +17,7 @@ func TestAMeterStaysWithinWhatItSaw(t *testing.T) {
 		if rate != 0 {
 			t.Fatalf("the first sample gave %f", rate)
 		}
+
 		step := func(seconds float64, more int64) {
 			before := now
 			now = now.Add(time.Duration(seconds * float64(time.Second)))
@@ -23,12 +25,14 @@ func TestAMeterStaysWithinWhatItSaw(t *testing.T) {
 			fastest = max(fastest, float64(more)/now.Sub(before).Seconds())
 			rate = m.Sample(now, bytes)
 		}
+
 		for range rapid.IntRange(1, 20).Draw(t, "samples") {
 			step(rapid.Float64Range(0.1, 60).Draw(t, "seconds"), rapid.Int64Range(-1<<30, 1<<40).Draw(t, "bytes"))
 			if rate < 0 || rate > fastest*1.000001 {
 				t.Fatalf("a rate of %f, the fastest was %f", rate, fastest)
 			}
 		}
+
 		for range 200 {
 			step(2, 2000)
 		}
@@ -57,6 +61,7 @@ func TestAWorkerSaysWhatItDoes(t *testing.T) {
 	if got, want := w.Line(now), "waiting for work; packed here: 0 files, 0 B, 0 B/s"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+
 	w.Do("packing shard 3 of upload 1")
 	c.Files.Store(2)
 	c.Bytes.Store(4096)

@@ -17,6 +17,7 @@ func TestLine(t *testing.T) {
 		c.Begin("scanning")
 		c.Entries.Store(12)
 		lines = append(lines, c.Line(time.Now()))
+
 		c.Bytes.Store(1 << 20) // packed before this stage
 		c.Begin("packing")
 		time.Sleep(2 * time.Second)
@@ -25,13 +26,16 @@ func TestLine(t *testing.T) {
 		c.Files.Store(3)
 		c.Bytes.Store(5 << 20)
 		lines = append(lines, c.Line(time.Now()))
+
 		c.Begin("linking")
 		c.Linked.Store(4)
 		lines = append(lines, c.Line(time.Now()))
+
 		want := []string{
 			"starting", "scanning: 12 entries", "packing: 3 of 10 files, 5.0 MiB of 9.0 MiB, 2.0 MiB/s, 2s left",
 			"linking: 4 of 12 entries",
 		}
+
 		for i := range want {
 			if lines[i] != want[i] {
 				t.Errorf("got %q, want %q", lines[i], want[i])
@@ -44,13 +48,16 @@ func TestShowKeepsToTheWidthAndCleansUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c Counters
 		c.Begin("scanning")
+
 		ctx, cancel := context.WithCancel(context.Background())
 		var out strings.Builder
 		var shown sync.WaitGroup
 		shown.Go(func() { Show(ctx, c.Line, &out, func() int { return 9 }) })
+
 		time.Sleep(lineEvery + time.Millisecond)
 		cancel()
 		shown.Wait()
+
 		if want := clearLine + "scanning" + clearLine; out.String() != want {
 			t.Errorf("got %q, want %q", out.String(), want)
 		}
@@ -87,13 +94,16 @@ func TestLogTellsEveryThirtySeconds(t *testing.T) {
 		var c Counters
 		c.Begin("scanning")
 		c.Entries.Store(7)
+
 		ctx, cancel := context.WithCancel(context.Background())
 		var out strings.Builder
 		var logged sync.WaitGroup
 		logged.Go(func() { Log(ctx, c.Line, slog.New(slog.NewTextHandler(&out, nil))) })
+
 		time.Sleep(61 * time.Second)
 		cancel()
 		logged.Wait()
+
 		if n := strings.Count(out.String(), `msg="scanning: 7 entries"`); n != 2 {
 			t.Errorf("%d lines in a minute: %s", n, out.String())
 		}

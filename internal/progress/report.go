@@ -13,19 +13,20 @@ const (
 	logEvery  = 30 * time.Second
 )
 
-// clearLine returns to the start of the terminal's line and erases it.
+// clearLine moves to the start of the terminal's line and erases the line.
 const clearLine = "\r\x1b[K"
 
-// Line says in one line how far some work is.
+// Line returns one line that describes the progress.
 type Line func(now time.Time) string
 
-// Show keeps one line on a terminal up to date until ctx ends, then erases it. Width is asked for before each line.
+// Show keeps one line on a terminal up to date until ctx ends, then erases it. It calls width before it writes each
+// line.
 func Show(ctx context.Context, line Line, terminal io.Writer, width func() int) {
 	every(ctx, lineEvery, func(now time.Time) { fmt.Fprint(terminal, clearLine, Cut(line(now), width()-1)) })
 	fmt.Fprint(terminal, clearLine)
 }
 
-// Cut shortens a line to so many characters; a limit below 1 is none.
+// Cut shortens a line to at most limit characters. A limit below 1 means no limit.
 func Cut(line string, limit int) string {
 	characters := 0
 	for i := range line {
@@ -37,7 +38,7 @@ func Cut(line string, limit int) string {
 	return line
 }
 
-// Log writes the progress to a log now and then until ctx ends.
+// Log writes the progress to a log from time to time until ctx ends.
 func Log(ctx context.Context, line Line, log *slog.Logger) {
 	every(ctx, logEvery, func(now time.Time) { log.Info(line(now)) })
 }
@@ -55,9 +56,10 @@ func every(ctx context.Context, period time.Duration, tell func(now time.Time)) 
 	}
 }
 
-// Line says in one line how far the work is.
+// Line returns one line that describes the progress of the present stage.
 func (c *Counters) Line(now time.Time) string {
 	stage := c.stage.Load()
+
 	switch {
 	case stage == nil:
 		return "starting"
@@ -76,19 +78,22 @@ func (c *Counters) packing(elapsed time.Duration, before int64) string {
 	rate := float64(done-before) / max(elapsed.Seconds(), 0.001)
 	line := fmt.Sprintf("packing: %d of %d files, %s of %s, %s/s", c.Files.Load()+c.OtherFiles.Load(), c.FilesTotal.Load(),
 		Bytes(done), Bytes(total), Bytes(int64(rate)))
+
 	if rate > 0 && total >= done {
 		left := time.Duration(float64(total-done) / rate * float64(time.Second))
 		line += ", " + left.Round(time.Second).String() + " left"
 	}
+
 	return line
 }
 
-// Bytes is a size with a binary unit.
+// Bytes formats a size with a binary unit.
 func Bytes(n int64) string {
 	const unit = 1024
 	if n < unit {
 		return fmt.Sprintf("%d B", n)
 	}
+
 	value, exponent := float64(n)/unit, 0
 	for ; value >= unit && exponent < 4; exponent++ {
 		value /= unit

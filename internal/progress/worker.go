@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Worker tells how a worker of many uploads gets on.
+// Worker shows the progress of a worker that works on many uploads.
 type Worker struct {
 	Counters *Counters
 
@@ -15,20 +15,22 @@ type Worker struct {
 	rate  Meter
 }
 
-// Do names what the worker does now, "" for nothing.
+// Do sets what the worker does now. The empty string means that it waits.
 func (w *Worker) Do(what string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.doing = what
 }
 
-// Line says what the worker does, what it has packed since it began, and how fast.
+// Line describes what the worker does, how much it has packed since it began, and its rate.
 func (w *Worker) Line(now time.Time) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+
 	bytes := w.Counters.Bytes.Load()
 	rate := w.rate.Sample(now, bytes)
 	doing := w.doing
+
 	if doing == "" {
 		doing = "waiting for work"
 	}

@@ -8,15 +8,15 @@ import (
 	"log/slog"
 )
 
-// Redacted stands in for the text of every secret that is printed.
+// Redacted is printed in place of the text of every secret.
 const Redacted = "xxxxx"
 
-// String is text that prints as Redacted, or as nothing when it is empty, under the fmt verbs and in JSON, text
+// String is text that prints as Redacted, or as nothing if it is empty, with the fmt verbs and in JSON, text
 // encodings and slog. Only Reveal returns the text.
 //
-// fmt goes around a type's methods in two places. It cannot call them through an unexported struct field: keep a
-// String in exported fields of any struct that may be printed whole. And it does not ask them for %p or for a %w that
-// is given no error, both of which go vet reports.
+// fmt bypasses a type's methods in two places. It can't call them through an unexported struct field, so keep a
+// String in exported fields of any struct that may be printed whole. And it does not call them for %p or for a %w
+// whose operand is not an error; go vet reports these two.
 type String string
 
 // Reveal returns the secret text.
@@ -30,15 +30,16 @@ func (s String) String() string {
 	return Redacted
 }
 
-// GoString is String in quotes, for %#v.
+// GoString returns String in quotes, for %#v.
 func (s String) GoString() string { return fmt.Sprintf("%q", s.String()) }
 
-// Format writes the redacted form whatever the verb, so that %x and %d reveal nothing either.
+// Format writes the redacted form for every verb, so that %x and %d reveal nothing either.
 func (s String) Format(f fmt.State, verb rune) {
 	text := s.String()
 	if verb == 'q' || verb == 'v' && f.Flag('#') {
 		text = s.GoString()
 	}
+
 	// A fmt.State keeps its own write errors.
 	_, _ = io.WriteString(f, text)
 }

@@ -1,5 +1,5 @@
-// Package blobindex is the format of sharded DAG indexes (index/sharded/dag@0.1): CAR files that tell, for each of some
-// shards, where the blocks of a DAG lie in it.
+// Package blobindex reads and writes sharded DAG indexes (index/sharded/dag@0.1). These are CAR files that list,
+// for each of some shards, where the blocks of a DAG lie in the shard.
 package blobindex
 
 import (
@@ -16,26 +16,26 @@ import (
 	"github.com/guppy-prep/guppy/internal/formats/car"
 )
 
-// ErrFormat is returned for bytes that are not an index in any of the layouts.
+// ErrFormat is returned for bytes that are not an index in any layout.
 var ErrFormat = errors.New("malformed index")
 
-// Layout is one of the ways in which indexes are laid out under the same label.
+// Layout is one of the layouts that indexes have under the same label.
 type Layout string
 
 // The layouts.
 const (
-	// Storacha is that of Storacha's libraries: slices are [multihash, [offset, length]].
+	// Storacha is the layout of Storacha's libraries: slices are [multihash, [offset, length]].
 	Storacha Layout = "storacha"
-	// Forge is that of fil-forge: slices are [multihash, [first, last]], and the content is not named.
+	// Forge is the layout of fil-forge: slices are [multihash, [first, last]], and the content is not named.
 	Forge Layout = "forge"
-	// Spec is that of the text of the specification: slices are [multihash, offset, length].
+	// Spec is the layout in the text of the specification: slices are [multihash, offset, length].
 	Spec Layout = "spec"
 )
 
-// Layouts are all of them.
+// Layouts returns all layouts.
 func Layouts() []Layout { return []Layout{Storacha, Forge, Spec} }
 
-// ParseLayout returns the layout of this name, or an error that lists those there are.
+// ParseLayout returns the layout with this name, or an error that lists the known layouts.
 func ParseLayout(name string) (Layout, error) {
 	if layout := Layout(name); slices.Contains(Layouts(), layout) {
 		return layout, nil
@@ -43,10 +43,10 @@ func ParseLayout(name string) (Layout, error) {
 	return "", fmt.Errorf("unknown index layout %q: there are %s, %s and %s", name, Storacha, Forge, Spec)
 }
 
-// MinSlices is the least that an index can be limited to: the shard as a whole, and one block.
+// MinSlices is the smallest limit on the slices of an index: the shard as a whole, and one block.
 const MinSlices = 2
 
-// MaxSlices is the most slices that readers of the layout accept.
+// MaxSlices returns the largest number of slices that readers of the layout accept.
 func (l Layout) MaxSlices() int64 {
 	if l == Forge {
 		return 8_192
@@ -54,7 +54,7 @@ func (l Layout) MaxSlices() int64 {
 	return 131_072
 }
 
-// CheckSlices tells whether indexes of the layout may be limited to so many slices.
+// CheckSlices returns an error unless indexes of the layout may be limited to this number of slices.
 func (l Layout) CheckSlices(slices int64) error {
 	if slices < MinSlices || slices > l.MaxSlices() {
 		return fmt.Errorf("an index of the layout %s has from %d to %d slices, not %d", l, MinSlices, l.MaxSlices(), slices)
@@ -62,26 +62,26 @@ func (l Layout) CheckSlices(slices int64) error {
 	return nil
 }
 
-// Slice is a range of a shard that has a digest: the bytes of a block, or the whole shard.
+// Slice is a range of a shard with its digest: a block, or the whole shard.
 type Slice struct {
 	Digest         [sha256.Size]byte
 	Offset, Length int64
 }
 
-// Shard is what an index tells of one shard.
+// Shard is the part of an index about one shard.
 type Shard struct {
 	Digest [sha256.Size]byte
 	Slices []Slice
 }
 
-// Index tells where the blocks of a DAG lie.
+// Index lists where the blocks of a DAG lie.
 type Index struct {
 	// Content is the root of the DAG. It is undefined in an index of the layout Forge.
 	Content cid.Cid
 	Shards  []Shard
 }
 
-// Slices counts those of all shards.
+// Slices returns the number of slices of all shards.
 func (i Index) Slices() (n int64) {
 	for _, shard := range i.Shards {
 		n += int64(len(shard.Slices))
@@ -89,7 +89,7 @@ func (i Index) Slices() (n int64) {
 	return n
 }
 
-// Sort puts shards and slices in the order of their digests, as they are written.
+// Sort puts shards and slices in the order in which they are written: by digest.
 func (i Index) Sort() {
 	slices.SortFunc(i.Shards, func(a, b Shard) int { return bytes.Compare(a.Digest[:], b.Digest[:]) })
 	for _, shard := range i.Shards {
@@ -99,21 +99,22 @@ func (i Index) Sort() {
 	}
 }
 
-// CID is that of an index whose bytes have this digest.
+// CID returns the CID of the index whose bytes have this digest.
 func CID(digest [sha256.Size]byte) cid.Cid { return car.ShardCID(digest) }
 
 const extension = ".idx"
 
-// Name is what the index with this digest is called in a store.
+// Name returns the name of the index with this digest in a store.
 func Name(digest [sha256.Size]byte) string { return CID(digest).String() + extension }
 
-// ParseName is the inverse of Name: ok tells whether an index may be called so.
+// ParseName is the inverse of Name. It returns false for a name that no index can have.
 func ParseName(name string) (digest [sha256.Size]byte, ok bool) {
 	text, ends := strings.CutSuffix(name, extension)
 	parsed, err := cid.Decode(text)
 	if !ends || err != nil || parsed.Type() != car.Codec || !isSHA256(parsed.Hash()) {
 		return digest, false
 	}
+
 	digest = [sha256.Size]byte(parsed.Hash()[2:])
 	return digest, Name(digest) == name
 }

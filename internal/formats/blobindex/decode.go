@@ -15,40 +15,47 @@ import (
 	"github.com/ipld/go-ipld-prime/node/basicnode"
 )
 
-// MaxSize bounds the index that Decode takes: the slices that the largest layout allows need far less.
+// MaxSize bounds the size of an index that Decode accepts. The slices that the largest layout allows take far less.
 const MaxSize = 32 << 20
 
-// Decode reads an index, whose layout it tells by itself; one without slices is taken for Storacha or, if it names no
-// content, for Forge. It returns ErrFormat for anything that is not an index or doesn't match its own CIDs, and errors
-// of the reader.
+// Decode reads an index and detects its layout. An index without slices counts as Storacha or, if it names no
+// content, as Forge. Decode returns ErrFormat for anything that is not an index or does not match its own CIDs, and
+// errors of the reader.
 func Decode(from io.Reader) (index Index, layout Layout, err error) {
 	limited := &io.LimitedReader{R: from, N: MaxSize + 1}
 	roots, blocks, err := read(limited)
+
+	// A read that used up the limit may have failed for that reason alone.
 	if limited.N <= 0 {
 		err = fmt.Errorf("%w: more than %d bytes", ErrFormat, MaxSize)
 	}
+
 	if err != nil {
 		return index, "", err
 	}
+
 	if len(roots) != 1 {
 		return index, "", fmt.Errorf("%w: %d roots", ErrFormat, len(roots))
 	}
+
 	d := decoder{blocks: blocks}
 	index, err = d.index(roots[0])
 	if err == nil {
 		layout, err = d.told(index)
 	}
+
 	if err != nil {
 		return Index{}, "", fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	return index, layout, nil
 }
 
-// read takes a CAR file apart, and compares its blocks with their CIDs.
+// read returns the roots and blocks of a CAR file. It verifies that the blocks match their CIDs.
 func read(from io.Reader) (roots []cid.Cid, blocks map[cid.Cid][]byte, err error) {
 	failing := &remembering{r: from}
 	in, err := carv2.NewBlockReader(failing, carv2.MaxAllowedHeaderSize(1<<10), carv2.MaxAllowedSectionSize(MaxSize))
 	blocks = map[cid.Cid][]byte{}
+
 	for err == nil {
 		var id cid.Cid
 		var data []byte
@@ -56,6 +63,8 @@ func read(from io.Reader) (roots []cid.Cid, blocks map[cid.Cid][]byte, err error
 			blocks[id] = data
 		}
 	}
+
+	// A failing reader says nothing about the format of the index.
 	switch {
 	case failing.err != nil:
 		return nil, nil, fmt.Errorf("read the index: %w", failing.err)
@@ -75,7 +84,7 @@ func next(in *carv2.BlockReader) (cid.Cid, []byte, error) {
 	return b.Cid(), b.RawData(), nil
 }
 
-// remembering keeps the error of a reader, which others may hide.
+// remembering keeps the error of a reader, which other code may hide.
 type remembering struct {
 	r   io.Reader
 	err error
@@ -89,10 +98,10 @@ func (r *remembering) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// decoder reads the blocks of one index.
+// decoder decodes the blocks of one index.
 type decoder struct {
 	blocks map[cid.Cid][]byte
-	// flat tells that slices are as in Spec, nested that they are as in the others.
+	// flat is true if slices are laid out as in Spec, and nested if they are laid out as in the other layouts.
 	flat, nested bool
 	slices       int64
 }
@@ -102,23 +111,29 @@ func (d *decoder) index(root cid.Cid) (index Index, err error) {
 	if err != nil {
 		return index, err
 	}
+
 	if node, err = node.LookupByString(label); err != nil {
 		return index, err
 	}
+
+	// Only Forge names no content.
 	if content, lookErr := node.LookupByString(contentKey); lookErr == nil {
 		if index.Content, err = link(content); err != nil {
 			return index, err
 		}
 	}
+
 	shards, err := node.LookupByString(shardsKey)
 	if err != nil {
 		return index, err
 	}
+
 	for i := range items(shards) {
 		node, err := shards.LookupByIndex(i)
 		if err != nil {
 			return index, err
 		}
+
 		shard, err := d.shard(node, index.Content.Defined())
 		if err != nil {
 			return index, fmt.Errorf("shard %d: %w", i, err)
@@ -131,7 +146,7 @@ func (d *decoder) index(root cid.Cid) (index Index, err error) {
 	return index, nil
 }
 
-// told is the layout that the index turned out to have.
+// told returns the layout that the index turned out to have.
 func (d *decoder) told(index Index) (Layout, error) {
 	switch {
 	case d.flat && d.nested:
@@ -146,6 +161,7 @@ func (d *decoder) told(index Index) (Layout, error) {
 	return Forge, nil
 }
 
+// shard decodes the slices of one shard. content is true if the index names its content.
 func (d *decoder) shard(node datamodel.Node, content bool) (shard Shard, err error) {
 	id, err := link(node)
 	if err != nil {
@@ -154,24 +170,32 @@ func (d *decoder) shard(node datamodel.Node, content bool) (shard Shard, err err
 	if node, err = d.block(id); err != nil {
 		return shard, err
 	}
+
+	// A shard is [digest, slices] in every layout.
 	parts, err := tuple(node, 2, 2)
 	if err != nil {
 		return shard, err
 	}
+
 	if shard.Digest, err = digest(parts[0]); err != nil {
 		return shard, err
 	}
+
 	if parts[1].Kind() != datamodel.Kind_List {
 		return shard, fmt.Errorf("slices are no list but %s", parts[1].Kind())
 	}
+
+	// A hostile index must not make the decoder allocate without bound.
 	if d.slices += parts[1].Length(); d.slices > Storacha.MaxSlices() {
 		return shard, fmt.Errorf("more than %d slices", Storacha.MaxSlices())
 	}
+
 	for i := range items(parts[1]) {
 		node, err := parts[1].LookupByIndex(i)
 		if err != nil {
 			return shard, err
 		}
+
 		slice, err := d.slice(node, content)
 		if err != nil {
 			return shard, fmt.Errorf("slice %d: %w", i, err)
@@ -181,6 +205,7 @@ func (d *decoder) shard(node datamodel.Node, content bool) (shard Shard, err err
 	return shard, nil
 }
 
+// slice decodes a slice, whose form shows the layout of the index.
 func (d *decoder) slice(node datamodel.Node, content bool) (slice Slice, err error) {
 	parts, err := tuple(node, 2, 3)
 	if err != nil {
@@ -189,6 +214,7 @@ func (d *decoder) slice(node datamodel.Node, content bool) (slice Slice, err err
 	if slice.Digest, err = digest(parts[0]); err != nil {
 		return slice, err
 	}
+
 	place := parts[1:]
 	if len(parts) == 3 {
 		d.flat = true
@@ -198,6 +224,7 @@ func (d *decoder) slice(node datamodel.Node, content bool) (slice Slice, err err
 			return slice, err
 		}
 	}
+
 	first, err := place[0].AsInt()
 	if err != nil {
 		return slice, err
@@ -206,10 +233,13 @@ func (d *decoder) slice(node datamodel.Node, content bool) (slice Slice, err err
 	if err != nil {
 		return slice, err
 	}
+
 	slice.Offset, slice.Length = first, second
-	if len(parts) == 2 && !content { // Forge names the last byte
+	if len(parts) == 2 && !content { // Forge gives the position of the last byte
 		slice.Length = second - first + 1
 	}
+
+	// The range must not be negative or overflow.
 	if first < 0 || second < -1 || slice.Length < 0 || first+slice.Length < first {
 		return slice, fmt.Errorf("no range of a shard: %d, %d", first, second)
 	}
@@ -221,6 +251,7 @@ func (d *decoder) block(id cid.Cid) (datamodel.Node, error) {
 	if !found || id.Type() != cid.DagCBOR {
 		return nil, fmt.Errorf("it has no DAG-CBOR block %s", id)
 	}
+
 	to := basicnode.Prototype.Any.NewBuilder()
 	options := dagcbor.DecodeOptions{AllowLinks: true, AllocationBudget: 2 * MaxSize, MaxDepth: 8}
 	if err := options.Decode(to, bytes.NewReader(data)); err != nil {
@@ -229,7 +260,7 @@ func (d *decoder) block(id cid.Cid) (datamodel.Node, error) {
 	return to.Build(), nil
 }
 
-// items is how many items a list has, 0 for anything else.
+// items returns the number of items of a list, or 0 for anything else.
 func items(node datamodel.Node) int64 {
 	if node.Kind() != datamodel.Kind_List {
 		return 0
@@ -237,11 +268,12 @@ func items(node datamodel.Node) int64 {
 	return node.Length()
 }
 
-// tuple are the items of a list that has from least to most of them.
+// tuple returns the items of a list that must have between least and most items.
 func tuple(node datamodel.Node, least, most int64) (parts []datamodel.Node, err error) {
 	if n := items(node); n < least || n > most {
 		return nil, fmt.Errorf("%s of %d items where %d were expected", node.Kind(), n, least)
 	}
+
 	for i := range node.Length() {
 		part, err := node.LookupByIndex(i)
 		if err != nil {

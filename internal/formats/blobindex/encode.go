@@ -14,27 +14,33 @@ import (
 	"github.com/ipld/go-ipld-prime/datamodel"
 )
 
-// Encode writes an index and sorts it for that: the same shards, content and layout give the same bytes.
+// Encode sorts an index and writes it. The same shards, content and layout always give the same bytes.
 func Encode(ctx context.Context, to io.Writer, layout Layout, index Index) error {
 	index.Sort()
 	blocks, links := make([]block, len(index.Shards)), make([]cid.Cid, len(index.Shards))
+
+	// Large indexes take long to encode, so an ended context stops the loop.
 	for i, shard := range index.Shards {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+
 		node, err := shardNode(layout, shard)
 		if err == nil {
 			blocks[i], err = encode(node)
 		}
+
 		if err != nil {
 			return fmt.Errorf("shard %d of the index: %w", i, err)
 		}
 		links[i] = blocks[i].id
 	}
+
 	node, err := rootNode(layout, index.Content, links)
 	if err != nil {
 		return fmt.Errorf("root of the index: %w", err)
 	}
+
 	root, err := encode(node)
 	if err != nil {
 		return err
@@ -56,19 +62,22 @@ func encode(node datamodel.Node) (block, error) {
 	return block{cid.NewCidV1(cid.DagCBOR, hash(sha256.Sum256(data.Bytes()))), data.Bytes()}, nil
 }
 
-// write writes the CAR file, whose first block is its root.
+// write writes the CAR file. Its first block is its root.
 func write(ctx context.Context, to io.Writer, root block, blocks []block) error {
 	out, err := storage.NewWritable(to, []cid.Cid{root.id}, carv2.WriteAsCarV1(true))
 	if err != nil {
 		return fmt.Errorf("write the index: %w", err)
 	}
+
 	for _, b := range append([]block{root}, blocks...) {
 		if err := out.Put(ctx, b.id.KeyString(), b.data); err != nil {
 			return fmt.Errorf("write the index: %w", err)
 		}
 	}
+
 	if err := out.Finalize(); err != nil {
 		return fmt.Errorf("write the index: %w", err)
 	}
+
 	return nil
 }

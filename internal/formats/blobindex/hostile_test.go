@@ -17,7 +17,7 @@ func context() stdcontext.Context { return stdcontext.Background() }
 
 func TestDamagedIndexesAreRefused(t *testing.T) {
 	whole := encoded(t, blobindex.Storacha, vector())
-	for i := int(whole[0]) + 1; i < len(whole); i++ { // behind the header, some of whose bytes CAR readers don't look at
+	for i := int(whole[0]) + 1; i < len(whole); i++ { // after the header, some of whose bytes CAR readers ignore
 		for name, damaged := range map[string][]byte{
 			"cut":     whole[:i],
 			"changed": append(append(bytes.Clone(whole[:i]), whole[i]^1), whole[i+1:]...),
@@ -75,11 +75,13 @@ func FuzzDecode(f *testing.F) {
 	for _, layout := range blobindex.Layouts() {
 		f.Add(encoded(f, layout, vector()))
 	}
+
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		index, layout, err := blobindex.Decode(bytes.NewReader(raw))
 		if err != nil {
 			return
 		}
+
 		for _, shard := range index.Shards {
 			for _, slice := range shard.Slices {
 				if slice.Offset < 0 || slice.Length < 0 || slice.Offset+slice.Length < 0 {
@@ -87,6 +89,7 @@ func FuzzDecode(f *testing.F) {
 				}
 			}
 		}
+
 		encoded(t, layout, index)
 	})
 }

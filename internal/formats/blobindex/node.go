@@ -17,7 +17,7 @@ const (
 	shardsKey  = "shards"
 )
 
-// list is a list node whose items are made when the encoder asks for them: an index has many.
+// list is a list node that makes its items when the encoder asks for them: an index has many.
 type list struct {
 	datamodel.Node
 	length int64
@@ -33,13 +33,14 @@ func (l list) Length() int64 { return l.length }
 
 func (l list) LookupByIndex(i int64) (datamodel.Node, error) { return l.item(i) }
 
-// rootNode is the block that names the blocks of all shards.
+// rootNode returns the block that links to the blocks of all shards.
 func rootNode(layout Layout, content cid.Cid, shards []cid.Cid) (datamodel.Node, error) {
 	links := qp.List(int64(len(shards)), func(to datamodel.ListAssembler) {
 		for _, shard := range shards {
 			qp.ListEntry(to, qp.Link(cidlink.Link{Cid: shard}))
 		}
 	})
+
 	return qp.BuildMap(basicnode.Prototype.Map, 1, func(to datamodel.MapAssembler) {
 		qp.MapEntry(to, label, qp.Map(2, func(to datamodel.MapAssembler) {
 			if layout != Forge {
@@ -50,7 +51,7 @@ func rootNode(layout Layout, content cid.Cid, shards []cid.Cid) (datamodel.Node,
 	})
 }
 
-// shardNode is the block that has the slices of a shard.
+// shardNode returns the block with the slices of a shard.
 func shardNode(layout Layout, shard Shard) (datamodel.Node, error) {
 	slices, err := newList(len(shard.Slices), func(i int64) (datamodel.Node, error) {
 		return sliceNode(layout, shard.Slices[i])
@@ -58,6 +59,7 @@ func shardNode(layout Layout, shard Shard) (datamodel.Node, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	return qp.BuildList(basicnode.Prototype.List, 2, func(to datamodel.ListAssembler) {
 		qp.ListEntry(to, qp.Bytes(hash(shard.Digest)))
 		qp.ListEntry(to, qp.Node(slices))
@@ -73,6 +75,7 @@ func sliceNode(layout Layout, slice Slice) (datamodel.Node, error) {
 		qp.ListEntry(to, qp.Int(slice.Offset))
 		qp.ListEntry(to, qp.Int(second))
 	}
+
 	return qp.BuildList(basicnode.Prototype.List, 3, func(to datamodel.ListAssembler) {
 		qp.ListEntry(to, qp.Bytes(hash(slice.Digest)))
 		if layout == Spec {
@@ -83,7 +86,7 @@ func sliceNode(layout Layout, slice Slice) (datamodel.Node, error) {
 	})
 }
 
-// hash is a digest as a multihash.
+// hash returns a digest as a multihash.
 func hash(digest [sha256.Size]byte) []byte {
 	return append([]byte{multihash.SHA2_256, sha256.Size}, digest[:]...)
 }

@@ -31,7 +31,7 @@ func content() cid.Cid {
 	return cid.NewCidV1(cid.DagProtobuf, hash)
 }
 
-// vector is one shard with one slice, in known bytes.
+// vector returns an index of one shard with one slice, whose bytes are known.
 func vector() blobindex.Index {
 	return blobindex.Index{Content: content(), Shards: []blobindex.Shard{{
 		Digest: sha256.Sum256([]byte("shard")),
@@ -89,6 +89,7 @@ func TestWhatIsEncodedIsDecoded(t *testing.T) {
 		if err != nil || found != layout || got.Slices() != index.Slices() {
 			t.Fatalf("%s, %d slices, %v", found, got.Slices(), err)
 		}
+
 		got.Content = index.Content
 		if !bytes.Equal(encoded(t, layout, got), first) {
 			t.Error("it is not the same again")
@@ -125,7 +126,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestLargestIndex has as many slices as any layout allows.
+// TestLargestIndex encodes as many slices as any layout allows.
 func TestLargestIndex(t *testing.T) {
 	index := vector()
 	slices := make([]blobindex.Slice, blobindex.Storacha.MaxSlices())
@@ -133,11 +134,13 @@ func TestLargestIndex(t *testing.T) {
 		slices[i] = blobindex.Slice{Digest: sha256.Sum256([]byte{byte(i), byte(i >> 8), byte(i >> 16)}), Offset: 1 << 29,
 			Length: 1 << 29}
 	}
+
 	index.Shards[0].Slices = slices
 	got, _, err := blobindex.Decode(bytes.NewReader(encoded(t, blobindex.Storacha, index)))
 	if err != nil || got.Slices() != int64(len(slices)) {
 		t.Errorf("%d slices, %v", got.Slices(), err)
 	}
+
 	index.Shards = append(index.Shards, vector().Shards[0])
 	_, _, err = blobindex.Decode(bytes.NewReader(encoded(t, blobindex.Storacha, index)))
 	if !errors.Is(err, blobindex.ErrFormat) {

@@ -28,7 +28,7 @@ func (b block) cid() cid.Cid {
 	return cid.NewCidV1(uint64(b.codec), append([]byte{multihash.SHA2_256, sha256.Size}, sum[:]...))
 }
 
-// shard writes blocks the way that the package is meant to be used.
+// shard writes blocks the way the package is meant to be used.
 func shard(blocks ...block) []byte {
 	b := []byte(Header)
 	for _, block := range blocks {
@@ -38,7 +38,7 @@ func shard(blocks ...block) []byte {
 	return b
 }
 
-// readAll returns the blocks, checking that every offset leads to the data, and the error that ended the reading.
+// readAll returns the blocks and the error that ended the reading. It checks that every offset leads to the data.
 func readAll(t interface{ Fatalf(string, ...any) }, car []byte) ([]block, error) {
 	r := NewReader(iotest.HalfReader(bytes.NewReader(car)))
 	var blocks []block
@@ -47,6 +47,7 @@ func readAll(t interface{ Fatalf(string, ...any) }, car []byte) ([]block, error)
 		if err != nil {
 			return blocks, err
 		}
+
 		if at := car[s.Offset:][:len(s.Data)]; !bytes.Equal(at, s.Data) {
 			t.Fatalf("the data of %s is not at offset %d", s.CID, s.Offset)
 		}
@@ -54,6 +55,7 @@ func readAll(t interface{ Fatalf(string, ...any) }, car []byte) ([]block, error)
 		if b.cid() != s.CID {
 			t.Fatalf("got the data of %s for %s", b.cid(), s.CID)
 		}
+
 		blocks = append(blocks, b)
 	}
 }
@@ -113,6 +115,7 @@ func TestReaderReadsWhatIsWritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := drawBlocks(t)
 		car := shard(want...)
+
 		size := int64(len(Header))
 		for _, b := range want {
 			size += SectionSize(int64(len(b.data)))
@@ -120,10 +123,12 @@ func TestReaderReadsWhatIsWritten(t *testing.T) {
 		if size != int64(len(car)) {
 			t.Fatalf("the sizes add up to %d, the shard has %d bytes", size, len(car))
 		}
+
 		got, err := readAll(t, car)
 		if !errors.Is(err, io.EOF) {
 			t.Fatal(err)
 		}
+
 		requireEqual(t, got, want)
 	})
 }
@@ -135,9 +140,11 @@ func TestGoCARReadsShards(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if r.Version != 1 || len(r.Roots) != 0 {
 			t.Fatalf("version %d, roots %v", r.Version, r.Roots)
 		}
+
 		var got []block
 		for {
 			b, err := r.Next()
@@ -149,6 +156,7 @@ func TestGoCARReadsShards(t *testing.T) {
 			}
 			got = append(got, block{byte(b.Cid().Type()), b.RawData()})
 		}
+
 		requireEqual(t, got, want)
 	})
 }
@@ -161,15 +169,18 @@ func TestReaderReadsGoCAR(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		for _, b := range want {
 			if err := put(w, b); err != nil {
 				t.Fatal(err)
 			}
 		}
+
 		got, err := readAll(t, car.Bytes())
 		if !errors.Is(err, io.EOF) {
 			t.Fatal(err)
 		}
+
 		requireEqual(t, got, want)
 	})
 }
@@ -190,6 +201,7 @@ func TestReaderRejects(t *testing.T) {
 		copy(b[at:], to)
 		return b
 	}
+
 	section := func(b ...byte) []byte { return append([]byte(Header), b...) }
 	for _, c := range []struct {
 		name string
@@ -237,8 +249,8 @@ func TestReaderKeepsItsError(t *testing.T) {
 	}
 }
 
-// Whatever the bytes are, the reader ends without a panic, needs little memory, and what it took for a shard is what
-// would be written.
+// FuzzReader checks that, whatever the bytes are, the reader does not panic and needs little memory, and that what
+// it accepted as a shard is what would be written.
 func FuzzReader(f *testing.F) {
 	f.Add(shard(block{cid.Raw, []byte("hello")}, block{cid.DagProtobuf, nil}))
 	f.Add(append([]byte(Header), 0xff, 0xff, 0xff, 0x03))
@@ -248,6 +260,7 @@ func FuzzReader(f *testing.F) {
 		if errors.Is(err, io.EOF) && !bytes.Equal(shard(blocks...), car) {
 			t.Error("the shard would be written in another way")
 		}
+
 		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) &&
 			!errors.Is(err, ErrFormat) && !errors.Is(err, ErrDigest) {
 			t.Errorf("an error of no kind: %v", err)

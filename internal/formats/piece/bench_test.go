@@ -8,7 +8,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/formats/piece"
 )
 
-// BenchmarkHash has that of a shard's digest beside it.
+// BenchmarkHash also measures the hash of a shard's digest for comparison.
 func BenchmarkHash(b *testing.B) {
 	data := make([]byte, 8<<20)
 	for name, hash := range map[string]io.Writer{"piece": &piece.Hash{}, "sha256": sha256.New()} {
@@ -19,6 +19,7 @@ func BenchmarkHash(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
+
 			if root, ok := hash.(*piece.Hash); ok {
 				root.Close()
 			}

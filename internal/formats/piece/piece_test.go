@@ -37,7 +37,7 @@ func cidOf(tb testing.TB, data []byte) string {
 	return c.String()
 }
 
-// quads are runs of 127 bytes of each value, and some zeros behind.
+// quads returns runs of 127 bytes of each value, followed by some zeros.
 func quads(length, values, zeros int) (data []byte) {
 	for value := range values {
 		data = append(data, bytes.Repeat([]byte{byte(value)}, length)...)
@@ -45,7 +45,7 @@ func quads(length, values, zeros int) (data []byte) {
 	return append(data, make([]byte, zeros)...)
 }
 
-// TestVectors has those of FRC-0069.
+// TestVectors checks the vectors of FRC-0069.
 func TestVectors(t *testing.T) {
 	for _, test := range []struct {
 		data []byte
@@ -65,19 +65,25 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestRootsAreThoseOfThePlainTree compares random data, written in random parts, with a slow implementation.
+// TestRootsAreThoseOfThePlainTree compares the roots of random data, written in random parts, with a slow
+// implementation.
 func TestRootsAreThoseOfThePlainTree(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		size := rapid.OneOf(rapid.IntRange(0, 600), rapid.IntRange(0, 200_000)).Draw(rt, "size")
 		data := make([]byte, size)
+
+		// A xorshift generator is much faster than drawing each byte.
 		for state, i := rapid.Uint64().Draw(rt, "seed")|1, 0; i < size; i++ {
 			state ^= state << 13
 			state ^= state >> 7
 			state ^= state << 17
 			data[i] = byte(state)
 		}
+
 		var h piece.Hash
 		defer h.Close()
+
+		// The root must not depend on how the data is divided.
 		for rest := data; len(rest) > 0; {
 			n := rapid.IntRange(1, len(rest)).Draw(rt, "part")
 			_, err := h.Write(rest[:n])
@@ -86,17 +92,20 @@ func TestRootsAreThoseOfThePlainTree(t *testing.T) {
 			}
 			rest = rest[n:]
 		}
+
 		root, err := h.Root()
 		if err != nil {
 			rt.Fatal(err)
 		}
+
 		if want := slowRoot(data); root != want {
 			rt.Fatalf("%d bytes: %x, want %x", size, root, want)
 		}
 	})
 }
 
-// TestCIDsAreThoseOfTheLibrary reads a CID's length and root back, for data that the library knows CIDs for.
+// TestCIDsAreThoseOfTheLibrary reads the length and root of a CID back, for data that the library can make CIDs
+// for.
 func TestCIDsAreThoseOfTheLibrary(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		root := [piece.RootSize]byte(rapid.SliceOfN(rapid.Byte(), piece.RootSize, piece.RootSize).Draw(rt, "root"))
@@ -105,10 +114,12 @@ func TestCIDsAreThoseOfTheLibrary(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
+
 		want, err := commcid.DataCommitmentToPieceCidv2(root[:], uint64(size))
 		if err != nil || c != want {
 			rt.Errorf("%d bytes: %s, want %s: %v", size, c, want, err)
 		}
+
 		back, length, err := commcid.PieceCidV2ToDataCommitment(c)
 		if err != nil || length != uint64(size) || !bytes.Equal(back, root[:]) {
 			rt.Errorf("%d bytes with root %x, want %d and %x: %v", length, back, size, root, err)
@@ -127,25 +138,28 @@ func TestAHashThatIsClosedLeavesNothing(t *testing.T) {
 	}
 }
 
-// slowRoot is written after the specification: 254 bits of data become 256, the leaves are filled up with zeros to a
-// power of two, and each node is the hash of the two below it without its two highest bits.
+// slowRoot follows the specification: 254 bits of data become 256, the leaves are padded with zeros to a power of
+// two, and each node is the hash of the two below it without its two highest bits.
 func slowRoot(data []byte) (root [32]byte) {
 	leaves := 4
 	for leaves*254 < len(data)*8 {
 		leaves *= 2
 	}
+
 	level := make([][32]byte, leaves)
 	for bit := range len(data) * 8 {
 		if data[bit/8]>>(bit%8)&1 == 1 {
 			level[bit/254][bit%254/8] |= 1 << (bit % 254 % 8)
 		}
 	}
+
 	for len(level) > 1 {
 		above := make([][32]byte, len(level)/2)
 		for i := range above {
 			above[i] = sha256.Sum256(append(level[2*i][:], level[2*i+1][:]...))
 			above[i][31] &= 0x3f
 		}
+
 		level = above
 	}
 	return level[0]

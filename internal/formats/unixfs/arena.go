@@ -8,14 +8,14 @@ import (
 	"github.com/twmb/murmur3"
 )
 
-// record is a directory entry. Its bytes are valid until the iteration that yields it moves on.
+// record is a directory entry. Its bytes are valid until the iterator that yields it moves on.
 type record struct {
 	hash      uint64
 	tsize     uint64
 	cid, name []byte
 }
 
-// arena holds directory entries without a pointer to each: their encoded records, and an index over them.
+// arena holds the encoded records of directory entries and an index over them. It needs no pointer for each entry.
 type arena struct {
 	buf   []byte
 	index []slot
@@ -35,11 +35,12 @@ func (a *arena) add(name string, l Link) {
 	a.buf = append(a.buf, name...)
 }
 
-// decode reads the record at the head of b and returns its encoded length too.
+// decode reads the record at the start of b. It also returns the record's encoded length.
 func decode(hash uint64, b []byte) (record, int) {
 	tsize, n1 := binary.Uvarint(b)
 	cidLen, n2 := binary.Uvarint(b[n1:])
 	nameLen, n3 := binary.Uvarint(b[n1+n2:])
+
 	cid := n1 + n2 + n3
 	name := cid + int(cidLen)
 	end := name + int(nameLen)
@@ -69,7 +70,7 @@ func (a *arena) all() iter.Seq[record] {
 	}
 }
 
-// reset empties the arena and keeps its memory.
+// reset empties the arena but keeps its memory.
 func (a *arena) reset() {
 	a.buf, a.index = a.buf[:0], a.index[:0]
 }

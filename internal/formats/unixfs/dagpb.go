@@ -2,7 +2,7 @@ package unixfs
 
 import "google.golang.org/protobuf/encoding/protowire"
 
-// Every field number of dag-pb and UnixFS is below 16, so its tag takes one byte.
+// Every field number of dag-pb and UnixFS is below 16, so each tag takes one byte.
 const (
 	bytesField  = byte(protowire.BytesType)
 	varintField = byte(protowire.VarintType)
@@ -35,7 +35,7 @@ func linkSize(cid, name int, tsize uint64) int {
 	return 3 + protowire.SizeBytes(cid) + protowire.SizeBytes(name) + protowire.SizeVarint(tsize)
 }
 
-// appendLink appends one entry of a node's Links. The name is written as it is, valid UTF-8 or not.
+// appendLink appends one entry of a node's Links. The name is written unchanged, whether or not it is valid UTF-8.
 func appendLink[C, N string | []byte](dst []byte, cid C, name N, tsize uint64) []byte {
 	dst = append(dst, nodeLinks)
 	dst = protowire.AppendVarint(dst, uint64(linkSize(len(cid), len(name), tsize)))
@@ -44,7 +44,7 @@ func appendLink[C, N string | []byte](dst []byte, cid C, name N, tsize uint64) [
 	return appendVarint(dst, linkTsize, tsize)
 }
 
-// appendData appends a node's Data, which dag-pb puts after the links.
+// appendData appends a node's Data. In dag-pb, Data follows the links.
 func appendData(dst, data []byte) []byte {
 	return appendBytes(dst, nodeData, data)
 }
@@ -66,7 +66,7 @@ func symlinkData(target []byte) []byte {
 	return appendBytes([]byte{fsType, typeSymlink}, fsData, target)
 }
 
-// fileData describes an interior file node; blockSizes is a sequence of encoded fsBlockSizes fields.
+// fileData returns the Data of an interior file node. blockSizes is a sequence of encoded fsBlockSizes fields.
 func fileData(size uint64, blockSizes []byte) []byte {
 	return append(appendVarint([]byte{fsType, typeFile}, fsFileSize, size), blockSizes...)
 }

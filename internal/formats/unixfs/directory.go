@@ -11,19 +11,19 @@ import (
 )
 
 var (
-	// ErrInvalidName is returned for a directory entry whose name is empty or holds a NUL byte or a slash.
+	// ErrInvalidName is returned for a directory entry whose name is empty or contains a NUL byte or a slash.
 	ErrInvalidName = errors.New("invalid name of a directory entry")
-	// ErrOrder is returned for a directory entry whose name does not follow the one before it in byte order.
+	// ErrOrder is returned for a directory entry whose name does not follow the previous one in byte order.
 	ErrOrder = errors.New("directory entries are not in strict byte order of their names")
-	// ErrInvalidLink is returned for a link that cannot be an entry: no CID, or a size out of range.
+	// ErrInvalidLink is returned for a link that can't be an entry: it has no CID, or its size is out of range.
 	ErrInvalidLink = errors.New("invalid link of a directory entry")
 )
 
-// defaultSpillAt bounds the entries of one directory held in memory, in bytes.
+// defaultSpillAt bounds the bytes of one directory's entries in memory.
 const defaultSpillAt = 32 << 20
 
-// Directory builds the DAG of one directory, as a single block or as a HAMT. Entries beyond a fixed amount of memory
-// wait in a temporary file. Whoever gives up a Directory before Close must call Discard.
+// Directory builds the DAG of one directory, as a single block or as a HAMT. Entries that exceed a fixed amount of
+// memory wait in a temporary file. Callers must call Discard if they do not call Close.
 type Directory struct {
 	profile Profile
 	emit    func(Block) error
@@ -42,34 +42,39 @@ type Directory struct {
 // DirectoryOption configures a Directory.
 type DirectoryOption func(*Directory)
 
-// WithTempDir names the directory of the temporary file that a very large directory needs. The default is os.TempDir.
-// The file has no name for longer than it takes to create it, so nothing is left behind by a crash.
+// WithTempDir sets the directory of the temporary file that a very large directory needs. The default is
+// os.TempDir. The file has no name, except for a moment while it is created, so a crash leaves nothing behind.
 func WithTempDir(dir string) DirectoryOption {
 	return func(d *Directory) { d.tempDir = dir }
 }
 
-// NewDirectory starts a directory, which gives its blocks to emit, all of them while it closes.
+// NewDirectory starts a directory. It passes all blocks to emit while it closes.
 func (p Profile) NewDirectory(emit func(Block) error, options ...DirectoryOption) *Directory {
 	d := &Directory{profile: p, emit: emit, spillAt: defaultSpillAt, err: p.check()}
 	d.block = int64(len(appendData(nil, directoryData())))
+
 	for _, option := range options {
 		option(d)
 	}
 	return d
 }
 
-// Add adds an entry. Names are byte strings, not necessarily UTF-8, and must come in strict byte order. It returns
-// ErrInvalidName, ErrOrder, ErrInvalidLink, or an error of the temporary file. After an error the directory is of no
-// further use.
+// Add adds an entry. Names are byte strings, not necessarily UTF-8, and must come in strict byte order. Add returns
+// ErrInvalidName, ErrOrder, ErrInvalidLink, or an error of the temporary file. After an error, the directory can't
+// be used.
 func (d *Directory) Add(name string, l Link) error {
 	if d.err != nil {
 		return d.err
 	}
+
 	if err := d.admit(name, l); err != nil {
 		return d.fail(err)
 	}
+
 	d.count(name, l)
 	d.links.add(name, l)
+
+	// A directory in one block is too small to need the file.
 	if d.isHAMT() && len(d.links.buf) >= d.spillAt {
 		if err := d.spillLinks(); err != nil {
 			return d.fail(err)
@@ -78,6 +83,7 @@ func (d *Directory) Add(name string, l Link) error {
 	return nil
 }
 
+// admit checks an entry before it is added.
 func (d *Directory) admit(name string, l Link) error {
 	switch {
 	case name == "" || strings.ContainsAny(name, "\x00/"):
@@ -110,17 +116,20 @@ func (d *Directory) spillLinks() error {
 			return err
 		}
 	}
+
 	d.links.sort()
 	return d.spill.write(&d.links)
 }
 
-// Close finishes the directory and returns the link to its root. It returns ErrHashCollision when a HAMT cannot tell
-// two names apart, ErrClosed when called again, and any earlier error, error of emit, or error of the temporary file.
+// Close finishes the directory and returns the link to its root. It returns ErrHashCollision if two names have the
+// same hash in a HAMT, ErrClosed if called again, and any earlier error, error of emit, or error of the temporary
+// file.
 func (d *Directory) Close() (Link, error) {
 	defer d.Discard()
 	if d.err != nil {
 		return Link{}, d.err
 	}
+
 	root, err := d.build()
 	if err != nil {
 		return Link{}, d.fail(err)
@@ -132,6 +141,7 @@ func (d *Directory) build() (Link, error) {
 	if !d.isHAMT() {
 		return d.buildPlain()
 	}
+
 	h := newHAMT(d.emit)
 	for r, err := range d.hashOrder() {
 		if err != nil {
@@ -141,6 +151,7 @@ func (d *Directory) build() (Link, error) {
 			return Link{}, err
 		}
 	}
+
 	return h.close()
 }
 
@@ -159,6 +170,7 @@ func (d *Directory) hashOrder() iter.Seq2[record, error] {
 		d.links.sort()
 		return withoutError(d.links.all())
 	}
+
 	if err := d.spillLinks(); err != nil {
 		return func(yield func(record, error) bool) { yield(record{}, err) }
 	}
@@ -175,7 +187,7 @@ func withoutError(records iter.Seq[record]) iter.Seq2[record, error] {
 	}
 }
 
-// Discard frees what the directory holds. It does no harm after Close, so that it can be deferred.
+// Discard frees the resources of the directory. It has no effect after Close, so it can be deferred.
 func (d *Directory) Discard() {
 	if d.err == nil {
 		d.err = ErrClosed

@@ -41,7 +41,7 @@ func requireReference(t failer, p Profile, entries []entry) {
 	got.requireEqual(t, must[dag](t)(referenceOf(p).directory(entries)))
 }
 
-// Shapes of names, by the name of the shape.
+// nameShapes are generators of names, by the name of their shape.
 var nameShapes = map[string]func(r *rand.Rand, i int) string{
 	"numbers": func(_ *rand.Rand, i int) string { return fmt.Sprintf("%d", i) },
 	"unicode": func(r *rand.Rand, i int) string {
@@ -106,7 +106,8 @@ func TestRandomDirectoryEqualsReference(t *testing.T) {
 	})
 }
 
-// At the threshold a directory is one block; a byte more makes it a HAMT.
+// TestDirectoryThreshold checks that a directory at the threshold is one block, and that one more byte makes it a
+// HAMT.
 func TestDirectoryThreshold(t *testing.T) {
 	eachProfile(t, func(t *testing.T, p Profile) {
 		for _, over := range []int64{-1, 0, 1, 2} {
@@ -122,16 +123,18 @@ func TestDirectoryThreshold(t *testing.T) {
 	})
 }
 
-// directoryOfSize returns a directory which the profile measures as exactly that size.
+// directoryOfSize returns a directory of exactly that size, as the profile measures it.
 func directoryOfSize(t *testing.T, p Profile, size int64) []entry {
 	d := p.NewDirectory(nil)
 	measure := func() int64 { return p.directorySize(d.block, d.names) }
+
 	var entries []entry
 	for i := 0; measure() < size-250; i++ {
 		e := entry{fmt.Sprintf("%0100d", i), content("h")}
 		entries = append(entries, e)
 		d.count(e.name, e.Link)
 	}
+
 	block, names := d.block, d.names
 	for n := 1; n < 256; n++ {
 		last := entry{strings.Repeat("z", n), content("h")}
@@ -140,6 +143,7 @@ func directoryOfSize(t *testing.T, p Profile, size int64) []entry {
 			return append(entries, last)
 		}
 	}
+
 	t.Fatalf("no directory measures %d bytes", size)
 	return nil
 }
@@ -222,7 +226,7 @@ func TestDirectoryPassesOnErrorsOfEmit(t *testing.T) {
 	}
 }
 
-// Names of the same hash, made by running the hash function backwards.
+// These names have the same hash. They were made by running the hash function backwards.
 const collidingA, collidingB = "-3D2'KoR5m~V{[Um", "AWffX}apTvhwjF,U"
 
 func TestHashCollision(t *testing.T) {
@@ -235,11 +239,13 @@ func TestHashCollision(t *testing.T) {
 			t.Errorf("got %v, want %v", err, ErrHashCollision)
 		}
 	}
+
 	// A directory in one block has room for both.
 	requireReference(t, Guppy, []entry{{collidingA, content("a")}, {collidingB, content("b")}})
 }
 
-// Names whose hashes differ only in their last byte lie at the greatest depth.
+// TestDeepHAMTEqualsReference uses names whose hashes differ only in their last byte, so they lie at the greatest
+// depth.
 func TestDeepHAMTEqualsReference(t *testing.T) {
 	eachProfile(t, func(t *testing.T, p Profile) {
 		entries := entriesOf("long", 1000, 1)
@@ -251,7 +257,7 @@ func TestDeepHAMTEqualsReference(t *testing.T) {
 	})
 }
 
-// Whatever the names are, a directory refuses them or is the same as the reference's.
+// FuzzDirectory checks that a directory either rejects names or equals the reference's, whatever the names are.
 func FuzzDirectory(f *testing.F) {
 	f.Add("a\nb\nc", true)
 	f.Add("\xff\xfe\n\x00\n\xc3\x28", false)
@@ -262,14 +268,17 @@ func FuzzDirectory(f *testing.F) {
 			slices.Sort(names)
 			names = slices.Compact(names)
 		}
+
 		var entries []entry
 		for _, name := range names {
 			entries = append(entries, entry{name, content(name)})
 		}
+
 		got, err := buildDirectory(UnixFSv1_2025, entries)
 		if errors.Is(err, ErrInvalidName) || errors.Is(err, ErrOrder) && !sorted {
 			return
 		}
+
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,20 +7,20 @@ import (
 )
 
 const (
-	// ChunkSize is the length of every chunk of a file but its last.
+	// ChunkSize is the length of every chunk of a file except the last one.
 	ChunkSize = 1 << 20
 
 	maxFileLinks = 1024
 )
 
 var (
-	// ErrChunkCount is returned when a file is given more or fewer digests than its size asks for.
+	// ErrChunkCount is returned when a file gets more or fewer digests than its size requires.
 	ErrChunkCount = errors.New("wrong number of chunk digests")
-	// ErrClosed is returned by the methods of a builder that has been closed.
+	// ErrClosed is returned by the methods of a builder that was closed.
 	ErrClosed = errors.New("the UnixFS node is closed")
 )
 
-// Chunks returns the number of chunks of a file of that size. An empty file has one, which is empty.
+// Chunks returns the number of chunks of a file of that size. An empty file has one empty chunk.
 func Chunks(size int64) int64 { return chunks(size, ChunkSize) }
 
 func chunks(size, chunkSize int64) int64 {
@@ -39,8 +39,8 @@ type File struct {
 	err       error      // what stopped the file, or ErrClosed
 }
 
-// NewFile starts a file of that size, which gives its blocks to emit. The blocks of the chunks are not among them. A
-// file that repeats itself emits equal blocks more than once.
+// NewFile starts a file of that size. It passes its blocks to emit, without the blocks of the chunks. A file with
+// repeated content emits equal blocks more than once.
 func (p Profile) NewFile(size int64, emit func(Block) error) *File {
 	f := &File{emit: emit, lifts: p.lifts(), err: p.check()}
 	if f.err == nil && size < 0 {
@@ -55,12 +55,14 @@ func (f *File) measure(size, chunkSize int64, width int) {
 	f.want = chunks(size, chunkSize)
 }
 
-// Add takes the sha2-256 digests of the next chunks, concatenated; how they are grouped into calls makes no difference.
-// It returns ErrChunkCount when they are too many, and any error of emit. After an error the file is of no further use.
+// Add takes the concatenated sha2-256 digests of the next chunks. How the digests are grouped into calls makes no
+// difference. Add returns ErrChunkCount if there are too many digests, and any error of emit. After an error, the
+// file can't be used.
 func (f *File) Add(digests []byte) error {
 	if f.err != nil {
 		return f.err
 	}
+
 	n := int64(len(digests) / sha256.Size)
 	if len(digests)%sha256.Size != 0 {
 		return f.fail(fmt.Errorf("%d bytes are not a whole number of chunk digests", len(digests)))
@@ -68,6 +70,7 @@ func (f *File) Add(digests []byte) error {
 	if n > f.want-f.got {
 		return f.fail(fmt.Errorf("%w: %d for a file of %d", ErrChunkCount, f.got+n, f.want))
 	}
+
 	for ; len(digests) > 0; digests = digests[sha256.Size:] {
 		if err := f.push(0, f.chunk([sha256.Size]byte(digests))); err != nil {
 			return f.fail(err)
@@ -83,8 +86,9 @@ func (f *File) chunk(digest [sha256.Size]byte) fileChild {
 	return fileChild{Link: Link{CID: RawCID(digest), Tsize: size}, size: size}
 }
 
-// Close finishes the file and returns the link to its root: a raw block if the file has one chunk. It returns
-// ErrChunkCount when digests are missing, ErrClosed when called again, and any earlier error or error of emit.
+// Close finishes the file and returns the link to its root. The root is a raw block if the file has one chunk.
+// Close returns ErrChunkCount if digests are missing, ErrClosed if called again, and any earlier error or error of
+// emit.
 func (f *File) Close() (Link, error) {
 	if f.err != nil {
 		return Link{}, f.err
@@ -92,15 +96,17 @@ func (f *File) Close() (Link, error) {
 	if f.got < f.want {
 		return Link{}, f.fail(fmt.Errorf("%w: %d for a file of %d", ErrChunkCount, f.got, f.want))
 	}
+
 	root, err := f.fold()
 	if err != nil {
 		return Link{}, f.fail(err)
 	}
+
 	f.err = ErrClosed
 	return root, nil
 }
 
-// fold hands the unfinished node of each level to the level above; the top level keeps the root.
+// fold passes the unfinished node of each level to the level above. The root is on the top level.
 func (f *File) fold() (Link, error) {
 	for level := 0; ; level++ {
 		n := &f.levels[level]
@@ -108,6 +114,8 @@ func (f *File) fold() (Link, error) {
 		if n.count == 0 {
 			continue
 		}
+
+		// A node with a single child may be replaced by that child.
 		child := n.last
 		if n.count > 1 || !top && !f.lifts {
 			var err error
@@ -115,26 +123,31 @@ func (f *File) fold() (Link, error) {
 				return Link{}, err
 			}
 		}
+
 		if top {
 			return child.Link, nil
 		}
+
 		if err := f.push(level+1, child); err != nil {
 			return Link{}, err
 		}
 	}
 }
 
-// push adds a child to the unfinished node of a level. Nodes which that fills are finished, on this level and above.
+// push adds a child to the unfinished node of a level. It finishes the nodes that are full then, on this level and
+// above.
 func (f *File) push(level int, c fileChild) error {
 	for ; ; level++ {
 		if level == len(f.levels) {
 			f.levels = append(f.levels, fileNode{})
 		}
+
 		n := &f.levels[level]
 		n.add(c)
 		if n.count < f.width {
 			return nil
 		}
+
 		var err error
 		if c, err = n.finish(f.emit); err != nil {
 			return err

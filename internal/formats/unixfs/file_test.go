@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// counted returns content of that size which never repeats a chunk of 8 bytes.
+// counted returns content of that size that never repeats a chunk of 8 bytes.
 func counted(size int64) []byte {
 	var b []byte
 	for i := uint64(0); int64(len(b)) < size; i++ {
@@ -68,7 +68,7 @@ func TestFileEqualsReference(t *testing.T) {
 	})
 }
 
-// Narrow nodes give trees of many levels.
+// TestNarrowFileEqualsReference uses narrow nodes, which make trees of many levels.
 func TestNarrowFileEqualsReference(t *testing.T) {
 	eachProfile(t, func(t *testing.T, p Profile) {
 		rapid.Check(t, func(t *rapid.T) {
@@ -87,16 +87,20 @@ func TestFileTakesDigestsInAnyGrouping(t *testing.T) {
 	for i := range digests {
 		digests[i] = byte(i * i >> 5)
 	}
+
 	want := newRecorder()
 	f := Guppy.NewFile(size, want.emit)
 	if err := f.Add(digests); err != nil {
 		t.Fatal(err)
 	}
+
 	root := must[Link](t)(f.Close())
 
 	rapid.Check(t, func(t *rapid.T) {
 		got := newRecorder()
 		f := Guppy.NewFile(size, got.emit)
+
+		// A group may be empty.
 		for rest := digests; len(rest) > 0; {
 			n := sha256.Size * min(len(rest)/sha256.Size, rapid.IntRange(0, 2000).Draw(t, "group"))
 			if err := f.Add(rest[:n]); err != nil {
@@ -104,6 +108,7 @@ func TestFileTakesDigestsInAnyGrouping(t *testing.T) {
 			}
 			rest = rest[n:]
 		}
+
 		if l := must[Link](t)(f.Close()); l != root {
 			t.Fatalf("root: got %v, want %v", l, root)
 		}
@@ -133,6 +138,7 @@ func TestFileRejects(t *testing.T) {
 	closed := UnixFSv1_2025.NewFile(1, nothing)
 	_ = closed.Add(digest)
 	_, _ = closed.Close()
+
 	for _, c := range []struct {
 		name    string
 		file    *File
@@ -174,20 +180,23 @@ func TestFileRejectsMalformedInput(t *testing.T) {
 	}
 }
 
-// The digests of more than a terabyte pass through a few hundred kilobytes.
+// TestFileMemoryIsOneNodePerLevel passes the digests of more than a terabyte through a few hundred kilobytes.
 func TestFileMemoryIsOneNodePerLevel(t *testing.T) {
 	const n = 3 * maxFileLinks * maxFileLinks / 2
 	f := UnixFSv1_2025.NewFile(n*ChunkSize, func(Block) error { return nil })
+
 	group := make([]byte, sha256.Size*maxFileLinks)
 	for range n / maxFileLinks {
 		if err := f.Add(group); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	held := 0
 	for _, level := range f.levels {
 		held += cap(level.links) + cap(level.blockSizes)
 	}
+
 	if limit := 3 * 100 * maxFileLinks; held > limit {
 		t.Errorf("holds %d bytes, want at most %d", held, limit)
 	}

@@ -1,12 +1,12 @@
 package unixfs
 
-// fileChild is a sub-DAG of a file: its link, and the number of file bytes that it holds.
+// fileChild is a sub-DAG of a file: its link, and the number of the file's bytes in it.
 type fileChild struct {
 	Link
 	size uint64
 }
 
-// fileNode is an interior node that is still being filled. Its children are kept encoded.
+// fileNode is an interior node that is still being filled. Its children are kept in encoded form.
 type fileNode struct {
 	links, blockSizes []byte
 	count             int
@@ -23,7 +23,7 @@ func (n *fileNode) add(c fileChild) {
 	n.tsize += c.Tsize
 }
 
-// finish emits the node and empties it, keeping its buffers for the next node of its level.
+// finish emits the node and empties it. Its buffers are kept for the next node of the level.
 func (n *fileNode) finish(emit func(Block) error) (fileChild, error) {
 	meta := fileData(n.size, n.blockSizes)
 	b := newBlock(appendData(append(make([]byte, 0, len(n.links)+len(meta)+8), n.links...), meta))

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// goldenCIDs maps a name to the CID that each profile gives it: zN is a file of N zero bytes; dN a directory of N files
-// named by 12 digits, each holding the byte h; tree a small tree of every kind of entry.
+// goldenCIDs maps a name to the CID that each profile gives it: zN is a file of N zero bytes; dN is a directory of
+// N files named by 12 digits, each containing the byte h; tree is a small tree of every kind of entry.
 func goldenCIDs(t *testing.T) map[string]map[string]string {
 	raw := must[[]byte](t)(os.ReadFile("../../../testdata/golden/cids.json"))
 	var cids map[string]map[string]string
@@ -26,6 +26,7 @@ func TestGolden(t *testing.T) {
 		if len(cids) != len(Profiles()) {
 			t.Errorf("%s has CIDs for %d profiles", name, len(cids))
 		}
+
 		for profile, want := range cids {
 			t.Run(name+"/"+profile, func(t *testing.T) {
 				p := must[Profile](t)(ParseProfile(profile))
@@ -38,6 +39,7 @@ func TestGolden(t *testing.T) {
 				case name[0] == 'd':
 					got = numberedDirectory(t, p, n)
 				}
+
 				if fmt.Sprint(got.CID) != want {
 					t.Errorf("got %v, want %s", got.CID, want)
 				}
@@ -53,12 +55,14 @@ func zeroFile(t *testing.T, p Profile, size int64, zeros [sha256.Size]byte) Link
 			t.Fatal(err)
 		}
 	}
+
 	if f.got < f.want {
 		last := sha256.Sum256(make([]byte, size))
 		if err := f.Add(last[:]); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	return must[Link](t)(f.Close())
 }
 
@@ -81,6 +85,7 @@ func goldenTree(t *testing.T, p Profile) Link {
 		t.Helper()
 		return must[dag](t)(buildDirectory(p, entries)).Link
 	}
+
 	symlink := func(target string) Link { _, l := Symlink([]byte(target)); return l }
 	return dir(
 		entry{"a", dir(entry{"b", content("slash")})},

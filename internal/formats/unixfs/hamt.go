@@ -13,12 +13,12 @@ const (
 	hamtDepth  = 8 // one level for each byte of the hash
 )
 
-// ErrHashCollision is returned when two names of a directory have the same 64-bit hash, so that no HAMT can hold both.
+// ErrHashCollision is returned when two names of a directory have the same 64-bit hash. No HAMT can hold both.
 var ErrHashCollision = errors.New("two directory entries have names of equal hash")
 
-// hamt builds a hash array mapped trie from entries in the order of their hashes. Only the shards on the path to the
-// latest entry are open. An entry lies at the depth where its hash parts from both of its neighbours', so each is held
-// back until the next one is known.
+// hamt builds a hash array mapped trie from entries in the order of their hashes. Only the shards on the path to
+// the latest entry are open. An entry lies at the depth where its hash differs from those of both neighbours, so
+// each entry is held until the next one is known.
 type hamt struct {
 	emit   func(Block) error
 	shards [hamtDepth]hamtShard
@@ -26,7 +26,7 @@ type hamt struct {
 
 	held   record // its bytes are copies
 	holds  bool
-	shared int // leading bytes that the held entry's hash shares with the one before
+	shared int // number of leading bytes that the hashes of the held entry and the previous one share
 }
 
 func newHAMT(emit func(Block) error) *hamt {
@@ -42,6 +42,7 @@ func (h *hamt) add(r record) error {
 			return err
 		}
 	}
+
 	h.holds = true
 	h.held.hash, h.held.tsize = r.hash, r.tsize
 	h.held.cid = append(h.held.cid[:0], r.cid...)
@@ -49,12 +50,13 @@ func (h *hamt) add(r record) error {
 	return nil
 }
 
-// place puts the held entry into its shard, then finishes the shards that the next entry is not in. Of the held entry's
-// hash the next entry's shares so many leading bytes.
+// place puts the held entry into its shard, then finishes the shards that do not contain the next entry. shared is
+// the number of leading bytes that the hashes of the held entry and the next one share.
 func (h *hamt) place(shared int) error {
 	depth := max(h.shared, shared)
 	h.open = max(h.open, depth+1)
 	h.shards[depth].add(h.index(depth), h.held.cid, h.held.name, h.held.tsize)
+
 	for ; h.open > shared+1; h.open-- {
 		l, err := h.shards[h.open-1].finish(h.emit)
 		if err != nil {
@@ -62,11 +64,12 @@ func (h *hamt) place(shared int) error {
 		}
 		h.shards[h.open-2].add(h.index(h.open-2), l.CID.Bytes(), nil, l.Tsize)
 	}
+
 	h.shared = shared
 	return nil
 }
 
-// index returns the position that the held entry's hash has in a shard of that depth.
+// index returns the position of the held entry's hash in a shard of that depth.
 func (h *hamt) index(depth int) byte {
 	return byte(h.held.hash >> (8 * (hamtDepth - 1 - depth)))
 }
@@ -80,14 +83,15 @@ func (h *hamt) close() (Link, error) {
 	return h.shards[0].finish(h.emit)
 }
 
-// hamtShard is a node that is still being filled, in the order of its positions. Its links are kept encoded.
+// hamtShard is a node that is still being filled, in the order of its positions. Its links are kept in encoded
+// form.
 type hamtShard struct {
 	links, name []byte
 	bitfield    [hamtFanout / 64]uint64 // most significant word first
 	tsize       uint64
 }
 
-// add adds an entry, or a shard, which has no name of its own.
+// add adds an entry or a shard. A shard has no name of its own.
 func (s *hamtShard) add(index byte, cid, name []byte, tsize uint64) {
 	const digits = "0123456789ABCDEF"
 	s.name = append(s.name[:0], digits[index>>4], digits[index&15])
@@ -97,7 +101,7 @@ func (s *hamtShard) add(index byte, cid, name []byte, tsize uint64) {
 	s.tsize += tsize
 }
 
-// finish emits the shard and empties it, keeping its buffers for the next shard of its depth.
+// finish emits the shard and empties it. Its buffers are kept for the next shard of the depth.
 func (s *hamtShard) finish(emit func(Block) error) (Link, error) {
 	meta := hamtData(s.encodeBitfield())
 	b := newBlock(appendData(append(make([]byte, 0, len(s.links)+len(meta)+8), s.links...), meta))

@@ -6,11 +6,12 @@ import (
 	"strings"
 )
 
-// ErrUnknownProfile is returned for a profile name or value which does not exist.
+// ErrUnknownProfile is returned for the name or value of a profile that does not exist.
 var ErrUnknownProfile = errors.New("unknown UnixFS profile")
 
-// Profile is a recipe that fixes the CIDs of a tree. Profiles differ in the layout of files of more than 1024 chunks
-// and in the size at which a directory becomes a HAMT; all else is common to them. The zero value is not a profile.
+// Profile is a recipe that determines the CIDs of a tree. Profiles differ in the layout of files with more than
+// 1024 chunks and in the size at which a directory becomes a HAMT. Everything else is the same. The zero value is
+// not a profile.
 type Profile uint8
 
 const (
@@ -22,12 +23,13 @@ const (
 
 var profileNames = [...]string{UnixFSv1_2025: "unixfs-v1-2025", Guppy: "guppy"}
 
-// Profiles returns the names of all profiles, the default one first.
+// Profiles returns the names of all profiles, with the default first.
 func Profiles() []string {
 	return append([]string(nil), profileNames[1:]...)
 }
 
-// ParseProfile returns the profile of that name, or ErrUnknownProfile, whose message lists the allowed names.
+// ParseProfile returns the profile of that name. Otherwise it returns ErrUnknownProfile with the allowed names in
+// its message.
 func ParseProfile(name string) (Profile, error) {
 	for i, known := range Profiles() {
 		if name == known {
@@ -52,13 +54,14 @@ func (p Profile) check() error {
 	return nil
 }
 
-// lifts tells whether the single child of an unfilled file node takes that node's place.
+// lifts reports whether the single child of an unfilled file node takes that node's place.
 func (p Profile) lifts() bool { return p == Guppy }
 
 // hamtThreshold is the largest size, as the profile measures it, of a directory in one block.
 const hamtThreshold = 256 << 10
 
-// directorySize is the size that the profile compares with hamtThreshold: of the whole block, or of names and CIDs.
+// directorySize returns the size that the profile compares with hamtThreshold: either the size of the whole block,
+// or the size of names and CIDs.
 func (p Profile) directorySize(block, names int64) int64 {
 	if p == Guppy {
 		return names

@@ -12,17 +12,20 @@ func TestParseProfile(t *testing.T) {
 			t.Errorf("ParseProfile(%q) = %v", name, got)
 		}
 	}
+
 	for _, name := range []string{"", "Guppy", "unixfs-v0-2015"} {
 		_, err := ParseProfile(name)
 		if !errors.Is(err, ErrUnknownProfile) {
 			t.Fatalf("ParseProfile(%q): got %v, want %v", name, err, ErrUnknownProfile)
 		}
+
 		for _, allowed := range Profiles() {
 			if !strings.Contains(err.Error(), allowed) {
 				t.Errorf("%q does not name %s", err, allowed)
 			}
 		}
 	}
+
 	if s := Profile(0).String(); s != "Profile(0)" {
 		t.Errorf("the zero profile is %s", s)
 	}

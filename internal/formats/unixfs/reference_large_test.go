@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// Three levels at full width: the smallest file that has them, and one chunk more.
+// TestLargeFileEqualsReference uses the smallest file with three levels at full width, and a file of one more
+// chunk.
 func TestLargeFileEqualsReference(t *testing.T) {
 	const chunkSize = 4
 	content := counted((maxFileLinks*maxFileLinks + 1) * chunkSize)
@@ -26,6 +27,7 @@ func TestSpillChangesNothing(t *testing.T) {
 		if err := addAll(d, entries); err != nil {
 			t.Fatal(err)
 		}
+
 		root := must[Link](t)(d.Close())
 		for _, spillAt := range []int{0, 20_000, 100_000, 400_000} {
 			t.Run(fmt.Sprintf("%s/%d", shape, spillAt), func(t *testing.T) {

@@ -21,13 +21,13 @@ import (
 	cidlink "github.com/ipld/go-ipld-prime/linking/cid"
 )
 
-// dag is what a builder made: the link to the root and the set of its dag-pb blocks.
+// dag is what a builder made: the link to the root and the set of dag-pb blocks.
 type dag struct {
 	Link
 	blocks map[cid.Cid]bool
 }
 
-// reference builds the same things as this package, by way of another library.
+// reference builds the same DAGs as this package with another library.
 type reference interface {
 	file(content []byte, chunkSize int64, width int) (dag, error)
 	directory(entries []entry) (dag, error)
@@ -46,10 +46,10 @@ func referenceOf(p Profile) reference {
 	return boxoReference{}
 }
 
-// boxoReference is boxo's importer. It takes all settings as options, none from boxo's globals.
+// boxoReference is boxo's importer. It takes all settings as options and none from boxo's globals.
 type boxoReference struct{}
 
-// dagService records the dag-pb nodes that it is given.
+// dagService records the dag-pb nodes added to it.
 type dagService struct {
 	format.DAGService
 	blocks map[cid.Cid]bool
@@ -77,14 +77,17 @@ func (boxoReference) file(content []byte, chunkSize int64, width int) (dag, erro
 	params := helpers.DagBuilderParams{
 		Maxlinks: width, RawLeaves: true, CidBuilder: uio.UnixFS_v1_2025.CidBuilder(), Dagserv: service,
 	}
+
 	b, err := params.New(chunk.NewSizeSplitter(bytes.NewReader(content), chunkSize))
 	if err != nil {
 		return dag{}, err
 	}
+
 	root, err := balanced.Layout(b)
 	if err != nil {
 		return dag{}, err
 	}
+
 	return service.finish(root)
 }
 
@@ -105,16 +108,19 @@ func (boxoReference) directory(entries []entry) (dag, error) {
 	if err != nil {
 		return dag{}, err
 	}
+
 	d.SetHAMTShardingSize(p.HAMTShardingSize)
 	for _, e := range entries {
 		if err := d.AddChild(context.Background(), e.name, linkNode{link: e.Link}); err != nil {
 			return dag{}, err
 		}
 	}
+
 	root, err := d.GetNode()
 	if err != nil {
 		return dag{}, err
 	}
+
 	return service.finish(root)
 }
 
@@ -133,7 +139,7 @@ func (boxoReference) symlink(target string) (dag, error) {
 // unixfsnodeReference is the builder of go-unixfsnode.
 type unixfsnodeReference struct{}
 
-// recordingLinkSystem records the dag-pb blocks that are stored to it.
+// recordingLinkSystem returns a link system and the set in which it records the dag-pb blocks stored to it.
 func recordingLinkSystem() (*ipld.LinkSystem, map[cid.Cid]bool) {
 	blocks := map[cid.Cid]bool{}
 	ls := cidlink.DefaultLinkSystem()
@@ -155,7 +161,7 @@ func finishLink(l ipld.Link, size uint64, err error, blocks map[cid.Cid]bool) (d
 	return dag{Link: Link{CID: l.(cidlink.Link).Cid, Tsize: size}, blocks: blocks}, nil
 }
 
-// file sets a global of the library for as long as it runs, so that no test of this package may be parallel.
+// file sets a global of the library while it runs, so no test of this package may be parallel.
 func (unixfsnodeReference) file(content []byte, chunkSize int64, width int) (dag, error) {
 	defer func(old int) { builder.DefaultLinksPerBlock = old }(builder.DefaultLinksPerBlock)
 	builder.DefaultLinksPerBlock = width
@@ -184,8 +190,8 @@ func (unixfsnodeReference) symlink(target string) (dag, error) {
 	return finishLink(l, size, err, blocks)
 }
 
-// recorder checks the blocks that a builder emits: each hashes to its CID and comes after the builder's own blocks that
-// it links to.
+// recorder checks the blocks that a builder emits: each block hashes to its CID and comes after the builder's own
+// blocks that it links to.
 type recorder struct {
 	blocks map[cid.Cid]bool
 	order  []cid.Cid
@@ -199,33 +205,40 @@ func (r *recorder) emit(b Block) error {
 	if err != nil {
 		return err
 	}
+
 	if sum != b.CID {
 		r.err = fmt.Errorf("block %s hashes to %s", b.CID, sum)
 	}
+
+	// The children are those that the builder made itself, not leaves or entries.
 	children, err := ownChildren(b)
 	if err != nil {
 		return err
 	}
+
 	for _, c := range children {
 		if !r.blocks[c] {
 			r.err = fmt.Errorf("block %s comes before its child %s", b.CID, c)
 		}
 	}
+
 	r.blocks[b.CID] = true
 	r.order = append(r.order, b.CID)
 	return nil
 }
 
-// ownChildren returns the interior nodes that a file node links to, and the shards that a HAMT shard links to.
+// ownChildren returns the interior nodes that a file node links to, or the shards that a HAMT shard links to.
 func ownChildren(b Block) ([]cid.Cid, error) {
 	n, err := merkledag.DecodeProtobuf(b.Data)
 	if err != nil {
 		return nil, err
 	}
+
 	meta, err := ft.FSNodeFromBytes(n.Data())
 	if err != nil {
 		return nil, err
 	}
+
 	var children []cid.Cid
 	for _, l := range n.Links() {
 		isShard := meta.Type() == ft.THAMTShard && len(l.Name) == 2
@@ -233,6 +246,7 @@ func ownChildren(b Block) ([]cid.Cid, error) {
 			children = append(children, l.Cid)
 		}
 	}
+
 	return children, nil
 }
 

@@ -19,7 +19,8 @@ const (
 	frameHeader = 8 + 4 // hash, length of the record
 )
 
-// spill keeps runs of directory entries, each sorted by hash, one after the other in an unnamed temporary file.
+// spill keeps runs of directory entries in an unnamed temporary file, one after the other. Each run is sorted by
+// hash.
 type spill struct {
 	file *os.File
 	runs []runSpan
@@ -45,24 +46,29 @@ func (s *spill) end() int64 {
 	return s.runs[len(s.runs)-1].end
 }
 
-// write moves the records of a sorted arena to a run of their own.
+// write moves the records of a sorted arena into a run of their own.
 func (s *spill) write(a *arena) error {
 	end := s.end()
 	w := bufio.NewWriterSize(s.file, spillBuffer)
+
 	for _, slot := range a.index {
 		r := a.buf[slot.offset:]
 		_, n := decode(slot.hash, r)
 		var head [frameHeader]byte
 		binary.BigEndian.PutUint64(head[:], slot.hash)
 		binary.BigEndian.PutUint32(head[8:], uint32(n))
-		// A bufio.Writer keeps its first error for Flush.
+
+		// The error is checked at Flush: a bufio.Writer keeps its first error.
 		_, _ = w.Write(head[:])
 		_, _ = w.Write(r[:n])
+
 		end += int64(frameHeader + n)
 	}
+
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("write a temporary file for a large directory: %w", err)
 	}
+
 	s.runs = append(s.runs, runSpan{end: end, records: len(a.index)})
 	a.reset()
 	return nil
@@ -90,6 +96,7 @@ func (s *spill) openRuns() (runHeap, error) {
 	for _, span := range s.runs {
 		in := io.NewSectionReader(s.file, start, span.end-start)
 		start = span.end
+
 		r := &run{in: bufio.NewReaderSize(in, spillBuffer), left: span.records}
 		if err := r.next(); err == nil {
 			runs = append(runs, r)
@@ -97,11 +104,12 @@ func (s *spill) openRuns() (runHeap, error) {
 			return nil, err
 		}
 	}
+
 	heap.Init(&runs)
 	return runs, nil
 }
 
-// close closes the file, which has no name and is gone with that.
+// close closes the file. The file has no name, so closing it also deletes it.
 func (s *spill) close() { _ = s.file.Close() }
 
 // run reads one sorted run.
@@ -117,21 +125,24 @@ func (r *run) next() error {
 	if r.left == 0 {
 		return io.EOF
 	}
+
 	r.left--
 	head, err := r.read(frameHeader)
 	if err != nil {
 		return err
 	}
+
 	hash, n := binary.BigEndian.Uint64(head), binary.BigEndian.Uint32(head[8:])
 	body, err := r.read(int(n))
 	if err != nil {
 		return err
 	}
+
 	r.record, _ = decode(hash, body)
 	return nil
 }
 
-// read returns the next n bytes, which are valid until the next call.
+// read returns the next n bytes. They are valid until the next call.
 func (r *run) read(n int) ([]byte, error) {
 	r.buf = slices.Grow(r.buf[:0], n)[:n]
 	_, err := io.ReadFull(r.in, r.buf)
@@ -141,7 +152,7 @@ func (r *run) read(n int) ([]byte, error) {
 	return r.buf, err
 }
 
-// runHeap has the run with the lowest hash at its head.
+// runHeap is a heap with the lowest hash at its head.
 type runHeap []*run
 
 func (h runHeap) Len() int           { return len(h) }
@@ -159,7 +170,7 @@ func (h *runHeap) Pop() any {
 	return r
 }
 
-// advance moves the head run to its next record and drops the run when it has none.
+// advance moves the head run to its next record, and drops the run if there is none.
 func (h *runHeap) advance() error {
 	err := (*h)[0].next()
 	if errors.Is(err, io.EOF) {

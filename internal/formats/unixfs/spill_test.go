@@ -16,7 +16,7 @@ func withSpillAt(bytes int) DirectoryOption {
 	return func(d *Directory) { d.spillAt = bytes }
 }
 
-// A directory that stays one block never spills, however low the limit is.
+// TestSmallDirectoryDoesNotSpill checks that a directory of one block never spills, however low the limit is.
 func TestSmallDirectoryDoesNotSpill(t *testing.T) {
 	entries := entriesOf("numbers", 1000, 1)
 	want := must[dag](t)(buildDirectory(Guppy, entries))
@@ -42,12 +42,14 @@ func TestSpillLeavesNoFile(t *testing.T) {
 	if left := must[[]os.DirEntry](t)(os.ReadDir(temp)); len(left) > 0 {
 		t.Errorf("the temporary file has a name: %v", left)
 	}
+
 	file := d.spill.file
 	d.Discard()
 	d.Discard()
 	if _, err := file.Stat(); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("after Discard: got %v, want %v", err, os.ErrClosed)
 	}
+
 	d = spilled(t, temp)
 	file = d.spill.file
 	must[Link](t)(d.Close())
@@ -64,20 +66,24 @@ func TestSpillReportsErrors(t *testing.T) {
 			t.Errorf("got %v, want %v", err, fs.ErrNotExist)
 		}
 	})
+
 	t.Run("truncated", func(t *testing.T) {
 		d := spilled(t, t.TempDir())
 		if err := errors.Join(d.spillLinks(), d.spill.file.Truncate(d.spill.end()-1)); err != nil {
 			t.Fatal(err)
 		}
+
 		if _, err := d.Close(); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("got %v, want %v", err, io.ErrUnexpectedEOF)
 		}
 	})
+
 	t.Run("not writable", func(t *testing.T) {
 		d := spilled(t, t.TempDir())
 		if err := d.spill.file.Close(); err != nil {
 			t.Fatal(err)
 		}
+
 		if _, err := d.Close(); !errors.Is(err, os.ErrClosed) {
 			t.Errorf("got %v, want %v", err, os.ErrClosed)
 		}
@@ -92,6 +98,7 @@ func TestDirectoryMemoryStaysFlat(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return m.HeapAlloc
 	}
+
 	before, peak, blocks := heap(), uint64(0), 0
 	d := Guppy.NewDirectory(func(Block) error {
 		if blocks++; blocks%1000 == 0 {
@@ -100,10 +107,13 @@ func TestDirectoryMemoryStaysFlat(t *testing.T) {
 		return nil
 	}, withSpillAt(limit), WithTempDir(t.TempDir()))
 	fill(t, d, 200_000)
+
+	// After all entries were added, only those since the last spill are in memory.
 	held := cap(d.links.buf) + cap(d.links.index)*int(unsafe.Sizeof(slot{}))
 	if held > 3*limit {
 		t.Errorf("holds %d bytes, want at most %d", held, 3*limit)
 	}
+
 	must[Link](t)(d.Close())
 	if blocks < 1000 || peak > before+8*limit {
 		t.Errorf("heap grew by %d bytes over %d blocks", peak-before, blocks)
@@ -133,6 +143,7 @@ func BenchmarkDirectory(b *testing.B) {
 				b.ReportMetric(float64(cap(d.links.buf)+cap(d.links.index)*16)/n, "held-B/link")
 				must[Link](b)(d.Close())
 			}
+
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/link")
 		})
 	}

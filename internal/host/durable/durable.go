@@ -1,5 +1,5 @@
-// Package durable makes directories and files that outlive a loss of power. A file that is synced is of no use while
-// the directory that names it is not, nor is that one while its own parent is not.
+// Package durable makes directories and files that survive a loss of power. Syncing a file is not enough: the
+// directory that names the file must be synced too, and so must that directory's parent.
 package durable
 
 import (
@@ -12,58 +12,61 @@ import (
 	"syscall"
 )
 
-// MakeDirectory makes a directory and those above it that are missing. It returns once each one made is durable. It
-// returns syscall.ENOTDIR for a path that is something else.
+// MakeDirectory makes a directory and its missing parents. When it returns, each directory it made is durable. It
+// returns syscall.ENOTDIR if the path is something else.
 func MakeDirectory(path string, perm fs.FileMode) error {
 	return syncer((*os.File).Sync).makeDirectory(filepath.Clean(path), perm)
 }
 
-// CreateFile makes a file that is durable under its name when it returns. It returns fs.ErrExist when the name is
-// taken; whatever else fails leaves no file.
+// CreateFile makes a file that is durable under its name when CreateFile returns. It returns fs.ErrExist if the
+// name is taken. After any other failure it leaves no file.
 func CreateFile(path string, content []byte, perm fs.FileMode) error {
 	return syncer((*os.File).Sync).createFile(path, content, perm)
 }
 
-// PublishFile makes a file that nobody sees half written, durable under its name when it returns. It returns
-// fs.ErrExist when the name is taken: of several processes on any hosts, one makes the file. A process that dies leaves
-// a draft of it, which anybody may remove: see IsDraft.
+// PublishFile makes a file that nobody sees partly written. The file is durable under its name when PublishFile
+// returns. It returns fs.ErrExist if the name is taken: of several processes on any hosts, one makes the file. A
+// process that dies leaves a draft of the file, which anybody may remove. See IsDraft.
 func PublishFile(path string, content []byte, perm fs.FileMode) error {
 	return syncer((*os.File).Sync).publishFile(path, content, perm)
 }
 
-// draftInfix follows the name of the file that a draft is for.
+// draftInfix follows the name of the published file in the name of its draft.
 const draftInfix = ".new-"
 
-// IsDraft reports whether a name is that of a draft of PublishFile for the file of this name. Who removes one does no
-// harm: a process that still needs it makes another.
+// IsDraft reports whether name is the name that PublishFile gives a draft of the file named of. It is safe to
+// remove a draft: a process that still needs one makes another.
 func IsDraft(name, of string) bool {
 	digits, ok := strings.CutPrefix(name, of+draftInfix)
 	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
 }
 
-// SyncDirectory makes durable which names a directory has.
+// SyncDirectory makes the names in a directory durable.
 func SyncDirectory(path string) error {
 	return syncer((*os.File).Sync).directory(path)
 }
 
-// syncer makes what was written to an open file or directory durable.
+// syncer makes the content of an open file or directory durable.
 type syncer func(*os.File) error
 
 func (sync syncer) makeDirectory(path string, perm fs.FileMode) error {
 	if err := checkDirectory(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+
 	parent := filepath.Dir(path)
 	if parent == path {
 		return fmt.Errorf("%s: %w", path, fs.ErrNotExist)
 	}
+
 	if err := sync.makeDirectory(parent, perm); err != nil {
 		return err
 	}
 	if err := os.Mkdir(path, perm); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	// Another process may have made it a moment ago and not synced it yet.
+
+	// Another process may have just made the directory without syncing it yet.
 	if err := checkDirectory(path); err != nil {
 		return err
 	}
@@ -75,35 +78,38 @@ func (sync syncer) createFile(path string, content []byte, perm fs.FileMode) err
 	if err != nil {
 		return err
 	}
+
 	_, err = file.Write(content)
 	err = errors.Join(err, sync(file), file.Close())
 	if err == nil {
 		err = sync.directory(filepath.Dir(path))
 	}
+
 	if err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
 	return nil
 }
 
-// mostDrafts bounds how often a draft is made again that somebody has removed.
+// mostDrafts bounds how often a draft is made again because somebody removed it.
 const mostDrafts = 20
 
-// publishFile gives a whole file its name by a link, which unlike a rename fails when the name is taken.
+// publishFile names a complete file by linking it: unlike a rename, a link fails if the name is taken.
 func (sync syncer) publishFile(path string, content []byte, perm fs.FileMode) (err error) {
 	for range mostDrafts {
 		if err = sync.publishDraft(path, content, perm); !isGone(err) {
 			break
 		}
 	}
+
 	if err != nil {
 		return err
 	}
 	return sync.directory(filepath.Dir(path))
 }
 
-// isGone reports whether a file is no longer there. On a file server, an open file that another host has removed is
-// stale.
+// isGone reports whether a file no longer exists. On a file server, an open file is stale after another host
+// removed it.
 func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESTALE) }
 
 func (sync syncer) publishDraft(path string, content []byte, perm fs.FileMode) error {
@@ -112,6 +118,7 @@ func (sync syncer) publishDraft(path string, content []byte, perm fs.FileMode) e
 	if err != nil {
 		return err
 	}
+
 	_, err = file.Write(content)
 	err = errors.Join(err, sync(file), file.Close())
 	if err == nil {
@@ -120,6 +127,8 @@ func (sync syncer) publishDraft(path string, content []byte, perm fs.FileMode) e
 			err = sync.createFile(path, content, perm) // the file system has no links
 		}
 	}
+
+	// Somebody else may have removed the draft: nothing is lost by that.
 	if removed := os.Remove(file.Name()); !isGone(removed) {
 		err = errors.Join(err, removed)
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// recording notes what is synced, in order, and fails at one path.
+// recording records which paths are synced, in order, and fails at one path.
 type recording struct {
 	synced []string
 	fails  string
@@ -40,11 +40,13 @@ func TestEachParentOfADirectoryMadeIsSynced(t *testing.T) {
 	if err := syncer(r.sync).makeDirectory(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
+
 	r.check(t, top, filepath.Join(top, "a"), filepath.Join(top, "a", "b"))
 	info, err := os.Stat(path)
 	if err != nil || info.Mode() != fs.ModeDir|0o700 {
 		t.Errorf("%v, %v", info, err)
 	}
+
 	if err := syncer(r.sync).makeDirectory(path, 0o700); err != nil {
 		t.Errorf("one that is there: %v", err)
 	}
@@ -74,6 +76,7 @@ func TestMakeDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	for path, want := range map[string]error{
 		top:                             nil,
 		top + "/new/":                   nil,
@@ -88,6 +91,7 @@ func TestMakeDirectory(t *testing.T) {
 		if err := MakeDirectory(path, 0o700); !errors.Is(err, want) {
 			t.Errorf("%q: %v, want %v", path, err, want)
 		}
+
 		info, err := os.Stat(path)
 		if want == nil && (err != nil || !info.IsDir()) {
 			t.Errorf("%q: %v, %v", path, info, err)
@@ -127,11 +131,13 @@ func TestAFileIsSyncedBeforeItsDirectory(t *testing.T) {
 	if err := syncer(r.sync).createFile(path, []byte("content"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+
 	r.check(t, path, top)
 	content, err := os.ReadFile(path)
 	if err != nil || string(content) != "content" {
 		t.Errorf("%q, %v", content, err)
 	}
+
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}
@@ -169,9 +175,11 @@ func TestAFileIsPublishedOnce(t *testing.T) {
 	path := filepath.Join(top, "marker")
 	errs := make(chan error)
 	const many = 8
+
 	for i := range many {
 		go func() { errs <- PublishFile(path, slices.Repeat([]byte{byte('a' + i)}, 1000), 0o600) }()
 	}
+
 	published := 0
 	for range many {
 		switch err := <-errs; {
@@ -181,10 +189,13 @@ func TestAFileIsPublishedOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
+	// The file is the work of one process alone.
 	content, err := os.ReadFile(path)
 	if err != nil || len(content) != 1000 || published != 1 || slices.Min(content) != slices.Max(content) {
 		t.Errorf("published %d times, as %q: %v", published, content, err)
 	}
+
 	checkAlone(t, path)
 }
 
@@ -196,12 +207,14 @@ func TestAPublishedFileIsSyncedBeforeItHasItsName(t *testing.T) {
 		if _, err := os.Stat(path); file.Name() != top && !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("it has its name before it is synced: %v", err)
 		}
+
 		synced = append(synced, filepath.Dir(file.Name()))
 		return file.Sync()
 	}
 	if err := syncer(note).publishFile(path, []byte("content"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+
 	if want := []string{top, filepath.Dir(top)}; !slices.Equal(synced, want) {
 		t.Errorf("synced in %q, want %q", synced, want)
 	}
@@ -220,7 +233,7 @@ func TestAPublishedFileThatFailsIsNotLeft(t *testing.T) {
 	}
 }
 
-// checkAlone looks for what is left beside a file.
+// checkAlone checks that no other file is left beside a file.
 func checkAlone(t *testing.T, path string) {
 	t.Helper()
 	names, err := os.ReadDir(filepath.Dir(path))

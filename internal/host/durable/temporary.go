@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Shared and SharedDirectory are the modes of what several users may be meant to use. The umask, the set-group-id bit
-// and the default ACL of the directory above decide who may.
+// Shared and SharedDirectory are the modes of files and directories that several users may share. Who may use them
+// depends on the umask, and on the set-group-id bit and the default ACL of the parent directory.
 const (
 	Shared          fs.FileMode = 0o666
 	SharedDirectory fs.FileMode = 0o777
@@ -22,8 +22,8 @@ const (
 // mostNames bounds how many names are tried for a temporary file.
 const mostNames = 10_000
 
-// CreateTemp is like os.CreateTemp, which makes files that only their owner may read, but takes a mode. It puts decimal
-// digits in place of the star of the pattern.
+// CreateTemp is like os.CreateTemp, whose files only their owner may read, but takes a mode. It replaces the star
+// in the pattern by decimal digits.
 func CreateTemp(directory, pattern string, perm fs.FileMode) (*os.File, error) {
 	prefix, suffix, _ := strings.Cut(pattern, "*")
 	for attempt := 1; ; attempt++ {
@@ -36,51 +36,58 @@ func CreateTemp(directory, pattern string, perm fs.FileMode) (*os.File, error) {
 	}
 }
 
-// unnamedPattern is that of the files that CreateUnnamed makes where a file has to have a name at first.
+// unnamedPattern is the pattern for the files of CreateUnnamed that need a name at first.
 const unnamedPattern = ".guppy-*.tmp"
 
-// CreateUnnamed makes a file that has no name, so that nothing is left of it when it is closed, whatever becomes of the
-// process. Where the file system can't, the file has a name for a moment: see SweepUnnamed. No directory stands for
-// that of the system.
+// CreateUnnamed makes a file without a name. Nothing is left of the file when it is closed, whatever happens to the
+// process. If the file system can't make such a file, the file has a name for a moment; see SweepUnnamed. An empty
+// directory stands for os.TempDir.
 func CreateUnnamed(directory string) (*os.File, error) {
 	directory = cmp.Or(directory, os.TempDir())
 	file, err := openUnnamed(directory)
 	if !errors.Is(err, errors.ErrUnsupported) {
 		return file, err
 	}
+
 	if file, err = CreateTemp(directory, unnamedPattern, 0o600); err != nil {
 		return nil, err
 	}
+
 	if err := os.Remove(file.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
 }
 
-// unnamedAge is how old a file has to be that a process would have taken the name of at once.
+// unnamedAge is the age from which a file is swept: a live process would have removed its name long before.
 const unnamedAge = time.Hour
 
-// unnamedPrefixes begin the names that files without a name had in other versions.
+// unnamedPrefixes are the prefixes of the names of such files, including those of earlier versions.
 var unnamedPrefixes = []string{".guppy-", "guppy-dag-", "guppy-directory-"}
 
-// SweepUnnamed removes from a directory what processes have left that died before they could take the name of a file.
-// No live process minds: it takes the name itself as soon as it has made the file.
+// SweepUnnamed removes the files from a directory whose processes died before they could remove the name. This does
+// not disturb live processes: they remove the name themselves as soon as they have made the file.
 func SweepUnnamed(directory string) error {
 	entries, err := os.ReadDir(directory)
 	if err != nil {
 		return err
 	}
+
 	for _, entry := range entries {
 		if !isUnnamed(entry.Name()) || !entry.Type().IsRegular() {
 			continue
 		}
+
+		// A file that was just made is left to its process.
 		info, err := entry.Info()
 		if errors.Is(err, fs.ErrNotExist) || err == nil && time.Since(info.ModTime()) < unnamedAge {
 			continue
 		}
+
 		if err == nil {
 			err = os.Remove(filepath.Join(directory, entry.Name()))
 		}
+
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -88,8 +95,8 @@ func SweepUnnamed(directory string) error {
 	return nil
 }
 
-// isUnnamed reports whether a name is a prefix, digits, and perhaps ".tmp": temporary files of stores have an owner
-// too.
+// isUnnamed reports whether a name is a prefix followed by digits and perhaps ".tmp". The names of a store's
+// temporary files also contain an owner, so they do not match.
 func isUnnamed(name string) bool {
 	for _, prefix := range unnamedPrefixes {
 		digits, ok := strings.CutPrefix(strings.TrimSuffix(name, ".tmp"), prefix)

@@ -13,6 +13,7 @@ func TestAFileWithoutAName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if _, err := file.WriteAt([]byte("content"), 10); err != nil {
 		t.Error(err)
 	}
@@ -20,6 +21,7 @@ func TestAFileWithoutAName(t *testing.T) {
 	if _, err := file.ReadAt(read, 10); err != nil || string(read) != "content" {
 		t.Errorf("%q, %v", read, err)
 	}
+
 	if names, err := os.ReadDir(top); err != nil || len(names) > 0 {
 		t.Errorf("the directory has %v: %v", names, err)
 	}
@@ -28,7 +30,7 @@ func TestAFileWithoutAName(t *testing.T) {
 	}
 }
 
-// TestWhatHadANameForAMoment is removed once it is old, and nothing else is.
+// TestWhatHadANameForAMoment checks that such files are removed once they are old, and that no others are.
 func TestWhatHadANameForAMoment(t *testing.T) {
 	top := t.TempDir()
 	left := []string{".guppy-123.tmp", "guppy-dag-123.tmp", "guppy-directory-123"}
@@ -39,12 +41,15 @@ func TestWhatHadANameForAMoment(t *testing.T) {
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
+
+		// All files but one are old.
 		if old := time.Now().Add(-2 * unnamedAge); name != ".guppy-9.tmp" {
 			if err := os.Chtimes(path, old, old); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
+
 	if err := SweepUnnamed(top); err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +58,7 @@ func TestWhatHadANameForAMoment(t *testing.T) {
 			t.Errorf("%s is there: %v", name, err)
 		}
 	}
+
 	for _, name := range others {
 		if _, err := os.Stat(filepath.Join(top, name)); err != nil {
 			t.Error(err)
@@ -60,7 +66,7 @@ func TestWhatHadANameForAMoment(t *testing.T) {
 	}
 }
 
-// TestADraftThatSomebodyRemoves is made again.
+// TestADraftThatSomebodyRemoves checks that a removed draft is made again.
 func TestADraftThatSomebodyRemoves(t *testing.T) {
 	top := t.TempDir()
 	path := filepath.Join(top, "marker")
@@ -73,6 +79,7 @@ func TestADraftThatSomebodyRemoves(t *testing.T) {
 		}
 		return file.Sync()
 	}
+
 	if err := syncer(remove).publishFile(path, []byte("content"), Shared); err != nil || removed != 3 {
 		t.Errorf("removed %d times: %v", removed, err)
 	}

@@ -7,5 +7,5 @@ import (
 	"os"
 )
 
-// openUnnamed returns errors.ErrUnsupported: only Linux makes files without a name.
+// openUnnamed returns errors.ErrUnsupported: only Linux supports files without a name.
 func openUnnamed(string) (*os.File, error) { return nil, errors.ErrUnsupported }

@@ -9,10 +9,10 @@ import (
 	"syscall"
 )
 
-// Full reports whether err says that a file system takes no more, or that a quota on it is used up.
+// Full reports whether err says that a file system is full or that a quota on it is used up.
 func Full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
-// Place returns the path that an error of the operating system is about, "" if it names none.
+// Place returns the path in an error of the operating system, or "" if the error has none.
 func Place(err error) string {
 	var path *fs.PathError
 	var link *os.LinkError
@@ -25,15 +25,16 @@ func Place(err error) string {
 	return ""
 }
 
-// Room says which file system a path is on, and what is free there, as far as that can be told.
+// Room describes the file system of a path and the free space on it, if that is known.
 func Room(path string) string {
 	if absolute, err := filepath.Abs(path); err == nil {
 		path = absolute
 	}
-	for { // what is full may not have been made yet
+	for { // the path may not exist yet
 		if room, found := room(path); found {
 			return room
 		}
+
 		parent := filepath.Dir(path)
 		if parent == path {
 			return "what is free on the file system of " + path + " can't be told"
@@ -42,7 +43,7 @@ func Room(path string) string {
 	}
 }
 
-// free puts numbers into words. A file system without a fixed number of files says 0 of 0.
+// free describes the free space of a file system. A file system without a fixed number of files reports 0 of 0.
 func free(path string, bytes, files, allFiles uint64) string {
 	text := fmt.Sprintf("the file system of %s has %d bytes free", path, bytes)
 	if allFiles > 0 {

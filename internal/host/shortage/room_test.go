@@ -11,26 +11,31 @@ import (
 	"github.com/guppy-prep/guppy/internal/host/shortage"
 )
 
-// TestAFullFileSystemIsNamed fills one, by writing and by making files.
+// TestAFullFileSystemIsNamed fills a file system, by writing and by making files.
 func TestAFullFileSystemIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k,nr_inodes=8"); err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Unmount(dir, 0) //nolint:errcheck // the directory could not be removed
+
 	file := filepath.Join(dir, "below", "file")
 	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
 		t.Fatal(err)
 	}
+
 	err := os.WriteFile(file, make([]byte, 1<<20), 0o600)
 	if !shortage.Full(err) || shortage.Place(err) != file {
 		t.Fatal(err)
 	}
+
 	want := regexp.MustCompile(`^the file system of ` + regexp.QuoteMeta(file) +
 		` has 0 bytes free, and room for \d more files`)
 	if text := shortage.Room(shortage.Place(err)); !want.MatchString(text) {
 		t.Error(text)
 	}
+
+	// A path that does not exist is on the file system of its parent.
 	if text := shortage.Room(filepath.Join(dir, "gone", "file")); !regexp.MustCompile(regexp.QuoteMeta(dir) +
 		" has 0 bytes free").MatchString(text) {
 		t.Error(text)

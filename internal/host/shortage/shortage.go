@@ -1,4 +1,4 @@
-// Package shortage tells what a process lacks from what is wrong with what it looks at.
+// Package shortage distinguishes what a process lacks from what is wrong with the files that it reads.
 package shortage
 
 import (
@@ -8,9 +8,9 @@ import (
 )
 
 var (
-	// exhausted are what the process or its host has used up.
+	// exhausted are the errors for resources that the process or its host has used up.
 	exhausted = []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM}
-	// full are what a file system answers that takes no more.
+	// full are the errors of a file system that accepts no more data.
 	full = []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS}
 )
 
@@ -21,8 +21,8 @@ func Exhausted(err error) bool { return isAny(err, exhausted) }
 // quota or read-only.
 func Is(err error) bool { return Exhausted(err) || isAny(err, full) }
 
-// Bars reports whether err keeps this process from looking, and so says nothing about what it looks at: a shortage, or
-// a lack of permission.
+// Bars reports whether err keeps this process from reading something, and so says nothing about what it reads: a
+// shortage, or a lack of permission.
 func Bars(err error) bool { return Is(err) || errors.Is(err, fs.ErrPermission) }
 
 func isAny(err error, targets []error) bool {

@@ -32,6 +32,7 @@ func TestKinds(t *testing.T) {
 		if err != nil {
 			err = fmt.Errorf("wrapped: %w", &fs.PathError{Op: "open", Path: "x", Err: err})
 		}
+
 		if shortage.Exhausted(err) != tt.exhausted || shortage.Is(err) != tt.is || shortage.Bars(err) != tt.bars {
 			t.Errorf("%v: %v %v %v", tt.err, shortage.Exhausted(err), shortage.Is(err), shortage.Bars(err))
 		}

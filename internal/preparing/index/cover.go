@@ -11,17 +11,18 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Keeper has the shards of a space indexed again whose indexes are gone, and removes what is left of those.
+// Keeper indexes the shards of a space again when their indexes are gone, and removes what is left of those
+// indexes.
 type Keeper struct {
 	Repo *sqlrepo.Repository
-	// Locate finds the store that an upload's shards went to.
+	// Locate finds the store that holds an upload's shards.
 	Locate func(ctx context.Context, upload sqlrepo.Upload) (store.Store, error)
 }
 
-// Owners begins the owners of what keepers have begun to write.
+// Owners is the prefix of the owners of the temporary blobs that keepers write.
 const Owners = "index-"
 
-// Keep is Cover and then Sweep. It does nothing, and finds no store, where there is nothing to do.
+// Keep calls Cover and then Sweep. If there is nothing to do, it does not even locate a store.
 func (k *Keeper) Keep(ctx context.Context, space int64) error {
 	if _, err := k.Cover(ctx, space); err != nil {
 		return err
@@ -29,8 +30,8 @@ func (k *Keeper) Keep(ctx context.Context, space int64) error {
 	return k.Sweep(ctx, space)
 }
 
-// Cover makes indexes over the shards of a space that none covers, in the name of its latest complete upload, and tells
-// how many shards that were. Without such an upload they wait for the next one.
+// Cover makes indexes over the shards of a space that no index covers, in the name of the space's latest complete
+// upload. It returns the number of shards covered. Without a complete upload, the shards wait for the next one.
 func (k *Keeper) Cover(ctx context.Context, space int64) (covered int64, err error) {
 	err = untilUnchanged(func() error {
 		upload, err := k.owner(ctx, space)
@@ -40,10 +41,13 @@ func (k *Keeper) Cover(ctx context.Context, space int64) (covered int64, err err
 		if err != nil {
 			return err
 		}
+
+		// The store is located only if there is something to cover.
 		files, err := k.Locate(ctx, upload)
 		if err != nil {
 			return err
 		}
+
 		save := func(indexes []sqlrepo.NewIndex) error {
 			err := k.Repo.CoverShards(ctx, upload.ID, indexes)
 			for _, index := range indexes {
@@ -53,18 +57,20 @@ func (k *Keeper) Cover(ctx context.Context, space int64) (covered int64, err err
 			}
 			return err
 		}
+
 		indexer := Indexer{Store: files, Owner: fmt.Sprintf("%s%d", Owners, upload.ID), Space: space}
 		last, err := indexer.cover(ctx, k.Repo, upload, save)
 		if err != nil || len(last) == 0 {
 			return err
 		}
+
 		return indexer.save(ctx, k.Repo, last, save)
 	})
 	return covered, err
 }
 
-// owner is the upload in whose name shards of a space are covered, or sqlrepo.ErrNotFound if there is none, or nothing
-// to cover.
+// owner returns the upload in whose name the shards of a space are covered. It returns sqlrepo.ErrNotFound if there
+// is no such upload or no shard to cover.
 func (k *Keeper) owner(ctx context.Context, space int64) (sqlrepo.Upload, error) {
 	for _, err := range k.Repo.Uncovered(ctx, space, 0) {
 		if err != nil {
@@ -75,23 +81,27 @@ func (k *Keeper) owner(ctx context.Context, space int64) (sqlrepo.Upload, error)
 	return sqlrepo.Upload{}, sqlrepo.ErrNotFound
 }
 
-// Sweep removes the indexes of a space that cover nothing any more, with their files. Those whose store is not found
-// stay, and keep no others from being removed.
+// Sweep removes the indexes of a space that no longer cover anything, with their files. If an index's store can't
+// be located, the index stays, the others are removed, and Sweep returns the error.
 func (k *Keeper) Sweep(ctx context.Context, space int64) (unseen error) {
 	removing := sqlrepo.IndexFilter{Space: &space, States: []sqlrepo.IndexState{sqlrepo.IndexRemoving}}
 	for row, err := range k.Repo.Indexes(ctx, removing) {
 		if err != nil {
 			return err
 		}
+
 		upload, err := k.Repo.Upload(ctx, row.Upload)
 		if err != nil {
 			return err
 		}
+
 		files, err := k.Locate(ctx, upload)
 		if err != nil {
+			// Other stores may still be found.
 			unseen = fmt.Errorf("of upload %d: %w", upload.ID, err)
 			continue
 		}
+
 		if err := k.remove(ctx, files, space, row); err != nil {
 			return err
 		}
@@ -101,14 +111,16 @@ func (k *Keeper) Sweep(ctx context.Context, space int64) (unseen error) {
 
 // remove removes the file of an index, then its row.
 func (k *Keeper) remove(ctx context.Context, files store.Store, space int64, row sqlrepo.Index) error {
-	if len(row.Digest) == len(sqlrepo.Digest{}) { // else it can't have a file
+	if len(row.Digest) == len(sqlrepo.Digest{}) { // an index with another digest can't have a file
 		bin, err := trash.Find(ctx, k.Repo, files, space)
 		if err != nil {
 			return err
 		}
+
 		if _, err := bin.Remove(ctx, []string{blobindex.Name([32]byte(row.Digest))}); err != nil {
 			return err
 		}
 	}
+
 	return k.Repo.RemoveIndex(ctx, row.ID)
 }

@@ -1,5 +1,5 @@
-// Package index tells where the blocks of shards lie: it makes sharded DAG indexes over packed shards, from rows alone,
-// and puts them beside the shards.
+// Package index records where the blocks of shards lie. It makes sharded DAG indexes over packed shards, from rows
+// alone, and stores them beside the shards.
 package index
 
 import (
@@ -18,15 +18,15 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// ErrInconsistent is returned when a shard has other nodes than its row says.
+// ErrInconsistent is returned when the nodes of a shard do not match its row.
 var ErrInconsistent = errors.New("the repository is inconsistent")
 
-// Nodes is where what is in shards is read.
+// Nodes reads the nodes of shards.
 type Nodes interface {
 	NodesOf(ctx context.Context, shards []int64, begin func(), take func(sqlrepo.ShardNode) error) error
 }
 
-// Repository is what indexing needs of the repository.
+// Repository is the part of the repository that indexing needs.
 type Repository interface {
 	Nodes
 	Uncovered(ctx context.Context, space, upload int64) iter.Seq2[sqlrepo.Indexable, error]
@@ -39,17 +39,17 @@ type Repository interface {
 type Indexer struct {
 	Repo  Repository
 	Store store.Store
-	// Owner marks the temporary blobs in the store.
+	// Owner marks the indexer's temporary blobs in the store.
 	Owner string
 	Space int64
-	// Alive is called with the number of blocks of each index.
+	// Alive, if not nil, is called with the number of blocks of each index.
 	Alive func(n int64)
-	// batch is how many bytes of indexes are held before they are stored and recorded, 0 for batchBytes.
+	// batch is the number of bytes of indexes that are held before they are stored and recorded. 0 means batchBytes.
 	batch int64
 }
 
-// Run covers the shards of an upload that is linked, and those of the space that were left over, and completes the
-// upload. What an interrupted attempt has recorded stays.
+// Run makes indexes over the shards of a linked upload, and over shards of the space that are still without an
+// index. Then it completes the upload. Indexes recorded by an interrupted attempt stay.
 func (x *Indexer) Run(ctx context.Context, stage sqlrepo.Stage) (completed sqlrepo.Upload, err error) {
 	err = untilUnchanged(func() error {
 		save := func(indexes []sqlrepo.NewIndex) error { return x.Repo.SaveIndexes(ctx, stage, indexes) }
@@ -57,6 +57,7 @@ func (x *Indexer) Run(ctx context.Context, stage sqlrepo.Stage) (completed sqlre
 		if err != nil {
 			return err
 		}
+
 		return x.save(ctx, x.Repo, last, func(indexes []sqlrepo.NewIndex) (err error) {
 			completed, err = x.Repo.CompleteUpload(ctx, stage, indexes)
 			return err
@@ -65,10 +66,10 @@ func (x *Indexer) Run(ctx context.Context, stage sqlrepo.Stage) (completed sqlre
 	return completed, err
 }
 
-// mostAttempts bounds how often what others have changed is looked at again.
+// mostAttempts bounds how often the shards are read again because others changed them.
 const mostAttempts = 20
 
-// untilUnchanged runs do again when others have covered or removed shards meanwhile, or discarded a temporary blob.
+// untilUnchanged runs do again if others covered or removed shards meanwhile, or discarded a temporary blob.
 func untilUnchanged(do func() error) (err error) {
 	for range mostAttempts {
 		if err = do(); !errors.Is(err, sqlrepo.ErrSpaceChanged) && !errors.Is(err, fs.ErrNotExist) {
@@ -78,7 +79,7 @@ func untilUnchanged(do func() error) (err error) {
 	return err
 }
 
-// batchBytes keeps transactions short, in which bytes are stored, and memory small.
+// batchBytes is small because the bytes are stored during a transaction and held in memory.
 const batchBytes = 4 << 20
 
 type uncovered interface {
@@ -87,31 +88,36 @@ type uncovered interface {
 	Uncovered(ctx context.Context, space, upload int64) iter.Seq2[sqlrepo.Indexable, error]
 }
 
-// cover makes indexes in the name of an upload, saves all batches but the last, and returns that.
+// cover makes indexes in the name of an upload. It saves all batches but the last, which it returns.
 func (x *Indexer) cover(ctx context.Context, repo uncovered, upload sqlrepo.Upload,
 	save func([]sqlrepo.NewIndex) error) (last []sqlrepo.NewIndex, err error) {
 	held := int64(0)
 	upload.IndexLayout = cmp.Or(upload.IndexLayout, sqlrepo.DefaultIndexLayout)
+
 	for shards, err := range groups(repo.Uncovered(ctx, x.Space, upload.ID), upload.IndexSlices) {
 		if err != nil {
 			return nil, err
 		}
+
+		// Only full batches are saved here: Run saves the last one as it completes the upload.
 		if held >= cmp.Or(x.batch, batchBytes) {
 			if err := x.save(ctx, repo, last, save); err != nil {
 				return nil, err
 			}
 			last, held = nil, 0
 		}
+
 		made, err := x.make(ctx, repo, upload, shards)
 		if err != nil {
 			return nil, err
 		}
+
 		last, held = append(last, made), held+made.Size
 	}
 	return last, nil
 }
 
-// save records indexes. When others were quicker, the files that were stored in vain are removed, unless a row names
+// save records indexes. If others were quicker, it removes the files that were stored in vain, unless a row names
 // them.
 func (x *Indexer) save(ctx context.Context, repo trash.Repository, indexes []sqlrepo.NewIndex,
 	record func([]sqlrepo.NewIndex) error) error {
@@ -122,10 +128,12 @@ func (x *Indexer) save(ctx context.Context, repo trash.Repository, indexes []sql
 	return err
 }
 
+// discard removes the stored files of indexes, unless a row names them.
 func (x *Indexer) discard(ctx context.Context, repo trash.Repository, indexes []sqlrepo.NewIndex) error {
 	var stored []string
 	for _, made := range indexes {
 		name := blobindex.Name([sha256.Size]byte(made.Digest))
+
 		_, err := x.Store.Size(ctx, name)
 		switch {
 		case err == nil:
@@ -134,28 +142,34 @@ func (x *Indexer) discard(ctx context.Context, repo trash.Repository, indexes []
 			return err
 		}
 	}
+
 	if len(stored) == 0 {
 		return nil
 	}
+
 	bin, err := trash.Find(ctx, repo, x.Store, x.Space)
 	if err != nil {
 		return err
 	}
+
 	_, err = bin.Remove(ctx, stored)
 	return err
 }
 
-// groups puts shards that follow each other into the same index as long as there is room for their slices: one for each
-// block, and one for the whole. No shard is split, so one that has too many by itself has an index of its own.
+// groups puts consecutive shards into the same index as long as there is room for their slices: one for each block,
+// and one for the whole shard. Shards are not split, so a shard with too many slices has an index of its own.
 func groups(shards iter.Seq2[sqlrepo.Indexable, error], most int64) iter.Seq2[[]sqlrepo.Indexable, error] {
 	return func(yield func([]sqlrepo.Indexable, error) bool) {
 		var group []sqlrepo.Indexable
 		taken := int64(0)
+
 		for shard, err := range shards {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
+
+			// A block takes one slice, and the shard as a whole takes another.
 			slices := shard.Nodes + 1
 			if taken+slices > most && len(group) > 0 {
 				if !yield(group, nil) {
@@ -165,22 +179,26 @@ func groups(shards iter.Seq2[sqlrepo.Indexable, error], most int64) iter.Seq2[[]
 			}
 			group, taken = append(group, shard), taken+slices
 		}
+
 		if len(group) > 0 {
 			yield(group, nil)
 		}
 	}
 }
 
-// layoutOf is that of the upload in whose name an index is made, but for a shard that has too many blocks for it: then
-// it is that of the shard's own upload, or the default one if even that has no room for it, so that readers take it.
+// layoutOf returns the layout of the upload in whose name an index is made. But a single shard may have too many
+// blocks for that layout. Then layoutOf returns the layout of the shard's own upload or, if even that one is too
+// small, the default layout, so that readers accept the index.
 func layoutOf(upload sqlrepo.Upload, shards []sqlrepo.Indexable) string {
 	slices := shards[0].Nodes + 1
 	if len(shards) > 1 || slices <= upload.IndexSlices {
 		return upload.IndexLayout
 	}
+
 	if own, err := blobindex.ParseLayout(shards[0].Layout); err == nil && slices <= own.MaxSlices() {
 		return shards[0].Layout
 	}
+
 	return sqlrepo.DefaultIndexLayout
 }
 
@@ -192,14 +210,20 @@ func (x *Indexer) make(ctx context.Context, repo Nodes, upload sqlrepo.Upload,
 	if err != nil {
 		return made, err
 	}
+
 	digest := sha256.Sum256(encoded)
 	row.Shards, row.Slices, row.Size, row.Digest = int64(len(shards)), slices, int64(len(encoded)), digest[:]
 	made.Index = row
+
 	for _, shard := range shards {
 		made.Covers = append(made.Covers, shard.ID)
 	}
+
 	name := blobindex.Name(digest)
 	made.Store = func(ctx context.Context) (string, error) { return x.put(ctx, name, encoded) }
+
+	// Such a store may be slow, so the index is put there before the transaction begins. The transaction then only
+	// confirms that the index is there.
 	if store.CommitsAhead(x.Store) {
 		location, err := x.put(ctx, name, encoded)
 		if err != nil {
@@ -209,44 +233,50 @@ func (x *Indexer) make(ctx context.Context, repo Nodes, upload sqlrepo.Upload,
 			return location, x.Store.Confirm(store.WithoutPatience(ctx), name)
 		}
 	}
+
 	if x.Alive != nil {
 		x.Alive(slices - row.Shards)
 	}
 	return made, nil
 }
 
+// put stores content under name and returns its URL.
 func (x *Indexer) put(ctx context.Context, name string, content []byte) (location string, err error) {
 	blob, err := x.Store.Create(ctx, x.Owner)
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, blob.Abort()) }()
+
 	if _, err := blob.Write(content); err != nil {
 		return "", err
 	}
 	return blob.Commit(ctx, name)
 }
 
-// Bytes are those of an index in the layout and with the root of a row, over some shards, and how many slices it has.
-// They depend on these and on what the shards hold, and on nothing else.
+// Bytes returns an index over some shards, in the layout and with the root of a row, and the number of its slices.
+// The bytes depend only on the layout, the root and the content of the shards.
 func Bytes(ctx context.Context, repo Nodes, row sqlrepo.Index, shards []sqlrepo.Indexable) ([]byte, int64, error) {
 	layout, err := blobindex.ParseLayout(row.Layout)
 	if err != nil {
 		return nil, 0, err
 	}
+
 	content, err := Content(ctx, repo, row, shards)
 	if err != nil {
 		return nil, 0, err
 	}
+
 	var encoded bytes.Buffer
 	if err := blobindex.Encode(ctx, &encoded, layout, content); err != nil {
 		return nil, 0, err
 	}
+
 	return encoded.Bytes(), content.Slices(), nil
 }
 
-// Verified are the bytes of a recorded index, made again and compared with its digest. It returns ErrInconsistent when
-// they are others.
+// Verified makes the bytes of a recorded index again and compares them with its digest. It returns ErrInconsistent
+// if they differ.
 func Verified(ctx context.Context, repo Nodes, row sqlrepo.Index, shards []sqlrepo.Indexable) ([]byte, error) {
 	again, _, err := Bytes(ctx, repo, row, shards)
 	if digest := sha256.Sum256(again); err == nil && !bytes.Equal(digest[:], row.Digest) {
@@ -255,7 +285,7 @@ func Verified(ctx context.Context, repo Nodes, row sqlrepo.Index, shards []sqlre
 	return again, err
 }
 
-// Content is what an index with the root of a row tells of some shards.
+// Content returns the content of an index over some shards, with the root of a row.
 func Content(ctx context.Context, repo Nodes, row sqlrepo.Index, shards []sqlrepo.Indexable) (blobindex.Index, error) {
 	content := blobindex.Index{Content: row.Root.Cid, Shards: make([]blobindex.Shard, len(shards))}
 	places, keys := make(map[int64]int, len(shards)), make([]int64, len(shards))
@@ -265,6 +295,8 @@ func Content(ctx context.Context, repo Nodes, row sqlrepo.Index, shards []sqlrep
 		}
 		places[shard.ID], keys[i] = i, shard.ID
 	}
+
+	// NodesOf calls begin each time it starts to read, so a retried read does not add nodes twice.
 	begin := func() {
 		for i, shard := range shards {
 			whole := blobindex.Slice{Digest: [sha256.Size]byte(shard.Digest), Length: shard.Size}
@@ -272,6 +304,7 @@ func Content(ctx context.Context, repo Nodes, row sqlrepo.Index, shards []sqlrep
 			content.Shards[i] = blobindex.Shard{Digest: whole.Digest, Slices: slices}
 		}
 	}
+
 	err := repo.NodesOf(ctx, keys, begin, func(node sqlrepo.ShardNode) error {
 		to := &content.Shards[places[node.Shard]]
 		to.Slices = append(to.Slices, blobindex.Slice{
@@ -282,6 +315,7 @@ func Content(ctx context.Context, repo Nodes, row sqlrepo.Index, shards []sqlrep
 	if err != nil {
 		return content, err
 	}
+
 	for i, shard := range shards {
 		if nodes := int64(len(content.Shards[i].Slices)) - 1; nodes != shard.Nodes {
 			return content, fmt.Errorf("%w: shard %d has %d nodes where its row says %d", ErrInconsistent, shard.ID, nodes,

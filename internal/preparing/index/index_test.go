@@ -18,12 +18,13 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// memory is a repository with some shards, of which shard n has n.Nodes nodes.
+// memory is a repository with some shards. Shard n has n.Nodes nodes.
 type memory struct {
 	shards  []sqlrepo.Indexable
 	covered map[int64]bool
 	saved   []sqlrepo.NewIndex
-	// crashAt is which call that records something fails, 0 for none; changeAt which one finds that others were quicker.
+	// crashAt is the number of the recording call that fails, or 0. changeAt is the number of the call that finds that
+	// others were quicker.
 	crashAt, changeAt, calls int
 	complete                 bool
 }
@@ -39,7 +40,7 @@ func (m *memory) Uncovered(context.Context, int64, int64) iter.Seq2[sqlrepo.Inde
 }
 
 func (m *memory) NodesOf(_ context.Context, shards []int64, begin func(), take func(sqlrepo.ShardNode) error) error {
-	for attempt := range 2 { // the first one is given up in the middle
+	for attempt := range 2 { // the first attempt is given up in the middle
 		begin()
 		for i, key := range shards {
 			for n := range m.shards[key].Nodes {
@@ -48,11 +49,13 @@ func (m *memory) NodesOf(_ context.Context, shards []int64, begin func(), take f
 					return err
 				}
 			}
+
 			if i == 0 && attempt == 0 {
 				break
 			}
 		}
 	}
+
 	return nil
 }
 
@@ -65,14 +68,17 @@ func (m *memory) SaveIndexes(ctx context.Context, _ sqlrepo.Stage, indexes []sql
 	case m.changeAt:
 		return sqlrepo.ErrSpaceChanged
 	}
+
 	for _, index := range indexes {
 		if _, err := index.Store(ctx); err != nil {
 			return err
 		}
+
 		for _, key := range index.Covers {
 			m.covered[key] = true
 		}
 	}
+
 	m.saved = append(m.saved, indexes...)
 	return nil
 }
@@ -100,7 +106,7 @@ func (m *memory) StillNamed(_ context.Context, digests []sqlrepo.Digest) (map[sq
 
 var root = sqlrepo.CID{Cid: cid.MustParse("bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku")}
 
-// memoryStore has what is committed.
+// memoryStore holds the committed blobs.
 type memoryStore struct {
 	store.Store
 	blobs map[string][]byte
@@ -133,7 +139,7 @@ func (s memoryStore) Size(_ context.Context, name string) (int64, error) {
 	return int64(len(blob)), nil
 }
 
-// Trash leaves the blob where it is until it is deleted: nobody else uses this store.
+// Trash leaves the blob in place until it is deleted: nobody else uses this store.
 func (s memoryStore) Trash(_ context.Context, owner, name string) (store.Trashed, error) {
 	return store.Trashed{Owner: owner, Name: name}, nil
 }
@@ -161,7 +167,7 @@ func drawShards(t *rapid.T) (shards []sqlrepo.Indexable) {
 	return shards
 }
 
-// TestAnInterruptedIndexingGoesOnTheSame is crashed by one call, and disturbed by others at another.
+// TestAnInterruptedIndexingGoesOnTheSame crashes the indexing at one call, and disturbs it at another.
 func TestAnInterruptedIndexingGoesOnTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		files := memoryStore{blobs: map[string][]byte{}}
@@ -171,8 +177,11 @@ func TestAnInterruptedIndexingGoesOnTheSame(t *testing.T) {
 		if err := whole.run(t, files, most, 1<<20); err != nil {
 			t.Fatal(err)
 		}
+
 		crashed := &memory{shards: shards, covered: map[int64]bool{}, crashAt: rapid.IntRange(1, 9).Draw(t, "crash"),
 			changeAt: rapid.IntRange(1, 9).Draw(t, "change")}
+
+		// The second attempt goes on after the crash of the first.
 		for range 2 {
 			err := crashed.run(t, files, most, batch)
 			if err == nil {
@@ -182,20 +191,24 @@ func TestAnInterruptedIndexingGoesOnTheSame(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+
 		if !crashed.complete || len(crashed.covered) != len(shards) {
 			t.Fatalf("%d of %d shards are covered", len(crashed.covered), len(shards))
 		}
 		same := func(a, b sqlrepo.NewIndex) bool {
 			return bytes.Equal(a.Digest, b.Digest) && slices.Equal(a.Covers, b.Covers)
 		}
+
+		// The crash changes no index.
 		if !slices.EqualFunc(crashed.saved, whole.saved, same) {
 			t.Fatalf("%d indexes, %d without the crash", len(crashed.saved), len(whole.saved))
 		}
+
 		whole.checkIndexes(t, files, most)
 	})
 }
 
-// checkIndexes reads what was stored.
+// checkIndexes reads the stored indexes back.
 func (m *memory) checkIndexes(t *rapid.T, files memoryStore, most int64) {
 	next := int64(0)
 	for _, row := range m.saved {
@@ -205,6 +218,7 @@ func (m *memory) checkIndexes(t *rapid.T, files memoryStore, most int64) {
 		if row.Slices > most {
 			want = blobindex.Spec
 		}
+
 		if err != nil || layout != want || string(layout) != row.Layout || !index.Content.Equals(root.Cid) {
 			t.Fatalf("%s of %s: %v", layout, index.Content, err)
 		}
@@ -213,6 +227,8 @@ func (m *memory) checkIndexes(t *rapid.T, files memoryStore, most int64) {
 			t.Errorf("%d bytes, %d slices of %d shards, and its row says %+v", len(raw), index.Slices(), len(index.Shards),
 				row.Index)
 		}
+
+		// Shards are covered in order, each by one index.
 		for _, key := range row.Covers {
 			if key != next {
 				t.Errorf("shard %d comes where %d was to come", key, next)
@@ -221,6 +237,7 @@ func (m *memory) checkIndexes(t *rapid.T, files memoryStore, most int64) {
 			i := slices.IndexFunc(index.Shards, func(s blobindex.Shard) bool {
 				return bytes.Equal(s.Digest[:], m.shards[key].Digest)
 			})
+
 			whole := blobindex.Slice{Digest: [32]byte(m.shards[key].Digest), Length: m.shards[key].Size}
 			if i < 0 || !slices.Contains(index.Shards[i].Slices, whole) ||
 				int64(len(index.Shards[i].Slices)) != m.shards[key].Nodes+1 {
@@ -238,10 +255,12 @@ func TestShardsWithOtherNodesThanTheyCountAreNotIndexed(t *testing.T) {
 	if !errors.Is(err, ErrInconsistent) {
 		t.Errorf("%v", err)
 	}
+
 	counted[0].Digest = digest[:5]
 	if _, err := Content(t.Context(), m, sqlrepo.Index{}, counted); !errors.Is(err, ErrInconsistent) {
 		t.Errorf("a short digest: %v", err)
 	}
+
 	if _, _, err := Bytes(t.Context(), m, sqlrepo.Index{Layout: "other"}, nil); err == nil {
 		t.Error("an unknown layout is taken")
 	}
@@ -261,17 +280,19 @@ func TestAShardThatIsTooLargeIsIndexedAsItsUpload(t *testing.T) {
 			t.Errorf("a shard of an upload of %q with %d blocks: %s", c.own, c.nodes, got)
 		}
 	}
+
 	for _, layout := range blobindex.Layouts() {
 		if layout.MaxSlices() > sqlrepo.MaxIndexSlices {
 			t.Errorf("%s has more than %d slices", layout, sqlrepo.MaxIndexSlices)
 		}
 	}
+
 	if most := blobindex.Layout(sqlrepo.DefaultIndexLayout).MaxSlices(); most != sqlrepo.MaxIndexSlices {
 		t.Errorf("the default layout has at most %d slices", most)
 	}
 }
 
-// TestOthersThatAreAlwaysQuickerEndIt: nobody tries without end.
+// TestOthersThatAreAlwaysQuickerEndIt checks that the attempts are bounded.
 func TestOthersThatAreAlwaysQuickerEndIt(t *testing.T) {
 	calls := 0
 	err := untilUnchanged(func() error { calls++; return sqlrepo.ErrSpaceChanged })
@@ -280,7 +301,7 @@ func TestOthersThatAreAlwaysQuickerEndIt(t *testing.T) {
 	}
 }
 
-// slowStore is one in which committing takes long.
+// slowStore is a store in which committing takes long.
 type slowStore struct{ memoryStore }
 
 func (slowStore) CommitsAhead() bool { return true }
@@ -298,7 +319,7 @@ func (s slowStore) Confirm(ctx context.Context, name string) error {
 	return err
 }
 
-// recorder demands that indexes are stored before they are recorded, and removes one at first.
+// recorder checks that indexes are stored before they are recorded. It removes the first one, once.
 type recorder struct {
 	*memory
 	t     *testing.T
@@ -318,7 +339,7 @@ func (r *recorder) CompleteUpload(ctx context.Context, stage sqlrepo.Stage,
 	return r.memory.CompleteUpload(ctx, stage, indexes)
 }
 
-// TestSlowStoresKeepNobodyWaiting, and what somebody has removed in between is made again.
+// TestSlowStoresKeepNobodyWaiting checks that an index that somebody removed in between is made again.
 func TestSlowStoresKeepNobodyWaiting(t *testing.T) {
 	digest := sha256.Sum256([]byte{0})
 	repo := &recorder{t: t, files: slowStore{memoryStore{blobs: map[string][]byte{}}}, memory: &memory{

@@ -23,28 +23,32 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// nodes is how many blocks are indexed: "go test -run Flat ./internal/preparing/index -nodes 10000000 -timeout 1h" takes ten
-// million.
+// nodes is the number of indexed blocks. To index ten million: "go test -run Flat ./internal/preparing/index -nodes
+// 10000000 -timeout 1h".
 var nodes = flag.Int("nodes", 78_000, "how many blocks are indexed")
 
-// perShard fills shards.
+// perShard is the number of nodes of a full shard.
 const perShard = sqlrepo.DefaultIndexSlices - 1
 
-// fill makes an upload that is linked, with full shards.
+// fill makes a linked upload with full shards.
 func fill(t *testing.T, repo *sqlrepo.Repository) (stage sqlrepo.Stage, space int64) {
 	t.Helper()
 	ctx := t.Context()
 	made, err := repo.AddSpace(ctx, sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: 1 << 28})
 	must(t, err)
+
 	source, err := repo.AddSource(ctx, sqlrepo.Source{Space: made.ID, Name: "s", Path: []byte("/s"),
 		SourceOptions: sqlrepo.SourceOptions{SymlinkPolicy: "skip"}})
 	must(t, err)
+
 	opened, err := repo.OpenUpload(ctx, source.ID, sqlrepo.Upload{Profile: "p", ShardSize: 1 << 28,
 		SourceOptions: source.SourceOptions})
 	must(t, err)
+
 	claim := sqlrepo.Claim{Worker: "test", Term: time.Hour}
 	stage, err = repo.ClaimStage(ctx, claim, opened.Upload.ID)
 	must(t, err)
+
 	for i := range *nodes / perShard {
 		packed := fullShard(i)
 		held, err := repo.Held(ctx, sqlrepo.Scope{Space: made.ID}, nil)
@@ -53,16 +57,20 @@ func fill(t *testing.T, repo *sqlrepo.Repository) (stage sqlrepo.Stage, space in
 			Store: func(context.Context) (string, error) { return "file:///s", nil }}
 		must(t, repo.SaveLinks(ctx, stage, sqlrepo.LinkBatch{Shard: packed}, seal))
 	}
+
+	// Many rows were added at once, so the engine needs new statistics.
 	must(t, repo.Analyze(ctx))
+
 	root := sqlrepo.CID{Cid: cid.MustParse("bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku")}
 	stage, err = conformance.Reach(ctx, repo, claim, stage, sqlrepo.Linking)
 	must(t, err)
+
 	stage, err = repo.BeginIndexing(ctx, stage, root, sqlrepo.Counts{})
 	must(t, err)
 	return stage, made.ID
 }
 
-// fullShard has as many small blocks as fit an index.
+// fullShard returns a shard with as many small blocks as fit an index.
 func fullShard(ordinal int) *sqlrepo.PackedShard {
 	packed := &sqlrepo.PackedShard{Nodes: make([]sqlrepo.Node, perShard)}
 	digest := sha256.Sum256(fmt.Appendf(nil, "shard %d", ordinal))
@@ -74,10 +82,10 @@ func fullShard(ordinal int) *sqlrepo.PackedShard {
 	return packed
 }
 
-// maxHeap is what indexing may take, garbage and all, however many blocks there are.
+// maxHeap bounds the heap of indexing, including garbage, however many blocks there are.
 const maxHeap = 100 << 20
 
-// TestIndexingStaysFlat makes one index after the other, and looks at the heap meanwhile.
+// TestIndexingStaysFlat makes one index after the other and watches the heap.
 func TestIndexingStaysFlat(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		repo := sqlrepo.New(db)
@@ -86,22 +94,25 @@ func TestIndexingStaysFlat(t *testing.T) {
 		indexer := index.Indexer{
 			Repo: repo, Store: store.NewNone(t.TempDir()), Owner: "test", Space: space, Alive: func(n int64) { made.Add(n) },
 		}
+
 		began := time.Now()
 		peak := peakWhile(func() {
 			_, err := indexer.Run(t.Context(), stage)
 			must(t, err)
 		})
+
 		t.Logf("%d blocks in %s, heap at most %d MiB", made.Load(), time.Since(began), peak>>20)
 		if want := int64(*nodes / perShard * perShard); made.Load() != want {
 			t.Errorf("%d blocks were indexed, want %d", made.Load(), want)
 		}
+
 		if peak > maxHeap {
 			t.Errorf("the heap grew to %d bytes, more than %d", peak, maxHeap)
 		}
 	})
 }
 
-// peakWhile is the largest heap, with what is not collected yet, while something is done.
+// peakWhile returns the largest heap while do runs, including garbage that is not collected yet.
 func peakWhile(do func()) (peak uint64) {
 	done, sampled := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -117,6 +128,7 @@ func peakWhile(do func()) (peak uint64) {
 			}
 		}
 	}()
+
 	do()
 	close(done)
 	<-sampled

@@ -14,24 +14,25 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// cachedShards is how many shards' digests are held: files follow each other in shards as they do in the walk, except
-// for those that were packed later than their neighbours.
+// cachedShards is the number of shards whose digests are held. Files follow each other in shards in the order of
+// the walk, except for files that were packed later than their neighbours.
 const cachedShards = 8
 
-// DigestCache holds the digests of the shards that were looked at last.
+// DigestCache holds the digests of the shards that were used last.
 type DigestCache struct {
 	repo   Digests
 	shards *simplelru.LRU[int64, []byte]
 }
 
-// NewDigestCache returns a cache that holds nothing yet.
+// NewDigestCache returns an empty cache.
 func NewDigestCache(repo Digests) *DigestCache {
 	shards, _ := simplelru.NewLRU[int64, []byte](cachedShards, nil) // only a size below 1 is an error
 	return &DigestCache{repo: repo, shards: shards}
 }
 
-// Of returns the digests of the chunks of a file's i-th segment, valid until the next call, or ErrInconsistent when not
-// all of them are there. Those of the segments behind it are read at the same time: a database may be far away.
+// Of returns the digests of the chunks of a file's i-th segment, which are valid until the next call. It returns
+// ErrInconsistent if some are missing. The digests of the following segments are read at the same time: the
+// database may be far away.
 func (c *DigestCache) Of(ctx context.Context, segments []sqlrepo.Segment, i int) ([]byte, error) {
 	digests, err := c.Packed(ctx, segments, i)
 	segment := segments[i]
@@ -42,11 +43,12 @@ func (c *DigestCache) Of(ctx context.Context, segments []sqlrepo.Segment, i int)
 	return digests, err
 }
 
-// Packed is Of for shards that may be packed or not: it returns the digests that are there. Those of chunks that were
-// not packed are zero.
+// Packed is like Of for shards that need not be packed. It returns the digests that are there; the digest of a
+// chunk that was not packed is zero.
 func (c *DigestCache) Packed(ctx context.Context, segments []sqlrepo.Segment, i int) ([]byte, error) {
 	segment := segments[i]
 	digests, held := c.shards.Get(segment.Shard)
+
 	if !held {
 		if err := c.read(ctx, segments[i:]); err != nil {
 			return nil, err
@@ -57,20 +59,24 @@ func (c *DigestCache) Packed(ctx context.Context, segments []sqlrepo.Segment, i 
 	whole := int64(len(digests) / sha256.Size)
 	from := max(0, min(segment.Chunk, whole))
 	to := max(from, min(segment.Chunk+unixfs.Chunks(segment.Length), whole))
+
 	return digests[from*sha256.Size : to*sha256.Size], nil
 }
 
-// readAtOnce is how many shards' digests are read side by side.
+// readAtOnce is the number of shards whose digests are read concurrently.
 const readAtOnce = 6
 
-// read reads the digests of the first shards among those of some segments that are not held.
+// read reads the digests of the first shards of some segments that are not in the cache.
 func (c *DigestCache) read(ctx context.Context, segments []sqlrepo.Segment) error {
 	var wanted []int64
+
+	// Several segments may lie in the same shard.
 	for _, segment := range segments {
 		_, held := c.shards.Get(segment.Shard)
 		if !held && !slices.Contains(wanted, segment.Shard) {
 			wanted = append(wanted, segment.Shard)
 		}
+
 		if len(wanted) == readAtOnce {
 			break
 		}
@@ -87,6 +93,7 @@ func (c *DigestCache) read(ctx context.Context, segments []sqlrepo.Segment) erro
 			return err
 		})
 	}
+
 	if err := group.Wait(); err != nil {
 		return err
 	}

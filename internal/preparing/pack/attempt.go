@@ -19,7 +19,7 @@ import (
 
 var errStartAgain = errors.New("the shard begins again without a file that changed")
 
-// attempt packs a shard, without the entries in out.
+// attempt packs a shard without the entries in out.
 type attempt struct {
 	packer *Packer
 	shard  sqlrepo.Shard
@@ -32,33 +32,39 @@ type attempt struct {
 	count   count
 }
 
-// run streams the segments into the store. It returns errStartAgain when what was written is of no use.
+// run streams the segments into the store. It returns errStartAgain if what it wrote can't be used.
 func (a *attempt) run(ctx context.Context) (*Packed, error) {
 	a.digests = make([]byte, a.shard.Chunks*sha256.Size)
 	a.count = count{counters: a.packer.Progress}
 	var err error
+
 	a.builder, err = shard.NewBuilder(ctx, a.packer.Store, a.owner, shard.WithPiece(a.packer.PieceCID))
 	if err != nil {
 		return nil, err
 	}
+
 	if err := a.stream.run(ctx, a.segments(ctx), a.write); err != nil {
 		a.count.takeBack()
 		return nil, errors.Join(err, a.builder.Abort())
 	}
+
 	draft, err := a.builder.Finish(ctx)
 	if err != nil {
 		a.count.takeBack()
 		return nil, err
 	}
+
 	packed := &Packed{Draft: draft, Shard: a.shard, Digests: a.digests, Files: a.count.files, count: a.count}
 	packed.Shard.Content = a.count.bytes
+
+	// The order of TakenOut must not depend on the map's.
 	for _, entry := range slices.Sorted(maps.Keys(a.out)) {
 		packed.TakenOut = append(packed.TakenOut, a.out[entry])
 	}
 	return packed, nil
 }
 
-// segments are those of the entries that were not taken out before this attempt.
+// segments yields the segments of the entries that were not taken out before this attempt.
 func (a *attempt) segments(ctx context.Context) iter.Seq2[sqlrepo.PackSegment, error] {
 	taken := maps.Clone(a.out)
 	return func(yield func(sqlrepo.PackSegment, error) bool) {
@@ -73,21 +79,27 @@ func (a *attempt) segments(ctx context.Context) iter.Seq2[sqlrepo.PackSegment, e
 	}
 }
 
+// write adds the chunks of a batch to the shard. It takes out the entries of chunks that could not be read.
 func (a *attempt) write(ctx context.Context, b *batch) error {
 	for i := range b.chunks {
 		c := &b.chunks[i]
+
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+
+		// A file that can't be read fails alone, not with the shard.
 		if err := c.segment.failure(); err != nil {
 			if err := a.takeOut(c.segment, err); err != nil {
 				return err
 			}
 			continue
 		}
+
 		if err := a.builder.Add(cid.Raw, c.digest, c.data); err != nil {
 			return err
 		}
+
 		copy(a.digests[c.index*sha256.Size:], c.digest[:])
 		c.segment.written = true
 		a.count.add(c)
@@ -95,23 +107,28 @@ func (a *attempt) write(ctx context.Context, b *batch) error {
 	return nil
 }
 
-// takeOut leaves an entry out of the shard, which begins again if it holds some of it. It returns an error from
-// source.Fatal when the failure is not the entry's own.
+// takeOut leaves an entry out of the shard. It returns errStartAgain if the shard already holds some of the entry,
+// and an error of source.Fatal if the entry is not to blame for the failure.
 func (a *attempt) takeOut(segment *openSegment, failure error) error {
 	if _, out := a.out[segment.Entry]; out {
 		return nil
 	}
+
 	if err := source.Fatal(a.packer.FS, a.packer.Root, failure); err != nil {
 		return err
 	}
+
 	out := sqlrepo.TakenOut{Entry: segment.Entry, State: sqlrepo.Failed, Reason: source.Reason(failure)}
 	gone := errors.Is(failure, fs.ErrNotExist)
 	if gone {
 		out.Reason = "vanished since it was scanned"
 	}
+
+	// A changed entry is scanned again, but only once: after that it has failed.
 	if (gone || errors.Is(failure, errChanged)) && segment.State == sqlrepo.Ready {
 		out.State = sqlrepo.Changed
 	}
+
 	a.out[segment.Entry] = out
 	if segment.written {
 		return errStartAgain
@@ -119,7 +136,7 @@ func (a *attempt) takeOut(segment *openSegment, failure error) error {
 	return nil
 }
 
-// count is what a shard adds to the progress.
+// count is what a shard has added to the progress.
 type count struct {
 	counters     *progress.Counters
 	files, bytes int64
@@ -135,7 +152,7 @@ func (n *count) add(c *chunk) {
 	}
 }
 
-// takeBack may be called more than once.
+// takeBack takes back what was counted. It may be called more than once.
 func (n *count) takeBack() {
 	n.counters.Bytes.Add(-n.bytes)
 	n.counters.Files.Add(-n.files)

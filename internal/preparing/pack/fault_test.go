@@ -16,7 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// nine has small files, and one of nine chunks and a bit, the last but one.
+// nine has small files and, as the last but one, a file of nine chunks and a bit.
 var nine = sourcetest.Tree{Files: 10, Seed: 3, SizeOf: func(_, file int) int64 {
 	if file == 8 {
 		return 9<<20 + 5
@@ -26,7 +26,7 @@ var nine = sourcetest.Tree{Files: 10, Seed: 3, SizeOf: func(_, file int) int64 {
 
 const large = 8 // the file of nine chunks and a bit
 
-// TestFilesThatChangedAreTakenOut and the others stay. Entries are numbered from 1.
+// TestFilesThatChangedAreTakenOut checks that the other files stay. Entries are numbered from 1.
 func TestFilesThatChangedAreTakenOut(t *testing.T) {
 	for name, test := range map[string]struct {
 		file    int
@@ -56,8 +56,11 @@ func TestFilesThatChangedAreTakenOut(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				tree := sourcetest.NewSynthetic(nine)
 				f := newFixture(t, tree, planAll(t, tree, 10), readAhead)
+
+				// Entries are numbered from 1.
 				out := map[int64]bool{int64(test.file + 1): true}
 				want := f.plan.blocks(t, sourcetest.NewSynthetic(nine), out)
+
 				test.disturb(tree, tree.FilePath(0, test.file))
 				packed, err := f.pack(t.Context())
 				must(t, err)
@@ -65,14 +68,18 @@ func TestFilesThatChangedAreTakenOut(t *testing.T) {
 					got[0].State != test.state || !strings.Contains(got[0].Reason, test.reason) {
 					t.Errorf("taken out: %+v", got)
 				}
+
 				equal(t, "files", packed.Files, 9)
 				equal(t, "files counted", f.packer.Progress.Files.Load(), 9)
 				equal(t, "bytes counted", f.packer.Progress.Bytes.Load(), packed.Shard.Content)
+
+				// Only the chunks of the entry that was taken out have no digest.
 				for i, segment := range f.plan {
 					zero := make([]byte, 32)
 					first := packed.Digests[segment.Chunk*32:][:32]
 					equal(t, "no digest", slices.Equal(first, zero), i == test.file)
 				}
+
 				checkBlocks(t, packed, want)
 				must(t, packed.Abort())
 				f.checkNothing(t)
@@ -81,7 +88,8 @@ func TestFilesThatChangedAreTakenOut(t *testing.T) {
 	}
 }
 
-// TestAFileThatChangesAgainFails as it does not do after its first scan.
+// TestAFileThatChangesAgainFails checks that a file fails if it changes after its second scan. After its first
+// scan, it would only be scanned again.
 func TestAFileThatChangesAgainFails(t *testing.T) {
 	for _, disturb := range []func(s *sourcetest.Synthetic, path string){
 		func(s *sourcetest.Synthetic, p string) { s.Change(p, 1) },
@@ -96,17 +104,19 @@ func TestAFileThatChangesAgainFails(t *testing.T) {
 		if len(packed.TakenOut) != 1 || packed.TakenOut[0].State != sqlrepo.Failed {
 			t.Errorf("taken out: %+v", packed.TakenOut)
 		}
+
 		must(t, packed.Abort())
 	}
 }
 
-// TestAllOfThemMayBeTakenOut each for its own reason, in the order of the plan.
+// TestAllOfThemMayBeTakenOut checks that all files are taken out, in the order of the plan.
 func TestAllOfThemMayBeTakenOut(t *testing.T) {
 	tree := sourcetest.NewSynthetic(nine)
 	f := newFixture(t, tree, planAll(t, tree, 10), 40)
 	for i := range 10 {
 		tree.Change(tree.FilePath(0, i), 1)
 	}
+
 	packed, err := f.pack(t.Context())
 	must(t, err)
 	equal(t, "taken out", len(packed.TakenOut), 10)
@@ -118,7 +128,7 @@ func TestAllOfThemMayBeTakenOut(t *testing.T) {
 	f.checkNothing(t)
 }
 
-// TestAShortageIsNotTheFilesFault nor is a source that is gone.
+// TestAShortageIsNotTheFilesFault checks that files are not blamed for a shortage or for a source that is gone.
 func TestAShortageIsNotTheFilesFault(t *testing.T) {
 	for want, disturb := range map[error]func(s *sourcetest.Synthetic){
 		syscall.EMFILE: func(s *sourcetest.Synthetic) { s.Fail(s.FilePath(0, 6), "open", syscall.EMFILE) },
@@ -133,11 +143,12 @@ func TestAShortageIsNotTheFilesFault(t *testing.T) {
 		if packed, err := f.pack(t.Context()); !errors.Is(err, want) {
 			t.Errorf("%v, %v; want %v", packed, err, want)
 		}
+
 		f.checkNothing(t)
 	}
 }
 
-// stopping cancels when a number of reads have begun.
+// stopping calls cancel when a number of reads have begun.
 type stopping struct {
 	source.FS
 	reads  atomic.Int64
@@ -152,7 +163,8 @@ func (s *stopping) Open(path string) (source.File, error) {
 	return s.FS.Open(path)
 }
 
-// TestPackingEndsWithItsContext wherever it is, closes what it opened, and leaves nothing.
+// TestPackingEndsWithItsContext checks that packing can end anywhere, closes the files it opened, and leaves
+// nothing behind.
 func TestPackingEndsWithItsContext(t *testing.T) {
 	tree := sourcetest.NewSynthetic(mixed)
 	for at := int64(0); at <= 200; at += 10 {
@@ -162,16 +174,18 @@ func TestPackingEndsWithItsContext(t *testing.T) {
 		if at == 0 {
 			cancel(errBroken)
 		}
+
 		packed, err := f.pack(ctx)
 		if cause := context.Cause(ctx); !errors.Is(err, errBroken) && !errors.Is(err, context.Canceled) || cause == nil {
 			t.Errorf("at %d: %v, %v", at, packed, err)
 		}
+
 		f.checkNothing(t)
 		cancel(nil)
 	}
 }
 
-// TestALargeFileIsOpenedOnce however many read it.
+// TestALargeFileIsOpenedOnce checks that many readers share one open file.
 func TestALargeFileIsOpenedOnce(t *testing.T) {
 	tree := sourcetest.NewSynthetic(sourcetest.Tree{Files: 1, Size: 40 * unixfs.ChunkSize, Seed: 1})
 	counting := sourcetest.NewCounting(tree)

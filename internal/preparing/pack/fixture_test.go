@@ -49,7 +49,7 @@ func (p planned) ShardSegments(context.Context, int64) iter.Seq2[sqlrepo.PackSeg
 	}
 }
 
-// chunks is how many chunks are planned.
+// chunks returns the number of planned chunks.
 func (p planned) chunks() (n int64) {
 	for _, segment := range p {
 		n += unixfs.Chunks(segment.Length)
@@ -57,7 +57,7 @@ func (p planned) chunks() (n int64) {
 	return n
 }
 
-// plan puts a file behind what is planned, from a chunk on and with so many chunks at most.
+// plan appends a file to the plan, from chunk first on, with at most most chunks.
 func (p planned) plan(tb testing.TB, fsys source.FS, path string, first, most int64) planned {
 	tb.Helper()
 	info, err := fsys.Lstat(path)
@@ -69,6 +69,7 @@ func (p planned) plan(tb testing.TB, fsys source.FS, path string, first, most in
 		Entry: int64(len(p) + 1), Offset: offset, Chunk: p.chunks(),
 		Length: min(info.Size()-offset, most*unixfs.ChunkSize),
 	}
+
 	return append(p, sqlrepo.PackSegment{
 		Segment: segment, Path: relative, Fingerprint: source.Fingerprint(info, nil), State: sqlrepo.Ready,
 	})
@@ -83,19 +84,21 @@ func planAll(tb testing.TB, tree *sourcetest.Synthetic, files int) (p planned) {
 	return p
 }
 
-// blocks are the chunks that the plan should give, without what is in out.
+// blocks returns the chunks that the plan should give, without the entries in out.
 func (p planned) blocks(tb testing.TB, fsys source.FS, out map[int64]bool) (blocks [][]byte) {
 	tb.Helper()
 	for _, segment := range p {
 		if out[segment.Entry] {
 			continue
 		}
+
 		file, err := fsys.Open(source.OSPath(sourcetest.Root, segment.Path))
 		must(tb, err)
 		content := make([]byte, segment.Length)
 		_, err = io.ReadFull(io.NewSectionReader(file, segment.Offset, segment.Length), content)
 		must(tb, err)
 		must(tb, file.Close())
+
 		for {
 			n := min(len(content), unixfs.ChunkSize)
 			blocks = append(blocks, content[:n])
@@ -104,6 +107,7 @@ func (p planned) blocks(tb testing.TB, fsys source.FS, out map[int64]bool) (bloc
 			}
 		}
 	}
+
 	return blocks
 }
 
@@ -113,7 +117,7 @@ type fixture struct {
 	plan   planned
 	store  *storetest.Faulty
 	path   string
-	// arrived are the bytes that were read, opened the files that were opened, open those that were not closed.
+	// arrived counts the bytes read, opened the files opened, and open the files not closed yet.
 	arrived, opened, open atomic.Int64
 }
 
@@ -140,7 +144,7 @@ func (f *fixture) pack(ctx context.Context) (*pack.Packed, error) {
 	})
 }
 
-// checkNothing is left, of a shard that was not packed or was aborted.
+// checkNothing checks that nothing is left of a shard that was not packed or was aborted.
 func (f *fixture) checkNothing(tb testing.TB) {
 	tb.Helper()
 	left, err := f.store.Unfinished(tb.Context(), "")
@@ -152,7 +156,7 @@ func (f *fixture) checkNothing(tb testing.TB) {
 	equal(tb, "files counted", f.packer.Progress.Files.Load(), 0)
 }
 
-// closing counts the files that are open.
+// closing counts the open files.
 type closing struct {
 	source.FS
 	open *atomic.Int64

@@ -21,7 +21,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// drawTree gives many small files, which share batches, and some large ones. Files of the same few bytes are alike.
+// drawTree draws many small files, which share batches, and some large ones. Files of the same few bytes are alike.
 func drawTree(t *rapid.T) (*sourcetest.Synthetic, int) {
 	size := rapid.OneOf(rapid.Int64Range(0, 2), rapid.Int64Range(0, 9000), rapid.Int64Range(0, 3<<20))
 	sizes := rapid.SliceOfN(size, 1, 100).Draw(t, "sizes")
@@ -30,7 +30,7 @@ func drawTree(t *rapid.T) (*sourcetest.Synthetic, int) {
 	}), len(sizes)
 }
 
-// TestAShardHasWhatWasPlanned whatever the files and however many are read at once.
+// TestAShardHasWhatWasPlanned packs random files with random numbers of concurrent reads.
 func TestAShardHasWhatWasPlanned(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		tree, files := drawTree(rt)
@@ -38,27 +38,31 @@ func TestAShardHasWhatWasPlanned(t *testing.T) {
 		for i := range files {
 			info, err := tree.Lstat(tree.FilePath(0, i))
 			must(t, err)
+
+			// Some segments begin behind the first chunk of their file.
 			first := int64(0)
 			if info.Size() > 1<<20 {
 				first = rapid.Int64Range(0, 1).Draw(rt, "first")
 			}
 			plan = plan.plan(t, tree, tree.FilePath(0, i), first, rapid.Int64Range(1, 4).Draw(rt, "most"))
 		}
+
 		f := newFixture(t, tree, plan, rapid.SampledFrom([]int{1, 2, 3, 16, 100}).Draw(rt, "read ahead"))
 		packed, err := f.pack(t.Context())
 		must(t, err)
 		f.check(t, packed, plan.blocks(t, tree, nil))
-		equal(t, "files opened", f.opened.Load() >= int64(files), true) // and empty reads
+		equal(t, "files opened", f.opened.Load() >= int64(files), true) // including empty reads
 		must(t, packed.Draft.Abort())
 	})
 }
 
-// check compares what was packed with the chunks of the plan, all of which it should have.
+// check compares a packed shard with the chunks of the plan. The shard should have all of them.
 func (f *fixture) check(t *testing.T, packed *pack.Packed, blocks [][]byte) {
 	t.Helper()
 	if !bytes.Equal(packed.Digests, digestsOf(blocks)) {
 		t.Errorf("the digests are wrong")
 	}
+
 	content, files := int64(0), int64(0)
 	for _, segment := range f.plan {
 		content += segment.Length
@@ -66,6 +70,7 @@ func (f *fixture) check(t *testing.T, packed *pack.Packed, blocks [][]byte) {
 			files++
 		}
 	}
+
 	equal(t, "content", packed.Shard.Content, content)
 	equal(t, "files", packed.Files, files)
 	equal(t, "bytes read", f.arrived.Load(), content)
@@ -77,7 +82,7 @@ func (f *fixture) check(t *testing.T, packed *pack.Packed, blocks [][]byte) {
 	checkBlocks(t, packed, blocks)
 }
 
-// checkBlocks commits the draft and reads its file: it has each block once.
+// checkBlocks commits the draft and checks that its file has each block once.
 func checkBlocks(t *testing.T, packed *pack.Packed, blocks [][]byte) {
 	t.Helper()
 	location, err := packed.Draft.Commit(t.Context())
@@ -87,12 +92,14 @@ func checkBlocks(t *testing.T, packed *pack.Packed, blocks [][]byte) {
 	file, err := os.Open(parsed.Path)
 	must(t, err)
 	defer func() { _ = file.Close() }()
+
 	reader, seen := car.NewReader(file), map[[sha256.Size]byte]bool{}
 	for i, block := range blocks {
 		digest := sha256.Sum256(block)
 		if seen[digest] {
 			continue
 		}
+
 		seen[digest] = true
 		section, err := reader.Next()
 		must(t, err)
@@ -100,12 +107,13 @@ func checkBlocks(t *testing.T, packed *pack.Packed, blocks [][]byte) {
 			t.Errorf("another block for chunk %d", i)
 		}
 	}
+
 	if _, err := reader.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("there are more blocks: %v", err)
 	}
 }
 
-// mixed has files of all kinds: they fill some batches.
+// mixed has files of all kinds, which fill some batches.
 var mixed = sourcetest.Tree{Files: 200, Seed: 9, SizeOf: func(_, file int) int64 {
 	if file%50 == 7 {
 		return 3<<20 + 11
@@ -113,7 +121,7 @@ var mixed = sourcetest.Tree{Files: 200, Seed: 9, SizeOf: func(_, file int) int64
 	return int64(file * 100)
 }}
 
-// TestAbortTakesBackWhatWasCounted and nothing that other shards counted.
+// TestAbortTakesBackWhatWasCounted checks that nothing is taken back that other shards counted.
 func TestAbortTakesBackWhatWasCounted(t *testing.T) {
 	tree := sourcetest.NewSynthetic(mixed)
 	f := newFixture(t, tree, planAll(t, tree, 200), 16)
@@ -122,6 +130,7 @@ func TestAbortTakesBackWhatWasCounted(t *testing.T) {
 	packed, err := f.pack(t.Context())
 	must(t, err)
 	equal(t, "files", f.packer.Progress.Files.Load(), 201)
+
 	for range 2 {
 		must(t, packed.Abort())
 	}
@@ -130,39 +139,46 @@ func TestAbortTakesBackWhatWasCounted(t *testing.T) {
 	f.checkNothing(t)
 }
 
-// TestWhatIsHeldElsewhereIsCountedAllTheSame, and the source is not read again for it.
+// TestWhatIsHeldElsewhereIsCountedAllTheSame checks that the source is not read again for held blocks.
 func TestWhatIsHeldElsewhereIsCountedAllTheSame(t *testing.T) {
 	tree := sourcetest.NewSynthetic(mixed)
 	f := newFixture(t, tree, planAll(t, tree, 200), 16)
 	packed, err := f.pack(t.Context())
 	must(t, err)
+
 	bytesRead := f.arrived.Load()
 	digests := packed.Draft.Digests()
 	smaller, err := packed.Draft.Without(t.Context(), map[sqlrepo.Digest]struct{}{digests[3]: {}, digests[30]: {}})
 	must(t, err)
+
 	equal(t, "blocks", len(smaller.Digests()), len(digests)-2)
 	must(t, packed.Draft.Abort())
 	must(t, smaller.Abort())
+
 	equal(t, "bytes read", f.arrived.Load(), bytesRead)
 	equal(t, "bytes counted", f.packer.Progress.Bytes.Load(), packed.Shard.Content)
 }
 
-// TestBuffersAreUsedAgain for one shard after another.
+// TestBuffersAreUsedAgain uses the same buffers for one shard after another.
 func TestBuffersAreUsedAgain(t *testing.T) {
 	tree := sourcetest.NewSynthetic(mixed)
 	f := newFixture(t, tree, planAll(t, tree, 200), 16)
 	want := f.plan.blocks(t, tree, nil)
 	var first, last runtime.MemStats
+
 	for i := range 4 {
+		// The first shard allocates the buffers.
 		if i == 1 {
 			runtime.ReadMemStats(&first)
 		}
+
 		packed, err := f.pack(t.Context())
 		must(t, err)
 		if i == 3 {
 			runtime.ReadMemStats(&last)
 			checkBlocks(t, packed, want)
 		}
+
 		must(t, packed.Abort())
 	}
 	if each := (last.TotalAlloc - first.TotalAlloc) / 3; each > 4<<20 {
@@ -172,13 +188,15 @@ func TestBuffersAreUsedAgain(t *testing.T) {
 
 var errBroken = errors.New("broken")
 
-// TestWhateverFailsInTheStoreLeavesNothing lets each call of each operation fail in turn, until all of them succeed.
+// TestWhateverFailsInTheStoreLeavesNothing makes each call of each operation fail in turn, until all of them
+// succeed.
 func TestWhateverFailsInTheStoreLeavesNothing(t *testing.T) {
 	tree := sourcetest.NewSynthetic(mixed)
 	plan := planAll(t, tree, 40)
 	for _, op := range []string{"create", "write", "sync"} {
 		failed := int64(0)
 		for {
+			// Each round lets one more call succeed.
 			f := newFixture(t, tree, plan, 4)
 			f.store.Fail = storetest.FailAt(op, failed+1, errBroken)
 			packed, err := f.pack(t.Context())
@@ -186,19 +204,21 @@ func TestWhateverFailsInTheStoreLeavesNothing(t *testing.T) {
 				must(t, packed.Abort())
 				break
 			}
+
 			failed++
 			if !errors.Is(err, errBroken) || packed != nil {
 				t.Errorf("%s: %v, %v", op, packed, err)
 			}
 			f.checkNothing(t)
 		}
+
 		if failed == 0 {
 			t.Errorf("%s was never called", op)
 		}
 	}
 }
 
-// cutShort is a plan whose reading fails midway.
+// cutShort is a plan that fails in the middle of being read.
 type cutShort struct{ planned }
 
 func (c cutShort) ShardSegments(ctx context.Context, id int64) iter.Seq2[sqlrepo.PackSegment, error] {

@@ -8,20 +8,21 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// stream reads chunks in many goroutines and hands them out in order.
+// stream reads chunks in many goroutines and passes them on in order.
 type stream struct {
 	reader  reader
 	buffers *Buffers
-	// readers is how many reads are under way at most.
+	// readers is the largest number of concurrent reads.
 	readers int
 }
 
-// run gives the batches of the segments to write, one by one and each read whole. It returns the first error of write,
-// or else of the segments. All its goroutines have ended then.
+// run passes the batches of the segments to write, one after the other, each after all of it was read. It returns
+// the first error of write, or else the error of the segments. When run returns, all its goroutines have ended.
 func (s *stream) run(ctx context.Context, segments iter.Seq2[sqlrepo.PackSegment, error],
 	write func(context.Context, *batch) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+
 	queue, ordered := make(chan *chunk, s.readers), make(chan *batch, cap(s.buffers.free))
 	var running sync.WaitGroup
 	var planFailed error
@@ -30,6 +31,7 @@ func (s *stream) run(ctx context.Context, segments iter.Seq2[sqlrepo.PackSegment
 		defer close(ordered)
 		planFailed = cut(segments, func(b *batch) { s.dispatch(ctx, b, queue, ordered) })
 	})
+
 	for range s.readers {
 		running.Go(func() {
 			for c := range queue {
@@ -37,12 +39,16 @@ func (s *stream) run(ctx context.Context, segments iter.Seq2[sqlrepo.PackSegment
 			}
 		})
 	}
+
 	err := s.write(ctx, ordered, write)
 	cancel()
+
+	// After a failure, batches under way still hold buffers, which the worker's next shard needs.
 	for b := range ordered {
 		<-b.done
 		s.buffers.give(b.buffer)
 	}
+
 	running.Wait()
 	if err == nil {
 		err = planFailed
@@ -50,7 +56,7 @@ func (s *stream) run(ctx context.Context, segments iter.Seq2[sqlrepo.PackSegment
 	return err
 }
 
-// dispatch has a batch read. When ctx has ended, it only has files closed.
+// dispatch queues the chunks of a batch for reading. If ctx has ended, it only closes their files.
 func (s *stream) dispatch(ctx context.Context, b *batch, queue chan<- *chunk, ordered chan<- *batch) {
 	b.ready(s.buffers.take(ctx))
 	if b.buffer == nil {
@@ -59,6 +65,7 @@ func (s *stream) dispatch(ctx context.Context, b *batch, queue chan<- *chunk, or
 		}
 		return
 	}
+
 	ordered <- b
 	for i := range b.chunks {
 		queue <- &b.chunks[i]

@@ -20,7 +20,7 @@ import (
 
 var errPoisoned = errors.New("poisoned")
 
-// picky refuses what holds a certain content, as long as it is told to.
+// picky rejects shards that contain certain bytes, while it is told to.
 type picky struct {
 	store.Store
 	refused []byte
@@ -44,7 +44,8 @@ func (b *pickyBlob) Write(p []byte) (int, error) {
 	return b.Blob.Write(p)
 }
 
-// TestOneShardThatAlwaysFailsIsSetAside and everything else is done; it is tried again when the upload is opened again.
+// TestOneShardThatAlwaysFailsIsSetAside checks that everything else is done, and that the shard is tried again when
+// the upload is opened again.
 func TestOneShardThatAlwaysFailsIsSetAside(t *testing.T) {
 	files := duplicates(t)
 	files["b/poison"] = strings.Repeat("p", 100) + "poison" + strings.Repeat("q", 3<<20)
@@ -55,19 +56,24 @@ func TestOneShardThatAlwaysFailsIsSetAside(t *testing.T) {
 			poisoned.Store = j.Store
 			j.Store = poisoned
 		})
+
 		result, err := f.run()
 		if !errors.Is(err, pipeline.ErrSetAside) || !strings.Contains(err.Error(), errPoisoned.Error()) {
 			t.Fatalf("got %v", err)
 		}
+
 		u := result.Upload
 		if u.AsideShards != 1 || u.SettledShards != u.PlannedShards-1 || u.PlannedShards < 8 || !u.Stuck() {
 			t.Errorf("%+v", u.Tally)
 		}
+
 		shards, err := f.repo.ShardsUnderWay(context.Background(), u.ID)
 		must(t, err)
 		if len(shards) != 1 || shards[0].Attempts != 5 || !strings.Contains(shards[0].Error, errPoisoned.Error()) {
 			t.Errorf("set aside: %+v", shards)
 		}
+
+		// Once the store takes the shard, only that shard is left to do.
 		poisoned.lenient.Store(true)
 		upload := f.complete()
 		want, err := boxoRoot(root)
@@ -77,7 +83,7 @@ func TestOneShardThatAlwaysFailsIsSetAside(t *testing.T) {
 	})
 }
 
-// hanging does not answer when a file is opened for the first time, until it is let go.
+// hanging does not return from the first opening of a file until it is released.
 type hanging struct {
 	*sourcetest.Synthetic
 	path  string
@@ -92,32 +98,37 @@ func (h *hanging) Open(path string) (source.File, error) {
 	return h.Synthetic.Open(path)
 }
 
-// TestWorkThatStallsIsGivenBack has a read hang: the other worker of the process takes the shard and completes the
-// upload.
+// TestWorkThatStallsIsGivenBack makes a read hang. The other worker of the process takes the shard over and
+// completes the upload.
 func TestWorkThatStallsIsGivenBack(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root)
 	root := undisturbed.complete().RootCID.String()
+
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		synthetic := sourcetest.NewSynthetic(small)
 		hung := &hanging{Synthetic: synthetic, path: synthetic.FilePath(0, 3), letGo: make(chan struct{})}
 		f := newFixture(t, db, hung, sourcetest.Root, func(j *pipeline.Job) {
 			j.Limits.Lease, j.Limits.StallTimeout = 300*time.Millisecond, 500*time.Millisecond
 		})
+
+		// The upload has to be complete while the read still hangs.
 		completed := make(chan bool, 1)
 		go func() {
 			defer close(hung.letGo)
 			completed <- f.eventuallyComplete()
 		}()
+
 		upload := f.complete()
 		if !<-completed {
 			t.Error("the upload was not complete before the read came back")
 		}
+
 		equal(t, "root", upload.RootCID.String(), root)
 		sameNames(t, "shards", f.stored(), undisturbed.stored())
 	})
 }
 
-// eventuallyComplete waits for the first upload to be complete, for as long as a test may take.
+// eventuallyComplete waits for the first upload to complete, for as long as a test may take.
 func (f *fixture) eventuallyComplete() bool {
 	for range 600 {
 		uploads, err := f.repo.Uploads(context.Background(), sqlrepo.UploadFilter{})

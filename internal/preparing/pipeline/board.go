@@ -11,26 +11,26 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// A worker without work looks for some about once a second, and soon when it hears of a change.
+// An idle worker looks for work about once a second, and soon after it hears of a change.
 const (
 	lookEvery = time.Second
 	lookSoon  = 25 * time.Millisecond
 )
 
-// board is what a worker knows of the work that there is.
+// board holds what a worker knows about the work to be done.
 type board struct {
 	crew *crew
 	mu   sync.Mutex
 	open []sqlrepo.OpenUpload
-	// looked tells that open was read at all; changed is closed with each change of it.
+	// looked is true once open was read. Each change of open closes changed.
 	looked  bool
 	changed chan struct{}
 	waiting int
-	// heard is set when others made a change while nobody waited for one.
+	// heard is set when another process made a change while nobody here waited for one.
 	heard bool
-	// version grows with each commit of this worker: what was read of the database before that is out of date.
+	// version grows with each commit of this worker. Uploads read before a commit are out of date.
 	version int
-	// look is filled to have the database looked at now, told to have others hear of a change.
+	// A signal on look makes watch read the database now. A signal on told makes listen notify other workers.
 	look, told chan struct{}
 	taking     sync.Mutex
 }
@@ -51,12 +51,16 @@ func (b *board) watch(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+
+		// A commit of this worker came between: the uploads that were read are out of date.
 		if !b.publish(open, version) {
 			continue
 		}
+
 		if !pauseFor(ctx, lookSoon) {
 			return nil
 		}
+
 		for again := false; !again; {
 			select {
 			case <-ctx.Done():
@@ -79,7 +83,8 @@ func pauseFor(ctx context.Context, pause time.Duration) bool {
 	}
 }
 
-// listen hears of changes that others make, where the database can tell, and tells others of those made here.
+// listen hears of the changes of other workers, if the database can notify, and notifies them of the changes made
+// here.
 func (b *board) listen(ctx context.Context) error {
 	var listening sync.WaitGroup
 	defer listening.Wait()
@@ -88,6 +93,7 @@ func (b *board) listen(ctx context.Context) error {
 			b.crew.Log.Debug("does not hear of changes", "error", err)
 		}
 	})
+
 	for {
 		select {
 		case <-ctx.Done():
@@ -99,17 +105,18 @@ func (b *board) listen(ctx context.Context) error {
 	}
 }
 
-// tell takes its time even when ctx ends: what this worker does last, such as to complete an upload, is what others
-// wait for, and they would only look again after a while.
+// tell notifies other workers. It finishes even if ctx ends: others wait for what this worker does last, such as
+// completing an upload, and would otherwise look again only after a while.
 func (b *board) tell(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTimeout)
 	defer cancel()
+
 	if err := b.crew.Repo.Notify(ctx); err != nil {
 		b.crew.Log.Debug("others do not hear of a change", "error", err)
 	}
 }
 
-// tellLast tells of a change that came with the end.
+// tellLast notifies other workers of a change that was made as the context ended.
 func (b *board) tellLast(ctx context.Context) {
 	select {
 	case <-b.told:
@@ -130,19 +137,21 @@ func (b *board) present() int {
 	return b.version
 }
 
-// publish takes over what was read, unless a commit of this worker came between.
+// publish puts the uploads that were read on the board. It returns false, and changes nothing, if a commit of this
+// worker came between.
 func (b *board) publish(open []sqlrepo.OpenUpload, version int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if version != b.version {
 		return false
 	}
+
 	b.open, b.looked = open, true
 	b.announce()
 	return true
 }
 
-// announce is called with mu held.
+// announce wakes everybody who waits for a change and shows the progress of the uploads. Its caller holds mu.
 func (b *board) announce() {
 	close(b.changed)
 	b.changed = make(chan struct{})
@@ -151,7 +160,7 @@ func (b *board) announce() {
 	}
 }
 
-// hear has the database looked at as soon as somebody waits for a change.
+// hear makes the worker look at the database as soon as somebody waits for a change.
 func (b *board) hear() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -161,7 +170,7 @@ func (b *board) hear() {
 	}
 }
 
-// refresh has the database looked at soon.
+// refresh makes the worker look at the database soon.
 func (b *board) refresh() { signal(b.look) }
 
 func signal(c chan struct{}) {
@@ -171,75 +180,88 @@ func signal(c chan struct{}) {
 	}
 }
 
-// put takes over what a commit of this worker has made of an upload, and tells others.
+// put notes the upload as a commit of this worker left it, and notifies other workers.
 func (b *board) put(upload sqlrepo.Upload) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.version++
+
+	// A complete upload is no longer open.
 	b.open = slices.DeleteFunc(b.open, func(o sqlrepo.OpenUpload) bool {
 		return o.ID == upload.ID && upload.State == sqlrepo.Complete
 	})
+
 	for i := range b.open {
 		if o := &b.open[i]; o.ID == upload.ID {
 			begins := upload.State == sqlrepo.Packing && o.State != sqlrepo.Packing
 			o.Upload, o.Claimable = upload, upload.Token == 0 && upload.State != sqlrepo.Packing && !upload.Ended()
+
+			// The first shard can be claimed before the database is looked at again.
 			if begins {
 				o.NextShard = &upload.Sealed
 			}
 		}
 	}
+
 	b.announce()
 	signal(b.told)
 }
 
-// count takes over what sealing a shard has made of an upload's state and tally, and tells others.
+// count notes an upload's state and tally as sealing a shard left them, and notifies other workers.
 func (b *board) count(after sqlrepo.Upload) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.version++
+
 	for i := range b.open {
 		if o := &b.open[i]; o.ID == after.ID {
 			o.State, o.Tally = after.State, after.Tally
 			o.Claimable = o.Token == 0 && o.State != sqlrepo.Packing && !o.Ended()
 		}
 	}
+
 	b.announce()
 	signal(b.told)
 }
 
-// view is the present state of the board, and a channel that is closed with the next.
+// view returns the open uploads, whether they were read at all, and a channel that is closed at the next change.
 func (b *board) view() ([]sqlrepo.OpenUpload, bool, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.open), b.looked, b.changed
 }
 
-// wait waits for a change of the board.
+// wait returns when the board changes, when others is signaled, or when ctx ends.
 func (b *board) wait(ctx context.Context, changed <-chan struct{}, others <-chan struct{}) {
 	b.mu.Lock()
 	b.waiting++
+
+	// A change that was heard of while nobody waited is looked at now.
 	if b.heard {
 		b.heard = false
 		b.refresh()
 	}
 	b.mu.Unlock()
+
 	select {
 	case <-ctx.Done():
 	case <-changed:
 	case <-others:
 	}
+
 	b.mu.Lock()
 	b.waiting--
 	b.mu.Unlock()
 }
 
-// take returns the next task, waiting for one if need be; nil when there will be none.
+// take returns the next task, and waits for one if necessary. It returns nil when no more work will come.
 func (b *board) take(ctx context.Context) (task, error) {
 	for {
 		next, ended, changed, err := b.try(ctx)
 		if next != nil || ended || err != nil {
 			return next, err
 		}
+
 		b.wait(ctx, changed, nil)
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -247,26 +269,32 @@ func (b *board) take(ctx context.Context) (task, error) {
 	}
 }
 
-// try claims the first thing that can be. One at a time does so: the others would try for the same.
+// try claims the first piece of work that can be claimed. Only one goroutine tries at a time: the others would try
+// for the same work.
 func (b *board) try(ctx context.Context) (next task, ended bool, changed <-chan struct{}, err error) {
 	b.taking.Lock()
 	defer b.taking.Unlock()
+
 	open, looked, changed := b.view()
 	if !looked {
 		return nil, false, changed, ctx.Err()
 	}
+
 	b.crew.keepSites(open)
 	ended = !b.crew.Standing
 	var hidden error
+
 	for _, upload := range open {
 		if upload.Ended() {
 			continue
 		}
+
 		site, err := b.crew.site(ctx, upload)
 		if err != nil {
 			hidden = err
 			continue
 		}
+
 		ended = false
 		next, err := b.claim(ctx, upload, site)
 		if next == nil {
@@ -276,12 +304,15 @@ func (b *board) try(ctx context.Context) (next task, ended bool, changed <-chan 
 			return next, false, changed, err
 		}
 	}
+
+	// An upload that this worker can't see is an error only if there is no other upload to work on.
 	if ended {
 		err = hidden
 	}
 	return nil, ended, changed, err
 }
 
+// claim claims the stage or the next shard of an upload. It returns nil if there is nothing to claim.
 func (b *board) claim(ctx context.Context, upload sqlrepo.OpenUpload, site *Site) (task, error) {
 	if upload.Claimable {
 		stage, err := b.crew.Repo.ClaimStage(ctx, b.crew.claim, upload.ID)
@@ -291,10 +322,14 @@ func (b *board) claim(ctx context.Context, upload sqlrepo.OpenUpload, site *Site
 		}
 		return nil, unlessTaken(err)
 	}
+
+	// The bound keeps a worker from packing far ahead of the sealing.
 	below := b.crew.sealer.below(upload)
 	if upload.NextShard == nil || *upload.NextShard >= below {
 		return nil, nil
 	}
+
+	// A lease may have ended before this worker noticed: it must not claim its own shards again.
 	claim := b.crew.claim
 	claim.Except = b.crew.sealer.held()
 	shard, err := b.crew.Repo.ClaimShard(ctx, claim, upload.ID, below)
@@ -302,13 +337,15 @@ func (b *board) claim(ctx context.Context, upload sqlrepo.OpenUpload, site *Site
 		b.claimed(upload.ID, func(o *sqlrepo.OpenUpload) { o.NextShard = nil })
 		return nil, unlessTaken(err)
 	}
+
 	next := shard.Ordinal + 1
 	b.claimed(upload.ID, func(o *sqlrepo.OpenUpload) { o.NextShard = &next })
 	b.crew.sealer.expect(shard)
+
 	return &packTask{shard, site, upload.Upload}, nil
 }
 
-// unlessTaken is nil when others were quicker.
+// unlessTaken returns nil for the error of a claim that others were quicker to make.
 func unlessTaken(err error) error {
 	if errors.Is(err, sqlrepo.ErrNothingToClaim) {
 		return nil
@@ -316,7 +353,7 @@ func unlessTaken(err error) error {
 	return err
 }
 
-// claimed notes what a claim has changed, until the database is looked at again.
+// claimed notes the effect of a claim until the database is looked at again.
 func (b *board) claimed(upload int64, note func(*sqlrepo.OpenUpload)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// changing is a source of some files whose reads are counted.
+// changing is a source of some files that counts their reads.
 type changing struct {
 	*fixture
 	root  string
@@ -24,7 +24,7 @@ type changing struct {
 	first sqlrepo.CID
 }
 
-// newChanging prepares the source once, as traits say that its file system is.
+// newChanging prepares the source once, on a file system with the given traits.
 func newChanging(t *testing.T, traits source.Traits) *changing {
 	t.Helper()
 	root := tree(t, map[string]string{"a": "first", "b": "other", "d/c": "third"})
@@ -42,7 +42,7 @@ func newChangingAt(t *testing.T, root string, traits source.Traits) *changing {
 	return c
 }
 
-// described is a file system of which other things are said.
+// described is a file system with other traits than its own.
 type described struct {
 	source.FS
 	traits source.Traits
@@ -52,7 +52,7 @@ func (d described) Traits(string) source.Traits { return d.traits }
 
 func (c *changing) path(name string) string { return filepath.Join(c.root, name) }
 
-// again prepares the source again and makes sure of which files were read.
+// again prepares the source again and checks which files were read.
 func (c *changing) again(t *testing.T, want ...string) sqlrepo.Upload {
 	t.Helper()
 	upload := c.complete()
@@ -66,7 +66,7 @@ func (c *changing) again(t *testing.T, want ...string) sqlrepo.Upload {
 	return upload
 }
 
-// rewrite gives a file other content of the same length, under its old time.
+// rewrite replaces the content of a file by other content of the same length, and keeps its time.
 func rewrite(t *testing.T, path, content string) {
 	t.Helper()
 	info, err := os.Stat(path)
@@ -75,7 +75,7 @@ func rewrite(t *testing.T, path, content string) {
 	must(t, os.Chtimes(path, time.Time{}, info.ModTime()))
 }
 
-// TestWhatHasChangedIsRead however it was changed, and nothing else.
+// TestWhatHasChangedIsRead changes files in different ways and checks that no other files are read.
 func TestWhatHasChangedIsRead(t *testing.T) {
 	t.Parallel()
 	c := newChanging(t, source.Traits{})
@@ -87,6 +87,7 @@ func TestWhatHasChangedIsRead(t *testing.T) {
 		t.Error("a file that was written with its time set back is not seen")
 	}
 
+	// The new file has the length and time of the old one, but another inode.
 	info, err := os.Stat(c.path("b"))
 	must(t, err)
 	must(t, os.WriteFile(c.path("n"), []byte("OTHER"), 0o644))
@@ -97,20 +98,23 @@ func TestWhatHasChangedIsRead(t *testing.T) {
 		t.Error("a file that took another's place is not seen")
 	}
 
+	// A change of the mode is no reason to read a file again, but it is recorded.
 	must(t, os.Chmod(c.path("a"), 0o600))
 	must(t, os.Chmod(c.path("d/c"), 0o755))
 	fourth := c.again(t)
 	equal(t, "root", fourth.RootCID, third.RootCID)
+
 	for entry, err := range c.repo.Entries(context.Background(), fourth.ID, sqlrepo.EntryFilter{}) {
 		must(t, err)
 		if entry.Path == "a" {
 			equal(t, "mode", entry.Mode, 0o600)
 		}
 	}
+
 	c.again(t)
 }
 
-// TestTimesThatAProtocolCutsAreTheSame in either direction.
+// TestTimesThatAProtocolCutsAreTheSame compares times in either direction.
 func TestTimesThatAProtocolCutsAreTheSame(t *testing.T) {
 	t.Parallel()
 	c := newChanging(t, source.Traits{NoInode: true, NoCtime: true})
@@ -125,12 +129,13 @@ func TestTimesThatAProtocolCutsAreTheSame(t *testing.T) {
 		must(t, os.Chtimes(c.path("a"), time.Time{}, at.Add(-time.Hour)))
 		c.again(t, "a")
 	}
+
 	c.job.Fresh.MtimeWindow = int64(2 * time.Second)
 	must(t, os.Chtimes(c.path("a"), time.Time{}, time.Unix(1_600_000_000, 0).Add(-time.Hour-time.Second)))
 	c.again(t)
 }
 
-// TestWhatIsMadeUpCanBeIgnored by flags that stay with the upload.
+// TestWhatIsMadeUpCanBeIgnored sets flags that stay with the upload.
 func TestWhatIsMadeUpCanBeIgnored(t *testing.T) {
 	t.Parallel()
 	c := newChanging(t, source.Traits{})
@@ -153,7 +158,7 @@ func rewriteAs(t *testing.T, like, path, content string) {
 	must(t, os.Chtimes(path, time.Time{}, info.ModTime()))
 }
 
-// TestAllIsReadAgain on request: to the same root, and without new shards.
+// TestAllIsReadAgain checks that reading all content again gives the same root and no new shards.
 func TestAllIsReadAgain(t *testing.T) {
 	t.Parallel()
 	c := newChanging(t, source.Traits{})
@@ -166,16 +171,17 @@ func TestAllIsReadAgain(t *testing.T) {
 	c.again(t)
 }
 
-// TestACoarseClockProvesNothing of a file that was written a moment before its scan: it is read once more.
+// TestACoarseClockProvesNothing writes a file a moment before its scan: the file is read once more.
 func TestACoarseClockProvesNothing(t *testing.T) {
 	t.Parallel()
 	for name, traits := range map[string]source.Traits{
-		"FAT": {NoInode: true, NoCtime: true, Tick: time.Hour}, // it is 2 s, but machines are busy
+		"FAT": {NoInode: true, NoCtime: true, Tick: time.Hour}, // really 2 s, but machines are busy
 		"SMB": {NoInode: true, NoCtime: true, Tick: time.Second, Remote: true},
 	} {
 		root := tree(t, map[string]string{"a": "first", "b": "other", "d/c": "third"})
 		now := time.Now().Truncate(2 * time.Second)
 		longAgo := now.Add(-24 * time.Hour)
+
 		for _, old := range []string{"b", "d/c"} {
 			must(t, os.Chtimes(filepath.Join(root, old), time.Time{}, longAgo))
 		}
@@ -190,7 +196,7 @@ func TestACoarseClockProvesNothing(t *testing.T) {
 	}
 }
 
-// TestAnEmptyFileThatIsNone is read to its end, whatever the file system says of its length.
+// TestAnEmptyFileThatIsNone checks that such a file is read to its end, whatever length the file system reports.
 func TestAnEmptyFileThatIsNone(t *testing.T) {
 	t.Parallel()
 	for _, traits := range []source.Traits{{}, {NoZero: true}, {NoSize: true}} {
@@ -202,7 +208,7 @@ func TestAnEmptyFileThatIsNone(t *testing.T) {
 	}
 }
 
-// sizeless says that all files are empty.
+// sizeless reports all files as empty.
 type sizeless struct{ source.FS }
 
 type emptyInfo struct{ fs.FileInfo }
@@ -226,12 +232,14 @@ func (f sizelessFile) Stat() (fs.FileInfo, error) {
 	return emptyInfo{info}, err
 }
 
-// TestALongPathIsListed and everything else is prepared.
+// TestALongPathIsListed checks that everything else is prepared.
 func TestALongPathIsListed(t *testing.T) {
 	t.Parallel()
 	root := tree(t, map[string]string{"a": "first"})
 	within, err := os.OpenRoot(root)
 	must(t, err)
+
+	// Each directory is made below the last one, since the whole path would be too long for a call.
 	for depth := range 12 {
 		name := strings.Repeat("d", 230)
 		must(t, within.Mkdir(name, 0o755))
@@ -241,6 +249,7 @@ func TestALongPathIsListed(t *testing.T) {
 		within = below
 		must(t, within.WriteFile("f", []byte(fmt.Sprint(depth)), 0o644))
 	}
+
 	must(t, within.Close())
 	for _, engine := range enginetest.Engines() {
 		f := newFixture(t, engine.Open(t), source.Local(), root)
@@ -248,11 +257,13 @@ func TestALongPathIsListed(t *testing.T) {
 		must(t, err)
 		equal(t, "state", result.Upload.State, sqlrepo.Incomplete)
 		left := f.leftOut()
+
 		for path, reason := range left {
 			if !strings.Contains(reason, "1 of its entries") || len(path) < 2500 {
 				t.Errorf("left out: %s: %s", path, reason)
 			}
 		}
+
 		equal(t, "left out", len(left), 1)
 
 		f.job.SkipFailed = true

@@ -24,8 +24,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// duplicates has copies near and far, a copy that is shifted by a byte and one by a chunk, zeros, and small files that
-// are all alike.
+// duplicates returns files with copies near and far, a copy shifted by a byte and one shifted by a chunk, zeros,
+// and small files that are all alike.
 func duplicates(tb testing.TB) map[string]string {
 	tb.Helper()
 	content := make([]byte, 5<<20+123)
@@ -37,10 +37,12 @@ func duplicates(tb testing.TB) map[string]string {
 		"y/zeros": string(make([]byte, 3<<20+1)),
 		"e/empty": "", "f/empty": "",
 	}
+
 	for i := range 40 {
 		files[fmt.Sprintf("s/%d/same", i)] = "the same small file"
 		files[fmt.Sprintf("s/%d/own", i)] = fmt.Sprint("small file ", i%7)
 	}
+
 	return files
 }
 
@@ -52,6 +54,7 @@ func (f *fixture) blocks() map[string]int {
 		if filepath.Ext(name) != ".car" {
 			continue
 		}
+
 		data, err := os.ReadFile(filepath.Join(f.dir, name))
 		must(f.tb, err)
 		for reader := car.NewReader(bytes.NewReader(data)); ; {
@@ -63,6 +66,7 @@ func (f *fixture) blocks() map[string]int {
 			stored[section.CID.String()]++
 		}
 	}
+
 	return stored
 }
 
@@ -75,9 +79,11 @@ func (f *fixture) eachBlockOnce() {
 	}
 }
 
-// TestEachBlockIsStoredOnce and by the first shard that has it, whatever the workers and the engine.
+// TestEachBlockIsStoredOnce checks that the first shard with a block stores it, with any number of workers and on
+// each engine.
 func TestEachBlockIsStoredOnce(t *testing.T) {
 	root := tree(t, duplicates(t))
+
 	var shards []string
 	var dump string
 	for _, engine := range enginetest.Engines() {
@@ -86,10 +92,13 @@ func TestEachBlockIsStoredOnce(t *testing.T) {
 				f := newFixture(t, engine.Open(t), source.Local(), root, func(j *pipeline.Job) { j.Workers = workers })
 				upload := f.complete()
 				f.eachBlockOnce()
+
 				want, err := boxoRoot(root)
 				must(t, err)
 				equal(t, "root", upload.RootCID.Cid, want)
 				checkShards(t, f, upload)
+
+				// All engines and numbers of workers give the same shards and rows.
 				if shards == nil {
 					shards, dump = f.stored(), f.dump()
 				}
@@ -101,7 +110,7 @@ func TestEachBlockIsStoredOnce(t *testing.T) {
 	}
 }
 
-// firstShardOwns demands that each chunk of the plan is stored in the first shard that was to hold it.
+// firstShardOwns checks that each chunk of the plan is stored in the first shard planned to hold it.
 func (f *fixture) firstShardOwns(upload sqlrepo.Upload) {
 	f.tb.Helper()
 	ctx, seen, empty := context.Background(), map[sqlrepo.Digest]bool{}, 0
@@ -110,6 +119,8 @@ func (f *fixture) firstShardOwns(upload sqlrepo.Upload) {
 		if shard.Kind != sqlrepo.DataShard {
 			continue
 		}
+
+		// The shard holds the chunks of its plan that no earlier shard had.
 		var want []sqlrepo.Digest
 		digests, err := f.repo.ShardDigests(ctx, shard.ID)
 		must(f.tb, err)
@@ -119,11 +130,13 @@ func (f *fixture) firstShardOwns(upload sqlrepo.Upload) {
 				want = append(want, digest)
 			}
 		}
+
 		var got []sqlrepo.Digest
 		for node, err := range f.repo.Nodes(ctx, shard.ID) {
 			must(f.tb, err)
 			got = append(got, node.Digest)
 		}
+
 		if !slices.Equal(got, want) {
 			f.tb.Errorf("shard %d holds %d blocks, want %d", shard.Ordinal, len(got), len(want))
 		}
@@ -132,6 +145,7 @@ func (f *fixture) firstShardOwns(upload sqlrepo.Upload) {
 			equal(f.tb, "location of an empty shard", shard.Location, "")
 		}
 	}
+
 	if empty == 0 {
 		f.tb.Error("no shard was left empty: the tree has too few copies")
 	}
@@ -144,8 +158,10 @@ func TestAMovedTreeStoresNoDataAgain(t *testing.T) {
 		f := newFixture(t, db, source.Local(), root)
 		f.complete()
 		before := f.data()
+
 		must(t, os.Rename(filepath.Join(root, "a"), filepath.Join(root, "moved")))
 		must(t, os.Rename(filepath.Join(root, "s"), filepath.Join(root, "b", "s")))
+
 		moved := f.complete()
 		want, err := boxoRoot(root)
 		must(t, err)
@@ -153,23 +169,26 @@ func TestAMovedTreeStoresNoDataAgain(t *testing.T) {
 		sameNames(t, "data shards", f.data(), before)
 		f.eachBlockOnce()
 
+		// A copy in another source has the same blocks.
 		copied := tree(t, duplicates(t))
 		f.job.Source, err = f.repo.AddSource(context.Background(), sqlrepo.Source{
 			Space: f.job.Space.ID, Name: "copy", Path: []byte(copied), SourceOptions: f.job.Source.SourceOptions,
 		})
 		must(t, err)
+
 		all := f.stored()
 		f.complete()
 		sameNames(t, "shards", f.stored(), all)
 	})
 }
 
-// data are the locations of all data shards.
+// data returns the locations of all data shards.
 func (f *fixture) data() (locations []string) {
 	f.tb.Helper()
 	kind := sqlrepo.DataShard
 	uploads, err := f.repo.Uploads(context.Background(), sqlrepo.UploadFilter{})
 	must(f.tb, err)
+
 	for _, upload := range uploads {
 		for shard, err := range f.repo.Shards(context.Background(), upload.ID, sqlrepo.ShardFilter{Kind: &kind}) {
 			must(f.tb, err)
@@ -178,16 +197,20 @@ func (f *fixture) data() (locations []string) {
 			}
 		}
 	}
+
 	return locations
 }
 
-// TestUploadsOfASpaceShareBlocks runs two uploads with content in common at the same time.
+// TestUploadsOfASpaceShareBlocks runs two uploads with common content at the same time.
 func TestUploadsOfASpaceShareBlocks(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, source.Local(), tree(t, duplicates(t)))
+
+		// The other source begins with content that the first one has later, and lacks some.
 		files := duplicates(t)
 		files["0/first"] = files["b/byte"]
 		delete(files, "a/large")
+
 		other := f.job
 		path := tree(t, files)
 		var err error
@@ -195,6 +218,7 @@ func TestUploadsOfASpaceShareBlocks(t *testing.T) {
 			Space: f.job.Space.ID, Name: "other", Path: []byte(path), SourceOptions: f.job.Source.SourceOptions,
 		})
 		must(t, err)
+
 		results := make(chan error, 1)
 		otherRun := *f
 		otherRun.job = other
@@ -202,9 +226,11 @@ func TestUploadsOfASpaceShareBlocks(t *testing.T) {
 			_, err := otherRun.run()
 			results <- err
 		}()
+
 		f.complete()
 		must(t, <-results)
 		f.eachBlockOnce()
+
 		want, err := boxoRoot(path)
 		must(t, err)
 		uploads, err := f.repo.Uploads(context.Background(), sqlrepo.UploadFilter{Source: &other.Source.ID})
@@ -213,20 +239,24 @@ func TestUploadsOfASpaceShareBlocks(t *testing.T) {
 	})
 }
 
-// TestInterruptedLinksGiveTheSameShards stops linking of many directories after random batches, with a space that holds
-// some of the blocks.
+// TestInterruptedLinksGiveTheSameShards interrupts the linking of many directories after random batches. The space
+// already holds some of the blocks.
 func TestInterruptedLinksGiveTheSameShards(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		files := map[string]string{}
 		for i := range 60 {
 			files[fmt.Sprintf("%d/%d/f", i%rapid.IntRange(1, 9).Draw(rt, "dirs"), i)] = fmt.Sprint(i % 13)
 		}
+
 		root := tree(t, files)
 		tiny := func(j *pipeline.Job) { j.Fresh.ShardSize = 4000 }
 		undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), source.Local(), root, tiny)
 		undisturbed.complete()
+
+		// The second fixture is stopped in the middle of linking.
 		faulty := &faultyStore{}
 		f := newFixture(t, enginetest.Engines()[0].Open(t), source.Local(), root, tiny, withFaultyStore(faulty))
+
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		stop := int64(rapid.IntRange(1, 2*len(undisturbed.stored())).Draw(rt, "stop after"))
@@ -235,10 +265,12 @@ func TestInterruptedLinksGiveTheSameShards(t *testing.T) {
 				cancel()
 			}
 		}
+
 		f.job.Progress = &progress.Counters{}
-		if _, err := f.job.Run(ctx); err != nil { // it may have been quicker
+		if _, err := f.job.Run(ctx); err != nil { // the run may have been quicker
 			f.complete()
 		}
+
 		sameNames(t, "shards", f.stored(), undisturbed.stored())
 		sameDump(t, f.dump(), undisturbed.dump())
 		if !maps.Equal(f.blocks(), undisturbed.blocks()) {

@@ -17,7 +17,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// mixed has small files, files of some chunks, and one that spans shards; the copies of a file have blocks in common.
+// mixed has small files, files of a few chunks, and one that spans shards. Copies of a file have blocks in common.
 var mixed = sourcetest.Tree{Dirs: 5, Files: 12, Seed: 7, SizeOf: func(dir, file int) int64 {
 	return map[int]int64{3: 1 << 20, 5: 2<<20 + 17, 7: 5 << 20, 9: 0}[file] + int64(dir*file*97)
 }}
@@ -31,9 +31,12 @@ func TestShardsDependOnTheContentAlone(t *testing.T) {
 				f := newFixture(t, engine.Open(t), sourcetest.NewSynthetic(mixed), sourcetest.Root,
 					func(j *pipeline.Job) { j.Workers, j.ReadAhead = workers, 2*workers-1 })
 				upload := f.complete()
+
+				// The first combination says what the others have to give.
 				if shards == nil {
 					shards, want.dump, want.root = f.stored(), f.dump(), upload.RootCID.String()
 				}
+
 				sameNames(t, "shards", f.stored(), shards)
 				equal(t, "root", upload.RootCID.String(), want.root)
 				sameDump(t, f.dump(), want.dump)
@@ -51,7 +54,10 @@ func TestAnInterruptedRunGoesOn(t *testing.T) {
 		slow.Latency = 200 * time.Microsecond
 		f := newFixture(t, db, sourcetest.NewSynthetic(slow), sourcetest.Root)
 		random := rand.New(rand.NewPCG(1, 2))
+
 		interrupted := 0
+
+		// The time limit grows, so that at last one run completes.
 		for patience := 5 * time.Millisecond; ; patience = patience * 3 / 2 {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(random.Int64N(int64(patience))))
 			f.job.Progress = &progress.Counters{}
@@ -63,11 +69,13 @@ func TestAnInterruptedRunGoesOn(t *testing.T) {
 				equal(t, "root", result.Upload.RootCID.String(), root)
 				break
 			}
+
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Fatal(err)
 			}
 			interrupted++
 		}
+
 		if interrupted < 3 {
 			t.Errorf("only %d runs were interrupted", interrupted)
 		}
@@ -104,6 +112,7 @@ func TestASecondUploadCostsWhatChanged(t *testing.T) {
 		if second.ID == first.ID || second.RootCID == first.RootCID {
 			t.Errorf("upload %d with root %s follows %d with %s", second.ID, second.RootCID, first.ID, first.RootCID)
 		}
+
 		equal(t, "bytes read", counting.Total().BytesRead, counting.Path(changed).BytesRead)
 		totals, err := f.repo.Totals(context.Background(), second.ID)
 		must(t, err)

@@ -6,15 +6,15 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// forgetDigests drops the digests of the planned chunks where each became a block of the draft, in order, which then
-// tells them: shards may wait for long, and many of them.
+// forgetDigests drops the digests of the planned chunks if the draft's blocks have the same digests in the same
+// order. Many shards may wait to be sealed for a long time, and the digests take memory.
 func (p *packedShard) forgetDigests() {
 	if bytes.Equal(p.Digests, digestsOf(p.Draft.Nodes())) {
 		p.Digests = nil
 	}
 }
 
-// digests are those of the planned chunks.
+// digests returns the digests of the planned chunks.
 func (p *packedShard) digests() []byte {
 	if p.Digests == nil {
 		return digestsOf(p.Draft.Nodes())

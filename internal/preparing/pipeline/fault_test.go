@@ -24,7 +24,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// small has the sizes that the fault tests name: files 0 to 7 of some bytes, file 8 of five chunks over several shards.
+// small has the sizes that the fault tests name: files 0 to 7 have a few bytes, file 8 has five chunks in several
+// shards.
 var small = sourcetest.Tree{Dirs: 2, Files: 9, Seed: 3, SizeOf: func(_, file int) int64 {
 	if file == 8 {
 		return 4<<20 + 5
@@ -32,7 +33,7 @@ var small = sourcetest.Tree{Dirs: 2, Files: 9, Seed: 3, SizeOf: func(_, file int
 	return int64(file * 1000)
 }}
 
-// TestAChangedFileIsScannedAgain changes files while they are packed, once: the upload has what they became.
+// TestAChangedFileIsScannedAgain changes files once while they are packed. The upload has their new content.
 func TestAChangedFileIsScannedAgain(t *testing.T) {
 	changes := map[string]func(*sourcetest.Synthetic){
 		"a small file":           func(s *sourcetest.Synthetic) { s.Change(s.FilePath(0, 3), 1) },
@@ -43,6 +44,7 @@ func TestAChangedFileIsScannedAgain(t *testing.T) {
 		"a file that grows":      func(s *sourcetest.Synthetic) { s.Truncate(s.FilePath(1, 7), 1, 3<<20) },
 		"a file that gets empty": func(s *sourcetest.Synthetic) { s.Truncate(s.FilePath(0, 1), 1, 0) },
 	}
+
 	for name, change := range changes {
 		t.Run(name, func(t *testing.T) {
 			enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -50,6 +52,8 @@ func TestAChangedFileIsScannedAgain(t *testing.T) {
 				change(tree)
 				f := newFixture(t, db, tree, sourcetest.Root)
 				upload := f.complete()
+
+				// The root is that of the changed tree.
 				fresh := newFixture(t, enginetest.Engines()[0].Open(t), tree, sourcetest.Root).complete()
 				equal(t, "root", upload.RootCID.String(), fresh.RootCID.String())
 				equal(t, "bytes", upload.Bytes, fresh.Bytes)
@@ -58,15 +62,18 @@ func TestAChangedFileIsScannedAgain(t *testing.T) {
 	}
 }
 
-// TestAFileThatKeepsChangingIsListed and everything else is packed, in one run. One that is gone is no part of the
-// upload.
+// TestAFileThatKeepsChangingIsListed checks that everything else is packed, in one run. A file that is gone is not
+// part of the upload.
 func TestAFileThatKeepsChangingIsListed(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		tree := sourcetest.NewSynthetic(small)
 		restless, gone, broken := tree.FilePath(0, 3), tree.FilePath(0, 5), tree.FilePath(1, 8)
+
+		// The file changes again at each read.
 		for k := range 100 {
 			tree.Change(restless, k+1)
 		}
+
 		removed := &removing{Synthetic: tree, path: gone}
 		tree.FailRead(broken, 4, syscall.EIO)
 		f := newFixture(t, db, removed, sourcetest.Root)
@@ -79,13 +86,17 @@ func TestAFileThatKeepsChangingIsListed(t *testing.T) {
 			"d00000000/f00000003": "3: changed since it was scanned: it was modified",
 			"d00000001/f00000008": "3: input/output error",
 		}
+
 		if got := f.leftOut(); !maps.Equal(got, want) {
 			t.Errorf("left out: %v", got)
 		}
+
+		// The same upload completes when what failed is skipped.
 		f.job.SkipFailed = true
 		for k := range 100 {
 			tree.Change(restless, 100+k)
 		}
+
 		skipped, err := f.run()
 		must(t, err)
 		equal(t, "state", skipped.Upload.State, sqlrepo.Complete)
@@ -132,7 +143,7 @@ func TestWhatCouldNotBeReadIsTriedAgain(t *testing.T) {
 	})
 }
 
-// hide makes a directory of a tree unreadable in some way, and everything in it.
+// hide makes a directory of a tree unreadable in some way, with everything in it.
 func hide(tree *sourcetest.Synthetic, op string, err error) {
 	tree.Fail(tree.DirPath(0), op, err)
 	for file := range 9 {
@@ -140,7 +151,7 @@ func hide(tree *sourcetest.Synthetic, op string, err error) {
 	}
 }
 
-// hidings are ways in which a directory can't be read.
+// hidings are ways to make a directory unreadable.
 var hidings = []struct {
 	name, op string
 	err      error
@@ -150,7 +161,7 @@ var hidings = []struct {
 	{"it can't be inspected", "lstat", syscall.EIO},
 }
 
-// TestAnUnreadableDirectoryKeepsItsContent which is neither forgotten nor read again.
+// TestAnUnreadableDirectoryKeepsItsContent checks that the content is neither forgotten nor read again.
 func TestAnUnreadableDirectoryKeepsItsContent(t *testing.T) {
 	for _, hiding := range hidings {
 		t.Run(hiding.name, func(t *testing.T) {
@@ -160,12 +171,15 @@ func TestAnUnreadableDirectoryKeepsItsContent(t *testing.T) {
 				f := newFixture(t, db, counting, sourcetest.Root)
 				bad, changed, gone := tree.FilePath(1, 2), tree.FilePath(0, 3), tree.FilePath(0, 4)
 				tree.Fail(bad, "open", fs.ErrPermission)
+
 				first, err := f.run()
 				must(t, err)
 				equal(t, "failed", first.Failed, 1)
 
 				counting.Reset()
 				hide(tree, hiding.op, hiding.err)
+
+				// The second run changes nothing: what can't be read is neither forgotten nor read again.
 				for range 2 {
 					hidden, err := f.run()
 					must(t, err)
@@ -173,8 +187,10 @@ func TestAnUnreadableDirectoryKeepsItsContent(t *testing.T) {
 					equal(t, "listed", len(f.leftOut()), 2)
 					equal(t, "state", hidden.Upload.State, sqlrepo.Incomplete)
 				}
+
 				equal(t, "bytes read without it", counting.Total().BytesRead, 0)
 
+				// Only what changed, and the file that could not be read before, is read.
 				hide(tree, hiding.op, nil)
 				tree.Fail(bad, "open", nil)
 				tree.Change(changed, 0)
@@ -183,6 +199,7 @@ func TestAnUnreadableDirectoryKeepsItsContent(t *testing.T) {
 				equal(t, "upload", upload.ID, first.Upload.ID)
 				equal(t, "bytes read", counting.Total().BytesRead, 2000+3000)
 				equal(t, "bytes read of what changed", counting.Path(changed).BytesRead, 3000)
+
 				fresh := newFixture(t, enginetest.Engines()[0].Open(t), tree, sourcetest.Root).complete()
 				equal(t, "root", upload.RootCID.String(), fresh.RootCID.String())
 				equal(t, "files", upload.Files, 2*9-1)
@@ -191,13 +208,15 @@ func TestAnUnreadableDirectoryKeepsItsContent(t *testing.T) {
 	}
 }
 
-// TestAnUploadCanSkipAnUnreadableDirectory whose content is no part of it, and is read again for the next upload.
+// TestAnUploadCanSkipAnUnreadableDirectory checks that the directory's content is left out, and is read again for
+// the next upload.
 func TestAnUploadCanSkipAnUnreadableDirectory(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		tree, without := sourcetest.NewSynthetic(small), sourcetest.NewSynthetic(small)
 		counting := sourcetest.NewCounting(tree)
 		f := newFixture(t, db, counting, sourcetest.Root)
 		bad := tree.FilePath(1, 2)
+
 		tree.Fail(bad, "open", fs.ErrPermission)
 		first, err := f.run()
 		must(t, err)
@@ -210,11 +229,14 @@ func TestAnUploadCanSkipAnUnreadableDirectory(t *testing.T) {
 		if got := f.leftOut(); !maps.Equal(got, left) {
 			t.Errorf("left out: %v", got)
 		}
+
+		// The root is that of a tree without the directory and the file.
 		without.Remove(without.DirPath(0))
 		without.Remove(without.FilePath(1, 2))
 		fresh := newFixture(t, enginetest.Engines()[0].Open(t), without, sourcetest.Root).complete()
 		equal(t, "root", skipped.RootCID.String(), fresh.RootCID.String())
 
+		// The next upload has all content, and reads only what the first one skipped.
 		hide(tree, "readdir", nil)
 		tree.Fail(bad, "open", nil)
 		counting.Reset()
@@ -226,21 +248,25 @@ func TestAnUploadCanSkipAnUnreadableDirectory(t *testing.T) {
 	})
 }
 
-// TestADirectoryIsUnreadableMidway makes a directory unreadable when only some of what was planned is packed.
+// TestADirectoryIsUnreadableMidway makes a directory unreadable when only some of the plan is packed.
 func TestADirectoryIsUnreadableMidway(t *testing.T) {
 	fresh := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root).complete()
 	for shards := int64(1); shards < 6; shards++ {
 		for _, skip := range []bool{false, true} {
 			tree, faulty := sourcetest.NewSynthetic(small), &faultyStore{failure: syscall.ENOSPC}
 			f := newFixture(t, enginetest.Engines()[0].Open(t), tree, sourcetest.Root, withFaultyStore(faulty))
+
+			// The run fails in the middle of packing, after some shards.
 			faulty.onCommit = func(n int64) {
 				if n == shards {
 					faulty.failAt.Store(1)
 				}
 			}
+
 			if _, err := f.run(); !errors.Is(err, syscall.ENOSPC) {
 				t.Fatalf("got %v", err)
 			}
+
 			faulty.failAt.Store(0)
 			hide(tree, "readdir", fs.ErrPermission)
 			f.job.SkipFailed = skip
@@ -255,7 +281,7 @@ func TestADirectoryIsUnreadableMidway(t *testing.T) {
 	}
 }
 
-// TestASourceThatIsLostFailsTheRun instead of blaming its files.
+// TestASourceThatIsLostFailsTheRun checks that the files are not blamed.
 func TestASourceThatIsLostFailsTheRun(t *testing.T) {
 	for _, failure := range []error{fs.ErrNotExist, syscall.EIO, syscall.ESTALE, syscall.ENOTCONN, syscall.ETIMEDOUT} {
 		tree := sourcetest.NewSynthetic(small)
@@ -280,7 +306,8 @@ func (l *losing) Open(path string) (source.File, error) {
 	return l.Synthetic.Open(path)
 }
 
-// TestAShortageIsBlamedOnNoFile even if failed files are to be skipped: the run fails, and another one completes.
+// TestAShortageIsBlamedOnNoFile checks that the run fails even if failed files are skipped, and that another run
+// completes the upload.
 func TestAShortageIsBlamedOnNoFile(t *testing.T) {
 	shortages := map[string]func(*sourcetest.Synthetic, error){
 		"readdir": func(s *sourcetest.Synthetic, err error) { s.Fail(s.DirPath(1), "readdir", err) },
@@ -289,6 +316,7 @@ func TestAShortageIsBlamedOnNoFile(t *testing.T) {
 		"read":    func(s *sourcetest.Synthetic, err error) { s.FailRead(s.FilePath(1, 3), 1, err) },
 		"read on": func(s *sourcetest.Synthetic, err error) { s.FailRead(s.FilePath(1, 8), 3, err) },
 	}
+
 	for name, runShort := range shortages {
 		t.Run(name, func(t *testing.T) {
 			for _, shortage := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
@@ -299,11 +327,14 @@ func TestAShortageIsBlamedOnNoFile(t *testing.T) {
 				if _, err := f.run(); !errors.Is(err, shortage) {
 					t.Errorf("got %v", err)
 				}
+
+				// State 3 is Failed.
 				for path, left := range f.leftOut() {
 					if strings.HasPrefix(left, "3:") {
 						t.Errorf("%s is blamed: %s", path, left)
 					}
 				}
+
 				runShort(tree, nil)
 				equal(t, "files", f.complete().Files, 2*9)
 			}
@@ -318,7 +349,7 @@ type faultyStore struct {
 	failure        error
 	commits, syncs atomic.Int64
 	onCommit       func(n int64)
-	// onSync is called when a shard is packed and not sealed yet.
+	// onSync is called when a shard is packed but not sealed yet.
 	onSync func(n int64)
 }
 
@@ -365,6 +396,7 @@ func withFaultyStore(faulty *faultyStore) change {
 func TestAFullDiskLosesNothing(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root)
 	root := undisturbed.complete().RootCID.String()
+
 	failures := 0
 	for failAt := int64(1); ; failAt += 5 {
 		faulty := &faultyStore{failure: syscall.ENOSPC}
@@ -375,18 +407,23 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 		if err == nil {
 			break
 		}
+
 		if failures++; !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("write %d: got %v", failAt, err)
 		}
+
+		// A run that fails leaves no temporary files.
 		for _, name := range f.stored() {
 			if !strings.HasSuffix(name, ".car") {
 				t.Errorf("write %d: %s is left over", failAt, name)
 			}
 		}
+
 		faulty.failAt.Store(0)
 		equal(t, "root", f.complete().RootCID.String(), root)
 		sameNames(t, "shards", f.stored(), undisturbed.stored())
 	}
+
 	if failures < 4 {
 		t.Errorf("the disk was full in only %d places", failures)
 	}
@@ -406,7 +443,8 @@ func TestAStoreThatIsRemovedFailsTheRun(t *testing.T) {
 	}
 }
 
-// TestTemporaryFilesOfACrashAreRemoved by the next run in the same space, and those of others are left alone.
+// TestTemporaryFilesOfACrashAreRemoved checks that the next run in the same space removes them, and leaves other
+// files alone.
 func TestTemporaryFilesOfACrashAreRemoved(t *testing.T) {
 	f := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root)
 	left := map[string]bool{"z6MkTest-1-123": false, "z6MkTest-11-123": false, "z6MkTestOther-1-123": true}
@@ -416,6 +454,7 @@ func TestTemporaryFilesOfACrashAreRemoved(t *testing.T) {
 		_, err = blob.Write([]byte("left"))
 		must(t, err)
 	}
+
 	f.complete()
 	for owner, stays := range left {
 		found, err := f.job.Store.Unfinished(context.Background(), owner)
@@ -424,18 +463,20 @@ func TestTemporaryFilesOfACrashAreRemoved(t *testing.T) {
 	}
 }
 
-// later is the repository as one sees it whose clock says that all leases have ended.
+// later returns the repository with a clock that says that all leases have ended.
 func (f *fixture) later() *sqlrepo.Repository {
 	return sqlrepo.New(f.db, sqlrepo.WithClock(func() time.Time { return time.Now().Add(time.Hour) }))
 }
 
-// TestLostLeasesAreClaimedAgain begins the upload anew behind the back of a run, which loses what it was at.
+// TestLostLeasesAreClaimedAgain opens the upload again behind the back of a run, which loses its leases.
 func TestLostLeasesAreClaimedAgain(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root)
 	root := undisturbed.complete().RootCID.String()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		faulty := &faultyStore{}
 		f := newFixture(t, db, sourcetest.NewSynthetic(small), sourcetest.Root, withFaultyStore(faulty))
+
+		// At several points of the run, somebody else opens the upload again as if all leases had ended.
 		faulty.onSync = func(n int64) {
 			if n == 1 || n == 4 || n == 9 {
 				fresh := f.job.Fresh
@@ -446,19 +487,21 @@ func TestLostLeasesAreClaimedAgain(t *testing.T) {
 				must(t, err)
 			}
 		}
+
 		equal(t, "root", f.complete().RootCID.String(), root)
 		sameNames(t, "shards", f.stored(), undisturbed.stored())
 		sameDump(t, f.dump(), undisturbed.dump())
 	})
 }
 
-// TestRunsShareAnUpload has a second run join while the first one packs.
+// TestRunsShareAnUpload makes a second run join while the first one packs.
 func TestRunsShareAnUpload(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(mixed), sourcetest.Root)
 	root := undisturbed.complete().RootCID.String()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		faulty := &faultyStore{}
 		f := newFixture(t, db, sourcetest.NewSynthetic(mixed), sourcetest.Root, withFaultyStore(faulty))
+
 		var second sync.WaitGroup
 		faulty.onSync = func(n int64) {
 			if n != 1 {
@@ -473,6 +516,7 @@ func TestRunsShareAnUpload(t *testing.T) {
 				}
 			})
 		}
+
 		equal(t, "root", f.complete().RootCID.String(), root)
 		second.Wait()
 		sameNames(t, "shards", f.stored(), undisturbed.stored())
@@ -480,16 +524,20 @@ func TestRunsShareAnUpload(t *testing.T) {
 	})
 }
 
-// TestTheServerGoesAwayAndComesBack stops PostgreSQL in the middle of packing, twice.
+// TestTheServerGoesAwayAndComesBack stops PostgreSQL twice in the middle of packing.
 func TestTheServerGoesAwayAndComesBack(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(mixed), sourcetest.Root)
 	root := undisturbed.complete().RootCID.String()
+
 	server := pgtest.Start(t)
 	db := enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(server.URL())})
 	faulty := &faultyStore{}
 	f := newFixture(t, db, sourcetest.NewSynthetic(mixed), sourcetest.Root, withFaultyStore(faulty))
+
 	var starting sync.WaitGroup
 	defer starting.Wait()
+
+	// The server is away for half a second, twice.
 	faulty.onCommit = func(n int64) {
 		if n == 2 || n == 6 {
 			server.Stop(pgtest.Immediate)
@@ -499,6 +547,7 @@ func TestTheServerGoesAwayAndComesBack(t *testing.T) {
 			})
 		}
 	}
+
 	equal(t, "root", f.complete().RootCID.String(), root)
 	sameNames(t, "shards", f.stored(), undisturbed.stored())
 	sameDump(t, f.dump(), undisturbed.dump())

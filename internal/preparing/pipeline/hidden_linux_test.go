@@ -15,13 +15,13 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// covering is a file system in which something is mounted over a directory just before one of its files is looked at,
-// and goes again as soon as somebody looks where the directory is. No time of a directory tells of that.
+// covering is a file system that mounts something over a directory just before one of its files is looked at, and
+// unmounts it as soon as the directory itself is looked at. The times of the directories do not show that.
 type covering struct {
 	source.FS
 	t         *testing.T
 	dir, file string
-	// rounds is how often that happens.
+	// rounds is the number of times this still happens.
 	mu     sync.Mutex
 	rounds int
 }
@@ -46,7 +46,8 @@ func (c *covering) Stat(path string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// TestWhatIsHiddenForAMomentIsScannedAgain although no directory has changed. What is hidden again then is listed.
+// TestWhatIsHiddenForAMomentIsScannedAgain checks that hidden files are scanned again although no directory has
+// changed. Files that are hidden again then are listed.
 func TestWhatIsHiddenForAMomentIsScannedAgain(t *testing.T) {
 	for rounds := 1; rounds <= 2; rounds++ {
 		enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -54,11 +55,15 @@ func TestWhatIsHiddenForAMomentIsScannedAgain(t *testing.T) {
 			dir := filepath.Join(root, "d")
 			files := &covering{FS: source.Local(), t: t, dir: dir, file: filepath.Join(dir, "f"), rounds: rounds}
 			t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+
 			f := newFixture(t, db, files, root)
+
+			// If the file is hidden only once, the second scan finds it.
 			if rounds == 1 {
 				equal(t, "root", f.complete().RootCID.String(), rootOf(t, root))
 				return
 			}
+
 			result, err := f.run()
 			must(t, err)
 			equal(t, "state", result.Upload.State, sqlrepo.Incomplete)
@@ -68,7 +73,7 @@ func TestWhatIsHiddenForAMomentIsScannedAgain(t *testing.T) {
 	}
 }
 
-// TestAMountPointThatIsCoveredWhileItIsListed is not taken for empty.
+// TestAMountPointThatIsCoveredWhileItIsListed checks that the mount point is not taken for empty.
 func TestAMountPointThatIsCoveredWhileItIsListed(t *testing.T) {
 	root := tree(t, map[string]string{"a": "first", "m/x": ""})
 	point := filepath.Join(root, "m")

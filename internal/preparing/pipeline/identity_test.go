@@ -22,8 +22,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// checkShards reads every shard with go-car and with our own reader, hashes it and its blocks, compares them with the
-// rows, and walks the DAG.
+// checkShards reads every shard with go-car and with our own reader, verifies the digests of the shard and its
+// blocks, compares them with the rows, and walks the DAG.
 func checkShards(t *testing.T, f *fixture, upload sqlrepo.Upload) {
 	t.Helper()
 	held := map[cid.Cid]blocks.Block{}
@@ -44,19 +44,22 @@ func readShard(t *testing.T, f *fixture, shard sqlrepo.Shard, held map[cid.Cid]b
 	path := strings.TrimPrefix(shard.Location, "file://")
 	raw, err := os.ReadFile(path)
 	must(t, err)
+
 	digest := sha256.Sum256(raw)
 	equal(t, "digest of "+path, string(digest[:]), string(shard.Digest))
 	equal(t, "size of "+path, int64(len(raw)), shard.Size)
 	if shard.Size > shardSize {
 		t.Errorf("shard %d has %d bytes", shard.ID, shard.Size)
 	}
+
 	reader, err := gocar.NewBlockReader(bytes.NewReader(raw))
 	must(t, err)
 	equal(t, "roots", len(reader.Roots), 0)
 	own := car.NewReader(bytes.NewReader(raw))
+
 	for node, err := range f.repo.Nodes(context.Background(), shard.ID) {
 		must(t, err)
-		block, err := reader.Next() // checks that the block has its CID's hash
+		block, err := reader.Next() // checks that the block matches its CID
 		must(t, err)
 		section, err := own.Next()
 		must(t, err)
@@ -68,6 +71,7 @@ func readShard(t *testing.T, f *fixture, shard sqlrepo.Shard, held map[cid.Cid]b
 		equal(t, "codec of a node", uint64(node.Codec), block.Cid().Prefix().Codec)
 		held[block.Cid()] = block
 	}
+
 	if _, err := reader.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("shard %d has more blocks than rows: %v", shard.ID, err)
 	}
@@ -81,14 +85,17 @@ func walk(t *testing.T, c cid.Cid, held map[cid.Cid]blocks.Block, reached map[ci
 	if reached[c] {
 		return
 	}
+
 	block, ok := held[c]
 	if !ok {
 		t.Fatalf("no shard holds %s", c)
 	}
+
 	reached[c] = true
 	if c.Prefix().Codec != cid.DagProtobuf {
 		return
 	}
+
 	node, err := merkledag.DecodeProtobuf(block.RawData())
 	must(t, err)
 	for _, link := range node.Links() {
@@ -96,7 +103,7 @@ func walk(t *testing.T, c cid.Cid, held map[cid.Cid]blocks.Block, reached map[ci
 	}
 }
 
-// TestTheReadmeNamesTheRootOfTheSample as guppy and boxo have it.
+// TestTheReadmeNamesTheRootOfTheSample compares the root in the README with the roots of guppy and boxo.
 func TestTheReadmeNamesTheRootOfTheSample(t *testing.T) {
 	root, err := filepath.Abs("../../../testdata/sample")
 	must(t, err)

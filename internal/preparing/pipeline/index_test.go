@@ -32,9 +32,11 @@ func TestIndexesTellWhereBlocksLie(t *testing.T) {
 		tree := sourcetest.NewSynthetic(mixed)
 		f := newFixture(t, db, tree, sourcetest.Root)
 		for i, layout := range blobindex.Layouts() {
+			// Each layout gets a changed file, so that there is something to index.
 			withIndexes(string(layout), 9)(&f.job)
 			tree.Change(tree.FilePath(2, 5+i), 0)
 			upload := f.complete()
+
 			slices := f.readIndexes(upload, layout, 9)
 			if slices == 0 || i == 0 && slices < int64(len(f.blocks())) {
 				t.Errorf("%s: %d slices of %d blocks", layout, slices, len(f.blocks()))
@@ -50,13 +52,16 @@ func (f *fixture) readIndexes(upload sqlrepo.Upload, layout blobindex.Layout, mo
 		must(f.tb, err)
 		raw, err := os.ReadFile(filepath.Join(f.dir, blobindex.Name([32]byte(row.Digest))))
 		must(f.tb, err)
+
 		equal(f.tb, "digest", sha256.Sum256(raw), [32]byte(row.Digest))
+
 		index, found, err := blobindex.Decode(bytes.NewReader(raw))
 		must(f.tb, err)
 		equal(f.tb, "layout", found, layout)
 		if row.Slices > most && row.Shards > 1 {
 			f.tb.Errorf("%d slices of %d shards", row.Slices, row.Shards)
 		}
+
 		if layout != blobindex.Forge {
 			equal(f.tb, "content", index.Content, upload.RootCID.Cid)
 		}
@@ -69,10 +74,11 @@ func (f *fixture) readIndexes(upload sqlrepo.Upload, layout blobindex.Layout, mo
 			slices += int64(len(covered.Slices))
 		}
 	}
+
 	return slices
 }
 
-// TestIndexesDependOnTheContentAlone has few slices in each, so that there are many.
+// TestIndexesDependOnTheContentAlone makes many indexes with few slices each.
 func TestIndexesDependOnTheContentAlone(t *testing.T) {
 	var want []string
 	for _, engine := range enginetest.Engines() {
@@ -86,23 +92,27 @@ func TestIndexesDependOnTheContentAlone(t *testing.T) {
 			sameNames(t, engine.Name, f.stored(), want)
 		}
 	}
+
 	if indexes := strings.Count(strings.Join(want, " "), ".idx"); indexes < 5 {
 		t.Errorf("there are %d indexes", indexes)
 	}
 }
 
-// TestUploadsThatEndAtOnce share a space in which an upload has left shards that no index covers: each of all shards is
-// in one index.
+// TestUploadsThatEndAtOnce runs uploads at the same time, in a space with shards of an earlier upload that no index
+// covers. Each shard ends up in exactly one index.
 func TestUploadsThatEndAtOnce(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		ctx := context.Background()
 		f := newFixture(t, db, sourcetest.NewSynthetic(small), sourcetest.Root, withIndexes("storacha", 9))
 		left := f.complete()
+
+		// Without its indexes, the first upload leaves shards that no index covers.
 		var keys []int64
 		for row, err := range f.repo.Indexes(ctx, sqlrepo.IndexFilter{Upload: &left.ID}) {
 			must(t, err)
 			keys = append(keys, row.ID)
 		}
+
 		must(t, f.repo.DropIndexes(ctx, keys))
 		var runs sync.WaitGroup
 		for _, name := range []string{"a", "b", "c"} {
@@ -118,11 +128,13 @@ func TestUploadsThatEndAtOnce(t *testing.T) {
 				}
 			})
 		}
+
 		runs.Wait()
 		for shard, err := range f.repo.Uncovered(ctx, f.job.Space.ID, 0) {
 			must(t, err)
 			t.Errorf("shard %d is in no index", shard.ID)
 		}
+
 		checktest.Sound(t, f.repo, f.dir)
 	})
 }

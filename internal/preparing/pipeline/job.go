@@ -1,5 +1,5 @@
-// Package pipeline takes uploads through their stages: scan, plan, pack, link, complete. Any number of workers share
-// the stages and shards of an upload, by leases alone.
+// Package pipeline takes uploads through their stages: scan, plan, pack, link, complete. Any number of workers
+// share the stages and shards of an upload. Leases alone coordinate them.
 package pipeline
 
 import (
@@ -19,10 +19,10 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// ErrSetAside is returned for an upload of which work was given up, while everything else is done.
+// ErrSetAside is returned for an upload with work that was given up. All its other work is done.
 var ErrSetAside = errors.New("work was set aside")
 
-// ErrRemoved is returned for an upload that somebody removed while it was prepared.
+// ErrRemoved is returned for an upload that was removed while it was being prepared.
 var ErrRemoved = errors.New("it was removed meanwhile")
 
 // Job is the preparation of one source.
@@ -30,13 +30,14 @@ type Job struct {
 	Repo  *sqlrepo.Repository
 	Store store.Store
 	FS    source.FS
-	// Held, if not nil, is what FS reads the source through, and what the repository remembers of it.
+	// Held, if not nil, is the handle through which FS reads the source. Its sighting is kept in the repository.
 	Held   *source.Held
 	Space  sqlrepo.Space
 	Source sqlrepo.Source
-	// Fresh is the recipe of a new upload: profile, shard size, options. Of an unfinished one only the options change.
+	// Fresh is the recipe of a new upload: profile, shard size, options. If the source has an unfinished upload, only
+	// its options change.
 	Fresh sqlrepo.Upload
-	// SkipFailed completes the upload without the entries that could not be prepared.
+	// SkipFailed is true if the upload is to be completed without the entries that could not be prepared.
 	SkipFailed         bool
 	Workers, ReadAhead int
 	Limits             Limits
@@ -45,35 +46,41 @@ type Job struct {
 	Log                *slog.Logger
 }
 
-// Result is how an upload stands after a run.
+// Result describes an upload after a run.
 type Result struct {
 	Upload sqlrepo.Upload
-	// Failed is how many entries could not be prepared. The upload is complete only if there are none, or they are to be
-	// skipped.
+	// Failed is the number of entries that could not be prepared. The upload is complete only if Failed is 0 or failed
+	// entries are skipped.
 	Failed int64
 }
 
-// Run takes the source's unfinished upload, or a new one, as far as it can, together with whoever else works on it. It
-// returns ErrSetAside when some of its work was given up, ErrRemoved when the upload was removed meanwhile, and
-// sqlrepo.ErrAtWork when others work on it in a way that the job would change. Whatever is committed stays when it
-// fails.
+// Run takes the source's unfinished upload, or a new one, as far as it can. Other workers may work on the same
+// upload. Committed work stays when Run fails.
+//
+// Run returns ErrSetAside if some of the upload's work was given up, ErrRemoved if the upload was removed
+// meanwhile, and sqlrepo.ErrAtWork if the job would change the upload while others work on it.
 func (j *Job) Run(ctx context.Context) (result Result, err error) {
 	lock, unfinished, err := j.begin(ctx)
 	if err != nil {
 		return result, err
 	}
+
 	ctx = lock.Watch(ctx)
 	defer func() { err = errors.Join(dialect.BlameLock(ctx, err), lock.Release()) }()
+
 	opened, err := j.open(ctx, unfinished)
 	if err != nil {
 		return result, err
 	}
+
 	upload := opened.Upload.ID
 	worker := j.worker(opened)
 	worker.Completed = func(completed sqlrepo.Upload) { result.Upload = completed }
 	if err := worker.Run(ctx); err != nil {
 		return result, err
 	}
+
+	// Another worker may have completed the upload, or somebody may have removed it.
 	if result.Upload.State != sqlrepo.Complete {
 		result.Upload, err = j.Repo.Upload(ctx, upload)
 		if errors.Is(err, sqlrepo.ErrNotFound) || err == nil && result.Upload.State == sqlrepo.Removed {
@@ -84,9 +91,11 @@ func (j *Job) Run(ctx context.Context) (result Result, err error) {
 			return result, err
 		}
 	}
+
 	if result.Upload.Stuck() {
 		return result, j.setAside(ctx, result.Upload)
 	}
+
 	if result.Upload.State != sqlrepo.Complete || result.Upload.SkipFailed {
 		result.Failed, err = j.Repo.CountEntries(ctx, upload, sqlrepo.Failed)
 	}
@@ -104,42 +113,51 @@ func (j *Job) Link(ctx context.Context, upload int64) error {
 	return worker.Run(ctx)
 }
 
-// begin locks the schema, and looks at the space's unfinished uploads meanwhile.
+// begin locks the schema and reads the space's unfinished uploads at the same time.
 func (j *Job) begin(ctx context.Context) (lock dialect.Lock, unfinished []sqlrepo.OpenUpload, err error) {
 	var looking errgroup.Group
 	looking.Go(func() (err error) {
 		unfinished, err = j.Repo.OpenUploads(ctx, sqlrepo.OpenFilter{Spaces: []int64{j.Space.ID}})
 		return err
 	})
+
 	lock, err = j.Repo.LockUse(ctx)
 	looked := looking.Wait()
+
 	if err == nil && looked != nil {
 		return nil, nil, errors.Join(looked, lock.Release())
 	}
 	return lock, unfinished, err
 }
 
-// open starts on the upload, and keeps options that were changed with the source, in the same commit.
+// open opens the upload. If the options of the source were changed, it saves them in the same commit.
 func (j *Job) open(ctx context.Context, unfinished []sqlrepo.OpenUpload) (opened sqlrepo.Opened, err error) {
 	fresh := j.Fresh
 	fresh.SkipFailed = j.SkipFailed
+
 	if err := refuseUnmarked(ctx, j.Repo, j.Store); err != nil {
 		return opened, err
 	}
 	if fresh.Store, err = j.Store.Identify(ctx); err != nil {
 		return opened, err
 	}
+
+	// What dead processes of this host held would otherwise stay claimed until their leases end.
 	if err := leftovers.ReleaseThose(ctx, j.Repo, unfinished, j.Log); err != nil {
 		return opened, err
 	}
+
+	// Changed options become those of the source too, for later uploads.
 	open := j.Repo.OpenUpload
 	now, was := j.Fresh.SourceOptions, j.Source.SourceOptions
 	if now.SymlinkPolicy != was.SymlinkPolicy || !slices.Equal(now.Excludes, was.Excludes) {
 		open = j.Repo.OpenUploadWithOptions
 	}
+
 	if opened, err = open(ctx, j.Source.ID, fresh); err != nil {
 		return opened, err
 	}
+
 	j.Log.Info("begin", "upload", opened.Upload.ID, "source", j.Source.Name, "resumed", opened.Resumed, "joined",
 		opened.Joined)
 	return opened, leftovers.Tidy(ctx, j.Repo, j.Store, j.Space, j.Log)
@@ -152,17 +170,19 @@ func (j *Job) worker(opened sqlrepo.Opened) *Worker {
 		Locate:  func(context.Context, sqlrepo.OpenUpload) (*Site, error) { return site, nil },
 		Workers: j.Workers, ReadAhead: j.ReadAhead, Limits: j.Limits, TempDir: j.TempDir, Progress: j.Progress, Log: j.Log,
 	}
+
 	if !opened.Joined {
 		worker.Known = []sqlrepo.OpenUpload{{Upload: opened.Upload, Space: j.Space.ID, Claimable: true}}
 	}
 	return worker
 }
 
-// setAside says what was given up, and why.
+// setAside returns an error that says what was given up, and why.
 func (j *Job) setAside(ctx context.Context, upload sqlrepo.Upload) error {
 	if !upload.SetAside.IsZero() {
 		return fmt.Errorf("upload %d, %s: %w: %s", upload.ID, upload.State, ErrSetAside, upload.Error)
 	}
+
 	shards, err := j.Repo.ShardsUnderWay(ctx, upload.ID)
 	for _, shard := range shards {
 		err = errors.Join(err, fmt.Errorf("shard %d of upload %d: %w: %s", shard.Ordinal, upload.ID, ErrSetAside,

@@ -19,8 +19,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestEveryCommitMayBeTheLast ends a worker right after each of its commits, in all stages of an upload whose source
-// changes, and lets another one go on: it makes of it what one alone would have made.
+// TestEveryCommitMayBeTheLast ends a worker right after each of its commits, in all stages of an upload whose
+// source changes, and lets another worker go on. The result is the same as that of a single worker.
 func TestEveryCommitMayBeTheLast(t *testing.T) {
 	for _, engine := range enginetest.Engines() {
 		t.Run(engine.Name, func(t *testing.T) {
@@ -33,6 +33,7 @@ func TestEveryCommitMayBeTheLast(t *testing.T) {
 				}
 				sameNames(t, "shards", stored, shards)
 			}
+
 			if commits < 18 {
 				t.Errorf("only %d commits", commits)
 			}
@@ -40,14 +41,16 @@ func TestEveryCommitMayBeTheLast(t *testing.T) {
 	}
 }
 
-// dyingAfter prepares a source that changes, by a worker that lives for a number of commits and by another one. It
-// returns the root, the shards, and how many commits the first one has made.
+// dyingAfter prepares a changing source with a worker that dies after a number of commits, and then with another
+// worker. It returns the root, the shards, and the number of commits that the first worker made.
 func dyingAfter(t *testing.T, engine enginetest.Engine, db *dialect.DB,
 	commits int64) (root string, shards []string, made int64) {
 	t.Helper()
 	clearAll(t, db)
 	ctx, path := context.Background(), steady(t)
 	changed := false
+
+	// The source changes once, as soon as the first shard is begun.
 	s := &moments{begin: func(int) {
 		if !changed {
 			changed = true
@@ -57,6 +60,7 @@ func dyingAfter(t *testing.T, engine enginetest.Engine, db *dialect.DB,
 		}
 	}}
 	f := newFixture(t, db, source.Local(), path, withMoments(s))
+
 	fresh := f.job.Fresh
 	var err error
 	fresh.Store, err = f.job.Store.Identify(ctx)
@@ -69,9 +73,11 @@ func dyingAfter(t *testing.T, engine enginetest.Engine, db *dialect.DB,
 	f.repo = sqlrepo.New(mortal, sqlrepo.WithRetryFor(time.Millisecond))
 	err = f.rove(ctx, func(sqlrepo.OpenUpload) error { return nil })
 	bury()
-	if err != nil && !life.Ended() { // one whose last commit completes the upload has nothing left to fail in
+	if err != nil && !life.Ended() { // a worker whose last commit completes the upload has nothing left to fail in
 		t.Fatal(err)
 	}
+
+	// Another worker goes on as soon as the leases of the dead one have ended.
 	f.repo = repo
 	if life.Ended() {
 		f.repo = f.later()
@@ -83,6 +89,7 @@ func dyingAfter(t *testing.T, engine enginetest.Engine, db *dialect.DB,
 	if upload.State != sqlrepo.Complete {
 		t.Fatalf("after %d commits: the upload is %s: %s; left out: %v", commits, upload.State, upload.Error, f.leftOut())
 	}
+
 	checktest.Sound(t, f.repo, f.dir)
 	equal(t, "root", upload.RootCID.String(), rootOf(t, path))
 	return upload.RootCID.String(), f.stored(), life.Commits()

@@ -16,7 +16,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestARemovedUploadIsSaidToBeRemoved whether something is left of it or not.
+// TestARemovedUploadIsSaidToBeRemoved removes an upload during its run, either by marking it or by deleting its
+// row.
 func TestARemovedUploadIsSaidToBeRemoved(t *testing.T) {
 	for name, remove := range map[string]func(*fixture, int64) error{
 		"marked": func(f *fixture, upload int64) error { return f.later().RemoveUpload(context.Background(), upload) },
@@ -29,6 +30,8 @@ func TestARemovedUploadIsSaidToBeRemoved(t *testing.T) {
 			enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 				faulty := &faultyStore{}
 				f := newFixture(t, db, sourcetest.NewSynthetic(small), sourcetest.Root, withFaultyStore(faulty))
+
+				// The upload is removed when its first shard is packed.
 				faulty.onSync = func(n int64) {
 					if n == 1 {
 						if _, err := db.Writer.ExecContext(context.Background(), "DELETE FROM shards"); err != nil {
@@ -39,6 +42,7 @@ func TestARemovedUploadIsSaidToBeRemoved(t *testing.T) {
 						}
 					}
 				}
+
 				_, err := f.run()
 				if !errors.Is(err, pipeline.ErrRemoved) || !strings.Contains(err.Error(), "upload 1") {
 					t.Errorf("got %v", err)
@@ -48,7 +52,7 @@ func TestARemovedUploadIsSaidToBeRemoved(t *testing.T) {
 	}
 }
 
-// TestOneDeathSetsNothingAside has a worker die with a shard, where work is tried once only.
+// TestOneDeathSetsNothingAside kills a worker that holds a shard, where work is tried only once.
 func TestOneDeathSetsNothingAside(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		ctx := context.Background()
@@ -59,6 +63,7 @@ func TestOneDeathSetsNothingAside(t *testing.T) {
 		if _, err := f.run(); !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("got %v", err)
 		}
+
 		faulty.failAt.Store(0)
 		long := sqlrepo.New(db, sqlrepo.WithClock(func() time.Time { return time.Now().Add(-time.Hour) }))
 		dead, err := long.ClaimShard(ctx, sqlrepo.Claim{Worker: "elsewhere/1", Term: time.Minute}, 1, 1000)
@@ -71,7 +76,8 @@ func TestOneDeathSetsNothingAside(t *testing.T) {
 	})
 }
 
-// TestOneFailureDoesNotStopAWorker where work is tried once only: it sets that aside and does everything else.
+// TestOneFailureDoesNotStopAWorker checks that a worker sets failed work aside and does everything else, where work
+// is tried only once.
 func TestOneFailureDoesNotStopAWorker(t *testing.T) {
 	files := duplicates(t)
 	files["b/poison"] = strings.Repeat("p", 100) + "poison" + strings.Repeat("q", 3<<20)
@@ -81,10 +87,12 @@ func TestOneFailureDoesNotStopAWorker(t *testing.T) {
 			poisoned.Store = j.Store
 			j.Store, j.Limits.MaxAttempts = poisoned, 1
 		})
+
 		result, err := f.run()
 		if !errors.Is(err, pipeline.ErrSetAside) {
 			t.Fatalf("got %v", err)
 		}
+
 		equal(t, "settled", result.Upload.SettledShards, result.Upload.PlannedShards-1)
 	})
 }

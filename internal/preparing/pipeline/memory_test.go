@@ -17,15 +17,15 @@ import (
 )
 
 const (
-	// maxHeap is about twice what was seen, garbage and all.
+	// maxHeap is about twice what was measured, including garbage.
 	maxHeap = 96 << 20
-	// maxGrowth is what each further file may add to the live heap. A tree of ten thousand fills no shard, so that one of
-	// a million needs more all the same: about half as much. So 17 bytes kept of each file are too many.
+	// maxGrowth is what each further file may add to the live heap. Ten thousand files do not fill a shard, so a
+	// million need more even so, about half as much. Keeping 17 bytes of each file is too much.
 	maxGrowth = 32
 )
 
-// TestMemoryStaysFlat prepares ten thousand files and a million, and compares what they need. The race detector, which
-// has a memory of its own, leaves this test out.
+// TestMemoryStaysFlat prepares ten thousand files and a million, and compares the memory they need. The test does
+// not run with the race detector, which needs memory of its own.
 func TestMemoryStaysFlat(t *testing.T) {
 	few := sourcetest.Tree{Dirs: 10, Files: 1000, Size: 9, Seed: 1}
 	many := sourcetest.Tree{Dirs: 1000, Files: 1000, Size: 9, Seed: 1}
@@ -52,10 +52,10 @@ func checkFlat(t *testing.T, what string, small, large heap, further uint64) {
 	}
 }
 
-// heap is in bytes: live is what the last garbage collection found in use, all is with what it has not collected.
+// heap is in bytes. live is what the last garbage collection found in use; all includes what is not collected yet.
 type heap struct{ live, all uint64 }
 
-// peakHeap is the largest heap while a tree is prepared, and while that is checked.
+// peakHeap returns the largest heap while a tree is prepared, and while the upload is checked.
 func peakHeap(t *testing.T, db *dialect.DB, tree sourcetest.Tree) (prepare, check heap) {
 	t.Helper()
 	f := newFixture(t, db, sourcetest.NewSynthetic(tree), sourcetest.Root, func(j *pipeline.Job) {
@@ -70,7 +70,7 @@ func peakHeap(t *testing.T, db *dialect.DB, tree sourcetest.Tree) (prepare, chec
 	return prepare, peakWhile(func() { checktest.Sound(t, f.repo, f.dir) })
 }
 
-// peakWhile is the largest heap while something is done.
+// peakWhile returns the largest heap while do runs.
 func peakWhile(do func()) (peak heap) {
 	runtime.GC()
 	done, sampled := make(chan struct{}), make(chan struct{})
@@ -81,6 +81,7 @@ func peakWhile(do func()) (peak heap) {
 			metrics.Read(samples)
 			peak.live = max(peak.live, samples[0].Value.Uint64())
 			peak.all = max(peak.all, samples[1].Value.Uint64())
+
 			select {
 			case <-done:
 				return
@@ -88,6 +89,7 @@ func peakWhile(do func()) (peak heap) {
 			}
 		}
 	}()
+
 	do()
 	close(done)
 	<-sampled

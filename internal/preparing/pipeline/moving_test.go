@@ -22,8 +22,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// moments calls back at the moments of a run that a store sees: when it begins to write shard n, before it reads any of
-// its files, and when shard n is whole.
+// moments calls back at the moments of a run that a store sees: before shard n is begun and any of its files is
+// read, and after shard n is written.
 type moments struct {
 	store.Store
 	mu           sync.Mutex
@@ -62,7 +62,7 @@ func withMoments(s *moments) change {
 	}
 }
 
-// moving are the files of a source that changes; they fill two shards.
+// moving returns a source that changes. Its files fill two shards.
 func moving(tb testing.TB) string {
 	tb.Helper()
 	large := make([]byte, 5<<19)
@@ -74,7 +74,7 @@ func moving(tb testing.TB) string {
 	})
 }
 
-// rootOf is the root that a source has now, by the reference.
+// rootOf returns the present root of a source, computed by the reference.
 func rootOf(tb testing.TB, path string) string {
 	tb.Helper()
 	root, err := boxoRoot(path)
@@ -82,7 +82,8 @@ func rootOf(tb testing.TB, path string) string {
 	return root.String()
 }
 
-// TestWhatChangesDuringARunIsScannedAgain changes a source in many ways at once, before its files are read, or after.
+// TestWhatChangesDuringARunIsScannedAgain changes a source in many ways at once, before or after its files are
+// read.
 func TestWhatChangesDuringARunIsScannedAgain(t *testing.T) {
 	changes := map[string]func(root string) error{
 		"a file vanishes": func(root string) error { return os.Remove(filepath.Join(root, "b/gone")) },
@@ -106,6 +107,7 @@ func TestWhatChangesDuringARunIsScannedAgain(t *testing.T) {
 			return errors.Join(os.Remove(path), os.Mkdir(path, 0o700), os.WriteFile(path+"/new", nil, 0o600))
 		},
 	}
+
 	for _, engine := range enginetest.Engines() {
 		db := engine.Open(t)
 		for name, change := range changes {
@@ -123,9 +125,12 @@ func TestWhatChangesDuringARunIsScannedAgain(t *testing.T) {
 							}
 						}
 					}
+
+					// The change comes before any file is read, or after all files were packed.
 					if s.begin = do(1); when == "after" {
 						s.begin, s.end = nil, do(2)
 					}
+
 					f := newFixture(t, db, source.Local(), root, withMoments(s))
 					upload := f.complete()
 					equal(t, "root", upload.RootCID.String(), rootOf(t, root))
@@ -136,10 +141,10 @@ func TestWhatChangesDuringARunIsScannedAgain(t *testing.T) {
 	}
 }
 
-// TestACoarseClockHidesNoName that comes within the tick of its directory's last change.
+// TestACoarseClockHidesNoName adds a name within the tick of its directory's last change.
 func TestACoarseClockHidesNoName(t *testing.T) {
 	for name, traits := range map[string]source.Traits{
-		"ext3": {Tick: time.Hour}, // it is 1 s, but machines are busy
+		"ext3": {Tick: time.Hour}, // really 1 s, but machines are busy
 		"SMB":  {NoInode: true, NoCtime: true, Tick: time.Hour, Remote: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -147,12 +152,15 @@ func TestACoarseClockHidesNoName(t *testing.T) {
 			root := moving(t)
 			stopped := time.Now().Truncate(time.Second)
 			must(t, os.Chtimes(filepath.Join(root, "b"), time.Time{}, stopped))
+
+			// The clock of the file system stands still, so the directory's time does not change.
 			s := &moments{begin: func(n int) {
 				if n == 1 {
 					must(t, os.WriteFile(filepath.Join(root, "b/new"), []byte("new"), 0o600))
 					must(t, os.Chtimes(filepath.Join(root, "b"), time.Time{}, stopped))
 				}
 			}}
+
 			f := newFixture(t, enginetest.Engines()[0].Open(t), described{source.Local(), traits}, root, withMoments(s))
 			equal(t, "root", f.complete().RootCID.String(), rootOf(t, root))
 			equal(t, "left out", len(f.leftOut()), 0)
@@ -169,12 +177,14 @@ func TestWhatKeepsMovingIsListed(t *testing.T) {
 			must(t, os.Rename(filepath.Join(root, names[at]), filepath.Join(root, names[at+1])))
 			at++
 		}
-		// The first two shards are planned by the first scan, the third one by the second.
+
+		// The first scan plans the first two shards, and the second scan the third.
 		s := &moments{end: func(n int) {
 			if n == 2 || n == 3 {
 				move()
 			}
 		}}
+
 		f := newFixture(t, db, source.Local(), root, withMoments(s))
 		result, err := f.run()
 		must(t, err)
@@ -184,16 +194,19 @@ func TestWhatKeepsMovingIsListed(t *testing.T) {
 		if reason := left["two"]; len(left) != 1 || !strings.Contains(reason, "came while") {
 			t.Errorf("left out: %v", left)
 		}
+
+		// The next run finds a source that no longer moves.
 		equal(t, "root of the next run", f.complete().RootCID.String(), rootOf(t, root))
 	})
 }
 
-// TestAFileThatIsAPipeNowIsListed and keeps the upload incomplete, unless it is to be skipped.
+// TestAFileThatIsAPipeNowIsListed checks that such a file keeps the upload incomplete, unless it is skipped.
 func TestAFileThatIsAPipeNowIsListed(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		for _, skip := range []bool{false, true} {
 			clearAll(t, db)
 			root := moving(t)
+
 			s := &moments{begin: func(n int) {
 				if path := filepath.Join(root, "z"); n == 1 {
 					must(t, errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)))
@@ -204,15 +217,17 @@ func TestAFileThatIsAPipeNowIsListed(t *testing.T) {
 			result, err := f.run()
 			must(t, err)
 			equal(t, "complete", result.Upload.State == sqlrepo.Complete, skip)
+
 			if got := f.leftOut(); !maps.Equal(got, map[string]string{"z": "3: is now a named pipe"}) {
 				t.Errorf("left out: %v", got)
 			}
+
 			checktest.Sound(t, f.repo, f.dir)
 		}
 	})
 }
 
-// clearAll makes a database one that was just made.
+// clearAll makes a database as empty as a new one.
 func clearAll(tb testing.TB, db *dialect.DB) {
 	tb.Helper()
 	for _, table := range []string{

@@ -16,13 +16,13 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// pieced has what there can be in a shard, and little of it: piece CIDs take their time.
+// pieced has everything that can be in a shard, but little of it: piece CIDs take long to compute.
 var pieced = sourcetest.Tree{Dirs: 2, Files: 6, Seed: 7, SizeOf: func(dir, file int) int64 {
 	return map[int]int64{1: 1 << 20, 3: 3<<20 + 17, 5: 0}[file] + int64(dir*file*97)
 }}
 
-// TestPieceCIDsAreThoseOfTheStoredBytes prepares a tree, of which some is stored already when it has changed, with
-// piece CIDs.
+// TestPieceCIDsAreThoseOfTheStoredBytes prepares a tree with piece CIDs, changes it, and prepares it again, when
+// some of it is already stored.
 func TestPieceCIDsAreThoseOfTheStoredBytes(t *testing.T) {
 	var want string
 	for _, engine := range enginetest.Engines() {
@@ -33,8 +33,11 @@ func TestPieceCIDsAreThoseOfTheStoredBytes(t *testing.T) {
 					j.Workers, j.Fresh.PieceCID = workers, true
 				})
 				f.pieces(f.complete())
+
+				// The second upload stores only what has changed.
 				tree.Change(tree.FilePath(1, 3), 0)
 				f.pieces(f.complete())
+
 				if want == "" {
 					want = f.dump()
 				}
@@ -54,24 +57,29 @@ func (f *fixture) pieces(upload sqlrepo.Upload) {
 			equal(f.tb, "a shard without a file has a piece", row.Piece != nil, false)
 			continue
 		}
+
 		kinds[row.Kind]++
 		location, err := url.Parse(row.Location)
 		must(f.tb, err)
+
 		raw, err := os.ReadFile(location.Path)
 		must(f.tb, err)
+
 		var hash piece.Hash
 		_, err = hash.Write(raw)
 		must(f.tb, err)
 		root, err := hash.Root()
 		must(f.tb, err)
+
 		if !bytes.Equal(row.Piece, root[:]) {
 			f.tb.Errorf("shard %d: piece %x, want %x", row.Ordinal, row.Piece, root)
 		}
 	}
+
 	equal(f.tb, "it has data and DAG shards", len(kinds), 2)
 }
 
-// TestTheRecipeSaysWhetherPieceCIDsAreComputed asks another upload for them, and one that goes on.
+// TestTheRecipeSaysWhetherPieceCIDsAreComputed asks for piece CIDs in another upload and in an unfinished one.
 func TestTheRecipeSaysWhetherPieceCIDsAreComputed(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, sourcetest.NewSynthetic(pieced), sourcetest.Root)

@@ -24,7 +24,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestMain has each property checked less often than rapid would: a check prepares a whole tree.
+// TestMain reduces rapid's number of checks, because each check prepares a whole tree.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if err := flag.Set("rapid.checks", "40"); err != nil {
@@ -51,24 +51,30 @@ func newFixture(tb testing.TB, db *dialect.DB, fsys source.FS, root string, chan
 	tb.Helper()
 	ctx := context.Background()
 	f := &fixture{tb: tb, db: db, repo: sqlrepo.New(db), dir: filepath.Join(tb.TempDir(), "shards")}
+
 	space, err := f.repo.AddSpace(ctx, sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: shardSize})
 	must(tb, err)
+
 	options := sqlrepo.SourceOptions{SymlinkPolicy: "preserve"}
 	src, err := f.repo.AddSource(ctx, sqlrepo.Source{
 		Space: space.ID, Name: "source", Path: []byte(root), SourceOptions: options,
 	})
 	must(tb, err)
+
 	shards, err := store.OpenDirectory(f.dir)
 	must(tb, err)
+
 	f.job = pipeline.Job{
 		Repo: f.repo, Store: shards, FS: fsys, Space: space, Source: src,
 		Fresh:   sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: space.ShardSize, SourceOptions: options},
 		Workers: 2, ReadAhead: 8, Limits: pipeline.Limits{Pause: time.Millisecond}, TempDir: tb.TempDir(),
 		Log: slog.New(slog.DiscardHandler),
 	}
+
 	for _, change := range changes {
 		change(&f.job)
 	}
+
 	return f
 }
 
@@ -78,7 +84,7 @@ func (f *fixture) run() (pipeline.Result, error) {
 	return f.job.Run(context.Background())
 }
 
-// complete runs the job and demands a complete upload.
+// complete runs the job and checks that the upload is complete.
 func (f *fixture) complete() sqlrepo.Upload {
 	f.tb.Helper()
 	result, err := f.run()
@@ -90,7 +96,7 @@ func (f *fixture) complete() sqlrepo.Upload {
 	return result.Upload
 }
 
-// leftOut maps the paths that were left out of the latest upload to "state: reason".
+// leftOut maps the paths left out of the latest upload to "state: reason".
 func (f *fixture) leftOut() map[string]string {
 	f.tb.Helper()
 	uploads, err := f.repo.Uploads(context.Background(), sqlrepo.UploadFilter{})
@@ -103,7 +109,7 @@ func (f *fixture) leftOut() map[string]string {
 	return left
 }
 
-// stored are the names of all files in the store, but for its marker.
+// stored returns the names of all files in the store except for its marker.
 func (f *fixture) stored() []string {
 	f.tb.Helper()
 	entries, err := os.ReadDir(f.dir)
@@ -119,7 +125,7 @@ func (f *fixture) stored() []string {
 
 var unlike = regexp.MustCompile(`"(location|created_at|started_at|finished_at)":("[^"]*"|\d+)`)
 
-// dump is the logical content of the repository without times and locations.
+// dump returns the logical content of the repository without times and locations.
 func (f *fixture) dump() string {
 	f.tb.Helper()
 	var out bytes.Buffer
@@ -141,7 +147,7 @@ func equal[T comparable](t testing.TB, what string, got, want T) {
 	}
 }
 
-// sameDump tells the first line in which two dumps differ.
+// sameDump reports the first line in which two dumps differ.
 func sameDump(t testing.TB, got, want string) {
 	t.Helper()
 	if got == want {
@@ -164,7 +170,7 @@ func sameNames(t *testing.T, what string, got, want []string) {
 	}
 }
 
-// tree writes files, by relative path; a path that ends with "/" is a directory.
+// tree writes files by relative path. A path that ends with "/" is a directory.
 func tree(tb testing.TB, files map[string]string) string {
 	tb.Helper()
 	root := tb.TempDir()

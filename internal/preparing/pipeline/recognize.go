@@ -12,25 +12,29 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// ErrAnotherSource is returned for a source that is not what it was when it was last scanned: a mount is missing, or
+// ErrAnotherSource is returned for a source that is not what it was at its last scan: a mount is missing, or
 // another one is in its place.
 var ErrAnotherSource = errors.New("the source is not what it was")
 
-// sourceReader is what it takes to compare a source with what is known of it.
+// sourceReader reads what the repository knows about a source.
 type sourceReader interface {
 	entryReader
 	Uploads(ctx context.Context, filter sqlrepo.UploadFilter) ([]sqlrepo.Upload, error)
 }
 
-// Recognize compares a source, which fsys reads through held, with what the repository remembers of it at that path. It
-// returns ErrAnotherSource, with what was expected and what is there, when its mount or one below it is missing or is
-// another one, and when it is empty where the last scan had entries. Where mounts have nothing that identifies them,
-// the files of the last scan do: it is enough that one of the first is there unchanged. At a path where the source was
-// never seen it may be on any mounts, but what were mounts elsewhere must not be empty.
+// Recognize compares a source, which fsys reads through held, with what the repository remembers of the source at
+// that path. It returns ErrAnotherSource, with what was expected and what was found, if the source's mount or a
+// mount below it is missing or has changed, or if the source is empty although the last scan found entries.
+//
+// If nothing identifies a mount, the files of the last scan do: one unchanged file among the first suffices.
+//
+// At a path where the source was never seen, the source may be on any mounts. But a directory that was a mount
+// where the source was seen before must not be empty.
 func Recognize(ctx context.Context, repo sourceReader, registered sqlrepo.Source, fsys source.FS,
 	held *source.Held) error {
 	seen := held.Sighting()
 	was, known := registered.Sightings.At(seen.Path)
+
 	likeness, look := source.Same, looking{repo, registered.ID, fsys, held}
 	if known {
 		if likeness = source.Compare(was.Mount, seen.Mount); likeness == source.Other {
@@ -45,9 +49,12 @@ func Recognize(ctx context.Context, repo sourceReader, registered sqlrepo.Source
 	} else if err := look.elsewhere(ctx, registered.Sightings); err != nil {
 		return err
 	}
+
+	// The mount is the same, and entries are where entries were.
 	if likeness == source.Same && (!seen.Empty || was.Empty) {
 		return nil
 	}
+
 	scanned, err := lastScanned(ctx, repo, registered.ID)
 	switch {
 	case err != nil || scanned.Found <= 1:
@@ -58,6 +65,8 @@ func Recognize(ctx context.Context, repo sourceReader, registered sqlrepo.Source
 	case seen.Empty:
 		return nil
 	}
+
+	// Nothing identifies the mount: its files have to.
 	if err := Sees(ctx, repo, fsys, seen.Path, scanned); errors.Is(err, store.ErrOutOfSight) {
 		return fmt.Errorf("%w: nothing identifies %s: %w", ErrAnotherSource, source.Describe(seen.Mount), err)
 	} else if err != nil {
@@ -66,7 +75,7 @@ func Recognize(ctx context.Context, repo sourceReader, registered sqlrepo.Source
 	return nil
 }
 
-// looking is a look at a source, which fsys reads through held.
+// looking compares one source, which fsys reads through held, with what was known about it.
 type looking struct {
 	repo   sourceReader
 	source int64
@@ -74,15 +83,19 @@ type looking struct {
 	held   *source.Held
 }
 
-// below compares the mounts below a source.
+// below compares the mounts below a source with those of the last scan.
 func (l looking) below(ctx context.Context, was, seen sqlrepo.Sighting) error {
 	held := l.held
 	touched := false
+
 	for _, m := range was.Below {
 		if held.Ignores(m) {
 			continue
 		}
+
 		now, ok := mountAt(seen, m.Point)
+
+		// An automounter may not have mounted anything yet: opening the directories makes it do so.
 		if !ok && !touched {
 			for _, other := range was.Below {
 				held.Touch(other.Point)
@@ -90,10 +103,12 @@ func (l looking) below(ctx context.Context, was, seen sqlrepo.Sighting) error {
 			seen, touched = held.Sighting(), true
 			now, ok = mountAt(seen, m.Point)
 		}
+
 		point := seen.Path + "/" + m.Point
 		if !ok {
 			return fmt.Errorf("%w: %s", ErrAnotherSource, missing(point, m))
 		}
+
 		switch source.Compare(m, now) {
 		case source.Other:
 			return fmt.Errorf("%w: %s", ErrAnotherSource, difference(point, m, now))
@@ -109,40 +124,47 @@ func (l looking) below(ctx context.Context, was, seen sqlrepo.Sighting) error {
 	return nil
 }
 
-// hasEntriesOf returns store.ErrOutOfSight if a directory of the source has nothing of what the last scan found in it,
-// and false if that was nothing.
+// hasEntriesOf returns store.ErrOutOfSight if the directory of the source holds none of the entries that the last scan
+// found in it. It returns false if the last scan found none.
 func (l looking) hasEntriesOf(ctx context.Context, directory string) (bool, error) {
 	had, err := hadEntries(ctx, l.repo, l.source, directory)
 	if err != nil || !had {
 		return false, err
 	}
+
 	scanned, err := lastScanned(ctx, l.repo, l.source)
 	if err != nil {
 		return false, err
 	}
+
 	return true, seesBelow(ctx, l.repo, l.fsys, l.held.Path(), scanned, pathOf(directory))
 }
 
-// over returns ErrAnotherSource when something else is mounted now where the last scan had entries.
+// over returns ErrAnotherSource if something is mounted now over a directory in which the last scan found entries.
 func (l looking) over(ctx context.Context, was, seen sqlrepo.Sighting) error {
 	for _, m := range seen.Below {
 		if _, known := mountAt(was, m.Point); known || was.Mount.Kind == "" {
 			continue
 		}
+
+		// The mount that the directory lay on at the last scan is the innermost one above it.
 		before := source.Within(was.Mount, m.Point)
 		for _, above := range was.Below {
 			if rest, ok := strings.CutPrefix(m.Point, above.Point+"/"); ok {
 				before = source.Within(above, rest)
 			}
 		}
+
 		likeness := source.Compare(before, m)
 		if likeness == source.Same {
 			continue
 		}
+
 		found, err := l.hasEntriesOf(ctx, m.Point)
 		if err != nil && !errors.Is(err, store.ErrOutOfSight) {
 			return err
 		}
+
 		if found && (likeness == source.Other || err != nil) {
 			return fmt.Errorf("%w: the last scan found entries in %s/%s, and %s is mounted over them now", ErrAnotherSource,
 				seen.Path, m.Point, source.Describe(m))
@@ -151,23 +173,26 @@ func (l looking) over(ctx context.Context, was, seen sqlrepo.Sighting) error {
 	return nil
 }
 
-// elsewhere returns ErrAnotherSource when a directory that is a mount where the source was seen before is empty or
-// missing at this path, and the last scan found entries in it.
+// elsewhere returns ErrAnotherSource for a directory that was a mount where the source was seen before, in which
+// the last scan found entries, and which is empty or missing at this path.
 func (l looking) elsewhere(ctx context.Context, before sqlrepo.Sightings) error {
 	for _, other := range before {
 		for _, m := range other.Below {
 			if l.held.Ignores(m) {
 				continue
 			}
+
 			point := l.held.Path() + "/" + m.Point
 			entries, err := l.fsys.ReadDir(point)
 			if len(entries) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
+
 			found, err := hadEntries(ctx, l.repo, l.source, m.Point)
 			if err != nil {
 				return err
 			}
+
 			if found {
 				return fmt.Errorf("%w: nothing is in %s; at %s it is %s, in which the last scan found entries", ErrAnotherSource,
 					point, other.Path, source.Describe(m))
@@ -177,12 +202,13 @@ func (l looking) elsewhere(ctx context.Context, before sqlrepo.Sightings) error 
 	return nil
 }
 
-// hadEntries reports whether the last scan found something in a directory.
+// hadEntries reports whether the last scan found entries in a directory.
 func hadEntries(ctx context.Context, repo sourceReader, id int64, directory string) (bool, error) {
 	scanned, err := lastScanned(ctx, repo, id)
 	if err != nil || scanned.ID == 0 {
 		return false, err
 	}
+
 	below := sqlrepo.EntryFilter{Below: pathOf(directory)}
 	for _, err := range repo.Entries(ctx, scanned.ID, below) {
 		return err == nil, err
@@ -190,7 +216,7 @@ func hadEntries(ctx context.Context, repo sourceReader, id int64, directory stri
 	return false, nil
 }
 
-// pathOf is the path of an entry by that of the operating system, relative to the source.
+// pathOf returns the path of an entry for an operating system path relative to the source.
 func pathOf(relative string) sqlrepo.Path {
 	return sqlrepo.Path(strings.ReplaceAll(relative, "/", "\x00"))
 }
@@ -213,15 +239,17 @@ func missing(path string, was sqlrepo.Mount) string {
 		source.Describe(was))
 }
 
-// difference says what was at a path, and what is.
+// difference describes the mount that was at a path and the mount that is there now.
 func difference(path string, was, is sqlrepo.Mount) string {
 	before, now := source.Describe(was), source.Describe(is)
 	if before == now {
 		before, now = fmt.Sprintf("%s (%s)", before, was.ID), fmt.Sprintf("another %s (%s)", now, is.ID)
 	}
+
 	if was.Followed {
 		return fmt.Sprintf("the symlink %s led to %s at the last scan, and leads to %s now", path, before, now)
 	}
+
 	text := fmt.Sprintf("%s was %s at the last scan, and is %s now", path, before, now)
 	if len(is.Point) < len(was.Point) && strings.HasPrefix(was.Point, is.Point) {
 		text += fmt.Sprintf(": nothing is mounted at %s", was.Point)
@@ -229,7 +257,7 @@ func difference(path string, was, is sqlrepo.Mount) string {
 	return text
 }
 
-// lastScanned returns the latest upload of a source that has entries, or one without.
+// lastScanned returns the latest upload of a source that has entries, or the zero Upload if there is none.
 func lastScanned(ctx context.Context, repo sourceReader, id int64) (last sqlrepo.Upload, err error) {
 	uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{Source: &id})
 	for _, upload := range uploads {

@@ -41,6 +41,7 @@ func boxoNode(service format.DAGService, path string) (format.Node, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	switch {
 	case info.IsDir():
 		return boxoDirectory(service, path)
@@ -49,18 +50,22 @@ func boxoNode(service format.DAGService, path string) (format.Node, error) {
 		if err != nil {
 			return nil, err
 		}
+
 		data, err := ft.SymlinkData(target)
 		if err != nil {
 			return nil, err
 		}
+
 		node := merkledag.NodeWithData(data)
 		return node, node.SetCidBuilder(uio.UnixFS_v1_2025.CidBuilder())
 	}
+
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close() //nolint:errcheck // it was only read
+
 	return boxoFile(service, file)
 }
 
@@ -82,17 +87,21 @@ func boxoDirectory(service format.DAGService, path string) (format.Node, error) 
 	if err != nil {
 		return nil, err
 	}
+
 	directory.SetHAMTShardingSize(p.HAMTShardingSize)
+
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		return nil, err
 	}
+
 	ctx := context.Background()
 	for _, entry := range entries {
 		child, err := boxoNode(service, filepath.Join(path, entry.Name()))
 		if err != nil {
 			return nil, err
 		}
+
 		if err := service.Add(ctx, child); err != nil {
 			return nil, err
 		}
@@ -100,6 +109,7 @@ func boxoDirectory(service format.DAGService, path string) (format.Node, error) 
 			return nil, err
 		}
 	}
+
 	return directory.GetNode()
 }
 
@@ -121,6 +131,7 @@ func unixfsnodeLink(system *ipld.LinkSystem, path string) (ipld.Link, uint64, er
 	if err != nil {
 		return nil, 0, err
 	}
+
 	switch {
 	case info.IsDir():
 		return unixfsnodeDirectory(system, path)
@@ -131,11 +142,13 @@ func unixfsnodeLink(system *ipld.LinkSystem, path string) (ipld.Link, uint64, er
 		}
 		return builder.BuildUnixFSSymlink(target, system)
 	}
+
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer file.Close() //nolint:errcheck // it was only read
+
 	return builder.BuildUnixFSFile(file, "size-1048576", system)
 }
 
@@ -144,16 +157,19 @@ func unixfsnodeDirectory(system *ipld.LinkSystem, path string) (ipld.Link, uint6
 	if err != nil {
 		return nil, 0, err
 	}
+
 	var links []dagpb.PBLink
 	for _, entry := range entries {
 		child, size, err := unixfsnodeLink(system, filepath.Join(path, entry.Name()))
 		if err != nil {
 			return nil, 0, err
 		}
+
 		link, err := builder.BuildUnixFSDirectoryEntry(entry.Name(), int64(size), child)
 		if err != nil {
 			return nil, 0, err
 		}
+
 		links = append(links, link)
 	}
 	return builder.BuildUnixFSDirectory(links, system)

@@ -17,7 +17,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 )
 
-// TestEveryRootIsTheReferences prepares random trees and compares the root with those of boxo and go-unixfsnode.
+// TestEveryRootIsTheReferences prepares random trees and compares their roots with those of boxo and go-unixfsnode.
 func TestEveryRootIsTheReferences(t *testing.T) {
 	for profile, reference := range references {
 		t.Run(profile, func(t *testing.T) {
@@ -27,18 +27,20 @@ func TestEveryRootIsTheReferences(t *testing.T) {
 					j.Fresh.Profile = profile
 				})
 				upload := f.complete()
+
 				want, err := reference(root)
 				must(t, err)
 				if upload.RootCID.Cid != want {
 					rt.Fatalf("%s: root is %s, the reference's is %s", root, upload.RootCID, want)
 				}
+
 				checkShards(t, f, upload)
 			})
 		})
 	}
 }
 
-// sizes are around what changes the shape of a file: chunks, and segments of a 2 MiB shard.
+// sizes are near the sizes at which the shape of a file changes: chunks, and segments of a 2 MiB shard.
 var sizes = []int{0, 1, 4096, 1<<20 - 1, 1 << 20, 1<<20 + 1, 2<<20 + 7, 5 << 20}
 
 func randomTree(tb testing.TB, rt *rapid.T) string {
@@ -50,6 +52,7 @@ func randomTree(tb testing.TB, rt *rapid.T) string {
 		rapid.Just(strings.Repeat("n", 255)),
 		rapid.Just("\xff\xfe not utf-8"),
 	).Filter(func(s string) bool { return s != "." && s != ".." })
+
 	large := 0
 	var fill func(dir string, depth int)
 	fill = func(dir string, depth int) {
@@ -66,20 +69,25 @@ func randomTree(tb testing.TB, rt *rapid.T) string {
 				if kind == 9 && large < 3 {
 					size, large = rapid.SampledFrom(sizes).Draw(rt, "large"), large+1
 				}
+
 				content := make([]byte, size)
 				_, _ = random.Read(content)
 				must(tb, os.WriteFile(path, content, 0o644))
 			}
 		}
 	}
+
 	fill(root, 0)
+
+	// Wide directories take long, so only some trees have one.
 	if rapid.IntRange(0, 9).Draw(rt, "wide") == 0 {
 		wideDirectory(tb, filepath.Join(root, "wide"), rapid.IntRange(4700, 6100).Draw(rt, "links"))
 	}
+
 	return root
 }
 
-// wideDirectory has about as many links as make a directory a HAMT.
+// wideDirectory makes a directory with about as many links as make it a HAMT.
 func wideDirectory(tb testing.TB, dir string, links int) {
 	must(tb, os.Mkdir(dir, 0o755))
 	for i := range links {

@@ -8,27 +8,29 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 )
 
-// TestRoundTripsGrowWithPagesNotWithFiles counts the statements for a thousand files and for ten thousand, which fill
-// no shard either: each pass over them reads and writes five more pages, and that is all.
+// TestRoundTripsGrowWithPagesNotWithFiles compares the statements for a thousand files with those for ten thousand,
+// which also fit one shard. Each pass over the files reads and writes five more pages, and nothing else.
 func TestRoundTripsGrowWithPagesNotWithFiles(t *testing.T) {
 	few := sourcetest.Tree{Dirs: 10, Files: 100, Size: 9, Seed: 1}
 	many := sourcetest.Tree{Dirs: 100, Files: 100, Size: 9, Seed: 1}
 	compareTrips(t, few, many, trips{statements: 60, inserts: 3000})
 }
 
-// TestRoundTripsDoNotGrowWithChunks counts the statements for files of 8 chunks and of 80, in one shard.
+// TestRoundTripsDoNotGrowWithChunks compares the statements for files of 8 chunks and of 80, in one shard.
 func TestRoundTripsDoNotGrowWithChunks(t *testing.T) {
 	short := sourcetest.Tree{Files: 1, Size: 8 << 20, Seed: 1}
 	long := sourcetest.Tree{Files: 1, Size: 80 << 20, Seed: 1}
 	compareTrips(t, short, long, trips{statements: 9, inserts: 18})
 }
 
-// trips are what preparing a tree takes. On an engine without COPY, inserts are how often the statements of bulk
-// inserts are run, with some rows each; such a statement is counted once in each transaction, as a COPY is elsewhere.
+// trips counts what preparing a tree takes. On an engine without COPY, a bulk insert runs a statement several times
+// with some rows each: inserts counts the runs. Such a statement counts once in each transaction, as a COPY does
+// elsewhere.
 type trips struct{ statements, inserts int }
 
-// compareTrips demands that the larger tree takes at most some more than the smaller one, when it is first prepared and
-// when it is prepared again unchanged. The bounds leave room for the statements that watch over locks now and then.
+// compareTrips checks that the larger tree takes only a few more trips than the smaller one, when it is prepared
+// first and when it is prepared again unchanged. The bounds leave room for the statements that watch locks from
+// time to time.
 func compareTrips(t *testing.T, smaller, larger sourcetest.Tree, more trips) {
 	t.Helper()
 	for _, engine := range enginetest.Engines() {
@@ -53,6 +55,7 @@ func countTrips(t *testing.T, engine enginetest.Engine, tree sourcetest.Tree) (u
 		recorder.Reset()
 		upload := f.complete()
 		equal(t, "files", upload.Files, int64(max(tree.Dirs, 1)*tree.Files))
+
 		for _, times := range recorder.Statements() {
 			uploads[i].statements += times
 		}
@@ -61,6 +64,7 @@ func countTrips(t *testing.T, engine enginetest.Engine, tree sourcetest.Tree) (u
 			t.Errorf("only %d statements were seen", uploads[i].statements)
 		}
 	}
+
 	return uploads
 }
 

@@ -15,22 +15,24 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// sealer seals the shards that this worker has packed, each when all earlier ones of its upload are.
+// sealer seals the shards that this worker has packed. A shard's turn comes when all earlier shards of its upload
+// are sealed.
 type sealer struct {
 	crew *crew
 	mu   sync.Mutex
-	// unsealed are the shards that this worker has claimed, packed those of them that wait for their turn, by the tokens
-	// of the claims: a shard whose lease has ended may be claimed again before that was noticed.
+	// unsealed holds the shards that this worker has claimed and not sealed. packed holds those of them that wait for
+	// their turn. Both are keyed by the claim's token: a shard whose lease has ended may be claimed again before the
+	// loss is noticed.
 	unsealed map[int64]int64
 	packed   map[int64]*packedShard
-	// busy are the uploads of which a shard is being sealed.
+	// busy holds the uploads that have a shard being sealed.
 	busy map[int64]bool
-	// revisions are those of spaces as this worker left them.
+	// revisions holds the revision of each space as this worker left it.
 	revisions map[int64]int64
 	more      chan struct{}
 }
 
-// packedShard is packed under a lease that is kept until it is sealed.
+// packedShard is a packed shard under a lease that is kept until the shard is sealed.
 type packedShard struct {
 	*pack.Packed
 	shard  sqlrepo.Shard
@@ -38,8 +40,8 @@ type packedShard struct {
 	within sqlrepo.Scope
 }
 
-// within is where content counts as held for an upload. Of what no store keeps each upload has its own, so that it can
-// be made again from its own source and paths.
+// within returns the scope in which content counts as held for an upload. If no store keeps the content, each
+// upload has a scope of its own, so that it can be made again from its own source and paths.
 func within(site *Site, upload sqlrepo.Upload) sqlrepo.Scope {
 	scope := sqlrepo.Scope{Space: site.Space.ID, Store: upload.Store}
 	if upload.Store == store.NoneIdentity {
@@ -60,8 +62,8 @@ func newSealer(c *crew) *sealer {
 	}
 }
 
-// below bounds the ordinals that may be claimed now. A worker with enough shards that are not sealed yet takes no more,
-// but for the one that all others wait for.
+// below returns a bound for the ordinals that may be claimed now. A worker that has enough unsealed shards claims
+// only the shard that all others wait for.
 func (s *sealer) below(upload sqlrepo.OpenUpload) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,14 +73,14 @@ func (s *sealer) below(upload sqlrepo.OpenUpload) int64 {
 	return upload.Sealed + 1
 }
 
-// expect counts a shard that was claimed.
+// expect counts a claimed shard as unsealed.
 func (s *sealer) expect(shard sqlrepo.Shard) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unsealed[shard.Token] = shard.ID
 }
 
-// forget counts a shard no more.
+// forget stops counting a shard.
 func (s *sealer) forget(shard sqlrepo.Shard) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +88,7 @@ func (s *sealer) forget(shard sqlrepo.Shard) {
 	delete(s.packed, shard.Token)
 }
 
-// lost has a shard be anybody's again, this worker's too: what hangs in it may never return.
+// lost makes a shard claimable again, for this worker too: the call that hangs in it may never return.
 func (s *sealer) lost(unit sqlrepo.Unit) {
 	if shard, ok := unit.(sqlrepo.Shard); ok {
 		s.mu.Lock()
@@ -100,12 +102,13 @@ func (s *sealer) add(p *packedShard) {
 	s.mu.Lock()
 	s.packed[p.shard.Token] = p
 	s.mu.Unlock()
+
 	p.lease.waits.Store(true)
 	context.AfterFunc(p.lease.ctx, func() { signal(s.more) })
 	signal(s.more)
 }
 
-// held are the keys of the shards that this worker has claimed.
+// held returns the keys of the shards that this worker has claimed.
 func (s *sealer) held() (ids []int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,12 +118,13 @@ func (s *sealer) held() (ids []int64) {
 	return ids
 }
 
-// run seals until ctx ends, one shard of each upload at a time: a store that hangs holds up its own uploads.
+// run seals shards until ctx ends, one of each upload at a time. A store that hangs delays only its own uploads.
 func (s *sealer) run(ctx context.Context) error {
 	seals, ctx := errgroup.WithContext(ctx)
 	for ctx.Err() == nil {
 		open, _, changed := s.crew.board.view()
 		next, waiting := s.next(open)
+
 		switch {
 		case next != nil:
 			seals.Go(func() error {
@@ -139,16 +143,19 @@ func (s *sealer) run(ctx context.Context) error {
 	return seals.Wait()
 }
 
-// next takes a shard whose turn it is, or whose lease is lost; waiting tells whether there are others.
+// next takes a shard whose turn has come or whose lease is lost. If there is none, waiting reports whether other
+// shards are packed.
 func (s *sealer) next(open []sqlrepo.OpenUpload) (next *packedShard, waiting bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+
 	turn := map[int64]int64{}
 	for _, upload := range open {
 		if upload.State == sqlrepo.Packing && !s.busy[upload.ID] {
 			turn[upload.ID] = upload.Sealed
 		}
 	}
+
 	for token, p := range s.packed {
 		sealed, isOpen := turn[p.shard.Upload]
 		if p.lease.ctx.Err() != nil && !s.busy[p.shard.Upload] || isOpen && sealed == p.shard.Ordinal {
@@ -160,7 +167,7 @@ func (s *sealer) next(open []sqlrepo.OpenUpload) (next *packedShard, waiting boo
 	return nil, len(s.packed) > 0
 }
 
-// sealed lets the next shard of the upload have its turn.
+// sealed gives the next shard of the upload its turn.
 func (s *sealer) sealed(p *packedShard) {
 	s.mu.Lock()
 	delete(s.busy, p.shard.Upload)
@@ -169,17 +176,21 @@ func (s *sealer) sealed(p *packedShard) {
 	signal(s.more)
 }
 
-// seal stores a shard without what the space holds already.
+// seal stores a shard without the blocks that the space already holds.
 func (s *sealer) seal(ctx context.Context, p *packedShard) error {
 	p.lease.waits.Store(false)
 	var after sqlrepo.Upload
+
+	// What was packed under a lost lease must not be sealed.
 	err := context.Cause(p.lease.ctx)
 	if err == nil {
 		after, err = s.store(p)
 	}
+
 	if err != nil {
 		return s.crew.failed(ctx, p.lease, p.String(), errors.Join(err, p.Abort()))
 	}
+
 	p.lease.stop()
 	s.crew.succeeded()
 	s.crew.sealed(p)
@@ -187,8 +198,10 @@ func (s *sealer) seal(ctx context.Context, p *packedShard) error {
 	return nil
 }
 
+// store saves the shard in the store and the repository, and remembers the space's new revision.
 func (s *sealer) store(p *packedShard) (after sqlrepo.Upload, err error) {
 	space, ctx := p.within.Space, p.lease.ctx
+
 	save := func(rest *shard.Draft, seal sqlrepo.Seal) (err error) {
 		p.lease.progress(1)
 		row := sqlrepo.PackedShard{Shard: p.Shard, Digests: p.digests(), Nodes: rest.Nodes(), TakenOut: p.TakenOut}
@@ -196,14 +209,16 @@ func (s *sealer) store(p *packedShard) (after sqlrepo.Upload, err error) {
 		after, err = s.crew.Repo.SealShard(ctx, row, seal)
 		return err
 	}
+
 	revision, err := shard.Seal(ctx, s.crew.Repo, p.within, s.revision(space), p.Draft, p.lease.sent, save)
+
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.revisions[space] = revision
 	return after, err
 }
 
-// revision is that of a space as this worker left it.
+// revision returns the revision of a space as this worker left it, or shard.Unknown.
 func (s *sealer) revision(space int64) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -213,14 +228,15 @@ func (s *sealer) revision(space int64) int64 {
 	return shard.Unknown
 }
 
-// abort removes what was not sealed, and gives it back. Nobody packs or seals any more.
+// abort discards the shards that were not sealed and gives them back. It is called when nobody packs or seals any
+// longer.
 func (s *sealer) abort(ctx context.Context) (err error) {
 	var giving sync.WaitGroup
 	defer giving.Wait()
 	for _, p := range s.packed {
 		p.lease.stop()
 		err = errors.Join(err, p.Abort())
-		giving.Go(func() { _ = s.crew.giveBack(ctx, p.lease) }) // it tells nobody of its failures
+		giving.Go(func() { _ = s.crew.giveBack(ctx, p.lease) }) // its failures are logged
 	}
 	return err
 }

@@ -2,7 +2,7 @@ package pipeline
 
 import "github.com/guppy-prep/guppy/sqlrepo"
 
-// show tells whoever watches how far an upload is, with what others have done for it.
+// show updates the progress counters with the state of an upload and with what other workers have packed of it.
 func (c *crew) show(upload *sqlrepo.OpenUpload) {
 	p := c.Progress
 	p.Enter(upload.State.String())
@@ -15,10 +15,10 @@ func (c *crew) show(upload *sqlrepo.OpenUpload) {
 	}
 }
 
-// packedContent is what this worker has packed and sealed of an upload.
+// packedContent is the content of an upload that this worker has packed and sealed.
 type packedContent struct{ files, bytes int64 }
 
-// sealed counts a shard that this worker has sealed.
+// sealed counts the content of a shard that this worker has sealed.
 func (c *crew) sealed(p *packedShard) {
 	c.board.mu.Lock()
 	defer c.board.mu.Unlock()

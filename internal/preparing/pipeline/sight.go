@@ -12,33 +12,38 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// entryReader is what it takes to know a source again.
+// entryReader reads the entries by which a source is recognized.
 type entryReader interface {
 	Entries(ctx context.Context, upload int64, filter sqlrepo.EntryFilter) iter.Seq2[sqlrepo.Entry, error]
 }
 
-// Only so many files are looked at to know a source again: some may have changed, not all.
+// sightings is the number of files that are compared to recognize a source. Some of them may have changed, but not
+// all.
 const sightings = 32
 
-// Sees proves that what lies at root on this host is the source of an upload: the root itself or one of the first files
-// is as it was scanned. Where no file was scanned yet, it has to be a file or a directory that holds something. Sees
-// returns store.ErrOutOfSight otherwise: a file system that is not mounted leaves an empty directory, and every file
-// would be blamed.
+// Sees proves that what lies at root on this host is the source of an upload: the root itself or one of the first
+// files is as it was scanned. If no file was scanned yet, root has to be a file or a directory that is not empty.
+//
+// Otherwise Sees returns store.ErrOutOfSight. A file system that is not mounted leaves an empty directory, and every
+// missing file would be blamed.
 func Sees(ctx context.Context, repo entryReader, fsys source.FS, root string, upload sqlrepo.Upload) error {
 	return seesBelow(ctx, repo, fsys, root, upload, "")
 }
 
-// seesBelow is Sees for a directory of the source.
+// seesBelow is like Sees for a directory of the source.
 func seesBelow(ctx context.Context, repo entryReader, fsys source.FS, root string, upload sqlrepo.Upload,
 	directory sqlrepo.Path) error {
 	at := source.OSPath(root, directory)
 	if _, err := fsys.Stat(at); err != nil {
 		return fmt.Errorf("%w: the source: %w", store.ErrOutOfSight, err)
 	}
+
+	// One file that is as it was scanned is proof enough.
 	files := 0
 	ready := sqlrepo.EntryFilter{
 		States: []sqlrepo.EntryState{sqlrepo.Ready, sqlrepo.Rescanned}, Below: directory,
 	}
+
 	for entry, err := range repo.Entries(ctx, upload.ID, ready) {
 		switch {
 		case err != nil:
@@ -54,6 +59,7 @@ func seesBelow(ctx context.Context, repo entryReader, fsys source.FS, root strin
 			break
 		}
 	}
+
 	if files > 0 {
 		return fmt.Errorf("%w: %s is not the source as it was scanned: none of its first %d files is there unchanged",
 			store.ErrOutOfSight, at, files)
@@ -61,33 +67,38 @@ func seesBelow(ctx context.Context, repo entryReader, fsys source.FS, root strin
 	return holdsSomething(fsys, at)
 }
 
-// isAsScanned compares an entry with its fingerprint, as far as that is the same wherever the source is mounted.
+// isAsScanned reports whether an entry matches its fingerprint. It compares only what is the same wherever the
+// source is mounted.
 func isAsScanned(fsys source.FS, root string, upload sqlrepo.Upload, entry sqlrepo.Entry) bool {
 	look := fsys.Lstat
 	if entry.Path == "" || upload.SymlinkPolicy == source.FollowSymlinks.String() {
 		look = fsys.Stat
 	}
+
 	info, err := look(source.OSPath(root, entry.Path))
 	if err != nil {
 		return false
 	}
+
 	now := source.Fingerprint(info, nil)
 	if now.Size == 0 {
-		now.Size = entry.Size // it may have been found by reading
+		now.Size = entry.Size // the size may have been found by reading
 	}
 	return source.ComparisonOf(upload).Recognition().Difference(entry.Fingerprint, now) == ""
 }
 
-// holdsSomething tells a source of which nothing is known yet from a directory where nothing is mounted.
+// holdsSomething returns ErrOutOfSight for an empty directory: an unknown source may not be mounted there.
 func holdsSomething(fsys source.FS, root string) error {
 	info, err := fsys.Stat(root)
 	if err == nil && !info.IsDir() {
 		return nil
 	}
+
 	var entries []fs.DirEntry
 	if err == nil {
 		entries, err = fsys.ReadDir(root)
 	}
+
 	if err == nil && len(entries) == 0 {
 		err = errors.New("the directory is empty, as if nothing were mounted there")
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestSees prepares a tree of 40 files, then looks whether it is known again after it was changed in some way.
+// TestSees prepares a tree of 40 files, changes it in different ways, and checks whether it is recognized.
 func TestSees(t *testing.T) {
 	tree := sourcetest.Tree{Dirs: 4, Files: 10, Size: 3, Seed: 1}
 	for _, c := range []struct {
@@ -35,6 +35,7 @@ func TestSees(t *testing.T) {
 			tree := sourcetest.NewSynthetic(tree)
 			f := newFixture(t, enginetest.Engines()[0].Open(t), tree, sourcetest.Root)
 			upload := f.complete()
+
 			c.change(tree)
 			err := pipeline.Sees(context.Background(), f.repo, rootChanged{tree}, sourcetest.Root, upload)
 			requireSeen(t, err, c.seen)
@@ -54,7 +55,7 @@ func removeFiles(s *sourcetest.Synthetic, tree sourcetest.Tree) {
 	}
 }
 
-// rootChanged has another root directory than the one that was scanned, so that the files have to tell.
+// rootChanged has another root directory than the scanned one, so only the files can prove anything.
 type rootChanged struct{ *sourcetest.Synthetic }
 
 func (r rootChanged) Stat(path string) (os.FileInfo, error) {
@@ -72,7 +73,7 @@ func requireSeen(t *testing.T, err error, seen bool) {
 	}
 }
 
-// TestSeesWhatIsNotScannedYet demands no more of it than that something is there.
+// TestSeesWhatIsNotScannedYet checks that such a source only has to hold something.
 func TestSeesWhatIsNotScannedYet(t *testing.T) {
 	repo := sqlrepo.New(enginetest.Engines()[0].Open(t))
 	file := filepath.Join(tree(t, map[string]string{"a": ""}), "a")
@@ -84,7 +85,7 @@ func TestSeesWhatIsNotScannedYet(t *testing.T) {
 	}
 }
 
-// TestSeesAnEmptySourceAgain by its root alone.
+// TestSeesAnEmptySourceAgain checks that an empty source is recognized by its root alone.
 func TestSeesAnEmptySourceAgain(t *testing.T) {
 	root := tree(t, nil)
 	f := newFixture(t, enginetest.Engines()[0].Open(t), source.Local(), root)
@@ -93,7 +94,8 @@ func TestSeesAnEmptySourceAgain(t *testing.T) {
 	requireSeen(t, pipeline.Sees(context.Background(), f.repo, source.Local(), tree(t, nil), upload), false)
 }
 
-// TestARovingWorkerGoesOn with the uploads that it sees, tidies their store, and says which one it does not see.
+// TestARovingWorkerGoesOn checks that the worker completes the uploads that it sees, tidies their store, and says
+// which upload it does not see.
 func TestARovingWorkerGoesOn(t *testing.T) {
 	for _, engine := range enginetest.Engines() {
 		t.Run(engine.Name, func(t *testing.T) {
@@ -101,10 +103,13 @@ func TestARovingWorkerGoesOn(t *testing.T) {
 			f := newFixture(t, engine.Open(t), sourcetest.NewSynthetic(small), sourcetest.Root)
 			seen, err := f.repo.OpenUpload(ctx, f.job.Source.ID, f.job.Fresh)
 			must(t, err)
+
 			other, err := f.repo.AddSource(ctx, sqlrepo.Source{Space: f.job.Space.ID, Name: "other", Path: []byte("/other")})
 			must(t, err)
 			hidden, err := f.repo.OpenUpload(ctx, other.ID, f.job.Fresh)
 			must(t, err)
+
+			// A worker that died has left a temporary file.
 			left := filepath.Join(f.dir, ".guppy-z6MkTest-9-9-1.tmp")
 			must(t, os.WriteFile(left, nil, 0o600))
 
@@ -114,12 +119,14 @@ func TestARovingWorkerGoesOn(t *testing.T) {
 				}
 				return nil
 			})
+
 			if !errors.Is(err, store.ErrOutOfSight) {
 				t.Errorf("the worker returned %v", err)
 			}
 			if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("the store is not tidied: %v", err)
 			}
+
 			for id, want := range map[int64]sqlrepo.UploadState{
 				seen.Upload.ID: sqlrepo.Complete, hidden.Upload.ID: sqlrepo.Scanning,
 			} {
@@ -131,7 +138,7 @@ func TestARovingWorkerGoesOn(t *testing.T) {
 	}
 }
 
-// rove runs a worker on all uploads, of which it sees those that look has no objection to.
+// rove runs a worker on all uploads. It sees the uploads for which look returns no error.
 func (f *fixture) rove(ctx context.Context, look func(sqlrepo.OpenUpload) error) error {
 	site := &pipeline.Site{Space: f.job.Space, Store: f.job.Store, FS: f.job.FS, Root: string(f.job.Source.Path)}
 	worker := pipeline.Worker{

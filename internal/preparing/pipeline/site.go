@@ -15,22 +15,23 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// lookAgain is how long a worker takes what it has found of an upload's site for granted: a mount may come or go.
+// lookAgain is how long a worker relies on the site that it found for an upload. A mount may come or go.
 const lookAgain = 30 * time.Second
 
-// located is where an upload's site was found, or why it was not.
+// located is the site of an upload, or the reason why it was not found.
 type located struct {
 	site  *Site
 	err   error
 	until time.Time
 }
 
-// site finds where an upload's source and store are for this worker. Nobody needs that of an upload that has ended. The
-// site is in use until leave is called.
+// site finds the source and store of an upload for this worker. An upload that has ended needs none, and gets nil.
+// The site is in use until leave is called.
 func (c *crew) site(ctx context.Context, upload sqlrepo.OpenUpload) (*Site, error) {
 	if upload.Ended() {
 		return nil, nil
 	}
+
 	c.mu.Lock()
 	known := c.sites[upload.ID]
 	fresh := known != nil && time.Now().Before(known.until)
@@ -38,23 +39,31 @@ func (c *crew) site(ctx context.Context, upload sqlrepo.OpenUpload) (*Site, erro
 		c.use(known.site)
 	}
 	c.mu.Unlock()
+
 	if fresh {
 		return known.site, known.err
 	}
+
 	site, err := c.Locate(ctx, upload)
 	if err != nil {
 		site = nil
 	}
+
+	// From here on the site has a user, even while it is tidied.
 	c.mu.Lock()
 	c.use(site)
 	c.mu.Unlock()
+
 	if err == nil && c.Roving {
 		err = c.tidyOnce(ctx, site)
 	}
+
 	if ctx.Err() != nil {
 		c.leave(site)
 		return nil, context.Cause(ctx)
 	}
+
+	// A reason is logged once, not each time the site is looked for.
 	if err != nil {
 		c.leave(site)
 		site = nil
@@ -62,13 +71,14 @@ func (c *crew) site(ctx context.Context, upload sqlrepo.OpenUpload) (*Site, erro
 			c.Log.Warn("takes no work of an upload", "upload", upload.ID, "reason", err)
 		}
 	}
+
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.locate(upload.ID, site, err)
 	return site, err
 }
 
-// locate notes what was found of an upload's site. It is called with mu held.
+// locate notes the site of an upload, or why it was not found. Its caller holds mu.
 func (c *crew) locate(upload int64, site *Site, err error) {
 	c.use(site)
 	if known := c.sites[upload]; known != nil {
@@ -77,7 +87,7 @@ func (c *crew) locate(upload int64, site *Site, err error) {
 	c.sites[upload] = &located{site, err, time.Now().Add(lookAgain)}
 }
 
-// keepSites drops the sites of uploads that nothing is left to do for: an open handle keeps a mount from being undone.
+// keepSites drops the sites of uploads without work left: an open handle keeps a mount from being unmounted.
 func (c *crew) keepSites(open []sqlrepo.OpenUpload) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,14 +100,15 @@ func (c *crew) keepSites(open []sqlrepo.OpenUpload) {
 	}
 }
 
-// use and drop count the users of a site. That of a roving worker, which has a new one located now and then, is closed
-// behind the last user. They are called with mu held.
+// use counts another user of a site. Its caller holds mu.
 func (c *crew) use(site *Site) {
 	if site != nil {
 		c.users[site]++
 	}
 }
 
+// drop counts one user less. A roving worker locates its sites again from time to time, so it closes a site after
+// its last user has dropped it. The caller holds mu.
 func (c *crew) drop(site *Site) {
 	if site == nil {
 		return
@@ -111,7 +122,7 @@ func (c *crew) drop(site *Site) {
 	}
 }
 
-// leave is drop for who does not hold mu.
+// leave is like drop for callers that do not hold mu.
 func (c *crew) leave(site *Site) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -131,18 +142,21 @@ func (c *crew) tidyOnce(ctx context.Context, site *Site) error {
 	return leftovers.Tidy(ctx, c.Repo, site.Store, site.Space, c.Log)
 }
 
-// outOfSight gives back work that failed for a reason which would have other work of its upload fail too. A worker that
-// has other uploads goes on with those.
+// outOfSight gives back work that failed for a reason that would make other work of its upload fail too. A roving
+// worker goes on with other uploads.
 func (c *crew) outOfSight(ctx context.Context, l *lease, what string, failure error) error {
 	if !c.Roving {
 		return errors.Join(failure, c.giveBack(ctx, l))
 	}
+
 	upload := uploadOf(l.unit)
 	c.Log.Warn("takes no more work of an upload for now", "upload", upload, "work", what, "reason", failure)
+
 	c.mu.Lock()
 	c.locate(upload, nil, fmt.Errorf("%w: %w", store.ErrOutOfSight, failure))
 	clear(c.failing)
 	c.mu.Unlock()
+
 	return c.giveBack(ctx, l)
 }
 
@@ -156,20 +170,20 @@ func uploadOf(unit sqlrepo.Unit) int64 {
 	return 0
 }
 
-// isDatabase tells whether the repository could not be used.
+// isDatabase reports whether the repository could not be used.
 func isDatabase(err error) bool {
 	return errors.Is(err, sqlrepo.ErrUnavailable) || errors.Is(err, sqlrepo.ErrUnusable) ||
 		errors.Is(err, sqlrepo.ErrConflict)
 }
 
-// isHost tells whether work failed for want of something on this host: the source as a whole, resources, space in the
-// store.
+// isHost reports whether work failed because this host lacks something: the source as a whole, resources, or room
+// in the store.
 func isHost(err error) bool {
 	return errors.Is(err, source.ErrGone) || shortage.Is(err) || errors.Is(err, store.ErrUnusable) ||
 		errors.Is(err, store.ErrOutOfSight)
 }
 
-// isHopeless tells whether work fails however often it is tried.
+// isHopeless reports whether work fails however often it is tried.
 func isHopeless(err error) bool {
 	return errors.Is(err, shard.ErrTooSmall)
 }

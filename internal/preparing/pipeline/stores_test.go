@@ -22,7 +22,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// sending is a store to which bytes have a long way.
+// sending is a store that takes long to receive bytes.
 type sending struct {
 	store.Store
 	stage func(ctx context.Context, name string, sent func(n int64)) error
@@ -31,7 +31,7 @@ type sending struct {
 
 	mu     sync.Mutex
 	staged map[string]bool
-	// unstaged are those that were committed without having been staged.
+	// unstaged lists the blobs that were committed without being staged.
 	unstaged []string
 }
 
@@ -67,7 +67,7 @@ func (b *sendingBlob) Commit(ctx context.Context, name string) (string, error) {
 	return b.Blob.Commit(ctx, name)
 }
 
-// TestBytesAreSentBeforeTheSpaceIsHeld, also those of shards that are written again without what the space holds.
+// TestBytesAreSentBeforeTheSpaceIsHeld includes shards that are written again without what the space holds.
 func TestBytesAreSentBeforeTheSpaceIsHeld(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		far := &sending{staged: map[string]bool{}}
@@ -83,12 +83,14 @@ func TestBytesAreSentBeforeTheSpaceIsHeld(t *testing.T) {
 	})
 }
 
-// TestSendingIsProgress: a worker that sends bytes for longer than it may stall keeps its work.
+// TestSendingIsProgress checks that a worker that sends bytes for longer than the stall timeout keeps its work.
 func TestSendingIsProgress(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		const stall = 300 * time.Millisecond
 		far := &sending{staged: map[string]bool{}}
 		var slow sync.Once
+
+		// The first shard takes three times as long to send as a worker may stall.
 		far.stage = func(ctx context.Context, _ string, sent func(n int64)) error {
 			slow.Do(func() {
 				tick := time.NewTicker(stall / 20)
@@ -99,11 +101,14 @@ func TestSendingIsProgress(t *testing.T) {
 			})
 			return ctx.Err()
 		}
+
 		f := newFixture(t, db, source.Local(), tree(t, duplicates(t)), func(j *pipeline.Job) {
 			far.Store = j.Store
 			j.Store, j.Workers = far, 1
 			j.Limits.Lease, j.Limits.StallTimeout = stall, stall
 		})
+
+		// A worker that lost its lease would begin the shard again.
 		upload := f.complete()
 		if upload.SettledShards == 0 || far.begun.Load() > 3*upload.SettledShards {
 			t.Errorf("%d blobs were begun for %d shards", far.begun.Load(), upload.SettledShards)
@@ -111,22 +116,25 @@ func TestSendingIsProgress(t *testing.T) {
 	})
 }
 
-// TestAStoreThatKeepsNothing leaves the rows that any store does, and no file.
+// TestAStoreThatKeepsNothing checks that such a store leaves the same rows as any other, but no file.
 func TestAStoreThatKeepsNothing(t *testing.T) {
 	root := tree(t, duplicates(t))
 	kept := newFixture(t, enginetest.Engines()[0].Open(t), source.Local(), root)
 	want := kept.complete()
+
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, source.Local(), root, keepNothing)
 		upload := f.complete()
 		equal(t, "root", upload.RootCID, want.RootCID)
 		equal(t, "dump", f.dump(), kept.dump())
+
 		for shard, err := range f.repo.Shards(context.Background(), upload.ID, sqlrepo.ShardFilter{}) {
 			must(t, err)
 			if shard.State == sqlrepo.ShardPacked {
 				equal(t, "location", shard.Location, store.NoneLocation)
 			}
 		}
+
 		left, err := os.ReadDir(f.job.TempDir)
 		must(t, err)
 		if len(left) > 0 || len(f.stored()) > 0 {
@@ -135,18 +143,22 @@ func TestAStoreThatKeepsNothing(t *testing.T) {
 	})
 }
 
-// TestContentLiesInTheStoreOfItsUpload, whatever others have, and by whatever turns they are used.
+// TestContentLiesInTheStoreOfItsUpload prepares a source in different stores in turn. Each store gets all the
+// content, whatever the other stores hold.
 func TestContentLiesInTheStoreOfItsUpload(t *testing.T) {
 	root := tree(t, duplicates(t))
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, source.Local(), root)
 		f.complete()
 		first, want := f.dir, f.blocks()
+
 		f.moveTo(filepath.Join(t.TempDir(), "second"))
 		f.complete()
 		if !maps.Equal(f.blocks(), want) {
 			t.Errorf("the second store has %d blocks, want %d", len(f.blocks()), len(want))
 		}
+
+		// What no store keeps does not count as held in the third store.
 		f.job.Store = store.NewNone(f.job.TempDir)
 		f.complete()
 		f.moveTo(filepath.Join(t.TempDir(), "third"))
@@ -154,6 +166,7 @@ func TestContentLiesInTheStoreOfItsUpload(t *testing.T) {
 		if !maps.Equal(f.blocks(), want) {
 			t.Errorf("the third store has %d blocks, want %d", len(f.blocks()), len(want))
 		}
+
 		f.moveTo(first)
 		f.complete()
 		if !maps.Equal(f.blocks(), want) {
@@ -162,7 +175,7 @@ func TestContentLiesInTheStoreOfItsUpload(t *testing.T) {
 	})
 }
 
-// moveTo has the job go on with the store in another directory.
+// moveTo makes the job go on with the store in another directory.
 func (f *fixture) moveTo(dir string) {
 	f.tb.Helper()
 	shards, err := store.OpenDirectory(dir)
@@ -170,7 +183,7 @@ func (f *fixture) moveTo(dir string) {
 	f.dir, f.job.Store = dir, shards
 }
 
-// TestABlockOnlyAnotherStoreHasIsMissing, whatever says that the upload counts on it.
+// TestABlockOnlyAnotherStoreHasIsMissing checks that such a block of an upload is reported as missing.
 func TestABlockOnlyAnotherStoreHasIsMissing(t *testing.T) {
 	root := tree(t, map[string]string{"a": "a"})
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -181,16 +194,18 @@ func TestABlockOnlyAnotherStoreHasIsMissing(t *testing.T) {
 		_, err := db.Writer.ExecContext(t.Context(),
 			"DELETE FROM nodes WHERE shard IN (SELECT id FROM shards WHERE upload = 2 AND kind = 2)")
 		must(t, err)
+
 		for _, problem := range checktest.Problems(t, f.repo, f.dir) {
 			if problem.Code == check.CodeBlockMissing && problem.Upload == second.ID {
 				return
 			}
 		}
+
 		t.Error("nothing is told of what the other store alone has")
 	})
 }
 
-// TestWhatNoStoreKeepsIsEachUploadsOwn: each source has all that it takes to make its uploads again.
+// TestWhatNoStoreKeepsIsEachUploadsOwn checks that each source has all that is needed to make its uploads again.
 func TestWhatNoStoreKeepsIsEachUploadsOwn(t *testing.T) {
 	root := tree(t, duplicates(t))
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -205,7 +220,7 @@ func TestWhatNoStoreKeepsIsEachUploadsOwn(t *testing.T) {
 	})
 }
 
-// nodes counts those of an upload's shards.
+// nodes returns the number of nodes of an upload's shards.
 func (f *fixture) nodes(upload sqlrepo.Upload) (n int64) {
 	f.tb.Helper()
 	for shard, err := range f.repo.Shards(context.Background(), upload.ID, sqlrepo.ShardFilter{}) {
@@ -217,7 +232,7 @@ func (f *fixture) nodes(upload sqlrepo.Upload) (n int64) {
 
 func keepNothing(j *pipeline.Job) { j.Store = store.NewNone(j.TempDir) }
 
-// TestAnUploadStaysInItsStore: shards of one upload are either kept or not.
+// TestAnUploadStaysInItsStore checks that the shards of one upload are either all kept or all not kept.
 func TestAnUploadStaysInItsStore(t *testing.T) {
 	files := duplicates(t)
 	files["b/poison"] = strings.Repeat("p", 100) + "poison" + strings.Repeat("q", 3<<20)
@@ -229,10 +244,12 @@ func TestAnUploadStaysInItsStore(t *testing.T) {
 		if _, err := f.run(); !errors.Is(err, pipeline.ErrSetAside) {
 			t.Fatalf("%v", err)
 		}
+
 		f.job.Store = directory
 		if _, err := f.run(); !errors.Is(err, sqlrepo.ErrOtherStore) {
 			t.Errorf("it went on in a directory: %v", err)
 		}
+
 		f.job.Store = none
 		f.complete()
 	})

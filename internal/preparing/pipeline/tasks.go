@@ -18,12 +18,12 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// task is work that was claimed. An error of run has the worker stop.
+// task is claimed work. If run returns an error, the worker stops.
 type task interface {
 	run(ctx context.Context, c *crew, buffers *pack.Buffers) error
 }
 
-// packTask packs a shard and leaves it to the sealer.
+// packTask packs a shard and leaves the sealing to the sealer.
 type packTask struct {
 	shard  sqlrepo.Shard
 	site   *Site
@@ -34,25 +34,31 @@ func (t *packTask) run(ctx context.Context, c *crew, buffers *pack.Buffers) erro
 	defer c.leave(t.site)
 	l := c.keep(ctx, t.shard, t.shard.Attempts)
 	p := &packedShard{shard: t.shard, lease: l, within: within(t.site, t.upload)}
+
 	packer := pack.Packer{
 		Repo: c.Repo, Store: t.site.Store, FS: t.site.FS, Root: t.site.Root, ReadAhead: c.ReadAhead, Buffers: buffers,
 		PieceCID: t.upload.PieceCID, Progress: c.Progress, Sent: l.sent, Compare: source.ComparisonOf(t.upload),
 	}
+
+	// Work may kill its worker, so it is not tried without end.
 	err := c.abandoned(t.shard.Attempts)
 	if err == nil {
 		p.Packed, err = packer.Pack(l.ctx, t.shard, leftovers.Owner(t.site.Space, t.shard.Upload, t.shard.Token), l.progress)
 	}
+
 	if err != nil {
 		c.sealer.forget(t.shard)
 		return c.failed(ctx, l, p.String(), err)
 	}
+
+	// From here on the sealer owns the shard and its lease.
 	p.forgetDigests()
 	c.sealer.add(p)
 	return nil
 }
 
-// abandoned gives work up whose workers died, or lost it, too often. One death is never too often: the reason may be
-// anything, and this worker has not tried yet.
+// abandoned returns an error for work whose workers died or lost their leases too often. A single death is never
+// too often: it may have any reason, and this worker has not tried yet.
 func (c *crew) abandoned(attempts int64) error {
 	if attempts < int64(c.limits.atLeastTwo()) {
 		return nil
@@ -60,11 +66,12 @@ func (c *crew) abandoned(attempts int64) error {
 	return fmt.Errorf("%d workers that had it were not heard of again", attempts)
 }
 
-// stageTask takes an upload through stages that one worker at a time does, up to the next one that all share.
+// stageTask takes an upload through the stages that only one worker at a time can do, up to the next stage that all
+// workers share.
 type stageTask struct {
 	stage sqlrepo.Stage
 	site  *Site
-	// alive tells that there is progress, sent that bytes went to the store.
+	// alive reports progress, and sent reports bytes sent to the store.
 	alive, sent func(n int64)
 }
 
@@ -72,31 +79,36 @@ func (t *stageTask) run(ctx context.Context, c *crew, _ *pack.Buffers) error {
 	defer c.leave(t.site)
 	l := c.keep(ctx, t.stage, t.stage.Upload.Attempts)
 	t.alive, t.sent = l.progress, l.sent
+
 	err := c.abandoned(t.stage.Upload.Attempts)
 	for err == nil && t.stage.Upload.Token != 0 {
 		err = t.next(l.ctx, c)
 	}
+
 	if err != nil {
 		return c.failed(ctx, l, fmt.Sprintf("%s upload %d", t.stage.Upload.State, t.stage.Upload.ID), err)
 	}
+
 	l.stop()
 	c.succeeded()
 	return nil
 }
 
-// next does the present stage and begins the one that follows:
+// next does the present stage and begins the following one:
 //
 //	Scanning -> Planning -> Packing -> Rescanning -> Linking -> Indexing -> Complete
 //	    ^                                  |  |         |
 //	    +--- once, if anything moved ------+  +---------+--> Incomplete
 //
-// Packing is done shard by shard, by all workers: with the last one Rescanning begins. What a stage asks for here comes
-// unless the rows of the upload say otherwise, which Advance finds out: Rescanning instead of Packing if nothing is
-// left to pack, Scanning or Incomplete instead of Linking if entries changed or could not be prepared. So nothing
-// depends on what an attempt remembers that may have been cut short.
+// All workers pack, shard by shard. When the last shard is sealed, Rescanning begins.
+//
+// The rows of the upload may overrule the stage that is asked for here, see Advance: Rescanning instead of Packing
+// if nothing is left to pack, Scanning or Incomplete instead of Linking if entries changed or could not be
+// prepared. So the next stage never depends on what an interrupted attempt remembers.
 func (t *stageTask) next(ctx context.Context, c *crew) error {
 	state := t.stage.Upload.State
 	c.Log.Debug("stage", "name", state, "upload", t.stage.Upload.ID)
+
 	var err error
 	switch state {
 	case sqlrepo.Scanning:
@@ -111,14 +123,17 @@ func (t *stageTask) next(ctx context.Context, c *crew) error {
 	case sqlrepo.Indexing:
 		err = t.index(ctx, c)
 	}
+
 	if err != nil {
 		return fmt.Errorf("%s: %w", state, err)
 	}
+
+	// The board takes over the commit, so the database need not be read for it.
 	c.board.put(t.stage.Upload)
 	return nil
 }
 
-// then begins the following stage, unless the present one has failed.
+// then begins the following stage unless the present one has failed.
 func (t *stageTask) then(ctx context.Context, c *crew, following sqlrepo.UploadState, failure error) (err error) {
 	if failure != nil {
 		return failure
@@ -142,12 +157,14 @@ func (t *stageTask) scan(ctx context.Context, c *crew) error {
 	if err != nil {
 		return err
 	}
+
 	if err := scanner.Run(ctx, t.stage); err != nil {
 		return unseen(err)
 	}
+
 	if t.site.Held != nil {
 		seen := t.site.Held.Sighting()
-		if err := t.site.Held.Present(t.site.Root); err != nil { // that is not what was scanned
+		if err := t.site.Held.Present(t.site.Root); err != nil { // another source is there now
 			return fmt.Errorf("%w: %w", source.ErrGone, err)
 		}
 		if err := c.Repo.RememberSighting(ctx, t.stage, seen); err != nil {
@@ -157,7 +174,8 @@ func (t *stageTask) scan(ctx context.Context, c *crew) error {
 	return c.analyze(ctx)
 }
 
-// unseen tells a source that can't be read itself from entries below it, which are blamed on their own.
+// unseen adds ErrOutOfSight to the error of a source that can't be read itself. Entries below the source are blamed
+// for their own errors.
 func unseen(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%w: %w", store.ErrOutOfSight, err)
@@ -165,13 +183,14 @@ func unseen(err error) error {
 	return err
 }
 
-// lookAgain looks at the source once more, when all is packed. If names came, went or moved since it was scanned, all
-// of it is scanned again. After that, those that come are listed.
+// lookAgain looks at the source once more after all is packed. If names came, went or moved since the scan, the
+// whole source is scanned again. If it already was, the new names are only listed.
 func (t *stageTask) lookAgain(ctx context.Context, c *crew) (following sqlrepo.UploadState, err error) {
 	scanner, err := t.scanner(c)
 	if err != nil {
 		return 0, err
 	}
+
 	moved, err := scanner.Moved(ctx, t.stage.Upload)
 	switch {
 	case err != nil:
@@ -191,7 +210,7 @@ func (t *stageTask) plan(ctx context.Context, c *crew) error {
 	return c.analyze(ctx)
 }
 
-// manyEntries are so many that it matters how the engine reads them.
+// manyEntries is the number of entries from which the engine's query plans matter.
 const manyEntries = 50_000
 
 func (c *crew) analyze(ctx context.Context) error {
@@ -201,29 +220,34 @@ func (c *crew) analyze(ctx context.Context) error {
 	return c.Repo.Analyze(ctx)
 }
 
-// link records the root, with which indexing begins.
+// link links the upload and records its root, with which Indexing begins.
 func (t *stageTask) link(ctx context.Context, c *crew) error {
 	profile, err := unixfs.ParseProfile(t.stage.Upload.Profile)
 	if err != nil {
 		return err
 	}
+
 	linker := link.Linker{
 		Repo: c.Repo, Store: t.site.Store, Owner: leftovers.Owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
 		Within: within(t.site, t.stage.Upload), Revision: c.sealer.revision(t.site.Space.ID), Profile: profile,
 		TempDir: c.TempDir, Progress: c.Progress, Alive: t.alive, Sent: t.sent,
 	}
+
 	root, counts, err := linker.Run(ctx, t.stage)
 	if errors.Is(err, link.ErrNoRoot) && t.stage.Upload.SkipFailed {
+		// The source itself could not be prepared, so there is nothing to complete.
 		return t.then(ctx, c, sqlrepo.Incomplete, nil)
 	}
+
 	if err != nil {
 		return err
 	}
+
 	t.stage, err = c.Repo.BeginIndexing(ctx, t.stage, root, counts)
 	return err
 }
 
-// index tells where the blocks of the upload lie, and completes it.
+// index records where the blocks of the upload lie, and completes the upload.
 func (t *stageTask) index(ctx context.Context, c *crew) error {
 	indexer := index.Indexer{
 		Repo: c.Repo, Store: t.site.Store, Owner: leftovers.Owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
@@ -233,14 +257,18 @@ func (t *stageTask) index(ctx context.Context, c *crew) error {
 			t.alive(n)
 		},
 	}
+
 	completed, err := indexer.Run(ctx, t.stage)
 	if err != nil {
 		return err
 	}
+
 	t.stage.Upload = completed
 	if c.Completed != nil {
 		c.Completed(t.stage.Upload)
 	}
+
+	// The upload is complete, whether or not old files can be removed.
 	if err := leftovers.Tidy(ctx, c.Repo, t.site.Store, t.site.Space, c.Log); err != nil {
 		c.Log.Warn("could not remove what interrupted workers left", "error", err)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// on is the same job on another database, with the same store.
+// on returns the same job on another database, with the same store.
 func (f *fixture) on(db *dialect.DB) *fixture {
 	other := *f
 	other.db, other.repo = db, sqlrepo.New(db)
@@ -26,11 +26,12 @@ func (f *fixture) on(db *dialect.DB) *fixture {
 	return &other
 }
 
-// interruptAt ends a run when shard k is to have its name.
+// interruptAt ends a run when shard k is about to get its name.
 func (f *fixture) interruptAt(k int64) {
 	f.tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+
 	var commits atomic.Int64
 	job := f.job
 	job.Progress = &progress.Counters{}
@@ -40,38 +41,42 @@ func (f *fixture) interruptAt(k int64) {
 		}
 		return nil
 	}}
+
 	if _, err := job.Run(ctx); !errors.Is(err, context.Canceled) {
 		f.tb.Fatalf("the run ended before shard %d: %v", k, err)
 	}
 }
 
-// sameAs compares what a run has left with that of another one.
+// sameAs compares the result of a run with that of another one.
 func (f *fixture) sameAs(t *testing.T, want *fixture) {
 	t.Helper()
 	sameNames(t, "shards", f.stored(), want.stored())
 	sameDump(t, f.dump(), want.dump())
 }
 
-// few is mixed, with less of it.
+// few is mixed with fewer files.
 func few() sourcetest.Tree {
 	tree := mixed
 	tree.Dirs = 2
 	return tree
 }
 
-// TestAnInterruptedRunGoesOnElsewhere moves an upload to another engine in its midst, and back again.
+// TestAnInterruptedRunGoesOnElsewhere moves an unfinished upload to another engine, and back again.
 func TestAnInterruptedRunGoesOnElsewhere(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(few()), sourcetest.Root)
 	undisturbed.complete()
 	engines := enginetest.Engines()
+
 	for i, here := range engines {
 		there := engines[(i+1)%len(engines)]
 		for _, at := range []int64{1, 4} {
 			t.Run(fmt.Sprintf("%s to %s at shard %d", here.Name, there.Name, at), func(t *testing.T) {
 				f := newFixture(t, here.Open(t), sourcetest.NewSynthetic(few()), sourcetest.Root)
 				f.interruptAt(at)
+
 				moved := f.movedTo(there.Open(t))
 				moved.interruptAt(3)
+
 				back := moved.movedTo(here.Open(t))
 				back.complete()
 				back.sameAs(t, undisturbed)
@@ -80,7 +85,7 @@ func TestAnInterruptedRunGoesOnElsewhere(t *testing.T) {
 	}
 }
 
-// movedTo takes the leases away that an interrupted run may have left.
+// movedTo removes the leases that an interrupted run may have left.
 func (f *fixture) movedTo(db *dialect.DB) *fixture {
 	f.tb.Helper()
 	moved := f.on(db)
@@ -89,8 +94,8 @@ func (f *fixture) movedTo(db *dialect.DB) *fixture {
 	return moved
 }
 
-// TestARunGoesOnFromEachBackup takes backups while 8 goroutines pack, and finishes the upload from each. The store has
-// what was packed after the backup, and what a process has left that was killed.
+// TestARunGoesOnFromEachBackup takes backups while 8 goroutines pack, and finishes the upload from each. The store
+// has the files packed after the backup, and the files that a killed process left.
 func TestARunGoesOnFromEachBackup(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(few()), sourcetest.Root)
 	undisturbed.complete()
@@ -100,6 +105,7 @@ func TestARunGoesOnFromEachBackup(t *testing.T) {
 				func(j *pipeline.Job) { j.Workers, j.ReadAhead = 8, 16 })
 			files := f.backUpWhileRunning()
 			f.sameAs(t, undisturbed)
+
 			packing := 0
 			for i, file := range files {
 				restored := f.restore(t, file, enginetest.Engines()[i%2].Open(t))
@@ -109,6 +115,7 @@ func TestARunGoesOnFromEachBackup(t *testing.T) {
 				restored.finish()
 				restored.sameAs(t, undisturbed)
 			}
+
 			if packing < 2 {
 				t.Errorf("of %d backups, %d are of shards being packed", len(files), packing)
 			}
@@ -116,17 +123,20 @@ func TestARunGoesOnFromEachBackup(t *testing.T) {
 	}
 }
 
-// backUpWhileRunning begins with the run, goes on when a second shard waits to have its name, and ends with a backup of
-// what is complete.
+// backUpWhileRunning takes one backup after the other until the run ends. Every second shard waits for a backup
+// before it gets its name. The last backup is of the complete upload.
 func (f *fixture) backUpWhileRunning() (files []string) {
 	f.tb.Helper()
 	ended, taken := make(chan error, 1), make(chan struct{})
 	slow := f.on(f.db)
+
+	// Every second commit waits until a backup was taken.
 	slow.job.Store = &storetest.Faulty{Store: f.job.Store, Fail: everySecond("commit", func() { <-taken })}
 	go func() {
 		_, err := slow.run()
 		ended <- err
 	}()
+
 	defer close(taken)
 	dir, running := f.tb.TempDir(), true
 	for {
@@ -137,6 +147,8 @@ func (f *fixture) backUpWhileRunning() (files []string) {
 		if !running {
 			return files
 		}
+
+		// Either a commit waits, and goes on now, or the run has ended.
 		select {
 		case taken <- struct{}{}:
 		case err := <-ended:
@@ -146,7 +158,7 @@ func (f *fixture) backUpWhileRunning() (files []string) {
 	}
 }
 
-// everySecond has fn called by each second call of an operation.
+// everySecond calls fn at every second call of an operation.
 func everySecond(op string, fn func()) func(string) error {
 	var calls atomic.Int64
 	return func(called string) error {
@@ -157,7 +169,7 @@ func everySecond(op string, fn func()) func(string) error {
 	}
 }
 
-// latest is the last upload, or none.
+// latest returns the last upload, or the zero Upload if there is none.
 func (f *fixture) latest() (upload sqlrepo.Upload) {
 	f.tb.Helper()
 	uploads, err := f.repo.Uploads(context.Background(), sqlrepo.UploadFilter{})
@@ -168,7 +180,7 @@ func (f *fixture) latest() (upload sqlrepo.Upload) {
 	return upload
 }
 
-// restore brings a backup back.
+// restore restores a backup to another database.
 func (f *fixture) restore(t *testing.T, file string, db *dialect.DB) *fixture {
 	t.Helper()
 	ctx := context.Background()
@@ -180,7 +192,8 @@ func (f *fixture) restore(t *testing.T, file string, db *dialect.DB) *fixture {
 	return restored
 }
 
-// finish completes the upload unless it is. A process that was killed has left a shard that it was writing.
+// finish completes the upload if it is not complete. It first leaves the unfinished shard of a killed process in
+// the store.
 func (f *fixture) finish() {
 	f.tb.Helper()
 	if f.latest().State == sqlrepo.Complete {

@@ -9,17 +9,18 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// ErrUnmarked is returned for a store that has shards, but no identity any more.
+// ErrUnmarked is returned for a store that has shards but has lost its identity.
 var ErrUnmarked = errors.New(
 	"the store has shards, but its marker file is gone: guppy check --repair --yes makes it again")
 
-// refuseUnmarked keeps a store that has lost its identity from getting another one, which would make it a store that no
-// upload knows. One that is empty, or that an older guppy has filled, gets its first.
+// refuseUnmarked returns ErrUnmarked for a store that has lost its identity. A new identity would make it a store
+// that no upload knows. A store that is empty, or that only an older guppy has filled, may get its first identity.
 func refuseUnmarked(ctx context.Context, repo *sqlrepo.Repository, files store.Store) error {
 	identity, err := files.Marker(ctx)
 	if err != nil || identity != "" {
 		return err
 	}
+
 	for file, err := range files.Committed(ctx) {
 		if err != nil {
 			return err
@@ -27,6 +28,7 @@ func refuseUnmarked(ctx context.Context, repo *sqlrepo.Repository, files store.S
 		if _, ok := shard.ParseName(file.Name); !ok {
 			continue
 		}
+
 		if known, err := repo.KnowsStores(ctx); err != nil || known {
 			return errors.Join(err, ErrUnmarked)
 		}

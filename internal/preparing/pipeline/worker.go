@@ -18,18 +18,18 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Limits are the rules by which workers share work. Zero values stand for the defaults.
+// Limits are the rules by which workers share work. A zero value stands for its default.
 type Limits struct {
-	// Lease is how long work stays with a worker that is not heard of.
+	// Lease is how long work stays with a worker that sends no heartbeat.
 	Lease time.Duration
 	// StallTimeout is how long work stays with a worker that makes no progress.
 	StallTimeout time.Duration
-	// MaxAttempts is how often work may fail before it is set aside, and how many failures in a row, two at
-	// least, stop a worker.
+	// MaxAttempts is how often work may fail before it is set aside. A worker stops after as many failures in a row,
+	// but never after only one.
 	MaxAttempts int
-	// RunAhead is how many shards that are not sealed yet each of the Workers may have.
+	// RunAhead is the number of unsealed shards that each of the Workers may have.
 	RunAhead int
-	// Pause is the shortest time before failed work is tried again; it doubles with each attempt.
+	// Pause is the shortest time before failed work is tried again. It doubles with each attempt.
 	Pause time.Duration
 }
 
@@ -42,7 +42,7 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// atLeastTwo is MaxAttempts where a single failure must not decide.
+// atLeastTwo is MaxAttempts for decisions that must not rest on a single failure.
 func (l Limits) atLeastTwo() int { return max(l.MaxAttempts, 2) }
 
 func set[T comparable](value *T, standard T) {
@@ -52,35 +52,35 @@ func set[T comparable](value *T, standard T) {
 	}
 }
 
-// Site is where a worker finds what an upload needs.
+// Site is what a worker needs to work on an upload.
 type Site struct {
 	Space sqlrepo.Space
 	Store store.Store
 	FS    source.FS
-	// Root is where the source lies on this host.
+	// Root is the path of the source on this host.
 	Root string
-	// Held, if not nil, is what FS reads the source through, and what the repository remembers of it. A roving worker
-	// closes it when nothing needs it any more.
+	// Held, if not nil, is the handle through which FS reads the source. Its sighting is kept in the repository. A
+	// roving worker closes the handle when nothing uses it any longer.
 	Held *source.Held
 }
 
-// Worker takes what work there is for unfinished uploads, beside any number of others.
+// Worker works on unfinished uploads, beside any number of other workers.
 type Worker struct {
 	Repo *sqlrepo.Repository
-	// Filter narrows the uploads that it works on.
+	// Filter selects the uploads that the worker works on.
 	Filter sqlrepo.OpenFilter
-	// Known are unfinished uploads that were looked at a moment ago: work on them begins before the database is asked
-	// again.
+	// Known holds unfinished uploads that were read a moment ago. The worker begins with them before it reads the
+	// database.
 	Known []sqlrepo.OpenUpload
-	// Locate finds the site of an upload. It returns store.ErrOutOfSight when this worker can't work on it.
+	// Locate finds the site of an upload. It returns store.ErrOutOfSight if this worker can't work on the upload.
 	Locate func(ctx context.Context, upload sqlrepo.OpenUpload) (*Site, error)
-	// Completed, if any, is called with each upload that this worker completes.
+	// Completed, if not nil, is called with each upload that this worker completes.
 	Completed func(upload sqlrepo.Upload)
-	// Standing workers stay when all work is done, until their context ends.
+	// Standing is true for a worker that stays when all work is done, until its context ends.
 	Standing bool
-	// Roving workers go on with other uploads when one gets out of their sight or fails again and again.
+	// Roving is true for a worker that goes on with other uploads when one gets out of sight or fails repeatedly.
 	Roving bool
-	// Workers is how many shards are packed side by side, ReadAhead how many reads are under way for each.
+	// Workers is the number of shards packed at the same time. ReadAhead is the number of concurrent reads for each.
 	Workers, ReadAhead int
 	Limits             Limits
 	TempDir            string
@@ -88,17 +88,21 @@ type Worker struct {
 	Log                *slog.Logger
 }
 
-// Run works until nothing is left that it can do, by itself or with others, or, if it is Standing, until ctx ends. It
-// returns the error of work that fails for reasons which would have other work fail too: the database is away for too
-// long, the store is full, work fails again and again. It gives back what it has not done.
+// Run works until there is nothing left that this worker can do, alone or with others. A Standing worker works
+// until ctx ends.
+//
+// Run returns the error of work that failed for a reason that would make other work fail too: the database is away
+// for too long, the store is full, or work fails repeatedly. It gives back the work that it has not done.
 func (w *Worker) Run(ctx context.Context) error {
 	c := newCrew(w)
 	group, ctx := errgroup.WithContext(ctx)
 	working, stop := context.WithCancel(ctx)
 	defer stop()
+
 	group.Go(func() error { return c.board.watch(working) })
 	group.Go(func() error { return c.board.listen(working) })
 	group.Go(func() error { return c.sealer.run(working) })
+
 	var hands sync.WaitGroup
 	for range w.Workers {
 		hands.Add(1)
@@ -107,17 +111,20 @@ func (w *Worker) Run(ctx context.Context) error {
 			return c.work(ctx)
 		})
 	}
+
+	// When no task is left, the board and the sealer stop too.
 	group.Go(func() error {
 		hands.Wait()
 		stop()
 		return nil
 	})
+
 	err := group.Wait()
 	c.keepSites(nil)
 	return errors.Join(err, c.sealer.abort(ctx))
 }
 
-// crew is a worker at work.
+// crew is a running worker.
 type crew struct {
 	*Worker
 	limits Limits
@@ -126,12 +133,12 @@ type crew struct {
 	sealer *sealer
 
 	mu sync.Mutex
-	// failing is the work that has failed since some last succeeded.
+	// failing holds the work that failed since any work last succeeded.
 	failing map[string]bool
 	sites   map[int64]*located
-	// users is how many use a site.
+	// users counts the users of each site.
 	users map[*Site]int
-	// own is guarded by the board.
+	// own is guarded by the board's mutex.
 	own map[int64]packedContent
 }
 
@@ -139,12 +146,13 @@ func newCrew(w *Worker) *crew {
 	limits := w.Limits.withDefaults()
 	c := &crew{Worker: w, limits: limits, claim: sqlrepo.Claim{Worker: presence.Name(), Term: limits.Lease},
 		failing: map[string]bool{}, sites: map[int64]*located{}, users: map[*Site]int{}, own: map[int64]packedContent{}}
+
 	c.board = newBoard(c)
 	c.sealer = newSealer(c)
 	return c
 }
 
-// work takes one task after the other, until there are none.
+// work runs one task after the other until no task is left.
 func (c *crew) work(ctx context.Context) error {
 	buffers := pack.NewBuffers(c.ReadAhead)
 	for {
@@ -152,23 +160,25 @@ func (c *crew) work(ctx context.Context) error {
 		if err != nil || task == nil {
 			return err
 		}
+
 		if err := task.run(ctx, c, buffers); err != nil {
 			return err
 		}
 	}
 }
 
-// failed deals with work that could not be done: it is given back, and tried again by whoever claims it next. An error
-// is one that has this worker stop.
+// failed handles work that could not be done. Usually the work is given back, and the next worker that claims it
+// tries again. If failed returns an error, this worker has to stop.
 func (c *crew) failed(ctx context.Context, l *lease, what string, failure error) error {
 	l.stop()
 	failure = l.blame(failure)
+
 	switch {
 	case errors.Is(failure, sqlrepo.ErrLeaseLost):
 		c.Log.Warn("lost the lease: others have taken over", "work", what)
 		return nil
 	case errors.Is(failure, sqlrepo.ErrUnavailable):
-		return failure // nor could the work be given back
+		return failure // the work can't be given back either
 	case ctx.Err() != nil, isDatabase(failure):
 		return errors.Join(failure, c.giveBack(ctx, l))
 	case isHost(failure), isHopeless(failure) && !c.Roving:
@@ -177,29 +187,35 @@ func (c *crew) failed(ctx context.Context, l *lease, what string, failure error)
 	return c.retry(ctx, l, what, failure)
 }
 
-// retry gives back work for another attempt, or sets it aside after the last.
+// retry gives work back for another attempt. After the last attempt it sets the work aside.
 func (c *crew) retry(ctx context.Context, l *lease, what string, failure error) error {
 	attempts := l.attempts + 1
 	c.Log.Warn("work failed", "work", what, "attempt", attempts, "error", failure)
+
+	// Work that can't succeed is not tried again.
 	var err error
 	if attempts >= int64(c.limits.MaxAttempts) || isHopeless(failure) {
 		err = c.Repo.SetAside(ctx, l.unit, failure.Error())
 	} else {
 		err = c.Repo.Fail(ctx, l.unit, failure.Error(), pause(c.limits.Pause, attempts))
 	}
+
+	// The board does not know yet that the work was given back.
 	c.board.refresh()
 	if err != nil && !errors.Is(err, sqlrepo.ErrLeaseLost) {
 		return errors.Join(failure, err)
 	}
+
 	if !c.allFails(what) {
 		return nil
 	}
+
 	failure = fmt.Errorf("%s: nothing else succeeds either: %w", what, failure)
 	return c.outOfSight(ctx, l, what, failure)
 }
 
-// allFails tells whether so much different work has failed in a row that the reason has to be this host. That one thing
-// fails says nothing about others, however few attempts each has.
+// allFails reports whether so much different work failed in a row that this host must be the reason. Repeated
+// failures of the same work say nothing about other work.
 func (c *crew) allFails(what string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -213,21 +229,22 @@ func (c *crew) succeeded() {
 	clear(c.failing)
 }
 
-// longestPause bounds the time before failed work is tried again.
+// longestPause bounds the pause before failed work is tried again.
 const longestPause = sqlrepo.LongestPause
 
 func pause(first time.Duration, attempts int64) time.Duration {
 	return min(first<<min(attempts-1, 20), longestPause)
 }
 
-// giveBackTimeout bounds how long a worker that stops tries to give its work back. Leases that it keeps end by
-// themselves.
+// giveBackTimeout bounds how long a stopping worker tries to give its work back. The leases that it could not give
+// back end by themselves.
 const giveBackTimeout = 5 * time.Second
 
 func (c *crew) giveBack(ctx context.Context, l *lease) error {
 	if errors.Is(context.Cause(ctx), sqlrepo.ErrUnavailable) {
 		return nil
 	}
+
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTimeout)
 	defer cancel()
 	if err := c.Repo.Release(ctx, l.unit); err != nil {

@@ -1,5 +1,5 @@
-// Package plan cuts the files of an upload into shards before a byte is read: chunks have a fixed size, so the length
-// of a CAR file is arithmetic.
+// Package plan cuts the files of an upload into shards before a byte is read. Chunks have a fixed size, so the
+// length of a CAR file can be computed.
 package plan
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Repository is what planning needs of the repository.
+// Repository is the part of the repository that planning needs.
 type Repository interface {
 	PlanTail(ctx context.Context, upload int64) (sqlrepo.PlanTail, error)
 	Unplanned(ctx context.Context, upload int64, tail sqlrepo.PlanTail) iter.Seq2[sqlrepo.PlanFile, error]
@@ -21,13 +21,14 @@ type Repository interface {
 	SavePlan(ctx context.Context, stage sqlrepo.Stage, plan []sqlrepo.PlannedShard) error
 }
 
-// batchSegments is how many segments one transaction records, about.
+// batchSegments is the approximate number of segments that one transaction records.
 const batchSegments = 20_000
 
-// Run plans all content of the upload that is not planned yet. What an interrupted run has planned stays as it is, and
-// planning goes on where it ended, so the shards are the same as without the interruption. It
-// calls alive for each file that was planned. It returns shard.ErrTooSmall before it plans anything when a chunk does
-// not fit the shard size.
+// Run plans the content of the upload that is not planned yet. It calls alive for each planned file. It returns
+// shard.ErrTooSmall, before it plans anything, if a chunk does not fit the shard size.
+//
+// The plan of an interrupted run stays, and planning continues where that run ended. So the shards are the same as
+// without the interruption.
 func Run(ctx context.Context, repo Repository, stage sqlrepo.Stage, count *progress.Counters,
 	alive func(n int64)) error {
 	return cutWith(ctx, repo, stage, count, alive, batchSegments)
@@ -38,21 +39,27 @@ func cutWith(ctx context.Context, repo Repository, stage sqlrepo.Stage, count *p
 	if err := checkShardSize(ctx, repo, stage.Upload); err != nil {
 		return err
 	}
+
 	tail, err := repo.PlanTail(ctx, stage.Upload.ID)
 	if err != nil {
 		return err
 	}
+
 	p := planner{repo: repo, stage: stage, count: count, batch: batch}
 	p.begin(tail.NextOrdinal)
+
+	// The interrupted run may have ended in the middle of a file.
 	if tail.Partial != nil {
 		if err := p.add(ctx, *tail.Partial, tail.Planned); err != nil {
 			return err
 		}
 	}
+
 	for file, err := range repo.Unplanned(ctx, stage.Upload.ID, tail) {
 		if err != nil {
 			return err
 		}
+
 		if err := p.add(ctx, file, 0); err != nil {
 			return err
 		}
@@ -61,15 +68,18 @@ func cutWith(ctx context.Context, repo Repository, stage sqlrepo.Stage, count *p
 	return p.finish(ctx)
 }
 
-// checkShardSize looks at the files only when a whole chunk might not fit.
+// checkShardSize returns shard.ErrTooSmall if a chunk of the upload does not fit a shard. It reads the files only
+// if a whole chunk might not fit.
 func checkShardSize(ctx context.Context, repo Repository, upload sqlrepo.Upload) error {
 	if shard.CheckFits(unixfs.ChunkSize, upload.ShardSize) == nil {
 		return nil
 	}
+
 	largest, err := repo.LargestFile(ctx, upload.ID)
 	if err != nil {
 		return err
 	}
+
 	return shard.CheckFits(min(largest, unixfs.ChunkSize), upload.ShardSize)
 }
 
@@ -89,10 +99,11 @@ func (p *planner) begin(ordinal int64) {
 	p.open.Shard.Ordinal, p.open.Shard.PlannedSize = ordinal, int64(len(car.Header))
 }
 
-// add plans a file from an offset on.
+// add plans a file from offset to its end.
 func (p *planner) add(ctx context.Context, file sqlrepo.PlanFile, offset int64) error {
 	p.count.FilesTotal.Add(1)
 	p.count.BytesTotal.Add(file.Size - offset)
+
 	for {
 		chunks, length, size := p.fit(file.Size - offset)
 		if chunks > 0 {
@@ -103,35 +114,44 @@ func (p *planner) add(ctx context.Context, file sqlrepo.PlanFile, offset int64) 
 			p.open.Shard.PlannedSize += size
 			offset += length
 		}
+
+		// An empty file has one chunk without bytes, so its end alone is not enough.
 		if chunks > 0 && offset == file.Size {
 			return nil
 		}
+
 		if err := p.close(ctx); err != nil {
 			return err
 		}
 	}
 }
 
-// fit is how much of what remains of a file the open shard takes: in chunks, in bytes of the file, and in bytes of the
-// shard.
+// fit returns how much of the rest of a file the open shard takes: in chunks, in bytes of the file, and in bytes of
+// the shard.
 func (p *planner) fit(remaining int64) (chunks, length, size int64) {
 	const full = unixfs.ChunkSize
 	space := p.stage.Upload.ShardSize - p.open.Shard.PlannedSize
 	blocks := p.stage.Upload.MaxBlocks() - p.open.Shard.Chunks
+
 	chunks = min(remaining/full, space/car.SectionSize(full), blocks)
 	length, size = chunks*full, chunks*car.SectionSize(full)
+
+	// The last chunk of a file may be shorter, and an empty file has one empty chunk.
 	rest := remaining - length
 	last := rest < full && (rest > 0 || remaining == 0)
 	if last && chunks < blocks && size+car.SectionSize(rest) <= space {
 		chunks, length, size = chunks+1, length+rest, size+car.SectionSize(rest)
 	}
+
 	return chunks, length, size
 }
 
-// close ends the open shard and, now and then, records what is done. Only whole shards are recorded before the end.
+// close ends the open shard, and saves the plan once it has enough segments. Before the end of planning, only whole
+// shards are saved.
 func (p *planner) close(ctx context.Context) error {
 	p.done, p.segments = append(p.done, p.open), p.segments+len(p.open.Segments)
 	p.begin(p.open.Shard.Ordinal + 1)
+
 	if p.segments < p.batch {
 		return nil
 	}
@@ -142,6 +162,7 @@ func (p *planner) save(ctx context.Context) error {
 	if len(p.done) == 0 {
 		return nil
 	}
+
 	err := p.repo.SavePlan(ctx, p.stage, p.done)
 	p.done, p.segments = nil, 0
 	return err

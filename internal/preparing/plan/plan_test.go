@@ -18,7 +18,7 @@ import (
 
 var errCrash = errors.New("crash")
 
-// memory is a repository of one upload; it fails once before it has recorded more than a number of shards.
+// memory is a repository of one upload. It fails once before it has recorded more than a number of shards.
 type memory struct {
 	files   []sqlrepo.PlanFile
 	plan    []sqlrepo.PlannedShard
@@ -46,6 +46,7 @@ func (m *memory) Unplanned(context.Context, int64, sqlrepo.PlanTail) iter.Seq2[s
 				planned[segment.Entry] = true
 			}
 		}
+
 		for _, file := range m.files {
 			if !planned[file.ID] && !yield(file, nil) {
 				return
@@ -94,6 +95,8 @@ func TestAPlanHoldsEachByteOnceAndFitsItsShards(t *testing.T) {
 		if err := run(m, shardSize, 10); err != nil {
 			t.Fatal(err)
 		}
+
+		// The next segment has to begin where the last one ended.
 		at := sqlrepo.Segment{}
 		for ordinal, planned := range m.plan {
 			size, chunks := int64(len(car.Header)), int64(0)
@@ -108,18 +111,20 @@ func TestAPlanHoldsEachByteOnceAndFitsItsShards(t *testing.T) {
 					at = sqlrepo.Segment{Entry: s.Entry + 1}
 				}
 			}
+
 			if planned.Shard.Ordinal != int64(ordinal) || planned.Shard.PlannedSize != size || planned.Shard.Chunks != chunks ||
 				size > shardSize || chunks > maxBlocks {
 				t.Fatalf("shard %d: %+v, but its segments make %d bytes in %d chunks", ordinal, planned.Shard, size, chunks)
 			}
 		}
+
 		if at.Entry != int64(len(m.files)) {
 			t.Fatalf("entry %d is not planned to its end", at.Entry)
 		}
 	})
 }
 
-// sections is the length of the sections that a range of a file makes.
+// sections returns the length of the sections for a range of a file.
 func sections(length int64) (size int64) {
 	for ; length > unixfs.ChunkSize; length -= unixfs.ChunkSize {
 		size += car.SectionSize(unixfs.ChunkSize)
@@ -135,19 +140,21 @@ func TestAnInterruptedPlanGoesOnTheSame(t *testing.T) {
 		if err := run(whole, shardSize, 5); err != nil {
 			t.Fatal(err)
 		}
+
 		crashed := &memory{files: files, crashAt: rapid.IntRange(1, 12).Draw(t, "crash")}
 		for range 2 {
 			if err := run(crashed, shardSize, 5); err != nil && !errors.Is(err, errCrash) {
 				t.Fatal(err)
 			}
 		}
+
 		if !reflect.DeepEqual(crashed.plan, whole.plan) {
 			t.Fatalf("got %+v, want %+v", crashed.plan, whole.plan)
 		}
 	})
 }
 
-// maxBlocks is the most that a shard has of an upload that says nothing else.
+// maxBlocks is the largest number of blocks in a shard of an upload with default options.
 const maxBlocks = sqlrepo.DefaultIndexSlices - 1
 
 func TestAShardHasAsManyBlocksAsAnIndexTakes(t *testing.T) {
@@ -155,10 +162,12 @@ func TestAShardHasAsManyBlocksAsAnIndexTakes(t *testing.T) {
 	for i := range 10 {
 		m.files = append(m.files, sqlrepo.PlanFile{ID: int64(i), Size: 1})
 	}
+
 	stage := sqlrepo.Stage{Upload: sqlrepo.Upload{ShardSize: car.DefaultShardSize, IndexSlices: 5}}
 	if err := cutWith(t.Context(), m, stage, &progress.Counters{}, func(int64) {}, 1); err != nil {
 		t.Fatal(err)
 	}
+
 	for i, want := range []int64{4, 4, 2} {
 		if got := m.plan[i].Shard.Chunks; got != want {
 			t.Errorf("shard %d has %d blocks, want %d", i, got, want)
@@ -171,9 +180,11 @@ func TestManySmallFilesFillAShardByNumber(t *testing.T) {
 	for i := range 2*maxBlocks + 1 {
 		m.files = append(m.files, sqlrepo.PlanFile{ID: int64(i), Size: 1})
 	}
+
 	if err := run(m, car.DefaultShardSize, 1); err != nil {
 		t.Fatal(err)
 	}
+
 	var blocks []int64
 	for _, planned := range m.plan {
 		blocks = append(blocks, planned.Shard.Chunks)
@@ -196,6 +207,7 @@ func TestAShardSizeThatIsTooSmallIsRefused(t *testing.T) {
 		if c.fits != (err == nil) || err != nil && !errors.Is(err, shard.ErrTooSmall) {
 			t.Errorf("a file of %d bytes in shards of %d: %v", c.file, c.shardSize, err)
 		}
+
 		if !c.fits && len(m.plan) > 0 {
 			t.Error("something was planned all the same")
 		}

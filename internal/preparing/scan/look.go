@@ -11,19 +11,20 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// look is which look at its source a run takes.
+// look says which look at the source a scan takes.
 type look int
 
 const (
-	// first is the scan with which a run begins.
+	// first is the first scan of an upload.
 	first look = iota
-	// again is the scan of the whole source after something was found to have changed.
+	// again is a scan of the whole source after a change was found.
 	again
-	// last records what has come even after that as Failed. What has changed or vanished since was read as it was.
+	// last records entries that came after the second scan as Failed. Entries that changed or vanished since were read
+	// as they were.
 	last
 )
 
-// lookOf is the one that the state of an upload asks for.
+// lookOf returns the look that the state of an upload asks for.
 func lookOf(upload sqlrepo.Upload) look {
 	switch {
 	case upload.State == sqlrepo.Rescanning:
@@ -34,13 +35,13 @@ func lookOf(upload sqlrepo.Upload) look {
 	return first
 }
 
-// secondTime is what becomes of an entry that a source is found to have when it is scanned again. Files that are new or
-// have changed are Rescanned: if they differ once more when they are read, they are Failed.
+// secondTime returns an entry as the second scan records it. New and changed files become Rescanned. If they differ
+// once more when they are read, they become Failed.
 func secondTime(compare source.Comparison, row *sqlrepo.Entry, found sqlrepo.Entry) sqlrepo.Entry {
 	switch {
 	case row != nil && row.State == sqlrepo.Failed && row.Kind != sqlrepo.Directory &&
 		compare.Difference(row.Fingerprint, found.Fingerprint) == "":
-		found.State, found.Reason = row.State, row.Reason // it could not be read a moment ago
+		found.State, found.Reason = row.State, row.Reason // the file could not be read a moment ago
 	case row != nil && row.Kind != sqlrepo.Special && found.Kind == sqlrepo.Special:
 		found.State, found.Reason = sqlrepo.Failed, "is now a "+found.Reason
 	case found.State == sqlrepo.Ready && found.Kind == sqlrepo.File:
@@ -49,23 +50,27 @@ func secondTime(compare source.Comparison, row *sqlrepo.Entry, found sqlrepo.Ent
 	return found
 }
 
-// cameLate is the reason of what is listed by the last look.
+// cameLate is the reason of the entries that the last look adds.
 const cameLate = "came while the source was being prepared, after it had been scanned again"
 
-// list adds an entry that has no row, unless it lies below one that is listed: then that tells of it.
+// list adds an entry that has no row, unless an entry above it was added or has failed: that one stands for all
+// below it.
 func (m *merger) list(row *sqlrepo.Entry, found sqlrepo.Entry) {
 	if m.unreadable != "" && m.unreadable.Contains(found.Path) {
 		return
 	}
+
 	if row != nil {
 		if row.State == sqlrepo.Failed {
 			m.unreadable = row.Path
 		}
 		return
 	}
+
 	if found.State == sqlrepo.Ready {
 		found.State, found.Reason = sqlrepo.Failed, cameLate
 	}
+
 	m.unreadable = found.Path
 	m.batch.Added = append(m.batch.Added, found)
 }
@@ -73,32 +78,39 @@ func (m *merger) list(row *sqlrepo.Entry, found sqlrepo.Entry) {
 // errMoved ends the search of Moved.
 var errMoved = errors.New("a directory has moved")
 
-// Moved reports whether names came, went or moved below the source since it was scanned, by a look at each of its
-// directories: every such change shows in the times of a directory. It lists none, so it costs little. A directory that
-// had changed too shortly before it was scanned counts as changed.
+// Moved reports whether names came, went or moved below the source since it was scanned. It compares the times of
+// each directory, which show every such change, and lists no directory, so it costs little. A directory that had
+// changed too shortly before it was scanned counts as changed.
 func (s *Scanner) Moved(ctx context.Context, upload sqlrepo.Upload) (bool, error) {
 	look := s.FS.Lstat
 	if s.Options.Symlinks == source.FollowSymlinks {
 		look = s.FS.Stat
 	}
+
 	group, looking := errgroup.WithContext(ctx)
 	group.SetLimit(source.DefaultReaders)
+
 	compare := source.ComparisonOf(upload)
 	directories := sqlrepo.EntryFilter{
 		Kinds: []sqlrepo.EntryKind{sqlrepo.Directory}, States: []sqlrepo.EntryState{sqlrepo.Ready, sqlrepo.Rescanned},
 	}
+
 	var reading error
 	for row, err := range s.Repo.Entries(looking, upload.ID, directories) {
 		if err != nil || looking.Err() != nil {
 			reading = err
 			break
 		}
+
+		// The source itself may be a symlink, whatever the options say.
 		look := look
 		if row.Path == "" {
 			look = s.FS.Stat
 		}
+
 		group.Go(func() error { return s.unmoved(row, compare, look) })
 	}
+
 	err := group.Wait()
 	switch {
 	case ctx.Err() != nil:
@@ -109,10 +121,12 @@ func (s *Scanner) Moved(ctx context.Context, upload sqlrepo.Upload) (bool, error
 	return false, errors.Join(err, reading)
 }
 
-// unmoved returns errMoved if a directory is not as it was scanned, and an error of source.Fatal if that can't be told.
+// unmoved returns errMoved if a directory is not as it was scanned. It returns an error of source.Fatal if the
+// source can't be read.
 func (s *Scanner) unmoved(row sqlrepo.Entry, compare source.Comparison,
 	look func(string) (fs.FileInfo, error)) error {
 	s.Alive(1)
+
 	info, err := look(source.OSPath(s.Root, row.Path))
 	if err != nil {
 		if fatal := source.Fatal(s.FS, s.Root, err); fatal != nil {
@@ -120,6 +134,7 @@ func (s *Scanner) unmoved(row sqlrepo.Entry, compare source.Comparison,
 		}
 		return errMoved
 	}
+
 	if !compare.SameDirectory(row.Fingerprint, source.Fingerprint(info, nil)) {
 		return errMoved
 	}

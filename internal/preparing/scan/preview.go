@@ -10,10 +10,10 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Change is what a run would make of an entry.
+// Change is what a run would do with an entry.
 type Change string
 
-// The changes. What is Unread was scanned by an unfinished upload, and its content is yet to be packed.
+// The changes. An Unread entry was scanned by an unfinished upload, and its content is still to be packed.
 const (
 	Same    Change = "unchanged"
 	New     Change = "new"
@@ -23,28 +23,28 @@ const (
 	LeftOut Change = "left out"
 )
 
-// Finding is an entry and what a run would make of it.
+// Finding is an entry and what a run would do with it.
 type Finding struct {
 	Entry  sqlrepo.Entry
 	Change Change
-	// Why is empty for what is Same, New or Gone.
+	// Why is empty for the changes Same, New and Gone.
 	Why string
 }
 
-// Before is what is known of a source before it is scanned. Each sequence is in canonical order, and nil if there is
-// none.
+// Before is what is known of a source before it is scanned. Each sequence is in canonical order, or nil if
+// there is none.
 type Before struct {
-	// Stored are the entries of an unfinished upload, Unread those of them whose content is yet to be packed.
+	// Stored are the entries of an unfinished upload. Unread are those of them whose content is still to be packed.
 	Stored, Unread iter.Seq2[sqlrepo.Entry, error]
 	// Previous are the entries of the upload whose content would be taken over.
 	Previous iter.Seq2[sqlrepo.Entry, error]
 	Compare  source.Comparison
-	// Reread is set if all content is to be read.
+	// Reread is true if all content is to be read again.
 	Reread bool
 }
 
-// Preview walks a source and yields what a run would make of its files, of what is gone and of what is left out. It
-// records nothing.
+// Preview walks a source and yields what a run would do with its files, with the entries that are gone and with
+// those that are left out. It records nothing.
 func Preview(ctx context.Context, fsys source.FS, root string, options source.Options, before Before,
 	yield func(Finding) error) error {
 	p := preview{
@@ -58,9 +58,11 @@ func Preview(ctx context.Context, fsys source.FS, root string, options source.Op
 	if err := source.Walk(ctx, fsys, root, options, p.take); err != nil {
 		return err
 	}
-	if err := fsys.Present(root); err != nil { // what was not found may be there
+	if err := fsys.Present(root); err != nil { // what was not found may still be there
 		return fmt.Errorf("%w: %w", source.ErrGone, err)
 	}
+
+	// The remaining rows lie after the last entry found.
 	if err := p.stored.drain(p.missStored); err != nil {
 		return err
 	}
@@ -81,7 +83,7 @@ type preview struct {
 	Before
 	yield                    func(Finding) error
 	stored, unread, previous *cursor
-	// unreadable is the latest entry that can't be prepared: what lies below it is not gone.
+	// unreadable is the latest entry that can't be prepared. What lies below it is not gone.
 	unreadable sqlrepo.Path
 	failure    error
 }
@@ -91,12 +93,15 @@ func (p *preview) take(found sqlrepo.Entry) error {
 	if err != nil {
 		return err
 	}
+
 	unread, err := p.unread.seek(found.Path, func(sqlrepo.Entry) {})
 	if err != nil {
 		return err
 	}
+
 	earlier, err := p.previous.seek(found.Path, p.missPrevious)
 	if err := errors.Join(err, p.failure); err != nil {
+		// The cursors call yield for entries that are gone, and p.failure keeps its error.
 		return err
 	}
 
@@ -107,22 +112,27 @@ func (p *preview) take(found sqlrepo.Entry) error {
 		}
 		return p.yield(Finding{found, LeftOut, found.Reason})
 	case found.Kind != sqlrepo.File:
-		return nil // its content is its name, or its target
+		return nil // the content of other entries is their name or target
 	}
+
 	change, why := p.verdict(row, unread, earlier, found)
 	return p.yield(Finding{found, change, why})
 }
 
-// verdict compares a file with the rows of its path, nil where there is none.
+// verdict compares a file with the rows of its path, which may be nil.
 func (p *preview) verdict(row, unread, earlier *sqlrepo.Entry, found sqlrepo.Entry) (Change, string) {
 	if p.Reread && (row != nil || earlier != nil) {
 		return Changed, "all content is to be read again"
 	}
+
 	change, why := New, ""
+
+	// The rows of the unfinished upload come first: they are newer.
 	for _, known := range []*sqlrepo.Entry{row, earlier} {
 		if known == nil {
 			continue
 		}
+
 		differs := difference(p.Compare, *known, found)
 		switch {
 		case differs == "" && known == row && unread != nil:
@@ -138,7 +148,7 @@ func (p *preview) verdict(row, unread, earlier *sqlrepo.Entry, found sqlrepo.Ent
 
 func (p *preview) missStored(row sqlrepo.Entry) { p.gone(row) }
 
-// missPrevious leaves it to the rows of an unfinished upload to say what is gone.
+// missPrevious does nothing if there is an unfinished upload: then its rows say what is gone.
 func (p *preview) missPrevious(row sqlrepo.Entry) {
 	if p.Stored == nil {
 		p.gone(row)

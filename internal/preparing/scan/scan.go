@@ -1,4 +1,4 @@
-// Package scan brings an upload's entries up to date with its source: a merge of the walk with the stored rows.
+// Package scan updates an upload's entries from its source, by a merge of the walk with the stored rows.
 package scan
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Repository is what scanning needs of the repository.
+// Repository is the part of the repository that scanning needs.
 type Repository interface {
 	Entries(ctx context.Context, upload int64, filter sqlrepo.EntryFilter) iter.Seq2[sqlrepo.Entry, error]
 	PreviousUpload(ctx context.Context, u sqlrepo.Upload) (int64, error)
@@ -32,15 +32,19 @@ type Scanner struct {
 	Alive func(n int64)
 }
 
-// batchSize is how many entries one transaction records.
+// batchSize is the number of entries that one transaction records.
 const batchSize = 25_000
 
-// Run walks the source and records what it finds. An entry with the fingerprint of the stored one keeps its row and all
-// that was done for it; a changed one begins anew; one that is gone is forgotten. What lies below a directory that
-// can't be read may be there or not: it becomes Unreachable, and is compared when the directory can be read again. A
-// new file whose fingerprint is that of the source's previous upload takes its content over. Run fails with
-// source.ErrGone, and forgets nothing, if the source is not there any more or is not the one that the run began with.
-// What a look after the first one of a run makes of differences is told at the looks.
+// Run walks the source and records what it finds. An entry with an unchanged fingerprint keeps its row and
+// everything done for it. A changed entry starts over, and an entry that is gone is forgotten. Entries below a
+// directory that can't be read may be there or not: they become Unreachable, and are compared when the directory
+// can be read again. A new file takes over the content of the source's previous upload if its fingerprint is the
+// same there.
+//
+// Run fails with source.ErrGone, and forgets nothing, if the source is gone or is not the one that the run began
+// with.
+//
+// Scans after the first treat differences as the constants again and last say.
 func (s *Scanner) Run(ctx context.Context, stage sqlrepo.Stage) error {
 	group, ctx := errgroup.WithContext(ctx)
 	full := make(chan sqlrepo.ScanBatch, 1)
@@ -48,6 +52,7 @@ func (s *Scanner) Run(ctx context.Context, stage sqlrepo.Stage) error {
 		defer close(full)
 		return s.merge(ctx, stage, full)
 	})
+
 	group.Go(func() error {
 		for batch := range full {
 			if err := s.Repo.SaveScan(ctx, stage, batch); err != nil {
@@ -56,21 +61,26 @@ func (s *Scanner) Run(ctx context.Context, stage sqlrepo.Stage) error {
 		}
 		return nil
 	})
+
 	return group.Wait()
 }
 
+// merge compares the walk with the stored rows, and sends batches of differences to full.
 func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, full chan<- sqlrepo.ScanBatch) error {
 	stored := follow(s.Repo.Entries(ctx, stage.Upload.ID, sqlrepo.EntryFilter{}))
 	defer stored.stop()
+
 	var looking errgroup.Group
 	looking.Go(stored.fill)
 	previous, err := s.Repo.PreviousUpload(ctx, stage.Upload)
 	if err := errors.Join(err, looking.Wait()); err != nil {
 		return err
 	}
+
 	if stage.Upload.Reread {
 		previous = 0
 	}
+
 	earlier := s.earlier(ctx, previous)
 	defer earlier.stop()
 
@@ -78,13 +88,16 @@ func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, full chan<- sq
 		look: lookOf(stage.Upload), stored: stored, previous: earlier, compare: source.ComparisonOf(stage.Upload),
 		batch: sqlrepo.ScanBatch{Previous: previous},
 	}
+
 	send := func(limit int) error {
 		if merger.batch.Len() < limit {
 			return nil
 		}
+
 		if err := source.Present(s.FS, s.Root); err != nil {
 			return err // what was not found may be where the source is now
 		}
+
 		select {
 		case full <- merger.batch:
 			merger.batch = sqlrepo.ScanBatch{Previous: previous}
@@ -93,8 +106,10 @@ func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, full chan<- sq
 			return context.Cause(ctx)
 		}
 	}
+
 	options := s.Options
 	options.Doubt = merger.look == again
+
 	err = source.Walk(ctx, s.FS, s.Root, options, func(found sqlrepo.Entry) error {
 		if merger.look == first {
 			s.Progress.Entries.Add(1)
@@ -111,13 +126,15 @@ func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, full chan<- sq
 	if err := merger.finish(); err != nil {
 		return err
 	}
+
+	// The entries that were not found vanish only if the source is still there.
 	if err := source.Present(s.FS, s.Root); err != nil {
 		return err
 	}
 	return send(1)
 }
 
-// earlier are the entries that a previous upload has content of.
+// earlier returns the entries of a previous upload that have content.
 func (s *Scanner) earlier(ctx context.Context, previous int64) *cursor {
 	if previous == 0 {
 		return noEntries()
@@ -126,16 +143,17 @@ func (s *Scanner) earlier(ctx context.Context, previous int64) *cursor {
 	return follow(s.Repo.Entries(ctx, previous, sqlrepo.EntryFilter{States: linked}))
 }
 
-// merger compares what the walk finds with the stored rows; both come in canonical order.
+// merger compares what the walk finds with the stored rows. Both come in canonical order.
 type merger struct {
 	look             look
 	stored, previous *cursor
 	compare          source.Comparison
-	// unreadable is the latest entry that was found Failed, "" before there is one; it may be a directory.
+	// unreadable is the latest entry that was found Failed, or "". It may be a directory.
 	unreadable sqlrepo.Path
 	batch      sqlrepo.ScanBatch
 }
 
+// take compares an entry of the walk with its stored row.
 func (m *merger) take(found sqlrepo.Entry) error {
 	row, err := m.stored.seek(found.Path, m.miss)
 	if err != nil {
@@ -149,9 +167,11 @@ func (m *merger) take(found sqlrepo.Entry) error {
 	if m.look == again {
 		found = secondTime(m.compare, row, found)
 	}
+
 	if found.State == sqlrepo.Failed || found.State == sqlrepo.Changed {
 		m.unreadable = found.Path
 	}
+
 	if row != nil && difference(m.compare, *row, found) == "" {
 		m.keep(*row, found)
 		return nil
@@ -161,34 +181,40 @@ func (m *merger) take(found sqlrepo.Entry) error {
 	if err != nil {
 		return err
 	}
+
+	// The content was packed by an earlier upload.
 	if earlier != nil && found.Kind == sqlrepo.File && difference(m.compare, *earlier, found) == "" {
 		found.Origin = cmp.Or(earlier.Origin, earlier.ID)
 	}
+
 	if row == nil {
 		m.batch.Added = append(m.batch.Added, found)
 		return nil
 	}
+
 	found.ID = row.ID
 	m.batch.Changed = append(m.batch.Changed, found)
 	return nil
 }
 
-// keep leaves a row as it is, but for what is no reason to read its file again.
+// keep leaves a row as it is, except for what is no reason to read its file again.
 func (m *merger) keep(row, found sqlrepo.Entry) {
 	if row.State == sqlrepo.Unreachable {
 		m.batch.Restored = append(m.batch.Restored, row.ID)
 	}
+
 	if row.Mode == found.Mode && (row.Kind != sqlrepo.Directory || row.Ctime == found.Ctime) {
 		return
 	}
+
 	row.Mode, row.Ctime = found.Mode, found.Ctime
 	m.batch.Touched = append(m.batch.Touched, row)
 }
 
-// finish settles the stored rows behind the last entry found.
+// finish settles the stored rows after the last entry found.
 func (m *merger) finish() error { return m.stored.drain(m.miss) }
 
-// miss settles what becomes of a stored row that the walk passed without finding its entry.
+// miss settles a stored row that the walk passed without finding its entry.
 func (m *merger) miss(row sqlrepo.Entry) {
 	switch {
 	case m.look == last:
@@ -199,7 +225,7 @@ func (m *merger) miss(row sqlrepo.Entry) {
 	}
 }
 
-// settled is Ready for the states of what was found Ready.
+// settled returns Ready for the states of entries that were found Ready.
 func settled(state sqlrepo.EntryState) sqlrepo.EntryState {
 	if state == sqlrepo.Rescanned || state == sqlrepo.Unreachable {
 		return sqlrepo.Ready
@@ -207,8 +233,8 @@ func settled(state sqlrepo.EntryState) sqlrepo.EntryState {
 	return state
 }
 
-// difference says why a row does not tell the content of what was found, "" if it does. Entries that could not be
-// prepared are tried again.
+// difference returns why a row does not describe the content of an entry that was found, or "" if it does. Entries
+// that could not be prepared are tried again.
 func difference(compare source.Comparison, row, found sqlrepo.Entry) string {
 	switch {
 	case settled(row.State) != settled(found.State) || row.Reason != found.Reason:
@@ -235,12 +261,13 @@ func noEntries() *cursor {
 	return follow(func(func(sqlrepo.Entry, error) bool) {})
 }
 
-// seek hands over the entries before path, and returns the one at path or nil.
+// seek passes the entries before path to before. It returns the entry at path, or nil.
 func (c *cursor) seek(path sqlrepo.Path, before func(sqlrepo.Entry)) (*sqlrepo.Entry, error) {
 	for {
 		if err := c.fill(); err != nil || c.head == nil || c.head.Path > path {
 			return nil, err
 		}
+
 		head := c.head
 		c.head = nil
 		if head.Path == path {

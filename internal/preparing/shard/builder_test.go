@@ -31,7 +31,8 @@ func must(tb testing.TB, err error) {
 	}
 }
 
-// newStore has a directory of its own, which must hold nothing unfinished in the end.
+// newStore returns a store with a directory of its own. At the end, the directory must not contain anything
+// unfinished.
 func newStore(tb testing.TB) (to *storetest.Faulty, directory string) {
 	tb.Helper()
 	directory = tb.TempDir()
@@ -75,7 +76,7 @@ func build(tb testing.TB, to store.Store, blocks ...[]byte) *shard.Draft {
 	return finish(tb, b)
 }
 
-// TestAShardHasEachBlockOnce adds random blocks, some of them again, and reads the file that this gives.
+// TestAShardHasEachBlockOnce adds random blocks, some of them twice, and reads the resulting file.
 func TestAShardHasEachBlockOnce(t *testing.T) {
 	to, _ := newStore(t)
 	rapid.Check(t, func(rt *rapid.T) {
@@ -91,16 +92,19 @@ func TestAShardHasEachBlockOnce(t *testing.T) {
 				rt.Fatalf("%d blocks, want %d; holds the last one: %t", b.Blocks(), len(want), b.Holds(digest))
 			}
 		}
+
 		size := b.Size()
 		draft := finish(t, b)
 		if draft.Size() != size || len(draft.Nodes()) != len(want) || draft.Empty() {
 			rt.Fatalf("a draft of %d bytes with %d nodes; the size was %d", draft.Size(), len(draft.Nodes()), size)
 		}
+
 		check(t, draft, want)
 	})
 }
 
-// check commits a shard and compares its file with the blocks that it should have, and with what the draft says of it.
+// check commits a shard and compares its file with the blocks that it should have, and with the draft's
+// description.
 func check(t *testing.T, draft *shard.Draft, want [][]byte) {
 	t.Helper()
 	raw, row := commit(t, draft)
@@ -110,6 +114,7 @@ func check(t *testing.T, draft *shard.Draft, want [][]byte) {
 		row.Nodes != int64(len(want)) || filepath.Base(row.Location) != car.ShardCID(digest).String()+".car" {
 		t.Errorf("%d bytes with digest %x, described as %+v", len(raw), digest, row)
 	}
+
 	reader := car.NewReader(bytes.NewReader(raw))
 	for i, data := range want {
 		section, err := reader.Next()
@@ -120,6 +125,7 @@ func check(t *testing.T, draft *shard.Draft, want [][]byte) {
 			t.Errorf("block %d: %x at %d, recorded as %+v, want %x", i, section.Data, section.Offset, node, data)
 		}
 	}
+
 	if _, err := reader.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("more than was added: %v", err)
 	}
@@ -144,17 +150,19 @@ func TestPieceCIDsAreComputedOnRequestAlone(t *testing.T) {
 	draft := finish(t, b)
 	smaller, err := draft.Without(t.Context(), holding([]byte("x")))
 	must(t, err)
+
 	for _, draft := range []*shard.Draft{draft, smaller} {
 		row := sqlrepo.Shard{Piece: []byte{7}}
 		draft.Describe(&row)
 		if row.Piece != nil || row.Digest == nil {
 			t.Errorf("described as %+v", row)
 		}
+
 		must(t, draft.Abort())
 	}
 }
 
-// commit returns the file of a draft, and its row.
+// commit returns the file of a draft and the shard's row.
 func commit(t *testing.T, draft *shard.Draft) (raw []byte, row sqlrepo.Shard) {
 	t.Helper()
 	var err error

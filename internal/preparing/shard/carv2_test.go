@@ -33,7 +33,7 @@ func each(nodes []sqlrepo.Node, failure error) iter.Seq2[sqlrepo.Node, error] {
 	}
 }
 
-// someShard has blocks whose sections begin with lengths of one byte, two and three.
+// someShard has blocks whose section lengths take one, two and three bytes.
 func someShard(t *testing.T) (content []byte, nodes []sqlrepo.Node) {
 	t.Helper()
 	content = []byte(car.Header)
@@ -53,10 +53,12 @@ func TestOthersReadACARv2(t *testing.T) {
 	if err := shard.WriteV2(&out, int64(len(content)), bytes.NewReader(content), each(nodes, nil)); err != nil {
 		t.Fatal(err)
 	}
+
 	reader, err := carv2.NewReader(bytes.NewReader(out.Bytes()))
 	if err != nil || !reader.Header.HasIndex() || !reader.Header.Characteristics.IsFullyIndexed() {
 		t.Fatalf("%+v, %v", reader, err)
 	}
+
 	if stats, err := reader.Inspect(true); err != nil || stats.BlockCount != uint64(len(nodes)) {
 		t.Errorf("%+v, %v", stats, err)
 	}
@@ -64,14 +66,17 @@ func TestOthersReadACARv2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if got, err := io.ReadAll(data); err != nil || !bytes.Equal(got, content) {
 		t.Errorf("%d bytes of the shard, %v", len(got), err)
 	}
-	// It trusts the index of the file.
+
+	// This reader trusts the index of the file.
 	opened, err := storage.OpenReadable(bytes.NewReader(out.Bytes()))
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if _, ok := opened.(*storage.StorageCar).Index().(*index.MultihashIndexSorted); !ok {
 		t.Errorf("the index is a %T", opened.(*storage.StorageCar).Index())
 	}
@@ -91,14 +96,18 @@ func TestACARv2ThatCanNotBeWritten(t *testing.T) {
 		!strings.Contains(err.Error(), "bytes where") {
 		t.Errorf("a shard that is cut: %v", err)
 	}
+
 	err := shard.WriteV2(io.Discard, size, bytes.NewReader(content), each(nodes, os.ErrClosed))
 	if !errors.Is(err, os.ErrClosed) {
 		t.Errorf("nodes that can't be read: %v", err)
 	}
+
 	var whole bytes.Buffer
 	if err := shard.WriteV2(&whole, size, bytes.NewReader(content), each(slices.Clone(nodes), nil)); err != nil {
 		t.Fatal(err)
 	}
+
+	// A failing writer is noticed wherever it fails.
 	for limit := range whole.Len() / 64 {
 		err := shard.WriteV2(&full{left: 64 * limit}, size, bytes.NewReader(content), each(nodes, nil))
 		if !errors.Is(err, io.ErrShortWrite) {
@@ -107,7 +116,7 @@ func TestACARv2ThatCanNotBeWritten(t *testing.T) {
 	}
 }
 
-// full takes some bytes and then no more.
+// full accepts some bytes and then fails.
 type full struct{ left int }
 
 func (f *full) Write(p []byte) (int, error) {

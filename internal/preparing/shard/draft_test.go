@@ -29,7 +29,7 @@ func holding(blocks ...[]byte) held {
 	return digests
 }
 
-// drawBlocks gives different blocks, some of them longer than what is read at once.
+// drawBlocks draws different blocks, some of them longer than the read buffer.
 func drawBlocks(t *rapid.T) (blocks [][]byte) {
 	sizes := rapid.OneOf(rapid.IntRange(1, 200), rapid.IntRange(1, 200), rapid.IntRange(1, 600<<10))
 	for i, size := range rapid.SliceOfN(sizes, 1, 30).Draw(t, "sizes") {
@@ -38,14 +38,16 @@ func drawBlocks(t *rapid.T) (blocks [][]byte) {
 	return blocks
 }
 
-// TestWithoutIsAsIfTheRestAloneHadBeenAdded takes blocks out of a draft, and others out of what that gave.
+// TestWithoutIsAsIfTheRestAloneHadBeenAdded leaves blocks out of a draft, and other blocks out of the result.
 func TestWithoutIsAsIfTheRestAloneHadBeenAdded(t *testing.T) {
 	to, _ := newStore(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		blocks := drawBlocks(rt)
 		drafts := []*shard.Draft{build(t, to, blocks...)}
 		rest := [][][]byte{blocks}
+
 		for range rapid.IntRange(1, 4).Draw(rt, "times") {
+			// A draft may be made of one that was made of another.
 			from := rapid.IntRange(0, len(drafts)-1).Draw(rt, "from")
 			gone := rapid.SliceOf(rapid.SampledFrom(blocks)).Draw(rt, "held")
 			smaller, err := drafts[from].Without(t.Context(), holding(append(gone, []byte("not in it"))...))
@@ -56,9 +58,12 @@ func TestWithoutIsAsIfTheRestAloneHadBeenAdded(t *testing.T) {
 				return out
 			}))
 		}
+
 		for i, draft := range drafts {
 			checkSame(t, draft, build(t, to, rest[i]...))
 		}
+
+		// The drafts still hold what they held before others were made of them.
 		for i, draft := range drafts {
 			if !draft.Empty() {
 				check(t, draft, rest[i])
@@ -109,8 +114,8 @@ func TestWithoutEverythingNothingIsWritten(t *testing.T) {
 	checkIsNowhere(t, empty, directory)
 }
 
-// TestADraftMayBeCommittedAgain, and gives another one after that: a transaction that is tried again may find more
-// held.
+// TestADraftMayBeCommittedAgain also makes another draft of the committed one: a retried transaction may find that
+// more blocks are held.
 func TestADraftMayBeCommittedAgain(t *testing.T) {
 	to, _ := newStore(t)
 	draft := build(t, to, one, two, three)
@@ -120,6 +125,7 @@ func TestADraftMayBeCommittedAgain(t *testing.T) {
 	if err != nil || second != first {
 		t.Errorf("%s, then %s: %v", first, second, err)
 	}
+
 	must(t, draft.Abort())
 	smaller, err := draft.Without(t.Context(), holding(two))
 	must(t, err)
@@ -160,10 +166,12 @@ func discardAll(t *testing.T, from *storetest.Faulty) {
 
 var errBroken = errors.New("broken")
 
-// TestWhateverFailsLeavesNothing lets each call of each operation fail in turn, until all of them succeed.
+// TestWhateverFailsLeavesNothing makes each call of each operation fail in turn, until all of them succeed.
 func TestWhateverFailsLeavesNothing(t *testing.T) {
 	for _, op := range []string{"create", "write", "read", "sync", "stage", "commit"} {
 		failed := int64(0)
+
+		// Each round lets one more call succeed.
 		for {
 			to, directory := newStore(t)
 			to.Fail = storetest.FailAt(op, failed+1, errBroken)
@@ -177,38 +185,44 @@ func TestWhateverFailsLeavesNothing(t *testing.T) {
 			}
 			checkEmpty(t, directory)
 		}
+
 		if failed == 0 {
 			t.Errorf("%s was never called", op)
 		}
 	}
 }
 
-// prepare does all that is done with a shard.
+// prepare does everything that is done with a shard.
 func prepare(ctx context.Context, to *storetest.Faulty) (err error) {
 	b, err := shard.NewBuilder(ctx, to, "me", shard.WithPiece(true))
 	if err != nil {
 		return err
 	}
+
 	for _, data := range [][]byte{one, two, three} {
 		if err := b.Add(cid.Raw, sha256.Sum256(data), data); err != nil {
 			return errors.Join(err, b.Abort())
 		}
 	}
+
 	draft, err := b.Finish(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, draft.Abort()) }()
+
 	smaller, err := draft.Without(ctx, holding(two))
 	if err != nil {
 		return err
 	}
+
 	if err := smaller.Stage(ctx, func(int64) {}); err != nil {
 		return errors.Join(err, smaller.Abort())
 	}
 	if _, err := smaller.Commit(ctx); err != nil {
 		return errors.Join(err, smaller.Abort())
 	}
+
 	return nil
 }
 
@@ -222,6 +236,7 @@ func TestWithoutEndsWithItsContext(t *testing.T) {
 		}
 		return nil
 	}
+
 	if smaller, err := draft.Without(ctx, holding(two)); !errors.Is(err, errBroken) {
 		t.Errorf("%v, %v", smaller, err)
 	}
@@ -229,7 +244,7 @@ func TestWithoutEndsWithItsContext(t *testing.T) {
 	checkEmpty(t, directory)
 }
 
-// TestBytesThatChangedInTheStoreAreNotCopied writes to the temporary file behind the draft's back.
+// TestBytesThatChangedInTheStoreAreNotCopied changes the temporary file behind the draft's back.
 func TestBytesThatChangedInTheStoreAreNotCopied(t *testing.T) {
 	for name, damage := range map[string]func(path string, size int64) error{
 		"changed": func(path string, size int64) error {
@@ -246,12 +261,15 @@ func TestBytesThatChangedInTheStoreAreNotCopied(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			to, directory := newStore(t)
 			draft := build(t, to, one, two, three)
+
 			found, err := to.Unfinished(t.Context(), "")
 			must(t, err)
 			must(t, damage(filepath.Join(directory, found[0].Name), draft.Size()))
+
 			if smaller, err := draft.Without(t.Context(), holding(two)); !errors.Is(err, shard.ErrDamaged) {
 				t.Errorf("%v, %v", smaller, err)
 			}
+
 			must(t, draft.Abort())
 			checkEmpty(t, directory)
 		})

@@ -8,10 +8,11 @@ import (
 	"github.com/guppy-prep/guppy/internal/formats/piece"
 )
 
-// Option changes how a shard is built.
+// Option configures a Builder.
 type Option func(*Builder)
 
-// WithPiece has the root of the shard's piece CID computed while it is written, if that is wanted.
+// WithPiece makes the builder compute the root of the shard's piece CID while it writes the shard, if wanted is
+// true.
 func WithPiece(wanted bool) Option {
 	return func(b *Builder) {
 		if wanted {
@@ -20,10 +21,10 @@ func WithPiece(wanted bool) Option {
 	}
 }
 
-// hashes are what is computed of a shard as a whole.
+// hashes compute the digest and the piece root of a whole shard.
 type hashes struct {
 	whole hash.Hash
-	// piece is nil when it is not wanted.
+	// piece is nil if the root of the piece CID is not wanted.
 	piece *piece.Hash
 }
 
@@ -34,7 +35,7 @@ func (h hashes) writers() []io.Writer {
 	return []io.Writer{h.whole, h.piece}
 }
 
-// sums are the digest of all that was written and, where it is wanted, the root of the piece CID.
+// sums returns the digest of all that was written and, if wanted, the root of the piece CID.
 func (h hashes) sums() (digest [sha256.Size]byte, root []byte, err error) {
 	digest = [sha256.Size]byte(h.whole.Sum(nil))
 	if h.piece == nil {
@@ -44,7 +45,7 @@ func (h hashes) sums() (digest [sha256.Size]byte, root []byte, err error) {
 	return digest, sum[:], err
 }
 
-// close ends what is under way.
+// close stops the computation of a piece root that is no longer needed.
 func (h hashes) close() {
 	if h.piece != nil {
 		h.piece.Close()

@@ -12,20 +12,22 @@ import (
 
 const extension = ".car"
 
-// Name is what the shard with this digest is called in a store.
+// Name returns the name of the shard with this digest in a store.
 func Name(digest [sha256.Size]byte) string { return car.ShardCID(digest).String() + extension }
 
-// ParseName is the inverse of Name: ok tells whether a shard may be called so.
+// ParseName is the inverse of Name. It returns false for a name that no shard can have.
 func ParseName(name string) (digest [sha256.Size]byte, ok bool) {
 	text, ends := strings.CutSuffix(name, extension)
 	parsed, err := cid.Decode(text)
 	if !ends || err != nil || parsed.Type() != car.Codec {
 		return digest, false
 	}
+
 	hash, err := multihash.Decode(parsed.Hash())
 	if err != nil || hash.Code != multihash.SHA2_256 || len(hash.Digest) != sha256.Size {
 		return digest, false
 	}
+
 	digest = [sha256.Size]byte(hash.Digest)
 	return digest, Name(digest) == name
 }

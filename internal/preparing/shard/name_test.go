@@ -17,6 +17,7 @@ func TestTheNameOfAShardTellsItsDigest(t *testing.T) {
 			t.Errorf("%x, %t", got, ok)
 		}
 	})
+
 	name := shard.Name(sha256.Sum256(nil))
 	for _, other := range []string{
 		"", ".car", "a.car", name + ".tmp", strings.TrimSuffix(name, ".car"), strings.ToUpper(name), "./" + name,

@@ -13,7 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// space holds other blocks each time it is asked.
+// space holds other blocks each time they are looked up.
 type space struct {
 	holds []held
 	asked int
@@ -35,8 +35,8 @@ func (s *space) HeldAt(ctx context.Context, within sqlrepo.Scope, _ int64,
 	return s.Held(ctx, within, digests)
 }
 
-// TestSealingGoesByWhatIsHeldInTheEnd lets blocks come to a space, and go when shards are removed, while a shard is
-// sealed.
+// TestSealingGoesByWhatIsHeldInTheEnd adds blocks to a space, and removes them as if shards were removed, while a
+// shard is sealed.
 func TestSealingGoesByWhatIsHeldInTheEnd(t *testing.T) {
 	a, b, c := []byte("a"), []byte("b"), []byte("c")
 	for _, tt := range []struct {
@@ -54,14 +54,18 @@ func TestSealingGoesByWhatIsHeldInTheEnd(t *testing.T) {
 		next := int64(0)
 		save := func(rest *shard.Draft, seal sqlrepo.Seal) error {
 			next = seal.Next
+
+			// The space changes until every entry of holds was looked up.
 			if repo.asked < len(tt.holds) {
 				return sqlrepo.ErrSpaceChanged
 			}
+
 			var want []sqlrepo.Digest
 			for digest := range holding(tt.want...) {
 				want = append(want, digest)
 			}
 			got := rest.Digests()
+
 			for _, list := range [][]sqlrepo.Digest{got, want} {
 				slices.SortFunc(list, func(x, y sqlrepo.Digest) int { return bytes.Compare(x[:], y[:]) })
 			}
@@ -71,11 +75,13 @@ func TestSealingGoesByWhatIsHeldInTheEnd(t *testing.T) {
 			_, err := seal.Store(t.Context())
 			return err
 		}
+
 		after, err := shard.Seal(t.Context(), repo, sqlrepo.Scope{Space: 1}, shard.Unknown, build(t, to, a, b, c), nil, save)
 		must(t, err)
 		if after != next || after < int64(len(tt.holds)) {
 			t.Errorf("revision %d, recorded as %d", after, next)
 		}
+
 		if tt.want == nil {
 			checkEmpty(t, directory)
 		}
@@ -87,7 +93,8 @@ type slow struct{ store.Store }
 
 func (slow) CommitsAhead() bool { return true }
 
-// TestSlowCommitsKeepNobodyWaiting: they are made before save holds the space, those of other stores by it.
+// TestSlowCommitsKeepNobodyWaiting checks that slow stores commit before save locks the space, and other stores
+// during save.
 func TestSlowCommitsKeepNobodyWaiting(t *testing.T) {
 	for _, ahead := range []bool{false, true} {
 		under, directory := newStore(t)
@@ -95,6 +102,7 @@ func TestSlowCommitsKeepNobodyWaiting(t *testing.T) {
 		if ahead {
 			to = slow{under}
 		}
+
 		save := func(rest *shard.Draft, seal sqlrepo.Seal) error {
 			var row sqlrepo.Shard
 			rest.Describe(&row)
@@ -105,14 +113,16 @@ func TestSlowCommitsKeepNobodyWaiting(t *testing.T) {
 			_, err := seal.Store(t.Context())
 			return err
 		}
+
 		draft, holds := build(t, to, []byte("a"), []byte("b")), &space{holds: []held{holding([]byte("a"))}}
 		_, err := shard.Seal(t.Context(), holds, sqlrepo.Scope{Space: 1}, shard.Unknown, draft, nil, save)
 		must(t, err)
 	}
 }
 
-// TestRevisionsDoNotComeAgain: a failover may lose the commit that gave a space its revision, and another shard may be
-// sealed then. Who remembers the lost revision is told that the space has changed.
+// TestRevisionsDoNotComeAgain checks that each sealing makes another revision. A failover may lose the commit that
+// gave a space its revision, and another shard may be sealed then. Callers that remember the lost revision must get
+// ErrSpaceChanged.
 func TestRevisionsDoNotComeAgain(t *testing.T) {
 	seen := map[int64]bool{}
 	for range 3 {

@@ -5,8 +5,8 @@ import (
 	"os"
 )
 
-// tee writes what it is given and hashes it at the same time, with each hash by itself: for one shard alone that is
-// most of the work.
+// tee writes its input and hashes it at the same time, each hash in a goroutine of its own. Hashing is most of the
+// work for a single shard.
 type tee struct {
 	to     io.Writer
 	sides  []*side
@@ -26,10 +26,14 @@ func (t *tee) Write(p []byte) (int, error) {
 	if t.closed {
 		return 0, os.ErrClosed
 	}
+
 	for _, side := range t.sides {
 		side.pieces <- p
 	}
+
 	n, err := t.to.Write(p)
+
+	// The caller may reuse p once Write returns, so Write waits for the hashes.
 	for _, side := range t.sides {
 		if failed := <-side.hashed; err == nil {
 			err = failed
@@ -38,7 +42,7 @@ func (t *tee) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// close ends the hashing: the hashes are the caller's again. It may be called more than once.
+// close ends the hashing, so that the caller may use the hashes again. It may be called more than once.
 func (t *tee) close() {
 	if t.closed {
 		return
@@ -51,7 +55,7 @@ func (t *tee) close() {
 	}
 }
 
-// side is one hash at work beside the writing.
+// side is one hash at work, beside the writing.
 type side struct {
 	pieces chan []byte
 	hashed chan error

@@ -1,6 +1,7 @@
-// Package trash removes files of a store that no row names. A file is moved to the store's trash first; then the
-// repository is asked again, and the file is deleted or restored. So a removal takes nothing that a row names, however
-// late it is, and wherever it is interrupted: what is left in the trash is dealt with by Tidy.
+// Package trash removes files of a store that no row names. It moves a file to the store's trash, asks the
+// repository again, and then deletes or restores the file. So a removal never takes a file that a row names,
+// however late the removal is and wherever it is interrupted. Tidy ends what interrupted removals left in the
+// trash.
 package trash
 
 import (
@@ -16,13 +17,13 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Repository is what removing files needs of the repository.
+// Repository is the part of the repository that removing files needs.
 type Repository interface {
 	Spaces(ctx context.Context) ([]sqlrepo.Space, error)
 	StillNamed(ctx context.Context, digests []sqlrepo.Digest) (map[sqlrepo.Digest]bool, error)
 }
 
-// Owner marks what the removals of a space have in the trash, among all that use the store.
+// Owner returns the name that marks a space's files in the trash among all files of the store.
 func Owner(space sqlrepo.Space) string {
 	key := string(space.DID)
 	return key[max(0, strings.LastIndexByte(key, ':')+1):]
@@ -32,32 +33,34 @@ func Owner(space sqlrepo.Space) string {
 type Bin struct {
 	Repo  Repository
 	Store store.Store
-	// Owner is that of the space.
+	// Owner is the owner of the space's files. See the function Owner.
 	Owner string
 }
 
-// Find returns the trash of the space with this key, or sqlrepo.ErrNotFound.
+// Find returns the trash of the space with this key. It returns sqlrepo.ErrNotFound if there is no such space.
 func Find(ctx context.Context, repo Repository, files store.Store, space int64) (*Bin, error) {
 	spaces, err := repo.Spaces(ctx)
 	if err != nil {
 		return nil, err
 	}
+
 	i := slices.IndexFunc(spaces, func(s sqlrepo.Space) bool { return s.ID == space })
 	if i < 0 {
 		return nil, fmt.Errorf("space %d: %w", space, sqlrepo.ErrNotFound)
 	}
+
 	return &Bin{Repo: repo, Store: files, Owner: Owner(spaces[i])}, nil
 }
 
 const (
-	// mostTries bounds how often a removal begins again that has taken too long.
+	// mostTries bounds how often a removal that took too long begins again.
 	mostTries = 3
-	// namesAtOnce is how many files are in the trash before the repository is asked again.
+	// namesAtOnce is the number of files that are in the trash before the repository is asked again.
 	namesAtOnce = 20
 )
 
-// Remove removes files, unless a row names them, and returns the names of those that are gone. The names are those of
-// shards and indexes.
+// Remove removes the files of shards and indexes, unless a row names them. It returns the names of the removed
+// files.
 func (b *Bin) Remove(ctx context.Context, names []string) (removed []string, err error) {
 	for some := range slices.Chunk(names, namesAtOnce) {
 		gone, err := b.removeSome(ctx, some)
@@ -69,15 +72,18 @@ func (b *Bin) Remove(ctx context.Context, names []string) (removed []string, err
 	return removed, nil
 }
 
+// removeSome removes files that are in the trash at the same time. It tries again what took too long.
 func (b *Bin) removeSome(ctx context.Context, names []string) (removed []string, err error) {
 	for try := 1; len(names) > 0; try++ {
 		var late []string
 		err := b.dispose(ctx, names, func(name string, blob store.Trashed) error {
 			err := b.delete(ctx, blob)
 			if errors.Is(err, store.ErrTooLate) && try < mostTries {
+				// A blob that took too long is still there, so its removal begins again.
 				late = append(late, name)
 				return nil
 			}
+
 			if err == nil {
 				removed = append(removed, name)
 			}
@@ -86,6 +92,7 @@ func (b *Bin) removeSome(ctx context.Context, names []string) (removed []string,
 		if err != nil {
 			return removed, err
 		}
+
 		names = late
 	}
 	return removed, nil
@@ -99,8 +106,8 @@ func (b *Bin) delete(ctx context.Context, blob store.Trashed) error {
 	return b.Store.Delete(ctx, blob)
 }
 
-// SetAside renames a file whose bytes are damaged, unless a row names it, and returns its new name, or "" if a row does
-// or there is no such file.
+// SetAside renames a damaged file, unless a row names it. It returns the file's new name, or "" if a row
+// names the file or there is no such file.
 func (b *Bin) SetAside(ctx context.Context, name string) (aside string, err error) {
 	err = b.dispose(ctx, []string{name}, func(_ string, blob store.Trashed) error {
 		if blob == (store.Trashed{}) {
@@ -112,40 +119,45 @@ func (b *Bin) SetAside(ctx context.Context, name string) (aside string, err erro
 	return aside, err
 }
 
-// dispose moves files to the trash that no row names, and calls end with those that no row names after that, which is
-// the zero value where there was none. The others are restored, also when something fails.
+// dispose moves files that no row names to the trash. It calls end with those that still no row names after that.
+// The blob is the zero value if there was no such file. The other files are restored, even if something fails.
 func (b *Bin) dispose(ctx context.Context, names []string, end func(name string, blob store.Trashed) error) error {
 	named, err := b.named(ctx, names)
 	if err != nil {
 		return err
 	}
+
 	var gone []string
 	var trashed []store.Trashed
 	for _, name := range names {
 		if named[name] {
 			continue
 		}
+
 		blob, trashErr := b.Store.Trash(ctx, b.Owner, name)
 		if trashErr != nil {
 			err = trashErr
 			break
 		}
+
 		gone, trashed = append(gone, name), append(trashed, blob)
 	}
 
-	// What is in the trash by now does not stay there.
+	// Files that are in the trash by now are settled even after a failure.
 	if settleErr := b.settle(ctx, gone, trashed, end); settleErr != nil {
 		return errors.Join(err, settleErr)
 	}
 	return err
 }
 
+// settle calls end with the files that no row names, and restores the others.
 func (b *Bin) settle(ctx context.Context, names []string, trashed []store.Trashed,
 	end func(name string, blob store.Trashed) error) error {
 	named, err := b.named(ctx, names)
 	if err != nil {
 		return err
 	}
+
 	for i, name := range names {
 		switch blob := trashed[i]; {
 		case !named[name]:
@@ -153,6 +165,7 @@ func (b *Bin) settle(ctx context.Context, names []string, trashed []store.Trashe
 		case blob != (store.Trashed{}):
 			err = b.Store.Restore(ctx, blob)
 		}
+
 		if err != nil {
 			return err
 		}
@@ -160,12 +173,13 @@ func (b *Bin) settle(ctx context.Context, names []string, trashed []store.Trashe
 	return nil
 }
 
-// named returns which of some files rows name.
+// named returns which of the files rows name.
 func (b *Bin) named(ctx context.Context, names []string) (named map[string]bool, err error) {
 	named = map[string]bool{}
 	if len(names) == 0 {
 		return named, nil
 	}
+
 	digests := make([]sqlrepo.Digest, len(names))
 	for i, name := range names {
 		digest, ok := ParseName(name)
@@ -174,6 +188,7 @@ func (b *Bin) named(ctx context.Context, names []string) (named map[string]bool,
 		}
 		digests[i] = digest
 	}
+
 	found, err := b.Repo.StillNamed(ctx, digests)
 	for i, name := range names {
 		named[name] = found[digests[i]]
@@ -190,8 +205,7 @@ func ParseName(name string) (digest sqlrepo.Digest, ok bool) {
 	return found, ok
 }
 
-// Left lists what interrupted removals of the space have left in the trash. What removals under way have there is among
-// it.
+// Left lists what removals of the space left in the trash. It may include files of removals under way.
 func (b *Bin) Left(ctx context.Context) (left []store.Trashed, err error) {
 	all, err := b.Store.Trashed(ctx, b.Owner)
 	for _, blob := range all {
@@ -202,18 +216,20 @@ func (b *Bin) Left(ctx context.Context) (left []store.Trashed, err error) {
 	return left, err
 }
 
-// Tidy restores or deletes what interrupted removals of the space have left, and returns how much that was. It does no
+// Tidy restores or deletes what interrupted removals of the space left, and returns the number of files. It does no
 // harm to removals under way.
 func (b *Bin) Tidy(ctx context.Context) (n int64, err error) {
 	left, err := b.Left(ctx)
 	if err != nil {
 		return 0, err
 	}
+
 	for some := range slices.Chunk(left, namesAtOnce) {
 		names := make([]string, len(some))
 		for i, blob := range some {
 			names[i] = blob.Name
 		}
+
 		err := b.settle(ctx, names, some, func(_ string, blob store.Trashed) error {
 			if err := b.Store.Delete(ctx, blob); !errors.Is(err, store.ErrTooLate) {
 				return err
@@ -223,6 +239,7 @@ func (b *Bin) Tidy(ctx context.Context) (n int64, err error) {
 		if err != nil {
 			return n, err
 		}
+
 		n += int64(len(some))
 	}
 	return n, nil
