@@ -9,25 +9,26 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// openShards is how many shards stay open while nobody reads them.
+// openShards is the number of open shards above which those are closed that nobody reads.
 const openShards = 32
 
-// handle is a shard that is open, or that somebody is opening.
+// handle is a shard that is open or being opened.
 type handle struct {
 	shard   sqlrepo.Shard
 	reading store.Reading
 
 	ready chan struct{}
 	err   error
-	// whole tells that the shard was seen to have all its bytes.
+	// whole remembers that the shard was seen to have all its bytes.
 	whole onceWell
-	// users counts those that read it; used is when it was used last. A dropped one is closed by its last user.
+	// users counts the readers of the shard. used is the time of the last use. The last user of a dropped handle
+	// closes it.
 	users   int
 	used    int64
 	dropped bool
 }
 
-// handles are the open shards.
+// handles holds the open shards.
 type handles struct {
 	mu    sync.Mutex
 	open  map[int64]*handle
@@ -37,8 +38,8 @@ type handles struct {
 
 func newHandles() *handles { return &handles{open: map[int64]*handle{}} }
 
-// use has fn read a shard, which is opened if it is not open yet: once, however many ask for it at the same time. Who
-// waits for another one to open it does so as long as its own ctx lasts.
+// use calls fn with an open shard. It opens the shard if necessary, once, however many callers ask for it at the
+// same time. A caller that waits for another one to open the shard does so as long as its own ctx lasts.
 func (h *handles) use(ctx context.Context, id int64, open func() (*handle, error), fn func(*handle) error) error {
 	for {
 		one, mine := h.acquire(id)
@@ -53,21 +54,24 @@ func (h *handles) use(ctx context.Context, id int64, open func() (*handle, error
 			h.release(one)
 			return err
 		}
+
 		if one.err == nil {
 			err := fn(one)
 			h.release(one)
 			return err
 		}
+
 		h.forget(id, one)
 		h.release(one)
 		if mine {
 			return one.err
 		}
-		// Who opened it may have been interrupted: that is no failure of this one.
+
+		// The caller that opened the shard may have been interrupted, which is no failure of this caller.
 	}
 }
 
-// wait returns when another one has opened the shard, or could not.
+// wait waits until another caller has opened the shard or has failed to.
 func (h *handle) wait(ctx context.Context) error {
 	select {
 	case <-h.ready:
@@ -80,11 +84,13 @@ func (h *handle) wait(ctx context.Context) error {
 func (h *handles) acquire(id int64) (one *handle, mine bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+
 	one, known := h.open[id]
 	if !known {
 		one = &handle{ready: make(chan struct{})}
 		h.open[id] = one
 	}
+
 	h.clock++
 	one.users, one.used = one.users+1, h.clock
 	return one, !known
@@ -93,10 +99,13 @@ func (h *handles) acquire(id int64) (one *handle, mine bool) {
 func (h *handles) release(one *handle) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+
 	one.users--
 	if one.dropped {
 		h.end(one)
 	}
+
+	// Shards in use stay open, even if there are too many.
 	for len(h.open) > openShards {
 		oldest := int64(0)
 		for id, other := range h.open {
@@ -104,6 +113,7 @@ func (h *handles) release(one *handle) {
 				oldest = id
 			}
 		}
+
 		if oldest == 0 {
 			return
 		}
@@ -111,7 +121,7 @@ func (h *handles) release(one *handle) {
 	}
 }
 
-// forget drops a shard, or, if it is given, only that handle of it.
+// forget drops a shard. If only is given, forget drops the shard only if it has that handle.
 func (h *handles) forget(id int64, only ...*handle) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -134,7 +144,7 @@ func (h *handles) end(one *handle) {
 	}
 }
 
-// close closes all, and returns what went wrong with closing any.
+// close closes all shards. It returns every error of closing a shard.
 func (h *handles) close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -8,13 +8,14 @@ import (
 )
 
 const (
-	// pieceBytes is how much is read of a shard of DAG nodes at once: nodes are small, and neighbours are wanted together.
+	// pieceBytes is the size of a read of a shard of DAG nodes, because nodes are small and neighbours are wanted
+	// together.
 	pieceBytes = 256 << 10
-	// heldPieces bounds the pieces that are held.
+	// heldPieces limits the number of pieces in memory.
 	heldPieces = 32
 )
 
-// pieces are parts of shards that hold the nodes of DAGs, aligned to their length.
+// pieces caches parts of shards that hold the nodes of DAGs. They are aligned to their length.
 type pieces struct {
 	mu    sync.Mutex
 	held  map[pieceKey]*piece
@@ -30,8 +31,8 @@ type piece struct {
 
 func newPieces() *pieces { return &pieces{held: map[pieceKey]*piece{}} }
 
-// read reads as a reader does that reads at an offset, by way of at most two pieces. Of a piece that can't be read as a
-// whole it reads what is asked for alone: only a neighbour may be lost.
+// read reads bytes at an offset, like an io.ReaderAt, by way of at most two pieces. If a piece can't be read
+// whole, read reads the requested bytes alone, because the damage may be in a neighbour.
 func (p *pieces) read(ctx context.Context, h *handle, offset int64, into []byte) (n int, err error) {
 	for n < len(into) {
 		at := offset + int64(n)
@@ -39,14 +40,17 @@ func (p *pieces) read(ctx context.Context, h *handle, offset int64, into []byte)
 		if isFinal(ctx, err) {
 			return n, err
 		}
+
 		if err != nil {
 			alone, err := h.reading.ReadAt(ctx, into[n:], at)
 			return n + alone, err
 		}
+
 		within := int(at % pieceBytes)
 		if within >= len(data) {
 			return n, io.EOF
 		}
+
 		n += copy(into[n:], data[within:])
 	}
 	return n, nil
@@ -57,11 +61,13 @@ func (p *pieces) piece(ctx context.Context, h *handle, number int64) ([]byte, er
 	if data, ok := p.get(key); ok {
 		return data, nil
 	}
+
 	data := make([]byte, max(0, min(pieceBytes, h.shard.Size-number*pieceBytes)))
 	n, err := h.reading.ReadAt(ctx, data, number*pieceBytes)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
+
 	p.put(key, data[:n])
 	return data[:n], nil
 }
@@ -73,6 +79,7 @@ func (p *pieces) get(key pieceKey) ([]byte, bool) {
 	if !ok {
 		return nil, false
 	}
+
 	p.clock++
 	one.used = p.clock
 	return one.data, true
@@ -83,6 +90,7 @@ func (p *pieces) put(key pieceKey, data []byte) {
 	defer p.mu.Unlock()
 	p.clock++
 	p.held[key] = &piece{data, p.clock}
+
 	for len(p.held) > heldPieces {
 		oldest := key
 		for other, one := range p.held {
