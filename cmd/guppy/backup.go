@@ -133,6 +133,7 @@ func (a *app) restore(cmd *cobra.Command, file string) (err error) {
 	if err != nil {
 		return err
 	}
+	// A misspelt name must not create a data directory.
 	if _, err := os.Stat(file); err != nil {
 		return err
 	}
@@ -142,6 +143,8 @@ func (a *app) restore(cmd *cobra.Command, file string) (err error) {
 	a.tidyDataDir(cfg)
 
 	ctx := cmd.Context()
+
+	// The backup is opened before the database, so that a bad file leaves no new database behind.
 	archive, err := backup.Open(ctx, file, cfg.Repo.DataDir)
 	if err != nil {
 		return err

@@ -129,6 +129,7 @@ func (a *app) check(ctx context.Context, cfg *config.Config, repo *repository, o
 		return err
 	}
 	defer func() { err = errors.Join(err, remaker.Close()) }()
+	// Shards whose bytes no store keeps are made again to be checked.
 	checker.Remake = remaker.OpenShard
 
 	out := newCheckOutput(a)

@@ -61,6 +61,7 @@ func (a *app) diff(ctx context.Context, repo *repository, before, after int64) e
 	listing := func(id int64) iter.Seq2[sqlrepo.Listed, error] { return repo.Listing(ctx, id) }
 	counts := map[string]int64{diff.Added: 0, diff.Removed: 0, diff.Changed: 0}
 
+	// There may be many changes, so each is printed as soon as it is found.
 	if a.json {
 		stream := a.streamJSON("changes")
 		err := diff.Trees(listing(before), listing(after), func(c diff.Change) error {

@@ -233,6 +233,7 @@ func (a *app) known(ctx context.Context, cfg *config.Config, repo *repository, k
 	case err == nil:
 		before.Stored = repo.Entries(ctx, unfinished.ID, sqlrepo.EntryFilter{})
 		before.Unread = repo.Unread(ctx, unfinished.ID)
+		// An upload that is rereading already does not begin again.
 		before.Reread = fresh.Reread && (!unfinished.Reread || unfinished.State == sqlrepo.Incomplete)
 	case !errors.Is(err, sqlrepo.ErrNotFound):
 		return before, err

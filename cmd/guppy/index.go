@@ -100,6 +100,7 @@ func (a *app) indexCatCommand() *cobra.Command {
 			return err
 		}
 
+		// JSON is fit for a terminal.
 		if err := a.refuseTerminal(out, "an index"); err != nil && !a.json {
 			return err
 		}

@@ -30,6 +30,7 @@ func (a *app) showWork(ctx context.Context, worker *pipeline.Worker) (stop func(
 				shown.Do(doing)
 			}
 
+			// The more shards are under way, the more queries a look takes, and the longer is the pause.
 			select {
 			case <-ctx.Done():
 				return

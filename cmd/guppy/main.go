@@ -29,6 +29,7 @@ func supervise() int {
 	case <-ctx.Done():
 	}
 
+	// A call that does not answer, such as one to a hung file system, must not keep the process.
 	select {
 	case c := <-code:
 		return c

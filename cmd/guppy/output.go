@@ -32,6 +32,7 @@ func replaceFile(path string, write func(io.Writer) error) error {
 		return writeInto(path, write)
 	}
 
+	// A rename would replace the symlink itself.
 	if path, err = filepath.EvalSymlinks(path); err != nil {
 		return err
 	}

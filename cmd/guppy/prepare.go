@@ -33,6 +33,7 @@ func (a *app) prepareCommand() *cobra.Command {
 		}
 
 		path, err := sourcePath(cfg, args[0])
+		// The path may belong to a file system that is not mounted now.
 		if errors.Is(err, fs.ErrNotExist) {
 			return a.missing(cmd.Context(), cfg, args[0], err)
 		}

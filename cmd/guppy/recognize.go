@@ -37,6 +37,7 @@ func (a *app) hold(ctx context.Context, cfg *config.Config, repo *repository, re
 		return nil, nil, err
 	}
 
+	// The source may contain guppy's own files.
 	files, err := visibleFiles(cfg, repo, held)
 	if err == nil {
 		err = a.recognize(ctx, repo, registered, files, held)

@@ -18,6 +18,7 @@ func (r *report) addShards(ctx context.Context, repo *repository, before content
 		}
 
 		read.bytes += shard.Content
+		// A shard that had nothing to store counts as read, but is not listed.
 		if shard.State != sqlrepo.ShardPacked {
 			continue
 		}

@@ -87,6 +87,7 @@ func (a *app) retrieve(ctx context.Context, repo *repository, path tree.Path, fo
 	if err != nil {
 		return err
 	}
+	// The DAG has no modes and times. The rows of an upload with this root have them.
 	if len(uploads) > 0 {
 		r.Base = sqlrepo.Path(strings.Join(found.Names, "\x00"))
 		r.Known = repo.EntriesBelow(ctx, uploads[0].ID, r.Base)

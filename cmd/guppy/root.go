@@ -90,6 +90,7 @@ func run(ctx context.Context, args, environ []string, stdout io.Writer, stderr *
 			fmt.Fprintln(a.terminal, hint)
 		}
 
+		// Only a run leaves work to resume. If others are at work, the hint says how to go on.
 		if a.ran && (code == exitFailure || code == exitDatabase) && !errors.Is(err, sqlrepo.ErrAtWork) {
 			printResume(a.terminal, append([]string{"guppy"}, args...))
 		}

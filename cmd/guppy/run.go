@@ -303,6 +303,7 @@ func withoutPasswords(args []string) []string {
 	for i, arg := range args {
 		prefix, location, joined := strings.Cut(arg, "=")
 
+		// A URL follows "=" or is the next argument.
 		switch {
 		case joined && slices.Contains(urlFlags, prefix):
 			prefix += "="

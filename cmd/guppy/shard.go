@@ -139,6 +139,7 @@ func uploadsOf(ctx context.Context, repo *repository, args []string) ([]sqlrepo.
 		return repo.Uploads(ctx, sqlrepo.UploadFilter{})
 	}
 
+	// The name of a space may be a number, too. Uploads come first.
 	if key, err := uploadKey(args); err == nil {
 		upload, err := repo.Upload(ctx, *key)
 		if err == nil {

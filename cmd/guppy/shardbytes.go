@@ -106,6 +106,7 @@ func (s *shardBytes) missing(ctx context.Context, stored store.Store, row sqlrep
 
 // store opens the store unless it is open already.
 func (s *shardBytes) store(ctx context.Context) (store.Store, error) {
+	// One caller opens the store. The others wait for that, or for the end of their contexts.
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()

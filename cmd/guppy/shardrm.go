@@ -49,6 +49,7 @@ func (a *app) shardRmCommand() *cobra.Command {
 		}
 
 		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) (err error) {
+			// While nobody is at work, no upload can come to need the shards.
 			ctx, lock, err := check.Lock(ctx, repo.Repository)
 			if err != nil {
 				return err
@@ -124,6 +125,7 @@ func unneeded(ctx context.Context, collector *gc.Collector,
 			return nil, err
 		}
 
+		// Several spaces may have a shard with the same bytes.
 		for _, row := range found {
 			space, err := collector.Repo.SpaceOf(ctx, row.Upload)
 			if err != nil {

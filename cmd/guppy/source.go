@@ -113,6 +113,7 @@ func (a *app) addSource(ctx context.Context, repo *repository, space sqlrepo.Spa
 			return added, err
 		}
 
+		// Not the name but the path exists already.
 		if known, found := repo.FindSource(ctx, space.ID, path); found == nil {
 			return known, err
 		}

@@ -181,6 +181,7 @@ func (a *app) askToRemove(ctx context.Context, collector *gc.Collector, chosen [
 		view.Spaces = append(view.Spaces, newRemovalView(of.space, sum))
 	}
 
+	// A program that reads JSON can't answer.
 	ask := !a.json && term.IsTerminal(int(os.Stdin.Fd()))
 
 	err := a.print(view, func(w io.Writer) {

@@ -25,6 +25,7 @@ func (a *app) watch(ctx context.Context, status *status) error {
 	show := a.blocks()
 	for {
 		view, err := status.sample(ctx)
+		// A query that was interrupted is no error.
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -60,6 +61,7 @@ func (a *app) blocks() func(*progressView) error {
 	drawn := 0
 	return func(view *progressView) error {
 		width, height, err := term.GetSize(int(file.Fd()))
+		// Some terminals do not report their size.
 		if err != nil || width == 0 || height == 0 {
 			width, height = 80, 24
 		}

@@ -70,6 +70,7 @@ func fileLayer(in Input) (string, *layer) {
 	}
 
 	l := readFile(name)
+	// An operator may be editing one of the files that have no effect.
 	for _, other := range ignored {
 		l.warnings = append(l.warnings, fmt.Sprintf("%s is ignored: %s is read instead", other, name))
 	}

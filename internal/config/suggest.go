@@ -74,6 +74,7 @@ func nearest(given spelling, known []spelling) []string {
 
 // distance returns the Levenshtein distance between two names, in bytes.
 func distance(a, b string) int {
+	// row[j] is the distance between the part of a seen so far and the first j bytes of b.
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

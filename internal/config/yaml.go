@@ -58,6 +58,7 @@ func (w *yamlWalk) mapping(node *yaml.Node, section string) {
 			w.faults = append(w.faults, fault{line: key.Line, key: section, reason: "a name must be plain text"})
 			continue
 		case key.Tag == "!!merge":
+			// The keys that are merged in have the line of their section.
 			continue
 		}
 

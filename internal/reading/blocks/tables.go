@@ -99,6 +99,7 @@ func (t *tables) count(places []sqlrepo.Place) (often []int64) {
 		delete(t.hits, shard)
 	}
 
+	// Without the counts, tables are only read a little later.
 	if len(t.hits) > countedShards {
 		clear(t.hits)
 	}

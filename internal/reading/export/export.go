@@ -136,6 +136,7 @@ func (r *run) block(ctx context.Context, link tree.Link, depth int) error {
 
 	var links []tree.Link
 	err := r.blocks.Fetch(ctx, []cid.Cid{link.CID}, func(_ int, block []byte) (err error) {
+		// The bytes of the block are valid only here, but the links and the piece outlive them.
 		if links, err = tree.Links(append([]byte{}, block...)); err != nil {
 			return fmt.Errorf("%s: %w", link.CID, err)
 		}
@@ -252,6 +253,7 @@ func (r *run) write(ctx context.Context, to io.Writer) error {
 		r.sum.Blocks += int64(len(p.cids))
 		r.sum.Bytes += int64(len(p.encoded))
 
+		// Buffers are used again as long as there is room for them.
 		select {
 		case r.free <- p.encoded[:0]:
 		default:

@@ -47,5 +47,6 @@ func NewHandler(from Blocks, roots Roots, options Options) (http.Handler, error)
 		http.Error(w, "nothing is here: content is under /ipfs/, and / lists what there is", http.StatusNotFound)
 	})
 
+	// Refused requests are logged, too, but do not count against the limit.
 	return logged(options.Log, safe(options.LocalNames, limited(options.MaxRequests, patient(options.Timeout, mux)))), nil
 }

@@ -45,6 +45,7 @@ type rootsPage struct {
 func (p rootsPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	roots, err := p.roots(r.Context())
 	if err != nil {
+		// A client that has gone is no reason to warn.
 		if r.Context().Err() == nil {
 			p.log.Warn("can't list the roots", "error", err)
 		}
@@ -52,6 +53,7 @@ func (p rootsPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
+	// The list is printed into memory first, so that an error can still become a status.
 	var body bytes.Buffer
 	contentType := "text/html; charset=utf-8"
 

@@ -116,6 +116,7 @@ func (c *chunks) read(place place, node sqlrepo.Node) (block []byte, err error) 
 
 	block = make([]byte, node.Length)
 	n, err := file.ReadAt(block, place.offset)
+	// A file that ends too early counts as changed, below.
 	if n < len(block) && !errors.Is(err, io.EOF) {
 		return nil, lost(err)
 	}

@@ -105,6 +105,7 @@ func (r *reading) block(ctx context.Context, node sqlrepo.Node) ([]byte, error) 
 		return last, nil
 	}
 
+	// The lock is not held here, so that other reads go on while a block is made.
 	block, err := r.made.block(ctx, node)
 	if err != nil {
 		return nil, fmt.Errorf("block at offset %d of shard %d of upload %d: %w", node.Position, r.shard.Ordinal,

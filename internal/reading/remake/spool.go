@@ -284,6 +284,7 @@ func (r *Remaker) makeDAG(ctx context.Context, upload sqlrepo.Upload, w *wanted)
 			return unlessNone(err)
 		}
 
+		// Everything that was wanted has been made.
 		if len(w.places) == 0 {
 			return nil
 		}

@@ -66,6 +66,7 @@ func (d *directory) release() error {
 		err = fmt.Errorf("%s: %w", d.shown, err)
 	}
 
+	// The directory has no open files any longer, so its place is free.
 	if d.lingering != nil {
 		<-d.lingering
 	}

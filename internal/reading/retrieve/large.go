@@ -49,6 +49,7 @@ func (r *run) begin(ctx context.Context, f file) error {
 		return fmt.Errorf("%s: %w", f.path(), errors.Join(err, f.in.release()))
 	}
 
+	// This function counts as one batch, so that no other batch ends the file too early.
 	l.pending.Store(1)
 
 	var failed error
@@ -236,6 +237,7 @@ func (r *run) compare(ctx context.Context, f file, info fs.FileInfo) (same bool,
 	group, running := errgroup.WithContext(ctx)
 	group.SetLimit(max(1, r.Workers))
 	for part, err := range f.node.Parts(running, r.Blocks, 0, max(1, f.node.Size)) {
+		// One part that differs is enough.
 		if running.Err() != nil {
 			break
 		}

@@ -77,6 +77,7 @@ func (k *known) of(names []string) (*metadata, error) {
 		path = k.base.Join(string(path))
 	}
 
+	// Entries that the walk does not visit are passed over.
 	for !k.begun || k.latest.Path < path {
 		entry, err, ok := k.next()
 		if err != nil {

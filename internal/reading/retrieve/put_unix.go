@@ -69,6 +69,7 @@ func (d *directory) createAt(at int, name string) (fd int, err error) {
 
 	err = retried("create", name, create)
 
+	// The file is small, so there is no point in going on with the remains of an earlier run.
 	if errors.Is(err, unix.EEXIST) {
 		left, failed := d.unfinished(name)
 		if failed != nil {
@@ -115,6 +116,7 @@ func fill(fd, at int, name string, content []byte, meta *metadata) error {
 		return nil
 	}
 
+	// The time comes last, because a write changes it.
 	return errors.Join(unix.Fchmod(fd, meta.bits), stampAt(at, name, meta))
 }
 

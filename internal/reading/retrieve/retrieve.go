@@ -93,6 +93,7 @@ func openTop(from tree.Resolved, out string) (*directory, string, error) {
 		return nil, "", fmt.Errorf("%s: %w", out, ErrDiffers)
 	case from.Node.Kind == tree.Directory:
 		return openOut(out, exists)
+	// A root has no name that the file could get in the directory.
 	case exists && info.IsDir() && len(from.Names) == 0:
 		return nil, "", fmt.Errorf("%s is a directory: say the name of the file in it", out)
 	case exists && info.IsDir():

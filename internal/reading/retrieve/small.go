@@ -129,6 +129,7 @@ func (r *run) isThere(f file) (bool, error) {
 	}
 
 	same := false
+	// The file is compared in memory, as a block. No block is longer than that.
 	if info.Mode().IsRegular() && info.Size() == int64(f.node.Size) && info.Size() <= car.MaxDataSize {
 		if same, err = f.holds(info); err != nil {
 			return false, err

@@ -33,6 +33,7 @@ func (r *run) visit(ctx context.Context, e tree.Entry) error {
 	case tree.File:
 		r.files.Add(1)
 		r.bytes.Add(int64(e.Node.Size))
+		// A worker reports the errors of a file.
 		return r.file(ctx, file{in: in, name: name, node: e.Node, meta: meta})
 	}
 

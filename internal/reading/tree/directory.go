@@ -32,6 +32,7 @@ func (n *Node) Children(ctx context.Context, from Blocks) ([]Link, error) {
 	slices.SortFunc(children, func(a, b Link) int { return cmp.Compare(a.Name, b.Name) })
 
 	for i, child := range children {
+		// Names may become paths on this host.
 		if err := checkName(child.Name); err != nil {
 			return nil, fmt.Errorf("directory %s: %w", n.CID, err)
 		}
@@ -95,6 +96,7 @@ func kinds(ctx context.Context, from Blocks, links []Link, atOnce int, use func(
 			return err
 		}
 
+		// nodes lacks the raw blocks, which were not read.
 		for i, link := range part {
 			node := &Node{CID: link.CID, Kind: File, Size: link.Size}
 			if link.CID.Type() != cid.Raw {

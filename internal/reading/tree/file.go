@@ -156,6 +156,7 @@ func Batches(parts iter.Seq2[Part, error]) iter.Seq2[[]Part, error] {
 				return
 			}
 
+			// A part that is larger than a batch is a batch of its own.
 			if len(batch) > 0 && size+part.Size > BatchBytes {
 				if !yield(batch, nil) {
 					return

@@ -129,6 +129,7 @@ func (p hamtPart) walk(ctx context.Context, from Blocks, all *[]Link) error {
 			continue
 		}
 
+		// A name that is not where its hash belongs could not be looked up.
 		if err := p.holds(place, name); err != nil {
 			return err
 		}
@@ -136,6 +137,7 @@ func (p hamtPart) walk(ctx context.Context, from Blocks, all *[]Link) error {
 		*all = append(*all, Link{name, link.CID, link.Size})
 	}
 
+	// Only some nodes are read at a time, which bounds the memory of each level.
 	for first := 0; first < len(cids); first += fetchedAtOnce {
 		last := min(first+fetchedAtOnce, len(cids))
 		nodes, err := readNodes(ctx, from, cids[first:last])

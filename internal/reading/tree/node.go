@@ -82,6 +82,7 @@ func Decode(c cid.Cid, block []byte) (*Node, error) {
 	var node *Node
 	var err error
 
+	// The node outlives the bytes of the block.
 	switch c.Type() {
 	case cid.Raw:
 		node = &Node{Kind: File, Size: uint64(len(block)), content: append([]byte{}, block...)}
