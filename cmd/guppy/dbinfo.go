@@ -76,7 +76,7 @@ func (a *app) inspectDatabase(ctx context.Context, cfg *config.Config) (view *db
 	}
 	view = newDBInfoView(db, status, info)
 
-	// The rows are countable only under the schema that this program knows.
+	// Only the schema that this program needs can be queried.
 	if status.Current == status.Required && !status.Dirty {
 		nodes, err := sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor)).CountNodes(ctx)
 		if err != nil {

@@ -65,7 +65,7 @@ func (a *app) migrateStatus() *cobra.Command {
 
 			return a.withMigrator(cmd, func(ctx context.Context, m *migrate.Migrator, cfg *config.Config) error {
 				look := m.Status
-				// A wait is also for a data directory that is yet to be created.
+				// A data directory that is yet to be created is worth waiting for, too.
 				if wait {
 					look = func(ctx context.Context) (migrate.Status, error) { return a.waitForSchema(ctx, m, timeout) }
 				} else if err := requireDataDir(cfg); err != nil {

@@ -82,7 +82,8 @@ func replace(path string, there fs.FileInfo, write func(io.Writer) error) error 
 	return durable.SyncDirectory(filepath.Dir(path))
 }
 
-// The temporary file beside FILE is .FILE.TAG.RANDOM.part, where TAG identifies the process that writes it.
+// partSuffix ends the names of temporary files. The temporary file beside FILE is .FILE.TAG.RANDOM.part, where
+// TAG identifies the process that writes it.
 const partSuffix = ".part"
 
 func partPrefix(path string) string {

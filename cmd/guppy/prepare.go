@@ -111,7 +111,7 @@ func (a *app) preparePath(ctx context.Context, cfg *config.Config, repo *reposit
 	name := cfg.Prepare.Space
 	space, err := repo.FindSpace(ctx, name)
 
-	// Only a name makes a new space, because a DID can't be chosen.
+	// Only a name makes a new space, because the DID of a space can't be chosen.
 	if errors.Is(err, sqlrepo.ErrNotFound) && !strings.HasPrefix(name, "did:") {
 		var source sqlrepo.Source
 		if space, source, err = a.addSpaceWith(ctx, cfg, repo, name, path); err == nil {

@@ -90,7 +90,7 @@ func (a *app) listShards(ctx context.Context, _ *config.Config, repo *repository
 }
 
 func tellShards(ctx context.Context, repo *repository, upload sqlrepo.Upload, tell func(shardView) error) error {
-	// Consecutive shards have the same index, so only the latest index is remembered.
+	// Consecutive shards mostly have the same index, so only the latest index is remembered.
 	covering := map[int64]string{}
 
 	for row, err := range repo.Shards(ctx, upload.ID, sqlrepo.ShardFilter{}) {

@@ -107,7 +107,7 @@ func (a *app) catShard(ctx context.Context, cfg *config.Config, repo *repository
 	}
 	defer func() { err = errors.Join(err, reading.Close()) }()
 
-	// The content is checked on its way out, because a shard may be larger than memory.
+	// The content is checked on its way out. If it is damaged, a file does not get its name.
 	hash := sha256.New()
 	content := io.TeeReader(inOrder(ctx, reading, row.Size), hash)
 

@@ -99,8 +99,8 @@ func (*unsoundDAG) Hint() string {
 	return "guppy: guppy check --read-data tells what can be mended, and how"
 }
 
-// verifyRoot finds the node at which a path begins. It does not read a root, so that a problem with the root is
-// reported like any other.
+// verifyRoot finds the node where verification begins. It does not read a root, so that a problem with the root
+// is reported like any other.
 func verifyRoot(ctx context.Context, from tree.Blocks, text string) (path string, root cid.Cid, err error) {
 	parsed, err := tree.ParsePath(text)
 	if err != nil {

@@ -114,8 +114,8 @@ func (r *resolver) migrateURL(d dialect.Dialect) {
 	}
 }
 
-// located reports whether the settings name the database exactly once. A database without a name gets the default
-// of its engine.
+// located reports whether the database has exactly one name. A database without a name gets the default of its
+// engine.
 func (r *resolver) located(d dialect.Dialect) bool {
 	repo := &r.c.Repo
 	names := r.names()

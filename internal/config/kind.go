@@ -67,7 +67,7 @@ func (t text) convert(v any) (any, bool) {
 func (t text) parse(s string) (any, bool) { return t.convert(s) }
 func (t text) want() string               { return t.wants }
 
-// hidden is a secret. It is a URL, of which a part may be shown, unless whole is true.
+// hidden is a secret. It is a URL, parts of which may be shown, unless whole is true.
 type hidden struct{ whole bool }
 
 func (hidden) convert(v any) (any, bool) {

@@ -18,7 +18,7 @@ func readLimited(name string, limit int64) (data []byte, err error) {
 
 	defer func() { err = errors.Join(err, f.Close()) }()
 
-	// One byte more tells a file that is too large from one that just fits.
+	// The byte beyond the limit distinguishes a file that is too large from one that just fits.
 	data, err = io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, withoutPath(err)

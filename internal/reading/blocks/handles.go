@@ -9,7 +9,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// openShards is the number of open shards above which those are closed that nobody reads.
+// openShards is the number of open shards beyond which unused ones are closed.
 const openShards = 32
 
 // handle is a shard that is open or being opened.

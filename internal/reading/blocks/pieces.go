@@ -15,7 +15,7 @@ const (
 	heldPieces = 32
 )
 
-// pieces caches parts of shards that hold the nodes of DAGs. They are aligned to their length.
+// pieces caches parts of shards that hold the nodes of DAGs. Each piece begins at a multiple of pieceBytes.
 type pieces struct {
 	mu    sync.Mutex
 	held  map[pieceKey]*piece

@@ -121,8 +121,8 @@ func New(repo Repository, shards Shards, options ...Option) *Source {
 // Close closes the open shards.
 func (s *Source) Close() error { return s.handles.close() }
 
-// Get returns the bytes of a block, which belong to the caller. It returns ErrNotFound or a *BlockError if it
-// can't.
+// Get returns the bytes of a block, which belong to the caller. It returns ErrNotFound for a block that no shard
+// holds, and a *BlockError for a block that can't be read.
 func (s *Source) Get(ctx context.Context, c cid.Cid) (data []byte, err error) {
 	err = s.Fetch(ctx, []cid.Cid{c}, func(_ int, block []byte) error {
 		data = append(make([]byte, 0, len(block)), block...)

@@ -44,7 +44,7 @@ func safe(localNames bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 
-		// No handler reads a body, but the server does once the answer is given.
+		// No handler reads a body, but the server would do so after the answer.
 		if r.ContentLength != 0 {
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now())
 			w.Header().Set("Connection", "close")
@@ -72,7 +72,7 @@ func isLocal(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
 }
 
-// limited answers at most this many requests at a time, and tells the other clients to come again.
+// limited answers at most the given number of requests at a time. It asks the other clients to come again.
 func limited(most int, next http.Handler) http.Handler {
 	running := make(chan struct{}, most)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -18,7 +18,7 @@ const (
 	idleTimeout = 2 * time.Minute
 	// mostHeaderBytes is enough for any path that a browser sends.
 	mostHeaderBytes = 64 << 10
-	// grace is how long requests may go on after the gateway was told to end.
+	// grace is how long requests may continue after the gateway is asked to stop.
 	grace = time.Second
 )
 
@@ -67,7 +67,7 @@ func end(server *http.Server, abandon context.CancelFunc, running *running) erro
 		err = server.Close()
 	}
 
-	// Neither Shutdown nor Close waits for handlers that go on. They must not outlive the blocks that they read.
+	// Close does not wait for handlers. They must not outlive the blocks that they read.
 	running.wait()
 	return err
 }

@@ -1,5 +1,5 @@
-// Package reach finds the blocks of an upload by its rows alone. It builds the upload's DAG as linking does, and
-// keeps nothing of it.
+// Package reach finds the blocks of an upload from its rows alone. It builds the upload's DAG as linking does,
+// and keeps nothing of it.
 package reach
 
 import (

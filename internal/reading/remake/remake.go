@@ -107,7 +107,7 @@ func (r *Remaker) nodes(ctx context.Context, shard sqlrepo.Shard) ([]sqlrepo.Nod
 	return nodes, nil
 }
 
-// Close stops the making of shards and removes those that were kept. No shard may be opened after Close.
+// Close stops the making of shards and removes those that are kept. No shard may be opened after Close.
 func (r *Remaker) Close() error {
 	r.stop()
 	r.makers.Wait()

@@ -12,7 +12,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/reading/tree"
 )
 
-// partPrefix begins the names of unfinished files. It grows if a name in the tree begins alike.
+// partPrefix begins the names of unfinished files. It is extended if a name in the tree begins with it.
 const partPrefix = ".guppy-part-"
 
 // directory is a directory that is written into. It gets its mode and time last, when nobody writes into it any
@@ -94,7 +94,8 @@ func (d *directory) restore() error {
 	return d.restoreEntry(".", d.meta)
 }
 
-// own gives the top directory its mode and time in the end, if this run or an interrupted run has made it.
+// own arranges that the top directory gets its mode and time in the end, if this run or an interrupted run has
+// made it.
 func (d *directory) own(marker string, meta *metadata) error {
 	if meta == nil {
 		return nil

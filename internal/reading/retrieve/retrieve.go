@@ -24,7 +24,7 @@ var ErrDiffers = errors.New("something else is there: remove it, or replace it w
 // ErrBusy is returned if another run is writing the same file.
 var ErrBusy = errors.New("another run is writing there: wait until it has ended, then run this again")
 
-// Retriever writes trees. It keeps what is there already and right, so a run goes on where an earlier one
+// Retriever writes trees. It keeps what is already there and correct, so a run continues where an earlier one
 // stopped. It compares all content, and trusts neither lengths nor times.
 type Retriever struct {
 	Blocks tree.Blocks
@@ -72,7 +72,7 @@ func (r *Retriever) To(ctx context.Context, from tree.Resolved, out string) (Sum
 	err = run.run(ctx, from.Node)
 
 	if run.failed.Load() > 0 {
-		// The next run must be able to put right what failed.
+		// The next run must be able to repair what failed.
 		run.abandoned.Store(true)
 	}
 

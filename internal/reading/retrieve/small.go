@@ -36,8 +36,8 @@ func (f file) part() string {
 // batchFiles is the largest number of small files that a worker writes together.
 const batchFiles = 128
 
-// Each open directory costs two open files, of which a process may have few. The constants limit the directories
-// of the files in a batch, and those that stay open for files that are still to be written.
+// Each open directory costs two open files, and a process may have few. maxBatchDirectories limits the
+// directories of a batch. maxLingering limits those that stay open for files that are still to be written.
 const (
 	maxBatchDirectories = 16
 	maxLingering        = 64
