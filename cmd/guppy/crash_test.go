@@ -10,7 +10,8 @@ import (
 
 const crashSeeds = 10 // for each engine
 
-// TestKilledRunsGoOn kills runs at random points, then lets one end: what it leaves is what an undisturbed run leaves.
+// TestKilledRunsGoOn kills runs at random points, then lets one finish. The result must equal that of an
+// undisturbed run.
 func TestKilledRunsGoOn(t *testing.T) {
 	t.Parallel()
 	program, corpus := build(t), t.TempDir()
@@ -45,7 +46,7 @@ func TestKilledRunsGoOn(t *testing.T) {
 	}
 }
 
-// killOften kills some runs in a row, and returns how many.
+// killOften kills some runs in a row and returns their number.
 func (i *installation) killOften(t *testing.T, random *rand.Rand, took time.Duration, args []string) (killed int) {
 	for range 1 + random.IntN(4) {
 		if killed > 0 && i.complete(t) {
@@ -57,7 +58,8 @@ func (i *installation) killOften(t *testing.T, random *rand.Rand, took time.Dura
 		} else {
 			p.runFor(time.Duration(random.Int64N(int64(took))))
 		}
-		_ = p.Process.Kill() // one that has ended by itself is not counted
+		// A run that has ended by itself does not count.
+		_ = p.Process.Kill()
 		if code := p.exit(t); code == -1 {
 			killed++
 		} else if code != 0 {
@@ -76,7 +78,7 @@ func (p *process) runFor(duration time.Duration) {
 	}
 }
 
-// complete tells whether the upload is complete. A run after that would begin another.
+// complete reports whether the upload is complete. A further run would begin another upload.
 func (i *installation) complete(t *testing.T) bool {
 	t.Helper()
 	listed := i.runIfThere(t, "upload", "ls", "--json")

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestWorkersAndEnginesLeaveNoTrace compares shards and dumps of the same work done in different ways.
+// TestWorkersAndEnginesLeaveNoTrace compares the shards and dumps of the same work done in different ways.
 func TestWorkersAndEnginesLeaveNoTrace(t *testing.T) {
 	t.Parallel()
 	program, corpus := build(t), t.TempDir()

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// disturbance is a preparation that takes long enough to be disturbed, and its outcome when it is not.
+// disturbance is a preparation that takes long enough to be disturbed, and its undisturbed outcome.
 type disturbance struct {
 	program string
 	prepare []string
@@ -57,7 +57,7 @@ func (d *disturbance) begin(t *testing.T, i *installation, under ...string) *pro
 	return p
 }
 
-// hungUp ends the terminal of a run that was started to outlive it.
+// hungUp closes the terminal of a run that was started to outlive it.
 func (d *disturbance) hungUp(t *testing.T, e engine) {
 	i := install(t, d.program, e)
 	p := d.begin(t, i, "nohup")
@@ -70,8 +70,8 @@ func (d *disturbance) hungUp(t *testing.T, e engine) {
 	requireSame(t, i.outcome(t), d.want)
 }
 
-// unseen has a process of another PID namespace on the same host, which can't see the run, remove all that nobody is at
-// work on: nothing of the run.
+// unseen lets a process of another PID namespace on the same host, which can't see the run, remove everything
+// that nobody works on. It must remove nothing of the run.
 func (d *disturbance) unseen(t *testing.T, e engine) {
 	i := install(t, d.program, e)
 	i.env = []string{"GUPPY_WORKER_LEASE=10m"}
@@ -93,7 +93,7 @@ func (d *disturbance) unseen(t *testing.T, e engine) {
 
 var resumeLine = regexp.MustCompile(`guppy: to resume, run again: (guppy prepare .*)\n$`)
 
-// interrupted runs what the interrupted run said.
+// interrupted runs the command that the interrupted run printed.
 func (d *disturbance) interrupted(t *testing.T, e engine, signal os.Signal) {
 	i := install(t, d.program, e)
 	p := d.begin(t, i)
@@ -110,7 +110,7 @@ func (d *disturbance) interrupted(t *testing.T, e engine, signal os.Signal) {
 	requireSame(t, i.outcome(t), d.want)
 }
 
-// interrupt sends a signal to a run, which has to end soon.
+// interrupt sends a signal to a run, which must then end soon.
 func (p *process) interrupt(t *testing.T, signal os.Signal) {
 	t.Helper()
 	if err := p.Process.Signal(signal); err != nil {
@@ -128,10 +128,10 @@ func (p *process) interrupt(t *testing.T, signal os.Signal) {
 	}
 }
 
-// secondRun joins the first one. Commands that only look work meanwhile.
+// secondRun joins the first run. Commands that only read work meanwhile.
 func (d *disturbance) secondRun(t *testing.T, e engine) {
 	i := install(t, d.program, e)
-	i.env = []string{"GUPPY_WORKER_LEASE=1m"} // on a busy machine those of the first run might end
+	i.env = []string{"GUPPY_WORKER_LEASE=1m"} // on a busy machine, shorter leases of the first run might end
 	first := d.begin(t, i)
 	second := i.start(t, d.prepare...)
 	if uploads := i.uploads(t); len(uploads) != 1 || uploads[0].State == "complete" {
@@ -148,7 +148,7 @@ func (d *disturbance) secondRun(t *testing.T, e engine) {
 	requireSame(t, i.outcome(t), d.want)
 }
 
-// killedBesideWorker kills the run that has begun. A worker on the same upload does what is left, and cleans up.
+// killedBesideWorker kills the run that has begun. A worker on the same upload finishes and cleans up.
 func (d *disturbance) killedBesideWorker(t *testing.T, e engine) {
 	i := install(t, d.program, e)
 	first := d.begin(t, i)
@@ -165,7 +165,7 @@ func (d *disturbance) killedBesideWorker(t *testing.T, e engine) {
 	requireSame(t, i.outcome(t), d.want)
 }
 
-// storeGone takes the store away during a run. The next one has it again.
+// storeGone removes the store during a run. The next run has the store again.
 func (d *disturbance) storeGone(t *testing.T, e engine) {
 	i := install(t, d.program, e)
 	p := d.begin(t, i)

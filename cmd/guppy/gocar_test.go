@@ -13,8 +13,8 @@ import (
 	"github.com/ipld/go-car/v2/blockstore"
 )
 
-// TestGoCarReadsWhatIsWritten has the library inspect shards, their CARv2 form and an export, each block compared with
-// its CID.
+// TestGoCarReadsWhatIsWritten inspects shards, their CARv2 form and an export with the go-car library, which
+// compares each block with its CID.
 func TestGoCarReadsWhatIsWritten(t *testing.T) {
 	i := install(t, build(t), engines()[0])
 	tree := filepath.Join(i.home, "tree")
@@ -49,7 +49,7 @@ func noError(t *testing.T, err error) {
 	}
 }
 
-// writeChunks has files of one, several and many chunks.
+// writeChunks writes files of one, several and many chunks.
 func writeChunks(t *testing.T, root string) {
 	t.Helper()
 	for i, size := range []int{0, 1, 1000, 1 << 20, 3<<20 + 5} {

@@ -12,17 +12,18 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
-// classUse is the class of the lock that whoever uses the tables has, shared or alone.
+// classUse is the class of the lock that users of the tables hold, shared or exclusive.
 const classUse = 0x67757070
 
-// TestALockThatIsLostEndsTheWork under it: the session that keeps everybody else away is ended while a transaction of the
-// command waits. Nothing of that is committed, another process is let in, and the command can be run again.
+// TestALockThatIsLostEndsTheWork ends the session that holds the exclusive lock while a transaction of the
+// command waits. Nothing of the transaction may be committed, another process must get in, and the command must
+// succeed when it is run again.
 func TestALockThatIsLostEndsTheWork(t *testing.T) {
 	t.Parallel()
 	program := build(t)
 	tests := map[string]struct {
 		command []string
-		// barrier keeps the command from going on with a change.
+		// barrier is a statement that keeps the command from going on with a change.
 		barrier string
 	}{
 		"check --repair": {[]string{"check", "--repair", "--yes"}, "LOCK TABLE nodes IN SHARE ROW EXCLUSIVE MODE"},
@@ -99,7 +100,7 @@ func begin(t *testing.T, database *sql.DB, statement string) *sql.Tx {
 	return tx
 }
 
-// waitingUnderLock returns the session that has the exclusive lock once a transaction waits for another one.
+// waitingUnderLock returns the session with the exclusive lock once a transaction waits for another one.
 func waitingUnderLock(t *testing.T, database *sql.DB, p *process) (session int) {
 	t.Helper()
 	const holder = `SELECT l.pid FROM pg_locks l JOIN pg_database d ON d.oid = l.database

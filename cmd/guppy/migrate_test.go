@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestTenProcessesMigrateAtOnce starts them on a database that is not there yet, and on one that lacks a migration.
+// TestTenProcessesMigrateAtOnce starts ten processes on a database that does not exist yet, and on one that lacks
+// a migration.
 func TestTenProcessesMigrateAtOnce(t *testing.T) {
 	t.Parallel()
 	program := build(t)
@@ -35,8 +36,8 @@ func TestTenProcessesMigrateAtOnce(t *testing.T) {
 	}
 }
 
-// TestMigrationsKeepAnUpload takes the schema of an upload that was interrupted, and of one that is complete, a
-// version back and forth again.
+// TestMigrationsKeepAnUpload migrates the schema of an interrupted upload and of a complete one a version back
+// and forth again.
 func TestMigrationsKeepAnUpload(t *testing.T) {
 	t.Parallel()
 	program, corpus := build(t), t.TempDir()
@@ -70,7 +71,7 @@ func TestMigrationsKeepAnUpload(t *testing.T) {
 	}
 }
 
-// backAndForth demands that what was packed is the same afterwards.
+// backAndForth requires that the packed content is the same afterwards.
 func (i *installation) backAndForth(t *testing.T) {
 	t.Helper()
 	packed := func() []string {

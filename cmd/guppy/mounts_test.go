@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bind mounts one directory at another, as whoever mounts a NAS does. It takes root.
+// bind mounts one directory at another, like the mount of a NAS. It needs root.
 func bind(t *testing.T, from, to string) {
 	t.Helper()
 	if err := errors.Join(os.MkdirAll(from, 0o755), os.MkdirAll(to, 0o755)); err != nil {
@@ -64,7 +64,8 @@ func newNAS(t *testing.T, program string, count, size int) *nas {
 	return n
 }
 
-// mounted runs the preparation with the source mounted: all of it is under the root. It returns how much was read.
+// mounted runs the preparation with the source mounted. All files must be under the root. It returns the number
+// of bytes read.
 func (n *nas) mounted(t *testing.T) (read int64) {
 	t.Helper()
 	var made report
@@ -78,7 +79,7 @@ func (n *nas) mounted(t *testing.T) (read int64) {
 	return made.NewBytes
 }
 
-// refused runs a command that has to end with exit code 1 and to say why, and changes nothing.
+// refused runs a command that must end with exit code 1, say why, and change nothing.
 func (n *nas) refused(t *testing.T, why string, args ...string) {
 	t.Helper()
 	before := n.run(t, "dump")
@@ -91,7 +92,7 @@ func (n *nas) refused(t *testing.T, why string, args ...string) {
 	}
 }
 
-// ends waits for a run during which the source went away: either it has all the files, or it fails and says so.
+// ends waits for a run during which the source went away. The run must either have all files, or fail and say so.
 func (n *nas) ends(t *testing.T, p *process) {
 	t.Helper()
 	switch code := p.exit(t); code {
@@ -108,7 +109,7 @@ func (n *nas) ends(t *testing.T, p *process) {
 	}
 }
 
-// begun starts a preparation and returns when some shards are in the store.
+// begun starts a preparation and returns when the store has some shards.
 func (n *nas) begun(t *testing.T, shards int) *process {
 	t.Helper()
 	p := n.start(t, n.prepare...)
@@ -136,7 +137,7 @@ func (p *process) holds(t *testing.T, path string) {
 	}
 }
 
-// TestMounts has sources go away, with real mounts and the built program.
+// TestMounts takes sources away, with real mounts and the built program.
 func TestMounts(t *testing.T) {
 	t.Parallel()
 	program := build(t)
@@ -157,8 +158,8 @@ func TestMounts(t *testing.T) {
 	}
 }
 
-// sourceGoesAway in the middle of a run, in every way that a mount can. The next run, with the source in its place
-// again, reads no more than what the first one has not packed.
+// sourceGoesAway takes the source away in the middle of a run, in every way that a mount can go. With the source
+// in its place again, the next run reads no more than the first one has not packed.
 func sourceGoesAway(t *testing.T, program string) {
 	for name, away := range map[string]func(t *testing.T, n *nas) (back func()){
 		"unmounted": func(t *testing.T, n *nas) func() {
@@ -223,7 +224,7 @@ func sourceGoesAway(t *testing.T, program string) {
 	}
 }
 
-// below mounts again what a detached mount has lost below it.
+// below restores the mounts below a detached mount.
 func (n *nas) below(t *testing.T) {
 	t.Helper()
 	at := filepath.Join(n.at, "below")
@@ -233,7 +234,7 @@ func (n *nas) below(t *testing.T) {
 	bind(t, n.files+"-below", at)
 }
 
-// sourceGoesAwayDuringItsScan as soon as the run has opened it.
+// sourceGoesAwayDuringItsScan takes the source away as soon as the run has opened it.
 func sourceGoesAwayDuringItsScan(t *testing.T, program string) {
 	n := newNAS(t, program, 12_000, 1)
 	p := n.start(t, n.prepare...)
@@ -244,8 +245,8 @@ func sourceGoesAwayDuringItsScan(t *testing.T, program string) {
 	n.mounted(t)
 }
 
-// sourceIsNotThere when a run begins: every command refuses to touch what there is, until the source is back or
-// is accepted as it is.
+// sourceIsNotThere begins runs without the source. Every command refuses to change anything until the source is
+// back or is accepted as it is.
 func sourceIsNotThere(t *testing.T, program string) {
 	n := newNAS(t, program, 40, 300_000)
 	p := n.begun(t, 3)
@@ -277,7 +278,7 @@ func sourceIsNotThere(t *testing.T, program string) {
 	n.accepted(t)
 }
 
-// accepted takes the source as it is without its mount.
+// accepted accepts the source as it is without its mount.
 func (n *nas) accepted(t *testing.T) {
 	t.Helper()
 	n.run(t, append(n.prepare, "--accept-source")...)
@@ -295,7 +296,7 @@ func (n *nas) accepted(t *testing.T) {
 	n.mounted(t)
 }
 
-// mountBelowIsNotThere when a run begins, unless it is excluded.
+// mountBelowIsNotThere begins a run without a mount below the source. The run fails unless the mount is excluded.
 func mountBelowIsNotThere(t *testing.T, program string) {
 	n := newNAS(t, program, 10, 1000)
 	below := filepath.Join(n.at, "below")
@@ -323,7 +324,8 @@ func mountBelowIsNotThere(t *testing.T, program string) {
 	n.refused(t, "nothing is at "+regexp.QuoteMeta(n.at), n.prepare...)
 }
 
-// somethingIsMountedOverEntries of the last scan when a run begins. Over an empty directory it may be.
+// somethingIsMountedOverEntries mounts something over entries of the last scan before a run begins. Only an empty
+// directory may be covered.
 func somethingIsMountedOverEntries(t *testing.T, program string) {
 	n := newNAS(t, program, 10, 1000)
 	album, empty := filepath.Join(n.at, "album"), filepath.Join(n.at, "empty")
@@ -350,7 +352,7 @@ func somethingIsMountedOverEntries(t *testing.T, program string) {
 	n.mounted(t)
 }
 
-// mountAt mounts a file system of which nothing but its content tells what it is, with some files.
+// mountAt mounts a file system with some files. Nothing but its content identifies the file system.
 func mountAt(t *testing.T, at, kind, options string, files int) {
 	t.Helper()
 	if err := os.MkdirAll(at, 0o755); err != nil {
@@ -371,7 +373,8 @@ func mountAt(t *testing.T, at, kind, options string, files int) {
 	}
 }
 
-// anotherMountIsInPlace of one that nothing identifies: its content has to tell, of the source and of what is below.
+// anotherMountIsInPlace replaces a mount that nothing identifies by another one. The content must reveal that,
+// for the source and for mounts below it.
 func anotherMountIsInPlace(t *testing.T, program string) {
 	n := newNAS(t, program, 3, 1000)
 	below := filepath.Join(n.at, "below")
@@ -425,7 +428,7 @@ func anotherMountIsInPlace(t *testing.T, program string) {
 	n.refused(t, "the source is not what it was: nothing identifies overlay", "prepare", merged)
 }
 
-// mountPointsHaveOddNames that are no text, or have white space.
+// mountPointsHaveOddNames uses mount points whose names are not text or contain white space.
 func mountPointsHaveOddNames(t *testing.T, program string) {
 	n := newNAS(t, program, 3, 1000)
 	for i, name := range []string{"a\u00a0b", "c\rd", "e\xfe", "e\xff", "f \n\t\\040g"} {
@@ -448,7 +451,8 @@ func mountPointsHaveOddNames(t *testing.T, program string) {
 	n.refused(t, "was a mount of tmpfs tmpfs at the last scan, and nothing is mounted there now", n.prepare...)
 }
 
-// emptySourceIsRefused where the last scan had entries, even if it is the same directory. A new one may be empty.
+// emptySourceIsRefused refuses an empty source if the last scan had entries, even in the same directory. A new
+// source may be empty.
 func emptySourceIsRefused(t *testing.T, program string) {
 	n := newNAS(t, program, 3, 1000)
 	n.mounted(t)
@@ -469,7 +473,7 @@ func emptySourceIsRefused(t *testing.T, program string) {
 	}
 }
 
-// workerSeesItElsewhere has a worker finish what a run has begun, where the source is mounted at another path.
+// workerSeesItElsewhere lets a worker finish the work of a run while the source is mounted at another path.
 func workerSeesItElsewhere(t *testing.T, program string) {
 	n := newNAS(t, program, 40, 300_000)
 	if err := writeRandom(n.files+"-below", 10, 1001); err != nil {
@@ -496,7 +500,7 @@ func workerSeesItElsewhere(t *testing.T, program string) {
 	}
 }
 
-// sourceIsAFile that is mounted by itself, as into a container.
+// sourceIsAFile prepares a file that is mounted by itself, as into a container.
 func sourceIsAFile(t *testing.T, program string) {
 	n := newNAS(t, program, 1, 1000)
 	file, at := filepath.Join(n.files, "0", "000"), n.at+".file"
@@ -520,7 +524,7 @@ func sourceIsAFile(t *testing.T, program string) {
 	}
 }
 
-// followedMountIsNotThere when a run begins or goes on: a symlink of the source leads to it.
+// followedMountIsNotThere begins and resumes runs without a mount to which a symlink of the source leads.
 func followedMountIsNotThere(t *testing.T, program string) {
 	n := newNAS(t, program, 10, 1000)
 	target := n.at + "-music"
@@ -549,8 +553,8 @@ func followedMountIsNotThere(t *testing.T, program string) {
 	n.mounted(t)
 }
 
-// TestAFullStore has a run say which file system is full, what is free there, and how much is yet to be packed. With more
-// room, the next run goes on.
+// TestAFullStore requires that a run says which file system is full, how much is free there, and how much is yet
+// to be packed. With more room, the next run goes on.
 func TestAFullStore(t *testing.T) {
 	t.Parallel()
 	program, source := build(t), t.TempDir()

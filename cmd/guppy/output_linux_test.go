@@ -12,8 +12,8 @@ import (
 	"github.com/guppy-prep/guppy/internal/host/liveness"
 )
 
-// TestPartsOfTheDeadAreRemoved by whoever writes the same file next, and those of processes that live are not, nor what
-// only looks like one.
+// TestPartsOfTheDeadAreRemoved requires that the next writer of a file removes the temporary files of dead
+// processes. It keeps those of live processes and files that only look like temporary ones.
 func TestPartsOfTheDeadAreRemoved(t *testing.T) {
 	dead := strings.Split(liveness.Tag(), ".")
 	dead[1] += "0" // another process had this number at another time

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestKilledRemovalsGoOn kills the removal of an upload at random points, and lets gc end it: what is left is what an
-// undisturbed removal leaves.
+// TestKilledRemovalsGoOn kills the removal of an upload at random points and lets gc finish it. The result must
+// equal that of an undisturbed removal.
 func TestKilledRemovalsGoOn(t *testing.T) {
 	t.Parallel()
 	program, corpus := build(t), t.TempDir()
@@ -26,7 +26,8 @@ func TestKilledRemovalsGoOn(t *testing.T) {
 				for range 6 {
 					p := crashed.start(t, args...)
 					p.runFor(time.Duration(random.Int64N(int64(took))))
-					_ = p.Process.Kill() // one that has ended by itself is not counted
+					// A run that has ended by itself does not count.
+					_ = p.Process.Kill()
 					if p.exit(t) == -1 {
 						kills++
 					}

@@ -15,7 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/store/s3test"
 )
 
-// bucket has an installation keep its shards on an S3 server.
+// bucket makes an installation keep its shards on an S3 server.
 func (i *installation) bucket(t *testing.T) *s3test.Server {
 	t.Helper()
 	server := s3test.StartAlone(t)
@@ -26,7 +26,8 @@ func (i *installation) bucket(t *testing.T) *s3test.Server {
 	return server
 }
 
-// outcomeIn is outcome for an installation whose shards are on a server, which keeps nothing else.
+// outcomeIn is like outcome but for an installation whose shards are on a server. The server must hold nothing
+// else.
 func (i *installation) outcomeIn(t *testing.T, server *s3test.Server) outcome {
 	t.Helper()
 	i.run(t, "check", "--read-data")
@@ -57,8 +58,8 @@ func partsOn(t *testing.T, server *s3test.Server) int {
 	return len(list.Uploads)
 }
 
-// TestS3HoldsWhatADirectoryDoes after a run, after one of two processes that share it was killed while it sent parts,
-// and when gc has cleaned up between a run that was killed and the next.
+// TestS3HoldsWhatADirectoryDoes compares a bucket with a directory: after a run, after one of two processes that
+// share a run was killed while it sent parts, and after gc cleaned up between a killed run and the next one.
 func TestS3HoldsWhatADirectoryDoes(t *testing.T) {
 	t.Parallel()
 	program, corpus := build(t), t.TempDir()
@@ -122,21 +123,22 @@ func TestS3HoldsWhatADirectoryDoes(t *testing.T) {
 	}
 }
 
-// killedInAPart kills a run while it sends the second half of a part of its second shard, and then lets another be.
+// killedInAPart kills a run while it sends the second half of a part of its second shard, and then lets another
+// run finish.
 func (i *installation) killedInAPart(t *testing.T, server *s3test.Server, args []string, meanwhile func()) {
 	t.Helper()
 	sending, parts := make(chan struct{}), make(chan struct{}, 1)
 	server.Disturb(func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
 		if r.Method == http.MethodPut && r.URL.Query().Has("partNumber") {
 			select {
-			case parts <- struct{}{}: // the first one passes
+			case parts <- struct{}{}: // the first part passes
 			default:
 				_, _ = io.CopyN(io.Discard, r.Body, 1<<20)
 				select {
 				case sending <- struct{}{}:
 				case <-time.After(time.Minute):
 				}
-				_, _ = io.Copy(io.Discard, r.Body) // only then the end of the connection is noticed
+				_, _ = io.Copy(io.Discard, r.Body) // the end of the connection is only noticed after that
 				<-r.Context().Done()
 				panic(http.ErrAbortHandler)
 			}
@@ -157,7 +159,8 @@ func (i *installation) killedInAPart(t *testing.T, server *s3test.Server, args [
 	meanwhile()
 }
 
-// TestStoresAreCopied from a directory to a bucket and back, and take each other's place.
+// TestStoresAreCopied copies stores from a directory to a bucket and back. Each copy can take the place of its
+// original.
 func TestStoresAreCopied(t *testing.T) {
 	program, corpus := build(t), t.TempDir()
 	if err := writeSample(corpus); err != nil {
@@ -213,7 +216,7 @@ func TestStoresAreCopied(t *testing.T) {
 	i.run(t, "store", "check", "--read-data")
 }
 
-// TestABucketIsMended when an object in it is damaged: what it held is packed again, and gc removes it.
+// TestABucketIsMended damages an object in a bucket. Its content is packed again, and gc removes the object.
 func TestABucketIsMended(t *testing.T) {
 	t.Parallel()
 	program, corpus := build(t), t.TempDir()

@@ -27,7 +27,7 @@ func setUp(env *testscript.Env) error {
 	}
 	env.Setenv("HOME", home)
 	env.Vars = append(env.Vars, quickExit)
-	// What runs unprivileged has to get here.
+	// Programs that run unprivileged must be able to reach the directory.
 	for _, path := range []string{filepath.Dir(env.WorkDir), env.WorkDir} {
 		if err := os.Chmod(path, 0o755); err != nil {
 			return err

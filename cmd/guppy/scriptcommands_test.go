@@ -44,7 +44,7 @@ func scriptCommands() map[string]scriptCommand {
 	}
 }
 
-// plain is a command that takes n arguments and no "!".
+// plain returns a script command that takes n arguments and no "!".
 func plain(n int, run func(ts *testscript.TestScript, args []string) error) scriptCommand {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
 		if neg || len(args) != n {
@@ -54,12 +54,12 @@ func plain(n int, run func(ts *testscript.TestScript, args []string) error) scri
 	}
 }
 
-// scriptSound demands that the repository and its store are sound, every byte: sound [FLAG...]
+// scriptSound requires that the repository and its store are sound, in every byte: sound [FLAG...]
 func scriptSound(ts *testscript.TestScript, neg bool, args []string) {
 	scriptExits(ts, neg, append([]string{"0", "guppy", "check", "--read-data"}, args...))
 }
 
-// scriptExits runs a program that must end with a certain exit code: exits CODE PROGRAM ARGUMENT...
+// scriptExits runs a program that must end with the given exit code: exits CODE PROGRAM ARGUMENT...
 func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits code program argument...")
@@ -76,7 +76,7 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// scriptUntil runs a program again and again until it succeeds and prints what matches: until PATTERN PROGRAM
+// scriptUntil runs a program repeatedly until it succeeds and prints text that matches: until PATTERN PROGRAM
 // ARGUMENT...
 func scriptUntil(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
@@ -94,7 +94,8 @@ func scriptUntil(ts *testscript.TestScript, neg bool, args []string) {
 
 // scriptPostgres sets PGURL to an empty database: postgres [PASSWORD]
 //
-// With a password it is one of a server that asks for it, and PGURL_BARE is the same URL without it.
+// With a password, the database is on a server that asks for the password. PGURL_BARE is then the same URL
+// without it.
 func scriptPostgres(ts *testscript.TestScript, _ bool, args []string) {
 	tb, ok := ts.Value(testingKey{}).(testing.TB)
 	if !ok {
@@ -111,7 +112,7 @@ func scriptPostgres(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("PGURL", pgtest.URL(tb))
 }
 
-// testingKey is where a script's own testing.TB is kept.
+// testingKey is the key of a script's own testing.TB.
 type testingKey struct{}
 
 // scriptSQL runs a statement: sql URL|FILE STATEMENT
@@ -131,7 +132,7 @@ func scriptSQL(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(errors.Join(err, db.Close()))
 }
 
-// scriptWrite writes a text with no newline at its end; both may have Go's escapes: write PATH TEXT
+// scriptWrite writes a text without a newline at its end. Both arguments may have Go's escapes: write PATH TEXT
 func scriptWrite(ts *testscript.TestScript, args []string) error {
 	path, err := unescape(args[0])
 	if err != nil {
@@ -152,7 +153,7 @@ func unescape(s string) (string, error) {
 	return strconv.Unquote(`"` + strings.ReplaceAll(s, `"`, `\"`) + `"`)
 }
 
-// scriptSparse makes a file of zeros that takes long to read and no space: sparse PATH MEBIBYTES
+// scriptSparse makes a file of zeros, which takes long to read but no space: sparse PATH MEBIBYTES
 func scriptSparse(ts *testscript.TestScript, args []string) error {
 	mebibytes, err := strconv.ParseInt(args[1], 10, 64)
 	if err != nil {
@@ -161,13 +162,13 @@ func scriptSparse(ts *testscript.TestScript, args []string) error {
 	return writeSparse(ts.MkAbs(args[0]), mebibytes<<20)
 }
 
-// scriptSpecial makes what is neither file, directory nor symlink: special fifo|socket PATH
+// scriptSpecial makes an entry that is neither file, directory nor symlink: special fifo|socket PATH
 func scriptSpecial(ts *testscript.TestScript, args []string) error {
 	kinds := map[string]uint32{"fifo": unix.S_IFIFO, "socket": unix.S_IFSOCK}
 	return unix.Mknod(ts.MkAbs(args[1]), kinds[args[0]]|0o644, 0)
 }
 
-// scriptMode compares the permissions of what is found: mode 0700 GLOB
+// scriptMode compares the permissions of the files found: mode 0700 GLOB
 func scriptMode(ts *testscript.TestScript, args []string) error {
 	found, err := filepath.Glob(ts.MkAbs(args[1]))
 	if err == nil && len(found) == 0 {

@@ -15,7 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// scriptKey checks that a data directory has one key, which makes a DID and is in no other file: key DIR DID
+// scriptKey checks that a data directory has one key, which yields a DID and is in no other file: key DIR DID
 func scriptKey(ts *testscript.TestScript, args []string) error {
 	directory := ts.MkAbs(args[0])
 	files, err := filepath.Glob(filepath.Join(directory, "keys", "*"))
@@ -56,7 +56,7 @@ func readKey(path string) (ed25519.PrivateKey, error) {
 	return key, nil
 }
 
-// absentElsewhere looks for the key in all other files, raw and in base 64.
+// absentElsewhere looks for the key in all other files, raw and in base64.
 func absentElsewhere(directory, file string, key ed25519.PrivateKey) error {
 	encoded, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {

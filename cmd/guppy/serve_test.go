@@ -54,7 +54,7 @@ func serveAndEnd(t *testing.T, i *installation, signal os.Signal) {
 	server.end(t, signal)
 }
 
-// TestServeFromTheSource prepares without keeping bytes, and changes the source.
+// TestServeFromTheSource prepares a source without keeping bytes, and then changes the source.
 func TestServeFromTheSource(t *testing.T) {
 	t.Parallel()
 	program := build(t)
@@ -88,18 +88,18 @@ func get(t *testing.T, url string) (status int, body []byte) {
 	answer, err := http.Get(url)
 	noError(t, err)
 	defer answer.Body.Close()         //nolint:errcheck // it is only read
-	body, _ = io.ReadAll(answer.Body) // what is cut short is told by what there is
+	body, _ = io.ReadAll(answer.Body) // an answer that is cut short is judged by its bytes
 	return answer.StatusCode, body
 }
 
-// server is the program while it serves.
+// server is a program that serves.
 type server struct {
 	*exec.Cmd
 	served
 	stderr bytes.Buffer
 }
 
-// serve begins a server, which is killed when the test ends.
+// serve starts a server, which is killed when the test ends.
 func (i *installation) serve(t *testing.T) *server {
 	t.Helper()
 	s := &server{Cmd: i.command("serve", "--listen", "127.0.0.1:0", "--json")}
@@ -124,7 +124,7 @@ func (i *installation) serve(t *testing.T) *server {
 	return s
 }
 
-// end demands that a signal ends it well.
+// end requires that a signal ends the server well.
 func (s *server) end(t *testing.T, signal os.Signal) {
 	t.Helper()
 	if err := s.Process.Signal(signal); err != nil {

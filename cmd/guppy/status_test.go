@@ -14,14 +14,14 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// noon is when the uploads of these tests are looked at.
+// noon is the time at which these tests look at uploads.
 var noon = sqlrepo.NewTime(time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC))
 
 func before(seconds int) sqlrepo.Time {
 	return sqlrepo.NewTime(noon.Add(-time.Duration(seconds) * time.Second))
 }
 
-// packing is an upload that is packed for a minute.
+// packing returns an upload that has been packed for a minute.
 func packing(change func(*sqlrepo.OpenUpload)) sqlrepo.OpenUpload {
 	u := sqlrepo.OpenUpload{Now: noon}
 	u.ID, u.State, u.StageBegan = 3, sqlrepo.Packing, before(60)
@@ -105,7 +105,8 @@ func TestStatusText(t *testing.T) {
 	}
 }
 
-// TestWatchAsksSeldom counts the queries of samples: less than one a second, also of the first, which asks for names.
+// TestWatchAsksSeldom counts the queries of samples. They must stay under one a second, even with the first
+// sample, which asks for names.
 func TestWatchAsksSeldom(t *testing.T) {
 	for _, engine := range enginetest.Engines() {
 		t.Run(engine.Name, func(t *testing.T) {
@@ -161,7 +162,7 @@ func beginUploads(t *testing.T, repo *sqlrepo.Repository, n int) {
 	}
 }
 
-// TestRedrawStaysOnTheTerminal and leaves the cursor where the next one finds it.
+// TestRedrawStaysOnTheTerminal requires that redraw leaves the cursor where the next call finds it.
 func TestRedrawStaysOnTheTerminal(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		drawn, width := rapid.IntRange(0, 50).Draw(t, "drawn"), rapid.IntRange(0, 100).Draw(t, "width")

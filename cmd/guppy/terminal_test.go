@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestResumeLineIsReadBackByAShell runs the line with guppy standing for what prints its arguments.
+// TestResumeLineIsReadBackByAShell runs the line in a shell, where guppy is a program that prints its arguments.
 func TestResumeLineIsReadBackByAShell(t *testing.T) {
 	argument := rapid.Custom(func(t *rapid.T) string {
 		raw := rapid.SliceOf(rapid.ByteRange(1, 255)).Draw(t, "bytes")

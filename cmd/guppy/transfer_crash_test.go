@@ -20,7 +20,7 @@ const (
 	transferKills = 3 // for each engine
 )
 
-// addNodes makes a repository large. No shard has these nodes, which copying doesn't ask for.
+// addNodes makes a repository large. The nodes belong to no shard, which copying does not check.
 func addNodes(t *testing.T, url string) {
 	t.Helper()
 	db := enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(url)})
@@ -39,7 +39,7 @@ func addNodes(t *testing.T, url string) {
 	}
 }
 
-// killedInTheMidst kills a command after some part of the time that it takes.
+// killedInTheMidst kills a command after a part of the time that it takes.
 func (i *installation) killedInTheMidst(t *testing.T, part float64, took time.Duration, args ...string) {
 	t.Helper()
 	p := i.start(t, args...)
@@ -48,7 +48,7 @@ func (i *installation) killedInTheMidst(t *testing.T, part float64, took time.Du
 	p.exit(t)
 }
 
-// TestAKilledCopyLeavesNothing kills transfers and backups at random points, then lets one end.
+// TestAKilledCopyLeavesNothing kills transfers and backups at random points, then lets one finish.
 func TestAKilledCopyLeavesNothing(t *testing.T) {
 	t.Parallel()
 	program := build(t)

@@ -34,7 +34,7 @@ func writeFile(path string, content []byte) error {
 	return os.WriteFile(path, content, 0o644)
 }
 
-// writeCorpus makes about 30 MB: files of several chunks and of one, and many of some bytes.
+// writeCorpus makes about 30 MB: files of several chunks, of one chunk, and many of a few bytes.
 func writeCorpus(root string) error {
 	random := rand.NewChaCha8([32]byte{1})
 	sizes := map[string]int{}
@@ -70,7 +70,8 @@ var (
 	dumpedTexts = regexp.MustCompile(`"(did|location)":"[^"]*"`)
 )
 
-// normalise replaces what differs between two dumps of the same work: times, generated DIDs, and locations.
+// normalise replaces the parts that differ between two dumps of the same work: times, generated DIDs, and
+// locations.
 func normalise(dump string) string {
 	return dumpedTexts.ReplaceAllString(dumpedTimes.ReplaceAllString(dump, `"$1":"?"`), `"$1":"?"`)
 }

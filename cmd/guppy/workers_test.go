@@ -15,7 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
-// writeRandom makes files that have nothing in common.
+// writeRandom makes files that have no content in common.
 func writeRandom(root string, files, size int) error {
 	random, content := rand.NewChaCha8([32]byte{2}), make([]byte, size)
 	for i := range files {
@@ -27,8 +27,8 @@ func writeRandom(root string, files, size int) error {
 	return nil
 }
 
-// TestWorkersSurvive has three processes share an upload on PostgreSQL. One is killed, one is stopped for longer than
-// its lease lasts, and the server crashes three times meanwhile.
+// TestWorkersSurvive lets three processes share an upload on PostgreSQL. Meanwhile one is killed, one is stopped
+// for longer than its lease, and the server crashes three times.
 func TestWorkersSurvive(t *testing.T) {
 	t.Parallel()
 	program, source := build(t), filepath.Join(t.TempDir(), "source")
@@ -75,7 +75,7 @@ func TestWorkersSurvive(t *testing.T) {
 		t.Errorf("it is not complete: %+v", i.uploads(t))
 	}
 	i.run(t, prepare...)
-	requireSame(t, i.outcome(t), want) // there is nothing else in the store
+	requireSame(t, i.outcome(t), want) // nothing else is in the store
 	if leased := i.leased(t); len(leased) > 0 {
 		t.Errorf("leases are left over: %v", leased)
 	}
@@ -106,7 +106,7 @@ func (i *installation) untilLeased(t *testing.T, processes ...*process) {
 	t.Fatalf("the leases are of %v only", i.leased(t))
 }
 
-// leased are the processes that have leases on PostgreSQL.
+// leased returns the processes that have leases on PostgreSQL.
 func (i *installation) leased(t *testing.T) map[int]bool {
 	t.Helper()
 	db, err := sql.Open("pgx", i.url)
@@ -139,7 +139,7 @@ func (i *installation) leased(t *testing.T) map[int]bool {
 	return pids
 }
 
-// TestRunsOnSQLiteShareAnUpload of which one is killed.
+// TestRunsOnSQLiteShareAnUpload kills one of the runs that share an upload.
 func TestRunsOnSQLiteShareAnUpload(t *testing.T) {
 	t.Parallel()
 	program, source := build(t), filepath.Join(t.TempDir(), "source")
@@ -168,7 +168,7 @@ func TestRunsOnSQLiteShareAnUpload(t *testing.T) {
 	requireSame(t, i.outcome(t), want)
 }
 
-// TestSourcesOfOneSpaceAtOnce have each of their blocks stored once.
+// TestSourcesOfOneSpaceAtOnce requires that sources prepared at the same time store each block once.
 func TestSourcesOfOneSpaceAtOnce(t *testing.T) {
 	t.Parallel()
 	program, dir := build(t), t.TempDir()

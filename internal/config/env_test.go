@@ -46,7 +46,8 @@ func TestEnvironmentThatCountsForNothing(t *testing.T) {
 	}
 }
 
-// TestServiceLinksAreNoSettings: Kubernetes sets these in each container of a namespace with such Services.
+// TestServiceLinksAreNoSettings uses variables that Kubernetes sets in each container of a namespace with such
+// Services.
 func TestServiceLinksAreNoSettings(t *testing.T) {
 	var environ []string
 	for _, service := range []string{"GUPPY", "GUPPY_REPO", "GUPPY_GATEWAY_2"} {

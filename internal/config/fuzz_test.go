@@ -63,14 +63,15 @@ func FuzzEnvironment(f *testing.F) {
 	f.Add("GUPPY_LOG_LEVLE", "x")
 	f.Fuzz(func(t *testing.T, name, value string) {
 		if strings.Contains(name, "PASSWORD_FILE") || strings.HasPrefix(name, "XDG_") {
-			return // would read whatever file the fuzzer names
+			return // it would read whatever file the fuzzer names
 		}
 		c, err := config.Load(config.Input{Environ: []string{name + "=" + value}, HomeDir: "/nonexistent"})
 		assertLoaded(t, c, err)
 	})
 }
 
-// assertLoaded wants ErrInvalid, or a Config that stays the same when the values it shows are loaded again.
+// assertLoaded requires ErrInvalid, or a Config that stays the same when the values that it shows are loaded
+// again.
 func assertLoaded(t *testing.T, c *config.Config, err error) {
 	t.Helper()
 	if err != nil {

@@ -267,7 +267,7 @@ func assertMentions(t *testing.T, err error, parts ...string) {
 	}
 }
 
-// assertSettings compares secrets by what they hide.
+// assertSettings compares secrets by their hidden text.
 func assertSettings(t *testing.T, got, want *config.Config) {
 	t.Helper()
 	if got.Repo != want.Repo {

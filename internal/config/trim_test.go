@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestWhiteSpaceAroundURLsIsTrimmed as that of a file from which a variable was set; a directory may have it in its
-// name.
+// TestWhiteSpaceAroundURLsIsTrimmed uses white space as of a file from which a variable was set. The name of a
+// directory may contain white space.
 func TestWhiteSpaceAroundURLsIsTrimmed(t *testing.T) {
 	password := filepath.Join(t.TempDir(), "password")
 	if err := os.WriteFile(password, []byte("\n se cret \r\n\n"), 0o600); err != nil {

@@ -29,7 +29,7 @@ import (
 type world struct {
 	mu     sync.Mutex
 	shards map[int64]*shard
-	// finds, tables and opens count what is asked of the repository and of the store; read has what was read.
+	// finds, tables and opens count the requests to the repository and the store. read records the bytes read.
 	finds, tables, opens int
 	open                 atomic.Int64
 	read                 []span
@@ -43,13 +43,13 @@ type shard struct {
 	size  int64
 	space int64
 	gone  bool
-	// remade has the shard kept by no store, elsewhere by another one.
+	// remade is true if no store keeps the shard, elsewhere if another store does.
 	remade, elsewhere bool
-	// lost is a node whose bytes nobody can give, nor any read that touches them.
+	// lost is a node whose bytes can't be read. Any read that touches them fails.
 	lost *sqlrepo.Node
 }
 
-// errLost is of no kind that is known.
+// errLost is an error of no known kind.
 var errLost = errors.New("lost")
 
 type span struct {
@@ -59,7 +59,7 @@ type span struct {
 
 func newWorld() *world { return &world{shards: map[int64]*shard{}} }
 
-// add stores a shard of raw blocks, and returns their CIDs.
+// add stores a shard of raw blocks and returns their CIDs.
 func (w *world) add(id, space int64, kind sqlrepo.ShardKind, contents ...[]byte) (cids []cid.Cid) {
 	s := &shard{kind: kind, bytes: []byte(car.Header), space: space}
 	for _, content := range contents {
@@ -171,7 +171,7 @@ func (r *reading) Close() error {
 	return nil
 }
 
-// source is one of all spaces that is closed in the end, with nothing left open.
+// source returns a source of all spaces. The test closes it in the end, with nothing left open.
 func (w *world) source(t *testing.T, options ...blocks.Option) *blocks.Source {
 	s := blocks.New(w, w, options...)
 	t.Cleanup(func() {
@@ -182,7 +182,7 @@ func (w *world) source(t *testing.T, options ...blocks.Option) *blocks.Source {
 	return s
 }
 
-// contents are blocks of random bytes.
+// contents returns blocks of random bytes.
 func contents(seed uint64, lengths ...int) (all [][]byte) {
 	random := rand.NewChaCha8([32]byte{byte(seed)})
 	for _, length := range lengths {
@@ -320,7 +320,7 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// TestALostNeighbour costs no block but itself, wherever it lies in the shard.
+// TestALostNeighbour requires that a lost block costs no other block, wherever it is in the shard.
 func TestALostNeighbour(t *testing.T) {
 	for _, kind := range []sqlrepo.ShardKind{sqlrepo.DataShard, sqlrepo.DAGShard} {
 		for lost := range 3 {
@@ -343,7 +343,7 @@ func TestALostNeighbour(t *testing.T) {
 	}
 }
 
-// TestRemovedShards has a shard go whose table is held, and its blocks come back in another one.
+// TestRemovedShards removes a shard whose table is held, and brings its blocks back in another shard.
 func TestRemovedShards(t *testing.T) {
 	w := newWorld()
 	data := contents(1, repeated(50, 100)...)
@@ -361,7 +361,8 @@ func TestRemovedShards(t *testing.T) {
 	w.shards[2] = w.shards[1]
 	w.shards[1] = &shard{gone: true}
 	w.mu.Unlock()
-	if err := s.Close(); err != nil { // as if others had pushed it out
+	// As if other shards had displaced the handles.
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if err := fetch(); err != nil {
@@ -397,7 +398,7 @@ func TestNeighboursAreReadTogether(t *testing.T) {
 	}
 }
 
-// TestFarNeighbours leaves out what nobody asked for.
+// TestFarNeighbours requires that blocks which nobody asked for are not read.
 func TestFarNeighbours(t *testing.T) {
 	w := newWorld()
 	cids := w.add(1, 1, sqlrepo.DataShard, contents(1, 100, 500_000, 100)...)
@@ -472,7 +473,7 @@ func TestManyAtOnce(t *testing.T) {
 	group.Wait()
 }
 
-// TestInterruptedOpening lets no reader fail because another one was interrupted.
+// TestInterruptedOpening requires that no reader fails because another reader was interrupted.
 func TestInterruptedOpening(t *testing.T) {
 	w := newWorld()
 	c := w.add(1, 1, sqlrepo.DataShard, contents(1, 10)...)[0]
@@ -485,7 +486,8 @@ func TestInterruptedOpening(t *testing.T) {
 	must(s.Get(t.Context(), c))(t)
 }
 
-// TestWaitingForAnotherOpening ends with the context of who waits, whatever the other one does.
+// TestWaitingForAnotherOpening requires that a wait ends with the context of the waiting reader, whatever the
+// other reader does.
 func TestWaitingForAnotherOpening(t *testing.T) {
 	w := newWorld()
 	c := w.add(1, 1, sqlrepo.DataShard, contents(1, 10)...)[0]
@@ -511,7 +513,7 @@ func TestWaitingForAnotherOpening(t *testing.T) {
 	}
 }
 
-// slowly opens a shard when it is released.
+// slowly opens a shard only when it is released.
 type slowly struct {
 	*world
 	begun, release chan struct{}
@@ -560,7 +562,8 @@ func TestPresent(t *testing.T) {
 	}
 }
 
-// TestShardsOfAnotherStore are not tried again where a shard of this one has the block, and are not damaged.
+// TestShardsOfAnotherStore requires that shards of another store are not tried again if a shard of this store has
+// the block, and do not count as damaged.
 func TestShardsOfAnotherStore(t *testing.T) {
 	w := newWorld()
 	both := contents(1, repeated(40, 10)...)
@@ -582,7 +585,7 @@ func TestShardsOfAnotherStore(t *testing.T) {
 	}
 }
 
-// TestPresentMakesNothing of what no store keeps.
+// TestPresentMakesNothing requires that Present makes no shard that no store keeps.
 func TestPresentMakesNothing(t *testing.T) {
 	w := newWorld()
 	cids := w.add(1, 1, sqlrepo.DataShard, contents(1, 10, 20)...)
@@ -598,7 +601,7 @@ func TestPresentMakesNothing(t *testing.T) {
 	}
 }
 
-// TestAStoreThatIsAway says nothing about blocks.
+// TestAStoreThatIsAway requires that a store out of reach says nothing about blocks.
 func TestAStoreThatIsAway(t *testing.T) {
 	w := newWorld()
 	cids := w.add(1, 1, sqlrepo.DataShard, contents(1, 10)...)
@@ -615,7 +618,8 @@ func TestAStoreThatIsAway(t *testing.T) {
 	}
 }
 
-// TestAStoreThatGoesAway says nothing about blocks either, and is not asked again for each of them.
+// TestAStoreThatGoesAway requires that a store which goes out of reach says nothing about blocks either, and is
+// not asked again for each of them.
 func TestAStoreThatGoesAway(t *testing.T) {
 	for _, kind := range []sqlrepo.ShardKind{sqlrepo.DataShard, sqlrepo.DAGShard} {
 		w := newWorld()
@@ -629,7 +633,8 @@ func TestAStoreThatGoesAway(t *testing.T) {
 	}
 }
 
-// TestWhatTheReaderLacks says nothing about blocks, whether it shows when a shard is opened or when it is read.
+// TestWhatTheReaderLacks requires that a shortage of the reader says nothing about blocks, whether it shows when
+// a shard is opened or when it is read.
 func TestWhatTheReaderLacks(t *testing.T) {
 	for _, lack := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOSPC, syscall.EACCES,
 		syscall.EPERM} {
@@ -689,7 +694,7 @@ func (away) OpenShard(context.Context, sqlrepo.Shard) (store.Reading, error) {
 	return nil, fmt.Errorf("%w: %w", blocks.ErrUnreachable, fs.ErrNotExist)
 }
 
-// TestStrewnBlocks lie in more shards than tables are held: few tables are read in vain.
+// TestStrewnBlocks uses blocks in more shards than there are tables. Few tables may be read in vain.
 func TestStrewnBlocks(t *testing.T) {
 	w := newWorld()
 	var cids [][]cid.Cid

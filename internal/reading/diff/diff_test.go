@@ -15,7 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// listed yields entries, each described as its kind ("f", "d" or "l") and what it holds.
+// listed yields entries. Each is described by its kind ("f", "d" or "l") and its content.
 func listed(tree map[string]string) iter.Seq2[sqlrepo.Listed, error] {
 	return func(yield func(sqlrepo.Listed, error) bool) {
 		for _, path := range slices.Sorted(maps.Keys(tree)) {
@@ -62,7 +62,7 @@ func TestDifferences(t *testing.T) {
 	}
 }
 
-// TestDifferencesOfAnyTrees compares with what maps tell.
+// TestDifferencesOfAnyTrees compares the changes with those that maps show.
 func TestDifferencesOfAnyTrees(t *testing.T) {
 	trees := rapid.MapOf(rapid.StringMatching("[ab\x00]{0,3}"), rapid.StringMatching("[fdl][xy]?"))
 	rapid.Check(t, func(t *rapid.T) {

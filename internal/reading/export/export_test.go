@@ -18,7 +18,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/reading/tree/treetest"
 )
 
-// exported are the blocks of a CAR, as another reader sees them.
+// exported returns the blocks of a CAR, as another reader sees them.
 func exported(t *testing.T, s *treetest.Store, root cid.Cid) (all []cid.Cid) {
 	t.Helper()
 	var file bytes.Buffer
@@ -58,7 +58,7 @@ func TestBlocksComeDepthFirstAndOnce(t *testing.T) {
 	}
 }
 
-// TestOrderDoesNotDependOnWorkers exports more than fits one piece.
+// TestOrderDoesNotDependOnWorkers exports more than fits into one piece.
 func TestOrderDoesNotDependOnWorkers(t *testing.T) {
 	s := treetest.New()
 	var entries []tree.Link

@@ -50,7 +50,7 @@ func equal[T comparable](tb testing.TB, what string, got, want T) {
 func each(t *testing.T, test func(f *fixture)) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		before := goleak.IgnoreCurrent()
-		// The pool outlives the test: a connection whose write was slow has a reader.
+		// The pool outlives the test. A connection with a slow write has a goroutine that reads.
 		pooled := goleak.IgnoreAnyFunction("github.com/jackc/pgx/v5/pgconn/internal/bgreader.(*BGReader).bgRead")
 		t.Cleanup(func() { goleak.VerifyNone(t, before, pooled) })
 		test(newFixture(t, db))
@@ -106,7 +106,7 @@ func (f *fixture) roots(ctx context.Context) (roots []gateway.Root, err error) {
 	return roots, err
 }
 
-// serve begins a gateway, which ends with the test.
+// serve starts a gateway, which ends with the test.
 func (f *fixture) serve() {
 	f.Helper()
 	log := slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -163,13 +163,13 @@ func (f *fixture) prepare() string {
 	return result.Upload.RootCID.String()
 }
 
-// answer is what a gateway answered.
+// answer is the answer of a gateway.
 type answer struct {
 	*http.Response
 	body []byte
 }
 
-// ask sends a request with headers "Name: value", and tells what failed.
+// ask sends a request with headers "Name: value". It returns an error if the request fails.
 func (f *fixture) ask(method, path string, headers ...string) (a answer, err error) {
 	request, err := http.NewRequestWithContext(f.Context(), method, f.url+path, nil)
 	if err != nil {
@@ -191,7 +191,7 @@ func (f *fixture) ask(method, path string, headers ...string) (a answer, err err
 	return answer{response, body}, err
 }
 
-// get demands an answer with a status.
+// get requires an answer with the given status.
 func (f *fixture) get(status int, path string, headers ...string) answer {
 	f.Helper()
 	a, err := f.ask(http.MethodGet, path, headers...)

@@ -69,7 +69,7 @@ func TestRanges(t *testing.T) {
 		check("-5", size-5, size)
 		check(fmt.Sprintf("%d-", size-1), size-1, size)
 		check(fmt.Sprintf("10-%d", size*2), 10, size)
-		check("3-9,20-29", 3, 10) // of several the first
+		check("3-9,20-29", 3, 10) // of several ranges the first
 		random := rand.New(rand.NewPCG(1, 2))
 		for range 100 {
 			from := random.IntN(size)
@@ -98,7 +98,7 @@ func TestHeadersAlone(t *testing.T) {
 	})
 }
 
-// TestBlocksCanBeVerified reads CARs and blocks, and compares them with what the repository knows of the upload.
+// TestBlocksCanBeVerified reads CARs and blocks, and compares them with the rows of the upload.
 func TestBlocksCanBeVerified(t *testing.T) {
 	each(t, func(f *fixture) {
 		f.write("dir/large", 3<<20+5)
@@ -133,7 +133,7 @@ func TestBlocksCanBeVerified(t *testing.T) {
 	})
 }
 
-// nodes are the lengths of all blocks in the repository.
+// nodes returns the lengths of all blocks in the repository.
 func (f *fixture) nodes() map[cid.Cid]int32 {
 	f.Helper()
 	nodes := map[cid.Cid]int32{}
@@ -191,7 +191,7 @@ func TestWhatIsRefused(t *testing.T) {
 	})
 }
 
-// TestContentIsContained has no page of content read the list of roots, or what other roots have.
+// TestContentIsContained requires that a page of content can read neither the list of roots nor other roots.
 func TestContentIsContained(t *testing.T) {
 	each(t, func(f *fixture) {
 		f.write("page.html", 5)
@@ -231,7 +231,7 @@ func TestBytesInACIDAreNotServed(t *testing.T) {
 
 const hello = "/ipfs/bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"
 
-// TestAnUploadUnderWay asks for a block of the first shard while the last one is packed.
+// TestAnUploadUnderWay asks for a block of the first shard while the last one is being packed.
 func TestAnUploadUnderWay(t *testing.T) {
 	each(t, func(f *fixture) {
 		must(f, os.WriteFile(filepath.Join(f.root, "a"), []byte("hello world"), 0o644))
@@ -293,7 +293,7 @@ func TestDamagedBlocksAreNotServed(t *testing.T) {
 	})
 }
 
-// TestManyClients has 64 of them read all that there is at the same time.
+// TestManyClients lets 64 clients read everything at the same time.
 func TestManyClients(t *testing.T) {
 	each(t, func(f *fixture) {
 		content := map[string][]byte{}

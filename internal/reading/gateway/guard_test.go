@@ -18,7 +18,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/reading/blocks"
 )
 
-// stuck are blocks that are never found, nor missed.
+// stuck are blocks whose requests never end.
 type stuck struct{ asked chan context.Context }
 
 func (s stuck) Get(ctx context.Context, _ cid.Cid) ([]byte, error) {
@@ -67,7 +67,8 @@ func TestABlockThatIsNotReadInTimeIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestAClientThatIsGone ends what was done for it, and makes place for another one.
+// TestAClientThatIsGone requires that work for a client ends when the client is gone, and that another client
+// gets its place.
 func TestAClientThatIsGone(t *testing.T) {
 	blocks := stuck{make(chan context.Context, 10)}
 	h := handler(t, blocks, 1, time.Hour)
@@ -94,7 +95,7 @@ func TestAClientThatIsGone(t *testing.T) {
 	}
 }
 
-// TestAClientThatTakesNothing reads no byte of an answer without end.
+// TestAClientThatTakesNothing reads no byte of an endless answer.
 func TestAClientThatTakesNothing(t *testing.T) {
 	failed := make(chan error, 1)
 	endless := patient(50*time.Millisecond, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -125,7 +126,7 @@ func TestAClientThatTakesNothing(t *testing.T) {
 	}
 }
 
-// TestTheEnd has a request under way that would never end.
+// TestTheEnd ends the gateway during a request that would never end.
 func TestTheEnd(t *testing.T) {
 	blocks := stuck{make(chan context.Context, 10)}
 	listener := listen(t)
@@ -164,7 +165,7 @@ func TestAFailureThatIsTheDatabases(t *testing.T) {
 	}
 }
 
-// failing blocks can't be read now.
+// failing are blocks that can't be read now.
 type failing struct{}
 
 func (failing) Get(context.Context, cid.Cid) ([]byte, error) {

@@ -34,7 +34,7 @@ func must(tb testing.TB, err error) {
 	}
 }
 
-// newJob is the preparation of a tree in which files are large, equal, empty, and many.
+// newJob returns the preparation of a tree with large, equal, empty and many files.
 func newJob(t *testing.T, db *dialect.DB) *pipeline.Job {
 	t.Helper()
 	ctx, repo := t.Context(), sqlrepo.New(db)
@@ -81,7 +81,7 @@ func run(t *testing.T, job *pipeline.Job) sqlrepo.Upload {
 	return result.Upload
 }
 
-// walked are the lengths of all blocks of an upload.
+// walked returns the lengths of all blocks of an upload.
 func walked(t *testing.T, repo *sqlrepo.Repository, upload sqlrepo.Upload) (root cid.Cid, blocks map[cid.Cid]int64) {
 	t.Helper()
 	blocks = map[cid.Cid]int64{}
@@ -104,7 +104,7 @@ func walked(t *testing.T, repo *sqlrepo.Repository, upload sqlrepo.Upload) (root
 	return root, blocks
 }
 
-// stored are the lengths of all blocks in the shards of some uploads.
+// stored returns the lengths of all blocks in the shards of some uploads.
 func stored(t *testing.T, repo *sqlrepo.Repository, uploads ...sqlrepo.Upload) map[cid.Cid]int64 {
 	t.Helper()
 	blocks := map[cid.Cid]int64{}
@@ -120,7 +120,7 @@ func stored(t *testing.T, repo *sqlrepo.Repository, uploads ...sqlrepo.Upload) m
 	return blocks
 }
 
-// TestWhatAnUploadConsistsOf is what the shards of a space hold that has no other.
+// TestWhatAnUploadConsistsOf compares the blocks of uploads with the blocks in the shards of their space.
 func TestWhatAnUploadConsistsOf(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		job := newJob(t, db)
@@ -157,7 +157,7 @@ func TestWhatAnUploadConsistsOf(t *testing.T) {
 	})
 }
 
-// TestWhatAnUnfinishedUploadHas are the chunks that are packed.
+// TestWhatAnUnfinishedUploadHas requires the chunks that are packed.
 func TestWhatAnUnfinishedUploadHas(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		job := newJob(t, db)
@@ -178,7 +178,8 @@ func TestWhatAnUnfinishedUploadHas(t *testing.T) {
 	})
 }
 
-// stopping ends a run when a shard was stored and the next one is to be: shards are sealed one after the other.
+// stopping ends a run when one shard has been stored and the next one is about to be. Shards are sealed one after
+// the other.
 type stopping struct {
 	store.Store
 	stored int
@@ -202,7 +203,7 @@ func (b *stoppingBlob) Commit(ctx context.Context, name string) (string, error) 
 	return b.Blob.Commit(ctx, name)
 }
 
-// TestWhatVisitReturns ends the walk.
+// TestWhatVisitReturns requires that an error of visit ends the walk.
 func TestWhatVisitReturns(t *testing.T) {
 	db := enginetest.Engines()[0].Open(t)
 	job := newJob(t, db)

@@ -38,7 +38,7 @@ func must(tb testing.TB, err error) {
 	}
 }
 
-// fixture is a source whose shards are in a directory, to be compared with those that are made again.
+// fixture is a source whose shards are in a directory, for comparison with those that are made again.
 type fixture struct {
 	*testing.T
 	repo      *sqlrepo.Repository
@@ -46,11 +46,11 @@ type fixture struct {
 	store     *store.Directory
 	job       pipeline.Job
 	remaker   *remake.Remaker
-	// contents is called before the entries of an upload are gone through.
+	// contents is called before a pass through the entries of an upload.
 	contents func()
 }
 
-// watched tells when entries are gone through.
+// watched reports passes through entries.
 type watched struct {
 	*sqlrepo.Repository
 	of *fixture
@@ -118,8 +118,8 @@ func (f *fixture) prepare() sqlrepo.Upload {
 	return result.Upload
 }
 
-// prepareTwice has files that span shards, the same content in several files, files that the second upload shares with
-// the first, directories large and empty, and symlinks.
+// prepareTwice prepares files that span shards, the same content in several files, files that both uploads share,
+// large and empty directories, and symlinks.
 func (f *fixture) prepareTwice() (first, second sqlrepo.Upload) {
 	f.write("large", 1, 5<<20+7)
 	f.write("again/large", 1, 5<<20+7)
@@ -135,7 +135,7 @@ func (f *fixture) prepareTwice() (first, second sqlrepo.Upload) {
 	return first, f.prepare()
 }
 
-// packed are the shards that the store has.
+// packed returns the shards in the store.
 func (f *fixture) packed() (shards []sqlrepo.Shard) {
 	f.Helper()
 	uploads, err := f.repo.Uploads(f.Context(), sqlrepo.UploadFilter{})
@@ -157,7 +157,7 @@ func (f *fixture) stored(row sqlrepo.Shard) []byte {
 	return content
 }
 
-// made reads a shard that is made again, from its beginning.
+// made makes a shard again and reads it from its beginning.
 func (f *fixture) made(row sqlrepo.Shard) ([]byte, error) {
 	reading, err := f.remaker.OpenShard(f.Context(), row)
 	if err != nil {
@@ -198,7 +198,7 @@ func TestShardsAreMadeAsTheyWere(t *testing.T) {
 	})
 }
 
-// TestRangesOfShards are read by many at once.
+// TestRangesOfShards lets many readers read ranges at once.
 func TestRangesOfShards(t *testing.T) {
 	f := newFixture(t, enginetest.Engines()[0].Open(t))
 	f.prepareTwice()
@@ -227,7 +227,8 @@ func readRanges(ctx context.Context, reading store.Reading, want []byte, random 
 	return nil
 }
 
-// TestAChangedSourceIsTold, and content that lies elsewhere in the shard too is still found.
+// TestAChangedSourceIsTold requires an error for changed content. Content that is also elsewhere in the shard is
+// still found.
 func TestAChangedSourceIsTold(t *testing.T) {
 	f := newFixture(t, enginetest.Engines()[0].Open(t))
 	f.write("a", 1, 5000)
@@ -252,7 +253,8 @@ func TestAChangedSourceIsTold(t *testing.T) {
 	}
 }
 
-// TestWhatARemovedUploadLeaves is made by the entries of those that need it.
+// TestWhatARemovedUploadLeaves requires that the blocks a removed upload leaves are made from the entries of
+// uploads that need them.
 func TestWhatARemovedUploadLeaves(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
@@ -293,13 +295,14 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 	}
 }
 
-// dags are the DAG shards that the store has.
+// dags returns the DAG shards in the store.
 func (f *fixture) dags() []sqlrepo.Shard {
 	f.Helper()
 	return slices.DeleteFunc(f.packed(), func(row sqlrepo.Shard) bool { return row.Kind != sqlrepo.DAGShard })
 }
 
-// TestWhoAsksAgainFindsItUnderWay has somebody give up on a DAG shard that takes long, and others wait for the same.
+// TestWhoAsksAgainFindsItUnderWay lets one caller give up on a DAG shard that takes long, while others wait for
+// the same shard.
 func TestWhoAsksAgainFindsItUnderWay(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
@@ -341,7 +344,7 @@ func TestWhoAsksAgainFindsItUnderWay(t *testing.T) {
 	})
 }
 
-// TestCloseEndsWhatIsMade waits for nobody.
+// TestCloseEndsWhatIsMade requires that Close waits for nobody.
 func TestCloseEndsWhatIsMade(t *testing.T) {
 	f := newFixture(t, enginetest.Engines()[0].Open(t))
 	f.write("file", 1, 3<<20)
@@ -359,7 +362,7 @@ func TestCloseEndsWhatIsMade(t *testing.T) {
 	must(t, <-closed)
 }
 
-// TestFewSpoolsAreKept but for those that are read.
+// TestFewSpoolsAreKept requires that few spools are kept besides those that are being read.
 func TestFewSpoolsAreKept(t *testing.T) {
 	f := newFixture(t, enginetest.Engines()[0].Open(t))
 	f.write("file", 1, 3<<20)

@@ -55,7 +55,7 @@ func to(t *testing.T, from tree.Blocks, root tree.Link, out string,
 
 func overwrite(r *retrieve.Retriever) { r.Overwrite = true }
 
-// files are what is in a directory, each with its content or target.
+// files returns the entries of a directory, each with its content or target.
 func files(t testing.TB, root string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -156,7 +156,7 @@ func TestWhereAFileGoes(t *testing.T) {
 	}
 }
 
-// TestWhatIsThereIsNotReplaced unless that is asked for, and directories never are.
+// TestWhatIsThereIsNotReplaced requires that files are only replaced on request, and directories never.
 func TestWhatIsThereIsNotReplaced(t *testing.T) {
 	s := treetest.New()
 	root, want := sample(s)
@@ -198,7 +198,7 @@ func TestWhatIsThereIsNotReplaced(t *testing.T) {
 	}
 }
 
-// outside is a directory that nothing may be written to, beside one to retrieve into.
+// outside makes a directory that nothing may be written to, beside one to retrieve into.
 func outside(t *testing.T) (out, secret string, untouched func()) {
 	t.Helper()
 	dir := t.TempDir()
@@ -211,7 +211,7 @@ func outside(t *testing.T) (out, secret string, untouched func()) {
 	}
 }
 
-// TestNothingIsWrittenOutside has links of all kinds lie where a tree is written.
+// TestNothingIsWrittenOutside puts links of all kinds where a tree is written.
 func TestNothingIsWrittenOutside(t *testing.T) {
 	s := treetest.New()
 	root := s.Directory("", s.Directory("d", s.Raw("f", "new")), s.Raw("f", "new"), s.File("g", "a", "b"))
@@ -260,7 +260,7 @@ func TestUnfinishedFilesLeadNowhere(t *testing.T) {
 	}
 }
 
-// unfinished retrieves without one block, and returns the names of what is not whole.
+// unfinished retrieves a tree without one block and returns the names of the unfinished files.
 func unfinished(t *testing.T, s *treetest.Store, root tree.Link, out string) (names []string) {
 	t.Helper()
 	lost := s.Raw("", "bbbb")
@@ -286,7 +286,7 @@ func unfinished(t *testing.T, s *treetest.Store, root tree.Link, out string) (na
 	return names
 }
 
-// swapping does something before the n-th block is given.
+// swapping calls a function before the n-th block is read.
 type swapping struct {
 	*treetest.Store
 	left *atomic.Int64
@@ -302,7 +302,7 @@ func (s swapping) Fetch(ctx context.Context, cids []cid.Cid, use func(int, []byt
 	})
 }
 
-// TestSwappedDirectories has somebody put a symlink in place of a directory at any moment of a run.
+// TestSwappedDirectories puts a symlink in place of a directory at every moment of a run.
 func TestSwappedDirectories(t *testing.T) {
 	s := treetest.New()
 	root := s.Directory("", s.Directory("d", s.Directory("e", s.Raw("f", "x"), s.File("g", "a", "b"), s.Symlink("l", "x")),
@@ -317,7 +317,7 @@ func TestSwappedDirectories(t *testing.T) {
 				left := &atomic.Int64{}
 				left.Store(n + 1)
 				swap := func() {
-					_ = os.Rename(filepath.Join(out, target), filepath.Join(out, "away")) // it may not be there yet
+					_ = os.Rename(filepath.Join(out, target), filepath.Join(out, "away")) // it may not exist yet
 					_ = os.Symlink(secret, filepath.Join(out, target))
 				}
 				_, _ = to(t, swapping{s, left, swap}, root, out, overwrite) // it may fail
@@ -355,8 +355,8 @@ func (i interrupting) Fetch(ctx context.Context, cids []cid.Cid, use func(int, [
 	})
 }
 
-// TestInterruptedRunsGoOn interrupts after any number of blocks. No file that has its name is anything but whole, and
-// the next run fetches little again.
+// TestInterruptedRunsGoOn interrupts a run after any number of blocks. Every file with its own name must be
+// whole, and the next run must fetch little again.
 func TestInterruptedRunsGoOn(t *testing.T) {
 	s := treetest.New()
 	var large []string
@@ -401,9 +401,9 @@ func TestInterruptedRunsGoOn(t *testing.T) {
 	}
 }
 
-// openFiles counts the open files of this process, where the system tells.
+// openFiles counts the open files of this process, if the system can tell.
 func openFiles() int {
-	entries, _ := os.ReadDir("/proc/self/fd") // other systems have none
+	entries, _ := os.ReadDir("/proc/self/fd") // other systems don't have it
 	return len(entries)
 }
 

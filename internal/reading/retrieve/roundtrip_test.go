@@ -37,7 +37,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// oddities makes a tree of all that a file system can hold.
+// oddities makes a tree of everything that a file system can hold.
 func oddities(t *testing.T, sparse int64) string {
 	t.Helper()
 	root := filepath.Join(t.TempDir(), "source")
@@ -55,7 +55,8 @@ func oddities(t *testing.T, sparse int64) string {
 	} {
 		write(name, size)
 	}
-	for i := range 1200 { // too much for one block
+	// These are too many for one block.
+	for i := range 1200 {
 		write(fmt.Sprintf("many/%05d-%s", i, strings.Repeat("m", 200)), i%30)
 	}
 	ok(t, errors.Join(
@@ -71,7 +72,7 @@ func oddities(t *testing.T, sparse int64) string {
 	return root
 }
 
-// changeMetadata gives entries modes and times that they would not have by themselves.
+// changeMetadata gives entries unusual modes and times.
 func changeMetadata(t *testing.T, root string) {
 	t.Helper()
 	n := 0
@@ -95,15 +96,15 @@ func changeMetadata(t *testing.T, root string) {
 	}
 }
 
-// stamp gives times from 1902 to 2445: the file system keeps those from 1901 to 2446, nanoseconds since 1970 alone
-// those from 1678 to 2262.
+// stamp sets times from 1902 to 2445. The file system supports 1901 to 2446, while nanoseconds since 1970 only
+// reach from 1678 to 2262.
 func stamp(path string, n int) error {
 	year := 1902 + n*37%544
 	at := unix.Timespec{Sec: time.Date(year, 1, 1, 0, 0, n%60, 0, time.UTC).Unix(), Nsec: int64(n)}
 	return unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
-// equalTrees compares all that can be seen of two trees.
+// equalTrees compares everything that is visible of two trees.
 func equalTrees(t *testing.T, got, want string, metadata bool) {
 	t.Helper()
 	seen := map[string]bool{}
@@ -152,7 +153,7 @@ func equalEntries(got, want string, metadata bool) error {
 	return nil
 }
 
-// restored is the mode that is given back: what would have a file run in its owner's name is not.
+// restored returns the mode that retrieve restores. The setuid and setgid bits are not restored.
 func restored(mode fs.FileMode) fs.FileMode { return mode &^ (fs.ModeSetuid | fs.ModeSetgid) }
 
 func equalFiles(got, want string, size, wanted int64) error {
@@ -184,7 +185,7 @@ func equalFiles(got, want string, size, wanted int64) error {
 	return nil
 }
 
-// prepared is an upload with what it takes to read it.
+// prepared is an upload with everything needed to read it.
 type prepared struct {
 	upload sqlrepo.Upload
 	repo   *sqlrepo.Repository
@@ -222,7 +223,7 @@ func prepare(t *testing.T, db *dialect.DB, root string) *prepared {
 	return p
 }
 
-// retriever knows modes and times.
+// retriever returns a Retriever that knows modes and times.
 func (p *prepared) retriever(t *testing.T, base sqlrepo.Path) *retrieve.Retriever {
 	return &retrieve.Retriever{
 		Blocks: p.source, Workers: 2, Base: base, Known: p.repo.EntriesBelow(t.Context(), p.upload.ID, base),
@@ -251,7 +252,7 @@ func roundTrip(t *testing.T, db *dialect.DB, root string) {
 	p.exported(t, root)
 }
 
-// at is what lies at a path of the upload.
+// at resolves a path of the upload.
 func (p *prepared) at(t *testing.T, names ...string) tree.Resolved {
 	t.Helper()
 	return must(tree.Resolve(t.Context(), p.source, tree.Path{Root: p.upload.RootCID.Cid, Names: names}))(t)
@@ -302,7 +303,7 @@ func (p *prepared) verified(t *testing.T) {
 	}
 }
 
-// exported has another reader of CARs take in what is exported, and retrieves that.
+// exported imports an export with another reader of CARs, and retrieves the tree from there.
 func (p *prepared) exported(t *testing.T, root string) {
 	t.Helper()
 	var file bytes.Buffer

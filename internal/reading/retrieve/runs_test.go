@@ -27,14 +27,14 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// whole has several large and small files.
+// whole makes a tree of several large and small files.
 func whole(s *treetest.Store) (tree.Link, map[string]string) {
 	parts := []string{strings.Repeat("a", 1<<20), strings.Repeat("b", 1<<20), strings.Repeat("c", 1<<20)}
 	return s.Directory("", s.Directory("d", s.Raw("f", "in d")), s.File("large", parts...), s.Raw("small", "x")),
 		map[string]string{"d/": "", "d/f": "in d", "large": strings.Join(parts, ""), "small": "x"}
 }
 
-// TestTwoRunsAtOnce write the same files: whatever has its name in the end is whole.
+// TestTwoRunsAtOnce lets two runs write the same files. In the end every file with its own name must be whole.
 func TestTwoRunsAtOnce(t *testing.T) {
 	s := treetest.New()
 	root, want := whole(s)
@@ -58,7 +58,8 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	}
 }
 
-// TestAFileThatAnotherRunWritesIsLeftAlone and has its name once that run has written it.
+// TestAFileThatAnotherRunWritesIsLeftAlone requires that a file which another run is writing gets its name from
+// that run.
 func TestAFileThatAnotherRunWritesIsLeftAlone(t *testing.T) {
 	s := treetest.New()
 	root, want := whole(s)
@@ -73,7 +74,8 @@ func TestAFileThatAnotherRunWritesIsLeftAlone(t *testing.T) {
 	same(t, "in the end", files(t, out), want)
 }
 
-// TestALockedPartOfASmallFile is another run's, an unlocked one that of a dead one.
+// TestALockedPartOfASmallFile requires that a locked part counts as another run's, and an unlocked one as a dead
+// run's.
 func TestALockedPartOfASmallFile(t *testing.T) {
 	s := treetest.New()
 	small := s.Raw("small", "content")
@@ -93,7 +95,8 @@ func TestALockedPartOfASmallFile(t *testing.T) {
 	same(t, "unlocked", files(t, out), map[string]string{"small": "content"})
 }
 
-// TestAPartThatWasTakenAway is not given the file's name when something else has its own.
+// TestAPartThatWasTakenAway requires that a file does not get its name if something else has the name of the
+// unfinished file.
 func TestAPartThatWasTakenAway(t *testing.T) {
 	s := treetest.New()
 	root, _ := whole(s)
@@ -115,7 +118,7 @@ func TestAPartThatWasTakenAway(t *testing.T) {
 
 var before = time.Date(2001, 2, 3, 4, 5, 6, 7, time.UTC)
 
-// knowing has modes known of entries, which are given as "path", mode, with times of long ago.
+// knowing returns an option with known modes of entries, given as "path", mode, and times of long ago.
 func knowing(modes map[string]int32) func(*retrieve.Retriever) {
 	return func(r *retrieve.Retriever) {
 		var all []sqlrepo.Listed
@@ -148,7 +151,7 @@ func hasMode(t *testing.T, path string, want fs.FileMode) {
 	}
 }
 
-// TestModesThatRunAsAnother are not restored.
+// TestModesThatRunAsAnother requires that setuid and setgid bits are not restored.
 func TestModesThatRunAsAnother(t *testing.T) {
 	s := treetest.New()
 	root := s.Directory("", s.Directory("d"), s.Raw("f", "x"), s.File("g", "a", "b"))
@@ -164,7 +167,7 @@ func TestModesThatRunAsAnother(t *testing.T) {
 	}
 }
 
-// TestADirectoryThatWasThereStaysAsItIs but for what is written into it.
+// TestADirectoryThatWasThereStaysAsItIs requires that an existing directory only gets new entries.
 func TestADirectoryThatWasThereStaysAsItIs(t *testing.T) {
 	s := treetest.New()
 	root := s.Directory("", s.Raw("f", "x"))
@@ -184,7 +187,7 @@ func TestADirectoryThatWasThereStaysAsItIs(t *testing.T) {
 	same(t, "fresh", files(t, fresh), map[string]string{"f": "x"})
 }
 
-// TestAReadOnlyTreeIsGoneOnWith after runs that could not write all of it.
+// TestAReadOnlyTreeIsGoneOnWith goes on after runs that could not write all of a read-only tree.
 func TestAReadOnlyTreeIsGoneOnWith(t *testing.T) {
 	s := treetest.New()
 	root := s.Directory("", s.Directory("d", s.File("g", "aaaa", "bbbb")), s.Raw("f", "x"))
@@ -202,7 +205,7 @@ func TestAReadOnlyTreeIsGoneOnWith(t *testing.T) {
 		}
 		part := must(filepath.Glob(out + "/d/.guppy-part-*"))(t)[0]
 		hasMode(t, part, must(os.Stat(part))(t).Mode()|0o600)
-		ok(t, os.Chmod(part, 0o444)) // killed before it had its name
+		ok(t, os.Chmod(part, 0o444)) // as if the run was killed before the file had its name
 	}
 	s.Raw("", "bbbb")
 	sum := must(to(t, s, root, out, known))(t)
@@ -217,7 +220,7 @@ func TestAReadOnlyTreeIsGoneOnWith(t *testing.T) {
 	same(t, "in the end", files(t, out), map[string]string{"d/": "", "d/g": "aaaabbbb", "f": "x"})
 }
 
-// watching sees before blocks are given how many files are open.
+// watching records the number of open files before blocks are read.
 type watching struct {
 	*treetest.Store
 	mu   *sync.Mutex
@@ -231,7 +234,7 @@ func (w watching) Fetch(ctx context.Context, cids []cid.Cid, use func(int, []byt
 	return w.Store.Fetch(ctx, cids, use)
 }
 
-// TestFewFilesAreOpen while a tree of many small directories is written.
+// TestFewFilesAreOpen writes a tree of many small directories.
 func TestFewFilesAreOpen(t *testing.T) {
 	s := treetest.New()
 	var all []tree.Link
@@ -250,7 +253,7 @@ func TestFewFilesAreOpen(t *testing.T) {
 	}
 }
 
-// stopping fails with one block, once several others wait for theirs.
+// stopping fails to read one block, once several other readers wait for theirs.
 type stopping struct {
 	*treetest.Store
 	bad   cid.Cid
@@ -274,7 +277,7 @@ func (s stopping) Fetch(ctx context.Context, cids []cid.Cid, use func(int, []byt
 	return fmt.Errorf("find blocks: %w", ctx.Err())
 }
 
-// TestTheCauseIsTold and not what it has brought about.
+// TestTheCauseIsTold requires the first error, not its consequences.
 func TestTheCauseIsTold(t *testing.T) {
 	s := treetest.New()
 	var parts []string

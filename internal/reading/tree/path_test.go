@@ -46,7 +46,7 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// maze has all kinds of symlinks.
+// maze makes a tree with all kinds of symlinks.
 func maze(s *treetest.Store) tree.Link {
 	var hops []tree.Link
 	for i := range 60 {
@@ -110,7 +110,7 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// FuzzResolve goes along any path of the maze, and through links that lead anywhere: it ends, and never outside.
+// FuzzResolve follows any path of the maze, and links that lead anywhere. It must end, and never leave the root.
 func FuzzResolve(f *testing.F) {
 	for _, path := range []string{
 		"", "a/file", "link/../file", "hop3/deep/up/x", "loop/x", "wild/..", "wild/wild/a", "//./..",

@@ -30,7 +30,7 @@ func must[T any](value T, err error) func(testing.TB) T {
 	}
 }
 
-// hamt makes a large directory the way that uploads do.
+// hamt makes a large directory the way uploads do.
 func hamt(t testing.TB, s *treetest.Store, n int) (root cid.Cid, names []string) {
 	t.Helper()
 	builder := unixfs.UnixFSv1_2025.NewDirectory(func(b unixfs.Block) error {
@@ -78,7 +78,7 @@ func TestDirectories(t *testing.T) {
 	}
 }
 
-// TestALookUpReadsWhatLeadsThere and not the whole of a large directory.
+// TestALookUpReadsWhatLeadsThere requires that a lookup does not read the whole of a large directory.
 func TestALookUpReadsWhatLeadsThere(t *testing.T) {
 	s := treetest.New()
 	root, names := hamt(t, s, 6000)
@@ -90,7 +90,7 @@ func TestALookUpReadsWhatLeadsThere(t *testing.T) {
 	}
 }
 
-// bigFile is a file of several levels, of chunks of a few bytes.
+// bigFile makes a file of several levels, with chunks of a few bytes.
 func bigFile(s *treetest.Store, random *rand.Rand, levels, width int) (tree.Link, []byte) {
 	if levels == 0 {
 		content := make([]byte, 1+random.IntN(9))
@@ -135,7 +135,7 @@ func TestRangesOfFiles(t *testing.T) {
 	})
 }
 
-// TestARangeReadsItsBlocksAlone counts what is fetched of a file of two levels.
+// TestARangeReadsItsBlocksAlone counts the blocks fetched of a file of two levels.
 func TestARangeReadsItsBlocksAlone(t *testing.T) {
 	s := treetest.New()
 	var links []tree.Link
@@ -182,7 +182,7 @@ func TestWalk(t *testing.T) {
 	}
 }
 
-// walkAll goes through a tree and reads all files.
+// walkAll walks a tree and reads all files.
 func walkAll(ctx context.Context, from tree.Blocks, root cid.Cid) error {
 	node, err := tree.Read(ctx, from, root)
 	if err != nil {
@@ -196,7 +196,7 @@ func walkAll(ctx context.Context, from tree.Blocks, root cid.Cid) error {
 	}, nil)
 }
 
-// TestHostileDAGs are refused with an error that says so.
+// TestHostileDAGs requires that hostile DAGs are refused with a fitting error.
 func TestHostileDAGs(t *testing.T) {
 	n := treetest.Number
 	murmur := n(0x22)
@@ -290,12 +290,12 @@ func TestHostileDAGs(t *testing.T) {
 	}
 }
 
-// placed is an entry with the name that a HAMT of 256 places has for it.
+// placed returns an entry with the name that a HAMT of 256 places has for it.
 func placed(s *treetest.Store, name string) tree.Link {
 	return s.Raw(fmt.Sprintf("%02X%s", murmur3.Sum64([]byte(name))>>56, name), name)
 }
 
-// sameHashes is an entry of a HAMT, and its place.
+// sameHashes returns an entry of a HAMT, and its place.
 func sameHashes(s *treetest.Store) (place string, entry tree.Link) {
 	entry = placed(s, "a")
 	return entry.Name[:2], entry
@@ -309,7 +309,7 @@ func deep(s *treetest.Store, depth int) tree.Link {
 	return link
 }
 
-// chain is a file of one byte under many nodes.
+// chain makes a file of one byte under many nodes.
 func chain(s *treetest.Store, levels int) tree.Link {
 	link := s.Raw("", "x")
 	for range levels {
@@ -324,7 +324,7 @@ func hamtPart(s *treetest.Store, links ...tree.Link) tree.Link {
 	return tree.Link{CID: s.Node(data, links...)}
 }
 
-// hamtBomb has 256^7 ways to the same part.
+// hamtBomb makes a HAMT with 256^7 ways to the same part.
 func hamtBomb(s *treetest.Store) tree.Link {
 	below := hamtPart(s, s.Raw("00name", "x"))
 	for range 7 {

@@ -17,7 +17,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// problems verifies a tree, and returns what is wrong as "what path", sorted.
+// problems verifies a tree and returns the problems as "what path", sorted.
 func problems(t *testing.T, from verify.Blocks, root tree.Link, deep bool) (found []string, sum verify.Summary) {
 	t.Helper()
 	v := verify.Verifier{Blocks: from, Deep: deep, Workers: 3, Found: func(p verify.Problem) error {
@@ -78,7 +78,7 @@ func TestMissingBlocks(t *testing.T) {
 	}
 }
 
-// damaged says of some blocks that they can't be had.
+// damaged are blocks of which some can't be read.
 type damaged struct {
 	*treetest.Store
 	errs map[cid.Cid]error
@@ -179,7 +179,7 @@ func TestHostileDAGs(t *testing.T) {
 	}
 }
 
-// chain is a file of one byte under many nodes.
+// chain makes a file of one byte under many nodes.
 func chain(s *treetest.Store, levels int) tree.Link {
 	link := s.Raw("", "x")
 	for range levels {
