@@ -18,17 +18,21 @@ func TestKilledRunsGoOn(t *testing.T) {
 	if err := writeCorpus(corpus); err != nil {
 		t.Fatal(err)
 	}
+
 	prepare := []string{"prepare", corpus, "--shard-size", "2MiB"}
+
 	for _, e := range engines() {
 		t.Run(e.name, func(t *testing.T) {
 			undisturbed := install(t, program, e)
 			started := time.Now()
 			undisturbed.run(t, prepare...)
 			took := time.Since(started)
+
 			want, kills := undisturbed.outcome(t), 0
 			if len(want.shards) < 15 {
 				t.Fatalf("%d shards are too few to be interrupted in", len(want.shards))
 			}
+
 			for seed := range uint64(crashSeeds) {
 				t.Run(fmt.Sprint(seed), func(t *testing.T) {
 					crashed := install(t, program, e)
@@ -36,9 +40,11 @@ func TestKilledRunsGoOn(t *testing.T) {
 					if !crashed.complete(t) {
 						crashed.run(t, prepare...)
 					}
+
 					requireSame(t, crashed.outcome(t), want)
 				})
 			}
+
 			if kills < crashSeeds {
 				t.Errorf("only %d runs were killed", kills)
 			}
@@ -52,12 +58,14 @@ func (i *installation) killOften(t *testing.T, random *rand.Rand, took time.Dura
 		if killed > 0 && i.complete(t) {
 			return killed
 		}
+
 		p := i.start(t, args...)
 		if random.IntN(3) == 0 {
 			i.running(p, 1+random.IntN(16))
 		} else {
 			p.runFor(time.Duration(random.Int64N(int64(took))))
 		}
+
 		// A run that has ended by itself does not count.
 		_ = p.Process.Kill()
 		if code := p.exit(t); code == -1 {

@@ -12,12 +12,14 @@ func TestWorkersAndEnginesLeaveNoTrace(t *testing.T) {
 	if err := writeCorpus(corpus); err != nil {
 		t.Fatal(err)
 	}
+
 	var want outcome
 	for _, e := range engines() {
 		for _, workers := range []int{1, 2, 8} {
 			t.Run(fmt.Sprintf("%s, %d workers", e.name, workers), func(t *testing.T) {
 				i := install(t, program, e)
 				i.run(t, "prepare", corpus, "--shard-size", "2MiB", "--workers", fmt.Sprint(workers))
+
 				got := i.outcome(t)
 				if want.root == "" {
 					want = got

@@ -29,10 +29,12 @@ func TestRoundTripsAreFew(t *testing.T) {
 			if err := writeRandom(source, tt.files, tt.size); err != nil {
 				t.Fatal(err)
 			}
+
 			near, far := prepareThrough(t, program, source, 0), prepareThrough(t, program, source, oneWay)
 			critical := int64((far.took - near.took) / (2 * oneWay * time.Millisecond))
 			t.Logf("%d round trips in %v; with %d ms each way %d in %v, some %d of them on the critical path",
 				near.turns, near.took, oneWay, far.turns, far.took, critical)
+
 			if near.turns > tt.most || far.turns > tt.most {
 				t.Errorf("more than %d round trips", tt.most)
 			}
@@ -52,13 +54,16 @@ type trip struct {
 // prepareThrough prepares a source in a new database whose server is some milliseconds away.
 func prepareThrough(t *testing.T, program, source string, late int) trip {
 	t.Helper()
+
 	proxy := chaos.StartProxy(t, pgtest.URL(t))
 	proxy.Begin(chaos.Delay(late, 0))
 	relay := chaos.StartRelay(t, proxy.URL())
 	i := install(t, program, engine{fresh: func(testing.TB) string { return relay.URL() }})
 	i.run(t, "space", "add", "default") // and the schema
+
 	prepare := i.command("prepare", source, "--shard-size", "16MiB", "--workers", "2")
 	prepare.Env = append(prepare.Env, "GUPPY_WORKER_LEASE=1m") // heartbeats depend on time
+
 	before, began := relay.Turns(), time.Now()
 	if output, err := prepare.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)

@@ -29,6 +29,7 @@ func TestALockThatIsLostEndsTheWork(t *testing.T) {
 		"check --repair": {[]string{"check", "--repair", "--yes"}, "LOCK TABLE nodes IN SHARE ROW EXCLUSIVE MODE"},
 		"transfer":       {[]string{"transfer", "--to"}, "LOCK TABLE nodes IN SHARE ROW EXCLUSIVE MODE"},
 	}
+
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			i := install(t, program, engines()[1])
@@ -37,6 +38,7 @@ func TestALockThatIsLostEndsTheWork(t *testing.T) {
 				t.Fatal(err)
 			}
 			i.run(t, "prepare", source)
+
 			locked := *i
 			command := test.command
 			switch name {
@@ -47,6 +49,7 @@ func TestALockThatIsLostEndsTheWork(t *testing.T) {
 			case "check --repair":
 				execute(t, connect(t, i.url), "DELETE FROM nodes WHERE shard = (SELECT MAX(id) FROM shards)")
 			}
+
 			before := normalise(locked.run(t, "dump"))
 			database := connect(t, locked.url)
 
@@ -63,6 +66,8 @@ func TestALockThatIsLostEndsTheWork(t *testing.T) {
 			if after := normalise(locked.run(t, "dump")); after != before {
 				t.Errorf("there was\n%s\nand now is\n%s", before, after)
 			}
+
+			// The command can be run again.
 			i.run(t, command...)
 			locked.run(t, "prepare", source)
 			locked.run(t, "check", "--read-data")
@@ -107,6 +112,7 @@ func waitingUnderLock(t *testing.T, database *sql.DB, p *process) (session int) 
 		WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.mode = 'ExclusiveLock' AND l.granted
 		AND l.classid = $1 AND EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
 			AND wait_event_type = 'Lock')`
+
 	for {
 		select {
 		case <-p.ended:

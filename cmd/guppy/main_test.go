@@ -33,16 +33,19 @@ func (s suite) Run() int {
 		fmt.Fprintln(os.Stderr, "the programs of scripts:", err)
 		return 1
 	}
+
 	for _, path := range []string{filepath.Dir(filepath.Dir(program)), filepath.Dir(program)} {
 		if err := os.Chmod(path, 0o755); err != nil {
 			fmt.Fprintln(os.Stderr, "the programs of scripts:", err)
 			return 1
 		}
 	}
+
 	if programs, err = os.MkdirTemp("", "guppy-programs-"); err != nil {
 		fmt.Fprintln(os.Stderr, "the built program:", err)
 		return 1
 	}
+
 	defer os.RemoveAll(programs) //nolint:errcheck // it is a temporary directory
 	return s.M.Run()
 }

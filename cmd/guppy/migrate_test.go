@@ -14,11 +14,13 @@ func TestTenProcessesMigrateAtOnce(t *testing.T) {
 	for _, e := range engines() {
 		t.Run(e.name, func(t *testing.T) {
 			i := install(t, program, e)
+
 			for range 2 {
 				var started []*process
 				for range 10 {
 					started = append(started, i.start(t, "migrate", "up"))
 				}
+
 				worked := 0
 				for _, p := range started {
 					if code := p.exit(t); code != 0 {
@@ -26,9 +28,11 @@ func TestTenProcessesMigrateAtOnce(t *testing.T) {
 					}
 					worked += strings.Count(p.stdout.String(), "  0005 proof\n")
 				}
+
 				if worked != 1 {
 					t.Errorf("%d processes have migrated", worked)
 				}
+
 				i.run(t, "migrate", "status")
 				i.run(t, "migrate", "down", "--yes")
 			}
@@ -44,10 +48,12 @@ func TestMigrationsKeepAnUpload(t *testing.T) {
 	if err := writeCorpus(corpus); err != nil {
 		t.Fatal(err)
 	}
+
 	prepare := []string{"prepare", corpus, "--shard-size", "2MiB"}
 	undisturbed := install(t, program, engines()[0])
 	undisturbed.run(t, prepare...)
 	want := undisturbed.outcome(t)
+
 	for _, e := range engines() {
 		t.Run(e.name, func(t *testing.T) {
 			i := install(t, program, e)
@@ -55,16 +61,21 @@ func TestMigrationsKeepAnUpload(t *testing.T) {
 			if !i.running(p, 5) {
 				t.Fatalf("it ended too soon\n%s", &p.stderr)
 			}
+
 			if err := p.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}
 			p.exit(t)
+
 			i.backAndForth(t)
 			if i.complete(t) {
 				t.Fatal("it was complete")
 			}
+
 			i.run(t, prepare...)
 			requireSameContent(t, i.outcome(t), want)
+
+			// The complete upload survives as well.
 			i.backAndForth(t)
 			requireSameContent(t, i.outcome(t), want)
 		})

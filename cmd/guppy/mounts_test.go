@@ -95,6 +95,7 @@ func (n *nas) refused(t *testing.T, why string, args ...string) {
 // ends waits for a run during which the source went away. The run must either have all files, or fail and say so.
 func (n *nas) ends(t *testing.T, p *process) {
 	t.Helper()
+
 	switch code := p.exit(t); code {
 	case exitComplete:
 		if uploads := n.uploads(t); uploads[len(uploads)-1].Files != n.count {
@@ -129,6 +130,7 @@ func (p *process) holds(t *testing.T, path string) {
 				return
 			}
 		}
+
 		select {
 		case <-p.ended:
 			t.Fatalf("it ended before it opened %s: %s", path, &p.stderr)
@@ -141,7 +143,9 @@ func (p *process) holds(t *testing.T, path string) {
 func TestMounts(t *testing.T) {
 	t.Parallel()
 	program := build(t)
+
 	t.Run("a source goes away", func(t *testing.T) { sourceGoesAway(t, program) })
+
 	for name, test := range map[string]func(*testing.T, string){
 		"a source goes away during its scan":  sourceGoesAwayDuringItsScan,
 		"a source is not there":               sourceIsNotThere,
@@ -202,8 +206,10 @@ func sourceGoesAway(t *testing.T, program string) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			n.count += 30 + 9
 			bind(t, n.files+"-below", filepath.Join(n.at, "below"))
+
 			undisturbed := install(t, program, engines()[0])
 			undisturbed.run(t, n.prepare...)
 			want := undisturbed.outcome(t)
@@ -251,11 +257,14 @@ func sourceIsNotThere(t *testing.T, program string) {
 	n := newNAS(t, program, 40, 300_000)
 	p := n.begun(t, 3)
 	p.interrupt(t, unix.SIGINT)
+
+	// Without the mount, nothing may change.
 	detach(t, n.at)
 	nothing := regexp.QuoteMeta("nothing is mounted at " + n.at)
 	n.refused(t, nothing, n.prepare...)
 	n.refused(t, nothing, "upload", "default")
 	n.refused(t, nothing, "worker", "--exit-when-idle")
+
 	bind(t, n.files, n.at)
 	if read := n.mounted(t); read >= 40*300_000 {
 		t.Errorf("all is read again: %d bytes", read)
@@ -283,6 +292,7 @@ func (n *nas) accepted(t *testing.T) {
 	t.Helper()
 	n.run(t, append(n.prepare, "--accept-source")...)
 	n.run(t, n.prepare...)
+
 	var shown sourceDetails
 	if err := json.Unmarshal([]byte(n.run(t, "source", "show", "default", "nas", "--json")), &shown); err != nil {
 		t.Fatal(err)
@@ -290,6 +300,7 @@ func (n *nas) accepted(t *testing.T) {
 	if len(shown.Seen) != 1 || shown.Seen[0].Path != n.at || !shown.Seen[0].Empty {
 		t.Errorf("remembered is %+v", shown.Seen)
 	}
+
 	bind(t, n.files, n.at)
 	n.refused(t, "the source is not what it was", n.prepare...)
 	n.run(t, append(n.prepare, "--accept-source")...)
@@ -303,15 +314,18 @@ func mountBelowIsNotThere(t *testing.T, program string) {
 	if err := writeRandom(n.files+"-below", 10, 1001); err != nil {
 		t.Fatal(err)
 	}
+
 	bind(t, n.files+"-below", below)
 	n.count += 10
 	n.mounted(t)
+
 	detach(t, below)
 	n.refused(t, regexp.QuoteMeta(below)+" was a mount of .*, and nothing is mounted there now", n.prepare...)
 	bind(t, n.files+"-below", below)
 	if read := n.mounted(t); read != 0 {
 		t.Errorf("%d bytes are read again", read)
 	}
+
 	detach(t, below)
 	n.count -= 10
 	n.run(t, append(n.prepare, "--exclude", "below/")...)
@@ -358,14 +372,17 @@ func mountAt(t *testing.T, at, kind, options string, files int) {
 	if err := os.MkdirAll(at, 0o755); err != nil {
 		t.Fatal(err)
 	}
+
 	if err := unix.Mount(kind, at, kind, 0, options); err != nil {
 		t.Fatalf("mount %s at %s: %v", kind, at, err)
 	}
+
 	t.Cleanup(func() {
 		for unix.Unmount(at, unix.MNT_DETACH) == nil {
 			continue
 		}
 	})
+
 	for i := range files {
 		if err := os.WriteFile(filepath.Join(at, fmt.Sprint(files, i)), []byte(fmt.Sprint(files, i)), 0o600); err != nil {
 			t.Fatal(err)
@@ -379,12 +396,14 @@ func anotherMountIsInPlace(t *testing.T, program string) {
 	n := newNAS(t, program, 3, 1000)
 	below := filepath.Join(n.at, "below")
 	mountAt(t, below, "tmpfs", "size=1m", 2)
+
 	if err := os.Mkdir(filepath.Join(below, "deep"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink("../nas-followed", filepath.Join(n.files, "link")); err != nil {
 		t.Fatal(err)
 	}
+
 	mountAt(t, n.at+"-followed", "tmpfs", "size=1m", 5)
 	n.prepare = append(n.prepare, "--symlinks", "follow")
 	n.count += 2 + 5
@@ -396,16 +415,19 @@ func anotherMountIsInPlace(t *testing.T, program string) {
 			mountAt(t, at, "tmpfs", "size=1m", others)
 			n.refused(t, "the source is not what it was: nothing identifies tmpfs tmpfs at ", n.prepare...)
 		}
+
 		detach(t, at)
 		mountAt(t, at, "tmpfs", "size=1m", files) // its files have other times
 		n.run(t, append(n.prepare, "--accept-source")...)
 	}
+
 	if err := os.MkdirAll(filepath.Join(below, "deep"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	mountAt(t, filepath.Join(below, "deep"), "tmpfs", "size=1m", 1)
 	n.count++
 	n.mounted(t)
+
 	mountAt(t, filepath.Join(below, "deep"), "tmpfs", "size=1m", 0)
 	n.refused(t, "the source is not what it was", n.prepare...)
 	detach(t, filepath.Join(below, "deep"))
@@ -415,14 +437,17 @@ func anotherMountIsInPlace(t *testing.T, program string) {
 	if err := errors.Join(writeRandom(one, 3, 10), writeRandom(other, 4, 10)); err != nil {
 		t.Fatal(err)
 	}
+
 	merged := n.at + "-merged"
 	options := "lowerdir=" + one + ":" + filepath.Join(n.files, "0")
 	mountAt(t, merged, "overlay", options, 0)
 	n.run(t, "prepare", merged)
 	n.run(t, "prepare", merged)
+
 	detach(t, merged)
 	mountAt(t, merged, "overlay", options, 0)
 	n.run(t, "prepare", merged)
+
 	detach(t, merged)
 	mountAt(t, merged, "overlay", "lowerdir="+other+":"+t.TempDir(), 0)
 	n.refused(t, "the source is not what it was: nothing identifies overlay", "prepare", merged)
@@ -435,6 +460,7 @@ func mountPointsHaveOddNames(t *testing.T, program string) {
 		mountAt(t, filepath.Join(n.at, name), "tmpfs", "size=1m", i+1)
 		n.count += int64(i + 1)
 	}
+
 	for _, name := range []string{"m\xfe", "m\xff"} {
 		if err := os.Symlink("../nas-"+name, filepath.Join(n.files, name)); err != nil {
 			t.Fatal(err)
@@ -442,11 +468,13 @@ func mountPointsHaveOddNames(t *testing.T, program string) {
 		mountAt(t, n.at+"-"+name, "tmpfs", "size=1m", 3)
 		n.count += 3
 	}
+
 	n.prepare = append(n.prepare, "--symlinks", "follow")
 	n.mounted(t)
 	if read := n.mounted(t); read != 0 {
 		t.Errorf("%d bytes are read again", read)
 	}
+
 	detach(t, filepath.Join(n.at, "e\xff"))
 	n.refused(t, "was a mount of tmpfs tmpfs at the last scan, and nothing is mounted there now", n.prepare...)
 }
@@ -456,6 +484,7 @@ func mountPointsHaveOddNames(t *testing.T, program string) {
 func emptySourceIsRefused(t *testing.T, program string) {
 	n := newNAS(t, program, 3, 1000)
 	n.mounted(t)
+
 	entries, err := os.ReadDir(n.at)
 	for _, entry := range entries {
 		err = errors.Join(err, os.RemoveAll(filepath.Join(n.at, entry.Name())))
@@ -463,6 +492,7 @@ func emptySourceIsRefused(t *testing.T, program string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	n.refused(t, "is empty, and the last scan found 6 entries there", n.prepare...)
 	n.run(t, append(n.prepare, "--accept-source")...)
 	n.run(t, n.prepare...)
@@ -479,20 +509,25 @@ func workerSeesItElsewhere(t *testing.T, program string) {
 	if err := writeRandom(n.files+"-below", 10, 1001); err != nil {
 		t.Fatal(err)
 	}
+
 	bind(t, n.files+"-below", filepath.Join(n.at, "below"))
 	n.count += 10
+
 	p := n.begun(t, 3)
 	p.interrupt(t, unix.SIGINT)
 	detach(t, n.at)
+
 	elsewhere := n.at + "-elsewhere"
 	bind(t, filepath.Join(filepath.Dir(n.files), "other"), elsewhere)
 	mapped := []string{"worker", "--exit-when-idle", "--source-path", "nas=" + elsewhere}
 	n.refused(t, "out of sight", mapped...)
+
 	detach(t, elsewhere)
 	bind(t, n.files, elsewhere)
 	n.refused(t, "nothing is in "+regexp.QuoteMeta(elsewhere)+"/below; at .* it is ", mapped...)
 	bind(t, n.files+"-below", filepath.Join(elsewhere, "below"))
 	n.run(t, mapped...)
+
 	bind(t, n.files, n.at)
 	bind(t, n.files+"-below", filepath.Join(n.at, "below"))
 	if read := n.mounted(t); read != 0 {
@@ -507,15 +542,18 @@ func sourceIsAFile(t *testing.T, program string) {
 	if err := os.WriteFile(at, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+
 	mount := func() {
 		if err := unix.Mount(file, at, "", unix.MS_BIND, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	mount()
 	t.Cleanup(func() { _ = unix.Unmount(at, unix.MNT_DETACH) })
 	n.prepare = []string{"prepare", at, "--json"}
 	n.mounted(t)
+
 	detach(t, at)
 	n.refused(t, "nothing is mounted at", n.prepare...)
 	mount()
@@ -529,11 +567,13 @@ func followedMountIsNotThere(t *testing.T, program string) {
 	n := newNAS(t, program, 10, 1000)
 	target := n.at + "-music"
 	away := "the symlink " + regexp.QuoteMeta(filepath.Join(n.at, "music")) + " led to .* at the last scan, and leads to "
+
 	err := errors.Join(writeRandom(n.files+"-music", 30, 300_001),
 		os.Symlink("../nas-music", filepath.Join(n.files, "music")))
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	bind(t, n.files+"-music", target)
 	n.prepare = append(n.prepare, "--symlinks", "follow")
 	n.count += 30

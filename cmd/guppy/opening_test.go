@@ -97,11 +97,14 @@ func runAlone(t *testing.T, args ...string) (code int, stderr, home string) {
 	home = filepath.Join(top, "home")
 	must(t, os.Mkdir(home, 0o700))
 	t.Setenv("HOME", home)
+
 	said, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 	must(t, err)
 	defer said.Close() //nolint:errcheck // it is read by name
+
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+
 	code = run(ctx, args, []string{"HOME=" + home}, io.Discard, said)
 	text, err := os.ReadFile(said.Name())
 	must(t, err)
@@ -117,6 +120,7 @@ func TestWhatIsMissingIsNotMade(t *testing.T) {
 			for _, misspelt := range [][]string{{"--data-dir", "nowhere"}, {"--database-url", "./nowhere/guppy.db"},
 				{"--database-url", "./nowhere.db"}, {}} {
 				code, said, home := runAlone(t, append(slices.Clone(args), misspelt...)...)
+
 				path := filepath.Join(home, ".guppy")
 				if len(misspelt) == 2 {
 					path = filepath.Join(filepath.Dir(home), misspelt[1])
@@ -124,6 +128,7 @@ func TestWhatIsMissingIsNotMade(t *testing.T) {
 				if code != exitDatabase || !strings.Contains(said, path) {
 					t.Errorf("with %q: exit code %d, and %s", misspelt, code, said)
 				}
+
 				requireNothing(t, filepath.Dir(home))
 			}
 		})
@@ -160,6 +165,7 @@ func TestAnEmptyServerStaysEmpty(t *testing.T) {
 	db, err := dialect.Open(t.Context(), dialect.Settings{URL: dialect.Secret(url)})
 	must(t, err)
 	defer func() { must(t, db.Close()) }()
+
 	for name, more := range needing {
 		args := append(append(strings.Fields(name), more...), "--database-url", url)
 		code, said, home := runAlone(t, args...)
@@ -168,9 +174,11 @@ func TestAnEmptyServerStaysEmpty(t *testing.T) {
 		}
 		requireNothing(t, filepath.Dir(home))
 	}
+
 	var made int
 	must(t, db.Reader.GetContext(t.Context(), &made, `SELECT (SELECT COUNT(*) FROM pg_tables WHERE schemaname NOT IN
 		('pg_catalog', 'information_schema')) + (SELECT COUNT(*) FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema|public)')`))
+
 	if made != 0 {
 		t.Errorf("%d tables and schemas were made", made)
 	}

@@ -17,9 +17,11 @@ import (
 func TestPartsOfTheDeadAreRemoved(t *testing.T) {
 	dead := strings.Split(liveness.Tag(), ".")
 	dead[1] += "0" // another process had this number at another time
+
 	dir := t.TempDir()
 	alive := ".out.car." + liveness.Tag() + ".ABC.part"
 	kept := []string{alive, ".out.car.part", ".out.car.1.2.part", ".other.car.7.1.2.3.part", "out.car.part"}
+
 	for _, name := range append(slices.Clone(kept), ".out.car."+strings.Join(dead, ".")+".ABC.part") {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -33,14 +35,17 @@ func TestPartsOfTheDeadAreRemoved(t *testing.T) {
 	if err := replaceFile(filepath.Join(dir, "out.car"), write); err != nil {
 		t.Fatal(err)
 	}
+
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var left []string
 	for _, entry := range entries {
 		left = append(left, entry.Name())
 	}
+
 	want := append(slices.Clone(kept), "out.car")
 	slices.Sort(want)
 	if !slices.Equal(left, want) {

@@ -92,22 +92,27 @@ func (i *installation) start(t *testing.T, args ...string) *process {
 func (i *installation) startUnder(t *testing.T, under []string, args ...string) *process {
 	t.Helper()
 	p := &process{Cmd: i.command(args...), ended: make(chan struct{})}
+
 	if len(under) > 0 {
 		other := exec.Command(under[0], append(slices.Clone(under[1:]), p.Args...)...)
 		p.Path, p.Args = other.Path, other.Args
 	}
+
 	p.Stdout, p.Stderr = &p.stdout, &p.stderr
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
+
 	go func() {
 		defer close(p.ended)
 		p.err = p.Wait()
 	}()
+
 	t.Cleanup(func() {
 		_ = p.Process.Kill() // it has mostly ended by itself
 		<-p.ended
 	})
+
 	return p
 }
 
@@ -166,18 +171,22 @@ type outcome struct {
 
 func (i *installation) outcome(t *testing.T) outcome {
 	t.Helper()
+
 	i.run(t, "check", "--read-data")
 	o := outcome{dump: normalise(i.run(t, "dump"))}
 	if uploads := i.uploads(t); len(uploads) > 0 {
 		o.root = uploads[len(uploads)-1].RootCID
 	}
+
 	entries, err := os.ReadDir(i.store())
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for _, entry := range entries {
 		o.shards = append(o.shards, entry.Name())
 	}
+
 	return o
 }
 
@@ -195,12 +204,15 @@ func requireSame(t *testing.T, got, want outcome) {
 	if want.root == "" || got.root != want.root {
 		t.Errorf("root %q, want %q", got.root, want.root)
 	}
+
 	if len(want.shards) == 0 || !slices.Equal(got.shards, want.shards) {
 		t.Errorf("the store has\n%s\nwant\n%s", strings.Join(got.shards, "\n"), strings.Join(want.shards, "\n"))
 	}
+
 	if got.dump == want.dump {
 		return
 	}
+
 	gotLines, wantLines := strings.Split(got.dump, "\n"), strings.Split(want.dump, "\n")
 	for n := range min(len(gotLines), len(wantLines)) {
 		if gotLines[n] != wantLines[n] {

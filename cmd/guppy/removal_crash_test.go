@@ -18,10 +18,13 @@ func TestKilledRemovalsGoOn(t *testing.T) {
 		t.Run(e.name, func(t *testing.T) {
 			undisturbed, crashed := install(t, program, e), install(t, program, e)
 			undisturbed.prepareTwice(t, corpus, crashed)
+
 			began := time.Now()
 			undisturbed.run(t, "upload", "rm", "1", "--yes")
 			took, kills := time.Since(began), 0
+
 			random := rand.New(rand.NewPCG(1, 1))
+
 			for _, args := range [][]string{{"upload", "rm", "1", "--yes"}, {"gc", "--yes"}} {
 				for range 6 {
 					p := crashed.start(t, args...)
@@ -36,12 +39,14 @@ func TestKilledRemovalsGoOn(t *testing.T) {
 					}
 				}
 			}
+
 			if kills == 0 {
 				t.Error("no removal was killed")
 			}
 			if uploads := crashed.uploads(t); uploads[0].Upload == 1 && uploads[0].State == "complete" {
 				crashed.run(t, "upload", "rm", "1", "--yes")
 			}
+
 			crashed.run(t, "gc", "--yes")
 			requireSame(t, crashed.outcome(t), undisturbed.outcome(t))
 		})
@@ -59,10 +64,12 @@ func (i *installation) prepareTwice(t *testing.T, corpus string, other *installa
 			t.Fatal(err)
 		}
 	}
+
 	both := func() {
 		i.run(t, "prepare", corpus, "--shard-size", "2MiB")
 		other.run(t, "prepare", corpus, "--shard-size", "2MiB")
 	}
+
 	both()
 	for n := range 50 {
 		if err := os.RemoveAll(filepath.Join(corpus, fmt.Sprintf("%02d", n))); err != nil {

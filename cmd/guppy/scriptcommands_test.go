@@ -64,6 +64,7 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits code program argument...")
 	}
+
 	code := 0
 	var exit *exec.ExitError
 	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
@@ -71,6 +72,7 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 	} else if err != nil {
 		ts.Fatalf("%v", err)
 	}
+
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
 	}
@@ -101,6 +103,7 @@ func scriptPostgres(ts *testscript.TestScript, _ bool, args []string) {
 	if !ok {
 		ts.Fatalf("no test to clean up after")
 	}
+
 	if len(args) == 1 {
 		protected, err := url.Parse(pgtest.Start(tb, pgtest.WithPassword(args[0])).URL())
 		ts.Check(err)
@@ -109,6 +112,7 @@ func scriptPostgres(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Setenv("PGURL_BARE", protected.String())
 		return
 	}
+
 	ts.Setenv("PGURL", pgtest.URL(tb))
 }
 
@@ -120,12 +124,14 @@ func scriptSQL(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: sql database statement")
 	}
+
 	driver, database := "sqlite", args[0]
 	if strings.Contains(database, "://") {
 		driver = "pgx"
 	} else {
 		database = ts.MkAbs(database)
 	}
+
 	db, err := sql.Open(driver, database)
 	ts.Check(err)
 	_, err = db.Exec(args[1])
@@ -138,10 +144,12 @@ func scriptWrite(ts *testscript.TestScript, args []string) error {
 	if err != nil {
 		return err
 	}
+
 	text, err := unescape(args[1])
 	if err != nil {
 		return err
 	}
+
 	path = ts.MkAbs(path)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -174,11 +182,13 @@ func scriptMode(ts *testscript.TestScript, args []string) error {
 	if err == nil && len(found) == 0 {
 		err = errors.New("nothing found")
 	}
+
 	for _, path := range found {
 		info, statErr := os.Lstat(path)
 		if statErr != nil {
 			return statErr
 		}
+
 		if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[0] {
 			err = errors.Join(err, fmt.Errorf("%s has mode %s, want %s", path, got, args[0]))
 		}

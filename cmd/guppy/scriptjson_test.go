@@ -81,6 +81,7 @@ func member(value any, name string) (any, bool) {
 		if name == "len" {
 			return len(value), true
 		}
+
 		i, err := strconv.Atoi(name)
 		if err != nil || i < 0 || i >= len(value) {
 			return nil, false

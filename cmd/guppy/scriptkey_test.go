@@ -22,17 +22,21 @@ func scriptKey(ts *testscript.TestScript, args []string) error {
 	if err != nil || len(files) != 1 {
 		return fmt.Errorf("want one key, found %s, %w", files, err)
 	}
+
 	key, err := readKey(files[0])
 	if err != nil {
 		return err
 	}
+
 	public, ok := key.Public().(ed25519.PublicKey)
 	if !ok {
 		return fmt.Errorf("a public key of type %T", key.Public())
 	}
+
 	if did := "did:key:z" + base58.Encode(append([]byte{0xed, 0x01}, public...)); did != args[1] {
 		return fmt.Errorf("the key makes %s, want %s", did, args[1])
 	}
+
 	return absentElsewhere(directory, files[0], key)
 }
 
@@ -41,18 +45,22 @@ func readKey(path string) (ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	block, rest := pem.Decode(content)
 	if block == nil || len(rest) > 0 {
 		return nil, fmt.Errorf("%s is not one PEM block", path)
 	}
+
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
 		return nil, err
 	}
+
 	key, ok := parsed.(ed25519.PrivateKey)
 	if !ok {
 		return nil, fmt.Errorf("a key of type %T", parsed)
 	}
+
 	return key, nil
 }
 
@@ -62,11 +70,14 @@ func absentElsewhere(directory, file string, key ed25519.PrivateKey) error {
 	if err != nil {
 		return err
 	}
+
 	body := []byte(base64.StdEncoding.EncodeToString(encoded))
+
 	return filepath.WalkDir(directory, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || path == file {
 			return err
 		}
+
 		content, err := os.ReadFile(path)
 		if err == nil && (bytes.Contains(content, key.Seed()) || bytes.Contains(content, body)) {
 			err = fmt.Errorf("%s holds the private key", path)

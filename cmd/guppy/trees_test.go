@@ -13,17 +13,20 @@ func writeSample(root string) error {
 	files := map[string]string{
 		"hello.txt": "hello world", "zero": "", "sub/a": "a", "sub/deep/b": "b", "a-b": "dash", "a/b": "slash",
 	}
+
 	for path, content := range files {
 		if err := writeFile(filepath.Join(root, path), []byte(content)); err != nil {
 			return err
 		}
 	}
+
 	if err := os.Mkdir(filepath.Join(root, "empty"), 0o755); err != nil {
 		return err
 	}
 	if err := os.Symlink("hello.txt", filepath.Join(root, "link")); err != nil {
 		return err
 	}
+
 	return os.Symlink("../missing", filepath.Join(root, "sub", "dangling"))
 }
 
@@ -38,6 +41,7 @@ func writeFile(path string, content []byte) error {
 func writeCorpus(root string) error {
 	random := rand.NewChaCha8([32]byte{1})
 	sizes := map[string]int{}
+
 	for i := range 6 {
 		sizes[fmt.Sprintf("large/%d", i)] = 3<<20 + i*300_007
 	}
@@ -47,6 +51,7 @@ func writeCorpus(root string) error {
 	for i := range 400 {
 		sizes[fmt.Sprintf("small/%02d/%03d", i%20, i)] = i * 11
 	}
+
 	for path, size := range sizes {
 		content := make([]byte, size)
 		_, _ = random.Read(content) // it never fails
@@ -54,6 +59,7 @@ func writeCorpus(root string) error {
 			return err
 		}
 	}
+
 	return nil
 }
 
