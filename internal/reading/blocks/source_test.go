@@ -65,12 +65,14 @@ func (w *world) add(id, space int64, kind sqlrepo.ShardKind, contents ...[]byte)
 	for _, content := range contents {
 		digest := sha256.Sum256(content)
 		s.bytes = car.AppendSectionHeader(s.bytes, cid.Raw, digest, int64(len(content)))
+
 		s.nodes = append(s.nodes, sqlrepo.Node{
 			Position: int32(len(s.bytes)), Length: int32(len(content)), Codec: cid.Raw, Digest: digest,
 		})
 		s.bytes = append(s.bytes, content...)
 		cids = append(cids, rawCID(digest))
 	}
+
 	s.size = int64(len(s.bytes))
 	w.shards[id] = s
 	return cids
@@ -84,11 +86,13 @@ func (w *world) FindBlocks(_ context.Context, space *int64,
 	digests []sqlrepo.Digest) (found []sqlrepo.Place, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+
 	w.finds++
 	wanted := map[sqlrepo.Digest]bool{}
 	for _, digest := range digests {
 		wanted[digest] = true
 	}
+
 	for id, s := range w.shards {
 		for _, node := range s.nodes {
 			if wanted[node.Digest] && (space == nil || *space == s.space) {
@@ -96,6 +100,7 @@ func (w *world) FindBlocks(_ context.Context, space *int64,
 			}
 		}
 	}
+
 	slices.SortFunc(found, func(a, b sqlrepo.Place) int { return int(a.Shard - b.Shard) })
 	return found, w.failing
 }
@@ -154,6 +159,7 @@ func (r *reading) ReadAt(ctx context.Context, p []byte, off int64) (int, error) 
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
+
 	s := r.world.shards[r.id]
 	if s.lost != nil {
 		from, to := int64(s.lost.Position), int64(s.lost.Position+s.lost.Length)
@@ -163,6 +169,7 @@ func (r *reading) ReadAt(ctx context.Context, p []byte, off int64) (int, error) 
 			return int(n), errLost
 		}
 	}
+
 	return bytes.NewReader(s.bytes).ReadAt(p, off)
 }
 
@@ -211,6 +218,7 @@ func TestBlocksAreFoundAndRead(t *testing.T) {
 		data := contents(1, 0, 1, 1000, 2<<20, 300_000)
 		cids := w.add(1, 1, kind, data...)
 		s := w.source(t)
+
 		for i, c := range cids {
 			if got := must(s.Get(t.Context(), c))(t); !bytes.Equal(got, data[i]) {
 				t.Errorf("block %d has %d bytes", i, len(got))
@@ -218,11 +226,13 @@ func TestBlocksAreFoundAndRead(t *testing.T) {
 			if size := must(s.Size(t.Context(), c))(t); size != int64(len(data[i])) {
 				t.Errorf("block %d has the size %d", i, size)
 			}
+
 			v0 := cid.NewCidV0(c.Hash())
 			if !must(s.Has(t.Context(), v0))(t) {
 				t.Errorf("block %d is not found by its other CID", i)
 			}
 		}
+
 		i := 0
 		err := s.Fetch(t.Context(), append(cids, cids[1]), func(at int, got []byte) error {
 			if at != i || !bytes.Equal(got, data[at%5+at/5]) {
@@ -231,6 +241,7 @@ func TestBlocksAreFoundAndRead(t *testing.T) {
 			i++
 			return nil
 		})
+
 		if err != nil || i != 6 {
 			t.Errorf("%d blocks, %v", i, err)
 		}
@@ -246,19 +257,23 @@ func TestWhatIsNotThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for _, c := range []cid.Cid{unknown, cid.NewCidV1(cid.Raw, longHash), {}} {
 		if c.Defined() {
 			if _, err := s.Get(t.Context(), c); !errors.Is(err, blocks.ErrNotFound) {
 				t.Errorf("%s: %v", c, err)
 			}
 		}
+
 		if must(s.Has(t.Context(), c))(t) {
 			t.Errorf("%s is there", c)
 		}
 	}
+
 	if must(other.Has(t.Context(), known))(t) || !must(w.source(t, blocks.InSpace(1)).Has(t.Context(), known))(t) {
 		t.Error("a block is in another space")
 	}
+
 	w.failing = sqlrepo.ErrUnavailable
 	if _, err := s.Get(t.Context(), known); !errors.Is(err, sqlrepo.ErrUnavailable) || errors.Is(err, blocks.ErrDamaged) {
 		t.Errorf("without a database: %v", err)
@@ -295,16 +310,20 @@ func TestDamage(t *testing.T) {
 			data := contents(1, 100, 100, 100)
 			cids := w.add(1, 1, kind, data...)
 			damage(w.shards[1])
+
 			s := w.source(t)
 			_, err := s.Get(t.Context(), cids[1])
 			var failed *blocks.BlockError
 			if !errors.As(err, &failed) || !errors.Is(err, blocks.ErrDamaged) || failed.Shard != 1 || failed.CID != cids[1] {
 				t.Errorf("%s: %v", name, err)
 			}
+
+			// Another copy of the block helps.
 			w.add(2, 1, kind, data...)
 			if got := must(s.Get(t.Context(), cids[1]))(t); !bytes.Equal(got, data[1]) {
 				t.Errorf("%s: the other copy is not found", name)
 			}
+
 			n := 0
 			err = s.Fetch(t.Context(), cids, func(i int, got []byte) error {
 				if !bytes.Equal(got, data[i]) {
@@ -313,6 +332,7 @@ func TestDamage(t *testing.T) {
 				n++
 				return nil
 			})
+
 			if err != nil || n != 3 {
 				t.Errorf("%s: %d of 3 blocks: %v", name, n, err)
 			}
@@ -329,6 +349,7 @@ func TestALostNeighbour(t *testing.T) {
 			cids := w.add(1, 1, kind, data...)
 			w.shards[1].lost = &w.shards[1].nodes[lost]
 			s := w.source(t)
+
 			for i, c := range cids {
 				got, err := s.Get(t.Context(), c)
 				if i == lost {
@@ -353,21 +374,26 @@ func TestRemovedShards(t *testing.T) {
 	if err := fetch(); err != nil || w.tables != 1 {
 		t.Fatalf("%d tables: %v", w.tables, err)
 	}
+
 	finds := w.finds
 	if err := fetch(); err != nil || w.finds != finds {
 		t.Fatalf("a held table was not used: %v", err)
 	}
+
 	w.mu.Lock()
 	w.shards[2] = w.shards[1]
 	w.shards[1] = &shard{gone: true}
 	w.mu.Unlock()
+
 	// As if other shards had displaced the handles.
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+
 	if err := fetch(); err != nil {
 		t.Error(err)
 	}
+
 	delete(w.shards, 1)
 	delete(w.shards, 2)
 	if _, err := s.Get(t.Context(), rawCID([32]byte{1})); !errors.Is(err, blocks.ErrNotFound) {
@@ -382,15 +408,18 @@ func TestNeighboursAreReadTogether(t *testing.T) {
 	if err := s.Fetch(t.Context(), cids[50:250], func(int, []byte) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
+
 	if len(w.read) > 3 || w.finds != 1 {
 		t.Errorf("%d reads, %d look-ups", len(w.read), w.finds)
 	}
+
 	first, last := w.shards[1].nodes[50], w.shards[1].nodes[249]
 	for _, span := range w.read {
 		if span.offset < int64(first.Position) || span.offset+int64(span.length) > int64(last.Position+last.Length) {
 			t.Errorf("%+v is outside of what was asked for", span)
 		}
 	}
+
 	w.read = nil
 	must(s.Get(t.Context(), cids[7]))(t)
 	if len(w.read) != 1 || w.read[0].length != 10_000 {
@@ -432,6 +461,7 @@ func TestShardsThatAreOpenAreBounded(t *testing.T) {
 	for id := range int64(200) {
 		cids = append(cids, w.add(id+1, 1, sqlrepo.DataShard, contents(uint64(id), 64)...)...)
 	}
+
 	s := w.source(t)
 	for range 2 {
 		for _, c := range cids {
@@ -451,7 +481,9 @@ func TestManyAtOnce(t *testing.T) {
 		some := contents(uint64(id), repeated(300, 40)...)
 		data, cids = append(data, some...), append(cids, w.add(id+1, 1, sqlrepo.ShardKind(1+id%2), some...)...)
 	}
+
 	s := w.source(t)
+
 	var group sync.WaitGroup
 	for g := range 8 {
 		group.Go(func() {
@@ -464,6 +496,7 @@ func TestManyAtOnce(t *testing.T) {
 					}
 					return nil
 				})
+
 				if err != nil {
 					t.Error(err)
 				}
@@ -493,19 +526,23 @@ func TestWaitingForAnotherOpening(t *testing.T) {
 	c := w.add(1, 1, sqlrepo.DataShard, contents(1, 10)...)[0]
 	slow := slowly{w, make(chan struct{}), make(chan struct{})}
 	s := blocks.New(w, slow)
+
 	var opening sync.WaitGroup
 	opening.Go(func() {
 		if _, err := s.Get(t.Context(), c); err != nil {
 			t.Error(err)
 		}
 	})
+
 	<-slow.begun
 	ctx, cancel := context.WithCancelCause(t.Context())
 	gone := errors.New("gone")
 	cancel(gone)
+
 	if _, err := s.Get(ctx, c); !errors.Is(err, gone) {
 		t.Errorf("%v", err)
 	}
+
 	close(slow.release)
 	opening.Wait()
 	if err := s.Close(); err != nil || w.open.Load() != 0 {
@@ -530,26 +567,32 @@ func TestPresent(t *testing.T) {
 	cids := w.add(1, 1, sqlrepo.DataShard, contents(1, 10, 20, 30)...)
 	gone := w.add(2, 1, sqlrepo.DataShard, contents(2, 10)...)[0]
 	cut := w.add(3, 1, sqlrepo.DataShard, contents(3, 10)...)[0]
+
 	twice := contents(4, 10)
 	again := w.add(4, 1, sqlrepo.DataShard, twice...)[0]
 	w.add(5, 1, sqlrepo.DataShard, twice...)
+
 	w.shards[2].gone, w.shards[4].gone, w.shards[5].gone = true, true, false
 	w.shards[3].bytes = w.shards[3].bytes[:60]
 	s := w.source(t)
+
 	var errs []error
 	asked := append(slices.Clone(cids), gone, cut, again, rawCID([32]byte{9}))
 	err := s.Present(t.Context(), asked, func(_ int, _ sqlrepo.Place, err error) error {
 		errs = append(errs, err)
 		return nil
 	})
+
 	if err != nil || len(errs) != len(asked) {
 		t.Fatal(err)
 	}
+
 	for i, want := range []error{nil, nil, nil, blocks.ErrDamaged, blocks.ErrDamaged, nil, blocks.ErrNotFound} {
 		if !errors.Is(errs[i], want) {
 			t.Errorf("block %d: %v, want %v", i, errs[i], want)
 		}
 	}
+
 	total := 0
 	for _, span := range w.read {
 		total += span.length
@@ -557,6 +600,7 @@ func TestPresent(t *testing.T) {
 	if total > 5 {
 		t.Errorf("%d bytes were read", total)
 	}
+
 	if !errors.Is(errs[4], io.ErrUnexpectedEOF) {
 		t.Errorf("cut: %v", errs[4])
 	}
@@ -572,12 +616,14 @@ func TestShardsOfAnotherStore(t *testing.T) {
 	only := w.add(3, 1, sqlrepo.DataShard, contents(2, 10)...)[0]
 	w.shards[2].elsewhere, w.shards[3].elsewhere = true, true
 	s := w.source(t)
+
 	for _, c := range cids {
 		must(s.Get(t.Context(), c))(t)
 	}
 	if w.opens > 3 {
 		t.Errorf("shards were opened %d times", w.opens)
 	}
+
 	_, err := s.Get(t.Context(), only)
 	var failed *blocks.BlockError
 	if !errors.As(err, &failed) || !errors.Is(err, blocks.ErrElsewhere) || errors.Is(err, blocks.ErrDamaged) {
@@ -608,11 +654,13 @@ func TestAStoreThatIsAway(t *testing.T) {
 	s := blocks.New(w, away{})
 	_, err := s.Get(t.Context(), cids[0])
 	present := s.Present(t.Context(), cids, func(int, sqlrepo.Place, error) error { return nil })
+
 	for _, err := range []error{err, present, s.Close()} {
 		if err != nil && (!errors.Is(err, blocks.ErrUnreachable) || errors.Is(err, blocks.ErrDamaged)) {
 			t.Error(err)
 		}
 	}
+
 	if err == nil || present == nil {
 		t.Error("a block was had from nowhere")
 	}
@@ -647,6 +695,7 @@ func TestWhatTheReaderLacks(t *testing.T) {
 				present := s.Present(t.Context(), cids, func(_ int, _ sqlrepo.Place, err error) error {
 					return fmt.Errorf("blamed on a block: %w", err)
 				})
+
 				for _, err := range []error{fetched, present} {
 					var blamed *blocks.BlockError
 					if !errors.Is(err, lack) || errors.As(err, &blamed) {
@@ -701,16 +750,19 @@ func TestStrewnBlocks(t *testing.T) {
 	for id := range int64(40) {
 		cids = append(cids, w.add(id+1, 1, sqlrepo.DataShard, contents(uint64(id), repeated(8, 200)...)...))
 	}
+
 	s := w.source(t)
 	for i := range 200 {
 		var one []cid.Cid
 		for _, of := range cids {
 			one = append(one, of[i])
 		}
+
 		if err := s.Fetch(t.Context(), one, func(int, []byte) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	if w.tables > 100 {
 		t.Errorf("%d tables were read for %d blocks", w.tables, 200*40)
 	}

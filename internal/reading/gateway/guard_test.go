@@ -72,22 +72,26 @@ func TestABlockThatIsNotReadInTimeIsGivenUp(t *testing.T) {
 func TestAClientThatIsGone(t *testing.T) {
 	blocks := stuck{make(chan context.Context, 10)}
 	h := handler(t, blocks, 1, time.Hour)
+
 	ctx, leave := context.WithCancel(t.Context())
 	var asking sync.WaitGroup
 	asking.Go(func() {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, some, nil))
 	})
+
 	reading := <-blocks.asked
 	answer := httptest.NewRecorder()
 	h.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/", nil))
 	if answer.Code != http.StatusTooManyRequests || answer.Header().Get("Retry-After") == "" {
 		t.Errorf("status %d, %v", answer.Code, answer.Header())
 	}
+
 	leave()
 	asking.Wait()
 	if reading.Err() == nil {
 		t.Error("its block is read still")
 	}
+
 	answer = httptest.NewRecorder()
 	h.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/", nil))
 	if answer.Code != http.StatusOK {
@@ -106,20 +110,24 @@ func TestAClientThatTakesNothing(t *testing.T) {
 			}
 		}
 	}))
+
 	ctx, stop := context.WithCancel(t.Context())
 	listener := listen(t)
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = Serve(ctx, listener, endless, slog.New(slog.DiscardHandler)) })
 	defer serving.Wait()
 	defer stop()
+
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close() //nolint:errcheck // nothing is expected of it
+
 	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
+
 	var timeout net.Error
 	if err := <-failed; !errors.As(err, &timeout) || !timeout.Timeout() {
 		t.Errorf("the write failed with %v", err)
@@ -131,12 +139,14 @@ func TestTheEnd(t *testing.T) {
 	blocks := stuck{make(chan context.Context, 10)}
 	listener := listen(t)
 	ctx, stop := context.WithCancel(t.Context())
+
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := Serve(ctx, listener, handler(t, blocks, 10, time.Hour), slog.New(slog.DiscardHandler)); err != nil {
 			t.Error(err)
 		}
 	})
+
 	var asking sync.WaitGroup
 	asking.Go(func() {
 		answer, err := http.Get("http://" + listener.Addr().String() + some)
@@ -144,10 +154,12 @@ func TestTheEnd(t *testing.T) {
 			_ = answer.Body.Close()
 		}
 	})
+
 	reading := <-blocks.asked
 	stop()
 	serving.Wait()
 	asking.Wait()
+
 	if reading.Err() == nil {
 		t.Error("a block is read still")
 	}

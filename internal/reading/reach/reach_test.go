@@ -40,22 +40,27 @@ func newJob(t *testing.T, db *dialect.DB) *pipeline.Job {
 	ctx, repo := t.Context(), sqlrepo.New(db)
 	space, err := repo.AddSpace(ctx, sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: 4 << 20})
 	must(t, err)
+
 	options := sqlrepo.SourceOptions{SymlinkPolicy: "preserve"}
 	src, err := repo.AddSource(ctx, sqlrepo.Source{
 		Space: space.ID, Name: "source", Path: []byte(t.TempDir()), SourceOptions: options,
 	})
 	must(t, err)
+
 	shards, err := store.OpenDirectory(filepath.Join(t.TempDir(), "shards"))
 	must(t, err)
+
 	large := make([]byte, 9<<20+123)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(large) // it never fails
 	write(t, src, "a/large", large)
 	write(t, src, "b/again", large[:5<<20])
 	write(t, src, "b/empty", nil)
+
 	for i := range 3000 {
 		write(t, src, fmt.Sprintf("many/%04d-%0100d", i, i), fmt.Append(nil, i%100))
 	}
 	must(t, os.Symlink("large", filepath.Join(string(src.Path), "a", "link")))
+
 	return &pipeline.Job{
 		Repo: repo, Store: shards, FS: source.Local(), Space: space, Source: src,
 		Fresh:   sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: space.ShardSize, SourceOptions: options},
@@ -86,6 +91,7 @@ func walked(t *testing.T, repo *sqlrepo.Repository, upload sqlrepo.Upload) (root
 	t.Helper()
 	blocks = map[cid.Cid]int64{}
 	walker := reach.Walker{Repo: repo, TempDir: t.TempDir()}
+
 	root, err := walker.Walk(t.Context(), upload, func(batch []reach.Block) error {
 		if len(batch) > reach.BatchBlocks {
 			t.Errorf("a batch of %d", len(batch))
@@ -100,6 +106,7 @@ func walked(t *testing.T, repo *sqlrepo.Repository, upload sqlrepo.Upload) (root
 		}
 		return nil
 	})
+
 	must(t, err)
 	return root, blocks
 }
@@ -139,6 +146,7 @@ func TestWhatAnUploadConsistsOf(t *testing.T) {
 		if !root.Equals(second.RootCID.Cid) {
 			t.Errorf("root %s of the second upload, want %s", root, second.RootCID)
 		}
+
 		before, all, reused := stored(t, job.Repo, first), stored(t, job.Repo, first, second), 0
 		for block, length := range blocks {
 			if held, ok := all[block]; !ok || held != length {
@@ -147,10 +155,12 @@ func TestWhatAnUploadConsistsOf(t *testing.T) {
 			if _, ok := before[block]; ok {
 				reused++
 			}
+
 			if t.Failed() {
 				return
 			}
 		}
+
 		if reused < 100 || reused == len(blocks) {
 			t.Errorf("%d of %d blocks are those of the first upload", reused, len(blocks))
 		}
@@ -163,13 +173,16 @@ func TestWhatAnUnfinishedUploadHas(t *testing.T) {
 		job := newJob(t, db)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
+
 		job.Progress = &progress.Counters{}
 		job.Store = &stopping{Store: job.Store, stop: cancel}
 		if _, err := job.Run(ctx); err == nil {
 			t.Fatal("the run was not interrupted")
 		}
+
 		upload, err := job.Repo.UnfinishedUpload(t.Context(), job.Source.ID)
 		must(t, err)
+
 		root, blocks := walked(t, job.Repo, upload)
 		want := stored(t, job.Repo, upload)
 		if root.Defined() || len(want) == 0 || !maps.Equal(blocks, want) {
@@ -208,6 +221,7 @@ func TestWhatVisitReturns(t *testing.T) {
 	db := enginetest.Engines()[0].Open(t)
 	job := newJob(t, db)
 	upload := run(t, job)
+
 	failure := errors.New("enough")
 	walker := reach.Walker{Repo: job.Repo, TempDir: t.TempDir(), Rooted: func(sqlrepo.Linkable, unixfs.Link) error {
 		return failure
@@ -215,6 +229,7 @@ func TestWhatVisitReturns(t *testing.T) {
 	if _, err := walker.Walk(t.Context(), upload, func([]reach.Block) error { return nil }); !errors.Is(err, failure) {
 		t.Errorf("%v", err)
 	}
+
 	walker.Rooted = nil
 	if _, err := walker.Walk(t.Context(), upload, func([]reach.Block) error { return failure }); !errors.Is(err, failure) {
 		t.Errorf("%v", err)

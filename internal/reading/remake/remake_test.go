@@ -67,26 +67,32 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 	f := &fixture{T: t, repo: sqlrepo.New(db), root: t.TempDir(), dir: filepath.Join(t.TempDir(), "shards")}
 	space, err := f.repo.AddSpace(t.Context(), sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: 2 << 20})
 	must(t, err)
+
 	options := sqlrepo.SourceOptions{SymlinkPolicy: "preserve"}
 	src, err := f.repo.AddSource(t.Context(), sqlrepo.Source{
 		Space: space.ID, Name: "source", Path: []byte(f.root), SourceOptions: options,
 	})
 	must(t, err)
+
 	f.store, err = store.OpenDirectory(f.dir)
 	must(t, err)
+
 	f.job = pipeline.Job{
 		Repo: f.repo, Store: f.store, FS: source.Local(), Space: space, Source: src,
 		Fresh:   sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: space.ShardSize, SourceOptions: options},
 		Workers: 2, ReadAhead: 4, TempDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
 	}
+
 	temporary := t.TempDir()
 	f.contents = func() {}
+
 	f.remaker = remake.New(watched{f.repo, f}, temporary, func(_ context.Context, key int64) (remake.Site, error) {
 		if key != src.ID {
 			return remake.Site{}, fmt.Errorf("source %d", key)
 		}
 		return remake.Site{FS: source.Local(), Root: f.root}, nil
 	})
+
 	t.Cleanup(func() {
 		must(t, f.remaker.Close())
 		left, err := os.ReadDir(temporary)
@@ -95,6 +101,7 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 			t.Errorf("left behind: %v", left)
 		}
 	})
+
 	return f
 }
 
@@ -187,13 +194,16 @@ func TestShardsAreMadeAsTheyWere(t *testing.T) {
 		f := newFixture(t, db)
 		f.prepareTwice()
 		shards := f.packed()
+
 		kinds := map[sqlrepo.ShardKind]int{}
 		for _, row := range shards {
 			kinds[row.Kind]++
 		}
+
 		if kinds[sqlrepo.DataShard] < 4 || kinds[sqlrepo.DAGShard] < 2 {
 			t.Fatalf("the source makes too few shards: %v", kinds)
 		}
+
 		f.demandSame(shards)
 	})
 }
@@ -236,6 +246,7 @@ func TestAChangedSourceIsTold(t *testing.T) {
 	f.write("c", 3, 5000)
 	f.prepare()
 	shards := f.packed()
+
 	f.write("a", 7, 5000)
 	f.demandSame(shards)
 
@@ -246,6 +257,7 @@ func TestAChangedSourceIsTold(t *testing.T) {
 			t.Errorf("%s shard: %v", row.Kind, err)
 		}
 	}
+
 	must(t, os.RemoveAll(filepath.Join(f.root, "a")))
 	must(t, os.RemoveAll(filepath.Join(f.root, "b")))
 	if _, err := f.made(shards[0]); !errors.Is(err, remake.ErrLost) || !errors.Is(err, os.ErrNotExist) {
@@ -260,12 +272,14 @@ func TestWhatARemovedUploadLeaves(t *testing.T) {
 		f := newFixture(t, db)
 		first, _ := f.prepareTwice()
 		must(t, f.repo.RemoveUpload(t.Context(), first.ID))
+
 		collector := gc.Collector{
 			Repo: f.repo, TempDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
 			Locate: func(context.Context, sqlrepo.Upload) (store.Store, error) { return f.store, nil },
 		}
 		_, err := collector.Collect(t.Context(), f.job.Space.ID)
 		must(t, err)
+
 		lost := 0
 		for _, row := range f.packed() {
 			made, err := f.made(row)
@@ -276,6 +290,7 @@ func TestWhatARemovedUploadLeaves(t *testing.T) {
 				t.Errorf("%s shard %d of upload %d: %v", row.Kind, row.Ordinal, row.Upload, err)
 			}
 		}
+
 		if shards := len(f.packed()); lost > 2 || shards < 4 {
 			t.Errorf("%d of %d shards can't be made", lost, shards)
 		}
@@ -309,11 +324,13 @@ func TestWhoAsksAgainFindsItUnderWay(t *testing.T) {
 		f.write("file", 1, 3<<20)
 		f.prepare()
 		row := f.dags()[0]
+
 		begun, release := make(chan struct{}, 100), make(chan struct{})
 		f.contents = func() {
 			begun <- struct{}{}
 			<-release
 		}
+
 		ctx, cancel := context.WithCancelCause(t.Context())
 		gone := errors.New("gone")
 		var first errgroup.Group
@@ -321,11 +338,14 @@ func TestWhoAsksAgainFindsItUnderWay(t *testing.T) {
 			_, err := f.remaker.OpenShard(ctx, row)
 			return err
 		})
+
 		<-begun
 		cancel(gone)
 		if err := first.Wait(); !errors.Is(err, gone) {
 			t.Errorf("it waited, and then: %v", err)
 		}
+
+		// Other callers wait for the same pass through the entries.
 		var others errgroup.Group
 		for range 3 {
 			others.Go(func() error {
@@ -336,6 +356,7 @@ func TestWhoAsksAgainFindsItUnderWay(t *testing.T) {
 				return err
 			})
 		}
+
 		close(release)
 		must(t, others.Wait())
 		if again := len(begun); again > 0 {
@@ -350,12 +371,14 @@ func TestCloseEndsWhatIsMade(t *testing.T) {
 	f.write("file", 1, 3<<20)
 	f.prepare()
 	row := f.dags()[0]
+
 	closed := make(chan error, 1)
 	f.contents = func() {
 		f.contents = func() {}
 		go func() { closed <- f.remaker.Close() }()
 		<-f.remaker.Ended()
 	}
+
 	if _, err := f.remaker.OpenShard(t.Context(), row); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
@@ -369,27 +392,33 @@ func TestFewSpoolsAreKept(t *testing.T) {
 	f.prepare()
 	f.write("more", 2, 3<<20)
 	f.prepare()
+
 	dags := f.dags()
 	f.remaker.Hold(1)
+
 	var readings []store.Reading
 	for _, row := range dags {
 		reading, err := f.remaker.OpenShard(t.Context(), row)
 		must(t, err)
 		readings = append(readings, reading)
 	}
+
 	for i, reading := range readings {
 		got := make([]byte, dags[i].Size)
 		if _, err := reading.ReadAt(t.Context(), got, 0); err != nil || !bytes.Equal(got, f.stored(dags[i])) {
 			t.Errorf("shard %d: %v", i, err)
 		}
 	}
+
 	if held := f.remaker.Held(); held < len(dags) || held < 2 {
 		t.Errorf("%d of %d are held while they are read", held, len(dags))
 	}
+
 	for _, reading := range readings {
 		must(t, reading.Close())
 		must(t, reading.Close())
 	}
+
 	if held := f.remaker.Held(); held != 1 {
 		t.Errorf("%d are held", held)
 	}

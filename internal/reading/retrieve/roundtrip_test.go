@@ -42,12 +42,14 @@ func oddities(t *testing.T, sparse int64) string {
 	t.Helper()
 	root := filepath.Join(t.TempDir(), "source")
 	random := rand.NewChaCha8([32]byte{7})
+
 	write := func(name string, size int) {
 		content := make([]byte, size)
 		_, _ = random.Read(content) // it never fails
 		path := filepath.Join(root, name)
 		ok(t, errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, content, 0o644)))
 	}
+
 	for name, size := range map[string]int{
 		"a": 1, "a-b": 2, "a.d/b": 3, "zero": 0, "chunk": 1 << 20, "chunk and 1": 1<<20 + 1, "large": 9<<20 + 17,
 		"odd \xff\xfe\n\"'\\": 5, "\xe2\x82": 6, strings.Repeat("n", 255): 7, ".hidden": 8, "-rf": 9, ".guppy-part-0": 10,
@@ -55,10 +57,12 @@ func oddities(t *testing.T, sparse int64) string {
 	} {
 		write(name, size)
 	}
+
 	// These are too many for one block.
 	for i := range 1200 {
 		write(fmt.Sprintf("many/%05d-%s", i, strings.Repeat("m", 200)), i%30)
 	}
+
 	ok(t, errors.Join(
 		os.MkdirAll(filepath.Join(root, "empty", "empty too"), 0o755),
 		os.Symlink("a", filepath.Join(root, "link")),
@@ -66,6 +70,7 @@ func oddities(t *testing.T, sparse int64) string {
 		os.Symlink("../../..", filepath.Join(root, "a.d", "out")),
 		os.Symlink("\xff \n", filepath.Join(root, "odd link")),
 	))
+
 	write("sparse", 10)
 	ok(t, os.Truncate(filepath.Join(root, "sparse"), sparse))
 	changeMetadata(t, root)
@@ -81,15 +86,18 @@ func changeMetadata(t *testing.T, root string) {
 		if n++; err != nil {
 			return err
 		}
+
 		if entry.IsDir() {
 			directories = append(directories, path)
 			return nil
 		}
+
 		if entry.Type().IsRegular() {
 			err = os.Chmod(path, []fs.FileMode{0o644, 0o400, 0o755 | fs.ModeSetuid, 0o000, 0o666}[n%5])
 		}
 		return errors.Join(err, stamp(path, n))
 	}))
+
 	for i := len(directories) - 1; i >= 0; i-- {
 		mode := []fs.FileMode{0o755, 0o555, 0o700, 0o777 | fs.ModeSticky}[i%4]
 		ok(t, errors.Join(os.Chmod(directories[i], mode), stamp(directories[i], i)))
@@ -108,10 +116,12 @@ func stamp(path string, n int) error {
 func equalTrees(t *testing.T, got, want string, metadata bool) {
 	t.Helper()
 	seen := map[string]bool{}
+
 	ok(t, filepath.WalkDir(want, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
+
 		name := strings.TrimPrefix(path, want)
 		seen[name] = true
 		if err := equalEntries(got+name, path, metadata); err != nil {
@@ -119,6 +129,7 @@ func equalTrees(t *testing.T, got, want string, metadata bool) {
 		}
 		return nil
 	}))
+
 	ok(t, filepath.WalkDir(got, func(path string, _ fs.DirEntry, err error) error {
 		if name := strings.TrimPrefix(path, got); !seen[name] {
 			t.Errorf("%q is there", name)
@@ -132,10 +143,12 @@ func equalEntries(got, want string, metadata bool) error {
 	if err != nil {
 		return err
 	}
+
 	b, err := os.Lstat(want)
 	if err != nil {
 		return err
 	}
+
 	switch {
 	case a.Mode().Type() != b.Mode().Type():
 		return fmt.Errorf("%s, want %s", a.Mode(), b.Mode())
@@ -160,21 +173,26 @@ func equalFiles(got, want string, size, wanted int64) error {
 	if size != wanted {
 		return fmt.Errorf("%d bytes, want %d", size, wanted)
 	}
+
 	a, err := os.Open(got)
 	if err != nil {
 		return err
 	}
 	defer a.Close() //nolint:errcheck // it is only read
+
 	b, err := os.Open(want)
 	if err != nil {
 		return err
 	}
 	defer b.Close() //nolint:errcheck // it is only read
+
 	length := min(1<<20, size+1)
 	x, y := make([]byte, length), make([]byte, length)
+
 	for range 16 { // behind that there are holes
 		n, err := io.ReadFull(a, x)
 		m, _ := io.ReadFull(b, y)
+
 		if !bytes.Equal(x[:n], y[:m]) {
 			return errors.New("another content")
 		}
@@ -203,21 +221,26 @@ func prepare(t *testing.T, db *dialect.DB, root string) *prepared {
 	p := &prepared{repo: sqlrepo.New(db)}
 	fresh := sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: 4 << 20}
 	space := must(p.repo.AddSpace(t.Context(), fresh))(t)
+
 	options := sqlrepo.SourceOptions{SymlinkPolicy: "preserve"}
 	src := must(p.repo.AddSource(t.Context(), sqlrepo.Source{
 		Space: space.ID, Name: "source", Path: []byte(root), SourceOptions: options,
 	}))(t)
+
 	p.store = must(store.OpenDirectory(filepath.Join(t.TempDir(), "shards")))(t)
+
 	job := pipeline.Job{
 		Repo: p.repo, Store: p.store, FS: source.Local(), Space: space, Source: src,
 		Fresh:   sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: space.ShardSize, SourceOptions: options},
 		Workers: 2, ReadAhead: 8, TempDir: t.TempDir(), Progress: &progress.Counters{}, Log: slog.New(slog.DiscardHandler),
 	}
+
 	result := must(job.Run(t.Context()))(t)
 	p.upload = result.Upload
 	if p.upload.State != sqlrepo.Complete || result.Failed != 0 {
 		t.Fatalf("the upload is %s with %d failures", p.upload.State, result.Failed)
 	}
+
 	p.source = blocks.New(p.repo, p)
 	t.Cleanup(func() { ok(t, p.source.Close()) })
 	return p
@@ -239,6 +262,7 @@ func roundTrip(t *testing.T, db *dialect.DB, root string) {
 	p := prepare(t, db, root)
 	out := filepath.Join(t.TempDir(), "out")
 	found := must(tree.Resolve(t.Context(), p.source, tree.Path{Root: p.upload.RootCID.Cid}))(t)
+
 	for range 2 {
 		sum := must(p.retriever(t, "").To(t.Context(), found, out))(t)
 		if sum.Files != p.upload.Files || sum.Bytes != p.upload.Bytes || sum.Failed != 0 {
@@ -246,6 +270,7 @@ func roundTrip(t *testing.T, db *dialect.DB, root string) {
 		}
 		equalTrees(t, out, root, true)
 	}
+
 	p.part(t, root)
 	p.ranges(t, root)
 	p.verified(t)
@@ -272,16 +297,20 @@ func (p *prepared) ranges(t *testing.T, root string) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
 	names := []string{"a", "zero", "chunk", "chunk and 1", "large", "sparse"}
+
 	for range 1000 {
 		name := names[random.IntN(len(names))]
 		node := p.at(t, name).Node
 		begin := random.Int64N(int64(node.Size) + 1)
 		end := min(begin+random.Int64N(1<<uint(random.IntN(22))), int64(node.Size))
+
 		var got bytes.Buffer
 		ok(t, node.WriteRange(t.Context(), p.source, uint64(begin), uint64(end), &got))
+
 		file := must(os.Open(filepath.Join(root, name)))(t)
 		want := must(io.ReadAll(io.NewSectionReader(file, begin, end-begin)))(t)
 		ok(t, file.Close())
+
 		if !bytes.Equal(got.Bytes(), want) {
 			t.Errorf("%s from %d to %d: %d bytes, want %d", name, begin, end, got.Len(), len(want))
 		}
@@ -311,18 +340,22 @@ func (p *prepared) exported(t *testing.T, root string) {
 	if sum.Bytes != int64(file.Len()) {
 		t.Errorf("%+v, %d bytes", sum, file.Len())
 	}
+
 	reader := must(gocar.NewBlockReader(&file))(t)
 	if len(reader.Roots) != 1 || reader.Roots[0] != p.upload.RootCID.Cid || reader.Version != 1 {
 		t.Errorf("the CAR has the roots %v", reader.Roots)
 	}
+
 	s := treetest.New()
 	for block, err := reader.Next(); !errors.Is(err, io.EOF); block, err = reader.Next() {
 		ok(t, err)
 		s.Put(block.Cid().Type(), block.RawData())
 	}
+
 	if int64(len(s.All())) != sum.Blocks {
 		t.Errorf("%d distinct blocks of %d", len(s.All()), sum.Blocks)
 	}
+
 	out := filepath.Join(t.TempDir(), "exported")
 	must(to(t, s, tree.Link{CID: p.upload.RootCID.Cid}, out))(t)
 	equalTrees(t, out, root, false)

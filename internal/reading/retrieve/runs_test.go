@@ -42,15 +42,18 @@ func TestTwoRunsAtOnce(t *testing.T) {
 		out := filepath.Join(t.TempDir(), "out")
 		var both sync.WaitGroup
 		var errs [2]error
+
 		for i := range errs {
 			both.Go(func() { _, errs[i] = to(t, s, root, out) })
 		}
 		both.Wait()
+
 		for _, err := range errs {
 			if err != nil && !errors.Is(err, retrieve.ErrBusy) {
 				t.Error(err)
 			}
 		}
+
 		if errs[0] != nil && errs[1] != nil {
 			must(to(t, s, root, out))(t)
 		}
@@ -83,13 +86,16 @@ func TestALockedPartOfASmallFile(t *testing.T) {
 	out := t.TempDir()
 	sum := sha256.Sum256(append(small.CID.Bytes(), "small"...))
 	part := fmt.Sprintf(".guppy-part-%x", sum[:12])
+
 	other := must(os.Create(filepath.Join(out, part)))(t)
 	_, err := other.WriteString("cont")
 	ok(t, errors.Join(err, other.Chmod(0o400), unix.Flock(int(other.Fd()), unix.LOCK_EX)))
+
 	if _, err := to(t, s, root, out); !errors.Is(err, retrieve.ErrBusy) {
 		t.Errorf("%v", err)
 	}
 	same(t, "locked", files(t, out), map[string]string{part: "cont"})
+
 	ok(t, other.Close())
 	must(to(t, s, root, out))(t)
 	same(t, "unlocked", files(t, out), map[string]string{"small": "content"})
@@ -101,13 +107,16 @@ func TestAPartThatWasTakenAway(t *testing.T) {
 	s := treetest.New()
 	root, _ := whole(s)
 	out := filepath.Join(t.TempDir(), "out")
+
 	left := &atomic.Int64{}
 	left.Store(4)
+
 	replace := func() {
 		for _, part := range must(filepath.Glob(filepath.Join(out, ".guppy-part-*")))(t) {
 			ok(t, errors.Join(os.Remove(part), os.WriteFile(part, []byte("partial"), 0o600)))
 		}
 	}
+
 	if _, err := to(t, swapping{s, left, replace}, root, out); !errors.Is(err, retrieve.ErrBusy) {
 		t.Errorf("%v", err)
 	}
@@ -127,12 +136,15 @@ func knowing(modes map[string]int32) func(*retrieve.Retriever) {
 			if name == "" || strings.HasSuffix(name, "/") {
 				kind = sqlrepo.Directory
 			}
+
 			path := sqlrepo.Path(strings.ReplaceAll(strings.TrimSuffix(name, "/"), "/", "\x00"))
 			all = append(all, sqlrepo.Listed{Path: path, Fingerprint: sqlrepo.Fingerprint{
 				Kind: kind, Mode: mode, ModTime: before.UnixNano(),
 			}})
 		}
+
 		slices.SortFunc(all, func(a, b sqlrepo.Listed) int { return strings.Compare(string(a.Path), string(b.Path)) })
+
 		r.Known = iter.Seq2[sqlrepo.Listed, error](func(yield func(sqlrepo.Listed, error) bool) {
 			for _, entry := range all {
 				if !yield(entry, nil) {
@@ -178,6 +190,7 @@ func TestADirectoryThatWasThereStaysAsItIs(t *testing.T) {
 	if info := must(os.Stat(out))(t); info.ModTime().Equal(before) {
 		t.Error("it has another time now")
 	}
+
 	fresh := filepath.Join(out, "fresh")
 	must(to(t, s, root, fresh, knowing(map[string]int32{"": 0o700, "f": 0o600})))(t)
 	hasMode(t, fresh, 0o700)
@@ -192,10 +205,12 @@ func TestAReadOnlyTreeIsGoneOnWith(t *testing.T) {
 	s := treetest.New()
 	root := s.Directory("", s.Directory("d", s.File("g", "aaaa", "bbbb")), s.Raw("f", "x"))
 	known := knowing(map[string]int32{"": 0o555, "d/": 0o555, "d/g": 0o444, "f": 0o000})
+
 	lost := s.Raw("", "bbbb")
 	out := filepath.Join(t.TempDir(), "out")
 	t.Cleanup(func() { ok(t, errors.Join(os.Chmod(out, 0o755), os.Chmod(out+"/d", 0o755))) })
 	s.Remove(lost.CID)
+
 	for range 2 {
 		if sum := must(to(t, s, root, out, known))(t); sum.Failed != 1 {
 			t.Errorf("%+v", sum)
@@ -203,15 +218,18 @@ func TestAReadOnlyTreeIsGoneOnWith(t *testing.T) {
 		if info := must(os.Stat(out))(t); info.Mode()&0o700 != 0o700 {
 			t.Errorf("nothing can be written where something is missing: %s", info.Mode())
 		}
+
 		part := must(filepath.Glob(out + "/d/.guppy-part-*"))(t)[0]
 		hasMode(t, part, must(os.Stat(part))(t).Mode()|0o600)
 		ok(t, os.Chmod(part, 0o444)) // as if the run was killed before the file had its name
 	}
+
 	s.Raw("", "bbbb")
 	sum := must(to(t, s, root, out, known))(t)
 	if sum.Kept != 5 {
 		t.Errorf("%+v", sum)
 	}
+
 	hasMode(t, out, 0o555)
 	hasMode(t, out+"/d", 0o555)
 	hasMode(t, out+"/d/g", 0o444)
@@ -244,6 +262,7 @@ func TestFewFilesAreOpen(t *testing.T) {
 		all = append(all, s.Directory(name, s.Directory("inner", s.Raw("f", name)), s.File("g", name, "-")))
 		want[name+"/"], want[name+"/inner/"], want[name+"/inner/f"], want[name+"/g"] = "", "", name, name+"-"
 	}
+
 	out := filepath.Join(t.TempDir(), "out")
 	base, most := openFiles(), 0
 	must(to(t, watching{s, &sync.Mutex{}, &most}, s.Directory("", all...), out))(t)

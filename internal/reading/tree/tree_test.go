@@ -37,6 +37,7 @@ func hamt(t testing.TB, s *treetest.Store, n int) (root cid.Cid, names []string)
 		s.Put(cid.DagProtobuf, b.Data)
 		return nil
 	})
+
 	for i := range n {
 		name := fmt.Sprintf("%05d-%s", i, strings.Repeat("x", i%50))
 		leaf := s.Raw(name, name)
@@ -45,6 +46,7 @@ func hamt(t testing.TB, s *treetest.Store, n int) (root cid.Cid, names []string)
 			t.Fatal(err)
 		}
 	}
+
 	return must(builder.Close())(t).CID, names
 }
 
@@ -54,6 +56,7 @@ func TestDirectories(t *testing.T) {
 		root, names := hamt(t, s, n)
 		node := must(tree.Read(t.Context(), s, root))(t)
 		children := must(node.Children(t.Context(), s))(t)
+
 		var got []string
 		for _, child := range children {
 			got = append(got, child.Name)
@@ -61,15 +64,18 @@ func TestDirectories(t *testing.T) {
 				t.Errorf("%s has the size %d", child.Name, child.Size)
 			}
 		}
+
 		if !slices.Equal(got, names) {
 			t.Errorf("%d of %d names", len(got), n)
 		}
+
 		for i := 0; i < n; i += 97 {
 			child := must(node.Child(t.Context(), s, names[i]))(t)
 			if child != children[i] {
 				t.Errorf("%s leads to %v", names[i], child)
 			}
 		}
+
 		for _, none := range []string{"", "00000", "x", "..", "00"} {
 			if _, err := node.Child(t.Context(), s, none); !errors.Is(err, tree.ErrNoEntry) {
 				t.Errorf("%q of %d: %v", none, n, err)
@@ -99,18 +105,22 @@ func bigFile(s *treetest.Store, random *rand.Rand, levels, width int) (tree.Link
 		}
 		return s.Raw("", string(content)), content
 	}
+
 	data := treetest.UnixFS{Type: treetest.TypeFile, FileSize: treetest.Number(0)}
 	var links []tree.Link
 	var all []byte
+
 	if random.IntN(3) == 0 { // other builders keep content in nodes
 		data.Data = []byte("inline")
 		all = append(all, data.Data...)
 	}
+
 	for range 1 + random.IntN(width) {
 		link, content := bigFile(s, random, levels-1, width)
 		links, all = append(links, link), append(all, content...)
 		data.Sizes = append(data.Sizes, uint64(len(content)))
 	}
+
 	*data.FileSize = uint64(len(all))
 	return tree.Link{CID: s.Node(data, links...)}, all
 }
@@ -123,12 +133,15 @@ func TestRangesOfFiles(t *testing.T) {
 		if node.Kind != tree.File || node.Size != uint64(len(content)) {
 			rt.Fatalf("a %s of %d bytes, not %d", node.Kind, node.Size, len(content))
 		}
+
 		begin := rapid.IntRange(0, len(content)).Draw(rt, "begin")
 		end := rapid.IntRange(begin, len(content)).Draw(rt, "end")
+
 		var got bytes.Buffer
 		if err := node.WriteRange(t.Context(), s, uint64(begin), uint64(end), &got); err != nil {
 			rt.Fatal(err)
 		}
+
 		if !bytes.Equal(got.Bytes(), content[begin:end]) {
 			rt.Fatalf("%d to %d: %x, want %x", begin, end, got.Bytes(), content[begin:end])
 		}
@@ -147,13 +160,16 @@ func TestARangeReadsItsBlocksAlone(t *testing.T) {
 		}
 		links, sizes = append(links, s.File("", parts...)), append(sizes, 20)
 	}
+
 	root := s.Node(treetest.UnixFS{Type: treetest.TypeFile, FileSize: treetest.Number(200), Sizes: sizes}, links...)
 	node := must(tree.Read(t.Context(), s, root))(t)
 	clear(s.Fetched)
+
 	var got bytes.Buffer
 	if err := node.WriteRange(t.Context(), s, 57, 61, &got); err != nil || got.String() != "8293" {
 		t.Errorf("%q, %v", got.String(), err)
 	}
+
 	if len(s.Fetched) != 2+3 {
 		t.Errorf("%d blocks were read", len(s.Fetched))
 	}
@@ -164,6 +180,7 @@ func TestWalk(t *testing.T) {
 	root := s.Directory("",
 		s.Directory("a", s.Raw("b", "x"), s.Directory("empty")), s.Raw("a-", "y"), s.File("big", "1", "2"),
 		s.Symlink("l", "a/b"))
+
 	var got []string
 	visit := func(mark string) func(tree.Entry) error {
 		return func(e tree.Entry) error {
@@ -171,10 +188,12 @@ func TestWalk(t *testing.T) {
 			return nil
 		}
 	}
+
 	node := must(tree.Read(t.Context(), s, root.CID))(t)
 	if err := tree.Walk(t.Context(), s, node, visit(""), visit("/")); err != nil {
 		t.Fatal(err)
 	}
+
 	want := []string{". directory 0 ", "a directory 0 ", "a/b file 1 ", "a/empty directory 0 ", "/a/empty directory 0 ",
 		"/a directory 0 ", "a- file 1 ", "big file 2 ", "l symlink 0 a/b", "/. directory 0 "}
 	if !slices.Equal(got, want) {
@@ -214,6 +233,7 @@ func TestHostileDAGs(t *testing.T) {
 		return tree.Link{CID: s.Node(data, links...)}
 	}
 	named := func(l tree.Link, name string) tree.Link { l.Name = name; return l }
+
 	for name, make := range map[string]func(s *treetest.Store) tree.Link{
 		"name ..":  func(s *treetest.Store) tree.Link { return s.Directory("", s.Raw("..", "x")) },
 		"name .":   func(s *treetest.Store) tree.Link { return s.Directory("", s.Raw(".", "x")) },
