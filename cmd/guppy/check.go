@@ -67,6 +67,7 @@ func (a *app) checkCommand() *cobra.Command {
 		Use: "check [UPLOAD]", Short: "Prove that the repository and its store are sound, and mend them", Long: checkHelp,
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			// Wrong options are reported before the repository is opened.
 			if err := options.parse(args); err != nil {
 				return err
 			}
@@ -139,6 +140,7 @@ func (a *app) check(ctx context.Context, cfg *config.Config, repo *repository, o
 		}
 	}
 
+	// After a repair, the check shows what is left.
 	summary, err := checker.Run(ctx, out.problem)
 	if err != nil {
 		return errors.Join(fmt.Errorf("could not check: %w", err), out.end(summary, err))

@@ -45,6 +45,7 @@ func (a *app) inForce(cfg *config.Config) map[string]effect {
 		effects["prepare.workers"] = effect{strconv.Itoa(workers(cfg)), "one for each CPU"}
 	}
 
+	// The effect of the settings of the pool depends on the engine.
 	settings := a.databaseSettings(cfg)
 	d, err := settings.Dialect()
 	if err != nil {
@@ -61,7 +62,6 @@ func (a *app) inForce(cfg *config.Config) map[string]effect {
 	if cfg.Repo.QueryExecMode == "" {
 		effects["repo.query_exec_mode"] = effect{settings.ExecMode(), execModeReason(settings)}
 	}
-
 	return effects
 }
 

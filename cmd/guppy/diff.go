@@ -43,7 +43,6 @@ func (a *app) diffCommand() *cobra.Command {
 			return a.diff(ctx, repo, *before, *after)
 		})(cmd, args)
 	}
-
 	return command
 }
 
@@ -53,6 +52,7 @@ func (a *app) diff(ctx context.Context, repo *repository, before, after int64) e
 		if err != nil {
 			return err
 		}
+		// An unfinished upload has no complete tree.
 		if upload.State != sqlrepo.Complete {
 			return fmt.Errorf("upload %d is %s: only complete uploads can be compared", id, upload.State)
 		}

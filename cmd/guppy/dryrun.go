@@ -73,6 +73,7 @@ func (d *dryRun) add(f scan.Finding) {
 	}
 
 	entry := dryEntry{Path: f.Entry.Path.String(), Change: f.Change, Why: f.Why, Size: f.Entry.Size}
+	// JSON can't hold a path that is not UTF-8.
 	if !utf8.ValidString(entry.Path) {
 		entry.PathBase64 = base64.StdEncoding.EncodeToString([]byte(entry.Path))
 	}
@@ -243,6 +244,8 @@ func (a *app) known(ctx context.Context, cfg *config.Config, repo *repository, k
 	if fresh.Store, err = a.markerOf(ctx, cfg); err != nil {
 		return before, err
 	}
+
+	// Only an upload in the same store can lend its content.
 	previous, err := repo.PreviousUpload(ctx, fresh)
 	if err == nil && previous != 0 {
 		before.Previous = repo.Entries(ctx, previous,

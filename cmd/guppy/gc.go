@@ -51,6 +51,7 @@ func (a *app) gcCommand() *cobra.Command {
 
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
+			// A dry run removes nothing, not even leftovers.
 			if options.yes {
 				a.tidyDataDir(cfg)
 			}
@@ -175,7 +176,6 @@ func (a *app) collect(ctx context.Context, cfg *config.Config, repo *repository,
 	if err == nil && options.yes && options.vacuum {
 		view.Vacuumed, err = repo.Vacuum(ctx)
 	}
-
 	return errors.Join(a.print(view, view.text), err)
 }
 
@@ -206,6 +206,7 @@ func (a *app) collectSpaces(ctx context.Context, collector *gc.Collector, repo *
 			sum, err = collector.Collect(ctx, space.ID)
 		}
 
+		// A failure in one space does not keep the others from being collected.
 		failed = errors.Join(failed, err)
 		view.Spaces = append(view.Spaces, newRemovalView(space, sum))
 	}

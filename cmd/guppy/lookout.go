@@ -77,6 +77,5 @@ func doingNow(ctx context.Context, repo *sqlrepo.Repository, filter sqlrepo.Open
 			all = append(all, fmt.Sprintf("packing shards %s of upload %d", strings.Join(ordinals, ", "), upload.ID))
 		}
 	}
-
 	return strings.Join(all, "; "), queries, err
 }

@@ -107,7 +107,6 @@ func rootOf(ctx context.Context, repo *repository, space sqlrepo.Space, rest str
 	if err == nil && !upload.RootCID.Defined() {
 		err = fmt.Errorf("upload %d is %s: it has no root yet", id, upload.State)
 	}
-
 	return upload.RootCID.String() + "/" + path, err
 }
 
@@ -174,7 +173,6 @@ func (e lsEntry) line(long bool) string {
 	if e.Kind == tree.Symlink.String() {
 		shown += " -> " + printable(e.Target)
 	}
-
 	return fmt.Sprintf("%-9s %14s  %s  %s", e.Kind, size, e.CID, shown)
 }
 
@@ -210,6 +208,7 @@ func list(ctx context.Context, source *blocks.Source, found tree.Resolved, optio
 		return show(newLsEntry(name, found.Node))
 	case options.recursive:
 		return tree.Walk(ctx, source, found.Node, func(e tree.Entry) error {
+			// The directory itself is not one of its entries.
 			if len(e.Names) == 0 {
 				return nil
 			}

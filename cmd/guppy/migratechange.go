@@ -45,6 +45,7 @@ func (a *app) agree(ctx context.Context, c change, plan migrate.Plan) error {
 	if !plan.Reverts() {
 		return nil
 	}
+	// A yes on the terminal is not enough to drop rows.
 	if len(plan.Losses) > 0 && !c.dropData {
 		return &migrate.LossError{Losses: plan.Losses}
 	}
@@ -60,7 +61,6 @@ func (a *app) agree(ctx context.Context, c change, plan migrate.Plan) error {
 	if len(plan.Losses) > 0 {
 		question += " It drops " + migrate.DescribeLosses(plan.Losses) + "."
 	}
-
 	return a.confirm(ctx, c.yes, question+" Go on?")
 }
 
@@ -181,6 +181,7 @@ func (a *app) printMigrated(result migrate.Result, failed error) error {
 		}
 	})
 
+	// The error of the migration matters more than one of printing.
 	if failed != nil {
 		return failed
 	}

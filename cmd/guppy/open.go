@@ -93,7 +93,6 @@ func (a *app) open(ctx context.Context, cfg *config.Config, how opening) (*repos
 	if result.Backup != "" {
 		a.log.Info("the schema was brought up to date", "from", result.From, "to", result.To, "copy", result.Backup)
 	}
-
 	return &repository{sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor)), db}, nil
 }
 

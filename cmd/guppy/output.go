@@ -78,7 +78,6 @@ func replace(path string, there fs.FileInfo, write func(io.Writer) error) error 
 	if err != nil {
 		return errors.Join(err, os.Remove(part))
 	}
-
 	return durable.SyncDirectory(filepath.Dir(path))
 }
 

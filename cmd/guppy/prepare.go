@@ -131,7 +131,6 @@ func (a *app) preparePath(ctx context.Context, cfg *config.Config, repo *reposit
 	if err != nil {
 		return nil, err
 	}
-
 	return a.runSource(ctx, cfg, repo, space, registered)
 }
 
@@ -171,7 +170,6 @@ func sourcePath(cfg *config.Config, path string) (string, error) {
 	if !info.IsDir() && !info.Mode().IsRegular() {
 		return "", fmt.Errorf("%w: %s is neither a directory nor a file", errUsage, path)
 	}
-
 	return absolute, refuseOwnFiles(cfg, absolute)
 }
 

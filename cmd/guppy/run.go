@@ -93,6 +93,7 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 		return nil, err
 	}
 
+	// From here on an interruption leaves work to resume.
 	a.ran = true
 	started := time.Now()
 	stop := a.showProgress(ctx, job.Progress.Line)
@@ -169,6 +170,7 @@ func visibleFiles(cfg *config.Config, repo *repository, files source.FS) (source
 		own = append(own, directory)
 	}
 
+	// Some engines keep the database in files, which may be inside the source.
 	if repo.db.Files != nil {
 		database, err := repo.db.Files(repo.db.Settings)
 		if err != nil {
@@ -176,7 +178,6 @@ func visibleFiles(cfg *config.Config, repo *repository, files source.FS) (source
 		}
 		own = append(own, database...)
 	}
-
 	return source.Hide(files, own...)
 }
 

@@ -61,6 +61,7 @@ func (s *status) sample(ctx context.Context) (*progressView, error) {
 
 		s.measure(upload, &shown)
 
+		// Leases are judged by the clock of the database, so its time is shown.
 		view.Time = formatTime(upload.Now)
 		view.Uploads = append(view.Uploads, shown)
 	}
@@ -128,6 +129,7 @@ func (s *status) measure(upload sqlrepo.OpenUpload, shown *uploadStatus) {
 
 	shown.BytesPerSecond = known.Sample(upload.Now.Time, shown.Bytes)
 
+	// A stuck upload does not end by itself.
 	if left := float64(max(0, shown.BytesTotal-shown.Bytes)); shown.BytesPerSecond >= 1 && !upload.Stuck() {
 		seconds := left / shown.BytesPerSecond
 		shown.SecondsLeft = &seconds

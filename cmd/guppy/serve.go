@@ -63,7 +63,6 @@ func (a *app) serve(ctx context.Context, cfg *config.Config, repo *repository, f
 	if err := a.announce(ctx, "http://"+listener.Addr().String(), roots); err != nil {
 		return err
 	}
-
 	return gateway.Serve(ctx, listener, handler, a.log)
 }
 

@@ -74,6 +74,7 @@ func (s *shardBytes) OpenShard(ctx context.Context, row sqlrepo.Shard) (store.Re
 		return nil, err
 	}
 
+	// The digest is the name of the file.
 	if len(row.Digest) != len(sqlrepo.Digest{}) {
 		return nil, fmt.Errorf("shard %d has a digest of %d bytes: guppy check tells more", row.ID, len(row.Digest))
 	}

@@ -119,7 +119,6 @@ func (a *app) catShard(ctx context.Context, cfg *config.Config, repo *repository
 	if err == nil && sqlrepo.Digest(hash.Sum(nil)) != digest {
 		err = fmt.Errorf("shard %s: %w", shard.Name(digest), errDamaged)
 	}
-
 	return err
 }
 

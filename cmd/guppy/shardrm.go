@@ -141,7 +141,6 @@ func unneeded(ctx context.Context, collector *gc.Collector,
 	for space, wanted := range spaces {
 		refused = errors.Join(refused, refuseNeeded(ctx, collector, space, wanted))
 	}
-
 	return rows, refused
 }
 
@@ -155,6 +154,7 @@ func refuseNeeded(ctx context.Context, collector *gc.Collector, space int64, sha
 	needed := map[int64][]string{}
 	for _, upload := range uploads {
 		if upload.State == sqlrepo.Removed {
+			// A removed upload needs nothing. Removing its shards is left to gc.
 			if slices.ContainsFunc(shards, func(s sqlrepo.Shard) bool { return s.Upload == upload.ID }) {
 				return fmt.Errorf("upload %d was removed: guppy gc --yes removes those of its shards that nobody needs", upload.ID)
 			}
@@ -222,6 +222,5 @@ func removeShard(ctx context.Context, collector *gc.Collector, row sqlrepo.Shard
 	if _, err := bin.Remove(ctx, []string{shard.Name([32]byte(row.Digest))}); err != nil {
 		return err
 	}
-
 	return collector.Keep(ctx, space)
 }

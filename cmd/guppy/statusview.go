@@ -109,6 +109,7 @@ func (v *uploadStatus) add(work string, l sqlrepo.Lease) (live bool) {
 		v.Retries = append(v.Retries, failed)
 	}
 
+	// Nobody has claimed the work.
 	if l.Token == 0 {
 		return false
 	}

@@ -142,7 +142,6 @@ func (a *app) checkStore(ctx context.Context, cfg *config.Config, repo *reposito
 	if err := out.endStore(sum, repo != nil, nil); err != nil || sum.Problems == 0 {
 		return err
 	}
-
 	return fmt.Errorf("%w: %s", errUnsound, plural(sum.Problems, "problem"))
 }
 

@@ -122,7 +122,6 @@ func findUploads(ctx context.Context, repo *repository, keys []int64) (found []r
 
 		found[at].uploads = append(found[at].uploads, upload)
 	}
-
 	return found, nil
 }
 
@@ -144,6 +143,7 @@ func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repos
 		}
 	}
 
+	// Processes of this host that are gone must not block the removal by their leases.
 	if err := pipeline.ReleaseDead(ctx, repo.Repository, a.log); err != nil {
 		return err
 	}
@@ -164,7 +164,6 @@ func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repos
 		failed = errors.Join(failed, err)
 		view.Spaces = append(view.Spaces, newRemovalView(of.space, sum))
 	}
-
 	return errors.Join(a.print(view, view.text), failed)
 }
 

@@ -75,7 +75,6 @@ func (a *app) verify(ctx context.Context, v verify.Verifier, text string) error 
 	if err != nil || sum.Problems == 0 {
 		return err
 	}
-
 	return &unsoundDAG{sum.Problems}
 }
 

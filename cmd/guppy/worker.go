@@ -93,6 +93,7 @@ func (a *app) work(ctx context.Context, cfg *config.Config, repo *repository, op
 		Progress: &progress.Counters{}, Log: a.log,
 	}
 
+	// From here on an interruption leaves work to resume.
 	a.ran = true
 	a.log.Info("begin", "worker", liveness.Name(), "store", cfg.Prepare.Store)
 
@@ -103,7 +104,6 @@ func (a *app) work(ctx context.Context, cfg *config.Config, repo *repository, op
 	if err != nil {
 		return err
 	}
-
 	return leftUndone(ctx, repo, filter)
 }
 

@@ -66,6 +66,7 @@ func fileLayer(in Input) (string, *layer) {
 	}
 
 	if name == "" {
+		// The default file need not exist.
 		return "", newLayer()
 	}
 

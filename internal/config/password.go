@@ -36,6 +36,7 @@ func (r *resolver) password() {
 		r.check(key, errPasswordInURL)
 	case repo.Password != "" && dialect.HoldsPassword(repo.DatabaseURL):
 		r.check(passwordKey, errPasswordInURL)
+	// One password is set, in a file.
 	case file != "":
 		r.passwordFrom(key, file)
 	case repo.Password != "" && r.c.inFile(passwordKey):

@@ -38,7 +38,6 @@ func (s *Source) Present(ctx context.Context, cids []cid.Cid,
 			return err
 		}
 	}
-
 	return nil
 }
 
@@ -69,7 +68,6 @@ func (s *Source) present(ctx context.Context, c cid.Cid, place sqlrepo.Place) (s
 			return other, failed
 		}
 	}
-
 	return place, s.failure(ctx, c, place, err)
 }
 

@@ -198,7 +198,6 @@ func (s *Source) Find(ctx context.Context, cids []cid.Cid) ([]sqlrepo.Place, err
 	if err == nil {
 		err = s.tables.hit(ctx, found)
 	}
-
 	return places, err
 }
 

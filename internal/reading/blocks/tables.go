@@ -103,7 +103,6 @@ func (t *tables) count(places []sqlrepo.Place) (often []int64) {
 	if len(t.hits) > countedShards {
 		clear(t.hits)
 	}
-
 	return often[:min(len(often), heldTables)]
 }
 
@@ -111,6 +110,7 @@ func (t *tables) load(ctx context.Context, shard int64) error {
 	t.loading.Lock()
 	defer t.loading.Unlock()
 
+	// Another caller may have read the table while this one waited.
 	if t.has(shard) {
 		return nil
 	}

@@ -57,7 +57,6 @@ func Trees(before, after iter.Seq2[sqlrepo.Listed, error], found func(Change) er
 			b, err = pull(nextAfter)
 		}
 	}
-
 	return err
 }
 

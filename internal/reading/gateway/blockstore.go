@@ -82,7 +82,6 @@ func (b blockstore) failure(ctx context.Context, c cid.Cid, err error) error {
 		err = fmt.Errorf("block %s is not kept, and its source is no more what it was", c)
 		return boxo.NewErrorStatusCode(err, http.StatusInternalServerError)
 	}
-
 	return boxo.NewErrorStatusCode(fmt.Errorf("block %s can't be read now", c), http.StatusServiceUnavailable)
 }
 

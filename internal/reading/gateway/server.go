@@ -51,7 +51,6 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	if failed := <-serving; !errors.Is(failed, http.ErrServerClosed) {
 		err = errors.Join(err, failed)
 	}
-
 	return err
 }
 

@@ -125,7 +125,6 @@ func (w Walker) leaves(ctx context.Context, upload sqlrepo.Upload, out *collecto
 			}
 		}
 	}
-
 	return nil
 }
 

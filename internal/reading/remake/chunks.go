@@ -49,7 +49,6 @@ func (r *Remaker) chunks(ctx context.Context, shard sqlrepo.Shard) (*chunks, err
 		}
 		c.add(segment, digests)
 	}
-
 	return c, nil
 }
 
@@ -94,7 +93,6 @@ func (c *chunks) block(ctx context.Context, node sqlrepo.Node) ([]byte, error) {
 	if barred != nil {
 		return nil, barred
 	}
-
 	return nil, failures
 }
 
@@ -124,6 +122,5 @@ func (c *chunks) read(place place, node sqlrepo.Node) (block []byte, err error) 
 	if !isOf(block[:n], node) {
 		return nil, fmt.Errorf("%w: %s has changed since it was prepared (at byte %d)", ErrLost, path, place.offset)
 	}
-
 	return block, nil
 }

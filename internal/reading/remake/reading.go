@@ -89,7 +89,6 @@ func (r *reading) from(ctx context.Context, off int64) ([]byte, error) {
 	if into < 0 {
 		return nil, fmt.Errorf("%w: its rows have a gap at offset %d", ErrLost, off)
 	}
-
 	return header[into:], nil
 }
 

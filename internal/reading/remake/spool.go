@@ -216,7 +216,6 @@ func (r *Remaker) want(ctx context.Context, first sqlrepo.Shard, nodes []sqlrepo
 			return err
 		}
 	}
-
 	return nil
 }
 
@@ -260,7 +259,6 @@ func (r *Remaker) makeDAGs(ctx context.Context, upload int64, w *wanted) error {
 			err = r.makeDAG(ctx, other, w)
 		}
 	}
-
 	return err
 }
 

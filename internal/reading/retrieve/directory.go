@@ -74,7 +74,6 @@ func (d *directory) release() error {
 	if d.parent != nil {
 		err = errors.Join(err, d.parent.release())
 	}
-
 	return err
 }
 

@@ -64,7 +64,6 @@ func (r *run) begin(ctx context.Context, f file) error {
 			break
 		}
 	}
-
 	return l.done(ctx, failed)
 }
 
@@ -193,7 +192,6 @@ func (l *largeFile) done(ctx context.Context, err error) error {
 	if err != nil {
 		err = l.run.fail(ctx, l.path(), err)
 	}
-
 	return errors.Join(err, l.in.release())
 }
 
@@ -259,6 +257,5 @@ func (r *run) compare(ctx context.Context, f file, info fs.FileInfo) (same bool,
 	if errors.Is(err, errOther) {
 		return false, nil
 	}
-
 	return err == nil, errors.Join(err, ctx.Err())
 }

@@ -94,6 +94,5 @@ func (k *known) of(names []string) (*metadata, error) {
 	if k.latest.Path != path {
 		return nil, nil
 	}
-
 	return newMetadata(k.latest), nil
 }

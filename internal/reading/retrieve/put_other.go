@@ -36,7 +36,6 @@ func (d *directory) put(part, name string, content []byte, meta *metadata) error
 	if err != nil {
 		err = errors.Join(err, d.root.Remove(part))
 	}
-
 	return err
 }
 

@@ -42,7 +42,6 @@ func (d *directory) put(part, name string, content []byte, meta *metadata) error
 			err = errors.Join(err, unix.Unlinkat(at, part, 0))
 		}
 	}
-
 	return errors.Join(err, unix.Close(fd))
 }
 
@@ -92,7 +91,6 @@ func (d *directory) createAt(at int, name string) (fd int, err error) {
 	if err := lockDescriptor(fd); err != nil {
 		return 0, errors.Join(err, unix.Close(fd))
 	}
-
 	return fd, nil
 }
 

@@ -188,7 +188,6 @@ func (r *run) run(ctx context.Context, root *tree.Node) error {
 	if r.abandoned.Load() && ctx.Err() != nil {
 		return ctx.Err()
 	}
-
 	return context.Cause(running)
 }
 

@@ -81,7 +81,6 @@ func (r *run) small(ctx context.Context, all batch) (err error) {
 			missing, parts = append(missing, f), append(parts, f.node.Block())
 		}
 	}
-
 	return r.fill(ctx, missing, parts)
 }
 

@@ -33,7 +33,6 @@ func (d *directory) unfinished(part string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-
 	return d.hold(left, part)
 }
 

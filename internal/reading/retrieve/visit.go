@@ -163,6 +163,5 @@ func (d *directory) symlink(name, target string, meta *metadata, overwrite bool)
 	if err := d.root.Symlink(target, name); err != nil {
 		return busy(err)
 	}
-
 	return d.restoreSymlink(name, meta)
 }

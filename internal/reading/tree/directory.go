@@ -40,7 +40,6 @@ func (n *Node) Children(ctx context.Context, from Blocks) ([]Link, error) {
 			return nil, fmt.Errorf("directory %s: %w", n.CID, malformed("the name %q comes twice", child.Name))
 		}
 	}
-
 	return children, nil
 }
 

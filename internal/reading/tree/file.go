@@ -78,7 +78,6 @@ func (p *parts) below(n *Node, offset uint64, depth int) bool {
 		}
 		at += size
 	}
-
 	return true
 }
 

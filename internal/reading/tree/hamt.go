@@ -167,6 +167,7 @@ func (n *Node) hamtLink(ctx context.Context, from Blocks, name string) (Link, er
 			return Link{}, fmt.Errorf("directory %s: %w", n.CID, err)
 		}
 
+		// The next bits of the hash select the place.
 		place := hash >> (64 - part.depth - part.width()) & uint64(part.fanout-1)
 
 		link, further, err := part.find(place, name)

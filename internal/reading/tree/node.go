@@ -144,7 +144,6 @@ func decodeLinks(block []byte) (links []Link, content []byte, err error) {
 
 		links = append(links, one)
 	}
-
 	return links, content, nil
 }
 
@@ -210,7 +209,6 @@ func (n *Node) decodeFile(described data.UnixFSData, payload []byte) error {
 			return malformed("a file of %d bytes says that it has %d", n.Size, claimed)
 		}
 	}
-
 	return nil
 }
 

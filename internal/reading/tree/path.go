@@ -60,7 +60,6 @@ func ParsePath(text string) (Path, error) {
 			path.Names = append(path.Names, name)
 		}
 	}
-
 	return path, nil
 }
 
@@ -111,10 +110,10 @@ func Resolve(ctx context.Context, from Blocks, path Path) (Resolved, error) {
 
 	last := r.way[len(r.way)-1]
 	resolved := Resolved{Node: last.node, Link: last.link}
+	// Symlinks were replaced on the way, so these names lead to the entry directly.
 	for _, step := range r.way[1:] {
 		resolved.Names = append(resolved.Names, step.link.Name)
 	}
-
 	return resolved, nil
 }
 

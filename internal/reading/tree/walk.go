@@ -69,7 +69,6 @@ func (w *walk) entry(ctx context.Context, link Link, node *Node) (err error) {
 	if w.leave == nil {
 		return nil
 	}
-
 	return w.leave(entry)
 }
 

@@ -181,7 +181,6 @@ func (r *run) block(ctx context.Context, below tree.Below, names []string, depth
 			return err
 		}
 	}
-
 	return r.below(ctx, links, names, depth+1)
 }
 
@@ -289,6 +288,7 @@ func (r *run) length(l leaf, length uint64) error {
 
 	var err error
 	switch {
+	// No link claims anything of the root.
 	case l.first:
 	case l.below.Size != length:
 		err = fmt.Errorf("a link to it claims %d bytes, it has %d", l.below.Size, length)
