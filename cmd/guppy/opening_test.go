@@ -63,7 +63,7 @@ var otherwise = []string{
 
 // commandNames returns the commands that do something, by the words that call them.
 func commandNames(command *cobra.Command, words string) (names []string) {
-	helps := command.Name() != "upload" // of the commands with commands below them, only this one does something by itself
+	helps := command.Name() != "upload" // of the commands above others, only this one does something
 	for _, below := range command.Commands() {
 		names = append(names, commandNames(below, strings.TrimSpace(words+" "+below.Name()))...)
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// metadata is the part of an entry that a DAG does not contain. It is nil if nothing is known. The setuid and setgid
-// bits are left out, because the user who retrieves a file may differ from its former owner.
+// metadata is the part of an entry that a DAG does not contain. It is nil if nothing is known. The setuid and
+// setgid bits are left out, because the user who retrieves a file may differ from its former owner.
 type metadata struct {
 	mode    fs.FileMode
 	bits    uint32
