@@ -38,8 +38,10 @@ func (a *app) backupCommand() *cobra.Command {
 			return a.backup(cmd, args[0], force)
 		},
 	}
+
 	command.Flags().BoolVar(&check, "check", false, "read FILE, a backup, and say whether it is whole")
 	command.Flags().BoolVar(&force, "force", false, "replace FILE if it is there")
+
 	return command
 }
 
@@ -51,6 +53,7 @@ func (a *app) backup(cmd *cobra.Command, file string, force bool) (err error) {
 	if err := requireDataDir(cfg); err != nil {
 		return err
 	}
+
 	ctx := cmd.Context()
 	db, err := openSource(ctx, a.directSettings(cfg))
 	if err != nil {
@@ -60,37 +63,47 @@ func (a *app) backup(cmd *cobra.Command, file string, force bool) (err error) {
 	if err := refuseOwnPlace(cfg, db, file); err != nil {
 		return err
 	}
+
 	repo := sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))
 	err = a.showTransfer(ctx, db.Describe(), file, func(tell sqlrepo.Progress) (sqlrepo.Content, error) {
 		return backup.Write(ctx, repo, file, backup.Options{Overwrite: force, Progress: tell})
 	})
+
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w: choose another name, or replace it with --force", err)
 	}
 	return err
 }
 
-// refuseOwnPlace keeps a backup out of the places of the database, the keys and the shards.
+// refuseOwnPlace refuses to write a backup over a file of the database or into the directories of the keys and
+// the shards.
 func refuseOwnPlace(cfg *config.Config, db *dialect.DB, file string) error {
 	if file == "" {
 		return fmt.Errorf("%w: the name of the backup is empty", errUsage)
 	}
+
 	directory := filepath.Dir(file)
 	at, err := os.Stat(directory)
 	if err != nil {
 		return fmt.Errorf("directory of the backup: %w", err)
 	}
+
 	if err := source.RefuseWithin(directory, keysDirectory(cfg),
 		cfg.Prepare.StoreDirectory()); err != nil {
 		return err
 	}
+
 	var own []string
 	if db.Files != nil {
 		if own, err = db.Files(db.Settings); err != nil {
 			return err
 		}
 	}
-	there, _ := os.Stat(file) // what is not there is nobody's file
+	// A file that does not exist is nobody's, so the error does not matter.
+	there, _ := os.Stat(file)
+
+	// Names are compared because a file of the database may not exist yet, identities because a link has another
+	// name.
 	for _, path := range own {
 		beside, err := os.Stat(filepath.Dir(path))
 		named := err == nil && os.SameFile(at, beside) && filepath.Base(path) == filepath.Base(file)
@@ -99,6 +112,7 @@ func refuseOwnPlace(cfg *config.Config, db *dialect.DB, file string) error {
 			return fmt.Errorf("%w: %s is a file of the database itself", errUsage, file)
 		}
 	}
+
 	return nil
 }
 
@@ -119,6 +133,7 @@ func (a *app) restore(cmd *cobra.Command, file string) (err error) {
 	if err != nil {
 		return err
 	}
+	// A misspelt name must not create a data directory.
 	if _, err := os.Stat(file); err != nil {
 		return err
 	}
@@ -126,21 +141,27 @@ func (a *app) restore(cmd *cobra.Command, file string) (err error) {
 		return err
 	}
 	a.tidyDataDir(cfg)
+
 	ctx := cmd.Context()
+
+	// The backup is opened before the database, so that a bad file leaves no new database behind.
 	archive, err := backup.Open(ctx, file, cfg.Repo.DataDir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, archive.Close()) }()
+
 	if archive.Unproven {
 		a.log.Warn("the backup carries no digests, since an older guppy made it: its rows can't be compared with the original",
 			"file", file)
 	}
+
 	db, err := a.openTarget(ctx, a.directSettings(cfg))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+
 	target := sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))
 	return a.showTransfer(ctx, file, db.Describe(), func(tell sqlrepo.Progress) (sqlrepo.Content, error) {
 		return archive.Restore(ctx, target, tell)

@@ -25,7 +25,7 @@ type sealedTableView struct {
 	Digest string `json:"digest"`
 }
 
-// checkBackup reads a backup. It needs no repository.
+// checkBackup reads a backup and prints whether it is whole. It needs no repository.
 func (a *app) checkBackup(cmd *cobra.Command, file string) error {
 	if _, err := a.load(cmd); err != nil {
 		return err
@@ -40,6 +40,7 @@ func newBackupCheckView(file string, seal dialect.Seal, err error) *backupCheckV
 	for _, t := range seal.Tables {
 		view.Tables = append(view.Tables, sealedTableView{t.Name, t.Rows, t.Digest})
 	}
+
 	if whole := err == nil; whole || errors.Is(err, backup.ErrDamaged) {
 		view.Whole = &whole
 	}
@@ -51,12 +52,15 @@ func newBackupCheckView(file string, seal dialect.Seal, err error) *backupCheckV
 
 func (v *backupCheckView) text(w io.Writer) {
 	if v.Whole == nil || !*v.Whole {
-		return // the error says all
+		// The error says everything.
+		return
 	}
+
 	rows := int64(0)
 	for _, t := range v.Tables {
 		rows += t.Rows
 	}
+
 	fmt.Fprintf(w, "%s is whole: %s in %d tables, schema version %d\n", v.File, plural(rows, "row"), len(v.Tables),
 		v.Version)
 }

@@ -22,10 +22,10 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// errUnsound marks a repository in which problems were found.
+// errUnsound marks a repository in which check found problems.
 var errUnsound = errors.New("not sound")
 
-// unsound is how many problems there are, and what can be done about them.
+// unsound is the error of a check that found problems.
 type unsound struct {
 	problems int64
 	repaired bool
@@ -53,7 +53,7 @@ block that is good is deleted. What has lost content is unfinished then, and gup
 root as long as the source is the same. An older upload whose content can't be had again becomes incomplete and lists
 it. Uploads share content, so that --repair looks at all of them, whichever is named.`
 
-// checkOptions are the flags of a check.
+// checkOptions holds the flags of the check command.
 type checkOptions struct {
 	upload      *int64
 	repair, yes bool
@@ -68,6 +68,7 @@ func (a *app) checkCommand() *cobra.Command {
 		Use: "check [UPLOAD]", Short: "Prove that the repository and its store are sound, and mend them", Long: checkHelp,
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			// Wrong options are reported before the repository is opened.
 			if err := options.parse(args); err != nil {
 				return err
 			}
@@ -76,6 +77,7 @@ func (a *app) checkCommand() *cobra.Command {
 			})(cmd, args)
 		},
 	}
+
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&options.repair, "repair", false, "say what repair does; it does so with --yes")
@@ -83,6 +85,7 @@ func (a *app) checkCommand() *cobra.Command {
 	flags.BoolVar(&options.readAll, "read-data", false, "read all shards and compare every block with its digest")
 	flags.StringVar(&options.readSubset, "read-data-subset", "", "read `N%` of the shards, chosen at random")
 	addShardFlags(flags)
+
 	return command
 }
 
@@ -94,6 +97,7 @@ func (o *checkOptions) parse(args []string) error {
 		}
 		o.upload = &upload
 	}
+
 	switch {
 	case o.yes && !o.repair:
 		return fmt.Errorf("%w: --yes goes with --repair", errUsage)
@@ -104,32 +108,40 @@ func (o *checkOptions) parse(args []string) error {
 	case o.readSubset != "":
 		number, isPercent := strings.CutSuffix(o.readSubset, "%")
 		percent, err := strconv.ParseFloat(number, 64)
+
 		if !isPercent || err != nil || math.IsNaN(percent) || percent <= 0 || percent > 100 {
 			return fmt.Errorf("%w: --read-data-subset is more than 0%% and at most 100%%, not %q", errUsage, o.readSubset)
 		}
+
 		o.percent = percent
 	}
+
 	return nil
 }
 
-// check checks the repository, after it was repaired where that is asked for.
+// check checks the repository, after repairing it if the options ask for a repair.
 func (a *app) check(ctx context.Context, cfg *config.Config, repo *repository, options checkOptions) (err error) {
 	checker, err := a.checker(ctx, cfg, repo, options)
 	if err != nil {
 		return err
 	}
+
 	remaker, err := newRemaker(ctx, cfg, repo)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, remaker.Close()) }()
+	// Shards whose bytes no store keeps are made again to be checked.
 	checker.Remake = remaker.OpenShard
+
 	out := newCheckOutput(a)
 	if options.repair && options.yes {
 		if err := a.repairRepository(ctx, repo, checker, out); err != nil {
 			return err
 		}
 	}
+
+	// After a repair, the check shows what is left.
 	summary, err := checker.Run(ctx, out.problem)
 	if err != nil {
 		return errors.Join(fmt.Errorf("could not check: %w", err), out.end(summary, err))
@@ -137,6 +149,7 @@ func (a *app) check(ctx context.Context, cfg *config.Config, repo *repository, o
 	if err := out.end(summary, nil); err != nil || summary.Sound() {
 		return err
 	}
+
 	return &unsound{summary.Problems, options.repair && options.yes}
 }
 
@@ -156,19 +169,25 @@ func (a *app) checker(ctx context.Context, cfg *config.Config, repo *repository,
 	if checker.Keys, err = identity.Keys(cfg.Repo.DataDir); err != nil {
 		return checker, err
 	}
+
 	if options.upload != nil {
 		if _, err := repo.UploadState(ctx, *options.upload); err != nil {
 			return checker, fmt.Errorf("upload %d: %w", *options.upload, err)
 		}
 	}
+
+	// A repair looks at every upload, because uploads share content.
 	if options.repair {
 		checker.Upload = nil
 	}
+
 	files, err := a.findStore(ctx, cfg)
 	if err == nil {
 		checker.Store = files
 		return checker, nil
 	}
+
+	// A missing store is no problem if every upload is in a store that keeps nothing.
 	if errors.Is(err, fs.ErrNotExist) {
 		uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{})
 		if err != nil {
@@ -179,6 +198,7 @@ func (a *app) checker(ctx context.Context, cfg *config.Config, repo *repository,
 			return checker, nil
 		}
 	}
+
 	packed, countErr := repo.PackedShards(ctx, checker.Upload)
 	if countErr != nil {
 		return checker, countErr
@@ -189,17 +209,20 @@ func (a *app) checker(ctx context.Context, cfg *config.Config, repo *repository,
 	return checker, fmt.Errorf("could not check: %w: mount the store there, or say where it is with --store", err)
 }
 
-// repairRepository mends what can be while everybody else is kept away.
+// repairRepository repairs the repository while all other workers are locked out.
 func (a *app) repairRepository(ctx context.Context, repo *repository, checker check.Checker,
 	out *checkOutput) (err error) {
 	if err := leftovers.ReleaseAll(ctx, repo.Repository, a.log); err != nil {
 		return err
 	}
+
+	// Processes of this host that are gone must not keep the lock from us.
 	ctx, lock, err := check.Lock(ctx, repo.Repository)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(dialect.BlameLock(ctx, err), lock.Release()) }()
+
 	link := func(ctx context.Context, space sqlrepo.Space, upload int64) error {
 		job := pipeline.Job{
 			Repo: checker.Repo, Store: checker.Store, Space: space, TempDir: checker.TempDir, Log: checker.Log,

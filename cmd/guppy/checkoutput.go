@@ -9,11 +9,11 @@ import (
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
 )
 
-// checkOutput prints problems as they are found: there may be many. As JSON they are one array after another of one
-// object.
+// checkOutput prints problems as they are found, because there may be many. In JSON they are the elements of
+// arrays that follow one another in one object.
 type checkOutput struct {
 	app *app
-	// list is the array that is open, some whether it has an element.
+	// list is the open array. some is true if that array has an element.
 	list string
 	some bool
 }
@@ -46,34 +46,39 @@ func (o *checkOutput) element(list string, value any) error {
 	if err := o.open(list); err != nil {
 		return err
 	}
+
 	encoded, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
+
 	separator := ""
 	if o.some {
 		separator = ","
 	}
 	o.some = true
+
 	_, err = fmt.Fprintf(o.app.stdout, "%s%s", separator, encoded)
 	return err
 }
 
-// open begins an array, unless it is the one that is open.
+// open begins the named array, unless it is open already.
 func (o *checkOutput) open(list string) error {
 	if o.list == list {
 		return nil
 	}
+
 	before := "{"
 	if o.list != "" {
 		before = "],"
 	}
 	o.list, o.some = list, false
+
 	_, err := fmt.Fprintf(o.app.stdout, "%s%q:[", before, list)
 	return err
 }
 
-// end prints what was looked at; failed is why that is not all.
+// end prints the summary. If the check did not finish, failed is the reason.
 func (o *checkOutput) end(summary check.Summary, failed error) error {
 	if o.app.json {
 		return o.endJSON(summary, summary.Sound(), failed)
@@ -89,16 +94,18 @@ func (o *checkOutput) endJSON(summary any, sound bool, failed error) error {
 	if err := o.open("problems"); err != nil {
 		return err
 	}
+
 	encoded, err := json.Marshal(summary)
 	if err != nil {
 		return err
 	}
+
 	_, err = fmt.Fprintf(o.app.stdout, "],\"complete\":%t,\"sound\":%t,\"summary\":%s}\n",
 		failed == nil, failed == nil && sound, encoded)
 	return err
 }
 
-// checkText is the last line of a check.
+// checkText returns the last line of a check.
 func checkText(s check.Summary) string {
 	text := fmt.Sprintf("%s, %s: %s with %s, %s", plural(s.Problems, "problem"), plural(s.Notes, "note"),
 		plural(s.Uploads, "upload"), plural(s.Blocks, "block"), plural(s.Shards, "shard"))

@@ -16,6 +16,7 @@ func (a *app) configCommand() *cobra.Command {
 		Use: "config", Short: "Show the configuration", Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+
 	command.AddCommand(&cobra.Command{
 		Use: "show", Short: "Show the values in force and where each comes from; secrets are redacted",
 		Args: usageArgs(cobra.NoArgs),
@@ -24,33 +25,39 @@ func (a *app) configCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			inForce := a.inForce(cfg)
 			view := func(v config.Value) settingView { return newSettingView(v, inForce[v.Key]) }
 			return printList(a, cfg.Values(), view, settingView.text)
 		},
 	})
+
 	return command
 }
 
-// effect is what a setting that leaves the choice to guppy comes to, and why.
+// effect is the value that guppy chooses for a setting, and the reason.
 type effect struct{ value, reason string }
 
-// inForce has the effects of settings that are not what is used as they stand.
+// inForce returns the effects of settings whose configured value is not the one in use.
 func (a *app) inForce(cfg *config.Config) map[string]effect {
 	effects := map[string]effect{}
 	if cfg.Prepare.Workers == 0 {
 		effects["prepare.workers"] = effect{strconv.Itoa(workers(cfg)), "one for each CPU"}
 	}
+
+	// The effect of the settings of the pool depends on the engine.
 	settings := a.databaseSettings(cfg)
 	d, err := settings.Dialect()
 	if err != nil {
 		return effects
 	}
+
 	if d.PoolSize > 0 {
 		fixed := effect{strconv.Itoa(d.PoolSize), "whatever is set, on " + d.Title}
 		effects["repo.max_open_conns"], effects["repo.max_idle_conns"] = fixed, fixed
 		return effects
 	}
+
 	addPool(effects, cfg, settings)
 	if cfg.Repo.QueryExecMode == "" {
 		effects["repo.query_exec_mode"] = effect{settings.ExecMode(), execModeReason(settings)}

@@ -16,8 +16,8 @@ var (
 	errDeclined = errors.New("left as it is: the answer was not yes")
 )
 
-// confirm asks on a terminal whether to go on, unless the answer was given already. It returns errDeclined for any
-// answer but yes, and errUnasked where nobody can be asked.
+// confirm asks on a terminal whether to go on, unless yes is true. It returns errDeclined for any answer but yes,
+// and errUnasked if there is no terminal to ask on.
 func (a *app) confirm(ctx context.Context, yes bool, question string) error {
 	if yes {
 		return nil
@@ -25,12 +25,15 @@ func (a *app) confirm(ctx context.Context, yes bool, question string) error {
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
 		return errUnasked
 	}
+
 	fmt.Fprintf(a.terminal, "%s [y/N] ", question)
 	answers := make(chan string, 1)
-	go func() { // a read of a terminal can't be given up: after a signal it ends with the process
+	// A signal can't interrupt the read of a terminal. The read ends with the process.
+	go func() {
 		line, _ := bufio.NewReader(os.Stdin).ReadString('\n')
 		answers <- strings.ToLower(strings.TrimSpace(line))
 	}()
+
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(a.terminal)

@@ -32,10 +32,12 @@ func (a *app) dbCommand() *cobra.Command {
 		Use: "db", Short: "Look at the database", Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+
 	command.AddCommand(&cobra.Command{
 		Use: "info", Short: "Show what the database is, what it takes, how it is set up, and what is wrong with it",
 		Long: dbInfoHelp, Args: usageArgs(cobra.NoArgs), RunE: a.dbInfo,
 	})
+
 	return command
 }
 
@@ -54,23 +56,27 @@ func (a *app) dbInfo(cmd *cobra.Command, _ []string) error {
 	return a.print(view, view.text)
 }
 
-// inspectDatabase opens the database as it is: no schema is brought up to date.
+// inspectDatabase opens the database as it is. It does not migrate the schema.
 func (a *app) inspectDatabase(ctx context.Context, cfg *config.Config) (view *dbInfoView, err error) {
 	settings := a.databaseSettings(cfg)
 	status, err := migrate.New(settings).Status(ctx)
 	if err != nil {
 		return nil, err
 	}
+
 	db, err := dialect.Open(ctx, settings)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+
 	info, err := db.Info(ctx)
 	if err != nil {
 		return nil, err
 	}
 	view = newDBInfoView(db, status, info)
+
+	// Only the schema that this program needs can be queried.
 	if status.Current == status.Required && !status.Dirty {
 		nodes, err := sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor)).CountNodes(ctx)
 		if err != nil {

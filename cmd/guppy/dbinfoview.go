@@ -61,15 +61,18 @@ func newDBInfoView(db *dialect.DB, status migrate.Status, info dialect.Info) *db
 		Tables: []tableView{}, Settings: map[string]string{}, Warnings: []warningView{},
 		title: db.Title, settings: info.Settings,
 	}
+
 	for _, table := range info.Tables {
 		v.Tables = append(v.Tables, newTableView(table))
 	}
+
 	for _, setting := range info.Settings {
 		v.Settings[setting.Name] = setting.Value
 	}
 	for _, warning := range info.Warnings {
 		v.Warnings = append(v.Warnings, warningView(warning))
 	}
+
 	return v
 }
 
@@ -84,16 +87,19 @@ func newTableView(table dialect.TableInfo) tableView {
 	return v
 }
 
-// countNodes takes the number of nodes from whoever knows it without going through them.
+// countNodes fills in the number of nodes unless the engine has an exact count. The caller knows the number
+// without scanning the table.
 func (v *dbInfoView) countNodes(nodes int64) {
 	for i := range v.Tables {
 		table := &v.Tables[i]
 		if table.Name != "nodes" {
 			continue
 		}
+
 		if table.Rows == nil || table.Estimated {
 			table.Rows, table.Estimated = &nodes, false
 		}
+
 		if v.Nodes = *table.Rows; v.Nodes > 0 {
 			v.BytesPerNode = float64(table.Bytes+table.indexBytes()) / float64(v.Nodes)
 		}
@@ -113,10 +119,12 @@ func (v *dbInfoView) text(w io.Writer) {
 	if v.Filesystem != "" {
 		fmt.Fprintf(w, "filesystem  %s\n", v.Filesystem)
 	}
+
 	fmt.Fprintf(w, "schema      version %d (this program needs %d)", v.Schema.Current, v.Schema.Required)
 	if v.Schema.Dirty {
 		fmt.Fprint(w, ", dirty")
 	}
+
 	fmt.Fprintf(w, "\nsize        %s", progress.Bytes(v.Bytes))
 	if v.FreeBytes > 0 {
 		fmt.Fprintf(w, ", of which %s are unused", progress.Bytes(v.FreeBytes))
@@ -125,14 +133,17 @@ func (v *dbInfoView) text(w io.Writer) {
 		fmt.Fprintf(w, ", and %s of log (WAL)", progress.Bytes(v.LogBytes))
 	}
 	fmt.Fprintln(w)
+
 	if v.Nodes > 0 {
 		fmt.Fprintf(w, "nodes       %d, %.1f bytes each with their indexes\n", v.Nodes, v.BytesPerNode)
 	}
+
 	v.tablesText(w)
 	fmt.Fprintln(w, "settings")
 	for _, setting := range v.settings {
 		fmt.Fprintf(w, "  %s  %s\n", pad(setting.Name), printable(setting.Value))
 	}
+
 	for _, warning := range v.Warnings {
 		fmt.Fprintf(w, "warning     %s: %s\n", warning.Code, warning.Text)
 	}
@@ -148,6 +159,7 @@ func (v *dbInfoView) tablesText(w io.Writer) {
 		case table.Rows != nil:
 			rows = fmt.Sprintf("%d rows", *table.Rows)
 		}
+
 		fmt.Fprintf(w, "  %s  %10s  %s\n", pad(table.Name), progress.Bytes(table.Bytes), rows)
 		for _, index := range table.Indexes {
 			fmt.Fprintf(w, "  %s  %10s\n", pad("  "+index.Name), progress.Bytes(index.Bytes))

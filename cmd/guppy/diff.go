@@ -27,15 +27,18 @@ func (a *app) diffCommand() *cobra.Command {
 		Use: "diff UPLOAD UPLOAD", Short: "List the paths in which two uploads differ", Long: diffHelp,
 		Args: usageArgs(cobra.ExactArgs(2)), ValidArgsFunction: cobra.NoFileCompletions,
 	}
+
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		before, err := uploadKey(args)
 		if err != nil {
 			return err
 		}
+
 		after, err := uploadKey(args[1:])
 		if err != nil {
 			return err
 		}
+
 		return a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
 			return a.diff(ctx, repo, *before, *after)
 		})(cmd, args)
@@ -49,30 +52,37 @@ func (a *app) diff(ctx context.Context, repo *repository, before, after int64) e
 		if err != nil {
 			return err
 		}
+		// An unfinished upload has no complete tree.
 		if upload.State != sqlrepo.Complete {
 			return fmt.Errorf("upload %d is %s: only complete uploads can be compared", id, upload.State)
 		}
 	}
+
 	listing := func(id int64) iter.Seq2[sqlrepo.Listed, error] { return repo.Listing(ctx, id) }
 	counts := map[string]int64{diff.Added: 0, diff.Removed: 0, diff.Changed: 0}
+
+	// There may be many changes, so each is printed as soon as it is found.
 	if a.json {
 		stream := a.streamJSON("changes")
 		err := diff.Trees(listing(before), listing(after), func(c diff.Change) error {
 			counts[c.What]++
 			return stream.element(newDiffView(c))
 		})
+
 		further := map[string]any{"complete": err == nil}
 		for what, n := range counts {
 			further[what] = n
 		}
 		return errors.Join(err, stream.end(further))
 	}
+
 	out := bufio.NewWriter(a.stdout)
 	err := diff.Trees(listing(before), listing(after), func(c diff.Change) error {
 		counts[c.What]++
 		_, err := fmt.Fprintln(out, diffLine(c))
 		return err
 	})
+
 	if err == nil {
 		_, err = fmt.Fprintf(out, "%d added, %d removed, %d changed\n", counts[diff.Added], counts[diff.Removed],
 			counts[diff.Changed])
@@ -102,7 +112,7 @@ type diffSide struct {
 	Size   int64  `json:"size"`
 	CID    string `json:"cid,omitempty"`
 	Target string `json:"target,omitempty"`
-	// TargetBase64 has the bytes of a target that is not UTF-8.
+	// TargetBase64 holds the bytes of a target that is not UTF-8.
 	TargetBase64 string `json:"target_base64,omitempty"`
 }
 

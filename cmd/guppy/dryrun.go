@@ -19,9 +19,9 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// dryRun is what a run would read, as prepare --dry-run prints it.
+// dryRun is the work ahead of a run, as prepare --dry-run prints it.
 type dryRun struct {
-	// Read is what is new, changed, or was left unread by an unfinished upload.
+	// Read counts the files that are new, changed, or left unread by an unfinished upload.
 	Read      dryCount `json:"read"`
 	New       dryCount `json:"new"`
 	Changed   dryCount `json:"changed"`
@@ -29,7 +29,7 @@ type dryRun struct {
 	Unchanged dryCount `json:"unchanged"`
 	Gone      int64    `json:"gone"`
 	LeftOut   int64    `json:"left_out"`
-	// Entries are all but those that are unchanged.
+	// Entries lists every entry that is not unchanged.
 	Entries []dryEntry `json:"entries"`
 }
 
@@ -67,13 +67,17 @@ func (d *dryRun) add(f scan.Finding) {
 	case scan.LeftOut:
 		d.LeftOut++
 	}
+
 	if f.Change != scan.Gone && f.Change != scan.LeftOut {
 		d.Read.add(f.Entry)
 	}
+
 	entry := dryEntry{Path: f.Entry.Path.String(), Change: f.Change, Why: f.Why, Size: f.Entry.Size}
+	// JSON can't hold a path that is not UTF-8.
 	if !utf8.ValidString(entry.Path) {
 		entry.PathBase64 = base64.StdEncoding.EncodeToString([]byte(entry.Path))
 	}
+
 	d.Entries = append(d.Entries, entry)
 }
 
@@ -81,12 +85,14 @@ func (d *dryRun) text(w io.Writer) {
 	line := func(what string, c dryCount) {
 		fmt.Fprintf(w, "%-10s%d files, %s\n", what, c.Files, progress.Bytes(c.Bytes))
 	}
+
 	line("read", d.Read)
 	line("new", d.New)
 	line("changed", d.Changed)
 	line("unread", d.Unread)
 	line("unchanged", d.Unchanged)
 	fmt.Fprintf(w, "%-10s%d\n%-10s%d\n", "gone", d.Gone, "left out", d.LeftOut)
+
 	for _, entry := range d.Entries[:min(len(d.Entries), listed)] {
 		fmt.Fprintf(w, "  %s %s", entry.Change, printable(entry.Path))
 		if entry.Why != "" {
@@ -94,13 +100,16 @@ func (d *dryRun) text(w io.Writer) {
 		}
 		fmt.Fprintln(w)
 	}
+
 	printMore(w, len(d.Entries))
 }
 
-// dryRun says what preparing a path would read. It changes no row, and makes neither a data directory nor a database.
+// dryRun prints what preparing the path would read. It changes no row, and makes neither a data directory nor a
+// database.
 func (a *app) dryRun(ctx context.Context, cfg *config.Config, path string) (err error) {
 	unmigrated := *cfg
 	unmigrated.Repo.AutoMigrate = false
+
 	repo, err := a.open(ctx, &unmigrated, existing)
 	if errors.Is(err, migrate.ErrAbsent) {
 		return a.preview(ctx, cfg, path, nil, known{})
@@ -109,6 +118,7 @@ func (a *app) dryRun(ctx context.Context, cfg *config.Config, path string) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, repo.close()) }()
+
 	before, err := knownOf(ctx, cfg, repo, path)
 	if err != nil {
 		return err
@@ -116,7 +126,7 @@ func (a *app) dryRun(ctx context.Context, cfg *config.Config, path string) (err 
 	return a.preview(ctx, cfg, path, repo, before)
 }
 
-// known is what a repository knows of a source: nothing in its zero value.
+// known is what a repository knows of a source. The zero value is a source that it does not know.
 type known struct {
 	registered bool
 	space      sqlrepo.Space
@@ -131,12 +141,14 @@ func knownOf(ctx context.Context, cfg *config.Config, repo *repository, path str
 	if err != nil {
 		return k, err
 	}
+
 	if k.source, err = repo.FindSource(ctx, k.space.ID, path); errors.Is(err, sqlrepo.ErrNotFound) {
 		return known{}, nil
 	}
 	if err != nil {
 		return k, err
 	}
+
 	k.registered = true
 	k.uploads, err = repo.Uploads(ctx, sqlrepo.UploadFilter{Source: &k.source.ID})
 	return k, err
@@ -145,6 +157,7 @@ func knownOf(ctx context.Context, cfg *config.Config, repo *repository, path str
 func (a *app) preview(ctx context.Context, cfg *config.Config, path string, repo *repository, k known) error {
 	options, err := configuredOptions(cfg)
 	before := scan.Before{}
+	// A registered source is previewed with the recipe of its next run.
 	if err == nil && k.registered {
 		var fresh sqlrepo.Upload
 		if fresh, err = recipe(cfg, k.uploads, k.space, k.source); err == nil {
@@ -164,11 +177,15 @@ func (a *app) preview(ctx context.Context, cfg *config.Config, path string, repo
 	if err != nil {
 		return err
 	}
+
 	defer held.Close() //nolint:errcheck // nothing was written
+
 	files, err := dryFiles(cfg, repo, held)
 	if err != nil {
 		return err
 	}
+
+	// The dry run refuses a source that the run would refuse.
 	if k.registered && !a.acceptSource {
 		if err := pipeline.Recognize(ctx, repo, k.source, files, held); err != nil {
 			return fmt.Errorf("%w: mount what belongs there, or accept what is there with --%s", err, acceptSource)
@@ -186,33 +203,38 @@ func (a *app) preview(ctx context.Context, cfg *config.Config, path string, repo
 	return a.print(&result, result.text)
 }
 
-// dryFiles is a file system without those of guppy's own files that there are.
+// dryFiles returns the file system without those of guppy's own files that exist.
 func dryFiles(cfg *config.Config, repo *repository, files source.FS) (source.FS, error) {
 	if repo != nil {
 		return visibleFiles(cfg, repo, files)
 	}
+
 	all, err := ownFiles(cfg)
 	if err != nil {
 		return nil, err
 	}
+
 	var own []string
 	for _, path := range append(all, cfg.Prepare.StoreDirectory()) {
 		if _, err := os.Stat(filepath.Dir(path)); path != "" && err == nil {
 			own = append(own, path)
 		}
 	}
+
 	return source.Hide(files, own...)
 }
 
-// known are the rows that a run with a recipe would compare the source with.
+// known returns the rows that a run with this recipe would compare the source with.
 func (a *app) known(ctx context.Context, cfg *config.Config, repo *repository, k known,
 	fresh sqlrepo.Upload) (before scan.Before, err error) {
 	before.Compare, before.Reread = source.ComparisonOf(fresh), fresh.Reread
+
 	unfinished, err := repo.UnfinishedUpload(ctx, k.source.ID)
 	switch {
 	case err == nil:
 		before.Stored = repo.Entries(ctx, unfinished.ID, sqlrepo.EntryFilter{})
 		before.Unread = repo.Unread(ctx, unfinished.ID)
+		// An upload that is rereading already does not begin again.
 		before.Reread = fresh.Reread && (!unfinished.Reread || unfinished.State == sqlrepo.Incomplete)
 	case !errors.Is(err, sqlrepo.ErrNotFound):
 		return before, err
@@ -222,6 +244,8 @@ func (a *app) known(ctx context.Context, cfg *config.Config, repo *repository, k
 	if fresh.Store, err = a.markerOf(ctx, cfg); err != nil {
 		return before, err
 	}
+
+	// Only an upload in the same store can lend its content.
 	previous, err := repo.PreviousUpload(ctx, fresh)
 	if err == nil && previous != 0 {
 		before.Previous = repo.Entries(ctx, previous,
@@ -230,16 +254,17 @@ func (a *app) known(ctx context.Context, cfg *config.Config, repo *repository, k
 	return before, err
 }
 
-// noStore identifies a store that is not there yet: no upload is in it.
+// noStore identifies a store that does not exist yet. No upload has its shards there.
 const noStore = "none yet"
 
-// markerOf identifies the store that shards would go to, without making it.
+// markerOf identifies the store that shards would go to, without creating it.
 func (a *app) markerOf(ctx context.Context, cfg *config.Config) (string, error) {
 	if directory := cfg.Prepare.StoreDirectory(); directory != "" {
 		if _, err := os.Stat(directory); errors.Is(err, os.ErrNotExist) {
 			return noStore, nil
 		}
 	}
+
 	shards, err := a.findStore(ctx, cfg)
 	if err != nil {
 		return "", err

@@ -37,9 +37,9 @@ Exit codes:
 `
 
 var (
-	// errUsage marks what was wrong with the command line.
+	// errUsage marks errors of the command line.
 	errUsage = errors.New("usage")
-	// errIncomplete marks an upload that some entries keep from being complete.
+	// errIncomplete marks an upload that stays incomplete because of some entries.
 	errIncomplete = errors.New("entries could not be prepared")
 )
 
@@ -57,7 +57,7 @@ var databaseErrors = []error{
 	errDatabase,
 }
 
-// exitCode is the one place where errors become exit codes.
+// exitCode maps an error to an exit code. No other place does.
 func exitCode(ctx context.Context, err error) int {
 	switch {
 	case err == nil:

@@ -30,6 +30,7 @@ func (a *app) exportCommand() *cobra.Command {
 		Use: "export ROOT[/PATH] -o FILE.car", Short: "Write a DAG as one CAR file", Long: exportHelp,
 		Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
 	}
+
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		if out == "" {
 			return fmt.Errorf("%w: say where to write it with -o FILE.car, or -o - for standard output", errUsage)
@@ -37,6 +38,7 @@ func (a *app) exportCommand() *cobra.Command {
 		if file, ok := a.stdout.(*os.File); ok && out == "-" && term.IsTerminal(int(file.Fd())) {
 			return fmt.Errorf("%w: a CAR is nothing for a terminal: say -o FILE.car, or pipe it", errUsage)
 		}
+
 		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
 			return a.withBlocks(ctx, cfg, repo, func(source *blocks.Source) error {
 				if out != "-" {
@@ -48,11 +50,13 @@ func (a *app) exportCommand() *cobra.Command {
 			})
 		})(cmd, args)
 	}
+
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.StringVarP(&out, "output", "o", "", "`FILE` to write, or - for standard output")
 	flags.String("workers", "", "`N` blocks are read side by side (default: the number of CPUs)")
 	addShardFlags(flags)
+
 	return command
 }
 
@@ -62,6 +66,8 @@ func (a *app) export(ctx context.Context, source *blocks.Source, e export.Export
 		return err
 	}
 	root := found.Node.CID
+
+	// A file gets its name only when it is whole. A pipe has no such moment.
 	if out == "-" {
 		_, err := e.Run(ctx, root, a.stdout)
 		return err
@@ -74,11 +80,12 @@ func (a *app) export(ctx context.Context, source *blocks.Source, e export.Export
 	if err != nil {
 		return err
 	}
+
 	view := exportView{root.String(), sum.Blocks, sum.Bytes}
 	return a.print(view, view.text)
 }
 
-// exportView is what export prints.
+// exportView is the output of export.
 type exportView struct {
 	RootCID string `json:"root_cid"`
 	Blocks  int64  `json:"blocks"`

@@ -39,7 +39,7 @@ With --json it prints one object:
   damaged          files and bytes that were set aside; absent like strays
   vacuumed         the database file has given its unused space back; PostgreSQL sees to that by itself`
 
-// gcOptions are the flags that are no settings.
+// gcOptions holds the flags of gc that are not settings.
 type gcOptions struct{ yes, strays, vacuum bool }
 
 func (a *app) gcCommand() *cobra.Command {
@@ -48,14 +48,17 @@ func (a *app) gcCommand() *cobra.Command {
 		Use: "gc", Short: "Delete what removed uploads have left and nobody needs", Long: gcHelp,
 		Args: usageArgs(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
 	}
+
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
+			// A dry run removes nothing, not even leftovers.
 			if options.yes {
 				a.tidyDataDir(cfg)
 			}
 			return a.collect(ctx, cfg, repo, options)
 		})(cmd, args)
 	}
+
 	flags := command.Flags()
 	flags.SortFlags = false
 	addRemovalFlags(command, &options.yes)
@@ -63,6 +66,7 @@ func (a *app) gcCommand() *cobra.Command {
 		"remove files of the store that no shard of this repository names, and damaged ones that were set aside")
 	flags.BoolVar(&options.vacuum, "vacuum", false,
 		"have the database file give unused space back: takes as long as copying it, while nobody may work")
+
 	return command
 }
 
@@ -71,7 +75,7 @@ func addRemovalFlags(command *cobra.Command, yes *bool) {
 	command.Flags().String("store", "", storeUsage)
 }
 
-// removing runs fn while nobody may change the schema, with a context that ends when that is not certain any more.
+// removing calls fn while nobody can change the schema. The context of fn ends when this is no longer certain.
 func removing(ctx context.Context, repo *repository, fn func(context.Context) error) (err error) {
 	lock, err := repo.LockUse(ctx)
 	if err != nil {
@@ -82,7 +86,7 @@ func removing(ctx context.Context, repo *repository, fn func(context.Context) er
 	return inTheWay(fn(ctx))
 }
 
-// inTheWay says what to do about somebody who is at work on what is removed, or uses it.
+// inTheWay adds a hint to the error of a removal that others block by their work, or that can't find a store.
 func inTheWay(err error) error {
 	switch {
 	case errors.Is(err, sqlrepo.ErrAtWork):
@@ -93,12 +97,12 @@ func inTheWay(err error) error {
 	return err
 }
 
-// storeUnseen is a removal that lacks a store.
+// storeUnseen is the error of a removal that can't find a store.
 type storeUnseen struct{ error }
 
 func (s *storeUnseen) Unwrap() error { return s.error }
 
-// Hint names what to do next.
+// Hint names the next command.
 func (s *storeUnseen) Hint() string {
 	return "guppy: whatever needs no other store was removed; guppy gc --yes --store STORE goes on with the rest, and if " +
 		"that store is gone for good, guppy upload rm UPLOAD --keep-files --yes"
@@ -108,7 +112,7 @@ type removalRefused struct{ error }
 
 func (r *removalRefused) Unwrap() error { return r.error }
 
-// Hint names what to do next.
+// Hint names the next command.
 func (r *removalRefused) Hint() string {
 	return "guppy: guppy status shows who is at work; once they are done, or have not been heard of for the time of a " +
 		"lease, guppy gc --yes goes on with what is removed already, guppy upload rm removes what was refused"
@@ -119,7 +123,8 @@ func (a *app) collector(cfg *config.Config, repo *repository) *gc.Collector {
 	return &gc.Collector{
 		Repo: repo.Repository, TempDir: cfg.Repo.DataDir, Lease: cfg.Worker.Lease, Log: a.log,
 		Locate: func(ctx context.Context, upload sqlrepo.Upload) (store.Store, error) {
-			if upload.Store == "" { // an older guppy made it
+			// An older guppy made this upload and did not record its store.
+			if upload.Store == "" {
 				return a.findStore(ctx, cfg)
 			}
 			return sight.store(ctx, upload)
@@ -143,24 +148,31 @@ type filesView struct {
 	Bytes int64 `json:"bytes"`
 }
 
-// collect prints what was done even when something failed.
+// collect removes what is left of removed uploads, or finds it in a dry run. It prints what it did even after an
+// error.
 func (a *app) collect(ctx context.Context, cfg *config.Config, repo *repository, options gcOptions) error {
 	view := &gcView{DryRun: !options.yes, Spaces: []removalView{}, straysRemoved: options.yes && options.strays}
+
 	err := removing(ctx, repo, func(ctx context.Context) error {
-		if !view.DryRun { // the leases of processes of this host that are gone are in nobody's way
+		// Processes of this host that are gone must not block the removal by their leases.
+		if !view.DryRun {
 			if err := leftovers.ReleaseAll(ctx, repo.Repository, a.log); err != nil {
 				return err
 			}
 		}
+
 		collector := a.collector(cfg, repo)
 		if err := a.collectSpaces(ctx, collector, repo, view); err != nil {
 			return err
 		}
+
 		if err := a.sweep(ctx, cfg, collector, repo, view); err != nil || view.DryRun {
 			return err
 		}
+
 		return repo.ForgetReceipts(ctx)
 	})
+
 	if err == nil && options.yes && options.vacuum {
 		view.Vacuumed, err = repo.Vacuum(ctx)
 	}
@@ -172,6 +184,7 @@ func (a *app) collectSpaces(ctx context.Context, collector *gc.Collector, repo *
 	if err != nil {
 		return err
 	}
+
 	var failed error
 	for _, space := range spaces {
 		removed, err := repo.RemovedUploads(ctx, space.ID)
@@ -179,24 +192,29 @@ func (a *app) collectSpaces(ctx context.Context, collector *gc.Collector, repo *
 			return err
 		}
 		if len(removed) == 0 {
-			if !view.DryRun { // what a repair, or an upload that was prepared anew, has left
+			// A repair, or an upload that was prepared again, may have left something behind.
+			if !view.DryRun {
 				failed = errors.Join(failed, collector.Keep(ctx, space.ID))
 			}
 			continue
 		}
+
 		var sum gc.Summary
 		if view.DryRun {
 			sum, err = collector.Plan(ctx, space.ID, removed)
 		} else {
 			sum, err = collector.Collect(ctx, space.ID)
 		}
+
+		// A failure in one space does not keep the others from being collected.
 		failed = errors.Join(failed, err)
 		view.Spaces = append(view.Spaces, newRemovalView(space, sum))
 	}
+
 	return failed
 }
 
-// sweep looks for what no row names in the store that is configured, if that is one of this repository.
+// sweep looks for files that no row names in the configured store, if the store belongs to this repository.
 func (a *app) sweep(ctx context.Context, cfg *config.Config, collector *gc.Collector, repo *repository,
 	view *gcView) error {
 	files, err := a.findStore(ctx, cfg)
@@ -207,6 +225,7 @@ func (a *app) sweep(ctx context.Context, cfg *config.Config, collector *gc.Colle
 	if err != nil {
 		return err
 	}
+
 	temporary, err := collector.Temporary(ctx, files, !view.DryRun)
 	if err == nil || temporary > 0 {
 		view.Temporary = &temporary
@@ -214,30 +233,36 @@ func (a *app) sweep(ctx context.Context, cfg *config.Config, collector *gc.Colle
 	if err != nil {
 		return err
 	}
+
+	// In a store of another repository every file would count as a stray.
 	known, err := isKnown(ctx, repo, files)
 	if err != nil || !known {
 		return err
 	}
+
 	strays, err := collector.Strays(ctx, files, view.straysRemoved)
 	unnamed, damaged := filesView(strays.Unnamed), filesView(strays.Damaged)
 	view.Strays, view.Damaged = &unnamed, &damaged
 	return err
 }
 
-// isKnown tells whether an upload has its shards in this store, or had, as far as can be told when all were removed. A
-// repository that never had one is none of this store.
+// isKnown reports whether the store belongs to this repository: whether an upload has its shards there. If all
+// uploads have been removed, it reports whether the repository ever had one.
 func isKnown(ctx context.Context, repo *repository, files store.Store) (bool, error) {
 	marker, err := files.Marker(ctx)
 	if err != nil || marker == "" {
 		return false, err
 	}
+
 	uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{})
 	if err != nil {
 		return false, err
 	}
+
 	if len(uploads) == 0 {
 		return repo.HadUploads(ctx)
 	}
+
 	return slices.ContainsFunc(uploads, func(u sqlrepo.Upload) bool { return u.Store == marker }), nil
 }
 
@@ -248,19 +273,24 @@ func (v *gcView) text(w io.Writer) {
 	if len(v.Spaces) == 0 {
 		fmt.Fprintln(w, "no removed uploads")
 	}
+
 	verb := "removed"
 	if v.DryRun {
 		verb = "found"
 	}
+
 	if v.Temporary != nil {
 		fmt.Fprintf(w, "%s %d temporary files that nobody will finish\n", verb, *v.Temporary)
 	}
+
 	if v.Strays != nil {
 		v.strayText(w)
 	}
+
 	if v.Vacuumed {
 		fmt.Fprintln(w, "the database file has given its unused space back")
 	}
+
 	if v.DryRun {
 		fmt.Fprintln(w, "nothing was changed: --yes does it")
 	}

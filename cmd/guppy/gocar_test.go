@@ -13,18 +13,20 @@ import (
 	"github.com/ipld/go-car/v2/blockstore"
 )
 
-// TestGoCarReadsWhatIsWritten has the library inspect shards, their CARv2 form and an export, each block compared with
-// its CID.
+// TestGoCarReadsWhatIsWritten inspects shards, their CARv2 form and an export with the go-car library, which
+// compares each block with its CID.
 func TestGoCarReadsWhatIsWritten(t *testing.T) {
 	i := install(t, build(t), engines()[0])
 	tree := filepath.Join(i.home, "tree")
 	writeChunks(t, tree)
 	var made report
 	noError(t, json.Unmarshal([]byte(i.run(t, "prepare", tree, "--shard-size", "2MiB", "--json")), &made))
+
 	for _, shard := range made.Shards {
 		one, two := filepath.Join(i.home, shard.CID), filepath.Join(i.home, shard.CID+".v2")
 		i.run(t, "shard", "cat", shard.CID, "-o", one)
 		i.run(t, "shard", "cat", shard.CID, "--car-version", "2", "-o", two)
+
 		first, second := inspectCAR(t, one), inspectCAR(t, two)
 		if first.BlockCount != uint64(shard.Nodes) || len(first.Roots) != 0 || first.Version != 1 {
 			t.Errorf("%s: %+v", shard.CID, first)
@@ -32,8 +34,10 @@ func TestGoCarReadsWhatIsWritten(t *testing.T) {
 		if second.BlockCount != uint64(shard.Nodes) || second.Version != 2 || second.IndexCodec == 0 {
 			t.Errorf("%s as CARv2: %+v", shard.CID, second)
 		}
+
 		readIndexed(t, two, shard.Nodes)
 	}
+
 	export := filepath.Join(i.home, "export.car")
 	i.run(t, "export", made.RootCID, "-o", export)
 	stats := inspectCAR(t, export)
@@ -49,7 +53,7 @@ func noError(t *testing.T, err error) {
 	}
 }
 
-// writeChunks has files of one, several and many chunks.
+// writeChunks writes files of one, several and many chunks.
 func writeChunks(t *testing.T, root string) {
 	t.Helper()
 	for i, size := range []int{0, 1, 1000, 1 << 20, 3<<20 + 5} {
@@ -80,19 +84,24 @@ func readIndexed(t *testing.T, path string, want int64) {
 	blocks, err := blockstore.OpenReadOnly(path)
 	noError(t, err)
 	defer blocks.Close() //nolint:errcheck // it is only read
+
 	keys, err := blocks.AllKeysChan(context.Background())
 	noError(t, err)
+
 	found := int64(0)
 	for key := range keys {
 		block, err := blocks.Get(t.Context(), key)
 		noError(t, err)
+
 		sum, err := cid.NewPrefixV1(key.Type(), key.Prefix().MhType).Sum(block.RawData())
 		noError(t, err)
+
 		if string(sum.Hash()) != string(key.Hash()) {
 			t.Errorf("the index has another block for %s", key)
 		}
 		found++
 	}
+
 	if found != want {
 		t.Errorf("%d blocks in %s, want %d", found, path, want)
 	}

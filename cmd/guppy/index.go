@@ -62,12 +62,14 @@ func (a *app) listIndexes(ctx context.Context, _ *config.Config, repo *repositor
 	if err != nil {
 		return err
 	}
+
 	return listEach(a, "indexes", func(tell func(storedIndexView) error) error {
 		for _, upload := range uploads {
 			for row, err := range repo.Indexes(ctx, sqlrepo.IndexFilter{Upload: &upload.ID}) {
 				if err != nil {
 					return err
 				}
+
 				err := tell(storedIndexView{indexCID(row), row.Layout, row.State.String(), row.Size, row.Shards, row.Slices,
 					row.Upload,
 					row.Root.String(), row.Location})
@@ -76,6 +78,7 @@ func (a *app) listIndexes(ctx context.Context, _ *config.Config, repo *repositor
 				}
 			}
 		}
+
 		return nil
 	})
 }
@@ -90,20 +93,26 @@ func (a *app) indexCatCommand() *cobra.Command {
 		Use: "cat CID", Short: "Write an index", Long: indexCatHelp, Args: usageArgs(cobra.ExactArgs(1)),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
+
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		digest, err := parseBlob(args[0])
 		if err != nil {
 			return err
 		}
+
+		// JSON is fit for a terminal.
 		if err := a.refuseTerminal(out, "an index"); err != nil && !a.json {
 			return err
 		}
+
 		return a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
 			return a.writeTo(out, func(w io.Writer) error { return a.catIndex(ctx, repo, digest, w) })
 		})(cmd, args)
 	}
+
 	command.Flags().SortFlags = false
 	command.Flags().StringVarP(&out, "output", "o", "", "`FILE` to write (default: standard output)")
+
 	return command
 }
 
@@ -115,10 +124,12 @@ func (a *app) catIndex(ctx context.Context, repo *repository, digest sqlrepo.Dig
 	if err != nil {
 		return err
 	}
+
 	covered, err := repo.Covered(ctx, row.ID)
 	if err != nil {
 		return err
 	}
+
 	if a.json {
 		content, err := index.Content(ctx, repo, row, covered)
 		if err != nil {
@@ -127,15 +138,17 @@ func (a *app) catIndex(ctx context.Context, repo *repository, digest sqlrepo.Dig
 		content.Sort()
 		return json.NewEncoder(to).Encode(newIndexContent(row, content))
 	}
+
 	encoded, err := index.Verified(ctx, repo, row, covered)
 	if err != nil {
 		return err
 	}
+
 	_, err = to.Write(encoded)
 	return err
 }
 
-// indexContent is what an index tells, in a layout of its own.
+// indexContent is the content of an index, in a JSON layout of its own.
 type indexContent struct {
 	Layout  string              `json:"layout"`
 	Content string              `json:"content,omitempty"`
@@ -172,7 +185,7 @@ func cidText(c cid.Cid) string {
 	return c.String()
 }
 
-// multihashText is a digest as a multihash in hexadecimal.
+// multihashText returns a digest as a multihash in hexadecimal.
 func multihashText(digest [32]byte) string {
 	return multihash.Multihash(append([]byte{multihash.SHA2_256, byte(len(digest))}, digest[:]...)).HexString()
 }

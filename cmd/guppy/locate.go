@@ -12,7 +12,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// locator finds on this host what uploads need.
+// locator finds the source and the store of an upload on this host.
 type locator struct {
 	*app
 	cfg   *config.Config
@@ -20,12 +20,14 @@ type locator struct {
 	paths sourcePaths
 }
 
-// locate returns store.ErrOutOfSight, with what to do about it, unless this host has the upload's source and store.
+// locate finds the source and the store of an upload on this host. If one of them is missing it returns
+// store.ErrOutOfSight with advice.
 func (l *locator) locate(ctx context.Context, upload sqlrepo.OpenUpload) (*pipeline.Site, error) {
 	shards, err := l.store(ctx, upload.Upload)
 	if err != nil {
 		return nil, err
 	}
+
 	registered, err := l.repo.Source(ctx, upload.Source)
 	if err != nil {
 		return nil, err
@@ -34,6 +36,7 @@ func (l *locator) locate(ctx context.Context, upload sqlrepo.OpenUpload) (*pipel
 	if err != nil {
 		return nil, err
 	}
+
 	root := l.paths.of(registered)
 	held, files, err := l.source(ctx, registered, root, upload.Upload)
 	if errors.Is(err, store.ErrOutOfSight) {
@@ -43,23 +46,28 @@ func (l *locator) locate(ctx context.Context, upload sqlrepo.OpenUpload) (*pipel
 	if err != nil {
 		return nil, err
 	}
+
 	return &pipeline.Site{Space: space, Store: shards, FS: files, Root: root, Held: held}, nil
 }
 
-// store proves by its marker that the store of this host is that of the upload.
+// store opens the configured store and proves by its marker that it is the store of the upload.
 func (l *locator) store(ctx context.Context, upload sqlrepo.Upload) (store.Store, error) {
 	path := l.cfg.Prepare.Store
-	if upload.Store == store.NoneIdentity { // no host has to see it
+	// A store that keeps nothing need not be seen by any host.
+	if upload.Store == store.NoneIdentity {
 		return store.NewNone(l.cfg.Repo.DataDir), nil
 	}
+
 	if upload.Store == "" {
 		return nil, fmt.Errorf("%w: an older guppy began upload %d: run guppy prepare or guppy upload on its source once, "+
 			"so that its store is known", store.ErrOutOfSight, upload.ID)
 	}
+
 	shards, err := l.findStore(ctx, l.cfg)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w: mount the store there, or say where it is with --store", store.ErrOutOfSight, err)
 	}
+
 	marker, err := shards.Marker(ctx)
 	switch {
 	case err != nil:
@@ -71,15 +79,17 @@ func (l *locator) store(ctx context.Context, upload sqlrepo.Upload) (store.Store
 		return nil, fmt.Errorf("%w: %s is another store than that of upload %d: say where that is with --store",
 			store.ErrOutOfSight, path, upload.ID)
 	}
+
 	return shards, nil
 }
 
-// source opens an upload's source and proves that it is at root. Whoever gets it closes it.
+// source opens the source of an upload and proves that it is at root. The caller closes it.
 func (l *locator) source(ctx context.Context, registered sqlrepo.Source, root string,
 	upload sqlrepo.Upload) (*source.Held, source.FS, error) {
 	if err := refuseOwnFiles(l.cfg, root); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", store.ErrOutOfSight, err)
 	}
+
 	held, files, err := l.hold(ctx, l.cfg, l.repo, registered, root, upload.SourceOptions)
 	if isAny(err, databaseErrors) {
 		return nil, nil, err
@@ -87,13 +97,15 @@ func (l *locator) source(ctx context.Context, registered sqlrepo.Source, root st
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", store.ErrOutOfSight, err)
 	}
+
+	// A file system that is not mounted leaves an empty directory at root.
 	if err := pipeline.Sees(ctx, l.repo, files, root, upload); err != nil {
 		return nil, nil, errors.Join(err, held.Close())
 	}
 	return held, files, nil
 }
 
-// spaceOf finds the space of a source.
+// spaceOf returns the space of a source.
 func spaceOf(ctx context.Context, repo *repository, source sqlrepo.Source) (sqlrepo.Space, error) {
 	spaces, err := repo.Spaces(ctx)
 	if err != nil {

@@ -13,14 +13,15 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// lookEvery is how often a worker that tells what it does looks that up, at least.
+// lookEvery is the shortest pause between two looks at the work of a worker.
 const lookEvery = 5 * time.Second
 
-// showWork shows what a worker does until the function that it returns is called.
+// showWork shows what a worker does until stop is called.
 func (a *app) showWork(ctx context.Context, worker *pipeline.Worker) (stop func()) {
 	shown := progress.Worker{Counters: worker.Progress}
 	hide := a.showProgress(ctx, shown.Line)
 	ctx, cancel := context.WithCancel(ctx)
+
 	var looking sync.WaitGroup
 	looking.Go(func() {
 		for {
@@ -28,6 +29,8 @@ func (a *app) showWork(ctx context.Context, worker *pipeline.Worker) (stop func(
 			if err == nil {
 				shown.Do(doing)
 			}
+
+			// The more shards are under way, the more queries a look takes, and the longer is the pause.
 			select {
 			case <-ctx.Done():
 				return
@@ -35,6 +38,7 @@ func (a *app) showWork(ctx context.Context, worker *pipeline.Worker) (stop func(
 			}
 		}
 	})
+
 	return func() {
 		cancel()
 		looking.Wait()
@@ -42,22 +46,27 @@ func (a *app) showWork(ctx context.Context, worker *pipeline.Worker) (stop func(
 	}
 }
 
-// doingNow names the work that a worker has leases on.
+// doingNow describes the work on which the worker holds leases. It also returns the number of queries that it
+// made.
 func doingNow(ctx context.Context, repo *sqlrepo.Repository, filter sqlrepo.OpenFilter, worker string,
 ) (doing string, queries int, err error) {
 	open, err := repo.OpenUploads(ctx, filter)
 	queries++
+
 	var all []string
 	for _, upload := range open {
 		if upload.Token != 0 && upload.Worker == worker {
 			all = append(all, fmt.Sprintf("%s upload %d", upload.State, upload.ID))
 		}
+
 		if upload.State != sqlrepo.Packing || err != nil {
 			continue
 		}
+
 		var shards []sqlrepo.Shard
 		shards, err = repo.ShardsUnderWay(ctx, upload.ID)
 		queries++
+
 		var ordinals []string
 		for _, shard := range shards {
 			if shard.Token != 0 && shard.Worker == worker {

@@ -12,22 +12,24 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
-// classUse is the class of the lock that whoever uses the tables has, shared or alone.
+// classUse is the class of the lock that users of the tables hold, shared or exclusive.
 const classUse = 0x67757070
 
-// TestALockThatIsLostEndsTheWork under it: the session that keeps everybody else away is ended while a transaction of the
-// command waits. Nothing of that is committed, another process is let in, and the command can be run again.
+// TestALockThatIsLostEndsTheWork ends the session that holds the exclusive lock while a transaction of the
+// command waits. Nothing of the transaction may be committed, another process must get in, and the command must
+// succeed when it is run again.
 func TestALockThatIsLostEndsTheWork(t *testing.T) {
 	t.Parallel()
 	program := build(t)
 	tests := map[string]struct {
 		command []string
-		// barrier keeps the command from going on with a change.
+		// barrier is a statement that keeps the command from going on with a change.
 		barrier string
 	}{
 		"check --repair": {[]string{"check", "--repair", "--yes"}, "LOCK TABLE nodes IN SHARE ROW EXCLUSIVE MODE"},
 		"transfer":       {[]string{"transfer", "--to"}, "LOCK TABLE nodes IN SHARE ROW EXCLUSIVE MODE"},
 	}
+
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			i := install(t, program, engines()[1])
@@ -36,6 +38,7 @@ func TestALockThatIsLostEndsTheWork(t *testing.T) {
 				t.Fatal(err)
 			}
 			i.run(t, "prepare", source)
+
 			locked := *i
 			command := test.command
 			switch name {
@@ -46,6 +49,7 @@ func TestALockThatIsLostEndsTheWork(t *testing.T) {
 			case "check --repair":
 				execute(t, connect(t, i.url), "DELETE FROM nodes WHERE shard = (SELECT MAX(id) FROM shards)")
 			}
+
 			before := normalise(locked.run(t, "dump"))
 			database := connect(t, locked.url)
 
@@ -62,6 +66,8 @@ func TestALockThatIsLostEndsTheWork(t *testing.T) {
 			if after := normalise(locked.run(t, "dump")); after != before {
 				t.Errorf("there was\n%s\nand now is\n%s", before, after)
 			}
+
+			// The command can be run again.
 			i.run(t, command...)
 			locked.run(t, "prepare", source)
 			locked.run(t, "check", "--read-data")
@@ -99,13 +105,14 @@ func begin(t *testing.T, database *sql.DB, statement string) *sql.Tx {
 	return tx
 }
 
-// waitingUnderLock returns the session that has the exclusive lock once a transaction waits for another one.
+// waitingUnderLock returns the session with the exclusive lock once a transaction waits for another one.
 func waitingUnderLock(t *testing.T, database *sql.DB, p *process) (session int) {
 	t.Helper()
 	const holder = `SELECT l.pid FROM pg_locks l JOIN pg_database d ON d.oid = l.database
 		WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.mode = 'ExclusiveLock' AND l.granted
 		AND l.classid = $1 AND EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
 			AND wait_event_type = 'Lock')`
+
 	for {
 		select {
 		case <-p.ended:

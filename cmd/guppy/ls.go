@@ -28,7 +28,7 @@ With -l a line has the kind, the length of a file, the CID and the path, and wha
 of one block is what the directory says. With --json it prints one object with the list "entries", each with path, kind,
 cid, size and target (path_base64 has the bytes of a path that is not UTF-8), or with the list "uploads".`
 
-// lsOptions are the flags of ls.
+// lsOptions holds the flags of ls.
 type lsOptions struct{ long, recursive bool }
 
 func (a *app) lsCommand() *cobra.Command {
@@ -37,35 +37,44 @@ func (a *app) lsCommand() *cobra.Command {
 		Use: "ls SPACE|ROOT[/PATH]", Short: "List uploads, or the entries of a directory that was prepared", Long: lsHelp,
 		Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
 	}
+
 	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository,
 		args []string) error {
 		root, space, err := findRoot(ctx, repo, args[0])
 		if err != nil {
 			return err
 		}
+
 		if space != nil {
 			return a.listUploadsOf(ctx, repo, *space)
 		}
+
 		return a.withBlocks(ctx, cfg, repo, func(source *blocks.Source) error { return a.ls(ctx, source, root, options) })
 	})
+
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.BoolVarP(&options.long, "long", "l", false, "with kind, length and CID")
 	flags.BoolVarP(&options.recursive, "recursive", "R", false, "with all that is below")
 	addShardFlags(flags)
+
 	return command
 }
 
-// findRoot tells what an argument names: a path of a root, or a space. An upload of a space stands for its root.
+// findRoot resolves an argument to a path below a root, or to a space. A space followed by an upload resolves to
+// the root of the upload.
 func findRoot(ctx context.Context, repo *repository, text string) (root string, space *sqlrepo.Space, err error) {
 	if _, err := tree.ParsePath(text); err == nil {
 		return text, nil, nil
 	}
+
+	// The name of a space may contain slashes: the longest prefix that names a space wins.
 	for name := strings.TrimRight(text, "/"); name != ""; name = name[:max(0, strings.LastIndexByte(name, '/'))] {
 		found, err := repo.FindSpace(ctx, name)
 		if errors.Is(err, sqlrepo.ErrNotFound) {
 			continue
 		}
+
 		rest := strings.Trim(text[len(name):], "/")
 		if err != nil || rest == "" {
 			return "", &found, err
@@ -73,24 +82,28 @@ func findRoot(ctx context.Context, repo *repository, text string) (root string, 
 		root, err := rootOf(ctx, repo, found, rest)
 		return root, nil, err
 	}
+
 	return "", nil, fmt.Errorf("space %q: %w, and it is %w", text, sqlrepo.ErrNotFound, tree.ErrBadPath)
 }
 
-// rootOf finds the root of an upload of a space, and puts it in place of the upload's number.
+// rootOf replaces the number of an upload at the beginning of rest by the root of the upload.
 func rootOf(ctx context.Context, repo *repository, space sqlrepo.Space, rest string) (string, error) {
 	number, path, _ := strings.Cut(rest, "/")
 	id, err := strconv.ParseInt(number, 10, 64)
 	if err != nil {
 		return "", fmt.Errorf("%w: %q is no number of an upload; guppy ls %s shows them", errUsage, number, space.Name)
 	}
+
 	upload, err := repo.Upload(ctx, id)
 	if err != nil {
 		return "", err
 	}
+
 	source, err := repo.Source(ctx, upload.Source)
 	if err == nil && source.Space != space.ID {
 		err = fmt.Errorf("upload %d: %w in space %s", id, sqlrepo.ErrNotFound, space.Name)
 	}
+
 	if err == nil && !upload.RootCID.Defined() {
 		err = fmt.Errorf("upload %d is %s: it has no root yet", id, upload.State)
 	}
@@ -102,6 +115,7 @@ func (a *app) listUploadsOf(ctx context.Context, repo *repository, space sqlrepo
 	if err != nil {
 		return err
 	}
+
 	views := []uploadView{}
 	for _, upload := range uploads {
 		source, err := repo.Source(ctx, upload.Source)
@@ -110,6 +124,7 @@ func (a *app) listUploadsOf(ctx context.Context, repo *repository, space sqlrepo
 		}
 		views = append(views, newUploadView(space, source, upload))
 	}
+
 	return a.print(map[string]any{"uploads": views}, func(w io.Writer) {
 		for _, view := range views {
 			view.text(w)
@@ -117,16 +132,16 @@ func (a *app) listUploadsOf(ctx context.Context, repo *repository, space sqlrepo
 	})
 }
 
-// lsEntry is what ls prints of an entry.
+// lsEntry is an entry as ls prints it.
 type lsEntry struct {
 	Path       string `json:"path"`
 	PathBase64 string `json:"path_base64,omitempty"`
 	Kind       string `json:"kind"`
 	CID        string `json:"cid"`
-	// Size is there for files.
+	// Size is set for files only.
 	Size   *uint64 `json:"size,omitempty"`
 	Target string  `json:"target,omitempty"`
-	// TargetBase64 has the bytes of a target that is not UTF-8.
+	// TargetBase64 holds the bytes of a target that is not UTF-8.
 	TargetBase64 string `json:"target_base64,omitempty"`
 }
 
@@ -139,19 +154,22 @@ func newLsEntry(path string, node *tree.Node) lsEntry {
 	return e
 }
 
-// line is the entry as text.
+// line returns the entry as a line of text.
 func (e lsEntry) line(long bool) string {
 	shown := printable(e.Path)
 	if e.Kind == tree.Directory.String() {
 		shown += "/"
 	}
+
 	if !long {
 		return shown
 	}
+
 	size := "-"
 	if e.Size != nil {
 		size = strconv.FormatUint(*e.Size, 10)
 	}
+
 	if e.Kind == tree.Symlink.String() {
 		shown += " -> " + printable(e.Target)
 	}
@@ -163,11 +181,13 @@ func (a *app) ls(ctx context.Context, source *blocks.Source, text string, option
 	if err != nil {
 		return err
 	}
+
 	if a.json {
 		stream := a.streamJSON("entries")
 		err := list(ctx, source, found, options, func(e lsEntry) error { return stream.element(e) })
 		return errors.Join(err, stream.end(map[string]any{"complete": err == nil}))
 	}
+
 	out := bufio.NewWriter(a.stdout)
 	err = list(ctx, source, found, options, func(e lsEntry) error {
 		_, err := fmt.Fprintln(out, e.line(options.long))
@@ -176,7 +196,7 @@ func (a *app) ls(ctx context.Context, source *blocks.Source, text string, option
 	return errors.Join(err, out.Flush())
 }
 
-// list gives each entry of a directory to show, or the one entry that is none.
+// list calls show for each entry of a directory, or once for a node that is not a directory.
 func list(ctx context.Context, source *blocks.Source, found tree.Resolved, options lsOptions,
 	show func(lsEntry) error) error {
 	switch {
@@ -188,12 +208,14 @@ func list(ctx context.Context, source *blocks.Source, found tree.Resolved, optio
 		return show(newLsEntry(name, found.Node))
 	case options.recursive:
 		return tree.Walk(ctx, source, found.Node, func(e tree.Entry) error {
+			// The directory itself is not one of its entries.
 			if len(e.Names) == 0 {
 				return nil
 			}
 			return show(newLsEntry(e.Path(), e.Node))
 		}, nil)
 	}
+
 	children, err := found.Node.Children(ctx, source)
 	if err != nil {
 		return err

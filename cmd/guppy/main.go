@@ -10,22 +10,26 @@ import (
 	"time"
 )
 
-// graceTime is how long an interrupted run may take to stop by itself. What it leaves is cleaned by the next run.
+// graceTime limits the time in which an interrupted run may stop by itself. The next run cleans up after it.
 const graceTime = 1500 * time.Millisecond
 
 func main() { os.Exit(supervise()) }
 
-// supervise runs the command line, and gives up on it when it does not stop soon after a signal.
+// supervise runs the command line. After a signal it gives up if the run does not stop within graceTime.
 func supervise() int {
 	ctx, stop := interruptible(context.Background())
 	defer stop()
+
 	code := make(chan int, 1)
 	go func() { code <- run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr) }()
+
 	select {
 	case c := <-code:
 		return c
 	case <-ctx.Done():
 	}
+
+	// A call that does not answer, such as one to a hung file system, must not keep the process.
 	select {
 	case c := <-code:
 		return c
@@ -36,8 +40,8 @@ func supervise() int {
 	}
 }
 
-// interruptible returns a context that ends with the first signal that asks the program to stop. A signal that was
-// ignored when the program started stays ignored: that is what nohup is for.
+// interruptible returns a context that ends with the first signal that asks the program to stop. A signal that
+// was ignored when the program started stays ignored, because nohup relies on this.
 func interruptible(parent context.Context) (ctx context.Context, stop context.CancelFunc) {
 	var heeded []os.Signal
 	for _, asked := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
@@ -46,7 +50,8 @@ func interruptible(parent context.Context) (ctx context.Context, stop context.Ca
 		}
 	}
 
-	if len(heeded) == 0 { // to NotifyContext, no signal means all of them
+	// NotifyContext takes an empty list for all signals.
+	if len(heeded) == 0 {
 		return context.WithCancel(parent)
 	}
 	return signal.NotifyContext(parent, heeded...)

@@ -22,12 +22,13 @@ func (a *app) migrateCommand() *cobra.Command {
 			"a pooler.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+
 	command.AddCommand(a.migrateUp(), a.migrateDown(), a.migrateGoto(), a.migrateForce(), a.migrateVersion(),
 		a.migrateStatus(), a.migrateList(), a.migrateCreate())
 	return command
 }
 
-// change is how a change of the schema was asked for.
+// change holds the flags of a command that changes the schema.
 type change struct {
 	dryRun, yes, dropData bool
 }
@@ -37,7 +38,7 @@ func (c *change) addFlags(command *cobra.Command) *cobra.Command {
 	return command
 }
 
-// addConsent adds what lets a command go on that takes something away.
+// addConsent adds the flags that let a command take something away.
 func (c *change) addConsent(command *cobra.Command) {
 	command.Flags().BoolVar(&c.yes, "yes", false, "don't ask")
 	command.Flags().BoolVar(&c.dropData, "destroy-data", false, "drop tables even if they have rows")
@@ -53,6 +54,7 @@ func (a *app) migrateUp() *cobra.Command {
 			if cmd.Flags().Changed("to") {
 				target = migrate.UpTo(to)
 			}
+
 			return a.withMigrator(cmd, func(ctx context.Context, m *migrate.Migrator, cfg *config.Config) error {
 				if c.dryRun {
 					return a.printPlan(m.Plan(ctx, target))
@@ -61,6 +63,7 @@ func (a *app) migrateUp() *cobra.Command {
 			})
 		},
 	}
+
 	command.Flags().UintVar(&to, "to", 0, "stop after the migration `VERSION`")
 	return c.addFlags(command)
 }
@@ -78,9 +81,11 @@ func (a *app) migrateDown() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			return a.changeSchema(cmd, c, target)
 		},
 	}
+
 	command.Flags().UintVar(&to, "to", 0, "stop at `VERSION`; 0 reverts all")
 	c.addConsent(command)
 	return c.addFlags(command)
@@ -95,6 +100,7 @@ func downTarget(args []string, to uint, toGiven bool) (migrate.Target, error) {
 	case len(args) == 0:
 		return migrate.DownBy(1), nil
 	}
+
 	n, err := strconv.Atoi(args[0])
 	if err != nil || n < 1 {
 		return migrate.Target{}, fmt.Errorf("%w: %q is no number of migrations", errUsage, args[0])
@@ -112,9 +118,11 @@ func (a *app) migrateGoto() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			return a.changeSchema(cmd, c, migrate.To(version))
 		},
 	}
+
 	c.addConsent(command)
 	return c.addFlags(command)
 }
@@ -129,11 +137,13 @@ func (a *app) migrateForce() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			return a.withMigrator(cmd, func(ctx context.Context, m *migrate.Migrator, cfg *config.Config) error {
 				return a.forceVersion(ctx, m, cfg, c, version)
 			})
 		},
 	}
+
 	command.Flags().BoolVar(&c.yes, "yes", false, "don't ask")
 	return c.addFlags(command)
 }
@@ -146,13 +156,14 @@ func parseVersion(text string) (uint, error) {
 	return uint(version), nil
 }
 
-// withMigrator is for commands that work on the schema, whatever its version.
+// withMigrator calls fn for a command that works on the schema, whatever its version.
 func (a *app) withMigrator(cmd *cobra.Command,
 	fn func(context.Context, *migrate.Migrator, *config.Config) error, options ...migrate.Option) error {
 	cfg, err := a.load(cmd)
 	if err != nil {
 		return err
 	}
+
 	m := migrate.New(a.directSettings(cfg), append(options, migrate.WithLogger(a.log))...)
 	err = fn(cmd.Context(), m, cfg)
 	if err == nil || errors.Is(err, migrate.ErrHoldsData) || errors.Is(err, errDeclined) {
@@ -161,16 +172,19 @@ func (a *app) withMigrator(cmd *cobra.Command,
 	return databaseError(err)
 }
 
-// directSettings are those that the schema is changed with. What repo.migrate_url says goes over the other settings.
+// directSettings returns the settings for changing the schema. Those in repo.migrate_url override the others.
 func (a *app) directSettings(cfg *config.Config) dialect.Settings {
 	settings, direct := a.databaseSettings(cfg), cfg.Repo.MigrateURL
 	if direct == "" {
 		return settings
 	}
+
 	settings.URL, settings.TransactionPooler = direct, false
 	if dialect.HoldsPassword(direct) {
 		settings.Password = ""
 	}
+
+	// The URL alone says where the server is. TLS settings stay unless the URL has its own.
 	server := &settings.Server
 	server.Host, server.Port, server.User, server.Database, server.ExecMode = "", 0, "", "", ""
 	for name, value := range map[string]*string{
@@ -180,10 +194,11 @@ func (a *app) directSettings(cfg *config.Config) dialect.Settings {
 			*value = ""
 		}
 	}
+
 	return settings
 }
 
-// makeDataDir makes the directory that a database file may be in.
+// makeDataDir creates the data directory, which may hold the database file.
 func makeDataDir(cfg *config.Config) error {
 	if err := durable.MakeDirectory(cfg.Repo.DataDir, 0o700); err != nil {
 		return fmt.Errorf("data directory: %w", err)

@@ -6,18 +6,21 @@ import (
 	"testing"
 )
 
-// TestTenProcessesMigrateAtOnce starts them on a database that is not there yet, and on one that lacks a migration.
+// TestTenProcessesMigrateAtOnce starts ten processes on a database that does not exist yet, and on one that lacks
+// a migration.
 func TestTenProcessesMigrateAtOnce(t *testing.T) {
 	t.Parallel()
 	program := build(t)
 	for _, e := range engines() {
 		t.Run(e.name, func(t *testing.T) {
 			i := install(t, program, e)
+
 			for range 2 {
 				var started []*process
 				for range 10 {
 					started = append(started, i.start(t, "migrate", "up"))
 				}
+
 				worked := 0
 				for _, p := range started {
 					if code := p.exit(t); code != 0 {
@@ -25,9 +28,11 @@ func TestTenProcessesMigrateAtOnce(t *testing.T) {
 					}
 					worked += strings.Count(p.stdout.String(), "  0005 proof\n")
 				}
+
 				if worked != 1 {
 					t.Errorf("%d processes have migrated", worked)
 				}
+
 				i.run(t, "migrate", "status")
 				i.run(t, "migrate", "down", "--yes")
 			}
@@ -35,18 +40,20 @@ func TestTenProcessesMigrateAtOnce(t *testing.T) {
 	}
 }
 
-// TestMigrationsKeepAnUpload takes the schema of an upload that was interrupted, and of one that is complete, a
-// version back and forth again.
+// TestMigrationsKeepAnUpload migrates the schema of an interrupted upload and of a complete one a version back
+// and forth again.
 func TestMigrationsKeepAnUpload(t *testing.T) {
 	t.Parallel()
 	program, corpus := build(t), t.TempDir()
 	if err := writeCorpus(corpus); err != nil {
 		t.Fatal(err)
 	}
+
 	prepare := []string{"prepare", corpus, "--shard-size", "2MiB"}
 	undisturbed := install(t, program, engines()[0])
 	undisturbed.run(t, prepare...)
 	want := undisturbed.outcome(t)
+
 	for _, e := range engines() {
 		t.Run(e.name, func(t *testing.T) {
 			i := install(t, program, e)
@@ -54,23 +61,28 @@ func TestMigrationsKeepAnUpload(t *testing.T) {
 			if !i.running(p, 5) {
 				t.Fatalf("it ended too soon\n%s", &p.stderr)
 			}
+
 			if err := p.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}
 			p.exit(t)
+
 			i.backAndForth(t)
 			if i.complete(t) {
 				t.Fatal("it was complete")
 			}
+
 			i.run(t, prepare...)
 			requireSameContent(t, i.outcome(t), want)
+
+			// The complete upload survives as well.
 			i.backAndForth(t)
 			requireSameContent(t, i.outcome(t), want)
 		})
 	}
 }
 
-// backAndForth demands that what was packed is the same afterwards.
+// backAndForth requires that the packed content is the same afterwards.
 func (i *installation) backAndForth(t *testing.T) {
 	t.Helper()
 	packed := func() []string {

@@ -12,21 +12,25 @@ import (
 	"github.com/guppy-prep/guppy/migrate"
 )
 
-// changeSchema brings the schema to a target that may take something away: what it does is what was agreed to, even if
-// others change the schema meanwhile.
+// changeSchema brings the schema to a target, which may take something away. It does exactly what the operator
+// agreed to, even if others change the schema meanwhile.
 func (a *app) changeSchema(cmd *cobra.Command, c change, target migrate.Target) error {
 	var options []migrate.Option
 	if c.dropData {
 		options = append(options, migrate.WithDestroyData())
 	}
+
 	return a.withMigrator(cmd, func(ctx context.Context, m *migrate.Migrator, cfg *config.Config) error {
 		plan, err := m.Plan(ctx, target)
 		if err != nil || c.dryRun {
 			return a.printPlan(plan, err)
 		}
+
 		if err := a.agree(ctx, c, plan); err != nil {
 			return err
 		}
+
+		// A number of steps could lead elsewhere by now, so the agreed target is a version.
 		agreed := migrate.UpTo(plan.To)
 		if plan.Reverts() {
 			agreed = migrate.DownTo(plan.To)
@@ -35,20 +39,25 @@ func (a *app) changeSchema(cmd *cobra.Command, c change, target migrate.Target) 
 	}, options...)
 }
 
-// agree makes sure that the operator wants what reverting takes away.
+// agree asks the operator to consent to the losses of a revert. It returns a *migrate.LossError if tables with
+// rows would be dropped and --destroy-data is not set.
 func (a *app) agree(ctx context.Context, c change, plan migrate.Plan) error {
 	if !plan.Reverts() {
 		return nil
 	}
+	// A yes on the terminal is not enough to drop rows.
 	if len(plan.Losses) > 0 && !c.dropData {
 		return &migrate.LossError{Losses: plan.Losses}
 	}
+
 	var names []string
 	for _, s := range plan.Steps {
 		names = append(names, fmt.Sprintf("%04d %s", s.Version, s.Name))
 	}
+
 	question := fmt.Sprintf("This reverts %s in %s: version %d -> %d.", strings.Join(names, ", "), plan.Database,
 		plan.From, plan.To)
+
 	if len(plan.Losses) > 0 {
 		question += " It drops " + migrate.DescribeLosses(plan.Losses) + "."
 	}
@@ -67,15 +76,18 @@ func (a *app) forceVersion(ctx context.Context, m *migrate.Migrator, cfg *config
 	if err != nil || c.dryRun {
 		return a.printPlan(plan, err)
 	}
+
 	where := plan.Database
 	if where == "" {
 		where = "a new database"
 	}
+
 	fmt.Fprintf(a.terminal, "This records version %d in place of %d, as not dirty, in %s, and changes nothing else: "+
 		"the tables must be those of version %d already.\n", version, plan.From, where, version)
 	if err := a.confirm(ctx, c.yes, "Are they?"); err != nil {
 		return err
 	}
+
 	if err := makeDataDir(cfg); err != nil {
 		return err
 	}
@@ -102,18 +114,20 @@ type lossView struct {
 	Rows  int64  `json:"rows"`
 }
 
-// printPlan prints what would run, as a script.
+// printPlan prints the migrations that would run, as a script.
 func (a *app) printPlan(plan migrate.Plan, err error) error {
 	if err != nil {
 		return err
 	}
 	view := planView{plan.From, plan.To, true, append([]string{}, plan.Statements...), []plannedStepView{}, []lossView{}}
+
 	for _, s := range plan.Steps {
 		view.Migrations = append(view.Migrations, plannedStepView{migrationView{s.Version, s.Name}, s.File, s.SQL})
 	}
 	for _, l := range plan.Losses {
 		view.Drops = append(view.Drops, lossView(l))
 	}
+
 	return a.print(view, view.text)
 }
 
@@ -150,12 +164,13 @@ type migratedView struct {
 	Copy       string          `json:"copy,omitempty"`
 }
 
-// printMigrated prints what was done even when it failed half-way.
+// printMigrated prints the migrations that ran, even if a later one failed.
 func (a *app) printMigrated(result migrate.Result, failed error) error {
 	view := migratedView{result.From, result.To, viewMigrations(result.Applied), result.Backup}
 	if failed != nil && len(view.Migrations) == 0 {
 		return failed
 	}
+
 	err := a.print(view, func(w io.Writer) {
 		fmt.Fprintf(w, "version %d -> %d\n", view.From, view.To)
 		for _, m := range view.Migrations {
@@ -165,6 +180,8 @@ func (a *app) printMigrated(result migrate.Result, failed error) error {
 			fmt.Fprintf(w, "copy of the database before that: %s\n", view.Copy)
 		}
 	})
+
+	// The error of the migration matters more than one of printing.
 	if failed != nil {
 		return failed
 	}

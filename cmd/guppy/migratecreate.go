@@ -19,6 +19,7 @@ func (a *app) migrateCreate() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			return a.print(createdView{files}, func(w io.Writer) {
 				for _, file := range files {
 					fmt.Fprintln(w, file)
@@ -26,6 +27,7 @@ func (a *app) migrateCreate() *cobra.Command {
 			})
 		},
 	}
+
 	command.Flags().StringVar(&dir, "dir", "migrate", "source tree's `DIR` of migrations")
 	return command
 }

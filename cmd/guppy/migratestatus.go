@@ -31,13 +31,14 @@ func (a *app) migrateList() *cobra.Command {
 	}
 }
 
-// withStatus is for commands that show the schema as it is.
+// withStatus returns the body of a command that shows the schema as it is.
 func (a *app) withStatus(show func(migrate.Status) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
 		return a.withMigrator(cmd, func(ctx context.Context, m *migrate.Migrator, cfg *config.Config) error {
 			if err := requireDataDir(cfg); err != nil {
 				return err
 			}
+
 			status, err := m.Status(ctx)
 			if err != nil {
 				return err
@@ -61,13 +62,16 @@ func (a *app) migrateStatus() *cobra.Command {
 			if cmd.Flags().Changed("timeout") && !wait {
 				return fmt.Errorf("%w: --timeout goes with --wait", errUsage)
 			}
+
 			return a.withMigrator(cmd, func(ctx context.Context, m *migrate.Migrator, cfg *config.Config) error {
 				look := m.Status
-				if wait { // for what is yet to be made, too
+				// A data directory that is yet to be created is worth waiting for, too.
+				if wait {
 					look = func(ctx context.Context) (migrate.Status, error) { return a.waitForSchema(ctx, m, timeout) }
 				} else if err := requireDataDir(cfg); err != nil {
 					return err
 				}
+
 				status, err := look(ctx)
 				if err != nil {
 					return err
@@ -76,6 +80,7 @@ func (a *app) migrateStatus() *cobra.Command {
 			})
 		},
 	}
+
 	command.Flags().BoolVar(&wait, "wait", false, "wait until this program can use the schema")
 	command.Flags().DurationVar(&timeout, "timeout", defaultWait, "wait at most this `DURATION`; 0 has no end")
 	return command
@@ -83,21 +88,25 @@ func (a *app) migrateStatus() *cobra.Command {
 
 const waitPause = 200 * time.Millisecond
 
-// waitForSchema returns the first status that fits, or the last one, or why there is none, once the time is over.
+// waitForSchema waits until this program can use the schema and returns that status. When the time is over it
+// returns the last status, or the error of the last attempt.
 func (a *app) waitForSchema(ctx context.Context, m *migrate.Migrator, timeout time.Duration) (migrate.Status, error) {
 	limited, cancel := ctx, context.CancelFunc(func() {})
 	if timeout > 0 {
 		limited, cancel = context.WithTimeout(ctx, timeout)
 	}
 	defer cancel()
+
 	status, err := m.Status(limited)
 	for told := false; ; told = true {
 		if err == nil && status.Fits() || isAny(err, usageErrors) {
 			return status, err
 		}
+
 		if !told {
 			a.log.Info("waiting for the schema", "version", status.Current, "required", status.Required, "error", err)
 		}
+
 		select {
 		case <-ctx.Done():
 			return status, ctx.Err()
@@ -105,8 +114,10 @@ func (a *app) waitForSchema(ctx context.Context, m *migrate.Migrator, timeout ti
 			return status, err
 		case <-time.After(waitPause):
 		}
+
 		next, nextErr := m.Status(limited)
-		if limited.Err() == nil || !errors.Is(nextErr, limited.Err()) { // what was cut short says nothing
+		// A query that was cut short says nothing about the schema.
+		if limited.Err() == nil || !errors.Is(nextErr, limited.Err()) {
 			status, err = next, nextErr
 		}
 	}
@@ -120,14 +131,17 @@ type statusView struct {
 	Pending  []migrationView `json:"pending"`
 }
 
-// printStatus prints the version and, in detail, what is applied and pending; then it fails unless the schema fits.
+// printStatus prints the version and, if detail is true, the applied and pending migrations. With detail it then
+// fails unless this program can use the schema.
 func (a *app) printStatus(status migrate.Status, detail bool) error {
 	view := statusView{
 		status.Current, status.Required, status.Dirty, viewMigrations(status.Applied), viewMigrations(status.Pending),
 	}
+
 	if err := a.print(view, func(w io.Writer) { view.text(w, detail) }); err != nil || !detail {
 		return err
 	}
+
 	if !status.Fits() {
 		return fmt.Errorf("schema version %d, dirty: %t; this program needs version %d",
 			status.Current, status.Dirty, status.Required)
@@ -141,9 +155,11 @@ func (v statusView) text(w io.Writer, detail bool) {
 		fmt.Fprint(w, ", dirty")
 	}
 	fmt.Fprintln(w)
+
 	if !detail {
 		return
 	}
+
 	for _, m := range v.Applied {
 		fmt.Fprintf(w, "  %04d %s: applied\n", m.Version, m.Name)
 	}
@@ -152,7 +168,8 @@ func (v statusView) text(w io.Writer, detail bool) {
 	}
 }
 
-// knownView is a migration that the program knows. State is applied, pending or, for one that was not finished, dirty.
+// knownView is a migration that the program knows. State is applied, pending or, if the migration was not
+// finished, dirty.
 type knownView struct {
 	migrationView
 	State string `json:"state"`

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bind mounts one directory at another, as whoever mounts a NAS does. It takes root.
+// bind mounts one directory at another, like the mount of a NAS. It needs root.
 func bind(t *testing.T, from, to string) {
 	t.Helper()
 	if err := errors.Join(os.MkdirAll(from, 0o755), os.MkdirAll(to, 0o755)); err != nil {
@@ -64,7 +64,8 @@ func newNAS(t *testing.T, program string, count, size int) *nas {
 	return n
 }
 
-// mounted runs the preparation with the source mounted: all of it is under the root. It returns how much was read.
+// mounted runs the preparation with the source mounted. All files must be under the root. It returns the number
+// of bytes read.
 func (n *nas) mounted(t *testing.T) (read int64) {
 	t.Helper()
 	var made report
@@ -78,7 +79,7 @@ func (n *nas) mounted(t *testing.T) (read int64) {
 	return made.NewBytes
 }
 
-// refused runs a command that has to end with exit code 1 and to say why, and changes nothing.
+// refused runs a command that must end with exit code 1, say why, and change nothing.
 func (n *nas) refused(t *testing.T, why string, args ...string) {
 	t.Helper()
 	before := n.run(t, "dump")
@@ -91,9 +92,10 @@ func (n *nas) refused(t *testing.T, why string, args ...string) {
 	}
 }
 
-// ends waits for a run during which the source went away: either it has all the files, or it fails and says so.
+// ends waits for a run during which the source went away. The run must either have all files, or fail and say so.
 func (n *nas) ends(t *testing.T, p *process) {
 	t.Helper()
+
 	switch code := p.exit(t); code {
 	case exitComplete:
 		if uploads := n.uploads(t); uploads[len(uploads)-1].Files != n.count {
@@ -108,7 +110,7 @@ func (n *nas) ends(t *testing.T, p *process) {
 	}
 }
 
-// begun starts a preparation and returns when some shards are in the store.
+// begun starts a preparation and returns when the store has some shards.
 func (n *nas) begun(t *testing.T, shards int) *process {
 	t.Helper()
 	p := n.start(t, n.prepare...)
@@ -128,6 +130,7 @@ func (p *process) holds(t *testing.T, path string) {
 				return
 			}
 		}
+
 		select {
 		case <-p.ended:
 			t.Fatalf("it ended before it opened %s: %s", path, &p.stderr)
@@ -136,11 +139,13 @@ func (p *process) holds(t *testing.T, path string) {
 	}
 }
 
-// TestMounts has sources go away, with real mounts and the built program.
+// TestMounts takes sources away, with real mounts and the built program.
 func TestMounts(t *testing.T) {
 	t.Parallel()
 	program := build(t)
+
 	t.Run("a source goes away", func(t *testing.T) { sourceGoesAway(t, program) })
+
 	for name, test := range map[string]func(*testing.T, string){
 		"a source goes away during its scan":  sourceGoesAwayDuringItsScan,
 		"a source is not there":               sourceIsNotThere,
@@ -157,8 +162,8 @@ func TestMounts(t *testing.T) {
 	}
 }
 
-// sourceGoesAway in the middle of a run, in every way that a mount can. The next run, with the source in its place
-// again, reads no more than what the first one has not packed.
+// sourceGoesAway takes the source away in the middle of a run, in every way that a mount can go. With the source
+// in its place again, the next run reads no more than the first one has not packed.
 func sourceGoesAway(t *testing.T, program string) {
 	for name, away := range map[string]func(t *testing.T, n *nas) (back func()){
 		"unmounted": func(t *testing.T, n *nas) func() {
@@ -201,8 +206,10 @@ func sourceGoesAway(t *testing.T, program string) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			n.count += 30 + 9
 			bind(t, n.files+"-below", filepath.Join(n.at, "below"))
+
 			undisturbed := install(t, program, engines()[0])
 			undisturbed.run(t, n.prepare...)
 			want := undisturbed.outcome(t)
@@ -223,7 +230,7 @@ func sourceGoesAway(t *testing.T, program string) {
 	}
 }
 
-// below mounts again what a detached mount has lost below it.
+// below restores the mounts below a detached mount.
 func (n *nas) below(t *testing.T) {
 	t.Helper()
 	at := filepath.Join(n.at, "below")
@@ -233,7 +240,7 @@ func (n *nas) below(t *testing.T) {
 	bind(t, n.files+"-below", at)
 }
 
-// sourceGoesAwayDuringItsScan as soon as the run has opened it.
+// sourceGoesAwayDuringItsScan takes the source away as soon as the run has opened it.
 func sourceGoesAwayDuringItsScan(t *testing.T, program string) {
 	n := newNAS(t, program, 12_000, 1)
 	p := n.start(t, n.prepare...)
@@ -244,17 +251,20 @@ func sourceGoesAwayDuringItsScan(t *testing.T, program string) {
 	n.mounted(t)
 }
 
-// sourceIsNotThere when a run begins: every command refuses to touch what there is, until the source is back or
-// is accepted as it is.
+// sourceIsNotThere begins runs without the source. Every command refuses to change anything until the source is
+// back or is accepted as it is.
 func sourceIsNotThere(t *testing.T, program string) {
 	n := newNAS(t, program, 40, 300_000)
 	p := n.begun(t, 3)
 	p.interrupt(t, unix.SIGINT)
+
+	// Without the mount, nothing may change.
 	detach(t, n.at)
 	nothing := regexp.QuoteMeta("nothing is mounted at " + n.at)
 	n.refused(t, nothing, n.prepare...)
 	n.refused(t, nothing, "upload", "default")
 	n.refused(t, nothing, "worker", "--exit-when-idle")
+
 	bind(t, n.files, n.at)
 	if read := n.mounted(t); read >= 40*300_000 {
 		t.Errorf("all is read again: %d bytes", read)
@@ -277,11 +287,12 @@ func sourceIsNotThere(t *testing.T, program string) {
 	n.accepted(t)
 }
 
-// accepted takes the source as it is without its mount.
+// accepted accepts the source as it is without its mount.
 func (n *nas) accepted(t *testing.T) {
 	t.Helper()
 	n.run(t, append(n.prepare, "--accept-source")...)
 	n.run(t, n.prepare...)
+
 	var shown sourceDetails
 	if err := json.Unmarshal([]byte(n.run(t, "source", "show", "default", "nas", "--json")), &shown); err != nil {
 		t.Fatal(err)
@@ -289,28 +300,32 @@ func (n *nas) accepted(t *testing.T) {
 	if len(shown.Seen) != 1 || shown.Seen[0].Path != n.at || !shown.Seen[0].Empty {
 		t.Errorf("remembered is %+v", shown.Seen)
 	}
+
 	bind(t, n.files, n.at)
 	n.refused(t, "the source is not what it was", n.prepare...)
 	n.run(t, append(n.prepare, "--accept-source")...)
 	n.mounted(t)
 }
 
-// mountBelowIsNotThere when a run begins, unless it is excluded.
+// mountBelowIsNotThere begins a run without a mount below the source. The run fails unless the mount is excluded.
 func mountBelowIsNotThere(t *testing.T, program string) {
 	n := newNAS(t, program, 10, 1000)
 	below := filepath.Join(n.at, "below")
 	if err := writeRandom(n.files+"-below", 10, 1001); err != nil {
 		t.Fatal(err)
 	}
+
 	bind(t, n.files+"-below", below)
 	n.count += 10
 	n.mounted(t)
+
 	detach(t, below)
 	n.refused(t, regexp.QuoteMeta(below)+" was a mount of .*, and nothing is mounted there now", n.prepare...)
 	bind(t, n.files+"-below", below)
 	if read := n.mounted(t); read != 0 {
 		t.Errorf("%d bytes are read again", read)
 	}
+
 	detach(t, below)
 	n.count -= 10
 	n.run(t, append(n.prepare, "--exclude", "below/")...)
@@ -323,7 +338,8 @@ func mountBelowIsNotThere(t *testing.T, program string) {
 	n.refused(t, "nothing is at "+regexp.QuoteMeta(n.at), n.prepare...)
 }
 
-// somethingIsMountedOverEntries of the last scan when a run begins. Over an empty directory it may be.
+// somethingIsMountedOverEntries mounts something over entries of the last scan before a run begins. Only an empty
+// directory may be covered.
 func somethingIsMountedOverEntries(t *testing.T, program string) {
 	n := newNAS(t, program, 10, 1000)
 	album, empty := filepath.Join(n.at, "album"), filepath.Join(n.at, "empty")
@@ -350,20 +366,23 @@ func somethingIsMountedOverEntries(t *testing.T, program string) {
 	n.mounted(t)
 }
 
-// mountAt mounts a file system of which nothing but its content tells what it is, with some files.
+// mountAt mounts a file system with some files. Nothing but its content identifies the file system.
 func mountAt(t *testing.T, at, kind, options string, files int) {
 	t.Helper()
 	if err := os.MkdirAll(at, 0o755); err != nil {
 		t.Fatal(err)
 	}
+
 	if err := unix.Mount(kind, at, kind, 0, options); err != nil {
 		t.Fatalf("mount %s at %s: %v", kind, at, err)
 	}
+
 	t.Cleanup(func() {
 		for unix.Unmount(at, unix.MNT_DETACH) == nil {
 			continue
 		}
 	})
+
 	for i := range files {
 		if err := os.WriteFile(filepath.Join(at, fmt.Sprint(files, i)), []byte(fmt.Sprint(files, i)), 0o600); err != nil {
 			t.Fatal(err)
@@ -371,17 +390,20 @@ func mountAt(t *testing.T, at, kind, options string, files int) {
 	}
 }
 
-// anotherMountIsInPlace of one that nothing identifies: its content has to tell, of the source and of what is below.
+// anotherMountIsInPlace replaces a mount that nothing identifies by another one. The content must reveal that,
+// for the source and for mounts below it.
 func anotherMountIsInPlace(t *testing.T, program string) {
 	n := newNAS(t, program, 3, 1000)
 	below := filepath.Join(n.at, "below")
 	mountAt(t, below, "tmpfs", "size=1m", 2)
+
 	if err := os.Mkdir(filepath.Join(below, "deep"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink("../nas-followed", filepath.Join(n.files, "link")); err != nil {
 		t.Fatal(err)
 	}
+
 	mountAt(t, n.at+"-followed", "tmpfs", "size=1m", 5)
 	n.prepare = append(n.prepare, "--symlinks", "follow")
 	n.count += 2 + 5
@@ -393,16 +415,19 @@ func anotherMountIsInPlace(t *testing.T, program string) {
 			mountAt(t, at, "tmpfs", "size=1m", others)
 			n.refused(t, "the source is not what it was: nothing identifies tmpfs tmpfs at ", n.prepare...)
 		}
+
 		detach(t, at)
 		mountAt(t, at, "tmpfs", "size=1m", files) // its files have other times
 		n.run(t, append(n.prepare, "--accept-source")...)
 	}
+
 	if err := os.MkdirAll(filepath.Join(below, "deep"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	mountAt(t, filepath.Join(below, "deep"), "tmpfs", "size=1m", 1)
 	n.count++
 	n.mounted(t)
+
 	mountAt(t, filepath.Join(below, "deep"), "tmpfs", "size=1m", 0)
 	n.refused(t, "the source is not what it was", n.prepare...)
 	detach(t, filepath.Join(below, "deep"))
@@ -412,26 +437,30 @@ func anotherMountIsInPlace(t *testing.T, program string) {
 	if err := errors.Join(writeRandom(one, 3, 10), writeRandom(other, 4, 10)); err != nil {
 		t.Fatal(err)
 	}
+
 	merged := n.at + "-merged"
 	options := "lowerdir=" + one + ":" + filepath.Join(n.files, "0")
 	mountAt(t, merged, "overlay", options, 0)
 	n.run(t, "prepare", merged)
 	n.run(t, "prepare", merged)
+
 	detach(t, merged)
 	mountAt(t, merged, "overlay", options, 0)
 	n.run(t, "prepare", merged)
+
 	detach(t, merged)
 	mountAt(t, merged, "overlay", "lowerdir="+other+":"+t.TempDir(), 0)
 	n.refused(t, "the source is not what it was: nothing identifies overlay", "prepare", merged)
 }
 
-// mountPointsHaveOddNames that are no text, or have white space.
+// mountPointsHaveOddNames uses mount points whose names are not text or contain white space.
 func mountPointsHaveOddNames(t *testing.T, program string) {
 	n := newNAS(t, program, 3, 1000)
 	for i, name := range []string{"a\u00a0b", "c\rd", "e\xfe", "e\xff", "f \n\t\\040g"} {
 		mountAt(t, filepath.Join(n.at, name), "tmpfs", "size=1m", i+1)
 		n.count += int64(i + 1)
 	}
+
 	for _, name := range []string{"m\xfe", "m\xff"} {
 		if err := os.Symlink("../nas-"+name, filepath.Join(n.files, name)); err != nil {
 			t.Fatal(err)
@@ -439,19 +468,23 @@ func mountPointsHaveOddNames(t *testing.T, program string) {
 		mountAt(t, n.at+"-"+name, "tmpfs", "size=1m", 3)
 		n.count += 3
 	}
+
 	n.prepare = append(n.prepare, "--symlinks", "follow")
 	n.mounted(t)
 	if read := n.mounted(t); read != 0 {
 		t.Errorf("%d bytes are read again", read)
 	}
+
 	detach(t, filepath.Join(n.at, "e\xff"))
 	n.refused(t, "was a mount of tmpfs tmpfs at the last scan, and nothing is mounted there now", n.prepare...)
 }
 
-// emptySourceIsRefused where the last scan had entries, even if it is the same directory. A new one may be empty.
+// emptySourceIsRefused refuses an empty source if the last scan had entries, even in the same directory. A new
+// source may be empty.
 func emptySourceIsRefused(t *testing.T, program string) {
 	n := newNAS(t, program, 3, 1000)
 	n.mounted(t)
+
 	entries, err := os.ReadDir(n.at)
 	for _, entry := range entries {
 		err = errors.Join(err, os.RemoveAll(filepath.Join(n.at, entry.Name())))
@@ -459,6 +492,7 @@ func emptySourceIsRefused(t *testing.T, program string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	n.refused(t, "is empty, and the last scan found 6 entries there", n.prepare...)
 	n.run(t, append(n.prepare, "--accept-source")...)
 	n.run(t, n.prepare...)
@@ -469,26 +503,31 @@ func emptySourceIsRefused(t *testing.T, program string) {
 	}
 }
 
-// workerSeesItElsewhere has a worker finish what a run has begun, where the source is mounted at another path.
+// workerSeesItElsewhere lets a worker finish the work of a run while the source is mounted at another path.
 func workerSeesItElsewhere(t *testing.T, program string) {
 	n := newNAS(t, program, 40, 300_000)
 	if err := writeRandom(n.files+"-below", 10, 1001); err != nil {
 		t.Fatal(err)
 	}
+
 	bind(t, n.files+"-below", filepath.Join(n.at, "below"))
 	n.count += 10
+
 	p := n.begun(t, 3)
 	p.interrupt(t, unix.SIGINT)
 	detach(t, n.at)
+
 	elsewhere := n.at + "-elsewhere"
 	bind(t, filepath.Join(filepath.Dir(n.files), "other"), elsewhere)
 	mapped := []string{"worker", "--exit-when-idle", "--source-path", "nas=" + elsewhere}
 	n.refused(t, "out of sight", mapped...)
+
 	detach(t, elsewhere)
 	bind(t, n.files, elsewhere)
 	n.refused(t, "nothing is in "+regexp.QuoteMeta(elsewhere)+"/below; at .* it is ", mapped...)
 	bind(t, n.files+"-below", filepath.Join(elsewhere, "below"))
 	n.run(t, mapped...)
+
 	bind(t, n.files, n.at)
 	bind(t, n.files+"-below", filepath.Join(n.at, "below"))
 	if read := n.mounted(t); read != 0 {
@@ -496,22 +535,25 @@ func workerSeesItElsewhere(t *testing.T, program string) {
 	}
 }
 
-// sourceIsAFile that is mounted by itself, as into a container.
+// sourceIsAFile prepares a file that is mounted by itself, as into a container.
 func sourceIsAFile(t *testing.T, program string) {
 	n := newNAS(t, program, 1, 1000)
 	file, at := filepath.Join(n.files, "0", "000"), n.at+".file"
 	if err := os.WriteFile(at, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+
 	mount := func() {
 		if err := unix.Mount(file, at, "", unix.MS_BIND, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	mount()
 	t.Cleanup(func() { _ = unix.Unmount(at, unix.MNT_DETACH) })
 	n.prepare = []string{"prepare", at, "--json"}
 	n.mounted(t)
+
 	detach(t, at)
 	n.refused(t, "nothing is mounted at", n.prepare...)
 	mount()
@@ -520,16 +562,18 @@ func sourceIsAFile(t *testing.T, program string) {
 	}
 }
 
-// followedMountIsNotThere when a run begins or goes on: a symlink of the source leads to it.
+// followedMountIsNotThere begins and resumes runs without a mount to which a symlink of the source leads.
 func followedMountIsNotThere(t *testing.T, program string) {
 	n := newNAS(t, program, 10, 1000)
 	target := n.at + "-music"
 	away := "the symlink " + regexp.QuoteMeta(filepath.Join(n.at, "music")) + " led to .* at the last scan, and leads to "
+
 	err := errors.Join(writeRandom(n.files+"-music", 30, 300_001),
 		os.Symlink("../nas-music", filepath.Join(n.files, "music")))
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	bind(t, n.files+"-music", target)
 	n.prepare = append(n.prepare, "--symlinks", "follow")
 	n.count += 30
@@ -549,8 +593,8 @@ func followedMountIsNotThere(t *testing.T, program string) {
 	n.mounted(t)
 }
 
-// TestAFullStore has a run say which file system is full, what is free there, and how much is yet to be packed. With more
-// room, the next run goes on.
+// TestAFullStore requires that a run says which file system is full, how much is free there, and how much is yet
+// to be packed. With more room, the next run goes on.
 func TestAFullStore(t *testing.T) {
 	t.Parallel()
 	program, source := build(t), t.TempDir()

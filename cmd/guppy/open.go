@@ -15,10 +15,10 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// errDatabase marks a database that could not be opened or brought up to date.
+// errDatabase marks a database that can't be opened or migrated.
 var errDatabase = errors.New("the database cannot be used")
 
-// repository is the open database and the repository in it.
+// repository is an open database and the repository in it.
 type repository struct {
 	*sqlrepo.Repository
 	db *dialect.DB
@@ -45,10 +45,11 @@ func serverSettings(repo config.Repo) dialect.Server {
 	}
 }
 
-// mostConnections are enough for any number of workers, who need one for a moment a shard.
+// mostConnections is enough for any number of workers, because each needs a connection for a moment per shard.
 const mostConnections = 20
 
-// poolSize gives each worker a connection, up to a point, and some for what else goes on.
+// poolSize returns one connection for each worker and some for other work, at most mostConnections. A configured
+// size wins.
 func poolSize(cfg *config.Config) int {
 	if cfg.Repo.MaxOpenConns > 0 {
 		return cfg.Repo.MaxOpenConns
@@ -56,17 +57,18 @@ func poolSize(cfg *config.Config) int {
 	return min(workers(cfg)+4, mostConnections)
 }
 
-// opening is what a command does about a repository that is not there.
+// opening is what a command does if the repository does not exist.
 type opening int
 
 const (
-	// existing is for commands that need what a repository holds: they make no data directory, no database and no tables.
+	// existing is for commands that need the content of a repository. They create no data directory, no database
+	// and no tables.
 	existing opening = iota
-	// making is for commands that may be the first ever: they make whatever is not there.
+	// making is for commands that may be the first ever. They create whatever is absent.
 	making
 )
 
-// open opens the repository that the configuration names, brought up to date where that may be done unasked.
+// open opens the configured repository. It migrates the schema if the configuration allows that.
 func (a *app) open(ctx context.Context, cfg *config.Config, how opening) (*repository, error) {
 	options := []migrate.Option{migrate.WithLogger(a.log)}
 	prepareDataDir := makeDataDir
@@ -74,31 +76,38 @@ func (a *app) open(ctx context.Context, cfg *config.Config, how opening) (*repos
 		options = append(options, migrate.WithExisting())
 		prepareDataDir = requireDataDir
 	}
+
 	if err := prepareDataDir(cfg); err != nil {
 		return nil, err
 	}
+
 	if cfg.Repo.MigrateURL != "" {
 		options = append(options, migrate.WithDirect(a.directSettings(cfg)))
 	}
+
 	db, result, err := migrate.New(a.databaseSettings(cfg), options...).Open(ctx, cfg.Repo.AutoMigrate)
 	if err != nil {
 		return nil, databaseError(err)
 	}
+
 	if result.Backup != "" {
 		a.log.Info("the schema was brought up to date", "from", result.From, "to", result.To, "copy", result.Backup)
 	}
 	return &repository{sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor)), db}, nil
 }
 
-// requireDataDir returns an error for a data directory that was named, by a flag or otherwise, and is not there.
+// requireDataDir returns an error if the data directory was set, by a flag or otherwise, and does not exist.
 func requireDataDir(cfg *config.Config) error {
 	if !cfg.IsSet("repo.data_dir") {
-		return nil // the database may be elsewhere; if it is not, it is missing as well
+		// The database may be elsewhere. If it is not, it is absent as well.
+		return nil
 	}
+
 	path, err := filepath.Abs(cfg.Repo.DataDir)
 	if err != nil {
 		return err
 	}
+
 	_, err = os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %w: the data directory %s is not there", errDatabase, migrate.ErrAbsent, path)
@@ -106,7 +115,7 @@ func requireDataDir(cfg *config.Config) error {
 	return err
 }
 
-// requireRepository returns an error unless there is a database with tables, of whatever version.
+// requireRepository returns an error unless the database exists and has tables, of whatever version.
 func (a *app) requireRepository(ctx context.Context, cfg *config.Config) error {
 	if err := requireDataDir(cfg); err != nil {
 		return err
@@ -114,7 +123,7 @@ func (a *app) requireRepository(ctx context.Context, cfg *config.Config) error {
 	return requireTables(ctx, a.databaseSettings(cfg))
 }
 
-// requireTables is requireRepository for a database that may be another one than the configured.
+// requireTables is like requireRepository but takes the settings of any database.
 func requireTables(ctx context.Context, settings dialect.Settings) error {
 	if _, err := migrate.New(settings, migrate.WithExisting()).Status(ctx); err != nil {
 		return databaseError(err)
@@ -122,7 +131,7 @@ func requireTables(ctx context.Context, settings dialect.Settings) error {
 	return nil
 }
 
-// databaseError marks what keeps a database from being opened, unless the settings themselves are wrong.
+// databaseError marks an error of opening a database with errDatabase, unless the settings themselves are wrong.
 func databaseError(err error) error {
 	if isAny(err, usageErrors) || errors.Is(err, context.Canceled) {
 		return err
@@ -130,7 +139,7 @@ func databaseError(err error) error {
 	return fmt.Errorf("%w: %w", errDatabase, err)
 }
 
-// withRepository runs fn with the repository open.
+// withRepository opens the repository, calls fn and closes the repository.
 func (a *app) withRepository(ctx context.Context, cfg *config.Config, how opening,
 	fn func(*repository) error) (err error) {
 	repo, err := a.open(ctx, cfg, how)
@@ -141,11 +150,11 @@ func (a *app) withRepository(ctx context.Context, cfg *config.Config, how openin
 	return fn(repo)
 }
 
-// atOnce is how many connections a worker needs as soon as it begins: for its lock, to listen, to look for work, and to
-// do it.
+// atOnce is the number of connections that a worker needs as it begins: for its lock, to listen, to look for
+// work, and to do it.
 const atOnce = 4
 
-// warmed runs fn while connections are opened that it will need.
+// warmed calls fn while it opens the connections that fn will need.
 func warmed(ctx context.Context, repo *repository, fn func() error) error {
 	var opening sync.WaitGroup
 	opening.Go(func() { repo.db.Warm(ctx, atOnce) })

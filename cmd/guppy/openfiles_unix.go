@@ -4,7 +4,7 @@ package main
 
 import "syscall"
 
-// openFileLimit is how many files the process may have open.
+// openFileLimit returns the number of files that the process may have open.
 func openFileLimit() (limit uint64, known bool) {
 	var now syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &now); err != nil {

@@ -16,13 +16,13 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
-// someCID is that of an empty raw block, someShard that of an empty CAR.
+// someCID is the CID of an empty raw block, someShard the CID of an empty CAR.
 const (
 	someCID   = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
 	someShard = "bagbaiera4oymiquy7qobjgx36tejs35zeqt24qpemsnzgtfeswmrw6csxbkq"
 )
 
-// needing are the commands that need what a repository holds, with arguments that suit them.
+// needing holds the commands that need the content of a repository, with suitable arguments.
 var needing = map[string][]string{
 	"upload":      {"space"},
 	"upload ls":   {},
@@ -53,16 +53,17 @@ var needing = map[string][]string{
 	"index cat":   {someShard, "-o", "out.idx"},
 }
 
-// otherwise are the commands that make a repository, look at a schema that may not be there yet, or need no repository.
+// otherwise holds the commands that make a repository, look at a schema that may not exist yet, or need no
+// repository.
 var otherwise = []string{
 	"prepare", "space add", "restore",
 	"migrate up", "migrate down", "migrate goto", "migrate force", "migrate version", "migrate status", "migrate list",
 	"migrate create", "config show", "store copy", "store check", "version",
 }
 
-// commandNames are the commands that do something, by the words that call them.
+// commandNames returns the commands that do something, by the words that call them.
 func commandNames(command *cobra.Command, words string) (names []string) {
-	helps := command.Name() != "upload" // of those that have commands below them, only this one does something by itself
+	helps := command.Name() != "upload" // of the commands above others, only this one does something
 	for _, below := range command.Commands() {
 		names = append(names, commandNames(below, strings.TrimSpace(words+" "+below.Name()))...)
 	}
@@ -72,7 +73,7 @@ func commandNames(command *cobra.Command, words string) (names []string) {
 	return names
 }
 
-// TestEveryCommandIsClassified demands of a new command to say whether it needs a repository.
+// TestEveryCommandIsClassified requires that each command is listed as one that needs a repository or does not.
 func TestEveryCommandIsClassified(t *testing.T) {
 	var known []string
 	for name := range needing {
@@ -88,7 +89,7 @@ func TestEveryCommandIsClassified(t *testing.T) {
 	}
 }
 
-// runAlone runs a command line in this process, in a directory and with a home that have nothing in them.
+// runAlone runs a command line in this process, in an empty directory and with an empty home.
 func runAlone(t *testing.T, args ...string) (code int, stderr, home string) {
 	t.Helper()
 	top := t.TempDir()
@@ -96,18 +97,22 @@ func runAlone(t *testing.T, args ...string) (code int, stderr, home string) {
 	home = filepath.Join(top, "home")
 	must(t, os.Mkdir(home, 0o700))
 	t.Setenv("HOME", home)
+
 	said, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 	must(t, err)
 	defer said.Close() //nolint:errcheck // it is read by name
+
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+
 	code = run(ctx, args, []string{"HOME=" + home}, io.Discard, said)
 	text, err := os.ReadFile(said.Name())
 	must(t, err)
 	return code, string(text), home
 }
 
-// TestWhatIsMissingIsNotMade: a misspelt place is told with its path, and stays as it is.
+// TestWhatIsMissingIsNotMade requires that a command names a misspelt place by its path and creates nothing
+// there.
 func TestWhatIsMissingIsNotMade(t *testing.T) {
 	for name, more := range needing {
 		args := append(strings.Fields(name), more...)
@@ -115,6 +120,7 @@ func TestWhatIsMissingIsNotMade(t *testing.T) {
 			for _, misspelt := range [][]string{{"--data-dir", "nowhere"}, {"--database-url", "./nowhere/guppy.db"},
 				{"--database-url", "./nowhere.db"}, {}} {
 				code, said, home := runAlone(t, append(slices.Clone(args), misspelt...)...)
+
 				path := filepath.Join(home, ".guppy")
 				if len(misspelt) == 2 {
 					path = filepath.Join(filepath.Dir(home), misspelt[1])
@@ -122,13 +128,14 @@ func TestWhatIsMissingIsNotMade(t *testing.T) {
 				if code != exitDatabase || !strings.Contains(said, path) {
 					t.Errorf("with %q: exit code %d, and %s", misspelt, code, said)
 				}
+
 				requireNothing(t, filepath.Dir(home))
 			}
 		})
 	}
 }
 
-// TestASchemaIsNotLookedForNowhere: a data directory that was named has to be there.
+// TestASchemaIsNotLookedForNowhere requires that a named data directory exists.
 func TestASchemaIsNotLookedForNowhere(t *testing.T) {
 	for _, name := range []string{"version", "list", "status"} {
 		code, said, home := runAlone(t, "migrate", name, "--data-dir", "nowhere")
@@ -151,12 +158,14 @@ func requireNothing(t *testing.T, top string) {
 	}
 }
 
-// TestAnEmptyServerStaysEmpty: neither a schema nor tables are made by those who need what is in them.
+// TestAnEmptyServerStaysEmpty requires that commands which need the content of tables create neither a schema nor
+// tables.
 func TestAnEmptyServerStaysEmpty(t *testing.T) {
 	url := pgtest.URL(t)
 	db, err := dialect.Open(t.Context(), dialect.Settings{URL: dialect.Secret(url)})
 	must(t, err)
 	defer func() { must(t, db.Close()) }()
+
 	for name, more := range needing {
 		args := append(append(strings.Fields(name), more...), "--database-url", url)
 		code, said, home := runAlone(t, args...)
@@ -165,9 +174,11 @@ func TestAnEmptyServerStaysEmpty(t *testing.T) {
 		}
 		requireNothing(t, filepath.Dir(home))
 	}
+
 	var made int
 	must(t, db.Reader.GetContext(t.Context(), &made, `SELECT (SELECT COUNT(*) FROM pg_tables WHERE schemaname NOT IN
 		('pg_catalog', 'information_schema')) + (SELECT COUNT(*) FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema|public)')`))
+
 	if made != 0 {
 		t.Errorf("%d tables and schemas were made", made)
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/guppy-prep/guppy/internal/host/presence"
 )
 
-// replaceFile has a file written that is whole and synced when it has its name. A symlink is followed: the file that it
-// leads to is replaced. What is no file, such as a device or a FIFO, is written into.
+// replaceFile writes a file that gets its name only when it is whole and synced. It follows a symlink and
+// replaces the file that the symlink leads to. It writes into whatever is not a file, such as a device or a FIFO.
 func replaceFile(path string, write func(io.Writer) error) error {
 	info, err := os.Stat(path)
 	switch {
@@ -31,6 +31,8 @@ func replaceFile(path string, write func(io.Writer) error) error {
 	case !info.Mode().IsRegular():
 		return writeInto(path, write)
 	}
+
+	// A rename would replace the symlink itself.
 	if path, err = filepath.EvalSymlinks(path); err != nil {
 		return err
 	}
@@ -45,35 +47,42 @@ func writeInto(path string, write func(io.Writer) error) error {
 	return errors.Join(write(file), file.Close())
 }
 
-// replace has a file written under a temporary name beside its place, after what others have left there that were killed.
-// It keeps the mode of the one that is there.
+// replace writes a file under a temporary name beside its place. It first removes the temporary files that killed
+// processes left there. It keeps the mode of an existing file.
 func replace(path string, there fs.FileInfo, write func(io.Writer) error) error {
 	if err := removeDeadParts(path); err != nil {
 		return err
 	}
+
 	part := partPrefix(path) + presence.Tag() + "." + rand.Text() + partSuffix
 	file, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
 	}
+
 	err = write(file)
 	if err == nil && there != nil {
 		err = file.Chmod(there.Mode().Perm())
 	}
+
+	// The content must be durable before the name, or a crash could leave a file that is cut short.
 	if err == nil {
 		err = file.Sync()
 	}
+
 	err = errors.Join(err, file.Close())
 	if err == nil {
 		err = os.Rename(part, path)
 	}
+
 	if err != nil {
 		return errors.Join(err, os.Remove(part))
 	}
 	return durable.SyncDirectory(filepath.Dir(path))
 }
 
-// The temporary file beside FILE is .FILE.TAG.RANDOM.part, of which the tag is that of the process that writes it.
+// partSuffix ends the names of temporary files. The temporary file beside FILE is .FILE.TAG.RANDOM.part, where
+// TAG identifies the process that writes it.
 const partSuffix = ".part"
 
 func partPrefix(path string) string {
@@ -85,13 +94,16 @@ func partPrefix(path string) string {
 func removeDeadParts(path string) error {
 	beside, err := os.ReadDir(filepath.Dir(filepath.Clean(path)))
 	if err != nil {
-		return nil // the file can't be written either, which says why
+		// The file can't be written either, and that error says why.
+		return nil
 	}
+
 	prefix := partPrefix(path)
 	for _, entry := range beside {
 		part := filepath.Join(filepath.Dir(prefix), entry.Name())
 		tag, isPart := strings.CutPrefix(part, prefix)
 		tag, ends := strings.CutSuffix(tag, partSuffix)
+
 		if end := strings.LastIndexByte(tag, '.'); isPart && ends && end > 0 && presence.IsGone(tag[:end]) {
 			if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err

@@ -12,14 +12,16 @@ import (
 	"github.com/guppy-prep/guppy/internal/host/presence"
 )
 
-// TestPartsOfTheDeadAreRemoved by whoever writes the same file next, and those of processes that live are not, nor what
-// only looks like one.
+// TestPartsOfTheDeadAreRemoved requires that the next writer of a file removes the temporary files of dead
+// processes. It keeps those of live processes and files that only look like temporary ones.
 func TestPartsOfTheDeadAreRemoved(t *testing.T) {
 	dead := strings.Split(presence.Tag(), ".")
 	dead[1] += "0" // another process had this number at another time
+
 	dir := t.TempDir()
 	alive := ".out.car." + presence.Tag() + ".ABC.part"
 	kept := []string{alive, ".out.car.part", ".out.car.1.2.part", ".other.car.7.1.2.3.part", "out.car.part"}
+
 	for _, name := range append(slices.Clone(kept), ".out.car."+strings.Join(dead, ".")+".ABC.part") {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -33,14 +35,17 @@ func TestPartsOfTheDeadAreRemoved(t *testing.T) {
 	if err := replaceFile(filepath.Join(dir, "out.car"), write); err != nil {
 		t.Fatal(err)
 	}
+
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var left []string
 	for _, entry := range entries {
 		left = append(left, entry.Name())
 	}
+
 	want := append(slices.Clone(kept), "out.car")
 	slices.Sort(want)
 	if !slices.Equal(left, want) {

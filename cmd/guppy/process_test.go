@@ -17,7 +17,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
-// engine makes an empty database and returns its URL.
+// engine creates an empty database and returns its URL.
 type engine struct {
 	name  string
 	fresh func(testing.TB) string
@@ -30,8 +30,8 @@ func engines() []engine {
 	}
 }
 
-// built is the program as users have it: fast, and killed for good when it is killed. All tests share it, since linking it
-// takes longer than most of them.
+// built is the program as users have it: fast, and gone for good when it is killed. All tests share it, because
+// linking it takes longer than most of them.
 var built = sync.OnceValues(func() (program string, err error) {
 	program = filepath.Join(programs, "guppy")
 	if output, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
@@ -67,13 +67,13 @@ func (i *installation) command(args ...string) *exec.Cmd {
 	command.Env = []string{
 		quickExit,
 		"HOME=" + i.home, "PATH=" + filepath.Dir(i.program) + ":" + os.Getenv("PATH"), "GUPPY_DATABASE_URL=" + i.url,
-		"GUPPY_WORKER_LEASE=1s", // what killed processes had is soon free
+		"GUPPY_WORKER_LEASE=1s", // the work of killed processes is soon free
 	}
 	command.Env = append(command.Env, i.env...)
 	return command
 }
 
-// process is a command that runs.
+// process is a running command.
 type process struct {
 	*exec.Cmd
 	stdout, stderr bytes.Buffer
@@ -81,36 +81,42 @@ type process struct {
 	err            error
 }
 
-// start starts the program; it is killed when the test ends.
+// start starts the program. The program is killed when the test ends.
 func (i *installation) start(t *testing.T, args ...string) *process {
 	t.Helper()
 	return i.startUnder(t, nil, args...)
 }
 
-// startUnder is like start, but runs the program by another one, such as nohup, with the other's own arguments.
+// startUnder is like start but runs the program under another one, such as nohup, with the other program's own
+// arguments.
 func (i *installation) startUnder(t *testing.T, under []string, args ...string) *process {
 	t.Helper()
 	p := &process{Cmd: i.command(args...), ended: make(chan struct{})}
+
 	if len(under) > 0 {
 		other := exec.Command(under[0], append(slices.Clone(under[1:]), p.Args...)...)
 		p.Path, p.Args = other.Path, other.Args
 	}
+
 	p.Stdout, p.Stderr = &p.stdout, &p.stderr
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
+
 	go func() {
 		defer close(p.ended)
 		p.err = p.Wait()
 	}()
+
 	t.Cleanup(func() {
 		_ = p.Process.Kill() // it has mostly ended by itself
 		<-p.ended
 	})
+
 	return p
 }
 
-// exit waits until the program has ended and returns its exit code, -1 if a signal ended it.
+// exit waits until the program has ended. It returns the exit code, or -1 if a signal ended the program.
 func (p *process) exit(t *testing.T) int {
 	t.Helper()
 	<-p.ended
@@ -121,7 +127,7 @@ func (p *process) exit(t *testing.T) int {
 	return p.ProcessState.ExitCode()
 }
 
-// running waits until the store has n shards. It returns false if the program ends before.
+// running waits until the store has n shards. It returns false if the program ends first.
 func (i *installation) running(p *process, n int) bool {
 	for {
 		select {
@@ -145,8 +151,8 @@ func (i *installation) run(t *testing.T, args ...string) string {
 	return p.stdout.String()
 }
 
-// runIfThere is like run, but returns nothing if there is no database yet: the process that was about to make it was
-// killed.
+// runIfThere is like run but returns nothing if there is no database yet, because the process that was about to
+// make it was killed.
 func (i *installation) runIfThere(t *testing.T, args ...string) string {
 	t.Helper()
 	p := i.start(t, args...)
@@ -156,7 +162,7 @@ func (i *installation) runIfThere(t *testing.T, args ...string) string {
 	return p.stdout.String()
 }
 
-// outcome is what a preparation leaves behind, which is sound.
+// outcome is the result of a preparation, which must be sound.
 type outcome struct {
 	root   string
 	shards []string
@@ -165,18 +171,22 @@ type outcome struct {
 
 func (i *installation) outcome(t *testing.T) outcome {
 	t.Helper()
+
 	i.run(t, "check", "--read-data")
 	o := outcome{dump: normalise(i.run(t, "dump"))}
 	if uploads := i.uploads(t); len(uploads) > 0 {
 		o.root = uploads[len(uploads)-1].RootCID
 	}
+
 	entries, err := os.ReadDir(i.store())
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for _, entry := range entries {
 		o.shards = append(o.shards, entry.Name())
 	}
+
 	return o
 }
 
@@ -188,18 +198,21 @@ func (i *installation) uploads(t *testing.T) (uploads []uploadView) {
 	return uploads
 }
 
-// requireSame compares outcomes; those of different engines, too.
+// requireSame compares outcomes, even those of different engines.
 func requireSame(t *testing.T, got, want outcome) {
 	t.Helper()
 	if want.root == "" || got.root != want.root {
 		t.Errorf("root %q, want %q", got.root, want.root)
 	}
+
 	if len(want.shards) == 0 || !slices.Equal(got.shards, want.shards) {
 		t.Errorf("the store has\n%s\nwant\n%s", strings.Join(got.shards, "\n"), strings.Join(want.shards, "\n"))
 	}
+
 	if got.dump == want.dump {
 		return
 	}
+
 	gotLines, wantLines := strings.Split(got.dump, "\n"), strings.Split(want.dump, "\n")
 	for n := range min(len(gotLines), len(wantLines)) {
 		if gotLines[n] != wantLines[n] {

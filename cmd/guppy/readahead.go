@@ -2,15 +2,18 @@ package main
 
 import "github.com/guppy-prep/guppy/internal/config"
 
-// mostReads bounds the reads under way in the process: each of a file system that hangs has a thread waiting.
+// mostReads limits the reads under way in the process, because each read of a hanging file system keeps a thread
+// waiting.
 const mostReads = 4096
 
-// readAhead is how many reads are under way for each shard: as the configuration says, as far as the process may have
-// so many files open and threads waiting.
+// readAhead returns the number of reads under way for each shard. It is the configured number, unless the process
+// may not have so many files open or threads waiting.
 func readAhead(cfg *config.Config) int {
 	most := mostReads
 	if limit, known := openFileLimit(); known {
-		most = min(most, int(limit/2)) // the rest is for the database, the store and the walk
+		// The other half is for the database, the store and the walk.
+		most = min(most, int(limit/2))
 	}
+
 	return max(1, min(cfg.Prepare.ReadAhead, most/workers(cfg)))
 }

@@ -21,7 +21,7 @@ import (
 const pathHelp = `A path begins with a root: CID/path, /ipfs/CID/path or ipfs://CID/path (percent-encoded). Symlinks on
 the way are followed inside the root; the last name may be one, and is not followed.`
 
-// withBlocks runs fn with a source of the blocks of all spaces.
+// withBlocks calls fn with a source of the blocks of all spaces.
 func (a *app) withBlocks(ctx context.Context, cfg *config.Config, repo *repository,
 	fn func(*blocks.Source) error) (err error) {
 	shards, err := a.openShards(ctx, cfg, repo)
@@ -34,7 +34,7 @@ func (a *app) withBlocks(ctx context.Context, cfg *config.Config, repo *reposito
 	return fn(found)
 }
 
-// resolve finds what a path names.
+// resolve finds the node that a path names.
 func resolve(ctx context.Context, from tree.Blocks, text string) (tree.Path, tree.Resolved, error) {
 	path, err := tree.ParsePath(text)
 	if err != nil {
@@ -47,15 +47,18 @@ func resolve(ctx context.Context, from tree.Blocks, text string) (tree.Path, tre
 	return path, found, err
 }
 
-// refuseOwnOutput keeps what is written out of guppy's own directories.
+// refuseOwnOutput returns an error for an output inside guppy's own directories.
 func refuseOwnOutput(cfg *config.Config, out string) error {
 	places := []string{filepath.Dir(out)}
 	if target, err := filepath.EvalSymlinks(out); err == nil {
-		places = append(places, filepath.Dir(target)) // a symlink is followed
+		// The output is written where a symlink leads.
+		places = append(places, filepath.Dir(target))
 	}
+
 	if info, err := os.Stat(out); err == nil && info.IsDir() {
 		places = []string{out}
 	}
+
 	for _, place := range places {
 		if err := source.RefuseWithin(place, cfg.Repo.DataDir, cfg.Prepare.StoreDirectory()); err != nil {
 			return err
@@ -64,13 +67,13 @@ func refuseOwnOutput(cfg *config.Config, out string) error {
 	return nil
 }
 
-// jsonStream prints an object of which one member is an array, element by element: there may be many.
+// jsonStream prints an object with one array, element by element, because there may be many elements.
 type jsonStream struct {
 	out  *bufio.Writer
 	some bool
 }
 
-// streamJSON begins the object with the array of this name.
+// streamJSON begins an object with the array of this name.
 func (a *app) streamJSON(name string) *jsonStream {
 	s := &jsonStream{out: bufio.NewWriter(a.stdout)}
 	fmt.Fprintf(s.out, "{%q:[", name)
@@ -96,7 +99,7 @@ func (s *jsonStream) encode(value any) error {
 	return err
 }
 
-// end ends the array, and the object with what else is known of it by then.
+// end ends the array, adds the members that are only known then, and ends the object.
 func (s *jsonStream) end(further map[string]any) error {
 	fmt.Fprint(s.out, "]")
 	for _, name := range sortedKeys(further) {
@@ -109,7 +112,7 @@ func (s *jsonStream) end(further map[string]any) error {
 	return errors.Join(err, s.out.Flush())
 }
 
-// base64Unless gives the bytes of a name that JSON can't hold.
+// base64Unless returns the base64 form of a name that JSON can't hold, and "" for any other name.
 func base64Unless(name string) string {
 	if utf8.ValidString(name) {
 		return ""

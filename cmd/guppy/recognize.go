@@ -16,51 +16,59 @@ import (
 
 const acceptSource = "accept-source"
 
-// addAcceptFlag adds the flag by which a source is taken as it is now.
+// addAcceptFlag adds the flag that accepts a source as it is now.
 func (a *app) addAcceptFlag(command *cobra.Command) {
 	command.Flags().BoolVar(&a.acceptSource, acceptSource, false,
 		"take the source as it is now, on another mount or empty, and remember that")
 }
 
-// hold opens a registered source at a path of this host and makes sure that it is what it was when it was last scanned
-// there, unless it is to be accepted as it is. It returns pipeline.ErrAnotherSource otherwise. Whoever gets the source
-// closes it.
+// hold opens a registered source at a path of this host. It makes sure that the source is still what it was at
+// its last scan there, and otherwise returns pipeline.ErrAnotherSource, unless the user accepts the source as it
+// is now. The caller closes the source.
 func (a *app) hold(ctx context.Context, cfg *config.Config, repo *repository, registered sqlrepo.Source, path string,
 	options sqlrepo.SourceOptions) (*source.Held, source.FS, error) {
 	scanning, err := source.ParseOptions(options.Excludes, options.SymlinkPolicy)
 	if err != nil {
 		return nil, nil, err
 	}
+
 	held, err := source.Hold(path, scanning)
 	if err != nil {
 		return nil, nil, err
 	}
+
+	// The source may contain guppy's own files.
 	files, err := visibleFiles(cfg, repo, held)
 	if err == nil {
 		err = a.recognize(ctx, repo, registered, files, held)
 	}
+
 	if err != nil {
 		return nil, nil, errors.Join(err, held.Close())
 	}
 	return held, files, nil
 }
 
-// recognize compares a source with what is remembered of it, or has the repository remember what it is now.
+// recognize compares a source with its last sighting. If the user accepts the source, recognize stores the
+// present sighting.
 func (a *app) recognize(ctx context.Context, repo *repository, registered sqlrepo.Source, files source.FS,
 	held *source.Held) error {
 	err := pipeline.Recognize(ctx, repo, registered, files, held)
 	if !errors.Is(err, pipeline.ErrAnotherSource) {
 		return err
 	}
+
 	if !a.accepts(registered.ID) {
 		return fmt.Errorf("%w: mount what belongs there, or accept what is there with --%s; "+
 			"guppy source show tells what is remembered", err, acceptSource)
 	}
+
 	a.log.Warn("the source is accepted as it is now", "source", registered.Name, "reason", err)
 	return repo.AcceptSighting(ctx, registered.ID, held.Sighting())
 }
 
-// accepts reports whether a source is to be taken as it is. That is so once: a worker must not accept all that happens.
+// accepts reports whether the user accepts the source as it is. It does so once for each source, because a worker
+// must not accept whatever happens later.
 func (a *app) accepts(id int64) bool {
 	if !a.acceptSource || a.accepted[id] {
 		return false
@@ -72,31 +80,36 @@ func (a *app) accepts(id int64) bool {
 	return true
 }
 
-// missing returns why a path can't be prepared at which nothing is: a source that was scanned there before is missing,
-// any other path is a mistake.
+// missing returns why a path with nothing at it can't be prepared. A source that was scanned there before is
+// missing. Any other path is a mistake.
 func (a *app) missing(ctx context.Context, cfg *config.Config, path string, mistake error) error {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return mistake
 	}
+
 	var seen sqlrepo.Sighting
 	err = a.withRepository(ctx, cfg, existing, func(repo *repository) error {
 		space, err := repo.FindSpace(ctx, cfg.Prepare.Space)
 		if err != nil {
 			return err
 		}
+
 		registered, err := repo.FindSource(ctx, space.ID, absolute)
 		if err != nil {
 			return err
 		}
+
 		var known bool
 		if seen, known = registered.Sightings.At(absolute); !known {
 			return sqlrepo.ErrNotFound
 		}
 		return nil
 	})
+
 	if err != nil {
-		return mistake // there is no such repository, or nothing in it
+		// No repository knows the path.
+		return mistake
 	}
 	return fmt.Errorf("%w: nothing is at %s, and it was %s at the last scan: mount what belongs there; "+
 		"guppy source show tells what is remembered", pipeline.ErrAnotherSource, absolute, source.Describe(seen.Mount))

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestKilledRemovalsGoOn kills the removal of an upload at random points, and lets gc end it: what is left is what an
-// undisturbed removal leaves.
+// TestKilledRemovalsGoOn kills the removal of an upload at random points and lets gc finish it. The result must
+// equal that of an undisturbed removal.
 func TestKilledRemovalsGoOn(t *testing.T) {
 	t.Parallel()
 	program, corpus := build(t), t.TempDir()
@@ -18,15 +18,19 @@ func TestKilledRemovalsGoOn(t *testing.T) {
 		t.Run(e.name, func(t *testing.T) {
 			undisturbed, crashed := install(t, program, e), install(t, program, e)
 			undisturbed.prepareTwice(t, corpus, crashed)
+
 			began := time.Now()
 			undisturbed.run(t, "upload", "rm", "1", "--yes")
 			took, kills := time.Since(began), 0
+
 			random := rand.New(rand.NewPCG(1, 1))
+
 			for _, args := range [][]string{{"upload", "rm", "1", "--yes"}, {"gc", "--yes"}} {
 				for range 6 {
 					p := crashed.start(t, args...)
 					p.runFor(time.Duration(random.Int64N(int64(took))))
-					_ = p.Process.Kill() // one that has ended by itself is not counted
+					// A run that has ended by itself does not count.
+					_ = p.Process.Kill()
 					if p.exit(t) == -1 {
 						kills++
 					}
@@ -35,12 +39,14 @@ func TestKilledRemovalsGoOn(t *testing.T) {
 					}
 				}
 			}
+
 			if kills == 0 {
 				t.Error("no removal was killed")
 			}
 			if uploads := crashed.uploads(t); uploads[0].Upload == 1 && uploads[0].State == "complete" {
 				crashed.run(t, "upload", "rm", "1", "--yes")
 			}
+
 			crashed.run(t, "gc", "--yes")
 			requireSame(t, crashed.outcome(t), undisturbed.outcome(t))
 		})
@@ -58,10 +64,12 @@ func (i *installation) prepareTwice(t *testing.T, corpus string, other *installa
 			t.Fatal(err)
 		}
 	}
+
 	both := func() {
 		i.run(t, "prepare", corpus, "--shard-size", "2MiB")
 		other.run(t, "prepare", corpus, "--shard-size", "2MiB")
 	}
+
 	both()
 	for n := range 50 {
 		if err := os.RemoveAll(filepath.Join(corpus, fmt.Sprintf("%02d", n))); err != nil {

@@ -20,8 +20,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// report is how an upload stands, as prepare and upload print it. NewBytes is what was read during this run, by whoever
-// worked on the upload, StoredBytes what the upload's shards take.
+// report is the state of an upload, as prepare and upload print it. NewBytes counts the bytes that all workers
+// read during this run. StoredBytes is the size of the upload's shards.
 type report struct {
 	Upload      int64          `json:"upload"`
 	Space       sqlrepo.DID    `json:"space"`
@@ -51,13 +51,13 @@ type reportShard struct {
 	Size     int64  `json:"size"`
 	Nodes    int64  `json:"nodes"`
 	Location string `json:"location"`
-	// PieceCID is there if it was computed.
+	// PieceCID is set if it was computed.
 	PieceCID string `json:"piece_cid,omitempty"`
 }
 
 type reportLeaves struct {
 	Path string `json:"path"`
-	// PathBase64 has the bytes of a path that is not UTF-8.
+	// PathBase64 holds the bytes of a path that is not UTF-8.
 	PathBase64 string `json:"path_base64,omitempty"`
 	Reason     string `json:"reason"`
 }
@@ -72,14 +72,18 @@ func newReport(ctx context.Context, repo *repository, job pipeline.Job, result p
 		spaceName: space.Name, source: job.Source, options: upload.SourceOptions, failed: result.Failed,
 		skipping: upload.SkipFailed,
 	}
+
+	// The row of an unfinished upload may lack the totals, so its entries are counted.
 	if upload.State != sqlrepo.Complete {
 		r.State = incomplete
 		counts, err := repo.Counts(ctx, upload.ID)
 		if err != nil {
 			return nil, err
 		}
+
 		r.Files, r.Directories, r.Symlinks, r.Bytes = counts.Files, counts.Directories, counts.Symlinks, counts.Bytes
 	}
+
 	var listing errgroup.Group
 	listing.Go(func() error { return r.addShards(ctx, repo, before) })
 	listing.Go(func() error { return r.addLeftOut(ctx, repo) })
@@ -104,10 +108,10 @@ func leftOut(entry sqlrepo.Entry) reportLeaves {
 	return left
 }
 
-// incomplete is the state of an upload that a run has left unfinished, at whatever stage.
+// incomplete is the printed state of an upload that a run left unfinished, at whatever stage.
 const incomplete = "incomplete"
 
-// err is errIncomplete unless the upload is complete.
+// err returns errIncomplete, with advice, unless the upload is complete.
 func (r *report) err() error {
 	if r.State != incomplete {
 		return nil
@@ -119,31 +123,36 @@ func (r *report) err() error {
 	return fmt.Errorf("upload %d is not complete: %d %w (see above): %s", r.Upload, r.failed, errIncomplete, advice)
 }
 
-// listed is how many shards or paths are printed before the rest is only counted.
+// listed is the number of shards or paths that are printed. The rest is only counted.
 const listed = 100
 
 func (r *report) text(w io.Writer) {
 	if r.RootCID != "" {
 		fmt.Fprintf(w, "root      %s\n", r.RootCID)
 	}
+
 	fmt.Fprintf(w, "source    %s\n", printable(string(r.source.Path)))
 	if n := len(r.options.Excludes); n > 0 || r.options.SymlinkPolicy != source.PreserveSymlinks.String() {
 		fmt.Fprintf(w, "options   %d excludes, symlinks: %s (kept with the source)\n", n, r.options.SymlinkPolicy)
 	}
+
 	fmt.Fprintf(w, "upload    %d, %s, in space %s (%s)\n", r.Upload, r.State, r.spaceName, r.Space)
 	fmt.Fprintf(w, "content   %d files, %d directories, %d symlinks, %s\n",
 		r.Files, r.Directories, r.Symlinks, progress.Bytes(r.Bytes))
 	fmt.Fprintf(w, "new       %s read, %s stored in %d nodes, in %.1f s\n",
 		progress.Bytes(r.NewBytes), progress.Bytes(r.StoredBytes), r.Nodes, r.Seconds)
+
 	fmt.Fprintf(w, "shards    %d\n", len(r.Shards))
 	for _, shard := range r.Shards[:min(len(r.Shards), listed)] {
 		fmt.Fprintf(w, "  %s %s %s in %d nodes %s\n",
 			shard.CID, shard.Kind, progress.Bytes(shard.Size), shard.Nodes, shard.Location)
 	}
 	printMore(w, len(r.Shards))
+
 	if len(r.Skipped) == 0 {
 		return
 	}
+
 	fmt.Fprintf(w, "left out  %d, of which %d could not be prepared\n", len(r.Skipped), r.failed)
 	for _, left := range r.Skipped[:min(len(r.Skipped), listed)] {
 		fmt.Fprintf(w, "  %s: %s\n", printable(left.Path), left.Reason)
@@ -157,7 +166,7 @@ func printMore(w io.Writer, n int) {
 	}
 }
 
-// printable quotes what could upset a terminal or a reader.
+// printable quotes a path that could upset a terminal or a reader.
 func printable(path string) string {
 	for _, r := range path {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
@@ -167,7 +176,7 @@ func printable(path string) string {
 	return path
 }
 
-// print writes a result to standard output, as JSON if that was asked for.
+// print writes a result to standard output, as JSON if the user asked for it.
 func (a *app) print(result any, text func(io.Writer)) error {
 	var out bytes.Buffer
 	if a.json {
@@ -179,6 +188,7 @@ func (a *app) print(result any, text func(io.Writer)) error {
 	} else {
 		text(&out)
 	}
+
 	_, err := a.stdout.Write(out.Bytes())
 	return err
 }

@@ -9,19 +9,23 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// addShards lists the shards that are stored, and sums up what is new.
+// addShards lists the stored shards and adds up the new content.
 func (r *report) addShards(ctx context.Context, repo *repository, before content) error {
 	read := content{upload: r.Upload}
 	for shard, err := range repo.Shards(ctx, r.Upload, settledShards) {
 		if err != nil {
 			return err
 		}
+
 		read.bytes += shard.Content
+		// A shard that had nothing to store counts as read, but is not listed.
 		if shard.State != sqlrepo.ShardPacked {
 			continue
 		}
+
 		r.Nodes += shard.Nodes
 		r.StoredBytes += shard.Size
+
 		row := reportShard{
 			CID: car.ShardCID([32]byte(shard.Digest)).String(), Kind: shard.Kind.String(), Size: shard.Size,
 			Nodes: shard.Nodes, Location: shard.Location,
@@ -31,11 +35,12 @@ func (r *report) addShards(ctx context.Context, repo *repository, before content
 		}
 		r.Shards = append(r.Shards, row)
 	}
+
 	r.NewBytes = read.since(before)
 	return nil
 }
 
-// pieceCID is that of a shard, "" when it is not known.
+// pieceCID returns the piece CID of a shard, or "" if it is not known.
 func pieceCID(shard sqlrepo.Shard) (string, error) {
 	if shard.Piece == nil {
 		return "", nil
@@ -47,13 +52,13 @@ func pieceCID(shard sqlrepo.Shard) (string, error) {
 	return c.String(), nil
 }
 
-// settledShards are the ones that are stored, and those of which nothing had to be.
+// settledShards matches shards that are stored, and shards that had nothing to store.
 var settledShards = sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked, sqlrepo.ShardEmpty}}
 
-// content is what was read of the source for an upload's shards.
+// content is the number of bytes of the source that were read for an upload's shards.
 type content struct{ upload, bytes int64 }
 
-// since is what was read after earlier, which may be about another upload.
+// since returns the bytes read after earlier. If earlier is about another upload, these are all bytes.
 func (c content) since(earlier content) int64 {
 	if c.upload != earlier.upload {
 		return c.bytes
@@ -61,11 +66,12 @@ func (c content) since(earlier content) int64 {
 	return c.bytes - earlier.bytes
 }
 
-// contentSoFar is that of the source's unfinished upload, if the latest of its uploads is one.
+// contentSoFar returns the content of the source's latest upload if it is unfinished, and zero otherwise.
 func contentSoFar(ctx context.Context, repo *repository, uploads []sqlrepo.Upload) (content, error) {
 	if len(uploads) == 0 || uploads[len(uploads)-1].Closed() {
 		return content{}, nil
 	}
+
 	upload := uploads[len(uploads)-1]
 	read := content{upload: upload.ID}
 	for shard, err := range repo.Shards(ctx, upload.ID, settledShards) {

@@ -39,6 +39,7 @@ func (a *app) retrieveCommand() *cobra.Command {
 		Use: "retrieve ROOT[/PATH] OUT", Short: "Write a file or a directory out of its shards", Long: retrieveHelp,
 		Args: usageArgs(cobra.ExactArgs(2)),
 	}
+
 	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository,
 		args []string) error {
 		return a.withBlocks(ctx, cfg, repo, func(source *blocks.Source) error {
@@ -46,21 +47,26 @@ func (a *app) retrieveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			if args[1] == "-" {
 				return a.retrieveToStdout(ctx, source, path, found)
 			}
+
 			if err := refuseOwnOutput(cfg, args[1]); err != nil {
 				return err
 			}
+
 			r := retrieve.Retriever{Blocks: source, Overwrite: overwrite, Workers: workers(cfg)}
 			return a.retrieve(ctx, repo, path, found, args[1], r)
 		})
 	})
+
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&overwrite, "overwrite", false, "replace files and symlinks that differ")
 	flags.String("workers", "", "`N` files are written side by side (default: the number of CPUs)")
 	addShardFlags(flags)
+
 	return command
 }
 
@@ -71,37 +77,43 @@ func (a *app) retrieveToStdout(ctx context.Context, source *blocks.Source, path 
 	return found.Node.WriteRange(ctx, source, 0, max(1, found.Node.Size), a.stdout)
 }
 
-// errLost marks a tree of which not all could be had.
+// errLost marks a tree of which some files could not be retrieved.
 var errLost = errors.New("could not be retrieved")
 
-// retrieve writes a tree and tells what it wrote.
+// retrieve writes a tree and prints what it wrote.
 func (a *app) retrieve(ctx context.Context, repo *repository, path tree.Path, found tree.Resolved, out string,
 	r retrieve.Retriever) error {
 	uploads, err := repo.UploadsWithRoot(ctx, sqlrepo.CID{Cid: path.Root})
 	if err != nil {
 		return err
 	}
+	// The DAG has no modes and times. The rows of an upload with this root have them.
 	if len(uploads) > 0 {
 		r.Base = sqlrepo.Path(strings.Join(found.Names, "\x00"))
 		r.Known = repo.EntriesBelow(ctx, uploads[0].ID, r.Base)
 	}
+
 	view := retrieveView{Failed: []retrieveFailure{}}
 	r.Failed = view.failed
+
 	sum, err := r.To(ctx, found, out)
 	if err != nil {
 		return err
 	}
+
 	view.Files, view.Directories, view.Symlinks, view.Bytes, view.Kept =
 		sum.Files, sum.Directories, sum.Symlinks, sum.Bytes, sum.Kept
 	view.count = sum.Failed
+
 	if err := a.print(view, view.text); err != nil || sum.Failed == 0 {
 		return err
 	}
+
 	return fmt.Errorf("%s %w: guppy verify --deep tells what is wrong with each block", plural(sum.Failed, "file"),
 		errLost)
 }
 
-// retrieveView is what retrieve prints.
+// retrieveView is the output of retrieve.
 type retrieveView struct {
 	Files       int64             `json:"files"`
 	Directories int64             `json:"directories"`
@@ -119,14 +131,14 @@ type retrieveFailure struct {
 	Reason     string `json:"reason"`
 }
 
-// failed keeps what is printed in the end.
+// failed keeps a failure for the output.
 func (v *retrieveView) failed(path string, err error) {
 	if len(v.Failed) < keptFailures {
 		v.Failed = append(v.Failed, retrieveFailure{path, base64Unless(path), err.Error()})
 	}
 }
 
-// keptFailures bounds what is kept of files that failed.
+// keptFailures limits the number of failures that are kept for the output.
 const keptFailures = 10_000
 
 func (v retrieveView) text(w io.Writer) {

@@ -20,7 +20,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// app is what the commands share.
+// app is the state that the commands share.
 type app struct {
 	args     []string
 	environ  []string
@@ -29,15 +29,15 @@ type app struct {
 	log      *slog.Logger
 
 	configFile string
-	// ran tells that there is something to resume.
+	// ran is true if there is work to resume.
 	ran  bool
 	json bool
-	// acceptSource is --accept-source, accepted has the sources for which it was used up.
+	// acceptSource is the value of --accept-source. accepted holds the sources for which it has been used up.
 	acceptSource bool
 	accepted     map[int64]bool
 }
 
-// settings are the flags that stand for a key of the configuration.
+// settings maps flags to the keys of the configuration that they set.
 var settings = map[string]string{
 	"data-dir":         "repo.data_dir",
 	"database-type":    "repo.database_type",
@@ -65,7 +65,7 @@ var settings = map[string]string{
 	"source-path":      "worker.source_paths",
 }
 
-// noSetting marks a flag that has the name of one of the settings and another meaning.
+// noSetting marks a flag that has the name of a setting but another meaning.
 const noSetting = "guppy_no_setting"
 
 // run runs one command line and returns its exit code.
@@ -75,8 +75,10 @@ func run(ctx context.Context, args, environ []string, stdout io.Writer, stderr *
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(a.terminal)
+
 	err := root.ExecuteContext(ctx)
 	code := exitCode(ctx, err)
+
 	switch code {
 	case exitComplete:
 	case exitInterrupted:
@@ -87,10 +89,13 @@ func run(ctx context.Context, args, environ []string, stdout io.Writer, stderr *
 		if hint := hintFor(err); hint != "" {
 			fmt.Fprintln(a.terminal, hint)
 		}
+
+		// Only a run leaves work to resume. If others are at work, the hint says how to go on.
 		if a.ran && (code == exitFailure || code == exitDatabase) && !errors.Is(err, sqlrepo.ErrAtWork) {
 			printResume(a.terminal, append([]string{"guppy"}, args...))
 		}
 	}
+
 	return code
 }
 
@@ -106,20 +111,25 @@ func (a *app) rootCommand() *cobra.Command {
 		Args:          usageArgs(cobra.NoArgs),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %w (see %s --help)", errUsage, err, cmd.CommandPath())
 	})
+
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.configFile, "config", "",
 		"configuration `FILE` (YAML or TOML; default: config.yaml in $XDG_CONFIG_HOME/guppy)")
 	flags.BoolVar(&a.json, "json", false, "print results as JSON")
+
 	flags.String("data-dir", "", "`DIR` of the database, keys and shards (default ~/.guppy)")
 	flags.String("database-type", "", "database engine: `"+strings.Join(dialect.Names(),
 		"|")+"` (default: inferred from the URL)")
 	flags.String("database-url", "", "database `URL` (default: a SQLite file in the data directory)")
+
 	flags.String("log-level", "", "`debug|info|warn|error` (default info)")
 	flags.String("log-format", "", "`text|json` (default text)")
+
 	root.SetHelpTemplate(root.HelpTemplate() + exitHelp) // all commands inherit it
 	root.AddCommand(a.prepareCommand(), a.uploadCommand(), a.workerCommand(), a.statusCommand(), a.spaceCommand(),
 		a.sourceCommand(), a.configCommand(), a.migrateCommand(), a.dumpCommand(), a.dbCommand(), a.gcCommand(),
@@ -127,10 +137,11 @@ func (a *app) rootCommand() *cobra.Command {
 		a.transferCommand(), a.backupCommand(), a.restoreCommand(), a.storeCommand(), a.lsCommand(), a.retrieveCommand(),
 		a.verifyCommand(), a.exportCommand(), a.diffCommand(), a.serveCommand(), a.shardCommand(), a.indexCommand(),
 		a.versionCommand())
+
 	return root
 }
 
-// usageArgs makes what cobra says about arguments a usage error.
+// usageArgs turns cobra's complaints about arguments into usage errors.
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
@@ -140,19 +151,23 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// load reads the configuration and sets up logging by it.
+// load reads the configuration and sets up the log that it asks for.
 func (a *app) load(cmd *cobra.Command) (*config.Config, error) {
-	home, _ := os.UserHomeDir() // only needed for paths that begin with ~
+	// The home directory is only needed for paths that begin with ~.
+	home, _ := os.UserHomeDir()
+
 	given := map[string]config.Flag{}
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		if key, ok := settings[flag.Name]; ok && flag.Annotations[noSetting] == nil {
 			given[key] = config.Flag{Name: flag.Name, Value: flagValue(flag)}
 		}
 	})
+
 	cfg, err := config.Load(config.Input{File: a.configFile, Environ: a.environ, Flags: given, HomeDir: home})
 	if err != nil {
 		return nil, err
 	}
+
 	a.log = newLogger(a.terminal, cfg.Log)
 	for _, warning := range cfg.Warnings {
 		a.log.Warn(warning)
@@ -179,10 +194,11 @@ func newLogger(w io.Writer, cfg config.Log) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// hintFor names what to do about an error that does not say so itself.
+// hintFor returns the advice that is printed below an error, or "" if there is none.
 func hintFor(err error) string {
 	var hinted interface{ Hint() string }
 	var advised *dialect.Advised
+
 	switch {
 	case errors.As(err, &hinted):
 		return hinted.Hint()
@@ -202,5 +218,6 @@ func hintFor(err error) string {
 	case errors.Is(err, sqlrepo.ErrAtWork):
 		return "guppy: guppy status shows who is at work; run again with the same options to join in, or when they are done"
 	}
+
 	return ""
 }

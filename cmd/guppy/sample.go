@@ -8,19 +8,19 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// status looks at uploads again and again. It costs a query for the list, and one for each upload that is being packed;
-// what does not change is asked for once.
+// status samples uploads repeatedly. A sample costs one query for the list and one for each upload that is being
+// packed. Names are queried once, because they do not change.
 type status struct {
 	repo   *sqlrepo.Repository
 	upload *int64
-	// queries is how many the latest sample took.
+	// queries counts the queries of the latest sample.
 	queries int
 	spaces  map[int64]string
 	sources map[int64]sqlrepo.Source
 	rates   map[int64]*rate
 }
 
-// rate is how fast an upload is packed.
+// rate is the speed at which an upload is packed.
 type rate struct {
 	progress.Meter
 	stage sqlrepo.Time
@@ -32,18 +32,21 @@ func newStatus(repo *sqlrepo.Repository, upload *int64) *status {
 	}
 }
 
-// sample returns sqlrepo.ErrNotFound when there is no such upload.
+// sample returns the present state of the uploads. It returns sqlrepo.ErrNotFound if the chosen upload does not
+// exist.
 func (s *status) sample(ctx context.Context) (*progressView, error) {
 	s.queries = 0
 	open, err := s.list(ctx)
 	if err != nil {
 		return nil, err
 	}
+
 	view := &progressView{Time: formatTime(sqlrepo.NewTime(time.Now())), Uploads: []uploadStatus{}}
 	for _, upload := range open {
 		if err := s.name(ctx, upload); err != nil {
 			return nil, err
 		}
+
 		var shards []sqlrepo.Shard
 		if upload.State == sqlrepo.Packing {
 			s.queries++
@@ -51,33 +54,39 @@ func (s *status) sample(ctx context.Context) (*progressView, error) {
 				return nil, err
 			}
 		}
+
 		shown := newUploadStatus(upload, shards)
 		source := s.sources[upload.Source]
 		shown.Source, shown.Space = source.Name, s.spaces[source.Space]
+
 		s.measure(upload, &shown)
+
+		// Leases are judged by the clock of the database, so its time is shown.
 		view.Time = formatTime(upload.Now)
 		view.Uploads = append(view.Uploads, shown)
 	}
 	return view, nil
 }
 
-// list finds the unfinished uploads, or the one that was asked for.
+// list returns the unfinished uploads, or the chosen one.
 func (s *status) list(ctx context.Context) ([]sqlrepo.OpenUpload, error) {
 	filter := sqlrepo.OpenFilter{}
 	if s.upload != nil {
 		filter.Uploads = []int64{*s.upload}
 	}
+
 	s.queries++
 	open, err := s.repo.OpenUploads(ctx, filter)
 	if err != nil || s.upload == nil || len(open) > 0 {
 		return open, err
 	}
+
 	s.queries++
 	upload, err := s.repo.Upload(ctx, *s.upload)
 	return []sqlrepo.OpenUpload{{Upload: upload, Now: sqlrepo.NewTime(time.Now())}}, err
 }
 
-// name finds the names of an upload's source and space, once.
+// name looks up the names of an upload's source and space, unless they are known.
 func (s *status) name(ctx context.Context, upload sqlrepo.OpenUpload) (err error) {
 	source, known := s.sources[upload.Source]
 	if !known {
@@ -87,24 +96,29 @@ func (s *status) name(ctx context.Context, upload sqlrepo.OpenUpload) (err error
 		}
 		s.sources[upload.Source] = source
 	}
+
 	if _, known := s.spaces[source.Space]; known {
 		return nil
 	}
+
 	s.queries++
 	spaces, err := s.repo.Spaces(ctx)
 	s.spaces = map[int64]string{}
 	for _, space := range spaces {
 		s.spaces[space.ID] = space.Name
 	}
+
 	return err
 }
 
-// measure tells how fast an upload is packed: since the stage began with the first sample, then between samples.
+// measure fills in the speed at which an upload is packed. The first sample measures from the beginning of the
+// stage, each later one from the sample before it.
 func (s *status) measure(upload sqlrepo.OpenUpload, shown *uploadStatus) {
 	if upload.State != sqlrepo.Packing {
 		delete(s.rates, upload.ID)
 		return
 	}
+
 	known := s.rates[upload.ID]
 	if known == nil || !known.stage.Equal(upload.StageBegan.Time) {
 		known = &rate{stage: upload.StageBegan}
@@ -112,7 +126,10 @@ func (s *status) measure(upload sqlrepo.OpenUpload, shown *uploadStatus) {
 		since := upload.Now.Sub(upload.StageBegan.Time).Seconds()
 		known.Start(upload.Now.Time, shown.Bytes, max(0, float64(shown.Bytes-upload.StageBytes))/max(since, 0.001))
 	}
+
 	shown.BytesPerSecond = known.Sample(upload.Now.Time, shown.Bytes)
+
+	// A stuck upload does not end by itself.
 	if left := float64(max(0, shown.BytesTotal-shown.Bytes)); shown.BytesPerSecond >= 1 && !upload.Stuck() {
 		seconds := left / shown.BytesPerSecond
 		shown.SecondsLeft = &seconds

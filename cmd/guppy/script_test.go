@@ -25,14 +25,17 @@ func setUp(env *testscript.Env) error {
 	if err := os.Mkdir(home, 0o755); err != nil {
 		return err
 	}
+
 	env.Setenv("HOME", home)
 	env.Vars = append(env.Vars, quickExit)
-	// What runs unprivileged has to get here.
+
+	// Programs that run unprivileged must be able to reach the directory.
 	for _, path := range []string{filepath.Dir(env.WorkDir), env.WorkDir} {
 		if err := os.Chmod(path, 0o755); err != nil {
 			return err
 		}
 	}
+
 	env.Values[testingKey{}] = env.T()
 	golden, err := readGolden()
 	for name, cids := range golden {

@@ -44,7 +44,7 @@ func scriptCommands() map[string]scriptCommand {
 	}
 }
 
-// plain is a command that takes n arguments and no "!".
+// plain returns a script command that takes n arguments and no "!".
 func plain(n int, run func(ts *testscript.TestScript, args []string) error) scriptCommand {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
 		if neg || len(args) != n {
@@ -54,16 +54,17 @@ func plain(n int, run func(ts *testscript.TestScript, args []string) error) scri
 	}
 }
 
-// scriptSound demands that the repository and its store are sound, every byte: sound [FLAG...]
+// scriptSound requires that the repository and its store are sound, in every byte: sound [FLAG...]
 func scriptSound(ts *testscript.TestScript, neg bool, args []string) {
 	scriptExits(ts, neg, append([]string{"0", "guppy", "check", "--read-data"}, args...))
 }
 
-// scriptExits runs a program that must end with a certain exit code: exits CODE PROGRAM ARGUMENT...
+// scriptExits runs a program that must end with the given exit code: exits CODE PROGRAM ARGUMENT...
 func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits code program argument...")
 	}
+
 	code := 0
 	var exit *exec.ExitError
 	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
@@ -71,12 +72,13 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 	} else if err != nil {
 		ts.Fatalf("%v", err)
 	}
+
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
 	}
 }
 
-// scriptUntil runs a program again and again until it succeeds and prints what matches: until PATTERN PROGRAM
+// scriptUntil runs a program repeatedly until it succeeds and prints text that matches: until PATTERN PROGRAM
 // ARGUMENT...
 func scriptUntil(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
@@ -94,12 +96,14 @@ func scriptUntil(ts *testscript.TestScript, neg bool, args []string) {
 
 // scriptPostgres sets PGURL to an empty database: postgres [PASSWORD]
 //
-// With a password it is one of a server that asks for it, and PGURL_BARE is the same URL without it.
+// With a password, the database is on a server that asks for the password. PGURL_BARE is then the same URL
+// without it.
 func scriptPostgres(ts *testscript.TestScript, _ bool, args []string) {
 	tb, ok := ts.Value(testingKey{}).(testing.TB)
 	if !ok {
 		ts.Fatalf("no test to clean up after")
 	}
+
 	if len(args) == 1 {
 		protected, err := url.Parse(pgtest.Start(tb, pgtest.WithPassword(args[0])).URL())
 		ts.Check(err)
@@ -108,10 +112,11 @@ func scriptPostgres(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Setenv("PGURL_BARE", protected.String())
 		return
 	}
+
 	ts.Setenv("PGURL", pgtest.URL(tb))
 }
 
-// testingKey is where a script's own testing.TB is kept.
+// testingKey is the key of a script's own testing.TB.
 type testingKey struct{}
 
 // scriptSQL runs a statement: sql URL|FILE STATEMENT
@@ -119,28 +124,32 @@ func scriptSQL(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: sql database statement")
 	}
+
 	driver, database := "sqlite", args[0]
 	if strings.Contains(database, "://") {
 		driver = "pgx"
 	} else {
 		database = ts.MkAbs(database)
 	}
+
 	db, err := sql.Open(driver, database)
 	ts.Check(err)
 	_, err = db.Exec(args[1])
 	ts.Check(errors.Join(err, db.Close()))
 }
 
-// scriptWrite writes a text with no newline at its end; both may have Go's escapes: write PATH TEXT
+// scriptWrite writes a text without a newline at its end. Both arguments may have Go's escapes: write PATH TEXT
 func scriptWrite(ts *testscript.TestScript, args []string) error {
 	path, err := unescape(args[0])
 	if err != nil {
 		return err
 	}
+
 	text, err := unescape(args[1])
 	if err != nil {
 		return err
 	}
+
 	path = ts.MkAbs(path)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -152,7 +161,7 @@ func unescape(s string) (string, error) {
 	return strconv.Unquote(`"` + strings.ReplaceAll(s, `"`, `\"`) + `"`)
 }
 
-// scriptSparse makes a file of zeros that takes long to read and no space: sparse PATH MEBIBYTES
+// scriptSparse makes a file of zeros, which takes long to read but no space: sparse PATH MEBIBYTES
 func scriptSparse(ts *testscript.TestScript, args []string) error {
 	mebibytes, err := strconv.ParseInt(args[1], 10, 64)
 	if err != nil {
@@ -161,23 +170,25 @@ func scriptSparse(ts *testscript.TestScript, args []string) error {
 	return writeSparse(ts.MkAbs(args[0]), mebibytes<<20)
 }
 
-// scriptSpecial makes what is neither file, directory nor symlink: special fifo|socket PATH
+// scriptSpecial makes an entry that is neither file, directory nor symlink: special fifo|socket PATH
 func scriptSpecial(ts *testscript.TestScript, args []string) error {
 	kinds := map[string]uint32{"fifo": unix.S_IFIFO, "socket": unix.S_IFSOCK}
 	return unix.Mknod(ts.MkAbs(args[1]), kinds[args[0]]|0o644, 0)
 }
 
-// scriptMode compares the permissions of what is found: mode 0700 GLOB
+// scriptMode compares the permissions of the files found: mode 0700 GLOB
 func scriptMode(ts *testscript.TestScript, args []string) error {
 	found, err := filepath.Glob(ts.MkAbs(args[1]))
 	if err == nil && len(found) == 0 {
 		err = errors.New("nothing found")
 	}
+
 	for _, path := range found {
 		info, statErr := os.Lstat(path)
 		if statErr != nil {
 			return statErr
 		}
+
 		if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[0] {
 			err = errors.Join(err, fmt.Errorf("%s has mode %s, want %s", path, got, args[0]))
 		}

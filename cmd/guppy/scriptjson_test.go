@@ -15,9 +15,10 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// scriptJSON looks into standard output, which must be one JSON value: [!] json PATH [VALUE]
+// scriptJSON examines standard output, which must be one JSON value: [!] json PATH [VALUE]
 //
-// Names and indexes stand between the dots of a path; "len" is how many elements an array has.
+// The parts of a path are names and indexes, separated by dots. The name "len" stands for the number of elements
+// of an array.
 func scriptJSON(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 0 || len(args) > 2 {
 		ts.Fatalf("usage: [!] json path [value]")
@@ -31,7 +32,7 @@ func scriptJSON(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// scriptSave keeps a value of standard output's JSON in the environment: save NAME PATH
+// scriptSave stores a value of the JSON on standard output in the environment: save NAME PATH
 func scriptSave(ts *testscript.TestScript, args []string) error {
 	document, err := decodeOne(ts.ReadFile("stdout"))
 	if err != nil {
@@ -45,7 +46,7 @@ func scriptSave(ts *testscript.TestScript, args []string) error {
 	return nil
 }
 
-// decodeOne refuses anything but one JSON value.
+// decodeOne returns an error for anything but one JSON value.
 func decodeOne(text string) (document any, err error) {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
@@ -80,6 +81,7 @@ func member(value any, name string) (any, bool) {
 		if name == "len" {
 			return len(value), true
 		}
+
 		i, err := strconv.Atoi(name)
 		if err != nil || i < 0 || i >= len(value) {
 			return nil, false
@@ -89,7 +91,7 @@ func member(value any, name string) (any, bool) {
 	return nil, false
 }
 
-// scriptShape writes which fields standard output's JSON has, and of which types: shape FILE
+// scriptShape writes the fields of the JSON on standard output, with their types: shape FILE
 func scriptShape(ts *testscript.TestScript, args []string) error {
 	document, err := decodeOne(ts.ReadFile("stdout"))
 	if err != nil {
@@ -118,7 +120,7 @@ func shape(lines []string, path string, value any) []string {
 	return append(lines, fmt.Sprintf("%s %T", path, value))
 }
 
-// scriptJSONLines checks that a file has lines, each of which is a JSON object: jsonlines FILE
+// scriptJSONLines checks that a file has lines and that each line is a JSON object: jsonlines FILE
 func scriptJSONLines(ts *testscript.TestScript, args []string) error {
 	text := ts.ReadFile(args[0])
 	if text == "" {

@@ -30,24 +30,28 @@ func (a *app) serveCommand() *cobra.Command {
 			return a.withBlocks(ctx, cfg, repo, func(from *blocks.Source) error { return a.serve(ctx, cfg, repo, from) })
 		}),
 	}
+
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.String("listen", "", "`HOST:PORT` to listen at (default 127.0.0.1:8080); port 0 takes any that is free")
 	addShardFlags(flags)
+
 	return command
 }
 
-// serve serves until it is interrupted, which is how it ends well.
+// serve serves until it is interrupted, which is its normal end.
 func (a *app) serve(ctx context.Context, cfg *config.Config, repo *repository, from gateway.Blocks) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Serve.Listen)
 	if err != nil {
 		return fmt.Errorf("%s: %w", cfg.Origin("serve.listen"), err)
 	}
 	defer listener.Close() //nolint:errcheck // serving has closed it
+
 	loopback := listener.Addr().(*net.TCPAddr).IP.IsLoopback()
 	if !loopback {
 		a.log.Warn("others can read all that is prepared", "listening", listener.Addr().String())
 	}
+
 	roots := func(ctx context.Context) ([]gateway.Root, error) { return listRoots(ctx, repo) }
 	handler, err := gateway.NewHandler(from, roots, gateway.Options{
 		MaxRequests: cfg.Serve.MaxRequests, Timeout: cfg.Serve.Timeout, LocalNames: loopback, Log: a.log,
@@ -55,6 +59,7 @@ func (a *app) serve(ctx context.Context, cfg *config.Config, repo *repository, f
 	if err != nil {
 		return err
 	}
+
 	if err := a.announce(ctx, "http://"+listener.Addr().String(), roots); err != nil {
 		return err
 	}
@@ -72,7 +77,7 @@ type servedRoot struct {
 	gateway.Root
 }
 
-// announce prints where what is to be found.
+// announce prints the URLs of all roots.
 func (a *app) announce(ctx context.Context, url string, list gateway.Roots) error {
 	roots, err := list(ctx)
 	if err != nil {
@@ -93,22 +98,25 @@ func (s served) text(w io.Writer) {
 	printMore(w, len(s.Roots))
 }
 
-// listRoots lists the roots of all uploads that are complete, the latest first.
+// listRoots lists the roots of all complete uploads, the latest first.
 func listRoots(ctx context.Context, repo *repository) (roots []gateway.Root, err error) {
 	spaces, err := repo.Spaces(ctx)
 	if err != nil {
 		return nil, err
 	}
+
 	names := map[int64]string{}
 	for _, space := range spaces {
 		uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{Space: &space.ID})
 		if err != nil {
 			return nil, err
 		}
+
 		for _, upload := range uploads {
 			if upload.State != sqlrepo.Complete {
 				continue
 			}
+
 			if _, known := names[upload.Source]; !known {
 				source, err := repo.Source(ctx, upload.Source)
 				if err != nil {
@@ -116,12 +124,14 @@ func listRoots(ctx context.Context, repo *repository) (roots []gateway.Root, err
 				}
 				names[upload.Source] = source.Name
 			}
+
 			roots = append(roots, gateway.Root{
 				CID: upload.RootCID.String(), Space: space.Name, Source: names[upload.Source], Files: upload.Files,
 				Bytes: upload.Bytes, Time: upload.FinishedAt.Time,
 			})
 		}
 	}
+
 	slices.SortStableFunc(roots, func(a, b gateway.Root) int { return b.Time.Compare(a.Time) })
 	return roots, nil
 }

@@ -34,27 +34,33 @@ func serveAndEnd(t *testing.T, i *installation, signal os.Signal) {
 	if err := os.WriteFile(filepath.Join(tree, "large"), content, 0o644); err != nil {
 		t.Fatal(err)
 	}
+
 	i.run(t, "prepare", tree)
 	away := i.store() + " away"
 	noError(t, os.Rename(i.store(), away))
+
 	server := i.serve(t)
 	if status, body := get(t, server.Roots[0].URL); status != http.StatusServiceUnavailable {
 		t.Errorf("without a store: status %d: %s", status, body)
 	}
 	noError(t, os.Rename(away, i.store()))
+
 	answer, err := http.Get(server.Roots[0].URL + "large")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer answer.Body.Close() //nolint:errcheck // it is only read
+
 	begin := make([]byte, 100)
 	if _, err := io.ReadFull(answer.Body, begin); err != nil || !bytes.Equal(begin, content[:100]) {
 		t.Fatalf("%q: %v", begin, err)
 	}
+
 	server.end(t, signal)
 }
 
-// TestServeFromTheSource prepares without keeping bytes, and changes the source.
+// TestServeFromTheSource prepares a source without keeping bytes, and then changes the source.
 func TestServeFromTheSource(t *testing.T) {
 	t.Parallel()
 	program := build(t)
@@ -64,18 +70,22 @@ func TestServeFromTheSource(t *testing.T) {
 			tree := filepath.Join(i.home, "tree")
 			writeChunks(t, tree)
 			i.run(t, "prepare", tree, "--store", "none:")
+
 			server := i.serve(t)
 			defer server.end(t, os.Interrupt)
+
 			file := server.Roots[0].URL + "0/4"
 			want, err := os.ReadFile(filepath.Join(tree, "0", "4"))
 			noError(t, err)
 			if status, body := get(t, file); status != http.StatusOK || !bytes.Equal(body, want) {
 				t.Errorf("status %d, %d bytes of %d", status, len(body), len(want))
 			}
+
 			noError(t, os.WriteFile(filepath.Join(tree, "0", "4"), []byte("another"), 0o644))
 			if status, body := get(t, file); status == http.StatusOK && bytes.Equal(body, want) {
 				t.Error("what is gone is served")
 			}
+
 			if status, body := get(t, server.Roots[0].URL+"0/4?format=raw"); status != http.StatusOK {
 				t.Errorf("status %d for a node that rows tell: %s", status, body)
 			}
@@ -88,31 +98,34 @@ func get(t *testing.T, url string) (status int, body []byte) {
 	answer, err := http.Get(url)
 	noError(t, err)
 	defer answer.Body.Close()         //nolint:errcheck // it is only read
-	body, _ = io.ReadAll(answer.Body) // what is cut short is told by what there is
+	body, _ = io.ReadAll(answer.Body) // an answer that is cut short is judged by its bytes
 	return answer.StatusCode, body
 }
 
-// server is the program while it serves.
+// server is a program that serves.
 type server struct {
 	*exec.Cmd
 	served
 	stderr bytes.Buffer
 }
 
-// serve begins a server, which is killed when the test ends.
+// serve starts a server, which is killed when the test ends.
 func (i *installation) serve(t *testing.T) *server {
 	t.Helper()
 	s := &server{Cmd: i.command("serve", "--listen", "127.0.0.1:0", "--json")}
+
 	said, say, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer said.Close() //nolint:errcheck // it is only read
+
 	s.Stdout, s.Stderr = say, &s.stderr
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Process.Kill() }) // it has ended unless the test failed
+
 	_ = say.Close()
 	line, err := bufio.NewReader(said).ReadBytes('\n')
 	if err != nil {
@@ -124,7 +137,7 @@ func (i *installation) serve(t *testing.T) *server {
 	return s
 }
 
-// end demands that a signal ends it well.
+// end requires that a signal ends the server well.
 func (s *server) end(t *testing.T, signal os.Signal) {
 	t.Helper()
 	if err := s.Process.Signal(signal); err != nil {

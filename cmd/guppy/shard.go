@@ -58,8 +58,10 @@ func (v shardView) text(w io.Writer) {
 	if name == "" {
 		name = fmt.Sprintf("(%d)", v.Ordinal)
 	}
+
 	fmt.Fprintf(w, "%s  %s  %s  %s  %d blocks  upload %d", name, v.Kind, v.State, progress.Bytes(v.Size), v.Blocks,
 		v.Upload)
+
 	for _, more := range []struct{ name, value string }{
 		{"", printable(v.Location)}, {"index ", v.Index}, {"piece ", v.PieceCID},
 	} {
@@ -67,6 +69,7 @@ func (v shardView) text(w io.Writer) {
 			fmt.Fprintf(w, "  %s%s", more.name, more.value)
 		}
 	}
+
 	fmt.Fprintln(w)
 }
 
@@ -75,6 +78,7 @@ func (a *app) listShards(ctx context.Context, _ *config.Config, repo *repository
 	if err != nil {
 		return err
 	}
+
 	return listEach(a, "shards", func(tell func(shardView) error) error {
 		for _, upload := range uploads {
 			if err := tellShards(ctx, repo, upload, tell); err != nil {
@@ -86,11 +90,14 @@ func (a *app) listShards(ctx context.Context, _ *config.Config, repo *repository
 }
 
 func tellShards(ctx context.Context, repo *repository, upload sqlrepo.Upload, tell func(shardView) error) error {
-	covering := map[int64]string{} // shards that follow each other have the same index
+	// Consecutive shards mostly have the same index, so only the latest index is remembered.
+	covering := map[int64]string{}
+
 	for row, err := range repo.Shards(ctx, upload.ID, sqlrepo.ShardFilter{}) {
 		if err != nil {
 			return err
 		}
+
 		if _, known := covering[row.Index]; !known && row.Index != 0 {
 			index, err := repo.Index(ctx, row.Index)
 			if err != nil && !errors.Is(err, sqlrepo.ErrNotFound) {
@@ -99,14 +106,17 @@ func tellShards(ctx context.Context, repo *repository, upload sqlrepo.Upload, te
 			clear(covering)
 			covering[row.Index] = indexCID(index)
 		}
+
 		view := shardView{Kind: row.Kind.String(), State: row.State.String(), Size: row.Size, Blocks: row.Nodes,
 			Upload: row.Upload, Ordinal: row.Ordinal, Location: row.Location, Index: covering[row.Index]}
+
 		if len(row.Digest) == len(sqlrepo.Digest{}) {
 			view.CID = car.ShardCID([32]byte(row.Digest)).String()
 		}
 		if view.PieceCID, err = pieceCID(row); err != nil {
 			return err
 		}
+
 		if err := tell(view); err != nil {
 			return err
 		}
@@ -114,7 +124,7 @@ func tellShards(ctx context.Context, repo *repository, upload sqlrepo.Upload, te
 	return nil
 }
 
-// indexCID is that of an index, "" when it has none.
+// indexCID returns the CID of an index, or "" if the index has none.
 func indexCID(row sqlrepo.Index) string {
 	if len(row.Digest) != len(sqlrepo.Digest{}) {
 		return ""
@@ -122,11 +132,14 @@ func indexCID(row sqlrepo.Index) string {
 	return blobindex.CID([32]byte(row.Digest)).String()
 }
 
-// uploadsOf are the uploads that an argument names: one by its number, those of a space, or all without one.
+// uploadsOf returns the uploads that an argument names: one by its number or those of a space. Without an
+// argument it returns all uploads.
 func uploadsOf(ctx context.Context, repo *repository, args []string) ([]sqlrepo.Upload, error) {
 	if len(args) == 0 {
 		return repo.Uploads(ctx, sqlrepo.UploadFilter{})
 	}
+
+	// The name of a space may be a number, too. Uploads come first.
 	if key, err := uploadKey(args); err == nil {
 		upload, err := repo.Upload(ctx, *key)
 		if err == nil {
@@ -136,6 +149,7 @@ func uploadsOf(ctx context.Context, repo *repository, args []string) ([]sqlrepo.
 			return nil, err
 		}
 	}
+
 	space, err := repo.FindSpace(ctx, args[0])
 	if errors.Is(err, sqlrepo.ErrNotFound) {
 		err = fmt.Errorf("%q is neither an upload (guppy upload ls) nor a space (guppy space ls): %w", args[0], err)
@@ -143,10 +157,11 @@ func uploadsOf(ctx context.Context, repo *repository, args []string) ([]sqlrepo.
 	if err != nil {
 		return nil, err
 	}
+
 	return repo.Uploads(ctx, sqlrepo.UploadFilter{Space: &space.ID})
 }
 
-// listEach prints what each tells as it comes: as lines, or as an object with one list.
+// listEach prints views as they come, as lines or as an object with one list.
 func listEach[V interface{ text(io.Writer) }](a *app, name string, each func(tell func(V) error) error) error {
 	if a.json {
 		out := a.streamJSON(name)
@@ -155,6 +170,7 @@ func listEach[V interface{ text(io.Writer) }](a *app, name string, each func(tel
 		}
 		return out.end(nil)
 	}
+
 	out := bufio.NewWriter(a.stdout)
 	err := each(func(view V) error {
 		view.text(out)
@@ -163,7 +179,7 @@ func listEach[V interface{ text(io.Writer) }](a *app, name string, each func(tel
 	return errors.Join(err, out.Flush())
 }
 
-// parseBlob is the digest of the shard or index that a CID, or the name of a file, stands for.
+// parseBlob returns the digest of the shard or index that a CID or the name of a file stands for.
 func parseBlob(text string) (digest sqlrepo.Digest, err error) {
 	if digest, ok := shard.ParseName(text); ok {
 		return digest, nil
@@ -171,12 +187,14 @@ func parseBlob(text string) (digest sqlrepo.Digest, err error) {
 	if digest, ok := blobindex.ParseName(text); ok {
 		return digest, nil
 	}
+
 	parsed, err := cid.Decode(text)
 	if err == nil {
 		if digest, ok := shard.ParseName(parsed.String() + ".car"); ok {
 			return digest, nil
 		}
 	}
+
 	return digest, fmt.Errorf("%w: %q is not the CID of a shard or an index (guppy shard ls, guppy index ls)", errUsage,
 		text)
 }

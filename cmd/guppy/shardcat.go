@@ -32,25 +32,31 @@ func (a *app) shardCatCommand() *cobra.Command {
 		Use: "cat CID", Short: "Write the bytes of a shard", Long: shardCatHelp, Args: usageArgs(cobra.ExactArgs(1)),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
+
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		if version != 1 && version != 2 {
 			return fmt.Errorf("%w: there is no CAR version %d: say 1 or 2", errUsage, version)
 		}
+
 		digest, err := parseBlob(args[0])
 		if err != nil {
 			return err
 		}
+
 		if err := a.refuseTerminal(out, "a CAR"); err != nil {
 			return err
 		}
+
 		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
 			return a.writeTo(out, func(w io.Writer) error { return a.catShard(ctx, cfg, repo, digest, version, w) })
 		})(cmd, args)
 	}
+
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.IntVar(&version, "car-version", 1, "`1|2`: version of the CAR")
 	addOutputFlags(command, &out)
+
 	return command
 }
 
@@ -59,7 +65,7 @@ func addOutputFlags(command *cobra.Command, out *string) {
 	addShardFlags(command.Flags())
 }
 
-// refuseTerminal keeps bytes from a terminal, unless they go to a file.
+// refuseTerminal returns an error if the output would go to a terminal.
 func (a *app) refuseTerminal(out, what string) error {
 	file, ok := a.stdout.(*os.File)
 	if out == "" || out == "-" {
@@ -70,7 +76,7 @@ func (a *app) refuseTerminal(out, what string) error {
 	return nil
 }
 
-// writeTo has a file written that is whole or not there, or standard output.
+// writeTo writes to a file that is whole or does not exist, or to standard output if out is empty or "-".
 func (a *app) writeTo(out string, write func(io.Writer) error) error {
 	if out == "" || out == "-" {
 		return write(a.stdout)
@@ -84,21 +90,27 @@ func (a *app) catShard(ctx context.Context, cfg *config.Config, repo *repository
 	if err != nil {
 		return err
 	}
+
 	if len(rows) == 0 {
 		return fmt.Errorf("shard %s: %w", shard.Name(digest), sqlrepo.ErrNotFound)
 	}
+
 	shards, err := a.openShards(ctx, cfg, repo)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, shards.Close()) }()
+
 	row, reading, err := openAny(ctx, shards, rows)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, reading.Close()) }()
+
+	// The content is checked on its way out. If it is damaged, a file does not get its name.
 	hash := sha256.New()
 	content := io.TeeReader(inOrder(ctx, reading, row.Size), hash)
+
 	if version == 2 {
 		err = shard.WriteV2(to, row.Size, content, repo.Nodes(ctx, row.ID))
 	} else {
@@ -110,7 +122,8 @@ func (a *app) catShard(ctx context.Context, cfg *config.Config, repo *repository
 	return err
 }
 
-// openAny opens the first of some shards with the same bytes that can be opened: those come first whose bytes are kept.
+// openAny opens the first shard that can be opened. The shards have the same bytes, so those whose bytes are kept
+// come first.
 func openAny(ctx context.Context, shards *shardBytes, rows []sqlrepo.Shard) (sqlrepo.Shard, store.Reading, error) {
 	rank := func(row sqlrepo.Shard) int {
 		if row.Location == store.NoneLocation {
@@ -118,30 +131,33 @@ func openAny(ctx context.Context, shards *shardBytes, rows []sqlrepo.Shard) (sql
 		}
 		return 0
 	}
+
 	slices.SortStableFunc(rows, func(a, b sqlrepo.Shard) int { return rank(a) - rank(b) })
+
 	var failed error
 	for _, row := range rows {
 		reading, err := shards.OpenShard(ctx, row)
 		if err == nil {
 			return row, reading, nil
 		}
+
 		failed = errors.Join(failed, err)
 	}
 	return sqlrepo.Shard{}, nil, failed
 }
 
-// errDamaged is returned for bytes that are not what their CID says.
+// errDamaged is returned for bytes that do not match their CID.
 var errDamaged = errors.New("its bytes are damaged: guppy check --read-data tells more")
 
-// readAtOnce is how much is read at once of what is read to its end: in a bucket each read is a request.
+// readAtOnce is the size of a read of content that is read to its end. In a bucket each read is a request.
 const readAtOnce = 4 << 20
 
-// inOrder reads a shard of a length from its beginning.
+// inOrder returns a reader of a whole shard of the given length.
 func inOrder(ctx context.Context, reading store.Reading, size int64) io.Reader {
 	return bufio.NewReaderSize(io.NewSectionReader(readerAt{ctx, reading}, 0, size), readAtOnce)
 }
 
-// readerAt reads as long as its context lasts.
+// readerAt is an io.ReaderAt that reads as long as its context lasts.
 type readerAt struct {
 	ctx context.Context //nolint:containedctx // a reader takes none
 	store.Reading

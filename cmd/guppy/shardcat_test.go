@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// countingReading counts reads, each of which is a request where the shard is in a bucket.
+// countingReading counts reads. Each would be a request if the shard were in a bucket.
 type countingReading struct {
 	content []byte
 	reads   int
@@ -20,7 +20,7 @@ func (r *countingReading) ReadAt(_ context.Context, p []byte, off int64) (int, e
 
 func (r *countingReading) Close() error { return nil }
 
-// TestShardsAreReadInLargePieces however small the pieces are in which they are written.
+// TestShardsAreReadInLargePieces requires large reads, however small the pieces are that are written.
 func TestShardsAreReadInLargePieces(t *testing.T) {
 	reading := &countingReading{content: bytes.Repeat([]byte("0123456789"), 1<<20)}
 	var got bytes.Buffer

@@ -37,6 +37,7 @@ func (a *app) shardRmCommand() *cobra.Command {
 		Use: "rm CID...", Short: "Remove shards that no upload needs", Long: shardRmHelp,
 		Args: usageArgs(cobra.MinimumNArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
 	}
+
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		var digests []sqlrepo.Digest
 		for _, arg := range args {
@@ -46,22 +47,26 @@ func (a *app) shardRmCommand() *cobra.Command {
 			}
 			digests = append(digests, digest)
 		}
+
 		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) (err error) {
+			// While nobody is at work, no upload can come to need the shards.
 			ctx, lock, err := check.Lock(ctx, repo.Repository)
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(dialect.BlameLock(ctx, err), lock.Release()) }()
+
 			return a.removeShards(ctx, a.collector(cfg, repo), digests, yes)
 		})(cmd, args)
 	}
+
 	command.Flags().SortFlags = false
 	command.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	command.Flags().String("store", "", storeUsage)
 	return command
 }
 
-// removedShards is what shard rm prints.
+// removedShards is the output of shard rm.
 type removedShards struct {
 	Removed []string `json:"removed"`
 	Bytes   int64    `json:"bytes"`
@@ -76,14 +81,18 @@ func (a *app) removeShards(ctx context.Context, collector *gc.Collector, digests
 	if err != nil {
 		return err
 	}
+
 	view := removedShards{Removed: []string{}}
 	for _, row := range rows {
 		view.Bytes += row.Size
 	}
+
 	question := fmt.Sprintf("This removes %d shards, %s, for good. Go on?", len(rows), progress.Bytes(view.Bytes))
 	if err := a.confirm(ctx, yes, question); err != nil {
 		return err
 	}
+
+	// From here on the view counts what was really removed.
 	view.Bytes = 0
 	var failed error
 	for _, row := range rows {
@@ -93,18 +102,21 @@ func (a *app) removeShards(ctx context.Context, collector *gc.Collector, digests
 		view.Removed = append(view.Removed, car.ShardCID([32]byte(row.Digest)).String())
 		view.Bytes += row.Size
 	}
+
 	return errors.Join(failed, a.print(view, view.text))
 }
 
-// unneeded are the rows of some shards, of which no upload needs any.
+// unneeded returns the rows of the shards. It returns an error if an upload needs one of them.
 func unneeded(ctx context.Context, collector *gc.Collector,
 	digests []sqlrepo.Digest) (rows []sqlrepo.Shard, err error) {
 	spaces, seen := map[int64][]sqlrepo.Shard{}, map[sqlrepo.Digest]bool{}
+
 	for _, digest := range digests {
 		if seen[digest] {
 			continue
 		}
 		seen[digest] = true
+
 		found, err := collector.Repo.ShardsByDigest(ctx, digest)
 		if err == nil && len(found) == 0 {
 			err = fmt.Errorf("shard %s: %w", car.ShardCID(digest), sqlrepo.ErrNotFound)
@@ -112,15 +124,19 @@ func unneeded(ctx context.Context, collector *gc.Collector,
 		if err != nil {
 			return nil, err
 		}
+
+		// Several spaces may have a shard with the same bytes.
 		for _, row := range found {
 			space, err := collector.Repo.SpaceOf(ctx, row.Upload)
 			if err != nil {
 				return nil, err
 			}
+
 			spaces[space] = append(spaces[space], row)
 			rows = append(rows, row)
 		}
 	}
+
 	var refused error
 	for space, wanted := range spaces {
 		refused = errors.Join(refused, refuseNeeded(ctx, collector, space, wanted))
@@ -128,30 +144,35 @@ func unneeded(ctx context.Context, collector *gc.Collector,
 	return rows, refused
 }
 
-// refuseNeeded returns an error for each of some shards that an upload of the space needs.
+// refuseNeeded returns an error for each of the shards that an upload of the space needs.
 func refuseNeeded(ctx context.Context, collector *gc.Collector, space int64, shards []sqlrepo.Shard) error {
 	uploads, err := collector.Repo.Uploads(ctx, sqlrepo.UploadFilter{Space: &space})
 	if err != nil {
 		return err
 	}
+
 	needed := map[int64][]string{}
 	for _, upload := range uploads {
 		if upload.State == sqlrepo.Removed {
+			// A removed upload needs nothing. Removing its shards is left to gc.
 			if slices.ContainsFunc(shards, func(s sqlrepo.Shard) bool { return s.Upload == upload.ID }) {
 				return fmt.Errorf("upload %d was removed: guppy gc --yes removes those of its shards that nobody needs", upload.ID)
 			}
 			continue
 		}
+
 		keys, err := collector.NeededBy(ctx, space, upload)
 		if err != nil {
 			return err
 		}
+
 		for _, row := range shards {
 			if _, needs := keys[row.ID]; needs {
 				needed[row.ID] = append(needed[row.ID], fmt.Sprintf("%d (%s)", upload.ID, upload.State))
 			}
 		}
 	}
+
 	var refused error
 	for _, row := range shards {
 		if by := needed[row.ID]; len(by) > 0 {
@@ -160,20 +181,24 @@ func refuseNeeded(ctx context.Context, collector *gc.Collector, space int64, sha
 					"that no other one needs", car.ShardCID([32]byte(row.Digest)), strings.Join(by, ", ")))
 		}
 	}
+
 	return refused
 }
 
-// removeShard forgets the blocks of a shard before its file goes, unless that is also another's.
+// removeShard forgets the blocks of a shard, then removes its file, unless the file is also another shard's.
 func removeShard(ctx context.Context, collector *gc.Collector, row sqlrepo.Shard) error {
 	repo := collector.Repo
 	upload, err := repo.Upload(ctx, row.Upload)
 	if err != nil {
 		return err
 	}
+
 	files, err := collector.Locate(ctx, upload)
 	if err != nil {
 		return err
 	}
+
+	// The rows go first, so that no row names a file that is gone.
 	if row.Index != 0 {
 		err = repo.DropIndexes(ctx, []int64{row.Index})
 	}
@@ -183,14 +208,17 @@ func removeShard(ctx context.Context, collector *gc.Collector, row sqlrepo.Shard
 	if err != nil {
 		return err
 	}
+
 	space, err := repo.SpaceOf(ctx, row.Upload)
 	if err != nil {
 		return err
 	}
+
 	bin, err := trash.Find(ctx, repo, files, space)
 	if err != nil {
 		return err
 	}
+
 	if _, err := bin.Remove(ctx, []string{shard.Name([32]byte(row.Digest))}); err != nil {
 		return err
 	}

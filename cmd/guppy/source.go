@@ -18,6 +18,7 @@ func (a *app) sourceCommand() *cobra.Command {
 		Use: "source", Short: "Add, list, show and remove the sources of a space", Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+
 	command.AddCommand(a.sourceAddCommand(), a.sourceShowCommand(), &cobra.Command{
 		Use: "ls SPACE", Short: "List the sources of a space", Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
@@ -25,6 +26,7 @@ func (a *app) sourceCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			sources, err := repo.Sources(ctx, space.ID)
 			if err != nil {
 				return err
@@ -39,6 +41,7 @@ func (a *app) sourceCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			source, err := findSource(ctx, repo, space, args[1])
 			if err != nil {
 				return err
@@ -46,6 +49,7 @@ func (a *app) sourceCommand() *cobra.Command {
 			return repo.RemoveSource(ctx, source.ID)
 		}),
 	})
+
 	return command
 }
 
@@ -58,17 +62,21 @@ func (a *app) sourceAddCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			space, err := repo.FindSpace(ctx, args[0])
 			if err != nil {
 				return err
 			}
+
 			options, err := configuredOptions(cfg)
 			if err != nil {
 				return err
 			}
+
 			if known, err := repo.FindSource(ctx, space.ID, path); err == nil {
 				return fmt.Errorf("%s, as the source %q: %w", path, known.Name, sqlrepo.ErrExists)
 			}
+
 			source, err := a.addSource(ctx, repo, space, path, name, options)
 			if errors.Is(err, sqlrepo.ErrExists) {
 				return fmt.Errorf("another source %q, perhaps a removed one: %w: choose a --name", name, sqlrepo.ErrExists)
@@ -76,42 +84,49 @@ func (a *app) sourceAddCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			return a.print(newSourceView(source), newSourceView(source).text)
 		}),
 	}
+
 	add.Flags().StringVar(&name, "name", "", "`NAME` of the source (default: the last component of its path)")
 	addSourceFlags(add)
 	return add
 }
 
-// addSource adds a source under the name that was asked for, else under the first free one that its path suggests.
+// addSource adds a source under the given name, or else under the first free name that its path suggests.
 func (a *app) addSource(ctx context.Context, repo *repository, space sqlrepo.Space, path, name string,
 	options sqlrepo.SourceOptions) (sqlrepo.Source, error) {
 	source := sqlrepo.Source{Space: space.ID, Name: name, Path: []byte(path), SourceOptions: options}
 	if name != "" {
 		return repo.AddSource(ctx, source)
 	}
+
 	for n := 1; ; n++ {
 		source.Name = sqlrepo.Text(filepath.Base(path))
 		if n > 1 {
 			source.Name = fmt.Sprintf("%s-%d", source.Name, n)
 		}
+
 		added, err := repo.AddSource(ctx, source)
 		if !errors.Is(err, sqlrepo.ErrExists) {
 			return added, err
 		}
+
+		// Not the name but the path exists already.
 		if known, found := repo.FindSource(ctx, space.ID, path); found == nil {
 			return known, err
 		}
 	}
 }
 
-// findSource takes a name or a path.
+// findSource finds a source by its name or path.
 func findSource(ctx context.Context, repo *repository, space sqlrepo.Space, nameOrPath string) (sqlrepo.Source, error) {
 	source, err := repo.FindSource(ctx, space.ID, nameOrPath)
 	if !errors.Is(err, sqlrepo.ErrNotFound) {
 		return source, err
 	}
+
 	absolute, absErr := filepath.Abs(nameOrPath)
 	if absErr != nil {
 		return source, err

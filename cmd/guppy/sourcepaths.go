@@ -10,7 +10,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// sourcePaths are where sources are on this host, by key, if not where they are registered.
+// sourcePaths maps the keys of sources to their paths on this host. It lacks sources that are where they were
+// registered.
 type sourcePaths map[int64]string
 
 func (p sourcePaths) of(source sqlrepo.Source) string {
@@ -20,16 +21,18 @@ func (p sourcePaths) of(source sqlrepo.Source) string {
 	return string(source.Path)
 }
 
-// mapSources finds the sources that SOURCE=PATH settings name.
+// mapSources finds the sources that the SOURCE=PATH settings name.
 func mapSources(ctx context.Context, cfg *config.Config, repo *repository) (sourcePaths, error) {
 	paths := sourcePaths{}
 	if len(cfg.Worker.SourcePaths) == 0 {
 		return paths, nil
 	}
+
 	known, err := knownSources(ctx, repo)
 	if err != nil {
 		return nil, err
 	}
+
 	for _, pair := range cfg.Worker.SourcePaths {
 		if err := paths.add(known, pair); err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", errUsage, cfg.Origin("worker.source_paths"), err)
@@ -38,7 +41,7 @@ func mapSources(ctx context.Context, cfg *config.Config, repo *repository) (sour
 	return paths, nil
 }
 
-// spaceSource is a source and the name of its space.
+// spaceSource is a source with the name of its space.
 type spaceSource struct {
 	space string
 	sqlrepo.Source
@@ -53,6 +56,7 @@ func knownSources(ctx context.Context, repo *repository) (known []spaceSource, e
 	if err != nil {
 		return nil, err
 	}
+
 	for _, space := range spaces {
 		sources, err := repo.Sources(ctx, space.ID)
 		if err != nil {
@@ -65,16 +69,18 @@ func knownSources(ctx context.Context, repo *repository) (known []spaceSource, e
 	return known, nil
 }
 
-// add takes in one SOURCE=PATH. A name or path that several spaces have needs the space's name before it.
+// add adds one SOURCE=PATH. A name or path of sources in several spaces needs the name of the space before it.
 func (p sourcePaths) add(known []spaceSource, pair string) error {
 	name, path, ok := cutPair(known, pair)
 	if !ok {
 		return fmt.Errorf("%q is no SOURCE=PATH", pair)
 	}
+
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return err
 	}
+
 	var called []string
 	for _, source := range known {
 		if !source.isCalled(name) {
@@ -83,9 +89,11 @@ func (p sourcePaths) add(known []spaceSource, pair string) error {
 		if other, twice := p[source.ID]; twice && other != absolute {
 			return fmt.Errorf("source %q is given two paths, %s and %s", name, other, absolute)
 		}
+
 		p[source.ID] = absolute
 		called = append(called, source.space+"/"+source.Name)
 	}
+
 	switch len(called) {
 	case 0:
 		return fmt.Errorf("there is no source %q: guppy source ls SPACE lists them", name)
@@ -95,18 +103,20 @@ func (p sourcePaths) add(known []spaceSource, pair string) error {
 	return fmt.Errorf("%q is the name of several sources, say which one: %s", name, strings.Join(called, ", "))
 }
 
-// cutPair cuts at the first "=" that leaves the name of a source, since names and paths may hold some too.
+// cutPair cuts at the first "=" that leaves the name of a source, because names and paths may contain one, too.
 func cutPair(known []spaceSource, pair string) (name, path string, ok bool) {
 	for i, r := range pair {
 		if r != '=' || i == 0 || i == len(pair)-1 {
 			continue
 		}
+
 		for _, source := range known {
 			if source.isCalled(pair[:i]) {
 				return pair[:i], pair[i+1:], true
 			}
 		}
 	}
+
 	name, path, _ = strings.Cut(pair, "=")
 	return name, path, name != "" && path != ""
 }

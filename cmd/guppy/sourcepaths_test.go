@@ -13,6 +13,7 @@ func TestSourcePaths(t *testing.T) {
 		{"work", sqlrepo.Source{ID: 2, Name: "photos", Path: []byte("/srv/photos")}},
 		{"work", sqlrepo.Source{ID: 3, Name: "a=b", Path: []byte("/srv/a=b")}},
 	}
+
 	for _, c := range []struct {
 		name  string
 		pairs []string
@@ -35,6 +36,7 @@ func TestSourcePaths(t *testing.T) {
 			for _, pair := range c.pairs {
 				failed = got.add(known, pair) != nil || failed
 			}
+
 			if failed != (c.want == nil) || !failed && !maps.Equal(got, c.want) {
 				t.Errorf("got %v, failed: %t", got, failed)
 			}

@@ -21,17 +21,19 @@ func (a *app) sourceShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			found, err := findSource(ctx, repo, space, args[1])
 			if err != nil {
 				return err
 			}
+
 			view := sourceDetails{newSourceView(found), append([]sqlrepo.Sighting{}, found.Sightings...)}
 			return a.print(view, view.text)
 		}),
 	}
 }
 
-// sourceDetails are a source and what is remembered of it.
+// sourceDetails is a source with its sightings.
 type sourceDetails struct {
 	sourceView
 	Seen []sqlrepo.Sighting `json:"seen"`
@@ -42,6 +44,7 @@ func (v sourceDetails) text(w io.Writer) {
 	if len(v.Seen) == 0 {
 		fmt.Fprintln(w, "never scanned")
 	}
+
 	for _, seen := range v.Seen {
 		empty := ""
 		if seen.Empty {

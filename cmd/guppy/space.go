@@ -19,6 +19,7 @@ func (a *app) spaceCommand() *cobra.Command {
 		Use: "space", Short: "Add and list spaces", Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+
 	add := &cobra.Command{
 		Use:   "add NAME",
 		Short: "Add a space with a fresh did:key",
@@ -27,19 +28,24 @@ func (a *app) spaceCommand() *cobra.Command {
 			if err := checkSpaceName(args[0]); err != nil {
 				return err
 			}
+
 			space, err := a.addSpace(cfg, args[0], func(fresh sqlrepo.Space) (sqlrepo.Space, error) {
 				return repo.AddSpace(ctx, fresh)
 			})
+
 			if errors.Is(err, sqlrepo.ErrExists) {
 				return fmt.Errorf("space %q: %w", args[0], sqlrepo.ErrExists)
 			}
 			if err != nil {
 				return err
 			}
+
 			return a.print(newSpaceView(space), newSpaceView(space).text)
 		}),
 	}
+
 	add.Flags().String("shard-size", "", "most `BYTES` of a shard, such as 64MiB (default 266338304)")
+
 	list := &cobra.Command{
 		Use: "ls", Short: "List spaces", Args: usageArgs(cobra.NoArgs),
 		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
@@ -47,22 +53,24 @@ func (a *app) spaceCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			return printList(a, spaces, newSpaceView, spaceView.text)
 		}),
 	}
+
 	command.AddCommand(add, list)
 	return command
 }
 
-// repositoryFunc is what a command does with the configuration, the open repository and its arguments.
+// repositoryFunc is the body of a command that needs an open repository.
 type repositoryFunc func(context.Context, *config.Config, *repository, []string) error
 
-// repositoryCommand is a command for a repository that is there.
+// repositoryCommand returns a command for a repository that exists.
 func (a *app) repositoryCommand(fn repositoryFunc) func(*cobra.Command, []string) error {
 	return a.openingCommand(existing, fn)
 }
 
-// openingCommand is a command that loads the configuration and opens the repository.
+// openingCommand returns a command that loads the configuration and opens the repository.
 func (a *app) openingCommand(how opening, fn repositoryFunc) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		cfg, err := a.load(cmd)
@@ -110,23 +118,25 @@ func formatTime(t sqlrepo.Time) string {
 	return t.Format("2006-01-02T15:04:05Z")
 }
 
-// addSpace makes the key of a space, then the space with add. The key is removed again when there is surely no such
-// space. Where that is not known, as after a lost connection or a kill, the key stays, and guppy check tells of it.
+// addSpace creates a key, then the space with add. It removes the key again if the space surely does not exist.
+// If that is unknown, as after a lost connection or a kill, the key stays, and guppy check reports it.
 func (a *app) addSpace(cfg *config.Config, name string,
 	add func(sqlrepo.Space) (sqlrepo.Space, error)) (sqlrepo.Space, error) {
 	key, err := identity.Create(cfg.Repo.DataDir)
 	if err != nil {
 		return sqlrepo.Space{}, err
 	}
+
 	space, err := add(sqlrepo.Space{DID: sqlrepo.DID(key.DID), Name: name, ShardSize: cfg.Prepare.ShardSize})
 	if err != nil {
 		return space, errors.Join(err, a.giveUpKey(key, err))
 	}
+
 	a.log.Info("added the space", "name", name, "did", space.DID, "key", key.File)
 	return space, nil
 }
 
-// giveUpKey removes the key of a space that could not be added, unless the space may be there all the same.
+// giveUpKey removes the key of a space that could not be added, unless the space may exist all the same.
 func (a *app) giveUpKey(key identity.Key, failure error) error {
 	if isAny(failure, []error{sqlrepo.ErrUnavailable, context.Canceled, context.DeadlineExceeded}) {
 		a.log.Warn("the space may have been added all the same: its key stays", "did", key.DID, "key", key.File)
@@ -135,7 +145,7 @@ func (a *app) giveUpKey(key identity.Key, failure error) error {
 	return key.Remove()
 }
 
-// checkSpaceName keeps names apart from DIDs, and printable.
+// checkSpaceName refuses names that could be DIDs or that are not printable.
 func checkSpaceName(name string) error {
 	if name == "" || len(name) > 255 || strings.HasPrefix(name, "did:") || printable(name) != name {
 		return fmt.Errorf("%w: %q is no name of a space: 1 to 255 printable characters, not a DID", errUsage, name)

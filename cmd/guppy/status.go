@@ -39,28 +39,33 @@ func (a *app) statusCommand() *cobra.Command {
 		Use: "status [UPLOAD]", Short: "Show how far uploads are, and who works on them", Long: statusHelp,
 		Args: usageArgs(cobra.MaximumNArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
 	}
+
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		upload, err := uploadKey(args)
 		if err != nil {
 			return err
 		}
+
 		return a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
 			status := newStatus(repo.Repository, upload)
 			if watch {
 				return a.watch(ctx, status)
 			}
+
 			view, err := status.sample(ctx)
 			if err != nil {
 				return err
 			}
+
 			return a.print(view, view.text)
 		})(cmd, args)
 	}
+
 	command.Flags().BoolVar(&watch, "watch", false, "show it again and again")
 	return command
 }
 
-// uploadKey is the key that the argument says, nil if there is none.
+// uploadKey parses the number of an upload. It returns nil if there is no argument.
 func uploadKey(args []string) (*int64, error) {
 	if len(args) == 0 {
 		return nil, nil

@@ -14,14 +14,14 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// noon is when the uploads of these tests are looked at.
+// noon is the time at which these tests look at uploads.
 var noon = sqlrepo.NewTime(time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC))
 
 func before(seconds int) sqlrepo.Time {
 	return sqlrepo.NewTime(noon.Add(-time.Duration(seconds) * time.Second))
 }
 
-// packing is an upload that is packed for a minute.
+// packing returns an upload that has been packed for a minute.
 func packing(change func(*sqlrepo.OpenUpload)) sqlrepo.OpenUpload {
 	u := sqlrepo.OpenUpload{Now: noon}
 	u.ID, u.State, u.StageBegan = 3, sqlrepo.Packing, before(60)
@@ -42,10 +42,12 @@ func live(ordinal int64, read int64) sqlrepo.Shard {
 func TestStatusText(t *testing.T) {
 	lost := live(4, 9<<20)
 	lost.Seen, lost.Ends = before(75), before(15)
+
 	failed, again, aside := live(5, 0), sqlrepo.Shard{Ordinal: 6}, sqlrepo.Shard{Ordinal: 7}
 	failed.Attempts, failed.Error = 1, "new\nline"
 	again.Attempts, again.Error, again.RetryAt = 2, "broken", before(-8)
 	aside.Attempts, aside.Error, aside.SetAside = 5, "given up", before(180)
+
 	for _, c := range []struct {
 		name   string
 		upload sqlrepo.OpenUpload
@@ -96,6 +98,7 @@ func TestStatusText(t *testing.T) {
 			v := newUploadStatus(c.upload, c.shards)
 			v.Space, v.Source = "s", "src"
 			newStatus(nil, nil).measure(c.upload, &v)
+
 			var out strings.Builder
 			v.text(&out)
 			if want := strings.Join(c.want, "\n") + "\n"; out.String() != want {
@@ -105,28 +108,34 @@ func TestStatusText(t *testing.T) {
 	}
 }
 
-// TestWatchAsksSeldom counts the queries of samples: less than one a second, also of the first, which asks for names.
+// TestWatchAsksSeldom counts the queries of samples. They must stay under one a second, even with the first
+// sample, which asks for names.
 func TestWatchAsksSeldom(t *testing.T) {
 	for _, engine := range enginetest.Engines() {
 		t.Run(engine.Name, func(t *testing.T) {
 			var recorder enginetest.Recorder
 			db := engine.Record(t, &recorder)
 			repo := sqlrepo.New(db)
+
 			beginUploads(t, repo, 5)
 			if _, err := db.Writer.Exec("UPDATE uploads SET state = 3, planned_shards = 1 WHERE id > 2"); err != nil {
 				t.Fatal(err)
 			}
+
 			status := newStatus(repo, nil)
+
 			for _, most := range []int{1 + 3 + 5 + 1, 1 + 3, 1 + 3} {
 				recorder.Reset()
 				view, err := status.sample(context.Background())
 				if err != nil {
 					t.Fatal(err)
 				}
+
 				asked := 0
 				for _, times := range recorder.Statements() {
 					asked += times
 				}
+
 				if len(view.Uploads) != 5 || view.Uploads[4].Source != "source 5" || view.Uploads[4].Space != "test" {
 					t.Errorf("it shows %+v", view.Uploads)
 				}
@@ -148,12 +157,14 @@ func beginUploads(t *testing.T, repo *sqlrepo.Repository, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for i := range n {
 		name := fmt.Sprintf("source %d", i+1)
 		source, err := repo.AddSource(ctx, sqlrepo.Source{Space: space.ID, Name: name, Path: []byte("/" + name)})
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		fresh := sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: 1 << 20}
 		if _, err := repo.OpenUpload(ctx, source.ID, fresh); err != nil {
 			t.Fatal(err)
@@ -161,26 +172,30 @@ func beginUploads(t *testing.T, repo *sqlrepo.Repository, n int) {
 	}
 }
 
-// TestRedrawStaysOnTheTerminal and leaves the cursor where the next one finds it.
+// TestRedrawStaysOnTheTerminal requires that redraw leaves the cursor where the next call finds it.
 func TestRedrawStaysOnTheTerminal(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		drawn, width := rapid.IntRange(0, 50).Draw(t, "drawn"), rapid.IntRange(0, 100).Draw(t, "width")
 		height := rapid.IntRange(0, 50).Draw(t, "height")
 		written := rapid.SliceOfN(rapid.StringMatching(`[ -~äß]{0,120}`), 1, 60).Draw(t, "lines")
+
 		frame, lines := redraw(strings.Join(written, "\n")+"\n", drawn, width, height)
 		up := ""
 		if drawn > 0 {
 			up = fmt.Sprintf("\x1b[%dA", drawn)
 		}
+
 		body, begins := strings.CutPrefix(frame, up+"\r\x1b[J")
 		if !begins || strings.Count(body, "\n") != lines || lines > max(1, height-1) || lines < min(len(written), 1) {
 			t.Fatalf("%d lines in %q", lines, frame)
 		}
+
 		for line := range strings.Lines(body) {
 			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > max(1, width-1) {
 				t.Fatalf("a line of %d characters: %q", n, line)
 			}
 		}
+
 		if len(written) <= height-1 && lines != len(written) {
 			t.Fatalf("%d lines of %d", lines, len(written))
 		}

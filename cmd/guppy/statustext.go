@@ -24,10 +24,13 @@ func (v *uploadStatus) text(w io.Writer) {
 		fmt.Fprintf(w, " for %s", v.since(v.inStage))
 	}
 	fmt.Fprintln(w)
+
 	v.progressText(w)
+
 	for _, worker := range v.Workers {
 		worker.text(w, v)
 	}
+
 	for _, work := range v.Retries {
 		fmt.Fprintf(w, "  failed %s, %s, %s: %s\n", times(work.Attempts), work.Work, v.again(work), printable(work.Error))
 	}
@@ -35,6 +38,7 @@ func (v *uploadStatus) text(w io.Writer) {
 		fmt.Fprintf(w, "  set aside %s ago, %s, failed %s: %s\n",
 			v.since(work.at), work.Work, times(work.Attempts), printable(work.Error))
 	}
+
 	switch {
 	case v.State == sqlrepo.Removed.String():
 		fmt.Fprintln(w, "  it was removed; guppy gc deletes what nobody needs of it")
@@ -47,7 +51,7 @@ func (v *uploadStatus) text(w io.Writer) {
 	}
 }
 
-// progressText says what is done of the present stage.
+// progressText prints the progress of the present stage.
 func (v *uploadStatus) progressText(w io.Writer) {
 	switch v.State {
 	case sqlrepo.Complete.String():
@@ -64,6 +68,7 @@ func (v *uploadStatus) progressText(w io.Writer) {
 		if v.State == sqlrepo.Packing.String() && !v.Ended {
 			fmt.Fprintf(w, ", %s/s", progress.Bytes(int64(v.BytesPerSecond)))
 		}
+
 		if v.SecondsLeft != nil {
 			fmt.Fprintf(w, ", %s left", seconds(*v.SecondsLeft))
 		}
@@ -77,6 +82,7 @@ func (s *workerStatus) text(w io.Writer, v *uploadStatus) {
 		fmt.Fprintf(w, ", not heard of since %s; others may take it\n", seconds(s.Silent))
 		return
 	}
+
 	fmt.Fprintf(w, " for %s", v.since(s.began))
 	if s.Work != v.State {
 		fmt.Fprintf(w, ", %s read", progress.Bytes(s.Bytes))
@@ -84,7 +90,7 @@ func (s *workerStatus) text(w io.Writer, v *uploadStatus) {
 	fmt.Fprintf(w, ", heard of %s ago\n", seconds(s.Silent))
 }
 
-// again says when failed work is tried again.
+// again describes when failed work is tried again.
 func (v *uploadStatus) again(work failedWork) string {
 	switch {
 	case work.at.IsZero():
@@ -97,7 +103,7 @@ func (v *uploadStatus) again(work failedWork) string {
 
 func (v *uploadStatus) since(t time.Time) string { return seconds(max(0, v.now.Sub(t).Seconds())) }
 
-// longest is more than anybody waits, and can be told as a duration.
+// longest is more than anybody waits, and fits a time.Duration.
 const longest = 1000 * 24 * time.Hour
 
 func seconds(n float64) string {

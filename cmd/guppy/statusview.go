@@ -8,7 +8,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// progressView is what guppy status --json prints.
+// progressView is the output of guppy status.
 type progressView struct {
 	Time    string         `json:"time"`
 	Uploads []uploadStatus `json:"uploads"`
@@ -58,7 +58,7 @@ type workerStatus struct {
 	began time.Time
 }
 
-// failedWork is work that has failed.
+// failedWork is work that failed.
 type failedWork struct {
 	Work     string `json:"work"`
 	Attempts int64  `json:"attempts"`
@@ -68,7 +68,7 @@ type failedWork struct {
 	at time.Time
 }
 
-// newUploadStatus is how an upload stands, with its shards under way.
+// newUploadStatus returns the state of an upload and of its shards under way.
 func newUploadStatus(u sqlrepo.OpenUpload, shards []sqlrepo.Shard) uploadStatus {
 	v := uploadStatus{
 		Upload: u.ID, State: u.State.String(), Profile: u.Profile, StartedAt: formatTime(u.StartedAt),
@@ -78,21 +78,27 @@ func newUploadStatus(u sqlrepo.OpenUpload, shards []sqlrepo.Shard) uploadStatus 
 		Ended: u.Ended(), Workers: []workerStatus{}, SetAside: []failedWork{}, Retries: []failedWork{},
 		stuck: u.Stuck(), now: u.Now.Time, inStage: u.StageBegan.Time,
 	}
+
 	if u.State == sqlrepo.Indexing {
 		v.IndexedBlocks = max(0, u.Progress)
 	}
+
 	v.add(u.State.String(), u.Lease)
 	for _, shard := range shards {
+		// The bytes of a shard under way count, but never beyond the total of the upload.
 		if live := v.add(fmt.Sprintf("shard %d", shard.Ordinal), shard.Lease); live {
 			v.Bytes = min(v.Bytes+max(0, shard.Progress), max(v.Bytes, v.BytesTotal))
 		}
 	}
+
 	return v
 }
 
-// add shows who has some work, or what became of it, and tells whether somebody is at it.
+// add adds the worker and the failures of a piece of work. It reports whether a worker holds a lease that has not
+// ended.
 func (v *uploadStatus) add(work string, l sqlrepo.Lease) (live bool) {
 	failed := failedWork{Work: work, Attempts: l.Attempts, Error: l.Error}
+
 	switch {
 	case !l.SetAside.IsZero():
 		v.SetAside = append(v.SetAside, failed.when(l.SetAside))
@@ -102,15 +108,19 @@ func (v *uploadStatus) add(work string, l sqlrepo.Lease) (live bool) {
 	case l.Error != "":
 		v.Retries = append(v.Retries, failed)
 	}
+
+	// Nobody has claimed the work.
 	if l.Token == 0 {
 		return false
 	}
+
 	host, pid := presence.Split(l.Worker)
 	ended := l.Ends.Before(v.now)
 	v.Workers = append(v.Workers, workerStatus{
 		Host: host, PID: pid, Work: work, BeganAt: formatTime(l.Began), SeenAt: formatTime(l.Seen),
 		Silent: max(0, v.now.Sub(l.Seen.Time).Seconds()), Bytes: max(0, l.Progress), LeaseEnded: ended, began: l.Began.Time,
 	})
+
 	return !ended
 }
 

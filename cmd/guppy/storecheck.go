@@ -40,42 +40,51 @@ func (a *app) storeCheckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			named := len(args) == 1 || cmd.Flags().Changed("store")
 			if len(args) == 1 {
 				cfg.Prepare.Store = args[0]
 			}
+
 			ctx := cmd.Context()
+			// Without a repository the files can only be compared with their own names.
 			if there, err := a.hasRepository(cfg); err != nil || !there {
 				return errors.Join(err, a.checkStore(ctx, cfg, nil, readData))
 			}
+
 			return a.withRepository(ctx, cfg, existing, func(repo *repository) error {
 				kept, err := keepsBytes(ctx, repo)
 				if err != nil {
 					return err
 				}
+
 				if !kept && !named {
 					return a.nothingKept()
 				}
+
 				return a.checkStore(ctx, cfg, repo, readData)
 			})
 		},
 	}
+
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&readData, "read-data", false, "read all files and compare each with the digest that its name says")
 	flags.String("store", "", storeUsage)
 	flags.String("workers", "", "`N` files are read side by side (default: the number of CPUs)")
+
 	return command
 }
 
-// keepsBytes is false for a repository whose uploads are all in a store that keeps nothing.
+// keepsBytes reports whether an upload may be in a store that keeps bytes. It is false only if all uploads are in
+// a store that keeps nothing.
 func keepsBytes(ctx context.Context, repo *repository) (bool, error) {
 	uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{})
 	kept := func(u sqlrepo.Upload) bool { return u.Store != store.NoneIdentity }
 	return len(uploads) == 0 || slices.ContainsFunc(uploads, kept), err
 }
 
-// nothingKept is the outcome where there is no store to look at.
+// nothingKept prints that there is no store to check.
 func (a *app) nothingKept() error {
 	out := newCheckOutput(a)
 	if a.json {
@@ -86,49 +95,57 @@ func (a *app) nothingKept() error {
 	return err
 }
 
-// hasRepository is false where there is no database file.
+// hasRepository reports whether there may be a repository. It is false only if the database is a file that does
+// not exist.
 func (a *app) hasRepository(cfg *config.Config) (bool, error) {
 	if err := requireDataDir(cfg); err != nil {
 		return false, err
 	}
+
 	settings := a.databaseSettings(cfg)
 	engine, err := settings.Dialect()
 	if err != nil || engine.Files == nil {
 		return err == nil, err
 	}
+
 	files, err := engine.Files(settings)
 	if err != nil {
 		return false, err
 	}
+
 	_, err = os.Stat(files[0])
 	return !errors.Is(err, fs.ErrNotExist), nil
 }
 
-// checkStore takes nil for a repository that there is not.
+// checkStore checks the configured store. repo is nil if there is no repository.
 func (a *app) checkStore(ctx context.Context, cfg *config.Config, repo *repository, readData bool) error {
 	files, err := a.findStore(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("could not check: %w", err)
 	}
+
 	if _, none := files.(*store.None); none {
 		return fmt.Errorf("%w: a store %s keeps nothing that could be checked", errUsage, store.NoneLocation)
 	}
+
 	checker := check.StoreChecker{Store: files, ReadData: readData, Workers: workers(cfg)}
 	if repo != nil {
 		checker.Repo = repo.Repository
 	}
+
 	out := newCheckOutput(a)
 	sum, err := checker.Run(ctx, out.problem)
 	if err != nil {
 		return errors.Join(fmt.Errorf("could not check: %w", err), out.endStore(sum, repo != nil, err))
 	}
+
 	if err := out.endStore(sum, repo != nil, nil); err != nil || sum.Problems == 0 {
 		return err
 	}
 	return fmt.Errorf("%w: %s", errUnsound, plural(sum.Problems, "problem"))
 }
 
-// endStore is end for the check of a store.
+// endStore is like end but prints the summary of a check of a store.
 func (o *checkOutput) endStore(sum check.StoreSummary, known bool, failed error) error {
 	if o.app.json {
 		return o.endJSON(sum, sum.Problems == 0, failed)
@@ -136,8 +153,10 @@ func (o *checkOutput) endStore(sum check.StoreSummary, known bool, failed error)
 	if failed != nil {
 		return nil
 	}
+
 	text := fmt.Sprintf("%s, %s: %s (%s)", plural(sum.Problems, "problem"), plural(sum.Notes, "note"),
 		plural(sum.Blobs, "file"), progress.Bytes(sum.Bytes))
+
 	if sum.Read > 0 {
 		text += fmt.Sprintf(", %d of them read", sum.Read)
 	}
@@ -146,6 +165,7 @@ func (o *checkOutput) endStore(sum check.StoreSummary, known bool, failed error)
 	} else {
 		text += "; there is no repository to compare them with"
 	}
+
 	_, err := fmt.Fprintln(o.app.stdout, text)
 	return err
 }

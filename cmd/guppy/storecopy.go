@@ -50,10 +50,12 @@ func (a *app) storeCopyCommand() *cobra.Command {
 			return a.copyStore(cmd.Context(), cfg, args[0], args[1], verify)
 		},
 	}
+
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&verify, "verify", false, "read what is in TO already, and compare it with its name")
 	flags.String("workers", "", "`N` files are copied side by side (default: the number of CPUs)")
+
 	return command
 }
 
@@ -73,38 +75,46 @@ type storeCopyFault struct {
 	Error string `json:"error"`
 }
 
-// copyStore prints what was copied even when something failed.
+// copyStore copies a store. It prints what it copied even after an error.
 func (a *app) copyStore(ctx context.Context, cfg *config.Config, from, to string, verify bool) error {
 	options := a.storeOptions(cfg, false)
 	target, err := store.ParseURL(to)
 	if err != nil {
 		return fmt.Errorf("TO: %w", err)
 	}
+
+	// A source that does not exist must not be created.
 	existing := options
 	existing.Existing = true
 	source, err := store.OpenURL(ctx, from, existing)
 	if err != nil {
 		return fmt.Errorf("FROM: %w", err)
 	}
+
 	if _, none := source.(*store.None); none || target == (store.Place{}) {
 		return fmt.Errorf("%w: %w: a store %s keeps nothing that could be copied", errUsage, mirror.ErrNoStore,
 			store.NoneLocation)
 	}
+
 	destination, err := store.OpenURL(ctx, to, options)
 	if err != nil {
 		return fmt.Errorf("TO: %w", err)
 	}
+
 	view := &storeCopyView{From: from, To: to, Failed: []storeCopyFault{}}
 	copier := mirror.Copier{
 		From: source, To: destination, Verify: verify, Workers: workers(cfg), Progress: &mirror.Progress{},
 		Failed: func(name string, err error) { view.Failed = append(view.Failed, storeCopyFault{name, err.Error()}) },
 	}
+
 	stop := a.showProgress(ctx, func(time.Time) string { return copyLine(copier.Progress) })
 	err = copier.Run(ctx)
 	stop()
+
 	done := copier.Progress
 	view.Copied, view.Skipped, view.Ignored = done.Copied.Load(), done.Skipped.Load(), done.Ignored.Load()
 	view.Bytes, view.Complete = done.Bytes.Load(), err == nil
+
 	return errors.Join(a.print(view, view.text), err)
 }
 

@@ -8,11 +8,11 @@ import (
 	"golang.org/x/term"
 )
 
-// terminal is standard error: lines of the log, and where it is a terminal one line of progress below them.
+// terminal is standard error. It shows lines of the log and, on a terminal, one line of progress below them.
 type terminal struct {
 	file *os.File
 	mu   sync.Mutex
-	// drawn tells that the line of progress is there.
+	// drawn is true if the line of progress is on the screen.
 	drawn bool
 }
 
@@ -28,16 +28,19 @@ func (t *terminal) width() int {
 	return width
 }
 
-// Write keeps writers apart, and lines of the log off the line of progress, which begins with a carriage return.
+// Write is safe for concurrent use. It clears the line of progress, which begins with a carriage return, before
+// it writes lines of the log.
 func (t *terminal) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+
 	progress := bytes.HasPrefix(p, []byte("\r"))
 	if t.drawn && !progress {
 		if _, err := t.file.WriteString("\r\x1b[K"); err != nil {
 			return 0, err
 		}
 	}
+
 	t.drawn = progress
 	return t.file.Write(p)
 }

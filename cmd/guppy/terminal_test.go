@@ -10,24 +10,28 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestResumeLineIsReadBackByAShell runs the line with guppy standing for what prints its arguments.
+// TestResumeLineIsReadBackByAShell runs the line in a shell, where guppy is a program that prints its arguments.
 func TestResumeLineIsReadBackByAShell(t *testing.T) {
 	argument := rapid.Custom(func(t *rapid.T) string {
 		raw := rapid.SliceOf(rapid.ByteRange(1, 255)).Draw(t, "bytes")
 		return rapid.SampledFrom([]string{"", "-", "a'b", "$HOME", "~", "*"}).Draw(t, "prefix") + string(raw)
 	})
+
 	rapid.Check(t, func(t *rapid.T) {
 		args := rapid.SliceOfN(argument, 1, 4).Draw(t, "arguments")
 		var line strings.Builder
 		printResume(&line, append([]string{"/usr/bin/guppy"}, args...))
+
 		_, command, found := strings.Cut(line.String(), "to resume, run again: ")
 		if !found {
 			t.Fatalf("no command in %q", &line)
 		}
+
 		output, err := exec.Command("sh", "-c", `guppy() { printf '%s\0' "$@"; }; `+command).Output()
 		if err != nil {
 			t.Fatalf("%s: %v", command, err)
 		}
+
 		if want := strings.Join(args, "\x00") + "\x00"; string(output) != want {
 			t.Fatalf("%s\nreads back as %q, want %q", command, output, want)
 		}
@@ -38,14 +42,17 @@ func FuzzPrintable(f *testing.F) {
 	for _, path := range []string{"plain", "with space", "é", "new\nline", "\x1b[31m", "not\xffutf8", "\u202eevil"} {
 		f.Add(path)
 	}
+
 	f.Fuzz(func(t *testing.T, path string) {
 		shown := printable(path)
 		if i := strings.IndexFunc(shown, func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
 			t.Errorf("%q is shown as %q", path, shown)
 		}
+
 		if shown == path {
 			return
 		}
+
 		if back, err := strconv.Unquote(shown); err != nil || back != path {
 			t.Errorf("%q is shown as %s, which means %q", path, shown, back)
 		}
@@ -64,6 +71,7 @@ func TestTheResumeLineHasNoPasswords(t *testing.T) {
 			t.Errorf("%q is printed as %s", args, out.String())
 		}
 	}
+
 	var out strings.Builder
 	printResume(&out, []string{"guppy", "prepare", "x", "--database-url", "postgres://me@host/db"})
 	if !strings.Contains(out.String(), "--database-url postgres://me@host/db\n") {

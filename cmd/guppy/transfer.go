@@ -31,22 +31,27 @@ func (a *app) transferCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			if from == "" && to == "" {
 				return fmt.Errorf("%w: name the source with --from, the target with --to, or both", errUsage)
 			}
+
 			return a.transfer(cmd.Context(), cfg, from, to, allowLive)
 		},
 	}
+
 	flags := command.Flags()
 	flags.StringVar(&from, "from", "", "database `URL` to copy (default: the configured one)")
 	flags.StringVar(&to, "to", "", "database `URL` to copy it into, which must be empty (default: the configured one)")
 	flags.BoolVar(&allowLive, "allow-live", false,
 		"copy a source that is being worked on, as it is now; what is done to it later is missing")
+
 	return command
 }
 
-// settingsOf are those of the configured database, past a pooler if that is configured too, or of another one, of which
-// they know nothing but its URL.
+// settingsOf returns the settings of the database at a URL. An empty URL stands for the configured database, past
+// a pooler if a direct connection is configured. Settings about the configured server do not apply to any other
+// database.
 func (a *app) settingsOf(cfg *config.Config, url string) dialect.Settings {
 	if url == "" {
 		return a.directSettings(cfg)
@@ -57,46 +62,55 @@ func (a *app) settingsOf(cfg *config.Config, url string) dialect.Settings {
 	return settings
 }
 
-// transfer copies the database at one URL to that at another. An empty URL stands for the configured database.
+// transfer copies the database at one URL to the one at another. An empty URL stands for the configured database.
 func (a *app) transfer(ctx context.Context, cfg *config.Config, fromURL, toURL string, allowLive bool) (err error) {
 	from, to := a.settingsOf(cfg, fromURL), a.settingsOf(cfg, toURL)
+
 	if fromURL == "" {
 		err = requireDataDir(cfg)
 	}
 	if err != nil {
 		return fmt.Errorf("the source: %w", err)
 	}
+
 	source, err := openSource(ctx, from)
 	if err != nil {
 		return fmt.Errorf("the source: %w", err)
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
+
 	if toURL == "" {
 		err = makeDataDir(cfg)
 	}
 	if err != nil {
 		return fmt.Errorf("the target: %w", err)
 	}
+
 	target, err := a.openTarget(ctx, to)
 	if err != nil {
 		return fmt.Errorf("the target: %w", err)
 	}
 	defer func() { err = errors.Join(err, target.Close()) }()
+
 	repo := sqlrepo.New(source, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))
+
+	// Leases of processes of this host that are gone must not make the source look busy.
 	if err := leftovers.ReleaseAll(ctx, repo, a.log); err != nil {
 		return err
 	}
+
 	into := sqlrepo.New(target, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))
 	return a.showTransfer(ctx, source.Describe(), target.Describe(),
 		func(tell sqlrepo.Progress) (sqlrepo.Content, error) {
 			return repo.TransferTo(ctx, into, sqlrepo.Transfer{AllowLive: allowLive, Progress: tell,
-				Ready: func(ctx context.Context) error { // nobody can change them any more
+				// By then nobody can change either schema.
+				Ready: func(ctx context.Context) error {
 					return errors.Join(requireSchema(ctx, from), requireSchema(ctx, to))
 				}})
 		})
 }
 
-// openSource opens a database that must be there and have the schema that this program needs.
+// openSource opens a database that must exist and have the schema that this program needs.
 func openSource(ctx context.Context, settings dialect.Settings) (*dialect.DB, error) {
 	if err := requireTables(ctx, settings); err != nil {
 		return nil, err
@@ -104,6 +118,7 @@ func openSource(ctx context.Context, settings dialect.Settings) (*dialect.DB, er
 	if err := requireSchema(ctx, settings); err != nil {
 		return nil, err
 	}
+
 	db, err := dialect.Open(ctx, settings)
 	if err != nil {
 		return nil, databaseError(err)
@@ -111,11 +126,11 @@ func openSource(ctx context.Context, settings dialect.Settings) (*dialect.DB, er
 	return db, nil
 }
 
-// openTarget opens a database and makes its tables if it has none. It changes no schema that is there.
+// openTarget opens a database and creates its tables if it has none. It does not change an existing schema.
 func (a *app) openTarget(ctx context.Context, settings dialect.Settings) (*dialect.DB, error) {
 	status, err := migrate.New(settings).Status(ctx)
 	switch {
-	case errors.Is(err, dialect.ErrSchema): // it is made together with the tables
+	case errors.Is(err, dialect.ErrSchema): // it is created together with the tables
 	case err != nil:
 		return nil, databaseError(err)
 	case !status.Empty:
@@ -123,6 +138,7 @@ func (a *app) openTarget(ctx context.Context, settings dialect.Settings) (*diale
 			return nil, err
 		}
 	}
+
 	db, _, err := migrate.New(settings, migrate.WithLogger(a.log)).Open(ctx, true)
 	if err != nil {
 		return nil, databaseError(err)
@@ -130,7 +146,7 @@ func (a *app) openTarget(ctx context.Context, settings dialect.Settings) (*diale
 	return db, nil
 }
 
-// requireSchema returns an error unless the schema is the one that this program needs.
+// requireSchema returns an error unless the database has the schema that this program needs.
 func requireSchema(ctx context.Context, settings dialect.Settings) error {
 	status, err := migrate.New(settings).Status(ctx)
 	if err != nil {

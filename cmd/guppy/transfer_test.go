@@ -19,6 +19,7 @@ func TestResumeShowsNoPasswords(t *testing.T) {
 			t.Errorf("%q is shown as %s", args, &out)
 		}
 	}
+
 	var out bytes.Buffer
 	printResume(&out, []string{"guppy", "transfer", "--from", "a=b.db", "--to", "c.db", "d"})
 	if !strings.HasSuffix(out.String(), "guppy transfer --from a=b.db --to c.db d\n") {

@@ -10,7 +10,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// transferView is what was copied.
+// transferView is the output of a transfer.
 type transferView struct {
 	From    string        `json:"from"`
 	To      string        `json:"to"`
@@ -19,7 +19,7 @@ type transferView struct {
 	Seconds float64       `json:"seconds"`
 }
 
-// copiedTable has a digest of a table's rows that depends neither on their order nor on the engine.
+// copiedTable is a table that was copied. Its digest depends neither on the order of the rows nor on the engine.
 type copiedTable struct {
 	Table  string `json:"table"`
 	Rows   int64  `json:"rows"`
@@ -43,22 +43,24 @@ func (v transferView) text(w io.Writer) {
 	}
 }
 
-// transferring shows how far a transfer is.
+// transferring is the progress of a transfer.
 type transferring struct {
 	began  time.Time
 	latest atomic.Pointer[sqlrepo.TransferProgress]
 }
 
-// showTransfer runs fn and shows meanwhile what it is told.
+// showTransfer calls fn and shows the progress that fn reports.
 func (a *app) showTransfer(ctx context.Context, from, to string,
 	fn func(tell sqlrepo.Progress) (sqlrepo.Content, error)) error {
 	shown := &transferring{began: time.Now()}
 	stop := a.showProgress(ctx, shown.line)
+
 	content, err := fn(func(p sqlrepo.TransferProgress) { shown.latest.Store(&p) })
 	stop()
 	if err != nil {
 		return err
 	}
+
 	view := newTransferView(from, to, content, time.Since(shown.began))
 	return a.print(view, view.text)
 }

@@ -13,17 +13,20 @@ func writeSample(root string) error {
 	files := map[string]string{
 		"hello.txt": "hello world", "zero": "", "sub/a": "a", "sub/deep/b": "b", "a-b": "dash", "a/b": "slash",
 	}
+
 	for path, content := range files {
 		if err := writeFile(filepath.Join(root, path), []byte(content)); err != nil {
 			return err
 		}
 	}
+
 	if err := os.Mkdir(filepath.Join(root, "empty"), 0o755); err != nil {
 		return err
 	}
 	if err := os.Symlink("hello.txt", filepath.Join(root, "link")); err != nil {
 		return err
 	}
+
 	return os.Symlink("../missing", filepath.Join(root, "sub", "dangling"))
 }
 
@@ -34,10 +37,11 @@ func writeFile(path string, content []byte) error {
 	return os.WriteFile(path, content, 0o644)
 }
 
-// writeCorpus makes about 30 MB: files of several chunks and of one, and many of some bytes.
+// writeCorpus makes about 30 MB: files of several chunks, of one chunk, and many of a few bytes.
 func writeCorpus(root string) error {
 	random := rand.NewChaCha8([32]byte{1})
 	sizes := map[string]int{}
+
 	for i := range 6 {
 		sizes[fmt.Sprintf("large/%d", i)] = 3<<20 + i*300_007
 	}
@@ -47,6 +51,7 @@ func writeCorpus(root string) error {
 	for i := range 400 {
 		sizes[fmt.Sprintf("small/%02d/%03d", i%20, i)] = i * 11
 	}
+
 	for path, size := range sizes {
 		content := make([]byte, size)
 		_, _ = random.Read(content) // it never fails
@@ -54,6 +59,7 @@ func writeCorpus(root string) error {
 			return err
 		}
 	}
+
 	return nil
 }
 
@@ -70,7 +76,8 @@ var (
 	dumpedTexts = regexp.MustCompile(`"(did|location)":"[^"]*"`)
 )
 
-// normalise replaces what differs between two dumps of the same work: times, generated DIDs, and locations.
+// normalise replaces the parts that differ between two dumps of the same work: times, generated DIDs, and
+// locations.
 func normalise(dump string) string {
 	return dumpedTexts.ReplaceAllString(dumpedTimes.ReplaceAllString(dump, `"$1":"?"`), `"$1":"?"`)
 }

@@ -19,48 +19,60 @@ func (a *app) uploadCommand() *cobra.Command {
 		Short: "Prepare registered sources of a space: those named, or all",
 		Args:  usageArgs(cobra.MinimumNArgs(1)),
 		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
-			if err := makeDataDir(cfg); err != nil { // on another host than the database's there may be none yet
+			// The database may be on another host, so this one may have no data directory yet.
+			if err := makeDataDir(cfg); err != nil {
 				return err
 			}
+
 			return warmed(ctx, repo, func() error { return a.upload(ctx, cfg, repo, args) })
 		}),
 	}
+
 	a.addPrepareFlags(command)
 	command.AddCommand(&cobra.Command{
 		Use: "ls [SPACE]", Short: "List uploads", Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: a.repositoryCommand(a.listUploads),
 	}, a.uploadRmCommand())
+
 	return command
 }
 
-// upload prepares one source after the other. What is wrong with one does not keep the others from being prepared.
+// upload prepares the sources one after the other. A failure of one does not keep the others from being prepared.
 func (a *app) upload(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
 	space, err := repo.FindSpace(ctx, args[0])
 	if err != nil {
 		return err
 	}
+
 	sources, err := namedSources(ctx, repo, space, args[1:])
 	if err != nil {
 		return err
 	}
+
 	reports := []*report{}
 	var incomplete error
+
 	for _, source := range sources {
 		report, err := a.runSource(ctx, cfg, repo, space, source)
 		if err == nil {
 			reports, incomplete = append(reports, report), errors.Join(incomplete, report.err())
 			continue
 		}
+
 		incomplete = errors.Join(incomplete, fmt.Errorf("source %q: %w", source.Name, err))
+
+		// After a signal or without a database the other sources would fail as well.
 		if ctx.Err() != nil || isAny(err, databaseErrors) && !errors.Is(err, sqlrepo.ErrAtWork) {
 			break
 		}
 	}
+
 	err = a.print(map[string]any{"uploads": reports}, func(w io.Writer) {
 		for _, report := range reports {
 			report.text(w)
 		}
 	})
+
 	return errors.Join(err, incomplete)
 }
 
@@ -74,6 +86,7 @@ func namedSources(ctx context.Context, repo *repository, space sqlrepo.Space,
 		}
 		return sources, err
 	}
+
 	var sources []sqlrepo.Source
 	for _, name := range names {
 		source, err := findSource(ctx, repo, space, name)
@@ -82,6 +95,7 @@ func namedSources(ctx context.Context, repo *repository, space sqlrepo.Space,
 		}
 		sources = append(sources, source)
 	}
+
 	return sources, nil
 }
 
@@ -105,15 +119,18 @@ func (a *app) listUploads(ctx context.Context, _ *config.Config, repo *repositor
 		space, err = repo.FindSpace(ctx, args[0])
 		spaces = []sqlrepo.Space{space}
 	}
+
 	if err != nil {
 		return err
 	}
+
 	var views []uploadView
 	for _, space := range spaces {
 		uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{Space: &space.ID})
 		if err != nil {
 			return err
 		}
+
 		for _, upload := range uploads {
 			source, err := repo.Source(ctx, upload.Source)
 			if err != nil {
@@ -122,6 +139,7 @@ func (a *app) listUploads(ctx context.Context, _ *config.Config, repo *repositor
 			views = append(views, newUploadView(space, source, upload))
 		}
 	}
+
 	return printList(a, views, func(v uploadView) uploadView { return v }, uploadView.text)
 }
 

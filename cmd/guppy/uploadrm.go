@@ -40,7 +40,7 @@ With --json it prints one object:
            are deleted, and kept_entries, kept_shards, which others need. When rm goes on with other removals of the
            space as well, the numbers are those of all of them.`
 
-// uploadRmOptions are the flags that are no settings.
+// uploadRmOptions holds the flags of upload rm that are not settings.
 type uploadRmOptions struct{ yes, keepFiles bool }
 
 func (a *app) uploadRmCommand() *cobra.Command {
@@ -49,22 +49,26 @@ func (a *app) uploadRmCommand() *cobra.Command {
 		Use: "rm UPLOAD...", Short: "Remove uploads, with all that no other one needs", Long: uploadRmHelp,
 		Args: usageArgs(cobra.MinimumNArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
 	}
+
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		keys, err := uploadKeys(args)
 		if err != nil {
 			return err
 		}
+
 		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
 			return removing(ctx, repo, func(ctx context.Context) error { return a.removeUploads(ctx, cfg, repo, keys, options) })
 		})(cmd, args)
 	}
+
 	addRemovalFlags(command, &options.yes)
 	command.Flags().BoolVar(&options.keepFiles, "keep-files", false,
 		"leave the files of the store where they are, as when it is lost")
+
 	return command
 }
 
-// uploadKeys are the numbers of uploads, each once.
+// uploadKeys returns the numbers of uploads, sorted and without duplicates.
 func uploadKeys(args []string) (keys []int64, err error) {
 	for i := range args {
 		key, err := uploadKey(args[i:])
@@ -77,7 +81,7 @@ func uploadKeys(args []string) (keys []int64, err error) {
 	return slices.Compact(keys), nil
 }
 
-// removable are uploads of one space.
+// removable is a group of uploads of one space.
 type removable struct {
 	space   sqlrepo.Space
 	uploads []sqlrepo.Upload
@@ -91,18 +95,21 @@ func setOf(keys []int64) map[int64]bool {
 	return set
 }
 
-// findUploads finds all uploads, or fails.
+// findUploads returns the uploads grouped by space. It returns an error if one of them does not exist.
 func findUploads(ctx context.Context, repo *repository, keys []int64) (found []removable, err error) {
 	bySpace := map[int64]int{}
+
 	for _, key := range keys {
 		upload, err := repo.Upload(ctx, key)
 		if err != nil {
 			return nil, err
 		}
+
 		source, err := repo.Source(ctx, upload.Source)
 		if err != nil {
 			return nil, err
 		}
+
 		at, known := bySpace[source.Space]
 		if !known {
 			space, err := spaceOf(ctx, repo, source)
@@ -112,6 +119,7 @@ func findUploads(ctx context.Context, repo *repository, keys []int64) (found []r
 			at, bySpace[source.Space] = len(found), len(found)
 			found = append(found, removable{space: space})
 		}
+
 		found[at].uploads = append(found[at].uploads, upload)
 	}
 	return found, nil
@@ -123,35 +131,43 @@ func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repos
 	if err != nil {
 		return err
 	}
+
 	collector := a.collector(cfg, repo)
 	if options.keepFiles {
 		collector.KeepFiles = setOf(keys)
 	}
+
 	if !options.yes {
 		if agreed, err := a.askToRemove(ctx, collector, chosen); err != nil || !agreed {
 			return err
 		}
 	}
+
+	// Processes of this host that are gone must not block the removal by their leases.
 	if err := leftovers.ReleaseAll(ctx, repo.Repository, a.log); err != nil {
 		return err
 	}
+
 	view, failed := newRemovedView(false, collector), error(nil)
 	for _, of := range chosen {
 		failed = errors.Join(failed, view.mark(ctx, collector, of))
 	}
+
+	// The uploads count as removed now. If their content can't be deleted, guppy gc goes on.
 	for _, of := range chosen {
 		sum, err := collector.Collect(ctx, of.space.ID)
 		if errors.Is(err, sqlrepo.ErrAtWork) {
 			err = fmt.Errorf("space %s: not all shards of the removed uploads are gone yet; guppy gc --yes goes on: %w",
 				of.space.Name, err)
 		}
+
 		failed = errors.Join(failed, err)
 		view.Spaces = append(view.Spaces, newRemovalView(of.space, sum))
 	}
 	return errors.Join(a.print(view, view.text), failed)
 }
 
-// askToRemove prints what would go, and asks where somebody can answer.
+// askToRemove prints the plan of a removal and, on a terminal, asks whether to go on.
 func (a *app) askToRemove(ctx context.Context, collector *gc.Collector, chosen []removable) (bool, error) {
 	view := newRemovedView(true, collector)
 	for _, of := range chosen {
@@ -159,23 +175,28 @@ func (a *app) askToRemove(ctx context.Context, collector *gc.Collector, chosen [
 		if err != nil {
 			return false, err
 		}
+
 		view.add(of.uploads...)
 		view.Spaces = append(view.Spaces, newRemovalView(of.space, sum))
 	}
+
+	// A program that reads JSON can't answer.
 	ask := !a.json && term.IsTerminal(int(os.Stdin.Fd()))
+
 	err := a.print(view, func(w io.Writer) {
 		view.text(w)
 		if !ask {
 			fmt.Fprintln(w, "nothing was changed: --yes does it")
 		}
 	})
+
 	if err != nil || !ask {
 		return false, err
 	}
 	return true, a.confirm(ctx, false, "Remove "+view.names()+"?")
 }
 
-// removedView is what upload rm prints.
+// removedView is the output of upload rm.
 type removedView struct {
 	DryRun  bool          `json:"dry_run"`
 	Removed []int64       `json:"removed"`
@@ -197,7 +218,7 @@ func (v *removedView) add(uploads ...sqlrepo.Upload) {
 	v.uploads = append(v.uploads, uploads...)
 }
 
-// mark has uploads be removed, those that can be.
+// mark marks those uploads as removed that can be, and returns the errors of the others.
 func (v *removedView) mark(ctx context.Context, collector *gc.Collector, of removable) (failed error) {
 	for _, upload := range of.uploads {
 		err := collector.Mark(ctx, upload)
@@ -209,7 +230,7 @@ func (v *removedView) mark(ctx context.Context, collector *gc.Collector, of remo
 	return failed
 }
 
-// names says which uploads they are, or how many.
+// names names the upload, or counts the uploads if there are several.
 func (v *removedView) names() string {
 	if len(v.uploads) == 1 {
 		return fmt.Sprintf("upload %d", v.uploads[0].ID)
@@ -225,15 +246,18 @@ func (v *removedView) text(w io.Writer) {
 			fmt.Fprintf(w, "upload %d was removed%s\n", upload.ID, already(upload))
 		}
 	}
+
 	for _, space := range v.Spaces {
 		space.text(w, v.DryRun)
 	}
+
 	if v.keepFiles {
 		fmt.Fprintln(w, "their files stay where they are")
 	}
 }
 
-// already tells of an upload that had been removed before. What is left of it, the line of its space says.
+// already returns a suffix for an upload that had been removed before. The line of its space says what was left
+// of it.
 func already(upload sqlrepo.Upload) string {
 	if upload.State == sqlrepo.Removed {
 		return " already"
@@ -241,7 +265,7 @@ func already(upload sqlrepo.Upload) string {
 	return ""
 }
 
-// removalView is what a removal deletes, or would delete.
+// removalView counts what a removal deletes, or would delete.
 type removalView struct {
 	Space       string `json:"space"`
 	Uploads     int64  `json:"uploads"`
@@ -270,10 +294,13 @@ func (v removalView) describe(planned bool) string {
 	if planned {
 		verb = "would delete"
 	}
+
 	text := fmt.Sprintf("%s %d entries, %d shards with %d nodes, and %d files of the store, %s", verb, v.Entries, v.Shards,
 		v.Nodes, v.Files, progress.Bytes(v.Bytes))
+
 	if v.KeptEntries+v.KeptShards > 0 {
 		text += fmt.Sprintf("; other uploads need %d entries and %d shards of them, which stay", v.KeptEntries, v.KeptShards)
 	}
+
 	return text
 }

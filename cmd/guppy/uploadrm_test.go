@@ -8,7 +8,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestARefusedRemovalSaysHowToGoOn, and not how to join in.
+// TestARefusedRemovalSaysHowToGoOn requires a hint that says how to go on, not how to join in.
 func TestARefusedRemovalSaysHowToGoOn(t *testing.T) {
 	atWork := fmt.Errorf("upload 3: %w: otherhost/1 is linking it", sqlrepo.ErrAtWork)
 	err := inTheWay(atWork)

@@ -31,17 +31,20 @@ func (a *app) verifyCommand() *cobra.Command {
 		Use: "verify ROOT[/PATH]", Short: "Read a DAG and tell of missing or bad blocks", Long: verifyHelp,
 		Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
 	}
+
 	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository,
 		args []string) error {
 		return a.withBlocks(ctx, cfg, repo, func(source *blocks.Source) error {
 			return a.verify(ctx, verify.Verifier{Blocks: source, Deep: deep, Workers: workers(cfg)}, args[0])
 		})
 	})
+
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&deep, "deep", false, "read every block, and compare it with its digest")
 	flags.String("workers", "", "`N` blocks are read side by side (default: the number of CPUs)")
 	addShardFlags(flags)
+
 	return command
 }
 
@@ -50,7 +53,9 @@ func (a *app) verify(ctx context.Context, v verify.Verifier, text string) error 
 	if err != nil {
 		return err
 	}
+
 	sum, err := verify.Summary{}, error(nil)
+
 	if a.json {
 		stream := a.streamJSON("problems")
 		v.Found = func(p verify.Problem) error { return stream.element(p) }
@@ -60,11 +65,13 @@ func (a *app) verify(ctx context.Context, v verify.Verifier, text string) error 
 	} else {
 		v.Found = func(p verify.Problem) error { return a.printProblem(p) }
 		sum, err = v.Run(ctx, root, path)
+
 		if err == nil {
 			_, err = fmt.Fprintf(a.stdout, "%s: %s (%d above the content), %s\n", plural(sum.Problems, "problem"),
 				plural(sum.Blocks, "block"), sum.Nodes, progress.Bytes(sum.Bytes))
 		}
 	}
+
 	if err != nil || sum.Problems == 0 {
 		return err
 	}
@@ -80,7 +87,7 @@ func (a *app) printProblem(p verify.Problem) error {
 	return err
 }
 
-// unsoundDAG says that a DAG has problems.
+// unsoundDAG is the error of a DAG that has problems.
 type unsoundDAG struct{ problems int64 }
 
 func (u *unsoundDAG) Error() string {
@@ -91,18 +98,22 @@ func (*unsoundDAG) Hint() string {
 	return "guppy: guppy check --read-data tells what can be mended, and how"
 }
 
-// verifyRoot finds where to begin. A root itself is not read, so that what is wrong with it is told like all else.
+// verifyRoot finds the node where verification begins. It does not read a root, so that a problem with the root
+// is reported like any other.
 func verifyRoot(ctx context.Context, from tree.Blocks, text string) (path string, root cid.Cid, err error) {
 	parsed, err := tree.ParsePath(text)
 	if err != nil {
 		return "", root, fmt.Errorf("%w: %w", errUsage, err)
 	}
+
 	if len(parsed.Names) == 0 {
 		return parsed.String(), parsed.Root, nil
 	}
+
 	_, found, err := resolve(ctx, from, text)
 	if err != nil {
 		return "", root, err
 	}
+
 	return parsed.String(), found.Node.CID, nil
 }

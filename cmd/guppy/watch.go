@@ -14,26 +14,29 @@ import (
 	"github.com/guppy-prep/guppy/internal/progress"
 )
 
-// watchEvery is the shortest time between two samples.
+// watchEvery is the shortest pause between two samples.
 const watchEvery = 2 * time.Second
 
-// seldom is how long to wait after so many queries, so that they stay under one a second.
+// seldom returns the pause after a number of queries that keeps them under one a second.
 func seldom(queries int) time.Duration { return time.Duration(queries)*time.Second + time.Second/2 }
 
-// watch shows a status again and again. To be interrupted is its usual end.
+// watch shows a status repeatedly. An interrupt is its normal end.
 func (a *app) watch(ctx context.Context, status *status) error {
 	show := a.blocks()
 	for {
 		view, err := status.sample(ctx)
+		// A query that was interrupted is no error.
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
+
 		if err := show(view); err != nil || status.upload != nil && view.Uploads[0].Ended {
 			return err
 		}
+
 		select {
 		case <-ctx.Done():
 			return nil
@@ -42,7 +45,8 @@ func (a *app) watch(ctx context.Context, status *status) error {
 	}
 }
 
-// blocks shows each status in place of the one before on a terminal, else below it.
+// blocks returns a function that shows a status. On a terminal it replaces the status before, elsewhere it goes
+// below it.
 func (a *app) blocks() func(*progressView) error {
 	file, isFile := a.stdout.(*os.File)
 	if a.json || !isFile || !term.IsTerminal(int(file.Fd())) {
@@ -53,14 +57,18 @@ func (a *app) blocks() func(*progressView) error {
 			})
 		}
 	}
+
 	drawn := 0
 	return func(view *progressView) error {
 		width, height, err := term.GetSize(int(file.Fd()))
+		// Some terminals do not report their size.
 		if err != nil || width == 0 || height == 0 {
 			width, height = 80, 24
 		}
+
 		var block bytes.Buffer
 		view.text(&block)
+
 		var frame string
 		frame, drawn = redraw(block.String(), drawn, width, height)
 		_, err = io.WriteString(file, frame)
@@ -68,21 +76,25 @@ func (a *app) blocks() func(*progressView) error {
 	}
 }
 
-// redraw goes back over the lines that were drawn before and writes a block, cut to the size of the terminal: a line
-// that went over the edge would take two. It returns how many lines the cursor is below the first one.
+// redraw returns the text that replaces the lines drawn before by a block. It cuts the block to the size of the
+// terminal, because a line that crosses the edge would take two. It also returns the number of lines that the
+// cursor is then below the first one.
 func redraw(block string, drawn, width, height int) (frame string, lines int) {
 	var out strings.Builder
 	if drawn > 0 {
 		fmt.Fprintf(&out, "\x1b[%dA", drawn)
 	}
 	out.WriteString("\r\x1b[J")
+
 	all := strings.Split(strings.TrimSuffix(block, "\n"), "\n")
 	if room := max(1, height-1); len(all) > room {
 		more := fmt.Sprintf("and %d more lines", len(all)-room+1)
 		all = append(all[:room-1:room-1], more)
 	}
+
 	for _, line := range all {
 		out.WriteString(progress.Cut(line, max(1, width-1)) + "\n")
 	}
+
 	return out.String(), len(all)
 }

@@ -23,7 +23,7 @@ All of them share one store, such as a bucket or a network directory: --store sa
 marker in it proves that it is the same. Uploads of which no bytes are kept (none:) need no store. A source that is mounted elsewhere on this host is mapped with --source-path. A worker
 that does not see the source or the store of an upload says so, and takes no work of it until it does.`
 
-// workerOptions are the flags that are no settings.
+// workerOptions holds the flags of worker that are not settings.
 type workerOptions struct {
 	spaces       []string
 	exitWhenIdle bool
@@ -35,56 +35,72 @@ func (a *app) workerCommand() *cobra.Command {
 		Use: "worker", Short: "Work on all unfinished uploads, together with others", Long: workerHelp,
 		Args: usageArgs(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
-			if err := makeDataDir(cfg); err != nil { // on another host than the database's there may be none yet
+			// The database may be on another host, so this one may have no data directory yet.
+			if err := makeDataDir(cfg); err != nil {
 				return err
 			}
+
 			return a.work(ctx, cfg, repo, options)
 		}),
 	}
+
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.StringArray("source-path", nil,
 		"`SOURCE=PATH`: where a source is on this host, by its name, SPACE/NAME or registered path; may be repeated")
+
 	flags.String("store", "", storeUsage)
 	flags.StringArrayVar(&options.spaces, "space", nil,
 		"work on uploads into this space alone, by `NAME` or DID; may be repeated")
 	flags.Lookup("space").Annotations = map[string][]string{noSetting: {}}
+
 	flags.String("workers", "", "`N` shards are packed side by side (default: the number of CPUs)")
 	flags.String("read-ahead", "", "`N` reads are under way for each shard (default 1024)")
 	a.addAcceptFlag(command)
 	flags.BoolVar(&options.exitWhenIdle, "exit-when-idle", false,
 		"end when nothing is left to do: with 1 if an upload was out of sight, 3 if one is incomplete or has work set aside")
+
 	return command
 }
 
-// work runs a worker while nobody may change the schema.
+// work runs a worker while nobody can change the schema.
 func (a *app) work(ctx context.Context, cfg *config.Config, repo *repository, options workerOptions) (err error) {
 	paths, err := mapSources(ctx, cfg, repo)
 	if err != nil {
 		return err
 	}
+
 	filter, err := spaceFilter(ctx, repo, options.spaces)
 	if err != nil {
 		return err
 	}
+
 	a.tidyDataDir(cfg)
+
 	lock, err := repo.LockUse(ctx)
 	if err != nil {
 		return err
 	}
+
 	ctx = lock.Watch(ctx)
 	defer func() { err = errors.Join(dialect.BlameLock(ctx, err), lock.Release()) }()
+
 	sight := locator{a, cfg, repo, paths}
+
 	worker := pipeline.Worker{
 		Repo: repo.Repository, Filter: filter, Locate: sight.locate, Standing: !options.exitWhenIdle, Roving: true,
 		Workers: workers(cfg), ReadAhead: readAhead(cfg), Limits: limits(cfg), TempDir: cfg.Repo.DataDir,
 		Progress: &progress.Counters{}, Log: a.log,
 	}
+
+	// From here on an interruption leaves work to resume.
 	a.ran = true
+
 	a.log.Info("begin", "worker", presence.Name(), "store", cfg.Prepare.Store)
 	stop := a.showWork(ctx, &worker)
 	err = worker.Run(ctx)
 	stop()
+
 	if err != nil {
 		return err
 	}
@@ -102,7 +118,7 @@ func spaceFilter(ctx context.Context, repo *repository, names []string) (filter 
 	return filter, nil
 }
 
-// leftUndone returns pipeline.ErrSetAside and errIncomplete for uploads that nobody goes on with.
+// leftUndone returns pipeline.ErrSetAside and errIncomplete for uploads that nobody continues.
 func leftUndone(ctx context.Context, repo *repository, filter sqlrepo.OpenFilter) error {
 	open, err := repo.OpenUploads(ctx, filter)
 	for _, upload := range open {

@@ -15,7 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
-// writeRandom makes files that have nothing in common.
+// writeRandom makes files that have no content in common.
 func writeRandom(root string, files, size int) error {
 	random, content := rand.NewChaCha8([32]byte{2}), make([]byte, size)
 	for i := range files {
@@ -27,14 +27,15 @@ func writeRandom(root string, files, size int) error {
 	return nil
 }
 
-// TestWorkersSurvive has three processes share an upload on PostgreSQL. One is killed, one is stopped for longer than
-// its lease lasts, and the server crashes three times meanwhile.
+// TestWorkersSurvive lets three processes share an upload on PostgreSQL. Meanwhile one is killed, one is stopped
+// for longer than its lease, and the server crashes three times.
 func TestWorkersSurvive(t *testing.T) {
 	t.Parallel()
 	program, source := build(t), filepath.Join(t.TempDir(), "source")
 	if err := writeRandom(source, 160, 1_900_000); err != nil {
 		t.Fatal(err)
 	}
+
 	prepare := []string{"prepare", source, "--shard-size", "2MiB"}
 	undisturbed := install(t, program, engines()[0])
 	undisturbed.run(t, append(prepare, "--workers", "1")...)
@@ -47,9 +48,11 @@ func TestWorkersSurvive(t *testing.T) {
 	if !i.running(killed, 3) {
 		t.Fatalf("it was over too early: %s", &killed.stderr)
 	}
+
 	worker := []string{"worker", "--exit-when-idle", "--workers", "1"}
 	stopped, steady := i.start(t, worker...), i.start(t, worker...)
 	i.untilLeased(t, killed, stopped, steady)
+
 	crash := func() {
 		server.Stop(pgtest.Immediate)
 		server.Start()
@@ -57,12 +60,15 @@ func TestWorkersSurvive(t *testing.T) {
 
 	send(t, killed, syscall.SIGKILL)
 	crash()
+
 	i.untilLeased(t, stopped)
 	send(t, stopped, syscall.SIGSTOP)
 	crash()
 	time.Sleep(2500 * time.Millisecond) // the lease of the stopped worker lasts a second
 	send(t, stopped, syscall.SIGCONT)
 	crash()
+
+	// The killed run has no exit code of its own. The two others end well.
 	if code := killed.exit(t); code != -1 {
 		t.Errorf("the run that was to be killed: exit code %d", code)
 	}
@@ -71,11 +77,13 @@ func TestWorkersSurvive(t *testing.T) {
 			t.Errorf("exit code %d\n%s", code, &p.stderr)
 		}
 	}
+
 	if !i.complete(t) {
 		t.Errorf("it is not complete: %+v", i.uploads(t))
 	}
+
 	i.run(t, prepare...)
-	requireSame(t, i.outcome(t), want) // there is nothing else in the store
+	requireSame(t, i.outcome(t), want) // nothing else is in the store
 	if leased := i.leased(t); len(leased) > 0 {
 		t.Errorf("leases are left over: %v", leased)
 	}
@@ -91,6 +99,7 @@ func send(t *testing.T, p *process, signal syscall.Signal) {
 // untilLeased waits until each process has a lease.
 func (i *installation) untilLeased(t *testing.T, processes ...*process) {
 	t.Helper()
+
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		leased, all := i.leased(t), true
 		for _, p := range processes {
@@ -99,27 +108,32 @@ func (i *installation) untilLeased(t *testing.T, processes ...*process) {
 		if all {
 			return
 		}
+
 		if i.complete(t) {
 			t.Fatal("the upload is complete already")
 		}
 	}
+
 	t.Fatalf("the leases are of %v only", i.leased(t))
 }
 
-// leased are the processes that have leases on PostgreSQL.
+// leased returns the processes that have leases on PostgreSQL.
 func (i *installation) leased(t *testing.T) map[int]bool {
 	t.Helper()
+
 	db, err := sql.Open("pgx", i.url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
+
 	rows, err := db.QueryContext(t.Context(),
 		"SELECT worker FROM shards WHERE token <> 0 UNION SELECT worker FROM uploads WHERE token <> 0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = rows.Close() }()
+
 	pids := map[int]bool{}
 	for rows.Next() {
 		var worker string
@@ -128,37 +142,44 @@ func (i *installation) leased(t *testing.T) map[int]bool {
 		if err == nil {
 			_, err = fmt.Sscan(worker[strings.LastIndexByte(worker, '/')+1:], &pid)
 		}
+
 		if err != nil {
 			t.Fatal(err)
 		}
 		pids[pid] = true
 	}
+
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)
 	}
+
 	return pids
 }
 
-// TestRunsOnSQLiteShareAnUpload of which one is killed.
+// TestRunsOnSQLiteShareAnUpload kills one of the runs that share an upload.
 func TestRunsOnSQLiteShareAnUpload(t *testing.T) {
 	t.Parallel()
 	program, source := build(t), filepath.Join(t.TempDir(), "source")
 	if err := writeRandom(source, 100, 1_900_000); err != nil {
 		t.Fatal(err)
 	}
+
 	prepare := []string{"prepare", source, "--shard-size", "2MiB", "--workers", "1"}
 	undisturbed := install(t, program, engines()[0])
 	undisturbed.run(t, prepare...)
 	want := undisturbed.outcome(t)
+
 	i := install(t, program, engines()[0])
 	runs := []*process{i.start(t, prepare...)}
 	if !i.running(runs[0], 2) {
 		t.Fatalf("it was over too early: %s", &runs[0].stderr)
 	}
+
 	runs = append(runs, i.start(t, prepare...), i.start(t, prepare...))
 	if !i.running(runs[0], 20) {
 		t.Fatalf("it was over too early: %s", &runs[0].stderr)
 	}
+
 	send(t, runs[0], syscall.SIGKILL)
 	for n, p := range runs {
 		if code := p.exit(t); (code == -1) != (n == 0) || code > 0 {
@@ -168,7 +189,7 @@ func TestRunsOnSQLiteShareAnUpload(t *testing.T) {
 	requireSame(t, i.outcome(t), want)
 }
 
-// TestSourcesOfOneSpaceAtOnce have each of their blocks stored once.
+// TestSourcesOfOneSpaceAtOnce requires that sources prepared at the same time store each block once.
 func TestSourcesOfOneSpaceAtOnce(t *testing.T) {
 	t.Parallel()
 	program, dir := build(t), t.TempDir()
@@ -179,6 +200,7 @@ func TestSourcesOfOneSpaceAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	for _, e := range engines() {
 		t.Run(e.name, func(t *testing.T) {
 			i := install(t, program, e)
@@ -187,11 +209,13 @@ func TestSourcesOfOneSpaceAtOnce(t *testing.T) {
 			for _, source := range sources {
 				runs = append(runs, i.start(t, "prepare", source, "--space", "shared", "--shard-size", "4MiB"))
 			}
+
 			for _, p := range runs {
 				if code := p.exit(t); code != exitComplete {
 					t.Fatalf("exit code %d\n%s", code, &p.stderr)
 				}
 			}
+
 			requireStoredOnce(t, i.run(t, "dump"))
 		})
 	}
@@ -204,17 +228,20 @@ func requireStoredOnce(t *testing.T, dump string) {
 		Prefix int64
 		Suffix string
 	}
+
 	blocks := map[block]bool{}
 	for line := range strings.Lines(dump) {
 		var row block
 		if err := json.Unmarshal([]byte(line), &row); err != nil {
 			t.Fatal(err)
 		}
+
 		if row.Table == "nodes" && blocks[row] {
 			t.Errorf("a block is stored twice: %s", line)
 		}
 		blocks[row] = true
 	}
+
 	if len(blocks) < 60 {
 		t.Errorf("only %d blocks", len(blocks))
 	}

@@ -1,5 +1,5 @@
-// Package config loads guppy's settings: defaults, then a YAML or TOML file, then the environment, then flags, each
-// layer going over the one before it. A setting that is unknown or that makes no sense is refused, never guessed at.
+// Package config loads guppy's settings. The defaults come first, then a YAML or TOML file, then the environment,
+// then flags. Each layer overrides the one before it. Unknown settings and invalid values are errors.
 package config
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/store"
 )
 
-// Config is a complete, checked configuration, as Load returns it.
+// Config is a complete and checked configuration, as returned by Load.
 type Config struct {
 	Repo    Repo    `koanf:"repo"`
 	Store   Store   `koanf:"store"`
@@ -22,143 +22,145 @@ type Config struct {
 
 	// File is the configuration file that was read, or "".
 	File string `koanf:"-"`
-	// Warnings are for the operator to see; they name no secrets.
+	// Warnings are messages for the operator. They contain no secrets.
 	Warnings []string `koanf:"-"`
 
 	origins map[string]Origin
 }
 
-// Store says how to talk to the server of a store.
+// Store configures access to the server of a store.
 type Store struct {
-	// RetryFor is how long an S3 server that is away is waited for.
+	// RetryFor is how long to wait for an S3 server that does not answer.
 	RetryFor time.Duration `koanf:"retry_for"`
 }
 
-// Repo says where the preparation repository is and how to talk to it.
+// Repo configures the place of the preparation repository and the access to it.
 type Repo struct {
 	// DataDir holds guppy's own files. Load expands a leading "~/".
 	DataDir string `koanf:"data_dir"`
-	// DatabaseType is what was asked for, perhaps nothing: after Load, dialect.For takes it together with DatabaseURL.
-	// Load sets it when the database is named by Host or DBName.
+	// DatabaseType is the engine that the operator chose, or "". After Load, dialect.For uses it together with
+	// DatabaseURL. Load sets it if Host or DBName names the database.
 	DatabaseType string `koanf:"database_type"`
-	// DatabaseURL names the database unless Host, Port, User and DBName do: then, and only then, it is empty after Load,
-	// which expands a leading "~/".
+	// DatabaseURL names the database unless Host, Port, User and DBName do. In that case, and only then, it is
+	// empty after Load. Load expands a leading "~/".
 	DatabaseURL secret.String `koanf:"database_url"`
 	Host        string        `koanf:"host"`
-	// Port is 0 for the server's usual one.
+	// Port is 0 for the default port of the server.
 	Port   int    `koanf:"port"`
 	User   string `koanf:"user"`
 	DBName string `koanf:"dbname"`
-	// Password is, after Load, also what a password file holds. It is not part of DatabaseURL.
+	// Password is the password or, after Load, the content of the password file. It is not part of DatabaseURL.
 	Password     secret.String `koanf:"password"`
 	PasswordFile string        `koanf:"password_file"`
-	// DatabasePasswordFile is the older name of PasswordFile.
+	// DatabasePasswordFile is the former name of PasswordFile.
 	DatabasePasswordFile string `koanf:"database_password_file"`
 	SSLMode              string `koanf:"sslmode"`
 	SSLRootCert          string `koanf:"sslrootcert"`
 	SSLCert              string `koanf:"sslcert"`
 	SSLKey               string `koanf:"sslkey"`
-	// Schema holds the tables on PostgreSQL; "" leaves it to the server.
+	// Schema holds the tables on PostgreSQL. If it is "", the server chooses.
 	Schema string `koanf:"schema"`
-	// Pooler says what kind of pooler stands between guppy and PostgreSQL.
+	// Pooler is the kind of pooler between guppy and PostgreSQL.
 	Pooler string `koanf:"pooler"`
-	// QueryExecMode is "" when it is to suit the pooler.
+	// QueryExecMode is "" for the mode that suits the pooler.
 	QueryExecMode string `koanf:"query_exec_mode"`
 
-	// MaxOpenConns is 0 when the pool is to be sized from the number of workers.
+	// MaxOpenConns is 0 to size the pool by the number of workers.
 	MaxOpenConns int `koanf:"max_open_conns"`
-	// MaxIdleConns is 0 when as many connections may be idle as may be open.
+	// MaxIdleConns is 0 to let as many connections be idle as may be open.
 	MaxIdleConns    int           `koanf:"max_idle_conns"`
 	ConnMaxLifetime time.Duration `koanf:"conn_max_lifetime"`
 	ConnMaxIdleTime time.Duration `koanf:"conn_max_idle_time"`
 	// BusyTimeout is how long SQLite waits for another writer.
 	BusyTimeout    time.Duration `koanf:"busy_timeout"`
 	ConnectTimeout time.Duration `koanf:"connect_timeout"`
-	// RetryFor is how long a lost database is retried.
+	// RetryFor is how long to retry after the database is lost.
 	RetryFor    time.Duration `koanf:"retry_for"`
 	AutoMigrate bool          `koanf:"auto_migrate"`
-	// MigrateURL is "" unless the schema is to be changed over another URL than that of the rest.
+	// MigrateURL is the URL used to change the schema, or "" to use the same URL as for everything else.
 	MigrateURL             secret.String `koanf:"migrate_url"`
 	AllowNetworkFilesystem bool          `koanf:"allow_network_filesystem"`
 }
 
-// Prepare says how sources become shards.
+// Prepare configures how sources become shards.
 type Prepare struct {
 	Space string `koanf:"space"`
-	// Store is, after Load, the directory that shards go to, or the URL of a store that is in none.
+	// Store is, after Load, the directory of the shards, or the URL of a store that is not a directory.
 	Store string `koanf:"store"`
-	// ShardSize is the most bytes a shard may have.
+	// ShardSize is the largest size of a shard, in bytes.
 	ShardSize int64  `koanf:"shard_size"`
 	Profile   string `koanf:"profile"`
-	// Workers is 0 when there are to be as many as there are CPUs.
+	// Workers is 0 for one worker per CPU.
 	Workers int `koanf:"workers"`
-	// ReadAhead is how many reads are under way for a shard.
+	// ReadAhead is the number of reads under way for a shard.
 	ReadAhead int `koanf:"read_ahead"`
-	// PieceCID has the piece CIDs of shards computed.
+	// PieceCID is true to compute the piece CIDs of shards.
 	PieceCID bool `koanf:"piece_cid"`
-	// Exclude has patterns in the syntax of .gitignore.
+	// Exclude holds patterns in the syntax of .gitignore.
 	Exclude     []string `koanf:"exclude"`
 	ExcludeFile string   `koanf:"exclude_file"`
 	Symlinks    string   `koanf:"symlinks"`
 	OnError     string   `koanf:"on_error"`
-	// Reread has all content read again.
+	// Reread is true to read all content again.
 	Reread bool `koanf:"reread"`
-	// IgnoreInode and IgnoreCtime leave these out of comparisons of files with what was scanned before.
+	// IgnoreInode and IgnoreCtime exclude these attributes when files are compared with an earlier scan.
 	IgnoreInode bool `koanf:"ignore_inode"`
 	IgnoreCtime bool `koanf:"ignore_ctime"`
-	// MtimeWindow is how far apart times of modification may lie that count as the same.
+	// MtimeWindow is the largest difference between modification times that count as equal.
 	MtimeWindow time.Duration `koanf:"mtime_window"`
 }
 
-// StoreDirectory is the directory that shards go to, "" when they go to none.
+// StoreDirectory returns the directory of the shards, or "" if the store is not a directory.
 func (p Prepare) StoreDirectory() string {
-	place, _ := store.ParseURL(p.Store) // Load has looked at it
+	place, _ := store.ParseURL(p.Store) // Load has checked the URL
 	return place.Directory
 }
 
-// Index says how shards are indexed.
+// Index configures the indexes of shards.
 type Index struct {
 	Layout string `koanf:"layout"`
-	// MaxSlices is the most slices of an index. Load makes it what the layout allows unless it is set.
+	// MaxSlices is the largest number of slices of an index. Unless it is set, Load limits it to what the layout
+	// allows.
 	MaxSlices int64 `koanf:"max_slices"`
 }
 
-// Worker says how work is shared between processes and hosts.
+// Worker configures how processes and hosts share work.
 type Worker struct {
 	// Lease is how long a claim on a piece of work holds without a sign of life.
 	Lease time.Duration `koanf:"lease"`
 	// StallTimeout is how long a piece of work may make no progress.
 	StallTimeout time.Duration `koanf:"stall_timeout"`
-	// MaxAttempts is how often a piece of work is tried.
+	// MaxAttempts is the number of times that a piece of work is tried.
 	MaxAttempts int `koanf:"max_attempts"`
 	RunAhead    int `koanf:"run_ahead"`
-	// SourcePaths has "SOURCE=PATH": where sources are on this host. Load expands a "~/" that PATH begins with.
+	// SourcePaths maps sources to their paths on this host, each as "SOURCE=PATH". Load expands a leading "~/" of
+	// PATH.
 	SourcePaths []string `koanf:"source_paths"`
 }
 
-// Serve says how the gateway serves.
+// Serve configures the gateway.
 type Serve struct {
-	// Listen is where it listens.
+	// Listen is the address that the gateway listens on.
 	Listen string `koanf:"listen"`
-	// MaxRequests is how many requests are answered at a time.
+	// MaxRequests is the largest number of requests answered at a time.
 	MaxRequests int `koanf:"max_requests"`
-	// Timeout is how long finding and reading a block may take.
+	// Timeout is the time allowed for finding and reading a block.
 	Timeout time.Duration `koanf:"timeout"`
 }
 
-// Log says what is logged, and how.
+// Log configures the log.
 type Log struct {
 	Level  string `koanf:"level"`
 	Format string `koanf:"format"`
 }
 
-// The kinds of pooler.
+// The values of Repo.Pooler.
 const (
 	PoolerNone        = "none"
 	PoolerTransaction = "transaction"
 )
 
-// DefaultShardSize is 256 MiB less the 1/128 that Fr32 padding adds, so that a full shard pads to a power of two.
+// DefaultShardSize is 256 MiB less the 1/128 that Fr32 padding adds, so a full shard pads to a power of two.
 const DefaultShardSize = 256 << 20 / 128 * 127
 
 func defaults() Config {

@@ -29,12 +29,12 @@ const (
 	sourcePathsKey     = "worker.source_paths"
 )
 
-// databaseKeys are those that must make sense by themselves before they can be looked at together.
+// databaseKeys are the settings that must be valid one by one before they are checked together.
 var databaseKeys = []string{"repo.data_dir", typeKey, urlKey, hostKey, portKey, userKey, dbnameKey, passwordKey,
 	passwordFileKey, oldPasswordFileKey, sslmodeKey, sslrootcertKey, sslcertKey, sslkeyKey, schemaKey, poolerKey,
 	execModeKey, migrateURLKey}
 
-// part is a setting that names the database, or that goes with its name.
+// part is a setting that names the database or refines its name.
 type part struct{ key, value, parameter string }
 
 func (r *resolver) names() []part {
@@ -47,7 +47,7 @@ func (r *resolver) names() []part {
 		part{dbnameKey, repo.DBName, ""})
 }
 
-// refinements may go with a URL, each in place of a parameter that the URL may have.
+// refinements returns the settings that may accompany a URL. Each replaces a parameter that the URL may have.
 func (r *resolver) refinements() []part {
 	repo := &r.c.Repo
 	return set(part{sslmodeKey, repo.SSLMode, "sslmode"}, part{sslrootcertKey, repo.SSLRootCert, "sslrootcert"},
@@ -65,7 +65,8 @@ func set(parts ...part) []part {
 	return given
 }
 
-// database leaves the questions of what a URL is for, and whether it is well-formed, to the dialects.
+// database checks the settings of the database together. The dialects decide which engine a URL is for and
+// whether the URL is well-formed.
 func (r *resolver) database() {
 	repo := &r.c.Repo
 	url, err := expand(r.home, repo.DatabaseURL.Reveal())
@@ -73,41 +74,48 @@ func (r *resolver) database() {
 		return
 	}
 	repo.DatabaseURL = secret.String(url)
+
 	d, err := dialect.Settings{Type: repo.DatabaseType, URL: repo.DatabaseURL,
 		Server: dialect.Server{Host: repo.Host, Database: repo.DBName}}.Dialect()
 	if !r.check(urlKey, err) || !r.located(d) {
 		return
 	}
+
 	if !d.TakesPassword {
 		r.ignoreServer(d)
 		return
 	}
+
 	r.refine()
 	r.password()
 	r.migrateURL(d)
 }
 
-// migrateURL refuses a URL that leads elsewhere than the database's. Otherwise what it says goes over the other
-// settings.
+// migrateURL checks the URL for changing the schema. It must lead to the same engine and, if it has a
+// search_path, to the same schema as the other settings. Its parameters override those settings.
 func (r *resolver) migrateURL(d dialect.Dialect) {
 	repo := &r.c.Repo
 	if repo.MigrateURL == "" {
 		return
 	}
+
 	other, err := dialect.Settings{URL: repo.MigrateURL}.Dialect()
 	if !r.check(migrateURLKey, err) {
 		return
 	}
+
 	if other.Name != d.Name {
 		r.check(migrateURLKey, fmt.Errorf("the URL is for %s, but the database is %s", other.Title, d.Title))
 	}
+
 	path, found := dialect.URLParameter(repo.MigrateURL, "search_path")
 	if found && repo.Schema != "" && strings.Trim(path, `"`) != repo.Schema {
 		r.check(migrateURLKey, fmt.Errorf("it has another search_path than %s: set one of them", schemaKey))
 	}
 }
 
-// located tells whether the database has one name, and gives it the usual one if it has none.
+// located reports whether the database has exactly one name. A database without a name gets the default of its
+// engine.
 func (r *resolver) located(d dialect.Dialect) bool {
 	repo := &r.c.Repo
 	names := r.names()
@@ -124,27 +132,32 @@ func (r *resolver) located(d dialect.Dialect) bool {
 		return r.check(typeKey, fmt.Errorf("%s needs a connection string in %s, or %s and %s",
 			d.Title, urlKey, hostKey, dbnameKey))
 	}
+
+	// Without a URL, only the type says which engine the host belongs to.
 	repo.DatabaseType = d.Name
 	return true
 }
 
-// ignoreServer warns of all that says nothing to an engine without a server.
+// ignoreServer warns of all settings that an engine without a server ignores.
 func (r *resolver) ignoreServer(d dialect.Dialect) {
 	repo := &r.c.Repo
 	ignored := append(r.names(), set(part{passwordKey, repo.Password.Reveal(), ""},
 		part{passwordFileKey, repo.PasswordFile, ""}, part{oldPasswordFileKey, repo.DatabasePasswordFile, ""},
 		part{migrateURLKey, repo.MigrateURL.Reveal(), ""})...)
 	ignored = append(ignored, r.refinements()...)
+
 	if repo.Pooler != PoolerNone {
 		ignored = append(ignored, part{key: poolerKey})
 	}
+
 	for _, p := range ignored {
 		r.warn("%s is ignored: the database is %s", p.key, d.Title)
 	}
+
 	repo.Password, repo.MigrateURL = "", ""
 }
 
-// refine refuses what a URL says otherwise.
+// refine refuses settings that contradict the URL.
 func (r *resolver) refine() {
 	for _, p := range r.refinements() {
 		other, found := dialect.URLParameter(r.c.Repo.DatabaseURL, p.parameter)

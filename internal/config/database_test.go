@@ -42,6 +42,7 @@ func TestDatabase(t *testing.T) {
 			assertMentions(t, mustFail(t, in), "environment GUPPY_DATABASE_", tt.problem)
 			continue
 		}
+
 		if got := mustLoad(t, in).Repo.DatabaseURL.Reveal(); got != tt.resolved {
 			t.Errorf("%q, %q: got %q", tt.dbType, tt.url, got)
 		}
@@ -74,6 +75,7 @@ func TestPasswordFile(t *testing.T) {
 func TestPasswordFileIsRefused(t *testing.T) {
 	good := write(t, "pw", "hunter2\n")
 	const twice = "repo.database_url has a password too"
+
 	for _, tt := range []struct{ file, url, want string }{
 		{filepath.Join(t.TempDir(), "none"), "postgres://h/db", "no such file"},
 		{mkdir(t, "pw"), "postgres://h/db", "is a directory"},
@@ -88,10 +90,12 @@ func TestPasswordFileIsRefused(t *testing.T) {
 	} {
 		err := mustFail(t, passwordInput(tt.file, tt.url))
 		assertMentions(t, err, "environment GUPPY_REPO_DATABASE_PASSWORD_FILE: repo.database_password_file: ", tt.want)
+
 		if strings.Contains(err.Error(), "hunter") {
 			t.Error(err)
 		}
 	}
+
 	err := mustFail(t, passwordInput(filepath.Join(t.TempDir(), "none"), "postgres://h/db"))
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v is no fs.ErrNotExist", err)
@@ -104,11 +108,13 @@ func TestPasswordFileWarnings(t *testing.T) {
 		if err := os.Chmod(file, mode); err != nil {
 			t.Fatal(err)
 		}
+
 		c := mustLoad(t, passwordInput(file, "host=h"))
 		if warned != (len(c.Warnings) == 1 && strings.Contains(c.Warnings[0], "chmod 600")) {
 			t.Errorf("%o: got %q", mode, c.Warnings)
 		}
 	}
+
 	c := mustLoad(t, passwordInput(file, "/x.db"))
 	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "ignored") || c.Repo.Password != "" {
 		t.Errorf("got %q, %t", c.Warnings, c.Repo.Password != "")
@@ -131,6 +137,7 @@ func TestValuesRedactTheDatabaseURL(t *testing.T) {
 		if got := valueOf(t, c, "repo.database_url").Value; got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.url, got, tt.want)
 		}
+
 		if c.Repo.DatabaseURL != secret.String(tt.url) {
 			t.Errorf("%s: the URL itself became %s", tt.url, c.Repo.DatabaseURL.Reveal())
 		}

@@ -29,6 +29,7 @@ func TestEnvironmentValues(t *testing.T) {
 		c := mustLoad(t, config.Input{HomeDir: home, Environ: []string{tt.variable}})
 		name, _, _ := strings.Cut(tt.variable, "=")
 		want := config.Value{Key: tt.key, Value: tt.want, Origin: config.Origin("environment " + name)}
+
 		if got := valueOf(t, c, tt.key); got != want {
 			t.Errorf("%s: got %+v", tt.variable, got)
 		}
@@ -46,7 +47,8 @@ func TestEnvironmentThatCountsForNothing(t *testing.T) {
 	}
 }
 
-// TestServiceLinksAreNoSettings: Kubernetes sets these in each container of a namespace with such Services.
+// TestServiceLinksAreNoSettings uses variables that Kubernetes sets in each container of a namespace with such
+// Services.
 func TestServiceLinksAreNoSettings(t *testing.T) {
 	var environ []string
 	for _, service := range []string{"GUPPY", "GUPPY_REPO", "GUPPY_GATEWAY_2"} {
@@ -55,6 +57,7 @@ func TestServiceLinksAreNoSettings(t *testing.T) {
 			if strings.Contains(address, ":") {
 				inURL = "[" + address + "]"
 			}
+
 			environ = append(environ, service+"_SERVICE_HOST="+address, service+"_SERVICE_PORT=5001",
 				service+"_SERVICE_PORT_HTTP_2=5001", service+"_PORT=tcp://"+inURL+":5001",
 				service+"_PORT_5001_TCP=tcp://"+inURL+":5001", service+"_PORT_5001_TCP_PROTO=tcp",
@@ -62,7 +65,9 @@ func TestServiceLinksAreNoSettings(t *testing.T) {
 				service+"_PORT_53_UDP=udp://"+inURL+":53", service+"_PORT_53_UDP_PROTO=udp")
 		}
 	}
+
 	c := mustLoad(t, config.Input{HomeDir: home, Environ: append(environ, "GUPPY_REPO_PORT=5433")})
+
 	for _, v := range c.Values() {
 		if v.Key == "repo.port" && v.Value != "5433" || v.Key != "repo.port" && v.Origin != config.Default {
 			t.Errorf("got %+v", v)
@@ -93,13 +98,16 @@ func TestLongAndShortNames(t *testing.T) {
 	if c.Repo.DataDir != "/d" {
 		t.Errorf("got %q", c.Repo.DataDir)
 	}
+
 	c = mustLoad(t, config.Input{Environ: []string{"GUPPY_DATA_DIR=/d", "GUPPY_REPO_DATA_DIR="}})
 	if c.Repo.DataDir != "/d" {
 		t.Errorf("got %q", c.Repo.DataDir)
 	}
+
 	err := mustFail(t, config.Input{HomeDir: home, Environ: []string{
 		"GUPPY_DATABASE_URL=postgres://u:hunter2@h/db", "GUPPY_REPO_DATABASE_URL=postgres://u:hunter3@h/db"}})
 	assertMentions(t, err, "environment GUPPY_REPO_DATABASE_URL: repo.database_url: differs from GUPPY_DATABASE_URL")
+
 	if strings.Contains(err.Error(), "hunter") {
 		t.Error(err)
 	}

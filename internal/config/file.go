@@ -14,22 +14,23 @@ import (
 	"github.com/knadh/koanf/v2"
 )
 
-// maxFile is far beyond any configuration; a file this large was named by mistake.
+// maxFile is the largest size of a configuration file. A larger file was surely named by mistake.
 const maxFile = 1 << 20
 
-// format is a language that configuration files are written in.
+// format is a language of configuration files.
 type format struct {
 	parser koanf.Parser
-	// lines returns the line of each key, and what is wrong with the file that the parser does not tell as well.
+	// lines returns the line of each key, and the faults of the file that the parser does not find itself or does
+	// not report well.
 	lines func(data []byte) (lines, []fault)
-	// explain turns the parser's error into something that can be shown.
+	// explain turns an error of the parser into a fault that is safe to show.
 	explain func(err error) fault
 }
 
-// lines has the line of every key in a file.
+// lines maps the keys of a file to their lines.
 type lines map[string]int
 
-// of falls back to the nearest section around the key.
+// of returns the line of a key, or of the nearest section around it, or 0.
 func (l lines) of(key string) int {
 	for ; key != ""; key = parent(key) {
 		if line := l[key]; line > 0 {
@@ -54,7 +55,7 @@ func (l lines) keyAt(line int) string {
 	return found
 }
 
-// fault is something wrong with a file.
+// fault is a mistake in a file.
 type fault struct {
 	line   int
 	key    string
@@ -71,7 +72,7 @@ func formatOf(name string) (format, bool) {
 	return format{}, false
 }
 
-// readFile returns the layer of the file.
+// readFile reads the settings of a file.
 func readFile(name string) *layer {
 	l := newLayer()
 	f, ok := formatOf(name)
@@ -79,27 +80,34 @@ func readFile(name string) *layer {
 		l.problem("", fileOrigin(name, 0), "the name must end in .yaml, .yml or .toml")
 		return l
 	}
+
 	data, err := readLimited(name, maxFile)
 	if err != nil {
 		l.problems = append(l.problems, Problem{Origin: fileOrigin(name, 0), Reason: err.Error(), Cause: err})
 		return l
 	}
+
 	l.decode(name, f, data)
 	return l
 }
 
 func (l *layer) decode(name string, f format, data []byte) {
 	at, faults := f.lines(data)
+
 	raw := koanf.New(".")
 	if len(faults) == 0 {
 		if err := raw.Load(rawbytes.Provider(data), f.parser); err != nil {
 			faults = []fault{f.explain(err)}
 		}
 	}
+
 	for _, fault := range faults {
 		l.fault(name, at, fault)
 	}
+
 	values := raw.All()
+
+	// Problems are reported in the order in which the operator reads the file.
 	for _, key := range inFileOrder(values, at) {
 		if !emptySection(key, values[key]) {
 			l.add(key, values[key], fileOrigin(name, at.of(key)))
@@ -107,15 +115,17 @@ func (l *layer) decode(name string, f format, data []byte) {
 	}
 }
 
-// fault reports a fault together with the setting that it is in, if that can be told.
+// fault adds a problem. It names the setting of the fault if that is known.
 func (l *layer) fault(name string, at lines, f fault) {
 	key := f.key
 	if key == "" {
 		key = at.keyAt(f.line)
 	}
+
 	if k, ok := findKey(key); ok {
 		f.reason += "; want " + k.kind.want()
 	}
+
 	l.problem(key, fileOrigin(name, f.line), f.reason)
 }
 
@@ -125,13 +135,15 @@ func inFileOrder(values map[string]any, at lines) []string {
 	return names
 }
 
-// emptySection allows a section whose settings are all commented out.
+// emptySection reports whether a value is an empty section. A section whose settings are all commented out is
+// allowed.
 func emptySection(key string, v any) bool {
 	section, isMap := v.(map[string]any)
 	return isSection(key) && (v == nil || isMap && len(section) == 0)
 }
 
-// discover returns the first default configuration file that exists, or "", and the others that exist beside it.
+// discover returns the first default configuration file that exists, or "". It also returns the others that exist
+// beside it.
 func discover(in Input) (name string, ignored []string, err error) {
 	for _, candidate := range candidates(in) {
 		_, statErr := os.Stat(candidate)
@@ -145,17 +157,20 @@ func discover(in Input) (name string, ignored []string, err error) {
 			ignored = append(ignored, candidate)
 		}
 	}
+
 	return name, ignored, err
 }
 
 func candidates(in Input) []string {
 	dir := in.getenv("XDG_CONFIG_HOME")
-	if !filepath.IsAbs(dir) { // as the XDG specification has it
+	// The XDG specification says to ignore a relative path.
+	if !filepath.IsAbs(dir) {
 		if in.HomeDir == "" {
 			return nil
 		}
 		dir = filepath.Join(in.HomeDir, ".config")
 	}
+
 	var names []string
 	for _, ext := range []string{"yaml", "yml", "toml"} {
 		names = append(names, filepath.Join(dir, "guppy", "config."+ext))

@@ -101,10 +101,12 @@ func TestFileIsTaken(t *testing.T) {
 	} {
 		file := write(t, tt.file, tt.content)
 		c := mustLoad(t, config.Input{HomeDir: home, File: file})
+
 		origin := tt.origin
 		if origin != "default" {
 			origin = "file " + file + origin
 		}
+
 		if got := valueOf(t, c, tt.key); got.Value != tt.value || string(got.Origin) != origin {
 			t.Errorf("%q: got %+v", tt.content, got)
 		}
@@ -137,6 +139,7 @@ func TestFileErrorsKeepSecrets(t *testing.T) {
 		{"c.toml", "repo.database_url = \"hunter2\\x\""},
 	} {
 		err := mustFail(t, config.Input{HomeDir: home, File: write(t, tt.file, tt.content)})
+
 		if strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: %v", tt.content, err)
 		}

@@ -1,8 +1,8 @@
 package config
 
-// Flag is a command-line flag that was given.
+// Flag is a flag that was given on the command line.
 type Flag struct {
-	// Name is the flag's name without its dashes.
+	// Name is the name of the flag without its dashes.
 	Name string
 	// Value has the type of the setting, or is text to be parsed.
 	Value any

@@ -19,6 +19,7 @@ func FuzzFile(f *testing.F) {
 		}
 		f.Add(example, strings.HasSuffix(name, ".toml"))
 	}
+
 	for _, seed := range []string{
 		"", "repo:\n  auto_migrate: true\n", "log: &a {level: *a}", "a: &a [*a]", "? {a: b}\n: c",
 		"{<<: {log: {level: info}}}",
@@ -27,21 +28,25 @@ func FuzzFile(f *testing.F) {
 	} {
 		f.Add([]byte(seed), false)
 	}
+
 	for _, seed := range []string{
 		"[log]\nlevel = 'info'", "[[repo]]\na.b = 1", "a = {b = {c = 1979-05-27T07:32:00Z}}",
 		"a = nan", "prepare.exclude = [['a'], {b = 1}]", "\"\" = 1", "repo.a = 1\nrepo = 2", "a = 07:32:00", "'a.b' = 1",
 	} {
 		f.Add([]byte(seed), true)
 	}
+
 	f.Fuzz(func(t *testing.T, content []byte, isTOML bool) {
 		name := "c.yaml"
 		if isTOML {
 			name = "c.toml"
 		}
+
 		file := filepath.Join(t.TempDir(), name)
 		if err := os.WriteFile(file, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
+
 		c, err := config.Load(config.Input{File: file, HomeDir: home})
 		assertLoaded(t, c, err)
 	})
@@ -61,16 +66,19 @@ func FuzzEnvironment(f *testing.F) {
 	f.Add("GUPPY_REPO_SCHEMA", "My \"schema")
 	f.Add("GUPPY_WORKER_SOURCE_PATHS", "a=~/b,c==")
 	f.Add("GUPPY_LOG_LEVLE", "x")
+
 	f.Fuzz(func(t *testing.T, name, value string) {
 		if strings.Contains(name, "PASSWORD_FILE") || strings.HasPrefix(name, "XDG_") {
-			return // would read whatever file the fuzzer names
+			return // it would read whatever file the fuzzer names
 		}
+
 		c, err := config.Load(config.Input{Environ: []string{name + "=" + value}, HomeDir: "/nonexistent"})
 		assertLoaded(t, c, err)
 	})
 }
 
-// assertLoaded wants ErrInvalid, or a Config that stays the same when the values it shows are loaded again.
+// assertLoaded requires ErrInvalid, or a Config that stays the same when the values that it shows are loaded
+// again.
 func assertLoaded(t *testing.T, c *config.Config, err error) {
 	t.Helper()
 	if err != nil {
@@ -79,13 +87,17 @@ func assertLoaded(t *testing.T, c *config.Config, err error) {
 		}
 		return
 	}
+
 	d, err := dialect.For(c.Repo.DatabaseType, c.Repo.DatabaseURL)
 	if err != nil || c.Repo.DatabaseURL == "" && !d.TakesPassword {
 		t.Fatalf("got %+v, for no database: %v", c, err)
 	}
+
 	if c.Prepare.ShardSize < 128 || c.Prepare.ReadAhead < 1 || c.Prepare.Space == "" {
 		t.Fatalf("got %+v", c)
 	}
+
+	// The shown values, with the secrets that they hide, must load as the same configuration.
 	flags := map[string]config.Flag{}
 	for _, v := range c.Values() {
 		flags[v.Key] = config.Flag{Name: v.Key, Value: v.Value}
@@ -95,10 +107,12 @@ func assertLoaded(t *testing.T, c *config.Config, err error) {
 	flags["worker.source_paths"] = config.Flag{Value: c.Worker.SourcePaths}
 	flags["repo.password"] = config.Flag{Value: c.Repo.Password.Reveal()}
 	flags["repo.password_file"], flags["repo.database_password_file"] = config.Flag{Value: ""}, config.Flag{Value: ""}
+
 	again, err := config.Load(config.Input{Flags: flags, HomeDir: home})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	again.Repo.PasswordFile, again.Repo.DatabasePasswordFile = c.Repo.PasswordFile, c.Repo.DatabasePasswordFile
 	assertSettings(t, again, c)
 }

@@ -10,7 +10,7 @@ import (
 
 const (
 	envPrefix = "GUPPY_"
-	// Variables of the project's own tests are not settings.
+	// envTestPrefix begins the variables of the project's own tests, which are not settings.
 	envTestPrefix = "GUPPY_TEST_"
 )
 
@@ -26,7 +26,7 @@ type key struct {
 	short string // a second, shorter environment variable
 }
 
-// keys lists every setting in the order in which they are shown.
+// keys lists every setting in the order of presentation.
 var keys = []key{
 	{name: "repo.data_dir", kind: directory, short: "GUPPY_DATA_DIR"},
 	{name: typeKey, kind: append(choice(dialect.Names()), ""), short: "GUPPY_DATABASE_TYPE"},
@@ -85,7 +85,7 @@ var keys = []key{
 	{name: "log.format", kind: choice{"text", "json"}},
 }
 
-// env is the key's full environment variable.
+// env returns the name of the key's full environment variable.
 func (k key) env() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.name, ".", "_"))
 }

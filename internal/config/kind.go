@@ -14,13 +14,14 @@ import (
 	"github.com/guppy-prep/guppy/internal/secret"
 )
 
-// kind is the type of a setting and the values it may have.
+// kind is the type of a setting and the set of its valid values.
 type kind interface {
-	// convert takes a value that already has a type, as files have them. It does not turn one type into another.
+	// convert checks a value that already has a type, such as one from a file. It does not turn one type into
+	// another.
 	convert(v any) (any, bool)
-	// parse takes the text of an environment variable or a flag.
+	// parse converts the text of an environment variable or a flag.
 	parse(text string) (any, bool)
-	// want says what is allowed.
+	// want describes the valid values.
 	want() string
 }
 
@@ -41,12 +42,13 @@ func isLabel(s string) bool {
 	return s != "" && len(s) <= 255 && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
-// isPlain allows nothing, which stands for leaving the choice to the server or the driver.
+// isPlain reports whether s has no control characters. It accepts "", which leaves the choice to the server or
+// the driver.
 func isPlain(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
-// isHost keeps out connection strings, which may hold a password.
+// isHost rejects connection strings, because they may contain a password.
 func isHost(s string) bool {
 	return isPlain(s) && (strings.HasPrefix(s, "/") || !strings.ContainsAny(s, "/@=?# "))
 }
@@ -65,7 +67,7 @@ func (t text) convert(v any) (any, bool) {
 func (t text) parse(s string) (any, bool) { return t.convert(s) }
 func (t text) want() string               { return t.wants }
 
-// hidden is a secret: a URL, of which some may be shown, or one that is hidden whole.
+// hidden is a secret. It is a URL, parts of which may be shown, unless whole is true.
 type hidden struct{ whole bool }
 
 func (hidden) convert(v any) (any, bool) {
@@ -76,7 +78,7 @@ func (hidden) convert(v any) (any, bool) {
 func (h hidden) parse(s string) (any, bool) { return h.convert(s) }
 func (hidden) want() string                 { return "text" }
 
-// choice is one of some words. An empty word stands for leaving the choice to guppy.
+// choice is one of several words. An empty word leaves the choice to guppy.
 type choice []string
 
 func (c choice) convert(v any) (any, bool) {
@@ -128,7 +130,7 @@ func (w whole) parse(s string) (any, bool) {
 
 func (w whole) want() string { return fmt.Sprintf("a whole number from %d to %d", w.min, w.max) }
 
-// integer widens any integer type that fits.
+// integer converts any integer type whose value fits.
 func integer(v any) (int64, bool) {
 	switch r := reflect.ValueOf(v); {
 	case r.CanInt():
@@ -141,7 +143,7 @@ func integer(v any) (int64, bool) {
 
 type span struct{ min, max time.Duration }
 
-// convert takes no number but 0, since a number has no unit.
+// convert accepts no number but 0, because a number has no unit.
 func (d span) convert(v any) (any, bool) {
 	switch v := v.(type) {
 	case string:
@@ -149,6 +151,7 @@ func (d span) convert(v any) (any, bool) {
 	case time.Duration:
 		return v, d.min <= v && v <= d.max
 	}
+
 	n, ok := integer(v)
 	return time.Duration(0), ok && n == 0 && d.min == 0
 }
@@ -176,7 +179,7 @@ func showDuration(d time.Duration) string {
 	return s
 }
 
-// list is a list of text. In the environment its items stand between commas.
+// list is a list of text. In the environment its items are separated by commas.
 type list struct {
 	wants string
 	ok    func(string) bool

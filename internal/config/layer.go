@@ -2,7 +2,7 @@ package config
 
 import "github.com/guppy-prep/guppy/dialect"
 
-// layer is what one source of settings says: the values that are good, and the problems.
+// layer holds the settings of one place: the valid values and the problems.
 type layer struct {
 	values   map[string]any
 	origins  map[string]Origin
@@ -14,7 +14,7 @@ func newLayer() *layer {
 	return &layer{values: map[string]any{}, origins: map[string]Origin{}}
 }
 
-// add takes a value that has a type.
+// add adds a value that has a type.
 func (l *layer) add(name string, v any, origin Origin) {
 	if k, ok := l.known(name, origin); ok {
 		converted, good := k.kind.convert(v)
@@ -22,7 +22,7 @@ func (l *layer) add(name string, v any, origin Origin) {
 	}
 }
 
-// addText takes the text of a value.
+// addText adds a value that is text.
 func (l *layer) addText(name, text string, origin Origin) {
 	if k, ok := l.known(name, origin); ok {
 		converted, good := k.kind.parse(text)

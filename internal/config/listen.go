@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// isListen allows HOST:PORT, of which HOST may be empty.
+// isListen accepts HOST:PORT, where HOST may be empty.
 func isListen(s string) bool {
 	_, port, err := net.SplitHostPort(s)
 	if err != nil || !isPlain(s) {

@@ -13,13 +13,13 @@ import (
 
 // Input is everything that Load depends on besides the files themselves.
 type Input struct {
-	// File is the configuration file that the operator named, or "" for the default one, which need not exist.
+	// File is the configuration file named by the operator, or "" for the default file, which need not exist.
 	File string
 	// Environ has the form of os.Environ.
 	Environ []string
-	// Flags are the flags that were given, by the name of their setting.
+	// Flags holds the flags that were given, by the names of their settings.
 	Flags map[string]Flag
-	// HomeDir is what "~" stands for. It may be "" as long as nothing needs it.
+	// HomeDir replaces "~". It may be "" as long as no path needs it.
 	HomeDir string
 }
 
@@ -32,11 +32,11 @@ func (in Input) getenv(name string) string {
 	return ""
 }
 
-// Load reads and checks the configuration: defaults, the file, GUPPY_* variables, flags, in rising order of
-// precedence. Without Input.File it takes the first that exists of config.yaml, config.yml and config.toml in
-// $XDG_CONFIG_HOME/guppy, which is ~/.config/guppy by default.
+// Load reads and checks the configuration: defaults, the file, GUPPY_* variables, and flags, in increasing order
+// of precedence. If Input.File is empty, Load reads the first of config.yaml, config.yml and config.toml that
+// exists in $XDG_CONFIG_HOME/guppy, which is ~/.config/guppy by default.
 //
-// A configuration that is refused gives an *Error with every problem found; it wraps ErrInvalid.
+// If the configuration is invalid, Load returns an *Error, which lists every problem and wraps ErrInvalid.
 func Load(in Input) (*Config, error) {
 	file, first := fileLayer(in)
 	layers := []*layer{first, environLayer(in.Environ), flagLayer(in.Flags)}
@@ -44,11 +44,13 @@ func Load(in Input) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	c.File = file
 	problems := problemsOf(layers)
 	if problems = append(problems, c.resolve(in.HomeDir, problems)...); len(problems) > 0 {
 		return nil, &Error{Problems: problems}
 	}
+
 	return c, nil
 }
 
@@ -62,13 +64,18 @@ func fileLayer(in Input) (string, *layer) {
 		l.problems = []Problem{{Reason: "finding the configuration file: " + err.Error(), Cause: err}}
 		return "", l
 	}
+
 	if name == "" {
+		// The default file need not exist.
 		return "", newLayer()
 	}
+
 	l := readFile(name)
+	// An operator may be editing one of the files that have no effect.
 	for _, other := range ignored {
 		l.warnings = append(l.warnings, fmt.Sprintf("%s is ignored: %s is read instead", other, name))
 	}
+
 	return name, l
 }
 
@@ -78,6 +85,7 @@ func merge(layers []*layer) (*Config, error) {
 	if err := k.Load(structs.Provider(defaults(), "koanf"), nil); err != nil {
 		return nil, fmt.Errorf("defaults: %w", err)
 	}
+
 	c := &Config{origins: map[string]Origin{}}
 	for _, l := range layers {
 		if err := k.Load(confmap.Provider(l.values, "."), nil); err != nil {
@@ -86,10 +94,13 @@ func merge(layers []*layer) (*Config, error) {
 		maps.Copy(c.origins, l.origins)
 		c.Warnings = append(c.Warnings, l.warnings...)
 	}
+
+	// A key without a field is a mistake of ours that would lose a setting.
 	strict := koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{ErrorUnused: true}}
 	if err := k.UnmarshalWithConf("", c, strict); err != nil {
 		return nil, fmt.Errorf("decode: %w", err)
 	}
+
 	return c, nil
 }
 

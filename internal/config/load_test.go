@@ -33,6 +33,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Log: config.Log{Level: "info", Format: "text"},
 	}
+
 	assertSettings(t, c, &want)
 	if c.File != "" || c.Warnings != nil {
 		t.Errorf("file %q, warnings %q", c.File, c.Warnings)
@@ -61,9 +62,11 @@ func TestPrecedenceAndOrigins(t *testing.T) {
 		Flags:   map[string]config.Flag{"prepare.workers": {Name: "workers", Value: 3}},
 		HomeDir: home,
 	})
+
 	if c.Prepare.Workers != 3 || c.Log.Format != "text" || c.Log.Level != "debug" || c.Prepare.Space != "file" {
 		t.Errorf("got %+v %+v", c.Prepare, c.Log)
 	}
+
 	for key, want := range map[string]config.Origin{
 		"prepare.workers":    "flag --workers",
 		"log.format":         "environment GUPPY_LOG_FORMAT",
@@ -74,6 +77,7 @@ func TestPrecedenceAndOrigins(t *testing.T) {
 		if got := c.Origin(key); got != want {
 			t.Errorf("%s: got %q, want %q", key, got, want)
 		}
+
 		if c.IsSet(key) != (want != config.Default) {
 			t.Errorf("IsSet(%s) is %t", key, c.IsSet(key))
 		}
@@ -89,6 +93,7 @@ prepare:
   exclude: ["*.tmp", '.git/']
   read_ahead: 0x20
 `)
+
 	toml := write(t, "c.toml", `
 repo = {data_dir = "/d", database_type = "postgres", database_url = "postgres://u:p@h/db", max_open_conns = 5,
   conn_max_lifetime = "0s", auto_migrate = true}
@@ -99,6 +104,7 @@ read_ahead = 32
 `)
 	a, b := mustLoad(t, config.Input{File: yaml}), mustLoad(t, config.Input{File: toml})
 	assertSettings(t, a, b)
+
 	if !reflect.DeepEqual(a.Prepare.Exclude, []string{"*.tmp", ".git/"}) || a.Prepare.ShardSize != 1e8 ||
 		a.Repo.DatabaseURL.Reveal() != "postgres://u:p@h/db" || a.Repo.ConnMaxLifetime != 0 {
 		t.Errorf("got %+v", a)
@@ -113,6 +119,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		Flags:   map[string]config.Flag{"prepare.on_error": {Name: "on-error", Value: "explode"}},
 		HomeDir: home,
 	})
+
 	want := "invalid configuration\n" +
 		"  file " + file + ":2: log.level: \"loud\" is not allowed, want debug, info, warn or error\n" +
 		"  file " + file + ":4: prepare.worker: unknown setting; did you mean prepare.workers?\n" +
@@ -121,6 +128,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		"want a whole number from 1 to 4096\n" +
 		"  environment GUPPY_PREPARE_SYMLINK: unknown variable; did you mean GUPPY_PREPARE_SYMLINKS?\n" +
 		"  flag --on-error: prepare.on_error: \"explode\" is not allowed, want fail or skip"
+
 	if err.Error() != want {
 		t.Errorf("got\n%s\nwant\n%s", err, want)
 	}
@@ -138,6 +146,7 @@ func TestFlags(t *testing.T) {
 		!c.Repo.AutoMigrate || !reflect.DeepEqual(c.Prepare.Exclude, []string{"a,b", "c"}) {
 		t.Errorf("got %+v", c)
 	}
+
 	err := mustFail(t, config.Input{HomeDir: home, Flags: map[string]config.Flag{
 		"prepare.wrokers": {Name: "wrokers", Value: 1},
 		"prepare.workers": {Name: "workers", Value: uint64(1) << 63},
@@ -169,6 +178,7 @@ func TestDiscovery(t *testing.T) {
 			if want != "" {
 				want = filepath.Join(dir, want)
 			}
+
 			if c.File != want || c.Log.Level != tt.level {
 				t.Errorf("got %s with %q", c.File, c.Log.Level)
 			}
@@ -195,6 +205,7 @@ func TestNamedFile(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			err := mustFail(t, config.Input{HomeDir: home, File: tt.file})
 			assertMentions(t, err, tt.file, tt.want)
+
 			if tt.cause != nil && !errors.Is(err, tt.cause) {
 				t.Errorf("%v is no %v", err, tt.cause)
 			}
@@ -218,15 +229,18 @@ func TestPaths(t *testing.T) {
 			t.Errorf("%s: got %q, %q, %q", tt.yaml, c.Repo.DataDir, c.Prepare.Store, c.Repo.DatabaseURL.Reveal())
 		}
 	}
+
 	for _, bad := range []string{"s3:bucket/x", "file://host/x", "file:rel", "file:///x?y=1", "file:///x#y",
 		"ftp://host/x",
 		"none://x", "s3://", "s3://bucket/../x", "s3://key:secret@bucket/x", "s3://bucket/x?secret=secret"} {
 		err := mustFail(t, config.Input{HomeDir: home, Environ: []string{"GUPPY_PREPARE_STORE=" + bad}})
 		assertMentions(t, err, "environment GUPPY_PREPARE_STORE: prepare.store: want a directory")
+
 		if strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
+
 	for _, store := range []string{"s3://bucket/x?endpoint=http://127.0.0.1:9000", "none:"} {
 		c := mustLoad(t, config.Input{HomeDir: home, Environ: []string{"GUPPY_PREPARE_STORE=" + store}})
 		if c.Prepare.Store != store || c.Prepare.StoreDirectory() != "" {
@@ -267,7 +281,7 @@ func assertMentions(t *testing.T, err error, parts ...string) {
 	}
 }
 
-// assertSettings compares secrets by what they hide.
+// assertSettings compares secrets by their hidden text.
 func assertSettings(t *testing.T, got, want *config.Config) {
 	t.Helper()
 	if got.Repo != want.Repo {

@@ -18,10 +18,12 @@ func TestMigrateURL(t *testing.T) {
 	if got := c.Repo.MigrateURL.Reveal(); got != direct || len(c.Warnings) > 0 {
 		t.Errorf("got %q, warnings %q", got, c.Warnings)
 	}
+
 	shown := valueOf(t, c, "repo.migrate_url").Value
 	if strings.Contains(shown, "hunter2") || !strings.Contains(shown, "owner") {
 		t.Errorf("shown as %q", shown)
 	}
+
 	c = mustLoad(t, migrateURLInput("", direct))
 	if c.Repo.MigrateURL != "" || len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "repo.migrate_url is ignored") {
 		t.Errorf("with SQLite: %q, warnings %q", c.Repo.MigrateURL.Reveal(), c.Warnings)

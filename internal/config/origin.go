@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// Origin says where the value of a setting comes from: "default", "file /etc/guppy.yaml:12",
-// "environment GUPPY_LOG_LEVEL" or "flag --log-level".
+// Origin is the place that the value of a setting comes from: "default", "file /etc/guppy.yaml:12", "environment
+// GUPPY_LOG_LEVEL" or "flag --log-level".
 type Origin string
 
-// Default is the origin of a setting that nobody set.
+// Default is the origin of a setting that is not set anywhere.
 const Default Origin = "default"
 
-// Origin returns where the value of the setting comes from.
+// Origin returns the origin of a setting's value.
 func (c *Config) Origin(key string) Origin {
 	if origin, ok := c.origins[key]; ok {
 		return origin
@@ -20,10 +20,10 @@ func (c *Config) Origin(key string) Origin {
 	return Default
 }
 
-// IsSet tells whether the setting was given in a file, the environment or a flag.
+// IsSet reports whether the setting was given in a file, the environment or a flag.
 func (c *Config) IsSet(key string) bool { return c.Origin(key) != Default }
 
-// ByFlag tells whether the setting was given by a flag: for this one run, rather than for all.
+// ByFlag reports whether the setting was given by a flag: for this run alone, rather than for all.
 func (c *Config) ByFlag(key string) bool {
 	return strings.HasPrefix(string(c.Origin(key)), string(flagOrigin("")))
 }

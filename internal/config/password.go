@@ -19,13 +19,14 @@ var (
 	errTwoFiles      = errors.New("differs from " + passwordFileKey + ", which means the same: set one of them")
 )
 
-// password makes sure that there is one password at most, and reads it if it is in a file.
+// password checks that at most one password is set. It reads a password that is in a file.
 func (r *resolver) password() {
 	repo := &r.c.Repo
 	key, file := passwordFileKey, repo.PasswordFile
 	if file == "" {
 		key, file = oldPasswordFileKey, repo.DatabasePasswordFile
 	}
+
 	switch {
 	case repo.DatabasePasswordFile != "" && file != repo.DatabasePasswordFile:
 		r.check(oldPasswordFileKey, errTwoFiles)
@@ -35,6 +36,7 @@ func (r *resolver) password() {
 		r.check(key, errPasswordInURL)
 	case repo.Password != "" && dialect.HoldsPassword(repo.DatabaseURL):
 		r.check(passwordKey, errPasswordInURL)
+	// One password is set, in a file.
 	case file != "":
 		r.passwordFrom(key, file)
 	case repo.Password != "" && r.c.inFile(passwordKey):
@@ -50,7 +52,8 @@ func (r *resolver) passwordFrom(key, file string) {
 	}
 }
 
-// warnOfReaders leaves a file that can't be looked at to whoever reads it.
+// warnOfReaders warns if others can read a file. It ignores a file that can't be examined, because reading the
+// file fails as well.
 func (r *resolver) warnOfReaders(key, file string) {
 	info, err := os.Stat(file)
 	if err != nil {
@@ -61,19 +64,22 @@ func (r *resolver) warnOfReaders(key, file string) {
 	}
 }
 
-// readPassword returns what the file holds, less the line ends around it. Blanks may belong to a password.
+// readPassword returns the content of the file without the line ends around it. Blanks may belong to a password.
 func readPassword(path string) (secret.String, error) {
 	data, err := readLimited(path, maxPassword)
 	if err != nil {
 		return "", err
 	}
+
 	password := strings.Trim(string(data), "\r\n")
+
 	switch {
 	case password == "":
 		return "", errPasswordEmpty
 	case strings.ContainsRune(password, 0):
 		return "", errPasswordNUL
 	}
+
 	return secret.String(password), nil
 }
 

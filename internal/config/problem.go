@@ -14,22 +14,22 @@ import (
 // ErrInvalid is in the chain of every error that Load returns.
 var ErrInvalid = errors.New("invalid configuration")
 
-// Error lists everything that is wrong with a configuration, so that one run is enough to mend it all. It never holds
-// the value of a secret. errors.Is finds ErrInvalid in it, and the cause when a file could not be read.
+// Error lists all problems of a configuration, so that the operator can fix them at once. It never contains the
+// value of a secret. It wraps ErrInvalid, and the cause of a file that could not be read.
 type Error struct{ Problems []Problem }
 
-// Problem is one thing that is wrong.
+// Problem is one mistake in a configuration.
 type Problem struct {
-	// Key is the setting, or "" if the problem is not with one setting.
+	// Key is the setting, or "" if the problem does not concern a single setting.
 	Key string
-	// Origin is the place to mend, or "" or Default if there is none.
+	// Origin is the place to fix, or "" or Default if there is none.
 	Origin Origin
 	Reason string
-	// Cause is the error behind the problem, if there is one.
+	// Cause is the error behind the problem, or nil.
 	Cause error
 }
 
-// Error has one line for each problem.
+// Error returns one line for each problem.
 func (e *Error) Error() string {
 	lines := []string{ErrInvalid.Error()}
 	for _, p := range e.Problems {
@@ -49,7 +49,7 @@ func (e *Error) Unwrap() []error {
 	return errs
 }
 
-// String is the place, the setting and the reason in one line.
+// String returns the place, the setting and the reason in one line.
 func (p Problem) String() string {
 	s := p.Reason
 	if p.Key != "" {
@@ -61,7 +61,7 @@ func (p Problem) String() string {
 	return s
 }
 
-// badValue keeps the value of a secret to itself.
+// badValue returns the problem of an invalid value. It does not show the value of a secret.
 func badValue(k key, v any, origin Origin) Problem {
 	shown := show(v)
 	if _, secret := k.kind.(hidden); secret {
@@ -80,7 +80,8 @@ func printable(name string) string {
 
 const shownBytes = 64
 
-// show prints a refused value. A connection string may have been given for the wrong setting.
+// show formats an invalid value. It redacts the value, because a connection string may have been given for the
+// wrong setting.
 func show(v any) string {
 	s, ok := v.(string)
 	if !ok {

@@ -17,6 +17,7 @@ func TestTableAndConfigHaveTheSameSettings(t *testing.T) {
 	if err := k.Load(structs.Provider(defaults(), "koanf"), nil); err != nil {
 		t.Fatal(err)
 	}
+
 	var names []string
 	for _, key := range keys {
 		names = append(names, key.name)
@@ -24,6 +25,7 @@ func TestTableAndConfigHaveTheSameSettings(t *testing.T) {
 			t.Errorf("Config has no %s", key.name)
 		}
 	}
+
 	if got := k.Keys(); len(got) != len(names) {
 		t.Errorf("Config has %q, the table %q", got, names)
 	}
@@ -34,11 +36,13 @@ func TestDefaultsAreAllowed(t *testing.T) {
 	if err := k.Load(structs.Provider(defaults(), "koanf"), nil); err != nil {
 		t.Fatal(err)
 	}
+
 	for _, key := range keys {
 		v := k.Get(key.name)
 		if s, ok := v.(secret.String); ok {
 			v = s.Reveal()
 		}
+
 		if _, ok := key.kind.convert(v); !ok {
 			t.Errorf("%s: %v is not %s", key.name, v, key.kind.want())
 		}
@@ -54,6 +58,7 @@ func TestSizes(t *testing.T) {
 			t.Errorf("%q: got %d, %t", text, got, ok)
 		}
 	}
+
 	for _, text := range []string{
 		"", "B", "MiB", "-1", "+1", "1.5MiB", "1M", "1mb", "1MIB", "1  MB", " 1", "1 ", "12abc", "0x10",
 		"1e3", "NaN", "8388608TiB", "9223372036854775808", "٣",

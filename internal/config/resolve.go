@@ -18,22 +18,25 @@ var (
 	errNoHome = errors.New(`the home directory that "~" stands for is not known; write the path in full`)
 )
 
-// resolve fills in what depends on other settings and checks what single settings cannot show. A setting that
-// already has a problem is not looked at again.
+// resolve fills in values that depend on other settings and checks settings together. It does not check a setting
+// again that already has a problem.
 func (c *Config) resolve(home string, known []Problem) []Problem {
 	r := resolver{c: c, home: home}
+
 	c.trim()
 	r.paths()
 	r.store()
 	r.index()
+
 	if !concernDatabase(known) && !concernDatabase(r.problems) {
 		r.database()
 	}
+
 	return r.problems
 }
 
-// trim removes the white space around URLs, such as the newline of a file that an environment variable was set from. A
-// path may begin or end with white space.
+// trim removes white space around URLs, such as the newline that an environment variable may get from a file. It
+// leaves paths alone, because they may begin or end with white space.
 func (c *Config) trim() {
 	c.Repo.DatabaseURL = dialect.TrimURL(c.Repo.DatabaseURL)
 	c.Repo.MigrateURL = dialect.TrimURL(c.Repo.MigrateURL)
@@ -72,6 +75,7 @@ func (r *resolver) paths() {
 	r.path(sslkeyKey, &c.Repo.SSLKey)
 	r.path("prepare.store", &c.Prepare.Store)
 	r.path("prepare.exclude_file", &c.Prepare.ExcludeFile)
+
 	for i, pair := range c.Worker.SourcePaths {
 		source, path, _ := strings.Cut(pair, "=")
 		r.path(sourcePathsKey, &path)
@@ -108,12 +112,13 @@ func (r *resolver) store() {
 	}
 }
 
-// index brings the number of slices into what the layout allows, unless somebody has set it.
+// index limits the number of slices to what the layout allows, unless the number was set.
 func (r *resolver) index() {
 	x := &r.c.Index
 	layout, err := blobindex.ParseLayout(x.Layout)
 	if err != nil {
-		return // told already
+		// The invalid layout has been reported already.
+		return
 	}
 	if !r.c.IsSet(slicesKey) {
 		x.MaxSlices = min(x.MaxSlices, layout.MaxSlices())

@@ -30,11 +30,13 @@ func TestPiecesNameTheDatabase(t *testing.T) {
 			t.Errorf("%q: got %+v, %q", variables, c.Repo, c.Warnings)
 		}
 	}
+
 	c := mustLoad(t, repoInput("HOST=h", "PORT=5433", "USER=u", "PASSWORD=hunter2", "DBNAME=d"))
 	if c.Repo.Host != "h" || c.Repo.Port != 5433 || c.Repo.User != "u" || c.Repo.DBName != "d" ||
 		c.Repo.Password.Reveal() != "hunter2" {
 		t.Errorf("got %+v", c.Repo)
 	}
+
 	if shown := valueOf(t, c, "repo.password").Value; shown != "xxxxx" {
 		t.Errorf("the password shows as %s", shown)
 	}
@@ -56,6 +58,7 @@ func TestRefinementsCompleteURL(t *testing.T) {
 func TestServerIsRefused(t *testing.T) {
 	const twice = "repo.database_url has a password too"
 	file := write(t, "pw", "hunter2")
+
 	for _, tt := range []struct {
 		variables []string
 		want      string
@@ -94,6 +97,7 @@ func TestServerIsRefused(t *testing.T) {
 	} {
 		err := mustFail(t, repoInput(tt.variables...))
 		assertMentions(t, err, "environment GUPPY_REPO_", tt.want)
+
 		if strings.Contains(err.Error(), "hunter") {
 			t.Error(err)
 		}
@@ -138,17 +142,20 @@ func TestPasswordFileHasTwoNames(t *testing.T) {
 func TestSecretsThatOthersCanReadAreWarnedOf(t *testing.T) {
 	key := write(t, "client.key", "key")
 	file := write(t, "c.yaml", "repo: {host: h, password: hunter2, sslcert: c, sslkey: "+key+"}")
+
 	for warnings, mode := range []os.FileMode{0o600, 0o604, 0o640} {
 		for _, name := range []string{file, key} {
 			if err := os.Chmod(name, mode); err != nil {
 				t.Fatal(err)
 			}
 		}
+
 		c := mustLoad(t, config.Input{HomeDir: home, File: file})
 		if len(c.Warnings) != min(2*warnings, 2) || strings.Contains(strings.Join(c.Warnings, ""), "hunter") {
 			t.Errorf("%o: got %q", mode, c.Warnings)
 		}
 	}
+
 	in := repoInput("PASSWORD=other")
 	in.File = file
 	c := mustLoad(t, in)
@@ -165,6 +172,7 @@ func TestWorkerSettings(t *testing.T) {
 	if !reflect.DeepEqual(c.Worker.SourcePaths, want) || c.Worker.MaxAttempts != 1000 || c.Worker.RunAhead != 1 {
 		t.Errorf("got %+v", c.Worker)
 	}
+
 	for _, bad := range []string{"LEASE=499ms", "LEASE=61m", "STALL_TIMEOUT=0", "STALL_TIMEOUT=25h", "MAX_ATTEMPTS=0",
 		"MAX_ATTEMPTS=1001", "RUN_AHEAD=0", "SOURCE_PATHS=a", "SOURCE_PATHS==b", "SOURCE_PATHS=a="} {
 		name, _, _ := strings.Cut(bad, "=")

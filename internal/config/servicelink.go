@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// Kubernetes puts such variables into each container for every Service of its namespace; docker's links began them.
-// Those of a Service called guppy, or guppy-something, begin as settings do. See
+// Kubernetes sets such variables in each container for every Service of its namespace, as docker's links did
+// before. The variables of a Service called guppy, or guppy-something, begin like settings. See
 // https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables.
 var (
 	serviceHost = regexp.MustCompile(`_SERVICE_HOST$`)
@@ -21,8 +21,8 @@ var (
 
 var protocols = []string{"tcp", "udp", "sctp"}
 
-// isServiceLink reports whether a variable has both the name and the value of one that tells of a Service. A setting
-// whose name is misspelt has neither, or one of them at most.
+// isServiceLink reports whether a variable has both the name and the value of one that describes a Service. A
+// setting with a misspelt name has at most one of them.
 func isServiceLink(name, value string) bool {
 	part := linkPart.FindStringSubmatch(name)
 	switch {
@@ -44,7 +44,8 @@ func isPort(value string) bool {
 	return err == nil && port > 0
 }
 
-// isAddress reports whether value is an IP address, in brackets or not, or what a Service without one has.
+// isAddress reports whether value is an IP address, with or without brackets, or the "None" of a Service without
+// an address.
 func isAddress(value string) bool {
 	if len(value) > 1 && value[0] == '[' && value[len(value)-1] == ']' {
 		value = value[1 : len(value)-1]

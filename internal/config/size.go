@@ -29,7 +29,7 @@ func (s size) want() string {
 	return fmt.Sprintf(`a number of bytes from %d to %d, or a size such as "254MiB"`, s.min, s.max)
 }
 
-// units lacks "M", which means two things, and "Mb", which means bits.
+// units lacks "M", which has two meanings, and "Mb", which means bits.
 var units = map[string]int64{
 	"": 1, "B": 1,
 	"kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
@@ -41,15 +41,18 @@ func parseSize(text string) (int64, bool) {
 	if i := strings.IndexFunc(text, notDigit); i >= 0 {
 		digits = text[:i]
 	}
+
 	n, err := strconv.ParseInt(digits, 10, 64)
 	suffix := text[len(digits):]
 	if len(suffix) > 1 {
 		suffix = strings.TrimPrefix(suffix, " ")
 	}
+
 	unit, known := units[suffix]
 	if err != nil || !known || n > math.MaxInt64/unit {
 		return 0, false
 	}
+
 	return n * unit, true
 }
 

@@ -7,7 +7,7 @@ import (
 
 const maxSuggestions = 3
 
-// spelling is a name, and the part of it that people are most likely to write alone.
+// spelling is a name and the part of the name that people are most likely to write alone.
 type spelling struct{ full, tail string }
 
 func keyNames() []spelling {
@@ -47,13 +47,16 @@ func didYouMean(given spelling, known []spelling) string {
 	return "; did you mean " + strings.Join(found, " or ") + "?"
 }
 
-// nearest returns the known names that a mistyped one may stand for: those at the least edit distance, as a whole or
-// in the tail. A name that is like none of them has none.
+// nearest returns the known names that a mistyped name may stand for. These are the names at the least edit
+// distance, in whole or in the tail. If no name is similar it returns none.
 func nearest(given spelling, known []spelling) []string {
-	const longest = 100 // beyond which a name is like no other, and the distance costs time
+	// A longer name is similar to no other, and its distance would take long to compute.
+	const longest = 100
+
 	if len(given.full) > longest {
 		return nil
 	}
+
 	best := max(2, len(given.tail)/3)
 	var found []string
 	for _, candidate := range known {
@@ -65,18 +68,22 @@ func nearest(given spelling, known []spelling) []string {
 			found = append(found, candidate.full)
 		}
 	}
+
 	return found[:min(len(found), maxSuggestions)]
 }
 
-// distance is the Levenshtein distance between two names, in bytes.
+// distance returns the Levenshtein distance between two names, in bytes.
 func distance(a, b string) int {
+	// row[j] is the distance between the part of a seen so far and the first j bytes of b.
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
+
 	for i := range len(a) {
 		diagonal := row[0]
 		row[0] = i + 1
+
 		for j := range len(b) {
 			cost := diagonal
 			if a[i] != b[j] {
@@ -86,5 +93,6 @@ func distance(a, b string) int {
 			row[j+1] = slices.Min([]int{cost, row[j] + 1, diagonal + 1})
 		}
 	}
+
 	return row[len(b)]
 }

@@ -8,11 +8,13 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// tomlLines finds no faults: those the TOML parser tells itself, with their lines.
+// tomlLines returns the lines of keys. It finds no faults, because the TOML parser reports them with their lines.
 func tomlLines(data []byte) (lines, []fault) {
 	w := tomlWalk{data: data, lines: lines{}, line: 1}
 	w.parser.Reset(data)
+
 	section := ""
+
 	for w.parser.NextExpression() {
 		switch node := w.parser.Expression(); node.Kind {
 		case unstable.Table, unstable.ArrayTable:
@@ -22,6 +24,7 @@ func tomlLines(data []byte) (lines, []fault) {
 		default:
 		}
 	}
+
 	return w.lines, nil
 }
 
@@ -29,12 +32,12 @@ type tomlWalk struct {
 	parser unstable.Parser
 	data   []byte
 	lines  lines
-	// line is the line at offset, so that lines are counted once.
+	// line is the line at offset. Together they avoid counting lines twice.
 	line   int
 	offset int
 }
 
-// name joins the parts of a dotted key and notes the line of each.
+// name joins the parts of a dotted key and records the line of each.
 func (w *tomlWalk) name(section string, node *unstable.Node) string {
 	name := section
 	for parts := node.Key(); parts.Next(); {
@@ -68,7 +71,7 @@ func (w *tomlWalk) lineAt(offset int) int {
 	return w.line
 }
 
-// explainTOML leaves out the excerpt of the file that the parser adds: it may hold a secret.
+// explainTOML leaves out the excerpt of the file that the parser adds, because it may contain a secret.
 func explainTOML(err error) fault {
 	var decodeErr *toml.DecodeError
 	if !errors.As(err, &decodeErr) {

@@ -6,13 +6,14 @@ import (
 	"testing"
 )
 
-// TestWhiteSpaceAroundURLsIsTrimmed as that of a file from which a variable was set; a directory may have it in its
-// name.
+// TestWhiteSpaceAroundURLsIsTrimmed uses white space as of a file from which a variable was set. The name of a
+// directory may contain white space.
 func TestWhiteSpaceAroundURLsIsTrimmed(t *testing.T) {
 	password := filepath.Join(t.TempDir(), "password")
 	if err := os.WriteFile(password, []byte("\n se cret \r\n\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+
 	c, err := Load(Input{HomeDir: "/home/user", Environ: []string{
 		"GUPPY_REPO_DATABASE_URL= postgres://user@host/db\n", "GUPPY_REPO_MIGRATE_URL=\tpostgres://owner@host/db \n",
 		"GUPPY_REPO_PASSWORD_FILE=" + password, "GUPPY_PREPARE_STORE=/photos ",
@@ -20,6 +21,7 @@ func TestWhiteSpaceAroundURLsIsTrimmed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for got, want := range map[string]string{
 		c.Repo.DatabaseURL.Reveal(): "postgres://user@host/db", c.Repo.MigrateURL.Reveal(): "postgres://owner@host/db",
 		c.Repo.Password.Reveal(): " se cret ", c.Prepare.Store: "/photos ",
@@ -28,6 +30,7 @@ func TestWhiteSpaceAroundURLsIsTrimmed(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
+
 	c, err = Load(Input{HomeDir: "/home/user", Environ: []string{"GUPPY_PREPARE_STORE= file:///photos\n"}})
 	if err != nil || c.Prepare.Store != "/photos" {
 		t.Errorf("%v; %v", c, err)

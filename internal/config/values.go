@@ -11,15 +11,15 @@ import (
 	"github.com/knadh/koanf/v2"
 )
 
-// Value is a setting as it may be shown.
+// Value is a setting in a form that is safe to show.
 type Value struct {
 	Key string
-	// Value has secrets redacted: of a connection string it keeps the scheme, user, host and database.
+	// Value has its secrets redacted. Of a connection string it keeps the scheme, user, host and database.
 	Value  string
 	Origin Origin
 }
 
-// Values returns all settings in a fixed order, by section, with the values in force.
+// Values returns all settings with the values in force, in a fixed order by section.
 func (c *Config) Values() []Value {
 	k := koanf.New(".")
 	// Reading a struct into an empty tree cannot fail.

@@ -14,16 +14,20 @@ import (
 func yamlLines(data []byte) (lines, []fault) {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var document, second yaml.Node
+
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
 		return nil, nil
 	} else if err != nil {
 		return nil, []fault{explainYAML(err)}
 	}
+
+	// The decoder would ignore a second document without an error.
 	if err := decoder.Decode(&second); err == nil {
 		return nil, []fault{{line: second.Line, reason: "a second YAML document; there must be only one"}}
 	} else if !errors.Is(err, io.EOF) {
 		return nil, []fault{explainYAML(err)}
 	}
+
 	return mappingLines(document.Content[0])
 }
 
@@ -43,23 +47,28 @@ type yamlWalk struct {
 	faults []fault
 }
 
-// mapping does not follow aliases, which may lead back: settings that come from one have the line of their section.
+// mapping records the lines of a mapping's keys. It does not follow aliases, because they may form a cycle.
+// Settings from an alias have the line of their section.
 func (w *yamlWalk) mapping(node *yaml.Node, section string) {
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, value := node.Content[i], node.Content[i+1]
+
 		switch {
 		case key.Kind != yaml.ScalarNode:
 			w.faults = append(w.faults, fault{line: key.Line, key: section, reason: "a name must be plain text"})
 			continue
 		case key.Tag == "!!merge":
+			// The keys that are merged in have the line of their section.
 			continue
 		}
+
 		name := join(section, key.Value)
 		if first, seen := w.lines[name]; seen {
 			reason := fmt.Sprintf("already set in line %d", first)
 			w.faults = append(w.faults, fault{line: key.Line, key: name, reason: reason})
 			continue
 		}
+
 		w.lines[name] = key.Line
 		if value.Kind == yaml.MappingNode {
 			w.mapping(value, name)
@@ -69,8 +78,8 @@ func (w *yamlWalk) mapping(node *yaml.Node, section string) {
 
 var quoted = regexp.MustCompile("`[^`]*`|'[^']*'|\"[^\"]*\"")
 
-// explainYAML takes quotations out of the parser's message: they may come from a secret. Those of one character
-// are the parser's own, as in "expected ','".
+// explainYAML removes quotations from the parser's message, because they may come from a secret. Quotations of
+// one character are the parser's own, as in "expected ','".
 func explainYAML(err error) fault {
 	reason := quoted.ReplaceAllStringFunc(err.Error(), func(s string) string {
 		if len(s) <= len("','") {
@@ -88,7 +97,7 @@ func join(section, name string) string {
 	return section + "." + name
 }
 
-// parent is the section that a key or a section is in.
+// parent returns the section that contains a key or a section.
 func parent(name string) string {
 	i := strings.LastIndexByte(name, '.')
 	return name[:max(i, 0)]

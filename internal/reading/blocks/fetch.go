@@ -17,22 +17,23 @@ import (
 )
 
 const (
-	// runBytes is how much of a shard is read at once, unless one block is longer.
+	// runBytes is the most that is read of a shard at once, unless one block is longer.
 	runBytes = 1<<20 + 64<<10
-	// runGap is how many bytes between two blocks are read and thrown away rather than not read: a length and a CID are
-	// always there.
+	// runGap is the largest gap between two blocks that is read and discarded rather than skipped. There always is
+	// a gap, for a length and a CID.
 	runGap = 4 << 10
 )
 
-// Fetch gives each of some blocks to use, in their order, with its index among them; the bytes are valid until use
-// returns. All are looked up at once, and those that lie one behind the other in a shard are read together. It ends
-// with the first error: ErrNotFound, a *BlockError, or that of use. Nothing is read but these blocks, and what lies
-// between them.
+// Fetch calls use for each block, in their order, with the index of the block. The bytes are valid until use
+// returns. Fetch looks up all blocks at once and reads blocks that are adjacent in a shard together. It reads
+// nothing but these blocks and the gaps between them. It ends with the first error: ErrNotFound, a *BlockError,
+// or an error of use.
 func (s *Source) Fetch(ctx context.Context, cids []cid.Cid, use func(i int, data []byte) error) error {
 	places, err := s.Find(ctx, cids)
 	if err != nil {
 		return err
 	}
+
 	f := fetch{Source: s, cids: cids, places: places, use: use}
 	for i := 0; i < len(cids); {
 		n := runLength(places[i:])
@@ -52,12 +53,13 @@ type fetch struct {
 	use    func(i int, data []byte) error
 }
 
-// runLength is how many of some blocks are read together, at least one.
+// runLength returns the number of blocks that are read together, at least one.
 func runLength(places []sqlrepo.Place) int {
 	first, n := places[0], 1
 	for end := endOf(first); n < len(places); n++ {
 		next := places[n]
 		start := int64(next.Position)
+
 		if next.Shard != first.Shard || next.Shard == 0 || start < end || start-end > runGap ||
 			endOf(next)-int64(first.Position) > runBytes {
 			break
@@ -69,26 +71,35 @@ func runLength(places []sqlrepo.Place) int {
 
 func endOf(place sqlrepo.Place) int64 { return int64(place.Position) + int64(place.Length) }
 
-// run reads blocks that lie one behind the other.
+// run reads blocks that are adjacent in a shard.
 func (f *fetch) run(ctx context.Context, first, n int) error {
 	if f.places[first].Shard == 0 {
 		return f.placeless(f.cids[first], first)
 	}
+
 	start, last := f.places[first].Position, f.places[first+n-1]
 	length := int(endOf(last) - int64(start))
+
+	// Only a damaged row has such a length. Don't allocate it.
 	if length > runBytes && length > car.MaxDataSize {
 		return f.elsewhere(ctx, first, last, errLength)
 	}
+
 	pooled := f.buffers.Get().(*[]byte)
 	defer f.buffers.Put(pooled)
+
 	if len(*pooled) < length {
 		*pooled = make([]byte, length)
 	}
+
 	buffer := (*pooled)[:length]
+
 	got, err := f.read(ctx, last.Shard, int64(start), buffer)
 	if isFinal(ctx, err) {
 		return err
 	}
+
+	// A bad block is looked for elsewhere, while the others of the run may be good.
 	for i := first; i < first+n; i++ {
 		place := f.places[i]
 		from := int(place.Position - start)
@@ -99,6 +110,7 @@ func (f *fetch) run(ctx context.Context, first, n int) error {
 			}
 			continue
 		}
+
 		if err := f.use(i, buffer[from:to]); err != nil {
 			return err
 		}
@@ -106,7 +118,7 @@ func (f *fetch) run(ctx context.Context, first, n int) error {
 	return nil
 }
 
-// placeless gives a block that lies in no shard.
+// placeless gets a block that is in no shard. The block may be in its CID.
 func (f *fetch) placeless(c cid.Cid, i int) error {
 	if data, ok := inline(c); ok {
 		return f.use(i, data)
@@ -114,36 +126,45 @@ func (f *fetch) placeless(c cid.Cid, i int) error {
 	return fmt.Errorf("%w: %s", ErrNotFound, c)
 }
 
-// elsewhere gives a block that is not at a place: from another one, or from the same, if the shard was stored anew.
+// elsewhere gets a block that is not at its place. It may be at another place, or at the same place if the shard
+// has been stored again.
 func (f *fetch) elsewhere(ctx context.Context, i int, bad sqlrepo.Place, cause error) error {
 	f.forget(bad.Shard)
 	places, err := f.repo.FindBlocks(ctx, f.space, []sqlrepo.Digest{bad.Digest})
 	if err != nil {
 		return err
 	}
+
 	failed := f.failure(ctx, f.cids[i], bad, cause)
+
 	for _, place := range places {
 		if place.Length > car.MaxDataSize {
 			continue
 		}
+
 		buffer := make([]byte, place.Length)
 		n, err := f.read(ctx, place.Shard, int64(place.Position), buffer)
 		if n == len(buffer) && sha256.Sum256(buffer) == place.Digest {
 			return f.use(i, buffer)
 		}
+
 		if isFinal(ctx, err) {
 			return err
 		}
+
 		f.forget(place.Shard)
 		failed = f.failure(ctx, f.cids[i], place, err)
 	}
-	if len(places) == 0 { // its shard was removed since
+
+	// The shard of the block has been removed since.
+	if len(places) == 0 {
 		return fmt.Errorf("%w: %s", ErrNotFound, f.cids[i])
 	}
 	return failed
 }
 
-// forget drops all that is known of a shard: its file may have been replaced, or removed with its rows.
+// forget drops everything that is known of a shard, because its file may have been replaced, or removed with its
+// rows.
 func (s *Source) forget(shard int64) {
 	s.tables.forget(shard)
 	s.pieces.forget(shard)
@@ -163,21 +184,23 @@ func (s *Source) failure(ctx context.Context, c cid.Cid, place sqlrepo.Place, ca
 	return failed
 }
 
-// repositoryError is one of the database: it says nothing about a block.
+// repositoryError is an error of the database. It says nothing about a block.
 type repositoryError struct{ error }
 
 func (e repositoryError) Unwrap() error { return e.error }
 
-// isFinal tells that another place would not help: the error says nothing about a block.
+// isFinal reports whether an error says nothing about a block, so that another place would not help.
 func isFinal(ctx context.Context, err error) bool {
 	var unknown repositoryError
 	return err != nil && ctx.Err() != nil || errors.As(err, &unknown) || errors.Is(err, ErrUnreachable) ||
 		errors.Is(err, store.ErrUnusable) || shortage.Bars(err)
 }
 
-// read reads bytes of a shard, as many as there are: less than were asked for come with an error.
+// read reads bytes of a shard and returns how many there are. If they are fewer than asked for it also returns an
+// error.
 func (s *Source) read(ctx context.Context, shard, offset int64, into []byte) (n int, err error) {
 	err = s.handles.use(ctx, shard, s.opener(ctx, shard), func(h *handle) error {
+		// Nodes of DAGs are small, and their neighbours will be wanted next.
 		if h.shard.Kind == sqlrepo.DAGShard && len(into) <= pieceBytes {
 			n, err = s.pieces.read(ctx, h, offset, into)
 		} else {
@@ -185,6 +208,7 @@ func (s *Source) read(ctx context.Context, shard, offset int64, into []byte) (n 
 		}
 		return err
 	})
+
 	switch {
 	case n == len(into):
 		return n, nil
@@ -193,6 +217,7 @@ func (s *Source) read(ctx context.Context, shard, offset int64, into []byte) (n 
 	case err == nil:
 		err = io.ErrUnexpectedEOF
 	}
+
 	return n, err
 }
 
@@ -205,10 +230,13 @@ func (s *Source) opener(ctx context.Context, id int64) func() (*handle, error) {
 		if err != nil {
 			return nil, repositoryError{err}
 		}
+
 		reading, err := s.shards.OpenShard(ctx, shard)
+		// From now on, other places of the same blocks come first.
 		if errors.Is(err, ErrElsewhere) {
 			s.elsewhere.Store(id, nil)
 		}
+
 		return &handle{shard: shard, reading: reading}, err
 	}
 }

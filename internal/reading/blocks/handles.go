@@ -11,10 +11,10 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// openShards is how many shards stay open while nobody reads them.
+// openShards is the number of open shards beyond which unused ones are closed.
 const openShards = 32
 
-// handle is a shard that is open, or that somebody is opening.
+// handle is a shard that is open or being opened.
 type handle struct {
 	id      int64
 	shard   sqlrepo.Shard
@@ -22,19 +22,19 @@ type handle struct {
 
 	ready chan struct{}
 	err   error
-	// whole tells that the shard was seen to have all its bytes.
+	// whole remembers that the shard was seen to have all its bytes.
 	whole onceWell
-	// users counts those that read it. A dropped one is closed by its last user.
+	// users counts the readers of the shard. The last user of a dropped handle closes it.
 	users   int
 	dropped bool
 }
 
-// handles are the open shards.
+// handles holds the open shards.
 type handles struct {
 	mu   sync.Mutex
 	open map[int64]*handle
-	// idle are those among them that nobody reads. It has room for one more than stay, as release drops what is too
-	// much: a shard that is being read counts, and can't be dropped.
+	// idle holds the open shards that nobody reads. It has room for one more than openShards, since release drops the
+	// surplus itself: a shard in use counts as open and can't be dropped.
 	idle *simplelru.LRU[int64, *handle]
 	err  error
 }
@@ -44,8 +44,8 @@ func newHandles() *handles {
 	return &handles{open: map[int64]*handle{}, idle: idle}
 }
 
-// use has fn read a shard, which is opened if it is not open yet: once, however many ask for it at the same time. Who
-// waits for another one to open it does so as long as its own ctx lasts.
+// use calls fn with an open shard. It opens the shard if necessary, once, however many callers ask for it at the
+// same time. A caller that waits for another one to open the shard does so as long as its own ctx lasts.
 func (h *handles) use(ctx context.Context, id int64, open func() (*handle, error), fn func(*handle) error) error {
 	for {
 		one, mine := h.acquire(id)
@@ -60,21 +60,24 @@ func (h *handles) use(ctx context.Context, id int64, open func() (*handle, error
 			h.release(one)
 			return err
 		}
+
 		if one.err == nil {
 			err := fn(one)
 			h.release(one)
 			return err
 		}
+
 		h.forget(id, one)
 		h.release(one)
 		if mine {
 			return one.err
 		}
-		// Who opened it may have been interrupted: that is no failure of this one.
+
+		// The caller that opened the shard may have been interrupted, which is no failure of this caller.
 	}
 }
 
-// wait returns when another one has opened the shard, or could not.
+// wait waits until another caller has opened the shard or has failed to.
 func (h *handle) wait(ctx context.Context) error {
 	select {
 	case <-h.ready:
@@ -87,6 +90,7 @@ func (h *handle) wait(ctx context.Context) error {
 func (h *handles) acquire(id int64) (one *handle, mine bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+
 	one, known := h.open[id]
 	if !known {
 		one = &handle{id: id, ready: make(chan struct{})}
@@ -100,6 +104,7 @@ func (h *handles) acquire(id int64) (one *handle, mine bool) {
 func (h *handles) release(one *handle) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+
 	one.users--
 	switch {
 	case one.dropped:
@@ -108,13 +113,14 @@ func (h *handles) release(one *handle) {
 		h.idle.Add(one.id, one)
 	}
 
+	// Shards in use stay open, even if there are too many.
 	for len(h.open) > openShards && h.idle.Len() > 0 {
 		_, oldest, _ := h.idle.RemoveOldest()
 		h.drop(oldest)
 	}
 }
 
-// forget drops a shard, or, if it is given, only that handle of it.
+// forget drops a shard. If only is given, forget drops the shard only if it has that handle.
 func (h *handles) forget(id int64, only ...*handle) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -138,7 +144,7 @@ func (h *handles) end(one *handle) {
 	}
 }
 
-// close closes all, and returns what went wrong with closing any.
+// close closes all shards. It returns every error of closing a shard.
 func (h *handles) close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -9,13 +9,14 @@ import (
 )
 
 const (
-	// pieceBytes is how much is read of a shard of DAG nodes at once: nodes are small, and neighbours are wanted together.
+	// pieceBytes is the size of a read of a shard of DAG nodes, because nodes are small and neighbours are wanted
+	// together.
 	pieceBytes = 256 << 10
-	// heldPieces bounds the pieces that are held.
+	// heldPieces limits the number of pieces in memory.
 	heldPieces = 32
 )
 
-// pieces are parts of shards that hold the nodes of DAGs, aligned to their length.
+// pieces caches parts of shards that hold the nodes of DAGs. Each piece begins at a multiple of pieceBytes.
 type pieces struct{ held *lru.Cache[pieceKey, []byte] }
 
 type pieceKey struct{ shard, number int64 }
@@ -25,8 +26,8 @@ func newPieces() *pieces {
 	return &pieces{held}
 }
 
-// read is like io.ReaderAt, by way of at most two pieces. If a piece can't be read as a whole, it reads what is asked for
-// alone: only a neighbour may be lost.
+// read reads bytes at an offset, like an io.ReaderAt, by way of at most two pieces. If a piece can't be read
+// whole, read reads the requested bytes alone, because the damage may be in a neighbour.
 func (p *pieces) read(ctx context.Context, h *handle, offset int64, into []byte) (n int, err error) {
 	for n < len(into) {
 		at := offset + int64(n)
@@ -34,14 +35,17 @@ func (p *pieces) read(ctx context.Context, h *handle, offset int64, into []byte)
 		if isFinal(ctx, err) {
 			return n, err
 		}
+
 		if err != nil {
 			alone, err := h.reading.ReadAt(ctx, into[n:], at)
 			return n + alone, err
 		}
+
 		within := int(at % pieceBytes)
 		if within >= len(data) {
 			return n, io.EOF
 		}
+
 		n += copy(into[n:], data[within:])
 	}
 	return n, nil
@@ -58,6 +62,7 @@ func (p *pieces) piece(ctx context.Context, h *handle, number int64) ([]byte, er
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
+
 	p.held.Add(key, data[:n])
 	return data[:n], nil
 }

@@ -14,23 +14,26 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Present tells of each block whether a shard has it, as far as can be told without reading it: the repository says
-// where, and the shard's bytes reach that far. The place is one without a shard where there is none; err is
-// ErrNotFound or a *BlockError then. It ends with an error of the repository, or of use.
+// Present reports for each block whether a shard has it, as far as that is known without reading the block: the
+// repository has a place, and the shard's bytes reach that far. Otherwise err is ErrNotFound, with a place
+// without a shard, or a *BlockError. Present ends with an error of the repository or of use.
 func (s *Source) Present(ctx context.Context, cids []cid.Cid,
 	use func(i int, place sqlrepo.Place, err error) error) error {
 	places, err := s.Find(ctx, cids)
 	if err != nil {
 		return err
 	}
+
 	for i, place := range places {
 		var missing error
 		if _, ok := inline(cids[i]); !ok {
 			place, missing = s.present(ctx, cids[i], place)
 		}
+
 		if isFinal(ctx, missing) {
 			return missing
 		}
+
 		if err := use(i, place, missing); err != nil {
 			return err
 		}
@@ -42,20 +45,25 @@ func (s *Source) present(ctx context.Context, c cid.Cid, place sqlrepo.Place) (s
 	if place.Shard == 0 {
 		return place, fmt.Errorf("%w: %s", ErrNotFound, c)
 	}
+
 	err := s.reaches(ctx, place)
 	if err == nil || isFinal(ctx, err) {
 		return place, err
 	}
+
+	// Another place may have the block, or the same one if its file has been replaced.
 	s.forget(place.Shard)
 	others, failed := s.repo.FindBlocks(ctx, s.space, []sqlrepo.Digest{place.Digest})
 	if failed != nil {
 		return place, repositoryError{failed}
 	}
+
 	for _, other := range others {
 		failed := s.reaches(ctx, other)
 		if failed == nil {
 			return other, nil
 		}
+
 		if isFinal(ctx, failed) {
 			return other, failed
 		}
@@ -63,20 +71,24 @@ func (s *Source) present(ctx context.Context, c cid.Cid, place sqlrepo.Place) (s
 	return place, s.failure(ctx, c, place, err)
 }
 
-// reaches returns an error unless a shard has as many bytes as it takes to hold a block, and as the repository says.
+// reaches returns an error unless a shard has enough bytes to hold a block, and as many as the repository says.
 func (s *Source) reaches(ctx context.Context, place sqlrepo.Place) error {
 	return s.handles.use(ctx, place.Shard, s.opener(ctx, place.Shard), func(h *handle) error {
 		if endOf(place) > h.shard.Size {
 			return fmt.Errorf("the shard ends at %d: %w", h.shard.Size, io.ErrUnexpectedEOF)
 		}
-		if strings.HasPrefix(h.shard.Location, store.NoneLocation) { // the last byte would have to be made first
+
+		// The last byte would first have to be made again.
+		if strings.HasPrefix(h.shard.Location, store.NoneLocation) {
 			return nil
 		}
+
 		return h.whole.check(func() error {
 			n, err := h.reading.ReadAt(ctx, make([]byte, 1), h.shard.Size-1)
 			if n == 1 {
 				return nil
 			}
+
 			if err == nil || errors.Is(err, io.EOF) {
 				err = fmt.Errorf("the shard has less than %d bytes: %w", h.shard.Size, io.ErrUnexpectedEOF)
 			}
@@ -85,7 +97,7 @@ func (s *Source) reaches(ctx context.Context, place sqlrepo.Place) error {
 	})
 }
 
-// onceWell remembers that a check went well.
+// onceWell is a check that is not repeated after it has succeeded.
 type onceWell struct {
 	mu   sync.Mutex
 	well bool
@@ -97,6 +109,7 @@ func (o *onceWell) check(does func() error) error {
 	if o.well {
 		return nil
 	}
+
 	err := does()
 	o.well = err == nil
 	return err

@@ -1,7 +1,7 @@
-// Package blocks reads blocks out of the shards in which the repository says that they lie.
+// Package blocks reads blocks from the shards that hold them according to the repository.
 //
-// A Source finds a block by its digest, reads it from its shard, and gives it only if it has that digest. Blocks of an
-// upload that is under way are found as soon as their shard is sealed.
+// A Source finds a block by its digest, reads it from its shard, and returns it only if it has that digest.
+// Blocks of an unfinished upload are found as soon as their shard is sealed.
 package blocks
 
 import (
@@ -22,15 +22,16 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Repository is what a Source needs of the repository.
+// Repository is the part of the repository that a Source needs.
 type Repository interface {
 	FindBlocks(ctx context.Context, space *int64, digests []sqlrepo.Digest) ([]sqlrepo.Place, error)
 	StoredShard(ctx context.Context, id int64) (sqlrepo.Shard, error)
 	Nodes(ctx context.Context, shard int64) iter.Seq2[sqlrepo.Node, error]
 }
 
-// Shards opens the bytes of shards, wherever they are kept. It returns fs.ErrNotExist for bytes that are not there,
-// ErrElsewhere for a shard of a store that it does not read, and ErrUnreachable when it is not known whether any are.
+// Shards opens the bytes of shards, wherever they are kept. It returns fs.ErrNotExist for bytes that do not
+// exist, ErrElsewhere for a shard of a store that it does not read, and ErrUnreachable if it can't find out
+// whether any bytes exist.
 type Shards interface {
 	OpenShard(ctx context.Context, shard sqlrepo.Shard) (store.Reading, error)
 }
@@ -38,17 +39,17 @@ type Shards interface {
 var (
 	// ErrNotFound is returned for a block that no shard holds, as far as the repository knows.
 	ErrNotFound = errors.New("block not found")
-	// ErrDamaged is returned for a block that no shard has whole which should hold it: the shard's file is gone, too
-	// short, or holds other bytes. The error is a *BlockError too.
+	// ErrDamaged is returned for a block that is whole in no shard although one should hold it: the file of the
+	// shard is gone, too short, or holds other bytes. The error is also a *BlockError.
 	ErrDamaged = errors.New("block is damaged")
-	// ErrUnreachable is for Shards to return when no shard can be opened: it says nothing about any block.
+	// ErrUnreachable is returned by Shards if no shard can be opened. It says nothing about any block.
 	ErrUnreachable = errors.New("the store can't be reached")
-	// ErrElsewhere is for Shards to return for a shard that is in another store: its blocks may be all right.
+	// ErrElsewhere is returned by Shards for a shard that is in another store. Its blocks may be sound.
 	ErrElsewhere = errors.New("it is in another store")
 )
 
-// BlockError tells where a block should be that could not be had from there, nor from anywhere else. errors.Is finds
-// the cause, and ErrDamaged unless the store may just be out of reach.
+// BlockError is the error of a block that could be read neither from its place nor from any other. It wraps the
+// cause, and ErrDamaged unless the store may just be out of reach.
 type BlockError struct {
 	CID      cid.Cid
 	Shard    int64
@@ -67,7 +68,7 @@ func (e *BlockError) Error() string {
 		e.Cause)
 }
 
-// Unwrap gives the cause, and ErrDamaged if that is the block's.
+// Unwrap returns the cause, and ErrDamaged if the block is damaged.
 func (e *BlockError) Unwrap() []error {
 	if e.damaged() {
 		return []error{e.Cause, ErrDamaged}
@@ -85,9 +86,9 @@ var (
 	errLength = errors.New("no block is that long")
 )
 
-// Source gives blocks. It is safe for concurrent use. What it holds is bounded: some open shards, the tables of some
-// shards (about 2 MiB each), and some pieces of shards that hold nodes of DAGs. Beyond that it knows the keys of shards
-// that are in another store.
+// Source reads blocks. It is safe for concurrent use. Its memory is bounded: it holds some open shards, the
+// tables of some shards (about 2 MiB each), and some pieces of shards that hold nodes of DAGs. Beyond that it
+// remembers the keys of shards that are in another store.
 type Source struct {
 	repo   Repository
 	shards Shards
@@ -97,17 +98,17 @@ type Source struct {
 	handles *handles
 	pieces  *pieces
 	buffers sync.Pool
-	// elsewhere are the keys of shards that were found to be in another store.
+	// elsewhere holds the keys of shards that were found to be in another store.
 	elsewhere sync.Map
 }
 
-// Option changes how a Source works.
+// Option configures a Source.
 type Option func(*Source)
 
-// InSpace has the source find blocks of one space alone.
+// InSpace limits the source to the blocks of one space.
 func InSpace(space int64) Option { return func(s *Source) { s.space = &space } }
 
-// New returns a source of the blocks of all spaces. The caller closes it, once nobody uses it any more.
+// New returns a source of the blocks of all spaces. The caller closes it when nobody uses it any longer.
 func New(repo Repository, shards Shards, options ...Option) *Source {
 	s := &Source{repo: repo, shards: shards, tables: newTables(repo), handles: newHandles(), pieces: newPieces()}
 	s.buffers.New = func() any { b := make([]byte, runBytes); return &b }
@@ -117,10 +118,11 @@ func New(repo Repository, shards Shards, options ...Option) *Source {
 	return s
 }
 
-// Close closes the shards that are open.
+// Close closes the open shards.
 func (s *Source) Close() error { return s.handles.close() }
 
-// Get returns a block's bytes, which are the caller's. It returns ErrNotFound, or a *BlockError.
+// Get returns the bytes of a block, which belong to the caller. It returns ErrNotFound for a block that no shard
+// holds, and a *BlockError for a block that can't be read.
 func (s *Source) Get(ctx context.Context, c cid.Cid) (data []byte, err error) {
 	err = s.Fetch(ctx, []cid.Cid{c}, func(_ int, block []byte) error {
 		data = append(make([]byte, 0, len(block)), block...)
@@ -129,7 +131,7 @@ func (s *Source) Get(ctx context.Context, c cid.Cid) (data []byte, err error) {
 	return data, err
 }
 
-// Has tells whether a shard holds the block, as far as the repository knows: nothing is read of the shard.
+// Has reports whether a shard holds the block, as far as the repository knows. It does not read the shard.
 func (s *Source) Has(ctx context.Context, c cid.Cid) (bool, error) {
 	_, err := s.Size(ctx, c)
 	if errors.Is(err, ErrNotFound) {
@@ -138,51 +140,60 @@ func (s *Source) Has(ctx context.Context, c cid.Cid) (bool, error) {
 	return err == nil, err
 }
 
-// Size returns a block's length, as Has finds it, or ErrNotFound.
+// Size returns the length of a block, as far as the repository knows, or ErrNotFound.
 func (s *Source) Size(ctx context.Context, c cid.Cid) (int64, error) {
 	if data, ok := inline(c); ok {
 		return int64(len(data)), nil
 	}
+
 	places, err := s.Find(ctx, []cid.Cid{c})
 	if err != nil {
 		return 0, err
 	}
+
 	if places[0].Shard == 0 {
 		return 0, fmt.Errorf("%w: %s", ErrNotFound, c)
 	}
 	return int64(places[0].Length), nil
 }
 
-// Find returns a place of each block, without reading any; that of a block which is not found, or needs none because
-// its bytes are in its CID, has no shard.
+// Find returns a place of each block without reading any. The place has no shard if the block is not found, or if
+// its CID contains its bytes.
 func (s *Source) Find(ctx context.Context, cids []cid.Cid) ([]sqlrepo.Place, error) {
 	places := make([]sqlrepo.Place, len(cids))
 	missing := map[sqlrepo.Digest][]int{}
 	var digests []sqlrepo.Digest
+
 	for i, c := range cids {
 		digest, ok := digestOf(c)
 		if !ok {
 			continue
 		}
+
 		if s.tables.find(digest, &places[i]) {
 			continue
 		}
+
 		if missing[digest] == nil {
 			digests = append(digests, digest)
 		}
 		missing[digest] = append(missing[digest], i)
 	}
+
 	if len(digests) == 0 {
 		return places, nil
 	}
+
 	found, err := s.repo.FindBlocks(ctx, s.space, digests)
 	for _, place := range found {
 		for _, i := range missing[place.Digest] {
+			// A place in another store is only taken if there is no better one.
 			if places[i].Shard == 0 || !s.isElsewhere(place) {
 				places[i] = place
 			}
 		}
 	}
+
 	found = slices.DeleteFunc(found, s.isElsewhere)
 	if err == nil {
 		err = s.tables.hit(ctx, found)
@@ -190,13 +201,13 @@ func (s *Source) Find(ctx context.Context, cids []cid.Cid) ([]sqlrepo.Place, err
 	return places, err
 }
 
-// isElsewhere tells whether a place is in another store, as far as that was seen.
+// isElsewhere reports whether a place was seen to be in another store.
 func (s *Source) isElsewhere(place sqlrepo.Place) bool {
 	_, elsewhere := s.elsewhere.Load(place.Shard)
 	return elsewhere
 }
 
-// digestOf is the digest by which a block is found; there is none for other hash functions than sha2-256.
+// digestOf returns the digest by which a block is found. CIDs with other hash functions than sha2-256 have none.
 func digestOf(c cid.Cid) (digest sqlrepo.Digest, ok bool) {
 	hash := c.Hash()
 	if len(hash) != 2+sha256.Size || hash[0] != multihash.SHA2_256 || hash[1] != sha256.Size {
@@ -205,7 +216,7 @@ func digestOf(c cid.Cid) (digest sqlrepo.Digest, ok bool) {
 	return sqlrepo.Digest(hash[2:]), true
 }
 
-// inline is the block that a CID holds itself.
+// inline returns the block that a CID itself contains.
 func inline(c cid.Cid) (data []byte, ok bool) {
 	if !c.Defined() || c.Prefix().MhType != multihash.IDENTITY {
 		return nil, false

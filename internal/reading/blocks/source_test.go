@@ -29,7 +29,7 @@ import (
 type world struct {
 	mu     sync.Mutex
 	shards map[int64]*shard
-	// finds, tables and opens count what is asked of the repository and of the store; read has what was read.
+	// finds, tables and opens count the requests to the repository and the store. read records the bytes read.
 	finds, tables, opens int
 	open                 atomic.Int64
 	read                 []span
@@ -43,13 +43,13 @@ type shard struct {
 	size  int64
 	space int64
 	gone  bool
-	// remade has the shard kept by no store, elsewhere by another one.
+	// remade is true if no store keeps the shard, elsewhere if another store does.
 	remade, elsewhere bool
-	// lost is a node whose bytes nobody can give, nor any read that touches them.
+	// lost is a node whose bytes can't be read. Any read that touches them fails.
 	lost *sqlrepo.Node
 }
 
-// errLost is of no kind that is known.
+// errLost is an error of no known kind.
 var errLost = errors.New("lost")
 
 type span struct {
@@ -59,18 +59,20 @@ type span struct {
 
 func newWorld() *world { return &world{shards: map[int64]*shard{}} }
 
-// add stores a shard of raw blocks, and returns their CIDs.
+// add stores a shard of raw blocks and returns their CIDs.
 func (w *world) add(id, space int64, kind sqlrepo.ShardKind, contents ...[]byte) (cids []cid.Cid) {
 	s := &shard{kind: kind, bytes: []byte(car.Header), space: space}
 	for _, content := range contents {
 		digest := sha256.Sum256(content)
 		s.bytes = car.AppendSectionHeader(s.bytes, cid.Raw, digest, int64(len(content)))
+
 		s.nodes = append(s.nodes, sqlrepo.Node{
 			Position: int32(len(s.bytes)), Length: int32(len(content)), Codec: cid.Raw, Digest: digest,
 		})
 		s.bytes = append(s.bytes, content...)
 		cids = append(cids, rawCID(digest))
 	}
+
 	s.size = int64(len(s.bytes))
 	w.shards[id] = s
 	return cids
@@ -84,11 +86,13 @@ func (w *world) FindBlocks(_ context.Context, space *int64,
 	digests []sqlrepo.Digest) (found []sqlrepo.Place, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+
 	w.finds++
 	wanted := map[sqlrepo.Digest]bool{}
 	for _, digest := range digests {
 		wanted[digest] = true
 	}
+
 	for id, s := range w.shards {
 		for _, node := range s.nodes {
 			if wanted[node.Digest] && (space == nil || *space == s.space) {
@@ -96,6 +100,7 @@ func (w *world) FindBlocks(_ context.Context, space *int64,
 			}
 		}
 	}
+
 	slices.SortFunc(found, func(a, b sqlrepo.Place) int { return int(a.Shard - b.Shard) })
 	return found, w.failing
 }
@@ -154,6 +159,7 @@ func (r *reading) ReadAt(ctx context.Context, p []byte, off int64) (int, error) 
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
+
 	s := r.world.shards[r.id]
 	if s.lost != nil {
 		from, to := int64(s.lost.Position), int64(s.lost.Position+s.lost.Length)
@@ -163,6 +169,7 @@ func (r *reading) ReadAt(ctx context.Context, p []byte, off int64) (int, error) 
 			return int(n), errLost
 		}
 	}
+
 	return bytes.NewReader(s.bytes).ReadAt(p, off)
 }
 
@@ -171,7 +178,7 @@ func (r *reading) Close() error {
 	return nil
 }
 
-// source is one of all spaces that is closed in the end, with nothing left open.
+// source returns a source of all spaces. The test closes it in the end, with nothing left open.
 func (w *world) source(t *testing.T, options ...blocks.Option) *blocks.Source {
 	s := blocks.New(w, w, options...)
 	t.Cleanup(func() {
@@ -182,7 +189,7 @@ func (w *world) source(t *testing.T, options ...blocks.Option) *blocks.Source {
 	return s
 }
 
-// contents are blocks of random bytes.
+// contents returns blocks of random bytes.
 func contents(seed uint64, lengths ...int) (all [][]byte) {
 	random := rand.NewChaCha8([32]byte{byte(seed)})
 	for _, length := range lengths {
@@ -211,6 +218,7 @@ func TestBlocksAreFoundAndRead(t *testing.T) {
 		data := contents(1, 0, 1, 1000, 2<<20, 300_000)
 		cids := w.add(1, 1, kind, data...)
 		s := w.source(t)
+
 		for i, c := range cids {
 			if got := must(s.Get(t.Context(), c))(t); !bytes.Equal(got, data[i]) {
 				t.Errorf("block %d has %d bytes", i, len(got))
@@ -218,11 +226,13 @@ func TestBlocksAreFoundAndRead(t *testing.T) {
 			if size := must(s.Size(t.Context(), c))(t); size != int64(len(data[i])) {
 				t.Errorf("block %d has the size %d", i, size)
 			}
+
 			v0 := cid.NewCidV0(c.Hash())
 			if !must(s.Has(t.Context(), v0))(t) {
 				t.Errorf("block %d is not found by its other CID", i)
 			}
 		}
+
 		i := 0
 		err := s.Fetch(t.Context(), append(cids, cids[1]), func(at int, got []byte) error {
 			if at != i || !bytes.Equal(got, data[at%5+at/5]) {
@@ -231,6 +241,7 @@ func TestBlocksAreFoundAndRead(t *testing.T) {
 			i++
 			return nil
 		})
+
 		if err != nil || i != 6 {
 			t.Errorf("%d blocks, %v", i, err)
 		}
@@ -246,19 +257,23 @@ func TestWhatIsNotThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for _, c := range []cid.Cid{unknown, cid.NewCidV1(cid.Raw, longHash), {}} {
 		if c.Defined() {
 			if _, err := s.Get(t.Context(), c); !errors.Is(err, blocks.ErrNotFound) {
 				t.Errorf("%s: %v", c, err)
 			}
 		}
+
 		if must(s.Has(t.Context(), c))(t) {
 			t.Errorf("%s is there", c)
 		}
 	}
+
 	if must(other.Has(t.Context(), known))(t) || !must(w.source(t, blocks.InSpace(1)).Has(t.Context(), known))(t) {
 		t.Error("a block is in another space")
 	}
+
 	w.failing = sqlrepo.ErrUnavailable
 	if _, err := s.Get(t.Context(), known); !errors.Is(err, sqlrepo.ErrUnavailable) || errors.Is(err, blocks.ErrDamaged) {
 		t.Errorf("without a database: %v", err)
@@ -295,16 +310,20 @@ func TestDamage(t *testing.T) {
 			data := contents(1, 100, 100, 100)
 			cids := w.add(1, 1, kind, data...)
 			damage(w.shards[1])
+
 			s := w.source(t)
 			_, err := s.Get(t.Context(), cids[1])
 			var failed *blocks.BlockError
 			if !errors.As(err, &failed) || !errors.Is(err, blocks.ErrDamaged) || failed.Shard != 1 || failed.CID != cids[1] {
 				t.Errorf("%s: %v", name, err)
 			}
+
+			// Another copy of the block helps.
 			w.add(2, 1, kind, data...)
 			if got := must(s.Get(t.Context(), cids[1]))(t); !bytes.Equal(got, data[1]) {
 				t.Errorf("%s: the other copy is not found", name)
 			}
+
 			n := 0
 			err = s.Fetch(t.Context(), cids, func(i int, got []byte) error {
 				if !bytes.Equal(got, data[i]) {
@@ -313,6 +332,7 @@ func TestDamage(t *testing.T) {
 				n++
 				return nil
 			})
+
 			if err != nil || n != 3 {
 				t.Errorf("%s: %d of 3 blocks: %v", name, n, err)
 			}
@@ -320,7 +340,7 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// TestALostNeighbour costs no block but itself, wherever it lies in the shard.
+// TestALostNeighbour requires that a lost block costs no other block, wherever it is in the shard.
 func TestALostNeighbour(t *testing.T) {
 	for _, kind := range []sqlrepo.ShardKind{sqlrepo.DataShard, sqlrepo.DAGShard} {
 		for lost := range 3 {
@@ -329,6 +349,7 @@ func TestALostNeighbour(t *testing.T) {
 			cids := w.add(1, 1, kind, data...)
 			w.shards[1].lost = &w.shards[1].nodes[lost]
 			s := w.source(t)
+
 			for i, c := range cids {
 				got, err := s.Get(t.Context(), c)
 				if i == lost {
@@ -343,7 +364,7 @@ func TestALostNeighbour(t *testing.T) {
 	}
 }
 
-// TestRemovedShards has a shard go whose table is held, and its blocks come back in another one.
+// TestRemovedShards removes a shard whose table is held, and brings its blocks back in another shard.
 func TestRemovedShards(t *testing.T) {
 	w := newWorld()
 	data := contents(1, repeated(50, 100)...)
@@ -353,20 +374,26 @@ func TestRemovedShards(t *testing.T) {
 	if err := fetch(); err != nil || w.tables != 1 {
 		t.Fatalf("%d tables: %v", w.tables, err)
 	}
+
 	finds := w.finds
 	if err := fetch(); err != nil || w.finds != finds {
 		t.Fatalf("a held table was not used: %v", err)
 	}
+
 	w.mu.Lock()
 	w.shards[2] = w.shards[1]
 	w.shards[1] = &shard{gone: true}
 	w.mu.Unlock()
-	if err := s.Close(); err != nil { // as if others had pushed it out
+
+	// As if other shards had displaced the handles.
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+
 	if err := fetch(); err != nil {
 		t.Error(err)
 	}
+
 	delete(w.shards, 1)
 	delete(w.shards, 2)
 	if _, err := s.Get(t.Context(), rawCID([32]byte{1})); !errors.Is(err, blocks.ErrNotFound) {
@@ -381,15 +408,18 @@ func TestNeighboursAreReadTogether(t *testing.T) {
 	if err := s.Fetch(t.Context(), cids[50:250], func(int, []byte) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
+
 	if len(w.read) > 3 || w.finds != 1 {
 		t.Errorf("%d reads, %d look-ups", len(w.read), w.finds)
 	}
+
 	first, last := w.shards[1].nodes[50], w.shards[1].nodes[249]
 	for _, span := range w.read {
 		if span.offset < int64(first.Position) || span.offset+int64(span.length) > int64(last.Position+last.Length) {
 			t.Errorf("%+v is outside of what was asked for", span)
 		}
 	}
+
 	w.read = nil
 	must(s.Get(t.Context(), cids[7]))(t)
 	if len(w.read) != 1 || w.read[0].length != 10_000 {
@@ -397,7 +427,7 @@ func TestNeighboursAreReadTogether(t *testing.T) {
 	}
 }
 
-// TestFarNeighbours leaves out what nobody asked for.
+// TestFarNeighbours requires that blocks which nobody asked for are not read.
 func TestFarNeighbours(t *testing.T) {
 	w := newWorld()
 	cids := w.add(1, 1, sqlrepo.DataShard, contents(1, 100, 500_000, 100)...)
@@ -431,6 +461,7 @@ func TestShardsThatAreOpenAreBounded(t *testing.T) {
 	for id := range int64(200) {
 		cids = append(cids, w.add(id+1, 1, sqlrepo.DataShard, contents(uint64(id), 64)...)...)
 	}
+
 	s := w.source(t)
 	for range 2 {
 		for _, c := range cids {
@@ -450,7 +481,9 @@ func TestManyAtOnce(t *testing.T) {
 		some := contents(uint64(id), repeated(300, 40)...)
 		data, cids = append(data, some...), append(cids, w.add(id+1, 1, sqlrepo.ShardKind(1+id%2), some...)...)
 	}
+
 	s := w.source(t)
+
 	var group sync.WaitGroup
 	for g := range 8 {
 		group.Go(func() {
@@ -463,6 +496,7 @@ func TestManyAtOnce(t *testing.T) {
 					}
 					return nil
 				})
+
 				if err != nil {
 					t.Error(err)
 				}
@@ -472,7 +506,7 @@ func TestManyAtOnce(t *testing.T) {
 	group.Wait()
 }
 
-// TestInterruptedOpening lets no reader fail because another one was interrupted.
+// TestInterruptedOpening requires that no reader fails because another reader was interrupted.
 func TestInterruptedOpening(t *testing.T) {
 	w := newWorld()
 	c := w.add(1, 1, sqlrepo.DataShard, contents(1, 10)...)[0]
@@ -485,25 +519,30 @@ func TestInterruptedOpening(t *testing.T) {
 	must(s.Get(t.Context(), c))(t)
 }
 
-// TestWaitingForAnotherOpening ends with the context of who waits, whatever the other one does.
+// TestWaitingForAnotherOpening requires that a wait ends with the context of the waiting reader, whatever the
+// other reader does.
 func TestWaitingForAnotherOpening(t *testing.T) {
 	w := newWorld()
 	c := w.add(1, 1, sqlrepo.DataShard, contents(1, 10)...)[0]
 	slow := slowly{w, make(chan struct{}), make(chan struct{})}
 	s := blocks.New(w, slow)
+
 	var opening sync.WaitGroup
 	opening.Go(func() {
 		if _, err := s.Get(t.Context(), c); err != nil {
 			t.Error(err)
 		}
 	})
+
 	<-slow.begun
 	ctx, cancel := context.WithCancelCause(t.Context())
 	gone := errors.New("gone")
 	cancel(gone)
+
 	if _, err := s.Get(ctx, c); !errors.Is(err, gone) {
 		t.Errorf("%v", err)
 	}
+
 	close(slow.release)
 	opening.Wait()
 	if err := s.Close(); err != nil || w.open.Load() != 0 {
@@ -511,7 +550,7 @@ func TestWaitingForAnotherOpening(t *testing.T) {
 	}
 }
 
-// slowly opens a shard when it is released.
+// slowly opens a shard only when it is released.
 type slowly struct {
 	*world
 	begun, release chan struct{}
@@ -528,26 +567,32 @@ func TestPresent(t *testing.T) {
 	cids := w.add(1, 1, sqlrepo.DataShard, contents(1, 10, 20, 30)...)
 	gone := w.add(2, 1, sqlrepo.DataShard, contents(2, 10)...)[0]
 	cut := w.add(3, 1, sqlrepo.DataShard, contents(3, 10)...)[0]
+
 	twice := contents(4, 10)
 	again := w.add(4, 1, sqlrepo.DataShard, twice...)[0]
 	w.add(5, 1, sqlrepo.DataShard, twice...)
+
 	w.shards[2].gone, w.shards[4].gone, w.shards[5].gone = true, true, false
 	w.shards[3].bytes = w.shards[3].bytes[:60]
 	s := w.source(t)
+
 	var errs []error
 	asked := append(slices.Clone(cids), gone, cut, again, rawCID([32]byte{9}))
 	err := s.Present(t.Context(), asked, func(_ int, _ sqlrepo.Place, err error) error {
 		errs = append(errs, err)
 		return nil
 	})
+
 	if err != nil || len(errs) != len(asked) {
 		t.Fatal(err)
 	}
+
 	for i, want := range []error{nil, nil, nil, blocks.ErrDamaged, blocks.ErrDamaged, nil, blocks.ErrNotFound} {
 		if !errors.Is(errs[i], want) {
 			t.Errorf("block %d: %v, want %v", i, errs[i], want)
 		}
 	}
+
 	total := 0
 	for _, span := range w.read {
 		total += span.length
@@ -555,12 +600,14 @@ func TestPresent(t *testing.T) {
 	if total > 5 {
 		t.Errorf("%d bytes were read", total)
 	}
+
 	if !errors.Is(errs[4], io.ErrUnexpectedEOF) {
 		t.Errorf("cut: %v", errs[4])
 	}
 }
 
-// TestShardsOfAnotherStore are not tried again where a shard of this one has the block, and are not damaged.
+// TestShardsOfAnotherStore requires that shards of another store are not tried again if a shard of this store has
+// the block, and do not count as damaged.
 func TestShardsOfAnotherStore(t *testing.T) {
 	w := newWorld()
 	both := contents(1, repeated(40, 10)...)
@@ -569,12 +616,14 @@ func TestShardsOfAnotherStore(t *testing.T) {
 	only := w.add(3, 1, sqlrepo.DataShard, contents(2, 10)...)[0]
 	w.shards[2].elsewhere, w.shards[3].elsewhere = true, true
 	s := w.source(t)
+
 	for _, c := range cids {
 		must(s.Get(t.Context(), c))(t)
 	}
 	if w.opens > 3 {
 		t.Errorf("shards were opened %d times", w.opens)
 	}
+
 	_, err := s.Get(t.Context(), only)
 	var failed *blocks.BlockError
 	if !errors.As(err, &failed) || !errors.Is(err, blocks.ErrElsewhere) || errors.Is(err, blocks.ErrDamaged) {
@@ -582,7 +631,7 @@ func TestShardsOfAnotherStore(t *testing.T) {
 	}
 }
 
-// TestPresentMakesNothing of what no store keeps.
+// TestPresentMakesNothing requires that Present makes no shard that no store keeps.
 func TestPresentMakesNothing(t *testing.T) {
 	w := newWorld()
 	cids := w.add(1, 1, sqlrepo.DataShard, contents(1, 10, 20)...)
@@ -598,24 +647,27 @@ func TestPresentMakesNothing(t *testing.T) {
 	}
 }
 
-// TestAStoreThatIsAway says nothing about blocks.
+// TestAStoreThatIsAway requires that a store out of reach says nothing about blocks.
 func TestAStoreThatIsAway(t *testing.T) {
 	w := newWorld()
 	cids := w.add(1, 1, sqlrepo.DataShard, contents(1, 10)...)
 	s := blocks.New(w, away{})
 	_, err := s.Get(t.Context(), cids[0])
 	present := s.Present(t.Context(), cids, func(int, sqlrepo.Place, error) error { return nil })
+
 	for _, err := range []error{err, present, s.Close()} {
 		if err != nil && (!errors.Is(err, blocks.ErrUnreachable) || errors.Is(err, blocks.ErrDamaged)) {
 			t.Error(err)
 		}
 	}
+
 	if err == nil || present == nil {
 		t.Error("a block was had from nowhere")
 	}
 }
 
-// TestAStoreThatGoesAway says nothing about blocks either, and is not asked again for each of them.
+// TestAStoreThatGoesAway requires that a store which goes out of reach says nothing about blocks either, and is
+// not asked again for each of them.
 func TestAStoreThatGoesAway(t *testing.T) {
 	for _, kind := range []sqlrepo.ShardKind{sqlrepo.DataShard, sqlrepo.DAGShard} {
 		w := newWorld()
@@ -629,7 +681,8 @@ func TestAStoreThatGoesAway(t *testing.T) {
 	}
 }
 
-// TestWhatTheReaderLacks says nothing about blocks, whether it shows when a shard is opened or when it is read.
+// TestWhatTheReaderLacks requires that a shortage of the reader says nothing about blocks, whether it shows when
+// a shard is opened or when it is read.
 func TestWhatTheReaderLacks(t *testing.T) {
 	for _, lack := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOSPC, syscall.EACCES,
 		syscall.EPERM} {
@@ -642,6 +695,7 @@ func TestWhatTheReaderLacks(t *testing.T) {
 				present := s.Present(t.Context(), cids, func(_ int, _ sqlrepo.Place, err error) error {
 					return fmt.Errorf("blamed on a block: %w", err)
 				})
+
 				for _, err := range []error{fetched, present} {
 					var blamed *blocks.BlockError
 					if !errors.Is(err, lack) || errors.As(err, &blamed) {
@@ -689,23 +743,26 @@ func (away) OpenShard(context.Context, sqlrepo.Shard) (store.Reading, error) {
 	return nil, fmt.Errorf("%w: %w", blocks.ErrUnreachable, fs.ErrNotExist)
 }
 
-// TestStrewnBlocks lie in more shards than tables are held: few tables are read in vain.
+// TestStrewnBlocks uses blocks in more shards than there are tables. Few tables may be read in vain.
 func TestStrewnBlocks(t *testing.T) {
 	w := newWorld()
 	var cids [][]cid.Cid
 	for id := range int64(40) {
 		cids = append(cids, w.add(id+1, 1, sqlrepo.DataShard, contents(uint64(id), repeated(8, 200)...)...))
 	}
+
 	s := w.source(t)
 	for i := range 200 {
 		var one []cid.Cid
 		for _, of := range cids {
 			one = append(one, of[i])
 		}
+
 		if err := s.Fetch(t.Context(), one, func(int, []byte) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	if w.tables > 100 {
 		t.Errorf("%d tables were read for %d blocks", w.tables, 200*40)
 	}

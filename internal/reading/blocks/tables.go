@@ -11,25 +11,25 @@ import (
 )
 
 const (
-	// heldTables bounds the tables that are held.
+	// heldTables limits the number of tables in memory.
 	heldTables = 24
-	// hitsForTable is how many blocks of a shard are looked up, at first, before its table is read:
-	// whoever reads so many of one shard will read more.
+	// hitsForTable is the number of blocks of a shard that are looked up, at first, before its table is read. A
+	// caller that reads so many blocks of one shard will read more.
 	hitsForTable = 16
-	// mostHits are so many that reading a table hardly adds to looking them up.
+	// mostHits is so many that reading a table hardly adds to looking them up.
 	mostHits = 1024
-	// countedShards bounds of how many shards hits are counted.
+	// countedShards limits the number of shards whose hits are counted.
 	countedShards = 4096
 )
 
-// table has all nodes of a shard.
+// table holds all nodes of a shard.
 type table struct {
 	shard int64
 	nodes []sqlrepo.Node
-	// at has the index of each digest in nodes, by the digest's first bytes. Of several that begin alike one is found
-	// here.
+	// at maps the first bytes of a digest to its index in nodes. Of several digests that begin alike it has only
+	// one.
 	at map[[8]byte]int32
-	// finds is how many blocks were found in it.
+	// finds counts the blocks that were found in the table.
 	finds int
 }
 
@@ -42,15 +42,15 @@ func (t *table) find(digest sqlrepo.Digest, place *sqlrepo.Place) bool {
 	return true
 }
 
-// tables are those of the shards that were read of late.
+// tables holds the tables of recently read shards.
 type tables struct {
 	repo Repository
 	mu   sync.Mutex
 	held *simplelru.LRU[int64, *table]
 	hits map[int64]int
-	// need is how many hits it takes for a table to be read: more where tables are not worth it.
+	// need is the number of hits before a table is read. It grows where tables are not worth their cost.
 	need int
-	// loading keeps two from reading the same table.
+	// loading keeps two callers from reading the same table.
 	loading sync.Mutex
 }
 
@@ -59,7 +59,7 @@ func newTables(repo Repository) *tables {
 	return &tables{repo: repo, held: held, hits: map[int64]int{}, need: hitsForTable}
 }
 
-// find looks a block up in the tables, in the one with the latest hit first.
+// find looks up a block in the tables, beginning with the table of the latest hit.
 func (t *tables) find(digest sqlrepo.Digest, place *sqlrepo.Place) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -73,7 +73,7 @@ func (t *tables) find(digest sqlrepo.Digest, place *sqlrepo.Place) bool {
 	return false
 }
 
-// hit counts blocks that were found in no table, and reads the tables of shards that have been hit often.
+// hit counts blocks that were found in no table. It reads the tables of shards that have been hit often.
 func (t *tables) hit(ctx context.Context, places []sqlrepo.Place) error {
 	for _, shard := range t.count(places) {
 		if err := t.load(ctx, shard); err != nil {
@@ -83,19 +83,23 @@ func (t *tables) hit(ctx context.Context, places []sqlrepo.Place) error {
 	return nil
 }
 
-// count returns the shards that were hit often enough now.
+// count returns the shards that have now been hit often enough.
 func (t *tables) count(places []sqlrepo.Place) (often []int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+
 	for _, place := range places {
 		t.hits[place.Shard]++
 		if t.hits[place.Shard] >= t.need && !slices.Contains(often, place.Shard) {
 			often = append(often, place.Shard)
 		}
 	}
+
 	for _, shard := range often {
 		delete(t.hits, shard)
 	}
+
+	// Without the counts, tables are only read a little later.
 	if len(t.hits) > countedShards {
 		clear(t.hits)
 	}
@@ -105,9 +109,12 @@ func (t *tables) count(places []sqlrepo.Place) (often []int64) {
 func (t *tables) load(ctx context.Context, shard int64) error {
 	t.loading.Lock()
 	defer t.loading.Unlock()
+
+	// Another caller may have read the table while this one waited.
 	if t.has(shard) {
 		return nil
 	}
+
 	one := &table{shard: shard, at: map[[8]byte]int32{}}
 	for node, err := range t.repo.Nodes(ctx, shard) {
 		if err != nil {
@@ -116,6 +123,7 @@ func (t *tables) load(ctx context.Context, shard int64) error {
 		one.at[[8]byte(node.Digest[:8])] = int32(len(one.nodes))
 		one.nodes = append(one.nodes, node)
 	}
+
 	t.add(one)
 	return nil
 }
@@ -126,7 +134,7 @@ func (t *tables) has(shard int64) bool {
 	return t.held.Contains(shard)
 }
 
-// add holds a table, in place of the one that was not used for the longest time if there are enough.
+// add holds a table. If there are enough, it replaces the table that was not used for the longest time.
 func (t *tables) add(one *table) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -137,8 +145,8 @@ func (t *tables) add(one *table) {
 	t.held.Add(one.shard, one)
 }
 
-// judge changes how many hits it takes for a table by what the one that is dropped was worth: content that is strewn
-// over many shards would make tables come and go with every few blocks.
+// judge adapts the number of hits that a table needs to what a dropped table was worth. Content that is scattered over
+// many shards would load and drop tables every few blocks.
 func (t *tables) judge(gone *table) {
 	if gone.finds < len(gone.nodes)/8 {
 		t.need = min(2*t.need, mostHits)

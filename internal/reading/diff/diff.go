@@ -1,4 +1,4 @@
-// Package diff tells in what the trees of two uploads differ.
+// Package diff compares the trees of two uploads.
 package diff
 
 import (
@@ -8,34 +8,37 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// What happened to a path.
+// The kinds of change at a path.
 const (
 	Added   = "added"
 	Removed = "removed"
 	Changed = "changed"
 )
 
-// Change is a path at which two trees differ: an entry is in one of them alone, or its kind, the content of a file,
-// or the target of a symlink is another one.
+// Change is a path at which two trees differ. Either only one tree has an entry there, or the entries differ in
+// kind, in the content of a file, or in the target of a symlink.
 type Change struct {
 	What string
 	Path sqlrepo.Path
-	// Before and After are nil where there is no entry.
+	// Before and After are nil if the tree has no entry at the path.
 	Before, After *sqlrepo.Listed
 }
 
-// Trees calls found for each change from one tree to another, in canonical order. Both come in canonical order. Modes
-// and times are no part of a tree: uploads with the same root do not differ.
+// Trees calls found for each change from one tree to another, in canonical order. Both trees must be in canonical
+// order. Modes and times are not part of a tree, so uploads with the same root do not differ.
 func Trees(before, after iter.Seq2[sqlrepo.Listed, error], found func(Change) error) error {
 	nextBefore, stopBefore := iter.Pull2(before)
 	defer stopBefore()
 	nextAfter, stopAfter := iter.Pull2(after)
 	defer stopAfter()
+
 	a, err := pull(nextBefore)
 	if err != nil {
 		return err
 	}
+
 	b, err := pull(nextAfter)
+
 	for err == nil && (a != nil || b != nil) {
 		change := compare(a, b)
 		if change.What != "" {
@@ -43,6 +46,8 @@ func Trees(before, after iter.Seq2[sqlrepo.Listed, error], found func(Change) er
 				return err
 			}
 		}
+
+		// The side that is behind moves on. Both do at a common path.
 		if change.Before != nil {
 			if a, err = pull(nextBefore); err != nil {
 				return err
@@ -63,7 +68,7 @@ func pull(next func() (sqlrepo.Listed, error, bool)) (*sqlrepo.Listed, error) {
 	return &entry, nil
 }
 
-// compare tells what happened at the lower of two paths. It has no name if nothing did.
+// compare returns the change at the lower of two paths. Its What is empty if nothing changed.
 func compare(a, b *sqlrepo.Listed) Change {
 	switch {
 	case b == nil || a != nil && a.Path < b.Path:

@@ -15,7 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// listed yields entries, each described as its kind ("f", "d" or "l") and what it holds.
+// listed yields entries. Each is described by its kind ("f", "d" or "l") and its content.
 func listed(tree map[string]string) iter.Seq2[sqlrepo.Listed, error] {
 	return func(yield func(sqlrepo.Listed, error) bool) {
 		for _, path := range slices.Sorted(maps.Keys(tree)) {
@@ -30,6 +30,7 @@ func listed(tree map[string]string) iter.Seq2[sqlrepo.Listed, error] {
 			case 'l':
 				entry.Kind, entry.Target = sqlrepo.Symlink, []byte(tree[path][1:])
 			}
+
 			entry.Mode = int32(len(tree)) // which is no change
 			if !yield(entry, nil) {
 				return
@@ -62,14 +63,16 @@ func TestDifferences(t *testing.T) {
 	}
 }
 
-// TestDifferencesOfAnyTrees compares with what maps tell.
+// TestDifferencesOfAnyTrees compares the changes with those that maps show.
 func TestDifferencesOfAnyTrees(t *testing.T) {
 	trees := rapid.MapOf(rapid.StringMatching("[ab\x00]{0,3}"), rapid.StringMatching("[fdl][xy]?"))
 	rapid.Check(t, func(t *rapid.T) {
 		before, after := trees.Draw(t, "before"), trees.Draw(t, "after")
+
 		var want []string
 		both := maps.Clone(before)
 		maps.Copy(both, after)
+
 		for _, path := range slices.Sorted(maps.Keys(both)) {
 			x, inBefore := before[path]
 			y, inAfter := after[path]
@@ -82,6 +85,7 @@ func TestDifferencesOfAnyTrees(t *testing.T) {
 				want = append(want, "changed "+path)
 			}
 		}
+
 		if got := changes(t, before, after); !slices.Equal(got, want) {
 			t.Fatalf("got %q, want %q", got, want)
 		}

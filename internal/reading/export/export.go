@@ -30,8 +30,8 @@ type Summary struct {
 	Bytes  int64
 }
 
-// Run writes the DAG of a root: a header that names the root, and each distinct block once, depth first, each before
-// those below it. It needs memory for a key of each block, about 50 bytes. It returns blocks.ErrNotFound, a
+// Run writes the DAG of a root: a header that names the root, then each distinct block once, depth first, parents
+// before their children. It needs about 50 bytes of memory for each block. It returns blocks.ErrNotFound, a
 // *blocks.BlockError, tree.ErrMalformed, ErrTooDeep and errors of the writer.
 func (e Exporter) Run(ctx context.Context, root cid.Cid, to io.Writer) (Summary, error) {
 	header, err := carHeader(root)
@@ -41,12 +41,17 @@ func (e Exporter) Run(ctx context.Context, root cid.Cid, to io.Writer) (Summary,
 	if _, err := to.Write(header); err != nil {
 		return Summary{}, err
 	}
+
 	group, ctx := errgroup.WithContext(ctx)
 	workers := max(1, e.Workers)
+
 	r := &run{
 		blocks: e.Blocks, seen: map[[sha256.Size]byte]struct{}{}, work: make(chan *piece),
 		ordered: make(chan *piece, workers+1), free: make(chan []byte, 2*workers+4),
 	}
+
+	// One goroutine walks the DAG, the workers read the blocks that it finds, and the last one writes them in
+	// order.
 	group.Go(func() error {
 		defer close(r.work)
 		defer close(r.ordered)
@@ -55,16 +60,18 @@ func (e Exporter) Run(ctx context.Context, root cid.Cid, to io.Writer) (Summary,
 		}
 		return r.flush(ctx)
 	})
+
 	for range workers {
 		group.Go(func() error { return r.fetch(ctx) })
 	}
 	group.Go(func() error { return r.write(ctx, to) })
+
 	err = group.Wait()
 	r.sum.Bytes += int64(len(header))
 	return r.sum, err
 }
 
-// carHeader is that of a CAR v1 with one root.
+// carHeader returns the header of a CAR v1 with one root.
 func carHeader(root cid.Cid) ([]byte, error) {
 	length := 1 + root.ByteLen() // in CBOR a CID begins with a zero byte
 	if length < 24 || length > 255 {
@@ -78,7 +85,8 @@ func carHeader(root cid.Cid) ([]byte, error) {
 type run struct {
 	blocks tree.Blocks
 	seen   map[[sha256.Size]byte]struct{}
-	// next is the piece that is being put together; work has them fetched, ordered written.
+	// next is the piece that is being put together. work leads to the workers that fetch pieces, ordered to the
+	// writer.
 	next    *piece
 	work    chan *piece
 	ordered chan *piece
@@ -86,12 +94,12 @@ type run struct {
 	sum     Summary
 }
 
-// piece is some blocks that follow each other, with the bytes of those that are nodes.
+// piece is a sequence of blocks, with the bytes of those that are nodes.
 type piece struct {
 	cids  []cid.Cid
 	nodes map[int][]byte
 	size  uint64
-	// encoded are the sections of all, once done is closed.
+	// encoded holds the sections of all blocks once done is closed.
 	encoded []byte
 	done    chan struct{}
 }
@@ -101,7 +109,7 @@ const (
 	pieceBlocks = 512
 )
 
-// key tells blocks apart.
+// key returns a key that identifies the block of a CID.
 func key(c cid.Cid) [sha256.Size]byte {
 	hash := c.Hash()
 	if len(hash) == 2+sha256.Size {
@@ -110,12 +118,13 @@ func key(c cid.Cid) [sha256.Size]byte {
 	return sha256.Sum256(hash)
 }
 
-// block adds a block and all below it.
+// block adds a block and all blocks below it.
 func (r *run) block(ctx context.Context, link tree.Link, depth int) error {
 	if _, seen := r.seen[key(link.CID)]; seen {
 		return nil
 	}
 	r.seen[key(link.CID)] = struct{}{}
+
 	switch {
 	case depth > tree.MaxLinks:
 		return ErrTooDeep
@@ -124,29 +133,36 @@ func (r *run) block(ctx context.Context, link tree.Link, depth int) error {
 	case link.CID.Type() != cid.DagProtobuf:
 		return fmt.Errorf("%s: %w: codec 0x%x", link.CID, tree.ErrUnsupported, link.CID.Type())
 	}
+
 	var links []tree.Link
 	err := r.blocks.Fetch(ctx, []cid.Cid{link.CID}, func(_ int, block []byte) (err error) {
+		// The bytes of the block are valid only here, but the links and the piece outlive them.
 		if links, err = tree.Links(append([]byte{}, block...)); err != nil {
 			return fmt.Errorf("%s: %w", link.CID, err)
 		}
 		return r.add(ctx, link.CID, append([]byte{}, block...), uint64(len(block)))
 	})
+
 	for i := 0; err == nil && i < len(links); i++ {
 		err = r.block(ctx, links[i], depth+1)
 	}
+
 	return err
 }
 
-// add adds a block to the piece; data is nil if it is not read yet.
+// add adds a block to the next piece. data is nil if the block has not been read yet.
 func (r *run) add(ctx context.Context, c cid.Cid, data []byte, size uint64) error {
 	if r.next == nil {
 		r.next = &piece{nodes: map[int][]byte{}, done: make(chan struct{})}
 	}
+
 	p := r.next
 	if data != nil {
 		p.nodes[len(p.cids)] = data
 	}
+
 	p.cids, p.size = append(p.cids, c), p.size+min(size, pieceBytes)
+
 	if p.size < pieceBytes && len(p.cids) < pieceBlocks {
 		return nil
 	}
@@ -159,6 +175,8 @@ func (r *run) flush(ctx context.Context) error {
 	if p == nil {
 		return nil
 	}
+
+	// The channel to the writer is bounded and comes first, which limits the pieces in memory.
 	for _, to := range []chan *piece{r.ordered, r.work} {
 		select {
 		case to <- p:
@@ -177,6 +195,7 @@ func (r *run) fetch(ctx context.Context) error {
 		default:
 			p.encoded = make([]byte, 0, pieceBytes+pieceBytes/4)
 		}
+
 		if err := p.fetch(ctx, r.blocks); err != nil {
 			return err
 		}
@@ -192,13 +211,17 @@ func (p *piece) fetch(ctx context.Context, from tree.Blocks) error {
 			missing = append(missing, c)
 		}
 	}
+
+	// The nodes are known. They are encoded between the blocks that are yet to be read.
 	at := 0
 	known := func() {
 		for ; at < len(p.cids) && p.nodes[at] != nil; at++ {
 			p.encode(p.cids[at], p.nodes[at])
 		}
 	}
+
 	known()
+
 	return from.Fetch(ctx, missing, func(i int, block []byte) error {
 		p.encode(missing[i], block)
 		at++
@@ -222,11 +245,15 @@ func (r *run) write(ctx context.Context, to io.Writer) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+
 		if _, err := to.Write(p.encoded); err != nil {
 			return err
 		}
+
 		r.sum.Blocks += int64(len(p.cids))
 		r.sum.Bytes += int64(len(p.encoded))
+
+		// Buffers are used again as long as there is room for them.
 		select {
 		case r.free <- p.encoded[:0]:
 		default:

@@ -18,7 +18,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/reading/tree/treetest"
 )
 
-// exported are the blocks of a CAR, as another reader sees them.
+// exported returns the blocks of a CAR, as another reader sees them.
 func exported(t *testing.T, s *treetest.Store, root cid.Cid) (all []cid.Cid) {
 	t.Helper()
 	var file bytes.Buffer
@@ -26,16 +26,19 @@ func exported(t *testing.T, s *treetest.Store, root cid.Cid) (all []cid.Cid) {
 	if err != nil || sum.Bytes != int64(file.Len()) {
 		t.Fatalf("%+v, %d bytes: %v", sum, file.Len(), err)
 	}
+
 	reader, err := gocar.NewBlockReader(&file)
 	if err != nil || len(reader.Roots) != 1 || reader.Roots[0] != root {
 		t.Fatalf("%v, %v", reader, err)
 	}
+
 	for block, err := reader.Next(); !errors.Is(err, io.EOF); block, err = reader.Next() {
 		if err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, block.Cid())
 	}
+
 	if sum.Blocks != int64(len(all)) {
 		t.Errorf("%d of %d blocks", len(all), sum.Blocks)
 	}
@@ -49,6 +52,7 @@ func TestBlocksComeDepthFirstAndOnce(t *testing.T) {
 	inner := s.Directory("inner", a, file)
 	again := s.Directory("other", file, c)
 	root := s.Directory("", a, inner, again, c)
+
 	want := []cid.Cid{root.CID, a.CID, inner.CID, file.CID, b.CID, again.CID, c.CID}
 	if got := exported(t, s, root.CID); !slices.Equal(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)
@@ -58,7 +62,7 @@ func TestBlocksComeDepthFirstAndOnce(t *testing.T) {
 	}
 }
 
-// TestOrderDoesNotDependOnWorkers exports more than fits one piece.
+// TestOrderDoesNotDependOnWorkers exports more than fits into one piece.
 func TestOrderDoesNotDependOnWorkers(t *testing.T) {
 	s := treetest.New()
 	var entries []tree.Link
@@ -68,6 +72,7 @@ func TestOrderDoesNotDependOnWorkers(t *testing.T) {
 		for j := range 5 {
 			parts = append(parts, strings.Repeat(string(rune('a'+j)), 100_000+i))
 		}
+
 		file := s.File(strings.Repeat("n", i+1), parts...)
 		entries = append(entries, file)
 		want = append(want, file.CID)
@@ -75,6 +80,7 @@ func TestOrderDoesNotDependOnWorkers(t *testing.T) {
 			want = append(want, s.Raw("", part).CID)
 		}
 	}
+
 	root := s.Directory("", entries...)
 	if got := exported(t, s, root.CID); !slices.Equal(got, append([]cid.Cid{root.CID}, want...)) {
 		t.Errorf("%d of %d blocks, or in another order", len(got), len(want)+1)
@@ -86,10 +92,12 @@ func TestWhatCannotBeExported(t *testing.T) {
 	lost := s.Raw("x", "x")
 	root := s.Directory("", s.Directory("d", lost), s.Raw("y", "y"))
 	s.Remove(lost.CID)
+
 	deep := s.Directory("d")
 	for range 9 * tree.MaxDepth {
 		deep = s.Directory("d", deep)
 	}
+
 	for want, root := range map[error]cid.Cid{
 		blocks.ErrNotFound:  root.CID,
 		tree.ErrMalformed:   s.Put(cid.DagProtobuf, []byte{0xff}),
@@ -100,10 +108,12 @@ func TestWhatCannotBeExported(t *testing.T) {
 			t.Errorf("%v, want %v", err, want)
 		}
 	}
+
 	full := errors.New("disk full")
 	if _, err := (export.Exporter{Blocks: s}).Run(t.Context(), s.Raw("", "y").CID, failing{full}); !errors.Is(err, full) {
 		t.Errorf("%v", err)
 	}
+
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := export.Exporter{Blocks: s}.Run(ended, s.Raw("", "y").CID, io.Discard)

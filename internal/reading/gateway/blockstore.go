@@ -17,7 +17,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/reading/remake"
 )
 
-// Blocks gives blocks that have the digest which their CID says. It returns blocks.ErrNotFound for one that it has not.
+// Blocks reads blocks that match their CIDs. It returns blocks.ErrNotFound for a block that it does not have.
 type Blocks interface {
 	Get(ctx context.Context, c cid.Cid) ([]byte, error)
 	Size(ctx context.Context, c cid.Cid) (int64, error)
@@ -26,8 +26,8 @@ type Blocks interface {
 
 var errReadOnly = errors.New("the gateway is read-only")
 
-// blockstore is what boxo's gateway reads from. It keeps nothing, so a block that was missing is found as soon as it is
-// there.
+// blockstore is the store that boxo's gateway reads from. It keeps nothing, so a block that was missing is found
+// as soon as it exists.
 type blockstore struct {
 	blocks  Blocks
 	timeout time.Duration
@@ -64,7 +64,7 @@ func (b blockstore) Has(ctx context.Context, c cid.Cid) (bool, error) {
 	return has, nil
 }
 
-// failure is what a client may hear: where blocks lie is for the log alone.
+// failure returns the error that a client may see. The places of blocks are for the log alone.
 func (b blockstore) failure(ctx context.Context, c cid.Cid, err error) error {
 	switch {
 	case errors.Is(err, blocks.ErrNotFound):
@@ -72,7 +72,9 @@ func (b blockstore) failure(ctx context.Context, c cid.Cid, err error) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
+
 	b.log.Warn("can't read a block", "cid", c, "error", err)
+
 	switch {
 	case errors.Is(err, blocks.ErrDamaged):
 		return boxo.NewErrorStatusCode(fmt.Errorf("block %s is damaged in the store", c), http.StatusInternalServerError)

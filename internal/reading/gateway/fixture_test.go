@@ -50,7 +50,7 @@ func equal[T comparable](tb testing.TB, what string, got, want T) {
 func each(t *testing.T, test func(f *fixture)) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		before := goleak.IgnoreCurrent()
-		// The pool outlives the test: a connection whose write was slow has a reader.
+		// The pool outlives the test. A connection with a slow write has a goroutine that reads.
 		pooled := goleak.IgnoreAnyFunction("github.com/jackc/pgx/v5/pgconn/internal/bgreader.(*BGReader).bgRead")
 		t.Cleanup(func() { goleak.VerifyNone(t, before, pooled) })
 		test(newFixture(t, db))
@@ -74,18 +74,22 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 	f := &fixture{T: t, repo: sqlrepo.New(db), root: t.TempDir(), dir: filepath.Join(t.TempDir(), "shards")}
 	space, err := f.repo.AddSpace(t.Context(), sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: 2 << 20})
 	must(t, err)
+
 	options := sqlrepo.SourceOptions{SymlinkPolicy: "preserve"}
 	registered, err := f.repo.AddSource(t.Context(), sqlrepo.Source{
 		Space: space.ID, Name: "<source>", Path: []byte(f.root), SourceOptions: options,
 	})
 	must(t, err)
+
 	f.store, err = store.OpenDirectory(f.dir)
 	must(t, err)
+
 	f.job = pipeline.Job{
 		Repo: f.repo, Store: f.store, FS: source.Local(), Space: space, Source: registered,
 		Fresh:   sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: space.ShardSize, SourceOptions: options},
 		Workers: 2, ReadAhead: 4, TempDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
 	}
+
 	f.serve()
 	return f
 }
@@ -106,17 +110,20 @@ func (f *fixture) roots(ctx context.Context) (roots []gateway.Root, err error) {
 	return roots, err
 }
 
-// serve begins a gateway, which ends with the test.
+// serve starts a gateway, which ends with the test.
 func (f *fixture) serve() {
 	f.Helper()
 	log := slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug}))
+
 	from := blocks.New(f.repo, f)
 	handler, err := gateway.NewHandler(from, f.roots, gateway.Options{
 		MaxRequests: 100, Timeout: time.Minute, LocalNames: true, Log: log,
 	})
 	must(f, err)
+
 	f.url = start(f.T, handler)
 	f.Cleanup(func() { must(f, from.Close()) })
+
 	f.client = &http.Client{Transport: &http.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}
@@ -129,16 +136,19 @@ func start(t *testing.T, handler http.Handler) (url string) {
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
 	ctx, stop := context.WithCancel(context.Background())
+
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := gateway.Serve(ctx, listener, handler, slog.New(slog.DiscardHandler)); err != nil {
 			t.Error(err)
 		}
 	})
+
 	t.Cleanup(func() {
 		stop()
 		serving.Wait()
 	})
+
 	return "http://" + listener.Addr().String()
 }
 
@@ -163,18 +173,19 @@ func (f *fixture) prepare() string {
 	return result.Upload.RootCID.String()
 }
 
-// answer is what a gateway answered.
+// answer is the answer of a gateway.
 type answer struct {
 	*http.Response
 	body []byte
 }
 
-// ask sends a request with headers "Name: value", and tells what failed.
+// ask sends a request with headers "Name: value". It returns an error if the request fails.
 func (f *fixture) ask(method, path string, headers ...string) (a answer, err error) {
 	request, err := http.NewRequestWithContext(f.Context(), method, f.url+path, nil)
 	if err != nil {
 		return a, err
 	}
+
 	for _, header := range headers {
 		name, value, _ := strings.Cut(header, ": ")
 		request.Header.Set(name, value)
@@ -182,16 +193,18 @@ func (f *fixture) ask(method, path string, headers ...string) (a answer, err err
 			request.Host = value
 		}
 	}
+
 	response, err := f.client.Do(request)
 	if err != nil {
 		return a, err
 	}
 	defer response.Body.Close() //nolint:errcheck // it is only read
+
 	body, err := io.ReadAll(response.Body)
 	return answer{response, body}, err
 }
 
-// get demands an answer with a status.
+// get requires an answer with the given status.
 func (f *fixture) get(status int, path string, headers ...string) answer {
 	f.Helper()
 	a, err := f.ask(http.MethodGet, path, headers...)

@@ -11,11 +11,11 @@ import (
 	"github.com/multiformats/go-multihash"
 )
 
-// contentPolicy gives each page of content an origin of its own: a script in one can't read the list of roots, nor what
-// other roots have.
+// contentPolicy gives each page of content an origin of its own, so that a script in it can read neither the list
+// of roots nor the content of other roots.
 const contentPolicy = "sandbox allow-scripts allow-popups allow-downloads"
 
-// contained keeps content from what it is not part of.
+// contained separates content from everything that it is not part of.
 func contained(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", contentPolicy)
@@ -23,12 +23,13 @@ func contained(next http.Handler) http.Handler {
 			http.Error(w, "a CID that holds its bytes itself is no root of what is prepared", http.StatusBadRequest)
 			return
 		}
+
 		next.ServeHTTP(w, r)
 	})
 }
 
-// isInline tells whether the root of a path is a CID that holds its bytes itself: anybody can make such a link, with
-// any bytes.
+// isInline reports whether the root of a path is a CID that contains its bytes. Anybody can make such a link,
+// with any bytes.
 func isInline(urlPath string) bool {
 	parsed, err := path.NewPath(urlPath)
 	if err != nil {
@@ -38,14 +39,17 @@ func isInline(urlPath string) bool {
 	return err == nil && immutable.RootCid().Prefix().MhType == multihash.IDENTITY
 }
 
-// safe refuses what a read-only gateway has no use for.
+// safe refuses requests that a read-only gateway has no use for.
 func safe(localNames bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		if r.ContentLength != 0 { // nobody reads a body, but the server does when the answer is given
+
+		// No handler reads a body, but the server would do so after the answer.
+		if r.ContentLength != 0 {
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now())
 			w.Header().Set("Connection", "close")
 		}
+
 		switch {
 		case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions:
 			w.Header().Set("Allow", "GET, HEAD, OPTIONS")
@@ -58,7 +62,7 @@ func safe(localNames bool, next http.Handler) http.Handler {
 	})
 }
 
-// isLocal tells whether a host, with or without a port, is this one by its name.
+// isLocal reports whether a host, with or without a port, is a name of this host.
 func isLocal(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -68,7 +72,7 @@ func isLocal(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
 }
 
-// limited answers so many requests at a time, and has the others come again.
+// limited answers at most the given number of requests at a time. It asks the other clients to come again.
 func limited(most int, next http.Handler) http.Handler {
 	running := make(chan struct{}, most)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -84,7 +88,7 @@ func limited(most int, next http.Handler) http.Handler {
 	})
 }
 
-// patient gives up on a client that takes nothing for too long.
+// patient gives up on a client that accepts no data for too long.
 func patient(timeout time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		writer := &patientWriter{w, http.NewResponseController(w), timeout}
@@ -94,14 +98,14 @@ func patient(timeout time.Duration, next http.Handler) http.Handler {
 	})
 }
 
-// patientWriter has each write end in time.
+// patientWriter limits the time of each write.
 type patientWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	timeout time.Duration
 }
 
-// extend is of no effect where there are no deadlines.
+// extend has no effect on a connection without deadlines.
 func (w *patientWriter) extend() { _ = w.control.SetWriteDeadline(time.Now().Add(w.timeout)) }
 
 func (w *patientWriter) Write(p []byte) (int, error) {
@@ -111,28 +115,30 @@ func (w *patientWriter) Write(p []byte) (int, error) {
 
 func (w *patientWriter) Flush() {
 	w.extend()
-	_ = w.control.Flush() // the next write tells of a failure
+	_ = w.control.Flush() // the next write returns the error
 }
 
 func (w *patientWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// logged tells of each request when it is answered.
+// logged logs each request once it is answered.
 func logged(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !log.Enabled(r.Context(), slog.LevelDebug) {
 			next.ServeHTTP(w, r)
 			return
 		}
+
 		began, writer := time.Now(), &countingWriter{ResponseWriter: w, status: http.StatusOK}
 		defer func() {
 			log.Debug("request", "method", r.Method, "path", r.URL.Path, "status", writer.status, "bytes", writer.bytes,
 				"took", time.Since(began), "from", r.RemoteAddr)
 		}()
+
 		next.ServeHTTP(writer, r)
 	})
 }
 
-// countingWriter notes what was answered.
+// countingWriter records the status and the size of an answer.
 type countingWriter struct {
 	http.ResponseWriter
 	status int

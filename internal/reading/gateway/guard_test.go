@@ -18,7 +18,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/reading/blocks"
 )
 
-// stuck are blocks that are never found, nor missed.
+// stuck are blocks whose requests never end.
 type stuck struct{ asked chan context.Context }
 
 func (s stuck) Get(ctx context.Context, _ cid.Cid) ([]byte, error) {
@@ -67,26 +67,31 @@ func TestABlockThatIsNotReadInTimeIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestAClientThatIsGone ends what was done for it, and makes place for another one.
+// TestAClientThatIsGone requires that work for a client ends when the client is gone, and that another client
+// gets its place.
 func TestAClientThatIsGone(t *testing.T) {
 	blocks := stuck{make(chan context.Context, 10)}
 	h := handler(t, blocks, 1, time.Hour)
+
 	ctx, leave := context.WithCancel(t.Context())
 	var asking sync.WaitGroup
 	asking.Go(func() {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, some, nil))
 	})
+
 	reading := <-blocks.asked
 	answer := httptest.NewRecorder()
 	h.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/", nil))
 	if answer.Code != http.StatusTooManyRequests || answer.Header().Get("Retry-After") == "" {
 		t.Errorf("status %d, %v", answer.Code, answer.Header())
 	}
+
 	leave()
 	asking.Wait()
 	if reading.Err() == nil {
 		t.Error("its block is read still")
 	}
+
 	answer = httptest.NewRecorder()
 	h.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/", nil))
 	if answer.Code != http.StatusOK {
@@ -94,7 +99,7 @@ func TestAClientThatIsGone(t *testing.T) {
 	}
 }
 
-// TestAClientThatTakesNothing reads no byte of an answer without end.
+// TestAClientThatTakesNothing reads no byte of an endless answer.
 func TestAClientThatTakesNothing(t *testing.T) {
 	failed := make(chan error, 1)
 	endless := patient(50*time.Millisecond, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -105,37 +110,43 @@ func TestAClientThatTakesNothing(t *testing.T) {
 			}
 		}
 	}))
+
 	ctx, stop := context.WithCancel(t.Context())
 	listener := listen(t)
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = Serve(ctx, listener, endless, slog.New(slog.DiscardHandler)) })
 	defer serving.Wait()
 	defer stop()
+
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close() //nolint:errcheck // nothing is expected of it
+
 	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
+
 	var timeout net.Error
 	if err := <-failed; !errors.As(err, &timeout) || !timeout.Timeout() {
 		t.Errorf("the write failed with %v", err)
 	}
 }
 
-// TestTheEnd has a request under way that would never end.
+// TestTheEnd ends the gateway during a request that would never end.
 func TestTheEnd(t *testing.T) {
 	blocks := stuck{make(chan context.Context, 10)}
 	listener := listen(t)
 	ctx, stop := context.WithCancel(t.Context())
+
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := Serve(ctx, listener, handler(t, blocks, 10, time.Hour), slog.New(slog.DiscardHandler)); err != nil {
 			t.Error(err)
 		}
 	})
+
 	var asking sync.WaitGroup
 	asking.Go(func() {
 		answer, err := http.Get("http://" + listener.Addr().String() + some)
@@ -143,10 +154,12 @@ func TestTheEnd(t *testing.T) {
 			_ = answer.Body.Close()
 		}
 	})
+
 	reading := <-blocks.asked
 	stop()
 	serving.Wait()
 	asking.Wait()
+
 	if reading.Err() == nil {
 		t.Error("a block is read still")
 	}
@@ -164,7 +177,7 @@ func TestAFailureThatIsTheDatabases(t *testing.T) {
 	}
 }
 
-// failing blocks can't be read now.
+// failing are blocks that can't be read now.
 type failing struct{}
 
 func (failing) Get(context.Context, cid.Cid) ([]byte, error) {

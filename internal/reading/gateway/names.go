@@ -14,7 +14,7 @@ import (
 var errNoNames = boxo.NewErrorStatusCode(errors.New("names are not resolved here: ask for /ipfs/CID"),
 	http.StatusNotImplemented)
 
-// noNames is in place of a name system that would ask others.
+// noNames replaces a name system that would ask other hosts.
 type noNames struct{}
 
 func (noNames) Resolve(context.Context, path.Path, ...namesys.ResolveOption) (namesys.Result, error) {

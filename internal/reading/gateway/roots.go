@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Root is where the content of an upload begins.
+// Root is the root of an upload's content.
 type Root struct {
 	CID    string    `json:"cid"`
 	Space  string    `json:"space"`
@@ -22,7 +22,7 @@ type Root struct {
 	Time   time.Time `json:"time"`
 }
 
-// Path is where the gateway serves it.
+// Path returns the path at which the gateway serves the root.
 func (r Root) Path() string { return "/ipfs/" + r.CID + "/" }
 
 // Roots lists all roots, the latest first.
@@ -36,7 +36,7 @@ var page = template.Must(template.ParseFS(files, "roots.html"))
 const rootsPolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; " +
 	"frame-ancestors 'none'"
 
-// rootsPage lists roots for people, and as JSON for programs.
+// rootsPage lists the roots, as HTML for people and as JSON for programs.
 type rootsPage struct {
 	roots Roots
 	log   *slog.Logger
@@ -45,25 +45,31 @@ type rootsPage struct {
 func (p rootsPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	roots, err := p.roots(r.Context())
 	if err != nil {
+		// A client that has gone is no reason to warn.
 		if r.Context().Err() == nil {
 			p.log.Warn("can't list the roots", "error", err)
 		}
 		http.Error(w, "the list can't be read now", http.StatusServiceUnavailable)
 		return
 	}
+
+	// The list is printed into memory first, so that an error can still become a status.
 	var body bytes.Buffer
 	contentType := "text/html; charset=utf-8"
+
 	if wantsJSON(r) {
 		contentType = "application/json"
 		err = json.NewEncoder(&body).Encode(map[string]any{"roots": append([]Root{}, roots...)})
 	} else {
 		err = page.Execute(&body, roots)
 	}
+
 	if err != nil {
 		p.log.Warn("can't print the roots", "error", err)
 		http.Error(w, "the list can't be printed", http.StatusInternalServerError)
 		return
 	}
+
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Cache-Control", "no-cache")
 	w.Header().Set("Vary", "Accept")

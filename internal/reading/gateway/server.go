@@ -11,36 +11,42 @@ import (
 )
 
 const (
-	// headerTimeout bounds how long a client may take to say what it wants. There is no bound on the whole request: one on
-	// reading it would end long answers too.
+	// headerTimeout limits the time that a client may take to send the headers of a request. Nothing limits the
+	// time of a whole request: a limit on reading it would also end long answers.
 	headerTimeout = 10 * time.Second
-	// idleTimeout bounds how long a connection is kept for the next request.
+	// idleTimeout is how long a connection is kept for the next request.
 	idleTimeout = 2 * time.Minute
-	// mostHeaderBytes are enough for any path that a browser sends.
+	// mostHeaderBytes is enough for any path that a browser sends.
 	mostHeaderBytes = 64 << 10
-	// grace is how long requests may go on when the gateway is to end.
+	// grace is how long requests may continue after the gateway is asked to stop.
 	grace = time.Second
 )
 
-// Serve answers requests that come to a listener until ctx ends. Those under way then get a second; Serve returns when
-// none is left, with nil unless the listener failed.
+// Serve answers the requests of a listener until ctx ends. Requests under way then get a second to finish. Serve
+// returns when no request is left. It returns nil unless the listener failed.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
+	// Requests go on after ctx ends, until their time is over.
 	requests, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
+
 	running := &running{}
+
 	server := &http.Server{
 		Handler: running.count(handler), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: mostHeaderBytes,
 		BaseContext:    func(net.Listener) context.Context { return requests },
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+
 	serving := make(chan error, 1)
 	go func() { serving <- server.Serve(listener) }()
+
 	select {
 	case err := <-serving:
 		return errors.Join(err, end(server, abandon, running))
 	case <-ctx.Done():
 	}
+
 	err := end(server, abandon, running)
 	if failed := <-serving; !errors.Is(failed, http.ErrServerClosed) {
 		err = errors.Join(err, failed)
@@ -48,15 +54,19 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	return err
 }
 
-// end waits for requests for a while, and then ends them.
+// end waits for requests for a while, then ends them.
 func end(server *http.Server, abandon context.CancelFunc, running *running) error {
 	soon, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
+
 	err := server.Shutdown(soon)
 	abandon()
+
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close()
 	}
+
+	// Close does not wait for handlers. They must not outlive the blocks that they read.
 	running.wait()
 	return err
 }
@@ -77,7 +87,7 @@ func (r *running) begin() bool {
 	return !r.ended
 }
 
-// wait lets none begin any more, and waits for the others.
+// wait keeps further requests from beginning and waits for the others.
 func (r *running) wait() {
 	r.mu.Lock()
 	r.ended = true

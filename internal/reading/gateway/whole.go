@@ -2,11 +2,12 @@ package gateway
 
 import "net/http"
 
-// streamFailed is what boxo notes when it has begun a CAR or a TAR and can't go on, too late for the client to see it.
+// streamFailed is the header that boxo sets if it can't go on with a CAR or a TAR. By then the client can't see
+// it.
 const streamFailed = "X-Stream-Error"
 
-// whole has the connection broken under an answer that has begun and can't be completed. Boxo ends it with a line of
-// text, so that a client which does not look into it would take it for all.
+// whole breaks the connection if an answer that has begun can't be completed. Boxo ends such an answer with a
+// line of text, so a client that does not look into the answer would take it for complete.
 func whole(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r)

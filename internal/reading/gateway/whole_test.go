@@ -11,8 +11,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestWhatIsCutShortIsNoAnswer damages the last block of a file. A client that has begun to read hears that it has not
-// all.
+// TestWhatIsCutShortIsNoAnswer damages the last block of a file. A client that has begun to read must learn that
+// it does not have everything.
 func TestWhatIsCutShortIsNoAnswer(t *testing.T) {
 	each(t, func(f *fixture) {
 		f.write("file", 3<<20+5)
@@ -28,7 +28,7 @@ func TestWhatIsCutShortIsNoAnswer(t *testing.T) {
 	})
 }
 
-// damageEnd changes the last byte of the last shard that has chunks of files.
+// damageEnd changes the last byte of the last shard with chunks of files.
 func (f *fixture) damageEnd() {
 	f.Helper()
 	kind, path := sqlrepo.DataShard, ""

@@ -34,28 +34,33 @@ func must(tb testing.TB, err error) {
 	}
 }
 
-// newJob is the preparation of a tree in which files are large, equal, empty, and many.
+// newJob returns the preparation of a tree with large, equal, empty and many files.
 func newJob(t *testing.T, db *dialect.DB) *pipeline.Job {
 	t.Helper()
 	ctx, repo := t.Context(), sqlrepo.New(db)
 	space, err := repo.AddSpace(ctx, sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: 4 << 20})
 	must(t, err)
+
 	options := sqlrepo.SourceOptions{SymlinkPolicy: "preserve"}
 	src, err := repo.AddSource(ctx, sqlrepo.Source{
 		Space: space.ID, Name: "source", Path: []byte(t.TempDir()), SourceOptions: options,
 	})
 	must(t, err)
+
 	shards, err := store.OpenDirectory(filepath.Join(t.TempDir(), "shards"))
 	must(t, err)
+
 	large := make([]byte, 9<<20+123)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(large) // it never fails
 	write(t, src, "a/large", large)
 	write(t, src, "b/again", large[:5<<20])
 	write(t, src, "b/empty", nil)
+
 	for i := range 3000 {
 		write(t, src, fmt.Sprintf("many/%04d-%0100d", i, i), fmt.Append(nil, i%100))
 	}
 	must(t, os.Symlink("large", filepath.Join(string(src.Path), "a", "link")))
+
 	return &pipeline.Job{
 		Repo: repo, Store: shards, FS: source.Local(), Space: space, Source: src,
 		Fresh:   sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: space.ShardSize, SourceOptions: options},
@@ -81,11 +86,12 @@ func run(t *testing.T, job *pipeline.Job) sqlrepo.Upload {
 	return result.Upload
 }
 
-// walked are the lengths of all blocks of an upload.
+// walked returns the lengths of all blocks of an upload.
 func walked(t *testing.T, repo *sqlrepo.Repository, upload sqlrepo.Upload) (root cid.Cid, blocks map[cid.Cid]int64) {
 	t.Helper()
 	blocks = map[cid.Cid]int64{}
 	walker := reach.Walker{Repo: repo, TempDir: t.TempDir()}
+
 	root, err := walker.Walk(t.Context(), upload, func(batch []reach.Block) error {
 		if len(batch) > reach.BatchBlocks {
 			t.Errorf("a batch of %d", len(batch))
@@ -100,11 +106,12 @@ func walked(t *testing.T, repo *sqlrepo.Repository, upload sqlrepo.Upload) (root
 		}
 		return nil
 	})
+
 	must(t, err)
 	return root, blocks
 }
 
-// stored are the lengths of all blocks in the shards of some uploads.
+// stored returns the lengths of all blocks in the shards of some uploads.
 func stored(t *testing.T, repo *sqlrepo.Repository, uploads ...sqlrepo.Upload) map[cid.Cid]int64 {
 	t.Helper()
 	blocks := map[cid.Cid]int64{}
@@ -120,7 +127,7 @@ func stored(t *testing.T, repo *sqlrepo.Repository, uploads ...sqlrepo.Upload) m
 	return blocks
 }
 
-// TestWhatAnUploadConsistsOf is what the shards of a space hold that has no other.
+// TestWhatAnUploadConsistsOf compares the blocks of uploads with the blocks in the shards of their space.
 func TestWhatAnUploadConsistsOf(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		job := newJob(t, db)
@@ -139,6 +146,7 @@ func TestWhatAnUploadConsistsOf(t *testing.T) {
 		if !root.Equals(second.RootCID.Cid) {
 			t.Errorf("root %s of the second upload, want %s", root, second.RootCID)
 		}
+
 		before, all, reused := stored(t, job.Repo, first), stored(t, job.Repo, first, second), 0
 		for block, length := range blocks {
 			if held, ok := all[block]; !ok || held != length {
@@ -147,29 +155,34 @@ func TestWhatAnUploadConsistsOf(t *testing.T) {
 			if _, ok := before[block]; ok {
 				reused++
 			}
+
 			if t.Failed() {
 				return
 			}
 		}
+
 		if reused < 100 || reused == len(blocks) {
 			t.Errorf("%d of %d blocks are those of the first upload", reused, len(blocks))
 		}
 	})
 }
 
-// TestWhatAnUnfinishedUploadHas are the chunks that are packed.
+// TestWhatAnUnfinishedUploadHas requires the chunks that are packed.
 func TestWhatAnUnfinishedUploadHas(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		job := newJob(t, db)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
+
 		job.Progress = &progress.Counters{}
 		job.Store = &stopping{Store: job.Store, stop: cancel}
 		if _, err := job.Run(ctx); err == nil {
 			t.Fatal("the run was not interrupted")
 		}
+
 		upload, err := job.Repo.UnfinishedUpload(t.Context(), job.Source.ID)
 		must(t, err)
+
 		root, blocks := walked(t, job.Repo, upload)
 		want := stored(t, job.Repo, upload)
 		if root.Defined() || len(want) == 0 || !maps.Equal(blocks, want) {
@@ -178,7 +191,8 @@ func TestWhatAnUnfinishedUploadHas(t *testing.T) {
 	})
 }
 
-// stopping ends a run when a shard was stored and the next one is to be: shards are sealed one after the other.
+// stopping ends a run when one shard has been stored and the next one is about to be. Shards are sealed one after
+// the other.
 type stopping struct {
 	store.Store
 	stored int
@@ -202,11 +216,12 @@ func (b *stoppingBlob) Commit(ctx context.Context, name string) (string, error) 
 	return b.Blob.Commit(ctx, name)
 }
 
-// TestWhatVisitReturns ends the walk.
+// TestWhatVisitReturns requires that an error of visit ends the walk.
 func TestWhatVisitReturns(t *testing.T) {
 	db := enginetest.Engines()[0].Open(t)
 	job := newJob(t, db)
 	upload := run(t, job)
+
 	failure := errors.New("enough")
 	walker := reach.Walker{Repo: job.Repo, TempDir: t.TempDir(), Rooted: func(sqlrepo.Linkable, unixfs.Link) error {
 		return failure
@@ -214,6 +229,7 @@ func TestWhatVisitReturns(t *testing.T) {
 	if _, err := walker.Walk(t.Context(), upload, func([]reach.Block) error { return nil }); !errors.Is(err, failure) {
 		t.Errorf("%v", err)
 	}
+
 	walker.Rooted = nil
 	if _, err := walker.Walk(t.Context(), upload, func([]reach.Block) error { return failure }); !errors.Is(err, failure) {
 		t.Errorf("%v", err)

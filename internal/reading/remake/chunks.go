@@ -13,13 +13,13 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// place is where a chunk lies in the source.
+// place is a place of a chunk in the source.
 type place struct {
 	path   sqlrepo.Path
 	offset int64
 }
 
-// chunks are those of a data shard, by digest. The same content may lie in several places.
+// chunks holds the places of a data shard's chunks, by digest. The same content may be in several places.
 type chunks struct {
 	site   Site
 	places map[sqlrepo.Digest][]place
@@ -31,14 +31,17 @@ func (r *Remaker) chunks(ctx context.Context, shard sqlrepo.Shard) (*chunks, err
 	if err != nil {
 		return nil, err
 	}
+
 	site, err := r.locate(ctx, upload.Source)
 	if err != nil {
 		return nil, err
 	}
+
 	digests, err := r.repo.ShardDigests(ctx, shard.ID)
 	if err != nil {
 		return nil, err
 	}
+
 	c := &chunks{site: site, places: make(map[sqlrepo.Digest][]place, shard.Nodes)}
 	for segment, err := range r.repo.ShardSegments(ctx, shard.ID) {
 		if err != nil {
@@ -53,8 +56,10 @@ func (c *chunks) add(segment sqlrepo.PackSegment, digests []byte) {
 	for i := range unixfs.Chunks(segment.Length) {
 		from := (segment.Chunk + i) * sha256.Size
 		if from < 0 || from+sha256.Size > int64(len(digests)) {
-			return // the rows say less than they should: whoever asks for the block is told
+			// The rows are incomplete. Reading the missing blocks returns an error.
+			return
 		}
+
 		digest := sqlrepo.Digest(digests[from:])
 		c.places[digest] = append(c.places[digest], place{segment.Path, segment.Offset + i*unixfs.ChunkSize})
 	}
@@ -66,11 +71,13 @@ func (c *chunks) block(ctx context.Context, node sqlrepo.Node) ([]byte, error) {
 	if len(places) == 0 {
 		return nil, fmt.Errorf("%w: no file of the upload has it any more", ErrLost)
 	}
+
 	var failures, barred error
 	for _, place := range places {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
+
 		block, err := c.read(place, node)
 		switch {
 		case err == nil:
@@ -78,15 +85,18 @@ func (c *chunks) block(ctx context.Context, node sqlrepo.Node) ([]byte, error) {
 		case shortage.Bars(err):
 			barred = err
 		}
+
 		failures = errors.Join(failures, err)
 	}
-	if barred != nil { // it may be there
+
+	// The block may still be there.
+	if barred != nil {
 		return nil, barred
 	}
 	return nil, failures
 }
 
-// lost blames the source for an error, unless that is this process's own.
+// lost blames the source for an error, unless a shortage in this process is to blame.
 func lost(err error) error {
 	if shortage.Bars(err) {
 		return err
@@ -101,11 +111,14 @@ func (c *chunks) read(place place, node sqlrepo.Node) (block []byte, err error) 
 		return nil, lost(err)
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
+
 	block = make([]byte, node.Length)
 	n, err := file.ReadAt(block, place.offset)
+	// A file that ends too early counts as changed, below.
 	if n < len(block) && !errors.Is(err, io.EOF) {
 		return nil, lost(err)
 	}
+
 	if !isOf(block[:n], node) {
 		return nil, fmt.Errorf("%w: %s has changed since it was prepared (at byte %d)", ErrLost, path, place.offset)
 	}

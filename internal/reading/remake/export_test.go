@@ -1,14 +1,14 @@
 package remake
 
-// Hold says how many spools are kept that nobody reads.
+// Hold sets the number of spools that are kept while nobody reads them.
 func (r *Remaker) Hold(most int) { r.idle.Resize(most) }
 
-// Held is how many spools there are.
+// Held returns the number of spools.
 func (r *Remaker) Held() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.spools)
 }
 
-// Ended is closed when nothing may be made any more.
+// Ended returns a channel that is closed when no shard may be made any longer.
 func (r *Remaker) Ended() <-chan struct{} { return r.ctx.Done() }

@@ -1,5 +1,5 @@
-// Package remake makes the bytes of shards again, of which no store keeps any: chunks from the source, the nodes above
-// them from the repository's rows.
+// Package remake makes the bytes of shards again that no store keeps. It takes chunks from the source, and makes
+// the nodes above them from the repository's rows.
 package remake
 
 import (
@@ -17,11 +17,11 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// ErrLost is returned for a block that can't be made again: the source has changed, or nothing tells any more what it
-// was.
+// ErrLost is returned for a block that can't be made again, because the source has changed or nothing describes
+// the block any longer.
 var ErrLost = errors.New("can't be made again")
 
-// Repository is what making shards again needs of the repository.
+// Repository is the part of the repository that making shards again needs.
 type Repository interface {
 	Nodes(ctx context.Context, shard int64) iter.Seq2[sqlrepo.Node, error]
 	Shards(ctx context.Context, upload int64, filter sqlrepo.ShardFilter) iter.Seq2[sqlrepo.Shard, error]
@@ -32,7 +32,7 @@ type Repository interface {
 	reach.Repository
 }
 
-// Site is where a source lies on this host.
+// Site is the place of a source on this host.
 type Site struct {
 	FS   source.FS
 	Root string
@@ -44,23 +44,24 @@ type Remaker struct {
 	locate  func(ctx context.Context, source int64) (Site, error)
 	tempDir string
 
-	// ctx is for the making of DAG shards: it takes long, so whoever asks for one again finds it under way, or made.
+	// ctx is the context of making DAG shards. Making one takes long, so a caller that asks again finds it under
+	// way or made.
 	ctx    context.Context //nolint:containedctx // it ends with Close, not with who asks
 	stop   context.CancelFunc
 	makers sync.WaitGroup
-	// turn is held by who makes some.
+	// turn is held while shards are being made.
 	turn chan struct{}
 
 	mu     sync.Mutex
 	spools map[int64]*spool
 	making map[int64]*making
-	// idle are the spools that nobody reads.
+	// idle holds the spools that nobody reads.
 	idle   *simplelru.LRU[int64, *spool]
 	closed error
 }
 
-// New returns a Remaker. Locate finds the source of that key; DAG shards that were asked for of late are kept in files
-// without a name in tempDir until Close.
+// New returns a Remaker. locate finds the source with the given key. The Remaker keeps recently requested DAG
+// shards in unnamed files in tempDir until Close.
 func New(repo Repository, tempDir string, locate func(ctx context.Context, source int64) (Site, error)) *Remaker {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &Remaker{
@@ -71,9 +72,9 @@ func New(repo Repository, tempDir string, locate func(ctx context.Context, sourc
 	return r
 }
 
-// OpenShard opens a packed shard for reading. When ctx ends first, a DAG shard is made all the same, for who asks next.
-// Each block is compared with its digest before any of it is returned; reads of one that differs, or can't be had,
-// return ErrLost with the reason.
+// OpenShard opens a packed shard for reading. If ctx ends first, a DAG shard is made all the same, for the next
+// caller. Each block is compared with its digest before any of its bytes are returned. Reading a block that
+// differs or can't be made returns ErrLost with the reason.
 func (r *Remaker) OpenShard(ctx context.Context, shard sqlrepo.Shard) (store.Reading, error) {
 	reading, err := r.open(ctx, shard)
 	if err != nil {
@@ -87,11 +88,13 @@ func (r *Remaker) open(ctx context.Context, shard sqlrepo.Shard) (store.Reading,
 	if err != nil {
 		return nil, err
 	}
+
 	if shard.Kind == sqlrepo.DAGShard {
 		spooled, err := r.spooled(ctx, shard, nodes)
 		release := sync.OnceFunc(func() { r.release(shard.ID, spooled) })
 		return &reading{shard: shard, nodes: nodes, made: spooled, release: release}, err
 	}
+
 	chunks, err := r.chunks(ctx, shard)
 	return &reading{shard: shard, nodes: nodes, made: chunks}, err
 }
@@ -107,7 +110,7 @@ func (r *Remaker) nodes(ctx context.Context, shard sqlrepo.Shard) ([]sqlrepo.Nod
 	return nodes, nil
 }
 
-// Close ends what is made, and removes what was kept. Nobody may open a shard any more.
+// Close stops the making of shards and removes those that are kept. No shard may be opened after Close.
 func (r *Remaker) Close() error {
 	r.stop()
 	r.makers.Wait()

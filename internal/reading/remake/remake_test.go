@@ -38,7 +38,7 @@ func must(tb testing.TB, err error) {
 	}
 }
 
-// fixture is a source whose shards are in a directory, to be compared with those that are made again.
+// fixture is a source whose shards are in a directory, for comparison with those that are made again.
 type fixture struct {
 	*testing.T
 	repo      *sqlrepo.Repository
@@ -46,11 +46,11 @@ type fixture struct {
 	store     *store.Directory
 	job       pipeline.Job
 	remaker   *remake.Remaker
-	// contents is called before the entries of an upload are gone through.
+	// contents is called before a pass through the entries of an upload.
 	contents func()
 }
 
-// watched tells when entries are gone through.
+// watched reports passes through entries.
 type watched struct {
 	*sqlrepo.Repository
 	of *fixture
@@ -67,26 +67,32 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 	f := &fixture{T: t, repo: sqlrepo.New(db), root: t.TempDir(), dir: filepath.Join(t.TempDir(), "shards")}
 	space, err := f.repo.AddSpace(t.Context(), sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: 2 << 20})
 	must(t, err)
+
 	options := sqlrepo.SourceOptions{SymlinkPolicy: "preserve"}
 	src, err := f.repo.AddSource(t.Context(), sqlrepo.Source{
 		Space: space.ID, Name: "source", Path: []byte(f.root), SourceOptions: options,
 	})
 	must(t, err)
+
 	f.store, err = store.OpenDirectory(f.dir)
 	must(t, err)
+
 	f.job = pipeline.Job{
 		Repo: f.repo, Store: f.store, FS: source.Local(), Space: space, Source: src,
 		Fresh:   sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: space.ShardSize, SourceOptions: options},
 		Workers: 2, ReadAhead: 4, TempDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
 	}
+
 	temporary := t.TempDir()
 	f.contents = func() {}
+
 	f.remaker = remake.New(watched{f.repo, f}, temporary, func(_ context.Context, key int64) (remake.Site, error) {
 		if key != src.ID {
 			return remake.Site{}, fmt.Errorf("source %d", key)
 		}
 		return remake.Site{FS: source.Local(), Root: f.root}, nil
 	})
+
 	t.Cleanup(func() {
 		must(t, f.remaker.Close())
 		left, err := os.ReadDir(temporary)
@@ -95,6 +101,7 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 			t.Errorf("left behind: %v", left)
 		}
 	})
+
 	return f
 }
 
@@ -118,8 +125,8 @@ func (f *fixture) prepare() sqlrepo.Upload {
 	return result.Upload
 }
 
-// prepareTwice has files that span shards, the same content in several files, files that the second upload shares with
-// the first, directories large and empty, and symlinks.
+// prepareTwice prepares files that span shards, the same content in several files, files that both uploads share,
+// large and empty directories, and symlinks.
 func (f *fixture) prepareTwice() (first, second sqlrepo.Upload) {
 	f.write("large", 1, 5<<20+7)
 	f.write("again/large", 1, 5<<20+7)
@@ -135,7 +142,7 @@ func (f *fixture) prepareTwice() (first, second sqlrepo.Upload) {
 	return first, f.prepare()
 }
 
-// packed are the shards that the store has.
+// packed returns the shards in the store.
 func (f *fixture) packed() (shards []sqlrepo.Shard) {
 	f.Helper()
 	uploads, err := f.repo.Uploads(f.Context(), sqlrepo.UploadFilter{})
@@ -157,7 +164,7 @@ func (f *fixture) stored(row sqlrepo.Shard) []byte {
 	return content
 }
 
-// made reads a shard that is made again, from its beginning.
+// made makes a shard again and reads it from its beginning.
 func (f *fixture) made(row sqlrepo.Shard) ([]byte, error) {
 	reading, err := f.remaker.OpenShard(f.Context(), row)
 	if err != nil {
@@ -187,18 +194,21 @@ func TestShardsAreMadeAsTheyWere(t *testing.T) {
 		f := newFixture(t, db)
 		f.prepareTwice()
 		shards := f.packed()
+
 		kinds := map[sqlrepo.ShardKind]int{}
 		for _, row := range shards {
 			kinds[row.Kind]++
 		}
+
 		if kinds[sqlrepo.DataShard] < 4 || kinds[sqlrepo.DAGShard] < 2 {
 			t.Fatalf("the source makes too few shards: %v", kinds)
 		}
+
 		f.demandSame(shards)
 	})
 }
 
-// TestRangesOfShards are read by many at once.
+// TestRangesOfShards lets many readers read ranges at once.
 func TestRangesOfShards(t *testing.T) {
 	f := newFixture(t, enginetest.Engines()[0].Open(t))
 	f.prepareTwice()
@@ -227,7 +237,8 @@ func readRanges(ctx context.Context, reading store.Reading, want []byte, random 
 	return nil
 }
 
-// TestAChangedSourceIsTold, and content that lies elsewhere in the shard too is still found.
+// TestAChangedSourceIsTold requires an error for changed content. Content that is also elsewhere in the shard is
+// still found.
 func TestAChangedSourceIsTold(t *testing.T) {
 	f := newFixture(t, enginetest.Engines()[0].Open(t))
 	f.write("a", 1, 5000)
@@ -235,6 +246,7 @@ func TestAChangedSourceIsTold(t *testing.T) {
 	f.write("c", 3, 5000)
 	f.prepare()
 	shards := f.packed()
+
 	f.write("a", 7, 5000)
 	f.demandSame(shards)
 
@@ -245,6 +257,7 @@ func TestAChangedSourceIsTold(t *testing.T) {
 			t.Errorf("%s shard: %v", row.Kind, err)
 		}
 	}
+
 	must(t, os.RemoveAll(filepath.Join(f.root, "a")))
 	must(t, os.RemoveAll(filepath.Join(f.root, "b")))
 	if _, err := f.made(shards[0]); !errors.Is(err, remake.ErrLost) || !errors.Is(err, os.ErrNotExist) {
@@ -252,18 +265,21 @@ func TestAChangedSourceIsTold(t *testing.T) {
 	}
 }
 
-// TestWhatARemovedUploadLeaves is made by the entries of those that need it.
+// TestWhatARemovedUploadLeaves requires that the blocks a removed upload leaves are made from the entries of
+// uploads that need them.
 func TestWhatARemovedUploadLeaves(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		first, _ := f.prepareTwice()
 		must(t, f.repo.RemoveUpload(t.Context(), first.ID))
+
 		collector := gc.Collector{
 			Repo: f.repo, TempDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
 			Locate: func(context.Context, sqlrepo.Upload) (store.Store, error) { return f.store, nil },
 		}
 		_, err := collector.Collect(t.Context(), f.job.Space.ID)
 		must(t, err)
+
 		lost := 0
 		for _, row := range f.packed() {
 			made, err := f.made(row)
@@ -274,6 +290,7 @@ func TestWhatARemovedUploadLeaves(t *testing.T) {
 				t.Errorf("%s shard %d of upload %d: %v", row.Kind, row.Ordinal, row.Upload, err)
 			}
 		}
+
 		if shards := len(f.packed()); lost > 2 || shards < 4 {
 			t.Errorf("%d of %d shards can't be made", lost, shards)
 		}
@@ -293,24 +310,27 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 	}
 }
 
-// dags are the DAG shards that the store has.
+// dags returns the DAG shards in the store.
 func (f *fixture) dags() []sqlrepo.Shard {
 	f.Helper()
 	return slices.DeleteFunc(f.packed(), func(row sqlrepo.Shard) bool { return row.Kind != sqlrepo.DAGShard })
 }
 
-// TestWhoAsksAgainFindsItUnderWay has somebody give up on a DAG shard that takes long, and others wait for the same.
+// TestWhoAsksAgainFindsItUnderWay lets one caller give up on a DAG shard that takes long, while others wait for
+// the same shard.
 func TestWhoAsksAgainFindsItUnderWay(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		f.write("file", 1, 3<<20)
 		f.prepare()
 		row := f.dags()[0]
+
 		begun, release := make(chan struct{}, 100), make(chan struct{})
 		f.contents = func() {
 			begun <- struct{}{}
 			<-release
 		}
+
 		ctx, cancel := context.WithCancelCause(t.Context())
 		gone := errors.New("gone")
 		var first errgroup.Group
@@ -318,11 +338,14 @@ func TestWhoAsksAgainFindsItUnderWay(t *testing.T) {
 			_, err := f.remaker.OpenShard(ctx, row)
 			return err
 		})
+
 		<-begun
 		cancel(gone)
 		if err := first.Wait(); !errors.Is(err, gone) {
 			t.Errorf("it waited, and then: %v", err)
 		}
+
+		// Other callers wait for the same pass through the entries.
 		var others errgroup.Group
 		for range 3 {
 			others.Go(func() error {
@@ -333,6 +356,7 @@ func TestWhoAsksAgainFindsItUnderWay(t *testing.T) {
 				return err
 			})
 		}
+
 		close(release)
 		must(t, others.Wait())
 		if again := len(begun); again > 0 {
@@ -341,52 +365,60 @@ func TestWhoAsksAgainFindsItUnderWay(t *testing.T) {
 	})
 }
 
-// TestCloseEndsWhatIsMade waits for nobody.
+// TestCloseEndsWhatIsMade requires that Close waits for nobody.
 func TestCloseEndsWhatIsMade(t *testing.T) {
 	f := newFixture(t, enginetest.Engines()[0].Open(t))
 	f.write("file", 1, 3<<20)
 	f.prepare()
 	row := f.dags()[0]
+
 	closed := make(chan error, 1)
 	f.contents = func() {
 		f.contents = func() {}
 		go func() { closed <- f.remaker.Close() }()
 		<-f.remaker.Ended()
 	}
+
 	if _, err := f.remaker.OpenShard(t.Context(), row); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 	must(t, <-closed)
 }
 
-// TestFewSpoolsAreKept but for those that are read.
+// TestFewSpoolsAreKept requires that few spools are kept besides those that are being read.
 func TestFewSpoolsAreKept(t *testing.T) {
 	f := newFixture(t, enginetest.Engines()[0].Open(t))
 	f.write("file", 1, 3<<20)
 	f.prepare()
 	f.write("more", 2, 3<<20)
 	f.prepare()
+
 	dags := f.dags()
 	f.remaker.Hold(1)
+
 	var readings []store.Reading
 	for _, row := range dags {
 		reading, err := f.remaker.OpenShard(t.Context(), row)
 		must(t, err)
 		readings = append(readings, reading)
 	}
+
 	for i, reading := range readings {
 		got := make([]byte, dags[i].Size)
 		if _, err := reading.ReadAt(t.Context(), got, 0); err != nil || !bytes.Equal(got, f.stored(dags[i])) {
 			t.Errorf("shard %d: %v", i, err)
 		}
 	}
+
 	if held := f.remaker.Held(); held < len(dags) || held < 2 {
 		t.Errorf("%d of %d are held while they are read", held, len(dags))
 	}
+
 	for _, reading := range readings {
 		must(t, reading.Close())
 		must(t, reading.Close())
 	}
+
 	if held := f.remaker.Held(); held != 1 {
 		t.Errorf("%d are held", held)
 	}

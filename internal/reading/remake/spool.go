@@ -15,7 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// spool has the blocks of a DAG shard in a file, each where it lies in the shard.
+// spool holds the blocks of a DAG shard in a file, each at its offset in the shard.
 type spool struct {
 	file *os.File
 	// users counts those that read it.
@@ -34,11 +34,11 @@ func (s *spool) block(_ context.Context, node sqlrepo.Node) ([]byte, error) {
 	return block, nil
 }
 
-// spooledAtOnce is how many shards are made in one go, since each takes going through all entries of an upload. What is
-// held for one meanwhile is its nodes, up to 3 MB.
+// spooledAtOnce is the number of shards that are made in one pass, because each pass goes through all entries of
+// an upload. Meanwhile the nodes of each shard are in memory, up to 3 MB.
 const spooledAtOnce = 8
 
-// heldSpools are those of a few goes.
+// heldSpools is the number of spools of a few passes.
 const heldSpools = 3 * spooledAtOnce
 
 // making is a DAG shard that is being made.
@@ -47,40 +47,46 @@ type making struct {
 	err  error
 }
 
-// spooled returns the blocks of a DAG shard, and has them made first, with those of the shards behind it, if need be:
-// once, however many ask. The caller releases it.
+// spooled returns the blocks of a DAG shard. If necessary it first makes them, with those of the shards that
+// follow: once, however many callers ask. The caller releases the spool.
 func (r *Remaker) spooled(ctx context.Context, shard sqlrepo.Shard, nodes []sqlrepo.Node) (*spool, error) {
 	for {
 		made, underWay := r.take(shard, nodes)
 		if made != nil {
 			return made, nil
 		}
+
 		select {
 		case <-underWay.done:
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
+
 		if underWay.err != nil {
 			return nil, underWay.err
 		}
 	}
 }
 
-// take returns a spool to be used, or its making, which is begun unless it is under way.
+// take returns a spool and counts the caller among its users, or returns the making of the spool, which it begins
+// unless it is under way.
 func (r *Remaker) take(shard sqlrepo.Shard, nodes []sqlrepo.Node) (*spool, *making) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+
 	if made := r.spools[shard.ID]; made != nil {
 		made.users++
 		r.idle.Remove(shard.ID)
 		return made, nil
 	}
+
 	underWay := r.making[shard.ID]
 	if underWay == nil {
 		underWay = &making{done: make(chan struct{})}
 		r.making[shard.ID] = underWay
 		r.makers.Go(func() { r.end(shard.ID, underWay, r.makeShards(shard, nodes)) })
 	}
+
 	return nil, underWay
 }
 
@@ -120,7 +126,7 @@ func (r *Remaker) has(shard int64) bool {
 	return r.spools[shard] != nil
 }
 
-// makeShards makes the spool of a shard, and of some that follow.
+// makeShards makes the spool of a shard and of some shards that follow it.
 func (r *Remaker) makeShards(shard sqlrepo.Shard, nodes []sqlrepo.Node) error {
 	select {
 	case r.turn <- struct{}{}:
@@ -128,21 +134,27 @@ func (r *Remaker) makeShards(shard sqlrepo.Shard, nodes []sqlrepo.Node) error {
 	case <-r.ctx.Done():
 		return context.Cause(r.ctx)
 	}
-	if r.has(shard.ID) { // it was one of those that follow another
+
+	// The pass for another shard has made this one, too.
+	if r.has(shard.ID) {
 		return nil
 	}
+
 	w := &wanted{places: map[sqlrepo.Digest][]nodePlace{}}
 	made := map[int64]*spool{}
+
 	err := r.want(r.ctx, shard, nodes, w, made)
 	if err == nil {
 		err = r.makeDAGs(r.ctx, shard.Upload, w)
 	}
+
 	if err != nil {
 		for _, s := range made {
 			err = errors.Join(err, s.file.Close())
 		}
 		return err
 	}
+
 	r.keep(made, shard.ID)
 	return nil
 }
@@ -160,28 +172,33 @@ func (r *Remaker) keep(made map[int64]*spool, asked int64) {
 	r.idle.Add(asked, made[asked])
 }
 
-// want says which blocks are to be made: those of the shard, and of some that follow.
+// want collects the blocks to be made: those of the shard and of some shards that follow it.
 func (r *Remaker) want(ctx context.Context, first sqlrepo.Shard, nodes []sqlrepo.Node, w *wanted,
 	made map[int64]*spool) error {
 	if err := r.wantShard(first, nodes, w, made); err != nil {
 		return err
 	}
+
 	kind := sqlrepo.DAGShard
 	packed := sqlrepo.ShardFilter{Kind: &kind, States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
 	for shard, err := range r.repo.Shards(ctx, first.Upload, packed) {
 		if err != nil {
 			return err
 		}
+
 		if shard.Ordinal <= first.Ordinal || r.has(shard.ID) {
 			continue
 		}
+
 		if len(made) == spooledAtOnce {
 			break
 		}
+
 		nodes, err := r.nodes(ctx, shard)
 		if err != nil {
 			return err
 		}
+
 		if err := r.wantShard(shard, nodes, w, made); err != nil {
 			return err
 		}
@@ -201,25 +218,30 @@ func (r *Remaker) wantShard(shard sqlrepo.Shard, nodes []sqlrepo.Node, w *wanted
 	return nil
 }
 
-// makeDAGs makes what is wanted: by the upload's own entries, and what they don't give, by those of other uploads of
-// the space, since removing an upload leaves blocks that others need.
+// makeDAGs makes the wanted blocks from the entries of the upload. For the blocks still missing it uses the other
+// uploads of the space, because removing an upload leaves blocks that others need.
 func (r *Remaker) makeDAGs(ctx context.Context, upload int64, w *wanted) error {
 	own, err := r.repo.Upload(ctx, upload)
 	if err != nil {
 		return err
 	}
+
 	if err := r.makeDAG(ctx, own, w); err != nil || len(w.places) == 0 {
 		return err
 	}
+
 	space, err := r.repo.SpaceOf(ctx, upload)
 	if err != nil {
 		return err
 	}
+
 	others, err := r.repo.Uploads(ctx, sqlrepo.UploadFilter{Space: &space})
+
 	for _, other := range others {
 		if err != nil || len(w.places) == 0 {
 			break
 		}
+
 		if other.ID != upload && other.State == sqlrepo.Complete {
 			err = r.makeDAG(ctx, other, w)
 		}
@@ -227,25 +249,32 @@ func (r *Remaker) makeDAGs(ctx context.Context, upload int64, w *wanted) error {
 	return err
 }
 
-// makeDAG goes through the entries of an upload. One whose rows make no DAG gives what it can.
+// makeDAG makes blocks from the entries of an upload. An upload whose rows form no DAG provides as many as it
+// can.
 func (r *Remaker) makeDAG(ctx context.Context, upload sqlrepo.Upload, w *wanted) error {
 	profile, err := unixfs.ParseProfile(upload.Profile)
 	if err != nil {
 		return err
 	}
+
 	builder := link.NewBuilder(profile, r.tempDir, r.repo, w)
 	defer builder.Discard()
+
 	for entry, err := range r.repo.Contents(ctx, upload.ID, sqlrepo.Ready, sqlrepo.Rescanned) {
 		if err == nil {
 			err = builder.Add(ctx, entry)
 		}
+
 		if err != nil {
 			return unlessNone(err)
 		}
+
+		// Everything that was wanted has been made.
 		if len(w.places) == 0 {
 			return nil
 		}
 	}
+
 	_, _, err = builder.Finish()
 	return unlessNone(err)
 }
@@ -257,7 +286,7 @@ func unlessNone(err error) error {
 	return err
 }
 
-// wanted are blocks that are to be made, and where they belong.
+// wanted holds the blocks to be made, with their places.
 type wanted struct {
 	places map[sqlrepo.Digest][]nodePlace
 }
@@ -267,20 +296,22 @@ type nodePlace struct {
 	position int32
 }
 
-// Leaves has nothing to do: chunks are in no DAG shard.
+// Leaves does nothing, because no DAG shard has chunks.
 func (w *wanted) Leaves(sqlrepo.Linkable, sqlrepo.Segment, []byte) error { return nil }
 
-// Node keeps a block that is wanted.
+// Node writes a block to its places if it is wanted.
 func (w *wanted) Node(_ sqlrepo.Linkable, block unixfs.Block) error {
 	digest := [sha256.Size]byte(block.CID.Hash()[2:])
+
 	for _, place := range w.places[digest] {
 		if _, err := place.file.WriteAt(block.Data, int64(place.position)); err != nil {
 			return err
 		}
 	}
+
 	delete(w.places, digest)
 	return nil
 }
 
-// Root has nothing to do.
+// Root does nothing.
 func (w *wanted) Root(sqlrepo.Linkable, unixfs.Link) error { return nil }

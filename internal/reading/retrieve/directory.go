@@ -12,32 +12,32 @@ import (
 	"github.com/guppy-prep/guppy/internal/reading/tree"
 )
 
-// partPrefix begins the names of files that are not whole. Where the tree has a name that begins so too, there is
-// more of it.
+// partPrefix begins the names of unfinished files. It is extended if a name in the tree begins with it.
 const partPrefix = ".guppy-part-"
 
-// directory is one that is written into. Its mode and time come last, once nobody writes into it any more.
+// directory is a directory that is written into. It gets its mode and time last, when nobody writes into it any
+// longer.
 type directory struct {
 	parent *directory
 	root   *os.Root
-	// name is that in its parent, shown its path in messages.
+	// name is the name in the parent. shown is the path in messages.
 	name, shown string
-	// fresh tells that it was made now, so that nothing is in it.
+	// fresh is true if this run has made the directory, so that nothing was in it.
 	fresh bool
-	// part begins the names of its unfinished files.
+	// part begins the names of the directory's unfinished files.
 	part string
 	meta *metadata
-	// borrowed tells that meta is what was there before, which it gets back even if the run fails.
+	// borrowed is true if meta is the former mode of the directory, which is restored even if the run fails.
 	borrowed bool
-	// marker is a file that tells that a run has made the directory and has not come to its end.
+	// marker is a file whose presence means that a run has made the directory and has not finished.
 	marker string
 	users  atomic.Int64
-	// abandoned tells that the run has failed: the next one goes on in its directories.
+	// abandoned is true after the run has failed. The next run then goes on in its directories.
 	abandoned *atomic.Bool
-	// lingering is where it has a place since the walk has left it.
+	// lingering holds a place for the directory after the walk has left it.
 	lingering chan struct{}
 
-	// here is the directory itself, for what an os.Root takes too long for; it is opened when it is needed.
+	// here is the directory itself, for operations that take an os.Root too long. It is opened on first use.
 	opening  sync.Once
 	here     *os.File
 	unopened error
@@ -50,47 +50,57 @@ func (d *directory) retain() *directory {
 	return d
 }
 
-// release ends one use. The last one closes it.
+// release ends one use of the directory. The last release restores its mode and time and closes it.
 func (d *directory) release() error {
 	if d.users.Add(-1) > 0 {
 		return nil
 	}
+
 	err := d.restore()
 	if d.here != nil {
 		err = errors.Join(err, d.here.Close())
 	}
+
 	err = errors.Join(err, d.root.Close())
 	if err != nil {
 		err = fmt.Errorf("%s: %w", d.shown, err)
 	}
+
+	// The directory has no open files any longer, so its place is free.
 	if d.lingering != nil {
 		<-d.lingering
 	}
+
 	if d.parent != nil {
 		err = errors.Join(err, d.parent.release())
 	}
 	return err
 }
 
-// restore gives the directory its own mode and time once all is in it.
+// restore sets the mode and time of the directory after everything has been written into it.
 func (d *directory) restore() error {
+	// The next run must be able to write into the directory.
 	if d.abandoned.Load() && !d.borrowed {
 		return nil
 	}
+
 	if d.marker != "" {
 		if err := d.root.Remove(d.marker); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
+
 	return d.restoreEntry(".", d.meta)
 }
 
-// own has the directory that everything goes into get its mode and time in the end, if this run or one that was
-// interrupted has made it.
+// own arranges that the top directory gets its mode and time in the end, if this run or an interrupted run has
+// made it.
 func (d *directory) own(marker string, meta *metadata) error {
 	if meta == nil {
 		return nil
 	}
+
+	// The marker tells a later run that the directory was made for this tree.
 	if d.fresh {
 		file, err := d.root.OpenFile(marker, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 		if err == nil {
@@ -102,11 +112,12 @@ func (d *directory) own(marker string, meta *metadata) error {
 	} else if info, err := d.look(marker); err != nil || info == nil {
 		return err
 	}
+
 	d.marker, d.meta = marker, meta
 	return nil
 }
 
-// busy takes what has come to be there in this moment for another run's.
+// busy blames another run for a file that has just come to exist.
 func busy(err error) error {
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w: %w", ErrBusy, err)
@@ -114,7 +125,7 @@ func busy(err error) error {
 	return err
 }
 
-// lstat tells what is there under a name, nil if nothing is.
+// lstat returns the info of a name, or nil if nothing is there.
 func (d *directory) lstat(name string) (fs.FileInfo, error) {
 	if d.fresh {
 		return nil, nil
@@ -122,7 +133,7 @@ func (d *directory) lstat(name string) (fs.FileInfo, error) {
 	return d.look(name)
 }
 
-// look is lstat for what other runs may have made meanwhile.
+// look is like lstat but also sees files that other runs have made in a fresh directory.
 func (d *directory) look(name string) (fs.FileInfo, error) {
 	info, err := d.root.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -131,12 +142,14 @@ func (d *directory) look(name string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// child opens a directory in it, which is made if it is absent. A symlink is none, wherever it leads.
+// child opens a directory inside d. It makes the directory if it is absent. A symlink is not a directory,
+// wherever it leads.
 func (d *directory) child(name string, meta *metadata, overwrite bool) (*directory, error) {
 	info, err := d.lstat(name)
 	if err != nil {
 		return nil, err
 	}
+
 	if info != nil && !info.IsDir() {
 		if !overwrite {
 			return nil, ErrDiffers
@@ -146,14 +159,18 @@ func (d *directory) child(name string, meta *metadata, overwrite bool) (*directo
 		}
 		info = nil
 	}
+
 	mode, borrowed := fs.FileMode(0o777), false
 	if meta != nil {
-		mode = 0o700 // until all is in it
+		// The directory gets its own mode when everything is in it.
+		mode = 0o700
 	}
+
 	switch {
 	case info == nil:
 		err = busy(d.root.Mkdir(name, mode))
 	case info.Mode()&0o700 != 0o700:
+		// If no metadata is known, the directory gets its present mode back.
 		if meta == nil {
 			meta, borrowed = &metadata{mode: info.Mode() & modeBits}, true
 		}
@@ -162,10 +179,12 @@ func (d *directory) child(name string, meta *metadata, overwrite bool) (*directo
 	if err != nil {
 		return nil, err
 	}
+
 	root, err := d.root.OpenRoot(name)
 	if err != nil {
 		return nil, err
 	}
+
 	child := &directory{
 		parent: d.retain(), root: root, name: name, shown: d.path(name), fresh: info == nil, part: partPrefix, meta: meta,
 		borrowed: borrowed, abandoned: d.abandoned,
@@ -174,7 +193,7 @@ func (d *directory) child(name string, meta *metadata, overwrite bool) (*directo
 	return child, nil
 }
 
-// avoid has the names of unfinished files be others than those of the directory's entries.
+// avoid changes the prefix of unfinished files so that it differs from the names of all entries.
 func (d *directory) avoid(children []tree.Link) {
 	for _, child := range children {
 		for len(child.Name) >= len(d.part) && child.Name[:len(d.part)] == d.part {

@@ -17,20 +17,20 @@ import (
 	"github.com/guppy-prep/guppy/internal/reading/tree"
 )
 
-// largeFile is a file of many parts, which workers write side by side under a temporary name.
+// largeFile is a file of many parts. Workers write the parts side by side under a temporary name.
 type largeFile struct {
 	file
 	run *run
 	out *os.File
-	// had is the length that an earlier run has left: what it has written there is compared, not trusted.
+	// had is the length that an earlier run has left. The content up to there is compared, not trusted.
 	had int64
-	// pending counts the batches that are not written yet, and who hands them out.
+	// pending counts the batches that are not written yet, plus one while batches are being handed out.
 	pending atomic.Int64
 	mu      sync.Mutex
 	failed  error
 }
 
-// large begins a file of many parts, unless it is there.
+// large begins a file of many parts, unless the file is there already.
 func (r *run) large(ctx context.Context, f file) error {
 	there, err := r.isWhole(ctx, f)
 	if err == nil && !there {
@@ -48,13 +48,17 @@ func (r *run) begin(ctx context.Context, f file) error {
 	if err := l.open(); err != nil {
 		return fmt.Errorf("%s: %w", f.path(), errors.Join(err, f.in.release()))
 	}
+
+	// This function counts as one batch, so that no other batch ends the file too early.
 	l.pending.Store(1)
+
 	var failed error
 	for parts, err := range tree.Batches(f.node.Parts(ctx, r.Blocks, 0, max(1, f.node.Size))) {
 		if err == nil {
 			l.pending.Add(1)
 			err = r.give(ctx, func(ctx context.Context) error { return l.done(ctx, l.write(ctx, parts)) })
 		}
+
 		if err != nil {
 			failed = err
 			break
@@ -63,43 +67,51 @@ func (r *run) begin(ctx context.Context, f file) error {
 	return l.done(ctx, failed)
 }
 
-// open opens the file that an earlier run has left, or a new one. It returns ErrBusy if another run writes it.
+// open opens the file that an earlier run has left, or creates one. It returns ErrBusy if another run is writing
+// the file.
 func (l *largeFile) open() (err error) {
 	part := l.part()
 	if l.out, err = l.in.unfinished(part); err != nil {
 		return err
 	}
+
 	if l.out == nil {
 		l.out, err = l.in.create(part)
 		return err
 	}
+
 	info, err := l.out.Stat()
 	if err != nil {
 		return errors.Join(err, l.out.Close())
 	}
+
 	l.had = info.Size()
 	return nil
 }
 
-// write writes some parts, those that are not there yet.
+// write writes those of the parts that are not there yet.
 func (l *largeFile) write(ctx context.Context, parts []tree.Part) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+
 	missing, err := l.missing(parts)
 	if err != nil {
 		return err
 	}
+
 	return tree.FetchParts(ctx, l.run.Blocks, missing, func(part tree.Part, content []byte) error {
 		if int64(part.Offset) >= l.had && isZero(content) {
-			return nil // a hole, which has its length in the end
+			// A hole needs no write: the file gets its length in the end.
+			return nil
 		}
+
 		_, err := l.out.WriteAt(content, int64(part.Offset))
 		return err
 	})
 }
 
-// missing are the parts that no earlier run has written.
+// missing returns the parts that no earlier run has written.
 func (l *largeFile) missing(parts []tree.Part) (missing []tree.Part, err error) {
 	for _, part := range parts {
 		same := false
@@ -108,6 +120,7 @@ func (l *largeFile) missing(parts []tree.Part) (missing []tree.Part, err error) 
 				return nil, err
 			}
 		}
+
 		if same {
 			l.run.kept.Add(int64(part.Size))
 		} else {
@@ -117,17 +130,20 @@ func (l *largeFile) missing(parts []tree.Part) (missing []tree.Part, err error) 
 	return missing, nil
 }
 
-// holdsPart tells whether a file holds a part at its place.
+// holdsPart reports whether a file holds a part at its offset.
 func (r *run) holdsPart(in *os.File, part tree.Part) (bool, error) {
 	if part.Size > car.MaxDataSize {
 		return false, nil // no block is that long
 	}
+
 	pooled := r.buffers.Get().(*[]byte)
 	defer r.buffers.Put(pooled)
 	*pooled = slices.Grow((*pooled)[:0], int(part.Size))[:part.Size]
+
 	if _, err := in.ReadAt(*pooled, int64(part.Offset)); err != nil {
 		return false, unreadable(err)
 	}
+
 	return isContent(part, *pooled), nil
 }
 
@@ -144,46 +160,56 @@ func isZero(content []byte) bool {
 	return true
 }
 
-// done ends a batch, and with the last one the file. What an interrupted or failed run has written stays for the next.
+// done ends a batch. The last batch ends the file. An interrupted or failed run leaves the file to the next run.
 func (l *largeFile) done(ctx context.Context, err error) error {
 	l.mu.Lock()
 	if l.failed == nil {
-		l.failed = err // what fails behind it mostly does so because of it
+		// Failures after the first one are mostly consequences of it.
+		l.failed = err
 	}
 	l.mu.Unlock()
+
 	if l.pending.Add(-1) > 0 {
 		if err != nil && !faulty(err) {
-			return fmt.Errorf("%s: %w", l.path(), err) // it ends the run
+			// This error ends the run.
+			return fmt.Errorf("%s: %w", l.path(), err)
 		}
+
 		return nil
 	}
+
 	err = l.failed
 	if err == nil && int64(l.node.Size) != l.had {
 		err = l.out.Truncate(int64(l.node.Size))
 	}
+
 	if err == nil {
 		err = l.finish(l.out)
 	} else {
 		err = errors.Join(err, l.out.Close())
 	}
+
 	if err != nil {
 		err = l.run.fail(ctx, l.path(), err)
 	}
 	return errors.Join(err, l.in.release())
 }
 
-// isWhole tells whether a file of many parts is there. It returns ErrDiffers for one that is not to be replaced.
+// isWhole reports whether a file of many parts is there. It returns ErrDiffers for a file that must not be
+// replaced.
 func (r *run) isWhole(ctx context.Context, f file) (bool, error) {
 	info, err := f.in.lstat(f.name)
 	if err != nil || info == nil {
 		return false, err
 	}
+
 	same := false
 	if info.Mode().IsRegular() && info.Size() == int64(f.node.Size) {
 		if same, err = r.compare(ctx, f, info); err != nil {
 			return false, err
 		}
 	}
+
 	switch {
 	case same:
 		r.kept.Add(info.Size())
@@ -191,29 +217,34 @@ func (r *run) isWhole(ctx context.Context, f file) (bool, error) {
 	case r.Overwrite && !info.IsDir():
 		return false, nil
 	}
+
 	return false, ErrDiffers
 }
 
-// errOther ends a comparison.
+// errOther ends a comparison of different content.
 var errOther = errors.New("other content")
 
-// compare compares the file that is there with the parts that it should have, some side by side.
+// compare compares the existing file with the parts that it should have, several at a time.
 func (r *run) compare(ctx context.Context, f file, info fs.FileInfo) (same bool, err error) {
 	there, err := f.open(info)
 	if err != nil {
 		return false, unreadable(err)
 	}
 	defer func() { err = errors.Join(err, there.Close()) }()
+
 	group, running := errgroup.WithContext(ctx)
 	group.SetLimit(max(1, r.Workers))
 	for part, err := range f.node.Parts(running, r.Blocks, 0, max(1, f.node.Size)) {
+		// One part that differs is enough.
 		if running.Err() != nil {
 			break
 		}
+
 		group.Go(func() error {
 			if err != nil {
 				return err
 			}
+
 			same, err := r.holdsPart(there, part)
 			if err == nil && !same {
 				err = errOther
@@ -221,6 +252,7 @@ func (r *run) compare(ctx context.Context, f file, info fs.FileInfo) (same bool,
 			return err
 		})
 	}
+
 	err = group.Wait()
 	if errors.Is(err, errOther) {
 		return false, nil

@@ -8,7 +8,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 )
 
-// TestALargeRoundTrip has a file of more chunks than a node has links.
+// TestALargeRoundTrip uses a file of more chunks than a node has links.
 func TestALargeRoundTrip(t *testing.T) {
 	roundTrip(t, enginetest.Engines()[0].Open(t), oddities(t, 1026<<20))
 }

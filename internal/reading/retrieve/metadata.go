@@ -11,8 +11,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// metadata is what a DAG does not tell of an entry. It is nil where nothing is known. What a mode says about running a
-// file in another's name (setuid, setgid) is left out: who retrieves it may be another than who owned it.
+// metadata is the part of an entry that a DAG does not contain. It is nil if nothing is known. The setuid and
+// setgid bits are left out, because the user who retrieves a file may differ from its former owner.
 type metadata struct {
 	mode    fs.FileMode
 	bits    uint32
@@ -30,7 +30,7 @@ func newMetadata(entry sqlrepo.Listed) *metadata {
 
 const modeBits = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
 
-// restoreEntry gives a file or directory of d, or d itself under the name ".", its mode and time.
+// restoreEntry sets the mode and time of an entry of d, or of d itself if name is ".".
 func (d *directory) restoreEntry(name string, meta *metadata) error {
 	if meta == nil {
 		return nil
@@ -38,7 +38,7 @@ func (d *directory) restoreEntry(name string, meta *metadata) error {
 	return errors.Join(d.root.Chmod(name, meta.mode), d.restoreTime(name, meta))
 }
 
-// same tells whether a file has its mode and time already.
+// same reports whether a file already has its mode and time.
 func (m *metadata) same(info fs.FileInfo) bool {
 	return m == nil || info.Mode()&modeBits == m.mode && info.ModTime().Equal(m.modTime)
 }
@@ -48,7 +48,7 @@ type known struct {
 	base sqlrepo.Path
 	next func() (sqlrepo.Listed, error, bool)
 	stop func()
-	// latest is the entry that is not passed yet, unless ended.
+	// latest is the first entry that has not been passed, unless ended is true.
 	latest sqlrepo.Listed
 	begun  bool
 	ended  bool
@@ -62,28 +62,35 @@ func newKnown(entries iter.Seq2[sqlrepo.Listed, error], base sqlrepo.Path) *know
 	return &known{base: base, next: next, stop: stop}
 }
 
-// of returns what is known of an entry, which comes behind all that were asked for before.
+// of returns the metadata of an entry, or nil if none is known. Calls must be in canonical order.
 func (k *known) of(names []string) (*metadata, error) {
 	if k.ended {
 		return nil, nil
 	}
+
 	path := sqlrepo.Path(strings.Join(names, "\x00"))
+
 	switch {
 	case len(names) == 0:
 		path = k.base
 	case k.base != "":
 		path = k.base.Join(string(path))
 	}
+
+	// Entries that the walk does not visit are passed over.
 	for !k.begun || k.latest.Path < path {
 		entry, err, ok := k.next()
 		if err != nil {
 			return nil, fmt.Errorf("modes and times: %w", err)
 		}
+
 		k.latest, k.begun = entry, true
+
 		if k.ended = !ok; k.ended {
 			return nil, nil
 		}
 	}
+
 	if k.latest.Path != path {
 		return nil, nil
 	}

@@ -1,5 +1,5 @@
-// Package retrieve writes trees out of their DAGs into a directory, and nowhere else: whatever names and links a DAG
-// holds, and whatever links lie where it is written.
+// Package retrieve writes trees from their DAGs into a directory, and nowhere else, whatever names and links a
+// DAG contains, and whatever links are in the directory.
 package retrieve
 
 import (
@@ -18,64 +18,74 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// ErrDiffers is returned when something else is where an entry is to be written.
+// ErrDiffers is returned if something else is in the place of an entry.
 var ErrDiffers = errors.New("something else is there: remove it, or replace it with --overwrite")
 
-// ErrBusy is returned when another run writes the same file in this moment.
+// ErrBusy is returned if another run is writing the same file.
 var ErrBusy = errors.New("another run is writing there: wait until it has ended, then run this again")
 
-// Retriever writes trees. What is there already and right is kept, so that a run goes on where one before it stopped:
-// all content is compared, none is trusted for its length or its time.
+// Retriever writes trees. It keeps what is already there and correct, so a run continues where an earlier one
+// stopped. It compares all content, and trusts neither lengths nor times.
 type Retriever struct {
 	Blocks tree.Blocks
-	// Known are the entries of the tree with their modes and times, in canonical order, if that is known; Base is the
-	// path of the first.
+	// Known yields the entries of the tree with their modes and times, in canonical order. It is nil if they are
+	// not known. Base is the path of the first entry.
 	Known iter.Seq2[sqlrepo.Listed, error]
 	Base  sqlrepo.Path
-	// Overwrite has files and symlinks replaced that differ. Directories never are.
+	// Overwrite is true to replace files and symlinks that differ. Directories are never replaced.
 	Overwrite bool
 	Workers   int
-	// Failed is told of each file that can't be written because of its DAG. The others are.
+	// Failed, if not nil, is called for each file that can't be written because of its DAG. The other files are
+	// written.
 	Failed func(path string, err error)
 }
 
 // Summary counts what was written, or was there already.
 type Summary struct {
 	Files, Directories, Symlinks int64
-	// Bytes are those of all files, Kept those of the files and parts that were there.
+	// Bytes counts the bytes of all files, Kept the bytes of the files and parts that were there already.
 	Bytes, Kept int64
-	// Failed is how many files could not be written because of their DAGs.
+	// Failed counts the files that could not be written because of their DAGs.
 	Failed int64
 }
 
-// To writes a tree. A directory's entries go to the directory out, which is made if it is absent. Anything else is
-// written as out, or into it under its own name if out is a directory. It returns ErrDiffers, ErrBusy,
-// tree.ErrMalformed, blocks.ErrNotFound, and errors of the file system, and leaves then what it has written so far. No
-// file has its name before it is whole. A directory that was there before keeps its own mode and time.
+// To writes a tree. The entries of a directory go into the directory out, which is made if it is absent. Any
+// other entry is written as out or, if out is a directory, into it under its own name. No file has its name
+// before it is whole. A directory that existed before keeps its mode and time. To returns ErrDiffers, ErrBusy,
+// tree.ErrMalformed, blocks.ErrNotFound, and errors of the file system. It then leaves what it has written so
+// far.
 func (r *Retriever) To(ctx context.Context, from tree.Resolved, out string) (Summary, error) {
 	top, name, err := openTop(from, out)
 	if err != nil {
 		return Summary{}, err
 	}
+
 	run := &run{
 		Retriever: r, top: top, name: name, work: make(chan func(context.Context) error, r.Workers),
 		lingering: make(chan struct{}, maxLingering), abandoned: top.abandoned,
 	}
+
 	run.buffers.New = func() any { return new([]byte) }
 	run.known = newKnown(r.Known, r.Base)
 	defer run.known.stop()
+
 	err = run.run(ctx, from.Node)
+
 	if run.failed.Load() > 0 {
-		run.abandoned.Store(true) // so that what is to be put right can be
+		// The next run must be able to repair what failed.
+		run.abandoned.Store(true)
 	}
+
 	err = errors.Join(err, top.release())
 	return run.summary(), err
 }
 
-// openTop opens the directory that everything goes into, and says as what: "" stands for the directory itself.
+// openTop opens the directory that everything goes into. It also returns the name of the entry in the directory,
+// or "" for the directory itself.
 func openTop(from tree.Resolved, out string) (*directory, string, error) {
 	info, err := os.Stat(out)
 	exists := err == nil
+
 	switch {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, "", err
@@ -83,12 +93,14 @@ func openTop(from tree.Resolved, out string) (*directory, string, error) {
 		return nil, "", fmt.Errorf("%s: %w", out, ErrDiffers)
 	case from.Node.Kind == tree.Directory:
 		return openOut(out, exists)
+	// A root has no name that the file could get in the directory.
 	case exists && info.IsDir() && len(from.Names) == 0:
 		return nil, "", fmt.Errorf("%s is a directory: say the name of the file in it", out)
 	case exists && info.IsDir():
 		top, _, err := openOut(out, true)
 		return top, from.Names[len(from.Names)-1], err
 	}
+
 	top, _, err := openOut(filepath.Dir(out), true)
 	return top, filepath.Base(out), err
 }
@@ -100,10 +112,12 @@ func openOut(path string, exists bool) (*directory, string, error) {
 			return nil, "", err
 		}
 	}
+
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, "", err
 	}
+
 	top := &directory{root: root, shown: path, fresh: !exists, part: partPrefix, abandoned: new(atomic.Bool)}
 	top.users.Store(1)
 	return top, "", nil
@@ -116,8 +130,9 @@ type run struct {
 	name  string
 	known *known
 	work  chan func(context.Context) error
-	// stack are the open directories on the way to the entry that is visited, batch the small files that wait for a
-	// worker, from how many directories, and lingering those that the walk has left and files are still written into.
+	// stack holds the open directories on the way to the visited entry. batch holds the small files that wait for
+	// a worker, and batchDirectories counts their directories. lingering has a place for each directory that the
+	// walk has left while files are still written into it.
 	stack            []*directory
 	batch            batch
 	batchDirectories int
@@ -126,7 +141,7 @@ type run struct {
 
 	files, directories, symlinks, bytes, kept, failed atomic.Int64
 	failing                                           sync.Mutex
-	// buffers are for comparing.
+	// buffers holds buffers for comparing content.
 	buffers sync.Pool
 }
 
@@ -137,31 +152,39 @@ func (r *run) summary() Summary {
 	}
 }
 
-// run walks the tree while workers write its files. It returns what failed first.
+// run walks the tree while workers write its files. It returns the first error.
 func (r *run) run(ctx context.Context, root *tree.Node) error {
 	running, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+
 	end := func(err error) {
 		if err != nil {
 			r.abandoned.Store(true)
 			cancel(err)
 		}
 	}
+
 	var group sync.WaitGroup
 	for range max(1, r.Workers) {
 		group.Go(func() {
-			for work := range r.work { // to the end, whatever fails: each has a directory to release
+			// Workers do all work, whatever fails, because each piece of work has a directory to release.
+			for work := range r.work {
 				end(work(running))
 			}
 		})
 	}
+
 	end(r.walk(running, root))
-	for _, open := range r.stack { // those that an error has left open
+
+	// An error leaves directories open.
+	for _, open := range r.stack {
 		end(open.release())
 	}
+
 	end(r.batch.release())
 	close(r.work)
 	group.Wait()
+
 	if r.abandoned.Load() && ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -177,29 +200,31 @@ func (r *run) walk(ctx context.Context, root *tree.Node) error {
 	return r.flush(ctx)
 }
 
-// give has a worker do something, also if the run has ended: then it does no more than releasing what it holds.
+// give hands work to a worker, even if the run has ended: the work then does no more than release what it holds.
 func (r *run) give(ctx context.Context, work func(context.Context) error) error {
 	r.work <- work
 	return context.Cause(ctx)
 }
 
-// faulty tells whether an error says something about the DAG of a file alone.
+// faulty reports whether an error is only about the DAG of a file.
 func faulty(err error) bool {
 	var unread *blocks.BlockError
 	return errors.As(err, &unread) || errors.Is(err, blocks.ErrNotFound) || errors.Is(err, tree.ErrMalformed) ||
 		errors.Is(err, tree.ErrUnsupported)
 }
 
-// fail tells of a file that can't be written because of its DAG, and passes on any other error.
+// fail reports a file that can't be written because of its DAG. It returns any other error.
 func (r *run) fail(ctx context.Context, path string, err error) error {
 	if ctx.Err() != nil || !faulty(err) {
 		return fmt.Errorf("%s: %w", path, err)
 	}
+
 	r.failed.Add(1)
 	if r.Failed != nil {
 		r.failing.Lock()
 		defer r.failing.Unlock()
 		r.Failed(path, err)
 	}
+
 	return nil
 }

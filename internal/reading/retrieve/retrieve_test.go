@@ -55,7 +55,7 @@ func to(t *testing.T, from tree.Blocks, root tree.Link, out string,
 
 func overwrite(r *retrieve.Retriever) { r.Overwrite = true }
 
-// files are what is in a directory, each with its content or target.
+// files returns the entries of a directory, each with its content or target.
 func files(t testing.TB, root string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -63,7 +63,9 @@ func files(t testing.TB, root string) map[string]string {
 		if err != nil || path == root {
 			return err
 		}
+
 		name := strings.TrimPrefix(path, root+"/")
+
 		switch {
 		case entry.IsDir():
 			found[name+"/"] = ""
@@ -115,12 +117,14 @@ func TestTreesAreWritten(t *testing.T) {
 	if sum.Files != 5 || sum.Directories != 3 || sum.Symlinks != 1 || sum.Kept != 0 || sum.Bytes != 5<<20+4+6+1 {
 		t.Errorf("%+v", sum)
 	}
+
 	clear(s.Fetched)
 	sum = must(to(t, s, root, out))(t)
 	same(t, "again", files(t, out), want)
 	if sum.Kept != sum.Bytes {
 		t.Errorf("again: %+v", sum)
 	}
+
 	for c := range s.Fetched {
 		if c.Type() == cid.Raw {
 			t.Errorf("%s was read again", c)
@@ -132,12 +136,14 @@ func TestWhereAFileGoes(t *testing.T) {
 	s := treetest.New()
 	root := s.Directory("", s.Raw("f", "small"), s.File("g", "a", "b"), s.Symlink("l", "f"))
 	dir := t.TempDir()
+
 	at := func(out string, names ...string) error {
 		found := must(tree.Resolve(t.Context(), s, tree.Path{Root: root.CID, Names: names}))(t)
 		r := retrieve.Retriever{Blocks: s, Workers: 1}
 		_, err := r.To(t.Context(), found, filepath.Join(dir, out))
 		return err
 	}
+
 	ok(t, os.Mkdir(filepath.Join(dir, "in"), 0o755))
 	ok(t, errors.Join(at("new", "f"), at("other", "g"), at("in", "f"), at("in", "l"),
 		at("link", "l"), at("all"), at("in/.")))
@@ -145,6 +151,7 @@ func TestWhereAFileGoes(t *testing.T) {
 		"new": "small", "other": "ab", "in/": "", "in/f": "small", "in/l": "-> f", "in/g": "ab", "link": "-> f",
 		"all/": "", "all/f": "small", "all/g": "ab", "all/l": "-> f",
 	})
+
 	if err := at("new"); !errors.Is(err, retrieve.ErrDiffers) {
 		t.Errorf("a directory over a file: %v", err)
 	}
@@ -156,7 +163,7 @@ func TestWhereAFileGoes(t *testing.T) {
 	}
 }
 
-// TestWhatIsThereIsNotReplaced unless that is asked for, and directories never are.
+// TestWhatIsThereIsNotReplaced requires that files are only replaced on request, and directories never.
 func TestWhatIsThereIsNotReplaced(t *testing.T) {
 	s := treetest.New()
 	root, want := sample(s)
@@ -183,12 +190,14 @@ func TestWhatIsThereIsNotReplaced(t *testing.T) {
 			if _, err := to(t, s, root, out); !errors.Is(err, retrieve.ErrDiffers) {
 				t.Errorf("%v", err)
 			}
+
 			must(to(t, s, root, out, overwrite))(t)
 			got := files(t, out)
 			delete(got, "x")
 			same(t, "replaced", got, want)
 		})
 	}
+
 	for _, name := range []string{"big", "none", "d/l", "d/f"} {
 		out := t.TempDir()
 		ok(t, os.MkdirAll(filepath.Join(out, name), 0o755))
@@ -198,7 +207,7 @@ func TestWhatIsThereIsNotReplaced(t *testing.T) {
 	}
 }
 
-// outside is a directory that nothing may be written to, beside one to retrieve into.
+// outside makes a directory that nothing may be written to, beside one to retrieve into.
 func outside(t *testing.T) (out, secret string, untouched func()) {
 	t.Helper()
 	dir := t.TempDir()
@@ -211,7 +220,7 @@ func outside(t *testing.T) (out, secret string, untouched func()) {
 	}
 }
 
-// TestNothingIsWrittenOutside has links of all kinds lie where a tree is written.
+// TestNothingIsWrittenOutside puts links of all kinds where a tree is written.
 func TestNothingIsWrittenOutside(t *testing.T) {
 	s := treetest.New()
 	root := s.Directory("", s.Directory("d", s.Raw("f", "new")), s.Raw("f", "new"), s.File("g", "a", "b"))
@@ -228,6 +237,7 @@ func TestNothingIsWrittenOutside(t *testing.T) {
 			out, secret, untouched := outside(t)
 			ok(t, prepare(out, secret))
 			_, err := to(t, s, root, out, change)
+
 			untouched()
 			if err == nil {
 				same(t, name, files(t, out), map[string]string{"d/": "", "d/f": "new", "f": "new", "g": "ab"})
@@ -247,25 +257,29 @@ func TestUnfinishedFilesLeadNowhere(t *testing.T) {
 	if len(parts) != 1 {
 		t.Fatalf("unfinished: %q", parts)
 	}
+
 	for name, link := range map[string]func(from, to string) error{"symlink": os.Symlink, "hard link": os.Link} {
 		out, secret, untouched := outside(t)
 		for _, part := range parts {
 			ok(t, link(secret+"/f", filepath.Join(out, part)))
 		}
+
 		if _, err := to(t, s, root, out); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+
 		untouched()
 		same(t, name, files(t, out), map[string]string{"f": "new", "g": "aaaabbbb"})
 	}
 }
 
-// unfinished retrieves without one block, and returns the names of what is not whole.
+// unfinished retrieves a tree without one block and returns the names of the unfinished files.
 func unfinished(t *testing.T, s *treetest.Store, root tree.Link, out string) (names []string) {
 	t.Helper()
 	lost := s.Raw("", "bbbb")
 	s.Remove(lost.CID)
 	defer s.Raw("", "bbbb")
+
 	var failed []string
 	sum, err := to(t, s, root, out, func(r *retrieve.Retriever) {
 		r.Failed = func(path string, err error) {
@@ -275,9 +289,11 @@ func unfinished(t *testing.T, s *treetest.Store, root tree.Link, out string) (na
 			failed = append(failed, filepath.Base(path))
 		}
 	})
+
 	if err != nil || sum.Failed != 1 || !slices.Equal(failed, []string{"g"}) {
 		t.Errorf("%+v, %q, %v", sum, failed, err)
 	}
+
 	for name := range files(t, out) {
 		if strings.HasPrefix(name, ".guppy-part-") {
 			names = append(names, name)
@@ -286,7 +302,7 @@ func unfinished(t *testing.T, s *treetest.Store, root tree.Link, out string) (na
 	return names
 }
 
-// swapping does something before the n-th block is given.
+// swapping calls a function before the n-th block is read.
 type swapping struct {
 	*treetest.Store
 	left *atomic.Int64
@@ -302,7 +318,7 @@ func (s swapping) Fetch(ctx context.Context, cids []cid.Cid, use func(int, []byt
 	})
 }
 
-// TestSwappedDirectories has somebody put a symlink in place of a directory at any moment of a run.
+// TestSwappedDirectories puts a symlink in place of a directory at every moment of a run.
 func TestSwappedDirectories(t *testing.T) {
 	s := treetest.New()
 	root := s.Directory("", s.Directory("d", s.Directory("e", s.Raw("f", "x"), s.File("g", "a", "b"), s.Symlink("l", "x")),
@@ -314,12 +330,14 @@ func TestSwappedDirectories(t *testing.T) {
 				if !fresh {
 					ok(t, os.MkdirAll(out+"/d/e", 0o755))
 				}
+
 				left := &atomic.Int64{}
 				left.Store(n + 1)
 				swap := func() {
-					_ = os.Rename(filepath.Join(out, target), filepath.Join(out, "away")) // it may not be there yet
+					_ = os.Rename(filepath.Join(out, target), filepath.Join(out, "away")) // it may not exist yet
 					_ = os.Symlink(secret, filepath.Join(out, target))
 				}
+
 				_, _ = to(t, swapping{s, left, swap}, root, out, overwrite) // it may fail
 				untouched()
 			}
@@ -355,14 +373,15 @@ func (i interrupting) Fetch(ctx context.Context, cids []cid.Cid, use func(int, [
 	})
 }
 
-// TestInterruptedRunsGoOn interrupts after any number of blocks. No file that has its name is anything but whole, and
-// the next run fetches little again.
+// TestInterruptedRunsGoOn interrupts a run after any number of blocks. Every file with its own name must be
+// whole, and the next run must fetch little again.
 func TestInterruptedRunsGoOn(t *testing.T) {
 	s := treetest.New()
 	var large []string
 	for i := range 12 {
 		large = append(large, strings.Repeat(fmt.Sprint(i%10), 700<<10))
 	}
+
 	var small []tree.Link
 	want := map[string]string{"d/": "", "large": strings.Join(large, "")}
 	for i := range 300 {
@@ -370,13 +389,16 @@ func TestInterruptedRunsGoOn(t *testing.T) {
 		small = append(small, s.Raw(name, "content of "+name))
 		want["d/"+name] = "content of " + name
 	}
+
 	root := s.Directory("", s.Directory("d", small...), s.File("large", large...))
+
 	open := openFiles()
 	defer func() {
 		if now := openFiles(); now > open {
 			t.Errorf("%d files are open that were not before", now-open)
 		}
 	}()
+
 	for _, after := range []int64{1, 2, 3, 50, 200, 305, 310} {
 		out := filepath.Join(t.TempDir(), "out")
 		ctx, cancel := context.WithCancel(t.Context())
@@ -384,15 +406,18 @@ func TestInterruptedRunsGoOn(t *testing.T) {
 		left.Store(after)
 		r := retrieve.Retriever{Blocks: interrupting{s, cancel, left}, Workers: 2}
 		found := must(tree.Resolve(t.Context(), s, tree.Path{Root: root.CID}))(t)
+
 		if _, err := r.To(ctx, found, out); !errors.Is(err, context.Canceled) {
 			t.Errorf("after %d blocks: %v", after, err)
 		}
 		cancel()
+
 		for name, content := range files(t, out) {
 			if whole, known := want[name]; known && content != whole {
 				t.Errorf("after %d blocks %s has %d bytes", after, name, len(content))
 			}
 		}
+
 		sum := must(to(t, s, root, out))(t)
 		same(t, "in the end", files(t, out), want)
 		if after > 300 && sum.Kept < 300 {
@@ -401,9 +426,9 @@ func TestInterruptedRunsGoOn(t *testing.T) {
 	}
 }
 
-// openFiles counts the open files of this process, where the system tells.
+// openFiles counts the open files of this process, if the system can tell.
 func openFiles() int {
-	entries, _ := os.ReadDir("/proc/self/fd") // other systems have none
+	entries, _ := os.ReadDir("/proc/self/fd") // other systems don't have it
 	return len(entries)
 }
 

@@ -27,14 +27,14 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// whole has several large and small files.
+// whole makes a tree of several large and small files.
 func whole(s *treetest.Store) (tree.Link, map[string]string) {
 	parts := []string{strings.Repeat("a", 1<<20), strings.Repeat("b", 1<<20), strings.Repeat("c", 1<<20)}
 	return s.Directory("", s.Directory("d", s.Raw("f", "in d")), s.File("large", parts...), s.Raw("small", "x")),
 		map[string]string{"d/": "", "d/f": "in d", "large": strings.Join(parts, ""), "small": "x"}
 }
 
-// TestTwoRunsAtOnce write the same files: whatever has its name in the end is whole.
+// TestTwoRunsAtOnce lets two runs write the same files. In the end every file with its own name must be whole.
 func TestTwoRunsAtOnce(t *testing.T) {
 	s := treetest.New()
 	root, want := whole(s)
@@ -42,15 +42,18 @@ func TestTwoRunsAtOnce(t *testing.T) {
 		out := filepath.Join(t.TempDir(), "out")
 		var both sync.WaitGroup
 		var errs [2]error
+
 		for i := range errs {
 			both.Go(func() { _, errs[i] = to(t, s, root, out) })
 		}
 		both.Wait()
+
 		for _, err := range errs {
 			if err != nil && !errors.Is(err, retrieve.ErrBusy) {
 				t.Error(err)
 			}
 		}
+
 		if errs[0] != nil && errs[1] != nil {
 			must(to(t, s, root, out))(t)
 		}
@@ -58,7 +61,8 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	}
 }
 
-// TestAFileThatAnotherRunWritesIsLeftAlone and has its name once that run has written it.
+// TestAFileThatAnotherRunWritesIsLeftAlone requires that a file which another run is writing gets its name from
+// that run.
 func TestAFileThatAnotherRunWritesIsLeftAlone(t *testing.T) {
 	s := treetest.New()
 	root, want := whole(s)
@@ -73,7 +77,8 @@ func TestAFileThatAnotherRunWritesIsLeftAlone(t *testing.T) {
 	same(t, "in the end", files(t, out), want)
 }
 
-// TestALockedPartOfASmallFile is another run's, an unlocked one that of a dead one.
+// TestALockedPartOfASmallFile requires that a locked part counts as another run's, and an unlocked one as a dead
+// run's.
 func TestALockedPartOfASmallFile(t *testing.T) {
 	s := treetest.New()
 	small := s.Raw("small", "content")
@@ -81,30 +86,37 @@ func TestALockedPartOfASmallFile(t *testing.T) {
 	out := t.TempDir()
 	sum := sha256.Sum256(append(small.CID.Bytes(), "small"...))
 	part := fmt.Sprintf(".guppy-part-%x", sum[:12])
+
 	other := must(os.Create(filepath.Join(out, part)))(t)
 	_, err := other.WriteString("cont")
 	ok(t, errors.Join(err, other.Chmod(0o400), unix.Flock(int(other.Fd()), unix.LOCK_EX)))
+
 	if _, err := to(t, s, root, out); !errors.Is(err, retrieve.ErrBusy) {
 		t.Errorf("%v", err)
 	}
 	same(t, "locked", files(t, out), map[string]string{part: "cont"})
+
 	ok(t, other.Close())
 	must(to(t, s, root, out))(t)
 	same(t, "unlocked", files(t, out), map[string]string{"small": "content"})
 }
 
-// TestAPartThatWasTakenAway is not given the file's name when something else has its own.
+// TestAPartThatWasTakenAway requires that a file does not get its name if something else has the name of the
+// unfinished file.
 func TestAPartThatWasTakenAway(t *testing.T) {
 	s := treetest.New()
 	root, _ := whole(s)
 	out := filepath.Join(t.TempDir(), "out")
+
 	left := &atomic.Int64{}
 	left.Store(4)
+
 	replace := func() {
 		for _, part := range must(filepath.Glob(filepath.Join(out, ".guppy-part-*")))(t) {
 			ok(t, errors.Join(os.Remove(part), os.WriteFile(part, []byte("partial"), 0o600)))
 		}
 	}
+
 	if _, err := to(t, swapping{s, left, replace}, root, out); !errors.Is(err, retrieve.ErrBusy) {
 		t.Errorf("%v", err)
 	}
@@ -115,7 +127,7 @@ func TestAPartThatWasTakenAway(t *testing.T) {
 
 var before = time.Date(2001, 2, 3, 4, 5, 6, 7, time.UTC)
 
-// knowing has modes known of entries, which are given as "path", mode, with times of long ago.
+// knowing returns an option with known modes of entries, given as "path", mode, and times of long ago.
 func knowing(modes map[string]int32) func(*retrieve.Retriever) {
 	return func(r *retrieve.Retriever) {
 		var all []sqlrepo.Listed
@@ -124,12 +136,15 @@ func knowing(modes map[string]int32) func(*retrieve.Retriever) {
 			if name == "" || strings.HasSuffix(name, "/") {
 				kind = sqlrepo.Directory
 			}
+
 			path := sqlrepo.Path(strings.ReplaceAll(strings.TrimSuffix(name, "/"), "/", "\x00"))
 			all = append(all, sqlrepo.Listed{Path: path, Fingerprint: sqlrepo.Fingerprint{
 				Kind: kind, Mode: mode, ModTime: before.UnixNano(),
 			}})
 		}
+
 		slices.SortFunc(all, func(a, b sqlrepo.Listed) int { return strings.Compare(string(a.Path), string(b.Path)) })
+
 		r.Known = iter.Seq2[sqlrepo.Listed, error](func(yield func(sqlrepo.Listed, error) bool) {
 			for _, entry := range all {
 				if !yield(entry, nil) {
@@ -148,7 +163,7 @@ func hasMode(t *testing.T, path string, want fs.FileMode) {
 	}
 }
 
-// TestModesThatRunAsAnother are not restored.
+// TestModesThatRunAsAnother requires that setuid and setgid bits are not restored.
 func TestModesThatRunAsAnother(t *testing.T) {
 	s := treetest.New()
 	root := s.Directory("", s.Directory("d"), s.Raw("f", "x"), s.File("g", "a", "b"))
@@ -164,7 +179,7 @@ func TestModesThatRunAsAnother(t *testing.T) {
 	}
 }
 
-// TestADirectoryThatWasThereStaysAsItIs but for what is written into it.
+// TestADirectoryThatWasThereStaysAsItIs requires that an existing directory only gets new entries.
 func TestADirectoryThatWasThereStaysAsItIs(t *testing.T) {
 	s := treetest.New()
 	root := s.Directory("", s.Raw("f", "x"))
@@ -175,6 +190,7 @@ func TestADirectoryThatWasThereStaysAsItIs(t *testing.T) {
 	if info := must(os.Stat(out))(t); info.ModTime().Equal(before) {
 		t.Error("it has another time now")
 	}
+
 	fresh := filepath.Join(out, "fresh")
 	must(to(t, s, root, fresh, knowing(map[string]int32{"": 0o700, "f": 0o600})))(t)
 	hasMode(t, fresh, 0o700)
@@ -184,15 +200,17 @@ func TestADirectoryThatWasThereStaysAsItIs(t *testing.T) {
 	same(t, "fresh", files(t, fresh), map[string]string{"f": "x"})
 }
 
-// TestAReadOnlyTreeIsGoneOnWith after runs that could not write all of it.
+// TestAReadOnlyTreeIsGoneOnWith goes on after runs that could not write all of a read-only tree.
 func TestAReadOnlyTreeIsGoneOnWith(t *testing.T) {
 	s := treetest.New()
 	root := s.Directory("", s.Directory("d", s.File("g", "aaaa", "bbbb")), s.Raw("f", "x"))
 	known := knowing(map[string]int32{"": 0o555, "d/": 0o555, "d/g": 0o444, "f": 0o000})
+
 	lost := s.Raw("", "bbbb")
 	out := filepath.Join(t.TempDir(), "out")
 	t.Cleanup(func() { ok(t, errors.Join(os.Chmod(out, 0o755), os.Chmod(out+"/d", 0o755))) })
 	s.Remove(lost.CID)
+
 	for range 2 {
 		if sum := must(to(t, s, root, out, known))(t); sum.Failed != 1 {
 			t.Errorf("%+v", sum)
@@ -200,15 +218,18 @@ func TestAReadOnlyTreeIsGoneOnWith(t *testing.T) {
 		if info := must(os.Stat(out))(t); info.Mode()&0o700 != 0o700 {
 			t.Errorf("nothing can be written where something is missing: %s", info.Mode())
 		}
+
 		part := must(filepath.Glob(out + "/d/.guppy-part-*"))(t)[0]
 		hasMode(t, part, must(os.Stat(part))(t).Mode()|0o600)
-		ok(t, os.Chmod(part, 0o444)) // killed before it had its name
+		ok(t, os.Chmod(part, 0o444)) // as if the run was killed before the file had its name
 	}
+
 	s.Raw("", "bbbb")
 	sum := must(to(t, s, root, out, known))(t)
 	if sum.Kept != 5 {
 		t.Errorf("%+v", sum)
 	}
+
 	hasMode(t, out, 0o555)
 	hasMode(t, out+"/d", 0o555)
 	hasMode(t, out+"/d/g", 0o444)
@@ -217,7 +238,7 @@ func TestAReadOnlyTreeIsGoneOnWith(t *testing.T) {
 	same(t, "in the end", files(t, out), map[string]string{"d/": "", "d/g": "aaaabbbb", "f": "x"})
 }
 
-// watching sees before blocks are given how many files are open.
+// watching records the number of open files before blocks are read.
 type watching struct {
 	*treetest.Store
 	mu   *sync.Mutex
@@ -231,7 +252,7 @@ func (w watching) Fetch(ctx context.Context, cids []cid.Cid, use func(int, []byt
 	return w.Store.Fetch(ctx, cids, use)
 }
 
-// TestFewFilesAreOpen while a tree of many small directories is written.
+// TestFewFilesAreOpen writes a tree of many small directories.
 func TestFewFilesAreOpen(t *testing.T) {
 	s := treetest.New()
 	var all []tree.Link
@@ -241,6 +262,7 @@ func TestFewFilesAreOpen(t *testing.T) {
 		all = append(all, s.Directory(name, s.Directory("inner", s.Raw("f", name)), s.File("g", name, "-")))
 		want[name+"/"], want[name+"/inner/"], want[name+"/inner/f"], want[name+"/g"] = "", "", name, name+"-"
 	}
+
 	out := filepath.Join(t.TempDir(), "out")
 	base, most := openFiles(), 0
 	must(to(t, watching{s, &sync.Mutex{}, &most}, s.Directory("", all...), out))(t)
@@ -250,7 +272,7 @@ func TestFewFilesAreOpen(t *testing.T) {
 	}
 }
 
-// stopping fails with one block, once several others wait for theirs.
+// stopping fails to read one block, once several other readers wait for theirs.
 type stopping struct {
 	*treetest.Store
 	bad   cid.Cid
@@ -274,7 +296,7 @@ func (s stopping) Fetch(ctx context.Context, cids []cid.Cid, use func(int, []byt
 	return fmt.Errorf("find blocks: %w", ctx.Err())
 }
 
-// TestTheCauseIsTold and not what it has brought about.
+// TestTheCauseIsTold requires the first error, not its consequences.
 func TestTheCauseIsTold(t *testing.T) {
 	s := treetest.New()
 	var parts []string

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// isShared tells whether a file has other names too: who writes to it could write outside.
+// isShared reports whether a file has other names, through which a write could change a file outside.
 func isShared(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return !ok || stat.Nlink != 1

@@ -16,7 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/reading/tree"
 )
 
-// file is one to be written into a directory, which it retains until then.
+// file is a file to be written into a directory. It retains the directory until then.
 type file struct {
 	in   *directory
 	name string
@@ -26,24 +26,24 @@ type file struct {
 
 func (f file) path() string { return f.in.path(f.name) }
 
-// part is the name of the file while it is not whole. It is the same in each run, so that one goes on where another
-// stopped.
+// part returns the name of the file while it is not whole. The name is the same in each run, so that a run goes
+// on where another one stopped.
 func (f file) part() string {
 	sum := sha256.Sum256(append(f.node.CID.Bytes(), f.name...))
 	return f.in.part + hex.EncodeToString(sum[:12])
 }
 
-// batchFiles is how many small files a worker writes together at most.
+// batchFiles is the largest number of small files that a worker writes together.
 const batchFiles = 128
 
-// Each open directory costs two open files, of which a process may have few: so many directories a batch has files of,
-// and so many stay open at most for files that are still to be written.
+// Each open directory costs two open files, and a process may have few. maxBatchDirectories limits the
+// directories of a batch. maxLingering limits those that stay open for files that are still to be written.
 const (
 	maxBatchDirectories = 16
 	maxLingering        = 64
 )
 
-// batch are files of one block each.
+// batch is a group of files of one block each.
 type batch []file
 
 func (b batch) bytes() (sum uint64) {
@@ -60,19 +60,23 @@ func (b batch) release() (err error) {
 	return err
 }
 
-// small writes a batch, but for the files that are there already.
+// small writes those files of a batch that are not there already.
 func (r *run) small(ctx context.Context, all batch) (err error) {
 	defer func() { err = errors.Join(err, all.release()) }()
+
 	var missing batch
 	var parts []tree.Part
+
 	for _, f := range all {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+
 		there, err := r.isThere(f)
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.path(), err)
 		}
+
 		if !there {
 			missing, parts = append(missing, f), append(parts, f.node.Block())
 		}
@@ -80,48 +84,57 @@ func (r *run) small(ctx context.Context, all batch) (err error) {
 	return r.fill(ctx, missing, parts)
 }
 
-// fill writes files. One that can't be had does not keep the others from being written.
+// fill writes files. A file whose block can't be read does not keep the others from being written.
 func (r *run) fill(ctx context.Context, files batch, parts []tree.Part) error {
 	for len(files) > 0 {
 		done, writing := 0, false
 		err := tree.FetchParts(ctx, r.Blocks, parts, func(_ tree.Part, content []byte) error {
 			writing = true
 			err := files[done].write(content)
+
 			if err == nil {
 				done, writing = done+1, false
 			}
 			return err
 		})
+
 		if err == nil {
 			return nil
 		}
+
+		// Not the block but the file is to blame.
 		if writing {
 			return fmt.Errorf("%s: %w", files[done].path(), err)
 		}
+
 		if err := r.fail(ctx, files[done].path(), err); err != nil {
 			return err
 		}
+
 		files, parts = files[done+1:], parts[done+1:]
 	}
 	return nil
 }
 
-// write writes a file that is not there, or that is to be replaced.
+// write writes a file that is absent or to be replaced.
 func (f file) write(content []byte) error { return f.in.put(f.part(), f.name, content, f.meta) }
 
-// isThere tells whether a file is there with the right content. It returns ErrDiffers for one that is not to be
-// replaced.
+// isThere reports whether a file is there with the right content. It returns ErrDiffers for a file that must not
+// be replaced.
 func (r *run) isThere(f file) (bool, error) {
 	info, err := f.in.lstat(f.name)
 	if err != nil || info == nil {
 		return false, err
 	}
+
 	same := false
+	// The file is compared in memory, as a block. No block is longer than that.
 	if info.Mode().IsRegular() && info.Size() == int64(f.node.Size) && info.Size() <= car.MaxDataSize {
 		if same, err = f.holds(info); err != nil {
 			return false, err
 		}
 	}
+
 	switch {
 	case same:
 		r.kept.Add(info.Size())
@@ -129,10 +142,11 @@ func (r *run) isThere(f file) (bool, error) {
 	case r.Overwrite && !info.IsDir():
 		return false, nil
 	}
+
 	return false, ErrDiffers
 }
 
-// touch gives a file that was there its mode and time, unless it has other names, which may be outside.
+// touch sets the mode and time of a file that was there already, unless it has other names, which may be outside.
 func (f file) touch(info fs.FileInfo) error {
 	if f.meta.same(info) || isShared(info) {
 		return nil
@@ -140,37 +154,42 @@ func (f file) touch(info fs.FileInfo) error {
 	return f.in.restoreEntry(f.name, f.meta)
 }
 
-// holds tells whether the file that is there has the block for its content.
+// holds reports whether the content of the existing file is the block.
 func (f file) holds(info fs.FileInfo) (same bool, err error) {
 	there, err := f.open(info)
 	if err != nil {
 		return false, unreadable(err)
 	}
 	defer func() { err = errors.Join(err, there.Close()) }()
+
 	buffer := slices.Grow([]byte(nil), int(f.node.Size))[:f.node.Size]
 	if _, err := io.ReadFull(there, buffer); err != nil {
 		return false, unreadable(err)
 	}
+
 	return isContent(f.node.Block(), buffer), nil
 }
 
-// open opens a file that is there, also one whose mode does not let its owner read it.
+// open opens an existing file, even one whose mode does not let its owner read it.
 func (f file) open(info fs.FileInfo) (*os.File, error) {
 	there, err := f.in.root.Open(f.name)
 	if !errors.Is(err, fs.ErrPermission) || isShared(info) {
 		return there, err
 	}
+
 	if err := f.in.root.Chmod(f.name, info.Mode()|0o400); err != nil {
 		return nil, err
 	}
+
 	there, err = f.in.root.Open(f.name)
 	if back := f.in.root.Chmod(f.name, info.Mode()); err == nil && back != nil {
 		return nil, errors.Join(back, there.Close())
 	}
+
 	return there, err
 }
 
-// unreadable takes a file that can't be read for one that differs.
+// unreadable drops the error of a file that can't be read. The file counts as different.
 func unreadable(err error) error {
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil
@@ -178,7 +197,7 @@ func unreadable(err error) error {
 	return err
 }
 
-// isContent tells whether bytes are those of a part.
+// isContent reports whether content is the content of a part.
 func isContent(part tree.Part, content []byte) bool {
 	if !part.CID.Defined() {
 		return bytes.Equal(part.Content, content)

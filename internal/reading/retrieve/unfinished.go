@@ -7,21 +7,25 @@ import (
 	"os"
 )
 
-// unfinished opens and locks the file that an earlier run has left. Anything else of its name is removed. It returns
-// nil if there is none, and ErrBusy if another run writes it.
+// unfinished opens and locks the file that an earlier run has left. It removes anything else of that name. It
+// returns nil if there is no such file, and ErrBusy if another run is writing it.
 func (d *directory) unfinished(part string) (*os.File, error) {
 	info, err := d.look(part)
 	if err != nil || info == nil {
 		return nil, err
 	}
+
 	if !info.Mode().IsRegular() || isShared(info) {
 		return nil, d.root.Remove(part)
 	}
-	if info.Mode()&0o600 != 0o600 { // it had its own mode already
+
+	// The earlier run had already set the mode of the whole file.
+	if info.Mode()&0o600 != 0o600 {
 		if err := d.root.Chmod(part, 0o600); err != nil {
 			return nil, err
 		}
 	}
+
 	left, err := d.root.OpenFile(part, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %w", ErrBusy, err)
@@ -32,7 +36,7 @@ func (d *directory) unfinished(part string) (*os.File, error) {
 	return d.hold(left, part)
 }
 
-// create makes an unfinished file where there is none, and locks it.
+// create creates an unfinished file and locks it.
 func (d *directory) create(part string) (*os.File, error) {
 	out, err := d.root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
@@ -41,7 +45,7 @@ func (d *directory) create(part string) (*os.File, error) {
 	return d.hold(out, part)
 }
 
-// hold locks an open file that has a name still, or closes it.
+// hold locks an open file that still has its name. It closes any other.
 func (d *directory) hold(file *os.File, name string) (*os.File, error) {
 	err := lock(file)
 	if err == nil {
@@ -53,7 +57,8 @@ func (d *directory) hold(file *os.File, name string) (*os.File, error) {
 	return file, nil
 }
 
-// isStill returns ErrBusy unless a name is that of an open file: who renames it would rename another's.
+// isStill returns ErrBusy unless the name still is the name of the open file. Otherwise a rename would take
+// another run's file.
 func (d *directory) isStill(file *os.File, name string) error {
 	open, err := file.Stat()
 	if err != nil {
@@ -66,7 +71,7 @@ func (d *directory) isStill(file *os.File, name string) error {
 	return err
 }
 
-// finish gives a whole file its mode, its time and then its name, and closes it.
+// finish sets the mode and time of a whole file, renames it, and closes it.
 func (f file) finish(out *os.File) error {
 	part := f.part()
 	err := f.in.isStill(out, part)

@@ -11,16 +11,19 @@ import (
 	"github.com/guppy-prep/guppy/internal/reading/tree"
 )
 
-// visit makes directories and symlinks, and has workers write files.
+// visit makes directories and symlinks, and hands files to workers.
 func (r *run) visit(ctx context.Context, e tree.Entry) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
+
 	meta, err := r.known.of(e.Names)
 	if err != nil {
 		return err
 	}
+
 	in, name := r.place(e)
+
 	switch e.Node.Kind {
 	case tree.Directory:
 		err = r.enter(in, name, e, meta)
@@ -30,15 +33,17 @@ func (r *run) visit(ctx context.Context, e tree.Entry) error {
 	case tree.File:
 		r.files.Add(1)
 		r.bytes.Add(int64(e.Node.Size))
+		// A worker reports the errors of a file.
 		return r.file(ctx, file{in: in, name: name, node: e.Node, meta: meta})
 	}
+
 	if err != nil {
 		return fmt.Errorf("%s: %w", in.path(name), err)
 	}
 	return nil
 }
 
-// place says where an entry goes: "" is the directory itself.
+// place returns the directory and the name of an entry. The name "" stands for the directory itself.
 func (r *run) place(e tree.Entry) (*directory, string) {
 	if len(e.Names) == 0 {
 		return r.top, r.name
@@ -48,6 +53,7 @@ func (r *run) place(e tree.Entry) (*directory, string) {
 
 func (r *run) enter(in *directory, name string, e tree.Entry, meta *metadata) error {
 	r.directories.Add(1)
+
 	opened, err := in.retain(), error(nil)
 	if name != "" {
 		opened, err = in.child(name, meta, r.Overwrite)
@@ -55,8 +61,10 @@ func (r *run) enter(in *directory, name string, e tree.Entry, meta *metadata) er
 			return err
 		}
 	}
+
 	opened.avoid(e.Children)
 	r.stack = append(r.stack, opened)
+
 	if name == "" {
 		return in.own(file{in: in, node: e.Node}.part(), meta)
 	}
@@ -71,21 +79,25 @@ func (r *run) leave(ctx context.Context) error {
 	return errors.Join(err, left.release())
 }
 
-// linger waits for a place for a directory that is left while files are still to be written into it. Workers make
-// places, as they wait for none.
+// linger waits for a place for a directory that the walk leaves while files are still to be written into it. The
+// wait ends, because workers free places and wait for none.
 func (r *run) linger(ctx context.Context, left *directory) error {
 	if left.users.Load() == 1 {
 		return nil
 	}
+
 	select {
 	case r.lingering <- struct{}{}:
 		left.lingering = r.lingering
 		return nil
 	default:
 	}
+
+	// Files that wait for a worker hold their directories open.
 	if err := r.flush(ctx); err != nil {
 		return err
 	}
+
 	select {
 	case r.lingering <- struct{}{}:
 		left.lingering = r.lingering
@@ -95,23 +107,27 @@ func (r *run) linger(ctx context.Context, left *directory) error {
 	}
 }
 
-// file has small files wait for each other: many are read and written together.
+// file lets small files wait for each other, because many are read and written together.
 func (r *run) file(ctx context.Context, f file) error {
 	f.in.retain()
 	if f.node.CID.Type() != cid.Raw {
 		return r.large(ctx, f)
 	}
+
 	if last := len(r.batch) - 1; last < 0 || r.batch[last].in != f.in {
 		r.batchDirectories++
 	}
+
 	r.batch = append(r.batch, f)
+
 	if len(r.batch) < batchFiles && r.batchDirectories < maxBatchDirectories && r.batch.bytes() < tree.BatchBytes {
 		return nil
 	}
+
 	return r.flush(ctx)
 }
 
-// flush gives the files that wait to a worker.
+// flush hands the waiting files to a worker.
 func (r *run) flush(ctx context.Context) error {
 	if len(r.batch) == 0 {
 		return nil
@@ -121,25 +137,29 @@ func (r *run) flush(ctx context.Context) error {
 	return r.give(ctx, func(ctx context.Context) error { return r.small(ctx, full) })
 }
 
-// symlink makes a symlink, or keeps one that is the same.
+// symlink makes a symlink, or keeps one with the same target.
 func (d *directory) symlink(name, target string, meta *metadata, overwrite bool) error {
 	info, err := d.lstat(name)
 	if err != nil {
 		return err
 	}
+
 	if info != nil {
 		if info.Mode()&fs.ModeSymlink != 0 {
 			if there, err := d.root.Readlink(name); err == nil && there == target {
 				return d.restoreSymlink(name, meta)
 			}
 		}
+
 		if !overwrite || info.IsDir() {
 			return ErrDiffers
 		}
+
 		if err := d.root.Remove(name); err != nil {
 			return err
 		}
 	}
+
 	if err := d.root.Symlink(target, name); err != nil {
 		return busy(err)
 	}

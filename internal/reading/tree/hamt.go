@@ -29,8 +29,8 @@ func (n *Node) decodeHAMT(described data.UnixFSData) error {
 	return n.hamtRoot().inOrder()
 }
 
-// inOrder demands that the links of a part are sorted by their places, each of which comes once: then no name can come
-// twice.
+// inOrder returns an error unless the links of a part are sorted by their places and each place comes once. Then
+// no name can come twice.
 func (p hamtPart) inOrder() error {
 	next := uint64(0)
 	for _, link := range p.links {
@@ -46,7 +46,8 @@ func (p hamtPart) inOrder() error {
 	return nil
 }
 
-// hamtPart is a node of a HAMT: how many bits of the hash of each name below it lead there, and which.
+// hamtPart is a node of a HAMT. The hashes of all names below it begin with the same bits: depth is their number,
+// prefix is their value.
 type hamtPart struct {
 	*Node
 	depth  int
@@ -57,10 +58,11 @@ func (n *Node) hamtRoot() hamtPart { return hamtPart{Node: n} }
 
 func (p hamtPart) width() int { return bits.Len(uint(p.fanout - 1)) }
 
-// digits is how many hexadecimal digits of a link's name tell its place.
+// digits returns the number of hexadecimal digits in a link's name that give its place.
 func (p hamtPart) digits() int { return (p.width() + 3) / 4 }
 
-// place cuts a link's name into its place and the name of an entry, which that of another part does not have.
+// place splits the name of a link into its place and the name of an entry. The latter is empty if the link leads
+// to another part.
 func (p hamtPart) place(link Link) (place uint64, name string, err error) {
 	if len(link.Name) < p.digits() {
 		return 0, "", malformed("a HAMT has a link called %q", link.Name)
@@ -72,7 +74,7 @@ func (p hamtPart) place(link Link) (place uint64, name string, err error) {
 	return place, link.Name[p.digits():], nil
 }
 
-// below is the part at a place, which must be one of the same HAMT and has not come down too far.
+// below returns the part at a place. The node must be a part of the same HAMT.
 func (p hamtPart) below(place uint64, node *Node) (hamtPart, error) {
 	part := hamtPart{Node: node, depth: p.depth + p.width(), prefix: p.prefix<<p.width() | place}
 	if node.Kind != Directory || node.fanout != p.fanout || len(node.links) == 0 {
@@ -81,7 +83,7 @@ func (p hamtPart) below(place uint64, node *Node) (hamtPart, error) {
 	return part, nil
 }
 
-// deepEnough returns an error for a part below which no bit of a hash is left to tell names apart.
+// deepEnough returns an error for a part below which no bit of a hash is left to distinguish names.
 func (p hamtPart) deepEnough() error {
 	if p.depth+p.width() > 64 {
 		return malformed("a HAMT is deeper than the hash of any name")
@@ -107,33 +109,42 @@ func (n *Node) hamtLinks(ctx context.Context, from Blocks) (all []Link, err erro
 	return all, nil
 }
 
-// walk adds the entries below a part. It goes as deep as a hash is long.
+// walk adds the entries below a part. It goes at most as deep as a hash is long.
 func (p hamtPart) walk(ctx context.Context, from Blocks, all *[]Link) error {
 	if err := p.deepEnough(); err != nil {
 		return err
 	}
+
 	var cids []cid.Cid
 	var places []uint64
+
 	for _, link := range p.links {
 		place, name, err := p.place(link)
 		if err != nil {
 			return err
 		}
+
 		if name == "" {
 			cids, places = append(cids, link.CID), append(places, place)
 			continue
 		}
+
+		// A name that is not where its hash belongs could not be looked up.
 		if err := p.holds(place, name); err != nil {
 			return err
 		}
+
 		*all = append(*all, Link{name, link.CID, link.Size})
 	}
+
+	// Only some nodes are read at a time, which bounds the memory of each level.
 	for first := 0; first < len(cids); first += fetchedAtOnce {
 		last := min(first+fetchedAtOnce, len(cids))
 		nodes, err := readNodes(ctx, from, cids[first:last])
 		if err != nil {
 			return err
 		}
+
 		for i, node := range nodes {
 			part, err := p.below(places[first+i], node)
 			if err == nil {
@@ -147,32 +158,39 @@ func (p hamtPart) walk(ctx context.Context, from Blocks, all *[]Link) error {
 	return nil
 }
 
-// hamtLink looks an entry up, part by part.
+// hamtLink looks up an entry, part by part.
 func (n *Node) hamtLink(ctx context.Context, from Blocks, name string) (Link, error) {
 	hash := murmur3.Sum64([]byte(name))
+
 	for part := n.hamtRoot(); ; {
 		if err := part.deepEnough(); err != nil {
 			return Link{}, fmt.Errorf("directory %s: %w", n.CID, err)
 		}
+
+		// The next bits of the hash select the place.
 		place := hash >> (64 - part.depth - part.width()) & uint64(part.fanout-1)
+
 		link, further, err := part.find(place, name)
 		if err == nil && !further {
 			return link, nil
 		}
+
 		if err != nil {
 			return Link{}, fmt.Errorf("directory %s: %w", n.CID, err)
 		}
+
 		node, err := Read(ctx, from, link.CID)
 		if err == nil {
 			part, err = part.below(place, node)
 		}
+
 		if err != nil {
 			return Link{}, err
 		}
 	}
 }
 
-// find returns the link to an entry, or to the part where that is.
+// find returns the link to an entry, or to the part that would contain the entry.
 func (p hamtPart) find(place uint64, name string) (link Link, further bool, err error) {
 	for _, link := range p.links {
 		at, found, err := p.place(link)

@@ -1,5 +1,5 @@
-// Package tree reads files, directories and symlinks out of UnixFS DAGs, whoever has made them: it trusts no length,
-// name or depth that a DAG claims.
+// Package tree reads files, directories and symlinks from UnixFS DAGs of any origin. It trusts no length, name or
+// depth that a DAG claims.
 package tree
 
 import (
@@ -14,20 +14,21 @@ import (
 	cidlink "github.com/ipld/go-ipld-prime/linking/cid"
 )
 
-// Blocks is where the blocks of DAGs come from.
+// Blocks reads the blocks of DAGs.
 type Blocks interface {
-	// Fetch gives each of some blocks to use, in their order; the bytes are valid until use returns.
+	// Fetch calls use with each block, in their order. The bytes are valid until use returns.
 	Fetch(ctx context.Context, cids []cid.Cid, use func(i int, data []byte) error) error
 }
 
 var (
-	// ErrMalformed is returned for a block that is no node of a well-formed UnixFS DAG.
+	// ErrMalformed is returned for a block that is not a node of a well-formed UnixFS DAG.
 	ErrMalformed = errors.New("malformed UnixFS DAG")
-	// ErrUnsupported is returned for blocks of a codec, or nodes of a type, that files and directories are not made of.
+	// ErrUnsupported is returned for blocks of a codec, or nodes of a type, that is not used for files and
+	// directories.
 	ErrUnsupported = errors.New("not a UnixFS file, directory or symlink")
 )
 
-// Kind is what a node stands for.
+// Kind is the kind of entry that a node stands for.
 type Kind uint8
 
 // The kinds of nodes.
@@ -49,11 +50,11 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Link leads to a DAG below a node.
+// Link is a link from a node to a DAG below it.
 type Link struct {
 	Name string
 	CID  cid.Cid
-	// Size is what the link claims to be the length of all blocks below it.
+	// Size is the length of all blocks below the link, as the link claims.
 	Size uint64
 }
 
@@ -63,22 +64,25 @@ type Node struct {
 	Kind Kind
 	// Size is the length of a file.
 	Size uint64
-	// Target is what a symlink holds.
+	// Target is the content of a symlink.
 	Target string
 
 	links []Link
-	// content is what a file's node holds itself, before that of its links, whose lengths are in sizes.
+	// content is the content that a file's node contains itself. The content of its links follows, with the
+	// lengths in sizes.
 	content []byte
 	sizes   []uint64
-	// fanout is that of a directory which is a HAMT, 0 of any other.
+	// fanout is the fanout of a directory that is a HAMT, and 0 for any other node.
 	fanout int
 }
 
-// Decode decodes a block of a codec that UnixFS DAGs are made of. It keeps no reference to the block's bytes, and
-// returns ErrMalformed or ErrUnsupported.
+// Decode decodes a block of a UnixFS DAG. It keeps no reference to the bytes. It returns ErrMalformed or
+// ErrUnsupported.
 func Decode(c cid.Cid, block []byte) (*Node, error) {
 	var node *Node
 	var err error
+
+	// The node outlives the bytes of the block.
 	switch c.Type() {
 	case cid.Raw:
 		node = &Node{Kind: File, Size: uint64(len(block)), content: append([]byte{}, block...)}
@@ -87,9 +91,11 @@ func Decode(c cid.Cid, block []byte) (*Node, error) {
 	default:
 		err = fmt.Errorf("%w: codec 0x%x", ErrUnsupported, c.Type())
 	}
+
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c, err)
 	}
+
 	node.CID = c
 	return node, nil
 }
@@ -104,19 +110,22 @@ func Links(block []byte) ([]Link, error) {
 	return links, err
 }
 
-// decodeLinks returns the links of a dag-pb block, and its data.
+// decodeLinks returns the links and the data of a dag-pb block.
 func decodeLinks(block []byte) (links []Link, content []byte, err error) {
 	builder := dagpb.Type.PBNode.NewBuilder()
 	if err := dagpb.DecodeBytes(builder, block); err != nil {
 		return nil, nil, malformed("dag-pb: %w", err)
 	}
+
 	decoded, ok := builder.Build().(dagpb.PBNode)
 	if !ok {
 		return nil, nil, malformed("dag-pb")
 	}
+
 	if decoded.FieldData().Exists() {
 		content = decoded.FieldData().Must().Bytes()
 	}
+
 	links = make([]Link, 0, decoded.FieldLinks().Length())
 	for each := decoded.FieldLinks().Iterator(); !each.Done(); {
 		_, encoded := each.Next()
@@ -124,6 +133,7 @@ func decodeLinks(block []byte) (links []Link, content []byte, err error) {
 		if !ok || !link.Defined() {
 			return nil, nil, malformed("link %d has no CID", len(links))
 		}
+
 		one := Link{CID: link.Cid}
 		if encoded.FieldName().Exists() {
 			one.Name = encoded.FieldName().Must().String()
@@ -131,6 +141,7 @@ func decodeLinks(block []byte) (links []Link, content []byte, err error) {
 		if encoded.FieldTsize().Exists() {
 			one.Size = uint64(encoded.FieldTsize().Must().Int())
 		}
+
 		links = append(links, one)
 	}
 	return links, content, nil
@@ -141,15 +152,19 @@ func decodeNode(block []byte) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	described, err := data.DecodeUnixFSData(content)
 	if err != nil {
 		return nil, malformed("UnixFS data: %w", err)
 	}
+
 	var payload []byte
 	if described.FieldData().Exists() {
 		payload = described.FieldData().Must().Bytes()
 	}
+
 	node := &Node{links: links}
+
 	switch kind := described.FieldDataType().Int(); kind {
 	case data.Data_File, data.Data_Raw:
 		return node, node.decodeFile(described, payload)
@@ -166,10 +181,12 @@ func decodeNode(block []byte) (*Node, error) {
 	default:
 		return nil, fmt.Errorf("%w: UnixFS type %d", ErrUnsupported, kind)
 	}
+
 	return node, nil
 }
 
-// decodeFile demands that the lengths of a file's parts add up to that of the file, and that no part is empty.
+// decodeFile checks that the lengths of a file's parts add up to the length of the file, and that no part is
+// empty.
 func (n *Node) decodeFile(described data.UnixFSData, payload []byte) error {
 	n.Kind, n.content, n.Size = File, payload, uint64(len(payload))
 	for each := described.FieldBlockSizes().Iterator(); !each.Done(); {
@@ -178,12 +195,15 @@ func (n *Node) decodeFile(described data.UnixFSData, payload []byte) error {
 		if size == 0 || size > maxFileSize-n.Size {
 			return malformed("part %d of a file has %d bytes", len(n.sizes), size)
 		}
+
 		n.sizes = append(n.sizes, size)
 		n.Size += size
 	}
+
 	if len(n.sizes) != len(n.links) {
 		return malformed("a file of %d parts has the lengths of %d", len(n.links), len(n.sizes))
 	}
+
 	if described.FieldFileSize().Exists() {
 		if claimed := uint64(described.FieldFileSize().Must().Int()); claimed != n.Size {
 			return malformed("a file of %d bytes says that it has %d", n.Size, claimed)
@@ -192,22 +212,25 @@ func (n *Node) decodeFile(described data.UnixFSData, payload []byte) error {
 	return nil
 }
 
-// Below is a link of a node, whatever that stands for.
+// Below is a link of a node of any kind.
 type Below struct {
 	Link
-	// IsEntry tells that it leads to an entry of a directory, which has the link's name.
+	// IsEntry is true if the link leads to an entry of a directory. The name of the link is then the name of the
+	// entry.
 	IsEntry bool
-	// Content is how much of a file's content lies below, if IsPart tells that the node is a file's.
+	// IsPart is true if the node is a file or a part of one. Content is then the length of the content below the
+	// link.
 	Content uint64
 	IsPart  bool
 }
 
-// Below returns all links of a node, in their order. It returns ErrMalformed for names that no directory may have, or
-// not twice.
+// Below returns all links of a node, in their order. It returns ErrMalformed for names that no directory may
+// have, and for names that come twice.
 func (n *Node) Below() ([]Below, error) {
 	all := make([]Below, len(n.links))
 	for i, link := range n.links {
 		all[i].Link = link
+
 		switch {
 		case n.Kind == File:
 			all[i].IsPart, all[i].Content = true, n.sizes[i]
@@ -217,41 +240,47 @@ func (n *Node) Below() ([]Below, error) {
 			if err != nil {
 				return nil, err
 			}
+
 			all[i].Name, all[i].IsEntry = name, name != ""
 		default:
 			all[i].IsEntry = true
 		}
+
 		if all[i].IsEntry {
 			if err := checkName(all[i].Name); err != nil {
 				return nil, err
 			}
 		}
 	}
+
 	return all, n.namesDiffer()
 }
 
-// namesDiffer demands that no name comes twice in a directory of one block; in a HAMT none can.
+// namesDiffer returns an error if a name comes twice in a directory of one block. In a HAMT no name can.
 func (n *Node) namesDiffer() error {
 	if n.Kind != Directory || n.fanout != 0 {
 		return nil
 	}
+
 	names := make([]string, len(n.links))
 	for i, link := range n.links {
 		names[i] = link.Name
 	}
+
 	slices.Sort(names)
 	for i := range names {
 		if i > 0 && names[i] == names[i-1] {
 			return malformed("the name %q comes twice", names[i])
 		}
 	}
+
 	return nil
 }
 
 const maxFileSize = 1<<63 - 1
 
-// Read reads the root of a file, directory or symlink. It returns ErrMalformed or ErrUnsupported for a block that is
-// none.
+// Read reads the root of a file, directory or symlink. It returns ErrMalformed or ErrUnsupported for any other
+// block.
 func Read(ctx context.Context, from Blocks, c cid.Cid) (node *Node, err error) {
 	nodes, err := readNodes(ctx, from, []cid.Cid{c})
 	if err != nil {

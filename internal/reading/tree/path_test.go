@@ -34,6 +34,7 @@ func TestPaths(t *testing.T) {
 			t.Errorf("%q: %q, %v", text, path.Names, err)
 		}
 	}
+
 	for _, wrong := range []string{
 		"", "/", "ipfs://", "/ipfs/", "/ipns/example.org", "ipns://" + exampleCID, "x", "a/b", "//" + exampleCID,
 		"/" + exampleCID, "http://" + exampleCID, exampleCID + "/a\x00b", "ipfs://" + exampleCID + "/%00",
@@ -46,7 +47,7 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// maze has all kinds of symlinks.
+// maze makes a tree with all kinds of symlinks.
 func maze(s *treetest.Store) tree.Link {
 	var hops []tree.Link
 	for i := range 60 {
@@ -94,23 +95,26 @@ func TestResolve(t *testing.T) {
 	} {
 		parsed := must(tree.ParsePath(root.String() + "/" + path))(t)
 		got, err := tree.Resolve(t.Context(), s, parsed)
+
 		if wanted, ok := want.(error); ok {
 			if !errors.Is(err, wanted) {
 				t.Errorf("%q: %v, want %v", path, err, wanted)
 			}
 			continue
 		}
+
 		if err != nil {
 			t.Errorf("%q: %v", path, err)
 			continue
 		}
+
 		if found := got.Node.Kind.String() + " " + strings.Join(got.Names, "/"); found != want {
 			t.Errorf("%q is %q, want %q", path, found, want)
 		}
 	}
 }
 
-// FuzzResolve goes along any path of the maze, and through links that lead anywhere: it ends, and never outside.
+// FuzzResolve follows any path of the maze, and links that lead anywhere. It must end, and never leave the root.
 func FuzzResolve(f *testing.F) {
 	for _, path := range []string{
 		"", "a/file", "link/../file", "hop3/deep/up/x", "loop/x", "wild/..", "wild/wild/a", "//./..",
@@ -119,14 +123,17 @@ func FuzzResolve(f *testing.F) {
 		f.Add(path, "../..")
 		f.Add(path, "wild/a")
 	}
+
 	f.Fuzz(func(t *testing.T, path, target string) {
 		s := treetest.New()
 		inner := s.Directory("d", s.Symlink("wild", target), s.Raw("f", "x"))
 		root := s.Directory("", inner, s.Symlink("wild", target), s.Symlink("x", "d/wild/"+path))
+
 		parsed, err := tree.ParsePath(root.CID.String() + "/" + path)
 		if err != nil {
 			return
 		}
+
 		got, err := tree.Resolve(t.Context(), s, parsed)
 		switch {
 		case err == nil:

@@ -30,13 +30,14 @@ func must[T any](value T, err error) func(testing.TB) T {
 	}
 }
 
-// hamt makes a large directory the way that uploads do.
+// hamt makes a large directory the way uploads do.
 func hamt(t testing.TB, s *treetest.Store, n int) (root cid.Cid, names []string) {
 	t.Helper()
 	builder := unixfs.UnixFSv1_2025.NewDirectory(func(b unixfs.Block) error {
 		s.Put(cid.DagProtobuf, b.Data)
 		return nil
 	})
+
 	for i := range n {
 		name := fmt.Sprintf("%05d-%s", i, strings.Repeat("x", i%50))
 		leaf := s.Raw(name, name)
@@ -45,6 +46,7 @@ func hamt(t testing.TB, s *treetest.Store, n int) (root cid.Cid, names []string)
 			t.Fatal(err)
 		}
 	}
+
 	return must(builder.Close())(t).CID, names
 }
 
@@ -54,6 +56,7 @@ func TestDirectories(t *testing.T) {
 		root, names := hamt(t, s, n)
 		node := must(tree.Read(t.Context(), s, root))(t)
 		children := must(node.Children(t.Context(), s))(t)
+
 		var got []string
 		for _, child := range children {
 			got = append(got, child.Name)
@@ -61,15 +64,18 @@ func TestDirectories(t *testing.T) {
 				t.Errorf("%s has the size %d", child.Name, child.Size)
 			}
 		}
+
 		if !slices.Equal(got, names) {
 			t.Errorf("%d of %d names", len(got), n)
 		}
+
 		for i := 0; i < n; i += 97 {
 			child := must(node.Child(t.Context(), s, names[i]))(t)
 			if child != children[i] {
 				t.Errorf("%s leads to %v", names[i], child)
 			}
 		}
+
 		for _, none := range []string{"", "00000", "x", "..", "00"} {
 			if _, err := node.Child(t.Context(), s, none); !errors.Is(err, tree.ErrNoEntry) {
 				t.Errorf("%q of %d: %v", none, n, err)
@@ -78,7 +84,7 @@ func TestDirectories(t *testing.T) {
 	}
 }
 
-// TestALookUpReadsWhatLeadsThere and not the whole of a large directory.
+// TestALookUpReadsWhatLeadsThere requires that a lookup does not read the whole of a large directory.
 func TestALookUpReadsWhatLeadsThere(t *testing.T) {
 	s := treetest.New()
 	root, names := hamt(t, s, 6000)
@@ -90,7 +96,7 @@ func TestALookUpReadsWhatLeadsThere(t *testing.T) {
 	}
 }
 
-// bigFile is a file of several levels, of chunks of a few bytes.
+// bigFile makes a file of several levels, with chunks of a few bytes.
 func bigFile(s *treetest.Store, random *rand.Rand, levels, width int) (tree.Link, []byte) {
 	if levels == 0 {
 		content := make([]byte, 1+random.IntN(9))
@@ -99,18 +105,22 @@ func bigFile(s *treetest.Store, random *rand.Rand, levels, width int) (tree.Link
 		}
 		return s.Raw("", string(content)), content
 	}
+
 	data := treetest.UnixFS{Type: treetest.TypeFile, FileSize: treetest.Number(0)}
 	var links []tree.Link
 	var all []byte
+
 	if random.IntN(3) == 0 { // other builders keep content in nodes
 		data.Data = []byte("inline")
 		all = append(all, data.Data...)
 	}
+
 	for range 1 + random.IntN(width) {
 		link, content := bigFile(s, random, levels-1, width)
 		links, all = append(links, link), append(all, content...)
 		data.Sizes = append(data.Sizes, uint64(len(content)))
 	}
+
 	*data.FileSize = uint64(len(all))
 	return tree.Link{CID: s.Node(data, links...)}, all
 }
@@ -123,19 +133,22 @@ func TestRangesOfFiles(t *testing.T) {
 		if node.Kind != tree.File || node.Size != uint64(len(content)) {
 			rt.Fatalf("a %s of %d bytes, not %d", node.Kind, node.Size, len(content))
 		}
+
 		begin := rapid.IntRange(0, len(content)).Draw(rt, "begin")
 		end := rapid.IntRange(begin, len(content)).Draw(rt, "end")
+
 		var got bytes.Buffer
 		if err := node.WriteRange(t.Context(), s, uint64(begin), uint64(end), &got); err != nil {
 			rt.Fatal(err)
 		}
+
 		if !bytes.Equal(got.Bytes(), content[begin:end]) {
 			rt.Fatalf("%d to %d: %x, want %x", begin, end, got.Bytes(), content[begin:end])
 		}
 	})
 }
 
-// TestARangeReadsItsBlocksAlone counts what is fetched of a file of two levels.
+// TestARangeReadsItsBlocksAlone counts the blocks fetched of a file of two levels.
 func TestARangeReadsItsBlocksAlone(t *testing.T) {
 	s := treetest.New()
 	var links []tree.Link
@@ -147,13 +160,16 @@ func TestARangeReadsItsBlocksAlone(t *testing.T) {
 		}
 		links, sizes = append(links, s.File("", parts...)), append(sizes, 20)
 	}
+
 	root := s.Node(treetest.UnixFS{Type: treetest.TypeFile, FileSize: treetest.Number(200), Sizes: sizes}, links...)
 	node := must(tree.Read(t.Context(), s, root))(t)
 	clear(s.Fetched)
+
 	var got bytes.Buffer
 	if err := node.WriteRange(t.Context(), s, 57, 61, &got); err != nil || got.String() != "8293" {
 		t.Errorf("%q, %v", got.String(), err)
 	}
+
 	if len(s.Fetched) != 2+3 {
 		t.Errorf("%d blocks were read", len(s.Fetched))
 	}
@@ -164,6 +180,7 @@ func TestWalk(t *testing.T) {
 	root := s.Directory("",
 		s.Directory("a", s.Raw("b", "x"), s.Directory("empty")), s.Raw("a-", "y"), s.File("big", "1", "2"),
 		s.Symlink("l", "a/b"))
+
 	var got []string
 	visit := func(mark string) func(tree.Entry) error {
 		return func(e tree.Entry) error {
@@ -171,10 +188,12 @@ func TestWalk(t *testing.T) {
 			return nil
 		}
 	}
+
 	node := must(tree.Read(t.Context(), s, root.CID))(t)
 	if err := tree.Walk(t.Context(), s, node, visit(""), visit("/")); err != nil {
 		t.Fatal(err)
 	}
+
 	want := []string{". directory 0 ", "a directory 0 ", "a/b file 1 ", "a/empty directory 0 ", "/a/empty directory 0 ",
 		"/a directory 0 ", "a- file 1 ", "big file 2 ", "l symlink 0 a/b", "/. directory 0 "}
 	if !slices.Equal(got, want) {
@@ -182,7 +201,7 @@ func TestWalk(t *testing.T) {
 	}
 }
 
-// walkAll goes through a tree and reads all files.
+// walkAll walks a tree and reads all files.
 func walkAll(ctx context.Context, from tree.Blocks, root cid.Cid) error {
 	node, err := tree.Read(ctx, from, root)
 	if err != nil {
@@ -196,7 +215,7 @@ func walkAll(ctx context.Context, from tree.Blocks, root cid.Cid) error {
 	}, nil)
 }
 
-// TestHostileDAGs are refused with an error that says so.
+// TestHostileDAGs requires that hostile DAGs are refused with a fitting error.
 func TestHostileDAGs(t *testing.T) {
 	n := treetest.Number
 	murmur := n(0x22)
@@ -214,6 +233,7 @@ func TestHostileDAGs(t *testing.T) {
 		return tree.Link{CID: s.Node(data, links...)}
 	}
 	named := func(l tree.Link, name string) tree.Link { l.Name = name; return l }
+
 	for name, make := range map[string]func(s *treetest.Store) tree.Link{
 		"name ..":  func(s *treetest.Store) tree.Link { return s.Directory("", s.Raw("..", "x")) },
 		"name .":   func(s *treetest.Store) tree.Link { return s.Directory("", s.Raw(".", "x")) },
@@ -290,12 +310,12 @@ func TestHostileDAGs(t *testing.T) {
 	}
 }
 
-// placed is an entry with the name that a HAMT of 256 places has for it.
+// placed returns an entry with the name that a HAMT of 256 places has for it.
 func placed(s *treetest.Store, name string) tree.Link {
 	return s.Raw(fmt.Sprintf("%02X%s", murmur3.Sum64([]byte(name))>>56, name), name)
 }
 
-// sameHashes is an entry of a HAMT, and its place.
+// sameHashes returns an entry of a HAMT, and its place.
 func sameHashes(s *treetest.Store) (place string, entry tree.Link) {
 	entry = placed(s, "a")
 	return entry.Name[:2], entry
@@ -309,7 +329,7 @@ func deep(s *treetest.Store, depth int) tree.Link {
 	return link
 }
 
-// chain is a file of one byte under many nodes.
+// chain makes a file of one byte under many nodes.
 func chain(s *treetest.Store, levels int) tree.Link {
 	link := s.Raw("", "x")
 	for range levels {
@@ -324,7 +344,7 @@ func hamtPart(s *treetest.Store, links ...tree.Link) tree.Link {
 	return tree.Link{CID: s.Node(data, links...)}
 }
 
-// hamtBomb has 256^7 ways to the same part.
+// hamtBomb makes a HAMT with 256^7 ways to the same part.
 func hamtBomb(s *treetest.Store) tree.Link {
 	below := hamtPart(s, s.Raw("00name", "x"))
 	for range 7 {

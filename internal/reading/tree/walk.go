@@ -5,24 +5,24 @@ import (
 	"strings"
 )
 
-// MaxDepth bounds how deep directories lie in each other: as deep as the longest path of an upload can be.
+// MaxDepth limits the depth of directories in each other. The longest path of an upload is as deep.
 const MaxDepth = 1300
 
-// MaxLinks bounds the links that lead from a root to a block: directories may be HAMTs of several levels.
+// MaxLinks limits the links that lead from a root to a block. Directories may be HAMTs of several levels.
 const MaxLinks = 8 * MaxDepth
 
-// Entry is a file, directory or symlink of a tree that is walked.
+// Entry is a file, directory or symlink of a tree that is being walked.
 type Entry struct {
-	// Names lead to it from where the walk began. They are valid until the visit is over.
+	// Names lead from the beginning of the walk to the entry. They are valid until the visit is over.
 	Names []string
-	// Link is the one that leads to it; the first entry has a link without a name.
+	// Link leads to the entry. The link of the first entry has no name.
 	Link Link
 	Node *Node
 	// Children are the entries of a directory, sorted by their names.
 	Children []Link
 }
 
-// Path is the entry's path, "." for the first entry.
+// Path returns the path of the entry, or "." for the first entry.
 func (e Entry) Path() string {
 	if len(e.Names) == 0 {
 		return "."
@@ -30,9 +30,9 @@ func (e Entry) Path() string {
 	return strings.Join(e.Names, "/")
 }
 
-// Walk visits a node and all below it in canonical order: depth first, names in byte order, directories before what
-// they hold. It calls leave, unless that is nil, after all below a directory. Memory grows with the names of the
-// directories on the way to an entry.
+// Walk visits a node and all entries below it in canonical order: depth first, names in byte order, directories
+// before their entries. It calls leave, if not nil, after everything below a directory. Memory grows with the
+// names of the directories on the way to an entry.
 func Walk(ctx context.Context, from Blocks, root *Node, visit, leave func(Entry) error) error {
 	w := walk{from: from, visit: visit, leave: leave}
 	return w.entry(ctx, Link{CID: root.CID}, root)
@@ -49,18 +49,23 @@ func (w *walk) entry(ctx context.Context, link Link, node *Node) (err error) {
 	if node.Kind != Directory {
 		return w.visit(entry)
 	}
+
 	if len(w.names) >= MaxDepth {
 		return malformed("directories lie more than %d deep in each other", MaxDepth)
 	}
+
 	if entry.Children, err = node.Children(ctx, w.from); err != nil {
 		return err
 	}
+
 	if err := w.visit(entry); err != nil {
 		return err
 	}
+
 	if err := w.below(ctx, entry.Children); err != nil {
 		return err
 	}
+
 	if w.leave == nil {
 		return nil
 	}
@@ -70,6 +75,7 @@ func (w *walk) entry(ctx context.Context, link Link, node *Node) (err error) {
 func (w *walk) below(ctx context.Context, children []Link) error {
 	depth := len(w.names)
 	defer func() { w.names = w.names[:depth] }()
+	// The deeper the directory, the fewer nodes are read at once, because all levels hold theirs at the same time.
 	return kinds(ctx, w.from, children, max(1, fetchedAtOnce>>depth), func(i int, node *Node) error {
 		w.names = append(w.names[:depth], children[i].Name)
 		return w.entry(ctx, children[i], node)

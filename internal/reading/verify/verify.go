@@ -1,4 +1,4 @@
-// Package verify reads DAGs and tells of all blocks that are missing, damaged, or no part of a well-formed tree.
+// Package verify reads DAGs and reports all blocks that are missing, damaged, or not part of a well-formed tree.
 package verify
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Blocks is where blocks come from.
+// Blocks finds and reads blocks.
 type Blocks interface {
 	tree.Blocks
 	Present(ctx context.Context, cids []cid.Cid, use func(i int, place sqlrepo.Place, err error) error) error
@@ -26,33 +26,33 @@ type Blocks interface {
 // Verifier verifies DAGs.
 type Verifier struct {
 	Blocks Blocks
-	// Deep has the chunks of files read too, not only looked for.
+	// Deep is true to read the chunks of files, rather than only look for them.
 	Deep    bool
 	Workers int
-	// Found is told of each problem, of one at a time. An error of it ends the walk.
+	// Found, if not nil, is called for each problem, one at a time. An error of Found ends the walk.
 	Found func(Problem) error
 }
 
-// What is wrong with a block.
+// The kinds of problem.
 const (
 	Missing   = "missing"   // no shard has it, as far as the repository knows
 	Damaged   = "damaged"   // its shard is gone, too short, or holds other bytes
 	Unread    = "unread"    // its shard can't be read now
-	Malformed = "malformed" // the block is what its CID says, and that is no part of a well-formed tree
+	Malformed = "malformed" // the block matches its CID but is not part of a well-formed tree
 )
 
-// Problem is a block that is not as it should be.
+// Problem is a block that is missing or wrong.
 type Problem struct {
 	What string `json:"problem"`
 	CID  string `json:"cid"`
-	// Path is one way that leads to it, from where the walk began.
+	// Path is one way to the block, from the beginning of the walk.
 	Path   string `json:"path"`
 	Shard  int64  `json:"shard,omitempty"`
 	Offset int64  `json:"offset,omitempty"`
 	Detail string `json:"detail"`
 }
 
-// Summary counts distinct blocks. Nodes are those above the chunks of files; all of them were read.
+// Summary counts distinct blocks. Nodes counts the blocks above the chunks of files, all of which were read.
 type Summary struct {
 	Blocks   int64 `json:"blocks"`
 	Nodes    int64 `json:"nodes"`
@@ -60,11 +60,13 @@ type Summary struct {
 	Problems int64 `json:"problems"`
 }
 
-// Run walks the DAG of a root: each distinct block once, what is below a bad one not at all. It needs memory for a
-// key of each, about 80 bytes. It returns an error when it can't go on; bad blocks are none.
+// Run walks the DAG of a root. It visits each distinct block once, and none below a bad block. It needs about 80
+// bytes of memory for each block. It returns an error if it can't go on. Bad blocks are not errors.
 func (v *Verifier) Run(ctx context.Context, root cid.Cid, path string) (Summary, error) {
 	r := &run{Verifier: v, seen: map[sqlrepo.Digest]claims{}, leaves: make(chan []leaf, max(1, v.Workers))}
+
 	group, ctx := errgroup.WithContext(ctx)
+
 	group.Go(func() error {
 		defer close(r.leaves)
 		err := r.block(ctx, tree.Below{Link: tree.Link{CID: root}}, []string{path}, 0)
@@ -73,6 +75,7 @@ func (v *Verifier) Run(ctx context.Context, root cid.Cid, path string) (Summary,
 		}
 		return r.flush(ctx)
 	})
+
 	for range max(1, v.Workers) {
 		group.Go(func() error {
 			for batch := range r.leaves {
@@ -83,18 +86,19 @@ func (v *Verifier) Run(ctx context.Context, root cid.Cid, path string) (Summary,
 			return nil
 		})
 	}
+
 	err := group.Wait()
 	return r.sum, err
 }
 
-// claims are what links say of a block.
+// claims holds the lengths that links claim for a block.
 type claims struct{ size, content uint64 }
 
 // leaf is a raw block.
 type leaf struct {
 	below tree.Below
 	path  string
-	// first tells that nothing was claimed of it: it is the root.
+	// first is true for the root, for which no link claims anything.
 	first bool
 }
 
@@ -109,7 +113,8 @@ type run struct {
 	sum Summary
 }
 
-// isNew tells whether a block was not seen before. One that was is wrong if other lengths are claimed of it now.
+// isNew reports whether a block was not seen before. A block that was seen is malformed if links to it claim
+// different lengths.
 func (r *run) isNew(below tree.Below, names []string) (bool, error) {
 	now := claims{below.Size, below.Content}
 	before, seen := r.seen[key(below.CID)]
@@ -117,13 +122,14 @@ func (r *run) isNew(below tree.Below, names []string) (bool, error) {
 		r.seen[key(below.CID)] = now
 		return true, nil
 	}
+
 	if before.size == now.size && (before.content == now.content || before.content == 0 || now.content == 0) {
 		return false, nil
 	}
 	return false, r.malformed(below.CID, names, errors.New("links to it claim different lengths"))
 }
 
-// key tells blocks apart.
+// key returns a key that identifies a block.
 func key(c cid.Cid) sqlrepo.Digest {
 	var digest sqlrepo.Digest
 	hash := c.Hash()
@@ -131,22 +137,25 @@ func key(c cid.Cid) sqlrepo.Digest {
 	return digest
 }
 
-// block goes through a block and all below it; depth counts the links that lead to it.
+// block verifies a block and all blocks below it. depth counts the links that lead to the block.
 func (r *run) block(ctx context.Context, below tree.Below, names []string, depth int) error {
 	first := depth == 0
 	isNew, err := r.isNew(below, names)
 	if err != nil || !isNew {
 		return err
 	}
+
 	if below.CID.Type() == cid.Raw {
 		return r.leaf(ctx, leaf{below, strings.Join(names, "/"), first})
 	}
+
 	if len(names) > tree.MaxDepth {
 		return r.malformed(below.CID, names, fmt.Errorf("it lies more than %d deep", tree.MaxDepth))
 	}
 	if depth > tree.MaxLinks {
 		return r.malformed(below.CID, names, fmt.Errorf("more than %d links lead to it", tree.MaxLinks))
 	}
+
 	var node *tree.Node
 	var length uint64
 	err = r.Blocks.Fetch(ctx, []cid.Cid{below.CID}, func(_ int, block []byte) (err error) {
@@ -154,14 +163,19 @@ func (r *run) block(ctx context.Context, below tree.Below, names []string, depth
 		node, err = tree.Decode(below.CID, block)
 		return err
 	})
+
 	if err != nil {
 		return r.bad(ctx, below.CID, names, err)
 	}
+
 	r.count(true, int64(length))
+
+	// No link leads to the root that could make a claim.
 	links, err := node.Below()
 	if err == nil && !first {
 		err = agrees(below, node, length, links)
 	}
+
 	if err != nil {
 		if err := r.malformed(below.CID, names, err); err != nil {
 			return err
@@ -183,12 +197,13 @@ func (r *run) below(ctx context.Context, links []tree.Below, names []string, dep
 	return nil
 }
 
-// agrees returns an error unless what a link claims of a node is what that says.
+// agrees returns an error unless the claims of a link match its node.
 func agrees(below tree.Below, node *tree.Node, length uint64, links []tree.Below) error {
 	size := length
 	for _, link := range links {
 		size += link.Size
 	}
+
 	switch {
 	case below.Size != size:
 		return fmt.Errorf("a link to it claims %d bytes of blocks, there are %d", below.Size, size)
@@ -205,7 +220,7 @@ const (
 	bytesAtOnce  = 4 << 20
 )
 
-// leaf has raw blocks wait for each other: many are read together.
+// leaf lets raw blocks wait for each other, because many are read together.
 func (r *run) leaf(ctx context.Context, l leaf) error {
 	r.batch, r.bytes = append(r.batch, l), r.bytes+l.below.Size
 	if len(r.batch) < leavesAtOnce && r.bytes < bytesAtOnce {
@@ -225,12 +240,13 @@ func (r *run) flush(ctx context.Context) error {
 	}
 }
 
-// look looks for raw blocks, and reads them if that is asked for.
+// look looks for raw blocks, and reads them if Deep is true.
 func (r *run) look(ctx context.Context, batch []leaf) error {
 	cids := make([]cid.Cid, len(batch))
 	for i, l := range batch {
 		cids[i] = l.below.CID
 	}
+
 	if !r.Deep {
 		return r.Blocks.Present(ctx, cids, func(i int, place sqlrepo.Place, err error) error {
 			if err != nil {
@@ -239,8 +255,10 @@ func (r *run) look(ctx context.Context, batch []leaf) error {
 			return r.length(batch[i], uint64(place.Length))
 		})
 	}
+
 	for len(batch) > 0 {
 		done, telling := 0, false
+
 		err := r.Blocks.Fetch(ctx, cids, func(i int, block []byte) error {
 			telling = true
 			err := r.length(batch[i], uint64(len(block)))
@@ -249,28 +267,35 @@ func (r *run) look(ctx context.Context, batch []leaf) error {
 			}
 			return err
 		})
+
+		// An error of reporting a problem says nothing about a block.
 		if err == nil || telling {
 			return err
 		}
+
 		if err := r.bad(ctx, cids[done], []string{batch[done].path}, err); err != nil {
 			return err
 		}
+
 		batch, cids = batch[done+1:], cids[done+1:]
 	}
 	return nil
 }
 
-// length counts a raw block, and compares its length with what links claim.
+// length counts a raw block and compares its length with the claims of links.
 func (r *run) length(l leaf, length uint64) error {
 	r.count(false, int64(length))
+
 	var err error
 	switch {
+	// No link claims anything of the root.
 	case l.first:
 	case l.below.Size != length:
 		err = fmt.Errorf("a link to it claims %d bytes, it has %d", l.below.Size, length)
 	case l.below.IsPart && l.below.Content != length:
 		err = fmt.Errorf("the file above claims that it has %d bytes, it has %d", l.below.Content, length)
 	}
+
 	if err == nil {
 		return nil
 	}
@@ -287,10 +312,11 @@ func (r *run) count(node bool, length int64) {
 	}
 }
 
-// bad tells of a block that can't be had, and passes on an error that says nothing about a block.
+// bad reports a block that can't be read. It returns errors that say nothing about a block.
 func (r *run) bad(ctx context.Context, c cid.Cid, names []string, err error) error {
 	p := Problem{CID: c.String(), Path: strings.Join(names, "/"), Detail: err.Error()}
 	var failed *blocks.BlockError
+
 	switch {
 	case ctx.Err() != nil:
 		return err
@@ -306,6 +332,7 @@ func (r *run) bad(ctx context.Context, c cid.Cid, names []string, err error) err
 	default:
 		return err
 	}
+
 	return r.tell(p)
 }
 

@@ -17,20 +17,23 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// problems verifies a tree, and returns what is wrong as "what path", sorted.
+// problems verifies a tree and returns the problems as "what path", sorted.
 func problems(t *testing.T, from verify.Blocks, root tree.Link, deep bool) (found []string, sum verify.Summary) {
 	t.Helper()
 	v := verify.Verifier{Blocks: from, Deep: deep, Workers: 3, Found: func(p verify.Problem) error {
 		found = append(found, p.What+" "+p.Path)
 		return nil
 	}}
+
 	sum, err := v.Run(t.Context(), root.CID, "root")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if sum.Problems != int64(len(found)) {
 		t.Errorf("%d problems of %d", len(found), sum.Problems)
 	}
+
 	slices.Sort(found)
 	return found, sum
 }
@@ -49,11 +52,13 @@ func TestGoodTrees(t *testing.T) {
 		if len(found) > 0 || sum.Blocks != int64(len(s.All())) || sum.Nodes != 4 {
 			t.Errorf("%q, %+v of %d", found, sum, len(s.All()))
 		}
+
 		for _, c := range s.All() {
 			want := 1
 			if c.Type() == cid.Raw && !deep {
 				want = 0
 			}
+
 			if s.Fetched[c] != want {
 				t.Errorf("%s was read %d times", c, s.Fetched[c])
 			}
@@ -67,10 +72,12 @@ func TestMissingBlocks(t *testing.T) {
 		root := sample(s)
 		s.Remove(s.Raw("", "x").CID)
 		s.Remove(s.Raw("", "parts").CID)
+
 		found, _ := problems(t, s, root, deep)
 		if want := []string{"missing root/d/shared", "missing root/small"}; !slices.Equal(found, want) {
 			t.Errorf("%q", found)
 		}
+
 		s.Remove(root.CID)
 		if found, _ = problems(t, s, root, deep); !slices.Equal(found, []string{"missing root"}) {
 			t.Errorf("%q", found)
@@ -78,7 +85,7 @@ func TestMissingBlocks(t *testing.T) {
 	}
 }
 
-// damaged says of some blocks that they can't be had.
+// damaged are blocks of which some can't be read.
 type damaged struct {
 	*treetest.Store
 	errs map[cid.Cid]error
@@ -114,6 +121,7 @@ func TestBadBlocksAreAllTold(t *testing.T) {
 			want = append(want, "missing root/"+leaf.Name)
 		}
 	}
+
 	found, sum := problems(t, damaged{s, errs}, s.Directory("", entries...), true)
 	slices.Sort(want)
 	if !slices.Equal(found, want) || sum.Blocks != 2001-60 {
@@ -132,6 +140,7 @@ func TestWrongLengths(t *testing.T) {
 		return tree.Link{Name: "f", CID: s.Node(data, links...)}
 	}
 	sized := func(l tree.Link, size uint64) tree.Link { l.Size = size; return l }
+
 	for name, root := range map[string]func(s *treetest.Store) tree.Link{
 		"leaf": func(s *treetest.Store) tree.Link { return s.Directory("", sized(s.Raw("f", "abc"), 4)) },
 		"part": func(s *treetest.Store) tree.Link {
@@ -165,6 +174,7 @@ func TestHostileDAGs(t *testing.T) {
 	for range tree.MaxDepth + 5 {
 		deep = s.Directory("d", deep)
 	}
+
 	for name, root := range map[string]tree.Link{
 		"links": chain(s, tree.MaxLinks+5),
 		"twice": s.Directory("", s.Raw("x", "a"), s.Raw("x", "b")),
@@ -179,7 +189,7 @@ func TestHostileDAGs(t *testing.T) {
 	}
 }
 
-// chain is a file of one byte under many nodes.
+// chain makes a file of one byte under many nodes.
 func chain(s *treetest.Store, levels int) tree.Link {
 	link := s.Raw("", "x")
 	for range levels {
@@ -198,6 +208,7 @@ func TestErrorsOfTheRepositoryEndIt(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
+
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := (&verify.Verifier{Blocks: s}).Run(ended, root.CID, ""); !errors.Is(err, context.Canceled) {
