@@ -20,7 +20,7 @@ const (
 	Complete
 	// Rescanning looks at the source once more, as a whole: what has changed during the run is scanned again, once.
 	Rescanning
-	// Incomplete uploads have entries that could not be prepared: opening them again tries once more.
+	// Incomplete uploads have entries that could not be prepared. Opening such an upload again tries once more.
 	Incomplete
 	// Removed uploads are gone for everybody, except for what others share of them and what is still to be deleted.
 	Removed
@@ -28,7 +28,7 @@ const (
 	Indexing
 )
 
-// firstState is that of a new upload.
+// firstState is the state of a new upload.
 const firstState = Scanning
 
 // successors are the states that may follow a state while workers take an upload on:
@@ -55,7 +55,7 @@ var successors = map[UploadState][]UploadState{
 var (
 	// exclusive are the states in which one worker at a time has an upload. Packing is shared, shard by shard.
 	exclusive = []UploadState{Scanning, Planning, Rescanning, Linking, Indexing}
-	// rootedStates are those of uploads that have a root.
+	// rootedStates are the states of uploads that have a root.
 	rootedStates = []UploadState{Indexing, Complete}
 	// closed are the states of uploads that cannot be opened again.
 	closed = []UploadState{Complete, Removed}
@@ -150,15 +150,15 @@ func (r *Repository) linked(stage Stage, root CID, counts Counts, layout string)
 		Set("bytes", counts.Bytes).Set("progress", 0).Set("stage_bytes", squirrel.Expr("packed_bytes"))
 }
 
-// completed is the update that completes an indexed upload. Whoever runs it proves in the same transaction that every
+// completed is the update that completes an indexed upload. Its caller proves in the same transaction that every
 // entry is linked or left out.
 func completed(at Time) squirrel.UpdateBuilder {
 	return settled(squirrel.Update("uploads")).Set("state", Complete).Set("finished_at", at).
 		Where(squirrel.Eq{"state": Indexing})
 }
 
-// countPacked is the update that counts what a shard holds as packed. Behind the last shard the upload is Rescanning. It
-// is for countSettled, which demands that the upload is Packing.
+// countPacked is the update that counts what a shard holds as packed. After its last shard the upload is
+// Rescanning. countPacked is for countSettled, which requires that the upload is Packing.
 func (r *Repository) countPacked(shard int64) squirrel.UpdateBuilder {
 	segments := func(what string) squirrel.SelectBuilder {
 		return squirrel.Select(what).From("segments").Where(squirrel.Eq{"shard": shard})
@@ -175,8 +175,9 @@ func (r *Repository) countPacked(shard int64) squirrel.UpdateBuilder {
 		Set("settled_shards", squirrel.Expr("settled_shards + 1"))
 }
 
-// reopened is the update that takes an upload back to its scan with the recipe that it is opened with, if it is as it
-// was read: it may have been claimed, or completed, since. All leases on it end.
+// reopened is the update that takes an upload back to its scan with the recipe that it is opened with. It applies
+// only if the upload is as it was read: the upload may have been claimed, or completed, since. All leases on it
+// end.
 func (r *Repository) reopened(u, fresh Upload) squirrel.UpdateBuilder {
 	return settled(squirrel.Update("uploads")).Set("state", Scanning).
 		Set("set_aside_at", nil).Set("aside_shards", 0).Set("scanned_again", 0).Set("stage_began", r.at(0)).
@@ -204,9 +205,9 @@ func unfinished(upload int64, state UploadState) squirrel.UpdateBuilder {
 		Where(squirrel.Eq{"id": upload}).Where(squirrel.NotEq{"state": Removed})
 }
 
-// deserved are the updates by which a repair makes the state of an upload that of its root. An upload that has a root is
-// complete, unless entries of it could not be prepared. One that lacks a root that its state promises is linked again,
-// and one in an unknown state is scanned again.
+// deserved are the updates by which a repair makes the state of an upload match its root. An upload that has a root
+// is complete, unless entries of it could not be prepared. One that lacks a root that its state promises is linked
+// again, and one in an unknown state is scanned again.
 func deserved(upload int64, now Time) []squirrel.Sqlizer {
 	this, rooted := squirrel.Eq{"id": upload}, squirrel.Expr("root_cid IS NOT NULL AND LENGTH(root_cid) = ?", cidLength)
 	unknown := squirrel.Expr("state NOT BETWEEN ? AND ?", int64(Scanning), int64(Indexing))
