@@ -155,7 +155,6 @@ func (s *session) failed(failed step, version uint, err error) error {
 	var script *scriptError
 	var line uint
 	var statement string
-
 	if errors.As(err, &script) {
 		line, statement, err = script.line, script.statement, script.err
 	}

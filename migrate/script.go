@@ -30,7 +30,6 @@ func (s statement) beginning() string {
 // function.
 func split(script string) (statements []statement) {
 	var next builder
-
 	for at, line := 0, uint(1); at < len(script); {
 		piece, kind := cutToken(script[at:])
 		if kind == other && piece == ";" && !next.insideBody() {

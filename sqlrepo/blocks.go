@@ -168,7 +168,6 @@ func (r *Repository) addRoots(ctx context.Context, page []Listed) error {
 func (r *Repository) readNodes(ctx context.Context, page *[]nodeRow, query squirrel.SelectBuilder) error {
 	*page = nil
 	var suffixes []byte
-
 	return r.stream(ctx, r.db.Reader, query, func(rows *sqlx.Rows) error {
 		var prefix, position, length, codec int64
 		var suffix sql.RawBytes

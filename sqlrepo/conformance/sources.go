@@ -21,10 +21,12 @@ func findSources(f *fixture) {
 	equal(f.t, "by key", must(f.Source(f.ctx, c.ID))(f.t), c)
 	equal(f.t, "by name", must(f.FindSource(f.ctx, space.ID, a.Name))(f.t), a)
 	equal(f.t, "by path", must(f.FindSource(f.ctx, space.ID, string(b.Path)))(f.t), b)
+
 	for _, unknown := range []string{"", "other", c.Name, string(c.Path)} {
 		_, err := f.FindSource(f.ctx, space.ID, unknown)
 		f.fails(err, sqlrepo.ErrNotFound)
 	}
+
 	_, err := f.Source(f.ctx, c.ID+1)
 	f.fails(err, sqlrepo.ErrNotFound)
 }
@@ -67,6 +69,7 @@ func sourceOptions(f *fixture) {
 		f.ok(f.SetSourceOptions(f.ctx, a.ID, options))
 		equal(f.t, "options", must(f.Source(f.ctx, a.ID))(f.t).SourceOptions, options)
 	}
+
 	equal(f.t, "the other source", must(f.Source(f.ctx, b.ID))(f.t), b)
 	f.fails(f.SetSourceOptions(f.ctx, b.ID+1, sqlrepo.SourceOptions{}), sqlrepo.ErrNotFound)
 	if err := f.SetSourceOptions(f.ctx, a.ID, sqlrepo.SourceOptions{Excludes: sqlrepo.Lines{"a\nb"}}); err == nil {
@@ -94,7 +97,7 @@ func removeSources(f *fixture) {
 	equal(f.t, "source", must(f.FindSource(f.ctx, space.ID, "new name"))(f.t), again)
 }
 
-// sourceSightings remembers one of a source at each path.
+// sourceSightings records one sighting of a source for each path.
 func sourceSightings(f *fixture) {
 	a, b := f.source(f.space()), f.source(f.space())
 	nas := sqlrepo.Sighting{
@@ -103,10 +106,12 @@ func sourceSightings(f *fixture) {
 		Below: []sqlrepo.Mount{{Point: "2024", Kind: "ext4", Origin: "/dev/sda1", ID: "id", Root: "/", Inner: "/"}},
 	}
 	odd := sqlrepo.Sighting{Path: "/\xff\x00\\5c", Empty: true, Below: []sqlrepo.Mount{{Point: "\xfe"}, {Point: "\xff"}}}
+
 	stage := f.begin(a)
 	f.ok(f.RememberSighting(f.ctx, stage, nas))
 	f.ok(f.AcceptSighting(f.ctx, a.ID, odd))
 	f.ok(f.RememberSighting(f.ctx, stage, nas))
+
 	known := must(f.Source(f.ctx, a.ID))(f.t).Sightings
 	equal(f.t, "sightings", len(known), 2)
 	for path, want := range map[string]sqlrepo.Sighting{nas.Path: nas,
@@ -115,6 +120,7 @@ func sourceSightings(f *fixture) {
 		equal(f.t, "known", ok, true)
 		equal(f.t, "sighting", got, want)
 	}
+
 	_, ok := known.At("/other")
 	equal(f.t, "another path", ok, false)
 
