@@ -121,10 +121,12 @@ func (c contents) of(table string) string {
 
 // follow applies a statement and returns the tables whose rows it drops.
 func (c contents) follow(statement string) (lost []string) {
+	// A new table has no rows.
 	if m := createTable.FindStringSubmatch(statement); m != nil {
 		c.origins[bare(m[1])] = ""
 	}
 
+	// The rows move with the name.
 	if m := renameTable.FindStringSubmatch(statement); m != nil {
 		from, to := bare(m[1]), bare(m[2])
 		c.origins[to], c.copied[to] = c.of(from), c.copied[from]
@@ -132,6 +134,7 @@ func (c contents) follow(statement string) (lost []string) {
 	}
 
 	if m := insertTable.FindStringSubmatch(statement); m != nil {
+		// Rows that were copied survive when one of the tables is dropped.
 		for _, from := range copiedFrom.FindAllStringSubmatch(statement, -1) {
 			c.copied[bare(from[1])] = true
 			if to := bare(m[1]); c.of(to) == "" {

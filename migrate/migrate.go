@@ -128,6 +128,7 @@ func (m *Migrator) look(ctx context.Context, schemaMayLack bool) (*dialect.DB, S
 	}
 
 	status, err := readStatus(ctx, db, list)
+	// A database with another program's tables is not absent.
 	if err == nil && status.Empty && m.existing {
 		err = refuseForeign(ctx, db, status)
 	}
@@ -153,6 +154,7 @@ func (m *Migrator) Open(ctx context.Context, auto bool) (*dialect.DB, Result, er
 		return db, status.unchanged(), nil
 	}
 
+	// The migration opens a handle of its own.
 	if err := db.Close(); err != nil {
 		return nil, Result{}, err
 	}
@@ -253,6 +255,7 @@ func (m *Migrator) locked(ctx context.Context, change changeFunc) (result Result
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 
+	// The version may have changed while this process waited for the lock.
 	status, err := readStatus(ctx, s.db, list)
 	if err != nil {
 		return Result{}, err

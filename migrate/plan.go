@@ -84,6 +84,7 @@ func (m *Migrator) plan(ctx context.Context, drawUp func(Status, list) (Plan, er
 		return Plan{}, err
 	}
 
+	// Opening the database would create it.
 	if absent {
 		plan, err = drawUp(statusOf(record{}, false, all), all)
 		plan.Statements = append([]string{createVersionTable}, plan.Statements...)

@@ -25,6 +25,7 @@ func tryLockPostgres(ctx context.Context, conn *sqlx.Conn, s dialect.Settings) (
 		return nil, err
 	}
 
+	// A schema that does not exist yet is not the current one.
 	if s.Server.Schema != "" {
 		schema = s.Server.Schema
 	}

@@ -35,12 +35,14 @@ func (s *session) run(ctx context.Context, status Status, steps []step) (result 
 		return result, err
 	}
 
+	// Nobody may use the database while its schema changes.
 	alone, err := s.db.LockAll(ctx, s.db)
 	if err != nil {
 		return result, fmt.Errorf("the schema can't change now: %w", err)
 	}
 	defer func() { err = errors.Join(err, alone.Release()) }()
 
+	// The rows are counted while nobody can add any.
 	if err := s.refuseLoss(ctx, steps); err != nil {
 		return result, err
 	}
@@ -49,6 +51,7 @@ func (s *session) run(ctx context.Context, status Status, steps []step) (result 
 		return result, err
 	}
 
+	// A crash must not leave an empty database half migrated.
 	together := 1
 	if status.Empty {
 		together = len(steps)
@@ -160,6 +163,7 @@ func (s *session) failed(failed step, version uint, err error) error {
 	}
 
 	var commit *commitError
+	// If only the answer to the commit was lost, the commit may have succeeded.
 	unsure := errors.As(err, &commit) && s.db.LosesAnswers && s.db.Classify(err) == dialect.Unavailable
 
 	return &FailedError{

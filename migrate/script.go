@@ -55,6 +55,7 @@ type builder struct {
 
 func (b *builder) add(piece string, kind tokenKind, start int, line uint) {
 	blank := kind == space || kind == comment
+	// A statement begins with its first token that is not blank.
 	if b.text.Len() == 0 {
 		if blank {
 			return
@@ -127,12 +128,14 @@ func cutToken(text string) (string, tokenKind) {
 		}
 	}
 
+	// A dollar quote ends with the tag that began it.
 	if tag := dollar.FindString(text); tag != "" {
 		if end := strings.Index(text[len(tag):], tag); end >= 0 {
 			return text[:len(tag)+end+len(tag)], quoted
 		}
 	}
 
+	// Any other character is a token by itself.
 	for end := range text {
 		if end > 0 {
 			return text[:end], other

@@ -63,10 +63,12 @@ func (m *Migrator) begin(ctx context.Context, all list) (*session, error) {
 		settings = *m.direct
 	}
 
+	// Behind such a pooler no lock is kept for a session.
 	if settings.TransactionPooler {
 		return nil, ErrPooled
 	}
 
+	// The first migration may have to create the schema.
 	settings.SchemaMayLack = true
 	db, err := m.open(ctx, settings)
 	if err != nil {

@@ -78,6 +78,7 @@ func (t Target) steps(status Status, all list) (steps []step, to uint, err error
 		return nil, 0, noSuchVersion(to, status)
 	}
 
+	// At most one of the loops runs.
 	at, end := len(status.Applied), all.upTo(to)
 	for ; at < end; at++ {
 		steps = append(steps, step{all[at].Migration, all[at].up, +1, all.before(at), all[at].Version, t.commandTo(to)})

@@ -54,6 +54,7 @@ func (r *Repository) Advance(ctx context.Context, stage Stage, next UploadState)
 // leaveRescanning reads from the rows which state follows, in the transaction that enters it.
 func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced Stage, err error) {
 	var changed, failed bool
+	// With this condition the index of entries that are not Ready serves the query.
 	has := func(states ...EntryState) squirrel.SelectBuilder {
 		rows := squirrel.Select("1").From("entries").Where("state <> 0").
 			Where(squirrel.Eq{"upload": stage.Upload.ID, "state": states})
@@ -144,6 +145,7 @@ func recounted(update squirrel.UpdateBuilder, upload int64) squirrel.UpdateBuild
 		"earlier.source = uploads.source AND earlier.id < uploads.id")
 	sharing := squirrel.Select("COUNT(*)").From("entries").Where(squirrel.Eq{"upload": upload}).
 		Where(squirrel.NotEq{"origin": nil})
+	// Nothing waits for shards that are set aside.
 	open := shards("MIN(ordinal)").Where(squirrel.Eq{"state": ShardPlanned, "set_aside_at": nil})
 
 	return update.

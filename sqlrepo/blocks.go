@@ -61,6 +61,7 @@ func (r *Repository) findBlocks(ctx context.Context, space *int64, digests []Dig
 		nodeRow
 	}
 	err = r.read(ctx, "find blocks", func() error {
+		// A retry starts over.
 		rows = nil
 		return r.list(ctx, r.db.Reader, &rows, query)
 	})
@@ -73,6 +74,7 @@ func (r *Repository) findBlocks(ctx context.Context, space *int64, digests []Dig
 		if err != nil {
 			return nil, fmt.Errorf("shard %d, block at %d: %w", row.Shard, row.Position, err)
 		}
+
 		// The query compares only the first 64 bits of digests.
 		if _, ok := wanted[node.Digest]; ok {
 			found = append(found, Place{Shard: row.Shard, Node: node})
@@ -145,6 +147,8 @@ func (r *Repository) addRoots(ctx context.Context, page []Listed) error {
 		if page[i].Kind != File {
 			continue
 		}
+
+		// The entry that owns the content has the root.
 		owner := cmp.Or(page[i].Origin, page[i].ID)
 		files[owner], ids = &page[i], append(ids, owner)
 	}

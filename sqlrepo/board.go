@@ -27,6 +27,7 @@ type OpenFilter struct {
 // OpenUploads lists, by key, the uploads that are neither complete nor removed. It costs one query, which reads no
 // large table: workers without work run it now and then.
 func (r *Repository) OpenUploads(ctx context.Context, filter OpenFilter) (open []OpenUpload, err error) {
+	// All shards below sealed are settled or set aside.
 	next := squirrel.Select("ordinal").From("shards").
 		Where("shards.upload = uploads.id AND ordinal >= uploads.sealed").
 		Where(squirrel.Eq{"uploads.state": Packing, "shards.state": ShardPlanned}).Where(r.claimable()).

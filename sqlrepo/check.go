@@ -163,6 +163,7 @@ func (r *Repository) CheckRows(ctx context.Context, upload *int64, apart ...stri
 var errEnough = errors.New("enough")
 
 func (r *Repository) checkRows(ctx context.Context, s scope, found func(Flaw) error) error {
+	// The remaining rules get a new snapshot each time; see snapshotFor.
 	for rules := r.rules(s); len(rules) > 0; {
 		err := r.observe(ctx, "check rows", func(tx *sqlx.Tx) (err error) {
 			rules, err = r.applySome(ctx, tx, rules, found)

@@ -30,7 +30,7 @@ func entryRules(s scope) []rule {
 		{FlawEntryUnsettled, "its upload is complete, and it is neither linked nor left out: its state is %[1]d",
 			finished(entries("entries.state")).Where(squirrel.Or{squirrel.Eq{"entries.state": Changed},
 				squirrel.And{squirrel.Eq{"entries.state": []EntryState{Failed, Unreachable}, "uploads.skip_failed": 0},
-					// older uploads have no store and do not record what they skip
+					// Older uploads have no store and do not record what they skip.
 					squirrel.NotEq{"uploads.store": nil}}})},
 		{FlawEntryUnlinked, "its upload is complete, and it has no root",
 			finished(root("0")).Where(linked).Where(squirrel.Eq{"entries.origin": nil, "roots.entry": nil})},

@@ -45,6 +45,7 @@ func (r *Repository) checkNodes(ctx context.Context, tx *sqlx.Tx, s scope, some 
 			return err
 		}
 
+		// A shard is complete when the rows of the next one begin.
 		if next.ID != open.ID {
 			if err := open.close(found); err != nil {
 				return err

@@ -33,6 +33,7 @@ func (r *Repository) checkCover(ctx context.Context, tx *sqlx.Tx, s scope, some 
 			return err
 		}
 
+		// A file is complete when the rows of the next one begin.
 		if next.entry != open.entry {
 			if err := open.close(found); err != nil {
 				return err

@@ -104,6 +104,7 @@ func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, 
 			return err
 		}
 
+		// Entries that are left still need their shards.
 		segments := squirrel.Select("1").From("segments").Where("segments.shard = shards.id")
 		_, err = r.exec(ctx, tx, settled(squirrel.Update("shards")).Set("state", ShardRemoving).Set("set_aside_at", nil).
 			Set("digests", nil).Where(squirrel.Eq{"upload": stage.Upload.ID}).Where(r.db.Among("id", shards)).
@@ -112,6 +113,7 @@ func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, 
 			return err
 		}
 
+		// No index may cover shards that are about to be deleted.
 		covering := squirrel.Select("blob_index").From("shards").
 			Where(squirrel.Eq{"upload": stage.Upload.ID, "state": ShardRemoving}).Where(squirrel.NotEq{"blob_index": nil})
 		return r.dropIndexes(ctx, tx, within("id", covering))
@@ -125,6 +127,7 @@ func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, 
 // compare returns ErrSpaceChanged if an upload was begun, linked or completed since the view, and ErrAtWork while a
 // worker links one. Until the transaction ends, no worker begins to link another.
 func (r *Repository) compare(ctx context.Context, tx *dialect.Tx, view SpaceView) error {
+	// The row locks keep workers from claiming these uploads until the transaction ends.
 	var open []Upload
 	err := r.list(ctx, tx, &open, squirrel.Select(uploadFields...).From("uploads").Where(inSpace(view.Space)).
 		Where(squirrel.NotEq{"state": closed}).Suffix(r.db.RowLock))
@@ -141,11 +144,14 @@ func (r *Repository) compare(ctx context.Context, tx *dialect.Tx, view SpaceView
 		if !found {
 			return fmt.Errorf("upload %d was begun: %w", upload.ID, ErrSpaceChanged)
 		}
+
+		// It may need blocks that the shards hold.
 		if upload.State == Indexing && then.State != Indexing {
 			return fmt.Errorf("upload %d was linked: %w", upload.ID, ErrSpaceChanged)
 		}
 	}
 
+	// Uploads that were completed since the view are no longer open.
 	var complete []int64
 	err = r.list(ctx, tx, &complete, squirrel.Select("id").From("uploads").Where(inSpace(view.Space)).
 		Where(squirrel.Eq{"state": Complete}))
@@ -189,6 +195,7 @@ func (r *Repository) StillNamed(ctx context.Context, digests []Digest) (named ma
 
 	err = r.withTx(ctx, "look which files are named", func(tx *dialect.Tx) error {
 		named = map[Digest]bool{}
+		// This waits for the seals that are under way.
 		if err := r.lockSpaces(ctx, tx); err != nil {
 			return err
 		}
@@ -256,6 +263,7 @@ const nodesAtOnce = 2000
 // together with the last of them. It reports whether the shard is gone, and how many rows it deleted.
 func (r *Repository) RemoveNodes(ctx context.Context, stage Stage, shard int64) (gone bool, rows int64, err error) {
 	err = r.removal(ctx, stage, "delete nodes", func(tx *dialect.Tx) error {
+		// A DELETE has no limit: find the last position that one transaction may delete.
 		var positions []int64
 		err := r.list(ctx, tx, &positions, squirrel.Select("position").From("nodes").Where(squirrel.Eq{"shard": shard}).
 			OrderBy("position").Limit(1).Offset(nodesAtOnce-1))
@@ -271,6 +279,7 @@ func (r *Repository) RemoveNodes(ctx context.Context, stage Stage, shard int64) 
 			return err
 		}
 
+		// If the shard is not condemned, this fails and nothing is deleted.
 		row := squirrel.Eq{"id": shard, "upload": stage.Upload.ID, "state": ShardRemoving}
 		var changed int64
 		if gone {

@@ -110,6 +110,7 @@ func (r *Repository) copyFile(ctx context.Context, file string, progress Progres
 		return nil, err
 	}
 
+	// The copy uses the connection of the transaction, so it sees the same state.
 	if err := r.db.CopyPages(ctx, conn, file); err != nil {
 		return nil, err
 	}

@@ -125,6 +125,7 @@ func (r *Repository) SaveScan(ctx context.Context, stage Stage, batch ScanBatch)
 			return err
 		}
 
+		// Touched entries keep their segments and roots.
 		if err := r.replace(ctx, tx, stage, batch.Touched); err != nil {
 			return err
 		}

@@ -105,6 +105,7 @@ func (r *Repository) claim(ctx context.Context, doing, table string, fields []st
 	which squirrel.Sqlizer,
 	dest any) error {
 	var tokens []int64
+	// Taking over a lease that has ended counts as a failed attempt.
 	update := squirrel.Update(table).Set("worker", Text(claim.Worker)).Set("progress", 0).
 		Set("lease_began", r.at(0)).Set("lease_seen", r.at(0)).Set("lease_ends", r.at(claim.Term)).
 		Set("attempts", squirrel.Expr("attempts + CASE WHEN token = 0 THEN 0 ELSE 1 END")).
@@ -112,6 +113,7 @@ func (r *Repository) claim(ctx context.Context, doing, table string, fields []st
 
 	r.unclaimLate(ctx)
 	err := r.retry(ctx, doing, func() error {
+		// An earlier attempt may have succeeded although its answer was lost.
 		if len(tokens) > 0 {
 			mine := squirrel.Select(fields...).From(table).Where(squirrel.Eq{"token": tokens})
 			if err := r.get(ctx, r.db.Writer, dest, mine); !errors.Is(err, ErrNotFound) {
@@ -119,6 +121,7 @@ func (r *Repository) claim(ctx context.Context, doing, table string, fields []st
 			}
 		}
 
+		// A token is never 0, which means that no worker has the work.
 		token := 1 + rand.Int64N(math.MaxInt64)
 		tokens = append(tokens, token)
 		return r.update(ctx, update.Set("token", token), dest)

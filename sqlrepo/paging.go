@@ -62,6 +62,7 @@ func pagesFrom[T any](first uint64, query squirrel.SelectBuilder, behind func(la
 				return
 			}
 
+			// A full page may not be the last one.
 			if n := len(current.page); n == int(size) {
 				size = max(size, min(size*pageGrowth, largestPage))
 				next = fetch(query.Where(behind(current.page[n-1])), size)

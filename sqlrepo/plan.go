@@ -128,6 +128,7 @@ func (r *Repository) SavePlan(ctx context.Context, stage Stage, plan []PlannedSh
 			shards[i] = &plan[i].Shard
 		}
 
+		// Segments need the keys of their shards.
 		if err := r.nameShards(ctx, tx, stage, shards); err != nil {
 			return err
 		}

@@ -58,11 +58,13 @@ func proved(complete func(proof) error) error {
 // prove returns, in the transaction that completes an upload, an UnsettledError if an entry is neither linked nor
 // left out, and errMiscounted if the tally does not prove it.
 func (r *Repository) prove(ctx context.Context, tx *dialect.Tx, upload int64, by proof) error {
+	// With this condition the index of entries that are not Ready serves the query.
 	unready := func(which squirrel.Sqlizer) squirrel.Sqlizer {
 		return squirrel.ConcatExpr("(", squirrel.Select("COUNT(*)").From("entries").
 			Where("upload = uploads.id AND state <> 0").Where(which), ")")
 	}
 
+	// Entries with an origin count as shared, whatever their state.
 	leftOut := squirrel.Eq{"state": []EntryState{Changed, Failed, Unsupported, Unreachable}, "origin": nil}
 	counts := make([]int64, 3)
 	query := squirrel.Select("found_entries - linked_entries - shared_entries").Column(unready(leftOut)).
@@ -83,6 +85,7 @@ func (r *Repository) prove(ctx context.Context, tx *dialect.Tx, upload int64, by
 		return err
 	}
 
+	// The tally has proved nothing: look at all entries.
 	var unlinked int64
 	err = r.get(ctx, tx, &unlinked, squirrel.Select("COUNT(*)").From("entries").
 		LeftJoin("roots ON roots.entry = entries.id").

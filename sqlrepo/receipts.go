@@ -41,6 +41,8 @@ func (r *Repository) onceWith(ctx context.Context, receipt *receipt, again bool,
 		}
 		return fn(tx)
 	})
+
+	// The earlier attempt has raised the counter, and this one was rolled back.
 	if errors.Is(err, errCommitted) {
 		value[0], err = receipt.value+1, nil
 	}
@@ -108,6 +110,7 @@ func (r *Repository) today(ctx context.Context) (int64, error) {
 		day.read = time.Now()
 	}
 
+	// The time since the reading is measured here, which needs no query.
 	return time.UnixMicro(day.clock).Add(time.Since(day.read)).Unix() / secondsADay, nil
 }
 

@@ -25,6 +25,7 @@ func (r *Repository) RemoveUpload(ctx context.Context, id int64) error {
 			return err
 		}
 
+		// Other removals that are deciding what is needed have to look again.
 		if err := r.spaceNeeds(ctx, tx, squirrel.Eq{"id": source}); err != nil {
 			return err
 		}
@@ -66,6 +67,7 @@ func (r *Repository) stopScans(ctx context.Context, tx *dialect.Tx, source int64
 	}
 
 	for _, scan := range scans {
+		// Only a scan takes content over.
 		if scan.State != Scanning || scan.Token == 0 {
 			continue
 		}
@@ -188,6 +190,7 @@ func (r *Repository) EntryRuns(ctx context.Context, upload int64, sharers []int6
 				return
 			}
 
+			// Go on behind the last path, whatever was deleted meanwhile.
 			page = query.Where(squirrel.Gt{"path": run.Last})
 		}
 	}
@@ -200,6 +203,7 @@ func (r *Repository) tellApart(ctx context.Context, q queryer, run EntryRun, sha
 		return run, ctx.Err()
 	}
 
+	// The index by path finds the candidates, and the bounds of origins leave few of them.
 	lowest, highest := slices.Min(run.Unshared), slices.Max(run.Unshared)
 	query := squirrel.Select("origin").From("entries").Where(squirrel.Eq{"upload": sharers}).
 		Where(squirrel.GtOrEq{"path": run.First}).Where(squirrel.LtOrEq{"path": run.Last}).
@@ -258,6 +262,7 @@ func (r *Repository) RemoveEntries(ctx context.Context, stage Stage,
 			return err
 		}
 
+		// Uploads may have begun or been removed since the run was read.
 		now, err := r.tellApartNow(ctx, tx, stage.Upload, run)
 		if err != nil {
 			return err
@@ -270,6 +275,7 @@ func (r *Repository) RemoveEntries(ctx context.Context, stage Stage,
 			return nil
 		}
 
+		// Segments go first: an entry goes together with the last of them.
 		some := squirrel.Select("shard", "chunk").From("segments").Where(r.db.Among("entry", ids)).Limit(segmentsAtOnce)
 		rows, err = r.exec(ctx, tx, squirrel.Delete("segments").Where(squirrel.ConcatExpr("(shard, chunk) IN (", some, ")")))
 		if err != nil || rows == segmentsAtOnce {

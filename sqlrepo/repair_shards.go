@@ -39,6 +39,8 @@ func (r *Repository) ReplaceNodes(ctx context.Context, shard Shard, nodes []Node
 		if err := r.insertNodes(ctx, tx, shard.ID, nodes); err != nil {
 			return err
 		}
+
+		// What was looked up before no longer holds.
 		return r.changedSpace(ctx, tx, shard.ID)
 	})
 }
@@ -57,6 +59,7 @@ func (r *Repository) LoseShard(ctx context.Context, shard int64) error {
 // ShrinkShard leaves a shard some of its blocks, in another file. The given row has the size, digest, location and
 // piece of that file. The digests of the planned chunks stay, as for LoseShard.
 func (r *Repository) ShrinkShard(ctx context.Context, shard Shard, nodes []Node) error {
+	// The nodes that are left do not give the digests of all chunks.
 	var digests any
 	if shard.Kind == DataShard {
 		known, err := r.ShardDigests(ctx, shard.ID)
@@ -82,6 +85,8 @@ func (r *Repository) ShrinkShard(ctx context.Context, shard Shard, nodes []Node)
 		if err := r.insertNodes(ctx, tx, shard.ID, nodes); err != nil {
 			return err
 		}
+
+		// What was looked up before no longer holds.
 		return r.changedSpace(ctx, tx, shard.ID)
 	})
 }
@@ -158,13 +163,17 @@ func (r *Repository) MendDigests(ctx context.Context, shard int64) (known bool, 
 	whole := int64(len(Digest{}))
 	switch {
 	case facts.State == ShardPlanned || facts.Kind == DAGShard:
+		// Such shards have no digests.
 		return true, r.mend(ctx, "forget digests", update.Set("digests", nil))
 	case facts.Nodes == facts.Chunks && facts.Nodes >= last:
+		// Each chunk is a node, so the nodes give the digests.
 		return true, r.mend(ctx, "forget digests", update.Set("digests", nil))
 	case facts.Digests != nil && *facts.Digests%whole == 0 && *facts.Digests/whole >= last:
+		// The digests cover all segments, so their number is right.
 		return true, r.mend(ctx, "count chunks", update.Set("chunks", *facts.Digests/whole))
 	}
 
+	// A digest of zeros stands for a chunk that is not known.
 	none := make([]byte, facts.Chunks*whole)
 	return false, r.mend(ctx, "forget digests", update.Set("digests", none))
 }

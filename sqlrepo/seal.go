@@ -105,6 +105,7 @@ func (r *Repository) probe(ctx context.Context, within Scope, digests []Digest, 
 		if err != nil {
 			return err
 		}
+
 		// The query compares only the first 64 bits of digests.
 		if _, ok := wanted[digest]; ok {
 			found(digest, row.Shard)
@@ -137,6 +138,7 @@ func NextRevision(revision int64) int64 {
 func (r *Repository) seal(ctx context.Context, doing string, seal Seal, shard *Shard,
 	may, record func(*dialect.Tx) error) error {
 	err := r.withTx(ctx, doing, func(tx *dialect.Tx) error {
+		// This locks the space, and fails if another shard was sealed since the revision.
 		hold := needsChanged(squirrel.Update("spaces")).Set("revision", cmp.Or(seal.Next, seal.Revision+1)).
 			Where(squirrel.Eq{"id": seal.Space, "revision": seal.Revision})
 		err := r.later(ctx, tx, hold, func(rows int64) error { return affected(rows, ErrSpaceChanged) })
@@ -198,6 +200,7 @@ type TakenOut struct {
 // again.
 func (r *Repository) SealShard(ctx context.Context, packed PackedShard, seal Seal) (after Upload, err error) {
 	shard, digests, tally := packed.Shard, packed.Digests, make([]int64, len(standing))
+	// Do not store what the nodes give.
 	if toldByNodes(digests, packed.Nodes) {
 		digests = nil
 	}
@@ -214,6 +217,7 @@ func (r *Repository) SealShard(ctx context.Context, packed PackedShard, seal Sea
 			return err
 		}
 
+		// Only the next shard in order may be sealed.
 		turn := countSettled(shard, r.countPacked(shard.ID)).Where(squirrel.Eq{"sealed": shard.Ordinal}).
 			Suffix("RETURNING " + columnList(standing))
 		return r.laterRead(ctx, tx, tally, turn, lost)

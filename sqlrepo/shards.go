@@ -198,6 +198,7 @@ func (r *Repository) shardDigests(ctx context.Context, query squirrel.SelectBuil
 			return err
 		}
 
+		// A row without a node has all digests, or nothing.
 		if found = true; !prefix.Valid {
 			digests = whole
 			return nil

@@ -197,6 +197,8 @@ func unescape(text string) string {
 				continue
 			}
 		}
+
+		// A backslash that escapes nothing stands for itself.
 		raw.WriteByte('\\')
 	}
 }

@@ -41,6 +41,7 @@ func (r *Repository) AddSpaceWith(ctx context.Context, space Space, source Sourc
 	space.Name, space.CreatedAt = Text(space.Name), NewTime(r.now())
 	source.Name, source.CreatedAt, source.RemovedAt = Text(source.Name), space.CreatedAt, Time{}
 	err := r.withTx(ctx, fmt.Sprintf("add space %q and source %q", space.Name, source.Name), func(tx *dialect.Tx) error {
+		// Both keys are taken in one round trip.
 		ids := make([]int64, 2)
 		if err := r.laterRead(ctx, tx, ids[:1], raised("spaces", 1), nil); err != nil {
 			return err

@@ -128,6 +128,7 @@ func (r *Repository) lockTransfer(ctx context.Context, target *Repository, allow
 		}
 		return nil, nil, errors.Join(err, all.Release())
 	}
+
 	locked = source.Watch(all.Watch(ctx))
 	return locked, func() error { return errors.Join(source.Release(), all.Release()) }, nil
 }

@@ -37,6 +37,8 @@ func (r *Repository) fill(ctx context.Context, target *Repository, tx *dialect.T
 	if err := r.db.Prove(ctx, snapshot); err != nil {
 		return nil, r.sourceError("lock the source", err)
 	}
+
+	// Leases show workers that hold no lock, as behind a pooler.
 	if !transfer.AllowLive {
 		if err := r.refuseLive(ctx, snapshot); err != nil {
 			return nil, r.sourceError("look for work in the source", err)
@@ -150,6 +152,7 @@ func (c *tableCopy) read(ctx context.Context, batches chan<- *rowBatch) (sum row
 			return nil
 		}
 
+		// The batch belongs to the writer now.
 		full := next
 		next = &rowBatch{width: len(c.columns)}
 		return send(full)

@@ -33,6 +33,7 @@ func (r *Repository) withTx(ctx context.Context, doing string, fn func(*dialect.
 	err = r.retry(ctx, doing, func() error {
 		err := r.onceWith(ctx, receipt, again, fn)
 		again = true
+		// An attempt that got no answer may still be committed.
 		unsure = unsure || r.db.Classify(err) == dialect.Unavailable
 		return err
 	})
@@ -54,6 +55,7 @@ func (r *Repository) once(ctx context.Context, fn func(*dialect.Tx) error) (err 
 	}
 
 	committed := false
+	// This also runs if fn panics.
 	defer func() {
 		if !committed {
 			rollback(ctx, tx)
@@ -124,6 +126,7 @@ func (r *Repository) retry(ctx context.Context, doing string, attempt func() err
 			return r.final(ctx, doing, err)
 		}
 
+		// The time allowed counts from the first failure.
 		if started.IsZero() {
 			started = time.Now()
 		}
@@ -144,6 +147,7 @@ func (r *Repository) retry(ctx context.Context, doing string, attempt func() err
 			return r.classified(fmt.Sprintf("%s: given up after %s", doing, r.retryFor), err)
 		}
 
+		// Random pauses keep processes from retrying in step.
 		pause := wait/2 + rand.N(wait)
 		select {
 		case <-ctx.Done():

@@ -122,6 +122,7 @@ func (r *Repository) entered(stage Stage, from UploadState, next any) squirrel.U
 // that nothing is left to do for an Incomplete upload. What a scan has changed is counted again.
 func (r *Repository) advanced(stage Stage, next UploadState) squirrel.UpdateBuilder {
 	var state any = next
+	// If nothing is left to pack, the upload goes straight on to Rescanning.
 	if next == Packing {
 		state = squirrel.Expr("CASE WHEN settled_shards = planned_shards THEN CAST(? AS SMALLINT) ELSE ? END",
 			int64(Rescanning), int64(Packing))

@@ -149,6 +149,8 @@ func (r *Repository) open(ctx context.Context, tx *dialect.Tx, source int64, fre
 	if err := r.spaceNeeds(ctx, tx, squirrel.Eq{"id": source}); err != nil {
 		return opened, err
 	}
+
+	// Until the transaction ends, nobody else opens an upload of the source.
 	locked := squirrel.Select("id").From("sources").Where(squirrel.Eq{"id": source}).Suffix(r.db.RowLock)
 	if err := r.laterRead(ctx, tx, make([]int64, 1), locked, nil); err != nil {
 		return opened, err
@@ -334,6 +336,7 @@ func (r *Repository) checkStore(ctx context.Context, tx *dialect.Tx, u, fresh Up
 		return nil
 	}
 
+	// An empty shard with segments counts on blocks of other shards.
 	segments := squirrel.Select("1").From("segments").Where("shard = shards.id")
 	settled := squirrel.Select("1").From("shards").Where(squirrel.Eq{"upload": u.ID}).Where(squirrel.Or{
 		squirrel.Eq{"state": ShardPacked},
