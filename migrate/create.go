@@ -53,11 +53,13 @@ func nextVersion(dir, name string) (uint, error) {
 		if err != nil {
 			return 0, fmt.Errorf("migrations in %s: %w", filepath.Join(dir, engine), err)
 		}
+
 		for _, m := range all {
 			if m.Name == name {
 				return 0, fmt.Errorf("migration %d is called %s too: %w", m.Version, name, os.ErrExist)
 			}
 		}
+
 		last = max(last, all.required())
 	}
 	return last + 1, nil

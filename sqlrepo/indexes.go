@@ -79,6 +79,7 @@ func (r *Repository) Indexes(ctx context.Context, filter IndexFilter) iter.Seq2[
 	if filter.States != nil {
 		query = query.Where(squirrel.Eq{"state": filter.States})
 	}
+
 	behind := func(last Index) squirrel.Sqlizer { return squirrel.Gt{"id": last.ID} }
 	return pages(query, behind, func(page *[]Index, query squirrel.SelectBuilder) error {
 		return r.readList(ctx, "read indexes", page, query)

@@ -18,12 +18,14 @@ import (
 func (r *Repository) AtWork(ctx context.Context) error {
 	for _, table := range []string{"uploads", "shards"} {
 		var workers []string
+		// A lease that ends later than any worker's is a flaw: nobody works under it.
 		err := r.readList(ctx, "look who is at work", &workers, squirrel.Select("worker").Distinct().From(table).
 			Where("worker IS NOT NULL").Where(r.live()).
 			Where(squirrel.ConcatExpr("lease_ends <= ", r.at(longestLease))).Limit(1))
 		if err != nil {
 			return err
 		}
+
 		if len(workers) > 0 {
 			return fmt.Errorf("%w: %s", ErrAtWork, liveness.Describe(workers[0]))
 		}

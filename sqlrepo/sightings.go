@@ -124,6 +124,7 @@ func (r *Repository) sightingsWith(ctx context.Context, tx *dialect.Tx, source i
 	if err := r.get(ctx, tx, &known, sightingsOf(source).Suffix(r.db.RowLock)); err != nil {
 		return nil, err
 	}
+
 	was, ok := known.At(seen.Path)
 	if ok && seen.Mount.Kind == "" { // an unknown mount replaces no known one
 		seen.Mount, seen.Below = was.Mount, was.Below

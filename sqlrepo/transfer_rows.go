@@ -102,6 +102,7 @@ func (c *tableCopy) run(ctx context.Context) (copied TableContent, err error) {
 	if err != nil {
 		return copied, err
 	}
+
 	copied = read.of(c.table)
 	return copied, SameContent(Content{written.of(c.table)}, Content{copied})
 }

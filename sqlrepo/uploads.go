@@ -187,6 +187,7 @@ func (r *Repository) lockedUnfinished(ctx context.Context, tx *dialect.Tx, sourc
 	if err := tx.Flush(ctx); err != nil {
 		return upload, err
 	}
+
 	if count[0] == 0 {
 		return upload, ErrNotFound
 	}
