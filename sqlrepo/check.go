@@ -140,10 +140,10 @@ func flawed(upload, shard, entry, is, want string) squirrel.SelectBuilder {
 		whole(want, "wanted"))
 }
 
-// CheckRows yields the flaws of the repository, or of one upload. It checks each part as of one moment, so that
-// what workers commit meanwhile is no flaw. It reads each large table a few times in key order, and holds no more
-// than one of its rows. In the stores named by apart each upload has its own blocks; elsewhere a block is stored
-// once in a space.
+// CheckRows yields the flaws of the repository, or of one upload. It checks each part as of one moment: what
+// workers commit meanwhile is no flaw. It reads each large table a few times in key order, and holds at most one of
+// its rows. In the stores named by apart each upload has its own blocks; elsewhere a block is stored once in a
+// space.
 func (r *Repository) CheckRows(ctx context.Context, upload *int64, apart ...string) iter.Seq2[Flaw, error] {
 	return func(yield func(Flaw, error) bool) {
 		found := func(flaw Flaw) error {

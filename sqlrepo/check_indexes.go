@@ -35,7 +35,7 @@ func indexRules(s scope) []rule {
 	}
 }
 
-// unindexed counts the shards of complete uploads that no index covers. It leaves out spaces in which an index is
+// unindexed counts the shards of complete uploads that no index covers. It leaves out spaces where an index is
 // being removed: others are about to take its place.
 func unindexed(s scope) squirrel.SelectBuilder {
 	removing := squirrel.Select("1").From("indexes").Join("uploads AS u ON u.id = indexes.upload").

@@ -9,13 +9,13 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// The parts of a shard's CAR file: the length of its header, and that of a block's CID.
+// The lengths of parts of a shard's CAR file: its header, and the CID of a block.
 const (
 	carHeader = 18
 	carCID    = cidLength
 )
 
-// carLength returns the length of the number that precedes a block: that of its section.
+// carLength returns the length of the varint before a block, which holds the length of the block's section.
 func carLength(block int64) int64 {
 	var buf [binary.MaxVarintLen64]byte
 	return int64(binary.PutUvarint(buf[:], uint64(max(0, carCID+block))))

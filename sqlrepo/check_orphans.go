@@ -19,7 +19,7 @@ func counterRules() (rules []rule) {
 // orphan is a table whose rows belong to rows of another one.
 type orphan struct{ code, table, column, parent string }
 
-// orphans is in the order in which orphaned rows are deleted: parents before children.
+// orphans lists parents before children. DeleteOrphans deletes the rows in this order.
 var orphans = []orphan{
 	{FlawSourceOrphan, "sources", "space", "spaces"},
 	{FlawUploadOrphan, "uploads", "source", "sources"},

@@ -216,8 +216,8 @@ func (r *Repository) StillNamed(ctx context.Context, digests []Digest) (named ma
 	return named, err
 }
 
-// lockSpaces keeps shards and indexes from being recorded until the transaction ends. This includes those of spaces
-// that do not exist yet: adding a space takes a key from the locked counter.
+// lockSpaces keeps shards and indexes from being recorded until the transaction ends. This includes spaces that do
+// not exist yet: adding a space takes a key from the locked counter.
 func (r *Repository) lockSpaces(ctx context.Context, tx *dialect.Tx) error {
 	counter := squirrel.Update(counterTable).Set("value", squirrel.Expr("value")).Where(squirrel.Eq{"name": "spaces"})
 	if err := r.later(ctx, tx, counter, nil); err != nil {

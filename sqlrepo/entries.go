@@ -85,7 +85,7 @@ type ScanBatch struct {
 	// Unreachable are the keys of entries that become Unreachable, Restored those of entries that are Ready again.
 	// The work done for them stays.
 	Unreachable, Restored []int64
-	// Previous is the upload to which the Origins of entries belong, 0 if there is none.
+	// Previous is the upload that the Origins of entries belong to, 0 if there is none.
 	Previous int64
 }
 

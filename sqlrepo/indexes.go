@@ -122,8 +122,8 @@ func indexables() squirrel.SelectBuilder {
 }
 
 // Uncovered yields, by upload and ordinal, the packed shards of a space that no index covers and whose upload gets
-// no more shards: those of the given upload, if any, and of all uploads that have ended. It leaves out shards that
-// have more blocks than an index has room for.
+// no further shards: those of the given upload, if any, and of all uploads that have ended. It leaves out shards
+// that have more blocks than an index has room for.
 func (r *Repository) Uncovered(ctx context.Context, space, upload int64) iter.Seq2[Indexable, error] {
 	ended := squirrel.Or{squirrel.Eq{"id": upload}, squirrel.Eq{"state": []UploadState{Complete, Incomplete, Removed}}}
 	query := indexables().Where(squirrel.Eq{"blob_index": nil}).Where(squirrel.Lt{"nodes": MaxIndexSlices}).OrderBy(

@@ -259,7 +259,7 @@ func unitOf(unit Unit) (table string, id, token int64) {
 	return unit.unit()
 }
 
-// held matches the unit's row while its lease is that of the unit. A token of 0 is no lease.
+// held matches the unit's row while the unit still has the lease. A token of 0 is no lease.
 func held(unit Unit) squirrel.Sqlizer {
 	_, id, token := unitOf(unit)
 	return squirrel.And{squirrel.Eq{"id": id, "token": token}, squirrel.NotEq{"token": 0}}

@@ -57,9 +57,9 @@ func (r *Repository) Linkables(ctx context.Context, upload int64) iter.Seq2[Link
 	})
 }
 
-// Contents yields, in canonical order, the entries of an upload that have one of some states, each with its content
-// wherever that was prepared: a file that shares the content of an earlier one has the segments of the earlier one.
-// Known is the root that is recorded for the entry or its Origin.
+// Contents yields, in canonical order, the entries of an upload that have one of some states, each with its
+// content, even if that was prepared for an earlier upload: a file that shares the content of an earlier one has
+// the segments of the earlier one. Known is the root that is recorded for the entry or its Origin.
 func (r *Repository) Contents(ctx context.Context, upload int64, states ...EntryState) iter.Seq2[Linkable, error] {
 	query := squirrel.Select(linkableFields...).From("entries").
 		Where(squirrel.Eq{"upload": upload, "state": states}).OrderBy("path")
@@ -97,7 +97,7 @@ func anyContent(page []Linkable) map[int64]*Linkable {
 	return files
 }
 
-// addSegments gives files their segments. The map's keys are those of the entries that have the segments.
+// addSegments gives files their segments. The keys of the map are the entries that have the segments.
 func (r *Repository) addSegments(ctx context.Context, files map[int64]*Linkable) error {
 	var segments []Segment
 	err := r.readOf(ctx, "segments", files, &segments,

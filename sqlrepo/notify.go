@@ -2,7 +2,7 @@ package sqlrepo
 
 import "context"
 
-// Notify tells other processes that there is something new, if the engine can. If that fails, they find out by
+// Notify informs other processes that there is something new, if the engine can. If that fails, they find out by
 // themselves.
 func (r *Repository) Notify(ctx context.Context) error {
 	if r.db.Notify == nil {

@@ -14,7 +14,7 @@ import (
 type PackSegment struct {
 	Segment
 	Path Path `db:"path"`
-	// Fingerprint is that of the whole file.
+	// Fingerprint describes the whole file.
 	Fingerprint
 	State EntryState `db:"state"`
 }

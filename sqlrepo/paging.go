@@ -6,8 +6,8 @@ import (
 	"github.com/Masterminds/squirrel"
 )
 
-// Pages grow from a first one with few rows, which are there soon, to one with as many rows as can be held, so that
-// round trips stay rare.
+// Pages grow from the first one, which has few rows and is there soon, to the largest that can be held, which keeps
+// round trips rare.
 const (
 	firstPage   = 2000
 	largestPage = 8000

@@ -43,8 +43,8 @@ type PlannedShard struct {
 type PlanTail struct {
 	// NextOrdinal is the ordinal of the next shard.
 	NextOrdinal int64
-	// Partial is the file that is planned only from its beginning and not to its end, nil if there is none. Planned
-	// is how many of its bytes are planned.
+	// Partial is the file that is planned only up to a point, nil if there is none. Planned is how many of its bytes
+	// are planned.
 	Partial *PlanFile
 	Planned int64
 }

@@ -18,7 +18,7 @@ import (
 func (r *Repository) AtWork(ctx context.Context) error {
 	for _, table := range []string{"uploads", "shards"} {
 		var workers []string
-		// A lease that ends later than any worker's is a flaw: nobody works under it.
+		// A lease that ends later than any worker's is a flaw: no worker has it.
 		err := r.readList(ctx, "look who is at work", &workers, squirrel.Select("worker").Distinct().From(table).
 			Where("worker IS NOT NULL").Where(r.live()).
 			Where(squirrel.ConcatExpr("lease_ends <= ", r.at(longestLease))).Limit(1))
@@ -81,7 +81,7 @@ func (r *Repository) MendLeases(ctx context.Context, upload int64) error {
 		free(squirrel.Update("shards")).Where(squirrel.Eq{"upload": upload}))
 }
 
-// Recount sets the counts of an upload to those of its rows.
+// Recount makes the counts of an upload agree with its rows.
 func (r *Repository) Recount(ctx context.Context, upload int64) error {
 	entries := squirrel.Select("id").From("entries").Where(squirrel.Eq{"upload": upload})
 	roots := squirrel.Select("COUNT(*)").From("roots").Where(within("entry", entries))

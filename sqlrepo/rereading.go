@@ -29,7 +29,7 @@ func (r Rereading) values() []any {
 // upload that is rereading already goes on with that, unless it had come to its end.
 func rereads(u, fresh Upload) bool { return fresh.Reread && (!u.Reread || u.State == Incomplete) }
 
-// doubt marks all files of an upload as unproven, so that its next scan takes none of them for known.
+// doubt marks all files of an upload as unproven. Its next scan then treats none of them as known.
 func (r *Repository) doubt(ctx context.Context, tx *dialect.Tx, upload int64) error {
 	return r.later(ctx, tx, squirrel.Update("entries").Set("unproven", 1).
 		Where(squirrel.Eq{"upload": upload, "kind": File}), nil)

@@ -33,8 +33,7 @@ func (s *rowSum) add(row []any) (err error) {
 	return nil
 }
 
-// appendColumn puts the kind of a column before its value, and the length if that varies, so that no two rows look
-// alike.
+// appendColumn puts the kind of a column before its value, and the length if that varies: no two rows look alike.
 func appendColumn(to []byte, column any) ([]byte, error) {
 	switch value := column.(type) {
 	case nil:

@@ -62,8 +62,8 @@ func (r *Repository) Held(ctx context.Context, within Scope, digests []Digest) (
 	return held, err
 }
 
-// HeldAt is like Held but takes the revision of the space from the caller, who has it from the last shard sealed.
-// Sealing fails with ErrSpaceChanged if another shard was sealed since.
+// HeldAt is like Held but takes the revision of the space from the caller, who knows it from sealing the last
+// shard. Sealing fails with ErrSpaceChanged if another shard was sealed since.
 func (r *Repository) HeldAt(ctx context.Context, within Scope, revision int64,
 	digests []Digest) (held Holdings, err error) {
 	err = r.read(ctx, "look up blocks", func() error {
@@ -114,10 +114,10 @@ func (r *Repository) probe(ctx context.Context, within Scope, digests []Digest, 
 	return nil
 }
 
-// Seal is what is needed to add a shard to a space in which a store has each block once.
+// Seal has what is needed to add a shard to a space whose store holds each block once.
 type Seal struct {
 	Space int64
-	// Revision is that of the Holdings whose blocks the shard leaves out.
+	// Revision is the revision of the Holdings whose blocks the shard leaves out.
 	Revision int64
 	// Next is the revision that the space gets; 0 means the one after Revision. See NextRevision.
 	Next int64
@@ -177,7 +177,7 @@ func (e *storeError) Error() string { return e.cause.Error() }
 // PackedShard is a shard whose bytes are ready for the store.
 type PackedShard struct {
 	Shard Shard
-	// Digests are those of the planned chunks; see ShardDigests.
+	// Digests are the digests of the planned chunks; see ShardDigests.
 	Digests []byte
 	Nodes   []Node
 	// TakenOut are the entries whose content the shard does not hold because it could not be read as it was scanned.

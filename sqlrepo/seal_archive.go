@@ -17,8 +17,8 @@ func (c Content) Sealed() (sealed []dialect.SealedTable) {
 	return sealed
 }
 
-// Expected returns the content that a seal stands for. It reports whether the seal is of the columns that this
-// program has, as that of a copy with the present schema is.
+// Expected returns the content that a seal stands for. It reports whether the seal has the tables and columns of
+// this program, as the seal of a copy with the present schema has.
 func Expected(sealed []dialect.SealedTable) (content Content, present bool) {
 	present = len(sealed) == len(tables)
 	for i, t := range sealed {

@@ -244,7 +244,7 @@ func (row nodeRow) node() (Node, error) {
 	return Node{Position: row.Position, Length: row.Length, Codec: row.Codec, Digest: digest}, err
 }
 
-// Nodes yields a shard's nodes in the order in which they lie in it.
+// Nodes yields a shard's nodes by position.
 func (r *Repository) Nodes(ctx context.Context, shard int64) iter.Seq2[Node, error] {
 	query := squirrel.Select("prefix", "position", "length", "codec", "suffix").From("nodes").
 		Where(squirrel.Eq{"shard": shard}).OrderBy("position")

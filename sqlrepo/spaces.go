@@ -65,7 +65,7 @@ func (r *Repository) insertSpace(ctx context.Context, tx *dialect.Tx, space Spac
 }
 
 // needsChanged makes an update record that who needs what in a space changes. A removal that is about to delete
-// what nobody seemed to need finds out by it. The step is random, so that a value from before a failover that lost
+// what seemed unneeded notices the change. The step is random, so that a value from before a failover that lost
 // commits is not reached again.
 func needsChanged(update squirrel.UpdateBuilder) squirrel.UpdateBuilder {
 	return update.Set("needs", squirrel.Expr("needs + ?", 1+rand.Int64N(1<<32))) //nolint:gosec // it keeps no secret

@@ -85,23 +85,23 @@ func (s UploadState) String() string {
 	return "unknown"
 }
 
-// Rooted reports whether the upload is linked, so that it has a root.
+// Rooted reports whether the upload is linked and so has a root.
 func (u Upload) Rooted() bool { return slices.Contains(rootedStates, u.State) }
 
-// Stuck reports whether what is left of the upload was set aside, so that nobody works on it until it is opened again.
+// Stuck reports whether the rest of the upload was set aside. No worker works on it until it is opened again.
 func (u Upload) Stuck() bool {
 	return !u.SetAside.IsZero() ||
 		u.State == Packing && u.AsideShards > 0 && u.SettledShards+u.AsideShards == u.PlannedShards
 }
 
-// Ended reports whether nobody has anything left to do for the upload, unless it is opened again.
+// Ended reports whether no work is left for the upload, unless it is opened again.
 func (u Upload) Ended() bool { return u.Closed() || u.State == Incomplete || u.Stuck() }
 
 // Closed reports whether the upload cannot be opened again.
 func (u Upload) Closed() bool { return slices.Contains(closed, u.State) }
 
-// checkAdvance returns an ErrState unless the next state may follow that of the stage. Advance enters no state that
-// promises a root: BeginIndexing records the root, and CompleteUpload proves what it claims.
+// checkAdvance returns ErrState unless the next state may follow the state of the stage. Advance enters no state
+// that promises a root: BeginIndexing records the root, and CompleteUpload proves what it claims.
 func checkAdvance(stage Stage, next UploadState) error {
 	if slices.Contains(successors[stage.Upload.State], next) && !slices.Contains(rootedStates, next) {
 		return nil

@@ -73,8 +73,8 @@ type Tally struct {
 	StageBytes int64 `db:"stage_bytes"`
 }
 
-// MaxBlocks returns the most blocks that a shard of the upload may have so that an index has room for it: one slice
-// spans the whole shard.
+// MaxBlocks returns the most blocks that a shard of the upload may have. An index has room for them, and for one
+// slice that spans the whole shard.
 func (u Upload) MaxBlocks() int64 {
 	return max(1, cmp.Or(u.IndexSlices, DefaultIndexSlices)-1)
 }

@@ -36,6 +36,7 @@ func (j jobs) run(ctx context.Context, url dialect.Secret, dir,
 		return 0, "", err
 	}
 
+	// The time counts once all databases are open.
 	results := make([]pipeline.Result, len(prepared))
 	group, ctx := errgroup.WithContext(ctx)
 	began := time.Now()

@@ -100,6 +100,7 @@ func (q *question) ask(ctx context.Context, on running, s dialect.Settings, spac
 	}
 
 	return withRepository(ctx, s, func(repo *sqlrepo.Repository) error {
+		// The first look-up is cold, the second one warm.
 		for _, walls := range []*[]time.Duration{&q.cold, &q.warm} {
 			began := time.Now()
 			held, err := repo.Held(ctx, sqlrepo.Scope{Space: space}, q.digests)

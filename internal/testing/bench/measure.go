@@ -49,6 +49,7 @@ func measureAll(ctx context.Context, o options, progress io.Writer) (result *rep
 		return nil, err
 	}
 
+	// Engines that run are stopped even if another one does not start.
 	defer func() { err = errors.Join(err, b.stopEngines()) }()
 	if err := b.startEngines(ctx); err != nil {
 		return nil, err

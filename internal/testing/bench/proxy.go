@@ -92,6 +92,7 @@ func (p *proxy) direct(from, to net.Conn) {
 	var reading sync.WaitGroup
 	reading.Go(func() { read(from, queue) })
 
+	// After an error, packets are dropped until the reader has ended: it must not block on a full queue.
 	broken := false
 	for late := range queue {
 		time.Sleep(time.Until(late.arrived.Add(p.delay)))

@@ -57,6 +57,7 @@ func (x transfers) compare(ctx context.Context, b *bench, from, to running) (lin
 				return err
 			}
 
+			// Inserts and copies take turns on the same engine.
 			var inserted, copied []time.Duration
 			name := fmt.Sprintf("%s to %s", from.name, to.name)
 			err = b.warmed(name, func() error {

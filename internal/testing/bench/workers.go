@@ -82,6 +82,7 @@ func (x workers) readingAhead(ctx context.Context, b *bench, r *report) error {
 		return err
 	}
 
+	// Both variants read ahead as guppy does by default.
 	local := jobs{number: 1, workers: 1, readAhead: settings.Prepare.ReadAhead, shardSize: settings.Prepare.ShardSize}
 	late := local
 	late.latency = x.latency

@@ -1,5 +1,4 @@
-// Package chaos gives tests a network between guppy and its database server that fails in the ways in which
-// networks do.
+// Package chaos gives tests a network between guppy and its database server that fails as networks do.
 package chaos
 
 import (

@@ -93,7 +93,7 @@ func tail(text string) string {
 	return text[max(0, len(text)-most):]
 }
 
-// panicked reports whether a program ended in a way in which none may.
+// panicked reports whether a program crashed.
 func (p *process) panicked() bool {
 	text := p.stderr.String()
 	for _, sign := range []string{"panic:", "fatal error:", "DATA RACE", "\ngoroutine "} {

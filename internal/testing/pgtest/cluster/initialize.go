@@ -29,6 +29,8 @@ func (c *Cluster) initialize(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
+	// Only initdb reads the password file.
 	defer func() { _ = os.Remove(c.passwordFile()) }()
 
 	args := []string{"-D", c.dataDir(), "-U", superuser, "--encoding=UTF8", "--no-locale", "--no-sync"}

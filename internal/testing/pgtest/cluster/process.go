@@ -53,6 +53,7 @@ func (c *Cluster) startProcess() (*process, error) {
 	}
 	defer func() { _ = log.Close() }()
 
+	// The server has its own descriptor of the log, so this one may be closed.
 	command.Stdout, command.Stderr = log, log
 	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("start PostgreSQL: %w", err)
