@@ -78,6 +78,7 @@ func blocksCondemned(f *fixture) {
 	equal(f.t, "before", len(f.places(nil, a, b)), 3)
 	must(f.StoredShard(f.ctx, shard))(f.t)
 
+	// Condemned blocks no longer count. Those of the other shard still do.
 	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shard}))
 	equal(f.t, "after", f.places(nil, a, b), []sqlrepo.Place{at(shard+1, 0, a), at(shard+1, 1, b)})
 
@@ -110,6 +111,8 @@ func uploadsWithRoot(f *fixture) {
 	must(f.CompleteUpload(f.ctx, complete, nil))(f.t)
 	removed := f.linked(space, "d")
 	must(f.CompleteUpload(f.ctx, removed, nil))(f.t)
+
+	// An upload that is opened again loses its root.
 	f.again(must(f.Source(f.ctx, unfinished.Upload.Source))(f.t))
 	f.ok(f.RemoveUpload(f.ctx, removed.Upload.ID))
 

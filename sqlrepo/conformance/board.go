@@ -53,6 +53,7 @@ func openUploads(f *fixture) {
 	f.packing(stage)
 	is(false, 0)
 
+	// Shards that are claimed, wait after a failure or are set aside are passed over.
 	first, second := f.shard(stage), f.shard(stage)
 	is(false, 2)
 

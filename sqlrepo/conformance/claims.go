@@ -136,6 +136,7 @@ func claimFromEarlierRun(f *fixture) {
 	f.sealed(packed(f.shard(first)))
 	f.shard(first)
 
+	// The new run takes over the shards that the earlier one has not sealed.
 	second := f.again(source)
 	f.noShard(second)
 	f.packing(second)

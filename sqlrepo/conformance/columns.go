@@ -197,6 +197,7 @@ func shardColumns(f *fixture) {
 		shard.Digest, shard.Location = genBytes().Draw(t, "digest"), genText(t, "location")
 		shard.Piece = genBytes().Draw(t, "piece")
 
+		// Its only planned shard is sealed, so the upload is Rescanning and can be planned again.
 		stage = f.stage(must(f.seal(result))(t))
 		shard.Lease = sqlrepo.Lease{}
 		shard.Nodes = int64(len(result.Nodes))

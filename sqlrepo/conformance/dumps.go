@@ -26,6 +26,7 @@ func (f *fixture) scenario() {
 	options := sqlrepo.SourceOptions{Excludes: sqlrepo.Lines{"*.tmp", "\xff"}, SymlinkPolicy: "skip"}
 	f.ok(f.SetSourceOptions(f.ctx, source.ID, options))
 
+	// The first upload is complete.
 	first := f.begin(source)
 	f.linkedFiles(&first, "a", "a b", "a/\xff", "日本")
 
@@ -33,6 +34,7 @@ func (f *fixture) scenario() {
 	shards := collect(f.t, f.Uncovered(f.ctx, source.Space, first.Upload.ID))
 	must(f.CompleteUpload(f.ctx, first, []sqlrepo.NewIndex{newIndex(1, shards[:3]...), newIndex(2, shards[3])}))(f.t)
 
+	// The second one is unfinished, and has values that are hard to encode.
 	second := f.begin(f.source(f.space()))
 	link, empty := entry("link", sqlrepo.Fingerprint{Kind: sqlrepo.Symlink, Target: []byte("\xff\n")}), file("e", 0)
 	link.Origin, empty.Target = 1, []byte{}

@@ -36,6 +36,8 @@ func canonicalOrder(f *fixture) {
 	}
 
 	stage := f.newStage()
+
+	// The order of insertion must not matter.
 	shuffled := slices.Clone(want)
 	rand.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 	f.add(stage, shuffled...)
@@ -73,6 +75,7 @@ func pageEntries(f *fixture) {
 		}
 	}
 
+	// These sizes are at the limits of pages.
 	for _, size := range []int{0, 1, 2000, 4000} {
 		stage := f.newStage()
 		f.add(stage, many(size)...)
@@ -92,6 +95,7 @@ func entriesVanishMeanwhile(f *fixture) {
 			f.t.Fatalf("%q after %q", entry.Path, last)
 		}
 
+		// The entries that vanish lie on both sides of the end of the page.
 		if n++; n == 1000 {
 			f.ok(f.SaveScan(f.ctx, stage, sqlrepo.ScanBatch{Vanished: keys(added[:2500])}))
 		}

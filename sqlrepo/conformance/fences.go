@@ -138,6 +138,8 @@ func fenceReleasedStage(f *fixture) {
 	files := f.add(stage, file("a", 700))
 	f.ok(f.Release(f.ctx, stage))
 	f.refused(f.onStage(stage, files[0], f.sealing(stage.Upload.ID)))
+
+	// A token of 0 is no lease, though the row has the same.
 	nobody := stage
 	nobody.Upload.Token = 0
 	f.refused(f.onStage(nobody, files[0], f.sealing(stage.Upload.ID)))
@@ -149,6 +151,7 @@ func fenceStolenShard(f *fixture) {
 	f.toPack(stage, planFor(0, files...), planned(1))
 	sealing := f.sealing(stage.Upload.ID)
 
+	// A shard that is not claimed has the token 0.
 	nobody := f.shards(stage)[0]
 	f.refused(f.onShard(nobody, files[0], sealing))
 

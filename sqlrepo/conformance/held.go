@@ -177,6 +177,7 @@ func heldOnce(f *fixture) {
 	var group sync.WaitGroup
 	for _, shard := range shards {
 		group.Go(func() {
+			// A worker that is too late looks the block up again.
 			err := sqlrepo.ErrSpaceChanged
 			for errors.Is(err, sqlrepo.ErrSpaceChanged) {
 				err = f.sealUnlessHeld(space, shard, block, &stored)

@@ -77,6 +77,7 @@ func indexBegins(f *fixture) {
 	f.fails(f.SaveIndexes(f.ctx, next, nil), sqlrepo.ErrLeaseLost)
 	f.ok(f.SaveIndexes(f.ctx, again, nil))
 
+	// Opening the upload again takes its root away.
 	reopened := f.again(must(f.Source(f.ctx, stage.Upload.Source))(f.t)).Upload
 	equal(f.t, "root when it is opened again", reopened.RootCID, sqlrepo.CID{})
 	equal(f.t, "counts when it is opened again", reopened.Counts, sqlrepo.Counts{})
@@ -119,6 +120,8 @@ func indexLeftovers(f *fixture) {
 	must(f.CompleteUpload(f.ctx, old, nil))(f.t)
 	must(f.CompleteUpload(f.ctx, elsewhere, nil))(f.t)
 	f.ok(f.GiveUp(f.ctx, incomplete.Upload.ID))
+
+	// Its index also covers the shards of uploads that have ended.
 	stage := f.linked(space, "e")
 
 	var uploads []int64
@@ -138,6 +141,8 @@ func indexOnce(f *fixture) {
 	must(f.CompleteUpload(f.ctx, left, nil))(f.t)
 
 	first, second := f.linked(space, "b"), f.linked(space, "c")
+
+	// Both uploads find the shard of the one that has ended.
 	firsts, seconds := f.uncovered(space, first.Upload.ID), f.uncovered(space, second.Upload.ID)
 	must(f.CompleteUpload(f.ctx, first, []sqlrepo.NewIndex{newIndex(1, firsts...)}))(f.t)
 
@@ -172,6 +177,7 @@ func indexStale(f *fixture) {
 	stage = must(f.BeginIndexing(f.ctx, f.again(source), exampleCID(), sqlrepo.Counts{}))(f.t)
 	equal(f.t, "left with the same root", f.uncovered(space, stage.Upload.ID), shards[1:])
 
+	// An index names its root, so another root needs another index.
 	other := sqlrepo.CID{Cid: cid.MustParse("bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e")}
 	stage = must(f.BeginIndexing(f.ctx, f.again(source), other, sqlrepo.Counts{}))(f.t)
 	equal(f.t, "left with another", f.uncovered(space, stage.Upload.ID), shards)
@@ -210,6 +216,7 @@ func indexLater(f *fixture) {
 	equal(f.t, "latest", must(f.LatestComplete(f.ctx, space.ID))(f.t), completed)
 	f.ok(f.CoverShards(f.ctx, completed.ID, []sqlrepo.NewIndex{newIndex(1, shards...)}))
 
+	// By now the shards are covered.
 	late := newIndex(2, shards...)
 	late.Store = func(context.Context) (string, error) { f.t.Error("an index was stored in vain"); return "", errStop }
 	f.fails(f.CoverShards(f.ctx, completed.ID, []sqlrepo.NewIndex{late}), sqlrepo.ErrSpaceChanged)
@@ -266,6 +273,8 @@ func indexKeepsUpload(f *fixture) {
 
 	mine := f.removed(stage)
 	f.forget(mine)
+
+	// The first index covers only a shard of another upload.
 	f.ok(f.DropNeedlessIndexes(f.ctx, mine))
 	equal(f.t, "uncovered by what covers only others'", f.uncovered(space, 0), shards[:1])
 
@@ -329,6 +338,7 @@ func indexRecipe(f *fixture) {
 	equal(f.t, "slices before anything is planned", stage.Upload.IndexSlices, 5000)
 	equal(f.t, "blocks of a shard", stage.Upload.MaxBlocks(), 4999)
 
+	// From now on something is planned.
 	f.toPack(stage, planFor(0, f.add(stage, file("a", 700))...))
 	f.expire()
 	for _, change := range []func(u *sqlrepo.Upload){

@@ -100,6 +100,8 @@ func linkableKnown(f *fixture) {
 
 	second := f.begin(source)
 	kept, unlinked, own := file("a", 700), file("c", 1), file("d", 1)
+
+	// The second origin does not exist and so has no root.
 	kept.Origin, unlinked.Origin = old[0].ID, 1000
 	added := f.add(second, kept, unlinked, own)
 

@@ -195,6 +195,7 @@ func takeOut(f *fixture) {
 	equal(f.t, "entries", collect(f.t, f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{})), files)
 	equal(f.t, "left out", collect(f.t, f.LeftOut(f.ctx, stage.Upload.ID)), files[:2])
 
+	// Entries that are taken out lose their segments in all shards.
 	rows := f.rows("segments")
 	if len(rows) != 1 || rows[0]["entry"] != float64(files[2].ID) {
 		f.t.Errorf("segments left: %v", rows)

@@ -101,6 +101,8 @@ func planTailPartial(f *fixture) {
 	out.TakenOut = []sqlrepo.TakenOut{{Entry: files[1].ID, State: sqlrepo.Changed, Reason: "changed"}}
 	f.sealed(out)
 	equal(f.t, "taken out", must(f.PlanTail(f.ctx, stage.Upload.ID))(f.t), sqlrepo.PlanTail{NextOrdinal: 2})
+
+	// The file is planned again from its first byte.
 	stage = f.again(must(f.Source(f.ctx, stage.Upload.Source))(f.t))
 	files[1].State = sqlrepo.Rescanned
 	f.ok(f.SaveScan(f.ctx, stage, sqlrepo.ScanBatch{Changed: files[1:]}))

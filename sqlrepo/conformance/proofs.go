@@ -160,6 +160,7 @@ func leaveRescanning(f *fixture) {
 		}
 		equal(f.t, "token", next.Token, token)
 
+		// An entry that still differs after the second scan has failed.
 		failed := tt.state == sqlrepo.Failed || tt.state == sqlrepo.Changed && tt.again
 		equal(f.t, "failed", must(f.CountEntries(f.ctx, next.ID, sqlrepo.Failed))(f.t) == 1, failed)
 	}

@@ -381,6 +381,8 @@ func condemnNeeds(f *fixture) {
 	}
 
 	must(f.CompleteUpload(f.ctx, other, nil))(f.t)
+
+	// Everything but Needs is up to date in this view.
 	stale := f.view(space)
 	stale.Needs = seen
 	f.fails(f.Condemn(f.ctx, mine, stale, []int64{shard}), sqlrepo.ErrSpaceChanged)
@@ -532,6 +534,8 @@ func removalNodes(f *fixture) {
 	equal(f.t, "nodes", must(f.CountNodes(f.ctx))(f.t), 5000)
 
 	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shard}))
+
+	// Others may store the same blocks while these are deleted.
 	f.hold(space, blocks...)
 
 	total, left := int64(0), int64(5000)

@@ -139,6 +139,7 @@ func scanUnreachable(f *fixture) {
 		f.t.Errorf("linkable: %+v", linkables)
 	}
 
+	// Entries that can be reached again are as they were.
 	batch = sqlrepo.ScanBatch{Restored: []int64{files[0].ID, files[3].ID}}
 	equal(f.t, "length", batch.Len(), 2)
 	f.ok(f.SaveScan(f.ctx, stage, batch))

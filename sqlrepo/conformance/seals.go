@@ -51,6 +51,7 @@ func sealLast(f *fixture) {
 	equal(f.t, "tally", [4]int64{upload.PackedFiles, upload.PackedBytes, upload.SettledShards, upload.PlannedShards},
 		[4]int64{1, 700, 1, 2})
 
+	// With the last shard the next stage begins.
 	upload = f.sealed(packed(f.shard(stage)))
 	equal(f.t, "state", upload.State, sqlrepo.Rescanning)
 	equal(f.t, "tally", [4]int64{upload.PackedFiles, upload.PackedBytes, upload.SettledShards, upload.PlannedShards},
@@ -119,6 +120,8 @@ func setStageAside(f *fixture) {
 	upload := f.upload(stage)
 	equal(f.t, "stuck", upload.Stuck(), true)
 	equal(f.t, "shards aside", upload.AsideShards, 0)
+
+	// Opening the upload again brings its work back.
 	again := f.begin(source).Upload
 	equal(f.t, "again", again.ID, upload.ID)
 	equal(f.t, "stuck", again.Stuck(), false)
@@ -162,6 +165,7 @@ func sealStores(f *fixture) {
 	equal(f.t, "calls", calls, 1)
 	equal(f.t, "location", f.shards(stage)[0].Location, "file:///stored")
 
+	// DAG shards are stored in the same way.
 	dag := packed(sqlrepo.Shard{Ordinal: 1})
 	sealing.Revision++
 	f.ok(f.SaveLinks(f.ctx, f.stage(stage.Upload), sqlrepo.LinkBatch{Shard: &dag}, sealing))

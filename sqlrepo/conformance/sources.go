@@ -105,6 +105,8 @@ func sourceSightings(f *fixture) {
 		Mount: sqlrepo.Mount{Point: "/nas", Kind: "nfs4", Origin: "nas:/photos", Root: "/", Inner: "/"},
 		Below: []sqlrepo.Mount{{Point: "2024", Kind: "ext4", Origin: "/dev/sda1", ID: "id", Root: "/", Inner: "/"}},
 	}
+
+	// Strings may hold bytes that neither JSON nor a text column takes.
 	odd := sqlrepo.Sighting{Path: "/\xff\x00\\5c", Empty: true, Below: []sqlrepo.Mount{{Point: "\xfe"}, {Point: "\xff"}}}
 
 	stage := f.begin(a)
@@ -130,6 +132,7 @@ func sourceSightings(f *fixture) {
 	got, _ := must(f.Source(f.ctx, a.ID))(f.t).Sightings.At(nas.Path)
 	equal(f.t, "accepted", got, changed)
 
+	// A process that can't see mounts keeps what others know of them.
 	f.ok(f.RememberSighting(f.ctx, stage, sqlrepo.Sighting{Path: nas.Path, Empty: true}))
 	got, _ = must(f.Source(f.ctx, a.ID))(f.t).Sightings.At(nas.Path)
 	changed.Empty = true
@@ -138,6 +141,8 @@ func sourceSightings(f *fixture) {
 	f.fails(f.AcceptSighting(f.ctx, b.ID+1, nas), sqlrepo.ErrNotFound)
 
 	f.ok(f.RemoveSource(f.ctx, a.ID))
+
+	// A source that is taken back in keeps its sightings.
 	taken := must(f.AddSource(f.ctx, sqlrepo.Source{Space: a.Space, Name: "again", Path: a.Path}))(f.t)
 	equal(f.t, "taken back in", len(taken.Sightings), 2)
 }

@@ -57,6 +57,7 @@ func spaceWithSource(f *fixture) {
 	equal(f.t, "options", source.SourceOptions, given.SourceOptions)
 	equal(f.t, "keys", [2]int64{space.ID, source.ID}, [2]int64{taken.Space + 1, taken.ID + 1})
 
+	// If the name is taken, neither is added.
 	_, _, err = f.AddSpaceWith(f.ctx, sqlrepo.Space{DID: "did:key:other", Name: "with"}, given)
 	f.fails(err, sqlrepo.ErrExists)
 	equal(f.t, "spaces", len(must(f.Spaces(f.ctx))(f.t)), 2)

@@ -172,6 +172,8 @@ func (m *machine) seal(t *rapid.T) {
 
 	before := m.upload(m.stage)
 	after, err := m.fixture.seal(result)
+
+	// The shard stays claimed and can be sealed in its turn.
 	if shard.Ordinal != before.Sealed {
 		m.fails(err, sqlrepo.ErrLeaseLost)
 		m.claimed = append(m.claimed, shard)
@@ -280,6 +282,7 @@ func (m *machine) check(t *rapid.T) {
 		want = counted{Tally: sqlrepo.Tally{Found: want.Found, Linked: want.Linked, AsideShards: want.AsideShards}}
 	}
 
+	// Without a shard that is left to seal, the rows do not say how far sealing is.
 	want.Sealed = got.Sealed
 	if want.Next != nil {
 		want.Sealed = *want.Next

@@ -105,6 +105,8 @@ func transferLeases(p *pair) {
 
 	p.transferred()
 	p.target.now = started
+
+	// In the copy the shard can be claimed at once.
 	again := p.target.shard(stage)
 	equal(p.t, "attempts", again.Attempts, 0)
 	p.ok(p.target.Release(p.ctx, again))

@@ -150,6 +150,8 @@ func joinAtWork(f *fixture) {
 	}
 
 	other := fresh(source)
+
+	// Only the treatment of failures may differ.
 	other.SkipFailed = true
 	equal(f.t, "joined", must(f.OpenUpload(f.ctx, source.ID, other))(f.t).Joined, true)
 }
@@ -180,6 +182,7 @@ func restartUpload(f *fixture) {
 	}
 	f.fails(f.Renew(f.ctx, shard, term, 0), sqlrepo.ErrLeaseLost)
 
+	// All shards but the sealed one can be claimed again.
 	stage = must(f.Advance(f.ctx, f.stage(want), sqlrepo.Planning))(f.t)
 	equal(f.t, "sealed", stage.Upload.Sealed, 1)
 	f.packing(stage)
@@ -271,6 +274,8 @@ func reopenStore(f *fixture) {
 	}
 
 	equal(f.t, "known", must(f.KnowsStores(f.ctx))(f.t), false)
+
+	// Without shards the upload may change its store.
 	must(with("one"))(f.t)
 	equal(f.t, "known", must(f.KnowsStores(f.ctx))(f.t), true)
 	opened := must(with("two"))(f.t)
@@ -307,6 +312,8 @@ func reopenSharing(f *fixture) {
 	files := f.add(stage, file("a", 700))
 	f.toPack(stage, planFor(0, files...), planned(1))
 	empty := holding(f.shard(stage))
+
+	// The content of the shard is stored elsewhere.
 	empty.Shard.State = sqlrepo.ShardEmpty
 	f.sealed(empty)
 
@@ -340,6 +347,7 @@ func previousInStore(f *fixture) {
 		equal(f.t, "before one in "+store, previous(store), want)
 	}
 
+	// Older uploads have no store, and may be in any.
 	f.execute("UPDATE uploads SET store = NULL WHERE store = 'one'")
 	equal(f.t, "where the store of one is not known", previous("three"), one)
 }

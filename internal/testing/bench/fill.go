@@ -36,6 +36,7 @@ func (x lookups) fill(ctx context.Context, repo *sqlrepo.Repository, seed uint64
 		x.sample(f, nodes)
 	}
 
+	// All shards together may give a few more than are wanted.
 	f.sample = f.sample[:x.digests]
 	return f, nil
 }

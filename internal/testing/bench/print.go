@@ -67,6 +67,8 @@ func (k check) row(corpus, engine string) string {
 // printMarkdown prints a row for each corpus and engine, then one for each further check, with targets in brackets.
 func printMarkdown(w io.Writer, r *report) error {
 	var text strings.Builder
+
+	// Without the experiment prepare this table has no rows.
 	if len(r.Corpora) > 0 {
 		text.WriteString("| corpus | engine | limit | guppy | ratio | peak memory | database |\n")
 		text.WriteString("|---|---|---|---|---|---|---|\n")

@@ -36,6 +36,7 @@ func execute(ctx context.Context, environ []string, program string, args ...stri
 		return took, nil, fmt.Errorf("%s: %w\n%s", command, err, tail(stderr.Bytes()))
 	}
 
+	// The kernel knows the peak memory of a process that has ended.
 	if usage, ok := command.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		took.memory = usage.Maxrss * maxrssUnit()
 	}
