@@ -10,14 +10,14 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// ErrName is returned for what can't be the name of a migration.
+// ErrName is returned for a name that a migration can't have.
 var ErrName = errors.New("a migration's name has lower-case letters, digits and underscores, and begins with a letter")
 
 var validName = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 
 // Create makes the files of a new migration, up and down, for every engine, in a source tree's directory of
-// migrations. They have the number after the last one of any engine. It returns their paths, and overwrites nothing:
-// what it made is removed when it fails. A program has the migration once it is built again.
+// migrations. Their number follows the last one of any engine. Create returns their paths. It overwrites nothing,
+// and removes what it made if it fails. A program has the migration once it is built again.
 func Create(dir, name string) (files []string, err error) {
 	if !validName.MatchString(name) {
 		return nil, fmt.Errorf("%q: %w", name, ErrName)
@@ -26,12 +26,14 @@ func Create(dir, name string) (files []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, removeAll(files))
 			files = nil
 		}
 	}()
+
 	for _, engine := range dialect.Names() {
 		for _, direction := range []string{"up", "down"} {
 			path := filepath.Join(dir, engine, fmt.Sprintf("%04d_%s.%s.sql", next, name, direction))
@@ -51,11 +53,13 @@ func nextVersion(dir, name string) (uint, error) {
 		if err != nil {
 			return 0, fmt.Errorf("migrations in %s: %w", filepath.Join(dir, engine), err)
 		}
+
 		for _, m := range all {
 			if m.Name == name {
 				return 0, fmt.Errorf("migration %d is called %s too: %w", m.Version, name, os.ErrExist)
 			}
 		}
+
 		last = max(last, all.required())
 	}
 	return last + 1, nil

@@ -9,13 +9,13 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// driver is a database to golang-migrate, and one transaction in truth. Its drivers would commit three times for each
-// migration: the version with the dirty mark, the script, and the version without the mark. Here the three become
-// visible together, or not at all.
+// driver looks like a database to golang-migrate but is one transaction. The drivers of golang-migrate commit three
+// times for each migration: the version with the dirty mark, the script, and the version without the mark. With
+// driver the three become visible together, or not at all.
 type driver struct {
 	ctx  context.Context //nolint:containedctx // the interface passes none
 	tx   *sqlx.Tx
-	conn *sqlx.Conn // that of tx
+	conn *sqlx.Conn // the connection of tx
 	run  func(ctx context.Context, conn *sqlx.Conn, script string) error
 }
 
@@ -28,7 +28,7 @@ func (d *driver) Run(migration io.Reader) error {
 	return d.run(d.ctx, d.conn, string(script))
 }
 
-// SetVersion replaces the row of the version table. Version 0 is no row.
+// SetVersion replaces the row of the version table. Version 0 means no row.
 func (d *driver) SetVersion(version int, dirty bool) error {
 	if _, err := d.tx.ExecContext(d.ctx, "DELETE FROM "+versionTable); err != nil {
 		return err

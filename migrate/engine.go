@@ -9,13 +9,13 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// engine is how one kind of database is locked and migrated.
+// engine says how to lock and migrate one kind of database.
 type engine struct {
-	// tryLock takes the lock that all migrating processes share, or returns no release function if another has it. The
-	// lock may be the connection's: it is released once the connection is closed.
+	// tryLock takes the lock that all migrating processes share, or returns no release function if another process
+	// has it. The lock may belong to the connection, and is then released when the connection is closed.
 	tryLock func(ctx context.Context, conn *sqlx.Conn, s dialect.Settings) (release func() error, err error)
-	// run executes the script of a migration in the transaction that the connection is in. The error of a statement is a
-	// *scriptError.
+	// run executes the script of a migration in the connection's open transaction. It returns a *scriptError for a
+	// statement that fails.
 	run func(ctx context.Context, conn *sqlx.Conn, script string) error
 }
 

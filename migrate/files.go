@@ -19,7 +19,7 @@ type Migration struct {
 	Name    string
 }
 
-// file is a migration with the names of its two files.
+// file is a migration and the names of its two files.
 type file struct {
 	Migration
 	up, down string
@@ -28,7 +28,7 @@ type file struct {
 // list holds an engine's migrations, in the order of their versions.
 type list []file
 
-// load reads which migrations the engine of the settings has.
+// load reads the migrations of the settings' engine.
 func (m *Migrator) load() (list, error) {
 	d, err := dialect.For(m.settings.Type, m.settings.URL)
 	if err != nil {
@@ -41,19 +41,21 @@ func (m *Migrator) load() (list, error) {
 	return loaded, nil
 }
 
-// readList refuses what golang-migrate would pass over in silence: a file with another kind of name, and a migration
-// without its counterpart, which it would take for an empty one.
+// readList rejects what golang-migrate would ignore: a file with another kind of name, and a migration without its
+// counterpart, which golang-migrate would take for an empty one.
 func readList(files fs.FS, dir string) (list, error) {
 	entries, err := fs.ReadDir(files, dir)
 	if err != nil {
 		return nil, err
 	}
+
 	byVersion := map[uint]*file{}
 	for _, entry := range entries {
 		if err := addFile(byVersion, entry.Name()); err != nil {
 			return nil, fmt.Errorf("file %s: %w", entry.Name(), err)
 		}
 	}
+
 	var sorted list
 	for _, f := range byVersion {
 		if f.up == "" || f.down == "" {
@@ -61,6 +63,7 @@ func readList(files fs.FS, dir string) (list, error) {
 		}
 		sorted = append(sorted, *f)
 	}
+
 	slices.SortFunc(sorted, func(a, b file) int { return cmp.Compare(a.Version, b.Version) })
 	return sorted, nil
 }
@@ -73,11 +76,13 @@ func addFile(byVersion map[uint]*file, name string) error {
 	if parsed.Version == 0 {
 		return errors.New("version 0 stands for an empty database")
 	}
+
 	f := byVersion[parsed.Version]
 	if f == nil {
 		f = &file{Migration: Migration{parsed.Version, parsed.Identifier}}
 		byVersion[parsed.Version] = f
 	}
+
 	slot := &f.up
 	if parsed.Direction == source.Down {
 		slot = &f.down
@@ -89,10 +94,10 @@ func addFile(byVersion map[uint]*file, name string) error {
 	return nil
 }
 
-// required is the version after the last migration.
+// required returns the version after the last migration.
 func (l list) required() uint { return l.before(len(l)) }
 
-// before is the version that the schema has before the i-th migration, 0 before the first.
+// before returns the schema's version before the i-th migration, 0 before the first.
 func (l list) before(i int) uint {
 	if i == 0 {
 		return 0
@@ -100,7 +105,7 @@ func (l list) before(i int) uint {
 	return l[i-1].Version
 }
 
-// upTo is the number of migrations up to and with a version.
+// upTo returns the number of migrations up to and including a version.
 func (l list) upTo(version uint) int {
 	return sort.Search(len(l), func(i int) bool { return l[i].Version > version })
 }

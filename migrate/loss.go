@@ -13,16 +13,16 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// ErrHoldsData is returned for migrations that would drop tables which have rows.
+// ErrHoldsData is returned for migrations that would drop tables with rows.
 var ErrHoldsData = errors.New("that would drop what the database holds")
 
-// Loss is a table that would go, with its rows.
+// Loss is a table that would be dropped with its rows.
 type Loss struct {
 	Table string
 	Rows  int64
 }
 
-// LossError says what would be lost. It wraps ErrHoldsData.
+// LossError lists what would be lost. It wraps ErrHoldsData.
 type LossError struct{ Losses []Loss }
 
 func (e *LossError) Error() string {
@@ -45,10 +45,10 @@ func DescribeLosses(losses []Loss) string {
 	return strings.Join(parts, ", ")
 }
 
-// bookkeeping is a table whose rows only number those of others: without those it holds nothing.
+// bookkeeping is a table whose rows only number those of other tables. Without them it holds nothing.
 const bookkeeping = "counters"
 
-// findLosses counts what the tables hold that scripts, one after the other, would drop.
+// findLosses counts the rows of the tables that scripts, run one after the other, would drop.
 func findLosses(ctx context.Context, db *dialect.DB, scripts []string) (losses []Loss, err error) {
 	for _, table := range dropped(scripts) {
 		found, err := db.HasTable(ctx, db, table)
@@ -58,10 +58,12 @@ func findLosses(ctx context.Context, db *dialect.DB, scripts []string) (losses [
 		if !found || table == bookkeeping {
 			continue
 		}
+
 		rows, err := countRows(ctx, db, table)
 		if err != nil {
 			return nil, fmt.Errorf("count the rows of %s: %w", table, err)
 		}
+
 		if rows > 0 {
 			losses = append(losses, Loss{table, rows})
 		}
@@ -69,7 +71,7 @@ func findLosses(ctx context.Context, db *dialect.DB, scripts []string) (losses [
 	return losses, nil
 }
 
-// countRows asks for a table of the migrations' own, whose name needs no quotes.
+// countRows counts the rows of one of the migrations' own tables, whose names need no quotes.
 func countRows(ctx context.Context, db *dialect.DB, table string) (rows int64, err error) {
 	text, args, err := squirrel.Select("COUNT(*)").From(table).ToSql()
 	if err != nil {
@@ -88,8 +90,8 @@ var (
 	dropTable   = regexp.MustCompile(`(?i)^DROP TABLE (?:IF EXISTS )?([\w.", ]+?)(?: CASCADE| RESTRICT)?$`)
 )
 
-// dropped are the tables of which scripts leave nothing. Migrations also drop tables to rebuild them: a table whose
-// rows were copied from it before is not lost.
+// dropped returns the tables whose rows the scripts lose. Migrations also drop tables to rebuild them: a table
+// whose rows were copied before is not lost.
 func dropped(scripts []string) []string {
 	contents := contents{map[string]string{}, map[string]bool{}}
 	var lost []string
@@ -104,7 +106,8 @@ func dropped(scripts []string) []string {
 
 // contents follows the rows of tables as statements move them.
 type contents struct {
-	// origins are the tables whose rows others have now, "" for those without. A table that is not there has its own.
+	// origins maps each table to the table whose rows it has now, "" for none. A table that is not in the map has
+	// its own rows.
 	origins map[string]string
 	copied  map[string]bool
 }
@@ -116,17 +119,22 @@ func (c contents) of(table string) string {
 	return table
 }
 
-// follow returns the tables whose rows a statement drops.
+// follow applies a statement and returns the tables whose rows it drops.
 func (c contents) follow(statement string) (lost []string) {
+	// A new table has no rows.
 	if m := createTable.FindStringSubmatch(statement); m != nil {
 		c.origins[bare(m[1])] = ""
 	}
+
+	// The rows move with the name.
 	if m := renameTable.FindStringSubmatch(statement); m != nil {
 		from, to := bare(m[1]), bare(m[2])
 		c.origins[to], c.copied[to] = c.of(from), c.copied[from]
 		c.origins[from], c.copied[from] = "", false
 	}
+
 	if m := insertTable.FindStringSubmatch(statement); m != nil {
+		// Rows that were copied survive when one of the tables is dropped.
 		for _, from := range copiedFrom.FindAllStringSubmatch(statement, -1) {
 			c.copied[bare(from[1])] = true
 			if to := bare(m[1]); c.of(to) == "" {
@@ -134,6 +142,7 @@ func (c contents) follow(statement string) (lost []string) {
 			}
 		}
 	}
+
 	if m := dropTable.FindStringSubmatch(statement); m != nil {
 		for table := range strings.SplitSeq(m[1], ",") {
 			name := bare(table)
@@ -146,7 +155,7 @@ func (c contents) follow(statement string) (lost []string) {
 	return lost
 }
 
-// bare is a table's name without its schema and quotes.
+// bare returns a table's name without its schema and quotes.
 func bare(name string) string {
 	name = strings.ReplaceAll(strings.TrimSpace(name), `"`, "")
 	return name[strings.LastIndex(name, ".")+1:]

@@ -14,16 +14,17 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// Plan is what a call would do, without doing it.
+// Plan says what a call would do.
 type Plan struct {
 	// From and To are the versions before and after, 0 meaning none.
 	From, To uint
-	// Statements run before the steps: those that make the schema and the version table, and the only ones of Force.
+	// Statements run before the steps: they create the schema and the version table. For Force they are all there
+	// is.
 	Statements []string
 	Steps      []PlannedStep
 	// Losses are the tables with rows that would be dropped.
 	Losses []Loss
-	// Database says which database it is, without secrets, or "" for a file that is not there.
+	// Database names the database, without secrets. It is "" for a file that does not exist.
 	Database string
 }
 
@@ -33,21 +34,22 @@ type PlannedStep struct {
 	Revert bool
 	// File is the migration's file, below the migrations' root.
 	File string
-	// SQL is what the file says, and what then records the version.
+	// SQL is the text of the file, followed by the statements that record the version.
 	SQL string
 }
 
-// Reverts tells whether any migration would be reverted.
+// Reverts reports whether the plan reverts migrations.
 func (p Plan) Reverts() bool { return len(p.Steps) > 0 && p.Steps[0].Revert }
 
-// Plan says what Migrate would do now. It changes nothing, takes no lock and makes no database. It returns ErrNewer or
-// ErrDirty, in a *RefusedError, for a schema that can't be migrated, and ErrTarget.
+// Plan says what Migrate would do now. It changes nothing, takes no lock and creates no database. It returns
+// ErrNewer or ErrDirty, in a *RefusedError, for a schema that can't be migrated, and ErrTarget.
 func (m *Migrator) Plan(ctx context.Context, target Target) (Plan, error) {
 	return m.plan(ctx, func(status Status, all list) (Plan, error) {
 		steps, to, err := target.steps(status, all)
 		if err != nil || len(steps) == 0 {
 			return Plan{From: status.Current, To: status.Current}, err
 		}
+
 		plan := Plan{From: status.Current, To: to}
 		for _, s := range steps {
 			planned, err := m.planStep(s)
@@ -60,7 +62,7 @@ func (m *Migrator) Plan(ctx context.Context, target Target) (Plan, error) {
 	})
 }
 
-// PlanForce says what Force would do now, in the same way.
+// PlanForce says what Force would do now, in the same way as Plan.
 func (m *Migrator) PlanForce(ctx context.Context, version uint) (Plan, error) {
 	return m.plan(ctx, func(status Status, all list) (Plan, error) {
 		if version != 0 && !all.has(version) {
@@ -76,20 +78,25 @@ func (m *Migrator) plan(ctx context.Context, drawUp func(Status, list) (Plan, er
 	if err != nil {
 		return Plan{}, err
 	}
+
 	absent, err := m.absent()
 	if err != nil {
 		return Plan{}, err
 	}
+
+	// Opening the database would create it.
 	if absent {
 		plan, err = drawUp(statusOf(record{}, false, all), all)
 		plan.Statements = append([]string{createVersionTable}, plan.Statements...)
 		return plan, err
 	}
+
 	db, status, err := m.look(ctx, true)
 	if err != nil {
 		return Plan{}, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+
 	if plan, err = drawUp(status, all); err != nil {
 		return plan, err
 	}
@@ -105,6 +112,7 @@ func (m *Migrator) complete(ctx context.Context, db *dialect.DB, plan Plan) (Pla
 	if err != nil {
 		return plan, err
 	}
+
 	plan.Statements = append(before, plan.Statements...)
 	if plan.Reverts() {
 		plan.Losses, err = findLosses(ctx, db, plan.scripts())
@@ -119,7 +127,7 @@ func (p Plan) scripts() (scripts []string) {
 	return scripts
 }
 
-// absent tells whether the database is a file that is not there.
+// absent reports whether the database is a file that does not exist.
 func (m *Migrator) absent() (bool, error) {
 	d, err := m.settings.Dialect()
 	if err != nil || d.Files == nil {
@@ -130,7 +138,7 @@ func (m *Migrator) absent() (bool, error) {
 		return false, err
 	}
 	_, err = os.Stat(files[0])
-	return errors.Is(err, fs.ErrNotExist), nil // whatever else is wrong shows when it is opened
+	return errors.Is(err, fs.ErrNotExist), nil // any other error shows when the file is opened
 }
 
 func (m *Migrator) planStep(s step) (PlannedStep, error) {
@@ -138,11 +146,13 @@ func (m *Migrator) planStep(s step) (PlannedStep, error) {
 	if err != nil {
 		return PlannedStep{}, err
 	}
+
 	file := d.Name + "/" + s.file
 	script, err := fs.ReadFile(m.files, file)
 	if err != nil {
 		return PlannedStep{}, err
 	}
+
 	sql := strings.TrimRight(string(script), "\n") + "\n"
 	for _, statement := range recording(s.to) {
 		sql += statement + ";\n"
@@ -150,7 +160,7 @@ func (m *Migrator) planStep(s step) (PlannedStep, error) {
 	return PlannedStep{s.Migration, s.direction < 0, file, sql}, nil
 }
 
-// recording are the statements that record a version.
+// recording returns the statements that record a version.
 func recording(version uint) []string {
 	statements := []string{squirrel.DebugSqlizer(squirrel.Delete(versionTable))}
 	if version == 0 {
@@ -161,7 +171,7 @@ func recording(version uint) []string {
 		Values(value, squirrel.Expr("FALSE"))))
 }
 
-// preparing are the statements that make the schema and the version table, where they are not there.
+// preparing returns the statements that create the schema and the version table, unless they exist.
 func preparing(ctx context.Context, db *dialect.DB) (statements []string, err error) {
 	if db.MissingSchema != nil {
 		statement, err := db.MissingSchema(ctx, db)
@@ -172,10 +182,12 @@ func preparing(ctx context.Context, db *dialect.DB) (statements []string, err er
 			statements = append(statements, statement)
 		}
 	}
+
 	found, err := db.HasTable(ctx, db, versionTable)
 	if err != nil {
 		return nil, fmt.Errorf("version table: %w", err)
 	}
+
 	if !found {
 		statements = append(statements, createVersionTable)
 	}

@@ -13,24 +13,28 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// tryLockPostgres takes the advisory lock that golang-migrate's own tools ask for. It belongs to the connection on
-// which the migrations then run, so that none can go on without it. It doesn't wait in the server: a waiting statement
-// would hold up CREATE INDEX CONCURRENTLY.
+// tryLockPostgres takes the advisory lock that golang-migrate's own tools ask for. The lock belongs to the
+// connection that then migrates, so no migration can go on without it. tryLockPostgres does not wait in the server:
+// a waiting statement would hold up CREATE INDEX CONCURRENTLY.
 //
-// A schema that the migrations are to make has its lock already.
+// A schema that the migrations are yet to create is locked like any other.
 func tryLockPostgres(ctx context.Context, conn *sqlx.Conn, s dialect.Settings) (release func() error, err error) {
 	var name, schema string
 	const query = "SELECT current_database(), COALESCE(current_schema(), '')"
 	if err := conn.QueryRowxContext(ctx, query).Scan(&name, &schema); err != nil {
 		return nil, err
 	}
+
+	// A schema that does not exist yet is not the current one.
 	if s.Server.Schema != "" {
 		schema = s.Server.Schema
 	}
+
 	key, err := database.GenerateAdvisoryLockId(name, schema, versionTable)
 	if err != nil {
 		return nil, err
 	}
+
 	var locked bool
 	err = conn.GetContext(ctx, &locked, "SELECT pg_try_advisory_lock($1::text::bigint)", key)
 	if err != nil || !locked {
@@ -39,7 +43,7 @@ func tryLockPostgres(ctx context.Context, conn *sqlx.Conn, s dialect.Settings) (
 	return func() error { return nil }, nil
 }
 
-// runPostgres sends the whole script at once. The server answers for each statement before the one that failed.
+// runPostgres sends the whole script at once. The server answers each statement before the one that failed.
 func runPostgres(ctx context.Context, conn *sqlx.Conn, script string) error {
 	done, err := 0, error(nil)
 	if raw := conn.Raw(func(driver any) error {
@@ -49,6 +53,7 @@ func runPostgres(ctx context.Context, conn *sqlx.Conn, script string) error {
 	}); raw != nil {
 		return raw
 	}
+
 	var failure *pgconn.PgError
 	if !errors.As(err, &failure) {
 		return err
@@ -56,8 +61,8 @@ func runPostgres(ctx context.Context, conn *sqlx.Conn, script string) error {
 	return locate(script, done, int(failure.Position), err)
 }
 
-// locate says which statement failed: the one that the server points at in the script, or else the one after those that
-// were done. Nothing is done of a script in which it finds an error of syntax.
+// locate names the statement that failed: the one at the server's position in the script, or else the one after
+// those that were done. A script with a syntax error has no statement done.
 func locate(script string, done, position int, err error) error {
 	offset, line := offsetOf(script, position), lineAt(script, position)
 	for i, s := range split(script) {
@@ -72,14 +77,15 @@ func locate(script string, done, position int, err error) error {
 func countDone(results *pgconn.MultiResultReader) (done int, err error) {
 	for results.NextResult() {
 		if _, err := results.ResultReader().Close(); err != nil {
-			break // which the reader of all tells, too
+			break // the final Close returns the error, too
 		}
 		done++
 	}
 	return done, results.Close()
 }
 
-// lineAt is the line of the character at a position, which the server counts from 1, or 0 for a position outside.
+// lineAt returns the line of the character at a position, which the server counts from 1, or 0 for a position
+// outside.
 func lineAt(script string, position int) uint {
 	offset := offsetOf(script, position)
 	if offset < 0 {
@@ -88,7 +94,7 @@ func lineAt(script string, position int) uint {
 	return 1 + uint(strings.Count(script[:offset], "\n"))
 }
 
-// offsetOf is where the character at a position begins, in bytes, or -1 for a position outside.
+// offsetOf returns the offset in bytes of the character at a position, or -1 for a position outside.
 func offsetOf(script string, position int) int {
 	for offset := range script {
 		if position--; position == 0 {

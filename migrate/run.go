@@ -23,31 +23,40 @@ type step struct {
 	again string
 }
 
-// run sets a copy aside and takes the steps, each in a transaction of its own. An empty database takes them all in one:
-// what a crash left half-way there would look like an older schema, which isn't migrated unasked on every engine.
+// run sets a copy aside and takes the steps, each in its own transaction. An empty database takes all steps in one:
+// half of them, left by a crash, would look like an older schema, which not every engine migrates unasked.
 func (s *session) run(ctx context.Context, status Status, steps []step) (result Result, err error) {
 	result = status.unchanged()
 	if len(steps) == 0 {
 		return result, nil
 	}
+
 	if err := s.refuseForeign(ctx, status); err != nil {
 		return result, err
 	}
+
+	// Nobody may use the database while its schema changes.
 	alone, err := s.db.LockAll(ctx, s.db)
 	if err != nil {
 		return result, fmt.Errorf("the schema can't change now: %w", err)
 	}
 	defer func() { err = errors.Join(err, alone.Release()) }()
+
+	// The rows are counted while nobody can add any.
 	if err := s.refuseLoss(ctx, steps); err != nil {
 		return result, err
 	}
+
 	if err := s.copyAside(ctx, status, &result); err != nil {
 		return result, err
 	}
+
+	// A crash must not leave an empty database half migrated.
 	together := 1
 	if status.Empty {
 		together = len(steps)
 	}
+
 	for batch := range slices.Chunk(steps, together) {
 		if err := s.take(ctx, batch); err != nil {
 			return result, err
@@ -60,7 +69,7 @@ func (s *session) run(ctx context.Context, status Status, steps []step) (result 
 	return result, nil
 }
 
-// refuseForeign leaves a database alone that others use.
+// refuseForeign returns ErrForeign for a database that others use.
 func (s *session) refuseForeign(ctx context.Context, status Status) error {
 	if !status.Empty {
 		return nil
@@ -77,11 +86,13 @@ func refuseForeign(ctx context.Context, db *dialect.DB, status Status) error {
 		"name a database of its own, or on PostgreSQL a schema of its own (search_path in the URL)"}
 }
 
-// refuseLoss looks while nobody else can write.
+// refuseLoss returns a *LossError if the steps drop tables with rows. Its caller keeps others from writing
+// meanwhile.
 func (s *session) refuseLoss(ctx context.Context, steps []step) error {
 	if s.dropData || steps[0].direction > 0 {
 		return nil
 	}
+
 	var scripts []string
 	for _, next := range steps {
 		script, err := fs.ReadFile(s.files, s.path(next.file))
@@ -90,6 +101,7 @@ func (s *session) refuseLoss(ctx context.Context, steps []step) error {
 		}
 		scripts = append(scripts, string(script))
 	}
+
 	losses, err := findLosses(ctx, s.db, scripts)
 	if err == nil && len(losses) > 0 {
 		err = &LossError{losses}
@@ -101,6 +113,7 @@ func (s *session) copyAside(ctx context.Context, status Status, result *Result) 
 	if s.db.CopyAside == nil || status.Empty {
 		return nil
 	}
+
 	result.Backup, err = s.db.CopyAside(ctx, s.db, fmt.Sprintf(".v%d.bak", status.Current))
 	if err != nil {
 		result.Backup = ""
@@ -110,10 +123,11 @@ func (s *session) copyAside(ctx context.Context, status Status, result *Result) 
 	return nil
 }
 
-// take takes steps in one transaction. The context can end it before each of them.
+// take takes steps in one transaction. Cancelling the context takes effect before each of them.
 func (s *session) take(ctx context.Context, batch []step) error {
 	begun, first, last := time.Now(), batch[0], batch[len(batch)-1]
 	var files []string
+
 	err := s.transact(ctx, func(m *gomigrate.Migrate) error {
 		for _, next := range batch {
 			if err := ctx.Err(); err != nil {
@@ -126,10 +140,12 @@ func (s *session) take(ctx context.Context, batch []step) error {
 		}
 		return nil
 	})
+
 	var commit *commitError
 	if errors.As(err, &commit) {
 		return s.failed(last, first.from, err)
 	}
+
 	if err == nil {
 		s.log.InfoContext(ctx, "migrated", "files", files, "from", first.from, "to", last.to,
 			"duration", time.Since(begun))
@@ -137,7 +153,7 @@ func (s *session) take(ctx context.Context, batch []step) error {
 	return err
 }
 
-// failed reports a step that failed, in a transaction that began with the schema at a version.
+// failed describes a failed step. Its transaction began with the schema at the given version.
 func (s *session) failed(failed step, version uint, err error) error {
 	var script *scriptError
 	var line uint
@@ -145,8 +161,11 @@ func (s *session) failed(failed step, version uint, err error) error {
 	if errors.As(err, &script) {
 		line, statement, err = script.line, script.statement, script.err
 	}
+
 	var commit *commitError
+	// If only the answer to the commit was lost, the commit may have succeeded.
 	unsure := errors.As(err, &commit) && s.db.LosesAnswers && s.db.Classify(err) == dialect.Unavailable
+
 	return &FailedError{
 		File:      s.path(failed.file),
 		Line:      line,

@@ -5,20 +5,20 @@ import (
 	"strings"
 )
 
-// statement is one of a script's.
+// statement is one statement of a script.
 type statement struct {
 	text string
-	// start is where in the script it begins, in bytes, and line in which line.
+	// start is where the statement begins in the script, in bytes; line is the line.
 	start int
 	line  uint
-	// plain is the text without comments, each white space in it one blank.
+	// plain is the text without comments, with each run of white space as one blank.
 	plain string
 }
 
-// longestBeginning bounds how much of a statement a message quotes.
+// longestBeginning limits how much of a statement a message quotes.
 const longestBeginning = 60
 
-// beginning is as much of the statement as tells which it is.
+// beginning returns enough of the statement to identify it.
 func (s statement) beginning() string {
 	if runes := []rune(s.plain); len(runes) > longestBeginning {
 		return string(runes[:longestBeginning]) + "..."
@@ -26,7 +26,7 @@ func (s statement) beginning() string {
 	return s.plain
 }
 
-// split cuts a script at its semicolons, but for those in quotes, in comments, and in the body of a trigger or
+// split cuts a script at its semicolons, except those in quotes, in comments, and in the body of a trigger or
 // function.
 func split(script string) (statements []statement) {
 	var next builder
@@ -37,6 +37,7 @@ func split(script string) (statements []statement) {
 		} else {
 			next.add(piece, kind, at, line)
 		}
+
 		at += len(piece)
 		line += uint(strings.Count(piece, "\n"))
 	}
@@ -48,18 +49,20 @@ type builder struct {
 	text, plain strings.Builder
 	start       int
 	line        uint
-	// words are those outside of quotes, and the semicolons, in capitals.
+	// words are the words outside of quotes, and the semicolons, in capitals.
 	words []string
 }
 
 func (b *builder) add(piece string, kind tokenKind, start int, line uint) {
 	blank := kind == space || kind == comment
+	// A statement begins with its first token that is not blank.
 	if b.text.Len() == 0 {
 		if blank {
 			return
 		}
 		b.start, b.line = start, line
 	}
+
 	b.text.WriteString(piece)
 	if blank {
 		piece = " "
@@ -67,6 +70,7 @@ func (b *builder) add(piece string, kind tokenKind, start int, line uint) {
 	if !blank || !strings.HasSuffix(b.plain.String(), " ") {
 		b.plain.WriteString(piece)
 	}
+
 	if kind == word || piece == ";" {
 		b.words = append(b.words, strings.ToUpper(piece))
 	}
@@ -80,8 +84,8 @@ func (b *builder) endTo(statements []statement) []statement {
 	return statements
 }
 
-// insideBody tells whether a semicolon belongs to a body of statements, which ends with one before END and one after
-// it.
+// insideBody reports whether a semicolon belongs to a body of statements. A body ends with one semicolon before END
+// and one after it.
 func (b *builder) insideBody() bool {
 	if len(b.words) == 0 || b.words[0] != "CREATE" || !hasBody.MatchString(strings.Join(b.words, " ")) {
 		return false
@@ -101,7 +105,7 @@ const (
 	word
 )
 
-// tokens are the kinds of token that are longer than a character, as both engines have them.
+// tokens are the kinds of tokens longer than one character, the same for both engines.
 var tokens = []struct {
 	kind tokenKind
 	form *regexp.Regexp
@@ -116,18 +120,22 @@ var tokens = []struct {
 
 var dollar = regexp.MustCompile(`^\$[\pL_]*\$`)
 
-// cutToken returns the token that a text begins with; a text is never empty.
+// cutToken returns the first token of a text that is not empty.
 func cutToken(text string) (string, tokenKind) {
 	for _, token := range tokens {
 		if piece := token.form.FindString(text); piece != "" {
 			return piece, token.kind
 		}
 	}
+
+	// A dollar quote ends with the tag that began it.
 	if tag := dollar.FindString(text); tag != "" {
 		if end := strings.Index(text[len(tag):], tag); end >= 0 {
 			return text[:len(tag)+end+len(tag)], quoted
 		}
 	}
+
+	// Any other character is a token by itself.
 	for end := range text {
 		if end > 0 {
 			return text[:end], other

@@ -19,11 +19,11 @@ import (
 
 const retryDelay = 50 * time.Millisecond
 
-// session is a handle of its own on the database, and the lock under which the schema changes.
+// session is a separate handle on the database, and the lock under which the schema changes.
 type session struct {
 	db *dialect.DB
-	// conn is the connection that migrates, and that may hold the lock. The handle has others, which look on and keep runs
-	// away.
+	// conn is the connection that migrates and may hold the lock. The handle's other connections read, and keep
+	// workers away.
 	conn     *sqlx.Conn
 	engine   engine
 	list     list
@@ -34,15 +34,17 @@ type session struct {
 	release  func() error
 }
 
-// open opens the database. Processes that make the same SQLite file at the same time get in each other's way for a
-// moment, whatever the busy timeout, so it tries again.
+// open opens the database. Processes that create the same SQLite file at the same time get in each other's way for
+// a moment, whatever the busy timeout is, so open tries again.
 func (m *Migrator) open(ctx context.Context, settings dialect.Settings) (*dialect.DB, error) {
 	d, err := settings.Dialect()
 	if err != nil {
 		return nil, err
 	}
+
 	limited, cancel := context.WithTimeout(ctx, m.lockTimeout)
 	defer cancel()
+
 	for {
 		db, err := dialect.Open(ctx, settings)
 		if err == nil || d.Classify(err) != dialect.Conflict {
@@ -54,20 +56,25 @@ func (m *Migrator) open(ctx context.Context, settings dialect.Settings) (*dialec
 	}
 }
 
-// begin opens the database and waits for the lock; ErrBusy says that it took too long.
+// begin opens the database and waits for the lock. It returns ErrBusy if that takes too long.
 func (m *Migrator) begin(ctx context.Context, all list) (*session, error) {
 	settings := m.settings
 	if m.direct != nil {
 		settings = *m.direct
 	}
+
+	// Behind such a pooler no lock is kept for a session.
 	if settings.TransactionPooler {
 		return nil, ErrPooled
 	}
+
+	// The first migration may have to create the schema.
 	settings.SchemaMayLack = true
 	db, err := m.open(ctx, settings)
 	if err != nil {
 		return nil, err
 	}
+
 	s := &session{db: db, list: all, files: m.files, log: m.log, timeout: m.lockTimeout, dropData: m.dropData}
 	if err := s.connect(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -87,7 +94,7 @@ func (s *session) connect(ctx context.Context) (err error) {
 	return err
 }
 
-// disconnect also does with a connection that has broken, which the handle has dropped.
+// disconnect also works for a broken connection, which the handle has dropped.
 func (s *session) disconnect() error {
 	err := s.conn.Close()
 	if errors.Is(err, sql.ErrConnDone) {
@@ -101,6 +108,7 @@ func (s *session) close() error { return errors.Join(s.disconnect(), s.release()
 func (s *session) lock(ctx context.Context) (release func() error, err error) {
 	limited, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+
 	for waiting := false; ; waiting = true {
 		release, err := s.engine.tryLock(ctx, s.conn, s.db.Settings)
 		if err != nil {
@@ -109,6 +117,7 @@ func (s *session) lock(ctx context.Context) (release func() error, err error) {
 		if release != nil {
 			return release, nil
 		}
+
 		if !waiting {
 			s.log.InfoContext(ctx, "waiting for another process that migrates the database")
 		}
@@ -125,7 +134,7 @@ func busy(ctx context.Context, timeout time.Duration) error {
 	return fmt.Errorf("%w: gave up after %v", ErrBusy, timeout)
 }
 
-// pause waits a moment, or fails when the context ends.
+// pause waits a moment, or returns an error if the context ends.
 func pause(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
@@ -156,5 +165,5 @@ func (s *session) force(ctx context.Context, version uint) (err error) {
 	return s.transact(ctx, func(m *gomigrate.Migrate) error { return m.Force(target) })
 }
 
-// path is a migration's file as messages name it.
+// path returns a migration's file as messages name it.
 func (s *session) path(name string) string { return path.Join(s.db.Name, name) }

@@ -17,13 +17,13 @@ const (
 	createVersionTable = "CREATE TABLE " + versionTable + " (version BIGINT NOT NULL PRIMARY KEY, dirty BOOLEAN NOT NULL)"
 )
 
-// record is the row of the version table. The version may be -1 for none, as other tools write it.
+// record is the row of the version table. Other tools may write version -1 for none.
 type record struct {
 	Version int64
 	Dirty   bool
 }
 
-// readRecord tells a missing record from one that can't be read.
+// readRecord distinguishes a missing record from one that can't be read.
 func readRecord(ctx context.Context, db *dialect.DB) (record, bool, error) {
 	found, err := db.HasTable(ctx, db, versionTable)
 	if err != nil || !found {
@@ -63,7 +63,7 @@ func statusOf(r record, found bool, all list) Status {
 
 func (s Status) unchanged() Result { return Result{From: s.Current, To: s.Current} }
 
-// unfit says why no migration may start from here.
+// unfit returns the reason why no migration may start from this status, if there is one.
 func (s Status) unfit() error {
 	switch {
 	case s.Dirty:

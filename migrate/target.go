@@ -5,27 +5,28 @@ import (
 	"fmt"
 )
 
-// ErrTarget is returned for a version that the schema can't be brought to in the way asked for.
+// ErrTarget is returned for a version that the schema can't be brought to in the requested way.
 var ErrTarget = errors.New("no such step")
 
-// Target is where the schema is to go. Which migrations that takes is seen only when its version is known.
+// Target is the version that the schema is to get. Which migrations lead there shows only once the schema's version
+// is known.
 type Target struct {
-	// command brings the schema there, as an operator types it; %d is the version.
+	// command is the command that brings the schema there, as an operator types it; %d is the version.
 	command string
 	version func(status Status) (uint, error)
 }
 
-// Latest is the version that this program needs, after all migrations.
+// Latest is the target after all migrations: the version that this program needs.
 func Latest() Target {
 	return Target{"guppy migrate up", func(s Status) (uint, error) { return s.Required, nil }}
 }
 
-// To is a version, by applying migrations or reverting them. 0 is an empty database.
+// To is the target of a given version, by applying migrations or by reverting them. 0 is an empty database.
 func To(version uint) Target {
 	return Target{"guppy migrate goto %d", func(Status) (uint, error) { return version, nil }}
 }
 
-// UpTo is a version that is not before the present one.
+// UpTo is the target of a version that is not before the present one.
 func UpTo(version uint) Target {
 	return Target{"guppy migrate up --to %d", func(s Status) (uint, error) {
 		if version < s.Current {
@@ -36,7 +37,7 @@ func UpTo(version uint) Target {
 	}}
 }
 
-// DownTo is a version that is not after the present one.
+// DownTo is the target of a version that is not after the present one.
 func DownTo(version uint) Target {
 	return Target{"guppy migrate down --to %d", func(s Status) (uint, error) {
 		if version > s.Current {
@@ -47,7 +48,7 @@ func DownTo(version uint) Target {
 	}}
 }
 
-// DownBy is the version before the last n migrations.
+// DownBy is the target before the last n migrations.
 func DownBy(n int) Target {
 	return Target{"guppy migrate down --to %d", func(s Status) (uint, error) {
 		applied := len(s.Applied)
@@ -63,17 +64,21 @@ func DownBy(n int) Target {
 	}}
 }
 
-// steps are the migrations that lead to the target, and its version.
+// steps returns the migrations that lead to the target, and its version.
 func (t Target) steps(status Status, all list) (steps []step, to uint, err error) {
 	if err := status.unfit(); err != nil {
 		return nil, 0, err
 	}
+
 	if to, err = t.version(status); err != nil {
 		return nil, 0, err
 	}
+
 	if to != 0 && !all.has(to) {
 		return nil, 0, noSuchVersion(to, status)
 	}
+
+	// At most one of the loops runs.
 	at, end := len(status.Applied), all.upTo(to)
 	for ; at < end; at++ {
 		steps = append(steps, step{all[at].Migration, all[at].up, +1, all.before(at), all[at].Version, t.commandTo(to)})
@@ -82,6 +87,7 @@ func (t Target) steps(status Status, all list) (steps []step, to uint, err error
 		f := all[at-1]
 		steps = append(steps, step{f.Migration, f.down, -1, f.Version, all.before(at - 1), t.commandTo(to)})
 	}
+
 	return steps, to, nil
 }
 

@@ -12,15 +12,15 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// commitError is a commit that failed. Where answers can be lost, it may have happened all the same.
+// commitError is a failed commit. Where answers can be lost, it may have succeeded all the same.
 type commitError struct{ err error }
 
 func (e *commitError) Error() string { return fmt.Sprintf("commit: %v", e.err) }
 
 func (e *commitError) Unwrap() error { return e.err }
 
-// prepare makes the schema and the version table unless they are there: whoever may change tables need not be one who
-// may make them. An empty table is as good as none.
+// prepare runs the statements that create the schema and the version table. There are none if both exist: a role
+// that may change tables need not be allowed to create them. An empty version table is as good as none.
 func (s *session) prepare(ctx context.Context, tx *sqlx.Tx, statements []string) error {
 	for _, statement := range statements {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
@@ -36,45 +36,51 @@ func (s *session) prepare(ctx context.Context, tx *sqlx.Tx, statements []string)
 	return nil
 }
 
-// transact lets golang-migrate work in one transaction, which commits if the work succeeds. Cancelling the context has
-// no effect on it.
+// transact lets golang-migrate work in one transaction, and commits if the work succeeds. Cancelling the context
+// has no effect on it.
 func (s *session) transact(ctx context.Context, work func(*gomigrate.Migrate) error) error {
 	ctx = context.WithoutCancel(ctx)
 	statements, err := preparing(ctx, s.db)
 	if err != nil {
 		return err
 	}
+
 	raise, err := s.raising(ctx)
 	if err != nil {
 		return err
 	}
+
 	tx, err := s.conn.BeginTxx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback() }() // what went wrong before is what the caller hears of
+	defer func() { _ = tx.Rollback() }() // the caller gets the error from before
+
 	if err := s.db.Prove(ctx, tx); err != nil {
 		return err
 	}
+
 	if raise != "" {
 		if _, err := tx.ExecContext(ctx, raise); err != nil {
 			return err
 		}
 	}
+
 	if err := s.prepare(ctx, tx, statements); err != nil {
 		return err
 	}
 	if err := s.drive(ctx, tx, work); err != nil {
 		return err
 	}
+
 	if err := tx.Commit(); err != nil {
 		return &commitError{err}
 	}
 	return nil
 }
 
-// raising is the statement by which whoever has lost a lock learns that the schema was changed meanwhile: "" where none
-// can be lost, or nobody could have used the schema.
+// raising returns the statement that makes a process which has lost its lock notice the change of the schema. It
+// returns "" if no lock can be lost, or no process can have used the schema.
 func (s *session) raising(ctx context.Context) (statement string, err error) {
 	if !s.db.LosesLocks {
 		return "", ctx.Err()
@@ -95,6 +101,7 @@ func (s *session) drive(ctx context.Context, tx *sqlx.Tx, work func(*gomigrate.M
 	if err != nil {
 		return err
 	}
+
 	m, err := gomigrate.NewWithInstance("iofs", files, s.db.Name, &driver{ctx, tx, s.conn, s.engine.run})
 	if err != nil {
 		return errors.Join(err, files.Close())

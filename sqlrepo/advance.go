@@ -10,27 +10,33 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// Advance records that a stage is done and which one is next. The lease stays for the next stage, except that shards are
-// packed by all, and that nothing is left to do for an Incomplete upload. What a scan has changed is counted again.
+// Advance ends a stage and begins the next one. The lease carries over to the next stage, with two exceptions: all
+// workers pack shards, and an Incomplete upload has no work left. After a scan, Advance counts the upload's rows
+// again.
 //
-// Rows have the last word on what is next, so that it does not depend on what an attempt has seen:
-//   - Rescanning follows Planning instead of Packing if everything that is planned is packed.
-//   - Scanning follows Rescanning instead of Linking while an entry is Changed and the source was not scanned again. If it
-//     was, such entries are Failed. Incomplete follows instead of Linking if entries could not be prepared and are not to
-//     be skipped.
+// The rows decide what is next, so the outcome does not depend on what one attempt has seen:
+//   - Rescanning follows Planning instead of Packing if everything planned is packed.
+//   - Scanning follows Rescanning instead of Linking while an entry is Changed and the source has not been scanned
+//     again. If it has, such entries become Failed. Incomplete follows instead of Linking if entries could not be
+//     prepared and the upload does not skip them.
 //
-// Advance returns ErrLeaseLost if somebody else has the stage, and ErrState if the upload is not in the stage's state or
-// the next state may not follow it. It never enters Indexing or Complete: see BeginIndexing and CompleteUpload.
+// Advance returns ErrLeaseLost if another worker has the stage, and ErrState if the upload is not in the stage's
+// state or the next state may not follow it. Advance never enters Indexing or Complete; see BeginIndexing and
+// CompleteUpload.
 func (r *Repository) Advance(ctx context.Context, stage Stage, next UploadState) (Stage, error) {
 	if stage.Upload.State == Rescanning && next == Linking {
 		return r.leaveRescanning(ctx, stage)
 	}
+
 	update := r.advanced(stage, next).Suffix("RETURNING " + columnList(uploadFields))
 	advanced, tried := Stage{}, false
+
 	err := r.retry(ctx, fmt.Sprintf("begin %s", next), func() error {
 		if err := checkAdvance(stage, next); err != nil {
 			return err
 		}
+
+		// If an earlier attempt was committed and only its answer was lost, this one finds no row.
 		err := r.update(ctx, update, &advanced.Upload)
 		if errors.Is(err, ErrNotFound) && tried {
 			return r.hasAdvanced(ctx, stage, &advanced.Upload)
@@ -41,28 +47,32 @@ func (r *Repository) Advance(ctx context.Context, stage Stage, next UploadState)
 		}
 		return err
 	})
+
 	return advanced, err
 }
 
-// leaveRescanning finds out from rows what follows, in the transaction in which it begins.
+// leaveRescanning reads from the rows which state follows, in the transaction that enters it.
 func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced Stage, err error) {
 	var changed, failed bool
+	// With this condition the index of entries that are not Ready serves the query.
 	has := func(states ...EntryState) squirrel.SelectBuilder {
 		rows := squirrel.Select("1").From("entries").Where("state <> 0").
 			Where(squirrel.Eq{"upload": stage.Upload.ID, "state": states})
 		return squirrel.Select().Column(squirrel.ConcatExpr("EXISTS (", rows, ")"))
 	}
+
 	advance := func(tx *dialect.Tx, next UploadState) error {
 		return r.get(ctx, tx, &advanced.Upload,
 			r.advanced(stage, next).Suffix("RETURNING "+columnList(uploadFields)))
 	}
 
 	err = r.withTx(ctx, "leave rescanning", func(tx *dialect.Tx) error {
-		// Until the transaction ends nobody else has the stage.
+		// Until the transaction ends, no other worker can claim the stage.
 		seen := squirrel.Update("uploads").Set("lease_seen", r.at(0)).Where(squirrel.Eq{"state": Rescanning})
 		if err := r.fence(ctx, tx, stage, seen); err != nil {
 			return err
 		}
+
 		if err := r.get(ctx, tx, &changed, has(Changed)); err != nil {
 			return err
 		}
@@ -70,6 +80,7 @@ func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced
 			return advance(tx, Scanning)
 		}
 
+		// The source was scanned again already, so what still differs has failed.
 		differs := squirrel.Update("entries").Set("state", Failed).
 			Where("state <> 0").Where(squirrel.Eq{"upload": stage.Upload.ID, "state": Changed})
 		if err := r.later(ctx, tx, differs, nil); err != nil {
@@ -78,6 +89,7 @@ func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced
 		if err := r.get(ctx, tx, &failed, has(Failed, Unreachable)); err != nil {
 			return err
 		}
+
 		next := Linking
 		if failed && !stage.Upload.SkipFailed {
 			next = Incomplete
@@ -87,7 +99,7 @@ func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced
 	return advanced, err
 }
 
-// notHeld tells why a stage could not go on: somebody else has it, or its upload is in another state.
+// notHeld explains why a stage could not go on: another worker has it, or its upload is in another state.
 func (r *Repository) notHeld(ctx context.Context, stage Stage) error {
 	var state UploadState
 	err := r.get(ctx, r.db.Writer, &state, squirrel.Select("state").From("uploads").Where(held(stage)))
@@ -100,8 +112,8 @@ func (r *Repository) notHeld(ctx context.Context, stage Stage) error {
 	return fmt.Errorf("upload %d: %w: it is %s, not %s", stage.Upload.ID, ErrState, state, stage.Upload.State)
 }
 
-// hasAdvanced reports whether an attempt was committed whose answer was lost: the upload has left the stage, and nobody
-// else has it. Else the lease is lost.
+// hasAdvanced reads the upload after an attempt whose answer was lost. If the upload has left the stage and no
+// other worker has it, that attempt was committed. Otherwise the lease is lost.
 func (r *Repository) hasAdvanced(ctx context.Context, stage Stage, upload *Upload) error {
 	err := r.get(ctx, r.db.Writer, upload, squirrel.Select(uploadFields...).From("uploads").
 		Where(squirrel.Eq{"id": stage.Upload.ID, "token": []int64{0, stage.Upload.Token}}).
@@ -112,11 +124,12 @@ func (r *Repository) hasAdvanced(ctx context.Context, stage Stage, upload *Uploa
 	return err
 }
 
-// recounted sets the tally to what the rows say.
+// recounted makes an update set the tally to the counts of the upload's rows.
 func recounted(update squirrel.UpdateBuilder, upload int64) squirrel.UpdateBuilder {
 	shards := func(what string) squirrel.SelectBuilder {
 		return squirrel.Select(what).From("shards").Where(squirrel.Eq{"upload": upload})
 	}
+
 	data := func(states ...ShardState) squirrel.SelectBuilder {
 		return shards("COUNT(*)").Where(squirrel.Eq{"kind": DataShard, "state": states})
 	}
@@ -124,13 +137,17 @@ func recounted(update squirrel.UpdateBuilder, upload int64) squirrel.UpdateBuild
 		return squirrel.Select(what).From("segments").
 			Where(within("shard", shards("id").Where(squirrel.Eq{"state": states})))
 	}
+
 	begins, bytes := squirrel.Eq{"file_offset": 0}, "CAST(COALESCE(SUM(length), 0) AS BIGINT)"
-	// Only where there is an earlier upload can an entry share anything: others need not be gone through for it.
+
+	// An entry can share content only with an earlier upload. Without one there is nothing to count.
 	earlier := squirrel.Select("1").From("uploads AS earlier").Where(
 		"earlier.source = uploads.source AND earlier.id < uploads.id")
 	sharing := squirrel.Select("COUNT(*)").From("entries").Where(squirrel.Eq{"upload": upload}).
 		Where(squirrel.NotEq{"origin": nil})
+	// Nothing waits for shards that are set aside.
 	open := shards("MIN(ordinal)").Where(squirrel.Eq{"state": ShardPlanned, "set_aside_at": nil})
+
 	return update.
 		Set("found_entries", squirrel.Select("COUNT(*)").From("entries").Where(squirrel.Eq{"upload": upload})).
 		Set("shared_entries", squirrel.ConcatExpr("CASE WHEN EXISTS (", earlier, ") THEN (", sharing, ") ELSE 0 END")).

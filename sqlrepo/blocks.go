@@ -12,19 +12,20 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// Place is where a block lies: its bytes, behind their length and CID, in a shard.
+// Place is where a block lies: a shard, and the position of the block's bytes in it, behind their length and CID.
 type Place struct {
 	Shard int64
 	Node
 }
 
-// FindBlocks returns the places of those of some blocks that lie in packed shards of a space, or of all spaces if
-// space is nil, in the order of shards and positions. A block that is stored more than once has more than one place.
+// FindBlocks returns where the given blocks lie in packed shards of a space, or of all spaces if space is nil,
+// ordered by shard and position. A block that is stored more than once has more than one place.
 func (r *Repository) FindBlocks(ctx context.Context, space *int64, digests []Digest) (found []Place, err error) {
 	wanted := make(map[Digest]struct{}, len(digests))
 	for _, digest := range digests {
 		wanted[digest] = struct{}{}
 	}
+
 	for _, some := range batches(digests, keysAtOnce) {
 		places, err := r.findBlocks(ctx, space, some, wanted)
 		if err != nil {
@@ -32,6 +33,7 @@ func (r *Repository) FindBlocks(ctx context.Context, space *int64, digests []Dig
 		}
 		found = append(found, places...)
 	}
+
 	slices.SortFunc(found, func(a, b Place) int {
 		return cmp.Or(cmp.Compare(a.Shard, b.Shard), cmp.Compare(a.Position, b.Position))
 	})
@@ -44,29 +46,36 @@ func (r *Repository) findBlocks(ctx context.Context, space *int64, digests []Dig
 	for i := range digests {
 		prefixes[i], _ = digests[i].split()
 	}
+
 	query := r.db.Probe(squirrel.Select("nodes.shard", "nodes.prefix", "nodes.position", "nodes.length", "nodes.codec",
 		"nodes.suffix"), "nodes", "prefix", prefixes).CrossJoin("shards").Where("shards.id = nodes.shard").
 		Where(squirrel.Eq{"shards.state": ShardPacked})
+
 	if space != nil {
 		query = query.CrossJoin("uploads").CrossJoin("sources").
 			Where("uploads.id = shards.upload AND sources.id = uploads.source").Where(squirrel.Eq{"sources.space": *space})
 	}
+
 	var rows []struct {
 		Shard int64 `db:"shard"`
 		nodeRow
 	}
 	err = r.read(ctx, "find blocks", func() error {
+		// A retry starts over.
 		rows = nil
 		return r.list(ctx, r.db.Reader, &rows, query)
 	})
 	if err != nil {
 		return nil, err
 	}
+
 	for _, row := range rows {
 		node, err := row.node()
 		if err != nil {
 			return nil, fmt.Errorf("shard %d, block at %d: %w", row.Shard, row.Position, err)
 		}
+
+		// The query compares only the first 64 bits of digests.
 		if _, ok := wanted[node.Digest]; ok {
 			found = append(found, Place{Shard: row.Shard, Node: node})
 		}
@@ -90,11 +99,11 @@ func (r *Repository) UploadsWithRoot(ctx context.Context, root CID) (uploads []U
 	return uploads, err
 }
 
-// Listed is an entry with what a reader of its upload knows of it.
+// Listed is an entry as a reader of its upload sees it.
 type Listed struct {
 	Path Path `db:"path"`
 	Fingerprint
-	// Root is where the DAG of a file begins; undefined when that is not known.
+	// Root is the root of a file's DAG, undefined if it is not known.
 	Root CID `db:"-"`
 
 	ID     int64 `db:"id"`
@@ -105,12 +114,12 @@ var listedFields = []string{"id", "path", "kind", "size", "mtime_ns", "permissio
 	"COALESCE(mtime_era, 0) AS mtime_era",
 	"COALESCE(origin, 0) AS origin"}
 
-// EntriesBelow yields, in canonical order, the entry at a path of an upload and all below it that belong under the
-// upload's root. It reads them page by page.
+// EntriesBelow yields, in canonical order, the entry at a path of an upload and the entries below it, as far as
+// they belong under the upload's root. It reads them page by page.
 func (r *Repository) EntriesBelow(ctx context.Context, upload int64, path Path) iter.Seq2[Listed, error] {
 	query := squirrel.Select(listedFields...).From("entries").
 		Where(squirrel.Eq{"upload": upload, "state": linkable}).OrderBy("path")
-	if path != "" { // what lies below it follows it at once, as the separator is the lowest byte
+	if path != "" { // the entries below follow at once: the separator is the lowest byte
 		query = query.Where(squirrel.GtOrEq{"path": path}).Where(squirrel.Lt{"path": path + "\x01"})
 	}
 	return pages(query, behindListed, func(page *[]Listed, query squirrel.SelectBuilder) error {
@@ -118,7 +127,7 @@ func (r *Repository) EntriesBelow(ctx context.Context, upload int64, path Path) 
 	})
 }
 
-// Listing yields, in canonical order, the entries of an upload that belong under its root, files with their roots.
+// Listing yields, in canonical order, the entries of an upload that belong under its root. Files have their roots.
 func (r *Repository) Listing(ctx context.Context, upload int64) iter.Seq2[Listed, error] {
 	query := squirrel.Select(listedFields...).From("entries").
 		Where(squirrel.Eq{"upload": upload, "state": linkable}).OrderBy("path")
@@ -138,23 +147,28 @@ func (r *Repository) addRoots(ctx context.Context, page []Listed) error {
 		if page[i].Kind != File {
 			continue
 		}
+
+		// The entry that owns the content has the root.
 		owner := cmp.Or(page[i].Origin, page[i].ID)
 		files[owner], ids = &page[i], append(ids, owner)
 	}
+
 	if len(ids) == 0 {
 		return nil
 	}
+
 	var roots []Root
 	err := r.readList(ctx, "read roots", &roots,
 		squirrel.Select(rootColumns...).From("roots").Where(r.db.Among("entry", ids)))
+
 	for _, root := range roots {
 		files[root.Entry].Root = root.CID
 	}
 	return err
 }
 
-// readNodes reads a page of nodes: there are so many that reading them into structs by the names of columns, number by
-// number through their texts, takes longer than all else.
+// readNodes reads a page of nodes. There are so many that reading them into structs, by column name and with each
+// number parsed from text, would take longer than everything else.
 func (r *Repository) readNodes(ctx context.Context, page *[]nodeRow, query squirrel.SelectBuilder) error {
 	*page = nil
 	var suffixes []byte
@@ -164,11 +178,14 @@ func (r *Repository) readNodes(ctx context.Context, page *[]nodeRow, query squir
 		if err := rows.Scan(&prefix, &position, &length, &codec, &suffix); err != nil {
 			return err
 		}
-		if cap(suffixes)-len(suffixes) < len(suffix) { // those before stay where they are
+
+		if cap(suffixes)-len(suffixes) < len(suffix) { // earlier suffixes stay in the old buffer
 			suffixes = make([]byte, 0, max(64<<10, len(suffix)))
 		}
+
 		begin := len(suffixes)
 		suffixes = append(suffixes, suffix...)
+
 		*page = append(*page, nodeRow{
 			Prefix: prefix, Position: int32(position), Length: int32(length), Codec: uint8(codec),
 			Suffix: suffixes[begin:len(suffixes):len(suffixes)],

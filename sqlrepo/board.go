@@ -6,15 +6,15 @@ import (
 	"github.com/Masterminds/squirrel"
 )
 
-// OpenUpload is an unfinished upload and what there is to do for it now.
+// OpenUpload is an unfinished upload and the work that it offers now.
 type OpenUpload struct {
 	Upload
 	Space int64 `db:"space"`
-	// Claimable tells that nobody has its stage.
+	// Claimable is true if the upload's stage can be claimed now.
 	Claimable bool `db:"claimable"`
-	// NextShard is the ordinal of the first shard that nobody packs, nil when there is none.
+	// NextShard is the ordinal of the first shard that can be claimed, nil if there is none.
 	NextShard *int64 `db:"next_shard"`
-	// Now is the time of the database's clock.
+	// Now is the time by the database's clock.
 	Now Time `db:"now"`
 }
 
@@ -24,18 +24,21 @@ type OpenFilter struct {
 	Uploads []int64
 }
 
-// OpenUploads lists, by key, the uploads that are neither complete nor removed. It costs one query, which looks at no
-// large table; workers without work run it now and then.
+// OpenUploads lists, by key, the uploads that are neither complete nor removed. It costs one query, which reads no
+// large table: workers without work run it now and then.
 func (r *Repository) OpenUploads(ctx context.Context, filter OpenFilter) (open []OpenUpload, err error) {
+	// All shards below sealed are settled or set aside.
 	next := squirrel.Select("ordinal").From("shards").
 		Where("shards.upload = uploads.id AND ordinal >= uploads.sealed").
 		Where(squirrel.Eq{"uploads.state": Packing, "shards.state": ShardPlanned}).Where(r.claimable()).
 		OrderBy("ordinal").Limit(1)
 	space := squirrel.Select("space").From("sources").Where("sources.id = uploads.source")
+
 	query := squirrel.Select(uploadFields...).Column(squirrel.Alias(space, "space")).
 		Column(squirrel.Alias(squirrel.And{squirrel.Eq{"state": exclusive}, r.claimable()}, "claimable")).
 		Column(squirrel.Alias(next, "next_shard")).Column(squirrel.Alias(r.at(0), "now")).
 		From("uploads").Where(squirrel.NotEq{"state": closed}).OrderBy("id")
+
 	if filter.Uploads != nil {
 		query = query.Where(r.db.Among("id", filter.Uploads))
 	}
@@ -43,6 +46,7 @@ func (r *Repository) OpenUploads(ctx context.Context, filter OpenFilter) (open [
 		sources := squirrel.Select("id").From("sources").Where(r.db.Among("space", filter.Spaces))
 		query = query.Where(within("source", sources))
 	}
+
 	err = r.read(ctx, "look for work", func() error {
 		open = nil
 		return r.list(ctx, r.db.Reader, &open, query)
@@ -50,7 +54,7 @@ func (r *Repository) OpenUploads(ctx context.Context, filter OpenFilter) (open [
 	return open, err
 }
 
-// ShardsUnderWay lists, by ordinal, the shards of an upload that somebody has claimed, that failed, or that were set
+// ShardsUnderWay lists, by ordinal, the planned shards of an upload that are claimed, have failed or were set
 // aside.
 func (r *Repository) ShardsUnderWay(ctx context.Context, upload int64) (shards []Shard, err error) {
 	query := squirrel.Select(shardFields...).From("shards").

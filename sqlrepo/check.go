@@ -11,17 +11,17 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// Flaw is where rows contradict each other.
+// Flaw is a contradiction between rows.
 type Flaw struct {
-	// Code names the kind of flaw, and stays the same from one version to the next.
+	// Code names the kind of flaw. It stays the same from one version to the next.
 	Code string
-	// Upload, Shard and Entry are the keys of the rows concerned, 0 where there is none.
+	// Upload, Shard and Entry are the keys of the rows concerned, 0 if there are none.
 	Upload, Shard, Entry int64
-	// Other is another shard that may be the one that is wrong, 0 if there is none.
+	// Other is another shard that may be the wrong one, 0 if there is none.
 	Other int64
-	// Index is the key of the index concerned, 0 where there is none.
+	// Index is the key of the index concerned, 0 if there is none.
 	Index int64
-	// Detail says what is wrong with them.
+	// Detail says what is wrong with the rows.
 	Detail string
 }
 
@@ -82,36 +82,37 @@ const (
 	FlawIndexRoot      = "index-root"
 	FlawShardIndex     = "shard-index"
 	FlawShardUnindexed = "shard-unindexed"
-	// FlawUploadUnindexed is that of uploads from before there were indexes, which are sound all the same.
+	// FlawUploadUnindexed marks uploads from before there were indexes. They are sound all the same.
 	FlawUploadUnindexed = "upload-unindexed"
-	// FlawShardOverfull is that of shards from then which have more blocks than an index.
+	// FlawShardOverfull marks shards from that time that have more blocks than an index has room for.
 	FlawShardOverfull = "shard-overfull"
 )
 
-// NoteFlaw tells whether a repository that has nothing but flaws with this code is sound.
+// NoteFlaw reports whether a repository that has only flaws with this code is sound.
 func NoteFlaw(code string) bool { return code == FlawUploadUnindexed || code == FlawShardOverfull }
 
 // rule is a query for the rows that have a flaw. Its columns are those of flawed.
 type rule struct {
 	code string
-	// detail is a format of what is and what should be.
+	// detail is a format for the found and the wanted value.
 	detail string
 	flaws  squirrel.SelectBuilder
 }
 
-// scope is what is checked: all, or one upload.
+// scope is the part of the repository that is checked: everything, or one upload.
 type scope struct {
 	upload *int64
-	// apart are stores in which each upload has its own blocks.
+	// apart lists the stores in which each upload has its own blocks.
 	apart []string
 }
 
-// of narrows a query to the upload in a column. It is for what nobody demands of uploads that are removed.
+// of narrows a query to the upload in a column. It leaves out removed uploads, which need not keep every rule.
 func (s scope) of(query squirrel.SelectBuilder, column string) squirrel.SelectBuilder {
 	return s.kept(query, column).Where(squirrel.ConcatExpr(column+" NOT IN (", removedUploads(), ")"))
 }
 
-// kept narrows a query to the upload in a column. What removed uploads keep for others is as good as any.
+// kept narrows a query to the upload in a column. What removed uploads keep for others must be as sound as the
+// rest.
 func (s scope) kept(query squirrel.SelectBuilder, column string) squirrel.SelectBuilder {
 	if s.upload == nil {
 		return query
@@ -119,7 +120,7 @@ func (s scope) kept(query squirrel.SelectBuilder, column string) squirrel.Select
 	return query.Where(squirrel.Eq{column: *s.upload})
 }
 
-// keptShards narrows a query to shards that are not on their way out.
+// keptShards narrows a query to shards that stay: it leaves out those that are being removed with their uploads.
 func (s scope) keptShards(query squirrel.SelectBuilder) squirrel.SelectBuilder {
 	return s.kept(query, "shards.upload").Where(squirrel.Or{
 		squirrel.NotEq{"shards.state": ShardRemoving}, squirrel.ConcatExpr("shards.upload NOT IN (", removedUploads(), ")"),
@@ -130,7 +131,7 @@ func removedUploads() squirrel.SelectBuilder {
 	return squirrel.Select("id").From("uploads").Where(squirrel.Eq{"state": Removed})
 }
 
-// flawed selects the columns of a rule: the keys of three rows, what is, and what should be.
+// flawed selects the columns of a rule: the keys of three rows, the found value and the wanted value.
 func flawed(upload, shard, entry, is, want string) squirrel.SelectBuilder {
 	whole := func(expression, name string) string {
 		return "CAST(COALESCE(" + expression + ", 0) AS BIGINT) AS " + name
@@ -139,9 +140,10 @@ func flawed(upload, shard, entry, is, want string) squirrel.SelectBuilder {
 		whole(want, "wanted"))
 }
 
-// CheckRows yields the flaws of the repository, or of one upload: each part as of one moment, so that what workers
-// commit meanwhile is none. It reads each large table some times in the order of its keys, and holds no more than a row
-// of it. In stores that are set apart each upload has its own blocks, elsewhere a block is stored once in a space.
+// CheckRows yields the flaws of the repository, or of one upload. It checks each part as of one moment: what
+// workers commit meanwhile is no flaw. It reads each large table a few times in key order, and holds at most one of
+// its rows. In the stores named by apart each upload has its own blocks; elsewhere a block is stored once in a
+// space.
 func (r *Repository) CheckRows(ctx context.Context, upload *int64, apart ...string) iter.Seq2[Flaw, error] {
 	return func(yield func(Flaw, error) bool) {
 		found := func(flaw Flaw) error {
@@ -150,16 +152,18 @@ func (r *Repository) CheckRows(ctx context.Context, upload *int64, apart ...stri
 			}
 			return nil
 		}
+
 		if err := r.checkRows(ctx, scope{upload, apart}, found); err != nil && !errors.Is(err, errEnough) {
 			yield(Flaw{}, err)
 		}
 	}
 }
 
-// errEnough ends a check whose caller wants no more.
+// errEnough ends a check whose caller has stopped iterating.
 var errEnough = errors.New("enough")
 
 func (r *Repository) checkRows(ctx context.Context, s scope, found func(Flaw) error) error {
+	// The remaining rules get a new snapshot each time; see snapshotFor.
 	for rules := r.rules(s); len(rules) > 0; {
 		err := r.observe(ctx, "check rows", func(tx *sqlx.Tx) (err error) {
 			rules, err = r.applySome(ctx, tx, rules, found)
@@ -169,6 +173,7 @@ func (r *Repository) checkRows(ctx context.Context, s scope, found func(Flaw) er
 			return err
 		}
 	}
+
 	for _, stream := range []struct {
 		doing string
 		table string
@@ -179,6 +184,7 @@ func (r *Repository) checkRows(ctx context.Context, s scope, found func(Flaw) er
 		{"check the segments of shards", "shards", 100, r.checkChunks},
 		{"check the nodes of shards", "shards", 100, r.checkNodes},
 	} {
+		// Each span has a snapshot of its own, so that none lives long.
 		for next := (span{}); !next.last; {
 			err := r.observe(ctx, stream.doing, func(tx *sqlx.Tx) (err error) {
 				if next, err = r.spanBehind(ctx, tx, stream.table, next.to, stream.keys); err != nil {
@@ -194,17 +200,18 @@ func (r *Repository) checkRows(ctx context.Context, s scope, found func(Flaw) er
 	return nil
 }
 
-// span are the keys behind one, up to and with another: as much of a table as is read in one snapshot. The first has no
-// beginning, the last no end.
+// span is the range of keys behind one key, up to and including another: the part of a table that is read in one
+// snapshot. The first span has no beginning, the last one no end.
 type span struct {
 	behind, to *int64
 	last       bool
 }
 
-// spanBehind is a span of so many rows behind a key, or of all that are left.
+// spanBehind returns the span of the given number of rows behind a key, or of all remaining rows.
 func (r *Repository) spanBehind(ctx context.Context, tx *sqlx.Tx, table string, behind *int64,
 	rows uint64) (next span, err error) {
 	next.behind = behind
+
 	var to int64
 	query := squirrel.Select("id").From(table).OrderBy("id").Limit(1).Offset(rows - 1)
 	err = r.get(ctx, tx, &to, next.of(query, "id"))
@@ -216,7 +223,7 @@ func (r *Repository) spanBehind(ctx context.Context, tx *sqlx.Tx, table string, 
 	return next, err
 }
 
-// of narrows a query to the rows whose keys are in a column.
+// of narrows a query to the rows whose keys, in a column, are in the span.
 func (s span) of(query squirrel.SelectBuilder, column string) squirrel.SelectBuilder {
 	if s.behind != nil {
 		query = query.Where(squirrel.Gt{column: *s.behind})
@@ -227,7 +234,7 @@ func (s span) of(query squirrel.SelectBuilder, column string) squirrel.SelectBui
 	return query
 }
 
-// rules are all that can be told by a query.
+// rules returns the checks that are single queries.
 func (r *Repository) rules(s scope) (rules []rule) {
 	if s.upload == nil {
 		rules = append(rules, counterRules()...)
@@ -241,28 +248,30 @@ func (r *Repository) rules(s scope) (rules []rule) {
 	return append(rules, indexRules(s)...)
 }
 
-// observe runs fn in a transaction that reads and sees one state of the database. It is not run again when it fails: fn
-// may have told of what it read.
+// observe runs fn in a transaction that only reads and sees one state of the database. It does not run fn again
+// after a failure: fn may have reported flaws already.
 func (r *Repository) observe(ctx context.Context, doing string, fn func(*sqlx.Tx) error) error {
 	tx, err := r.beginSnapshot(ctx)
 	if err != nil {
 		return r.final(ctx, doing, err)
 	}
 	defer tx.Rollback() //nolint:errcheck // it only reads
+
 	began := time.Now()
 	err = fn(tx)
 	r.db.Log.Debug(doing, "took", time.Since(began))
+
 	if errors.Is(err, errEnough) {
 		return err
 	}
 	return r.final(ctx, doing, err)
 }
 
-// snapshotFor is how long a snapshot is good for further rules: it keeps an engine from clearing away what others
-// replace.
+// snapshotFor is how long one snapshot serves further rules. An old snapshot keeps the engine from reclaiming rows
+// that others replace.
 const snapshotFor = time.Second
 
-// applySome applies rules until that has taken long enough, at least one, and returns those that are left.
+// applySome applies rules, at least one, until snapshotFor has passed, and returns the remaining ones.
 func (r *Repository) applySome(ctx context.Context, tx *sqlx.Tx, rules []rule, found func(Flaw) error) ([]rule, error) {
 	for began := time.Now(); len(rules) > 0 && time.Since(began) < snapshotFor; rules = rules[1:] {
 		if err := r.apply(ctx, tx, rules[0], found); err != nil {
@@ -278,21 +287,24 @@ func (r *Repository) apply(ctx context.Context, tx *sqlx.Tx, rule rule, found fu
 		if err := rows.Scan(&flaw.Upload, &flaw.Shard, &flaw.Entry, &is, &want); err != nil {
 			return err
 		}
+
 		switch {
 		case rule.code == FlawBlockTwice:
 			flaw.Other = is
 		case ofIndex(rule.code):
 			flaw.Index = is
 		}
+
+		// The third verb keeps Sprintf from reporting the values that a detail does not use.
 		flaw.Detail = fmt.Sprintf(rule.detail+"%[3]s", is, want, "")
 		return found(flaw)
 	})
 }
 
-// longestLease is longer than any worker would have one.
+// longestLease is longer than the lease of any worker.
 const longestLease = 30 * 24 * time.Hour
 
-// leaseRules are about the leases of uploads and shards.
+// leaseRules checks the leases of uploads and shards.
 func (r *Repository) leaseRules(s scope) []rule {
 	uploads := s.of(flawed("id", "0", "0", "token", "0"), "id").From("uploads")
 	shards := s.kept(flawed("upload", "id", "0", "token", "0"), "upload").From("shards")
@@ -301,7 +313,7 @@ func (r *Repository) leaseRules(s scope) []rule {
 		r.leaseRulesOf(shards, squirrel.NotEq{"state": ShardPlanned})...)
 }
 
-// leaseRulesOf are those of one table, of which some rows have nothing left to do.
+// leaseRulesOf checks the leases of one table. The idle rows have no work left.
 func (r *Repository) leaseRulesOf(rows squirrel.SelectBuilder, idle squirrel.Sqlizer) []rule {
 	torn := "(token = 0 AND COALESCE(worker, '') <> '' " +
 		"OR token = 0 AND COALESCE(lease_began, lease_seen, lease_ends) IS NOT NULL " +
@@ -314,7 +326,7 @@ func (r *Repository) leaseRulesOf(rows squirrel.SelectBuilder, idle squirrel.Sql
 	}
 }
 
-// UploadKeys are the keys of all uploads, in their order.
+// UploadKeys returns the keys of all uploads, in order.
 func (r *Repository) UploadKeys(ctx context.Context) (keys []int64, err error) {
 	err = r.read(ctx, "list uploads", func() error {
 		keys = nil
@@ -323,7 +335,7 @@ func (r *Repository) UploadKeys(ctx context.Context) (keys []int64, err error) {
 	return keys, err
 }
 
-// SpaceOf is the key of the space of an upload.
+// SpaceOf returns the key of an upload's space.
 func (r *Repository) SpaceOf(ctx context.Context, upload int64) (space int64, err error) {
 	err = r.read(ctx, "space of an upload", func() error {
 		return r.get(ctx, r.db.Reader, &space, squirrel.Select("space").From("sources").
@@ -338,11 +350,13 @@ func (r *Repository) ShardFileDigests(ctx context.Context) iter.Seq2[[]byte, err
 		ID     int64  `db:"id"`
 		Digest []byte `db:"digest"`
 	}
+
 	query := squirrel.Select("id", "digest").From("shards").Where(squirrel.NotEq{"digest": nil}).OrderBy("id")
 	behind := func(last row) squirrel.Sqlizer { return squirrel.Gt{"id": last.ID} }
 	rows := pages(query, behind, func(page *[]row, query squirrel.SelectBuilder) error {
 		return r.readList(ctx, "read the digests of shards", page, query)
 	})
+
 	return func(yield func([]byte, error) bool) {
 		for row, err := range rows {
 			if !yield(row.Digest, err) {
@@ -352,7 +366,7 @@ func (r *Repository) ShardFileDigests(ctx context.Context) iter.Seq2[[]byte, err
 	}
 }
 
-// UploadState is the state of an upload whatever else is in its row, or ErrNotFound.
+// UploadState returns the state of an upload, whatever else is in its row, or ErrNotFound.
 func (r *Repository) UploadState(ctx context.Context, upload int64) (state UploadState, err error) {
 	err = r.read(ctx, "state of the upload", func() error {
 		return r.get(ctx, r.db.Reader, &state, squirrel.Select("state").From("uploads").Where(squirrel.Eq{"id": upload}))

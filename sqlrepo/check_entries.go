@@ -9,6 +9,7 @@ func entryRules(s scope) []rule {
 	sharers := func(is string) squirrel.SelectBuilder {
 		return s.of(entries(is), "entries.upload").Where(squirrel.NotEq{"entries.origin": nil})
 	}
+
 	covered := squirrel.Select("SUM(length)").From("segments").Where("segments.entry = entries.origin")
 	finished := func(query squirrel.SelectBuilder) squirrel.SelectBuilder {
 		return query.Join("uploads ON uploads.id = entries.upload").Where(squirrel.Eq{"uploads.state": Complete})
@@ -17,6 +18,7 @@ func entryRules(s scope) []rule {
 		return entries(is).LeftJoin("roots ON roots.entry = entries.id")
 	}
 	linked := squirrel.Eq{"entries.state": linkable}
+
 	return []rule{
 		{FlawEntryKind, "%[1]d is no kind that can be linked, or its size or target is not of that kind",
 			entries("kind").Where(linked).Where("(kind NOT BETWEEN ? AND ? OR size < 0 OR kind <> ? AND size <> 0 "+
@@ -28,7 +30,8 @@ func entryRules(s scope) []rule {
 		{FlawEntryUnsettled, "its upload is complete, and it is neither linked nor left out: its state is %[1]d",
 			finished(entries("entries.state")).Where(squirrel.Or{squirrel.Eq{"entries.state": Changed},
 				squirrel.And{squirrel.Eq{"entries.state": []EntryState{Failed, Unreachable}, "uploads.skip_failed": 0},
-					squirrel.NotEq{"uploads.store": nil}}})}, // before uploads knew their store, they did not tell what they skip
+					// Older uploads have no store and do not record what they skip.
+					squirrel.NotEq{"uploads.store": nil}}})},
 		{FlawEntryUnlinked, "its upload is complete, and it has no root",
 			finished(root("0")).Where(linked).Where(squirrel.Eq{"entries.origin": nil, "roots.entry": nil})},
 		{FlawRootStray, "it has a root, and is left out or has the content of another",

@@ -2,14 +2,15 @@ package sqlrepo
 
 import "github.com/Masterminds/squirrel"
 
-// indexRules are about indexes, and the shards that they cover. What is comes with each is the key of the index, unless
-// it is said otherwise.
+// indexRules checks indexes and the shards that they cover. The found value of a rule is the key of the index,
+// unless the rule says otherwise.
 func indexRules(s scope) []rule {
 	indexes := s.kept(flawed("indexes.upload", "0", "0", "indexes.id", "0"), "indexes.upload").From("indexes")
 	stored := indexes.Where(squirrel.Eq{"indexes.state": IndexStored})
 	covered := squirrel.Select("blob_index", "COUNT(*) AS n", "SUM(nodes) + COUNT(*) AS slices").From("shards").
 		Where(squirrel.NotEq{"blob_index": nil}).GroupBy("blob_index")
 	shards := s.kept(flawed("shards.upload", "shards.id", "0", "shards.blob_index", "0"), "shards.upload").From("shards")
+
 	return []rule{
 		{FlawIndexFields, "index %[1]d has no digest, size, root, layout, location or no state of an index", indexes.
 			Where("(indexes.state NOT IN (?, ?) OR LENGTH(digest) <> 32 OR LENGTH(indexes.root_cid) <> ? OR size <= 0 OR "+
@@ -34,19 +35,20 @@ func indexRules(s scope) []rule {
 	}
 }
 
-// unindexed counts the shards of complete uploads that no index covers. Where an index is about to be removed, others
-// are about to take its place.
+// unindexed counts the shards of complete uploads that no index covers. It leaves out spaces where an index is
+// being removed: others are about to take its place.
 func unindexed(s scope) squirrel.SelectBuilder {
 	removing := squirrel.Select("1").From("indexes").Join("uploads AS u ON u.id = indexes.upload").
 		Join("sources AS o ON o.id = u.source").Where("o.space = sources.space").
 		Where(squirrel.Eq{"indexes.state": IndexRemoving})
+
 	return s.kept(flawed("uploads.id", "0", "0", "COUNT(*)", "0"), "uploads.id").From("shards").
 		Join("uploads ON uploads.id = shards.upload").Join("sources ON sources.id = uploads.source").
 		Where(squirrel.Eq{"shards.state": ShardPacked, "blob_index": nil, "uploads.state": Complete}).
 		Where(squirrel.ConcatExpr("NOT EXISTS (", removing, ")")).GroupBy("uploads.id")
 }
 
-// ofIndex tells that what is comes with a flaw is the key of an index.
+// ofIndex reports whether the found value of a flaw is the key of an index.
 func ofIndex(code string) bool {
 	return code == FlawIndexFields || code == FlawIndexShards || code == FlawIndexRoot || code == FlawShardIndex
 }

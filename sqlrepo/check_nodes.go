@@ -9,31 +9,32 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// Of a CAR file that is a shard: the length of its header, and what a block's CID takes.
+// The lengths of parts of a shard's CAR file: its header, and the CID of a block.
 const (
 	carHeader = 18
 	carCID    = cidLength
 )
 
-// carLength is what the length of a block's section takes.
+// carLength returns the length of the varint before a block, which holds the length of the block's section.
 func carLength(block int64) int64 {
 	var buf [binary.MaxVarintLen64]byte
 	return int64(binary.PutUvarint(buf[:], uint64(max(0, carCID+block))))
 }
 
-// nodeShard is a shard whose nodes are looked at.
+// nodeShard is a shard whose nodes are being checked.
 type nodeShard struct {
 	Shard
 	counted, end int64
 	told         map[string]bool
 }
 
-// checkNodes demands that the nodes of each settled shard lie in it one behind the other, each behind its length and
-// CID, from its header to its end.
+// checkNodes checks that the nodes of each settled shard lie one behind the other, each behind its length and CID,
+// from the shard's header to its end.
 func (r *Repository) checkNodes(ctx context.Context, tx *sqlx.Tx, s scope, some span, found func(Flaw) error) error {
 	query := squirrel.Select("shards.upload", "shards.id", "shards.kind", "shards.state", "shards.size", "shards.nodes",
 		"COALESCE(position, -1)", "COALESCE(length, 0)", "COALESCE(codec, 0)", "COALESCE(LENGTH(suffix), 0)").
 		From("shards").LeftJoin("nodes ON nodes.shard = shards.id").OrderBy("shards.id", "position")
+
 	var open nodeShard
 	err := r.stream(ctx, tx, some.of(s.keptShards(query), "shards.id"), func(rows *sqlx.Rows) error {
 		var next nodeShard
@@ -43,17 +44,22 @@ func (r *Repository) checkNodes(ctx context.Context, tx *sqlx.Tx, s scope, some 
 		if err != nil {
 			return err
 		}
+
+		// A shard is complete when the rows of the next one begin.
 		if next.ID != open.ID {
 			if err := open.close(found); err != nil {
 				return err
 			}
 			open, open.end, open.told = next, carHeader, map[string]bool{}
 		}
+
+		// The join gives a shard without nodes one row.
 		if position < 0 {
 			return nil
 		}
 		return open.add(position, length, codec, suffix, found)
 	})
+
 	if err != nil {
 		return err
 	}
@@ -64,6 +70,7 @@ func (s *nodeShard) add(position, length, codec, suffix int64, found func(Flaw) 
 	s.counted++
 	before, begins := s.end, position-carCID-carLength(length)
 	s.end = position + length
+
 	switch {
 	case length < 0 || begins < before:
 		return s.tell(found, FlawNodeOverlap, "its node at %d lies over the one before it, which ends at %d",
@@ -88,18 +95,20 @@ func (s *nodeShard) close(found func(Flaw) error) error {
 	if s.ID == 0 {
 		return nil
 	}
+
 	if s.counted != s.Nodes {
 		if err := s.tell(found, FlawNodeCount, "it has %d nodes, and there are %d", s.Nodes, s.counted); err != nil {
 			return err
 		}
 	}
+
 	if s.State != ShardPacked || s.end == s.Size {
 		return nil
 	}
 	return s.tell(found, FlawShardSize, "it has %d bytes, and its nodes end at %d", s.Size, s.end)
 }
 
-// tell tells of the first flaw of each kind: others may follow from it.
+// tell reports the first flaw of each kind. Others may follow from it.
 func (s *nodeShard) tell(found func(Flaw) error, code, detail string, args ...any) error {
 	if s.told[code] {
 		return nil

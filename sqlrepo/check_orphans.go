@@ -2,7 +2,7 @@ package sqlrepo
 
 import "github.com/Masterminds/squirrel"
 
-// keyed are the tables whose keys come from counters.
+// keyed lists the tables whose keys come from counters.
 var keyed = []string{"spaces", "sources", "uploads", "entries", "shards", "indexes"}
 
 func counterRules() (rules []rule) {
@@ -16,10 +16,10 @@ func counterRules() (rules []rule) {
 	return rules
 }
 
-// orphan is a table whose rows belong to those of another.
+// orphan is a table whose rows belong to rows of another one.
 type orphan struct{ code, table, column, parent string }
 
-// orphans come in the order in which their rows go: those that rows belong to first.
+// orphans lists parents before children. DeleteOrphans deletes the rows in this order.
 var orphans = []orphan{
 	{FlawSourceOrphan, "sources", "space", "spaces"},
 	{FlawUploadOrphan, "uploads", "source", "sources"},
@@ -32,13 +32,13 @@ var orphans = []orphan{
 	{FlawRootOrphan, "roots", "entry", "entries"},
 }
 
-// absent is the condition that what a row belongs to is not there.
+// absent matches rows whose parent row does not exist.
 func (o orphan) absent() squirrel.Sqlizer {
 	parent := squirrel.Select("1").From(o.parent).Where(o.parent + ".id = " + o.table + "." + o.column)
 	return squirrel.ConcatExpr("NOT EXISTS (", parent, ")")
 }
 
-// orphanRules tell for each row that is missing how many belong to it.
+// orphanRules counts, for each missing row, the rows that belong to it.
 func orphanRules() (rules []rule) {
 	for _, o := range orphans {
 		upload, shard, entry := "0", "0", "0"
@@ -50,6 +50,7 @@ func orphanRules() (rules []rule) {
 		case "entries":
 			entry = o.column
 		}
+
 		query := flawed(upload, shard, entry, "COUNT(*)", o.column).From(o.table).Where(o.absent()).GroupBy(o.column)
 		detail := "%[1]d rows of " + o.table + " belong to row %[2]d of " + o.parent + ", which is not there"
 		rules = append(rules, rule{o.code, detail, query})
@@ -57,7 +58,8 @@ func orphanRules() (rules []rule) {
 	return rules
 }
 
-// spaceRules are about what keeps the seals of a space apart: a revision of 0 stands for a space without blocks.
+// spaceRules checks the revisions that keep the seals of a space apart. A revision of 0 means a space without
+// blocks.
 func spaceRules() []rule {
 	settled := squirrel.Select("1").From("shards").Join("uploads ON uploads.id = shards.upload").
 		Join("sources ON sources.id = uploads.source").Where("sources.space = spaces.id").

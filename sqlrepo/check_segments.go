@@ -8,21 +8,22 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// chunkSize is the length of every chunk of a file but its last.
+// chunkSize is the length of every chunk of a file except the last.
 const chunkSize = 1 << 20
 
-// chunksOf is how many chunks so many bytes are. An empty file has one.
+// chunksOf returns the number of chunks in a length. An empty file has one chunk.
 func chunksOf(length int64) int64 { return max(1, (length+chunkSize-1)/chunkSize) }
 
-// checkCover demands that the segments of each file with content of its own cover it once, from its beginning to its
-// end as soon as its upload is planned. Of removed uploads that is told by those that share them: the others lose
-// theirs.
+// checkCover checks that the segments of each file with its own content cover it once, and reach its end as soon as
+// its upload is planned. It leaves out removed uploads: uploads that share their files check those, and the other
+// files lose their segments.
 func (r *Repository) checkCover(ctx context.Context, tx *sqlx.Tx, s scope, some span, found func(Flaw) error) error {
 	query := squirrel.Select("entries.upload", "entries.id", "entries.size", "uploads.state",
 		"COALESCE(file_offset, 0)", "COALESCE(length, 0)", "COALESCE(shard, 0)").
 		From("entries").Join("uploads ON uploads.id = entries.upload").LeftJoin("segments ON segments.entry = entries.id").
 		Where(squirrel.Eq{"entries.kind": File, "entries.origin": nil, "entries.state": linkable}).
 		OrderBy("entries.id", "file_offset", "length DESC")
+
 	var open cover
 	err := r.stream(ctx, tx, some.of(s.of(query, "entries.upload"), "entries.id"), func(rows *sqlx.Rows) error {
 		var next cover
@@ -31,17 +32,21 @@ func (r *Repository) checkCover(ctx context.Context, tx *sqlx.Tx, s scope, some 
 		if err != nil {
 			return err
 		}
+
+		// A file is complete when the rows of the next one begin.
 		if next.entry != open.entry {
 			if err := open.close(found); err != nil {
 				return err
 			}
 			open = next
 		}
+
 		if segment.Shard == 0 {
-			return nil // it has no segment
+			return nil // the join found no segment
 		}
 		return open.add(segment, found)
 	})
+
 	if err != nil {
 		return err
 	}
@@ -61,6 +66,7 @@ func (c *cover) add(s Segment, found func(Flaw) error) error {
 	from := c.reached
 	c.reached = max(c.reached, s.Offset+s.Length)
 	last := s.Offset+s.Length == c.size
+
 	switch {
 	case s.Length < 0 || s.Offset < 0 || s.Offset%chunkSize != 0 || s.Length%chunkSize != 0 && !last || s.Length == 0 &&
 		c.size > 0:
@@ -76,7 +82,7 @@ func (c *cover) add(s Segment, found func(Flaw) error) error {
 	return nil
 }
 
-// close looks at the end of the file.
+// close checks the end of the file.
 func (c *cover) close(found func(Flaw) error) error {
 	planned := c.state == Packing || c.state == Linking || c.state == Indexing || c.state == Complete
 	if c.entry == 0 || !planned || c.begun && c.reached >= c.size {
@@ -85,7 +91,7 @@ func (c *cover) close(found func(Flaw) error) error {
 	return c.tell(found, 0, FlawSegmentGap, "nothing is planned of its bytes from %d to %d", c.reached, c.size)
 }
 
-// tell tells of the first flaw of a file: others may follow from it.
+// tell reports the first flaw of a file. Others may follow from it.
 func (c *cover) tell(found func(Flaw) error, shard int64, code, detail string, args ...any) error {
 	if c.told {
 		return nil
@@ -94,10 +100,11 @@ func (c *cover) tell(found func(Flaw) error, shard int64, code, detail string, a
 	return found(Flaw{Code: code, Upload: c.upload, Shard: shard, Entry: c.entry, Detail: fmt.Sprintf(detail, args...)})
 }
 
-// checkChunks demands that segments lie behind each other in the plan of their shard, and inside it.
+// checkChunks checks that segments follow each other in the plan of their shard, and lie inside it.
 func (r *Repository) checkChunks(ctx context.Context, tx *sqlx.Tx, s scope, some span, found func(Flaw) error) error {
 	query := squirrel.Select("shards.upload", "segments.shard", "segments.entry", "chunk", "length", "shards.chunks").
 		From("segments").Join("shards ON shards.id = segments.shard").OrderBy("segments.shard", "chunk")
+
 	var shard, reached int64
 	return r.stream(ctx, tx, some.of(s.kept(query, "shards.upload"), "segments.shard"), func(rows *sqlx.Rows) error {
 		var upload, chunks int64
@@ -105,14 +112,17 @@ func (r *Repository) checkChunks(ctx context.Context, tx *sqlx.Tx, s scope, some
 		if err := rows.Scan(&upload, &next.Shard, &next.Entry, &next.Chunk, &next.Length, &chunks); err != nil {
 			return err
 		}
+
 		if next.Shard != shard {
 			shard, reached = next.Shard, 0
 		}
+
 		from := reached
 		reached = max(reached, next.Chunk+chunksOf(next.Length))
 		if next.Chunk >= from && reached <= chunks {
 			return nil
 		}
+
 		return found(Flaw{Code: FlawSegmentChunk, Upload: upload, Shard: shard, Entry: next.Entry, Detail: fmt.Sprintf(
 			"its chunks from %d on are those of another file, or beyond the %d of the shard", next.Chunk, chunks)})
 	})

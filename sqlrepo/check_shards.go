@@ -8,6 +8,7 @@ func shardRules(s scope) []rule {
 	}
 	sums := squirrel.Select("shard", "SUM(length) AS bytes").From("segments").GroupBy("shard")
 	settled := squirrel.Eq{"shards.state": []ShardState{ShardPacked, ShardEmpty}}
+
 	return []rule{
 		{FlawShardKind, "%[1]d is no kind of a shard, or %[2]d no state that this kind has", shards("kind", "state").
 			Where("(kind NOT IN (?, ?) OR state NOT IN (?, ?, ?) OR kind = ? AND state = ?)", int64(DataShard), int64(DAGShard),
@@ -35,18 +36,20 @@ func shardRules(s scope) []rule {
 	}
 }
 
-// twice are the blocks that a space holds more than once in a store. Most digests differ in their first 64 bits: the
-// index on those tells which few to look at.
+// twice finds the blocks that a space holds more than once in a store. Most digests differ in their first 64 bits,
+// so the index on these leaves few blocks to compare.
 func twice(s scope) squirrel.SelectBuilder {
 	again := squirrel.Select("prefix").From("nodes").GroupBy("prefix").Having("COUNT(*) > 1")
 	apart := squirrel.ConcatExpr("CASE WHEN ", squirrel.Eq{"store": s.apart}, " THEN id ELSE 0 END AS apart")
 	uploads := squirrel.Select("id", "source", "store").Column(apart).From("uploads")
+
 	query := flawed("MAX(shards.upload)", "MAX(shards.id)", "0", "MIN(shards.id)", "COUNT(*)").From("nodes").
 		Join("shards ON shards.id = nodes.shard").
 		JoinClause(squirrel.ConcatExpr("JOIN (", uploads, ") AS uploads ON uploads.id = shards.upload")).
 		Join("sources ON sources.id = uploads.source").Where(within("nodes.prefix", again)).
 		Where(squirrel.NotEq{"shards.state": ShardRemoving}).
 		GroupBy("sources.space", "uploads.store", "uploads.apart", "nodes.prefix", "nodes.suffix").Having("COUNT(*) > 1")
+
 	if s.upload != nil {
 		query = query.Having("MAX(CASE WHEN shards.upload = ? THEN 1 ELSE 0 END) = 1", *s.upload)
 	}

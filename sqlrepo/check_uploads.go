@@ -2,7 +2,7 @@ package sqlrepo
 
 import "github.com/Masterminds/squirrel"
 
-// cidLength is that of a CIDv1 with sha2-256 and a short codec.
+// cidLength is the length of a CIDv1 with sha2-256 and a short codec.
 const cidLength = 36
 
 func uploadRules(s scope) []rule {
@@ -10,6 +10,7 @@ func uploadRules(s scope) []rule {
 		return s.of(flawed("uploads.id", "0", "0", is, want), "uploads.id").From("uploads")
 	}
 	complete := squirrel.Eq{"uploads.state": Complete}
+
 	return append([]rule{
 		{FlawUploadState, "%[1]d is no state of an upload",
 			uploads("state", "0").Where("state NOT BETWEEN ? AND ?", int64(Scanning), int64(Indexing))},
@@ -28,7 +29,7 @@ func uploadRules(s scope) []rule {
 	}, tallyRules(uploads)...)
 }
 
-// superseded is the condition that there is a newer upload of the same source.
+// superseded matches uploads whose source has a newer upload.
 func superseded() squirrel.Sqlizer {
 	newer := squirrel.Select("1").From("uploads AS newer").Where(
 		"newer.source = uploads.source AND newer.id > uploads.id").
@@ -36,7 +37,7 @@ func superseded() squirrel.Sqlizer {
 	return squirrel.ConcatExpr("EXISTS (", newer, ")")
 }
 
-// joinCounts adds what the entries under the root of each upload add up to.
+// joinCounts joins each upload with the counts of the entries under its root.
 func joinCounts(query squirrel.SelectBuilder) squirrel.SelectBuilder {
 	kind := func(kind EntryKind, what string) squirrel.Sqlizer {
 		return squirrel.Expr("SUM(CASE WHEN kind = ? THEN "+what+" ELSE 0 END)", int64(kind))
@@ -48,8 +49,8 @@ func joinCounts(query squirrel.SelectBuilder) squirrel.SelectBuilder {
 	return query.JoinClause(squirrel.ConcatExpr("LEFT JOIN (", counts, ") AS c ON c.upload = uploads.id"))
 }
 
-// tallied are the uploads whose tally says what the rows say: a scan counts anew when it ends. Uploads that were
-// complete before there were tallies have none.
+// tallied narrows a query to uploads whose tally must agree with their rows. A scan counts again when it ends, and
+// uploads completed before there were tallies have none.
 func tallied(query squirrel.SelectBuilder) squirrel.SelectBuilder {
 	return query.Where(squirrel.NotEq{"uploads.state": Scanning}).
 		Where("(uploads.state <> ? OR found_entries <> 0 OR planned_shards <> 0 OR linked_entries <> 0)", int64(Complete))
@@ -62,9 +63,11 @@ func tallyRules(uploads func(is, want string) squirrel.SelectBuilder) []rule {
 	entries := squirrel.Select("upload", "COUNT(*) AS n").From("entries").GroupBy("upload")
 	open := squirrel.Select("upload", "MIN(ordinal) AS first").From("shards").
 		Where(squirrel.Eq{"state": ShardPlanned, "set_aside_at": nil}).GroupBy("upload")
+
 	join := func(query, with squirrel.SelectBuilder, as string) squirrel.SelectBuilder {
 		return query.JoinClause(squirrel.ConcatExpr("LEFT JOIN (", with, ") AS "+as+" ON "+as+".upload = uploads.id"))
 	}
+
 	return []rule{
 		{FlawTallyEntries, "its tally has %[1]d entries, and there are %[2]d",
 			join(tallied(uploads("found_entries", "e.n")), entries, "e").Where("found_entries <> COALESCE(e.n, 0)")},

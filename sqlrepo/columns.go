@@ -11,7 +11,7 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// columnBytes copies a binary column, which drivers hand out as []byte or string.
+// columnBytes copies a binary column, which drivers return as []byte or string.
 func columnBytes(column any) ([]byte, error) {
 	switch value := column.(type) {
 	case nil:
@@ -24,10 +24,10 @@ func columnBytes(column any) ([]byte, error) {
 	return nil, fmt.Errorf("a column of type %T where bytes were expected", column)
 }
 
-// CID is a content identifier as a column: its binary form, NULL when undefined.
+// CID is a content identifier as a column: its binary form, NULL if it is undefined.
 type CID struct{ cid.Cid }
 
-// Value stores the binary form.
+// Value returns the binary form.
 func (c CID) Value() (driver.Value, error) {
 	if !c.Defined() {
 		return nil, nil
@@ -35,7 +35,7 @@ func (c CID) Value() (driver.Value, error) {
 	return c.Bytes(), nil
 }
 
-// Scan reads what Value stored and refuses what is not a whole CID.
+// Scan reads what Value stored and rejects anything but a whole CID.
 func (c *CID) Scan(column any) error {
 	raw, err := columnBytes(column)
 	if err != nil || raw == nil {
@@ -50,7 +50,7 @@ func (c *CID) Scan(column any) error {
 	return nil
 }
 
-// String is the CID in its usual base, "" when undefined.
+// String returns the CID in its usual base, "" if it is undefined.
 func (c CID) String() string {
 	if !c.Defined() {
 		return ""
@@ -61,7 +61,7 @@ func (c CID) String() string {
 // Digest is a sha2-256 digest.
 type Digest [32]byte
 
-// split gives the first 64 bits, as a signed number in big-endian order, and the other 24 bytes.
+// split returns the first 64 bits, as a signed number in big-endian order, and the other 24 bytes.
 func (d *Digest) split() (prefix int64, suffix []byte) {
 	return int64(binary.BigEndian.Uint64(d[:prefixLength])), d[prefixLength:]
 }
@@ -70,7 +70,7 @@ const prefixLength = 8
 
 var errDigestLength = errors.New("a digest of another length")
 
-// joinDigest puts together what split gave, and refuses what it can't have given.
+// joinDigest is the inverse of split. It rejects a suffix of another length.
 func joinDigest(prefix int64, suffix []byte) (d Digest, err error) {
 	if len(suffix) != len(d)-prefixLength {
 		return d, fmt.Errorf("%w: %d bytes", errDigestLength, prefixLength+len(suffix))
@@ -83,7 +83,7 @@ func joinDigest(prefix int64, suffix []byte) (d Digest, err error) {
 // DID is a decentralised identifier, such as "did:key:z6Mk...", stored as text.
 type DID string
 
-// Value stores the text and refuses what is not a DID.
+// Value returns the text and rejects anything but a DID.
 func (d DID) Value() (driver.Value, error) {
 	if !strings.HasPrefix(string(d), "did:") {
 		return nil, fmt.Errorf("%q is not a DID", string(d))
@@ -101,13 +101,13 @@ func (d *DID) Scan(column any) error {
 	return err
 }
 
-// Time is an instant in UTC, kept to the microsecond, stored as microseconds since 1970; NULL is the zero time.
+// Time is an instant in UTC, to the microsecond, stored as microseconds since 1970. The zero time is NULL.
 type Time struct{ time.Time }
 
-// NewTime cuts an instant to what the column keeps.
+// NewTime truncates an instant to the precision of the column.
 func NewTime(t time.Time) Time { return Time{t.UTC().Truncate(time.Microsecond)} }
 
-// Value stores microseconds since 1970.
+// Value returns microseconds since 1970.
 func (t Time) Value() (driver.Value, error) {
 	if t.IsZero() {
 		return nil, nil

@@ -12,13 +12,13 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// SpaceView is a space as it was when somebody began to look which of its shards are needed.
+// SpaceView is the state of a space when a removal began to find out which of its shards are needed.
 type SpaceView struct {
 	Space    int64
 	Revision int64
-	// Needs is raised by whatever changes who needs what.
+	// Needs is a counter that every change of who needs what raises.
 	Needs int64
-	// Uploads are those that were not Removed, by key.
+	// Uploads are the uploads that were not Removed, by key.
 	Uploads []Upload
 }
 
@@ -30,9 +30,10 @@ func (v SpaceView) find(id int64) (upload Upload, found bool) {
 	return upload, found
 }
 
-// ViewSpace looks at a space before its uploads are gone through.
+// ViewSpace returns the present view of a space, before its uploads are gone through.
 func (r *Repository) ViewSpace(ctx context.Context, space int64) (view SpaceView, err error) {
 	view.Space = space
+
 	err = r.read(ctx, "look at the revision", func() error {
 		var row struct{ Revision, Needs int64 }
 		err := r.get(ctx, r.db.Reader, &row,
@@ -43,19 +44,20 @@ func (r *Repository) ViewSpace(ctx context.Context, space int64) (view SpaceView
 	if err != nil {
 		return view, err
 	}
-	// What changes between the two queries is found when the view is compared.
+
+	// The comparison with the view finds what changes between the two queries.
 	err = r.readList(ctx, "list uploads", &view.Uploads, squirrel.Select(uploadFields...).From("uploads").
 		Where(inSpace(space)).Where(squirrel.NotEq{"state": Removed}).OrderBy("id"))
 	return view, err
 }
 
-// Holders adds to found the keys of the packed shards that hold one of some blocks.
+// Holders adds to found the keys of the packed shards that hold any of the given blocks.
 func (r *Repository) Holders(ctx context.Context, within Scope, digests []Digest, found map[int64]struct{}) error {
 	_, err := r.HoldersAmong(ctx, within, digests, found)
 	return err
 }
 
-// HoldersAmong is Holders, and returns those of the blocks that no such shard holds.
+// HoldersAmong is like Holders and also returns the blocks that no such shard holds.
 func (r *Repository) HoldersAmong(ctx context.Context, within Scope, digests []Digest,
 	found map[int64]struct{}) (lacking []Digest, err error) {
 	err = r.read(ctx, "look for the shards of blocks", func() error {
@@ -64,6 +66,7 @@ func (r *Repository) HoldersAmong(ctx context.Context, within Scope, digests []D
 		err := r.probe(ctx, within, digests, func(digest Digest, shard int64) {
 			held[digest], found[shard] = struct{}{}, struct{}{}
 		})
+
 		for _, digest := range digests {
 			if _, ok := held[digest]; !ok {
 				lacking = append(lacking, digest)
@@ -74,16 +77,18 @@ func (r *Repository) HoldersAmong(ctx context.Context, within Scope, digests []D
 	return lacking, err
 }
 
-// Condemn has shards of a Removed upload be ShardRemoving, so that their blocks count as held no more: all of them but
-// those with segments of entries that are left. It does so only if the space is still as it was viewed, because other
-// shards may have been sealed without what these hold, or uploads opened, completed or removed, and returns
-// ErrSpaceChanged if it is not. It returns ErrAtWork while somebody links an upload of the space, who may have left out
-// blocks since, and ErrLeaseLost when somebody else has the removal. A lease on linking that has ended is taken away:
-// that upload is linked anew. Indexes that cover one of the shards are IndexRemoving then. The view is good for the
-// next shards.
+// Condemn marks shards of a Removed upload as ShardRemoving, so that their blocks no longer count as held. It
+// leaves out shards with segments of entries that remain. It marks indexes that cover one of the shards as
+// IndexRemoving. On success the view serves the next shards too.
+//
+// Condemn returns ErrSpaceChanged if the space is not as it was viewed: other shards may have been sealed without
+// the blocks that these hold, or uploads opened, completed or removed. It returns ErrAtWork while a worker links an
+// upload of the space, since that worker may have left out such blocks too, and ErrLeaseLost if another worker has
+// the removal. It takes away a lease on linking that has ended: that upload is linked again.
 func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, shards []int64) error {
 	var next int64
 	err := r.removal(ctx, stage, "condemn shards", func(tx *dialect.Tx) error {
+		// Until the transaction ends, this update also keeps shards of the space from being sealed.
 		next = NextRevision(view.Revision)
 		rows, err := r.exec(ctx, tx, squirrel.Update("spaces").Set("revision", next).
 			Where(squirrel.Eq{"id": view.Space, "revision": view.Revision, "needs": view.Needs}))
@@ -93,9 +98,12 @@ func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, 
 		if err := affected(rows, ErrSpaceChanged); err != nil {
 			return err
 		}
+
 		if err := r.compare(ctx, tx, *view); err != nil {
 			return err
 		}
+
+		// Entries that are left still need their shards.
 		segments := squirrel.Select("1").From("segments").Where("segments.shard = shards.id")
 		_, err = r.exec(ctx, tx, settled(squirrel.Update("shards")).Set("state", ShardRemoving).Set("set_aside_at", nil).
 			Set("digests", nil).Where(squirrel.Eq{"upload": stage.Upload.ID}).Where(r.db.Among("id", shards)).
@@ -103,6 +111,8 @@ func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, 
 		if err != nil {
 			return err
 		}
+
+		// No index may cover shards that are about to be deleted.
 		covering := squirrel.Select("blob_index").From("shards").
 			Where(squirrel.Eq{"upload": stage.Upload.ID, "state": ShardRemoving}).Where(squirrel.NotEq{"blob_index": nil})
 		return r.dropIndexes(ctx, tx, within("id", covering))
@@ -113,27 +123,34 @@ func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, 
 	return err
 }
 
-// compare returns ErrSpaceChanged when an upload was begun or completed since the view, and ErrAtWork while one is
-// linked. Until the transaction ends nobody begins to link another.
+// compare returns ErrSpaceChanged if an upload was begun, linked or completed since the view, and ErrAtWork while a
+// worker links one. Until the transaction ends, no worker begins to link another.
 func (r *Repository) compare(ctx context.Context, tx *dialect.Tx, view SpaceView) error {
+	// The row locks keep workers from claiming these uploads until the transaction ends.
 	var open []Upload
 	err := r.list(ctx, tx, &open, squirrel.Select(uploadFields...).From("uploads").Where(inSpace(view.Space)).
 		Where(squirrel.NotEq{"state": closed}).Suffix(r.db.RowLock))
 	if err != nil {
 		return err
 	}
+
 	for _, upload := range open {
 		if err := r.stopLinking(ctx, tx, upload); err != nil {
 			return err
 		}
+
 		then, found := view.find(upload.ID)
 		if !found {
 			return fmt.Errorf("upload %d was begun: %w", upload.ID, ErrSpaceChanged)
 		}
+
+		// It may need blocks that the shards hold.
 		if upload.State == Indexing && then.State != Indexing {
 			return fmt.Errorf("upload %d was linked: %w", upload.ID, ErrSpaceChanged)
 		}
 	}
+
+	// Uploads that were completed since the view are no longer open.
 	var complete []int64
 	err = r.list(ctx, tx, &complete, squirrel.Select("id").From("uploads").Where(inSpace(view.Space)).
 		Where(squirrel.Eq{"state": Complete}))
@@ -145,7 +162,7 @@ func (r *Repository) compare(ctx context.Context, tx *dialect.Tx, view SpaceView
 	return err
 }
 
-// stopLinking makes sure that nobody links an upload.
+// stopLinking takes away a lease on linking that has ended. It returns ErrAtWork if the lease has not ended.
 func (r *Repository) stopLinking(ctx context.Context, tx *dialect.Tx, upload Upload) error {
 	if upload.State != Linking || upload.Token == 0 {
 		return nil
@@ -153,7 +170,7 @@ func (r *Repository) stopLinking(ctx context.Context, tx *dialect.Tx, upload Upl
 	return r.stopStage(ctx, tx, upload, "linking it")
 }
 
-// fromStore shows what the store said, which was hidden from the question whether the database has failed.
+// fromStore returns the store's own error, which storeError hid from the classification of database errors.
 func fromStore(doing string, err error) error {
 	var failed *storeError
 	if errors.As(err, &failed) {
@@ -162,19 +179,22 @@ func fromStore(doing string, err error) error {
 	return err
 }
 
-// StillNamed returns those of some digests that a shard or an index of any space has. What was being sealed when it was
-// called is sealed by then, or never will be: who has moved a file away and is told that no row names it may delete the
-// file.
+// StillNamed returns the digests that a shard or an index of any space has. Every seal that was under way at the
+// call is committed when StillNamed returns, or never will be: a caller that has moved a file away and learns that
+// no row names it may delete the file.
 func (r *Repository) StillNamed(ctx context.Context, digests []Digest) (named map[Digest]bool, err error) {
 	keys := make([][]byte, len(digests))
 	for i := range digests {
 		keys[i] = digests[i][:]
 	}
+
 	err = r.withTx(ctx, "look which files are named", func(tx *dialect.Tx) error {
 		named = map[Digest]bool{}
+		// This waits for the seals that are under way.
 		if err := r.lockSpaces(ctx, tx); err != nil {
 			return err
 		}
+
 		for _, names := range []func(context.Context, queryer, [][]byte) (map[string]bool, error){
 			r.namedDigests, r.namedIndexes,
 		} {
@@ -191,8 +211,8 @@ func (r *Repository) StillNamed(ctx context.Context, digests []Digest) (named ma
 	return named, err
 }
 
-// lockSpaces keeps shards and indexes from being recorded until the transaction ends, also those of spaces that are not
-// there yet: a space is added with a key from the counter.
+// lockSpaces keeps shards and indexes from being recorded until the transaction ends. This includes spaces that do
+// not exist yet: adding a space takes a key from the locked counter.
 func (r *Repository) lockSpaces(ctx context.Context, tx *dialect.Tx) error {
 	counter := squirrel.Update(counterTable).Set("value", squirrel.Expr("value")).Where(squirrel.Eq{"name": "spaces"})
 	if err := r.later(ctx, tx, counter, nil); err != nil {
@@ -216,7 +236,7 @@ func (r *Repository) namedDigests(ctx context.Context, q queryer, digests [][]by
 	return named, err
 }
 
-// Unnamed are those of some digests of CAR files that no shard has, in their order.
+// Unnamed returns the digests of CAR files that no shard has, in the given order.
 func (r *Repository) Unnamed(ctx context.Context, digests [][]byte) (unnamed [][]byte, err error) {
 	err = r.read(ctx, "look for shards", func() error {
 		named, err := r.namedDigests(ctx, r.db.Reader, digests)
@@ -234,16 +254,18 @@ func (r *Repository) Unnamed(ctx context.Context, digests [][]byte) (unnamed [][
 // nodesAtOnce is how many nodes one transaction deletes.
 const nodesAtOnce = 2000
 
-// RemoveNodes deletes nodes of a shard that is ShardRemoving, as many as one transaction may change, and with the last
-// of them the shard. It tells how many rows that were, and whether the shard is gone.
+// RemoveNodes deletes nodes of a shard that is ShardRemoving, as many as one transaction may change, and the shard
+// together with the last of them. It reports whether the shard is gone, and how many rows it deleted.
 func (r *Repository) RemoveNodes(ctx context.Context, stage Stage, shard int64) (gone bool, rows int64, err error) {
 	err = r.removal(ctx, stage, "delete nodes", func(tx *dialect.Tx) error {
+		// A DELETE has no limit: find the last position that one transaction may delete.
 		var positions []int64
 		err := r.list(ctx, tx, &positions, squirrel.Select("position").From("nodes").Where(squirrel.Eq{"shard": shard}).
 			OrderBy("position").Limit(1).Offset(nodesAtOnce-1))
 		if err != nil {
 			return err
 		}
+
 		nodes := squirrel.Delete("nodes").Where(squirrel.Eq{"shard": shard})
 		if gone = len(positions) == 0; !gone {
 			nodes = nodes.Where(squirrel.LtOrEq{"position": positions[0]})
@@ -251,6 +273,8 @@ func (r *Repository) RemoveNodes(ctx context.Context, stage Stage, shard int64) 
 		if rows, err = r.exec(ctx, tx, nodes); err != nil {
 			return err
 		}
+
+		// If the shard is not condemned, this fails and nothing is deleted.
 		row := squirrel.Eq{"id": shard, "upload": stage.Upload.ID, "state": ShardRemoving}
 		var changed int64
 		if gone {
@@ -262,6 +286,7 @@ func (r *Repository) RemoveNodes(ctx context.Context, stage Stage, shard int64) 
 		if err != nil {
 			return err
 		}
+
 		return affected(changed, fmt.Errorf("shard %d: %w", shard, ErrNotFound))
 	})
 	return gone, rows, err

@@ -10,8 +10,8 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// TableContent is what a repository holds of one table: how many rows, and a digest of them that depends neither on
-// their order nor on the engine.
+// TableContent is what a repository holds of one table: the number of rows, and a digest of them that depends
+// neither on their order nor on the engine.
 type TableContent struct {
 	Table  string
 	Rows   int64
@@ -21,7 +21,7 @@ type TableContent struct {
 // Content is what a repository holds, table by table.
 type Content []TableContent
 
-// SameContent returns ErrDifferent, with the table, unless a copy holds what it was made from.
+// SameContent returns ErrDifferent, naming the table, unless a copy holds the same as its source.
 func SameContent(copied, source Content) error {
 	for i, want := range source {
 		got := TableContent{Table: want.Table}
@@ -36,7 +36,7 @@ func SameContent(copied, source Content) error {
 	return nil
 }
 
-// Content tells what the repository holds, as of one moment and as if nobody were at work in it.
+// Content returns what the repository holds at one moment, as if no work were claimed.
 func (r *Repository) Content(ctx context.Context) (content Content, err error) {
 	err = r.read(ctx, "read the content", func() error {
 		snapshot, err := r.beginSnapshot(ctx)
@@ -61,7 +61,7 @@ func (r *Repository) contentOf(ctx context.Context, q rowQueryer, progress Progr
 	return content, nil
 }
 
-// sumRows reads the rows of a table.
+// sumRows returns the sum of the rows of a query.
 func (r *Repository) sumRows(ctx context.Context, q rowQueryer, t table, query squirrel.Sqlizer,
 	progress Progress) (sum rowSum, err error) {
 	err = r.eachRow(ctx, q, query, len(t.columns), func(row []any) error {
@@ -73,18 +73,20 @@ func (r *Repository) sumRows(ctx context.Context, q rowQueryer, t table, query s
 	return sum, err
 }
 
-// CopyFile writes all that the repository holds, as of one moment, to a new database file of the engine's own, and
-// tells what that is. Workers go on meanwhile. The file is not durable yet, and has the leases that there are: see
-// ReleaseAll. It returns errors.ErrUnsupported where an engine has no such files.
+// CopyFile writes everything that the repository holds at one moment to a new database file of the engine's own
+// kind, and returns its content. Workers go on meanwhile. The file is not durable yet, and has the leases of the
+// original; see ReleaseAll. CopyFile returns errors.ErrUnsupported if the engine has no such files.
 func (r *Repository) CopyFile(ctx context.Context, file string, progress Progress) (content Content, err error) {
 	if r.db.CopyPages == nil {
 		return nil, errors.Join(errors.ErrUnsupported, ctx.Err())
 	}
+
 	use, err := r.LockUse(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, use.Release()) }()
+
 	content, err = r.copyFile(ctx, file, progress)
 	return content, r.classified("copy the database", err)
 }
@@ -95,23 +97,27 @@ func (r *Repository) copyFile(ctx context.Context, file string, progress Progres
 		return nil, err
 	}
 	defer conn.Close() //nolint:errcheck // it only reads
+
 	options := r.db.Snapshot
 	tx, err := conn.BeginTxx(ctx, &options)
 	if err != nil {
 		return nil, err
 	}
 	defer tx.Rollback() //nolint:errcheck // it only reads
-	// What is read first fixes what the transaction sees.
+
+	// The first read fixes the state that the transaction sees.
 	if _, err := r.sumRows(ctx, tx, tables[0], tables[0].unleased(), nil); err != nil {
 		return nil, err
 	}
+
+	// The copy uses the connection of the transaction, so it sees the same state.
 	if err := r.db.CopyPages(ctx, conn, file); err != nil {
 		return nil, err
 	}
 	return r.contentOf(ctx, tx, progress)
 }
 
-// ReleaseAll takes all leases away, as in a copy of a repository in which others are at work.
+// ReleaseAll clears all leases. It is for a copy of a repository in which others are at work.
 func (r *Repository) ReleaseAll(ctx context.Context) error {
 	return r.withTx(ctx, "release all leases", func(tx *dialect.Tx) error {
 		for _, table := range []string{"uploads", "shards"} {

@@ -6,7 +6,7 @@ import (
 	"github.com/Masterminds/squirrel"
 )
 
-// CountNodes is the number of nodes, which the shards tell: no node is looked at.
+// CountNodes returns the number of nodes. It adds up the counts of the shards and reads no node.
 func (r *Repository) CountNodes(ctx context.Context) (n int64, err error) {
 	err = r.read(ctx, "count nodes", func() error {
 		return r.get(ctx, r.db.Reader, &n,

@@ -13,9 +13,9 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// dumped are the tables of a dump and their columns, each ordered by its key. Leases are no content, and neither are
-// the counters, what an entry's machine says of it, the revisions of spaces, the identities of stores, and where
-// sealing is.
+// dumped lists the tables of a dump and their columns, each table ordered by its key. It leaves out what is no
+// content: leases, counters, what the machine of an entry says about it, the revisions of spaces, the identities of
+// stores, and the position of sealing.
 var dumped = []struct {
 	table   string
 	columns []string
@@ -41,15 +41,16 @@ func without(columns []string, left ...string) (kept []string) {
 	return kept
 }
 
-// Dump writes the logical content of the repository, as of one moment, as JSON lines: {"table":...} and the row's
-// columns, in an order that depends on the content alone; binary columns are in hexadecimal. The same work gives the
-// same bytes on every engine, but for times, generated DIDs and locations.
+// Dump writes the logical content of the repository at one moment as JSON lines: {"table":...} and the row's
+// columns. The order depends on the content alone, and binary columns are in hexadecimal. The same work gives the
+// same bytes on every engine, except for times, generated DIDs and locations.
 func (r *Repository) Dump(ctx context.Context, w io.Writer) error {
 	tx, err := r.beginSnapshot(ctx)
 	if err != nil {
 		return r.classified("dump", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // it only reads
+
 	for _, d := range dumped {
 		query := squirrel.Select(d.columns...).From(d.table).OrderBy(d.key)
 		if err := r.dumpTable(ctx, tx, w, d.table, d.columns, query); err != nil {
@@ -66,10 +67,12 @@ func (r *Repository) dumpTable(ctx context.Context, tx *sqlx.Tx, w io.Writer, ta
 		if err != nil {
 			return err
 		}
+
 		line, err := dumpLine(table, columns, values)
 		if err != nil {
 			return err
 		}
+
 		if _, err := w.Write(line); err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
@@ -80,6 +83,7 @@ func (r *Repository) dumpTable(ctx context.Context, tx *sqlx.Tx, w io.Writer, ta
 func dumpLine(table string, columns []string, values []any) ([]byte, error) {
 	var line bytes.Buffer
 	fmt.Fprintf(&line, `{"table":%q`, table)
+
 	for i, value := range values {
 		if raw, ok := value.([]byte); ok {
 			value = hex.EncodeToString(raw)
@@ -90,6 +94,7 @@ func dumpLine(table string, columns []string, values []any) ([]byte, error) {
 		}
 		fmt.Fprintf(&line, `,%q:%s`, columns[i], encoded)
 	}
+
 	line.WriteString("}\n")
 	return line.Bytes(), nil
 }

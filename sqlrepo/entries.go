@@ -11,20 +11,20 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// MaxPathLength bounds an entry's path, in bytes: PostgreSQL's B-trees take no longer key.
+// MaxPathLength limits an entry's path, in bytes: PostgreSQL's B-trees accept no longer key.
 const MaxPathLength = 2600
 
 var entryColumns = []string{"id", "upload", "path", "kind", "size", "mtime_ns", "permissions", "target", "state",
 	"reason", "origin", "mtime_era", "ctime_ns", "inode", "unproven"}
 
-// ofMachine are the columns that say where an entry was found, not what it is.
+// ofMachine lists the columns that say where an entry was found, not what it is.
 var ofMachine = []string{"ctime_ns", "inode", "unproven"}
 
-// printFields are what a SELECT reads into the Fingerprint of a file.
+// printFields are the columns that a SELECT reads into the Fingerprint of a file.
 var printFields = []string{"kind", "size", "mtime_ns", "permissions", "COALESCE(mtime_era, 0) AS mtime_era",
 	"COALESCE(ctime_ns, 0) AS ctime_ns", "COALESCE(inode, 0) AS inode", "COALESCE(unproven, 0) AS unproven"}
 
-// entryFields are entryColumns as a SELECT reads them into an Entry.
+// entryFields are the columns that a SELECT reads into an Entry.
 var entryFields = append([]string{"entries.id", "upload", "path", "target", "state",
 	"COALESCE(reason, '') AS reason", "COALESCE(origin, 0) AS origin"}, printFields...)
 
@@ -34,7 +34,7 @@ func entryValues(e Entry) []any {
 		nullable(e.Ctime, 0), nullable(e.Inode, 0), nullable(number(e.Unproven), 0)}
 }
 
-// nullable is NULL for the value that stands for nothing.
+// nullable returns the value, or NULL if it is the one that stands for nothing.
 func nullable[T comparable](value, nothing T) any {
 	if value == nothing {
 		return nil
@@ -46,14 +46,15 @@ func nullable[T comparable](value, nothing T) any {
 type EntryFilter struct {
 	States []EntryState
 	Kinds  []EntryKind
-	// Below is a directory, of which the entries below it are wanted alone; "" for all.
+	// Below, if not "", is the directory whose entries are wanted.
 	Below Path
 }
 
-// Entries yields an upload's entries in canonical order. It reads them page by page: rows that come or go while it runs
-// are seen or not, but none twice.
+// Entries yields an upload's entries in canonical order. It reads them page by page: rows that are added or deleted
+// meanwhile may be seen or not, but none is seen twice.
 func (r *Repository) Entries(ctx context.Context, upload int64, filter EntryFilter) iter.Seq2[Entry, error] {
 	query := squirrel.Select(entryFields...).From("entries")
+
 	if filter.States != nil {
 		query = query.Where(squirrel.Eq{"state": filter.States})
 	}
@@ -63,6 +64,7 @@ func (r *Repository) Entries(ctx context.Context, upload int64, filter EntryFilt
 	if filter.Below != "" {
 		query = query.Where(squirrel.Gt{"path": filter.Below + "\x00"}).Where(squirrel.Lt{"path": filter.Below + "\x01"})
 	}
+
 	query = query.Where(squirrel.Eq{"upload": upload}).OrderBy("path")
 	behind := func(last Entry) squirrel.Sqlizer { return squirrel.Gt{"path": last.Path} }
 	return pages(query, behind, func(page *[]Entry, query squirrel.SelectBuilder) error {
@@ -70,24 +72,24 @@ func (r *Repository) Entries(ctx context.Context, upload int64, filter EntryFilt
 	})
 }
 
-// ScanBatch is what a scan found of some entries.
+// ScanBatch is what a scan found out about some entries.
 type ScanBatch struct {
 	// Added entries get their keys in this order.
 	Added []Entry
-	// Changed entries replace the ones with their keys; what was planned, packed or linked of them is forgotten.
+	// Changed entries replace those with their keys. What was planned, packed or linked of them is forgotten.
 	Changed []Entry
-	// Touched entries replace the ones with their keys, whose content is the same: all that was done for them stays.
+	// Touched entries replace those with their keys. Their content is the same, so the work done for them stays.
 	Touched []Entry
-	// Vanished are the keys of entries that are not there any more.
+	// Vanished are the keys of entries that no longer exist.
 	Vanished []int64
-	// Unreachable are the keys of entries that become Unreachable, Restored those of entries that are Ready again. What
-	// was done for them stays.
+	// Unreachable are the keys of entries that become Unreachable, Restored those of entries that are Ready again.
+	// The work done for them stays.
 	Unreachable, Restored []int64
-	// Previous is the upload in which the Origins of entries were found, 0 if there is none.
+	// Previous is the upload that the Origins of entries belong to, 0 if there is none.
 	Previous int64
 }
 
-// Len is how many entries the batch is about.
+// Len returns the number of entries in the batch.
 func (b ScanBatch) Len() int {
 	return len(b.Added) + len(b.Changed) + len(b.Touched) + len(b.Vanished) + len(b.Unreachable) + len(b.Restored)
 }
@@ -99,17 +101,20 @@ func (b ScanBatch) takesOver() bool {
 }
 
 // SaveScan records a batch in one transaction. It returns ErrSpaceChanged if the batch takes content over from a
-// Previous upload that is not complete any more: what that one shared may be gone.
+// Previous upload that is no longer complete: the content that it shared may be gone.
 func (r *Repository) SaveScan(ctx context.Context, stage Stage, batch ScanBatch) error {
 	found := counting("found_entries", int64(len(batch.Added)-len(batch.Vanished)))
 	return r.fenced(ctx, "record scanned entries", stage, found, func(tx *dialect.Tx) error {
 		if err := r.keepPrevious(ctx, tx, batch); err != nil {
 			return err
 		}
+
+		// Changed entries lose their old rows and get new ones under the same keys.
 		gone := append([]int64{}, batch.Vanished...)
 		for _, entry := range batch.Changed {
 			gone = append(gone, entry.ID)
 		}
+
 		if err := r.unlink(ctx, tx, stage.Upload.ID, gone); err != nil {
 			return err
 		}
@@ -119,6 +124,8 @@ func (r *Repository) SaveScan(ctx context.Context, stage Stage, batch ScanBatch)
 		if err := r.insertEntries(ctx, tx, stage, batch.Changed); err != nil {
 			return err
 		}
+
+		// Touched entries keep their segments and roots.
 		if err := r.replace(ctx, tx, stage, batch.Touched); err != nil {
 			return err
 		}
@@ -128,6 +135,7 @@ func (r *Repository) SaveScan(ctx context.Context, stage Stage, batch ScanBatch)
 		if err := r.mark(ctx, tx, batch.Restored, Ready); err != nil {
 			return err
 		}
+
 		if len(batch.Added) == 0 {
 			return nil
 		}
@@ -142,7 +150,7 @@ func (r *Repository) SaveScan(ctx context.Context, stage Stage, batch ScanBatch)
 	})
 }
 
-// keepPrevious keeps the upload that a batch takes content over from as it is, complete, until the transaction ends.
+// keepPrevious keeps the upload that a batch takes content over from complete until the transaction ends.
 func (r *Repository) keepPrevious(ctx context.Context, tx *dialect.Tx, batch ScanBatch) error {
 	if batch.Previous == 0 || !batch.takesOver() {
 		return nil
@@ -175,7 +183,7 @@ func (r *Repository) replace(ctx context.Context, tx *dialect.Tx, stage Stage, e
 	return r.insertEntries(ctx, tx, stage, entries)
 }
 
-// mark gives entries a state that has no reason.
+// mark gives entries a state that needs no reason.
 func (r *Repository) mark(ctx context.Context, tx *dialect.Tx, entries []int64, state EntryState) error {
 	for _, ids := range batches(entries, keysAtOnce) {
 		err := r.later(ctx, tx, squirrel.Update("entries").Set("state", state).Set("reason", nil).
@@ -187,7 +195,7 @@ func (r *Repository) mark(ctx context.Context, tx *dialect.Tx, entries []int64, 
 	return nil
 }
 
-// unlink counts entries that are about to be forgotten as linked no more.
+// unlink takes entries that are about to be forgotten out of the count of linked entries.
 func (r *Repository) unlink(ctx context.Context, tx *dialect.Tx, upload int64, entries []int64) error {
 	for _, ids := range batches(entries, keysAtOnce) {
 		linked := squirrel.Select("COUNT(*)").From("roots").Where(r.db.Among("entry", ids))
@@ -200,8 +208,7 @@ func (r *Repository) unlink(ctx context.Context, tx *dialect.Tx, upload int64, e
 	return nil
 }
 
-// forget deletes entries with all that is planned or known of their content. Blocks that are packed stay in their
-// shards.
+// forget deletes entries with all that is planned or known of their content. Packed blocks stay in their shards.
 func (r *Repository) forget(ctx context.Context, tx *dialect.Tx, entries []int64) error {
 	for _, ids := range batches(entries, keysAtOnce) {
 		for _, of := range []struct{ table, key string }{{"segments", "entry"}, {"roots", "entry"}, {"entries", "id"}} {

@@ -9,7 +9,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// dropIndexes has indexes be IndexRemoving, and their shards covered no more.
+// dropIndexes marks indexes as IndexRemoving. They no longer cover their shards.
 func (r *Repository) dropIndexes(ctx context.Context, tx *dialect.Tx, which squirrel.Sqlizer) error {
 	removing := squirrel.Select("id").From("indexes").Where(squirrel.Eq{"state": IndexRemoving})
 	if err := r.later(ctx, tx, squirrel.Update("indexes").Set("state", IndexRemoving).Where(which), nil); err != nil {
@@ -19,21 +19,21 @@ func (r *Repository) dropIndexes(ctx context.Context, tx *dialect.Tx, which squi
 	return r.later(ctx, tx, uncover, nil)
 }
 
-// DropIndexes gives up some indexes: their shards are to be covered by others.
+// DropIndexes gives up indexes: others are to cover their shards.
 func (r *Repository) DropIndexes(ctx context.Context, indexes []int64) error {
 	return r.withTx(ctx, "drop indexes", func(tx *dialect.Tx) error {
 		return r.dropIndexes(ctx, tx, r.db.Among("id", indexes))
 	})
 }
 
-// ForgetIndex has shards that name an index covered no more, whether it is there or not.
+// ForgetIndex makes the shards that name an index uncovered, whether or not the index exists.
 func (r *Repository) ForgetIndex(ctx context.Context, index int64) error {
 	return r.mend(ctx, "forget the index of shards",
 		squirrel.Update("shards").Set("blob_index", nil).Where(squirrel.Eq{"blob_index": index}),
 		squirrel.Update("indexes").Set("state", IndexRemoving).Where(squirrel.Eq{"id": index}))
 }
 
-// DropNeedlessIndexes gives up the indexes of a Removed upload that cover no shard of its own.
+// DropNeedlessIndexes gives up the indexes of a Removed upload that cover none of its own shards.
 func (r *Repository) DropNeedlessIndexes(ctx context.Context, stage Stage) error {
 	own := squirrel.Select("1").From("shards").Where("shards.blob_index = indexes.id AND shards.upload = indexes.upload")
 	needless := squirrel.And{squirrel.Eq{"upload": stage.Upload.ID}, squirrel.ConcatExpr("NOT EXISTS (", own, ")")}
@@ -42,14 +42,14 @@ func (r *Repository) DropNeedlessIndexes(ctx context.Context, stage Stage) error
 	})
 }
 
-// RemoveIndex deletes an index that is IndexRemoving, whose file is gone.
+// RemoveIndex deletes an index that is IndexRemoving and whose file is gone.
 func (r *Repository) RemoveIndex(ctx context.Context, index int64) error {
 	return r.withTx(ctx, fmt.Sprintf("remove index %d", index), func(tx *dialect.Tx) error {
 		return r.later(ctx, tx, squirrel.Delete("indexes").Where(squirrel.Eq{"id": index, "state": IndexRemoving}), nil)
 	})
 }
 
-// namedIndexes are those of some digests that stored indexes have.
+// namedIndexes returns the digests that stored indexes have.
 func (r *Repository) namedIndexes(ctx context.Context, q queryer, digests [][]byte) (map[string]bool, error) {
 	named := map[string]bool{}
 	if len(digests) == 0 {
@@ -64,7 +64,7 @@ func (r *Repository) namedIndexes(ctx context.Context, q queryer, digests [][]by
 	return named, err
 }
 
-// UnnamedIndexes are those of some digests that no stored index has, in their order.
+// UnnamedIndexes returns the digests that no stored index has, in the given order.
 func (r *Repository) UnnamedIndexes(ctx context.Context, digests [][]byte) (unnamed [][]byte, err error) {
 	err = r.read(ctx, "look for indexes", func() error {
 		named, err := r.namedIndexes(ctx, r.db.Reader, digests)

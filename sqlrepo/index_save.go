@@ -13,24 +13,26 @@ import (
 // NewIndex is an index whose bytes are ready for the store.
 type NewIndex struct {
 	Index
-	// Covers are the keys of the shards that it covers.
+	// Covers are the keys of the shards that the index covers.
 	Covers []int64
-	// Store makes its bytes durable and says where they are. It is called while no shard of the space is sealed and no
-	// file of any is removed, and again when the transaction is: the second time it has nothing to do.
+	// Store makes the bytes durable and returns their location. While it runs, no shard of the space is sealed and
+	// no file of any space is removed. If the transaction is retried, Store is called again and has nothing to do.
 	Store func(ctx context.Context) (location string, err error)
 }
 
-// BeginIndexing records the root of an upload that is linked, and what lies below it, and gives up indexes of it that
-// were made for another root or in another way. The lease stays for its indexes. It returns ErrLeaseLost when somebody
-// else has it, or the upload is not Linking.
+// BeginIndexing records the root of a linked upload and the counts of what lies below it. It gives up indexes of
+// the upload that were made for another root or in another way. The lease stays for the indexing. BeginIndexing
+// returns ErrLeaseLost if another worker has the lease or the upload is not Linking.
 func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, counts Counts) (Stage, error) {
 	upload, tally := stage.Upload, make([]int64, len(standing))
 	upload.State, upload.RootCID, upload.Counts = Indexing, root, counts
 	upload.IndexLayout = cmp.Or(upload.IndexLayout, DefaultIndexLayout)
 	upload.Progress, upload.Attempts, upload.RetryAt, upload.Error = 0, 0, Time{}, ""
+
 	begin := r.linked(stage, root, counts, upload.IndexLayout).Suffix("RETURNING " + columnList(standingFields))
 	stale := squirrel.And{squirrel.Eq{"upload": upload.ID}, squirrel.Or{squirrel.NotEq{"root_cid": root},
 		squirrel.NotEq{"layout": upload.IndexLayout}, squirrel.Gt{"slices": upload.IndexSlices}}}
+
 	err := r.withTx(ctx, "record the root", func(tx *dialect.Tx) error {
 		if err := r.spaceNeeds(ctx, tx, squirrel.Eq{"id": upload.Source}); err != nil {
 			return err
@@ -41,22 +43,23 @@ func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, c
 		}
 		return r.dropIndexes(ctx, tx, stale)
 	})
+
 	upload.Tally = uploadOf(upload.ID, tally).Tally
 	return Stage{upload}, err
 }
 
-// SaveIndexes records indexes of an upload that is Indexing, in one transaction, and that they cover their shards. It
-// returns ErrSpaceChanged when one of those is covered already or needed no more, and ErrLeaseLost when somebody else
-// has the stage.
+// SaveIndexes records indexes of an upload that is Indexing, and which shards they cover, in one transaction. It
+// returns ErrSpaceChanged if one of the shards is covered already or no longer needed, and ErrLeaseLost if another
+// worker has the stage.
 func (r *Repository) SaveIndexes(ctx context.Context, stage Stage, indexes []NewIndex) error {
 	seen := squirrel.Update("uploads").Set("lease_seen", r.at(0)).Where(squirrel.Eq{"state": Indexing})
 	return r.saveIndexes(ctx, stage.Upload.ID, indexes,
 		func(tx *dialect.Tx) error { return r.fence(ctx, tx, stage, seen) })
 }
 
-// CompleteUpload is SaveIndexes for the last indexes of an upload, of which there may be none. It returns the upload,
-// which is finished, or an UnsettledError when some of its entries are neither linked nor left out: nothing was changed
-// then.
+// CompleteUpload is like SaveIndexes for the last indexes of an upload, if any, and completes the upload. It
+// returns the finished upload. If some entries are neither linked nor left out, it changes nothing and returns an
+// UnsettledError.
 func (r *Repository) CompleteUpload(ctx context.Context, stage Stage, indexes []NewIndex) (Upload, error) {
 	upload := stage.Upload
 	upload.State, upload.FinishedAt, upload.Lease = Complete, NewTime(r.now()), Lease{}
@@ -71,8 +74,8 @@ func (r *Repository) CompleteUpload(ctx context.Context, stage Stage, indexes []
 	return upload, err
 }
 
-// CoverShards is SaveIndexes for an upload that is complete, so that shards are covered whose index is gone. It returns
-// ErrSpaceChanged also when the upload is complete no more.
+// CoverShards is like SaveIndexes for a complete upload whose shards have lost their index. It also returns
+// ErrSpaceChanged if the upload is no longer complete.
 func (r *Repository) CoverShards(ctx context.Context, upload int64, indexes []NewIndex) error {
 	complete := squirrel.Select("id").From("uploads").Where(squirrel.Eq{"id": upload, "state": Complete}).Suffix(
 		r.db.RowLock)
@@ -85,20 +88,23 @@ func (r *Repository) CoverShards(ctx context.Context, upload int64, indexes []Ne
 func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []NewIndex,
 	may func(*dialect.Tx) error) error {
 	err := r.withTx(ctx, "record indexes", func(tx *dialect.Tx) error {
-		// The space is held, so that what is completed is complete for whoever decides what is needed.
+		// Hold the space: a removal that decides what is needed then sees the upload as complete.
 		own := within("id", squirrel.Select("source").From("uploads").Where(squirrel.Eq{"id": upload}))
 		if err := r.spaceNeeds(ctx, tx, own); err != nil {
 			return err
 		}
+
 		if err := may(tx); err != nil || len(indexes) == 0 {
 			return err
 		}
+
 		if err := r.uncovered(ctx, tx, indexes); err != nil {
 			return err
 		}
 		if err := r.nameIndexes(ctx, tx, upload, indexes); err != nil {
 			return err
 		}
+
 		for i := range indexes {
 			location, err := indexes[i].Store(ctx)
 			if err != nil {
@@ -106,6 +112,7 @@ func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []Ne
 			}
 			indexes[i].Location = location
 		}
+
 		if err := r.insertIndexes(ctx, tx, indexes); err != nil {
 			return err
 		}
@@ -114,8 +121,8 @@ func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []Ne
 	return fromStore("store the index", err)
 }
 
-// uncovered makes sure that the shards of indexes are to be covered, before the indexes are stored: nobody would name a
-// file that is stored in vain. The caller holds the space, so that it stays so.
+// uncovered checks that the shards of indexes need an index, before the indexes are stored: no row would name a
+// file that is stored in vain. The caller holds the space, so the answer stays true.
 func (r *Repository) uncovered(ctx context.Context, tx *dialect.Tx, indexes []NewIndex) error {
 	for _, index := range indexes {
 		all := squirrel.Select("COUNT(*)").From("shards").Where(r.db.Among("id", index.Covers)).
@@ -140,6 +147,7 @@ func (r *Repository) nameIndexes(ctx context.Context, tx *dialect.Tx, upload int
 	if err := r.laterRead(ctx, tx, next, ordinal, nil); err != nil {
 		return err
 	}
+
 	first, err := r.nextIDs(ctx, tx, "indexes", len(indexes))
 	for i := range indexes {
 		indexes[i].ID, indexes[i].Upload, indexes[i].Ordinal = first+int64(i), upload, next[0]+int64(i)
@@ -157,7 +165,7 @@ func (r *Repository) insertIndexes(ctx context.Context, tx *dialect.Tx, indexes 
 	})
 }
 
-// cover has shards covered that are not yet.
+// cover records the indexes of shards that have none yet.
 func (r *Repository) cover(ctx context.Context, tx *dialect.Tx, indexes []NewIndex) error {
 	for _, index := range indexes {
 		update := squirrel.Update("shards").Set("blob_index", index.ID).Where(r.db.Among("id", index.Covers)).

@@ -9,13 +9,13 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// IndexState says how far an index is. The values are stored, and agree with those of shards.
+// IndexState is the state of an index. The values are stored, and agree with those of shards.
 type IndexState int16
 
 // The states of indexes.
 const (
 	IndexStored IndexState = 3
-	// IndexRemoving indexes cover no shard any more: their files and rows are about to go.
+	// IndexRemoving indexes no longer cover any shard. Their files and rows are about to be deleted.
 	IndexRemoving IndexState = 5
 )
 
@@ -29,26 +29,26 @@ func (s IndexState) String() string {
 	return "unknown"
 }
 
-// Index tells where the blocks of some shards lie. It is a file of the store beside theirs.
+// Index says where the blocks of some shards lie. It is a file of the store, beside the shards.
 type Index struct {
 	ID     int64 `db:"id"`
 	Upload int64 `db:"upload"`
 	// Ordinal counts the indexes of the upload.
 	Ordinal int64      `db:"ordinal"`
 	State   IndexState `db:"state"`
-	// Layout is how it is laid out, Root the CID that it names as its content.
+	// Layout is the format of the file, Root the CID that it names as its content.
 	Layout string `db:"layout"`
 	Root   CID    `db:"root_cid"`
-	// Shards is how many it covers, Slices how many slices it has of them, Size its length.
+	// Shards is the number of shards that the index covers, Slices the number of slices in it, Size its length.
 	Shards int64 `db:"shards"`
 	Slices int64 `db:"slices"`
 	Size   int64 `db:"size"`
-	// Digest is the sha2-256 digest of its bytes.
+	// Digest is the sha2-256 digest of the file.
 	Digest   []byte `db:"digest"`
 	Location string `db:"location"`
 }
 
-// What indexes are like of an upload that does not say it.
+// The layout and size of indexes for uploads that do not set them.
 const (
 	DefaultIndexLayout = "storacha"
 	DefaultIndexSlices = 26_000
@@ -79,6 +79,7 @@ func (r *Repository) Indexes(ctx context.Context, filter IndexFilter) iter.Seq2[
 	if filter.States != nil {
 		query = query.Where(squirrel.Eq{"state": filter.States})
 	}
+
 	behind := func(last Index) squirrel.Sqlizer { return squirrel.Gt{"id": last.ID} }
 	return pages(query, behind, func(page *[]Index, query squirrel.SelectBuilder) error {
 		return r.readList(ctx, "read indexes", page, query)
@@ -102,7 +103,7 @@ func (r *Repository) IndexByDigest(ctx context.Context, digest Digest) (index In
 	return index, err
 }
 
-// Indexable is a packed shard as an index needs it.
+// Indexable is a packed shard with what an index needs to know about it.
 type Indexable struct {
 	ID      int64  `db:"id"`
 	Upload  int64  `db:"upload"`
@@ -110,7 +111,7 @@ type Indexable struct {
 	Size    int64  `db:"size"`
 	Nodes   int64  `db:"nodes"`
 	Digest  []byte `db:"digest"`
-	// Layout is that of its own upload's indexes, "" if that is from before there were any.
+	// Layout is the layout of its own upload's indexes, "" if that upload is from before there were indexes.
 	Layout string `db:"layout"`
 }
 
@@ -120,18 +121,20 @@ func indexables() squirrel.SelectBuilder {
 		Where(squirrel.Eq{"shards.state": ShardPacked})
 }
 
-// Uncovered yields, by upload and ordinal, the packed shards of a space that no index covers and to which nothing is
-// added any more: those of the given upload, if any, and of all that have ended. Shards that have more blocks than an
-// index are left out.
+// Uncovered yields, by upload and ordinal, the packed shards of a space that no index covers and whose upload gets
+// no further shards: those of the given upload, if any, and of all uploads that have ended. It leaves out shards
+// that have more blocks than an index has room for.
 func (r *Repository) Uncovered(ctx context.Context, space, upload int64) iter.Seq2[Indexable, error] {
 	ended := squirrel.Or{squirrel.Eq{"id": upload}, squirrel.Eq{"state": []UploadState{Complete, Incomplete, Removed}}}
 	query := indexables().Where(squirrel.Eq{"blob_index": nil}).Where(squirrel.Lt{"nodes": MaxIndexSlices}).OrderBy(
 		"upload", "ordinal").
 		Where(within("upload", squirrel.Select("id").From("uploads").Where(inSpace(space)).Where(ended)))
+
 	behind := func(last Indexable) squirrel.Sqlizer {
 		return squirrel.Or{squirrel.Gt{"upload": last.Upload},
 			squirrel.And{squirrel.Eq{"upload": last.Upload}, squirrel.Gt{"ordinal": last.Ordinal}}}
 	}
+
 	return pages(query, behind, func(page *[]Indexable, query squirrel.SelectBuilder) error {
 		return r.readList(ctx, "look for shards without index", page, query)
 	})
@@ -144,17 +147,18 @@ func (r *Repository) Covered(ctx context.Context, index int64) (shards []Indexab
 	return shards, err
 }
 
-// ShardNode is a node with the shard that it is in.
+// ShardNode is a node and the shard that it is in.
 type ShardNode struct {
 	Shard int64
 	Node
 }
 
-// NodesOf gives the nodes of some shards to take, by shard and position, in one query whose rows come one by one. It is
-// called again from the first when the database goes away meanwhile: begin is called before.
+// NodesOf passes the nodes of some shards to take, by shard and position, row by row from one query. If the
+// database goes away meanwhile, NodesOf starts over. It calls begin before each start.
 func (r *Repository) NodesOf(ctx context.Context, shards []int64, begin func(), take func(ShardNode) error) error {
 	query := squirrel.Select("shard", "prefix", "position", "length", "codec", "suffix").From("nodes").
 		Where(r.db.Among("shard", shards)).OrderBy("shard", "position")
+
 	return r.read(ctx, "read the nodes of shards", func() error {
 		begin()
 		return r.stream(ctx, r.db.Reader, query, func(rows *sqlx.Rows) error {
@@ -164,10 +168,12 @@ func (r *Repository) NodesOf(ctx context.Context, shards []int64, begin func(), 
 			if err != nil {
 				return err
 			}
+
 			node, err := row.node()
 			if err != nil {
 				return fmt.Errorf("shard %d: %w", shard, err)
 			}
+
 			return take(ShardNode{shard, node})
 		})
 	})

@@ -15,37 +15,38 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// Lease is a worker's time-bound claim on one unit of work: on the stage of an upload, or on a shard. Its times are
-// those of the database's clock.
+// Lease is a worker's time-bound claim on one unit of work: the stage of an upload, or a shard. Its times are those
+// of the database's clock.
 type Lease struct {
-	// Token fences the claim: it is another one for each, and 0 when nobody has the work.
+	// Token fences the claim. Each claim has a different one; 0 means that no worker has the work.
 	Token int64 `db:"token"`
-	// Worker says who has it, "" when nobody has.
+	// Worker names the worker that has the work, "" if none has.
 	Worker string `db:"worker"`
-	// Began is when it was claimed, Seen when it was last renewed, Ends when others may take it.
+	// Began is when the work was claimed, Seen when the lease was last renewed, Ends when others may claim the work.
 	Began Time `db:"lease_began"`
 	Seen  Time `db:"lease_seen"`
 	Ends  Time `db:"lease_ends"`
-	// Progress is what the worker last said of how far it is: bytes read of a shard, entries of a stage.
+	// Progress is what the worker last reported: bytes read of a shard, entries of a stage.
 	Progress int64 `db:"progress"`
-	// Attempts is how often the work failed, or its lease was lost, since it last succeeded or was begun again.
+	// Attempts is how often the work failed, or its lease was lost, since it last succeeded or began again.
 	Attempts int64 `db:"attempts"`
 	// RetryAt is when failed work may be claimed again.
 	RetryAt Time `db:"retry_at"`
-	// SetAside is when the work was given up, zero if it was not. It is claimed no more until the upload is opened again.
+	// SetAside is when the work was given up, zero if it was not. It can't be claimed until the upload is opened
+	// again.
 	SetAside Time `db:"set_aside_at"`
 	// Error is why the work last failed.
 	Error string `db:"error"`
 }
 
-// ErrNothingToClaim is returned when no work of the kind asked for is left that nobody has.
+// ErrNothingToClaim is returned if no work of the requested kind is free.
 var ErrNothingToClaim = errors.New("nothing to claim")
 
-// Claim says who asks for work, and for how long a lease lasts that is not renewed.
+// Claim is a worker's request for work. Term is how long a lease lasts that is not renewed.
 type Claim struct {
 	Worker string
 	Term   time.Duration
-	// Except are the keys of shards that it would not have, such as those that it has already.
+	// Except are the keys of shards that the worker does not want, such as those that it has already.
 	Except []int64
 }
 
@@ -57,7 +58,7 @@ type Unit interface {
 func (s Stage) unit() (string, int64, int64) { return "uploads", s.Upload.ID, s.Upload.Token }
 func (s Shard) unit() (string, int64, int64) { return "shards", s.ID, s.Token }
 
-// at is a time of the database's clock, or of the one that stands in for it.
+// at returns a time by the database's clock, or by the clock that stands in for it.
 func (r *Repository) at(offset time.Duration) squirrel.Sqlizer {
 	if r.clock == nil {
 		return r.db.Clock(offset)
@@ -65,7 +66,7 @@ func (r *Repository) at(offset time.Duration) squirrel.Sqlizer {
 	return squirrel.Expr("CAST(? AS BIGINT)", r.clock().Add(offset).UnixMicro())
 }
 
-// claimable is the condition that nobody has the work, or a lease that has ended, and that it may be tried.
+// claimable matches work that no worker has, or whose lease has ended, and that may be tried now.
 func (r *Repository) claimable() squirrel.Sqlizer {
 	return squirrel.And{
 		squirrel.Eq{"set_aside_at": nil},
@@ -75,43 +76,49 @@ func (r *Repository) claimable() squirrel.Sqlizer {
 	}
 }
 
-// LongestPause is the longest that failed work may have to wait. A later time to try again was set before the
-// database's clock stepped back.
+// LongestPause is the longest wait before failed work may be claimed again. A later time to try again was set
+// before the database's clock stepped back.
 const LongestPause = time.Minute
 
-// ended is the condition that a lease has ended, or was seen longer than its term from now: then the clock has stepped
-// back since, and the lease would end later than any could. Whoever works under it renews it, and loses it at worst.
+// ended matches leases that have ended. It also matches leases that were last seen longer than their term from now:
+// the clock has stepped back since, and such a lease would end later than any other can. A worker that still works
+// under it renews it, or loses it at worst.
 func (r *Repository) ended() squirrel.Sqlizer {
 	return squirrel.Or{squirrel.ConcatExpr("lease_ends < ", r.at(0)), squirrel.ConcatExpr(seenTooLate+" > ", r.at(0))}
 }
 
-// live is the condition that somebody has a lease that has not ended.
+// live matches leases that have not ended.
 func (r *Repository) live() squirrel.Sqlizer {
 	return squirrel.And{squirrel.NotEq{"token": 0}, squirrel.ConcatExpr("lease_ends >= ", r.at(0)),
 		squirrel.ConcatExpr(seenTooLate+" <= ", r.at(0))}
 }
 
-// seenTooLate is a time that has not come yet if a lease was seen longer than its term from now.
+// seenTooLate is a time in the future if a lease was last seen longer than its term from now.
 const seenTooLate = "COALESCE(lease_seen - (lease_ends - lease_seen), 0)"
 
-// claim takes a unit with one statement. When the answer was lost, the next attempt knows its own claim by the token.
-// Each has a token of its own: the server may be about to carry out an earlier one.
+// claim claims a unit of work with one statement. If the answer was lost, the next attempt recognizes its own claim
+// by the token. Each attempt has its own token, since the server may be about to carry out an earlier one.
 func (r *Repository) claim(ctx context.Context, doing, table string, fields []string, claim Claim,
 	which squirrel.Sqlizer,
 	dest any) error {
 	var tokens []int64
+	// Taking over a lease that has ended counts as a failed attempt.
 	update := squirrel.Update(table).Set("worker", Text(claim.Worker)).Set("progress", 0).
 		Set("lease_began", r.at(0)).Set("lease_seen", r.at(0)).Set("lease_ends", r.at(claim.Term)).
 		Set("attempts", squirrel.Expr("attempts + CASE WHEN token = 0 THEN 0 ELSE 1 END")).
 		Where(which).Suffix("RETURNING " + columnList(fields))
+
 	r.unclaimLate(ctx)
 	err := r.retry(ctx, doing, func() error {
+		// An earlier attempt may have succeeded although its answer was lost.
 		if len(tokens) > 0 {
 			mine := squirrel.Select(fields...).From(table).Where(squirrel.Eq{"token": tokens})
 			if err := r.get(ctx, r.db.Writer, dest, mine); !errors.Is(err, ErrNotFound) {
 				return err
 			}
 		}
+
+		// A token is never 0, which means that no worker has the work.
 		token := 1 + rand.Int64N(math.MaxInt64)
 		tokens = append(tokens, token)
 		return r.update(ctx, update.Set("token", token), dest)
@@ -119,23 +126,26 @@ func (r *Repository) claim(ctx context.Context, doing, table string, fields []st
 	if errors.Is(err, ErrNotFound) {
 		return ErrNothingToClaim
 	}
+
 	if err != nil {
 		r.unclaim(ctx, table, tokens)
 		return err
 	}
+
+	// The server may still carry out the attempts that got no answer.
 	r.late.add(lateClaim{table: table, tokens: tokens[:len(tokens)-1], until: time.Now().Add(claim.Term)})
 	return nil
 }
 
-// lateClaim has the tokens of attempts to claim that got no answer, before one that did. The server may still carry
-// them out, and nobody would work under such a lease.
+// lateClaim holds the tokens of attempts to claim that got no answer, before one that did. The server may still
+// carry them out, and no worker would work under such a lease.
 type lateClaim struct {
 	table  string
 	tokens []int64
 	until  time.Time
 }
 
-// lateClaims are those that are taken back with the next claim, until their leases would have ended.
+// lateClaims holds claims that each later claim takes back, until their leases would have ended.
 type lateClaims struct {
 	mu  sync.Mutex
 	all []lateClaim
@@ -150,7 +160,7 @@ func (l *lateClaims) add(late lateClaim) {
 	l.all = append(l.all, late)
 }
 
-// list forgets those whose time is over, and returns the others.
+// list drops the claims whose time is over and returns the others.
 func (l *lateClaims) list() []lateClaim {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -164,7 +174,7 @@ func (r *Repository) unclaimLate(ctx context.Context) {
 	}
 }
 
-// unclaimTimeout bounds how long a claim is taken back. One that stays ends by itself.
+// unclaimTimeout limits how long taking back a claim may take. A claim that stays ends by itself.
 const unclaimTimeout = 2 * time.Second
 
 // unclaim takes back a claim that failed for the caller, as when its context ended, but may have been committed.
@@ -176,29 +186,29 @@ func (r *Repository) unclaim(ctx context.Context, table string, tokens []int64) 
 	}
 }
 
-// Renew puts off the end of a lease, and says how far the work is. It returns ErrLeaseLost when somebody else has the
-// work. A lease that has ended and that nobody took is renewed like any other.
+// Renew extends a lease and records how far the work is. It returns ErrLeaseLost if another worker has the work. A
+// lease that has ended is renewed like any other if no worker has claimed the work since.
 func (r *Repository) Renew(ctx context.Context, unit Unit, term time.Duration, progress int64) error {
 	table, _, _ := unitOf(unit)
 	return r.change(ctx, "renew the lease", squirrel.Update(table).Set("lease_seen", r.at(0)).
 		Set("lease_ends", r.at(term)).Set("progress", progress).Where(held(unit)))
 }
 
-// Release gives work back that was not done, as if it had never been claimed.
+// Release gives back work that was not done, as if it had never been claimed.
 func (r *Repository) Release(ctx context.Context, unit Unit) error {
 	table, _, _ := unitOf(unit)
 	return r.change(ctx, "release the lease", free(squirrel.Update(table)).Where(held(unit)))
 }
 
-// Fail gives work back that failed. Nobody claims it before a pause has passed.
+// Fail gives back work that failed. The work can't be claimed before a pause has passed.
 func (r *Repository) Fail(ctx context.Context, unit Unit, reason string, pause time.Duration) error {
 	table, _, _ := unitOf(unit)
 	return r.change(ctx, "record the failure", free(squirrel.Update(table)).Set("error", Text(reason)).
 		Set("attempts", squirrel.Expr("attempts + 1")).Set("retry_at", r.at(min(pause, LongestPause))).Where(held(unit)))
 }
 
-// SetAside gives work up, so that everything else can go on without it. It counts as settled among the shards before
-// others.
+// SetAside gives up work so that everything else can go on without it. In the order of sealing, a shard that is set
+// aside counts as settled.
 func (r *Repository) SetAside(ctx context.Context, unit Unit, reason string) error {
 	table, id, _ := unitOf(unit)
 	return r.withTx(ctx, "set the work aside", func(tx *dialect.Tx) error {
@@ -211,15 +221,16 @@ func (r *Repository) SetAside(ctx context.Context, unit Unit, reason string) err
 				return err
 			}
 		}
+
 		aside := free(squirrel.Update(table)).Set("error", Text(reason)).
 			Set("attempts", squirrel.Expr("attempts + 1")).Set("set_aside_at", r.at(0)).Where(held(unit))
 		return r.later(ctx, tx, aside, func(rows int64) error { return leaseLost(rows, table, id) })
 	})
 }
 
-// lockSpace keeps shards of an upload's space from being sealed or set aside until the transaction ends. What is
-// counted as settled looks at other shards: it has to see them as they are, not as they were before it waited for
-// somebody else.
+// lockSpace keeps shards of an upload's space from being sealed or set aside until the transaction ends. Counting
+// settled shards reads other shards: it must see them as they are, not as they were before it waited for another
+// transaction.
 func (r *Repository) lockSpace(ctx context.Context, tx *dialect.Tx, upload int64) error {
 	space := squirrel.Select("space").From("sources").Join("uploads ON uploads.source = sources.id").
 		Where(squirrel.Eq{"uploads.id": upload})
@@ -233,7 +244,7 @@ func free(update squirrel.UpdateBuilder) squirrel.UpdateBuilder {
 		Set("lease_ends", nil).Set("progress", 0)
 }
 
-// settled clears a lease on work that is done, and what is known of earlier failures.
+// settled clears the lease on work that is done, and the record of earlier failures.
 func settled(update squirrel.UpdateBuilder) squirrel.UpdateBuilder {
 	return free(update).Set("attempts", 0).Set("retry_at", nil).Set("error", nil)
 }
@@ -245,13 +256,13 @@ func unitOf(unit Unit) (table string, id, token int64) {
 	return unit.unit()
 }
 
-// held is the condition that the lease is still that of the unit. A token of 0 is none.
+// held matches the unit's row while the unit still has the lease. A token of 0 is no lease.
 func held(unit Unit) squirrel.Sqlizer {
 	_, id, token := unitOf(unit)
 	return squirrel.And{squirrel.Eq{"id": id, "token": token}, squirrel.NotEq{"token": 0}}
 }
 
-// change runs one statement on leased work, outside of a transaction. Running it twice has to do no harm.
+// change runs one statement on leased work, outside of a transaction. Running the statement twice must do no harm.
 func (r *Repository) change(ctx context.Context, doing string, update squirrel.UpdateBuilder) error {
 	return r.retry(ctx, doing, func() error {
 		defer r.tellWait().Stop()
@@ -266,8 +277,7 @@ func (r *Repository) change(ctx context.Context, doing string, update squirrel.U
 	})
 }
 
-// update runs a statement outside of a transaction, and reads the row that it changed. It returns ErrNotFound if there
-// is none.
+// update runs a statement outside of a transaction and reads the row that it changed, or returns ErrNotFound.
 func (r *Repository) update(ctx context.Context, update squirrel.UpdateBuilder, dest any) error {
 	defer r.tellWait().Stop()
 	err := r.get(ctx, r.db.Writer, dest, update.Where(r.db.StillLocked()))

@@ -12,11 +12,11 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// Root is where the DAG of an entry begins.
+// Root is the root of an entry's DAG.
 type Root struct {
 	Entry int64 `db:"entry"`
 	CID   CID   `db:"cid"`
-	// DAGSize is the length of the root's block and of all blocks below it.
+	// DAGSize is the total length of the root's block and all blocks below it.
 	DAGSize int64 `db:"dag_size"`
 }
 
@@ -27,9 +27,9 @@ type Linkable struct {
 	Kind   EntryKind `db:"kind"`
 	Size   int64     `db:"size"`
 	Target []byte    `db:"target"`
-	// Origin is the entry of an earlier upload whose content a file shares, 0 when it has its own.
+	// Origin is the entry of an earlier upload whose content a file shares, 0 if it has its own.
 	Origin int64 `db:"origin"`
-	// Segments are those of a file, in its order. Of a file with an Origin Contents alone tells them.
+	// Segments are the segments of a file, in order. For a file with an Origin, only Contents sets them.
 	Segments []Segment `db:"-"`
 	// Known is the root of the Origin.
 	Known *Root `db:"-"`
@@ -39,8 +39,8 @@ var linkable = []EntryState{Ready, Rescanned}
 
 var linkableFields = []string{"id", "path", "kind", "size", "target", "COALESCE(origin, 0) AS origin"}
 
-// Linkables yields, in canonical order, the entries of an upload that belong under its root. Joins are made here, page
-// by page: an engine could take the page for a reason to read all of the other table.
+// Linkables yields, in canonical order, the entries of an upload that belong under its root. It joins tables in the
+// program, page by page: an engine could take each page for a reason to read all of the other table.
 func (r *Repository) Linkables(ctx context.Context, upload int64) iter.Seq2[Linkable, error] {
 	query := squirrel.Select(linkableFields...).From("entries").
 		Where(squirrel.Eq{"upload": upload, "state": linkable}).OrderBy("path")
@@ -52,13 +52,14 @@ func (r *Repository) Linkables(ctx context.Context, upload int64) iter.Seq2[Link
 		if err := r.addSegments(ctx, ownContent(*page)); err != nil {
 			return err
 		}
+
 		return r.addKnown(ctx, *page, shared)
 	})
 }
 
-// Contents yields, in canonical order, the entries of an upload that have one of some states, each with its content
-// wherever that was prepared: a file that shares the content of an earlier one has the segments of that. Known is the
-// root that is recorded for the entry or its Origin.
+// Contents yields, in canonical order, the entries of an upload that have one of some states, each with its
+// content, even if that was prepared for an earlier upload: a file that shares the content of an earlier one has
+// the segments of the earlier one. Known is the root that is recorded for the entry or its Origin.
 func (r *Repository) Contents(ctx context.Context, upload int64, states ...EntryState) iter.Seq2[Linkable, error] {
 	query := squirrel.Select(linkableFields...).From("entries").
 		Where(squirrel.Eq{"upload": upload, "state": states}).OrderBy("path")
@@ -74,7 +75,7 @@ func (r *Repository) Contents(ctx context.Context, upload int64, states ...Entry
 	})
 }
 
-// ownContent are the files of a page that share nothing, by their keys.
+// ownContent returns the files of a page that share nothing, by key.
 func ownContent(page []Linkable) map[int64]*Linkable {
 	files := map[int64]*Linkable{}
 	for i := range page {
@@ -85,7 +86,7 @@ func ownContent(page []Linkable) map[int64]*Linkable {
 	return files
 }
 
-// anyContent are the files of a page by the keys of those whose content they have.
+// anyContent returns the files of a page by the keys of the entries that have their content.
 func anyContent(page []Linkable) map[int64]*Linkable {
 	files := map[int64]*Linkable{}
 	for i := range page {
@@ -96,7 +97,7 @@ func anyContent(page []Linkable) map[int64]*Linkable {
 	return files
 }
 
-// addSegments gives files the segments that are found by their keys.
+// addSegments gives files their segments. The keys of the map are the entries that have the segments.
 func (r *Repository) addSegments(ctx context.Context, files map[int64]*Linkable) error {
 	var segments []Segment
 	err := r.readOf(ctx, "segments", files, &segments,
@@ -108,11 +109,11 @@ func (r *Repository) addSegments(ctx context.Context, files map[int64]*Linkable)
 	return err
 }
 
-// shared is the entry whose content another shares, 0 when it has its own; owner is the one that has the content.
+// shared returns the entry whose content this one shares, 0 if it has its own; owner returns the one that has it.
 func shared(entry Linkable) int64 { return entry.Origin }
 func owner(entry Linkable) int64  { return cmp.Or(entry.Origin, entry.ID) }
 
-// addKnown gives the entries of a page the roots of those that of tells, where it tells one.
+// addKnown sets Known for the entries of a page: of returns the key of the entry that has the root, or 0.
 func (r *Repository) addKnown(ctx context.Context, page []Linkable, of func(Linkable) int64) error {
 	entries := map[int64]*Linkable{}
 	for i := range page {
@@ -128,7 +129,7 @@ func (r *Repository) addKnown(ctx context.Context, page []Linkable, of func(Link
 	return err
 }
 
-// readOf reads the rows of certain entries.
+// readOf reads the rows that belong to the given entries.
 func (r *Repository) readOf(ctx context.Context, what string, entries map[int64]*Linkable, dest any,
 	query squirrel.SelectBuilder) error {
 	if len(entries) == 0 {
@@ -138,8 +139,8 @@ func (r *Repository) readOf(ctx context.Context, what string, entries map[int64]
 	return r.readList(ctx, "read "+what, dest, query.Where(r.db.Among("entry", ids)))
 }
 
-// ResetLinks forgets the roots that an earlier attempt has found. Its shards of kind DAGShard stay: others may have
-// left out blocks because they are there.
+// ResetLinks forgets the roots of an earlier attempt. The attempt's shards of kind DAGShard stay: others may have
+// left out blocks because these shards hold them.
 func (r *Repository) ResetLinks(ctx context.Context, stage Stage) error {
 	ids := squirrel.Select("id").From("entries").Where(squirrel.Eq{"upload": stage.Upload.ID})
 	none := squirrel.Update("uploads").Set("linked_entries", 0)
@@ -148,16 +149,16 @@ func (r *Repository) ResetLinks(ctx context.Context, stage Stage) error {
 	})
 }
 
-// LinkBatch is what linking some entries gave.
+// LinkBatch is the result of linking some entries.
 type LinkBatch struct {
 	Roots []Root
-	// Shard is of kind DAGShard, nil when none was finished.
+	// Shard is of kind DAGShard, nil if none was finished.
 	Shard *PackedShard
 }
 
 var rootColumns = []string{"entry", "dag_size", "cid"}
 
-// SaveLinks records a batch in one transaction. If it has a shard, that is sealed as by SealShard.
+// SaveLinks records a batch in one transaction. It seals the batch's shard, if any, as SealShard does.
 func (r *Repository) SaveLinks(ctx context.Context, stage Stage, batch LinkBatch, seal Seal) error {
 	count := counting("linked_entries", int64(len(batch.Roots)))
 	return r.fencedSeal(ctx, stage, batch, seal, count, func(tx *dialect.Tx) error {
@@ -180,14 +181,17 @@ func (r *Repository) fencedSeal(ctx context.Context, stage Stage, batch LinkBatc
 	if batch.Shard == nil {
 		return r.fenced(ctx, "record links", stage, count, fn)
 	}
+
 	shard := &batch.Shard.Shard
 	shard.Kind, shard.Nodes = DAGShard, int64(len(batch.Shard.Nodes))
+
 	may := func(tx *dialect.Tx) error {
 		if err := r.fence(ctx, tx, stage, count); err != nil {
 			return err
 		}
 		return r.nameShards(ctx, tx, stage, []*Shard{shard})
 	}
+
 	return r.seal(ctx, "record links", seal, shard, may, func(tx *dialect.Tx) error {
 		if err := r.insertNodes(ctx, tx, shard.ID, batch.Shard.Nodes); err != nil {
 			return err

@@ -10,9 +10,9 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// LockUse keeps the schema as it is for as long as its process lives, or until the lock is released. It returns
-// ErrLocked, with who has the lock, when somebody is changing the schema. Transactions fail with ErrLockLost once the
-// lock is lost.
+// LockUse keeps the schema as it is until the lock is released or the process ends. It returns ErrLocked, naming
+// the process that has the lock, if one is changing the schema. Transactions fail with ErrLockLost once the lock is
+// lost.
 func (r *Repository) LockUse(ctx context.Context) (lock dialect.Lock, err error) {
 	err = r.read(ctx, "lock the schema", func() (err error) {
 		lock, err = r.db.LockUse(ctx, r.db)
@@ -21,12 +21,13 @@ func (r *Repository) LockUse(ctx context.Context) (lock dialect.Lock, err error)
 	return lock, err
 }
 
-// LockAll keeps everybody else away until the lock is released. It returns ErrLocked, with who is at work, when
-// somebody is. Transactions fail with ErrLockLost once the lock is lost.
+// LockAll keeps all others away until the lock is released. It returns ErrLocked, naming the process, if one is at
+// work. Transactions fail with ErrLockLost once the lock is lost.
 func (r *Repository) LockAll(ctx context.Context) (lock dialect.Lock, err error) {
 	if lock, err = r.lockAll(ctx); err != nil || !r.db.LosesLocks {
 		return lock, err
 	}
+
 	err = r.withTx(ctx, "lock the repository", func(tx *dialect.Tx) error {
 		return r.later(ctx, tx, raised(dialect.LockCounter, 1), nil)
 	})
@@ -36,7 +37,7 @@ func (r *Repository) LockAll(ctx context.Context) (lock dialect.Lock, err error)
 	return lock, nil
 }
 
-// lockAll is LockAll for who changes nothing under the lock.
+// lockAll is LockAll for callers that change nothing under the lock.
 func (r *Repository) lockAll(ctx context.Context) (lock dialect.Lock, err error) {
 	err = r.read(ctx, "lock the repository", func() (err error) {
 		lock, err = r.db.LockAll(ctx, r.db)

@@ -2,8 +2,8 @@ package sqlrepo
 
 import "context"
 
-// Notify tells other processes that there is something new, where the engine can. They look for it by themselves if
-// that fails.
+// Notify informs other processes that there is something new, if the engine can. If that fails, they find out by
+// themselves.
 func (r *Repository) Notify(ctx context.Context) error {
 	if r.db.Notify == nil {
 		return ctx.Err()
@@ -11,8 +11,8 @@ func (r *Repository) Notify(ctx context.Context) error {
 	return r.classified("notify others", r.db.Notify(ctx, r.db))
 }
 
-// Listen calls wake for each time that another process notifies, until ctx ends. Where the engine can't tell, it
-// returns at once.
+// Listen calls wake each time another process notifies, until ctx ends. It returns at once if the engine can't
+// listen.
 func (r *Repository) Listen(ctx context.Context, wake func()) error {
 	if r.db.Listen == nil {
 		return ctx.Err()

@@ -10,17 +10,17 @@ import (
 	"github.com/Masterminds/squirrel"
 )
 
-// PackSegment is a segment with what it takes to read it and to tell whether its file changed.
+// PackSegment is a segment with what is needed to read it and to find out whether its file has changed.
 type PackSegment struct {
 	Segment
 	Path Path `db:"path"`
-	// Fingerprint is that of the whole file.
+	// Fingerprint describes the whole file.
 	Fingerprint
 	State EntryState `db:"state"`
 }
 
-// ClaimShard takes the first shard of an upload that waits to be packed, of those with an ordinal below a limit. It
-// returns ErrNothingToClaim when there is none.
+// ClaimShard claims the first shard of an upload that waits to be packed and has an ordinal below a limit. It
+// returns ErrNothingToClaim if there is none.
 func (r *Repository) ClaimShard(ctx context.Context, claim Claim, upload, below int64) (shard Shard, err error) {
 	first := squirrel.Select("id").From("shards").
 		Where(r.waiting(upload)).Where(squirrel.Lt{"ordinal": min(below, math.MaxInt32)}).
@@ -32,12 +32,12 @@ func (r *Repository) ClaimShard(ctx context.Context, claim Claim, upload, below 
 	return shard, err
 }
 
-// waiting is the condition that a shard of an upload can be claimed.
+// waiting matches the shards of an upload that can be claimed.
 func (r *Repository) waiting(upload any) squirrel.Sqlizer {
 	return squirrel.And{squirrel.Eq{"upload": upload, "state": ShardPlanned}, r.claimable()}
 }
 
-// ShardSegments yields what a shard is to hold, in order.
+// ShardSegments yields the segments that a shard is to hold, in order.
 func (r *Repository) ShardSegments(ctx context.Context, shard int64) iter.Seq2[PackSegment, error] {
 	fields := slices.Concat([]string{"path", "state"}, printFields, segmentColumns)
 	query := squirrel.Select(fields...).From("segments").Join("entries ON entries.id = segments.entry").

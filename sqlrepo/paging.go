@@ -6,31 +6,32 @@ import (
 	"github.com/Masterminds/squirrel"
 )
 
-// Pages grow from one to the next, from few rows, which are there soon, to as many as can be held: round trips stay
-// rare.
+// Pages grow from the first one, which has few rows and is there soon, to the largest that can be held, which keeps
+// round trips rare.
 const (
 	firstPage   = 2000
 	largestPage = 8000
 	pageGrowth  = 4
 )
 
-// keysAtOnce is how many keys one statement is given.
+// keysAtOnce is the most keys in one statement.
 const keysAtOnce = 10_000
 
-// pages yields the rows of a query that is run again and again, each time for the page behind the last row so far. The
-// next page is read while one is used. Nothing is held open between pages, so a slow reader keeps no transaction alive.
+// pages yields the rows of a query page by page, each time behind the last row so far. It reads the next page while
+// one is used. Nothing is held open between pages, so a slow reader keeps no transaction alive.
 func pages[T any](query squirrel.SelectBuilder, behind func(last T) squirrel.Sqlizer,
 	read func(page *[]T, query squirrel.SelectBuilder) error) iter.Seq2[T, error] {
 	return pagesFrom(firstPage, query, behind, read)
 }
 
-// pagesFrom is pages with another length of the first page.
+// pagesFrom is like pages, with another length of the first page.
 func pagesFrom[T any](first uint64, query squirrel.SelectBuilder, behind func(last T) squirrel.Sqlizer,
 	read func(page *[]T, query squirrel.SelectBuilder) error) iter.Seq2[T, error] {
 	type result struct {
 		page []T
 		err  error
 	}
+
 	fetch := func(query squirrel.SelectBuilder, size uint64) <-chan result {
 		fetched := make(chan result, 1)
 		go func() {
@@ -40,14 +41,18 @@ func pagesFrom[T any](first uint64, query squirrel.SelectBuilder, behind func(la
 		}()
 		return fetched
 	}
+
 	return func(yield func(T, error) bool) {
 		size := first
 		next := fetch(query, size)
+
+		// A caller that stops early must not leave a query running.
 		defer func() {
 			if next != nil {
 				<-next
 			}
 		}()
+
 		for next != nil {
 			current := <-next
 			next = nil
@@ -56,10 +61,13 @@ func pagesFrom[T any](first uint64, query squirrel.SelectBuilder, behind func(la
 				yield(none, current.err)
 				return
 			}
+
+			// A full page may not be the last one.
 			if n := len(current.page); n == int(size) {
 				size = max(size, min(size*pageGrowth, largestPage))
 				next = fetch(query.Where(behind(current.page[n-1])), size)
 			}
+
 			for _, row := range current.page {
 				if !yield(row, nil) {
 					return

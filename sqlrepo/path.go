@@ -10,9 +10,9 @@ import (
 // ErrBadPath is returned for a relative path that no entry can have.
 var ErrBadPath = errors.New("not a path of an entry")
 
-// Path is an entry's path relative to its source, any bytes that a file system allows, with NUL in place of each
-// separator. The source itself has the empty path. The byte order of such paths is the canonical order (depth-first,
-// names in byte order) on every engine: a directory precedes what it holds, and what it holds precedes its next
+// Path is an entry's path relative to its source: any bytes that a file system allows, with NUL in place of each
+// separator. The source itself has the empty path. The byte order of paths is the canonical order (depth-first,
+// names in byte order) on every engine: a directory precedes its content, and its content precedes its next
 // sibling.
 type Path string
 
@@ -35,7 +35,7 @@ func ParsePath(relative string) (Path, error) {
 	return Path(strings.ReplaceAll(relative, "/", pathSeparator)), nil
 }
 
-// Join returns the path of the child that has this name.
+// Join returns the path of the child with this name.
 func (p Path) Join(name string) Path {
 	if p == "" {
 		return Path(name)
@@ -43,12 +43,12 @@ func (p Path) Join(name string) Path {
 	return p + pathSeparator + Path(name)
 }
 
-// Name is the last component; the source itself has none.
+// Name returns the last component, "" for the source itself.
 func (p Path) Name() string {
 	return string(p[strings.LastIndexByte(string(p), 0)+1:])
 }
 
-// Parent is the path of the directory that holds p; the source is its own parent.
+// Parent returns the path of the directory that holds p. The source is its own parent.
 func (p Path) Parent() Path {
 	if i := strings.LastIndexByte(string(p), 0); i >= 0 {
 		return p[:i]
@@ -56,7 +56,7 @@ func (p Path) Parent() Path {
 	return ""
 }
 
-// Contains tells whether other lies below p.
+// Contains reports whether other lies below p.
 func (p Path) Contains(other Path) bool {
 	if p == "" {
 		return other != ""
@@ -64,7 +64,7 @@ func (p Path) Contains(other Path) bool {
 	return len(other) > len(p) && other[len(p)] == 0 && other[:len(p)] == p
 }
 
-// Components are the names from the source down to p.
+// Components returns the names from the source down to p.
 func (p Path) Components() []string {
 	if p == "" {
 		return nil
@@ -72,7 +72,7 @@ func (p Path) Components() []string {
 	return strings.Split(string(p), pathSeparator)
 }
 
-// String is the path with "/" between its components, "." for the source itself.
+// String returns the path with "/" between its components, "." for the source itself.
 func (p Path) String() string {
 	if p == "" {
 		return "."
@@ -80,7 +80,7 @@ func (p Path) String() string {
 	return strings.ReplaceAll(string(p), pathSeparator, "/")
 }
 
-// Value stores the path as bytes.
+// Value returns the path as bytes.
 func (p Path) Value() (driver.Value, error) { return []byte(p), nil }
 
 // Scan reads a path that Value stored.

@@ -13,18 +13,18 @@ import (
 // Segment is a byte range of a file that a shard holds.
 type Segment struct {
 	Entry int64 `db:"entry"`
-	// Offset is where in the file the range begins, a whole number of chunks.
+	// Offset is where the range begins in the file, a whole number of chunks.
 	Offset int64 `db:"file_offset"`
 	Shard  int64 `db:"shard"`
-	// Chunk is the place of its first chunk among those that the shard was planned to hold.
+	// Chunk is the place of the range's first chunk among the chunks that the shard was planned to hold.
 	Chunk int64 `db:"chunk"`
-	// Length of the range; 0 for an empty file, which has one empty chunk.
+	// Length is the length of the range, 0 for an empty file, which has one empty chunk.
 	Length int64 `db:"length"`
 }
 
 var segmentColumns = []string{"entry", "file_offset", "shard", "chunk", "length"}
 
-// PlanFile is a file as planning needs it.
+// PlanFile is a file with what planning needs to know about it.
 type PlanFile struct {
 	ID   int64 `db:"id"`
 	Path Path  `db:"path"`
@@ -33,7 +33,7 @@ type PlanFile struct {
 
 var planFileColumns = []string{"id", "path", "size"}
 
-// PlannedShard is a shard yet to be packed, and what it is to hold, in order.
+// PlannedShard is a shard yet to be packed, and the segments that it is to hold, in order.
 type PlannedShard struct {
 	Shard    Shard
 	Segments []Segment
@@ -41,10 +41,10 @@ type PlannedShard struct {
 
 // PlanTail is where planning goes on.
 type PlanTail struct {
-	// NextOrdinal is that of the next shard.
+	// NextOrdinal is the ordinal of the next shard.
 	NextOrdinal int64
-	// Partial is the file whose beginning is planned and whose end is not, nil when there is none; Planned is how many
-	// of its bytes are planned.
+	// Partial is the file that is planned only up to a point, nil if there is none. Planned is how many of its bytes
+	// are planned.
 	Partial *PlanFile
 	Planned int64
 }
@@ -62,7 +62,7 @@ func (r *Repository) PlanTail(ctx context.Context, upload int64) (tail PlanTail,
 	return tail, err
 }
 
-// NextOrdinal is the ordinal of the upload's next shard.
+// NextOrdinal returns the ordinal of the upload's next shard.
 func (r *Repository) NextOrdinal(ctx context.Context, upload int64) (next int64, err error) {
 	err = r.read(ctx, "look for the next ordinal", func() error {
 		return r.get(ctx, r.db.Reader, &next, nextOrdinal(upload))
@@ -74,7 +74,7 @@ func nextOrdinal(upload int64) squirrel.Sqlizer {
 	return squirrel.Select("COALESCE(MAX(ordinal) + 1, 0)").From("shards").Where(squirrel.Eq{"upload": upload})
 }
 
-// partial looks at the last segment that was planned: only its file can be planned in part.
+// partial looks at the segment that was planned last: only its file can be planned in part.
 func (r *Repository) partial(ctx context.Context, upload int64, tail *PlanTail) error {
 	last, err := r.lastSegment(ctx, upload)
 	if errors.Is(err, ErrNotFound) {
@@ -83,6 +83,7 @@ func (r *Repository) partial(ctx context.Context, upload int64, tail *PlanTail) 
 	if err != nil {
 		return err
 	}
+
 	var file PlanFile
 	err = r.get(ctx, r.db.Reader, &file,
 		squirrel.Select(planFileColumns...).From("entries").Where(squirrel.Eq{"id": last.Entry}))
@@ -100,9 +101,9 @@ func (r *Repository) lastSegment(ctx context.Context, upload int64) (last Segmen
 	return last, err
 }
 
-// Unplanned yields, in canonical order, the files of an upload of whose content nothing is planned, given where
-// planning goes on. Those of which something is planned are not looked for when there can be none: an engine may choose
-// to do that by reading all segments for each page, and keep to it while they grow.
+// Unplanned yields, in canonical order, the files of an upload without planned content, given where planning goes
+// on. It looks for planned content only if there can be any: an engine may choose to do that by reading all
+// segments for each page, and keep to that while the segments grow.
 func (r *Repository) Unplanned(ctx context.Context, upload int64, tail PlanTail) iter.Seq2[PlanFile, error] {
 	query := squirrel.Select(planFileColumns...).From("entries").OrderBy("path").
 		Where(squirrel.Eq{"upload": upload, "kind": File, "state": []EntryState{Ready, Rescanned}, "origin": nil})
@@ -110,6 +111,7 @@ func (r *Repository) Unplanned(ctx context.Context, upload int64, tail PlanTail)
 		planned := squirrel.Select("1").From("segments").Where("segments.entry = entries.id")
 		query = query.Where(squirrel.ConcatExpr("NOT EXISTS (", planned, ")"))
 	}
+
 	behind := func(last PlanFile) squirrel.Sqlizer { return squirrel.Gt{"path": last.Path} }
 	return pages(query, behind, func(page *[]PlanFile, query squirrel.SelectBuilder) error {
 		return r.readList(ctx, "read files to plan", page, query)
@@ -125,9 +127,12 @@ func (r *Repository) SavePlan(ctx context.Context, stage Stage, plan []PlannedSh
 			plan[i].Shard.Kind, plan[i].Shard.State = DataShard, ShardPlanned
 			shards[i] = &plan[i].Shard
 		}
+
+		// Segments need the keys of their shards.
 		if err := r.nameShards(ctx, tx, stage, shards); err != nil {
 			return err
 		}
+
 		var segments []Segment
 		for _, planned := range plan {
 			for _, segment := range planned.Segments {
@@ -135,6 +140,7 @@ func (r *Repository) SavePlan(ctx context.Context, stage Stage, plan []PlannedSh
 				segments = append(segments, segment)
 			}
 		}
+
 		if err := r.insertSegments(ctx, tx, segments); err != nil {
 			return err
 		}
@@ -151,7 +157,8 @@ func (r *Repository) insertSegments(ctx context.Context, tx *dialect.Tx, segment
 	})
 }
 
-// countPlan counts what is planned. The first shard of a plan is the next one to be sealed if all others are settled.
+// countPlan counts what is planned. If all other shards are settled, the plan's first shard is the next to be
+// sealed.
 func countPlan(plan []PlannedShard) squirrel.UpdateBuilder {
 	var files, bytes int64
 	for _, planned := range plan {
@@ -160,6 +167,7 @@ func countPlan(plan []PlannedShard) squirrel.UpdateBuilder {
 			bytes += segment.Length
 		}
 	}
+
 	count := counting("planned_shards", int64(len(plan))).
 		Set("planned_files", squirrel.Expr("planned_files + ?", files)).
 		Set("planned_bytes", squirrel.Expr("planned_bytes + ?", bytes))
@@ -170,7 +178,7 @@ func countPlan(plan []PlannedShard) squirrel.UpdateBuilder {
 	return count
 }
 
-// LargestFile is the length of the upload's longest file that has content of its own to plan, planned already or not.
+// LargestFile returns the length of the upload's longest file with its own content, whether or not it is planned.
 func (r *Repository) LargestFile(ctx context.Context, upload int64) (size int64, err error) {
 	err = r.read(ctx, "look for the largest file", func() error {
 		return r.get(ctx, r.db.Reader, &size, squirrel.Select("COALESCE(MAX(size), 0)").From("entries").

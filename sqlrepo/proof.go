@@ -10,15 +10,15 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// ErrUnsettled is returned for an upload that can't be complete, since some of its entries are neither linked nor
-// listed as left out; see UnsettledError.
+// ErrUnsettled is returned for an upload that can't be completed because some of its entries are neither linked nor
+// listed as left out. See UnsettledError.
 var ErrUnsettled = errors.New("entries are neither linked nor left out")
 
-// UnsettledError says how many entries keep an upload from being complete. It is an ErrUnsettled.
+// UnsettledError says how many entries keep an upload from being completed. It wraps ErrUnsettled.
 type UnsettledError struct {
 	Upload int64
-	// Unlinked entries belong under the root and have none of their own. Unready ones are Changed, Failed or Unreachable,
-	// and not to be skipped.
+	// Unlinked entries belong under the root and have no root of their own. Unready entries are Changed, Failed or
+	// Unreachable, and not to be skipped.
 	Unlinked, Unready int64
 }
 
@@ -30,22 +30,23 @@ func (e *UnsettledError) Error() string {
 // Unwrap returns ErrUnsettled.
 func (e *UnsettledError) Unwrap() error { return ErrUnsettled }
 
-// errMiscounted is returned when the tally of an upload does not prove that it is linked: then its rows are counted.
+// errMiscounted is returned if the tally of an upload does not prove that it is linked. Its rows are counted then.
 var errMiscounted = errors.New("the tally is not what was linked")
 
-// proof is how an upload is proved to be settled before it is complete.
+// proof is a way to prove that an upload is settled before it is completed.
 type proof int
 
 const (
-	// byTally looks at no more than the entries that are not Ready, of which there is an index: all that were found are
-	// left out, or have a root, or share one.
+	// byTally reads only the entries that are not Ready, for which there is an index. The tally must show that every
+	// entry found is left out, has a root, or shares one.
 	byTally proof = iota
-	// byRows goes through all entries of the upload.
+	// byRows reads all entries of the upload.
 	byRows
 )
 
-// proved completes an upload with a proof that each of its entries is linked or left out. The tally is asked first. If
-// it proves nothing, since it is not what was linked or the upload is from before there were tallies, the rows are.
+// proved completes an upload with a proof that each of its entries is linked or left out. It tries the tally first.
+// The tally proves nothing if it does not agree with what was linked, or if the upload is from before there were
+// tallies: proved then counts the rows.
 func proved(complete func(proof) error) error {
 	err := complete(byTally)
 	if errors.Is(err, errMiscounted) {
@@ -54,19 +55,23 @@ func proved(complete func(proof) error) error {
 	return err
 }
 
-// prove returns an UnsettledError, in the transaction that completes an upload, if one of its entries is neither linked
-// nor left out, and errMiscounted if the tally does not tell.
+// prove returns, in the transaction that completes an upload, an UnsettledError if an entry is neither linked nor
+// left out, and errMiscounted if the tally does not prove it.
 func (r *Repository) prove(ctx context.Context, tx *dialect.Tx, upload int64, by proof) error {
+	// With this condition the index of entries that are not Ready serves the query.
 	unready := func(which squirrel.Sqlizer) squirrel.Sqlizer {
 		return squirrel.ConcatExpr("(", squirrel.Select("COUNT(*)").From("entries").
 			Where("upload = uploads.id AND state <> 0").Where(which), ")")
 	}
+
+	// Entries with an origin count as shared, whatever their state.
 	leftOut := squirrel.Eq{"state": []EntryState{Changed, Failed, Unsupported, Unreachable}, "origin": nil}
 	counts := make([]int64, 3)
 	query := squirrel.Select("found_entries - linked_entries - shared_entries").Column(unready(leftOut)).
 		Column(squirrel.ConcatExpr(unready(squirrel.Eq{"state": Changed}), " + CASE WHEN ", skipping, " THEN 0 ELSE ",
 			unready(squirrel.Eq{"state": []EntryState{Failed, Unreachable}}), " END")).
 		From("uploads").Where(squirrel.Eq{"id": upload})
+
 	err := r.laterRead(ctx, tx, counts, query, func(int64) error {
 		switch rest, out, waiting := counts[0], counts[1], counts[2]; {
 		case waiting > 0:
@@ -80,6 +85,7 @@ func (r *Repository) prove(ctx context.Context, tx *dialect.Tx, upload int64, by
 		return err
 	}
 
+	// The tally has proved nothing: look at all entries.
 	var unlinked int64
 	err = r.get(ctx, tx, &unlinked, squirrel.Select("COUNT(*)").From("entries").
 		LeftJoin("roots ON roots.entry = entries.id").
@@ -90,6 +96,6 @@ func (r *Repository) prove(ctx context.Context, tx *dialect.Tx, upload int64, by
 	return err
 }
 
-// skipping is true of uploads that are completed without what could not be prepared. Before uploads knew their store,
-// they did not tell.
+// skipping matches uploads that are completed without the entries that could not be prepared. Uploads from before
+// they had a store do not record whether they are.
 var skipping = squirrel.Expr("(skip_failed <> 0 OR store IS NULL)")

@@ -13,25 +13,27 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// receipt is a counter that every transaction raises by one which holds the receipt. When a commit got no answer, the
-// next attempt sees by the counter whether that was committed, and waits for it if it is still under way. The server's
-// own number of the transaction doesn't tell: after a crash the same number is given to another transaction.
+// receipt is a counter that every transaction holding it raises by one. If a commit got no answer, the next attempt
+// sees by the counter whether the commit succeeded, and waits for it if it is still under way. The server's own
+// number of the transaction would not do: after a crash another transaction gets the same number.
 type receipt struct {
 	counter string
 	value   int64
-	// made is the day on which it was made.
+	// made is the day on which the receipt was made.
 	made int64
 }
 
 var errCommitted = errors.New("an earlier attempt was committed")
 
-// onceWith runs fn in one transaction unless an earlier attempt with the same receipt was committed after all.
+// onceWith runs fn in one transaction unless an earlier attempt with the same receipt was committed.
 func (r *Repository) onceWith(ctx context.Context, receipt *receipt, again bool, fn func(*dialect.Tx) error) error {
 	value := make([]int64, 1)
 	err := r.once(ctx, func(tx *dialect.Tx) (err error) {
 		if err := r.raise(ctx, tx, receipt, again, value); err != nil {
 			return err
 		}
+
+		// Find out whether an earlier attempt was committed before fn runs again.
 		if again {
 			if err := tx.Flush(ctx); err != nil {
 				return err
@@ -39,6 +41,8 @@ func (r *Repository) onceWith(ctx context.Context, receipt *receipt, again bool,
 		}
 		return fn(tx)
 	})
+
+	// The earlier attempt has raised the counter, and this one was rolled back.
 	if errors.Is(err, errCommitted) {
 		value[0], err = receipt.value+1, nil
 	}
@@ -48,8 +52,8 @@ func (r *Repository) onceWith(ctx context.Context, receipt *receipt, again bool,
 	return err
 }
 
-// raise has the transaction fail with errCommitted when it is run again and the counter was raised before. A counter
-// that begins anew was cleaned up meanwhile.
+// raise makes the transaction fail with errCommitted if it is a retry and the counter was raised before. A counter
+// that starts over was cleaned up meanwhile.
 func (r *Repository) raise(ctx context.Context, tx *dialect.Tx, receipt *receipt, again bool, value []int64) error {
 	if receipt.value == 0 {
 		if err := r.forgetReceipts(ctx, tx, receipt.made); err != nil {
@@ -73,8 +77,8 @@ const (
 
 func receiptName(day int64) string { return fmt.Sprintf("%s%08d", receiptPrefix, day) }
 
-// takeReceipt makes one if none is free. Days are those of the database's clock: by its own, a host could take the
-// receipts of others for old ones.
+// takeReceipt returns a free receipt, or makes one. Days are those of the database's clock: a host that went by its
+// own clock could take the receipts of others for old ones.
 func (r *Repository) takeReceipt(ctx context.Context) (*receipt, error) {
 	if free := r.receipts.take(); free != nil {
 		return free, nil
@@ -86,14 +90,16 @@ func (r *Repository) takeReceipt(ctx context.Context) (*receipt, error) {
 	return &receipt{counter: receiptName(day) + "-" + rand.Text(), made: day}, nil
 }
 
-// today is the day by the database's clock, which is read once.
+// today returns the day by the database's clock, which is read once.
 func (r *Repository) today(ctx context.Context) (int64, error) {
 	if r.clock != nil {
 		return r.clock().Unix() / secondsADay, nil
 	}
+
 	day := &r.receipts.day
 	day.mu.Lock()
 	defer day.mu.Unlock()
+
 	if day.read.IsZero() {
 		err := r.read(ctx, "read the database's clock", func() error {
 			return r.get(ctx, r.db.Writer, &day.clock, squirrel.Select().Column(r.db.Clock(0)))
@@ -103,16 +109,18 @@ func (r *Repository) today(ctx context.Context) (int64, error) {
 		}
 		day.read = time.Now()
 	}
+
+	// The time since the reading is measured here, which needs no query.
 	return time.UnixMicro(day.clock).Add(time.Since(day.read)).Unix() / secondsADay, nil
 }
 
-// forgetReceipts removes those that earlier processes left.
+// forgetReceipts removes the receipts that earlier processes left.
 func (r *Repository) forgetReceipts(ctx context.Context, tx *dialect.Tx, today int64) error {
 	return r.later(ctx, tx, squirrel.Delete("counters").Where(squirrel.Like{"name": receiptPrefix + "%"}).
 		Where(squirrel.Lt{"name": receiptName(today - receiptLifetime)}), nil)
 }
 
-// receipts keeps those that no transaction holds.
+// receipts holds the receipts that no transaction holds.
 type receipts struct {
 	mu   sync.Mutex
 	free []*receipt
@@ -124,7 +132,7 @@ type receipts struct {
 	}
 }
 
-// take returns nil if none is free.
+// take returns nil if no receipt is free.
 func (rs *receipts) take() *receipt {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()

@@ -11,9 +11,10 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// RemoveUpload marks an upload as Removed, in one small commit: nothing takes its content over any more, and whoever
-// claims its removal deletes what no other upload needs. Leases on it that have ended are taken away. It returns
-// ErrNotFound when there is no such upload, and ErrAtWork, with who, while somebody works on it or scans its source.
+// RemoveUpload marks an upload as Removed, in one small commit. From then on nothing takes over its content, and
+// the worker that claims its removal deletes what no other upload needs. RemoveUpload takes away leases on the
+// upload that have ended. It returns ErrNotFound if there is no such upload, and ErrAtWork, naming the worker,
+// while one works on it or scans its source.
 func (r *Repository) RemoveUpload(ctx context.Context, id int64) error {
 	return r.withTx(ctx, fmt.Sprintf("remove upload %d", id), func(tx *dialect.Tx) error {
 		var source int64
@@ -21,23 +22,28 @@ func (r *Repository) RemoveUpload(ctx context.Context, id int64) error {
 		if err := r.get(ctx, tx, &source, of); err != nil {
 			return err
 		}
+
+		// Other removals that are deciding what is needed have to look again.
 		if err := r.spaceNeeds(ctx, tx, squirrel.Eq{"id": source}); err != nil {
 			return err
 		}
-		// No upload of the source begins meanwhile.
+
+		// No other upload of the source begins meanwhile.
 		if err := r.lockRow(ctx, tx, "sources", source); err != nil {
 			return err
 		}
 		if err := r.stopScans(ctx, tx, source); err != nil {
 			return err
 		}
-		// Nobody claims the upload, or its removal, between the question who has it and the answer.
+
+		// No worker claims the upload or its removal between the look for leases and the update.
 		if err := r.lockRow(ctx, tx, "uploads", id); err != nil {
 			return err
 		}
 		if err := r.stopWork(ctx, tx, id); err != nil {
 			return err
 		}
+
 		_, err := r.exec(ctx, tx, removed(id))
 		return err
 	})
@@ -49,7 +55,7 @@ func (r *Repository) lockRow(ctx context.Context, tx *dialect.Tx, table string, 
 	return r.get(ctx, tx, &locked, squirrel.Select("id").From(table).Where(squirrel.Eq{"id": id}).Suffix(r.db.RowLock))
 }
 
-// stopScans makes sure that nobody scans a source: a scan may be taking content over from any of its uploads.
+// stopScans makes sure that no worker scans a source: a scan may be taking content over from any of its uploads.
 func (r *Repository) stopScans(ctx context.Context, tx *dialect.Tx, source int64) error {
 	var scans []Upload
 	err := r.list(ctx, tx, &scans, squirrel.Select(uploadFields...).From("uploads").
@@ -57,7 +63,9 @@ func (r *Repository) stopScans(ctx context.Context, tx *dialect.Tx, source int64
 	if err != nil {
 		return err
 	}
+
 	for _, scan := range scans {
+		// Only a scan takes content over.
 		if scan.State != Scanning || scan.Token == 0 {
 			continue
 		}
@@ -68,14 +76,14 @@ func (r *Repository) stopScans(ctx context.Context, tx *dialect.Tx, source int64
 	return nil
 }
 
-// RemovedUploads lists the Removed uploads of a space of which something is left, by key.
+// RemovedUploads lists, by key, the Removed uploads of a space that still have a row.
 func (r *Repository) RemovedUploads(ctx context.Context, space int64) (removed []Upload, err error) {
 	err = r.readList(ctx, "list removed uploads", &removed, squirrel.Select(uploadFields...).From("uploads").
 		Where(inSpace(space)).Where(squirrel.Eq{"state": Removed}).OrderBy("id"))
 	return removed, err
 }
 
-// HadUploads tells whether the repository has ever had an upload, even if all were removed since.
+// HadUploads reports whether the repository has ever had an upload, even if all were removed since.
 func (r *Repository) HadUploads(ctx context.Context) (had bool, err error) {
 	var numbered int64
 	err = r.read(ctx, "look at the number of uploads", func() error {
@@ -89,8 +97,8 @@ func inSpace(space int64) squirrel.Sqlizer {
 	return within("source", squirrel.Select("id").From("sources").Where(squirrel.Eq{"space": space}))
 }
 
-// ClaimRemoval takes the removal of a Removed upload. It returns ErrNothingToClaim when somebody has it, or when
-// nothing is left of it.
+// ClaimRemoval claims the removal of a Removed upload. It returns ErrNothingToClaim if another worker has it or
+// nothing is left of the upload.
 func (r *Repository) ClaimRemoval(ctx context.Context, claim Claim, upload int64) (stage Stage, err error) {
 	which := squirrel.And{squirrel.Eq{"id": upload, "state": Removed}, r.claimable()}
 	doing := fmt.Sprintf("claim the removal of upload %d", upload)
@@ -98,22 +106,22 @@ func (r *Repository) ClaimRemoval(ctx context.Context, claim Claim, upload int64
 	return stage, err
 }
 
-// EntryRun is some entries of an upload that follow each other.
+// EntryRun is a run of consecutive entries of an upload.
 type EntryRun struct {
-	// Unshared are the keys of those whose content no later upload has taken over, Shared those of the others.
+	// Unshared are the keys of entries whose content no later upload has taken over, Shared those of the others.
 	Unshared, Shared []int64
-	// First and Last are the paths between which they lie.
+	// First and Last are the paths of the first and the last entry of the run.
 	First, Last Path
 }
 
-// entriesAtOnce and segmentsAtOnce bound what a transaction deletes, together with a root for each entry.
+// entriesAtOnce and segmentsAtOnce limit what a transaction deletes. Each entry may have a root besides.
 const (
 	entriesAtOnce  = 500
 	segmentsAtOnce = 1000
 )
 
-// EntryRuns yields all entries of an upload, told apart by whether one of some other uploads of its source shares them.
-// Such an entry has the same path.
+// EntryRuns yields all entries of an upload, divided into those that some other uploads of its source share and
+// those that they do not. An entry that shares another's content has the same path.
 func (r *Repository) EntryRuns(ctx context.Context, upload int64, sharers []int64) iter.Seq2[EntryRun, error] {
 	type row struct {
 		ID   int64 `db:"id"`
@@ -122,6 +130,7 @@ func (r *Repository) EntryRuns(ctx context.Context, upload int64, sharers []int6
 	return func(yield func(EntryRun, error) bool) {
 		query := squirrel.Select("id", "path").From("entries").Where(squirrel.Eq{"upload": upload}).OrderBy("path").
 			Limit(entriesAtOnce)
+
 		for page := query; ; {
 			var rows []row
 			if err := r.readList(ctx, "read entries", &rows, page); err != nil {
@@ -131,10 +140,12 @@ func (r *Repository) EntryRuns(ctx context.Context, upload int64, sharers []int6
 			if len(rows) == 0 {
 				return
 			}
+
 			ids := make([]int64, len(rows))
 			for i := range rows {
 				ids[i] = rows[i].ID
 			}
+
 			run := EntryRun{Unshared: ids, First: rows[0].Path, Last: rows[len(rows)-1].Path}
 			err := r.read(ctx, "look for shared entries", func() (err error) {
 				run, err = r.tellApart(ctx, r.db.Reader, run, sharers)
@@ -143,18 +154,21 @@ func (r *Repository) EntryRuns(ctx context.Context, upload int64, sharers []int6
 			if !yield(run, err) || err != nil {
 				return
 			}
+
+			// Go on behind the last path, whatever was deleted meanwhile.
 			page = query.Where(squirrel.Gt{"path": run.Last})
 		}
 	}
 }
 
-// tellApart finds those of the unshared entries of a run that are shared, by uploads with these keys. It looks among
-// the entries with the same paths: there is no index by origin.
+// tellApart finds the unshared entries of a run that uploads with these keys share. It looks among the entries with
+// the same paths, since there is no index by origin.
 func (r *Repository) tellApart(ctx context.Context, q queryer, run EntryRun, sharers []int64) (EntryRun, error) {
 	if len(sharers) == 0 || len(run.Unshared) == 0 {
 		return run, ctx.Err()
 	}
 
+	// The index by path finds the candidates, and the bounds of origins leave few of them.
 	lowest, highest := slices.Min(run.Unshared), slices.Max(run.Unshared)
 	query := squirrel.Select("origin").From("entries").Where(squirrel.Eq{"upload": sharers}).
 		Where(squirrel.GtOrEq{"path": run.First}).Where(squirrel.LtOrEq{"path": run.Last}).
@@ -179,7 +193,7 @@ func (r *Repository) tellApart(ctx context.Context, q queryer, run EntryRun, sha
 	return apart, nil
 }
 
-// SegmentShards are the keys of the shards that hold segments of some entries.
+// SegmentShards returns the keys of the shards that hold segments of the given entries.
 func (r *Repository) SegmentShards(ctx context.Context, entries []int64) (shards []int64, err error) {
 	for _, ids := range batches(entries, keysAtOnce) {
 		var some []int64
@@ -193,16 +207,18 @@ func (r *Repository) SegmentShards(ctx context.Context, entries []int64) (shards
 	return shards, ctx.Err()
 }
 
-// RemoveEntries deletes entries of a Removed upload with their segments and roots: of the Unshared ones of a run as
-// many as one transaction may change, unless a remaining upload shares them by now. It returns what is left of the run,
-// with those that turned out to be shared among the Shared ones, and how many entries and how many rows in all were
-// deleted. The last segments of an entry go together with it. It returns ErrLeaseLost when somebody else has the
+// RemoveEntries deletes entries of a Removed upload with their segments and roots: as many of the Unshared ones of
+// a run as one transaction may change, except those that a remaining upload shares by now. The last segments of an
+// entry are deleted together with it.
+//
+// RemoveEntries returns what is left of the run, with the entries that turned out to be shared among the Shared
+// ones, and how many entries and how many rows in all it deleted. It returns ErrLeaseLost if another worker has the
 // removal.
 func (r *Repository) RemoveEntries(ctx context.Context, stage Stage,
 	run EntryRun) (left EntryRun, gone int, rows int64, err error) {
 	err = r.withTx(ctx, "delete entries", func(tx *dialect.Tx) error {
 		gone = 0
-		// No upload of the source is begun or removed meanwhile.
+		// No upload of the source begins or is removed meanwhile.
 		source := squirrel.Select("id").From("sources").Where(squirrel.Eq{"id": stage.Upload.Source}).Suffix(r.db.RowLock)
 		if err := r.laterRead(ctx, tx, make([]int64, 1), source, nil); err != nil {
 			return err
@@ -210,10 +226,13 @@ func (r *Repository) RemoveEntries(ctx context.Context, stage Stage,
 		if err := r.fence(ctx, tx, stage, r.seenRemoval()); err != nil {
 			return err
 		}
+
+		// Uploads may have begun or been removed since the run was read.
 		now, err := r.tellApartNow(ctx, tx, stage.Upload, run)
 		if err != nil {
 			return err
 		}
+
 		left = now
 		ids := now.Unshared[:min(len(now.Unshared), entriesAtOnce)]
 		if len(ids) == 0 {
@@ -221,6 +240,7 @@ func (r *Repository) RemoveEntries(ctx context.Context, stage Stage,
 			return nil
 		}
 
+		// Segments go first: an entry goes together with the last of them.
 		some := squirrel.Select("shard", "chunk").From("segments").Where(r.db.Among("entry", ids)).Limit(segmentsAtOnce)
 		rows, err = r.exec(ctx, tx, squirrel.Delete("segments").Where(squirrel.ConcatExpr("(shard, chunk) IN (", some, ")")))
 		if err != nil || rows == segmentsAtOnce {
@@ -240,8 +260,8 @@ func (r *Repository) RemoveEntries(ctx context.Context, stage Stage,
 	return left, gone, rows, err
 }
 
-// tellApartNow tells a run apart by the uploads that there are, while the source is locked. What a scan takes over
-// meanwhile, it takes from a complete upload, which shares it already; see SaveScan.
+// tellApartNow is tellApart with the uploads that exist now, while the source is locked. A scan that takes content
+// over meanwhile takes it from a complete upload, which shares the content already; see SaveScan.
 func (r *Repository) tellApartNow(ctx context.Context, tx *dialect.Tx, upload Upload, run EntryRun) (EntryRun, error) {
 	var sharers []int64
 	err := r.list(ctx, tx, &sharers, squirrel.Select("id").From("uploads").Where(squirrel.Eq{"source": upload.Source}).
@@ -252,7 +272,7 @@ func (r *Repository) tellApartNow(ctx context.Context, tx *dialect.Tx, upload Up
 	return r.tellApart(ctx, tx, run, sharers)
 }
 
-// removal runs fn in a transaction in the name of whoever has the removal of an upload.
+// removal runs fn in a transaction under the lease on the removal of an upload.
 func (r *Repository) removal(ctx context.Context, stage Stage, doing string, fn func(*dialect.Tx) error) error {
 	return r.fenced(ctx, doing, stage, r.seenRemoval(), func(tx *dialect.Tx) error {
 		if err := tx.Flush(ctx); err != nil {
@@ -262,17 +282,18 @@ func (r *Repository) removal(ctx context.Context, stage Stage, doing string, fn 
 	})
 }
 
-// seenRemoval is an update of an upload whose removal goes on.
+// seenRemoval is the update of an upload whose removal goes on.
 func (r *Repository) seenRemoval() squirrel.UpdateBuilder {
 	return squirrel.Update("uploads").Set("lease_seen", r.at(0)).Where(squirrel.Eq{"state": Removed})
 }
 
-// FinishRemoval gives the lease back, and deletes the upload if no entry, shard or index of it is left.
+// FinishRemoval gives back the lease, and deletes the upload if none of its entries, shards and indexes are left.
 func (r *Repository) FinishRemoval(ctx context.Context, stage Stage) (gone bool, err error) {
 	none := func(table string) squirrel.Sqlizer {
 		rows := squirrel.Select("1").From(table).Where(squirrel.Eq{"upload": stage.Upload.ID})
 		return squirrel.ConcatExpr("NOT EXISTS (", rows, ")")
 	}
+
 	err = r.removal(ctx, stage, "finish the removal", func(tx *dialect.Tx) error {
 		rows, err := r.exec(ctx, tx, squirrel.Delete("uploads").Where(squirrel.Eq{"id": stage.Upload.ID}).
 			Where(none("entries")).Where(none("shards")).Where(none("indexes")))

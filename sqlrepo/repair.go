@@ -9,10 +9,10 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// What follows mends rows that CheckRows found fault with. Each method owns its transaction and may be called again.
-// None is fenced: the caller holds the lock of LockAll, and has asked AtWork.
+// The methods below mend rows in which CheckRows found flaws. Each has its own transaction and may be called again.
+// None is fenced: the caller holds the lock of LockAll, and has called AtWork.
 
-// mend runs statements in one transaction, which may change who needs what in any space.
+// mend runs statements in one transaction. They may change who needs what in any space.
 func (r *Repository) mend(ctx context.Context, doing string, statements ...squirrel.Sqlizer) error {
 	return r.withTx(ctx, doing, func(tx *dialect.Tx) error {
 		for _, statement := range append(statements, needsChanged(squirrel.Update("spaces"))) {
@@ -24,7 +24,7 @@ func (r *Repository) mend(ctx context.Context, doing string, statements ...squir
 	})
 }
 
-// MendCounters raises the counters of keys that are taken.
+// MendCounters raises the counters that are behind the keys in use.
 func (r *Repository) MendCounters(ctx context.Context) error {
 	var statements []squirrel.Sqlizer
 	for _, table := range keyed {
@@ -39,7 +39,7 @@ func (r *Repository) MendCounters(ctx context.Context) error {
 	return r.mend(ctx, "set the counters", statements...)
 }
 
-// DeleteOrphans deletes rows that belong to others which are not there.
+// DeleteOrphans deletes rows that belong to rows that do not exist.
 func (r *Repository) DeleteOrphans(ctx context.Context) error {
 	var statements []squirrel.Sqlizer
 	for _, o := range orphans {
@@ -48,7 +48,7 @@ func (r *Repository) DeleteOrphans(ctx context.Context) error {
 	return r.mend(ctx, "delete orphans", statements...)
 }
 
-// MendRevisions gives spaces that have shards a revision that says so.
+// MendRevisions gives spaces without a valid revision one that stands for a space with shards.
 func (r *Repository) MendRevisions(ctx context.Context) error {
 	return r.mend(ctx, "set the revisions of spaces",
 		squirrel.Update("spaces").Set("revision", squirrel.Expr("ABS(revision) + 1")).Where("revision <= 0"))
@@ -60,16 +60,18 @@ func (r *Repository) MendLeases(ctx context.Context, upload int64) error {
 		free(squirrel.Update("shards")).Where(squirrel.Eq{"upload": upload}))
 }
 
-// Recount sets what is counted of an upload to what its rows say.
+// Recount makes the counts of an upload agree with its rows.
 func (r *Repository) Recount(ctx context.Context, upload int64) error {
 	entries := squirrel.Select("id").From("entries").Where(squirrel.Eq{"upload": upload})
 	roots := squirrel.Select("COUNT(*)").From("roots").Where(within("entry", entries))
 	aside := squirrel.Select("COUNT(*)").From("shards").Where(squirrel.Eq{"upload": upload, "state": ShardPlanned}).
 		Where(squirrel.NotEq{"set_aside_at": nil})
+
 	count := func(what string, kind EntryKind) squirrel.Sqlizer {
 		return squirrel.ConcatExpr("(", squirrel.Select(what).From("entries").
 			Where(squirrel.Eq{"upload": upload, "state": linkable, "kind": kind}), ")")
 	}
+
 	this := squirrel.Eq{"id": upload}
 	return r.mend(ctx, "count what there is of the upload",
 		recounted(squirrel.Update("uploads"), upload).Set("linked_entries", squirrel.ConcatExpr("(", roots, ")")).
@@ -80,8 +82,9 @@ func (r *Repository) Recount(ctx context.Context, upload int64) error {
 			Where(this).Where(squirrel.Eq{"state": Complete}))
 }
 
-// Settle makes the state of an upload that of its root: one that has a root is complete, unless entries of it could not
-// be prepared, one that has none is linked again if it was complete, and did not end otherwise.
+// Settle makes the state of an upload match its root. An upload that has a root becomes complete, unless entries of
+// it could not be prepared. An upload that lacks the root that its state promises is linked again. A root or an end
+// that the state does not allow is cleared.
 func (r *Repository) Settle(ctx context.Context, upload int64) error {
 	this := squirrel.Eq{"id": upload}
 	return r.mend(ctx, "set the state of the upload", append(deserved(upload, NewTime(r.now())),
@@ -89,30 +92,31 @@ func (r *Repository) Settle(ctx context.Context, upload int64) error {
 		squirrel.Update("uploads").Set("finished_at", nil).Where(this).Where(squirrel.NotEq{"state": Complete}))...)
 }
 
-// rootsOf deletes the roots of an upload's entries.
+// rootsOf is the statement that deletes the roots of an upload's entries.
 func rootsOf(upload int64) squirrel.Sqlizer {
 	entries := squirrel.Select("id").From("entries").Where(squirrel.Eq{"upload": upload})
 	return squirrel.Delete("roots").Where(within("entry", entries))
 }
 
-// Reopen has an upload begin again at its scan, when it is opened next. What is packed of it stays.
+// Reopen makes an upload begin again at its scan when it is next opened. Its packed content stays.
 func (r *Repository) Reopen(ctx context.Context, upload int64) error {
 	return r.mend(ctx, "open the upload again", unfinished(upload, Scanning).Set("linked_entries", 0), rootsOf(upload))
 }
 
-// Relink has an upload linked again, from its rows alone.
+// Relink makes an upload Linking again, from its rows alone.
 func (r *Repository) Relink(ctx context.Context, upload int64) error {
 	return r.mend(ctx, "have the upload linked again",
 		unfinished(upload, Linking).Set("linked_entries", 0).Set("set_aside_at", nil), rootsOf(upload))
 }
 
-// GiveUp marks an upload as incomplete: some of its content is lost. What is left of it stays, as others may have it
-// from there.
+// GiveUp marks an upload as incomplete because some of its content is lost. What is left of it stays, as other
+// uploads may share it.
 func (r *Repository) GiveUp(ctx context.Context, upload int64) error {
 	return r.mend(ctx, "mark the upload as incomplete", unfinished(upload, Incomplete))
 }
 
-// IsLatest tells whether no newer upload of its source was begun and not removed, so that it can be prepared again.
+// IsLatest reports whether the source has no newer upload that is not removed. Only then can the upload be prepared
+// again.
 func (r *Repository) IsLatest(ctx context.Context, upload int64) (latest bool, err error) {
 	var newer int64
 	source := squirrel.Select("source").From("uploads").Where(squirrel.Eq{"id": upload})
@@ -124,13 +128,14 @@ func (r *Repository) IsLatest(ctx context.Context, upload int64) (latest bool, e
 	return newer == 0, err
 }
 
-// SetRoots records where the DAGs of entries begin, whatever was recorded of them.
+// SetRoots records the roots of entries in place of any that were recorded before.
 func (r *Repository) SetRoots(ctx context.Context, roots []Root) error {
 	for some := range slices.Chunk(roots, keysAtOnce) {
 		ids := make([]int64, len(some))
 		for i := range some {
 			ids[i] = some[i].Entry
 		}
+
 		err := r.withTx(ctx, "set the roots of entries", func(tx *dialect.Tx) error {
 			if _, err := r.exec(ctx, tx, squirrel.Delete("roots").Where(r.db.Among("entry", ids))); err != nil {
 				return err
@@ -144,8 +149,8 @@ func (r *Repository) SetRoots(ctx context.Context, roots []Root) error {
 	return ctx.Err()
 }
 
-// Replan forgets what is planned of the content of entries, and whose content they share, so that they are planned
-// anew.
+// Replan forgets what is planned of the content of entries, and whose content they share. They are then planned
+// again.
 func (r *Repository) Replan(ctx context.Context, entries []int64) error {
 	return r.eachEntry(ctx, "forget the plan of entries", entries, func(of among) []squirrel.Sqlizer {
 		return []squirrel.Sqlizer{
@@ -170,12 +175,12 @@ func (r *Repository) ForgetSegments(ctx context.Context, entries []int64) error 
 	})
 }
 
-// ForgetEntries deletes entries, with all that is known of their content, so that a scan finds them anew.
+// ForgetEntries deletes entries, with all that is known of their content. The next scan finds them as new ones.
 func (r *Repository) ForgetEntries(ctx context.Context, entries []int64) error {
 	return r.withTx(ctx, "forget entries", func(tx *dialect.Tx) error { return r.forget(ctx, tx, entries) })
 }
 
-// unlinked counts roots that are about to be forgotten.
+// unlinked is the update that takes roots that are about to be forgotten out of the count.
 func unlinked(of among) squirrel.Sqlizer {
 	theirs := squirrel.Select("upload").From("entries").Where(of("id"))
 	linked := squirrel.Select("COUNT(*)").From("roots").Join("entries ON entries.id = roots.entry").
@@ -184,7 +189,7 @@ func unlinked(of among) squirrel.Sqlizer {
 		Where(within("id", theirs))
 }
 
-// unshared counts entries that are about to have an origin no longer.
+// unshared is the update that takes entries that are about to lose their origin out of the count.
 func unshared(of among) squirrel.Sqlizer {
 	theirs := squirrel.Select("upload").From("entries").Where(of("id")).Where(squirrel.NotEq{"origin": nil})
 	shared := squirrel.Select("COUNT(*)").From("entries").Where("upload = uploads.id").Where(of("id")).
@@ -193,7 +198,7 @@ func unshared(of among) squirrel.Sqlizer {
 		Where(within("id", theirs))
 }
 
-// LeaveOut marks entries whose content is lost as Failed, for a reason.
+// LeaveOut marks entries whose content is lost as Failed, with a reason.
 func (r *Repository) LeaveOut(ctx context.Context, entries []int64, reason string) error {
 	return r.eachEntry(ctx, "leave entries out", entries, func(of among) []squirrel.Sqlizer {
 		return []squirrel.Sqlizer{
@@ -204,7 +209,7 @@ func (r *Repository) LeaveOut(ctx context.Context, entries []int64, reason strin
 	})
 }
 
-// among is the condition that a column is the key of one of some entries.
+// among is the condition that a column has the key of one of the given entries.
 type among func(column string) squirrel.Sqlizer
 
 func (r *Repository) eachEntry(ctx context.Context, doing string, entries []int64,

@@ -8,13 +8,14 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// OwnFile returns a file with its segments and its root, if it has one, and the upload that it is of. It returns
-// ErrNotFound when there is no such entry that is a file and has content of its own.
+// OwnFile returns a file that has its own content, with its segments and its root, if it has one, and the key of
+// its upload. It returns ErrNotFound if there is no such file.
 func (r *Repository) OwnFile(ctx context.Context, entry int64) (upload int64, file Linkable, err error) {
 	var row struct {
 		Linkable
 		Upload int64 `db:"upload"`
 	}
+
 	columns := append([]string{"upload"}, linkableFields...)
 	err = r.read(ctx, "look up a file", func() error {
 		return r.get(ctx, r.db.Reader, &row, squirrel.Select(columns...).From("entries").
@@ -23,6 +24,7 @@ func (r *Repository) OwnFile(ctx context.Context, entry int64) (upload int64, fi
 	if err != nil {
 		return 0, file, err
 	}
+
 	page := []Linkable{row.Linkable}
 	if err := r.addSegments(ctx, ownContent(page)); err != nil {
 		return 0, file, err
@@ -31,7 +33,8 @@ func (r *Repository) OwnFile(ctx context.Context, entry int64) (upload int64, fi
 	return row.Upload, page[0], err
 }
 
-// OriginOf is the entry whose content another shares, or that one itself if it shares none or is not there.
+// OriginOf returns the entry whose content another shares, or that entry itself if it shares none or does not
+// exist.
 func (r *Repository) OriginOf(ctx context.Context, entry int64) (origin int64, err error) {
 	var found []int64
 	err = r.readList(ctx, "look up an origin", &found, squirrel.Select("COALESCE(origin, id)").From("entries").

@@ -20,8 +20,8 @@ func (r *Repository) Shard(ctx context.Context, id int64) (shard Shard, err erro
 	return shard, err
 }
 
-// ReplaceNodes makes a shard packed as its file says: its kind, size, digest, location and nodes. What is known of the
-// chunks that were planned for it stays.
+// ReplaceNodes records a shard as packed, with the kind, size, digest, location and nodes of its file. What is
+// known of the chunks that were planned for it stays.
 func (r *Repository) ReplaceNodes(ctx context.Context, shard Shard, nodes []Node) error {
 	this := squirrel.Eq{"id": shard.ID}
 	return r.withTx(ctx, fmt.Sprintf("replace the nodes of shard %d", shard.ID), func(tx *dialect.Tx) error {
@@ -35,15 +35,18 @@ func (r *Repository) ReplaceNodes(ctx context.Context, shard Shard, nodes []Node
 				return err
 			}
 		}
+
 		if err := r.insertNodes(ctx, tx, shard.ID, nodes); err != nil {
 			return err
 		}
+
+		// What was looked up before no longer holds.
 		return r.changedSpace(ctx, tx, shard.ID)
 	})
 }
 
-// LoseShard forgets the blocks of a shard whose file is lost. It stays as an empty one, with the digests of the chunks
-// that it was to hold: files that have them elsewhere are still told by them.
+// LoseShard forgets the blocks of a shard whose file is lost. The shard stays as an empty one, with the digests of
+// its planned chunks: files whose chunks lie elsewhere still depend on these digests.
 func (r *Repository) LoseShard(ctx context.Context, shard int64) error {
 	row, err := r.Shard(ctx, shard)
 	if err != nil {
@@ -53,9 +56,10 @@ func (r *Repository) LoseShard(ctx context.Context, shard int64) error {
 	return r.ShrinkShard(ctx, row, nil)
 }
 
-// ShrinkShard leaves a shard some of its blocks, in another file: that of which the row tells the size, digest,
-// location and piece. The digests of the chunks that it was to hold stay, as for LoseShard.
+// ShrinkShard leaves a shard some of its blocks, in another file. The given row has the size, digest, location and
+// piece of that file. The digests of the planned chunks stay, as for LoseShard.
 func (r *Repository) ShrinkShard(ctx context.Context, shard Shard, nodes []Node) error {
+	// The nodes that are left do not give the digests of all chunks.
 	var digests any
 	if shard.Kind == DataShard {
 		known, err := r.ShardDigests(ctx, shard.ID)
@@ -64,6 +68,7 @@ func (r *Repository) ShrinkShard(ctx context.Context, shard Shard, nodes []Node)
 		}
 		digests = append([]byte{}, known...)
 	}
+
 	return r.withTx(ctx, fmt.Sprintf("forget blocks of shard %d", shard.ID), func(tx *dialect.Tx) error {
 		for _, statement := range []squirrel.Sqlizer{
 			squirrel.Delete("nodes").Where(squirrel.Eq{"shard": shard.ID}),
@@ -76,14 +81,17 @@ func (r *Repository) ShrinkShard(ctx context.Context, shard Shard, nodes []Node)
 				return err
 			}
 		}
+
 		if err := r.insertNodes(ctx, tx, shard.ID, nodes); err != nil {
 			return err
 		}
+
+		// What was looked up before no longer holds.
 		return r.changedSpace(ctx, tx, shard.ID)
 	})
 }
 
-// ResetShard takes away what only packed shards have from one that waits to be packed or is empty.
+// ResetShard clears what only packed shards have from a shard that is planned or empty.
 func (r *Repository) ResetShard(ctx context.Context, shard int64) error {
 	this := squirrel.Eq{"id": shard}
 	return r.mend(ctx, fmt.Sprintf("reset shard %d", shard),
@@ -93,7 +101,7 @@ func (r *Repository) ResetShard(ctx context.Context, shard int64) error {
 		squirrel.Update("shards").Set("digests", nil).Where(this).Where(squirrel.Eq{"state": ShardPlanned}))
 }
 
-// changedSpace tells whoever looked up blocks of a shard's space that they have to look again.
+// changedSpace makes everybody who looked up blocks of a shard's space look them up again.
 func (r *Repository) changedSpace(ctx context.Context, tx *dialect.Tx, shard int64) error {
 	space := squirrel.Select("space").From("sources").Join("uploads ON uploads.source = sources.id").
 		Join("shards ON shards.upload = uploads.id").Where(squirrel.Eq{"shards.id": shard})
@@ -102,26 +110,26 @@ func (r *Repository) changedSpace(ctx context.Context, tx *dialect.Tx, shard int
 	return err
 }
 
-// SetLocation corrects where a shard is said to be.
+// SetLocation corrects the recorded location of a shard.
 func (r *Repository) SetLocation(ctx context.Context, shard int64, location string) error {
 	return r.mend(ctx, fmt.Sprintf("set the location of shard %d", shard),
 		squirrel.Update("shards").Set("location", location).Where(squirrel.Eq{"id": shard}))
 }
 
-// SetPiece corrects the root of a shard's piece CID; nil stands for none.
+// SetPiece corrects the root of a shard's piece CID. nil stands for none.
 func (r *Repository) SetPiece(ctx context.Context, shard int64, root []byte) error {
 	return r.mend(ctx, fmt.Sprintf("set the piece CID of shard %d", shard),
 		squirrel.Update("shards").Set("piece", root).Where(squirrel.Eq{"id": shard}))
 }
 
-// MendContent sets how much of the source a shard holds to what its segments say.
+// MendContent sets how much of the source a shard holds to the sum of its segments.
 func (r *Repository) MendContent(ctx context.Context, shard int64) error {
 	sum := squirrel.Select("CAST(COALESCE(SUM(length), 0) AS BIGINT)").From("segments").Where(squirrel.Eq{"shard": shard})
 	return r.mend(ctx, fmt.Sprintf("set the content of shard %d", shard),
 		squirrel.Update("shards").Set("content", squirrel.ConcatExpr("(", sum, ")")).Where(squirrel.Eq{"id": shard}))
 }
 
-// chunkFacts are what tells how many chunks a shard was planned to hold.
+// chunkFacts are the columns that show how many chunks a shard was planned to hold.
 type chunkFacts struct {
 	Kind    ShardKind  `db:"kind"`
 	State   ShardState `db:"state"`
@@ -130,8 +138,8 @@ type chunkFacts struct {
 	Chunks  int64      `db:"chunks"`
 }
 
-// MendDigests makes a shard's number of chunks and their digests agree. It returns false when the digests of some
-// chunks are not known, so that the files in it have to be planned anew.
+// MendDigests makes a shard's number of chunks and their digests agree. It returns false if the digests of some
+// chunks are not known. The files in the shard then have to be planned again.
 func (r *Repository) MendDigests(ctx context.Context, shard int64) (known bool, err error) {
 	var facts chunkFacts
 	var last int64
@@ -141,6 +149,7 @@ func (r *Repository) MendDigests(ctx context.Context, shard int64) (known bool, 
 		if err != nil {
 			return err
 		}
+
 		end := squirrel.Expr("COALESCE(MAX(chunk + CASE WHEN length = 0 THEN 1 ELSE (length + ?) / ? END), 0)",
 			int64(chunkSize-1), int64(chunkSize))
 		return r.get(ctx, r.db.Reader, &last,
@@ -149,21 +158,27 @@ func (r *Repository) MendDigests(ctx context.Context, shard int64) (known bool, 
 	if err != nil {
 		return false, err
 	}
+
 	update := squirrel.Update("shards").Where(squirrel.Eq{"id": shard})
 	whole := int64(len(Digest{}))
 	switch {
 	case facts.State == ShardPlanned || facts.Kind == DAGShard:
+		// Such shards have no digests.
 		return true, r.mend(ctx, "forget digests", update.Set("digests", nil))
 	case facts.Nodes == facts.Chunks && facts.Nodes >= last:
+		// Each chunk is a node, so the nodes give the digests.
 		return true, r.mend(ctx, "forget digests", update.Set("digests", nil))
 	case facts.Digests != nil && *facts.Digests%whole == 0 && *facts.Digests/whole >= last:
+		// The digests cover all segments, so their number is right.
 		return true, r.mend(ctx, "count chunks", update.Set("chunks", *facts.Digests/whole))
 	}
+
+	// A digest of zeros stands for a chunk that is not known.
 	none := make([]byte, facts.Chunks*whole)
 	return false, r.mend(ctx, "forget digests", update.Set("digests", none))
 }
 
-// EntriesOf are the keys of some entries that have segments in a shard, behind a key.
+// EntriesOf returns some keys, behind the given one, of entries that have segments in a shard.
 func (r *Repository) EntriesOf(ctx context.Context, shard, behind int64) (entries []int64, err error) {
 	err = r.read(ctx, fmt.Sprintf("files in shard %d", shard), func() error {
 		entries = nil
@@ -173,7 +188,7 @@ func (r *Repository) EntriesOf(ctx context.Context, shard, behind int64) (entrie
 	return entries, err
 }
 
-// UploadOf is the upload of an entry, or 0 when there is no such entry.
+// UploadOf returns the upload of an entry, 0 if there is no such entry.
 func (r *Repository) UploadOf(ctx context.Context, entry int64) (upload int64, err error) {
 	err = r.read(ctx, "upload of an entry", func() error {
 		err := r.get(ctx, r.db.Reader, &upload, squirrel.Select("upload").From("entries").Where(squirrel.Eq{"id": entry}))
@@ -194,11 +209,12 @@ func (r *Repository) PackedShards(ctx context.Context, upload *int64) (n int64, 
 	return n, err
 }
 
-// ShardsOfFiles are the keys of the shards that some files are in, or those whose content they share.
+// ShardsOfFiles returns the keys of the shards that hold the content of some files, whether their own or shared.
 func (r *Repository) ShardsOfFiles(ctx context.Context, entries []int64) (shards []int64, err error) {
 	if len(entries) == 0 {
 		return nil, ctx.Err()
 	}
+
 	found := map[int64]struct{}{}
 	for ids := range slices.Chunk(entries, keysAtOnce) {
 		owners := squirrel.Select("COALESCE(origin, id)").From("entries").Where(r.db.Among("id", ids))
@@ -212,11 +228,12 @@ func (r *Repository) ShardsOfFiles(ctx context.Context, entries []int64) (shards
 			found[shard] = struct{}{}
 		}
 	}
+
 	return slices.Sorted(maps.Keys(found)), nil
 }
 
-// Suspects are the keys of the packed shards of a space that have a node whose digest is half that of a block which the
-// space does not hold: the other half may be wrong. It reads all nodes.
+// Suspects returns the keys of the packed shards of a space with a node that has half of the digest of a block that
+// the space lacks: the other half may be wrong. It reads all nodes.
 func (r *Repository) Suspects(ctx context.Context, space int64, digests []Digest) (shards []int64, err error) {
 	if len(digests) == 0 {
 		return nil, ctx.Err()
@@ -225,6 +242,7 @@ func (r *Repository) Suspects(ctx context.Context, space int64, digests []Digest
 	for i, digest := range digests {
 		prefixes[i], suffixes[i] = digest.split()
 	}
+
 	err = r.readList(ctx, "look for nodes that are half right", &shards,
 		squirrel.Select("shards.id").Distinct().From("nodes").Join("shards ON shards.id = nodes.shard").
 			Join("uploads ON uploads.id = shards.upload").Join("sources ON sources.id = uploads.source").

@@ -48,9 +48,11 @@ func (r *Repository) Counts(ctx context.Context, upload int64) (counts Counts, e
 		N     int64     `db:"n"`
 		Bytes int64     `db:"bytes"`
 	}
+
 	err = r.readList(ctx, "count entries", &kinds,
 		squirrel.Select("kind", "COUNT(*) AS n", "CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes").From("entries").
 			Where(squirrel.Eq{"upload": upload, "state": linkable}).GroupBy("kind"))
+
 	for _, k := range kinds {
 		switch k.Kind {
 		case File:

@@ -32,7 +32,8 @@ type Repository struct {
 // Option changes how a Repository works.
 type Option func(*Repository)
 
-// WithClock sets where times come from, those of leases too, which are otherwise told by the database's own clock.
+// WithClock sets the source of all times, including those of leases, which otherwise come from the database's
+// clock.
 func WithClock(now func() time.Time) Option {
 	return func(r *Repository) { r.now, r.clock = now, now }
 }
@@ -56,7 +57,7 @@ type queryer interface {
 	SelectContext(ctx context.Context, dest any, text string, args ...any) error
 }
 
-// Analyze has the engine look at the large tables after much has changed in them.
+// Analyze makes the engine look at the large tables after much has changed in them.
 func (r *Repository) Analyze(ctx context.Context) error {
 	return r.read(ctx, "analyze tables", func() error {
 		if r.db.Analyze == nil {
@@ -66,7 +67,7 @@ func (r *Repository) Analyze(ctx context.Context) error {
 	})
 }
 
-// render is the one place where a statement gets its placeholders.
+// render turns a statement into text. It is the only place that sets placeholders.
 func (r *Repository) render(statement squirrel.Sqlizer) (string, []any, error) {
 	text, args, err := statement.ToSql()
 	if err != nil {
@@ -97,17 +98,17 @@ func (r *Repository) list(ctx context.Context, q queryer, dest any, statement sq
 	return q.SelectContext(ctx, dest, text, args...)
 }
 
-// readList is list outside of a transaction, retried while the database is away.
+// readList is list outside of a transaction. It retries while the database is away.
 func (r *Repository) readList(ctx context.Context, doing string, dest any, statement squirrel.Sqlizer) error {
 	return r.read(ctx, doing, func() error { return r.list(ctx, r.db.Reader, dest, statement) })
 }
 
-// rowQueryer is a pool or a transaction whose rows come one by one.
+// rowQueryer is a pool or a transaction that returns rows one by one.
 type rowQueryer interface {
 	QueryxContext(ctx context.Context, text string, args ...any) (*sqlx.Rows, error)
 }
 
-// stream gives each row of a query to take, one at a time.
+// stream passes each row of a query to take, one at a time.
 func (r *Repository) stream(ctx context.Context, q rowQueryer, query squirrel.Sqlizer,
 	take func(*sqlx.Rows) error) error {
 	text, args, err := r.render(query)
@@ -119,6 +120,7 @@ func (r *Repository) stream(ctx context.Context, q rowQueryer, query squirrel.Sq
 		return err
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err tells
+
 	for rows.Next() {
 		if err := take(rows); err != nil {
 			return err
@@ -140,7 +142,8 @@ func (r *Repository) exec(ctx context.Context, tx sqlx.ExecerContext, statement 
 	return result.RowsAffected()
 }
 
-// later has a statement run with those that follow; check, if any, is told how many rows it changed.
+// later queues a statement to run with those that follow. check, if not nil, gets the number of rows that it
+// changed.
 func (r *Repository) later(ctx context.Context, tx *dialect.Tx, statement squirrel.Sqlizer,
 	check func(rows int64) error) error {
 	return r.laterRead(ctx, tx, nil, statement, check)
@@ -156,14 +159,14 @@ func (r *Repository) laterRead(ctx context.Context, tx *dialect.Tx, values []int
 	return tx.Later(ctx, dialect.Statement{Text: text, Args: args, Values: values, Check: check})
 }
 
-// nextIDs takes n keys from a counter and returns the first. They are given back when tx rolls back.
+// nextIDs takes n keys from a counter and returns the first. A rollback of tx gives them back.
 func (r *Repository) nextIDs(ctx context.Context, tx *dialect.Tx, counter string, n int) (int64, error) {
 	last := make([]int64, 1)
 	err := r.readNow(ctx, tx, last, raised(counter, n))
 	return last[0] - int64(n) + 1, err
 }
 
-// readNow has a statement read a row of numbers into values, after all that wait.
+// readNow runs a statement after all queued ones, and reads a row of numbers into values.
 func (r *Repository) readNow(ctx context.Context, tx *dialect.Tx, values []int64, statement squirrel.Sqlizer) error {
 	if err := r.laterRead(ctx, tx, values, statement, nil); err != nil {
 		return err
@@ -171,7 +174,7 @@ func (r *Repository) readNow(ctx context.Context, tx *dialect.Tx, values []int64
 	return tx.Flush(ctx)
 }
 
-// raised raises a counter, and gives its value after that.
+// raised is the statement that raises a counter and returns its new value.
 func raised(counter string, n int) squirrel.Sqlizer {
 	return squirrel.Insert("counters").Columns("name", "value").Values(counter, n).
 		Suffix("ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value RETURNING value")
@@ -179,7 +182,7 @@ func raised(counter string, n int) squirrel.Sqlizer {
 
 func columnList(columns []string) string { return strings.Join(columns, ", ") }
 
-// within is the condition that a column's value is among those that a query gives.
+// within matches rows whose column has one of the values that a query returns.
 func within(column string, query squirrel.SelectBuilder) squirrel.Sqlizer {
 	return squirrel.ConcatExpr(column+" IN (", query, ")")
 }

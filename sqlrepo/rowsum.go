@@ -8,15 +8,15 @@ import (
 	"math/bits"
 )
 
-// rowSum is the sum, modulo 2^256, of the SHA-256 digests of rows: the same for the same rows, in whatever order an
-// engine gives them.
+// rowSum is the sum, modulo 2^256, of the SHA-256 digests of rows. It is the same for the same rows, in whatever
+// order an engine returns them.
 type rowSum struct {
 	rows   int64
 	words  [sha256.Size / 8]uint64
 	buffer []byte
 }
 
-// add counts a row, as a driver gives its columns.
+// add adds a row, with its columns as a driver returns them.
 func (s *rowSum) add(row []any) (err error) {
 	s.buffer = s.buffer[:0]
 	for _, value := range row {
@@ -24,6 +24,7 @@ func (s *rowSum) add(row []any) (err error) {
 			return err
 		}
 	}
+
 	digest, carry := sha256.Sum256(s.buffer), uint64(0)
 	for i := range s.words {
 		s.words[i], carry = bits.Add64(s.words[i], binary.LittleEndian.Uint64(digest[8*i:]), carry)
@@ -32,7 +33,7 @@ func (s *rowSum) add(row []any) (err error) {
 	return nil
 }
 
-// appendColumn puts the kind of a column before its value, and the length where that differs: no two rows look alike.
+// appendColumn puts the kind of a column before its value, and the length if that varies: no two rows look alike.
 func appendColumn(to []byte, column any) ([]byte, error) {
 	switch value := column.(type) {
 	case nil:

@@ -17,19 +17,20 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// Holdings are those of some blocks that a space holds, and what revision the space had before they were looked up.
+// Holdings are the blocks, of those asked for, that a space holds, and the revision that the space had before they
+// were looked up.
 type Holdings struct {
 	Revision int64
 	Digests  map[Digest]struct{}
 }
 
-// Scope tells which shards of a space hold content for an upload: all of it is to lie in the store of the upload.
+// Scope says which shards of a space hold content for an upload: all of its content is to lie in its store.
 type Scope struct {
 	Space int64
-	// Store is the identity of the upload's store, or "" for shards in any. Those of uploads from before stores had
-	// identities may be anywhere, and count.
+	// Store is the identity of the upload's store, or "" for shards in any store. Shards of uploads from before
+	// stores had identities may be anywhere, and count.
 	Store string
-	// Upload has the shards of this upload alone count; 0 means those of all.
+	// Upload, if not 0, is the only upload whose shards count.
 	Upload int64
 }
 
@@ -45,12 +46,12 @@ func (s Scope) where(query squirrel.SelectBuilder) squirrel.SelectBuilder {
 	return query
 }
 
-// inStore is true of uploads in a store, and of those of which it is not known where they are.
+// inStore matches uploads in the given store and uploads whose store is unknown.
 func inStore(column, store string) squirrel.Sqlizer {
 	return squirrel.Or{squirrel.Eq{column: store}, squirrel.Eq{column: nil}}
 }
 
-// Held looks up which of some blocks are in packed shards.
+// Held returns which of the given blocks are in packed shards.
 func (r *Repository) Held(ctx context.Context, within Scope, digests []Digest) (held Holdings, err error) {
 	err = r.read(ctx, "look up blocks", func() error {
 		held = Holdings{Digests: map[Digest]struct{}{}}
@@ -63,8 +64,8 @@ func (r *Repository) Held(ctx context.Context, within Scope, digests []Digest) (
 	return held, err
 }
 
-// HeldAt is Held for who knows the revision that the space has: the one that its last shard gave it. If another shard
-// was sealed since, sealing fails with ErrSpaceChanged.
+// HeldAt is like Held but takes the revision of the space from the caller, who knows it from sealing the last
+// shard. Sealing fails with ErrSpaceChanged if another shard was sealed since.
 func (r *Repository) HeldAt(ctx context.Context, within Scope, revision int64,
 	digests []Digest) (held Holdings, err error) {
 	err = r.read(ctx, "look up blocks", func() error {
@@ -78,18 +79,20 @@ func (r *Repository) lookUp(ctx context.Context, within Scope, digests []Digest,
 	return r.probe(ctx, within, digests, func(digest Digest, _ int64) { held[digest] = struct{}{} })
 }
 
-// probe calls found for those of some blocks that are in packed shards, with the shard.
+// probe calls found for each of the given blocks that is in a packed shard, with that shard.
 func (r *Repository) probe(ctx context.Context, within Scope, digests []Digest, found func(Digest, int64)) error {
 	wanted, prefixes := make(map[Digest]struct{}, len(digests)), make([]int64, len(digests))
 	for i := range digests {
 		wanted[digests[i]] = struct{}{}
 		prefixes[i], _ = digests[i].split()
 	}
+
 	query := within.where(r.db.Probe(squirrel.Select("nodes.prefix", "nodes.suffix", "nodes.shard"), "nodes", "prefix",
 		prefixes).
 		CrossJoin("shards").CrossJoin("uploads").CrossJoin("sources").
 		Where("shards.id = nodes.shard AND uploads.id = shards.upload AND sources.id = uploads.source").
 		Where(squirrel.NotEq{"shards.state": ShardRemoving}))
+
 	var rows []struct {
 		Prefix int64  `db:"prefix"`
 		Suffix []byte `db:"suffix"`
@@ -98,11 +101,14 @@ func (r *Repository) probe(ctx context.Context, within Scope, digests []Digest, 
 	if err := r.list(ctx, r.db.Reader, &rows, query); err != nil {
 		return err
 	}
+
 	for _, row := range rows {
 		digest, err := joinDigest(row.Prefix, row.Suffix)
 		if err != nil {
 			return err
 		}
+
+		// The query compares only the first 64 bits of digests.
 		if _, ok := wanted[digest]; ok {
 			found(digest, row.Shard)
 		}
@@ -110,38 +116,43 @@ func (r *Repository) probe(ctx context.Context, within Scope, digests []Digest, 
 	return nil
 }
 
-// Seal is what it takes to add a shard to a space in which a store has each block once.
+// Seal has what is needed to add a shard to a space whose store holds each block once.
 type Seal struct {
 	Space int64
-	// Revision is that of the Holdings without which the shard was made.
+	// Revision is the revision of the Holdings whose blocks the shard leaves out.
 	Revision int64
-	// Next is the revision that the space gets; 0 stands for the one behind Revision. See NextRevision.
+	// Next is the revision that the space gets; 0 means the one after Revision. See NextRevision.
 	Next int64
-	// Store makes the shard's bytes durable and says where they are, "" for an empty shard. It is called while no other
-	// shard of the space can be sealed, and again when the transaction is: the second time it has nothing to do.
+	// Store makes the shard's bytes durable and returns their location, "" for an empty shard. While it runs, no
+	// other shard of the space can be sealed. If the transaction is retried, Store is called again and has nothing
+	// to do.
 	Store func(ctx context.Context) (location string, err error)
 }
 
-// NextRevision is a revision that a space gets after another one. It is raised by chance: when a failover has lost
-// commits, the next one gives the space no revision that somebody remembers from before.
+// NextRevision returns a revision that a space gets after the given one. The step is random: after a failover that
+// has lost commits, the space gets no revision that somebody remembers from before.
 func NextRevision(revision int64) int64 {
 	return revision + 1 + rand.Int64N(math.MaxInt32) //nolint:gosec // it keeps no secret
 }
 
-// seal holds the space until the transaction ends, and then has the shard stored if record finds that it may be. It
-// returns ErrSpaceChanged when another shard was sealed since the revision.
+// seal holds the space until the transaction ends, stores the shard if may allows it, and then calls record. It
+// returns ErrSpaceChanged if another shard was sealed since the revision.
 func (r *Repository) seal(ctx context.Context, doing string, seal Seal, shard *Shard,
 	may, record func(*dialect.Tx) error) error {
 	err := r.withTx(ctx, doing, func(tx *dialect.Tx) error {
+		// This locks the space, and fails if another shard was sealed since the revision.
 		hold := needsChanged(squirrel.Update("spaces")).Set("revision", cmp.Or(seal.Next, seal.Revision+1)).
 			Where(squirrel.Eq{"id": seal.Space, "revision": seal.Revision})
 		err := r.later(ctx, tx, hold, func(rows int64) error { return affected(rows, ErrSpaceChanged) })
 		if err != nil {
 			return err
 		}
+
 		if err := may(tx); err != nil {
 			return err
 		}
+
+		// Store nothing before the statements so far have succeeded.
 		if err := tx.Flush(ctx); err != nil {
 			return err
 		}
@@ -150,6 +161,7 @@ func (r *Repository) seal(ctx context.Context, doing string, seal Seal, shard *S
 				return &storeError{err}
 			}
 		}
+
 		return record(tx)
 	})
 	var failed *storeError
@@ -159,7 +171,7 @@ func (r *Repository) seal(ctx context.Context, doing string, seal Seal, shard *S
 	return err
 }
 
-// storeError hides what the store says from the question whether the database has failed.
+// storeError hides an error of the store from the classification of database errors.
 type storeError struct{ cause error }
 
 func (e *storeError) Error() string { return e.cause.Error() }
@@ -167,10 +179,10 @@ func (e *storeError) Error() string { return e.cause.Error() }
 // PackedShard is a shard whose bytes are ready for the store.
 type PackedShard struct {
 	Shard Shard
-	// Digests are those of the planned chunks; see ShardDigests.
+	// Digests are the digests of the planned chunks; see ShardDigests.
 	Digests []byte
 	Nodes   []Node
-	// TakenOut are the entries whose content the shard does not hold, because it could not be read as it was scanned.
+	// TakenOut are the entries whose content the shard does not hold because it could not be read as it was scanned.
 	TakenOut []TakenOut
 }
 
@@ -181,16 +193,20 @@ type TakenOut struct {
 	Reason string
 }
 
-// SealShard records a claimed shard as packed, in one transaction: its digests, nodes, size and place, and what was
-// taken out. All that was planned of the entries taken out is forgotten. With the upload's last shard its next stage
-// begins. It returns the upload's key, state and tally, and no more of it; ErrLeaseLost when somebody else has the
-// shard or another one of the upload is to be sealed first, and ErrSpaceChanged when the blocks have to be looked up
+// SealShard records a claimed shard as packed, in one transaction: its digests, nodes, size and location, and the
+// entries taken out. Everything planned for those entries is forgotten. With the upload's last shard its next stage
+// begins.
+//
+// SealShard returns only the upload's key, state and tally. It returns ErrLeaseLost if another worker has the shard
+// or another shard of the upload is to be sealed first, and ErrSpaceChanged if the blocks have to be looked up
 // again.
 func (r *Repository) SealShard(ctx context.Context, packed PackedShard, seal Seal) (after Upload, err error) {
 	shard, digests, tally := packed.Shard, packed.Digests, make([]int64, len(standing))
+	// Do not store what the nodes give.
 	if toldByNodes(digests, packed.Nodes) {
 		digests = nil
 	}
+
 	may := func(tx *dialect.Tx) error {
 		mine := squirrel.Select("id").From("shards").Where(held(shard)).Where(squirrel.Eq{"state": ShardPlanned}).
 			Suffix(r.db.RowLock)
@@ -198,13 +214,17 @@ func (r *Repository) SealShard(ctx context.Context, packed PackedShard, seal Sea
 		if err := r.laterRead(ctx, tx, make([]int64, 1), mine, lost); err != nil {
 			return err
 		}
+
 		if err := r.takeOut(ctx, tx, shard.Upload, packed.TakenOut); err != nil {
 			return err
 		}
+
+		// Only the next shard in order may be sealed.
 		turn := countSettled(shard, r.countPacked(shard.ID)).Where(squirrel.Eq{"sealed": shard.Ordinal}).
 			Suffix("RETURNING " + columnList(standingFields))
 		return r.laterRead(ctx, tx, tally, turn, lost)
 	}
+
 	err = r.seal(ctx, fmt.Sprintf("seal shard %d", shard.ID), seal, &shard, may, func(tx *dialect.Tx) error {
 		if err := r.insertNodes(ctx, tx, shard.ID, packed.Nodes); err != nil {
 			return err
@@ -241,8 +261,8 @@ func uploadOf(id int64, values []int64) Upload {
 	return upload
 }
 
-// countSettled counts a shard that is done with, or set aside. If it was the next one to be sealed, the one behind it
-// is now.
+// countSettled counts a shard that is settled or set aside. If the shard was the next one to be sealed, the one
+// behind it is now.
 func countSettled(shard Shard, count squirrel.UpdateBuilder) squirrel.UpdateBuilder {
 	behind := squirrel.Select("MIN(ordinal)").From("shards").Where(squirrel.Eq{"upload": shard.Upload,
 		"state": ShardPlanned, "set_aside_at": nil}).Where(squirrel.Gt{"ordinal": shard.Ordinal})
@@ -251,8 +271,8 @@ func countSettled(shard Shard, count squirrel.UpdateBuilder) squirrel.UpdateBuil
 	return count.Set("sealed", next).Where(squirrel.Eq{"id": shard.Upload, "state": Packing})
 }
 
-// takeOut goes entry by entry: they are few, and each has its own reason. An entry that another shard has taken out
-// already keeps the state and reason that it was given there.
+// takeOut handles entries one by one: they are few, and each has its own reason. An entry that another shard has
+// taken out already keeps the state and reason that it got there.
 func (r *Repository) takeOut(ctx context.Context, tx *dialect.Tx, upload int64, entries []TakenOut) error {
 	for _, out := range entries {
 		of := squirrel.Eq{"entry": out.Entry}
@@ -270,7 +290,7 @@ func (r *Repository) takeOut(ctx context.Context, tx *dialect.Tx, upload int64, 
 	return nil
 }
 
-// discount takes back what was counted of segments that are about to be forgotten.
+// discount is the update that takes segments that are about to be forgotten out of the counts.
 func discount(upload int64, of squirrel.Sqlizer) squirrel.Sqlizer {
 	segments := func(what string) squirrel.SelectBuilder { return squirrel.Select(what).From("segments").Where(of) }
 	packed := within("shard", squirrel.Select("id").From("shards").
@@ -279,6 +299,7 @@ func discount(upload int64, of squirrel.Sqlizer) squirrel.Sqlizer {
 	less := func(column string, query squirrel.SelectBuilder) squirrel.Sqlizer {
 		return squirrel.ConcatExpr(column+" - (", query, ")")
 	}
+
 	return squirrel.Update("uploads").
 		Set("planned_files", less("planned_files", segments("COUNT(*)").Where(begins))).
 		Set("planned_bytes", less("planned_bytes", segments(bytes))).

@@ -7,7 +7,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// Sealed is the content as an archive carries it, with the columns that the digests are of.
+// Sealed returns the content as an archive carries it, with the columns that the digests cover.
 func (c Content) Sealed() (sealed []dialect.SealedTable) {
 	for i, t := range c {
 		sealed = append(sealed, dialect.SealedTable{
@@ -17,8 +17,8 @@ func (c Content) Sealed() (sealed []dialect.SealedTable) {
 	return sealed
 }
 
-// Expected is the content that a seal stands for. It reports whether the seal is of the columns that this program has,
-// as that of a copy with the present schema.
+// Expected returns the content that a seal stands for. It reports whether the seal has the tables and columns of
+// this program, as the seal of a copy with the present schema has.
 func Expected(sealed []dialect.SealedTable) (content Content, present bool) {
 	present = len(sealed) == len(tables)
 	for i, t := range sealed {
@@ -28,8 +28,8 @@ func Expected(sealed []dialect.SealedTable) (content Content, present bool) {
 	return content, present
 }
 
-// CheckSealed reads all rows and returns ErrDifferent, with the table, unless they are those that the seal stands for.
-// The schema may have any version.
+// CheckSealed reads all rows and returns ErrDifferent, naming the table, unless they are the rows that the seal
+// stands for. The schema may have any version.
 func (r *Repository) CheckSealed(ctx context.Context, sealed []dialect.SealedTable) error {
 	got, err := r.SumSealed(ctx, sealed)
 	if err != nil {
@@ -39,7 +39,7 @@ func (r *Repository) CheckSealed(ctx context.Context, sealed []dialect.SealedTab
 	return SameContent(got, want)
 }
 
-// SumSealed returns what there is of the tables and columns that a seal names.
+// SumSealed returns the content of the tables and columns that a seal names.
 func (r *Repository) SumSealed(ctx context.Context, sealed []dialect.SealedTable) (content Content, err error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)

@@ -21,7 +21,7 @@ type ShardKind int16
 const (
 	// DataShard holds the chunks of files.
 	DataShard ShardKind = iota + 1
-	// DAGShard holds the nodes above them: of files of many chunks, of directories and of symlinks.
+	// DAGShard holds the nodes above the chunks: those of files with many chunks, of directories and of symlinks.
 	DAGShard
 )
 
@@ -42,9 +42,9 @@ type ShardState int16
 const (
 	ShardPlanned ShardState = 1
 	ShardPacked  ShardState = 3
-	// ShardEmpty shards turned out to hold nothing that is not stored elsewhere; they are stored nowhere.
+	// ShardEmpty shards turned out to hold nothing that is not stored elsewhere. They have no file.
 	ShardEmpty ShardState = 4
-	// ShardRemoving shards are needed no more: their blocks count as held no more while they are deleted.
+	// ShardRemoving shards are no longer needed. Their blocks do not count as held while they are deleted.
 	ShardRemoving ShardState = 5
 )
 
@@ -69,22 +69,23 @@ type Shard struct {
 	Ordinal int64      `db:"ordinal"`
 	Kind    ShardKind  `db:"kind"`
 	State   ShardState `db:"state"`
-	// PlannedSize is the length of the CAR file if all that was planned is packed.
+	// PlannedSize is the length of the CAR file if everything planned is packed.
 	PlannedSize int64 `db:"planned_size"`
-	// Chunks is how many chunks were planned.
+	// Chunks is the number of planned chunks.
 	Chunks int64 `db:"chunks"`
-	// Size is the length of the CAR file, Content that of the source bytes in it, Nodes the number of its blocks.
+	// Size is the length of the CAR file, Content the length of the source bytes in it, Nodes the number of its
+	// blocks.
 	Size    int64 `db:"size"`
 	Content int64 `db:"content"`
 	Nodes   int64 `db:"nodes"`
 	// Digest is the sha2-256 digest of the CAR file.
 	Digest   []byte `db:"digest"`
 	Location string `db:"location"`
-	// Index is the key of the index that covers it, 0 when none does.
+	// Index is the key of the index that covers the shard, 0 if none does.
 	Index int64 `db:"blob_index"`
-	// Piece is the 32 bytes at the root of its piece CID, nil when that is not known.
+	// Piece is the 32 bytes at the root of its piece CID, nil if they are not known.
 	Piece []byte `db:"piece"`
-	// Lease is that on the packing of a planned shard.
+	// Lease is the lease on the packing of a planned shard.
 	Lease
 }
 
@@ -100,7 +101,7 @@ type Node struct {
 var shardColumns = []string{"id", "upload", "ordinal", "kind", "state", "token", "planned_size", "chunks", "size",
 	"content", "nodes", "digest", "location", "digests", "blob_index", "piece"}
 
-// shardFields leaves out digests, which only ShardDigests reads.
+// shardFields leaves out the digests, which only ShardDigests reads.
 var shardFields = readable(slices.Concat(without(shardColumns, "digests"), leaseColumns))
 
 func shardValues(s Shard) []any {
@@ -163,17 +164,16 @@ func (r *Repository) Shards(ctx context.Context, upload int64, filter ShardFilte
 	})
 }
 
-// ShardsByDigest lists, by key, the packed shards whose CAR files have a digest. There is no index by digest: it looks
-// at the rows of all shards.
+// ShardsByDigest lists, by key, the packed shards whose CAR files have a digest. There is no index by digest, so
+// ShardsByDigest reads the rows of all shards.
 func (r *Repository) ShardsByDigest(ctx context.Context, digest Digest) (shards []Shard, err error) {
 	err = r.readList(ctx, "look for the shard", &shards, squirrel.Select(shardFields...).From("shards").
 		Where(squirrel.Eq{"digest": digest[:], "state": ShardPacked}).OrderBy("id"))
 	return shards, err
 }
 
-// ShardDigests returns the digests of a data shard's chunks, 32 bytes for each that was planned, in the order of the
-// plan. Those of chunks that were not packed are zero. They are stored with the shard only where its nodes do not tell
-// them.
+// ShardDigests returns the digests of a data shard's chunks: 32 bytes for each planned chunk, in the order of the
+// plan, zero for chunks that were not packed. They are stored with the shard only if its nodes do not give them.
 func (r *Repository) ShardDigests(ctx context.Context, shard int64) (digests []byte, err error) {
 	query := squirrel.Select("digests", "prefix", "suffix").From("shards").
 		LeftJoin("nodes ON nodes.shard = shards.id AND shards.digests IS NULL").
@@ -185,8 +185,8 @@ func (r *Repository) ShardDigests(ctx context.Context, shard int64) (digests []b
 	return digests, err
 }
 
-// shardDigests reads row by row, since all of them at once take some room: either one that has all digests, or one for
-// each node, or one that has nothing.
+// shardDigests reads row by row, since all rows at once take some room. There is one row with all digests, or one
+// for each node, or one with nothing.
 func (r *Repository) shardDigests(ctx context.Context, query squirrel.SelectBuilder) (digests []byte, err error) {
 	found := false
 	err = r.stream(ctx, r.db.Reader, query, func(rows *sqlx.Rows) error {
@@ -195,10 +195,13 @@ func (r *Repository) shardDigests(ctx context.Context, query squirrel.SelectBuil
 		if err := rows.Scan(&whole, &prefix, &suffix); err != nil {
 			return err
 		}
+
+		// A row without a node has all digests, or nothing.
 		if found = true; !prefix.Valid {
 			digests = whole
 			return nil
 		}
+
 		digest, err := joinDigest(prefix.Int64, suffix)
 		digests = append(digests, digest[:]...)
 		return err
@@ -209,7 +212,7 @@ func (r *Repository) shardDigests(ctx context.Context, query squirrel.SelectBuil
 	return digests, err
 }
 
-// toldByNodes tells whether each chunk became a node of its own, in order, so that digests say nothing new.
+// toldByNodes reports whether each chunk became a node of its own, in order. The nodes then give the digests.
 func toldByNodes(digests []byte, nodes []Node) bool {
 	if len(digests) != len(nodes)*len(Digest{}) {
 		return false
@@ -222,10 +225,10 @@ func toldByNodes(digests []byte, nodes []Node) bool {
 	return true
 }
 
-// nodePage takes all nodes of a shard that has as many as an index of 26,000 slices can cover.
+// nodePage is enough for all nodes of a shard that an index of 26,000 slices can cover.
 const nodePage = 26_000
 
-// nodeRow is a node as it is stored: its digest is found by its first 64 bits.
+// nodeRow is a node as it is stored. It is found by the first 64 bits of its digest.
 type nodeRow struct {
 	Prefix   int64  `db:"prefix"`
 	Position int32  `db:"position"`
@@ -239,7 +242,7 @@ func (row nodeRow) node() (Node, error) {
 	return Node{Position: row.Position, Length: row.Length, Codec: row.Codec, Digest: digest}, err
 }
 
-// Nodes yields a shard's nodes in the order in which they lie in it.
+// Nodes yields a shard's nodes by position.
 func (r *Repository) Nodes(ctx context.Context, shard int64) iter.Seq2[Node, error] {
 	query := squirrel.Select("prefix", "position", "length", "codec", "suffix").From("nodes").
 		Where(squirrel.Eq{"shard": shard}).OrderBy("position")
@@ -247,6 +250,7 @@ func (r *Repository) Nodes(ctx context.Context, shard int64) iter.Seq2[Node, err
 	rows := pagesFrom(nodePage, query, behind, func(page *[]nodeRow, query squirrel.SelectBuilder) error {
 		return r.read(ctx, "read nodes", func() error { return r.readNodes(ctx, page, query) })
 	})
+
 	return func(yield func(Node, error) bool) {
 		for row, err := range rows {
 			node := Node{}

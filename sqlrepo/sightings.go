@@ -19,36 +19,37 @@ import (
 
 // Sighting is what a source was at one path when it was last scanned, or accepted, there.
 type Sighting struct {
-	// Path is where the source was seen. Like all strings here it may be of any bytes.
+	// Path is where the source was seen. Like all strings here it may hold any bytes.
 	Path string `json:"path"`
 	// Mount is the mounted file system that the source lies on.
 	Mount Mount `json:"mount"`
-	// Below are the mounts below the source, by path.
+	// Below lists the mounts below the source, by path.
 	Below []Mount `json:"below,omitempty"`
-	// Empty is set for a directory without any entry.
+	// Empty is true for a directory without entries.
 	Empty bool `json:"empty,omitempty"`
 }
 
-// Mount is a mounted file system, and what a source has of it. The zero value is an unknown one.
+// Mount is a mounted file system, and the part of it that a source has. The zero value is an unknown one.
 type Mount struct {
-	// Point is where it is mounted: an absolute path or, below a source, one relative to the source.
+	// Point is where the file system is mounted: an absolute path or, below a source, a path relative to the source.
 	Point string `json:"point"`
-	// Kind is the system's name of its type, such as nfs4, and Origin what was mounted, such as nas:/photos.
+	// Kind is the system's name for its type, such as nfs4. Origin is what was mounted, such as nas:/photos.
 	Kind   string `json:"kind"`
 	Origin string `json:"origin"`
-	// ID identifies a file system that its origin does not, such as one on a device; "" if there is nothing that does.
+	// ID identifies a file system whose origin does not, such as one on a device. It is "" if nothing does.
 	ID string `json:"id,omitempty"`
-	// Root is the directory of the file system that is mounted, Inner the one that is the source or the mount point.
+	// Root is the directory of the file system that is mounted. Inner is the one that is the source or the mount
+	// point.
 	Root  string `json:"root"`
 	Inner string `json:"inner"`
-	// Followed is set for a mount to which a symlink at Point, or in a directory above it, leads.
+	// Followed is true for a mount to which a symlink leads, at Point or in a directory above it.
 	Followed bool `json:"followed,omitempty"`
 }
 
-// Sightings are what a source was, one for each path at which it was seen.
+// Sightings is what a source was at each path where it was seen, one sighting for each path.
 type Sightings []Sighting
 
-// At returns the sighting at this path, if there is one.
+// At returns the sighting at this path, and whether there is one.
 func (p Sightings) At(path string) (seen Sighting, known bool) {
 	for _, seen := range p {
 		if seen.Path == path {
@@ -58,7 +59,7 @@ func (p Sightings) At(path string) (seen Sighting, known bool) {
 	return Sighting{}, false
 }
 
-// with returns the sightings with one more, or one changed.
+// with returns the sightings with one added or replaced.
 func (p Sightings) with(seen Sighting) Sightings {
 	others := slices.DeleteFunc(slices.Clone(p), func(other Sighting) bool { return other.Path == seen.Path })
 	others = append(others, seen)
@@ -66,7 +67,7 @@ func (p Sightings) with(seen Sighting) Sightings {
 	return others
 }
 
-// Value stores the sightings as JSON, none as NULL.
+// Value returns the sightings as JSON, or NULL if there are none.
 func (p Sightings) Value() (driver.Value, error) {
 	if len(p) == 0 {
 		return nil, nil
@@ -89,7 +90,7 @@ func (p *Sightings) Scan(column any) error {
 }
 
 // RememberSighting records what the source of an upload is at a path, in place of what it was there. It returns
-// ErrLeaseLost when somebody else has the stage.
+// ErrLeaseLost if another worker has the stage.
 func (r *Repository) RememberSighting(ctx context.Context, stage Stage, seen Sighting) error {
 	return r.withTx(ctx, "remember the source", func(tx *dialect.Tx) error {
 		changed, err := r.sightingsWith(ctx, tx, stage.Upload.Source, seen)
@@ -103,8 +104,8 @@ func (r *Repository) RememberSighting(ctx context.Context, stage Stage, seen Sig
 	})
 }
 
-// AcceptSighting is RememberSighting for whoever accepts a change of the source before an upload is opened. It returns
-// ErrNotFound when there is no such source.
+// AcceptSighting is like RememberSighting for a change of the source that is accepted before an upload is opened.
+// It returns ErrNotFound if there is no such source.
 func (r *Repository) AcceptSighting(ctx context.Context, source int64, seen Sighting) error {
 	return r.withTx(ctx, "accept the source", func(tx *dialect.Tx) error {
 		changed, err := r.sightingsWith(ctx, tx, source, seen)
@@ -115,16 +116,17 @@ func (r *Repository) AcceptSighting(ctx context.Context, source int64, seen Sigh
 	})
 }
 
-// sightingsWith locks a source and returns its sightings with one taken in, nil if that changes nothing. The source is
-// locked before its upload, as by OpenUpload.
+// sightingsWith locks a source and returns its sightings with one added or replaced, or nil if that changes
+// nothing. It locks the source before its upload, as OpenUpload does.
 func (r *Repository) sightingsWith(ctx context.Context, tx *dialect.Tx, source int64,
 	seen Sighting) (Sightings, error) {
 	var known Sightings
 	if err := r.get(ctx, tx, &known, sightingsOf(source).Suffix(r.db.RowLock)); err != nil {
 		return nil, err
 	}
+
 	was, ok := known.At(seen.Path)
-	if ok && seen.Mount.Kind == "" { // a process that can't tell takes nothing away from what others could
+	if ok && seen.Mount.Kind == "" { // an unknown mount replaces no known one
 		seen.Mount, seen.Below = was.Mount, was.Below
 	}
 	if ok && reflect.DeepEqual(was, seen) {
@@ -142,8 +144,7 @@ func (r *Repository) saveSightings(ctx context.Context, tx *dialect.Tx, source i
 	return r.later(ctx, tx, update, func(rows int64) error { return affected(rows, ErrNotFound) })
 }
 
-// text returns the sighting with all strings made fit by Text.
-// changed returns sightings of whose strings each is changed.
+// changed returns the sightings with each of their strings changed.
 func (p Sightings) changed(change func(string) string) Sightings {
 	p = slices.Clone(p)
 	for i := range p {
@@ -163,8 +164,8 @@ func (m Mount) changed(change func(string) string) Mount {
 	return m
 }
 
-// escape returns raw with a backslash and two hexadecimal digits in place of each byte that is not part of valid UTF-8,
-// of each NUL and of each backslash.
+// escape returns raw with a backslash and two hexadecimal digits in place of each NUL, each backslash, and each
+// byte that is not part of valid UTF-8.
 func escape(raw string) string {
 	var text strings.Builder
 	for len(raw) > 0 {
@@ -188,6 +189,7 @@ func unescape(text string) string {
 		if !escaped {
 			return raw.String()
 		}
+
 		text = after
 		if len(after) >= 2 {
 			if char, err := strconv.ParseUint(after[:2], 16, 8); err == nil {
@@ -196,6 +198,8 @@ func unescape(text string) string {
 				continue
 			}
 		}
+
+		// A backslash that escapes nothing stands for itself.
 		raw.WriteByte('\\')
 	}
 }

@@ -22,14 +22,14 @@ type Source struct {
 	Path []byte `db:"path"`
 	SourceOptions
 	CreatedAt Time `db:"created_at"`
-	// RemovedAt is set when the source is not to be prepared any more; its uploads stay.
+	// RemovedAt is set if the source is no longer to be prepared. Its uploads stay.
 	RemovedAt Time `db:"removed_at"`
-	// Sightings is what the source was, wherever it was seen.
+	// Sightings is what the source was at each path where it was seen.
 	Sightings Sightings `db:"mounts"`
 }
 
-// SourceOptions say what of a source belongs to an upload. They are kept with the source, and with each upload as they
-// were for it.
+// SourceOptions say which part of a source belongs to an upload. They are kept with the source, and with each
+// upload as they were for it.
 type SourceOptions struct {
 	// Excludes are gitignore patterns.
 	Excludes Lines `db:"excludes"`
@@ -40,7 +40,7 @@ type SourceOptions struct {
 // Lines is a list of strings without newlines, as a binary column.
 type Lines []string
 
-// Value stores the lines, each with a newline at its end.
+// Value returns the lines, each with a newline at its end.
 func (l Lines) Value() (driver.Value, error) {
 	text := []byte{}
 	for _, line := range l {
@@ -64,12 +64,12 @@ func (l *Lines) Scan(column any) error {
 
 var sourceColumns = []string{"id", "space", "name", "path", "excludes", "symlinks", "created_at", "removed_at"}
 
-// sourceFields are what a SELECT reads into a Source.
+// sourceFields are the columns that a SELECT reads into a Source.
 var sourceFields = append(slices.Clone(sourceColumns), "mounts")
 
-// AddSource adds a source, or takes one that was removed back in under its new name and options; the name is made fit
-// by Text. It returns ErrExists when the space has the path or the name already (a removed source keeps its name),
-// ErrMissingReference when there is no such space.
+// AddSource adds a source, or takes a removed one back in under its new name and options. Text makes the name fit.
+// AddSource returns ErrExists if the space already has the path or the name (a removed source keeps its name), and
+// ErrMissingReference if there is no such space.
 func (r *Repository) AddSource(ctx context.Context, source Source) (Source, error) {
 	source.Name, source.CreatedAt, source.RemovedAt = Text(source.Name), NewTime(r.now()), Time{}
 	err := r.withTx(ctx, fmt.Sprintf("add source %q", source.Name), func(tx *dialect.Tx) (err error) {
@@ -80,6 +80,7 @@ func (r *Repository) AddSource(ctx context.Context, source Source) (Source, erro
 		if !errors.Is(err, ErrNotFound) {
 			return err
 		}
+
 		source.Sightings = nil
 		if source.ID, err = r.nextIDs(ctx, tx, "sources", 1); err != nil {
 			return err
@@ -94,11 +95,12 @@ func (r *Repository) insertSource(ctx context.Context, tx *dialect.Tx, source So
 		source.Name, source.Path, source.Excludes, source.SymlinkPolicy, source.CreatedAt, source.RemovedAt), nil)
 }
 
-// restoreSource takes the removed source with the same path back in and returns its key, or ErrNotFound.
+// restoreSource takes back the removed source with the same path and returns its key, or ErrNotFound.
 func (r *Repository) restoreSource(ctx context.Context, tx *dialect.Tx, source Source) (id int64, err error) {
 	removed := squirrel.And{
 		squirrel.Eq{"space": source.Space, "path": source.Path}, squirrel.NotEq{"removed_at": nil},
 	}
+
 	found := make([]int64, 1)
 	restore := squirrel.Update("sources").Set("removed_at", nil).Set("name", source.Name).
 		Set("excludes", source.Excludes).Set("symlinks", source.SymlinkPolicy).Where(removed).Suffix("RETURNING id")
@@ -111,7 +113,7 @@ func (r *Repository) restoreSource(ctx context.Context, tx *dialect.Tx, source S
 	return found[0], nil
 }
 
-// Sources lists the sources of a space that were not removed, by key.
+// Sources lists, by key, the sources of a space that were not removed.
 func (r *Repository) Sources(ctx context.Context, space int64) (sources []Source, err error) {
 	err = r.read(ctx, "list sources", func() error {
 		sources = nil
@@ -153,8 +155,8 @@ func setOptions(source int64, options SourceOptions) squirrel.UpdateBuilder {
 		Where(squirrel.Eq{"id": source})
 }
 
-// RemoveSource takes a source out of those that are prepared; its uploads stay. It returns ErrNotFound when there is no
-// such source any more.
+// RemoveSource takes a source out of those that are prepared. Its uploads stay. It returns ErrNotFound if there is
+// no such source.
 func (r *Repository) RemoveSource(ctx context.Context, source int64) error {
 	return r.changeSource(ctx, "remove a source", squirrel.Update("sources").
 		Set("removed_at", NewTime(r.now())).Where(squirrel.Eq{"id": source, "removed_at": nil}))
@@ -166,7 +168,7 @@ func (r *Repository) changeSource(ctx context.Context, doing string, update squi
 	})
 }
 
-// Text makes any bytes fit for a text column: no NUL, valid UTF-8.
+// Text makes any bytes fit for a text column: it replaces NUL bytes and invalid UTF-8.
 func Text(raw string) string {
 	return strings.ToValidUTF8(strings.ReplaceAll(raw, "\x00", "\uFFFD"), "\uFFFD")
 }

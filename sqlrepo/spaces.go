@@ -22,8 +22,8 @@ type Space struct {
 
 var spaceColumns = []string{"id", "did", "name", "shard_size", "created_at"}
 
-// AddSpace adds a space and returns it with its key and time, its name made fit by Text. It returns
-// ErrExists when the name or the DID is taken.
+// AddSpace adds a space and returns it with its key and time. Text makes its name fit. AddSpace returns ErrExists
+// if the name or the DID is taken.
 func (r *Repository) AddSpace(ctx context.Context, space Space) (Space, error) {
 	space.Name, space.CreatedAt = Text(space.Name), NewTime(r.now())
 	err := r.withTx(ctx, fmt.Sprintf("add space %q", space.Name), func(tx *dialect.Tx) (err error) {
@@ -35,12 +35,13 @@ func (r *Repository) AddSpace(ctx context.Context, space Space) (Space, error) {
 	return space, err
 }
 
-// AddSpaceWith adds a space and its first source, in one transaction. It returns ErrExists when the space's name or DID
-// is taken.
+// AddSpaceWith adds a space and its first source, in one transaction. It returns ErrExists if the space's name or
+// DID is taken.
 func (r *Repository) AddSpaceWith(ctx context.Context, space Space, source Source) (Space, Source, error) {
 	space.Name, space.CreatedAt = Text(space.Name), NewTime(r.now())
 	source.Name, source.CreatedAt, source.RemovedAt = Text(source.Name), space.CreatedAt, Time{}
 	err := r.withTx(ctx, fmt.Sprintf("add space %q and source %q", space.Name, source.Name), func(tx *dialect.Tx) error {
+		// Both keys are taken in one round trip.
 		ids := make([]int64, 2)
 		if err := r.laterRead(ctx, tx, ids[:1], raised("spaces", 1), nil); err != nil {
 			return err
@@ -49,6 +50,7 @@ func (r *Repository) AddSpaceWith(ctx context.Context, space Space, source Sourc
 			return err
 		}
 		space.ID, source.Space, source.ID = ids[0], ids[0], ids[1]
+
 		if err := r.insertSpace(ctx, tx, space); err != nil {
 			return err
 		}
@@ -62,13 +64,14 @@ func (r *Repository) insertSpace(ctx context.Context, tx *dialect.Tx, space Spac
 		Values(space.ID, space.DID, space.Name, space.ShardSize, space.CreatedAt), nil)
 }
 
-// needsChanged records that it changes who needs what in a space, for whoever is about to delete what nobody seemed to
-// need. The amount is random, so that a value from before a failover that lost commits is not reached again.
+// needsChanged makes an update record that who needs what in a space changes. A removal that is about to delete
+// what seemed unneeded notices the change. The step is random, so that a value from before a failover that lost
+// commits is not reached again.
 func needsChanged(update squirrel.UpdateBuilder) squirrel.UpdateBuilder {
 	return update.Set("needs", squirrel.Expr("needs + ?", 1+rand.Int64N(1<<32))) //nolint:gosec // it keeps no secret
 }
 
-// spaceNeeds records that it changes who needs what in the space of a source.
+// spaceNeeds records that who needs what in the space of a source changes.
 func (r *Repository) spaceNeeds(ctx context.Context, tx *dialect.Tx, source squirrel.Sqlizer) error {
 	space := squirrel.Select("space").From("sources").Where(source)
 	return r.later(ctx, tx, needsChanged(squirrel.Update("spaces")).Where(within("id", space)), nil)

@@ -15,7 +15,7 @@ type table struct {
 	key     []string
 }
 
-// tables are all of them, each behind those that it refers to.
+// tables lists all tables, each behind those that it refers to.
 var tables = []table{
 	{"spaces", append(slices.Clone(spaceColumns), "revision", "needs"), []string{"id"}},
 	{"sources", sourceFields, []string{"id"}},
@@ -31,14 +31,15 @@ var tables = []table{
 
 const counterTable = "counters"
 
-// countsKeys is the condition that a counter does, and neither transactions nor locks, which are of one database.
+// countsKeys matches the counters of keys. The other counters count transactions and locks, which belong to one
+// database.
 var countsKeys = squirrel.And{
 	squirrel.NotLike{"name": receiptPrefix + "%"}, squirrel.NotEq{"name": dialect.LockCounter},
 }
 
 var stageColumns = []string{"stage_began", "stage_bytes", "scanned_again"}
 
-// leaseColumns are those of a lease but for its token.
+// leaseColumns are the columns of a lease except its token.
 var leaseColumns = []string{"worker", "lease_began", "lease_seen", "lease_ends", "progress", "attempts", "retry_at",
 	"set_aside_at", "error"}
 
@@ -56,14 +57,14 @@ func readable(columns []string) (fields []string) {
 	return fields
 }
 
-// released has the columns of a lease as they are when nobody has the work; see free.
+// released has the columns of a lease with their values while no worker has the work; see free.
 var released = map[string]string{"token": "0", "worker": "NULL", "lease_began": "NULL", "lease_seen": "NULL",
 	"lease_ends": "NULL", "progress": "0"}
 
-// content selects all rows and columns of a table, but for the counters of transactions and locks.
+// content selects all rows and columns of a table, except the counters of transactions and locks.
 func (t table) content() squirrel.SelectBuilder { return t.owned(squirrel.Select(t.columns...)) }
 
-// unleased selects what content does, as if nobody had any work, in the order of the key.
+// unleased is like content, as if no work were claimed, in the order of the key.
 func (t table) unleased() squirrel.SelectBuilder {
 	fields := slices.Clone(t.columns)
 	for i, column := range t.columns {
@@ -74,7 +75,7 @@ func (t table) unleased() squirrel.SelectBuilder {
 	return t.owned(squirrel.Select(fields...)).OrderBy(t.key...)
 }
 
-// used selects the rows that an empty repository has not.
+// used selects the rows that an empty repository does not have.
 func (t table) used() squirrel.SelectBuilder {
 	query := t.owned(squirrel.Select("1"))
 	if t.name == counterTable {

@@ -10,31 +10,31 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// What keeps a repository from being copied.
+// The reasons for which a repository can't be copied.
 var (
-	// ErrSourceInUse is returned, with who is at work, for a source that others may change while it is copied.
+	// ErrSourceInUse is returned, naming who is at work, for a source that others may change while it is copied.
 	ErrSourceInUse = errors.New("the source is in use")
-	// ErrNotEmpty is returned for a target that holds something already.
+	// ErrNotEmpty is returned for a target that already holds something.
 	ErrNotEmpty = errors.New("the target is not empty")
-	// ErrSameDatabase is returned for a target that is in the source's own database.
+	// ErrSameDatabase is returned for a target in the source's own database.
 	ErrSameDatabase = errors.New("source and target are in the same database")
-	// ErrDifferent is returned when what the target holds is not what was read from the source.
+	// ErrDifferent is returned if the target does not hold what was read from the source.
 	ErrDifferent = errors.New("the copy differs from the source")
 )
 
 // Transfer says how a repository is copied.
 type Transfer struct {
-	// AllowLive copies a source that others are at work on, as of one moment.
+	// AllowLive allows copying a source that others are at work on, as of one moment.
 	AllowLive bool
-	// Ready is called once source and target are locked; its error is returned. It may be nil.
+	// Ready, if not nil, is called once source and target are locked. TransferTo returns its error.
 	Ready    func(ctx context.Context) error
 	Progress Progress
-	// Expected, if not nil, is what the source has to hold. ErrDifferent is returned, before anything is committed, when
-	// it holds something else.
+	// Expected, if not nil, is the content that the source must have. If the source has other content, TransferTo
+	// returns ErrDifferent before it commits anything.
 	Expected Content
 }
 
-// Progress is told how far a transfer is; nil is not.
+// Progress, if not nil, is called as rows are copied.
 type Progress func(TransferProgress)
 
 func (p Progress) tell(how TransferProgress) {
@@ -46,19 +46,19 @@ func (p Progress) tell(how TransferProgress) {
 // TransferProgress is how far a transfer is.
 type TransferProgress struct {
 	Table string
-	// Checking tells that the rows are read back from the target.
+	// Checking is true while the rows are read back from the target.
 	Checking bool
-	// Rows is how many of the table were copied, or read back.
+	// Rows is how many rows of the table were copied, or read back.
 	Rows int64
 }
 
-// TransferTo copies all that the repository holds, as of one moment, into an empty one, in one transaction: whatever
-// fails, the target stays empty. What it holds is read back and compared before that is committed. Leases are not
-// carried over: in the copy nobody is at work. Keys go on from where they are. The target is locked meanwhile, and so
-// is the source, unless live work is allowed.
+// TransferTo copies everything that the repository holds at one moment into an empty one, in one transaction: if
+// anything fails, the target stays empty. Before the commit, TransferTo reads back what the target holds and
+// compares it. It does not copy leases: in the copy no worker is at work. Keys go on from where they are. The
+// target is locked meanwhile, and so is the source unless live work is allowed.
 //
-// It returns ErrSourceInUse, ErrNotEmpty or ErrSameDatabase for what can't be copied, ErrLocked when others use the
-// target, and ErrDifferent, with the table, when the copy was not what it should be.
+// TransferTo returns ErrSourceInUse, ErrNotEmpty or ErrSameDatabase for what can't be copied, ErrLocked if others
+// use the target, and ErrDifferent, naming the table, if the copy is not what it should be.
 func (r *Repository) TransferTo(ctx context.Context, target *Repository,
 	transfer Transfer) (copied Content, err error) {
 	same, err := dialect.Same(ctx, r.db, target.db)
@@ -68,20 +68,24 @@ func (r *Repository) TransferTo(ctx context.Context, target *Repository,
 	if same {
 		return nil, ErrSameDatabase
 	}
+
 	ctx, release, err := r.lockTransfer(ctx, target, transfer.AllowLive)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(dialect.BlameLock(ctx, err), release()) }()
+
 	if transfer.Ready != nil {
 		if err := transfer.Ready(ctx); err != nil {
 			return nil, err
 		}
 	}
+
 	err = target.withTx(ctx, "copy the repository", func(tx *dialect.Tx) (err error) {
 		copied, err = r.fill(ctx, target, tx, transfer)
 		return err
 	})
+
 	var failed *sourceError
 	if errors.As(err, &failed) && ctx.Err() == nil {
 		err = failed.cause
@@ -92,7 +96,7 @@ func (r *Repository) TransferTo(ctx context.Context, target *Repository,
 	return copied, target.Analyze(ctx)
 }
 
-// sourceError hides what the source's engine says from the question whether the target's has failed.
+// sourceError hides an error of the source's engine from the classification of the target's errors.
 type sourceError struct{ cause error }
 
 func (e *sourceError) Error() string { return e.cause.Error() }
@@ -111,6 +115,7 @@ func (r *Repository) lockTransfer(ctx context.Context, target *Repository, allow
 	if err != nil {
 		return nil, nil, fmt.Errorf("the target: %w", err)
 	}
+
 	take := r.lockAll
 	if allowLive {
 		take = r.LockUse
@@ -122,11 +127,12 @@ func (r *Repository) lockTransfer(ctx context.Context, target *Repository, allow
 		}
 		return nil, nil, errors.Join(err, all.Release())
 	}
+
 	locked = source.Watch(all.Watch(ctx))
 	return locked, func() error { return errors.Join(source.Release(), all.Release()) }, nil
 }
 
-// refuseUsed returns ErrNotEmpty unless the repository is as its schema was made.
+// refuseUsed returns ErrNotEmpty unless the repository is as its schema was created.
 func (r *Repository) refuseUsed(ctx context.Context, q queryer) error {
 	for _, t := range tables {
 		var used bool

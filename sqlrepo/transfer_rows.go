@@ -12,11 +12,11 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// A batch has so many rows, or about so many bytes: the digests of a shard can be a megabyte.
+// A batch ends after this many rows, or about this many bytes: the digests of a shard can take a megabyte.
 const (
 	batchRows  = 10_000
 	batchBytes = 4 << 20
-	// batchesAhead are read while one is written.
+	// batchesAhead batches are read while one is written.
 	batchesAhead = 2
 )
 
@@ -28,6 +28,7 @@ func (r *Repository) fill(ctx context.Context, target *Repository, tx *dialect.T
 	if err := target.refuseUsed(ctx, tx); err != nil {
 		return nil, err
 	}
+
 	snapshot, err := r.beginSnapshot(ctx)
 	if err != nil {
 		return nil, r.sourceError("read the source", err)
@@ -36,11 +37,14 @@ func (r *Repository) fill(ctx context.Context, target *Repository, tx *dialect.T
 	if err := r.db.Prove(ctx, snapshot); err != nil {
 		return nil, r.sourceError("lock the source", err)
 	}
+
+	// Leases show workers that hold no lock, as behind a pooler.
 	if !transfer.AllowLive {
 		if err := r.refuseLive(ctx, snapshot); err != nil {
 			return nil, r.sourceError("look for work in the source", err)
 		}
 	}
+
 	var copied Content
 	for _, t := range tables {
 		c := tableCopy{table: t, source: r, target: target, snapshot: snapshot, tx: tx, progress: transfer.Progress}
@@ -50,10 +54,11 @@ func (r *Repository) fill(ctx context.Context, target *Repository, tx *dialect.T
 		}
 		copied = append(copied, done)
 	}
+
 	return copied, SameContent(copied, transfer.Expected)
 }
 
-// beginSnapshot begins a transaction that sees one state of the database for as long as it reads.
+// beginSnapshot begins a transaction that only reads and sees one state of the database until it ends.
 func (r *Repository) beginSnapshot(ctx context.Context) (*sqlx.Tx, error) {
 	options := r.db.Snapshot
 	tx, err := r.db.Reader.BeginTxx(ctx, &options)
@@ -66,7 +71,7 @@ func (r *Repository) beginSnapshot(ctx context.Context) (*sqlx.Tx, error) {
 	return tx, nil
 }
 
-// unhurried has the server leave a transaction alone that takes its time.
+// unhurried makes the server tolerate a transaction that takes long.
 func (r *Repository) unhurried(ctx context.Context, tx sqlx.ExecerContext) error {
 	if r.db.Unhurried == "" {
 		return nil
@@ -84,7 +89,7 @@ type tableCopy struct {
 	progress       Progress
 }
 
-// run compares what was read with what is there then.
+// run copies the table, reads the copy back and compares the two.
 func (c *tableCopy) run(ctx context.Context) (copied TableContent, err error) {
 	var read, written rowSum
 	err = c.target.db.WithoutIndexes(ctx, c.tx, c.name, func() error {
@@ -97,6 +102,7 @@ func (c *tableCopy) run(ctx context.Context) (copied TableContent, err error) {
 	if err != nil {
 		return copied, err
 	}
+
 	copied = read.of(c.table)
 	return copied, SameContent(Content{written.of(c.table)}, Content{copied})
 }
@@ -104,11 +110,13 @@ func (c *tableCopy) run(ctx context.Context) (copied TableContent, err error) {
 // copy reads and writes at the same time.
 func (c *tableCopy) copy(ctx context.Context) (read rowSum, err error) {
 	if c.name == counterTable {
+		// The schema was created with counters of its own.
 		made := squirrel.Delete(c.name).Where(countsKeys)
 		if _, err := c.target.exec(ctx, c.tx, made); err != nil {
 			return read, err
 		}
 	}
+
 	batches := make(chan *rowBatch, batchesAhead)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
@@ -119,11 +127,12 @@ func (c *tableCopy) copy(ctx context.Context) (read rowSum, err error) {
 		return err
 	})
 	group.Go(func() error { return c.write(ctx, batches) })
+
 	err = group.Wait()
 	return read, err
 }
 
-// read gives all rows of the snapshot, and their sum.
+// read sends all rows of the snapshot in batches and returns their sum.
 func (c *tableCopy) read(ctx context.Context, batches chan<- *rowBatch) (sum rowSum, err error) {
 	send := func(full *rowBatch) error {
 		select {
@@ -133,6 +142,7 @@ func (c *tableCopy) read(ctx context.Context, batches chan<- *rowBatch) (sum row
 			return context.Cause(ctx)
 		}
 	}
+
 	next := &rowBatch{width: len(c.columns)}
 	err = c.source.eachRow(ctx, c.snapshot, c.unleased(), len(c.columns), func(row []any) error {
 		if err := sum.add(row); err != nil {
@@ -142,10 +152,13 @@ func (c *tableCopy) read(ctx context.Context, batches chan<- *rowBatch) (sum row
 		if next.rows < batchRows && next.bytes < batchBytes {
 			return nil
 		}
+
+		// The batch belongs to the writer now.
 		full := next
 		next = &rowBatch{width: len(c.columns)}
 		return send(full)
 	})
+
 	if err == nil && next.rows > 0 {
 		err = send(next)
 	}
@@ -164,13 +177,14 @@ func (c *tableCopy) write(ctx context.Context, batches <-chan *rowBatch) error {
 	return nil
 }
 
-// eachRow gives the rows of a query one by one, each in a slice that is used for the next one.
+// eachRow passes the rows of a query to use one by one. The slice is reused for the next row.
 func (r *Repository) eachRow(ctx context.Context, q rowQueryer, query squirrel.Sqlizer, width int,
 	use func(row []any) error) error {
 	row, to := make([]any, width), make([]any, width)
 	for i := range row {
 		to[i] = &row[i]
 	}
+
 	return r.stream(ctx, q, query, func(rows *sqlx.Rows) error {
 		if err := rows.Scan(to...); err != nil {
 			return err
@@ -180,7 +194,7 @@ func (r *Repository) eachRow(ctx context.Context, q rowQueryer, query squirrel.S
 	})
 }
 
-// fillEmpty sets apart no bytes from NULL, which drivers take a nil slice for.
+// fillEmpty keeps empty bytes apart from NULL: drivers take a nil slice for NULL.
 func fillEmpty(row []any) {
 	for i, value := range row {
 		if raw, ok := value.([]byte); ok && raw == nil {
@@ -189,7 +203,7 @@ func fillEmpty(row []any) {
 	}
 }
 
-// rowBatch has some rows, one behind the other.
+// rowBatch holds some rows, one behind the other.
 type rowBatch struct {
 	width, rows, bytes int
 	values             []any

@@ -17,30 +17,35 @@ const (
 	rollbackTimeout = 5 * time.Second
 )
 
-// withTx runs fn in a transaction and commits it. The whole of fn is run again when it loses against another
-// transaction or the database goes away, so fn must not change anything but the database and what it returns.
+// withTx runs fn in a transaction and commits it. It runs all of fn again if the transaction loses against another
+// one or the database goes away, so fn must change nothing but the database and what it returns.
 func (r *Repository) withTx(ctx context.Context, doing string, fn func(*dialect.Tx) error) error {
 	if !r.db.LosesAnswers {
 		return r.retry(ctx, doing, func() error { return r.once(ctx, fn) })
 	}
+
 	receipt, err := r.takeReceipt(ctx)
 	if err != nil {
 		return err
 	}
+
 	again, unsure := false, false
 	err = r.retry(ctx, doing, func() error {
 		err := r.onceWith(ctx, receipt, again, fn)
 		again = true
+		// An attempt that got no answer may still be committed.
 		unsure = unsure || r.db.Classify(err) == dialect.Unavailable
 		return err
 	})
+
+	// A receipt must not be used again while an attempt that raised it may still be committed.
 	if err == nil || ctx.Err() == nil && !unsure {
 		r.receipts.giveBack(receipt)
 	}
 	return err
 }
 
-// once runs fn in one transaction; a panic in fn rolls it back and goes on.
+// once runs fn in one transaction. A panic in fn rolls the transaction back and goes on.
 func (r *Repository) once(ctx context.Context, fn func(*dialect.Tx) error) (err error) {
 	wait := r.tellWait()
 	tx, err := r.db.Begin(ctx)
@@ -48,7 +53,9 @@ func (r *Repository) once(ctx context.Context, fn func(*dialect.Tx) error) (err 
 	if err != nil {
 		return err
 	}
+
 	committed := false
+	// This also runs if fn panics.
 	defer func() {
 		if !committed {
 			rollback(ctx, tx)
@@ -59,9 +66,11 @@ func (r *Repository) once(ctx context.Context, fn func(*dialect.Tx) error) (err 
 		}
 		err = errors.Join(err, release())
 	}()
+
 	if err := fn(tx); err != nil {
 		return err
 	}
+
 	if err := tx.Commit(ctx); err != nil {
 		return err
 	}
@@ -69,10 +78,10 @@ func (r *Repository) once(ctx context.Context, fn func(*dialect.Tx) error) (err 
 	return nil
 }
 
-// heldUpFor is how long this process waits for another one to write before that is told.
+// heldUpFor is how long this process waits for another one to write before it logs that.
 const heldUpFor = 3 * time.Second
 
-// tellWait has it told who keeps this process from writing, unless it is stopped soon.
+// tellWait logs who keeps this process from writing, unless the timer is stopped before.
 func (r *Repository) tellWait() *time.Timer { return time.AfterFunc(heldUpFor, r.tellWho) }
 
 func (r *Repository) tellWho() {
@@ -81,7 +90,7 @@ func (r *Repository) tellWho() {
 	}
 }
 
-// writing names another process that keeps this one from writing, or is "".
+// writing names another process that keeps this one from writing, or returns "".
 func (r *Repository) writing() string {
 	if r.db.Writing == nil {
 		return ""
@@ -89,20 +98,20 @@ func (r *Repository) writing() string {
 	return r.db.Writing(r.db)
 }
 
-// rollback is not held up by a server that does not answer: the connection is then dropped. What went wrong before is
-// what the caller hears of.
+// rollback does not wait long for a server that does not answer; the connection is then dropped. It returns no
+// error: the caller reports what went wrong before.
 func rollback(ctx context.Context, tx *dialect.Tx) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()
 	_ = tx.Rollback(ctx)
 }
 
-// read runs a query that changes nothing, again and again while the database is away.
+// read runs a query that changes nothing, and retries while the database is away.
 func (r *Repository) read(ctx context.Context, doing string, fn func() error) error {
 	return r.retry(ctx, doing, fn)
 }
 
-// retry runs attempt until it succeeds, fails for good, or has been failing for longer than allowed.
+// retry runs attempt until it succeeds, fails for good, or has failed for longer than allowed.
 func (r *Repository) retry(ctx context.Context, doing string, attempt func() error) (err error) {
 	wait, started, away, nextTold := r.backoff, time.Time{}, false, heldUpFor
 	defer func() {
@@ -110,11 +119,14 @@ func (r *Repository) retry(ctx context.Context, doing string, attempt func() err
 			r.outage.ended(r, doing, err)
 		}
 	}()
+
 	for {
 		err := attempt()
 		if !r.retryable(ctx, err) {
 			return r.final(ctx, doing, err)
 		}
+
+		// The time allowed counts from the first failure.
 		if started.IsZero() {
 			started = time.Now()
 		}
@@ -122,16 +134,20 @@ func (r *Repository) retry(ctx context.Context, doing string, attempt func() err
 			away = true
 			r.outage.began(r, doing, err)
 		}
+
 		if waited := time.Since(started); waited >= nextTold {
 			nextTold += max(waited, heldUpFor)
 			r.tellWho()
 		}
+
 		if time.Since(started) >= r.retryFor {
 			if who := r.writing(); who != "" {
 				err = fmt.Errorf("%w: %s keeps everybody from writing", err, who)
 			}
 			return r.classified(fmt.Sprintf("%s: given up after %s", doing, r.retryFor), err)
 		}
+
+		// Random pauses keep processes from retrying in step.
 		pause := wait/2 + rand.N(wait)
 		select {
 		case <-ctx.Done():
@@ -150,7 +166,7 @@ func (r *Repository) retryable(ctx context.Context, err error) bool {
 	return class == dialect.Conflict || class == dialect.Unavailable
 }
 
-// final blames a failure on the context once that has ended: drivers then break off, each with an error of its own.
+// final blames a failure on the context once that has ended: drivers then break off with errors of their own.
 func (r *Repository) final(ctx context.Context, doing string, err error) error {
 	switch {
 	case err == nil || ctx.Err() == nil:
@@ -161,7 +177,7 @@ func (r *Repository) final(ctx context.Context, doing string, err error) error {
 	return fmt.Errorf("%s: %w: %w: %w", doing, ctx.Err(), context.Cause(ctx), err)
 }
 
-// outage is told once when it begins and once when it ends, however many transactions wait for the same database.
+// outage logs an outage once when it begins and once when it ends, however many transactions wait for the database.
 type outage struct {
 	mu      sync.Mutex
 	waiting int
@@ -176,7 +192,8 @@ func (o *outage) began(r *Repository, doing string, err error) {
 	}
 }
 
-// ended tells of the end when the last that waited has got through; one that gave up doesn't know.
+// ended logs the end of an outage when the last that waited has succeeded. One that gave up does not know of the
+// end.
 func (o *outage) ended(r *Repository, doing string, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

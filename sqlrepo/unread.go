@@ -7,8 +7,8 @@ import (
 	"github.com/Masterminds/squirrel"
 )
 
-// Unread yields, in canonical order, the files of an upload whose content is its own and yet to be packed, as a whole
-// or in part.
+// Unread yields, in canonical order, the files of an upload that have their own content and are yet to be packed,
+// as a whole or in part.
 func (r *Repository) Unread(ctx context.Context, upload int64) iter.Seq2[Entry, error] {
 	planned := squirrel.Select("1").From("segments").Where("segments.entry = entries.id")
 	waiting := squirrel.Select("1").From("segments").Join("shards ON shards.id = segments.shard").
@@ -18,6 +18,7 @@ func (r *Repository) Unread(ctx context.Context, upload int64) iter.Seq2[Entry, 
 		Where(squirrel.Or{
 			squirrel.ConcatExpr("NOT EXISTS (", planned, ")"), squirrel.ConcatExpr("EXISTS (", waiting, ")"),
 		})
+
 	behind := func(last Entry) squirrel.Sqlizer { return squirrel.Gt{"path": last.Path} }
 	return pages(query, behind, func(page *[]Entry, query squirrel.SelectBuilder) error {
 		return r.readList(ctx, "read entries that are not packed", page, query)

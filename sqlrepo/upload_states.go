@@ -20,7 +20,7 @@ const (
 	Complete
 	// Rescanning looks at the source once more, as a whole: what has changed during the run is scanned again, once.
 	Rescanning
-	// Incomplete uploads have entries that could not be prepared: opening them again tries once more.
+	// Incomplete uploads have entries that could not be prepared. Opening such an upload again tries once more.
 	Incomplete
 	// Removed uploads are gone for everybody, except for what others share of them and what is still to be deleted.
 	Removed
@@ -28,7 +28,7 @@ const (
 	Indexing
 )
 
-// firstState is that of a new upload.
+// firstState is the state of a new upload.
 const firstState = Scanning
 
 // successors are the states that may follow a state while workers take an upload on:
@@ -55,7 +55,7 @@ var successors = map[UploadState][]UploadState{
 var (
 	// exclusive are the states in which one worker at a time has an upload. Packing is shared, shard by shard.
 	exclusive = []UploadState{Scanning, Planning, Rescanning, Linking, Indexing}
-	// rootedStates are those of uploads that have a root.
+	// rootedStates are the states of uploads that have a root.
 	rootedStates = []UploadState{Indexing, Complete}
 	// closed are the states of uploads that cannot be opened again.
 	closed = []UploadState{Complete, Removed}
@@ -85,23 +85,23 @@ func (s UploadState) String() string {
 	return "unknown"
 }
 
-// Rooted reports whether the upload is linked, so that it has a root.
+// Rooted reports whether the upload is linked and so has a root.
 func (u Upload) Rooted() bool { return slices.Contains(rootedStates, u.State) }
 
-// Stuck reports whether what is left of the upload was set aside, so that nobody works on it until it is opened again.
+// Stuck reports whether the rest of the upload was set aside. No worker works on it until it is opened again.
 func (u Upload) Stuck() bool {
 	return !u.SetAside.IsZero() ||
 		u.State == Packing && u.AsideShards > 0 && u.SettledShards+u.AsideShards == u.PlannedShards
 }
 
-// Ended reports whether nobody has anything left to do for the upload, unless it is opened again.
+// Ended reports whether no work is left for the upload, unless it is opened again.
 func (u Upload) Ended() bool { return u.Closed() || u.State == Incomplete || u.Stuck() }
 
 // Closed reports whether the upload cannot be opened again.
 func (u Upload) Closed() bool { return slices.Contains(closed, u.State) }
 
-// checkAdvance returns an ErrState unless the next state may follow that of the stage. Advance enters no state that
-// promises a root: BeginIndexing records the root, and CompleteUpload proves what it claims.
+// checkAdvance returns ErrState unless the next state may follow the state of the stage. Advance enters no state
+// that promises a root: BeginIndexing records the root, and CompleteUpload proves what it claims.
 func checkAdvance(stage Stage, next UploadState) error {
 	if slices.Contains(successors[stage.Upload.State], next) && !slices.Contains(rootedStates, next) {
 		return nil
@@ -122,6 +122,7 @@ func (r *Repository) entered(stage Stage, from UploadState, next any) squirrel.U
 // that nothing is left to do for an Incomplete upload. What a scan has changed is counted again.
 func (r *Repository) advanced(stage Stage, next UploadState) squirrel.UpdateBuilder {
 	var state any = next
+	// If nothing is left to pack, the upload goes straight on to Rescanning.
 	if next == Packing {
 		state = squirrel.Expr("CASE WHEN settled_shards = planned_shards THEN CAST(? AS SMALLINT) ELSE ? END",
 			int64(Rescanning), int64(Packing))
@@ -150,15 +151,15 @@ func (r *Repository) linked(stage Stage, root CID, counts Counts, layout string)
 		Set("bytes", counts.Bytes).Set("progress", 0).Set("stage_bytes", squirrel.Expr("packed_bytes"))
 }
 
-// completed is the update that completes an indexed upload. Whoever runs it proves in the same transaction that every
+// completed is the update that completes an indexed upload. Its caller proves in the same transaction that every
 // entry is linked or left out.
 func completed(at Time) squirrel.UpdateBuilder {
 	return settled(squirrel.Update("uploads")).Set("state", Complete).Set("finished_at", at).
 		Where(squirrel.Eq{"state": Indexing})
 }
 
-// countPacked is the update that counts what a shard holds as packed. Behind the last shard the upload is Rescanning. It
-// is for countSettled, which demands that the upload is Packing.
+// countPacked is the update that counts what a shard holds as packed. After its last shard the upload is
+// Rescanning. countPacked is for countSettled, which requires that the upload is Packing.
 func (r *Repository) countPacked(shard int64) squirrel.UpdateBuilder {
 	segments := func(what string) squirrel.SelectBuilder {
 		return squirrel.Select(what).From("segments").Where(squirrel.Eq{"shard": shard})
@@ -175,8 +176,9 @@ func (r *Repository) countPacked(shard int64) squirrel.UpdateBuilder {
 		Set("settled_shards", squirrel.Expr("settled_shards + 1"))
 }
 
-// reopened is the update that takes an upload back to its scan with the recipe that it is opened with, if it is as it
-// was read: it may have been claimed, or completed, since. All leases on it end.
+// reopened is the update that takes an upload back to its scan with the recipe that it is opened with. It applies
+// only if the upload is as it was read: the upload may have been claimed, or completed, since. All leases on it
+// end.
 func (r *Repository) reopened(u, fresh Upload) squirrel.UpdateBuilder {
 	return settled(squirrel.Update("uploads")).Set("state", Scanning).
 		Set("set_aside_at", nil).Set("aside_shards", 0).Set("scanned_again", 0).Set("stage_began", r.at(0)).
@@ -204,9 +206,9 @@ func unfinished(upload int64, state UploadState) squirrel.UpdateBuilder {
 		Where(squirrel.Eq{"id": upload}).Where(squirrel.NotEq{"state": Removed})
 }
 
-// deserved are the updates by which a repair makes the state of an upload that of its root. An upload that has a root is
-// complete, unless entries of it could not be prepared. One that lacks a root that its state promises is linked again,
-// and one in an unknown state is scanned again.
+// deserved are the updates by which a repair makes the state of an upload match its root. An upload that has a root
+// is complete, unless entries of it could not be prepared. One that lacks a root that its state promises is linked
+// again, and one in an unknown state is scanned again.
 func deserved(upload int64, now Time) []squirrel.Sqlizer {
 	this, rooted := squirrel.Eq{"id": upload}, squirrel.Expr("root_cid IS NOT NULL AND LENGTH(root_cid) = ?", cidLength)
 	unknown := squirrel.Expr("state NOT BETWEEN ? AND ?", int64(Scanning), int64(Indexing))

@@ -17,21 +17,21 @@ type Upload struct {
 	ID     int64       `db:"id"`
 	Source int64       `db:"source"`
 	State  UploadState `db:"state"`
-	// Profile is the recipe of its CIDs.
+	// Profile is the recipe of the upload's CIDs.
 	Profile   string `db:"profile"`
 	ShardSize int64  `db:"shard_size"`
 	SourceOptions
-	// Store identifies the store that its shards go to.
+	// Store identifies the store that the upload's shards go to.
 	Store string `db:"store"`
-	// ScannedAgain tells that the source was, or is being, scanned a second time since the upload was opened. What differs
-	// after that is Failed.
+	// ScannedAgain is true if the source was, or is being, scanned a second time since the upload was opened. What
+	// differs after that is Failed.
 	ScannedAgain bool `db:"scanned_again"`
-	// SkipFailed has the upload completed without the entries that could not be prepared.
+	// SkipFailed allows the upload to be completed without the entries that could not be prepared.
 	SkipFailed bool `db:"skip_failed"`
-	// IndexLayout is how its indexes are laid out, IndexSlices the most slices that one has.
+	// IndexLayout is the layout of the upload's indexes, IndexSlices the most slices of one index.
 	IndexLayout string `db:"index_layout"`
 	IndexSlices int64  `db:"index_slices"`
-	// PieceCID has the piece CIDs of its shards computed.
+	// PieceCID is true if the piece CIDs of the upload's shards are computed.
 	PieceCID bool `db:"piece_cid"`
 	Rereading
 	Counts
@@ -39,11 +39,11 @@ type Upload struct {
 	StartedAt  Time `db:"started_at"`
 	FinishedAt Time `db:"finished_at"`
 	Tally
-	// Lease is that on the stage which the upload has reached.
+	// Lease is the lease on the stage that the upload has reached.
 	Lease
 }
 
-// Counts are the entries under the root and the length of the files among them.
+// Counts are the numbers of entries under the root, and the total length of the files among them.
 type Counts struct {
 	Files       int64 `db:"files"`
 	Directories int64 `db:"directories"`
@@ -51,14 +51,14 @@ type Counts struct {
 	Bytes       int64 `db:"bytes"`
 }
 
-// Tally is what commits count, so that nobody has to go through rows to know how far an upload is.
+// Tally is what commits count. It shows how far an upload is without reading the upload's rows.
 type Tally struct {
-	// Found is how many entries have been scanned, Linked how many have a root of their own, Shared how many have the
-	// content, and the root, of an earlier one.
+	// Found is how many entries have been scanned, Linked how many have a root of their own, and Shared how many
+	// have the content and the root of an earlier one.
 	Found  int64 `db:"found_entries"`
 	Linked int64 `db:"linked_entries"`
 	Shared int64 `db:"shared_entries"`
-	// Planned is what its data shards are to hold, Packed what those hold that are settled. A file counts where it begins.
+	// Planned is what the data shards are to hold, Packed what the settled ones hold. A file counts where it begins.
 	PlannedFiles  int64 `db:"planned_files"`
 	PlannedBytes  int64 `db:"planned_bytes"`
 	PlannedShards int64 `db:"planned_shards"`
@@ -68,13 +68,13 @@ type Tally struct {
 	AsideShards   int64 `db:"aside_shards"`
 	// Sealed is the ordinal of the first data shard that is neither settled nor set aside.
 	Sealed int64 `db:"sealed"`
-	// StageBegan is when the present stage began, StageBytes what was packed then.
+	// StageBegan is when the present stage began, StageBytes how many bytes were packed then.
 	StageBegan Time  `db:"stage_began"`
 	StageBytes int64 `db:"stage_bytes"`
 }
 
-// MaxBlocks is the most blocks that a shard of the upload may have, so that an index has room for it: one slice spans
-// the whole shard.
+// MaxBlocks returns the most blocks that a shard of the upload may have. An index has room for them, and for one
+// slice that spans the whole shard.
 func (u Upload) MaxBlocks() int64 {
 	return max(1, cmp.Or(u.IndexSlices, DefaultIndexSlices)-1)
 }
@@ -86,41 +86,45 @@ var uploadColumns = []string{"id", "source", "state", "profile", "shard_size", "
 var tallyColumns = []string{"found_entries", "linked_entries", "planned_files", "planned_bytes", "planned_shards",
 	"packed_files", "packed_bytes", "settled_shards", "aside_shards", "sealed", "shared_entries"}
 
-// uploadRow are all columns of an upload, uploadFields what a SELECT reads into an Upload.
+// uploadRow lists all columns of an upload, uploadFields those that a SELECT reads into an Upload.
 var (
 	uploadRow    = slices.Concat(uploadColumns, rereadingColumns, tallyColumns, stageColumns, leaseColumns)
 	uploadFields = readable(uploadRow)
 )
 
-// Stage is the lease on the stage that an upload has reached. What is written in its name fails with ErrLeaseLost once
-// somebody else has it.
+// Stage is the lease on the stage that an upload has reached. Writes under it fail with ErrLeaseLost once another
+// worker has it.
 type Stage struct{ Upload Upload }
 
-// Opened is an upload to be worked on.
+// Opened is an upload to work on.
 type Opened struct {
 	Upload Upload
-	// Resumed tells that an earlier run left it unfinished, Joined that others are at work on it now.
+	// Resumed is true if an earlier run left the upload unfinished, Joined if others are at work on it now.
 	Resumed, Joined bool
 }
 
-// OpenUpload returns the source's unfinished upload, or a new one if there is none, with the given profile, shard size,
-// options, store and treatment of failures. An upload on which somebody is at work is joined, and goes on as it is: it
-// returns ErrAtWork if anything but the treatment of failures would have to change for that. One on which nobody is at
-// work begins again at its scan, and so does what was set aside; it returns ErrRecipe if that can't change over to what
-// is given: what is planned keeps its profile, how it is indexed and whether it gets piece CIDs, and must fit the shard
-// size; and ErrOtherStore if it has shards elsewhere. Zero values of fresh stand for the defaults.
+// OpenUpload returns the source's unfinished upload, or a new one if there is none, with the given profile, shard
+// size, options, store and treatment of failures. Zero values of fresh stand for the defaults.
+//
+// An upload that others are at work on is joined and goes on as it is. OpenUpload returns ErrAtWork if anything but
+// the treatment of failures would have to change for that.
+//
+// An upload that nobody is at work on begins again at its scan, and so does the work that was set aside. OpenUpload
+// returns ErrRecipe if the upload can't change to the given recipe: what is planned keeps its profile, its indexing
+// and whether it gets piece CIDs, and must fit the shard size. OpenUpload returns ErrOtherStore if the upload has
+// shards elsewhere.
 func (r *Repository) OpenUpload(ctx context.Context, source int64, fresh Upload) (opened Opened, err error) {
 	return r.openUpload(ctx, source, fresh, nil)
 }
 
-// OpenUploadWithOptions is like OpenUpload, and makes the options of the upload those of its source, in the same
+// OpenUploadWithOptions is like OpenUpload and makes the options of the upload those of its source, in the same
 // transaction: later uploads have them exactly if this one does.
 func (r *Repository) OpenUploadWithOptions(ctx context.Context, source int64, fresh Upload) (opened Opened, err error) {
 	options := setOptions(source, fresh.SourceOptions)
 	return r.openUpload(ctx, source, fresh, options)
 }
 
-// mostOpenings bounds how often opening begins again because a worker has taken the upload on meanwhile.
+// mostOpenings limits how often opening begins again because a worker has taken the upload on meanwhile.
 const mostOpenings = 20
 
 func (r *Repository) openUpload(ctx context.Context, source int64, fresh Upload,
@@ -139,12 +143,14 @@ func (r *Repository) openUpload(ctx context.Context, source int64, fresh Upload,
 	return opened, err
 }
 
-// open returns ErrState when the upload that it was about to begin again is not as it was read: then nothing is lost by
-// looking again.
+// open returns ErrState if the upload that it was about to begin again is no longer as it was read. Nothing is lost
+// by looking again.
 func (r *Repository) open(ctx context.Context, tx *dialect.Tx, source int64, fresh Upload) (opened Opened, err error) {
 	if err := r.spaceNeeds(ctx, tx, squirrel.Eq{"id": source}); err != nil {
 		return opened, err
 	}
+
+	// Until the transaction ends, nobody else opens an upload of the source.
 	locked := squirrel.Select("id").From("sources").Where(squirrel.Eq{"id": source}).Suffix(r.db.RowLock)
 	if err := r.laterRead(ctx, tx, make([]int64, 1), locked, nil); err != nil {
 		return opened, err
@@ -170,7 +176,8 @@ func (r *Repository) open(ctx context.Context, tx *dialect.Tx, source int64, fre
 	return opened, r.restart(ctx, tx, &opened.Upload, fresh)
 }
 
-// lockedUnfinished is unfinished for a source that is about to be locked: it is read only once that is known to be so.
+// lockedUnfinished is unfinished for a source that is about to be locked. It reads the upload only once the lock is
+// held.
 func (r *Repository) lockedUnfinished(ctx context.Context, tx *dialect.Tx, source int64) (upload Upload, err error) {
 	count := make([]int64, 1)
 	some := squirrel.Select("COUNT(*)").From("uploads").Where(squirrel.Eq{"source": source}).
@@ -181,14 +188,15 @@ func (r *Repository) lockedUnfinished(ctx context.Context, tx *dialect.Tx, sourc
 	if err := tx.Flush(ctx); err != nil {
 		return upload, err
 	}
+
 	if count[0] == 0 {
 		return upload, ErrNotFound
 	}
 	return r.unfinished(ctx, tx, source)
 }
 
-// UnfinishedUpload returns the source's latest upload if it is neither complete nor removed, or ErrNotFound. Older ones
-// are not gone on with: others may have their content from them.
+// UnfinishedUpload returns the source's latest upload if it is neither complete nor removed, or ErrNotFound. Older
+// unfinished uploads are not continued: others may share their content.
 func (r *Repository) UnfinishedUpload(ctx context.Context, source int64) (upload Upload, err error) {
 	err = r.read(ctx, "look for an unfinished upload", func() (err error) {
 		upload, err = r.unfinished(ctx, r.db.Reader, source)
@@ -234,15 +242,17 @@ func (r *Repository) addUpload(ctx context.Context, tx *dialect.Tx, source int64
 	}
 	u.Source, u.State, u.StartedAt = source, firstState, NewTime(r.now())
 	u.IndexLayout, u.IndexSlices = cmp.Or(u.IndexLayout, DefaultIndexLayout), cmp.Or(u.IndexSlices, DefaultIndexSlices)
+
 	values := []any{u.ID, u.Source, u.State, u.Profile, u.ShardSize, u.Excludes, u.SymlinkPolicy, u.Token, u.Files,
 		u.Directories, u.Symlinks, u.Bytes, u.RootCID, u.StartedAt, u.FinishedAt, nullable(u.Store, ""), number(u.SkipFailed),
 		u.IndexLayout, u.IndexSlices, number(u.PieceCID), r.at(0)}
+
 	columns := slices.Concat(uploadColumns, []string{"stage_began"}, rereadingColumns)
 	return r.later(ctx, tx, squirrel.Insert("uploads").Columns(columns...).Values(
 		append(values, u.values()...)...), nil)
 }
 
-// number is a truth as a column.
+// number returns a boolean as a column.
 func number(b bool) int64 {
 	if b {
 		return 1
@@ -250,8 +260,8 @@ func number(b bool) int64 {
 	return 0
 }
 
-// restart has the upload begin again at its scan, and takes all leases away. It returns ErrState if the upload has gone
-// on, or was claimed, since it was read: it may be complete by now.
+// restart sends the upload back to its scan and takes away all leases. It returns ErrState if the upload was taken
+// on, or claimed, since it was read: it may be complete by now.
 func (r *Repository) restart(ctx context.Context, tx *dialect.Tx, u *Upload, fresh Upload) error {
 	if err := r.checkRecipe(ctx, tx, *u, fresh); err != nil {
 		return err
@@ -259,16 +269,19 @@ func (r *Repository) restart(ctx context.Context, tx *dialect.Tx, u *Upload, fre
 	if err := r.checkStore(ctx, tx, *u, fresh); err != nil {
 		return err
 	}
+
 	if rereads(*u, fresh) {
 		if err := r.doubt(ctx, tx, u.ID); err != nil {
 			return err
 		}
 	}
+
 	shards := settled(squirrel.Update("shards")).Set("set_aside_at", nil).
 		Where(squirrel.Eq{"upload": u.ID, "state": ShardPlanned})
 	if err := r.later(ctx, tx, shards, nil); err != nil {
 		return err
 	}
+
 	err := r.get(ctx, tx, u, r.reopened(*u, fresh).Suffix("RETURNING "+columnList(uploadFields)))
 	if errors.Is(err, ErrNotFound) {
 		err = fmt.Errorf("upload %d: %w: it was %s when it was looked at", u.ID, ErrState, u.State)
@@ -276,13 +289,13 @@ func (r *Repository) restart(ctx context.Context, tx *dialect.Tx, u *Upload, fre
 	return err
 }
 
-// indexedAlike tells whether two recipes make the same indexes.
+// indexedAlike reports whether two recipes make the same indexes.
 func indexedAlike(a, b Upload) bool {
 	return cmp.Or(a.IndexLayout, DefaultIndexLayout) == cmp.Or(b.IndexLayout, DefaultIndexLayout) &&
 		cmp.Or(a.IndexSlices, DefaultIndexSlices) == cmp.Or(b.IndexSlices, DefaultIndexSlices)
 }
 
-// indexing says how an upload is indexed, and whether it gets piece CIDs.
+// indexing describes how an upload is indexed, and whether it gets piece CIDs.
 func (u Upload) indexing() string {
 	pieces := "no piece CIDs"
 	if u.PieceCID {
@@ -292,8 +305,8 @@ func (u Upload) indexing() string {
 		cmp.Or(u.IndexLayout, DefaultIndexLayout), cmp.Or(u.IndexSlices, DefaultIndexSlices), pieces)
 }
 
-// checkRecipe lets an upload of which nothing is planned change in any way, and any other in its shard size if that
-// grows.
+// checkRecipe allows any change of an upload without planned content. Of any other upload only the shard size may
+// change, if it grows.
 func (r *Repository) checkRecipe(ctx context.Context, tx *dialect.Tx, u, fresh Upload) error {
 	if u.Profile == fresh.Profile && u.ShardSize <= fresh.ShardSize && indexedAlike(u, fresh) &&
 		u.PieceCID == fresh.PieceCID {
@@ -307,18 +320,21 @@ func (r *Repository) checkRecipe(ctx context.Context, tx *dialect.Tx, u, fresh U
 		u.ID, ErrRecipe, u.Profile, u.ShardSize, u.indexing())
 }
 
-// checkStore lets an upload go to another store that counts on nothing in the one it has: neither on its own shards,
-// nor on those that hold what it did not store again, nor on content of an earlier upload.
+// checkStore allows an upload to go to another store only if it depends on nothing in its present one: neither on
+// its own shards, nor on those that hold what it did not store again, nor on content of an earlier upload.
 func (r *Repository) checkStore(ctx context.Context, tx *dialect.Tx, u, fresh Upload) error {
 	if u.Store == "" || u.Store == fresh.Store {
 		return nil
 	}
+
+	// An empty shard with segments counts on blocks of other shards.
 	segments := squirrel.Select("1").From("segments").Where("shard = shards.id")
 	settled := squirrel.Select("1").From("shards").Where(squirrel.Eq{"upload": u.ID}).Where(squirrel.Or{
 		squirrel.Eq{"state": ShardPacked},
 		squirrel.And{squirrel.Eq{"state": ShardEmpty}, squirrel.ConcatExpr("EXISTS (", segments, ")")},
 	})
 	shared := squirrel.Select("1").From("entries").Where(squirrel.Eq{"upload": u.ID}).Where(squirrel.NotEq{"origin": nil})
+
 	var bound bool
 	err := r.get(ctx, tx, &bound, squirrel.Select().
 		Column(squirrel.ConcatExpr("EXISTS (", settled, ") OR EXISTS (", shared, ")")))
@@ -328,7 +344,7 @@ func (r *Repository) checkStore(ctx context.Context, tx *dialect.Tx, u, fresh Up
 	return fmt.Errorf("upload %d: %w (its identity is %s)", u.ID, ErrOtherStore, u.Store)
 }
 
-// KnowsStores tells whether any upload has shards in a store that has an identity.
+// KnowsStores reports whether any upload has shards in a store that has an identity.
 func (r *Repository) KnowsStores(ctx context.Context) (known bool, err error) {
 	var one []int64
 	err = r.readList(ctx, "look for known stores", &one,
@@ -336,8 +352,8 @@ func (r *Repository) KnowsStores(ctx context.Context) (known bool, err error) {
 	return len(one) > 0, err
 }
 
-// PreviousUpload returns the source's latest complete upload of the same profile and in the same store, whose content
-// is not prepared again; 0 when there is none.
+// PreviousUpload returns the source's latest complete upload with the same profile and in the same store, whose
+// content is not prepared again, or 0 if there is none.
 func (r *Repository) PreviousUpload(ctx context.Context, u Upload) (id int64, err error) {
 	err = r.read(ctx, "look for the previous upload", func() error {
 		query := squirrel.Select("COALESCE(MAX(id), 0)").From("uploads").
@@ -350,16 +366,16 @@ func (r *Repository) PreviousUpload(ctx context.Context, u Upload) (id int64, er
 	return id, err
 }
 
-// ClaimStage takes the stage that an upload has reached. It returns ErrNothingToClaim when somebody has it, or when
-// there is no such stage: while shards are packed, and at the end.
+// ClaimStage claims the stage that an upload has reached. It returns ErrNothingToClaim if another worker has it, or
+// if there is no such stage: while shards are packed, and at the end.
 func (r *Repository) ClaimStage(ctx context.Context, claim Claim, upload int64) (stage Stage, err error) {
 	which := squirrel.And{squirrel.Eq{"id": upload, "state": exclusive}, r.claimable()}
 	err = r.claim(ctx, fmt.Sprintf("claim upload %d", upload), "uploads", uploadFields, claim, which, &stage.Upload)
 	return stage, err
 }
 
-// fenced runs fn in a transaction in the name of a stage, of whose upload it counts something. It returns ErrLeaseLost
-// when somebody else has the stage; until the transaction ends nobody can take it.
+// fenced runs fn in a transaction under the lease on a stage, and counts something of its upload. It returns
+// ErrLeaseLost if another worker has the stage. No worker can claim the stage until the transaction ends.
 func (r *Repository) fenced(ctx context.Context, doing string, stage Stage, count squirrel.UpdateBuilder,
 	fn func(*dialect.Tx) error) error {
 	return r.withTx(ctx, doing, func(tx *dialect.Tx) error {
@@ -370,7 +386,7 @@ func (r *Repository) fenced(ctx context.Context, doing string, stage Stage, coun
 	})
 }
 
-// fence has the transaction fail with ErrLeaseLost when somebody else has the stage, and counts something of its
+// fence makes the transaction fail with ErrLeaseLost if another worker has the stage, and counts something of its
 // upload.
 func (r *Repository) fence(ctx context.Context, tx *dialect.Tx, stage Stage, count squirrel.UpdateBuilder) error {
 	return r.later(ctx, tx, count.Where(held(stage)), func(rows int64) error {
@@ -378,7 +394,7 @@ func (r *Repository) fence(ctx context.Context, tx *dialect.Tx, stage Stage, cou
 	})
 }
 
-// counting is an update of an upload's tally.
+// counting is the update that adds to a column of an upload's tally.
 func counting(column string, n int64) squirrel.UpdateBuilder {
 	return squirrel.Update("uploads").Set(column, squirrel.Expr(column+" + ?", n))
 }
@@ -407,6 +423,7 @@ func (r *Repository) Uploads(ctx context.Context, filter UploadFilter) (uploads 
 		query = query.Where(within("source", squirrel.Select("id").From("sources").Where(
 			squirrel.Eq{"space": *filter.Space})))
 	}
+
 	err = r.read(ctx, "list uploads", func() error {
 		uploads = nil
 		return r.list(ctx, r.db.Reader, &uploads, query)

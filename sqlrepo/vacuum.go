@@ -7,8 +7,8 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// Vacuum has the database give unused space back to the file system, and tells whether there was anything to do: some
-// engines see to that by themselves. It returns ErrLocked, with who, while others use the database.
+// Vacuum makes the database return unused space to the file system, and reports whether there was anything to do:
+// some engines do that by themselves. It returns ErrLocked, naming the process, while others use the database.
 func (r *Repository) Vacuum(ctx context.Context) (done bool, err error) {
 	if r.db.Vacuum == nil {
 		return false, ctx.Err()
@@ -21,7 +21,7 @@ func (r *Repository) Vacuum(ctx context.Context) (done bool, err error) {
 	return true, r.classified("vacuum", r.db.Vacuum(ctx, r.db))
 }
 
-// ForgetReceipts removes the receipts of transactions that processes have left which ended long ago.
+// ForgetReceipts removes the receipts of processes that ended long ago.
 func (r *Repository) ForgetReceipts(ctx context.Context) error {
 	today, err := r.today(ctx)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package conformance is the test of all that a preparation repository promises. Every engine runs the whole of it.
+// Package conformance tests everything that a preparation repository promises. Every engine runs all of its tests.
 package conformance
 
 import (
@@ -7,7 +7,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// test is one promise, tried in an empty repository.
+// test checks one promise in an empty repository.
 type test struct {
 	name string
 	run  func(*fixture)
@@ -19,14 +19,14 @@ type group struct {
 	tests []test
 }
 
-// Run tests the repository on one engine. open returns an empty database with the present schema, and closes it when
-// the test that it is given ends.
+// Run tests the repository on one engine. open returns an empty database with the present schema, and closes it
+// when the given test ends.
 func Run(t *testing.T, open func(t *testing.T) *dialect.DB) {
 	run(t, open, append(examples(), group{"tally", tallies()}))
 }
 
-// RunExamples tests it on another way to reach an engine that is tested already: without the long random histories,
-// which say nothing new there.
+// RunExamples tests another way to reach an engine that is tested already. It leaves out the long random histories,
+// which would show nothing new there.
 func RunExamples(t *testing.T, open func(t *testing.T) *dialect.DB) { run(t, open, examples()) }
 
 func examples() []group {

@@ -17,27 +17,30 @@ func contexts() []test {
 	}
 }
 
-// endedContext calls every method with a context that has ended and zero values.
+// endedContext calls every method with an ended context and zero values.
 func endedContext(f *fixture) {
 	ended, cancel := context.WithCancel(f.ctx)
 	cancel()
+
 	repo := reflect.ValueOf(f.Repository)
 	for method, value := range repo.Methods() {
 		args := []reflect.Value{reflect.ValueOf(ended)}
 		for i := 1; i < value.Type().NumIn(); i++ {
 			args = append(args, f.nothing(value.Type().In(i)))
 		}
+
 		call := value.Call
 		if value.Type().IsVariadic() {
 			call = value.CallSlice
 		}
+
 		if err := lastError(call(args)); !errors.Is(err, context.Canceled) {
 			f.t.Errorf("%s: %v", method.Name, err)
 		}
 	}
 }
 
-// nothing is the least that can be given for an argument.
+// nothing returns the smallest value for an argument.
 func (f *fixture) nothing(wanted reflect.Type) reflect.Value {
 	switch wanted {
 	case reflect.TypeFor[*sqlrepo.Repository]():
@@ -50,7 +53,7 @@ func (f *fixture) nothing(wanted reflect.Type) reflect.Value {
 	return reflect.Zero(wanted)
 }
 
-// lastError is the error that a method returned, or that the iterator yields which it returned.
+// lastError returns the error that a method returned, or the first error of the iterator that it returned.
 func lastError(results []reflect.Value) error {
 	last := results[len(results)-1]
 	if last.Kind() != reflect.Func {
@@ -75,8 +78,10 @@ func contextCause(f *fixture) {
 func contextEndsMeanwhile(f *fixture) {
 	stage := f.newStage()
 	f.add(stage, many(4500)...)
+
 	ctx, cancel := context.WithCancel(f.ctx)
 	defer cancel()
+
 	n, failed := 0, error(nil)
 	for _, err := range f.Linkables(ctx, stage.Upload.ID) {
 		if failed = err; err != nil {
@@ -85,6 +90,7 @@ func contextEndsMeanwhile(f *fixture) {
 		n++
 		cancel()
 	}
+
 	f.fails(failed, context.Canceled)
 	if n == 0 || n == 4500 {
 		f.t.Errorf("%d of 4500 entries", n)

@@ -25,22 +25,30 @@ func (f *fixture) scenario() {
 	source := f.source(f.space())
 	options := sqlrepo.SourceOptions{Excludes: sqlrepo.Lines{"*.tmp", "\xff"}, SymlinkPolicy: "skip"}
 	f.ok(f.SetSourceOptions(f.ctx, source.ID, options))
+
+	// The first upload is complete.
 	first := f.begin(source)
 	f.linkedFiles(&first, "a", "a b", "a/\xff", "日本")
+
 	first = must(f.BeginIndexing(f.ctx, first, exampleCID(), sqlrepo.Counts{}))(f.t)
 	shards := collect(f.t, f.Uncovered(f.ctx, source.Space, first.Upload.ID))
 	must(f.CompleteUpload(f.ctx, first, []sqlrepo.NewIndex{newIndex(1, shards[:3]...), newIndex(2, shards[3])}))(f.t)
+
+	// The second one is unfinished, and has values that are hard to encode.
 	second := f.begin(f.source(f.space()))
 	link, empty := entry("link", sqlrepo.Fingerprint{Kind: sqlrepo.Symlink, Target: []byte("\xff\n")}), file("e", 0)
 	link.Origin, empty.Target = 1, []byte{}
 	files := f.add(second, link, empty, file("a", 1<<29), file("a/b", 5))
+
 	f.dag(second, 2)
 	f.toPack(second, planFor(0, files[1:]...), planned(1))
+
 	result := packed(f.shard(second))
 	out := sqlrepo.TakenOut{Entry: files[3].ID, State: sqlrepo.Changed, Reason: "nul \x00, \"quotes\" & <é>"}
 	result.Nodes = append(result.Nodes, sqlrepo.Node{Position: 1000, Length: 5, Codec: 0x55, Digest: digest(0xfe, 1)})
 	result.TakenOut, result.Digests = append(result.TakenOut, out), append(result.Digests, make([]byte, 64)...)
 	f.sealed(result)
+
 	f.ok(f.RemoveSource(f.ctx, source.ID))
 }
 
@@ -75,7 +83,7 @@ func dumpWithoutLeases(f *fixture) {
 	equal(f.t, "dump", f.dump(), before)
 }
 
-// failing takes some bytes and then no more.
+// failing accepts some bytes and then fails.
 type failing struct{ left int }
 
 func (w *failing) Write(p []byte) (int, error) {

@@ -22,7 +22,7 @@ func entries() []test {
 	}
 }
 
-// nastyNames tempt collations, text columns, separators and patterns.
+// nastyNames are names that break collations, text columns, separators and patterns.
 func nastyNames() []string {
 	return []string{"a", "a b", "a-b", "a.b", "a!", "a\nb", "a\x01", "ab", "A", "B", "b", " ", "\t", "-", "..a", "\\", "%",
 		"?", "é", "e\u0301", "ß", "日本", "\xff", "\xfe\xff", "\x80a", "'", `"`,
@@ -34,10 +34,14 @@ func canonicalOrder(f *fixture) {
 	for _, name := range nastyNames() {
 		want = append(want, directory(name), directory(name+"/a"), file(name+"/a/a", 1), file(name+"/a-b", 1))
 	}
+
 	stage := f.newStage()
+
+	// The order of insertion must not matter.
 	shuffled := slices.Clone(want)
 	rand.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 	f.add(stage, shuffled...)
+
 	slices.SortFunc(want, func(a, b sqlrepo.Entry) int { return slices.Compare(a.Path.Components(), b.Path.Components()) })
 	equal(f.t, "order", paths(collect(f.t, f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{}))), paths(want))
 
@@ -48,7 +52,7 @@ func canonicalOrder(f *fixture) {
 	}
 }
 
-// many are more entries than two pages hold, in canonical order.
+// many returns n entries in canonical order.
 func many(n int) (entries []sqlrepo.Entry) {
 	for i := range n {
 		entries = append(entries, file(fmt.Sprintf("%05d", i), int64(i)))
@@ -62,6 +66,7 @@ func pageEntries(f *fixture) {
 	f.add(other, many(3)...)
 	got := collect(f.t, f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{}))
 	equal(f.t, "entries", got, added)
+
 	n := 0
 	for _, err := range f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{}) {
 		f.ok(err)
@@ -69,6 +74,8 @@ func pageEntries(f *fixture) {
 			break
 		}
 	}
+
+	// These sizes are at the limits of pages.
 	for _, size := range []int{0, 1, 2000, 4000} {
 		stage := f.newStage()
 		f.add(stage, many(size)...)
@@ -80,24 +87,30 @@ func pageEntries(f *fixture) {
 func entriesVanishMeanwhile(f *fixture) {
 	stage := f.newStage()
 	added := f.add(stage, many(4500)...)
+
 	last, n, kept := sqlrepo.Path(""), 0, 0
 	for entry, err := range f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{}) {
 		f.ok(err)
 		if entry.Path <= last {
 			f.t.Fatalf("%q after %q", entry.Path, last)
 		}
+
+		// The entries that vanish lie on both sides of the end of the page.
 		if n++; n == 1000 {
 			f.ok(f.SaveScan(f.ctx, stage, sqlrepo.ScanBatch{Vanished: keys(added[:2500])}))
 		}
+
 		if last = entry.Path; entry.ID > added[2499].ID {
 			kept++
 		}
 	}
+
 	equal(f.t, "entries that stayed", kept, 2000)
 }
 
 func filterEntries(f *fixture) {
 	stage := f.newStage()
+
 	var all []sqlrepo.Entry
 	for state := sqlrepo.Ready; state <= sqlrepo.Unreachable; state++ {
 		e := file(fmt.Sprintf("%d", state), 1)
@@ -107,6 +120,7 @@ func filterEntries(f *fixture) {
 		}
 		all = append(all, e)
 	}
+
 	all = f.add(stage, all...)
 	for _, list := range []struct {
 		states []sqlrepo.EntryState
@@ -123,7 +137,7 @@ func filterEntries(f *fixture) {
 	}
 }
 
-// largestToPlan adds ever larger files: only those that are planned count.
+// largestToPlan adds larger and larger files. Only those that can be planned count.
 func largestToPlan(f *fixture) {
 	stage := f.newStage()
 	for i, step := range []struct {
@@ -146,7 +160,7 @@ func largestToPlan(f *fixture) {
 	}
 }
 
-// longestPath has random bytes: a server may compress the keys of its indexes.
+// longestPath draws random bytes, since a server may compress the keys of its indexes.
 func longestPath(f *fixture) {
 	var path strings.Builder
 	for path.Len() < sqlrepo.MaxPathLength {
@@ -156,6 +170,7 @@ func longestPath(f *fixture) {
 		}
 		path.WriteByte(byte(1 + rand.IntN(255)))
 	}
+
 	stage := f.newStage()
 	added := f.add(stage, sqlrepo.Entry{Path: sqlrepo.Path(path.String())})
 	got := collect(f.t, f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{}))
@@ -165,14 +180,17 @@ func longestPath(f *fixture) {
 func emptyTarget(f *fixture) {
 	stage := f.newStage()
 	targets := [][]byte{nil, {}, {0}, []byte("\xff/ ")}
+
 	var links []sqlrepo.Entry
 	for i, target := range targets {
 		links = append(links, entry(fmt.Sprintf("%d", i), sqlrepo.Fingerprint{Kind: sqlrepo.Symlink, Target: target}))
 	}
+
 	f.add(stage, links...)
 	for i, got := range collect(f.t, f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{})) {
 		equal(f.t, "target", string(got.Target), string(targets[i]))
 	}
+
 	for i, row := range f.rows("entries") {
 		if stored, isThere := row["target"].(string); isThere != (targets[i] != nil) {
 			f.t.Errorf("target %#v is stored as %q, %t", targets[i], stored, isThere)
@@ -180,5 +198,5 @@ func emptyTarget(f *fixture) {
 	}
 }
 
-// errStop is what a caller stops with.
+// errStop is the error that a caller stops with.
 var errStop = errors.New("stop")

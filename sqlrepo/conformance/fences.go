@@ -18,7 +18,7 @@ func fences() []test {
 	}
 }
 
-// onUnit calls every method that changes something in the name of a lease of any kind.
+// onUnit returns calls of every method that changes something under a lease of any kind.
 func (f *fixture) onUnit(unit sqlrepo.Unit) map[string]func() error {
 	return map[string]func() error{
 		"Renew":    func() error { return f.Renew(f.ctx, unit, time.Hour, 7) },
@@ -28,9 +28,10 @@ func (f *fixture) onUnit(unit sqlrepo.Unit) map[string]func() error {
 	}
 }
 
-// onStage calls every method that changes something in the name of a stage.
+// onStage returns calls of every method that changes something under the lease on a stage.
 func (f *fixture) onStage(stage sqlrepo.Stage, entry sqlrepo.Entry, sealing sqlrepo.Seal) map[string]func() error {
 	calls := f.onUnit(stage)
+
 	calls["Advance"] = func() error {
 		_, err := f.Advance(f.ctx, stage, sqlrepo.Planning)
 		return err
@@ -44,26 +45,30 @@ func (f *fixture) onStage(stage sqlrepo.Stage, entry sqlrepo.Entry, sealing sqlr
 		_, err := f.CompleteUpload(f.ctx, stage, nil)
 		return err
 	}
+
 	calls["SaveScan"] = func() error {
 		return f.SaveScan(f.ctx, stage, sqlrepo.ScanBatch{
 			Added: []sqlrepo.Entry{file("new", 1)}, Changed: []sqlrepo.Entry{entry}, Vanished: []int64{entry.ID},
 		})
 	}
+
 	calls["SavePlan"] = func() error {
 		return f.SavePlan(f.ctx, stage, []sqlrepo.PlannedShard{planned(100, sqlrepo.Segment{Entry: entry.ID})})
 	}
 	calls["RememberSighting"] = func() error { return f.RememberSighting(f.ctx, stage, sqlrepo.Sighting{Path: "/seen"}) }
 	calls["ResetLinks"] = func() error { return f.ResetLinks(f.ctx, stage) }
+
 	f.onRemoval(stage, entry, sealing, calls)
 	calls["SaveLinks"] = func() error {
 		shard := packed(sqlrepo.Shard{Ordinal: 200})
 		roots := []sqlrepo.Root{{Entry: entry.ID, CID: exampleCID()}}
 		return f.SaveLinks(f.ctx, stage, sqlrepo.LinkBatch{Roots: roots, Shard: &shard}, sealing)
 	}
+
 	return calls
 }
 
-// onShard calls every method that changes something in the name of a shard.
+// onShard returns calls of every method that changes something under the lease on a shard.
 func (f *fixture) onShard(shard sqlrepo.Shard, entry sqlrepo.Entry, sealing sqlrepo.Seal) map[string]func() error {
 	calls := f.onUnit(shard)
 	calls["SealShard"] = func() error {
@@ -75,7 +80,7 @@ func (f *fixture) onShard(shard sqlrepo.Shard, entry sqlrepo.Entry, sealing sqlr
 	return calls
 }
 
-// refused demands that no call changes anything, not even what a dump leaves out.
+// refused checks that no call changes anything, not even what a dump leaves out.
 func (f *fixture) refused(calls map[string]func() error) {
 	f.t.Helper()
 	before := f.everything()
@@ -86,10 +91,11 @@ func (f *fixture) refused(calls map[string]func() error) {
 	}
 }
 
-// everything is a dump with the leases, the counts of attempts and the revisions of the spaces.
+// everything returns a dump with the leases, the counts of attempts and the revisions of the spaces.
 func (f *fixture) everything() string {
 	f.t.Helper()
 	text := f.dump()
+
 	for _, query := range []string{
 		`SELECT id || ' ' || token || ' ' || COALESCE(worker, '-') || ' ' || COALESCE(lease_ends, -1) || ' ' || progress ||
 			' ' || attempts || ' ' || COALESCE(retry_at, -1) || ' ' || COALESCE(set_aside_at, -1) || ' ' ||
@@ -105,6 +111,7 @@ func (f *fixture) everything() string {
 			text += row + "\n"
 		}
 	}
+
 	return text
 }
 
@@ -113,11 +120,13 @@ func fenceStolenStage(f *fixture) {
 	files := f.add(stage, file("a", 700), file("b", 700))
 	f.plan(stage, planFor(0, files[0]))
 	f.ok(f.link(stage, sqlrepo.LinkBatch{Roots: []sqlrepo.Root{{Entry: files[1].ID, CID: exampleCID()}}}))
+
 	sealing := f.sealing(stage.Upload.ID)
 	f.expire()
 	thief := f.stage(stage.Upload)
 	f.refused(f.onStage(stage, files[0], sealing))
 	f.ok(f.Renew(f.ctx, thief, term, 1))
+
 	for _, name := range []string{"SaveScan", "SavePlan", "ResetLinks", "SaveLinks", "Advance", "Renew", "Release"} {
 		f.t.Log(name)
 		f.ok(f.onStage(thief, files[0], sealing)[name]())
@@ -129,6 +138,8 @@ func fenceReleasedStage(f *fixture) {
 	files := f.add(stage, file("a", 700))
 	f.ok(f.Release(f.ctx, stage))
 	f.refused(f.onStage(stage, files[0], f.sealing(stage.Upload.ID)))
+
+	// A token of 0 is no lease, though the row has the same.
 	nobody := stage
 	nobody.Upload.Token = 0
 	f.refused(f.onStage(nobody, files[0], f.sealing(stage.Upload.ID)))
@@ -139,16 +150,21 @@ func fenceStolenShard(f *fixture) {
 	files := f.add(stage, file("a", 700), file("b", 700))
 	f.toPack(stage, planFor(0, files...), planned(1))
 	sealing := f.sealing(stage.Upload.ID)
+
+	// A shard that is not claimed has the token 0.
 	nobody := f.shards(stage)[0]
 	f.refused(f.onShard(nobody, files[0], sealing))
+
 	shard := f.shard(stage)
 	f.expire()
 	thief := f.shard(stage)
 	equal(f.t, "shard", thief.ID, shard.ID)
+
 	f.refused(f.onShard(shard, files[0], sealing))
 	f.ok(f.Release(f.ctx, thief))
 	f.refused(f.onShard(shard, files[0], sealing))
 	f.refused(f.onShard(thief, files[0], sealing))
+
 	f.ok(f.onShard(f.shard(stage), files[0], sealing)["SealShard"]())
 }
 
@@ -164,13 +180,14 @@ func fenceUnknown(f *fixture) {
 	f.refused(f.onUnit(nil))
 }
 
-// unfenced are methods of repair, which keeps everybody else away.
+// unfenced lists methods for repairs, which keep all others away.
 var unfenced = []string{"ReplaceNodes", "ShrinkShard"}
 
-// fenceEveryMethod fails when a method for stages, shards or any unit is added that no test here calls.
+// fenceEveryMethod fails if a method for stages, shards or any unit is added that no test here calls.
 func fenceEveryMethod(f *fixture) {
 	stage := f.onStage(sqlrepo.Stage{}, sqlrepo.Entry{}, sqlrepo.Seal{})
 	shard := f.onShard(sqlrepo.Shard{}, sqlrepo.Entry{}, sqlrepo.Seal{})
+
 	for method := range reflect.TypeOf(f.Repository).Methods() {
 		for i := range method.Type.NumIn() {
 			switch method.Type.In(i) {

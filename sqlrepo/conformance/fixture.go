@@ -22,14 +22,14 @@ const (
 	shardSize = 1 << 20
 	// term is how long leases last.
 	term = time.Minute
-	// unlimited is no limit to the ordinals of shards.
+	// unlimited sets no limit to the ordinals of shards.
 	unlimited = math.MaxInt64
 )
 
 // started is the time at which everything happens, unless a test lets time pass.
 var started = time.Date(2026, 1, 2, 3, 4, 5, 678_901_000, time.UTC)
 
-// fixture is an empty repository.
+// fixture is a repository that is empty at first.
 type fixture struct {
 	*sqlrepo.Repository
 	t    rapid.TB
@@ -47,7 +47,7 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 	return f
 }
 
-// clear empties the repository, which is faster than to make another one.
+// clear empties the repository. That is faster than making another one.
 func (f *fixture) clear() {
 	f.t.Helper()
 	f.made = 0
@@ -66,7 +66,7 @@ func (f *fixture) execute(statement string) {
 	}
 }
 
-// space adds a space under a name that is not taken.
+// space adds a space with a name that is not taken.
 func (f *fixture) space() sqlrepo.Space {
 	f.t.Helper()
 	f.made++
@@ -75,7 +75,7 @@ func (f *fixture) space() sqlrepo.Space {
 	return must(f.AddSpace(f.ctx, space))(f.t)
 }
 
-// source adds a source to a space under a name and path that are not taken.
+// source adds a source with a name and a path that are not taken.
 func (f *fixture) source(space sqlrepo.Space) sqlrepo.Source {
 	f.t.Helper()
 	f.made++
@@ -91,16 +91,16 @@ func (f *fixture) pass(d time.Duration) { f.now = f.now.Add(d) }
 // expire lets all leases end.
 func (f *fixture) expire() { f.pass(term + time.Microsecond) }
 
-// claim asks for work in the name of a worker.
+// claim returns a worker's request for work.
 func claim(worker string) sqlrepo.Claim { return sqlrepo.Claim{Worker: worker, Term: term} }
 
-// begin opens an upload of a source, on which nobody is at work, and takes its stage.
+// begin opens an upload of a source that nobody is at work on, and claims its stage.
 func (f *fixture) begin(source sqlrepo.Source) sqlrepo.Stage {
 	f.t.Helper()
 	return f.stage(f.open(source).Upload)
 }
 
-// again begins once all leases have ended.
+// again is begin after all leases have ended.
 func (f *fixture) again(source sqlrepo.Source) sqlrepo.Stage {
 	f.t.Helper()
 	f.expire()
@@ -117,19 +117,19 @@ func fresh(source sqlrepo.Source) sqlrepo.Upload {
 		IndexLayout: sqlrepo.DefaultIndexLayout, IndexSlices: sqlrepo.DefaultIndexSlices}
 }
 
-// stage takes the stage that an upload has reached.
+// stage claims the stage that an upload has reached.
 func (f *fixture) stage(upload sqlrepo.Upload) sqlrepo.Stage {
 	f.t.Helper()
 	return must(f.ClaimStage(f.ctx, claim("worker"), upload.ID))(f.t)
 }
 
-// shard takes the next shard of a stage's upload.
+// shard claims the next shard of a stage's upload.
 func (f *fixture) shard(stage sqlrepo.Stage) sqlrepo.Shard {
 	f.t.Helper()
 	return must(f.ClaimShard(f.ctx, claim("worker"), stage.Upload.ID, unlimited))(f.t)
 }
 
-// noShard demands that there is no shard to take.
+// noShard checks that there is no shard to claim.
 func (f *fixture) noShard(stage sqlrepo.Stage) {
 	f.t.Helper()
 	_, err := f.ClaimShard(f.ctx, claim("worker"), stage.Upload.ID, unlimited)
@@ -154,14 +154,14 @@ func (f *fixture) add(stage sqlrepo.Stage, entries ...sqlrepo.Entry) []sqlrepo.E
 	return entries
 }
 
-// plan records shards that are to hold these segments.
+// plan records planned shards.
 func (f *fixture) plan(stage sqlrepo.Stage, shards ...sqlrepo.PlannedShard) []sqlrepo.PlannedShard {
 	f.t.Helper()
 	f.ok(f.SavePlan(f.ctx, stage, shards))
 	return shards
 }
 
-// toPack plans shards and gives the stage up, so that they are packed.
+// toPack plans shards and releases the stage, so that the shards can be packed.
 func (f *fixture) toPack(stage sqlrepo.Stage, shards ...sqlrepo.PlannedShard) []sqlrepo.PlannedShard {
 	f.t.Helper()
 	f.plan(stage, shards...)
@@ -169,7 +169,7 @@ func (f *fixture) toPack(stage sqlrepo.Stage, shards ...sqlrepo.PlannedShard) []
 	return shards
 }
 
-// packing takes an upload that is scanned, planned or rescanned on to its packing.
+// packing advances an upload that is Scanning, Planning or Rescanning to Packing.
 func (f *fixture) packing(stage sqlrepo.Stage) sqlrepo.Upload {
 	f.t.Helper()
 	if stage.Upload.State == sqlrepo.Rescanning {
@@ -181,12 +181,12 @@ func (f *fixture) packing(stage sqlrepo.Stage) sqlrepo.Upload {
 	return must(f.Advance(f.ctx, stage, sqlrepo.Packing))(f.t).Upload
 }
 
-// reach is Reach with the claim of this fixture.
+// reach is Reach with a claim of this fixture.
 func (f *fixture) reach(stage sqlrepo.Stage, state sqlrepo.UploadState) (sqlrepo.Stage, error) {
 	return Reach(f.ctx, f.Repository, claim("worker"), stage, state)
 }
 
-// sealing is what it takes to seal a shard of an upload now.
+// sealing returns what is needed to seal a shard of an upload now.
 func (f *fixture) sealing(upload int64) sqlrepo.Seal {
 	f.t.Helper()
 	u := must(f.Upload(f.ctx, upload))(f.t)
@@ -200,13 +200,13 @@ func (f *fixture) seal(result sqlrepo.PackedShard) (sqlrepo.Upload, error) {
 	return f.SealShard(f.ctx, result, f.sealing(result.Shard.Upload))
 }
 
-// sealed records a packed shard, which has to work.
+// sealed records a packed shard, which must succeed.
 func (f *fixture) sealed(result sqlrepo.PackedShard) sqlrepo.Upload {
 	f.t.Helper()
 	return must(f.seal(result))(f.t)
 }
 
-// link records a batch, with its shard.
+// link records a batch and its shard, if any.
 func (f *fixture) link(stage sqlrepo.Stage, batch sqlrepo.LinkBatch) error {
 	f.t.Helper()
 	if batch.Shard == nil {
@@ -222,7 +222,7 @@ func (f *fixture) dag(stage sqlrepo.Stage, ordinal int64) {
 	f.ok(f.link(stage, sqlrepo.LinkBatch{Shard: &shard}))
 }
 
-// planned is a shard for some segments, which get their places in it.
+// planned returns a shard for some segments, and gives the segments their places in it.
 func planned(ordinal int64, segments ...sqlrepo.Segment) sqlrepo.PlannedShard {
 	for i := range segments {
 		segments[i].Chunk = int64(i)
@@ -231,7 +231,7 @@ func planned(ordinal int64, segments ...sqlrepo.Segment) sqlrepo.PlannedShard {
 	return sqlrepo.PlannedShard{Shard: shard, Segments: segments}
 }
 
-// packed is what packing a claimed shard gave, with one node.
+// packed returns the result of packing a claimed shard, with one node.
 func packed(shard sqlrepo.Shard) sqlrepo.PackedShard {
 	shard.State, shard.Size, shard.Content = sqlrepo.ShardPacked, 900, 700
 	shard.Digest, shard.Location = bytes.Repeat([]byte{7}, 32), "file:///shard"
@@ -253,7 +253,7 @@ func (f *fixture) fails(err, want error) {
 	}
 }
 
-// dump is the content of the repository.
+// dump returns the content of the repository.
 func (f *fixture) dump() string {
 	f.t.Helper()
 	var text bytes.Buffer
@@ -261,7 +261,7 @@ func (f *fixture) dump() string {
 	return text.String()
 }
 
-// rows are those of one table, as a dump shows them.
+// rows returns the rows of one table, as a dump shows them.
 func (f *fixture) rows(table string) (rows []map[string]any) {
 	f.t.Helper()
 	for line := range bytes.Lines([]byte(f.dump())) {
@@ -274,7 +274,7 @@ func (f *fixture) rows(table string) (rows []map[string]any) {
 	return rows
 }
 
-// must returns the value of a call that may not fail.
+// must returns the value of a call that must not fail.
 func must[T any](value T, err error) func(rapid.TB) T {
 	return func(t rapid.TB) T {
 		t.Helper()

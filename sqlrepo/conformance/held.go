@@ -23,7 +23,7 @@ func holdings() []test {
 	}
 }
 
-// digest is made of a prefix of 64 bits and what tells digests with that apart.
+// digest returns a digest with the given byte in its first 64 bits and another one in the rest.
 func digest(prefix, suffix byte) (d sqlrepo.Digest) {
 	for i := range d {
 		d[i] = prefix
@@ -34,7 +34,7 @@ func digest(prefix, suffix byte) (d sqlrepo.Digest) {
 	return d
 }
 
-// holding is what packing a shard gave, with these blocks.
+// holding returns the result of packing a shard with these blocks.
 func holding(shard sqlrepo.Shard, blocks ...sqlrepo.Digest) sqlrepo.PackedShard {
 	result := packed(shard)
 	result.Nodes, result.Digests = nil, nil
@@ -64,16 +64,18 @@ func heldInSpace(f *fixture) {
 	space, other := f.space(), f.space()
 	a, b, c, d := digest(1, 1), digest(0xff, 0), digest(3, 3), digest(0x80, 4)
 	wanted := []sqlrepo.Digest{a, b, c, d, a}
+
 	f.held(space, 0, wanted)
 	f.hold(space, a, b)
 	f.hold(space, b, b)
 	f.hold(other, c)
 	f.dag(f.begin(f.source(other)), 0)
+
 	f.held(space, 2, wanted, a, b)
 	f.held(other, 2, wanted, c)
 	f.held(space, 2, nil)
 
-	// What is planned is not held, nor what came to nothing.
+	// Planned blocks are not held, nor are those of an empty shard.
 	claimed := f.claimOnly(f.begin(f.source(space)), 0)
 	f.held(space, 2, wanted, a, b)
 	empty := holding(claimed)
@@ -82,7 +84,7 @@ func heldInSpace(f *fixture) {
 	f.held(space, 3, wanted, a, b)
 }
 
-// holdIn packs and seals a shard with a block in a new upload, whose store is "" if it is not known.
+// holdIn packs and seals a shard with a block in a new upload. Its store is "" if it is not known.
 func (f *fixture) holdIn(space sqlrepo.Space, store string, block sqlrepo.Digest) (upload int64) {
 	f.t.Helper()
 	opened := f.in(f.source(space), store)
@@ -90,7 +92,7 @@ func (f *fixture) holdIn(space sqlrepo.Space, store string, block sqlrepo.Digest
 	return opened.ID
 }
 
-// heldWithin are those of some blocks that are held within a scope.
+// heldWithin returns the given blocks that are held within a scope.
 func (f *fixture) heldWithin(scope sqlrepo.Scope, digests ...sqlrepo.Digest) (held []sqlrepo.Digest) {
 	f.t.Helper()
 	all := must(f.Held(f.ctx, scope, digests))(f.t)
@@ -139,7 +141,7 @@ func heldCollisions(f *fixture) {
 	f.held(space, 2, alike[4:6], alike[4])
 }
 
-// heldInEmptySpace puts a block there without a seal, to see whether somebody looks.
+// heldInEmptySpace puts a block there without a seal, to see whether it is looked up.
 func heldInEmptySpace(f *fixture) {
 	space := f.space()
 	f.hold(space, digest(1, 1))
@@ -170,10 +172,12 @@ func heldOnce(f *fixture) {
 	for range 4 {
 		shards = append(shards, f.claimOnly(f.begin(f.source(space)), 0))
 	}
+
 	var stored atomic.Int64
 	var group sync.WaitGroup
 	for _, shard := range shards {
 		group.Go(func() {
+			// A worker that is too late looks the block up again.
 			err := sqlrepo.ErrSpaceChanged
 			for errors.Is(err, sqlrepo.ErrSpaceChanged) {
 				err = f.sealUnlessHeld(space, shard, block, &stored)
@@ -183,6 +187,7 @@ func heldOnce(f *fixture) {
 			}
 		})
 	}
+
 	group.Wait()
 	equal(f.t, "stored", stored.Load(), 1)
 	equal(f.t, "nodes", len(f.rows("nodes")), 1)
@@ -196,11 +201,13 @@ func (f *fixture) sealUnlessHeld(space sqlrepo.Space, shard sqlrepo.Shard, block
 	if err != nil {
 		return err
 	}
+
 	result := holding(shard, block)
 	if _, ok := held.Digests[block]; ok {
 		result = holding(shard)
 		result.Shard.State = sqlrepo.ShardEmpty
 	}
+
 	sealing := sqlrepo.Seal{Space: space.ID, Revision: held.Revision, Store: func(context.Context) (string, error) {
 		stored.Add(int64(len(result.Nodes)))
 		return "", nil

@@ -29,7 +29,7 @@ func indexes() []test {
 	}
 }
 
-// newIndex covers some shards under a digest.
+// newIndex returns an index with a digest that covers some shards.
 func newIndex(digest byte, shards ...sqlrepo.Indexable) sqlrepo.NewIndex {
 	made := sqlrepo.NewIndex{Index: sqlrepo.Index{Layout: "storacha", Root: exampleCID(), Shards: int64(len(shards)),
 		Slices: int64(2 * len(shards)), Size: 100, Digest: make([]byte, 32)}}
@@ -41,7 +41,7 @@ func newIndex(digest byte, shards ...sqlrepo.Indexable) sqlrepo.NewIndex {
 	return made
 }
 
-// linked is an upload of a source that is about to be indexed, with shards for some files.
+// linked returns an upload that is about to be indexed, with a shard for each of some files.
 func (f *fixture) linked(space sqlrepo.Space, names ...string) sqlrepo.Stage {
 	f.t.Helper()
 	stage := f.begin(f.source(space))
@@ -63,17 +63,21 @@ func indexBegins(f *fixture) {
 	stage := must(f.reach(f.newStage(), sqlrepo.Linking))(f.t)
 	counts := sqlrepo.Counts{Files: 1, Directories: 2, Symlinks: 3, Bytes: 4}
 	f.pass(1000)
+
 	next := must(f.BeginIndexing(f.ctx, stage, exampleCID(), counts))(f.t)
 	equal(f.t, "stage", next.Upload, f.upload(stage))
 	equal(f.t, "state", next.Upload.State, sqlrepo.Indexing)
 	equal(f.t, "root", next.Upload.RootCID, exampleCID())
 	equal(f.t, "counts", next.Upload.Counts, counts)
 	equal(f.t, "token", next.Upload.Token, stage.Upload.Token)
+
 	f.expire()
 	again := f.stage(f.upload(stage))
 	equal(f.t, "claimed again", again.Upload.State, sqlrepo.Indexing)
 	f.fails(f.SaveIndexes(f.ctx, next, nil), sqlrepo.ErrLeaseLost)
 	f.ok(f.SaveIndexes(f.ctx, again, nil))
+
+	// Opening the upload again takes its root away.
 	reopened := f.again(must(f.Source(f.ctx, stage.Upload.Source))(f.t)).Upload
 	equal(f.t, "root when it is opened again", reopened.RootCID, sqlrepo.CID{})
 	equal(f.t, "counts when it is opened again", reopened.Counts, sqlrepo.Counts{})
@@ -85,6 +89,7 @@ func indexCovers(f *fixture) {
 	upload, shards := stage.Upload.ID, f.uncovered(space, stage.Upload.ID)
 	equal(f.t, "uncovered", len(shards), 3)
 	equal(f.t, "uncovered of others", len(f.uncovered(space, 0)), 0)
+
 	f.ok(f.SaveIndexes(f.ctx, stage, []sqlrepo.NewIndex{newIndex(1, shards[0]), newIndex(2, shards[1])}))
 	equal(f.t, "left", f.uncovered(space, upload), shards[2:])
 	completed := must(f.CompleteUpload(f.ctx, stage, []sqlrepo.NewIndex{newIndex(3, shards[2])}))(f.t)
@@ -101,6 +106,7 @@ func indexCovers(f *fixture) {
 		equal(f.t, "by digest", must(f.IndexByDigest(f.ctx, sqlrepo.Digest(index.Digest)))(f.t), index)
 		equal(f.t, "index of the shard", f.shards(stage)[i].Index, index.ID)
 	}
+
 	equal(f.t, "indexes", len(stored), 3)
 	_, err := f.IndexByDigest(f.ctx, sqlrepo.Digest{9})
 	f.fails(err, sqlrepo.ErrNotFound)
@@ -110,16 +116,21 @@ func indexLeftovers(f *fixture) {
 	space := f.space()
 	old, incomplete, open, elsewhere := f.linked(space, "a"), f.linked(space, "b"), f.linked(space, "c"),
 		f.linked(f.space(), "d")
+
 	must(f.CompleteUpload(f.ctx, old, nil))(f.t)
 	must(f.CompleteUpload(f.ctx, elsewhere, nil))(f.t)
 	f.ok(f.GiveUp(f.ctx, incomplete.Upload.ID))
+
+	// Its index also covers the shards of uploads that have ended.
 	stage := f.linked(space, "e")
+
 	var uploads []int64
 	shards := f.uncovered(space, stage.Upload.ID)
 	for _, shard := range shards {
 		uploads = append(uploads, shard.Upload)
 	}
 	equal(f.t, "uploads", uploads, []int64{old.Upload.ID, incomplete.Upload.ID, stage.Upload.ID})
+
 	must(f.CompleteUpload(f.ctx, stage, []sqlrepo.NewIndex{newIndex(1, shards...)}))(f.t)
 	equal(f.t, "left", len(f.uncovered(space, open.Upload.ID)), 1)
 }
@@ -128,13 +139,18 @@ func indexOnce(f *fixture) {
 	space := f.space()
 	left := f.linked(space, "a")
 	must(f.CompleteUpload(f.ctx, left, nil))(f.t)
+
 	first, second := f.linked(space, "b"), f.linked(space, "c")
+
+	// Both uploads find the shard of the one that has ended.
 	firsts, seconds := f.uncovered(space, first.Upload.ID), f.uncovered(space, second.Upload.ID)
 	must(f.CompleteUpload(f.ctx, first, []sqlrepo.NewIndex{newIndex(1, firsts...)}))(f.t)
+
 	before := f.everything()
 	_, err := f.CompleteUpload(f.ctx, second, []sqlrepo.NewIndex{newIndex(2, seconds...)})
 	f.fails(err, sqlrepo.ErrSpaceChanged)
 	equal(f.t, "everything", f.everything(), before)
+
 	must(f.CompleteUpload(f.ctx, second, []sqlrepo.NewIndex{newIndex(2, f.uncovered(space, second.Upload.ID)...)}))(f.t)
 	equal(f.t, "left", len(f.uncovered(space, 0)), 0)
 }
@@ -156,9 +172,12 @@ func indexStale(f *fixture) {
 	stage := f.linked(space, "a", "b")
 	shards := f.uncovered(space, stage.Upload.ID)
 	f.ok(f.SaveIndexes(f.ctx, stage, []sqlrepo.NewIndex{newIndex(1, shards[0])}))
+
 	source := sqlrepo.Source{ID: stage.Upload.Source}
 	stage = must(f.BeginIndexing(f.ctx, f.again(source), exampleCID(), sqlrepo.Counts{}))(f.t)
 	equal(f.t, "left with the same root", f.uncovered(space, stage.Upload.ID), shards[1:])
+
+	// An index names its root, so another root needs another index.
 	other := sqlrepo.CID{Cid: cid.MustParse("bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e")}
 	stage = must(f.BeginIndexing(f.ctx, f.again(source), other, sqlrepo.Counts{}))(f.t)
 	equal(f.t, "left with another", f.uncovered(space, stage.Upload.ID), shards)
@@ -169,6 +188,7 @@ func indexNodes(f *fixture) {
 	space := f.space()
 	stage := f.linked(space, "a", "b", "c")
 	shards := f.uncovered(space, stage.Upload.ID)
+
 	begun, read := 0, []int64(nil)
 	err := f.NodesOf(f.ctx, []int64{shards[2].ID, shards[0].ID}, func() { begun++ }, func(node sqlrepo.ShardNode) error {
 		read = append(read, node.Shard)
@@ -178,6 +198,7 @@ func indexNodes(f *fixture) {
 	f.ok(err)
 	equal(f.t, "begun", begun, 1)
 	equal(f.t, "shards", read, []int64{shards[0].ID, shards[2].ID})
+
 	stop := func(sqlrepo.ShardNode) error { return errStop }
 	f.fails(f.NodesOf(f.ctx, []int64{shards[0].ID}, func() {}, stop), errStop)
 }
@@ -186,16 +207,21 @@ func indexLater(f *fixture) {
 	space := f.space()
 	_, err := f.LatestComplete(f.ctx, space.ID)
 	f.fails(err, sqlrepo.ErrNotFound)
+
 	stage := f.linked(space, "a")
 	shards := f.uncovered(space, stage.Upload.ID)
 	f.fails(f.CoverShards(f.ctx, stage.Upload.ID, []sqlrepo.NewIndex{newIndex(1, shards...)}), sqlrepo.ErrSpaceChanged)
+
 	completed := must(f.CompleteUpload(f.ctx, stage, nil))(f.t)
 	equal(f.t, "latest", must(f.LatestComplete(f.ctx, space.ID))(f.t), completed)
 	f.ok(f.CoverShards(f.ctx, completed.ID, []sqlrepo.NewIndex{newIndex(1, shards...)}))
+
+	// By now the shards are covered.
 	late := newIndex(2, shards...)
 	late.Store = func(context.Context) (string, error) { f.t.Error("an index was stored in vain"); return "", errStop }
 	f.fails(f.CoverShards(f.ctx, completed.ID, []sqlrepo.NewIndex{late}), sqlrepo.ErrSpaceChanged)
 	equal(f.t, "uncovered", len(f.uncovered(space, 0)), 0)
+
 	f.ok(f.DropIndexes(f.ctx, []int64{1}))
 	equal(f.t, "uncovered without it", f.uncovered(space, 0), shards)
 	f.ok(f.CoverShards(f.ctx, completed.ID, []sqlrepo.NewIndex{newIndex(1, shards...)}))
@@ -206,20 +232,24 @@ func indexCondemned(f *fixture) {
 	space := f.space()
 	left, other := f.linked(space, "a"), f.linked(space, "c")
 	must(f.CompleteUpload(f.ctx, left, nil))(f.t)
+
 	stage := f.linked(space, "b")
 	both := f.uncovered(space, stage.Upload.ID)
 	must(f.CompleteUpload(f.ctx, stage, []sqlrepo.NewIndex{newIndex(1, both...)}))(f.t)
 	own := f.uncovered(space, other.Upload.ID)
 	must(f.CompleteUpload(f.ctx, other, []sqlrepo.NewIndex{newIndex(2, own...)}))(f.t)
+
 	mine := f.removed(left)
 	f.forget(mine)
 	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{both[0].ID}))
 	equal(f.t, "uncovered", f.uncovered(space, 0), both[1:])
+
 	states := []sqlrepo.IndexState{}
 	for _, index := range f.indexesOf(sqlrepo.IndexFilter{}) {
 		states = append(states, index.State)
 	}
 	equal(f.t, "states", states, []sqlrepo.IndexState{sqlrepo.IndexRemoving, sqlrepo.IndexStored})
+
 	_, err := f.IndexByDigest(f.ctx, sqlrepo.Digest{1})
 	f.fails(err, sqlrepo.ErrNotFound)
 }
@@ -240,19 +270,25 @@ func indexKeepsUpload(f *fixture) {
 	stage := f.linked(space, "b")
 	shards := f.uncovered(space, stage.Upload.ID)
 	must(f.CompleteUpload(f.ctx, stage, []sqlrepo.NewIndex{newIndex(1, shards[0]), newIndex(2, shards[1])}))(f.t)
+
 	mine := f.removed(stage)
 	f.forget(mine)
+
+	// The first index covers only a shard of another upload.
 	f.ok(f.DropNeedlessIndexes(f.ctx, mine))
 	equal(f.t, "uncovered by what covers only others'", f.uncovered(space, 0), shards[:1])
+
 	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shards[1].ID}))
 	gone, _, err := f.RemoveNodes(f.ctx, mine, shards[1].ID)
 	f.ok(err)
 	equal(f.t, "shard gone", gone, true)
 	equal(f.t, "upload gone before its indexes", must(f.FinishRemoval(f.ctx, mine))(f.t), false)
+
 	for _, index := range f.indexesOf(sqlrepo.IndexFilter{}) {
 		equal(f.t, "state", index.State, sqlrepo.IndexRemoving)
 		f.ok(f.RemoveIndex(f.ctx, index.ID))
 	}
+
 	mine = must(f.ClaimRemoval(f.ctx, claim("remover"), stage.Upload.ID))(f.t)
 	equal(f.t, "upload gone", must(f.FinishRemoval(f.ctx, mine))(f.t), true)
 }
@@ -263,6 +299,7 @@ func indexRemoved(f *fixture) {
 		of := sqlrepo.Space{ID: must(f.Source(f.ctx, stage.Upload.Source))(f.t).Space}
 		must(f.CompleteUpload(f.ctx, stage, []sqlrepo.NewIndex{newIndex(1, f.uncovered(of, stage.Upload.ID)...)}))(f.t)
 	}
+
 	for i, named := range []bool{true, false} {
 		index := f.indexesOf(sqlrepo.IndexFilter{})[0]
 		f.ok(f.RemoveIndex(f.ctx, index.ID))
@@ -272,6 +309,7 @@ func indexRemoved(f *fixture) {
 		equal(f.t, "is its file named", f.stillNamed(digest)[digest], named)
 		f.ok(f.RemoveIndex(f.ctx, index.ID))
 	}
+
 	equal(f.t, "indexes", len(f.indexesOf(sqlrepo.IndexFilter{})), 0)
 }
 
@@ -281,6 +319,7 @@ func indexUnnamed(f *fixture) {
 	shards := f.uncovered(space, stage.Upload.ID)
 	must(f.CompleteUpload(f.ctx, stage, []sqlrepo.NewIndex{newIndex(1, shards[0]), newIndex(2, shards[1])}))(f.t)
 	f.ok(f.DropIndexes(f.ctx, []int64{2}))
+
 	digests := [][]byte{newIndex(1).Digest, newIndex(2).Digest, newIndex(3).Digest}
 	equal(f.t, "unnamed", must(f.UnnamedIndexes(f.ctx, digests))(f.t), digests[1:])
 	first := sqlrepo.Digest(digests[0])
@@ -292,11 +331,14 @@ func indexRecipe(f *fixture) {
 	source := f.source(f.space())
 	first, second := fresh(source), fresh(source)
 	second.IndexLayout, second.IndexSlices, second.PieceCID = "forge", 5000, true
+
 	must(f.OpenUpload(f.ctx, source.ID, first))(f.t)
 	stage := f.stage(must(f.OpenUpload(f.ctx, source.ID, second))(f.t).Upload)
 	equal(f.t, "layout before anything is planned", stage.Upload.IndexLayout, "forge")
 	equal(f.t, "slices before anything is planned", stage.Upload.IndexSlices, 5000)
 	equal(f.t, "blocks of a shard", stage.Upload.MaxBlocks(), 4999)
+
+	// From now on something is planned.
 	f.toPack(stage, planFor(0, f.add(stage, file("a", 700))...))
 	f.expire()
 	for _, change := range []func(u *sqlrepo.Upload){
@@ -309,6 +351,7 @@ func indexRecipe(f *fixture) {
 		_, err := f.OpenUpload(f.ctx, source.ID, other)
 		f.fails(err, sqlrepo.ErrRecipe)
 	}
+
 	reopened := must(f.OpenUpload(f.ctx, source.ID, second))(f.t).Upload
 	equal(f.t, "layout once something is planned", reopened.IndexLayout, "forge")
 	equal(f.t, "slices once something is planned", reopened.IndexSlices, 5000)
@@ -320,13 +363,14 @@ func indexTooLarge(f *fixture) {
 	stage := f.linked(space, "a", "b")
 	first := f.uncovered(space, stage.Upload.ID)[0]
 	equal(f.t, "layout", first.Layout, sqlrepo.DefaultIndexLayout)
+
 	for nodes, want := range map[int64]int64{sqlrepo.MaxIndexSlices - 1: first.ID, sqlrepo.MaxIndexSlices: first.ID + 1} {
 		f.execute(fmt.Sprintf("UPDATE shards SET nodes = %d WHERE id = %d", nodes, first.ID))
 		equal(f.t, "the first that can be covered", f.uncovered(space, stage.Upload.ID)[0].ID, want)
 	}
 }
 
-// indexJoined has somebody come to an upload at work who would have it indexed in another way.
+// indexJoined opens an upload that others are at work on, to have it indexed in another way.
 func indexJoined(f *fixture) {
 	source := f.source(f.space())
 	recipe := fresh(source)

@@ -6,7 +6,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// leases tries each promise on the stage of an upload and on a shard.
+// leases checks each promise on the stage of an upload and on a shard.
 func leases() []test {
 	return []test{
 		{"are claimed and renewed", onEach(claimAndRenew)},
@@ -22,7 +22,7 @@ func leases() []test {
 	}
 }
 
-// leased is work of one kind, and how to ask for it.
+// leased is work of one kind, and how to claim it.
 type leased struct {
 	*fixture
 	take func(repo *sqlrepo.Repository, claim sqlrepo.Claim) (sqlrepo.Unit, error)
@@ -39,6 +39,7 @@ func onEach(try func(*leased)) func(*fixture) {
 			},
 			func() sqlrepo.Lease { return f.upload(stage).Lease },
 		})
+
 		stage = f.newStage()
 		f.toPack(stage, planned(0))
 		try(&leased{f,
@@ -71,7 +72,7 @@ func (l *leased) nothing() {
 	l.fails(err, sqlrepo.ErrNothingToClaim)
 }
 
-// times are those of a lease that was claimed and last renewed so long ago.
+// times returns the times of a lease that was claimed and last renewed some time ago.
 func (l *leased) times(claimed, renewed time.Duration) (began, seen, ends sqlrepo.Time) {
 	return sqlrepo.NewTime(l.now.Add(-claimed)), sqlrepo.NewTime(l.now.Add(-renewed)),
 		sqlrepo.NewTime(l.now.Add(term - renewed))
@@ -83,15 +84,18 @@ func claimAndRenew(l *leased) {
 	want.Began, want.Seen, want.Ends = l.times(0, 0)
 	equal(l.t, "claimed", leaseOf(unit), want)
 	equal(l.t, "stored", l.look(), want)
+
 	if want.Token <= 0 {
 		l.t.Errorf("token %d", want.Token)
 	}
 	l.nothing()
+
 	l.pass(term / 2)
 	l.ok(l.Renew(l.ctx, unit, term, 7))
 	want.Progress = 7
 	want.Began, want.Seen, want.Ends = l.times(term/2, 0)
 	equal(l.t, "renewed", l.look(), want)
+
 	l.pass(term)
 	l.nothing()
 }
@@ -113,7 +117,7 @@ func stealLease(l *leased) {
 	}
 }
 
-// clockStepsBack has a worker die before the clock steps back by a day: others don't wait for a day.
+// clockStepsBack lets a worker die before the clock steps back by a day. Others don't wait for a day.
 func clockStepsBack(l *leased) {
 	dead := l.claim("dead")
 	l.pass(-term / 2)
@@ -162,6 +166,7 @@ func releaseLease(l *leased) {
 func failLease(l *leased) {
 	const pause = sqlrepo.LongestPause
 	unit := l.claim("first")
+
 	for attempts := range int64(2) {
 		l.ok(l.Fail(l.ctx, unit, "nul \x00", pause))
 		want := sqlrepo.Lease{Attempts: attempts + 1, RetryAt: sqlrepo.NewTime(l.now.Add(pause)), Error: "nul \uFFFD"}
@@ -174,6 +179,7 @@ func failLease(l *leased) {
 		equal(l.t, "attempts", leaseOf(unit).Attempts, attempts+1)
 		equal(l.t, "error", leaseOf(unit).Error, "nul \uFFFD")
 	}
+
 	l.expire()
 	equal(l.t, "attempts", leaseOf(l.claim("third")).Attempts, 3)
 }
@@ -187,23 +193,28 @@ func setAside(l *leased) {
 	l.nothing()
 }
 
-// databaseClock has two workers whose hosts disagree on the time: the term is the database's.
+// databaseClock checks two workers whose hosts disagree on the time. The term is by the database's clock.
 func databaseClock(l *leased) {
 	repo := sqlrepo.New(l.db)
 	began := time.Now()
 	unit := must(l.take(repo, sqlrepo.Claim{Worker: "first", Term: 400 * time.Millisecond}))(l.t)
+
+	// The times are those of the database, which may differ a little from this host's.
 	lease := leaseOf(unit)
 	if d := lease.Began.Sub(began); d < -time.Second || d > 5*time.Second || lease.Seen != lease.Began {
 		l.t.Errorf("claimed at %v, %v later by the database", began, d)
 	}
 	equal(l.t, "term", lease.Ends.Sub(lease.Began.Time).Round(time.Second/10), 400*time.Millisecond)
+
 	second := sqlrepo.Claim{Worker: "second", Term: time.Hour}
 	_, err := l.take(repo, second)
 	l.fails(err, sqlrepo.ErrNothingToClaim)
+
 	time.Sleep(time.Until(began.Add(600 * time.Millisecond)))
 	thief := must(l.take(repo, second))(l.t)
 	equal(l.t, "attempts", leaseOf(thief).Attempts, 1)
 	l.fails(repo.Renew(l.ctx, unit, time.Hour, 0), sqlrepo.ErrLeaseLost)
+
 	l.ok(repo.Fail(l.ctx, thief, "reason", time.Hour))
 	_, err = l.take(repo, second)
 	l.fails(err, sqlrepo.ErrNothingToClaim)

@@ -25,11 +25,13 @@ func linkables(f *fixture) {
 	all[2].State, all[4].State = sqlrepo.Changed, sqlrepo.Failed
 	all[6].State, all[7].State = sqlrepo.Rescanned, sqlrepo.Unsupported
 	all = f.add(stage, all...)
-	// The file's second part comes in the shard of the lower ordinal, so neither key nor place gives the order.
+
+	// The second part of the file is in the shard with the lower ordinal, so neither key nor place gives the order.
 	f.plan(stage,
 		planned(0, sqlrepo.Segment{Entry: all[6].ID, Length: 5},
 			sqlrepo.Segment{Entry: all[1].ID, Offset: 2000, Length: 1000}),
 		planned(1, sqlrepo.Segment{Entry: all[3].ID}, sqlrepo.Segment{Entry: all[1].ID, Length: 2000}))
+
 	got := collect(f.t, f.Linkables(f.ctx, stage.Upload.ID))
 	var linked []sqlrepo.Linkable
 	var segments []string
@@ -42,6 +44,7 @@ func linkables(f *fixture) {
 			segments = append(segments, fmt.Sprintf("%s %d+%d in %d at %d", linkable.Path, s.Offset, s.Length, s.Shard, s.Chunk))
 		}
 	}
+
 	equal(f.t, "entries", linked, []sqlrepo.Linkable{
 		linkable(all[0]), linkable(all[1]), linkable(all[3]), linkable(all[5]), linkable(all[6]),
 	})
@@ -71,6 +74,7 @@ func linkablePages(f *fixture) {
 		plan = append(plan, planned(int64(ordinal), segments...))
 	}
 	f.plan(stage, plan...)
+
 	n := 0
 	for linkable, err := range f.Linkables(f.ctx, stage.Upload.ID) {
 		f.ok(err)
@@ -84,6 +88,7 @@ func linkablePages(f *fixture) {
 		}
 		n++
 	}
+
 	equal(f.t, "linkables", n, 5000)
 }
 
@@ -92,10 +97,14 @@ func linkableKnown(f *fixture) {
 	first := f.begin(source)
 	old := f.linkedFiles(&first, "a", "b")
 	f.complete(first)
+
 	second := f.begin(source)
 	kept, unlinked, own := file("a", 700), file("c", 1), file("d", 1)
+
+	// The second origin does not exist and so has no root.
 	kept.Origin, unlinked.Origin = old[0].ID, 1000
 	added := f.add(second, kept, unlinked, own)
+
 	got := collect(f.t, f.Linkables(f.ctx, second.Upload.ID))
 	want := []sqlrepo.Linkable{linkable(added[0]), linkable(added[1]), linkable(added[2])}
 	want[0].Known = &sqlrepo.Root{Entry: old[0].ID, CID: exampleCID(), DAGSize: 700}
@@ -103,6 +112,7 @@ func linkableKnown(f *fixture) {
 		equal(f.t, "segments", len(got[i].Segments), 0)
 		got[i].Segments = nil
 	}
+
 	equal(f.t, "linkables", got, want)
 	f.ok(f.ResetLinks(f.ctx, second))
 	equal(f.t, "linked", f.upload(first).Linked, 2)
@@ -115,20 +125,24 @@ func saveLinks(f *fixture) {
 	shards := []sqlrepo.PackedShard{packed(sqlrepo.Shard{Ordinal: 0}), packed(sqlrepo.Shard{Ordinal: 1})}
 	shards[1].Nodes = nil
 	shards[1].Shard.State = sqlrepo.ShardEmpty
+
 	roots := []sqlrepo.Root{
 		{Entry: files[0].ID, CID: exampleCID(), DAGSize: 1 << 50}, {Entry: files[1].ID, CID: exampleCID()},
 		{Entry: files[2].ID, CID: exampleCID()},
 	}
+
 	f.ok(f.link(stage, sqlrepo.LinkBatch{Roots: roots[:2], Shard: &shards[0]}))
 	f.ok(f.link(stage, sqlrepo.LinkBatch{Shard: &shards[1]}))
 	f.ok(f.link(stage, sqlrepo.LinkBatch{Roots: roots[2:]}))
 	f.ok(f.link(stage, sqlrepo.LinkBatch{}))
+
 	var want []sqlrepo.Shard
 	for i, shard := range shards {
 		shard.Shard.ID, shard.Shard.Upload, shard.Shard.Kind = int64(i+1), stage.Upload.ID, sqlrepo.DAGShard
 		shard.Shard.Nodes = int64(len(shard.Nodes))
 		want = append(want, shard.Shard)
 	}
+
 	equal(f.t, "shards", f.shards(stage), want)
 	equal(f.t, "nodes", collect(f.t, f.Nodes(f.ctx, 1)), shards[0].Nodes)
 	equal(f.t, "roots", len(f.rows("roots")), 3)
@@ -136,7 +150,7 @@ func saveLinks(f *fixture) {
 	equal(f.t, "revision", f.sealing(stage.Upload.ID).Revision, 2)
 }
 
-// resetLinks forgets roots and keeps shards: others may have left out blocks because they are there.
+// resetLinks forgets roots and keeps shards: others may have left out blocks that these shards hold.
 func resetLinks(f *fixture) {
 	stage, other := f.newStage(), f.newStage()
 	f.linkedFiles(&other, "other")

@@ -36,8 +36,8 @@ func lockExcluded(f *fixture) {
 	f.ok(must(f.LockUse(f.ctx))(f.t).Release())
 }
 
-// excluded demands that a lock was refused, in the name of this process. Behind a pooler nobody can keep the
-// shared one, so that it is not in the way.
+// excluded checks that a lock was refused in the name of this process. Behind a pooler nobody can hold the shared
+// lock, so it is not in the way.
 func (f *fixture) excluded(lock dialect.Lock, err error) {
 	f.t.Helper()
 	if f.db.Settings.TransactionPooler {

@@ -28,9 +28,11 @@ func unplanned(f *fixture) {
 		file("ready", 1), file("rescanned", 1), file("unsupported", 1)}
 	states[1].State, states[2].Origin, states[4].State = sqlrepo.Changed, 100, sqlrepo.Failed
 	states[8].State, states[9].State = sqlrepo.Rescanned, sqlrepo.Unsupported
+
 	added := f.add(stage, states...)
 	f.add(f.newStage(), file("another", 1))
 	f.plan(stage, planned(0, sqlrepo.Segment{Entry: added[6].ID, Length: 1}))
+
 	got := f.unplanned(f.t, stage)
 	equal(f.t, "unplanned", got, []sqlrepo.PlanFile{planFile(added[3]), planFile(added[7]), planFile(added[8])})
 }
@@ -42,6 +44,7 @@ func planFile(e sqlrepo.Entry) sqlrepo.PlanFile {
 func unplannedPages(f *fixture) {
 	stage := f.newStage()
 	added := f.add(stage, many(5000)...)
+
 	var segments []sqlrepo.Segment
 	var want []string
 	for i, file := range added {
@@ -51,6 +54,7 @@ func unplannedPages(f *fixture) {
 			want = append(want, file.Path.String())
 		}
 	}
+
 	f.plan(stage, planned(0, segments...))
 	equal(f.t, "unplanned", unplannedPaths(f, stage), want)
 }
@@ -65,10 +69,12 @@ func unplannedPaths(f *fixture, stage sqlrepo.Stage) (paths []string) {
 func planTail(f *fixture) {
 	stage, other := f.newStage(), f.newStage()
 	equal(f.t, "empty", must(f.PlanTail(f.ctx, stage.Upload.ID))(f.t), sqlrepo.PlanTail{})
+
 	files := f.add(stage, file("a", 700), file("b", 0))
 	f.plan(stage, planned(0, sqlrepo.Segment{Entry: files[0].ID, Length: 700}),
 		planned(1, sqlrepo.Segment{Entry: files[1].ID}))
 	equal(f.t, "planned", must(f.PlanTail(f.ctx, stage.Upload.ID))(f.t), sqlrepo.PlanTail{NextOrdinal: 2})
+
 	f.dag(stage, 2)
 	equal(f.t, "linked", must(f.PlanTail(f.ctx, stage.Upload.ID))(f.t), sqlrepo.PlanTail{NextOrdinal: 3})
 	equal(f.t, "next", must(f.NextOrdinal(f.ctx, stage.Upload.ID))(f.t), 3)
@@ -80,9 +86,11 @@ func planTailPartial(f *fixture) {
 	files := f.add(stage, file("a", 700), file("big", 3000))
 	f.plan(stage, planned(0, sqlrepo.Segment{Entry: files[0].ID, Length: 700},
 		sqlrepo.Segment{Entry: files[1].ID, Length: 1000}))
+
 	big := planFile(files[1])
 	want := sqlrepo.PlanTail{NextOrdinal: 1, Partial: &big, Planned: 1000}
 	equal(f.t, "begun", must(f.PlanTail(f.ctx, stage.Upload.ID))(f.t), want)
+
 	f.plan(stage, planned(1, sqlrepo.Segment{Entry: files[1].ID, Offset: 1000, Length: 1500}))
 	want.NextOrdinal, want.Planned = 2, 2500
 	equal(f.t, "in the middle", must(f.PlanTail(f.ctx, stage.Upload.ID))(f.t), want)
@@ -93,6 +101,8 @@ func planTailPartial(f *fixture) {
 	out.TakenOut = []sqlrepo.TakenOut{{Entry: files[1].ID, State: sqlrepo.Changed, Reason: "changed"}}
 	f.sealed(out)
 	equal(f.t, "taken out", must(f.PlanTail(f.ctx, stage.Upload.ID))(f.t), sqlrepo.PlanTail{NextOrdinal: 2})
+
+	// The file is planned again from its first byte.
 	stage = f.again(must(f.Source(f.ctx, stage.Upload.Source))(f.t))
 	files[1].State = sqlrepo.Rescanned
 	f.ok(f.SaveScan(f.ctx, stage, sqlrepo.ScanBatch{Changed: files[1:]}))
@@ -104,11 +114,13 @@ func planKeys(f *fixture) {
 	stage, other := f.newStage(), f.newStage()
 	files := f.add(stage, file("a", 700))
 	f.plan(other, planned(0))
+
 	shards := f.plan(stage, planned(0), planned(1, sqlrepo.Segment{Entry: files[0].ID, Length: 700}))
 	want := sqlrepo.Shard{ID: 3, Upload: stage.Upload.ID, Ordinal: 1, Kind: sqlrepo.DataShard, State: sqlrepo.ShardPlanned,
 		PlannedSize: 1001, Chunks: 1}
 	equal(f.t, "shard", shards[1].Shard, want)
 	equal(f.t, "stored", collect(f.t, f.Shards(f.ctx, stage.Upload.ID, sqlrepo.ShardFilter{}))[1], want)
+
 	segments := collect(f.t, f.ShardSegments(f.ctx, 3))
 	equal(f.t, "segment", segments[0].Segment, sqlrepo.Segment{Entry: files[0].ID, Shard: 3, Length: 700})
 	f.ok(f.SavePlan(f.ctx, stage, nil))
@@ -130,15 +142,18 @@ func listShards(f *fixture) {
 	}
 	f.plan(stage, plan...)
 	f.plan(other, planned(0))
+
 	for i, shard := range collect(f.t, f.Shards(f.ctx, stage.Upload.ID, sqlrepo.ShardFilter{})) {
 		if shard.Ordinal != int64(i) {
 			f.t.Fatalf("shard %d has the ordinal %d", i, shard.Ordinal)
 		}
 	}
+
 	f.packing(stage)
 	shard := packed(f.shard(stage))
 	f.sealed(shard)
 	shard.Shard.Lease, shard.Shard.Nodes = sqlrepo.Lease{}, 1
+
 	for _, list := range []struct {
 		states []sqlrepo.ShardState
 		want   int
@@ -151,6 +166,7 @@ func listShards(f *fixture) {
 		got := collect(f.t, f.Shards(f.ctx, stage.Upload.ID, sqlrepo.ShardFilter{States: list.states}))
 		equal(f.t, fmt.Sprint("shards in ", list.states), len(got), list.want)
 	}
+
 	done := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
 	equal(f.t, "packed", collect(f.t, f.Shards(f.ctx, stage.Upload.ID, done)), []sqlrepo.Shard{shard.Shard})
 }
@@ -165,7 +181,7 @@ func largestFile(f *fixture) {
 	equal(f.t, "largest", must(f.LargestFile(f.ctx, stage.Upload.ID))(f.t), 1<<50)
 }
 
-// unplanned are the files of which nothing is planned.
+// unplanned returns the files without planned content.
 func (f *fixture) unplanned(t rapid.TB, stage sqlrepo.Stage) []sqlrepo.PlanFile {
 	t.Helper()
 	tail := must(f.PlanTail(f.ctx, stage.Upload.ID))(t)

@@ -17,7 +17,8 @@ func proofs() []test {
 	}
 }
 
-// indexing is an upload in a store with a linked file, a shared one, a linked directory and something that is left out.
+// indexing returns an upload in a store, with a linked file, a shared one, a linked directory and an entry left
+// out.
 func (f *fixture) indexing(skip bool) (stage sqlrepo.Stage, entries []sqlrepo.Entry) {
 	f.t.Helper()
 	source := f.source(f.space())
@@ -35,7 +36,7 @@ func (f *fixture) indexing(skip bool) (stage sqlrepo.Stage, entries []sqlrepo.En
 	return must(f.BeginIndexing(f.ctx, stage, exampleCID(), sqlrepo.Counts{}))(f.t), entries
 }
 
-// unsettled demands that an upload can't be completed, and that nothing changes when that is tried.
+// unsettled checks that an upload can't be completed, and that the attempt changes nothing.
 func (f *fixture) unsettled(what string, stage sqlrepo.Stage, want sqlrepo.UnsettledError) {
 	f.t.Helper()
 	before := f.everything()
@@ -44,12 +45,13 @@ func (f *fixture) unsettled(what string, stage sqlrepo.Stage, want sqlrepo.Unset
 	if !errors.As(err, &unsettled) || !errors.Is(err, sqlrepo.ErrUnsettled) {
 		f.t.Fatalf("%s: got %v", what, err)
 	}
+
 	want.Upload = stage.Upload.ID
 	equal(f.t, what, *unsettled, want)
 	equal(f.t, what, f.everything(), before)
 }
 
-// proveLinked loses roots in the ways in which they can be lost.
+// proveLinked loses roots in every possible way.
 func proveLinked(f *fixture) {
 	for what, lose := range map[string]func(sqlrepo.Stage, []sqlrepo.Entry){
 		"a file without a root":      func(_ sqlrepo.Stage, e []sqlrepo.Entry) { f.ok(f.ForgetRoots(f.ctx, keys(e[1:2]))) },
@@ -64,11 +66,12 @@ func proveLinked(f *fixture) {
 		lose(stage, entries)
 		f.unsettled(what, stage, sqlrepo.UnsettledError{Unlinked: 1})
 	}
+
 	stage, _ := f.indexing(false)
 	equal(f.t, "state", must(f.CompleteUpload(f.ctx, stage, nil))(f.t).State, sqlrepo.Complete)
 }
 
-// proveReady leaves entries out in all ways. Those that changed are never skipped.
+// proveReady leaves entries out in every way. Changed entries are never skipped.
 func proveReady(f *fixture) {
 	for _, skip := range []bool{false, true} {
 		for _, state := range []sqlrepo.EntryState{sqlrepo.Changed, sqlrepo.Failed, sqlrepo.Unreachable} {
@@ -79,6 +82,7 @@ func proveReady(f *fixture) {
 				left.Reason = "reason"
 			}
 			f.add(stage, left)
+
 			if state == sqlrepo.Changed || !skip {
 				f.unsettled(left.Path.String(), stage, sqlrepo.UnsettledError{Unready: 1})
 				continue
@@ -88,7 +92,7 @@ func proveReady(f *fixture) {
 	}
 }
 
-// proveByRows has a tally that was not counted, as that of an upload from before there was one.
+// proveByRows has a tally that was not counted, like the uploads from before there were tallies.
 func proveByRows(f *fixture) {
 	for _, column := range []string{"found_entries", "linked_entries", "shared_entries"} {
 		stage, entries := f.indexing(false)
@@ -102,22 +106,25 @@ func proveByRows(f *fixture) {
 	}
 }
 
-// rescanning is an upload that has one entry in some state when all is packed.
+// rescanning returns an upload that has one entry in the given state when everything is packed.
 func (f *fixture) rescanning(state sqlrepo.EntryState, skip, again bool) sqlrepo.Stage {
 	f.t.Helper()
 	source := f.source(f.space())
 	wanted := fresh(source)
 	wanted.SkipFailed = skip
 	stage := f.stage(must(f.OpenUpload(f.ctx, source.ID, wanted))(f.t).Upload)
+
 	if again {
 		stage = must(f.Advance(f.ctx, must(f.reach(stage, sqlrepo.Rescanning))(f.t), sqlrepo.Scanning))(f.t)
 	}
 	equal(f.t, "scanned again", stage.Upload.ScannedAgain, again)
+
 	left := file("a", 1)
 	left.State = state
 	if state != sqlrepo.Ready && state != sqlrepo.Unreachable {
 		left.Reason = "it is different"
 	}
+
 	f.add(stage, left, file("b", 1))
 	stage = must(f.Advance(f.ctx, stage, sqlrepo.Planning))(f.t)
 	return f.stage(f.packing(stage))
@@ -142,20 +149,24 @@ func leaveRescanning(f *fixture) {
 	} {
 		stage := f.rescanning(tt.state, tt.skip, tt.again)
 		token := stage.Upload.Token
+
 		next := must(f.Advance(f.ctx, stage, sqlrepo.Linking))(f.t).Upload
 		equal(f.t, "next", next, f.upload(stage))
 		equal(f.t, "state", next.State, tt.want)
 		equal(f.t, "scanned again", next.ScannedAgain, tt.again || tt.want == sqlrepo.Scanning)
+
 		if tt.want == sqlrepo.Incomplete {
 			token = 0
 		}
 		equal(f.t, "token", next.Token, token)
+
+		// An entry that still differs after the second scan has failed.
 		failed := tt.state == sqlrepo.Failed || tt.state == sqlrepo.Changed && tt.again
 		equal(f.t, "failed", must(f.CountEntries(f.ctx, next.ID, sqlrepo.Failed))(f.t) == 1, failed)
 	}
 }
 
-// scanAgainOnce begins a run after one that has scanned its source twice: it may scan twice, too.
+// scanAgainOnce starts a run after one that has scanned its source twice. The new run may scan twice, too.
 func scanAgainOnce(f *fixture) {
 	source := f.source(f.space())
 	stage := must(f.reach(f.begin(source), sqlrepo.Rescanning))(f.t)

@@ -6,13 +6,14 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Reach takes an upload on to a state up to Linking, by way of the states in between, and claims it again where a state
-// ends its lease. An upload that has something left to pack goes no further than Packing.
+// Reach advances an upload to a state up to Linking, through the states in between. It claims the upload again
+// where a state ends its lease. An upload that has something to pack gets no further than Packing.
 func Reach(ctx context.Context, repo *sqlrepo.Repository, claim sqlrepo.Claim, stage sqlrepo.Stage,
 	state sqlrepo.UploadState) (_ sqlrepo.Stage, err error) {
 	following := map[sqlrepo.UploadState]sqlrepo.UploadState{
 		sqlrepo.Scanning: sqlrepo.Planning, sqlrepo.Planning: sqlrepo.Packing, sqlrepo.Rescanning: sqlrepo.Linking,
 	}
+
 	for stage.Upload.State != state {
 		if stage, err = repo.Advance(ctx, stage, following[stage.Upload.State]); err != nil {
 			return stage, err

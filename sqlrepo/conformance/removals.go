@@ -41,7 +41,7 @@ func removals() []test {
 	}
 }
 
-// onRemoval calls every method that changes something in the name of a removal.
+// onRemoval adds calls of every method that changes something under the lease on a removal.
 func (f *fixture) onRemoval(stage sqlrepo.Stage, entry sqlrepo.Entry, sealing sqlrepo.Seal,
 	calls map[string]func() error) {
 	calls["RemoveEntries"] = func() error {
@@ -52,18 +52,20 @@ func (f *fixture) onRemoval(stage sqlrepo.Stage, entry sqlrepo.Entry, sealing sq
 		view := must(f.ViewSpace(f.ctx, sealing.Space))(f.t)
 		return f.Condemn(f.ctx, stage, &view, []int64{1})
 	}
+
 	calls["RemoveNodes"] = func() error {
 		_, _, err := f.RemoveNodes(f.ctx, stage, 1)
 		return err
 	}
 	calls["DropNeedlessIndexes"] = func() error { return f.DropNeedlessIndexes(f.ctx, stage) }
+
 	calls["FinishRemoval"] = func() error {
 		_, err := f.FinishRemoval(f.ctx, stage)
 		return err
 	}
 }
 
-// removed marks an upload that somebody has, and claims its removal.
+// removed marks a claimed upload as Removed and claims its removal.
 func (f *fixture) removed(stage sqlrepo.Stage) sqlrepo.Stage {
 	f.t.Helper()
 	f.expire()
@@ -95,10 +97,12 @@ func removedIsGone(f *fixture) {
 	equal(f.t, "remaining", len(f.view(space).Uploads), 0)
 	equal(f.t, "removed", must(f.RemovedUploads(f.ctx, space.ID))(f.t)[0].ID, upload.ID)
 	equal(f.t, "removed elsewhere", len(must(f.RemovedUploads(f.ctx, space.ID+1))(f.t)), 0)
+
 	_, err := f.UnfinishedUpload(f.ctx, source.ID)
 	f.fails(err, sqlrepo.ErrNotFound)
 	_, err = f.ClaimStage(f.ctx, claim("worker"), upload.ID)
 	f.fails(err, sqlrepo.ErrNothingToClaim)
+
 	opened := f.open(source)
 	if opened.Resumed || opened.Upload.ID == upload.ID {
 		f.t.Errorf("opened %+v", opened)
@@ -115,7 +119,7 @@ func removeAtWork(f *fixture) {
 	f.noShard(stage)
 }
 
-// refuseRemoval demands that it is said who is at work.
+// refuseRemoval checks that a removal is refused and that the error names the worker.
 func (f *fixture) refuseRemoval(stage sqlrepo.Stage) {
 	f.t.Helper()
 	before := f.everything()
@@ -160,10 +164,12 @@ func removalClaim(f *fixture) {
 	stage := f.newStage()
 	_, err := f.ClaimRemoval(f.ctx, claim("remover"), stage.Upload.ID)
 	f.fails(err, sqlrepo.ErrNothingToClaim)
+
 	mine := f.removed(stage)
 	_, err = f.ClaimRemoval(f.ctx, claim("other"), stage.Upload.ID)
 	f.fails(err, sqlrepo.ErrNothingToClaim)
 	f.fails(f.RemoveUpload(f.ctx, stage.Upload.ID), sqlrepo.ErrAtWork)
+
 	f.expire()
 	other := must(f.ClaimRemoval(f.ctx, claim("other"), stage.Upload.ID))(f.t)
 	_, err = f.FinishRemoval(f.ctx, mine)
@@ -185,6 +191,7 @@ func removalRuns(f *fixture) {
 	first := f.begin(source)
 	old := f.add(first, many(1201)...)
 	f.complete(first)
+
 	second := f.begin(source)
 	var reused []sqlrepo.Entry
 	for i := range old {
@@ -195,6 +202,7 @@ func removalRuns(f *fixture) {
 		reused = append(reused, entry)
 	}
 	f.add(second, reused...)
+
 	unshared, shared := f.runs(first.Upload.ID, second.Upload.ID)
 	equal(f.t, "unshared", len(unshared), 800)
 	equal(f.t, "shared", len(shared), 401)
@@ -203,18 +211,19 @@ func removalRuns(f *fixture) {
 			f.t.Errorf("entry %d is shared", id)
 		}
 	}
+
 	unshared, shared = f.runs(first.Upload.ID)
 	equal(f.t, "unshared by nobody", len(unshared), 1201)
 	equal(f.t, "shared with nobody", len(shared), 0)
 }
 
-// runOf is a run of entries that nobody was seen to share.
+// runOf returns a run of entries that nobody was seen to share.
 func runOf(entries ...sqlrepo.Entry) sqlrepo.EntryRun {
 	return sqlrepo.EntryRun{Unshared: keys(entries), First: entries[0].Path, Last: entries[len(entries)-1].Path}
 }
 
-// removalShared has an upload begun, and another one removed, after a run of entries was read: what the new one took
-// over from the other stays.
+// removalShared begins an upload, and removes another, after a run of entries was read. What the new upload took
+// over from the removed one stays.
 func removalShared(f *fixture) {
 	source := f.source(f.space())
 	first := f.begin(source)
@@ -238,7 +247,7 @@ func removalShared(f *fixture) {
 	equal(f.t, "shared", left.Shared, keys(old[:1]))
 }
 
-// taken are entries that have the content of others.
+// taken returns entries that have the content of others.
 func taken(from ...sqlrepo.Entry) (entries []sqlrepo.Entry) {
 	for _, earlier := range from {
 		entry := file(earlier.Path.String(), earlier.Size)
@@ -248,7 +257,7 @@ func taken(from ...sqlrepo.Entry) (entries []sqlrepo.Entry) {
 	return entries
 }
 
-// removalTaken has a scan take over what an upload had that was removed meanwhile.
+// removalTaken lets a scan take content over from an upload that was removed meanwhile.
 func removalTaken(f *fixture) {
 	source := f.source(f.space())
 	first := f.begin(source)
@@ -262,12 +271,13 @@ func removalTaken(f *fixture) {
 	f.ok(f.SaveScan(f.ctx, rescanning, sqlrepo.ScanBatch{Added: []sqlrepo.Entry{file("b", 1)}, Previous: first.Upload.ID}))
 }
 
-// mostRows is what a transaction may delete.
+// mostRows is the most rows that a transaction may delete.
 const mostRows = 2001
 
 func removalEntries(f *fixture) {
 	stage := f.newStage()
 	files := f.add(stage, many(1500)...)
+
 	var plan []sqlrepo.PlannedShard
 	for ordinal := range 3 {
 		var segments []sqlrepo.Segment
@@ -277,6 +287,7 @@ func removalEntries(f *fixture) {
 		plan = append(plan, planned(int64(ordinal), segments...))
 	}
 	f.plan(stage, plan...)
+
 	mine, left := f.removed(stage), runOf(files[:1400]...)
 	total := int64(0)
 	for len(left.Unshared) > 0 {
@@ -288,12 +299,13 @@ func removalEntries(f *fixture) {
 		}
 		left = rest
 	}
+
 	equal(f.t, "rows", total, 1400*4)
 	equal(f.t, "entries", len(f.rows("entries")), 100)
 	equal(f.t, "segments", len(f.rows("segments")), 300)
 }
 
-// removalOfLive has a stage that is no removal.
+// removalOfLive uses a stage that is no removal.
 func removalOfLive(f *fixture) {
 	stage := f.newStage()
 	entries := f.add(stage, file("a", 1))
@@ -302,7 +314,7 @@ func removalOfLive(f *fixture) {
 	f.refused(calls)
 }
 
-// condemnable is a removal of an upload with one shard of some blocks.
+// condemnable returns the removal of an upload that has one shard with some blocks.
 func (f *fixture) condemnable(space sqlrepo.Space, blocks ...sqlrepo.Digest) (mine sqlrepo.Stage, shard int64) {
 	f.t.Helper()
 	stage := f.begin(f.source(space))
@@ -342,14 +354,15 @@ func condemnStale(f *fixture) {
 	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shard}))
 }
 
-// condemnNeeds has the space go through changes after which its revision and its uploads are as they were viewed: what
-// a failover that loses commits may lead to.
+// condemnNeeds takes a space through changes that leave its revision and its uploads as they were viewed. A
+// failover that loses commits may lead to this.
 func condemnNeeds(f *fixture) {
 	space := f.space()
 	mine, shard := f.condemnable(space, digest(1, 1))
 	other, ended := f.begin(f.source(space)), f.begin(f.source(space))
 	f.complete(ended)
 	seen := f.view(space).Needs
+
 	for what, change := range map[string]func(){
 		"opening":  func() { f.open(f.source(space)) },
 		"removing": func() { f.ok(f.RemoveUpload(f.ctx, ended.Upload.ID)) },
@@ -366,7 +379,10 @@ func condemnNeeds(f *fixture) {
 		}
 		seen = now
 	}
+
 	must(f.CompleteUpload(f.ctx, other, nil))(f.t)
+
+	// Everything but Needs is up to date in this view.
 	stale := f.view(space)
 	stale.Needs = seen
 	f.fails(f.Condemn(f.ctx, mine, stale, []int64{shard}), sqlrepo.ErrSpaceChanged)
@@ -379,6 +395,7 @@ func condemnCompleted(f *fixture) {
 	other := f.begin(f.source(space))
 	view := f.view(space)
 	f.complete(other)
+
 	f.fails(f.Condemn(f.ctx, mine, view, []int64{shard}), sqlrepo.ErrSpaceChanged)
 	f.complete(f.begin(f.source(space)))
 	f.fails(f.Condemn(f.ctx, mine, view, []int64{shard}), sqlrepo.ErrSpaceChanged)
@@ -394,6 +411,7 @@ func condemnLinking(f *fixture) {
 	if !strings.Contains(fmt.Sprint(err), "worker") {
 		f.t.Errorf("who is it? %v", err)
 	}
+
 	f.ok(f.Release(f.ctx, linking))
 	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shard}))
 }
@@ -414,10 +432,12 @@ func condemnAbandonedLink(f *fixture) {
 	source := f.source(space)
 	linking := must(f.reach(f.begin(source), sqlrepo.Linking))(f.t)
 	mine, shard := f.condemnable(space, digest(1, 1)) // lets leases end
+
 	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shard}))
 	_, err := f.Advance(f.ctx, linking, sqlrepo.Incomplete)
 	f.fails(err, sqlrepo.ErrLeaseLost)
 	f.fails(f.Renew(f.ctx, linking, term, 0), sqlrepo.ErrLeaseLost)
+
 	equal(f.t, "state", f.stage(f.upload(linking)).Upload.State, sqlrepo.Linking)
 }
 
@@ -459,11 +479,11 @@ func removalUnnamed(f *fixture) {
 		map[sqlrepo.Digest]bool{sqlrepo.Digest(named): true})
 }
 
-// errNoSeal is why nothing is recorded in the end.
+// errNoSeal keeps a seal from being recorded.
 var errNoSeal = errors.New("no")
 
-// removalWaits asks which files are named while a shard of a space that was added a moment ago is being sealed, and
-// gets no answer before that has ended.
+// removalWaits asks which files are named while a shard of a new space is being sealed. It gets no answer before
+// the seal has ended.
 func removalWaits(f *fixture) {
 	f.space()
 	for _, sealErr := range []error{nil, errNoSeal} {
@@ -471,6 +491,7 @@ func removalWaits(f *fixture) {
 		stage := f.begin(f.source(space))
 		shard := packed(f.claimOnly(stage, 0))
 		file := sqlrepo.Digest(shard.Shard.Digest)
+
 		var asking sync.WaitGroup
 		var named map[sqlrepo.Digest]bool
 		var ended atomic.Bool
@@ -486,14 +507,16 @@ func removalWaits(f *fixture) {
 				}
 			})
 			<-began
-			time.Sleep(50 * time.Millisecond) // one that does not wait has answered by then
+			time.Sleep(50 * time.Millisecond) // a call that does not wait has answered by then
 			ended.Store(true)
 			return "location", sealErr
 		}
+
 		_, err := f.SealShard(f.ctx, shard, seal)
 		f.fails(err, sealErr)
 		asking.Wait()
 		equal(f.t, "named", named[file], sealErr == nil)
+
 		f.clear()
 	}
 }
@@ -505,11 +528,16 @@ func removalNodes(f *fixture) {
 		blocks[i] = digest(byte(i), byte(i>>8))
 	}
 	mine, shard := f.condemnable(space, blocks...)
+
 	_, _, err := f.RemoveNodes(f.ctx, mine, shard)
 	f.fails(err, sqlrepo.ErrNotFound) // it is not condemned
 	equal(f.t, "nodes", must(f.CountNodes(f.ctx))(f.t), 5000)
+
 	f.ok(f.Condemn(f.ctx, mine, f.view(space), []int64{shard}))
+
+	// Others may store the same blocks while these are deleted.
 	f.hold(space, blocks...)
+
 	total, left := int64(0), int64(5000)
 	for gone := false; !gone; {
 		var rows int64
@@ -522,6 +550,7 @@ func removalNodes(f *fixture) {
 			equal(f.t, "nodes that are left", f.shards(mine)[0].Nodes, left)
 		}
 	}
+
 	equal(f.t, "rows", total, 5001)
 	equal(f.t, "nodes of others", len(f.rows("nodes")), 5000)
 	equal(f.t, "shards", len(f.shards(mine)), 0)
@@ -538,10 +567,12 @@ func hadUploads(f *fixture) {
 func removalFinish(f *fixture) {
 	stage := f.newStage()
 	files := f.add(stage, file("a", 1), file("b", 1))
+
 	mine := f.removed(stage)
 	_, _, _, err := f.RemoveEntries(f.ctx, mine, runOf(files[:1]...))
 	f.ok(err)
 	equal(f.t, "gone", must(f.FinishRemoval(f.ctx, mine))(f.t), false)
+
 	mine = must(f.ClaimRemoval(f.ctx, claim("other"), stage.Upload.ID))(f.t)
 	_, _, _, err = f.RemoveEntries(f.ctx, mine, runOf(files[1:]...))
 	f.ok(err)

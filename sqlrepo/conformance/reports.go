@@ -63,7 +63,7 @@ func counts(f *fixture) {
 		sqlrepo.Counts{Files: 2, Directories: 2, Symlinks: 1, Bytes: 1<<40 + 30})
 }
 
-// segmentBytes forgets a file whose content is packed: what its shard holds of it counts no more.
+// segmentBytes forgets a file whose content is packed. What its shard holds of it no longer counts.
 func segmentBytes(f *fixture) {
 	stage := f.newStage()
 	files := f.add(stage, file("a", 700), file("b", 700), file("c", 50))
@@ -71,9 +71,11 @@ func segmentBytes(f *fixture) {
 	for range 2 {
 		f.sealed(packed(f.shard(stage)))
 	}
+
 	packedOnly := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
 	equal(f.t, "packed", must(f.SegmentBytes(f.ctx, stage.Upload.ID, packedOnly))(f.t), 1400)
 	equal(f.t, "all", must(f.SegmentBytes(f.ctx, stage.Upload.ID, sqlrepo.ShardFilter{}))(f.t), 1450)
+
 	stage = f.again(must(f.Source(f.ctx, stage.Upload.Source))(f.t))
 	f.ok(f.SaveScan(f.ctx, stage, sqlrepo.ScanBatch{Vanished: []int64{files[0].ID}}))
 	equal(f.t, "after one vanished", must(f.SegmentBytes(f.ctx, stage.Upload.ID, packedOnly))(f.t), 700)

@@ -10,7 +10,7 @@ func rereading() []test {
 	}
 }
 
-// unproven counts the entries of an upload that prove nothing.
+// unproven counts the unproven entries of an upload.
 func (f *fixture) unproven(upload int64) (n int) {
 	f.t.Helper()
 	for _, entry := range collect(f.t, f.Entries(f.ctx, upload, sqlrepo.EntryFilter{})) {

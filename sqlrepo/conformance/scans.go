@@ -36,9 +36,11 @@ func scanChanges(f *fixture) {
 	old := f.add(stage, file("a", 1), file("b", 2), file("c", 3))
 	changed := file("b", 20)
 	changed.ID, changed.State = old[1].ID, sqlrepo.Rescanned
+
 	f.ok(f.SaveScan(f.ctx, stage, sqlrepo.ScanBatch{
 		Added: []sqlrepo.Entry{file("d", 4)}, Changed: []sqlrepo.Entry{changed}, Vanished: []int64{old[0].ID},
 	}))
+
 	got := collect(f.t, f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{}))
 	equal(f.t, "keys", keys(got), []int64{2, 3, 4})
 	equal(f.t, "changed", got[0].Fingerprint, changed.Fingerprint)
@@ -46,8 +48,8 @@ func scanChanges(f *fixture) {
 	equal(f.t, "kept", got[1], old[2])
 }
 
-// linkedFiles are files whose content is planned, packed and linked, each in a shard of its own. The worker has
-// the stage again after that.
+// linkedFiles adds files whose content is planned, packed and linked, each in its own shard. The worker claims the
+// stage again afterwards.
 func (f *fixture) linkedFiles(stage *sqlrepo.Stage, names ...string) (files []sqlrepo.Entry) {
 	f.t.Helper()
 	var batch sqlrepo.LinkBatch
@@ -57,10 +59,12 @@ func (f *fixture) linkedFiles(stage *sqlrepo.Stage, names ...string) (files []sq
 		plan = append(plan, planFor(int64(i), files[i]))
 		batch.Roots = append(batch.Roots, sqlrepo.Root{Entry: files[i].ID, CID: exampleCID(), DAGSize: 700})
 	}
+
 	f.toPack(*stage, plan...)
 	for range names {
 		f.sealed(packed(f.shard(*stage)))
 	}
+
 	*stage = f.stage(stage.Upload)
 	f.ok(f.link(*stage, batch))
 	return files
@@ -71,6 +75,7 @@ func scanForgets(f *fixture) {
 	files := f.linkedFiles(&stage, "a", "b", "c")
 	changed := file("a", 800)
 	changed.ID = files[0].ID
+
 	f.ok(f.SaveScan(f.ctx, stage, sqlrepo.ScanBatch{Changed: []sqlrepo.Entry{changed}, Vanished: []int64{files[1].ID}}))
 	for _, table := range []string{"segments", "roots"} {
 		rows := f.rows(table)
@@ -78,17 +83,19 @@ func scanForgets(f *fixture) {
 			f.t.Errorf("%s left: %v", table, rows)
 		}
 	}
+
 	equal(f.t, "shards", len(f.rows("shards")), 3)
 	equal(f.t, "nodes", len(f.rows("nodes")), 3)
 	equal(f.t, "unplanned", unplannedPaths(f, stage), []string{"a"})
 }
 
-// scanTouches gives files another mode, one of them in many.
+// scanTouches gives files another mode: one file that is linked, and many others.
 func scanTouches(f *fixture) {
 	stage := f.newStage()
 	files := f.linkedFiles(&stage, "a", "b")
 	kept := map[string][]map[string]any{"segments": f.rows("segments"), "roots": f.rows("roots")}
 	files = append(files, f.add(stage, many(2500)...)...)
+
 	batch := sqlrepo.ScanBatch{}
 	for i, file := range files {
 		if i > 0 {
@@ -97,16 +104,18 @@ func scanTouches(f *fixture) {
 			batch.Touched = append(batch.Touched, file)
 		}
 	}
+
 	equal(f.t, "length", batch.Len(), 2501)
 	f.ok(f.SaveScan(f.ctx, stage, batch))
 	slices.SortFunc(files, func(a, b sqlrepo.Entry) int { return strings.Compare(string(a.Path), string(b.Path)) })
 	equal(f.t, "entries", collect(f.t, f.Entries(f.ctx, stage.Upload.ID, sqlrepo.EntryFilter{})), files)
+
 	for _, table := range []string{"segments", "roots"} {
 		equal(f.t, table, f.rows(table), kept[table])
 	}
 }
 
-// scanUnreachable also makes an entry with a reason unreachable: the reason goes.
+// scanUnreachable also marks an entry with a reason as unreachable. The reason is cleared.
 func scanUnreachable(f *fixture) {
 	stage := f.newStage()
 	files := f.linkedFiles(&stage, "a", "b", "c")
@@ -130,6 +139,7 @@ func scanUnreachable(f *fixture) {
 		f.t.Errorf("linkable: %+v", linkables)
 	}
 
+	// Entries that can be reached again are as they were.
 	batch = sqlrepo.ScanBatch{Restored: []int64{files[0].ID, files[3].ID}}
 	equal(f.t, "length", batch.Len(), 2)
 	f.ok(f.SaveScan(f.ctx, stage, batch))
@@ -148,10 +158,12 @@ func scanMarksOnly(f *fixture) {
 	unreachable := sqlrepo.EntryFilter{States: []sqlrepo.EntryState{sqlrepo.Unreachable}}
 	f.ok(f.SaveScan(f.ctx, stage, sqlrepo.ScanBatch{Unreachable: keys(added[:4400])}))
 	equal(f.t, "unreachable", keys(collect(f.t, f.Entries(f.ctx, stage.Upload.ID, unreachable))), keys(added[:4400]))
+
 	f.ok(f.SaveScan(f.ctx, stage, sqlrepo.ScanBatch{
 		Restored: keys(added[:2200]), Unreachable: keys(added[4400:]), Vanished: keys(added[2200:4400]),
 	}))
 	equal(f.t, "left", keys(collect(f.t, f.Entries(f.ctx, stage.Upload.ID, unreachable))), keys(added[4400:]))
+
 	ready := sqlrepo.EntryFilter{States: []sqlrepo.EntryState{sqlrepo.Ready}}
 	equal(f.t, "ready", collect(f.t, f.Entries(f.ctx, stage.Upload.ID, ready)), added[:2200])
 	equal(f.t, "others", collect(f.t, f.Entries(f.ctx, others[0].Upload, sqlrepo.EntryFilter{})), others)

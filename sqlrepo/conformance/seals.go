@@ -26,12 +26,14 @@ func sealInTurn(f *fixture) {
 	stage := f.newStage()
 	f.toPack(stage, planned(0), planned(1), planned(2))
 	first, second, third := packed(f.shard(stage)), packed(f.shard(stage)), packed(f.shard(stage))
+
 	before := f.everything()
 	for _, early := range []sqlrepo.PackedShard{second, third} {
 		_, err := f.seal(early)
 		f.fails(err, sqlrepo.ErrLeaseLost)
 		equal(f.t, "everything", f.everything(), before)
 	}
+
 	for i, result := range []sqlrepo.PackedShard{first, second, third} {
 		equal(f.t, "sealed", f.sealed(result).Sealed, int64(i+1))
 	}
@@ -43,18 +45,23 @@ func sealLast(f *fixture) {
 	f.toPack(stage, planFor(0, files[0]), planFor(1, files[1]))
 	f.toPack(bystander, planned(0))
 	f.pass(term / 2)
+
 	upload := f.sealed(packed(f.shard(stage)))
 	equal(f.t, "state", upload.State, sqlrepo.Packing)
 	equal(f.t, "tally", [4]int64{upload.PackedFiles, upload.PackedBytes, upload.SettledShards, upload.PlannedShards},
 		[4]int64{1, 700, 1, 2})
+
+	// With the last shard the next stage begins.
 	upload = f.sealed(packed(f.shard(stage)))
 	equal(f.t, "state", upload.State, sqlrepo.Rescanning)
 	equal(f.t, "tally", [4]int64{upload.PackedFiles, upload.PackedBytes, upload.SettledShards, upload.PlannedShards},
 		[4]int64{2, 750, 2, 2})
+
 	stored := f.upload(stage)
 	equal(f.t, "stored", sqlrepo.Upload{ID: stored.ID, State: stored.State, Tally: stored.Tally}, upload)
 	equal(f.t, "began", stored.StageBegan, sqlrepo.NewTime(f.now))
 	equal(f.t, "bytes", stored.StageBytes, 750)
+
 	equal(f.t, "stage", f.stage(upload).Upload.State, sqlrepo.Rescanning)
 	equal(f.t, "bystander", f.upload(bystander).State, sqlrepo.Packing)
 }
@@ -66,18 +73,22 @@ func sealPastAside(f *fixture) {
 	for range 4 {
 		shards = append(shards, f.shard(stage))
 	}
+
 	f.ok(f.SetAside(f.ctx, shards[1], "behind the next one"))
 	equal(f.t, "sealed", f.upload(stage).Sealed, 0)
 	equal(f.t, "sealed", f.sealed(packed(shards[0])).Sealed, 2)
+
 	f.ok(f.SetAside(f.ctx, shards[2], "the next one"))
 	upload := f.upload(stage)
 	equal(f.t, "sealed", upload.Sealed, 3)
 	equal(f.t, "aside", upload.AsideShards, 2)
 	equal(f.t, "stuck", upload.Stuck(), false)
+
 	upload = f.sealed(packed(shards[3]))
 	equal(f.t, "state", upload.State, sqlrepo.Packing)
 	equal(f.t, "stuck", upload.Stuck(), true)
 	equal(f.t, "ended", upload.Ended(), true)
+
 	f.noShard(stage)
 	underWay := must(f.ShardsUnderWay(f.ctx, upload.ID))(f.t)
 	equal(f.t, "under way", len(underWay), 2)
@@ -90,9 +101,11 @@ func sealStuck(f *fixture) {
 	f.toPack(stage, planned(0), planned(1))
 	f.sealed(packed(f.shard(stage)))
 	f.ok(f.SetAside(f.ctx, f.shard(stage), "damaged"))
+
 	upload := f.upload(stage)
 	equal(f.t, "stuck", upload.Stuck(), true)
 	equal(f.t, "state", upload.State, sqlrepo.Packing)
+
 	open := must(f.OpenUploads(f.ctx, sqlrepo.OpenFilter{}))(f.t)
 	equal(f.t, "stuck", open[0].Stuck(), true)
 	if open[0].NextShard != nil || open[0].Claimable {
@@ -107,29 +120,35 @@ func setStageAside(f *fixture) {
 	upload := f.upload(stage)
 	equal(f.t, "stuck", upload.Stuck(), true)
 	equal(f.t, "shards aside", upload.AsideShards, 0)
+
+	// Opening the upload again brings its work back.
 	again := f.begin(source).Upload
 	equal(f.t, "again", again.ID, upload.ID)
 	equal(f.t, "stuck", again.Stuck(), false)
 	equal(f.t, "error", again.Error, "")
 }
 
-// sealLaterPlan plans more once all is settled, with ordinals of dag shards in between.
+// sealLaterPlan plans more once everything is settled, with ordinals of DAG shards in between.
 func sealLaterPlan(f *fixture) {
 	stage := f.newStage()
 	f.toPack(stage, planned(0))
+
 	stage = f.stage(f.sealed(packed(f.shard(stage))))
 	f.dag(stage, 1)
 	f.dag(stage, 2)
+
 	f.plan(stage, planned(3), planned(4))
 	equal(f.t, "sealed", f.upload(stage).Sealed, 3)
 	f.plan(stage, planned(5))
 	equal(f.t, "sealed", f.upload(stage).Sealed, 3)
+
 	f.packing(stage)
 	for ordinal := range int64(3) {
 		shard := f.shard(stage)
 		equal(f.t, "ordinal", shard.Ordinal, 3+ordinal)
 		equal(f.t, "sealed", f.sealed(packed(shard)).Sealed, 4+ordinal)
 	}
+
 	equal(f.t, "state", f.upload(stage).State, sqlrepo.Rescanning)
 }
 
@@ -146,6 +165,7 @@ func sealStores(f *fixture) {
 	equal(f.t, "calls", calls, 1)
 	equal(f.t, "location", f.shards(stage)[0].Location, "file:///stored")
 
+	// DAG shards are stored in the same way.
 	dag := packed(sqlrepo.Shard{Ordinal: 1})
 	sealing.Revision++
 	f.ok(f.SaveLinks(f.ctx, f.stage(stage.Upload), sqlrepo.LinkBatch{Shard: &dag}, sealing))
@@ -167,7 +187,7 @@ func sealStoreFails(f *fixture) {
 	f.sealed(packed(shard))
 }
 
-// notStored fails a test whose shard must not reach the store.
+// notStored fails the test if the shard reaches the store.
 func notStored(f *fixture, sealing sqlrepo.Seal) sqlrepo.Seal {
 	sealing.Store = func(context.Context) (string, error) {
 		f.t.Error("the shard was stored")
@@ -183,10 +203,12 @@ func sealAfterOther(f *fixture) {
 	f.toPack(other, planned(0))
 	shard, sealing := f.shard(stage), f.sealing(stage.Upload.ID)
 	f.sealed(packed(f.shard(other)))
+
 	before := f.everything()
 	_, err := f.SealShard(f.ctx, packed(shard), notStored(f, sealing))
 	f.fails(err, sqlrepo.ErrSpaceChanged)
 	equal(f.t, "everything", f.everything(), before)
+
 	f.sealed(packed(f.claimOnly(f.newStage(), 0))) // a shard in another space changes nothing
 	f.sealed(packed(shard))
 }

@@ -21,10 +21,12 @@ func findSources(f *fixture) {
 	equal(f.t, "by key", must(f.Source(f.ctx, c.ID))(f.t), c)
 	equal(f.t, "by name", must(f.FindSource(f.ctx, space.ID, a.Name))(f.t), a)
 	equal(f.t, "by path", must(f.FindSource(f.ctx, space.ID, string(b.Path)))(f.t), b)
+
 	for _, unknown := range []string{"", "other", c.Name, string(c.Path)} {
 		_, err := f.FindSource(f.ctx, space.ID, unknown)
 		f.fails(err, sqlrepo.ErrNotFound)
 	}
+
 	_, err := f.Source(f.ctx, c.ID+1)
 	f.fails(err, sqlrepo.ErrNotFound)
 }
@@ -67,6 +69,7 @@ func sourceOptions(f *fixture) {
 		f.ok(f.SetSourceOptions(f.ctx, a.ID, options))
 		equal(f.t, "options", must(f.Source(f.ctx, a.ID))(f.t).SourceOptions, options)
 	}
+
 	equal(f.t, "the other source", must(f.Source(f.ctx, b.ID))(f.t), b)
 	f.fails(f.SetSourceOptions(f.ctx, b.ID+1, sqlrepo.SourceOptions{}), sqlrepo.ErrNotFound)
 	if err := f.SetSourceOptions(f.ctx, a.ID, sqlrepo.SourceOptions{Excludes: sqlrepo.Lines{"a\nb"}}); err == nil {
@@ -94,7 +97,7 @@ func removeSources(f *fixture) {
 	equal(f.t, "source", must(f.FindSource(f.ctx, space.ID, "new name"))(f.t), again)
 }
 
-// sourceSightings remembers one of a source at each path.
+// sourceSightings records one sighting of a source for each path.
 func sourceSightings(f *fixture) {
 	a, b := f.source(f.space()), f.source(f.space())
 	nas := sqlrepo.Sighting{
@@ -102,11 +105,15 @@ func sourceSightings(f *fixture) {
 		Mount: sqlrepo.Mount{Point: "/nas", Kind: "nfs4", Origin: "nas:/photos", Root: "/", Inner: "/"},
 		Below: []sqlrepo.Mount{{Point: "2024", Kind: "ext4", Origin: "/dev/sda1", ID: "id", Root: "/", Inner: "/"}},
 	}
+
+	// Strings may hold bytes that neither JSON nor a text column takes.
 	odd := sqlrepo.Sighting{Path: "/\xff\x00\\5c", Empty: true, Below: []sqlrepo.Mount{{Point: "\xfe"}, {Point: "\xff"}}}
+
 	stage := f.begin(a)
 	f.ok(f.RememberSighting(f.ctx, stage, nas))
 	f.ok(f.AcceptSighting(f.ctx, a.ID, odd))
 	f.ok(f.RememberSighting(f.ctx, stage, nas))
+
 	known := must(f.Source(f.ctx, a.ID))(f.t).Sightings
 	equal(f.t, "sightings", len(known), 2)
 	for path, want := range map[string]sqlrepo.Sighting{nas.Path: nas,
@@ -115,6 +122,7 @@ func sourceSightings(f *fixture) {
 		equal(f.t, "known", ok, true)
 		equal(f.t, "sighting", got, want)
 	}
+
 	_, ok := known.At("/other")
 	equal(f.t, "another path", ok, false)
 
@@ -124,6 +132,7 @@ func sourceSightings(f *fixture) {
 	got, _ := must(f.Source(f.ctx, a.ID))(f.t).Sightings.At(nas.Path)
 	equal(f.t, "accepted", got, changed)
 
+	// A process that can't see mounts keeps what others know of them.
 	f.ok(f.RememberSighting(f.ctx, stage, sqlrepo.Sighting{Path: nas.Path, Empty: true}))
 	got, _ = must(f.Source(f.ctx, a.ID))(f.t).Sightings.At(nas.Path)
 	changed.Empty = true
@@ -132,6 +141,8 @@ func sourceSightings(f *fixture) {
 	f.fails(f.AcceptSighting(f.ctx, b.ID+1, nas), sqlrepo.ErrNotFound)
 
 	f.ok(f.RemoveSource(f.ctx, a.ID))
+
+	// A source that is taken back in keeps its sightings.
 	taken := must(f.AddSource(f.ctx, sqlrepo.Source{Space: a.Space, Name: "again", Path: a.Path}))(f.t)
 	equal(f.t, "taken back in", len(taken.Sightings), 2)
 }

@@ -47,13 +47,17 @@ func spaceWithSource(f *fixture) {
 	given := sqlrepo.Source{Name: "first", Path: []byte("/first"), SourceOptions: sqlrepo.SourceOptions{
 		Excludes: sqlrepo.Lines{"*.tmp"}, SymlinkPolicy: "keep",
 	}}
+
 	space, source, err := f.AddSpaceWith(f.ctx, sqlrepo.Space{DID: "did:key:with", Name: "with", ShardSize: 1 << 20},
 		given)
 	f.ok(err)
+
 	equal(f.t, "found", must(f.FindSpace(f.ctx, "with"))(f.t), space)
 	equal(f.t, "sources", must(f.Sources(f.ctx, space.ID))(f.t), []sqlrepo.Source{source})
 	equal(f.t, "options", source.SourceOptions, given.SourceOptions)
 	equal(f.t, "keys", [2]int64{space.ID, source.ID}, [2]int64{taken.Space + 1, taken.ID + 1})
+
+	// If the name is taken, neither is added.
 	_, _, err = f.AddSpaceWith(f.ctx, sqlrepo.Space{DID: "did:key:other", Name: "with"}, given)
 	f.fails(err, sqlrepo.ErrExists)
 	equal(f.t, "spaces", len(must(f.Spaces(f.ctx))(f.t)), 2)
@@ -78,6 +82,7 @@ func spaceNames(f *fixture) {
 func concurrentSpaces(f *fixture) {
 	const n = 20
 	var group sync.WaitGroup
+
 	for i := range n {
 		group.Go(func() {
 			name := string(rune('a' + i))
@@ -87,6 +92,7 @@ func concurrentSpaces(f *fixture) {
 		})
 	}
 	group.Wait()
+
 	for i, space := range must(f.Spaces(f.ctx))(f.t) {
 		equal(f.t, "key", space.ID, int64(i+1))
 	}

@@ -25,14 +25,16 @@ type machine struct {
 	named   int
 }
 
-// tallyCounts compares what commits counted with what is there, after each of many random steps.
+// tallyCounts compares what commits counted with the rows, after each of many random steps.
 func tallyCounts(f *fixture) {
 	outer := f.t
 	defer func() { f.t = outer }()
+
 	rapid.Check(outer, func(t *rapid.T) {
 		f.t = t
 		m := &machine{fixture: f, source: f.source(f.space())}
 		m.stage = f.begin(m.source)
+
 		t.Repeat(map[string]func(*rapid.T){
 			"":        m.check,
 			"scan":    m.scan,
@@ -59,7 +61,7 @@ func (m *machine) all(states ...sqlrepo.EntryState) []sqlrepo.Entry {
 	return collect(m.t, m.Entries(m.ctx, m.stage.Upload.ID, sqlrepo.EntryFilter{States: states}))
 }
 
-// scan adds, changes and removes any entries at first, and those that changed while they were packed afterwards.
+// scan adds, changes and removes any entries at first, and later only those that changed while they were packed.
 func (m *machine) scan(t *rapid.T) {
 	m.in(t, sqlrepo.Scanning, sqlrepo.Rescanning)
 	batch, states := sqlrepo.ScanBatch{}, []sqlrepo.EntryState{sqlrepo.Changed}
@@ -70,6 +72,7 @@ func (m *machine) scan(t *rapid.T) {
 			batch.Added = append(batch.Added, file(fmt.Sprintf("%05d", m.named), rapid.Int64Range(0, 30).Draw(t, "size")))
 		}
 	}
+
 	for _, entry := range m.all(states...) {
 		switch rapid.SampledFrom([]string{"kept", "changed", "vanished"}).Draw(t, "found") {
 		case "changed":
@@ -79,13 +82,15 @@ func (m *machine) scan(t *rapid.T) {
 			batch.Vanished = append(batch.Vanished, entry.ID)
 		}
 	}
+
 	m.ok(m.SaveScan(m.ctx, m.stage, batch))
 }
 
-// plan cuts files into segments of at most 10 bytes, and these into shards.
+// plan cuts files into segments of at most 10 bytes, and distributes these over shards.
 func (m *machine) plan(t *rapid.T) {
 	m.in(t, sqlrepo.Planning)
 	ordinal := must(m.NextOrdinal(m.ctx, m.stage.Upload.ID))(t)
+
 	plan := []sqlrepo.PlannedShard{}
 	var segments []sqlrepo.Segment
 	for _, file := range m.unplanned(t, m.stage) {
@@ -97,9 +102,11 @@ func (m *machine) plan(t *rapid.T) {
 			}
 		}
 	}
+
 	if segments != nil {
 		plan = append(plan, planned(ordinal+int64(len(plan)), segments...))
 	}
+
 	m.fixture.plan(m.stage, plan...)
 }
 
@@ -108,11 +115,14 @@ func (m *machine) advance(t *rapid.T) {
 	next := map[sqlrepo.UploadState]sqlrepo.UploadState{
 		sqlrepo.Scanning: sqlrepo.Planning, sqlrepo.Planning: sqlrepo.Packing, sqlrepo.Rescanning: sqlrepo.Linking,
 	}[m.stage.Upload.State]
+
 	if m.stage.Upload.State == sqlrepo.Rescanning && len(m.unplanned(t, m.stage)) > 0 {
 		next = sqlrepo.Scanning
 	}
+
 	m.stage = must(m.Advance(m.ctx, m.stage, next))(t)
 	equal(t, "bytes at the beginning of the stage", m.stage.Upload.StageBytes, m.stage.Upload.PackedBytes)
+
 	switch m.stage.Upload.State {
 	case sqlrepo.Rescanning:
 		m.stage = m.fixture.stage(m.stage.Upload)
@@ -131,7 +141,7 @@ func (m *machine) claimShard(t *rapid.T) {
 	m.claimed = append(m.claimed, shard)
 }
 
-// take draws one of the claimed shards, and forgets it.
+// take draws one of the claimed shards and forgets it.
 func (m *machine) take(t *rapid.T) sqlrepo.Shard {
 	if len(m.claimed) == 0 {
 		t.SkipNow()
@@ -146,6 +156,7 @@ func (m *machine) take(t *rapid.T) sqlrepo.Shard {
 func (m *machine) seal(t *rapid.T) {
 	shard := m.take(t)
 	result := holding(shard)
+
 	seen := map[int64]bool{}
 	for _, segment := range collect(t, m.ShardSegments(m.ctx, shard.ID)) {
 		if !seen[segment.Entry] && rapid.IntRange(0, 3).Draw(t, "taken out") == 0 {
@@ -154,17 +165,22 @@ func (m *machine) seal(t *rapid.T) {
 		}
 		seen[segment.Entry] = true
 	}
+
 	if rapid.Bool().Draw(t, "empty") {
 		result.Shard.State = sqlrepo.ShardEmpty
 	}
+
 	before := m.upload(m.stage)
 	after, err := m.fixture.seal(result)
+
+	// The shard stays claimed and can be sealed in its turn.
 	if shard.Ordinal != before.Sealed {
 		m.fails(err, sqlrepo.ErrLeaseLost)
 		m.claimed = append(m.claimed, shard)
 		return
 	}
 	m.ok(err)
+
 	stored := m.upload(m.stage)
 	equal(t, "upload", sqlrepo.Upload{ID: stored.ID, State: stored.State, Tally: stored.Tally}, after)
 	if after.State != sqlrepo.Packing {
@@ -180,7 +196,7 @@ func (m *machine) setAside(t *rapid.T) {
 	m.ok(m.SetAside(m.ctx, m.take(t), "set aside"))
 }
 
-// link gives some entries roots, and may seal a shard, which takes the next ordinal.
+// link gives some entries roots, and may seal a shard with the next ordinal.
 func (m *machine) link(t *rapid.T) {
 	m.in(t, sqlrepo.Linking)
 	m.ok(m.ResetLinks(m.ctx, m.stage))
@@ -190,12 +206,14 @@ func (m *machine) link(t *rapid.T) {
 			batch.Roots = append(batch.Roots, sqlrepo.Root{Entry: entry.ID, CID: exampleCID()})
 		}
 	}
+
 	if rapid.Bool().Draw(t, "shard") {
 		shard := holding(sqlrepo.Shard{
 			Ordinal: must(m.NextOrdinal(m.ctx, m.stage.Upload.ID))(t), State: sqlrepo.ShardPacked,
 		})
 		batch.Shard = &shard
 	}
+
 	m.ok(m.fixture.link(m.stage, batch))
 }
 
@@ -207,23 +225,25 @@ func (m *machine) restart(t *rapid.T) {
 	m.stage, m.claimed = m.again(m.source), nil
 }
 
-// tallyAnew begins with the tally of an upload from before there were any.
+// tallyAnew begins with the tally of an upload from before there were tallies.
 func tallyAnew(f *fixture) {
 	m := &machine{fixture: f, source: f.source(f.space())}
 	m.stage = f.begin(m.source)
 	files := f.add(m.stage, file("a", 700), file("b", 50), file("c", 5))
 	f.toPack(m.stage, planFor(0, files[0]), planFor(1, files[1]), planFor(2, files[2]))
 	f.sealed(packed(f.shard(m.stage)))
+
 	f.execute(`UPDATE uploads SET found_entries = 0, planned_files = 0, planned_bytes = 0, planned_shards = 0,
 		packed_files = 0, packed_bytes = 0, settled_shards = 0, sealed = 0`)
 	m.stage = must(f.Advance(f.ctx, f.again(m.source), sqlrepo.Planning))(f.t)
+
 	want := m.count()
 	want.Sealed, want.StageBegan, want.StageBytes = 1, sqlrepo.NewTime(f.now), 700
 	equal(f.t, "tally", m.stage.Upload.Tally, want.Tally)
 	equal(f.t, "planned", want.PlannedBytes, 755)
 }
 
-// counted is the tally as the rows have it. Next is nil when nothing is left to be sealed.
+// counted is the tally according to the rows. Next is nil if no shard is left to be sealed.
 type counted struct {
 	sqlrepo.Tally
 	Next *int64 `db:"next"`
@@ -247,10 +267,11 @@ func (m *machine) count() (c counted) {
 	return c
 }
 
-// check leaves out what a scan changes: planning counts that anew.
+// check leaves out what a scan changes: planning counts that again.
 func (m *machine) check(t *rapid.T) {
 	upload, want := m.upload(m.stage), m.count()
 	equal(t, "state", m.stage.Upload.State, upload.State)
+
 	got := upload.Tally
 	got.StageBegan, got.StageBytes = want.StageBegan, want.StageBytes
 	if upload.State != sqlrepo.Linking {
@@ -260,15 +281,19 @@ func (m *machine) check(t *rapid.T) {
 		got = sqlrepo.Tally{Found: got.Found, Linked: got.Linked, AsideShards: got.AsideShards}
 		want = counted{Tally: sqlrepo.Tally{Found: want.Found, Linked: want.Linked, AsideShards: want.AsideShards}}
 	}
+
+	// Without a shard that is left to seal, the rows do not say how far sealing is.
 	want.Sealed = got.Sealed
 	if want.Next != nil {
 		want.Sealed = *want.Next
 	}
 	equal(t, "tally", got, want.Tally)
+
 	unsettled := upload.SettledShards < upload.PlannedShards
 	if upload.State == sqlrepo.Packing && !unsettled {
 		t.Errorf("all shards are settled, but the upload is %s", upload.State)
 	}
+
 	if stuck := upload.State == sqlrepo.Packing && want.Next == nil; upload.Stuck() != stuck {
 		t.Errorf("stuck: %t, want %t", upload.Stuck(), stuck)
 	}

@@ -9,14 +9,14 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// pair is a repository and an empty one on another database.
+// pair is a repository and an empty one in another database.
 type pair struct {
 	*fixture
 	target *fixture
 }
 
-// RunTransfer tests what is promised of the copy of a repository, from one engine to another or the same. The functions
-// return empty databases with the present schema, and close them when the test ends.
+// RunTransfer tests what is promised of the copy of a repository, from one engine to another or to the same. The
+// functions return empty databases with the present schema, and close them when the test ends.
 func RunTransfer(t *testing.T, from, to func(t *testing.T) *dialect.DB) {
 	source, target := from(t), to(t)
 	for _, test := range []struct {
@@ -42,20 +42,20 @@ func RunTransfer(t *testing.T, from, to func(t *testing.T) *dialect.DB) {
 	}
 }
 
-// transfer copies with no more allowed than is usual.
+// transfer copies with the default options.
 func (p *pair) transfer() (sqlrepo.Content, error) {
 	p.t.Helper()
 	return p.TransferTo(p.ctx, p.target.Repository, sqlrepo.Transfer{})
 }
 
-// transferred copies, which has to work.
+// transferred copies, which must succeed.
 func (p *pair) transferred() sqlrepo.Content {
 	p.t.Helper()
 	p.expire()
 	return must(p.transfer())(p.t)
 }
 
-// refused demands that nothing was copied.
+// refused checks that nothing was copied.
 func (p *pair) refused(want error) {
 	p.t.Helper()
 	before := p.target.dump()
@@ -102,11 +102,15 @@ func transferLeases(p *pair) {
 	p.toPack(stage, planFor(0, p.add(stage, file("a", 5))...))
 	shard := p.shard(stage)
 	p.ok(p.Renew(p.ctx, shard, term, 7))
+
 	p.transferred()
 	p.target.now = started
+
+	// In the copy the shard can be claimed at once.
 	again := p.target.shard(stage)
 	equal(p.t, "attempts", again.Attempts, 0)
 	p.ok(p.target.Release(p.ctx, again))
+
 	lease := collect(p.t, p.target.Shards(p.ctx, stage.Upload.ID, sqlrepo.ShardFilter{}))[0].Lease
 	equal(p.t, "lease", lease, sqlrepo.Lease{})
 	p.fails(p.target.Renew(p.ctx, shard, term, 8), sqlrepo.ErrLeaseLost)
@@ -141,15 +145,18 @@ func transferLive(p *pair) {
 	lock := must(p.LockUse(p.ctx))(p.t)
 	want := p.dump()
 	changed := false
+
 	meanwhile := func(sqlrepo.TransferProgress) {
 		if !changed {
 			changed = true
 			p.newStage()
 		}
 	}
+
 	copied, err := p.TransferTo(p.ctx, p.target.Repository, sqlrepo.Transfer{AllowLive: true, Progress: meanwhile})
 	p.ok(err)
 	p.ok(lock.Release())
+
 	equal(p.t, "changed", changed, true)
 	equal(p.t, "dump", p.target.dump(), want)
 	equal(p.t, "content", must(p.target.Content(p.ctx))(p.t), copied)
@@ -181,16 +188,18 @@ func transferSame(p *pair) {
 	equal(p.t, "dump", p.dump(), before)
 }
 
-// transferStopped stops where each table is copied, and where it is read back.
+// transferStopped stops at each step: where a table is copied, and where it is read back.
 func transferStopped(p *pair) {
 	p.scenario()
 	p.expire()
 	steps := 0
 	count := func(sqlrepo.TransferProgress) { steps++ }
 	p.ok(second(p.TransferTo(p.ctx, p.target.Repository, sqlrepo.Transfer{Progress: count})))
+
 	for at := range steps {
 		p.target.clear()
 		ctx, cancel := context.WithCancelCause(p.ctx)
+
 		step := 0
 		_, err := p.TransferTo(ctx, p.target.Repository, sqlrepo.Transfer{Progress: func(sqlrepo.TransferProgress) {
 			if step == at {
@@ -202,6 +211,7 @@ func transferStopped(p *pair) {
 		p.fails(err, errStop)
 		equal(p.t, "target", p.target.dump(), "")
 	}
+
 	equal(p.t, "steps", steps > 8, true)
 	p.transferred()
 }

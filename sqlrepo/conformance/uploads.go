@@ -49,19 +49,21 @@ func (f *fixture) finish(stage sqlrepo.Stage, root sqlrepo.CID,
 	return f.CompleteUpload(f.ctx, stage, nil)
 }
 
-// BeginIndexing links what is not linked yet, and then does what the repository does.
+// BeginIndexing links what is not linked yet, and then calls the method of the repository.
 func (f *fixture) BeginIndexing(ctx context.Context, stage sqlrepo.Stage, root sqlrepo.CID,
 	counts sqlrepo.Counts) (next sqlrepo.Stage, err error) {
 	f.t.Helper()
 	if stage, err = f.reach(stage, sqlrepo.Linking); err != nil {
 		return stage, err
 	}
+
 	batch := sqlrepo.LinkBatch{}
 	for _, entry := range collect(f.t, f.Contents(ctx, stage.Upload.ID, sqlrepo.Ready, sqlrepo.Rescanned)) {
 		if entry.Origin == 0 && entry.Known == nil {
 			batch.Roots = append(batch.Roots, sqlrepo.Root{Entry: entry.ID, CID: exampleCID(), DAGSize: 1})
 		}
 	}
+
 	if err := f.SaveLinks(ctx, stage, batch, sqlrepo.Seal{}); err != nil {
 		return stage, err
 	}
@@ -76,6 +78,7 @@ func openUpload(f *fixture) {
 	source := f.source(f.space())
 	_, err := f.UnfinishedUpload(f.ctx, source.ID)
 	f.fails(err, sqlrepo.ErrNotFound)
+
 	first := f.open(source)
 	want := fresh(source)
 	want.ID, want.Source, want.State = first.Upload.ID, source.ID, sqlrepo.Scanning
@@ -84,10 +87,12 @@ func openUpload(f *fixture) {
 	want.StageBegan = sqlrepo.NewTime(started)
 	equal(f.t, "stored", must(f.Upload(f.ctx, want.ID))(f.t), want)
 	equal(f.t, "unfinished", must(f.UnfinishedUpload(f.ctx, source.ID))(f.t), want)
+
 	for range 3 {
 		equal(f.t, "again", f.open(source), sqlrepo.Opened{Upload: want, Resumed: true})
 		equal(f.t, "stored", must(f.Upload(f.ctx, want.ID))(f.t), want)
 	}
+
 	if other := f.open(f.source(f.space())); other.Resumed || other.Upload.ID == want.ID {
 		f.t.Error("another source resumed the upload")
 	}
@@ -108,12 +113,15 @@ func joinUpload(f *fixture) {
 			equal(f.t, "everything", f.everything(), before)
 		}
 	}
+
 	joined(true)
 	f.pass(term)
 	joined(true) // the lease ends now, but has not ended
+
 	f.toPack(stage, planned(0), planned(1))
 	shard := f.shard(stage)
 	joined(true)
+
 	f.expire()
 	f.ok(f.Renew(f.ctx, shard, term, 0))
 	joined(true)
@@ -140,12 +148,15 @@ func joinAtWork(f *fixture) {
 		f.fails(err, sqlrepo.ErrAtWork)
 		equal(f.t, what, f.everything(), before)
 	}
+
 	other := fresh(source)
+
+	// Only the treatment of failures may differ.
 	other.SkipFailed = true
 	equal(f.t, "joined", must(f.OpenUpload(f.ctx, source.ID, other))(f.t).Joined, true)
 }
 
-// restartUpload takes away the leases that have ended, and brings back what was set aside.
+// restartUpload takes away the leases that have ended, and brings back the work that was set aside.
 func restartUpload(f *fixture) {
 	source := f.source(f.space())
 	stage := f.begin(source)
@@ -171,6 +182,7 @@ func restartUpload(f *fixture) {
 	}
 	f.fails(f.Renew(f.ctx, shard, term, 0), sqlrepo.ErrLeaseLost)
 
+	// All shards but the sealed one can be claimed again.
 	stage = must(f.Advance(f.ctx, f.stage(want), sqlrepo.Planning))(f.t)
 	equal(f.t, "sealed", stage.Upload.Sealed, 1)
 	f.packing(stage)
@@ -192,6 +204,7 @@ func openAtOnce(f *fixture) {
 			uploads[i] = opened.Upload.ID
 		})
 	}
+
 	group.Wait()
 	for _, upload := range uploads {
 		equal(f.t, "upload", upload, uploads[0])
@@ -205,15 +218,17 @@ func reopenOptions(f *fixture) {
 	changed := sqlrepo.Upload{Profile: "other", ShardSize: shardSize / 2, Store: "store", SkipFailed: true,
 		SourceOptions: sqlrepo.SourceOptions{Excludes: sqlrepo.Lines{"new"}, SymlinkPolicy: "skip"}}
 	again := must(f.OpenUpload(f.ctx, source.ID, changed))(f.t)
+
 	want := changed
 	want.ID, want.Source, want.State = first.ID, source.ID, sqlrepo.Scanning
 	want.IndexLayout, want.IndexSlices = sqlrepo.DefaultIndexLayout, sqlrepo.DefaultIndexSlices
 	want.StartedAt, want.StageBegan = first.StartedAt, sqlrepo.NewTime(started)
+
 	equal(f.t, "upload", again.Upload, want)
 	equal(f.t, "stored", must(f.Upload(f.ctx, first.ID))(f.t), want)
 }
 
-// openWithOptions changes the options of a source with its upload, or neither.
+// openWithOptions changes the options of a source together with those of its upload, or neither.
 func openWithOptions(f *fixture) {
 	source := f.source(f.space())
 	for round, excludes := range []sqlrepo.Lines{{"new"}, {"newer"}} {
@@ -238,6 +253,7 @@ func reopenRecipe(f *fixture) {
 	f.plan(f.begin(source), planned(0))
 	f.expire()
 	before := must(f.UnfinishedUpload(f.ctx, source.ID))(f.t)
+
 	for _, other := range []sqlrepo.Upload{
 		{Profile: "other", ShardSize: shardSize}, {Profile: "profile", ShardSize: shardSize - 1},
 	} {
@@ -245,6 +261,7 @@ func reopenRecipe(f *fixture) {
 		f.fails(err, sqlrepo.ErrRecipe)
 		equal(f.t, "upload", must(f.Upload(f.ctx, before.ID))(f.t), before)
 	}
+
 	larger := must(f.OpenUpload(f.ctx, source.ID, sqlrepo.Upload{Profile: "profile", ShardSize: shardSize + 1}))(f.t)
 	equal(f.t, "upload", larger.Upload.ID, before.ID)
 	equal(f.t, "shard size", must(f.Upload(f.ctx, before.ID))(f.t).ShardSize, shardSize+1)
@@ -255,14 +272,19 @@ func reopenStore(f *fixture) {
 	with := func(store string) (sqlrepo.Opened, error) {
 		return f.OpenUpload(f.ctx, source.ID, sqlrepo.Upload{Profile: "profile", ShardSize: shardSize, Store: store})
 	}
+
 	equal(f.t, "known", must(f.KnowsStores(f.ctx))(f.t), false)
+
+	// Without shards the upload may change its store.
 	must(with("one"))(f.t)
 	equal(f.t, "known", must(f.KnowsStores(f.ctx))(f.t), true)
 	opened := must(with("two"))(f.t)
 	equal(f.t, "store", opened.Upload.Store, "two")
+
 	stage := f.stage(opened.Upload)
 	f.toPack(stage, planned(0), planned(1))
 	f.sealed(packed(f.shard(stage)))
+
 	before := f.upload(stage)
 	_, err := with("one")
 	f.fails(err, sqlrepo.ErrOtherStore)
@@ -278,23 +300,28 @@ func (f *fixture) in(source sqlrepo.Source, store string) sqlrepo.Upload {
 	return must(f.OpenUpload(f.ctx, source.ID, wanted))(f.t).Upload
 }
 
-// reopenSharing has uploads count on what others have stored: a chunk that is not stored again, and an earlier entry.
+// reopenSharing has uploads depend on stored content: a chunk that was not stored again, and an earlier entry.
 func reopenSharing(f *fixture) {
 	emptied, sharing := f.source(f.space()), f.source(f.space())
 	for _, source := range []sqlrepo.Source{emptied, sharing} {
 		f.in(source, "one")
 		f.in(source, "two")
 	}
+
 	stage := f.stage(f.in(emptied, "two"))
 	files := f.add(stage, file("a", 700))
 	f.toPack(stage, planFor(0, files...), planned(1))
 	empty := holding(f.shard(stage))
+
+	// The content of the shard is stored elsewhere.
 	empty.Shard.State = sqlrepo.ShardEmpty
 	f.sealed(empty)
+
 	shared := file("a", 700)
 	shared.Origin = files[0].ID
 	f.add(f.stage(f.in(sharing, "two")), shared)
 	f.expire()
+
 	for _, source := range []sqlrepo.Source{emptied, sharing} {
 		wanted := fresh(source)
 		wanted.Store = "one"
@@ -310,13 +337,17 @@ func previousInStore(f *fixture) {
 		f.t.Helper()
 		return must(f.PreviousUpload(f.ctx, sqlrepo.Upload{Source: source.ID, Profile: "profile", Store: store}))(f.t)
 	}
+
 	one := f.in(source, "one").ID
 	f.complete(f.stage(f.in(source, "one")))
 	two := f.in(source, "two").ID
 	f.complete(f.stage(f.in(source, "two")))
+
 	for store, want := range map[string]int64{"one": one, "two": two, "three": 0, "": two} {
 		equal(f.t, "before one in "+store, previous(store), want)
 	}
+
+	// Older uploads have no store, and may be in any.
 	f.execute("UPDATE uploads SET store = NULL WHERE store = 'one'")
 	equal(f.t, "where the store of one is not known", previous("three"), one)
 }
@@ -328,16 +359,19 @@ func previousUpload(f *fixture) {
 		f.t.Helper()
 		return must(f.PreviousUpload(f.ctx, u))(f.t)
 	}
+
 	first := f.begin(source)
 	equal(f.t, "before the first", previous(first.Upload), 0)
 	f.complete(first)
 	f.complete(f.begin(other))
+
 	second := f.begin(source)
 	equal(f.t, "before the second", previous(second.Upload), first.Upload.ID)
 	equal(f.t, "before the second, opened again", previous(f.again(source).Upload), first.Upload.ID)
 	f.complete(f.again(source))
 	equal(f.t, "before the third", previous(f.begin(source).Upload), second.Upload.ID)
 	f.complete(f.again(source))
+
 	another := fresh(source)
 	another.Profile = "other"
 	equal(f.t, "of another profile", previous(must(f.OpenUpload(f.ctx, source.ID, another))(f.t).Upload), 0)
@@ -350,6 +384,7 @@ func uploadStates(f *fixture) {
 	stage = must(f.Advance(f.ctx, stage, sqlrepo.Planning))(f.t)
 	equal(f.t, "progress", stage.Upload.Progress, 0)
 	must(f.Advance(f.ctx, stage, sqlrepo.Packing))(f.t)
+
 	stage = f.stage(f.sealed(packed(f.shard(stage))))
 	for _, state := range []sqlrepo.UploadState{sqlrepo.Scanning, sqlrepo.Planning} {
 		f.ok(f.Renew(f.ctx, stage, term, 7))
@@ -362,13 +397,14 @@ func uploadStates(f *fixture) {
 		equal(f.t, "began", stage.Upload.StageBegan, sqlrepo.NewTime(f.now))
 		equal(f.t, "stored", f.upload(stage), stage.Upload)
 	}
+
 	stage = must(f.reach(stage, sqlrepo.Linking))(f.t)
 	equal(f.t, "stored", f.upload(stage), stage.Upload)
 	_, err := f.Upload(f.ctx, stage.Upload.ID+1)
 	f.fails(err, sqlrepo.ErrNotFound)
 }
 
-// strangeStates demands that a stage is followed by none but those that may follow it.
+// strangeStates checks that only the permitted states follow a state.
 func strangeStates(f *fixture) {
 	may := map[sqlrepo.UploadState][]sqlrepo.UploadState{
 		sqlrepo.Scanning:   {sqlrepo.Planning},
@@ -376,6 +412,7 @@ func strangeStates(f *fixture) {
 		sqlrepo.Rescanning: {sqlrepo.Scanning, sqlrepo.Linking, sqlrepo.Incomplete},
 		sqlrepo.Linking:    {sqlrepo.Incomplete},
 	}
+
 	stage := f.newStage()
 	for _, state := range []sqlrepo.UploadState{
 		sqlrepo.Scanning, sqlrepo.Planning, sqlrepo.Rescanning, sqlrepo.Linking,
@@ -396,17 +433,19 @@ func strangeStates(f *fixture) {
 	f.fails(err, sqlrepo.ErrState)
 }
 
-// advanceToPacking goes on to look again where there is nothing to pack. Either way the stage is given up.
+// advanceToPacking goes on to Rescanning if there is nothing to pack. In both cases the stage is released.
 func advanceToPacking(f *fixture) {
 	empty := f.newStage()
 	equal(f.t, "nothing planned", f.packing(empty).State, sqlrepo.Rescanning)
 	equal(f.t, "stored", f.upload(empty).Lease, sqlrepo.Lease{})
+
 	stage := f.stage(empty.Upload)
 	f.plan(stage, planned(0))
 	upload := f.packing(stage)
 	equal(f.t, "planned", upload.State, sqlrepo.Packing)
 	equal(f.t, "lease", upload.Lease, sqlrepo.Lease{})
 	equal(f.t, "stored", f.upload(stage), upload)
+
 	stage = f.stage(f.sealed(packed(f.shard(stage))))
 	equal(f.t, "all packed", f.packing(stage).State, sqlrepo.Rescanning)
 }
@@ -416,10 +455,12 @@ func incompleteUpload(f *fixture) {
 	stage := must(f.reach(f.begin(source), sqlrepo.Rescanning))(f.t)
 	upload := must(f.Advance(f.ctx, stage, sqlrepo.Incomplete))(f.t).Upload
 	equal(f.t, "state", upload.State, sqlrepo.Incomplete)
+
 	equal(f.t, "ended", upload.Ended(), true)
 	_, err := f.ClaimStage(f.ctx, claim("worker"), upload.ID)
 	f.fails(err, sqlrepo.ErrNothingToClaim)
 	equal(f.t, "unfinished", must(f.UnfinishedUpload(f.ctx, source.ID))(f.t), upload)
+
 	again := f.begin(source).Upload
 	equal(f.t, "again", again.ID, upload.ID)
 	equal(f.t, "state", again.State, sqlrepo.Scanning)
@@ -431,16 +472,19 @@ func completeUpload(f *fixture) {
 	counts := sqlrepo.Counts{Files: 1, Directories: 2, Symlinks: 3, Bytes: 1 << 50}
 	completed := must(f.finish(stage, exampleCID(), counts))(f.t)
 	equal(f.t, "completed", completed, f.upload(stage))
+
 	want := stage.Upload
 	want.State, want.RootCID, want.Counts = sqlrepo.Complete, exampleCID(), counts
 	want.FinishedAt, want.Lease = sqlrepo.NewTime(started), sqlrepo.Lease{}
 	equal(f.t, "upload", f.upload(stage), want)
 	equal(f.t, "ended", want.Ended(), true)
 	equal(f.t, "bystander", f.upload(bystander), bystander.Upload)
+
 	_, err := f.UnfinishedUpload(f.ctx, source.ID)
 	f.fails(err, sqlrepo.ErrNotFound)
 	_, err = f.ClaimStage(f.ctx, claim("worker"), want.ID)
 	f.fails(err, sqlrepo.ErrNothingToClaim)
+
 	if next := f.open(source); next.Resumed || next.Upload.ID == want.ID {
 		f.t.Error("a complete upload was resumed")
 	}
@@ -451,6 +495,7 @@ func listUploads(f *fixture) {
 	source := f.source(space)
 	a, b, c := f.begin(source).Upload, f.begin(f.source(space)).Upload, f.begin(f.source(other)).Upload
 	none := int64(1000)
+
 	for _, list := range []struct {
 		filter sqlrepo.UploadFilter
 		want   []sqlrepo.Upload

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestMain lets this program be the limit program too, as the built one is.
+// TestMain lets the test program be the limit program too, as the built one is.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && slices.Contains([]string{limitCommand, hashCommand}, os.Args[1]) {
 		main()
@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// tiny is a corpus for tests of what surrounds it, just large enough to show in the size of a database.
+// tiny is a corpus for tests of everything around it. It is just large enough to show in the size of a database.
 func tiny() corpus {
 	c := corpora()[0]
 	c.files, c.room = manySmall(2, 200, 32<<10), 2*200*32<<10
@@ -33,30 +33,37 @@ func TestMeasureAllEngines(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.corpora = []corpus{tiny()}
+
 	var progress, output bytes.Buffer
 	result, err := measureAll(t.Context(), o, &progress)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if err := o.format(&output, result); err != nil {
 		t.Fatal(err)
 	}
+
 	var r report
 	if err := json.Unmarshal(output.Bytes(), &r); err != nil {
 		t.Fatal(err)
 	}
+
 	c := r.Corpora[0]
 	if c.Files != 400 || c.Entries < 402 || c.RootCID == "" || c.Shards < 1 || len(c.Limit.All) != 2 {
 		t.Errorf("corpus %+v", c)
 	}
+
 	if len(c.Engines) != len(starters()) {
 		t.Fatalf("%d engines", len(c.Engines))
 	}
+
 	for _, e := range c.Engines {
 		if len(e.Times.All) != 2 || e.Times.Min <= 0 || e.PeakMemory < 5<<20 || e.Database <= 0 || e.Empty <= 0 {
 			t.Errorf("engine %+v", e)
 		}
 	}
+
 	expectGone(t, progress.String())
 }
 
@@ -66,11 +73,13 @@ func TestMeasureAllCleansUpWhenInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.corpora = []corpus{tiny()}
+
 	ctx, cancel := context.WithCancel(t.Context())
 	progress := &interrupter{at: "round 1", interrupt: cancel}
 	if _, err := measureAll(ctx, o, progress); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
+
 	expectGone(t, progress.String())
 }
 

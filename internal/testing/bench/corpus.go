@@ -12,23 +12,23 @@ import (
 	"path/filepath"
 )
 
-// corpus is a set of files and what preparing it may cost.
+// corpus is a set of files and what preparing them may cost.
 type corpus struct {
 	name string
 	// files yields each file's path and size.
 	files func(*rand.Rand) iter.Seq2[string, int64]
-	// room is how much space the files take at most.
+	// room is the most space that the files take.
 	room int64
-	// unit is what the size of the database is divided by, count how many of it there are.
+	// unit is what the size of the database is divided by; count returns the number of units.
 	unit  string
 	count func(preparation) int64
-	// targets has those of each engine.
+	// targets has the target of each engine.
 	targets map[string]target
-	// apart compares the times that it takes with the database near and far away.
+	// apart compares the times with the database near and far away.
 	apart func(near, far float64) check
 }
 
-// target bounds the wall time, as a multiple of the limit program's, and the bytes of database for each unit.
+// target limits the wall time, as a multiple of the limit program's, and the bytes of database for each unit.
 type target struct{ ratio, database float64 }
 
 func corpora() []corpus {
@@ -72,7 +72,7 @@ func fewBig(sizes []int64) func(*rand.Rand) iter.Seq2[string, int64] {
 	}
 }
 
-// contents is what was written.
+// contents counts what was written.
 type contents struct{ Files, Bytes int64 }
 
 // write makes the files below dir. The same seed gives the same files everywhere.
@@ -80,6 +80,7 @@ func (c corpus) write(ctx context.Context, dir string, seed uint64) (written con
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], seed)
 	content, sizes := rand.NewChaCha8(key), rand.New(rand.NewPCG(seed, 0))
+
 	for name, size := range c.files(sizes) {
 		if ctx.Err() != nil {
 			return written, context.Cause(ctx)

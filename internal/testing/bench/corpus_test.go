@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// The longest small file is a matter of chance, which the seed decides: it is one byte short of 16 KiB.
+// The seed decides the longest small file: it is one byte short of 16 KiB.
 func TestCorporaAreWhatTheTargetsAreFor(t *testing.T) {
 	tests := map[string]struct {
 		files, longest, least, most int64
@@ -24,9 +24,11 @@ func TestCorporaAreWhatTheTargetsAreFor(t *testing.T) {
 		for _, size := range c.files(rand.New(rand.NewPCG(1, 0))) {
 			files, bytes, longest = files+1, bytes+size, max(longest, size)
 		}
+
 		if files != want.files || longest != want.longest || bytes < want.least || bytes > want.most || bytes > c.room {
 			t.Errorf("%s: %d files, %d bytes, longest %d", c.name, files, bytes, longest)
 		}
+
 		for _, s := range starters() {
 			if _, ok := c.targets[s.name]; !ok {
 				t.Errorf("%s has no targets on %s", c.name, s.name)
@@ -35,7 +37,7 @@ func TestCorporaAreWhatTheTargetsAreFor(t *testing.T) {
 	}
 }
 
-// writtenBy is the content of all files that a seed gives.
+// writtenBy returns the content of all files that a seed gives.
 func writtenBy(t *testing.T, seed uint64) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
@@ -43,11 +45,13 @@ func writtenBy(t *testing.T, seed uint64) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	files := readTree(t, dir)
 	var bytes int64
 	for _, content := range files {
 		bytes += int64(len(content))
 	}
+
 	if written.Files != int64(len(files)) || written.Bytes != bytes {
 		t.Errorf("wrote %+v, but %d files of %d bytes are there", written, len(files), bytes)
 	}
@@ -58,6 +62,7 @@ func readTree(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	tree := os.DirFS(dir)
+
 	err := fs.WalkDir(tree, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err

@@ -9,7 +9,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// withDatabase names another database of the same server.
+// withDatabase returns the URL of another database of the same server.
 func withDatabase(server, name string) (dialect.Secret, error) {
 	u, err := url.Parse(server)
 	if err != nil {
@@ -19,13 +19,13 @@ func withDatabase(server, name string) (dialect.Secret, error) {
 	return dialect.Secret(u.String()), nil
 }
 
-// withDatabase makes an empty database and a directory, has them used and removes them.
+// withDatabase makes an empty database and a directory, calls use with them and removes them.
 func (w *workspace) withDatabase(ctx context.Context, on running,
 	use func(dir string, url dialect.Secret) error) error {
 	return w.withDatabaseNamed(ctx, "prepared-", on, use)
 }
 
-// withDatabaseNamed does so in a directory beside those of other names.
+// withDatabaseNamed is like withDatabase, with a directory of another name.
 func (w *workspace) withDatabaseNamed(ctx context.Context, name string, on running,
 	use func(dir string, url dialect.Secret) error) (err error) {
 	dir, err := w.fresh(name + on.name)
@@ -33,17 +33,20 @@ func (w *workspace) withDatabaseNamed(ctx context.Context, name string, on runni
 		return err
 	}
 	defer func() { err = errors.Join(err, w.done(dir)) }()
+
 	url, err := on.create(ctx, dir)
 	if err != nil {
 		return err
 	}
+
 	if !w.keep {
 		defer func() { err = errors.Join(err, on.drop(ctx)) }()
 	}
+
 	return use(dir, url)
 }
 
-// databaseSize is the space that all tables and indexes take.
+// databaseSize returns the space that all tables and indexes take.
 func databaseSize(ctx context.Context, url dialect.Secret) (size int64, err error) {
 	db, err := dialect.Open(ctx, dialect.Settings{URL: url})
 	if err != nil {

@@ -14,24 +14,24 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest/cluster"
 )
 
-// starter is an engine before it runs.
+// starter is an engine that does not run yet.
 type starter struct {
 	name  string
 	start func(ctx context.Context, dir string) (engine, error)
 }
 
-// engine makes databases.
+// engine creates databases.
 type engine interface {
-	// create makes an empty database in place of the one before, in dir if it is a file, and returns its URL.
+	// create makes an empty database in place of the last one, in dir if it is a file, and returns its URL.
 	create(ctx context.Context, dir string) (dialect.Secret, error)
 	// drop removes the database unless it goes with its directory.
 	drop(ctx context.Context) error
-	// cool has it forget what it holds in memory of a database that nobody uses.
+	// cool makes the engine forget what it holds in memory of a database that nobody uses.
 	cool(ctx context.Context) error
 	close() error
 }
 
-// server is an engine that is reached by TCP.
+// server is an engine that is reached over TCP.
 type server interface {
 	engine
 	address() (string, error)
@@ -54,7 +54,7 @@ func (sqlite) drop(context.Context) error { return nil }
 func (sqlite) cool(context.Context) error { return nil }
 func (sqlite) close() error               { return nil }
 
-// postgres is a server that has at most one database of ours at a time.
+// postgres is a server that has at most one of our databases at a time.
 type postgres struct {
 	cluster *cluster.Cluster
 	admin   *pgx.Conn
@@ -90,7 +90,7 @@ func (p *postgres) create(ctx context.Context, _ string) (dialect.Secret, error)
 	return withDatabase(p.cluster.URL(), postgresDatabase)
 }
 
-// drop also runs when the context has ended, because whatever used the database was stopped.
+// drop also runs after the context has ended, because what used the database was stopped.
 func (p *postgres) drop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
 	defer cancel()
@@ -100,7 +100,7 @@ func (p *postgres) drop(ctx context.Context) error {
 	return nil
 }
 
-// cool starts the server anew.
+// cool restarts the server.
 func (p *postgres) cool(ctx context.Context) error {
 	if err := errors.Join(p.admin.Close(ctx), p.cluster.Stop(ctx, cluster.Fast), p.cluster.Start(ctx)); err != nil {
 		return err

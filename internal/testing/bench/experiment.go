@@ -2,15 +2,15 @@ package main
 
 import "context"
 
-// experiment measures one thing and adds what it finds to the report.
+// experiment measures one thing and adds the results to the report.
 type experiment struct {
 	name string
-	// room is how much space it takes at most, beside the corpora that were chosen.
+	// room is the most space that it takes, beside the chosen corpora.
 	room    int64
 	measure func(ctx context.Context, b *bench, r *report) error
 }
 
-// usual are the experiments that run unless others are asked for.
+// usual lists the experiments that run unless others are asked for.
 const usual = "prepare,roundtrip,workers,transfer,pieces,retrieve"
 
 func experiments() []experiment {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// tinyExperiments are all of them, on little.
+// tinyExperiments returns all experiments, with little to do.
 func tinyExperiments() []experiment {
 	w := newWorkers()
 	w.latency, w.near, w.many = time.Millisecond, tiny(), tiny()
@@ -26,18 +26,21 @@ func tinyExperiments() []experiment {
 	}
 }
 
-// TestExperimentsMeasureAllThatTheyNameChecksFor runs them on all engines: wrong results would be errors.
+// TestExperimentsMeasureAllThatTheyNameChecksFor runs the experiments on all engines. Wrong results would be
+// errors.
 func TestExperimentsMeasureAllThatTheyNameChecksFor(t *testing.T) {
 	o, err := parseOptions([]string{"-rounds", "1", "-dir", os.TempDir()}, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.corpora, o.experiments = []corpus{tiny()}, tinyExperiments()
+
 	var progress bytes.Buffer
 	r, err := measureAll(t.Context(), o, &progress)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	checks := map[string]int{}
 	for _, l := range r.Further {
 		if l.Times.Min <= 0 || l.Program == "" || l.Engine == "" {
@@ -45,12 +48,14 @@ func TestExperimentsMeasureAllThatTheyNameChecksFor(t *testing.T) {
 		}
 		checks[l.Corpus] += len(l.Checks)
 	}
-	// Round trips are those of the one engine that is a server, and piece CIDs are computed on one; each other check is
-	// made on both engines.
+
+	// Round trips have the one engine that is a server, and piece CIDs are computed on one engine. Every other check
+	// is made on both engines.
 	if want := map[string]int{"small": 1 + 1 + 2 + 2*2 + 2*3, "1000 nodes": 2 * 6, "500 nodes": 2 * 2}; !maps.Equal(checks,
 		want) {
 		t.Errorf("checks %v, want %v", checks, want)
 	}
+
 	expectGone(t, progress.String())
 }
 
@@ -69,16 +74,18 @@ func TestSpeedupsAreOfFourWorkers(t *testing.T) {
 	for i, seconds := range []float64{7, 4, 2, 2.5} {
 		lines = append(lines, line{Corpus: "c", Program: newWorkers().variants()[i].program, Times: times{Median: seconds}})
 	}
+
 	var got []string
 	for _, l := range newWorkers().speedups(lines) {
 		got = append(got, verdict(l))
 	}
+
 	if want := []string{"", "", "c ok 3.50 ≥ 3.50", "c over 2.80 ≥ 3.50"}; !slices.Equal(got, want) {
 		t.Errorf("have %q, want %q", got, want)
 	}
 }
 
-// verdict is the only check of a line, if it has one.
+// verdict returns the only check of a line, if the line has one.
 func verdict(l line) string {
 	if len(l.Checks) != 1 {
 		return ""

@@ -11,11 +11,11 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo/conformance"
 )
 
-// filling is what was put into a database to be looked up.
+// filling is what was put into a database to be looked up later.
 type filling struct {
 	space int64
 	nodes int
-	// sample are digests of nodes from all shards.
+	// sample has digests of nodes from all shards.
 	sample []sqlrepo.Digest
 }
 
@@ -25,6 +25,7 @@ func (x lookups) fill(ctx context.Context, repo *sqlrepo.Repository, seed uint64
 	if err != nil {
 		return nil, err
 	}
+
 	f := &filling{space: space}
 	random := newDigests(seed)
 	for revision := range int64(x.shards()) {
@@ -34,11 +35,13 @@ func (x lookups) fill(ctx context.Context, repo *sqlrepo.Repository, seed uint64
 		}
 		x.sample(f, nodes)
 	}
+
+	// All shards together may give a few more than are wanted.
 	f.sample = f.sample[:x.digests]
 	return f, nil
 }
 
-// sample adds a shard, and takes the digests of some of its nodes, evenly over all shards.
+// sample counts the nodes of a shard and takes the digests of some of them, evenly over all shards.
 func (x lookups) sample(f *filling, nodes []sqlrepo.Node) {
 	every := max(1, x.nodes/x.digests-1)
 	for i := (every - f.nodes%every) % every; i < len(nodes); i += every {
@@ -49,20 +52,23 @@ func (x lookups) sample(f *filling, nodes []sqlrepo.Node) {
 
 func (x lookups) shards() int { return (x.nodes + x.shardNodes - 1) / x.shardNodes }
 
-// plan makes an upload of which all shards are yet to be packed.
+// plan makes an upload whose shards are all yet to be packed.
 func (x lookups) plan(ctx context.Context, repo *sqlrepo.Repository) (space, upload int64, err error) {
 	registered, src, err := register(ctx, repo, "/bench")
 	if err != nil {
 		return 0, 0, err
 	}
+
 	opened, err := repo.OpenUpload(ctx, src.ID, sqlrepo.Upload{Profile: "unixfs-v1-2025", SourceOptions: sourceOptions()})
 	if err != nil {
 		return 0, 0, err
 	}
+
 	stage, err := repo.ClaimStage(ctx, fillClaim(), opened.Upload.ID)
 	if err != nil {
 		return 0, 0, err
 	}
+
 	planned := make([]sqlrepo.PlannedShard, x.shards())
 	for i := range planned {
 		planned[i].Shard = sqlrepo.Shard{Ordinal: int64(i), Kind: sqlrepo.DataShard, Chunks: int64(x.shardNodes)}
@@ -70,6 +76,7 @@ func (x lookups) plan(ctx context.Context, repo *sqlrepo.Repository) (space, upl
 	if err := repo.SavePlan(ctx, stage, planned); err != nil {
 		return 0, 0, err
 	}
+
 	_, err = conformance.Reach(ctx, repo, fillClaim(), stage, sqlrepo.Packing)
 	return registered.ID, opened.Upload.ID, err
 }
@@ -87,7 +94,7 @@ func sealNext(ctx context.Context, repo *sqlrepo.Repository, upload int64, nodes
 	return err
 }
 
-// digests are random ones, the same for the same seed.
+// digests are random digests, the same for the same seed.
 type digests struct{ random *rand.ChaCha8 }
 
 func newDigests(seed uint64) digests {
@@ -109,7 +116,7 @@ func (d digests) nodes(n int) []sqlrepo.Node {
 	return nodes
 }
 
-// questions are about all, half and none of what is held.
+// questions returns questions about digests of which all, half or none are held.
 func (f *filling) questions(seed uint64) []question {
 	n := len(f.sample)
 	absent := make([]sqlrepo.Digest, n)
@@ -117,6 +124,7 @@ func (f *filling) questions(seed uint64) []question {
 	for i := range absent {
 		absent[i] = random.next()
 	}
+
 	half := append(append([]sqlrepo.Digest{}, f.sample[:n/2]...), absent[n/2:]...)
 	return []question{
 		{what: "all", digests: f.sample, held: n}, {what: "half", digests: half, held: n / 2},

@@ -14,7 +14,7 @@ import (
 
 const guppyPackage = "github.com/guppy-prep/guppy/cmd/guppy"
 
-// errWrong is returned when guppy ran and its result can't be right: nothing was measured.
+// errWrong is returned if guppy ran but its result can't be right. Nothing was measured then.
 var errWrong = errors.New("wrong result")
 
 // guppy is the built program.
@@ -56,7 +56,7 @@ type shard struct {
 
 func (p preparation) entries() int64 { return p.Files + p.Directories + p.Symlinks }
 
-// check returns errWrong unless all of the corpus is prepared.
+// check returns errWrong unless the whole corpus is prepared.
 func (p preparation) check(want contents) error {
 	if p.State != "complete" || p.RootCID == "" || p.Files != want.Files || p.Bytes != want.Bytes {
 		return fmt.Errorf("%w: upload %s with root %q, %d files of %d and %d bytes of %d", errWrong, p.State, p.RootCID,
@@ -76,14 +76,14 @@ func (p preparation) same(other preparation) error {
 	return nil
 }
 
-// prepared is one measured run.
+// prepared is the result of one measured run.
 type prepared struct {
 	preparation
 	cost
 	database int64
 }
 
-// prepare measures a run on a new database.
+// prepare measures a run with a new database.
 func (g *guppy) prepare(ctx context.Context, on running, source string, flags ...string) (run prepared, err error) {
 	run.database, err = g.withDatabase(ctx, on, func(dir string, environ []string) error {
 		took, output, err := execute(ctx, environ, g.program,
@@ -91,6 +91,7 @@ func (g *guppy) prepare(ctx context.Context, on running, source string, flags ..
 		if err != nil {
 			return err
 		}
+
 		run.cost = took
 		if err := json.Unmarshal(output, &run.preparation); err != nil {
 			return fmt.Errorf("%w: %w", errWrong, err)
@@ -100,7 +101,7 @@ func (g *guppy) prepare(ctx context.Context, on running, source string, flags ..
 	return run, err
 }
 
-// emptySize is the size of a database that has all tables and no content.
+// emptySize returns the size of a database that has all tables and no content.
 func (g *guppy) emptySize(ctx context.Context, on running) (int64, error) {
 	return g.withDatabase(ctx, on, func(dir string, environ []string) error {
 		_, _, err := execute(ctx, environ, g.program, "migrate", "up", "--data-dir", dir)
@@ -108,7 +109,7 @@ func (g *guppy) emptySize(ctx context.Context, on running) (int64, error) {
 	})
 }
 
-// withDatabase makes a database, has it used and returns how large it is then.
+// withDatabase makes a database, calls use with it and returns its size afterwards.
 func (g *guppy) withDatabase(ctx context.Context, on running, use func(dir string, environ []string) error) (size int64,
 	err error) {
 	err = g.workspace.withDatabase(ctx, on, func(dir string, url dialect.Secret) error {

@@ -19,15 +19,15 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// jobs prepare a source in this process, side by side, as so many processes would: each has its own connections.
+// jobs prepare a source in this process, side by side, like as many processes: each has its own connections.
 type jobs struct {
 	number, workers, readAhead int
 	shardSize                  int64
-	// latency is how much longer the source takes to answer.
+	// latency is the time that the source's answers are delayed.
 	latency time.Duration
 }
 
-// run prepares a source and returns how long that took with the database at hand, and the root.
+// run prepares a source and returns the root, and how long that took with the database at hand.
 func (j jobs) run(ctx context.Context, url dialect.Secret, dir,
 	from string) (wall time.Duration, root string, err error) {
 	prepared, closeAll, err := j.open(ctx, url, dir, from)
@@ -35,6 +35,8 @@ func (j jobs) run(ctx context.Context, url dialect.Secret, dir,
 	if err != nil {
 		return 0, "", err
 	}
+
+	// The time counts once all databases are open.
 	results := make([]pipeline.Result, len(prepared))
 	group, ctx := errgroup.WithContext(ctx)
 	began := time.Now()
@@ -44,9 +46,11 @@ func (j jobs) run(ctx context.Context, url dialect.Secret, dir,
 			return err
 		})
 	}
+
 	if err := group.Wait(); err != nil {
 		return 0, "", err
 	}
+
 	wall = time.Since(began)
 	root, err = oneRoot(results)
 	return wall, root, err
@@ -63,7 +67,7 @@ func oneRoot(results []pipeline.Result) (string, error) {
 	return first.RootCID.String(), nil
 }
 
-// open makes the jobs on a new database. What it returns to close them is never nil.
+// open makes the jobs on a new database. The returned closeAll is never nil.
 func (j jobs) open(ctx context.Context, url dialect.Secret, dir,
 	from string) (opened []pipeline.Job, closeAll func() error,
 	err error) {
@@ -74,14 +78,17 @@ func (j jobs) open(ctx context.Context, url dialect.Secret, dir,
 		}
 		return err
 	}
+
 	template, err := j.template(dir)
 	if err != nil {
 		return nil, closeAll, err
 	}
+
 	settings := dialect.Settings{URL: url}
 	if _, err := migrate.New(settings).Ensure(ctx, true); err != nil {
 		return nil, closeAll, err
 	}
+
 	for range j.number {
 		db, err := dialect.Open(ctx, settings)
 		if err != nil {
@@ -92,6 +99,7 @@ func (j jobs) open(ctx context.Context, url dialect.Secret, dir,
 		job.Repo, job.Progress = sqlrepo.New(db), &progress.Counters{}
 		opened = append(opened, job)
 	}
+
 	space, src, err := register(ctx, opened[0].Repo, from)
 	for i := range opened {
 		opened[i].Space, opened[i].Source = space, src
@@ -99,16 +107,18 @@ func (j jobs) open(ctx context.Context, url dialect.Secret, dir,
 	return opened, closeAll, err
 }
 
-// template is what all jobs have in common.
+// template returns what all jobs have in common.
 func (j jobs) template(dir string) (pipeline.Job, error) {
 	shards, err := store.OpenDirectory(filepath.Join(dir, "shards"))
 	if err != nil {
 		return pipeline.Job{}, err
 	}
+
 	files := source.Local()
 	if j.latency > 0 {
 		files = slow{files, j.latency}
 	}
+
 	return pipeline.Job{
 		Store: shards, FS: files, Workers: j.workers, ReadAhead: j.readAhead, TempDir: dir,
 		Fresh: sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: j.shardSize, SourceOptions: sourceOptions()},

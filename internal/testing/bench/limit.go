@@ -19,7 +19,8 @@ const (
 	limitCommand = "limit"
 	limitReaders = 2
 	limitBuffer  = 1 << 20
-	// pieceSize is how much of a large file one goroutine takes at a time, so that both end at nearly the same time.
+	// pieceSize is how much of a large file one goroutine takes at a time. It is small enough to let both end at
+	// nearly the same time.
 	pieceSize = 16 << 20
 )
 
@@ -29,17 +30,20 @@ type piece struct {
 	offset, length int64
 }
 
-// runLimit is the limit program: it does to the files below a source directory what preparing them can't do without,
-// and nothing else. It is the yardstick, so it is as fast as plain Go gets: work is split evenly, a byte is read
-// straight to where it is hashed and written from, small files share one write, and each goroutine has one output file.
+// runLimit is the limit program: it does to the files below a source directory what preparing them can't do
+// without, and nothing else. It is the yardstick, so it is as fast as plain Go gets: work is split evenly, a byte
+// is read straight to where it is hashed and written from, small files share one write, and each goroutine has one
+// output file.
 func runLimit(ctx context.Context, args []string) error {
 	if len(args) != 2 {
 		return fmt.Errorf("%w: bench %s SOURCE OUTPUT", errUsage, limitCommand)
 	}
+
 	pieces, err := listPieces(args[0])
 	if err != nil {
 		return err
 	}
+
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range limitReaders {
@@ -59,13 +63,14 @@ func listPieces(source string) (pieces []piece, err error) {
 		if err != nil {
 			return err
 		}
+
 		pieces = appendPieces(pieces, path, info.Size())
 		return nil
 	})
 	return pieces, err
 }
 
-// appendPieces cuts a file. An empty one is one empty piece: it is opened too.
+// appendPieces cuts a file into pieces. An empty file is one empty piece: it is opened too.
 func appendPieces(pieces []piece, path string, size int64) []piece {
 	offset := int64(0)
 	for ; size-offset > pieceSize; offset += pieceSize {
@@ -74,13 +79,14 @@ func appendPieces(pieces []piece, path string, size int64) []piece {
 	return append(pieces, piece{path, offset, size - offset})
 }
 
-// copyPieces takes pieces until none is left.
+// copyPieces copies pieces until none are left.
 func copyPieces(ctx context.Context, pieces []piece, next *atomic.Int64, output string) (err error) {
 	file, err := os.Create(output)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
+
 	c := &copier{output: file, block: sha256.New(), shard: sha256.New(), buffer: make([]byte, 0, limitBuffer)}
 	for i := next.Add(1) - 1; i < int64(len(pieces)); i = next.Add(1) - 1 {
 		if ctx.Err() != nil {
@@ -93,7 +99,7 @@ func copyPieces(ctx context.Context, pieces []piece, next *atomic.Int64, output 
 	return c.flush()
 }
 
-// copier hashes each byte as part of a block, then as part of the output.
+// copier hashes each byte as part of a block, and again as part of the output.
 type copier struct {
 	output       *os.File
 	block, shard hash.Hash
@@ -107,6 +113,7 @@ func (c *copier) copy(p piece) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
+
 	for p.length > 0 {
 		n, err := c.read(file, p)
 		if err != nil {
@@ -114,24 +121,27 @@ func (c *copier) copy(p piece) (err error) {
 		}
 		p.offset, p.length = p.offset+n, p.length-n
 	}
+
 	c.block.Sum(c.sum[:0])
 	c.block.Reset()
 	return nil
 }
 
-// read fills what is free of the buffer, as far as the piece goes.
+// read fills the free part of the buffer, up to the end of the piece.
 func (c *copier) read(file *os.File, p piece) (int64, error) {
 	if len(c.buffer) == cap(c.buffer) {
 		if err := c.flush(); err != nil {
 			return 0, err
 		}
 	}
+
 	begin := len(c.buffer)
 	end := begin + int(min(p.length, int64(cap(c.buffer)-begin)))
 	data := c.buffer[begin:end]
 	if _, err := file.ReadAt(data, p.offset); err != nil {
 		return 0, err
 	}
+
 	c.buffer = c.buffer[:end]
 	c.block.Write(data)
 	return int64(len(data)), nil

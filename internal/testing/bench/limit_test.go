@@ -17,6 +17,7 @@ func TestPiecesCoverAFileInOrder(t *testing.T) {
 			rapid.Int64Range(0, 10*pieceSize),
 			rapid.Map(rapid.Int64Range(0, 5), func(n int64) int64 { return n * pieceSize }),
 		).Draw(t, "size")
+
 		next := int64(0)
 		for _, p := range appendPieces(nil, "file", size) {
 			if p.path != "file" || p.offset != next || p.length > pieceSize || p.length == 0 && size > 0 {
@@ -24,13 +25,14 @@ func TestPiecesCoverAFileInOrder(t *testing.T) {
 			}
 			next += p.length
 		}
+
 		if next != size {
 			t.Fatalf("pieces cover %d of %d bytes", next, size)
 		}
 	})
 }
 
-// TestLimitWritesEveryByteOnce has files of one letter each, so that a letter's count tells the bytes of its file.
+// TestLimitWritesEveryByteOnce has files of one letter each. The count of a letter gives the bytes of its file.
 func TestLimitWritesEveryByteOnce(t *testing.T) {
 	source, output := t.TempDir(), t.TempDir()
 	sizes := []int{0, 1, limitBuffer - 1, limitBuffer, limitBuffer + 1, 5000, pieceSize + 3}
@@ -40,17 +42,21 @@ func TestLimitWritesEveryByteOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	if err := run(t.Context(), []string{limitCommand, source, output}, os.Stdout, os.Stderr); err != nil {
 		t.Fatal(err)
 	}
+
 	outputs := readTree(t, output)
 	if len(outputs) != limitReaders {
 		t.Errorf("%d outputs", len(outputs))
 	}
+
 	var all strings.Builder
 	for _, content := range outputs {
 		all.WriteString(content)
 	}
+
 	for i, size := range sizes {
 		if got := strings.Count(all.String(), string(rune('a'+i))); got != size {
 			t.Errorf("%d bytes of a file of %d", got, size)
@@ -63,8 +69,10 @@ func TestLimitFails(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(source, "file"), []byte("content"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
+
 	tests := map[string]struct {
 		ctx  context.Context
 		args []string

@@ -11,14 +11,14 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// lookups tells how long it takes to look up digests in a large table of nodes.
+// lookups measures how long it takes to look up digests in a large table of nodes.
 type lookups struct {
 	nodes, shardNodes, digests int
 }
 
 const (
 	lookupTarget = 2
-	// nodeRoom is what a node takes at most on any engine, logs included.
+	// nodeRoom is the most space that a node takes on any engine, including logs.
 	nodeRoom = 400
 )
 
@@ -40,12 +40,12 @@ func (x lookups) measure(ctx context.Context, b *bench, r *report) error {
 	return nil
 }
 
-// question is what is looked up: the first of these digests are held.
+// question is what is looked up: the first of its digests are held.
 type question struct {
 	what    string
 	digests []sqlrepo.Digest
 	held    int
-	// cold and warm are the times of the first look-up after the database was opened, and of the next.
+	// cold and warm are the times of the first look-up after the database was opened, and of the next one.
 	cold, warm []time.Duration
 }
 
@@ -53,6 +53,7 @@ func (x lookups) measureOn(ctx context.Context, b *bench, on running, s dialect.
 	if _, err := migrate.New(s).Ensure(ctx, true); err != nil {
 		return nil, err
 	}
+
 	var filled *filling
 	began := time.Now()
 	err := withRepository(ctx, s, func(repo *sqlrepo.Repository) (err error) {
@@ -62,12 +63,14 @@ func (x lookups) measureOn(ctx context.Context, b *bench, on running, s dialect.
 	if err != nil {
 		return nil, err
 	}
+
 	size, err := databaseSize(ctx, s.URL)
 	if err != nil {
 		return nil, err
 	}
 	b.say("lookup: %s holds %d nodes, %d MiB, after %.0f s", on.name, filled.nodes, (size-on.empty)>>20,
 		time.Since(began).Seconds())
+
 	questions := filled.questions(b.seed)
 	err = b.repeat("lookup", b.rounds, func() error {
 		for i := range questions {
@@ -77,6 +80,7 @@ func (x lookups) measureOn(ctx context.Context, b *bench, on running, s dialect.
 		}
 		return nil
 	})
+
 	return lookupLines(fmt.Sprintf("%d nodes", filled.nodes), on.name, questions), err
 }
 
@@ -89,12 +93,14 @@ func withRepository(ctx context.Context, s dialect.Settings, use func(*sqlrepo.R
 	return use(sqlrepo.New(db))
 }
 
-// ask looks the digests up twice in a database that was just opened. It returns errWrong for a wrong answer.
+// ask looks up the digests twice in a database that was just opened. It returns errWrong for a wrong answer.
 func (q *question) ask(ctx context.Context, on running, s dialect.Settings, space int64) error {
 	if err := on.cool(ctx); err != nil {
 		return err
 	}
+
 	return withRepository(ctx, s, func(repo *sqlrepo.Repository) error {
+		// The first look-up is cold, the second one warm.
 		for _, walls := range []*[]time.Duration{&q.cold, &q.warm} {
 			began := time.Now()
 			held, err := repo.Held(ctx, sqlrepo.Scope{Space: space}, q.digests)
@@ -102,6 +108,7 @@ func (q *question) ask(ctx context.Context, on running, s dialect.Settings, spac
 			if err != nil {
 				return err
 			}
+
 			if err := q.check(held); err != nil {
 				return err
 			}

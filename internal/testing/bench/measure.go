@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// spaceFactor is what a benchmark takes at most, in sizes of its largest corpus: that, a copy of it, and databases.
-// Kept output adds to it.
+// spaceFactor is the most space that a benchmark takes, in sizes of its largest corpus: the corpus, a copy of it,
+// and databases. Kept output adds to that.
 const spaceFactor = 3
 
-// bench is a benchmark under way.
+// bench is a benchmark in progress.
 type bench struct {
 	options
 	workspace *workspace
@@ -30,26 +30,31 @@ type running struct {
 	empty int64
 }
 
-// measureAll measures guppy on all corpora and engines. It leaves nothing behind but what options.keep asks for.
+// measureAll measures guppy on all corpora and engines. It leaves nothing behind except what options.keep asks for.
 func measureAll(ctx context.Context, o options, progress io.Writer) (result *report, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
+
 	w, err := newWorkspace(o.dir, o.room(), o.keep)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
+
 	b := &bench{options: o, workspace: w, self: self, progress: progress}
 	b.say("working in %s", w.dir)
 	if b.guppy, err = buildGuppy(ctx, w); err != nil {
 		return nil, err
 	}
+
+	// Engines that run are stopped even if another one does not start.
 	defer func() { err = errors.Join(err, b.stopEngines()) }()
 	if err := b.startEngines(ctx); err != nil {
 		return nil, err
 	}
+
 	result = newReport(w)
 	for _, e := range o.experiments {
 		if err := e.measure(ctx, b, result); err != nil {
@@ -59,15 +64,17 @@ func measureAll(ctx context.Context, o options, progress io.Writer) (result *rep
 	return result, nil
 }
 
-// room is for one experiment after the other.
+// room returns the space that the experiments need, one after the other.
 func (o options) room() (room int64) {
 	for _, c := range o.corpora {
 		room = max(room, c.room)
 	}
 	room *= spaceFactor
+
 	if o.keep {
 		room = room / spaceFactor * int64(spaceFactor+len(o.engines))
 	}
+
 	for _, e := range o.experiments {
 		room = max(room, e.room)
 	}
@@ -80,6 +87,7 @@ func (b *bench) startEngines(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
+
 		started := running{name: s.name, engine: e}
 		started.empty, err = b.guppy.emptySize(ctx, started)
 		b.running = append(b.running, started)
@@ -97,17 +105,19 @@ func (b *bench) stopEngines() (err error) {
 	return err
 }
 
-// withCorpus makes a corpus, has it used and removes it.
+// withCorpus makes a corpus, calls use with it and removes it.
 func (b *bench) withCorpus(ctx context.Context, c corpus, use func(dir string, written contents) error) (err error) {
 	dir, err := b.workspace.fresh("corpus-" + c.name)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.workspace.done(dir)) }()
+
 	written, err := c.write(ctx, dir, b.seed)
 	if err != nil {
 		return err
 	}
+
 	b.say("%s: %d files, %d bytes", c.name, written.Files, written.Bytes)
 	if err := use(dir, written); err != nil {
 		return fmt.Errorf("%s: %w", c.name, err)
@@ -115,7 +125,7 @@ func (b *bench) withCorpus(ctx context.Context, c corpus, use func(dir string, w
 	return nil
 }
 
-// warmed runs the rounds that the user asked for, after one that warms up: what it measured is forgotten.
+// warmed runs the rounds that the user asked for after a warm-up round, whose measurements it discards with forget.
 func (b *bench) warmed(name string, round func() error, forget func()) error {
 	b.say("%s: warm-up", name)
 	if err := round(); err != nil {
@@ -145,5 +155,5 @@ func (b *bench) limit(ctx context.Context, source string) (wall time.Duration, e
 	return took.wall, err
 }
 
-// say tells the user how far it is; that this may fail is no reason to stop.
+// say shows the user the progress. A failure to do so is no reason to stop.
 func (b *bench) say(format string, args ...any) { _, _ = fmt.Fprintf(b.progress, format+"\n", args...) }

@@ -25,6 +25,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	var o options
 	var experimentNames, corpusNames, engineNames string
 	var json, markdown bool
+
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(output)
 	flags.StringVar(&experimentNames, "only", usual,
@@ -37,12 +38,14 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	flags.BoolVar(&o.keep, "keep", false, "leave the corpora, and the output and databases of the last runs")
 	flags.BoolVar(&json, "json", false, "print all that was measured as JSON")
 	flags.BoolVar(&markdown, "markdown", false, "print a Markdown table")
+
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
 	if flags.NArg() > 0 || o.rounds < 1 || json && markdown {
 		return o, fmt.Errorf("%w: flags only, at least one round, and one of -json and -markdown (see -help)", errUsage)
 	}
+
 	o.format = formatOf(json, markdown)
 	var err error
 	o.experiments, err = choose("experiment", experimentNames, experiments(), func(e experiment) string { return e.name })
@@ -52,6 +55,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	if o.corpora, err = choose("corpus", corpusNames, corpora(), func(c corpus) string { return c.name }); err != nil {
 		return o, err
 	}
+
 	o.engines, err = choose("engine", engineNames, starters(), func(s starter) string { return s.name })
 	return o, err
 }
@@ -66,7 +70,7 @@ func formatOf(json, markdown bool) func(io.Writer, *report) error {
 	return printText
 }
 
-// choose picks what a list names, in the order of the list.
+// choose returns what a list names, in the order of the list.
 func choose[T any](kind, list string, all []T, name func(T) string) (chosen []T, err error) {
 	for wanted := range strings.SplitSeq(list, ",") {
 		before := len(chosen)

@@ -11,7 +11,7 @@ import (
 func TestParseOptions(t *testing.T) {
 	tests := map[string]struct {
 		args []string
-		// want is the corpora and the engines.
+		// want names the corpora and the engines.
 		want string
 		err  error
 	}{

@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// pieceRatio bounds how much longer preparing takes with piece CIDs. Their tree takes four times the hashing of a
+// pieceRatio limits how much longer preparing takes with piece CIDs. Their tree takes four times the hashing of a
 // shard, and each bit of the data is shifted for it.
 const pieceRatio = 5
 
-// measurePieces compares guppy with and without piece CIDs, on one engine: they know of none.
+// measurePieces compares guppy with and without piece CIDs, on one engine: engines do not know of piece CIDs.
 func measurePieces(ctx context.Context, b *bench, r *report) error {
 	on := b.running[0]
 	for _, c := range b.corpora {
@@ -21,6 +21,7 @@ func measurePieces(ctx context.Context, b *bench, r *report) error {
 		if err != nil {
 			return err
 		}
+
 		without, with := newTimes(s.walls(0)), newTimes(s.walls(1))
 		r.Further = append(r.Further,
 			line{Corpus: c.name, Engine: on.name, Program: "guppy", Times: without},

@@ -29,6 +29,7 @@ func (b *bench) round(ctx context.Context, source string, s *series) error {
 	}
 	s.limits = append(s.limits, took)
 	b.say("  limit     %.3f s", took.Seconds())
+
 	for i, e := range b.running {
 		if err := b.prepare(ctx, source, e, s, i); err != nil {
 			return err

@@ -15,10 +15,11 @@ func printJSON(w io.Writer, r *report) error {
 	return encoder.Encode(r)
 }
 
-// printText prints the times, then how all that has a target compares with it.
+// printText prints the times, and then how everything that has a target compares with it.
 func printText(w io.Writer, r *report) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s, %s, %d CPUs, tmpfs: %t\n", r.Go, r.System, r.CPUs, r.Tmpfs)
+
 	text.WriteString("\ncorpus\tprogram\tmedian\tmin\truns\n")
 	for _, c := range r.Corpora {
 		text.WriteString(c.Limit.row(c.Name, "limit"))
@@ -29,6 +30,7 @@ func printText(w io.Writer, r *report) error {
 	for _, l := range r.Further {
 		text.WriteString(l.Times.row(l.Corpus, l.Program+", "+l.Engine))
 	}
+
 	text.WriteString("\ncorpus\tengine\twhat\tvalue\ttarget\n")
 	for _, c := range r.Corpora {
 		for _, e := range c.Engines {
@@ -42,6 +44,7 @@ func printText(w io.Writer, r *report) error {
 			text.WriteString(k.row(l.Corpus, l.Engine))
 		}
 	}
+
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	if _, err := io.WriteString(table, text.String()); err != nil {
 		return err
@@ -61,13 +64,16 @@ func (k check) row(corpus, engine string) string {
 	return strings.Join([]string{corpus, engine, k.What, k.number(k.Value), k.bound(), verdict}, "\t") + "\n"
 }
 
-// printMarkdown prints a row for each corpus and engine, then one for each further check, targets in brackets.
+// printMarkdown prints a row for each corpus and engine, then one for each further check, with targets in brackets.
 func printMarkdown(w io.Writer, r *report) error {
 	var text strings.Builder
+
+	// Without the experiment prepare this table has no rows.
 	if len(r.Corpora) > 0 {
 		text.WriteString("| corpus | engine | limit | guppy | ratio | peak memory | database |\n")
 		text.WriteString("|---|---|---|---|---|---|---|\n")
 	}
+
 	for _, c := range r.Corpora {
 		for _, e := range c.Engines {
 			cells := []string{c.Name, e.Engine, fmt.Sprintf("%.2f s", c.Limit.Median), fmt.Sprintf("%.2f s", e.Times.Median)}
@@ -77,6 +83,7 @@ func printMarkdown(w io.Writer, r *report) error {
 			fmt.Fprintf(&text, "| %s |\n", strings.Join(cells, " | "))
 		}
 	}
+
 	text.WriteString(furtherMarkdown(r.Further))
 	_, err := io.WriteString(w, text.String())
 	return err
@@ -96,12 +103,13 @@ func furtherMarkdown(lines []line) string {
 	return text.String()
 }
 
-// cell is the value with its target, and what the value is for if its heading doesn't say that.
+// cell returns the value with its target, and what the value is counted per if its heading does not say that.
 func (k check) cell() string {
 	text := k.number(k.Value)
 	if _, per, found := strings.Cut(k.What, " per "); found {
 		text += " per " + per
 	}
+
 	text += " (" + k.bound() + ")"
 	if !k.OK {
 		text += " **over**"
@@ -109,7 +117,7 @@ func (k check) cell() string {
 	return text
 }
 
-// number has two decimals if it is a ratio or a time.
+// number formats a value, with two decimals if it is a ratio or a time.
 func (k check) number(value float64) string {
 	switch k.Unit {
 	case "":

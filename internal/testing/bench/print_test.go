@@ -56,6 +56,7 @@ func TestPrint(t *testing.T) {
 		"text":     {want: exampleText},
 		"markdown": {markdown: true, want: exampleMarkdown},
 	}
+
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder

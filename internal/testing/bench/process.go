@@ -10,36 +10,40 @@ import (
 	"time"
 )
 
-// cost is what a process took.
+// cost is the time and memory that a process took.
 type cost struct {
 	wall time.Duration
-	// memory is the most that was resident, in bytes. A kernel may begin to count at what this process had resident
-	// when it started the other, so this one stays small.
+	// memory is the most resident memory, in bytes. A kernel may start counting at what this process had resident
+	// when it started the other one, so this process stays small.
 	memory int64
 }
 
-// execute runs a program to its end, or kills it when the context ends, and returns its standard output.
+// execute runs a program to its end, or kills it if the context ends, and returns its standard output.
 func execute(ctx context.Context, environ []string, program string, args ...string) (cost, []byte, error) {
 	var stdout, stderr bytes.Buffer
 	command := exec.CommandContext(ctx, program, args...)
 	command.Env, command.Stdout, command.Stderr = environ, &stdout, &stderr
 	command.WaitDelay = 5 * time.Second
+
 	started := time.Now()
 	err := command.Run()
 	took := cost{wall: time.Since(started)}
+
 	if err != nil && ctx.Err() != nil {
 		return took, nil, context.Cause(ctx)
 	}
 	if err != nil {
 		return took, nil, fmt.Errorf("%s: %w\n%s", command, err, tail(stderr.Bytes()))
 	}
+
+	// The kernel knows the peak memory of a process that has ended.
 	if usage, ok := command.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		took.memory = usage.Maxrss * maxrssUnit()
 	}
 	return took, stdout.Bytes(), nil
 }
 
-// maxrssUnit is what the kernel counts resident memory in.
+// maxrssUnit is the unit in which the kernel counts resident memory.
 func maxrssUnit() int64 {
 	if runtime.GOOS == "darwin" {
 		return 1

@@ -31,6 +31,7 @@ func TestExecuteReportsFailure(t *testing.T) {
 func TestExecuteKillsWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
+
 	started := time.Now()
 	if _, _, err := execute(ctx, nil, "/bin/sleep", "60"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v", err)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// proxy passes TCP connections on to a server and delivers all bytes later, in each direction. It delays and does not
+// proxy forwards TCP connections to a server and delivers all bytes late, in each direction. It delays but does not
 // limit: any amount may be on its way, up to what a queue holds.
 type proxy struct {
 	listener net.Listener
@@ -27,7 +27,7 @@ const (
 	proxyQueue = 1024
 )
 
-// newProxy listens on a port of its own of this host. The caller must close it.
+// newProxy listens on a free port of this host. The caller must close it.
 func newProxy(ctx context.Context, target string, delay time.Duration) (*proxy, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
@@ -53,7 +53,8 @@ func (p *proxy) accept() {
 	}
 }
 
-// keep has a connection closed with the proxy.
+// keep registers a connection to be closed with the proxy. If the proxy is closed already, keep closes the
+// connection and returns false.
 func (p *proxy) keep(conn net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -65,7 +66,7 @@ func (p *proxy) keep(conn net.Conn) bool {
 	return true
 }
 
-// pass takes a connection through both directions to its end.
+// pass serves a connection in both directions until it ends.
 func (p *proxy) pass(client net.Conn) {
 	server, err := net.Dial("tcp", p.target)
 	if err != nil || !p.keep(server) {
@@ -79,17 +80,19 @@ func (p *proxy) pass(client net.Conn) {
 	_ = errors.Join(client.Close(), server.Close())
 }
 
-// packet is what arrived at one time.
+// packet is the data that arrived at one time.
 type packet struct {
 	data    []byte
 	arrived time.Time
 }
 
-// direct takes what comes from one side to the other, the end of it too.
+// direct forwards everything from one side to the other, including its end.
 func (p *proxy) direct(from, to net.Conn) {
 	queue := make(chan packet, proxyQueue)
 	var reading sync.WaitGroup
 	reading.Go(func() { read(from, queue) })
+
+	// After an error, packets are dropped until the reader has ended: it must not block on a full queue.
 	broken := false
 	for late := range queue {
 		time.Sleep(time.Until(late.arrived.Add(p.delay)))
@@ -101,6 +104,7 @@ func (p *proxy) direct(from, to net.Conn) {
 			_ = from.Close()
 		}
 	}
+
 	reading.Wait()
 	if half, ok := to.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
@@ -121,7 +125,7 @@ func read(from net.Conn, queue chan<- packet) {
 	}
 }
 
-// close breaks all connections, and returns once they have ended. It may be called more than once.
+// close breaks all connections and returns once they have ended. It may be called more than once.
 func (p *proxy) close() (err error) {
 	p.mu.Lock()
 	p.closed = true
@@ -134,7 +138,7 @@ func (p *proxy) close() (err error) {
 	return err
 }
 
-// closeOnce leaves it at that when something is closed already.
+// closeOnce ignores that something is closed already.
 func closeOnce(c io.Closer) error {
 	if err := c.Close(); !errors.Is(err, net.ErrClosed) {
 		return err

@@ -17,6 +17,7 @@ func echo(t *testing.T) (address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -29,6 +30,7 @@ func echo(t *testing.T) (address string) {
 			_ = conn.Close()
 		}
 	}()
+
 	t.Cleanup(func() {
 		_ = listener.Close()
 		<-done
@@ -42,11 +44,13 @@ func through(t *testing.T, delay time.Duration) (*proxy, *net.TCPConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	t.Cleanup(func() {
 		if err := p.close(); err != nil {
 			t.Error(err)
 		}
 	})
+
 	conn, err := net.Dial("tcp", p.address())
 	if err != nil {
 		t.Fatal(err)
@@ -55,18 +59,21 @@ func through(t *testing.T, delay time.Duration) (*proxy, *net.TCPConn) {
 	return p, conn.(*net.TCPConn)
 }
 
-// TestProxyDelaysAndDoesNotLimit sends far more than sockets hold, which is all on its way before any of it is back.
+// TestProxyDelaysAndDoesNotLimit sends far more than sockets hold. All of it is on its way before any of it is
+// back.
 func TestProxyDelaysAndDoesNotLimit(t *testing.T) {
 	const delay, size = time.Second, 32 << 20
 	_, conn := through(t, delay)
 	sent := make([]byte, size)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(sent)
+
 	began := time.Now()
 	written := make(chan error, 1)
 	go func() {
 		_, err := conn.Write(sent)
 		written <- errors.Join(err, conn.CloseWrite())
 	}()
+
 	first := make([]byte, 1)
 	if _, err := io.ReadFull(conn, first); err != nil {
 		t.Fatal(err)
@@ -74,6 +81,7 @@ func TestProxyDelaysAndDoesNotLimit(t *testing.T) {
 	if took := time.Since(began); took < 2*delay {
 		t.Errorf("the first byte was back after %v", took)
 	}
+
 	select {
 	case err := <-written:
 		if err != nil {
@@ -82,6 +90,7 @@ func TestProxyDelaysAndDoesNotLimit(t *testing.T) {
 	default:
 		t.Error("a byte was back before all were sent")
 	}
+
 	rest, err := io.ReadAll(conn)
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +108,7 @@ func TestProxyClosesWhatIsOpen(t *testing.T) {
 	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
+
 	if err := p.close(); err != nil {
 		t.Fatal(err)
 	}
@@ -119,6 +129,7 @@ func TestProxyBreaksOffWhatItCanNotPassOn(t *testing.T) {
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
+
 	p, err := newProxy(t.Context(), nowhere, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -127,6 +138,7 @@ func TestProxyBreaksOffWhatItCanNotPassOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if _, err := conn.Read(make([]byte, 1)); err == nil {
 		t.Error("a server that is not there has answered")
 	}

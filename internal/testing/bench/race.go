@@ -14,13 +14,13 @@ type variant struct {
 	jobs
 }
 
-// race has variants take turns on the same source and engine.
+// race lets variants take turns on the same source and engine.
 type race struct {
 	bench    *bench
 	on       running
 	source   string
 	variants []variant
-	// walls are the times of each variant.
+	// walls has the times of each variant.
 	walls [][]time.Duration
 	root  string
 }
@@ -29,7 +29,7 @@ func newRace(b *bench, on running, source string, variants []variant) *race {
 	return &race{bench: b, on: on, source: source, variants: variants, walls: make([][]time.Duration, len(variants))}
 }
 
-// turn runs every variant once, and returns errWrong when they differ in the root.
+// turn runs every variant once. It returns errWrong if their roots differ.
 func (r *race) turn(ctx context.Context) error {
 	for i, v := range r.variants {
 		err := r.bench.workspace.withDatabase(ctx, r.on, func(dir string, url dialect.Secret) error {
@@ -48,7 +48,7 @@ func (r *race) turn(ctx context.Context) error {
 	return nil
 }
 
-// forget drops the times, not the root.
+// forget drops the times and keeps the root.
 func (r *race) forget() { clear(r.walls) }
 
 func (r *race) lines(corpus string) (lines []line) {

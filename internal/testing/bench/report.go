@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// memoryTarget bounds the peak memory on every corpus, in MiB.
+// memoryTarget limits the peak memory on every corpus, in MiB.
 const memoryTarget = 200
 
-// report is all that was measured.
+// report is everything that was measured.
 type report struct {
 	Go      string         `json:"go"`
 	System  string         `json:"system"`
@@ -48,7 +48,7 @@ type corpusReport struct {
 type engineReport struct {
 	Engine string `json:"engine"`
 	Times  times  `json:"times"`
-	// PeakMemory is the highest of all runs, in bytes; Database the largest, less an empty one.
+	// PeakMemory is the highest of all runs, in bytes; Database is the largest size, less that of an empty one.
 	PeakMemory int64   `json:"peak_memory"`
 	Database   int64   `json:"database"`
 	Empty      int64   `json:"empty_database"`
@@ -62,7 +62,7 @@ type times struct {
 	Min    float64   `json:"min"`
 }
 
-// newTimes takes durations in nanoseconds.
+// newTimes converts durations to seconds.
 func newTimes[D ~int64](durations []D) times {
 	var t times
 	for _, d := range durations {

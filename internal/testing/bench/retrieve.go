@@ -13,20 +13,21 @@ import (
 	"time"
 )
 
-// What reading may take, in times of what it is compared with.
+// The most time that reading may take, as a multiple of what it is compared with.
 const (
 	retrieveTarget = 1.5 // of cp -r of the source
 	verifyTarget   = 1.3 // of hashing the shards once
 	exportTarget   = 1.5 // of cp -r of the shards
 )
 
-// hashCommand has this program hash all files below a directory, one after the other, and nothing else.
+// hashCommand makes this program hash all files below a directory, one after the other, and nothing else.
 const hashCommand = "hash"
 
 func runHash(ctx context.Context, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("%w: bench %s DIRECTORY", errUsage, hashCommand)
 	}
+
 	buffer := make([]byte, limitBuffer)
 	return filepath.WalkDir(args[0], func(path string, entry fs.DirEntry, err error) error {
 		if err = errors.Join(err, ctx.Err()); err != nil || entry.IsDir() {
@@ -36,13 +37,14 @@ func runHash(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		// Neither side has a method that would move the bytes in another way.
+
+		// Only Read and Write are left: other methods would move the bytes in another way.
 		_, err = io.CopyBuffer(struct{ io.Writer }{sha256.New()}, struct{ io.Reader }{file}, buffer)
 		return errors.Join(err, file.Close())
 	})
 }
 
-// readings are the times of what reads a prepared corpus, each after what it is compared with.
+// readings are the times of commands that read a prepared corpus, each after the time of its baseline.
 type readings struct {
 	bench   *bench
 	on      running
@@ -54,7 +56,7 @@ type readings struct {
 	copied, retrieved, hashed, verified, copiedShards, exported []time.Duration
 }
 
-// measureRetrieve compares reading with what can't be done without, on each corpus and engine.
+// measureRetrieve compares reading with its baselines, on each corpus and engine.
 func measureRetrieve(ctx context.Context, b *bench, r *report) error {
 	for _, c := range b.corpora {
 		err := b.withCorpus(ctx, c, func(dir string, _ contents) error {
@@ -74,17 +76,19 @@ func measureRetrieve(ctx context.Context, b *bench, r *report) error {
 	return nil
 }
 
-// retrieve prepares a corpus once and reads it again and again.
+// retrieve prepares a corpus once and reads it repeatedly.
 func (b *bench) retrieve(ctx context.Context, c corpus, on running, source string) (lines []line, err error) {
 	_, err = b.guppy.withDatabase(ctx, on, func(dir string, environ []string) error {
 		_, output, err := execute(ctx, environ, b.guppy.program, "prepare", source, "--data-dir", dir, "--json")
 		if err != nil {
 			return err
 		}
+
 		var done preparation
 		if err := json.Unmarshal(output, &done); err != nil {
 			return fmt.Errorf("%w: %w", errWrong, err)
 		}
+
 		x := &readings{bench: b, on: on, source: source, dataDir: dir, environ: environ, root: done.RootCID}
 		name := fmt.Sprintf("retrieve %s, %s", c.name, on.name)
 		err = b.warmed(name, func() error { return x.round(ctx) }, x.forget)
@@ -112,7 +116,7 @@ func (x *readings) round(ctx context.Context) error {
 		x.timed(ctx, &x.exported, func(out string) []string { return guppy("export", x.root, "-o", out) }))
 }
 
-// timed runs a command that may write to a path below a fresh directory, which is removed after that.
+// timed runs a command that may write to a path below a fresh directory, and then removes the directory.
 func (x *readings) timed(ctx context.Context, walls *[]time.Duration, command func(out string) []string) error {
 	dir, err := x.bench.workspace.fresh("read")
 	if err != nil {
@@ -128,6 +132,7 @@ func (x *readings) lines(corpus string) []line {
 	if len(x.exported) == 0 {
 		return nil
 	}
+
 	var lines []line
 	for _, pair := range []struct {
 		baseline, what  string

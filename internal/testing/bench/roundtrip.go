@@ -11,12 +11,12 @@ import (
 	"github.com/guppy-prep/guppy/migrate"
 )
 
-// roundTrips compares a database that is near with one that is far away.
+// roundTrips compares a database near by with one far away.
 type roundTrips struct{ delay time.Duration }
 
 func newRoundTrips() roundTrips { return roundTrips{5 * time.Millisecond} }
 
-// near is a server whose databases have tables before they are used, as an operator makes them.
+// near is a server whose databases have their tables before they are used, as operators make them.
 type near struct{ server }
 
 func (n near) create(ctx context.Context, dir string) (dialect.Secret, error) {
@@ -28,7 +28,7 @@ func (n near) create(ctx context.Context, dir string) (dialect.Secret, error) {
 	return database, err
 }
 
-// far is such a server on the other side of a proxy. Only who asks for a database goes through it.
+// far is a near server on the other side of a proxy. Only users of its databases go through the proxy.
 type far struct {
 	near
 	proxy *proxy
@@ -54,6 +54,7 @@ func (x roundTrips) measure(ctx context.Context, b *bench, r *report) error {
 		if !ok {
 			continue
 		}
+
 		for _, c := range b.corpora {
 			lines, err := x.compare(ctx, b, on.name, near{plain}, c)
 			if err != nil {
@@ -70,11 +71,13 @@ func (x roundTrips) compare(ctx context.Context, b *bench, name string, here nea
 	if err != nil {
 		return nil, err
 	}
+
 	proxy, err := newProxy(ctx, address, x.delay)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, proxy.close()) }()
+
 	places := []running{{name: name, engine: here}, {name: name + " far away", engine: far{here, proxy}}}
 	s := series{corpus: c, runs: make([][]prepared, len(places))}
 	err = b.withCorpus(ctx, c, func(dir string, written contents) error {

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// series is all runs on one corpus.
+// series has all runs on one corpus.
 type series struct {
 	corpus   corpus
 	contents contents
 	limits   []time.Duration
-	// runs has those of each engine.
+	// runs has the runs of each engine.
 	runs  [][]prepared
 	first *preparation
 }
 
-// add takes a run of the i-th engine. It returns errWrong if the result isn't that of the corpus, or not that of the
-// runs before.
+// add adds a run of the i-th engine. It returns errWrong if the result does not match the corpus, or differs from
+// earlier runs.
 func (s *series) add(i int, run prepared) error {
 	if err := run.check(s.contents); err != nil {
 		return err
@@ -28,12 +28,12 @@ func (s *series) add(i int, run prepared) error {
 	return run.same(*s.first)
 }
 
-// forget drops what was measured, not what the runs gave.
+// forget drops the measurements and keeps the results of the runs.
 func (s *series) forget() {
 	s.limits, s.runs = nil, make([][]prepared, len(s.runs))
 }
 
-// walls are the times that the runs of the i-th engine took.
+// walls returns the times of the i-th engine's runs.
 func (s *series) walls(i int) (walls []time.Duration) {
 	for _, run := range s.runs[i] {
 		walls = append(walls, run.wall)
@@ -58,10 +58,12 @@ func (s *series) engineReport(e running, i int, limit times) engineReport {
 		memory = append(memory, run.memory)
 		sizes = append(sizes, run.database-e.empty)
 	}
+
 	r := engineReport{
 		Engine: e.name, Times: newTimes(s.walls(i)), PeakMemory: slices.Max(memory), Database: slices.Max(sizes),
 		Empty: e.empty,
 	}
+
 	perUnit := float64(r.Database) / float64(s.corpus.count(*s.first))
 	target := s.corpus.targets[e.name]
 	r.Checks = []check{

@@ -40,6 +40,7 @@ func TestSeriesRefusesWrongResults(t *testing.T) {
 			if err := errors.Join(s.add(0, good()), s.add(1, good())); err != nil {
 				t.Fatal(err)
 			}
+
 			s.forget()
 			bad := good()
 			spoil(&bad)
@@ -79,6 +80,7 @@ func TestSeriesReport(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+
 			r := s.report([]running{{name: "e", empty: 100}})
 			if got := r.Engines[0]; !slices.Equal(got.Checks, test.want) || got.Database != 900 {
 				t.Errorf("have %+v, want %+v", got, test.want)
@@ -104,6 +106,7 @@ func TestMedian(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		values := rapid.SliceOfN(rapid.Float64Range(0, 1e6), 1, 20).Draw(t, "values")
 		m := median(values)
+
 		below, above := 0, 0
 		for _, v := range values {
 			if v < m {
@@ -113,10 +116,12 @@ func TestMedian(t *testing.T) {
 				above++
 			}
 		}
+
 		if below > len(values)/2 || above > len(values)/2 {
 			t.Fatalf("median %v: %d below, %d above", m, below, above)
 		}
 	})
+
 	if got := median([]float64{4, 1, 2, 3}); got != 2.5 {
 		t.Errorf("median of four is %v", got)
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/source"
 )
 
-// slow is a file system that answers late, as a NAS does: each open, read and listing takes so much longer.
+// slow is a file system that answers late, as a NAS does: each open, read and listing takes longer by latency.
 type slow struct {
 	source.FS
 	latency time.Duration

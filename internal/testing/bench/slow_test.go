@@ -16,12 +16,14 @@ func TestSlowDelaysEachOpenReadAndListing(t *testing.T) {
 	if err := os.WriteFile(path, []byte("content"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+
 	files := slow{source.Local(), latency}
 	file, err := files.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close() //nolint:errcheck // nothing was written
+
 	buffer := make([]byte, 3)
 	calls := map[string]func() error{
 		"open": func() error {
@@ -35,6 +37,7 @@ func TestSlowDelaysEachOpenReadAndListing(t *testing.T) {
 		"read at": func() error { _, err := file.ReadAt(buffer, 4); return err },
 		"list":    func() error { _, err := files.ReadDir(dir); return err },
 	}
+
 	for name, call := range calls {
 		began := time.Now()
 		if err := call(); err != nil {
@@ -44,6 +47,7 @@ func TestSlowDelaysEachOpenReadAndListing(t *testing.T) {
 			t.Errorf("%s took %v", name, took)
 		}
 	}
+
 	if _, err := files.Open(filepath.Join(dir, "absent")); !os.IsNotExist(err) {
 		t.Errorf("absent: %v", err)
 	}

@@ -2,7 +2,7 @@ package main
 
 import "golang.org/x/sys/unix"
 
-// space is how much may be written to a directory's file system, and whether that is in memory.
+// space returns how much may be written to a directory's file system, and whether that is in memory.
 func space(dir string) (free int64, tmpfs bool, err error) {
 	var stat unix.Statfs_t
 	if err := unix.Statfs(dir, &stat); err != nil {

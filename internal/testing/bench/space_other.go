@@ -4,5 +4,5 @@ package main
 
 import "math"
 
-// space can't tell here.
+// space can't find out on this system.
 func space(string) (free int64, tmpfs bool, err error) { return math.MaxInt64, false, nil }

@@ -11,23 +11,23 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// transfers tells how long it takes to copy a repository from one engine to another, all checks included, against
-// inserting as many nodes into the same engine.
+// transfers measures how long it takes to copy a repository from one engine to another, including all checks,
+// against inserting as many nodes into the same engine.
 type transfers struct{ nodes, shardNodes int }
 
 const (
-	// transferTarget is in rows a second.
+	// transferTarget is in rows per second.
 	transferTarget = 100_000
-	// insertTarget bounds the time of a transfer, in times of the inserts.
+	// insertTarget limits the time of a transfer, as a multiple of the time of the inserts.
 	insertTarget = 2
 )
 
 func newTransfers() transfers { return transfers{nodes: 1_000_000, shardNodes: 25_999} }
 
-// room is for the source, its copy and their logs.
+// room returns the space for the source, its copy and their logs.
 func (x transfers) room() int64 { return 2 * int64(x.nodes) * nodeRoom }
 
-// measure copies from each engine to each other one.
+// measure copies from each engine to every other one.
 func (x transfers) measure(ctx context.Context, b *bench, r *report) error {
 	for _, from := range b.running {
 		for _, to := range b.running {
@@ -50,11 +50,14 @@ func (x transfers) compare(ctx context.Context, b *bench, from, to running) (lin
 		if _, err := migrate.New(source).Ensure(ctx, true); err != nil {
 			return err
 		}
+
 		return withRepository(ctx, source, func(repo *sqlrepo.Repository) error {
 			filled, err := lookups{nodes: x.nodes, shardNodes: x.shardNodes, digests: 1}.fill(ctx, repo, b.seed)
 			if err != nil {
 				return err
 			}
+
+			// Inserts and copies take turns on the same engine.
 			var inserted, copied []time.Duration
 			name := fmt.Sprintf("%s to %s", from.name, to.name)
 			err = b.warmed(name, func() error {
@@ -78,6 +81,7 @@ func (x transfers) timed(ctx context.Context, b *bench, on running, walls *[]tim
 			return err
 		}
 		defer func() { err = errors.Join(err, db.Close()) }()
+
 		began := time.Now()
 		err = fn(db)
 		*walls = append(*walls, time.Since(began))
@@ -92,13 +96,14 @@ func copyAll(ctx context.Context, repo *sqlrepo.Repository, db *dialect.DB) erro
 
 var nodeColumns = []string{"prefix", "shard", "position", "length", "codec", "suffix"}
 
-// insert adds nodes the way that the repository does, shard by shard, in one transaction.
+// insert adds nodes as the repository does, shard by shard, in one transaction.
 func (x transfers) insert(ctx context.Context, db *dialect.DB, seed uint64) (err error) {
 	tx, err := db.Begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, tx.Release()) }()
+
 	random := newDigests(seed)
 	for first := 0; first < x.nodes; first += x.shardNodes {
 		err := db.BulkInsert(ctx, tx, "nodes", nodeColumns, min(x.shardNodes, x.nodes-first), func(i int) []any {
@@ -109,6 +114,7 @@ func (x transfers) insert(ctx context.Context, db *dialect.DB, seed uint64) (err
 			return errors.Join(err, tx.Rollback(ctx))
 		}
 	}
+
 	return tx.Commit(ctx)
 }
 

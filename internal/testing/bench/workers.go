@@ -8,15 +8,15 @@ import (
 	"github.com/guppy-prep/guppy/internal/config"
 )
 
-// workers tells what more workers, and reading ahead, do for a source that answers late.
+// workers measures the effect of more workers, and of reading ahead, for a source that answers late.
 type workers struct {
 	latency time.Duration
 	// many has many small shards, each of which is read file by file.
 	many      corpus
 	shardSize int64
-	// near is prepared as it is and late, with all reading ahead.
+	// near is prepared without and with latency, with full read-ahead.
 	near corpus
-	// rounds is the most that is run, since waiting takes long and varies little.
+	// rounds is the most rounds to run, since waiting takes long and varies little.
 	rounds int
 }
 
@@ -49,7 +49,7 @@ func (x workers) measure(ctx context.Context, b *bench, r *report) error {
 	return x.readingAhead(ctx, b, r)
 }
 
-// scaling has many shards packed side by side.
+// scaling packs many shards side by side.
 func (x workers) scaling(ctx context.Context, b *bench, r *report) error {
 	return b.withCorpus(ctx, x.many, func(dir string, _ contents) error {
 		for _, on := range b.running {
@@ -63,7 +63,7 @@ func (x workers) scaling(ctx context.Context, b *bench, r *report) error {
 	})
 }
 
-// speedups compares all that work four at a time with one worker.
+// speedups compares everything that works four at a time with one worker.
 func (x workers) speedups(lines []line) []line {
 	one := lines[0].Times.Median
 	for i, v := range x.variants() {
@@ -75,16 +75,19 @@ func (x workers) speedups(lines []line) []line {
 	return lines
 }
 
-// readingAhead has one shard packed by one worker.
+// readingAhead packs one shard with one worker.
 func (x workers) readingAhead(ctx context.Context, b *bench, r *report) error {
 	settings, err := config.Load(config.Input{HomeDir: b.workspace.dir})
 	if err != nil {
 		return err
 	}
+
+	// Both variants read ahead as guppy does by default.
 	local := jobs{number: 1, workers: 1, readAhead: settings.Prepare.ReadAhead, shardSize: settings.Prepare.ShardSize}
 	late := local
 	late.latency = x.latency
 	variants := []variant{{"1 worker, local", local}, {fmt.Sprintf("1 worker, %s late", x.latency), late}}
+
 	return b.withCorpus(ctx, x.near, func(dir string, _ contents) error {
 		for _, on := range b.running {
 			race := newRace(b, on, dir, variants)
@@ -92,6 +95,7 @@ func (x workers) readingAhead(ctx context.Context, b *bench, r *report) error {
 			if err != nil {
 				return err
 			}
+
 			lines := race.lines(x.near.name)
 			lines[1].Checks = []check{within("time of 1 worker, late / local", "",
 				lines[1].Times.Median/lines[0].Times.Median, lateTarget)}

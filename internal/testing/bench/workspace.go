@@ -16,24 +16,28 @@ type workspace struct {
 	keep  bool
 }
 
-// newWorkspace makes a directory below parent, or where it is best, with this much space.
+// newWorkspace makes a directory with this much space below parent, or in the best place if parent is "".
 func newWorkspace(parent string, need int64, keep bool) (*workspace, error) {
 	if parent == "" {
 		parent = bestParent(need)
 	}
+
 	free, tmpfs, err := space(parent)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", parent, err)
 	}
+
 	if free < need {
 		return nil, fmt.Errorf("%s has %d MiB free, the benchmark needs %d (see -dir and -corpus)",
 			parent, free>>20, need>>20)
 	}
+
 	dir, err := os.MkdirTemp(parent, "guppy-bench-")
 	if err != nil {
 		return nil, err
 	}
-	// The database server runs as another user where this program runs as root.
+
+	// The database server runs as another user if this program runs as root.
 	if err := os.Chmod(dir, 0o711); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}

@@ -25,9 +25,11 @@ func TestWorkspace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 				t.Errorf("a fresh directory holds %v (%v)", left, err)
 			}
+
 			if err := errors.Join(w.done(dir), w.close()); err != nil {
 				t.Error(err)
 			}

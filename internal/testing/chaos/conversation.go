@@ -12,14 +12,14 @@ import (
 	"sync/atomic"
 )
 
-// conversation is one connection through a relay. The messages are those of
+// conversation is one connection through a relay. Its messages are described in
 // https://www.postgresql.org/docs/current/protocol-message-formats.html
 type conversation struct {
 	relay          *Relay
 	client, server net.Conn
-	// asked is set while the server has to say something, losing when that is to be lost.
+	// asked is set while the server owes an answer, losing while that answer is to be lost.
 	asked, losing atomic.Bool
-	// parsed is the statement that the client last sent, statements are those of the transaction that it is in.
+	// parsed is the statement that the client last sent. statements are those of its open transaction.
 	parsed     string
 	statements []string
 	inside     bool
@@ -58,22 +58,24 @@ func (c *conversation) requests() error {
 	return err
 }
 
-// message reads one message, whose length stands behind the bytes of its type.
+// message reads one message. Its length follows the bytes of its type.
 func message(in io.Reader, typed int) ([]byte, error) {
 	head := make([]byte, typed+4)
 	if _, err := io.ReadFull(in, head); err != nil {
 		return nil, err
 	}
+
 	length := int(binary.BigEndian.Uint32(head[typed:])) + typed
 	if length < len(head) {
 		return nil, io.ErrUnexpectedEOF
 	}
+
 	whole := append(make([]byte, 0, length), head...)[:length]
 	_, err := io.ReadFull(in, whole[len(head):])
 	return whole, err
 }
 
-// note keeps track of the client's transaction, and returns what is lost of a commit.
+// note follows the client's transaction and returns what is lost of a commit.
 func (c *conversation) note(kind byte, body []byte) Loss {
 	switch kind {
 	case 'P':
@@ -106,7 +108,7 @@ func (c *conversation) execute(statement string) (loss Loss) {
 		c.statements = slices.Delete(c.statements, 0, len(c.statements))
 	}
 
-	// The answer is kept back until it is whole: a client that lost its connection earlier would cancel the commit.
+	// Keep the answer back until it is whole: a client that lost its connection earlier would cancel the commit.
 	if loss == Answer {
 		c.losing.Store(true)
 	}
@@ -129,6 +131,7 @@ func (c *conversation) answers() error {
 			}
 			continue
 		}
+
 		if _, err = out.Write(answer); err == nil && in.Buffered() == 0 {
 			err = out.Flush()
 		}

@@ -18,13 +18,14 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// bothHosts names two servers in one URL, of which clients take the one that can be written to.
+// bothHosts returns one URL for two servers. Clients take the one that can be written to.
 func bothHosts(t *testing.T, first, second *pgtest.Server) string {
 	t.Helper()
 	u, err := url.Parse(first.URL())
 	must(t, err)
 	other, err := url.Parse(second.URL())
 	must(t, err)
+
 	u.Host += "," + other.Host
 	query := u.Query()
 	query.Set("target_session_attrs", "read-write")
@@ -32,7 +33,7 @@ func bothHosts(t *testing.T, first, second *pgtest.Server) string {
 	return u.String()
 }
 
-// TestAStandbyTakesOver when the server crashes in the middle of packing.
+// TestAStandbyTakesOver checks that a standby takes over when the server crashes in the middle of packing.
 func TestAStandbyTakesOver(t *testing.T) {
 	t.Parallel()
 	want := undisturbed(t)
@@ -40,20 +41,23 @@ func TestAStandbyTakesOver(t *testing.T) {
 	standby := primary.StartStandby(t)
 	settings := dialect.Settings{URL: dialect.Secret(bothHosts(t, primary, standby))}
 	f := newFixture(t, enginetest.MustOpen(t, settings))
+
 	var failover sync.WaitGroup
 	defer failover.Wait()
 	f.store = &calling{Store: f.store, at: 10, call: func() {
 		primary.Stop(pgtest.Immediate)
 		failover.Go(standby.Promote)
 	}}
+
 	f.together(enginetest.MustOpen(t, settings), enginetest.MustOpen(t, settings))
 	failover.Wait()
+
 	f.requireOutcome(want)
 	f.requireReads()
 	f.requireTidy(enginetest.MustOpen(t, settings))
 }
 
-// calling calls back once, at a certain commit of a blob.
+// calling calls a function once, at a certain commit of a blob.
 type calling struct {
 	store.Store
 	at   int
@@ -86,7 +90,8 @@ func (b *callingBlob) Commit(ctx context.Context, name string) (string, error) {
 	return b.Blob.Commit(ctx, name)
 }
 
-// TestAServerThatStaysAwayStopsTheWorker after a time, and tells of it once; the next run goes on with what was done.
+// TestAServerThatStaysAwayStopsTheWorker checks that a worker stops after a time, and logs the outage once. The
+// next run goes on with what was done.
 func TestAServerThatStaysAwayStopsTheWorker(t *testing.T) {
 	t.Parallel()
 	want := undisturbed(t)
@@ -96,15 +101,19 @@ func TestAServerThatStaysAwayStopsTheWorker(t *testing.T) {
 	db := enginetest.MustOpen(t, settings)
 	f := newFixture(t, db)
 	f.store = &calling{Store: f.store, at: 10, call: func() { server.Stop(pgtest.Immediate) }}
+
 	job := f.job(db)
 	db.Log = slog.New(slog.NewTextHandler(&log, nil))
 	job.Repo = sqlrepo.New(db, sqlrepo.WithRetryFor(time.Second))
+
 	if _, err := job.Run(t.Context()); !errors.Is(err, sqlrepo.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
+
 	if away := strings.Count(log.String(), "is away"); away != 1 || strings.Contains(log.String(), "is back") {
 		t.Errorf("the log tells of %d outages: %s", away, &log)
 	}
+
 	server.Start()
 	f.together(enginetest.MustOpen(t, settings))
 	f.requireOutcome(want)

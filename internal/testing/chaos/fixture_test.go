@@ -29,12 +29,12 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 const shardSize = 64 << 10
 
-// many has many small shards, and some files that span them. Copies of a file have blocks in common.
+// many has many small shards, and some files that span them. Copies of a file share blocks.
 var many = sourcetest.Tree{Dirs: 4, Files: 25, Seed: 5, Latency: time.Millisecond, SizeOf: func(dir, file int) int64 {
 	return map[int]int64{3: 60_000, 9: 0}[file] + int64(file*1300+dir*7)
 }}
 
-// fixture is a space with one source and its first upload, in a repository and a store of their own.
+// fixture is a space with one source and its first upload, in its own repository and store.
 type fixture struct {
 	t      *testing.T
 	repo   *sqlrepo.Repository
@@ -53,6 +53,7 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 	ctx := t.Context()
 	f := &fixture{t: t, repo: sqlrepo.New(db), dir: filepath.Join(t.TempDir(), "shards"),
 		files: sourcetest.NewCounting(sourcetest.NewSynthetic(many)), limits: limits}
+
 	var err error
 	f.space, err = f.repo.AddSpace(ctx, sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: shardSize})
 	must(t, err)
@@ -61,20 +62,22 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 		Space: f.space.ID, Name: "source", Path: []byte(sourcetest.Root), SourceOptions: options,
 	})
 	must(t, err)
+
 	f.store, err = store.OpenDirectory(f.dir)
 	must(t, err)
 	f.fresh = sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: shardSize, SourceOptions: options}
 	f.fresh.Store, err = f.store.Identify(ctx)
 	must(t, err)
+
 	_, err = f.repo.OpenUpload(ctx, f.source.ID, f.fresh)
 	must(t, err)
 	return f
 }
 
-// limits have leases end soon, and workers never give up.
+// limits make leases end soon and keep workers from giving up.
 var limits = pipeline.Limits{Lease: time.Second, MaxAttempts: 1000, RunAhead: 2, Pause: time.Millisecond}
 
-// job prepares the source over a connection of its own.
+// job prepares the source over its own connection.
 func (f *fixture) job(db *dialect.DB) pipeline.Job {
 	return pipeline.Job{
 		Repo: sqlrepo.New(db), Store: f.store, FS: f.files, Space: f.space, Source: f.source,
@@ -83,7 +86,7 @@ func (f *fixture) job(db *dialect.DB) pipeline.Job {
 	}
 }
 
-// worker is one beside a job.
+// worker works beside a job.
 func (f *fixture) worker(db *dialect.DB) pipeline.Worker {
 	job := f.job(db)
 	site := &pipeline.Site{Space: f.space, Store: f.store, FS: source.FS(f.files), Root: sourcetest.Root}
@@ -94,33 +97,40 @@ func (f *fixture) worker(db *dialect.DB) pipeline.Worker {
 	}
 }
 
-// together has a job and workers, each over a connection of its own, complete the upload.
+// together lets a job and workers, each over its own connection, complete the upload.
 func (f *fixture) together(dbs ...*dialect.DB) {
 	f.t.Helper()
 	var working sync.WaitGroup
 	began := make(chan struct{})
+
 	for i, db := range dbs {
 		working.Go(func() {
 			var err error
-			if i > 0 { // they would have completed the upload before a job that a fault holds up, which then begins another
+			// Workers wait for the job to begin. Otherwise they could complete the upload before a job that a fault
+			// holds up, and the job would begin another one.
+			if i > 0 {
 				<-began
 			} else {
 				f.log.begins(began)
 			}
+
 			if job := f.job(db); i == 0 {
 				_, err = job.Run(f.t.Context())
 			} else {
 				worker := f.worker(db)
 				err = worker.Run(f.t.Context())
 			}
+
 			if err != nil {
 				f.t.Errorf("worker %d: %v", i, err)
 			}
+
 			if i == 0 {
 				f.log.end()
 			}
 		})
 	}
+
 	working.Wait()
 }
 
@@ -136,8 +146,10 @@ func (f *fixture) outcome() outcome {
 	f.t.Helper()
 	upload, err := f.repo.Upload(f.t.Context(), 1)
 	must(f.t, err)
+
 	var dump bytes.Buffer
 	must(f.t, f.repo.Dump(f.t.Context(), &dump))
+
 	shards, err := filepath.Glob(filepath.Join(f.dir, "*.car"))
 	must(f.t, err)
 	for i := range shards {
@@ -146,7 +158,7 @@ func (f *fixture) outcome() outcome {
 	return outcome{upload.RootCID.String(), unlike.ReplaceAllString(dump.String(), ""), shards}
 }
 
-// undisturbed is the outcome of one worker on SQLite.
+// undisturbed returns the outcome of one worker on SQLite.
 func undisturbed(t *testing.T) outcome {
 	t.Helper()
 	db := enginetest.Engines()[0].Open(t)
@@ -183,7 +195,7 @@ func firstDifference(got, want string) string {
 	return "it is cut off"
 }
 
-// requireTidy runs the source once more, unchanged: nothing is left of those that were disturbed.
+// requireTidy runs the source once more, unchanged. Nothing may be left of the disturbed work.
 func (f *fixture) requireTidy(db *dialect.DB) {
 	f.t.Helper()
 	job := f.job(db)
@@ -192,6 +204,7 @@ func (f *fixture) requireTidy(db *dialect.DB) {
 	if result.Upload.ID != 2 || result.Upload.State != sqlrepo.Complete {
 		f.t.Errorf("upload %d is %s", result.Upload.ID, result.Upload.State)
 	}
+
 	entries, err := os.ReadDir(f.dir)
 	must(f.t, err)
 	for _, entry := range entries {
@@ -200,16 +213,18 @@ func (f *fixture) requireTidy(db *dialect.DB) {
 			f.t.Errorf("%s is left over", name)
 		}
 	}
+
 	var leased int
 	must(f.t, db.Writer.GetContext(f.t.Context(), &leased,
 		"SELECT (SELECT COUNT(*) FROM shards WHERE token <> 0) + (SELECT COUNT(*) FROM uploads WHERE token <> 0)"))
 	if leased != 0 {
 		f.t.Errorf("%d leases are left over", leased)
 	}
+
 	checktest.Sound(f.t, sqlrepo.New(db), f.dir)
 }
 
-// requireReads allows each byte one reading, and one more for each lease that was lost.
+// requireReads allows one reading of each byte, and one more for each lost lease.
 func (f *fixture) requireReads() {
 	f.t.Helper()
 	upload, err := f.repo.Upload(f.t.Context(), 1)
@@ -226,11 +241,11 @@ type countingLog struct {
 	mu       sync.Mutex
 	count    int
 	messages map[string]int
-	// began, if any, is closed with the next job that begins.
+	// began, if not nil, is closed when the next job begins.
 	began chan struct{}
 }
 
-// lostWork are the messages that tell of work which somebody has to do again.
+// lostWork are the messages about work that must be done again.
 var lostWork = map[string]bool{
 	"lost the lease: others have taken over": true, "work failed": true, "could not give work back": true,
 }
@@ -241,14 +256,14 @@ func (l *countingLog) lost() int {
 	return l.count
 }
 
-// begins has a channel closed when a job has begun.
+// begins closes a channel when a job has begun.
 func (l *countingLog) begins(began chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.began = began
 }
 
-// end lets those go on that wait for a job which has failed before it began.
+// end releases those that wait for a job which failed before it began.
 func (l *countingLog) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -266,9 +281,11 @@ func (l *countingLog) Handle(_ context.Context, record slog.Record) error {
 		close(l.began)
 		l.began = nil
 	}
+
 	if l.messages == nil {
 		l.messages = map[string]int{}
 	}
+
 	l.messages[record.Message]++
 	if lostWork[record.Message] {
 		l.count++

@@ -13,13 +13,13 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
-// commits are the kinds of transactions that a preparation commits, each with what its statements have in common with
-// no other's.
+// commits are the kinds of transactions that a preparation commits, each with the parts that only its statements
+// have.
 var commits = []struct {
 	name string
-	// alone tells a statement that is a transaction by itself.
+	// alone is true for a statement that is a transaction by itself.
 	alone bool
-	// having are parts of its statements.
+	// having are parts of the transaction's statements.
 	having []string
 }{
 	{"open the upload", false, []string{"SELECT id FROM sources", "UPDATE uploads SET", "started_at"}},
@@ -35,8 +35,8 @@ var commits = []struct {
 	{"complete the upload", false, []string{"finished_at = $", "INSERT INTO indexes", "UPDATE shards SET blob_index"}},
 }
 
-// TestAnswersOfCommitsAreLost lets a connection break right after a commit of each kind went through. It costs no
-// lease: nobody waits for the end of one.
+// TestAnswersOfCommitsAreLost breaks the connection right after a commit of each kind has succeeded. That costs no
+// lease, and nobody waits for the end of one.
 func TestAnswersOfCommitsAreLost(t *testing.T) {
 	t.Parallel()
 	want := undisturbed(t)
@@ -46,19 +46,23 @@ func TestAnswersOfCommitsAreLost(t *testing.T) {
 			f := newFixture(t, enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(url)}))
 			relay := chaos.StartRelay(t, url)
 			db := enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(relay.URL())})
+
 			loser := losing{alone: commit.alone, having: commit.having, most: 3}
 			relay.Lose(loser.loses)
 			long := limits
 			long.Lease = time.Minute
 			f.limits = long
+
 			began := time.Now()
 			f.together(db)
 			if took := time.Since(began); took > long.Lease/2 {
 				t.Errorf("it took %v: a lease was waited for", took)
 			}
+
 			if loser.lost() == 0 {
 				t.Error("no answer was lost")
 			}
+
 			f.requireOutcome(want)
 			f.requireReads()
 			if f.log.lost() > 0 {
@@ -89,9 +93,11 @@ func (l *losing) loses(statements []string) chaos.Loss {
 			return chaos.Nothing
 		}
 	}
+
 	if l.count == l.most {
 		return chaos.Nothing
 	}
+
 	l.count++
 	return chaos.Answer
 }

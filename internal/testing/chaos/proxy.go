@@ -1,4 +1,4 @@
-// Package chaos gives tests a network between guppy and its database server that fails in the ways networks do.
+// Package chaos gives tests a network between guppy and its database server that fails as networks do.
 package chaos
 
 import (
@@ -13,14 +13,14 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Proxy stands between clients and a database server. What it can't do is an error of its test.
+// Proxy stands between clients and a database server. If it fails, its test fails.
 type Proxy struct {
 	tb    testing.TB
 	url   *url.URL
 	proxy *toxiproxy.Proxy
 }
 
-// StartProxy starts a proxy before the server of a postgres:// URL. It ends when the test does.
+// StartProxy starts a proxy in front of the server of a postgres:// URL. It ends when the test does.
 func StartProxy(tb testing.TB, location string) *Proxy {
 	tb.Helper()
 	server := parse(tb, location)
@@ -41,7 +41,7 @@ func parse(tb testing.TB, location string) *url.URL {
 	return server
 }
 
-// URL leads to the server through the proxy.
+// URL returns the URL of the server through the proxy.
 func (p *Proxy) URL() string { return through(p.url, p.proxy.Listen) }
 
 func through(server *url.URL, address string) string {
@@ -50,7 +50,7 @@ func through(server *url.URL, address string) string {
 	return u.String()
 }
 
-// Cut breaks all connections, and refuses others until Reconnect is called.
+// Cut breaks all connections and refuses new ones until Reconnect is called.
 func (p *Proxy) Cut() { p.proxy.Stop() }
 
 // Reconnect ends a Cut.
@@ -61,7 +61,7 @@ func (p *Proxy) Reconnect() {
 	}
 }
 
-// Toxic is a disturbance of both directions, by the names and attributes that toxiproxy has for it.
+// Toxic is a disturbance of both directions, with toxiproxy's names and attributes.
 type Toxic struct {
 	Type       string
 	Attributes string
@@ -69,23 +69,23 @@ type Toxic struct {
 
 // The disturbances.
 var (
-	// BlackHole swallows all bytes for as long as it lasts, and then breaks the connections.
+	// BlackHole swallows all bytes while it lasts, and then breaks the connections.
 	BlackHole = Toxic{"timeout", `{"timeout": 0}`}
-	// Reset breaks each connection with the next bytes that go over it.
+	// Reset breaks each connection at the next bytes that go over it.
 	Reset = Toxic{"reset_peer", `{"timeout": 0}`}
 )
 
-// Delay makes bytes late.
+// Delay delivers bytes late.
 func Delay(milliseconds, jitter int) Toxic {
 	return Toxic{"latency", fmt.Sprintf(`{"latency": %d, "jitter": %d}`, milliseconds, jitter)}
 }
 
-// Limit breaks each connection once it has carried so many bytes in one direction.
+// Limit breaks each connection once it has carried this many bytes in one direction.
 func Limit(bytes int) Toxic { return Toxic{"limit_data", fmt.Sprintf(`{"bytes": %d}`, bytes)} }
 
 var directions = []string{"upstream", "downstream"}
 
-// Begin disturbs until the function that it returns is called.
+// Begin disturbs the connections until the returned function is called.
 func (p *Proxy) Begin(toxic Toxic) (end func()) {
 	p.tb.Helper()
 	for _, direction := range directions {
@@ -95,6 +95,7 @@ func (p *Proxy) Begin(toxic Toxic) (end func()) {
 			p.tb.Errorf("proxy: %v", err)
 		}
 	}
+
 	return func() {
 		for _, direction := range directions {
 			if err := p.proxy.Toxics.RemoveToxic(context.Background(), direction); err != nil {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Relay stands between clients and a PostgreSQL server and understands what they say to each other, without encryption.
-// It counts round trips, and loses answers.
+// Relay stands between clients and a PostgreSQL server and understands their unencrypted protocol. It counts round
+// trips and loses answers.
 type Relay struct {
 	url      *url.URL
 	listener net.Listener
@@ -22,7 +22,7 @@ type Relay struct {
 	loses func(statements []string) Loss
 }
 
-// Loss is what a relay loses of a commit, and breaks the connection.
+// Loss is the part of a commit that a relay loses. The relay breaks the connection then.
 type Loss int
 
 // The losses.
@@ -31,11 +31,11 @@ const (
 	Nothing Loss = iota
 	// Request keeps the commit from the server.
 	Request
-	// Answer lets the server commit, and keeps its answer from the client.
+	// Answer lets the server commit and keeps its answer from the client.
 	Answer
 )
 
-// StartRelay starts a relay before the server of a postgres:// URL. It ends when the test does.
+// StartRelay starts a relay in front of the server of a postgres:// URL. It ends when the test does.
 func StartRelay(tb testing.TB, location string) *Relay {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -48,14 +48,14 @@ func StartRelay(tb testing.TB, location string) *Relay {
 	return r
 }
 
-// URL leads to the server through the relay.
+// URL returns the URL of the server through the relay.
 func (r *Relay) URL() string { return through(r.url, r.listener.Addr().String()) }
 
-// Turns is how often a client has waited for the server so far.
+// Turns returns how often a client has waited for the server so far.
 func (r *Relay) Turns() int64 { return r.turns.Load() }
 
-// Lose has loses asked at each commit what is lost of it. It is called with the statements of the transaction, or with
-// the one outside of a transaction.
+// Lose makes the relay call loses at each commit to learn what is lost. loses gets the statements of the
+// transaction, or the single statement outside of a transaction.
 func (r *Relay) Lose(loses func(statements []string) Loss) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -77,11 +77,13 @@ func (r *Relay) accept() {
 		if err != nil {
 			return
 		}
+
 		server, err := net.Dial("tcp", r.url.Host)
 		if err != nil {
 			_ = client.Close()
 			continue
 		}
+
 		if r.admit(client, server) {
 			r.running.Go(func() {
 				(&conversation{relay: r, client: client, server: server}).run()
@@ -91,7 +93,7 @@ func (r *Relay) accept() {
 	}
 }
 
-// admit returns false, with the connections closed, when the relay is about to end.
+// admit registers connections. If the relay is about to end, admit closes them and returns false.
 func (r *Relay) admit(conns ...net.Conn) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -33,7 +33,7 @@ func NextFault(random *rand.Rand) Fault {
 	}
 }
 
-// Storm has one fault follow the other until ctx ends, and returns what there was of each.
+// Storm causes one fault after the other until ctx ends, and counts the faults of each kind.
 func (p *Proxy) Storm(ctx context.Context, seed uint64) map[string]int {
 	p.tb.Helper()
 	random, faults := rand.New(rand.NewPCG(seed, 1)), map[string]int{}
@@ -42,6 +42,7 @@ func (p *Proxy) Storm(ctx context.Context, seed uint64) map[string]int {
 		if !rest(ctx, fault.After) {
 			return faults
 		}
+
 		faults[fault.Name]++
 		end := fault.Begin(p)
 		rest(ctx, fault.Length)
@@ -49,7 +50,7 @@ func (p *Proxy) Storm(ctx context.Context, seed uint64) map[string]int {
 	}
 }
 
-// rest waits, and tells whether ctx has not ended.
+// rest waits, and reports whether ctx is still alive.
 func rest(ctx context.Context, length time.Duration) bool {
 	select {
 	case <-ctx.Done():

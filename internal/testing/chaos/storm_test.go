@@ -17,7 +17,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
-// envSeeds says how many seeds to try.
+// envSeeds names the variable with the number of seeds to try.
 const envSeeds = "GUPPY_TEST_CHAOS_SEEDS"
 
 func seeds(t *testing.T) uint64 {
@@ -33,11 +33,12 @@ func seeds(t *testing.T) uint64 {
 	return count
 }
 
-// TestWorkersWeatherAnyStorm has three of them share an upload while the network fails in random ways.
+// TestWorkersWeatherAnyStorm lets three workers share an upload while the network fails in random ways.
 func TestWorkersWeatherAnyStorm(t *testing.T) {
 	want := undisturbed(t)
-	pgtest.URL(t) // the server that all share
+	pgtest.URL(t) // start the server that all storms share
 	leaks := goleak.IgnoreCurrent()
+
 	var storms errgroup.Group
 	storms.SetLimit(atOnce)
 	for seed := range seeds(t) {
@@ -46,16 +47,17 @@ func TestWorkersWeatherAnyStorm(t *testing.T) {
 			return nil
 		})
 	}
+
 	_ = storms.Wait()
 	if err := goleak.Find(append(ownGoroutines(), leaks)...); err != nil {
 		t.Error(err)
 	}
 }
 
-// atOnce is how many storms there are at once: most of the time workers wait in them.
+// atOnce is how many storms run at once: workers wait most of the time.
 const atOnce = 3
 
-// ownGoroutines are those of toxiproxy, which leaves some running, and coroutines that never ran.
+// ownGoroutines returns the goroutines of toxiproxy, which leaves some running, and coroutines that never ran.
 func ownGoroutines() []goleak.Option {
 	ignored := []goleak.Option{goleak.IgnoreTopFunction("runtime.corostart")}
 	for _, name := range []string{".(*Proxy).server", ".(*Proxy).freeBlocker", ".(*ToxicLink).read", ".(*ToxicLink).write",
@@ -71,15 +73,18 @@ func weatherStorm(t *testing.T, seed uint64, want outcome) {
 	db := enginetest.MustOpen(t, direct)
 	boundLocks(t, db)
 	f := newFixture(t, db)
+
 	began := time.Now()
 	faults := f.weather(chaos.StartProxy(t, url), seed)
 	t.Logf("seed %d: %v with the faults %v", seed, time.Since(began), faults)
+
 	f.requireOutcome(want)
 	f.requireReads()
 	f.requireTidy(enginetest.MustOpen(t, direct))
 }
 
-// boundLocks has the server soon end transactions whose clients are gone: the proxy forgets some of its connections.
+// boundLocks makes the server soon end transactions whose clients are gone: the proxy forgets some of its
+// connections.
 func boundLocks(t *testing.T, db *dialect.DB) {
 	t.Helper()
 	var name string
@@ -88,19 +93,22 @@ func boundLocks(t *testing.T, db *dialect.DB) {
 	must(t, err)
 }
 
-// weather has workers complete the upload in a storm.
+// weather lets workers complete the upload in a storm.
 func (f *fixture) weather(proxy *chaos.Proxy, seed uint64) map[string]int {
 	f.t.Helper()
 	var dbs []*dialect.DB
 	for range 3 {
 		dbs = append(dbs, f.openThrough(proxy))
 	}
+
 	ctx, calm := context.WithCancel(f.t.Context())
 	storm := make(chan map[string]int)
 	go func() { storm <- proxy.Storm(ctx, seed) }()
+
 	f.together(dbs...)
 	calm()
 	faults := <-storm
+
 	for _, db := range dbs {
 		must(f.t, db.Close())
 	}

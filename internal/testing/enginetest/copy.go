@@ -11,7 +11,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
-// migrated is the content of a database file with the present schema: a process migrates one, and tests get copies.
+// migrated is the content of a database file with the present schema. A process migrates one, and tests get copies.
 var migrated = sync.OnceValues(func() (content []byte, err error) {
 	dir, err := os.MkdirTemp("", "guppy-migrated-")
 	if err != nil {

@@ -14,15 +14,15 @@ import (
 // Engine is one engine under test.
 type Engine struct {
 	Name string
-	// Settings are those of a fresh, empty database, which goes with the test.
+	// Settings returns the settings of a fresh, empty database, which is removed with the test.
 	Settings func(tb testing.TB) dialect.Settings
-	// Migrated are those of a fresh database that has the present schema.
+	// Migrated returns the settings of a fresh database with the present schema.
 	Migrated func(tb testing.TB) dialect.Settings
 
 	record func(tb testing.TB, db *dialect.DB, to *Recorder)
 }
 
-// Engines are all of them, the embedded one first.
+// Engines returns all engines, the embedded one first.
 func Engines() []Engine {
 	return []Engine{
 		{"sqlite", func(tb testing.TB) dialect.Settings { return file(filepath.Join(tb.TempDir(), "guppy.db")) }, copySQLite,

@@ -9,24 +9,24 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// ErrDead is what SQLite's connections return to a process whose life has ended; PostgreSQL's say that they are
-// canceled.
+// ErrDead is what SQLite's connections return to a process whose life has ended. PostgreSQL's connections report
+// that they are canceled.
 var ErrDead = errors.New("the process is dead")
 
-// Life is that of a process as its database sees it: it ends right after a certain commit.
+// Life is the life of a process as its database sees it. It ends right after a certain commit.
 type Life struct {
 	last    int64
 	commits atomic.Int64
 }
 
-// Ended reports whether the last commit was made. Nothing reaches the database after it but the end of transactions
-// that were not committed.
+// Ended reports whether the last commit was made. After it nothing reaches the database except the end of
+// transactions that were not committed.
 func (l *Life) Ended() bool { return l != nil && l.commits.Load() >= l.last }
 
-// Commits is how many were made.
+// Commits returns how many commits were made.
 func (l *Life) Commits() int64 { return l.commits.Load() }
 
-// check returns ErrDead when the life has ended.
+// check returns ErrDead if the life has ended.
 func (l *Life) check() error {
 	if l.Ended() {
 		return ErrDead
@@ -50,8 +50,8 @@ func writes(statement string) bool {
 	return false
 }
 
-// Mortal returns another handle on a database, for a process that lives for a number of commits, and what ends its
-// connections.
+// Mortal returns another handle on a database, for a process that lives for a number of commits, and a function
+// that closes its connections.
 func (e Engine) Mortal(tb testing.TB, db *dialect.DB, commits int64) (mortal *dialect.DB, life *Life, bury func()) {
 	tb.Helper()
 	copied := *db

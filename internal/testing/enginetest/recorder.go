@@ -10,24 +10,24 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// Recorder keeps the statements that reach an engine. The zero value is ready, and safe for concurrent use.
+// Recorder records the statements that reach an engine. The zero value is ready to use and safe for concurrent use.
 type Recorder struct {
 	mu         sync.Mutex
 	statements map[string]int
 	rerun      int
-	// life, if not nil, is that of the process whose statements these are.
+	// life, if not nil, is the life of the process that sends the statements.
 	life *Life
 }
 
-// Statements are the texts of all statements, with how often each was sent. A COPY is "COPY" and its table. One that
-// was prepared to be run many times counts once.
+// Statements returns the texts of all statements, with how often each was sent. A COPY is "COPY" and its table. A
+// statement that was prepared to be run many times counts once.
 func (r *Recorder) Statements() map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return maps.Clone(r.statements)
 }
 
-// Rerun is how often statements were run that had been prepared for it: bulk inserts of engines without COPY.
+// Rerun returns how often prepared statements were run. These are the bulk inserts of engines without COPY.
 func (r *Recorder) Rerun() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -56,7 +56,7 @@ func (r *Recorder) ran() {
 	r.rerun++
 }
 
-// Record is Open with a database that has each statement recorded.
+// Record is like Open, and records each statement of the database.
 func (e Engine) Record(tb testing.TB, to *Recorder) *dialect.DB {
 	tb.Helper()
 	db := *e.Open(tb)

@@ -11,7 +11,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// recordPostgres replaces the handles of a database with one whose driver tells of each statement.
+// recordPostgres replaces the handles of a database with one whose driver reports each statement.
 func recordPostgres(tb testing.TB, db *dialect.DB, to *Recorder) {
 	tb.Helper()
 	config, err := pgx.ParseConfig(db.Settings.URL.Reveal())
@@ -36,7 +36,7 @@ func applicationName(tb testing.TB, db *dialect.DB) (name string) {
 // tracer implements pgx.QueryTracer, pgx.BatchTracer and pgx.CopyFromTracer.
 type tracer struct{ recorder *Recorder }
 
-// alive returns a context that has ended if the process has.
+// alive returns the context, or an ended one if the process is dead.
 func (t tracer) alive(ctx context.Context) context.Context {
 	if !t.recorder.life.Ended() {
 		return ctx
@@ -46,7 +46,7 @@ func (t tracer) alive(ctx context.Context) context.Context {
 	return ended
 }
 
-// verb is the key of the statement that a context is for.
+// verb is the context key of the statement.
 type verb struct{}
 
 func (t tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {

@@ -12,7 +12,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// recordSQLite replaces the handles of a database with ones that stand before its own.
+// recordSQLite replaces the handles of a database with ones that wrap them.
 func recordSQLite(tb testing.TB, db *dialect.DB, to *Recorder) {
 	tb.Helper()
 	db.Writer, db.Reader = recordPool(tb, db.Writer, to, 1), recordPool(tb, db.Reader, to, 4)
@@ -39,6 +39,7 @@ func (b *borrower) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	var conn fullConn
 	err = lent.Raw(func(raw any) error {
 		var ok bool
@@ -69,7 +70,7 @@ type recordingConn struct {
 	fullConn
 	lent     *sql.Conn
 	recorder *Recorder
-	// inTx tells that a transaction has begun and not ended.
+	// inTx is true while a transaction is open.
 	inTx bool
 }
 
@@ -120,10 +121,12 @@ func (c *recordingConn) PrepareContext(ctx context.Context, query string) (drive
 	if err := c.recorder.life.check(); err != nil {
 		return nil, err
 	}
+
 	prepared, err := c.fullConn.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
+
 	statement, ok := prepared.(fullStmt)
 	if !ok {
 		return nil, errors.Join(errors.New("the driver's statements lack methods"), prepared.Close())

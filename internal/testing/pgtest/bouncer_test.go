@@ -10,6 +10,7 @@ import (
 func TestBouncerSharesConnections(t *testing.T) {
 	direct := pgtest.URL(t)
 	pooled := open(t, pgtest.StartBouncer(t).URL(direct)+"&default_query_exec_mode=exec")
+
 	pids := map[int]bool{}
 	for range 10 {
 		conn, err := pooled.Conn(t.Context())
@@ -19,6 +20,7 @@ func TestBouncerSharesConnections(t *testing.T) {
 		defer func() { _ = conn.Close() }()
 		pids[backend(t, conn)] = true
 	}
+
 	if len(pids) > 3 {
 		t.Errorf("10 clients have %d connections to the server", len(pids))
 	}

@@ -36,7 +36,7 @@ func NewAuthority(tb testing.TB) *Authority {
 	return a
 }
 
-// Server is the certificate of a server that is reached by its name or address.
+// Server returns the certificate of a server that is reached by its name or address.
 func (a *Authority) Server(name string) Pair {
 	a.tb.Helper()
 	certificate := template(name)
@@ -49,7 +49,7 @@ func (a *Authority) Server(name string) Pair {
 	return a.pair(certificate)
 }
 
-// Client is the certificate of a client who connects as this user.
+// Client returns the certificate of a client that connects as this user.
 func (a *Authority) Client(user string) Pair {
 	a.tb.Helper()
 	certificate := template(user)

@@ -9,7 +9,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest/cluster"
 )
 
-// failing is a test that remembers why it failed and ends its goroutine, as a real one does.
+// failing is a test that remembers why it failed and ends its goroutine, as a real test does.
 type failing struct {
 	testing.TB
 	message string
@@ -22,7 +22,7 @@ func (f *failing) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// messageOf runs a function that is to fail its test.
+// messageOf runs a function that must fail its test, and returns the message.
 func messageOf(fail func(testing.TB)) string {
 	tb := &failing{}
 	ended := make(chan struct{})

@@ -1,5 +1,5 @@
-// Package pgtest gives tests a real PostgreSQL server: the one that GUPPY_TEST_POSTGRES_URL names, else one started
-// from the programs installed here. Tests never skip for want of a server, they fail and say how to get one.
+// Package pgtest gives tests a real PostgreSQL server: the one that GUPPY_TEST_POSTGRES_URL names, or else one
+// started from installed programs. Tests never skip because there is no server: they fail and say how to get one.
 package pgtest
 
 import (
@@ -31,18 +31,18 @@ const (
 const howToGet = "these tests need PostgreSQL: install its server (apt-get install postgresql), or run the one in " +
 	"compose.yaml and set " + EnvURL
 
-// shared is the one server of a test process. A process has one TestMain, hence the global.
+// shared is the server of a test process. A process has one TestMain, hence the global.
 var shared sharedServer
 
 type sharedServer struct {
 	mu      sync.Mutex
 	cluster *cluster.Cluster
-	// filled is the database that FilledURL copies, or "".
+	// filled is the database that FilledURL copies, "" if there is none yet.
 	filled string
 }
 
-// Main runs the tests of a package and exits with their status once the shared server is gone. Call it from TestMain.
-// Without it the server ends shortly after the test process does.
+// Main runs the tests of a package and exits with their status once the shared server is gone. Call it from
+// TestMain. Without Main the server ends shortly after the test process.
 func Main(m *testing.M) {
 	status := m.Run()
 	if err := shared.close(); err != nil {
@@ -52,14 +52,15 @@ func Main(m *testing.M) {
 	os.Exit(status)
 }
 
-// URL makes a fresh database for one test and returns its URL. The database is dropped, whoever is still connected,
-// when the test ends.
+// URL makes a fresh database for one test and returns its URL. The database is dropped when the test ends, even if
+// clients are still connected.
 func URL(tb testing.TB) string {
 	tb.Helper()
 	return createdFrom(tb, sharedURL(tb), "template0")
 }
 
-// FilledURL is URL for a copy of a database that fill is called to fill: once in a process, whatever fill it is.
+// FilledURL is like URL for a copy of a database that fill has filled. It calls fill once per process, whichever
+// fill that is.
 func FilledURL(tb testing.TB, fill func(url string) error) string {
 	tb.Helper()
 	server := sharedURL(tb)
@@ -81,7 +82,7 @@ func sharedURL(tb testing.TB) *url.URL {
 	return server
 }
 
-// createdFrom makes a database that goes with the test.
+// createdFrom makes a database that is dropped with the test.
 func createdFrom(tb testing.TB, server *url.URL, template string) string {
 	tb.Helper()
 	name := randomName()
@@ -108,11 +109,12 @@ func fatal(tb testing.TB, err error) {
 	tb.Fatalf("PostgreSQL for tests: %v", err)
 }
 
-// url is the administrator's URL of the server to test on, which is started when there is none yet.
+// url returns the administrator's URL of the server to test on. It starts the server if there is none yet.
 func (s *sharedServer) url(ctx context.Context) (*url.URL, error) {
 	if text := os.Getenv(EnvURL); text != "" {
 		return parseURL(text)
 	}
+
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cluster == nil {
@@ -125,13 +127,14 @@ func (s *sharedServer) url(ctx context.Context) (*url.URL, error) {
 	return parseURL(s.cluster.URL())
 }
 
-// fill makes the database that is to be copied, unless it is there.
+// fill makes the database to copy, unless it exists.
 func (s *sharedServer) fill(server *url.URL, fill func(url string) error) (name string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.filled != "" {
 		return s.filled, nil
 	}
+
 	name = randomName()
 	if err := execute(server, "CREATE DATABASE "+name+" TEMPLATE template0"); err != nil {
 		return "", err
@@ -139,6 +142,7 @@ func (s *sharedServer) fill(server *url.URL, fill func(url string) error) (name 
 	if err := fill(withDatabase(server, name)); err != nil {
 		return "", errors.Join(err, dropDatabase(server, name))
 	}
+
 	s.filled = name
 	return name, nil
 }
@@ -155,6 +159,7 @@ func (s *sharedServer) close() (err error) {
 		s.filled = ""
 		return err
 	}
+
 	if s.cluster == nil {
 		return nil
 	}
@@ -163,7 +168,7 @@ func (s *sharedServer) close() (err error) {
 	return err
 }
 
-// parseURL keeps the parser's own error back: it would show the password.
+// parseURL drops the parser's own error, which would show the password.
 func parseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
@@ -178,8 +183,8 @@ func withDatabase(server *url.URL, name string) string {
 	return u.String()
 }
 
-// execute runs one administrative statement on a connection of its own. It has no caller's context: clean-up runs when
-// a test's context has ended.
+// execute runs one administrative statement on its own connection. It takes no context: clean-up runs after a
+// test's context has ended.
 func execute(server *url.URL, statement string) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
 	defer cancel()

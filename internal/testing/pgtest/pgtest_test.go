@@ -53,6 +53,7 @@ func TestURLIsDroppedThoughInUse(t *testing.T) {
 		}
 		execute(t, db, "SELECT 1") // It leaves the connection open.
 	})
+
 	err := open(t, u).PingContext(t.Context())
 	var refusal *pgconn.PgError
 	if !errors.As(err, &refusal) || refusal.Code != "3D000" {
@@ -64,10 +65,12 @@ func TestServerStopsAndStarts(t *testing.T) {
 	server := pgtest.Start(t)
 	db := open(t, server.URL())
 	execute(t, db, "CREATE TABLE kept (n BIGINT)")
+
 	server.Stop(pgtest.Immediate)
 	if err := db.PingContext(t.Context()); err == nil {
 		t.Error("a stopped server answers")
 	}
+
 	server.Start()
 	server.Restart()
 	execute(t, open(t, server.SocketURL()), "INSERT INTO kept VALUES (1)")
@@ -76,6 +79,7 @@ func TestServerStopsAndStarts(t *testing.T) {
 func TestServerWithPassword(t *testing.T) {
 	server := pgtest.Start(t, pgtest.WithPassword("pass word"))
 	execute(t, open(t, server.URL()), "SELECT 1")
+
 	u, err := url.Parse(server.URL())
 	if err != nil {
 		t.Fatal(err)
@@ -83,6 +87,7 @@ func TestServerWithPassword(t *testing.T) {
 	if password, _ := u.User.Password(); password != "pass word" {
 		t.Errorf("password %q in the URL", password)
 	}
+
 	u.User = url.User(u.User.Username())
 	if err := open(t, u.String()).PingContext(t.Context()); err == nil {
 		t.Error("let in without the password")
@@ -93,6 +98,7 @@ func TestURLOfNamedServer(t *testing.T) {
 	server := pgtest.Start(t)
 	t.Setenv(pgtest.EnvURL, server.URL())
 	named := pgtest.URL(t)
+
 	own, err := url.Parse(server.URL())
 	if err != nil {
 		t.Fatal(err)

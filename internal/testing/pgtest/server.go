@@ -7,17 +7,17 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest/cluster"
 )
 
-// Mode is the way a server is stopped.
+// Mode is the way in which a server is stopped.
 type Mode = cluster.Mode
 
-// The ways to stop a server: in order, or as if it had crashed.
+// The ways to stop a server: cleanly, or as if it had crashed.
 const (
 	Fast      = cluster.Fast
 	Immediate = cluster.Immediate
 )
 
-// Server is a private server for one test, which may stop and start it. What goes wrong is reported as an error of
-// the test, so that its methods may be called from any goroutine.
+// Server is a private server for one test, which may stop and start it. Failures are reported as errors of the
+// test, so its methods may be called from any goroutine.
 type Server struct {
 	tb      testing.TB
 	cluster *cluster.Cluster
@@ -26,13 +26,13 @@ type Server struct {
 // Option configures a private server.
 type Option func(*cluster.Options)
 
-// WithPassword makes the server ask for a password (SCRAM), which its URLs then hold.
+// WithPassword makes the server ask for a password (SCRAM), which its URLs then contain.
 func WithPassword(password string) Option {
 	return func(options *cluster.Options) { options.Password = password }
 }
 
-// WithTLS makes the server take only encrypted connections over TCP, from clients with a certificate of the authority
-// for their user.
+// WithTLS makes the server accept only encrypted connections over TCP, from clients whose certificate is for their
+// user and signed by the authority.
 func WithTLS(server Pair, clients *Authority) Option {
 	return func(options *cluster.Options) {
 		options.TLS = &cluster.TLS{
@@ -41,19 +41,22 @@ func WithTLS(server Pair, clients *Authority) Option {
 	}
 }
 
-// Start starts a private server, always from the programs installed here. It is removed when the test ends.
+// Start starts a private server, always from installed programs. It is removed when the test ends.
 func Start(tb testing.TB, options ...Option) *Server {
 	tb.Helper()
 	var configured cluster.Options
 	for _, option := range options {
 		option(&configured)
 	}
+
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
+
 	started, err := cluster.New(ctx, configured)
 	if err != nil {
 		fatal(tb, err)
 	}
+
 	tb.Cleanup(func() {
 		if err := started.Close(); err != nil {
 			tb.Errorf("remove the test's server: %v", err)
@@ -62,10 +65,11 @@ func Start(tb testing.TB, options ...Option) *Server {
 	return &Server{tb: tb, cluster: started}
 }
 
-// URL is the server's one database, empty at first. It stays the same when the server is stopped and started.
+// URL returns the URL of the server's one database, empty at first. It stays the same when the server is stopped
+// and started.
 func (s *Server) URL() string { return s.cluster.URL() }
 
-// SocketURL reaches the same database over a Unix socket.
+// SocketURL returns the URL of the same database over a Unix socket.
 func (s *Server) SocketURL() string { return s.cluster.SocketURL() }
 
 // Stop stops the server and returns once it is gone.
@@ -78,7 +82,7 @@ func (s *Server) Stop(mode Mode) {
 	}
 }
 
-// Start starts a stopped server, on the same port and data, and returns once it takes connections.
+// Start starts a stopped server, on the same port and data, and returns once it accepts connections.
 func (s *Server) Start() {
 	s.tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
@@ -88,7 +92,7 @@ func (s *Server) Start() {
 	}
 }
 
-// Restart breaks every connection: it stops the server in order and starts it again.
+// Restart breaks every connection: it stops the server cleanly and starts it again.
 func (s *Server) Restart() {
 	s.tb.Helper()
 	s.Stop(Fast)

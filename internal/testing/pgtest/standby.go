@@ -9,8 +9,8 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest/cluster"
 )
 
-// StartStandby starts a hot standby of the server, and has the server acknowledge no commit that the standby has not
-// received. It is removed when the test ends.
+// StartStandby starts a hot standby of the server. From then on the server acknowledges no commit that the standby
+// has not received. The standby is removed when the test ends.
 func (s *Server) StartStandby(tb testing.TB) *Server {
 	tb.Helper()
 	standby := Start(tb, func(options *cluster.Options) { options.Primary = s.URL() })
@@ -19,7 +19,7 @@ func (s *Server) StartStandby(tb testing.TB) *Server {
 	return standby
 }
 
-// Promote makes a standby a server of its own, and returns when it can be written to.
+// Promote makes a standby a server of its own, and returns once it can be written to.
 func (s *Server) Promote() {
 	s.tb.Helper()
 	s.execute("SELECT pg_promote()")

@@ -21,7 +21,7 @@ import (
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
-// upload is what guppy says of one.
+// upload is what guppy reports of an upload.
 type upload struct {
 	Upload int64  `json:"upload"`
 	Source string `json:"source"`
@@ -29,10 +29,11 @@ type upload struct {
 	Root   string `json:"root_cid"`
 }
 
-// calm has everything done that is unfinished, and proves what is there.
+// calm finishes everything that is unfinished, and checks what is there.
 func (s *storm) calm(t *testing.T) {
 	t.Helper()
 	s.note("calm")
+
 	latest := map[string]int64{}
 	for i, tree := range s.trees {
 		tree.settle(t)
@@ -41,10 +42,12 @@ func (s *storm) calm(t *testing.T) {
 		c.by = "the last prepare"
 		s.claims, latest[fmt.Sprintf("source-%d", i)] = append(s.claims, c), c.Upload
 	}
+
 	s.run(t, "gc", "--yes")
 	s.requireNothingLeft(t)
 	s.run(t, "gc", "--strays", "--yes")
 	s.run(t, "check", "--read-data")
+
 	s.requireStoredOnce(t)
 	s.requireTrue(t, latest)
 	s.requireCopies(t)
@@ -62,7 +65,7 @@ func (s *storm) uploads(t *testing.T) map[int64]upload {
 	return uploads
 }
 
-// requireTrue proves each claim, and looks at all that is complete.
+// requireTrue checks each claim, and all uploads that are complete.
 func (s *storm) requireTrue(t *testing.T, latest map[string]int64) {
 	t.Helper()
 	uploads := s.uploads(t)
@@ -72,6 +75,7 @@ func (s *storm) requireTrue(t *testing.T, latest map[string]int64) {
 			t.Errorf("%s claimed %+v, but it is %+v", c.by, c, u)
 		}
 	}
+
 	for _, u := range uploads {
 		if slices.Contains(s.gone, itoa(u.Upload)) && u.State != "removed" {
 			t.Errorf("upload %d was said to be removed, but is %s", u.Upload, u.State)
@@ -80,11 +84,13 @@ func (s *storm) requireTrue(t *testing.T, latest map[string]int64) {
 			s.note("upload %d is %s", u.Upload, u.State)
 			continue
 		}
+
 		s.run(t, "verify", "--deep", u.Root)
 		out := s.path(fmt.Sprintf("out/upload-%d", u.Upload))
 		s.run(t, "retrieve", u.Root, out)
 		s.compare(t, u, out, latest[u.Source] == u.Upload)
 	}
+
 	for source, id := range latest {
 		if uploads[id].State != "complete" {
 			t.Errorf("the latest upload of %s is %+v", source, uploads[id])
@@ -106,6 +112,7 @@ func (s *storm) compare(t *testing.T, u upload, out string, latest bool) {
 		case s.plan.cold || u.Upload > sourceCount: // before that the sources were almost empty
 			problems = tree.explain(t, out)
 		}
+
 		if len(problems) > 0 {
 			t.Errorf("upload %d of %s, latest %t: %d problems, such as %q", u.Upload, u.Source, latest,
 				len(problems), problems[:min(8, len(problems))])
@@ -114,13 +121,14 @@ func (s *storm) compare(t *testing.T, u upload, out string, latest bool) {
 	must(t, os.RemoveAll(out))
 }
 
-// requireStoredOnce counts blocks in the shards themselves.
+// requireStoredOnce counts the blocks in the shards themselves.
 func (s *storm) requireStoredOnce(t *testing.T) {
 	t.Helper()
 	first := map[string]string{}
 	for _, path := range s.glob(t, "*.car") {
 		file, err := os.Open(path)
 		must(t, err)
+
 		reader := car.NewReader(file)
 		for {
 			section, err := reader.Next()
@@ -131,6 +139,7 @@ func (s *storm) requireStoredOnce(t *testing.T) {
 				t.Errorf("%s: %v", path, err)
 				break
 			}
+
 			name := section.CID.String()
 			if first[name] != "" {
 				t.Errorf("block %s is stored twice: in %s and %s", name, first[name], filepath.Base(path))
@@ -139,6 +148,7 @@ func (s *storm) requireStoredOnce(t *testing.T) {
 		}
 		must(t, file.Close())
 	}
+
 	if len(first) < 50 {
 		t.Errorf("only %d blocks", len(first))
 	}
@@ -167,7 +177,7 @@ func (s *storm) anyKilled() bool {
 	return false
 }
 
-// requireNothingLeft looks for files, leases and processes that are nobody's.
+// requireNothingLeft checks that no files, leases or processes are left over.
 func (s *storm) requireNothingLeft(t *testing.T) {
 	t.Helper()
 	var gc struct {
@@ -177,16 +187,19 @@ func (s *storm) requireNothingLeft(t *testing.T) {
 		Spaces    []struct{ Entries, Shards, Nodes, Files int64 }
 	}
 	must(t, json.Unmarshal([]byte(s.run(t, "gc", "--strays", "--json")), &gc))
+
 	left := gc.Temporary + gc.Damaged.Files
-	if !s.anyKilled() { // else there may be a file whose row was about to come
+	if !s.anyKilled() { // otherwise there may be a file whose row was about to follow
 		left += gc.Strays.Files
 	}
 	for _, s := range gc.Spaces {
 		left += s.Entries + s.Shards + s.Nodes + s.Files
 	}
+
 	if left != 0 {
 		t.Errorf("gc has left %+v", gc)
 	}
+
 	for _, disk := range []string{"store-disk", "data-disk", "tmp"} {
 		must(t, filepath.WalkDir(s.path(disk), func(path string, entry fs.DirEntry, err error) error {
 			if err == nil && !entry.IsDir() && !usual.MatchString(path[len(s.dir)+1:]) {
@@ -195,21 +208,24 @@ func (s *storm) requireNothingLeft(t *testing.T) {
 			return err
 		}))
 	}
+
 	var status struct {
 		Uploads []struct {
 			Workers  []any
 			SetAside []any `json:"set_aside"`
 		}
 	}
+
 	must(t, json.Unmarshal([]byte(s.run(t, "status", "--json")), &status))
 	if len(status.Uploads) > 0 {
 		t.Errorf("unfinished: %+v", status)
 	}
+
 	s.requireNoLeases(t)
 	s.requireNoProcesses(t)
 }
 
-// requireNoProcesses looks for any that run the program.
+// requireNoProcesses checks that no process runs the program.
 func (s *storm) requireNoProcesses(t *testing.T) {
 	t.Helper()
 	links, err := filepath.Glob("/proc/[0-9]*/exe")
@@ -224,7 +240,7 @@ func (s *storm) requireNoProcesses(t *testing.T) {
 // copies are the files that backups, restores and transfers have made.
 var copies = regexp.MustCompile(`^(backup|restored|transfer-.*)\.db(\.lock|\.migrate\.lock|-wal|-shm)?$`)
 
-// requireCopies proves that a backup has what the repository has.
+// requireCopies checks that a backup has what the repository has.
 func (s *storm) requireCopies(t *testing.T) {
 	t.Helper()
 	s.run(t, "backup", s.path("out/backup.db"), "--force")
@@ -233,6 +249,7 @@ func (s *storm) requireCopies(t *testing.T) {
 	if got, want := s.run(t, "dump", "--database-url", restored), s.run(t, "dump"); got != want {
 		t.Errorf("the backup has %d bytes of rows, the repository %d, or others", len(got), len(want))
 	}
+
 	left, err := os.ReadDir(s.path("out"))
 	must(t, err)
 	for _, entry := range left {
@@ -242,7 +259,7 @@ func (s *storm) requireCopies(t *testing.T) {
 	}
 }
 
-// requireRemovable removes everything: nothing may be left that no removal finds.
+// requireRemovable removes everything. Nothing may be left that no removal finds.
 func (s *storm) requireRemovable(t *testing.T) {
 	t.Helper()
 	remove := []string{"upload", "rm", "--yes"}
@@ -251,6 +268,7 @@ func (s *storm) requireRemovable(t *testing.T) {
 			remove = append(remove, itoa(id))
 		}
 	}
+
 	s.run(t, remove...)
 	s.run(t, "gc", "--yes")
 	if left := append(s.glob(t, "*.car"), s.glob(t, "*.idx")...); len(left) > 0 || len(s.uploads(t)) > 0 {

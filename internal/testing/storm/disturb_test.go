@@ -14,7 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/chaos"
 )
 
-// begin begins a disturbance, and returns what ends it.
+// begin begins a disturbance and returns a function that ends it.
 func (s *storm) begin(t *testing.T, e event) (end func()) {
 	t.Helper()
 	nothing := func() {}
@@ -49,7 +49,7 @@ func (s *storm) begin(t *testing.T, e event) (end func()) {
 	return nothing
 }
 
-// running is what a slot runs now, or nil.
+// running returns the process that a slot runs now, or nil.
 func (s *storm) running(target int) *process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,7 +77,7 @@ func (s *storm) stop(target int) (end func()) {
 	}
 }
 
-// terminateSessions ends one of three sessions.
+// terminateSessions ends every third session.
 func (s *storm) terminateSessions(t *testing.T, pick uint64) {
 	t.Helper()
 	result, err := s.admin.ExecContext(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -97,7 +97,7 @@ func mountDisk(t *testing.T, dir string, size int64) {
 	t.Cleanup(func() { must(t, unix.Unmount(dir, unix.MNT_DETACH)) })
 }
 
-// fillDisk leaves less than a MiB of a disk.
+// fillDisk leaves less than 1 MiB of a disk.
 func (s *storm) fillDisk(t *testing.T, name string, pick uint64) (end func()) {
 	t.Helper()
 	ballast := filepath.Join(s.path(name), "ballast")
@@ -106,14 +106,17 @@ func (s *storm) fillDisk(t *testing.T, name string, pick uint64) (end func()) {
 		t.Errorf("fill the disk: %v", err)
 		return func() {}
 	}
+
 	left, free := int64(pick%(1<<20)), unix.Statfs_t{}
 	if err := unix.Fstatfs(int(file.Fd()), &free); err != nil {
 		t.Errorf("fill the disk: %v", err)
 	}
+
 	if size := int64(free.Bfree)*int64(free.Bsize) - left; size > 0 {
 		_ = unix.Fallocate(int(file.Fd()), 0, 0, size) // others may have been faster
 	}
 	s.note("full: %s but for %d bytes", name, left)
+
 	return func() {
 		s.note("not full: %s", name)
 		_ = file.Close()
@@ -129,7 +132,7 @@ func bind(t *testing.T, from, to string) {
 	t.Cleanup(func() { must(t, unix.Unmount(to, unix.MNT_DETACH)) })
 }
 
-// unmount takes a source away from under its readers.
+// unmount takes a source away from its readers.
 func (s *storm) unmount(t *testing.T, tree *tree) (end func()) {
 	t.Helper()
 	s.note("unmount %s", tree.mount)

@@ -1,3 +1,3 @@
-// Package storm has processes of the built program share one space while everything around them fails: it is the proof
-// that nothing is lost, and nothing is claimed that is not so. It has tests alone, for Linux.
+// Package storm lets processes of the built program share one space while everything around them fails. It proves
+// that nothing is lost and that nothing false is claimed. It has only tests, and only for Linux.
 package storm

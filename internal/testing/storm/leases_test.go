@@ -8,7 +8,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// requireNoLeases looks for leases that nobody has given back.
+// requireNoLeases checks that no leases are left over.
 func (s *storm) requireNoLeases(t *testing.T) {
 	t.Helper()
 	url := s.url

@@ -16,7 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
-// envInside is set where mounts are nobody else's.
+// envInside is set in a process with its own mounts.
 const envInside = "GUPPY_TEST_STORM_INSIDE"
 
 func TestMain(m *testing.M) {
@@ -26,8 +26,8 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m)
 }
 
-// runInside runs the tests again in a mount namespace, and in a user namespace where they are not root's. The
-// namespaces end with them, and with these the mounts.
+// runInside runs the tests again in a mount namespace, and also in a user namespace unless they run as root. The
+// namespaces end with the tests, and the mounts with the namespaces.
 func runInside() int {
 	command := exec.Command("/proc/self/exe", os.Args[1:]...)
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -40,7 +40,7 @@ func runInside() int {
 		command.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN}
 	}
 
-	runtime.LockOSThread() // the death of this thread is what ends the others
+	runtime.LockOSThread() // the death of this thread ends the others
 	err := command.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

@@ -10,21 +10,21 @@ import (
 	"time"
 )
 
-// plan is all that is decided about a storm: the same seed gives the same plan.
+// plan is everything that is decided about a storm. The same seed gives the same plan.
 type plan struct {
 	seed   uint64
 	engine string
-	// cold has the storm begin before anything is prepared, and thus before anybody knows what the sources are: then their
-	// mounts stay.
+	// cold begins the storm before anything is prepared. Nobody knows yet what the sources are, so their mounts
+	// stay.
 	cold   bool
 	length time.Duration
-	// slots are processes side by side; each runs one command after the other.
+	// slots are processes that run side by side. Each runs one command after the other.
 	slots [][]step
-	// lanes are disturbances side by side; in each one follows the other.
+	// lanes are disturbances that run side by side. In each lane one follows the other.
 	lanes []lane
 }
 
-// step is a command, and the pause before it.
+// step is a command and the pause before it.
 type step struct {
 	pause  time.Duration
 	what   string
@@ -38,7 +38,7 @@ type lane struct {
 	events []event
 }
 
-// event is a disturbance, and the quiet time before it.
+// event is a disturbance and the quiet time before it.
 type event struct {
 	after, length time.Duration
 	what          string
@@ -46,7 +46,7 @@ type event struct {
 	pick          uint64
 }
 
-// kind is a choice, and how often it is made among others.
+// kind is a choice and its weight among others.
 type kind struct {
 	what  string
 	often int
@@ -57,12 +57,12 @@ var commands = []kind{
 	{"backup", 3}, {"transfer", 3}, {"check", 4}, {"repair", 3},
 }
 
-// disturbances are the kinds of each lane, how long the quiet before one lasts at most, and how long each does.
+// disturbances has the kinds of each lane, the longest quiet before one, and the longest time that one lasts.
 var disturbances = []struct {
 	name            string
 	kinds           []kind
 	quiet, longest  time.Duration
-	postgres, mount bool // where there is such a server, and where mounts may go
+	postgres, mount bool // whether the lane needs a PostgreSQL server, or mounts that may go
 }{
 	{"kill", []kind{{"kill", 5}, {"terminate", 1}, {"interrupt", 1}}, 1500 * time.Millisecond, 0, false, false},
 	{"stop", []kind{{"stop", 1}}, 600 * time.Millisecond, 3 * time.Second, false, false},
@@ -79,13 +79,14 @@ const (
 	eventCount  = 1500
 )
 
-// draw makes a plan. Lanes that are not wanted are drawn all the same: what is left stays as it was.
+// draw makes a plan. It draws unwanted lanes too, so that the others stay the same.
 func draw(seed uint64, wanted []string) plan {
 	random := rand.New(rand.NewPCG(seed, 9))
 	p := plan{
 		seed: seed, engine: []string{"sqlite", "postgres"}[seed%2], cold: random.IntN(3) == 0,
 		length: 5*time.Second + upTo(random, 2*time.Second),
 	}
+
 	for range 3 + random.IntN(4) {
 		steps := make([]step, stepCount)
 		for i := range steps {
@@ -94,12 +95,14 @@ func draw(seed uint64, wanted []string) plan {
 		}
 		p.slots = append(p.slots, steps)
 	}
+
 	for _, d := range disturbances {
 		l := lane{name: d.name, events: make([]event, eventCount)}
 		for i := range l.events {
 			after, length := upTo(random, d.quiet), upTo(random, d.longest)
 			l.events[i] = event{after, length, choose(random, d.kinds), random.IntN(6), random.Uint64()}
 		}
+
 		possible := (!d.postgres || p.engine == "postgres") && (!d.mount || !p.cold)
 		if possible && slices.Contains(wanted, d.name) {
 			p.lanes = append(p.lanes, l)
@@ -126,7 +129,7 @@ func upTo(random *rand.Rand, longest time.Duration) time.Duration {
 	return time.Duration(random.Int64N(int64(longest) + 1)).Round(time.Millisecond)
 }
 
-// String has the part of the plan that there may be time for.
+// String returns the part of the plan that there may be time for.
 func (p plan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d: %s, %d processes, %v, cold %t\n", p.seed, p.engine, len(p.slots), p.length, p.cold)

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// claim is what an exit code 0 says: this upload is complete, and this is its root.
+// claim is what exit code 0 promises: this upload is complete, and this is its root.
 type claim struct {
 	Upload int64  `json:"upload"`
 	Root   string `json:"root_cid"`
@@ -25,9 +25,11 @@ func (s *storm) play(ctx context.Context, t *testing.T, slot int) {
 		if !rest(ctx, step.pause) {
 			return
 		}
+
 		p := s.start(t, s.stormy, s.arguments(step, fmt.Sprintf("%d-%d", slot, number))...)
 		s.note("%d: begin %s", slot, p)
 		s.setCurrent(slot, p)
+
 		code := p.wait(t)
 		s.setCurrent(slot, nil)
 		s.note("%d: exit code %d: %s: %s", slot, code, p, tail(p.stderr.String()))
@@ -42,7 +44,7 @@ func (s *storm) setCurrent(slot int, p *process) {
 	s.current[slot] = p
 }
 
-// arguments are the command line of a step.
+// arguments returns the command line of a step.
 func (s *storm) arguments(step step, name string) []string {
 	source := s.trees[step.source]
 	switch step.what {
@@ -72,7 +74,7 @@ func (s *storm) arguments(step step, name string) []string {
 	panic("no such step: " + step.what)
 }
 
-// victim is one of the uploads that there may be.
+// victim returns one of the uploads that may exist.
 func (s *storm) victim(pick uint64) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,17 +87,17 @@ func (s *storm) victim(pick uint64) int64 {
 	return upload
 }
 
-// documented are the exit codes of a command that nobody has told to end. Nothing in a storm is a usage error.
+// documented are the exit codes of a command that was not told to end. No command in a storm is a usage error.
 var documented = []int{0, 1, 3, 4}
 
-// judge compares what a command says with what may be so.
+// judge compares what a command reports with what may be true.
 func (s *storm) judge(t *testing.T, p *process, what string, code int) {
 	t.Helper()
 	said := tail(p.stdout.String()) + tail(p.stderr.String())
 	switch {
 	case p.panicked():
 		t.Errorf("%s: it panicked:\n%s", p, &p.stderr)
-	case p.signalled.Load() && (code == -1 || code == 130): // the signal may come before it is caught
+	case p.signalled.Load() && (code == -1 || code == 130): // the signal may come before the command catches it
 	case !slices.Contains(documented, code):
 		t.Errorf("%s: exit code %d\n%s", p, code, said)
 	case (what == "check" || what == "repair") && code == 3 && damaged(p.stdout.String()):
@@ -109,7 +111,7 @@ func (s *storm) judge(t *testing.T, p *process, what string, code int) {
 	}
 }
 
-// damaged reports whether a check finds more than the temporary files of processes that were killed.
+// damaged reports whether a check finds more than the temporary files of killed processes.
 func damaged(found string) bool {
 	for line := range strings.Lines(found) {
 		code, _, isProblem := strings.Cut(line, ": ")
@@ -120,7 +122,7 @@ func damaged(found string) bool {
 	return false
 }
 
-// believe keeps what a command has claimed until it can be proved.
+// believe keeps the claims of a command until they can be checked.
 func (s *storm) believe(t *testing.T, p *process, what string) {
 	t.Helper()
 	var said struct {
@@ -131,12 +133,14 @@ func (s *storm) believe(t *testing.T, p *process, what string) {
 		t.Errorf("%s: %v in %q", p, err, &p.stdout)
 		return
 	}
+
 	if what == "prepare" {
 		said.Uploads = []claim{said.claim}
 	}
 	if len(said.Uploads) == 0 {
 		t.Errorf("%s: it claims nothing: %s", p, &p.stdout)
 	}
+
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range said.Uploads {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// process is a command of guppy.
+// process is a running command of guppy.
 type process struct {
 	args           []string
 	command        *exec.Cmd
@@ -23,11 +23,11 @@ type process struct {
 	began          time.Time
 	ended          chan struct{}
 	err            error
-	// signalled is set when it was told to end.
+	// signalled is set when the command was told to end.
 	signalled atomic.Bool
 }
 
-// start starts a command; whatever happens, it ends with the test.
+// start starts a command. The command ends with the test at the latest.
 func (s *storm) start(t *testing.T, url string, args ...string) *process {
 	t.Helper()
 	p := &process{args: args, command: exec.Command(s.program, args...), began: time.Now(), ended: make(chan struct{})}
@@ -37,9 +37,11 @@ func (s *storm) start(t *testing.T, url string, args ...string) *process {
 		"GUPPY_PREPARE_STORE=" + s.path("store-disk/store"), "GUPPY_PREPARE_SPACE=" + space, "GUPPY_PREPARE_WORKERS=2",
 		"GUPPY_WORKER_LEASE=2s", "GUPPY_REPO_RETRY_FOR=20s", "GUPPY_REPO_CONNECT_TIMEOUT=5s",
 	}
+
 	p.command.Stdout, p.command.Stderr = &p.stdout, &p.stderr
 	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	must(t, p.command.Start())
+
 	go func() {
 		defer close(p.ended)
 		p.err = p.command.Wait()
@@ -47,11 +49,11 @@ func (s *storm) start(t *testing.T, url string, args ...string) *process {
 	return p
 }
 
-// bound is how long a command may take, on a machine that does many other things.
+// bound is how long a command may take on a machine that does many other things.
 const bound = 5 * time.Minute
 
-// wait waits for the end of a command, and returns its exit code, or -1 if a signal ended it. One that takes too long
-// has to say where it is.
+// wait waits for a command to end and returns its exit code, or -1 if a signal ended it. A command that takes too
+// long must print where it is.
 func (p *process) wait(t *testing.T) int {
 	t.Helper()
 	select {
@@ -63,6 +65,7 @@ func (p *process) wait(t *testing.T) int {
 		<-p.ended
 		t.Errorf("it hangs: %s\n%s", p, &p.stderr)
 	}
+
 	var exit *exec.ExitError
 	if p.err != nil && !errors.As(p.err, &exit) {
 		t.Errorf("%s: %v", p, p.err)
@@ -75,7 +78,7 @@ func (p *process) signal(signal syscall.Signal) { _ = p.command.Process.Signal(s
 
 func (p *process) String() string { return fmt.Sprintf("guppy %s", strings.Join(p.args, " ")) }
 
-// run runs a command in the calm, which must succeed, and returns what it prints.
+// run runs a command while it is calm. The command must succeed; run returns its output.
 func (s *storm) run(t *testing.T, args ...string) string {
 	t.Helper()
 	p := s.start(t, s.url, args...)
@@ -90,7 +93,7 @@ func tail(text string) string {
 	return text[max(0, len(text)-most):]
 }
 
-// panicked reports whether a program has ended as none may.
+// panicked reports whether a program crashed.
 func (p *process) panicked() bool {
 	text := p.stderr.String()
 	for _, sign := range []string{"panic:", "fatal error:", "DATA RACE", "\ngoroutine "} {

@@ -21,14 +21,14 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
-// What can be said from outside.
+// The variables that control the storms.
 const (
-	// envSeeds is how many storms there are, envFirst the seed of the first one, 0 by itself.
+	// envSeeds is the number of storms, envFirst the seed of the first one: 0 unless it is given.
 	envSeeds = "GUPPY_TEST_STORM_SEEDS"
 	envFirst = "GUPPY_TEST_STORM_FIRST"
-	// envSeed is the one seed to try.
+	// envSeed is the only seed to try.
 	envSeed = "GUPPY_TEST_STORM_SEED"
-	// envLanes has names of disturbances, with commas: the others are left out.
+	// envLanes lists the names of disturbances, separated by commas. The others are left out.
 	envLanes = "GUPPY_TEST_STORM_LANES"
 	// envProgram is the program to try, if it is built already.
 	envProgram = "GUPPY_TEST_STORM_PROGRAM"
@@ -41,19 +41,19 @@ const (
 	shardSize = "2MiB"
 )
 
-// storm is one space, and all that happens to it.
+// storm is a space and everything that happens to it.
 type storm struct {
 	plan    plan
 	program string
 	dir     string
-	// url leads to the database, stormy through the proxy. Both are empty for SQLite.
+	// url leads to the database directly, stormy through the proxy. Both are empty for SQLite.
 	url, stormy string
 	proxy       *chaos.Proxy
 	admin       *sql.DB
 	trees       []*tree
 	began       time.Time
 
-	// busy is closed once enough has happened: on a machine that does other things, that takes longer.
+	// busy is closed once enough has happened. That takes longer on a machine that does other things.
 	busy chan struct{}
 
 	mu      sync.Mutex
@@ -61,8 +61,8 @@ type storm struct {
 	count   int
 	current []*process // one for each slot
 	claims  []claim
-	removed map[int64]bool // or to be removed, whatever became of it
-	gone    []string       // of which it was said that they are removed
+	removed map[int64]bool // uploads to remove, whatever became of the removal
+	gone    []string       // reported as removed
 	log     strings.Builder
 }
 
@@ -74,6 +74,7 @@ func TestStorms(t *testing.T) {
 			t.Fatalf("go build: %v\n%s", err, output)
 		}
 	}
+
 	for _, seed := range seeds(t) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { weather(t, program, draw(seed, lanes())) })
 	}
@@ -89,13 +90,16 @@ func seeds(t *testing.T) (seeds []uint64) {
 		}
 		return n, text != ""
 	}
+
 	if seed, given := number(envSeed); given {
 		return []uint64{seed}
 	}
+
 	count, given := number(envSeeds)
 	if !given {
 		count = 4
 	}
+
 	first, _ := number(envFirst)
 	for seed := range count {
 		seeds = append(seeds, first+seed)
@@ -118,6 +122,7 @@ func weather(t *testing.T, program string, p plan) {
 		plan: p, program: program, dir: t.TempDir(), busy: make(chan struct{}),
 		current: make([]*process, len(p.slots)), ended: map[string]int{}, removed: map[int64]bool{},
 	}
+
 	t.Cleanup(func() { s.report(t) })
 	s.prepareScene(t)
 	s.rage(t)
@@ -126,23 +131,27 @@ func weather(t *testing.T, program string, p plan) {
 
 func (s *storm) path(name string) string { return filepath.Join(s.dir, name) }
 
-// prepareScene mounts file systems, makes a database, and, unless the start is cold, prepares the beginning of each
+// prepareScene mounts file systems, makes a database and, unless the start is cold, prepares the beginning of each
 // source.
 func (s *storm) prepareScene(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"home", "tmp", "spare", "out"} {
 		must(t, os.Mkdir(s.path(name), 0o755))
 	}
+
 	mountDisk(t, s.path("data-disk"), 96<<20)
 	mountDisk(t, s.path("store-disk"), 512<<20)
+
 	s.connect(t)
 	s.run(t, "space", "add", space, "--shard-size", shardSize)
+
 	for i := range sourceCount {
 		tree := newTree(s.dir, fmt.Sprintf("source-%d", i), s.plan.seed*sourceCount+uint64(i))
 		must(t, os.MkdirAll(tree.dir, 0o755))
 		must(t, os.MkdirAll(tree.mount, 0o755))
 		bind(t, tree.dir, tree.mount)
 		s.trees = append(s.trees, tree)
+
 		s.run(t, "source", "add", space, tree.mount)
 		if !s.plan.cold {
 			tree.put(t, "first", []byte(tree.mount))
@@ -157,21 +166,24 @@ func (s *storm) connect(t *testing.T) {
 	if s.plan.engine == "sqlite" {
 		return
 	}
+
 	s.url = pgtest.URL(t)
 	s.proxy = chaos.StartProxy(t, s.url)
 	s.stormy = s.proxy.URL()
+
 	var err error
 	s.admin, err = sql.Open("pgx", s.url)
 	must(t, err)
 	t.Cleanup(func() { _ = s.admin.Close() })
-	// The proxy forgets some of its connections, and what their transactions hold.
+
+	// The proxy forgets some of its connections, whose transactions would hold their locks.
 	database := s.url[strings.LastIndexByte(s.url, '/')+1:]
 	database, _, _ = strings.Cut(database, "?")
 	_, err = s.admin.ExecContext(t.Context(), "ALTER DATABASE "+database+" SET idle_in_transaction_session_timeout = '3s'")
 	must(t, err)
 }
 
-// rage has commands run and disturbs them, until the time is over and enough of them have ended, and waits for the
+// rage runs commands and disturbs them until the time is over and enough of them have ended. Then it waits for the
 // others.
 func (s *storm) rage(t *testing.T) {
 	t.Helper()
@@ -182,19 +194,22 @@ func (s *storm) rage(t *testing.T) {
 		cancel()
 	})
 	defer cancel()
+
 	var running, disturbing sync.WaitGroup
 	for slot := range s.plan.slots {
 		running.Go(func() { s.play(ctx, t, slot) })
 	}
+
 	for _, lane := range s.plan.lanes {
 		disturbing.Go(func() { s.disturb(ctx, t, lane) })
 	}
+
 	disturbing.Wait()
 	running.Wait()
 	t.Logf("seed %d, %s: %v with %v", s.plan.seed, s.plan.engine, time.Since(s.began), s.ended)
 }
 
-// enough is how many commands have to end in a storm.
+// enough is how many commands must end in a storm.
 const enough = 15
 
 // tally counts a command that has ended.
@@ -228,19 +243,20 @@ func rest(ctx context.Context, length time.Duration) bool {
 	}
 }
 
-// note writes down what happens, for the reader of a failure.
+// note records what happens, for the reader of a failure.
 func (s *storm) note(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fmt.Fprintf(&s.log, "%8.3f %s\n", time.Since(s.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// report shows the plan of a failed storm, and what happened.
+// report shows the plan of a failed storm and what happened.
 func (s *storm) report(t *testing.T) {
 	if !t.Failed() {
 		return
 	}
 	t.Logf("run this storm again with: make test-storm SEED=%d\n%s", s.plan.seed, s.plan)
+
 	if keep := os.Getenv(envKeep); keep != "" {
 		keep = filepath.Join(keep, fmt.Sprintf("seed-%d", s.plan.seed))
 		_ = os.RemoveAll(keep)
@@ -249,5 +265,6 @@ func (s *storm) report(t *testing.T) {
 		_ = os.WriteFile(keep+"/log", []byte(s.log.String()), 0o600)
 		return
 	}
+
 	t.Logf("what happened:\n%s", &s.log)
 }

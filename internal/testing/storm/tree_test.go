@@ -16,22 +16,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tree is a source that changes, and remembers all that it ever was.
+// tree is a source that changes, and remembers everything that it ever was.
 type tree struct {
-	// dir is where it is, mount where guppy finds it, spare a directory of the same file system.
+	// dir is where the source is, mount where guppy finds it, spare a directory on the same file system.
 	dir, mount, spare string
 	seed              uint64
-	// versions are the contents that there ever were under a path, by their digests.
+	// versions has the digests of all contents that a path ever had.
 	versions map[string]map[[32]byte]bool
-	// units are the places that each file has had which was there all the time: after each change it is in one of them.
+	// units has the paths of each file that existed all the time. After every change the file is at one of them.
 	units [][]string
 	// moving are the present names of the directories that are renamed.
 	moving []string
 	spares int
 }
 
-// The directories of a tree, each with another fate. Files in loose are written in place, so that a reader may find
-// them half written; what is in fleeting comes and goes.
+// The directories of a tree, each with its own fate. Files in loose are written in place, so a reader may find them
+// half written. Files in fleeting come and go.
 const (
 	steady   = "steady"
 	replaced = "replaced"
@@ -40,10 +40,10 @@ const (
 	movable  = 2
 )
 
-// fileCounts are how many files there are in a directory.
+// fileCounts is the number of files in each directory.
 var fileCounts = map[string]int{steady: 60, replaced: 16, loose: 8, fleeting: 12}
 
-// pooled is how many contents the sources have in common, each up to three chunks long.
+// pooled is the number of contents that the sources share, each up to three chunks long.
 const pooled = 10
 
 func newTree(dir, name string, seed uint64) *tree {
@@ -53,19 +53,20 @@ func newTree(dir, name string, seed uint64) *tree {
 	}
 }
 
-// content is drawn from a seed. One in three is in several sources.
+// content returns bytes drawn from a seed. One content in three is in several sources.
 func content(pick uint64, most int) []byte {
 	random := rand.New(rand.NewPCG(pick, 2))
 	if random.IntN(3) == 0 {
 		random = rand.New(rand.NewPCG(random.Uint64N(pooled), 3))
 		most = 3 << 20
 	}
+
 	data := make([]byte, random.IntN(most+1))
 	_, _ = rand.NewChaCha8([32]byte{byte(random.Uint64()), byte(random.Uint64())}).Read(data) // it never fails
 	return data
 }
 
-// fill makes all that is there when the storm begins.
+// fill makes everything that exists when the storm begins.
 func (s *tree) fill(t *testing.T) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(s.seed, 4))
@@ -73,21 +74,26 @@ func (s *tree) fill(t *testing.T) {
 		s.units = append(s.units, []string{path})
 		s.put(t, path, content(random.Uint64(), most))
 	}
+
 	for i := range fileCounts[steady] {
 		add(fmt.Sprintf("%s/%d/%d/%03d", steady, i%4, i%3, i), 9000)
 	}
+
 	for i := range fileCounts[replaced] {
 		add(numbered(replaced, uint64(i)), 200_000)
 	}
+
 	for i := range fileCounts[loose] {
 		add(numbered(loose, uint64(i)), 100_000)
 	}
+
 	for i := range movable {
 		s.moving = append(s.moving, fmt.Sprintf("moving-%d", i))
 		for k := range 8 {
 			add(fmt.Sprintf("%s/deep/%d", s.moving[i], k), 30_000)
 		}
 	}
+
 	must(t, os.MkdirAll(filepath.Join(s.dir, fleeting), 0o755))
 	must(t, os.MkdirAll(filepath.Join(s.dir, steady, "empty"), 0o755))
 	must(t, os.Symlink("0/0/000", filepath.Join(s.dir, steady, "link")))
@@ -97,7 +103,7 @@ func numbered(dir string, n uint64) string {
 	return fmt.Sprintf("%s/%02d", dir, n%uint64(fileCounts[dir]))
 }
 
-// know remembers a content of a path. It comes before the change that makes it true.
+// know remembers a content of a path. It must be called before the change that makes it true.
 func (s *tree) know(path string, data []byte) {
 	if s.versions[path] == nil {
 		s.versions[path] = map[[32]byte]bool{}
@@ -127,7 +133,7 @@ var changes = []kind{
 	{"fifo", 2}, {"swap", 2}, {"rename", 5}, {"chmod", 2}, {"touch", 3},
 }
 
-// change changes what is there while others read it.
+// change changes files while others read them.
 func (s *tree) change(t *testing.T, what string, pick uint64) {
 	t.Helper()
 	comes := numbered(fleeting, pick)
@@ -164,14 +170,16 @@ func (s *tree) clear(t *testing.T, path string) {
 	must(t, os.RemoveAll(filepath.Join(s.dir, path)))
 }
 
-// replaceUnseen puts another file with the same size and time in the place of one.
+// replaceUnseen replaces a file with another one of the same size and time.
 func (s *tree) replaceUnseen(t *testing.T, path string, pick uint64) {
 	t.Helper()
 	info, err := os.Stat(filepath.Join(s.dir, path))
 	must(t, err)
+
 	data := make([]byte, info.Size())
 	_, _ = rand.NewChaCha8([32]byte{byte(pick), byte(pick >> 8)}).Read(data) // it never fails
 	s.know(path, data)
+
 	beside := s.write(t, data)
 	must(t, os.Chtimes(beside, info.ModTime(), info.ModTime()))
 	must(t, os.Rename(beside, filepath.Join(s.dir, path)))
@@ -183,9 +191,11 @@ func (s *tree) scribble(t *testing.T, what, path string, pick uint64) {
 	path = filepath.Join(s.dir, path)
 	data, err := os.ReadFile(path)
 	must(t, err)
+
 	file, err := os.OpenFile(path, os.O_WRONLY, 0)
 	must(t, err)
 	defer func() { must(t, file.Close()) }()
+
 	switch what {
 	case "rewrite":
 		_, _ = rand.NewChaCha8([32]byte{byte(pick), byte(pick >> 8)}).Read(data) // it never fails
@@ -198,7 +208,7 @@ func (s *tree) scribble(t *testing.T, what, path string, pick uint64) {
 	must(t, err)
 }
 
-// rename gives a directory another name: what is in it was there all the time.
+// rename renames a directory. The files in it exist all the time.
 func (s *tree) rename(t *testing.T, number int) {
 	t.Helper()
 	before := s.moving[number]
@@ -206,29 +216,33 @@ func (s *tree) rename(t *testing.T, number int) {
 	if !strings.Contains(before, "/") && before == after {
 		after = fmt.Sprintf("%s/moved-%d", replaced, number)
 	}
+
 	for i, names := range s.units {
 		for _, name := range names {
 			rest, inside := strings.CutPrefix(name, before+"/")
 			if !inside {
 				continue
 			}
+
 			for digest := range s.versions[name] {
 				if s.versions[after+"/"+rest] == nil {
 					s.versions[after+"/"+rest] = map[[32]byte]bool{}
 				}
 				s.versions[after+"/"+rest][digest] = true
 			}
+
 			if len(names) == 1 {
 				s.units[i] = append(names, after+"/"+rest)
 			}
 			break
 		}
 	}
+
 	must(t, os.Rename(filepath.Join(s.dir, before), filepath.Join(s.dir, after)))
 	s.moving[number] = after
 }
 
-// settle leaves nothing that can't be prepared.
+// settle removes what can't be prepared.
 func (s *tree) settle(t *testing.T) {
 	t.Helper()
 	for n := range fileCounts[fleeting] {
@@ -247,10 +261,12 @@ func (s *tree) explain(t *testing.T, dir string) (problems []string) {
 		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}
+
 		data, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
+
 		name, err := filepath.Rel(dir, path)
 		found[name] = true
 		whole := s.versions[name][sha256.Sum256(data)] || strings.HasPrefix(name, loose+"/") && s.versions[name] != nil
@@ -260,6 +276,7 @@ func (s *tree) explain(t *testing.T, dir string) (problems []string) {
 		}
 		return err
 	}))
+
 	for _, names := range s.units {
 		there := false
 		for _, name := range names {
@@ -272,7 +289,7 @@ func (s *tree) explain(t *testing.T, dir string) (problems []string) {
 	return problems
 }
 
-// differences compares a directory with the source as it is, times and modes included.
+// differences compares a directory with the present source, including times and modes.
 func (s *tree) differences(t *testing.T, dir string) (problems []string) {
 	t.Helper()
 	want, got := listing(t, s.dir), listing(t, dir)
@@ -281,6 +298,7 @@ func (s *tree) differences(t *testing.T, dir string) (problems []string) {
 			problems = append(problems, fmt.Sprintf("%s: got %q, want %q", path, got[path], line))
 		}
 	}
+
 	for path, line := range got {
 		if want[path] == "" {
 			problems = append(problems, fmt.Sprintf("%s: got %q, want none", path, line))
@@ -300,6 +318,7 @@ func listing(t *testing.T, dir string) map[string]string {
 		if err != nil {
 			return err
 		}
+
 		what := ""
 		switch {
 		case entry.Type().IsRegular():
@@ -311,6 +330,7 @@ func listing(t *testing.T, dir string) map[string]string {
 		default:
 			what = info.Mode().String()
 		}
+
 		lines[path[len(dir)+1:]] = fmt.Sprintf("%s %s", what, info.ModTime().UTC().Format(time.RFC3339Nano))
 		return err
 	}))

@@ -19,7 +19,7 @@ import (
 // ErrNoBouncer means that PgBouncer isn't installed.
 var ErrNoBouncer = errors.New("no program pgbouncer in PATH or /usr/sbin")
 
-// Bouncer is a PgBouncer before a server. It lets in whoever names the server's user.
+// Bouncer is a PgBouncer in front of a server. It accepts every client that names the server's user.
 type Bouncer struct {
 	server  *url.URL
 	pooling Pooling
@@ -30,7 +30,7 @@ type Bouncer struct {
 }
 
 // bouncerScript takes the program, its configuration, and the directory to remove. It ends when its standard input
-// does, as it will when this process is gone.
+// does, which also happens when this process is gone.
 const bouncerScript = `
 "$1" "$2" &
 cat >/dev/null
@@ -38,19 +38,19 @@ kill -KILL $!
 rm -rf -- "$3"
 `
 
-// Pooling says what PgBouncer gives to its clients.
+// Pooling says what PgBouncer gives its clients.
 type Pooling struct {
 	// Mode is "transaction" or "session".
 	Mode string
-	// Size is how many connections to the server a database gets.
+	// Size is the number of connections to the server for each database.
 	Size int
 }
 
-// Transactions has fewer connections to the server than there are clients, so that they share.
+// Transactions gives fewer connections to the server than there are clients, so that they share.
 var Transactions = Pooling{"transaction", 3}
 
-// NewBouncer starts PgBouncer before the server that an administrator's URL names, for all of its databases. The caller
-// must Close it. It fails with ErrNoBouncer if PgBouncer isn't installed.
+// NewBouncer starts PgBouncer in front of the server that an administrator's URL names, for all of its databases.
+// The caller must Close it. NewBouncer returns ErrNoBouncer if PgBouncer isn't installed.
 func NewBouncer(ctx context.Context, server *url.URL, pooling Pooling) (*Bouncer, error) {
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil {
@@ -59,10 +59,12 @@ func NewBouncer(ctx context.Context, server *url.URL, pooling Pooling) (*Bouncer
 	if err != nil {
 		return nil, ErrNoBouncer
 	}
+
 	account, err := unprivileged()
 	if err != nil {
 		return nil, err
 	}
+
 	b := &Bouncer{server: server, pooling: pooling}
 	if err := b.start(ctx, program, account); err != nil {
 		return nil, errors.Join(err, b.Close())
@@ -77,19 +79,21 @@ func (b *Bouncer) start(ctx context.Context, program string, account *syscall.Cr
 	if err := b.configure(account); err != nil {
 		return err
 	}
+
 	b.command = exec.Command("/bin/sh", "-c", bouncerScript, "bouncer", program, b.path("pgbouncer.ini"), b.dir)
 	b.command.Dir = "/"
 	b.command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: account}
 	if b.leash, err = b.command.StdinPipe(); err != nil {
 		return fmt.Errorf("start PgBouncer: %w", err)
 	}
+
 	if err := b.command.Start(); err != nil {
 		return fmt.Errorf("start PgBouncer: %w", err)
 	}
 	return b.waitReady(ctx)
 }
 
-// configure writes the files that PgBouncer reads, for nobody else to read.
+// configure writes the files that PgBouncer reads. Nobody else can read them.
 func (b *Bouncer) configure(account *syscall.Credential) (err error) {
 	owner := &Cluster{credential: account}
 	if b.dir, err = owner.makeTempDir(""); err != nil {
@@ -135,7 +139,7 @@ func quoteUser(text string) string { return `"` + strings.ReplaceAll(text, `"`, 
 
 func (b *Bouncer) path(name string) string { return filepath.Join(b.dir, name) }
 
-// URL is the one of a database on the server, by way of the pooler.
+// URL returns the URL of a database on the server, through the pooler.
 func (b *Bouncer) URL(database string) string {
 	u := url.URL{
 		Scheme: "postgres", User: url.User(b.server.User.Username()), Path: "/" + database,

@@ -1,5 +1,5 @@
-// Package cluster runs a PostgreSQL server of its own from installed programs: it makes a data directory, starts
-// and stops the server on it, and never leaves the server behind, not even when its own process is killed.
+// Package cluster runs a private PostgreSQL server from installed programs. It makes a data directory, starts and
+// stops the server on it, and never leaves the server behind, not even when its own process is killed.
 package cluster
 
 import (
@@ -23,20 +23,20 @@ const (
 
 // Options says how a cluster is made. The zero value is a throw-away cluster that trusts local connections.
 type Options struct {
-	// Dir keeps the cluster: one already there is started again, and Close leaves it. Without it the cluster lies in
+	// Dir keeps the cluster: an existing one is started again, and Close leaves it. Without Dir the cluster lies in
 	// a temporary directory that Close removes.
 	Dir string
 	// Password is what a new cluster asks for, by SCRAM, on every connection. Without it connections are trusted.
 	Password string
-	// Durable leaves fsync and full page writes on, as a server has them that holds real data.
+	// Durable leaves fsync and full page writes on, as on a server with real data.
 	Durable bool
-	// Primary is the URL of a server that a new cluster is a hot standby of.
+	// Primary is the URL of the server that a new cluster follows as a hot standby.
 	Primary string
 	// TLS is what a new cluster asks for. Without it the server has none.
 	TLS *TLS
 }
 
-// Cluster is a data directory and the server that runs on it. Its methods may be called from many goroutines.
+// Cluster is a data directory and the server that runs on it. It is safe for concurrent use.
 type Cluster struct {
 	programs   programs
 	credential *syscall.Credential
@@ -50,8 +50,8 @@ type Cluster struct {
 	server *process
 }
 
-// New makes a cluster, or takes over the one in Options.Dir, and starts its server. The caller must Close it. It
-// fails with ErrNoPrograms if PostgreSQL isn't installed.
+// New makes a cluster, or takes over the one in Options.Dir, and starts its server. The caller must Close it. New
+// returns ErrNoPrograms if PostgreSQL isn't installed.
 func New(ctx context.Context, options Options) (*Cluster, error) {
 	found, err := findPrograms(os.Getenv("PATH"), installPatterns)
 	if err != nil {
@@ -61,6 +61,7 @@ func New(ctx context.Context, options Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	c := &Cluster{programs: found, credential: credential, options: options}
 	if err := c.setUp(ctx); err != nil {
 		return nil, errors.Join(err, c.Close())
@@ -73,16 +74,20 @@ func (c *Cluster) setUp(ctx context.Context) error {
 	if c.dir, err = c.makeDir(); err != nil {
 		return err
 	}
-	// A socket's path has at most about 100 bytes, which TMPDIR may exceed.
+
+	// The path of a socket has at most about 100 bytes, which TMPDIR may exceed.
 	if c.socketDir, err = c.makeTempDir("/tmp"); err != nil {
 		return err
 	}
+
 	if c.watchdog, err = c.startWatchdog(); err != nil {
 		return err
 	}
+
 	if err := c.initialize(ctx); err != nil {
 		return err
 	}
+
 	if c.port, err = freePort(); err != nil {
 		return err
 	}
@@ -90,7 +95,7 @@ func (c *Cluster) setUp(ctx context.Context) error {
 }
 
 // Start starts the server, on the same port and data as before, and returns once it answers. It does nothing if the
-// server runs.
+// server is running.
 func (c *Cluster) Start(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,7 +110,7 @@ func (c *Cluster) Start(ctx context.Context) error {
 	return c.waitReady(ctx, server)
 }
 
-// Stop stops the server and returns once it is gone. It does nothing if the server doesn't run.
+// Stop stops the server and returns once it is gone. It does nothing if the server isn't running.
 func (c *Cluster) Stop(ctx context.Context, mode Mode) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -115,7 +120,7 @@ func (c *Cluster) Stop(ctx context.Context, mode Mode) error {
 	return c.server.stop(ctx, mode)
 }
 
-// Close stops the server for good and removes what is temporary. It may be called again, not at the same time.
+// Close stops the server for good and removes temporary files. It may be called again, but not concurrently.
 func (c *Cluster) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
@@ -126,7 +131,7 @@ func (c *Cluster) Close() error {
 	return err
 }
 
-// URL connects to the server over TCP; it stays the same when the server is stopped and started.
+// URL returns a URL that connects over TCP. It stays the same when the server is stopped and started.
 func (c *Cluster) URL() string {
 	u := c.baseURL()
 	u.Host = net.JoinHostPort(listenHost, strconv.Itoa(c.port))
@@ -134,7 +139,7 @@ func (c *Cluster) URL() string {
 	return u.String()
 }
 
-// SocketURL connects to the server over its Unix socket.
+// SocketURL returns a URL that connects over the server's Unix socket.
 func (c *Cluster) SocketURL() string {
 	u := c.baseURL()
 	u.RawQuery = url.Values{"host": {c.socketDir}, "port": {strconv.Itoa(c.port)}}.Encode()

@@ -16,7 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// envOrphan makes the test binary the process that starts a cluster and never stops it.
+// envOrphan makes the test binary a process that starts a cluster and never stops it.
 const envOrphan = "GUPPY_TEST_CLUSTER_ORPHAN"
 
 func TestMain(m *testing.M) {
@@ -34,7 +34,7 @@ func startAndHang() {
 	_, _ = os.Stdout.WriteString(c.URL() + "\n" + c.dir + "\n" + c.socketDir + "\n")
 	for {
 		time.Sleep(time.Hour)
-		_ = c.URL() // The cluster must stay reachable for the garbage collector, its pipe is the watchdog's leash.
+		_ = c.URL() // The garbage collector must not free the cluster: its pipe is the watchdog's leash.
 	}
 }
 
@@ -90,9 +90,11 @@ func TestStopAndStartKeepDataAndURL(t *testing.T) {
 		if err := c.Stop(t.Context(), mode); err != nil {
 			t.Fatal(err)
 		}
+
 		if _, err := query(t.Context(), url, "SELECT 'still there'"); err == nil {
 			t.Fatalf("the server answers after stop %s", mode)
 		}
+
 		if err := c.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -152,16 +154,19 @@ func TestPassword(t *testing.T) {
 	for _, url := range []string{c.URL(), c.SocketURL()} {
 		mustQuery(t, url, "SELECT 'let in'")
 	}
+
 	wrong, err := pgx.ParseConfig(c.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
 	wrong.Password = "wrong"
+
 	_, err = pgx.ConnectConfig(t.Context(), wrong)
 	var refusal *pgconn.PgError
 	if !errors.As(err, &refusal) || refusal.Code != "28P01" {
 		t.Errorf("with a wrong password: %v", err)
 	}
+
 	if _, err := os.Stat(c.passwordFile()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the password file is still there: %v", err)
 	}
@@ -174,6 +179,7 @@ func TestDirIsKeptAndTakenOver(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
+
 	second := start(t, Options{Dir: dir})
 	if answer := mustQuery(t, second.URL(), "SELECT answer FROM kept"); answer != "yes" {
 		t.Errorf("answer %q", answer)
@@ -194,10 +200,12 @@ func TestNewReportsServerThatDoesNotStart(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
+
 	configuration := filepath.Join(dir, "data", "postgresql.conf")
 	if err := os.WriteFile(configuration, []byte("no_such_setting = 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+
 	c, err := New(t.Context(), Options{Dir: dir})
 	if err == nil {
 		t.Fatal("it started", c.Close())
@@ -225,17 +233,21 @@ func TestServerDiesWithItsOwner(t *testing.T) {
 	if err := owner.Start(); err != nil {
 		t.Fatal(err)
 	}
+
 	var lines []string
 	for scanner := bufio.NewScanner(output); len(lines) < 3 && scanner.Scan(); {
 		lines = append(lines, scanner.Text())
 	}
+
 	if len(lines) == 3 {
 		mustQuery(t, lines[0], "SELECT 'it runs'")
 	}
+
 	if err := owner.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = owner.Wait()
+
 	if len(lines) != 3 {
 		t.Fatalf("the owner said only %q", lines)
 	}
@@ -245,7 +257,7 @@ func TestServerDiesWithItsOwner(t *testing.T) {
 	}
 }
 
-// requireGone waits for directories to be removed.
+// requireGone waits until directories are removed.
 func requireGone(t *testing.T, dirs ...string) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
@@ -264,16 +276,18 @@ func gone(path string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// reachableDir is a directory that the server's account can reach too, unlike those of t.TempDir.
+// reachableDir returns a directory that the server's account can reach too, unlike those of t.TempDir.
 func reachableDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "guppy-cluster-test-")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
+
 	t.Cleanup(func() {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)

@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-// initialize makes the data directory unless there is one.
+// initialize makes the data directory unless it exists.
 func (c *Cluster) initialize(ctx context.Context) error {
 	_, err := os.Stat(filepath.Join(c.dataDir(), "PG_VERSION"))
 	if err == nil {
@@ -21,6 +21,7 @@ func (c *Cluster) initialize(ctx context.Context) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cluster directory: %w", err)
 	}
+
 	if c.options.Primary != "" {
 		return c.copyPrimary(ctx)
 	}
@@ -28,7 +29,10 @@ func (c *Cluster) initialize(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
+	// Only initdb reads the password file.
 	defer func() { _ = os.Remove(c.passwordFile()) }()
+
 	args := []string{"-D", c.dataDir(), "-U", superuser, "--encoding=UTF8", "--no-locale", "--no-sync"}
 	if err := c.run(ctx, "initdb", append(args, authArgs...)...); err != nil {
 		return err
@@ -36,8 +40,8 @@ func (c *Cluster) initialize(ctx context.Context) error {
 	return c.configureTLS()
 }
 
-// copyPrimary makes the data directory that of a standby, which follows the server that it is a copy of. Not every
-// directory that leads to the server's programs leads to all of them.
+// copyPrimary makes the data directory of a standby, a copy of the server that it follows. Not every directory with
+// links to the server's programs has links to all of them.
 func (c *Cluster) copyPrimary(ctx context.Context) error {
 	server, err := filepath.EvalSymlinks(c.programs.path("postgres"))
 	if err != nil {
@@ -52,7 +56,8 @@ func (c *Cluster) authArgs() ([]string, error) {
 	if c.options.Password == "" {
 		return []string{"--auth=trust"}, nil
 	}
-	// A file, since a program's arguments are for everybody to see.
+
+	// Use a file: everybody can see a program's arguments.
 	if err := os.WriteFile(c.passwordFile(), []byte(c.options.Password+"\n"), 0o600); err != nil {
 		return nil, fmt.Errorf("password file: %w", err)
 	}
@@ -61,7 +66,7 @@ func (c *Cluster) authArgs() ([]string, error) {
 
 func (c *Cluster) passwordFile() string { return filepath.Join(c.dir, "password") }
 
-// run runs a program to its end, or kills it when the context ends.
+// run runs a program to its end, or kills it if the context ends.
 func (c *Cluster) run(ctx context.Context, name string, args ...string) error {
 	if output, err := c.command(ctx, name, args...).CombinedOutput(); err != nil {
 		return errors.Join(fmt.Errorf("%s: %w:\n%s", name, err, output), ctx.Err())
@@ -69,8 +74,8 @@ func (c *Cluster) run(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-// unprivileged is the account to run the server as: PostgreSQL refuses to run as root. It is nil, meaning the
-// account of this process, for everybody else.
+// unprivileged returns the account to run the server as, since PostgreSQL refuses to run as root. It returns nil,
+// which means the account of this process, if this process does not run as root.
 func unprivileged() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil

@@ -16,7 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// stopTimeout bounds a stop that has no other limit.
+// stopTimeout limits a stop that has no other limit.
 const stopTimeout = 30 * time.Second
 
 // Mode is the way a server is stopped, in pg_ctl's words.
@@ -25,7 +25,7 @@ type Mode string
 const (
 	// Fast breaks connections, rolls their transactions back and shuts down cleanly.
 	Fast Mode = "fast"
-	// Immediate is a crash: nothing is flushed, and the next start recovers from the log.
+	// Immediate is like a crash: nothing is flushed, and the next start recovers from the log.
 	Immediate Mode = "immediate"
 )
 
@@ -52,28 +52,32 @@ func (c *Cluster) startProcess() (*process, error) {
 		return nil, fmt.Errorf("server log: %w", err)
 	}
 	defer func() { _ = log.Close() }()
+
+	// The server has its own descriptor of the log, so this one may be closed.
 	command.Stdout, command.Stderr = log, log
 	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("start PostgreSQL: %w", err)
 	}
+
 	p := &process{command: command, exited: make(chan struct{})}
 	go func() {
 		defer close(p.exited)
-		_ = command.Wait() // The log says why a server ended, its exit status doesn't.
+		_ = command.Wait() // The log says why a server ended, its exit status does not.
 	}()
+
 	return p, nil
 }
 
 func (c *Cluster) serverArgs() []string {
 	args := []string{"-D", c.dataDir(), "-k", c.socketDir, "-h", listenHost, "-p", strconv.Itoa(c.port), "-N", "200"}
 	if !c.options.Durable {
-		// Commits stay synchronous: what was committed must outlive an immediate stop.
+		// Commits stay synchronous: what was committed must survive an immediate stop.
 		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off")
 	}
 	return append(args, c.tlsArgs()...)
 }
 
-// command prepares one of PostgreSQL's programs to run under the server's account, apart from the terminal's signals.
+// command prepares one of PostgreSQL's programs to run as the server's account, away from the terminal's signals.
 func (c *Cluster) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, c.programs.path(name), args...)
 	command.Dir = c.dir
@@ -99,9 +103,11 @@ func (p *process) stop(ctx context.Context, mode Mode) error {
 	if err != nil {
 		return err
 	}
+
 	if err := p.command.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stop PostgreSQL: %w", err)
 	}
+
 	select {
 	case <-p.exited:
 		return nil
@@ -110,7 +116,7 @@ func (p *process) stop(ctx context.Context, mode Mode) error {
 	}
 }
 
-// waitReady returns once the server takes connections, or says why it doesn't.
+// waitReady returns once the server accepts connections, or returns why it doesn't.
 func (c *Cluster) waitReady(ctx context.Context, server *process) error {
 	for {
 		refusal := ping(ctx, c.SocketURL())
@@ -135,13 +141,14 @@ func ping(ctx context.Context, url string) error {
 	return conn.Close(ctx)
 }
 
-// tail is the end of a text file, as far as it can be read.
+// tail returns the end of a text file, as far as it can be read.
 func tail(path string) string {
 	file, err := os.Open(path)
 	if err != nil {
 		return err.Error()
 	}
 	defer func() { _ = file.Close() }()
+
 	const length = 2048
 	if info, err := file.Stat(); err == nil && info.Size() > length {
 		_, _ = file.Seek(-length, io.SeekEnd)
@@ -150,8 +157,8 @@ func tail(path string) string {
 	return string(text)
 }
 
-// freePort finds a TCP port that nobody listens on. It stays below the usual range of outgoing connections: those
-// could take the port while the server is stopped, or connect to themselves when trying to reach it.
+// freePort finds a TCP port that nobody listens on. It stays below the usual range of outgoing connections: these
+// could take the port while the server is stopped, or connect to themselves when they try to reach it.
 func freePort() (int, error) {
 	const lowest, count, attempts = 15000, 17000, 100
 	for range attempts {

@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// ErrNoPrograms means that PostgreSQL's server programs aren't installed where anybody would look for them.
+// ErrNoPrograms means that PostgreSQL's server programs aren't installed in any of the usual places.
 var ErrNoPrograms = errors.New("no PostgreSQL server programs (postgres, initdb, pg_ctl) in PATH, " +
 	"under /usr/lib/postgresql or under Homebrew's directories")
 
@@ -37,7 +37,8 @@ func (p programs) complete() bool {
 	return true
 }
 
-// findPrograms takes the first complete directory of the search path, else the highest version that a pattern finds.
+// findPrograms returns the first complete directory of the search path, or else the highest version that a pattern
+// finds.
 func findPrograms(searchPath string, patterns []string) (programs, error) {
 	candidates := filepath.SplitList(searchPath)
 	for _, pattern := range patterns {
@@ -48,6 +49,7 @@ func findPrograms(searchPath string, patterns []string) (programs, error) {
 		sort.SliceStable(matches, func(i, j int) bool { return version(matches[i]) > version(matches[j]) })
 		candidates = append(candidates, matches...)
 	}
+
 	for _, dir := range candidates {
 		if filepath.IsAbs(dir) && programs(dir).complete() {
 			return programs(dir), nil
@@ -58,7 +60,7 @@ func findPrograms(searchPath string, patterns []string) (programs, error) {
 
 var lastNumber = regexp.MustCompile(`(\d+(?:\.\d+)?)[^\d]*$`)
 
-// version is the version number in the path of an installation, 0 if it has none.
+// version returns the version number in the path of an installation, 0 if it has none.
 func version(dir string) float64 {
 	match := lastNumber.FindStringSubmatch(filepath.Dir(dir))
 	if match == nil {

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 )
 
-// TLS has a server take only encrypted connections over TCP, and only from clients whose certificate is for their user.
+// TLS makes a server accept only encrypted connections over TCP, from clients with a certificate for their user.
 // All of it is in PEM form.
 type TLS struct{ Certificate, Key, ClientAuthority []byte }
 
@@ -15,7 +15,7 @@ const hostRules = `local all all trust
 hostssl all all 127.0.0.1/32 trust clientcert=verify-full
 `
 
-// configureTLS makes a new data directory one of a server with TLS.
+// configureTLS sets up a new data directory for a server with TLS.
 func (c *Cluster) configureTLS() error {
 	if c.options.TLS == nil {
 		return nil

@@ -9,8 +9,8 @@ import (
 )
 
 // watchdog is a small process that outlives this one. It waits for the end of its standard input, which comes when
-// it is dismissed and also when this process ends in whatever way, SIGKILL included; then it stops a server that
-// still runs and removes what is temporary.
+// it is dismissed or when this process ends, even by SIGKILL. Then it stops a server that is still running and
+// removes temporary files.
 type watchdog struct {
 	command *exec.Cmd
 	leash   io.Closer
@@ -41,7 +41,7 @@ func (c *Cluster) startWatchdog() (*watchdog, error) {
 	return &watchdog{command: command, leash: leash}, nil
 }
 
-// dismiss lets the watchdog do its last duty and waits for it. Only the first call does anything.
+// dismiss lets the watchdog do its work and waits for it. Only the first call does anything.
 func (w *watchdog) dismiss() error {
 	if w == nil || w.command.ProcessState != nil {
 		return nil

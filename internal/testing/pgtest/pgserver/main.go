@@ -1,5 +1,5 @@
-// Command pgserver starts a PostgreSQL server for benchmarks and experiments, prints its URL, and stops it at SIGINT,
-// SIGTERM or the end of its standard input.
+// Command pgserver starts a PostgreSQL server for benchmarks and experiments, prints its URL, and stops it on
+// SIGINT, on SIGTERM, or at the end of its standard input.
 package main
 
 import (
@@ -35,19 +35,23 @@ func main() {
 func serve(ctx context.Context, options cluster.Options, input io.Reader, output io.Writer) (err error) {
 	startCtx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
+
 	server, err := cluster.New(startCtx, options)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
+
 	if _, err := fmt.Fprintln(output, server.URL()); err != nil {
 		return err
 	}
+
 	ended := make(chan struct{})
 	go func() { // Nobody waits for it: a read of the terminal can't be interrupted, and the process ends next.
 		defer close(ended)
 		_, _ = io.Copy(io.Discard, input)
 	}()
+
 	select {
 	case <-ctx.Done():
 	case <-ended:

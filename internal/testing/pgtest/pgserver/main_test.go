@@ -19,6 +19,7 @@ func TestServeUntilInputOrContextEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
+
 			input, inputEnd := io.Pipe()
 			output, outputEnd := io.Pipe()
 			served := make(chan error, 1)
@@ -27,18 +28,21 @@ func TestServeUntilInputOrContextEnds(t *testing.T) {
 				_ = outputEnd.CloseWithError(err)
 				served <- err
 			}()
+
 			scanner := bufio.NewScanner(output)
 			scanner.Scan()
 			conn, err := pgx.Connect(t.Context(), scanner.Text())
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			if err := end(cancel, inputEnd); err != nil {
 				t.Fatal(err)
 			}
 			if err := <-served; err != nil {
 				t.Error(err)
 			}
+
 			if err := conn.Ping(t.Context()); err == nil {
 				t.Error("the server is still there")
 			}
