@@ -11,12 +11,9 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/documents"
 )
 
-const referenceIntro = `# Commands
-
-This page is made from the program by ` + "`make docs`" + `. A flag that stands for a setting is linked to
-[its key](configuration.md): a flag overrides the environment, which overrides the configuration file.
-
-`
+const referenceIntro = "# Commands\n\n" +
+	"This page is made from the program by `make docs`. A flag that stands for a setting is linked to\n" +
+	"[its key](configuration.md): a flag overrides the environment, which overrides the configuration file.\n\n"
 
 // TestReferenceOfCommands compares docs/reference/commands.md with the program.
 func TestReferenceOfCommands(t *testing.T) {
@@ -35,10 +32,12 @@ func TestReferenceOfCommands(t *testing.T) {
 		fmt.Fprintf(&text, "| [`%s`](#%s) | %s |\n", path, anchor, command.Short)
 	}
 	referenceOfFlags(&text, "Flags of all commands", root.PersistentFlags())
-	fmt.Fprintf(&text, "\n## Exit codes of all commands\n\n```text%s```\n", strings.TrimPrefix(exitHelp, "\nExit codes:"))
+	codes := strings.TrimPrefix(exitHelp, "\nExit codes:")
+	fmt.Fprintf(&text, "\n## Exit codes of all commands\n\n```text%s```\n", codes)
 
 	for _, command := range commands {
-		fmt.Fprintf(&text, "\n## %s\n\n```text\n%s\n\nUsage:\n  %s\n", command.CommandPath(), describe(command), command.UseLine())
+		fmt.Fprintf(&text, "\n## %s\n\n```text\n%s\n", command.CommandPath(), describe(command))
+		fmt.Fprintf(&text, "\nUsage:\n  %s\n", command.UseLine())
 		if flags := command.NonInheritedFlags(); flags.HasAvailableFlags() {
 			fmt.Fprintf(&text, "\nFlags:\n%s", flags.FlagUsages())
 		}

@@ -45,8 +45,9 @@ var pseudoVersion = regexp.MustCompile(`-(?:0\.)?\d{14}-([0-9a-f]{12})$`)
 // shortCommit is how much of a commit's name is shown.
 const shortCommit = 12
 
-// commitOf returns what a program was built from, or "". A checkout says its commit, and whether it was changed since. A
-// module that go install has fetched says its version, which is a tag or has the commit in it.
+// commitOf returns what a program was built from, or "". The build of a checkout records the commit, and whether files
+// were changed since. The build of a module that go install has fetched records its version, which is a tag or contains
+// the commit.
 func commitOf(info *debug.BuildInfo) string {
 	var revision, changed string
 	for _, setting := range info.Settings {

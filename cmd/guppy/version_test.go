@@ -16,7 +16,7 @@ func TestCommitOf(t *testing.T) {
 		want     string
 	}{
 		"go build in a checkout":         {"v0.0.0-20261129224239-5fe02fdf40f7", vcs("false"), "5fe02fdf40f7"},
-		"go build of changes":            {"v0.1.1-0.20261129224239-5fe02fdf40f7+dirty", vcs("true"), "5fe02fdf40f7-dirty"},
+		"go build of changes":            {"v0.1.0+dirty", vcs("true"), "5fe02fdf40f7-dirty"},
 		"go install of a commit":         {"v0.0.0-20261129224239-5fe02fdf40f7", nil, "5fe02fdf40f7"},
 		"go install of a commit, tagged": {"v0.1.1-0.20261129224239-5fe02fdf40f7", nil, "5fe02fdf40f7"},
 		"go install of a tag":            {"v0.1.0", nil, "v0.1.0"},

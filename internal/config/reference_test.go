@@ -9,20 +9,22 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/documents"
 )
 
+// referenceIntro has an @ for each backtick.
 const referenceIntro = `# Configuration
 
-This page is made from the program's settings and ` + "`config.example.yaml`" + ` by ` + "`make docs`" + `.
+This page is made from the program's settings and @config.example.yaml@ by @make docs@.
 
 Defaults come first, then a file, then the environment, then flags; each goes over the one before. The file is
-` + "`--config FILE`, else `config.yaml`, `config.yml` or `config.toml` in `$XDG_CONFIG_HOME/guppy` (`~/.config/guppy`)" + `.
+@--config FILE@, else @config.yaml@, @config.yml@ or @config.toml@ in @$XDG_CONFIG_HOME/guppy@ (@~/.config/guppy@).
 Examples with all keys: [config.example.yaml](../../config.example.yaml) and
-[config.example.toml](../../config.example.toml). ` + "`guppy config show`" + ` prints the values in force and where each comes
-from, without secrets. A key or variable that is unknown, of the wrong type or out of range is refused, with its place and
-what is allowed.
+[config.example.toml](../../config.example.toml).
 
-In the environment a key is ` + "`GUPPY_` and its name in capitals, with `_` for the dot: `prepare.workers` is\n`GUPPY_PREPARE_WORKERS`" + `.
-A variable that is empty counts as not set, and the items of a list stand between commas. Some keys have a second, shorter
-variable.
+@guppy config show@ prints the values in force and where each comes from, without secrets. A key or variable that is
+unknown, of the wrong type or out of range is refused, with its place and what is allowed.
+
+In the environment a key is @GUPPY_@ and its name in capitals, with @_@ for the dot: @prepare.workers@ is
+@GUPPY_PREPARE_WORKERS@. A variable that is empty counts as not set, and the items of a list stand between commas. Some
+keys have a second, shorter variable.
 `
 
 // TestReferenceOfSettings compares docs/reference/configuration.md with the settings and their examples.
@@ -32,13 +34,14 @@ func TestReferenceOfSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	comments := readComments(string(example))
+
 	usual, shown := defaults(), map[string]string{}
 	for _, value := range usual.Values() {
 		shown[value.Key] = value.Value
 	}
 
 	var text strings.Builder
-	text.WriteString(referenceIntro)
+	text.WriteString(strings.ReplaceAll(referenceIntro, "@", "`"))
 	section := ""
 	for i, k := range keys {
 		if next, _, _ := strings.Cut(k.name, "."); next != section {
@@ -50,18 +53,23 @@ func TestReferenceOfSettings(t *testing.T) {
 			writeComment(&text, comment)
 		}
 
-		fmt.Fprintf(&text, "- `%s`: %s; default ", k.name, k.kind.want())
-		if value := shown[k.name]; value != "" {
-			fmt.Fprintf(&text, "`%s`", value)
-		} else {
-			text.WriteString("empty")
-		}
-		if k.short != "" {
-			fmt.Fprintf(&text, "; also `%s`", k.short)
-		}
-		text.WriteString("\n")
+		writeKey(&text, k, shown[k.name])
 	}
 	documents.Compare(t, "../../docs/reference/configuration.md", text.String())
+}
+
+// writeKey writes what a key takes, and what it is if nobody says otherwise.
+func writeKey(text *strings.Builder, k key, usual string) {
+	if usual == "" {
+		usual = "empty"
+	} else {
+		usual = "`" + usual + "`"
+	}
+	fmt.Fprintf(text, "- `%s`: %s; default %s", k.name, k.kind.want(), usual)
+	if k.short != "" {
+		fmt.Fprintf(text, "; also `%s`", k.short)
+	}
+	text.WriteString("\n")
 }
 
 // writeHeading names the first key and those that share its comment.
