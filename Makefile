@@ -1,7 +1,5 @@
 GO ?= go
 BIN := $(CURDIR)/bin
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-VERSION_VARIABLE := main.version
 FUZZTIME ?= 10s
 TIMEOUT ?= 60m
 # What runs the program as processes has little that the race detector could watch, and takes four times as long with it.
@@ -33,7 +31,7 @@ help: ## List the targets.
 
 .PHONY: build
 build: ## Build bin/guppy.
-	$(GO) build -trimpath -ldflags "-X $(VERSION_VARIABLE)=$(VERSION)" -o $(BIN)/guppy ./cmd/guppy
+	$(GO) build -trimpath -buildvcs=auto -o $(BIN)/guppy ./cmd/guppy
 
 .PHONY: test
 test: postgres versitygw ## Vet, then run the tests, on SQLite and on PostgreSQL.
@@ -82,6 +80,10 @@ lint: $(GOLANGCI_LINT) ## Check formatting and run the linters.
 $(GOLANGCI_LINT):
 	GOBIN=$(BIN) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	mv $(BIN)/golangci-lint $@
+
+.PHONY: docs
+docs: ## Write docs/reference again, from the program and its settings.
+	$(GO) test ./cmd/guppy ./internal/config -run Reference -update
 
 .PHONY: bench
 bench: postgres ## Run the benchmark, but for bench-lookup.

@@ -7,17 +7,17 @@ import (
 	"testing"
 )
 
-// TestExitCodesAreToldTheSameEverywhere compares the help with the table in the README.
+// TestExitCodesAreToldTheSameEverywhere compares the help with the table in docs/operators.md.
 func TestExitCodesAreToldTheSameEverywhere(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+	document, err := os.ReadFile("../../docs/operators.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var help strings.Builder
-	for _, row := range regexp.MustCompile(`(?m)^\| (\d+) \| (.*) \|$`).FindAllStringSubmatch(string(readme), -1) {
+	for _, row := range regexp.MustCompile(`(?m)^\| (\d+) \| (.*) \|$`).FindAllStringSubmatch(string(document), -1) {
 		help.WriteString("  " + row[1] + strings.Repeat(" ", 5-len(row[1])) + row[2] + "\n")
 	}
 	if !strings.HasSuffix(exitHelp, ":\n"+help.String()) {
-		t.Errorf("the README has\n%s\nand the help is%s", help.String(), exitHelp)
+		t.Errorf("the document has\n%s\nand the help is%s", help.String(), exitHelp)
 	}
 }

@@ -107,7 +107,7 @@ func (a *app) rootCommand() *cobra.Command {
 			"in a preparation repository: an embedded SQLite database, or PostgreSQL.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Version:       buildVersion(),
+		Version:       fullVersion(),
 		Args:          usageArgs(cobra.NoArgs),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

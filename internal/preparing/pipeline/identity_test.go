@@ -114,7 +114,7 @@ func TestTheReadmeNamesTheRootOfTheSample(t *testing.T) {
 	equal(t, "root", got, want)
 	readme, err := os.ReadFile("../../../README.md")
 	must(t, err)
-	if !strings.Contains(string(readme), "\n    "+got.String()+"\n") {
+	if !strings.Contains(string(readme), "\nroot      "+got.String()+"\n") {
 		t.Errorf("the README does not name %s", got)
 	}
 }
