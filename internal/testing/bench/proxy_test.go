@@ -62,7 +62,7 @@ func through(t *testing.T, delay time.Duration) (*proxy, *net.TCPConn) {
 // TestProxyDelaysAndDoesNotLimit sends far more than sockets hold. All of it is on its way before any of it is
 // back.
 func TestProxyDelaysAndDoesNotLimit(t *testing.T) {
-	const delay, size = time.Second, 32 << 20
+	const delay, size = 3 * time.Second, 8 << 20
 	_, conn := through(t, delay)
 	sent := make([]byte, size)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(sent)
