@@ -117,6 +117,7 @@ func (r *Repository) claim(ctx context.Context, doing, table string, fields []st
 		}
 		token := 1 + rand.Int64N(math.MaxInt64)
 		tokens = append(tokens, token)
+		// The token is set last: attempts read it as it was, also on engines that set one column after the other.
 		return r.update(ctx, update.Set("token", token), dest)
 	})
 	if errors.Is(err, ErrNotFound) {
