@@ -10,7 +10,7 @@ TIMEOUT ?= 60m
 PROCESSES := ./cmd/guppy ./internal/testing/bench ./internal/testing/storm
 RACED = $(filter-out $(PROCESSES),$(patsubst $(shell $(GO) list -m)/%,./%,$(shell $(GO) list ./...)))
 # What takes longest begins first. Much of the time tests wait, so that there are more of them at once than processors.
-LONGEST := ./internal/preparing/pipeline ./sqlrepo ./internal/upkeep/gc ./dialect
+LONGEST := ./internal/preparing/pipeline ./sqlrepo ./internal/upkeep/gc ./dialect ./dialect/postgres
 # SQLite is C that was translated: to watch over that, which is not ours, takes the race detector as long as all the rest.
 # By itself it waits for a second at the end of each process. Tests make much garbage, and little stays.
 RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false

@@ -43,6 +43,6 @@ func insertTwice(ctx context.Context, url dialect.Secret) error {
 	}
 	_, err = db.Writer.ExecContext(ctx, insert, "guppy")
 	fmt.Println("again: it exists:", db.Classify(err) == dialect.Exists)
-	fmt.Println("a copy can be set aside:", db.CopyAside != nil)
+	fmt.Println("a copy can be set aside:", db.CopiesAside())
 	return nil
 }

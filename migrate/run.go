@@ -33,7 +33,7 @@ func (s *session) run(ctx context.Context, status Status, steps []step) (result 
 	if err := s.refuseForeign(ctx, status); err != nil {
 		return result, err
 	}
-	alone, err := s.db.LockAll(ctx, s.db)
+	alone, err := s.db.LockAll(ctx)
 	if err != nil {
 		return result, fmt.Errorf("the schema can't change now: %w", err)
 	}
@@ -69,7 +69,7 @@ func (s *session) refuseForeign(ctx context.Context, status Status) error {
 }
 
 func refuseForeign(ctx context.Context, db *dialect.DB, status Status) error {
-	empty, err := db.IsEmpty(ctx, db, versionTable)
+	empty, err := db.IsEmpty(ctx, versionTable)
 	if err != nil || empty {
 		return err
 	}
@@ -98,10 +98,10 @@ func (s *session) refuseLoss(ctx context.Context, steps []step) error {
 }
 
 func (s *session) copyAside(ctx context.Context, status Status, result *Result) (err error) {
-	if s.db.CopyAside == nil || status.Empty {
+	if status.Empty || !s.db.CopiesAside() {
 		return nil
 	}
-	result.Backup, err = s.db.CopyAside(ctx, s.db, fmt.Sprintf(".v%d.bak", status.Current))
+	result.Backup, err = s.db.CopyAside(ctx, fmt.Sprintf(".v%d.bak", status.Current))
 	if err != nil {
 		result.Backup = ""
 		return fmt.Errorf("set a copy of the database aside before migrating: %w", err)
@@ -146,7 +146,7 @@ func (s *session) failed(failed step, version uint, err error) error {
 		line, statement, err = script.line, script.statement, script.err
 	}
 	var commit *commitError
-	unsure := errors.As(err, &commit) && s.db.LosesAnswers && s.db.Classify(err) == dialect.Unavailable
+	unsure := errors.As(err, &commit) && s.db.Server && s.db.Classify(err) == dialect.Unavailable
 	return &FailedError{
 		File:      s.path(failed.file),
 		Line:      line,

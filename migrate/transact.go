@@ -26,10 +26,7 @@ func (s *session) prepare(ctx context.Context, tx *sqlx.Tx, statements []string)
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("%s: %w", statement, err)
 		}
-		if s.db.CheckSchema == nil {
-			continue
-		}
-		if err := s.db.CheckSchema(ctx, tx, s.db.Settings); err != nil {
+		if err := s.db.CheckSchema(ctx, tx); err != nil {
 			return err
 		}
 	}
@@ -73,13 +70,13 @@ func (s *session) transact(ctx context.Context, work func(*gomigrate.Migrate) er
 	return nil
 }
 
-// raising is the statement by which whoever has lost a lock learns that the schema was changed meanwhile: "" where none
-// can be lost, or nobody could have used the schema.
+// raising is the statement by which a process that has lost a lock learns that the schema was changed meanwhile: ""
+// where none can be lost, or nobody could have used the schema.
 func (s *session) raising(ctx context.Context) (statement string, err error) {
-	if !s.db.LosesLocks {
+	if !s.db.Server {
 		return "", ctx.Err()
 	}
-	found, err := s.db.HasTable(ctx, s.db, "counters")
+	found, err := s.db.HasTable(ctx, "counters")
 	if err != nil || !found {
 		return "", err
 	}
@@ -95,7 +92,7 @@ func (s *session) drive(ctx context.Context, tx *sqlx.Tx, work func(*gomigrate.M
 	if err != nil {
 		return err
 	}
-	m, err := gomigrate.NewWithInstance("iofs", files, s.db.Name, &driver{ctx, tx, s.conn, s.engine.run})
+	m, err := gomigrate.NewWithInstance("iofs", files, s.db.Name, &driver{ctx, tx, s.conn, s.db})
 	if err != nil {
 		return errors.Join(err, files.Close())
 	}

@@ -77,7 +77,7 @@ func (r *Repository) sumRows(ctx context.Context, q rowQueryer, t table, query s
 // tells what that is. Workers go on meanwhile. The file is not durable yet, and has the leases that there are: see
 // ReleaseAll. It returns errors.ErrUnsupported where an engine has no such files.
 func (r *Repository) CopyFile(ctx context.Context, file string, progress Progress) (content Content, err error) {
-	if r.db.CopyPages == nil {
+	if !r.db.CopiesPages() {
 		return nil, errors.Join(errors.ErrUnsupported, ctx.Err())
 	}
 	use, err := r.LockUse(ctx)

@@ -15,7 +15,7 @@ import (
 // lock is lost.
 func (r *Repository) LockUse(ctx context.Context) (lock dialect.Lock, err error) {
 	err = r.read(ctx, "lock the schema", func() (err error) {
-		lock, err = r.db.LockUse(ctx, r.db)
+		lock, err = r.db.LockUse(ctx)
 		return err
 	})
 	return lock, err
@@ -24,7 +24,7 @@ func (r *Repository) LockUse(ctx context.Context) (lock dialect.Lock, err error)
 // LockAll keeps everybody else away until the lock is released. It returns ErrLocked, with who is at work, when
 // somebody is. Transactions fail with ErrLockLost once the lock is lost.
 func (r *Repository) LockAll(ctx context.Context) (lock dialect.Lock, err error) {
-	if lock, err = r.lockAll(ctx); err != nil || !r.db.LosesLocks {
+	if lock, err = r.lockAll(ctx); err != nil || !r.db.Server {
 		return lock, err
 	}
 	err = r.withTx(ctx, "lock the repository", func(tx *dialect.Tx) error {
@@ -39,7 +39,7 @@ func (r *Repository) LockAll(ctx context.Context) (lock dialect.Lock, err error)
 // lockAll is LockAll for who changes nothing under the lock.
 func (r *Repository) lockAll(ctx context.Context) (lock dialect.Lock, err error) {
 	err = r.read(ctx, "lock the repository", func() (err error) {
-		lock, err = r.db.LockAll(ctx, r.db)
+		lock, err = r.db.LockAll(ctx)
 		return err
 	})
 	return lock, err

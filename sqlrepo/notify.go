@@ -5,17 +5,11 @@ import "context"
 // Notify tells other processes that there is something new, where the engine can. They look for it by themselves if
 // that fails.
 func (r *Repository) Notify(ctx context.Context) error {
-	if r.db.Notify == nil {
-		return ctx.Err()
-	}
-	return r.classified("notify others", r.db.Notify(ctx, r.db))
+	return r.classified("notify others", r.db.Notify(ctx))
 }
 
 // Listen calls wake for each time that another process notifies, until ctx ends. Where the engine can't tell, it
 // returns at once.
 func (r *Repository) Listen(ctx context.Context, wake func()) error {
-	if r.db.Listen == nil {
-		return ctx.Err()
-	}
-	return r.classified("listen to others", r.db.Listen(ctx, r.db, wake))
+	return r.classified("listen to others", r.db.Listen(ctx, wake))
 }

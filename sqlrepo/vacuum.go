@@ -10,15 +10,15 @@ import (
 // Vacuum has the database give unused space back to the file system, and tells whether there was anything to do: some
 // engines see to that by themselves. It returns ErrLocked, with who, while others use the database.
 func (r *Repository) Vacuum(ctx context.Context) (done bool, err error) {
-	if r.db.Vacuum == nil {
+	if !r.db.Vacuums() {
 		return false, ctx.Err()
 	}
-	lock, err := r.db.LockAll(ctx, r.db)
+	lock, err := r.db.LockAll(ctx)
 	if err != nil {
 		return false, r.classified("vacuum", err)
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
-	return true, r.classified("vacuum", r.db.Vacuum(ctx, r.db))
+	return true, r.classified("vacuum", r.db.Vacuum(ctx))
 }
 
 // ForgetReceipts removes the receipts of transactions that processes have left which ended long ago.

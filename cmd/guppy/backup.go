@@ -84,11 +84,10 @@ func refuseOwnPlace(cfg *config.Config, db *dialect.DB, file string) error {
 		cfg.Prepare.StoreDirectory()); err != nil {
 		return err
 	}
-	var own []string
-	if db.Files != nil {
-		if own, err = db.Files(db.Settings); err != nil {
-			return err
-		}
+
+	own, err := dialect.Files(db.Settings)
+	if err != nil {
+		return err
 	}
 	there, _ := os.Stat(file) // what is not there is nobody's file
 	for _, path := range own {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/postgres"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/host/durable"
 	"github.com/guppy-prep/guppy/migrate"
@@ -167,12 +168,14 @@ func (a *app) directSettings(cfg *config.Config) dialect.Settings {
 	if direct == "" {
 		return settings
 	}
-	settings.URL, settings.TransactionPooler = direct, false
+	settings.URL = direct
 	if dialect.HoldsPassword(direct) {
 		settings.Password = ""
 	}
-	server := &settings.Server
+
+	server := dialect.OptionsOf[postgres.Options](settings)
 	server.Host, server.Port, server.User, server.Database, server.ExecMode = "", 0, "", "", ""
+	server.TransactionPooler = false
 	for name, value := range map[string]*string{
 		"sslmode": &server.SSLMode, "sslrootcert": &server.SSLRootCert, "sslcert": &server.SSLCert, "sslkey": &server.SSLKey,
 	} {
@@ -180,7 +183,7 @@ func (a *app) directSettings(cfg *config.Config) dialect.Settings {
 			*value = ""
 		}
 	}
-	return settings
+	return dialect.WithOptions(settings, server)
 }
 
 // makeDataDir makes the directory that a database file may be in.

@@ -150,14 +150,12 @@ func visibleFiles(cfg *config.Config, repo *repository, files source.FS) (source
 	if directory := cfg.Prepare.StoreDirectory(); directory != "" {
 		own = append(own, directory)
 	}
-	if repo.db.Files != nil {
-		database, err := repo.db.Files(repo.db.Settings)
-		if err != nil {
-			return nil, err
-		}
-		own = append(own, database...)
+
+	database, err := dialect.Files(repo.db.Settings)
+	if err != nil {
+		return nil, err
 	}
-	return source.Hide(files, own...)
+	return source.Hide(files, append(own, database...)...)
 }
 
 // ownFiles are the data directory and the keys in it, which may be reached by other ways than through it. Who may not see

@@ -38,7 +38,7 @@ type Store struct {
 type Repo struct {
 	// DataDir holds guppy's own files. Load expands a leading "~/".
 	DataDir string `koanf:"data_dir"`
-	// DatabaseType is what was asked for, perhaps nothing: after Load, dialect.For takes it together with DatabaseURL.
+	// DatabaseType is what was asked for, perhaps nothing: after Load, dialect.Open takes it together with DatabaseURL.
 	// Load sets it when the database is named by Host or DBName.
 	DatabaseType string `koanf:"database_type"`
 	// DatabaseURL names the database unless Host, Port, User and DBName do: then, and only then, it is empty after Load,
