@@ -99,8 +99,8 @@ func (db *DB) trimLog(ctx context.Context, conn *sqlx.Conn) error {
 
 // WriterNamer is an engine on which a process that writes keeps everybody else from writing.
 type WriterNamer interface {
-	// Writing names another process of this host that writes now, for people to read, or returns "" if there is none or
-	// that can't be known.
+	// Writing names another process of this host that writes now, for people to read. It returns "" if nobody does, or
+	// if that can't be known.
 	Writing(db *DB) string
 }
 
@@ -165,7 +165,7 @@ type Analyzer interface {
 	Analyze(ctx context.Context, db *DB, tables []string) error
 }
 
-// Analyze looks at tables of which much has changed, so that the engine reads them the best way. By default it does
+// Analyze looks at tables in which much has changed, so that the engine reads them the best way. By default it does
 // nothing.
 func (db *DB) Analyze(ctx context.Context, tables []string) error {
 	if analyzer, able := db.Engine.(Analyzer); able {
@@ -200,7 +200,7 @@ type FileLister interface {
 }
 
 // Files returns the paths that a database takes on this host, whether or not they are there now; the database itself is
-// the first. The default is none: the engine keeps its own.
+// the first. By default there are none: the engine keeps its own.
 func Files(s Settings) ([]string, error) {
 	engine, err := EngineOf(s)
 	if err != nil {

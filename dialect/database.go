@@ -22,7 +22,7 @@ type DB struct {
 	// Mark, if not nil, reads whether a lock of LockUse that is taken again is as good as before. It is set before any is
 	// taken.
 	Mark Mark
-	// Instance tells what this handle notifies others of from what it hears of them.
+	// Instance sets the notifications of this handle apart from those of others.
 	Instance string
 	guards   *guards
 }

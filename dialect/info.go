@@ -8,12 +8,12 @@ import (
 
 // Info is what an engine knows of itself and of one database.
 type Info struct {
-	// Version is that of the engine.
+	// Version is the engine's.
 	Version string
 	// Size is what the database takes on disk, in bytes; Free is how much of it is unused, Log what its log of changes
 	// takes beside it. Both are 0 where the engine keeps that to itself.
 	Size, Free, Log int64
-	// Filesystem is the kind of file system that the database is on, "" where that can't be told.
+	// Filesystem is the kind of file system that the database is on, "" if unknown.
 	Filesystem string
 	// Tables are by name.
 	Tables []TableInfo
@@ -26,7 +26,7 @@ type Info struct {
 // TableInfo is the space that one table takes.
 type TableInfo struct {
 	Name string
-	// Bytes is that of the rows, without indexes. Rows is -1 where it can't be told.
+	// Bytes is the space of the rows, without indexes. Rows is -1 if unknown.
 	Bytes, Rows int64
 	// Estimated means that Rows is what the engine last thought.
 	Estimated bool
@@ -76,11 +76,13 @@ func (db *DB) ClockOffset(ctx context.Context) (time.Duration, error) {
 	if query, err = db.Placeholder.ReplacePlaceholders("SELECT " + query); err != nil {
 		return 0, err
 	}
+
 	var there int64
 	began := time.Now()
 	if err := db.Reader.GetContext(ctx, &there, query, args...); err != nil {
 		return 0, err
 	}
+
 	halfway := time.Since(began) / 2
 	offset := time.UnixMicro(there).Sub(began.Add(halfway))
 	if offset.Abs() <= halfway {

@@ -26,7 +26,7 @@ var (
 	ErrLockLost = errors.New("the lock on the database was lost, so the work under it was ended: run the command again")
 )
 
-// LockCounter names the counter that is raised by whoever changes something under LockAll, where locks can be lost.
+// LockCounter names the counter that every change under LockAll raises, where locks can be lost.
 const LockCounter = "locked"
 
 // Mark reads a number that changes whenever somebody has changed something under LockAll. A lock of LockUse whose

@@ -4,7 +4,7 @@ import "strings"
 
 // Seal is what a backup says it holds.
 type Seal struct {
-	// Version is that of the schema.
+	// Version is the schema's.
 	Version uint
 	Tables  []SealedTable
 }

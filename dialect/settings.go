@@ -20,8 +20,8 @@ type Settings struct {
 	URL Secret
 	// Password replaces the one in the URL.
 	Password Secret
-	// Options are those of single engines, such as sqlite.Options and postgres.Options. An engine takes its own, and
-	// leaves others alone.
+	// Options are settings of single engines, such as sqlite.Options and postgres.Options. An engine takes its own and
+	// ignores others.
 	Options []any
 	// MaxOpenConns and MaxIdleConns bound a pool; 0 sizes it from the number of CPUs.
 	MaxOpenConns, MaxIdleConns int

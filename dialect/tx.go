@@ -80,6 +80,7 @@ func (s Statement) run(ctx context.Context, tx *sqlx.Tx) error {
 		}
 		return s.CheckRows(rows)
 	}
+
 	err := tx.QueryRowxContext(ctx, s.Text, s.Args...).Scan(s.Places()...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return s.CheckRows(0)

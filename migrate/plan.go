@@ -80,11 +80,13 @@ func (m *Migrator) plan(ctx context.Context, drawUp func(Status, list) (Plan, er
 	if err != nil {
 		return Plan{}, err
 	}
+
 	if absent {
 		plan, err = drawUp(statusOf(record{}, false, all), all)
 		plan.Statements = append([]string{createVersionTable}, plan.Statements...)
 		return plan, err
 	}
+
 	db, status, err := m.look(ctx, true)
 	if err != nil {
 		return Plan{}, err

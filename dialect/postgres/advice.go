@@ -36,6 +36,7 @@ func adviceFor(err *attempts, config *pgx.ConnConfig) (what, advice string) {
 	if errors.As(shown, &refused) {
 		return adviceForRefusal(refused.Code, config)
 	}
+
 	var unknown x509.UnknownAuthorityError
 	var otherName x509.HostnameError
 	var invalid x509.CertificateInvalidError
@@ -52,6 +53,7 @@ func adviceFor(err *attempts, config *pgx.ConnConfig) (what, advice string) {
 	case errors.As(shown, &alert):
 		return "", "the server refused TLS as it was offered: see repo.sslcert and repo.sslkey"
 	}
+
 	if what = failedAddress(shown); what != "" {
 		advice = "start the server, or correct repo.host and repo.port, or repo.database_url"
 	}
@@ -69,6 +71,7 @@ const (
 func adviceForRefusal(code string, config *pgx.ConnConfig) (what, advice string) {
 	_, path := config.RuntimeParams["search_path"]
 	role, server := quoteIdentifier(config.User), fmt.Sprintf("-h %s -p %d", config.Host, config.Port)
+
 	switch {
 	case code == protocolViolation && path:
 		return "", "if this is a pooler in transaction mode, set repo.pooler to transaction"

@@ -30,12 +30,13 @@ func (a *attempts) Error() string {
 
 func (a *attempts) Unwrap() []error { return append(slices.Clone(a.shown), a.all) }
 
-// newAttempts returns nil unless err is that of a connection.
+// newAttempts returns nil unless err comes from connecting.
 func newAttempts(err error) *attempts {
 	var connect *pgconn.ConnectError
 	if !errors.As(err, &connect) {
 		return nil
 	}
+
 	best, a := -1, &attempts{all: err}
 	said := map[string]bool{}
 	for _, one := range leaves(connect.Unwrap()) {
@@ -48,6 +49,7 @@ func newAttempts(err error) *attempts {
 			a.shown, said[text] = append(a.shown, one), true
 		}
 	}
+
 	if len(a.shown) == 0 {
 		return nil
 	}

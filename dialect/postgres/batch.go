@@ -34,7 +34,7 @@ func (Engine) Send(ctx context.Context, conn *sqlx.Conn, statements []dialect.St
 	return blameContext(ctx, err)
 }
 
-// endFailed ends a batch that has failed, or of which a check has: the driver would return the same failure again.
+// endFailed ends a batch that has failed, or one of its checks: the driver would return the same failure again.
 func endFailed(results pgx.BatchResults) error {
 	if err := results.Close(); pgconn.Timeout(err) {
 		return err
@@ -54,6 +54,7 @@ func take(s dialect.Statement, results pgx.BatchResults) error {
 		}
 		return s.CheckRows(tag.RowsAffected())
 	}
+
 	err := results.QueryRow().Scan(s.Places()...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s.CheckRows(0)

@@ -19,6 +19,7 @@ func (Engine) Classify(err error) dialect.Class {
 	case errors.Is(err, errPoolTooSmall):
 		return dialect.Unusable
 	}
+
 	var server *pgconn.PgError
 	if !errors.As(err, &server) {
 		var connect *pgconn.ConnectError
@@ -28,6 +29,7 @@ func (Engine) Classify(err error) dialect.Class {
 		}
 		return dialect.Other
 	}
+
 	switch code := server.Code; {
 	case code == "23505":
 		return dialect.Exists

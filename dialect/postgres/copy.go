@@ -69,6 +69,7 @@ func (c *copyText) Read(p []byte) (n int, err error) {
 		c.unread = c.unread[taken:]
 		n += taken
 	}
+
 	if n == 0 && len(p) > 0 {
 		return 0, io.EOF
 	}

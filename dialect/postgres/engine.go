@@ -20,6 +20,19 @@ const Name = "postgres"
 // dialect.Engine.
 type Engine struct{}
 
+// These are the engine's capabilities. A method with another signature would leave its default in force.
+var _ interface {
+	dialect.Engine
+	dialect.ConnectionStrings
+	dialect.PoolerNamer
+	dialect.SchemaMaker
+	dialect.Sender
+	dialect.Notifier
+	dialect.Listener
+	dialect.Explainer
+	dialect.Analyzer
+} = Engine{}
+
 // Facts implements dialect.Engine.
 func (Engine) Facts() dialect.Facts {
 	return dialect.Facts{

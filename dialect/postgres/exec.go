@@ -51,6 +51,7 @@ func setExecMode(s dialect.Settings, config *pgx.ConnConfig) error {
 		return dialect.SettingsError("repo.query_exec_mode: describe_exec asks and sends in two transactions, which a " +
 			"pooler may give to two servers: with repo.pooler set to transaction, leave it empty")
 	}
+
 	config.DefaultQueryExecMode = mode
 	if mode != pgx.QueryExecModeCacheStatement {
 		config.StatementCacheCapacity = 0

@@ -34,6 +34,7 @@ func (Engine) Explain(s dialect.Settings, err error, schema bool) error {
 	if config, parseErr := parse(s); parseErr == nil {
 		role, database = quoteIdentifier(config.User), quoteIdentifier(config.Database)
 	}
+
 	what, advice := "", ""
 	switch server.Code {
 	case queryCanceled:
@@ -55,6 +56,7 @@ func (Engine) Explain(s dialect.Settings, err error, schema bool) error {
 	default:
 		return err
 	}
+
 	return dialect.NewAdvised(fmt.Errorf("%s: %w", what, err), advice)
 }
 
@@ -80,6 +82,7 @@ func rightsAdvice(s dialect.Settings, change bool, role, database string) (what,
 		return fmt.Sprintf("role %s may not use the tables in schema %s", role, quoted),
 			fmt.Sprintf("as their owner: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %s TO %s", quoted, role)
 	}
+
 	advice = fmt.Sprintf("as the owner of the database: GRANT CREATE ON SCHEMA %s TO %s; or, for a schema of guppy's "+
 		"own: CREATE SCHEMA guppy AUTHORIZATION %s, and set repo.schema to guppy", quoted, role, role)
 	if named != "" {

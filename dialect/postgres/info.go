@@ -51,6 +51,7 @@ func readTables(ctx context.Context, db *dialect.DB, info *dialect.Info) error {
 	if err != nil {
 		return err
 	}
+
 	for _, t := range tables {
 		table := dialect.TableInfo{Name: t.Name, Bytes: t.Bytes, Rows: t.Rows, Estimated: true}
 		if t.Rows == 0 && t.Pages > 0 {
@@ -93,6 +94,7 @@ func readSettings(ctx context.Context, db *dialect.DB, info *dialect.Info) error
 	if err != nil {
 		return err
 	}
+
 	var standby bool
 	var connections, reserved int64
 	err = db.Reader.QueryRowxContext(ctx, `SELECT pg_is_in_recovery(), (SELECT COUNT(*) FROM pg_stat_activity
@@ -101,6 +103,7 @@ func readSettings(ctx context.Context, db *dialect.DB, info *dialect.Info) error
 	if err != nil {
 		return err
 	}
+
 	open, idle := db.Settings.PoolBounds()
 	info.Set("in_recovery", standby)
 	info.Set("connections_in_use", connections)
@@ -133,6 +136,7 @@ func warn(info *dialect.Info, standby bool, open, reserved int64) {
 			info.Warn(strings.ReplaceAll(unsafe.name, "_", "-"), "%s is %s: %s", unsafe.name, unsafe.value, unsafe.danger)
 		}
 	}
+
 	if standby {
 		info.Warn("standby", "the server is a standby: nothing can be written until it is promoted; name the primary too, "+
 			"or several hosts, in repo.database_url")

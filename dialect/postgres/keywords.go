@@ -12,7 +12,7 @@ import (
 var (
 	// assignment is how a libpq connection string begins.
 	assignment = regexp.MustCompile(`^\s*\w+\s*=`)
-	// knownKeyword tells a libpq connection string from the path of a file.
+	// knownKeyword sets a libpq connection string apart from the path of a file.
 	knownKeyword = regexp.MustCompile(
 		`(^|\s)(host|hostaddr|port|user|dbname|database|password|passfile|service|sslmode)\s*=`)
 )
@@ -51,6 +51,7 @@ func cutKeywords(raw string) ([]keyword, error) {
 func cutValue(s string) (value, rest string, ok bool) {
 	quoted := strings.HasPrefix(s, "'")
 	s = strings.TrimPrefix(s, "'")
+
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {

@@ -52,6 +52,7 @@ func listen(ctx context.Context, db *dialect.DB, wake func()) error {
 		return err
 	}
 	defer func() { _ = dialect.Drop(conn) }() // a wait that was broken off leaves it in no state for others
+
 	var schema string
 	if err := conn.GetContext(ctx, &schema, "SELECT current_schema()"); err != nil {
 		return err
@@ -59,6 +60,7 @@ func listen(ctx context.Context, db *dialect.DB, wake func()) error {
 	if _, err := conn.ExecContext(ctx, "LISTEN "+channel); err != nil {
 		return err
 	}
+
 	return conn.Raw(func(driverConn any) error {
 		session, ok := driverConn.(*stdlib.Conn)
 		if !ok {

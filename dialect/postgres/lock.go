@@ -18,11 +18,11 @@ import (
 
 // The classes set this program's advisory locks apart from others in the same database. The first spells "gupp".
 //
-// classUse is held shared by all who use the tables of a schema, and exclusively by whoever needs that there is nobody.
+// classUse is held shared by all who use the tables of a schema, and exclusively by a process that must be alone.
 // A session that holds such a lock may end, and the lock with it, while its holder has a transaction under way on
 // another connection. So each transaction takes classUseCommit or classAllCommit, shared, and then makes sure that the
-// session is still there, which holds a lock of its own for that, of classSession. Whoever takes the lock after that
-// session has ended waits for such transactions.
+// session is still there, which holds a lock of its own for that, of classSession. A process that takes the lock after
+// that session has ended waits for such transactions.
 const (
 	classUse int32 = 0x67757070 + iota
 	classUseCommit
@@ -78,7 +78,7 @@ type sessionLock struct {
 	// marked is what the handle's Mark read last.
 	marked int64
 	conn   *sqlx.Conn
-	// key is that of the schema, session that of the connection that holds the lock.
+	// key stands for the schema, session for the connection that holds the lock.
 	key, session atomic.Int32
 	suspected    chan struct{}
 	stop         context.CancelFunc
@@ -158,6 +158,7 @@ func (l *sessionLock) take(ctx context.Context, conn *sqlx.Conn, session int32) 
 	case l.exclusive:
 		statement, args = lockExclusive, append(args, classUseCommit)
 	}
+
 	for deadline := time.Now().Add(lockPatience); ; {
 		var got lockAnswer
 		if err := conn.GetContext(ctx, &got, statement, args...); err != nil {
@@ -176,6 +177,7 @@ func (l *sessionLock) take(ctx context.Context, conn *sqlx.Conn, session int32) 
 		if time.Now().After(deadline) {
 			return 0, fmt.Errorf("%w: %s", dialect.ErrLocked, lockHolder(ctx, conn, l.db.Settings))
 		}
+
 		select {
 		case <-ctx.Done():
 		case <-time.After(lockPause):
@@ -191,12 +193,14 @@ func (l *sessionLock) keep(ctx context.Context) {
 		if l.conn == nil { // nothing is committed until the lock is taken again
 			pause = lockPause
 		}
+
 		select {
 		case <-ctx.Done():
 			return
 		case <-l.suspected:
 		case <-time.After(pause):
 		}
+
 		err := l.renew(ctx)
 		if ctx.Err() != nil {
 			return

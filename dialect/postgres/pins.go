@@ -42,7 +42,7 @@ const (
 	idleLimit   = "60000"
 )
 
-// sessionPins is what a new session executes. Behind a pooler the answer tells of it.
+// sessionPins is what a new session executes. The answer shows whether there is a pooler.
 func sessionPins(config *pgx.ConnConfig) string {
 	values := []string{
 		pinValue(idleTimeout, idleLimit),
@@ -134,6 +134,7 @@ func (e escapedBytes) Scan(src []byte, target any) error {
 	if src == nil || len(src) > 1 && src[0] == '\\' && src[1] == 'x' {
 		return e.hex.Scan(src, target)
 	}
+
 	decoded := make([]byte, 0, len(src))
 	for i := 0; i < len(src); i++ {
 		switch {

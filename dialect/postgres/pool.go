@@ -109,7 +109,7 @@ func isNew(conn *pgx.Conn) bool {
 const retirement = "guppy: retirement"
 
 // setRetirement spreads the ends of connections over the last tenth of their lifetime. The pool itself knows one
-// lifetime for all of them, and would open them all anew at once.
+// lifetime for all of them, and would open them all again at once.
 func setRetirement(conn *pgx.Conn, lifetime time.Duration) {
 	if lifetime > 0 {
 		conn.PgConn().CustomData()[retirement] = time.Now().Add(jittered(lifetime))

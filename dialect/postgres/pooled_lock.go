@@ -12,7 +12,7 @@ import (
 
 // Behind a pooler in transaction mode a session is given to others after each transaction. There LockAll is a
 // transaction that stays open, and with it a connection to the server, until the lock is released. LockUse would keep
-// one for each process, of which a pooler has few: each of its transactions takes the lock for itself.
+// one for each process, and a pooler has few: each of its transactions takes the lock for itself.
 
 // lockPooled is lockExclusive in a transaction that stays open, which must not keep the locks of classUseCommit and
 // classAllCommit.

@@ -32,6 +32,7 @@ func (Engine) CheckSchema(ctx context.Context, session sqlx.QueryerContext, s di
 	if schema == "" {
 		return nil
 	}
+
 	state, err := readSchemaState(ctx, session, schema)
 	switch {
 	case err != nil:

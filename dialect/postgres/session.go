@@ -52,10 +52,12 @@ func checkSession(ctx context.Context, db *dialect.DB, conn *sqlx.Conn) error {
 	if err != nil || !suspect {
 		return err
 	}
+
 	ours, err := backend(ctx, conn)
 	if err != nil {
 		return err
 	}
+
 	other, err := db.Writer.BeginTxx(ctx, nil)
 	if err != nil {
 		return err

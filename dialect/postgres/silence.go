@@ -68,7 +68,7 @@ func (c *watchedConn) look(ctx context.Context) {
 	for ctx.Err() == nil {
 		silent := time.Since(time.Unix(0, c.moved.Load())) >= c.limit
 		if ask := c.atWork.Load(); silent && ask != nil && !(*ask)(ctx) && ctx.Err() == nil {
-			_ = c.Close() // whoever waits for it hears of that
+			_ = c.Close() // which ends the reads and writes that wait
 			return
 		}
 		select {
@@ -98,12 +98,14 @@ func watchServer(conn *pgx.Conn, s dialect.Settings, pooled bool) {
 	if !ok {
 		return
 	}
+
 	address, session := watched.RemoteAddr(), conn.PgConn().PID()
 	config := conn.Config()
 	config.ValidateConnect, config.Tracer, config.AfterConnect = nil, nil, nil
 	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, address.Network(), address.String())
 	}
+
 	ask := func(ctx context.Context) bool {
 		ctx, cancel := context.WithTimeout(ctx, optionsOf(s).ConnectTimeout)
 		defer cancel()
@@ -112,7 +114,7 @@ func watchServer(conn *pgx.Conn, s dialect.Settings, pooled bool) {
 	watched.atWork.Store(&ask)
 }
 
-// sessionAtWork tells a session that does something from one that waits for its client.
+// sessionAtWork selects whether a session does something, instead of waiting for its client.
 const sessionAtWork = `SELECT EXISTS (SELECT FROM pg_stat_activity
 	WHERE pid = $1 AND COALESCE(wait_event, '') NOT IN ('ClientRead', 'ClientWrite'))`
 

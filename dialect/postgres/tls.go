@@ -63,7 +63,7 @@ func readSetting(setting, path string) ([]byte, error) {
 
 var errNoTLS = errors.New("the server has no TLS")
 
-// noticeRefusal makes an error of a server's answer that it has no TLS. The driver's own could be told by text only.
+// noticeRefusal makes an error of a server's answer that it has no TLS. The driver's own differs in its text alone.
 func noticeRefusal(dial pgconn.DialFunc) pgconn.DialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)

@@ -47,6 +47,7 @@ func (Engine) CopyPages(ctx context.Context, conn *sqlx.Conn, file string) error
 	if err := makeFile(file); err != nil {
 		return err
 	}
+
 	return conn.Raw(func(driverConn any) error {
 		source, ok := driverConn.(pageCopier)
 		if !ok {
@@ -56,11 +57,13 @@ func (Engine) CopyPages(ctx context.Context, conn *sqlx.Conn, file string) error
 		if err != nil {
 			return err
 		}
+
 		for more := true; more && err == nil; {
 			if err = ctx.Err(); err == nil {
 				more, err = pages.Step(pagesAtOnce)
 			}
 		}
+
 		if err != nil {
 			_ = pages.Finish() // what went wrong before is what counts
 		} else {

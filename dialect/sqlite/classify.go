@@ -22,12 +22,14 @@ func (Engine) Classify(err error) dialect.Class {
 		}
 		return dialect.Other
 	}
+
 	switch failure.Code() {
 	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_ROWID:
 		return dialect.Exists
 	case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
 		return dialect.MissingReference
 	}
+
 	switch failure.Code() & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return dialect.Conflict

@@ -28,6 +28,20 @@ const (
 // Engine is SQLite: one file, one writer, many readers beside it, all on one host. It implements dialect.Engine.
 type Engine struct{}
 
+// These are the engine's capabilities. A method with another signature would leave its default in force.
+var _ interface {
+	dialect.Engine
+	dialect.DefaultLocator
+	dialect.LogTrimmer
+	dialect.WriterNamer
+	dialect.Listener
+	dialect.Explainer
+	dialect.Vacuumer
+	dialect.FileLister
+	dialect.PathCopier
+	dialect.PageCopier
+} = Engine{}
+
 // Facts implements dialect.Engine.
 func (Engine) Facts() dialect.Facts {
 	return dialect.Facts{

@@ -3,7 +3,7 @@ package sqlite
 import "golang.org/x/sys/unix"
 
 // networkFilesystems are the magic numbers of file systems that hosts share, as statfs(2) gives them. Those of FUSE
-// stand for many, such as GlusterFS, SSHFS and S3: what lies behind it can't be told.
+// stand for many, such as GlusterFS, SSHFS and S3: what lies behind it is unknown.
 var networkFilesystems = map[uint32]string{
 	unix.NFS_SUPER_MAGIC:   "NFS",
 	unix.SMB_SUPER_MAGIC:   "SMB",
@@ -42,7 +42,7 @@ var localFilesystems = map[uint32]string{
 	0x2fc12fc1:                 "ZFS",
 }
 
-// filesystemOf tells what a directory is on, and whether other hosts may share it. A directory that can't be looked at
+// filesystemOf returns what a directory is on, and whether other hosts may share it. A directory that can't be looked at
 // is left to the opening of the file in it.
 func filesystemOf(dir string) (name string, shared bool) {
 	var stat unix.Statfs_t

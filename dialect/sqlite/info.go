@@ -28,6 +28,7 @@ func (Engine) Inspect(ctx context.Context, db *dialect.DB) (info dialect.Info, e
 	if info.Log, err = fileSize(file + "-wal"); err != nil {
 		return info, err
 	}
+
 	if err := db.Reader.GetContext(ctx, &info.Version, "SELECT sqlite_version()"); err != nil {
 		return info, err
 	}
@@ -60,6 +61,7 @@ func readSettings(ctx context.Context, db *dialect.DB, info *dialect.Info) error
 		return err
 	}
 	info.Size, info.Free = page*pages, page*free
+
 	// The writer's settings are those that commits go by.
 	for _, name := range []string{"journal_mode", "synchronous", "wal_autocheckpoint", "journal_size_limit",
 		"busy_timeout", "cache_size", "foreign_keys", "auto_vacuum"} {
@@ -72,6 +74,7 @@ func readSettings(ctx context.Context, db *dialect.DB, info *dialect.Info) error
 		}
 		info.Set(name, value)
 	}
+
 	info.Set("page_size", page)
 	info.Set("isolation", "serializable")
 	info.Set("pool", "1 writer, 4 readers")
@@ -99,6 +102,7 @@ func readTables(ctx context.Context, db *dialect.DB, info *dialect.Info) error {
 	if err != nil {
 		return err
 	}
+
 	for _, tree := range trees {
 		var size, rows int64
 		err := db.Reader.QueryRowxContext(ctx, `SELECT COALESCE(SUM(pgsize), 0),
@@ -107,6 +111,7 @@ func readTables(ctx context.Context, db *dialect.DB, info *dialect.Info) error {
 		if err != nil {
 			return err
 		}
+
 		table := info.Table(tree.Table)
 		if tree.Kind == "table" {
 			table.Bytes, table.Rows = size, rows

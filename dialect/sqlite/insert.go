@@ -33,7 +33,7 @@ func insertBatches(ctx context.Context, tx *dialect.Tx, table string, columns []
 	if err != nil {
 		return err
 	}
-	defer statement.Close() //nolint:errcheck // the transaction's outcome tells
+	defer statement.Close() //nolint:errcheck // the transaction fails if anything did
 	values := make([]any, 0, batch*len(columns))
 	for i := from; i < to; i++ {
 		values = append(values, row(i)...)

@@ -19,6 +19,7 @@ func (Engine) Listen(ctx context.Context, db *dialect.DB, wake func()) error {
 	if err != nil {
 		return err
 	}
+
 	var last logState
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
@@ -27,6 +28,7 @@ func (Engine) Listen(ctx context.Context, db *dialect.DB, wake func()) error {
 		if err != nil {
 			return err
 		}
+
 		if now != last {
 			last = now
 			wake()

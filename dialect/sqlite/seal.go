@@ -129,6 +129,7 @@ func ReadSeal(ctx context.Context, db *dialect.DB) (seal dialect.Seal, err error
 	case !found || mark != sealMark:
 		return seal, fmt.Errorf("%w: one part of its digests is missing", ErrDamaged)
 	}
+
 	query, args, err := squirrel.Select("name", "columns", "row_count", "digest").From(sealTable).OrderBy("rowid").ToSql()
 	if err != nil {
 		return seal, err
@@ -137,12 +138,14 @@ func ReadSeal(ctx context.Context, db *dialect.DB) (seal dialect.Seal, err error
 	if err := db.Reader.SelectContext(ctx, &rows, query, args...); err != nil {
 		return seal, err
 	}
+
 	if len(rows) > 0 {
 		seal = dialect.Seal{Version: uint(max(rows[0].Rows, 0)), Tables: rows[1:]}
 	}
 	if len(rows) == 0 || rows[0].Name != sealOfAll || rows[0].Digest != digestOf(seal) {
 		return seal, fmt.Errorf("%w: its digests are not those that were written", ErrDamaged)
 	}
+
 	for _, t := range seal.Tables {
 		if !sealedNames.MatchString(t.Name) || !sealedNames.MatchString(t.Columns) {
 			return seal, fmt.Errorf("%w: its digests are of a table with an impossible name", ErrDamaged)

@@ -62,6 +62,7 @@ func checkStamp(ctx context.Context, db *sqlx.DB, file string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, archive.Close()) }()
+
 	if len(said) != stampSize {
 		return fmt.Errorf("%w: the digest of the file has %d digits", ErrDamaged, len(said))
 	}
@@ -105,6 +106,7 @@ func findOnce(ctx context.Context, file io.ReaderAt, size int64, wanted []byte) 
 		if _, err := file.ReadAt(chunk, base); err != nil {
 			return 0, err
 		}
+
 		switch n := bytes.Count(chunk, wanted); {
 		case n == 0:
 		case n > 1 || at >= 0:
@@ -113,6 +115,7 @@ func findOnce(ctx context.Context, file io.ReaderAt, size int64, wanted []byte) 
 			at = base + int64(bytes.Index(chunk, wanted))
 		}
 	}
+
 	if at < 0 {
 		return 0, fmt.Errorf("%w: the digest of the file is not in one piece", ErrDamaged)
 	}

@@ -42,8 +42,8 @@ func (Engine) Writing(db *dialect.DB) string {
 	return ""
 }
 
-// logLockOf reads a line such as "3: POSIX  ADVISORY  WRITE 1234 fe:00:5678 120 120", in which "-> " before POSIX tells
-// of who waits.
+// logLockOf reads a line such as "3: POSIX  ADVISORY  WRITE 1234 fe:00:5678 120 120", in which "-> " before POSIX
+// marks a process that waits.
 func logLockOf(line string, inode uint64) (pid int, found bool) {
 	fields := strings.Fields(line)
 	if len(fields) != 8 || fields[1] != "POSIX" || fields[3] != "WRITE" {

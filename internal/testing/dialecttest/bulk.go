@@ -62,9 +62,11 @@ func RequireBulk(t *testing.T, db *dialect.DB, want []BulkRow) {
 	if err := db.Reader.SelectContext(t.Context(), &got, query); err != nil {
 		t.Fatal(err)
 	}
+
 	if len(got) != len(want) {
 		t.Fatalf("%d rows, want %d", len(got), len(want))
 	}
+
 	for i, row := range got {
 		same := row.N == want[i].N && bytes.Equal(row.Data, want[i].Data) && row.HasData == (want[i].Data != nil)
 		if !same || (row.Text == nil) != (want[i].Text == nil) || row.Text != nil && *row.Text != *want[i].Text {

@@ -74,6 +74,7 @@ func startUserAs(t *testing.T, env string, settings dialect.Settings) *User {
 	t.Helper()
 	u := &User{Cmd: exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")}
 	u.Env = append(os.Environ(), env+"="+settings.URL.Reveal())
+
 	input, err := u.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -85,6 +86,7 @@ func startUserAs(t *testing.T, env string, settings dialect.Settings) *User {
 	if err := u.Start(); err != nil {
 		t.Fatal(err)
 	}
+
 	u.Input = input
 	u.Said, _ = bufio.NewReader(output).ReadString('\n')
 	t.Cleanup(func() {
