@@ -95,7 +95,7 @@ func TestFactsAreComplete(t *testing.T) {
 		}
 		facts := engine.Facts()
 		if facts.Title == "" || facts.Placeholder == nil || facts.MadeIndexes == "" || len(facts.Schemes) == 0 ||
-			slices.Contains(facts.Schemes, "") {
+			slices.Contains(facts.Schemes, "") || len(facts.Forms) == 0 {
 			t.Errorf("%s: %+v", name, facts)
 		}
 	}

@@ -117,8 +117,8 @@ func (e *StatementError) Error() string { return e.Err.Error() }
 
 func (e *StatementError) Unwrap() error { return e.Err }
 
-// Facts are what an engine states of itself. Zero values are the defaults, except for Name, Title, Schemes, Placeholder
-// and MadeIndexes, which every engine has.
+// Facts are what an engine states of itself. Zero values are the defaults, except for Name, Title, Schemes, Forms,
+// Placeholder and MadeIndexes, which every engine has.
 type Facts struct {
 	// Name is the engine's name in the configuration, and that of its directory of migrations.
 	Name string
@@ -126,6 +126,8 @@ type Facts struct {
 	Title string
 	// Schemes are what the engine's URLs begin with, before the colon.
 	Schemes []string
+	// Forms are the ways to name a database, for messages.
+	Forms []string
 	// PlainParameters are the parameters of a URL that may be shown. Any other one may be a secret.
 	PlainParameters []string
 	// Server means that databases are reached over a network: a connection may need a password, a commit may fail for

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/guppy-prep/guppy/dialect"
+	_ "github.com/guppy-prep/guppy/dialect/engines" // makes engines known
 )
 
 // Callers ask what an engine can do, and how, and never which engine it is.

@@ -26,9 +26,6 @@ func Names() []string {
 	return names
 }
 
-const errNoURL = SettingsError("not a database URL: want postgres://..., postgresql://..., host=..., sqlite:///PATH, " +
-	"file:PATH or a path (begin it with ./ if its first name has a colon)")
-
 // EngineOf returns the engine that settings are for. Without a type it is the first that claims them. It returns
 // ErrSettings when the type is unknown or disagrees with the URL, or when the URL is for no engine or malformed. The
 // error quotes nothing of the URL.
@@ -66,5 +63,16 @@ func engineClaiming(s Settings) (Engine, error) {
 			return engine, engine.CheckURL(s.URL.Reveal())
 		}
 	}
-	return nil, errNoURL
+	return nil, noURL()
+}
+
+func noURL() error {
+	if len(registered) == 0 {
+		return SettingsError("no engine is registered: import package dialect/engines")
+	}
+	var forms []string
+	for _, engine := range registered {
+		forms = append(forms, engine.Facts().Forms...)
+	}
+	return SettingsError("not a database URL: want " + strings.Join(forms, ", "))
 }

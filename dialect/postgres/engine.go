@@ -39,6 +39,7 @@ func (Engine) Facts() dialect.Facts {
 		Name:            Name,
 		Title:           "PostgreSQL",
 		Schemes:         []string{"postgres", "postgresql"},
+		Forms:           []string{"postgres://...", "postgresql://...", "host=..."},
 		PlainParameters: plainParameters,
 		Server:          true,
 		Snapshot:        sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},

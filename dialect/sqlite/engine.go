@@ -48,6 +48,7 @@ func (Engine) Facts() dialect.Facts {
 		Name:            Name,
 		Title:           "SQLite",
 		Schemes:         []string{"sqlite", "file"},
+		Forms:           []string{"sqlite:///PATH", "file:PATH or a path (begin it with ./ if its first name has a colon)"},
 		PlainParameters: []string{"mode", "cache", "vfs", "immutable", "_pragma", "_txlock", "_time_format"},
 		PoolSize:        1 + readers,
 		Snapshot:        sql.TxOptions{ReadOnly: true},

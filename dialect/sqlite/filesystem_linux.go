@@ -42,8 +42,8 @@ var localFilesystems = map[uint32]string{
 	0x2fc12fc1:                 "ZFS",
 }
 
-// filesystemOf returns what a directory is on, and whether other hosts may share it. A directory that can't be looked at
-// is left to the opening of the file in it.
+// filesystemOf returns what a directory is on, and whether other hosts may share it. A directory that can't be looked
+// at is left to the opening of the file in it.
 func filesystemOf(dir string) (name string, shared bool) {
 	var stat unix.Statfs_t
 	if unix.Statfs(dir, &stat) != nil {
