@@ -141,10 +141,10 @@ func (db *DB) IsEmpty(ctx context.Context, but string) (bool, error) {
 // Size returns the space that all tables and indexes take, in bytes.
 func (db *DB) Size(ctx context.Context) (int64, error) { return db.Engine.Size(ctx, db) }
 
-// Same reports whether two handles lead to one database, by whatever names.
-func Same(ctx context.Context, a, b *DB) (bool, error) {
-	if err := ctx.Err(); err != nil || a.Name != b.Name {
+// Same reports whether another handle leads to the same database, by whatever name.
+func (db *DB) Same(ctx context.Context, other *DB) (bool, error) {
+	if err := ctx.Err(); err != nil || db.Name != other.Name {
 		return false, err
 	}
-	return a.Engine.Same(ctx, a, b)
+	return db.Engine.Same(ctx, db, other)
 }

@@ -52,7 +52,7 @@ func TestTwoSchemasAreNotTheSame(t *testing.T) {
 
 func requireSameDatabase(t *testing.T, a, b *dialect.DB, want bool) {
 	t.Helper()
-	if same, err := dialect.Same(t.Context(), a, b); err != nil || same != want {
+	if same, err := a.Same(t.Context(), b); err != nil || same != want {
 		t.Errorf("%s and %s: same %t, want %t; %v", a.Describe(), b.Describe(), same, want, err)
 	}
 }

@@ -49,11 +49,10 @@ func OptionsOf[O any](s Settings) (options O) {
 
 // WithOptions returns the settings with options in place of those of the same type.
 func WithOptions[O any](s Settings, options O) Settings {
-	others := slices.DeleteFunc(slices.Clone(s.Options), func(some any) bool {
+	s.Options = append(slices.DeleteFunc(slices.Clone(s.Options), func(some any) bool {
 		_, same := some.(O)
 		return same
-	})
-	s.Options = append(others, options)
+	}), options)
 	return s
 }
 

@@ -62,7 +62,7 @@ type TransferProgress struct {
 // target, and ErrDifferent, with the table, when the copy was not what it should be.
 func (r *Repository) TransferTo(ctx context.Context, target *Repository,
 	transfer Transfer) (copied Content, err error) {
-	same, err := dialect.Same(ctx, r.db, target.db)
+	same, err := r.db.Same(ctx, target.db)
 	if err != nil {
 		return nil, r.classified("compare source and target", err)
 	}
