@@ -10,7 +10,7 @@ LONG_FILES = $(shell grep -rl --include='*_test.go' '^//go:build long' cmd diale
 LONG_TESTS = $(shell sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/\1/p' $(LONG_FILES) | paste -sd '|')
 LONG_PACKAGES = $(sort $(patsubst %/,./%,$(dir $(LONG_FILES))))
 # The longest packages begin first. Tests often wait, so more packages run at once than there are processors.
-LONGEST := ./internal/preparing/pipeline ./sqlrepo ./internal/upkeep/gc ./dialect
+LONGEST := ./internal/preparing/pipeline ./sqlrepo ./internal/upkeep/gc ./dialect/postgres
 # SQLite is C that was translated to Go. Watching it, which is not ours, would take as long as watching all the rest. By
 # itself the race detector waits for a second at the end of each process. Tests make much garbage, and little stays.
 RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false

@@ -5,7 +5,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"io"
-	"io/fs"
 	"net"
 	"os"
 )
@@ -29,9 +28,9 @@ const (
 	Unusable
 )
 
-// connectionLost tells the failures that are the same with every driver. Not every net.Error is one: any error number
+// ConnectionLost reports the failures that are the same with every driver. Not every net.Error is one: any error number
 // of the operating system satisfies that interface.
-func connectionLost(err error) bool {
+func ConnectionLost(err error) bool {
 	if errors.Is(err, context.Canceled) {
 		return false
 	}
@@ -40,10 +39,4 @@ func connectionLost(err error) bool {
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &operation) ||
 		errors.As(err, &lookup)
-}
-
-// fileFailed tells what the operating system refuses to do with a file.
-func fileFailed(err error) bool {
-	var path *fs.PathError
-	return errors.As(err, &path)
 }

@@ -7,22 +7,16 @@ import (
 	"testing"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/postgres"
+	"github.com/guppy-prep/guppy/dialect/sqlite"
+	"github.com/guppy-prep/guppy/internal/testing/dialecttest"
 )
 
-func requireClass(t *testing.T, db dialect.Dialect, err error, want dialect.Class) {
-	t.Helper()
-	if err == nil && want != dialect.Other {
-		t.Error("no error")
-	}
-	if class := db.Classify(err); class != want {
-		t.Errorf("class %d, want %d: %v", class, want, err)
-	}
-}
-
 func TestClassifyConstraints(t *testing.T) {
-	each(t, func(t *testing.T, settings dialect.Settings) {
-		db := open(t, settings)
-		execute(t, db, "CREATE TABLE parents (id BIGINT PRIMARY KEY, name TEXT UNIQUE, n BIGINT NOT NULL CHECK (n > 0))",
+	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
+		db := dialecttest.Open(t, settings)
+		dialecttest.Execute(t, db,
+			"CREATE TABLE parents (id BIGINT PRIMARY KEY, name TEXT UNIQUE, n BIGINT NOT NULL CHECK (n > 0))",
 			"CREATE TABLE children (parent BIGINT REFERENCES parents (id))",
 			"CREATE TABLE keyed (id TEXT PRIMARY KEY)", "INSERT INTO keyed VALUES ('a')",
 			"INSERT INTO parents VALUES (1, 'a', 1)", "INSERT INTO children VALUES (1)")
@@ -41,26 +35,26 @@ func TestClassifyConstraints(t *testing.T) {
 			if err == nil {
 				t.Errorf("%s succeeded", statement)
 			}
-			requireClass(t, db.Dialect, err, want)
+			dialecttest.RequireClass(t, db, err, want)
 		}
 	})
 }
 
 func TestClassifyWhatNoDatabaseSaid(t *testing.T) {
-	for _, d := range []dialect.Dialect{dialect.SQLite(), dialect.Postgres()} {
+	for _, d := range []dialect.Dialect{sqlite.Engine{}, postgres.Engine{}} {
 		for _, err := range []error{nil, sql.ErrNoRows, errors.New("database is locked"), context.Canceled} {
-			requireClass(t, d, err, dialect.Other)
+			dialecttest.RequireClass(t, d, err, dialect.Other)
 		}
 	}
 }
 
 func TestClassifyCancelled(t *testing.T) {
-	each(t, func(t *testing.T, settings dialect.Settings) {
-		db := open(t, settings)
+	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
+		db := dialecttest.Open(t, settings)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, err := db.Writer.ExecContext(ctx, "SELECT 1")
-		requireClass(t, db.Dialect, err, dialect.Other)
+		dialecttest.RequireClass(t, db, err, dialect.Other)
 		if _, err := db.Begin(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("begin: %v", err)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/testing/dialecttest"
 )
 
 // selected runs a query and returns its one column.
@@ -25,8 +26,8 @@ func selected[T any](t *testing.T, db *dialect.DB, query squirrel.SelectBuilder)
 }
 
 func TestClockIsTheDatabases(t *testing.T) {
-	each(t, func(t *testing.T, settings dialect.Settings) {
-		db := open(t, settings)
+	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
+		db := dialecttest.Open(t, settings)
 		clock := func(offset time.Duration) time.Time {
 			query := squirrel.Select().Column(db.Clock(offset))
 			return time.UnixMicro(selected[int64](t, db, query)[0])
@@ -50,11 +51,12 @@ func TestClockIsTheDatabases(t *testing.T) {
 }
 
 func TestProbeFindsTheRowsOfKeys(t *testing.T) {
-	each(t, func(t *testing.T, settings dialect.Settings) {
-		db := open(t, settings)
-		execute(t, db, "CREATE TABLE probed (k BIGINT NOT NULL, n BIGINT NOT NULL)", "CREATE INDEX probed_k ON probed (k)")
+	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
+		db := dialecttest.Open(t, settings)
+		dialecttest.Execute(t, db, "CREATE TABLE probed (k BIGINT NOT NULL, n BIGINT NOT NULL)",
+			"CREATE INDEX probed_k ON probed (k)")
 		for n := range 10 {
-			execute(t, db, fmt.Sprintf("INSERT INTO probed VALUES (%d, %d)", (n%5-2)<<60, n))
+			dialecttest.Execute(t, db, fmt.Sprintf("INSERT INTO probed VALUES (%d, %d)", (n%5-2)<<60, n))
 		}
 		probe := func(keys ...int64) []int64 {
 			query := db.Probe(squirrel.Select("n"), "probed", "k", keys).Where(squirrel.Lt{"n": 9}).OrderBy("n")

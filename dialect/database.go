@@ -7,51 +7,80 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 
 	"github.com/jmoiron/sqlx"
 )
 
 // DB is an open database. Close it when done.
 type DB struct {
-	Dialect
-	// Writer runs what changes rows, Reader what only reads; on some engines they are the same pool.
-	Writer, Reader *sqlx.DB
+	Engine
+	Facts
+	Pools
 	// Settings are those that it was opened with.
 	Settings Settings
 	Log      *slog.Logger
-	// Mark, if not nil, tells whether a lock of LockUse that is taken again is as good as before. It is set before any is
+	// Mark, if not nil, reads whether a lock of LockUse that is taken again is as good as before. It is set before any is
 	// taken.
 	Mark Mark
-	// instance tells what this handle notifies others of from what it hears of them.
-	instance string
-	// logKept is how long the log of changes was when readers last kept it from being emptied, 0 when none did.
-	logKept *atomic.Int64
-	guards  *guards
+	// Instance sets the notifications of this handle apart from those of others.
+	Instance string
+	guards   *guards
 }
 
 // Open opens the database that the settings name and proves that it answers. A database file that is absent is made.
-// It returns ErrSettings when they name none, and ErrSchema when Server.Schema can't be used.
+// It returns ErrSettings when they name none, and ErrSchema when the schema that their options name can't be used.
 func Open(ctx context.Context, s Settings) (*DB, error) {
-	d, err := s.Dialect()
+	engine, err := EngineOf(s)
 	if err != nil {
 		return nil, err
 	}
+
 	s = s.withDefaults()
-	writer, reader, err := d.handles.open(ctx, s)
+	pools, err := engine.Connect(ctx, s)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", d.describe(s), err)
+		return nil, fmt.Errorf("open %s: %w", describe(engine, s), err)
 	}
-	return &DB{Dialect: d, Writer: writer, Reader: reader, Settings: s, Log: s.Log, instance: rand.Text(),
-		logKept: &atomic.Int64{}, guards: &guards{}}, nil
+	return &DB{Engine: engine, Facts: engine.Facts(), Pools: pools, Settings: s, Log: s.Log, Instance: rand.Text(),
+		guards: &guards{}}, nil
+}
+
+// MakeSchema makes the schema that the settings name, if they name one and it is not there. Only then can Open succeed.
+// Any number of processes may do so at the same time.
+func MakeSchema(ctx context.Context, s Settings) (err error) {
+	engine, err := EngineOf(s)
+	if err != nil {
+		return err
+	}
+	if _, able := engine.(SchemaMaker); !able {
+		return nil
+	}
+
+	s.SchemaMayLack = true
+	db, err := Open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	statement, err := db.MissingSchema(ctx)
+	if err != nil || statement == "" {
+		return err
+	}
+
+	_, err = db.Writer.ExecContext(ctx, statement)
+	// Two that make it at the same time may both find it missing.
+	if err != nil && db.Classify(err) != Exists {
+		return fmt.Errorf("%s: %w", statement, db.ExplainChange(err))
+	}
+	return nil
 }
 
 // Warm opens connections that are about to be needed, several at once. It returns when they are there, or when that
-// failed: whoever needs them tries again.
+// failed: those who need them try again.
 func (db *DB) Warm(ctx context.Context, n int) {
 	if db.Reader != db.Writer {
 		return // a file is open in no time
 	}
+
 	var opening sync.WaitGroup
 	var conns [16]*sqlx.Conn
 	for i := range min(n, len(conns), db.Settings.MaxOpenConns-1) {
@@ -62,6 +91,7 @@ func (db *DB) Warm(ctx context.Context, n int) {
 		})
 	}
 	opening.Wait()
+
 	for _, conn := range conns {
 		if conn != nil {
 			_ = closeConn(conn)
@@ -77,22 +107,44 @@ func (db *DB) Close() error {
 	return errors.Join(db.Reader.Close(), db.Writer.Close())
 }
 
-// Describe says which database this is, without secrets.
-func (db *DB) Describe() string { return db.describe(db.Settings) }
+// Describe returns which database this is, without secrets.
+func (db *DB) Describe() string { return describe(db.Engine, db.Settings) }
 
-// Location says where the database is: its file, or its name and server, without secrets.
+// Location returns where the database is: its file, or its name and server, without secrets.
 func (db *DB) Location() string {
-	name, err := db.handles.name(db.Settings)
+	name, err := db.Locate(db.Settings)
 	if err != nil {
 		return ""
 	}
 	return name
 }
 
-func (d Dialect) describe(s Settings) string {
-	name, err := d.handles.name(s)
+func describe(engine Engine, s Settings) string {
+	title := engine.Facts().Title
+	name, err := engine.Locate(s)
 	if err != nil {
-		return d.Title
+		return title
 	}
-	return d.Title + " database " + name
+	return title + " database " + name
+}
+
+// HasTable reports whether the database has a table of this name. Any failure to find out is an error.
+func (db *DB) HasTable(ctx context.Context, name string) (bool, error) {
+	return db.Engine.HasTable(ctx, db, name)
+}
+
+// IsEmpty reports whether the database has no tables but the one of this name.
+func (db *DB) IsEmpty(ctx context.Context, but string) (bool, error) {
+	return db.Engine.IsEmpty(ctx, db, but)
+}
+
+// Size returns the space that all tables and indexes take, in bytes.
+func (db *DB) Size(ctx context.Context) (int64, error) { return db.Engine.Size(ctx, db) }
+
+// Same reports whether another handle leads to the same database, by whatever name.
+func (db *DB) Same(ctx context.Context, other *DB) (bool, error) {
+	if err := ctx.Err(); err != nil || db.Name != other.Name {
+		return false, err
+	}
+	return db.Engine.Same(ctx, db, other)
 }

@@ -8,42 +8,43 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/testing/dialecttest"
 )
 
 func TestHasTable(t *testing.T) {
-	each(t, func(t *testing.T, settings dialect.Settings) {
-		db := open(t, settings)
-		execute(t, db, "CREATE TABLE there (n BIGINT)", "CREATE INDEX there_index ON there (n)",
+	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
+		db := dialecttest.Open(t, settings)
+		dialecttest.Execute(t, db, "CREATE TABLE there (n BIGINT)", "CREATE INDEX there_index ON there (n)",
 			"CREATE VIEW there_view AS SELECT n FROM there", `CREATE TABLE "Odd ' name?" (n BIGINT)`)
 		for name, want := range map[string]bool{
 			"there": true, "Odd ' name?": true, "": false, "nowhere": false, "there_index": false, "there_view": false,
 			"There": false, "the%": false, "there'": false,
 		} {
-			if found, err := db.HasTable(t.Context(), db, name); err != nil || found != want {
+			if found, err := db.HasTable(t.Context(), name); err != nil || found != want {
 				t.Errorf("%q: %t, %v", name, found, err)
 			}
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if found, err := db.HasTable(ctx, db, "there"); err == nil || found {
+		if found, err := db.HasTable(ctx, "there"); err == nil || found {
 			t.Errorf("cancelled: %t, %v", found, err)
 		}
 	})
 }
 
 func TestSizeGrows(t *testing.T) {
-	each(t, func(t *testing.T, settings dialect.Settings) {
-		db := open(t, settings)
+	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
+		db := dialecttest.Open(t, settings)
 		size := func() int64 {
-			n, err := db.Size(t.Context(), db)
+			n, err := db.Size(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
 			return n
 		}
-		execute(t, db, "CREATE TABLE bulk (n BIGINT PRIMARY KEY, data BYTEA, text TEXT)")
+		dialecttest.Execute(t, db, "CREATE TABLE bulk (n BIGINT PRIMARY KEY, data BYTEA, text TEXT)")
 		before := size()
-		if err := insertBulk(t.Context(), db, bulkRows(20000)); err != nil {
+		if err := dialecttest.InsertBulk(t.Context(), db, dialecttest.BulkRows(20000)); err != nil {
 			t.Fatal(err)
 		}
 		if grown := size() - before; grown < 20000*10 || grown > 20000*1000 {
@@ -53,9 +54,9 @@ func TestSizeGrows(t *testing.T) {
 }
 
 func TestSnapshotSeesOneState(t *testing.T) {
-	each(t, func(t *testing.T, settings dialect.Settings) {
-		db := open(t, settings)
-		execute(t, db, "CREATE TABLE a (n BIGINT)")
+	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
+		db := dialecttest.Open(t, settings)
+		dialecttest.Execute(t, db, "CREATE TABLE a (n BIGINT)")
 		options := db.Snapshot
 		tx, err := db.Reader.BeginTxx(t.Context(), &options)
 		if err != nil {
@@ -66,7 +67,7 @@ func TestSnapshotSeesOneState(t *testing.T) {
 			if err := tx.GetContext(t.Context(), &n, "SELECT COUNT(*) FROM a"); err != nil || n != 0 {
 				t.Errorf("%d rows, %v", n, err)
 			}
-			execute(t, db, "INSERT INTO a VALUES (1)")
+			dialecttest.Execute(t, db, "INSERT INTO a VALUES (1)")
 		}
 		if _, err := tx.ExecContext(t.Context(), "DELETE FROM a"); err == nil {
 			t.Error("a snapshot can be written to")
@@ -78,14 +79,14 @@ func TestSnapshotSeesOneState(t *testing.T) {
 }
 
 func TestPoolsAreBounded(t *testing.T) {
-	each(t, func(t *testing.T, settings dialect.Settings) {
+	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
 		settings.MaxOpenConns = 1
-		db := open(t, settings)
-		lock, err := db.LockUse(t.Context(), db)
+		db := dialecttest.Open(t, settings)
+		lock, err := db.LockUse(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := inTx(t.Context(), db, func(*dialect.Tx) error { return nil }); err != nil {
+		if err := dialecttest.InTx(t.Context(), db, func(*dialect.Tx) error { return nil }); err != nil {
 			t.Errorf("a transaction beside the lock: %v", err)
 		}
 		if err := lock.Release(); err != nil {
@@ -96,22 +97,22 @@ func TestPoolsAreBounded(t *testing.T) {
 
 // TestNothingIsLeftRunning looks for goroutines after all that begins some.
 func TestNothingIsLeftRunning(t *testing.T) {
-	each(t, func(t *testing.T, settings dialect.Settings) {
+	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
 		leaks := goleak.IgnoreCurrent()
 		db, err := dialect.Open(t.Context(), settings)
 		if err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		execute(t, db, "CREATE TABLE bulk (n BIGINT PRIMARY KEY, data BYTEA, text TEXT)")
-		if err := insertBulk(ctx, db, bulkRows(100)); err != nil {
+		dialecttest.Execute(t, db, "CREATE TABLE bulk (n BIGINT PRIMARY KEY, data BYTEA, text TEXT)")
+		if err := dialecttest.InsertBulk(ctx, db, dialecttest.BulkRows(100)); err != nil {
 			t.Error(err)
 		}
-		lock, err := db.LockUse(ctx, db)
+		lock, err := db.LockUse(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = inTx(ctx, db, func(*dialect.Tx) error {
+		err = dialecttest.InTx(ctx, db, func(*dialect.Tx) error {
 			cancel()
 			return fmt.Errorf("given up: %w", ctx.Err())
 		})

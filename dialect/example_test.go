@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/guppy-prep/guppy/dialect"
+	_ "github.com/guppy-prep/guppy/dialect/engines" // makes engines known
 )
 
 // Callers ask what an engine can do, and how, and never which engine it is.
@@ -43,6 +44,6 @@ func insertTwice(ctx context.Context, url dialect.Secret) error {
 	}
 	_, err = db.Writer.ExecContext(ctx, insert, "guppy")
 	fmt.Println("again: it exists:", db.Classify(err) == dialect.Exists)
-	fmt.Println("a copy can be set aside:", db.CopyAside != nil)
+	fmt.Println("a copy can be set aside:", db.CopiesAside())
 	return nil
 }

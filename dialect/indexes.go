@@ -2,30 +2,32 @@ package dialect
 
 import (
 	"context"
+	"strings"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jmoiron/sqlx"
 )
 
 // index is one that a statement makes.
 type index struct{ Name, Definition string }
 
-// WithoutIndexes has fn fill a table in tx that has no index then but its primary key. Those that it had are made
-// again, all at once: to keep an index up row by row takes reads and writes all over it, once it does not fit memory
-// any more.
+// WithoutIndexes runs fn, which fills a table in tx, while the table has no index but its primary key. The others are
+// made again afterwards, all at once: to keep an index up row by row takes reads and writes all over it, once it does
+// not fit memory any more.
 func (db *DB) WithoutIndexes(ctx context.Context, tx *Tx, table string, fn func() error) error {
 	indexes, err := db.indexesOf(ctx, tx, table)
 	if err != nil {
 		return err
 	}
+
 	for _, i := range indexes {
-		if _, err := tx.ExecContext(ctx, "DROP INDEX "+pgx.Identifier{i.Name}.Sanitize()); err != nil {
+		if _, err := tx.ExecContext(ctx, "DROP INDEX "+quoteName(i.Name)); err != nil {
 			return err
 		}
 	}
 	if err := fn(); err != nil {
 		return err
 	}
+
 	for _, i := range indexes {
 		if _, err := tx.ExecContext(ctx, i.Definition); err != nil {
 			return err
@@ -35,7 +37,7 @@ func (db *DB) WithoutIndexes(ctx context.Context, tx *Tx, table string, fn func(
 }
 
 func (db *DB) indexesOf(ctx context.Context, tx *Tx, table string) (indexes []index, err error) {
-	rows, err := tx.QueryxContext(ctx, db.indexes, table)
+	rows, err := tx.QueryxContext(ctx, db.MadeIndexes, table)
 	if err != nil {
 		return nil, err
 	}
@@ -43,12 +45,5 @@ func (db *DB) indexesOf(ctx context.Context, tx *Tx, table string) (indexes []in
 	return indexes, err
 }
 
-// What lists the indexes of a table that statements have made.
-const (
-	sqliteMadeIndexes = `SELECT name, sql AS definition FROM sqlite_schema
-		WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL`
-
-	postgresMadeIndexes = `SELECT c.relname AS name, pg_get_indexdef(c.oid) AS definition
-		FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = $1::text::regclass
-		AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = c.oid)`
-)
+// quoteName is a name as standard SQL quotes it.
+func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

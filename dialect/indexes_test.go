@@ -9,6 +9,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/testing/dialecttest"
 )
 
 var indexQueries = map[string]string{
@@ -18,15 +19,15 @@ var indexQueries = map[string]string{
 
 func TestIndexesAreMadeAgain(t *testing.T) {
 	errFailed := errors.New("failed")
-	each(t, func(t *testing.T, settings dialect.Settings) {
-		db := open(t, settings)
-		execute(t, db, "CREATE TABLE many (id BIGINT PRIMARY KEY, n BIGINT UNIQUE, m BIGINT)",
+	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
+		db := dialecttest.Open(t, settings)
+		dialecttest.Execute(t, db, "CREATE TABLE many (id BIGINT PRIMARY KEY, n BIGINT UNIQUE, m BIGINT)",
 			"CREATE TABLE other (n BIGINT)",
 			"CREATE UNIQUE INDEX many_m ON many (m, n) WHERE m > 1", `CREATE INDEX "ma""ny N" ON many (n)`,
 			"CREATE INDEX other_n ON other (n)", "INSERT INTO many VALUES (0, 0, 0)")
 		before := listIndexes(t, db, db.Reader)
 		for _, failure := range []error{errFailed, nil} {
-			err := inTx(t.Context(), db, func(tx *dialect.Tx) error {
+			err := dialecttest.InTx(t.Context(), db, func(tx *dialect.Tx) error {
 				return db.WithoutIndexes(t.Context(), tx, "many", func() error {
 					if left := listIndexes(t, db, tx); len(left) != len(before)-2 {
 						t.Errorf("left are %q of %q", left, before)
@@ -42,7 +43,7 @@ func TestIndexesAreMadeAgain(t *testing.T) {
 				t.Errorf("there are %q, before %q", got, before)
 			}
 		}
-		if n := get[int](t, db, "SELECT COUNT(*) FROM many"); n != 2 {
+		if n := dialecttest.Get[int](t, db, "SELECT COUNT(*) FROM many"); n != 2 {
 			t.Errorf("%d rows", n)
 		}
 		_, err := db.Writer.ExecContext(t.Context(), "INSERT INTO many VALUES (2, 1, 2)")

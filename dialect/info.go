@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// Info is what an engine tells of itself and of one database.
+// Info is what an engine knows of itself and of one database.
 type Info struct {
-	// Version is that of the engine.
+	// Version is the engine's.
 	Version string
 	// Size is what the database takes on disk, in bytes; Free is how much of it is unused, Log what its log of changes
 	// takes beside it. Both are 0 where the engine keeps that to itself.
 	Size, Free, Log int64
-	// Filesystem is the kind of file system that the database is on, "" where that can't be told.
+	// Filesystem is the kind of file system that the database is on, "" if unknown.
 	Filesystem string
 	// Tables are by name.
 	Tables []TableInfo
@@ -26,9 +26,9 @@ type Info struct {
 // TableInfo is the space that one table takes.
 type TableInfo struct {
 	Name string
-	// Bytes is that of the rows, without indexes. Rows is -1 where it can't be told.
+	// Bytes is the space of the rows, without indexes. Rows is -1 if unknown.
 	Bytes, Rows int64
-	// Estimated tells that Rows is what the engine last thought.
+	// Estimated means that Rows is what the engine last thought.
 	Estimated bool
 	Indexes   []IndexInfo
 }
@@ -50,7 +50,7 @@ type Warning struct{ Code, Text string }
 
 // Info asks the engine about the database. It goes through no large table's rows where the engine keeps count.
 func (db *DB) Info(ctx context.Context) (info Info, err error) {
-	if info, err = db.inspect(ctx, db); err != nil {
+	if info, err = db.Inspect(ctx, db); err != nil {
 		return info, fmt.Errorf("look at %s: %w", db.Describe(), err)
 	}
 	offset, err := db.ClockOffset(ctx)
@@ -58,7 +58,7 @@ func (db *DB) Info(ctx context.Context) (info Info, err error) {
 		return info, fmt.Errorf("look at the clock of %s: %w", db.Describe(), err)
 	}
 	if offset.Abs() > tolerableOffset {
-		info.warn("clock", "the clock of the database differs from that of this host by %s: leases go by the database's "+
+		info.Warn("clock", "the clock of the database differs from that of this host by %s: leases go by the database's "+
 			"clock, but times of uploads by the host's, so set both by NTP", offset.Round(time.Millisecond))
 	}
 	return info, nil
@@ -76,11 +76,13 @@ func (db *DB) ClockOffset(ctx context.Context) (time.Duration, error) {
 	if query, err = db.Placeholder.ReplacePlaceholders("SELECT " + query); err != nil {
 		return 0, err
 	}
+
 	var there int64
 	began := time.Now()
 	if err := db.Reader.GetContext(ctx, &there, query, args...); err != nil {
 		return 0, err
 	}
+
 	halfway := time.Since(began) / 2
 	offset := time.UnixMicro(there).Sub(began.Add(halfway))
 	if offset.Abs() <= halfway {
@@ -89,16 +91,18 @@ func (db *DB) ClockOffset(ctx context.Context) (time.Duration, error) {
 	return offset, nil
 }
 
-func (i *Info) warn(code, format string, args ...any) {
+// Warn adds a warning.
+func (i *Info) Warn(code, format string, args ...any) {
 	i.Warnings = append(i.Warnings, Warning{code, fmt.Sprintf(format, args...)})
 }
 
-func (i *Info) set(name string, value any) {
+// Set adds a setting.
+func (i *Info) Set(name string, value any) {
 	i.Settings = append(i.Settings, Setting{name, fmt.Sprint(value)})
 }
 
-// table is the one of this name, which is added if it is not there.
-func (i *Info) table(name string) *TableInfo {
+// Table returns the table of this name, which is added if it is not there.
+func (i *Info) Table(name string) *TableInfo {
 	for n := range i.Tables {
 		if i.Tables[n].Name == name {
 			return &i.Tables[n]
@@ -107,5 +111,3 @@ func (i *Info) table(name string) *TableInfo {
 	i.Tables = append(i.Tables, TableInfo{Name: name, Rows: -1})
 	return &i.Tables[len(i.Tables)-1]
 }
-
-func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", n>>20) }

@@ -11,6 +11,7 @@ import (
 	"github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/testing/dialecttest"
 )
 
 func infoOf(t *testing.T, db *dialect.DB) dialect.Info {
@@ -42,9 +43,9 @@ func many(table string, rows int, columns string) string {
 }
 
 func TestInfoTellsWhatTablesTake(t *testing.T) {
-	each(t, func(t *testing.T, settings dialect.Settings) {
-		db := open(t, settings)
-		execute(t, db, "CREATE TABLE few (k BIGINT PRIMARY KEY, v TEXT)", "CREATE INDEX few_v ON few (v)",
+	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
+		db := dialecttest.Open(t, settings)
+		dialecttest.Execute(t, db, "CREATE TABLE few (k BIGINT PRIMARY KEY, v TEXT)", "CREATE INDEX few_v ON few (v)",
 			"CREATE TABLE none (k BIGINT)", many("few", 3000, "i, 'value'"), "DELETE FROM few WHERE k <= 1000")
 		info := infoOf(t, db)
 		few, none := tableOf(t, info, "few"), tableOf(t, info, "none")
@@ -68,9 +69,9 @@ func TestInfoTellsWhatTablesTake(t *testing.T) {
 func TestInfoReadsSettingsBack(t *testing.T) {
 	wanted := map[string]string{"sqlite": "journal_mode=wal synchronous=full isolation=serializable",
 		"postgres": "in_recovery=false default_transaction_isolation=read committed pool_max_open_conns=7"}
-	each(t, func(t *testing.T, settings dialect.Settings) {
+	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
 		settings.MaxOpenConns = 7
-		db := open(t, settings)
+		db := dialecttest.Open(t, settings)
 		var got []string
 		for _, setting := range infoOf(t, db).Settings {
 			got = append(got, setting.Name+"="+setting.Value)
@@ -83,12 +84,22 @@ func TestInfoReadsSettingsBack(t *testing.T) {
 	})
 }
 
+// otherClock is an engine whose clock is ahead.
+type otherClock struct {
+	dialect.Engine
+	ahead time.Duration
+}
+
+func (o otherClock) Clock(offset time.Duration) squirrel.Sqlizer {
+	return o.Engine.Clock(o.ahead + offset)
+}
+
 func TestInfoWarnsOfAnotherClock(t *testing.T) {
-	each(t, func(t *testing.T, settings dialect.Settings) {
-		db := open(t, settings)
-		right := db.Clock
+	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
+		db := dialecttest.Open(t, settings)
+		right := db.Engine
 		for offset, want := range map[time.Duration]bool{0: false, -time.Hour: true, time.Minute: true} {
-			db.Clock = func(more time.Duration) squirrel.Sqlizer { return right(offset + more) }
+			db.Engine = otherClock{right, offset}
 			if info := infoOf(t, db); warned(info, "clock") != want {
 				t.Errorf("%v off: %+v", offset, info.Warnings)
 			}
@@ -98,8 +109,8 @@ func TestInfoWarnsOfAnotherClock(t *testing.T) {
 
 // TestInfoWarnsOfTheLog has a reader keep it from being used again, and then tells how much of the file is free.
 func TestInfoWarnsOfTheLog(t *testing.T) {
-	db := open(t, dialect.Settings{URL: dialect.Secret(filepath.Join(t.TempDir(), "x.db"))})
-	execute(t, db, "CREATE TABLE wide (v BLOB)", "INSERT INTO wide VALUES (NULL)")
+	db := dialecttest.Open(t, dialect.Settings{URL: dialect.Secret(filepath.Join(t.TempDir(), "x.db"))})
+	dialecttest.Execute(t, db, "CREATE TABLE wide (v BLOB)", "INSERT INTO wide VALUES (NULL)")
 	reading, err := db.Reader.Beginx()
 	if err != nil {
 		t.Fatal(err)
@@ -108,14 +119,14 @@ func TestInfoWarnsOfTheLog(t *testing.T) {
 	if err := reading.Get(&n, "SELECT COUNT(*) FROM wide"); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, db, many("wide", 90, "zeroblob(1048576)"))
+	dialecttest.Execute(t, db, many("wide", 90, "zeroblob(1048576)"))
 	if info := infoOf(t, db); !warned(info, "wal") || warned(info, "free-space") || info.Log < 80<<20 {
 		t.Errorf("%+v", info)
 	}
 	if err := reading.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, db, "DELETE FROM wide", "PRAGMA wal_checkpoint(TRUNCATE)")
+	dialecttest.Execute(t, db, "DELETE FROM wide", "PRAGMA wal_checkpoint(TRUNCATE)")
 	if info := infoOf(t, db); warned(info, "wal") || !warned(info, "free-space") || info.Free < 80<<20 {
 		t.Errorf("%+v", info)
 	}

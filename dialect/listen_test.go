@@ -9,6 +9,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/postgres"
+	"github.com/guppy-prep/guppy/internal/testing/dialecttest"
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
@@ -25,9 +27,10 @@ type listener struct {
 func listen(t *testing.T, settings dialect.Settings) *listener {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	l := &listener{t, open(t, settings), open(t, settings), make(chan struct{}, 1000), stop, make(chan error, 1)}
-	execute(t, l.other, "CREATE TABLE told (n BIGINT NOT NULL)")
-	go func() { l.ended <- l.db.Listen(ctx, l.db, func() { l.woken <- struct{}{} }) }()
+	l := &listener{t, dialecttest.Open(t, settings), dialecttest.Open(t, settings), make(chan struct{}, 1000), stop,
+		make(chan error, 1)}
+	dialecttest.Execute(t, l.other, "CREATE TABLE told (n BIGINT NOT NULL)")
+	go func() { l.ended <- l.db.Listen(ctx, func() { l.woken <- struct{}{} }) }()
 	t.Cleanup(l.end)
 	l.hears()
 	return l
@@ -50,13 +53,10 @@ func (l *listener) end() {
 // tell commits something, and notifies others where it takes that.
 func (l *listener) tell(db *dialect.DB) {
 	l.t.Helper()
-	execute(l.t, db, "INSERT INTO told VALUES (1)")
-	if db.Notify == nil {
-		return
-	}
+	dialecttest.Execute(l.t, db, "INSERT INTO told VALUES (1)")
 	ctx, cancel := context.WithTimeout(l.t.Context(), 10*time.Second)
 	defer cancel()
-	if err := db.Notify(ctx, db); err != nil {
+	if err := db.Notify(ctx); err != nil {
 		l.t.Fatal(err)
 	}
 }
@@ -94,7 +94,7 @@ func postgresSettings(t *testing.T) dialect.Settings {
 }
 
 func TestListenWakes(t *testing.T) {
-	each(t, func(t *testing.T, settings dialect.Settings) {
+	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
 		l := listen(t, settings)
 		for range 3 {
 			l.tell(l.other)
@@ -109,7 +109,7 @@ func TestListenWakes(t *testing.T) {
 }
 
 func TestListenEndsWithItsContext(t *testing.T) {
-	each(t, func(t *testing.T, settings dialect.Settings) {
+	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
 		leaks := goleak.IgnoreCurrent()
 		l := listen(t, settings)
 		l.end()
@@ -125,12 +125,12 @@ const listeningSessions = " FROM pg_stat_activity WHERE datname = current_databa
 
 func TestPostgresForgetsWhoListened(t *testing.T) {
 	l := listen(t, postgresSettings(t))
-	if n := get[int](t, l.other, "SELECT COUNT(*)"+listeningSessions); n != 1 {
+	if n := dialecttest.Get[int](t, l.other, "SELECT COUNT(*)"+listeningSessions); n != 1 {
 		t.Errorf("%d sessions listen", n)
 	}
 	l.end()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if get[int](t, l.other, "SELECT COUNT(*)"+listeningSessions) == 0 {
+		if dialecttest.Get[int](t, l.other, "SELECT COUNT(*)"+listeningSessions) == 0 {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -141,16 +141,16 @@ func TestPostgresForgetsWhoListened(t *testing.T) {
 
 func TestPostgresListensAgainWhenItsConnectionBreaks(t *testing.T) {
 	l := listen(t, postgresSettings(t))
-	execute(t, l.other, "SELECT pg_terminate_backend(pid)"+listeningSessions)
+	dialecttest.Execute(t, l.other, "SELECT pg_terminate_backend(pid)"+listeningSessions)
 	l.quiet()
 	l.hears()
 }
 
 func TestPostgresHearsOnlyOthersInItsSchema(t *testing.T) {
-	l, elsewhere := listen(t, postgresSettings(t)), openPostgres(t)
-	execute(t, l.other, "SELECT pg_notify('guppy', 'another_schema x')", "SELECT pg_notify('guppy', '')",
+	l, elsewhere := listen(t, postgresSettings(t)), dialecttest.OpenPostgres(t)
+	dialecttest.Execute(t, l.other, "SELECT pg_notify('guppy', 'another_schema x')", "SELECT pg_notify('guppy', '')",
 		"SELECT pg_notify('another', current_schema() || ' x')")
-	if err := elsewhere.Notify(t.Context(), elsewhere); err != nil {
+	if err := elsewhere.Notify(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	l.tell(l.db)
@@ -167,27 +167,27 @@ func TestPostgresHearsOnlyOthersInItsSchema(t *testing.T) {
 
 func TestPoolerHasNothingToHear(t *testing.T) {
 	settings := postgresSettings(t)
-	settings.TransactionPooler = true
-	db := open(t, settings)
-	if err := db.Listen(t.Context(), db, func() { t.Error("woken") }); err != nil {
+	settings.Options = []any{postgres.Options{TransactionPooler: true}}
+	db := dialecttest.Open(t, settings)
+	if err := db.Listen(t.Context(), func() { t.Error("woken") }); err != nil {
 		t.Error(err)
 	}
-	if err := db.Notify(t.Context(), db); err != nil {
+	if err := db.Notify(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
 
 // TestAPoolHasRoomForAllThatIsHeld works beside what a process holds all the time, with the smallest pool.
 func TestAPoolHasRoomForAllThatIsHeld(t *testing.T) {
-	each(t, func(t *testing.T, settings dialect.Settings) {
+	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
 		settings.MaxOpenConns = 1
 		l := listen(t, settings)
-		lock := mustUse(t, l.db)
+		lock := dialecttest.MustUse(t, l.db)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		if err := inTx(ctx, l.db, func(*dialect.Tx) error { return nil }); err != nil {
+		if err := dialecttest.InTx(ctx, l.db, func(*dialect.Tx) error { return nil }); err != nil {
 			t.Error(err)
 		}
-		release(t, lock)
+		dialecttest.Release(t, lock)
 	})
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// Lock is held until it is released or lost. As long as it is there, each transaction of the handle that it was taken
-// with proves that the lock is held, and keeps it from passing to others until the transaction ends.
+// Lock is held until it is released or lost. As long as it is there, each transaction of the handle that took it proves
+// that the lock is held, and keeps it from passing to others until the transaction ends.
 type Lock interface {
 	// Watch returns a copy of ctx that ends with the lock: when it is lost, with ErrLockLost as the cause, or released.
 	Watch(ctx context.Context) context.Context
@@ -24,26 +24,32 @@ var (
 	// ErrLockLost is returned for work under a lock that is not held any more. What was committed before stays, and the
 	// work may be begun again.
 	ErrLockLost = errors.New("the lock on the database was lost, so the work under it was ended: run the command again")
-	// errLockUnsure is returned while it is not known yet whether a lock was lost.
-	errLockUnsure = errors.New("the session that holds the lock on the database has ended")
 )
 
-// LockCounter names the counter that is raised by whoever changes something under LockAll, where locks can be lost.
+// LockCounter names the counter that every change under LockAll raises, where locks can be lost.
 const LockCounter = "locked"
 
 // Mark reads a number that changes whenever somebody has changed something under LockAll. A lock of LockUse whose
 // session has ended is taken again, and is lost only if the number is another one by then.
 type Mark func(ctx context.Context, session sqlx.QueryerContext) (int64, error)
 
-// watchers are the contexts that end with a lock.
-type watchers struct {
+// LockUse keeps LockAll away until the lock is released or its process ends; any number may hold it. It returns
+// ErrLocked, with the holder, when somebody has locked all.
+func (db *DB) LockUse(ctx context.Context) (Lock, error) { return db.Engine.LockUse(ctx, db) }
+
+// LockAll keeps everybody else away until the lock is released. It returns ErrLocked, with a holder, when somebody is
+// at work.
+func (db *DB) LockAll(ctx context.Context) (Lock, error) { return db.Engine.LockAll(ctx, db) }
+
+// Watchers are the contexts that end with a lock. The zero value is ready.
+type Watchers struct {
 	mu      sync.Mutex
 	over    error
 	cancels []context.CancelCauseFunc
 }
 
 // Watch implements Lock.
-func (w *watchers) Watch(ctx context.Context) context.Context {
+func (w *Watchers) Watch(ctx context.Context) context.Context {
 	ctx, cancel := context.WithCancelCause(ctx)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -54,8 +60,8 @@ func (w *watchers) Watch(ctx context.Context) context.Context {
 	return ctx
 }
 
-// end ends the contexts, for the first of the causes that it is called with.
-func (w *watchers) end(cause error) {
+// End ends the contexts, for the first of the causes that it is called with.
+func (w *Watchers) End(cause error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.over == nil {
@@ -66,8 +72,8 @@ func (w *watchers) end(cause error) {
 	}
 }
 
-// lost returns why the lock was lost, or nil.
-func (w *watchers) lost() error {
+// Lost returns why the lock was lost, or nil.
+func (w *Watchers) Lost() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if errors.Is(w.over, ErrLockLost) {
@@ -76,36 +82,32 @@ func (w *watchers) lost() error {
 	return nil
 }
 
-// noLock stands for a lock that is not needed, or that can't be had.
-type noLock struct{ watchers }
-
-func (l *noLock) Release() error {
-	l.end(context.Canceled)
-	return nil
-}
-
-// guard is a lock that a transaction proves.
-type guard interface {
-	// fence is an expression that is 1 if the lock is held, and that keeps it from passing to others until the transaction
+// Guard is a lock that transactions prove, since it may be lost without a word.
+type Guard interface {
+	// Fence is an expression that is 1 if the lock is held, and that keeps it from passing to others until the transaction
 	// ends.
-	fence() squirrel.Sqlizer
-	// failed is called when the fence was not 1, and says what that means.
-	failed() error
+	Fence() squirrel.Sqlizer
+	// Failed is called when the fence was not 1, and returns what that means.
+	Failed() error
 }
 
 // guards are the locks that a handle holds.
 type guards struct {
 	mu   sync.Mutex
-	held []guard
+	held []Guard
 }
 
-func (g *guards) add(one guard) {
+// AddGuard makes all transactions of the handle prove a lock.
+func (db *DB) AddGuard(one Guard) {
+	g := db.guards
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.held = append(g.held, one)
 }
 
-func (g *guards) remove(one guard) {
+// RemoveGuard ends what AddGuard began.
+func (db *DB) RemoveGuard(one Guard) {
+	g := db.guards
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i := range g.held {
@@ -116,7 +118,7 @@ func (g *guards) remove(one guard) {
 	}
 }
 
-func (g *guards) list() []guard {
+func (g *guards) list() []Guard {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.held
@@ -127,7 +129,7 @@ func (g *guards) list() []guard {
 func (db *DB) StillLocked() squirrel.Sqlizer {
 	var all squirrel.And
 	for _, one := range db.guards.list() {
-		all = append(all, squirrel.ConcatExpr("(SELECT ", one.fence(), ") = 1"))
+		all = append(all, squirrel.ConcatExpr("(SELECT ", one.Fence(), ") = 1"))
 	}
 	if len(all) == 0 {
 		return nil
@@ -135,7 +137,7 @@ func (db *DB) StillLocked() squirrel.Sqlizer {
 	return all
 }
 
-// Prove has a transaction that was not begun with Begin prove the locks of the handle, until it ends. It returns
+// Prove makes a transaction that was not begun with Begin prove the locks of the handle, until it ends. It returns
 // ErrLockLost if one was lost.
 func (db *DB) Prove(ctx context.Context, session sqlx.QueryerContext) error {
 	for _, one := range db.guards.list() {
@@ -165,18 +167,18 @@ func (db *DB) proofs() (statements []Statement, err error) {
 	return statements, nil
 }
 
-func (db *DB) proof(one guard) (Statement, error) {
-	text, args, err := squirrel.Select().Column(one.fence()).PlaceholderFormat(db.Placeholder).ToSql()
+func (db *DB) proof(one Guard) (Statement, error) {
+	text, args, err := squirrel.Select().Column(one.Fence()).PlaceholderFormat(db.Placeholder).ToSql()
 	held := make([]int64, 1)
 	return Statement{Text: text, Args: args, Values: held, Check: func(int64) error {
 		if held[0] != 1 {
-			return one.failed()
+			return one.Failed()
 		}
 		return nil
 	}}, err
 }
 
-// BlameLock puts it before a failure that the lock was lost which ctx watches.
+// BlameLock puts before a failure that the lock which ctx watches was lost, if it was.
 func BlameLock(ctx context.Context, failure error) error {
 	cause := context.Cause(ctx)
 	if failure == nil || !errors.Is(cause, ErrLockLost) || errors.Is(failure, ErrLockLost) {

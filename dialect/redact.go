@@ -7,26 +7,20 @@ import (
 	"github.com/guppy-prep/guppy/internal/secret"
 )
 
-// plainParameters may be shown. Any other parameter of a URL may be a secret.
-var plainParameters = strings.Fields(`
-	host hostaddr port user dbname database service servicefile passfile
-	sslmode sslcert sslrootcert application_name connect_timeout target_session_attrs
-	search_path statement_timeout default_query_exec_mode
-	mode cache vfs immutable _pragma _txlock _time_format`)
-
 // Redact returns a database URL, for any engine and however mangled, without its secrets: it keeps the scheme, user,
 // hosts and database. One that cannot be read for certain is hidden whole. Text that is no URL stays as it is.
 func Redact(text string) string {
+	if taker := connectionStrings(text); taker != nil {
+		return taker.RedactConnectionString(text)
+	}
 	switch {
-	case isKeywords(text):
-		return redactKeywords(text)
-	case isPlainPath(text):
+	case IsPath(text):
 		return text
-	case isFileURL(text):
+	case IsFileURL(text):
 		return redactFile(text)
 	case strings.Contains(text, "://"):
 		return redactURL(text)
-	case isHalfURL(text):
+	case IsHalfURL(text):
 		return secret.Redacted
 	}
 	return text
@@ -34,35 +28,35 @@ func Redact(text string) string {
 
 func redactFile(raw string) string {
 	file, query, _ := strings.Cut(raw, "?")
-	if checkFileURL(file) != nil {
+	if fileEngine(file).CheckURL(file) != nil {
 		return secret.Redacted
 	}
 	return file + redactQuery(query)
 }
 
 func redactURL(raw string) string {
-	a := cutURL(raw)
-	if strings.ContainsAny(a.scheme, ":@=/?#") {
+	a := CutURL(raw)
+	if strings.ContainsAny(a.Scheme, ":@=/?#") {
 		return secret.Redacted
 	}
-	if a.ambiguous {
-		return a.scheme + "://" + secret.Redacted
+	if a.Ambiguous {
+		return a.Scheme + "://" + secret.Redacted
 	}
-	return a.scheme + "://" + redactUser(a) + a.hosts + a.path + redactQuery(a.query)
+	return a.Scheme + "://" + redactUser(a) + a.Hosts + a.Path + redactQuery(a.Query)
 }
 
 // redactUser shows no user of an unknown scheme: "user:" and the password "//p" look like the scheme and the user of a
 // URL.
-func redactUser(a address) string {
+func redactUser(a Address) string {
 	switch {
-	case a.user+a.password == "":
+	case a.User+a.Password == "":
 		return ""
-	case !isPostgresScheme(a.scheme):
+	case !isServerScheme(a.Scheme):
 		return secret.Redacted + "@"
-	case a.password == "":
-		return a.user + "@"
+	case a.Password == "":
+		return a.User + "@"
 	}
-	return a.user + ":" + secret.Redacted + "@"
+	return a.User + ":" + secret.Redacted + "@"
 }
 
 func redactQuery(query string) string {
@@ -75,25 +69,16 @@ func redactQuery(query string) string {
 		switch {
 		case !named:
 			params[i] = secret.Redacted
-		case !slices.Contains(plainParameters, name):
+		case !IsPlainParameter(name):
 			params[i] = name + "=" + secret.Redacted
 		}
 	}
 	return "?" + strings.Join(params, "&")
 }
 
-func redactKeywords(raw string) string {
-	list, err := cutKeywords(raw)
-	if err != nil {
-		return secret.Redacted
-	}
-	words := make([]string, 0, len(list))
-	for _, k := range list {
-		value := secret.Redacted
-		if slices.Contains(plainParameters, k.name) {
-			value = quoteValue(k.value)
-		}
-		words = append(words, k.name+"="+value)
-	}
-	return strings.Join(words, " ")
+// IsPlainParameter reports whether a parameter of a URL may be shown: whether it is no secret of any engine.
+func IsPlainParameter(name string) bool {
+	return slices.ContainsFunc(registered, func(engine Engine) bool {
+		return slices.Contains(engine.Facts().PlainParameters, name)
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/testing/dialecttest"
 )
 
 func TestRedact(t *testing.T) {
@@ -59,7 +60,7 @@ func TestRedact(t *testing.T) {
 func TestPasswordNeverShows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		char := rapid.StringOf(rapid.RuneFrom([]rune(`a1:/?#@%[]&=' \,`)))
-		password := char.Draw(t, "before") + hidden + char.Draw(t, "after")
+		password := char.Draw(t, "before") + dialecttest.Hidden + char.Draw(t, "after")
 		for _, raw := range []string{
 			"postgres://user:" + password + "@host:5432/db?sslmode=disable",
 			"postgres://user:" + url.QueryEscape(password) + "@host/db",
@@ -70,10 +71,10 @@ func TestPasswordNeverShows(t *testing.T) {
 			"user:" + password + "@host/db",
 			"//user:" + password + "@host/db",
 		} {
-			if shown := dialect.Redact(raw); strings.Contains(shown, hidden) {
+			if shown := dialect.Redact(raw); strings.Contains(shown, dialecttest.Hidden) {
 				t.Fatalf("%s is shown as %s", raw, shown)
 			}
-			if _, err := dialect.For("", dialect.Secret(raw)); err != nil && strings.Contains(err.Error(), hidden) {
+			if _, err := engineFor("", raw); err != nil && strings.Contains(err.Error(), dialecttest.Hidden) {
 				t.Fatalf("%s: %v", raw, err)
 			}
 		}
@@ -86,9 +87,9 @@ func FuzzURL(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		d, err := dialect.For("", dialect.Secret(text))
-		if (err == nil) != (d.Name != "") || err != nil && !errors.Is(err, dialect.ErrSettings) {
-			t.Fatalf("%q is for %q, %v", text, d.Name, err)
+		name, err := engineFor("", text)
+		if (err == nil) != (name != "") || err != nil && !errors.Is(err, dialect.ErrSettings) {
+			t.Fatalf("%q is for %q, %v", text, name, err)
 		}
 		if err == nil && dialect.HoldsPassword(dialect.Secret(text)) && dialect.Redact(text) == text &&
 			!strings.Contains(text, "xxxxx") {

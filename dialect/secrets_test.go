@@ -2,7 +2,6 @@ package dialect_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,47 +11,10 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/postgres"
+	"github.com/guppy-prep/guppy/internal/testing/dialecttest"
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
-
-const hidden = "hunter2"
-
-// requireHidden prints values in every way that a program might.
-func requireHidden(t *testing.T, what string, values ...any) {
-	t.Helper()
-	var log bytes.Buffer
-	text, encoded := slog.New(slog.NewTextHandler(&log, nil)), slog.New(slog.NewJSONHandler(&log, nil))
-	for _, value := range values {
-		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
-			fmt.Fprintf(&log, format, value)
-		}
-		if asJSON, err := json.Marshal(value); err == nil {
-			log.Write(asJSON)
-		}
-		text.Info("value", "value", value)
-		encoded.Info("value", "value", value)
-	}
-	if at := strings.Index(log.String(), hidden); at >= 0 {
-		t.Errorf("%s: the password shows in %s", what, log.String()[max(0, at-100):at+len(hidden)])
-	}
-}
-
-// chain is an error with all that it wraps.
-func chain(err error) (all []any) {
-	if err == nil {
-		return nil
-	}
-	all = append(all, err)
-	switch wrapper := err.(type) { //nolint:errorlint // it walks the chain itself
-	case interface{ Unwrap() error }:
-		all = append(all, chain(wrapper.Unwrap())...)
-	case interface{ Unwrap() []error }:
-		for _, wrapped := range wrapper.Unwrap() {
-			all = append(all, chain(wrapped)...)
-		}
-	}
-	return all
-}
 
 func TestMalformedURLsHideTheirPassword(t *testing.T) {
 	t.Chdir(t.TempDir())
@@ -72,19 +34,21 @@ func TestMalformedURLsHideTheirPassword(t *testing.T) {
 	for _, malformed := range urls {
 		log := bytes.Buffer{}
 		settings := dialect.Settings{
-			URL: dialect.Secret(malformed), Log: slog.New(slog.NewTextHandler(&log, nil)), ConnectTimeout: time.Second,
+			URL: dialect.Secret(malformed), Log: slog.New(slog.NewTextHandler(&log, nil)),
+			Options: []any{postgres.Options{ConnectTimeout: time.Second}},
 		}
 		db, err := dialect.Open(t.Context(), settings)
 		if err == nil {
 			t.Fatalf("%s was opened: %s", malformed, db.Describe())
 		}
-		_, disagrees := dialect.For("sqlite", settings.URL)
-		requireHidden(t, malformed, append(append(chain(err), chain(disagrees)...), settings, log.String())...)
+		_, disagrees := engineFor("sqlite", malformed)
+		failures := append(dialecttest.Chain(err), dialecttest.Chain(disagrees)...)
+		dialecttest.RequireHidden(t, malformed, append(failures, settings, log.String())...)
 	}
 }
 
 func TestOpenDatabaseHidesItsPassword(t *testing.T) {
-	const password = hidden + " @#:/?%"
+	const password = dialecttest.Hidden + " @#:/?%"
 	server := pgtest.Start(t, pgtest.WithPassword(password))
 	without := withUser(t, server.URL(), url.User("postgres"))
 	wrong := withUser(t, server.URL(), url.UserPassword("postgres", "x"))
@@ -94,20 +58,20 @@ func TestOpenDatabaseHidesItsPassword(t *testing.T) {
 		"instead of the URL": {URL: wrong, Password: password},
 	} {
 		t.Run(name, func(t *testing.T) {
-			db := open(t, settings)
-			requireHidden(t, name, settings, &settings, db, *db, db.Settings, db.Describe())
+			db := dialecttest.Open(t, settings)
+			dialecttest.RequireHidden(t, name, settings, &settings, db, *db, db.Settings, db.Describe())
 		})
 	}
-	for _, refused := range []dialect.Secret{"", hidden + " wrong"} {
+	for _, refused := range []dialect.Secret{"", dialecttest.Hidden + " wrong"} {
 		settings := dialect.Settings{URL: without, Password: refused}
 		_, err := dialect.Open(t.Context(), settings)
-		if class := dialect.Postgres().Classify(err); class != dialect.Unusable && refused != "" {
+		if class := (postgres.Engine{}).Classify(err); class != dialect.Unusable && refused != "" {
 			t.Errorf("wrong password: class %d of %v", class, err)
 		}
 		if err == nil || !strings.Contains(err.Error(), "PostgreSQL database") {
 			t.Errorf("%v doesn't name the database", err)
 		}
-		requireHidden(t, "wrong password", chain(err)...)
+		dialecttest.RequireHidden(t, "wrong password", dialecttest.Chain(err)...)
 	}
 }
 
@@ -122,8 +86,8 @@ func withUser(t *testing.T, location string, user *url.Userinfo) dialect.Secret 
 }
 
 func TestDescribeNamesTheDatabase(t *testing.T) {
-	each(t, func(t *testing.T, settings dialect.Settings) {
-		db := open(t, settings)
+	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
+		db := dialecttest.Open(t, settings)
 		name := settings.URL.Reveal()
 		if parsed, err := url.Parse(name); err == nil && parsed.Host != "" {
 			name = parsed.Path[1:]

@@ -3,6 +3,7 @@ package dialect
 import (
 	"log/slog"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/guppy-prep/guppy/internal/secret"
@@ -11,42 +12,48 @@ import (
 // Secret is a string that redacts itself wherever it is printed; Reveal returns it.
 type Secret = secret.String
 
-// Settings say which database to open, and how.
+// Settings say which database to open, and how. What only one engine knows is in Options.
 type Settings struct {
-	// Type is the engine's name; "" infers it from the URL.
+	// Type is the engine's name; "" leaves the choice to the URL and the options.
 	Type string
-	// URL is a PostgreSQL URL or keyword string, or the path or the sqlite: or file: URL of a SQLite file.
+	// URL is a URL, connection string or path in one of the forms that engines know.
 	URL Secret
 	// Password replaces the one in the URL.
 	Password Secret
-	// Server names a database server where there is no URL, and completes one.
-	Server Server
+	// Options are settings of single engines, such as sqlite.Options and postgres.Options. An engine takes its own and
+	// ignores others.
+	Options []any
 	// MaxOpenConns and MaxIdleConns bound a pool; 0 sizes it from the number of CPUs.
 	MaxOpenConns, MaxIdleConns int
 	// ConnMaxLifetime and ConnMaxIdleTime retire connections; 0 never does. A connection may end before its lifetime, by
 	// at most a tenth of it, so that those which were opened together do not end together.
 	ConnMaxLifetime, ConnMaxIdleTime time.Duration
-	// BusyTimeout is how long to wait for another process that writes; 0 means 30 s.
-	BusyTimeout time.Duration
-	// ConnectTimeout bounds one attempt to connect; 0 means 10 s.
-	ConnectTimeout time.Duration
-	// SilenceLimit is how long a server may be silent before it is asked, over another connection, whether it is still at
-	// work; 0 means 20 s. A connection is given up when it is not.
-	SilenceLimit time.Duration
-	// AllowNetworkFilesystem opens a database file where locks and shared memory can't be relied on.
-	AllowNetworkFilesystem bool
-	// Existing opens a database file only if it is there; a NoFileError says that it is not. Servers make no databases
-	// anyway.
+	// Existing opens a database file only if it is there, and returns a NoFileError if it is not. Servers make no
+	// databases anyway.
 	Existing bool
-	// SchemaMayLack opens a database in which Server.Schema is not there yet, so that it can be made.
+	// SchemaMayLack opens a database whose schema, if the options name one, is not there yet, so that it can be made.
 	SchemaMayLack bool
-	// ReadOnly opens a database file that nobody writes to, as FinishFile leaves it, and neither locks it nor makes files
-	// beside it. Alone opens one that nobody else has, without a WAL. Servers know no such things.
-	ReadOnly, Alone bool
-	// TransactionPooler says that a pooler stands between which gives a connection to others after each transaction.
-	TransactionPooler bool
 	// Log receives warnings; nil discards them.
 	Log *slog.Logger
+}
+
+// OptionsOf returns the settings' options of a type, or its zero value if there are none.
+func OptionsOf[O any](s Settings) (options O) {
+	for _, some := range s.Options {
+		if wanted, found := some.(O); found {
+			return wanted
+		}
+	}
+	return options
+}
+
+// WithOptions returns the settings with options in place of those of the same type.
+func WithOptions[O any](s Settings, options O) Settings {
+	s.Options = append(slices.DeleteFunc(slices.Clone(s.Options), func(some any) bool {
+		_, same := some.(O)
+		return same
+	}), options)
+	return s
 }
 
 // PoolBounds are the most connections that may be open, and idle, in a pool that the settings say the size of.
@@ -56,15 +63,6 @@ func (s Settings) PoolBounds() (open, idle int) {
 }
 
 func (s Settings) withDefaults() Settings {
-	if s.BusyTimeout == 0 {
-		s.BusyTimeout = 30 * time.Second
-	}
-	if s.ConnectTimeout == 0 {
-		s.ConnectTimeout = 10 * time.Second
-	}
-	if s.SilenceLimit == 0 {
-		s.SilenceLimit = defaultSilence
-	}
 	if s.MaxOpenConns == 0 {
 		s.MaxOpenConns = 4 + 2*runtime.GOMAXPROCS(0)
 	}
@@ -73,6 +71,7 @@ func (s Settings) withDefaults() Settings {
 	if s.MaxIdleConns == 0 || s.MaxIdleConns > s.MaxOpenConns {
 		s.MaxIdleConns = s.MaxOpenConns
 	}
+
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}

@@ -13,11 +13,11 @@ import (
 // a time: those given to Later wait for the next one that is run, and so does the beginning of the transaction.
 type Tx struct {
 	conn *sqlx.Conn
-	// now runs statements one by one; it is nil where they are sent together.
-	now      *sqlx.Tx
-	together sendFunc
-	waiting  []Statement
-	begun    bool
+	// now runs statements one by one, sender several together; the other one is nil.
+	now     *sqlx.Tx
+	sender  Sender
+	waiting []Statement
+	begun   bool
 }
 
 // Statement changes rows, or reads one row of numbers.
@@ -26,12 +26,9 @@ type Statement struct {
 	Args []any
 	// Values takes the numbers that it reads; it is nil for one that only changes rows.
 	Values []int64
-	// Check, if any, is told how many rows were changed or read. Its error fails the transaction.
+	// Check, if not nil, is called with the number of rows that were changed or read. Its error fails the transaction.
 	Check func(rows int64) error
 }
-
-// sendFunc runs statements in their order, in one round trip, up to the first that fails.
-type sendFunc func(ctx context.Context, conn *sqlx.Conn, statements []Statement) error
 
 // Begin starts a transaction for writing, which proves the locks of the handle. The caller ends it with Commit or
 // Rollback, then calls Release.
@@ -40,18 +37,18 @@ func (db *DB) Begin(ctx context.Context) (*Tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	if db.together != nil {
+
+	if sender, able := db.Engine.(Sender); able {
 		proofs, err := db.proofs()
 		if err != nil {
 			return nil, errors.Join(err, conn.Close())
 		}
-		waiting := append(db.beginning(db.Settings), proofs...)
-		return &Tx{conn: conn, together: db.together, waiting: waiting}, nil
+		waiting := append(sender.Beginning(db.Settings), proofs...)
+		return &Tx{conn: conn, sender: sender, waiting: waiting}, nil
 	}
-	if db.trimLog != nil {
-		if err := db.trimLog(ctx, db, conn); err != nil {
-			return nil, errors.Join(err, conn.Close())
-		}
+
+	if err := db.trimLog(ctx, conn); err != nil {
+		return nil, errors.Join(err, conn.Close())
 	}
 	tx, err := conn.BeginTxx(ctx, nil)
 	if err != nil {
@@ -60,7 +57,7 @@ func (db *DB) Begin(ctx context.Context) (*Tx, error) {
 	return &Tx{conn: conn, now: tx}, nil
 }
 
-// Later has a statement run in its turn, at the latest before the next one that is run otherwise. Its Values are there,
+// Later runs a statement in its turn, at the latest before the next one that is run otherwise. Its Values are there,
 // and its Check was called, when Flush returns without an error.
 func (tx *Tx) Later(ctx context.Context, s Statement) error {
 	if tx.now == nil {
@@ -81,20 +78,21 @@ func (s Statement) run(ctx context.Context, tx *sqlx.Tx) error {
 		if err != nil {
 			return err
 		}
-		return s.check(rows)
+		return s.CheckRows(rows)
 	}
-	err := tx.QueryRowxContext(ctx, s.Text, s.Args...).Scan(s.places()...)
+
+	err := tx.QueryRowxContext(ctx, s.Text, s.Args...).Scan(s.Places()...)
 	if errors.Is(err, sql.ErrNoRows) {
-		return s.check(0)
+		return s.CheckRows(0)
 	}
 	if err != nil {
 		return err
 	}
-	return s.check(1)
+	return s.CheckRows(1)
 }
 
-// places are where the driver puts the Values.
-func (s Statement) places() []any {
+// Places are where the driver puts the Values.
+func (s Statement) Places() []any {
 	places := make([]any, len(s.Values))
 	for i := range s.Values {
 		places[i] = &s.Values[i]
@@ -102,7 +100,8 @@ func (s Statement) places() []any {
 	return places
 }
 
-func (s Statement) check(rows int64) error {
+// CheckRows calls Check, if there is one.
+func (s Statement) CheckRows(rows int64) error {
 	if s.Check == nil {
 		return nil
 	}
@@ -116,13 +115,14 @@ func (tx *Tx) Flush(ctx context.Context) error {
 	}
 	waiting := tx.waiting
 	tx.waiting, tx.begun = nil, true
-	return tx.together(ctx, tx.conn, waiting)
+	return tx.sender.Send(ctx, tx.conn, waiting)
 }
 
 // session is what runs statements now.
 func (tx *Tx) session() interface {
 	sqlx.ExecerContext
 	sqlx.QueryerContext
+	sqlx.PreparerContext
 } {
 	if tx.now != nil {
 		return tx.now
@@ -137,6 +137,17 @@ func (tx *Tx) ExecContext(ctx context.Context, text string, args ...any) (sql.Re
 	}
 	return tx.session().ExecContext(ctx, text, args...)
 }
+
+// PrepareContext prepares a statement that is run many times.
+func (tx *Tx) PrepareContext(ctx context.Context, text string) (*sql.Stmt, error) {
+	if err := tx.Flush(ctx); err != nil {
+		return nil, err
+	}
+	return tx.session().PrepareContext(ctx, text)
+}
+
+// Conn returns the connection that the transaction holds, when all that was given to Later has run.
+func (tx *Tx) Conn(ctx context.Context) (*sqlx.Conn, error) { return tx.conn, tx.Flush(ctx) }
 
 // QueryxContext runs a query. Its rows have to be closed before anything else is run.
 func (tx *Tx) QueryxContext(ctx context.Context, text string, args ...any) (*sqlx.Rows, error) {
@@ -196,12 +207,13 @@ func (tx *Tx) Rollback(ctx context.Context) error {
 func (tx *Tx) Release() error { return closeConn(tx.conn) }
 
 // Discard closes the connection, for one that leads to a server which is of no use any more.
-func (tx *Tx) Discard() error {
-	discard(tx.conn)
-	return closeConn(tx.conn)
-}
+func (tx *Tx) Discard() error { return Drop(tx.conn) }
 
-func discard(conn *sqlx.Conn) { _ = conn.Raw(func(any) error { return driver.ErrBadConn }) }
+// Drop closes a connection instead of giving it back to its pool.
+func Drop(conn *sqlx.Conn) error {
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+	return closeConn(conn)
+}
 
 // closeConn gives a connection back to its pool, which has dropped it already if it broke.
 func closeConn(conn *sqlx.Conn) error {

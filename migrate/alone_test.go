@@ -24,7 +24,7 @@ func TestAForeignDatabaseIsLeftAlone(t *testing.T) {
 			if _, err := migrate.New(settings).Ensure(t.Context(), true); !errors.Is(err, migrate.ErrForeign) {
 				t.Errorf("got %v", err)
 			}
-			if empty, err := db.IsEmpty(t.Context(), db, "theirs"); err != nil || !empty {
+			if empty, err := db.IsEmpty(t.Context(), "theirs"); err != nil || !empty {
 				t.Errorf("there is more than their table now: %v", err)
 			}
 		})
@@ -36,7 +36,7 @@ func TestASchemaDoesNotChangeWhileItIsUsed(t *testing.T) {
 		t.Run(e.Name, func(t *testing.T) {
 			settings := e.Settings(t)
 			db := enginetest.MustOpen(t, settings)
-			use, err := db.LockUse(t.Context(), db)
+			use, err := db.LockUse(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/golang-migrate/migrate/v4/database"
 	"github.com/jmoiron/sqlx"
+
+	"github.com/guppy-prep/guppy/dialect"
 )
 
 // driver looks like a database to golang-migrate but is one transaction. The drivers of golang-migrate commit three
@@ -15,8 +17,8 @@ import (
 type driver struct {
 	ctx  context.Context //nolint:containedctx // the interface passes none
 	tx   *sqlx.Tx
-	conn *sqlx.Conn // the connection of tx
-	run  func(ctx context.Context, conn *sqlx.Conn, script string) error
+	conn *sqlx.Conn // that of tx
+	db   *dialect.DB
 }
 
 // Run executes a migration's script.
@@ -25,7 +27,7 @@ func (d *driver) Run(migration io.Reader) error {
 	if err != nil {
 		return err
 	}
-	return d.run(d.ctx, d.conn, string(script))
+	return runScript(d.ctx, d.db, d.conn, string(script))
 }
 
 // SetVersion replaces the row of the version table. Version 0 means no row.

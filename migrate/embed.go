@@ -1,6 +1,10 @@
 package migrate
 
-import "embed"
+import (
+	"embed"
 
-//go:embed sqlite/*.sql postgres/*.sql
+	_ "github.com/guppy-prep/guppy/dialect/engines" // each has a directory here
+)
+
+//go:embed */*.sql
 var embedded embed.FS

@@ -16,6 +16,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/guppy-prep/guppy/dialect"
+	own "github.com/guppy-prep/guppy/dialect/sqlite"
 )
 
 // requireFailed checks the report of a migration that failed and changed nothing.
@@ -223,7 +224,7 @@ func TestLockedDatabaseIsNotTakenForAnEmptyOne(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		settings.BusyTimeout = 50 * time.Millisecond
+		settings.Options = []any{own.Options{BusyTimeout: 50 * time.Millisecond}}
 		requireUnreadable(t.Context(), t, migrator(settings, first(3), WithLockTimeout(100*time.Millisecond)))
 	})
 	t.Run("postgres", func(t *testing.T) {

@@ -30,13 +30,14 @@ type list []file
 
 // load reads the migrations of the settings' engine.
 func (m *Migrator) load() (list, error) {
-	d, err := dialect.For(m.settings.Type, m.settings.URL)
+	engine, err := dialect.EngineOf(m.settings)
 	if err != nil {
 		return nil, err
 	}
-	loaded, err := readList(m.files, d.Name)
+	name := engine.Facts().Name
+	loaded, err := readList(m.files, name)
 	if err != nil {
-		return nil, fmt.Errorf("migrations of %s: %w", d.Name, err)
+		return nil, fmt.Errorf("migrations of %s: %w", name, err)
 	}
 	return loaded, nil
 }

@@ -191,7 +191,7 @@ func execute(t *testing.T, settings dialect.Settings, statements ...string) {
 func hasTable(t *testing.T, settings dialect.Settings, name string) bool {
 	t.Helper()
 	db := openDB(t, settings)
-	found, err := db.HasTable(t.Context(), db, name)
+	found, err := db.HasTable(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}

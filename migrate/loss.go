@@ -51,7 +51,7 @@ const bookkeeping = "counters"
 // findLosses counts the rows of the tables that scripts, run one after the other, would drop.
 func findLosses(ctx context.Context, db *dialect.DB, scripts []string) (losses []Loss, err error) {
 	for _, table := range dropped(scripts) {
-		found, err := db.HasTable(ctx, db, table)
+		found, err := db.HasTable(ctx, table)
 		if err != nil {
 			return nil, err
 		}

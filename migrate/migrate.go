@@ -204,7 +204,7 @@ func (m *Migrator) Ensure(ctx context.Context, auto bool) (Result, error) {
 func (m *Migrator) bring(ctx context.Context, auto bool) (Result, error) {
 	return m.locked(ctx, func(s *session, status Status) (Result, error) {
 		older := !status.Empty && !status.Dirty && len(status.Pending) > 0
-		if older && !auto && s.db.CopyAside == nil {
+		if older && !auto && !s.db.CopiesAside() {
 			return status.unchanged(), status.refuse(ErrOlder)
 		}
 		return s.migrate(ctx, status, Latest())

@@ -127,14 +127,10 @@ func (p Plan) scripts() (scripts []string) {
 	return scripts
 }
 
-// absent reports whether the database is a file that does not exist.
+// absent reports whether the database is a file that is not there.
 func (m *Migrator) absent() (bool, error) {
-	d, err := m.settings.Dialect()
-	if err != nil || d.Files == nil {
-		return false, err
-	}
-	files, err := d.Files(m.settings)
-	if err != nil {
+	files, err := dialect.Files(m.settings)
+	if err != nil || len(files) == 0 {
 		return false, err
 	}
 	_, err = os.Stat(files[0])
@@ -142,12 +138,12 @@ func (m *Migrator) absent() (bool, error) {
 }
 
 func (m *Migrator) planStep(s step) (PlannedStep, error) {
-	d, err := m.settings.Dialect()
+	engine, err := dialect.EngineOf(m.settings)
 	if err != nil {
 		return PlannedStep{}, err
 	}
 
-	file := d.Name + "/" + s.file
+	file := engine.Facts().Name + "/" + s.file
 	script, err := fs.ReadFile(m.files, file)
 	if err != nil {
 		return PlannedStep{}, err
@@ -173,17 +169,16 @@ func recording(version uint) []string {
 
 // preparing returns the statements that create the schema and the version table, unless they exist.
 func preparing(ctx context.Context, db *dialect.DB) (statements []string, err error) {
-	if db.MissingSchema != nil {
-		statement, err := db.MissingSchema(ctx, db)
-		if err != nil {
-			return nil, fmt.Errorf("schema: %w", err)
-		}
-		if statement != "" {
-			statements = append(statements, statement)
-		}
+	statement, err := db.MissingSchema(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("schema: %w", err)
 	}
 
-	found, err := db.HasTable(ctx, db, versionTable)
+	if statement != "" {
+		statements = append(statements, statement)
+	}
+
+	found, err := db.HasTable(ctx, versionTable)
 	if err != nil {
 		return nil, fmt.Errorf("version table: %w", err)
 	}

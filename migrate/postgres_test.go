@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/postgres"
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
 // inSchema are the settings of a schema that is not there yet, beside others in the same database.
 func inSchema(url, schema string) dialect.Settings {
-	return dialect.Settings{URL: dialect.Secret(url), Server: dialect.Server{Schema: schema}}
+	return dialect.Settings{URL: dialect.Secret(url), Options: []any{postgres.Options{Schema: schema}}}
 }
 
 func hasSchema(t *testing.T, url, schema string) bool {
@@ -98,7 +99,7 @@ func TestSchemaInUseIsNotThatOfOthersOnPostgres(t *testing.T) {
 	mustUp(t, migrator(used, first(3)))
 	mustUp(t, migrator(free, first(3)))
 	db := openDB(t, used)
-	use, err := db.LockUse(t.Context(), db)
+	use, err := db.LockUse(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,9 +118,9 @@ func TestSchemaInUseIsNotThatOfOthersOnPostgres(t *testing.T) {
 // TestSchemasAreMadeSideBySideOnPostgres has one that takes its time.
 func TestSchemasAreMadeSideBySideOnPostgres(t *testing.T) {
 	url := pgtest.URL(t)
-	slow := openDB(t, dialect.Settings{URL: dialect.Secret(url), Server: dialect.Server{Schema: "slow"},
+	slow := openDB(t, dialect.Settings{URL: dialect.Secret(url), Options: []any{postgres.Options{Schema: "slow"}},
 		SchemaMayLack: true})
-	all, err := slow.LockAll(t.Context(), slow)
+	all, err := slow.LockAll(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,8 +136,7 @@ func TestSchemasAreMadeSideBySideOnPostgres(t *testing.T) {
 // TestDirectSettings has a pooler in the way, through which the schema can't be changed.
 func TestDirectSettings(t *testing.T) {
 	direct := postgresSettings(t)
-	pooled := direct
-	pooled.TransactionPooler = true
+	pooled := dialect.WithOptions(direct, postgres.Options{TransactionPooler: true})
 	if _, err := migrator(pooled, first(3)).Ensure(t.Context(), true); !errors.Is(err, ErrPooled) {
 		t.Errorf("through the pooler: %v", err)
 	}

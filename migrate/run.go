@@ -36,7 +36,7 @@ func (s *session) run(ctx context.Context, status Status, steps []step) (result 
 	}
 
 	// Nobody may use the database while its schema changes.
-	alone, err := s.db.LockAll(ctx, s.db)
+	alone, err := s.db.LockAll(ctx)
 	if err != nil {
 		return result, fmt.Errorf("the schema can't change now: %w", err)
 	}
@@ -78,7 +78,7 @@ func (s *session) refuseForeign(ctx context.Context, status Status) error {
 }
 
 func refuseForeign(ctx context.Context, db *dialect.DB, status Status) error {
-	empty, err := db.IsEmpty(ctx, db, versionTable)
+	empty, err := db.IsEmpty(ctx, versionTable)
 	if err != nil || empty {
 		return err
 	}
@@ -110,11 +110,11 @@ func (s *session) refuseLoss(ctx context.Context, steps []step) error {
 }
 
 func (s *session) copyAside(ctx context.Context, status Status, result *Result) (err error) {
-	if s.db.CopyAside == nil || status.Empty {
+	if status.Empty || !s.db.CopiesAside() {
 		return nil
 	}
 
-	result.Backup, err = s.db.CopyAside(ctx, s.db, fmt.Sprintf(".v%d.bak", status.Current))
+	result.Backup, err = s.db.CopyAside(ctx, fmt.Sprintf(".v%d.bak", status.Current))
 	if err != nil {
 		result.Backup = ""
 		return fmt.Errorf("set a copy of the database aside before migrating: %w", err)
@@ -164,7 +164,7 @@ func (s *session) failed(failed step, version uint, err error) error {
 
 	var commit *commitError
 	// If only the answer to the commit was lost, the commit may have succeeded.
-	unsure := errors.As(err, &commit) && s.db.LosesAnswers && s.db.Classify(err) == dialect.Unavailable
+	unsure := errors.As(err, &commit) && s.db.Server && s.db.Classify(err) == dialect.Unavailable
 
 	return &FailedError{
 		File:      s.path(failed.file),

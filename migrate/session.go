@@ -25,7 +25,6 @@ type session struct {
 	// conn is the connection that migrates and may hold the lock. The handle's other connections read, and keep
 	// workers away.
 	conn     *sqlx.Conn
-	engine   engine
 	list     list
 	files    fs.FS
 	log      *slog.Logger
@@ -37,7 +36,7 @@ type session struct {
 // open opens the database. Processes that create the same SQLite file at the same time get in each other's way for
 // a moment, whatever the busy timeout is, so open tries again.
 func (m *Migrator) open(ctx context.Context, settings dialect.Settings) (*dialect.DB, error) {
-	d, err := settings.Dialect()
+	engine, err := dialect.EngineOf(settings)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +46,7 @@ func (m *Migrator) open(ctx context.Context, settings dialect.Settings) (*dialec
 
 	for {
 		db, err := dialect.Open(ctx, settings)
-		if err == nil || d.Classify(err) != dialect.Conflict {
+		if err == nil || engine.Classify(err) != dialect.Conflict {
 			return db, err
 		}
 		if pause(limited) != nil {
@@ -64,7 +63,7 @@ func (m *Migrator) begin(ctx context.Context, all list) (*session, error) {
 	}
 
 	// Behind such a pooler no lock is kept for a session.
-	if settings.TransactionPooler {
+	if dialect.IsPooled(settings) {
 		return nil, ErrPooled
 	}
 
@@ -86,9 +85,6 @@ func (m *Migrator) begin(ctx context.Context, all list) (*session, error) {
 }
 
 func (s *session) connect(ctx context.Context) (err error) {
-	if s.engine, err = engineOf(s.db); err != nil {
-		return err
-	}
 	s.db.Writer.SetMaxOpenConns(3)
 	s.conn, err = s.db.Writer.Connx(ctx)
 	return err
@@ -110,7 +106,7 @@ func (s *session) lock(ctx context.Context) (release func() error, err error) {
 	defer cancel()
 
 	for waiting := false; ; waiting = true {
-		release, err := s.engine.tryLock(ctx, s.conn, s.db.Settings)
+		release, err := s.db.LockSchema(ctx, s.conn, s.db.Settings, versionTable)
 		if err != nil {
 			return nil, fmt.Errorf("lock the schema of %s: %w", s.db.Describe(), err)
 		}
@@ -153,7 +149,7 @@ func (s *session) migrate(ctx context.Context, status Status, target Target) (Re
 }
 
 func (s *session) force(ctx context.Context, version uint) (err error) {
-	alone, err := s.db.LockAll(ctx, s.db)
+	alone, err := s.db.LockAll(ctx)
 	if err != nil {
 		return err
 	}

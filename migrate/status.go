@@ -25,7 +25,7 @@ type record struct {
 
 // readRecord distinguishes a missing record from one that can't be read.
 func readRecord(ctx context.Context, db *dialect.DB) (record, bool, error) {
-	found, err := db.HasTable(ctx, db, versionTable)
+	found, err := db.HasTable(ctx, versionTable)
 	if err != nil || !found {
 		return record{}, false, err
 	}

@@ -26,10 +26,7 @@ func (s *session) prepare(ctx context.Context, tx *sqlx.Tx, statements []string)
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("%s: %w", statement, err)
 		}
-		if s.db.CheckSchema == nil {
-			continue
-		}
-		if err := s.db.CheckSchema(ctx, tx, s.db.Settings); err != nil {
+		if err := s.db.CheckSchema(ctx, tx); err != nil {
 			return err
 		}
 	}
@@ -79,13 +76,13 @@ func (s *session) transact(ctx context.Context, work func(*gomigrate.Migrate) er
 	return nil
 }
 
-// raising returns the statement that makes a process which has lost its lock notice the change of the schema. It
-// returns "" if no lock can be lost, or no process can have used the schema.
+// raising is the statement by which a process that has lost a lock learns that the schema was changed meanwhile: ""
+// where none can be lost, or nobody could have used the schema.
 func (s *session) raising(ctx context.Context) (statement string, err error) {
-	if !s.db.LosesLocks {
+	if !s.db.Server {
 		return "", ctx.Err()
 	}
-	found, err := s.db.HasTable(ctx, s.db, "counters")
+	found, err := s.db.HasTable(ctx, "counters")
 	if err != nil || !found {
 		return "", err
 	}
@@ -102,7 +99,7 @@ func (s *session) drive(ctx context.Context, tx *sqlx.Tx, work func(*gomigrate.M
 		return err
 	}
 
-	m, err := gomigrate.NewWithInstance("iofs", files, s.db.Name, &driver{ctx, tx, s.conn, s.engine.run})
+	m, err := gomigrate.NewWithInstance("iofs", files, s.db.Name, &driver{ctx, tx, s.conn, s.db})
 	if err != nil {
 		return errors.Join(err, files.Close())
 	}

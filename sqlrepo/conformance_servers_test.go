@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/postgres"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 	"github.com/guppy-prep/guppy/sqlrepo/conformance"
@@ -16,7 +17,7 @@ func TestConformanceInSchema(t *testing.T) {
 	t.Parallel()
 	conformance.RunExamples(t, func(t *testing.T) *dialect.DB {
 		settings := dialect.Settings{
-			URL: dialect.Secret(pgtest.URL(t)), Server: dialect.Server{Schema: `Odd "name"`},
+			URL: dialect.Secret(pgtest.URL(t)), Options: []any{postgres.Options{Schema: `Odd "name"`}},
 		}
 		if err := dialect.MakeSchema(t.Context(), settings); err != nil {
 			t.Fatal(err)
@@ -29,9 +30,9 @@ func TestConformanceInSchema(t *testing.T) {
 func TestConformanceThroughPooler(t *testing.T) {
 	bouncer := pgtest.StartBouncer(t)
 	conformance.RunExamples(t, func(t *testing.T) *dialect.DB {
-		direct := postgres().Migrated(t).URL.Reveal()
+		direct := onPostgres().Migrated(t).URL.Reveal()
 		return enginetest.MustOpen(t, dialect.Settings{
-			URL: dialect.Secret(bouncer.URL(direct)), TransactionPooler: true,
+			URL: dialect.Secret(bouncer.URL(direct)), Options: []any{postgres.Options{TransactionPooler: true}},
 		})
 	})
 }

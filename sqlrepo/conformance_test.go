@@ -22,4 +22,4 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-func postgres() enginetest.Engine { return enginetest.Engines()[1] }
+func onPostgres() enginetest.Engine { return enginetest.Engines()[1] }

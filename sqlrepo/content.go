@@ -77,7 +77,7 @@ func (r *Repository) sumRows(ctx context.Context, q rowQueryer, t table, query s
 // kind, and returns its content. Workers go on meanwhile. The file is not durable yet, and has the leases of the
 // original; see ReleaseAll. CopyFile returns errors.ErrUnsupported if the engine has no such files.
 func (r *Repository) CopyFile(ctx context.Context, file string, progress Progress) (content Content, err error) {
-	if r.db.CopyPages == nil {
+	if !r.db.CopiesPages() {
 		return nil, errors.Join(errors.ErrUnsupported, ctx.Err())
 	}
 

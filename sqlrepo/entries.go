@@ -11,8 +11,8 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// MaxPathLength limits an entry's path, in bytes: PostgreSQL's B-trees accept no longer key.
-const MaxPathLength = 2600
+// MaxPathLength bounds an entry's path, in bytes: it is part of an index.
+const MaxPathLength = dialect.LongestKey
 
 var entryColumns = []string{"id", "upload", "path", "kind", "size", "mtime_ns", "permissions", "target", "state",
 	"reason", "origin", "mtime_era", "ctime_ns", "inode", "unproven"}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/sqlite"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/conformance"
@@ -96,7 +97,7 @@ func checkBoardPlan(t *testing.T, db *dialect.DB, statement string) {
 // explainGeneric tells how an engine runs a statement, whatever its parameters.
 func explainGeneric(t *testing.T, db *dialect.DB, statement string) string {
 	t.Helper()
-	if db.Name == dialect.SQLite().Name {
+	if db.Name == sqlite.Name {
 		return explain(t, db, statement, make([]any, strings.Count(statement, "?"))...)
 	}
 	conn, err := db.Reader.Connx(t.Context())
@@ -203,7 +204,7 @@ func sealNodes(t *testing.T, repo *sqlrepo.Repository, n int) []sqlrepo.Digest {
 
 func probeArgs(t *testing.T, db *dialect.DB, prefixes []int64) []any {
 	t.Helper()
-	if db.Name != dialect.SQLite().Name {
+	if db.Name != sqlite.Name {
 		return []any{prefixes, int64(sqlrepo.ShardRemoving), 1}
 	}
 	list, err := json.Marshal(prefixes)

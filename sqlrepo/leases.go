@@ -121,6 +121,7 @@ func (r *Repository) claim(ctx context.Context, doing, table string, fields []st
 		// A token is never 0, which means that no worker has the work.
 		token := 1 + rand.Int64N(math.MaxInt64)
 		tokens = append(tokens, token)
+		// The token is set last: attempts read it as it was, also on engines that set one column after the other.
 		return r.update(ctx, update.Set("token", token), dest)
 	})
 	if errors.Is(err, ErrNotFound) {

@@ -15,7 +15,7 @@ import (
 // lost.
 func (r *Repository) LockUse(ctx context.Context) (lock dialect.Lock, err error) {
 	err = r.read(ctx, "lock the schema", func() (err error) {
-		lock, err = r.db.LockUse(ctx, r.db)
+		lock, err = r.db.LockUse(ctx)
 		return err
 	})
 	return lock, err
@@ -24,7 +24,7 @@ func (r *Repository) LockUse(ctx context.Context) (lock dialect.Lock, err error)
 // LockAll keeps all others away until the lock is released. It returns ErrLocked, naming the process, if one is at
 // work. Transactions fail with ErrLockLost once the lock is lost.
 func (r *Repository) LockAll(ctx context.Context) (lock dialect.Lock, err error) {
-	if lock, err = r.lockAll(ctx); err != nil || !r.db.LosesLocks {
+	if lock, err = r.lockAll(ctx); err != nil || !r.db.Server {
 		return lock, err
 	}
 
@@ -40,7 +40,7 @@ func (r *Repository) LockAll(ctx context.Context) (lock dialect.Lock, err error)
 // lockAll is LockAll for callers that change nothing under the lock.
 func (r *Repository) lockAll(ctx context.Context) (lock dialect.Lock, err error) {
 	err = r.read(ctx, "lock the repository", func() (err error) {
-		lock, err = r.db.LockAll(ctx, r.db)
+		lock, err = r.db.LockAll(ctx)
 		return err
 	})
 	return lock, err

@@ -12,8 +12,27 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/sqlite"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 )
+
+// failing is an engine all of whose errors are of one class.
+type failing struct {
+	sqlite.Engine
+	class dialect.Class
+}
+
+func (f failing) Classify(err error) dialect.Class {
+	if err != nil {
+		return f.class
+	}
+	return dialect.Other
+}
+
+// heldUp is an engine on which another process always writes.
+type heldUp struct{ sqlite.Engine }
+
+func (heldUp) Writing(*dialect.DB) string { return "process 7 (other)" }
 
 // away makes a repository whose errors are all those of a database that is away, and keeps its log.
 func away(t *testing.T, options ...Option) (*Repository, *bytes.Buffer) {
@@ -21,12 +40,7 @@ func away(t *testing.T, options ...Option) (*Repository, *bytes.Buffer) {
 	db := *enginetest.Engines()[0].Open(t)
 	var log bytes.Buffer
 	db.Log = slog.New(slog.NewTextHandler(&log, nil))
-	db.Classify = func(err error) dialect.Class {
-		if err != nil {
-			return dialect.Unavailable
-		}
-		return dialect.Other
-	}
+	db.Engine = failing{class: dialect.Unavailable}
 	r := New(&db, options...)
 	r.backoff = time.Millisecond
 	return r, &log
@@ -80,12 +94,7 @@ func TestOutageThatWasGivenUpIsToldAgain(t *testing.T) {
 
 func TestBusyDatabaseIsNoOutage(t *testing.T) {
 	r, log := away(t)
-	r.db.Classify = func(err error) dialect.Class {
-		if err != nil {
-			return dialect.Conflict
-		}
-		return dialect.Other
-	}
+	r.db.Engine = failing{class: dialect.Conflict}
 	attempts := 0
 	err := r.read(context.Background(), "test", func() error {
 		if attempts++; attempts < 3 {
@@ -106,11 +115,11 @@ func TestWhoHoldsUpWritersIsTold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			settings := enginetest.Engines()[0].Migrated(t)
-			settings.BusyTimeout = patience
+			settings.Options = []any{sqlite.Options{BusyTimeout: patience}}
 			db, other := *enginetest.MustOpen(t, settings), enginetest.MustOpen(t, settings)
 			log := &lines{told: make(chan string, 10)}
 			db.Log = slog.New(slog.NewTextHandler(log, nil))
-			db.Writing = func(*dialect.DB) string { return "process 7 (other)" }
+			db.Engine = heldUp{}
 			r := New(&db, WithRetryFor(4*time.Second))
 			tx, err := other.Begin(t.Context())
 			if err != nil {

@@ -168,14 +168,15 @@ func countPlan(plan []PlannedShard) squirrel.UpdateBuilder {
 		}
 	}
 
-	count := counting("planned_shards", int64(len(plan))).
-		Set("planned_files", squirrel.Expr("planned_files + ?", files)).
-		Set("planned_bytes", squirrel.Expr("planned_bytes + ?", bytes))
+	count := squirrel.Update("uploads")
 	if len(plan) > 0 {
+		// This reads planned_shards before that is set, for engines that set one column after the other.
 		count = count.Set("sealed", squirrel.Expr(
 			"CASE WHEN settled_shards + aside_shards = planned_shards THEN ? ELSE sealed END", plan[0].Shard.Ordinal))
 	}
-	return count
+	return count.Set("planned_shards", squirrel.Expr("planned_shards + ?", int64(len(plan)))).
+		Set("planned_files", squirrel.Expr("planned_files + ?", files)).
+		Set("planned_bytes", squirrel.Expr("planned_bytes + ?", bytes))
 }
 
 // LargestFile returns the length of the upload's longest file with its own content, whether or not it is planned.

@@ -60,10 +60,7 @@ type queryer interface {
 // Analyze makes the engine look at the large tables after much has changed in them.
 func (r *Repository) Analyze(ctx context.Context) error {
 	return r.read(ctx, "analyze tables", func() error {
-		if r.db.Analyze == nil {
-			return ctx.Err()
-		}
-		return r.db.Analyze(ctx, r.db, []string{"entries", "shards", "segments", "nodes", "roots"})
+		return r.db.Analyze(ctx, []string{"entries", "shards", "segments", "nodes", "roots"})
 	})
 }
 

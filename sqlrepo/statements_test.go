@@ -4,7 +4,7 @@ import (
 	"regexp"
 	"testing"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/postgres"
 )
 
 var (
@@ -16,7 +16,7 @@ var (
 func checkPlaceholders(t *testing.T, engine string, statements map[string]int) {
 	t.Helper()
 	own, foreign := questions, dollars
-	if engine == dialect.Postgres().Name {
+	if engine == postgres.Name {
 		own, foreign = foreign, own
 	}
 	withOwn := 0

@@ -61,7 +61,7 @@ type TransferProgress struct {
 // use the target, and ErrDifferent, naming the table, if the copy is not what it should be.
 func (r *Repository) TransferTo(ctx context.Context, target *Repository,
 	transfer Transfer) (copied Content, err error) {
-	same, err := dialect.Same(ctx, r.db, target.db)
+	same, err := r.db.Same(ctx, target.db)
 	if err != nil {
 		return nil, r.classified("compare source and target", err)
 	}

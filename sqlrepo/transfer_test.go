@@ -29,8 +29,8 @@ func TestTransfer(t *testing.T) {
 func TestATransferOutlivesItsTargetsConnections(t *testing.T) {
 	for _, side := range []string{"target", "target and its lock", "source"} {
 		t.Run(side, func(t *testing.T) {
-			settings := postgres().Settings(t)
-			source, target := enginetest.MustOpen(t, settings), postgres().Open(t)
+			settings := onPostgres().Settings(t)
+			source, target := enginetest.MustOpen(t, settings), onPostgres().Open(t)
 			cut := enginetest.MustOpen(t, settings)
 			if side != "source" {
 				source, target = enginetest.Engines()[0].Open(t), source

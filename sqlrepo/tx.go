@@ -20,7 +20,7 @@ const (
 // withTx runs fn in a transaction and commits it. It runs all of fn again if the transaction loses against another
 // one or the database goes away, so fn must change nothing but the database and what it returns.
 func (r *Repository) withTx(ctx context.Context, doing string, fn func(*dialect.Tx) error) error {
-	if !r.db.LosesAnswers {
+	if !r.db.Server { // no commit is without an answer
 		return r.retry(ctx, doing, func() error { return r.once(ctx, fn) })
 	}
 
@@ -85,21 +85,13 @@ const heldUpFor = 3 * time.Second
 func (r *Repository) tellWait() *time.Timer { return time.AfterFunc(heldUpFor, r.tellWho) }
 
 func (r *Repository) tellWho() {
-	if who := r.writing(); who != "" {
+	if who := r.db.Writing(); who != "" {
 		r.db.Log.Warn("another process keeps everybody from writing to the database; waiting for it", "who", who)
 	}
 }
 
-// writing names another process that keeps this one from writing, or returns "".
-func (r *Repository) writing() string {
-	if r.db.Writing == nil {
-		return ""
-	}
-	return r.db.Writing(r.db)
-}
-
-// rollback does not wait long for a server that does not answer; the connection is then dropped. It returns no
-// error: the caller reports what went wrong before.
+// rollback is not held up by a server that does not answer: the connection is then dropped. What went wrong before is
+// what the caller hears of.
 func rollback(ctx context.Context, tx *dialect.Tx) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()
@@ -141,7 +133,7 @@ func (r *Repository) retry(ctx context.Context, doing string, attempt func() err
 		}
 
 		if time.Since(started) >= r.retryFor {
-			if who := r.writing(); who != "" {
+			if who := r.db.Writing(); who != "" {
 				err = fmt.Errorf("%w: %s keeps everybody from writing", err, who)
 			}
 			return r.classified(fmt.Sprintf("%s: given up after %s", doing, r.retryFor), err)

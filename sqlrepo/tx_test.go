@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/sqlite"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 )
 
@@ -130,7 +131,7 @@ func TestWithTxRollsBackPanic(t *testing.T) {
 // retryable are errors of an engine, by its name, that pass when the transaction is run again.
 func retryable(t *testing.T, engine string) map[error]error {
 	t.Helper()
-	if engine == dialect.SQLite().Name {
+	if engine == sqlite.Name {
 		return map[error]error{busy(t): ErrConflict}
 	}
 	errs := map[error]error{io.ErrUnexpectedEOF: ErrUnavailable}
@@ -147,7 +148,7 @@ func busy(t *testing.T) error {
 	t.Helper()
 	file := dialect.Secret(filepath.Join(t.TempDir(), "busy.db"))
 	first := enginetest.MustOpen(t, dialect.Settings{URL: file})
-	second := enginetest.MustOpen(t, dialect.Settings{URL: file, BusyTimeout: time.Millisecond})
+	second := enginetest.MustOpen(t, dialect.Settings{URL: file, Options: []any{sqlite.Options{BusyTimeout: time.Millisecond}}})
 	tx, err := first.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)

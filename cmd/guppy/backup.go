@@ -93,11 +93,9 @@ func refuseOwnPlace(cfg *config.Config, db *dialect.DB, file string) error {
 		return err
 	}
 
-	var own []string
-	if db.Files != nil {
-		if own, err = db.Files(db.Settings); err != nil {
-			return err
-		}
+	own, err := dialect.Files(db.Settings)
+	if err != nil {
+		return err
 	}
 	// A file that does not exist is nobody's, so the error does not matter.
 	there, _ := os.Stat(file)

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/postgres"
 	"github.com/guppy-prep/guppy/internal/config"
 )
 
@@ -47,20 +48,20 @@ func (a *app) inForce(cfg *config.Config) map[string]effect {
 
 	// The effect of the settings of the pool depends on the engine.
 	settings := a.databaseSettings(cfg)
-	d, err := settings.Dialect()
+	engine, err := dialect.EngineOf(settings)
 	if err != nil {
 		return effects
 	}
 
-	if d.PoolSize > 0 {
-		fixed := effect{strconv.Itoa(d.PoolSize), "whatever is set, on " + d.Title}
+	if facts := engine.Facts(); facts.PoolSize > 0 {
+		fixed := effect{strconv.Itoa(facts.PoolSize), "whatever is set, on " + facts.Title}
 		effects["repo.max_open_conns"], effects["repo.max_idle_conns"] = fixed, fixed
 		return effects
 	}
 
 	addPool(effects, cfg, settings)
 	if cfg.Repo.QueryExecMode == "" {
-		effects["repo.query_exec_mode"] = effect{settings.ExecMode(), execModeReason(settings)}
+		effects["repo.query_exec_mode"] = effect{postgres.ExecMode(settings), execModeReason(settings)}
 	}
 	return effects
 }
@@ -68,7 +69,7 @@ func (a *app) inForce(cfg *config.Config) map[string]effect {
 func execModeReason(settings dialect.Settings) string {
 	withoutURL := settings
 	withoutURL.URL = ""
-	if settings.ExecMode() != withoutURL.ExecMode() {
+	if postgres.ExecMode(settings) != postgres.ExecMode(withoutURL) {
 		return "from the URL"
 	}
 	return "one round trip each"

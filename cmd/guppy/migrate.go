@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/postgres"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/host/durable"
 	"github.com/guppy-prep/guppy/migrate"
@@ -179,14 +180,15 @@ func (a *app) directSettings(cfg *config.Config) dialect.Settings {
 		return settings
 	}
 
-	settings.URL, settings.TransactionPooler = direct, false
+	settings.URL = direct
 	if dialect.HoldsPassword(direct) {
 		settings.Password = ""
 	}
 
 	// The URL alone says where the server is. TLS settings stay unless the URL has its own.
-	server := &settings.Server
+	server := dialect.OptionsOf[postgres.Options](settings)
 	server.Host, server.Port, server.User, server.Database, server.ExecMode = "", 0, "", "", ""
+	server.TransactionPooler = false
 	for name, value := range map[string]*string{
 		"sslmode": &server.SSLMode, "sslrootcert": &server.SSLRootCert, "sslcert": &server.SSLCert, "sslkey": &server.SSLKey,
 	} {
@@ -195,7 +197,7 @@ func (a *app) directSettings(cfg *config.Config) dialect.Settings {
 		}
 	}
 
-	return settings
+	return dialect.WithOptions(settings, server)
 }
 
 // makeDataDir creates the data directory, which may hold the database file.

@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/postgres"
+	"github.com/guppy-prep/guppy/dialect/sqlite"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -29,19 +31,22 @@ func (r *repository) close() error { return r.db.Close() }
 func (a *app) databaseSettings(cfg *config.Config) dialect.Settings {
 	return dialect.Settings{
 		Type: cfg.Repo.DatabaseType, URL: cfg.Repo.DatabaseURL, Password: cfg.Repo.Password,
-		Server: serverSettings(cfg.Repo), TransactionPooler: cfg.Repo.Pooler == config.PoolerTransaction,
+		Options:      engineOptions(cfg.Repo),
 		MaxOpenConns: poolSize(cfg), MaxIdleConns: cfg.Repo.MaxIdleConns,
-		ConnMaxLifetime: cfg.Repo.ConnMaxLifetime, ConnMaxIdleTime: cfg.Repo.ConnMaxIdleTime,
-		BusyTimeout: cfg.Repo.BusyTimeout, ConnectTimeout: cfg.Repo.ConnectTimeout,
-		AllowNetworkFilesystem: cfg.Repo.AllowNetworkFilesystem, Log: a.log,
+		ConnMaxLifetime: cfg.Repo.ConnMaxLifetime, ConnMaxIdleTime: cfg.Repo.ConnMaxIdleTime, Log: a.log,
 	}
 }
 
-func serverSettings(repo config.Repo) dialect.Server {
-	return dialect.Server{
-		Host: repo.Host, Port: repo.Port, User: repo.User, Database: repo.DBName,
-		SSLMode: repo.SSLMode, SSLRootCert: repo.SSLRootCert, SSLCert: repo.SSLCert, SSLKey: repo.SSLKey,
-		Schema: repo.Schema, ExecMode: repo.QueryExecMode,
+// engineOptions are those of all engines, whichever the database is on.
+func engineOptions(repo config.Repo) []any {
+	return []any{
+		sqlite.Options{BusyTimeout: repo.BusyTimeout, AllowNetworkFilesystem: repo.AllowNetworkFilesystem},
+		postgres.Options{
+			Host: repo.Host, Port: repo.Port, User: repo.User, Database: repo.DBName,
+			SSLMode: repo.SSLMode, SSLRootCert: repo.SSLRootCert, SSLCert: repo.SSLCert, SSLKey: repo.SSLKey,
+			Schema: repo.Schema, ExecMode: repo.QueryExecMode,
+			TransactionPooler: repo.Pooler == config.PoolerTransaction, ConnectTimeout: repo.ConnectTimeout,
+		},
 	}
 }
 

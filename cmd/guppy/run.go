@@ -171,14 +171,11 @@ func visibleFiles(cfg *config.Config, repo *repository, files source.FS) (source
 	}
 
 	// Some engines keep the database in files, which may be inside the source.
-	if repo.db.Files != nil {
-		database, err := repo.db.Files(repo.db.Settings)
-		if err != nil {
-			return nil, err
-		}
-		own = append(own, database...)
+	database, err := dialect.Files(repo.db.Settings)
+	if err != nil {
+		return nil, err
 	}
-	return source.Hide(files, own...)
+	return source.Hide(files, append(own, database...)...)
 }
 
 // ownFiles returns the data directory, the directory of the keys and the keys, which may be reached on other ways

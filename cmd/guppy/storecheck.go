@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -102,15 +103,9 @@ func (a *app) hasRepository(cfg *config.Config) (bool, error) {
 		return false, err
 	}
 
-	settings := a.databaseSettings(cfg)
-	engine, err := settings.Dialect()
-	if err != nil || engine.Files == nil {
+	files, err := dialect.Files(a.databaseSettings(cfg))
+	if err != nil || len(files) == 0 {
 		return err == nil, err
-	}
-
-	files, err := engine.Files(settings)
-	if err != nil {
-		return false, err
 	}
 
 	_, err = os.Stat(files[0])

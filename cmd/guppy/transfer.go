@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/postgres"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/migrate"
@@ -58,8 +59,7 @@ func (a *app) settingsOf(cfg *config.Config, url string) dialect.Settings {
 	}
 	settings := a.databaseSettings(cfg)
 	settings.Type, settings.URL, settings.Password = "", dialect.TrimURL(dialect.Secret(url)), ""
-	settings.Server, settings.TransactionPooler = dialect.Server{}, false
-	return settings
+	return dialect.WithOptions(settings, postgres.Options{ConnectTimeout: cfg.Repo.ConnectTimeout})
 }
 
 // transfer copies the database at one URL to the one at another. An empty URL stands for the configured database.

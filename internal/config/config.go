@@ -38,8 +38,8 @@ type Store struct {
 type Repo struct {
 	// DataDir holds guppy's own files. Load expands a leading "~/".
 	DataDir string `koanf:"data_dir"`
-	// DatabaseType is the engine that the operator chose, or "". After Load, dialect.For uses it together with
-	// DatabaseURL. Load sets it if Host or DBName names the database.
+	// DatabaseType is what was asked for, perhaps nothing: after Load, dialect.Open takes it together with DatabaseURL.
+	// Load sets it when the database is named by Host or DBName.
 	DatabaseType string `koanf:"database_type"`
 	// DatabaseURL names the database unless Host, Port, User and DBName do. In that case, and only then, it is
 	// empty after Load. Load expands a leading "~/".

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/postgres"
 	"github.com/guppy-prep/guppy/internal/secret"
 )
 
@@ -65,8 +66,7 @@ func set(parts ...part) []part {
 	return given
 }
 
-// database checks the settings of the database together. The dialects decide which engine a URL is for and
-// whether the URL is well-formed.
+// database leaves the questions of what a URL is for, and whether it is well-formed, to the engines.
 func (r *resolver) database() {
 	repo := &r.c.Repo
 	url, err := expand(r.home, repo.DatabaseURL.Reveal())
@@ -75,37 +75,35 @@ func (r *resolver) database() {
 	}
 	repo.DatabaseURL = secret.String(url)
 
-	d, err := dialect.Settings{Type: repo.DatabaseType, URL: repo.DatabaseURL,
-		Server: dialect.Server{Host: repo.Host, Database: repo.DBName}}.Dialect()
-	if !r.check(urlKey, err) || !r.located(d) {
+	engine, err := dialect.EngineOf(dialect.Settings{Type: repo.DatabaseType, URL: repo.DatabaseURL,
+		Options: []any{postgres.Options{Host: repo.Host, Database: repo.DBName}}})
+	if !r.check(urlKey, err) || !r.located(engine) {
 		return
 	}
-
-	if !d.TakesPassword {
-		r.ignoreServer(d)
+	if facts := engine.Facts(); !facts.Server {
+		r.ignoreServer(facts.Title)
 		return
 	}
 
 	r.refine()
 	r.password()
-	r.migrateURL(d)
+	r.migrateURL(engine)
 }
 
-// migrateURL checks the URL for changing the schema. It must lead to the same engine and, if it has a
-// search_path, to the same schema as the other settings. Its parameters override those settings.
-func (r *resolver) migrateURL(d dialect.Dialect) {
+// migrateURL refuses a URL that leads elsewhere than the database's. Otherwise what it says goes over the other
+// settings.
+func (r *resolver) migrateURL(engine dialect.Engine) {
 	repo := &r.c.Repo
 	if repo.MigrateURL == "" {
 		return
 	}
 
-	other, err := dialect.Settings{URL: repo.MigrateURL}.Dialect()
+	other, err := dialect.EngineOf(dialect.Settings{URL: repo.MigrateURL})
 	if !r.check(migrateURLKey, err) {
 		return
 	}
-
-	if other.Name != d.Name {
-		r.check(migrateURLKey, fmt.Errorf("the URL is for %s, but the database is %s", other.Title, d.Title))
+	if has, want := other.Facts(), engine.Facts(); has.Name != want.Name {
+		r.check(migrateURLKey, fmt.Errorf("the URL is for %s, but the database is %s", has.Title, want.Title))
 	}
 
 	path, found := dialect.URLParameter(repo.MigrateURL, "search_path")
@@ -114,32 +112,31 @@ func (r *resolver) migrateURL(d dialect.Dialect) {
 	}
 }
 
-// located reports whether the database has exactly one name. A database without a name gets the default of its
-// engine.
-func (r *resolver) located(d dialect.Dialect) bool {
+// located reports whether the database has one name, and gives it the usual one if it has none.
+func (r *resolver) located(engine dialect.Engine) bool {
 	repo := &r.c.Repo
-	names := r.names()
+	names, facts := r.names(), engine.Facts()
+	usual, found := dialect.DefaultURL(engine, repo.DataDir)
 	switch {
 	case repo.DatabaseURL != "":
 		for _, p := range names {
 			r.check(p.key, fmt.Errorf("the database is named by %s too (%s): set one of them", urlKey, r.c.Origin(urlKey)))
 		}
 		return len(names) == 0
-	case d.DefaultURL != nil:
-		repo.DatabaseURL = d.DefaultURL(repo.DataDir)
+	case found:
+		repo.DatabaseURL = usual
 		return true
 	case len(names) == 0:
 		return r.check(typeKey, fmt.Errorf("%s needs a connection string in %s, or %s and %s",
-			d.Title, urlKey, hostKey, dbnameKey))
+			facts.Title, urlKey, hostKey, dbnameKey))
 	}
 
-	// Without a URL, only the type says which engine the host belongs to.
-	repo.DatabaseType = d.Name
+	repo.DatabaseType = facts.Name
 	return true
 }
 
-// ignoreServer warns of all settings that an engine without a server ignores.
-func (r *resolver) ignoreServer(d dialect.Dialect) {
+// ignoreServer warns of all that says nothing to an engine without a server.
+func (r *resolver) ignoreServer(title string) {
 	repo := &r.c.Repo
 	ignored := append(r.names(), set(part{passwordKey, repo.Password.Reveal(), ""},
 		part{passwordFileKey, repo.PasswordFile, ""}, part{oldPasswordFileKey, repo.DatabasePasswordFile, ""},
@@ -151,7 +148,7 @@ func (r *resolver) ignoreServer(d dialect.Dialect) {
 	}
 
 	for _, p := range ignored {
-		r.warn("%s is ignored: the database is %s", p.key, d.Title)
+		r.warn("%s is ignored: the database is %s", p.key, title)
 	}
 
 	repo.Password, repo.MigrateURL = "", ""

@@ -88,8 +88,8 @@ func assertLoaded(t *testing.T, c *config.Config, err error) {
 		return
 	}
 
-	d, err := dialect.For(c.Repo.DatabaseType, c.Repo.DatabaseURL)
-	if err != nil || c.Repo.DatabaseURL == "" && !d.TakesPassword {
+	engine, err := dialect.EngineOf(dialect.Settings{Type: c.Repo.DatabaseType, URL: c.Repo.DatabaseURL})
+	if err != nil || c.Repo.DatabaseURL == "" && !engine.Facts().Server {
 		t.Fatalf("got %+v, for no database: %v", c, err)
 	}
 

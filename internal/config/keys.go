@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
+	_ "github.com/guppy-prep/guppy/dialect/engines" // whose names are allowed
+	"github.com/guppy-prep/guppy/dialect/postgres"
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
 )
 
@@ -44,7 +46,7 @@ var keys = []key{
 	{name: sslkeyKey, kind: path},
 	{name: schemaKey, kind: text{"the name of a schema of at most 63 bytes without control characters", isIdentifier}},
 	{name: poolerKey, kind: choice{PoolerNone, PoolerTransaction}},
-	{name: execModeKey, kind: append(choice(dialect.ExecModes()), "")},
+	{name: execModeKey, kind: append(choice(postgres.ExecModes()), "")},
 	{name: "repo.max_open_conns", kind: whole{0, 1000}},
 	{name: "repo.max_idle_conns", kind: whole{0, 1000}},
 	{name: "repo.conn_max_lifetime", kind: span{0, 24 * time.Hour}},

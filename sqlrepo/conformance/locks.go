@@ -22,15 +22,15 @@ func lockShared(f *fixture) {
 		locks = append(locks, must(f.LockUse(f.ctx))(f.t))
 	}
 	f.space()
-	f.excluded(f.db.LockAll(f.ctx, f.db))
+	f.excluded(f.db.LockAll(f.ctx))
 	for _, lock := range locks {
 		f.ok(lock.Release())
 	}
-	f.ok(must(f.db.LockAll(f.ctx, f.db))(f.t).Release())
+	f.ok(must(f.db.LockAll(f.ctx))(f.t).Release())
 }
 
 func lockExcluded(f *fixture) {
-	all := must(f.db.LockAll(f.ctx, f.db))(f.t)
+	all := must(f.db.LockAll(f.ctx))(f.t)
 	f.excluded(f.LockUse(f.ctx))
 	f.ok(all.Release())
 	f.ok(must(f.LockUse(f.ctx))(f.t).Release())
@@ -40,7 +40,7 @@ func lockExcluded(f *fixture) {
 // lock, so it is not in the way.
 func (f *fixture) excluded(lock dialect.Lock, err error) {
 	f.t.Helper()
-	if f.db.Settings.TransactionPooler {
+	if dialect.IsPooled(f.db.Settings) {
 		f.ok(err)
 		f.ok(lock.Release())
 		return

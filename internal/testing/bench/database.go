@@ -53,7 +53,7 @@ func databaseSize(ctx context.Context, url dialect.Secret) (size int64, err erro
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if size, err = db.Size(ctx, db); err != nil {
+	if size, err = db.Size(ctx); err != nil {
 		return 0, fmt.Errorf("size of %s: %w", db.Describe(), err)
 	}
 	return size, nil

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/postgres"
 	"github.com/guppy-prep/guppy/internal/testing/chaos"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
@@ -118,7 +119,8 @@ func (f *fixture) weather(proxy *chaos.Proxy, seed uint64) map[string]int {
 func (f *fixture) openThrough(proxy *chaos.Proxy) *dialect.DB {
 	f.t.Helper()
 	db, err := dialect.Open(f.t.Context(), dialect.Settings{
-		URL: dialect.Secret(proxy.URL()), SilenceLimit: 500 * time.Millisecond, ConnectTimeout: time.Second,
+		URL:     dialect.Secret(proxy.URL()),
+		Options: []any{postgres.Options{SilenceLimit: 500 * time.Millisecond, ConnectTimeout: time.Second}},
 	})
 	must(f.t, err)
 	return db

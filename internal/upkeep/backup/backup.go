@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/sqlite"
 	"github.com/guppy-prep/guppy/internal/host/durable"
 	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -55,7 +56,7 @@ func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options
 	if err := seal(ctx, file, content); err != nil {
 		return nil, err
 	}
-	if err := dialect.FinishFile(ctx, file); err != nil {
+	if err := sqlite.FinishFile(ctx, file); err != nil {
 		return nil, err
 	}
 	return content, publish(file, path, o.Overwrite)
@@ -76,7 +77,7 @@ func replaceable(path string, overwrite bool) error {
 	if !overwrite {
 		return &fs.PathError{Op: "back up to", Path: path, Err: fs.ErrExist}
 	}
-	archive, err := dialect.IsArchive(path)
+	archive, err := sqlite.IsArchive(path)
 	if err == nil && !archive {
 		err = fmt.Errorf("%s: %w, and is not replaced by one", path, ErrNoBackup)
 	}
@@ -115,7 +116,7 @@ func seal(ctx context.Context, file string, content sqlrepo.Content) error {
 	if err != nil {
 		return err
 	}
-	return dialect.SealArchive(ctx, file, dialect.Seal{Version: status.Current, Tables: content.Sealed()})
+	return sqlite.SealArchive(ctx, file, dialect.Seal{Version: status.Current, Tables: content.Sealed()})
 }
 
 // checkCopy takes the leases away that a copy of pages has, and compares what it holds with what was copied.
@@ -142,8 +143,16 @@ func withFile(ctx context.Context, file string, use func(*sqlrepo.Repository) er
 	return use(sqlrepo.New(db))
 }
 
+// settings are those of a file that nobody else knows.
 func settings(file string) dialect.Settings {
-	return dialect.Settings{
-		Type: dialect.SQLite().Name, URL: dialect.Secret(file), AllowNetworkFilesystem: true, Alone: true,
-	}
+	return settingsWith(file, sqlite.Options{AllowNetworkFilesystem: true, Alone: true})
+}
+
+// readOnly are the settings of a file that stays as it is.
+func readOnly(file string) dialect.Settings {
+	return settingsWith(file, sqlite.Options{AllowNetworkFilesystem: true, ReadOnly: true})
+}
+
+func settingsWith(file string, options sqlite.Options) dialect.Settings {
+	return dialect.Settings{Type: sqlite.Name, URL: dialect.Secret(file), Options: []any{options}}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/sqlite"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 	"github.com/guppy-prep/guppy/internal/upkeep/backup"
@@ -61,7 +62,8 @@ func TestNobodyIsAtWorkInABackup(t *testing.T) {
 		repo, file := atWork(t, db), filepath.Join(t.TempDir(), "kept.db")
 		content, err := backup.Write(t.Context(), repo, file, backup.Options{})
 		must(t, err)
-		settings := dialect.Settings{Type: "sqlite", URL: dialect.Secret(file), ReadOnly: true}
+		settings := dialect.Settings{Type: "sqlite", URL: dialect.Secret(file),
+			Options: []any{sqlite.Options{ReadOnly: true}}}
 		kept, err := dialect.Open(t.Context(), settings)
 		must(t, err)
 		defer func() { must(t, kept.Close()) }()

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/sqlite"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -17,7 +18,7 @@ var ErrUnproven = errors.New("it can't be told whether the backup is whole: an o
 // ErrDamaged for one that holds something else, ErrUnproven for one that says nothing, fs.ErrNotExist for a file that
 // is not there and ErrNoBackup for one of another kind.
 func Check(ctx context.Context, path string) (seal dialect.Seal, err error) {
-	archive, err := dialect.IsArchive(path)
+	archive, err := sqlite.IsArchive(path)
 	if err == nil && !archive {
 		err = fmt.Errorf("%s: %w", path, ErrNoBackup)
 	}
@@ -40,9 +41,9 @@ func Check(ctx context.Context, path string) (seal dialect.Seal, err error) {
 	if err == nil {
 		err = sqlrepo.New(db).CheckSealed(ctx, seal.Tables)
 	}
-	unsealed := errors.Is(err, dialect.ErrNoSeal)
+	unsealed := errors.Is(err, sqlite.ErrNoSeal)
 	if err == nil || unsealed {
-		err = db.CheckArchive(ctx)
+		err = sqlite.CheckArchive(ctx, db)
 	}
 	switch {
 	case ctx.Err() != nil:

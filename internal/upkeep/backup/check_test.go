@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/sqlite"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/internal/upkeep/backup"
 	"github.com/guppy-prep/guppy/migrate"
@@ -31,7 +32,8 @@ func TestABackupProvesItself(t *testing.T) {
 // openFile opens a database file that nobody else has.
 func openFile(t *testing.T, file string) *dialect.DB {
 	t.Helper()
-	db, err := dialect.Open(t.Context(), dialect.Settings{Type: "sqlite", URL: dialect.Secret(file), Alone: true})
+	db, err := dialect.Open(t.Context(), dialect.Settings{Type: "sqlite", URL: dialect.Secret(file),
+		Options: []any{sqlite.Options{Alone: true}}})
 	must(t, err)
 	return db
 }
@@ -54,7 +56,8 @@ func keptFile(t *testing.T) (kept, empty string, content sqlrepo.Content) {
 	kept, empty = filepath.Join(dir, "kept.db"), filepath.Join(dir, "empty.db")
 	content, err := backup.Write(t.Context(), repo, kept, backup.Options{})
 	must(t, err)
-	made, _, err := migrate.New(dialect.Settings{Type: "sqlite", URL: dialect.Secret(empty), Alone: true}).Open(
+	made, _, err := migrate.New(dialect.Settings{Type: "sqlite", URL: dialect.Secret(empty),
+		Options: []any{sqlite.Options{Alone: true}}}).Open(
 		t.Context(), true)
 	must(t, err)
 	must(t, made.Close())
@@ -136,7 +139,8 @@ func TestOlderBackups(t *testing.T) {
 		t.Errorf("restored %+v; %v", got, err)
 	}
 
-	settings := dialect.Settings{Type: "sqlite", URL: dialect.Secret(kept), Alone: true}
+	settings := dialect.Settings{Type: "sqlite", URL: dialect.Secret(kept),
+		Options: []any{sqlite.Options{Alone: true}}}
 	_, err = migrate.New(settings, migrate.WithDestroyData()).Migrate(t.Context(), migrate.DownTo(4))
 	must(t, err)
 	db := openFile(t, kept)
@@ -146,14 +150,14 @@ func TestOlderBackups(t *testing.T) {
 	for i, sum := range sums {
 		tables[i].Rows, tables[i].Digest = sum.Rows, sum.Digest
 	}
-	must(t, dialect.SealArchive(t.Context(), kept, dialect.Seal{Version: 4, Tables: tables}))
+	must(t, sqlite.SealArchive(t.Context(), kept, dialect.Seal{Version: 4, Tables: tables}))
 	_, err = backup.Check(t.Context(), kept)
 	must(t, err)
 	_, err = restored(t, kept, empty)
 	must(t, err)
 
 	tables[1].Rows++
-	must(t, dialect.SealArchive(t.Context(), kept, dialect.Seal{Version: 4, Tables: tables}))
+	must(t, sqlite.SealArchive(t.Context(), kept, dialect.Seal{Version: 4, Tables: tables}))
 	for _, work := range []func() error{
 		func() error { _, err := backup.Check(t.Context(), kept); return err },
 		func() error { _, err := restored(t, kept, empty); return err },

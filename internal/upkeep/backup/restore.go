@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/sqlite"
 	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -72,8 +73,7 @@ func look(ctx context.Context, path string) (at dialect.Settings, status migrate
 	} else if !info.Mode().IsRegular() {
 		return at, status, fmt.Errorf("%s: %w: it is no file", path, ErrNoBackup)
 	}
-	at = settings(path)
-	at.Alone, at.ReadOnly = false, true
+	at = readOnly(path)
 	status, err = migrate.New(at).Status(ctx)
 	return at, status, err
 }
@@ -82,7 +82,7 @@ func look(ctx context.Context, path string) (at dialect.Settings, status migrate
 // copied is compared at once.
 func (a *Archive) seal(ctx context.Context, status migrate.Status) (sqlrepo.Content, error) {
 	seal, err := readSeal(ctx, a.db, status)
-	if errors.Is(err, dialect.ErrNoSeal) {
+	if errors.Is(err, sqlite.ErrNoSeal) {
 		a.Unproven = true
 		return nil, nil
 	}
@@ -98,9 +98,9 @@ func (a *Archive) seal(ctx context.Context, status migrate.Status) (sqlrepo.Cont
 
 // readSeal returns ErrDamaged for a seal of another version of the schema than that of the file.
 func readSeal(ctx context.Context, db *dialect.DB, status migrate.Status) (dialect.Seal, error) {
-	seal, err := db.Seal(ctx)
+	seal, err := sqlite.ReadSeal(ctx, db)
 	if err == nil && (status.Dirty || status.Current != seal.Version) {
-		err = fmt.Errorf("%w: its schema has version %d, dirty: %t, instead of %d", dialect.ErrDamaged, status.Current,
+		err = fmt.Errorf("%w: its schema has version %d, dirty: %t, instead of %d", sqlite.ErrDamaged, status.Current,
 			status.Dirty, seal.Version)
 	}
 	return seal, err
@@ -108,7 +108,7 @@ func readSeal(ctx context.Context, db *dialect.DB, status migrate.Status) (diale
 
 // damaged marks what a sound backup would not have answered.
 func damaged(path string, err error) error {
-	if errors.Is(err, sqlrepo.ErrDifferent) || dialect.IsDamage(err) {
+	if errors.Is(err, sqlrepo.ErrDifferent) || sqlite.IsDamage(err) {
 		return fmt.Errorf("%s: %w: %w", path, ErrDamaged, err)
 	}
 	return err
@@ -137,8 +137,7 @@ func openCopy(ctx context.Context, path, dir string, status migrate.Status) (_ *
 // compareCopy compares the rows before the schema changes: the digests are of the columns that the backup was made
 // with.
 func (a *Archive) compareCopy(ctx context.Context, path, file string, status migrate.Status) (err error) {
-	at := settings(file)
-	at.Alone, at.ReadOnly = false, true
+	at := readOnly(file)
 	if a.db, err = dialect.Open(ctx, at); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/dialect/postgres"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/source"
@@ -125,7 +126,7 @@ func (f *fixture) execute(statement string, args ...any) {
 	must(f, err)
 	defer conn.Close() //nolint:errcheck // what it did tells
 	off, on := "PRAGMA foreign_keys = OFF", "PRAGMA foreign_keys = ON"
-	if f.db.Name == dialect.Postgres().Name {
+	if f.db.Name == postgres.Name {
 		off, on = "SET session_replication_role = replica", "SET session_replication_role = DEFAULT"
 	}
 	_, err = conn.ExecContext(f.Context(), off)

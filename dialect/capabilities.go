@@ -1,0 +1,253 @@
+package dialect
+
+import (
+	"context"
+	"errors"
+	"net/url"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// DefaultLocator is an engine that can name a database by itself.
+type DefaultLocator interface {
+	// DefaultURL names a database in guppy's data directory.
+	DefaultURL(dataDir string) Secret
+}
+
+// DefaultURL names a database in guppy's data directory; found is false for an engine that needs a URL.
+func DefaultURL(engine Engine, dataDir string) (url Secret, found bool) {
+	locator, found := engine.(DefaultLocator)
+	if !found {
+		return "", false
+	}
+	return locator.DefaultURL(dataDir), true
+}
+
+// ConnectionStrings is an engine that takes connection strings in a form of its own beside URLs, such as
+// "host=... dbname=...". By default an engine takes none.
+type ConnectionStrings interface {
+	// IsConnectionString reports whether text is in that form, or what is left of one that was mangled.
+	IsConnectionString(text string) bool
+	// Parameters are what a connection string says; a malformed one says nothing.
+	Parameters(text string) url.Values
+	// RedactConnectionString returns a connection string without its secrets.
+	RedactConnectionString(text string) string
+}
+
+// PoolerNamer is an engine that may be behind a pooler.
+type PoolerNamer interface {
+	// IsPooled reports whether a pooler stands between that gives a connection to others after each transaction.
+	IsPooled(s Settings) bool
+}
+
+// IsPooled reports whether sessions end with their transactions, so that no schema can be changed. The default is
+// false.
+func IsPooled(s Settings) bool {
+	engine, err := EngineOf(s)
+	namer, able := engine.(PoolerNamer)
+	return err == nil && able && namer.IsPooled(s)
+}
+
+// SchemaMaker is an engine that has several schemas in one database.
+type SchemaMaker interface {
+	// MissingSchema returns the statement that makes the schema which the settings name, "" if it is there or they name
+	// none.
+	MissingSchema(ctx context.Context, db *DB) (statement string, err error)
+	// CheckSchema returns ErrSchema unless a session uses the schema that the settings name, if they name one.
+	CheckSchema(ctx context.Context, session sqlx.QueryerContext, s Settings) error
+}
+
+// MissingSchema returns the statement that makes the schema which the settings name, "" if none is missing. The default
+// is "".
+func (db *DB) MissingSchema(ctx context.Context) (statement string, err error) {
+	if maker, able := db.Engine.(SchemaMaker); able {
+		return maker.MissingSchema(ctx, db)
+	}
+	return "", nil
+}
+
+// CheckSchema returns ErrSchema unless a session uses the schema that the settings name, if they name one. The default
+// is nil.
+func (db *DB) CheckSchema(ctx context.Context, session sqlx.QueryerContext) error {
+	if maker, able := db.Engine.(SchemaMaker); able {
+		return maker.CheckSchema(ctx, session, db.Settings)
+	}
+	return nil
+}
+
+// Sender is an engine that is a network away, so that statements are sent several at a time.
+type Sender interface {
+	// Beginning returns the statements that begin a transaction.
+	Beginning(s Settings) []Statement
+	// Send runs statements in their order, in one round trip, up to the first that fails.
+	Send(ctx context.Context, conn *sqlx.Conn, statements []Statement) error
+}
+
+// LogTrimmer is an engine that does not keep its log of changes short by itself.
+type LogTrimmer interface {
+	// TrimLog is called before each transaction that writes, with its connection.
+	TrimLog(ctx context.Context, db *DB, conn *sqlx.Conn) error
+}
+
+// trimLog does nothing by default.
+func (db *DB) trimLog(ctx context.Context, conn *sqlx.Conn) error {
+	if trimmer, able := db.Engine.(LogTrimmer); able {
+		return trimmer.TrimLog(ctx, db, conn)
+	}
+	return nil
+}
+
+// WriterNamer is an engine on which a process that writes keeps everybody else from writing.
+type WriterNamer interface {
+	// Writing names another process of this host that writes now, for people to read. It returns "" if nobody does, or
+	// if that can't be known.
+	Writing(db *DB) string
+}
+
+// Writing names another process that keeps everybody else from writing now, for people to read. The default is "".
+func (db *DB) Writing() string {
+	if namer, able := db.Engine.(WriterNamer); able {
+		return namer.Writing(db)
+	}
+	return ""
+}
+
+// Notifier is an engine on which a commit alone does not wake up those who listen.
+type Notifier interface {
+	Notify(ctx context.Context, db *DB) error
+}
+
+// Notify wakes up those who listen to the database. By default commits do, so there is nothing to do.
+func (db *DB) Notify(ctx context.Context) error {
+	if notifier, able := db.Engine.(Notifier); able {
+		return notifier.Notify(ctx, db)
+	}
+	return ctx.Err()
+}
+
+// Listener is an engine that can be listened to.
+type Listener interface {
+	Listen(ctx context.Context, db *DB, wake func()) error
+}
+
+// Listen calls wake when others have notified or committed, until ctx ends. By default it returns at once, and callers
+// look again after a while.
+func (db *DB) Listen(ctx context.Context, wake func()) error {
+	if listener, able := db.Engine.(Listener); able {
+		return listener.Listen(ctx, db, wake)
+	}
+	return ctx.Err()
+}
+
+// Explainer is an engine whose driver leaves out of its errors what can be known.
+type Explainer interface {
+	// Explain adds to an error which setting is behind it, or which file system is full; schema is true for a change to
+	// the schema. What can be done comes as an Advised error.
+	Explain(s Settings, err error, schema bool) error
+}
+
+// Explain adds to an error of the database what the driver does not say. The default is the error as it is.
+func (db *DB) Explain(err error) error { return db.explained(err, false) }
+
+// ExplainChange is Explain for an error of a change to the schema.
+func (db *DB) ExplainChange(err error) error { return db.explained(err, true) }
+
+func (db *DB) explained(err error, schema bool) error {
+	explainer, able := db.Engine.(Explainer)
+	if err == nil || !able {
+		return err
+	}
+	return explainer.Explain(db.Settings, err, schema)
+}
+
+// Analyzer is an engine that goes by statistics of its tables.
+type Analyzer interface {
+	Analyze(ctx context.Context, db *DB, tables []string) error
+}
+
+// Analyze looks at tables in which much has changed, so that the engine reads them the best way. By default it does
+// nothing.
+func (db *DB) Analyze(ctx context.Context, tables []string) error {
+	if analyzer, able := db.Engine.(Analyzer); able {
+		return analyzer.Analyze(ctx, db, tables)
+	}
+	return ctx.Err()
+}
+
+// Vacuumer is an engine that does not give unused space back by itself.
+type Vacuumer interface {
+	Vacuum(ctx context.Context, db *DB) error
+}
+
+// Vacuums reports whether Vacuum has anything to do.
+func (db *DB) Vacuums() bool {
+	_, able := db.Engine.(Vacuumer)
+	return able
+}
+
+// Vacuum gives unused space of the database's file back, while nobody else uses the database. By default it does
+// nothing.
+func (db *DB) Vacuum(ctx context.Context) error {
+	if vacuumer, able := db.Engine.(Vacuumer); able {
+		return vacuumer.Vacuum(ctx, db)
+	}
+	return ctx.Err()
+}
+
+// FileLister is an engine whose databases are files of this host.
+type FileLister interface {
+	Files(s Settings) ([]string, error)
+}
+
+// Files returns the paths that a database takes on this host, whether or not they are there now; the database itself is
+// the first. By default there are none: the engine keeps its own.
+func Files(s Settings) ([]string, error) {
+	engine, err := EngineOf(s)
+	if err != nil {
+		return nil, err
+	}
+	if lister, able := engine.(FileLister); able {
+		return lister.Files(s)
+	}
+	return nil, nil
+}
+
+// PathCopier is an engine that can set a copy of a database aside.
+type PathCopier interface {
+	CopyAside(ctx context.Context, db *DB, suffix string) (string, error)
+}
+
+// CopiesAside reports whether CopyAside is supported.
+func (db *DB) CopiesAside() bool {
+	_, able := db.Engine.(PathCopier)
+	return able
+}
+
+// CopyAside writes a consistent copy of the database beside it, with this suffix, and returns where; it never
+// overwrites an earlier copy. The default is errors.ErrUnsupported.
+func (db *DB) CopyAside(ctx context.Context, suffix string) (string, error) {
+	if copier, able := db.Engine.(PathCopier); able {
+		return copier.CopyAside(ctx, db, suffix)
+	}
+	return "", errors.ErrUnsupported
+}
+
+// PageCopier is an engine whose databases are files that can be copied as they are.
+type PageCopier interface {
+	CopyPages(ctx context.Context, conn *sqlx.Conn, file string) error
+}
+
+// CopiesPages reports whether CopyPages is supported.
+func (db *DB) CopiesPages() bool {
+	_, able := db.Engine.(PageCopier)
+	return able
+}
+
+// CopyPages writes the database, as the transaction that reads on conn sees it, to a new file of its own. The default
+// is errors.ErrUnsupported.
+func (db *DB) CopyPages(ctx context.Context, conn *sqlx.Conn, file string) error {
+	if copier, able := db.Engine.(PageCopier); able {
+		return copier.CopyPages(ctx, conn, file)
+	}
+	return errors.ErrUnsupported
+}

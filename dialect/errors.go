@@ -1,0 +1,40 @@
+package dialect
+
+import "errors"
+
+// What keeps a database from being opened.
+var (
+	// ErrSettings is returned for settings that name no database that could be opened.
+	ErrSettings = errors.New("database settings")
+	// ErrSchema is returned for a schema that is not there or can't be used; the error's text says what to do.
+	ErrSchema = errors.New("database schema")
+)
+
+// SettingsError is an ErrSettings whose text says all. It quotes nothing of a URL, which may hold a password anywhere.
+type SettingsError string
+
+func (e SettingsError) Error() string { return string(e) }
+
+// Is reports whether target is ErrSettings.
+func (SettingsError) Is(target error) bool { return target == ErrSettings }
+
+// NoFileError is returned for a database file that is not there and is not to be made.
+type NoFileError struct{ File string }
+
+func (e *NoFileError) Error() string { return "there is none at " + e.File }
+
+// Advised is an error with what can be done about it.
+type Advised struct {
+	err    error
+	advice string
+}
+
+// NewAdvised returns an error with advice, which names the next command or setting.
+func NewAdvised(err error, advice string) *Advised { return &Advised{err, advice} }
+
+func (e *Advised) Error() string { return e.err.Error() }
+
+func (e *Advised) Unwrap() error { return e.err }
+
+// Advice names the next command or setting, for a line of its own.
+func (e *Advised) Advice() string { return e.advice }

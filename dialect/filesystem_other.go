@@ -1,6 +1,0 @@
-//go:build !linux
-
-package dialect
-
-// filesystemOf can't tell file systems apart here.
-func filesystemOf(string) (name string, shared bool) { return "", false }

@@ -1,0 +1,63 @@
+package postgres
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+var execModes = map[string]pgx.QueryExecMode{
+	"cache_statement": pgx.QueryExecModeCacheStatement,
+	"cache_describe":  pgx.QueryExecModeCacheDescribe,
+	"describe_exec":   pgx.QueryExecModeDescribeExec,
+	"exec":            pgx.QueryExecModeExec,
+	"simple_protocol": pgx.QueryExecModeSimpleProtocol,
+}
+
+const (
+	execModeParameter = "default_query_exec_mode"
+	// defaultExecMode takes one round trip a statement and relies on nothing that came before. Bytes are sent as text.
+	defaultExecMode = "exec"
+)
+
+// ExecModes are the ways to send statements to a server, as the driver names them.
+func ExecModes() []string { return slices.Sorted(maps.Keys(execModes)) }
+
+// ExecMode is the way in force to send statements to a server: what is set, or else what the URL says.
+func ExecMode(s dialect.Settings) string {
+	if mode := optionsOf(s).ExecMode; mode != "" {
+		return mode
+	}
+	if mode, named := dialect.URLParameter(s.URL, execModeParameter); named {
+		return mode
+	}
+	return defaultExecMode
+}
+
+// setExecMode keeps no cache but the one that the mode is about: what a cache names may be on another server behind a
+// pooler.
+func setExecMode(s dialect.Settings, config *pgx.ConnConfig) error {
+	mode, known := execModes[ExecMode(s)]
+	if !known {
+		return dialect.SettingsError(fmt.Sprintf("unknown repo.query_exec_mode (allowed: %s)",
+			strings.Join(ExecModes(), ", ")))
+	}
+	if optionsOf(s).TransactionPooler && mode == pgx.QueryExecModeDescribeExec {
+		return dialect.SettingsError("repo.query_exec_mode: describe_exec asks and sends in two transactions, which a " +
+			"pooler may give to two servers: with repo.pooler set to transaction, leave it empty")
+	}
+
+	config.DefaultQueryExecMode = mode
+	if mode != pgx.QueryExecModeCacheStatement {
+		config.StatementCacheCapacity = 0
+	}
+	if mode != pgx.QueryExecModeCacheDescribe {
+		config.DescriptionCacheCapacity = 0
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// Files implements dialect.FileLister.
+func (Engine) Files(s dialect.Settings) ([]string, error) {
+	file, err := fileOf(s)
+	if err != nil {
+		return nil, err
+	}
+	files := []string{file}
+	for _, suffix := range []string{"-wal", "-shm", "-journal", ".lock", ".migrate.lock"} {
+		files = append(files, file+suffix)
+	}
+	copies, err := filepath.Glob(globEscape.Replace(file) + ".v*.bak*")
+	return append(files, copies...), err
+}
+
+var globEscape = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
+
+// CopyAside implements dialect.PathCopier.
+func (Engine) CopyAside(ctx context.Context, db *dialect.DB, suffix string) (target string, err error) {
+	file, err := fileOf(db.Settings)
+	if err != nil {
+		return "", err
+	}
+
+	// A copy has its name only once it is whole.
+	partial := file + suffix + ".partial"
+	if err := removeIfThere(partial); err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, removeIfThere(partial)) }()
+	if _, err := db.Writer.ExecContext(ctx, "VACUUM INTO ?", partial); err != nil {
+		return "", err
+	}
+	if err := syncFile(partial); err != nil {
+		return "", err
+	}
+
+	target = file + suffix
+	for n := 1; ; n++ {
+		if err := os.Link(partial, target); !errors.Is(err, os.ErrExist) {
+			return target, err
+		}
+		target = fmt.Sprintf("%s%s.%d", file, suffix, n)
+	}
+}
+
+// provideFile makes the database file, unless only an existing one is to be opened.
+func provideFile(file string, existing bool) error {
+	if !existing {
+		return makeFile(file)
+	}
+	_, err := os.Stat(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return &dialect.NoFileError{File: file}
+	}
+	return err
+}
+
+// temporaryBeside is the pragma with which temporary files, such as those of a large sort, are made beside the
+// database, which is where room is kept for it. The last database that was opened decides for all of the process.
+func temporaryBeside(file string) (pragmas []string) {
+	directory := filepath.Dir(file)
+	if !writable(directory) { // SQLite refuses it, and has to look for another place anyway
+		return nil
+	}
+	return []string{"temp_store_directory('" + strings.ReplaceAll(directory, "'", "''") + "')"}
+}
+
+// makeFile makes a database file that only its owner can read, since it holds all names of the sources. It also says
+// more than SQLite does about a file that can't be opened.
+func makeFile(path string) error {
+	file, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func syncFile(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Sync(), file.Close())
+}

@@ -1,0 +1,67 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+const (
+	// logStep is how much the log of changes may grow before it is tried again to start it over.
+	logStep = 16 << 20
+	// logPatience is how long writers wait for readers then.
+	logPatience = 200 * time.Millisecond
+)
+
+// logKept is how long the log of changes was when readers last kept it from being emptied, 0 when none did.
+type logKept struct{ atomic.Int64 }
+
+// TrimLog starts the log of changes over when it is long. SQLite itself does so only at a moment when nobody
+// reads, and with readers that take turns there may be none. Here those that read are waited for, while new ones read
+// past the log. One that keeps reading longer than anybody waits keeps the log, too: then it is tried again when that
+// has grown further.
+func (Engine) TrimLog(ctx context.Context, db *dialect.DB, conn *sqlx.Conn) error {
+	kept := db.State.(*logKept) //nolint:forcetypeassert // Connect made it
+	file, err := fileOf(db.Settings)
+	if err != nil {
+		return err
+	}
+	size, err := fileSize(file + "-wal")
+	if err != nil || size < longLog {
+		kept.Store(0)
+		return err
+	}
+	if size < kept.Load()+logStep {
+		return nil
+	}
+
+	hindered, err := checkpoint(ctx, db, conn)
+	if hindered {
+		kept.Store(size)
+	}
+	return err
+}
+
+// checkpoint reports whether somebody kept the log from being emptied.
+func checkpoint(ctx context.Context, db *dialect.DB, conn *sqlx.Conn) (hindered bool, err error) {
+	timeout := optionsOf(db.Settings).BusyTimeout
+	patience := func(d time.Duration) error {
+		_, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout(%d)", d.Milliseconds()))
+		return err
+	}
+	if err := patience(min(logPatience, timeout)); err != nil {
+		return false, err
+	}
+	var log, copied int
+	err = conn.QueryRowxContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&hindered, &log, &copied)
+	if db.Classify(err) == dialect.Conflict {
+		hindered, err = true, nil
+	}
+	return hindered, errors.Join(err, patience(timeout))
+}

@@ -1,5 +1,0 @@
-//go:build !unix
-
-package dialect
-
-func writable(string) bool { return true }
