@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 
 	"github.com/jmoiron/sqlx"
@@ -102,9 +103,17 @@ func (db *DB) Warm(ctx context.Context, n int) {
 // Close closes all connections.
 func (db *DB) Close() error {
 	if db.Reader == db.Writer {
-		return db.Writer.Close()
+		return closePool(db.Writer)
 	}
-	return errors.Join(db.Reader.Close(), db.Writer.Close())
+	return errors.Join(closePool(db.Reader), closePool(db.Writer))
+}
+
+// closePool closes a pool. A connection that its driver has closed already, as after a time limit, is no failure.
+func closePool(pool *sqlx.DB) error {
+	if err := pool.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
 }
 
 // Describe returns which database this is, without secrets.
