@@ -65,7 +65,8 @@ func TestIndexingGoesWithItsVersion(t *testing.T) {
 		insert(t, db, `INSERT INTO entries (id, mtime_ns, size, upload, permissions, kind, state, path)
 			SELECT id, 1, 1, id, 1, 1, 0, ? FROM uploads`, []byte("a"))
 		insert(t, db, "INSERT INTO roots (entry, dag_size, cid) SELECT id, 1, ? FROM entries", []byte{1})
-		insert(t, db, `INSERT INTO indexes (id, upload, ordinal, state, layout, root_cid, shards, slices, size, digest, location)
+		insert(t, db, `INSERT INTO indexes (id, upload, ordinal, state, layout, root_cid, shards, slices, size, digest,
+			location)
 			VALUES (1, 3, 0, 3, 'storacha', ?, 1, 2, 3, ?, 'file:///a')`, []byte{1}, []byte{2})
 		insert(t, db, "UPDATE shards SET blob_index = 1 WHERE id = 3")
 		m.dropData = false

@@ -18,7 +18,8 @@ var factQueries = map[string][]string{
 	"sqlite": {
 		`SELECT t.name, 'column ' || c.name || CASE c.type WHEN 'BLOB' THEN ' bytes' WHEN 'TEXT' THEN ' text'
 			WHEN 'INTEGER' THEN ' integer' ELSE ' ' || c.type END ||
-			CASE WHEN c."notnull" OR c.pk > 0 THEN ' not null' ELSE '' END || COALESCE(' default ' || c.dflt_value, '')
+			CASE WHEN c."notnull" OR c.pk > 0 THEN ' not null' ELSE '' END ||
+			COALESCE(' default ' || c.dflt_value, '')
 		FROM pragma_table_list t JOIN pragma_table_info(t.name) c
 		WHERE t.schema = 'main' AND t.type = 'table' AND t.name NOT LIKE 'sqlite%' AND t.name <> 'schema_migrations'`,
 		`SELECT t.name, 'primary key ' || 
@@ -37,7 +38,8 @@ var factQueries = map[string][]string{
 	"postgres": {
 		`SELECT table_name, 'column ' || column_name || CASE WHEN data_type = 'bytea' THEN ' bytes' WHEN data_type = 'text'
 			THEN ' text' WHEN data_type IN ('bigint', 'integer', 'smallint') THEN ' integer' ELSE ' ' || data_type END ||
-			CASE WHEN is_nullable = 'NO' THEN ' not null' ELSE '' END || COALESCE(' default ' || replace(column_default, '::text', ''), '')
+			CASE WHEN is_nullable = 'NO' THEN ' not null' ELSE '' END ||
+			COALESCE(' default ' || replace(column_default, '::text', ''), '')
 		FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'schema_migrations'`,
 		`SELECT t.relname, 'primary key ' ||
 			(SELECT string_agg(a.attname, ',' ORDER BY array_position(x.indkey::int2[], a.attnum))

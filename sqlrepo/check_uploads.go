@@ -19,7 +19,8 @@ func uploadRules(s scope) []rule {
 				int64(Complete), int64(Indexing), cidLength)},
 		{FlawUploadFinished, "it is complete without an end, or ended and is not", uploads("0", "0").
 			Where("CASE WHEN state = ? THEN finished_at IS NULL ELSE finished_at IS NOT NULL END", int64(Complete))},
-		{FlawUploadUnlinked, "nobody links or indexes it: that has failed again and again and was set aside, or there is a newer upload",
+		{FlawUploadUnlinked, "nobody links or indexes it: that has failed again and again and was set aside, or " +
+			"there is a newer upload",
 			uploads("0", "0").Where(squirrel.Eq{"uploads.state": []UploadState{Linking, Indexing}, "uploads.token": 0}).
 				Where(squirrel.Or{squirrel.NotEq{"uploads.set_aside_at": nil}, superseded()})},
 		{FlawUploadCounts, "it counts %[1]d files and directories where %[2]d entries are linked, or other symlinks or bytes",

@@ -33,7 +33,8 @@ var (
 	// ErrOtherStore is returned for an unfinished upload with content in another store than the one given.
 	ErrOtherStore = errors.New("its content is in another store: say --store where that is, or remove the upload")
 	// ErrRecipe is returned for an unfinished upload whose recipe can't change, except to a larger shard size.
-	ErrRecipe = errors.New("an unfinished upload keeps its profile, indexes, piece CIDs and shard size, but for a larger one")
+	ErrRecipe = errors.New("an unfinished upload keeps its profile, indexes, piece CIDs and shard size, but " +
+		"for a larger one")
 	// ErrLocked is returned if another process holds the requested lock.
 	ErrLocked = dialect.ErrLocked
 	// ErrLockLost is returned for work under a lock that is no longer held.

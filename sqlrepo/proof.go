@@ -23,7 +23,8 @@ type UnsettledError struct {
 }
 
 func (e *UnsettledError) Error() string {
-	return fmt.Sprintf("upload %d: %d %s: %d without a root, %d that could not be prepared; run it again to have it scanned again",
+	return fmt.Sprintf("upload %d: %d %s: %d without a root, %d that could not be prepared; run it again to "+
+		"have it scanned again",
 		e.Upload, e.Unlinked+e.Unready, ErrUnsettled, e.Unlinked, e.Unready)
 }
 

@@ -34,7 +34,7 @@ type Transfer struct {
 	Expected Content
 }
 
-// Progress, if not nil, is called as rows are copied.
+// Progress is called, unless it is nil, as rows are copied.
 type Progress func(TransferProgress)
 
 func (p Progress) tell(how TransferProgress) {

@@ -148,7 +148,8 @@ func busy(t *testing.T) error {
 	t.Helper()
 	file := dialect.Secret(filepath.Join(t.TempDir(), "busy.db"))
 	first := enginetest.MustOpen(t, dialect.Settings{URL: file})
-	second := enginetest.MustOpen(t, dialect.Settings{URL: file, Options: []any{sqlite.Options{BusyTimeout: time.Millisecond}}})
+	hasty := sqlite.Options{BusyTimeout: time.Millisecond}
+	second := enginetest.MustOpen(t, dialect.Settings{URL: file, Options: []any{hasty}})
 	tx, err := first.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -16,17 +16,20 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
+const backupHelp = `Backup writes all rows, as of one moment, to a SQLite file, whatever the engine. The file has
+its name once it is complete, checked and durable. Shards and the keys of spaces are not in it.
+
+The file carries how many rows each table has, and digests of them. With --check, FILE is a backup that is there:
+all of it is read and compared with those, without a database. Exit codes are then 0 for a backup that is whole, 3
+for one that is damaged, and 1 if it can't be told: the file can't be read, is no backup, or was made by an older
+guppy, which wrote no digests. With --json it prints one object: file, whole (absent if it can't be told), version
+of the schema, tables (a list of table, rows and digest) and error.`
+
 func (a *app) backupCommand() *cobra.Command {
 	var force, check bool
 	command := &cobra.Command{
 		Use: "backup FILE", Short: "Write the whole repository to one file, while workers go on",
-		Long: "Backup writes all rows, as of one moment, to a SQLite file, whatever the engine. The file has its name once it\n" +
-			"is complete, checked and durable. Shards and the keys of spaces are not in it.\n\n" +
-			"The file carries how many rows each table has, and digests of them. With --check, FILE is a backup that is there:\n" +
-			"all of it is read and compared with those, without a database. Exit codes are then 0 for a backup that is whole,\n" +
-			"3 for one that is damaged, and 1 if it can't be told: the file can't be read, is no backup, or was made by an\n" +
-			"older guppy, which wrote no digests. With --json it prints one object: file, whole (absent if it can't be told),\n" +
-			"version of the schema, tables (a list of table, rows and digest) and error.",
+		Long: backupHelp,
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
@@ -150,7 +153,8 @@ func (a *app) restore(cmd *cobra.Command, file string) (err error) {
 	defer func() { err = errors.Join(err, archive.Close()) }()
 
 	if archive.Unproven {
-		a.log.Warn("the backup carries no digests, since an older guppy made it: its rows can't be compared with the original",
+		a.log.Warn("the backup carries no digests, since an older guppy made it: its rows can't be compared "+
+			"with the original",
 			"file", file)
 	}
 

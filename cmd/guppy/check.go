@@ -38,14 +38,16 @@ func (u *unsound) Unwrap() error { return errUnsound }
 
 func (u *unsound) Hint() string {
 	if u.repaired {
-		return "guppy: these are left after the repair; guppy upload, where it was told to be needed, and another repair may mend them"
+		return "guppy: these are left after the repair; guppy upload, where it was told to be needed, and another " +
+			"repair may mend them"
 	}
 	return "guppy: nothing was changed; the same command with --repair --yes does what is said about each"
 }
 
-const checkHelp = `Check proves that the repository is sound: that its rows agree with each other, that the space of each
-upload holds every block that the upload needs, and that the shards are in the store. With --read-data it reads the
-shards and compares every byte with its digest. Workers may go on meanwhile: what they have not done yet is no problem.
+const checkHelp = `Check proves that the repository is sound: that its rows agree with each other, that the space of
+each upload holds every block that the upload needs, and that the shards are in the store. With --read-data it reads
+the shards and compares every byte with its digest. Workers may go on meanwhile: what they have not done yet is no
+problem.
 
 Each problem is one line: its code, the rows or the file concerned, what is wrong, and what repair does about it. Notes
 say what is odd and does no harm. --repair prints that plan, and carries it out with --yes, when nobody is at work. No

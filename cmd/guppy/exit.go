@@ -31,8 +31,8 @@ Exit codes:
   0    complete
   1    failure
   2    usage or configuration
-  3    some entries could not be prepared or retrieved, some work was set aside, or a check found problems, such as a damaged backup
-  4    the database cannot be used: unreachable, wrong schema version, not empty where it has to be, or others are at work
+  3    some entries could not be prepared or retrieved, work was set aside, or a check, as of a backup, found problems
+  4    the database cannot be used: unreachable, wrong schema version, not empty where it must be, or in use by others
   130  interrupted
 `
 

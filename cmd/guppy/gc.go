@@ -104,7 +104,8 @@ func (s *storeUnseen) Unwrap() error { return s.error }
 
 // Hint names the next command.
 func (s *storeUnseen) Hint() string {
-	return "guppy: whatever needs no other store was removed; guppy gc --yes --store STORE goes on with the rest, and if " +
+	return "guppy: whatever needs no other store was removed; guppy gc --yes --store STORE goes on with the " +
+		"rest, and if " +
 		"that store is gone for good, guppy upload rm UPLOAD --keep-files --yes"
 }
 

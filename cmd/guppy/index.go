@@ -27,9 +27,9 @@ func (a *app) indexCommand() *cobra.Command {
 	return command
 }
 
-const indexLsHelp = `Ls lists the indexes of an upload, by its number, of a space, by its name or DID, or all. An index tells where in some
-shards each block lies; it lies beside them in the store. A line has its CID, layout, size, how many shards it covers and how
-many slices it has of them, its upload, root and location.
+const indexLsHelp = `Ls lists the indexes of an upload, by its number, of a space, by its name or DID, or all. An
+index tells where in some shards each block lies; it lies beside them in the store. A line has its CID, layout,
+size, how many shards it covers and how many slices it has of them, its upload, root and location.
 
 With --json it prints one object whose list indexes has the same of each.`
 
@@ -83,9 +83,9 @@ func (a *app) listIndexes(ctx context.Context, _ *config.Config, repo *repositor
 	})
 }
 
-const indexCatHelp = `Cat writes the bytes of an index, or, with --json, what it tells: layout, content (the root CID) and shards, each with its
-multihash and slices of multihash, offset and length. They are made from the rows of the repository, which give the same
-bytes as those in the store, and compared with the CID.`
+const indexCatHelp = `Cat writes the bytes of an index, or, with --json, what it tells: layout, content (the root
+CID) and shards, each with its multihash and slices of multihash, offset and length. They are made from the rows of
+the repository, which give the same bytes as those in the store, and compared with the CID.`
 
 func (a *app) indexCatCommand() *cobra.Command {
 	out := ""

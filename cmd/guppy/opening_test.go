@@ -177,7 +177,8 @@ func TestAnEmptyServerStaysEmpty(t *testing.T) {
 
 	var made int
 	must(t, db.Reader.GetContext(t.Context(), &made, `SELECT (SELECT COUNT(*) FROM pg_tables WHERE schemaname NOT IN
-		('pg_catalog', 'information_schema')) + (SELECT COUNT(*) FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema|public)')`))
+		('pg_catalog', 'information_schema')) + (SELECT COUNT(*) FROM pg_namespace
+		WHERE nspname !~ '^(pg_|information_schema|public)')`))
 
 	if made != 0 {
 		t.Errorf("%d tables and schemas were made", made)

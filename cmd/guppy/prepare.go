@@ -16,14 +16,16 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
+const prepareHelp = `Prepare turns PATH into CAR shards and a root CID. An interrupted run is resumed from what is
+committed; after a complete one, the next run reads only what is new or changed.`
+
 func (a *app) prepareCommand() *cobra.Command {
 	dry := false
 	command := &cobra.Command{
 		Use:   "prepare PATH",
 		Short: "Prepare a directory or a file",
-		Long: "Prepare turns PATH into CAR shards and a root CID. An interrupted run is resumed from what is committed; after\n" +
-			"a complete one, the next run reads only what is new or changed.",
-		Args: usageArgs(cobra.ExactArgs(1)),
+		Long:  prepareHelp,
+		Args:  usageArgs(cobra.ExactArgs(1)),
 	}
 
 	command.RunE = func(cmd *cobra.Command, args []string) error {

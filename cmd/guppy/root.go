@@ -207,7 +207,8 @@ func hintFor(err error) string {
 	case shortage.Full(err) && shortage.Place(err) != "":
 		return "guppy: " + shortage.Room(shortage.Place(err))
 	case errors.Is(err, migrate.ErrAbsent):
-		return "guppy: guppy config show tells where repo.data_dir and repo.database_url come from; guppy prepare and guppy " +
+		return "guppy: guppy config show tells where repo.data_dir and repo.database_url come from; guppy prepare " +
+			"and guppy " +
 			"space add make what is not there"
 	case errors.Is(err, pipeline.ErrSetAside):
 		return "guppy: guppy status shows what was set aside; guppy prepare or guppy upload tries it once more"

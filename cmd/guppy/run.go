@@ -154,7 +154,8 @@ func (a *app) warnOfOtherStore(ctx context.Context, shards store.Store, uploads 
 func (a *app) warnOfNoPieces(made *report) {
 	computed := func(shard reportShard) bool { return shard.PieceCID != "" }
 	if made.State != incomplete && !slices.ContainsFunc(made.Shards, computed) {
-		a.log.Warn("no piece CID was computed: nothing was stored that earlier uploads have not (guppy shard ls tells theirs)",
+		a.log.Warn("no piece CID was computed: nothing was stored that earlier uploads have not (guppy shard ls "+
+			"tells theirs)",
 			"upload", made.Upload)
 	}
 }

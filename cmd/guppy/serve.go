@@ -15,10 +15,11 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const serveHelp = `Serve answers HTTP requests for what was prepared, as a read-only IPFS gateway: files and directory pages under
-/ipfs/ROOT/path, raw blocks and CARs to whoever asks for these (?format=raw, ?format=car, or an Accept header), and
-a list of the roots at /. It looks at the repository for each request, so that blocks of an upload that is under way are
-served as soon as their shard is sealed. It asks nobody else for blocks, and resolves no names.
+const serveHelp = `Serve answers HTTP requests for what was prepared, as a read-only IPFS gateway: files and
+directory pages under /ipfs/ROOT/path, raw blocks and CARs to whoever asks for these (?format=raw, ?format=car, or
+an Accept header), and a list of the roots at /. It looks at the repository for each request, so that blocks of an
+upload that is under way are served as soon as their shard is sealed. It asks nobody else for blocks, and resolves
+no names.
 
 Everybody who can reach the address can read all that is prepared. By default that is this host alone.`
 

@@ -27,9 +27,9 @@ func (a *app) shardCommand() *cobra.Command {
 	return command
 }
 
-const shardLsHelp = `Ls lists the shards that are planned or packed: of an upload, by its number, of a space, by its name or DID, or all.
-A line has the shard's CID, kind, state, size, blocks, upload, location and, as far as they are known, the CID of the index
-that covers it and its piece CID.
+const shardLsHelp = `Ls lists the shards that are planned or packed: of an upload, by its number, of a space, by its
+name or DID, or all. A line has the shard's CID, kind, state, size, blocks, upload, location and, as far as they are
+known, the CID of the index that covers it and its piece CID.
 
 With --json it prints one object whose list shards has the same of each.`
 

@@ -19,9 +19,9 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const shardCatHelp = `Cat writes the bytes of a shard: a CAR of version 1 as it is stored, or, with --car-version 2, one of version 2 that has
-these bytes and an index of the blocks behind them, sorted by multihash. Where no store keeps the bytes they are made again
-from the source.
+const shardCatHelp = `Cat writes the bytes of a shard: a CAR of version 1 as it is stored, or, with --car-version 2,
+one of version 2 that has these bytes and an index of the blocks behind them, sorted by multihash. Where no store
+keeps the bytes they are made again from the source.
 
 The bytes are compared with the shard's CID while they are written: what differs ends with an error, and a FILE is not
 made then.`

@@ -21,13 +21,14 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const shardRmHelp = `Rm removes the files of shards that no upload needs, such as those whose files changed before they were linked. One that an
-upload needs is refused, with the uploads that do: guppy upload rm removes those, with all that no other one needs. If the
-file of a shard is damaged, guppy check --repair sets it aside and has what is lost packed again.
+const shardRmHelp = `Rm removes the files of shards that no upload needs, such as those whose files changed before
+they were linked. One that an upload needs is refused, with the uploads that do: guppy upload rm removes those, with
+all that no other one needs. If the file of a shard is damaged, guppy check --repair sets it aside and has what is
+lost packed again.
 
-It asks on a terminal; --yes goes on without. Nobody may be at work meanwhile. Which shards are needed is found out for all
-uploads of the space, which takes as long as for guppy gc. The row of a shard stays, empty; other shards that the same index
-covered are indexed again.
+It asks on a terminal; --yes goes on without. Nobody may be at work meanwhile. Which shards are needed is found out
+for all uploads of the space, which takes as long as for guppy gc. The row of a shard stays, empty; other shards
+that the same index covered are indexed again.
 
 With --json it prints one object: removed, a list of CIDs, and bytes, how many these had.`
 

@@ -155,6 +155,7 @@ func requireSchema(ctx context.Context, settings dialect.Settings) error {
 	if !status.Dirty && status.Current == status.Required {
 		return nil
 	}
-	return fmt.Errorf("%w: its schema has version %d, dirty: %t, and this program needs version %d: see guppy migrate status, "+
+	return fmt.Errorf("%w: its schema has version %d, dirty: %t, and this program needs version %d: see guppy "+
+		"migrate status, "+
 		"with --database-url for this one", errDatabase, status.Current, status.Dirty, status.Required)
 }

@@ -18,10 +18,10 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const uploadRmHelp = `Rm removes uploads: their entries, and the shards that no remaining upload of their space needs. It says
-what that would be, and does it if that is confirmed on a terminal or with --yes. What later uploads of the source share
-with them, or left out because it was there, stays. To remove several at once is faster than one after the other: which
-shards others need is found out once.
+const uploadRmHelp = `Rm removes uploads: their entries, and the shards that no remaining upload of their space
+needs. It says what that would be, and does it if that is confirmed on a terminal or with --yes. What later uploads
+of the source share with them, or left out because it was there, stays. To remove several at once is faster than one
+after the other: which shards others need is found out once.
 
 The uploads are gone at once; what is left of them if rm is interrupted, guppy gc removes. One that somebody works on is
 refused; the others go.
@@ -36,9 +36,9 @@ one still needs, since it knows nothing of its uploads.
 With --json it prints one object:
   dry_run  nothing was changed
   removed  list of the uploads that are removed, or would be
-  spaces   list of space, uploads (of how many nothing is left), entries, shards, nodes, files and bytes of the store that
-           are deleted, and kept_entries, kept_shards, which others need. When rm goes on with other removals of the
-           space as well, the numbers are those of all of them.`
+  spaces   list of space, uploads (of how many nothing is left), entries, shards, nodes, files and bytes of the store
+           that are deleted, and kept_entries, kept_shards, which others need. When rm goes on with other removals
+           of the space as well, the numbers are those of all of them.`
 
 // uploadRmOptions holds the flags of upload rm that are not settings.
 type uploadRmOptions struct{ yes, keepFiles bool }

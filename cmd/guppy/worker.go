@@ -15,13 +15,14 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const workerHelp = `Worker takes whatever work there is for the unfinished uploads in the repository, beside any number of
-other workers, of guppy prepare and of guppy upload, on this host and on others. It goes on until it is interrupted,
-and then gives back what it has not done.
+const workerHelp = `Worker takes whatever work there is for the unfinished uploads in the repository, beside any
+number of other workers, of guppy prepare and of guppy upload, on this host and on others. It goes on until it is
+interrupted, and then gives back what it has not done.
 
 All of them share one store, such as a bucket or a network directory: --store says where this host sees it, and a
-marker in it proves that it is the same. Uploads of which no bytes are kept (none:) need no store. A source that is mounted elsewhere on this host is mapped with --source-path. A worker
-that does not see the source or the store of an upload says so, and takes no work of it until it does.`
+marker in it proves that it is the same. Uploads of which no bytes are kept (none:) need no store. A source that is
+mounted elsewhere on this host is mapped with --source-path. A worker that does not see the source or the store of
+an upload says so, and takes no work of it until it does.`
 
 // workerOptions holds the flags of worker that are not settings.
 type workerOptions struct {

@@ -38,7 +38,8 @@ func (l *lookahead) listTooLong(d *directory, names, tooLong []string) ([]string
 		return names, nil
 	}
 
-	d.tooLong = fmt.Sprintf("%d of its entries, such as %q, have paths longer than %d bytes: shorten a name on the way to "+
+	d.tooLong = fmt.Sprintf("%d of its entries, such as %q, have paths longer than %d bytes: shorten a name on "+
+		"the way to "+
 		"them, or exclude them", count, first, sqlrepo.MaxPathLength)
 	if len(d.entry.Path.Join(tooLongName)) > sqlrepo.MaxPathLength {
 		return nil, errors.New(d.tooLong)

@@ -50,7 +50,8 @@ func Open(ctx context.Context, path, dir string) (*Archive, error) {
 	case status.Empty || status.Dirty:
 		return nil, fmt.Errorf("%s: %w: it has no whole schema", path, ErrNoBackup)
 	case status.Current > status.Required:
-		return nil, fmt.Errorf("%s: %w: version %d, this program needs %d; restore it with the guppy that made it, or a later "+
+		return nil, fmt.Errorf("%s: %w: version %d, this program needs %d; restore it with the guppy that made "+
+			"it, or a later "+
 			"one", path, migrate.ErrNewer, status.Current, status.Required)
 	case status.Current < status.Required:
 		return openCopy(ctx, path, dir, status)

@@ -100,7 +100,8 @@ func (c *Copier) foreign(ctx context.Context) error {
 		}
 		name, _ := store.CutAside(blob.Name)
 		if _, ok := trash.ParseName(name); !ok {
-			return fmt.Errorf("%w: %q is in the target, which is no store yet: name a place that is empty, or remove what is there",
+			return fmt.Errorf("%w: %q is in the target, which is no store yet: name a place that is empty, or remove "+
+				"what is there",
 				ErrForeign, blob.Name)
 		}
 	}
