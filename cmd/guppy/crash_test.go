@@ -1,7 +1,8 @@
+//go:build long
+
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -84,18 +85,4 @@ func (p *process) runFor(duration time.Duration) {
 	case <-p.ended:
 	case <-time.After(duration):
 	}
-}
-
-// complete reports whether the upload is complete. A further run would begin another upload.
-func (i *installation) complete(t *testing.T) bool {
-	t.Helper()
-	listed := i.runIfThere(t, "upload", "ls", "--json")
-	if listed == "" {
-		return false
-	}
-	var uploads []uploadView
-	if err := json.Unmarshal([]byte(listed), &uploads); err != nil {
-		t.Fatal(err)
-	}
-	return len(uploads) > 0 && uploads[len(uploads)-1].State == "complete"
 }

@@ -1,3 +1,5 @@
+//go:build long
+
 package main
 
 import (
@@ -8,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // disturbance is a preparation that takes long enough to be disturbed, and its undisturbed outcome.
@@ -118,26 +119,6 @@ func (d *disturbance) interrupted(t *testing.T, e engine, signal os.Signal) {
 	}
 
 	requireSame(t, i.outcome(t), d.want)
-}
-
-// interrupt sends a signal to a run, which must then end soon.
-func (p *process) interrupt(t *testing.T, signal os.Signal) {
-	t.Helper()
-	if err := p.Process.Signal(signal); err != nil {
-		t.Fatal(err)
-	}
-
-	sent := time.Now()
-	if code := p.exit(t); code != exitInterrupted {
-		t.Fatalf("exit code %d\n%s", code, &p.stderr)
-	}
-
-	if took := time.Since(sent); took > 2*time.Second {
-		t.Errorf("it took %v to end", took)
-	}
-	if p.stdout.Len() > 0 {
-		t.Errorf("it printed %s", &p.stdout)
-	}
 }
 
 // secondRun joins the first run. Commands that only read work meanwhile.

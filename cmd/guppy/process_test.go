@@ -222,3 +222,37 @@ func requireSame(t *testing.T, got, want outcome) {
 	}
 	t.Errorf("the dump has %d lines, want %d", len(gotLines), len(wantLines))
 }
+
+// complete reports whether the upload is complete. A further run would begin another upload.
+func (i *installation) complete(t *testing.T) bool {
+	t.Helper()
+	listed := i.runIfThere(t, "upload", "ls", "--json")
+	if listed == "" {
+		return false
+	}
+	var uploads []uploadView
+	if err := json.Unmarshal([]byte(listed), &uploads); err != nil {
+		t.Fatal(err)
+	}
+	return len(uploads) > 0 && uploads[len(uploads)-1].State == "complete"
+}
+
+// interrupt sends a signal to a run, which must then end soon.
+func (p *process) interrupt(t *testing.T, signal os.Signal) {
+	t.Helper()
+	if err := p.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+
+	sent := time.Now()
+	if code := p.exit(t); code != exitInterrupted {
+		t.Fatalf("exit code %d\n%s", code, &p.stderr)
+	}
+
+	if took := time.Since(sent); took > 2*time.Second {
+		t.Errorf("it took %v to end", took)
+	}
+	if p.stdout.Len() > 0 {
+		t.Errorf("it printed %s", &p.stdout)
+	}
+}

@@ -1,0 +1,43 @@
+//go:build long
+
+package main
+
+import (
+	"bytes"
+	"maps"
+	"os"
+	"testing"
+)
+
+// TestExperimentsMeasureAllThatTheyNameChecksFor runs the experiments on all engines. Wrong results would be
+// errors.
+func TestExperimentsMeasureAllThatTheyNameChecksFor(t *testing.T) {
+	o, err := parseOptions([]string{"-rounds", "1", "-dir", os.TempDir()}, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.corpora, o.experiments = []corpus{tiny()}, tinyExperiments()
+
+	var progress bytes.Buffer
+	r, err := measureAll(t.Context(), o, &progress)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	checks := map[string]int{}
+	for _, l := range r.Further {
+		if l.Times.Min <= 0 || l.Program == "" || l.Engine == "" {
+			t.Errorf("line %+v", l)
+		}
+		checks[l.Corpus] += len(l.Checks)
+	}
+
+	// Round trips have the one engine that is a server, and piece CIDs are computed on one engine. Every other check
+	// is made on both engines.
+	if want := map[string]int{"small": 1 + 1 + 2 + 2*2 + 2*3, "1000 nodes": 2 * 6, "500 nodes": 2 * 2}; !maps.Equal(checks,
+		want) {
+		t.Errorf("checks %v, want %v", checks, want)
+	}
+
+	expectGone(t, progress.String())
+}
