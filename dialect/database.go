@@ -63,6 +63,7 @@ func MakeSchema(ctx context.Context, s Settings) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+
 	statement, err := db.MissingSchema(ctx)
 	if err != nil || statement == "" {
 		return err

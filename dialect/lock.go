@@ -145,6 +145,7 @@ func (db *DB) Prove(ctx context.Context, session sqlx.QueryerContext) error {
 		if err != nil {
 			return err
 		}
+
 		if err := sqlx.GetContext(ctx, session, &proof.Values[0], proof.Text, proof.Args...); err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ func Redact(text string) string {
 	if taker := connectionStrings(text); taker != nil {
 		return taker.RedactConnectionString(text)
 	}
+
 	switch {
 	case IsPath(text):
 		return text
@@ -64,6 +65,7 @@ func redactQuery(query string) string {
 	if query == "" {
 		return ""
 	}
+
 	params := strings.Split(query, "&")
 	for i, param := range params {
 		name, _, named := strings.Cut(param, "=")

@@ -51,6 +51,7 @@ func (db *DB) Begin(ctx context.Context) (*Tx, error) {
 	if err := db.trimLog(ctx, conn); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
+
 	tx, err := conn.BeginTxx(ctx, nil)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
@@ -75,6 +76,7 @@ func (s Statement) run(ctx context.Context, tx *sqlx.Tx) error {
 		if err != nil {
 			return err
 		}
+
 		rows, err := result.RowsAffected()
 		if err != nil {
 			return err
@@ -179,6 +181,7 @@ func (tx *Tx) Commit(ctx context.Context) error {
 	if tx.now != nil {
 		return tx.now.Commit()
 	}
+
 	for _, s := range tx.waiting {
 		if s.Values != nil || s.Check != nil {
 			if err := tx.Flush(ctx); err != nil {
