@@ -102,7 +102,6 @@ func (r *run) storeOf(ctx context.Context) (known string, used bool, err error) 
 			known = upload.Store
 		}
 	}
-
 	if several {
 		known = ""
 	}

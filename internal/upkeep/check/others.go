@@ -71,7 +71,6 @@ func (r *run) holders(ctx context.Context, upload sqlrepo.Upload, found map[int6
 		}
 		return r.Repo.Holders(ctx, within, digests, found)
 	})
-
 	if errors.Is(err, link.ErrInconsistent) || errors.Is(err, link.ErrNoRoot) || len(r.flawed) > 0 &&
 		blamesRows(ctx, err) {
 		return nil

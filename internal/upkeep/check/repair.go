@@ -107,7 +107,6 @@ func (m *mending) collect(run *run, phase func(context.Context) error) func(cont
 			if p.Note {
 				return nil
 			}
-
 			if problems = append(problems, p); len(problems) == mostProblems {
 				return errMany
 			}

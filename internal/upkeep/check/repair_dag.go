@@ -111,7 +111,6 @@ func (m *mending) sharedNodes(ctx context.Context, d *damage, problems []Problem
 		if err != nil {
 			return err
 		}
-
 		if origin == p.Entry {
 			d.nodes = true
 			continue
@@ -164,7 +163,6 @@ func (m *mending) unfinished(ctx context.Context) (spaces map[int64]bool, err er
 		if err != nil {
 			return nil, err
 		}
-
 		if state == sqlrepo.Complete || state == sqlrepo.Incomplete || state == sqlrepo.Removed {
 			continue
 		}
@@ -329,7 +327,6 @@ func (m *mending) compareOne(ctx context.Context, id int64) (changed bool, err e
 	if err != nil {
 		return false, err
 	}
-
 	if problem == nil {
 		m.read[id] = true
 		return false, nil

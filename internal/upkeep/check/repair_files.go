@@ -87,7 +87,6 @@ func (m *mending) identify(ctx context.Context, run *run) (changed bool, err err
 		_, err := run.marker(ctx)
 		return err
 	})(ctx)
-
 	if err != nil || len(lost) == 0 {
 		return false, err
 	}
@@ -174,7 +173,6 @@ func (m *mending) hasFile(ctx context.Context, upload int64) (bool, error) {
 		if len(row.Digest) != len(sqlrepo.Digest{}) {
 			continue
 		}
-
 		if has, err := m.has(ctx, blobindex.Name([32]byte(row.Digest))); has || err != nil {
 			return has, err
 		}
@@ -207,7 +205,6 @@ func (m *mending) here(ctx context.Context, upload int64) error {
 	if err != nil {
 		return err
 	}
-
 	if row.Store == "" || marker == row.Store {
 		return nil
 	}

@@ -25,7 +25,6 @@ func (m *mending) relink(ctx context.Context, upload int64) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-
 	if !can {
 		return m.reopen(ctx, upload)
 	}

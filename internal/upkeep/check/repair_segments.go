@@ -231,7 +231,6 @@ func (s *segmentSearch) proves(ctx context.Context, segments []sqlrepo.Segment) 
 		if err != nil {
 			return false, err
 		}
-
 		if len(digests)%sha256.Size != 0 || file.Add(digests) != nil {
 			return false, nil
 		}

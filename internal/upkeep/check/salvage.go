@@ -28,7 +28,6 @@ func (m *mending) salvage(ctx context.Context, row sqlrepo.Shard) (saved int, er
 			if err != nil {
 				return 0, err
 			}
-
 			if has {
 				names = append(names, name)
 			}
@@ -97,7 +96,6 @@ func (m *mending) byNodes(ctx context.Context, row sqlrepo.Shard, name string, t
 		if n, err := file.ReadAt(ctx, block, position); n < len(block) {
 			return err
 		}
-
 		if sqlrepo.Digest(sha256.Sum256(block)) != node.Digest {
 			continue
 		}

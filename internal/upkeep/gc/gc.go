@@ -236,7 +236,6 @@ func (c *Collector) condemn(ctx context.Context, needs *needs, claimed []*remova
 		if err != nil {
 			return err
 		}
-
 		if more {
 			waiting = append(waiting, r)
 		}

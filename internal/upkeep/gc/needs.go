@@ -159,7 +159,6 @@ func (n *needs) addDAG(ctx context.Context, upload sqlrepo.Upload) error {
 		}
 		return nil
 	})
-
 	if err == nil && !root.Equals(upload.RootCID.Cid) {
 		err = fmt.Errorf("%w: its rows make the root %s, not %s", link.ErrInconsistent, root, upload.RootCID)
 	}

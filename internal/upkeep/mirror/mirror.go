@@ -181,7 +181,6 @@ func (c *Copier) blob(ctx context.Context, owner string, blob store.Committed, d
 	if err != nil {
 		return err
 	}
-
 	if there {
 		c.Progress.Skipped.Add(1)
 		return nil
