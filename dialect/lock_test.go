@@ -136,7 +136,7 @@ func TestManyUseButOneHasAll(t *testing.T) {
 	})
 }
 
-// TestUseKeepsNoLockBehindAPooler: that of a session would go to whoever gets its connection next.
+// TestUseKeepsNoLockBehindAPooler: a lock of a session would go to the next client that gets its connection.
 func TestUseKeepsNoLockBehindAPooler(t *testing.T) {
 	settings := dialect.WithOptions(postgresSettings(t), postgres.Options{TransactionPooler: true})
 	db := dialecttest.Open(t, settings)
@@ -195,8 +195,8 @@ func TestALostLockEndsItsWork(t *testing.T) {
 	}
 }
 
-// TestALateCommitKeepsTheLock has a transaction under way when the session ends that holds its lock: whoever takes the
-// lock waits for it.
+// TestALateCommitKeepsTheLock ends the session that holds the lock of a transaction under way. The next process that
+// takes the lock waits for the transaction.
 func TestALateCommitKeepsTheLock(t *testing.T) {
 	for name, take := range map[string]func(*testing.T, *dialect.DB) dialect.Lock{
 		"all": dialecttest.MustLock, "use": dialecttest.MustUse,

@@ -136,8 +136,9 @@ func TestAPoolerThatIsNotToldOfIsFoundOut(t *testing.T) {
 	}
 }
 
-// TestAllIsLockedThroughAPooler: whoever has all keeps transactions of others from being begun, and its own go on. What
-// others have at work ends, since they could not keep the lock, and they may begin again when it is free.
+// TestAllIsLockedThroughAPooler: a process that has locked all can go on, and others can't begin transactions.
+// Transactions of others that are under way fail, since they could not keep the lock. The others may begin again
+// when it is free.
 func TestAllIsLockedThroughAPooler(t *testing.T) {
 	settings, direct := pooled(t)
 	db, other := dialecttest.Open(t, settings), dialecttest.Open(t, settings)

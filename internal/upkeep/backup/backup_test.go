@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// atWork has a repository in which somebody has a lease.
+// atWork returns a repository in which a worker has a lease.
 func atWork(t *testing.T, db *dialect.DB) *sqlrepo.Repository {
 	t.Helper()
 	repo, ctx := sqlrepo.New(db), t.Context()
@@ -82,7 +82,7 @@ func TestNobodyIsAtWorkInABackup(t *testing.T) {
 	})
 }
 
-// TestAFailedBackupLeavesNothing: whatever fails, also when it is somebody else who has made the file meanwhile.
+// TestAFailedBackupLeavesNothing: no failure leaves a file, even if another process has made the file meanwhile.
 func TestAFailedBackupLeavesNothing(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		repo, dir := atWork(t, db), t.TempDir()
@@ -135,11 +135,11 @@ func TestABackupIsWrittenByOneProcess(t *testing.T) {
 		t.Error(err)
 	}
 	requireNames(t, dir, "kept.db", "kept.db.partial")
-	requireNames(t, left, "notes") // it was not ours
+	requireNames(t, left, "notes") // the file is not from a backup
 }
 
-// TestWhatInterruptedBackupsLeft is removed by the next one in the same directory, unless a process is at work there,
-// or it is none of ours.
+// TestWhatInterruptedBackupsLeft: the next backup in the same directory removes leftovers, unless a process is at
+// work there or the files are not from a backup.
 func TestWhatInterruptedBackupsLeft(t *testing.T) {
 	repo, dir := atWork(t, enginetest.Engines()[0].Open(t)), t.TempDir()
 	old := time.Now().Add(-48 * time.Hour)

@@ -17,8 +17,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestEveryDamageIsNamedAndMended damages a repository in one way after the other. Each has its code, and after repair
-// and another run everything is sound again, with the roots that there were.
+// TestEveryDamageIsNamedAndMended damages a repository in one way after the other. Each damage has its code. After a
+// repair and another run everything is sound again, with the same roots as before.
 func TestEveryDamageIsNamedAndMended(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -51,8 +51,9 @@ func TestEveryDamageIsNamedAndMended(t *testing.T) {
 	})
 }
 
-// TestEverythingSharedIsMendedWithoutTheSource damages what two uploads share, of which one may be removed. The source
-// has changed since, so that nothing may be scanned again: repair alone makes all sound, and no upload loses its root.
+// TestEverythingSharedIsMendedWithoutTheSource damages content that two uploads share. One of the two may be
+// removed. The source has changed since, and nothing may be scanned again: repair alone makes all sound, and no
+// upload loses its root.
 func TestEverythingSharedIsMendedWithoutTheSource(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -85,7 +86,7 @@ func (f *fixture) eachDamage(state string, damages []damage) {
 	}
 }
 
-// TestEveryInterruptionOfARepair is survived: it goes on where it was, whatever the change after which it ended.
+// TestEveryInterruptionOfARepair interrupts a repair after each of its changes. The next repair continues it.
 func TestEveryInterruptionOfARepair(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -109,7 +110,7 @@ func TestEveryInterruptionOfARepair(t *testing.T) {
 	})
 }
 
-// interruptedRepair ends after so many changes, and tells whether there were as many.
+// interruptedRepair ends a repair after a number of changes, and reports whether there were as many.
 func (f *fixture) interruptedRepair(after int) (ended bool) {
 	f.Helper()
 	failure := errors.New("enough")

@@ -37,15 +37,15 @@ type fixture struct {
 	*testing.T
 	db   *dialect.DB
 	repo *sqlrepo.Repository
-	// root is the source, dir the store.
+	// root is the directory of the source, dir that of the store.
 	root, dir string
 	job       pipeline.Job
 	uploads   []sqlrepo.Upload
-	// lenient fixtures may be damaged in ways that they no longer have.
+	// lenient fixtures accept damage to rows that they no longer have.
 	lenient bool
 }
 
-// harm fails the test if a damage could not be done.
+// harm fails the test if a damage was not possible.
 func (f *fixture) harm(err error) {
 	f.Helper()
 	if !f.lenient {
@@ -148,7 +148,7 @@ func (f *fixture) problems() []check.Problem {
 	return checktest.Problems(f, f.repo, f.dir)
 }
 
-// sound demands that there are no problems.
+// sound fails the test if there are problems.
 func (f *fixture) sound(when string) {
 	f.Helper()
 	for _, problem := range f.problems() {
@@ -174,7 +174,7 @@ func (f *fixture) repairer(did func(change string) error) *check.Repairer {
 	return &check.Repairer{Checker: checker, Link: link, Did: did}
 }
 
-// repair mends what is found, and returns what it did.
+// repair repairs all problems, and returns the changes that it made.
 func (f *fixture) repair() (did []string) {
 	f.Helper()
 	locked, lock, err := check.Lock(f.Context(), f.repo)
@@ -209,7 +209,7 @@ func codes(problems []check.Problem) (codes []string) {
 	return codes
 }
 
-// file is the path of the file of a shard that a query gives the digest of.
+// file returns the path of the shard file whose digest a query selects.
 func (f *fixture) file(shard int64) string {
 	f.Helper()
 	row, err := f.repo.Shard(f.Context(), shard)
@@ -217,7 +217,7 @@ func (f *fixture) file(shard int64) string {
 	return filepath.Join(f.dir, filepath.Base(row.Location))
 }
 
-// shardOf is the first packed shard of a kind of the i-th upload.
+// shardOf returns the first packed shard of a kind of the i-th upload.
 func (f *fixture) shardOf(upload int, kind sqlrepo.ShardKind) int64 {
 	f.Helper()
 	filter := sqlrepo.ShardFilter{Kind: &kind, States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}

@@ -10,8 +10,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestALostMarkerAndDamagedRows are mended in one repair: the store is known again before anything is made from its
-// files.
+// TestALostMarkerAndDamagedRows repairs both at once: the store gets its identity back before anything is made again
+// from its files.
 func TestALostMarkerAndDamagedRows(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, enginetest.Engines()[0].Open(t))
@@ -30,7 +30,7 @@ func TestALostMarkerAndDamagedRows(t *testing.T) {
 	}
 }
 
-// TestAStoreOfSeveral gets back its own identity when the uploads know others too.
+// TestAStoreOfSeveral: a store gets its own identity back, although the uploads know other stores too.
 func TestAStoreOfSeveral(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, enginetest.Engines()[0].Open(t))

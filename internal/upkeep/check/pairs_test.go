@@ -24,11 +24,11 @@ func kinds() (kinds []damage) {
 	return kinds
 }
 
-// pairsOfOne is how many pairs one repository suffers: what can't be had again is gone from older uploads.
+// pairsOfOne is the number of pairs that one repository suffers: lost content is gone from older uploads for good.
 const pairsOfOne = 12
 
-// TestEveryTwoDamages together are mended, by at most two repairs with a run behind each: all pairs on SQLite, some on
-// the others.
+// TestEveryTwoDamages repairs pairs of damages with at most two repairs, each followed by a run. It tries all pairs
+// on SQLite, and some on the other engines.
 func TestEveryTwoDamages(t *testing.T) {
 	t.Parallel()
 	all := kinds()
@@ -59,7 +59,7 @@ func TestEveryTwoDamages(t *testing.T) {
 	}
 }
 
-// suffer does two damages, and demands that all is sound again after two repairs at most.
+// suffer does two damages, and fails the test unless all is sound after at most two repairs.
 func (f *fixture) suffer(one, two damage) {
 	f.Helper()
 	what := fmt.Sprintf("%s (%s) and %s (%s)", one.code, one.what, two.code, two.what)
@@ -87,5 +87,5 @@ func (f *fixture) suffer(one, two damage) {
 	}
 }
 
-// isOpen reports whether a problem has to be mended.
+// isOpen reports whether a problem needs a repair.
 func isOpen(p check.Problem) bool { return !p.Note }

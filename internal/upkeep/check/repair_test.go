@@ -20,8 +20,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestContentThatCanNotBeHadAgain is listed, and the older upload that has lost it becomes incomplete. The newest one
-// is completed, and the older one stays as it is.
+// TestContentThatCanNotBeHadAgain: lost content is listed, and the older upload that has lost it becomes incomplete.
+// The newest one is completed, and the older one stays as it is.
 func TestContentThatCanNotBeHadAgain(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -53,7 +53,7 @@ func TestContentThatCanNotBeHadAgain(t *testing.T) {
 	})
 }
 
-// leftOut are the paths of the entries that are not in an upload.
+// leftOut returns the paths of the entries that are left out of an upload.
 func (f *fixture) leftOut(upload int64) (paths []string) {
 	f.Helper()
 	for entry, err := range f.repo.LeftOut(f.Context(), upload) {
@@ -63,7 +63,7 @@ func (f *fixture) leftOut(upload int64) (paths []string) {
 	return paths
 }
 
-// TestAnUnfinishedUpload that has lost a shard packs it again.
+// TestAnUnfinishedUpload: an unfinished upload that has lost a shard packs it again.
 func TestAnUnfinishedUpload(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -111,7 +111,7 @@ func (f *fixture) interrupt(after int) {
 	must(f, err)
 }
 
-// watched calls commit before each blob is committed, which happens one after the other.
+// watched calls commit before each blob is committed, one blob after the other.
 type watched struct {
 	store.Store
 	commit func()
@@ -132,7 +132,7 @@ func (b *watchedBlob) Commit(ctx context.Context, name string) (string, error) {
 	return b.Blob.Commit(ctx, name)
 }
 
-// TestWorkUnderWayIsNoProblem checks all the time while an upload is prepared, and whenever a shard is about to be
+// TestWorkUnderWayIsNoProblem checks continuously while an upload is prepared, and each time before a shard is
 // recorded.
 func TestWorkUnderWayIsNoProblem(t *testing.T) {
 	t.Parallel()
@@ -177,7 +177,8 @@ func TestWorkUnderWayIsNoProblem(t *testing.T) {
 	})
 }
 
-// TestAShardThatOthersShare is packed again by whoever is the first to need it. The others get its blocks back by that.
+// TestAShardThatOthersShare: the first upload that needs a lost shard packs it again. The others get its blocks back
+// from that.
 func TestAShardThatOthersShare(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -206,7 +207,7 @@ func TestAShardThatOthersShare(t *testing.T) {
 	})
 }
 
-// TestRepairNeedsThatNobodyWorks and says who does.
+// TestRepairNeedsThatNobodyWorks: a repair is refused while a process is at work, and names it.
 func TestRepairNeedsThatNobodyWorks(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -233,7 +234,7 @@ func TestRepairNeedsThatNobodyWorks(t *testing.T) {
 	})
 }
 
-// TestOneUpload finds the problems of one upload alone.
+// TestOneUpload finds only the problems of one upload.
 func TestOneUpload(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -253,7 +254,7 @@ func TestOneUpload(t *testing.T) {
 	})
 }
 
-// TestTheWrongStore makes nobody think that shards are lost.
+// TestTheWrongStore: with the wrong store, no shard counts as lost.
 func TestTheWrongStore(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -278,7 +279,7 @@ func TestTheWrongStore(t *testing.T) {
 	})
 }
 
-// TestWhatReportReturns ends the check.
+// TestWhatReportReturns: an error of the report function ends the check.
 func TestWhatReportReturns(t *testing.T) {
 	t.Parallel()
 	db := enginetest.Engines()[0].Open(t)

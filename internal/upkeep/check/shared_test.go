@@ -19,7 +19,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Of the first upload: a small file whose content the second one shares, a large one, a data shard and a DAG shard.
+// The first upload: a small file whose content the second one shares, a large one, a data shard and a DAG shard.
 const (
 	firstSmall = "(SELECT MIN(entry) FROM segments WHERE length < 1000 AND length > 0 AND shard IN " + ofFirst + ")"
 	firstLarge = "(SELECT MIN(entry) FROM segments WHERE length > 1000000 AND shard IN " + ofFirst + ")"
@@ -77,7 +77,8 @@ func (f *fixture) remove(upload int64) {
 	}
 }
 
-// TestShardsOfARemovedUpload that others need are looked at like all others, and are packed again.
+// TestShardsOfARemovedUpload: shards of a removed upload that others need are checked like all others, and packed
+// again.
 func TestShardsOfARemovedUpload(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -119,8 +120,8 @@ func (f *fixture) problemsOf(upload int64) []string {
 	return codes(problems)
 }
 
-// TestTheSourceIsNotWhatItWas when all shards are lost: the first repair says that another one may be needed, and that
-// ends sound, even if nobody completes the newer upload in between at first.
+// TestTheSourceIsNotWhatItWas loses all shards after the source has changed. The first repair says that another one
+// may be needed. That one ends sound, even if the newer upload is not completed in between.
 func TestTheSourceIsNotWhatItWas(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {

@@ -9,8 +9,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestOnlyUploadsThatHadIndexesMissThem: an upload is in order that is from before there were indexes, whether some of
-// its shards are in one by now or not, and so is a shard that none has room for.
+// TestOnlyUploadsThatHadIndexesMissThem: an upload from before there were indexes is sound, whether or not some of
+// its shards are in an index by now. A shard that fits into no index is sound as well.
 func TestOnlyUploadsThatHadIndexesMissThem(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)

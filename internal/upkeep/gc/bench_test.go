@@ -17,8 +17,8 @@ import (
 
 var benchNodes = flag.Int("gc.nodes", 1_000_000, "how many nodes the removed upload of the benchmark has")
 
-// BenchmarkRemovalBesideAWriter removes an upload of many nodes and entries while somebody else commits something small
-// all the time, over connections of its own. It tells how long that had to wait at most, with the removal and without.
+// BenchmarkRemovalBesideAWriter removes an upload of many nodes and entries while a writer commits small changes all
+// the time, over connections of its own. It reports the longest wait of the writer, with the removal and without.
 func BenchmarkRemovalBesideAWriter(b *testing.B) {
 	for _, engine := range enginetest.Engines() {
 		b.Run(engine.Name, func(b *testing.B) {
@@ -112,7 +112,7 @@ func (f *fixture) addEntries(stage sqlrepo.Stage, n int) (ids []int64) {
 	return ids
 }
 
-// writer commits something small again and again.
+// writer commits small changes continuously.
 type writer struct {
 	tb     testing.TB
 	repo   *sqlrepo.Repository

@@ -107,7 +107,7 @@ func (f *fixture) collector() *gc.Collector {
 	}
 }
 
-// rm removes an upload, and demands that it does what was planned.
+// rm removes an upload, and fails the test unless the removal matches its plan.
 func (f *fixture) rm(upload int64) gc.Summary {
 	f.tb.Helper()
 	ctx := context.Background()
@@ -128,7 +128,7 @@ func (f *fixture) rm(upload int64) gc.Summary {
 	return sum
 }
 
-// sound demands that every remaining upload is whole, and that the store has the shards and nothing else.
+// sound fails the test unless every remaining upload is whole, and the store has its shards and nothing else.
 func (f *fixture) sound() {
 	f.tb.Helper()
 	ctx, walker := context.Background(), reach.Walker{Repo: f.repo, TempDir: f.tb.TempDir()}
@@ -160,7 +160,7 @@ func (f *fixture) holds(upload sqlrepo.Upload, batch []reach.Block) error {
 	return err
 }
 
-// named are the files that the shards of all uploads are.
+// named returns the files of the shards of all uploads.
 func (f *fixture) named() (names []string) {
 	f.tb.Helper()
 	uploads, err := f.repo.Uploads(context.Background(), sqlrepo.UploadFilter{})
@@ -191,7 +191,7 @@ func (f *fixture) stored() (names []string) {
 	return names
 }
 
-// empty demands that nothing of any upload is left.
+// empty fails the test if anything of any upload is left.
 func (f *fixture) empty() {
 	f.tb.Helper()
 	uploads, err := f.repo.Uploads(context.Background(), sqlrepo.UploadFilter{})
@@ -217,7 +217,7 @@ func (f *fixture) interrupt(job int) {
 	}
 }
 
-// unreadable has one file that can't be opened.
+// unreadable is a source with one file that can't be opened.
 type unreadable struct {
 	source.FS
 	path string

@@ -16,7 +16,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestWhatOthersNeedStays removes uploads that share entries and blocks with others, of the same source and of another.
+// TestWhatOthersNeedStays removes uploads that share entries and blocks with others, of the same source and of
+// another one.
 func TestWhatOthersNeedStays(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, 2)
@@ -74,7 +75,7 @@ func (f *fixture) step(random *rand.Rand) {
 		switch random.IntN(4) {
 		case 0:
 			f.remove(job, path)
-		case 1: // the same few contents come again and again
+		case 1: // the same few contents come repeatedly
 			f.write(job, path, 0, []byte(fmt.Sprint("content ", random.IntN(3)))...)
 		case 2:
 			content := make([]byte, 2<<20+1)
@@ -88,7 +89,7 @@ func (f *fixture) step(random *rand.Rand) {
 	f.prepare(job)
 }
 
-// TestAnInterruptedRemovalGoesOn ends it after each transaction in turn.
+// TestAnInterruptedRemovalGoesOn interrupts a removal after each transaction in turn.
 func TestAnInterruptedRemovalGoesOn(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, 2)
@@ -136,7 +137,7 @@ func TestAnInterruptedRemovalGoesOn(t *testing.T) {
 	})
 }
 
-// TestTheSameContentIsPreparedWhileItIsRemoved lets both race for the same shards and files.
+// TestTheSameContentIsPreparedWhileItIsRemoved lets a preparation and a removal race for the same shards and files.
 func TestTheSameContentIsPreparedWhileItIsRemoved(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, 2)
@@ -165,7 +166,7 @@ func TestTheSameContentIsPreparedWhileItIsRemoved(t *testing.T) {
 	})
 }
 
-// collectAll goes on as long as somebody links.
+// collectAll collects until no upload is being linked.
 func (f *fixture) collectAll() {
 	f.tb.Helper()
 	for {
@@ -207,7 +208,7 @@ func TestUnfinishedUploadsKeepWhatTheyRelyOn(t *testing.T) {
 	})
 }
 
-// TestStraysDamagedAndTemporaryFiles are counted first and removed when that is asked for.
+// TestStraysDamagedAndTemporaryFiles counts leftover files first, and removes them only if asked to.
 func TestStraysDamagedAndTemporaryFiles(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 1), t.Context()
@@ -242,7 +243,7 @@ func TestStraysDamagedAndTemporaryFiles(t *testing.T) {
 	})
 }
 
-// setAside puts a file into the store, and sets it aside.
+// setAside puts a file into the store and sets it aside.
 func (f *fixture) setAside(name string, size int) string {
 	f.tb.Helper()
 	must(f.tb, os.WriteFile(filepath.Join(f.dir, name), make([]byte, size), 0o600))

@@ -14,7 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// unseen is a collector that sees no store of an upload.
+// unseen returns a collector that does not find the store of an upload.
 func (f *fixture) unseen(lost int64) *gc.Collector {
 	collector := f.collector()
 	collector.Locate = func(_ context.Context, upload sqlrepo.Upload) (store.Store, error) {
@@ -41,7 +41,7 @@ func TestARemovalWithoutFilesNeedsNoStore(t *testing.T) {
 	})
 }
 
-// TestAStoreThatIsLost keeps the uploads of no other store, and can be given up.
+// TestAStoreThatIsLost: the uploads in other stores are removed all the same, and the lost store can be given up.
 func TestAStoreThatIsLost(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 2), t.Context()
@@ -77,7 +77,7 @@ func TestAStoreThatIsLost(t *testing.T) {
 	})
 }
 
-// TestCopiesInAnotherStoreAreNotNeeded has the same content in two stores: each goes with its uploads.
+// TestCopiesInAnotherStoreAreNotNeeded has the same content in two stores. Each copy is removed with its uploads.
 func TestCopiesInAnotherStoreAreNotNeeded(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 1), t.Context()

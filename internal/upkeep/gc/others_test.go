@@ -24,7 +24,7 @@ func (l onLog) Handle(_ context.Context, record slog.Record) error { l(record.Me
 func (l onLog) WithAttrs([]slog.Attr) slog.Handler                 { return l }
 func (l onLog) WithGroup(string) slog.Handler                      { return l }
 
-// look is logged after a space was viewed, before its uploads are gone through.
+// look is logged after a space was viewed, before its uploads are walked.
 const look = "look which shards others need"
 
 // twins prepares the same content from two sources.
@@ -41,7 +41,7 @@ func (f *fixture) twins() (first, second sqlrepo.Upload) {
 	return f.prepare(0), f.prepare(1)
 }
 
-// TestAnUploadThatIsRemovedDuringTheLookIsNoDamage removes one wholly just before it is gone through.
+// TestAnUploadThatIsRemovedDuringTheLookIsNoDamage removes an upload completely just before it is walked.
 func TestAnUploadThatIsRemovedDuringTheLookIsNoDamage(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 2), t.Context()
@@ -69,7 +69,7 @@ func TestAnUploadThatIsRemovedDuringTheLookIsNoDamage(t *testing.T) {
 	})
 }
 
-// TestDamageIsToldAsDamage has an upload that remains, and lacks a root.
+// TestDamageIsToldAsDamage has a remaining upload that lacks a root.
 func TestDamageIsToldAsDamage(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 2), t.Context()
@@ -89,7 +89,7 @@ func TestDamageIsToldAsDamage(t *testing.T) {
 	})
 }
 
-// TestALinkerWhoseLeaseHasEndedIsInNobodysWay has one on another host, where nobody can tell whether it is alive.
+// TestALinkerWhoseLeaseHasEndedIsInNobodysWay has a linker on another host, which may be alive or not.
 func TestALinkerWhoseLeaseHasEndedIsInNobodysWay(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 2), t.Context()
@@ -113,7 +113,7 @@ func TestALinkerWhoseLeaseHasEndedIsInNobodysWay(t *testing.T) {
 	})
 }
 
-// linking is an upload that somebody links.
+// linking returns an upload that a process is linking.
 func (f *fixture) linking(job int, term time.Duration) sqlrepo.Stage {
 	f.tb.Helper()
 	ctx := context.Background()
@@ -127,7 +127,7 @@ func (f *fixture) linking(job int, term time.Duration) sqlrepo.Stage {
 	return stage
 }
 
-// TestRemovalsBesideEachOther removes several uploads, each twice at once, while others collect and somebody prepares.
+// TestRemovalsBesideEachOther removes several uploads, each twice at once, while others collect and prepare.
 func TestRemovalsBesideEachOther(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, 3)
@@ -167,7 +167,7 @@ func (f *fixture) removeBeside(id int64, collect bool) {
 	}
 }
 
-// TestWhatWasPlannedIsNotLookedUpAgain counts how often blocks are looked for.
+// TestWhatWasPlannedIsNotLookedUpAgain counts the look-ups of blocks.
 func TestWhatWasPlannedIsNotLookedUpAgain(t *testing.T) {
 	for _, engine := range enginetest.Engines() {
 		t.Run(engine.Name, func(t *testing.T) {
@@ -201,7 +201,7 @@ func TestWhatWasPlannedIsNotLookedUpAgain(t *testing.T) {
 	}
 }
 
-// TestAPlanIsForgottenOnceAnUploadIsGone removes another upload wholly between a plan and what follows it.
+// TestAPlanIsForgottenOnceAnUploadIsGone removes another upload completely between a plan and the removal.
 func TestAPlanIsForgottenOnceAnUploadIsGone(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 2), t.Context()
@@ -220,8 +220,8 @@ func TestAPlanIsForgottenOnceAnUploadIsGone(t *testing.T) {
 	})
 }
 
-// TestWhatANewUploadTakesOverMeanwhileStays has an upload prepared, and the one removed from which it took its content
-// over, while the entries of an older one are deleted: that one's entries are what both share.
+// TestWhatANewUploadTakesOverMeanwhileStays: while the entries of an older upload are deleted, a new upload takes
+// content over from a later one, which is then removed. The entries of the older upload are what both share.
 func TestWhatANewUploadTakesOverMeanwhileStays(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 1), t.Context()
@@ -246,7 +246,7 @@ func TestWhatANewUploadTakesOverMeanwhileStays(t *testing.T) {
 		must(t, f.repo.RemoveUpload(ctx, first.ID))
 		sum, err := collector.Collect(ctx, f.space.ID)
 		must(t, err)
-		// The first page was told apart before the third upload took over all but one of its files.
+		// The first page was classified before the third upload took over all but one of its files.
 		if sum.KeptEntries < 1198 || sum.Entries+sum.KeptEntries != 1201 {
 			t.Errorf("%+v", sum)
 		}

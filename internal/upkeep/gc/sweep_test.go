@@ -11,8 +11,8 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 )
 
-// TestLeftoversOfNoSpace are removed when nobody can be at work on them any more. What may be under way stays, and so
-// does what another repository may have begun in the same store.
+// TestLeftoversOfNoSpace: leftovers are removed when no process can be at work on them. Files that may be under way
+// stay, and so do files that another repository may have begun in the same store.
 func TestLeftoversOfNoSpace(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, 1)

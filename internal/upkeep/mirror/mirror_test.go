@@ -36,7 +36,7 @@ func directory(t *testing.T) (*store.Directory, string) {
 	return opened, path
 }
 
-// filled is a store with shards and indexes, and a file that is neither.
+// filled returns a store with shards and indexes, and a file that is neither.
 func filled(t *testing.T) (*store.Directory, string) {
 	t.Helper()
 	from, path := directory(t)
@@ -69,7 +69,7 @@ func copier(t *testing.T, from, to store.Store) *mirror.Copier {
 	return &mirror.Copier{From: from, To: to, Workers: 4, Progress: &mirror.Progress{}, Failed: failed}
 }
 
-// TestACopyThatIsInterrupted has no identity, and goes on where it was.
+// TestACopyThatIsInterrupted: an interrupted copy has no identity, and can be continued.
 func TestACopyThatIsInterrupted(t *testing.T) {
 	from, _ := filled(t)
 	to, _ := directory(t)
@@ -133,7 +133,8 @@ func TestACopyEndsWithItsContext(t *testing.T) {
 	must(t, copier(t, from, to).Run(t.Context()))
 }
 
-// TestWhatDeadCopiesLeft is removed by the next one of the same host; what lives is not.
+// TestWhatDeadCopiesLeft: the next copy of the same host removes leftovers of dead copies, but not files of live
+// ones.
 func TestWhatDeadCopiesLeft(t *testing.T) {
 	from, _ := filled(t)
 	to, path := directory(t)
