@@ -37,6 +37,7 @@ func start(t *testing.T, prefix ...string) other {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	out, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -49,11 +50,13 @@ func start(t *testing.T, prefix ...string) other {
 	if _, err := fmt.Fscanln(out, &o.name); err != nil {
 		t.Fatal(err)
 	}
+
 	stopped := false
 	o.stop = func() {
 		if stopped {
 			return
 		}
+
 		stopped = true
 		if err := in.Close(); err != nil {
 			t.Error(err)
@@ -98,6 +101,7 @@ func TestOnlyKnownEndsCount(t *testing.T) {
 		changed[index] = value
 		return host + "/" + strings.Join(changed, ".")
 	}
+
 	requireGone(t, with(2, "1"), false)
 	requireGone(t, with(3, "0"), false)
 	requireGone(t, host+"/"+parts[0], false)
@@ -126,6 +130,7 @@ func TestWhatWaitsForItsParentIsGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if _, err := command.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
@@ -133,6 +138,7 @@ func TestWhatWaitsForItsParentIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer command.Wait() //nolint:errcheck // it was killed
+
 	var name string
 	if _, err := fmt.Fscanln(out, &name); err != nil {
 		t.Fatal(err)
@@ -144,6 +150,7 @@ func TestWhatWaitsForItsParentIsGone(t *testing.T) {
 	if _, err := fmt.Fscanln(out, new(string)); err == nil { // its end closes the pipe
 		t.Error("it is still there")
 	}
+
 	for !presence.IsGone(name) { // until the last of its threads has ended; the test's own time limit bounds it
 		if t.Context().Err() != nil {
 			t.Fatal("it is not gone")

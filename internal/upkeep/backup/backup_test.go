@@ -67,11 +67,13 @@ func TestNobodyIsAtWorkInABackup(t *testing.T) {
 		kept, err := dialect.Open(t.Context(), settings)
 		must(t, err)
 		defer func() { must(t, kept.Close()) }()
+
 		open, err := sqlrepo.New(kept).OpenUploads(t.Context(), sqlrepo.OpenFilter{})
 		must(t, err)
 		if len(open) != 1 || open[0].Lease != (sqlrepo.Lease{}) {
 			t.Errorf("open are %+v", open)
 		}
+
 		for name, other := range map[string]*sqlrepo.Repository{"the backup": sqlrepo.New(kept), "the source": repo} {
 			there, err := other.Content(t.Context())
 			must(t, err)
@@ -92,20 +94,24 @@ func TestAFailedBackupLeavesNothing(t *testing.T) {
 		if _, err := backup.Write(ctx, repo, file, backup.Options{}); !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v", err)
 		}
+
 		requireNames(t, dir)
 		must(t, os.WriteFile(file, []byte("mine"), 0o600))
 		if _, err := backup.Write(t.Context(), repo, file, backup.Options{}); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("error %v", err)
 		}
+
 		requireNames(t, dir, "kept*.db")
 		if content, err := os.ReadFile(file); err != nil || string(content) != "mine" {
 			t.Errorf("the file has %q; %v", content, err)
 		}
+
 		_, err := backup.Write(t.Context(), repo, file, backup.Options{Overwrite: true})
 		if !errors.Is(err, backup.ErrNoBackup) {
 			t.Errorf("error %v", err)
 		}
 		must(t, os.Remove(file))
+
 		for range 2 {
 			_, err := backup.Write(t.Context(), repo, file, backup.Options{Overwrite: true})
 			must(t, err)
@@ -122,11 +128,13 @@ func TestABackupIsWrittenByOneProcess(t *testing.T) {
 	for _, name := range []string{"backup.db", "backup.db-journal", "notes"} {
 		must(t, os.WriteFile(filepath.Join(left, name), []byte("left"), 0o600))
 	}
+
 	other := flock.New(filepath.Join(left, "lock"))
 	locked, err := other.TryLock()
 	if err != nil || !locked {
 		t.Fatal("not locked", err)
 	}
+
 	if _, err := backup.Write(t.Context(), repo, file, backup.Options{}); !errors.Is(err, backup.ErrUnderWay) {
 		t.Errorf("error %v", err)
 	}
@@ -149,6 +157,7 @@ func TestWhatInterruptedBackupsLeft(t *testing.T) {
 		"busy.db.partial": {"lock", "backup.db"}, "restore-new": {"backup.db"}, "mine.partial": {"lock", "notes"},
 	} {
 		must(t, os.Mkdir(filepath.Join(dir, name), 0o700))
+
 		for _, file := range holds {
 			path := filepath.Join(dir, name, file)
 			must(t, os.WriteFile(path, nil, 0o600))
@@ -157,11 +166,13 @@ func TestWhatInterruptedBackupsLeft(t *testing.T) {
 			}
 		}
 	}
+
 	busy := flock.New(filepath.Join(dir, "busy.db.partial", "lock"))
 	locked, err := busy.TryLock()
 	if err != nil || !locked {
 		t.Fatal("not locked", err)
 	}
+
 	_, err = backup.Write(t.Context(), repo, filepath.Join(dir, "kept.db"), backup.Options{})
 	must(t, err)
 	requireNames(t, dir, "busy.db.partial", "kept.db", "mine.partial", "restore-new")

@@ -73,6 +73,7 @@ func restored(t *testing.T, file string, empty []byte) (content sqlrepo.Content,
 		return nil, err
 	}
 	defer func() { must(t, archive.Close()) }()
+
 	target := filepath.Join(dir, "target.db")
 	must(t, os.WriteFile(target, empty, 0o600))
 	db := openFile(t, target)
@@ -93,6 +94,7 @@ func TestEachFlippedBitIsFound(t *testing.T) {
 	must(t, err)
 	nothing, err := restoredNothing(t, emptyFile)
 	must(t, err)
+
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -103,6 +105,7 @@ func TestEachFlippedBitIsFound(t *testing.T) {
 			bytes := slices.Clone(sound)
 			bytes[offset] ^= 1 << random.IntN(8)
 			must(t, os.WriteFile(flipped, bytes, 0o600))
+
 			_, checked := backup.Check(t.Context(), flipped)
 			got, failed := restored(t, flipped, empty)
 			switch {
@@ -143,6 +146,7 @@ func TestOlderBackups(t *testing.T) {
 		Options: []any{sqlite.Options{Alone: true}}}
 	_, err = migrate.New(settings, migrate.WithDestroyData()).Migrate(t.Context(), migrate.DownTo(4))
 	must(t, err)
+
 	db := openFile(t, kept)
 	tables := []dialect.SealedTable{{Name: "spaces", Columns: "id, name, did"}, {Name: "roots", Columns: "cid"}}
 	sums, err := sqlrepo.New(db).SumSealed(t.Context(), tables)
@@ -151,6 +155,7 @@ func TestOlderBackups(t *testing.T) {
 		tables[i].Rows, tables[i].Digest = sum.Rows, sum.Digest
 	}
 	must(t, sqlite.SealArchive(t.Context(), kept, dialect.Seal{Version: 4, Tables: tables}))
+
 	_, err = backup.Check(t.Context(), kept)
 	must(t, err)
 	_, err = restored(t, kept, empty)

@@ -84,6 +84,7 @@ func entryDamages() []damage {
 	ofNewest := func(what string) string {
 		return "(SELECT MIN(id) FROM entries WHERE " + what + " AND upload = " + newest + ")"
 	}
+
 	return []damage{
 		sql("entry-kind", set("target = NULL", ofNewest("kind = 3"))),
 		sql("entry-kind", set("kind = 4", ofNewest("kind = 2"))),
@@ -189,6 +190,7 @@ func fileDamages() []damage {
 	}
 	cut := func(path string) error { return os.Truncate(path, 100) }
 	rename := func(path string) error { return os.Rename(path, filepath.Join(filepath.Dir(path), "renamed")) }
+
 	return []damage{
 		files("shard-missing", "a data shard of the newest upload is removed", 1, sqlrepo.DataShard, os.Remove),
 		files("shard-missing", "a DAG shard of the newest upload is removed", 1, sqlrepo.DAGShard, os.Remove),

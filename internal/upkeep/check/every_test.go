@@ -36,6 +36,7 @@ func TestEveryDamageIsNamedAndMended(t *testing.T) {
 				if !slices.ContainsFunc(problems, named) {
 					t.Errorf("found %q", codes(problems))
 				}
+
 				did := f.repair()
 				f.finish()
 				f.sound("after " + strings.Join(did, "; "))
@@ -44,6 +45,7 @@ func TestEveryDamageIsNamedAndMended(t *testing.T) {
 				}
 				t.Logf("found %q; %s", codes(problems), strings.Join(did, "; "))
 			})
+
 			if !ok {
 				return
 			}
@@ -77,6 +79,7 @@ func (f *fixture) eachDamage(state string, damages []damage) {
 			if found := codes(f.problems()); !slices.Contains(found, damage.code) {
 				t.Errorf("found %q", found)
 			}
+
 			did := strings.Join(f.repair(), "; ")
 			f.sound("after " + did)
 			if got := f.roots(); !slices.Equal(got, want) {
@@ -95,6 +98,7 @@ func TestEveryInterruptionOfARepair(t *testing.T) {
 		for after := 1; ; after++ {
 			must(t, os.Remove(f.file(f.shardOf(0, sqlrepo.DAGShard))))
 			must(t, os.Remove(f.file(f.shardOf(1, sqlrepo.DataShard))))
+
 			f.execute("DELETE FROM segments WHERE entry = " + small)
 			ended := f.interruptedRepair(after)
 			did := f.repair()
@@ -103,6 +107,7 @@ func TestEveryInterruptionOfARepair(t *testing.T) {
 			if got := f.roots(); !slices.Equal(got, want) {
 				t.Errorf("roots %q, want %q", got, want)
 			}
+
 			if !ended {
 				return
 			}
@@ -120,6 +125,7 @@ func (f *fixture) interruptedRepair(after int) (ended bool) {
 		}
 		return nil
 	})
+
 	err := repairer.Run(f.Context())
 	if err != nil && !errors.Is(err, failure) {
 		f.Fatal(err)

@@ -59,11 +59,13 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 	f := &fixture{T: t, db: db, repo: sqlrepo.New(db), root: t.TempDir(), dir: filepath.Join(t.TempDir(), "shards")}
 	space, err := f.repo.AddSpace(ctx, sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: 2 << 20})
 	must(t, err)
+
 	options := sqlrepo.SourceOptions{SymlinkPolicy: "preserve"}
 	src, err := f.repo.AddSource(ctx, sqlrepo.Source{
 		Space: space.ID, Name: "source", Path: []byte(f.root), SourceOptions: options,
 	})
 	must(t, err)
+
 	shards, err := store.OpenDirectory(f.dir)
 	must(t, err)
 	f.job = pipeline.Job{
@@ -71,12 +73,14 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 		Fresh:   sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: space.ShardSize, SourceOptions: options},
 		Workers: 2, ReadAhead: 4, TempDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
 	}
+
 	f.write("old/large", 1, 1<<20+5)
 	f.write("old/twice", 1, 1<<20+5)
 	for i := range 20 {
 		f.write(fmt.Sprintf("old/%d", i), uint64(100+i), 10*i)
 	}
 	must(t, os.Symlink("large", filepath.Join(f.root, "old", "link")))
+
 	f.run()
 	f.write("new/large", 2, 3<<20+7)
 	f.write("new/mixed", 1, 1<<20)
@@ -129,6 +133,7 @@ func (f *fixture) execute(statement string, args ...any) {
 	if f.db.Name == postgres.Name {
 		off, on = "SET session_replication_role = replica", "SET session_replication_role = DEFAULT"
 	}
+
 	_, err = conn.ExecContext(f.Context(), off)
 	must(f, err)
 	result, err := conn.ExecContext(f.Context(), conn.Rebind(statement), args...)
@@ -138,6 +143,7 @@ func (f *fixture) execute(statement string, args ...any) {
 			err = fmt.Errorf("nothing was damaged by %s", statement)
 		}
 	}
+
 	f.harm(err)
 	_, err = conn.ExecContext(f.Context(), on)
 	must(f, err)

@@ -38,6 +38,7 @@ func TestEveryTwoDamages(t *testing.T) {
 			pairs = append(pairs, [2]damage{all[i], all[j]})
 		}
 	}
+
 	for e, engine := range enginetest.Engines() {
 		some := pairs
 		if e > 0 {
@@ -46,6 +47,7 @@ func TestEveryTwoDamages(t *testing.T) {
 				some = append(some, pairs[i])
 			}
 		}
+
 		for first := 0; first < len(some); first += pairsOfOne {
 			t.Run(fmt.Sprintf("%s/%d", engine.Name, first), func(t *testing.T) {
 				t.Parallel()
@@ -65,6 +67,7 @@ func (f *fixture) suffer(one, two damage) {
 	what := fmt.Sprintf("%s (%s) and %s (%s)", one.code, one.what, two.code, two.what)
 	one.do(f)
 	two.do(f)
+
 	var did []string
 	for range 2 {
 		repairer := f.repairer(func(change string) error {
@@ -74,11 +77,13 @@ func (f *fixture) suffer(one, two damage) {
 		if err := repairer.Run(f.Context()); err != nil {
 			f.Fatalf("%s: repair: %v, after %q", what, err, did)
 		}
+
 		f.finish()
 		if !slices.ContainsFunc(f.problems(), isOpen) {
 			return
 		}
 	}
+
 	for _, problem := range slices.DeleteFunc(f.problems(), func(p check.Problem) bool { return !isOpen(p) }) {
 		f.Errorf("%s: %q: %s", what, did, problem)
 	}

@@ -32,6 +32,7 @@ func TestContentThatCanNotBeHadAgain(t *testing.T) {
 		f.run()
 		want := f.roots()
 		must(t, os.Remove(f.file(f.shardOf(0, sqlrepo.DataShard))))
+
 		did := f.repair()
 		f.finish()
 		f.sound(strings.Join(did, "; "))
@@ -39,11 +40,13 @@ func TestContentThatCanNotBeHadAgain(t *testing.T) {
 		if got[0] != "" || got[1] != "" || got[2] != want[2] || len(got) != 3 {
 			t.Errorf("roots %q, were %q, after %q", got, want, did)
 		}
+
 		for i, left := range [][]string{{"old/large", "old/twice"}, {"new/mixed", "old/large", "old/twice"}, nil} {
 			if got := f.leftOut(f.uploads[i].ID); !slices.Equal(got, left) {
 				t.Errorf("upload %d: left out are %q, want %q", i+1, got, left)
 			}
 		}
+
 		f.write("new/later", 10, 10)
 		f.run()
 		f.sound("after another upload")
@@ -75,12 +78,14 @@ func TestAnUnfinishedUpload(t *testing.T) {
 		if got := codes(f.problems()); !slices.Contains(got, sqlrepo.FlawTallySealed) {
 			t.Errorf("found %q", got)
 		}
+
 		f.repair()
 		f.sound("after its tally was repaired")
 		must(t, os.Remove(f.file(f.shardOf(2, sqlrepo.DataShard))))
 		if got := codes(f.problems()); !slices.Contains(got, check.CodeShardMissing) {
 			t.Errorf("found %q", got)
 		}
+
 		did := f.repair()
 		f.sound("after " + strings.Join(did, "; "))
 		f.finish()
@@ -106,6 +111,7 @@ func (f *fixture) interrupt(after int) {
 	if _, err := job.Run(ctx); err == nil {
 		f.Fatal("the run was not interrupted")
 	}
+
 	var err error
 	f.uploads, err = f.repo.Uploads(f.Context(), sqlrepo.UploadFilter{})
 	must(f, err)
@@ -142,6 +148,7 @@ func TestWorkUnderWayIsNoProblem(t *testing.T) {
 		must(t, os.Remove(filepath.Join(f.root, "old", "3")))
 		checker, err := checktest.Checker(t, f.repo, f.dir)
 		must(t, err)
+
 		var checks atomic.Int64
 		underWay := func() {
 			checks.Add(1)
@@ -149,16 +156,19 @@ func TestWorkUnderWayIsNoProblem(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
+
 			for _, problem := range problems {
 				if !problem.Note {
 					t.Errorf("during the run: %s", problem)
 				}
 			}
 		}
+
 		f.job.Store = &watched{Store: f.job.Store, commit: underWay}
 		stop, stopped := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(stopped)
+
 			for {
 				select {
 				case <-stop:
@@ -168,6 +178,7 @@ func TestWorkUnderWayIsNoProblem(t *testing.T) {
 				}
 			}
 		}()
+
 		f.run()
 		close(stop)
 		<-stopped
@@ -188,6 +199,7 @@ func TestAShardThatOthersShare(t *testing.T) {
 		second.root = t.TempDir()
 		second.write("copy", 1, 1<<20+5)
 		second.write("own", 14, 1000)
+
 		var err error
 		second.job.Source, err = f.repo.AddSource(t.Context(), sqlrepo.Source{Space: f.job.Space.ID, Name: "second",
 			Path: []byte(second.root), SourceOptions: f.job.Source.SourceOptions})
@@ -196,6 +208,7 @@ func TestAShardThatOthersShare(t *testing.T) {
 		f.sound("at first")
 		want := f.roots()
 		must(t, os.Remove(f.file(f.shardOf(0, sqlrepo.DataShard))))
+
 		did := f.repair()
 		second.finish()
 		f.job = first
@@ -218,11 +231,13 @@ func TestRepairNeedsThatNobodyWorks(t *testing.T) {
 			t.Errorf("with a worker: %v", err)
 		}
 		must(t, use.Release())
+
 		f.write("new/more", 13, 10)
 		opened, err := f.repo.OpenUpload(t.Context(), f.job.Source.ID, f.job.Fresh)
 		must(t, err)
 		stage, err := f.repo.ClaimStage(t.Context(), sqlrepo.Claim{Worker: "somebody", Term: time.Minute}, opened.Upload.ID)
 		must(t, err)
+
 		_, _, err = check.Lock(t.Context(), f.repo)
 		if !errors.Is(err, sqlrepo.ErrAtWork) || !strings.Contains(err.Error(), "somebody") {
 			t.Errorf("with a lease: %v", err)
@@ -244,6 +259,7 @@ func TestOneUpload(t *testing.T) {
 		for upload, want := range map[int64][]string{1: nil, 2: {sqlrepo.FlawUploadCounts, check.CodeShardMissing}} {
 			checker, err := checktest.Checker(t, f.repo, f.dir)
 			must(t, err)
+
 			checker.Upload = &upload
 			problems, err := checktest.Find(t.Context(), checker)
 			must(t, err)
@@ -266,10 +282,12 @@ func TestTheWrongStore(t *testing.T) {
 				_, err := other.Identify(t.Context())
 				must(t, err)
 			}
+
 			repairer := f.repairer(func(change string) error {
 				t.Errorf("repaired: %s", change)
 				return nil
 			})
+
 			repairer.Store = other
 			if err := repairer.Run(t.Context()); !errors.Is(err, check.ErrStoreUnknown) {
 				t.Errorf("%v", err)
@@ -292,6 +310,7 @@ func TestWhatReportReturns(t *testing.T) {
 		f.execute(damage)
 		checker, err := checktest.Checker(t, f.repo, f.dir)
 		must(t, err)
+
 		_, err = checker.Run(t.Context(), func(check.Problem) error { return failure })
 		if !errors.Is(err, failure) {
 			t.Errorf("%s: %v", damage, err)

@@ -67,6 +67,7 @@ func TestOneBadBlockTakesNoOther(t *testing.T) {
 		if after.Nodes != before.Nodes-1 {
 			t.Errorf("%d blocks of %d are left, after %q", after.Nodes, before.Nodes, did)
 		}
+
 		if got := f.roots(); got[0] != "" || got[2] != want[2] {
 			t.Errorf("roots %q, were %q", got, want)
 		}
@@ -89,6 +90,7 @@ func TestAllThatIsGoodIsKept(t *testing.T) {
 			if err == nil {
 				err = os.WriteFile(path+".damaged", append(content, "more"...), 0o600)
 			}
+
 			if err == nil {
 				err = os.Truncate(path, 100)
 			}

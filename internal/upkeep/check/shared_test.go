@@ -36,6 +36,7 @@ func sharedDamages() []damage {
 			" AND position = (SELECT MIN(position) FROM nodes WHERE shard = " + shard + ")"
 	}
 	other := []byte("another suffix of 24 bytes")[:24]
+
 	return []damage{
 		sql("origin-root", "DELETE FROM roots WHERE entry = "+firstSmall),
 		sql("origin-root", "DELETE FROM roots WHERE entry IN (SELECT id FROM entries WHERE upload = 1 AND kind = 1)"),
@@ -65,11 +66,13 @@ func (f *fixture) remove(upload int64) {
 	must(f, err)
 	files, err := checktest.Checker(f, f.repo, f.dir)
 	must(f, err)
+
 	collector := &gc.Collector{
 		Repo: f.repo, TempDir: f.TempDir(), Log: slog.New(slog.DiscardHandler),
 		Locate: func(context.Context, sqlrepo.Upload) (store.Store, error) { return files.Store, nil },
 	}
 	must(f, collector.Mark(f.Context(), row))
+
 	_, err = collector.Collect(f.Context(), f.job.Space.ID)
 	must(f, err)
 	if row, err = f.repo.Upload(f.Context(), upload); err != nil || row.State != sqlrepo.Removed {
@@ -100,6 +103,7 @@ func TestShardsOfARemovedUpload(t *testing.T) {
 			if found := f.problemsOf(2); !slices.Contains(found, damage.code) {
 				t.Errorf("of upload 2: found %q, want %s", found, damage.code)
 			}
+
 			did := f.repair()
 			f.finish()
 			f.sound("after " + strings.Join(did, "; "))
@@ -132,6 +136,7 @@ func TestTheSourceIsNotWhatItWas(t *testing.T) {
 			must(t, os.Remove(file))
 		}
 		must(t, os.Remove(filepath.Join(f.root, "old", "3")))
+
 		did := strings.Join(f.repair(), "; ")
 		if !strings.Contains(did, "upload 1: what it has lost may come back") {
 			t.Errorf("did %s", did)
@@ -139,6 +144,7 @@ func TestTheSourceIsNotWhatItWas(t *testing.T) {
 		if again := f.repair(); slices.ContainsFunc(again, func(s string) bool { return strings.Contains(s, "left out") }) {
 			t.Errorf("the second repair: %q", again)
 		}
+
 		f.finish()
 		did = strings.Join(f.repair(), "; ")
 		f.sound("after " + did)

@@ -26,10 +26,12 @@ func TestOnlyUploadsThatHadIndexesMissThem(t *testing.T) {
 					}
 				}
 			}
+
 			if len(told) != number {
 				t.Errorf("%s: %d times %s", when, len(told), code)
 			}
 		}
+
 		f.execute("UPDATE shards SET blob_index = NULL")
 		f.execute("DELETE FROM indexes")
 		tell("all indexes are gone", sqlrepo.FlawShardUnindexed, false, 2)
@@ -37,6 +39,7 @@ func TestOnlyUploadsThatHadIndexesMissThem(t *testing.T) {
 		tell("all uploads are from before", sqlrepo.FlawUploadUnindexed, true, 2)
 		f.repair()
 		f.sound("covered")
+
 		f.execute("UPDATE shards SET blob_index = NULL WHERE id = " + dataShard)
 		f.execute("UPDATE indexes SET shards = shards - 1, slices = slices - 1 - (SELECT nodes FROM shards WHERE id = " +
 			dataShard + ") WHERE shards > 1")

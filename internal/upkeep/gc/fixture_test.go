@@ -51,6 +51,7 @@ func newFixture(tb testing.TB, db *dialect.DB, sources int) *fixture {
 	ctx := context.Background()
 	space, err := f.repo.AddSpace(ctx, sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: 4 << 20})
 	must(tb, err)
+
 	f.space = space
 	f.store, err = store.OpenDirectory(f.dir)
 	must(tb, err)
@@ -60,6 +61,7 @@ func newFixture(tb testing.TB, db *dialect.DB, sources int) *fixture {
 			Space: space.ID, Name: fmt.Sprint(i), Path: []byte(tb.TempDir()), SourceOptions: options,
 		})
 		must(tb, err)
+
 		f.jobs = append(f.jobs, &pipeline.Job{
 			Repo: f.repo, Store: f.store, FS: source.Local(), Space: space, Source: src,
 			Fresh:   sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: space.ShardSize, SourceOptions: options},
@@ -115,11 +117,13 @@ func (f *fixture) rm(upload int64) gc.Summary {
 	must(f.tb, err)
 	others, err := f.repo.RemovedUploads(ctx, f.space.ID)
 	must(f.tb, err)
+
 	plan, err := f.collector().Plan(ctx, f.space.ID, append(others, row))
 	must(f.tb, err)
 	must(f.tb, f.repo.RemoveUpload(ctx, upload))
 	sum, err := f.collector().Collect(ctx, f.space.ID)
 	must(f.tb, err)
+
 	done := sum
 	done.Rows, done.Uploads = 0, 0
 	if done != plan {
@@ -134,6 +138,7 @@ func (f *fixture) sound() {
 	ctx, walker := context.Background(), reach.Walker{Repo: f.repo, TempDir: f.tb.TempDir()}
 	view, err := f.repo.ViewSpace(ctx, f.space.ID)
 	must(f.tb, err)
+
 	for _, upload := range view.Uploads {
 		root, err := walker.Walk(ctx, upload, func(batch []reach.Block) error { return f.holds(upload, batch) })
 		must(f.tb, err)
@@ -173,6 +178,7 @@ func (f *fixture) named() (names []string) {
 			}
 		}
 	}
+
 	for row, err := range f.repo.Indexes(context.Background(), sqlrepo.IndexFilter{}) {
 		must(f.tb, err)
 		names = append(names, blobindex.Name([32]byte(row.Digest)))

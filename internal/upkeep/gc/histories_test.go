@@ -19,6 +19,7 @@ func TestRandomHistories(t *testing.T) {
 				f.step(random)
 				f.sound()
 			}
+
 			for _, upload := range f.remaining() {
 				f.rm(upload.ID)
 			}

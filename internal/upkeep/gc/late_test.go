@@ -80,6 +80,7 @@ func TestALateRemovalTakesNothing(t *testing.T) {
 				f.write(0, "file", 2<<20)
 				first := f.prepare(0)
 				must(t, f.repo.RemoveUpload(ctx, first.ID))
+
 				late := f.late(step, func() error { f.prepare(0); return nil })
 				if _, err := late.Collect(ctx, f.space.ID); err != nil {
 					t.Error(err)
@@ -102,6 +103,7 @@ func TestAKilledRemovalTakesNothing(t *testing.T) {
 				f.write(0, "file", 2<<20)
 				first := f.prepare(0)
 				must(t, f.repo.RemoveUpload(ctx, first.ID))
+
 				end := f.late(step, func() error { return killed })
 				if step == "restore" { // only a late step leaves a file to restore
 					files := &lateStore{f.store, func(now string) error {
@@ -117,6 +119,7 @@ func TestAKilledRemovalTakesNothing(t *testing.T) {
 					}}
 					end.Locate = func(context.Context, sqlrepo.Upload) (store.Store, error) { return files, nil }
 				}
+
 				if _, err := end.Collect(ctx, f.space.ID); !errors.Is(err, killed) {
 					t.Fatalf("the removal was not killed: %v", err)
 				}
@@ -151,6 +154,7 @@ func (f *fixture) read() {
 			if len(row.Digest) == 0 {
 				continue
 			}
+
 			name := f.nameOf(row)
 			if size, err := f.store.Size(context.Background(), name); err != nil || size != row.Size {
 				f.tb.Errorf("%s has %d bytes: %v", name, size, err)

@@ -55,6 +55,7 @@ func TestAnUploadThatIsRemovedDuringTheLookIsNoDamage(t *testing.T) {
 				return
 			}
 			must(t, f.repo.RemoveUpload(ctx, second.ID))
+
 			_, err := f.collector().Collect(ctx, f.space.ID)
 			must(t, err)
 		}))
@@ -62,6 +63,7 @@ func TestAnUploadThatIsRemovedDuringTheLookIsNoDamage(t *testing.T) {
 		if sum, err := collector.Collect(ctx, f.space.ID); err != nil || sum.Uploads != 1 || sum.KeptShards != 0 {
 			t.Errorf("%+v, %v", sum, err)
 		}
+
 		if looks != 2 {
 			t.Errorf("looked %d times", looks)
 		}
@@ -79,6 +81,7 @@ func TestDamageIsToldAsDamage(t *testing.T) {
 		_, err := db.Writer.ExecContext(ctx, statement)
 		must(t, err)
 		must(t, f.repo.RemoveUpload(ctx, first.ID))
+
 		_, err = f.collector().Collect(ctx, f.space.ID)
 		if err == nil || errors.Is(err, sqlrepo.ErrSpaceChanged) || !strings.Contains(err.Error(), "guppy check") {
 			t.Errorf("%v", err)
@@ -105,6 +108,7 @@ func TestALinkerWhoseLeaseHasEndedIsInNobodysWay(t *testing.T) {
 		if sum, err := f.collector().Collect(ctx, f.space.ID); err != nil || sum.Files == 0 {
 			t.Errorf("%+v, %v", sum, err)
 		}
+
 		if _, err := f.repo.Advance(ctx, stage, sqlrepo.Incomplete); !errors.Is(err, sqlrepo.ErrLeaseLost) {
 			t.Errorf("the linker goes on: %v", err)
 		}
@@ -137,11 +141,13 @@ func TestRemovalsBesideEachOther(t *testing.T) {
 			first, second := f.twins()
 			gone = append(gone, first.ID, second.ID)
 		}
+
 		f.write(2, "own", 1<<20)
 		var all sync.WaitGroup
 		for i, id := range append(gone, gone...) {
 			all.Go(func() { f.removeBeside(id, i%2 == 0) })
 		}
+
 		all.Go(func() { f.prepare(2) })
 		all.Wait()
 		f.collectAll()
@@ -149,6 +155,7 @@ func TestRemovalsBesideEachOther(t *testing.T) {
 		if left := f.remaining(); len(left) != 1 {
 			t.Errorf("%d uploads remain", len(left))
 		}
+
 		f.rm(f.remaining()[0].ID)
 		f.empty()
 	})
@@ -181,6 +188,7 @@ func TestWhatWasPlannedIsNotLookedUpAgain(t *testing.T) {
 					must(t, err)
 				}
 				must(t, f.repo.RemoveUpload(ctx, upload.ID))
+
 				recorder.Reset()
 				_, err := collector.Collect(ctx, f.space.ID)
 				must(t, err)
@@ -191,6 +199,7 @@ func TestWhatWasPlannedIsNotLookedUpAgain(t *testing.T) {
 				}
 				return n
 			}
+
 			f.write(1, "remains", 3<<20)
 			f.prepare(1)
 			if without, with := lookUps(false), lookUps(true); without == 0 || with != 0 {
@@ -211,6 +220,7 @@ func TestAPlanIsForgottenOnceAnUploadIsGone(t *testing.T) {
 		if err != nil || plan.KeptShards == 0 {
 			t.Errorf("%+v, %v", plan, err)
 		}
+
 		f.rm(second.ID)
 		must(t, f.repo.RemoveUpload(ctx, first.ID))
 		if sum, err := collector.Collect(ctx, f.space.ID); err != nil || sum.KeptShards != 0 {
@@ -239,11 +249,13 @@ func TestWhatANewUploadTakesOverMeanwhileStays(t *testing.T) {
 				f.write(0, "0001", 20)
 				f.prepare(0)
 				must(t, f.repo.RemoveUpload(ctx, second.ID))
+
 				_, err := f.collector().Collect(ctx, f.space.ID)
 				must(t, err)
 			})
 		}
 		must(t, f.repo.RemoveUpload(ctx, first.ID))
+
 		sum, err := collector.Collect(ctx, f.space.ID)
 		must(t, err)
 		// The first page was classified before the third upload took over all but one of its files.
