@@ -11,7 +11,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/dialecttest"
 )
 
-// required is an engine that does what every engine does, and nothing else.
+// required is an engine without any capabilities.
 type required struct{ dialect.Engine }
 
 func TestCapabilitiesHaveDefaults(t *testing.T) {
@@ -68,7 +68,7 @@ func TestOptionsAreFoundByTheirType(t *testing.T) {
 	}
 }
 
-// TestAHostNamesAnEngine that takes one, and no other.
+// TestAHostNamesAnEngine: a host selects an engine that takes one, and no other.
 func TestAHostNamesAnEngine(t *testing.T) {
 	for _, tt := range []struct {
 		settings dialect.Settings
@@ -86,7 +86,7 @@ func TestAHostNamesAnEngine(t *testing.T) {
 	}
 }
 
-// TestFactsAreComplete for every engine that is registered.
+// TestFactsAreComplete checks the facts of every registered engine.
 func TestFactsAreComplete(t *testing.T) {
 	for _, name := range dialect.Names() {
 		engine, err := dialect.EngineOf(dialect.Settings{Type: name})

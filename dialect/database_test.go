@@ -95,7 +95,7 @@ func TestPoolsAreBounded(t *testing.T) {
 	})
 }
 
-// TestNothingIsLeftRunning looks for goroutines after all that begins some.
+// TestNothingIsLeftRunning looks for goroutines after all operations that start some.
 func TestNothingIsLeftRunning(t *testing.T) {
 	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
 		leaks := goleak.IgnoreCurrent()

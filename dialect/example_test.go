@@ -21,6 +21,7 @@ func Example() {
 	if err := insertTwice(context.Background(), dialect.Secret(filepath.Join(dir, "guppy.db"))); err != nil {
 		fmt.Println(err)
 	}
+
 	// Output:
 	// again: it exists: true
 	// a copy can be set aside: true

@@ -36,7 +36,7 @@ func warned(info dialect.Info, code string) bool {
 	return slices.ContainsFunc(info.Warnings, func(w dialect.Warning) bool { return w.Code == code && w.Text != "" })
 }
 
-// many is the rows of a table with these columns, made in one statement.
+// many returns the rows of a table with these columns, made in one statement.
 func many(table string, rows int, columns string) string {
 	return fmt.Sprintf("INSERT INTO %s WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "+
 		"SELECT %s FROM n", table, rows, columns)
@@ -107,7 +107,8 @@ func TestInfoWarnsOfAnotherClock(t *testing.T) {
 	})
 }
 
-// TestInfoWarnsOfTheLog has a reader keep it from being used again, and then tells how much of the file is free.
+// TestInfoWarnsOfTheLog has a reader that keeps the log from being reused, and then checks how much of the file is
+// free.
 func TestInfoWarnsOfTheLog(t *testing.T) {
 	db := dialecttest.Open(t, dialect.Settings{URL: dialect.Secret(filepath.Join(t.TempDir(), "x.db"))})
 	dialecttest.Execute(t, db, "CREATE TABLE wide (v BLOB)", "INSERT INTO wide VALUES (NULL)")

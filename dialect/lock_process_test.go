@@ -15,7 +15,7 @@ func TestProcessesShareTheUse(t *testing.T) {
 	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
 		db := dialecttest.Open(t, settings)
 		mine := dialecttest.MustUse(t, db)
-		// The last one to come goes first.
+		// The latest one ends first.
 		second, first := dialecttest.StartUser(t, settings), dialecttest.StartUser(t, settings)
 		for _, u := range []*dialecttest.User{first, second} {
 			if u.Said != "in use\n" {
@@ -54,7 +54,8 @@ func namesEither(err error, users ...*dialecttest.User) bool {
 	return false
 }
 
-// TestUseOutlivesItsConnection ends the session that holds the lock: LockAll is kept away again after a moment.
+// TestUseOutlivesItsConnection ends the session that holds the lock. After a moment the lock keeps LockAll away
+// again.
 func TestUseOutlivesItsConnection(t *testing.T) {
 	db := dialecttest.OpenPostgres(t)
 	use, other := dialecttest.MustUse(t, db), dialecttest.MustUse(t, db)

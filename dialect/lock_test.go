@@ -100,7 +100,7 @@ func TestPostgresFreesTheLockOfDeadConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = lock.Release() // its connection is gone, and says so
+	_ = lock.Release() // the error is that its connection is gone
 	dialecttest.RequireLocked(t, db)
 	dialecttest.Release(t, again)
 }
@@ -148,8 +148,8 @@ func TestUseKeepsNoLockBehindAPooler(t *testing.T) {
 	dialecttest.Release(t, second)
 }
 
-// TestALostLockEndsItsWork ends the session that holds a lock, as a restart of the server does: others may have been at
-// work since, so nothing more is committed under it.
+// TestALostLockEndsItsWork ends the session that holds a lock, as a restart of the server does. Other processes may
+// have been at work since, so nothing more is committed under the lock.
 func TestALostLockEndsItsWork(t *testing.T) {
 	settings := dialect.Settings{URL: dialect.Secret(pgtest.URL(t))}
 	first, second := dialecttest.Open(t, settings), dialecttest.Open(t, settings)
@@ -222,7 +222,8 @@ func TestALateCommitKeepsTheLock(t *testing.T) {
 	}
 }
 
-// TestASharedLockTakenAgain is as good as before if nobody has had all meanwhile, as the mark tells.
+// TestASharedLockTakenAgain: the lock is as good as before if the mark shows that no other process has locked all
+// meanwhile.
 func TestASharedLockTakenAgain(t *testing.T) {
 	for name, locked := range map[string]bool{"nobody": false, "somebody": true} {
 		t.Run(name, func(t *testing.T) {
@@ -260,7 +261,7 @@ func TestASharedLockTakenAgain(t *testing.T) {
 	}
 }
 
-// lockSessions are the processes of the server that hold the locks of the database, one for each lock. Their other
+// lockSessions returns the server processes that hold the locks of the database, one for each lock. Their other
 // advisory locks, by which transactions prove that the lock is held, are of other classes.
 func lockSessions(t *testing.T, db *dialect.DB) (pids []int) {
 	t.Helper()

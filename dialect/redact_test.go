@@ -56,7 +56,7 @@ func TestRedact(t *testing.T) {
 	}
 }
 
-// TestPasswordNeverShows has one with any characters, written as they should be or not, in URLs whole and half.
+// TestPasswordNeverShows tries passwords with any characters, escaped or not, in whole and half URLs.
 func TestPasswordNeverShows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		char := rapid.StringOf(rapid.RuneFrom([]rune(`a1:/?#@%[]&=' \,`)))

@@ -126,7 +126,7 @@ func TestForRefusesURL(t *testing.T) {
 	}
 }
 
-// TestURLWithEscapedPasswordIsTaken has any user and password, written as they should be.
+// TestURLWithEscapedPasswordIsTaken tries any user and password, properly escaped.
 func TestURLWithEscapedPasswordIsTaken(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		u := url.URL{Scheme: "postgres", User: url.UserPassword(rapid.String().Draw(t, "user"),

@@ -67,6 +67,7 @@ func (s Settings) withDefaults() Settings {
 	if s.MaxOpenConns == 0 {
 		s.MaxOpenConns = 4 + 2*runtime.GOMAXPROCS(0)
 	}
+
 	// A worker holds one connection for its lock, and listens on another.
 	s.MaxOpenConns = max(s.MaxOpenConns, 3)
 	if s.MaxIdleConns == 0 || s.MaxIdleConns > s.MaxOpenConns {

@@ -22,7 +22,7 @@ func mustConfig(t rapid.TB, s dialect.Settings) *pgx.ConnConfig {
 	return config
 }
 
-// genWord is any text that can be in a connection string, but for none, which stands for a default.
+// genWord generates any text that can be in a connection string, except the empty one, which stands for a default.
 func genWord() *rapid.Generator[string] {
 	return rapid.String().Filter(func(s string) bool { return s != "" && !strings.Contains(s, "\x00") })
 }

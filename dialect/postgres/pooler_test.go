@@ -36,8 +36,8 @@ func throughPooler(url string) dialect.Settings {
 	return settings
 }
 
-// TestStatementsThroughPooler has more connections than the pooler has to the server, so that statements of one reach
-// several servers.
+// TestStatementsThroughPooler has more connections than the pooler has to the server. Statements of one connection
+// reach several server processes.
 func TestStatementsThroughPooler(t *testing.T) {
 	settings, _ := pooled(t)
 	settings.MaxOpenConns = 8
@@ -63,7 +63,7 @@ func TestStatementsThroughPooler(t *testing.T) {
 	}
 }
 
-// firstKey is that of the first of bulkRows.
+// firstKey is the key of the first of bulkRows.
 const firstKey = -2 << 40
 
 // mix reads and writes, inside of transactions and outside.
@@ -119,7 +119,8 @@ func TestPoolerThatIsNotNamed(t *testing.T) {
 	requireAdvice(t, settings, "set repo.pooler to transaction")
 }
 
-// TestAPoolerThatIsNotToldOfIsFoundOut before a lock is left with it.
+// TestAPoolerThatIsNotToldOfIsFoundOut: a pooler missing from the settings is detected before a lock is left with
+// it.
 func TestAPoolerThatIsNotToldOfIsFoundOut(t *testing.T) {
 	settings, direct := pooled(t)
 	settings.Options = []any{postgres.Options{ExecMode: "exec"}}
@@ -183,7 +184,7 @@ func TestAllIsLockedThroughAPooler(t *testing.T) {
 	dialecttest.Release(t, again)
 }
 
-// TestALockThroughAPoolerIsLost with the connection of the server that has it.
+// TestALockThroughAPoolerIsLost: the lock is lost with the server connection that holds it.
 func TestALockThroughAPoolerIsLost(t *testing.T) {
 	settings, direct := pooled(t)
 	db := dialecttest.Open(t, settings)

@@ -85,7 +85,7 @@ func waitFor(t *testing.T, db *dialect.DB, query string) {
 	}
 }
 
-// TestAListenerOutlivesSilence on the connection that it has.
+// TestAListenerOutlivesSilence: a silent listener keeps its connection.
 func TestAListenerOutlivesSilence(t *testing.T) {
 	url := pgtest.URL(t)
 	direct := dialecttest.Open(t, dialect.Settings{URL: dialect.Secret(url)})
@@ -107,7 +107,7 @@ func TestAListenerOutlivesSilence(t *testing.T) {
 	}
 }
 
-// TestAStoppedClientIsGivenUp with its locks, unless it may idle.
+// TestAStoppedClientIsGivenUp: the server frees the locks of a stopped client, unless it may idle.
 func TestAStoppedClientIsGivenUp(t *testing.T) {
 	db := dialecttest.OpenPostgres(t)
 	limit := dialecttest.Get[string](t, db, "SHOW idle_in_transaction_session_timeout")

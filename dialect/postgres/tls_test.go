@@ -26,7 +26,7 @@ func save(t *testing.T, name string, content []byte) string {
 	return path
 }
 
-// piecesOf takes a URL apart.
+// piecesOf splits a URL into its parts.
 func piecesOf(t *testing.T, location string) postgres.Options {
 	t.Helper()
 	u, err := url.Parse(location)
@@ -40,12 +40,12 @@ func piecesOf(t *testing.T, location string) postgres.Options {
 	return postgres.Options{Host: u.Hostname(), Port: port, User: u.User.Username(), Database: u.Path[1:]}
 }
 
-// withOptions are settings of these options alone.
+// withOptions returns settings with only these options.
 func withOptions(options postgres.Options) dialect.Settings {
 	return dialect.Settings{Options: []any{options}}
 }
 
-// requireAdvice opens a database in vain.
+// requireAdvice fails the test unless opening a database fails with the advice.
 func requireAdvice(t *testing.T, settings dialect.Settings, want string) {
 	t.Helper()
 	db, err := dialect.Open(t.Context(), settings)

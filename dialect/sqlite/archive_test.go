@@ -58,7 +58,7 @@ func copyPages(t *testing.T, db *dialect.DB, file string, meanwhile func()) {
 	}
 }
 
-// TestSQLitePagesAreOfOneMoment: the writer does not wait for who copies, and what it writes is not in the copy.
+// TestSQLitePagesAreOfOneMoment: the writer does not wait for the copy, and its changes are not in the copy.
 func TestSQLitePagesAreOfOneMoment(t *testing.T) {
 	db := dialecttest.Open(t, sqliteAt(filepath.Join(t.TempDir(), "x.db")))
 	dialecttest.Execute(t, db, "CREATE TABLE kept (n INTEGER)", "INSERT INTO kept VALUES (1)")
@@ -142,6 +142,7 @@ func TestADamagedFileIsNotFinished(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	// The first of the pages that hold the wide column tells where the next one is.
 	copy(content[len(content)-4096:], bytes.Repeat([]byte{0xff}, 4))
 	if err := os.WriteFile(file, content, 0o600); err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/dialecttest"
 )
 
-// requirePragmas holds as many connections of a pool as there may be and reads the pragmas of each.
+// requirePragmas holds as many connections of a pool as possible and reads the pragmas of each.
 func requirePragmas(t *testing.T, pool *sqlx.DB, want map[string]string) {
 	t.Helper()
 	for range pool.Stats().MaxOpenConnections {

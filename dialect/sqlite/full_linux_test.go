@@ -15,7 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/dialecttest"
 )
 
-// tiny returns a directory with a file system of its own, of so many bytes.
+// tiny returns a directory with a file system of its own, of the given size in bytes.
 func tiny(t *testing.T, size int) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -57,7 +57,7 @@ func TestTemporaryFilesAreBesideTheDatabase(t *testing.T) {
 	}
 }
 
-// TestAFullFileSystemIsNamed with what is free on it.
+// TestAFullFileSystemIsNamed: the error names the file system and the free space.
 func TestAFullFileSystemIsNamed(t *testing.T) {
 	dir := tiny(t, 4<<20)
 	db := dialecttest.Open(t, dialect.Settings{Type: "sqlite", URL: dialect.Secret(filepath.Join(dir, "guppy.db"))})

@@ -37,7 +37,7 @@ func grow(t *testing.T, db *dialect.DB, file string) (largest int64) {
 	return largest
 }
 
-// change has all pages of the row change: those that stay as they are would not be written.
+// change changes all pages of the row: unchanged pages would not be written.
 func change(t *testing.T, db *dialect.DB, n int) {
 	t.Helper()
 	err := dialecttest.InTx(t.Context(), db, func(tx *dialect.Tx) error {
@@ -57,7 +57,7 @@ func openWide(t *testing.T) (db *dialect.DB, file string) {
 	return db, file
 }
 
-// TestTheLogStaysShortWhileReadersTakeTurns has one read at any time, each for some transactions of the writer.
+// TestTheLogStaysShortWhileReadersTakeTurns has a reader at all times, each for a few transactions of the writer.
 func TestTheLogStaysShortWhileReadersTakeTurns(t *testing.T) {
 	db, file := openWide(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -103,7 +103,7 @@ func takeTurns(ctx context.Context, t *testing.T, db *dialect.DB, begun chan<- s
 	}
 }
 
-// TestTheLogShrinksAfterALongReader has writers go on while it reads.
+// TestTheLogShrinksAfterALongReader lets writers go on while one reader reads.
 func TestTheLogShrinksAfterALongReader(t *testing.T) {
 	db, file := openWide(t)
 	tx, err := db.Reader.Beginx()

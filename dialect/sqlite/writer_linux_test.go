@@ -12,7 +12,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/dialecttest"
 )
 
-// TestWhoKeepsOthersFromWritingIsNamed while another process has a transaction that is not over.
+// TestWhoKeepsOthersFromWritingIsNamed has another process with an open transaction.
 func TestWhoKeepsOthersFromWritingIsNamed(t *testing.T) {
 	settings := dialect.Settings{URL: dialect.Secret(filepath.Join(t.TempDir(), "guppy.db"))}
 	db := dialecttest.Open(t, settings)

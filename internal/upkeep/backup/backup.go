@@ -45,6 +45,7 @@ func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options
 	_ = Sweep(filepath.Dir(path)) // leftovers that can't be removed do no harm
 	file := work.file()
 
+	// Not every engine can copy pages. Without that, the rows are transferred.
 	content, err = repo.CopyFile(ctx, file, o.Progress)
 	switch {
 	case err == nil:
@@ -56,6 +57,7 @@ func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options
 		return nil, err
 	}
 
+	// The seal is part of the file, and therefore comes before the file is finished.
 	if err := seal(ctx, file, content); err != nil {
 		return nil, err
 	}

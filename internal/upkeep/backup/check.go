@@ -44,6 +44,8 @@ func Check(ctx context.Context, path string) (seal dialect.Seal, err error) {
 	if err == nil {
 		err = sqlrepo.New(db).CheckSealed(ctx, seal.Tables)
 	}
+
+	// The pages are checked even without a seal: damage is the more important finding.
 	unsealed := errors.Is(err, sqlite.ErrNoSeal)
 	if err == nil || unsealed {
 		err = sqlite.CheckArchive(ctx, db)

@@ -131,6 +131,7 @@ func openCopy(ctx context.Context, path, dir string, status migrate.Status) (_ *
 		err = a.compareCopy(ctx, path, file, status)
 	}
 
+	// The rows were compared above: from here on the schema may change.
 	if err == nil {
 		a.db, _, err = migrate.New(settings(file)).Open(ctx, true)
 	}

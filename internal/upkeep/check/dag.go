@@ -51,6 +51,7 @@ func (r *run) dag(ctx context.Context, upload sqlrepo.Upload) error {
 	}
 
 	r.Uploads++
+	// Without a recorded root there is nothing to compare.
 	if !upload.Rooted() || root.Equals(upload.RootCID.Cid) {
 		return nil
 	}

@@ -119,6 +119,7 @@ func (r *run) read(ctx context.Context, row sqlrepo.Shard, name string) (*Proble
 		return &Problem{Code: CodePieceMismatch, File: name, Detail: "its row has another piece CID than its file"}, nil
 	}
 
+	// The rows must list the blocks of the file exactly, in the same order.
 	i := 0
 	for node, err := range r.Repo.Nodes(ctx, row.ID) {
 		if err != nil {

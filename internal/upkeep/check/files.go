@@ -36,6 +36,7 @@ func (r *run) files(ctx context.Context) error {
 		return err
 	}
 
+	// The sample is drawn from all shards that will be visited, the upload's own and others.
 	packed += int64(len(others))
 	sample := newSample(packed, r.ReadPercent)
 	for upload, err := range r.uploads(ctx) {
@@ -50,10 +51,13 @@ func (r *run) files(ctx context.Context) error {
 	if err := r.shardsOfOthers(ctx, others, marker, sample); err != nil {
 		return err
 	}
+
+	// A check that could look at no file must not report the store as sound.
 	if packed > 0 && r.Shards == 0 && r.elsewhere {
 		return fmt.Errorf("%w: its identity is %s: say where theirs is with --store", ErrStoreUnknown, marker)
 	}
 
+	// What is left over in a store belongs to no single upload.
 	if r.Upload != nil {
 		return nil
 	}
@@ -121,6 +125,7 @@ func (r *run) shards(ctx context.Context, upload sqlrepo.Upload, marker string, 
 			return err
 		}
 
+		// The sample counts every shard, also those that are skipped.
 		read := sample.take()
 		if place == elsewhere || len(row.Digest) != len(sqlrepo.Digest{}) {
 			continue
@@ -168,6 +173,7 @@ func (r *run) file(ctx context.Context, row sqlrepo.Shard, place place, read boo
 		return err
 	}
 
+	// The row is read again: the shard may have been removed or packed again meanwhile.
 	now, err := r.Repo.Shard(ctx, row.ID)
 	if errors.Is(err, sqlrepo.ErrNotFound) {
 		return nil

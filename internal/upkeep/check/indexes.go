@@ -39,6 +39,7 @@ func (r *run) indexes(ctx context.Context, upload sqlrepo.Upload, place place) e
 			continue
 		}
 
+		// The row is read again: the index may have been removed meanwhile.
 		now, err := r.Repo.Index(ctx, row.ID)
 		if errors.Is(err, sqlrepo.ErrNotFound) || err == nil && now.State != row.State {
 			continue // it was removed meanwhile

@@ -31,6 +31,7 @@ func (r *run) others(ctx context.Context) ([]int64, error) {
 			return nil, err
 		}
 
+		// The upload's own shards are checked anyway.
 		for row, err := range r.Repo.Shards(ctx, upload.ID, sqlrepo.ShardFilter{}) {
 			if err != nil {
 				return nil, err

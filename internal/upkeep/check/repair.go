@@ -39,6 +39,7 @@ func (r *Repairer) Run(ctx context.Context) error {
 		return err
 	}
 
+	// Each round starts from the rows again, as one repair may reveal or solve other problems.
 	for range mostRounds {
 		changed, err := m.round(ctx)
 		if err != nil {
@@ -129,6 +130,7 @@ func (m *mending) round(ctx context.Context) (changed bool, err error) {
 		return false, err
 	}
 
+	// The identity of the store comes first: repairs of rows may read its files.
 	if changed, err := m.identify(ctx, run); changed || err != nil {
 		return changed, err
 	}
@@ -136,6 +138,7 @@ func (m *mending) round(ctx context.Context) (changed bool, err error) {
 		return changed, err
 	}
 
+	// The files are checked only once, since that takes long.
 	if !m.files && m.Store != nil {
 		m.files = true
 		problems, err := m.collect(run, run.files)(ctx)

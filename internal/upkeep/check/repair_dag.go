@@ -52,6 +52,7 @@ func (m *mending) mendDAG(ctx context.Context, upload sqlrepo.Upload, latest boo
 		return false, nil
 	}
 
+	// A wrong digest in a row looks like a missing block. It is ruled out before any content is given up.
 	if changed, err := m.doubt(ctx, upload.ID, problems); changed || err != nil {
 		return changed, err
 	}
@@ -60,6 +61,7 @@ func (m *mending) mendDAG(ctx context.Context, upload sqlrepo.Upload, latest boo
 		return false, err
 	}
 
+	// Only the latest upload of a source can be packed again. An older one may get lost blocks back from newer ones.
 	if !latest {
 		waits, err := m.waits(ctx, upload.ID, &d)
 		if waits || err != nil {
@@ -353,6 +355,7 @@ func (m *mending) gone(ctx context.Context, upload int64, files []Problem) error
 		return err
 	}
 
+	// Older uploads that miss the same blocks need not give them up.
 	for _, file := range files {
 		for _, digest := range slices.Concat(file.blocks, file.missed) {
 			m.restored[digest] = struct{}{}

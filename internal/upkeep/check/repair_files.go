@@ -228,6 +228,7 @@ func (m *mending) shard(ctx context.Context, id int64) (bool, error) {
 		return false, fmt.Errorf("shard %d: %w", id, err)
 	}
 
+	// A good file decides, even if the row says that the shard is not packed.
 	for _, name := range filesOf(row) {
 		found, good, err := m.good(ctx, row, name)
 		if err != nil {
@@ -290,6 +291,7 @@ func (m *mending) replace(ctx context.Context, row sqlrepo.Shard, name string, f
 		return err
 	}
 
+	// The index describes the old rows.
 	if row.Index != 0 {
 		if _, err := m.forgetIndex(ctx, row.Index); err != nil {
 			return err
@@ -314,6 +316,7 @@ func (m *mending) lose(ctx context.Context, row sqlrepo.Shard) error {
 		}
 	}
 
+	// The damaged file must not stay under a name that promises good content.
 	aside, err := m.setAside(ctx, row)
 	if err != nil {
 		return err

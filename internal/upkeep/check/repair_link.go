@@ -28,6 +28,8 @@ func (m *mending) relink(ctx context.Context, upload int64) (bool, error) {
 	if !can {
 		return m.reopen(ctx, upload)
 	}
+
+	// Linking would store blocks again that a file has and no row names.
 	if changed, err := m.compareNodes(ctx, upload); changed || err != nil {
 		return changed, err
 	}

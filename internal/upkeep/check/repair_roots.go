@@ -24,6 +24,8 @@ func (m *mending) roots(ctx context.Context, upload int64) (changed bool, err er
 	if err != nil || len(made) == 0 {
 		return false, err
 	}
+
+	// The segments do not make the recorded DAG, and so the roots made from them may be wrong.
 	if !proven {
 		return m.compareShards(ctx, row)
 	}

@@ -41,6 +41,7 @@ func (m *mending) mendRows(ctx context.Context, problems []Problem) (changed boo
 			changed = changed || did
 		}
 
+		// Problems of later groups may follow from those just repaired. The next round looks for them again.
 		if changed {
 			return true, nil
 		}
@@ -250,6 +251,7 @@ func (m *mending) again(ctx context.Context, upload int64, entries []int64, forg
 		return false, m.leaveOut(ctx, upload, entries)
 	}
 
+	// The upload will be linked again.
 	if _, err := m.compareNodes(ctx, upload); err != nil {
 		return false, err
 	}

@@ -44,6 +44,7 @@ func (m *mending) segments(ctx context.Context, entry int64) (found bool, err er
 		return false, nil
 	}
 
+	// Without a recorded root or a size, nothing can prove a choice of segments.
 	upload, file, err := m.Repo.OwnFile(ctx, entry)
 	if errors.Is(err, sqlrepo.ErrNotFound) || err == nil && (file.Known == nil || file.Size < 0) {
 		return false, nil
@@ -155,6 +156,7 @@ func (s *segmentSearch) complete(ctx context.Context, kept []sqlrepo.Segment) ([
 		missing.Shard = shard.ID
 		need := unixfs.Chunks(missing.Length)
 		for missing.Chunk = 0; missing.Chunk+need <= int64(len(taken)); missing.Chunk++ {
+			// Taken chunks belong to other files or to kept segments.
 			if slices.Contains(taken[missing.Chunk:missing.Chunk+need], true) {
 				continue
 			}

@@ -58,6 +58,7 @@ func (m *mending) salvage(ctx context.Context, row sqlrepo.Shard) (saved int, er
 		}
 	}
 
+	// The draft has no name yet. Without any block it is dropped.
 	draft, err := builder.Finish(ctx)
 	if err != nil || draft.Empty() {
 		return 0, err
@@ -89,6 +90,7 @@ func (m *mending) byNodes(ctx context.Context, row sqlrepo.Shard, name string, t
 		}
 
 		position, length := int64(node.Position), int64(node.Length)
+		// A damaged row may point anywhere.
 		if position < 0 || length < 0 || length > car.MaxDataSize || position+length > size {
 			continue
 		}
@@ -139,6 +141,7 @@ func (m *mending) adopt(ctx context.Context, row sqlrepo.Shard, draft *shard.Dra
 		row.Kind = sqlrepo.DAGShard
 	}
 
+	// Two files can't have one name.
 	if string(row.Digest) == string(damaged.Digest) {
 		if err := m.makeWay(ctx, damaged); err != nil {
 			return err

@@ -228,6 +228,7 @@ func (r *storeRun) compare(ctx context.Context, blob store.Committed, digest [32
 		return nil
 	}
 
+	// The blob may have been stored since the rows were read.
 	named, err := r.isNamed(ctx, blob.Name, digest)
 	if err != nil || named {
 		return err

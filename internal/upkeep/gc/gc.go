@@ -128,6 +128,7 @@ func (c *Collector) Collect(ctx context.Context, space int64) (s Summary, err er
 		return s, err
 	}
 
+	// All removals of the space are claimed first: they are done together, since the needs are the same for all.
 	var claimed []*removal
 	defer func() {
 		for _, r := range claimed {
@@ -156,6 +157,7 @@ func (c *Collector) collect(ctx context.Context, space int64, claimed []*removal
 			return err
 		}
 	}
+
 	// Others may seal shards while the uploads are walked, but fewer each time.
 	if err := untilUnchanged(ctx, func() error { return c.condemn(ctx, needs, claimed) }); err != nil {
 		return err

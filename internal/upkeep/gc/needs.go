@@ -133,6 +133,7 @@ func (n *needs) addUpload(ctx context.Context, upload sqlrepo.Upload) error {
 
 // explain distinguishes damage from an upload whose rows have changed while they were read.
 func (n *needs) explain(ctx context.Context, upload sqlrepo.Upload, failure error) error {
+	// Rows that changed during the walk may look damaged. The state of the upload shows the difference.
 	now, err := n.collector.Repo.Upload(ctx, upload.ID)
 	switch {
 	case ctx.Err() != nil:
@@ -159,6 +160,8 @@ func (n *needs) addDAG(ctx context.Context, upload sqlrepo.Upload) error {
 		}
 		return nil
 	})
+
+	// If the rows make another DAG than the recorded one, blocks of the recorded one may be missing from the needs.
 	if err == nil && !root.Equals(upload.RootCID.Cid) {
 		err = fmt.Errorf("%w: its rows make the root %s, not %s", link.ErrInconsistent, root, upload.RootCID)
 	}

@@ -97,6 +97,7 @@ func (r *removal) removeEntries(needs *needs) error {
 			return err
 		}
 
+		// The shards with segments of shared entries are needed as well: they hold the digests of the chunks.
 		r.keptEntries += int64(len(shared))
 		if err := needs.addSegments(r.ctx, shared); err != nil {
 			return err
@@ -141,6 +142,8 @@ func (r *removal) removeCondemned() error {
 		if err != nil || len(shards) == 0 {
 			return err
 		}
+
+		// The rows go last. If the process ends in between, the next one finds the files by them.
 		if err := r.removeFiles(shards); err != nil {
 			return err
 		}
@@ -165,6 +168,7 @@ func (r *removal) condemn(view *sqlrepo.SpaceView, needed map[int64]struct{}) er
 		return err
 	}
 
+	// condemn may be called again after the space has changed. Each call counts from zero.
 	r.keptShards = 0
 	for shard, err := range r.Repo.Shards(r.ctx, r.stage.Upload.ID, sqlrepo.ShardFilter{}) {
 		if err != nil {

@@ -119,6 +119,7 @@ func (c *Collector) straysOf(ctx context.Context, kind kind, files store.Store, 
 			continue
 		}
 
+		// A damaged file has no row: a repair has set it aside.
 		if damaged {
 			if bin != nil {
 				err = files.Remove(ctx, file.Name)

@@ -66,6 +66,7 @@ func (c *Copier) Run(ctx context.Context) error {
 		return fmt.Errorf("%w: %d blobs were not copied; the copy has no identity before it has them all", ErrDiffers, failed)
 	}
 
+	// The identity comes last: a store with an identity counts as complete.
 	marker, err := c.To.Marker(ctx)
 	if err != nil || marker == identity {
 		return err
@@ -247,6 +248,8 @@ func (c *Copier) transport(ctx context.Context, owner string, blob store.Committ
 	if _, err := io.Copy(io.MultiWriter(out, hash), counted); err != nil {
 		return fmt.Errorf("copy %s: %w", blob.Name, err)
 	}
+
+	// The digest is compared before the blob gets its name.
 	if [sha256.Size]byte(hash.Sum(nil)) != digest {
 		return fmt.Errorf("%w: the source has other bytes", ErrDiffers)
 	}
