@@ -135,7 +135,7 @@ func sweepOne(dir string) error {
 		return nil
 	case err != nil:
 		return err
-	case held == 0: // a process that is just making it makes it again
+	case held == 0: // if a process is just making it, it tries again
 		return ignoreGone(os.Remove(dir))
 	}
 

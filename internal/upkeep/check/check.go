@@ -175,6 +175,7 @@ func (r *run) rows(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+
 		note := sqlrepo.NoteFlaw(flaw.Code)
 		if !note {
 			r.flawed[flaw.Upload] = true

@@ -32,7 +32,7 @@ func (r *run) dags(ctx context.Context) error {
 func (r *run) dag(ctx context.Context, upload sqlrepo.Upload) error {
 	space, err := r.Repo.SpaceOf(ctx, upload.ID)
 	if errors.Is(err, sqlrepo.ErrNotFound) && r.flawed[upload.ID] {
-		return nil // its source is not there
+		return nil // its source is missing, which was reported
 	}
 	if err != nil {
 		return err

@@ -63,7 +63,7 @@ func readShard(ctx context.Context, files opener, name string, pieces bool) (fou
 	if _, err := io.Copy(io.Discard, in); err != nil {
 		return found, fmt.Errorf("read %s: %w", name, err)
 	}
-	if source.failed != nil { // what failed once says nothing about the file, even if it went well later
+	if source.failed != nil { // a failed read proves nothing about the file
 		return found, fmt.Errorf("read %s: %w", name, source.failed)
 	}
 

@@ -27,6 +27,7 @@ func (m *mending) mendDAGs(ctx context.Context, run *run) (changed bool, err err
 			if latest != wanted {
 				continue
 			}
+
 			problems, err := m.collect(run, func(ctx context.Context) error { return run.dag(ctx, upload) })(ctx)
 			if err != nil {
 				return changed, err
@@ -109,6 +110,7 @@ func (m *mending) sharedNodes(ctx context.Context, d *damage, problems []Problem
 		if p.Code != CodeBlockMissing || len(p.blocks) > 0 {
 			continue
 		}
+
 		origin, err := m.Repo.OriginOf(ctx, p.Entry)
 		if err != nil {
 			return err
@@ -117,6 +119,7 @@ func (m *mending) sharedNodes(ctx context.Context, d *damage, problems []Problem
 			d.nodes = true
 			continue
 		}
+
 		owner, err := m.Repo.UploadOf(ctx, origin)
 		if err != nil {
 			return err

@@ -170,6 +170,7 @@ func (m *mending) hasFile(ctx context.Context, upload int64) (bool, error) {
 		if err != nil {
 			return false, err
 		}
+
 		if len(row.Digest) != len(sqlrepo.Digest{}) {
 			continue
 		}

@@ -53,6 +53,7 @@ func (m *mending) rootsOf(ctx context.Context, upload sqlrepo.Upload) (made []sq
 		})
 		return nil
 	}}
+
 	root, err := walker.Walk(ctx, upload, func([]reach.Block) error { return nil })
 	if errors.Is(err, link.ErrInconsistent) || errors.Is(err, link.ErrNoRoot) {
 		return nil, false, nil

@@ -38,7 +38,7 @@ func (m *mending) segments(ctx context.Context, entry int64) (found bool, err er
 		return false, err
 	}
 	if m.found[entry] {
-		return true, nil // for another problem of this round
+		return true, nil // found for another problem of this round
 	}
 	if m.foundBefore[entry] {
 		return false, nil
@@ -92,9 +92,10 @@ func (m *mending) newSearch(ctx context.Context, upload int64, file sqlrepo.Link
 	if err != nil {
 		return nil, err
 	}
+
 	s := &segmentSearch{mending: m, file: file, digests: link.NewDigestCache(m.Repo)}
 	if s.profile, err = unixfs.ParseProfile(row.Profile); err != nil {
-		return s, nil // its shards are not looked at
+		return s, nil // without a profile, its shards are not searched
 	}
 
 	// Only settled shards have chunks at known places.

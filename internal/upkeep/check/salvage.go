@@ -23,7 +23,7 @@ import (
 func (m *mending) salvage(ctx context.Context, row sqlrepo.Shard) (saved int, err error) {
 	var names []string
 	for _, name := range filesOf(row) {
-		for _, name := range []string{name, store.Aside(name)} { // where an interrupted repair may have put it
+		for _, name := range []string{name, store.Aside(name)} { // an interrupted repair may have set it aside
 			has, err := m.has(ctx, name)
 			if err != nil {
 				return 0, err

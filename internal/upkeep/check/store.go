@@ -184,7 +184,7 @@ func (r *storeRun) listed(ctx context.Context) error {
 			err = r.blob(ctx, blob, reading)
 		}
 		if err != nil {
-			return cmp.Or(reading.Wait(), err) // what failed to be read ends the listing
+			return cmp.Or(reading.Wait(), err) // a failed read ends the listing
 		}
 	}
 	return reading.Wait()

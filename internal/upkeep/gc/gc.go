@@ -250,6 +250,7 @@ func (c *Collector) condemn(ctx context.Context, needs *needs, claimed []*remova
 	if err != nil {
 		return err
 	}
+
 	c.Log.Info("look which shards others need", "space", needs.space, "uploads", len(view.Uploads))
 	if err := needs.update(ctx, view.Uploads); err != nil {
 		return err

@@ -176,6 +176,7 @@ func (n *needs) addShared(ctx context.Context, upload sqlrepo.Upload) error {
 	if n.shared[upload.ID] == now {
 		return nil
 	}
+
 	profile, err := unixfs.ParseProfile(upload.Profile)
 	if err != nil {
 		return err

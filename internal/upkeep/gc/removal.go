@@ -57,6 +57,7 @@ func (r *removal) stop(ctx context.Context) error {
 	// The lease is given back even if ctx has ended.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
+
 	gone, err := r.Repo.FinishRemoval(ctx, r.stage)
 	if gone {
 		r.sum.Uploads++

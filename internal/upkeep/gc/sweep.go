@@ -113,6 +113,7 @@ func (c *Collector) straysOf(ctx context.Context, kind kind, files store.Store, 
 		if err != nil {
 			return err
 		}
+
 		name, damaged := store.CutAside(file.Name)
 		digest, ok := kind.parse(name)
 		if !ok {
