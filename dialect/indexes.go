@@ -41,7 +41,7 @@ func (db *DB) indexesOf(ctx context.Context, tx *Tx, table string) (indexes []in
 	if err != nil {
 		return nil, err
 	}
-	err = sqlx.StructScan(rows, &indexes) // which closes them
+	err = sqlx.StructScan(rows, &indexes) // closes rows
 	return indexes, err
 }
 

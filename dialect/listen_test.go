@@ -128,6 +128,7 @@ func TestPostgresForgetsWhoListened(t *testing.T) {
 	if n := dialecttest.Get[int](t, l.other, "SELECT COUNT(*)"+listeningSessions); n != 1 {
 		t.Errorf("%d sessions listen", n)
 	}
+
 	l.end()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		if dialecttest.Get[int](t, l.other, "SELECT COUNT(*)"+listeningSessions) == 0 {
@@ -153,10 +154,12 @@ func TestPostgresHearsOnlyOthersInItsSchema(t *testing.T) {
 	if err := elsewhere.Notify(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+
 	l.tell(l.db)
 	if heard := l.quiet(); heard != 0 {
 		t.Errorf("woken %d times", heard)
 	}
+
 	for range 3 {
 		l.tell(l.other)
 	}

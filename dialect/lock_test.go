@@ -32,6 +32,7 @@ func TestLockAllExcludes(t *testing.T) {
 			dialecttest.Release(t, lock)
 			dialecttest.Release(t, dialecttest.MustLock(t, second))
 		}
+
 		if used := first.Writer.Stats().InUse + second.Writer.Stats().InUse; used != 0 {
 			t.Errorf("%d connections are still in use", used)
 		}
@@ -127,6 +128,7 @@ func TestManyUseButOneHasAll(t *testing.T) {
 		dialecttest.Release(t, first)
 		dialecttest.RequireLocked(t, db)
 		dialecttest.Release(t, second)
+
 		all := dialecttest.MustLock(t, other)
 		if lock, err := db.LockUse(t.Context()); !errors.Is(err, dialect.ErrLocked) {
 			t.Errorf("in use beside all: %v, %v", lock, err)
@@ -156,6 +158,7 @@ func TestALostLockEndsItsWork(t *testing.T) {
 	dialecttest.Execute(t, first, "CREATE TABLE rows (n BIGINT PRIMARY KEY)")
 	lock := dialecttest.MustLock(t, first)
 	defer dialecttest.Release(t, lock)
+
 	ctx := lock.Watch(t.Context())
 	insert := func(db *dialect.DB, n int) error {
 		return dialecttest.InTx(t.Context(), db, func(tx *dialect.Tx) error {
@@ -173,6 +176,7 @@ func TestALostLockEndsItsWork(t *testing.T) {
 	if err := insert(first, 2); err == nil {
 		t.Error("a transaction was committed without its lock")
 	}
+
 	select {
 	case <-ctx.Done():
 	case <-time.After(20 * time.Second):
@@ -181,12 +185,14 @@ func TestALostLockEndsItsWork(t *testing.T) {
 	if err := insert(first, 3); !errors.Is(err, dialect.ErrLockLost) {
 		t.Errorf("without the lock: %v", err)
 	}
+
 	if cause := context.Cause(ctx); !errors.Is(cause, dialect.ErrLockLost) {
 		t.Errorf("the work ended by %v", cause)
 	}
 	if err := first.Prove(t.Context(), first.Writer); !errors.Is(err, dialect.ErrLockLost) {
 		t.Errorf("proved: %v", err)
 	}
+
 	if err := insert(second, 4); err != nil {
 		t.Error(err)
 	}
@@ -209,6 +215,7 @@ func TestALateCommitKeepsTheLock(t *testing.T) {
 				if err := tx.Flush(t.Context()); err != nil {
 					return err
 				}
+
 				dialecttest.Execute(t, second, fmt.Sprintf("SELECT pg_terminate_backend(%d, 10000)", lockSessions(t, second)[0]))
 				dialecttest.RequireLocked(t, second)
 				return nil
@@ -216,6 +223,7 @@ func TestALateCommitKeepsTheLock(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
+
 			dialecttest.Release(t, lock) // a shared one may have been taken again
 			dialecttest.Release(t, dialecttest.MustLockSoon(t, second))
 		})
@@ -232,6 +240,7 @@ func TestASharedLockTakenAgain(t *testing.T) {
 			db.Mark = func(context.Context, sqlx.QueryerContext) (int64, error) { return mark.Load(), nil }
 			use := dialecttest.MustUse(t, db)
 			defer dialecttest.Release(t, use)
+
 			ctx := use.Watch(t.Context())
 			if locked {
 				mark.Add(1)
@@ -242,6 +251,7 @@ func TestASharedLockTakenAgain(t *testing.T) {
 			if err := dialecttest.InTx(t.Context(), db, flush); err == nil {
 				t.Error("a transaction was begun without the lock")
 			}
+
 			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 				err := dialecttest.InTx(t.Context(), db, flush)
 				if locked && errors.Is(err, dialect.ErrLockLost) && errors.Is(context.Cause(ctx), dialect.ErrLockLost) {
@@ -254,6 +264,7 @@ func TestASharedLockTakenAgain(t *testing.T) {
 					t.Fatalf("the lock: %v", err)
 				}
 			}
+
 			if !locked && ctx.Err() != nil {
 				t.Errorf("the work ended by %v", context.Cause(ctx))
 			}

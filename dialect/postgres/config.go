@@ -58,7 +58,7 @@ func newConfig(s dialect.Settings) (*pgx.ConnConfig, error) {
 	}
 
 	if options.TransactionPooler && config.DefaultQueryExecMode == pgx.QueryExecModeSimpleProtocol {
-		config.RuntimeParams["standard_conforming_strings"] = "on" // the driver writes values into statements by it
+		config.RuntimeParams["standard_conforming_strings"] = "on" // the driver relies on it to write values into statements
 	}
 	return config, nil
 }

@@ -58,7 +58,7 @@ func readTables(ctx context.Context, db *dialect.DB, info *dialect.Info) error {
 	for _, t := range tables {
 		table := dialect.TableInfo{Name: t.Name, Bytes: t.Bytes, Rows: t.Rows, Estimated: true}
 		if t.Rows == 0 && t.Pages > 0 {
-			table.Rows = -1 // never analyzed, as servers before 14 say it
+			table.Rows = -1 // servers before 14 report 0 for a table never analyzed
 		}
 		if t.Pages <= fewPages {
 			table.Estimated = false

@@ -52,7 +52,7 @@ func listen(ctx context.Context, db *dialect.DB, wake func()) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = dialect.Drop(conn) }() // a wait that was broken off leaves it in no state for others
+	defer func() { _ = dialect.Drop(conn) }() // after an interrupted wait it is of no use to others
 
 	var schema string
 	if err := conn.GetContext(ctx, &schema, "SELECT current_schema()"); err != nil {

@@ -88,7 +88,7 @@ func pinSession(ctx context.Context, conn *pgx.Conn, s dialect.Settings) error {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	results, err := conn.PgConn().Exec(limited, sessionPins(conn.Config())).ReadAll()
-	for isCancelled(err) && limited.Err() == nil { // the timeout that it is to set may be over on a busy server
+	for isCancelled(err) && limited.Err() == nil { // on a busy server, an old timeout may end the statement that sets it
 		results, err = conn.PgConn().Exec(limited, sessionPins(conn.Config())).ReadAll()
 	}
 

@@ -46,6 +46,7 @@ func TestSettingsOfADatabaseAreOverruled(t *testing.T) {
 				if err := dialecttest.InsertBulk(t.Context(), db, rows); err != nil {
 					t.Fatal(err)
 				}
+
 				dialecttest.RequireBulk(t, db, rows)
 				err := dialecttest.InTx(t.Context(), db, func(tx *dialect.Tx) error {
 					var isolation string
@@ -93,6 +94,7 @@ func TestAPoolWithoutASessionIsTold(t *testing.T) {
 		defer dialecttest.Release(t, lock)
 		_, err = db.Begin(t.Context())
 	}
+
 	dialecttest.RequireClass(t, db, err, dialect.Unusable)
 	var advised *dialect.Advised
 	if !errors.As(err, &advised) || !strings.Contains(err.Error(), "repo.connect_timeout") ||
@@ -125,6 +127,7 @@ func TestFailedConnections(t *testing.T) {
 			if err == nil {
 				t.Fatal("it was opened", db.Close())
 			}
+
 			var advised *dialect.Advised
 			if !errors.As(err, &advised) || !strings.Contains(advised.Advice(), tt.advice) {
 				t.Errorf("%v doesn't advise: %s", err, tt.advice)

@@ -50,6 +50,7 @@ func TestStatementsThroughPooler(t *testing.T) {
 			if err := dialecttest.InsertBulk(t.Context(), db, dialecttest.BulkRows(1000)); err != nil {
 				t.Fatal(err)
 			}
+
 			var group sync.WaitGroup
 			for worker := range 8 {
 				group.Go(func() {
@@ -77,6 +78,7 @@ func mix(t *testing.T, db *dialect.DB, worker int) error {
 		if n != 3 {
 			return fmt.Errorf("%d rows", n)
 		}
+
 		err := dialecttest.InTx(t.Context(), db, func(tx *dialect.Tx) error {
 			const update = "UPDATE bulk SET text = $1, data = $2 WHERE n = $3"
 			_, err := tx.ExecContext(t.Context(), update, "changed", []byte{0, 1}, firstKey+worker)
@@ -129,6 +131,7 @@ func TestAPoolerThatIsNotToldOfIsFoundOut(t *testing.T) {
 		!strings.Contains(err.Error(), "repo.pooler") {
 		t.Errorf("got %v", err)
 	}
+
 	var locks int
 	err := dialecttest.Open(t, dialect.Settings{URL: dialect.Secret(direct)}).Reader.GetContext(t.Context(), &locks,
 		"SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory'")
@@ -156,6 +159,7 @@ func TestAllIsLockedThroughAPooler(t *testing.T) {
 	if err := insert(other); err != nil {
 		t.Fatal(err)
 	}
+
 	all := dialecttest.MustLock(t, db)
 	if err := insert(db); err != nil {
 		t.Errorf("whoever has all: %v", err)
@@ -163,6 +167,7 @@ func TestAllIsLockedThroughAPooler(t *testing.T) {
 	if err := insert(other); !errors.Is(err, dialect.ErrLockLost) {
 		t.Errorf("another process: %v", err)
 	}
+
 	if _, err := around.LockUse(t.Context()); !errors.Is(err, dialect.ErrLocked) {
 		t.Errorf("a process that goes around the pooler: %v", err)
 	}
@@ -176,6 +181,7 @@ func TestAllIsLockedThroughAPooler(t *testing.T) {
 	if _, err := db.LockAll(t.Context()); !errors.Is(err, dialect.ErrLocked) {
 		t.Errorf("all beside a process that goes around the pooler: %v", err)
 	}
+
 	dialecttest.Release(t, byItself)
 	again := dialecttest.MustUse(t, other)
 	if err := insert(other); err != nil {
@@ -191,12 +197,14 @@ func TestALockThroughAPoolerIsLost(t *testing.T) {
 	dialecttest.Execute(t, db, "CREATE TABLE t (n BIGINT)")
 	all := dialecttest.MustLock(t, db)
 	ctx := all.Watch(t.Context())
+
 	around := dialecttest.Open(t, dialect.Settings{URL: dialect.Secret(direct)})
 	dialecttest.Execute(t, around, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
 	err := dialecttest.InTx(t.Context(), db, func(tx *dialect.Tx) error {
 		_, err := tx.ExecContext(t.Context(), "INSERT INTO t VALUES (1)")
 		return err
 	})
+
 	<-ctx.Done()
 	if cause := context.Cause(ctx); !errors.Is(cause, dialect.ErrLockLost) {
 		t.Errorf("the work ended for %v", cause)

@@ -70,7 +70,7 @@ func (c *watchedConn) look(ctx context.Context) {
 	for ctx.Err() == nil {
 		silent := time.Since(time.Unix(0, c.moved.Load())) >= c.limit
 		if ask := c.atWork.Load(); silent && ask != nil && !(*ask)(ctx) && ctx.Err() == nil {
-			_ = c.Close() // which ends the reads and writes that wait
+			_ = c.Close() // this ends waiting reads and writes
 			return
 		}
 		select {
@@ -132,7 +132,7 @@ func atWork(ctx context.Context, config *pgx.ConnConfig, session uint32, pooled 
 	defer func() { _ = conn.Close(ctx) }()
 	if pooled {
 		err := conn.QueryRow(ctx, "SELECT true").Scan(&busy)
-		return err == nil || pgconn.Timeout(err) // the pooler, which is there, has no session left
+		return err == nil || pgconn.Timeout(err) // the pooler is there, but has no session left
 	}
 	return conn.QueryRow(ctx, sessionAtWork, int64(session)).Scan(&busy) == nil && busy
 }

@@ -52,6 +52,7 @@ func requireAdvice(t *testing.T, settings dialect.Settings, want string) {
 	if err == nil {
 		t.Fatalf("it was opened: %s", errors.Join(db.Close()))
 	}
+
 	text := err.Error()
 	if advised := (*dialect.Advised)(nil); errors.As(err, &advised) {
 		text += "; " + advised.Advice()
@@ -151,6 +152,7 @@ func TestCertificateFilesAreChecked(t *testing.T) {
 	otherKey, text := save(t, "other.key", other.Key), save(t, "text", []byte("hunter2"))
 	missing := filepath.Join(t.TempDir(), "missing")
 	const noPair = "repo.sslcert and repo.sslkey are no certificate and its key"
+
 	for _, tt := range []struct {
 		server postgres.Options
 		want   string
@@ -170,6 +172,7 @@ func TestCertificateFilesAreChecked(t *testing.T) {
 			t.Errorf("%v is no ErrSettings", err)
 		}
 	}
+
 	_, err := dialect.Open(t.Context(), dialect.Settings{URL: dialect.Secret("host=h sslrootcert=" + missing)})
 	if !errors.Is(err, dialect.ErrSettings) || !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), missing) {
 		t.Errorf("a file that the URL names: %v", err)

@@ -66,7 +66,7 @@ func (Engine) CopyPages(ctx context.Context, conn *sqlx.Conn, file string) error
 		}
 
 		if err != nil {
-			_ = pages.Finish() // the earlier error is the one to return
+			_ = pages.Finish() // the earlier error is returned
 		} else {
 			err = pages.Finish()
 		}

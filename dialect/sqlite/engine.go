@@ -136,7 +136,7 @@ func openPool(ctx context.Context, file string, s dialect.Settings, conns int, l
 	}, extra...)}
 	query["_pragma"] = append(query["_pragma"], temporaryBeside(file)...)
 	if s.Existing {
-		query.Set("mode", "rw") // a file that is gone by now is not made
+		query.Set("mode", "rw") // a file that has vanished is not made again
 	}
 
 	db, err := sqlx.Open(driverName, location(file, query))

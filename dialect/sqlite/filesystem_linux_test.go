@@ -30,6 +30,7 @@ func TestSharedFilesystemsAreKnown(t *testing.T) {
 			t.Errorf("%#x is %q, shared: %t", magic, name, shared)
 		}
 	}
+
 	for magic, want := range map[uint32]string{0xef53: "ext4", 0x58465342: "XFS", 0x01021994: "tmpfs", 0x12345: ""} {
 		if name, shared := filesystemNamed(magic); name != want || shared {
 			t.Errorf("%#x is %q, shared: %t", magic, name, shared)

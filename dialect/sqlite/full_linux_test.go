@@ -45,10 +45,12 @@ func TestTemporaryFilesAreBesideTheDatabase(t *testing.T) {
 			"CREATE TABLE sorted AS SELECT data FROM many ORDER BY substr(data, 2)", "VACUUM")
 		return
 	}
+
 	dir := filepath.Join(t.TempDir(), "with 'quotes'")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
+
 	small := tiny(t, 64<<10)
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTemporaryFilesAreBesideTheDatabase$")
 	child.Env = append(os.Environ(), envSort+"="+filepath.Join(dir, "guppy.db"), "TMPDIR="+small, "SQLITE_TMPDIR="+small)

@@ -65,6 +65,7 @@ func TestTheLogStaysShortWhileReadersTakeTurns(t *testing.T) {
 	begun := make(chan struct{})
 	reading.Go(func() { takeTurns(ctx, t, db, begun) })
 	<-begun
+
 	largest := grow(t, db, file)
 	cancel()
 	reading.Wait()
@@ -87,11 +88,13 @@ func takeTurns(ctx context.Context, t *testing.T, db *dialect.DB, begun chan<- s
 			t.Error(err)
 			break
 		}
+
 		if before == nil {
 			close(begun)
 		} else if err := before.Rollback(); err != nil {
 			t.Error(err)
 		}
+
 		before = tx
 		select {
 		case <-ctx.Done():
@@ -110,10 +113,12 @@ func TestTheLogShrinksAfterALongReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var before, after []byte
 	if err := tx.Get(&before, "SELECT v FROM wide"); err != nil {
 		t.Fatal(err)
 	}
+
 	if largest := grow(t, db, file); largest < 220<<20 {
 		t.Errorf("the reader was no hindrance: the log has %d MiB", largest>>20)
 	}
@@ -123,6 +128,7 @@ func TestTheLogShrinksAfterALongReader(t *testing.T) {
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}
+
 	for n := range 4 {
 		change(t, db, n)
 	}

@@ -63,7 +63,7 @@ func readShard(ctx context.Context, files opener, name string, pieces bool) (fou
 	if _, err := io.Copy(io.Discard, in); err != nil {
 		return found, fmt.Errorf("read %s: %w", name, err)
 	}
-	if source.failed != nil { // a failed read proves nothing about the file
+	if source.failed != nil { // even if later reads succeeded, the bytes may be wrong
 		return found, fmt.Errorf("read %s: %w", name, source.failed)
 	}
 

@@ -59,7 +59,7 @@ func (r *run) holders(ctx context.Context, upload sqlrepo.Upload, found map[int6
 		}
 
 		within := sqlrepo.Scope{Space: space, Store: upload.Store}
-		if upload.Store == store.NoneIdentity { // others may hold its own blocks too, but it does not need them for those
+		if upload.Store == store.NoneIdentity { // it does not need other holders of its own blocks
 			own, err := r.Repo.HeldAt(ctx, sqlrepo.Scope{Space: space, Upload: upload.ID}, 0, digests)
 			if err != nil {
 				return err
