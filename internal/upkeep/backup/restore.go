@@ -56,6 +56,7 @@ func Open(ctx context.Context, path, dir string) (*Archive, error) {
 		return openCopy(ctx, path, dir, status)
 	}
 
+	// The schema is the present one: the backup can be read in place.
 	db, err := dialect.Open(ctx, at)
 	if err != nil {
 		return nil, err

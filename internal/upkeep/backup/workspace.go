@@ -164,6 +164,7 @@ func contents(dir string) (held int, ours bool, err error) {
 			return 0, false, err
 		}
 
+		// Any other file means that the directory is not a workspace.
 		isLock := entry.Name() == lockFile && info.Size() == 0
 		if !isLock && !strings.HasPrefix(entry.Name(), workFile) {
 			return 0, false, nil

@@ -73,6 +73,8 @@ func (r *run) marker(ctx context.Context) (string, error) {
 	if err != nil && !errors.Is(err, store.ErrDamagedMarker) || marker != "" {
 		return marker, err
 	}
+
+	// A lost identity is a problem only if uploads use a store.
 	known, used, lookErr := r.storeOf(ctx)
 	if lookErr != nil || !used {
 		return "", lookErr
@@ -225,6 +227,7 @@ func (r *run) lookAtNone(ctx context.Context, row sqlrepo.Shard, read bool) (*Pr
 		return nil, nil
 	}
 
+	// Only a shard that is made again counts as checked.
 	r.Shards++
 	problem, err := r.sampled(ctx, row, name)
 	if errors.Is(err, remake.ErrLost) {
@@ -321,6 +324,7 @@ func (r *run) strays(ctx context.Context) error {
 		return err
 	}
 
+	// Only the strays are kept in memory: a store may have many files.
 	var strays []string
 	for file, err := range r.Store.Committed(ctx) {
 		if err != nil {

@@ -72,6 +72,8 @@ func (r *run) holders(ctx context.Context, upload sqlrepo.Upload, found map[int6
 		}
 		return r.Repo.Holders(ctx, within, digests, found)
 	})
+
+	// The walk through the DAG reports rows that contradict each other.
 	if errors.Is(err, link.ErrInconsistent) || errors.Is(err, link.ErrNoRoot) || len(r.flawed) > 0 &&
 		blamesRows(ctx, err) {
 		return nil
@@ -92,6 +94,7 @@ func (r *run) shardsOfOthers(ctx context.Context, keys []int64, marker string, s
 			return err
 		}
 
+		// Many shards belong to the same few uploads.
 		place, known := places[row.Upload]
 		if !known {
 			owner, err := r.Repo.Upload(ctx, row.Upload)

@@ -24,6 +24,8 @@ func (m *mending) mendDAGs(ctx context.Context, run *run) (changed bool, err err
 			if err != nil {
 				return changed, err
 			}
+
+			// The other pass handles this upload.
 			if latest != wanted {
 				continue
 			}
@@ -115,6 +117,8 @@ func (m *mending) sharedNodes(ctx context.Context, d *damage, problems []Problem
 		if err != nil {
 			return err
 		}
+
+		// Without an origin, the file is the upload's own.
 		if origin == p.Entry {
 			d.nodes = true
 			continue
@@ -171,6 +175,8 @@ func (m *mending) unfinished(ctx context.Context) (spaces map[int64]bool, err er
 		if state == sqlrepo.Complete || state == sqlrepo.Incomplete || state == sqlrepo.Removed {
 			continue
 		}
+
+		// guppy upload only continues the latest upload of a source.
 		latest, err := m.Repo.IsLatest(ctx, key)
 		if err != nil {
 			return nil, err
@@ -236,6 +242,7 @@ func (m *mending) doubt(ctx context.Context, upload int64, problems []Problem) (
 		return changed, err
 	}
 
+	// The search for similar digests reads many rows. One search for each upload is enough.
 	m.suspected[upload] = true
 	space, err := m.Repo.SpaceOf(ctx, upload)
 	if err != nil {
@@ -280,6 +287,7 @@ func (m *mending) compareNodes(ctx context.Context, upload int64) (changed bool,
 			continue
 		}
 
+		// Blocks may be in the shards of any upload of the space.
 		did, err := m.compareNodesOf(ctx, key)
 		if err != nil {
 			return changed, err
@@ -332,6 +340,8 @@ func (m *mending) compareOne(ctx context.Context, id int64) (changed bool, err e
 	if err != nil {
 		return false, err
 	}
+
+	// A shard that is right need not be read again.
 	if problem == nil {
 		m.read[id] = true
 		return false, nil

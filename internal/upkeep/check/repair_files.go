@@ -105,6 +105,8 @@ func (m *mending) mark(ctx context.Context, run *run) error {
 	if err != nil {
 		return err
 	}
+
+	// An identity in the wrong store would make all of its missing files count as lost.
 	found, err := m.owners(ctx, run)
 	if err != nil {
 		return err
@@ -166,6 +168,7 @@ func (m *mending) hasFile(ctx context.Context, upload int64) (bool, error) {
 		}
 	}
 
+	// An upload may have indexes in the store even if its shards are lost.
 	for row, err := range m.Repo.Indexes(ctx, sqlrepo.IndexFilter{Upload: &upload}) {
 		if err != nil {
 			return false, err

@@ -215,6 +215,7 @@ func (s *segmentSearch) taken(ctx context.Context, shard sqlrepo.Shard, kept []s
 		}
 	}
 
+	// The file's own segments count only as far as they are kept.
 	for _, segment := range kept {
 		if segment.Shard == shard.ID {
 			take(segment)

@@ -160,6 +160,8 @@ func (r *storeRun) expect(ctx context.Context, marker string) error {
 		if err != nil {
 			return err
 		}
+
+		// A store without an identity may be that of any upload.
 		if upload.Store == marker || marker == "" && upload.Store != store.NoneIdentity {
 			r.uploads = append(r.uploads, key)
 		}

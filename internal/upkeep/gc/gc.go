@@ -246,6 +246,7 @@ func (c *Collector) condemn(ctx context.Context, needs *needs, claimed []*remova
 		return nil
 	}
 
+	// The walk takes long. It is only done if shards wait for it.
 	view, err := c.Repo.ViewSpace(ctx, needs.space)
 	if err != nil {
 		return err

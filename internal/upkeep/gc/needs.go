@@ -184,6 +184,7 @@ func (n *needs) addShared(ctx context.Context, upload sqlrepo.Upload) error {
 
 	digests := link.NewDigestCache(n.collector.Repo)
 	entries := n.collector.Repo.Contents(ctx, upload.ID, sqlrepo.Ready, sqlrepo.Rescanned, sqlrepo.Unreachable)
+	// Entries without an origin have their chunks in shards of the upload itself: see addSealed.
 	for entry, err := range entries {
 		if err == nil && entry.Origin != 0 {
 			err = n.addFile(ctx, profile.NewFile(entry.Size, n.node(ctx)), entry.Segments, digests)

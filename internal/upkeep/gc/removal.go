@@ -239,6 +239,7 @@ func (r *removal) removeFiles(shards []sqlrepo.Shard) error {
 		}
 	}
 
+	// Files that other rows name are not removed.
 	removed, err := bin.Remove(r.ctx, names)
 	for _, name := range removed {
 		r.sum.Files++

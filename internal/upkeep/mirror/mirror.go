@@ -138,9 +138,10 @@ func (c *Copier) blobs(ctx context.Context) error {
 			if !errors.Is(err, ErrDiffers) {
 				return err
 			}
+
+			// A damaged blob does not end the copy: the others are copied all the same.
 			telling.Lock()
 			defer telling.Unlock()
-
 			c.Progress.Failed.Add(1)
 			c.Failed(blob.Name, err)
 			return nil
@@ -166,6 +167,7 @@ func (c *Copier) sources(ctx context.Context) iter.Seq2[store.Committed, error] 
 		}
 
 		for _, blob := range trashed {
+			// The removal may end meanwhile.
 			size, err := c.From.Size(ctx, blob.Name)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
