@@ -60,7 +60,7 @@ func newAttempts(err error) *attempts {
 // leaves returns the errors that were joined somewhere below an error.
 func leaves(err error) []error {
 	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
-		joined, ok := inner.(interface{ Unwrap() []error }) //nolint:errorlint // only this error itself is taken apart
+		joined, ok := inner.(interface{ Unwrap() []error }) //nolint:errorlint // it is this very error that is taken apart
 		if !ok {
 			continue
 		}

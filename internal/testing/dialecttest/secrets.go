@@ -40,7 +40,7 @@ func Chain(err error) (all []any) {
 	}
 
 	all = append(all, err)
-	switch wrapper := err.(type) { //nolint:errorlint // it walks the chain on its own
+	switch wrapper := err.(type) { //nolint:errorlint // it walks the chain itself
 	case interface{ Unwrap() error }:
 		all = append(all, Chain(wrapper.Unwrap())...)
 	case interface{ Unwrap() []error }:

@@ -17,7 +17,7 @@ import (
 // removal is the removal of one upload, under a lease. Its context ends when the lease is lost.
 type removal struct {
 	*Collector
-	ctx     context.Context //nolint:containedctx // bounds the work under the lease
+	ctx     context.Context //nolint:containedctx // that of the work under the lease
 	cancel  context.CancelCauseFunc
 	stage   sqlrepo.Stage
 	stopped chan struct{}
