@@ -13,8 +13,8 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// copyRows streams the rows with COPY, over the connection that the transaction holds. They go as text, for which
-// nobody has to ask the server for the types of the columns first:
+// copyRows streams the rows with COPY, over the connection that the transaction holds. They go as text: then there is
+// no need to ask the server for the types of the columns first:
 // https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.2
 func copyRows(ctx context.Context, tx *dialect.Tx, table string, columns []string, n int,
 	row func(i int) []any) error {

@@ -160,7 +160,7 @@ func (r *removal) removeCondemned() error {
 // shardsAtOnce is the number of shards condemned in one transaction, which rewrites their rows.
 const shardsAtOnce = 100
 
-// condemn marks the shards that nobody needs for removal.
+// condemn marks for removal the shards that no upload needs.
 func (r *removal) condemn(view *sqlrepo.SpaceView, needed map[int64]struct{}) error {
 	var ids []int64
 	condemn := func() error {
