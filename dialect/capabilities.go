@@ -10,11 +10,12 @@ import (
 
 // DefaultLocator is an engine that can name a database by itself.
 type DefaultLocator interface {
-	// DefaultURL names a database in guppy's data directory.
+	// DefaultURL returns the URL of a database in guppy's data directory.
 	DefaultURL(dataDir string) Secret
 }
 
-// DefaultURL names a database in guppy's data directory; found is false for an engine that needs a URL.
+// DefaultURL returns the URL of a database in guppy's data directory. The result found is false for an engine that
+// needs a URL from the user.
 func DefaultURL(engine Engine, dataDir string) (url Secret, found bool) {
 	locator, found := engine.(DefaultLocator)
 	if !found {
@@ -28,20 +29,21 @@ func DefaultURL(engine Engine, dataDir string) (url Secret, found bool) {
 type ConnectionStrings interface {
 	// IsConnectionString reports whether text is in that form, or what is left of one that was mangled.
 	IsConnectionString(text string) bool
-	// Parameters are what a connection string says; a malformed one says nothing.
+	// Parameters returns the parameters of a connection string. It returns none for a malformed one.
 	Parameters(text string) url.Values
 	// RedactConnectionString returns a connection string without its secrets.
 	RedactConnectionString(text string) string
 }
 
-// PoolerNamer is an engine that may be behind a pooler.
+// PoolerNamer is an engine that may be used through a pooler.
 type PoolerNamer interface {
-	// IsPooled reports whether a pooler stands between that gives a connection to others after each transaction.
+	// IsPooled reports whether a pooler between guppy and the server gives a connection to other clients after each
+	// transaction.
 	IsPooled(s Settings) bool
 }
 
-// IsPooled reports whether sessions end with their transactions, so that no schema can be changed. The default is
-// false.
+// IsPooled reports whether sessions end with their transactions. If they do, no schema can be changed. The default
+// is false.
 func IsPooled(s Settings) bool {
 	engine, err := EngineOf(s)
 	namer, able := engine.(PoolerNamer)
@@ -50,15 +52,15 @@ func IsPooled(s Settings) bool {
 
 // SchemaMaker is an engine that has several schemas in one database.
 type SchemaMaker interface {
-	// MissingSchema returns the statement that makes the schema which the settings name, "" if it is there or they name
-	// none.
+	// MissingSchema returns the statement that makes the schema named by the settings. It returns "" if the schema
+	// is there or the settings name none.
 	MissingSchema(ctx context.Context, db *DB) (statement string, err error)
 	// CheckSchema returns ErrSchema unless a session uses the schema that the settings name, if they name one.
 	CheckSchema(ctx context.Context, session sqlx.QueryerContext, s Settings) error
 }
 
-// MissingSchema returns the statement that makes the schema which the settings name, "" if none is missing. The default
-// is "".
+// MissingSchema returns the statement that makes the schema named by the settings, "" if no schema is missing. The
+// default is "".
 func (db *DB) MissingSchema(ctx context.Context) (statement string, err error) {
 	if maker, able := db.Engine.(SchemaMaker); able {
 		return maker.MissingSchema(ctx, db)
@@ -75,7 +77,7 @@ func (db *DB) CheckSchema(ctx context.Context, session sqlx.QueryerContext) erro
 	return nil
 }
 
-// Sender is an engine that is a network away, so that statements are sent several at a time.
+// Sender is an engine that is a network away. Its statements are sent several at a time.
 type Sender interface {
 	// Beginning returns the statements that begin a transaction.
 	Beginning(s Settings) []Statement
@@ -83,7 +85,7 @@ type Sender interface {
 	Send(ctx context.Context, conn *sqlx.Conn, statements []Statement) error
 }
 
-// LogTrimmer is an engine that does not keep its log of changes short by itself.
+// LogTrimmer is an engine that does not keep its log of changes short on its own.
 type LogTrimmer interface {
 	// TrimLog is called before each transaction that writes, with its connection.
 	TrimLog(ctx context.Context, db *DB, conn *sqlx.Conn) error
@@ -97,14 +99,14 @@ func (db *DB) trimLog(ctx context.Context, conn *sqlx.Conn) error {
 	return nil
 }
 
-// WriterNamer is an engine on which a process that writes keeps everybody else from writing.
+// WriterNamer is an engine on which a process that writes keeps all others from writing.
 type WriterNamer interface {
-	// Writing names another process of this host that writes now, for people to read. It returns "" if nobody does, or
-	// if that can't be known.
+	// Writing names another process of this host that writes now, for people to read. It returns "" if no process
+	// writes, or if that is unknown.
 	Writing(db *DB) string
 }
 
-// Writing names another process that keeps everybody else from writing now, for people to read. The default is "".
+// Writing names another process that keeps all others from writing now, for people to read. The default is "".
 func (db *DB) Writing() string {
 	if namer, able := db.Engine.(WriterNamer); able {
 		return namer.Writing(db)
@@ -112,12 +114,12 @@ func (db *DB) Writing() string {
 	return ""
 }
 
-// Notifier is an engine on which a commit alone does not wake up those who listen.
+// Notifier is an engine on which a commit alone does not wake up listeners.
 type Notifier interface {
 	Notify(ctx context.Context, db *DB) error
 }
 
-// Notify wakes up those who listen to the database. By default commits do, so there is nothing to do.
+// Notify wakes up the listeners of the database. By default commits do that, and Notify does nothing.
 func (db *DB) Notify(ctx context.Context) error {
 	if notifier, able := db.Engine.(Notifier); able {
 		return notifier.Notify(ctx, db)
@@ -125,13 +127,13 @@ func (db *DB) Notify(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Listener is an engine that can be listened to.
+// Listener is an engine that can notify callers of commits.
 type Listener interface {
 	Listen(ctx context.Context, db *DB, wake func()) error
 }
 
-// Listen calls wake when others have notified or committed, until ctx ends. By default it returns at once, and callers
-// look again after a while.
+// Listen calls wake after other processes have notified or committed, until ctx ends. By default it returns at once,
+// and callers look again after a while.
 func (db *DB) Listen(ctx context.Context, wake func()) error {
 	if listener, able := db.Engine.(Listener); able {
 		return listener.Listen(ctx, db, wake)
@@ -139,17 +141,17 @@ func (db *DB) Listen(ctx context.Context, wake func()) error {
 	return ctx.Err()
 }
 
-// Explainer is an engine whose driver leaves out of its errors what can be known.
+// Explainer is an engine whose driver leaves known facts out of its errors.
 type Explainer interface {
-	// Explain adds to an error which setting is behind it, or which file system is full; schema is true for a change to
-	// the schema. What can be done comes as an Advised error.
+	// Explain adds to an error the setting that caused it, or the file system that is full. The argument schema is
+	// true for a change to the schema. Advice is returned as an Advised error.
 	Explain(s Settings, err error, schema bool) error
 }
 
 // Explain adds to an error of the database what the driver does not say. The default is the error as it is.
 func (db *DB) Explain(err error) error { return db.explained(err, false) }
 
-// ExplainChange is Explain for an error of a change to the schema.
+// ExplainChange is like Explain, for an error of a change to the schema.
 func (db *DB) ExplainChange(err error) error { return db.explained(err, true) }
 
 func (db *DB) explained(err error, schema bool) error {
@@ -160,13 +162,13 @@ func (db *DB) explained(err error, schema bool) error {
 	return explainer.Explain(db.Settings, err, schema)
 }
 
-// Analyzer is an engine that goes by statistics of its tables.
+// Analyzer is an engine that relies on statistics of its tables.
 type Analyzer interface {
 	Analyze(ctx context.Context, db *DB, tables []string) error
 }
 
-// Analyze looks at tables in which much has changed, so that the engine reads them the best way. By default it does
-// nothing.
+// Analyze updates the statistics of tables that have changed much, so that the engine reads them in the best way. By
+// default it does nothing.
 func (db *DB) Analyze(ctx context.Context, tables []string) error {
 	if analyzer, able := db.Engine.(Analyzer); able {
 		return analyzer.Analyze(ctx, db, tables)
@@ -174,7 +176,7 @@ func (db *DB) Analyze(ctx context.Context, tables []string) error {
 	return ctx.Err()
 }
 
-// Vacuumer is an engine that does not give unused space back by itself.
+// Vacuumer is an engine that does not give unused space back on its own.
 type Vacuumer interface {
 	Vacuum(ctx context.Context, db *DB) error
 }
@@ -185,8 +187,8 @@ func (db *DB) Vacuums() bool {
 	return able
 }
 
-// Vacuum gives unused space of the database's file back, while nobody else uses the database. By default it does
-// nothing.
+// Vacuum gives unused space of the database's file back. No other process may use the database meanwhile. By default
+// it does nothing.
 func (db *DB) Vacuum(ctx context.Context) error {
 	if vacuumer, able := db.Engine.(Vacuumer); able {
 		return vacuumer.Vacuum(ctx, db)
@@ -194,13 +196,13 @@ func (db *DB) Vacuum(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// FileLister is an engine whose databases are files of this host.
+// FileLister is an engine whose databases are files on this host.
 type FileLister interface {
 	Files(s Settings) ([]string, error)
 }
 
-// Files returns the paths that a database takes on this host, whether or not they are there now; the database itself is
-// the first. By default there are none: the engine keeps its own.
+// Files returns the paths that a database takes on this host, whether or not they exist now. The database itself is
+// the first. By default there are none.
 func Files(s Settings) ([]string, error) {
 	engine, err := EngineOf(s)
 	if err != nil {
@@ -212,7 +214,7 @@ func Files(s Settings) ([]string, error) {
 	return nil, nil
 }
 
-// PathCopier is an engine that can set a copy of a database aside.
+// PathCopier is an engine that can copy a database to a file beside it.
 type PathCopier interface {
 	CopyAside(ctx context.Context, db *DB, suffix string) (string, error)
 }
@@ -223,7 +225,7 @@ func (db *DB) CopiesAside() bool {
 	return able
 }
 
-// CopyAside writes a consistent copy of the database beside it, with this suffix, and returns where; it never
+// CopyAside writes a consistent copy of the database beside it, with this suffix, and returns its path. It never
 // overwrites an earlier copy. The default is errors.ErrUnsupported.
 func (db *DB) CopyAside(ctx context.Context, suffix string) (string, error) {
 	if copier, able := db.Engine.(PathCopier); able {

@@ -11,7 +11,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/dialecttest"
 )
 
-// required is an engine that does what every engine does, and nothing else.
+// required is an engine without any capabilities.
 type required struct{ dialect.Engine }
 
 func TestCapabilitiesHaveDefaults(t *testing.T) {
@@ -26,12 +26,14 @@ func TestCapabilitiesHaveDefaults(t *testing.T) {
 			if err := tx.Later(t.Context(), dialect.Statement{Text: "INSERT INTO a VALUES (7)"}); err != nil {
 				return err
 			}
+
 			err := tx.Later(t.Context(), dialect.Statement{Text: "SELECT n FROM a", Values: values})
 			if values[0] != 7 {
 				t.Errorf("read %d", values[0])
 			}
 			return err
 		})
+
 		missing, schemaErr := db.MissingSchema(t.Context())
 		err = errors.Join(err, schemaErr, db.CheckSchema(t.Context(), db.Reader), db.Notify(t.Context()),
 			db.Listen(t.Context(), func() { t.Error("woken") }), db.Analyze(t.Context(), []string{"a"}), db.Vacuum(t.Context()))
@@ -42,12 +44,14 @@ func TestCapabilitiesHaveDefaults(t *testing.T) {
 		if explained := db.Explain(errAny); explained != errAny { //nolint:errorlint // it is this very error
 			t.Errorf("explained as %v", explained)
 		}
+
 		if _, err := db.CopyAside(t.Context(), ".bak"); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("copied aside: %v", err)
 		}
 		if err := db.CopyPages(t.Context(), nil, ""); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("copied pages: %v", err)
 		}
+
 		if db.Writing() != "" || db.CopiesAside() || db.CopiesPages() || db.Vacuums() {
 			t.Error("it can what it was not asked for")
 		}
@@ -68,7 +72,7 @@ func TestOptionsAreFoundByTheirType(t *testing.T) {
 	}
 }
 
-// TestAHostNamesAnEngine that takes one, and no other.
+// TestAHostNamesAnEngine: a host selects an engine that takes one, and no other.
 func TestAHostNamesAnEngine(t *testing.T) {
 	for _, tt := range []struct {
 		settings dialect.Settings
@@ -86,7 +90,7 @@ func TestAHostNamesAnEngine(t *testing.T) {
 	}
 }
 
-// TestFactsAreComplete for every engine that is registered.
+// TestFactsAreComplete checks the facts of every registered engine.
 func TestFactsAreComplete(t *testing.T) {
 	for _, name := range dialect.Names() {
 		engine, err := dialect.EngineOf(dialect.Settings{Type: name})

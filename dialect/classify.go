@@ -18,18 +18,20 @@ const (
 	Other Class = iota
 	// Exists is a row that violates a unique key.
 	Exists
-	// MissingReference is a row that refers to none, or one that others still refer to.
+	// MissingReference is a row that refers to a missing row, or a row that others still refer to.
 	MissingReference
-	// Conflict is a transaction that lost against another one; the same transaction may succeed when run again.
+	// Conflict is a transaction that lost against another one. The same transaction may succeed when it is run
+	// again.
 	Conflict
-	// Unavailable is a database that can't be reached or used now; it may come back.
+	// Unavailable is a database that can't be reached or used now, but may come back.
 	Unavailable
-	// Unusable is a database that can't be used as it is: read-only, no permission, full, damaged, not a database.
+	// Unusable is a database that can't be used in its present state: read-only, no permission, full, damaged, not a
+	// database.
 	Unusable
 )
 
-// ConnectionLost reports the failures that are the same with every driver. Not every net.Error is one: any error number
-// of the operating system satisfies that interface.
+// ConnectionLost reports whether an error means a lost connection, for the errors that all drivers share. It does
+// not accept every net.Error: any error number of the operating system satisfies that interface.
 func ConnectionLost(err error) bool {
 	if errors.Is(err, context.Canceled) {
 		return false

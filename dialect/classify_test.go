@@ -35,6 +35,7 @@ func TestClassifyConstraints(t *testing.T) {
 			if err == nil {
 				t.Errorf("%s succeeded", statement)
 			}
+
 			dialecttest.RequireClass(t, db, err, want)
 		}
 	})

@@ -32,17 +32,20 @@ func TestClockIsTheDatabases(t *testing.T) {
 			query := squirrel.Select().Column(db.Clock(offset))
 			return time.UnixMicro(selected[int64](t, db, query)[0])
 		}
+
 		for _, offset := range []time.Duration{0, time.Hour, -time.Hour, 1500 * time.Microsecond} {
 			before, now, after := time.Now(), clock(offset).Add(-offset), time.Now()
 			if now.Before(before.Add(-time.Second)) || now.After(after.Add(time.Second)) {
 				t.Errorf("%v by the database is %v here", now, before)
 			}
 		}
+
 		first := clock(0)
 		time.Sleep(20 * time.Millisecond)
 		if passed := clock(0).Sub(first); passed < 10*time.Millisecond || passed > 10*time.Second {
 			t.Errorf("%v passed", passed)
 		}
+
 		apart := squirrel.Select().Column(squirrel.ConcatExpr("(", db.Clock(time.Hour), ") - (", db.Clock(0), ")"))
 		if d := time.Duration(selected[int64](t, db, apart)[0]) * time.Microsecond; d != time.Hour {
 			t.Errorf("two times of one statement are %v apart, and not an hour", d)
@@ -58,10 +61,12 @@ func TestProbeFindsTheRowsOfKeys(t *testing.T) {
 		for n := range 10 {
 			dialecttest.Execute(t, db, fmt.Sprintf("INSERT INTO probed VALUES (%d, %d)", (n%5-2)<<60, n))
 		}
+
 		probe := func(keys ...int64) []int64 {
 			query := db.Probe(squirrel.Select("n"), "probed", "k", keys).Where(squirrel.Lt{"n": 9}).OrderBy("n")
 			return selected[int64](t, db, query)
 		}
+
 		for _, tt := range []struct{ keys, want []int64 }{
 			{nil, nil},
 			{[]int64{7}, nil},

@@ -17,19 +17,20 @@ type DB struct {
 	Engine
 	Facts
 	Pools
-	// Settings are those that it was opened with.
+	// Settings are the settings that the database was opened with.
 	Settings Settings
 	Log      *slog.Logger
-	// Mark, if not nil, reads whether a lock of LockUse that is taken again is as good as before. It is set before any is
-	// taken.
+	// Mark, if not nil, reads whether a lock of LockUse that is taken again is as good as before. It must be set
+	// before the first lock is taken.
 	Mark Mark
-	// Instance sets the notifications of this handle apart from those of others.
+	// Instance distinguishes the notifications of this handle from those of others.
 	Instance string
 	guards   *guards
 }
 
-// Open opens the database that the settings name and proves that it answers. A database file that is absent is made.
-// It returns ErrSettings when they name none, and ErrSchema when the schema that their options name can't be used.
+// Open opens the database that the settings name and proves that it answers. A missing database file is made. Open
+// returns ErrSettings if the settings name no database, and ErrSchema if the schema that their options name can't be
+// used.
 func Open(ctx context.Context, s Settings) (*DB, error) {
 	engine, err := EngineOf(s)
 	if err != nil {
@@ -45,8 +46,8 @@ func Open(ctx context.Context, s Settings) (*DB, error) {
 		guards: &guards{}}, nil
 }
 
-// MakeSchema makes the schema that the settings name, if they name one and it is not there. Only then can Open succeed.
-// Any number of processes may do so at the same time.
+// MakeSchema makes the schema that the settings name, unless it is there or they name none. Open can succeed only
+// after that. Any number of processes may call MakeSchema at the same time.
 func MakeSchema(ctx context.Context, s Settings) (err error) {
 	engine, err := EngineOf(s)
 	if err != nil {
@@ -62,24 +63,25 @@ func MakeSchema(ctx context.Context, s Settings) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+
 	statement, err := db.MissingSchema(ctx)
 	if err != nil || statement == "" {
 		return err
 	}
 
 	_, err = db.Writer.ExecContext(ctx, statement)
-	// Two that make it at the same time may both find it missing.
+	// Two processes may find the schema missing at the same time.
 	if err != nil && db.Classify(err) != Exists {
 		return fmt.Errorf("%s: %w", statement, db.ExplainChange(err))
 	}
 	return nil
 }
 
-// Warm opens connections that are about to be needed, several at once. It returns when they are there, or when that
-// failed: those who need them try again.
+// Warm opens n connections that are about to be needed, several at once. It returns when they are open or opening
+// failed: their users then try again.
 func (db *DB) Warm(ctx context.Context, n int) {
 	if db.Reader != db.Writer {
-		return // a file is open in no time
+		return // a file opens at once
 	}
 
 	var opening sync.WaitGroup
@@ -108,7 +110,7 @@ func (db *DB) Close() error {
 	return errors.Join(closePool(db.Reader), closePool(db.Writer))
 }
 
-// closePool closes a pool. A connection that its driver has closed already, as after a time limit, is no failure.
+// closePool closes a pool. A connection that its driver has closed already, as after a time limit, is not a failure.
 func closePool(pool *sqlx.DB) error {
 	if err := pool.Close(); !errors.Is(err, net.ErrClosed) {
 		return err
@@ -116,10 +118,10 @@ func closePool(pool *sqlx.DB) error {
 	return nil
 }
 
-// Describe returns which database this is, without secrets.
+// Describe returns the kind and name of the database, without secrets.
 func (db *DB) Describe() string { return describe(db.Engine, db.Settings) }
 
-// Location returns where the database is: its file, or its name and server, without secrets.
+// Location returns the place of the database, without secrets: its file, or its name and server.
 func (db *DB) Location() string {
 	name, err := db.Locate(db.Settings)
 	if err != nil {
@@ -142,7 +144,7 @@ func (db *DB) HasTable(ctx context.Context, name string) (bool, error) {
 	return db.Engine.HasTable(ctx, db, name)
 }
 
-// IsEmpty reports whether the database has no tables but the one of this name.
+// IsEmpty reports whether the database has no tables except the one of this name.
 func (db *DB) IsEmpty(ctx context.Context, but string) (bool, error) {
 	return db.Engine.IsEmpty(ctx, db, but)
 }
@@ -150,7 +152,7 @@ func (db *DB) IsEmpty(ctx context.Context, but string) (bool, error) {
 // Size returns the space that all tables and indexes take, in bytes.
 func (db *DB) Size(ctx context.Context) (int64, error) { return db.Engine.Size(ctx, db) }
 
-// Same reports whether another handle leads to the same database, by whatever name.
+// Same reports whether another handle leads to the same database, under any name.
 func (db *DB) Same(ctx context.Context, other *DB) (bool, error) {
 	if err := ctx.Err(); err != nil || db.Name != other.Name {
 		return false, err

@@ -24,6 +24,7 @@ func TestHasTable(t *testing.T) {
 				t.Errorf("%q: %t, %v", name, found, err)
 			}
 		}
+
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if found, err := db.HasTable(ctx, "there"); err == nil || found {
@@ -42,6 +43,7 @@ func TestSizeGrows(t *testing.T) {
 			}
 			return n
 		}
+
 		dialecttest.Execute(t, db, "CREATE TABLE bulk (n BIGINT PRIMARY KEY, data BYTEA, text TEXT)")
 		before := size()
 		if err := dialecttest.InsertBulk(t.Context(), db, dialecttest.BulkRows(20000)); err != nil {
@@ -62,6 +64,7 @@ func TestSnapshotSeesOneState(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		for range 2 {
 			var n int
 			if err := tx.GetContext(t.Context(), &n, "SELECT COUNT(*) FROM a"); err != nil || n != 0 {
@@ -69,6 +72,7 @@ func TestSnapshotSeesOneState(t *testing.T) {
 			}
 			dialecttest.Execute(t, db, "INSERT INTO a VALUES (1)")
 		}
+
 		if _, err := tx.ExecContext(t.Context(), "DELETE FROM a"); err == nil {
 			t.Error("a snapshot can be written to")
 		}
@@ -86,6 +90,7 @@ func TestPoolsAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if err := dialecttest.InTx(t.Context(), db, func(*dialect.Tx) error { return nil }); err != nil {
 			t.Errorf("a transaction beside the lock: %v", err)
 		}
@@ -95,7 +100,7 @@ func TestPoolsAreBounded(t *testing.T) {
 	})
 }
 
-// TestNothingIsLeftRunning looks for goroutines after all that begins some.
+// TestNothingIsLeftRunning looks for goroutines after all operations that start some.
 func TestNothingIsLeftRunning(t *testing.T) {
 	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
 		leaks := goleak.IgnoreCurrent()
@@ -103,15 +108,18 @@ func TestNothingIsLeftRunning(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		ctx, cancel := context.WithCancel(t.Context())
 		dialecttest.Execute(t, db, "CREATE TABLE bulk (n BIGINT PRIMARY KEY, data BYTEA, text TEXT)")
 		if err := dialecttest.InsertBulk(ctx, db, dialecttest.BulkRows(100)); err != nil {
 			t.Error(err)
 		}
+
 		lock, err := db.LockUse(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		err = dialecttest.InTx(ctx, db, func(*dialect.Tx) error {
 			cancel()
 			return fmt.Errorf("given up: %w", ctx.Err())
@@ -119,6 +127,7 @@ func TestNothingIsLeftRunning(t *testing.T) {
 		if err == nil {
 			t.Error("a cancelled transaction was committed")
 		}
+
 		if err := lock.Release(); err != nil {
 			t.Error(err)
 		}

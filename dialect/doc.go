@@ -1,9 +1,9 @@
 // Package dialect is the contract between the preparation repository and the engines that it runs on. Each engine has a
-// package of its own, such as dialect/sqlite, with everything in it that other engines do in another way. Callers ask
-// an open database for a capability and never for an engine's name.
+// package of its own, such as dialect/sqlite, with everything that other engines do differently. Callers ask an open
+// database for a capability, never for an engine's name.
 //
-// What an engine has to do is in Engine, what it states of itself in Facts, and what it may do in the interfaces of
-// capabilities.go, each beside the method of DB that has the default. All are in the order in which a connection lives:
+// Engine lists what an engine must do, and Facts what it states about itself. The interfaces of capabilities.go list
+// what it may do, each beside the method of DB that has the default. All are in the order of a connection's life:
 //
 //  1. It is named in the configuration: Facts.Name, DefaultLocator, Engine.Claims.
 //  2. Its URL is checked, and shown without secrets: Engine.CheckURL, Facts.Schemes, ConnectionStrings, Redact.

@@ -2,7 +2,7 @@ package dialect
 
 import "errors"
 
-// What keeps a database from being opened.
+// The errors of databases that can't be opened.
 var (
 	// ErrSettings is returned for settings that name no database that could be opened.
 	ErrSettings = errors.New("database settings")
@@ -10,7 +10,8 @@ var (
 	ErrSchema = errors.New("database schema")
 )
 
-// SettingsError is an ErrSettings whose text says all. It quotes nothing of a URL, which may hold a password anywhere.
+// SettingsError is an ErrSettings with a complete text. The text quotes nothing of a URL, which may hold a password
+// anywhere.
 type SettingsError string
 
 func (e SettingsError) Error() string { return string(e) }
@@ -18,12 +19,12 @@ func (e SettingsError) Error() string { return string(e) }
 // Is reports whether target is ErrSettings.
 func (SettingsError) Is(target error) bool { return target == ErrSettings }
 
-// NoFileError is returned for a database file that is not there and is not to be made.
+// NoFileError is returned for a missing database file that must not be made.
 type NoFileError struct{ File string }
 
 func (e *NoFileError) Error() string { return "there is none at " + e.File }
 
-// Advised is an error with what can be done about it.
+// Advised is an error with advice on what to do.
 type Advised struct {
 	err    error
 	advice string
@@ -36,5 +37,5 @@ func (e *Advised) Error() string { return e.err.Error() }
 
 func (e *Advised) Unwrap() error { return e.err }
 
-// Advice names the next command or setting, for a line of its own.
+// Advice returns the next command or setting, for a line of its own.
 func (e *Advised) Advice() string { return e.advice }

@@ -21,6 +21,7 @@ func Example() {
 	if err := insertTwice(context.Background(), dialect.Secret(filepath.Join(dir, "guppy.db"))); err != nil {
 		fmt.Println(err)
 	}
+
 	// Output:
 	// again: it exists: true
 	// a copy can be set aside: true
@@ -35,6 +36,7 @@ func insertTwice(ctx context.Context, url dialect.Secret) error {
 	if _, err := db.Writer.ExecContext(ctx, "CREATE TABLE names (name TEXT PRIMARY KEY)"); err != nil {
 		return err
 	}
+
 	insert, err := db.Placeholder.ReplacePlaceholders("INSERT INTO names VALUES (?)")
 	if err != nil {
 		return err
@@ -42,6 +44,7 @@ func insertTwice(ctx context.Context, url dialect.Secret) error {
 	if _, err := db.Writer.ExecContext(ctx, insert, "guppy"); err != nil {
 		return err
 	}
+
 	_, err = db.Writer.ExecContext(ctx, insert, "guppy")
 	fmt.Println("again: it exists:", db.Classify(err) == dialect.Exists)
 	fmt.Println("a copy can be set aside:", db.CopiesAside())

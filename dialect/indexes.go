@@ -7,12 +7,12 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// index is one that a statement makes.
+// index is an index that a statement makes.
 type index struct{ Name, Definition string }
 
-// WithoutIndexes runs fn, which fills a table in tx, while the table has no index but its primary key. The others are
-// made again afterwards, all at once: to keep an index up row by row takes reads and writes all over it, once it does
-// not fit memory any more.
+// WithoutIndexes runs fn, which fills a table in tx, while the table has no index except its primary key. The other
+// indexes are made again afterwards, all at once. Keeping an index up to date row by row takes reads and writes all
+// over it, once it does not fit into memory.
 func (db *DB) WithoutIndexes(ctx context.Context, tx *Tx, table string, fn func() error) error {
 	indexes, err := db.indexesOf(ctx, tx, table)
 	if err != nil {
@@ -41,9 +41,9 @@ func (db *DB) indexesOf(ctx context.Context, tx *Tx, table string) (indexes []in
 	if err != nil {
 		return nil, err
 	}
-	err = sqlx.StructScan(rows, &indexes) // which closes them
+	err = sqlx.StructScan(rows, &indexes) // closes rows
 	return indexes, err
 }
 
-// quoteName is a name as standard SQL quotes it.
+// quoteName quotes a name as standard SQL does.
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

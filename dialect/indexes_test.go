@@ -43,6 +43,7 @@ func TestIndexesAreMadeAgain(t *testing.T) {
 				t.Errorf("there are %q, before %q", got, before)
 			}
 		}
+
 		if n := dialecttest.Get[int](t, db, "SELECT COUNT(*) FROM many"); n != 2 {
 			t.Errorf("%d rows", n)
 		}
@@ -64,6 +65,7 @@ func listIndexes(t *testing.T, db *dialect.DB, q queryer) (definitions []string)
 		t.Fatal(err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err tells
+
 	for rows.Next() {
 		var definition string
 		if err := rows.Scan(&definition); err != nil {

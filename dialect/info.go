@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// Info is what an engine knows of itself and of one database.
+// Info is what an engine knows about itself and about one database.
 type Info struct {
-	// Version is the engine's.
+	// Version is the version of the engine.
 	Version string
-	// Size is what the database takes on disk, in bytes; Free is how much of it is unused, Log what its log of changes
-	// takes beside it. Both are 0 where the engine keeps that to itself.
+	// Size is the space of the database on disk, in bytes, and Free the unused part of it. Log is the space of the
+	// log of changes beside it. Free and Log are 0 where the engine does not show them.
 	Size, Free, Log int64
 	// Filesystem is the kind of file system that the database is on, "" if unknown.
 	Filesystem string
-	// Tables are by name.
+	// Tables are sorted by name.
 	Tables []TableInfo
-	// Settings are those that decide on speed and safety, as they are in force.
+	// Settings are the settings in force that decide on speed and safety.
 	Settings []Setting
-	// Warnings are what an operator should know of.
+	// Warnings are facts that an operator should know.
 	Warnings []Warning
 }
 
@@ -28,7 +28,7 @@ type TableInfo struct {
 	Name string
 	// Bytes is the space of the rows, without indexes. Rows is -1 if unknown.
 	Bytes, Rows int64
-	// Estimated means that Rows is what the engine last thought.
+	// Estimated is true if Rows is the engine's latest estimate.
 	Estimated bool
 	Indexes   []IndexInfo
 }
@@ -45,10 +45,10 @@ type Setting struct {
 	Value string `db:"value"`
 }
 
-// Warning is about a danger, or a waste. The code stays the same from one version to the next.
+// Warning describes a danger or a waste. The code stays the same from one version to the next.
 type Warning struct{ Code, Text string }
 
-// Info asks the engine about the database. It goes through no large table's rows where the engine keeps count.
+// Info asks the engine about the database. Where the engine keeps count, it does not read the rows of large tables.
 func (db *DB) Info(ctx context.Context) (info Info, err error) {
 	if info, err = db.Inspect(ctx, db); err != nil {
 		return info, fmt.Errorf("look at %s: %w", db.Describe(), err)
@@ -64,10 +64,11 @@ func (db *DB) Info(ctx context.Context) (info Info, err error) {
 	return info, nil
 }
 
-// tolerableOffset is what clocks may differ by that nobody looks after.
+// tolerableOffset is the difference that is normal between unattended clocks.
 const tolerableOffset = 3 * time.Second
 
-// ClockOffset is how far the database's clock is ahead of this host's, 0 if the round trip may be all of that.
+// ClockOffset returns how far the database's clock is ahead of this host's. It returns 0 if the round trip explains
+// all of the difference.
 func (db *DB) ClockOffset(ctx context.Context) (time.Duration, error) {
 	query, args, err := db.Clock(0).ToSql()
 	if err != nil {
@@ -101,7 +102,7 @@ func (i *Info) Set(name string, value any) {
 	i.Settings = append(i.Settings, Setting{name, fmt.Sprint(value)})
 }
 
-// Table returns the table of this name, which is added if it is not there.
+// Table returns the table of this name, and adds it if it is missing.
 func (i *Info) Table(name string) *TableInfo {
 	for n := range i.Tables {
 		if i.Tables[n].Name == name {

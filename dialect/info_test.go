@@ -36,7 +36,7 @@ func warned(info dialect.Info, code string) bool {
 	return slices.ContainsFunc(info.Warnings, func(w dialect.Warning) bool { return w.Code == code && w.Text != "" })
 }
 
-// many is the rows of a table with these columns, made in one statement.
+// many returns the rows of a table with these columns, made in one statement.
 func many(table string, rows int, columns string) string {
 	return fmt.Sprintf("INSERT INTO %s WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "+
 		"SELECT %s FROM n", table, rows, columns)
@@ -55,6 +55,7 @@ func TestInfoTellsWhatTablesTake(t *testing.T) {
 		if few.Bytes < 2000*8 || len(few.Indexes) != 2 || len(none.Indexes) != 0 {
 			t.Errorf("%+v, %+v", few, none)
 		}
+
 		for _, index := range few.Indexes {
 			if index.Bytes < 2000*8 {
 				t.Errorf("%+v", index)
@@ -76,6 +77,7 @@ func TestInfoReadsSettingsBack(t *testing.T) {
 		for _, setting := range infoOf(t, db).Settings {
 			got = append(got, setting.Name+"="+setting.Value)
 		}
+
 		for want := range strings.SplitSeq(wanted[db.Name], " ") {
 			if !strings.Contains(strings.Join(got, " "), want) {
 				t.Errorf("no %s in %q", want, got)
@@ -107,7 +109,8 @@ func TestInfoWarnsOfAnotherClock(t *testing.T) {
 	})
 }
 
-// TestInfoWarnsOfTheLog has a reader keep it from being used again, and then tells how much of the file is free.
+// TestInfoWarnsOfTheLog has a reader that keeps the log from being reused, and then checks how much of the file is
+// free.
 func TestInfoWarnsOfTheLog(t *testing.T) {
 	db := dialecttest.Open(t, dialect.Settings{URL: dialect.Secret(filepath.Join(t.TempDir(), "x.db"))})
 	dialecttest.Execute(t, db, "CREATE TABLE wide (v BLOB)", "INSERT INTO wide VALUES (NULL)")
@@ -115,10 +118,12 @@ func TestInfoWarnsOfTheLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var n int
 	if err := reading.Get(&n, "SELECT COUNT(*) FROM wide"); err != nil {
 		t.Fatal(err)
 	}
+
 	dialecttest.Execute(t, db, many("wide", 90, "zeroblob(1048576)"))
 	if info := infoOf(t, db); !warned(info, "wal") || warned(info, "free-space") || info.Log < 80<<20 {
 		t.Errorf("%+v", info)
@@ -126,6 +131,7 @@ func TestInfoWarnsOfTheLog(t *testing.T) {
 	if err := reading.Rollback(); err != nil {
 		t.Fatal(err)
 	}
+
 	dialecttest.Execute(t, db, "DELETE FROM wide", "PRAGMA wal_checkpoint(TRUNCATE)")
 	if info := infoOf(t, db); warned(info, "wal") || !warned(info, "free-space") || info.Free < 80<<20 {
 		t.Errorf("%+v", info)

@@ -35,11 +35,13 @@ func TestBulkInsertIsPartOfItsTransaction(t *testing.T) {
 		if err := dialecttest.InsertBulk(t.Context(), db, rows); db.Classify(err) != dialect.Exists {
 			t.Errorf("a key twice: %v", err)
 		}
+
 		ctx, cancel := context.WithCancel(t.Context())
 		err := dialecttest.InTx(ctx, db, func(tx *dialect.Tx) error {
 			cancel()
 			return db.BulkInsert(ctx, tx, "bulk", []string{"n"}, 100, func(i int) []any { return []any{int64(i)} })
 		})
+
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled: %v", err)
 		}
@@ -55,6 +57,7 @@ func TestBulkInsertOfManyColumns(t *testing.T) {
 		for i := range row {
 			columns = append(columns, fmt.Sprintf("c%d", i))
 		}
+
 		dialecttest.Execute(t, db, "CREATE TABLE wide ("+strings.Join(columns, " BIGINT, ")+" BIGINT)")
 		err := dialecttest.InTx(t.Context(), db, func(tx *dialect.Tx) error {
 			return db.BulkInsert(t.Context(), tx, "wide", columns, 7, func(i int) []any {
@@ -67,6 +70,7 @@ func TestBulkInsertOfManyColumns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if sum := dialecttest.Get[int](t, db, "SELECT CAST(SUM(c149) AS BIGINT) FROM wide"); sum != 21000+7*149 {
 			t.Errorf("sum %d", sum)
 		}
@@ -82,6 +86,7 @@ func TestAmong(t *testing.T) {
 		for i := range many {
 			many[i] = int64(i)
 		}
+
 		for _, tt := range []struct {
 			keys []int64
 			want int
@@ -90,6 +95,7 @@ func TestAmong(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			if text, err = db.Placeholder.ReplacePlaceholders("SELECT COUNT(*) FROM bulk WHERE " + text); err != nil {
 				t.Fatal(err)
 			}

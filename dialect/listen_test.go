@@ -23,7 +23,7 @@ type listener struct {
 	ended     chan error
 }
 
-// listen begins, and waits until what others tell comes through.
+// listen starts a listener, and waits until notifications of others reach it.
 func listen(t *testing.T, settings dialect.Settings) *listener {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -36,7 +36,7 @@ func listen(t *testing.T, settings dialect.Settings) *listener {
 	return l
 }
 
-// end stops listening, which has to end with that.
+// end stops listening, and fails the test if the listener does not end.
 func (l *listener) end() {
 	l.stop()
 	select {
@@ -50,7 +50,7 @@ func (l *listener) end() {
 	}
 }
 
-// tell commits something, and notifies others where it takes that.
+// tell commits a change, and notifies others where commits do not.
 func (l *listener) tell(db *dialect.DB) {
 	l.t.Helper()
 	dialecttest.Execute(l.t, db, "INSERT INTO told VALUES (1)")
@@ -61,7 +61,7 @@ func (l *listener) tell(db *dialect.DB) {
 	}
 }
 
-// hears waits until the other handle wakes the listener, and all of what it told has come.
+// hears waits until the other handle has woken the listener, and all of its notifications have come.
 func (l *listener) hears() {
 	l.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
@@ -76,7 +76,7 @@ func (l *listener) hears() {
 	l.t.Fatal("nothing was heard")
 }
 
-// quiet waits until nothing comes any more, and returns how much came.
+// quiet waits until no more notifications come, and returns how many came.
 func (l *listener) quiet() (heard int) {
 	for {
 		select {
@@ -120,7 +120,7 @@ func TestListenEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// listeningSessions are those of the server that listen to this database.
+// listeningSessions selects the sessions of the server that listen to this database.
 const listeningSessions = " FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
 
 func TestPostgresForgetsWhoListened(t *testing.T) {
@@ -128,6 +128,7 @@ func TestPostgresForgetsWhoListened(t *testing.T) {
 	if n := dialecttest.Get[int](t, l.other, "SELECT COUNT(*)"+listeningSessions); n != 1 {
 		t.Errorf("%d sessions listen", n)
 	}
+
 	l.end()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		if dialecttest.Get[int](t, l.other, "SELECT COUNT(*)"+listeningSessions) == 0 {
@@ -153,10 +154,12 @@ func TestPostgresHearsOnlyOthersInItsSchema(t *testing.T) {
 	if err := elsewhere.Notify(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+
 	l.tell(l.db)
 	if heard := l.quiet(); heard != 0 {
 		t.Errorf("woken %d times", heard)
 	}
+
 	for range 3 {
 		l.tell(l.other)
 	}
@@ -177,7 +180,7 @@ func TestPoolerHasNothingToHear(t *testing.T) {
 	}
 }
 
-// TestAPoolHasRoomForAllThatIsHeld works beside what a process holds all the time, with the smallest pool.
+// TestAPoolHasRoomForAllThatIsHeld works with the smallest pool, beside the connections that a process always holds.
 func TestAPoolHasRoomForAllThatIsHeld(t *testing.T) {
 	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
 		settings.MaxOpenConns = 1

@@ -9,39 +9,39 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// Lock is held until it is released or lost. As long as it is there, each transaction of the handle that took it proves
-// that the lock is held, and keeps it from passing to others until the transaction ends.
+// Lock is held until it is released or lost. Meanwhile each transaction of the handle that took the lock proves that
+// it is held, and keeps it from passing to others until the transaction ends.
 type Lock interface {
-	// Watch returns a copy of ctx that ends with the lock: when it is lost, with ErrLockLost as the cause, or released.
+	// Watch returns a copy of ctx that ends with the lock. If the lock is lost, the cause is ErrLockLost.
 	Watch(ctx context.Context) context.Context
 	Release() error
 }
 
-// What becomes of locks.
+// The errors of locks.
 var (
 	// ErrLocked is returned when another process holds the lock; the error's text says which.
 	ErrLocked = errors.New("locked by another process")
-	// ErrLockLost is returned for work under a lock that is not held any more. What was committed before stays, and the
-	// work may be begun again.
+	// ErrLockLost is returned for work under a lock that was lost. Everything committed before stays, and the work
+	// may be begun again.
 	ErrLockLost = errors.New("the lock on the database was lost, so the work under it was ended: run the command again")
 )
 
-// LockCounter names the counter that every change under LockAll raises, where locks can be lost.
+// LockCounter is the name of the counter that every change under LockAll raises, on engines where locks can be lost.
 const LockCounter = "locked"
 
-// Mark reads a number that changes whenever somebody has changed something under LockAll. A lock of LockUse whose
-// session has ended is taken again, and is lost only if the number is another one by then.
+// Mark reads a number that changes whenever a process has changed something under LockAll. A lock of LockUse whose
+// session has ended is taken again. It is lost only if the number has changed by then.
 type Mark func(ctx context.Context, session sqlx.QueryerContext) (int64, error)
 
-// LockUse keeps LockAll away until the lock is released or its process ends; any number may hold it. It returns
-// ErrLocked, with the holder, when somebody has locked all.
+// LockUse keeps LockAll away until the lock is released or its process ends. Any number of processes may hold it. It
+// returns ErrLocked, with the holder, if another process has locked all.
 func (db *DB) LockUse(ctx context.Context) (Lock, error) { return db.Engine.LockUse(ctx, db) }
 
-// LockAll keeps everybody else away until the lock is released. It returns ErrLocked, with a holder, when somebody is
-// at work.
+// LockAll keeps all others away until the lock is released. It returns ErrLocked, with a holder, if another process
+// is at work.
 func (db *DB) LockAll(ctx context.Context) (Lock, error) { return db.Engine.LockAll(ctx, db) }
 
-// Watchers are the contexts that end with a lock. The zero value is ready.
+// Watchers holds the contexts that end with a lock. The zero value is ready to use.
 type Watchers struct {
 	mu      sync.Mutex
 	over    error
@@ -60,7 +60,7 @@ func (w *Watchers) Watch(ctx context.Context) context.Context {
 	return ctx
 }
 
-// End ends the contexts, for the first of the causes that it is called with.
+// End ends the contexts. Their cause is that of the first call.
 func (w *Watchers) End(cause error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -82,16 +82,16 @@ func (w *Watchers) Lost() error {
 	return nil
 }
 
-// Guard is a lock that transactions prove, since it may be lost without a word.
+// Guard is a lock that transactions prove, since it may be lost without notice.
 type Guard interface {
-	// Fence is an expression that is 1 if the lock is held, and that keeps it from passing to others until the transaction
-	// ends.
+	// Fence returns an expression that is 1 if the lock is held, and that keeps it from passing to others until the
+	// transaction ends.
 	Fence() squirrel.Sqlizer
-	// Failed is called when the fence was not 1, and returns what that means.
+	// Failed is called if the fence was not 1, and returns the reason.
 	Failed() error
 }
 
-// guards are the locks that a handle holds.
+// guards holds the locks of a handle.
 type guards struct {
 	mu   sync.Mutex
 	held []Guard
@@ -105,7 +105,7 @@ func (db *DB) AddGuard(one Guard) {
 	g.held = append(g.held, one)
 }
 
-// RemoveGuard ends what AddGuard began.
+// RemoveGuard undoes AddGuard.
 func (db *DB) RemoveGuard(one Guard) {
 	g := db.guards
 	g.mu.Lock()
@@ -124,8 +124,8 @@ func (g *guards) list() []Guard {
 	return g.held
 }
 
-// StillLocked is the condition that all locks of the handle are held, for a statement that is no part of a transaction.
-// It is nil if there are none.
+// StillLocked returns the condition that all locks of the handle are held, for a statement outside of transactions.
+// It is nil if there are no locks.
 func (db *DB) StillLocked() squirrel.Sqlizer {
 	var all squirrel.And
 	for _, one := range db.guards.list() {
@@ -145,6 +145,7 @@ func (db *DB) Prove(ctx context.Context, session sqlx.QueryerContext) error {
 		if err != nil {
 			return err
 		}
+
 		if err := sqlx.GetContext(ctx, session, &proof.Values[0], proof.Text, proof.Args...); err != nil {
 			return err
 		}
@@ -155,7 +156,7 @@ func (db *DB) Prove(ctx context.Context, session sqlx.QueryerContext) error {
 	return nil
 }
 
-// proofs are the statements by which a transaction proves the locks of the handle.
+// proofs returns the statements by which a transaction proves the locks of the handle.
 func (db *DB) proofs() (statements []Statement, err error) {
 	for _, one := range db.guards.list() {
 		proof, err := db.proof(one)
@@ -178,7 +179,7 @@ func (db *DB) proof(one Guard) (Statement, error) {
 	}}, err
 }
 
-// BlameLock puts before a failure that the lock which ctx watches was lost, if it was.
+// BlameLock adds to a failure that the lock which ctx watches was lost, if it was.
 func BlameLock(ctx context.Context, failure error) error {
 	cause := context.Cause(ctx)
 	if failure == nil || !errors.Is(cause, ErrLockLost) || errors.Is(failure, ErrLockLost) {

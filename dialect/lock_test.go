@@ -32,6 +32,7 @@ func TestLockAllExcludes(t *testing.T) {
 			dialecttest.Release(t, lock)
 			dialecttest.Release(t, dialecttest.MustLock(t, second))
 		}
+
 		if used := first.Writer.Stats().InUse + second.Writer.Stats().InUse; used != 0 {
 			t.Errorf("%d connections are still in use", used)
 		}
@@ -100,7 +101,7 @@ func TestPostgresFreesTheLockOfDeadConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = lock.Release() // its connection is gone, and says so
+	_ = lock.Release() // the error is that its connection is gone
 	dialecttest.RequireLocked(t, db)
 	dialecttest.Release(t, again)
 }
@@ -127,6 +128,7 @@ func TestManyUseButOneHasAll(t *testing.T) {
 		dialecttest.Release(t, first)
 		dialecttest.RequireLocked(t, db)
 		dialecttest.Release(t, second)
+
 		all := dialecttest.MustLock(t, other)
 		if lock, err := db.LockUse(t.Context()); !errors.Is(err, dialect.ErrLocked) {
 			t.Errorf("in use beside all: %v, %v", lock, err)
@@ -136,7 +138,7 @@ func TestManyUseButOneHasAll(t *testing.T) {
 	})
 }
 
-// TestUseKeepsNoLockBehindAPooler: that of a session would go to whoever gets its connection next.
+// TestUseKeepsNoLockBehindAPooler: a lock of a session would go to the next client that gets its connection.
 func TestUseKeepsNoLockBehindAPooler(t *testing.T) {
 	settings := dialect.WithOptions(postgresSettings(t), postgres.Options{TransactionPooler: true})
 	db := dialecttest.Open(t, settings)
@@ -148,14 +150,15 @@ func TestUseKeepsNoLockBehindAPooler(t *testing.T) {
 	dialecttest.Release(t, second)
 }
 
-// TestALostLockEndsItsWork ends the session that holds a lock, as a restart of the server does: others may have been at
-// work since, so nothing more is committed under it.
+// TestALostLockEndsItsWork ends the session that holds a lock, as a restart of the server does. Other processes may
+// have been at work since, so nothing more is committed under the lock.
 func TestALostLockEndsItsWork(t *testing.T) {
 	settings := dialect.Settings{URL: dialect.Secret(pgtest.URL(t))}
 	first, second := dialecttest.Open(t, settings), dialecttest.Open(t, settings)
 	dialecttest.Execute(t, first, "CREATE TABLE rows (n BIGINT PRIMARY KEY)")
 	lock := dialecttest.MustLock(t, first)
 	defer dialecttest.Release(t, lock)
+
 	ctx := lock.Watch(t.Context())
 	insert := func(db *dialect.DB, n int) error {
 		return dialecttest.InTx(t.Context(), db, func(tx *dialect.Tx) error {
@@ -173,6 +176,7 @@ func TestALostLockEndsItsWork(t *testing.T) {
 	if err := insert(first, 2); err == nil {
 		t.Error("a transaction was committed without its lock")
 	}
+
 	select {
 	case <-ctx.Done():
 	case <-time.After(20 * time.Second):
@@ -181,12 +185,14 @@ func TestALostLockEndsItsWork(t *testing.T) {
 	if err := insert(first, 3); !errors.Is(err, dialect.ErrLockLost) {
 		t.Errorf("without the lock: %v", err)
 	}
+
 	if cause := context.Cause(ctx); !errors.Is(cause, dialect.ErrLockLost) {
 		t.Errorf("the work ended by %v", cause)
 	}
 	if err := first.Prove(t.Context(), first.Writer); !errors.Is(err, dialect.ErrLockLost) {
 		t.Errorf("proved: %v", err)
 	}
+
 	if err := insert(second, 4); err != nil {
 		t.Error(err)
 	}
@@ -195,8 +201,8 @@ func TestALostLockEndsItsWork(t *testing.T) {
 	}
 }
 
-// TestALateCommitKeepsTheLock has a transaction under way when the session ends that holds its lock: whoever takes the
-// lock waits for it.
+// TestALateCommitKeepsTheLock ends the session that holds the lock of a transaction under way. The next process that
+// takes the lock waits for the transaction.
 func TestALateCommitKeepsTheLock(t *testing.T) {
 	for name, take := range map[string]func(*testing.T, *dialect.DB) dialect.Lock{
 		"all": dialecttest.MustLock, "use": dialecttest.MustUse,
@@ -209,6 +215,7 @@ func TestALateCommitKeepsTheLock(t *testing.T) {
 				if err := tx.Flush(t.Context()); err != nil {
 					return err
 				}
+
 				dialecttest.Execute(t, second, fmt.Sprintf("SELECT pg_terminate_backend(%d, 10000)", lockSessions(t, second)[0]))
 				dialecttest.RequireLocked(t, second)
 				return nil
@@ -216,13 +223,15 @@ func TestALateCommitKeepsTheLock(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
+
 			dialecttest.Release(t, lock) // a shared one may have been taken again
 			dialecttest.Release(t, dialecttest.MustLockSoon(t, second))
 		})
 	}
 }
 
-// TestASharedLockTakenAgain is as good as before if nobody has had all meanwhile, as the mark tells.
+// TestASharedLockTakenAgain: the lock is as good as before if the mark shows that no other process has locked all
+// meanwhile.
 func TestASharedLockTakenAgain(t *testing.T) {
 	for name, locked := range map[string]bool{"nobody": false, "somebody": true} {
 		t.Run(name, func(t *testing.T) {
@@ -231,6 +240,7 @@ func TestASharedLockTakenAgain(t *testing.T) {
 			db.Mark = func(context.Context, sqlx.QueryerContext) (int64, error) { return mark.Load(), nil }
 			use := dialecttest.MustUse(t, db)
 			defer dialecttest.Release(t, use)
+
 			ctx := use.Watch(t.Context())
 			if locked {
 				mark.Add(1)
@@ -241,6 +251,7 @@ func TestASharedLockTakenAgain(t *testing.T) {
 			if err := dialecttest.InTx(t.Context(), db, flush); err == nil {
 				t.Error("a transaction was begun without the lock")
 			}
+
 			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 				err := dialecttest.InTx(t.Context(), db, flush)
 				if locked && errors.Is(err, dialect.ErrLockLost) && errors.Is(context.Cause(ctx), dialect.ErrLockLost) {
@@ -253,6 +264,7 @@ func TestASharedLockTakenAgain(t *testing.T) {
 					t.Fatalf("the lock: %v", err)
 				}
 			}
+
 			if !locked && ctx.Err() != nil {
 				t.Errorf("the work ended by %v", context.Cause(ctx))
 			}
@@ -260,7 +272,7 @@ func TestASharedLockTakenAgain(t *testing.T) {
 	}
 }
 
-// lockSessions are the processes of the server that hold the locks of the database, one for each lock. Their other
+// lockSessions returns the server processes that hold the locks of the database, one for each lock. Their other
 // advisory locks, by which transactions prove that the lock is held, are of other classes.
 func lockSessions(t *testing.T, db *dialect.DB) (pids []int) {
 	t.Helper()

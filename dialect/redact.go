@@ -7,12 +7,14 @@ import (
 	"github.com/guppy-prep/guppy/internal/secret"
 )
 
-// Redact returns a database URL, for any engine and however mangled, without its secrets: it keeps the scheme, user,
-// hosts and database. One that cannot be read for certain is hidden whole. Text that is no URL stays as it is.
+// Redact returns a database URL without its secrets, for any engine and however mangled. It keeps the scheme, user,
+// hosts and database. A URL that can't be read for certain is hidden completely. Text that is not a URL stays as it
+// is.
 func Redact(text string) string {
 	if taker := connectionStrings(text); taker != nil {
 		return taker.RedactConnectionString(text)
 	}
+
 	switch {
 	case IsPath(text):
 		return text
@@ -45,8 +47,8 @@ func redactURL(raw string) string {
 	return a.Scheme + "://" + redactUser(a) + a.Hosts + a.Path + redactQuery(a.Query)
 }
 
-// redactUser shows no user of an unknown scheme: "user:" and the password "//p" look like the scheme and the user of a
-// URL.
+// redactUser hides the user of an unknown scheme: "user:" and the password "//p" look like the scheme and the user
+// of a URL.
 func redactUser(a Address) string {
 	switch {
 	case a.User+a.Password == "":
@@ -63,6 +65,7 @@ func redactQuery(query string) string {
 	if query == "" {
 		return ""
 	}
+
 	params := strings.Split(query, "&")
 	for i, param := range params {
 		name, _, named := strings.Cut(param, "=")
@@ -76,7 +79,7 @@ func redactQuery(query string) string {
 	return "?" + strings.Join(params, "&")
 }
 
-// IsPlainParameter reports whether a parameter of a URL may be shown: whether it is no secret of any engine.
+// IsPlainParameter reports whether a parameter of a URL may be shown, because it is not a secret of any engine.
 func IsPlainParameter(name string) bool {
 	return slices.ContainsFunc(registered, func(engine Engine) bool {
 		return slices.Contains(engine.Facts().PlainParameters, name)

@@ -56,11 +56,12 @@ func TestRedact(t *testing.T) {
 	}
 }
 
-// TestPasswordNeverShows has one with any characters, written as they should be or not, in URLs whole and half.
+// TestPasswordNeverShows tries passwords with any characters, escaped or not, in whole and half URLs.
 func TestPasswordNeverShows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		char := rapid.StringOf(rapid.RuneFrom([]rune(`a1:/?#@%[]&=' \,`)))
 		password := char.Draw(t, "before") + dialecttest.Hidden + char.Draw(t, "after")
+
 		for _, raw := range []string{
 			"postgres://user:" + password + "@host:5432/db?sslmode=disable",
 			"postgres://user:" + url.QueryEscape(password) + "@host/db",
@@ -74,6 +75,7 @@ func TestPasswordNeverShows(t *testing.T) {
 			if shown := dialect.Redact(raw); strings.Contains(shown, dialecttest.Hidden) {
 				t.Fatalf("%s is shown as %s", raw, shown)
 			}
+
 			if _, err := engineFor("", raw); err != nil && strings.Contains(err.Error(), dialecttest.Hidden) {
 				t.Fatalf("%s: %v", raw, err)
 			}
@@ -86,6 +88,7 @@ func FuzzURL(f *testing.F) {
 		"host=h password='a b'", "postgresql//u:p@h/db", "//u:p@h"} {
 		f.Add(seed)
 	}
+
 	f.Fuzz(func(t *testing.T, text string) {
 		name, err := engineFor("", text)
 		if (err == nil) != (name != "") || err != nil && !errors.Is(err, dialect.ErrSettings) {

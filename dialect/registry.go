@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// registered are all engines, in the order in which they are asked whether a database is theirs.
+// registered holds all engines, in the order in which they are asked whether a database is theirs.
 var registered []Engine
 
-// Register makes engines known, in the order in which they are asked whether a database is theirs. It is called when
-// the program starts, by package dialect/engines.
+// Register makes engines known, in the order in which they are asked whether a database is theirs. Package
+// dialect/engines calls it when the program starts.
 func Register(engines ...Engine) {
 	registered = append(registered, engines...)
 	halfURL = compileHalfURL()
 }
 
-// Names are the engines' names, as the configuration spells them.
+// Names returns the engines' names, as the configuration spells them.
 func Names() []string {
 	var names []string
 	for _, engine := range registered {
@@ -26,9 +26,9 @@ func Names() []string {
 	return names
 }
 
-// EngineOf returns the engine that settings are for. Without a type it is the first that claims them. It returns
-// ErrSettings when the type is unknown or disagrees with the URL, or when the URL is for no engine or malformed. The
-// error quotes nothing of the URL.
+// EngineOf returns the engine that the settings are for. Without a type it is the first engine that claims them.
+// EngineOf returns ErrSettings if the type is unknown or disagrees with the URL, or if the URL is malformed or for
+// no engine. The error quotes nothing of the URL.
 func EngineOf(s Settings) (Engine, error) {
 	if s.Type != "" {
 		named, err := engineNamed(s.Type)

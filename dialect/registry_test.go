@@ -74,6 +74,7 @@ func TestForRefusesURL(t *testing.T) {
 		keywords = "not a valid connection string"
 		file     = "three slashes"
 	)
+
 	for url, want := range map[string]string{
 		"mysql://u:p@h/db":         noURL,
 		"POSTGRES://h/db":          noURL,
@@ -126,7 +127,7 @@ func TestForRefusesURL(t *testing.T) {
 	}
 }
 
-// TestURLWithEscapedPasswordIsTaken has any user and password, written as they should be.
+// TestURLWithEscapedPasswordIsTaken tries any user and password, properly escaped.
 func TestURLWithEscapedPasswordIsTaken(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		u := url.URL{Scheme: "postgres", User: url.UserPassword(rapid.String().Draw(t, "user"),
@@ -183,6 +184,7 @@ func TestDefaultURL(t *testing.T) {
 			t.Errorf("%s: %t", name, found)
 		}
 	}
+
 	for dir, want := range map[string]string{
 		"/d": "/d/guppy.db", "d": "./d/guppy.db", "../d": "./../d/guppy.db", "host=h": "./host=h/guppy.db",
 		"u:p@h": "./u:p@h/guppy.db", "//u:p@h": "/u:p@h/guppy.db", ".": "./guppy.db",

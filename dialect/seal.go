@@ -4,13 +4,13 @@ import "strings"
 
 // Seal is what a backup says it holds.
 type Seal struct {
-	// Version is the schema's.
+	// Version is the version of the schema.
 	Version uint
 	Tables  []SealedTable
 }
 
-// SealedTable is what a backup says it holds of one table: the columns that were summed, in their order, how many rows
-// there are, and the digest of all of them.
+// SealedTable is what a backup says it holds of one table: the columns that were summed, in order, the number of
+// rows, and the digest of all rows.
 type SealedTable struct {
 	Name    string `db:"name"`
 	Columns string `db:"columns"` // with ", " between them
@@ -18,5 +18,5 @@ type SealedTable struct {
 	Digest  string `db:"digest"`
 }
 
-// SealedColumns are the columns of a table as a seal names them.
+// SealedColumns returns the columns of a table in the form that a seal has.
 func SealedColumns(columns []string) string { return strings.Join(columns, ", ") }

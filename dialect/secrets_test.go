@@ -26,17 +26,20 @@ func TestMalformedURLsHideTheirPassword(t *testing.T) {
 		"host=127.0.0.1 port=x password=hunter2", "sqlite://u:hunter2@h/x", "sqlite:///x?password=hunter2",
 		"file://u:hunter2@h/x", "postgres://u:hunter2@127.0.0.1:1/db",
 	}
+
 	for _, special := range "@#:/?% \n'\\&=" {
 		for _, password := range []string{"12%chunter2", "hunter2%c12", "a%chunter2"} {
 			urls = append(urls, "postgres://u:"+fmt.Sprintf(password, special)+"@127.0.0.1:1/db")
 		}
 	}
+
 	for _, malformed := range urls {
 		log := bytes.Buffer{}
 		settings := dialect.Settings{
 			URL: dialect.Secret(malformed), Log: slog.New(slog.NewTextHandler(&log, nil)),
 			Options: []any{postgres.Options{ConnectTimeout: time.Second}},
 		}
+
 		db, err := dialect.Open(t.Context(), settings)
 		if err == nil {
 			t.Fatalf("%s was opened: %s", malformed, db.Describe())
@@ -52,6 +55,7 @@ func TestOpenDatabaseHidesItsPassword(t *testing.T) {
 	server := pgtest.Start(t, pgtest.WithPassword(password))
 	without := withUser(t, server.URL(), url.User("postgres"))
 	wrong := withUser(t, server.URL(), url.UserPassword("postgres", "x"))
+
 	for name, settings := range map[string]dialect.Settings{
 		"in the URL":         {URL: dialect.Secret(server.URL())},
 		"beside the URL":     {URL: without, Password: password},
@@ -62,6 +66,7 @@ func TestOpenDatabaseHidesItsPassword(t *testing.T) {
 			dialecttest.RequireHidden(t, name, settings, &settings, db, *db, db.Settings, db.Describe())
 		})
 	}
+
 	for _, refused := range []dialect.Secret{"", dialecttest.Hidden + " wrong"} {
 		settings := dialect.Settings{URL: without, Password: refused}
 		_, err := dialect.Open(t.Context(), settings)

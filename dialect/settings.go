@@ -9,10 +9,10 @@ import (
 	"github.com/guppy-prep/guppy/internal/secret"
 )
 
-// Secret is a string that redacts itself wherever it is printed; Reveal returns it.
+// Secret is a string that redacts itself wherever it is printed. Reveal returns its text.
 type Secret = secret.String
 
-// Settings say which database to open, and how. What only one engine knows is in Options.
+// Settings say which database to open, and how. Settings that only one engine knows are in Options.
 type Settings struct {
 	// Type is the engine's name; "" leaves the choice to the URL and the options.
 	Type string
@@ -20,18 +20,19 @@ type Settings struct {
 	URL Secret
 	// Password replaces the one in the URL.
 	Password Secret
-	// Options are settings of single engines, such as sqlite.Options and postgres.Options. An engine takes its own and
-	// ignores others.
+	// Options are settings of single engines, such as sqlite.Options and postgres.Options. An engine uses its own
+	// and ignores others.
 	Options []any
 	// MaxOpenConns and MaxIdleConns bound a pool; 0 sizes it from the number of CPUs.
 	MaxOpenConns, MaxIdleConns int
-	// ConnMaxLifetime and ConnMaxIdleTime retire connections; 0 never does. A connection may end before its lifetime, by
-	// at most a tenth of it, so that those which were opened together do not end together.
+	// ConnMaxLifetime and ConnMaxIdleTime retire connections; 0 never does. A connection may end before its
+	// lifetime, by at most a tenth of it, to keep connections that were opened together from ending together.
 	ConnMaxLifetime, ConnMaxIdleTime time.Duration
 	// Existing opens a database file only if it is there, and returns a NoFileError if it is not. Servers make no
 	// databases anyway.
 	Existing bool
-	// SchemaMayLack opens a database whose schema, if the options name one, is not there yet, so that it can be made.
+	// SchemaMayLack opens a database even if the schema that the options name is not there yet, so that it can be
+	// made.
 	SchemaMayLack bool
 	// Log receives warnings; nil discards them.
 	Log *slog.Logger
@@ -56,7 +57,7 @@ func WithOptions[O any](s Settings, options O) Settings {
 	return s
 }
 
-// PoolBounds are the most connections that may be open, and idle, in a pool that the settings say the size of.
+// PoolBounds returns the bounds on open and idle connections, for a pool whose size is up to the settings.
 func (s Settings) PoolBounds() (open, idle int) {
 	s = s.withDefaults()
 	return s.MaxOpenConns, s.MaxIdleConns
@@ -66,6 +67,7 @@ func (s Settings) withDefaults() Settings {
 	if s.MaxOpenConns == 0 {
 		s.MaxOpenConns = 4 + 2*runtime.GOMAXPROCS(0)
 	}
+
 	// A worker holds one connection for its lock, and listens on another.
 	s.MaxOpenConns = max(s.MaxOpenConns, 3)
 	if s.MaxIdleConns == 0 || s.MaxIdleConns > s.MaxOpenConns {

@@ -9,11 +9,12 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// Tx is a transaction and the connection that it holds. An engine that is a network away gets its statements several at
-// a time: those given to Later wait for the next one that is run, and so does the beginning of the transaction.
+// Tx is a transaction and the connection that it holds. On an engine that is a network away, statements are sent
+// several at a time: those given to Later wait for the next one that is run, and so does the beginning of the
+// transaction.
 type Tx struct {
 	conn *sqlx.Conn
-	// now runs statements one by one, sender several together; the other one is nil.
+	// now runs statements one by one, and sender runs several together. One of the two is nil.
 	now     *sqlx.Tx
 	sender  Sender
 	waiting []Statement
@@ -24,9 +25,9 @@ type Tx struct {
 type Statement struct {
 	Text string
 	Args []any
-	// Values takes the numbers that it reads; it is nil for one that only changes rows.
+	// Values receives the numbers that the statement reads. It is nil for a statement that only changes rows.
 	Values []int64
-	// Check, if not nil, is called with the number of rows that were changed or read. Its error fails the transaction.
+	// Check, if not nil, is called with the number of rows changed or read. Its error fails the transaction.
 	Check func(rows int64) error
 }
 
@@ -50,6 +51,7 @@ func (db *DB) Begin(ctx context.Context) (*Tx, error) {
 	if err := db.trimLog(ctx, conn); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
+
 	tx, err := conn.BeginTxx(ctx, nil)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
@@ -57,8 +59,8 @@ func (db *DB) Begin(ctx context.Context) (*Tx, error) {
 	return &Tx{conn: conn, now: tx}, nil
 }
 
-// Later runs a statement in its turn, at the latest before the next one that is run otherwise. Its Values are there,
-// and its Check was called, when Flush returns without an error.
+// Later runs a statement in its turn, at the latest before the next one that is run otherwise. When Flush returns
+// without an error, its Values are set and its Check was called.
 func (tx *Tx) Later(ctx context.Context, s Statement) error {
 	if tx.now == nil {
 		tx.waiting = append(tx.waiting, s)
@@ -67,13 +69,14 @@ func (tx *Tx) Later(ctx context.Context, s Statement) error {
 	return s.run(ctx, tx.now)
 }
 
-// run runs the statement by itself.
+// run runs a single statement.
 func (s Statement) run(ctx context.Context, tx *sqlx.Tx) error {
 	if s.Values == nil {
 		result, err := tx.ExecContext(ctx, s.Text, s.Args...)
 		if err != nil {
 			return err
 		}
+
 		rows, err := result.RowsAffected()
 		if err != nil {
 			return err
@@ -91,7 +94,7 @@ func (s Statement) run(ctx context.Context, tx *sqlx.Tx) error {
 	return s.CheckRows(1)
 }
 
-// Places are where the driver puts the Values.
+// Places returns pointers to the Values, for the driver to scan into.
 func (s Statement) Places() []any {
 	places := make([]any, len(s.Values))
 	for i := range s.Values {
@@ -108,7 +111,7 @@ func (s Statement) CheckRows(rows int64) error {
 	return s.Check(rows)
 }
 
-// Flush runs what was given to Later.
+// Flush runs the statements given to Later.
 func (tx *Tx) Flush(ctx context.Context) error {
 	if len(tx.waiting) == 0 {
 		return nil
@@ -118,7 +121,7 @@ func (tx *Tx) Flush(ctx context.Context) error {
 	return tx.sender.Send(ctx, tx.conn, waiting)
 }
 
-// session is what runs statements now.
+// session returns the object that runs statements now.
 func (tx *Tx) session() interface {
 	sqlx.ExecerContext
 	sqlx.QueryerContext
@@ -146,10 +149,10 @@ func (tx *Tx) PrepareContext(ctx context.Context, text string) (*sql.Stmt, error
 	return tx.session().PrepareContext(ctx, text)
 }
 
-// Conn returns the connection that the transaction holds, when all that was given to Later has run.
+// Conn runs the statements given to Later and returns the connection that the transaction holds.
 func (tx *Tx) Conn(ctx context.Context) (*sqlx.Conn, error) { return tx.conn, tx.Flush(ctx) }
 
-// QueryxContext runs a query. Its rows have to be closed before anything else is run.
+// QueryxContext runs a query. Its rows must be closed before any other statement is run.
 func (tx *Tx) QueryxContext(ctx context.Context, text string, args ...any) (*sqlx.Rows, error) {
 	if err := tx.Flush(ctx); err != nil {
 		return nil, err
@@ -173,11 +176,12 @@ func (tx *Tx) SelectContext(ctx context.Context, dest any, text string, args ...
 	return sqlx.SelectContext(ctx, tx.session(), dest, text, args...)
 }
 
-// Commit ends the transaction. What waits and has nothing to check is sent with it.
+// Commit ends the transaction. Waiting statements without a result to check are sent together with the commit.
 func (tx *Tx) Commit(ctx context.Context) error {
 	if tx.now != nil {
 		return tx.now.Commit()
 	}
+
 	for _, s := range tx.waiting {
 		if s.Values != nil || s.Check != nil {
 			if err := tx.Flush(ctx); err != nil {
@@ -206,7 +210,7 @@ func (tx *Tx) Rollback(ctx context.Context) error {
 // Release gives the connection back to its pool, which drops it if the transaction has not ended.
 func (tx *Tx) Release() error { return closeConn(tx.conn) }
 
-// Discard closes the connection, for one that leads to a server which is of no use any more.
+// Discard closes the connection instead of giving it back, because its server is useless.
 func (tx *Tx) Discard() error { return Drop(tx.conn) }
 
 // Drop closes a connection instead of giving it back to its pool.

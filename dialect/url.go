@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// halfURL matches a URL that lost its scheme, or the colon or a slash after it, and that a password may be in.
+// halfURL matches a URL that may have a password but lost its scheme, or the colon or a slash after it.
 var halfURL = compileHalfURL()
 
-// compileHalfURL knows the schemes of the engines that are registered.
+// compileHalfURL builds halfURL from the schemes of the registered engines.
 func compileHalfURL() *regexp.Regexp {
 	forms := []string{`[^/]*:.*@`, `[^/]*//[^/]*:.*@`}
 	for _, engine := range registered {
@@ -29,7 +29,7 @@ func compileHalfURL() *regexp.Regexp {
 // a password in it.
 func IsHalfURL(text string) bool { return halfURL.MatchString(text) }
 
-// IsPath reports whether text can be nothing but the path of a file.
+// IsPath reports whether text can only be the path of a file.
 func IsPath(text string) bool {
 	return strings.HasPrefix(text, ".") || strings.HasPrefix(text, "/") && !IsHalfURL(text) ||
 		filepath.VolumeName(text) != ""
@@ -51,7 +51,7 @@ func fileEngine(text string) Engine {
 	return nil
 }
 
-// isServerScheme reports whether an engine with a server has this scheme.
+// isServerScheme reports whether the scheme is that of an engine with a server.
 func isServerScheme(scheme string) bool {
 	return slices.ContainsFunc(registered, func(engine Engine) bool {
 		facts := engine.Facts()
@@ -59,7 +59,7 @@ func isServerScheme(scheme string) bool {
 	})
 }
 
-// connectionStrings returns the engine whose connection string a text is, or nil.
+// connectionStrings returns the engine that text is a connection string of, or nil.
 func connectionStrings(text string) ConnectionStrings {
 	for _, engine := range registered {
 		if taker, able := engine.(ConnectionStrings); able && taker.IsConnectionString(text) {
@@ -73,11 +73,12 @@ func connectionStrings(text string) ConnectionStrings {
 // errors.
 type Address struct {
 	Scheme, User, Password, Hosts, Path, Query string
-	// Ambiguous means that the parts may be others than they seem.
+	// Ambiguous is true if the true parts may differ from these.
 	Ambiguous bool
 }
 
-// CutURL never fails: a URL whose parts it cannot find for certain is Ambiguous.
+// CutURL cuts a URL into its parts. It never fails: if the parts can't be found for certain, the result is
+// Ambiguous.
 func CutURL(raw string) Address {
 	var a Address
 	var rest string
@@ -95,7 +96,7 @@ func CutURL(raw string) Address {
 	a.Hosts = authority
 	a.Path, a.Query, _ = strings.Cut(tail, "?")
 
-	// A password with a raw "/", "?", "#" or "@" leaves such a character where none belongs.
+	// A password with a raw "/", "?", "#" or "@" leaves such a character in the wrong part.
 	a.Ambiguous = strings.ContainsAny(tail, "@#") || strings.ContainsAny(a.User+a.Password, "@#")
 	return a
 }
@@ -110,7 +111,8 @@ func HoldsPassword(location Secret) bool {
 	return strings.Join(parameters(text, taker)["password"], "") != "" || taker == nil && CutURL(text).Password != ""
 }
 
-// URLParameter returns the value of a parameter in a URL or connection string, if it has that.
+// URLParameter returns the value of a parameter in a URL or connection string, and reports whether it has the
+// parameter.
 func URLParameter(location Secret, name string) (value string, found bool) {
 	text := location.Reveal()
 	taker := connectionStrings(text)
@@ -121,7 +123,7 @@ func URLParameter(location Secret, name string) (value string, found bool) {
 	return values[len(values)-1], true
 }
 
-// parameters are those of a connection string, if taker is its engine, or of a URL.
+// parameters returns the parameters of a connection string, if taker is its engine, or of a URL.
 func parameters(text string, taker ConnectionStrings) url.Values {
 	if taker != nil {
 		return taker.Parameters(text)

@@ -13,12 +13,13 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// withAdvice says in the first place what is wrong with a connection, and which command or setting may mend it.
+// withAdvice puts the cause of a failed connection first, and adds the command or setting that may fix it.
 func withAdvice(err error, config *pgx.ConnConfig) error {
 	failed := newAttempts(err)
 	if failed == nil {
 		return err
 	}
+
 	what, advice := adviceFor(failed, config)
 	err = failed
 	if what != "" {
@@ -60,7 +61,7 @@ func adviceFor(err *attempts, config *pgx.ConnConfig) (what, advice string) {
 	return what, advice
 }
 
-// SQLSTATEs of a server, or a pooler before it, that does not let a client in.
+// These are the SQLSTATEs of a server, or of a pooler before it, that does not let a client in.
 const (
 	invalidAuthorization = "28000"
 	invalidPassword      = "28P01"
@@ -97,7 +98,7 @@ func adviceForRefusal(code string, config *pgx.ConnConfig) (what, advice string)
 	return "the server does not let role " + role + " in", advice
 }
 
-// shellWord quotes a word for a shell where it has to be.
+// shellWord quotes a word for a shell if necessary.
 func shellWord(word string) string {
 	if strings.Trim(word, shellPlain) == "" && word != "" {
 		return word

@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// attempts is a connection that failed, in words about those attempts alone that say the most. The driver joins the
-// errors of all: with TLS and without, for each address.
+// attempts is the error of a failed connection. The driver joins the errors of all attempts, with TLS and without,
+// for each address. The text has only the errors that say the most.
 type attempts struct {
 	all   error
 	shown []error
@@ -45,6 +45,7 @@ func newAttempts(err error) *attempts {
 			best, a.shown = rank, nil
 			clear(said)
 		}
+
 		if rank == best && !said[text] {
 			a.shown, said[text] = append(a.shown, one), true
 		}
@@ -56,7 +57,7 @@ func newAttempts(err error) *attempts {
 	return a
 }
 
-// leaves are the errors that were joined, somewhere below an error.
+// leaves returns the errors that were joined somewhere below an error.
 func leaves(err error) []error {
 	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
 		joined, ok := inner.(interface{ Unwrap() []error }) //nolint:errorlint // it is this very error that is taken apart
@@ -72,13 +73,14 @@ func leaves(err error) []error {
 	return []error{err}
 }
 
-// telling ranks what failed by how far the attempt came.
+// telling ranks an error by how far its attempt came.
 func telling(err error) int {
 	var server *pgconn.PgError
 	var unknown x509.UnknownAuthorityError
 	var otherName x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	var alert tls.AlertError
+
 	switch {
 	case errors.As(err, &server) && server.Code != invalidAuthorization:
 		return 5
@@ -92,7 +94,7 @@ func telling(err error) int {
 	return 1
 }
 
-// failedAddress reports how a connection failed before anybody answered.
+// failedAddress describes how a connection failed before a server answered.
 func failedAddress(err error) (what string) {
 	var lookup *net.DNSError
 	switch {

@@ -16,12 +16,13 @@ import (
 // errRolledBack is returned for a transaction that could not be committed because one of its statements had failed.
 var errRolledBack = errors.New("the server rolled the transaction back")
 
-// Send sends all statements at once. What a check says of one comes before the failure of a later one.
+// Send sends all statements at once. The error of a check comes before the failure of a later statement.
 func (Engine) Send(ctx context.Context, conn *sqlx.Conn, statements []dialect.Statement) error {
 	batch := &pgx.Batch{}
 	for _, s := range statements {
 		batch.Queue(s.Text, s.Args...)
 	}
+
 	err := onWire(conn, func(wire *pgx.Conn) error {
 		results := wire.SendBatch(ctx, batch)
 		for _, s := range statements {
@@ -34,7 +35,8 @@ func (Engine) Send(ctx context.Context, conn *sqlx.Conn, statements []dialect.St
 	return blameContext(ctx, err)
 }
 
-// endFailed ends a batch that has failed, or one of its checks: the driver would return the same failure again.
+// endFailed ends a batch after the failure of a statement or a check. Without it, the driver would return the same
+// failure again.
 func endFailed(results pgx.BatchResults) error {
 	if err := results.Close(); pgconn.Timeout(err) {
 		return err
@@ -76,8 +78,7 @@ func onWire(conn *sqlx.Conn, fn func(*pgx.Conn) error) error {
 	})
 }
 
-// blameContext adds why a context has ended: the connection may have been closed under the driver, which says nothing
-// of the reason.
+// blameContext adds the reason why a context has ended. The driver may only see that its connection was closed.
 func blameContext(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return errors.Join(context.Cause(ctx), err)

@@ -12,11 +12,11 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// LockSchema takes the advisory lock that golang-migrate's own tools ask for. It belongs to the connection on which the
-// migrations then run, so that none can go on without it. It doesn't wait in the server: a waiting statement would hold
-// up CREATE INDEX CONCURRENTLY.
+// LockSchema takes the advisory lock that golang-migrate's own tools ask for. The lock belongs to the connection on
+// which the migrations then run, so that none can go on without it. LockSchema does not wait in the server: a
+// waiting statement would delay CREATE INDEX CONCURRENTLY.
 //
-// A schema that the migrations are to make has its lock already.
+// A schema that the migrations will make has its lock already.
 func (Engine) LockSchema(ctx context.Context, conn *sqlx.Conn, s dialect.Settings,
 	versionTable string) (release func() error, err error) {
 	var name, schema string
@@ -24,6 +24,7 @@ func (Engine) LockSchema(ctx context.Context, conn *sqlx.Conn, s dialect.Setting
 	if err := conn.QueryRowxContext(ctx, query).Scan(&name, &schema); err != nil {
 		return nil, err
 	}
+
 	if named := optionsOf(s).Schema; named != "" {
 		schema = named
 	}
@@ -40,7 +41,7 @@ func (Engine) LockSchema(ctx context.Context, conn *sqlx.Conn, s dialect.Setting
 	return func() error { return nil }, nil
 }
 
-// RunScript sends the whole script at once. The server answers for each statement before the one that failed.
+// RunScript sends the whole script at once. The server answers each statement before the one that failed.
 func (Engine) RunScript(ctx context.Context, conn *sqlx.Conn, script dialect.Script) error {
 	done := 0
 	err := onWire(conn, func(wire *pgx.Conn) (err error) {
@@ -58,7 +59,7 @@ func (Engine) RunScript(ctx context.Context, conn *sqlx.Conn, script dialect.Scr
 func countDone(results *pgconn.MultiResultReader) (done int, err error) {
 	for results.NextResult() {
 		if _, err := results.ResultReader().Close(); err != nil {
-			break // which the reader of all returns, too
+			break // the reader of all results returns it, too
 		}
 		done++
 	}

@@ -13,7 +13,7 @@ import (
 func (Engine) Classify(err error) dialect.Class {
 	switch {
 	case errors.Is(err, dialect.ErrLockLost):
-		return dialect.Other // whatever ended the session
+		return dialect.Other // whatever the reason
 	case errors.Is(err, errLockUnsure):
 		return dialect.Conflict
 	case errors.Is(err, errPoolTooSmall):

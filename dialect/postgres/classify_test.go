@@ -31,11 +31,13 @@ func TestClassifyPostgresDeadlock(t *testing.T) {
 			})
 		})
 	}
+
 	ended.Wait()
 	lost := errs[0]
 	if lost == nil {
 		lost = errs[1]
 	}
+
 	dialecttest.RequireClass(t, db, lost, dialect.Conflict)
 	if errs[0] != nil && errs[1] != nil {
 		t.Errorf("both lost: %v", errs)
@@ -48,6 +50,7 @@ func TestClassifyPostgresSerialization(t *testing.T) {
 		if _, err := tx.ExecContext(t.Context(), "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"); err != nil {
 			return err
 		}
+
 		var n int
 		if err := tx.GetContext(t.Context(), &n, "SELECT n FROM a WHERE id = 1"); err != nil {
 			return err
@@ -81,6 +84,7 @@ func TestClassifyPostgresStatements(t *testing.T) {
 				}
 				return err
 			})
+
 			dialecttest.RequireClass(t, db, err, tt.want)
 			if n := dialecttest.Get[int](t, db, "SELECT 1"); n != 1 {
 				t.Error("the pool is of no use any more")
@@ -108,6 +112,7 @@ func TestClassifyPostgresUnreachable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	elsewhere, unknown := *location, *location
 	elsewhere.Host, unknown.Path = "127.0.0.1:1", "/guppy_test_nowhere"
 	for _, tt := range []struct {
@@ -133,6 +138,7 @@ func TestClassifyPostgresStopped(t *testing.T) {
 			_, err := tx.ExecContext(ctx, "SELECT 1")
 			return err
 		})
+
 		dialecttest.RequireClass(t, db, err, dialect.Unavailable)
 		_, err = db.Begin(ctx)
 		dialecttest.RequireClass(t, db, err, dialect.Unavailable)

@@ -23,7 +23,7 @@ func (Engine) Locate(s dialect.Settings) (string, error) {
 	return fmt.Sprintf("%q at %s:%d", config.Database, config.Host, config.Port), nil
 }
 
-// newConfig is all that a connection needs.
+// newConfig returns the whole configuration of a connection.
 func newConfig(s dialect.Settings) (*pgx.ConnConfig, error) {
 	options := optionsOf(s)
 	if err := checkCertificates(options); err != nil {
@@ -37,30 +37,33 @@ func newConfig(s dialect.Settings) (*pgx.ConnConfig, error) {
 	if s.Password != "" {
 		config.Password = s.Password.Reveal()
 	}
+
 	config.ConnectTimeout = options.ConnectTimeout
 	config.DialFunc = watchSilence(noticeRefusal(config.DialFunc), options.SilenceLimit)
 	if config.RuntimeParams["application_name"] == "" {
 		host, _ := os.Hostname()
 		config.RuntimeParams["application_name"] = fmt.Sprintf("guppy, process %d on %s", os.Getpid(), host)
 	}
+
 	// A pooler may refuse parameters of the session, and would not keep them.
 	if options.Schema != "" && !options.TransactionPooler {
 		config.RuntimeParams["search_path"] = quoteIdentifier(options.Schema)
 	}
 
-	// Poolers know this one, which decides on the texts of reads outside of transactions.
+	// Poolers know this parameter. It decides on the texts of reads outside of transactions.
 	config.RuntimeParams["client_encoding"] = "UTF8"
 	preferWritable(s, config)
 	if err := setExecMode(s, config); err != nil {
 		return nil, err
 	}
+
 	if options.TransactionPooler && config.DefaultQueryExecMode == pgx.QueryExecModeSimpleProtocol {
-		config.RuntimeParams["standard_conforming_strings"] = "on" // the driver writes values into statements by it
+		config.RuntimeParams["standard_conforming_strings"] = "on" // the driver relies on it to write values into statements
 	}
 	return config, nil
 }
 
-// parse keeps the parser's message back: it quotes parts of the URL.
+// parse hides the parser's message, which quotes parts of the URL.
 func parse(s dialect.Settings) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(connectionString(s))
 	var file *fs.PathError
@@ -73,7 +76,7 @@ func parse(s dialect.Settings) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
-// connectionString adds to the URL what the settings say beside it: the driver sets up TLS in no other way.
+// connectionString adds other settings to the URL: the driver sets up TLS in no other way.
 func connectionString(s dialect.Settings) string {
 	options := optionsOf(s)
 	text, more := s.URL.Reveal(), options.encryption()
@@ -111,7 +114,7 @@ func joinKeywords(list []keyword) string {
 	return strings.Join(words, " ")
 }
 
-// preferWritable looks among several servers for the one that can be written to, unless the URL wants another.
+// preferWritable chooses the writable one among several servers, unless the URL asks for another.
 func preferWritable(s dialect.Settings, config *pgx.ConnConfig) {
 	_, named := dialect.URLParameter(s.URL, "target_session_attrs")
 	if !named && config.ValidateConnect == nil && severalServers(config) {
@@ -119,7 +122,8 @@ func preferWritable(s dialect.Settings, config *pgx.ConnConfig) {
 	}
 }
 
-// severalServers looks past attempts to reach one server with TLS and without.
+// severalServers reports whether there are several servers. Attempts to reach one server with TLS and without count
+// as one.
 func severalServers(config *pgx.ConnConfig) bool {
 	for _, other := range config.Fallbacks {
 		if other.Host != config.Host || other.Port != config.Port {

@@ -22,7 +22,7 @@ func mustConfig(t rapid.TB, s dialect.Settings) *pgx.ConnConfig {
 	return config
 }
 
-// genWord is any text that can be in a connection string, but for none, which stands for a default.
+// genWord generates any text that can be in a connection string, except the empty one, which stands for a default.
 func genWord() *rapid.Generator[string] {
 	return rapid.String().Filter(func(s string) bool { return s != "" && !strings.Contains(s, "\x00") })
 }
@@ -33,12 +33,14 @@ func TestPiecesReachTheDriverAsTheyAre(t *testing.T) {
 			Host: "h.example.org", Port: rapid.IntRange(1, 65535).Draw(t, "port"), User: genWord().Draw(t, "user"),
 			Database: genWord().Draw(t, "database"), Schema: genWord().Draw(t, "schema"), SSLMode: "require",
 		}
+
 		password := genWord().Draw(t, "password")
 		config := mustConfig(t, dialect.Settings{Options: []any{server}, Password: dialect.Secret(password)})
 		if config.Host != server.Host || int(config.Port) != server.Port || config.User != server.User ||
 			config.Database != server.Database || config.Password != password || config.TLSConfig == nil {
 			t.Fatalf("got %q %d %q %q %q", config.Host, config.Port, config.User, config.Database, config.Password)
 		}
+
 		if path := config.RuntimeParams["search_path"]; path != quoteIdentifier(server.Schema) {
 			t.Fatalf("search path %s", path)
 		}
@@ -54,6 +56,7 @@ func TestSettingsCompleteURL(t *testing.T) {
 			"postgres://u@h:1/d?password=" + encodeParameters([]keyword{{"p", password}})[2:],
 			"host=h port=1 user=u dbname=d password=" + quoteValue(password),
 		}
+
 		location := rapid.SampledFrom(urls).Draw(t, "url")
 		config := mustConfig(t, dialect.Settings{URL: dialect.Secret(location),
 			Options: []any{Options{SSLMode: "verify-full"}}})
@@ -82,6 +85,7 @@ func TestExecModeInForce(t *testing.T) {
 		if got := ExecMode(settings); got != tt.want {
 			t.Errorf("%v: %s", settings, got)
 		}
+
 		tt.options.Host = "h"
 		config := mustConfig(t, dialect.WithOptions(settings, tt.options))
 		statements, descriptions := config.StatementCacheCapacity > 0, config.DescriptionCacheCapacity > 0
@@ -139,6 +143,7 @@ func TestLifetimesAreSpread(t *testing.T) {
 			t.Fatalf("%v of %v", got, lifetime)
 		}
 	})
+
 	seen := map[time.Duration]bool{}
 	for range 10 {
 		seen[jittered(time.Hour)] = true

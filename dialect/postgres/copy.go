@@ -13,8 +13,8 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// copyRows streams the rows with COPY, over the connection that the transaction holds. They go as text, for which
-// nobody has to ask the server for the types of the columns first:
+// copyRows streams the rows with COPY, over the connection that the transaction holds. They go as text: then there is
+// no need to ask the server for the types of the columns first:
 // https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.2
 func copyRows(ctx context.Context, tx *dialect.Tx, table string, columns []string, n int,
 	row func(i int) []any) error {
@@ -22,11 +22,13 @@ func copyRows(ctx context.Context, tx *dialect.Tx, table string, columns []strin
 	if err != nil {
 		return err
 	}
+
 	err = onWire(conn, func(wire *pgx.Conn) error {
 		if tracer, ok := wire.Config().Tracer.(pgx.CopyFromTracer); ok {
 			tracer.TraceCopyFromStart(ctx, wire, pgx.TraceCopyFromStartData{TableName: pgx.Identifier{table},
 				ColumnNames: columns})
 		}
+
 		tag, err := wire.PgConn().CopyFrom(ctx, &copyText{n: n, row: row}, copyStatement(table, columns))
 		if err == nil && tag.RowsAffected() != int64(n) {
 			err = fmt.Errorf("COPY into %s took %d of %d rows", table, tag.RowsAffected(), n)
@@ -62,6 +64,7 @@ func (c *copyText) Read(p []byte) (n int, err error) {
 			if c.line, err = appendRow(c.line[:0], c.row(c.next)); err != nil {
 				return n, err
 			}
+
 			c.unread = c.line
 			c.next++
 		}

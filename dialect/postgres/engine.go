@@ -58,14 +58,14 @@ func (Engine) Among(column string, keys []int64) squirrel.Sqlizer {
 	return squirrel.Expr(column+" = ANY (?)", keys)
 }
 
-// Clock reads the clock once a statement.
+// Clock reads the clock once per statement.
 func (Engine) Clock(offset time.Duration) squirrel.Sqlizer {
 	return squirrel.Expr("(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000)::bigint + ?::bigint",
 		offset.Microseconds())
 }
 
-// Probe has the planner look up key by key: left to itself it could take many keys for a reason to read the
-// whole table.
+// Probe makes the planner look up key by key. Without it, the planner could read the whole table if there are many
+// keys.
 func (Engine) Probe(query squirrel.SelectBuilder, table, column string, keys []int64) squirrel.SelectBuilder {
 	list := squirrel.Select().Column("unnest(?::bigint[]) AS probed", keys)
 	rows := squirrel.Select("*").From(table).Where(column + " = probes.probed").Suffix("OFFSET 0")
@@ -73,7 +73,8 @@ func (Engine) Probe(query squirrel.SelectBuilder, table, column string, keys []i
 		JoinClause(squirrel.ConcatExpr("CROSS JOIN LATERAL (", rows, ") AS "+table))
 }
 
-// currentSchema is the key of the schema in use; its name may need quotes, which a cast to regnamespace does not add.
+// currentSchema selects the key of the schema in use. The name of a schema may need quotes, which a cast to
+// regnamespace does not add.
 const currentSchema = "(SELECT oid FROM pg_namespace WHERE nspname = current_schema())"
 
 // IsEmpty implements dialect.Inspector.
@@ -90,8 +91,8 @@ func (Engine) HasTable(ctx context.Context, db *dialect.DB, name string) (found 
 	return found, err
 }
 
-// Analyze spares new tables the wait for autovacuum: until then the planner takes a page of rows for a scan of
-// them all.
+// Analyze spares new tables the wait for autovacuum. Until then, the planner takes a page of rows for a scan of the
+// whole table.
 func (Engine) Analyze(ctx context.Context, db *dialect.DB, tables []string) error {
 	for _, table := range tables {
 		if _, err := db.Writer.ExecContext(ctx, "ANALYZE "+quoteIdentifier(table)); err != nil {
@@ -108,14 +109,15 @@ func (Engine) Size(ctx context.Context, db *dialect.DB) (size int64, err error) 
 	return size, err
 }
 
-// Same locks a number that nobody else has in mind: only in the same database another transaction can't. Two schemas in
-// it are two databases.
+// Same locks a random number. Only in the same database another transaction can't lock it. Two schemas in one
+// database are two databases.
 func (Engine) Same(ctx context.Context, a, b *dialect.DB) (same bool, err error) {
 	first, err := a.Reader.BeginTxx(ctx, nil)
 	if err != nil {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, first.Rollback()) }()
+
 	number, schema := rand.Int64(), ""
 	if err := sqlx.GetContext(ctx, first, &schema, "SELECT COALESCE(current_schema(), '')"); err != nil {
 		return false, err

@@ -21,14 +21,15 @@ var execModes = map[string]pgx.QueryExecMode{
 
 const (
 	execModeParameter = "default_query_exec_mode"
-	// defaultExecMode takes one round trip a statement and relies on nothing that came before. Bytes are sent as text.
+	// defaultExecMode takes one round trip per statement and depends on no earlier statement. Bytes are sent as
+	// text.
 	defaultExecMode = "exec"
 )
 
-// ExecModes are the ways to send statements to a server, as the driver names them.
+// ExecModes returns the ways to send statements to a server, as the driver names them.
 func ExecModes() []string { return slices.Sorted(maps.Keys(execModes)) }
 
-// ExecMode is the way in force to send statements to a server: what is set, or else what the URL says.
+// ExecMode returns the way in force to send statements to a server: the one that is set, or else that of the URL.
 func ExecMode(s dialect.Settings) string {
 	if mode := optionsOf(s).ExecMode; mode != "" {
 		return mode
@@ -39,8 +40,8 @@ func ExecMode(s dialect.Settings) string {
 	return defaultExecMode
 }
 
-// setExecMode keeps no cache but the one that the mode is about: what a cache names may be on another server behind a
-// pooler.
+// setExecMode turns off all caches except the one of the mode: behind a pooler, a cached name may be on another
+// server.
 func setExecMode(s dialect.Settings, config *pgx.ConnConfig) error {
 	mode, known := execModes[ExecMode(s)]
 	if !known {

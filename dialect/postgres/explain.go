@@ -21,7 +21,7 @@ const (
 	idleInTransaction     = "25P03"
 )
 
-// errPoolTooSmall is returned for a session that a pooler did not give.
+// errPoolTooSmall is returned when a pooler did not provide a session.
 var errPoolTooSmall = errors.New("the pooler before the server gave no session")
 
 // Explain implements dialect.Explainer.
@@ -77,6 +77,7 @@ func rightsAdvice(s dialect.Settings, change bool, role, database string) (what,
 	if schema == "" {
 		schema = "public"
 	}
+
 	quoted := quoteIdentifier(schema)
 	if !change {
 		return fmt.Sprintf("role %s may not use the tables in schema %s", role, quoted),

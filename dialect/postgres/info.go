@@ -23,19 +23,22 @@ func (Engine) Inspect(ctx context.Context, db *dialect.DB) (info dialect.Info, e
 	if err := readTables(ctx, db, &info); err != nil {
 		return info, err
 	}
+
 	if info.Size, err = db.Size(ctx); err != nil {
 		return info, err
 	}
 	if err := readSettings(ctx, db, &info); err != nil {
 		return info, err
 	}
+
 	if info.Version != "" && isOld(info.Version) {
 		info.Warn("old-server", "%s", oldServer(info.Version))
 	}
 	return info, nil
 }
 
-// fewPages are read to count the rows in them. What the server thinks of larger tables is near enough.
+// fewPages is the size up to which a table is read to count its rows. For larger tables the server's estimate is
+// close enough.
 const fewPages = 1000
 
 func readTables(ctx context.Context, db *dialect.DB, info *dialect.Info) error {
@@ -55,7 +58,7 @@ func readTables(ctx context.Context, db *dialect.DB, info *dialect.Info) error {
 	for _, t := range tables {
 		table := dialect.TableInfo{Name: t.Name, Bytes: t.Bytes, Rows: t.Rows, Estimated: true}
 		if t.Rows == 0 && t.Pages > 0 {
-			table.Rows = -1 // never analyzed, as servers before 14 say it
+			table.Rows = -1 // servers before 14 report 0 for a table never analyzed
 		}
 		if t.Pages <= fewPages {
 			table.Estimated = false
@@ -85,7 +88,7 @@ func readIndexes(ctx context.Context, db *dialect.DB, info *dialect.Info) error 
 	return err
 }
 
-// readSettings shows what the server has in force for connections like guppy's.
+// readSettings reads the settings in force on the server for connections like guppy's.
 func readSettings(ctx context.Context, db *dialect.DB, info *dialect.Info) error {
 	err := db.Reader.SelectContext(ctx, &info.Settings, `SELECT name, current_setting(name) AS value FROM pg_settings
 		WHERE name IN ('autovacuum', 'default_transaction_isolation', 'default_transaction_read_only', 'fsync',
@@ -115,7 +118,7 @@ func readSettings(ctx context.Context, db *dialect.DB, info *dialect.Info) error
 	return nil
 }
 
-// unsafeSettings are values with which a commit is not what guppy takes it for.
+// unsafeSettings are values with which a commit does not have the effect that guppy relies on.
 var unsafeSettings = []struct{ name, value, danger string }{
 	{"fsync", "off", "a crash of the server's host can destroy the database: set it to on"},
 	{"full_page_writes", "off", "a crash of the server's host can damage pages: set it to on unless the disk can't tear " +
@@ -131,6 +134,7 @@ func warn(info *dialect.Info, standby bool, open, reserved int64) {
 	for _, setting := range info.Settings {
 		values[setting.Name] = setting.Value
 	}
+
 	for _, unsafe := range unsafeSettings {
 		if values[unsafe.name] == unsafe.value {
 			info.Warn(strings.ReplaceAll(unsafe.name, "_", "-"), "%s is %s: %s", unsafe.name, unsafe.value, unsafe.danger)
@@ -147,8 +151,7 @@ func warn(info *dialect.Info, standby bool, open, reserved int64) {
 	}
 }
 
-// isOld reports whether a version as the server writes it, such as "16.4 (Debian 16.4-1)", is one that is not
-// supported.
+// isOld reports whether a version in the server's form, such as "16.4 (Debian 16.4-1)", is no longer supported.
 func isOld(version string) bool {
 	digits := version
 	if end := strings.IndexFunc(version, func(r rune) bool { return r < '0' || '9' < r }); end >= 0 {
@@ -162,7 +165,7 @@ func oldServer(version string) string {
 	return "the server is PostgreSQL " + version + ": guppy is tested with " + strconv.Itoa(oldestServer) + " and later"
 }
 
-// warnOfOldServer goes by what the server has said when the connection was made.
+// warnOfOldServer uses the version that the server sent when the connection was made.
 func warnOfOldServer(conn *sqlx.Conn, log *slog.Logger) error {
 	return conn.Raw(func(driverConn any) error {
 		session, ok := driverConn.(interface{ Conn() *pgx.Conn })

@@ -31,6 +31,7 @@ func TestUnsafeSettingsAreWarnedOf(t *testing.T) {
 		}
 		return codes
 	}
+
 	for _, tt := range []struct{ got, want string }{
 		{warnings(false, 97), ""},
 		{warnings(false, 98), "pool "},

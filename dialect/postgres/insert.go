@@ -9,7 +9,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// fewValues are so many that a statement which goes with the next ones takes them, where COPY takes a round trip of its
+// fewValues is the most values that go in a statement together with the next ones. COPY takes a round trip of its
 // own.
 const fewValues = 2000
 

@@ -10,9 +10,9 @@ import (
 )
 
 var (
-	// assignment is how a libpq connection string begins.
+	// assignment matches the beginning of a libpq connection string.
 	assignment = regexp.MustCompile(`^\s*\w+\s*=`)
-	// knownKeyword sets a libpq connection string apart from the path of a file.
+	// knownKeyword distinguishes a libpq connection string from the path of a file.
 	knownKeyword = regexp.MustCompile(
 		`(^|\s)(host|hostaddr|port|user|dbname|database|password|passfile|service|sslmode)\s*=`)
 )
@@ -27,7 +27,7 @@ type keyword struct{ name, value string }
 
 const errKeywords = dialect.SettingsError(`not a valid connection string; the form is "host=... user=... dbname=..."`)
 
-// spaces are those that libpq knows; others belong to names and values.
+// spaces are the white space of libpq. Other white space belongs to names and values.
 const spaces = " \t\r\n\v\f"
 
 // cutKeywords splits a libpq connection string: name=value, spaces between, quotes and backslashes in values.
@@ -39,6 +39,7 @@ func cutKeywords(raw string) ([]keyword, error) {
 		if !ok || name == "" || strings.ContainsAny(name, spaces+`'\:/@`) {
 			return nil, errKeywords
 		}
+
 		value, remaining, ok := cutValue(strings.TrimLeft(after, spaces))
 		if !ok {
 			return nil, errKeywords
@@ -103,6 +104,7 @@ func (Engine) RedactConnectionString(text string) string {
 	if err != nil {
 		return secret.Redacted
 	}
+
 	words := make([]string, 0, len(list))
 	for _, k := range list {
 		value := secret.Redacted

@@ -17,6 +17,7 @@ func TestKeywordsRoundTrip(t *testing.T) {
 			want = append(want, k)
 			words = append(words, k.name+" = "+quoteValue(k.value))
 		}
+
 		got, err := cutKeywords(strings.Join(words, " "))
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Fatalf("got %q, %v, want %q", got, err, want)

@@ -13,7 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// channel is where processes tell each other that there is something new.
+// channel is the channel on which processes notify each other of changes.
 const channel = "guppy"
 
 const listenPause = 5 * time.Second
@@ -28,8 +28,8 @@ func (Engine) Notify(ctx context.Context, db *dialect.DB) error {
 	return err
 }
 
-// Listen listens on a connection of its own, and on another one when that breaks. Behind a pooler it hears
-// nothing, and does not try.
+// Listen listens on a connection of its own, and on a new one if that breaks. Behind a pooler there are no
+// notifications, and Listen returns at once.
 func (Engine) Listen(ctx context.Context, db *dialect.DB, wake func()) error {
 	if optionsOf(db.Settings).TransactionPooler {
 		return ctx.Err()
@@ -38,6 +38,7 @@ func (Engine) Listen(ctx context.Context, db *dialect.DB, wake func()) error {
 		if err := listen(ctx, db, wake); err != nil && ctx.Err() == nil {
 			db.Log.Debug("listening broke off", "error", err)
 		}
+
 		select {
 		case <-ctx.Done():
 		case <-time.After(listenPause):
@@ -51,7 +52,7 @@ func listen(ctx context.Context, db *dialect.DB, wake func()) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = dialect.Drop(conn) }() // a wait that was broken off leaves it in no state for others
+	defer func() { _ = dialect.Drop(conn) }() // after an interrupted wait it is of no use to others
 
 	var schema string
 	if err := conn.GetContext(ctx, &schema, "SELECT current_schema()"); err != nil {
@@ -66,11 +67,13 @@ func listen(ctx context.Context, db *dialect.DB, wake func()) error {
 		if !ok {
 			return fmt.Errorf("LISTEN needs a pgx connection, not a %T", driverConn)
 		}
+
 		for {
 			heard, err := waitForNotification(ctx, session.Conn(), optionsOf(db.Settings).SilenceLimit)
 			if err != nil {
 				return err
 			}
+
 			if heard == nil {
 				continue
 			}
@@ -81,7 +84,8 @@ func listen(ctx context.Context, db *dialect.DB, wake func()) error {
 	})
 }
 
-// waitForNotification returns nil when none came for a while and the connection is there: silence alone doesn't tell.
+// waitForNotification returns nil if no notification came for a while and the connection is there, which silence
+// alone does not prove.
 func waitForNotification(ctx context.Context, conn *pgx.Conn, silence time.Duration) (*pgconn.Notification, error) {
 	waiting, cancel := context.WithTimeout(ctx, silence/2)
 	defer cancel()

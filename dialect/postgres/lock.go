@@ -16,13 +16,14 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// The classes set this program's advisory locks apart from others in the same database. The first spells "gupp".
+// These are the classes of advisory locks. They distinguish this program's locks from others in the same database.
+// The first spells "gupp".
 //
-// classUse is held shared by all who use the tables of a schema, and exclusively by a process that must be alone.
-// A session that holds such a lock may end, and the lock with it, while its holder has a transaction under way on
-// another connection. So each transaction takes classUseCommit or classAllCommit, shared, and then makes sure that the
-// session is still there, which holds a lock of its own for that, of classSession. A process that takes the lock after
-// that session has ended waits for such transactions.
+// classUse is held shared by all processes that use the tables of a schema, and exclusively by a process that must
+// be alone. A session that holds such a lock may end, and the lock with it, while its holder has a transaction under
+// way on another connection. For that reason each transaction takes classUseCommit or classAllCommit, shared, and
+// then makes sure that the session is still there. The session holds a lock of class classSession for that purpose.
+// A process that takes the lock after the session has ended waits for such transactions.
 const (
 	classUse int32 = 0x67757070 + iota
 	classUseCommit
@@ -30,15 +31,15 @@ const (
 	classSession
 )
 
-// useKey is the key of the locks of a schema, or of futureSchema.
+// useKey is the key of a schema's locks, or of futureSchema.
 const useKey = "COALESCE(" + currentSchema + "::int4, $1)"
 
-// futureSchema stands for the key of a schema that is yet to be made.
+// futureSchema returns the key that stands for a schema that is not made yet.
 func futureSchema(s dialect.Settings) int32 {
 	return int32(crc32.ChecksumIEEE([]byte(optionsOf(s).Schema)))
 }
 
-// A server notices only a moment after a process has died that its connection, and so its lock, is gone.
+// A server notices only a moment after the death of a process that its connection, and with it its lock, is gone.
 const (
 	lockPatience = time.Second
 	lockPause    = 50 * time.Millisecond
@@ -47,7 +48,8 @@ const (
 	lockSilence = 5 * time.Second
 )
 
-// lockAnswer says whether the lock was taken: it is lockedByUs, or 0 if others have it, or 1 if they are committing.
+// lockAnswer says whether the lock was taken: Answer is lockedByUs, 0 if others have the lock, or 1 if they are
+// committing.
 type lockAnswer struct {
 	Answer int   `db:"answer"`
 	Key    int32 `db:"key"`
@@ -55,7 +57,7 @@ type lockAnswer struct {
 
 const lockedByUs = 2
 
-// errLockUnsure is returned while it is not known yet whether a lock was lost.
+// errLockUnsure is returned while it is unknown whether a lock was lost.
 var errLockUnsure = errors.New("the session that holds the lock on the database has ended")
 
 const (
@@ -67,15 +69,15 @@ const (
 		THEN 2 ELSE 1 END AS answer FROM (SELECT ` + useKey + ` AS key) AS schema`
 )
 
-// sessionLock is an advisory lock on a connection of its own: the server frees it when that connection, and so the
-// process, is gone.
+// sessionLock is an advisory lock on a connection of its own. When the process ends, its connection ends too, and
+// the server frees the lock.
 type sessionLock struct {
 	dialect.Watchers
 	db        *dialect.DB
 	exclusive bool
-	// pooled has the lock belong to a transaction instead of a session.
+	// pooled is true if the lock belongs to a transaction instead of a session.
 	pooled bool
-	// marked is what the handle's Mark read last.
+	// marked is the latest result of the handle's Mark.
 	marked int64
 	conn   *sqlx.Conn
 	// key stands for the schema, session for the connection that holds the lock.
@@ -103,7 +105,7 @@ func (Engine) LockAll(ctx context.Context, db *dialect.DB) (dialect.Lock, error)
 	return takeLock(ctx, &sessionLock{db: db, exclusive: true, pooled: optionsOf(db.Settings).TransactionPooler})
 }
 
-// takeLock keeps a lock once it is taken.
+// takeLock takes a lock and starts to look after it.
 func takeLock(ctx context.Context, l *sessionLock) (dialect.Lock, error) {
 	l.kept, l.suspected = make(chan struct{}), make(chan struct{}, 1)
 	if err := l.lock(ctx, false); err != nil {
@@ -116,12 +118,13 @@ func takeLock(ctx context.Context, l *sessionLock) (dialect.Lock, error) {
 	return l, nil
 }
 
-// lock takes the lock on a new connection. One that is taken again is lost if its mark has changed.
+// lock takes the lock on a new connection. A lock that is taken again is lost if its mark has changed.
 func (l *sessionLock) lock(ctx context.Context, again bool) error {
 	conn, err := l.db.Writer.Connx(ctx)
 	if err != nil {
 		return err
 	}
+
 	key, session, marked := int32(0), rand.Int32(), l.marked
 	if l.pooled {
 		err = beginLock(ctx, conn)
@@ -131,6 +134,7 @@ func (l *sessionLock) lock(ctx context.Context, again bool) error {
 	if err == nil {
 		key, err = l.take(ctx, conn, session)
 	}
+
 	if err == nil && l.db.Mark != nil && !l.exclusive {
 		marked, err = l.db.Mark(ctx, conn)
 	}
@@ -148,7 +152,8 @@ func (l *sessionLock) lock(ctx context.Context, again bool) error {
 	return nil
 }
 
-// take takes the lock on a connection, and tries for a while when others have it. It returns the lock's key.
+// take takes the lock on a connection. While others have it, take tries again for a while. It returns the lock's
+// key.
 func (l *sessionLock) take(ctx context.Context, conn *sqlx.Conn, session int32) (key int32, err error) {
 	statement := lockShared
 	args := []any{futureSchema(l.db.Settings), classUse, classSession, session, classAllCommit}
@@ -164,6 +169,7 @@ func (l *sessionLock) take(ctx context.Context, conn *sqlx.Conn, session int32) 
 		if err := conn.GetContext(ctx, &got, statement, args...); err != nil {
 			return 0, err
 		}
+
 		committing := false
 		if got.Answer == lockedByUs && l.pooled {
 			var err error
@@ -171,6 +177,7 @@ func (l *sessionLock) take(ctx context.Context, conn *sqlx.Conn, session int32) 
 				return 0, err
 			}
 		}
+
 		if got.Answer == lockedByUs && !committing {
 			return got.Key, nil
 		}
@@ -185,7 +192,7 @@ func (l *sessionLock) take(ctx context.Context, conn *sqlx.Conn, session int32) 
 	}
 }
 
-// keep looks after the session that holds the lock until the lock is lost or ctx ends.
+// keep checks the session that holds the lock until the lock is lost or ctx ends.
 func (l *sessionLock) keep(ctx context.Context) {
 	defer close(l.kept)
 	for {
@@ -213,8 +220,8 @@ func (l *sessionLock) keep(ctx context.Context) {
 	}
 }
 
-// renew returns an error if the lock is lost. A shared lock whose session has ended is taken again, as soon as the
-// database is there: it is lost if others have had all of it meanwhile.
+// renew returns an error if the lock is lost. If the session of a shared lock has ended, renew takes the lock again
+// as soon as the database is there. The lock is lost if others have locked all meanwhile.
 func (l *sessionLock) renew(ctx context.Context) error {
 	if l.exclusive {
 		return l.alive(ctx)
@@ -268,7 +275,7 @@ func (l *sessionLock) Fence() squirrel.Sqlizer {
 		WHEN pg_try_advisory_xact_lock_shared(?, ?) THEN 0 ELSE 1 END`, class, l.key.Load(), classSession, l.session.Load())
 }
 
-// Failed implements dialect.Guard. The transaction may be run again until it is known whether the lock was lost.
+// Failed implements dialect.Guard. The transaction may be run again until the loss of the lock is certain.
 func (l *sessionLock) Failed() error {
 	if err := l.Lost(); err != nil {
 		return err
@@ -280,7 +287,7 @@ func (l *sessionLock) Failed() error {
 	return errLockUnsure
 }
 
-// Release ends the connection, and the lock goes with it. That waits for no answer.
+// Release closes the connection, which frees the lock. It waits for no answer.
 func (l *sessionLock) Release() error {
 	l.db.RemoveGuard(l)
 	l.stop()
@@ -292,7 +299,7 @@ func (l *sessionLock) Release() error {
 	return dialect.Drop(l.conn)
 }
 
-// lockHolder names a session that has the lock, or a transaction that was begun under it, other than the one that asks.
+// lockHolder names another session that has the lock, or a transaction that was begun under it.
 func lockHolder(ctx context.Context, conn *sqlx.Conn, s dialect.Settings) string {
 	var holder string
 	err := conn.GetContext(ctx, &holder, `SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)

@@ -14,15 +14,15 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// pin is a setting of the server that guppy depends on, whatever a role or a database has for it.
+// pin is a setting of the server that guppy depends on, whatever its value for a role or a database.
 type pin struct {
 	name, value string
-	// ours says that a URL which names the setting is not to have its way.
+	// ours is true if guppy's value replaces that of a URL.
 	ours bool
 }
 
-// pins are the settings that change what guppy reads or whether its statements end. A transaction that sees more or
-// less than what is committed when each of its statements begins would act on an old view after it has waited for a
+// pins are the settings that change what guppy reads or whether its statements end. A transaction must see exactly
+// what is committed when each of its statements begins. Otherwise it would act on an old view after waiting for a
 // lock.
 var pins = []pin{
 	{"bytea_output", "hex", true},
@@ -42,13 +42,14 @@ const (
 	idleLimit   = "60000"
 )
 
-// sessionPins is what a new session executes. The answer shows whether there is a pooler.
+// sessionPins returns the statements that a new session executes. The answer shows whether there is a pooler.
 func sessionPins(config *pgx.ConnConfig) string {
 	values := []string{
 		pinValue(idleTimeout, idleLimit),
 		pinValue("tcp_keepalives_idle", "15"), pinValue("tcp_keepalives_interval", "5"),
 		pinValue("tcp_keepalives_count", "3"),
 	}
+
 	for _, p := range pins {
 		if _, named := config.RuntimeParams[p.name]; !named || p.ours {
 			values = append(values, pinValue(p.name, p.value))
@@ -59,7 +60,8 @@ func sessionPins(config *pgx.ConnConfig) string {
 		"' OR current_setting(name, true) = '0')"
 }
 
-// transactionPins is what a transaction executes first whose session is somebody else's before and after.
+// transactionPins returns the statements that a transaction executes first if its session belongs to others before
+// and after.
 func transactionPins(more ...string) string {
 	values := more
 	for _, p := range pins {
@@ -79,16 +81,17 @@ func (Engine) Beginning(s dialect.Settings) []dialect.Statement {
 	return []dialect.Statement{{Text: "begin isolation level read committed"}, {Text: transactionPins()}}
 }
 
-// pinSession is called for each new session. A pooler that lets a client in and has no session left for it keeps it
-// waiting: the same limit holds for that as for the connection.
+// pinSession is called for each new session. A pooler without a session for a client keeps it waiting: that wait has
+// the same limit as the connection.
 func pinSession(ctx context.Context, conn *pgx.Conn, s dialect.Settings) error {
 	timeout := optionsOf(s).ConnectTimeout
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	results, err := conn.PgConn().Exec(limited, sessionPins(conn.Config())).ReadAll()
-	for isCancelled(err) && limited.Err() == nil { // the timeout that it is to set may be over on a busy server
+	for isCancelled(err) && limited.Err() == nil { // on a busy server, an old timeout may end the statement that sets it
 		results, err = conn.PgConn().Exec(limited, sessionPins(conn.Config())).ReadAll()
 	}
+
 	if err != nil && limited.Err() != nil && ctx.Err() == nil && conn.PgConn().PID() > mostProcesses {
 		return dialect.NewAdvised(fmt.Errorf("%w within %s (repo.connect_timeout)", errPoolTooSmall, timeout),
 			fmt.Sprintf("have the pooler allow more sessions (default_pool_size of PgBouncer): one process of guppy takes "+
@@ -105,11 +108,11 @@ func isCancelled(err error) bool {
 	return errors.As(err, &server) && server.Code == queryCanceled
 }
 
-// mostProcesses is the highest number that a process of a server can have. Poolers number their clients at random.
+// mostProcesses is the highest number of a server process. Poolers number their clients at random.
 const mostProcesses = 1 << 22
 
-// decodeAnyBytea has bytes read in either form that a server may send them in, since a read outside of a transaction
-// finds whatever session the pooler gives it.
+// decodeAnyBytea makes the driver read bytes in either form that a server may send. A read outside of a transaction
+// may get any session from the pooler.
 func decodeAnyBytea(conn *pgx.Conn) {
 	conn.TypeMap().RegisterType(&pgtype.Type{Name: "bytea", OID: pgtype.ByteaOID, Codec: anyBytea{}})
 }
@@ -148,6 +151,7 @@ func (e escapedBytes) Scan(src []byte, target any) error {
 			if err != nil {
 				return fmt.Errorf("bytes in neither of the forms that PostgreSQL sends: %w", err)
 			}
+
 			decoded = append(decoded, byte(octal))
 			i += 3
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
-// hostile are settings that a database may have, with each of which guppy would read or do something else.
+// hostile are possible settings of a database, each of which would make guppy read or do something else.
 var hostile = []string{
 	"bytea_output = escape", "statement_timeout = '1s'", "lock_timeout = '10ms'", "client_encoding = latin1",
 	"standard_conforming_strings = off", "default_transaction_isolation = serializable", "DateStyle = 'German'",
@@ -31,8 +31,8 @@ func hostileDatabase(t *testing.T) (direct, through dialect.Settings) {
 	return dialect.Settings{URL: dialect.Secret(location)}, throughPooler(pgtest.StartBouncer(t).URL(location))
 }
 
-// TestSettingsOfADatabaseAreOverruled reads back all bytes and texts, inside of a transaction and outside, and takes
-// its time.
+// TestSettingsOfADatabaseAreOverruled reads back all bytes and texts, inside and outside of transactions, and runs a
+// statement that lasts long.
 func TestSettingsOfADatabaseAreOverruled(t *testing.T) {
 	direct, through := hostileDatabase(t)
 	for name, settings := range map[string]dialect.Settings{"direct": direct, "pooled": through} {
@@ -46,6 +46,7 @@ func TestSettingsOfADatabaseAreOverruled(t *testing.T) {
 				if err := dialecttest.InsertBulk(t.Context(), db, rows); err != nil {
 					t.Fatal(err)
 				}
+
 				dialecttest.RequireBulk(t, db, rows)
 				err := dialecttest.InTx(t.Context(), db, func(tx *dialect.Tx) error {
 					var isolation string
@@ -66,7 +67,7 @@ func TestSettingsOfADatabaseAreOverruled(t *testing.T) {
 	}
 }
 
-// TestATimeoutOfTheServerIsNamed: where it can't be set, its name and the next command are told.
+// TestATimeoutOfTheServerIsNamed: if the timeout can't be set, the error has its name and the next command.
 func TestATimeoutOfTheServerIsNamed(t *testing.T) {
 	direct, through := hostileDatabase(t)
 	if _, err := dialecttest.Open(t, direct).Reader.ExecContext(t.Context(), "SELECT pg_sleep(1.2)"); err != nil {
@@ -82,7 +83,7 @@ func TestATimeoutOfTheServerIsNamed(t *testing.T) {
 	}
 }
 
-// TestAPoolWithoutASessionIsTold within the time that a connection may take.
+// TestAPoolWithoutASessionIsTold: the error comes within the time limit of a connection.
 func TestAPoolWithoutASessionIsTold(t *testing.T) {
 	through := pgtest.StartSessionBouncer(t, 1).URL(pgtest.URL(t))
 	settings := withOptions(postgres.Options{ConnectTimeout: 2 * time.Second})
@@ -93,6 +94,7 @@ func TestAPoolWithoutASessionIsTold(t *testing.T) {
 		defer dialecttest.Release(t, lock)
 		_, err = db.Begin(t.Context())
 	}
+
 	dialecttest.RequireClass(t, db, err, dialect.Unusable)
 	var advised *dialect.Advised
 	if !errors.As(err, &advised) || !strings.Contains(err.Error(), "repo.connect_timeout") ||
@@ -101,7 +103,7 @@ func TestAPoolWithoutASessionIsTold(t *testing.T) {
 	}
 }
 
-// TestFailedConnections: the first line says what is wrong, once, the second what to do.
+// TestFailedConnections: the first line says once what is wrong, and the second what to do.
 func TestFailedConnections(t *testing.T) {
 	server := pgtest.Start(t, pgtest.WithPassword("right"))
 	host := piecesOf(t, server.URL())
@@ -125,6 +127,7 @@ func TestFailedConnections(t *testing.T) {
 			if err == nil {
 				t.Fatal("it was opened", db.Close())
 			}
+
 			var advised *dialect.Advised
 			if !errors.As(err, &advised) || !strings.Contains(advised.Advice(), tt.advice) {
 				t.Errorf("%v doesn't advise: %s", err, tt.advice)

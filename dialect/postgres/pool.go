@@ -18,11 +18,10 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// driverName is the one that sqlx knows: "pgx/v5" would leave placeholders as they are.
+// driverName is the name that sqlx knows: with "pgx/v5", it would leave placeholders as they are.
 const driverName = "pgx"
 
-// unchecked is how long ago a connection may have been taken last for it to be taken again without asking whether it is
-// still there, which costs a round trip.
+// unchecked is how long after its last use a connection is taken again without a check, which costs a round trip.
 const unchecked = time.Second
 
 // Connect implements dialect.Connector.
@@ -45,6 +44,7 @@ func openPool(ctx context.Context, s dialect.Settings) (*sqlx.DB, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	var plain atomic.Bool
 	pool := sqlx.NewDb(stdlib.OpenDB(*config,
 		stdlib.OptionBeforeConnect(func(_ context.Context, config *pgx.ConnConfig) error {
@@ -80,8 +80,8 @@ func isEncrypted(conn *pgx.Conn) bool {
 	return encrypted
 }
 
-// plainFirst puts the ways to connect without TLS before those with it, where the settings allow both: a server that
-// has no TLS refuses it in two round trips.
+// plainFirst puts the ways to connect without TLS before those with TLS, where the settings allow both. A server
+// without TLS needs two round trips to refuse it.
 func plainFirst(config *pgx.ConnConfig) {
 	ways := append([]*pgconn.FallbackConfig{{Host: config.Host, Port: config.Port, TLSConfig: config.TLSConfig}},
 		config.Fallbacks...)
@@ -97,7 +97,8 @@ func secured(way *pgconn.FallbackConfig) int {
 	return 1
 }
 
-// connected is where a connection keeps when it was made: the driver takes one that was not taken twice yet for idle.
+// connected is the key under which a connection keeps the time when it was made. The driver takes a connection for
+// idle that was not taken twice yet.
 const connected = "guppy: connected"
 
 func isNew(conn *pgx.Conn) bool {
@@ -105,11 +106,11 @@ func isNew(conn *pgx.Conn) bool {
 	return ok && time.Since(at) < unchecked
 }
 
-// retirement is where a connection keeps the time from which it is not taken again.
+// retirement is the key under which a connection keeps the time from which it is not taken again.
 const retirement = "guppy: retirement"
 
-// setRetirement spreads the ends of connections over the last tenth of their lifetime. The pool itself knows one
-// lifetime for all of them, and would open them all again at once.
+// setRetirement spreads the ends of connections over the last tenth of their lifetime. The pool itself has one
+// lifetime for all connections, and would open all of them again at once.
 func setRetirement(conn *pgx.Conn, lifetime time.Duration) {
 	if lifetime > 0 {
 		conn.PgConn().CustomData()[retirement] = time.Now().Add(jittered(lifetime))

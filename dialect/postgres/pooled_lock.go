@@ -14,12 +14,12 @@ import (
 // transaction that stays open, and with it a connection to the server, until the lock is released. LockUse would keep
 // one for each process, and a pooler has few: each of its transactions takes the lock for itself.
 
-// lockPooled is lockExclusive in a transaction that stays open, which must not keep the locks of classUseCommit and
-// classAllCommit.
+// lockPooled is like lockExclusive, but in a transaction that stays open. That transaction must not keep the locks
+// of classUseCommit and classAllCommit.
 const lockPooled = `SELECT key, CASE WHEN NOT pg_try_advisory_xact_lock($2, key) THEN 0
 	WHEN pg_try_advisory_xact_lock($3, $4) THEN 2 ELSE 1 END AS answer FROM (SELECT ` + useKey + ` AS key) AS schema`
 
-// beginLock begins the transaction that has a lock. It idles for as long as the lock is held.
+// beginLock begins the transaction that holds a lock. It idles for as long as the lock is held.
 func beginLock(ctx context.Context, conn *sqlx.Conn) error {
 	for _, statement := range []string{"BEGIN", noSessionLimits} {
 		if _, err := conn.ExecContext(ctx, statement); err != nil {
@@ -29,7 +29,7 @@ func beginLock(ctx context.Context, conn *sqlx.Conn) error {
 	return nil
 }
 
-// othersCommit reports whether transactions are under way that were begun under a lock whose session has ended since.
+// othersCommit reports whether transactions are under way that were begun under a lock whose session has ended.
 func othersCommit(ctx context.Context, db *dialect.DB, key int32) (committing bool, err error) {
 	err = db.Writer.GetContext(ctx, &committing,
 		"SELECT NOT (pg_try_advisory_xact_lock($1, $3) AND pg_try_advisory_xact_lock($2, $3))",
@@ -38,7 +38,7 @@ func othersCommit(ctx context.Context, db *dialect.DB, key int32) (committing bo
 }
 
 // pooledLock stands for a shared lock behind a pooler, which gives the connection of a session to others after each
-// transaction. So each transaction takes the lock for itself.
+// transaction. Each transaction takes the lock on its own.
 type pooledLock struct {
 	dialect.Watchers
 	db *dialect.DB

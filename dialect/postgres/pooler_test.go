@@ -36,8 +36,8 @@ func throughPooler(url string) dialect.Settings {
 	return settings
 }
 
-// TestStatementsThroughPooler has more connections than the pooler has to the server, so that statements of one reach
-// several servers.
+// TestStatementsThroughPooler has more connections than the pooler has to the server. Statements of one connection
+// reach several server processes.
 func TestStatementsThroughPooler(t *testing.T) {
 	settings, _ := pooled(t)
 	settings.MaxOpenConns = 8
@@ -50,6 +50,7 @@ func TestStatementsThroughPooler(t *testing.T) {
 			if err := dialecttest.InsertBulk(t.Context(), db, dialecttest.BulkRows(1000)); err != nil {
 				t.Fatal(err)
 			}
+
 			var group sync.WaitGroup
 			for worker := range 8 {
 				group.Go(func() {
@@ -63,7 +64,7 @@ func TestStatementsThroughPooler(t *testing.T) {
 	}
 }
 
-// firstKey is that of the first of bulkRows.
+// firstKey is the key of the first of bulkRows.
 const firstKey = -2 << 40
 
 // mix reads and writes, inside of transactions and outside.
@@ -77,6 +78,7 @@ func mix(t *testing.T, db *dialect.DB, worker int) error {
 		if n != 3 {
 			return fmt.Errorf("%d rows", n)
 		}
+
 		err := dialecttest.InTx(t.Context(), db, func(tx *dialect.Tx) error {
 			const update = "UPDATE bulk SET text = $1, data = $2 WHERE n = $3"
 			_, err := tx.ExecContext(t.Context(), update, "changed", []byte{0, 1}, firstKey+worker)
@@ -119,7 +121,8 @@ func TestPoolerThatIsNotNamed(t *testing.T) {
 	requireAdvice(t, settings, "set repo.pooler to transaction")
 }
 
-// TestAPoolerThatIsNotToldOfIsFoundOut before a lock is left with it.
+// TestAPoolerThatIsNotToldOfIsFoundOut: a pooler missing from the settings is detected before a lock is left with
+// it.
 func TestAPoolerThatIsNotToldOfIsFoundOut(t *testing.T) {
 	settings, direct := pooled(t)
 	settings.Options = []any{postgres.Options{ExecMode: "exec"}}
@@ -128,6 +131,7 @@ func TestAPoolerThatIsNotToldOfIsFoundOut(t *testing.T) {
 		!strings.Contains(err.Error(), "repo.pooler") {
 		t.Errorf("got %v", err)
 	}
+
 	var locks int
 	err := dialecttest.Open(t, dialect.Settings{URL: dialect.Secret(direct)}).Reader.GetContext(t.Context(), &locks,
 		"SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory'")
@@ -136,8 +140,9 @@ func TestAPoolerThatIsNotToldOfIsFoundOut(t *testing.T) {
 	}
 }
 
-// TestAllIsLockedThroughAPooler: whoever has all keeps transactions of others from being begun, and its own go on. What
-// others have at work ends, since they could not keep the lock, and they may begin again when it is free.
+// TestAllIsLockedThroughAPooler: a process that has locked all can go on, and others can't begin transactions.
+// Transactions of others that are under way fail, since they could not keep the lock. The others may begin again
+// when it is free.
 func TestAllIsLockedThroughAPooler(t *testing.T) {
 	settings, direct := pooled(t)
 	db, other := dialecttest.Open(t, settings), dialecttest.Open(t, settings)
@@ -154,6 +159,7 @@ func TestAllIsLockedThroughAPooler(t *testing.T) {
 	if err := insert(other); err != nil {
 		t.Fatal(err)
 	}
+
 	all := dialecttest.MustLock(t, db)
 	if err := insert(db); err != nil {
 		t.Errorf("whoever has all: %v", err)
@@ -161,6 +167,7 @@ func TestAllIsLockedThroughAPooler(t *testing.T) {
 	if err := insert(other); !errors.Is(err, dialect.ErrLockLost) {
 		t.Errorf("another process: %v", err)
 	}
+
 	if _, err := around.LockUse(t.Context()); !errors.Is(err, dialect.ErrLocked) {
 		t.Errorf("a process that goes around the pooler: %v", err)
 	}
@@ -174,6 +181,7 @@ func TestAllIsLockedThroughAPooler(t *testing.T) {
 	if _, err := db.LockAll(t.Context()); !errors.Is(err, dialect.ErrLocked) {
 		t.Errorf("all beside a process that goes around the pooler: %v", err)
 	}
+
 	dialecttest.Release(t, byItself)
 	again := dialecttest.MustUse(t, other)
 	if err := insert(other); err != nil {
@@ -182,19 +190,21 @@ func TestAllIsLockedThroughAPooler(t *testing.T) {
 	dialecttest.Release(t, again)
 }
 
-// TestALockThroughAPoolerIsLost with the connection of the server that has it.
+// TestALockThroughAPoolerIsLost: the lock is lost with the server connection that holds it.
 func TestALockThroughAPoolerIsLost(t *testing.T) {
 	settings, direct := pooled(t)
 	db := dialecttest.Open(t, settings)
 	dialecttest.Execute(t, db, "CREATE TABLE t (n BIGINT)")
 	all := dialecttest.MustLock(t, db)
 	ctx := all.Watch(t.Context())
+
 	around := dialecttest.Open(t, dialect.Settings{URL: dialect.Secret(direct)})
 	dialecttest.Execute(t, around, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
 	err := dialecttest.InTx(t.Context(), db, func(tx *dialect.Tx) error {
 		_, err := tx.ExecContext(t.Context(), "INSERT INTO t VALUES (1)")
 		return err
 	})
+
 	<-ctx.Done()
 	if cause := context.Cause(ctx); !errors.Is(cause, dialect.ErrLockLost) {
 		t.Errorf("the work ended for %v", cause)

@@ -12,7 +12,7 @@ import (
 
 var errNoSchema = errors.New("there is no schema")
 
-// schemaState is what a session makes of the schema that the settings name.
+// schemaState describes the schema that the settings name, as a session sees it.
 type schemaState struct {
 	Current string `db:"current"`
 	Exists  bool   `db:"there"`
@@ -26,7 +26,8 @@ func readSchemaState(ctx context.Context, session sqlx.QueryerContext, schema st
 	return state, err
 }
 
-// CheckSchema makes sure that tables are made and found in the schema. A pooler may have kept the search path back.
+// CheckSchema makes sure that tables are made and found in the schema. A pooler may not have passed the search path
+// on.
 func (Engine) CheckSchema(ctx context.Context, session sqlx.QueryerContext, s dialect.Settings) error {
 	schema := optionsOf(s).Schema
 	if schema == "" {
@@ -46,12 +47,13 @@ func (Engine) CheckSchema(ctx context.Context, session sqlx.QueryerContext, s di
 		return fmt.Errorf("%w: the role may not use schema %q (repo.schema): GRANT USAGE, CREATE ON SCHEMA %s TO it",
 			dialect.ErrSchema, schema, quoteIdentifier(schema))
 	}
+
 	return fmt.Errorf("%w: sessions use schema %q instead of %q (repo.schema), as they do behind a pooler: "+
 		"on the server, ALTER ROLE ... SET search_path = %s, then have the pooler connect anew",
 		dialect.ErrSchema, state.Current, schema, quoteIdentifier(schema))
 }
 
-// MissingSchema looks first: a role that can't make schemas may use one that is there.
+// MissingSchema looks for the schema first: a role that can't make schemas may use an existing one.
 func (Engine) MissingSchema(ctx context.Context, db *dialect.DB) (statement string, err error) {
 	schema := optionsOf(db.Settings).Schema
 	if schema == "" {

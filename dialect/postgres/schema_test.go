@@ -33,6 +33,7 @@ func TestSchemaIsMadeAndUsed(t *testing.T) {
 		requireSchemaError(t, settings, "guppy migrate up")
 		mustMakeSchema(t, settings)
 		mustMakeSchema(t, settings)
+
 		db := dialecttest.Open(t, settings)
 		if empty, err := db.IsEmpty(t.Context(), "x"); err != nil || !empty {
 			t.Errorf("%q: empty %t, %v", schema, empty, err)
@@ -43,6 +44,7 @@ func TestSchemaIsMadeAndUsed(t *testing.T) {
 		if got != schema {
 			t.Errorf("the table of %q is in %q", schema, got)
 		}
+
 		found, err := db.HasTable(t.Context(), "here")
 		size, sizeErr := db.Size(t.Context())
 		err = errors.Join(err, sizeErr, db.Analyze(t.Context(), []string{"here"}))
@@ -94,11 +96,13 @@ func TestSchemaOfAnotherRole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	parsed.User = url.User("worker")
 	if err := dialect.MakeSchema(t.Context(), withSchema(parsed.String(), "new")); err == nil ||
 		(postgres.Engine{}).Classify(err) != dialect.Unusable {
 		t.Errorf("a role without the right made a schema: %v", err)
 	}
+
 	settings := withSchema(parsed.String(), "theirs")
 	requireSchemaError(t, settings, `GRANT USAGE, CREATE ON SCHEMA "theirs"`)
 	dialecttest.Execute(t, admin, "GRANT USAGE ON SCHEMA theirs TO worker")

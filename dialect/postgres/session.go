@@ -11,11 +11,11 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// noSessionLimits is for a transaction that has nobody wait, such as one that only reads for as long as somebody looks
-// at what it writes.
+// noSessionLimits is for a transaction that makes no other wait, such as one that only reads and lasts until its
+// user has seen all of the output.
 var noSessionLimits = transactionPins(pinValue(idleTimeout, "0"))
 
-// setUpSession is called for each new connection. Behind a pooler it would set up sessions that others get.
+// setUpSession is called for each new connection. Behind a pooler it would set up sessions that other clients get.
 func setUpSession(ctx context.Context, conn *pgx.Conn, s dialect.Settings) error {
 	conn.PgConn().CustomData()[connected] = time.Now()
 	setRetirement(conn, s.ConnMaxLifetime)
@@ -32,15 +32,16 @@ func setUpSession(ctx context.Context, conn *pgx.Conn, s dialect.Settings) error
 	return nil
 }
 
-// pooled is where a connection keeps whether it leads to a pooler, which gives its own number instead of the server's.
+// pooled is the key under which a connection keeps whether it leads to a pooler. A pooler gives its own number
+// instead of the server's.
 const pooled = "guppy: pooled"
 
-// errTransactionPooler is returned where a session is needed that a pooler in transaction mode does not give.
+// errTransactionPooler is returned where a session is needed, which a pooler in transaction mode does not provide.
 const errTransactionPooler = dialect.SettingsError("a pooler in transaction mode stands between guppy and the " +
 	"server: set repo.pooler to transaction, or GUPPY_REPO_POOLER=transaction")
 
-// checkSession returns an error when the statements of a connection reach different sessions of the server. A pooler in
-// transaction mode gives the session that one connection has just used to the next one that asks.
+// checkSession returns an error if the statements of a connection reach different sessions of the server. A pooler
+// in transaction mode gives the session of one connection to the next one that asks.
 func checkSession(ctx context.Context, db *dialect.DB, conn *sqlx.Conn) error {
 	suspect := false
 	err := conn.Raw(func(driverConn any) error {
@@ -63,6 +64,7 @@ func checkSession(ctx context.Context, db *dialect.DB, conn *sqlx.Conn) error {
 		return err
 	}
 	defer func() { _ = other.Rollback() }() // it only asked
+
 	theirs, err := backend(ctx, other)
 	if err == nil && theirs == ours {
 		err = errTransactionPooler
@@ -70,7 +72,7 @@ func checkSession(ctx context.Context, db *dialect.DB, conn *sqlx.Conn) error {
 	return err
 }
 
-// backend is the number of the server's process that answers.
+// backend returns the number of the server process that answers.
 func backend(ctx context.Context, q sqlx.QueryerContext) (pid int, err error) {
 	err = sqlx.GetContext(ctx, q, &pid, "SELECT pg_backend_pid()")
 	return pid, err

@@ -16,17 +16,18 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// defaultSilence is how long a server may be silent before it is asked over another connection what it is doing.
+// defaultSilence is how long a server may be silent before it is asked, over another connection, what it is doing.
 const defaultSilence = 20 * time.Second
 
-// watchedConn is closed when its server has been silent for a while and is not at work for it any more: when an answer
-// or a request got lost, or the server is gone without a word. A statement may take as long as it needs.
+// watchedConn is a connection that is closed when its server has been silent for a while and is not working for it.
+// Then an answer or a request got lost, or the server is gone without notice. A statement may take as long as it
+// needs.
 type watchedConn struct {
 	net.Conn
 	limit time.Duration
-	// atWork asks the server. It is nil until the connection is set up, which has a time limit of its own.
+	// atWork asks the server. It is nil until the connection is set up. Setting up has a time limit of its own.
 	atWork atomic.Pointer[func(ctx context.Context) bool]
-	// moved is when bytes last went either way.
+	// moved is the time when bytes last went either way.
 	moved atomic.Int64
 }
 
@@ -46,7 +47,7 @@ func (c *watchedConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// watch looks after the server until the function that it returns is called.
+// watch watches the server until the returned function is called.
 func (c *watchedConn) watch() (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var looking sync.WaitGroup
@@ -55,6 +56,7 @@ func (c *watchedConn) watch() (end func()) {
 		defer looking.Done()
 		c.look(ctx)
 	})
+
 	return func() {
 		cancel()
 		if timer.Stop() {
@@ -68,7 +70,7 @@ func (c *watchedConn) look(ctx context.Context) {
 	for ctx.Err() == nil {
 		silent := time.Since(time.Unix(0, c.moved.Load())) >= c.limit
 		if ask := c.atWork.Load(); silent && ask != nil && !(*ask)(ctx) && ctx.Err() == nil {
-			_ = c.Close() // which ends the reads and writes that wait
+			_ = c.Close() // this ends waiting reads and writes
 			return
 		}
 		select {
@@ -88,7 +90,7 @@ func watchSilence(dial pgconn.DialFunc, limit time.Duration) pgconn.DialFunc {
 	}
 }
 
-// watchServer has the server asked of a connection that is set up.
+// watchServer makes a connection that is set up ask its server.
 func watchServer(conn *pgx.Conn, s dialect.Settings, pooled bool) {
 	wire := conn.PgConn().Conn()
 	if encrypted, ok := wire.(*tls.Conn); ok {
@@ -118,8 +120,9 @@ func watchServer(conn *pgx.Conn, s dialect.Settings, pooled bool) {
 const sessionAtWork = `SELECT EXISTS (SELECT FROM pg_stat_activity
 	WHERE pid = $1 AND COALESCE(wait_event, '') NOT IN ('ClientRead', 'ClientWrite'))`
 
-// atWork reports whether the server still does something for a session. Behind a pooler, whose sessions are not the
-// server's, it reports whether there is a server. One that has no room for the question is there.
+// atWork reports whether the server is still working for a session. The sessions of a pooler are not those of the
+// server: behind a pooler, atWork reports whether there is a server. A server without room for the question is
+// there.
 func atWork(ctx context.Context, config *pgx.ConnConfig, session uint32, pooled bool) (busy bool) {
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
@@ -129,7 +132,7 @@ func atWork(ctx context.Context, config *pgx.ConnConfig, session uint32, pooled 
 	defer func() { _ = conn.Close(ctx) }()
 	if pooled {
 		err := conn.QueryRow(ctx, "SELECT true").Scan(&busy)
-		return err == nil || pgconn.Timeout(err) // the pooler, which is there, has no session left
+		return err == nil || pgconn.Timeout(err) // the pooler is there, but has no session left
 	}
 	return conn.QueryRow(ctx, sessionAtWork, int64(session)).Scan(&busy) == nil && busy
 }

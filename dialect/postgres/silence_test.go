@@ -29,6 +29,7 @@ func TestALongStatementIsLeftAlone(t *testing.T) {
 	dialecttest.Execute(t, db, "SELECT pg_sleep(1.5)")
 	other := openThrough(t, chaos.StartProxy(t, pgtest.URL(t)))
 	dialecttest.Execute(t, other, "CREATE TABLE a (n BIGINT)", "INSERT INTO a VALUES (1)")
+
 	tx, err := other.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +53,7 @@ func TestALostAnswerIsNoticed(t *testing.T) {
 			proxy, direct := chaos.StartProxy(t, url), dialecttest.Open(t, dialect.Settings{URL: dialect.Secret(url)})
 			db := openThrough(t, proxy)
 			lost := make(chan error, 1)
+
 			begun := time.Now()
 			ask := func() {
 				_, err := db.Writer.ExecContext(t.Context(), statement)
@@ -61,6 +63,7 @@ func TestALostAnswerIsNoticed(t *testing.T) {
 				go ask()
 				waitFor(t, direct, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')")
 			}
+
 			end := proxy.Begin(chaos.BlackHole)
 			if name == "the request is lost" {
 				go ask()
@@ -70,6 +73,7 @@ func TestALostAnswerIsNoticed(t *testing.T) {
 			if took := time.Since(begun); took > 5*time.Second {
 				t.Errorf("it took %v", took)
 			}
+
 			end()
 			if n := dialecttest.Get[int](t, db, "SELECT 1"); n != 1 {
 				t.Error("the pool is of no use any more")
@@ -85,7 +89,7 @@ func waitFor(t *testing.T, db *dialect.DB, query string) {
 	}
 }
 
-// TestAListenerOutlivesSilence on the connection that it has.
+// TestAListenerOutlivesSilence: a silent listener keeps its connection.
 func TestAListenerOutlivesSilence(t *testing.T) {
 	url := pgtest.URL(t)
 	direct := dialecttest.Open(t, dialect.Settings{URL: dialect.Secret(url)})
@@ -93,6 +97,7 @@ func TestAListenerOutlivesSilence(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- db.Listen(ctx, func() {}) }()
+
 	const listening = "SELECT COALESCE(MAX(pid), 0) FROM pg_stat_activity " +
 		"WHERE query = 'LISTEN guppy' OR query = '-- ping'"
 	waitFor(t, direct, "SELECT ("+listening+") > 0")
@@ -101,25 +106,28 @@ func TestAListenerOutlivesSilence(t *testing.T) {
 	if again := dialecttest.Get[int](t, direct, listening); again != pid {
 		t.Errorf("session %d listens in place of %d", again, pid)
 	}
+
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("listening ended with %v", err)
 	}
 }
 
-// TestAStoppedClientIsGivenUp with its locks, unless it may idle.
+// TestAStoppedClientIsGivenUp: the server frees the locks of a stopped client, unless it may idle.
 func TestAStoppedClientIsGivenUp(t *testing.T) {
 	db := dialecttest.OpenPostgres(t)
 	limit := dialecttest.Get[string](t, db, "SHOW idle_in_transaction_session_timeout")
 	if limit != "1min" {
 		t.Errorf("a transaction may idle for %s", limit)
 	}
+
 	for _, unhurried := range []bool{false, true} {
 		err := dialecttest.InTx(t.Context(), db, func(tx *dialect.Tx) error {
 			statements := []string{"SET LOCAL idle_in_transaction_session_timeout = 50", db.Unhurried}
 			if !unhurried {
 				statements = statements[:1]
 			}
+
 			for _, statement := range statements {
 				if _, err := tx.ExecContext(t.Context(), statement); err != nil {
 					return err
@@ -129,6 +137,7 @@ func TestAStoppedClientIsGivenUp(t *testing.T) {
 			_, err := tx.ExecContext(t.Context(), "SELECT 1")
 			return err
 		})
+
 		if unhurried && err != nil {
 			t.Errorf("it was given up: %v", err)
 		}

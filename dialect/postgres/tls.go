@@ -14,10 +14,10 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// systemCertificates stands in for a file where the system's own list of authorities is meant.
+// systemCertificates stands for the system's own list of authorities in place of a file.
 const systemCertificates = "system"
 
-// checkCertificates says more than the driver does about files that can't be used.
+// checkCertificates describes unusable files better than the driver does.
 func checkCertificates(o Options) error {
 	if (o.SSLCert == "") != (o.SSLKey == "") {
 		return dialect.SettingsError("repo.sslcert and repo.sslkey belong together: set both of them")
@@ -27,6 +27,7 @@ func checkCertificates(o Options) error {
 		if err != nil {
 			return err
 		}
+
 		if !x509.NewCertPool().AppendCertsFromPEM(authorities) {
 			return dialect.SettingsError(fmt.Sprintf("repo.sslrootcert: %s holds no certificate in PEM form", o.SSLRootCert))
 		}
@@ -46,6 +47,7 @@ func checkKeyPair(o Options) error {
 	if err != nil {
 		return err
 	}
+
 	if _, err := tls.X509KeyPair(certificate, key); err != nil {
 		return dialect.SettingsError("repo.sslcert and repo.sslkey are no certificate and its key, without a password, " +
 			"in PEM form")
@@ -63,7 +65,8 @@ func readSetting(setting, path string) ([]byte, error) {
 
 var errNoTLS = errors.New("the server has no TLS")
 
-// noticeRefusal makes an error of a server's answer that it has no TLS. The driver's own differs in its text alone.
+// noticeRefusal makes a server's answer that it has no TLS a distinct error. The driver's own error differs only in
+// its text.
 func noticeRefusal(dial pgconn.DialFunc) pgconn.DialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
@@ -74,7 +77,7 @@ func noticeRefusal(dial pgconn.DialFunc) pgconn.DialFunc {
 	}
 }
 
-// firstAnswer is a connection whose first answer is looked at: to a request for TLS it is one byte.
+// firstAnswer is a connection whose first answer is inspected: the answer to a request for TLS is one byte.
 type firstAnswer struct {
 	net.Conn
 	seen bool

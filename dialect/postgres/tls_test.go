@@ -26,7 +26,7 @@ func save(t *testing.T, name string, content []byte) string {
 	return path
 }
 
-// piecesOf takes a URL apart.
+// piecesOf splits a URL into its parts.
 func piecesOf(t *testing.T, location string) postgres.Options {
 	t.Helper()
 	u, err := url.Parse(location)
@@ -40,18 +40,19 @@ func piecesOf(t *testing.T, location string) postgres.Options {
 	return postgres.Options{Host: u.Hostname(), Port: port, User: u.User.Username(), Database: u.Path[1:]}
 }
 
-// withOptions are settings of these options alone.
+// withOptions returns settings with only these options.
 func withOptions(options postgres.Options) dialect.Settings {
 	return dialect.Settings{Options: []any{options}}
 }
 
-// requireAdvice opens a database in vain.
+// requireAdvice fails the test unless opening a database fails with the advice.
 func requireAdvice(t *testing.T, settings dialect.Settings, want string) {
 	t.Helper()
 	db, err := dialect.Open(t.Context(), settings)
 	if err == nil {
 		t.Fatalf("it was opened: %s", errors.Join(db.Close()))
 	}
+
 	text := err.Error()
 	if advised := (*dialect.Advised)(nil); errors.As(err, &advised) {
 		text += "; " + advised.Advice()
@@ -151,6 +152,7 @@ func TestCertificateFilesAreChecked(t *testing.T) {
 	otherKey, text := save(t, "other.key", other.Key), save(t, "text", []byte("hunter2"))
 	missing := filepath.Join(t.TempDir(), "missing")
 	const noPair = "repo.sslcert and repo.sslkey are no certificate and its key"
+
 	for _, tt := range []struct {
 		server postgres.Options
 		want   string
@@ -170,6 +172,7 @@ func TestCertificateFilesAreChecked(t *testing.T) {
 			t.Errorf("%v is no ErrSettings", err)
 		}
 	}
+
 	_, err := dialect.Open(t.Context(), dialect.Settings{URL: dialect.Secret("host=h sslrootcert=" + missing)})
 	if !errors.Is(err, dialect.ErrSettings) || !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), missing) {
 		t.Errorf("a file that the URL names: %v", err)

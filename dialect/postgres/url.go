@@ -8,7 +8,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// Claims implements dialect.Locator. Without a URL a host or a database is enough.
+// Claims implements dialect.Locator. Without a URL, a host or a database is enough.
 func (Engine) Claims(s dialect.Settings) bool {
 	url, options := s.URL.Reveal(), optionsOf(s)
 	if url == "" {
@@ -45,6 +45,7 @@ func checkURL(raw string) error {
 			return errURL
 		}
 	}
+
 	if _, err := url.ParseQuery(a.Query); err != nil {
 		return errURL
 	}

@@ -15,7 +15,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// ErrDamaged is returned for a database file that is not sound, with what is wrong with it.
+// ErrDamaged is returned for a database file that is not sound, with the damage found.
 var ErrDamaged = errors.New("the database file is damaged")
 
 // IsDamage reports whether an error says that a database file is not sound, or not even a database.
@@ -28,21 +28,22 @@ func IsDamage(err error) bool {
 	return errors.Is(err, ErrDamaged)
 }
 
-// location puts the settings of a connection beside the path.
+// location adds the settings of a connection to the path.
 func location(file string, query url.Values) string {
 	location := url.URL{Scheme: "file", Path: filepath.ToSlash(file), RawQuery: query.Encode()}
 	return location.String()
 }
 
-// pageCopier is a connection of the driver.
+// pageCopier is implemented by the driver's connection.
 type pageCopier interface {
 	NewBackup(location string) (*modernc.Backup, error)
 }
 
-// pagesAtOnce are copied between two looks at the context.
+// pagesAtOnce is the number of pages copied between two checks of the context.
 const pagesAtOnce = 1024
 
-// CopyPages copies within the transaction that reads on conn, so writers neither wait for it nor make it start again.
+// CopyPages copies within the transaction that reads on conn. Writers thus neither wait for the copy nor make it
+// start again.
 func (Engine) CopyPages(ctx context.Context, conn *sqlx.Conn, file string) error {
 	if err := makeFile(file); err != nil {
 		return err
@@ -65,7 +66,7 @@ func (Engine) CopyPages(ctx context.Context, conn *sqlx.Conn, file string) error
 		}
 
 		if err != nil {
-			_ = pages.Finish() // what went wrong before is what counts
+			_ = pages.Finish() // the earlier error is returned
 		} else {
 			err = pages.Finish()
 		}
@@ -73,14 +74,16 @@ func (Engine) CopyPages(ctx context.Context, conn *sqlx.Conn, file string) error
 	})
 }
 
-// FinishFile proves that a SQLite file which nobody has open is sound, and makes it one that needs no other file beside
-// it. Its content is durable when it returns. It returns ErrDamaged for a file that is not sound.
+// FinishFile proves that a SQLite file is sound, and makes it a single file that needs no other beside it. No
+// process may have it open. Its content is durable when FinishFile returns. FinishFile returns ErrDamaged for a file
+// that is not sound.
 func FinishFile(ctx context.Context, file string) (err error) {
 	db, err := sqlx.Open(driverName, location(file, nil))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+
 	db.SetMaxOpenConns(1)
 	var mode string
 	if err := db.GetContext(ctx, &mode, "PRAGMA journal_mode = DELETE"); err != nil {
@@ -103,7 +106,7 @@ func checkIntegrity(ctx context.Context, db *sqlx.DB) error {
 	return nil
 }
 
-// openReadOnly opens a file that nobody writes to, and makes none beside it.
+// openReadOnly opens a file that no process writes to, and makes no file beside it.
 func openReadOnly(ctx context.Context, file string) (*sqlx.DB, error) {
 	if err := refuseWAL(file); err != nil {
 		return nil, err
@@ -121,7 +124,7 @@ func openReadOnly(ctx context.Context, file string) (*sqlx.DB, error) {
 
 var errNotAlone = errors.New("it is a database in use, some of which may be in the files beside it")
 
-// refuseWAL looks into the file's header, since a file that is opened as one that never changes has no WAL to SQLite.
+// refuseWAL reads the file's header: SQLite itself ignores the WAL of a file that is opened as immutable.
 func refuseWAL(file string) error {
 	header, err := fileHeader(file)
 	if err == nil && len(header) > readVersion && header[readVersion] == walVersion {
@@ -144,7 +147,7 @@ const (
 	walVersion  = 2
 )
 
-// fileHeader is as much of the file's header as there is.
+// fileHeader returns the file's header, or the part of it that is there.
 func fileHeader(file string) ([]byte, error) {
 	opened, err := os.Open(file)
 	if err != nil {

@@ -25,6 +25,7 @@ func archive(t *testing.T) (dir, file string) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
+
 	file = filepath.Join(dir, "kept?.db")
 	db := dialecttest.Open(t, sqliteAt(filepath.Join(t.TempDir(), "x.db")))
 	dialecttest.Execute(t, db, "CREATE TABLE kept (n INTEGER, wide BLOB)", "INSERT INTO kept VALUES (1, zeroblob(100000))")
@@ -43,11 +44,13 @@ func copyPages(t *testing.T, db *dialect.DB, file string, meanwhile func()) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
+
 	tx, err := conn.BeginTxx(t.Context(), &db.Snapshot)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = tx.Rollback() }()
+
 	var rows int
 	if err := tx.GetContext(t.Context(), &rows, "SELECT COUNT(*) FROM kept"); err != nil {
 		t.Fatal(err)
@@ -58,7 +61,7 @@ func copyPages(t *testing.T, db *dialect.DB, file string, meanwhile func()) {
 	}
 }
 
-// TestSQLitePagesAreOfOneMoment: the writer does not wait for who copies, and what it writes is not in the copy.
+// TestSQLitePagesAreOfOneMoment: the writer does not wait for the copy, and its changes are not in the copy.
 func TestSQLitePagesAreOfOneMoment(t *testing.T) {
 	db := dialecttest.Open(t, sqliteAt(filepath.Join(t.TempDir(), "x.db")))
 	dialecttest.Execute(t, db, "CREATE TABLE kept (n INTEGER)", "INSERT INTO kept VALUES (1)")
@@ -92,12 +95,14 @@ func TestAFinishedFileIsAlone(t *testing.T) {
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v; %v", info, err)
 	}
+
 	settings := sqliteAt(file)
 	settings.Options = []any{sqlite.Options{ReadOnly: true}}
 	before, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	db := dialecttest.Open(t, settings)
 	if n := dialecttest.Get[int](t, db, "SELECT COUNT(*) FROM kept"); n != 1 {
 		t.Errorf("%d rows", n)
@@ -105,6 +110,7 @@ func TestAFinishedFileIsAlone(t *testing.T) {
 	if _, err := db.Writer.ExecContext(t.Context(), "DELETE FROM kept"); err == nil {
 		t.Error("it was changed")
 	}
+
 	for _, take := range []func(context.Context) (dialect.Lock, error){db.LockUse, db.LockAll} {
 		lock, err := take(t.Context())
 		if err != nil {
@@ -114,6 +120,7 @@ func TestAFinishedFileIsAlone(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	requireFiles(t, dir, filepath.Base(file))
 	if after, err := os.ReadFile(file); err != nil || !bytes.Equal(after, before) {
 		t.Errorf("it is another file; %v", err)
@@ -126,6 +133,7 @@ func TestSQLiteReadOnlyRefuses(t *testing.T) {
 	for file, want := range map[string]error{used: nil, filepath.Join(t.TempDir(), "none.db"): fs.ErrNotExist} {
 		settings := sqliteAt(file)
 		settings.Options = []any{sqlite.Options{ReadOnly: true}}
+
 		db, err := dialect.Open(t.Context(), settings)
 		if err == nil {
 			_ = db.Close()
@@ -142,6 +150,7 @@ func TestADamagedFileIsNotFinished(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	// The first of the pages that hold the wide column tells where the next one is.
 	copy(content[len(content)-4096:], bytes.Repeat([]byte{0xff}, 4))
 	if err := os.WriteFile(file, content, 0o600); err != nil {

@@ -40,7 +40,7 @@ func (Engine) Classify(err error) dialect.Class {
 	return dialect.Other
 }
 
-// fileFailed reports what the operating system refuses to do with a file.
+// fileFailed reports whether the operating system refuses an operation on a file.
 func fileFailed(err error) bool {
 	var path *fs.PathError
 	return errors.As(err, &path)

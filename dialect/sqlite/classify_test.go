@@ -65,6 +65,7 @@ func TestClassifySQLiteUnusableFiles(t *testing.T) {
 			if err := prepare(t, file); err != nil {
 				t.Fatal(err)
 			}
+
 			db, err := dialect.Open(t.Context(), settings)
 			if err == nil {
 				t.Fatalf("%s was opened", db.Describe())
@@ -80,21 +81,25 @@ func TestClassifySQLiteCorrupt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	dialecttest.Execute(t, db, "CREATE TABLE a (b BLOB)", "INSERT INTO a VALUES (zeroblob(100000))",
 		"CREATE TABLE c (b BLOB)")
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
+
 	content, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for i := 4096; i < len(content); i++ {
 		content[i] = 0xa5
 	}
 	if err := os.WriteFile(file, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
+
 	damaged := dialecttest.Open(t, settings)
 	var n int
 	err = damaged.Reader.GetContext(t.Context(), &n, "SELECT SUM(LENGTH(b)) FROM a")

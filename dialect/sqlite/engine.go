@@ -58,7 +58,7 @@ func (Engine) Facts() dialect.Facts {
 	}
 }
 
-// Among passes all keys as one parameter: the driver takes time that grows with the square of their number.
+// Among passes all keys as one parameter: the driver's time for parameters grows with the square of their number.
 func (Engine) Among(column string, keys []int64) squirrel.Sqlizer {
 	return squirrel.Expr(column+" IN (SELECT value FROM json_each(?))", jsonList(keys))
 }
@@ -79,7 +79,7 @@ func (Engine) Clock(offset time.Duration) squirrel.Sqlizer {
 	return squirrel.Expr("CAST(unixepoch('subsec') * 1000000 AS INTEGER) + ?", offset.Microseconds())
 }
 
-// Probe joins with CROSS JOIN, which SQLite takes for the order in which to read.
+// Probe joins with CROSS JOIN, which SQLite reads in the written order.
 func (Engine) Probe(query squirrel.SelectBuilder, table, column string, keys []int64) squirrel.SelectBuilder {
 	list := squirrel.Select("value AS probed").From("json_each").Where(squirrel.Eq{"json": jsonList(keys)})
 	return query.FromSelect(list, "probes").CrossJoin(table).Where(column + " = probes.probed")
@@ -91,6 +91,7 @@ func (Engine) Connect(ctx context.Context, s dialect.Settings) (pools dialect.Po
 	if err != nil {
 		return pools, err
 	}
+
 	options := optionsOf(s)
 	if options.ReadOnly {
 		db, err := openReadOnly(ctx, file)
@@ -108,6 +109,7 @@ func (Engine) Connect(ctx context.Context, s dialect.Settings) (pools dialect.Po
 	if err != nil {
 		return pools, err
 	}
+
 	err = checkJournal(ctx, writer, options.journal())
 	if err == nil {
 		err = breakSeal(ctx, writer)
@@ -134,13 +136,14 @@ func openPool(ctx context.Context, file string, s dialect.Settings, conns int, l
 	}, extra...)}
 	query["_pragma"] = append(query["_pragma"], temporaryBeside(file)...)
 	if s.Existing {
-		query.Set("mode", "rw") // a file that is gone by now is not made
+		query.Set("mode", "rw") // a file that has vanished is not made again
 	}
 
 	db, err := sqlx.Open(driverName, location(file, query))
 	if err != nil {
 		return nil, err
 	}
+
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
 	if err := db.PingContext(ctx); err != nil {

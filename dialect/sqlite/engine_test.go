@@ -16,7 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/dialecttest"
 )
 
-// requirePragmas holds as many connections of a pool as there may be and reads the pragmas of each.
+// requirePragmas holds as many connections of a pool as possible and reads the pragmas of each.
 func requirePragmas(t *testing.T, pool *sqlx.DB, want map[string]string) {
 	t.Helper()
 	for range pool.Stats().MaxOpenConnections {
@@ -24,6 +24,7 @@ func requirePragmas(t *testing.T, pool *sqlx.DB, want map[string]string) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		t.Cleanup(func() { _ = conn.Close() })
 		for pragma, value := range want {
 			var got string
@@ -44,6 +45,7 @@ func TestSQLitePragmas(t *testing.T) {
 		if n := db.Reader.Stats().MaxOpenConnections; n < 2 {
 			t.Errorf("%d readers", n)
 		}
+
 		pragmas := map[string]string{
 			"journal_mode": "wal", "busy_timeout": read, "foreign_keys": "1", "synchronous": "2", "query_only": "0",
 		}
@@ -61,12 +63,14 @@ func TestSQLiteTransactionsLockAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if _, err := second.Begin(t.Context()); second.Classify(err) != dialect.Conflict {
 		t.Errorf("a second writer began: %v", err)
 	}
 	if n := second.Writer.Stats().InUse; n != 0 {
 		t.Errorf("the failed one holds %d connections", n)
 	}
+
 	var n int
 	if err := second.Reader.GetContext(t.Context(), &n, "SELECT COUNT(*) FROM sqlite_schema"); err != nil {
 		t.Errorf("a reader waits for the writer: %v", err)
@@ -88,12 +92,14 @@ func TestSQLitePaths(t *testing.T) {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
+
 		file := filepath.Join(dir, name)
 		asURL := &url.URL{Scheme: "file", Path: file}
 		for _, spelled := range []string{file, "sqlite://" + asURL.EscapedPath(), asURL.String()} {
 			db := dialecttest.Open(t, dialect.Settings{URL: dialect.Secret(spelled)})
 			dialecttest.Execute(t, db, "CREATE TABLE IF NOT EXISTS same (n BIGINT)", "INSERT INTO same VALUES (1)")
 		}
+
 		db := dialecttest.Open(t, dialect.Settings{Type: "sqlite", URL: dialect.Secret(file)})
 		if n := dialecttest.Get[int](t, db, "SELECT COUNT(*) FROM same"); n != 3 {
 			t.Errorf("%q: %d of 3 rows", name, n)
@@ -137,12 +143,14 @@ func TestCopyAsideNeverOverwrites(t *testing.T) {
 	if err := os.Symlink("nowhere", file+".bak.2"); err != nil {
 		t.Fatal(err)
 	}
+
 	for n, suffix := range []string{".bak.1", ".bak.3", ".bak.4"} {
 		dialecttest.Execute(t, db, "INSERT INTO a VALUES (1)")
 		copied, err := db.CopyAside(t.Context(), ".bak")
 		if err != nil || copied != file+suffix {
 			t.Fatalf("copied to %q, %v", copied, err)
 		}
+
 		opened := dialecttest.Open(t, dialect.Settings{URL: dialect.Secret(copied)})
 		if rows := dialecttest.Get[int](t, opened, "SELECT COUNT(*) FROM a"); rows != n+1 {
 			t.Errorf("%s has %d rows, want %d", copied, rows, n+1)
@@ -159,10 +167,12 @@ func TestCopyAsideSeesUncommittedNothing(t *testing.T) {
 	for n := range 3 {
 		dialecttest.Execute(t, db, fmt.Sprintf("INSERT INTO a VALUES (%d)", n))
 	}
+
 	copied, err := db.CopyAside(t.Context(), ".copy")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	dialecttest.Execute(t, db, "DELETE FROM a")
 	opened := dialecttest.Open(t, dialect.Settings{URL: dialect.Secret(copied)})
 	if n := dialecttest.Get[int](t, opened, "SELECT COUNT(*) FROM a"); n != 3 {

@@ -12,7 +12,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/host/shortage"
 )
 
-// Explain says which file system is full. SQLite's own words name neither a file nor what is free.
+// Explain says which file system is full. SQLite's message names neither the file nor the free space.
 func (Engine) Explain(s dialect.Settings, err error, _ bool) error {
 	file, fileErr := fileOf(s)
 	if fileErr != nil {
@@ -22,7 +22,7 @@ func (Engine) Explain(s dialect.Settings, err error, _ bool) error {
 		"all beside it, or move the data directory (repo.data_dir)")
 }
 
-// explainFull adds to an error that says that there is no room for a file what is free there.
+// explainFull adds the free space to an error that says that there is no room for a file.
 func explainFull(err error, file, advice string) error {
 	var failure *modernc.Error
 	var advised *dialect.Advised

@@ -40,6 +40,7 @@ func (Engine) CopyAside(ctx context.Context, db *dialect.DB, suffix string) (tar
 		return "", err
 	}
 	defer func() { err = errors.Join(err, removeIfThere(partial)) }()
+
 	if _, err := db.Writer.ExecContext(ctx, "VACUUM INTO ?", partial); err != nil {
 		return "", err
 	}
@@ -56,7 +57,7 @@ func (Engine) CopyAside(ctx context.Context, db *dialect.DB, suffix string) (tar
 	}
 }
 
-// provideFile makes the database file, unless only an existing one is to be opened.
+// provideFile makes the database file, unless only an existing file may be opened.
 func provideFile(file string, existing bool) error {
 	if !existing {
 		return makeFile(file)
@@ -68,8 +69,8 @@ func provideFile(file string, existing bool) error {
 	return err
 }
 
-// temporaryBeside is the pragma with which temporary files, such as those of a large sort, are made beside the
-// database, which is where room is kept for it. The last database that was opened decides for all of the process.
+// temporaryBeside returns the pragma for making temporary files, such as those of a large sort, beside the database,
+// where room is kept for it. The last database that was opened decides for the whole process.
 func temporaryBeside(file string) (pragmas []string) {
 	directory := filepath.Dir(file)
 	if !writable(directory) { // SQLite refuses it, and has to look for another place anyway
@@ -78,8 +79,8 @@ func temporaryBeside(file string) (pragmas []string) {
 	return []string{"temp_store_directory('" + strings.ReplaceAll(directory, "'", "''") + "')"}
 }
 
-// makeFile makes a database file that only its owner can read, since it holds all names of the sources. It also says
-// more than SQLite does about a file that can't be opened.
+// makeFile makes a database file that only its owner can read, since it holds all names of the sources. It also
+// describes a file that can't be opened better than SQLite does.
 func makeFile(path string) error {
 	file, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o600)
 	if err != nil {

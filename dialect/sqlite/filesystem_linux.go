@@ -2,8 +2,8 @@ package sqlite
 
 import "golang.org/x/sys/unix"
 
-// networkFilesystems are the magic numbers of file systems that hosts share, as statfs(2) gives them. Those of FUSE
-// stand for many, such as GlusterFS, SSHFS and S3: what lies behind it is unknown.
+// networkFilesystems holds the magic numbers of file systems that hosts share, as statfs(2) returns them. FUSE
+// stands for many file systems, such as GlusterFS, SSHFS and S3, which can't be told apart.
 var networkFilesystems = map[uint32]string{
 	unix.NFS_SUPER_MAGIC:   "NFS",
 	unix.SMB_SUPER_MAGIC:   "SMB",
@@ -31,7 +31,7 @@ var networkFilesystems = map[uint32]string{
 	0x7c7c6673:             "Parallels shared folders",
 }
 
-// localFilesystems are those that databases are found on most.
+// localFilesystems holds the usual file systems of databases.
 var localFilesystems = map[uint32]string{
 	unix.EXT4_SUPER_MAGIC:      "ext4",
 	unix.XFS_SUPER_MAGIC:       "XFS",
@@ -42,8 +42,8 @@ var localFilesystems = map[uint32]string{
 	0x2fc12fc1:                 "ZFS",
 }
 
-// filesystemOf returns what a directory is on, and whether other hosts may share it. A directory that can't be looked
-// at is left to the opening of the file in it.
+// filesystemOf returns the file system of a directory, and reports whether other hosts may share it. If the
+// directory can't be read, opening the file in it will fail with the reason.
 func filesystemOf(dir string) (name string, shared bool) {
 	var stat unix.Statfs_t
 	if unix.Statfs(dir, &stat) != nil {

@@ -18,7 +18,7 @@ func TestCheckFilesystemLeavesLocalAndUnknownToOpen(t *testing.T) {
 	}
 }
 
-// TestSharedFilesystemsAreKnown has the numbers as the manual of statfs(2) and the systems' own headers give them.
+// TestSharedFilesystemsAreKnown uses the numbers of the statfs(2) manual and of the systems' own headers.
 func TestSharedFilesystemsAreKnown(t *testing.T) {
 	for magic, want := range map[uint32]string{
 		0x6969: "NFS", 0x517b: "SMB", 0xff534d42: "CIFS", 0xfe534d42: "SMB", 0x65735546: "FUSE", 0x01021997: "9P",
@@ -30,6 +30,7 @@ func TestSharedFilesystemsAreKnown(t *testing.T) {
 			t.Errorf("%#x is %q, shared: %t", magic, name, shared)
 		}
 	}
+
 	for magic, want := range map[uint32]string{0xef53: "ext4", 0x58465342: "XFS", 0x01021994: "tmpfs", 0x12345: ""} {
 		if name, shared := filesystemNamed(magic); name != want || shared {
 			t.Errorf("%#x is %q, shared: %t", magic, name, shared)

@@ -15,7 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/dialecttest"
 )
 
-// tiny returns a directory with a file system of its own, of so many bytes.
+// tiny returns a directory with a file system of its own, of the given size in bytes.
 func tiny(t *testing.T, size int) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -45,10 +45,12 @@ func TestTemporaryFilesAreBesideTheDatabase(t *testing.T) {
 			"CREATE TABLE sorted AS SELECT data FROM many ORDER BY substr(data, 2)", "VACUUM")
 		return
 	}
+
 	dir := filepath.Join(t.TempDir(), "with 'quotes'")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
+
 	small := tiny(t, 64<<10)
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTemporaryFilesAreBesideTheDatabase$")
 	child.Env = append(os.Environ(), envSort+"="+filepath.Join(dir, "guppy.db"), "TMPDIR="+small, "SQLITE_TMPDIR="+small)
@@ -57,7 +59,7 @@ func TestTemporaryFilesAreBesideTheDatabase(t *testing.T) {
 	}
 }
 
-// TestAFullFileSystemIsNamed with what is free on it.
+// TestAFullFileSystemIsNamed: the error names the file system and the free space.
 func TestAFullFileSystemIsNamed(t *testing.T) {
 	dir := tiny(t, 4<<20)
 	db := dialecttest.Open(t, dialect.Settings{Type: "sqlite", URL: dialect.Secret(filepath.Join(dir, "guppy.db"))})

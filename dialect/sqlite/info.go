@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// longLog is what a log of changes stays below when its end is copied back into the database as it should be.
+	// longLog is the size that a log of changes stays below as long as it is copied back into the database in time.
 	longLog = 64 << 20
-	// muchFree is unused space of a file that is worth some work to get it back.
+	// muchFree is the unused space of a file that is worth some work to get back.
 	muchFree = 64 << 20
 )
 
-// Inspect goes through the pages of one table or index after the other, not through their rows, so that none of
-// its reads keeps the log of changes for long.
+// Inspect walks the pages of one table or index after the other, not their rows. None of its reads keeps the log of
+// changes for long.
 func (Engine) Inspect(ctx context.Context, db *dialect.DB) (info dialect.Info, err error) {
 	file, err := fileOf(db.Settings)
 	if err != nil {
@@ -62,13 +62,14 @@ func readSettings(ctx context.Context, db *dialect.DB, info *dialect.Info) error
 	}
 	info.Size, info.Free = page*pages, page*free
 
-	// The writer's settings are those that commits go by.
+	// Commits depend on the writer's settings.
 	for _, name := range []string{"journal_mode", "synchronous", "wal_autocheckpoint", "journal_size_limit",
 		"busy_timeout", "cache_size", "foreign_keys", "auto_vacuum"} {
 		var value string
 		if err := db.Writer.GetContext(ctx, &value, "PRAGMA "+name); err != nil {
 			return err
 		}
+
 		if meanings := pragmaMeanings[name]; meanings[value] != "" {
 			value = meanings[value]
 		}
@@ -87,7 +88,8 @@ var pragmaMeanings = map[string]map[string]string{
 	"auto_vacuum":  {"0": "none", "1": "full", "2": "incremental"},
 }
 
-// readTables counts cells of pages: each row of a table is one, in its leaves alone unless it is WITHOUT ROWID.
+// readTables counts cells of pages: each row of a table is one cell. Unless the table is WITHOUT ROWID, only leaves
+// have rows.
 func readTables(ctx context.Context, db *dialect.DB, info *dialect.Info) error {
 	var trees []struct {
 		Name    string `db:"name"`
@@ -128,6 +130,7 @@ func warn(dir string, info *dialect.Info) {
 	if shared {
 		info.Warn("network-filesystem", "%s", filesystemDanger(dir, name))
 	}
+
 	if info.Log > longLog {
 		info.Warn("wal", "the log of changes (WAL) has %s: somebody has been reading one state of the database for long, "+
 			"such as a dump that nobody takes or a shell with an open transaction; it shrinks once that ends",

@@ -9,11 +9,11 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// insertParameters is about how many parameters one statement has: the driver looks for each among all of them, so more
-// cost more time than fewer statements save.
+// insertParameters is the approximate number of parameters of one statement. The driver looks up each among all of
+// them: more parameters cost more time than fewer statements save.
 const insertParameters = 100
 
-// BulkInsert runs one prepared statement of some rows over and over, and a shorter one for what remains.
+// BulkInsert runs one prepared statement of several rows repeatedly, and a shorter one for the remaining rows.
 func (Engine) BulkInsert(ctx context.Context, tx *dialect.Tx, table string, columns []string, n int,
 	row func(i int) []any) error {
 	batch := max(1, insertParameters/len(columns))
@@ -34,6 +34,7 @@ func insertBatches(ctx context.Context, tx *dialect.Tx, table string, columns []
 		return err
 	}
 	defer statement.Close() //nolint:errcheck // the transaction fails if anything did
+
 	values := make([]any, 0, batch*len(columns))
 	for i := from; i < to; i++ {
 		values = append(values, row(i)...)

@@ -10,10 +10,10 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// watchEvery is how often the log of changes is looked at, which costs no query.
+// watchEvery is the time between two looks at the log of changes, which cost no query.
 const watchEvery = 50 * time.Millisecond
 
-// Listen watches the file that every commit of any process is written to first.
+// Listen watches the file that every commit of any process writes first.
 func (Engine) Listen(ctx context.Context, db *dialect.DB, wake func()) error {
 	file, err := fileOf(db.Settings)
 	if err != nil {
@@ -33,6 +33,7 @@ func (Engine) Listen(ctx context.Context, db *dialect.DB, wake func()) error {
 			last = now
 			wake()
 		}
+
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

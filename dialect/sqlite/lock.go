@@ -14,7 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// fileLock is lost by nothing but the end of its process.
+// fileLock is only lost when its process ends.
 type fileLock struct {
 	dialect.Watchers
 	file *flock.Flock
@@ -30,8 +30,8 @@ func (Engine) LockAll(ctx context.Context, db *dialect.DB) (dialect.Lock, error)
 	return lockBeside(ctx, db, (*flock.Flock).TryLock)
 }
 
-// lockBeside locks a file beside the database, which has the names of those that have taken the lock: the system frees
-// it with the process.
+// lockBeside locks a file beside the database. The file has the names of the processes that have taken the lock. The
+// system frees the lock when the process ends.
 func lockBeside(ctx context.Context, db *dialect.DB, try func(*flock.Flock) (bool, error)) (dialect.Lock, error) {
 	if err := ctx.Err(); err != nil || optionsOf(db.Settings).ReadOnly {
 		return &noLock{}, err
@@ -41,6 +41,7 @@ func lockBeside(ctx context.Context, db *dialect.DB, try func(*flock.Flock) (boo
 	if err != nil {
 		return nil, err
 	}
+
 	lock := flock.New(file+".lock", flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDWR))
 	locked, err := try(lock)
 	if err != nil {
@@ -56,19 +57,20 @@ func lockBeside(ctx context.Context, db *dialect.DB, try func(*flock.Flock) (boo
 		}
 		return nil, errors.Join(fmt.Errorf("%w: %s", dialect.ErrLocked, strings.Join(others, ", ")), lock.Close())
 	}
+
 	if err := os.WriteFile(lock.Path(), []byte(strings.Join(append(others, own), "\n")+"\n"), 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock the database: %w", err), lock.Close())
 	}
 	return &fileLock{file: lock}, nil
 }
 
-// lockHolder is how a process is named. All that use the database are on one host.
+// lockHolder is the name of a process. All processes that use the database are on one host.
 const lockHolder = "process %d on %s"
 
-// lockHolders are the processes that have taken a lock and are still there. Which of them hold it at this moment the
-// system does not tell.
+// lockHolders returns the processes that have taken a lock and are still there. The system does not tell which of
+// them hold it now.
 func lockHolders(path string) (holders []string) {
-	names, _ := os.ReadFile(path) // a lock that nobody has taken has no holders
+	names, _ := os.ReadFile(path) // without the file there are no holders
 	for name := range strings.Lines(string(names)) {
 		var pid int
 		var host string
@@ -90,7 +92,7 @@ func (l *fileLock) Release() error {
 	return l.file.Unlock()
 }
 
-// noLock stands for the lock on a file that nobody writes to.
+// noLock stands for the lock on a file that no process writes to.
 type noLock struct{ dialect.Watchers }
 
 // Release implements dialect.Lock.

@@ -13,18 +13,18 @@ import (
 )
 
 const (
-	// logStep is how much the log of changes may grow before it is tried again to start it over.
+	// logStep is how much the log of changes may grow before the next attempt to start it over.
 	logStep = 16 << 20
-	// logPatience is how long writers wait for readers then.
+	// logPatience is how long writers wait for readers in an attempt.
 	logPatience = 200 * time.Millisecond
 )
 
-// logKept is how long the log of changes was when readers last kept it from being emptied, 0 when none did.
+// logKept is the length of the log of changes when readers last kept it from being emptied, or 0.
 type logKept struct{ atomic.Int64 }
 
-// TrimLog starts the log of changes over when it is long. SQLite itself does so only at a moment when nobody
-// reads, and with readers that take turns there may be none. Here those that read are waited for, while new ones read
-// past the log. One that keeps reading longer than anybody waits keeps the log, too: then it is tried again when that
+// TrimLog starts the log of changes over when it is long. SQLite itself does so only while no process reads, and
+// readers that take turns may never leave such a moment. TrimLog waits for current readers, while new readers read
+// past the log. A reader that lasts longer than the wait keeps the log. Then the next attempt is made when the log
 // has grown further.
 func (Engine) TrimLog(ctx context.Context, db *dialect.DB, conn *sqlx.Conn) error {
 	kept := db.State.(*logKept) //nolint:forcetypeassert // Connect made it
@@ -32,6 +32,7 @@ func (Engine) TrimLog(ctx context.Context, db *dialect.DB, conn *sqlx.Conn) erro
 	if err != nil {
 		return err
 	}
+
 	size, err := fileSize(file + "-wal")
 	if err != nil || size < longLog {
 		kept.Store(0)
@@ -48,7 +49,7 @@ func (Engine) TrimLog(ctx context.Context, db *dialect.DB, conn *sqlx.Conn) erro
 	return err
 }
 
-// checkpoint reports whether somebody kept the log from being emptied.
+// checkpoint reports whether a reader kept the log from being emptied.
 func checkpoint(ctx context.Context, db *dialect.DB, conn *sqlx.Conn) (hindered bool, err error) {
 	timeout := optionsOf(db.Settings).BusyTimeout
 	patience := func(d time.Duration) error {
@@ -58,6 +59,7 @@ func checkpoint(ctx context.Context, db *dialect.DB, conn *sqlx.Conn) (hindered 
 	if err := patience(min(logPatience, timeout)); err != nil {
 		return false, err
 	}
+
 	var log, copied int
 	err = conn.QueryRowxContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&hindered, &log, &copied)
 	if db.Classify(err) == dialect.Conflict {

@@ -37,7 +37,7 @@ func grow(t *testing.T, db *dialect.DB, file string) (largest int64) {
 	return largest
 }
 
-// change has all pages of the row change: those that stay as they are would not be written.
+// change changes all pages of the row: unchanged pages would not be written.
 func change(t *testing.T, db *dialect.DB, n int) {
 	t.Helper()
 	err := dialecttest.InTx(t.Context(), db, func(tx *dialect.Tx) error {
@@ -57,7 +57,7 @@ func openWide(t *testing.T) (db *dialect.DB, file string) {
 	return db, file
 }
 
-// TestTheLogStaysShortWhileReadersTakeTurns has one read at any time, each for some transactions of the writer.
+// TestTheLogStaysShortWhileReadersTakeTurns has a reader at all times, each for a few transactions of the writer.
 func TestTheLogStaysShortWhileReadersTakeTurns(t *testing.T) {
 	db, file := openWide(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -65,6 +65,7 @@ func TestTheLogStaysShortWhileReadersTakeTurns(t *testing.T) {
 	begun := make(chan struct{})
 	reading.Go(func() { takeTurns(ctx, t, db, begun) })
 	<-begun
+
 	largest := grow(t, db, file)
 	cancel()
 	reading.Wait()
@@ -87,11 +88,13 @@ func takeTurns(ctx context.Context, t *testing.T, db *dialect.DB, begun chan<- s
 			t.Error(err)
 			break
 		}
+
 		if before == nil {
 			close(begun)
 		} else if err := before.Rollback(); err != nil {
 			t.Error(err)
 		}
+
 		before = tx
 		select {
 		case <-ctx.Done():
@@ -103,17 +106,19 @@ func takeTurns(ctx context.Context, t *testing.T, db *dialect.DB, begun chan<- s
 	}
 }
 
-// TestTheLogShrinksAfterALongReader has writers go on while it reads.
+// TestTheLogShrinksAfterALongReader lets writers go on while one reader reads.
 func TestTheLogShrinksAfterALongReader(t *testing.T) {
 	db, file := openWide(t)
 	tx, err := db.Reader.Beginx()
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var before, after []byte
 	if err := tx.Get(&before, "SELECT v FROM wide"); err != nil {
 		t.Fatal(err)
 	}
+
 	if largest := grow(t, db, file); largest < 220<<20 {
 		t.Errorf("the reader was no hindrance: the log has %d MiB", largest>>20)
 	}
@@ -123,6 +128,7 @@ func TestTheLogShrinksAfterALongReader(t *testing.T) {
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}
+
 	for n := range 4 {
 		change(t, db, n)
 	}

@@ -14,19 +14,19 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// ErrNoSeal is returned for an archive that says nothing of what it holds, as one that an older guppy has made.
+// ErrNoSeal is returned for an archive without a seal, such as one made by an older guppy.
 var ErrNoSeal = errors.New("the file carries no digests")
 
 // The seal is a table that archives alone have, and a mark in the header of the file: neither can be lost unnoticed.
 const (
 	sealTable = "archive_seal"
 	sealMark  = 0x67757070
-	// sealOfAll names the row that has the schema's version, and a digest that covers the other rows.
+	// sealOfAll names the row with the schema's version and a digest of the other rows.
 	sealOfAll = ""
 )
 
-// SealArchive writes into an archive that nobody has open what it holds, and a digest of the file. It replaces an
-// earlier seal. Any later change of the file breaks the seal.
+// SealArchive writes into an archive what it holds, and a digest of the file. No process may have the archive open.
+// SealArchive replaces an earlier seal. Any later change of the file breaks the seal.
 func SealArchive(ctx context.Context, file string, seal dialect.Seal) error {
 	blank, err := writeSeal(ctx, file, seal)
 	if err != nil {
@@ -35,7 +35,7 @@ func SealArchive(ctx context.Context, file string, seal dialect.Seal) error {
 	return stampArchive(ctx, file, blank)
 }
 
-// writeSeal returns what the stamp is to take the place of.
+// writeSeal writes the seal and returns the blank that the stamp will replace.
 func writeSeal(ctx context.Context, file string, seal dialect.Seal) (blank string, err error) {
 	db, err := sqlx.Open(driverName, location(file, nil))
 	if err != nil {
@@ -49,10 +49,12 @@ func writeSeal(ctx context.Context, file string, seal dialect.Seal) (blank strin
 	for _, t := range seal.Tables {
 		insert = insert.Values(t.Name, t.Columns, t.Rows, t.Digest)
 	}
+
 	text, args, err := insert.ToSql()
 	if err != nil {
 		return "", err
 	}
+
 	tx, err := db.BeginTxx(ctx, nil)
 	if err != nil {
 		return "", err
@@ -61,6 +63,7 @@ func writeSeal(ctx context.Context, file string, seal dialect.Seal) (blank strin
 	if err := removeSeal(ctx, tx); err != nil {
 		return "", err
 	}
+
 	const create = "CREATE TABLE " + sealTable +
 		" (name TEXT NOT NULL PRIMARY KEY, columns TEXT NOT NULL, row_count INTEGER NOT NULL, digest TEXT NOT NULL)"
 	if _, err := tx.ExecContext(ctx, create); err != nil {
@@ -69,6 +72,7 @@ func writeSeal(ctx context.Context, file string, seal dialect.Seal) (blank strin
 	if _, err := tx.ExecContext(ctx, text, args...); err != nil {
 		return "", err
 	}
+
 	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", sealMark)); err != nil {
 		return "", err
 	}
@@ -89,12 +93,13 @@ func removeSeal(ctx context.Context, tx sqlx.ExecerContext) error {
 	return nil
 }
 
-// breakSeal takes the seal off a file that will be changed: it would say what the file held once.
+// breakSeal removes the seal from a file that will be changed: it would describe earlier content.
 func breakSeal(ctx context.Context, db *sqlx.DB) (err error) {
 	mark, err := readMark(ctx, db)
 	if err != nil || mark != sealMark {
 		return err
 	}
+
 	tx, err := db.BeginTxx(ctx, nil)
 	if err != nil {
 		return err
@@ -113,13 +118,14 @@ func readMark(ctx context.Context, q sqlx.QueryerContext) (mark int64, err error
 
 var sealedNames = regexp.MustCompile(`^[a-z_0-9]+(, [a-z_0-9]+)*$`)
 
-// ReadSeal returns what an open archive says it holds. It returns ErrNoSeal for one that says nothing, and ErrDamaged
-// for one whose words contradict each other.
+// ReadSeal returns the seal of an open archive. It returns ErrNoSeal if there is no seal, and ErrDamaged if the seal
+// contradicts itself.
 func ReadSeal(ctx context.Context, db *dialect.DB) (seal dialect.Seal, err error) {
 	mark, err := readMark(ctx, db.Reader)
 	if err != nil {
 		return seal, err
 	}
+
 	found, err := db.HasTable(ctx, sealTable)
 	switch {
 	case err != nil:
@@ -134,6 +140,7 @@ func ReadSeal(ctx context.Context, db *dialect.DB) (seal dialect.Seal, err error
 	if err != nil {
 		return seal, err
 	}
+
 	var rows []dialect.SealedTable
 	if err := db.Reader.SelectContext(ctx, &rows, query, args...); err != nil {
 		return seal, err
@@ -154,7 +161,7 @@ func ReadSeal(ctx context.Context, db *dialect.DB) (seal dialect.Seal, err error
 	return seal, nil
 }
 
-// digestOf covers all that a seal says.
+// digestOf returns a digest of the whole seal.
 func digestOf(s dialect.Seal) string {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%d\n", s.Version)
@@ -164,8 +171,8 @@ func digestOf(s dialect.Seal) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// CheckArchive returns ErrDamaged, with what is wrong, unless the pages of an open archive fit together and, if it has
-// a seal, its file is the one that was sealed, bit by bit.
+// CheckArchive returns ErrDamaged, with the damage found, unless the pages of an open archive fit together. If the
+// archive has a seal, its file must also be the one that was sealed, bit by bit.
 func CheckArchive(ctx context.Context, db *dialect.DB) error {
 	if err := checkIntegrity(ctx, db.Reader); err != nil {
 		return err

@@ -22,13 +22,15 @@ const (
 	stampSize  = 2 * sha256.Size
 )
 
-// stampArchive writes the stamp into an archive that nobody has open. Its content is durable when it returns.
+// stampArchive writes the stamp into an archive that no process has open. Its content is durable when stampArchive
+// returns.
 func stampArchive(ctx context.Context, file, blank string) (err error) {
 	archive, err := os.OpenFile(file, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, archive.Close()) }()
+
 	stamp, at, err := stampOf(ctx, archive, blank)
 	if err != nil {
 		return err
@@ -57,6 +59,7 @@ func checkStamp(ctx context.Context, db *sqlx.DB, file string) (err error) {
 	if err := db.GetContext(ctx, &said, "SELECT digest FROM "+stampTable); err != nil {
 		return err
 	}
+
 	archive, err := os.Open(file)
 	if err != nil {
 		return err
@@ -66,6 +69,7 @@ func checkStamp(ctx context.Context, db *sqlx.DB, file string) (err error) {
 	if len(said) != stampSize {
 		return fmt.Errorf("%w: the digest of the file has %d digits", ErrDamaged, len(said))
 	}
+
 	stamp, _, err := stampOf(ctx, archive, said)
 	if err == nil && stamp != said {
 		err = fmt.Errorf("%w: the file is not the one that was written", ErrDamaged)
@@ -73,7 +77,8 @@ func checkStamp(ctx context.Context, db *sqlx.DB, file string) (err error) {
 	return err
 }
 
-// stampOf returns the digest of a file as if the only place where it has some digits held zeros, and that place.
+// stampOf returns the digest of a file as if the given digits in it were zeros, and the position of the digits. They
+// must be in the file exactly once.
 func stampOf(ctx context.Context, file *os.File, digits string) (stamp string, at int64, err error) {
 	info, err := file.Stat()
 	if err != nil {
@@ -82,6 +87,7 @@ func stampOf(ctx context.Context, file *os.File, digits string) (stamp string, a
 	if at, err = findOnce(ctx, file, info.Size(), []byte(digits)); err != nil {
 		return "", 0, err
 	}
+
 	sum := sha256.New()
 	err = addTo(ctx, sum, io.NewSectionReader(file, 0, at))
 	if err == nil {
@@ -91,10 +97,11 @@ func stampOf(ctx context.Context, file *os.File, digits string) (stamp string, a
 	return hex.EncodeToString(sum.Sum(nil)), at, err
 }
 
-// stride is how much of an archive is read between two looks at the context.
+// stride is the number of bytes of an archive that are read between two checks of the context.
 const stride = 1 << 20
 
-// findOnce returns where a file has some bytes, or ErrDamaged if that is nowhere or in several places.
+// findOnce returns the position of some bytes in a file. It returns ErrDamaged if they are missing or in several
+// places.
 func findOnce(ctx context.Context, file io.ReaderAt, size int64, wanted []byte) (at int64, err error) {
 	at = -1
 	buffer := make([]byte, stride+len(wanted)-1)

@@ -8,7 +8,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// Claims takes any path but one that begins as a URL does: that could be another engine's, with a password.
+// Claims accepts any path except one that begins like a URL: that could be another engine's, with a password.
 func (Engine) Claims(s dialect.Settings) bool {
 	url := s.URL.Reveal()
 	first, _, _ := strings.Cut(url, "/")
@@ -50,7 +50,7 @@ func fileOfURL(raw string) (string, error) {
 
 const errNoFile = dialect.SettingsError("no path of a SQLite file")
 
-// fileOf is the absolute path of the file that a URL or plain path names.
+// fileOf returns the absolute path of the file that a URL or plain path names.
 func fileOf(s dialect.Settings) (string, error) {
 	name := s.URL.Reveal()
 	if name == "" {
@@ -68,7 +68,7 @@ func fileOf(s dialect.Settings) (string, error) {
 
 const defaultName = "guppy.db"
 
-// DefaultURL can be taken for nothing but a path, whatever the directory's name.
+// DefaultURL returns a path that can't be taken for anything else, whatever the name of the directory.
 func (Engine) DefaultURL(dataDir string) dialect.Secret {
 	file := filepath.Join(dataDir, defaultName)
 	if filepath.IsAbs(file) {

@@ -13,17 +13,20 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// firstLogLock is where the locks of the write-ahead log begin in its shared memory: the writer's, the checkpoint's and
-// that of recovery, then the readers'. See "WAL-mode File Format" of SQLite's documentation.
+// firstLogLock is the position of the write-ahead log's first lock in its shared memory. The locks are those of the
+// writer, of the checkpoint and of recovery, followed by those of the readers. See "WAL-mode File Format" of
+// SQLite's documentation.
 const firstLogLock = 120
 
-// Writing finds who has locked the write-ahead log in the kernel's list of locks, see proc_locks(5). To ask for
-// the lock itself would need the file to be opened, and closing it would take away the locks that this process has.
+// Writing finds the process that has locked the write-ahead log in the kernel's list of locks, see proc_locks(5).
+// Asking for the lock itself would mean to open the file, and closing it again would release the locks of this
+// process.
 func (Engine) Writing(db *dialect.DB) string {
 	file, err := fileOf(db.Settings)
 	if err != nil {
 		return ""
 	}
+
 	var shared unix.Stat_t
 	if err := unix.Stat(file+"-shm", &shared); err != nil {
 		return ""
@@ -42,8 +45,8 @@ func (Engine) Writing(db *dialect.DB) string {
 	return ""
 }
 
-// logLockOf reads a line such as "3: POSIX  ADVISORY  WRITE 1234 fe:00:5678 120 120", in which "-> " before POSIX
-// marks a process that waits.
+// logLockOf parses a line such as "3: POSIX ADVISORY WRITE 1234 fe:00:5678 120 120". In such a line, "-> " before
+// POSIX marks a waiting process.
 func logLockOf(line string, inode uint64) (pid int, found bool) {
 	fields := strings.Fields(line)
 	if len(fields) != 8 || fields[1] != "POSIX" || fields[3] != "WRITE" {
@@ -53,6 +56,7 @@ func logLockOf(line string, inode uint64) (pid int, found bool) {
 	if file[len(file)-1] != strconv.FormatUint(inode, 10) {
 		return 0, false
 	}
+
 	begin, err := strconv.Atoi(fields[6])
 	if err != nil || begin < firstLogLock {
 		return 0, false
@@ -61,7 +65,7 @@ func logLockOf(line string, inode uint64) (pid int, found bool) {
 	return pid, err == nil && pid > 0
 }
 
-// describeProcess names a process of this host, and what to do if it was stopped.
+// describeProcess names a process of this host, and says what to do if it was stopped.
 func describeProcess(pid int) string {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	end := bytes.LastIndexByte(stat, ')') // the name before it may hold anything

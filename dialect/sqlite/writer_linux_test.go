@@ -12,7 +12,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/dialecttest"
 )
 
-// TestWhoKeepsOthersFromWritingIsNamed while another process has a transaction that is not over.
+// TestWhoKeepsOthersFromWritingIsNamed has another process with an open transaction.
 func TestWhoKeepsOthersFromWritingIsNamed(t *testing.T) {
 	settings := dialect.Settings{URL: dialect.Secret(filepath.Join(t.TempDir(), "guppy.db"))}
 	db := dialecttest.Open(t, settings)
@@ -25,6 +25,7 @@ func TestWhoKeepsOthersFromWritingIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if who := db.Writing(); who != "" {
 		t.Errorf("this process alone writes, but %q is said to", who)
 	}
@@ -39,6 +40,7 @@ func TestWhoKeepsOthersFromWritingIsNamed(t *testing.T) {
 	if writer.Said != "in use\n" {
 		t.Fatal(writer.Said)
 	}
+
 	want := fmt.Sprintf("process %d (", writer.Process.Pid)
 	if who := db.Writing(); !strings.HasPrefix(who, want) || strings.Contains(who, "stopped") {
 		t.Errorf("process %d writes, but %q is said to", writer.Process.Pid, who)
@@ -47,6 +49,7 @@ func TestWhoKeepsOthersFromWritingIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer writer.Process.Signal(syscall.SIGCONT) //nolint:errcheck // else its end fails the test
+
 	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(db.Writing(), "which is stopped: kill -CONT"); {
 		if time.Now().After(deadline) {
 			t.Fatalf("%q does not say that it is stopped", db.Writing())

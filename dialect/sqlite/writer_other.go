@@ -4,5 +4,5 @@ package sqlite
 
 import "github.com/guppy-prep/guppy/dialect"
 
-// Writing finds nobody: only Linux lists locks without taking them away.
+// Writing finds no process: only Linux lists locks without taking them away.
 func (Engine) Writing(*dialect.DB) string { return "" }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Beat calls renew three times in each term of a lease, so that a renewal may fail to arrive before the lease ends. It
+// Beat calls renew three times in each term of a lease. One renewal may thus get lost without the lease ending. Beat
 // returns nil when ctx ends, or the first error of renew.
 func Beat(ctx context.Context, term time.Duration, renew func() error) error {
 	beat := time.NewTicker(term / 3)

@@ -1,5 +1,6 @@
-// Package presence says which processes are there. Names tell them apart, so that none is ever taken for another: not for
-// a later one with the same number, nor for one in another container or on another host with the same name.
+// Package presence reports which processes are alive. The name of a process is unique, so that no process is ever
+// taken for another: not for a later one with the same number, nor for one in another container or on another host
+// with the same name.
 package presence
 
 import (
@@ -33,7 +34,7 @@ var ownTag = sync.OnceValue(func() string {
 	return strings.Join([]string{number, started, view.namespace, view.boot}, ".")
 })
 
-// Split takes a name apart into the host and the number of its process, for people to read.
+// Split splits a name into the host and the number of its process, for people to read.
 func Split(name string) (host, number string) {
 	end := strings.LastIndexByte(name, '/')
 	if end < 0 {
@@ -43,7 +44,7 @@ func Split(name string) (host, number string) {
 	return name[:end], number
 }
 
-// Describe says in words which process a name is that of: "process 7 on HOST".
+// Describe describes the process with a name in words: "process 7 on HOST".
 func Describe(name string) string {
 	host, number := Split(name)
 	if number == "" {
@@ -52,8 +53,9 @@ func Describe(name string) string {
 	return "process " + number + " on " + host
 }
 
-// IsGone reports whether the process with this name or tag is known to have ended. It is not known of processes that
-// this one can't see: those of another PID namespace, of another boot or host, and those whose tag is a number alone.
+// IsGone reports whether the process with this name or tag is known to have ended. It returns false for processes
+// that this one can't see: those of another PID namespace, of another boot or host, and those whose tag is a number
+// alone.
 func IsGone(name string) bool {
 	parts := strings.Split(name[strings.LastIndexByte(name, '/')+1:], ".")
 	if len(parts) != 4 {
@@ -76,5 +78,5 @@ func IsGone(name string) bool {
 	return ended || started != parts[1]
 }
 
-// view is which processes a process sees: those of one PID namespace, since one boot of the machine.
+// view identifies the processes that a process sees: those of one PID namespace, since one boot of the machine.
 type view struct{ namespace, boot string }

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownView is what this process sees; see proc(5) for the files.
+// ownView returns the view of this process; see proc(5) for the files.
 var ownView = sync.OnceValues(func() (view, error) {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -23,7 +23,7 @@ var ownView = sync.OnceValues(func() (view, error) {
 		return view{}, err
 	}
 
-	// A /proc that belongs to another PID namespace has other processes under the numbers that are known here.
+	// In the /proc of another PID namespace, the same numbers stand for other processes.
 	if self, err := os.Readlink("/proc/self"); err != nil || self != strconv.Itoa(os.Getpid()) {
 		return view{}, fmt.Errorf("/proc is that of another PID namespace: %w", err)
 	}

@@ -11,7 +11,8 @@ import (
 	"github.com/guppy-prep/guppy/internal/host/presence"
 )
 
-// TestMain answers with the name of the process, and stays until its input ends, when a test has started it for that.
+// TestMain acts as another process if a test has started it as one: it prints its name, and stays until its input
+// ends.
 func TestMain(m *testing.M) {
 	if os.Getenv("PROCESS_TEST_NAME") != "" {
 		fmt.Println(presence.Name())
@@ -21,7 +22,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// other is a process that has told its name.
+// other is a process that has printed its name.
 type other struct {
 	name string
 	stop func()
@@ -36,6 +37,7 @@ func start(t *testing.T, prefix ...string) other {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	out, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -48,11 +50,13 @@ func start(t *testing.T, prefix ...string) other {
 	if _, err := fmt.Fscanln(out, &o.name); err != nil {
 		t.Fatal(err)
 	}
+
 	stopped := false
 	o.stop = func() {
 		if stopped {
 			return
 		}
+
 		stopped = true
 		if err := in.Close(); err != nil {
 			t.Error(err)
@@ -86,7 +90,7 @@ func TestProcessesAreKnownByTheirNames(t *testing.T) {
 	requireGone(t, o.name, true)
 }
 
-// TestOnlyKnownEndsCount: what looks like an end is none where the number of a process means another one.
+// TestOnlyKnownEndsCount: a process whose number may mean another process is not known to have ended.
 func TestOnlyKnownEndsCount(t *testing.T) {
 	o := start(t)
 	o.stop()
@@ -97,18 +101,19 @@ func TestOnlyKnownEndsCount(t *testing.T) {
 		changed[index] = value
 		return host + "/" + strings.Join(changed, ".")
 	}
+
 	requireGone(t, with(2, "1"), false)
 	requireGone(t, with(3, "0"), false)
 	requireGone(t, host+"/"+parts[0], false)
 	requireGone(t, "", false)
 	requireGone(t, "other"+o.name, true) // one machine may have several names
 
-	// A number that has been given to another process since.
+	// The number has been given to another process since.
 	own := strings.Split(presence.Tag(), ".")
 	requireGone(t, with(0, own[0]), own[1] != parts[1])
 }
 
-// TestOtherNamespacesAreNotSeen: a process in a container has a number that means another process here, or none.
+// TestOtherNamespacesAreNotSeen: the number of a process in a container means another process here, or no process.
 func TestOtherNamespacesAreNotSeen(t *testing.T) {
 	o := start(t, "unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
 	requireGone(t, o.name, false)
@@ -117,7 +122,7 @@ func TestOtherNamespacesAreNotSeen(t *testing.T) {
 	}
 }
 
-// TestWhatWaitsForItsParentIsGone: a killed worker holds nothing any more, even if its parent never asks for its end.
+// TestWhatWaitsForItsParentIsGone: a killed worker holds nothing, even if its parent never asks for its exit status.
 func TestWhatWaitsForItsParentIsGone(t *testing.T) {
 	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), "PROCESS_TEST_NAME=1")
@@ -125,6 +130,7 @@ func TestWhatWaitsForItsParentIsGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if _, err := command.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
@@ -132,6 +138,7 @@ func TestWhatWaitsForItsParentIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer command.Wait() //nolint:errcheck // it was killed
+
 	var name string
 	if _, err := fmt.Fscanln(out, &name); err != nil {
 		t.Fatal(err)
@@ -143,6 +150,7 @@ func TestWhatWaitsForItsParentIsGone(t *testing.T) {
 	if _, err := fmt.Fscanln(out, new(string)); err == nil { // its end closes the pipe
 		t.Error("it is still there")
 	}
+
 	for !presence.IsGone(name) { // until the last of its threads has ended; the test's own time limit bounds it
 		if t.Context().Err() != nil {
 			t.Fatal("it is not gone")

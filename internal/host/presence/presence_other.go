@@ -4,7 +4,8 @@ package presence
 
 import "errors"
 
-// errUnknown is why processes of this system are known by their number alone, which says nothing of who has ended.
+// errUnknown says why processes on this system have only their number as a tag, which does not show whether they
+// ended.
 var errUnknown = errors.New("the system does not say which process a number stands for")
 
 func ownView() (view, error) { return view{}, errUnknown }

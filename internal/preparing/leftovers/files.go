@@ -13,7 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Files lists what was begun in a store and nobody will finish, by name.
+// Files lists, sorted by name, the files that were begun in a store and nobody will finish.
 func Files(ctx context.Context, repo *sqlrepo.Repository, files store.Store) (left []store.Unfinished, err error) {
 	spaces, err := repo.Spaces(ctx)
 	if err != nil {
@@ -33,14 +33,15 @@ func Files(ctx context.Context, repo *sqlrepo.Repository, files store.Store) (le
 	}
 	left = append(left, ownerless...)
 
-	// Each space has found what has no owner.
+	// Each space has found the files without an owner.
 	slices.SortFunc(left, func(a, b store.Unfinished) int { return strings.Compare(a.Name, b.Name) })
 	return slices.CompactFunc(left, func(a, b store.Unfinished) bool { return a.Name == b.Name }), nil
 }
 
-// FilesOfSpace lists the temporary files of a space that nobody will finish: those whose lease is gone, and those under
-// a lease of a process that is known to be gone. A lease that has ended may still be renewed as long as nobody has
-// taken it. The files are listed before the leases: each was begun under a lease that is older.
+// FilesOfSpace lists the temporary files of a space that nobody will finish: those whose lease is gone, and those
+// under a lease of a process that is known to be gone. A lease that has ended may still be renewed until another
+// process takes it. The files are listed before the leases, so that the lease of each listed file is older than the
+// list.
 func FilesOfSpace(ctx context.Context, repo *sqlrepo.Repository, files store.Store,
 	space sqlrepo.Space) ([]store.Unfinished, error) {
 	unfinished, err := files.Unfinished(ctx, ofSpace(space))
@@ -61,6 +62,7 @@ func liveOwners(ctx context.Context, repo *sqlrepo.Repository, space sqlrepo.Spa
 	if err != nil {
 		return nil, err
 	}
+
 	for _, upload := range open {
 		add := func(l sqlrepo.Lease) {
 			if l.Token != 0 && !presence.IsGone(l.Worker) {
@@ -73,6 +75,7 @@ func liveOwners(ctx context.Context, repo *sqlrepo.Repository, space sqlrepo.Spa
 		if err != nil {
 			return nil, err
 		}
+
 		for _, shard := range shards {
 			add(shard.Lease)
 		}
@@ -80,8 +83,9 @@ func liveOwners(ctx context.Context, repo *sqlrepo.Repository, space sqlrepo.Spa
 	return live, nil
 }
 
-// FilesOfCopies lists what copies to a store have left whose processes are known to be gone, and what has not changed
-// for long: nothing else is known of processes that this one can't see, such as those of other hosts.
+// FilesOfCopies lists the files that copies to a store have left: those of processes that are known to be gone, and
+// those that have not changed for long. Nothing but their age is known about files of processes that this one can't
+// see, such as those of other hosts.
 func FilesOfCopies(ctx context.Context, files store.Store) ([]store.Unfinished, error) {
 	unfinished, err := files.Unfinished(ctx, ofCopies)
 	if err != nil {
@@ -92,9 +96,9 @@ func FilesOfCopies(ctx context.Context, files store.Store) ([]store.Unfinished, 
 	}), nil
 }
 
-// filesOfNoSpace lists what copies of stores, keepers of indexes, and trials of a server have left and nobody will
-// finish. They have no lease: what has changed within a day is left alone, unless its process is known to be gone. What
-// has no owner is among the files of each space.
+// filesOfNoSpace lists the files that copies of stores, keepers of indexes and probes of a server have left and
+// nobody will finish. They have no lease: a file that has changed within a day is left alone unless its process is
+// known to be gone. Files without an owner are among the files of each space.
 func filesOfNoSpace(ctx context.Context, files store.Store) ([]store.Unfinished, error) {
 	left, err := FilesOfCopies(ctx, files)
 	if err != nil {
@@ -110,7 +114,7 @@ func filesOfNoSpace(ctx context.Context, files store.Store) ([]store.Unfinished,
 	return slices.DeleteFunc(left, func(file store.Unfinished) bool { return file.Owner == "" }), nil
 }
 
-// Discard removes files, and returns how many are gone, also when it fails.
+// Discard removes files. It returns how many are gone, also when it fails.
 func Discard(ctx context.Context, files store.Store, left []store.Unfinished) (n int64, err error) {
 	for _, file := range left {
 		if err := files.Discard(ctx, file); err != nil {
@@ -121,8 +125,8 @@ func Discard(ctx context.Context, files store.Store, left []store.Unfinished) (n
 	return n, nil
 }
 
-// Tidy removes the temporary files of a space that nobody will finish. It restores or deletes what interrupted removals
-// have left in the trash.
+// Tidy removes the temporary files of a space that nobody will finish. It restores or deletes the files that
+// interrupted removals have left in the trash.
 func Tidy(ctx context.Context, repo *sqlrepo.Repository, files store.Store, space sqlrepo.Space,
 	log *slog.Logger) error {
 	bin := trash.Bin{Repo: repo, Store: files, Owner: trash.Owner(space)}
@@ -138,6 +142,7 @@ func Tidy(ctx context.Context, repo *sqlrepo.Repository, files store.Store, spac
 	if err != nil {
 		return err
 	}
+
 	if _, err := Discard(ctx, files, abandoned); err != nil {
 		return err
 	}

@@ -1,4 +1,5 @@
-// Package leftovers finds what processes that are gone have left: their leases, and what they had begun in stores.
+// Package leftovers finds what ended processes have left behind: their leases, and the files that they had begun in
+// stores.
 package leftovers
 
 import (
@@ -19,7 +20,7 @@ func ReleaseAll(ctx context.Context, repo *sqlrepo.Repository, log *slog.Logger)
 	return ReleaseThose(ctx, repo, unfinished, log)
 }
 
-// ReleaseThose is like ReleaseAll for the stages and the shards of some uploads.
+// ReleaseThose is like ReleaseAll for the stages and shards of the given uploads.
 func ReleaseThose(ctx context.Context, repo *sqlrepo.Repository, unfinished []sqlrepo.OpenUpload,
 	log *slog.Logger) error {
 	for _, upload := range unfinished {
@@ -32,6 +33,7 @@ func ReleaseThose(ctx context.Context, repo *sqlrepo.Repository, unfinished []sq
 		for _, shard := range shards {
 			units = append(units, shard)
 		}
+
 		for _, unit := range units {
 			released, err := Release(ctx, repo, unit)
 			if err != nil {
@@ -45,8 +47,8 @@ func ReleaseThose(ctx context.Context, repo *sqlrepo.Repository, unfinished []sq
 	return nil
 }
 
-// Release gives back the lease on a unit if its process is known to be gone, and reports whether it did: nobody has to
-// wait until such a lease ends.
+// Release gives back the lease on a unit if its process is known to be gone, and reports whether it did. Others then
+// need not wait until the lease ends.
 func Release(ctx context.Context, repo *sqlrepo.Repository, unit sqlrepo.Unit) (released bool, err error) {
 	if !presence.IsGone(leaseOn(unit).Worker) {
 		return false, nil

@@ -10,18 +10,18 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Owner marks what is begun under a claim, among all that use the store.
+// Owner returns the owner of files that are begun under a claim. It is unique among all users of the store.
 func Owner(space sqlrepo.Space, upload, token int64) string {
 	return fmt.Sprintf("%s%d-%d", ofSpace(space), upload, token)
 }
 
-// ofSpace begins the owners of the claims of a space.
+// ofSpace returns the prefix of the owners of all claims of a space.
 func ofSpace(space sqlrepo.Space) string { return trash.Owner(space) + "-" }
 
-// ofCopies begins the owners of what copies of stores begin.
+// ofCopies is the prefix of the owners of copies of stores.
 const ofCopies = "copy-"
 
-// CopyOwner marks what this process begins for one copy of a store.
+// CopyOwner returns the owner of files that this process begins for one copy of a store.
 func CopyOwner() string { return ofCopies + presence.Tag() + "." + rand.Text() }
 
 // isCopyOfTheDead reports whether the process of a copy is known to be gone.

@@ -15,7 +15,7 @@ type BulkRow struct {
 	Text *string
 }
 
-// BulkRows have every kind of nothing among their values.
+// BulkRows returns n rows that include every kind of empty value.
 func BulkRows(n int) (rows []BulkRow) {
 	texts := []string{"", "日本 ? $1", "'", `\N`, `\.`, "\t\r\n\\", `\x00`}
 	for i := range n {
@@ -26,6 +26,7 @@ func BulkRows(n int) (rows []BulkRow) {
 		case 2:
 			row.Data = []byte{0, 0xff, byte(i)}
 		}
+
 		if kind := i % (1 + len(texts)); kind > 0 {
 			row.Text = &texts[kind-1]
 		}
@@ -34,7 +35,7 @@ func BulkRows(n int) (rows []BulkRow) {
 	return rows
 }
 
-// InsertBulk gives one slice again and again, as BulkInsert allows.
+// InsertBulk inserts rows with BulkInsert. It returns the same slice for every row, as BulkInsert allows.
 func InsertBulk(ctx context.Context, db *dialect.DB, rows []BulkRow) error {
 	columns, values := []string{"n", "data", "text"}, make([]any, 3)
 	return InTx(ctx, db, func(tx *dialect.Tx) error {
@@ -43,6 +44,7 @@ func InsertBulk(ctx context.Context, db *dialect.DB, rows []BulkRow) error {
 			if rows[i].Data != nil {
 				values[1] = rows[i].Data
 			}
+
 			if rows[i].Text != nil {
 				values[2] = *rows[i].Text
 			}

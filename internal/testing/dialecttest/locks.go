@@ -11,7 +11,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// MustLock locks all.
+// MustLock takes the lock on the whole database.
 func MustLock(t *testing.T, db *dialect.DB) dialect.Lock {
 	t.Helper()
 	lock, err := db.LockAll(t.Context())
@@ -21,7 +21,7 @@ func MustLock(t *testing.T, db *dialect.DB) dialect.Lock {
 	return lock
 }
 
-// RequireLocked fails the test unless this process keeps all from being locked.
+// RequireLocked fails the test unless a lock of this process keeps others from locking all.
 func RequireLocked(t *testing.T, db *dialect.DB) {
 	t.Helper()
 	lock, err := db.LockAll(t.Context())
@@ -43,7 +43,7 @@ func Release(t *testing.T, lock dialect.Lock) {
 	}
 }
 
-// MustUse takes a lock of use.
+// MustUse takes a lock of LockUse.
 func MustUse(t *testing.T, db *dialect.DB) dialect.Lock {
 	t.Helper()
 	lock, err := db.LockUse(t.Context())
@@ -53,7 +53,7 @@ func MustUse(t *testing.T, db *dialect.DB) dialect.Lock {
 	return lock
 }
 
-// MustLockSoon waits for the lock of a process that was killed.
+// MustLockSoon waits until the lock of a killed process is free, and takes it.
 func MustLockSoon(t *testing.T, db *dialect.DB) dialect.Lock {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; {

@@ -1,4 +1,4 @@
-// Package dialecttest has what the tests of engines share, of each engine and of all together.
+// Package dialecttest has helpers that the tests of engines share, for one engine and for all of them.
 package dialecttest
 
 import (
@@ -65,7 +65,7 @@ func Get[T any](t *testing.T, db *dialect.DB, query string) (value T) {
 	return value
 }
 
-// RequireClass fails the test unless an error is of a class.
+// RequireClass fails the test unless an error has the given class.
 func RequireClass(t *testing.T, db dialect.Dialect, err error, want dialect.Class) {
 	t.Helper()
 	if err == nil && want != dialect.Other {

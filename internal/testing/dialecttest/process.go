@@ -13,7 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
-// Main runs the tests of a package, or is a process that StartUser starts.
+// Main runs the tests of a package, or acts as a process that StartUser or StartWriter has started.
 func Main(m *testing.M) {
 	if url := os.Getenv(envUse); url != "" {
 		useUntilClosed(url, func(ctx context.Context, db *dialect.DB) error {
@@ -21,6 +21,7 @@ func Main(m *testing.M) {
 			return err
 		})
 	}
+
 	if url := os.Getenv(envWrite); url != "" {
 		useUntilClosed(url, func(ctx context.Context, db *dialect.DB) error {
 			_, err := db.Begin(ctx)
@@ -30,13 +31,14 @@ func Main(m *testing.M) {
 	pgtest.Main(m)
 }
 
-// These make a test binary a program that uses the database of this URL, or writes to it, until its input ends.
+// These variables turn a test binary into a program that uses the database of this URL, or writes to it, until its
+// input ends.
 const (
 	envUse   = "GUPPY_TEST_DIALECT_USE"
 	envWrite = "GUPPY_TEST_DIALECT_WRITE"
 )
 
-// useUntilClosed says that it holds the lock, or why it doesn't.
+// useUntilClosed prints that it holds the lock, or why it doesn't, and waits for the end of its input.
 func useUntilClosed(url string, use func(context.Context, *dialect.DB) error) {
 	db, err := dialect.Open(context.Background(), dialect.Settings{URL: dialect.Secret(url)})
 	if err == nil {
@@ -58,7 +60,7 @@ type User struct {
 	Said  string
 }
 
-// StartUser starts a process that has a lock of use until its input ends.
+// StartUser starts a process that holds a lock of LockUse until its input ends.
 func StartUser(t *testing.T, settings dialect.Settings) *User {
 	t.Helper()
 	return startUserAs(t, envUse, settings)
@@ -79,6 +81,7 @@ func startUserAs(t *testing.T, env string, settings dialect.Settings) *User {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	output, err := u.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +99,7 @@ func startUserAs(t *testing.T, env string, settings dialect.Settings) *User {
 	return u
 }
 
-// Holder is how a lock's error names the process.
+// Holder returns the name of the process in the error of a lock.
 func (u *User) Holder() string {
 	host, _ := os.Hostname()
 	return fmt.Sprintf("process %d on %s", u.Process.Pid, host)

@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// Hidden is a part of passwords that never shows.
+// Hidden is a part of passwords that must never be printed.
 const Hidden = "hunter2"
 
-// RequireHidden prints values in every way that a program might.
+// RequireHidden prints values in every way that a program might, and fails the test if the password shows.
 func RequireHidden(t *testing.T, what string, values ...any) {
 	t.Helper()
 	var log bytes.Buffer
@@ -24,6 +24,7 @@ func RequireHidden(t *testing.T, what string, values ...any) {
 		if asJSON, err := json.Marshal(value); err == nil {
 			log.Write(asJSON)
 		}
+
 		text.Info("value", "value", value)
 		encoded.Info("value", "value", value)
 	}
@@ -32,11 +33,12 @@ func RequireHidden(t *testing.T, what string, values ...any) {
 	}
 }
 
-// Chain is an error with all that it wraps.
+// Chain returns an error and all errors that it wraps.
 func Chain(err error) (all []any) {
 	if err == nil {
 		return nil
 	}
+
 	all = append(all, err)
 	switch wrapper := err.(type) { //nolint:errorlint // it walks the chain itself
 	case interface{ Unwrap() error }:

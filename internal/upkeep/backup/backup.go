@@ -1,4 +1,4 @@
-// Package backup keeps a whole repository in one SQLite file, whatever engine it is on, and brings it back.
+// Package backup writes a whole repository to one SQLite file, whatever its engine, and restores it.
 package backup
 
 import (
@@ -16,19 +16,19 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Options say how a backup is made.
+// Options configure a backup.
 type Options struct {
-	// Overwrite replaces a file that is there.
+	// Overwrite replaces an existing file.
 	Overwrite bool
-	// Progress is told now and then how far it is; it may be nil.
+	// Progress, if not nil, is called as the backup proceeds.
 	Progress sqlrepo.Progress
 }
 
-// Write writes all that the repository holds, as of one moment, to a file that needs no other beside it. Workers go on
-// meanwhile; in the backup nobody is at work. The file gets its name once it is whole, durable and checked: whatever
-// fails before leaves none, but perhaps a directory beside it, FILE.partial, which the next backup there clears away.
-// It returns fs.ErrExist for a file that is there and may not be replaced, ErrNoBackup for one that no backup can be,
-// and ErrUnderWay while another process writes the same file.
+// Write writes the whole content of the repository, as it is at one moment, to a single file. Workers go on
+// meanwhile; in the backup, no worker holds a lease. The file gets its name only when it is complete, durable and
+// checked. If Write fails before that, there is no file, but the directory FILE.partial may stay beside it until the
+// next backup there removes it. Write returns fs.ErrExist for a file that exists and may not be replaced,
+// ErrNoBackup for a file that can't be a backup, and ErrUnderWay while another process writes the same file.
 func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options) (content sqlrepo.Content, err error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
@@ -36,13 +36,16 @@ func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options
 	if err := replaceable(path, o.Overwrite); err != nil {
 		return nil, err
 	}
+
 	work, err := takeWorkspace(path + partialSuffix)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, work.remove()) }()
-	_ = Sweep(filepath.Dir(path)) // what can't be removed is not in the way
+	_ = Sweep(filepath.Dir(path)) // leftovers that can't be removed do no harm
 	file := work.file()
+
+	// Not every engine can copy pages. Without that, the rows are transferred.
 	content, err = repo.CopyFile(ctx, file, o.Progress)
 	switch {
 	case err == nil:
@@ -53,6 +56,8 @@ func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options
 	if err != nil {
 		return nil, err
 	}
+
+	// The seal is part of the file, and therefore comes before the file is finished.
 	if err := seal(ctx, file, content); err != nil {
 		return nil, err
 	}
@@ -62,7 +67,7 @@ func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options
 	return content, publish(file, path, o.Overwrite)
 }
 
-// replaceable returns an error for what a backup must not take the place of.
+// replaceable returns an error if a backup must not take the place of the file.
 func replaceable(path string, overwrite bool) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -71,12 +76,14 @@ func replaceable(path string, overwrite bool) error {
 	if err != nil {
 		return err
 	}
+
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%s: %w: it is no file", path, ErrNoBackup)
 	}
 	if !overwrite {
 		return &fs.PathError{Op: "back up to", Path: path, Err: fs.ErrExist}
 	}
+
 	archive, err := sqlite.IsArchive(path)
 	if err == nil && !archive {
 		err = fmt.Errorf("%s: %w, and is not replaced by one", path, ErrNoBackup)
@@ -84,7 +91,7 @@ func replaceable(path string, overwrite bool) error {
 	return err
 }
 
-// publish gives a file its name. A link, unlike a rename, fails when the name is taken.
+// publish gives a file its name. Unlike a rename, a link fails when the name is taken.
 func publish(file, path string, overwrite bool) error {
 	give := os.Link
 	if overwrite {
@@ -119,7 +126,7 @@ func seal(ctx context.Context, file string, content sqlrepo.Content) error {
 	return sqlite.SealArchive(ctx, file, dialect.Seal{Version: status.Current, Tables: content.Sealed()})
 }
 
-// checkCopy takes the leases away that a copy of pages has, and compares what it holds with what was copied.
+// checkCopy removes the leases that a copy of pages has, and compares its content with the content that was copied.
 func checkCopy(ctx context.Context, file string, want sqlrepo.Content) error {
 	return withFile(ctx, file, func(copied *sqlrepo.Repository) error {
 		if err := copied.ReleaseAll(ctx); err != nil {
@@ -133,7 +140,7 @@ func checkCopy(ctx context.Context, file string, want sqlrepo.Content) error {
 	})
 }
 
-// withFile opens a repository in a file that nobody else knows, with the present schema.
+// withFile opens a repository with the present schema, in a file that no other process knows.
 func withFile(ctx context.Context, file string, use func(*sqlrepo.Repository) error) (err error) {
 	db, _, err := migrate.New(settings(file)).Open(ctx, true)
 	if err != nil {
@@ -143,12 +150,12 @@ func withFile(ctx context.Context, file string, use func(*sqlrepo.Repository) er
 	return use(sqlrepo.New(db))
 }
 
-// settings are those of a file that nobody else knows.
+// settings returns the settings for a file that no other process knows.
 func settings(file string) dialect.Settings {
 	return settingsWith(file, sqlite.Options{AllowNetworkFilesystem: true, Alone: true})
 }
 
-// readOnly are the settings of a file that stays as it is.
+// readOnly returns the settings for a file that is not changed.
 func readOnly(file string) dialect.Settings {
 	return settingsWith(file, sqlite.Options{AllowNetworkFilesystem: true, ReadOnly: true})
 }

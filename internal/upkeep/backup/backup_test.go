@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// atWork has a repository in which somebody has a lease.
+// atWork returns a repository in which a worker has a lease.
 func atWork(t *testing.T, db *dialect.DB) *sqlrepo.Repository {
 	t.Helper()
 	repo, ctx := sqlrepo.New(db), t.Context()
@@ -67,11 +67,13 @@ func TestNobodyIsAtWorkInABackup(t *testing.T) {
 		kept, err := dialect.Open(t.Context(), settings)
 		must(t, err)
 		defer func() { must(t, kept.Close()) }()
+
 		open, err := sqlrepo.New(kept).OpenUploads(t.Context(), sqlrepo.OpenFilter{})
 		must(t, err)
 		if len(open) != 1 || open[0].Lease != (sqlrepo.Lease{}) {
 			t.Errorf("open are %+v", open)
 		}
+
 		for name, other := range map[string]*sqlrepo.Repository{"the backup": sqlrepo.New(kept), "the source": repo} {
 			there, err := other.Content(t.Context())
 			must(t, err)
@@ -82,7 +84,7 @@ func TestNobodyIsAtWorkInABackup(t *testing.T) {
 	})
 }
 
-// TestAFailedBackupLeavesNothing: whatever fails, also when it is somebody else who has made the file meanwhile.
+// TestAFailedBackupLeavesNothing: no failure leaves a file, even if another process has made the file meanwhile.
 func TestAFailedBackupLeavesNothing(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		repo, dir := atWork(t, db), t.TempDir()
@@ -92,20 +94,24 @@ func TestAFailedBackupLeavesNothing(t *testing.T) {
 		if _, err := backup.Write(ctx, repo, file, backup.Options{}); !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v", err)
 		}
+
 		requireNames(t, dir)
 		must(t, os.WriteFile(file, []byte("mine"), 0o600))
 		if _, err := backup.Write(t.Context(), repo, file, backup.Options{}); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("error %v", err)
 		}
+
 		requireNames(t, dir, "kept*.db")
 		if content, err := os.ReadFile(file); err != nil || string(content) != "mine" {
 			t.Errorf("the file has %q; %v", content, err)
 		}
+
 		_, err := backup.Write(t.Context(), repo, file, backup.Options{Overwrite: true})
 		if !errors.Is(err, backup.ErrNoBackup) {
 			t.Errorf("error %v", err)
 		}
 		must(t, os.Remove(file))
+
 		for range 2 {
 			_, err := backup.Write(t.Context(), repo, file, backup.Options{Overwrite: true})
 			must(t, err)
@@ -122,11 +128,13 @@ func TestABackupIsWrittenByOneProcess(t *testing.T) {
 	for _, name := range []string{"backup.db", "backup.db-journal", "notes"} {
 		must(t, os.WriteFile(filepath.Join(left, name), []byte("left"), 0o600))
 	}
+
 	other := flock.New(filepath.Join(left, "lock"))
 	locked, err := other.TryLock()
 	if err != nil || !locked {
 		t.Fatal("not locked", err)
 	}
+
 	if _, err := backup.Write(t.Context(), repo, file, backup.Options{}); !errors.Is(err, backup.ErrUnderWay) {
 		t.Errorf("error %v", err)
 	}
@@ -135,11 +143,11 @@ func TestABackupIsWrittenByOneProcess(t *testing.T) {
 		t.Error(err)
 	}
 	requireNames(t, dir, "kept.db", "kept.db.partial")
-	requireNames(t, left, "notes") // it was not ours
+	requireNames(t, left, "notes") // the file is not from a backup
 }
 
-// TestWhatInterruptedBackupsLeft is removed by the next one in the same directory, unless a process is at work there,
-// or it is none of ours.
+// TestWhatInterruptedBackupsLeft: the next backup in the same directory removes leftovers, unless a process is at
+// work there or the files are not from a backup.
 func TestWhatInterruptedBackupsLeft(t *testing.T) {
 	repo, dir := atWork(t, enginetest.Engines()[0].Open(t)), t.TempDir()
 	old := time.Now().Add(-48 * time.Hour)
@@ -149,6 +157,7 @@ func TestWhatInterruptedBackupsLeft(t *testing.T) {
 		"busy.db.partial": {"lock", "backup.db"}, "restore-new": {"backup.db"}, "mine.partial": {"lock", "notes"},
 	} {
 		must(t, os.Mkdir(filepath.Join(dir, name), 0o700))
+
 		for _, file := range holds {
 			path := filepath.Join(dir, name, file)
 			must(t, os.WriteFile(path, nil, 0o600))
@@ -157,11 +166,13 @@ func TestWhatInterruptedBackupsLeft(t *testing.T) {
 			}
 		}
 	}
+
 	busy := flock.New(filepath.Join(dir, "busy.db.partial", "lock"))
 	locked, err := busy.TryLock()
 	if err != nil || !locked {
 		t.Fatal("not locked", err)
 	}
+
 	_, err = backup.Write(t.Context(), repo, filepath.Join(dir, "kept.db"), backup.Options{})
 	must(t, err)
 	requireNames(t, dir, "busy.db.partial", "kept.db", "mine.partial", "restore-new")

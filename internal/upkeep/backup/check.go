@@ -14,9 +14,9 @@ import (
 // ErrUnproven is returned for a backup that carries no digests.
 var ErrUnproven = errors.New("it can't be told whether the backup is whole: an older guppy made it, without digests")
 
-// Check reads all of a backup, whatever version its schema has, and returns what the backup says it holds. It returns
-// ErrDamaged for one that holds something else, ErrUnproven for one that says nothing, fs.ErrNotExist for a file that
-// is not there and ErrNoBackup for one of another kind.
+// Check reads all of a backup, whatever the version of its schema, and returns what the backup says it holds. It
+// returns ErrDamaged for a backup that holds something else, ErrUnproven for one without digests, fs.ErrNotExist for
+// a file that is not there, and ErrNoBackup for a file of another kind.
 func Check(ctx context.Context, path string) (seal dialect.Seal, err error) {
 	archive, err := sqlite.IsArchive(path)
 	if err == nil && !archive {
@@ -25,6 +25,7 @@ func Check(ctx context.Context, path string) (seal dialect.Seal, err error) {
 	if err != nil {
 		return seal, err
 	}
+
 	at, status, err := look(ctx, path)
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, ErrNoBackup), ctx.Err() != nil:
@@ -32,19 +33,24 @@ func Check(ctx context.Context, path string) (seal dialect.Seal, err error) {
 	case err != nil:
 		return seal, fmt.Errorf("%s: %w: %w", path, ErrDamaged, err)
 	}
+
 	db, err := dialect.Open(ctx, at)
 	if err != nil {
 		return seal, damaged(path, err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+
 	seal, err = readSeal(ctx, db, status)
 	if err == nil {
 		err = sqlrepo.New(db).CheckSealed(ctx, seal.Tables)
 	}
+
+	// The pages are checked even without a seal: damage is the more important finding.
 	unsealed := errors.Is(err, sqlite.ErrNoSeal)
 	if err == nil || unsealed {
 		err = sqlite.CheckArchive(ctx, db)
 	}
+
 	switch {
 	case ctx.Err() != nil:
 		return seal, errors.Join(ctx.Err(), err)

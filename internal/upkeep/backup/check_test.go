@@ -29,7 +29,7 @@ func TestABackupProvesItself(t *testing.T) {
 	})
 }
 
-// openFile opens a database file that nobody else has.
+// openFile opens a database file that no other process has.
 func openFile(t *testing.T, file string) *dialect.DB {
 	t.Helper()
 	db, err := dialect.Open(t.Context(), dialect.Settings{Type: "sqlite", URL: dialect.Secret(file),
@@ -38,7 +38,7 @@ func openFile(t *testing.T, file string) *dialect.DB {
 	return db
 }
 
-// keptFile is a backup of some pages, its content, and an empty repository in a file.
+// keptFile returns a backup of some pages, its content, and an empty repository in a file.
 func keptFile(t *testing.T) (kept, empty string, content sqlrepo.Content) {
 	t.Helper()
 	dir := t.TempDir()
@@ -64,7 +64,7 @@ func keptFile(t *testing.T) (kept, empty string, content sqlrepo.Content) {
 	return kept, empty, content
 }
 
-// restored restores a file into a copy of an empty repository, and returns what that holds then.
+// restored restores a file into a copy of an empty repository, and returns the restored content.
 func restored(t *testing.T, file string, empty []byte) (content sqlrepo.Content, failed error) {
 	t.Helper()
 	dir := t.TempDir()
@@ -73,6 +73,7 @@ func restored(t *testing.T, file string, empty []byte) (content sqlrepo.Content,
 		return nil, err
 	}
 	defer func() { must(t, archive.Close()) }()
+
 	target := filepath.Join(dir, "target.db")
 	must(t, os.WriteFile(target, empty, 0o600))
 	db := openFile(t, target)
@@ -83,8 +84,8 @@ func restored(t *testing.T, file string, empty []byte) (content sqlrepo.Content,
 	return content, failed
 }
 
-// TestEachFlippedBitIsFound flips one bit of each page, and some more: each is found by a check. A restore finds it,
-// too, or the restored rows are those that were backed up.
+// TestEachFlippedBitIsFound flips one bit of each page, and some more. A check finds each of them. A restore either
+// finds it, too, or restores the rows that were backed up.
 func TestEachFlippedBitIsFound(t *testing.T) {
 	kept, emptyFile, want := keptFile(t)
 	sound, err := os.ReadFile(kept)
@@ -93,6 +94,7 @@ func TestEachFlippedBitIsFound(t *testing.T) {
 	must(t, err)
 	nothing, err := restoredNothing(t, emptyFile)
 	must(t, err)
+
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -103,6 +105,7 @@ func TestEachFlippedBitIsFound(t *testing.T) {
 			bytes := slices.Clone(sound)
 			bytes[offset] ^= 1 << random.IntN(8)
 			must(t, os.WriteFile(flipped, bytes, 0o600))
+
 			_, checked := backup.Check(t.Context(), flipped)
 			got, failed := restored(t, flipped, empty)
 			switch {
@@ -117,7 +120,7 @@ func TestEachFlippedBitIsFound(t *testing.T) {
 	}
 }
 
-// restoredNothing is the content of an empty repository.
+// restoredNothing returns the content of an empty repository.
 func restoredNothing(t *testing.T, file string) (sqlrepo.Content, error) {
 	t.Helper()
 	db := openFile(t, file)
@@ -125,13 +128,13 @@ func restoredNothing(t *testing.T, file string) (sqlrepo.Content, error) {
 	return sqlrepo.New(db).Content(t.Context())
 }
 
-// TestOlderBackups: one without digests is restored with a warning; one with digests of other columns is compared with
-// those.
+// TestOlderBackups restores a backup without digests with a warning, and compares one with digests of other columns
+// with those digests.
 func TestOlderBackups(t *testing.T) {
 	kept, emptyFile, want := keptFile(t)
 	empty, err := os.ReadFile(emptyFile)
 	must(t, err)
-	must(t, openFile(t, kept).Close()) // whoever opens a file for changes breaks its seal
+	must(t, openFile(t, kept).Close()) // opening a file for changes breaks its seal
 	if _, err := backup.Check(t.Context(), kept); !errors.Is(err, backup.ErrUnproven) {
 		t.Errorf("error %v", err)
 	}
@@ -143,6 +146,7 @@ func TestOlderBackups(t *testing.T) {
 		Options: []any{sqlite.Options{Alone: true}}}
 	_, err = migrate.New(settings, migrate.WithDestroyData()).Migrate(t.Context(), migrate.DownTo(4))
 	must(t, err)
+
 	db := openFile(t, kept)
 	tables := []dialect.SealedTable{{Name: "spaces", Columns: "id, name, did"}, {Name: "roots", Columns: "cid"}}
 	sums, err := sqlrepo.New(db).SumSealed(t.Context(), tables)
@@ -151,6 +155,7 @@ func TestOlderBackups(t *testing.T) {
 		tables[i].Rows, tables[i].Digest = sum.Rows, sum.Digest
 	}
 	must(t, sqlite.SealArchive(t.Context(), kept, dialect.Seal{Version: 4, Tables: tables}))
+
 	_, err = backup.Check(t.Context(), kept)
 	must(t, err)
 	_, err = restored(t, kept, empty)

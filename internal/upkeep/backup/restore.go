@@ -17,27 +17,27 @@ import (
 )
 
 var (
-	// ErrNoBackup is returned for a file that guppy backup has not made.
+	// ErrNoBackup is returned for a file that is not a backup made by guppy.
 	ErrNoBackup = errors.New("it is not a backup")
-	// ErrDamaged is returned for a backup that holds something else than was written to it.
+	// ErrDamaged is returned for a backup whose content differs from what was written to it.
 	ErrDamaged = errors.New("the backup is damaged")
 )
 
-// Archive is a backup that is open to be restored. Close it when done.
+// Archive is an open backup, ready to be restored. The caller must close it.
 type Archive struct {
-	// Unproven says that an older guppy made the backup, which carries no digests that its rows could be compared with.
+	// Unproven is true if an older guppy made the backup, without digests that its rows could be compared with.
 	Unproven bool
 
 	db *dialect.DB
-	// expected is what the backup has to hold, nil if that was compared already or can't be.
+	// expected is what the backup must hold, nil if that was compared already or can't be compared.
 	expected sqlrepo.Content
-	// scratch is where a copy with the present schema is, nil if the backup has that itself.
+	// scratch holds a copy with the present schema, nil if the backup itself has the present schema.
 	scratch *workspace
 }
 
-// Open opens a backup, which stays as it is: one with an older schema is brought up to date in a copy below a
-// directory. It returns fs.ErrNotExist for a file that is not there, ErrNoBackup for one of another kind, and
-// migrate.ErrNewer for one with a schema that this program doesn't know.
+// Open opens a backup, which stays as it is. A backup with an older schema is copied below dir, and the copy is
+// brought up to date. Open returns fs.ErrNotExist for a file that is not there, ErrNoBackup for a file of another
+// kind, and migrate.ErrNewer for a schema that this program doesn't know.
 func Open(ctx context.Context, path, dir string) (*Archive, error) {
 	at, status, err := look(ctx, path)
 	switch {
@@ -56,10 +56,13 @@ func Open(ctx context.Context, path, dir string) (*Archive, error) {
 	case status.Current < status.Required:
 		return openCopy(ctx, path, dir, status)
 	}
+
+	// The schema is the present one: the backup can be read in place.
 	db, err := dialect.Open(ctx, at)
 	if err != nil {
 		return nil, err
 	}
+
 	a := &Archive{db: db}
 	if a.expected, err = a.seal(ctx, status); err != nil {
 		return nil, errors.Join(damaged(path, err), db.Close())
@@ -67,7 +70,7 @@ func Open(ctx context.Context, path, dir string) (*Archive, error) {
 	return a, nil
 }
 
-// look reads the schema's version, from a file that is opened as one which nobody writes to.
+// look reads the version of the schema. It opens the file as one that no process writes to.
 func look(ctx context.Context, path string) (at dialect.Settings, status migrate.Status, err error) {
 	if info, err := os.Stat(path); err != nil {
 		return at, status, err
@@ -79,8 +82,8 @@ func look(ctx context.Context, path string) (at dialect.Settings, status migrate
 	return at, status, err
 }
 
-// seal returns what the rows are to be compared with while they are copied. A seal of other columns than those that are
-// copied is compared at once.
+// seal returns what the rows are compared with while they are copied. If the seal is of other columns than those
+// that are copied, seal compares the rows at once and returns nil.
 func (a *Archive) seal(ctx context.Context, status migrate.Status) (sqlrepo.Content, error) {
 	seal, err := readSeal(ctx, a.db, status)
 	if errors.Is(err, sqlite.ErrNoSeal) {
@@ -90,6 +93,7 @@ func (a *Archive) seal(ctx context.Context, status migrate.Status) (sqlrepo.Cont
 	if err != nil {
 		return nil, err
 	}
+
 	expected, present := sqlrepo.Expected(seal.Tables)
 	if present {
 		return expected, nil
@@ -97,7 +101,8 @@ func (a *Archive) seal(ctx context.Context, status migrate.Status) (sqlrepo.Cont
 	return nil, sqlrepo.New(a.db).CheckSealed(ctx, seal.Tables)
 }
 
-// readSeal returns ErrDamaged for a seal of another version of the schema than that of the file.
+// readSeal reads the seal of a backup. It returns sqlite.ErrDamaged if the seal is of another schema version than
+// the file.
 func readSeal(ctx context.Context, db *dialect.DB, status migrate.Status) (dialect.Seal, error) {
 	seal, err := sqlite.ReadSeal(ctx, db)
 	if err == nil && (status.Dirty || status.Current != seal.Version) {
@@ -107,7 +112,7 @@ func readSeal(ctx context.Context, db *dialect.DB, status migrate.Status) (diale
 	return seal, err
 }
 
-// damaged marks what a sound backup would not have answered.
+// damaged adds ErrDamaged to an error that a sound backup would not have caused.
 func damaged(path string, err error) error {
 	if errors.Is(err, sqlrepo.ErrDifferent) || sqlite.IsDamage(err) {
 		return fmt.Errorf("%s: %w: %w", path, ErrDamaged, err)
@@ -116,16 +121,19 @@ func damaged(path string, err error) error {
 }
 
 func openCopy(ctx context.Context, path, dir string, status migrate.Status) (_ *Archive, err error) {
-	_ = Sweep(dir) // what can't be removed is not in the way
+	_ = Sweep(dir) // leftovers that can't be removed do no harm
 	scratch, err := takeWorkspace(filepath.Join(dir, restorePrefix+rand.Text()))
 	if err != nil {
 		return nil, err
 	}
+
 	file := scratch.file()
 	a := &Archive{scratch: scratch}
 	if err = copyFile(path, file); err == nil {
 		err = a.compareCopy(ctx, path, file, status)
 	}
+
+	// The rows were compared above: from here on the schema may change.
 	if err == nil {
 		a.db, _, err = migrate.New(settings(file)).Open(ctx, true)
 	}
@@ -135,8 +143,8 @@ func openCopy(ctx context.Context, path, dir string, status migrate.Status) (_ *
 	return a, nil
 }
 
-// compareCopy compares the rows before the schema changes: the digests are of the columns that the backup was made
-// with.
+// compareCopy compares the rows with the seal before the schema changes: the digests are of the columns that the
+// backup was made with.
 func (a *Archive) compareCopy(ctx context.Context, path, file string, status migrate.Status) (err error) {
 	at := readOnly(file)
 	if a.db, err = dialect.Open(ctx, at); err != nil {
@@ -146,8 +154,9 @@ func (a *Archive) compareCopy(ctx context.Context, path, file string, status mig
 	return errors.Join(damaged(path, err), a.db.Close())
 }
 
-// Restore copies the backup into an empty repository with the present schema. It returns what TransferTo does, and
-// ErrDamaged, before anything is committed, for a backup whose rows are not those that were written to it.
+// Restore copies the backup into an empty repository with the present schema. It returns the same errors as
+// TransferTo. For a backup whose rows differ from those written to it, it returns ErrDamaged before anything is
+// committed.
 func (a *Archive) Restore(ctx context.Context, target *sqlrepo.Repository,
 	progress sqlrepo.Progress) (sqlrepo.Content, error) {
 	content, err := sqlrepo.New(a.db).TransferTo(ctx, target,
@@ -155,7 +164,7 @@ func (a *Archive) Restore(ctx context.Context, target *sqlrepo.Repository,
 	return content, damaged(a.db.Location(), err)
 }
 
-// Close closes the backup and removes what was made to read it.
+// Close closes the backup and removes the files that were made to read it.
 func (a *Archive) Close() error {
 	err := a.db.Close()
 	if a.scratch != nil {

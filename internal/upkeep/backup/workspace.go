@@ -15,16 +15,16 @@ import (
 // ErrUnderWay is returned while another process writes the same backup.
 var ErrUnderWay = errors.New("another process writes this backup")
 
-// workspace is a directory of which one process at a time has the use.
+// workspace is a directory that one process at a time uses.
 type workspace struct {
 	dir  string
 	lock *flock.Flock
 }
 
-// mostTries bounds how often a workspace is made again that somebody has swept away before it was locked.
+// mostTries bounds how often a workspace is made again after another process swept it away before it was locked.
 const mostTries = 20
 
-// takeWorkspace makes a directory, or takes over one that a process has left which is gone, and clears that.
+// takeWorkspace makes a directory, or takes over and clears one that a process has left which is gone.
 func takeWorkspace(dir string) (w *workspace, err error) {
 	for range mostTries {
 		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
@@ -37,8 +37,8 @@ func takeWorkspace(dir string) (w *workspace, err error) {
 	return w, err
 }
 
-// lockWorkspace takes over a directory, and clears it. It returns fs.ErrNotExist for one that somebody has removed, and
-// ErrUnderWay for one that another process uses.
+// lockWorkspace takes over a directory and clears it. It returns fs.ErrNotExist if the directory was removed
+// meanwhile, and ErrUnderWay if another process uses it.
 func lockWorkspace(dir string) (*workspace, error) {
 	w := &workspace{dir, flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600))}
 	locked, err := w.lock.TryLock()
@@ -48,6 +48,7 @@ func lockWorkspace(dir string) (*workspace, error) {
 	if err == nil {
 		err = w.isThere()
 	}
+
 	if err == nil {
 		err = w.clear()
 	}
@@ -57,7 +58,7 @@ func lockWorkspace(dir string) (*workspace, error) {
 	return w, nil
 }
 
-// isThere returns fs.ErrNotExist if the file that is locked has lost its name: it locks nothing then.
+// isThere returns fs.ErrNotExist if the locked file has lost its name: its lock then protects nothing.
 func (w *workspace) isThere() error {
 	locked, err := w.lock.Stat()
 	if err != nil {
@@ -70,7 +71,7 @@ func (w *workspace) isThere() error {
 	return err
 }
 
-// file is where the backup is made.
+// file returns the path of the file in which the backup is made.
 func (w *workspace) file() string { return filepath.Join(w.dir, workFile) }
 
 const (
@@ -78,7 +79,7 @@ const (
 	lockFile = "lock"
 )
 
-// clear removes the backup, and what the engine keeps beside it.
+// clear removes the backup and the files that the engine keeps beside it.
 func (w *workspace) clear() error {
 	left, err := os.ReadDir(w.dir)
 	for _, entry := range left {
@@ -89,8 +90,8 @@ func (w *workspace) clear() error {
 	return err
 }
 
-// remove leaves a directory in which there is something else. What can't be removed keeps the file that is locked, so
-// that Sweep finds it.
+// remove removes the workspace. A directory that has other files stays. If the backup can't be removed, the lock
+// file stays too, so that Sweep finds the directory.
 func (w *workspace) remove() error {
 	err := w.clear()
 	if err == nil {
@@ -106,8 +107,8 @@ const (
 	restorePrefix = "restore-"
 )
 
-// Sweep removes the workspaces in a directory whose processes are gone: those of backups that were written there, and
-// of restores that had it for their temporary files.
+// Sweep removes the workspaces in a directory whose processes are gone: those of backups written there, and those of
+// restores that used the directory for temporary files.
 func Sweep(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -122,10 +123,11 @@ func Sweep(dir string) error {
 	return err
 }
 
-// abandonedAfter is how old the files of a workspace have to be that has no lock: an older guppy took none.
+// abandonedAfter is the age from which a workspace without a lock file counts as abandoned: an older guppy took no
+// lock.
 const abandonedAfter = 24 * time.Hour
 
-// sweepOne removes a directory that holds nothing but what a workspace does, unless somebody uses it.
+// sweepOne removes a directory that holds only files of a workspace, unless another process uses it.
 func sweepOne(dir string) error {
 	held, ours, err := contents(dir)
 	switch {
@@ -133,9 +135,10 @@ func sweepOne(dir string) error {
 		return nil
 	case err != nil:
 		return err
-	case held == 0: // who is just making it does so again
+	case held == 0: // if a process is just making it, it tries again
 		return ignoreGone(os.Remove(dir))
 	}
+
 	w, err := lockWorkspace(dir)
 	if errors.Is(err, ErrUnderWay) {
 		return nil
@@ -146,18 +149,22 @@ func sweepOne(dir string) error {
 	return ignoreGone(w.remove())
 }
 
-// contents counts what a directory holds, and reports whether all of it is a workspace's whose process may be gone.
+// contents counts the files in a directory. It reports whether all of them belong to a workspace whose process may
+// be gone.
 func contents(dir string) (held int, ours bool, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return 0, false, err
 	}
+
 	locked, newest := false, time.Time{}
 	for _, entry := range entries {
 		info, err := entry.Info()
 		if err != nil {
 			return 0, false, err
 		}
+
+		// Any other file means that the directory is not a workspace.
 		isLock := entry.Name() == lockFile && info.Size() == 0
 		if !isLock && !strings.HasPrefix(entry.Name(), workFile) {
 			return 0, false, nil

@@ -1,6 +1,6 @@
 package check
 
-// action is a kind of change that repair makes. Its printed form is part of the plan that a check prints.
+// action is a kind of change that a repair makes. A check prints it as part of the plan.
 type action int
 
 const (

@@ -2,15 +2,15 @@ package check
 
 import "fmt"
 
-// change is something that a repair does at most once: a kind of change, and what is changed. It is the key under
-// which the repair remembers it.
+// change is something that a repair does at most once: a kind of change and its subject. The repair uses it as a key
+// to remember the change.
 type change struct {
 	kind changeKind
-	// subject is the key of a row or the name of a file, nil for changes of the whole repository or store.
+	// subject is the key of a row or the name of a file. It is nil for changes to the whole repository or store.
 	subject any
 }
 
-// String returns the change in the words in which a repair prints it.
+// String returns the change in the words that a repair prints.
 func (c change) String() string {
 	if c.subject == nil {
 		return changeTexts[c.kind]
@@ -63,7 +63,7 @@ var changeTexts = [...]string{
 	indexForgotten: "index %d was given up",
 }
 
-// once makes a change unless it was made before, and reports it to Did.
+// once makes a change unless it was made before, and reports the change to Did.
 func (m *mending) once(c change, apply func() error) (bool, error) {
 	if m.tried[c] {
 		return false, nil
@@ -75,8 +75,8 @@ func (m *mending) once(c change, apply func() error) (bool, error) {
 	return true, m.Did(c.String())
 }
 
-// did reports a change that may be made again to Did.
+// did reports to Did a change that may be made more than once.
 func (m *mending) did(format string, args ...any) error { return m.Did(fmt.Sprintf(format, args...)) }
 
-// changed notes that rows of an upload are no longer what was counted, so that they may be counted once more.
+// changed notes that the rows of an upload differ from the last count, so that they may be counted once more.
 func (m *mending) changed(upload int64) { delete(m.tried, change{rowsCounted, upload}) }

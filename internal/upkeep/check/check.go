@@ -1,4 +1,5 @@
-// Package check proves that a repository is sound, alone and together with its store, and mends it where it is not.
+// Package check proves that a repository is sound, alone and together with its store, and repairs it where it is
+// not.
 package check
 
 import (
@@ -17,32 +18,33 @@ import (
 
 // Problem is something that is not as it should be.
 type Problem struct {
-	// Code names the kind of problem, and stays the same from one version to the next.
+	// Code names the kind of problem. It stays the same from one version to the next.
 	Code string `json:"code"`
-	// Upload, Shard and Entry are the keys of the rows concerned, 0 where there is none.
+	// Upload, Shard and Entry are the keys of the rows concerned, or 0.
 	Upload int64 `json:"upload,omitempty"`
 	Shard  int64 `json:"shard,omitempty"`
 	Entry  int64 `json:"entry,omitempty"`
-	// Index is the key of an index.
+	// Index is the key of the index concerned, or 0.
 	Index int64 `json:"index,omitempty"`
-	// File is the name of a file of the store.
+	// File is the name of a file in the store.
 	File string `json:"file,omitempty"`
 	// Detail says what is wrong.
 	Detail string `json:"detail"`
-	// Repair says what repair does about it.
+	// Repair says what a repair does about the problem.
 	Repair string `json:"repair"`
-	// Note tells that nothing is lost or in the way: the repository is sound all the same.
+	// Note is true if nothing is lost or in the way: the repository is sound with the problem.
 	Note bool `json:"note,omitempty"`
 
-	// blocks are the chunks of a file that are not held, missed some blocks of any kind, for repair alone.
+	// blocks are the chunks of a file that no shard holds, and missed some missing blocks of any kind. Only repair
+	// uses them.
 	blocks, missed []sqlrepo.Digest
-	// isFile tells that the entry is one.
+	// isFile is true if the entry is a file.
 	isFile bool
-	// other is another shard concerned.
+	// other is the key of another shard concerned, or 0.
 	other int64
 }
 
-// String is the problem in one line.
+// String returns the problem in one line.
 func (p Problem) String() string {
 	line := p.Code + ":"
 	for _, key := range []struct {
@@ -53,13 +55,14 @@ func (p Problem) String() string {
 			line += fmt.Sprintf(" %s %d", key.name, key.value)
 		}
 	}
+
 	if p.File != "" {
 		line += fmt.Sprintf(" file %q", p.File)
 	}
 	return line + ": " + p.Detail
 }
 
-// The codes of problems that rows alone don't tell of; sqlrepo has the others.
+// The codes of problems that rows alone don't show; sqlrepo has the others.
 const (
 	CodeStoreMarker    = "store-marker"
 	CodeStoreElsewhere = "store-elsewhere"
@@ -98,41 +101,41 @@ const (
 // Checker checks a repository.
 type Checker struct {
 	Repo *sqlrepo.Repository
-	// Store has the shards' files. They are not looked at if it is nil.
+	// Store has the files of the shards. If it is nil, no files are checked.
 	Store store.Store
-	// Remake makes the bytes of a shard again that no store keeps. Without it they are not read.
+	// Remake makes the bytes of a shard that no store keeps again. If it is nil, such shards are not read.
 	Remake func(ctx context.Context, shard sqlrepo.Shard) (store.Reading, error)
-	// Upload narrows the check to one upload; nil means all.
+	// Upload narrows the check to one upload. If it is nil, all uploads are checked.
 	Upload *int64
-	// ReadPercent is how many of a hundred shards are read, chosen at random; 0 for none.
+	// ReadPercent is the percentage of shards to read, chosen at random; 0 for none.
 	ReadPercent float64
-	// Keys are the files of the keys that are on this host, by their DIDs.
+	// Keys holds the key files on this host, by DID.
 	Keys map[string]string
 	// TempDir is where the entries of very large directories are sorted.
 	TempDir string
 	Log     *slog.Logger
 }
 
-// Summary says what was looked at.
+// Summary counts what a check looked at.
 type Summary struct {
 	Problems int64 `json:"problems"`
 	Notes    int64 `json:"notes"`
-	// Uploads are those whose DAG was gone through, Blocks how many blocks these need.
+	// Uploads counts the uploads whose DAG was walked, and Blocks the blocks that these need.
 	Uploads int64 `json:"uploads"`
 	Blocks  int64 `json:"blocks"`
-	// Shards are those whose file was looked at, Read how many were read, and Bytes how much that was.
+	// Shards counts the shards whose file was checked, Read those that were read, and Bytes their sizes.
 	Shards int64 `json:"shards"`
 	Read   int64 `json:"read"`
 	Bytes  int64 `json:"bytes"`
-	// Sample are the keys of the shards that were read, unless all were.
+	// Sample holds the keys of the shards that were read, unless all were.
 	Sample []int64 `json:"sample,omitempty"`
 }
 
-// Sound tells that there are no problems.
+// Sound reports whether there are no problems.
 func (s Summary) Sound() bool { return s.Problems == 0 }
 
-// Run gives each problem to report as soon as it is found. Work under way is none: each part is looked at as of one
-// moment. An error means that something could not be checked.
+// Run calls report with each problem as soon as it is found. Work under way is not a problem: each part is checked
+// as it was at one moment. An error means that something could not be checked.
 func (c *Checker) Run(ctx context.Context, report func(Problem) error) (Summary, error) {
 	run := &run{Checker: c, report: report, flawed: map[int64]bool{}}
 	for _, phase := range []func(context.Context) error{run.rows, run.keysOfSpaces, run.files, run.dags} {
@@ -148,9 +151,10 @@ type run struct {
 	*Checker
 	Summary
 	report func(Problem) error
-	// flawed are the uploads whose rows contradict each other, and 0 when those of none do.
+	// flawed holds the uploads whose rows contradict each other. The key 0 stands for contradictions that belong to
+	// no upload.
 	flawed map[int64]bool
-	// elsewhere tells that uploads have their shards in another store.
+	// elsewhere is true if uploads have their shards in another store.
 	elsewhere bool
 }
 
@@ -165,16 +169,18 @@ func (r *run) tell(p Problem) error {
 	return r.report(p)
 }
 
-// rows looks at the repository alone.
+// rows checks the repository alone.
 func (r *run) rows(ctx context.Context) error {
 	for flaw, err := range r.Repo.CheckRows(ctx, r.Upload, store.NoneIdentity) {
 		if err != nil {
 			return err
 		}
+
 		note := sqlrepo.NoteFlaw(flaw.Code)
 		if !note {
 			r.flawed[flaw.Upload] = true
 		}
+
 		err := r.tell(Problem{
 			Code: flaw.Code, Upload: flaw.Upload, Shard: flaw.Shard, Entry: flaw.Entry, Detail: flaw.Detail, other: flaw.Other,
 			Index: flaw.Index, Note: note,
@@ -186,7 +192,8 @@ func (r *run) rows(ctx context.Context) error {
 	return nil
 }
 
-// keysOfSpaces notes keys whose space is not there: it was never added, or is another repository's.
+// keysOfSpaces notes keys whose space is not in the repository: the space was never added, or is another
+// repository's.
 func (r *run) keysOfSpaces(ctx context.Context) error {
 	if r.Upload != nil || len(r.Keys) == 0 {
 		return nil
@@ -195,10 +202,12 @@ func (r *run) keysOfSpaces(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
 	unnamed := maps.Clone(r.Keys)
 	for _, space := range spaces {
 		delete(unnamed, string(space.DID))
 	}
+
 	for _, did := range slices.Sorted(maps.Keys(unnamed)) {
 		err := r.tell(Problem{Code: CodeKeyUnnamed, File: unnamed[did], Note: true,
 			Detail: "this repository has no space " + did + ": its key is another repository's, or was left behind"})
@@ -209,7 +218,7 @@ func (r *run) keysOfSpaces(ctx context.Context) error {
 	return nil
 }
 
-// uploads are those that are looked at, but for those whose row can't be read.
+// uploads yields the uploads to check. It skips uploads whose row is flawed and can't be read.
 func (r *run) uploads(ctx context.Context) iter.Seq2[sqlrepo.Upload, error] {
 	return func(yield func(sqlrepo.Upload, error) bool) {
 		keys, err := r.keys(ctx)
@@ -217,6 +226,7 @@ func (r *run) uploads(ctx context.Context) iter.Seq2[sqlrepo.Upload, error] {
 			yield(sqlrepo.Upload{}, err)
 			return
 		}
+
 		for _, key := range keys {
 			upload, err := r.Repo.Upload(ctx, key)
 			if err != nil && r.flawed[key] && blamesRows(ctx, err) {
@@ -229,8 +239,8 @@ func (r *run) uploads(ctx context.Context) iter.Seq2[sqlrepo.Upload, error] {
 	}
 }
 
-// blamesRows reports whether an error may come of what is in rows that contradict each other, and not of what this
-// process lacks or of a database that can't be used.
+// blamesRows reports whether an error may come from rows that contradict each other, and not from a shortage of this
+// process or an unusable database.
 func blamesRows(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && !shortage.Bars(err) && !errors.Is(err, store.ErrUnusable) &&
 		!errors.Is(err, sqlrepo.ErrUnavailable) && !errors.Is(err, sqlrepo.ErrUnusable) &&

@@ -11,7 +11,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// dags goes through the DAGs of all uploads.
+// dags walks the DAGs of all uploads.
 func (r *run) dags(ctx context.Context) error {
 	for upload, err := range r.uploads(ctx) {
 		if err != nil {
@@ -27,16 +27,17 @@ func (r *run) dags(ctx context.Context) error {
 	return nil
 }
 
-// dag demands that the space holds, in the store of an upload, each block that this needs, and that these are what its
-// rows say.
+// dag checks that the space holds each block of an upload's DAG in the upload's store, and that the DAG is the one
+// that the rows record.
 func (r *run) dag(ctx context.Context, upload sqlrepo.Upload) error {
 	space, err := r.Repo.SpaceOf(ctx, upload.ID)
 	if errors.Is(err, sqlrepo.ErrNotFound) && r.flawed[upload.ID] {
-		return nil // its source is not there
+		return nil // its source is missing, which was reported
 	}
 	if err != nil {
 		return err
 	}
+
 	d := &dagRun{run: r, upload: upload, space: space}
 	walker := reach.Walker{Repo: r.Repo, TempDir: r.TempDir, Rooted: func(entry sqlrepo.Linkable, root unixfs.Link) error {
 		return d.rooted(ctx, entry, root)
@@ -48,7 +49,9 @@ func (r *run) dag(ctx context.Context, upload sqlrepo.Upload) error {
 	if err != nil {
 		return d.unknown(ctx, err)
 	}
+
 	r.Uploads++
+	// Without a recorded root there is nothing to compare.
 	if !upload.Rooted() || root.Equals(upload.RootCID.Cid) {
 		return nil
 	}
@@ -56,18 +59,18 @@ func (r *run) dag(ctx context.Context, upload sqlrepo.Upload) error {
 	return d.tell(ctx, Problem{Code: CodeDAGRoot, Detail: detail})
 }
 
-// dagRun goes through the DAG of one upload.
+// dagRun walks the DAG of one upload.
 type dagRun struct {
 	*run
 	upload sqlrepo.Upload
 	space  int64
-	// missing is what is not held of the latest entry.
+	// missing gathers the missing blocks of the latest entry, and count is their number.
 	missing Problem
 	count   int64
 }
 
-// unknown makes a problem of rows that no DAG can be made of. If some were found to contradict each other, that was
-// told.
+// unknown reports rows that make no DAG as a problem. If other rows contradict each other, the problem is a note:
+// the contradiction was reported before.
 func (d *dagRun) unknown(ctx context.Context, err error) error {
 	var told *reportError
 	rows := errors.Is(err, link.ErrInconsistent) || errors.Is(err, link.ErrNoRoot) || len(d.flawed) > 0
@@ -77,23 +80,25 @@ func (d *dagRun) unknown(ctx context.Context, err error) error {
 	return d.tell(ctx, Problem{Code: CodeDAGUnknown, Detail: err.Error(), Note: len(d.flawed) > 0})
 }
 
-// reportError is an error of whoever hears of the problems.
+// reportError is an error that the report function returned.
 type reportError struct{ cause error }
 
 func (e *reportError) Error() string { return e.cause.Error() }
 func (e *reportError) Unwrap() error { return e.cause }
 
-// visit looks up blocks.
+// visit looks up a batch of blocks.
 func (d *dagRun) visit(ctx context.Context, batch []reach.Block) error {
 	d.Blocks += int64(len(batch))
 	digests := make([]sqlrepo.Digest, len(batch))
 	for i, block := range batch {
 		digests[i] = block.Digest
 	}
+
 	held, err := d.Repo.HeldAt(ctx, sqlrepo.Scope{Space: d.space, Store: d.upload.Store}, 0, digests)
 	if err != nil {
 		return err
 	}
+
 	for _, block := range batch {
 		if _, ok := held.Digests[block.Digest]; ok {
 			continue
@@ -105,13 +110,13 @@ func (d *dagRun) visit(ctx context.Context, batch []reach.Block) error {
 	return nil
 }
 
-// mostBlocks bounds what is kept of the blocks of one file, mostMissed of those of one entry.
+// mostBlocks bounds the missing chunks that are kept for one file, and mostMissed the missing blocks of one entry.
 const (
 	mostBlocks = 100_000
 	mostMissed = 100
 )
 
-// miss notes a block that is not held. Those of one entry are told of together.
+// miss notes a block that is not held. All missing blocks of an entry are reported together.
 func (d *dagRun) miss(ctx context.Context, block reach.Block) error {
 	if block.Entry != d.missing.Entry {
 		if err := d.flush(ctx); err != nil {
@@ -119,6 +124,7 @@ func (d *dagRun) miss(ctx context.Context, block reach.Block) error {
 		}
 		d.missing = Problem{Code: CodeBlockMissing, Entry: block.Entry, Detail: block.CID().String()}
 	}
+
 	d.count++
 	if len(d.missing.missed) < mostMissed {
 		d.missing.missed = append(d.missing.missed, block.Digest)
@@ -129,7 +135,7 @@ func (d *dagRun) miss(ctx context.Context, block reach.Block) error {
 	return nil
 }
 
-// flush tells of the blocks that were missed.
+// flush reports the blocks noted so far.
 func (d *dagRun) flush(ctx context.Context) error {
 	problem, count := d.missing, d.count
 	d.missing, d.count = Problem{}, 0
@@ -144,7 +150,7 @@ func (d *dagRun) flush(ctx context.Context) error {
 	return d.tell(ctx, problem)
 }
 
-// rooted compares the root of an entry with the one that is recorded.
+// rooted compares the root of an entry with its recorded root.
 func (d *dagRun) rooted(ctx context.Context, entry sqlrepo.Linkable, root unixfs.Link) error {
 	known := entry.Known
 	if known == nil || known.CID.Equals(root.CID) && uint64(known.DAGSize) == root.Tsize {

@@ -9,14 +9,14 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// damage is one thing that goes wrong, and the code by which it is told.
+// damage is one kind of damage, with the code of the problem that a check reports.
 type damage struct {
 	code string
 	what string
 	do   func(f *fixture)
 }
 
-// Of the newest upload: its key, a small file of its own, one whose content is that of the older upload, a large file,
+// The newest upload: its key, a small file of its own, one that shares content with the older upload, a large file,
 // a data shard and a DAG shard.
 const (
 	newest    = "(SELECT MAX(id) FROM uploads)"
@@ -42,7 +42,7 @@ func damages() []damage {
 		indexDamages(), pieceDamages())
 }
 
-// pieceDamages come last: they have all shards be hashed once more from then on.
+// pieceDamages come last: after them, checks hash all shards once more.
 func pieceDamages() []damage {
 	const set = "UPDATE shards SET piece = ? WHERE id = " + dataShard
 	return []damage{
@@ -84,6 +84,7 @@ func entryDamages() []damage {
 	ofNewest := func(what string) string {
 		return "(SELECT MIN(id) FROM entries WHERE " + what + " AND upload = " + newest + ")"
 	}
+
 	return []damage{
 		sql("entry-kind", set("target = NULL", ofNewest("kind = 3"))),
 		sql("entry-kind", set("kind = 4", ofNewest("kind = 2"))),
@@ -189,6 +190,7 @@ func fileDamages() []damage {
 	}
 	cut := func(path string) error { return os.Truncate(path, 100) }
 	rename := func(path string) error { return os.Rename(path, filepath.Join(filepath.Dir(path), "renamed")) }
+
 	return []damage{
 		files("shard-missing", "a data shard of the newest upload is removed", 1, sqlrepo.DataShard, os.Remove),
 		files("shard-missing", "a DAG shard of the newest upload is removed", 1, sqlrepo.DAGShard, os.Remove),

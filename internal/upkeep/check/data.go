@@ -13,18 +13,19 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// contents are what the bytes of a shard's file are.
+// contents describes the bytes of a shard's file.
 type contents struct {
 	size   int64
 	digest [sha256.Size]byte
 	nodes  []sqlrepo.Node
-	// piece is the root of the piece CID, nil unless that was asked for.
+	// piece is the root of the piece CID, nil unless it was asked for.
 	piece []byte
-	// broken is why the file is no shard, nil if it is one.
+	// broken says why the file is not a shard, nil if it is one.
 	broken error
 }
 
-// readShard reads a file to its end, whatever is in it. Computing the root of its piece CID takes the most time.
+// readShard reads a file to its end, whatever it holds. With pieces, it computes the root of the piece CID too,
+// which takes most of the time.
 func readShard(ctx context.Context, files opener, name string, pieces bool) (found contents, err error) {
 	file, err := files.Open(ctx, name)
 	if err != nil {
@@ -33,12 +34,14 @@ func readShard(ctx context.Context, files opener, name string, pieces bool) (fou
 	defer file.Close() //nolint:errcheck // it is only read
 	hash, root := sha256.New(), &piece.Hash{}
 	defer root.Close()
+
 	hashes := io.Writer(hash)
 	if pieces {
 		hashes = io.MultiWriter(hash, root)
 	}
 	source := &counted{ctx: ctx, from: file, n: &found.size}
 	in := io.TeeReader(source, hashes)
+
 	reader := car.NewReader(in)
 	for {
 		section, err := reader.Next()
@@ -49,17 +52,21 @@ func readShard(ctx context.Context, files opener, name string, pieces bool) (fou
 			found.broken = err
 			break
 		}
+
 		found.nodes = append(found.nodes, sqlrepo.Node{
 			Position: int32(section.Offset), Length: int32(len(section.Data)),
 			Codec: uint8(section.CID.Type()), Digest: sqlrepo.Digest(section.CID.Hash()[2:]),
 		})
 	}
+
+	// The digest covers the whole file, also what follows a broken section.
 	if _, err := io.Copy(io.Discard, in); err != nil {
 		return found, fmt.Errorf("read %s: %w", name, err)
 	}
-	if source.failed != nil { // what failed once says nothing about the file, even if it went well later
+	if source.failed != nil { // even if later reads succeeded, the bytes may be wrong
 		return found, fmt.Errorf("read %s: %w", name, source.failed)
 	}
+
 	found.digest = [sha256.Size]byte(hash.Sum(nil))
 	if pieces {
 		sum, err := root.Root()
@@ -71,12 +78,12 @@ func readShard(ctx context.Context, files opener, name string, pieces bool) (fou
 	return found, nil
 }
 
-// counted counts what is read, and ends with its context.
+// counted counts the bytes that are read, and fails when its context ends.
 type counted struct {
 	ctx  context.Context //nolint:containedctx // a reader takes none
 	from io.Reader
 	n    *int64
-	// failed is the first error but io.EOF.
+	// failed is the first error other than io.EOF.
 	failed error
 }
 
@@ -98,6 +105,7 @@ func (r *run) read(ctx context.Context, row sqlrepo.Shard, name string) (*Proble
 	if err != nil {
 		return nil, err
 	}
+
 	switch {
 	case !bytes.Equal(found.digest[:], row.Digest):
 		detail := "its file has another digest"
@@ -110,17 +118,21 @@ func (r *run) read(ctx context.Context, row sqlrepo.Shard, name string) (*Proble
 	case !bytes.Equal(found.piece, row.Piece):
 		return &Problem{Code: CodePieceMismatch, File: name, Detail: "its row has another piece CID than its file"}, nil
 	}
+
+	// The rows must list the blocks of the file exactly, in the same order.
 	i := 0
 	for node, err := range r.Repo.Nodes(ctx, row.ID) {
 		if err != nil {
 			return r.unreadable(ctx, row, name, err)
 		}
+
 		if i >= len(found.nodes) || node != found.nodes[i] {
 			detail := fmt.Sprintf("its node at %d is not what its file holds there", node.Position)
 			return &Problem{Code: CodeNodeMismatch, File: name, Detail: detail}, nil
 		}
 		i++
 	}
+
 	if i < len(found.nodes) {
 		detail := fmt.Sprintf("its file holds a block at %d that is no node of it", found.nodes[i].Position)
 		return &Problem{Code: CodeNodeMismatch, File: name, Detail: detail}, nil
@@ -128,7 +140,7 @@ func (r *run) read(ctx context.Context, row sqlrepo.Shard, name string) (*Proble
 	return nil, nil
 }
 
-// unreadable makes a problem of rows that can't be read because of what is in them.
+// unreadable makes a problem of rows that can't be read because of their content.
 func (r *run) unreadable(ctx context.Context, row sqlrepo.Shard, name string, err error) (*Problem, error) {
 	if !r.flawed[row.Upload] || !blamesRows(ctx, err) {
 		return nil, err

@@ -6,7 +6,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// byDigest has values by the first 64 bits of the digests of shards and indexes: a million of them take little.
+// byDigest maps the digests of shards and indexes to values. Its keys are the first 64 bits of each digest, to keep
+// a map of a million digests small.
 type byDigest[V any] map[uint64]V
 
 // set sets the value of a digest. Damaged digests of another length are ignored.

@@ -17,8 +17,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestEveryDamageIsNamedAndMended damages a repository in one way after the other. Each has its code, and after repair
-// and another run everything is sound again, with the roots that there were.
+// TestEveryDamageIsNamedAndMended damages a repository in one way after the other. Each damage has its code. After a
+// repair and another run everything is sound again, with the same roots as before.
 func TestEveryDamageIsNamedAndMended(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -36,6 +36,7 @@ func TestEveryDamageIsNamedAndMended(t *testing.T) {
 				if !slices.ContainsFunc(problems, named) {
 					t.Errorf("found %q", codes(problems))
 				}
+
 				did := f.repair()
 				f.finish()
 				f.sound("after " + strings.Join(did, "; "))
@@ -44,6 +45,7 @@ func TestEveryDamageIsNamedAndMended(t *testing.T) {
 				}
 				t.Logf("found %q; %s", codes(problems), strings.Join(did, "; "))
 			})
+
 			if !ok {
 				return
 			}
@@ -51,8 +53,9 @@ func TestEveryDamageIsNamedAndMended(t *testing.T) {
 	})
 }
 
-// TestEverythingSharedIsMendedWithoutTheSource damages what two uploads share, of which one may be removed. The source
-// has changed since, so that nothing may be scanned again: repair alone makes all sound, and no upload loses its root.
+// TestEverythingSharedIsMendedWithoutTheSource damages content that two uploads share. One of the two may be
+// removed. The source has changed since, and nothing may be scanned again: repair alone makes all sound, and no
+// upload loses its root.
 func TestEverythingSharedIsMendedWithoutTheSource(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -76,6 +79,7 @@ func (f *fixture) eachDamage(state string, damages []damage) {
 			if found := codes(f.problems()); !slices.Contains(found, damage.code) {
 				t.Errorf("found %q", found)
 			}
+
 			did := strings.Join(f.repair(), "; ")
 			f.sound("after " + did)
 			if got := f.roots(); !slices.Equal(got, want) {
@@ -85,7 +89,7 @@ func (f *fixture) eachDamage(state string, damages []damage) {
 	}
 }
 
-// TestEveryInterruptionOfARepair is survived: it goes on where it was, whatever the change after which it ended.
+// TestEveryInterruptionOfARepair interrupts a repair after each of its changes. The next repair continues it.
 func TestEveryInterruptionOfARepair(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -94,6 +98,7 @@ func TestEveryInterruptionOfARepair(t *testing.T) {
 		for after := 1; ; after++ {
 			must(t, os.Remove(f.file(f.shardOf(0, sqlrepo.DAGShard))))
 			must(t, os.Remove(f.file(f.shardOf(1, sqlrepo.DataShard))))
+
 			f.execute("DELETE FROM segments WHERE entry = " + small)
 			ended := f.interruptedRepair(after)
 			did := f.repair()
@@ -102,6 +107,7 @@ func TestEveryInterruptionOfARepair(t *testing.T) {
 			if got := f.roots(); !slices.Equal(got, want) {
 				t.Errorf("roots %q, want %q", got, want)
 			}
+
 			if !ended {
 				return
 			}
@@ -109,7 +115,7 @@ func TestEveryInterruptionOfARepair(t *testing.T) {
 	})
 }
 
-// interruptedRepair ends after so many changes, and tells whether there were as many.
+// interruptedRepair ends a repair after a number of changes, and reports whether there were as many.
 func (f *fixture) interruptedRepair(after int) (ended bool) {
 	f.Helper()
 	failure := errors.New("enough")
@@ -119,6 +125,7 @@ func (f *fixture) interruptedRepair(after int) (ended bool) {
 		}
 		return nil
 	})
+
 	err := repairer.Run(f.Context())
 	if err != nil && !errors.Is(err, failure) {
 		f.Fatal(err)

@@ -1,4 +1,4 @@
 package check
 
-// Remedy returns what repair does about a problem.
+// Remedy returns the remedy of a problem as a check prints it.
 func Remedy(code string) string { return remedies[code].String() }

@@ -17,7 +17,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// files looks at the store.
+// files checks the store.
 func (r *run) files(ctx context.Context) error {
 	if r.Store == nil {
 		return nil
@@ -26,6 +26,7 @@ func (r *run) files(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
 	packed, err := r.Repo.PackedShards(ctx, r.Upload)
 	if err != nil {
 		return err
@@ -34,6 +35,8 @@ func (r *run) files(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
+	// The sample is drawn from all shards that will be visited, the upload's own and others.
 	packed += int64(len(others))
 	sample := newSample(packed, r.ReadPercent)
 	for upload, err := range r.uploads(ctx) {
@@ -44,12 +47,17 @@ func (r *run) files(ctx context.Context) error {
 			return err
 		}
 	}
+
 	if err := r.shardsOfOthers(ctx, others, marker, sample); err != nil {
 		return err
 	}
+
+	// A check that could look at no file must not report the store as sound.
 	if packed > 0 && r.Shards == 0 && r.elsewhere {
 		return fmt.Errorf("%w: its identity is %s: say where theirs is with --store", ErrStoreUnknown, marker)
 	}
+
+	// What is left over in a store belongs to no single upload.
 	if r.Upload != nil {
 		return nil
 	}
@@ -59,16 +67,19 @@ func (r *run) files(ctx context.Context) error {
 	return r.strays(ctx)
 }
 
-// marker is the store's identity, "" when it can't be told.
+// marker returns the store's identity, or "" if it is unknown.
 func (r *run) marker(ctx context.Context) (string, error) {
 	marker, err := r.Store.Marker(ctx)
 	if err != nil && !errors.Is(err, store.ErrDamagedMarker) || marker != "" {
 		return marker, err
 	}
+
+	// A lost identity is a problem only if uploads use a store.
 	known, used, lookErr := r.storeOf(ctx)
 	if lookErr != nil || !used {
 		return "", lookErr
 	}
+
 	detail := "the file .guppy-store is gone"
 	if err != nil {
 		detail = err.Error()
@@ -79,8 +90,8 @@ func (r *run) marker(ctx context.Context) (string, error) {
 	return "", r.tell(Problem{Code: CodeStoreMarker, Detail: detail})
 }
 
-// storeOf is the identity of the store that the uploads name, "" if they name none or several, and whether there are
-// any. Those of which no bytes are kept don't count.
+// storeOf returns the identity of the store that the uploads name, or "" if they name none or several. The result
+// used reports whether any upload has a store. Uploads whose bytes are not kept do not count.
 func (r *run) storeOf(ctx context.Context) (known string, used bool, err error) {
 	several := false
 	for upload, err := range r.uploads(ctx) {
@@ -90,6 +101,7 @@ func (r *run) storeOf(ctx context.Context) (known string, used bool, err error) 
 		if upload.Store == store.NoneIdentity {
 			continue
 		}
+
 		used = true
 		several = several || known != "" && upload.Store != "" && upload.Store != known
 		if upload.Store != "" {
@@ -102,17 +114,20 @@ func (r *run) storeOf(ctx context.Context) (known string, used bool, err error) 
 	return known, used, nil
 }
 
-// shards looks at the files of an upload's shards.
+// shards checks the files of an upload's shards.
 func (r *run) shards(ctx context.Context, upload sqlrepo.Upload, marker string, sample *sample) error {
 	filter := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
 	place, err := r.place(upload, marker)
 	if err != nil {
 		return err
 	}
+
 	for row, err := range r.Repo.Shards(ctx, upload.ID, filter) {
 		if err != nil {
 			return err
 		}
+
+		// The sample counts every shard, also those that are skipped.
 		read := sample.take()
 		if place == elsewhere || len(row.Digest) != len(sqlrepo.Digest{}) {
 			continue
@@ -124,7 +139,7 @@ func (r *run) shards(ctx context.Context, upload sqlrepo.Upload, marker string, 
 	return r.indexes(ctx, upload, place)
 }
 
-// place is where an upload has its shards, seen from the store that is looked at.
+// place says where an upload has its shards, relative to the store that is checked.
 type place int
 
 const (
@@ -133,7 +148,7 @@ const (
 	nowhere
 )
 
-// place tells where an upload has its shards, and notes when that is another store.
+// place returns where an upload has its shards, and notes if that is another store.
 func (r *run) place(upload sqlrepo.Upload, marker string) (place, error) {
 	switch {
 	case upload.Store == store.NoneIdentity:
@@ -146,7 +161,7 @@ func (r *run) place(upload sqlrepo.Upload, marker string) (place, error) {
 	return elsewhere, r.tell(Problem{Code: CodeStoreElsewhere, Upload: upload.ID, Detail: detail, Note: true})
 }
 
-// file looks at one shard's file. What was removed or packed again meanwhile is no problem.
+// file checks the file of one shard. A shard that was removed or packed again meanwhile is not a problem.
 func (r *run) file(ctx context.Context, row sqlrepo.Shard, place place, read bool) error {
 	look := r.lookAt
 	if place == nowhere {
@@ -154,10 +169,13 @@ func (r *run) file(ctx context.Context, row sqlrepo.Shard, place place, read boo
 	} else {
 		r.Shards++
 	}
+
 	problem, err := look(ctx, row, read)
 	if err != nil || problem == nil {
 		return err
 	}
+
+	// The row is read again: the shard may have been removed or packed again meanwhile.
 	now, err := r.Repo.Shard(ctx, row.ID)
 	if errors.Is(err, sqlrepo.ErrNotFound) {
 		return nil
@@ -198,7 +216,7 @@ func (r *run) sampled(ctx context.Context, row sqlrepo.Shard, name string) (*Pro
 	return r.read(ctx, row, name)
 }
 
-// lookAtNone is lookAt for a shard that no store keeps: its bytes can only be made again.
+// lookAtNone is like lookAt for a shard that no store keeps. The bytes of such a shard can only be made again.
 func (r *run) lookAtNone(ctx context.Context, row sqlrepo.Shard, read bool) (*Problem, error) {
 	name := shard.Name([32]byte(row.Digest))
 	if row.Location != store.NoneLocation {
@@ -208,6 +226,8 @@ func (r *run) lookAtNone(ctx context.Context, row sqlrepo.Shard, read bool) (*Pr
 	if !read || r.Remake == nil {
 		return nil, nil
 	}
+
+	// Only a shard that is made again counts as checked.
 	r.Shards++
 	problem, err := r.sampled(ctx, row, name)
 	if errors.Is(err, remake.ErrLost) {
@@ -216,8 +236,8 @@ func (r *run) lookAtNone(ctx context.Context, row sqlrepo.Shard, read bool) (*Pr
 	return problem, err
 }
 
-// unmade tells of a shard that can't be made again. A complete upload has lost content with it; one that is scanned
-// again has not, and of a removed one nobody may need it.
+// unmade reports a shard that can't be made again. It is a note unless the upload is complete or being indexed: only
+// then is content lost. An upload that is scanned again has lost nothing, and a removed one may not be needed.
 func (r *run) unmade(ctx context.Context, row sqlrepo.Shard, name string, cause error) (*Problem, error) {
 	state, err := r.Repo.UploadState(ctx, row.Upload)
 	if err != nil {
@@ -233,6 +253,7 @@ func (r *run) temporary(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
 	for _, space := range spaces {
 		if err := r.trash(ctx, space); err != nil {
 			return err
@@ -241,6 +262,7 @@ func (r *run) temporary(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+
 		for _, file := range abandoned {
 			problem := Problem{Code: CodeStoreTemporary, File: file.Name, Detail: "an interrupted worker left it"}
 			if err := r.tell(problem); err != nil {
@@ -251,17 +273,18 @@ func (r *run) temporary(ctx context.Context) error {
 	return nil
 }
 
-// settled is how old a file without an owner is that nobody is just making.
+// settled is the age from which a file without an owner is not being made any longer.
 const settled = time.Minute
 
-// trash looks twice for what interrupted removals have left: one that is under way ends soon. It is a note, since what
-// is in the trash is read as before.
+// trash looks for files that interrupted removals have left. It looks twice, since a removal under way ends soon.
+// Such a file is a note, because files in the trash can be read as before.
 func (r *run) trash(ctx context.Context, space sqlrepo.Space) error {
 	bin := trash.Bin{Repo: r.Repo, Store: r.Store, Owner: trash.Owner(space)}
 	first, err := bin.Left(ctx)
 	if err != nil || len(first) == 0 {
 		return err
 	}
+
 	again, err := bin.Left(ctx)
 	if err != nil {
 		return err
@@ -270,6 +293,7 @@ func (r *run) trash(ctx context.Context, space sqlrepo.Space) error {
 		if !slices.Contains(first, blob) {
 			continue
 		}
+
 		err := r.tell(Problem{Code: CodeStoreTrash, File: blob.Name, Note: true, Detail: "an interrupted removal left it"})
 		if err != nil {
 			return err
@@ -278,7 +302,8 @@ func (r *run) trash(ctx context.Context, space sqlrepo.Space) error {
 	return nil
 }
 
-// abandoned looks twice: a file may get its name, and its lease end, after it was listed and before the leases are.
+// abandoned looks twice for files without a lease. A file may get its name, and its lease end, between the listing
+// of the files and the reading of the leases.
 func (r *run) abandoned(ctx context.Context, space sqlrepo.Space) ([]store.Unfinished, error) {
 	first, err := leftovers.FilesOfSpace(ctx, r.Repo, r.Store, space)
 	if err != nil || len(first) == 0 {
@@ -291,12 +316,15 @@ func (r *run) abandoned(ctx context.Context, space sqlrepo.Space) ([]store.Unfin
 	}), err
 }
 
-// strays looks for files that no row names. The rows are read again for those: shards may have been stored since.
+// strays looks for files that no row names. It reads the rows a second time before it reports any, because shards
+// may have been stored since.
 func (r *run) strays(ctx context.Context) error {
 	known, err := r.named(ctx)
 	if err != nil {
 		return err
 	}
+
+	// Only the strays are kept in memory: a store may have many files.
 	var strays []string
 	for file, err := range r.Store.Committed(ctx) {
 		if err != nil {
@@ -306,12 +334,14 @@ func (r *run) strays(ctx context.Context) error {
 			strays = append(strays, file.Name)
 		}
 	}
+
 	if len(strays) == 0 {
 		return nil
 	}
 	if known, err = r.named(ctx); err != nil {
 		return err
 	}
+
 	for _, name := range strays {
 		if isNamed(name, known) {
 			continue
@@ -341,6 +371,7 @@ func (r *run) named(ctx context.Context) (byDigest[struct{}], error) {
 		}
 		known.set(digest, struct{}{})
 	}
+
 	for row, err := range r.Repo.Indexes(ctx, sqlrepo.IndexFilter{}) {
 		if err != nil {
 			return nil, err
@@ -350,7 +381,7 @@ func (r *run) named(ctx context.Context) (byDigest[struct{}], error) {
 	return known, nil
 }
 
-// isNamed reports whether one of the digests is in the name of a shard's or an index's file.
+// isNamed reports whether a name is that of a shard or an index with one of the digests.
 func isNamed(name string, digests byDigest[struct{}]) bool {
 	digest, ok := trash.ParseName(name)
 	if ok {

@@ -37,15 +37,15 @@ type fixture struct {
 	*testing.T
 	db   *dialect.DB
 	repo *sqlrepo.Repository
-	// root is the source, dir the store.
+	// root is the directory of the source, dir that of the store.
 	root, dir string
 	job       pipeline.Job
 	uploads   []sqlrepo.Upload
-	// lenient fixtures may be damaged in ways that they no longer have.
+	// lenient fixtures accept damage to rows that they no longer have.
 	lenient bool
 }
 
-// harm fails the test if a damage could not be done.
+// harm fails the test if a damage was not possible.
 func (f *fixture) harm(err error) {
 	f.Helper()
 	if !f.lenient {
@@ -59,11 +59,13 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 	f := &fixture{T: t, db: db, repo: sqlrepo.New(db), root: t.TempDir(), dir: filepath.Join(t.TempDir(), "shards")}
 	space, err := f.repo.AddSpace(ctx, sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: 2 << 20})
 	must(t, err)
+
 	options := sqlrepo.SourceOptions{SymlinkPolicy: "preserve"}
 	src, err := f.repo.AddSource(ctx, sqlrepo.Source{
 		Space: space.ID, Name: "source", Path: []byte(f.root), SourceOptions: options,
 	})
 	must(t, err)
+
 	shards, err := store.OpenDirectory(f.dir)
 	must(t, err)
 	f.job = pipeline.Job{
@@ -71,12 +73,14 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 		Fresh:   sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: space.ShardSize, SourceOptions: options},
 		Workers: 2, ReadAhead: 4, TempDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
 	}
+
 	f.write("old/large", 1, 1<<20+5)
 	f.write("old/twice", 1, 1<<20+5)
 	for i := range 20 {
 		f.write(fmt.Sprintf("old/%d", i), uint64(100+i), 10*i)
 	}
 	must(t, os.Symlink("large", filepath.Join(f.root, "old", "link")))
+
 	f.run()
 	f.write("new/large", 2, 3<<20+7)
 	f.write("new/mixed", 1, 1<<20)
@@ -129,6 +133,7 @@ func (f *fixture) execute(statement string, args ...any) {
 	if f.db.Name == postgres.Name {
 		off, on = "SET session_replication_role = replica", "SET session_replication_role = DEFAULT"
 	}
+
 	_, err = conn.ExecContext(f.Context(), off)
 	must(f, err)
 	result, err := conn.ExecContext(f.Context(), conn.Rebind(statement), args...)
@@ -138,6 +143,7 @@ func (f *fixture) execute(statement string, args ...any) {
 			err = fmt.Errorf("nothing was damaged by %s", statement)
 		}
 	}
+
 	f.harm(err)
 	_, err = conn.ExecContext(f.Context(), on)
 	must(f, err)
@@ -148,7 +154,7 @@ func (f *fixture) problems() []check.Problem {
 	return checktest.Problems(f, f.repo, f.dir)
 }
 
-// sound demands that there are no problems.
+// sound fails the test if there are problems.
 func (f *fixture) sound(when string) {
 	f.Helper()
 	for _, problem := range f.problems() {
@@ -174,7 +180,7 @@ func (f *fixture) repairer(did func(change string) error) *check.Repairer {
 	return &check.Repairer{Checker: checker, Link: link, Did: did}
 }
 
-// repair mends what is found, and returns what it did.
+// repair repairs all problems, and returns the changes that it made.
 func (f *fixture) repair() (did []string) {
 	f.Helper()
 	locked, lock, err := check.Lock(f.Context(), f.repo)
@@ -209,7 +215,7 @@ func codes(problems []check.Problem) (codes []string) {
 	return codes
 }
 
-// file is the path of the file of a shard that a query gives the digest of.
+// file returns the path of the shard file whose digest a query selects.
 func (f *fixture) file(shard int64) string {
 	f.Helper()
 	row, err := f.repo.Shard(f.Context(), shard)
@@ -217,7 +223,7 @@ func (f *fixture) file(shard int64) string {
 	return filepath.Join(f.dir, filepath.Base(row.Location))
 }
 
-// shardOf is the first packed shard of a kind of the i-th upload.
+// shardOf returns the first packed shard of a kind of the i-th upload.
 func (f *fixture) shardOf(upload int, kind sqlrepo.ShardKind) int64 {
 	f.Helper()
 	filter := sqlrepo.ShardFilter{Kind: &kind, States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}

@@ -41,7 +41,7 @@ func indexDamages() []damage {
 	}
 }
 
-// index is the path of an index of the newest upload.
+// index returns the path of an index of the newest upload.
 func (f *fixture) index() string {
 	f.Helper()
 	upload := f.uploads[len(f.uploads)-1].ID
@@ -49,5 +49,5 @@ func (f *fixture) index() string {
 		must(f, err)
 		return filepath.Join(f.dir, blobindex.Name([32]byte(row.Digest)))
 	}
-	return filepath.Join(f.dir, "none") // harm tells unless that may be
+	return filepath.Join(f.dir, "none") // harm fails the test if that must not happen
 }

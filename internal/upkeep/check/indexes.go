@@ -15,11 +15,13 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// indexes looks at the files of an upload's indexes, and reads them if any shards are read: they are small.
+// indexes checks the files of an upload's indexes. Because indexes are small, it reads all of them if any shards are
+// read.
 func (r *run) indexes(ctx context.Context, upload sqlrepo.Upload, place place) error {
 	if place == elsewhere {
 		return nil
 	}
+
 	stored := sqlrepo.IndexFilter{Upload: &upload.ID, States: []sqlrepo.IndexState{sqlrepo.IndexStored}}
 	for row, err := range r.Repo.Indexes(ctx, stored) {
 		if err != nil {
@@ -28,6 +30,7 @@ func (r *run) indexes(ctx context.Context, upload sqlrepo.Upload, place place) e
 		if len(row.Digest) != len(sqlrepo.Digest{}) {
 			continue
 		}
+
 		problem, err := r.index(ctx, row, place)
 		if err != nil {
 			return err
@@ -35,6 +38,8 @@ func (r *run) indexes(ctx context.Context, upload sqlrepo.Upload, place place) e
 		if problem == nil {
 			continue
 		}
+
+		// The row is read again: the index may have been removed meanwhile.
 		now, err := r.Repo.Index(ctx, row.ID)
 		if errors.Is(err, sqlrepo.ErrNotFound) || err == nil && now.State != row.State {
 			continue // it was removed meanwhile
@@ -42,6 +47,7 @@ func (r *run) indexes(ctx context.Context, upload sqlrepo.Upload, place place) e
 		if err != nil {
 			return err
 		}
+
 		problem.Upload, problem.Index = row.Upload, row.ID
 		if err := r.tell(*problem); err != nil {
 			return err
@@ -60,6 +66,7 @@ func (r *run) index(ctx context.Context, row sqlrepo.Index, place place) (*Probl
 		}
 		return r.compareIndex(ctx, row, name)
 	}
+
 	size, err := r.Store.Size(ctx, name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -75,6 +82,7 @@ func (r *run) index(ctx context.Context, row sqlrepo.Index, place place) (*Probl
 	case r.ReadPercent == 0:
 		return nil, nil
 	}
+
 	digest, err := mirror.Digest(ctx, r.Store, name)
 	if err != nil {
 		return nil, err
@@ -85,7 +93,7 @@ func (r *run) index(ctx context.Context, row sqlrepo.Index, place place) (*Probl
 	return r.compareIndex(ctx, row, name)
 }
 
-// compareIndex makes an index again from rows.
+// compareIndex makes an index again from rows and compares the digests.
 func (r *run) compareIndex(ctx context.Context, row sqlrepo.Index, name string) (*Problem, error) {
 	if r.ReadPercent == 0 {
 		return nil, nil
@@ -94,10 +102,12 @@ func (r *run) compareIndex(ctx context.Context, row sqlrepo.Index, name string) 
 	if err != nil {
 		return nil, err
 	}
+
 	again, _, err := index.Bytes(ctx, r.Repo, row, covered)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+
 	flawed := len(r.flawed) > 0 && blamesRows(ctx, err)
 	if err != nil && !flawed && !errors.Is(err, index.ErrInconsistent) {
 		return nil, err

@@ -10,8 +10,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestALostMarkerAndDamagedRows are mended in one repair: the store is known again before anything is made from its
-// files.
+// TestALostMarkerAndDamagedRows repairs both at once: the store gets its identity back before anything is made again
+// from its files.
 func TestALostMarkerAndDamagedRows(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, enginetest.Engines()[0].Open(t))
@@ -20,6 +20,7 @@ func TestALostMarkerAndDamagedRows(t *testing.T) {
 		if damage.code != check.CodeStoreMarker {
 			continue
 		}
+
 		f.execute("DELETE FROM nodes WHERE shard = " + dataShard)
 		damage.do(f)
 		did := f.repair()
@@ -30,12 +31,13 @@ func TestALostMarkerAndDamagedRows(t *testing.T) {
 	}
 }
 
-// TestAStoreOfSeveral gets back its own identity when the uploads know others too.
+// TestAStoreOfSeveral: a store gets its own identity back, although the uploads know other stores too.
 func TestAStoreOfSeveral(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, enginetest.Engines()[0].Open(t))
 	marker, err := f.job.Store.Marker(t.Context())
 	must(t, err)
+
 	f.execute("UPDATE uploads SET store = 'OTHERSTOREOTHERSTOREOTHERST' WHERE id = 1")
 	damage := func() {
 		for _, one := range fileDamages() {
@@ -45,11 +47,13 @@ func TestAStoreOfSeveral(t *testing.T) {
 			}
 		}
 	}
+
 	damage()
 	repairer := f.repairer(func(string) error { return nil })
 	if err := repairer.Run(t.Context()); !errors.Is(err, check.ErrStoreUnknown) {
 		t.Errorf("files of both stores are there: %v", err)
 	}
+
 	f.execute("UPDATE uploads SET store = ? WHERE id = 1", marker)
 	f.repair()
 	f.sound("with one store")

@@ -12,8 +12,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// others are the keys of the shards of other uploads that hold blocks of the upload that alone is looked at. What can't
-// be told because its rows contradict each other is left to those that go through its DAG.
+// others returns the keys of the shards of other uploads that hold blocks of the one upload that is checked. Where
+// rows contradict each other, holders can't be found: the walk through the DAG reports that.
 func (r *run) others(ctx context.Context) ([]int64, error) {
 	if r.Upload == nil {
 		return nil, nil
@@ -23,12 +23,15 @@ func (r *run) others(ctx context.Context) ([]int64, error) {
 		if err != nil {
 			return nil, err
 		}
+
 		if upload.State == sqlrepo.Removed {
 			continue
 		}
 		if err := r.holders(ctx, upload, holders); err != nil {
 			return nil, err
 		}
+
+		// The upload's own shards are checked anyway.
 		for row, err := range r.Repo.Shards(ctx, upload.ID, sqlrepo.ShardFilter{}) {
 			if err != nil {
 				return nil, err
@@ -47,18 +50,21 @@ func (r *run) holders(ctx context.Context, upload sqlrepo.Upload, found map[int6
 	if err != nil {
 		return err
 	}
+
 	var digests []sqlrepo.Digest
 	_, err = reach.Walker{Repo: r.Repo, TempDir: r.TempDir}.Walk(ctx, upload, func(batch []reach.Block) error {
 		digests = digests[:0]
 		for _, block := range batch {
 			digests = append(digests, block.Digest)
 		}
+
 		within := sqlrepo.Scope{Space: space, Store: upload.Store}
-		if upload.Store == store.NoneIdentity { // what it has itself it needs of nobody, though others may have it too
+		if upload.Store == store.NoneIdentity { // it does not need other holders of its own blocks
 			own, err := r.Repo.HeldAt(ctx, sqlrepo.Scope{Space: space, Upload: upload.ID}, 0, digests)
 			if err != nil {
 				return err
 			}
+
 			digests = slices.DeleteFunc(digests, func(digest sqlrepo.Digest) bool {
 				_, held := own.Digests[digest]
 				return held
@@ -66,6 +72,8 @@ func (r *run) holders(ctx context.Context, upload sqlrepo.Upload, found map[int6
 		}
 		return r.Repo.Holders(ctx, within, digests, found)
 	})
+
+	// The walk through the DAG reports rows that contradict each other.
 	if errors.Is(err, link.ErrInconsistent) || errors.Is(err, link.ErrNoRoot) || len(r.flawed) > 0 &&
 		blamesRows(ctx, err) {
 		return nil
@@ -73,7 +81,7 @@ func (r *run) holders(ctx context.Context, upload sqlrepo.Upload, found map[int6
 	return err
 }
 
-// shardsOfOthers looks at the files of shards that belong to other uploads.
+// shardsOfOthers checks the files of shards that belong to other uploads.
 func (r *run) shardsOfOthers(ctx context.Context, keys []int64, marker string, sample *sample) error {
 	places := map[int64]place{}
 	for _, key := range keys {
@@ -85,6 +93,8 @@ func (r *run) shardsOfOthers(ctx context.Context, keys []int64, marker string, s
 		if err != nil {
 			return err
 		}
+
+		// Many shards belong to the same few uploads.
 		place, known := places[row.Upload]
 		if !known {
 			owner, err := r.Repo.Upload(ctx, row.Upload)
@@ -96,6 +106,7 @@ func (r *run) shardsOfOthers(ctx context.Context, keys []int64, marker string, s
 			}
 			places[row.Upload] = place
 		}
+
 		if place == elsewhere || len(row.Digest) != len(sqlrepo.Digest{}) {
 			continue
 		}

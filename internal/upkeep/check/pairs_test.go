@@ -24,11 +24,11 @@ func kinds() (kinds []damage) {
 	return kinds
 }
 
-// pairsOfOne is how many pairs one repository suffers: what can't be had again is gone from older uploads.
+// pairsOfOne is the number of pairs that one repository suffers: lost content is gone from older uploads for good.
 const pairsOfOne = 12
 
-// TestEveryTwoDamages together are mended, by at most two repairs with a run behind each: all pairs on SQLite, some on
-// the others.
+// TestEveryTwoDamages repairs pairs of damages with at most two repairs, each followed by a run. It tries all pairs
+// on SQLite, and some on the other engines.
 func TestEveryTwoDamages(t *testing.T) {
 	t.Parallel()
 	all := kinds()
@@ -38,6 +38,7 @@ func TestEveryTwoDamages(t *testing.T) {
 			pairs = append(pairs, [2]damage{all[i], all[j]})
 		}
 	}
+
 	for e, engine := range enginetest.Engines() {
 		some := pairs
 		if e > 0 {
@@ -46,6 +47,7 @@ func TestEveryTwoDamages(t *testing.T) {
 				some = append(some, pairs[i])
 			}
 		}
+
 		for first := 0; first < len(some); first += pairsOfOne {
 			t.Run(fmt.Sprintf("%s/%d", engine.Name, first), func(t *testing.T) {
 				t.Parallel()
@@ -59,12 +61,13 @@ func TestEveryTwoDamages(t *testing.T) {
 	}
 }
 
-// suffer does two damages, and demands that all is sound again after two repairs at most.
+// suffer does two damages, and fails the test unless all is sound after at most two repairs.
 func (f *fixture) suffer(one, two damage) {
 	f.Helper()
 	what := fmt.Sprintf("%s (%s) and %s (%s)", one.code, one.what, two.code, two.what)
 	one.do(f)
 	two.do(f)
+
 	var did []string
 	for range 2 {
 		repairer := f.repairer(func(change string) error {
@@ -74,11 +77,13 @@ func (f *fixture) suffer(one, two damage) {
 		if err := repairer.Run(f.Context()); err != nil {
 			f.Fatalf("%s: repair: %v, after %q", what, err, did)
 		}
+
 		f.finish()
 		if !slices.ContainsFunc(f.problems(), isOpen) {
 			return
 		}
 	}
+
 	for _, problem := range slices.DeleteFunc(f.problems(), func(p check.Problem) bool { return !isOpen(p) }) {
 		f.Errorf("%s: %q: %s", what, did, problem)
 	}
@@ -87,5 +92,5 @@ func (f *fixture) suffer(one, two damage) {
 	}
 }
 
-// isOpen reports whether a problem has to be mended.
+// isOpen reports whether a problem needs a repair.
 func isOpen(p check.Problem) bool { return !p.Note }

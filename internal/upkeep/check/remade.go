@@ -8,12 +8,12 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// opener opens what a name stands for.
+// opener opens the bytes that a name stands for.
 type opener interface {
 	Open(ctx context.Context, name string) (io.ReadCloser, error)
 }
 
-// opener is the store, or what makes the bytes of a shard again that no store keeps.
+// opener returns the store, or a remade shard if no store keeps the bytes of the shard.
 func (c *Checker) opener(row sqlrepo.Shard) opener {
 	if row.Location == store.NoneLocation && c.Remake != nil {
 		return remade{c, row}
@@ -21,7 +21,7 @@ func (c *Checker) opener(row sqlrepo.Shard) opener {
 	return c.Store
 }
 
-// remade opens one shard, whatever the name.
+// remade opens one shard, whatever the name. Its bytes are made again from the source.
 type remade struct {
 	checker *Checker
 	row     sqlrepo.Shard

@@ -5,22 +5,22 @@ import "github.com/guppy-prep/guppy/sqlrepo"
 // remedy is what repair does about one kind of problem.
 type remedy struct {
 	action action
-	// otherwise is done where the action is not possible, without being part of the plan. The zero value is for none.
+	// otherwise is done where action is not possible. It is not printed with the plan. The zero value means nothing.
 	otherwise action
-	// remark is printed behind the action.
+	// remark is printed after the action.
 	remark string
 }
 
 // String returns the remedy as a check prints it.
 func (r remedy) String() string { return r.action.String() + r.remark }
 
-// includes reports whether an action is part of the remedy, or is tried first.
+// includes reports whether an action is part of the remedy or is tried before it.
 func (r remedy) includes(a action) bool {
 	searched := r.action == replanFile || r.action == detachFile
 	return r.action == a || r.otherwise == a || a == searchSegments && searched
 }
 
-// remedies are the remedies of all problems, by their codes.
+// remedies holds the remedy of each problem, by code.
 var remedies = map[string]remedy{
 	sqlrepo.FlawCounter:         {action: raiseCounters},
 	sqlrepo.FlawSourceOrphan:    {action: deleteOrphans},
@@ -112,7 +112,8 @@ const (
 	awayAdvice  = "guppy check --repair --yes sets it aside and has it packed again; or copy it from elsewhere"
 )
 
-// advice says what can be done about the problems of a store, by their codes: its check has no repair of its own.
+// advice says what a user can do about each problem of a store, by code. The check of a store repairs nothing
+// itself.
 var advice = map[string]string{
 	CodeStoreMarker:  "guppy check --repair --yes, or guppy store copy from a store that has it",
 	CodeStoreAside:   strayAdvice,

@@ -9,35 +9,37 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// ErrStoreUnknown is returned when a store can't be told to be that of the uploads, so that nothing is given up for
-// what is not in it.
+// ErrStoreUnknown is returned when a store can't be identified as the store of the uploads. Nothing is given up for
+// files that are missing from such a store.
 var ErrStoreUnknown = errors.New("this is not known to be the store of the uploads")
 
-// Repairer mends a repository, so that the uploads that have lost something can be completed again.
+// Repairer repairs a repository. Uploads that have lost content can be completed again afterwards.
 type Repairer struct {
 	Checker
-	// Link links an upload of a space that is packed. It has the store, but not the source.
+	// Link links a packed upload of a space. It can use the store, but not the source.
 	Link func(ctx context.Context, space sqlrepo.Space, upload int64) error
-	// Did is called with each change that was made.
+	// Did is called after each change.
 	Did func(change string) error
 }
 
-// mostRounds bounds how often what is left is looked for again. Each round mends something that the ones before did
-// not.
+// mostRounds bounds the rounds of one repair. Each round repairs something that earlier rounds did not.
 const mostRounds = 100
 
-// Run mends what it finds, in rounds: what follows from something is looked at again when that is mended. It deletes no
-// block that is good. The caller keeps everybody else away: see Lock.
+// Run repairs the problems that it finds, in rounds: when a cause is repaired, the problems that may follow from it
+// are looked for again. It deletes no good block. The caller must keep all other processes away: see Lock.
 func (r *Repairer) Run(ctx context.Context) error {
 	m := &mending{
 		Repairer: r, tried: map[change]bool{}, seen: map[entryKey]bool{}, read: map[int64]bool{},
 		restored: map[sqlrepo.Digest]struct{}{}, unlinked: map[int64]bool{}, suspected: map[int64]bool{},
 		foundBefore: map[int64]bool{},
 	}
+
 	var err error
 	if m.open, err = m.unfinished(ctx); err != nil {
 		return err
 	}
+
+	// Each round starts from the rows again, as one repair may reveal or solve other problems.
 	for range mostRounds {
 		changed, err := m.round(ctx)
 		if err != nil {
@@ -50,8 +52,8 @@ func (r *Repairer) Run(ctx context.Context) error {
 	return fmt.Errorf("%d rounds of repair were not enough", mostRounds)
 }
 
-// Lock keeps everybody else away until the lock is released. It returns sqlrepo.ErrLocked or sqlrepo.ErrAtWork, with
-// who it is, when somebody is at work. The context that it returns ends when the lock is lost.
+// Lock keeps all other processes away until the lock is released. It returns sqlrepo.ErrLocked or sqlrepo.ErrAtWork,
+// with the name of the other process, if one is at work. The returned context ends when the lock is lost.
 func Lock(ctx context.Context, repo *sqlrepo.Repository) (locked context.Context, lock dialect.Lock, err error) {
 	lock, err = repo.LockAll(ctx)
 	if err != nil {
@@ -66,37 +68,40 @@ func Lock(ctx context.Context, repo *sqlrepo.Repository) (locked context.Context
 // mending is one repair.
 type mending struct {
 	*Repairer
-	// tried is what was done already, and seen with which entries: what does not help is not done again.
+	// tried and seen hold the changes made so far, and the entries they were made on. A change that did not help is
+	// not made a second time.
 	tried map[change]bool
 	seen  map[entryKey]bool
-	// files tells that the store was looked at.
+	// files is true once the store has been looked at.
 	files bool
-	// read are the shards whose nodes were compared with their files, restored the chunks that will be packed again.
+	// read holds the shards whose nodes were compared with their files, and restored the chunks that will be packed
+	// again.
 	read     map[int64]bool
 	restored map[sqlrepo.Digest]struct{}
-	// open are the spaces that had unfinished uploads, which may pack again what others have lost.
+	// open holds the spaces that had unfinished uploads when the repair began. Those uploads may pack again what
+	// others have lost.
 	open map[int64]bool
-	// unlinked are the uploads that were complete and are to be linked, suspected those whose missing blocks were looked
-	// for under wrong digests.
+	// unlinked holds the uploads that were complete and have to be linked, and suspected the uploads whose missing
+	// blocks were looked for under wrong digests.
 	unlinked, suspected map[int64]bool
-	// searches counts how often a shard was looked through for segments; found are the files of which they were, in this
-	// round and foundBefore in all.
+	// searches counts how often a shard was searched for segments. found holds the files whose segments were found
+	// in this round, and foundBefore those of all rounds.
 	searches           int
 	found, foundBefore map[int64]bool
 }
 
-// entryKey is an action on an entry.
+// entryKey is an action on one entry.
 type entryKey struct {
 	action action
 	entry  int64
 }
 
-// mostProblems bounds what one round deals with. What is left comes up in the next.
+// mostProblems bounds the problems that one round handles. The next round finds the rest.
 const mostProblems = 100_000
 
 var errMany = errors.New("enough for one round")
 
-// collect gathers the problems that one phase of a check finds.
+// collect returns a function that gathers the problems of one phase of a check. Notes are left out.
 func (m *mending) collect(run *run, phase func(context.Context) error) func(context.Context) ([]Problem, error) {
 	return func(ctx context.Context) (problems []Problem, err error) {
 		run.report = func(p Problem) error {
@@ -115,7 +120,8 @@ func (m *mending) collect(run *run, phase func(context.Context) error) func(cont
 	}
 }
 
-// round mends what the first phase finds that finds something.
+// round repairs the problems of the first phase that finds any. Later phases depend on rows that the earlier ones
+// have proved right.
 func (m *mending) round(ctx context.Context) (changed bool, err error) {
 	run := &run{Checker: &m.Checker, flawed: map[int64]bool{}}
 	m.found = map[int64]bool{}
@@ -123,18 +129,23 @@ func (m *mending) round(ctx context.Context) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
+
+	// The identity of the store comes first: repairs of rows may read its files.
 	if changed, err := m.identify(ctx, run); changed || err != nil {
 		return changed, err
 	}
 	if changed, err := m.mendRows(ctx, problems); changed || err != nil {
 		return changed, err
 	}
+
+	// The files are checked only once, since that takes long.
 	if !m.files && m.Store != nil {
 		m.files = true
 		problems, err := m.collect(run, run.files)(ctx)
 		if err != nil {
 			return false, err
 		}
+
 		if changed, err := m.mendFiles(ctx, problems); changed || err != nil {
 			return changed, err
 		}

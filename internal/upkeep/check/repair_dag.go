@@ -8,8 +8,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// mendDAGs mends the DAGs of uploads: first the latest of each source, whose files can be packed again, then those that
-// are older, which get back what is packed again.
+// mendDAGs repairs the DAGs of uploads. The latest upload of each source comes first: its files can be packed again.
+// Older uploads follow, which get back the blocks that are packed again.
 func (m *mending) mendDAGs(ctx context.Context, run *run) (changed bool, err error) {
 	for _, wanted := range []bool{true, false} {
 		for upload, err := range run.uploads(ctx) {
@@ -19,17 +19,22 @@ func (m *mending) mendDAGs(ctx context.Context, run *run) (changed bool, err err
 			if upload.State == sqlrepo.Removed {
 				continue
 			}
+
 			latest, err := m.Repo.IsLatest(ctx, upload.ID)
 			if err != nil {
 				return changed, err
 			}
+
+			// The other pass handles this upload.
 			if latest != wanted {
 				continue
 			}
+
 			problems, err := m.collect(run, func(ctx context.Context) error { return run.dag(ctx, upload) })(ctx)
 			if err != nil {
 				return changed, err
 			}
+
 			did, err := m.mendDAG(ctx, upload, latest, problems)
 			if err != nil {
 				return changed, err
@@ -40,7 +45,7 @@ func (m *mending) mendDAGs(ctx context.Context, run *run) (changed bool, err err
 	return changed, nil
 }
 
-// mendDAG mends the DAG of one upload.
+// mendDAG repairs the DAG of one upload.
 func (m *mending) mendDAG(ctx context.Context, upload sqlrepo.Upload, latest bool,
 	problems []Problem) (changed bool, err error) {
 	if len(problems) == 0 {
@@ -49,6 +54,8 @@ func (m *mending) mendDAG(ctx context.Context, upload sqlrepo.Upload, latest boo
 		}
 		return false, nil
 	}
+
+	// A wrong digest in a row looks like a missing block. It is ruled out before any content is given up.
 	if changed, err := m.doubt(ctx, upload.ID, problems); changed || err != nil {
 		return changed, err
 	}
@@ -56,12 +63,17 @@ func (m *mending) mendDAG(ctx context.Context, upload sqlrepo.Upload, latest boo
 	if err := m.sharedNodes(ctx, &d, problems); err != nil {
 		return false, err
 	}
+
+	// Only the latest upload of a source can be packed again. An older one may get lost blocks back from newer ones.
 	if !latest {
 		waits, err := m.waits(ctx, upload.ID, &d)
 		if waits || err != nil {
 			return false, err
 		}
 	}
+
+	// A file with another root is only planned again if the root of the upload is wrong as well. Otherwise the
+	// recorded root of the file is wrong, and its chunks are right.
 	gone := d.files
 	if d.root {
 		gone = append(gone, d.mismatches...)
@@ -72,7 +84,7 @@ func (m *mending) mendDAG(ctx context.Context, upload sqlrepo.Upload, latest boo
 	return m.mendNodes(ctx, upload.ID, latest, d)
 }
 
-// mendNodes mends what is wrong above the chunks.
+// mendNodes repairs the part of a DAG above the chunks.
 func (m *mending) mendNodes(ctx context.Context, upload int64, latest bool, d damage) (changed bool, err error) {
 	wrong := len(d.roots) > 0 || len(d.mismatches) > 0
 	switch {
@@ -85,32 +97,38 @@ func (m *mending) mendNodes(ctx context.Context, upload int64, latest bool, d da
 			return changed, err
 		}
 	}
+
 	if wrong || d.nodes {
 		return m.relink(ctx, upload)
 	}
 	return false, nil
 }
 
-// sharedNodes tells apart what can make nodes that are missing: linking the upload again, or that of an origin, which
-// is done for that one. Of a file whose origin is in an upload that is not linked any more the whole content is to be
-// had again.
+// sharedNodes decides how missing nodes are made again. Nodes of the upload's own files need the upload to be linked
+// again. Nodes of a shared file come back when the upload of its origin is repaired. If that upload is not complete,
+// and so is not linked again, the whole content of the file counts as lost.
 func (m *mending) sharedNodes(ctx context.Context, d *damage, problems []Problem) error {
 	for _, p := range problems {
 		if p.Code != CodeBlockMissing || len(p.blocks) > 0 {
 			continue
 		}
+
 		origin, err := m.Repo.OriginOf(ctx, p.Entry)
 		if err != nil {
 			return err
 		}
+
+		// Without an origin, the file is the upload's own.
 		if origin == p.Entry {
 			d.nodes = true
 			continue
 		}
+
 		owner, err := m.Repo.UploadOf(ctx, origin)
 		if err != nil {
 			return err
 		}
+
 		state, err := m.Repo.UploadState(ctx, owner)
 		if err != nil {
 			return err
@@ -122,8 +140,8 @@ func (m *mending) sharedNodes(ctx context.Context, d *damage, problems []Problem
 	return nil
 }
 
-// waits leaves out what will be packed again, or may be, because uploads of the space were not complete before this
-// repair. It tells whether the latter is so.
+// waits removes from the damage the files that will be packed again. It reports whether the remaining ones may be
+// packed again too, because the space had unfinished uploads before this repair.
 func (m *mending) waits(ctx context.Context, upload int64, d *damage) (waits bool, err error) {
 	if len(d.files) == 0 {
 		return false, nil
@@ -132,6 +150,7 @@ func (m *mending) waits(ctx context.Context, upload int64, d *damage) (waits boo
 	if err != nil {
 		return false, err
 	}
+
 	left := slices.DeleteFunc(slices.Clone(d.files), func(p Problem) bool { return m.comesBack(p) })
 	if waits = m.open[space] && len(left) > 0; waits || len(left) < len(d.files) {
 		d.files = left
@@ -140,13 +159,14 @@ func (m *mending) waits(ctx context.Context, upload int64, d *damage) (waits boo
 	return waits, err
 }
 
-// unfinished are the spaces that have an upload which guppy upload goes on with.
+// unfinished returns the spaces that have an upload which guppy upload continues.
 func (m *mending) unfinished(ctx context.Context) (spaces map[int64]bool, err error) {
 	spaces = map[int64]bool{}
 	keys, err := m.Repo.UploadKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
+
 	for _, key := range keys {
 		state, err := m.Repo.UploadState(ctx, key)
 		if err != nil {
@@ -155,10 +175,13 @@ func (m *mending) unfinished(ctx context.Context) (spaces map[int64]bool, err er
 		if state == sqlrepo.Complete || state == sqlrepo.Incomplete || state == sqlrepo.Removed {
 			continue
 		}
+
+		// guppy upload only continues the latest upload of a source.
 		latest, err := m.Repo.IsLatest(ctx, key)
 		if err != nil {
 			return nil, err
 		}
+
 		space, err := m.Repo.SpaceOf(ctx, key)
 		if err != nil && !errors.Is(err, sqlrepo.ErrNotFound) {
 			return nil, err
@@ -168,11 +191,13 @@ func (m *mending) unfinished(ctx context.Context) (spaces map[int64]bool, err er
 	return spaces, nil
 }
 
-// damage is what is wrong with the DAG of an upload.
+// damage describes what is wrong with the DAG of an upload.
 type damage struct {
-	// files have lost chunks; mismatches are files, roots other entries, whose root is not what is recorded.
+	// files have lost chunks. mismatches are files, and roots other entries, whose root differs from the recorded
+	// one.
 	files, mismatches, roots []Problem
-	// nodes tells that blocks above the chunks are not held, root that the DAG has another root, unknown that it has none.
+	// nodes is true if blocks above the chunks are not held, root if the DAG has another root, and unknown if it has
+	// no root.
 	nodes, root, unknown bool
 }
 
@@ -194,11 +219,11 @@ func damageOf(problems []Problem) (d damage) {
 	return d
 }
 
-// mostSuspects bounds how many of the blocks that an upload misses are looked for in other nodes.
+// mostSuspects bounds how many missing blocks of an upload are looked for in other nodes.
 const mostSuspects = 1000
 
-// doubt compares the nodes of shards with the shards' files if what is wrong may be a digest: of those that files with
-// wrong or missing chunks are in, and those that have half the digest of a block that is missing.
+// doubt compares the nodes of shards with the shards' files where a wrong digest may be the cause. These are the
+// shards of files with wrong or missing chunks, and the shards with half the digest of a missing block.
 func (m *mending) doubt(ctx context.Context, upload int64, problems []Problem) (changed bool, err error) {
 	var entries []int64
 	var missed []sqlrepo.Digest
@@ -208,6 +233,7 @@ func (m *mending) doubt(ctx context.Context, upload int64, problems []Problem) (
 		}
 		missed = append(missed, p.missed[:min(len(p.missed), mostSuspects-len(missed))]...)
 	}
+
 	shards, err := m.Repo.ShardsOfFiles(ctx, entries)
 	if err != nil {
 		return false, err
@@ -215,6 +241,8 @@ func (m *mending) doubt(ctx context.Context, upload int64, problems []Problem) (
 	if changed, err := m.compare(ctx, shards); changed || err != nil || len(missed) == 0 || m.suspected[upload] {
 		return changed, err
 	}
+
+	// The search for similar digests reads many rows. One search for each upload is enough.
 	m.suspected[upload] = true
 	space, err := m.Repo.SpaceOf(ctx, upload)
 	if err != nil {
@@ -226,7 +254,7 @@ func (m *mending) doubt(ctx context.Context, upload int64, problems []Problem) (
 	return m.compare(ctx, shards)
 }
 
-// compare makes the rows of shards again from their files where they are not what these say.
+// compare compares the rows of shards with the shards' files. Rows that differ are made again from the file.
 func (m *mending) compare(ctx context.Context, shards []int64) (changed bool, err error) {
 	for _, id := range shards {
 		did, err := m.compareOne(ctx, id)
@@ -238,8 +266,9 @@ func (m *mending) compare(ctx context.Context, shards []int64) (changed bool, er
 	return changed, nil
 }
 
-// compareNodes compares the DAG shards of the space of an upload that is to be linked again with their files, if the
-// store is there: a block that a file has and no row would be stored once more, and nobody misses it before.
+// compareNodes compares the DAG shards of a space with their files before an upload of the space is linked again. It
+// skips uploads whose store is not there. Without the comparison, linking would store blocks again that a file has
+// and no row names, and no earlier step misses such blocks.
 func (m *mending) compareNodes(ctx context.Context, upload int64) (changed bool, err error) {
 	space, err := m.Repo.SpaceOf(ctx, upload)
 	if err != nil {
@@ -249,6 +278,7 @@ func (m *mending) compareNodes(ctx context.Context, upload int64) (changed bool,
 	if err != nil {
 		return false, err
 	}
+
 	for _, key := range keys {
 		if of, err := m.Repo.SpaceOf(ctx, key); err != nil || of != space {
 			if err != nil && !errors.Is(err, sqlrepo.ErrNotFound) {
@@ -256,6 +286,8 @@ func (m *mending) compareNodes(ctx context.Context, upload int64) (changed bool,
 			}
 			continue
 		}
+
+		// Blocks may be in the shards of any upload of the space.
 		did, err := m.compareNodesOf(ctx, key)
 		if err != nil {
 			return changed, err
@@ -301,11 +333,15 @@ func (m *mending) compareOne(ctx context.Context, id int64) (changed bool, err e
 	if err := m.here(ctx, row.Upload); err != nil {
 		return false, err
 	}
+
+	// With the upload marked as flawed, rows that can't be read are a problem and not an error.
 	run := &run{Checker: &m.Checker, flawed: map[int64]bool{row.Upload: true}}
 	problem, err := run.lookAt(ctx, row, true)
 	if err != nil {
 		return false, err
 	}
+
+	// A shard that is right need not be read again.
 	if problem == nil {
 		m.read[id] = true
 		return false, nil
@@ -313,7 +349,7 @@ func (m *mending) compareOne(ctx context.Context, id int64) (changed bool, err e
 	return m.shard(ctx, id)
 }
 
-// comesBack tells whether all that is known to be missing of a file will be packed or linked again.
+// comesBack reports whether all blocks known to be missing from a file will be packed or linked again.
 func (m *mending) comesBack(p Problem) bool {
 	return !slices.ContainsFunc(slices.Concat(p.blocks, p.missed), func(digest sqlrepo.Digest) bool {
 		_, restored := m.restored[digest]
@@ -321,7 +357,7 @@ func (m *mending) comesBack(p Problem) bool {
 	})
 }
 
-// gone has files planned again whose chunks are lost.
+// gone arranges for files whose chunks are lost to be planned again.
 func (m *mending) gone(ctx context.Context, upload int64, files []Problem) error {
 	var entries []int64
 	for _, file := range files {
@@ -331,6 +367,8 @@ func (m *mending) gone(ctx context.Context, upload int64, files []Problem) error
 	if err != nil || !again {
 		return err
 	}
+
+	// Older uploads that miss the same blocks need not give them up.
 	for _, file := range files {
 		for _, digest := range slices.Concat(file.blocks, file.missed) {
 			m.restored[digest] = struct{}{}

@@ -19,7 +19,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// mendFiles mends what is wrong with the store.
+// mendFiles repairs the problems of the store.
 func (m *mending) mendFiles(ctx context.Context, problems []Problem) (changed bool, err error) {
 	for _, p := range problems {
 		did, err := m.mendFile(ctx, p)
@@ -51,7 +51,7 @@ func (m *mending) mendFile(ctx context.Context, p Problem) (bool, error) {
 	return false, nil
 }
 
-// locate sets where a shard is: in the store, or nowhere.
+// locate sets the location of a shard: its place in the store, or nowhere if no store keeps it.
 func (m *mending) locate(ctx context.Context, p Problem) error {
 	upload, err := m.Repo.Upload(ctx, p.Upload)
 	if err != nil {
@@ -64,7 +64,7 @@ func (m *mending) locate(ctx context.Context, p Problem) error {
 	return m.Repo.SetLocation(ctx, p.Shard, location)
 }
 
-// temporary removes a temporary file, if nobody has begun to need it.
+// temporary removes a temporary file unless a worker has begun to need it.
 func (m *mending) temporary(ctx context.Context, name string) (bool, error) {
 	left, err := leftovers.Files(ctx, m.Repo, m.Store)
 	if err != nil {
@@ -77,8 +77,8 @@ func (m *mending) temporary(ctx context.Context, name string) (bool, error) {
 	return m.once(change{fileRemoved, name}, func() error { return m.Store.Discard(ctx, left[i]) })
 }
 
-// identify gives the store back an identity that it has lost before anything else is mended, since nothing is made
-// again from the files of a store that is not known. One that can't be told is left to those who need it.
+// identify gives the store a lost identity back. That comes before other repairs, since nothing is made again from
+// the files of an unidentified store. If the identity can't be found out, the steps that need it fail on their own.
 func (m *mending) identify(ctx context.Context, run *run) (changed bool, err error) {
 	if m.Store == nil {
 		return false, nil
@@ -98,23 +98,28 @@ func (m *mending) identify(ctx context.Context, run *run) (changed bool, err err
 	return true, m.Did(change{markerRestored, nil}.String())
 }
 
-// mark gives the store the identity that the uploads know, if it is theirs: a file of theirs has to be there.
+// mark gives the store the identity that the uploads know. It first makes sure that the store is theirs: one of
+// their files must be there.
 func (m *mending) mark(ctx context.Context, run *run) error {
 	known, _, err := run.storeOf(ctx)
 	if err != nil {
 		return err
 	}
+
+	// An identity in the wrong store would make all of its missing files count as lost.
 	found, err := m.owners(ctx, run)
 	if err != nil {
 		return err
 	}
+
 	switch {
 	case len(found) == 0:
 		return fmt.Errorf("%w: no file of theirs is there: mount the store there, or say where it is with --store; "+
 			"if its files are lost, prepare the sources again into another store", ErrStoreUnknown)
-	case known == "" && len(found) == 1: // there are several stores, and files of one of them are here
+	case known == "" && len(found) == 1: // there are several stores, and only one has files here
 		known = found[0]
 	}
+
 	if known == "" {
 		return fmt.Errorf("%w: the uploads name no store, or several that have files which are here: put back the "+
 			"content of the marker file, which is the identity that guppy dump shows of the upload", ErrStoreUnknown)
@@ -122,7 +127,8 @@ func (m *mending) mark(ctx context.Context, run *run) error {
 	return m.Store.Mark(ctx, known)
 }
 
-// owners are the identities of the stores, "" for one that has none, of the uploads that have a file in the store.
+// owners returns the store identities of the uploads that have a file in the store. The identity is "" for an upload
+// that names no store.
 func (m *mending) owners(ctx context.Context, run *run) (found []string, err error) {
 	for upload, err := range run.uploads(ctx) {
 		if err != nil {
@@ -131,6 +137,7 @@ func (m *mending) owners(ctx context.Context, run *run) (found []string, err err
 		if upload.Store == store.NoneIdentity || slices.Contains(found, upload.Store) {
 			continue
 		}
+
 		has, err := m.hasFile(ctx, upload.ID)
 		if err != nil {
 			return nil, err
@@ -142,13 +149,15 @@ func (m *mending) owners(ctx context.Context, run *run) (found []string, err err
 	return found, nil
 }
 
-// hasFile reports whether the store has a file of an upload: names tell what is in them, so that one is enough.
+// hasFile reports whether the store has a file of an upload. One file is enough, because names are digests of the
+// content.
 func (m *mending) hasFile(ctx context.Context, upload int64) (bool, error) {
 	filter := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
 	for row, err := range m.Repo.Shards(ctx, upload, filter) {
 		if err != nil {
 			return false, err
 		}
+
 		for _, name := range filesOf(row) {
 			if _, isShard := shard.ParseName(name); !isShard {
 				continue
@@ -158,10 +167,13 @@ func (m *mending) hasFile(ctx context.Context, upload int64) (bool, error) {
 			}
 		}
 	}
+
+	// An upload may have indexes in the store even if its shards are lost.
 	for row, err := range m.Repo.Indexes(ctx, sqlrepo.IndexFilter{Upload: &upload}) {
 		if err != nil {
 			return false, err
 		}
+
 		if len(row.Digest) != len(sqlrepo.Digest{}) {
 			continue
 		}
@@ -180,7 +192,7 @@ func (m *mending) has(ctx context.Context, name string) (bool, error) {
 	return err == nil, err
 }
 
-// here returns ErrStoreUnknown unless the store is that of an upload.
+// here returns ErrStoreUnknown unless the store is the one of the upload.
 func (m *mending) here(ctx context.Context, upload int64) error {
 	if m.Store == nil {
 		return fmt.Errorf("%w: there is none", ErrStoreUnknown)
@@ -189,6 +201,7 @@ func (m *mending) here(ctx context.Context, upload int64) error {
 	if err != nil {
 		return err
 	}
+
 	marker, err := m.Store.Marker(ctx)
 	if errors.Is(err, store.ErrDamagedMarker) {
 		return fmt.Errorf("%w: %w", ErrStoreUnknown, err)
@@ -203,7 +216,7 @@ func (m *mending) here(ctx context.Context, upload int64) error {
 		ErrStoreUnknown, marker, upload, row.Store)
 }
 
-// shard makes the rows of a shard again from its file, or gives the shard up if that is gone or bad.
+// shard makes the rows of a shard again from its file. If the file is gone or bad, it gives the shard up.
 func (m *mending) shard(ctx context.Context, id int64) (bool, error) {
 	if m.read[id] {
 		return false, nil
@@ -213,10 +226,13 @@ func (m *mending) shard(ctx context.Context, id int64) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+
 	m.changed(row.Upload)
 	if err := m.here(ctx, row.Upload); err != nil {
 		return false, fmt.Errorf("shard %d: %w", id, err)
 	}
+
+	// A good file decides, even if the row says that the shard is not packed.
 	for _, name := range filesOf(row) {
 		found, good, err := m.good(ctx, row, name)
 		if err != nil {
@@ -226,18 +242,20 @@ func (m *mending) shard(ctx context.Context, id int64) (bool, error) {
 			return true, m.replace(ctx, row, name, found)
 		}
 	}
+
 	if row.State == sqlrepo.ShardPlanned || row.State == sqlrepo.ShardEmpty {
 		return m.once(change{shardReset, id}, func() error { return m.Repo.ResetShard(ctx, id) })
 	}
 	return true, m.lose(ctx, row)
 }
 
-// isGone tells that there is no file, or never was.
+// isGone reports whether an error means that the file does not exist, or never did.
 func isGone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, store.ErrNotKept)
 }
 
-// filesOf are the names of the file that a shard is in: by its digest, and by its location if one of these is wrong.
+// filesOf returns the names that the file of a shard may have: the name from its digest, and the name from its
+// location if the two differ.
 func filesOf(row sqlrepo.Shard) (names []string) {
 	if len(row.Digest) == len(sqlrepo.Digest{}) {
 		names = append(names, shard.Name([32]byte(row.Digest)))
@@ -248,7 +266,8 @@ func filesOf(row sqlrepo.Shard) (names []string) {
 	return names
 }
 
-// good tells whether a file is what its name says, and the shard of a row: that has its digest, or its size or blocks.
+// good reports whether a file matches its name and belongs to the row of a shard. It belongs to the row if the
+// digest, the size or the number of blocks is the same.
 func (m *mending) good(ctx context.Context, row sqlrepo.Shard, name string) (found contents, good bool, err error) {
 	digest, named := shard.ParseName(name)
 	if !named {
@@ -269,11 +288,14 @@ func (m *mending) replace(ctx context.Context, row sqlrepo.Shard, name string, f
 	if found.nodes[0].Codec == cid.DagProtobuf {
 		row.Kind = sqlrepo.DAGShard
 	}
+
 	row.Size, row.Digest, row.Location = found.size, found.digest[:], m.Store.Location(name)
 	row.Piece = found.piece
 	if err := m.Repo.ReplaceNodes(ctx, row, found.nodes); err != nil {
 		return err
 	}
+
+	// The index describes the old rows.
 	if row.Index != 0 {
 		if _, err := m.forgetIndex(ctx, row.Index); err != nil {
 			return err
@@ -282,12 +304,14 @@ func (m *mending) replace(ctx context.Context, row sqlrepo.Shard, name string, f
 	return m.did("shard %d: its rows were made again from its file", row.ID)
 }
 
-// lose gives a shard up, but for what is good of it. A file that has not the digest of its name is set aside.
+// lose gives a shard up, except for the good blocks in its file. It sets the file aside if its digest differs from
+// its name.
 func (m *mending) lose(ctx context.Context, row sqlrepo.Shard) error {
 	saved, err := m.salvage(ctx, row)
 	if err != nil {
 		return fmt.Errorf("shard %d: %w", row.ID, err)
 	}
+
 	done := fmt.Sprintf("%d of its %d blocks were good, and are in a new file", saved, row.Nodes)
 	if saved == 0 {
 		done = "it was given up"
@@ -296,6 +320,7 @@ func (m *mending) lose(ctx context.Context, row sqlrepo.Shard) error {
 		}
 	}
 
+	// The damaged file must not stay under a name that promises good content.
 	aside, err := m.setAside(ctx, row)
 	if err != nil {
 		return err
@@ -310,6 +335,7 @@ func (m *mending) setAside(ctx context.Context, row sqlrepo.Shard) (aside string
 	if len(row.Digest) != len(sqlrepo.Digest{}) {
 		return "", nil
 	}
+
 	name := shard.Name([32]byte(row.Digest))
 	_, err = m.Store.Size(ctx, name)
 	if isGone(err) {
@@ -326,7 +352,7 @@ func (m *mending) setAside(ctx context.Context, row sqlrepo.Shard) (aside string
 	return bin.SetAside(ctx, name)
 }
 
-// bin is the trash of an upload's space.
+// bin returns the trash of an upload's space.
 func (m *mending) bin(ctx context.Context, upload int64) (*trash.Bin, error) {
 	space, err := m.Repo.SpaceOf(ctx, upload)
 	if err != nil {

@@ -9,23 +9,26 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// forgetIndex gives an index up. Others take its place at the end of the repair.
+// forgetIndex gives an index up. Other indexes take its place at the end of the repair.
 func (m *mending) forgetIndex(ctx context.Context, key int64) (bool, error) {
 	return m.once(change{indexForgotten, key}, func() error { return m.Repo.ForgetIndex(ctx, key) })
 }
 
-// index covers what no index covers, once everything else is mended: that takes rows alone, and room in the store.
+// index indexes all shards that have no index. It comes last, when everything else is repaired. It needs only rows
+// and room in the store.
 func (m *mending) index(ctx context.Context) error {
 	spaces, err := m.Repo.Spaces(ctx)
 	if err != nil {
 		return err
 	}
+
 	keeper := index.Keeper{Repo: m.Repo, Locate: m.storeOfIndexes}
 	for _, space := range spaces {
 		covered, err := keeper.Cover(ctx, space.ID)
 		if err == nil && covered > 0 {
 			err = m.did("%d shards of the space %s were indexed", covered, space.Name)
 		}
+
 		if err == nil {
 			err = keeper.Sweep(ctx, space.ID)
 		}

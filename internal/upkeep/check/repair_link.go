@@ -12,10 +12,10 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// errNotLinked is returned when linking ends without a complete upload.
+// errNotLinked is returned when the upload is not complete after linking.
 var errNotLinked = errors.New("it could not be linked")
 
-// relink links an upload again, or has it scanned again if its rows make no DAG.
+// relink links an upload again. If its rows make no DAG, the upload is scanned again instead.
 func (m *mending) relink(ctx context.Context, upload int64) (bool, error) {
 	row, err := m.Repo.Upload(ctx, upload)
 	if err != nil {
@@ -28,9 +28,12 @@ func (m *mending) relink(ctx context.Context, upload int64) (bool, error) {
 	if !can {
 		return m.reopen(ctx, upload)
 	}
+
+	// Linking would store blocks again that a file has and no row names.
 	if changed, err := m.compareNodes(ctx, upload); changed || err != nil {
 		return changed, err
 	}
+
 	m.changed(upload)
 	return m.once(change{uploadLinked, upload}, func() error {
 		if err := m.Repo.Relink(ctx, upload); err != nil {
@@ -40,7 +43,7 @@ func (m *mending) relink(ctx context.Context, upload int64) (bool, error) {
 	})
 }
 
-// canLink tells whether the rows of an upload make a DAG.
+// canLink reports whether the rows of an upload make a DAG.
 func (m *mending) canLink(ctx context.Context, upload sqlrepo.Upload) (bool, error) {
 	known := true
 	upload.State = sqlrepo.Complete
@@ -55,12 +58,13 @@ func (m *mending) canLink(ctx context.Context, upload sqlrepo.Upload) (bool, err
 	return known, err
 }
 
-// link links an upload whose state says so. It needs the store, but not the source. It returns errNotLinked, with the
-// reason, unless the upload is complete then.
+// link links an upload that is in the state for it. It needs the store, but not the source. It returns errNotLinked,
+// with the reason, unless the upload is complete afterwards.
 func (m *mending) link(ctx context.Context, upload int64) error {
 	if err := m.here(ctx, upload); err != nil {
 		return err
 	}
+
 	space, err := m.spaceOf(ctx, upload)
 	if err != nil {
 		return err
@@ -89,6 +93,7 @@ func (m *mending) spaceOf(ctx context.Context, upload int64) (space sqlrepo.Spac
 	if err != nil {
 		return space, err
 	}
+
 	i := slices.IndexFunc(spaces, func(s sqlrepo.Space) bool { return s.ID == key })
 	if i < 0 {
 		return space, fmt.Errorf("space %d: %w", key, sqlrepo.ErrNotFound)

@@ -9,8 +9,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// piece computes the piece CID of a shard again from its file. One that is gone or bad is dealt with when the files
-// are.
+// piece computes the piece CID of a shard again from its file. If the file is gone or bad, the repair of files
+// handles it.
 func (m *mending) piece(ctx context.Context, id int64) (bool, error) {
 	row, err := m.Repo.Shard(ctx, id)
 	if err != nil {
@@ -25,7 +25,7 @@ func (m *mending) piece(ctx context.Context, id int64) (bool, error) {
 	return m.once(change{pieceSet, id}, func() error { return m.Repo.SetPiece(ctx, id, root) })
 }
 
-// rootOf is the root of the piece CID of a shard's file, nil if that is not what its digest says.
+// rootOf returns the root of the piece CID of a shard's file, or nil if the file does not match its digest.
 func (m *mending) rootOf(ctx context.Context, row sqlrepo.Shard) ([]byte, error) {
 	if err := m.here(ctx, row.Upload); err != nil {
 		return nil, fmt.Errorf("shard %d: %w", row.ID, err)

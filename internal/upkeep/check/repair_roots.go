@@ -11,21 +11,25 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// roots makes the roots of an upload's entries again that are missing or wrong, and of those that they share content
-// with, from segments alone. That the whole DAG has the root that is recorded for the upload proves them. It changes
-// nothing if it has not.
+// roots makes missing and wrong roots of an upload's entries again from segments, and those of the entries that they
+// share content with. The recorded root of the upload proves them: if the whole DAG has another root, roots changes
+// nothing.
 func (m *mending) roots(ctx context.Context, upload int64) (changed bool, err error) {
 	row, err := m.Repo.Upload(ctx, upload)
 	if err != nil || !row.Rooted() && row.State != sqlrepo.Linking {
 		return false, err
 	}
+
 	made, proven, err := m.rootsOf(ctx, row)
 	if err != nil || len(made) == 0 {
 		return false, err
 	}
+
+	// The segments do not make the recorded DAG, and so the roots made from them may be wrong.
 	if !proven {
 		return m.compareShards(ctx, row)
 	}
+
 	m.changed(upload)
 	if err := m.Repo.SetRoots(ctx, made); err != nil {
 		return false, err
@@ -33,7 +37,7 @@ func (m *mending) roots(ctx context.Context, upload int64) (changed bool, err er
 	return true, m.did("upload %d: %d roots were made again from the segments", upload, len(made))
 }
 
-// rootsOf are the roots that are not recorded as they are, as many as one round deals with.
+// rootsOf returns the roots that differ from the recorded ones, as many as one round handles.
 func (m *mending) rootsOf(ctx context.Context, upload sqlrepo.Upload) (made []sqlrepo.Root, proven bool, err error) {
 	linking := upload.State == sqlrepo.Linking
 	upload.State = sqlrepo.Complete
@@ -43,11 +47,13 @@ func (m *mending) rootsOf(ctx context.Context, upload sqlrepo.Upload) (made []sq
 		if right || linking && entry.Origin == 0 || len(made) == mostProblems {
 			return nil
 		}
+
 		made = append(made, sqlrepo.Root{
 			Entry: cmp.Or(entry.Origin, entry.ID), CID: sqlrepo.CID{Cid: root.CID}, DAGSize: int64(root.Tsize),
 		})
 		return nil
 	}}
+
 	root, err := walker.Walk(ctx, upload, func([]reach.Block) error { return nil })
 	if errors.Is(err, link.ErrInconsistent) || errors.Is(err, link.ErrNoRoot) {
 		return nil, false, nil
@@ -55,8 +61,9 @@ func (m *mending) rootsOf(ctx context.Context, upload sqlrepo.Upload) (made []sq
 	return made, linking || root.Equals(upload.RootCID.Cid), err
 }
 
-// compareShards compares the shards of an upload whose DAG has not the root that is recorded with their files: a digest
-// may be wrong. If none is, the latest upload of a source is scanned again, as entries may be missing.
+// compareShards compares the shards of an upload with their files, because a wrong digest may be why the DAG has
+// another root than the recorded one. If all digests are right, entries may be missing: the latest upload of a
+// source is then scanned again.
 func (m *mending) compareShards(ctx context.Context, upload sqlrepo.Upload) (changed bool, err error) {
 	shards, err := m.packedShards(ctx, upload.ID, nil)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// order lists the actions on rows in groups: what other problems may follow from comes first. Each group is dealt with
-// by itself, before the rows are looked at again.
+// order lists the actions on rows in groups. Problems that may cause others come first. After each group that
+// changes something, the rows are checked again.
 var order = [][]action{
 	{raiseCounters, deleteOrphans, raiseRevision, clearLeases, settleUpload},
 	{remakeShard, countChunks},
@@ -41,6 +41,7 @@ func (m *mending) mendRows(ctx context.Context, problems []Problem) (changed boo
 			changed = changed || did
 		}
 
+		// Problems of later groups may follow from those just repaired. The next round looks for them again.
 		if changed {
 			return true, nil
 		}
@@ -48,7 +49,7 @@ func (m *mending) mendRows(ctx context.Context, problems []Problem) (changed boo
 	return false, nil
 }
 
-// mend carries out one action on all problems that it is for.
+// mend carries out one action on all its problems.
 func (m *mending) mend(ctx context.Context, todo action, problems []Problem) (changed bool, err error) {
 	switch todo {
 	case raiseCounters:
@@ -102,7 +103,7 @@ func (m *mending) mendOne(ctx context.Context, todo action, p Problem) (changed 
 	return false, nil
 }
 
-// shards makes the rows of the shard of a problem again, and those of the other shard if two are concerned.
+// shards makes the rows of a problem's shard again, and those of the other shard if the problem names two.
 func (m *mending) shards(ctx context.Context, p Problem) (changed bool, err error) {
 	changed, err = m.shard(ctx, p.Shard)
 	if p.other == 0 || err != nil {
@@ -112,7 +113,8 @@ func (m *mending) shards(ctx context.Context, p Problem) (changed bool, err erro
 	return changed || did, err
 }
 
-// settle sets the state of an upload. One that was complete and lost its root is linked when its rows are mended.
+// settle sets the state of an upload. An upload that was complete and lost its root is linked after its rows are
+// repaired.
 func (m *mending) settle(ctx context.Context, upload int64) (bool, error) {
 	return m.once(change{stateSet, upload}, func() error {
 		m.unlinked[upload] = true
@@ -120,7 +122,7 @@ func (m *mending) settle(ctx context.Context, upload int64) (bool, error) {
 	})
 }
 
-// reopen lets an upload be scanned again if it is the latest of its source. An older one becomes incomplete.
+// reopen lets an upload be scanned again if it is the latest of its source. An older upload becomes incomplete.
 func (m *mending) reopen(ctx context.Context, upload int64) (bool, error) {
 	latest, err := m.Repo.IsLatest(ctx, upload)
 	if err != nil {
@@ -139,7 +141,8 @@ func (m *mending) reopen(ctx context.Context, upload int64) (bool, error) {
 	})
 }
 
-// digests makes the digests of a shard's chunks fit, or lets its files be planned again.
+// digests makes a shard's number of chunks and their digests agree. If some digests are not known, the files of the
+// shard are planned again.
 func (m *mending) digests(ctx context.Context, shard int64) (bool, error) {
 	return m.once(change{chunksCounted, shard}, func() error {
 		known, err := m.Repo.MendDigests(ctx, shard)
@@ -151,6 +154,7 @@ func (m *mending) digests(ctx context.Context, shard int64) (bool, error) {
 		if err != nil {
 			return err
 		}
+
 		for behind := int64(0); ; {
 			entries, err := m.Repo.EntriesOf(ctx, shard, behind)
 			if err != nil || len(entries) == 0 {
@@ -164,7 +168,7 @@ func (m *mending) digests(ctx context.Context, shard int64) (bool, error) {
 	})
 }
 
-// mendEntries carries out an action on entries, those of each upload together.
+// mendEntries carries out an action on entries, grouped by upload.
 func (m *mending) mendEntries(ctx context.Context, todo action, problems []Problem) (changed bool, err error) {
 	entries := map[int64][]int64{}
 	var uploads []int64
@@ -175,11 +179,12 @@ func (m *mending) mendEntries(ctx context.Context, todo action, problems []Probl
 		}
 		m.seen[key] = true
 
-		if p.Code == sqlrepo.FlawSegmentChunk { // its upload is that of the shard
+		if p.Code == sqlrepo.FlawSegmentChunk { // p.Upload is the upload of the shard
 			if p.Upload, err = m.Repo.UploadOf(ctx, p.Entry); err != nil {
 				return false, err
 			}
 		}
+
 		if len(entries[p.Upload]) == 0 {
 			uploads = append(uploads, p.Upload)
 		}
@@ -216,16 +221,17 @@ func (m *mending) mendEntriesOf(ctx context.Context, todo action, upload int64, 
 	return err
 }
 
-// replan lets files be planned again. Those of older uploads are left out.
+// replan lets files be planned again. Files of older uploads are left out.
 func (m *mending) replan(ctx context.Context, upload int64, entries []int64) (again bool, err error) {
 	return m.again(ctx, upload, entries, m.Repo.Replan, "planned")
 }
 
-// lost is the reason of entries that are left out of an older upload.
+// lost is recorded as the reason for entries that are left out of an older upload.
 const lost = "its content was lost, and there is a newer upload"
 
-// again calls forget on entries of the latest upload of a source, which is then unfinished, and reports whether it did.
-// It gives up entries of any other upload. The participle says in print what will be done to the entries again.
+// again calls forget on entries of the latest upload of a source, which is unfinished afterwards, and reports
+// whether it did. Entries of any other upload are given up. The participle tells the user what will be done to the
+// entries again.
 func (m *mending) again(ctx context.Context, upload int64, entries []int64, forget func(context.Context, []int64) error,
 	participle string) (again bool, err error) {
 	m.changed(upload)
@@ -245,12 +251,14 @@ func (m *mending) again(ctx context.Context, upload int64, entries []int64, forg
 		return false, m.leaveOut(ctx, upload, entries)
 	}
 
+	// The upload will be linked again.
 	if _, err := m.compareNodes(ctx, upload); err != nil {
 		return false, err
 	}
 	if err := forget(ctx, entries); err != nil {
 		return false, err
 	}
+
 	if err := m.Repo.Reopen(ctx, upload); err != nil {
 		return false, err
 	}
@@ -269,7 +277,8 @@ func (m *mending) leaveOut(ctx context.Context, upload int64, entries []int64) e
 	return m.did("upload %d: %d entries were left out: their content is lost", upload, len(entries))
 }
 
-// keepNoMore gives up entries that a removed upload keeps for others, which then find that they have lost their origin.
+// keepNoMore gives up entries that a removed upload keeps for others. The others then find that their origin is
+// lost.
 func (m *mending) keepNoMore(ctx context.Context, upload int64, entries []int64) error {
 	if err := m.Repo.LeaveOut(ctx, entries, lost); err != nil {
 		return err

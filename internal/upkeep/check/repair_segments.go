@@ -11,14 +11,15 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// mostSearches bounds how often one repair looks through a shard for a segment, mostChunks how many chunks a shard may
-// have.
+// mostSearches bounds how often one repair searches a shard for a segment, and mostChunks the chunks of a shard that
+// a search considers.
 const (
 	mostSearches = 100_000
 	mostChunks   = 16 << 20
 )
 
-// search looks for the segments of files, one round for all: what is found for one file may be free then for another.
+// search looks for missing segments of files. All files are searched in one round, because a segment that is found
+// for one file may rule out a place for another.
 func (m *mending) search(ctx context.Context, problems []Problem) (changed bool, err error) {
 	for _, p := range problems {
 		found, err := m.segments(ctx, p.Entry)
@@ -30,18 +31,20 @@ func (m *mending) search(ctx context.Context, problems []Problem) (changed bool,
 	return changed, nil
 }
 
-// segments finds again where one segment of a file lies that is not there or is wrong: among the chunks of its upload's
-// shards that no segment has there must be some with which the file has the root that is recorded.
+// segments finds one segment of a file that is missing or wrong. It tries the chunks of the upload's shards that no
+// other segment covers. A segment is found if the file has its recorded root with it.
 func (m *mending) segments(ctx context.Context, entry int64) (found bool, err error) {
 	if entry, err = m.Repo.OriginOf(ctx, entry); err != nil {
 		return false, err
 	}
 	if m.found[entry] {
-		return true, nil // for another problem of this round
+		return true, nil // found for another problem of this round
 	}
 	if m.foundBefore[entry] {
 		return false, nil
 	}
+
+	// Without a recorded root or a size, nothing can prove a choice of segments.
 	upload, file, err := m.Repo.OwnFile(ctx, entry)
 	if errors.Is(err, sqlrepo.ErrNotFound) || err == nil && (file.Known == nil || file.Size < 0) {
 		return false, nil
@@ -49,10 +52,12 @@ func (m *mending) segments(ctx context.Context, entry int64) (found bool, err er
 	if err != nil {
 		return false, err
 	}
+
 	s, err := m.newSearch(ctx, upload, file)
 	if err != nil {
 		return false, err
 	}
+
 	for _, kept := range s.keep() {
 		segments, err := s.complete(ctx, kept)
 		if err != nil {
@@ -61,6 +66,7 @@ func (m *mending) segments(ctx context.Context, entry int64) (found bool, err er
 		if segments == nil {
 			continue
 		}
+
 		m.changed(upload)
 		m.found[entry], m.foundBefore[entry] = true, true
 		if err := m.Repo.SetSegments(ctx, entry, segments); err != nil {
@@ -71,7 +77,7 @@ func (m *mending) segments(ctx context.Context, entry int64) (found bool, err er
 	return false, nil
 }
 
-// segmentSearch is a search for a segment of a file.
+// segmentSearch is the search for one segment of a file.
 type segmentSearch struct {
 	*mending
 	file    sqlrepo.Linkable
@@ -86,10 +92,13 @@ func (m *mending) newSearch(ctx context.Context, upload int64, file sqlrepo.Link
 	if err != nil {
 		return nil, err
 	}
+
 	s := &segmentSearch{mending: m, file: file, digests: link.NewDigestCache(m.Repo)}
 	if s.profile, err = unixfs.ParseProfile(row.Profile); err != nil {
-		return s, nil // its shards are not looked at
+		return s, nil // without a profile, its shards are not searched
 	}
+
+	// Only settled shards have chunks at known places.
 	kind := sqlrepo.DataShard
 	settled := []sqlrepo.ShardState{sqlrepo.ShardPacked, sqlrepo.ShardEmpty}
 	for shard, err := range m.Repo.Shards(ctx, upload, sqlrepo.ShardFilter{Kind: &kind, States: settled}) {
@@ -101,7 +110,8 @@ func (m *mending) newSearch(ctx context.Context, upload int64, file sqlrepo.Link
 	return s, nil
 }
 
-// keep are the segments of which all may be right: those that make sense, and these without any one of them.
+// keep returns the choices of segments that may all be right: all plausible segments, and the same without any one
+// of them.
 func (s *segmentSearch) keep() (choices [][]sqlrepo.Segment) {
 	var sound []sqlrepo.Segment
 	reached := int64(0)
@@ -111,6 +121,7 @@ func (s *segmentSearch) keep() (choices [][]sqlrepo.Segment) {
 			reached = segment.Offset + segment.Length
 		}
 	}
+
 	choices = append(choices, sound)
 	for i := range sound {
 		choices = append(choices, slices.Delete(slices.Clone(sound), i, i+1))
@@ -126,12 +137,14 @@ func (s *segmentSearch) makesSense(segment sqlrepo.Segment) bool {
 		(segment.Length%unixfs.ChunkSize == 0 || end == s.file.Size) && (segment.Length > 0 || s.file.Size == 0)
 }
 
-// complete adds the segment that is missing among others, nil if it is not found or if more than one is missing.
+// complete returns the kept segments together with the missing one. It returns nil if that is not found, or if more
+// than one is missing.
 func (s *segmentSearch) complete(ctx context.Context, kept []sqlrepo.Segment) ([]sqlrepo.Segment, error) {
 	missing, place, one := gap(kept, s.file)
 	if !one {
 		return nil, nil
 	}
+
 	for _, shard := range s.shards {
 		if s.searches++; s.searches > mostSearches {
 			return nil, nil
@@ -140,12 +153,15 @@ func (s *segmentSearch) complete(ctx context.Context, kept []sqlrepo.Segment) ([
 		if err != nil {
 			return nil, err
 		}
+
 		missing.Shard = shard.ID
 		need := unixfs.Chunks(missing.Length)
 		for missing.Chunk = 0; missing.Chunk+need <= int64(len(taken)); missing.Chunk++ {
+			// Taken chunks belong to other files or to kept segments.
 			if slices.Contains(taken[missing.Chunk:missing.Chunk+need], true) {
 				continue
 			}
+
 			segments := slices.Insert(slices.Clone(kept), place, missing)
 			proven, err := s.proves(ctx, segments)
 			if err != nil {
@@ -159,26 +175,29 @@ func (s *segmentSearch) complete(ctx context.Context, kept []sqlrepo.Segment) ([
 	return nil, nil
 }
 
-// gap is the segment that is missing, and its place among the others, if just one is.
+// gap returns the missing segment and its place among the others. The result one is false unless exactly one is
+// missing.
 func gap(kept []sqlrepo.Segment, file sqlrepo.Linkable) (missing sqlrepo.Segment, place int, one bool) {
 	reached, gaps := int64(0), 0
 	add := func(i int, to int64) {
 		gaps++
 		missing, place = sqlrepo.Segment{Entry: file.ID, Offset: reached, Length: to - reached}, i
 	}
+
 	for i, segment := range kept {
 		if segment.Offset > reached {
 			add(i, segment.Offset)
 		}
 		reached = segment.Offset + segment.Length
 	}
+
 	if reached < file.Size || len(kept) == 0 {
 		add(len(kept), file.Size)
 	}
 	return missing, place, gaps == 1
 }
 
-// taken tells which chunks of a shard are those of other files, or of the segments that are kept.
+// taken returns, for each chunk of a shard, whether it belongs to another file or to a kept segment.
 func (s *segmentSearch) taken(ctx context.Context, shard sqlrepo.Shard, kept []sqlrepo.Segment) ([]bool, error) {
 	taken := make([]bool, min(max(0, shard.Chunks), mostChunks))
 	take := func(segment sqlrepo.Segment) {
@@ -186,6 +205,7 @@ func (s *segmentSearch) taken(ctx context.Context, shard sqlrepo.Shard, kept []s
 			taken[i] = true
 		}
 	}
+
 	for segment, err := range s.Repo.ShardSegments(ctx, shard.ID) {
 		if err != nil {
 			return nil, err
@@ -194,6 +214,8 @@ func (s *segmentSearch) taken(ctx context.Context, shard sqlrepo.Shard, kept []s
 			take(segment.Segment)
 		}
 	}
+
+	// The file's own segments count only as far as they are kept.
 	for _, segment := range kept {
 		if segment.Shard == shard.ID {
 			take(segment)
@@ -202,7 +224,7 @@ func (s *segmentSearch) taken(ctx context.Context, shard sqlrepo.Shard, kept []s
 	return taken, nil
 }
 
-// proves tells whether the file has its root with these segments.
+// proves reports whether the file has its recorded root with these segments.
 func (s *segmentSearch) proves(ctx context.Context, segments []sqlrepo.Segment) (bool, error) {
 	file := s.profile.NewFile(s.file.Size, func(unixfs.Block) error { return nil })
 	for i := range segments {

@@ -20,8 +20,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestContentThatCanNotBeHadAgain is listed, and the older upload that has lost it becomes incomplete. The newest one
-// is completed, and the older one stays as it is.
+// TestContentThatCanNotBeHadAgain: lost content is listed, and the older upload that has lost it becomes incomplete.
+// The newest one is completed, and the older one stays as it is.
 func TestContentThatCanNotBeHadAgain(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -32,6 +32,7 @@ func TestContentThatCanNotBeHadAgain(t *testing.T) {
 		f.run()
 		want := f.roots()
 		must(t, os.Remove(f.file(f.shardOf(0, sqlrepo.DataShard))))
+
 		did := f.repair()
 		f.finish()
 		f.sound(strings.Join(did, "; "))
@@ -39,11 +40,13 @@ func TestContentThatCanNotBeHadAgain(t *testing.T) {
 		if got[0] != "" || got[1] != "" || got[2] != want[2] || len(got) != 3 {
 			t.Errorf("roots %q, were %q, after %q", got, want, did)
 		}
+
 		for i, left := range [][]string{{"old/large", "old/twice"}, {"new/mixed", "old/large", "old/twice"}, nil} {
 			if got := f.leftOut(f.uploads[i].ID); !slices.Equal(got, left) {
 				t.Errorf("upload %d: left out are %q, want %q", i+1, got, left)
 			}
 		}
+
 		f.write("new/later", 10, 10)
 		f.run()
 		f.sound("after another upload")
@@ -53,7 +56,7 @@ func TestContentThatCanNotBeHadAgain(t *testing.T) {
 	})
 }
 
-// leftOut are the paths of the entries that are not in an upload.
+// leftOut returns the paths of the entries that are left out of an upload.
 func (f *fixture) leftOut(upload int64) (paths []string) {
 	f.Helper()
 	for entry, err := range f.repo.LeftOut(f.Context(), upload) {
@@ -63,7 +66,7 @@ func (f *fixture) leftOut(upload int64) (paths []string) {
 	return paths
 }
 
-// TestAnUnfinishedUpload that has lost a shard packs it again.
+// TestAnUnfinishedUpload: an unfinished upload that has lost a shard packs it again.
 func TestAnUnfinishedUpload(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -75,12 +78,14 @@ func TestAnUnfinishedUpload(t *testing.T) {
 		if got := codes(f.problems()); !slices.Contains(got, sqlrepo.FlawTallySealed) {
 			t.Errorf("found %q", got)
 		}
+
 		f.repair()
 		f.sound("after its tally was repaired")
 		must(t, os.Remove(f.file(f.shardOf(2, sqlrepo.DataShard))))
 		if got := codes(f.problems()); !slices.Contains(got, check.CodeShardMissing) {
 			t.Errorf("found %q", got)
 		}
+
 		did := f.repair()
 		f.sound("after " + strings.Join(did, "; "))
 		f.finish()
@@ -106,12 +111,13 @@ func (f *fixture) interrupt(after int) {
 	if _, err := job.Run(ctx); err == nil {
 		f.Fatal("the run was not interrupted")
 	}
+
 	var err error
 	f.uploads, err = f.repo.Uploads(f.Context(), sqlrepo.UploadFilter{})
 	must(f, err)
 }
 
-// watched calls commit before each blob is committed, which happens one after the other.
+// watched calls commit before each blob is committed, one blob after the other.
 type watched struct {
 	store.Store
 	commit func()
@@ -132,7 +138,7 @@ func (b *watchedBlob) Commit(ctx context.Context, name string) (string, error) {
 	return b.Blob.Commit(ctx, name)
 }
 
-// TestWorkUnderWayIsNoProblem checks all the time while an upload is prepared, and whenever a shard is about to be
+// TestWorkUnderWayIsNoProblem checks continuously while an upload is prepared, and each time before a shard is
 // recorded.
 func TestWorkUnderWayIsNoProblem(t *testing.T) {
 	t.Parallel()
@@ -142,6 +148,7 @@ func TestWorkUnderWayIsNoProblem(t *testing.T) {
 		must(t, os.Remove(filepath.Join(f.root, "old", "3")))
 		checker, err := checktest.Checker(t, f.repo, f.dir)
 		must(t, err)
+
 		var checks atomic.Int64
 		underWay := func() {
 			checks.Add(1)
@@ -149,16 +156,19 @@ func TestWorkUnderWayIsNoProblem(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
+
 			for _, problem := range problems {
 				if !problem.Note {
 					t.Errorf("during the run: %s", problem)
 				}
 			}
 		}
+
 		f.job.Store = &watched{Store: f.job.Store, commit: underWay}
 		stop, stopped := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(stopped)
+
 			for {
 				select {
 				case <-stop:
@@ -168,6 +178,7 @@ func TestWorkUnderWayIsNoProblem(t *testing.T) {
 				}
 			}
 		}()
+
 		f.run()
 		close(stop)
 		<-stopped
@@ -177,7 +188,8 @@ func TestWorkUnderWayIsNoProblem(t *testing.T) {
 	})
 }
 
-// TestAShardThatOthersShare is packed again by whoever is the first to need it. The others get its blocks back by that.
+// TestAShardThatOthersShare: the first upload that needs a lost shard packs it again. The others get its blocks back
+// from that.
 func TestAShardThatOthersShare(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -187,6 +199,7 @@ func TestAShardThatOthersShare(t *testing.T) {
 		second.root = t.TempDir()
 		second.write("copy", 1, 1<<20+5)
 		second.write("own", 14, 1000)
+
 		var err error
 		second.job.Source, err = f.repo.AddSource(t.Context(), sqlrepo.Source{Space: f.job.Space.ID, Name: "second",
 			Path: []byte(second.root), SourceOptions: f.job.Source.SourceOptions})
@@ -195,6 +208,7 @@ func TestAShardThatOthersShare(t *testing.T) {
 		f.sound("at first")
 		want := f.roots()
 		must(t, os.Remove(f.file(f.shardOf(0, sqlrepo.DataShard))))
+
 		did := f.repair()
 		second.finish()
 		f.job = first
@@ -206,7 +220,7 @@ func TestAShardThatOthersShare(t *testing.T) {
 	})
 }
 
-// TestRepairNeedsThatNobodyWorks and says who does.
+// TestRepairNeedsThatNobodyWorks: a repair is refused while a process is at work, and names it.
 func TestRepairNeedsThatNobodyWorks(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -217,11 +231,13 @@ func TestRepairNeedsThatNobodyWorks(t *testing.T) {
 			t.Errorf("with a worker: %v", err)
 		}
 		must(t, use.Release())
+
 		f.write("new/more", 13, 10)
 		opened, err := f.repo.OpenUpload(t.Context(), f.job.Source.ID, f.job.Fresh)
 		must(t, err)
 		stage, err := f.repo.ClaimStage(t.Context(), sqlrepo.Claim{Worker: "somebody", Term: time.Minute}, opened.Upload.ID)
 		must(t, err)
+
 		_, _, err = check.Lock(t.Context(), f.repo)
 		if !errors.Is(err, sqlrepo.ErrAtWork) || !strings.Contains(err.Error(), "somebody") {
 			t.Errorf("with a lease: %v", err)
@@ -233,7 +249,7 @@ func TestRepairNeedsThatNobodyWorks(t *testing.T) {
 	})
 }
 
-// TestOneUpload finds the problems of one upload alone.
+// TestOneUpload finds only the problems of one upload.
 func TestOneUpload(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -243,6 +259,7 @@ func TestOneUpload(t *testing.T) {
 		for upload, want := range map[int64][]string{1: nil, 2: {sqlrepo.FlawUploadCounts, check.CodeShardMissing}} {
 			checker, err := checktest.Checker(t, f.repo, f.dir)
 			must(t, err)
+
 			checker.Upload = &upload
 			problems, err := checktest.Find(t.Context(), checker)
 			must(t, err)
@@ -253,7 +270,7 @@ func TestOneUpload(t *testing.T) {
 	})
 }
 
-// TestTheWrongStore makes nobody think that shards are lost.
+// TestTheWrongStore: with the wrong store, no shard counts as lost.
 func TestTheWrongStore(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -265,10 +282,12 @@ func TestTheWrongStore(t *testing.T) {
 				_, err := other.Identify(t.Context())
 				must(t, err)
 			}
+
 			repairer := f.repairer(func(change string) error {
 				t.Errorf("repaired: %s", change)
 				return nil
 			})
+
 			repairer.Store = other
 			if err := repairer.Run(t.Context()); !errors.Is(err, check.ErrStoreUnknown) {
 				t.Errorf("%v", err)
@@ -278,7 +297,7 @@ func TestTheWrongStore(t *testing.T) {
 	})
 }
 
-// TestWhatReportReturns ends the check.
+// TestWhatReportReturns: an error of the report function ends the check.
 func TestWhatReportReturns(t *testing.T) {
 	t.Parallel()
 	db := enginetest.Engines()[0].Open(t)
@@ -291,6 +310,7 @@ func TestWhatReportReturns(t *testing.T) {
 		f.execute(damage)
 		checker, err := checktest.Checker(t, f.repo, f.dir)
 		must(t, err)
+
 		_, err = checker.Run(t.Context(), func(check.Problem) error { return failure })
 		if !errors.Is(err, failure) {
 			t.Errorf("%s: %v", damage, err)

@@ -17,13 +17,13 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// salvage writes the blocks of a shard that are good in its damaged file to a new one, and makes that the shard's.
-// Nobody else may have them: the source may have changed since. It returns how many there are; the shard is as it was
-// if there are none.
+// salvage writes the good blocks of a damaged shard file to a new file, and makes that the shard's file. No other
+// file may have these blocks, and the source may have changed since. It returns the number of good blocks. If there
+// are none, the shard stays as it is.
 func (m *mending) salvage(ctx context.Context, row sqlrepo.Shard) (saved int, err error) {
 	var names []string
 	for _, name := range filesOf(row) {
-		for _, name := range []string{name, store.Aside(name)} { // where an interrupted repair may have put it
+		for _, name := range []string{name, store.Aside(name)} { // an interrupted repair may have set it aside
 			has, err := m.has(ctx, name)
 			if err != nil {
 				return 0, err
@@ -41,13 +41,15 @@ func (m *mending) salvage(ctx context.Context, row sqlrepo.Shard) (saved int, er
 	if err != nil {
 		return 0, err
 	}
+
 	owner := leftovers.Owner(space, row.Upload, row.Token)
 	builder, err := shard.NewBuilder(ctx, m.Store, owner, shard.WithPiece(row.Piece != nil))
 	if err != nil {
 		return 0, err
 	}
+
 	for _, name := range names {
-		err := m.bySections(ctx, name, builder) // what comes before the damage, then the rest: in the old order
+		err := m.bySections(ctx, name, builder) // up to the damage first, to keep the old order
 		if err == nil {
 			err = m.byNodes(ctx, row, name, builder)
 		}
@@ -55,6 +57,8 @@ func (m *mending) salvage(ctx context.Context, row sqlrepo.Shard) (saved int, er
 			return 0, errors.Join(err, builder.Abort())
 		}
 	}
+
+	// The draft has no name yet. Without any block it is dropped.
 	draft, err := builder.Finish(ctx)
 	if err != nil || draft.Empty() {
 		return 0, err
@@ -63,12 +67,13 @@ func (m *mending) salvage(ctx context.Context, row sqlrepo.Shard) (saved int, er
 	return len(draft.Nodes()), m.adopt(ctx, row, draft)
 }
 
-// byNodes adds the blocks that lie in a file where the rows say.
+// byNodes adds the blocks of a file that lie where the rows say.
 func (m *mending) byNodes(ctx context.Context, row sqlrepo.Shard, name string, to *shard.Builder) error {
 	size, err := m.Store.Size(ctx, name)
 	if err != nil {
 		return err
 	}
+
 	file, err := m.Store.OpenAt(ctx, name)
 	if err != nil {
 		return err
@@ -83,7 +88,9 @@ func (m *mending) byNodes(ctx context.Context, row sqlrepo.Shard, name string, t
 			}
 			return err
 		}
+
 		position, length := int64(node.Position), int64(node.Length)
+		// A damaged row may point anywhere.
 		if position < 0 || length < 0 || length > car.MaxDataSize || position+length > size {
 			continue
 		}
@@ -101,7 +108,7 @@ func (m *mending) byNodes(ctx context.Context, row sqlrepo.Shard, name string, t
 	return nil
 }
 
-// bySections adds the blocks that a file itself tells of, up to the first one that is damaged.
+// bySections adds the blocks that the file itself lists, up to the first damaged one.
 func (m *mending) bySections(ctx context.Context, name string, to *shard.Builder) error {
 	file, err := m.Store.Open(ctx, name)
 	if err != nil {
@@ -114,8 +121,9 @@ func (m *mending) bySections(ctx context.Context, name string, to *shard.Builder
 	for reader := car.NewReader(source); ; {
 		section, err := reader.Next()
 		if err != nil {
-			return cmp.Or(source.failed, ctx.Err()) // what is no section ends it, and is no error
+			return cmp.Or(source.failed, ctx.Err()) // bytes that are no section end the search without an error
 		}
+
 		digest := [sha256.Size]byte(section.CID.Hash()[2:])
 		if err := to.Add(uint8(section.CID.Type()), digest, section.Data); err != nil { //nolint:gosec // a short codec
 			return err
@@ -123,8 +131,8 @@ func (m *mending) bySections(ctx context.Context, name string, to *shard.Builder
 	}
 }
 
-// adopt makes a draft the file of a shard, whose own is set aside. The draft can have the name of the latter, if that
-// is damaged between its blocks alone: then it takes its place.
+// adopt makes a draft the file of a shard. The damaged file is set aside. If the damage lies only between the
+// blocks, the draft has the same name as the damaged file: then it takes its place.
 func (m *mending) adopt(ctx context.Context, row sqlrepo.Shard, draft *shard.Draft) error {
 	damaged := row
 	draft.Describe(&row)
@@ -132,6 +140,8 @@ func (m *mending) adopt(ctx context.Context, row sqlrepo.Shard, draft *shard.Dra
 	if draft.Nodes()[0].Codec == cid.DagProtobuf {
 		row.Kind = sqlrepo.DAGShard
 	}
+
+	// Two files can't have one name.
 	if string(row.Digest) == string(damaged.Digest) {
 		if err := m.makeWay(ctx, damaged); err != nil {
 			return err
@@ -140,6 +150,7 @@ func (m *mending) adopt(ctx context.Context, row sqlrepo.Shard, draft *shard.Dra
 	if err := draft.Stage(ctx, nil); err != nil {
 		return err
 	}
+
 	var err error
 	if row.Location, err = draft.Commit(ctx); err != nil {
 		return err
@@ -147,6 +158,7 @@ func (m *mending) adopt(ctx context.Context, row sqlrepo.Shard, draft *shard.Dra
 	if err := m.Repo.ShrinkShard(ctx, row, draft.Nodes()); err != nil {
 		return err
 	}
+
 	if row.Index != 0 {
 		if _, err := m.forgetIndex(ctx, row.Index); err != nil {
 			return err
@@ -162,6 +174,7 @@ func (m *mending) makeWay(ctx context.Context, row sqlrepo.Shard) error {
 	if err != nil {
 		return err
 	}
+
 	blob, err := m.Store.Trash(ctx, bin.Owner, name)
 	if err != nil || blob == (store.Trashed{}) {
 		return err

@@ -13,7 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// changeAll gives all files of the first upload other content, so that nobody but its shards has the old one.
+// changeAll changes the content of all files of the first upload. Only its shards have the old content afterwards.
 func (f *fixture) changeAll() {
 	f.Helper()
 	f.write("old/large", 9, 1<<20+5)
@@ -35,7 +35,7 @@ func flipAt(path string, offset int64) error {
 	return os.WriteFile(path, content, 0o600)
 }
 
-// largestNode is where the largest block of a shard lies.
+// largestNode returns the position of the largest block of a shard.
 func (f *fixture) largestNode(shard int64) (largest sqlrepo.Node) {
 	f.Helper()
 	for node, err := range f.repo.Nodes(f.Context(), shard) {
@@ -47,7 +47,7 @@ func (f *fixture) largestNode(shard int64) (largest sqlrepo.Node) {
 	return largest
 }
 
-// TestOneBadBlockTakesNoOther with it: what else a damaged file holds stays, although no source has it any more.
+// TestOneBadBlockTakesNoOther: the good blocks of a damaged file are kept, although no source has them.
 func TestOneBadBlockTakesNoOther(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -67,6 +67,7 @@ func TestOneBadBlockTakesNoOther(t *testing.T) {
 		if after.Nodes != before.Nodes-1 {
 			t.Errorf("%d blocks of %d are left, after %q", after.Nodes, before.Nodes, did)
 		}
+
 		if got := f.roots(); got[0] != "" || got[2] != want[2] {
 			t.Errorf("roots %q, were %q", got, want)
 		}
@@ -76,8 +77,8 @@ func TestOneBadBlockTakesNoOther(t *testing.T) {
 	})
 }
 
-// TestAllThatIsGoodIsKept of a file that is damaged where no block is, and of one that an interrupted repair has set
-// aside.
+// TestAllThatIsGoodIsKept: all blocks are kept of a file that is only damaged between blocks, and of one that an
+// interrupted repair has set aside.
 func TestAllThatIsGoodIsKept(t *testing.T) {
 	t.Parallel()
 	for name, harm := range map[string]func(f *fixture, path string, block sqlrepo.Node) error{
@@ -89,6 +90,7 @@ func TestAllThatIsGoodIsKept(t *testing.T) {
 			if err == nil {
 				err = os.WriteFile(path+".damaged", append(content, "more"...), 0o600)
 			}
+
 			if err == nil {
 				err = os.Truncate(path, 100)
 			}

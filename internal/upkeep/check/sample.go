@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 )
 
-// sample chooses, one after the other, as many of a known number of things as a percentage of them is, each set of that
-// size as likely as any other.
+// sample chooses a percentage of a known number of things, one after the other. All sets of the chosen size are
+// equally likely.
 type sample struct {
 	all          bool
 	wanted, left int64
@@ -16,7 +16,7 @@ func newSample(of int64, percent float64) *sample {
 	return &sample{all: percent >= 100, wanted: int64(math.Ceil(float64(of) * percent / 100)), left: of}
 }
 
-// take tells whether the next one is chosen.
+// take reports whether the next thing is chosen.
 func (s *sample) take() bool {
 	chosen := s.all || s.wanted > 0 && s.left > 0 && rand.Int64N(s.left) < s.wanted
 	s.left--

@@ -18,6 +18,7 @@ func TestSamplesHaveTheirSize(t *testing.T) {
 				taken++
 			}
 		}
+
 		least := float64(of) * percent / 100
 		if taken < least || taken >= least+1 {
 			rt.Errorf("%g of %d are %g%%", taken, of, percent)
@@ -37,6 +38,7 @@ func TestEachIsAsLikely(t *testing.T) {
 			}
 		}
 	}
+
 	for i, n := range times {
 		if n < 2000 || n > 3000 {
 			t.Errorf("number %d was taken %d times in 10000", i, n)

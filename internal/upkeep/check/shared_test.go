@@ -19,7 +19,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Of the first upload: a small file whose content the second one shares, a large one, a data shard and a DAG shard.
+// The first upload: a small file whose content the second one shares, a large one, a data shard and a DAG shard.
 const (
 	firstSmall = "(SELECT MIN(entry) FROM segments WHERE length < 1000 AND length > 0 AND shard IN " + ofFirst + ")"
 	firstLarge = "(SELECT MIN(entry) FROM segments WHERE length > 1000000 AND shard IN " + ofFirst + ")"
@@ -36,6 +36,7 @@ func sharedDamages() []damage {
 			" AND position = (SELECT MIN(position) FROM nodes WHERE shard = " + shard + ")"
 	}
 	other := []byte("another suffix of 24 bytes")[:24]
+
 	return []damage{
 		sql("origin-root", "DELETE FROM roots WHERE entry = "+firstSmall),
 		sql("origin-root", "DELETE FROM roots WHERE entry IN (SELECT id FROM entries WHERE upload = 1 AND kind = 1)"),
@@ -65,11 +66,13 @@ func (f *fixture) remove(upload int64) {
 	must(f, err)
 	files, err := checktest.Checker(f, f.repo, f.dir)
 	must(f, err)
+
 	collector := &gc.Collector{
 		Repo: f.repo, TempDir: f.TempDir(), Log: slog.New(slog.DiscardHandler),
 		Locate: func(context.Context, sqlrepo.Upload) (store.Store, error) { return files.Store, nil },
 	}
 	must(f, collector.Mark(f.Context(), row))
+
 	_, err = collector.Collect(f.Context(), f.job.Space.ID)
 	must(f, err)
 	if row, err = f.repo.Upload(f.Context(), upload); err != nil || row.State != sqlrepo.Removed {
@@ -77,7 +80,8 @@ func (f *fixture) remove(upload int64) {
 	}
 }
 
-// TestShardsOfARemovedUpload that others need are looked at like all others, and are packed again.
+// TestShardsOfARemovedUpload: shards of a removed upload that others need are checked like all others, and packed
+// again.
 func TestShardsOfARemovedUpload(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -99,6 +103,7 @@ func TestShardsOfARemovedUpload(t *testing.T) {
 			if found := f.problemsOf(2); !slices.Contains(found, damage.code) {
 				t.Errorf("of upload 2: found %q, want %s", found, damage.code)
 			}
+
 			did := f.repair()
 			f.finish()
 			f.sound("after " + strings.Join(did, "; "))
@@ -119,8 +124,8 @@ func (f *fixture) problemsOf(upload int64) []string {
 	return codes(problems)
 }
 
-// TestTheSourceIsNotWhatItWas when all shards are lost: the first repair says that another one may be needed, and that
-// ends sound, even if nobody completes the newer upload in between at first.
+// TestTheSourceIsNotWhatItWas loses all shards after the source has changed. The first repair says that another one
+// may be needed. That one ends sound, even if the newer upload is not completed in between.
 func TestTheSourceIsNotWhatItWas(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -131,6 +136,7 @@ func TestTheSourceIsNotWhatItWas(t *testing.T) {
 			must(t, os.Remove(file))
 		}
 		must(t, os.Remove(filepath.Join(f.root, "old", "3")))
+
 		did := strings.Join(f.repair(), "; ")
 		if !strings.Contains(did, "upload 1: what it has lost may come back") {
 			t.Errorf("did %s", did)
@@ -138,6 +144,7 @@ func TestTheSourceIsNotWhatItWas(t *testing.T) {
 		if again := f.repair(); slices.ContainsFunc(again, func(s string) bool { return strings.Contains(s, "left out") }) {
 			t.Errorf("the second repair: %q", again)
 		}
+
 		f.finish()
 		did = strings.Join(f.repair(), "; ")
 		f.sound("after " + did)

@@ -22,30 +22,32 @@ import (
 
 const markerName = ".guppy-store"
 
-// StoreChecker checks a store by itself: whether each blob is what its name says, and whether all are there that a
-// repository knows.
+// StoreChecker checks a store on its own: whether each blob matches its name, and whether all blobs that a
+// repository knows are there.
 type StoreChecker struct {
 	Store store.Store
-	// Repo may be nil: then what the store holds is compared with names alone.
+	// Repo may be nil. Blobs are then compared with their names only.
 	Repo *sqlrepo.Repository
 	// ReadData makes the check read all blobs, Workers at a time.
 	ReadData bool
 	Workers  int
 }
 
-// StoreSummary says what was looked at.
+// StoreSummary counts what a check of a store looked at.
 type StoreSummary struct {
 	Problems int64 `json:"problems"`
 	Notes    int64 `json:"notes"`
-	// Blobs and Bytes are those of the store, Expected how many the repository knows, Read how many were read.
+	// Blobs and Bytes count the blobs in the store, Expected the blobs that the repository knows, and Read those
+	// that were read.
 	Blobs    int64 `json:"blobs"`
 	Bytes    int64 `json:"bytes"`
 	Expected int64 `json:"expected"`
 	Read     int64 `json:"read"`
 }
 
-// Run gives each problem to report as soon as it is found, from one goroutine at a time. Work under way is none. An
-// error means that something could not be checked; it is store.ErrNotKept for a store that keeps nothing.
+// Run calls report with each problem as soon as it is found, from one goroutine at a time. Work under way is not a
+// problem. An error means that something could not be checked. It is store.ErrNotKept for a store that keeps
+// nothing.
 func (c *StoreChecker) Run(ctx context.Context, report func(Problem) error) (StoreSummary, error) {
 	r := &storeRun{StoreChecker: c, report: report, expected: byDigest[expectedBlob]{}}
 	marker, err := r.marker(ctx)
@@ -70,7 +72,7 @@ type storeRun struct {
 	mu     sync.Mutex
 	sum    StoreSummary
 	report func(Problem) error
-	// expected are the blobs that rows name, uploads those that have them.
+	// expected holds the blobs that rows name, and uploads the uploads that have them.
 	expected byDigest[expectedBlob]
 	uploads  []int64
 }
@@ -80,7 +82,7 @@ type expectedBlob struct {
 	seen bool
 }
 
-// tell reports a problem, with what can be done about it: a store is not repaired by its check.
+// tell reports a problem, with advice instead of a repair: the check of a store repairs nothing.
 func (r *storeRun) tell(p Problem) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -93,7 +95,7 @@ func (r *storeRun) tell(p Problem) error {
 	return r.report(p)
 }
 
-// marker returns the store's identity, "" if it has lost it.
+// marker returns the store's identity, or "" if the store has lost it.
 func (r *storeRun) marker(ctx context.Context) (string, error) {
 	marker, err := r.Store.Marker(ctx)
 	switch {
@@ -107,7 +109,7 @@ func (r *storeRun) marker(ctx context.Context) (string, error) {
 	return marker, err
 }
 
-// blobRow is what the repository knows of a blob.
+// blobRow is what the repository knows about a blob.
 type blobRow struct {
 	upload, shard int64
 	digest        []byte
@@ -121,7 +123,8 @@ func (r blobRow) name() string {
 	return shard.Name([32]byte(r.digest))
 }
 
-// rows yields what the repository has in the store: the packed shards and the indexes of its uploads.
+// rows yields the blobs that the repository has in the store: the packed shards and the stored indexes of its
+// uploads.
 func (r *storeRun) rows(ctx context.Context) iter.Seq2[blobRow, error] {
 	return func(yield func(blobRow, error) bool) {
 		for _, upload := range r.uploads {
@@ -142,7 +145,7 @@ func (r *storeRun) rows(ctx context.Context) iter.Seq2[blobRow, error] {
 	}
 }
 
-// expect gathers what has to be there.
+// expect gathers the blobs that must be in the store.
 func (r *storeRun) expect(ctx context.Context, marker string) error {
 	if r.Repo == nil {
 		return nil
@@ -151,11 +154,14 @@ func (r *storeRun) expect(ctx context.Context, marker string) error {
 	if err != nil {
 		return err
 	}
+
 	for _, key := range keys {
 		upload, err := r.Repo.Upload(ctx, key)
 		if err != nil {
 			return err
 		}
+
+		// A store without an identity may be that of any upload.
 		if upload.Store == marker || marker == "" && upload.Store != store.NoneIdentity {
 			r.uploads = append(r.uploads, key)
 		}
@@ -171,7 +177,7 @@ func (r *storeRun) expect(ctx context.Context, marker string) error {
 	return nil
 }
 
-// listed looks at what is there.
+// listed checks the blobs that are in the store.
 func (r *storeRun) listed(ctx context.Context) error {
 	reading, ctx := errgroup.WithContext(ctx)
 	reading.SetLimit(max(1, r.Workers))
@@ -180,7 +186,7 @@ func (r *storeRun) listed(ctx context.Context) error {
 			err = r.blob(ctx, blob, reading)
 		}
 		if err != nil {
-			return cmp.Or(reading.Wait(), err) // what failed to be read ends the listing
+			return cmp.Or(reading.Wait(), err) // a failed read ends the listing
 		}
 	}
 	return reading.Wait()
@@ -193,6 +199,7 @@ func (r *storeRun) blob(ctx context.Context, blob store.Committed, reading *errg
 				Detail: "a repair has set it aside: its bytes are damaged"})
 		}
 	}
+
 	digest, ok := trash.ParseName(blob.Name)
 	if !ok {
 		return r.tell(Problem{Code: CodeStoreForeign, File: blob.Name, Note: true,
@@ -214,6 +221,7 @@ func (r *storeRun) compare(ctx context.Context, blob store.Committed, digest [32
 	if known {
 		r.expected.set(digest[:], expectedBlob{size: expected.size, seen: true})
 	}
+
 	switch {
 	case known && expected.size != blob.Size:
 		return r.tell(Problem{Code: CodeBlobLength, File: blob.Name,
@@ -222,6 +230,7 @@ func (r *storeRun) compare(ctx context.Context, blob store.Committed, digest [32
 		return nil
 	}
 
+	// The blob may have been stored since the rows were read.
 	named, err := r.isNamed(ctx, blob.Name, digest)
 	if err != nil || named {
 		return err
@@ -230,7 +239,7 @@ func (r *storeRun) compare(ctx context.Context, blob store.Committed, digest [32
 		Detail: "no row of this repository names it: it is another's, or was left behind"})
 }
 
-// isNamed asks for what was stored since.
+// isNamed reports whether a row names the blob by now. Shards may have been stored since the rows were read.
 func (r *storeRun) isNamed(ctx context.Context, name string, digest [32]byte) (bool, error) {
 	ask := r.Repo.Unnamed
 	if _, isIndex := blobindex.ParseName(name); isIndex {
@@ -240,7 +249,7 @@ func (r *storeRun) isNamed(ctx context.Context, name string, digest [32]byte) (b
 	return len(unnamed) == 0, err
 }
 
-// read compares a blob with its name. One that was removed meanwhile is no problem.
+// read compares a blob with its name. A blob that was removed meanwhile is not a problem.
 func (r *storeRun) read(ctx context.Context, name string, digest [32]byte) error {
 	got, err := mirror.Digest(ctx, r.Store, name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -259,7 +268,8 @@ func (r *storeRun) read(ctx context.Context, name string, digest [32]byte) error
 	return r.tell(Problem{Code: CodeBlobDamaged, File: name, Detail: "its bytes are not what its name says"})
 }
 
-// missing looks for what rows name and the list did not have. What was removed meanwhile is no problem.
+// missing looks for blobs that rows name and the listing did not have. A blob that was removed meanwhile is not a
+// problem.
 func (r *storeRun) missing(ctx context.Context) error {
 	if r.sawAll() {
 		return nil
@@ -268,6 +278,7 @@ func (r *storeRun) missing(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+
 		expected, _ := r.expected.get(row.digest)
 		if expected.seen || len(row.digest) != len(sqlrepo.Digest{}) {
 			continue
@@ -279,7 +290,7 @@ func (r *storeRun) missing(ctx context.Context) error {
 	return nil
 }
 
-// sawAll reports whether the list had all that was expected.
+// sawAll reports whether the listing had all expected blobs.
 func (r *storeRun) sawAll() bool {
 	for _, expected := range r.expected {
 		if !expected.seen {
@@ -303,7 +314,8 @@ func (r *storeRun) lookFor(ctx context.Context, row blobRow) error {
 		Detail: "it is not in the store"})
 }
 
-// unfinished looks for what was begun and never committed. Without a repository nobody can tell what is under way.
+// unfinished looks for blobs that were begun and never committed. Without a repository, they can't be told from work
+// under way.
 func (r *storeRun) unfinished(ctx context.Context) (err error) {
 	var left []store.Unfinished
 	detail := "an interrupted worker left it"

@@ -10,8 +10,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestTwoDamages does two things at once, again and again. What comes of it is sound after a repair, a run, and at most
-// one more of each.
+// TestTwoDamages does two damages at once, repeatedly. The result is sound after a repair, a run, and at most one
+// more of each.
 func TestTwoDamages(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {

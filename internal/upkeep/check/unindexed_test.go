@@ -9,8 +9,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestOnlyUploadsThatHadIndexesMissThem: an upload is in order that is from before there were indexes, whether some of
-// its shards are in one by now or not, and so is a shard that none has room for.
+// TestOnlyUploadsThatHadIndexesMissThem: an upload from before there were indexes is sound, whether or not some of
+// its shards are in an index by now. A shard that fits into no index is sound as well.
 func TestOnlyUploadsThatHadIndexesMissThem(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
@@ -26,10 +26,12 @@ func TestOnlyUploadsThatHadIndexesMissThem(t *testing.T) {
 					}
 				}
 			}
+
 			if len(told) != number {
 				t.Errorf("%s: %d times %s", when, len(told), code)
 			}
 		}
+
 		f.execute("UPDATE shards SET blob_index = NULL")
 		f.execute("DELETE FROM indexes")
 		tell("all indexes are gone", sqlrepo.FlawShardUnindexed, false, 2)
@@ -37,6 +39,7 @@ func TestOnlyUploadsThatHadIndexesMissThem(t *testing.T) {
 		tell("all uploads are from before", sqlrepo.FlawUploadUnindexed, true, 2)
 		f.repair()
 		f.sound("covered")
+
 		f.execute("UPDATE shards SET blob_index = NULL WHERE id = " + dataShard)
 		f.execute("UPDATE indexes SET shards = shards - 1, slices = slices - 1 - (SELECT nodes FROM shards WHERE id = " +
 			dataShard + ") WHERE shards > 1")

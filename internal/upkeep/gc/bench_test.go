@@ -17,8 +17,8 @@ import (
 
 var benchNodes = flag.Int("gc.nodes", 1_000_000, "how many nodes the removed upload of the benchmark has")
 
-// BenchmarkRemovalBesideAWriter removes an upload of many nodes and entries while somebody else commits something small
-// all the time, over connections of its own. It tells how long that had to wait at most, with the removal and without.
+// BenchmarkRemovalBesideAWriter removes an upload of many nodes and entries while a writer commits small changes all
+// the time, over connections of its own. It reports the longest wait of the writer, with the removal and without.
 func BenchmarkRemovalBesideAWriter(b *testing.B) {
 	for _, engine := range enginetest.Engines() {
 		b.Run(engine.Name, func(b *testing.B) {
@@ -29,6 +29,7 @@ func BenchmarkRemovalBesideAWriter(b *testing.B) {
 				upload := f.fill(0, *benchNodes)
 				writer := newWriter(b, enginetest.MustOpen(b, settings), f.jobs[1].Source.ID)
 				must(b, f.repo.RemoveUpload(b.Context(), upload))
+
 				alone := writer.during(func() error { return pass(b.Context(), 5*time.Second) })
 				b.StartTimer()
 				rows := int64(0)
@@ -37,6 +38,7 @@ func BenchmarkRemovalBesideAWriter(b *testing.B) {
 					rows = sum.Rows
 					return err
 				})
+
 				b.StopTimer()
 				b.ReportMetric(float64(rows), "rows")
 				b.ReportMetric(alone.longest.Seconds()*1000, "ms-longest-wait-alone")
@@ -67,6 +69,7 @@ func (f *fixture) fill(job, nodes int) (upload int64) {
 	claim := sqlrepo.Claim{Worker: "filler", Term: time.Hour}
 	stage, err := f.repo.ClaimStage(ctx, claim, opened.Upload.ID)
 	must(f.tb, err)
+
 	entries := f.addEntries(stage, nodes/10)
 	var plan []sqlrepo.PlannedShard
 	for ordinal := range nodes / perShard {
@@ -77,11 +80,13 @@ func (f *fixture) fill(job, nodes int) (upload int64) {
 		plan = append(plan, planned)
 	}
 	must(f.tb, f.repo.SavePlan(ctx, stage, plan))
+
 	_, err = conformance.Reach(ctx, f.repo, claim, stage, sqlrepo.Packing)
 	must(f.tb, err)
 	for revision := range int64(len(plan)) {
 		claimed, err := f.repo.ClaimShard(ctx, claim, opened.Upload.ID, math.MaxInt64)
 		must(f.tb, err)
+
 		packed := sqlrepo.PackedShard{Shard: claimed, Nodes: make([]sqlrepo.Node, perShard)}
 		packed.Shard.State, packed.Shard.Digest = sqlrepo.ShardPacked, make([]byte, 32)
 		_, _ = random.Read(packed.Shard.Digest)
@@ -89,6 +94,7 @@ func (f *fixture) fill(job, nodes int) (upload int64) {
 			packed.Nodes[i] = sqlrepo.Node{Position: int32(i), Length: 1, Codec: 0x55}
 			_, _ = random.Read(packed.Nodes[i].Digest[:])
 		}
+
 		_, err = f.repo.SealShard(ctx, packed, sqlrepo.Seal{Space: f.space.ID, Revision: revision})
 		must(f.tb, err)
 	}
@@ -105,6 +111,7 @@ func (f *fixture) addEntries(stage sqlrepo.Stage, n int) (ids []int64) {
 			batch.Added[i] = sqlrepo.Entry{Path: path, Fingerprint: sqlrepo.Fingerprint{Kind: sqlrepo.File, Size: 10}}
 		}
 		must(f.tb, f.repo.SaveScan(context.Background(), stage, batch))
+
 		for _, entry := range batch.Added {
 			ids = append(ids, entry.ID)
 		}
@@ -112,7 +119,7 @@ func (f *fixture) addEntries(stage sqlrepo.Stage, n int) (ids []int64) {
 	return ids
 }
 
-// writer commits something small again and again.
+// writer commits small changes continuously.
 type writer struct {
 	tb     testing.TB
 	repo   *sqlrepo.Repository

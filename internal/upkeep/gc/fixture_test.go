@@ -51,6 +51,7 @@ func newFixture(tb testing.TB, db *dialect.DB, sources int) *fixture {
 	ctx := context.Background()
 	space, err := f.repo.AddSpace(ctx, sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: 4 << 20})
 	must(tb, err)
+
 	f.space = space
 	f.store, err = store.OpenDirectory(f.dir)
 	must(tb, err)
@@ -60,6 +61,7 @@ func newFixture(tb testing.TB, db *dialect.DB, sources int) *fixture {
 			Space: space.ID, Name: fmt.Sprint(i), Path: []byte(tb.TempDir()), SourceOptions: options,
 		})
 		must(tb, err)
+
 		f.jobs = append(f.jobs, &pipeline.Job{
 			Repo: f.repo, Store: f.store, FS: source.Local(), Space: space, Source: src,
 			Fresh:   sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: space.ShardSize, SourceOptions: options},
@@ -107,7 +109,7 @@ func (f *fixture) collector() *gc.Collector {
 	}
 }
 
-// rm removes an upload, and demands that it does what was planned.
+// rm removes an upload, and fails the test unless the removal matches its plan.
 func (f *fixture) rm(upload int64) gc.Summary {
 	f.tb.Helper()
 	ctx := context.Background()
@@ -115,11 +117,13 @@ func (f *fixture) rm(upload int64) gc.Summary {
 	must(f.tb, err)
 	others, err := f.repo.RemovedUploads(ctx, f.space.ID)
 	must(f.tb, err)
+
 	plan, err := f.collector().Plan(ctx, f.space.ID, append(others, row))
 	must(f.tb, err)
 	must(f.tb, f.repo.RemoveUpload(ctx, upload))
 	sum, err := f.collector().Collect(ctx, f.space.ID)
 	must(f.tb, err)
+
 	done := sum
 	done.Rows, done.Uploads = 0, 0
 	if done != plan {
@@ -128,12 +132,13 @@ func (f *fixture) rm(upload int64) gc.Summary {
 	return sum
 }
 
-// sound demands that every remaining upload is whole, and that the store has the shards and nothing else.
+// sound fails the test unless every remaining upload is whole, and the store has its shards and nothing else.
 func (f *fixture) sound() {
 	f.tb.Helper()
 	ctx, walker := context.Background(), reach.Walker{Repo: f.repo, TempDir: f.tb.TempDir()}
 	view, err := f.repo.ViewSpace(ctx, f.space.ID)
 	must(f.tb, err)
+
 	for _, upload := range view.Uploads {
 		root, err := walker.Walk(ctx, upload, func(batch []reach.Block) error { return f.holds(upload, batch) })
 		must(f.tb, err)
@@ -160,7 +165,7 @@ func (f *fixture) holds(upload sqlrepo.Upload, batch []reach.Block) error {
 	return err
 }
 
-// named are the files that the shards of all uploads are.
+// named returns the files of the shards of all uploads.
 func (f *fixture) named() (names []string) {
 	f.tb.Helper()
 	uploads, err := f.repo.Uploads(context.Background(), sqlrepo.UploadFilter{})
@@ -173,6 +178,7 @@ func (f *fixture) named() (names []string) {
 			}
 		}
 	}
+
 	for row, err := range f.repo.Indexes(context.Background(), sqlrepo.IndexFilter{}) {
 		must(f.tb, err)
 		names = append(names, blobindex.Name([32]byte(row.Digest)))
@@ -191,7 +197,7 @@ func (f *fixture) stored() (names []string) {
 	return names
 }
 
-// empty demands that nothing of any upload is left.
+// empty fails the test if anything of any upload is left.
 func (f *fixture) empty() {
 	f.tb.Helper()
 	uploads, err := f.repo.Uploads(context.Background(), sqlrepo.UploadFilter{})
@@ -217,7 +223,7 @@ func (f *fixture) interrupt(job int) {
 	}
 }
 
-// unreadable has one file that can't be opened.
+// unreadable is a source with one file that can't be opened.
 type unreadable struct {
 	source.FS
 	path string

@@ -1,5 +1,5 @@
-// Package gc deletes uploads that were removed: of their rows and shards all that no remaining upload of the space
-// needs, in batches that are small enough to have nobody wait, and so that it can be interrupted anywhere.
+// Package gc deletes removed uploads: all their rows and shards that no remaining upload of the space needs. It
+// works in batches that are small enough not to make others wait, and can be interrupted anywhere.
 package gc
 
 import (
@@ -17,43 +17,45 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Collector deletes what is not needed.
+// Collector deletes the rows and files that are not needed.
 type Collector struct {
 	Repo *sqlrepo.Repository
-	// Locate finds the store that an upload's shards went to.
+	// Locate returns the store that has an upload's shards.
 	Locate func(ctx context.Context, upload sqlrepo.Upload) (store.Store, error)
 	// TempDir is where the entries of very large directories are sorted.
 	TempDir string
-	// Lease is how long a removal stays with a process that is not heard of; 0 means a minute.
+	// Lease is how long a silent process keeps a removal; 0 means a minute.
 	Lease time.Duration
 	Log   *slog.Logger
-	// KeepFiles are Removed uploads whose files stay in their stores, which are not looked for: they may be gone.
+	// KeepFiles holds Removed uploads whose files stay in their stores. The stores are not accessed: they may be
+	// gone.
 	KeepFiles map[int64]bool
-	// Deleted is called, if it is not nil, with the number of rows that each transaction deleted.
+	// Deleted, if not nil, is called after each transaction with the number of rows that it deleted.
 	Deleted func(rows int64)
 
-	// planned are the needs that Plan has found, by space.
+	// planned holds the needs that Plan has found, by space.
 	planned map[int64]*needs
 }
 
-// Summary is what a removal deletes, and what it leaves because other uploads need it.
+// Summary counts what a removal deletes, and what it keeps because other uploads need it.
 type Summary struct {
 	Uploads, Entries, Shards, Nodes int64
-	// Files and Bytes are those of the store.
+	// Files and Bytes count the deleted files of stores.
 	Files, Bytes int64
 	// KeptEntries and KeptShards belong to removed uploads and stay.
 	KeptEntries, KeptShards int64
-	// Rows is how many rows were deleted.
+	// Rows is the number of deleted rows.
 	Rows int64
 }
 
-// Plan tells what the removal of some uploads of a space would delete. They may be Removed or not. What it has found
-// out, the next Collect of the space need not find out again.
+// Plan returns what the removal of some uploads of a space would delete. The uploads may be Removed or not. The next
+// Collect of the space reuses what Plan has found.
 func (c *Collector) Plan(ctx context.Context, space int64, uploads []sqlrepo.Upload) (s Summary, err error) {
 	view, err := c.Repo.ViewSpace(ctx, space)
 	if err != nil {
 		return s, err
 	}
+
 	remaining := without(view.Uploads, uploads)
 	needed := newNeeds(c, space)
 	for _, upload := range uploads {
@@ -61,6 +63,7 @@ func (c *Collector) Plan(ctx context.Context, space int64, uploads []sqlrepo.Upl
 			if err != nil {
 				return s, err
 			}
+
 			s.Entries += int64(len(run.Unshared))
 			s.KeptEntries += int64(len(run.Shared))
 			if err := needed.addSegments(ctx, run.Shared); err != nil {
@@ -68,6 +71,8 @@ func (c *Collector) Plan(ctx context.Context, space int64, uploads []sqlrepo.Upl
 			}
 		}
 	}
+
+	// The space may change while its uploads are walked. It is then viewed again.
 	err = untilUnchanged(ctx, func() error {
 		view, err := c.Repo.ViewSpace(ctx, space)
 		if err != nil {
@@ -78,9 +83,11 @@ func (c *Collector) Plan(ctx context.Context, space int64, uploads []sqlrepo.Upl
 	if err != nil {
 		return s, err
 	}
+
 	if c.planned == nil {
 		c.planned = map[int64]*needs{}
 	}
+
 	c.planned[space] = needed
 	for _, upload := range uploads {
 		if err := c.planShards(ctx, upload, needed.shards, &s); err != nil {
@@ -100,6 +107,7 @@ func (c *Collector) planShards(ctx context.Context, upload sqlrepo.Upload, neede
 			s.KeptShards++
 			continue
 		}
+
 		s.Shards++
 		s.Nodes += shard.Nodes
 		if hasFile(shard) && !c.KeepFiles[upload.ID] {
@@ -110,20 +118,24 @@ func (c *Collector) planShards(ctx context.Context, upload sqlrepo.Upload, neede
 	return nil
 }
 
-// Collect goes on with the removal of all Removed uploads of a space that nobody else has in hand. It returns
-// sqlrepo.ErrAtWork while somebody links an upload of the space: shards are removed when that is done. It returns
-// store.ErrOutOfSight when files are in stores that are not there: what they are of stays, and all else is done.
+// Collect continues the removal of all Removed uploads of a space that no other process has claimed. It returns
+// sqlrepo.ErrAtWork while an upload of the space is being linked: shards are removed only after that. It returns
+// store.ErrOutOfSight if files are in stores that are not there. The shards of those files stay, and everything else
+// is done.
 func (c *Collector) Collect(ctx context.Context, space int64) (s Summary, err error) {
 	removed, err := c.Repo.RemovedUploads(ctx, space)
 	if err != nil {
 		return s, err
 	}
+
+	// All removals of the space are claimed first: they are done together, since the needs are the same for all.
 	var claimed []*removal
 	defer func() {
 		for _, r := range claimed {
 			err = errors.Join(err, r.stop(ctx))
 		}
 	}()
+
 	for _, upload := range removed {
 		r, err := c.claim(ctx, upload, &s)
 		if errors.Is(err, sqlrepo.ErrNothingToClaim) {
@@ -145,20 +157,24 @@ func (c *Collector) collect(ctx context.Context, space int64, claimed []*removal
 			return err
 		}
 	}
-	// What is sealed while the uploads are gone through is less each time.
+
+	// Others may seal shards while the uploads are walked, but fewer each time.
 	if err := untilUnchanged(ctx, func() error { return c.condemn(ctx, needs, claimed) }); err != nil {
 		return err
 	}
+
 	for _, r := range claimed {
 		if err := r.Repo.DropNeedlessIndexes(r.ctx, r.stage); err != nil {
 			return err
 		}
 	}
-	// Shards that stay are covered again before anything of the indexes is removed that covered them.
+
+	// Shards that stay get new indexes before the indexes that covered them are removed.
 	failed := c.Keep(ctx, space)
 	if unlessOutOfSight(failed) != nil {
 		return failed
 	}
+
 	for _, r := range claimed {
 		err := r.removeCondemned()
 		failed = errors.Join(failed, err)
@@ -169,7 +185,7 @@ func (c *Collector) collect(ctx context.Context, space int64, claimed []*removal
 	return failed
 }
 
-// unlessOutOfSight is an error that ends all, not only what concerns one store.
+// unlessOutOfSight returns nil for an error that concerns one store only, and any other error as it is.
 func unlessOutOfSight(err error) error {
 	if errors.Is(err, store.ErrOutOfSight) {
 		return nil
@@ -177,7 +193,7 @@ func unlessOutOfSight(err error) error {
 	return err
 }
 
-// Keep has shards of a space indexed again whose indexes were given up, and removes those.
+// Keep indexes shards of a space again whose indexes were given up, and removes those indexes.
 func (c *Collector) Keep(ctx context.Context, space int64) error {
 	keeper := index.Keeper{Repo: c.Repo, Locate: c.locate}
 	if err := keeper.Keep(ctx, space); err != nil {
@@ -186,7 +202,7 @@ func (c *Collector) Keep(ctx context.Context, space int64) error {
 	return nil
 }
 
-// locate finds the store of an upload. Where files stay it is one that has none.
+// locate returns the store of an upload. For an upload whose files stay, it returns a store that keeps nothing.
 func (c *Collector) locate(ctx context.Context, upload sqlrepo.Upload) (store.Store, error) {
 	if upload.State == sqlrepo.Removed && c.KeepFiles[upload.ID] {
 		return store.NewNone(c.TempDir), nil
@@ -200,7 +216,7 @@ const (
 	longestPause = time.Second
 )
 
-// untilUnchanged calls look until it does not return sqlrepo.ErrSpaceChanged.
+// untilUnchanged calls look until the error is not sqlrepo.ErrSpaceChanged.
 func untilUnchanged(ctx context.Context, look func() error) error {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		err := look()
@@ -214,7 +230,7 @@ func untilUnchanged(ctx context.Context, look func() error) error {
 }
 
 // condemn brings the needs up to date, and condemns the shards that are not among them. It returns
-// sqlrepo.ErrSpaceChanged when others have sealed shards or removed uploads meanwhile.
+// sqlrepo.ErrSpaceChanged if others have sealed shards or removed uploads meanwhile.
 func (c *Collector) condemn(ctx context.Context, needs *needs, claimed []*removal) error {
 	var waiting []*removal
 	for _, r := range claimed {
@@ -229,14 +245,18 @@ func (c *Collector) condemn(ctx context.Context, needs *needs, claimed []*remova
 	if len(waiting) == 0 {
 		return nil
 	}
+
+	// The walk takes long. It is only done if shards wait for it.
 	view, err := c.Repo.ViewSpace(ctx, needs.space)
 	if err != nil {
 		return err
 	}
+
 	c.Log.Info("look which shards others need", "space", needs.space, "uploads", len(view.Uploads))
 	if err := needs.update(ctx, view.Uploads); err != nil {
 		return err
 	}
+
 	for _, r := range waiting {
 		if err := r.condemn(&view, needs.shards); err != nil {
 			return err
@@ -245,7 +265,7 @@ func (c *Collector) condemn(ctx context.Context, needs *needs, claimed []*remova
 	return nil
 }
 
-// sharers are the uploads that may share entries of one: later ones of its source.
+// sharers returns the uploads that may share entries with an upload: the later ones of its source.
 func sharers(upload sqlrepo.Upload, remaining []sqlrepo.Upload) (ids []int64) {
 	for _, other := range remaining {
 		if other.Source == upload.Source && other.ID > upload.ID {
@@ -268,7 +288,7 @@ func without(all, taken []sqlrepo.Upload) (rest []sqlrepo.Upload) {
 	return rest
 }
 
-// Mark is sqlrepo.RemoveUpload, for an upload that a process of this host had which is gone as well.
+// Mark is like sqlrepo.RemoveUpload, but first releases the lease of a process of this host that is gone.
 func (c *Collector) Mark(ctx context.Context, upload sqlrepo.Upload) error {
 	if _, err := leftovers.Release(ctx, c.Repo, sqlrepo.Stage{Upload: upload}); err != nil {
 		return err
@@ -276,7 +296,7 @@ func (c *Collector) Mark(ctx context.Context, upload sqlrepo.Upload) error {
 	return c.Repo.RemoveUpload(ctx, upload.ID)
 }
 
-// claim takes the removal of an upload, from a process of this host that is gone as well.
+// claim claims the removal of an upload. It first releases the lease of a process of this host that is gone.
 func (c *Collector) claim(ctx context.Context, upload sqlrepo.Upload, s *Summary) (*removal, error) {
 	if _, err := leftovers.Release(ctx, c.Repo, sqlrepo.Stage{Upload: upload}); err != nil {
 		return nil, err

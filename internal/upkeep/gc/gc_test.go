@@ -16,13 +16,15 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestWhatOthersNeedStays removes uploads that share entries and blocks with others, of the same source and of another.
+// TestWhatOthersNeedStays removes uploads that share entries and blocks with others, of the same source and of
+// another one.
 func TestWhatOthersNeedStays(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, 2)
 		f.write(0, "large", 9<<20+5)
 		f.write(0, "small", 100)
 		first := f.prepare(0)
+
 		f.write(0, "new", 3<<20)
 		second := f.prepare(0)
 		content, err := os.ReadFile(filepath.Join(string(f.jobs[0].Source.Path), "large"))
@@ -37,12 +39,14 @@ func TestWhatOthersNeedStays(t *testing.T) {
 		if sum := f.rm(second.ID); sum.Files == 0 || sum.KeptEntries != 0 || sum.KeptShards == 0 {
 			t.Errorf("%+v", sum)
 		}
+
 		f.sound()
 		f.remove(0, "new")
 		again := f.prepare(0)
 		if again.RootCID != first.RootCID {
 			t.Errorf("root %s, want %s", again.RootCID, first.RootCID)
 		}
+
 		f.sound()
 		f.rm(copied.ID)
 		f.sound()
@@ -68,13 +72,14 @@ func (f *fixture) step(random *rand.Rand) {
 		f.rm(uploads[random.IntN(len(uploads))].ID)
 		return
 	}
+
 	job := random.IntN(len(f.jobs))
 	for range 1 + random.IntN(3) {
 		path := fmt.Sprintf("%d/%d", random.IntN(2), random.IntN(4))
 		switch random.IntN(4) {
 		case 0:
 			f.remove(job, path)
-		case 1: // the same few contents come again and again
+		case 1: // the same few contents come repeatedly
 			f.write(job, path, 0, []byte(fmt.Sprint("content ", random.IntN(3)))...)
 		case 2:
 			content := make([]byte, 2<<20+1)
@@ -88,7 +93,7 @@ func (f *fixture) step(random *rand.Rand) {
 	f.prepare(job)
 }
 
-// TestAnInterruptedRemovalGoesOn ends it after each transaction in turn.
+// TestAnInterruptedRemovalGoesOn interrupts a removal after each transaction in turn.
 func TestAnInterruptedRemovalGoesOn(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, 2)
@@ -96,10 +101,12 @@ func TestAnInterruptedRemovalGoesOn(t *testing.T) {
 			f.write(0, fmt.Sprint(i), 10)
 			f.write(1, fmt.Sprint(i), 10)
 		}
+
 		f.write(0, "large", 6<<20)
 		first := f.prepare(0)
 		f.prepare(1)
 		must(t, f.repo.RemoveUpload(t.Context(), first.ID))
+
 		interrupted := 0
 		for ; ; interrupted++ {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -110,6 +117,7 @@ func TestAnInterruptedRemovalGoesOn(t *testing.T) {
 				}
 				cancel()
 			}
+
 			_, err := collector.Collect(ctx, f.space.ID)
 			ended := ctx.Err() == nil
 			cancel()
@@ -121,6 +129,7 @@ func TestAnInterruptedRemovalGoesOn(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+
 		if interrupted < 5 {
 			t.Errorf("interrupted %d times", interrupted)
 		}
@@ -128,6 +137,7 @@ func TestAnInterruptedRemovalGoesOn(t *testing.T) {
 		if left := f.remaining(); len(left) != 1 {
 			t.Errorf("%d uploads remain", len(left))
 		}
+
 		removed, err := f.repo.RemovedUploads(t.Context(), f.space.ID)
 		must(t, err)
 		if len(removed) != 0 {
@@ -136,7 +146,7 @@ func TestAnInterruptedRemovalGoesOn(t *testing.T) {
 	})
 }
 
-// TestTheSameContentIsPreparedWhileItIsRemoved lets both race for the same shards and files.
+// TestTheSameContentIsPreparedWhileItIsRemoved lets a preparation and a removal race for the same shards and files.
 func TestTheSameContentIsPreparedWhileItIsRemoved(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, 2)
@@ -147,6 +157,7 @@ func TestTheSameContentIsPreparedWhileItIsRemoved(t *testing.T) {
 				f.write(job, fmt.Sprint(i), 0, content...)
 			}
 		}
+
 		last := f.prepare(0)
 		for round := range 8 {
 			must(t, f.repo.RemoveUpload(t.Context(), last.ID))
@@ -155,6 +166,7 @@ func TestTheSameContentIsPreparedWhileItIsRemoved(t *testing.T) {
 				defer close(prepared)
 				prepared <- f.prepare((round + 1) % 2)
 			}()
+
 			f.collectAll()
 			last = <-prepared
 			f.collectAll()
@@ -165,7 +177,7 @@ func TestTheSameContentIsPreparedWhileItIsRemoved(t *testing.T) {
 	})
 }
 
-// collectAll goes on as long as somebody links.
+// collectAll collects until no upload is being linked.
 func (f *fixture) collectAll() {
 	f.tb.Helper()
 	for {
@@ -185,6 +197,7 @@ func TestUnfinishedUploadsKeepWhatTheyRelyOn(t *testing.T) {
 		first := f.prepare(0)
 		content, err := os.ReadFile(filepath.Join(string(f.jobs[0].Source.Path), "large"))
 		must(t, err)
+
 		f.write(0, "new", 3<<20)
 		f.write(0, "unreadable", 10)
 		f.write(1, "copy", 0, content...)
@@ -192,6 +205,7 @@ func TestUnfinishedUploadsKeepWhatTheyRelyOn(t *testing.T) {
 		for job := range 2 {
 			f.interrupt(job)
 		}
+
 		if sum := f.rm(first.ID); sum.KeptShards < 3 {
 			t.Errorf("%+v", sum)
 		}
@@ -199,6 +213,7 @@ func TestUnfinishedUploadsKeepWhatTheyRelyOn(t *testing.T) {
 			f.remove(job, "unreadable")
 			f.prepare(job)
 		}
+
 		f.sound()
 		for _, upload := range f.remaining() {
 			f.rm(upload.ID)
@@ -207,7 +222,7 @@ func TestUnfinishedUploadsKeepWhatTheyRelyOn(t *testing.T) {
 	})
 }
 
-// TestStraysDamagedAndTemporaryFiles are counted first and removed when that is asked for.
+// TestStraysDamagedAndTemporaryFiles counts leftover files first, and removes them only if asked to.
 func TestStraysDamagedAndTemporaryFiles(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 1), t.Context()
@@ -217,6 +232,7 @@ func TestStraysDamagedAndTemporaryFiles(t *testing.T) {
 		must(t, os.WriteFile(filepath.Join(f.dir, stray), make([]byte, 77), 0o600))
 		must(t, os.WriteFile(filepath.Join(f.dir, "notes.txt"), nil, 0o600))
 		must(t, os.WriteFile(filepath.Join(f.dir, "notes.txt.damaged"), nil, 0o600))
+
 		damaged := f.setAside(shard.Name([32]byte{4}), 55)
 		_, err := f.store.Create(ctx, "z6MkTest-1-12345")
 		must(t, err)
@@ -226,10 +242,12 @@ func TestStraysDamagedAndTemporaryFiles(t *testing.T) {
 			if err != nil || found != want {
 				t.Errorf("%+v, %v", found, err)
 			}
+
 			temporary, err := f.collector().Temporary(ctx, f.store, remove)
 			if err != nil || temporary != 1 {
 				t.Errorf("%d, %v", temporary, err)
 			}
+
 			for _, name := range []string{stray, damaged} {
 				if _, err := os.Stat(filepath.Join(f.dir, name)); os.IsNotExist(err) != remove {
 					t.Errorf("remove: %t, %v", remove, err)
@@ -242,7 +260,7 @@ func TestStraysDamagedAndTemporaryFiles(t *testing.T) {
 	})
 }
 
-// setAside puts a file into the store, and sets it aside.
+// setAside puts a file into the store and sets it aside.
 func (f *fixture) setAside(name string, size int) string {
 	f.tb.Helper()
 	must(f.tb, os.WriteFile(filepath.Join(f.dir, name), make([]byte, size), 0o600))

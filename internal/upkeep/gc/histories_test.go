@@ -10,7 +10,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 )
 
-// TestRandomHistories prepares and removes at random; whatever was removed, what remains is whole.
+// TestRandomHistories prepares and removes uploads at random. The remaining uploads are always whole.
 func TestRandomHistories(t *testing.T) {
 	for seed := range uint64(6) {
 		enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
@@ -19,6 +19,7 @@ func TestRandomHistories(t *testing.T) {
 				f.step(random)
 				f.sound()
 			}
+
 			for _, upload := range f.remaining() {
 				f.rm(upload.ID)
 			}

@@ -15,8 +15,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// lateStore calls before with each step of a removal, before the step is made. A step that before fails is not made:
-// the process was killed.
+// lateStore calls before ahead of each step of a removal. If before fails, the step is not made: this simulates a
+// process that is killed.
 type lateStore struct {
 	store.Store
 	before func(step string) error
@@ -43,7 +43,7 @@ func (l *lateStore) Restore(ctx context.Context, blob store.Trashed) error {
 	return l.Store.Restore(ctx, blob)
 }
 
-// late is a collector whose store does something before the first step of a kind.
+// late returns a collector whose store calls before ahead of the first step of a kind.
 func (f *fixture) late(step string, before func() error) *gc.Collector {
 	collector, done := f.collector(), false
 	files := &lateStore{f.store, func(now string) error {
@@ -57,7 +57,7 @@ func (f *fixture) late(step string, before func() error) *gc.Collector {
 	return collector
 }
 
-// settled demands that nothing is left of removals, in the store or the repository, but what the latest upload is.
+// settled fails the test if removals have left anything in the store or the repository, except the latest upload.
 func (f *fixture) settled() {
 	f.tb.Helper()
 	_, err := f.collector().Collect(context.Background(), f.space.ID)
@@ -70,8 +70,8 @@ func (f *fixture) settled() {
 	}
 }
 
-// TestALateRemovalTakesNothing has the same content prepared again before each step of a removal, as if that step hung
-// for as long as it takes: the upload is complete, and stays so.
+// TestALateRemovalTakesNothing prepares the same content again before each step of a removal, as if the step hung
+// for all of that time. The upload is complete, and stays complete.
 func TestALateRemovalTakesNothing(t *testing.T) {
 	for _, step := range []string{"trash", "delete"} {
 		t.Run(step, func(t *testing.T) {
@@ -80,6 +80,7 @@ func TestALateRemovalTakesNothing(t *testing.T) {
 				f.write(0, "file", 2<<20)
 				first := f.prepare(0)
 				must(t, f.repo.RemoveUpload(ctx, first.ID))
+
 				late := f.late(step, func() error { f.prepare(0); return nil })
 				if _, err := late.Collect(ctx, f.space.ID); err != nil {
 					t.Error(err)
@@ -91,7 +92,7 @@ func TestALateRemovalTakesNothing(t *testing.T) {
 	}
 }
 
-// TestAKilledRemovalTakesNothing has a removal end before each of its steps, once without anything after it and once
+// TestAKilledRemovalTakesNothing ends a removal before each of its steps: once with nothing afterwards, and once
 // after the same content was prepared again.
 func TestAKilledRemovalTakesNothing(t *testing.T) {
 	killed := errors.New("killed")
@@ -102,8 +103,9 @@ func TestAKilledRemovalTakesNothing(t *testing.T) {
 				f.write(0, "file", 2<<20)
 				first := f.prepare(0)
 				must(t, f.repo.RemoveUpload(ctx, first.ID))
+
 				end := f.late(step, func() error { return killed })
-				if step == "restore" { // there is something to restore if a late step took it
+				if step == "restore" { // only a late step leaves a file to restore
 					files := &lateStore{f.store, func(now string) error {
 						switch now {
 						case "trash":
@@ -117,10 +119,11 @@ func TestAKilledRemovalTakesNothing(t *testing.T) {
 					}}
 					end.Locate = func(context.Context, sqlrepo.Upload) (store.Store, error) { return files, nil }
 				}
+
 				if _, err := end.Collect(ctx, f.space.ID); !errors.Is(err, killed) {
 					t.Fatalf("the removal was not killed: %v", err)
 				}
-				f.read() // what is complete is read wherever it is
+				f.read() // files in the trash are read as well
 				f.prepare(0)
 				f.read()
 				f.settled()
@@ -129,7 +132,7 @@ func TestAKilledRemovalTakesNothing(t *testing.T) {
 	}
 }
 
-// complete are the uploads that are.
+// complete returns the complete uploads.
 func (f *fixture) complete() (complete []sqlrepo.Upload) {
 	f.tb.Helper()
 	uploads, err := f.repo.Uploads(context.Background(), sqlrepo.UploadFilter{})
@@ -142,7 +145,7 @@ func (f *fixture) complete() (complete []sqlrepo.Upload) {
 	return complete
 }
 
-// read demands that the file of each shard of a complete upload is there.
+// read fails the test unless the file of each shard of a complete upload is there.
 func (f *fixture) read() {
 	f.tb.Helper()
 	for _, upload := range f.complete() {
@@ -151,6 +154,7 @@ func (f *fixture) read() {
 			if len(row.Digest) == 0 {
 				continue
 			}
+
 			name := f.nameOf(row)
 			if size, err := f.store.Size(context.Background(), name); err != nil || size != row.Size {
 				f.tb.Errorf("%s has %d bytes: %v", name, size, err)

@@ -14,7 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// unseen is a collector that sees no store of an upload.
+// unseen returns a collector that does not find the store of an upload.
 func (f *fixture) unseen(lost int64) *gc.Collector {
 	collector := f.collector()
 	collector.Locate = func(_ context.Context, upload sqlrepo.Upload) (store.Store, error) {
@@ -41,7 +41,7 @@ func TestARemovalWithoutFilesNeedsNoStore(t *testing.T) {
 	})
 }
 
-// TestAStoreThatIsLost keeps the uploads of no other store, and can be given up.
+// TestAStoreThatIsLost: the uploads in other stores are removed all the same, and the lost store can be given up.
 func TestAStoreThatIsLost(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 2), t.Context()
@@ -52,10 +52,12 @@ func TestAStoreThatIsLost(t *testing.T) {
 			f.write(job, "own", 1<<20)
 			f.write(job, "shared", 0, []byte("what both have")...)
 		}
+
 		lost, seen := f.prepare(0), f.prepare(1)
 		for _, upload := range []sqlrepo.Upload{lost, seen} {
 			must(t, f.repo.RemoveUpload(ctx, upload.ID))
 		}
+
 		collector := f.unseen(lost.ID)
 		sum, err := collector.Collect(ctx, f.space.ID)
 		if !errors.Is(err, store.ErrOutOfSight) || sum.Uploads != 1 || len(f.stored()) > 0 {
@@ -64,11 +66,13 @@ func TestAStoreThatIsLost(t *testing.T) {
 		if _, err := f.repo.Upload(ctx, seen.ID); !errors.Is(err, sqlrepo.ErrNotFound) {
 			t.Errorf("the upload whose store is there: %v", err)
 		}
+
 		collector.KeepFiles = map[int64]bool{lost.ID: true}
 		sum, err = collector.Collect(ctx, f.space.ID)
 		if err != nil || sum.Uploads != 1 || sum.Files != 0 {
 			t.Errorf("%+v, %v", sum, err)
 		}
+
 		f.empty()
 		f.store = other
 		if stored := f.stored(); len(stored) != 3 {
@@ -77,7 +81,7 @@ func TestAStoreThatIsLost(t *testing.T) {
 	})
 }
 
-// TestCopiesInAnotherStoreAreNotNeeded has the same content in two stores: each goes with its uploads.
+// TestCopiesInAnotherStoreAreNotNeeded has the same content in two stores. Each copy is removed with its uploads.
 func TestCopiesInAnotherStoreAreNotNeeded(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 1), t.Context()
@@ -88,6 +92,7 @@ func TestCopiesInAnotherStoreAreNotNeeded(t *testing.T) {
 		f.jobs[0].Store = other
 		again := f.prepare(0)
 		must(t, f.repo.RemoveUpload(ctx, again.ID))
+
 		collector := f.unseen(again.ID)
 		collector.KeepFiles = map[int64]bool{again.ID: true}
 		sum, err := collector.Collect(ctx, f.space.ID)

@@ -13,24 +13,25 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// needs are the shards of a space that remaining uploads need.
+// needs holds the shards of a space that remaining uploads need.
 type needs struct {
 	collector *Collector
 	space     int64
 	shards    map[int64]struct{}
-	// digests are still to be looked up, for uploads in a store.
+	// digests still have to be looked up, for uploads in store.
 	digests []sqlrepo.Digest
 	store   string
-	// segments are those of the shards that hold segments of shared entries.
+	// segments holds the shards with segments of shared entries.
 	segments map[int64]struct{}
-	// seen are the uploads that were looked at: walked the complete ones that were gone through, sealed the shards of
-	// others, shared where those others were when what they share was looked at.
+	// seen holds the uploads that were looked at, walked the complete uploads whose DAG was walked, and sealed the
+	// shards of other uploads. shared holds the progress of those other uploads when their shared content was looked
+	// at.
 	seen, walked, sealed map[int64]bool
 	shared               map[int64]progress
 }
 
-// progress tells whether an upload may have taken over content since that no complete upload had when it was viewed.
-// What a scan takes over after that, a complete upload had, which was gone through.
+// progress identifies the moment at which an upload was viewed. If it has not changed, the upload has only taken
+// over content that a complete upload had at that moment, and complete uploads are walked anyway.
 type progress struct {
 	state sqlrepo.UploadState
 	began sqlrepo.Time
@@ -44,8 +45,8 @@ func newNeeds(c *Collector, space int64) *needs {
 	return n
 }
 
-// takeNeeds returns what was found out for a plan, or nothing. Uploads under way are looked at again: since then they
-// may have taken over content of those that are removed now.
+// takeNeeds returns the needs that Plan has found, or new ones. Uploads under way are looked at again: they may have
+// taken over content of the removed uploads since.
 func (c *Collector) takeNeeds(space int64) *needs {
 	n := c.planned[space]
 	if n == nil {
@@ -56,8 +57,8 @@ func (c *Collector) takeNeeds(space int64) *needs {
 	return n
 }
 
-// NeededBy returns the keys of the shards of a space that hold a block which an upload needs, and those that tell what
-// it shares. It is right as long as nobody is at work.
+// NeededBy returns the keys of the shards of a space that hold a block which an upload needs, or the digests of
+// content that it shares. The result is right as long as no other process is at work.
 func (c *Collector) NeededBy(ctx context.Context, space int64, upload sqlrepo.Upload) (map[int64]struct{}, error) {
 	n := newNeeds(c, space)
 	if err := n.addUpload(ctx, upload); err != nil {
@@ -66,13 +67,13 @@ func (c *Collector) NeededBy(ctx context.Context, space int64, upload sqlrepo.Up
 	return n.shards, n.flush(ctx)
 }
 
-// forget has all uploads be looked at again.
+// forget makes the next update look at all uploads again.
 func (n *needs) forget() {
 	n.shards, n.digests = maps.Clone(n.segments), n.digests[:0]
 	n.seen, n.walked, n.sealed, n.shared = map[int64]bool{}, map[int64]bool{}, map[int64]bool{}, map[int64]progress{}
 }
 
-// addSegments adds the shards that tell the digests of entries which later uploads share.
+// addSegments adds the shards that hold the digests of entries which later uploads share.
 func (n *needs) addSegments(ctx context.Context, entries []int64) error {
 	if len(entries) == 0 {
 		return nil
@@ -85,9 +86,9 @@ func (n *needs) addSegments(ctx context.Context, entries []int64) error {
 	return err
 }
 
-// update adds the shards that hold a block which the remaining uploads need. What it has seen before it does not look
-// at again, unless one of the uploads remains no more. It returns sqlrepo.ErrSpaceChanged when one was removed or went
-// on while it was looked at.
+// update adds the shards that hold a block which the remaining uploads need. It skips what it has seen before,
+// unless one of the uploads seen is gone. It returns sqlrepo.ErrSpaceChanged if an upload was removed or went on
+// while it was looked at.
 func (n *needs) update(ctx context.Context, remaining []sqlrepo.Upload) error {
 	if n.hasLost(remaining) {
 		n.forget()
@@ -101,7 +102,8 @@ func (n *needs) update(ctx context.Context, remaining []sqlrepo.Upload) error {
 	return n.flush(ctx)
 }
 
-// hasLost tells whether an upload was looked at that remains no more: what only that one needs is no need.
+// hasLost reports whether an upload that was looked at does not remain. Blocks that only such an upload needs are
+// not needed.
 func (n *needs) hasLost(remaining []sqlrepo.Upload) bool {
 	left := 0
 	for _, upload := range remaining {
@@ -119,6 +121,7 @@ func (n *needs) addUpload(ctx context.Context, upload sqlrepo.Upload) error {
 		}
 		n.store = upload.Store
 	}
+
 	if upload.Rooted() {
 		return n.addDAG(ctx, upload)
 	}
@@ -128,8 +131,9 @@ func (n *needs) addUpload(ctx context.Context, upload sqlrepo.Upload) error {
 	return n.addSealed(ctx, upload)
 }
 
-// explain tells damage from an upload whose rows have changed while they were read.
+// explain distinguishes damage from an upload whose rows have changed while they were read.
 func (n *needs) explain(ctx context.Context, upload sqlrepo.Upload, failure error) error {
+	// Rows that changed during the walk may look damaged. The state of the upload shows the difference.
 	now, err := n.collector.Repo.Upload(ctx, upload.ID)
 	switch {
 	case ctx.Err() != nil:
@@ -141,11 +145,12 @@ func (n *needs) explain(ctx context.Context, upload sqlrepo.Upload, failure erro
 		upload.ID, errors.Join(failure, err))
 }
 
-// addDAG adds all blocks of an upload that is linked.
+// addDAG adds all blocks of a linked upload.
 func (n *needs) addDAG(ctx context.Context, upload sqlrepo.Upload) error {
 	if n.walked[upload.ID] {
 		return nil
 	}
+
 	walker := reach.Walker{Repo: n.collector.Repo, TempDir: n.collector.TempDir}
 	root, err := walker.Walk(ctx, upload, func(batch []reach.Block) error {
 		for _, block := range batch {
@@ -155,6 +160,8 @@ func (n *needs) addDAG(ctx context.Context, upload sqlrepo.Upload) error {
 		}
 		return nil
 	})
+
+	// If the rows make another DAG than the recorded one, blocks of the recorded one may be missing from the needs.
 	if err == nil && !root.Equals(upload.RootCID.Cid) {
 		err = fmt.Errorf("%w: its rows make the root %s, not %s", link.ErrInconsistent, root, upload.RootCID)
 	}
@@ -162,19 +169,22 @@ func (n *needs) addDAG(ctx context.Context, upload sqlrepo.Upload) error {
 	return err
 }
 
-// addShared adds all blocks of the files that an upload under way shares with earlier ones: linking does not make them
-// again.
+// addShared adds all blocks of the files that an upload under way shares with earlier ones. Linking does not make
+// these blocks again.
 func (n *needs) addShared(ctx context.Context, upload sqlrepo.Upload) error {
 	now := progressOf(upload)
 	if n.shared[upload.ID] == now {
 		return nil
 	}
+
 	profile, err := unixfs.ParseProfile(upload.Profile)
 	if err != nil {
 		return err
 	}
+
 	digests := link.NewDigestCache(n.collector.Repo)
 	entries := n.collector.Repo.Contents(ctx, upload.ID, sqlrepo.Ready, sqlrepo.Rescanned, sqlrepo.Unreachable)
+	// Entries without an origin have their chunks in shards of the upload itself: see addSealed.
 	for entry, err := range entries {
 		if err == nil && entry.Origin != 0 {
 			err = n.addFile(ctx, profile.NewFile(entry.Size, n.node(ctx)), entry.Segments, digests)
@@ -197,6 +207,7 @@ func (n *needs) addFile(ctx context.Context, file *unixfs.File, segments []sqlre
 		if err := n.addChunks(ctx, chunks); err != nil {
 			return err
 		}
+
 		if err := file.Add(chunks); err != nil {
 			return err
 		}
@@ -209,7 +220,7 @@ func (n *needs) node(ctx context.Context) func(unixfs.Block) error {
 	return func(block unixfs.Block) error { return n.add(ctx, sqlrepo.Digest(block.CID.Hash()[2:])) }
 }
 
-// addSealed adds all chunks of the shards that an upload under way has settled, whatever became of their entries.
+// addSealed adds all chunks of the settled shards of an upload under way, even if their entries have changed since.
 func (n *needs) addSealed(ctx context.Context, upload sqlrepo.Upload) error {
 	kind := sqlrepo.DataShard
 	settled := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked, sqlrepo.ShardEmpty}, Kind: &kind}
@@ -220,6 +231,7 @@ func (n *needs) addSealed(ctx context.Context, upload sqlrepo.Upload) error {
 		if n.sealed[shard.ID] {
 			continue
 		}
+
 		digests, err := n.collector.Repo.ShardDigests(ctx, shard.ID)
 		if err != nil {
 			return err
@@ -232,7 +244,7 @@ func (n *needs) addSealed(ctx context.Context, upload sqlrepo.Upload) error {
 	return nil
 }
 
-// addChunks adds blocks whose digests follow each other.
+// addChunks adds blocks from a sequence of digests.
 func (n *needs) addChunks(ctx context.Context, digests []byte) error {
 	if len(digests)%len(sqlrepo.Digest{}) != 0 {
 		return fmt.Errorf("%w: digests of %d bytes", link.ErrInconsistent, len(digests))
@@ -245,7 +257,7 @@ func (n *needs) addChunks(ctx context.Context, digests []byte) error {
 	return nil
 }
 
-// digestsAtOnce is how many blocks one query looks for.
+// digestsAtOnce is the number of blocks that one query looks up.
 const digestsAtOnce = 10_000
 
 func (n *needs) add(ctx context.Context, digest sqlrepo.Digest) error {
@@ -255,8 +267,8 @@ func (n *needs) add(ctx context.Context, digest sqlrepo.Digest) error {
 	return n.flush(ctx)
 }
 
-// flush looks for blocks in the store of the uploads that need them, and everywhere for those that are not there, as
-// older versions left out what any store had.
+// flush looks the blocks up in the store of the uploads that need them. Blocks that are not there are looked up in
+// all stores, as older versions left out blocks that any store had.
 func (n *needs) flush(ctx context.Context) error {
 	if len(n.digests) == 0 {
 		return nil

@@ -24,7 +24,7 @@ func (l onLog) Handle(_ context.Context, record slog.Record) error { l(record.Me
 func (l onLog) WithAttrs([]slog.Attr) slog.Handler                 { return l }
 func (l onLog) WithGroup(string) slog.Handler                      { return l }
 
-// look is logged after a space was viewed, before its uploads are gone through.
+// look is logged after a space was viewed, before its uploads are walked.
 const look = "look which shards others need"
 
 // twins prepares the same content from two sources.
@@ -41,7 +41,7 @@ func (f *fixture) twins() (first, second sqlrepo.Upload) {
 	return f.prepare(0), f.prepare(1)
 }
 
-// TestAnUploadThatIsRemovedDuringTheLookIsNoDamage removes one wholly just before it is gone through.
+// TestAnUploadThatIsRemovedDuringTheLookIsNoDamage removes an upload completely just before it is walked.
 func TestAnUploadThatIsRemovedDuringTheLookIsNoDamage(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 2), t.Context()
@@ -55,6 +55,7 @@ func TestAnUploadThatIsRemovedDuringTheLookIsNoDamage(t *testing.T) {
 				return
 			}
 			must(t, f.repo.RemoveUpload(ctx, second.ID))
+
 			_, err := f.collector().Collect(ctx, f.space.ID)
 			must(t, err)
 		}))
@@ -62,6 +63,7 @@ func TestAnUploadThatIsRemovedDuringTheLookIsNoDamage(t *testing.T) {
 		if sum, err := collector.Collect(ctx, f.space.ID); err != nil || sum.Uploads != 1 || sum.KeptShards != 0 {
 			t.Errorf("%+v, %v", sum, err)
 		}
+
 		if looks != 2 {
 			t.Errorf("looked %d times", looks)
 		}
@@ -69,7 +71,7 @@ func TestAnUploadThatIsRemovedDuringTheLookIsNoDamage(t *testing.T) {
 	})
 }
 
-// TestDamageIsToldAsDamage has an upload that remains, and lacks a root.
+// TestDamageIsToldAsDamage has a remaining upload that lacks a root.
 func TestDamageIsToldAsDamage(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 2), t.Context()
@@ -79,6 +81,7 @@ func TestDamageIsToldAsDamage(t *testing.T) {
 		_, err := db.Writer.ExecContext(ctx, statement)
 		must(t, err)
 		must(t, f.repo.RemoveUpload(ctx, first.ID))
+
 		_, err = f.collector().Collect(ctx, f.space.ID)
 		if err == nil || errors.Is(err, sqlrepo.ErrSpaceChanged) || !strings.Contains(err.Error(), "guppy check") {
 			t.Errorf("%v", err)
@@ -89,7 +92,7 @@ func TestDamageIsToldAsDamage(t *testing.T) {
 	})
 }
 
-// TestALinkerWhoseLeaseHasEndedIsInNobodysWay has one on another host, where nobody can tell whether it is alive.
+// TestALinkerWhoseLeaseHasEndedIsInNobodysWay has a linker on another host, which may be alive or not.
 func TestALinkerWhoseLeaseHasEndedIsInNobodysWay(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 2), t.Context()
@@ -105,6 +108,7 @@ func TestALinkerWhoseLeaseHasEndedIsInNobodysWay(t *testing.T) {
 		if sum, err := f.collector().Collect(ctx, f.space.ID); err != nil || sum.Files == 0 {
 			t.Errorf("%+v, %v", sum, err)
 		}
+
 		if _, err := f.repo.Advance(ctx, stage, sqlrepo.Incomplete); !errors.Is(err, sqlrepo.ErrLeaseLost) {
 			t.Errorf("the linker goes on: %v", err)
 		}
@@ -113,7 +117,7 @@ func TestALinkerWhoseLeaseHasEndedIsInNobodysWay(t *testing.T) {
 	})
 }
 
-// linking is an upload that somebody links.
+// linking returns an upload that a process is linking.
 func (f *fixture) linking(job int, term time.Duration) sqlrepo.Stage {
 	f.tb.Helper()
 	ctx := context.Background()
@@ -127,7 +131,7 @@ func (f *fixture) linking(job int, term time.Duration) sqlrepo.Stage {
 	return stage
 }
 
-// TestRemovalsBesideEachOther removes several uploads, each twice at once, while others collect and somebody prepares.
+// TestRemovalsBesideEachOther removes several uploads, each twice at once, while others collect and prepare.
 func TestRemovalsBesideEachOther(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, 3)
@@ -137,11 +141,13 @@ func TestRemovalsBesideEachOther(t *testing.T) {
 			first, second := f.twins()
 			gone = append(gone, first.ID, second.ID)
 		}
+
 		f.write(2, "own", 1<<20)
 		var all sync.WaitGroup
 		for i, id := range append(gone, gone...) {
 			all.Go(func() { f.removeBeside(id, i%2 == 0) })
 		}
+
 		all.Go(func() { f.prepare(2) })
 		all.Wait()
 		f.collectAll()
@@ -149,6 +155,7 @@ func TestRemovalsBesideEachOther(t *testing.T) {
 		if left := f.remaining(); len(left) != 1 {
 			t.Errorf("%d uploads remain", len(left))
 		}
+
 		f.rm(f.remaining()[0].ID)
 		f.empty()
 	})
@@ -167,7 +174,7 @@ func (f *fixture) removeBeside(id int64, collect bool) {
 	}
 }
 
-// TestWhatWasPlannedIsNotLookedUpAgain counts how often blocks are looked for.
+// TestWhatWasPlannedIsNotLookedUpAgain counts the look-ups of blocks.
 func TestWhatWasPlannedIsNotLookedUpAgain(t *testing.T) {
 	for _, engine := range enginetest.Engines() {
 		t.Run(engine.Name, func(t *testing.T) {
@@ -181,6 +188,7 @@ func TestWhatWasPlannedIsNotLookedUpAgain(t *testing.T) {
 					must(t, err)
 				}
 				must(t, f.repo.RemoveUpload(ctx, upload.ID))
+
 				recorder.Reset()
 				_, err := collector.Collect(ctx, f.space.ID)
 				must(t, err)
@@ -191,6 +199,7 @@ func TestWhatWasPlannedIsNotLookedUpAgain(t *testing.T) {
 				}
 				return n
 			}
+
 			f.write(1, "remains", 3<<20)
 			f.prepare(1)
 			if without, with := lookUps(false), lookUps(true); without == 0 || with != 0 {
@@ -201,7 +210,7 @@ func TestWhatWasPlannedIsNotLookedUpAgain(t *testing.T) {
 	}
 }
 
-// TestAPlanIsForgottenOnceAnUploadIsGone removes another upload wholly between a plan and what follows it.
+// TestAPlanIsForgottenOnceAnUploadIsGone removes another upload completely between a plan and the removal.
 func TestAPlanIsForgottenOnceAnUploadIsGone(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 2), t.Context()
@@ -211,6 +220,7 @@ func TestAPlanIsForgottenOnceAnUploadIsGone(t *testing.T) {
 		if err != nil || plan.KeptShards == 0 {
 			t.Errorf("%+v, %v", plan, err)
 		}
+
 		f.rm(second.ID)
 		must(t, f.repo.RemoveUpload(ctx, first.ID))
 		if sum, err := collector.Collect(ctx, f.space.ID); err != nil || sum.KeptShards != 0 {
@@ -220,8 +230,8 @@ func TestAPlanIsForgottenOnceAnUploadIsGone(t *testing.T) {
 	})
 }
 
-// TestWhatANewUploadTakesOverMeanwhileStays has an upload prepared, and the one removed from which it took its content
-// over, while the entries of an older one are deleted: that one's entries are what both share.
+// TestWhatANewUploadTakesOverMeanwhileStays: while the entries of an older upload are deleted, a new upload takes
+// content over from a later one, which is then removed. The entries of the older upload are what both share.
 func TestWhatANewUploadTakesOverMeanwhileStays(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 1), t.Context()
@@ -239,14 +249,16 @@ func TestWhatANewUploadTakesOverMeanwhileStays(t *testing.T) {
 				f.write(0, "0001", 20)
 				f.prepare(0)
 				must(t, f.repo.RemoveUpload(ctx, second.ID))
+
 				_, err := f.collector().Collect(ctx, f.space.ID)
 				must(t, err)
 			})
 		}
 		must(t, f.repo.RemoveUpload(ctx, first.ID))
+
 		sum, err := collector.Collect(ctx, f.space.ID)
 		must(t, err)
-		// The first page was told apart before the third upload took over all but one of its files.
+		// The first page was classified before the third upload took over all but one of its files.
 		if sum.KeptEntries < 1198 || sum.Entries+sum.KeptEntries != 1201 {
 			t.Errorf("%+v", sum)
 		}

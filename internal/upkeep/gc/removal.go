@@ -14,7 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// removal is that of one upload, under a lease. Its context ends when the lease is lost.
+// removal is the removal of one upload, under a lease. Its context ends when the lease is lost.
 type removal struct {
 	*Collector
 	ctx     context.Context //nolint:containedctx // that of the work under the lease
@@ -22,11 +22,11 @@ type removal struct {
 	stage   sqlrepo.Stage
 	stopped chan struct{}
 	sum     *Summary
-	// keptEntries and keptShards stay.
+	// keptEntries and keptShards count the rows that stay.
 	keptEntries, keptShards int64
 }
 
-// begin renews the lease until stop is called.
+// begin starts to renew the lease, until stop is called.
 func (c *Collector) begin(ctx context.Context, stage sqlrepo.Stage, term time.Duration, sum *Summary) *removal {
 	r := &removal{Collector: c, stage: stage, stopped: make(chan struct{}), sum: sum}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
@@ -40,10 +40,10 @@ func (c *Collector) begin(ctx context.Context, stage sqlrepo.Stage, term time.Du
 	return r
 }
 
-// stopTimeout bounds how long the lease is given back.
+// stopTimeout bounds the time for giving the lease back.
 const stopTimeout = 5 * time.Second
 
-// stop gives the lease back, and forgets the upload if nothing of it is left.
+// stop gives the lease back. If nothing of the upload is left, it deletes its row.
 func (r *removal) stop(ctx context.Context) error {
 	lost := context.Cause(r.ctx)
 	r.sum.KeptEntries += r.keptEntries
@@ -53,8 +53,11 @@ func (r *removal) stop(ctx context.Context) error {
 	if lost != nil && ctx.Err() == nil {
 		return fmt.Errorf("removal of upload %d: %w", r.stage.Upload.ID, lost)
 	}
+
+	// The lease is given back even if ctx has ended.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
+
 	gone, err := r.Repo.FinishRemoval(ctx, r.stage)
 	if gone {
 		r.sum.Uploads++
@@ -94,6 +97,8 @@ func (r *removal) removeEntries(needs *needs) error {
 		if err != nil {
 			return err
 		}
+
+		// The shards with segments of shared entries are needed as well: they hold the digests of the chunks.
 		r.keptEntries += int64(len(shared))
 		if err := needs.addSegments(r.ctx, shared); err != nil {
 			return err
@@ -102,7 +107,7 @@ func (r *removal) removeEntries(needs *needs) error {
 	return nil
 }
 
-// removeRun deletes entries that follow each other. It returns those that are shared, which stay.
+// removeRun deletes a run of entries. It returns the shared ones, which stay.
 func (r *removal) removeRun(run sqlrepo.EntryRun) (shared []int64, err error) {
 	for len(run.Unshared) > 0 {
 		began := time.Now()
@@ -110,6 +115,7 @@ func (r *removal) removeRun(run sqlrepo.EntryRun) (shared []int64, err error) {
 		if err != nil {
 			return nil, err
 		}
+
 		run = left
 		r.sum.Entries += int64(gone)
 		r.deleted(rows)
@@ -120,7 +126,7 @@ func (r *removal) removeRun(run sqlrepo.EntryRun) (shared []int64, err error) {
 	return run.Shared, nil
 }
 
-// hasShards tells whether shards are left that may not be needed.
+// hasShards reports whether shards are left that are not condemned yet.
 func (r *removal) hasShards() (bool, error) {
 	for shard, err := range r.Repo.Shards(r.ctx, r.stage.Upload.ID, sqlrepo.ShardFilter{}) {
 		if err != nil || shard.State != sqlrepo.ShardRemoving {
@@ -130,16 +136,19 @@ func (r *removal) hasShards() (bool, error) {
 	return false, nil
 }
 
-// removeCondemned deletes the shards that are condemned, now or by an earlier run.
+// removeCondemned deletes the shards that were condemned, now or by an earlier run.
 func (r *removal) removeCondemned() error {
 	for {
 		shards, err := r.condemned()
 		if err != nil || len(shards) == 0 {
 			return err
 		}
+
+		// The rows go last. If the process ends in between, the next one finds the files by them.
 		if err := r.removeFiles(shards); err != nil {
 			return err
 		}
+
 		for _, shard := range shards {
 			if err := r.removeNodes(shard); err != nil {
 				return err
@@ -148,10 +157,10 @@ func (r *removal) removeCondemned() error {
 	}
 }
 
-// shardsAtOnce is how many shards are condemned in one transaction, which rewrites their rows.
+// shardsAtOnce is the number of shards condemned in one transaction, which rewrites their rows.
 const shardsAtOnce = 100
 
-// condemn has the shards be removed that nobody needs.
+// condemn marks for removal the shards that no upload needs.
 func (r *removal) condemn(view *sqlrepo.SpaceView, needed map[int64]struct{}) error {
 	var ids []int64
 	condemn := func() error {
@@ -159,6 +168,8 @@ func (r *removal) condemn(view *sqlrepo.SpaceView, needed map[int64]struct{}) er
 		ids = ids[:0]
 		return err
 	}
+
+	// condemn may be called again after the space has changed. Each call counts from zero.
 	r.keptShards = 0
 	for shard, err := range r.Repo.Shards(r.ctx, r.stage.Upload.ID, sqlrepo.ShardFilter{}) {
 		if err != nil {
@@ -168,6 +179,7 @@ func (r *removal) condemn(view *sqlrepo.SpaceView, needed map[int64]struct{}) er
 			r.keptShards++
 			continue
 		}
+
 		if shard.State == sqlrepo.ShardRemoving {
 			continue
 		}
@@ -177,13 +189,14 @@ func (r *removal) condemn(view *sqlrepo.SpaceView, needed map[int64]struct{}) er
 			}
 		}
 	}
+
 	if len(ids) == 0 {
 		return nil
 	}
 	return condemn()
 }
 
-// condemned are the next shards to delete.
+// condemned returns the next shards to delete.
 func (r *removal) condemned() (shards []sqlrepo.Shard, err error) {
 	removing := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardRemoving}}
 	for shard, err := range r.Repo.Shards(r.ctx, r.stage.Upload.ID, removing) {
@@ -197,7 +210,7 @@ func (r *removal) condemned() (shards []sqlrepo.Shard, err error) {
 	return shards, nil
 }
 
-// hasFile tells whether a store has the bytes of a shard.
+// hasFile reports whether a store has the bytes of a shard.
 func hasFile(s sqlrepo.Shard) bool { return len(s.Digest) > 0 && s.Location != store.NoneLocation }
 
 func (r *removal) removeFiles(shards []sqlrepo.Shard) error {
@@ -208,6 +221,7 @@ func (r *removal) removeFiles(shards []sqlrepo.Shard) error {
 	if err != nil {
 		return fmt.Errorf("upload %d is not gone wholly: %w", r.stage.Upload.ID, err)
 	}
+
 	space, err := r.Repo.SpaceOf(r.ctx, r.stage.Upload.ID)
 	if err != nil {
 		return err
@@ -224,6 +238,8 @@ func (r *removal) removeFiles(shards []sqlrepo.Shard) error {
 			names, sizes[name] = append(names, name), s.Size
 		}
 	}
+
+	// Files that other rows name are not removed.
 	removed, err := bin.Remove(r.ctx, names)
 	for _, name := range removed {
 		r.sum.Files++
@@ -243,11 +259,13 @@ func (r *removal) removeNodes(s sqlrepo.Shard) error {
 		if err != nil {
 			return errors.Join(fmt.Errorf("shard %d of upload %d", s.Ordinal, s.Upload), err)
 		}
+
 		r.sum.Nodes += rows
 		r.deleted(rows)
 		if err := r.pause(began); err != nil {
 			return err
 		}
+
 		if gone {
 			r.sum.Nodes-- // the row of the shard itself
 			r.sum.Shards++

@@ -11,7 +11,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Files are some of a store.
+// Files counts files of a store.
 type Files struct{ Files, Bytes int64 }
 
 func (f *Files) add(files, bytes int64) {
@@ -19,19 +19,22 @@ func (f *Files) add(files, bytes int64) {
 	f.Bytes += bytes
 }
 
-// Strays are the files of a store that are no shard or index of the repository.
+// Strays counts the files of a store that are no shard or index of the repository.
 type Strays struct {
-	// Unnamed have the name of a shard or index that the repository doesn't have, Damaged were set aside by a repair.
+	// Unnamed files have the name of a shard or index that the repository doesn't have. Damaged files were set aside
+	// by a repair.
 	Unnamed, Damaged Files
 }
 
-// Temporary counts what interrupted processes have left in a store and nobody will finish: temporary files, and what
-// removals have left in the trash. If it is told to remove them, it restores what rows name.
+// Temporary counts what interrupted processes have left in a store and nobody will finish: temporary files, and
+// files that removals have left in the trash. With remove, it deletes them, and restores files in the trash that
+// rows name.
 func (c *Collector) Temporary(ctx context.Context, files store.Store, remove bool) (n int64, err error) {
 	spaces, err := c.Repo.Spaces(ctx)
 	if err != nil {
 		return 0, err
 	}
+
 	for _, space := range spaces {
 		trashed, err := c.trash(ctx, files, space, remove)
 		n += trashed
@@ -58,10 +61,10 @@ func (c *Collector) trash(ctx context.Context, files store.Store, space sqlrepo.
 	return int64(len(left)), err
 }
 
-// straysAtOnce is how many files are looked for among the shards, or indexes, in one query.
+// straysAtOnce is the number of files that one query looks up among the shards or indexes.
 const straysAtOnce = 500
 
-// kind is a kind of files that rows name by their digests.
+// kind is a kind of file that rows name by digest.
 type kind struct {
 	parse   func(name string) (digest [32]byte, ok bool)
 	name    func(digest [32]byte) string
@@ -76,8 +79,8 @@ func (c *Collector) kinds() []kind {
 }
 
 // Strays counts the files of a store that have the name of a shard or index which the repository doesn't have, and
-// those that a repair has set aside, and removes them if it is told to. Those of another repository that uses the same
-// store are among them.
+// the files that a repair has set aside. With remove, it deletes them. Files of another repository that uses the
+// same store count as strays too.
 func (c *Collector) Strays(ctx context.Context, files store.Store, remove bool) (strays Strays, err error) {
 	var bin *trash.Bin
 	if remove {
@@ -87,6 +90,7 @@ func (c *Collector) Strays(ctx context.Context, files store.Store, remove bool) 
 		}
 		bin = &trash.Bin{Repo: c.Repo, Store: files, Owner: trash.Owner(spaces[0])}
 	}
+
 	for _, kind := range c.kinds() {
 		if err := c.straysOf(ctx, kind, files, bin, &strays); err != nil {
 			return strays, err
@@ -104,15 +108,19 @@ func (c *Collector) straysOf(ctx context.Context, kind kind, files store.Store, 
 		digests = digests[:0]
 		return err
 	}
+
 	for file, err := range files.Committed(ctx) {
 		if err != nil {
 			return err
 		}
+
 		name, damaged := store.CutAside(file.Name)
 		digest, ok := kind.parse(name)
 		if !ok {
 			continue
 		}
+
+		// A damaged file has no row: a repair has set it aside.
 		if damaged {
 			if bin != nil {
 				err = files.Remove(ctx, file.Name)
@@ -123,6 +131,7 @@ func (c *Collector) straysOf(ctx context.Context, kind kind, files store.Store, 
 			strays.Damaged.add(1, file.Size)
 			continue
 		}
+
 		sizes[name] = file.Size
 		if digests = append(digests, digest[:]); len(digests) == straysAtOnce {
 			if err := flush(); err != nil {
@@ -133,7 +142,7 @@ func (c *Collector) straysOf(ctx context.Context, kind kind, files store.Store, 
 	return flush()
 }
 
-// strays counts those of some files that no row names, and removes them from the trash's store if bin is not nil.
+// strays counts the files that no row names. If bin is not nil, it removes them from the store of the trash.
 func (k kind) strays(ctx context.Context, bin *trash.Bin, digests [][]byte,
 	sizes map[string]int64) (found Files, err error) {
 	unnamed, err := k.unnamed(ctx, digests)
@@ -144,6 +153,7 @@ func (k kind) strays(ctx context.Context, bin *trash.Bin, digests [][]byte,
 	for i, digest := range unnamed {
 		names[i] = k.name([32]byte(digest))
 	}
+
 	if bin != nil {
 		names, err = bin.Remove(ctx, names)
 	}

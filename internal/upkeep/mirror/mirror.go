@@ -20,34 +20,36 @@ import (
 )
 
 var (
-	// ErrNoStore is returned for a place that has no store to copy, or where none can be put.
+	// ErrNoStore is returned for a place that has no store to copy, or can't hold one.
 	ErrNoStore = errors.New("no store that can be copied")
 	// ErrOther is returned when the target has the identity of another store.
 	ErrOther = errors.New("there is another store")
-	// ErrForeign is returned when the target is no store yet, and has what no copy has put there.
+	// ErrForeign is returned when the target is not a store yet, and has files that no copy has put there.
 	ErrForeign = errors.New("there is something else")
-	// ErrDiffers is returned for a blob whose bytes are not what its name says, in the source or in the target.
+	// ErrDiffers is returned for a blob whose bytes don't match its name, in the source or in the target.
 	ErrDiffers = errors.New("not what its name says")
 )
 
-// Copier copies the shards and indexes of a store, and at last its identity.
+// Copier copies the shards and indexes of a store, and finally its identity.
 type Copier struct {
 	From, To store.Store
-	// Verify has blobs that are in the target already read there, instead of comparing their lengths alone.
+	// Verify makes the copier read blobs that are in the target already. Without it, only their lengths are
+	// compared.
 	Verify bool
-	// Workers is how many blobs are copied side by side.
+	// Workers is the number of blobs copied at the same time.
 	Workers int
-	// Failed is told why a blob was not copied, from one goroutine at a time. The others are copied all the same.
+	// Failed is called with each blob that could not be copied, from one goroutine at a time. The other blobs are
+	// still copied.
 	Failed   func(name string, err error)
 	Progress *Progress
 }
 
-// Progress counts what has been done so far.
+// Progress counts the work done so far.
 type Progress struct{ Copied, Skipped, Ignored, Failed, Bytes atomic.Int64 }
 
-// Run copies what the target does not have. It may be run again after it was interrupted, and again later for what is
-// new. No blob of the target is replaced by another one. The target gets the identity of the source once it has all.
-// Run returns ErrNoStore, ErrOther, ErrForeign, and ErrDiffers when some blobs were not copied.
+// Run copies the blobs that the target does not have. It may be run again after an interruption, and later for new
+// blobs. It replaces no blob of the target. The target gets the identity of the source once it has all blobs. Run
+// returns ErrNoStore, ErrOther, ErrForeign, or ErrDiffers if some blobs were not copied.
 func (c *Copier) Run(ctx context.Context) error {
 	identity, err := c.identity(ctx)
 	if err != nil {
@@ -56,12 +58,15 @@ func (c *Copier) Run(ctx context.Context) error {
 	if err := c.tidy(ctx); err != nil {
 		return err
 	}
+
 	if err := c.blobs(ctx); err != nil {
 		return err
 	}
 	if failed := c.Progress.Failed.Load(); failed > 0 {
 		return fmt.Errorf("%w: %d blobs were not copied; the copy has no identity before it has them all", ErrDiffers, failed)
 	}
+
+	// The identity comes last: a store with an identity counts as complete.
 	marker, err := c.To.Marker(ctx)
 	if err != nil || marker == identity {
 		return err
@@ -69,12 +74,13 @@ func (c *Copier) Run(ctx context.Context) error {
 	return c.To.Mark(ctx, identity)
 }
 
-// identity is that of the source, which the target has or may get.
+// identity returns the identity of the source, which the target has or may get.
 func (c *Copier) identity(ctx context.Context) (string, error) {
 	identity, err := c.From.Marker(ctx)
 	if err != nil {
 		return "", err
 	}
+
 	marker, err := c.To.Marker(ctx)
 	switch {
 	case err != nil:
@@ -92,7 +98,7 @@ func (c *Copier) identity(ctx context.Context) (string, error) {
 	return identity, nil
 }
 
-// foreign returns ErrForeign unless the target is empty, or has what an interrupted copy has left.
+// foreign returns ErrForeign unless the target is empty or only has files of an interrupted copy.
 func (c *Copier) foreign(ctx context.Context) error {
 	for blob, err := range c.To.Committed(ctx) {
 		if err != nil {
@@ -108,7 +114,7 @@ func (c *Copier) foreign(ctx context.Context) error {
 	return nil
 }
 
-// blobs copies side by side what is a blob by its name.
+// blobs copies the files whose names are those of blobs, several at a time.
 func (c *Copier) blobs(ctx context.Context) error {
 	copying, ctx := errgroup.WithContext(ctx)
 	copying.SetLimit(max(1, c.Workers))
@@ -118,6 +124,7 @@ func (c *Copier) blobs(ctx context.Context) error {
 		if err != nil {
 			return errors.Join(err, copying.Wait())
 		}
+
 		digest, ok := trash.ParseName(blob.Name)
 		if !ok {
 			c.Progress.Ignored.Add(1)
@@ -126,11 +133,14 @@ func (c *Copier) blobs(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
+
 		copying.Go(func() error {
 			err := c.blob(ctx, owner, blob, digest)
 			if !errors.Is(err, ErrDiffers) {
 				return err
 			}
+
+			// A damaged blob does not end the copy: the others are copied all the same.
 			telling.Lock()
 			defer telling.Unlock()
 			c.Progress.Failed.Add(1)
@@ -141,8 +151,8 @@ func (c *Copier) blobs(ctx context.Context) error {
 	return copying.Wait()
 }
 
-// sources yields what is committed, and what is in the trash: an interrupted removal may have put there what a row
-// names.
+// sources yields the committed blobs and those in the trash: an interrupted removal may have put a blob there that a
+// row names.
 func (c *Copier) sources(ctx context.Context) iter.Seq2[store.Committed, error] {
 	return func(yield func(store.Committed, error) bool) {
 		for blob, err := range c.From.Committed(ctx) {
@@ -150,12 +160,15 @@ func (c *Copier) sources(ctx context.Context) iter.Seq2[store.Committed, error] 
 				return
 			}
 		}
+
 		trashed, err := c.From.Trashed(ctx, "")
 		if err != nil {
 			yield(store.Committed{}, err)
 			return
 		}
+
 		for _, blob := range trashed {
+			// The removal may end meanwhile.
 			size, err := c.From.Size(ctx, blob.Name)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
@@ -183,7 +196,7 @@ func (c *Copier) blob(ctx context.Context, owner string, blob store.Committed, d
 	return nil
 }
 
-// isThere returns ErrDiffers when the target has other bytes under the name.
+// isThere reports whether the target has a blob. It returns ErrDiffers if the target has other bytes under the name.
 func (c *Copier) isThere(ctx context.Context, blob store.Committed, digest [sha256.Size]byte) (bool, error) {
 	size, err := c.To.Size(ctx, blob.Name)
 	switch {
@@ -196,6 +209,7 @@ func (c *Copier) isThere(ctx context.Context, blob store.Committed, digest [sha2
 	case !c.Verify:
 		return true, nil
 	}
+
 	got, err := Digest(ctx, c.To, blob.Name)
 	if err == nil && got != digest {
 		err = fmt.Errorf("%w: the target has other bytes", ErrDiffers)
@@ -203,7 +217,7 @@ func (c *Copier) isThere(ctx context.Context, blob store.Committed, digest [sha2
 	return true, err
 }
 
-// Digest reads a blob to its end.
+// Digest reads a blob to its end and returns the digest of its bytes.
 func Digest(ctx context.Context, from store.Store, name string) (digest [sha256.Size]byte, err error) {
 	in, err := from.Open(ctx, name)
 	if err != nil {
@@ -217,7 +231,7 @@ func Digest(ctx context.Context, from store.Store, name string) (digest [sha256.
 	return [sha256.Size]byte(hash.Sum(nil)), nil
 }
 
-// transport copies a blob. It appears in the target only if its bytes are what its name says.
+// transport copies a blob. It appears in the target only if its bytes match its name.
 func (c *Copier) transport(ctx context.Context, owner string, blob store.Committed,
 	digest [sha256.Size]byte) (err error) {
 	in, err := c.From.Open(ctx, blob.Name)
@@ -225,19 +239,24 @@ func (c *Copier) transport(ctx context.Context, owner string, blob store.Committ
 		return err
 	}
 	defer in.Close() //nolint:errcheck // it is only read
+
 	out, err := c.To.Create(ctx, owner)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, out.Abort()) }()
+
 	hash := sha256.New()
 	counted := reader{ctx, in, func(n int64) { c.Progress.Bytes.Add(n) }}
 	if _, err := io.Copy(io.MultiWriter(out, hash), counted); err != nil {
 		return fmt.Errorf("copy %s: %w", blob.Name, err)
 	}
+
+	// The digest is compared before the blob gets its name.
 	if [sha256.Size]byte(hash.Sum(nil)) != digest {
 		return fmt.Errorf("%w: the source has other bytes", ErrDiffers)
 	}
+
 	if err := out.Sync(ctx); err != nil {
 		return err
 	}
@@ -248,7 +267,7 @@ func (c *Copier) transport(ctx context.Context, owner string, blob store.Committ
 	return err
 }
 
-// reader ends with its context and counts what is read.
+// reader counts the bytes that are read, and fails when its context ends.
 type reader struct {
 	ctx  context.Context //nolint:containedctx // a reader takes none
 	from io.Reader
@@ -264,7 +283,7 @@ func (r reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// tidy removes what copies have left.
+// tidy removes unfinished files of earlier copies.
 func (c *Copier) tidy(ctx context.Context) error {
 	left, err := leftovers.FilesOfCopies(ctx, c.To)
 	if err != nil {

@@ -36,12 +36,13 @@ func directory(t *testing.T) (*store.Directory, string) {
 	return opened, path
 }
 
-// filled is a store with shards and indexes, and a file that is neither.
+// filled returns a store with shards and indexes, and a file that is neither.
 func filled(t *testing.T) (*store.Directory, string) {
 	t.Helper()
 	from, path := directory(t)
 	_, err := from.Identify(t.Context())
 	must(t, err)
+
 	for i := range many {
 		content := fmt.Append(nil, "content ", i)
 		name := shard.Name(sha256.Sum256(content))
@@ -69,7 +70,7 @@ func copier(t *testing.T, from, to store.Store) *mirror.Copier {
 	return &mirror.Copier{From: from, To: to, Workers: 4, Progress: &mirror.Progress{}, Failed: failed}
 }
 
-// TestACopyThatIsInterrupted has no identity, and goes on where it was.
+// TestACopyThatIsInterrupted: an interrupted copy has no identity, and can be continued.
 func TestACopyThatIsInterrupted(t *testing.T) {
 	from, _ := filled(t)
 	to, _ := directory(t)
@@ -83,6 +84,7 @@ func TestACopyThatIsInterrupted(t *testing.T) {
 		if c.Progress.Skipped.Load() != int64(before) || faulty.Unended.Load() != 0 {
 			t.Errorf("%d skipped of %d, %d blobs not ended", c.Progress.Skipped.Load(), before, faulty.Unended.Load())
 		}
+
 		if err == nil {
 			identity, err := from.Marker(t.Context())
 			if marker != identity || err != nil || count(t, to) != many || c.Progress.Ignored.Load() != 1 {
@@ -133,7 +135,8 @@ func TestACopyEndsWithItsContext(t *testing.T) {
 	must(t, copier(t, from, to).Run(t.Context()))
 }
 
-// TestWhatDeadCopiesLeft is removed by the next one of the same host; what lives is not.
+// TestWhatDeadCopiesLeft: the next copy of the same host removes leftovers of dead copies, but not files of live
+// ones.
 func TestWhatDeadCopiesLeft(t *testing.T) {
 	from, _ := filled(t)
 	to, path := directory(t)
@@ -144,6 +147,7 @@ func TestWhatDeadCopiesLeft(t *testing.T) {
 	if !strings.Contains(mine, pid) {
 		t.Fatalf("%q does not tell the process", mine)
 	}
+
 	const impossible = "-99999999."
 	dead := strings.Replace(mine, pid, impossible, 1)
 	elsewhere := "copy" + impossible + "1.1.0."
@@ -151,6 +155,7 @@ func TestWhatDeadCopiesLeft(t *testing.T) {
 		_, err := to.Create(t.Context(), owner)
 		must(t, err)
 	}
+
 	old, err := filepath.Glob(filepath.Join(path, ".guppy-*old*"))
 	must(t, err)
 	must(t, os.Chtimes(old[0], time.Time{}, time.Now().Add(-25*time.Hour)))
@@ -160,6 +165,7 @@ func TestWhatDeadCopiesLeft(t *testing.T) {
 	if len(left) != 3 {
 		t.Errorf("left %v", left)
 	}
+
 	for _, unfinished := range left {
 		if unfinished.Owner == dead || unfinished.Owner == elsewhere+"old" {
 			t.Errorf("left %+v", unfinished)
@@ -188,6 +194,7 @@ func TestStoresThatAreNotCopied(t *testing.T) {
 	none := store.NewNone(t.TempDir())
 	foreign, path := directory(t)
 	must(t, os.WriteFile(filepath.Join(path, "thesis.txt"), nil, 0o600))
+
 	for name, tt := range map[string]struct {
 		from, to store.Store
 		want     error
@@ -200,6 +207,7 @@ func TestStoresThatAreNotCopied(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
 		}
 	}
+
 	if count(t, empty)+count(t, other) != 0 || count(t, foreign) != 1 {
 		t.Error("something was copied")
 	}

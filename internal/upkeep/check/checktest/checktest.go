@@ -1,4 +1,4 @@
-// Package checktest has tests demand, last of all, that what they leave is sound.
+// Package checktest checks at the end of a test that the repository and the store are sound.
 package checktest
 
 import (
@@ -12,8 +12,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Sound fails a test, with each problem, unless a repository and the store in a directory are sound, every byte of it.
-// Uploads of today have indexes, too.
+// Sound fails a test, with each problem, unless a repository and the store in a directory are sound. It reads every
+// byte of the store. Uploads of the present version must have indexes, too.
 func Sound(tb testing.TB, repo *sqlrepo.Repository, directory string) {
 	tb.Helper()
 	for _, problem := range Problems(tb, repo, directory) {
@@ -23,7 +23,7 @@ func Sound(tb testing.TB, repo *sqlrepo.Repository, directory string) {
 	}
 }
 
-// Problems are all that a check finds which reads everything.
+// Problems returns the problems that a check finds which reads everything.
 func Problems(tb testing.TB, repo *sqlrepo.Repository, directory string) (problems []check.Problem) {
 	tb.Helper()
 	checker, err := Checker(tb, repo, directory)
@@ -36,7 +36,7 @@ func Problems(tb testing.TB, repo *sqlrepo.Repository, directory string) (proble
 	return problems
 }
 
-// Find returns all that a check finds.
+// Find returns all problems that a check finds.
 func Find(ctx context.Context, checker check.Checker) (problems []check.Problem, err error) {
 	_, err = checker.Run(ctx, func(p check.Problem) error {
 		problems = append(problems, p)
@@ -45,7 +45,7 @@ func Find(ctx context.Context, checker check.Checker) (problems []check.Problem,
 	return problems, err
 }
 
-// Checker reads everything.
+// Checker returns a checker that reads everything.
 func Checker(tb testing.TB, repo *sqlrepo.Repository, directory string) (check.Checker, error) {
 	tb.Helper()
 	files, err := store.OpenExisting(directory)
