@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/guppy-prep/guppy/dialect"
+	_ "github.com/guppy-prep/guppy/dialect/engines" // makes both known
 )
 
 // requireNoLeases checks that no leases are left over.
