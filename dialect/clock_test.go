@@ -6,14 +6,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/testing/dialecttest"
 )
 
 // selected runs a query and returns its one column.
-func selected[T any](t *testing.T, db *dialect.DB, query squirrel.SelectBuilder) (rows []T) {
+func selected[T any](t *testing.T, db *dialect.DB, query sq.SelectBuilder) (rows []T) {
 	t.Helper()
 	text, args, err := query.PlaceholderFormat(db.Placeholder).ToSql()
 	if err != nil {
@@ -29,7 +29,7 @@ func TestClockIsTheDatabases(t *testing.T) {
 	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
 		db := dialecttest.Open(t, settings)
 		clock := func(offset time.Duration) time.Time {
-			query := squirrel.Select().Column(db.Clock(offset))
+			query := sq.Select().Column(db.Clock(offset))
 			return time.UnixMicro(selected[int64](t, db, query)[0])
 		}
 
@@ -46,7 +46,7 @@ func TestClockIsTheDatabases(t *testing.T) {
 			t.Errorf("%v passed", passed)
 		}
 
-		apart := squirrel.Select().Column(squirrel.ConcatExpr("(", db.Clock(time.Hour), ") - (", db.Clock(0), ")"))
+		apart := sq.Select().Column(sq.ConcatExpr("(", db.Clock(time.Hour), ") - (", db.Clock(0), ")"))
 		if d := time.Duration(selected[int64](t, db, apart)[0]) * time.Microsecond; d != time.Hour {
 			t.Errorf("two times of one statement are %v apart, and not an hour", d)
 		}
@@ -63,7 +63,7 @@ func TestProbeFindsTheRowsOfKeys(t *testing.T) {
 		}
 
 		probe := func(keys ...int64) []int64 {
-			query := db.Probe(squirrel.Select("n"), "probed", "k", keys).Where(squirrel.Lt{"n": 9}).OrderBy("n")
+			query := db.Probe(sq.Select("n"), "probed", "k", keys).Where(sq.Lt{"n": 9}).OrderBy("n")
 			return selected[int64](t, db, query)
 		}
 

@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"time"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 )
 
@@ -60,12 +60,12 @@ type Locker interface {
 // are mere text.
 type Dialect interface {
 	// Among returns the condition that a column is one of many keys.
-	Among(column string, keys []int64) squirrel.Sqlizer
+	Among(column string, keys []int64) sq.Sqlizer
 	// Probe makes a query read the rows of a table whose column is one of many keys. It looks up each key in an
 	// index on that column, however many keys there are.
-	Probe(query squirrel.SelectBuilder, table, column string, keys []int64) squirrel.SelectBuilder
+	Probe(query sq.SelectBuilder, table, column string, keys []int64) sq.SelectBuilder
 	// Clock returns the time of the database's own clock at an offset from now, in microseconds since 1970.
-	Clock(offset time.Duration) squirrel.Sqlizer
+	Clock(offset time.Duration) sq.Sqlizer
 	// BulkInsert adds n rows within tx. The function row returns the i-th row, in a slice that is only used until
 	// the next call.
 	BulkInsert(ctx context.Context, tx *Tx, table string, columns []string, n int, row func(i int) []any) error
@@ -143,7 +143,7 @@ type Facts struct {
 	// Unhurried is the statement that lets a transaction idle without a limit, "" where any transaction may.
 	Unhurried string
 	// Placeholder is the format in which statements are rendered.
-	Placeholder squirrel.PlaceholderFormat
+	Placeholder sq.PlaceholderFormat
 	// ClaimLock ends the SELECT that claims a row which others may claim at the same time. It is "" where
 	// transactions that write run one at a time.
 	ClaimLock string

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/testing/dialecttest"
@@ -92,7 +92,7 @@ type otherClock struct {
 	ahead time.Duration
 }
 
-func (o otherClock) Clock(offset time.Duration) squirrel.Sqlizer {
+func (o otherClock) Clock(offset time.Duration) sq.Sqlizer {
 	return o.Engine.Clock(o.ahead + offset)
 }
 

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"sync"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 )
 
@@ -86,7 +86,7 @@ func (w *Watchers) Lost() error {
 type Guard interface {
 	// Fence returns an expression that is 1 if the lock is held, and that keeps it from passing to others until the
 	// transaction ends.
-	Fence() squirrel.Sqlizer
+	Fence() sq.Sqlizer
 	// Failed is called if the fence was not 1, and returns the reason.
 	Failed() error
 }
@@ -126,10 +126,10 @@ func (g *guards) list() []Guard {
 
 // StillLocked returns the condition that all locks of the handle are held, for a statement outside of transactions.
 // It is nil if there are no locks.
-func (db *DB) StillLocked() squirrel.Sqlizer {
-	var all squirrel.And
+func (db *DB) StillLocked() sq.Sqlizer {
+	var all sq.And
 	for _, one := range db.guards.list() {
-		all = append(all, squirrel.ConcatExpr("(SELECT ", one.Fence(), ") = 1"))
+		all = append(all, sq.ConcatExpr("(SELECT ", one.Fence(), ") = 1"))
 	}
 	if len(all) == 0 {
 		return nil
@@ -169,7 +169,7 @@ func (db *DB) proofs() (statements []Statement, err error) {
 }
 
 func (db *DB) proof(one Guard) (Statement, error) {
-	text, args, err := squirrel.Select().Column(one.Fence()).PlaceholderFormat(db.Placeholder).ToSql()
+	text, args, err := sq.Select().Column(one.Fence()).PlaceholderFormat(db.Placeholder).ToSql()
 	held := make([]int64, 1)
 	return Statement{Text: text, Args: args, Values: held, Check: func(int64) error {
 		if held[0] != 1 {

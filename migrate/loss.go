@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -73,7 +73,7 @@ func findLosses(ctx context.Context, db *dialect.DB, scripts []string) (losses [
 
 // countRows counts the rows of one of the migrations' own tables, whose names need no quotes.
 func countRows(ctx context.Context, db *dialect.DB, table string) (rows int64, err error) {
-	text, args, err := squirrel.Select("COUNT(*)").From(table).ToSql()
+	text, args, err := sq.Select("COUNT(*)").From(table).ToSql()
 	if err != nil {
 		return 0, err
 	}

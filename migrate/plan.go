@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -158,13 +158,13 @@ func (m *Migrator) planStep(s step) (PlannedStep, error) {
 
 // recording returns the statements that record a version.
 func recording(version uint) []string {
-	statements := []string{squirrel.DebugSqlizer(squirrel.Delete(versionTable))}
+	statements := []string{sq.DebugSqlizer(sq.Delete(versionTable))}
 	if version == 0 {
 		return statements
 	}
-	value := squirrel.Expr(strconv.FormatUint(uint64(version), 10))
-	return append(statements, squirrel.DebugSqlizer(squirrel.Insert(versionTable).Columns("version", "dirty").
-		Values(value, squirrel.Expr("FALSE"))))
+	value := sq.Expr(strconv.FormatUint(uint64(version), 10))
+	return append(statements, sq.DebugSqlizer(sq.Insert(versionTable).Columns("version", "dirty").
+		Values(value, sq.Expr("FALSE"))))
 }
 
 // preparing returns the statements that create the schema and the version table, unless they exist.

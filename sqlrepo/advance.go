@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -55,10 +55,10 @@ func (r *Repository) Advance(ctx context.Context, stage Stage, next UploadState)
 func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced Stage, err error) {
 	var changed, failed bool
 	// With this condition the index of entries that are not Ready serves the query.
-	has := func(states ...EntryState) squirrel.SelectBuilder {
-		rows := squirrel.Select("1").From("entries").Where("state <> 0").
-			Where(squirrel.Eq{"upload": stage.Upload.ID, "state": states})
-		return squirrel.Select().Column(squirrel.ConcatExpr("EXISTS (", rows, ")"))
+	has := func(states ...EntryState) sq.SelectBuilder {
+		rows := sq.Select("1").From("entries").Where("state <> 0").
+			Where(sq.Eq{"upload": stage.Upload.ID, "state": states})
+		return sq.Select().Column(sq.ConcatExpr("EXISTS (", rows, ")"))
 	}
 
 	advance := func(tx *dialect.Tx, next UploadState) error {
@@ -68,7 +68,7 @@ func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced
 
 	err = r.withTx(ctx, "leave rescanning", func(tx *dialect.Tx) error {
 		// Until the transaction ends, no other worker can claim the stage.
-		seen := squirrel.Update("uploads").Set("lease_seen", r.at(0)).Where(squirrel.Eq{"state": Rescanning})
+		seen := sq.Update("uploads").Set("lease_seen", r.at(0)).Where(sq.Eq{"state": Rescanning})
 		if err := r.fence(ctx, tx, stage, seen); err != nil {
 			return err
 		}
@@ -81,8 +81,8 @@ func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced
 		}
 
 		// The source was scanned again already, so what still differs has failed.
-		differs := squirrel.Update("entries").Set("state", Failed).
-			Where("state <> 0").Where(squirrel.Eq{"upload": stage.Upload.ID, "state": Changed})
+		differs := sq.Update("entries").Set("state", Failed).
+			Where("state <> 0").Where(sq.Eq{"upload": stage.Upload.ID, "state": Changed})
 		if err := r.later(ctx, tx, differs, nil); err != nil {
 			return err
 		}
@@ -102,7 +102,7 @@ func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced
 // notHeld explains why a stage could not go on: another worker has it, or its upload is in another state.
 func (r *Repository) notHeld(ctx context.Context, stage Stage) error {
 	var state UploadState
-	err := r.get(ctx, r.db.Writer, &state, squirrel.Select("state").From("uploads").Where(held(stage)))
+	err := r.get(ctx, r.db.Writer, &state, sq.Select("state").From("uploads").Where(held(stage)))
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return fmt.Errorf("upload %d: %w", stage.Upload.ID, ErrLeaseLost)
@@ -115,9 +115,9 @@ func (r *Repository) notHeld(ctx context.Context, stage Stage) error {
 // hasAdvanced reads the upload after an attempt whose answer was lost. If the upload has left the stage and no
 // other worker has it, that attempt was committed. Otherwise the lease is lost.
 func (r *Repository) hasAdvanced(ctx context.Context, stage Stage, upload *Upload) error {
-	err := r.get(ctx, r.db.Writer, upload, squirrel.Select(uploadFields...).From("uploads").
-		Where(squirrel.Eq{"id": stage.Upload.ID, "token": []int64{0, stage.Upload.Token}}).
-		Where(squirrel.NotEq{"state": stage.Upload.State}))
+	err := r.get(ctx, r.db.Writer, upload, sq.Select(uploadFields...).From("uploads").
+		Where(sq.Eq{"id": stage.Upload.ID, "token": []int64{0, stage.Upload.Token}}).
+		Where(sq.NotEq{"state": stage.Upload.State}))
 	if errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("upload %d: %w", stage.Upload.ID, ErrLeaseLost)
 	}
@@ -125,32 +125,32 @@ func (r *Repository) hasAdvanced(ctx context.Context, stage Stage, upload *Uploa
 }
 
 // recounted makes an update set the tally to the counts of the upload's rows.
-func recounted(update squirrel.UpdateBuilder, upload int64) squirrel.UpdateBuilder {
-	shards := func(what string) squirrel.SelectBuilder {
-		return squirrel.Select(what).From("shards").Where(squirrel.Eq{"upload": upload})
+func recounted(update sq.UpdateBuilder, upload int64) sq.UpdateBuilder {
+	shards := func(what string) sq.SelectBuilder {
+		return sq.Select(what).From("shards").Where(sq.Eq{"upload": upload})
 	}
 
-	data := func(states ...ShardState) squirrel.SelectBuilder {
-		return shards("COUNT(*)").Where(squirrel.Eq{"kind": DataShard, "state": states})
+	data := func(states ...ShardState) sq.SelectBuilder {
+		return shards("COUNT(*)").Where(sq.Eq{"kind": DataShard, "state": states})
 	}
-	segments := func(what string, states ...ShardState) squirrel.SelectBuilder {
-		return squirrel.Select(what).From("segments").
-			Where(within("shard", shards("id").Where(squirrel.Eq{"state": states})))
+	segments := func(what string, states ...ShardState) sq.SelectBuilder {
+		return sq.Select(what).From("segments").
+			Where(within("shard", shards("id").Where(sq.Eq{"state": states})))
 	}
 
-	begins, bytes := squirrel.Eq{"file_offset": 0}, "CAST(COALESCE(SUM(length), 0) AS BIGINT)"
+	begins, bytes := sq.Eq{"file_offset": 0}, "CAST(COALESCE(SUM(length), 0) AS BIGINT)"
 
 	// An entry can share content only with an earlier upload. Without one there is nothing to count.
-	earlier := squirrel.Select("1").From("uploads AS earlier").Where(
+	earlier := sq.Select("1").From("uploads AS earlier").Where(
 		"earlier.source = uploads.source AND earlier.id < uploads.id")
-	sharing := squirrel.Select("COUNT(*)").From("entries").Where(squirrel.Eq{"upload": upload}).
-		Where(squirrel.NotEq{"origin": nil})
+	sharing := sq.Select("COUNT(*)").From("entries").Where(sq.Eq{"upload": upload}).
+		Where(sq.NotEq{"origin": nil})
 	// Nothing waits for shards that are set aside.
-	open := shards("MIN(ordinal)").Where(squirrel.Eq{"state": ShardPlanned, "set_aside_at": nil})
+	open := shards("MIN(ordinal)").Where(sq.Eq{"state": ShardPlanned, "set_aside_at": nil})
 
 	return update.
-		Set("found_entries", squirrel.Select("COUNT(*)").From("entries").Where(squirrel.Eq{"upload": upload})).
-		Set("shared_entries", squirrel.ConcatExpr("CASE WHEN EXISTS (", earlier, ") THEN (", sharing, ") ELSE 0 END")).
+		Set("found_entries", sq.Select("COUNT(*)").From("entries").Where(sq.Eq{"upload": upload})).
+		Set("shared_entries", sq.ConcatExpr("CASE WHEN EXISTS (", earlier, ") THEN (", sharing, ") ELSE 0 END")).
 		Set("planned_shards", data(ShardPlanned, ShardPacked, ShardEmpty)).
 		Set("settled_shards", data(ShardPacked, ShardEmpty)).
 		Set("planned_files", segments("COUNT(*)", ShardPlanned, ShardPacked, ShardEmpty).Where(begins)).
@@ -158,5 +158,5 @@ func recounted(update squirrel.UpdateBuilder, upload int64) squirrel.UpdateBuild
 		Set("planned_bytes", segments(bytes, ShardPlanned, ShardPacked, ShardEmpty)).
 		Set("packed_bytes", segments(bytes, ShardPacked, ShardEmpty)).
 		Set("stage_bytes", segments(bytes, ShardPacked, ShardEmpty)).
-		Set("sealed", squirrel.ConcatExpr("COALESCE((", open, "), (", shards("MAX(ordinal) + 1"), "), 0)"))
+		Set("sealed", sq.ConcatExpr("COALESCE((", open, "), (", shards("MAX(ordinal) + 1"), "), 0)"))
 }

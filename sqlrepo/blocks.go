@@ -8,7 +8,7 @@ import (
 	"iter"
 	"slices"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 )
 
@@ -47,13 +47,13 @@ func (r *Repository) findBlocks(ctx context.Context, space *int64, digests []Dig
 		prefixes[i], _ = digests[i].split()
 	}
 
-	query := r.db.Probe(squirrel.Select("nodes.shard", "nodes.prefix", "nodes.position", "nodes.length", "nodes.codec",
+	query := r.db.Probe(sq.Select("nodes.shard", "nodes.prefix", "nodes.position", "nodes.length", "nodes.codec",
 		"nodes.suffix"), "nodes", "prefix", prefixes).CrossJoin("shards").Where("shards.id = nodes.shard").
-		Where(squirrel.Eq{"shards.state": ShardPacked})
+		Where(sq.Eq{"shards.state": ShardPacked})
 
 	if space != nil {
 		query = query.CrossJoin("uploads").CrossJoin("sources").
-			Where("uploads.id = shards.upload AND sources.id = uploads.source").Where(squirrel.Eq{"sources.space": *space})
+			Where("uploads.id = shards.upload AND sources.id = uploads.source").Where(sq.Eq{"sources.space": *space})
 	}
 
 	var rows []struct {
@@ -87,15 +87,15 @@ func (r *Repository) findBlocks(ctx context.Context, space *int64, digests []Dig
 func (r *Repository) StoredShard(ctx context.Context, id int64) (shard Shard, err error) {
 	err = r.read(ctx, fmt.Sprintf("shard %d", id), func() error {
 		return r.get(ctx, r.db.Reader, &shard,
-			squirrel.Select(shardFields...).From("shards").Where(squirrel.Eq{"id": id, "state": ShardPacked}))
+			sq.Select(shardFields...).From("shards").Where(sq.Eq{"id": id, "state": ShardPacked}))
 	})
 	return shard, err
 }
 
 // UploadsWithRoot returns the uploads that have been linked to a root, the latest first.
 func (r *Repository) UploadsWithRoot(ctx context.Context, root CID) (uploads []Upload, err error) {
-	err = r.readList(ctx, "look for uploads of a root", &uploads, squirrel.Select(uploadFields...).From("uploads").
-		Where(squirrel.Eq{"root_cid": root, "state": []UploadState{Complete, Indexing}}).OrderBy("id DESC"))
+	err = r.readList(ctx, "look for uploads of a root", &uploads, sq.Select(uploadFields...).From("uploads").
+		Where(sq.Eq{"root_cid": root, "state": []UploadState{Complete, Indexing}}).OrderBy("id DESC"))
 	return uploads, err
 }
 
@@ -117,21 +117,21 @@ var listedFields = []string{"id", "path", "kind", "size", "mtime_ns", "permissio
 // EntriesBelow yields, in canonical order, the entry at a path of an upload and the entries below it, as far as
 // they belong under the upload's root. It reads them page by page.
 func (r *Repository) EntriesBelow(ctx context.Context, upload int64, path Path) iter.Seq2[Listed, error] {
-	query := squirrel.Select(listedFields...).From("entries").
-		Where(squirrel.Eq{"upload": upload, "state": linkable}).OrderBy("path")
+	query := sq.Select(listedFields...).From("entries").
+		Where(sq.Eq{"upload": upload, "state": linkable}).OrderBy("path")
 	if path != "" { // the entries below follow at once: the separator is the lowest byte
-		query = query.Where(squirrel.GtOrEq{"path": path}).Where(squirrel.Lt{"path": path + "\x01"})
+		query = query.Where(sq.GtOrEq{"path": path}).Where(sq.Lt{"path": path + "\x01"})
 	}
-	return pages(query, behindListed, func(page *[]Listed, query squirrel.SelectBuilder) error {
+	return pages(query, behindListed, func(page *[]Listed, query sq.SelectBuilder) error {
 		return r.readList(ctx, "read entries", page, query)
 	})
 }
 
 // Listing yields, in canonical order, the entries of an upload that belong under its root. Files have their roots.
 func (r *Repository) Listing(ctx context.Context, upload int64) iter.Seq2[Listed, error] {
-	query := squirrel.Select(listedFields...).From("entries").
-		Where(squirrel.Eq{"upload": upload, "state": linkable}).OrderBy("path")
-	return pages(query, behindListed, func(page *[]Listed, query squirrel.SelectBuilder) error {
+	query := sq.Select(listedFields...).From("entries").
+		Where(sq.Eq{"upload": upload, "state": linkable}).OrderBy("path")
+	return pages(query, behindListed, func(page *[]Listed, query sq.SelectBuilder) error {
 		if err := r.readList(ctx, "read entries", page, query); err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ func (r *Repository) Listing(ctx context.Context, upload int64) iter.Seq2[Listed
 	})
 }
 
-func behindListed(last Listed) squirrel.Sqlizer { return squirrel.Gt{"path": last.Path} }
+func behindListed(last Listed) sq.Sqlizer { return sq.Gt{"path": last.Path} }
 
 func (r *Repository) addRoots(ctx context.Context, page []Listed) error {
 	files, ids := map[int64]*Listed{}, []int64{}
@@ -159,7 +159,7 @@ func (r *Repository) addRoots(ctx context.Context, page []Listed) error {
 
 	var roots []Root
 	err := r.readList(ctx, "read roots", &roots,
-		squirrel.Select(rootColumns...).From("roots").Where(r.db.Among("entry", ids)))
+		sq.Select(rootColumns...).From("roots").Where(r.db.Among("entry", ids)))
 
 	for _, root := range roots {
 		files[root.Entry].Root = root.CID
@@ -169,7 +169,7 @@ func (r *Repository) addRoots(ctx context.Context, page []Listed) error {
 
 // readNodes reads a page of nodes. There are so many that reading them into structs, by column name and with each
 // number parsed from text, would take longer than everything else.
-func (r *Repository) readNodes(ctx context.Context, page *[]nodeRow, query squirrel.SelectBuilder) error {
+func (r *Repository) readNodes(ctx context.Context, page *[]nodeRow, query sq.SelectBuilder) error {
 	*page = nil
 	var suffixes []byte
 	return r.stream(ctx, r.db.Reader, query, func(rows *sqlx.Rows) error {

@@ -3,7 +3,7 @@ package sqlrepo
 import (
 	"context"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 )
 
 // OpenUpload is an unfinished upload and the work that it offers now.
@@ -28,22 +28,22 @@ type OpenFilter struct {
 // large table: workers without work run it now and then.
 func (r *Repository) OpenUploads(ctx context.Context, filter OpenFilter) (open []OpenUpload, err error) {
 	// All shards below sealed are settled or set aside.
-	next := squirrel.Select("ordinal").From("shards").
+	next := sq.Select("ordinal").From("shards").
 		Where("shards.upload = uploads.id AND ordinal >= uploads.sealed").
-		Where(squirrel.Eq{"uploads.state": Packing, "shards.state": ShardPlanned}).Where(r.claimable()).
+		Where(sq.Eq{"uploads.state": Packing, "shards.state": ShardPlanned}).Where(r.claimable()).
 		OrderBy("ordinal").Limit(1)
-	space := squirrel.Select("space").From("sources").Where("sources.id = uploads.source")
+	space := sq.Select("space").From("sources").Where("sources.id = uploads.source")
 
-	query := squirrel.Select(uploadFields...).Column(squirrel.Alias(space, "space")).
-		Column(squirrel.Alias(squirrel.And{squirrel.Eq{"state": exclusive}, r.claimable()}, "claimable")).
-		Column(squirrel.Alias(next, "next_shard")).Column(squirrel.Alias(r.at(0), "now")).
-		From("uploads").Where(squirrel.NotEq{"state": closed}).OrderBy("id")
+	query := sq.Select(uploadFields...).Column(sq.Alias(space, "space")).
+		Column(sq.Alias(sq.And{sq.Eq{"state": exclusive}, r.claimable()}, "claimable")).
+		Column(sq.Alias(next, "next_shard")).Column(sq.Alias(r.at(0), "now")).
+		From("uploads").Where(sq.NotEq{"state": closed}).OrderBy("id")
 
 	if filter.Uploads != nil {
 		query = query.Where(r.db.Among("id", filter.Uploads))
 	}
 	if filter.Spaces != nil {
-		sources := squirrel.Select("id").From("sources").Where(r.db.Among("space", filter.Spaces))
+		sources := sq.Select("id").From("sources").Where(r.db.Among("space", filter.Spaces))
 		query = query.Where(within("source", sources))
 	}
 
@@ -57,9 +57,9 @@ func (r *Repository) OpenUploads(ctx context.Context, filter OpenFilter) (open [
 // ShardsUnderWay lists, by ordinal, the planned shards of an upload that are claimed, have failed or were set
 // aside.
 func (r *Repository) ShardsUnderWay(ctx context.Context, upload int64) (shards []Shard, err error) {
-	query := squirrel.Select(shardFields...).From("shards").
-		Where(squirrel.Eq{"upload": upload, "state": ShardPlanned}).
-		Where(squirrel.Or{squirrel.NotEq{"token": 0}, squirrel.NotEq{"retry_at": nil}, squirrel.NotEq{"set_aside_at": nil}}).
+	query := sq.Select(shardFields...).From("shards").
+		Where(sq.Eq{"upload": upload, "state": ShardPlanned}).
+		Where(sq.Or{sq.NotEq{"token": 0}, sq.NotEq{"retry_at": nil}, sq.NotEq{"set_aside_at": nil}}).
 		OrderBy("ordinal")
 	err = r.read(ctx, "list shards under way", func() error {
 		shards = nil

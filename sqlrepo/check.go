@@ -7,7 +7,7 @@ import (
 	"iter"
 	"time"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 )
 
@@ -96,7 +96,7 @@ type rule struct {
 	code string
 	// detail is a format for the found and the wanted value.
 	detail string
-	flaws  squirrel.SelectBuilder
+	flaws  sq.SelectBuilder
 }
 
 // scope is the part of the repository that is checked: everything, or one upload.
@@ -107,36 +107,36 @@ type scope struct {
 }
 
 // of narrows a query to the upload in a column. It leaves out removed uploads, which need not keep every rule.
-func (s scope) of(query squirrel.SelectBuilder, column string) squirrel.SelectBuilder {
-	return s.kept(query, column).Where(squirrel.ConcatExpr(column+" NOT IN (", removedUploads(), ")"))
+func (s scope) of(query sq.SelectBuilder, column string) sq.SelectBuilder {
+	return s.kept(query, column).Where(sq.ConcatExpr(column+" NOT IN (", removedUploads(), ")"))
 }
 
 // kept narrows a query to the upload in a column. What removed uploads keep for others must be as sound as the
 // rest.
-func (s scope) kept(query squirrel.SelectBuilder, column string) squirrel.SelectBuilder {
+func (s scope) kept(query sq.SelectBuilder, column string) sq.SelectBuilder {
 	if s.upload == nil {
 		return query
 	}
-	return query.Where(squirrel.Eq{column: *s.upload})
+	return query.Where(sq.Eq{column: *s.upload})
 }
 
 // keptShards narrows a query to shards that stay: it leaves out those that are being removed with their uploads.
-func (s scope) keptShards(query squirrel.SelectBuilder) squirrel.SelectBuilder {
-	return s.kept(query, "shards.upload").Where(squirrel.Or{
-		squirrel.NotEq{"shards.state": ShardRemoving}, squirrel.ConcatExpr("shards.upload NOT IN (", removedUploads(), ")"),
+func (s scope) keptShards(query sq.SelectBuilder) sq.SelectBuilder {
+	return s.kept(query, "shards.upload").Where(sq.Or{
+		sq.NotEq{"shards.state": ShardRemoving}, sq.ConcatExpr("shards.upload NOT IN (", removedUploads(), ")"),
 	})
 }
 
-func removedUploads() squirrel.SelectBuilder {
-	return squirrel.Select("id").From("uploads").Where(squirrel.Eq{"state": Removed})
+func removedUploads() sq.SelectBuilder {
+	return sq.Select("id").From("uploads").Where(sq.Eq{"state": Removed})
 }
 
 // flawed selects the columns of a rule: the keys of three rows, the found value and the wanted value.
-func flawed(upload, shard, entry, is, want string) squirrel.SelectBuilder {
+func flawed(upload, shard, entry, is, want string) sq.SelectBuilder {
 	whole := func(expression, name string) string {
 		return "CAST(COALESCE(" + expression + ", 0) AS BIGINT) AS " + name
 	}
-	return squirrel.Select(whole(upload, "upload"), whole(shard, "shard"), whole(entry, "entry"), whole(is, "found"),
+	return sq.Select(whole(upload, "upload"), whole(shard, "shard"), whole(entry, "entry"), whole(is, "found"),
 		whole(want, "wanted"))
 }
 
@@ -213,7 +213,7 @@ func (r *Repository) spanBehind(ctx context.Context, tx *sqlx.Tx, table string, 
 	next.behind = behind
 
 	var to int64
-	query := squirrel.Select("id").From(table).OrderBy("id").Limit(1).Offset(rows - 1)
+	query := sq.Select("id").From(table).OrderBy("id").Limit(1).Offset(rows - 1)
 	err = r.get(ctx, tx, &to, next.of(query, "id"))
 	if errors.Is(err, ErrNotFound) {
 		next.last = true
@@ -224,12 +224,12 @@ func (r *Repository) spanBehind(ctx context.Context, tx *sqlx.Tx, table string, 
 }
 
 // of narrows a query to the rows whose keys, in a column, are in the span.
-func (s span) of(query squirrel.SelectBuilder, column string) squirrel.SelectBuilder {
+func (s span) of(query sq.SelectBuilder, column string) sq.SelectBuilder {
 	if s.behind != nil {
-		query = query.Where(squirrel.Gt{column: *s.behind})
+		query = query.Where(sq.Gt{column: *s.behind})
 	}
 	if s.to != nil {
-		query = query.Where(squirrel.LtOrEq{column: *s.to})
+		query = query.Where(sq.LtOrEq{column: *s.to})
 	}
 	return query
 }
@@ -309,16 +309,16 @@ func (r *Repository) leaseRules(s scope) []rule {
 	uploads := s.of(flawed("id", "0", "0", "token", "0"), "id").From("uploads")
 	shards := s.kept(flawed("upload", "id", "0", "token", "0"), "upload").From("shards")
 	return append(
-		r.leaseRulesOf(uploads, squirrel.Eq{"state": []UploadState{Packing, Complete, Incomplete}}),
-		r.leaseRulesOf(shards, squirrel.NotEq{"state": ShardPlanned})...)
+		r.leaseRulesOf(uploads, sq.Eq{"state": []UploadState{Packing, Complete, Incomplete}}),
+		r.leaseRulesOf(shards, sq.NotEq{"state": ShardPlanned})...)
 }
 
 // leaseRulesOf checks the leases of one table. The idle rows have no work left.
-func (r *Repository) leaseRulesOf(rows squirrel.SelectBuilder, idle squirrel.Sqlizer) []rule {
+func (r *Repository) leaseRulesOf(rows sq.SelectBuilder, idle sq.Sqlizer) []rule {
 	torn := "(token = 0 AND COALESCE(worker, '') <> '' " +
 		"OR token = 0 AND COALESCE(lease_began, lease_seen, lease_ends) IS NOT NULL " +
 		"OR token <> 0 AND (worker IS NULL OR lease_began IS NULL OR lease_seen IS NULL OR lease_ends IS NULL))"
-	absurd := squirrel.ConcatExpr("token <> 0 AND (lease_ends < lease_began OR lease_ends > ", r.at(longestLease), ")")
+	absurd := sq.ConcatExpr("token <> 0 AND (lease_ends < lease_began OR lease_ends > ", r.at(longestLease), ")")
 	return []rule{
 		{FlawLeaseTorn, "its lease has a token without a worker or an end, or these without a token", rows.Where(torn)},
 		{FlawLeaseTime, "its lease ends before it began, or more than 30 days from now", rows.Where(absurd)},
@@ -330,7 +330,7 @@ func (r *Repository) leaseRulesOf(rows squirrel.SelectBuilder, idle squirrel.Sql
 func (r *Repository) UploadKeys(ctx context.Context) (keys []int64, err error) {
 	err = r.read(ctx, "list uploads", func() error {
 		keys = nil
-		return r.list(ctx, r.db.Reader, &keys, squirrel.Select("id").From("uploads").OrderBy("id"))
+		return r.list(ctx, r.db.Reader, &keys, sq.Select("id").From("uploads").OrderBy("id"))
 	})
 	return keys, err
 }
@@ -338,8 +338,8 @@ func (r *Repository) UploadKeys(ctx context.Context) (keys []int64, err error) {
 // SpaceOf returns the key of an upload's space.
 func (r *Repository) SpaceOf(ctx context.Context, upload int64) (space int64, err error) {
 	err = r.read(ctx, "space of an upload", func() error {
-		return r.get(ctx, r.db.Reader, &space, squirrel.Select("space").From("sources").
-			Join("uploads ON uploads.source = sources.id").Where(squirrel.Eq{"uploads.id": upload}))
+		return r.get(ctx, r.db.Reader, &space, sq.Select("space").From("sources").
+			Join("uploads ON uploads.source = sources.id").Where(sq.Eq{"uploads.id": upload}))
 	})
 	return space, err
 }
@@ -351,9 +351,9 @@ func (r *Repository) ShardFileDigests(ctx context.Context) iter.Seq2[[]byte, err
 		Digest []byte `db:"digest"`
 	}
 
-	query := squirrel.Select("id", "digest").From("shards").Where(squirrel.NotEq{"digest": nil}).OrderBy("id")
-	behind := func(last row) squirrel.Sqlizer { return squirrel.Gt{"id": last.ID} }
-	rows := pages(query, behind, func(page *[]row, query squirrel.SelectBuilder) error {
+	query := sq.Select("id", "digest").From("shards").Where(sq.NotEq{"digest": nil}).OrderBy("id")
+	behind := func(last row) sq.Sqlizer { return sq.Gt{"id": last.ID} }
+	rows := pages(query, behind, func(page *[]row, query sq.SelectBuilder) error {
 		return r.readList(ctx, "read the digests of shards", page, query)
 	})
 
@@ -369,7 +369,7 @@ func (r *Repository) ShardFileDigests(ctx context.Context) iter.Seq2[[]byte, err
 // UploadState returns the state of an upload, whatever else is in its row, or ErrNotFound.
 func (r *Repository) UploadState(ctx context.Context, upload int64) (state UploadState, err error) {
 	err = r.read(ctx, "state of the upload", func() error {
-		return r.get(ctx, r.db.Reader, &state, squirrel.Select("state").From("uploads").Where(squirrel.Eq{"id": upload}))
+		return r.get(ctx, r.db.Reader, &state, sq.Select("state").From("uploads").Where(sq.Eq{"id": upload}))
 	})
 	return state, err
 }

@@ -1,23 +1,23 @@
 package sqlrepo
 
-import "github.com/Masterminds/squirrel"
+import sq "github.com/Masterminds/squirrel"
 
 func entryRules(s scope) []rule {
-	entries := func(is string) squirrel.SelectBuilder {
+	entries := func(is string) sq.SelectBuilder {
 		return s.kept(flawed("entries.upload", "0", "entries.id", is, "0"), "entries.upload").From("entries")
 	}
-	sharers := func(is string) squirrel.SelectBuilder {
-		return s.of(entries(is), "entries.upload").Where(squirrel.NotEq{"entries.origin": nil})
+	sharers := func(is string) sq.SelectBuilder {
+		return s.of(entries(is), "entries.upload").Where(sq.NotEq{"entries.origin": nil})
 	}
 
-	covered := squirrel.Select("SUM(length)").From("segments").Where("segments.entry = entries.origin")
-	finished := func(query squirrel.SelectBuilder) squirrel.SelectBuilder {
-		return query.Join("uploads ON uploads.id = entries.upload").Where(squirrel.Eq{"uploads.state": Complete})
+	covered := sq.Select("SUM(length)").From("segments").Where("segments.entry = entries.origin")
+	finished := func(query sq.SelectBuilder) sq.SelectBuilder {
+		return query.Join("uploads ON uploads.id = entries.upload").Where(sq.Eq{"uploads.state": Complete})
 	}
-	root := func(is string) squirrel.SelectBuilder {
+	root := func(is string) sq.SelectBuilder {
 		return entries(is).LeftJoin("roots ON roots.entry = entries.id")
 	}
-	linked := squirrel.Eq{"entries.state": linkable}
+	linked := sq.Eq{"entries.state": linkable}
 
 	return []rule{
 		{FlawEntryKind, "%[1]d is no kind that can be linked, or its size or target is not of that kind",
@@ -28,40 +28,40 @@ func entryRules(s scope) []rule {
 			entries("entries.state").Where("(state NOT BETWEEN ? AND ? OR (state IN (?, ?, ?)) <> (reason IS NOT NULL))",
 				int64(Ready), int64(Unreachable), int64(Changed), int64(Failed), int64(Unsupported))},
 		{FlawEntryUnsettled, "its upload is complete, and it is neither linked nor left out: its state is %[1]d",
-			finished(entries("entries.state")).Where(squirrel.Or{squirrel.Eq{"entries.state": Changed},
-				squirrel.And{squirrel.Eq{"entries.state": []EntryState{Failed, Unreachable}, "uploads.skip_failed": 0},
+			finished(entries("entries.state")).Where(sq.Or{sq.Eq{"entries.state": Changed},
+				sq.And{sq.Eq{"entries.state": []EntryState{Failed, Unreachable}, "uploads.skip_failed": 0},
 					// Older uploads have no store and do not record what they skip.
-					squirrel.NotEq{"uploads.store": nil}}})},
+					sq.NotEq{"uploads.store": nil}}})},
 		{FlawEntryUnlinked, "its upload is complete, and it has no root",
-			finished(root("0")).Where(linked).Where(squirrel.Eq{"entries.origin": nil, "roots.entry": nil})},
+			finished(root("0")).Where(linked).Where(sq.Eq{"entries.origin": nil, "roots.entry": nil})},
 		{FlawRootStray, "it has a root, and is left out or has the content of another",
 			finished(entries("entries.state").Join("roots ON roots.entry = entries.id")).
-				Where(squirrel.Or{squirrel.NotEq{"entries.state": linkable}, squirrel.NotEq{"entries.origin": nil}})},
+				Where(sq.Or{sq.NotEq{"entries.state": linkable}, sq.NotEq{"entries.origin": nil}})},
 		{FlawRootMalformed, "its root is no CID of a block", entries("LENGTH(cid)").Join("roots ON roots.entry = entries.id").
 			Where("(LENGTH(cid) <> ? OR dag_size < 0)", cidLength)},
 		{FlawOriginLost, "it has the content of entry %[1]d, which is not there or has not all of it",
 			sharers("entries.origin").LeftJoin("entries AS origins ON origins.id = entries.origin").
-				Where(squirrel.Or{
-					squirrel.Eq{"origins.id": nil}, squirrel.NotEq{"origins.origin": nil},
-					squirrel.NotEq{"origins.state": linkable}, squirrel.NotEq{"origins.kind": File},
-					squirrel.NotEq{"entries.kind": File}, squirrel.Expr("origins.size <> entries.size"),
-					squirrel.ConcatExpr("COALESCE((", covered, "), -1) <> entries.size"),
+				Where(sq.Or{
+					sq.Eq{"origins.id": nil}, sq.NotEq{"origins.origin": nil},
+					sq.NotEq{"origins.state": linkable}, sq.NotEq{"origins.kind": File},
+					sq.NotEq{"entries.kind": File}, sq.Expr("origins.size <> entries.size"),
+					sq.ConcatExpr("COALESCE((", covered, "), -1) <> entries.size"),
 				})},
 		{FlawOriginRoot, "it has the content of entry %[1]d, which has no root",
 			sharers("entries.origin").LeftJoin("roots ON roots.entry = entries.origin").
-				Where(squirrel.Eq{"roots.entry": nil})},
+				Where(sq.Eq{"roots.entry": nil})},
 		{FlawSegmentStray, "it is in shard %[2]d, and is no file with content of its own",
-			segmentsOf(s, "entries.state", "segments.shard").Where(squirrel.Or{
-				squirrel.NotEq{"entries.kind": File}, squirrel.NotEq{"entries.origin": nil},
-				squirrel.NotEq{"entries.state": []EntryState{Ready, Rescanned, Unreachable}},
+			segmentsOf(s, "entries.state", "segments.shard").Where(sq.Or{
+				sq.NotEq{"entries.kind": File}, sq.NotEq{"entries.origin": nil},
+				sq.NotEq{"entries.state": []EntryState{Ready, Rescanned, Unreachable}},
 			})},
 		{FlawSegmentShard, "it is in shard %[2]d, which is not a data shard of its upload",
 			segmentsOf(s, "0", "segments.shard").Join("shards ON shards.id = segments.shard").
-				Where(squirrel.Or{squirrel.Expr("shards.upload <> entries.upload"), squirrel.NotEq{"shards.kind": DataShard}})},
+				Where(sq.Or{sq.Expr("shards.upload <> entries.upload"), sq.NotEq{"shards.kind": DataShard}})},
 	}
 }
 
-func segmentsOf(s scope, is, want string) squirrel.SelectBuilder {
+func segmentsOf(s scope, is, want string) sq.SelectBuilder {
 	return s.kept(flawed("entries.upload", "segments.shard", "entries.id", is, want), "entries.upload").
 		From("segments").Join("entries ON entries.id = segments.entry")
 }

@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 )
 
@@ -31,7 +31,7 @@ type nodeShard struct {
 // checkNodes checks that the nodes of each settled shard lie one behind the other, each behind its length and CID,
 // from the shard's header to its end.
 func (r *Repository) checkNodes(ctx context.Context, tx *sqlx.Tx, s scope, some span, found func(Flaw) error) error {
-	query := squirrel.Select("shards.upload", "shards.id", "shards.kind", "shards.state", "shards.size", "shards.nodes",
+	query := sq.Select("shards.upload", "shards.id", "shards.kind", "shards.state", "shards.size", "shards.nodes",
 		"COALESCE(position, -1)", "COALESCE(length, 0)", "COALESCE(codec, 0)", "COALESCE(LENGTH(suffix), 0)").
 		From("shards").LeftJoin("nodes ON nodes.shard = shards.id").OrderBy("shards.id", "position")
 

@@ -1,16 +1,16 @@
 package sqlrepo
 
-import "github.com/Masterminds/squirrel"
+import sq "github.com/Masterminds/squirrel"
 
 // keyed lists the tables whose keys come from counters.
 var keyed = []string{"spaces", "sources", "uploads", "entries", "shards", "indexes"}
 
 func counterRules() (rules []rule) {
 	for _, table := range keyed {
-		highest := squirrel.Select("COALESCE(MAX(id), 0) AS highest").From(table)
-		counter := squirrel.Select("COALESCE(MAX(value), -1) AS value").From("counters").Where(squirrel.Eq{"name": table})
+		highest := sq.Select("COALESCE(MAX(id), 0) AS highest").From(table)
+		counter := sq.Select("COALESCE(MAX(value), -1) AS value").From("counters").Where(sq.Eq{"name": table})
 		query := flawed("0", "0", "0", "counter.value", "keys.highest").FromSelect(highest, "keys").
-			JoinClause(squirrel.ConcatExpr("CROSS JOIN (", counter, ") AS counter")).Where("counter.value < keys.highest")
+			JoinClause(sq.ConcatExpr("CROSS JOIN (", counter, ") AS counter")).Where("counter.value < keys.highest")
 		rules = append(rules, rule{FlawCounter, "the counter of " + table + " is at %[1]d, and key %[2]d is taken", query})
 	}
 	return rules
@@ -33,9 +33,9 @@ var orphans = []orphan{
 }
 
 // absent matches rows whose parent row does not exist.
-func (o orphan) absent() squirrel.Sqlizer {
-	parent := squirrel.Select("1").From(o.parent).Where(o.parent + ".id = " + o.table + "." + o.column)
-	return squirrel.ConcatExpr("NOT EXISTS (", parent, ")")
+func (o orphan) absent() sq.Sqlizer {
+	parent := sq.Select("1").From(o.parent).Where(o.parent + ".id = " + o.table + "." + o.column)
+	return sq.ConcatExpr("NOT EXISTS (", parent, ")")
 }
 
 // orphanRules counts, for each missing row, the rows that belong to it.
@@ -61,10 +61,10 @@ func orphanRules() (rules []rule) {
 // spaceRules checks the revisions that keep the seals of a space apart. A revision of 0 means a space without
 // blocks.
 func spaceRules() []rule {
-	settled := squirrel.Select("1").From("shards").Join("uploads ON uploads.id = shards.upload").
+	settled := sq.Select("1").From("shards").Join("uploads ON uploads.id = shards.upload").
 		Join("sources ON sources.id = uploads.source").Where("sources.space = spaces.id").
-		Where(squirrel.Eq{"shards.state": []ShardState{ShardPacked, ShardEmpty}})
+		Where(sq.Eq{"shards.state": []ShardState{ShardPacked, ShardEmpty}})
 	query := flawed("0", "0", "0", "revision", "spaces.id").From("spaces").Where("revision <= 0").
-		Where(squirrel.ConcatExpr("(revision < 0 OR EXISTS (", settled, "))"))
+		Where(sq.ConcatExpr("(revision < 0 OR EXISTS (", settled, "))"))
 	return []rule{{FlawSpaceRevision, "space %[2]d has the revision %[1]d, and has shards", query}}
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 )
 
@@ -18,10 +18,10 @@ func chunksOf(length int64) int64 { return max(1, (length+chunkSize-1)/chunkSize
 // its upload is planned. It leaves out removed uploads: uploads that share their files check those, and the other
 // files lose their segments.
 func (r *Repository) checkCover(ctx context.Context, tx *sqlx.Tx, s scope, some span, found func(Flaw) error) error {
-	query := squirrel.Select("entries.upload", "entries.id", "entries.size", "uploads.state",
+	query := sq.Select("entries.upload", "entries.id", "entries.size", "uploads.state",
 		"COALESCE(file_offset, 0)", "COALESCE(length, 0)", "COALESCE(shard, 0)").
 		From("entries").Join("uploads ON uploads.id = entries.upload").LeftJoin("segments ON segments.entry = entries.id").
-		Where(squirrel.Eq{"entries.kind": File, "entries.origin": nil, "entries.state": linkable}).
+		Where(sq.Eq{"entries.kind": File, "entries.origin": nil, "entries.state": linkable}).
 		OrderBy("entries.id", "file_offset", "length DESC")
 
 	var open cover
@@ -102,7 +102,7 @@ func (c *cover) tell(found func(Flaw) error, shard int64, code, detail string, a
 
 // checkChunks checks that segments follow each other in the plan of their shard, and lie inside it.
 func (r *Repository) checkChunks(ctx context.Context, tx *sqlx.Tx, s scope, some span, found func(Flaw) error) error {
-	query := squirrel.Select("shards.upload", "segments.shard", "segments.entry", "chunk", "length", "shards.chunks").
+	query := sq.Select("shards.upload", "segments.shard", "segments.entry", "chunk", "length", "shards.chunks").
 		From("segments").Join("shards ON shards.id = segments.shard").OrderBy("segments.shard", "chunk")
 
 	var shard, reached int64

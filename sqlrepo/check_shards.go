@@ -1,13 +1,13 @@
 package sqlrepo
 
-import "github.com/Masterminds/squirrel"
+import sq "github.com/Masterminds/squirrel"
 
 func shardRules(s scope) []rule {
-	shards := func(is, want string) squirrel.SelectBuilder {
+	shards := func(is, want string) sq.SelectBuilder {
 		return s.keptShards(flawed("shards.upload", "shards.id", "0", is, want).From("shards"))
 	}
-	sums := squirrel.Select("shard", "SUM(length) AS bytes").From("segments").GroupBy("shard")
-	settled := squirrel.Eq{"shards.state": []ShardState{ShardPacked, ShardEmpty}}
+	sums := sq.Select("shard", "SUM(length) AS bytes").From("segments").GroupBy("shard")
+	settled := sq.Eq{"shards.state": []ShardState{ShardPacked, ShardEmpty}}
 
 	return []rule{
 		{FlawShardKind, "%[1]d is no kind of a shard, or %[2]d no state that this kind has", shards("kind", "state").
@@ -22,32 +22,32 @@ func shardRules(s scope) []rule {
 				"ELSE COALESCE(LENGTH(digests), nodes * 32) <> chunks * 32 END",
 				int64(ShardPlanned), int64(DAGShard))},
 		{FlawShardContent, "it holds %[1]d bytes of the source, and its segments have %[2]d", shards("content", "sums.bytes").
-			JoinClause(squirrel.ConcatExpr("LEFT JOIN (", sums, ") AS sums ON sums.shard = shards.id")).Where(settled).
+			JoinClause(sq.ConcatExpr("LEFT JOIN (", sums, ") AS sums ON sums.shard = shards.id")).Where(settled).
 			Where("(content < COALESCE(sums.bytes, 0) OR kind = ? AND content <> 0)", int64(DAGShard))},
 		{FlawShardUnpacked, "its upload is past packing, and it is not packed",
 			shards("0", "0").Join("uploads ON uploads.id = shards.upload").
-				Where(squirrel.Eq{"shards.state": ShardPlanned, "uploads.state": []UploadState{Linking, Indexing, Complete}})},
+				Where(sq.Eq{"shards.state": ShardPlanned, "uploads.state": []UploadState{Linking, Indexing, Complete}})},
 		{FlawShardPiece, "the root of its piece CID has %[1]d bytes instead of %[2]d", shards("LENGTH(shards.piece)", "32").
-			Join("uploads ON uploads.id = shards.upload").Where(squirrel.Eq{"shards.state": ShardPacked}).
+			Join("uploads ON uploads.id = shards.upload").Where(sq.Eq{"shards.state": ShardPacked}).
 			Where("COALESCE(LENGTH(shards.piece), CASE WHEN uploads.piece_cid = 0 THEN 32 ELSE 0 END) <> 32")},
 		{FlawShardPiece, "it has a piece CID, and no file", shards("0", "0").
-			Where(squirrel.NotEq{"state": ShardPacked, "piece": nil})},
+			Where(sq.NotEq{"state": ShardPacked, "piece": nil})},
 		{FlawBlockTwice, "a block of it is stored in shard %[1]d too, and in %[2]d places in all", twice(s)},
 	}
 }
 
 // twice finds the blocks that a space holds more than once in a store. Most digests differ in their first 64 bits,
 // so the index on these leaves few blocks to compare.
-func twice(s scope) squirrel.SelectBuilder {
-	again := squirrel.Select("prefix").From("nodes").GroupBy("prefix").Having("COUNT(*) > 1")
-	apart := squirrel.ConcatExpr("CASE WHEN ", squirrel.Eq{"store": s.apart}, " THEN id ELSE 0 END AS apart")
-	uploads := squirrel.Select("id", "source", "store").Column(apart).From("uploads")
+func twice(s scope) sq.SelectBuilder {
+	again := sq.Select("prefix").From("nodes").GroupBy("prefix").Having("COUNT(*) > 1")
+	apart := sq.ConcatExpr("CASE WHEN ", sq.Eq{"store": s.apart}, " THEN id ELSE 0 END AS apart")
+	uploads := sq.Select("id", "source", "store").Column(apart).From("uploads")
 
 	query := flawed("MAX(shards.upload)", "MAX(shards.id)", "0", "MIN(shards.id)", "COUNT(*)").From("nodes").
 		Join("shards ON shards.id = nodes.shard").
-		JoinClause(squirrel.ConcatExpr("JOIN (", uploads, ") AS uploads ON uploads.id = shards.upload")).
+		JoinClause(sq.ConcatExpr("JOIN (", uploads, ") AS uploads ON uploads.id = shards.upload")).
 		Join("sources ON sources.id = uploads.source").Where(within("nodes.prefix", again)).
-		Where(squirrel.NotEq{"shards.state": ShardRemoving}).
+		Where(sq.NotEq{"shards.state": ShardRemoving}).
 		GroupBy("sources.space", "uploads.store", "uploads.apart", "nodes.prefix", "nodes.suffix").Having("COUNT(*) > 1")
 
 	if s.upload != nil {

@@ -1,15 +1,15 @@
 package sqlrepo
 
-import "github.com/Masterminds/squirrel"
+import sq "github.com/Masterminds/squirrel"
 
 // cidLength is the length of a CIDv1 with sha2-256 and a short codec.
 const cidLength = 36
 
 func uploadRules(s scope) []rule {
-	uploads := func(is, want string) squirrel.SelectBuilder {
+	uploads := func(is, want string) sq.SelectBuilder {
 		return s.of(flawed("uploads.id", "0", "0", is, want), "uploads.id").From("uploads")
 	}
-	complete := squirrel.Eq{"uploads.state": Complete}
+	complete := sq.Eq{"uploads.state": Complete}
 
 	return append([]rule{
 		{FlawUploadState, "%[1]d is no state of an upload",
@@ -21,8 +21,8 @@ func uploadRules(s scope) []rule {
 			Where("CASE WHEN state = ? THEN finished_at IS NULL ELSE finished_at IS NOT NULL END", int64(Complete))},
 		{FlawUploadUnlinked, "nobody links or indexes it: that has failed again and again and was set aside, or " +
 			"there is a newer upload",
-			uploads("0", "0").Where(squirrel.Eq{"uploads.state": []UploadState{Linking, Indexing}, "uploads.token": 0}).
-				Where(squirrel.Or{squirrel.NotEq{"uploads.set_aside_at": nil}, superseded()})},
+			uploads("0", "0").Where(sq.Eq{"uploads.state": []UploadState{Linking, Indexing}, "uploads.token": 0}).
+				Where(sq.Or{sq.NotEq{"uploads.set_aside_at": nil}, superseded()})},
 		{FlawUploadCounts, "it counts %[1]d files and directories where %[2]d entries are linked, or other symlinks or bytes",
 			joinCounts(uploads("uploads.files + directories", "c.files + c.dirs")).Where(complete).
 				Where("(uploads.files <> COALESCE(c.files, 0) OR directories <> COALESCE(c.dirs, 0) OR " +
@@ -31,42 +31,42 @@ func uploadRules(s scope) []rule {
 }
 
 // superseded matches uploads whose source has a newer upload.
-func superseded() squirrel.Sqlizer {
-	newer := squirrel.Select("1").From("uploads AS newer").Where(
+func superseded() sq.Sqlizer {
+	newer := sq.Select("1").From("uploads AS newer").Where(
 		"newer.source = uploads.source AND newer.id > uploads.id").
-		Where(squirrel.NotEq{"newer.state": Removed})
-	return squirrel.ConcatExpr("EXISTS (", newer, ")")
+		Where(sq.NotEq{"newer.state": Removed})
+	return sq.ConcatExpr("EXISTS (", newer, ")")
 }
 
 // joinCounts joins each upload with the counts of the entries under its root.
-func joinCounts(query squirrel.SelectBuilder) squirrel.SelectBuilder {
-	kind := func(kind EntryKind, what string) squirrel.Sqlizer {
-		return squirrel.Expr("SUM(CASE WHEN kind = ? THEN "+what+" ELSE 0 END)", int64(kind))
+func joinCounts(query sq.SelectBuilder) sq.SelectBuilder {
+	kind := func(kind EntryKind, what string) sq.Sqlizer {
+		return sq.Expr("SUM(CASE WHEN kind = ? THEN "+what+" ELSE 0 END)", int64(kind))
 	}
-	counts := squirrel.Select("upload").Column(squirrel.Alias(kind(File, "1"), "files")).
-		Column(squirrel.Alias(kind(Directory, "1"), "dirs")).Column(squirrel.Alias(kind(Symlink, "1"), "symlinks")).
-		Column(squirrel.Alias(kind(File, "size"), "bytes")).
-		From("entries").Where(squirrel.Eq{"state": linkable}).GroupBy("upload")
-	return query.JoinClause(squirrel.ConcatExpr("LEFT JOIN (", counts, ") AS c ON c.upload = uploads.id"))
+	counts := sq.Select("upload").Column(sq.Alias(kind(File, "1"), "files")).
+		Column(sq.Alias(kind(Directory, "1"), "dirs")).Column(sq.Alias(kind(Symlink, "1"), "symlinks")).
+		Column(sq.Alias(kind(File, "size"), "bytes")).
+		From("entries").Where(sq.Eq{"state": linkable}).GroupBy("upload")
+	return query.JoinClause(sq.ConcatExpr("LEFT JOIN (", counts, ") AS c ON c.upload = uploads.id"))
 }
 
 // tallied narrows a query to uploads whose tally must agree with their rows. A scan counts again when it ends, and
 // uploads completed before there were tallies have none.
-func tallied(query squirrel.SelectBuilder) squirrel.SelectBuilder {
-	return query.Where(squirrel.NotEq{"uploads.state": Scanning}).
+func tallied(query sq.SelectBuilder) sq.SelectBuilder {
+	return query.Where(sq.NotEq{"uploads.state": Scanning}).
 		Where("(uploads.state <> ? OR found_entries <> 0 OR planned_shards <> 0 OR linked_entries <> 0)", int64(Complete))
 }
 
-func tallyRules(uploads func(is, want string) squirrel.SelectBuilder) []rule {
-	complete := squirrel.Eq{"uploads.state": Complete}
-	roots := squirrel.Select("upload", "COUNT(*) AS n").From("roots").Join("entries ON entries.id = roots.entry").
+func tallyRules(uploads func(is, want string) sq.SelectBuilder) []rule {
+	complete := sq.Eq{"uploads.state": Complete}
+	roots := sq.Select("upload", "COUNT(*) AS n").From("roots").Join("entries ON entries.id = roots.entry").
 		GroupBy("upload")
-	entries := squirrel.Select("upload", "COUNT(*) AS n").From("entries").GroupBy("upload")
-	open := squirrel.Select("upload", "MIN(ordinal) AS first").From("shards").
-		Where(squirrel.Eq{"state": ShardPlanned, "set_aside_at": nil}).GroupBy("upload")
+	entries := sq.Select("upload", "COUNT(*) AS n").From("entries").GroupBy("upload")
+	open := sq.Select("upload", "MIN(ordinal) AS first").From("shards").
+		Where(sq.Eq{"state": ShardPlanned, "set_aside_at": nil}).GroupBy("upload")
 
-	join := func(query, with squirrel.SelectBuilder, as string) squirrel.SelectBuilder {
-		return query.JoinClause(squirrel.ConcatExpr("LEFT JOIN (", with, ") AS "+as+" ON "+as+".upload = uploads.id"))
+	join := func(query, with sq.SelectBuilder, as string) sq.SelectBuilder {
+		return query.JoinClause(sq.ConcatExpr("LEFT JOIN (", with, ") AS "+as+" ON "+as+".upload = uploads.id"))
 	}
 
 	return []rule{
@@ -80,7 +80,7 @@ func tallyRules(uploads func(is, want string) squirrel.SelectBuilder) []rule {
 				Where("(planned_shards <> COALESCE(s.planned, 0) OR settled_shards <> COALESCE(s.settled, 0) OR " +
 					"aside_shards <> COALESCE(s.aside, 0))")},
 		{FlawTallySealed, "the next shard to be sealed is %[1]d by its tally, and %[2]d by its shards",
-			join(uploads("sealed", "o.first"), open, "o").Where(squirrel.Eq{"uploads.state": Packing}).
+			join(uploads("sealed", "o.first"), open, "o").Where(sq.Eq{"uploads.state": Packing}).
 				Where("sealed <> o.first")},
 		{FlawTallySegments, "its tally of bytes, %[1]d planned, or of files is not what its segments add up to: %[2]d",
 			join(tallied(uploads("planned_bytes", "g.bytes")), segmentTally(), "g").
@@ -89,21 +89,21 @@ func tallyRules(uploads func(is, want string) squirrel.SelectBuilder) []rule {
 	}
 }
 
-func shardTally() squirrel.SelectBuilder {
-	n := func(state ShardState) squirrel.Sqlizer {
-		return squirrel.Expr("SUM(CASE WHEN state <> ? THEN 1 ELSE 0 END)", int64(state))
+func shardTally() sq.SelectBuilder {
+	n := func(state ShardState) sq.Sqlizer {
+		return sq.Expr("SUM(CASE WHEN state <> ? THEN 1 ELSE 0 END)", int64(state))
 	}
-	aside := squirrel.Expr("SUM(CASE WHEN state = ? AND set_aside_at IS NOT NULL THEN 1 ELSE 0 END)", int64(ShardPlanned))
-	return squirrel.Select("upload", "COUNT(*) AS planned").Column(squirrel.Alias(n(ShardPlanned), "settled")).
-		Column(squirrel.Alias(aside, "aside")).From("shards").Where(squirrel.Eq{"kind": DataShard}).GroupBy("upload")
+	aside := sq.Expr("SUM(CASE WHEN state = ? AND set_aside_at IS NOT NULL THEN 1 ELSE 0 END)", int64(ShardPlanned))
+	return sq.Select("upload", "COUNT(*) AS planned").Column(sq.Alias(n(ShardPlanned), "settled")).
+		Column(sq.Alias(aside, "aside")).From("shards").Where(sq.Eq{"kind": DataShard}).GroupBy("upload")
 }
 
-func segmentTally() squirrel.SelectBuilder {
-	packed := func(what string) squirrel.Sqlizer {
-		return squirrel.Expr("SUM(CASE WHEN shards.state <> ? THEN "+what+" ELSE 0 END)", int64(ShardPlanned))
+func segmentTally() sq.SelectBuilder {
+	packed := func(what string) sq.Sqlizer {
+		return sq.Expr("SUM(CASE WHEN shards.state <> ? THEN "+what+" ELSE 0 END)", int64(ShardPlanned))
 	}
 	begins := "CASE WHEN file_offset = 0 THEN 1 ELSE 0 END"
-	return squirrel.Select("shards.upload AS upload", "SUM("+begins+") AS files", "SUM(length) AS bytes").
-		Column(squirrel.Alias(packed(begins), "packed_files")).Column(squirrel.Alias(packed("length"), "packed_bytes")).
+	return sq.Select("shards.upload AS upload", "SUM("+begins+") AS files", "SUM(length) AS bytes").
+		Column(sq.Alias(packed(begins), "packed_files")).Column(sq.Alias(packed("length"), "packed_bytes")).
 		From("segments").Join("shards ON shards.id = segments.shard").GroupBy("shards.upload")
 }

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -37,7 +37,7 @@ func (r *Repository) ViewSpace(ctx context.Context, space int64) (view SpaceView
 	err = r.read(ctx, "look at the revision", func() error {
 		var row struct{ Revision, Needs int64 }
 		err := r.get(ctx, r.db.Reader, &row,
-			squirrel.Select("revision", "needs").From("spaces").Where(squirrel.Eq{"id": space}))
+			sq.Select("revision", "needs").From("spaces").Where(sq.Eq{"id": space}))
 		view.Revision, view.Needs = row.Revision, row.Needs
 		return err
 	})
@@ -46,8 +46,8 @@ func (r *Repository) ViewSpace(ctx context.Context, space int64) (view SpaceView
 	}
 
 	// The comparison with the view finds what changes between the two queries.
-	err = r.readList(ctx, "list uploads", &view.Uploads, squirrel.Select(uploadFields...).From("uploads").
-		Where(inSpace(space)).Where(squirrel.NotEq{"state": Removed}).OrderBy("id"))
+	err = r.readList(ctx, "list uploads", &view.Uploads, sq.Select(uploadFields...).From("uploads").
+		Where(inSpace(space)).Where(sq.NotEq{"state": Removed}).OrderBy("id"))
 	return view, err
 }
 
@@ -90,8 +90,8 @@ func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, 
 	err := r.removal(ctx, stage, "condemn shards", func(tx *dialect.Tx) error {
 		// Until the transaction ends, this update also keeps shards of the space from being sealed.
 		next = NextRevision(view.Revision)
-		rows, err := r.exec(ctx, tx, squirrel.Update("spaces").Set("revision", next).
-			Where(squirrel.Eq{"id": view.Space, "revision": view.Revision, "needs": view.Needs}))
+		rows, err := r.exec(ctx, tx, sq.Update("spaces").Set("revision", next).
+			Where(sq.Eq{"id": view.Space, "revision": view.Revision, "needs": view.Needs}))
 		if err != nil {
 			return err
 		}
@@ -104,17 +104,17 @@ func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, 
 		}
 
 		// Entries that are left still need their shards.
-		segments := squirrel.Select("1").From("segments").Where("segments.shard = shards.id")
-		_, err = r.exec(ctx, tx, settled(squirrel.Update("shards")).Set("state", ShardRemoving).Set("set_aside_at", nil).
-			Set("digests", nil).Where(squirrel.Eq{"upload": stage.Upload.ID}).Where(r.db.Among("id", shards)).
-			Where(squirrel.ConcatExpr("NOT EXISTS (", segments, ")")))
+		segments := sq.Select("1").From("segments").Where("segments.shard = shards.id")
+		_, err = r.exec(ctx, tx, settled(sq.Update("shards")).Set("state", ShardRemoving).Set("set_aside_at", nil).
+			Set("digests", nil).Where(sq.Eq{"upload": stage.Upload.ID}).Where(r.db.Among("id", shards)).
+			Where(sq.ConcatExpr("NOT EXISTS (", segments, ")")))
 		if err != nil {
 			return err
 		}
 
 		// No index may cover shards that are about to be deleted.
-		covering := squirrel.Select("blob_index").From("shards").
-			Where(squirrel.Eq{"upload": stage.Upload.ID, "state": ShardRemoving}).Where(squirrel.NotEq{"blob_index": nil})
+		covering := sq.Select("blob_index").From("shards").
+			Where(sq.Eq{"upload": stage.Upload.ID, "state": ShardRemoving}).Where(sq.NotEq{"blob_index": nil})
 		return r.dropIndexes(ctx, tx, within("id", covering))
 	})
 	if err == nil {
@@ -128,8 +128,8 @@ func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, 
 func (r *Repository) compare(ctx context.Context, tx *dialect.Tx, view SpaceView) error {
 	// The row locks keep workers from claiming these uploads until the transaction ends.
 	var open []Upload
-	err := r.list(ctx, tx, &open, squirrel.Select(uploadFields...).From("uploads").Where(inSpace(view.Space)).
-		Where(squirrel.NotEq{"state": closed}).Suffix(r.db.RowLock))
+	err := r.list(ctx, tx, &open, sq.Select(uploadFields...).From("uploads").Where(inSpace(view.Space)).
+		Where(sq.NotEq{"state": closed}).Suffix(r.db.RowLock))
 	if err != nil {
 		return err
 	}
@@ -152,8 +152,8 @@ func (r *Repository) compare(ctx context.Context, tx *dialect.Tx, view SpaceView
 
 	// Uploads that were completed since the view are no longer open.
 	var complete []int64
-	err = r.list(ctx, tx, &complete, squirrel.Select("id").From("uploads").Where(inSpace(view.Space)).
-		Where(squirrel.Eq{"state": Complete}))
+	err = r.list(ctx, tx, &complete, sq.Select("id").From("uploads").Where(inSpace(view.Space)).
+		Where(sq.Eq{"state": Complete}))
 	for _, id := range complete {
 		if then, found := view.find(id); !found || then.State != Complete {
 			return fmt.Errorf("upload %d was completed: %w", id, ErrSpaceChanged)
@@ -214,11 +214,11 @@ func (r *Repository) StillNamed(ctx context.Context, digests []Digest) (named ma
 // lockSpaces keeps shards and indexes from being recorded until the transaction ends. This includes spaces that do
 // not exist yet: adding a space takes a key from the locked counter.
 func (r *Repository) lockSpaces(ctx context.Context, tx *dialect.Tx) error {
-	counter := squirrel.Update(counterTable).Set("value", squirrel.Expr("value")).Where(squirrel.Eq{"name": "spaces"})
+	counter := sq.Update(counterTable).Set("value", sq.Expr("value")).Where(sq.Eq{"name": "spaces"})
 	if err := r.later(ctx, tx, counter, nil); err != nil {
 		return err
 	}
-	_, err := r.exec(ctx, tx, squirrel.Update("spaces").Set("revision", squirrel.Expr("revision")))
+	_, err := r.exec(ctx, tx, sq.Update("spaces").Set("revision", sq.Expr("revision")))
 	return err
 }
 
@@ -228,8 +228,8 @@ func (r *Repository) namedDigests(ctx context.Context, q queryer, digests [][]by
 		return named, ctx.Err()
 	}
 	var others [][]byte
-	err := r.list(ctx, q, &others, squirrel.Select("digest").From("shards").Where(squirrel.Eq{"digest": digests}).
-		Where(squirrel.NotEq{"state": ShardRemoving}))
+	err := r.list(ctx, q, &others, sq.Select("digest").From("shards").Where(sq.Eq{"digest": digests}).
+		Where(sq.NotEq{"state": ShardRemoving}))
 	for _, digest := range others {
 		named[string(digest)] = true
 	}
@@ -260,28 +260,28 @@ func (r *Repository) RemoveNodes(ctx context.Context, stage Stage, shard int64) 
 	err = r.removal(ctx, stage, "delete nodes", func(tx *dialect.Tx) error {
 		// A DELETE has no limit: find the last position that one transaction may delete.
 		var positions []int64
-		err := r.list(ctx, tx, &positions, squirrel.Select("position").From("nodes").Where(squirrel.Eq{"shard": shard}).
+		err := r.list(ctx, tx, &positions, sq.Select("position").From("nodes").Where(sq.Eq{"shard": shard}).
 			OrderBy("position").Limit(1).Offset(nodesAtOnce-1))
 		if err != nil {
 			return err
 		}
 
-		nodes := squirrel.Delete("nodes").Where(squirrel.Eq{"shard": shard})
+		nodes := sq.Delete("nodes").Where(sq.Eq{"shard": shard})
 		if gone = len(positions) == 0; !gone {
-			nodes = nodes.Where(squirrel.LtOrEq{"position": positions[0]})
+			nodes = nodes.Where(sq.LtOrEq{"position": positions[0]})
 		}
 		if rows, err = r.exec(ctx, tx, nodes); err != nil {
 			return err
 		}
 
 		// If the shard is not condemned, this fails and nothing is deleted.
-		row := squirrel.Eq{"id": shard, "upload": stage.Upload.ID, "state": ShardRemoving}
+		row := sq.Eq{"id": shard, "upload": stage.Upload.ID, "state": ShardRemoving}
 		var changed int64
 		if gone {
-			changed, err = r.exec(ctx, tx, squirrel.Delete("shards").Where(row))
+			changed, err = r.exec(ctx, tx, sq.Delete("shards").Where(row))
 			rows += changed
 		} else {
-			changed, err = r.exec(ctx, tx, squirrel.Update("shards").Set("nodes", squirrel.Expr("nodes - ?", rows)).Where(row))
+			changed, err = r.exec(ctx, tx, sq.Update("shards").Set("nodes", sq.Expr("nodes - ?", rows)).Where(row))
 		}
 		if err != nil {
 			return err

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -62,7 +62,7 @@ func (r *Repository) contentOf(ctx context.Context, q rowQueryer, progress Progr
 }
 
 // sumRows returns the sum of the rows of a query.
-func (r *Repository) sumRows(ctx context.Context, q rowQueryer, t table, query squirrel.Sqlizer,
+func (r *Repository) sumRows(ctx context.Context, q rowQueryer, t table, query sq.Sqlizer,
 	progress Progress) (sum rowSum, err error) {
 	err = r.eachRow(ctx, q, query, len(t.columns), func(row []any) error {
 		if sum.rows%batchRows == batchRows-1 {
@@ -121,7 +121,7 @@ func (r *Repository) copyFile(ctx context.Context, file string, progress Progres
 func (r *Repository) ReleaseAll(ctx context.Context) error {
 	return r.withTx(ctx, "release all leases", func(tx *dialect.Tx) error {
 		for _, table := range []string{"uploads", "shards"} {
-			leased := free(squirrel.Update(table)).Where(squirrel.NotEq{"token": 0})
+			leased := free(sq.Update(table)).Where(sq.NotEq{"token": 0})
 			if _, err := r.exec(ctx, tx, leased); err != nil {
 				return err
 			}

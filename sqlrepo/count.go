@@ -3,14 +3,14 @@ package sqlrepo
 import (
 	"context"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 )
 
 // CountNodes returns the number of nodes. It adds up the counts of the shards and reads no node.
 func (r *Repository) CountNodes(ctx context.Context) (n int64, err error) {
 	err = r.read(ctx, "count nodes", func() error {
 		return r.get(ctx, r.db.Reader, &n,
-			squirrel.Select("CAST(COALESCE(SUM(nodes), 0) AS BIGINT)").From("shards"))
+			sq.Select("CAST(COALESCE(SUM(nodes), 0) AS BIGINT)").From("shards"))
 	})
 	return n, err
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
@@ -20,9 +20,9 @@ func TestADifferentCopyIsNotCommitted(t *testing.T) {
 		if _, err := source.AddSpace(t.Context(), one); err != nil {
 			t.Fatal(err)
 		}
-		for what, change := range map[string]squirrel.Sqlizer{
-			"changed": squirrel.Update("spaces").Set("shard_size", squirrel.Expr("shard_size + 1")),
-			"missing": squirrel.Delete("spaces"),
+		for what, change := range map[string]sq.Sqlizer{
+			"changed": sq.Update("spaces").Set("shard_size", sq.Expr("shard_size + 1")),
+			"missing": sq.Delete("spaces"),
 		} {
 			err := target.withTx(t.Context(), "copy", func(tx *dialect.Tx) error {
 				_, err := source.fill(t.Context(), target, tx, Transfer{Progress: func(TransferProgress) {

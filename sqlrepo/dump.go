@@ -9,7 +9,7 @@ import (
 	"io"
 	"slices"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 )
 
@@ -52,7 +52,7 @@ func (r *Repository) Dump(ctx context.Context, w io.Writer) error {
 	defer tx.Rollback() //nolint:errcheck // it only reads
 
 	for _, d := range dumped {
-		query := squirrel.Select(d.columns...).From(d.table).OrderBy(d.key)
+		query := sq.Select(d.columns...).From(d.table).OrderBy(d.key)
 		if err := r.dumpTable(ctx, tx, w, d.table, d.columns, query); err != nil {
 			return r.classified("dump "+d.table, err)
 		}
@@ -61,7 +61,7 @@ func (r *Repository) Dump(ctx context.Context, w io.Writer) error {
 }
 
 func (r *Repository) dumpTable(ctx context.Context, tx *sqlx.Tx, w io.Writer, table string, columns []string,
-	query squirrel.SelectBuilder) error {
+	query sq.SelectBuilder) error {
 	return r.stream(ctx, tx, query, func(rows *sqlx.Rows) error {
 		values, err := rows.SliceScan()
 		if err != nil {

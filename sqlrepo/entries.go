@@ -6,7 +6,7 @@ import (
 	"iter"
 	"slices"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -53,21 +53,21 @@ type EntryFilter struct {
 // Entries yields an upload's entries in canonical order. It reads them page by page: rows that are added or deleted
 // meanwhile may be seen or not, but none is seen twice.
 func (r *Repository) Entries(ctx context.Context, upload int64, filter EntryFilter) iter.Seq2[Entry, error] {
-	query := squirrel.Select(entryFields...).From("entries")
+	query := sq.Select(entryFields...).From("entries")
 
 	if filter.States != nil {
-		query = query.Where(squirrel.Eq{"state": filter.States})
+		query = query.Where(sq.Eq{"state": filter.States})
 	}
 	if filter.Kinds != nil {
-		query = query.Where(squirrel.Eq{"kind": filter.Kinds})
+		query = query.Where(sq.Eq{"kind": filter.Kinds})
 	}
 	if filter.Below != "" {
-		query = query.Where(squirrel.Gt{"path": filter.Below + "\x00"}).Where(squirrel.Lt{"path": filter.Below + "\x01"})
+		query = query.Where(sq.Gt{"path": filter.Below + "\x00"}).Where(sq.Lt{"path": filter.Below + "\x01"})
 	}
 
-	query = query.Where(squirrel.Eq{"upload": upload}).OrderBy("path")
-	behind := func(last Entry) squirrel.Sqlizer { return squirrel.Gt{"path": last.Path} }
-	return pages(query, behind, func(page *[]Entry, query squirrel.SelectBuilder) error {
+	query = query.Where(sq.Eq{"upload": upload}).OrderBy("path")
+	behind := func(last Entry) sq.Sqlizer { return sq.Gt{"path": last.Path} }
+	return pages(query, behind, func(page *[]Entry, query sq.SelectBuilder) error {
 		return r.readList(ctx, "read entries", page, query)
 	})
 }
@@ -155,7 +155,7 @@ func (r *Repository) keepPrevious(ctx context.Context, tx *dialect.Tx, batch Sca
 	if batch.Previous == 0 || !batch.takesOver() {
 		return nil
 	}
-	complete := squirrel.Select("id").From("uploads").Where(squirrel.Eq{"id": batch.Previous, "state": Complete}).
+	complete := sq.Select("id").From("uploads").Where(sq.Eq{"id": batch.Previous, "state": Complete}).
 		Suffix(r.db.RowLock)
 	return r.laterRead(ctx, tx, make([]int64, 1), complete, func(rows int64) error {
 		return affected(rows, fmt.Errorf("upload %d, whose content is taken over: %w", batch.Previous, ErrSpaceChanged))
@@ -176,7 +176,7 @@ func (r *Repository) replace(ctx context.Context, tx *dialect.Tx, stage Stage, e
 		for i, entry := range some {
 			ids[i] = entry.ID
 		}
-		if err := r.later(ctx, tx, squirrel.Delete("entries").Where(r.db.Among("id", ids)), nil); err != nil {
+		if err := r.later(ctx, tx, sq.Delete("entries").Where(r.db.Among("id", ids)), nil); err != nil {
 			return err
 		}
 	}
@@ -186,7 +186,7 @@ func (r *Repository) replace(ctx context.Context, tx *dialect.Tx, stage Stage, e
 // mark gives entries a state that needs no reason.
 func (r *Repository) mark(ctx context.Context, tx *dialect.Tx, entries []int64, state EntryState) error {
 	for _, ids := range batches(entries, keysAtOnce) {
-		err := r.later(ctx, tx, squirrel.Update("entries").Set("state", state).Set("reason", nil).
+		err := r.later(ctx, tx, sq.Update("entries").Set("state", state).Set("reason", nil).
 			Where(r.db.Among("id", ids)), nil)
 		if err != nil {
 			return err
@@ -198,9 +198,9 @@ func (r *Repository) mark(ctx context.Context, tx *dialect.Tx, entries []int64, 
 // unlink takes entries that are about to be forgotten out of the count of linked entries.
 func (r *Repository) unlink(ctx context.Context, tx *dialect.Tx, upload int64, entries []int64) error {
 	for _, ids := range batches(entries, keysAtOnce) {
-		linked := squirrel.Select("COUNT(*)").From("roots").Where(r.db.Among("entry", ids))
-		count := squirrel.Update("uploads").Where(squirrel.Eq{"id": upload}).
-			Set("linked_entries", squirrel.ConcatExpr("linked_entries - (", linked, ")"))
+		linked := sq.Select("COUNT(*)").From("roots").Where(r.db.Among("entry", ids))
+		count := sq.Update("uploads").Where(sq.Eq{"id": upload}).
+			Set("linked_entries", sq.ConcatExpr("linked_entries - (", linked, ")"))
 		if err := r.later(ctx, tx, count, nil); err != nil {
 			return err
 		}
@@ -212,7 +212,7 @@ func (r *Repository) unlink(ctx context.Context, tx *dialect.Tx, upload int64, e
 func (r *Repository) forget(ctx context.Context, tx *dialect.Tx, entries []int64) error {
 	for _, ids := range batches(entries, keysAtOnce) {
 		for _, of := range []struct{ table, key string }{{"segments", "entry"}, {"roots", "entry"}, {"entries", "id"}} {
-			if err := r.later(ctx, tx, squirrel.Delete(of.table).Where(r.db.Among(of.key, ids)), nil); err != nil {
+			if err := r.later(ctx, tx, sq.Delete(of.table).Where(r.db.Among(of.key, ids)), nil); err != nil {
 				return err
 			}
 		}

@@ -4,18 +4,18 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
 
 // dropIndexes marks indexes as IndexRemoving. They no longer cover their shards.
-func (r *Repository) dropIndexes(ctx context.Context, tx *dialect.Tx, which squirrel.Sqlizer) error {
-	removing := squirrel.Select("id").From("indexes").Where(squirrel.Eq{"state": IndexRemoving})
-	if err := r.later(ctx, tx, squirrel.Update("indexes").Set("state", IndexRemoving).Where(which), nil); err != nil {
+func (r *Repository) dropIndexes(ctx context.Context, tx *dialect.Tx, which sq.Sqlizer) error {
+	removing := sq.Select("id").From("indexes").Where(sq.Eq{"state": IndexRemoving})
+	if err := r.later(ctx, tx, sq.Update("indexes").Set("state", IndexRemoving).Where(which), nil); err != nil {
 		return err
 	}
-	uncover := squirrel.Update("shards").Set("blob_index", nil).Where(within("blob_index", removing))
+	uncover := sq.Update("shards").Set("blob_index", nil).Where(within("blob_index", removing))
 	return r.later(ctx, tx, uncover, nil)
 }
 
@@ -29,14 +29,14 @@ func (r *Repository) DropIndexes(ctx context.Context, indexes []int64) error {
 // ForgetIndex makes the shards that name an index uncovered, whether or not the index exists.
 func (r *Repository) ForgetIndex(ctx context.Context, index int64) error {
 	return r.mend(ctx, "forget the index of shards",
-		squirrel.Update("shards").Set("blob_index", nil).Where(squirrel.Eq{"blob_index": index}),
-		squirrel.Update("indexes").Set("state", IndexRemoving).Where(squirrel.Eq{"id": index}))
+		sq.Update("shards").Set("blob_index", nil).Where(sq.Eq{"blob_index": index}),
+		sq.Update("indexes").Set("state", IndexRemoving).Where(sq.Eq{"id": index}))
 }
 
 // DropNeedlessIndexes gives up the indexes of a Removed upload that cover none of its own shards.
 func (r *Repository) DropNeedlessIndexes(ctx context.Context, stage Stage) error {
-	own := squirrel.Select("1").From("shards").Where("shards.blob_index = indexes.id AND shards.upload = indexes.upload")
-	needless := squirrel.And{squirrel.Eq{"upload": stage.Upload.ID}, squirrel.ConcatExpr("NOT EXISTS (", own, ")")}
+	own := sq.Select("1").From("shards").Where("shards.blob_index = indexes.id AND shards.upload = indexes.upload")
+	needless := sq.And{sq.Eq{"upload": stage.Upload.ID}, sq.ConcatExpr("NOT EXISTS (", own, ")")}
 	return r.removal(ctx, stage, "drop needless indexes", func(tx *dialect.Tx) error {
 		return r.dropIndexes(ctx, tx, needless)
 	})
@@ -45,7 +45,7 @@ func (r *Repository) DropNeedlessIndexes(ctx context.Context, stage Stage) error
 // RemoveIndex deletes an index that is IndexRemoving and whose file is gone.
 func (r *Repository) RemoveIndex(ctx context.Context, index int64) error {
 	return r.withTx(ctx, fmt.Sprintf("remove index %d", index), func(tx *dialect.Tx) error {
-		return r.later(ctx, tx, squirrel.Delete("indexes").Where(squirrel.Eq{"id": index, "state": IndexRemoving}), nil)
+		return r.later(ctx, tx, sq.Delete("indexes").Where(sq.Eq{"id": index, "state": IndexRemoving}), nil)
 	})
 }
 
@@ -56,8 +56,8 @@ func (r *Repository) namedIndexes(ctx context.Context, q queryer, digests [][]by
 		return named, ctx.Err()
 	}
 	var found [][]byte
-	err := r.list(ctx, q, &found, squirrel.Select("digest").From("indexes").
-		Where(squirrel.Eq{"digest": digests, "state": IndexStored}))
+	err := r.list(ctx, q, &found, sq.Select("digest").From("indexes").
+		Where(sq.Eq{"digest": digests, "state": IndexStored}))
 	for _, digest := range found {
 		named[string(digest)] = true
 	}

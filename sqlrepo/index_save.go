@@ -5,7 +5,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -30,11 +30,11 @@ func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, c
 	upload.Progress, upload.Attempts, upload.RetryAt, upload.Error = 0, 0, Time{}, ""
 
 	begin := r.linked(stage, root, counts, upload.IndexLayout).Suffix("RETURNING " + columnList(standingFields))
-	stale := squirrel.And{squirrel.Eq{"upload": upload.ID}, squirrel.Or{squirrel.NotEq{"root_cid": root},
-		squirrel.NotEq{"layout": upload.IndexLayout}, squirrel.Gt{"slices": upload.IndexSlices}}}
+	stale := sq.And{sq.Eq{"upload": upload.ID}, sq.Or{sq.NotEq{"root_cid": root},
+		sq.NotEq{"layout": upload.IndexLayout}, sq.Gt{"slices": upload.IndexSlices}}}
 
 	err := r.withTx(ctx, "record the root", func(tx *dialect.Tx) error {
-		if err := r.spaceNeeds(ctx, tx, squirrel.Eq{"id": upload.Source}); err != nil {
+		if err := r.spaceNeeds(ctx, tx, sq.Eq{"id": upload.Source}); err != nil {
 			return err
 		}
 		lost := func(rows int64) error { return leaseLost(rows, "uploads", upload.ID) }
@@ -52,7 +52,7 @@ func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, c
 // returns ErrSpaceChanged if one of the shards is covered already or no longer needed, and ErrLeaseLost if another
 // worker has the stage.
 func (r *Repository) SaveIndexes(ctx context.Context, stage Stage, indexes []NewIndex) error {
-	seen := squirrel.Update("uploads").Set("lease_seen", r.at(0)).Where(squirrel.Eq{"state": Indexing})
+	seen := sq.Update("uploads").Set("lease_seen", r.at(0)).Where(sq.Eq{"state": Indexing})
 	return r.saveIndexes(ctx, stage.Upload.ID, indexes,
 		func(tx *dialect.Tx) error { return r.fence(ctx, tx, stage, seen) })
 }
@@ -77,7 +77,7 @@ func (r *Repository) CompleteUpload(ctx context.Context, stage Stage, indexes []
 // CoverShards is like SaveIndexes for a complete upload whose shards have lost their index. It also returns
 // ErrSpaceChanged if the upload is no longer complete.
 func (r *Repository) CoverShards(ctx context.Context, upload int64, indexes []NewIndex) error {
-	complete := squirrel.Select("id").From("uploads").Where(squirrel.Eq{"id": upload, "state": Complete}).Suffix(
+	complete := sq.Select("id").From("uploads").Where(sq.Eq{"id": upload, "state": Complete}).Suffix(
 		r.db.RowLock)
 	return r.saveIndexes(ctx, upload, indexes, func(tx *dialect.Tx) error {
 		return r.laterRead(ctx, tx, make([]int64, 1), complete,
@@ -89,7 +89,7 @@ func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []Ne
 	may func(*dialect.Tx) error) error {
 	err := r.withTx(ctx, "record indexes", func(tx *dialect.Tx) error {
 		// Hold the space: a removal that decides what is needed then sees the upload as complete.
-		own := within("id", squirrel.Select("source").From("uploads").Where(squirrel.Eq{"id": upload}))
+		own := within("id", sq.Select("source").From("uploads").Where(sq.Eq{"id": upload}))
 		if err := r.spaceNeeds(ctx, tx, own); err != nil {
 			return err
 		}
@@ -125,8 +125,8 @@ func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []Ne
 // file that is stored in vain. The caller holds the space, so the answer stays true.
 func (r *Repository) uncovered(ctx context.Context, tx *dialect.Tx, indexes []NewIndex) error {
 	for _, index := range indexes {
-		all := squirrel.Select("COUNT(*)").From("shards").Where(r.db.Among("id", index.Covers)).
-			Where(squirrel.Eq{"blob_index": nil, "state": ShardPacked}).Having("COUNT(*) = ?", len(index.Covers))
+		all := sq.Select("COUNT(*)").From("shards").Where(r.db.Among("id", index.Covers)).
+			Where(sq.Eq{"blob_index": nil, "state": ShardPacked}).Having("COUNT(*) = ?", len(index.Covers))
 		err := r.laterRead(ctx, tx, make([]int64, 1), all, func(rows int64) error {
 			if rows != 1 {
 				return fmt.Errorf("%w: not all of %d shards are to be indexed", ErrSpaceChanged, len(index.Covers))
@@ -143,7 +143,7 @@ func (r *Repository) uncovered(ctx context.Context, tx *dialect.Tx, indexes []Ne
 // nameIndexes gives indexes their keys and ordinals.
 func (r *Repository) nameIndexes(ctx context.Context, tx *dialect.Tx, upload int64, indexes []NewIndex) error {
 	next := make([]int64, 1)
-	ordinal := squirrel.Select("COALESCE(MAX(ordinal) + 1, 0)").From("indexes").Where(squirrel.Eq{"upload": upload})
+	ordinal := sq.Select("COALESCE(MAX(ordinal) + 1, 0)").From("indexes").Where(sq.Eq{"upload": upload})
 	if err := r.laterRead(ctx, tx, next, ordinal, nil); err != nil {
 		return err
 	}
@@ -168,8 +168,8 @@ func (r *Repository) insertIndexes(ctx context.Context, tx *dialect.Tx, indexes 
 // cover records the indexes of shards that have none yet.
 func (r *Repository) cover(ctx context.Context, tx *dialect.Tx, indexes []NewIndex) error {
 	for _, index := range indexes {
-		update := squirrel.Update("shards").Set("blob_index", index.ID).Where(r.db.Among("id", index.Covers)).
-			Where(squirrel.Eq{"blob_index": nil, "state": ShardPacked})
+		update := sq.Update("shards").Set("blob_index", index.ID).Where(r.db.Among("id", index.Covers)).
+			Where(sq.Eq{"blob_index": nil, "state": ShardPacked})
 		err := r.later(ctx, tx, update, func(rows int64) error {
 			if rows != int64(len(index.Covers)) {
 				return fmt.Errorf("%w: %d of %d shards are to be indexed", ErrSpaceChanged, rows, len(index.Covers))

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"iter"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 )
 
@@ -69,19 +69,19 @@ type IndexFilter struct {
 
 // Indexes yields indexes by key.
 func (r *Repository) Indexes(ctx context.Context, filter IndexFilter) iter.Seq2[Index, error] {
-	query := squirrel.Select(indexColumns...).From("indexes").OrderBy("id")
+	query := sq.Select(indexColumns...).From("indexes").OrderBy("id")
 	if filter.Upload != nil {
-		query = query.Where(squirrel.Eq{"upload": *filter.Upload})
+		query = query.Where(sq.Eq{"upload": *filter.Upload})
 	}
 	if filter.Space != nil {
-		query = query.Where(within("upload", squirrel.Select("id").From("uploads").Where(inSpace(*filter.Space))))
+		query = query.Where(within("upload", sq.Select("id").From("uploads").Where(inSpace(*filter.Space))))
 	}
 	if filter.States != nil {
-		query = query.Where(squirrel.Eq{"state": filter.States})
+		query = query.Where(sq.Eq{"state": filter.States})
 	}
 
-	behind := func(last Index) squirrel.Sqlizer { return squirrel.Gt{"id": last.ID} }
-	return pages(query, behind, func(page *[]Index, query squirrel.SelectBuilder) error {
+	behind := func(last Index) sq.Sqlizer { return sq.Gt{"id": last.ID} }
+	return pages(query, behind, func(page *[]Index, query sq.SelectBuilder) error {
 		return r.readList(ctx, "read indexes", page, query)
 	})
 }
@@ -89,7 +89,7 @@ func (r *Repository) Indexes(ctx context.Context, filter IndexFilter) iter.Seq2[
 // Index returns the index with this key, or ErrNotFound.
 func (r *Repository) Index(ctx context.Context, id int64) (index Index, err error) {
 	err = r.read(ctx, fmt.Sprintf("index %d", id), func() error {
-		return r.get(ctx, r.db.Reader, &index, squirrel.Select(indexColumns...).From("indexes").Where(squirrel.Eq{"id": id}))
+		return r.get(ctx, r.db.Reader, &index, sq.Select(indexColumns...).From("indexes").Where(sq.Eq{"id": id}))
 	})
 	return index, err
 }
@@ -97,8 +97,8 @@ func (r *Repository) Index(ctx context.Context, id int64) (index Index, err erro
 // IndexByDigest returns the first stored index whose bytes have this digest, or ErrNotFound.
 func (r *Repository) IndexByDigest(ctx context.Context, digest Digest) (index Index, err error) {
 	err = r.read(ctx, "look for the index", func() error {
-		return r.get(ctx, r.db.Reader, &index, squirrel.Select(indexColumns...).From("indexes").
-			Where(squirrel.Eq{"digest": digest[:], "state": IndexStored}).OrderBy("id").Limit(1))
+		return r.get(ctx, r.db.Reader, &index, sq.Select(indexColumns...).From("indexes").
+			Where(sq.Eq{"digest": digest[:], "state": IndexStored}).OrderBy("id").Limit(1))
 	})
 	return index, err
 }
@@ -115,27 +115,27 @@ type Indexable struct {
 	Layout string `db:"layout"`
 }
 
-func indexables() squirrel.SelectBuilder {
-	return squirrel.Select("id", "upload", "ordinal", "size", "nodes", "digest").
+func indexables() sq.SelectBuilder {
+	return sq.Select("id", "upload", "ordinal", "size", "nodes", "digest").
 		Column("(SELECT index_layout FROM uploads AS own WHERE own.id = shards.upload) AS layout").From("shards").
-		Where(squirrel.Eq{"shards.state": ShardPacked})
+		Where(sq.Eq{"shards.state": ShardPacked})
 }
 
 // Uncovered yields, by upload and ordinal, the packed shards of a space that no index covers and whose upload gets
 // no further shards: those of the given upload, if any, and of all uploads that have ended. It leaves out shards
 // that have more blocks than an index has room for.
 func (r *Repository) Uncovered(ctx context.Context, space, upload int64) iter.Seq2[Indexable, error] {
-	ended := squirrel.Or{squirrel.Eq{"id": upload}, squirrel.Eq{"state": []UploadState{Complete, Incomplete, Removed}}}
-	query := indexables().Where(squirrel.Eq{"blob_index": nil}).Where(squirrel.Lt{"nodes": MaxIndexSlices}).OrderBy(
+	ended := sq.Or{sq.Eq{"id": upload}, sq.Eq{"state": []UploadState{Complete, Incomplete, Removed}}}
+	query := indexables().Where(sq.Eq{"blob_index": nil}).Where(sq.Lt{"nodes": MaxIndexSlices}).OrderBy(
 		"upload", "ordinal").
-		Where(within("upload", squirrel.Select("id").From("uploads").Where(inSpace(space)).Where(ended)))
+		Where(within("upload", sq.Select("id").From("uploads").Where(inSpace(space)).Where(ended)))
 
-	behind := func(last Indexable) squirrel.Sqlizer {
-		return squirrel.Or{squirrel.Gt{"upload": last.Upload},
-			squirrel.And{squirrel.Eq{"upload": last.Upload}, squirrel.Gt{"ordinal": last.Ordinal}}}
+	behind := func(last Indexable) sq.Sqlizer {
+		return sq.Or{sq.Gt{"upload": last.Upload},
+			sq.And{sq.Eq{"upload": last.Upload}, sq.Gt{"ordinal": last.Ordinal}}}
 	}
 
-	return pages(query, behind, func(page *[]Indexable, query squirrel.SelectBuilder) error {
+	return pages(query, behind, func(page *[]Indexable, query sq.SelectBuilder) error {
 		return r.readList(ctx, "look for shards without index", page, query)
 	})
 }
@@ -143,7 +143,7 @@ func (r *Repository) Uncovered(ctx context.Context, space, upload int64) iter.Se
 // Covered lists, by upload and ordinal, the shards that an index covers.
 func (r *Repository) Covered(ctx context.Context, index int64) (shards []Indexable, err error) {
 	err = r.readList(ctx, "look for the shards of the index", &shards,
-		indexables().Where(squirrel.Eq{"blob_index": index}).OrderBy("upload", "ordinal"))
+		indexables().Where(sq.Eq{"blob_index": index}).OrderBy("upload", "ordinal"))
 	return shards, err
 }
 
@@ -156,7 +156,7 @@ type ShardNode struct {
 // NodesOf passes the nodes of some shards to take, by shard and position, row by row from one query. If the
 // database goes away meanwhile, NodesOf starts over. It calls begin before each start.
 func (r *Repository) NodesOf(ctx context.Context, shards []int64, begin func(), take func(ShardNode) error) error {
-	query := squirrel.Select("shard", "prefix", "position", "length", "codec", "suffix").From("nodes").
+	query := sq.Select("shard", "prefix", "position", "length", "codec", "suffix").From("nodes").
 		Where(r.db.Among("shard", shards)).OrderBy("shard", "position")
 
 	return r.read(ctx, "read the nodes of shards", func() error {
@@ -182,8 +182,8 @@ func (r *Repository) NodesOf(ctx context.Context, shards []int64, begin func(), 
 // LatestComplete returns the latest complete upload of a space, or ErrNotFound.
 func (r *Repository) LatestComplete(ctx context.Context, space int64) (upload Upload, err error) {
 	err = r.read(ctx, "look for a complete upload", func() error {
-		return r.get(ctx, r.db.Reader, &upload, squirrel.Select(uploadFields...).From("uploads").
-			Where(inSpace(space)).Where(squirrel.Eq{"state": Complete}).OrderBy("id DESC").Limit(1))
+		return r.get(ctx, r.db.Reader, &upload, sq.Select(uploadFields...).From("uploads").
+			Where(inSpace(space)).Where(sq.Eq{"state": Complete}).OrderBy("id DESC").Limit(1))
 	})
 	return upload, err
 }

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -59,20 +59,20 @@ func (s Stage) unit() (string, int64, int64) { return "uploads", s.Upload.ID, s.
 func (s Shard) unit() (string, int64, int64) { return "shards", s.ID, s.Token }
 
 // at returns a time by the database's clock, or by the clock that stands in for it.
-func (r *Repository) at(offset time.Duration) squirrel.Sqlizer {
+func (r *Repository) at(offset time.Duration) sq.Sqlizer {
 	if r.clock == nil {
 		return r.db.Clock(offset)
 	}
-	return squirrel.Expr("CAST(? AS BIGINT)", r.clock().Add(offset).UnixMicro())
+	return sq.Expr("CAST(? AS BIGINT)", r.clock().Add(offset).UnixMicro())
 }
 
 // claimable matches work that no worker has, or whose lease has ended, and that may be tried now.
-func (r *Repository) claimable() squirrel.Sqlizer {
-	return squirrel.And{
-		squirrel.Eq{"set_aside_at": nil},
-		squirrel.Or{squirrel.Eq{"token": 0}, r.ended()},
-		squirrel.Or{squirrel.Eq{"retry_at": nil}, squirrel.ConcatExpr("retry_at <= ", r.at(0)),
-			squirrel.ConcatExpr("retry_at > ", r.at(LongestPause))},
+func (r *Repository) claimable() sq.Sqlizer {
+	return sq.And{
+		sq.Eq{"set_aside_at": nil},
+		sq.Or{sq.Eq{"token": 0}, r.ended()},
+		sq.Or{sq.Eq{"retry_at": nil}, sq.ConcatExpr("retry_at <= ", r.at(0)),
+			sq.ConcatExpr("retry_at > ", r.at(LongestPause))},
 	}
 }
 
@@ -83,14 +83,14 @@ const LongestPause = time.Minute
 // ended matches leases that have ended. It also matches leases that were last seen longer than their term from now:
 // the clock has stepped back since, and such a lease would end later than any other can. A worker that still works
 // under it renews it, or loses it at worst.
-func (r *Repository) ended() squirrel.Sqlizer {
-	return squirrel.Or{squirrel.ConcatExpr("lease_ends < ", r.at(0)), squirrel.ConcatExpr(seenTooLate+" > ", r.at(0))}
+func (r *Repository) ended() sq.Sqlizer {
+	return sq.Or{sq.ConcatExpr("lease_ends < ", r.at(0)), sq.ConcatExpr(seenTooLate+" > ", r.at(0))}
 }
 
 // live matches leases that have not ended.
-func (r *Repository) live() squirrel.Sqlizer {
-	return squirrel.And{squirrel.NotEq{"token": 0}, squirrel.ConcatExpr("lease_ends >= ", r.at(0)),
-		squirrel.ConcatExpr(seenTooLate+" <= ", r.at(0))}
+func (r *Repository) live() sq.Sqlizer {
+	return sq.And{sq.NotEq{"token": 0}, sq.ConcatExpr("lease_ends >= ", r.at(0)),
+		sq.ConcatExpr(seenTooLate+" <= ", r.at(0))}
 }
 
 // seenTooLate is a time in the future if a lease was last seen longer than its term from now.
@@ -99,20 +99,20 @@ const seenTooLate = "COALESCE(lease_seen - (lease_ends - lease_seen), 0)"
 // claim claims a unit of work with one statement. If the answer was lost, the next attempt recognizes its own claim
 // by the token. Each attempt has its own token, since the server may be about to carry out an earlier one.
 func (r *Repository) claim(ctx context.Context, doing, table string, fields []string, claim Claim,
-	which squirrel.Sqlizer,
+	which sq.Sqlizer,
 	dest any) error {
 	var tokens []int64
 	// Taking over a lease that has ended counts as a failed attempt.
-	update := squirrel.Update(table).Set("worker", Text(claim.Worker)).Set("progress", 0).
+	update := sq.Update(table).Set("worker", Text(claim.Worker)).Set("progress", 0).
 		Set("lease_began", r.at(0)).Set("lease_seen", r.at(0)).Set("lease_ends", r.at(claim.Term)).
-		Set("attempts", squirrel.Expr("attempts + CASE WHEN token = 0 THEN 0 ELSE 1 END")).
+		Set("attempts", sq.Expr("attempts + CASE WHEN token = 0 THEN 0 ELSE 1 END")).
 		Where(which).Suffix("RETURNING " + columnList(fields))
 
 	r.unclaimLate(ctx)
 	err := r.retry(ctx, doing, func() error {
 		// An earlier attempt may have succeeded although its answer was lost.
 		if len(tokens) > 0 {
-			mine := squirrel.Select(fields...).From(table).Where(squirrel.Eq{"token": tokens})
+			mine := sq.Select(fields...).From(table).Where(sq.Eq{"token": tokens})
 			if err := r.get(ctx, r.db.Writer, dest, mine); !errors.Is(err, ErrNotFound) {
 				return err
 			}
@@ -182,7 +182,7 @@ const unclaimTimeout = 2 * time.Second
 func (r *Repository) unclaim(ctx context.Context, table string, tokens []int64) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unclaimTimeout)
 	defer cancel()
-	if _, err := r.exec(ctx, r.db.Writer, free(squirrel.Update(table)).Where(squirrel.Eq{"token": tokens})); err != nil {
+	if _, err := r.exec(ctx, r.db.Writer, free(sq.Update(table)).Where(sq.Eq{"token": tokens})); err != nil {
 		r.db.Log.Debug("a claim was not taken back", "error", err)
 	}
 }
@@ -191,21 +191,21 @@ func (r *Repository) unclaim(ctx context.Context, table string, tokens []int64) 
 // lease that has ended is renewed like any other if no worker has claimed the work since.
 func (r *Repository) Renew(ctx context.Context, unit Unit, term time.Duration, progress int64) error {
 	table, _, _ := unitOf(unit)
-	return r.change(ctx, "renew the lease", squirrel.Update(table).Set("lease_seen", r.at(0)).
+	return r.change(ctx, "renew the lease", sq.Update(table).Set("lease_seen", r.at(0)).
 		Set("lease_ends", r.at(term)).Set("progress", progress).Where(held(unit)))
 }
 
 // Release gives back work that was not done, as if it had never been claimed.
 func (r *Repository) Release(ctx context.Context, unit Unit) error {
 	table, _, _ := unitOf(unit)
-	return r.change(ctx, "release the lease", free(squirrel.Update(table)).Where(held(unit)))
+	return r.change(ctx, "release the lease", free(sq.Update(table)).Where(held(unit)))
 }
 
 // Fail gives back work that failed. The work can't be claimed before a pause has passed.
 func (r *Repository) Fail(ctx context.Context, unit Unit, reason string, pause time.Duration) error {
 	table, _, _ := unitOf(unit)
-	return r.change(ctx, "record the failure", free(squirrel.Update(table)).Set("error", Text(reason)).
-		Set("attempts", squirrel.Expr("attempts + 1")).Set("retry_at", r.at(min(pause, LongestPause))).Where(held(unit)))
+	return r.change(ctx, "record the failure", free(sq.Update(table)).Set("error", Text(reason)).
+		Set("attempts", sq.Expr("attempts + 1")).Set("retry_at", r.at(min(pause, LongestPause))).Where(held(unit)))
 }
 
 // SetAside gives up work so that everything else can go on without it. In the order of sealing, a shard that is set
@@ -217,14 +217,14 @@ func (r *Repository) SetAside(ctx context.Context, unit Unit, reason string) err
 			if err := r.lockSpace(ctx, tx, shard.Upload); err != nil {
 				return err
 			}
-			count := squirrel.Update("uploads").Set("aside_shards", squirrel.Expr("aside_shards + 1"))
+			count := sq.Update("uploads").Set("aside_shards", sq.Expr("aside_shards + 1"))
 			if err := r.later(ctx, tx, countSettled(shard, count), nil); err != nil {
 				return err
 			}
 		}
 
-		aside := free(squirrel.Update(table)).Set("error", Text(reason)).
-			Set("attempts", squirrel.Expr("attempts + 1")).Set("set_aside_at", r.at(0)).Where(held(unit))
+		aside := free(sq.Update(table)).Set("error", Text(reason)).
+			Set("attempts", sq.Expr("attempts + 1")).Set("set_aside_at", r.at(0)).Where(held(unit))
 		return r.later(ctx, tx, aside, func(rows int64) error { return leaseLost(rows, table, id) })
 	})
 }
@@ -233,20 +233,20 @@ func (r *Repository) SetAside(ctx context.Context, unit Unit, reason string) err
 // settled shards reads other shards: it must see them as they are, not as they were before it waited for another
 // transaction.
 func (r *Repository) lockSpace(ctx context.Context, tx *dialect.Tx, upload int64) error {
-	space := squirrel.Select("space").From("sources").Join("uploads ON uploads.source = sources.id").
-		Where(squirrel.Eq{"uploads.id": upload})
-	return r.later(ctx, tx, squirrel.Update("spaces").Set("revision", squirrel.Expr("revision")).
+	space := sq.Select("space").From("sources").Join("uploads ON uploads.source = sources.id").
+		Where(sq.Eq{"uploads.id": upload})
+	return r.later(ctx, tx, sq.Update("spaces").Set("revision", sq.Expr("revision")).
 		Where(within("id", space)), nil)
 }
 
 // free clears a lease.
-func free(update squirrel.UpdateBuilder) squirrel.UpdateBuilder {
+func free(update sq.UpdateBuilder) sq.UpdateBuilder {
 	return update.Set("token", 0).Set("worker", nil).Set("lease_began", nil).Set("lease_seen", nil).
 		Set("lease_ends", nil).Set("progress", 0)
 }
 
 // settled clears the lease on work that is done, and the record of earlier failures.
-func settled(update squirrel.UpdateBuilder) squirrel.UpdateBuilder {
+func settled(update sq.UpdateBuilder) sq.UpdateBuilder {
 	return free(update).Set("attempts", 0).Set("retry_at", nil).Set("error", nil)
 }
 
@@ -258,13 +258,13 @@ func unitOf(unit Unit) (table string, id, token int64) {
 }
 
 // held matches the unit's row while the unit still has the lease. A token of 0 is no lease.
-func held(unit Unit) squirrel.Sqlizer {
+func held(unit Unit) sq.Sqlizer {
 	_, id, token := unitOf(unit)
-	return squirrel.And{squirrel.Eq{"id": id, "token": token}, squirrel.NotEq{"token": 0}}
+	return sq.And{sq.Eq{"id": id, "token": token}, sq.NotEq{"token": 0}}
 }
 
 // change runs one statement on leased work, outside of a transaction. Running the statement twice must do no harm.
-func (r *Repository) change(ctx context.Context, doing string, update squirrel.UpdateBuilder) error {
+func (r *Repository) change(ctx context.Context, doing string, update sq.UpdateBuilder) error {
 	return r.retry(ctx, doing, func() error {
 		defer r.tellWait().Stop()
 		rows, err := r.exec(ctx, r.db.Writer, update.Where(r.db.StillLocked()))
@@ -279,7 +279,7 @@ func (r *Repository) change(ctx context.Context, doing string, update squirrel.U
 }
 
 // update runs a statement outside of a transaction and reads the row that it changed, or returns ErrNotFound.
-func (r *Repository) update(ctx context.Context, update squirrel.UpdateBuilder, dest any) error {
+func (r *Repository) update(ctx context.Context, update sq.UpdateBuilder, dest any) error {
 	defer r.tellWait().Stop()
 	err := r.get(ctx, r.db.Writer, dest, update.Where(r.db.StillLocked()))
 	if errors.Is(err, ErrNotFound) {

@@ -7,7 +7,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -42,10 +42,10 @@ var linkableFields = []string{"id", "path", "kind", "size", "target", "COALESCE(
 // Linkables yields, in canonical order, the entries of an upload that belong under its root. It joins tables in the
 // program, page by page: an engine could take each page for a reason to read all of the other table.
 func (r *Repository) Linkables(ctx context.Context, upload int64) iter.Seq2[Linkable, error] {
-	query := squirrel.Select(linkableFields...).From("entries").
-		Where(squirrel.Eq{"upload": upload, "state": linkable}).OrderBy("path")
-	behind := func(last Linkable) squirrel.Sqlizer { return squirrel.Gt{"path": last.Path} }
-	return pages(query, behind, func(page *[]Linkable, query squirrel.SelectBuilder) error {
+	query := sq.Select(linkableFields...).From("entries").
+		Where(sq.Eq{"upload": upload, "state": linkable}).OrderBy("path")
+	behind := func(last Linkable) sq.Sqlizer { return sq.Gt{"path": last.Path} }
+	return pages(query, behind, func(page *[]Linkable, query sq.SelectBuilder) error {
 		if err := r.readList(ctx, "read entries", page, query); err != nil {
 			return err
 		}
@@ -61,10 +61,10 @@ func (r *Repository) Linkables(ctx context.Context, upload int64) iter.Seq2[Link
 // content, even if that was prepared for an earlier upload: a file that shares the content of an earlier one has
 // the segments of the earlier one. Known is the root that is recorded for the entry or its Origin.
 func (r *Repository) Contents(ctx context.Context, upload int64, states ...EntryState) iter.Seq2[Linkable, error] {
-	query := squirrel.Select(linkableFields...).From("entries").
-		Where(squirrel.Eq{"upload": upload, "state": states}).OrderBy("path")
-	behind := func(last Linkable) squirrel.Sqlizer { return squirrel.Gt{"path": last.Path} }
-	return pages(query, behind, func(page *[]Linkable, query squirrel.SelectBuilder) error {
+	query := sq.Select(linkableFields...).From("entries").
+		Where(sq.Eq{"upload": upload, "state": states}).OrderBy("path")
+	behind := func(last Linkable) sq.Sqlizer { return sq.Gt{"path": last.Path} }
+	return pages(query, behind, func(page *[]Linkable, query sq.SelectBuilder) error {
 		if err := r.readList(ctx, "read entries", page, query); err != nil {
 			return err
 		}
@@ -101,7 +101,7 @@ func anyContent(page []Linkable) map[int64]*Linkable {
 func (r *Repository) addSegments(ctx context.Context, files map[int64]*Linkable) error {
 	var segments []Segment
 	err := r.readOf(ctx, "segments", files, &segments,
-		squirrel.Select(segmentColumns...).From("segments").OrderBy("entry", "file_offset"))
+		sq.Select(segmentColumns...).From("segments").OrderBy("entry", "file_offset"))
 	for _, segment := range segments {
 		file := files[segment.Entry]
 		file.Segments = append(file.Segments, segment)
@@ -122,7 +122,7 @@ func (r *Repository) addKnown(ctx context.Context, page []Linkable, of func(Link
 		}
 	}
 	var known []Root
-	err := r.readOf(ctx, "roots", entries, &known, squirrel.Select(rootColumns...).From("roots"))
+	err := r.readOf(ctx, "roots", entries, &known, sq.Select(rootColumns...).From("roots"))
 	for i, root := range known {
 		entries[root.Entry].Known = &known[i]
 	}
@@ -131,7 +131,7 @@ func (r *Repository) addKnown(ctx context.Context, page []Linkable, of func(Link
 
 // readOf reads the rows that belong to the given entries.
 func (r *Repository) readOf(ctx context.Context, what string, entries map[int64]*Linkable, dest any,
-	query squirrel.SelectBuilder) error {
+	query sq.SelectBuilder) error {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -142,10 +142,10 @@ func (r *Repository) readOf(ctx context.Context, what string, entries map[int64]
 // ResetLinks forgets the roots of an earlier attempt. The attempt's shards of kind DAGShard stay: others may have
 // left out blocks because these shards hold them.
 func (r *Repository) ResetLinks(ctx context.Context, stage Stage) error {
-	ids := squirrel.Select("id").From("entries").Where(squirrel.Eq{"upload": stage.Upload.ID})
-	none := squirrel.Update("uploads").Set("linked_entries", 0)
+	ids := sq.Select("id").From("entries").Where(sq.Eq{"upload": stage.Upload.ID})
+	none := sq.Update("uploads").Set("linked_entries", 0)
 	return r.fenced(ctx, "forget unfinished links", stage, none, func(tx *dialect.Tx) error {
-		return r.later(ctx, tx, squirrel.Delete("roots").Where(within("entry", ids)), nil)
+		return r.later(ctx, tx, sq.Delete("roots").Where(within("entry", ids)), nil)
 	})
 }
 
@@ -176,7 +176,7 @@ func (r *Repository) insertRoots(ctx context.Context, tx *dialect.Tx, roots []Ro
 }
 
 func (r *Repository) fencedSeal(ctx context.Context, stage Stage, batch LinkBatch, seal Seal,
-	count squirrel.UpdateBuilder,
+	count sq.UpdateBuilder,
 	fn func(*dialect.Tx) error) error {
 	if batch.Shard == nil {
 		return r.fenced(ctx, "record links", stage, count, fn)

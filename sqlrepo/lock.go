@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 
 	"github.com/guppy-prep/guppy/dialect"
@@ -48,8 +48,8 @@ func (r *Repository) lockAll(ctx context.Context) (lock dialect.Lock, err error)
 
 // lockMark is the dialect.Mark of the repository.
 func (r *Repository) lockMark(ctx context.Context, session sqlx.QueryerContext) (mark int64, err error) {
-	text, args, err := r.render(squirrel.Select("COALESCE(MAX(value), 0)").From(counterTable).
-		Where(squirrel.Eq{"name": dialect.LockCounter}))
+	text, args, err := r.render(sq.Select("COALESCE(MAX(value), 0)").From(counterTable).
+		Where(sq.Eq{"name": dialect.LockCounter}))
 	if err != nil {
 		return 0, err
 	}

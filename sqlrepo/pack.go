@@ -7,7 +7,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 )
 
 // PackSegment is a segment with what is needed to read it and to find out whether its file has changed.
@@ -22,28 +22,28 @@ type PackSegment struct {
 // ClaimShard claims the first shard of an upload that waits to be packed and has an ordinal below a limit. It
 // returns ErrNothingToClaim if there is none.
 func (r *Repository) ClaimShard(ctx context.Context, claim Claim, upload, below int64) (shard Shard, err error) {
-	first := squirrel.Select("id").From("shards").
-		Where(r.waiting(upload)).Where(squirrel.Lt{"ordinal": min(below, math.MaxInt32)}).
-		Where(squirrel.ConcatExpr("ordinal >= (", squirrel.Select("sealed").From("uploads").
-			Where(squirrel.Eq{"id": upload, "state": Packing}), ")")).
-		Where(squirrel.NotEq{"id": claim.Except}).OrderBy("ordinal").Limit(1).Suffix(r.db.ClaimLock)
-	which := squirrel.ConcatExpr("id = (", first, ")")
+	first := sq.Select("id").From("shards").
+		Where(r.waiting(upload)).Where(sq.Lt{"ordinal": min(below, math.MaxInt32)}).
+		Where(sq.ConcatExpr("ordinal >= (", sq.Select("sealed").From("uploads").
+			Where(sq.Eq{"id": upload, "state": Packing}), ")")).
+		Where(sq.NotEq{"id": claim.Except}).OrderBy("ordinal").Limit(1).Suffix(r.db.ClaimLock)
+	which := sq.ConcatExpr("id = (", first, ")")
 	err = r.claim(ctx, "claim a shard", "shards", shardFields, claim, which, &shard)
 	return shard, err
 }
 
 // waiting matches the shards of an upload that can be claimed.
-func (r *Repository) waiting(upload any) squirrel.Sqlizer {
-	return squirrel.And{squirrel.Eq{"upload": upload, "state": ShardPlanned}, r.claimable()}
+func (r *Repository) waiting(upload any) sq.Sqlizer {
+	return sq.And{sq.Eq{"upload": upload, "state": ShardPlanned}, r.claimable()}
 }
 
 // ShardSegments yields the segments that a shard is to hold, in order.
 func (r *Repository) ShardSegments(ctx context.Context, shard int64) iter.Seq2[PackSegment, error] {
 	fields := slices.Concat([]string{"path", "state"}, printFields, segmentColumns)
-	query := squirrel.Select(fields...).From("segments").Join("entries ON entries.id = segments.entry").
-		Where(squirrel.Eq{"shard": shard}).OrderBy("chunk")
-	behind := func(last PackSegment) squirrel.Sqlizer { return squirrel.Gt{"chunk": last.Chunk} }
-	return pages(query, behind, func(page *[]PackSegment, query squirrel.SelectBuilder) error {
+	query := sq.Select(fields...).From("segments").Join("entries ON entries.id = segments.entry").
+		Where(sq.Eq{"shard": shard}).OrderBy("chunk")
+	behind := func(last PackSegment) sq.Sqlizer { return sq.Gt{"chunk": last.Chunk} }
+	return pages(query, behind, func(page *[]PackSegment, query sq.SelectBuilder) error {
 		return r.readList(ctx, fmt.Sprintf("segments of shard %d", shard), page, query)
 	})
 }

@@ -3,7 +3,7 @@ package sqlrepo
 import (
 	"iter"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 )
 
 // Pages grow from the first one, which has few rows and is there soon, to the largest that can be held, which keeps
@@ -19,20 +19,20 @@ const keysAtOnce = 10_000
 
 // pages yields the rows of a query page by page, each time behind the last row so far. It reads the next page while
 // one is used. Nothing is held open between pages, so a slow reader keeps no transaction alive.
-func pages[T any](query squirrel.SelectBuilder, behind func(last T) squirrel.Sqlizer,
-	read func(page *[]T, query squirrel.SelectBuilder) error) iter.Seq2[T, error] {
+func pages[T any](query sq.SelectBuilder, behind func(last T) sq.Sqlizer,
+	read func(page *[]T, query sq.SelectBuilder) error) iter.Seq2[T, error] {
 	return pagesFrom(firstPage, query, behind, read)
 }
 
 // pagesFrom is like pages, with another length of the first page.
-func pagesFrom[T any](first uint64, query squirrel.SelectBuilder, behind func(last T) squirrel.Sqlizer,
-	read func(page *[]T, query squirrel.SelectBuilder) error) iter.Seq2[T, error] {
+func pagesFrom[T any](first uint64, query sq.SelectBuilder, behind func(last T) sq.Sqlizer,
+	read func(page *[]T, query sq.SelectBuilder) error) iter.Seq2[T, error] {
 	type result struct {
 		page []T
 		err  error
 	}
 
-	fetch := func(query squirrel.SelectBuilder, size uint64) <-chan result {
+	fetch := func(query sq.SelectBuilder, size uint64) <-chan result {
 		fetched := make(chan result, 1)
 		go func() {
 			var r result

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"iter"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -70,8 +70,8 @@ func (r *Repository) NextOrdinal(ctx context.Context, upload int64) (next int64,
 	return next, err
 }
 
-func nextOrdinal(upload int64) squirrel.Sqlizer {
-	return squirrel.Select("COALESCE(MAX(ordinal) + 1, 0)").From("shards").Where(squirrel.Eq{"upload": upload})
+func nextOrdinal(upload int64) sq.Sqlizer {
+	return sq.Select("COALESCE(MAX(ordinal) + 1, 0)").From("shards").Where(sq.Eq{"upload": upload})
 }
 
 // partial looks at the segment that was planned last: only its file can be planned in part.
@@ -86,7 +86,7 @@ func (r *Repository) partial(ctx context.Context, upload int64, tail *PlanTail) 
 
 	var file PlanFile
 	err = r.get(ctx, r.db.Reader, &file,
-		squirrel.Select(planFileColumns...).From("entries").Where(squirrel.Eq{"id": last.Entry}))
+		sq.Select(planFileColumns...).From("entries").Where(sq.Eq{"id": last.Entry}))
 	if err == nil && last.Offset+last.Length < file.Size {
 		tail.Partial, tail.Planned = &file, last.Offset+last.Length
 	}
@@ -94,9 +94,9 @@ func (r *Repository) partial(ctx context.Context, upload int64, tail *PlanTail) 
 }
 
 func (r *Repository) lastSegment(ctx context.Context, upload int64) (last Segment, err error) {
-	shards := squirrel.Select("id").From("shards").
-		Where(squirrel.Eq{"upload": upload, "kind": DataShard}).OrderBy("ordinal DESC").Limit(1)
-	err = r.get(ctx, r.db.Reader, &last, squirrel.Select(segmentColumns...).From("segments").
+	shards := sq.Select("id").From("shards").
+		Where(sq.Eq{"upload": upload, "kind": DataShard}).OrderBy("ordinal DESC").Limit(1)
+	err = r.get(ctx, r.db.Reader, &last, sq.Select(segmentColumns...).From("segments").
 		Where(within("shard", shards)).OrderBy("chunk DESC").Limit(1))
 	return last, err
 }
@@ -105,15 +105,15 @@ func (r *Repository) lastSegment(ctx context.Context, upload int64) (last Segmen
 // on. It looks for planned content only if there can be any: an engine may choose to do that by reading all
 // segments for each page, and keep to that while the segments grow.
 func (r *Repository) Unplanned(ctx context.Context, upload int64, tail PlanTail) iter.Seq2[PlanFile, error] {
-	query := squirrel.Select(planFileColumns...).From("entries").OrderBy("path").
-		Where(squirrel.Eq{"upload": upload, "kind": File, "state": []EntryState{Ready, Rescanned}, "origin": nil})
+	query := sq.Select(planFileColumns...).From("entries").OrderBy("path").
+		Where(sq.Eq{"upload": upload, "kind": File, "state": []EntryState{Ready, Rescanned}, "origin": nil})
 	if tail.NextOrdinal > 0 {
-		planned := squirrel.Select("1").From("segments").Where("segments.entry = entries.id")
-		query = query.Where(squirrel.ConcatExpr("NOT EXISTS (", planned, ")"))
+		planned := sq.Select("1").From("segments").Where("segments.entry = entries.id")
+		query = query.Where(sq.ConcatExpr("NOT EXISTS (", planned, ")"))
 	}
 
-	behind := func(last PlanFile) squirrel.Sqlizer { return squirrel.Gt{"path": last.Path} }
-	return pages(query, behind, func(page *[]PlanFile, query squirrel.SelectBuilder) error {
+	behind := func(last PlanFile) sq.Sqlizer { return sq.Gt{"path": last.Path} }
+	return pages(query, behind, func(page *[]PlanFile, query sq.SelectBuilder) error {
 		return r.readList(ctx, "read files to plan", page, query)
 	})
 }
@@ -159,7 +159,7 @@ func (r *Repository) insertSegments(ctx context.Context, tx *dialect.Tx, segment
 
 // countPlan counts what is planned. If all other shards are settled, the plan's first shard is the next to be
 // sealed.
-func countPlan(plan []PlannedShard) squirrel.UpdateBuilder {
+func countPlan(plan []PlannedShard) sq.UpdateBuilder {
 	var files, bytes int64
 	for _, planned := range plan {
 		for _, segment := range planned.Segments {
@@ -168,22 +168,22 @@ func countPlan(plan []PlannedShard) squirrel.UpdateBuilder {
 		}
 	}
 
-	count := squirrel.Update("uploads")
+	count := sq.Update("uploads")
 	if len(plan) > 0 {
 		// This reads planned_shards before that is set, for engines that set one column after the other.
-		count = count.Set("sealed", squirrel.Expr(
+		count = count.Set("sealed", sq.Expr(
 			"CASE WHEN settled_shards + aside_shards = planned_shards THEN ? ELSE sealed END", plan[0].Shard.Ordinal))
 	}
-	return count.Set("planned_shards", squirrel.Expr("planned_shards + ?", int64(len(plan)))).
-		Set("planned_files", squirrel.Expr("planned_files + ?", files)).
-		Set("planned_bytes", squirrel.Expr("planned_bytes + ?", bytes))
+	return count.Set("planned_shards", sq.Expr("planned_shards + ?", int64(len(plan)))).
+		Set("planned_files", sq.Expr("planned_files + ?", files)).
+		Set("planned_bytes", sq.Expr("planned_bytes + ?", bytes))
 }
 
 // LargestFile returns the length of the upload's longest file with its own content, whether or not it is planned.
 func (r *Repository) LargestFile(ctx context.Context, upload int64) (size int64, err error) {
 	err = r.read(ctx, "look for the largest file", func() error {
-		return r.get(ctx, r.db.Reader, &size, squirrel.Select("COALESCE(MAX(size), 0)").From("entries").
-			Where(squirrel.Eq{"upload": upload, "kind": File, "state": linkable, "origin": nil}))
+		return r.get(ctx, r.db.Reader, &size, sq.Select("COALESCE(MAX(size), 0)").From("entries").
+			Where(sq.Eq{"upload": upload, "kind": File, "state": linkable, "origin": nil}))
 	})
 	return size, err
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/host/presence"
@@ -16,16 +16,16 @@ const mostWorkers = 3
 
 // workers returns who has leases that meet a condition, on an upload and its shards, or on any if upload is nil.
 func (r *Repository) workers(ctx context.Context, q queryer, upload *int64,
-	condition squirrel.Sqlizer) (workers []string, err error) {
-	leases := func(table, key string) squirrel.SelectBuilder {
-		query := squirrel.Select("COALESCE(worker, '')").From(table).Where(condition)
+	condition sq.Sqlizer) (workers []string, err error) {
+	leases := func(table, key string) sq.SelectBuilder {
+		query := sq.Select("COALESCE(worker, '')").From(table).Where(condition)
 		if upload != nil {
-			query = query.Where(squirrel.Eq{key: *upload})
+			query = query.Where(sq.Eq{key: *upload})
 		}
 		return query
 	}
 	both := leases("shards", "upload").
-		SuffixExpr(squirrel.ConcatExpr("UNION ", leases("uploads", "id").Limit(mostWorkers)))
+		SuffixExpr(sq.ConcatExpr("UNION ", leases("uploads", "id").Limit(mostWorkers)))
 	return workers, r.list(ctx, q, &workers, both)
 }
 
@@ -33,8 +33,8 @@ func (r *Repository) workers(ctx context.Context, q queryer, upload *int64,
 // any can are damage, and don't count.
 func (r *Repository) AtWork(ctx context.Context) error {
 	return r.read(ctx, "look who is at work", func() error {
-		possible := squirrel.And{r.live(), squirrel.NotEq{"worker": nil},
-			squirrel.ConcatExpr("lease_ends <= ", r.at(longestLease))}
+		possible := sq.And{r.live(), sq.NotEq{"worker": nil},
+			sq.ConcatExpr("lease_ends <= ", r.at(longestLease))}
 		workers, err := r.workers(ctx, r.db.Reader, nil, possible)
 		if err == nil && len(workers) > 0 {
 			err = fmt.Errorf("%w: %s", ErrAtWork, presence.Describe(workers[0]))
@@ -64,8 +64,8 @@ func (r *Repository) stopWork(ctx context.Context, tx *dialect.Tx, id int64) err
 	}
 
 	for _, of := range []struct{ table, key string }{{"shards", "upload"}, {"uploads", "id"}} {
-		claimed := squirrel.And{squirrel.Eq{of.key: id}, squirrel.NotEq{"token": 0}}
-		if _, err := r.exec(ctx, tx, free(squirrel.Update(of.table)).Where(claimed)); err != nil {
+		claimed := sq.And{sq.Eq{of.key: id}, sq.NotEq{"token": 0}}
+		if _, err := r.exec(ctx, tx, free(sq.Update(of.table)).Where(claimed)); err != nil {
 			return err
 		}
 	}
@@ -75,7 +75,7 @@ func (r *Repository) stopWork(ctx context.Context, tx *dialect.Tx, id int64) err
 // stopStage takes away the lease on the stage of an upload if it has ended. It returns ErrAtWork, with who it is and
 // what they are doing, if it has not.
 func (r *Repository) stopStage(ctx context.Context, tx *dialect.Tx, upload Upload, doing string) error {
-	rows, err := r.exec(ctx, tx, free(squirrel.Update("uploads")).Where(squirrel.Eq{"id": upload.ID}).Where(r.ended()))
+	rows, err := r.exec(ctx, tx, free(sq.Update("uploads")).Where(sq.Eq{"id": upload.ID}).Where(r.ended()))
 	if err == nil && rows == 0 {
 		err = fmt.Errorf("upload %d: %w: %s is %s", upload.ID, ErrAtWork, presence.Describe(upload.Worker), doing)
 	}

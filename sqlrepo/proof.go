@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -60,18 +60,18 @@ func proved(complete func(proof) error) error {
 // left out, and errMiscounted if the tally does not prove it.
 func (r *Repository) prove(ctx context.Context, tx *dialect.Tx, upload int64, by proof) error {
 	// With this condition the index of entries that are not Ready serves the query.
-	unready := func(which squirrel.Sqlizer) squirrel.Sqlizer {
-		return squirrel.ConcatExpr("(", squirrel.Select("COUNT(*)").From("entries").
+	unready := func(which sq.Sqlizer) sq.Sqlizer {
+		return sq.ConcatExpr("(", sq.Select("COUNT(*)").From("entries").
 			Where("upload = uploads.id AND state <> 0").Where(which), ")")
 	}
 
 	// Entries with an origin count as shared, whatever their state.
-	leftOut := squirrel.Eq{"state": []EntryState{Changed, Failed, Unsupported, Unreachable}, "origin": nil}
+	leftOut := sq.Eq{"state": []EntryState{Changed, Failed, Unsupported, Unreachable}, "origin": nil}
 	counts := make([]int64, 3)
-	query := squirrel.Select("found_entries - linked_entries - shared_entries").Column(unready(leftOut)).
-		Column(squirrel.ConcatExpr(unready(squirrel.Eq{"state": Changed}), " + CASE WHEN ", skipping, " THEN 0 ELSE ",
-			unready(squirrel.Eq{"state": []EntryState{Failed, Unreachable}}), " END")).
-		From("uploads").Where(squirrel.Eq{"id": upload})
+	query := sq.Select("found_entries - linked_entries - shared_entries").Column(unready(leftOut)).
+		Column(sq.ConcatExpr(unready(sq.Eq{"state": Changed}), " + CASE WHEN ", skipping, " THEN 0 ELSE ",
+			unready(sq.Eq{"state": []EntryState{Failed, Unreachable}}), " END")).
+		From("uploads").Where(sq.Eq{"id": upload})
 
 	err := r.laterRead(ctx, tx, counts, query, func(int64) error {
 		switch rest, out, waiting := counts[0], counts[1], counts[2]; {
@@ -88,9 +88,9 @@ func (r *Repository) prove(ctx context.Context, tx *dialect.Tx, upload int64, by
 
 	// The tally has proved nothing: look at all entries.
 	var unlinked int64
-	err = r.get(ctx, tx, &unlinked, squirrel.Select("COUNT(*)").From("entries").
+	err = r.get(ctx, tx, &unlinked, sq.Select("COUNT(*)").From("entries").
 		LeftJoin("roots ON roots.entry = entries.id").
-		Where(squirrel.Eq{"upload": upload, "state": linkable, "origin": nil, "roots.entry": nil}))
+		Where(sq.Eq{"upload": upload, "state": linkable, "origin": nil, "roots.entry": nil}))
 	if err == nil && unlinked > 0 {
 		err = &UnsettledError{Upload: upload, Unlinked: unlinked}
 	}
@@ -99,4 +99,4 @@ func (r *Repository) prove(ctx context.Context, tx *dialect.Tx, upload int64, by
 
 // skipping matches uploads that are completed without the entries that could not be prepared. Uploads from before
 // they had a store do not record whether they are.
-var skipping = squirrel.Expr("(skip_failed <> 0 OR store IS NULL)")
+var skipping = sq.Expr("(skip_failed <> 0 OR store IS NULL)")

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -102,7 +102,7 @@ func (r *Repository) today(ctx context.Context) (int64, error) {
 
 	if day.read.IsZero() {
 		err := r.read(ctx, "read the database's clock", func() error {
-			return r.get(ctx, r.db.Writer, &day.clock, squirrel.Select().Column(r.db.Clock(0)))
+			return r.get(ctx, r.db.Writer, &day.clock, sq.Select().Column(r.db.Clock(0)))
 		})
 		if err != nil {
 			return 0, err
@@ -116,8 +116,8 @@ func (r *Repository) today(ctx context.Context) (int64, error) {
 
 // forgetReceipts removes the receipts that earlier processes left.
 func (r *Repository) forgetReceipts(ctx context.Context, tx *dialect.Tx, today int64) error {
-	return r.later(ctx, tx, squirrel.Delete("counters").Where(squirrel.Like{"name": receiptPrefix + "%"}).
-		Where(squirrel.Lt{"name": receiptName(today - receiptLifetime)}), nil)
+	return r.later(ctx, tx, sq.Delete("counters").Where(sq.Like{"name": receiptPrefix + "%"}).
+		Where(sq.Lt{"name": receiptName(today - receiptLifetime)}), nil)
 }
 
 // receipts holds the receipts that no transaction holds.

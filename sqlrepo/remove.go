@@ -6,7 +6,7 @@ import (
 	"iter"
 	"slices"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -18,13 +18,13 @@ import (
 func (r *Repository) RemoveUpload(ctx context.Context, id int64) error {
 	return r.withTx(ctx, fmt.Sprintf("remove upload %d", id), func(tx *dialect.Tx) error {
 		var source int64
-		of := squirrel.Select("source").From("uploads").Where(squirrel.Eq{"id": id})
+		of := sq.Select("source").From("uploads").Where(sq.Eq{"id": id})
 		if err := r.get(ctx, tx, &source, of); err != nil {
 			return err
 		}
 
 		// Other removals that are deciding what is needed have to look again.
-		if err := r.spaceNeeds(ctx, tx, squirrel.Eq{"id": source}); err != nil {
+		if err := r.spaceNeeds(ctx, tx, sq.Eq{"id": source}); err != nil {
 			return err
 		}
 
@@ -52,14 +52,14 @@ func (r *Repository) RemoveUpload(ctx context.Context, id int64) error {
 // lockRow keeps a row from being changed until the transaction ends.
 func (r *Repository) lockRow(ctx context.Context, tx *dialect.Tx, table string, id int64) error {
 	var locked int64
-	return r.get(ctx, tx, &locked, squirrel.Select("id").From(table).Where(squirrel.Eq{"id": id}).Suffix(r.db.RowLock))
+	return r.get(ctx, tx, &locked, sq.Select("id").From(table).Where(sq.Eq{"id": id}).Suffix(r.db.RowLock))
 }
 
 // stopScans makes sure that no worker scans a source: a scan may be taking content over from any of its uploads.
 func (r *Repository) stopScans(ctx context.Context, tx *dialect.Tx, source int64) error {
 	var scans []Upload
-	err := r.list(ctx, tx, &scans, squirrel.Select(uploadFields...).From("uploads").
-		Where(squirrel.Eq{"source": source}).Where(squirrel.NotEq{"state": closed}).Suffix(r.db.RowLock))
+	err := r.list(ctx, tx, &scans, sq.Select(uploadFields...).From("uploads").
+		Where(sq.Eq{"source": source}).Where(sq.NotEq{"state": closed}).Suffix(r.db.RowLock))
 	if err != nil {
 		return err
 	}
@@ -78,8 +78,8 @@ func (r *Repository) stopScans(ctx context.Context, tx *dialect.Tx, source int64
 
 // RemovedUploads lists, by key, the Removed uploads of a space that still have a row.
 func (r *Repository) RemovedUploads(ctx context.Context, space int64) (removed []Upload, err error) {
-	err = r.readList(ctx, "list removed uploads", &removed, squirrel.Select(uploadFields...).From("uploads").
-		Where(inSpace(space)).Where(squirrel.Eq{"state": Removed}).OrderBy("id"))
+	err = r.readList(ctx, "list removed uploads", &removed, sq.Select(uploadFields...).From("uploads").
+		Where(inSpace(space)).Where(sq.Eq{"state": Removed}).OrderBy("id"))
 	return removed, err
 }
 
@@ -88,19 +88,19 @@ func (r *Repository) HadUploads(ctx context.Context) (had bool, err error) {
 	var numbered int64
 	err = r.read(ctx, "look at the number of uploads", func() error {
 		return r.get(ctx, r.db.Reader, &numbered,
-			squirrel.Select("COALESCE(MAX(value), 0)").From("counters").Where(squirrel.Eq{"name": "uploads"}))
+			sq.Select("COALESCE(MAX(value), 0)").From("counters").Where(sq.Eq{"name": "uploads"}))
 	})
 	return numbered > 0, err
 }
 
-func inSpace(space int64) squirrel.Sqlizer {
-	return within("source", squirrel.Select("id").From("sources").Where(squirrel.Eq{"space": space}))
+func inSpace(space int64) sq.Sqlizer {
+	return within("source", sq.Select("id").From("sources").Where(sq.Eq{"space": space}))
 }
 
 // ClaimRemoval claims the removal of a Removed upload. It returns ErrNothingToClaim if another worker has it or
 // nothing is left of the upload.
 func (r *Repository) ClaimRemoval(ctx context.Context, claim Claim, upload int64) (stage Stage, err error) {
-	which := squirrel.And{squirrel.Eq{"id": upload, "state": Removed}, r.claimable()}
+	which := sq.And{sq.Eq{"id": upload, "state": Removed}, r.claimable()}
 	doing := fmt.Sprintf("claim the removal of upload %d", upload)
 	err = r.claim(ctx, doing, "uploads", uploadFields, claim, which, &stage.Upload)
 	return stage, err
@@ -128,7 +128,7 @@ func (r *Repository) EntryRuns(ctx context.Context, upload int64, sharers []int6
 		Path Path  `db:"path"`
 	}
 	return func(yield func(EntryRun, error) bool) {
-		query := squirrel.Select("id", "path").From("entries").Where(squirrel.Eq{"upload": upload}).OrderBy("path").
+		query := sq.Select("id", "path").From("entries").Where(sq.Eq{"upload": upload}).OrderBy("path").
 			Limit(entriesAtOnce)
 
 		for page := query; ; {
@@ -156,7 +156,7 @@ func (r *Repository) EntryRuns(ctx context.Context, upload int64, sharers []int6
 			}
 
 			// Go on behind the last path, whatever was deleted meanwhile.
-			page = query.Where(squirrel.Gt{"path": run.Last})
+			page = query.Where(sq.Gt{"path": run.Last})
 		}
 	}
 }
@@ -170,9 +170,9 @@ func (r *Repository) tellApart(ctx context.Context, q queryer, run EntryRun, sha
 
 	// The index by path finds the candidates, and the bounds of origins leave few of them.
 	lowest, highest := slices.Min(run.Unshared), slices.Max(run.Unshared)
-	query := squirrel.Select("origin").From("entries").Where(squirrel.Eq{"upload": sharers}).
-		Where(squirrel.GtOrEq{"path": run.First}).Where(squirrel.LtOrEq{"path": run.Last}).
-		Where(squirrel.GtOrEq{"origin": lowest}).Where(squirrel.LtOrEq{"origin": highest})
+	query := sq.Select("origin").From("entries").Where(sq.Eq{"upload": sharers}).
+		Where(sq.GtOrEq{"path": run.First}).Where(sq.LtOrEq{"path": run.Last}).
+		Where(sq.GtOrEq{"origin": lowest}).Where(sq.LtOrEq{"origin": highest})
 	var origins []int64
 	if err := r.list(ctx, q, &origins, query); err != nil {
 		return run, err
@@ -198,7 +198,7 @@ func (r *Repository) SegmentShards(ctx context.Context, entries []int64) (shards
 	for _, ids := range batches(entries, keysAtOnce) {
 		var some []int64
 		err = r.readList(ctx, "look for the shards of entries", &some,
-			squirrel.Select("DISTINCT shard").From("segments").Where(r.db.Among("entry", ids)))
+			sq.Select("DISTINCT shard").From("segments").Where(r.db.Among("entry", ids)))
 		if err != nil {
 			return nil, err
 		}
@@ -219,7 +219,7 @@ func (r *Repository) RemoveEntries(ctx context.Context, stage Stage,
 	err = r.withTx(ctx, "delete entries", func(tx *dialect.Tx) error {
 		gone = 0
 		// No upload of the source begins or is removed meanwhile.
-		source := squirrel.Select("id").From("sources").Where(squirrel.Eq{"id": stage.Upload.Source}).Suffix(r.db.RowLock)
+		source := sq.Select("id").From("sources").Where(sq.Eq{"id": stage.Upload.Source}).Suffix(r.db.RowLock)
 		if err := r.laterRead(ctx, tx, make([]int64, 1), source, nil); err != nil {
 			return err
 		}
@@ -241,15 +241,15 @@ func (r *Repository) RemoveEntries(ctx context.Context, stage Stage,
 		}
 
 		// Segments go first: an entry goes together with the last of them.
-		some := squirrel.Select("shard", "chunk").From("segments").Where(r.db.Among("entry", ids)).Limit(segmentsAtOnce)
-		rows, err = r.exec(ctx, tx, squirrel.Delete("segments").Where(squirrel.ConcatExpr("(shard, chunk) IN (", some, ")")))
+		some := sq.Select("shard", "chunk").From("segments").Where(r.db.Among("entry", ids)).Limit(segmentsAtOnce)
+		rows, err = r.exec(ctx, tx, sq.Delete("segments").Where(sq.ConcatExpr("(shard, chunk) IN (", some, ")")))
 		if err != nil || rows == segmentsAtOnce {
 			return err // there may be more
 		}
 
 		gone, left.Unshared = len(ids), now.Unshared[len(ids):]
 		for _, of := range []struct{ table, key string }{{"roots", "entry"}, {"entries", "id"}} {
-			more, err := r.exec(ctx, tx, squirrel.Delete(of.table).Where(r.db.Among(of.key, ids)))
+			more, err := r.exec(ctx, tx, sq.Delete(of.table).Where(r.db.Among(of.key, ids)))
 			if err != nil {
 				return err
 			}
@@ -264,8 +264,8 @@ func (r *Repository) RemoveEntries(ctx context.Context, stage Stage,
 // over meanwhile takes it from a complete upload, which shares the content already; see SaveScan.
 func (r *Repository) tellApartNow(ctx context.Context, tx *dialect.Tx, upload Upload, run EntryRun) (EntryRun, error) {
 	var sharers []int64
-	err := r.list(ctx, tx, &sharers, squirrel.Select("id").From("uploads").Where(squirrel.Eq{"source": upload.Source}).
-		Where(squirrel.Gt{"id": upload.ID}).Where(squirrel.NotEq{"state": Removed}))
+	err := r.list(ctx, tx, &sharers, sq.Select("id").From("uploads").Where(sq.Eq{"source": upload.Source}).
+		Where(sq.Gt{"id": upload.ID}).Where(sq.NotEq{"state": Removed}))
 	if err != nil {
 		return run, err
 	}
@@ -283,24 +283,24 @@ func (r *Repository) removal(ctx context.Context, stage Stage, doing string, fn 
 }
 
 // seenRemoval is the update of an upload whose removal goes on.
-func (r *Repository) seenRemoval() squirrel.UpdateBuilder {
-	return squirrel.Update("uploads").Set("lease_seen", r.at(0)).Where(squirrel.Eq{"state": Removed})
+func (r *Repository) seenRemoval() sq.UpdateBuilder {
+	return sq.Update("uploads").Set("lease_seen", r.at(0)).Where(sq.Eq{"state": Removed})
 }
 
 // FinishRemoval gives back the lease, and deletes the upload if none of its entries, shards and indexes are left.
 func (r *Repository) FinishRemoval(ctx context.Context, stage Stage) (gone bool, err error) {
-	none := func(table string) squirrel.Sqlizer {
-		rows := squirrel.Select("1").From(table).Where(squirrel.Eq{"upload": stage.Upload.ID})
-		return squirrel.ConcatExpr("NOT EXISTS (", rows, ")")
+	none := func(table string) sq.Sqlizer {
+		rows := sq.Select("1").From(table).Where(sq.Eq{"upload": stage.Upload.ID})
+		return sq.ConcatExpr("NOT EXISTS (", rows, ")")
 	}
 
 	err = r.removal(ctx, stage, "finish the removal", func(tx *dialect.Tx) error {
-		rows, err := r.exec(ctx, tx, squirrel.Delete("uploads").Where(squirrel.Eq{"id": stage.Upload.ID}).
+		rows, err := r.exec(ctx, tx, sq.Delete("uploads").Where(sq.Eq{"id": stage.Upload.ID}).
 			Where(none("entries")).Where(none("shards")).Where(none("indexes")))
 		if gone = rows > 0; gone || err != nil {
 			return err
 		}
-		_, err = r.exec(ctx, tx, settled(squirrel.Update("uploads")).Where(squirrel.Eq{"id": stage.Upload.ID}))
+		_, err = r.exec(ctx, tx, settled(sq.Update("uploads")).Where(sq.Eq{"id": stage.Upload.ID}))
 		return err
 	})
 	return gone, err

@@ -3,7 +3,7 @@ package sqlrepo
 import (
 	"context"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -18,8 +18,8 @@ func (r *Repository) OwnFile(ctx context.Context, entry int64) (upload int64, fi
 
 	columns := append([]string{"upload"}, linkableFields...)
 	err = r.read(ctx, "look up a file", func() error {
-		return r.get(ctx, r.db.Reader, &row, squirrel.Select(columns...).From("entries").
-			Where(squirrel.Eq{"id": entry, "kind": File, "origin": nil, "state": linkable}))
+		return r.get(ctx, r.db.Reader, &row, sq.Select(columns...).From("entries").
+			Where(sq.Eq{"id": entry, "kind": File, "origin": nil, "state": linkable}))
 	})
 	if err != nil {
 		return 0, file, err
@@ -37,8 +37,8 @@ func (r *Repository) OwnFile(ctx context.Context, entry int64) (upload int64, fi
 // exist.
 func (r *Repository) OriginOf(ctx context.Context, entry int64) (origin int64, err error) {
 	var found []int64
-	err = r.readList(ctx, "look up an origin", &found, squirrel.Select("COALESCE(origin, id)").From("entries").
-		Where(squirrel.Eq{"id": entry}))
+	err = r.readList(ctx, "look up an origin", &found, sq.Select("COALESCE(origin, id)").From("entries").
+		Where(sq.Eq{"id": entry}))
 	if len(found) == 0 {
 		return entry, err
 	}
@@ -48,7 +48,7 @@ func (r *Repository) OriginOf(ctx context.Context, entry int64) (origin int64, e
 // SetSegments replaces the segments of a file.
 func (r *Repository) SetSegments(ctx context.Context, entry int64, segments []Segment) error {
 	return r.withTx(ctx, "set the segments of a file", func(tx *dialect.Tx) error {
-		if _, err := r.exec(ctx, tx, squirrel.Delete("segments").Where(squirrel.Eq{"entry": entry})); err != nil {
+		if _, err := r.exec(ctx, tx, sq.Delete("segments").Where(sq.Eq{"entry": entry})); err != nil {
 			return err
 		}
 		return r.insertSegments(ctx, tx, segments)

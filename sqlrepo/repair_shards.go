@@ -7,7 +7,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -15,7 +15,7 @@ import (
 // Shard returns the shard with this key, or ErrNotFound.
 func (r *Repository) Shard(ctx context.Context, id int64) (shard Shard, err error) {
 	err = r.read(ctx, fmt.Sprintf("shard %d", id), func() error {
-		return r.get(ctx, r.db.Reader, &shard, squirrel.Select(shardFields...).From("shards").Where(squirrel.Eq{"id": id}))
+		return r.get(ctx, r.db.Reader, &shard, sq.Select(shardFields...).From("shards").Where(sq.Eq{"id": id}))
 	})
 	return shard, err
 }
@@ -23,11 +23,11 @@ func (r *Repository) Shard(ctx context.Context, id int64) (shard Shard, err erro
 // ReplaceNodes records a shard as packed, with the kind, size, digest, location and nodes of its file. What is
 // known of the chunks that were planned for it stays.
 func (r *Repository) ReplaceNodes(ctx context.Context, shard Shard, nodes []Node) error {
-	this := squirrel.Eq{"id": shard.ID}
+	this := sq.Eq{"id": shard.ID}
 	return r.withTx(ctx, fmt.Sprintf("replace the nodes of shard %d", shard.ID), func(tx *dialect.Tx) error {
-		for _, statement := range []squirrel.Sqlizer{
-			squirrel.Delete("nodes").Where(squirrel.Eq{"shard": shard.ID}),
-			settled(squirrel.Update("shards")).Set("state", ShardPacked).Set("kind", shard.Kind).Set("size", shard.Size).
+		for _, statement := range []sq.Sqlizer{
+			sq.Delete("nodes").Where(sq.Eq{"shard": shard.ID}),
+			settled(sq.Update("shards")).Set("state", ShardPacked).Set("kind", shard.Kind).Set("size", shard.Size).
 				Set("digest", shard.Digest).Set("location", shard.Location).Set("nodes", len(nodes)).
 				Set("piece", shard.Piece).Set("set_aside_at", nil).Where(this),
 		} {
@@ -70,12 +70,12 @@ func (r *Repository) ShrinkShard(ctx context.Context, shard Shard, nodes []Node)
 	}
 
 	return r.withTx(ctx, fmt.Sprintf("forget blocks of shard %d", shard.ID), func(tx *dialect.Tx) error {
-		for _, statement := range []squirrel.Sqlizer{
-			squirrel.Delete("nodes").Where(squirrel.Eq{"shard": shard.ID}),
-			settled(squirrel.Update("shards")).Set("state", shard.State).Set("kind", shard.Kind).Set("size", shard.Size).
+		for _, statement := range []sq.Sqlizer{
+			sq.Delete("nodes").Where(sq.Eq{"shard": shard.ID}),
+			settled(sq.Update("shards")).Set("state", shard.State).Set("kind", shard.Kind).Set("size", shard.Size).
 				Set("nodes", len(nodes)).Set("digest", shard.Digest).Set("location", nullable(shard.Location, "")).
 				Set("digests", digests).Set("piece", shard.Piece).Set("set_aside_at", nil).
-				Where(squirrel.Eq{"id": shard.ID}),
+				Where(sq.Eq{"id": shard.ID}),
 		} {
 			if _, err := r.exec(ctx, tx, statement); err != nil {
 				return err
@@ -93,19 +93,19 @@ func (r *Repository) ShrinkShard(ctx context.Context, shard Shard, nodes []Node)
 
 // ResetShard clears what only packed shards have from a shard that is planned or empty.
 func (r *Repository) ResetShard(ctx context.Context, shard int64) error {
-	this := squirrel.Eq{"id": shard}
+	this := sq.Eq{"id": shard}
 	return r.mend(ctx, fmt.Sprintf("reset shard %d", shard),
-		squirrel.Delete("nodes").Where(squirrel.Eq{"shard": shard}),
-		squirrel.Update("shards").Set("size", 0).Set("nodes", 0).Set("digest", nil).Set("location", nil).
+		sq.Delete("nodes").Where(sq.Eq{"shard": shard}),
+		sq.Update("shards").Set("size", 0).Set("nodes", 0).Set("digest", nil).Set("location", nil).
 			Set("piece", nil).Where(this),
-		squirrel.Update("shards").Set("digests", nil).Where(this).Where(squirrel.Eq{"state": ShardPlanned}))
+		sq.Update("shards").Set("digests", nil).Where(this).Where(sq.Eq{"state": ShardPlanned}))
 }
 
 // changedSpace makes everybody who looked up blocks of a shard's space look them up again.
 func (r *Repository) changedSpace(ctx context.Context, tx *dialect.Tx, shard int64) error {
-	space := squirrel.Select("space").From("sources").Join("uploads ON uploads.source = sources.id").
-		Join("shards ON shards.upload = uploads.id").Where(squirrel.Eq{"shards.id": shard})
-	_, err := r.exec(ctx, tx, needsChanged(squirrel.Update("spaces")).Set("revision", squirrel.Expr("revision + 1")).
+	space := sq.Select("space").From("sources").Join("uploads ON uploads.source = sources.id").
+		Join("shards ON shards.upload = uploads.id").Where(sq.Eq{"shards.id": shard})
+	_, err := r.exec(ctx, tx, needsChanged(sq.Update("spaces")).Set("revision", sq.Expr("revision + 1")).
 		Where(within("id", space)))
 	return err
 }
@@ -113,20 +113,20 @@ func (r *Repository) changedSpace(ctx context.Context, tx *dialect.Tx, shard int
 // SetLocation corrects the recorded location of a shard.
 func (r *Repository) SetLocation(ctx context.Context, shard int64, location string) error {
 	return r.mend(ctx, fmt.Sprintf("set the location of shard %d", shard),
-		squirrel.Update("shards").Set("location", location).Where(squirrel.Eq{"id": shard}))
+		sq.Update("shards").Set("location", location).Where(sq.Eq{"id": shard}))
 }
 
 // SetPiece corrects the root of a shard's piece CID. nil stands for none.
 func (r *Repository) SetPiece(ctx context.Context, shard int64, root []byte) error {
 	return r.mend(ctx, fmt.Sprintf("set the piece CID of shard %d", shard),
-		squirrel.Update("shards").Set("piece", root).Where(squirrel.Eq{"id": shard}))
+		sq.Update("shards").Set("piece", root).Where(sq.Eq{"id": shard}))
 }
 
 // MendContent sets how much of the source a shard holds to the sum of its segments.
 func (r *Repository) MendContent(ctx context.Context, shard int64) error {
-	sum := squirrel.Select("CAST(COALESCE(SUM(length), 0) AS BIGINT)").From("segments").Where(squirrel.Eq{"shard": shard})
+	sum := sq.Select("CAST(COALESCE(SUM(length), 0) AS BIGINT)").From("segments").Where(sq.Eq{"shard": shard})
 	return r.mend(ctx, fmt.Sprintf("set the content of shard %d", shard),
-		squirrel.Update("shards").Set("content", squirrel.ConcatExpr("(", sum, ")")).Where(squirrel.Eq{"id": shard}))
+		sq.Update("shards").Set("content", sq.ConcatExpr("(", sum, ")")).Where(sq.Eq{"id": shard}))
 }
 
 // chunkFacts are the columns that show how many chunks a shard was planned to hold.
@@ -145,21 +145,21 @@ func (r *Repository) MendDigests(ctx context.Context, shard int64) (known bool, 
 	var last int64
 	err = r.read(ctx, "count chunks", func() error {
 		columns := []string{"kind", "state", "LENGTH(digests) AS digests", "nodes", "chunks"}
-		err := r.get(ctx, r.db.Reader, &facts, squirrel.Select(columns...).From("shards").Where(squirrel.Eq{"id": shard}))
+		err := r.get(ctx, r.db.Reader, &facts, sq.Select(columns...).From("shards").Where(sq.Eq{"id": shard}))
 		if err != nil {
 			return err
 		}
 
-		end := squirrel.Expr("COALESCE(MAX(chunk + CASE WHEN length = 0 THEN 1 ELSE (length + ?) / ? END), 0)",
+		end := sq.Expr("COALESCE(MAX(chunk + CASE WHEN length = 0 THEN 1 ELSE (length + ?) / ? END), 0)",
 			int64(chunkSize-1), int64(chunkSize))
 		return r.get(ctx, r.db.Reader, &last,
-			squirrel.Select().Column(end).From("segments").Where(squirrel.Eq{"shard": shard}))
+			sq.Select().Column(end).From("segments").Where(sq.Eq{"shard": shard}))
 	})
 	if err != nil {
 		return false, err
 	}
 
-	update := squirrel.Update("shards").Where(squirrel.Eq{"id": shard})
+	update := sq.Update("shards").Where(sq.Eq{"id": shard})
 	whole := int64(len(Digest{}))
 	switch {
 	case facts.State == ShardPlanned || facts.Kind == DAGShard:
@@ -182,8 +182,8 @@ func (r *Repository) MendDigests(ctx context.Context, shard int64) (known bool, 
 func (r *Repository) EntriesOf(ctx context.Context, shard, behind int64) (entries []int64, err error) {
 	err = r.read(ctx, fmt.Sprintf("files in shard %d", shard), func() error {
 		entries = nil
-		return r.list(ctx, r.db.Reader, &entries, squirrel.Select("entry").Distinct().From("segments").
-			Where(squirrel.Eq{"shard": shard}).Where(squirrel.Gt{"entry": behind}).OrderBy("entry").Limit(keysAtOnce))
+		return r.list(ctx, r.db.Reader, &entries, sq.Select("entry").Distinct().From("segments").
+			Where(sq.Eq{"shard": shard}).Where(sq.Gt{"entry": behind}).OrderBy("entry").Limit(keysAtOnce))
 	})
 	return entries, err
 }
@@ -191,7 +191,7 @@ func (r *Repository) EntriesOf(ctx context.Context, shard, behind int64) (entrie
 // UploadOf returns the upload of an entry, 0 if there is no such entry.
 func (r *Repository) UploadOf(ctx context.Context, entry int64) (upload int64, err error) {
 	err = r.read(ctx, "upload of an entry", func() error {
-		err := r.get(ctx, r.db.Reader, &upload, squirrel.Select("upload").From("entries").Where(squirrel.Eq{"id": entry}))
+		err := r.get(ctx, r.db.Reader, &upload, sq.Select("upload").From("entries").Where(sq.Eq{"id": entry}))
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
@@ -203,7 +203,7 @@ func (r *Repository) UploadOf(ctx context.Context, entry int64) (upload int64, e
 // PackedShards counts the shards of an upload, or of all, whose files are in a store.
 func (r *Repository) PackedShards(ctx context.Context, upload *int64) (n int64, err error) {
 	err = r.read(ctx, "count shards", func() error {
-		query := squirrel.Select("COUNT(*)").From("shards").Where(squirrel.Eq{"state": ShardPacked})
+		query := sq.Select("COUNT(*)").From("shards").Where(sq.Eq{"state": ShardPacked})
 		return r.get(ctx, r.db.Reader, &n, scope{upload: upload}.kept(query, "upload"))
 	})
 	return n, err
@@ -217,9 +217,9 @@ func (r *Repository) ShardsOfFiles(ctx context.Context, entries []int64) (shards
 
 	found := map[int64]struct{}{}
 	for ids := range slices.Chunk(entries, keysAtOnce) {
-		owners := squirrel.Select("COALESCE(origin, id)").From("entries").Where(r.db.Among("id", ids))
+		owners := sq.Select("COALESCE(origin, id)").From("entries").Where(r.db.Among("id", ids))
 		var some []int64
-		err := r.readList(ctx, "shards of files", &some, squirrel.Select("shard").Distinct().From("segments").
+		err := r.readList(ctx, "shards of files", &some, sq.Select("shard").Distinct().From("segments").
 			Where(within("entry", owners)))
 		if err != nil {
 			return nil, err
@@ -244,10 +244,10 @@ func (r *Repository) Suspects(ctx context.Context, space int64, digests []Digest
 	}
 
 	err = r.readList(ctx, "look for nodes that are half right", &shards,
-		squirrel.Select("shards.id").Distinct().From("nodes").Join("shards ON shards.id = nodes.shard").
+		sq.Select("shards.id").Distinct().From("nodes").Join("shards ON shards.id = nodes.shard").
 			Join("uploads ON uploads.id = shards.upload").Join("sources ON sources.id = uploads.source").
-			Where(squirrel.Eq{"sources.space": space, "shards.state": ShardPacked}).
-			Where(squirrel.Or{r.db.Among("nodes.prefix", prefixes), squirrel.Eq{"nodes.suffix": suffixes}}).
+			Where(sq.Eq{"sources.space": space, "shards.state": ShardPacked}).
+			Where(sq.Or{r.db.Among("nodes.prefix", prefixes), sq.Eq{"nodes.suffix": suffixes}}).
 			OrderBy("shards.id"))
 	return shards, err
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"iter"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 )
 
 // Totals are sums over the shards of an upload.
@@ -19,10 +19,10 @@ type Totals struct {
 // Totals sums up the packed shards of an upload.
 func (r *Repository) Totals(ctx context.Context, upload int64) (totals Totals, err error) {
 	err = r.read(ctx, "sum up the shards", func() error {
-		return r.get(ctx, r.db.Reader, &totals, squirrel.Select("COUNT(*) AS shards",
+		return r.get(ctx, r.db.Reader, &totals, sq.Select("COUNT(*) AS shards",
 			"CAST(COALESCE(SUM(nodes), 0) AS BIGINT) AS nodes", "CAST(COALESCE(SUM(size), 0) AS BIGINT) AS size",
 			"CAST(COALESCE(SUM(content), 0) AS BIGINT) AS content").From("shards").
-			Where(squirrel.Eq{"upload": upload, "state": ShardPacked}))
+			Where(sq.Eq{"upload": upload, "state": ShardPacked}))
 	})
 	return totals, err
 }
@@ -30,12 +30,12 @@ func (r *Repository) Totals(ctx context.Context, upload int64) (totals Totals, e
 // SegmentBytes is how many bytes of the source an upload's shards hold, or are to hold, that are still part of the
 // upload.
 func (r *Repository) SegmentBytes(ctx context.Context, upload int64, filter ShardFilter) (n int64, err error) {
-	shards := squirrel.Select("id").From("shards").Where(squirrel.Eq{"upload": upload})
+	shards := sq.Select("id").From("shards").Where(sq.Eq{"upload": upload})
 	if filter.States != nil {
-		shards = shards.Where(squirrel.Eq{"state": filter.States})
+		shards = shards.Where(sq.Eq{"state": filter.States})
 	}
 	err = r.read(ctx, "sum up the segments", func() error {
-		return r.get(ctx, r.db.Reader, &n, squirrel.Select("CAST(COALESCE(SUM(length), 0) AS BIGINT)").From("segments").
+		return r.get(ctx, r.db.Reader, &n, sq.Select("CAST(COALESCE(SUM(length), 0) AS BIGINT)").From("segments").
 			Where(within("shard", shards)))
 	})
 	return n, err
@@ -50,8 +50,8 @@ func (r *Repository) Counts(ctx context.Context, upload int64) (counts Counts, e
 	}
 
 	err = r.readList(ctx, "count entries", &kinds,
-		squirrel.Select("kind", "COUNT(*) AS n", "CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes").From("entries").
-			Where(squirrel.Eq{"upload": upload, "state": linkable}).GroupBy("kind"))
+		sq.Select("kind", "COUNT(*) AS n", "CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes").From("entries").
+			Where(sq.Eq{"upload": upload, "state": linkable}).GroupBy("kind"))
 
 	for _, k := range kinds {
 		switch k.Kind {
@@ -74,8 +74,8 @@ func (r *Repository) LeftOut(ctx context.Context, upload int64) iter.Seq2[Entry,
 // CountEntries counts the entries of an upload in a state.
 func (r *Repository) CountEntries(ctx context.Context, upload int64, state EntryState) (n int64, err error) {
 	err = r.read(ctx, "count entries", func() error {
-		return r.get(ctx, r.db.Reader, &n, squirrel.Select("COUNT(*)").From("entries").
-			Where(squirrel.Eq{"upload": upload, "state": state}))
+		return r.get(ctx, r.db.Reader, &n, sq.Select("COUNT(*)").From("entries").
+			Where(sq.Eq{"upload": upload, "state": state}))
 	})
 	return n, err
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 
 	"github.com/guppy-prep/guppy/dialect"
@@ -65,7 +65,7 @@ func (r *Repository) Analyze(ctx context.Context) error {
 }
 
 // render turns a statement into text. It is the only place that sets placeholders.
-func (r *Repository) render(statement squirrel.Sqlizer) (string, []any, error) {
+func (r *Repository) render(statement sq.Sqlizer) (string, []any, error) {
 	text, args, err := statement.ToSql()
 	if err != nil {
 		return "", nil, fmt.Errorf("build statement: %w", err)
@@ -75,7 +75,7 @@ func (r *Repository) render(statement squirrel.Sqlizer) (string, []any, error) {
 }
 
 // get reads exactly one row, or returns ErrNotFound.
-func (r *Repository) get(ctx context.Context, q queryer, dest any, statement squirrel.Sqlizer) error {
+func (r *Repository) get(ctx context.Context, q queryer, dest any, statement sq.Sqlizer) error {
 	text, args, err := r.render(statement)
 	if err != nil {
 		return err
@@ -87,7 +87,7 @@ func (r *Repository) get(ctx context.Context, q queryer, dest any, statement squ
 	return err
 }
 
-func (r *Repository) list(ctx context.Context, q queryer, dest any, statement squirrel.Sqlizer) error {
+func (r *Repository) list(ctx context.Context, q queryer, dest any, statement sq.Sqlizer) error {
 	text, args, err := r.render(statement)
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func (r *Repository) list(ctx context.Context, q queryer, dest any, statement sq
 }
 
 // readList is list outside of a transaction. It retries while the database is away.
-func (r *Repository) readList(ctx context.Context, doing string, dest any, statement squirrel.Sqlizer) error {
+func (r *Repository) readList(ctx context.Context, doing string, dest any, statement sq.Sqlizer) error {
 	return r.read(ctx, doing, func() error { return r.list(ctx, r.db.Reader, dest, statement) })
 }
 
@@ -106,7 +106,7 @@ type rowQueryer interface {
 }
 
 // stream passes each row of a query to take, one at a time.
-func (r *Repository) stream(ctx context.Context, q rowQueryer, query squirrel.Sqlizer,
+func (r *Repository) stream(ctx context.Context, q rowQueryer, query sq.Sqlizer,
 	take func(*sqlx.Rows) error) error {
 	text, args, err := r.render(query)
 	if err != nil {
@@ -127,7 +127,7 @@ func (r *Repository) stream(ctx context.Context, q rowQueryer, query squirrel.Sq
 }
 
 // exec returns how many rows the statement changed.
-func (r *Repository) exec(ctx context.Context, tx sqlx.ExecerContext, statement squirrel.Sqlizer) (int64, error) {
+func (r *Repository) exec(ctx context.Context, tx sqlx.ExecerContext, statement sq.Sqlizer) (int64, error) {
 	text, args, err := r.render(statement)
 	if err != nil {
 		return 0, err
@@ -141,13 +141,13 @@ func (r *Repository) exec(ctx context.Context, tx sqlx.ExecerContext, statement 
 
 // later queues a statement to run with those that follow. check, if not nil, gets the number of rows that it
 // changed.
-func (r *Repository) later(ctx context.Context, tx *dialect.Tx, statement squirrel.Sqlizer,
+func (r *Repository) later(ctx context.Context, tx *dialect.Tx, statement sq.Sqlizer,
 	check func(rows int64) error) error {
 	return r.laterRead(ctx, tx, nil, statement, check)
 }
 
 // laterRead is later for a statement that reads a row of numbers into values.
-func (r *Repository) laterRead(ctx context.Context, tx *dialect.Tx, values []int64, statement squirrel.Sqlizer,
+func (r *Repository) laterRead(ctx context.Context, tx *dialect.Tx, values []int64, statement sq.Sqlizer,
 	check func(rows int64) error) error {
 	text, args, err := r.render(statement)
 	if err != nil {
@@ -164,7 +164,7 @@ func (r *Repository) nextIDs(ctx context.Context, tx *dialect.Tx, counter string
 }
 
 // readNow runs a statement after all queued ones, and reads a row of numbers into values.
-func (r *Repository) readNow(ctx context.Context, tx *dialect.Tx, values []int64, statement squirrel.Sqlizer) error {
+func (r *Repository) readNow(ctx context.Context, tx *dialect.Tx, values []int64, statement sq.Sqlizer) error {
 	if err := r.laterRead(ctx, tx, values, statement, nil); err != nil {
 		return err
 	}
@@ -172,14 +172,14 @@ func (r *Repository) readNow(ctx context.Context, tx *dialect.Tx, values []int64
 }
 
 // raised is the statement that raises a counter and returns its new value.
-func raised(counter string, n int) squirrel.Sqlizer {
-	return squirrel.Insert("counters").Columns("name", "value").Values(counter, n).
+func raised(counter string, n int) sq.Sqlizer {
+	return sq.Insert("counters").Columns("name", "value").Values(counter, n).
 		Suffix("ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value RETURNING value")
 }
 
 func columnList(columns []string) string { return strings.Join(columns, ", ") }
 
 // within matches rows whose column has one of the values that a query returns.
-func within(column string, query squirrel.SelectBuilder) squirrel.Sqlizer {
-	return squirrel.ConcatExpr(column+" IN (", query, ")")
+func within(column string, query sq.SelectBuilder) sq.Sqlizer {
+	return sq.ConcatExpr(column+" IN (", query, ")")
 }

@@ -3,7 +3,7 @@ package sqlrepo
 import (
 	"context"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -31,6 +31,6 @@ func rereads(u, fresh Upload) bool { return fresh.Reread && (!u.Reread || u.Stat
 
 // doubt marks all files of an upload as unproven. Its next scan then treats none of them as known.
 func (r *Repository) doubt(ctx context.Context, tx *dialect.Tx, upload int64) error {
-	return r.later(ctx, tx, squirrel.Update("entries").Set("unproven", 1).
-		Where(squirrel.Eq{"upload": upload, "kind": File}), nil)
+	return r.later(ctx, tx, sq.Update("entries").Set("unproven", 1).
+		Where(sq.Eq{"upload": upload, "kind": File}), nil)
 }

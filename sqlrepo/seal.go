@@ -11,7 +11,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx/reflectx"
 
 	"github.com/guppy-prep/guppy/dialect"
@@ -35,27 +35,27 @@ type Scope struct {
 }
 
 // where narrows a query of shards, joined with their uploads and sources, to the scope.
-func (s Scope) where(query squirrel.SelectBuilder) squirrel.SelectBuilder {
-	query = query.Where(squirrel.Eq{"sources.space": s.Space})
+func (s Scope) where(query sq.SelectBuilder) sq.SelectBuilder {
+	query = query.Where(sq.Eq{"sources.space": s.Space})
 	if s.Store != "" {
 		query = query.Where(inStore("uploads.store", s.Store))
 	}
 	if s.Upload != 0 {
-		query = query.Where(squirrel.Eq{"uploads.id": s.Upload})
+		query = query.Where(sq.Eq{"uploads.id": s.Upload})
 	}
 	return query
 }
 
 // inStore matches uploads in the given store and uploads whose store is unknown.
-func inStore(column, store string) squirrel.Sqlizer {
-	return squirrel.Or{squirrel.Eq{column: store}, squirrel.Eq{column: nil}}
+func inStore(column, store string) sq.Sqlizer {
+	return sq.Or{sq.Eq{column: store}, sq.Eq{column: nil}}
 }
 
 // Held returns which of the given blocks are in packed shards.
 func (r *Repository) Held(ctx context.Context, within Scope, digests []Digest) (held Holdings, err error) {
 	err = r.read(ctx, "look up blocks", func() error {
 		held = Holdings{Digests: map[Digest]struct{}{}}
-		revision := squirrel.Select("revision").From("spaces").Where(squirrel.Eq{"id": within.Space})
+		revision := sq.Select("revision").From("spaces").Where(sq.Eq{"id": within.Space})
 		if err := r.get(ctx, r.db.Reader, &held.Revision, revision); err != nil || held.Revision == 0 {
 			return err
 		}
@@ -87,11 +87,11 @@ func (r *Repository) probe(ctx context.Context, within Scope, digests []Digest, 
 		prefixes[i], _ = digests[i].split()
 	}
 
-	query := within.where(r.db.Probe(squirrel.Select("nodes.prefix", "nodes.suffix", "nodes.shard"), "nodes", "prefix",
+	query := within.where(r.db.Probe(sq.Select("nodes.prefix", "nodes.suffix", "nodes.shard"), "nodes", "prefix",
 		prefixes).
 		CrossJoin("shards").CrossJoin("uploads").CrossJoin("sources").
 		Where("shards.id = nodes.shard AND uploads.id = shards.upload AND sources.id = uploads.source").
-		Where(squirrel.NotEq{"shards.state": ShardRemoving}))
+		Where(sq.NotEq{"shards.state": ShardRemoving}))
 
 	var rows []struct {
 		Prefix int64  `db:"prefix"`
@@ -141,8 +141,8 @@ func (r *Repository) seal(ctx context.Context, doing string, seal Seal, shard *S
 	may, record func(*dialect.Tx) error) error {
 	err := r.withTx(ctx, doing, func(tx *dialect.Tx) error {
 		// This locks the space, and fails if another shard was sealed since the revision.
-		hold := needsChanged(squirrel.Update("spaces")).Set("revision", cmp.Or(seal.Next, seal.Revision+1)).
-			Where(squirrel.Eq{"id": seal.Space, "revision": seal.Revision})
+		hold := needsChanged(sq.Update("spaces")).Set("revision", cmp.Or(seal.Next, seal.Revision+1)).
+			Where(sq.Eq{"id": seal.Space, "revision": seal.Revision})
 		err := r.later(ctx, tx, hold, func(rows int64) error { return affected(rows, ErrSpaceChanged) })
 		if err != nil {
 			return err
@@ -208,7 +208,7 @@ func (r *Repository) SealShard(ctx context.Context, packed PackedShard, seal Sea
 	}
 
 	may := func(tx *dialect.Tx) error {
-		mine := squirrel.Select("id").From("shards").Where(held(shard)).Where(squirrel.Eq{"state": ShardPlanned}).
+		mine := sq.Select("id").From("shards").Where(held(shard)).Where(sq.Eq{"state": ShardPlanned}).
 			Suffix(r.db.RowLock)
 		lost := func(rows int64) error { return leaseLost(rows, "shards", shard.ID) }
 		if err := r.laterRead(ctx, tx, make([]int64, 1), mine, lost); err != nil {
@@ -220,7 +220,7 @@ func (r *Repository) SealShard(ctx context.Context, packed PackedShard, seal Sea
 		}
 
 		// Only the next shard in order may be sealed.
-		turn := countSettled(shard, r.countPacked(shard.ID)).Where(squirrel.Eq{"sealed": shard.Ordinal}).
+		turn := countSettled(shard, r.countPacked(shard.ID)).Where(sq.Eq{"sealed": shard.Ordinal}).
 			Suffix("RETURNING " + columnList(standingFields))
 		return r.laterRead(ctx, tx, tally, turn, lost)
 	}
@@ -229,7 +229,7 @@ func (r *Repository) SealShard(ctx context.Context, packed PackedShard, seal Sea
 		if err := r.insertNodes(ctx, tx, shard.ID, packed.Nodes); err != nil {
 			return err
 		}
-		return r.later(ctx, tx, settled(squirrel.Update("shards")).
+		return r.later(ctx, tx, settled(sq.Update("shards")).
 			Set("state", shard.State).Set("size", shard.Size).Set("content", shard.Content).
 			Set("nodes", len(packed.Nodes)).Set("digest", shard.Digest).
 			Set("location", nullable(shard.Location, "")).Set("piece", shard.Piece).Set("digests", digests).Where(held(shard)),
@@ -263,24 +263,24 @@ func uploadOf(id int64, values []int64) Upload {
 
 // countSettled counts a shard that is settled or set aside. If the shard was the next one to be sealed, the one
 // behind it is now.
-func countSettled(shard Shard, count squirrel.UpdateBuilder) squirrel.UpdateBuilder {
-	behind := squirrel.Select("MIN(ordinal)").From("shards").Where(squirrel.Eq{"upload": shard.Upload,
-		"state": ShardPlanned, "set_aside_at": nil}).Where(squirrel.Gt{"ordinal": shard.Ordinal})
-	next := squirrel.ConcatExpr("CASE WHEN sealed = ", squirrel.Expr("?", shard.Ordinal), " THEN COALESCE((", behind,
-		"), ", squirrel.Expr("?", shard.Ordinal+1), ") ELSE sealed END")
-	return count.Set("sealed", next).Where(squirrel.Eq{"id": shard.Upload, "state": Packing})
+func countSettled(shard Shard, count sq.UpdateBuilder) sq.UpdateBuilder {
+	behind := sq.Select("MIN(ordinal)").From("shards").Where(sq.Eq{"upload": shard.Upload,
+		"state": ShardPlanned, "set_aside_at": nil}).Where(sq.Gt{"ordinal": shard.Ordinal})
+	next := sq.ConcatExpr("CASE WHEN sealed = ", sq.Expr("?", shard.Ordinal), " THEN COALESCE((", behind,
+		"), ", sq.Expr("?", shard.Ordinal+1), ") ELSE sealed END")
+	return count.Set("sealed", next).Where(sq.Eq{"id": shard.Upload, "state": Packing})
 }
 
 // takeOut handles entries one by one: they are few, and each has its own reason. An entry that another shard has
 // taken out already keeps the state and reason that it got there.
 func (r *Repository) takeOut(ctx context.Context, tx *dialect.Tx, upload int64, entries []TakenOut) error {
 	for _, out := range entries {
-		of := squirrel.Eq{"entry": out.Entry}
-		for _, statement := range []squirrel.Sqlizer{
+		of := sq.Eq{"entry": out.Entry}
+		for _, statement := range []sq.Sqlizer{
 			discount(upload, of),
-			squirrel.Update("entries").Set("state", out.State).Set("reason", Text(out.Reason)).
-				Where(squirrel.Eq{"id": out.Entry, "state": []EntryState{Ready, Rescanned}}),
-			squirrel.Delete("segments").Where(of),
+			sq.Update("entries").Set("state", out.State).Set("reason", Text(out.Reason)).
+				Where(sq.Eq{"id": out.Entry, "state": []EntryState{Ready, Rescanned}}),
+			sq.Delete("segments").Where(of),
 		} {
 			if err := r.later(ctx, tx, statement, nil); err != nil {
 				return err
@@ -291,19 +291,19 @@ func (r *Repository) takeOut(ctx context.Context, tx *dialect.Tx, upload int64, 
 }
 
 // discount is the update that takes segments that are about to be forgotten out of the counts.
-func discount(upload int64, of squirrel.Sqlizer) squirrel.Sqlizer {
-	segments := func(what string) squirrel.SelectBuilder { return squirrel.Select(what).From("segments").Where(of) }
-	packed := within("shard", squirrel.Select("id").From("shards").
-		Where(squirrel.Eq{"upload": upload, "state": []ShardState{ShardPacked, ShardEmpty}}))
-	begins, bytes := squirrel.Eq{"file_offset": 0}, "CAST(COALESCE(SUM(length), 0) AS BIGINT)"
-	less := func(column string, query squirrel.SelectBuilder) squirrel.Sqlizer {
-		return squirrel.ConcatExpr(column+" - (", query, ")")
+func discount(upload int64, of sq.Sqlizer) sq.Sqlizer {
+	segments := func(what string) sq.SelectBuilder { return sq.Select(what).From("segments").Where(of) }
+	packed := within("shard", sq.Select("id").From("shards").
+		Where(sq.Eq{"upload": upload, "state": []ShardState{ShardPacked, ShardEmpty}}))
+	begins, bytes := sq.Eq{"file_offset": 0}, "CAST(COALESCE(SUM(length), 0) AS BIGINT)"
+	less := func(column string, query sq.SelectBuilder) sq.Sqlizer {
+		return sq.ConcatExpr(column+" - (", query, ")")
 	}
 
-	return squirrel.Update("uploads").
+	return sq.Update("uploads").
 		Set("planned_files", less("planned_files", segments("COUNT(*)").Where(begins))).
 		Set("planned_bytes", less("planned_bytes", segments(bytes))).
 		Set("packed_files", less("packed_files", segments("COUNT(*)").Where(begins).Where(packed))).
 		Set("packed_bytes", less("packed_bytes", segments(bytes).Where(packed))).
-		Where(squirrel.Eq{"id": upload})
+		Where(sq.Eq{"id": upload})
 }

@@ -8,7 +8,7 @@ import (
 	"iter"
 	"slices"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 
 	"github.com/guppy-prep/guppy/dialect"
@@ -151,15 +151,15 @@ type ShardFilter struct {
 
 // Shards yields an upload's shards by ordinal.
 func (r *Repository) Shards(ctx context.Context, upload int64, filter ShardFilter) iter.Seq2[Shard, error] {
-	query := squirrel.Select(shardFields...).From("shards").Where(squirrel.Eq{"upload": upload}).OrderBy("ordinal")
+	query := sq.Select(shardFields...).From("shards").Where(sq.Eq{"upload": upload}).OrderBy("ordinal")
 	if filter.States != nil {
-		query = query.Where(squirrel.Eq{"state": filter.States})
+		query = query.Where(sq.Eq{"state": filter.States})
 	}
 	if filter.Kind != nil {
-		query = query.Where(squirrel.Eq{"kind": *filter.Kind})
+		query = query.Where(sq.Eq{"kind": *filter.Kind})
 	}
-	behind := func(last Shard) squirrel.Sqlizer { return squirrel.Gt{"ordinal": last.Ordinal} }
-	return pages(query, behind, func(page *[]Shard, query squirrel.SelectBuilder) error {
+	behind := func(last Shard) sq.Sqlizer { return sq.Gt{"ordinal": last.Ordinal} }
+	return pages(query, behind, func(page *[]Shard, query sq.SelectBuilder) error {
 		return r.readList(ctx, "read shards", page, query)
 	})
 }
@@ -167,17 +167,17 @@ func (r *Repository) Shards(ctx context.Context, upload int64, filter ShardFilte
 // ShardsByDigest lists, by key, the packed shards whose CAR files have a digest. There is no index by digest, so
 // ShardsByDigest reads the rows of all shards.
 func (r *Repository) ShardsByDigest(ctx context.Context, digest Digest) (shards []Shard, err error) {
-	err = r.readList(ctx, "look for the shard", &shards, squirrel.Select(shardFields...).From("shards").
-		Where(squirrel.Eq{"digest": digest[:], "state": ShardPacked}).OrderBy("id"))
+	err = r.readList(ctx, "look for the shard", &shards, sq.Select(shardFields...).From("shards").
+		Where(sq.Eq{"digest": digest[:], "state": ShardPacked}).OrderBy("id"))
 	return shards, err
 }
 
 // ShardDigests returns the digests of a data shard's chunks: 32 bytes for each planned chunk, in the order of the
 // plan, zero for chunks that were not packed. They are stored with the shard only if its nodes do not give them.
 func (r *Repository) ShardDigests(ctx context.Context, shard int64) (digests []byte, err error) {
-	query := squirrel.Select("digests", "prefix", "suffix").From("shards").
+	query := sq.Select("digests", "prefix", "suffix").From("shards").
 		LeftJoin("nodes ON nodes.shard = shards.id AND shards.digests IS NULL").
-		Where(squirrel.Eq{"shards.id": shard}).OrderBy("position")
+		Where(sq.Eq{"shards.id": shard}).OrderBy("position")
 	err = r.read(ctx, fmt.Sprintf("digests of shard %d", shard), func() error {
 		digests, err = r.shardDigests(ctx, query)
 		return err
@@ -187,7 +187,7 @@ func (r *Repository) ShardDigests(ctx context.Context, shard int64) (digests []b
 
 // shardDigests reads row by row, since all rows at once take some room. There is one row with all digests, or one
 // for each node, or one with nothing.
-func (r *Repository) shardDigests(ctx context.Context, query squirrel.SelectBuilder) (digests []byte, err error) {
+func (r *Repository) shardDigests(ctx context.Context, query sq.SelectBuilder) (digests []byte, err error) {
 	found := false
 	err = r.stream(ctx, r.db.Reader, query, func(rows *sqlx.Rows) error {
 		var whole, suffix []byte
@@ -244,10 +244,10 @@ func (row nodeRow) node() (Node, error) {
 
 // Nodes yields a shard's nodes by position.
 func (r *Repository) Nodes(ctx context.Context, shard int64) iter.Seq2[Node, error] {
-	query := squirrel.Select("prefix", "position", "length", "codec", "suffix").From("nodes").
-		Where(squirrel.Eq{"shard": shard}).OrderBy("position")
-	behind := func(last nodeRow) squirrel.Sqlizer { return squirrel.Gt{"position": last.Position} }
-	rows := pagesFrom(nodePage, query, behind, func(page *[]nodeRow, query squirrel.SelectBuilder) error {
+	query := sq.Select("prefix", "position", "length", "codec", "suffix").From("nodes").
+		Where(sq.Eq{"shard": shard}).OrderBy("position")
+	behind := func(last nodeRow) sq.Sqlizer { return sq.Gt{"position": last.Position} }
+	rows := pagesFrom(nodePage, query, behind, func(page *[]nodeRow, query sq.SelectBuilder) error {
 		return r.read(ctx, "read nodes", func() error { return r.readNodes(ctx, page, query) })
 	})
 

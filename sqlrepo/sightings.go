@@ -12,7 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -135,12 +135,12 @@ func (r *Repository) sightingsWith(ctx context.Context, tx *dialect.Tx, source i
 	return known.with(seen), nil
 }
 
-func sightingsOf(source int64) squirrel.SelectBuilder {
-	return squirrel.Select("mounts").From("sources").Where(squirrel.Eq{"id": source})
+func sightingsOf(source int64) sq.SelectBuilder {
+	return sq.Select("mounts").From("sources").Where(sq.Eq{"id": source})
 }
 
 func (r *Repository) saveSightings(ctx context.Context, tx *dialect.Tx, source int64, sightings Sightings) error {
-	update := squirrel.Update("sources").Set("mounts", sightings).Where(squirrel.Eq{"id": source})
+	update := sq.Update("sources").Set("mounts", sightings).Where(sq.Eq{"id": source})
 	return r.later(ctx, tx, update, func(rows int64) error { return affected(rows, ErrNotFound) })
 }
 

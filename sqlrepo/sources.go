@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -91,18 +91,18 @@ func (r *Repository) AddSource(ctx context.Context, source Source) (Source, erro
 }
 
 func (r *Repository) insertSource(ctx context.Context, tx *dialect.Tx, source Source) error {
-	return r.later(ctx, tx, squirrel.Insert("sources").Columns(sourceColumns...).Values(source.ID, source.Space,
+	return r.later(ctx, tx, sq.Insert("sources").Columns(sourceColumns...).Values(source.ID, source.Space,
 		source.Name, source.Path, source.Excludes, source.SymlinkPolicy, source.CreatedAt, source.RemovedAt), nil)
 }
 
 // restoreSource takes back the removed source with the same path and returns its key, or ErrNotFound.
 func (r *Repository) restoreSource(ctx context.Context, tx *dialect.Tx, source Source) (id int64, err error) {
-	removed := squirrel.And{
-		squirrel.Eq{"space": source.Space, "path": source.Path}, squirrel.NotEq{"removed_at": nil},
+	removed := sq.And{
+		sq.Eq{"space": source.Space, "path": source.Path}, sq.NotEq{"removed_at": nil},
 	}
 
 	found := make([]int64, 1)
-	restore := squirrel.Update("sources").Set("removed_at", nil).Set("name", source.Name).
+	restore := sq.Update("sources").Set("removed_at", nil).Set("name", source.Name).
 		Set("excludes", source.Excludes).Set("symlinks", source.SymlinkPolicy).Where(removed).Suffix("RETURNING id")
 	if err := r.readNow(ctx, tx, found, restore); err != nil {
 		return 0, err
@@ -117,8 +117,8 @@ func (r *Repository) restoreSource(ctx context.Context, tx *dialect.Tx, source S
 func (r *Repository) Sources(ctx context.Context, space int64) (sources []Source, err error) {
 	err = r.read(ctx, "list sources", func() error {
 		sources = nil
-		return r.list(ctx, r.db.Reader, &sources, squirrel.Select(sourceFields...).From("sources").
-			Where(squirrel.Eq{"space": space, "removed_at": nil}).OrderBy("id"))
+		return r.list(ctx, r.db.Reader, &sources, sq.Select(sourceFields...).From("sources").
+			Where(sq.Eq{"space": space, "removed_at": nil}).OrderBy("id"))
 	})
 	return sources, err
 }
@@ -127,20 +127,20 @@ func (r *Repository) Sources(ctx context.Context, space int64) (sources []Source
 func (r *Repository) Source(ctx context.Context, id int64) (source Source, err error) {
 	err = r.read(ctx, fmt.Sprintf("source %d", id), func() error {
 		return r.get(ctx, r.db.Reader, &source,
-			squirrel.Select(sourceFields...).From("sources").Where(squirrel.Eq{"id": id}))
+			sq.Select(sourceFields...).From("sources").Where(sq.Eq{"id": id}))
 	})
 	return source, err
 }
 
 // FindSource returns the source of a space that has this name or absolute path, or ErrNotFound.
 func (r *Repository) FindSource(ctx context.Context, space int64, nameOrPath string) (source Source, err error) {
-	is := squirrel.And{
-		squirrel.Eq{"space": space, "removed_at": nil},
-		squirrel.Or{squirrel.Eq{"name": Text(nameOrPath)}, squirrel.Eq{"path": []byte(nameOrPath)}},
+	is := sq.And{
+		sq.Eq{"space": space, "removed_at": nil},
+		sq.Or{sq.Eq{"name": Text(nameOrPath)}, sq.Eq{"path": []byte(nameOrPath)}},
 	}
 	err = r.read(ctx, fmt.Sprintf("source %q", nameOrPath), func() error {
 		return r.get(ctx, r.db.Reader, &source,
-			squirrel.Select(sourceFields...).From("sources").Where(is).OrderBy("id").Limit(1))
+			sq.Select(sourceFields...).From("sources").Where(is).OrderBy("id").Limit(1))
 	})
 	return source, err
 }
@@ -150,19 +150,19 @@ func (r *Repository) SetSourceOptions(ctx context.Context, source int64, options
 	return r.changeSource(ctx, "change the options of a source", setOptions(source, options))
 }
 
-func setOptions(source int64, options SourceOptions) squirrel.UpdateBuilder {
-	return squirrel.Update("sources").Set("excludes", options.Excludes).Set("symlinks", options.SymlinkPolicy).
-		Where(squirrel.Eq{"id": source})
+func setOptions(source int64, options SourceOptions) sq.UpdateBuilder {
+	return sq.Update("sources").Set("excludes", options.Excludes).Set("symlinks", options.SymlinkPolicy).
+		Where(sq.Eq{"id": source})
 }
 
 // RemoveSource takes a source out of those that are prepared. Its uploads stay. It returns ErrNotFound if there is
 // no such source.
 func (r *Repository) RemoveSource(ctx context.Context, source int64) error {
-	return r.changeSource(ctx, "remove a source", squirrel.Update("sources").
-		Set("removed_at", NewTime(r.now())).Where(squirrel.Eq{"id": source, "removed_at": nil}))
+	return r.changeSource(ctx, "remove a source", sq.Update("sources").
+		Set("removed_at", NewTime(r.now())).Where(sq.Eq{"id": source, "removed_at": nil}))
 }
 
-func (r *Repository) changeSource(ctx context.Context, doing string, update squirrel.UpdateBuilder) error {
+func (r *Repository) changeSource(ctx context.Context, doing string, update sq.UpdateBuilder) error {
 	return r.withTx(ctx, doing, func(tx *dialect.Tx) error {
 		return r.later(ctx, tx, update, func(rows int64) error { return affected(rows, ErrNotFound) })
 	})

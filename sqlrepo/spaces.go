@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -60,28 +60,28 @@ func (r *Repository) AddSpaceWith(ctx context.Context, space Space, source Sourc
 }
 
 func (r *Repository) insertSpace(ctx context.Context, tx *dialect.Tx, space Space) error {
-	return r.later(ctx, tx, squirrel.Insert("spaces").Columns(spaceColumns...).
+	return r.later(ctx, tx, sq.Insert("spaces").Columns(spaceColumns...).
 		Values(space.ID, space.DID, space.Name, space.ShardSize, space.CreatedAt), nil)
 }
 
 // needsChanged makes an update record that who needs what in a space changes. A removal that is about to delete
 // what seemed unneeded notices the change. The step is random, so that a value from before a failover that lost
 // commits is not reached again.
-func needsChanged(update squirrel.UpdateBuilder) squirrel.UpdateBuilder {
-	return update.Set("needs", squirrel.Expr("needs + ?", 1+rand.Int64N(1<<32))) //nolint:gosec // it keeps no secret
+func needsChanged(update sq.UpdateBuilder) sq.UpdateBuilder {
+	return update.Set("needs", sq.Expr("needs + ?", 1+rand.Int64N(1<<32))) //nolint:gosec // it keeps no secret
 }
 
 // spaceNeeds records that who needs what in the space of a source changes.
-func (r *Repository) spaceNeeds(ctx context.Context, tx *dialect.Tx, source squirrel.Sqlizer) error {
-	space := squirrel.Select("space").From("sources").Where(source)
-	return r.later(ctx, tx, needsChanged(squirrel.Update("spaces")).Where(within("id", space)), nil)
+func (r *Repository) spaceNeeds(ctx context.Context, tx *dialect.Tx, source sq.Sqlizer) error {
+	space := sq.Select("space").From("sources").Where(source)
+	return r.later(ctx, tx, needsChanged(sq.Update("spaces")).Where(within("id", space)), nil)
 }
 
 // Spaces lists all spaces by key.
 func (r *Repository) Spaces(ctx context.Context) (spaces []Space, err error) {
 	err = r.read(ctx, "list spaces", func() error {
 		spaces = nil
-		return r.list(ctx, r.db.Reader, &spaces, squirrel.Select(spaceColumns...).From("spaces").OrderBy("id"))
+		return r.list(ctx, r.db.Reader, &spaces, sq.Select(spaceColumns...).From("spaces").OrderBy("id"))
 	})
 	return spaces, err
 }
@@ -94,7 +94,7 @@ func (r *Repository) FindSpace(ctx context.Context, nameOrDID string) (space Spa
 	}
 	err = r.read(ctx, fmt.Sprintf("space %q", nameOrDID), func() error {
 		return r.get(ctx, r.db.Reader, &space,
-			squirrel.Select(spaceColumns...).From("spaces").Where(squirrel.Eq{column: Text(nameOrDID)}))
+			sq.Select(spaceColumns...).From("spaces").Where(sq.Eq{column: Text(nameOrDID)}))
 	})
 	return space, err
 }

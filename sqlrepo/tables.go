@@ -3,7 +3,7 @@ package sqlrepo
 import (
 	"slices"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -33,8 +33,8 @@ const counterTable = "counters"
 
 // countsKeys matches the counters of keys. The other counters count transactions and locks, which belong to one
 // database.
-var countsKeys = squirrel.And{
-	squirrel.NotLike{"name": receiptPrefix + "%"}, squirrel.NotEq{"name": dialect.LockCounter},
+var countsKeys = sq.And{
+	sq.NotLike{"name": receiptPrefix + "%"}, sq.NotEq{"name": dialect.LockCounter},
 }
 
 var stageColumns = []string{"stage_began", "stage_bytes", "scanned_again"}
@@ -62,29 +62,29 @@ var released = map[string]string{"token": "0", "worker": "NULL", "lease_began": 
 	"lease_ends": "NULL", "progress": "0"}
 
 // content selects all rows and columns of a table, except the counters of transactions and locks.
-func (t table) content() squirrel.SelectBuilder { return t.owned(squirrel.Select(t.columns...)) }
+func (t table) content() sq.SelectBuilder { return t.owned(sq.Select(t.columns...)) }
 
 // unleased is like content, as if no work were claimed, in the order of the key.
-func (t table) unleased() squirrel.SelectBuilder {
+func (t table) unleased() sq.SelectBuilder {
 	fields := slices.Clone(t.columns)
 	for i, column := range t.columns {
 		if none, leased := released[column]; leased {
 			fields[i] = none + " AS " + column
 		}
 	}
-	return t.owned(squirrel.Select(fields...)).OrderBy(t.key...)
+	return t.owned(sq.Select(fields...)).OrderBy(t.key...)
 }
 
 // used selects the rows that an empty repository does not have.
-func (t table) used() squirrel.SelectBuilder {
-	query := t.owned(squirrel.Select("1"))
+func (t table) used() sq.SelectBuilder {
+	query := t.owned(sq.Select("1"))
 	if t.name == counterTable {
-		query = query.Where(squirrel.NotEq{"value": 0})
+		query = query.Where(sq.NotEq{"value": 0})
 	}
 	return query
 }
 
-func (t table) owned(query squirrel.SelectBuilder) squirrel.SelectBuilder {
+func (t table) owned(query sq.SelectBuilder) sq.SelectBuilder {
 	query = query.From(t.name)
 	if t.name == counterTable {
 		query = query.Where(countsKeys)

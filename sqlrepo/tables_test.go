@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
@@ -14,7 +14,7 @@ import (
 func TestTablesHaveAllColumns(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		for _, listed := range tables {
-			text, _, err := squirrel.Select("*").From(listed.name).Limit(0).ToSql()
+			text, _, err := sq.Select("*").From(listed.name).Limit(0).ToSql()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -60,11 +60,11 @@ func TestTablesAreAllListed(t *testing.T) {
 
 // TestLeasesAreAllReleased: free is what a copy does to the leases of its source.
 func TestLeasesAreAllReleased(t *testing.T) {
-	text, args, err := free(squirrel.Update("shards")).ToSql()
+	text, args, err := free(sq.Update("shards")).ToSql()
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := squirrel.Update("shards").Set("token", 0)
+	set := sq.Update("shards").Set("token", 0)
 	for _, column := range leaseColumns {
 		switch released[column] {
 		case "NULL":

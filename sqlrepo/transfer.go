@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -136,7 +136,7 @@ func (r *Repository) lockTransfer(ctx context.Context, target *Repository, allow
 func (r *Repository) refuseUsed(ctx context.Context, q queryer) error {
 	for _, t := range tables {
 		var used bool
-		query := squirrel.Select().Column(squirrel.ConcatExpr("EXISTS (", t.used(), ")"))
+		query := sq.Select().Column(sq.ConcatExpr("EXISTS (", t.used(), ")"))
 		if err := r.get(ctx, q, &used, query); err != nil {
 			return err
 		}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 	"golang.org/x/sync/errgroup"
 
@@ -111,7 +111,7 @@ func (c *tableCopy) run(ctx context.Context) (copied TableContent, err error) {
 func (c *tableCopy) copy(ctx context.Context) (read rowSum, err error) {
 	if c.name == counterTable {
 		// The schema was created with counters of its own.
-		made := squirrel.Delete(c.name).Where(countsKeys)
+		made := sq.Delete(c.name).Where(countsKeys)
 		if _, err := c.target.exec(ctx, c.tx, made); err != nil {
 			return read, err
 		}
@@ -178,7 +178,7 @@ func (c *tableCopy) write(ctx context.Context, batches <-chan *rowBatch) error {
 }
 
 // eachRow passes the rows of a query to use one by one. The slice is reused for the next row.
-func (r *Repository) eachRow(ctx context.Context, q rowQueryer, query squirrel.Sqlizer, width int,
+func (r *Repository) eachRow(ctx context.Context, q rowQueryer, query sq.Sqlizer, width int,
 	use func(row []any) error) error {
 	row, to := make([]any, width), make([]any, width)
 	for i := range row {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 )
 
 // UploadState is the stage that an upload has reached. The values are stored.
@@ -112,19 +112,19 @@ func checkAdvance(stage Stage, next UploadState) error {
 
 // entered is the update that takes the upload of a stage from one state to the next, under the lease of the stage.
 // Earlier failures are forgotten.
-func (r *Repository) entered(stage Stage, from UploadState, next any) squirrel.UpdateBuilder {
-	return squirrel.Update("uploads").Set("state", next).
+func (r *Repository) entered(stage Stage, from UploadState, next any) sq.UpdateBuilder {
+	return sq.Update("uploads").Set("state", next).
 		Set("attempts", 0).Set("retry_at", nil).Set("error", nil).Set("stage_began", r.at(0)).
-		Where(held(stage)).Where(squirrel.Eq{"state": from})
+		Where(held(stage)).Where(sq.Eq{"state": from})
 }
 
 // advanced is the update that ends a stage. The lease stays for the next one, except that shards are packed by all, and
 // that nothing is left to do for an Incomplete upload. What a scan has changed is counted again.
-func (r *Repository) advanced(stage Stage, next UploadState) squirrel.UpdateBuilder {
+func (r *Repository) advanced(stage Stage, next UploadState) sq.UpdateBuilder {
 	var state any = next
 	// If nothing is left to pack, the upload goes straight on to Rescanning.
 	if next == Packing {
-		state = squirrel.Expr("CASE WHEN settled_shards = planned_shards THEN CAST(? AS SMALLINT) ELSE ? END",
+		state = sq.Expr("CASE WHEN settled_shards = planned_shards THEN CAST(? AS SMALLINT) ELSE ? END",
 			int64(Rescanning), int64(Packing))
 	}
 	update := r.entered(stage, stage.Upload.State, state)
@@ -141,46 +141,46 @@ func (r *Repository) advanced(stage Stage, next UploadState) squirrel.UpdateBuil
 	if stage.Upload.State == Scanning {
 		return recounted(update, stage.Upload.ID)
 	}
-	return update.Set("stage_bytes", squirrel.Expr("packed_bytes"))
+	return update.Set("stage_bytes", sq.Expr("packed_bytes"))
 }
 
 // linked is the update that records the root of an upload, and what is under it. The lease stays for its indexes.
-func (r *Repository) linked(stage Stage, root CID, counts Counts, layout string) squirrel.UpdateBuilder {
+func (r *Repository) linked(stage Stage, root CID, counts Counts, layout string) sq.UpdateBuilder {
 	return r.entered(stage, Linking, Indexing).Set("root_cid", root).Set("index_layout", layout).
 		Set("files", counts.Files).Set("directories", counts.Directories).Set("links", counts.Symlinks).
-		Set("bytes", counts.Bytes).Set("progress", 0).Set("stage_bytes", squirrel.Expr("packed_bytes"))
+		Set("bytes", counts.Bytes).Set("progress", 0).Set("stage_bytes", sq.Expr("packed_bytes"))
 }
 
 // completed is the update that completes an indexed upload. Its caller proves in the same transaction that every
 // entry is linked or left out.
-func completed(at Time) squirrel.UpdateBuilder {
-	return settled(squirrel.Update("uploads")).Set("state", Complete).Set("finished_at", at).
-		Where(squirrel.Eq{"state": Indexing})
+func completed(at Time) sq.UpdateBuilder {
+	return settled(sq.Update("uploads")).Set("state", Complete).Set("finished_at", at).
+		Where(sq.Eq{"state": Indexing})
 }
 
 // countPacked is the update that counts what a shard holds as packed. After its last shard the upload is
 // Rescanning. countPacked is for countSettled, which requires that the upload is Packing.
-func (r *Repository) countPacked(shard int64) squirrel.UpdateBuilder {
-	segments := func(what string) squirrel.SelectBuilder {
-		return squirrel.Select(what).From("segments").Where(squirrel.Eq{"shard": shard})
+func (r *Repository) countPacked(shard int64) sq.UpdateBuilder {
+	segments := func(what string) sq.SelectBuilder {
+		return sq.Select(what).From("segments").Where(sq.Eq{"shard": shard})
 	}
 	const last = "settled_shards + 1 = planned_shards"
-	next := squirrel.Expr("CASE WHEN "+last+" THEN ? ELSE state END", int64(Rescanning))
-	files := segments("COUNT(*)").Where(squirrel.Eq{"file_offset": 0})
-	bytes := squirrel.ConcatExpr("packed_bytes + (", segments("CAST(COALESCE(SUM(length), 0) AS BIGINT)"), ")")
+	next := sq.Expr("CASE WHEN "+last+" THEN ? ELSE state END", int64(Rescanning))
+	files := segments("COUNT(*)").Where(sq.Eq{"file_offset": 0})
+	bytes := sq.ConcatExpr("packed_bytes + (", segments("CAST(COALESCE(SUM(length), 0) AS BIGINT)"), ")")
 
-	return squirrel.Update("uploads").Set("state", next).
-		Set("stage_began", squirrel.ConcatExpr("CASE WHEN "+last+" THEN ", r.at(0), " ELSE stage_began END")).
-		Set("stage_bytes", squirrel.ConcatExpr("CASE WHEN "+last+" THEN ", bytes, " ELSE stage_bytes END")).
-		Set("packed_files", squirrel.ConcatExpr("packed_files + (", files, ")")).Set("packed_bytes", bytes).
-		Set("settled_shards", squirrel.Expr("settled_shards + 1"))
+	return sq.Update("uploads").Set("state", next).
+		Set("stage_began", sq.ConcatExpr("CASE WHEN "+last+" THEN ", r.at(0), " ELSE stage_began END")).
+		Set("stage_bytes", sq.ConcatExpr("CASE WHEN "+last+" THEN ", bytes, " ELSE stage_bytes END")).
+		Set("packed_files", sq.ConcatExpr("packed_files + (", files, ")")).Set("packed_bytes", bytes).
+		Set("settled_shards", sq.Expr("settled_shards + 1"))
 }
 
 // reopened is the update that takes an upload back to its scan with the recipe that it is opened with. It applies
 // only if the upload is as it was read: the upload may have been claimed, or completed, since. All leases on it
 // end.
-func (r *Repository) reopened(u, fresh Upload) squirrel.UpdateBuilder {
-	return settled(squirrel.Update("uploads")).Set("state", Scanning).
+func (r *Repository) reopened(u, fresh Upload) sq.UpdateBuilder {
+	return settled(sq.Update("uploads")).Set("state", Scanning).
 		Set("set_aside_at", nil).Set("aside_shards", 0).Set("scanned_again", 0).Set("stage_began", r.at(0)).
 		Set("profile", fresh.Profile).Set("shard_size", fresh.ShardSize).
 		Set("excludes", fresh.Excludes).Set("symlinks", fresh.SymlinkPolicy).
@@ -190,38 +190,38 @@ func (r *Repository) reopened(u, fresh Upload) squirrel.UpdateBuilder {
 		Set("reread", number(u.Reread || fresh.Reread)).Set("ignore_inode", number(fresh.IgnoreInode)).
 		Set("ignore_ctime", number(fresh.IgnoreCtime)).Set("mtime_window", fresh.MtimeWindow).
 		Set("root_cid", nil).Set("files", 0).Set("directories", 0).Set("links", 0).Set("bytes", 0).
-		Where(squirrel.Eq{"id": u.ID, "state": u.State, "token": u.Token}).Where(squirrel.NotEq{"state": closed})
+		Where(sq.Eq{"id": u.ID, "state": u.State, "token": u.Token}).Where(sq.NotEq{"state": closed})
 }
 
 // removed is the update that removes an upload, whatever its state.
-func removed(upload int64) squirrel.UpdateBuilder {
-	return settled(squirrel.Update("uploads")).Set("state", Removed).Set("set_aside_at", nil).Set("aside_shards", 0).
-		Where(squirrel.Eq{"id": upload}).Where(squirrel.NotEq{"state": Removed})
+func removed(upload int64) sq.UpdateBuilder {
+	return settled(sq.Update("uploads")).Set("state", Removed).Set("set_aside_at", nil).Set("aside_shards", 0).
+		Where(sq.Eq{"id": upload}).Where(sq.NotEq{"state": Removed})
 }
 
 // unfinished is the update by which a repair takes an upload's root away, unless it was removed.
-func unfinished(upload int64, state UploadState) squirrel.UpdateBuilder {
-	return settled(squirrel.Update("uploads")).Set("state", state).Set("root_cid", nil).Set("finished_at", nil).
+func unfinished(upload int64, state UploadState) sq.UpdateBuilder {
+	return settled(sq.Update("uploads")).Set("state", state).Set("root_cid", nil).Set("finished_at", nil).
 		Set("files", 0).Set("directories", 0).Set("links", 0).Set("bytes", 0).
-		Where(squirrel.Eq{"id": upload}).Where(squirrel.NotEq{"state": Removed})
+		Where(sq.Eq{"id": upload}).Where(sq.NotEq{"state": Removed})
 }
 
 // deserved are the updates by which a repair makes the state of an upload match its root. An upload that has a root
 // is complete, unless entries of it could not be prepared. One that lacks a root that its state promises is linked
 // again, and one in an unknown state is scanned again.
-func deserved(upload int64, now Time) []squirrel.Sqlizer {
-	this, rooted := squirrel.Eq{"id": upload}, squirrel.Expr("root_cid IS NOT NULL AND LENGTH(root_cid) = ?", cidLength)
-	unknown := squirrel.Expr("state NOT BETWEEN ? AND ?", int64(Scanning), int64(Indexing))
-	unready := squirrel.Select("1").From("entries").Where("entries.upload = uploads.id AND entries.state <> 0").
-		Where(squirrel.Or{squirrel.Eq{"entries.state": Changed}, squirrel.And{
-			squirrel.Eq{"entries.state": []EntryState{Failed, Unreachable}}, squirrel.ConcatExpr("NOT ", skipping)}})
+func deserved(upload int64, now Time) []sq.Sqlizer {
+	this, rooted := sq.Eq{"id": upload}, sq.Expr("root_cid IS NOT NULL AND LENGTH(root_cid) = ?", cidLength)
+	unknown := sq.Expr("state NOT BETWEEN ? AND ?", int64(Scanning), int64(Indexing))
+	unready := sq.Select("1").From("entries").Where("entries.upload = uploads.id AND entries.state <> 0").
+		Where(sq.Or{sq.Eq{"entries.state": Changed}, sq.And{
+			sq.Eq{"entries.state": []EntryState{Failed, Unreachable}}, sq.ConcatExpr("NOT ", skipping)}})
 
-	return []squirrel.Sqlizer{
-		settled(squirrel.Update("uploads")).Set("state", Complete).
-			Set("finished_at", squirrel.Expr("COALESCE(finished_at, ?)", now)).Where(this).Where(rooted).
-			Where(squirrel.NotEq{"state": Removed}).Where(squirrel.ConcatExpr("NOT EXISTS (", unready, ")")),
-		free(squirrel.Update("uploads")).Set("state", Linking).Where(this).Where(squirrel.Eq{"state": rootedStates}).
-			Where(squirrel.ConcatExpr("NOT (", rooted, ")")),
-		free(squirrel.Update("uploads")).Set("state", Scanning).Where(this).Where(unknown),
+	return []sq.Sqlizer{
+		settled(sq.Update("uploads")).Set("state", Complete).
+			Set("finished_at", sq.Expr("COALESCE(finished_at, ?)", now)).Where(this).Where(rooted).
+			Where(sq.NotEq{"state": Removed}).Where(sq.ConcatExpr("NOT EXISTS (", unready, ")")),
+		free(sq.Update("uploads")).Set("state", Linking).Where(this).Where(sq.Eq{"state": rootedStates}).
+			Where(sq.ConcatExpr("NOT (", rooted, ")")),
+		free(sq.Update("uploads")).Set("state", Scanning).Where(this).Where(unknown),
 	}
 }

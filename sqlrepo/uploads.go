@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -128,7 +128,7 @@ func (r *Repository) OpenUploadWithOptions(ctx context.Context, source int64, fr
 const mostOpenings = 20
 
 func (r *Repository) openUpload(ctx context.Context, source int64, fresh Upload,
-	options squirrel.Sqlizer) (opened Opened, err error) {
+	options sq.Sqlizer) (opened Opened, err error) {
 	for range mostOpenings {
 		err = r.withTx(ctx, "open the upload", func(tx *dialect.Tx) (err error) {
 			if opened, err = r.open(ctx, tx, source, fresh); err != nil || options == nil {
@@ -146,12 +146,12 @@ func (r *Repository) openUpload(ctx context.Context, source int64, fresh Upload,
 // open returns ErrState if the upload that it was about to begin again is no longer as it was read. Nothing is lost
 // by looking again.
 func (r *Repository) open(ctx context.Context, tx *dialect.Tx, source int64, fresh Upload) (opened Opened, err error) {
-	if err := r.spaceNeeds(ctx, tx, squirrel.Eq{"id": source}); err != nil {
+	if err := r.spaceNeeds(ctx, tx, sq.Eq{"id": source}); err != nil {
 		return opened, err
 	}
 
 	// Until the transaction ends, nobody else opens an upload of the source.
-	locked := squirrel.Select("id").From("sources").Where(squirrel.Eq{"id": source}).Suffix(r.db.RowLock)
+	locked := sq.Select("id").From("sources").Where(sq.Eq{"id": source}).Suffix(r.db.RowLock)
 	if err := r.laterRead(ctx, tx, make([]int64, 1), locked, nil); err != nil {
 		return opened, err
 	}
@@ -180,8 +180,8 @@ func (r *Repository) open(ctx context.Context, tx *dialect.Tx, source int64, fre
 // held.
 func (r *Repository) lockedUnfinished(ctx context.Context, tx *dialect.Tx, source int64) (upload Upload, err error) {
 	count := make([]int64, 1)
-	some := squirrel.Select("COUNT(*)").From("uploads").Where(squirrel.Eq{"source": source}).
-		Where(squirrel.NotEq{"state": Complete})
+	some := sq.Select("COUNT(*)").From("uploads").Where(sq.Eq{"source": source}).
+		Where(sq.NotEq{"state": Complete})
 	if err := r.laterRead(ctx, tx, count, some, nil); err != nil {
 		return upload, err
 	}
@@ -206,10 +206,10 @@ func (r *Repository) UnfinishedUpload(ctx context.Context, source int64) (upload
 }
 
 func (r *Repository) unfinished(ctx context.Context, q queryer, source int64) (upload Upload, err error) {
-	latest := squirrel.Select("MAX(id)").From("uploads").Where(squirrel.Eq{"source": source}).
-		Where(squirrel.NotEq{"state": Removed})
-	err = r.get(ctx, q, &upload, squirrel.Select(uploadFields...).From("uploads").
-		Where(squirrel.ConcatExpr("id = (", latest, ")")).Where(squirrel.NotEq{"state": closed}))
+	latest := sq.Select("MAX(id)").From("uploads").Where(sq.Eq{"source": source}).
+		Where(sq.NotEq{"state": Removed})
+	err = r.get(ctx, q, &upload, sq.Select(uploadFields...).From("uploads").
+		Where(sq.ConcatExpr("id = (", latest, ")")).Where(sq.NotEq{"state": closed}))
 	return upload, err
 }
 
@@ -248,7 +248,7 @@ func (r *Repository) addUpload(ctx context.Context, tx *dialect.Tx, source int64
 		u.IndexLayout, u.IndexSlices, number(u.PieceCID), r.at(0)}
 
 	columns := slices.Concat(uploadColumns, []string{"stage_began"}, rereadingColumns)
-	return r.later(ctx, tx, squirrel.Insert("uploads").Columns(columns...).Values(
+	return r.later(ctx, tx, sq.Insert("uploads").Columns(columns...).Values(
 		append(values, u.values()...)...), nil)
 }
 
@@ -276,8 +276,8 @@ func (r *Repository) restart(ctx context.Context, tx *dialect.Tx, u *Upload, fre
 		}
 	}
 
-	shards := settled(squirrel.Update("shards")).Set("set_aside_at", nil).
-		Where(squirrel.Eq{"upload": u.ID, "state": ShardPlanned})
+	shards := settled(sq.Update("shards")).Set("set_aside_at", nil).
+		Where(sq.Eq{"upload": u.ID, "state": ShardPlanned})
 	if err := r.later(ctx, tx, shards, nil); err != nil {
 		return err
 	}
@@ -328,16 +328,16 @@ func (r *Repository) checkStore(ctx context.Context, tx *dialect.Tx, u, fresh Up
 	}
 
 	// An empty shard with segments counts on blocks of other shards.
-	segments := squirrel.Select("1").From("segments").Where("shard = shards.id")
-	settled := squirrel.Select("1").From("shards").Where(squirrel.Eq{"upload": u.ID}).Where(squirrel.Or{
-		squirrel.Eq{"state": ShardPacked},
-		squirrel.And{squirrel.Eq{"state": ShardEmpty}, squirrel.ConcatExpr("EXISTS (", segments, ")")},
+	segments := sq.Select("1").From("segments").Where("shard = shards.id")
+	settled := sq.Select("1").From("shards").Where(sq.Eq{"upload": u.ID}).Where(sq.Or{
+		sq.Eq{"state": ShardPacked},
+		sq.And{sq.Eq{"state": ShardEmpty}, sq.ConcatExpr("EXISTS (", segments, ")")},
 	})
-	shared := squirrel.Select("1").From("entries").Where(squirrel.Eq{"upload": u.ID}).Where(squirrel.NotEq{"origin": nil})
+	shared := sq.Select("1").From("entries").Where(sq.Eq{"upload": u.ID}).Where(sq.NotEq{"origin": nil})
 
 	var bound bool
-	err := r.get(ctx, tx, &bound, squirrel.Select().
-		Column(squirrel.ConcatExpr("EXISTS (", settled, ") OR EXISTS (", shared, ")")))
+	err := r.get(ctx, tx, &bound, sq.Select().
+		Column(sq.ConcatExpr("EXISTS (", settled, ") OR EXISTS (", shared, ")")))
 	if err != nil || !bound {
 		return err
 	}
@@ -348,7 +348,7 @@ func (r *Repository) checkStore(ctx context.Context, tx *dialect.Tx, u, fresh Up
 func (r *Repository) KnowsStores(ctx context.Context) (known bool, err error) {
 	var one []int64
 	err = r.readList(ctx, "look for known stores", &one,
-		squirrel.Select("id").From("uploads").Where(squirrel.NotEq{"store": nil}).Limit(1))
+		sq.Select("id").From("uploads").Where(sq.NotEq{"store": nil}).Limit(1))
 	return len(one) > 0, err
 }
 
@@ -356,8 +356,8 @@ func (r *Repository) KnowsStores(ctx context.Context) (known bool, err error) {
 // content is not prepared again, or 0 if there is none.
 func (r *Repository) PreviousUpload(ctx context.Context, u Upload) (id int64, err error) {
 	err = r.read(ctx, "look for the previous upload", func() error {
-		query := squirrel.Select("COALESCE(MAX(id), 0)").From("uploads").
-			Where(squirrel.Eq{"source": u.Source, "state": Complete, "profile": u.Profile})
+		query := sq.Select("COALESCE(MAX(id), 0)").From("uploads").
+			Where(sq.Eq{"source": u.Source, "state": Complete, "profile": u.Profile})
 		if u.Store != "" {
 			query = query.Where(inStore("store", u.Store))
 		}
@@ -369,14 +369,14 @@ func (r *Repository) PreviousUpload(ctx context.Context, u Upload) (id int64, er
 // ClaimStage claims the stage that an upload has reached. It returns ErrNothingToClaim if another worker has it, or
 // if there is no such stage: while shards are packed, and at the end.
 func (r *Repository) ClaimStage(ctx context.Context, claim Claim, upload int64) (stage Stage, err error) {
-	which := squirrel.And{squirrel.Eq{"id": upload, "state": exclusive}, r.claimable()}
+	which := sq.And{sq.Eq{"id": upload, "state": exclusive}, r.claimable()}
 	err = r.claim(ctx, fmt.Sprintf("claim upload %d", upload), "uploads", uploadFields, claim, which, &stage.Upload)
 	return stage, err
 }
 
 // fenced runs fn in a transaction under the lease on a stage, and counts something of its upload. It returns
 // ErrLeaseLost if another worker has the stage. No worker can claim the stage until the transaction ends.
-func (r *Repository) fenced(ctx context.Context, doing string, stage Stage, count squirrel.UpdateBuilder,
+func (r *Repository) fenced(ctx context.Context, doing string, stage Stage, count sq.UpdateBuilder,
 	fn func(*dialect.Tx) error) error {
 	return r.withTx(ctx, doing, func(tx *dialect.Tx) error {
 		if err := r.fence(ctx, tx, stage, count); err != nil {
@@ -388,22 +388,22 @@ func (r *Repository) fenced(ctx context.Context, doing string, stage Stage, coun
 
 // fence makes the transaction fail with ErrLeaseLost if another worker has the stage, and counts something of its
 // upload.
-func (r *Repository) fence(ctx context.Context, tx *dialect.Tx, stage Stage, count squirrel.UpdateBuilder) error {
+func (r *Repository) fence(ctx context.Context, tx *dialect.Tx, stage Stage, count sq.UpdateBuilder) error {
 	return r.later(ctx, tx, count.Where(held(stage)), func(rows int64) error {
 		return leaseLost(rows, "uploads", stage.Upload.ID)
 	})
 }
 
 // counting is the update that adds to a column of an upload's tally.
-func counting(column string, n int64) squirrel.UpdateBuilder {
-	return squirrel.Update("uploads").Set(column, squirrel.Expr(column+" + ?", n))
+func counting(column string, n int64) sq.UpdateBuilder {
+	return sq.Update("uploads").Set(column, sq.Expr(column+" + ?", n))
 }
 
 // Upload returns the upload with this key, or ErrNotFound.
 func (r *Repository) Upload(ctx context.Context, id int64) (upload Upload, err error) {
 	err = r.read(ctx, fmt.Sprintf("upload %d", id), func() error {
 		return r.get(ctx, r.db.Reader, &upload,
-			squirrel.Select(uploadFields...).From("uploads").Where(squirrel.Eq{"id": id}))
+			sq.Select(uploadFields...).From("uploads").Where(sq.Eq{"id": id}))
 	})
 	return upload, err
 }
@@ -415,13 +415,13 @@ type UploadFilter struct {
 
 // Uploads lists uploads by key.
 func (r *Repository) Uploads(ctx context.Context, filter UploadFilter) (uploads []Upload, err error) {
-	query := squirrel.Select(uploadFields...).From("uploads").OrderBy("id")
+	query := sq.Select(uploadFields...).From("uploads").OrderBy("id")
 	if filter.Source != nil {
-		query = query.Where(squirrel.Eq{"source": *filter.Source})
+		query = query.Where(sq.Eq{"source": *filter.Source})
 	}
 	if filter.Space != nil {
-		query = query.Where(within("source", squirrel.Select("id").From("sources").Where(
-			squirrel.Eq{"space": *filter.Space})))
+		query = query.Where(within("source", sq.Select("id").From("sources").Where(
+			sq.Eq{"space": *filter.Space})))
 	}
 
 	err = r.read(ctx, "list uploads", func() error {

@@ -7,7 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 
 	"github.com/guppy-prep/guppy/dialect"
@@ -44,7 +44,7 @@ func (Engine) Facts() dialect.Facts {
 		Server:          true,
 		Snapshot:        sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
 		Unhurried:       noSessionLimits,
-		Placeholder:     squirrel.Dollar,
+		Placeholder:     sq.Dollar,
 		ClaimLock:       "FOR UPDATE SKIP LOCKED",
 		RowLock:         "FOR UPDATE",
 		MadeIndexes: `SELECT c.relname AS name, pg_get_indexdef(c.oid) AS definition
@@ -54,23 +54,23 @@ func (Engine) Facts() dialect.Facts {
 }
 
 // Among implements dialect.Dialect.
-func (Engine) Among(column string, keys []int64) squirrel.Sqlizer {
-	return squirrel.Expr(column+" = ANY (?)", keys)
+func (Engine) Among(column string, keys []int64) sq.Sqlizer {
+	return sq.Expr(column+" = ANY (?)", keys)
 }
 
 // Clock reads the clock once per statement.
-func (Engine) Clock(offset time.Duration) squirrel.Sqlizer {
-	return squirrel.Expr("(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000)::bigint + ?::bigint",
+func (Engine) Clock(offset time.Duration) sq.Sqlizer {
+	return sq.Expr("(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000)::bigint + ?::bigint",
 		offset.Microseconds())
 }
 
 // Probe makes the planner look up key by key. Without it, the planner could read the whole table if there are many
 // keys.
-func (Engine) Probe(query squirrel.SelectBuilder, table, column string, keys []int64) squirrel.SelectBuilder {
-	list := squirrel.Select().Column("unnest(?::bigint[]) AS probed", keys)
-	rows := squirrel.Select("*").From(table).Where(column + " = probes.probed").Suffix("OFFSET 0")
+func (Engine) Probe(query sq.SelectBuilder, table, column string, keys []int64) sq.SelectBuilder {
+	list := sq.Select().Column("unnest(?::bigint[]) AS probed", keys)
+	rows := sq.Select("*").From(table).Where(column + " = probes.probed").Suffix("OFFSET 0")
 	return query.FromSelect(list, "probes").
-		JoinClause(squirrel.ConcatExpr("CROSS JOIN LATERAL (", rows, ") AS "+table))
+		JoinClause(sq.ConcatExpr("CROSS JOIN LATERAL (", rows, ") AS "+table))
 }
 
 // currentSchema selects the key of the schema in use. The name of a schema may need quotes, which a cast to

@@ -4,7 +4,7 @@ import (
 	"context"
 	"slices"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -27,7 +27,7 @@ func (Engine) BulkInsert(ctx context.Context, tx *dialect.Tx, table string, colu
 
 func insertFew(ctx context.Context, tx *dialect.Tx, table string, columns []string, n int,
 	row func(i int) []any) error {
-	insert := squirrel.Insert(table).Columns(columns...).PlaceholderFormat(squirrel.Dollar)
+	insert := sq.Insert(table).Columns(columns...).PlaceholderFormat(sq.Dollar)
 	for i := range n {
 		insert = insert.Values(slices.Clone(row(i))...)
 	}

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 
 	"github.com/guppy-prep/guppy/dialect"
@@ -266,12 +266,12 @@ func (l *sessionLock) alive(ctx context.Context) error {
 }
 
 // Fence implements dialect.Guard.
-func (l *sessionLock) Fence() squirrel.Sqlizer {
+func (l *sessionLock) Fence() sq.Sqlizer {
 	class := classUseCommit
 	if l.exclusive {
 		class = classAllCommit
 	}
-	return squirrel.Expr(`CASE WHEN NOT pg_try_advisory_xact_lock_shared(?, ?) THEN 0
+	return sq.Expr(`CASE WHEN NOT pg_try_advisory_xact_lock_shared(?, ?) THEN 0
 		WHEN pg_try_advisory_xact_lock_shared(?, ?) THEN 0 ELSE 1 END`, class, l.key.Load(), classSession, l.session.Load())
 }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 
 	"github.com/guppy-prep/guppy/dialect"
@@ -45,8 +45,8 @@ type pooledLock struct {
 }
 
 // Fence implements dialect.Guard.
-func (l *pooledLock) Fence() squirrel.Sqlizer {
-	return squirrel.Expr("CASE WHEN pg_try_advisory_xact_lock_shared(?, COALESCE("+currentSchema+"::int4, ?)) THEN 1 "+
+func (l *pooledLock) Fence() sq.Sqlizer {
+	return sq.Expr("CASE WHEN pg_try_advisory_xact_lock_shared(?, COALESCE("+currentSchema+"::int4, ?)) THEN 1 "+
 		"ELSE 0 END", classUse, futureSchema(l.db.Settings))
 }
 

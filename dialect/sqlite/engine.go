@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 
 	"github.com/guppy-prep/guppy/dialect"
@@ -52,15 +52,15 @@ func (Engine) Facts() dialect.Facts {
 		PlainParameters: []string{"mode", "cache", "vfs", "immutable", "_pragma", "_txlock", "_time_format"},
 		PoolSize:        1 + readers,
 		Snapshot:        sql.TxOptions{ReadOnly: true},
-		Placeholder:     squirrel.Question,
+		Placeholder:     sq.Question,
 		MadeIndexes: `SELECT name, sql AS definition FROM sqlite_schema
 			WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL`,
 	}
 }
 
 // Among passes all keys as one parameter: the driver's time for parameters grows with the square of their number.
-func (Engine) Among(column string, keys []int64) squirrel.Sqlizer {
-	return squirrel.Expr(column+" IN (SELECT value FROM json_each(?))", jsonList(keys))
+func (Engine) Among(column string, keys []int64) sq.Sqlizer {
+	return sq.Expr(column+" IN (SELECT value FROM json_each(?))", jsonList(keys))
 }
 
 func jsonList(keys []int64) string {
@@ -75,13 +75,13 @@ func jsonList(keys []int64) string {
 }
 
 // Clock implements dialect.Dialect.
-func (Engine) Clock(offset time.Duration) squirrel.Sqlizer {
-	return squirrel.Expr("CAST(unixepoch('subsec') * 1000000 AS INTEGER) + ?", offset.Microseconds())
+func (Engine) Clock(offset time.Duration) sq.Sqlizer {
+	return sq.Expr("CAST(unixepoch('subsec') * 1000000 AS INTEGER) + ?", offset.Microseconds())
 }
 
 // Probe joins with CROSS JOIN, which SQLite reads in the written order.
-func (Engine) Probe(query squirrel.SelectBuilder, table, column string, keys []int64) squirrel.SelectBuilder {
-	list := squirrel.Select("value AS probed").From("json_each").Where(squirrel.Eq{"json": jsonList(keys)})
+func (Engine) Probe(query sq.SelectBuilder, table, column string, keys []int64) sq.SelectBuilder {
+	list := sq.Select("value AS probed").From("json_each").Where(sq.Eq{"json": jsonList(keys)})
 	return query.FromSelect(list, "probes").CrossJoin(table).Where(column + " = probes.probed")
 }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"database/sql"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -49,7 +49,7 @@ func insertBatches(ctx context.Context, tx *dialect.Tx, table string, columns []
 }
 
 func prepareInsert(ctx context.Context, tx *dialect.Tx, table string, columns []string, rows int) (*sql.Stmt, error) {
-	insert := squirrel.Insert(table).Columns(columns...)
+	insert := sq.Insert(table).Columns(columns...)
 	blank := make([]any, len(columns))
 	for range rows {
 		insert = insert.Values(blank...)

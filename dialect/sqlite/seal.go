@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"regexp"
 
-	"github.com/Masterminds/squirrel"
+	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 
 	"github.com/guppy-prep/guppy/dialect"
@@ -44,7 +44,7 @@ func writeSeal(ctx context.Context, file string, seal dialect.Seal) (blank strin
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
 
-	insert := squirrel.Insert(sealTable).Columns("name", "columns", "row_count", "digest").
+	insert := sq.Insert(sealTable).Columns("name", "columns", "row_count", "digest").
 		Values(sealOfAll, "", seal.Version, digestOf(seal))
 	for _, t := range seal.Tables {
 		insert = insert.Values(t.Name, t.Columns, t.Rows, t.Digest)
@@ -136,7 +136,7 @@ func ReadSeal(ctx context.Context, db *dialect.DB) (seal dialect.Seal, err error
 		return seal, fmt.Errorf("%w: one part of its digests is missing", ErrDamaged)
 	}
 
-	query, args, err := squirrel.Select("name", "columns", "row_count", "digest").From(sealTable).OrderBy("rowid").ToSql()
+	query, args, err := sq.Select("name", "columns", "row_count", "digest").From(sealTable).OrderBy("rowid").ToSql()
 	if err != nil {
 		return seal, err
 	}
