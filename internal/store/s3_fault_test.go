@@ -445,7 +445,8 @@ func TestServersWithoutConditions(t *testing.T) {
 				fault = func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
 					if r.Header.Get("If-None-Match") != "" {
 						key := strings.TrimPrefix(r.URL.Path, "/"+s3test.BucketName+"/")
-						_ = s.server.Client.RemoveObject(r.Context(), s3test.BucketName, key, minio.RemoveObjectOptions{})
+						err := s.server.Client.RemoveObject(r.Context(), s3test.BucketName, key, minio.RemoveObjectOptions{})
+						t.Logf("removed %s for a %s: %v", key, r.Method, err)
 					}
 					pass.ServeHTTP(w, r)
 				}
