@@ -9,6 +9,9 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
+
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // Flaw is a contradiction between rows.
@@ -165,7 +168,7 @@ var errEnough = errors.New("enough")
 func (r *Repository) checkRows(ctx context.Context, s scope, found func(Flaw) error) error {
 	// The remaining rules get a new snapshot each time; see snapshotFor.
 	for rules := r.rules(s); len(rules) > 0; {
-		err := r.observe(ctx, "check rows", func(tx *sqlx.Tx) (err error) {
+		err := r.db.Observe(ctx, "check rows", func(tx *core.Snapshot) (err error) {
 			rules, err = r.applySome(ctx, tx, rules, found)
 			return err
 		})
@@ -178,7 +181,7 @@ func (r *Repository) checkRows(ctx context.Context, s scope, found func(Flaw) er
 		doing string
 		table string
 		keys  uint64
-		run   func(context.Context, *sqlx.Tx, scope, span, func(Flaw) error) error
+		run   func(context.Context, *core.Snapshot, scope, span, func(Flaw) error) error
 	}{
 		{"check the segments of files", "entries", 100_000, r.checkCover},
 		{"check the segments of shards", "shards", 100, r.checkChunks},
@@ -186,7 +189,7 @@ func (r *Repository) checkRows(ctx context.Context, s scope, found func(Flaw) er
 	} {
 		// Each span has a snapshot of its own, so that none lives long.
 		for next := (span{}); !next.last; {
-			err := r.observe(ctx, stream.doing, func(tx *sqlx.Tx) (err error) {
+			err := r.db.Observe(ctx, stream.doing, func(tx *core.Snapshot) (err error) {
 				if next, err = r.spanBehind(ctx, tx, stream.table, next.to, stream.keys); err != nil {
 					return err
 				}
@@ -208,13 +211,13 @@ type span struct {
 }
 
 // spanBehind returns the span of the given number of rows behind a key, or of all remaining rows.
-func (r *Repository) spanBehind(ctx context.Context, tx *sqlx.Tx, table string, behind *int64,
+func (r *Repository) spanBehind(ctx context.Context, tx *core.Snapshot, table string, behind *int64,
 	rows uint64) (next span, err error) {
 	next.behind = behind
 
 	var to int64
 	query := sq.Select("id").From(table).OrderBy("id").Limit(1).Offset(rows - 1)
-	err = r.get(ctx, tx, &to, next.of(query, "id"))
+	err = tx.Get(ctx, &to, next.of(query, "id"))
 	if errors.Is(err, ErrNotFound) {
 		next.last = true
 		return next, nil
@@ -248,31 +251,13 @@ func (r *Repository) rules(s scope) (rules []rule) {
 	return append(rules, indexRules(s)...)
 }
 
-// observe runs fn in a transaction that only reads and sees one state of the database. It does not run fn again
-// after a failure: fn may have reported flaws already.
-func (r *Repository) observe(ctx context.Context, doing string, fn func(*sqlx.Tx) error) error {
-	tx, err := r.beginSnapshot(ctx)
-	if err != nil {
-		return r.final(ctx, doing, err)
-	}
-	defer tx.Rollback() //nolint:errcheck // it only reads
-
-	began := time.Now()
-	err = fn(tx)
-	r.db.Log.Debug(doing, "took", time.Since(began))
-
-	if errors.Is(err, errEnough) {
-		return err
-	}
-	return r.final(ctx, doing, err)
-}
-
 // snapshotFor is how long one snapshot serves further rules. An old snapshot keeps the engine from reclaiming rows
 // that others replace.
 const snapshotFor = time.Second
 
 // applySome applies rules, at least one, until snapshotFor has passed, and returns the remaining ones.
-func (r *Repository) applySome(ctx context.Context, tx *sqlx.Tx, rules []rule, found func(Flaw) error) ([]rule, error) {
+func (r *Repository) applySome(ctx context.Context, tx *core.Snapshot, rules []rule,
+	found func(Flaw) error) ([]rule, error) {
 	for began := time.Now(); len(rules) > 0 && time.Since(began) < snapshotFor; rules = rules[1:] {
 		if err := r.apply(ctx, tx, rules[0], found); err != nil {
 			return nil, fmt.Errorf("%s: %w", rules[0].code, err)
@@ -281,8 +266,8 @@ func (r *Repository) applySome(ctx context.Context, tx *sqlx.Tx, rules []rule, f
 	return rules, nil
 }
 
-func (r *Repository) apply(ctx context.Context, tx *sqlx.Tx, rule rule, found func(Flaw) error) error {
-	return r.stream(ctx, tx, rule.flaws, func(rows *sqlx.Rows) error {
+func (r *Repository) apply(ctx context.Context, tx *core.Snapshot, rule rule, found func(Flaw) error) error {
+	return tx.Stream(ctx, rule.flaws, func(rows *sqlx.Rows) error {
 		flaw, is, want := Flaw{Code: rule.code}, int64(0), int64(0)
 		if err := rows.Scan(&flaw.Upload, &flaw.Shard, &flaw.Entry, &is, &want); err != nil {
 			return err
@@ -301,9 +286,6 @@ func (r *Repository) apply(ctx context.Context, tx *sqlx.Tx, rule rule, found fu
 	})
 }
 
-// longestLease is longer than the lease of any worker.
-const longestLease = 30 * 24 * time.Hour
-
 // leaseRules checks the leases of uploads and shards.
 func (r *Repository) leaseRules(s scope) []rule {
 	uploads := s.of(flawed("id", "0", "0", "token", "0"), "id").From("uploads")
@@ -318,7 +300,7 @@ func (r *Repository) leaseRulesOf(rows sq.SelectBuilder, idle sq.Sqlizer) []rule
 	torn := "(token = 0 AND COALESCE(worker, '') <> '' " +
 		"OR token = 0 AND COALESCE(lease_began, lease_seen, lease_ends) IS NOT NULL " +
 		"OR token <> 0 AND (worker IS NULL OR lease_began IS NULL OR lease_seen IS NULL OR lease_ends IS NULL))"
-	absurd := sq.ConcatExpr("token <> 0 AND (lease_ends < lease_began OR lease_ends > ", r.at(longestLease), ")")
+	absurd := sq.ConcatExpr("token <> 0 AND (lease_ends < lease_began OR lease_ends > ", r.db.At(schema.LongestLease), ")")
 	return []rule{
 		{FlawLeaseTorn, "its lease has a token without a worker or an end, or these without a token", rows.Where(torn)},
 		{FlawLeaseTime, "its lease ends before it began, or more than 30 days from now", rows.Where(absurd)},
@@ -328,19 +310,15 @@ func (r *Repository) leaseRulesOf(rows sq.SelectBuilder, idle sq.Sqlizer) []rule
 
 // UploadKeys returns the keys of all uploads, in order.
 func (r *Repository) UploadKeys(ctx context.Context) (keys []int64, err error) {
-	err = r.read(ctx, "list uploads", func() error {
-		keys = nil
-		return r.list(ctx, r.db.Reader, &keys, sq.Select("id").From("uploads").OrderBy("id"))
-	})
+	err = r.db.ReadAll(ctx, "list uploads", &keys, sq.Select("id").From("uploads").OrderBy("id"))
 	return keys, err
 }
 
 // SpaceOf returns the key of an upload's space.
 func (r *Repository) SpaceOf(ctx context.Context, upload int64) (space int64, err error) {
-	err = r.read(ctx, "space of an upload", func() error {
-		return r.get(ctx, r.db.Reader, &space, sq.Select("space").From("sources").
+	err = r.db.ReadOne(ctx, "space of an upload", &space,
+		sq.Select("space").From("sources").
 			Join("uploads ON uploads.source = sources.id").Where(sq.Eq{"uploads.id": upload}))
-	})
 	return space, err
 }
 
@@ -353,9 +331,7 @@ func (r *Repository) ShardFileDigests(ctx context.Context) iter.Seq2[[]byte, err
 
 	query := sq.Select("id", "digest").From("shards").Where(sq.NotEq{"digest": nil}).OrderBy("id")
 	behind := func(last row) sq.Sqlizer { return sq.Gt{"id": last.ID} }
-	rows := pages(query, behind, func(page *[]row, query sq.SelectBuilder) error {
-		return r.readList(ctx, "read the digests of shards", page, query)
-	})
+	rows := core.Rows(ctx, r.db, "read the digests of shards", query, behind)
 
 	return func(yield func([]byte, error) bool) {
 		for row, err := range rows {
@@ -368,8 +344,7 @@ func (r *Repository) ShardFileDigests(ctx context.Context) iter.Seq2[[]byte, err
 
 // UploadState returns the state of an upload, whatever else is in its row, or ErrNotFound.
 func (r *Repository) UploadState(ctx context.Context, upload int64) (state UploadState, err error) {
-	err = r.read(ctx, "state of the upload", func() error {
-		return r.get(ctx, r.db.Reader, &state, sq.Select("state").From("uploads").Where(sq.Eq{"id": upload}))
-	})
+	err = r.db.ReadOne(ctx, "state of the upload", &state,
+		sq.Select("state").From("uploads").Where(sq.Eq{"id": upload}))
 	return state, err
 }

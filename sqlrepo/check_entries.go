@@ -1,6 +1,10 @@
 package sqlrepo
 
-import sq "github.com/Masterminds/squirrel"
+import (
+	sq "github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
+)
 
 func entryRules(s scope) []rule {
 	entries := func(is string) sq.SelectBuilder {
@@ -38,7 +42,7 @@ func entryRules(s scope) []rule {
 			finished(entries("entries.state").Join("roots ON roots.entry = entries.id")).
 				Where(sq.Or{sq.NotEq{"entries.state": linkable}, sq.NotEq{"entries.origin": nil}})},
 		{FlawRootMalformed, "its root is no CID of a block", entries("LENGTH(cid)").Join("roots ON roots.entry = entries.id").
-			Where("(LENGTH(cid) <> ? OR dag_size < 0)", cidLength)},
+			Where("(LENGTH(cid) <> ? OR dag_size < 0)", schema.CIDLength)},
 		{FlawOriginLost, "it has the content of entry %[1]d, which is not there or has not all of it",
 			sharers("entries.origin").LeftJoin("entries AS origins ON origins.id = entries.origin").
 				Where(sq.Or{

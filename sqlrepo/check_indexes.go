@@ -1,6 +1,10 @@
 package sqlrepo
 
-import sq "github.com/Masterminds/squirrel"
+import (
+	sq "github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
+)
 
 // indexRules checks indexes and the shards that they cover. The found value of a rule is the key of the index,
 // unless the rule says otherwise.
@@ -15,7 +19,7 @@ func indexRules(s scope) []rule {
 		{FlawIndexFields, "index %[1]d has no digest, size, root, layout, location or no state of an index", indexes.
 			Where("(indexes.state NOT IN (?, ?) OR LENGTH(digest) <> 32 OR LENGTH(indexes.root_cid) <> ? OR size <= 0 OR "+
 				"layout = '' OR location = '' OR shards <= 0 OR slices <= shards)",
-				int64(IndexStored), int64(IndexRemoving), cidLength)},
+				int64(IndexStored), int64(IndexRemoving), schema.CIDLength)},
 		{FlawIndexShards, "index %[1]d covers other shards, or other blocks, than its row counts", stored.
 			JoinClause(sq.ConcatExpr("LEFT JOIN (", covered, ") AS c ON c.blob_index = indexes.id")).
 			Where("(shards <> COALESCE(c.n, 0) OR indexes.slices <> COALESCE(c.slices, 0))")},

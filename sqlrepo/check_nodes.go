@@ -7,12 +7,15 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
+
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // The lengths of parts of a shard's CAR file: its header, and the CID of a block.
 const (
 	carHeader = 18
-	carCID    = cidLength
+	carCID    = schema.CIDLength
 )
 
 // carLength returns the length of the varint before a block, which holds the length of the block's section.
@@ -30,13 +33,14 @@ type nodeShard struct {
 
 // checkNodes checks that the nodes of each settled shard lie one behind the other, each behind its length and CID,
 // from the shard's header to its end.
-func (r *Repository) checkNodes(ctx context.Context, tx *sqlx.Tx, s scope, some span, found func(Flaw) error) error {
+func (r *Repository) checkNodes(ctx context.Context, tx *core.Snapshot, s scope, some span,
+	found func(Flaw) error) error {
 	query := sq.Select("shards.upload", "shards.id", "shards.kind", "shards.state", "shards.size", "shards.nodes",
 		"COALESCE(position, -1)", "COALESCE(length, 0)", "COALESCE(codec, 0)", "COALESCE(LENGTH(suffix), 0)").
 		From("shards").LeftJoin("nodes ON nodes.shard = shards.id").OrderBy("shards.id", "position")
 
 	var open nodeShard
-	err := r.stream(ctx, tx, some.of(s.keptShards(query), "shards.id"), func(rows *sqlx.Rows) error {
+	err := tx.Stream(ctx, some.of(s.keptShards(query), "shards.id"), func(rows *sqlx.Rows) error {
 		var next nodeShard
 		var position, length, codec, suffix int64
 		err := rows.Scan(&next.Upload, &next.ID, &next.Kind, &next.State, &next.Size, &next.Nodes,
@@ -77,8 +81,9 @@ func (s *nodeShard) add(position, length, codec, suffix int64, found func(Flaw) 
 			position, before)
 	case begins > before:
 		return s.tell(found, FlawNodeGap, "nothing is known of its bytes from %d to %d", before, begins)
-	case suffix != int64(len(Digest{}))-prefixLength:
-		return s.tell(found, FlawNodeDigest, "the digest of its node at %d has %d bytes", position, prefixLength+suffix)
+	case suffix != int64(len(Digest{}))-schema.PrefixLength:
+		return s.tell(found, FlawNodeDigest, "the digest of its node at %d has %d bytes",
+			position, schema.PrefixLength+suffix)
 	case s.Kind == DataShard && codec != codecRaw, s.Kind == DAGShard && codec != codecDAG:
 		return s.tell(found, FlawNodeCodec, "the codec of its node at %d is %#x", position, codec)
 	}

@@ -6,6 +6,8 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
+
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
 )
 
 // chunkSize is the length of every chunk of a file except the last.
@@ -17,7 +19,8 @@ func chunksOf(length int64) int64 { return max(1, (length+chunkSize-1)/chunkSize
 // checkCover checks that the segments of each file with its own content cover it once, and reach its end as soon as
 // its upload is planned. It leaves out removed uploads: uploads that share their files check those, and the other
 // files lose their segments.
-func (r *Repository) checkCover(ctx context.Context, tx *sqlx.Tx, s scope, some span, found func(Flaw) error) error {
+func (r *Repository) checkCover(ctx context.Context, tx *core.Snapshot, s scope, some span,
+	found func(Flaw) error) error {
 	query := sq.Select("entries.upload", "entries.id", "entries.size", "uploads.state",
 		"COALESCE(file_offset, 0)", "COALESCE(length, 0)", "COALESCE(shard, 0)").
 		From("entries").Join("uploads ON uploads.id = entries.upload").LeftJoin("segments ON segments.entry = entries.id").
@@ -25,7 +28,7 @@ func (r *Repository) checkCover(ctx context.Context, tx *sqlx.Tx, s scope, some 
 		OrderBy("entries.id", "file_offset", "length DESC")
 
 	var open cover
-	err := r.stream(ctx, tx, some.of(s.of(query, "entries.upload"), "entries.id"), func(rows *sqlx.Rows) error {
+	err := tx.Stream(ctx, some.of(s.of(query, "entries.upload"), "entries.id"), func(rows *sqlx.Rows) error {
 		var next cover
 		var segment Segment
 		err := rows.Scan(&next.upload, &next.entry, &next.size, &next.state, &segment.Offset, &segment.Length, &segment.Shard)
@@ -101,12 +104,13 @@ func (c *cover) tell(found func(Flaw) error, shard int64, code, detail string, a
 }
 
 // checkChunks checks that segments follow each other in the plan of their shard, and lie inside it.
-func (r *Repository) checkChunks(ctx context.Context, tx *sqlx.Tx, s scope, some span, found func(Flaw) error) error {
+func (r *Repository) checkChunks(ctx context.Context, tx *core.Snapshot, s scope, some span,
+	found func(Flaw) error) error {
 	query := sq.Select("shards.upload", "segments.shard", "segments.entry", "chunk", "length", "shards.chunks").
 		From("segments").Join("shards ON shards.id = segments.shard").OrderBy("segments.shard", "chunk")
 
 	var shard, reached int64
-	return r.stream(ctx, tx, some.of(s.kept(query, "shards.upload"), "segments.shard"), func(rows *sqlx.Rows) error {
+	return tx.Stream(ctx, some.of(s.kept(query, "shards.upload"), "segments.shard"), func(rows *sqlx.Rows) error {
 		var upload, chunks int64
 		var next Segment
 		if err := rows.Scan(&upload, &next.Shard, &next.Entry, &next.Chunk, &next.Length, &chunks); err != nil {

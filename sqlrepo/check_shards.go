@@ -1,6 +1,10 @@
 package sqlrepo
 
-import sq "github.com/Masterminds/squirrel"
+import (
+	sq "github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+)
 
 func shardRules(s scope) []rule {
 	shards := func(is, want string) sq.SelectBuilder {
@@ -46,7 +50,7 @@ func twice(s scope) sq.SelectBuilder {
 	query := flawed("MAX(shards.upload)", "MAX(shards.id)", "0", "MIN(shards.id)", "COUNT(*)").From("nodes").
 		Join("shards ON shards.id = nodes.shard").
 		JoinClause(sq.ConcatExpr("JOIN (", uploads, ") AS uploads ON uploads.id = shards.upload")).
-		Join("sources ON sources.id = uploads.source").Where(within("nodes.prefix", again)).
+		Join("sources ON sources.id = uploads.source").Where(core.Within("nodes.prefix", again)).
 		Where(sq.NotEq{"shards.state": ShardRemoving}).
 		GroupBy("sources.space", "uploads.store", "uploads.apart", "nodes.prefix", "nodes.suffix").Having("COUNT(*) > 1")
 

@@ -1,9 +1,10 @@
 package sqlrepo
 
-import sq "github.com/Masterminds/squirrel"
+import (
+	sq "github.com/Masterminds/squirrel"
 
-// cidLength is the length of a CIDv1 with sha2-256 and a short codec.
-const cidLength = 36
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
+)
 
 func uploadRules(s scope) []rule {
 	uploads := func(is, want string) sq.SelectBuilder {
@@ -16,7 +17,7 @@ func uploadRules(s scope) []rule {
 			uploads("state", "0").Where("state NOT BETWEEN ? AND ?", int64(Scanning), int64(Indexing))},
 		{FlawUploadRoot, "it is linked without a root CID, or has one and is not", uploads("LENGTH(root_cid)", "0").
 			Where("CASE WHEN state IN (?, ?) THEN root_cid IS NULL OR LENGTH(root_cid) <> ? ELSE root_cid IS NOT NULL END",
-				int64(Complete), int64(Indexing), cidLength)},
+				int64(Complete), int64(Indexing), schema.CIDLength)},
 		{FlawUploadFinished, "it is complete without an end, or ended and is not", uploads("0", "0").
 			Where("CASE WHEN state = ? THEN finished_at IS NULL ELSE finished_at IS NOT NULL END", int64(Complete))},
 		{FlawUploadUnlinked, "nobody links or indexes it: that has failed again and again and was set aside, or " +

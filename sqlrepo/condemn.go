@@ -9,7 +9,8 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // SpaceView is the state of a space when a removal began to find out which of its shards are needed.
@@ -34,9 +35,9 @@ func (v SpaceView) find(id int64) (upload Upload, found bool) {
 func (r *Repository) ViewSpace(ctx context.Context, space int64) (view SpaceView, err error) {
 	view.Space = space
 
-	err = r.read(ctx, "look at the revision", func() error {
+	err = r.db.Retry(ctx, "look at the revision", func() error {
 		var row struct{ Revision, Needs int64 }
-		err := r.get(ctx, r.db.Reader, &row,
+		err := r.db.Reader.Get(ctx, &row,
 			sq.Select("revision", "needs").From("spaces").Where(sq.Eq{"id": space}))
 		view.Revision, view.Needs = row.Revision, row.Needs
 		return err
@@ -46,8 +47,8 @@ func (r *Repository) ViewSpace(ctx context.Context, space int64) (view SpaceView
 	}
 
 	// The comparison with the view finds what changes between the two queries.
-	err = r.readList(ctx, "list uploads", &view.Uploads, sq.Select(uploadFields...).From("uploads").
-		Where(inSpace(space)).Where(sq.NotEq{"state": Removed}).OrderBy("id"))
+	err = r.db.ReadAll(ctx, "list uploads", &view.Uploads, sq.Select(schema.UploadFields...).From("uploads").
+		Where(schema.InSpace(space)).Where(sq.NotEq{"state": Removed}).OrderBy("id"))
 	return view, err
 }
 
@@ -60,7 +61,7 @@ func (r *Repository) Holders(ctx context.Context, within Scope, digests []Digest
 // HoldersAmong is like Holders and also returns the blocks that no such shard holds.
 func (r *Repository) HoldersAmong(ctx context.Context, within Scope, digests []Digest,
 	found map[int64]struct{}) (lacking []Digest, err error) {
-	err = r.read(ctx, "look for the shards of blocks", func() error {
+	err = r.db.Retry(ctx, "look for the shards of blocks", func() error {
 		held := make(map[Digest]struct{}, len(digests))
 		lacking = nil
 		err := r.probe(ctx, within, digests, func(digest Digest, shard int64) {
@@ -87,15 +88,15 @@ func (r *Repository) HoldersAmong(ctx context.Context, within Scope, digests []D
 // the removal. It takes away a lease on linking that has ended: that upload is linked again.
 func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, shards []int64) error {
 	var next int64
-	err := r.removal(ctx, stage, "condemn shards", func(tx *dialect.Tx) error {
+	err := r.removal(ctx, stage, "condemn shards", func(tx *core.Tx) error {
 		// Until the transaction ends, this update also keeps shards of the space from being sealed.
 		next = NextRevision(view.Revision)
-		rows, err := r.exec(ctx, tx, sq.Update("spaces").Set("revision", next).
+		rows, err := tx.Exec(ctx, sq.Update("spaces").Set("revision", next).
 			Where(sq.Eq{"id": view.Space, "revision": view.Revision, "needs": view.Needs}))
 		if err != nil {
 			return err
 		}
-		if err := affected(rows, ErrSpaceChanged); err != nil {
+		if err := core.Affected(rows, ErrSpaceChanged); err != nil {
 			return err
 		}
 
@@ -105,7 +106,7 @@ func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, 
 
 		// Entries that are left still need their shards.
 		segments := sq.Select("1").From("segments").Where("segments.shard = shards.id")
-		_, err = r.exec(ctx, tx, settled(sq.Update("shards")).Set("state", ShardRemoving).Set("set_aside_at", nil).
+		_, err = tx.Exec(ctx, schema.Settled(sq.Update("shards")).Set("state", ShardRemoving).Set("set_aside_at", nil).
 			Set("digests", nil).Where(sq.Eq{"upload": stage.Upload.ID}).Where(r.db.Among("id", shards)).
 			Where(sq.ConcatExpr("NOT EXISTS (", segments, ")")))
 		if err != nil {
@@ -115,7 +116,7 @@ func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, 
 		// No index may cover shards that are about to be deleted.
 		covering := sq.Select("blob_index").From("shards").
 			Where(sq.Eq{"upload": stage.Upload.ID, "state": ShardRemoving}).Where(sq.NotEq{"blob_index": nil})
-		return r.dropIndexes(ctx, tx, within("id", covering))
+		return r.dropIndexes(ctx, tx, core.Within("id", covering))
 	})
 	if err == nil {
 		view.Revision = next
@@ -125,10 +126,10 @@ func (r *Repository) Condemn(ctx context.Context, stage Stage, view *SpaceView, 
 
 // compare returns ErrSpaceChanged if an upload was begun, linked or completed since the view, and ErrAtWork while a
 // worker links one. Until the transaction ends, no worker begins to link another.
-func (r *Repository) compare(ctx context.Context, tx *dialect.Tx, view SpaceView) error {
+func (r *Repository) compare(ctx context.Context, tx *core.Tx, view SpaceView) error {
 	// The row locks keep workers from claiming these uploads until the transaction ends.
 	var open []Upload
-	err := r.list(ctx, tx, &open, sq.Select(uploadFields...).From("uploads").Where(inSpace(view.Space)).
+	err := tx.List(ctx, &open, sq.Select(schema.UploadFields...).From("uploads").Where(schema.InSpace(view.Space)).
 		Where(sq.NotEq{"state": closed}).Suffix(r.db.RowLock))
 	if err != nil {
 		return err
@@ -152,7 +153,7 @@ func (r *Repository) compare(ctx context.Context, tx *dialect.Tx, view SpaceView
 
 	// Uploads that were completed since the view are no longer open.
 	var complete []int64
-	err = r.list(ctx, tx, &complete, sq.Select("id").From("uploads").Where(inSpace(view.Space)).
+	err = tx.List(ctx, &complete, sq.Select("id").From("uploads").Where(schema.InSpace(view.Space)).
 		Where(sq.Eq{"state": Complete}))
 	for _, id := range complete {
 		if then, found := view.find(id); !found || then.State != Complete {
@@ -163,7 +164,7 @@ func (r *Repository) compare(ctx context.Context, tx *dialect.Tx, view SpaceView
 }
 
 // stopLinking takes away a lease on linking that has ended. It returns ErrAtWork if the lease has not ended.
-func (r *Repository) stopLinking(ctx context.Context, tx *dialect.Tx, upload Upload) error {
+func (r *Repository) stopLinking(ctx context.Context, tx *core.Tx, upload Upload) error {
 	if upload.State != Linking || upload.Token == 0 {
 		return nil
 	}
@@ -188,14 +189,14 @@ func (r *Repository) StillNamed(ctx context.Context, digests []Digest) (named ma
 		keys[i] = digests[i][:]
 	}
 
-	err = r.withTx(ctx, "look which files are named", func(tx *dialect.Tx) error {
+	err = r.db.Transact(ctx, "look which files are named", func(tx *core.Tx) error {
 		named = map[Digest]bool{}
 		// This waits for the seals that are under way.
 		if err := r.lockSpaces(ctx, tx); err != nil {
 			return err
 		}
 
-		for _, names := range []func(context.Context, queryer, [][]byte) (map[string]bool, error){
+		for _, names := range []func(context.Context, core.Queryer, [][]byte) (map[string]bool, error){
 			r.namedDigests, r.namedIndexes,
 		} {
 			some, err := names(ctx, tx, keys)
@@ -213,22 +214,22 @@ func (r *Repository) StillNamed(ctx context.Context, digests []Digest) (named ma
 
 // lockSpaces keeps shards and indexes from being recorded until the transaction ends. This includes spaces that do
 // not exist yet: adding a space takes a key from the locked counter.
-func (r *Repository) lockSpaces(ctx context.Context, tx *dialect.Tx) error {
-	counter := sq.Update(counterTable).Set("value", sq.Expr("value")).Where(sq.Eq{"name": "spaces"})
-	if err := r.later(ctx, tx, counter, nil); err != nil {
+func (r *Repository) lockSpaces(ctx context.Context, tx *core.Tx) error {
+	counter := sq.Update(core.CounterTable).Set("value", sq.Expr("value")).Where(sq.Eq{"name": "spaces"})
+	if err := tx.Later(ctx, counter, nil); err != nil {
 		return err
 	}
-	_, err := r.exec(ctx, tx, sq.Update("spaces").Set("revision", sq.Expr("revision")))
+	_, err := tx.Exec(ctx, sq.Update("spaces").Set("revision", sq.Expr("revision")))
 	return err
 }
 
-func (r *Repository) namedDigests(ctx context.Context, q queryer, digests [][]byte) (map[string]bool, error) {
+func (r *Repository) namedDigests(ctx context.Context, q core.Queryer, digests [][]byte) (map[string]bool, error) {
 	named := map[string]bool{}
 	if len(digests) == 0 {
 		return named, ctx.Err()
 	}
 	var others [][]byte
-	err := r.list(ctx, q, &others, sq.Select("digest").From("shards").Where(sq.Eq{"digest": digests}).
+	err := q.List(ctx, &others, sq.Select("digest").From("shards").Where(sq.Eq{"digest": digests}).
 		Where(sq.NotEq{"state": ShardRemoving}))
 	for _, digest := range others {
 		named[string(digest)] = true
@@ -238,7 +239,7 @@ func (r *Repository) namedDigests(ctx context.Context, q queryer, digests [][]by
 
 // Unnamed returns the digests of CAR files that no shard has, in the given order.
 func (r *Repository) Unnamed(ctx context.Context, digests [][]byte) (unnamed [][]byte, err error) {
-	err = r.read(ctx, "look for shards", func() error {
+	err = r.db.Retry(ctx, "look for shards", func() error {
 		named, err := r.namedDigests(ctx, r.db.Reader, digests)
 		unnamed = nil
 		for _, digest := range digests {
@@ -257,10 +258,10 @@ const nodesAtOnce = 2000
 // RemoveNodes deletes nodes of a shard that is ShardRemoving, as many as one transaction may change, and the shard
 // together with the last of them. It reports whether the shard is gone, and how many rows it deleted.
 func (r *Repository) RemoveNodes(ctx context.Context, stage Stage, shard int64) (gone bool, rows int64, err error) {
-	err = r.removal(ctx, stage, "delete nodes", func(tx *dialect.Tx) error {
+	err = r.removal(ctx, stage, "delete nodes", func(tx *core.Tx) error {
 		// A DELETE has no limit: find the last position that one transaction may delete.
 		var positions []int64
-		err := r.list(ctx, tx, &positions, sq.Select("position").From("nodes").Where(sq.Eq{"shard": shard}).
+		err := tx.List(ctx, &positions, sq.Select("position").From("nodes").Where(sq.Eq{"shard": shard}).
 			OrderBy("position").Limit(1).Offset(nodesAtOnce-1))
 		if err != nil {
 			return err
@@ -270,7 +271,7 @@ func (r *Repository) RemoveNodes(ctx context.Context, stage Stage, shard int64) 
 		if gone = len(positions) == 0; !gone {
 			nodes = nodes.Where(sq.LtOrEq{"position": positions[0]})
 		}
-		if rows, err = r.exec(ctx, tx, nodes); err != nil {
+		if rows, err = tx.Exec(ctx, nodes); err != nil {
 			return err
 		}
 
@@ -278,16 +279,16 @@ func (r *Repository) RemoveNodes(ctx context.Context, stage Stage, shard int64) 
 		row := sq.Eq{"id": shard, "upload": stage.Upload.ID, "state": ShardRemoving}
 		var changed int64
 		if gone {
-			changed, err = r.exec(ctx, tx, sq.Delete("shards").Where(row))
+			changed, err = tx.Exec(ctx, sq.Delete("shards").Where(row))
 			rows += changed
 		} else {
-			changed, err = r.exec(ctx, tx, sq.Update("shards").Set("nodes", sq.Expr("nodes - ?", rows)).Where(row))
+			changed, err = tx.Exec(ctx, sq.Update("shards").Set("nodes", sq.Expr("nodes - ?", rows)).Where(row))
 		}
 		if err != nil {
 			return err
 		}
 
-		return affected(changed, fmt.Errorf("shard %d: %w", shard, ErrNotFound))
+		return core.Affected(changed, fmt.Errorf("shard %d: %w", shard, ErrNotFound))
 	})
 	return gone, rows, err
 }

@@ -7,7 +7,8 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // TableContent is what a repository holds of one table: the number of rows, and a digest of them that depends
@@ -38,23 +39,23 @@ func SameContent(copied, source Content) error {
 
 // Content returns what the repository holds at one moment, as if no work were claimed.
 func (r *Repository) Content(ctx context.Context) (content Content, err error) {
-	err = r.read(ctx, "read the content", func() error {
-		snapshot, err := r.beginSnapshot(ctx)
+	err = r.db.Retry(ctx, "read the content", func() error {
+		snapshot, err := r.db.BeginSnapshot(ctx)
 		if err != nil {
 			return err
 		}
-		defer snapshot.Rollback() //nolint:errcheck // it only reads
-		content, err = r.contentOf(ctx, snapshot, nil)
+		defer snapshot.End()
+		content, err = contentOf(ctx, snapshot, nil)
 		return err
 	})
 	return content, err
 }
 
-func (r *Repository) contentOf(ctx context.Context, q rowQueryer, progress Progress) (content Content, err error) {
-	for _, t := range tables {
-		sum, err := r.sumRows(ctx, q, t, t.unleased(), progress)
+func contentOf(ctx context.Context, q core.Queryer, progress Progress) (content Content, err error) {
+	for _, t := range schema.Tables {
+		sum, err := sumRows(ctx, q, t, unleasedRows(t), progress)
 		if err != nil {
-			return nil, fmt.Errorf("table %s: %w", t.name, err)
+			return nil, fmt.Errorf("table %s: %w", t.Name, err)
 		}
 		content = append(content, sum.of(t))
 	}
@@ -62,11 +63,11 @@ func (r *Repository) contentOf(ctx context.Context, q rowQueryer, progress Progr
 }
 
 // sumRows returns the sum of the rows of a query.
-func (r *Repository) sumRows(ctx context.Context, q rowQueryer, t table, query sq.Sqlizer,
+func sumRows(ctx context.Context, q core.Queryer, t schema.Table, query sq.Sqlizer,
 	progress Progress) (sum rowSum, err error) {
-	err = r.eachRow(ctx, q, query, len(t.columns), func(row []any) error {
+	err = eachRow(ctx, q, query, len(t.Columns), func(row []any) error {
 		if sum.rows%batchRows == batchRows-1 {
-			progress.tell(TransferProgress{Table: t.name, Checking: true, Rows: sum.rows + 1})
+			progress.tell(TransferProgress{Table: t.Name, Checking: true, Rows: sum.rows + 1})
 		}
 		return sum.add(row)
 	})
@@ -88,41 +89,41 @@ func (r *Repository) CopyFile(ctx context.Context, file string, progress Progres
 	defer func() { err = errors.Join(err, use.Release()) }()
 
 	content, err = r.copyFile(ctx, file, progress)
-	return content, r.classified("copy the database", err)
+	return content, r.db.Classified("copy the database", err)
 }
 
 func (r *Repository) copyFile(ctx context.Context, file string, progress Progress) (content Content, err error) {
-	conn, err := r.db.Reader.Connx(ctx)
+	conn, err := r.db.DB.Reader.Connx(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close() //nolint:errcheck // it only reads
 
-	options := r.db.Snapshot
-	tx, err := conn.BeginTxx(ctx, &options)
+	snapshot, err := r.db.SnapshotOn(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	defer tx.Rollback() //nolint:errcheck // it only reads
+	defer snapshot.End()
 
-	// The first read fixes the state that the transaction sees.
-	if _, err := r.sumRows(ctx, tx, tables[0], tables[0].unleased(), nil); err != nil {
+	first := schema.Tables[0]
+	// The first read fixes the state that the snapshot sees.
+	if _, err := sumRows(ctx, snapshot, first, unleasedRows(first), nil); err != nil {
 		return nil, err
 	}
 
-	// The copy uses the connection of the transaction, so it sees the same state.
+	// The copy uses the connection of the snapshot, so it sees the same state.
 	if err := r.db.CopyPages(ctx, conn, file); err != nil {
 		return nil, err
 	}
-	return r.contentOf(ctx, tx, progress)
+	return contentOf(ctx, snapshot, progress)
 }
 
 // ReleaseAll clears all leases. It is for a copy of a repository in which others are at work.
 func (r *Repository) ReleaseAll(ctx context.Context) error {
-	return r.withTx(ctx, "release all leases", func(tx *dialect.Tx) error {
+	return r.db.Transact(ctx, "release all leases", func(tx *core.Tx) error {
 		for _, table := range []string{"uploads", "shards"} {
-			leased := free(sq.Update(table)).Where(sq.NotEq{"token": 0})
-			if _, err := r.exec(ctx, tx, leased); err != nil {
+			leased := schema.Free(sq.Update(table)).Where(sq.NotEq{"token": 0})
+			if _, err := tx.Exec(ctx, leased); err != nil {
 				return err
 			}
 		}

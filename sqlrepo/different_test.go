@@ -10,6 +10,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
 )
 
 // TestADifferentCopyIsNotCommitted changes a row in the target's transaction, between writing and reading back.
@@ -24,9 +25,9 @@ func TestADifferentCopyIsNotCommitted(t *testing.T) {
 			"changed": sq.Update("spaces").Set("shard_size", sq.Expr("shard_size + 1")),
 			"missing": sq.Delete("spaces"),
 		} {
-			err := target.withTx(t.Context(), "copy", func(tx *dialect.Tx) error {
+			err := target.db.Transact(t.Context(), "copy", func(tx *core.Tx) error {
 				_, err := source.fill(t.Context(), target, tx, Transfer{Progress: func(TransferProgress) {
-					if _, err := target.exec(t.Context(), tx, change); err != nil {
+					if _, err := tx.Exec(t.Context(), change); err != nil {
 						t.Error(err)
 					}
 				}})

@@ -11,6 +11,9 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
+
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // dumped lists the tables of a dump and their columns, each table ordered by its key. It leaves out what is no
@@ -21,48 +24,40 @@ var dumped = []struct {
 	columns []string
 	key     string
 }{
-	{"spaces", spaceColumns, "id"},
-	{"sources", sourceColumns, "id"},
-	{"uploads", slices.Concat(without(uploadColumns, "token", "store"), without(tallyColumns, "sealed")), "id"},
-	{"entries", without(entryColumns, ofMachine...), "id"},
-	{"shards", without(shardColumns, "token"), "id"},
-	{"indexes", indexColumns, "id"},
-	{"segments", segmentColumns, "shard, chunk"},
-	{"nodes", nodeColumns, "shard, position"},
-	{"roots", rootColumns, "entry"},
-}
-
-func without(columns []string, left ...string) (kept []string) {
-	for _, column := range columns {
-		if !slices.Contains(left, column) {
-			kept = append(kept, column)
-		}
-	}
-	return kept
+	{"spaces", schema.SpaceColumns, "id"},
+	{"sources", schema.SourceColumns, "id"},
+	{"uploads", slices.Concat(schema.Without(schema.UploadColumns, "token", "store"),
+		schema.Without(schema.TallyColumns, "sealed")), "id"},
+	{"entries", schema.Without(schema.EntryColumns, schema.MachineColumns...), "id"},
+	{"shards", schema.Without(schema.ShardColumns, "token"), "id"},
+	{"indexes", schema.IndexColumns, "id"},
+	{"segments", schema.SegmentColumns, "shard, chunk"},
+	{"nodes", schema.NodeColumns, "shard, position"},
+	{"roots", schema.RootColumns, "entry"},
 }
 
 // Dump writes the logical content of the repository at one moment as JSON lines: {"table":...} and the row's
 // columns. The order depends on the content alone, and binary columns are in hexadecimal. The same work gives the
 // same bytes on every engine, except for times, generated DIDs and locations.
 func (r *Repository) Dump(ctx context.Context, w io.Writer) error {
-	tx, err := r.beginSnapshot(ctx)
+	tx, err := r.db.BeginSnapshot(ctx)
 	if err != nil {
-		return r.classified("dump", err)
+		return r.db.Classified("dump", err)
 	}
-	defer tx.Rollback() //nolint:errcheck // it only reads
+	defer tx.End()
 
 	for _, d := range dumped {
 		query := sq.Select(d.columns...).From(d.table).OrderBy(d.key)
 		if err := r.dumpTable(ctx, tx, w, d.table, d.columns, query); err != nil {
-			return r.classified("dump "+d.table, err)
+			return r.db.Classified("dump "+d.table, err)
 		}
 	}
 	return nil
 }
 
-func (r *Repository) dumpTable(ctx context.Context, tx *sqlx.Tx, w io.Writer, table string, columns []string,
+func (r *Repository) dumpTable(ctx context.Context, tx *core.Snapshot, w io.Writer, table string, columns []string,
 	query sq.SelectBuilder) error {
-	return r.stream(ctx, tx, query, func(rows *sqlx.Rows) error {
+	return tx.Stream(ctx, query, func(rows *sqlx.Rows) error {
 		values, err := rows.SliceScan()
 		if err != nil {
 			return err

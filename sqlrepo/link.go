@@ -9,7 +9,8 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // Root is the root of an entry's DAG.
@@ -37,7 +38,7 @@ type Linkable struct {
 
 var linkable = []EntryState{Ready, Rescanned}
 
-var linkableFields = []string{"id", "path", "kind", "size", "target", "COALESCE(origin, 0) AS origin"}
+var linkableFields = schema.Readable("id", "path", "kind", "size", "target", "origin")
 
 // Linkables yields, in canonical order, the entries of an upload that belong under its root. It joins tables in the
 // program, page by page: an engine could take each page for a reason to read all of the other table.
@@ -45,8 +46,8 @@ func (r *Repository) Linkables(ctx context.Context, upload int64) iter.Seq2[Link
 	query := sq.Select(linkableFields...).From("entries").
 		Where(sq.Eq{"upload": upload, "state": linkable}).OrderBy("path")
 	behind := func(last Linkable) sq.Sqlizer { return sq.Gt{"path": last.Path} }
-	return pages(query, behind, func(page *[]Linkable, query sq.SelectBuilder) error {
-		if err := r.readList(ctx, "read entries", page, query); err != nil {
+	return core.Pages(query, behind, func(page *[]Linkable, query sq.SelectBuilder) error {
+		if err := r.db.ReadAll(ctx, "read entries", page, query); err != nil {
 			return err
 		}
 		if err := r.addSegments(ctx, ownContent(*page)); err != nil {
@@ -64,8 +65,8 @@ func (r *Repository) Contents(ctx context.Context, upload int64, states ...Entry
 	query := sq.Select(linkableFields...).From("entries").
 		Where(sq.Eq{"upload": upload, "state": states}).OrderBy("path")
 	behind := func(last Linkable) sq.Sqlizer { return sq.Gt{"path": last.Path} }
-	return pages(query, behind, func(page *[]Linkable, query sq.SelectBuilder) error {
-		if err := r.readList(ctx, "read entries", page, query); err != nil {
+	return core.Pages(query, behind, func(page *[]Linkable, query sq.SelectBuilder) error {
+		if err := r.db.ReadAll(ctx, "read entries", page, query); err != nil {
 			return err
 		}
 		if err := r.addSegments(ctx, anyContent(*page)); err != nil {
@@ -101,7 +102,7 @@ func anyContent(page []Linkable) map[int64]*Linkable {
 func (r *Repository) addSegments(ctx context.Context, files map[int64]*Linkable) error {
 	var segments []Segment
 	err := r.readOf(ctx, "segments", files, &segments,
-		sq.Select(segmentColumns...).From("segments").OrderBy("entry", "file_offset"))
+		sq.Select(schema.SegmentColumns...).From("segments").OrderBy("entry", "file_offset"))
 	for _, segment := range segments {
 		file := files[segment.Entry]
 		file.Segments = append(file.Segments, segment)
@@ -122,7 +123,7 @@ func (r *Repository) addKnown(ctx context.Context, page []Linkable, of func(Link
 		}
 	}
 	var known []Root
-	err := r.readOf(ctx, "roots", entries, &known, sq.Select(rootColumns...).From("roots"))
+	err := r.readOf(ctx, "roots", entries, &known, sq.Select(schema.RootColumns...).From("roots"))
 	for i, root := range known {
 		entries[root.Entry].Known = &known[i]
 	}
@@ -136,7 +137,7 @@ func (r *Repository) readOf(ctx context.Context, what string, entries map[int64]
 		return nil
 	}
 	ids := slices.Collect(maps.Keys(entries))
-	return r.readList(ctx, "read "+what, dest, query.Where(r.db.Among("entry", ids)))
+	return r.db.ReadAll(ctx, "read "+what, dest, query.Where(r.db.Among("entry", ids)))
 }
 
 // ResetLinks forgets the roots of an earlier attempt. The attempt's shards of kind DAGShard stay: others may have
@@ -144,8 +145,8 @@ func (r *Repository) readOf(ctx context.Context, what string, entries map[int64]
 func (r *Repository) ResetLinks(ctx context.Context, stage Stage) error {
 	ids := sq.Select("id").From("entries").Where(sq.Eq{"upload": stage.Upload.ID})
 	none := sq.Update("uploads").Set("linked_entries", 0)
-	return r.fenced(ctx, "forget unfinished links", stage, none, func(tx *dialect.Tx) error {
-		return r.later(ctx, tx, sq.Delete("roots").Where(within("entry", ids)), nil)
+	return r.fenced(ctx, "forget unfinished links", stage, none, func(tx *core.Tx) error {
+		return tx.Later(ctx, sq.Delete("roots").Where(core.Within("entry", ids)), nil)
 	})
 }
 
@@ -156,19 +157,17 @@ type LinkBatch struct {
 	Shard *PackedShard
 }
 
-var rootColumns = []string{"entry", "dag_size", "cid"}
-
 // SaveLinks records a batch in one transaction. It seals the batch's shard, if any, as SealShard does.
 func (r *Repository) SaveLinks(ctx context.Context, stage Stage, batch LinkBatch, seal Seal) error {
 	count := counting("linked_entries", int64(len(batch.Roots)))
-	return r.fencedSeal(ctx, stage, batch, seal, count, func(tx *dialect.Tx) error {
+	return r.fencedSeal(ctx, stage, batch, seal, count, func(tx *core.Tx) error {
 		return r.insertRoots(ctx, tx, batch.Roots)
 	})
 }
 
-func (r *Repository) insertRoots(ctx context.Context, tx *dialect.Tx, roots []Root) error {
-	row := make([]any, len(rootColumns))
-	return r.db.BulkInsert(ctx, tx, "roots", rootColumns, len(roots), func(i int) []any {
+func (r *Repository) insertRoots(ctx context.Context, tx *core.Tx, roots []Root) error {
+	row := make([]any, len(schema.RootColumns))
+	return tx.BulkInsert(ctx, "roots", schema.RootColumns, len(roots), func(i int) []any {
 		root := &roots[i]
 		row[0], row[1], row[2] = root.Entry, root.DAGSize, root.CID.Bytes()
 		return row
@@ -177,7 +176,7 @@ func (r *Repository) insertRoots(ctx context.Context, tx *dialect.Tx, roots []Ro
 
 func (r *Repository) fencedSeal(ctx context.Context, stage Stage, batch LinkBatch, seal Seal,
 	count sq.UpdateBuilder,
-	fn func(*dialect.Tx) error) error {
+	fn func(*core.Tx) error) error {
 	if batch.Shard == nil {
 		return r.fenced(ctx, "record links", stage, count, fn)
 	}
@@ -185,14 +184,14 @@ func (r *Repository) fencedSeal(ctx context.Context, stage Stage, batch LinkBatc
 	shard := &batch.Shard.Shard
 	shard.Kind, shard.Nodes = DAGShard, int64(len(batch.Shard.Nodes))
 
-	may := func(tx *dialect.Tx) error {
+	may := func(tx *core.Tx) error {
 		if err := r.fence(ctx, tx, stage, count); err != nil {
 			return err
 		}
 		return r.nameShards(ctx, tx, stage, []*Shard{shard})
 	}
 
-	return r.seal(ctx, "record links", seal, shard, may, func(tx *dialect.Tx) error {
+	return r.seal(ctx, "record links", seal, shard, may, func(tx *core.Tx) error {
 		if err := r.insertNodes(ctx, tx, shard.ID, batch.Shard.Nodes); err != nil {
 			return err
 		}

@@ -8,7 +8,8 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // RemoveUpload marks an upload as Removed, in one small commit. From then on nothing takes over its content, and
@@ -16,15 +17,15 @@ import (
 // upload that have ended. It returns ErrNotFound if there is no such upload, and ErrAtWork, naming the worker,
 // while one works on it or scans its source.
 func (r *Repository) RemoveUpload(ctx context.Context, id int64) error {
-	return r.withTx(ctx, fmt.Sprintf("remove upload %d", id), func(tx *dialect.Tx) error {
+	return r.db.Transact(ctx, fmt.Sprintf("remove upload %d", id), func(tx *core.Tx) error {
 		var source int64
 		of := sq.Select("source").From("uploads").Where(sq.Eq{"id": id})
-		if err := r.get(ctx, tx, &source, of); err != nil {
+		if err := tx.Get(ctx, &source, of); err != nil {
 			return err
 		}
 
 		// Other removals that are deciding what is needed have to look again.
-		if err := r.spaceNeeds(ctx, tx, sq.Eq{"id": source}); err != nil {
+		if err := tx.Later(ctx, schema.NeedsOf(sq.Eq{"id": source}), nil); err != nil {
 			return err
 		}
 
@@ -44,21 +45,21 @@ func (r *Repository) RemoveUpload(ctx context.Context, id int64) error {
 			return err
 		}
 
-		_, err := r.exec(ctx, tx, removed(id))
+		_, err := tx.Exec(ctx, removed(id))
 		return err
 	})
 }
 
 // lockRow keeps a row from being changed until the transaction ends.
-func (r *Repository) lockRow(ctx context.Context, tx *dialect.Tx, table string, id int64) error {
+func (r *Repository) lockRow(ctx context.Context, tx *core.Tx, table string, id int64) error {
 	var locked int64
-	return r.get(ctx, tx, &locked, sq.Select("id").From(table).Where(sq.Eq{"id": id}).Suffix(r.db.RowLock))
+	return tx.Get(ctx, &locked, sq.Select("id").From(table).Where(sq.Eq{"id": id}).Suffix(r.db.RowLock))
 }
 
 // stopScans makes sure that no worker scans a source: a scan may be taking content over from any of its uploads.
-func (r *Repository) stopScans(ctx context.Context, tx *dialect.Tx, source int64) error {
+func (r *Repository) stopScans(ctx context.Context, tx *core.Tx, source int64) error {
 	var scans []Upload
-	err := r.list(ctx, tx, &scans, sq.Select(uploadFields...).From("uploads").
+	err := tx.List(ctx, &scans, sq.Select(schema.UploadFields...).From("uploads").
 		Where(sq.Eq{"source": source}).Where(sq.NotEq{"state": closed}).Suffix(r.db.RowLock))
 	if err != nil {
 		return err
@@ -78,23 +79,17 @@ func (r *Repository) stopScans(ctx context.Context, tx *dialect.Tx, source int64
 
 // RemovedUploads lists, by key, the Removed uploads of a space that still have a row.
 func (r *Repository) RemovedUploads(ctx context.Context, space int64) (removed []Upload, err error) {
-	err = r.readList(ctx, "list removed uploads", &removed, sq.Select(uploadFields...).From("uploads").
-		Where(inSpace(space)).Where(sq.Eq{"state": Removed}).OrderBy("id"))
+	err = r.db.ReadAll(ctx, "list removed uploads", &removed, sq.Select(schema.UploadFields...).From("uploads").
+		Where(schema.InSpace(space)).Where(sq.Eq{"state": Removed}).OrderBy("id"))
 	return removed, err
 }
 
 // HadUploads reports whether the repository has ever had an upload, even if all were removed since.
 func (r *Repository) HadUploads(ctx context.Context) (had bool, err error) {
 	var numbered int64
-	err = r.read(ctx, "look at the number of uploads", func() error {
-		return r.get(ctx, r.db.Reader, &numbered,
-			sq.Select("COALESCE(MAX(value), 0)").From("counters").Where(sq.Eq{"name": "uploads"}))
-	})
+	err = r.db.ReadOne(ctx, "look at the number of uploads", &numbered,
+		sq.Select("COALESCE(MAX(value), 0)").From("counters").Where(sq.Eq{"name": "uploads"}))
 	return numbered > 0, err
-}
-
-func inSpace(space int64) sq.Sqlizer {
-	return within("source", sq.Select("id").From("sources").Where(sq.Eq{"space": space}))
 }
 
 // ClaimRemoval claims the removal of a Removed upload. It returns ErrNothingToClaim if another worker has it or
@@ -102,7 +97,7 @@ func inSpace(space int64) sq.Sqlizer {
 func (r *Repository) ClaimRemoval(ctx context.Context, claim Claim, upload int64) (stage Stage, err error) {
 	which := sq.And{sq.Eq{"id": upload, "state": Removed}, r.claimable()}
 	doing := fmt.Sprintf("claim the removal of upload %d", upload)
-	err = r.claim(ctx, doing, "uploads", uploadFields, claim, which, &stage.Upload)
+	err = r.claim(ctx, doing, "uploads", schema.UploadFields, claim, which, &stage.Upload)
 	return stage, err
 }
 
@@ -133,7 +128,7 @@ func (r *Repository) EntryRuns(ctx context.Context, upload int64, sharers []int6
 
 		for page := query; ; {
 			var rows []row
-			if err := r.readList(ctx, "read entries", &rows, page); err != nil {
+			if err := r.db.ReadAll(ctx, "read entries", &rows, page); err != nil {
 				yield(EntryRun{}, err)
 				return
 			}
@@ -147,7 +142,7 @@ func (r *Repository) EntryRuns(ctx context.Context, upload int64, sharers []int6
 			}
 
 			run := EntryRun{Unshared: ids, First: rows[0].Path, Last: rows[len(rows)-1].Path}
-			err := r.read(ctx, "look for shared entries", func() (err error) {
+			err := r.db.Retry(ctx, "look for shared entries", func() (err error) {
 				run, err = r.tellApart(ctx, r.db.Reader, run, sharers)
 				return err
 			})
@@ -163,7 +158,7 @@ func (r *Repository) EntryRuns(ctx context.Context, upload int64, sharers []int6
 
 // tellApart finds the unshared entries of a run that uploads with these keys share. It looks among the entries with
 // the same paths, since there is no index by origin.
-func (r *Repository) tellApart(ctx context.Context, q queryer, run EntryRun, sharers []int64) (EntryRun, error) {
+func (r *Repository) tellApart(ctx context.Context, q core.Queryer, run EntryRun, sharers []int64) (EntryRun, error) {
 	if len(sharers) == 0 || len(run.Unshared) == 0 {
 		return run, ctx.Err()
 	}
@@ -174,7 +169,7 @@ func (r *Repository) tellApart(ctx context.Context, q queryer, run EntryRun, sha
 		Where(sq.GtOrEq{"path": run.First}).Where(sq.LtOrEq{"path": run.Last}).
 		Where(sq.GtOrEq{"origin": lowest}).Where(sq.LtOrEq{"origin": highest})
 	var origins []int64
-	if err := r.list(ctx, q, &origins, query); err != nil {
+	if err := q.List(ctx, &origins, query); err != nil {
 		return run, err
 	}
 
@@ -195,9 +190,9 @@ func (r *Repository) tellApart(ctx context.Context, q queryer, run EntryRun, sha
 
 // SegmentShards returns the keys of the shards that hold segments of the given entries.
 func (r *Repository) SegmentShards(ctx context.Context, entries []int64) (shards []int64, err error) {
-	for _, ids := range batches(entries, keysAtOnce) {
+	for _, ids := range core.Batches(entries, core.KeysAtOnce) {
 		var some []int64
-		err = r.readList(ctx, "look for the shards of entries", &some,
+		err = r.db.ReadAll(ctx, "look for the shards of entries", &some,
 			sq.Select("DISTINCT shard").From("segments").Where(r.db.Among("entry", ids)))
 		if err != nil {
 			return nil, err
@@ -216,11 +211,11 @@ func (r *Repository) SegmentShards(ctx context.Context, entries []int64) (shards
 // removal.
 func (r *Repository) RemoveEntries(ctx context.Context, stage Stage,
 	run EntryRun) (left EntryRun, gone int, rows int64, err error) {
-	err = r.withTx(ctx, "delete entries", func(tx *dialect.Tx) error {
+	err = r.db.Transact(ctx, "delete entries", func(tx *core.Tx) error {
 		gone = 0
 		// No upload of the source begins or is removed meanwhile.
 		source := sq.Select("id").From("sources").Where(sq.Eq{"id": stage.Upload.Source}).Suffix(r.db.RowLock)
-		if err := r.laterRead(ctx, tx, make([]int64, 1), source, nil); err != nil {
+		if err := tx.LaterRead(ctx, make([]int64, 1), source, nil); err != nil {
 			return err
 		}
 		if err := r.fence(ctx, tx, stage, r.seenRemoval()); err != nil {
@@ -242,14 +237,14 @@ func (r *Repository) RemoveEntries(ctx context.Context, stage Stage,
 
 		// Segments go first: an entry goes together with the last of them.
 		some := sq.Select("shard", "chunk").From("segments").Where(r.db.Among("entry", ids)).Limit(segmentsAtOnce)
-		rows, err = r.exec(ctx, tx, sq.Delete("segments").Where(sq.ConcatExpr("(shard, chunk) IN (", some, ")")))
+		rows, err = tx.Exec(ctx, sq.Delete("segments").Where(sq.ConcatExpr("(shard, chunk) IN (", some, ")")))
 		if err != nil || rows == segmentsAtOnce {
 			return err // there may be more
 		}
 
 		gone, left.Unshared = len(ids), now.Unshared[len(ids):]
 		for _, of := range []struct{ table, key string }{{"roots", "entry"}, {"entries", "id"}} {
-			more, err := r.exec(ctx, tx, sq.Delete(of.table).Where(r.db.Among(of.key, ids)))
+			more, err := tx.Exec(ctx, sq.Delete(of.table).Where(r.db.Among(of.key, ids)))
 			if err != nil {
 				return err
 			}
@@ -262,9 +257,9 @@ func (r *Repository) RemoveEntries(ctx context.Context, stage Stage,
 
 // tellApartNow is tellApart with the uploads that exist now, while the source is locked. A scan that takes content
 // over meanwhile takes it from a complete upload, which shares the content already; see SaveScan.
-func (r *Repository) tellApartNow(ctx context.Context, tx *dialect.Tx, upload Upload, run EntryRun) (EntryRun, error) {
+func (r *Repository) tellApartNow(ctx context.Context, tx *core.Tx, upload Upload, run EntryRun) (EntryRun, error) {
 	var sharers []int64
-	err := r.list(ctx, tx, &sharers, sq.Select("id").From("uploads").Where(sq.Eq{"source": upload.Source}).
+	err := tx.List(ctx, &sharers, sq.Select("id").From("uploads").Where(sq.Eq{"source": upload.Source}).
 		Where(sq.Gt{"id": upload.ID}).Where(sq.NotEq{"state": Removed}))
 	if err != nil {
 		return run, err
@@ -273,8 +268,8 @@ func (r *Repository) tellApartNow(ctx context.Context, tx *dialect.Tx, upload Up
 }
 
 // removal runs fn in a transaction under the lease on the removal of an upload.
-func (r *Repository) removal(ctx context.Context, stage Stage, doing string, fn func(*dialect.Tx) error) error {
-	return r.fenced(ctx, doing, stage, r.seenRemoval(), func(tx *dialect.Tx) error {
+func (r *Repository) removal(ctx context.Context, stage Stage, doing string, fn func(*core.Tx) error) error {
+	return r.fenced(ctx, doing, stage, r.seenRemoval(), func(tx *core.Tx) error {
 		if err := tx.Flush(ctx); err != nil {
 			return err
 		}
@@ -284,7 +279,7 @@ func (r *Repository) removal(ctx context.Context, stage Stage, doing string, fn 
 
 // seenRemoval is the update of an upload whose removal goes on.
 func (r *Repository) seenRemoval() sq.UpdateBuilder {
-	return sq.Update("uploads").Set("lease_seen", r.at(0)).Where(sq.Eq{"state": Removed})
+	return sq.Update("uploads").Set("lease_seen", r.db.At(0)).Where(sq.Eq{"state": Removed})
 }
 
 // FinishRemoval gives back the lease, and deletes the upload if none of its entries, shards and indexes are left.
@@ -294,13 +289,13 @@ func (r *Repository) FinishRemoval(ctx context.Context, stage Stage) (gone bool,
 		return sq.ConcatExpr("NOT EXISTS (", rows, ")")
 	}
 
-	err = r.removal(ctx, stage, "finish the removal", func(tx *dialect.Tx) error {
-		rows, err := r.exec(ctx, tx, sq.Delete("uploads").Where(sq.Eq{"id": stage.Upload.ID}).
+	err = r.removal(ctx, stage, "finish the removal", func(tx *core.Tx) error {
+		rows, err := tx.Exec(ctx, sq.Delete("uploads").Where(sq.Eq{"id": stage.Upload.ID}).
 			Where(none("entries")).Where(none("shards")).Where(none("indexes")))
 		if gone = rows > 0; gone || err != nil {
 			return err
 		}
-		_, err = r.exec(ctx, tx, settled(sq.Update("uploads")).Where(sq.Eq{"id": stage.Upload.ID}))
+		_, err = tx.Exec(ctx, schema.Settled(sq.Update("uploads")).Where(sq.Eq{"id": stage.Upload.ID}))
 		return err
 	})
 	return gone, err

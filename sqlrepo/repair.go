@@ -6,7 +6,8 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // The methods below mend rows in which CheckRows found flaws. Each has its own transaction and may be called again.
@@ -14,9 +15,9 @@ import (
 
 // mend runs statements in one transaction. They may change who needs what in any space.
 func (r *Repository) mend(ctx context.Context, doing string, statements ...sq.Sqlizer) error {
-	return r.withTx(ctx, doing, func(tx *dialect.Tx) error {
-		for _, statement := range append(statements, needsChanged(sq.Update("spaces"))) {
-			if _, err := r.exec(ctx, tx, statement); err != nil {
+	return r.db.Transact(ctx, doing, func(tx *core.Tx) error {
+		for _, statement := range append(statements, schema.NeedsChanged(sq.Update("spaces"))) {
+			if _, err := tx.Exec(ctx, statement); err != nil {
 				return err
 			}
 		}
@@ -56,14 +57,14 @@ func (r *Repository) MendRevisions(ctx context.Context) error {
 
 // MendLeases clears the leases of an upload and of its shards.
 func (r *Repository) MendLeases(ctx context.Context, upload int64) error {
-	return r.mend(ctx, "clear leases", free(sq.Update("uploads")).Where(sq.Eq{"id": upload}),
-		free(sq.Update("shards")).Where(sq.Eq{"upload": upload}))
+	return r.mend(ctx, "clear leases", schema.Free(sq.Update("uploads")).Where(sq.Eq{"id": upload}),
+		schema.Free(sq.Update("shards")).Where(sq.Eq{"upload": upload}))
 }
 
 // Recount makes the counts of an upload agree with its rows.
 func (r *Repository) Recount(ctx context.Context, upload int64) error {
 	entries := sq.Select("id").From("entries").Where(sq.Eq{"upload": upload})
-	roots := sq.Select("COUNT(*)").From("roots").Where(within("entry", entries))
+	roots := sq.Select("COUNT(*)").From("roots").Where(core.Within("entry", entries))
 	aside := sq.Select("COUNT(*)").From("shards").Where(sq.Eq{"upload": upload, "state": ShardPlanned}).
 		Where(sq.NotEq{"set_aside_at": nil})
 
@@ -87,7 +88,7 @@ func (r *Repository) Recount(ctx context.Context, upload int64) error {
 // that the state does not allow is cleared.
 func (r *Repository) Settle(ctx context.Context, upload int64) error {
 	this := sq.Eq{"id": upload}
-	return r.mend(ctx, "set the state of the upload", append(deserved(upload, NewTime(r.now())),
+	return r.mend(ctx, "set the state of the upload", append(deserved(upload, NewTime(r.db.Now())),
 		sq.Update("uploads").Set("root_cid", nil).Where(this).Where(sq.NotEq{"state": rootedStates}),
 		sq.Update("uploads").Set("finished_at", nil).Where(this).Where(sq.NotEq{"state": Complete}))...)
 }
@@ -95,7 +96,7 @@ func (r *Repository) Settle(ctx context.Context, upload int64) error {
 // rootsOf is the statement that deletes the roots of an upload's entries.
 func rootsOf(upload int64) sq.Sqlizer {
 	entries := sq.Select("id").From("entries").Where(sq.Eq{"upload": upload})
-	return sq.Delete("roots").Where(within("entry", entries))
+	return sq.Delete("roots").Where(core.Within("entry", entries))
 }
 
 // Reopen makes an upload begin again at its scan when it is next opened. Its packed content stays.
@@ -120,24 +121,23 @@ func (r *Repository) GiveUp(ctx context.Context, upload int64) error {
 func (r *Repository) IsLatest(ctx context.Context, upload int64) (latest bool, err error) {
 	var newer int64
 	source := sq.Select("source").From("uploads").Where(sq.Eq{"id": upload})
-	err = r.read(ctx, "look for a newer upload", func() error {
-		return r.get(ctx, r.db.Reader, &newer, sq.Select("COUNT(*)").From("uploads").
+	err = r.db.ReadOne(ctx, "look for a newer upload", &newer,
+		sq.Select("COUNT(*)").From("uploads").
 			Where(sq.ConcatExpr("source = (", source, ")")).Where(sq.Gt{"id": upload}).
 			Where(sq.NotEq{"state": Removed}))
-	})
 	return newer == 0, err
 }
 
 // SetRoots records the roots of entries in place of any that were recorded before.
 func (r *Repository) SetRoots(ctx context.Context, roots []Root) error {
-	for some := range slices.Chunk(roots, keysAtOnce) {
+	for some := range slices.Chunk(roots, core.KeysAtOnce) {
 		ids := make([]int64, len(some))
 		for i := range some {
 			ids[i] = some[i].Entry
 		}
 
-		err := r.withTx(ctx, "set the roots of entries", func(tx *dialect.Tx) error {
-			if _, err := r.exec(ctx, tx, sq.Delete("roots").Where(r.db.Among("entry", ids))); err != nil {
+		err := r.db.Transact(ctx, "set the roots of entries", func(tx *core.Tx) error {
+			if _, err := tx.Exec(ctx, sq.Delete("roots").Where(r.db.Among("entry", ids))); err != nil {
 				return err
 			}
 			return r.insertRoots(ctx, tx, some)
@@ -177,7 +177,7 @@ func (r *Repository) ForgetSegments(ctx context.Context, entries []int64) error 
 
 // ForgetEntries deletes entries, with all that is known of their content. The next scan finds them as new ones.
 func (r *Repository) ForgetEntries(ctx context.Context, entries []int64) error {
-	return r.withTx(ctx, "forget entries", func(tx *dialect.Tx) error { return r.forget(ctx, tx, entries) })
+	return r.db.Transact(ctx, "forget entries", func(tx *core.Tx) error { return r.forget(ctx, tx, entries) })
 }
 
 // unlinked is the update that takes roots that are about to be forgotten out of the count.
@@ -186,7 +186,7 @@ func unlinked(of among) sq.Sqlizer {
 	linked := sq.Select("COUNT(*)").From("roots").Join("entries ON entries.id = roots.entry").
 		Where("entries.upload = uploads.id").Where(of("roots.entry"))
 	return sq.Update("uploads").Set("linked_entries", sq.ConcatExpr("linked_entries - (", linked, ")")).
-		Where(within("id", theirs))
+		Where(core.Within("id", theirs))
 }
 
 // unshared is the update that takes entries that are about to lose their origin out of the count.
@@ -195,7 +195,7 @@ func unshared(of among) sq.Sqlizer {
 	shared := sq.Select("COUNT(*)").From("entries").Where("upload = uploads.id").Where(of("id")).
 		Where(sq.NotEq{"origin": nil})
 	return sq.Update("uploads").Set("shared_entries", sq.ConcatExpr("shared_entries - (", shared, ")")).
-		Where(within("id", theirs))
+		Where(core.Within("id", theirs))
 }
 
 // LeaveOut marks entries whose content is lost as Failed, with a reason.
@@ -217,7 +217,7 @@ func (r *Repository) eachEntry(ctx context.Context, doing string, entries []int6
 	if len(entries) == 0 {
 		return ctx.Err()
 	}
-	for ids := range slices.Chunk(entries, keysAtOnce) {
+	for ids := range slices.Chunk(entries, core.KeysAtOnce) {
 		of := func(column string) sq.Sqlizer { return r.db.Among(column, ids) }
 		if err := r.mend(ctx, doing, statements(of)...); err != nil {
 			return err

@@ -5,7 +5,7 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
 )
 
 // OwnFile returns a file that has its own content, with its segments and its root, if it has one, and the key of
@@ -17,10 +17,9 @@ func (r *Repository) OwnFile(ctx context.Context, entry int64) (upload int64, fi
 	}
 
 	columns := append([]string{"upload"}, linkableFields...)
-	err = r.read(ctx, "look up a file", func() error {
-		return r.get(ctx, r.db.Reader, &row, sq.Select(columns...).From("entries").
+	err = r.db.ReadOne(ctx, "look up a file", &row,
+		sq.Select(columns...).From("entries").
 			Where(sq.Eq{"id": entry, "kind": File, "origin": nil, "state": linkable}))
-	})
 	if err != nil {
 		return 0, file, err
 	}
@@ -37,7 +36,7 @@ func (r *Repository) OwnFile(ctx context.Context, entry int64) (upload int64, fi
 // exist.
 func (r *Repository) OriginOf(ctx context.Context, entry int64) (origin int64, err error) {
 	var found []int64
-	err = r.readList(ctx, "look up an origin", &found, sq.Select("COALESCE(origin, id)").From("entries").
+	err = r.db.ReadAll(ctx, "look up an origin", &found, sq.Select("COALESCE(origin, id)").From("entries").
 		Where(sq.Eq{"id": entry}))
 	if len(found) == 0 {
 		return entry, err
@@ -47,8 +46,8 @@ func (r *Repository) OriginOf(ctx context.Context, entry int64) (origin int64, e
 
 // SetSegments replaces the segments of a file.
 func (r *Repository) SetSegments(ctx context.Context, entry int64, segments []Segment) error {
-	return r.withTx(ctx, "set the segments of a file", func(tx *dialect.Tx) error {
-		if _, err := r.exec(ctx, tx, sq.Delete("segments").Where(sq.Eq{"entry": entry})); err != nil {
+	return r.db.Transact(ctx, "set the segments of a file", func(tx *core.Tx) error {
+		if _, err := tx.Exec(ctx, sq.Delete("segments").Where(sq.Eq{"entry": entry})); err != nil {
 			return err
 		}
 		return r.insertSegments(ctx, tx, segments)

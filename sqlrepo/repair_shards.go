@@ -9,14 +9,14 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // Shard returns the shard with this key, or ErrNotFound.
 func (r *Repository) Shard(ctx context.Context, id int64) (shard Shard, err error) {
-	err = r.read(ctx, fmt.Sprintf("shard %d", id), func() error {
-		return r.get(ctx, r.db.Reader, &shard, sq.Select(shardFields...).From("shards").Where(sq.Eq{"id": id}))
-	})
+	err = r.db.ReadOne(ctx, fmt.Sprintf("shard %d", id), &shard,
+		sq.Select(schema.ShardFields...).From("shards").Where(sq.Eq{"id": id}))
 	return shard, err
 }
 
@@ -24,14 +24,14 @@ func (r *Repository) Shard(ctx context.Context, id int64) (shard Shard, err erro
 // known of the chunks that were planned for it stays.
 func (r *Repository) ReplaceNodes(ctx context.Context, shard Shard, nodes []Node) error {
 	this := sq.Eq{"id": shard.ID}
-	return r.withTx(ctx, fmt.Sprintf("replace the nodes of shard %d", shard.ID), func(tx *dialect.Tx) error {
+	return r.db.Transact(ctx, fmt.Sprintf("replace the nodes of shard %d", shard.ID), func(tx *core.Tx) error {
 		for _, statement := range []sq.Sqlizer{
 			sq.Delete("nodes").Where(sq.Eq{"shard": shard.ID}),
-			settled(sq.Update("shards")).Set("state", ShardPacked).Set("kind", shard.Kind).Set("size", shard.Size).
+			schema.Settled(sq.Update("shards")).Set("state", ShardPacked).Set("kind", shard.Kind).Set("size", shard.Size).
 				Set("digest", shard.Digest).Set("location", shard.Location).Set("nodes", len(nodes)).
 				Set("piece", shard.Piece).Set("set_aside_at", nil).Where(this),
 		} {
-			if _, err := r.exec(ctx, tx, statement); err != nil {
+			if _, err := tx.Exec(ctx, statement); err != nil {
 				return err
 			}
 		}
@@ -63,21 +63,21 @@ func (r *Repository) ShrinkShard(ctx context.Context, shard Shard, nodes []Node)
 	var digests any
 	if shard.Kind == DataShard {
 		known, err := r.ShardDigests(ctx, shard.ID)
-		if err != nil && !errors.Is(err, errDigestLength) {
+		if err != nil && !errors.Is(err, schema.ErrDigestLength) {
 			return err
 		}
 		digests = append([]byte{}, known...)
 	}
 
-	return r.withTx(ctx, fmt.Sprintf("forget blocks of shard %d", shard.ID), func(tx *dialect.Tx) error {
+	return r.db.Transact(ctx, fmt.Sprintf("forget blocks of shard %d", shard.ID), func(tx *core.Tx) error {
 		for _, statement := range []sq.Sqlizer{
 			sq.Delete("nodes").Where(sq.Eq{"shard": shard.ID}),
-			settled(sq.Update("shards")).Set("state", shard.State).Set("kind", shard.Kind).Set("size", shard.Size).
-				Set("nodes", len(nodes)).Set("digest", shard.Digest).Set("location", nullable(shard.Location, "")).
+			schema.Settled(sq.Update("shards")).Set("state", shard.State).Set("kind", shard.Kind).Set("size", shard.Size).
+				Set("nodes", len(nodes)).Set("digest", shard.Digest).Set("location", core.Nullable(shard.Location, "")).
 				Set("digests", digests).Set("piece", shard.Piece).Set("set_aside_at", nil).
 				Where(sq.Eq{"id": shard.ID}),
 		} {
-			if _, err := r.exec(ctx, tx, statement); err != nil {
+			if _, err := tx.Exec(ctx, statement); err != nil {
 				return err
 			}
 		}
@@ -102,11 +102,11 @@ func (r *Repository) ResetShard(ctx context.Context, shard int64) error {
 }
 
 // changedSpace makes everybody who looked up blocks of a shard's space look them up again.
-func (r *Repository) changedSpace(ctx context.Context, tx *dialect.Tx, shard int64) error {
+func (r *Repository) changedSpace(ctx context.Context, tx *core.Tx, shard int64) error {
 	space := sq.Select("space").From("sources").Join("uploads ON uploads.source = sources.id").
 		Join("shards ON shards.upload = uploads.id").Where(sq.Eq{"shards.id": shard})
-	_, err := r.exec(ctx, tx, needsChanged(sq.Update("spaces")).Set("revision", sq.Expr("revision + 1")).
-		Where(within("id", space)))
+	_, err := tx.Exec(ctx, schema.NeedsChanged(sq.Update("spaces")).Set("revision", sq.Expr("revision + 1")).
+		Where(core.Within("id", space)))
 	return err
 }
 
@@ -143,16 +143,16 @@ type chunkFacts struct {
 func (r *Repository) MendDigests(ctx context.Context, shard int64) (known bool, err error) {
 	var facts chunkFacts
 	var last int64
-	err = r.read(ctx, "count chunks", func() error {
+	err = r.db.Retry(ctx, "count chunks", func() error {
 		columns := []string{"kind", "state", "LENGTH(digests) AS digests", "nodes", "chunks"}
-		err := r.get(ctx, r.db.Reader, &facts, sq.Select(columns...).From("shards").Where(sq.Eq{"id": shard}))
+		err := r.db.Reader.Get(ctx, &facts, sq.Select(columns...).From("shards").Where(sq.Eq{"id": shard}))
 		if err != nil {
 			return err
 		}
 
 		end := sq.Expr("COALESCE(MAX(chunk + CASE WHEN length = 0 THEN 1 ELSE (length + ?) / ? END), 0)",
 			int64(chunkSize-1), int64(chunkSize))
-		return r.get(ctx, r.db.Reader, &last,
+		return r.db.Reader.Get(ctx, &last,
 			sq.Select().Column(end).From("segments").Where(sq.Eq{"shard": shard}))
 	})
 	if err != nil {
@@ -180,18 +180,16 @@ func (r *Repository) MendDigests(ctx context.Context, shard int64) (known bool, 
 
 // EntriesOf returns some keys, behind the given one, of entries that have segments in a shard.
 func (r *Repository) EntriesOf(ctx context.Context, shard, behind int64) (entries []int64, err error) {
-	err = r.read(ctx, fmt.Sprintf("files in shard %d", shard), func() error {
-		entries = nil
-		return r.list(ctx, r.db.Reader, &entries, sq.Select("entry").Distinct().From("segments").
-			Where(sq.Eq{"shard": shard}).Where(sq.Gt{"entry": behind}).OrderBy("entry").Limit(keysAtOnce))
-	})
+	err = r.db.ReadAll(ctx, fmt.Sprintf("files in shard %d", shard), &entries,
+		sq.Select("entry").Distinct().From("segments").
+			Where(sq.Eq{"shard": shard}).Where(sq.Gt{"entry": behind}).OrderBy("entry").Limit(core.KeysAtOnce))
 	return entries, err
 }
 
 // UploadOf returns the upload of an entry, 0 if there is no such entry.
 func (r *Repository) UploadOf(ctx context.Context, entry int64) (upload int64, err error) {
-	err = r.read(ctx, "upload of an entry", func() error {
-		err := r.get(ctx, r.db.Reader, &upload, sq.Select("upload").From("entries").Where(sq.Eq{"id": entry}))
+	err = r.db.Retry(ctx, "upload of an entry", func() error {
+		err := r.db.Reader.Get(ctx, &upload, sq.Select("upload").From("entries").Where(sq.Eq{"id": entry}))
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
@@ -202,9 +200,9 @@ func (r *Repository) UploadOf(ctx context.Context, entry int64) (upload int64, e
 
 // PackedShards counts the shards of an upload, or of all, whose files are in a store.
 func (r *Repository) PackedShards(ctx context.Context, upload *int64) (n int64, err error) {
-	err = r.read(ctx, "count shards", func() error {
+	err = r.db.Retry(ctx, "count shards", func() error {
 		query := sq.Select("COUNT(*)").From("shards").Where(sq.Eq{"state": ShardPacked})
-		return r.get(ctx, r.db.Reader, &n, scope{upload: upload}.kept(query, "upload"))
+		return r.db.Reader.Get(ctx, &n, scope{upload: upload}.kept(query, "upload"))
 	})
 	return n, err
 }
@@ -216,11 +214,11 @@ func (r *Repository) ShardsOfFiles(ctx context.Context, entries []int64) (shards
 	}
 
 	found := map[int64]struct{}{}
-	for ids := range slices.Chunk(entries, keysAtOnce) {
+	for ids := range slices.Chunk(entries, core.KeysAtOnce) {
 		owners := sq.Select("COALESCE(origin, id)").From("entries").Where(r.db.Among("id", ids))
 		var some []int64
-		err := r.readList(ctx, "shards of files", &some, sq.Select("shard").Distinct().From("segments").
-			Where(within("entry", owners)))
+		err := r.db.ReadAll(ctx, "shards of files", &some, sq.Select("shard").Distinct().From("segments").
+			Where(core.Within("entry", owners)))
 		if err != nil {
 			return nil, err
 		}
@@ -240,10 +238,10 @@ func (r *Repository) Suspects(ctx context.Context, space int64, digests []Digest
 	}
 	prefixes, suffixes := make([]int64, len(digests)), make([][]byte, len(digests))
 	for i, digest := range digests {
-		prefixes[i], suffixes[i] = digest.split()
+		prefixes[i], suffixes[i] = schema.SplitDigest(digest[:])
 	}
 
-	err = r.readList(ctx, "look for nodes that are half right", &shards,
+	err = r.db.ReadAll(ctx, "look for nodes that are half right", &shards,
 		sq.Select("shards.id").Distinct().From("nodes").Join("shards ON shards.id = nodes.shard").
 			Join("uploads ON uploads.id = shards.upload").Join("sources ON sources.id = uploads.source").
 			Where(sq.Eq{"sources.space": space, "shards.state": ShardPacked}).

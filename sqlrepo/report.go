@@ -5,6 +5,8 @@ import (
 	"iter"
 
 	sq "github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
 )
 
 // Totals are sums over the shards of an upload.
@@ -18,12 +20,11 @@ type Totals struct {
 
 // Totals sums up the packed shards of an upload.
 func (r *Repository) Totals(ctx context.Context, upload int64) (totals Totals, err error) {
-	err = r.read(ctx, "sum up the shards", func() error {
-		return r.get(ctx, r.db.Reader, &totals, sq.Select("COUNT(*) AS shards",
+	err = r.db.ReadOne(ctx, "sum up the shards", &totals,
+		sq.Select("COUNT(*) AS shards",
 			"CAST(COALESCE(SUM(nodes), 0) AS BIGINT) AS nodes", "CAST(COALESCE(SUM(size), 0) AS BIGINT) AS size",
 			"CAST(COALESCE(SUM(content), 0) AS BIGINT) AS content").From("shards").
 			Where(sq.Eq{"upload": upload, "state": ShardPacked}))
-	})
 	return totals, err
 }
 
@@ -34,10 +35,9 @@ func (r *Repository) SegmentBytes(ctx context.Context, upload int64, filter Shar
 	if filter.States != nil {
 		shards = shards.Where(sq.Eq{"state": filter.States})
 	}
-	err = r.read(ctx, "sum up the segments", func() error {
-		return r.get(ctx, r.db.Reader, &n, sq.Select("CAST(COALESCE(SUM(length), 0) AS BIGINT)").From("segments").
-			Where(within("shard", shards)))
-	})
+	err = r.db.ReadOne(ctx, "sum up the segments", &n,
+		sq.Select("CAST(COALESCE(SUM(length), 0) AS BIGINT)").From("segments").
+			Where(core.Within("shard", shards)))
 	return n, err
 }
 
@@ -49,7 +49,7 @@ func (r *Repository) Counts(ctx context.Context, upload int64) (counts Counts, e
 		Bytes int64     `db:"bytes"`
 	}
 
-	err = r.readList(ctx, "count entries", &kinds,
+	err = r.db.ReadAll(ctx, "count entries", &kinds,
 		sq.Select("kind", "COUNT(*) AS n", "CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes").From("entries").
 			Where(sq.Eq{"upload": upload, "state": linkable}).GroupBy("kind"))
 
@@ -73,9 +73,8 @@ func (r *Repository) LeftOut(ctx context.Context, upload int64) iter.Seq2[Entry,
 
 // CountEntries counts the entries of an upload in a state.
 func (r *Repository) CountEntries(ctx context.Context, upload int64, state EntryState) (n int64, err error) {
-	err = r.read(ctx, "count entries", func() error {
-		return r.get(ctx, r.db.Reader, &n, sq.Select("COUNT(*)").From("entries").
+	err = r.db.ReadOne(ctx, "count entries", &n,
+		sq.Select("COUNT(*)").From("entries").
 			Where(sq.Eq{"upload": upload, "state": state}))
-	})
 	return n, err
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/bits"
+
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // rowSum is the sum, modulo 2^256, of the SHA-256 digests of rows. It is the same for the same rows, in whatever
@@ -56,4 +58,4 @@ func (s *rowSum) String() string {
 	return hex.EncodeToString(sum)
 }
 
-func (s *rowSum) of(t table) TableContent { return TableContent{t.name, s.rows, s.String()} }
+func (s *rowSum) of(t schema.Table) TableContent { return TableContent{t.Name, s.rows, s.String()} }

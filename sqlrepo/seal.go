@@ -14,7 +14,8 @@ import (
 	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx/reflectx"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // Holdings are the blocks, of those asked for, that a space holds, and the revision that the space had before they
@@ -53,10 +54,10 @@ func inStore(column, store string) sq.Sqlizer {
 
 // Held returns which of the given blocks are in packed shards.
 func (r *Repository) Held(ctx context.Context, within Scope, digests []Digest) (held Holdings, err error) {
-	err = r.read(ctx, "look up blocks", func() error {
+	err = r.db.Retry(ctx, "look up blocks", func() error {
 		held = Holdings{Digests: map[Digest]struct{}{}}
 		revision := sq.Select("revision").From("spaces").Where(sq.Eq{"id": within.Space})
-		if err := r.get(ctx, r.db.Reader, &held.Revision, revision); err != nil || held.Revision == 0 {
+		if err := r.db.Reader.Get(ctx, &held.Revision, revision); err != nil || held.Revision == 0 {
 			return err
 		}
 		return r.lookUp(ctx, within, digests, held.Digests)
@@ -68,7 +69,7 @@ func (r *Repository) Held(ctx context.Context, within Scope, digests []Digest) (
 // shard. Sealing fails with ErrSpaceChanged if another shard was sealed since.
 func (r *Repository) HeldAt(ctx context.Context, within Scope, revision int64,
 	digests []Digest) (held Holdings, err error) {
-	err = r.read(ctx, "look up blocks", func() error {
+	err = r.db.Retry(ctx, "look up blocks", func() error {
 		held = Holdings{Revision: revision, Digests: map[Digest]struct{}{}}
 		return r.lookUp(ctx, within, digests, held.Digests)
 	})
@@ -84,7 +85,7 @@ func (r *Repository) probe(ctx context.Context, within Scope, digests []Digest, 
 	wanted, prefixes := make(map[Digest]struct{}, len(digests)), make([]int64, len(digests))
 	for i := range digests {
 		wanted[digests[i]] = struct{}{}
-		prefixes[i], _ = digests[i].split()
+		prefixes[i], _ = schema.SplitDigest(digests[i][:])
 	}
 
 	query := within.where(r.db.Probe(sq.Select("nodes.prefix", "nodes.suffix", "nodes.shard"), "nodes", "prefix",
@@ -98,12 +99,12 @@ func (r *Repository) probe(ctx context.Context, within Scope, digests []Digest, 
 		Suffix []byte `db:"suffix"`
 		Shard  int64  `db:"shard"`
 	}
-	if err := r.list(ctx, r.db.Reader, &rows, query); err != nil {
+	if err := r.db.Reader.List(ctx, &rows, query); err != nil {
 		return err
 	}
 
 	for _, row := range rows {
-		digest, err := joinDigest(row.Prefix, row.Suffix)
+		digest, err := schema.JoinDigest(row.Prefix, row.Suffix)
 		if err != nil {
 			return err
 		}
@@ -138,12 +139,12 @@ func NextRevision(revision int64) int64 {
 // seal holds the space until the transaction ends, stores the shard if may allows it, and then calls record. It
 // returns ErrSpaceChanged if another shard was sealed since the revision.
 func (r *Repository) seal(ctx context.Context, doing string, seal Seal, shard *Shard,
-	may, record func(*dialect.Tx) error) error {
-	err := r.withTx(ctx, doing, func(tx *dialect.Tx) error {
+	may, record func(*core.Tx) error) error {
+	err := r.db.Transact(ctx, doing, func(tx *core.Tx) error {
 		// This locks the space, and fails if another shard was sealed since the revision.
-		hold := needsChanged(sq.Update("spaces")).Set("revision", cmp.Or(seal.Next, seal.Revision+1)).
+		hold := schema.NeedsChanged(sq.Update("spaces")).Set("revision", cmp.Or(seal.Next, seal.Revision+1)).
 			Where(sq.Eq{"id": seal.Space, "revision": seal.Revision})
-		err := r.later(ctx, tx, hold, func(rows int64) error { return affected(rows, ErrSpaceChanged) })
+		err := tx.Later(ctx, hold, func(rows int64) error { return core.Affected(rows, ErrSpaceChanged) })
 		if err != nil {
 			return err
 		}
@@ -207,11 +208,11 @@ func (r *Repository) SealShard(ctx context.Context, packed PackedShard, seal Sea
 		digests = nil
 	}
 
-	may := func(tx *dialect.Tx) error {
+	may := func(tx *core.Tx) error {
 		mine := sq.Select("id").From("shards").Where(held(shard)).Where(sq.Eq{"state": ShardPlanned}).
 			Suffix(r.db.RowLock)
 		lost := func(rows int64) error { return leaseLost(rows, "shards", shard.ID) }
-		if err := r.laterRead(ctx, tx, make([]int64, 1), mine, lost); err != nil {
+		if err := tx.LaterRead(ctx, make([]int64, 1), mine, lost); err != nil {
 			return err
 		}
 
@@ -221,25 +222,26 @@ func (r *Repository) SealShard(ctx context.Context, packed PackedShard, seal Sea
 
 		// Only the next shard in order may be sealed.
 		turn := countSettled(shard, r.countPacked(shard.ID)).Where(sq.Eq{"sealed": shard.Ordinal}).
-			Suffix("RETURNING " + columnList(standingFields))
-		return r.laterRead(ctx, tx, tally, turn, lost)
+			Suffix("RETURNING " + core.ColumnList(standingFields))
+		return tx.LaterRead(ctx, tally, turn, lost)
 	}
 
-	err = r.seal(ctx, fmt.Sprintf("seal shard %d", shard.ID), seal, &shard, may, func(tx *dialect.Tx) error {
+	err = r.seal(ctx, fmt.Sprintf("seal shard %d", shard.ID), seal, &shard, may, func(tx *core.Tx) error {
 		if err := r.insertNodes(ctx, tx, shard.ID, packed.Nodes); err != nil {
 			return err
 		}
-		return r.later(ctx, tx, settled(sq.Update("shards")).
+		return tx.Later(ctx, schema.Settled(sq.Update("shards")).
 			Set("state", shard.State).Set("size", shard.Size).Set("content", shard.Content).
 			Set("nodes", len(packed.Nodes)).Set("digest", shard.Digest).
-			Set("location", nullable(shard.Location, "")).Set("piece", shard.Piece).Set("digests", digests).Where(held(shard)),
+			Set("location", core.Nullable(shard.Location, "")).Set("piece", shard.Piece).Set("digests", digests).
+			Where(held(shard)),
 			nil)
 	})
 	return uploadOf(shard.Upload, tally), err
 }
 
 // standing are the columns that say how far an upload is. All are numbers.
-var standing = slices.Concat([]string{"state"}, tallyColumns, []string{"stage_bytes", "stage_began"})
+var standing = slices.Concat([]string{"state"}, schema.TallyColumns, []string{"stage_bytes", "stage_began"})
 
 // standingFields are what a SELECT reads of standing into numbers.
 var standingFields = append(slices.Clone(standing[:len(standing)-1]), "COALESCE(stage_began, 0)")
@@ -273,7 +275,7 @@ func countSettled(shard Shard, count sq.UpdateBuilder) sq.UpdateBuilder {
 
 // takeOut handles entries one by one: they are few, and each has its own reason. An entry that another shard has
 // taken out already keeps the state and reason that it got there.
-func (r *Repository) takeOut(ctx context.Context, tx *dialect.Tx, upload int64, entries []TakenOut) error {
+func (r *Repository) takeOut(ctx context.Context, tx *core.Tx, upload int64, entries []TakenOut) error {
 	for _, out := range entries {
 		of := sq.Eq{"entry": out.Entry}
 		for _, statement := range []sq.Sqlizer{
@@ -282,7 +284,7 @@ func (r *Repository) takeOut(ctx context.Context, tx *dialect.Tx, upload int64, 
 				Where(sq.Eq{"id": out.Entry, "state": []EntryState{Ready, Rescanned}}),
 			sq.Delete("segments").Where(of),
 		} {
-			if err := r.later(ctx, tx, statement, nil); err != nil {
+			if err := tx.Later(ctx, statement, nil); err != nil {
 				return err
 			}
 		}
@@ -293,7 +295,7 @@ func (r *Repository) takeOut(ctx context.Context, tx *dialect.Tx, upload int64, 
 // discount is the update that takes segments that are about to be forgotten out of the counts.
 func discount(upload int64, of sq.Sqlizer) sq.Sqlizer {
 	segments := func(what string) sq.SelectBuilder { return sq.Select(what).From("segments").Where(of) }
-	packed := within("shard", sq.Select("id").From("shards").
+	packed := core.Within("shard", sq.Select("id").From("shards").
 		Where(sq.Eq{"upload": upload, "state": []ShardState{ShardPacked, ShardEmpty}}))
 	begins, bytes := sq.Eq{"file_offset": 0}, "CAST(COALESCE(SUM(length), 0) AS BIGINT)"
 	less := func(column string, query sq.SelectBuilder) sq.Sqlizer {

@@ -5,13 +5,14 @@ import (
 	"strings"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // Sealed returns the content as an archive carries it, with the columns that the digests cover.
 func (c Content) Sealed() (sealed []dialect.SealedTable) {
 	for i, t := range c {
 		sealed = append(sealed, dialect.SealedTable{
-			Name: t.Table, Columns: dialect.SealedColumns(tables[i].columns), Rows: t.Rows, Digest: t.Digest,
+			Name: t.Table, Columns: dialect.SealedColumns(schema.Tables[i].Columns), Rows: t.Rows, Digest: t.Digest,
 		})
 	}
 	return sealed
@@ -20,10 +21,10 @@ func (c Content) Sealed() (sealed []dialect.SealedTable) {
 // Expected returns the content that a seal stands for. It reports whether the seal has the tables and columns of
 // this program, as the seal of a copy with the present schema has.
 func Expected(sealed []dialect.SealedTable) (content Content, present bool) {
-	present = len(sealed) == len(tables)
+	present = len(sealed) == len(schema.Tables)
 	for i, t := range sealed {
 		content = append(content, TableContent{Table: t.Name, Rows: t.Rows, Digest: t.Digest})
-		present = present && t.Name == tables[i].name && t.Columns == dialect.SealedColumns(tables[i].columns)
+		present = present && t.Name == schema.Tables[i].Name && t.Columns == dialect.SealedColumns(schema.Tables[i].Columns)
 	}
 	return content, present
 }
@@ -45,10 +46,10 @@ func (r *Repository) SumSealed(ctx context.Context, sealed []dialect.SealedTable
 		return nil, context.Cause(ctx)
 	}
 	for _, s := range sealed {
-		t := table{name: s.Name, columns: strings.Split(s.Columns, ", ")}
-		sum, err := r.sumRows(ctx, r.db.Reader, t, t.unleased(), nil)
+		t := schema.Table{Name: s.Name, Columns: strings.Split(s.Columns, ", ")}
+		sum, err := sumRows(ctx, r.db.Reader, t, unleasedRows(t), nil)
 		if err != nil {
-			return nil, r.classified("read table "+t.name, err)
+			return nil, r.db.Classified("read table "+t.Name, err)
 		}
 		content = append(content, sum.of(t))
 	}

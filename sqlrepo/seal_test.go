@@ -79,7 +79,7 @@ func sealCounting(t *testing.T, r *Repository, shard Shard) (calls int) {
 // the space is free for others.
 func TestAStoreThatFailsIsNoDatabaseThatIsAway(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
-		for injected := range retryable(t, db.Name) {
+		for injected := range enginetest.Passing(t, db.Name) {
 			clearUploads(t, db)
 			r := New(db)
 			shard := claimOnly(t, r)
@@ -118,7 +118,7 @@ func TestSealWithoutAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			// Before it come the commits of the space, the source, the upload and the plan.
-			r := New(through(t, chaos.Nothing, chaos.Nothing, chaos.Nothing, chaos.Nothing, tt.lost))
+			r := New(enginetest.OpenThrough(t, chaos.Nothing, chaos.Nothing, chaos.Nothing, chaos.Nothing, tt.lost))
 			if calls := sealCounting(t, r, claimOnly(t, r)); calls != tt.calls {
 				t.Errorf("stored %d times", calls)
 			}

@@ -8,6 +8,8 @@ import (
 	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // The reasons for which a repository can't be copied.
@@ -61,9 +63,9 @@ type TransferProgress struct {
 // use the target, and ErrDifferent, naming the table, if the copy is not what it should be.
 func (r *Repository) TransferTo(ctx context.Context, target *Repository,
 	transfer Transfer) (copied Content, err error) {
-	same, err := r.db.Same(ctx, target.db)
+	same, err := r.db.Same(ctx, target.db.DB)
 	if err != nil {
-		return nil, r.classified("compare source and target", err)
+		return nil, r.db.Classified("compare source and target", err)
 	}
 	if same {
 		return nil, ErrSameDatabase
@@ -81,7 +83,7 @@ func (r *Repository) TransferTo(ctx context.Context, target *Repository,
 		}
 	}
 
-	err = target.withTx(ctx, "copy the repository", func(tx *dialect.Tx) (err error) {
+	err = target.db.Transact(ctx, "copy the repository", func(tx *core.Tx) (err error) {
 		copied, err = r.fill(ctx, target, tx, transfer)
 		return err
 	})
@@ -105,7 +107,7 @@ func (r *Repository) sourceError(doing string, err error) error {
 	if errors.Is(err, ErrSourceInUse) {
 		return &sourceError{err}
 	}
-	return &sourceError{r.classified(doing, err)}
+	return &sourceError{r.db.Classified(doing, err)}
 }
 
 // lockTransfer locks target and source, and returns a context that ends when either lock is lost.
@@ -116,9 +118,9 @@ func (r *Repository) lockTransfer(ctx context.Context, target *Repository, allow
 		return nil, nil, fmt.Errorf("the target: %w", err)
 	}
 
-	take := r.lockAll
+	take := r.db.LockAll
 	if allowLive {
-		take = r.LockUse
+		take = r.db.LockUse
 	}
 	source, err := take(ctx)
 	if err != nil {
@@ -133,15 +135,15 @@ func (r *Repository) lockTransfer(ctx context.Context, target *Repository, allow
 }
 
 // refuseUsed returns ErrNotEmpty unless the repository is as its schema was created.
-func (r *Repository) refuseUsed(ctx context.Context, q queryer) error {
-	for _, t := range tables {
+func (r *Repository) refuseUsed(ctx context.Context, q core.Queryer) error {
+	for _, t := range schema.Tables {
 		var used bool
-		query := sq.Select().Column(sq.ConcatExpr("EXISTS (", t.used(), ")"))
-		if err := r.get(ctx, q, &used, query); err != nil {
+		query := sq.Select().Column(sq.ConcatExpr("EXISTS (", usedRows(t), ")"))
+		if err := q.Get(ctx, &used, query); err != nil {
 			return err
 		}
 		if used {
-			return fmt.Errorf("%w: there are rows in its table %s", ErrNotEmpty, t.name)
+			return fmt.Errorf("%w: there are rows in its table %s", ErrNotEmpty, t.Name)
 		}
 	}
 	return nil

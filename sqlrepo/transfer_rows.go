@@ -2,14 +2,14 @@ package sqlrepo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // A batch ends after this many rows, or about this many bytes: the digests of a shard can take a megabyte.
@@ -21,20 +21,20 @@ const (
 )
 
 // fill copies all tables within one transaction of the target.
-func (r *Repository) fill(ctx context.Context, target *Repository, tx *dialect.Tx, transfer Transfer) (Content, error) {
-	if err := target.unhurried(ctx, tx); err != nil {
+func (r *Repository) fill(ctx context.Context, target *Repository, tx *core.Tx, transfer Transfer) (Content, error) {
+	if err := tx.Unhurried(ctx); err != nil {
 		return nil, err
 	}
 	if err := target.refuseUsed(ctx, tx); err != nil {
 		return nil, err
 	}
 
-	snapshot, err := r.beginSnapshot(ctx)
+	snapshot, err := r.db.BeginSnapshot(ctx)
 	if err != nil {
 		return nil, r.sourceError("read the source", err)
 	}
-	defer snapshot.Rollback() //nolint:errcheck // it only reads
-	if err := r.db.Prove(ctx, snapshot); err != nil {
+	defer snapshot.End()
+	if err := snapshot.Prove(ctx); err != nil {
 		return nil, r.sourceError("lock the source", err)
 	}
 
@@ -46,11 +46,11 @@ func (r *Repository) fill(ctx context.Context, target *Repository, tx *dialect.T
 	}
 
 	var copied Content
-	for _, t := range tables {
-		c := tableCopy{table: t, source: r, target: target, snapshot: snapshot, tx: tx, progress: transfer.Progress}
+	for _, t := range schema.Tables {
+		c := tableCopy{Table: t, source: r, target: target, snapshot: snapshot, tx: tx, progress: transfer.Progress}
 		done, err := c.run(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("table %s: %w", t.name, err)
+			return nil, fmt.Errorf("table %s: %w", t.Name, err)
 		}
 		copied = append(copied, done)
 	}
@@ -58,61 +58,39 @@ func (r *Repository) fill(ctx context.Context, target *Repository, tx *dialect.T
 	return copied, SameContent(copied, transfer.Expected)
 }
 
-// beginSnapshot begins a transaction that only reads and sees one state of the database until it ends.
-func (r *Repository) beginSnapshot(ctx context.Context) (*sqlx.Tx, error) {
-	options := r.db.Snapshot
-	tx, err := r.db.Reader.BeginTxx(ctx, &options)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.unhurried(ctx, tx); err != nil {
-		return nil, errors.Join(err, tx.Rollback())
-	}
-	return tx, nil
-}
-
-// unhurried makes the server tolerate a transaction that takes long.
-func (r *Repository) unhurried(ctx context.Context, tx sqlx.ExecerContext) error {
-	if r.db.Unhurried == "" {
-		return nil
-	}
-	_, err := tx.ExecContext(ctx, r.db.Unhurried)
-	return err
-}
-
 // tableCopy copies one table.
 type tableCopy struct {
-	table
+	schema.Table
 	source, target *Repository
-	snapshot       *sqlx.Tx
-	tx             *dialect.Tx
+	snapshot       *core.Snapshot
+	tx             *core.Tx
 	progress       Progress
 }
 
 // run copies the table, reads the copy back and compares the two.
 func (c *tableCopy) run(ctx context.Context) (copied TableContent, err error) {
 	var read, written rowSum
-	err = c.target.db.WithoutIndexes(ctx, c.tx, c.name, func() error {
+	err = c.tx.WithoutIndexes(ctx, c.Name, func() error {
 		if read, err = c.copy(ctx); err != nil {
 			return err
 		}
-		written, err = c.target.sumRows(ctx, c.tx, c.table, c.content(), c.progress)
+		written, err = sumRows(ctx, c.tx, c.Table, allRows(c.Table), c.progress)
 		return err
 	})
 	if err != nil {
 		return copied, err
 	}
 
-	copied = read.of(c.table)
-	return copied, SameContent(Content{written.of(c.table)}, Content{copied})
+	copied = read.of(c.Table)
+	return copied, SameContent(Content{written.of(c.Table)}, Content{copied})
 }
 
 // copy reads and writes at the same time.
 func (c *tableCopy) copy(ctx context.Context) (read rowSum, err error) {
-	if c.name == counterTable {
+	if c.Name == core.CounterTable {
 		// The schema was created with counters of its own.
-		made := sq.Delete(c.name).Where(countsKeys)
-		if _, err := c.target.exec(ctx, c.tx, made); err != nil {
+		made := sq.Delete(c.Name).Where(countsKeys)
+		if _, err := c.tx.Exec(ctx, made); err != nil {
 			return read, err
 		}
 	}
@@ -122,7 +100,7 @@ func (c *tableCopy) copy(ctx context.Context) (read rowSum, err error) {
 	group.Go(func() (err error) {
 		defer close(batches)
 		if read, err = c.read(ctx, batches); err != nil {
-			err = c.source.sourceError("read the source's table "+c.name, err)
+			err = c.source.sourceError("read the source's table "+c.Name, err)
 		}
 		return err
 	})
@@ -143,8 +121,8 @@ func (c *tableCopy) read(ctx context.Context, batches chan<- *rowBatch) (sum row
 		}
 	}
 
-	next := &rowBatch{width: len(c.columns)}
-	err = c.source.eachRow(ctx, c.snapshot, c.unleased(), len(c.columns), func(row []any) error {
+	next := &rowBatch{width: len(c.Columns)}
+	err = eachRow(ctx, c.snapshot, unleasedRows(c.Table), len(c.Columns), func(row []any) error {
 		if err := sum.add(row); err != nil {
 			return err
 		}
@@ -155,7 +133,7 @@ func (c *tableCopy) read(ctx context.Context, batches chan<- *rowBatch) (sum row
 
 		// The batch belongs to the writer now.
 		full := next
-		next = &rowBatch{width: len(c.columns)}
+		next = &rowBatch{width: len(c.Columns)}
 		return send(full)
 	})
 
@@ -168,24 +146,24 @@ func (c *tableCopy) read(ctx context.Context, batches chan<- *rowBatch) (sum row
 func (c *tableCopy) write(ctx context.Context, batches <-chan *rowBatch) error {
 	written := int64(0)
 	for batch := range batches {
-		if err := c.target.db.BulkInsert(ctx, c.tx, c.name, c.columns, batch.rows, batch.row); err != nil {
+		if err := c.tx.BulkInsert(ctx, c.Name, c.Columns, batch.rows, batch.row); err != nil {
 			return err
 		}
 		written += int64(batch.rows)
-		c.progress.tell(TransferProgress{Table: c.name, Rows: written})
+		c.progress.tell(TransferProgress{Table: c.Name, Rows: written})
 	}
 	return nil
 }
 
 // eachRow passes the rows of a query to use one by one. The slice is reused for the next row.
-func (r *Repository) eachRow(ctx context.Context, q rowQueryer, query sq.Sqlizer, width int,
+func eachRow(ctx context.Context, q core.Queryer, query sq.Sqlizer, width int,
 	use func(row []any) error) error {
 	row, to := make([]any, width), make([]any, width)
 	for i := range row {
 		to[i] = &row[i]
 	}
 
-	return r.stream(ctx, q, query, func(rows *sqlx.Rows) error {
+	return q.Stream(ctx, query, func(rows *sqlx.Rows) error {
 		if err := rows.Scan(to...); err != nil {
 			return err
 		}

@@ -1,11 +1,10 @@
-package sqlrepo
+package core
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"net/url"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,38 +13,6 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
-
-// through opens a database through a relay that loses these parts of the next commits.
-func through(t *testing.T, losses ...chaos.Loss) *dialect.DB {
-	t.Helper()
-	url := pgtest.URL(t)
-	enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(url)})
-
-	var losing sync.Mutex
-	relay := chaos.StartRelay(t, url)
-	relay.Lose(func(statements []string) (next chaos.Loss) {
-		losing.Lock()
-		defer losing.Unlock()
-		if len(losses) > 0 && len(statements) > 1 { // a transaction, which has its receipt beside what it does
-			next, losses = losses[0], losses[1:]
-		}
-		return next
-	})
-
-	db, err := dialect.Open(t.Context(), dialect.Settings{URL: dialect.Secret(relay.URL())})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = db.Close()
-		losing.Lock()
-		defer losing.Unlock()
-		if len(losses) > 0 {
-			t.Errorf("%d losses went unused", len(losses))
-		}
-	})
-	return db
-}
 
 func TestCommitWithoutAnswer(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -58,15 +25,15 @@ func TestCommitWithoutAnswer(t *testing.T) {
 		"both lost":          {[]chaos.Loss{chaos.Request, chaos.Answer}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := newMarks(t, through(t, append([]chaos.Loss{chaos.Nothing, chaos.Nothing}, tt.faults...)...))
+			m := newMarks(t, enginetest.OpenThrough(t, append([]chaos.Loss{chaos.Nothing, chaos.Nothing}, tt.faults...)...))
 			for n := range 2 {
-				err := m.withTx(t.Context(), "test", func(tx *dialect.Tx) error { return insertMark(t.Context(), tx, n) })
+				err := m.Transact(t.Context(), "test", func(tx *Tx) error { return insertMark(t.Context(), tx, n) })
 				if err != nil {
 					t.Fatal(err)
 				}
 			}
 			attempts := 0
-			err := m.withTx(t.Context(), "test", func(tx *dialect.Tx) error {
+			err := m.Transact(t.Context(), "test", func(tx *Tx) error {
 				attempts++
 				return insertMark(t.Context(), tx, 10*attempts)
 			})
@@ -83,7 +50,7 @@ func TestReceiptOutlivesCrash(t *testing.T) {
 	server := pgtest.Start(t)
 	m := newMarks(t, enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(server.URL())}))
 	attempts := 0
-	err := m.withTx(t.Context(), "test", func(tx *dialect.Tx) error {
+	err := m.Transact(t.Context(), "test", func(tx *Tx) error {
 		if attempts++; attempts > 1 {
 			return insertMark(t.Context(), tx, attempts)
 		}
@@ -92,7 +59,7 @@ func TestReceiptOutlivesCrash(t *testing.T) {
 		}
 		server.Stop(pgtest.Immediate)
 		server.Start()
-		return m.withTx(t.Context(), "another", func(tx *dialect.Tx) error { return insertMark(t.Context(), tx, 100) })
+		return m.Transact(t.Context(), "another", func(tx *Tx) error { return insertMark(t.Context(), tx, 100) })
 	})
 	if err != nil || attempts != 2 {
 		t.Errorf("%d attempts, %v", attempts, err)
@@ -110,10 +77,13 @@ func TestReceiptsAreUsedAgainAndForgotten(t *testing.T) {
 		return n
 	}
 	now := time.Now()
-	early, late := New(db), New(db, WithClock(func() time.Time { return now.AddDate(0, 0, receiptLifetime+1) }))
-	use := func(r *Repository, want error) {
+	early := New(db, Settings{RetryFor: time.Minute})
+	late := New(db, Settings{
+		RetryFor: time.Minute, Clock: func() time.Time { return now.AddDate(0, 0, receiptLifetime+1) },
+	})
+	use := func(db *DB, want error) {
 		t.Helper()
-		if err := r.withTx(t.Context(), "test", func(*dialect.Tx) error { return want }); !errors.Is(err, want) {
+		if err := db.Transact(t.Context(), "test", func(*Tx) error { return want }); !errors.Is(err, want) {
 			t.Error(err)
 		}
 	}
@@ -141,9 +111,9 @@ func TestAHostsClockRemovesNoReceipts(t *testing.T) {
 	db := enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(pgtest.URL(t))})
 	use := func(days int) {
 		t.Helper()
-		r := New(db)
-		r.now = func() time.Time { return time.Now().AddDate(0, 0, days) }
-		if err := r.withTx(t.Context(), "test", func(*dialect.Tx) error { return nil }); err != nil {
+		d := New(db, Settings{RetryFor: time.Minute})
+		d.now = func() time.Time { return time.Now().AddDate(0, 0, days) }
+		if err := d.Transact(t.Context(), "test", func(*Tx) error { return nil }); err != nil {
 			t.Error(err)
 		}
 	}
@@ -158,10 +128,11 @@ func TestAHostsClockRemovesNoReceipts(t *testing.T) {
 }
 
 func TestReceiptIsDroppedWhenTheOutcomeIsUnknown(t *testing.T) {
-	m := newMarks(t, through(t, chaos.Nothing, chaos.Answer), WithRetryFor(0))
+	m := newMarks(t, enginetest.OpenThrough(t, chaos.Nothing, chaos.Answer))
+	m.retryFor = 0
 	ctx := context.Background()
 	for n := range 3 {
-		err := m.withTx(ctx, "test", func(tx *dialect.Tx) error { return insertMark(ctx, tx, n) })
+		err := m.Transact(ctx, "test", func(tx *Tx) error { return insertMark(ctx, tx, n) })
 		if wanted := n == 1; errors.Is(err, ErrUnavailable) != wanted {
 			t.Errorf("transaction %d: %v", n, err)
 		}
@@ -173,9 +144,9 @@ func TestReceiptIsDroppedWhenTheOutcomeIsUnknown(t *testing.T) {
 // TestReceiptIsDroppedWhenARetryFailsForAnotherReason loses the answer to a commit, and has the server refuse the next
 // connection in a way that is final. A transaction that comes later must not be taken for the one that was committed.
 func TestReceiptIsDroppedWhenARetryFailsForAnotherReason(t *testing.T) {
-	m := newMarks(t, through(t, chaos.Nothing, chaos.Answer))
+	m := newMarks(t, enginetest.OpenThrough(t, chaos.Nothing, chaos.Answer))
 	var name string
-	if err := m.db.Reader.GetContext(t.Context(), &name, "SELECT current_database()"); err != nil {
+	if err := m.DB.DB.Reader.GetContext(t.Context(), &name, "SELECT current_database()"); err != nil {
 		t.Fatal(err)
 	}
 	location, err := url.Parse(pgtest.URL(t))
@@ -192,7 +163,7 @@ func TestReceiptIsDroppedWhenARetryFailsForAnotherReason(t *testing.T) {
 	}
 	ctx := context.Background()
 	for n := range 4 {
-		err := m.withTx(ctx, "test", func(tx *dialect.Tx) error {
+		err := m.Transact(ctx, "test", func(tx *Tx) error {
 			if n == 1 {
 				allow(false)
 			}

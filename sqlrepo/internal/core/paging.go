@@ -1,6 +1,7 @@
-package sqlrepo
+package core
 
 import (
+	"context"
 	"iter"
 
 	sq "github.com/Masterminds/squirrel"
@@ -14,18 +15,26 @@ const (
 	pageGrowth  = 4
 )
 
-// keysAtOnce is the most keys in one statement.
-const keysAtOnce = 10_000
+// KeysAtOnce is the most keys in one statement.
+const KeysAtOnce = 10_000
 
-// pages yields the rows of a query page by page, each time behind the last row so far. It reads the next page while
-// one is used. Nothing is held open between pages, so a slow reader keeps no transaction alive.
-func pages[T any](query sq.SelectBuilder, behind func(last T) sq.Sqlizer,
-	read func(page *[]T, query sq.SelectBuilder) error) iter.Seq2[T, error] {
-	return pagesFrom(firstPage, query, behind, read)
+// Rows yields the rows of a query page by page, as Pages does, and retries while the database is away.
+func Rows[T any](ctx context.Context, db *DB, doing string, query sq.SelectBuilder,
+	behind func(last T) sq.Sqlizer) iter.Seq2[T, error] {
+	return Pages(query, behind, func(page *[]T, query sq.SelectBuilder) error {
+		return db.ReadAll(ctx, doing, page, query)
+	})
 }
 
-// pagesFrom is like pages, with another length of the first page.
-func pagesFrom[T any](first uint64, query sq.SelectBuilder, behind func(last T) sq.Sqlizer,
+// Pages yields the rows of a query page by page, each time behind the last row so far. It reads the next page while
+// one is used. Nothing is held open between pages, so a slow reader keeps no transaction alive.
+func Pages[T any](query sq.SelectBuilder, behind func(last T) sq.Sqlizer,
+	read func(page *[]T, query sq.SelectBuilder) error) iter.Seq2[T, error] {
+	return PagesFrom(firstPage, query, behind, read)
+}
+
+// PagesFrom is like Pages, with another length of the first page.
+func PagesFrom[T any](first uint64, query sq.SelectBuilder, behind func(last T) sq.Sqlizer,
 	read func(page *[]T, query sq.SelectBuilder) error) iter.Seq2[T, error] {
 	type result struct {
 		page []T
@@ -77,8 +86,8 @@ func pagesFrom[T any](first uint64, query sq.SelectBuilder, behind func(last T) 
 	}
 }
 
-// batches cuts a list into parts of at most size.
-func batches[T any](all []T, size int) (parts [][]T) {
+// Batches cuts a list into parts of at most size.
+func Batches[T any](all []T, size int) (parts [][]T) {
 	for ; len(all) > size; all = all[size:] {
 		parts = append(parts, all[:size])
 	}

@@ -1,31 +1,30 @@
-package sqlrepo
+package core
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	sq "github.com/Masterminds/squirrel"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/dialect/sqlite"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 )
 
-// marksRepo is a repository with a table of its own, whose references are checked by the commit.
-type marksRepo struct {
-	*Repository
+// marks is a database with a table whose references are checked by the commit.
+type marks struct {
+	*DB
 	t *testing.T
 }
 
-func newMarks(t *testing.T, db *dialect.DB, options ...Option) *marksRepo {
+func newMarks(t *testing.T, db *dialect.DB) *marks {
 	t.Helper()
-	m := &marksRepo{New(db, options...), t}
+	m := &marks{New(db, Settings{RetryFor: time.Minute}), t}
 	m.backoff = time.Millisecond
 	for _, statement := range []string{
 		"DROP TABLE IF EXISTS marks",
@@ -38,16 +37,16 @@ func newMarks(t *testing.T, db *dialect.DB, options ...Option) *marksRepo {
 	return m
 }
 
-func insertMark(ctx context.Context, tx *dialect.Tx, n int) error {
-	_, err := tx.ExecContext(ctx, fmt.Sprintf("INSERT INTO marks (n) VALUES (%d)", n))
+func insertMark(ctx context.Context, tx *Tx, n int) error {
+	_, err := tx.Exec(ctx, sq.Insert("marks").Columns("n").Values(n))
 	return err
 }
 
 // eventually waits until there are so many marks, for as long as a commit may take.
-func (m *marksRepo) eventually(n int) {
+func (m *marks) eventually(n int) {
 	for range 100 {
 		var found int
-		err := m.db.Reader.GetContext(m.t.Context(), &found, "SELECT COUNT(*) FROM marks")
+		err := m.DB.DB.Reader.GetContext(m.t.Context(), &found, "SELECT COUNT(*) FROM marks")
 		if err == nil && found >= n {
 			return
 		}
@@ -55,51 +54,51 @@ func (m *marksRepo) eventually(n int) {
 	}
 }
 
-func (m *marksRepo) requireMarks(want ...int) {
+func (m *marks) requireMarks(want ...int) {
 	m.t.Helper()
 	var got []int
-	if err := m.db.Reader.SelectContext(context.Background(), &got, "SELECT n FROM marks ORDER BY n"); err != nil {
+	if err := m.DB.DB.Reader.SelectContext(context.Background(), &got, "SELECT n FROM marks ORDER BY n"); err != nil {
 		m.t.Fatal(err)
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		m.t.Errorf("rows %v, want %v", got, want)
 	}
-	if used := m.db.Writer.Stats().InUse; used != 0 {
+	if used := m.DB.DB.Writer.Stats().InUse; used != 0 {
 		m.t.Errorf("%d connections are still in use", used)
 	}
 }
 
 var errTest = errors.New("test")
 
-func TestWithTxEnds(t *testing.T) {
+func TestTransactEnds(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		for _, tt := range []struct {
 			name string
-			fn   func(*dialect.Tx) error
+			fn   func(*Tx) error
 			want error
 			left []int
 		}{
-			{"committed", func(tx *dialect.Tx) error { return insertMark(ctx, tx, 1) }, nil, []int{1}},
-			{"failed", func(tx *dialect.Tx) error { return errors.Join(insertMark(ctx, tx, 1), errTest) }, errTest, nil},
-			{"constraint", func(tx *dialect.Tx) error {
+			{"committed", func(tx *Tx) error { return insertMark(ctx, tx, 1) }, nil, []int{1}},
+			{"failed", func(tx *Tx) error { return errors.Join(insertMark(ctx, tx, 1), errTest) }, errTest, nil},
+			{"constraint", func(tx *Tx) error {
 				return errors.Join(insertMark(ctx, tx, 1), insertMark(ctx, tx, 1))
 			}, ErrExists, nil},
-			{"commit failed", func(tx *dialect.Tx) error {
-				_, err := tx.ExecContext(ctx, "INSERT INTO marks VALUES (1, 2)")
+			{"commit failed", func(tx *Tx) error {
+				_, err := tx.Exec(ctx, sq.Insert("marks").Values(1, 2))
 				return err
 			}, ErrMissingReference, nil},
-			{"cancelled", func(tx *dialect.Tx) error {
+			{"cancelled", func(tx *Tx) error {
 				err := insertMark(ctx, tx, 1)
 				cancel()
 				return err
 			}, context.Canceled, nil},
-			{"cancelled before", func(*dialect.Tx) error { return nil }, context.Canceled, nil},
+			{"cancelled before", func(*Tx) error { return nil }, context.Canceled, nil},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
 				m := newMarks(t, db)
-				if err := m.withTx(ctx, "test", tt.fn); !errors.Is(err, tt.want) {
+				if err := m.Transact(ctx, "test", tt.fn); !errors.Is(err, tt.want) {
 					t.Errorf("error %v, want %v", err, tt.want)
 				}
 				m.requireMarks(tt.left...)
@@ -108,7 +107,7 @@ func TestWithTxEnds(t *testing.T) {
 	})
 }
 
-func TestWithTxRollsBackPanic(t *testing.T) {
+func TestTransactRollsBackPanic(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		m := newMarks(t, db)
 		func() {
@@ -117,7 +116,7 @@ func TestWithTxRollsBackPanic(t *testing.T) {
 					t.Errorf("recovered %v", reason)
 				}
 			}()
-			_ = m.withTx(t.Context(), "test", func(tx *dialect.Tx) error {
+			_ = m.Transact(t.Context(), "test", func(tx *Tx) error {
 				if err := insertMark(t.Context(), tx, 1); err != nil {
 					t.Error(err)
 				}
@@ -128,45 +127,11 @@ func TestWithTxRollsBackPanic(t *testing.T) {
 	})
 }
 
-// retryable are errors of an engine, by its name, that pass when the transaction is run again.
-func retryable(t *testing.T, engine string) map[error]error {
-	t.Helper()
-	if engine == sqlite.Name {
-		return map[error]error{busy(t): ErrConflict}
-	}
-	errs := map[error]error{io.ErrUnexpectedEOF: ErrUnavailable}
-	for code, sentinel := range map[string]error{
-		"40001": ErrConflict, "40P01": ErrConflict, "57P01": ErrUnavailable, "08006": ErrUnavailable, "25006": ErrUnavailable,
-	} {
-		errs[&pgconn.PgError{Code: code}] = sentinel
-	}
-	return errs
-}
-
-// busy is SQLite's own error for a database that another process writes.
-func busy(t *testing.T) error {
-	t.Helper()
-	file := dialect.Secret(filepath.Join(t.TempDir(), "busy.db"))
-	first := enginetest.MustOpen(t, dialect.Settings{URL: file})
-	hasty := sqlite.Options{BusyTimeout: time.Millisecond}
-	second := enginetest.MustOpen(t, dialect.Settings{URL: file, Options: []any{hasty}})
-	tx, err := first.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = errors.Join(tx.Rollback(t.Context()), tx.Release()) }()
-	_, err = second.Begin(t.Context())
-	if second.Classify(err) != dialect.Conflict {
-		t.Fatalf("not busy: %v", err)
-	}
-	return err
-}
-
-func TestWithTxRunsAgain(t *testing.T) {
+func TestTransactRunsAgain(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
-		for injected := range retryable(t, db.Name) {
+		for injected := range enginetest.Passing(t, db.Name) {
 			m, attempts := newMarks(t, db), 0
-			err := m.withTx(t.Context(), "test", func(tx *dialect.Tx) error {
+			err := m.Transact(t.Context(), "test", func(tx *Tx) error {
 				attempts++
 				if err := insertMark(t.Context(), tx, attempts); err != nil || attempts == 3 {
 					return err
@@ -181,11 +146,11 @@ func TestWithTxRunsAgain(t *testing.T) {
 	})
 }
 
-func TestWithTxRunsOnceWhatIsFinal(t *testing.T) {
+func TestTransactRunsOnceWhatIsFinal(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
-		for _, final := range []error{errTest, ErrNotFound, ErrLeaseLost, &pgconn.PgError{Code: "23505"}, io.ErrShortWrite} {
+		for _, final := range []error{errTest, ErrNotFound, &pgconn.PgError{Code: "23505"}, io.ErrShortWrite} {
 			m, attempts := newMarks(t, db), 0
-			err := m.withTx(t.Context(), "doing this", func(*dialect.Tx) error {
+			err := m.Transact(t.Context(), "doing this", func(*Tx) error {
 				attempts++
 				return final
 			})
@@ -198,14 +163,15 @@ func TestWithTxRunsOnceWhatIsFinal(t *testing.T) {
 
 func TestRetryGivesUp(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
-		for injected, sentinel := range retryable(t, db.Name) {
+		for injected, class := range enginetest.Passing(t, db.Name) {
 			for limit, least := range map[time.Duration]int{0: 1, 50 * time.Millisecond: 2} {
-				m, attempts, began := newMarks(t, db, WithRetryFor(limit)), 0, time.Now()
-				err := m.withTx(t.Context(), "test", func(*dialect.Tx) error {
+				m, attempts, began := newMarks(t, db), 0, time.Now()
+				m.retryFor = limit
+				err := m.Transact(t.Context(), "test", func(*Tx) error {
 					attempts++
 					return injected
 				})
-				if !errors.Is(err, sentinel) || !errors.Is(err, injected) || attempts < least || limit == 0 && attempts > 1 {
+				if !errors.Is(err, sentinels[class]) || !errors.Is(err, injected) || attempts < least || limit == 0 && attempts > 1 {
 					t.Errorf("limit %v: %d attempts, %v", limit, attempts, err)
 				}
 				if took := time.Since(began); took < limit || took > 5*time.Second {
@@ -218,11 +184,11 @@ func TestRetryGivesUp(t *testing.T) {
 
 func TestRetryWaitEndsWithContext(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
-		for injected := range retryable(t, db.Name) {
+		for injected := range enginetest.Passing(t, db.Name) {
 			m := newMarks(t, db)
 			m.backoff = time.Hour
 			ctx, cancel := context.WithCancelCause(t.Context())
-			err := m.withTx(ctx, "test", func(*dialect.Tx) error {
+			err := m.Transact(ctx, "test", func(*Tx) error {
 				time.AfterFunc(20*time.Millisecond, func() { cancel(errTest) })
 				return injected
 			})
@@ -237,9 +203,9 @@ func TestRetryWaitEndsWithContext(t *testing.T) {
 
 func TestReadRunsAgain(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
-		for injected := range retryable(t, db.Name) {
+		for injected := range enginetest.Passing(t, db.Name) {
 			m, attempts := newMarks(t, db), 0
-			err := m.read(t.Context(), "test", func() error {
+			err := m.Retry(t.Context(), "test", func() error {
 				if attempts++; attempts < 4 {
 					return injected
 				}
@@ -253,13 +219,13 @@ func TestReadRunsAgain(t *testing.T) {
 }
 
 func TestAffectedTellsNoneFromMany(t *testing.T) {
-	if err := affected(1, errTest); err != nil {
+	if err := Affected(1, errTest); err != nil {
 		t.Errorf("one row: %v", err)
 	}
-	if err := affected(0, errTest); !errors.Is(err, errTest) {
+	if err := Affected(0, errTest); !errors.Is(err, errTest) {
 		t.Errorf("no row: %v", err)
 	}
-	if err := affected(2, errTest); err == nil || errors.Is(err, errTest) {
+	if err := Affected(2, errTest); err == nil || errors.Is(err, errTest) {
 		t.Errorf("two rows: %v", err)
 	}
 }

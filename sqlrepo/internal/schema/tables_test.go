@@ -1,4 +1,4 @@
-package sqlrepo
+package schema
 
 import (
 	"slices"
@@ -13,15 +13,15 @@ import (
 // TestTablesHaveAllColumns: what is missing in the list would be missing in every copy of a repository.
 func TestTablesHaveAllColumns(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
-		for _, listed := range tables {
-			text, _, err := sq.Select("*").From(listed.name).Limit(0).ToSql()
+		for _, listed := range Tables {
+			text, _, err := sq.Select("*").From(listed.Name).Limit(0).ToSql()
 			if err != nil {
 				t.Fatal(err)
 			}
 			columns := columnsOf(t, db, text)
-			want := slices.Sorted(slices.Values(listed.columns))
+			want := slices.Sorted(slices.Values(listed.Columns))
 			if slices.Sort(columns); !slices.Equal(columns, want) {
-				t.Errorf("%s has the columns\n%q, listed are\n%q", listed.name, columns, want)
+				t.Errorf("%s has the columns\n%q, listed are\n%q", listed.Name, columns, want)
 			}
 		}
 	})
@@ -50,34 +50,10 @@ func TestTablesAreAllListed(t *testing.T) {
 		t.Fatal(err)
 	}
 	var listed []string
-	for _, table := range tables {
-		listed = append(listed, table.name)
+	for _, table := range Tables {
+		listed = append(listed, table.Name)
 	}
 	if slices.Sort(names); !slices.Equal(names, slices.Sorted(slices.Values(listed))) {
 		t.Errorf("there are the tables\n%q, listed are\n%q", names, listed)
-	}
-}
-
-// TestLeasesAreAllReleased: free is what a copy does to the leases of its source.
-func TestLeasesAreAllReleased(t *testing.T) {
-	text, args, err := free(sq.Update("shards")).ToSql()
-	if err != nil {
-		t.Fatal(err)
-	}
-	set := sq.Update("shards").Set("token", 0)
-	for _, column := range leaseColumns {
-		switch released[column] {
-		case "NULL":
-			set = set.Set(column, nil)
-		case "0":
-			set = set.Set(column, 0)
-		}
-	}
-	want, wantArgs, err := set.ToSql()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text != want || !slices.Equal(args, wantArgs) {
-		t.Errorf("released are %s %v, in a copy %s %v", text, args, want, wantArgs)
 	}
 }

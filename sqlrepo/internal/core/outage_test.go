@@ -1,4 +1,4 @@
-package sqlrepo
+package core
 
 import (
 	"bytes"
@@ -34,16 +34,16 @@ type heldUp struct{ sqlite.Engine }
 
 func (heldUp) Writing(*dialect.DB) string { return "process 7 (other)" }
 
-// away makes a repository whose errors are all those of a database that is away, and keeps its log.
-func away(t *testing.T, options ...Option) (*Repository, *bytes.Buffer) {
+// away returns a database whose errors are all those of a database that is away, and keeps its log.
+func away(t *testing.T) (*DB, *bytes.Buffer) {
 	t.Helper()
 	db := *enginetest.Engines()[0].Open(t)
 	var log bytes.Buffer
 	db.Log = slog.New(slog.NewTextHandler(&log, nil))
 	db.Engine = failing{class: dialect.Unavailable}
-	r := New(&db, options...)
-	r.backoff = time.Millisecond
-	return r, &log
+	d := New(&db, Settings{RetryFor: time.Minute})
+	d.backoff = time.Millisecond
+	return d, &log
 }
 
 func requireLog(t *testing.T, log *bytes.Buffer, began, ended int) {
@@ -55,14 +55,14 @@ func requireLog(t *testing.T, log *bytes.Buffer, began, ended int) {
 }
 
 func TestOutageIsToldOnce(t *testing.T) {
-	r, log := away(t)
+	d, log := away(t)
 	for outage := range 2 {
 		var failed, ended sync.WaitGroup
 		failed.Add(8)
 		for range 8 {
 			ended.Go(func() {
 				attempts := 0
-				err := r.read(t.Context(), "test", func() error {
+				err := d.Retry(t.Context(), "test", func() error {
 					if attempts++; attempts == 3 {
 						failed.Done()
 						failed.Wait()
@@ -83,9 +83,10 @@ func TestOutageIsToldOnce(t *testing.T) {
 }
 
 func TestOutageThatWasGivenUpIsToldAgain(t *testing.T) {
-	r, log := away(t, WithRetryFor(0))
+	d, log := away(t)
+	d.retryFor = 0
 	for n := range 2 {
-		if err := r.read(t.Context(), "test", func() error { return io.ErrUnexpectedEOF }); err == nil {
+		if err := d.Retry(t.Context(), "test", func() error { return io.ErrUnexpectedEOF }); err == nil {
 			t.Error("no error")
 		}
 		requireLog(t, log, n+1, 0)
@@ -93,10 +94,10 @@ func TestOutageThatWasGivenUpIsToldAgain(t *testing.T) {
 }
 
 func TestBusyDatabaseIsNoOutage(t *testing.T) {
-	r, log := away(t)
-	r.db.Engine = failing{class: dialect.Conflict}
+	d, log := away(t)
+	d.Engine = failing{class: dialect.Conflict}
 	attempts := 0
-	err := r.read(context.Background(), "test", func() error {
+	err := d.Retry(context.Background(), "test", func() error {
 		if attempts++; attempts < 3 {
 			return io.ErrUnexpectedEOF
 		}
@@ -120,7 +121,7 @@ func TestWhoHoldsUpWritersIsTold(t *testing.T) {
 			log := &lines{told: make(chan string, 10)}
 			db.Log = slog.New(slog.NewTextHandler(log, nil))
 			db.Engine = heldUp{}
-			r := New(&db, WithRetryFor(4*time.Second))
+			d := New(&db, Settings{RetryFor: 4 * time.Second})
 			tx, err := other.Begin(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -128,7 +129,7 @@ func TestWhoHoldsUpWritersIsTold(t *testing.T) {
 
 			ended := make(chan error, 1)
 			go func() {
-				ended <- r.withTx(t.Context(), "test", func(*dialect.Tx) error { return nil })
+				ended <- d.Transact(t.Context(), "test", func(*Tx) error { return nil })
 			}()
 			if told := <-log.told; !strings.Contains(told, "keeps everybody from writing") ||
 				!strings.Contains(told, "process 7 (other)") {

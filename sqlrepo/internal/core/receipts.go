@@ -1,4 +1,4 @@
-package sqlrepo
+package core
 
 import (
 	"context"
@@ -9,8 +9,6 @@ import (
 	"time"
 
 	sq "github.com/Masterminds/squirrel"
-
-	"github.com/guppy-prep/guppy/dialect"
 )
 
 // receipt is a counter that every transaction holding it raises by one. If a commit got no answer, the next attempt
@@ -26,10 +24,10 @@ type receipt struct {
 var errCommitted = errors.New("an earlier attempt was committed")
 
 // onceWith runs fn in one transaction unless an earlier attempt with the same receipt was committed.
-func (r *Repository) onceWith(ctx context.Context, receipt *receipt, again bool, fn func(*dialect.Tx) error) error {
+func (db *DB) onceWith(ctx context.Context, receipt *receipt, again bool, fn func(*Tx) error) error {
 	value := make([]int64, 1)
-	err := r.once(ctx, func(tx *dialect.Tx) (err error) {
-		if err := r.raise(ctx, tx, receipt, again, value); err != nil {
+	err := db.once(ctx, func(tx *Tx) (err error) {
+		if err := db.raise(ctx, tx, receipt, again, value); err != nil {
 			return err
 		}
 
@@ -54,13 +52,13 @@ func (r *Repository) onceWith(ctx context.Context, receipt *receipt, again bool,
 
 // raise makes the transaction fail with errCommitted if it is a retry and the counter was raised before. A counter
 // that starts over was cleaned up meanwhile.
-func (r *Repository) raise(ctx context.Context, tx *dialect.Tx, receipt *receipt, again bool, value []int64) error {
+func (db *DB) raise(ctx context.Context, tx *Tx, receipt *receipt, again bool, value []int64) error {
 	if receipt.value == 0 {
-		if err := r.forgetReceipts(ctx, tx, receipt.made); err != nil {
+		if err := db.forgetReceipts(ctx, tx, receipt.made); err != nil {
 			return err
 		}
 	}
-	return r.laterRead(ctx, tx, value, raised(receipt.counter, 1), func(int64) error {
+	return tx.LaterRead(ctx, value, Raised(receipt.counter, 1), func(int64) error {
 		if again && value[0] == receipt.value+2 {
 			return errCommitted
 		}
@@ -68,22 +66,22 @@ func (r *Repository) raise(ctx context.Context, tx *dialect.Tx, receipt *receipt
 	})
 }
 
-// receiptPrefix is followed by the day on which the receipt was made.
+// ReceiptPrefix begins the name of a receipt's counter. It is followed by the day on which the receipt was made.
 const (
-	receiptPrefix   = "receipt-"
+	ReceiptPrefix   = "receipt-"
 	receiptLifetime = 30
 	secondsADay     = 24 * 60 * 60
 )
 
-func receiptName(day int64) string { return fmt.Sprintf("%s%08d", receiptPrefix, day) }
+func receiptName(day int64) string { return fmt.Sprintf("%s%08d", ReceiptPrefix, day) }
 
 // takeReceipt returns a free receipt, or makes one. Days are those of the database's clock: a host that went by its
 // own clock could take the receipts of others for old ones.
-func (r *Repository) takeReceipt(ctx context.Context) (*receipt, error) {
-	if free := r.receipts.take(); free != nil {
+func (db *DB) takeReceipt(ctx context.Context) (*receipt, error) {
+	if free := db.receipts.take(); free != nil {
 		return free, nil
 	}
-	day, err := r.today(ctx)
+	day, err := db.today(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -91,18 +89,18 @@ func (r *Repository) takeReceipt(ctx context.Context) (*receipt, error) {
 }
 
 // today returns the day by the database's clock, which is read once.
-func (r *Repository) today(ctx context.Context) (int64, error) {
-	if r.clock != nil {
-		return r.clock().Unix() / secondsADay, nil
+func (db *DB) today(ctx context.Context) (int64, error) {
+	if db.clock != nil {
+		return db.clock().Unix() / secondsADay, nil
 	}
 
-	day := &r.receipts.day
+	day := &db.receipts.day
 	day.mu.Lock()
 	defer day.mu.Unlock()
 
 	if day.read.IsZero() {
-		err := r.read(ctx, "read the database's clock", func() error {
-			return r.get(ctx, r.db.Writer, &day.clock, sq.Select().Column(r.db.Clock(0)))
+		err := db.Retry(ctx, "read the database's clock", func() error {
+			return db.Writer.Get(ctx, &day.clock, sq.Select().Column(db.Clock(0)))
 		})
 		if err != nil {
 			return 0, err
@@ -114,9 +112,18 @@ func (r *Repository) today(ctx context.Context) (int64, error) {
 	return time.UnixMicro(day.clock).Add(time.Since(day.read)).Unix() / secondsADay, nil
 }
 
+// ForgetReceipts removes the receipts of processes that ended long ago.
+func (db *DB) ForgetReceipts(ctx context.Context) error {
+	today, err := db.today(ctx)
+	if err != nil {
+		return err
+	}
+	return db.Transact(ctx, "forget old receipts", func(tx *Tx) error { return db.forgetReceipts(ctx, tx, today) })
+}
+
 // forgetReceipts removes the receipts that earlier processes left.
-func (r *Repository) forgetReceipts(ctx context.Context, tx *dialect.Tx, today int64) error {
-	return r.later(ctx, tx, sq.Delete("counters").Where(sq.Like{"name": receiptPrefix + "%"}).
+func (db *DB) forgetReceipts(ctx context.Context, tx *Tx, today int64) error {
+	return tx.Later(ctx, sq.Delete(CounterTable).Where(sq.Like{"name": ReceiptPrefix + "%"}).
 		Where(sq.Lt{"name": receiptName(today - receiptLifetime)}), nil)
 }
 
