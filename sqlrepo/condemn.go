@@ -168,7 +168,7 @@ func (r *Repository) stopLinking(ctx context.Context, tx *core.Tx, upload Upload
 	if upload.State != Linking || upload.Token == 0 {
 		return nil
 	}
-	return r.stopStage(ctx, tx, upload, "linking it")
+	return StopStage(ctx, tx, upload, "linking it")
 }
 
 // fromStore returns the store's own error, which storeError hid from the classification of database errors.

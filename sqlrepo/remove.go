@@ -41,7 +41,7 @@ func (r *Repository) RemoveUpload(ctx context.Context, id int64) error {
 		if err := r.lockRow(ctx, tx, "uploads", id); err != nil {
 			return err
 		}
-		if err := r.stopWork(ctx, tx, id); err != nil {
+		if err := StopWork(ctx, tx, id); err != nil {
 			return err
 		}
 
@@ -70,7 +70,7 @@ func (r *Repository) stopScans(ctx context.Context, tx *core.Tx, source int64) e
 		if scan.State != Scanning || scan.Token == 0 {
 			continue
 		}
-		if err := r.stopStage(ctx, tx, scan, "scanning its source"); err != nil {
+		if err := StopStage(ctx, tx, scan, "scanning its source"); err != nil {
 			return err
 		}
 	}

@@ -154,7 +154,7 @@ func (r *Repository) open(ctx context.Context, tx *core.Tx, source int64, fresh 
 	}
 
 	opened.Upload, opened.Resumed = unfinished, true
-	workers, err := r.workers(ctx, tx, &unfinished.ID, schema.Live(r.db.At(0)))
+	workers, err := Workers(ctx, tx, &unfinished.ID, schema.Live(r.db.At(0)))
 	if err != nil {
 		return opened, err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
 const (
@@ -32,6 +33,7 @@ var started = time.Date(2026, 1, 2, 3, 4, 5, 678_901_000, time.UTC)
 // fixture is a repository that is empty at first.
 type fixture struct {
 	*sqlrepo.Repository
+	*copying.Copier
 	t    rapid.TB
 	ctx  context.Context //nolint:containedctx // that of the test
 	db   *dialect.DB
@@ -43,6 +45,7 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 	t.Helper()
 	f := &fixture{t: t, ctx: t.Context(), db: db, now: started}
 	f.Repository = sqlrepo.New(db, sqlrepo.WithClock(func() time.Time { return f.now }))
+	f.Copier = copying.New(f.Repository)
 	f.clear()
 	return f
 }

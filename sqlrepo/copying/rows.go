@@ -1,4 +1,4 @@
-package sqlrepo
+package copying
 
 import (
 	sq "github.com/Masterminds/squirrel"

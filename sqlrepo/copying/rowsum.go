@@ -1,4 +1,4 @@
-package sqlrepo
+package copying
 
 import (
 	"crypto/sha256"

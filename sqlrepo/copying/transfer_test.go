@@ -1,4 +1,4 @@
-package sqlrepo_test
+package copying_test
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/conformance"
+	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
 // TestTransfer copies between all engines in both directions, and from each to another database of its own.
@@ -29,8 +30,8 @@ func TestTransfer(t *testing.T) {
 func TestATransferOutlivesItsTargetsConnections(t *testing.T) {
 	for _, side := range []string{"target", "target and its lock", "source"} {
 		t.Run(side, func(t *testing.T) {
-			settings := onPostgres().Settings(t)
-			source, target := enginetest.MustOpen(t, settings), onPostgres().Open(t)
+			settings := enginetest.Engines()[1].Settings(t)
+			source, target := enginetest.MustOpen(t, settings), enginetest.Engines()[1].Open(t)
 			cut := enginetest.MustOpen(t, settings)
 			if side != "source" {
 				source, target = enginetest.Engines()[0].Open(t), source
@@ -41,7 +42,7 @@ func TestATransferOutlivesItsTargetsConnections(t *testing.T) {
 				t.Fatal(err)
 			}
 			attempts := 0
-			_, err := repo.TransferTo(t.Context(), copied, sqlrepo.Transfer{Progress: func(p sqlrepo.TransferProgress) {
+			_, err := copying.New(repo).TransferTo(t.Context(), copied, copying.Transfer{Progress: func(p copying.TransferProgress) {
 				if p.Table != "spaces" {
 					return
 				}

@@ -1,4 +1,4 @@
-package sqlrepo
+package copying
 
 import (
 	"context"
@@ -21,34 +21,34 @@ const (
 )
 
 // fill copies all tables within one transaction of the target.
-func (r *Repository) fill(ctx context.Context, target *Repository, tx *core.Tx, transfer Transfer) (Content, error) {
+func (c *Copier) fill(ctx context.Context, tx *core.Tx, transfer Transfer) (Content, error) {
 	if err := tx.Unhurried(ctx); err != nil {
 		return nil, err
 	}
-	if err := target.refuseUsed(ctx, tx); err != nil {
+	if err := refuseUsed(ctx, tx); err != nil {
 		return nil, err
 	}
 
-	snapshot, err := r.db.BeginSnapshot(ctx)
+	snapshot, err := c.db.BeginSnapshot(ctx)
 	if err != nil {
-		return nil, r.sourceError("read the source", err)
+		return nil, c.sourceError("read the source", err)
 	}
 	defer snapshot.End()
 	if err := snapshot.Prove(ctx); err != nil {
-		return nil, r.sourceError("lock the source", err)
+		return nil, c.sourceError("lock the source", err)
 	}
 
 	// Leases show workers that hold no lock, as behind a pooler.
 	if !transfer.AllowLive {
-		if err := r.refuseLive(ctx, snapshot); err != nil {
-			return nil, r.sourceError("look for work in the source", err)
+		if err := c.refuseLive(ctx, snapshot); err != nil {
+			return nil, c.sourceError("look for work in the source", err)
 		}
 	}
 
 	var copied Content
 	for _, t := range schema.Tables {
-		c := tableCopy{Table: t, source: r, target: target, snapshot: snapshot, tx: tx, progress: transfer.Progress}
-		done, err := c.run(ctx)
+		one := tableCopy{Table: t, source: c, snapshot: snapshot, tx: tx, progress: transfer.Progress}
+		done, err := one.run(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("table %s: %w", t.Name, err)
 		}
@@ -61,10 +61,10 @@ func (r *Repository) fill(ctx context.Context, target *Repository, tx *core.Tx, 
 // tableCopy copies one table.
 type tableCopy struct {
 	schema.Table
-	source, target *Repository
-	snapshot       *core.Snapshot
-	tx             *core.Tx
-	progress       Progress
+	source   *Copier
+	snapshot *core.Snapshot
+	tx       *core.Tx
+	progress Progress
 }
 
 // run copies the table, reads the copy back and compares the two.

@@ -1,4 +1,4 @@
-package sqlrepo
+package copying
 
 import (
 	"bytes"
@@ -39,23 +39,23 @@ var dumped = []struct {
 // Dump writes the logical content of the repository at one moment as JSON lines: {"table":...} and the row's
 // columns. The order depends on the content alone, and binary columns are in hexadecimal. The same work gives the
 // same bytes on every engine, except for times, generated DIDs and locations.
-func (r *Repository) Dump(ctx context.Context, w io.Writer) error {
-	tx, err := r.db.BeginSnapshot(ctx)
+func (c *Copier) Dump(ctx context.Context, w io.Writer) error {
+	tx, err := c.db.BeginSnapshot(ctx)
 	if err != nil {
-		return r.db.Classified("dump", err)
+		return c.db.Classified("dump", err)
 	}
 	defer tx.End()
 
 	for _, d := range dumped {
 		query := sq.Select(d.columns...).From(d.table).OrderBy(d.key)
-		if err := r.dumpTable(ctx, tx, w, d.table, d.columns, query); err != nil {
-			return r.db.Classified("dump "+d.table, err)
+		if err := dumpTable(ctx, tx, w, d.table, d.columns, query); err != nil {
+			return c.db.Classified("dump "+d.table, err)
 		}
 	}
 	return nil
 }
 
-func (r *Repository) dumpTable(ctx context.Context, tx *core.Snapshot, w io.Writer, table string, columns []string,
+func dumpTable(ctx context.Context, tx *core.Snapshot, w io.Writer, table string, columns []string,
 	query sq.SelectBuilder) error {
 	return tx.Stream(ctx, query, func(rows *sqlx.Rows) error {
 		values, err := rows.SliceScan()

@@ -1,4 +1,4 @@
-package sqlrepo
+package copying
 
 import (
 	"context"
@@ -31,8 +31,8 @@ func Expected(sealed []dialect.SealedTable) (content Content, present bool) {
 
 // CheckSealed reads all rows and returns ErrDifferent, naming the table, unless they are the rows that the seal
 // stands for. The schema may have any version.
-func (r *Repository) CheckSealed(ctx context.Context, sealed []dialect.SealedTable) error {
-	got, err := r.SumSealed(ctx, sealed)
+func (c *Copier) CheckSealed(ctx context.Context, sealed []dialect.SealedTable) error {
+	got, err := c.SumSealed(ctx, sealed)
 	if err != nil {
 		return err
 	}
@@ -41,15 +41,15 @@ func (r *Repository) CheckSealed(ctx context.Context, sealed []dialect.SealedTab
 }
 
 // SumSealed returns the content of the tables and columns that a seal names.
-func (r *Repository) SumSealed(ctx context.Context, sealed []dialect.SealedTable) (content Content, err error) {
+func (c *Copier) SumSealed(ctx context.Context, sealed []dialect.SealedTable) (content Content, err error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	for _, s := range sealed {
 		t := schema.Table{Name: s.Name, Columns: strings.Split(s.Columns, ", ")}
-		sum, err := sumRows(ctx, r.db.Reader, t, unleasedRows(t), nil)
+		sum, err := sumRows(ctx, c.db.Reader, t, unleasedRows(t), nil)
 		if err != nil {
-			return nil, r.db.Classified("read table "+t.Name, err)
+			return nil, c.db.Classified("read table "+t.Name, err)
 		}
 		content = append(content, sum.of(t))
 	}

@@ -1,4 +1,4 @@
-package sqlrepo
+package copying
 
 import (
 	"math/rand/v2"

@@ -1,4 +1,4 @@
-package sqlrepo
+package copying
 
 import (
 	"context"
@@ -38,9 +38,9 @@ func SameContent(copied, source Content) error {
 }
 
 // Content returns what the repository holds at one moment, as if no work were claimed.
-func (r *Repository) Content(ctx context.Context) (content Content, err error) {
-	err = r.db.Retry(ctx, "read the content", func() error {
-		snapshot, err := r.db.BeginSnapshot(ctx)
+func (c *Copier) Content(ctx context.Context) (content Content, err error) {
+	err = c.db.Retry(ctx, "read the content", func() error {
+		snapshot, err := c.db.BeginSnapshot(ctx)
 		if err != nil {
 			return err
 		}
@@ -77,29 +77,29 @@ func sumRows(ctx context.Context, q core.Queryer, t schema.Table, query sq.Sqliz
 // CopyFile writes everything that the repository holds at one moment to a new database file of the engine's own
 // kind, and returns its content. Workers go on meanwhile. The file is not durable yet, and has the leases of the
 // original; see ReleaseAll. CopyFile returns errors.ErrUnsupported if the engine has no such files.
-func (r *Repository) CopyFile(ctx context.Context, file string, progress Progress) (content Content, err error) {
-	if !r.db.CopiesPages() {
+func (c *Copier) CopyFile(ctx context.Context, file string, progress Progress) (content Content, err error) {
+	if !c.db.CopiesPages() {
 		return nil, errors.Join(errors.ErrUnsupported, ctx.Err())
 	}
 
-	use, err := r.LockUse(ctx)
+	use, err := c.db.LockUse(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, use.Release()) }()
 
-	content, err = r.copyFile(ctx, file, progress)
-	return content, r.db.Classified("copy the database", err)
+	content, err = c.copyFile(ctx, file, progress)
+	return content, c.db.Classified("copy the database", err)
 }
 
-func (r *Repository) copyFile(ctx context.Context, file string, progress Progress) (content Content, err error) {
-	conn, err := r.db.DB.Reader.Connx(ctx)
+func (c *Copier) copyFile(ctx context.Context, file string, progress Progress) (content Content, err error) {
+	conn, err := c.db.DB.Reader.Connx(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close() //nolint:errcheck // it only reads
 
-	snapshot, err := r.db.SnapshotOn(ctx, conn)
+	snapshot, err := c.db.SnapshotOn(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
@@ -112,15 +112,15 @@ func (r *Repository) copyFile(ctx context.Context, file string, progress Progres
 	}
 
 	// The copy uses the connection of the snapshot, so it sees the same state.
-	if err := r.db.CopyPages(ctx, conn, file); err != nil {
+	if err := c.db.CopyPages(ctx, conn, file); err != nil {
 		return nil, err
 	}
 	return contentOf(ctx, snapshot, progress)
 }
 
 // ReleaseAll clears all leases. It is for a copy of a repository in which others are at work.
-func (r *Repository) ReleaseAll(ctx context.Context) error {
-	return r.db.Transact(ctx, "release all leases", func(tx *core.Tx) error {
+func (c *Copier) ReleaseAll(ctx context.Context) error {
+	return c.db.Transact(ctx, "release all leases", func(tx *core.Tx) error {
 		for _, table := range []string{"uploads", "shards"} {
 			leased := schema.Free(sq.Update(table)).Where(sq.NotEq{"token": 0})
 			if _, err := tx.Exec(ctx, leased); err != nil {

@@ -1,13 +1,15 @@
-package sqlrepo
+package copying
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
 	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
@@ -61,17 +63,17 @@ type TransferProgress struct {
 //
 // TransferTo returns ErrSourceInUse, ErrNotEmpty or ErrSameDatabase for what can't be copied, ErrLocked if others
 // use the target, and ErrDifferent, naming the table, if the copy is not what it should be.
-func (r *Repository) TransferTo(ctx context.Context, target *Repository,
+func (c *Copier) TransferTo(ctx context.Context, target *sqlrepo.Repository,
 	transfer Transfer) (copied Content, err error) {
-	same, err := r.db.Same(ctx, target.db.DB)
+	same, err := c.db.Same(ctx, target.DB().DB)
 	if err != nil {
-		return nil, r.db.Classified("compare source and target", err)
+		return nil, c.db.Classified("compare source and target", err)
 	}
 	if same {
 		return nil, ErrSameDatabase
 	}
 
-	ctx, release, err := r.lockTransfer(ctx, target, transfer.AllowLive)
+	ctx, release, err := c.lockTransfer(ctx, target, transfer.AllowLive)
 	if err != nil {
 		return nil, err
 	}
@@ -83,8 +85,8 @@ func (r *Repository) TransferTo(ctx context.Context, target *Repository,
 		}
 	}
 
-	err = target.db.Transact(ctx, "copy the repository", func(tx *core.Tx) (err error) {
-		copied, err = r.fill(ctx, target, tx, transfer)
+	err = target.DB().Transact(ctx, "copy the repository", func(tx *core.Tx) (err error) {
+		copied, err = c.fill(ctx, tx, transfer)
 		return err
 	})
 
@@ -103,28 +105,28 @@ type sourceError struct{ cause error }
 
 func (e *sourceError) Error() string { return e.cause.Error() }
 
-func (r *Repository) sourceError(doing string, err error) error {
+func (c *Copier) sourceError(doing string, err error) error {
 	if errors.Is(err, ErrSourceInUse) {
 		return &sourceError{err}
 	}
-	return &sourceError{r.db.Classified(doing, err)}
+	return &sourceError{c.db.Classified(doing, err)}
 }
 
 // lockTransfer locks target and source, and returns a context that ends when either lock is lost.
-func (r *Repository) lockTransfer(ctx context.Context, target *Repository, allowLive bool,
+func (c *Copier) lockTransfer(ctx context.Context, target *sqlrepo.Repository, allowLive bool,
 ) (locked context.Context, release func() error, err error) {
 	all, err := target.LockAll(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the target: %w", err)
 	}
 
-	take := r.db.LockAll
+	lockSource := c.db.LockAll
 	if allowLive {
-		take = r.db.LockUse
+		lockSource = c.db.LockUse
 	}
-	source, err := take(ctx)
+	source, err := lockSource(ctx)
 	if err != nil {
-		if errors.Is(err, ErrLocked) && !allowLive {
+		if errors.Is(err, sqlrepo.ErrLocked) && !allowLive {
 			err = fmt.Errorf("%w: %w", ErrSourceInUse, err)
 		}
 		return nil, nil, errors.Join(err, all.Release())
@@ -135,7 +137,7 @@ func (r *Repository) lockTransfer(ctx context.Context, target *Repository, allow
 }
 
 // refuseUsed returns ErrNotEmpty unless the repository is as its schema was created.
-func (r *Repository) refuseUsed(ctx context.Context, q core.Queryer) error {
+func refuseUsed(ctx context.Context, q core.Queryer) error {
 	for _, t := range schema.Tables {
 		var used bool
 		query := sq.Select().Column(sq.ConcatExpr("EXISTS (", usedRows(t), ")"))
@@ -147,4 +149,13 @@ func (r *Repository) refuseUsed(ctx context.Context, q core.Queryer) error {
 		}
 	}
 	return nil
+}
+
+// refuseLive returns ErrSourceInUse if a worker has a lease: behind a pooler, workers hold no lock.
+func (c *Copier) refuseLive(ctx context.Context, q core.Queryer) error {
+	workers, err := sqlrepo.Workers(ctx, q, nil, schema.Live(c.db.At(0)))
+	if err == nil && len(workers) > 0 {
+		err = fmt.Errorf("%w: at work is %s", ErrSourceInUse, strings.Join(workers, ", "))
+	}
+	return err
 }
