@@ -70,7 +70,7 @@ func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced
 	err = r.db.Transact(ctx, "leave rescanning", func(tx *core.Tx) error {
 		// Until the transaction ends, no other worker can claim the stage.
 		seen := sq.Update("uploads").Set("lease_seen", r.db.At(0)).Where(sq.Eq{"state": Rescanning})
-		if err := r.fence(ctx, tx, stage, seen); err != nil {
+		if err := Fence(ctx, tx, stage, seen); err != nil {
 			return err
 		}
 

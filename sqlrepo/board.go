@@ -40,7 +40,7 @@ func (r *Repository) OpenUploads(ctx context.Context, filter OpenFilter) (open [
 	query := sq.Select(schema.UploadFields...).Column(sq.Alias(space, "space")).
 		Column(sq.Alias(sq.And{sq.Eq{"state": exclusive}, r.claimable()}, "claimable")).
 		Column(sq.Alias(next, "next_shard")).Column(sq.Alias(r.db.At(0), "now")).
-		From("uploads").Where(sq.NotEq{"state": closed}).OrderBy("id")
+		From("uploads").Where(sq.NotEq{"state": ClosedStates}).OrderBy("id")
 
 	if filter.Uploads != nil {
 		query = query.Where(r.db.Among("id", filter.Uploads))

@@ -3,6 +3,7 @@ package sqlrepo
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	sq "github.com/Masterminds/squirrel"
@@ -42,7 +43,7 @@ func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, c
 		if err := tx.LaterRead(ctx, tally, begin, lost); err != nil {
 			return err
 		}
-		return r.dropIndexes(ctx, tx, stale)
+		return GiveUpIndexes(ctx, tx, stale)
 	})
 
 	upload.Tally = uploadOf(upload.ID, tally).Tally
@@ -55,7 +56,7 @@ func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, c
 func (r *Repository) SaveIndexes(ctx context.Context, stage Stage, indexes []NewIndex) error {
 	seen := sq.Update("uploads").Set("lease_seen", r.db.At(0)).Where(sq.Eq{"state": Indexing})
 	return r.saveIndexes(ctx, stage.Upload.ID, indexes,
-		func(tx *core.Tx) error { return r.fence(ctx, tx, stage, seen) })
+		func(tx *core.Tx) error { return Fence(ctx, tx, stage, seen) })
 }
 
 // CompleteUpload is like SaveIndexes for the last indexes of an upload, if any, and completes the upload. It
@@ -66,7 +67,7 @@ func (r *Repository) CompleteUpload(ctx context.Context, stage Stage, indexes []
 	upload.State, upload.FinishedAt, upload.Lease = Complete, NewTime(r.db.Now()), Lease{}
 	err := proved(func(by proof) error {
 		return r.saveIndexes(ctx, upload.ID, indexes, func(tx *core.Tx) error {
-			if err := r.fence(ctx, tx, stage, completed(upload.FinishedAt)); err != nil {
+			if err := Fence(ctx, tx, stage, completed(upload.FinishedAt)); err != nil {
 				return err
 			}
 			return r.prove(ctx, tx, upload.ID, by)
@@ -182,4 +183,13 @@ func (r *Repository) cover(ctx context.Context, tx *core.Tx, indexes []NewIndex)
 		}
 	}
 	return nil
+}
+
+// fromStore returns the store's own error, which storeError hid from the classification of database errors.
+func fromStore(doing string, err error) error {
+	var failed *storeError
+	if errors.As(err, &failed) {
+		return fmt.Errorf("%s: %w", doing, failed.cause)
+	}
+	return err
 }

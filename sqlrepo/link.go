@@ -185,7 +185,7 @@ func (r *Repository) fencedSeal(ctx context.Context, stage Stage, batch LinkBatc
 	shard.Kind, shard.Nodes = DAGShard, int64(len(batch.Shard.Nodes))
 
 	may := func(tx *core.Tx) error {
-		if err := r.fence(ctx, tx, stage, count); err != nil {
+		if err := Fence(ctx, tx, stage, count); err != nil {
 			return err
 		}
 		return r.nameShards(ctx, tx, stage, []*Shard{shard})

@@ -225,3 +225,10 @@ func (r *Repository) eachEntry(ctx context.Context, doing string, entries []int6
 	}
 	return nil
 }
+
+// ForgetIndex makes the shards that name an index uncovered, whether or not the index exists.
+func (r *Repository) ForgetIndex(ctx context.Context, index int64) error {
+	return r.mend(ctx, "forget the index of shards",
+		sq.Update("shards").Set("blob_index", nil).Where(sq.Eq{"blob_index": index}),
+		sq.Update("indexes").Set("state", IndexRemoving).Where(sq.Eq{"id": index}))
+}

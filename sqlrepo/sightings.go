@@ -97,7 +97,7 @@ func (r *Repository) RememberSighting(ctx context.Context, stage Stage, seen Sig
 		if err != nil && !errors.Is(err, ErrNotFound) { // without a source there is no upload either
 			return err
 		}
-		if err := r.fence(ctx, tx, stage, counting("progress", 0)); err != nil || changed == nil {
+		if err := Fence(ctx, tx, stage, counting("progress", 0)); err != nil || changed == nil {
 			return err
 		}
 		return r.saveSightings(ctx, tx, stage.Upload.Source, changed)

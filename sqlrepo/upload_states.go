@@ -44,7 +44,7 @@ const firstState = Scanning
 //
 // Planning is followed by Rescanning where nothing is left to pack. Rescanning is followed by Scanning, at most once in
 // a run, if the source has changed. Apart from workers, three things change a state: opening an upload that has not
-// ended well takes it back to Scanning (see reopened), removing one makes it Removed for good (see removed), and a
+// ended well takes it back to Scanning (see reopened), removing one makes it Removed for good (see SetRemoved), and a
 // repair sets the state that its rows deserve (see unfinished and deserved).
 var successors = map[UploadState][]UploadState{
 	Scanning:   {Planning},
@@ -60,8 +60,8 @@ var (
 	exclusive = []UploadState{Scanning, Planning, Rescanning, Linking, Indexing}
 	// rootedStates are the states of uploads that have a root.
 	rootedStates = []UploadState{Indexing, Complete}
-	// closed are the states of uploads that cannot be opened again.
-	closed = []UploadState{Complete, Removed}
+	// ClosedStates are the states of uploads that cannot be opened again.
+	ClosedStates = []UploadState{Complete, Removed}
 )
 
 func (s UploadState) String() string {
@@ -101,7 +101,7 @@ func (u Upload) Stuck() bool {
 func (u Upload) Ended() bool { return u.Closed() || u.State == Incomplete || u.Stuck() }
 
 // Closed reports whether the upload cannot be opened again.
-func (u Upload) Closed() bool { return slices.Contains(closed, u.State) }
+func (u Upload) Closed() bool { return slices.Contains(ClosedStates, u.State) }
 
 // checkAdvance returns ErrState unless the next state may follow the state of the stage. Advance enters no state
 // that promises a root: BeginIndexing records the root, and CompleteUpload proves what it claims.
@@ -193,11 +193,11 @@ func (r *Repository) reopened(u, fresh Upload) sq.UpdateBuilder {
 		Set("reread", core.Number(u.Reread || fresh.Reread)).Set("ignore_inode", core.Number(fresh.IgnoreInode)).
 		Set("ignore_ctime", core.Number(fresh.IgnoreCtime)).Set("mtime_window", fresh.MtimeWindow).
 		Set("root_cid", nil).Set("files", 0).Set("directories", 0).Set("links", 0).Set("bytes", 0).
-		Where(sq.Eq{"id": u.ID, "state": u.State, "token": u.Token}).Where(sq.NotEq{"state": closed})
+		Where(sq.Eq{"id": u.ID, "state": u.State, "token": u.Token}).Where(sq.NotEq{"state": ClosedStates})
 }
 
-// removed is the update that removes an upload, whatever its state.
-func removed(upload int64) sq.UpdateBuilder {
+// SetRemoved is the update that removes an upload, whatever its state.
+func SetRemoved(upload int64) sq.UpdateBuilder {
 	return schema.Settled(sq.Update("uploads")).Set("state", Removed).Set("set_aside_at", nil).Set("aside_shards", 0).
 		Where(sq.Eq{"id": upload}).Where(sq.NotEq{"state": Removed})
 }

@@ -197,7 +197,7 @@ func (r *Repository) unfinished(ctx context.Context, q core.Queryer, source int6
 	latest := sq.Select("MAX(id)").From("uploads").Where(sq.Eq{"source": source}).
 		Where(sq.NotEq{"state": Removed})
 	err = q.Get(ctx, &upload, sq.Select(schema.UploadFields...).From("uploads").
-		Where(sq.ConcatExpr("id = (", latest, ")")).Where(sq.NotEq{"state": closed}))
+		Where(sq.ConcatExpr("id = (", latest, ")")).Where(sq.NotEq{"state": ClosedStates}))
 	return upload, err
 }
 
@@ -354,21 +354,30 @@ func (r *Repository) ClaimStage(ctx context.Context, claim Claim, upload int64) 
 	return stage, err
 }
 
+// ClaimRemoval claims the removal of a Removed upload. It returns ErrNothingToClaim if another worker has it or
+// nothing is left of the upload.
+func (r *Repository) ClaimRemoval(ctx context.Context, claim Claim, upload int64) (stage Stage, err error) {
+	which := sq.And{sq.Eq{"id": upload, "state": Removed}, r.claimable()}
+	doing := fmt.Sprintf("claim the removal of upload %d", upload)
+	err = r.claim(ctx, doing, "uploads", schema.UploadFields, claim, which, &stage.Upload)
+	return stage, err
+}
+
 // fenced runs fn in a transaction under the lease on a stage, and counts something of its upload. It returns
 // ErrLeaseLost if another worker has the stage. No worker can claim the stage until the transaction ends.
 func (r *Repository) fenced(ctx context.Context, doing string, stage Stage, count sq.UpdateBuilder,
 	fn func(*core.Tx) error) error {
 	return r.db.Transact(ctx, doing, func(tx *core.Tx) error {
-		if err := r.fence(ctx, tx, stage, count); err != nil {
+		if err := Fence(ctx, tx, stage, count); err != nil {
 			return err
 		}
 		return fn(tx)
 	})
 }
 
-// fence makes the transaction fail with ErrLeaseLost if another worker has the stage, and counts something of its
+// Fence makes the transaction fail with ErrLeaseLost if another worker has the stage, and counts something of its
 // upload.
-func (r *Repository) fence(ctx context.Context, tx *core.Tx, stage Stage, count sq.UpdateBuilder) error {
+func Fence(ctx context.Context, tx *core.Tx, stage Stage, count sq.UpdateBuilder) error {
 	return tx.Later(ctx, count.Where(held(stage)), func(rows int64) error {
 		return leaseLost(rows, "uploads", stage.Upload.ID)
 	})
@@ -404,4 +413,12 @@ func (r *Repository) Uploads(ctx context.Context, filter UploadFilter) (uploads 
 
 	err = r.db.ReadAll(ctx, "list uploads", &uploads, query)
 	return uploads, err
+}
+
+// HadUploads reports whether the repository has ever had an upload, even if all were removed since.
+func (r *Repository) HadUploads(ctx context.Context) (had bool, err error) {
+	var numbered int64
+	err = r.db.ReadOne(ctx, "look at the number of uploads", &numbered,
+		sq.Select("COALESCE(MAX(value), 0)").From("counters").Where(sq.Eq{"name": "uploads"}))
+	return numbered > 0, err
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/copying"
+	"github.com/guppy-prep/guppy/sqlrepo/removal"
 )
 
 const (
@@ -34,6 +35,7 @@ var started = time.Date(2026, 1, 2, 3, 4, 5, 678_901_000, time.UTC)
 type fixture struct {
 	*sqlrepo.Repository
 	*copying.Copier
+	*removal.Remover
 	t    rapid.TB
 	ctx  context.Context //nolint:containedctx // that of the test
 	db   *dialect.DB
@@ -45,7 +47,7 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 	t.Helper()
 	f := &fixture{t: t, ctx: t.Context(), db: db, now: started}
 	f.Repository = sqlrepo.New(db, sqlrepo.WithClock(func() time.Time { return f.now }))
-	f.Copier = copying.New(f.Repository)
+	f.Copier, f.Remover = copying.New(f.Repository), removal.New(f.Repository)
 	f.clear()
 	return f
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/removal"
 )
 
 func removals() []test {
@@ -45,7 +46,7 @@ func removals() []test {
 func (f *fixture) onRemoval(stage sqlrepo.Stage, entry sqlrepo.Entry, sealing sqlrepo.Seal,
 	calls map[string]func() error) {
 	calls["RemoveEntries"] = func() error {
-		_, _, _, err := f.RemoveEntries(f.ctx, stage, sqlrepo.EntryRun{Unshared: []int64{entry.ID}, Last: entry.Path})
+		_, _, _, err := f.RemoveEntries(f.ctx, stage, removal.EntryRun{Unshared: []int64{entry.ID}, Last: entry.Path})
 		return err
 	}
 	calls["Condemn"] = func() error {
@@ -73,7 +74,7 @@ func (f *fixture) removed(stage sqlrepo.Stage) sqlrepo.Stage {
 	return must(f.ClaimRemoval(f.ctx, claim("remover"), stage.Upload.ID))(f.t)
 }
 
-func (f *fixture) view(space sqlrepo.Space) *sqlrepo.SpaceView {
+func (f *fixture) view(space sqlrepo.Space) *removal.SpaceView {
 	f.t.Helper()
 	view := must(f.ViewSpace(f.ctx, space.ID))(f.t)
 	return &view
@@ -218,8 +219,8 @@ func removalRuns(f *fixture) {
 }
 
 // runOf returns a run of entries that nobody was seen to share.
-func runOf(entries ...sqlrepo.Entry) sqlrepo.EntryRun {
-	return sqlrepo.EntryRun{Unshared: keys(entries), First: entries[0].Path, Last: entries[len(entries)-1].Path}
+func runOf(entries ...sqlrepo.Entry) removal.EntryRun {
+	return removal.EntryRun{Unshared: keys(entries), First: entries[0].Path, Last: entries[len(entries)-1].Path}
 }
 
 // removalShared begins an upload, and removes another, after a run of entries was read. What the new upload took

@@ -7,10 +7,7 @@ import (
 )
 
 // Copier copies a repository. It is safe for concurrent use.
-type Copier struct {
-	repo *sqlrepo.Repository
-	db   *core.DB
-}
+type Copier struct{ db *core.DB }
 
 // New returns a Copier for a repository.
-func New(repo *sqlrepo.Repository) *Copier { return &Copier{repo, repo.DB()} }
+func New(repo *sqlrepo.Repository) *Copier { return &Copier{repo.DB()} }

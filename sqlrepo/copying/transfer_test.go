@@ -42,14 +42,15 @@ func TestATransferOutlivesItsTargetsConnections(t *testing.T) {
 				t.Fatal(err)
 			}
 			attempts := 0
-			_, err := copying.New(repo).TransferTo(t.Context(), copied, copying.Transfer{Progress: func(p copying.TransferProgress) {
+			progress := func(p copying.TransferProgress) {
 				if p.Table != "spaces" {
 					return
 				}
 				if attempts++; attempts == 1 {
 					disconnect(t, cut, side == "target")
 				}
-			}})
+			}
+			_, err := copying.New(repo).TransferTo(t.Context(), copied, copying.Transfer{Progress: progress})
 			there, listErr := copied.Spaces(t.Context())
 			if listErr != nil {
 				t.Fatal(listErr)

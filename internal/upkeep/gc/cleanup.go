@@ -12,10 +12,11 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/removal"
 )
 
-// removal is the removal of one upload, under a lease. Its context ends when the lease is lost.
-type removal struct {
+// cleanup is the removal of one upload, under a lease. Its context ends when the lease is lost.
+type cleanup struct {
 	*Collector
 	ctx     context.Context //nolint:containedctx // that of the work under the lease
 	cancel  context.CancelCauseFunc
@@ -27,8 +28,8 @@ type removal struct {
 }
 
 // begin starts to renew the lease, until stop is called.
-func (c *Collector) begin(ctx context.Context, stage sqlrepo.Stage, term time.Duration, sum *Summary) *removal {
-	r := &removal{Collector: c, stage: stage, stopped: make(chan struct{}), sum: sum}
+func (c *Collector) begin(ctx context.Context, stage sqlrepo.Stage, term time.Duration, sum *Summary) *cleanup {
+	r := &cleanup{Collector: c, stage: stage, stopped: make(chan struct{}), sum: sum}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	go func() {
 		defer close(r.stopped)
@@ -44,7 +45,7 @@ func (c *Collector) begin(ctx context.Context, stage sqlrepo.Stage, term time.Du
 const stopTimeout = 5 * time.Second
 
 // stop gives the lease back. If nothing of the upload is left, it deletes its row.
-func (r *removal) stop(ctx context.Context) error {
+func (r *cleanup) stop(ctx context.Context) error {
 	lost := context.Cause(r.ctx)
 	r.sum.KeptEntries += r.keptEntries
 	r.sum.KeptShards += r.keptShards
@@ -58,7 +59,7 @@ func (r *removal) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 
-	gone, err := r.Repo.FinishRemoval(ctx, r.stage)
+	gone, err := r.remover().FinishRemoval(ctx, r.stage)
 	if gone {
 		r.sum.Uploads++
 		r.deleted(1)
@@ -66,7 +67,7 @@ func (r *removal) stop(ctx context.Context) error {
 	return err
 }
 
-func (r *removal) deleted(rows int64) {
+func (r *cleanup) deleted(rows int64) {
 	r.sum.Rows += rows
 	if r.Deleted != nil {
 		r.Deleted(rows)
@@ -74,7 +75,7 @@ func (r *removal) deleted(rows int64) {
 }
 
 // pause leaves the database to others for as long as the last transaction took.
-func (r *removal) pause(began time.Time) error {
+func (r *cleanup) pause(began time.Time) error {
 	return wait(r.ctx, time.Since(began))
 }
 
@@ -88,8 +89,8 @@ func wait(ctx context.Context, d time.Duration) error {
 }
 
 // removeEntries deletes the entries that no remaining upload shares.
-func (r *removal) removeEntries(needs *needs) error {
-	for run, err := range r.Repo.EntryRuns(r.ctx, r.stage.Upload.ID, nil) {
+func (r *cleanup) removeEntries(needs *needs) error {
+	for run, err := range r.remover().EntryRuns(r.ctx, r.stage.Upload.ID, nil) {
 		if err != nil {
 			return err
 		}
@@ -108,10 +109,10 @@ func (r *removal) removeEntries(needs *needs) error {
 }
 
 // removeRun deletes a run of entries. It returns the shared ones, which stay.
-func (r *removal) removeRun(run sqlrepo.EntryRun) (shared []int64, err error) {
+func (r *cleanup) removeRun(run removal.EntryRun) (shared []int64, err error) {
 	for len(run.Unshared) > 0 {
 		began := time.Now()
-		left, gone, rows, err := r.Repo.RemoveEntries(r.ctx, r.stage, run)
+		left, gone, rows, err := r.remover().RemoveEntries(r.ctx, r.stage, run)
 		if err != nil {
 			return nil, err
 		}
@@ -127,7 +128,7 @@ func (r *removal) removeRun(run sqlrepo.EntryRun) (shared []int64, err error) {
 }
 
 // hasShards reports whether shards are left that are not condemned yet.
-func (r *removal) hasShards() (bool, error) {
+func (r *cleanup) hasShards() (bool, error) {
 	for shard, err := range r.Repo.Shards(r.ctx, r.stage.Upload.ID, sqlrepo.ShardFilter{}) {
 		if err != nil || shard.State != sqlrepo.ShardRemoving {
 			return err == nil, err
@@ -137,7 +138,7 @@ func (r *removal) hasShards() (bool, error) {
 }
 
 // removeCondemned deletes the shards that were condemned, now or by an earlier run.
-func (r *removal) removeCondemned() error {
+func (r *cleanup) removeCondemned() error {
 	for {
 		shards, err := r.condemned()
 		if err != nil || len(shards) == 0 {
@@ -161,10 +162,10 @@ func (r *removal) removeCondemned() error {
 const shardsAtOnce = 100
 
 // condemn marks for removal the shards that no upload needs.
-func (r *removal) condemn(view *sqlrepo.SpaceView, needed map[int64]struct{}) error {
+func (r *cleanup) condemn(view *removal.SpaceView, needed map[int64]struct{}) error {
 	var ids []int64
 	condemn := func() error {
-		err := r.Repo.Condemn(r.ctx, r.stage, view, ids)
+		err := r.remover().Condemn(r.ctx, r.stage, view, ids)
 		ids = ids[:0]
 		return err
 	}
@@ -197,7 +198,7 @@ func (r *removal) condemn(view *sqlrepo.SpaceView, needed map[int64]struct{}) er
 }
 
 // condemned returns the next shards to delete.
-func (r *removal) condemned() (shards []sqlrepo.Shard, err error) {
+func (r *cleanup) condemned() (shards []sqlrepo.Shard, err error) {
 	removing := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardRemoving}}
 	for shard, err := range r.Repo.Shards(r.ctx, r.stage.Upload.ID, removing) {
 		if err != nil {
@@ -213,7 +214,7 @@ func (r *removal) condemned() (shards []sqlrepo.Shard, err error) {
 // hasFile reports whether a store has the bytes of a shard.
 func hasFile(s sqlrepo.Shard) bool { return len(s.Digest) > 0 && s.Location != store.NoneLocation }
 
-func (r *removal) removeFiles(shards []sqlrepo.Shard) error {
+func (r *cleanup) removeFiles(shards []sqlrepo.Shard) error {
 	if r.KeepFiles[r.stage.Upload.ID] || !slices.ContainsFunc(shards, hasFile) {
 		return nil
 	}
@@ -252,10 +253,10 @@ func (r *removal) removeFiles(shards []sqlrepo.Shard) error {
 }
 
 // removeNodes deletes a shard with its nodes.
-func (r *removal) removeNodes(s sqlrepo.Shard) error {
+func (r *cleanup) removeNodes(s sqlrepo.Shard) error {
 	for {
 		began := time.Now()
-		gone, rows, err := r.Repo.RemoveNodes(r.ctx, r.stage, s.ID)
+		gone, rows, err := r.remover().RemoveNodes(r.ctx, r.stage, s.ID)
 		if err != nil {
 			return errors.Join(fmt.Errorf("shard %d of upload %d", s.Ordinal, s.Upload), err)
 		}
