@@ -125,8 +125,8 @@ func (r *Repository) hasAdvanced(ctx context.Context, stage Stage, upload *Uploa
 	return err
 }
 
-// recounted makes an update set the tally to the counts of the upload's rows.
-func recounted(update sq.UpdateBuilder, upload int64) sq.UpdateBuilder {
+// Recounted makes an update set the tally to the counts of the upload's rows.
+func Recounted(update sq.UpdateBuilder, upload int64) sq.UpdateBuilder {
 	shards := func(what string) sq.SelectBuilder {
 		return sq.Select(what).From("shards").Where(sq.Eq{"upload": upload})
 	}

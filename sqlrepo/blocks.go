@@ -82,13 +82,6 @@ func (r *Repository) findBlocks(ctx context.Context, space *int64, digests []Dig
 	return found, nil
 }
 
-// StoredShard returns the packed shard with this key, or ErrNotFound.
-func (r *Repository) StoredShard(ctx context.Context, id int64) (shard Shard, err error) {
-	err = r.db.ReadOne(ctx, fmt.Sprintf("shard %d", id), &shard,
-		sq.Select(schema.ShardFields...).From("shards").Where(sq.Eq{"id": id, "state": ShardPacked}))
-	return shard, err
-}
-
 // UploadsWithRoot returns the uploads that have been linked to a root, the latest first.
 func (r *Repository) UploadsWithRoot(ctx context.Context, root CID) (uploads []Upload, err error) {
 	err = r.db.ReadAll(ctx, "look for uploads of a root", &uploads, sq.Select(schema.UploadFields...).From("uploads").
@@ -114,7 +107,7 @@ var listedFields = schema.Readable("id", "path", "kind", "size", "mtime_ns", "pe
 // they belong under the upload's root. It reads them page by page.
 func (r *Repository) EntriesBelow(ctx context.Context, upload int64, path Path) iter.Seq2[Listed, error] {
 	query := sq.Select(listedFields...).From("entries").
-		Where(sq.Eq{"upload": upload, "state": linkable}).OrderBy("path")
+		Where(sq.Eq{"upload": upload, "state": LinkableStates}).OrderBy("path")
 	if path != "" { // the entries below follow at once: the separator is the lowest byte
 		query = query.Where(sq.GtOrEq{"path": path}).Where(sq.Lt{"path": path + "\x01"})
 	}
@@ -124,7 +117,7 @@ func (r *Repository) EntriesBelow(ctx context.Context, upload int64, path Path) 
 // Listing yields, in canonical order, the entries of an upload that belong under its root. Files have their roots.
 func (r *Repository) Listing(ctx context.Context, upload int64) iter.Seq2[Listed, error] {
 	query := sq.Select(listedFields...).From("entries").
-		Where(sq.Eq{"upload": upload, "state": linkable}).OrderBy("path")
+		Where(sq.Eq{"upload": upload, "state": LinkableStates}).OrderBy("path")
 	return core.Pages(query, behindListed, func(page *[]Listed, query sq.SelectBuilder) error {
 		if err := r.db.ReadAll(ctx, "read entries", page, query); err != nil {
 			return err

@@ -96,7 +96,7 @@ func (r *Repository) SaveScan(ctx context.Context, stage Stage, batch ScanBatch)
 		if err := r.unlink(ctx, tx, stage.Upload.ID, gone); err != nil {
 			return err
 		}
-		if err := r.forget(ctx, tx, gone); err != nil {
+		if err := DeleteEntries(ctx, tx, gone); err != nil {
 			return err
 		}
 		if err := r.insertEntries(ctx, tx, stage, batch.Changed); err != nil {
@@ -186,11 +186,11 @@ func (r *Repository) unlink(ctx context.Context, tx *core.Tx, upload int64, entr
 	return nil
 }
 
-// forget deletes entries with all that is planned or known of their content. Packed blocks stay in their shards.
-func (r *Repository) forget(ctx context.Context, tx *core.Tx, entries []int64) error {
+// DeleteEntries deletes entries with all that is planned or known of their content. Packed blocks stay in their shards.
+func DeleteEntries(ctx context.Context, tx *core.Tx, entries []int64) error {
 	for _, ids := range core.Batches(entries, core.KeysAtOnce) {
 		for _, of := range []struct{ table, key string }{{"segments", "entry"}, {"roots", "entry"}, {"entries", "id"}} {
-			if err := tx.Later(ctx, sq.Delete(of.table).Where(r.db.Among(of.key, ids)), nil); err != nil {
+			if err := tx.Later(ctx, sq.Delete(of.table).Where(tx.DB.Among(of.key, ids)), nil); err != nil {
 				return err
 			}
 		}

@@ -36,7 +36,8 @@ type Linkable struct {
 	Known *Root `db:"-"`
 }
 
-var linkable = []EntryState{Ready, Rescanned}
+// LinkableStates are the states of entries that belong under the root of their upload.
+var LinkableStates = []EntryState{Ready, Rescanned}
 
 var linkableFields = schema.Readable("id", "path", "kind", "size", "target", "origin")
 
@@ -44,7 +45,7 @@ var linkableFields = schema.Readable("id", "path", "kind", "size", "target", "or
 // program, page by page: an engine could take each page for a reason to read all of the other table.
 func (r *Repository) Linkables(ctx context.Context, upload int64) iter.Seq2[Linkable, error] {
 	query := sq.Select(linkableFields...).From("entries").
-		Where(sq.Eq{"upload": upload, "state": linkable}).OrderBy("path")
+		Where(sq.Eq{"upload": upload, "state": LinkableStates}).OrderBy("path")
 	behind := func(last Linkable) sq.Sqlizer { return sq.Gt{"path": last.Path} }
 	return core.Pages(query, behind, func(page *[]Linkable, query sq.SelectBuilder) error {
 		if err := r.db.ReadAll(ctx, "read entries", page, query); err != nil {
@@ -74,6 +75,30 @@ func (r *Repository) Contents(ctx context.Context, upload int64, states ...Entry
 		}
 		return r.addKnown(ctx, *page, owner)
 	})
+}
+
+// OwnFile returns a file that has its own content, with its segments and its root, if it has one, and the key of
+// its upload. It returns ErrNotFound if there is no such file.
+func (r *Repository) OwnFile(ctx context.Context, entry int64) (upload int64, file Linkable, err error) {
+	var row struct {
+		Linkable
+		Upload int64 `db:"upload"`
+	}
+
+	columns := append([]string{"upload"}, linkableFields...)
+	err = r.db.ReadOne(ctx, "look up a file", &row,
+		sq.Select(columns...).From("entries").
+			Where(sq.Eq{"id": entry, "kind": File, "origin": nil, "state": LinkableStates}))
+	if err != nil {
+		return 0, file, err
+	}
+
+	page := []Linkable{row.Linkable}
+	if err := r.addSegments(ctx, ownContent(page)); err != nil {
+		return 0, file, err
+	}
+	err = r.addKnown(ctx, page, owner)
+	return row.Upload, page[0], err
 }
 
 // ownContent returns the files of a page that share nothing, by key.
@@ -161,11 +186,12 @@ type LinkBatch struct {
 func (r *Repository) SaveLinks(ctx context.Context, stage Stage, batch LinkBatch, seal Seal) error {
 	count := counting("linked_entries", int64(len(batch.Roots)))
 	return r.fencedSeal(ctx, stage, batch, seal, count, func(tx *core.Tx) error {
-		return r.insertRoots(ctx, tx, batch.Roots)
+		return InsertRoots(ctx, tx, batch.Roots)
 	})
 }
 
-func (r *Repository) insertRoots(ctx context.Context, tx *core.Tx, roots []Root) error {
+// InsertRoots adds roots. It is for the packages below this one too.
+func InsertRoots(ctx context.Context, tx *core.Tx, roots []Root) error {
 	row := make([]any, len(schema.RootColumns))
 	return tx.BulkInsert(ctx, "roots", schema.RootColumns, len(roots), func(i int) []any {
 		root := &roots[i]
@@ -192,7 +218,7 @@ func (r *Repository) fencedSeal(ctx context.Context, stage Stage, batch LinkBatc
 	}
 
 	return r.seal(ctx, "record links", seal, shard, may, func(tx *core.Tx) error {
-		if err := r.insertNodes(ctx, tx, shard.ID, batch.Shard.Nodes); err != nil {
+		if err := InsertNodes(ctx, tx, shard.ID, batch.Shard.Nodes); err != nil {
 			return err
 		}
 		if err := fn(tx); err != nil {

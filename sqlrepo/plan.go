@@ -136,14 +136,15 @@ func (r *Repository) SavePlan(ctx context.Context, stage Stage, plan []PlannedSh
 			}
 		}
 
-		if err := r.insertSegments(ctx, tx, segments); err != nil {
+		if err := InsertSegments(ctx, tx, segments); err != nil {
 			return err
 		}
 		return r.insertShards(ctx, tx, shards)
 	})
 }
 
-func (r *Repository) insertSegments(ctx context.Context, tx *core.Tx, segments []Segment) error {
+// InsertSegments adds segments. It is for the packages below this one too.
+func InsertSegments(ctx context.Context, tx *core.Tx, segments []Segment) error {
 	row := make([]any, len(schema.SegmentColumns))
 	return tx.BulkInsert(ctx, "segments", schema.SegmentColumns, len(segments), func(i int) []any {
 		s := &segments[i]
@@ -178,6 +179,6 @@ func countPlan(plan []PlannedShard) sq.UpdateBuilder {
 func (r *Repository) LargestFile(ctx context.Context, upload int64) (size int64, err error) {
 	err = r.db.ReadOne(ctx, "look for the largest file", &size,
 		sq.Select("COALESCE(MAX(size), 0)").From("entries").
-			Where(sq.Eq{"upload": upload, "kind": File, "state": linkable, "origin": nil}))
+			Where(sq.Eq{"upload": upload, "kind": File, "state": LinkableStates, "origin": nil}))
 	return size, err
 }

@@ -90,7 +90,7 @@ func (r *Repository) prove(ctx context.Context, tx *core.Tx, upload int64, by pr
 	var unlinked int64
 	err = tx.Get(ctx, &unlinked, sq.Select("COUNT(*)").From("entries").
 		LeftJoin("roots ON roots.entry = entries.id").
-		Where(sq.Eq{"upload": upload, "state": linkable, "origin": nil, "roots.entry": nil}))
+		Where(sq.Eq{"upload": upload, "state": LinkableStates, "origin": nil, "roots.entry": nil}))
 	if err == nil && unlinked > 0 {
 		err = &UnsettledError{Upload: upload, Unlinked: unlinked}
 	}

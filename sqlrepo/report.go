@@ -51,7 +51,7 @@ func (r *Repository) Counts(ctx context.Context, upload int64) (counts Counts, e
 
 	err = r.db.ReadAll(ctx, "count entries", &kinds,
 		sq.Select("kind", "COUNT(*) AS n", "CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes").From("entries").
-			Where(sq.Eq{"upload": upload, "state": linkable}).GroupBy("kind"))
+			Where(sq.Eq{"upload": upload, "state": LinkableStates}).GroupBy("kind"))
 
 	for _, k := range kinds {
 		switch k.Kind {

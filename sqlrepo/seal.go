@@ -227,7 +227,7 @@ func (r *Repository) SealShard(ctx context.Context, packed PackedShard, seal Sea
 	}
 
 	err = r.seal(ctx, fmt.Sprintf("seal shard %d", shard.ID), seal, &shard, may, func(tx *core.Tx) error {
-		if err := r.insertNodes(ctx, tx, shard.ID, packed.Nodes); err != nil {
+		if err := InsertNodes(ctx, tx, shard.ID, packed.Nodes); err != nil {
 			return err
 		}
 		return tx.Later(ctx, schema.Settled(sq.Update("shards")).

@@ -124,7 +124,8 @@ func (r *Repository) insertShards(ctx context.Context, tx *core.Tx, shards []*Sh
 	})
 }
 
-func (r *Repository) insertNodes(ctx context.Context, tx *core.Tx, shard int64, nodes []Node) error {
+// InsertNodes adds the nodes of a shard. It is for the packages below this one too.
+func InsertNodes(ctx context.Context, tx *core.Tx, shard int64, nodes []Node) error {
 	row := make([]any, len(schema.NodeColumns))
 	return tx.BulkInsert(ctx, "nodes", schema.NodeColumns, len(nodes), func(i int) []any {
 		n := &nodes[i]
@@ -133,6 +134,20 @@ func (r *Repository) insertNodes(ctx context.Context, tx *core.Tx, shard int64, 
 		row[4], row[5] = int64(n.Codec), suffix
 		return row
 	})
+}
+
+// Shard returns the shard with this key, or ErrNotFound.
+func (r *Repository) Shard(ctx context.Context, id int64) (shard Shard, err error) {
+	err = r.db.ReadOne(ctx, fmt.Sprintf("shard %d", id), &shard,
+		sq.Select(schema.ShardFields...).From("shards").Where(sq.Eq{"id": id}))
+	return shard, err
+}
+
+// StoredShard returns the packed shard with this key, or ErrNotFound.
+func (r *Repository) StoredShard(ctx context.Context, id int64) (shard Shard, err error) {
+	err = r.db.ReadOne(ctx, fmt.Sprintf("shard %d", id), &shard,
+		sq.Select(schema.ShardFields...).From("shards").Where(sq.Eq{"id": id, "state": ShardPacked}))
+	return shard, err
 }
 
 // ShardFilter narrows a list of shards; nil means all.

@@ -17,7 +17,7 @@ func (r *Repository) Unread(ctx context.Context, upload int64) iter.Seq2[Entry, 
 	waiting := sq.Select("1").From("segments").Join("shards ON shards.id = segments.shard").
 		Where("segments.entry = entries.id").Where(sq.Eq{"shards.state": ShardPlanned})
 	query := sq.Select(schema.EntryFields...).From("entries").OrderBy("path").
-		Where(sq.Eq{"upload": upload, "kind": File, "state": linkable, "origin": nil}).
+		Where(sq.Eq{"upload": upload, "kind": File, "state": LinkableStates, "origin": nil}).
 		Where(sq.Or{
 			sq.ConcatExpr("NOT EXISTS (", planned, ")"), sq.ConcatExpr("EXISTS (", waiting, ")"),
 		})

@@ -45,7 +45,7 @@ const firstState = Scanning
 // Planning is followed by Rescanning where nothing is left to pack. Rescanning is followed by Scanning, at most once in
 // a run, if the source has changed. Apart from workers, three things change a state: opening an upload that has not
 // ended well takes it back to Scanning (see reopened), removing one makes it Removed for good (see SetRemoved), and a
-// repair sets the state that its rows deserve (see unfinished and deserved).
+// repair sets the state that its rows deserve (see SetUnfinished and SetDeserved).
 var successors = map[UploadState][]UploadState{
 	Scanning:   {Planning},
 	Planning:   {Packing, Rescanning},
@@ -58,8 +58,8 @@ var successors = map[UploadState][]UploadState{
 var (
 	// exclusive are the states in which one worker at a time has an upload. Packing is shared, shard by shard.
 	exclusive = []UploadState{Scanning, Planning, Rescanning, Linking, Indexing}
-	// rootedStates are the states of uploads that have a root.
-	rootedStates = []UploadState{Indexing, Complete}
+	// RootedStates are the states of uploads that have a root.
+	RootedStates = []UploadState{Indexing, Complete}
 	// ClosedStates are the states of uploads that cannot be opened again.
 	ClosedStates = []UploadState{Complete, Removed}
 )
@@ -89,7 +89,7 @@ func (s UploadState) String() string {
 }
 
 // Rooted reports whether the upload is linked and so has a root.
-func (u Upload) Rooted() bool { return slices.Contains(rootedStates, u.State) }
+func (u Upload) Rooted() bool { return slices.Contains(RootedStates, u.State) }
 
 // Stuck reports whether the rest of the upload was set aside. No worker works on it until it is opened again.
 func (u Upload) Stuck() bool {
@@ -106,7 +106,7 @@ func (u Upload) Closed() bool { return slices.Contains(ClosedStates, u.State) }
 // checkAdvance returns ErrState unless the next state may follow the state of the stage. Advance enters no state
 // that promises a root: BeginIndexing records the root, and CompleteUpload proves what it claims.
 func checkAdvance(stage Stage, next UploadState) error {
-	if slices.Contains(successors[stage.Upload.State], next) && !slices.Contains(rootedStates, next) {
+	if slices.Contains(successors[stage.Upload.State], next) && !slices.Contains(RootedStates, next) {
 		return nil
 	}
 
@@ -142,7 +142,7 @@ func (r *Repository) advanced(stage Stage, next UploadState) sq.UpdateBuilder {
 	}
 
 	if stage.Upload.State == Scanning {
-		return recounted(update, stage.Upload.ID)
+		return Recounted(update, stage.Upload.ID)
 	}
 	return update.Set("stage_bytes", sq.Expr("packed_bytes"))
 }
@@ -202,17 +202,17 @@ func SetRemoved(upload int64) sq.UpdateBuilder {
 		Where(sq.Eq{"id": upload}).Where(sq.NotEq{"state": Removed})
 }
 
-// unfinished is the update by which a repair takes an upload's root away, unless it was removed.
-func unfinished(upload int64, state UploadState) sq.UpdateBuilder {
+// SetUnfinished is the update by which a repair takes an upload's root away, unless it was removed.
+func SetUnfinished(upload int64, state UploadState) sq.UpdateBuilder {
 	return schema.Settled(sq.Update("uploads")).Set("state", state).Set("root_cid", nil).Set("finished_at", nil).
 		Set("files", 0).Set("directories", 0).Set("links", 0).Set("bytes", 0).
 		Where(sq.Eq{"id": upload}).Where(sq.NotEq{"state": Removed})
 }
 
-// deserved are the updates by which a repair makes the state of an upload match its root. An upload that has a root
+// SetDeserved are the updates by which a repair makes the state of an upload match its root. An upload that has a root
 // is complete, unless entries of it could not be prepared. One that lacks a root that its state promises is linked
 // again, and one in an unknown state is scanned again.
-func deserved(upload int64, now Time) []sq.Sqlizer {
+func SetDeserved(upload int64, now Time) []sq.Sqlizer {
 	this, rooted := sq.Eq{"id": upload}, sq.Expr("root_cid IS NOT NULL AND LENGTH(root_cid) = ?", schema.CIDLength)
 	unknown := sq.Expr("state NOT BETWEEN ? AND ?", int64(Scanning), int64(Indexing))
 	unready := sq.Select("1").From("entries").Where("entries.upload = uploads.id AND entries.state <> 0").
@@ -223,7 +223,7 @@ func deserved(upload int64, now Time) []sq.Sqlizer {
 		schema.Settled(sq.Update("uploads")).Set("state", Complete).
 			Set("finished_at", sq.Expr("COALESCE(finished_at, ?)", now)).Where(this).Where(rooted).
 			Where(sq.NotEq{"state": Removed}).Where(sq.ConcatExpr("NOT EXISTS (", unready, ")")),
-		schema.Free(sq.Update("uploads")).Set("state", Linking).Where(this).Where(sq.Eq{"state": rootedStates}).
+		schema.Free(sq.Update("uploads")).Set("state", Linking).Where(this).Where(sq.Eq{"state": RootedStates}).
 			Where(sq.ConcatExpr("NOT (", rooted, ")")),
 		schema.Free(sq.Update("uploads")).Set("state", Scanning).Where(this).Where(unknown),
 	}

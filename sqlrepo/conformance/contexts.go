@@ -22,7 +22,7 @@ func endedContext(f *fixture) {
 	ended, cancel := context.WithCancel(f.ctx)
 	cancel()
 
-	for _, part := range []any{f.Repository, f.Copier, f.Remover} {
+	for _, part := range []any{f.Repository, f.Copier, f.Remover, f.Auditor} {
 		for method, value := range reflect.ValueOf(part).Methods() {
 			if value.Type().NumIn() == 0 {
 				continue // it uses no database

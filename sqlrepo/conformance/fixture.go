@@ -16,6 +16,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/audit"
 	"github.com/guppy-prep/guppy/sqlrepo/copying"
 	"github.com/guppy-prep/guppy/sqlrepo/removal"
 )
@@ -36,6 +37,7 @@ type fixture struct {
 	*sqlrepo.Repository
 	*copying.Copier
 	*removal.Remover
+	*audit.Auditor
 	t    rapid.TB
 	ctx  context.Context //nolint:containedctx // that of the test
 	db   *dialect.DB
@@ -47,7 +49,7 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 	t.Helper()
 	f := &fixture{t: t, ctx: t.Context(), db: db, now: started}
 	f.Repository = sqlrepo.New(db, sqlrepo.WithClock(func() time.Time { return f.now }))
-	f.Copier, f.Remover = copying.New(f.Repository), removal.New(f.Repository)
+	f.Copier, f.Remover, f.Auditor = copying.New(f.Repository), removal.New(f.Repository), audit.New(f.Repository)
 	f.clear()
 	return f
 }

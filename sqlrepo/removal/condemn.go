@@ -81,8 +81,9 @@ func (r *Remover) Condemn(ctx context.Context, stage sqlrepo.Stage, view *SpaceV
 
 		// Entries that are left still need their shards.
 		segments := sq.Select("1").From("segments").Where("segments.shard = shards.id")
-		_, err = tx.Exec(ctx, schema.Settled(sq.Update("shards")).Set("state", sqlrepo.ShardRemoving).Set("set_aside_at", nil).
-			Set("digests", nil).Where(sq.Eq{"upload": stage.Upload.ID}).Where(r.db.Among("id", shards)).
+		_, err = tx.Exec(ctx, schema.Settled(sq.Update("shards")).Set("state", sqlrepo.ShardRemoving).
+			Set("set_aside_at", nil).Set("digests", nil).
+			Where(sq.Eq{"upload": stage.Upload.ID}).Where(r.db.Among("id", shards)).
 			Where(sq.ConcatExpr("NOT EXISTS (", segments, ")")))
 		if err != nil {
 			return err

@@ -18,6 +18,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/audit"
 )
 
 const markerName = ".guppy-store"
@@ -150,7 +151,7 @@ func (r *storeRun) expect(ctx context.Context, marker string) error {
 	if r.Repo == nil {
 		return nil
 	}
-	keys, err := r.Repo.UploadKeys(ctx)
+	keys, err := audit.New(r.Repo).UploadKeys(ctx)
 	if err != nil {
 		return err
 	}

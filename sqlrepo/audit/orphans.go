@@ -1,6 +1,10 @@
-package sqlrepo
+package audit
 
-import sq "github.com/Masterminds/squirrel"
+import (
+	sq "github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
 
 // keyed lists the tables whose keys come from counters.
 var keyed = []string{"spaces", "sources", "uploads", "entries", "shards", "indexes"}
@@ -63,7 +67,7 @@ func orphanRules() (rules []rule) {
 func spaceRules() []rule {
 	settled := sq.Select("1").From("shards").Join("uploads ON uploads.id = shards.upload").
 		Join("sources ON sources.id = uploads.source").Where("sources.space = spaces.id").
-		Where(sq.Eq{"shards.state": []ShardState{ShardPacked, ShardEmpty}})
+		Where(sq.Eq{"shards.state": []sqlrepo.ShardState{sqlrepo.ShardPacked, sqlrepo.ShardEmpty}})
 	query := flawed("0", "0", "0", "revision", "spaces.id").From("spaces").Where("revision <= 0").
 		Where(sq.ConcatExpr("(revision < 0 OR EXISTS (", settled, "))"))
 	return []rule{{FlawSpaceRevision, "space %[2]d has the revision %[1]d, and has shards", query}}

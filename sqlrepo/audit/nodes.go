@@ -1,4 +1,4 @@
-package sqlrepo
+package audit
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 
+	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
 	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
@@ -26,14 +27,14 @@ func carLength(block int64) int64 {
 
 // nodeShard is a shard whose nodes are being checked.
 type nodeShard struct {
-	Shard
+	sqlrepo.Shard
 	counted, end int64
 	told         map[string]bool
 }
 
 // checkNodes checks that the nodes of each settled shard lie one behind the other, each behind its length and CID,
 // from the shard's header to its end.
-func (r *Repository) checkNodes(ctx context.Context, tx *core.Snapshot, s scope, some span,
+func (a *Auditor) checkNodes(ctx context.Context, tx *core.Snapshot, s scope, some span,
 	found func(Flaw) error) error {
 	query := sq.Select("shards.upload", "shards.id", "shards.kind", "shards.state", "shards.size", "shards.nodes",
 		"COALESCE(position, -1)", "COALESCE(length, 0)", "COALESCE(codec, 0)", "COALESCE(LENGTH(suffix), 0)").
@@ -81,10 +82,10 @@ func (s *nodeShard) add(position, length, codec, suffix int64, found func(Flaw) 
 			position, before)
 	case begins > before:
 		return s.tell(found, FlawNodeGap, "nothing is known of its bytes from %d to %d", before, begins)
-	case suffix != int64(len(Digest{}))-schema.PrefixLength:
+	case suffix != int64(len(sqlrepo.Digest{}))-schema.PrefixLength:
 		return s.tell(found, FlawNodeDigest, "the digest of its node at %d has %d bytes",
 			position, schema.PrefixLength+suffix)
-	case s.Kind == DataShard && codec != codecRaw, s.Kind == DAGShard && codec != codecDAG:
+	case s.Kind == sqlrepo.DataShard && codec != codecRaw, s.Kind == sqlrepo.DAGShard && codec != codecDAG:
 		return s.tell(found, FlawNodeCodec, "the codec of its node at %d is %#x", position, codec)
 	}
 	return nil
@@ -107,7 +108,7 @@ func (s *nodeShard) close(found func(Flaw) error) error {
 		}
 	}
 
-	if s.State != ShardPacked || s.end == s.Size {
+	if s.State != sqlrepo.ShardPacked || s.end == s.Size {
 		return nil
 	}
 	return s.tell(found, FlawShardSize, "it has %d bytes, and its nodes end at %d", s.Size, s.end)

@@ -1,12 +1,14 @@
-package sqlrepo
+package audit
 
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 
+	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
 )
 
@@ -19,19 +21,20 @@ func chunksOf(length int64) int64 { return max(1, (length+chunkSize-1)/chunkSize
 // checkCover checks that the segments of each file with its own content cover it once, and reach its end as soon as
 // its upload is planned. It leaves out removed uploads: uploads that share their files check those, and the other
 // files lose their segments.
-func (r *Repository) checkCover(ctx context.Context, tx *core.Snapshot, s scope, some span,
+func (a *Auditor) checkCover(ctx context.Context, tx *core.Snapshot, s scope, some span,
 	found func(Flaw) error) error {
 	query := sq.Select("entries.upload", "entries.id", "entries.size", "uploads.state",
 		"COALESCE(file_offset, 0)", "COALESCE(length, 0)", "COALESCE(shard, 0)").
 		From("entries").Join("uploads ON uploads.id = entries.upload").LeftJoin("segments ON segments.entry = entries.id").
-		Where(sq.Eq{"entries.kind": File, "entries.origin": nil, "entries.state": linkable}).
+		Where(sq.Eq{"entries.kind": sqlrepo.File, "entries.origin": nil, "entries.state": sqlrepo.LinkableStates}).
 		OrderBy("entries.id", "file_offset", "length DESC")
 
 	var open cover
 	err := tx.Stream(ctx, some.of(s.of(query, "entries.upload"), "entries.id"), func(rows *sqlx.Rows) error {
 		var next cover
-		var segment Segment
-		err := rows.Scan(&next.upload, &next.entry, &next.size, &next.state, &segment.Offset, &segment.Length, &segment.Shard)
+		var segment sqlrepo.Segment
+		err := rows.Scan(&next.upload, &next.entry, &next.size, &next.state,
+			&segment.Offset, &segment.Length, &segment.Shard)
 		if err != nil {
 			return err
 		}
@@ -59,12 +62,12 @@ func (r *Repository) checkCover(ctx context.Context, tx *core.Snapshot, s scope,
 // cover is how far the segments of a file reach.
 type cover struct {
 	upload, entry, size int64
-	state               UploadState
+	state               sqlrepo.UploadState
 	reached             int64
 	begun, told         bool
 }
 
-func (c *cover) add(s Segment, found func(Flaw) error) error {
+func (c *cover) add(s sqlrepo.Segment, found func(Flaw) error) error {
 	c.begun = true
 	from := c.reached
 	c.reached = max(c.reached, s.Offset+s.Length)
@@ -87,8 +90,8 @@ func (c *cover) add(s Segment, found func(Flaw) error) error {
 
 // close checks the end of the file.
 func (c *cover) close(found func(Flaw) error) error {
-	planned := c.state == Packing || c.state == Linking || c.state == Indexing || c.state == Complete
-	if c.entry == 0 || !planned || c.begun && c.reached >= c.size {
+	planned := []sqlrepo.UploadState{sqlrepo.Packing, sqlrepo.Linking, sqlrepo.Indexing, sqlrepo.Complete}
+	if c.entry == 0 || !slices.Contains(planned, c.state) || c.begun && c.reached >= c.size {
 		return nil
 	}
 	return c.tell(found, 0, FlawSegmentGap, "nothing is planned of its bytes from %d to %d", c.reached, c.size)
@@ -104,7 +107,7 @@ func (c *cover) tell(found func(Flaw) error, shard int64, code, detail string, a
 }
 
 // checkChunks checks that segments follow each other in the plan of their shard, and lie inside it.
-func (r *Repository) checkChunks(ctx context.Context, tx *core.Snapshot, s scope, some span,
+func (a *Auditor) checkChunks(ctx context.Context, tx *core.Snapshot, s scope, some span,
 	found func(Flaw) error) error {
 	query := sq.Select("shards.upload", "segments.shard", "segments.entry", "chunk", "length", "shards.chunks").
 		From("segments").Join("shards ON shards.id = segments.shard").OrderBy("segments.shard", "chunk")
@@ -112,7 +115,7 @@ func (r *Repository) checkChunks(ctx context.Context, tx *core.Snapshot, s scope
 	var shard, reached int64
 	return tx.Stream(ctx, some.of(s.kept(query, "shards.upload"), "segments.shard"), func(rows *sqlx.Rows) error {
 		var upload, chunks int64
-		var next Segment
+		var next sqlrepo.Segment
 		if err := rows.Scan(&upload, &next.Shard, &next.Entry, &next.Chunk, &next.Length, &chunks); err != nil {
 			return err
 		}

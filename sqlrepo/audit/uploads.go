@@ -1,8 +1,9 @@
-package sqlrepo
+package audit
 
 import (
 	sq "github.com/Masterminds/squirrel"
 
+	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
@@ -10,19 +11,20 @@ func uploadRules(s scope) []rule {
 	uploads := func(is, want string) sq.SelectBuilder {
 		return s.of(flawed("uploads.id", "0", "0", is, want), "uploads.id").From("uploads")
 	}
-	complete := sq.Eq{"uploads.state": Complete}
+	complete := sq.Eq{"uploads.state": sqlrepo.Complete}
 
 	return append([]rule{
 		{FlawUploadState, "%[1]d is no state of an upload",
-			uploads("state", "0").Where("state NOT BETWEEN ? AND ?", int64(Scanning), int64(Indexing))},
+			uploads("state", "0").Where("state NOT BETWEEN ? AND ?", int64(sqlrepo.Scanning), int64(sqlrepo.Indexing))},
 		{FlawUploadRoot, "it is linked without a root CID, or has one and is not", uploads("LENGTH(root_cid)", "0").
 			Where("CASE WHEN state IN (?, ?) THEN root_cid IS NULL OR LENGTH(root_cid) <> ? ELSE root_cid IS NOT NULL END",
-				int64(Complete), int64(Indexing), schema.CIDLength)},
+				int64(sqlrepo.Complete), int64(sqlrepo.Indexing), schema.CIDLength)},
 		{FlawUploadFinished, "it is complete without an end, or ended and is not", uploads("0", "0").
-			Where("CASE WHEN state = ? THEN finished_at IS NULL ELSE finished_at IS NOT NULL END", int64(Complete))},
+			Where("CASE WHEN state = ? THEN finished_at IS NULL ELSE finished_at IS NOT NULL END", int64(sqlrepo.Complete))},
 		{FlawUploadUnlinked, "nobody links or indexes it: that has failed again and again and was set aside, or " +
 			"there is a newer upload",
-			uploads("0", "0").Where(sq.Eq{"uploads.state": []UploadState{Linking, Indexing}, "uploads.token": 0}).
+			uploads("0", "0").Where(sq.Eq{"uploads.token": 0}).
+				Where(sq.Eq{"uploads.state": []sqlrepo.UploadState{sqlrepo.Linking, sqlrepo.Indexing}}).
 				Where(sq.Or{sq.NotEq{"uploads.set_aside_at": nil}, superseded()})},
 		{FlawUploadCounts, "it counts %[1]d files and directories where %[2]d entries are linked, or other symlinks or bytes",
 			joinCounts(uploads("uploads.files + directories", "c.files + c.dirs")).Where(complete).
@@ -35,36 +37,37 @@ func uploadRules(s scope) []rule {
 func superseded() sq.Sqlizer {
 	newer := sq.Select("1").From("uploads AS newer").Where(
 		"newer.source = uploads.source AND newer.id > uploads.id").
-		Where(sq.NotEq{"newer.state": Removed})
+		Where(sq.NotEq{"newer.state": sqlrepo.Removed})
 	return sq.ConcatExpr("EXISTS (", newer, ")")
 }
 
 // joinCounts joins each upload with the counts of the entries under its root.
 func joinCounts(query sq.SelectBuilder) sq.SelectBuilder {
-	kind := func(kind EntryKind, what string) sq.Sqlizer {
+	kind := func(kind sqlrepo.EntryKind, what string) sq.Sqlizer {
 		return sq.Expr("SUM(CASE WHEN kind = ? THEN "+what+" ELSE 0 END)", int64(kind))
 	}
-	counts := sq.Select("upload").Column(sq.Alias(kind(File, "1"), "files")).
-		Column(sq.Alias(kind(Directory, "1"), "dirs")).Column(sq.Alias(kind(Symlink, "1"), "symlinks")).
-		Column(sq.Alias(kind(File, "size"), "bytes")).
-		From("entries").Where(sq.Eq{"state": linkable}).GroupBy("upload")
+	counts := sq.Select("upload").Column(sq.Alias(kind(sqlrepo.File, "1"), "files")).
+		Column(sq.Alias(kind(sqlrepo.Directory, "1"), "dirs")).Column(sq.Alias(kind(sqlrepo.Symlink, "1"), "symlinks")).
+		Column(sq.Alias(kind(sqlrepo.File, "size"), "bytes")).
+		From("entries").Where(sq.Eq{"state": sqlrepo.LinkableStates}).GroupBy("upload")
 	return query.JoinClause(sq.ConcatExpr("LEFT JOIN (", counts, ") AS c ON c.upload = uploads.id"))
 }
 
 // tallied narrows a query to uploads whose tally must agree with their rows. A scan counts again when it ends, and
 // uploads completed before there were tallies have none.
 func tallied(query sq.SelectBuilder) sq.SelectBuilder {
-	return query.Where(sq.NotEq{"uploads.state": Scanning}).
-		Where("(uploads.state <> ? OR found_entries <> 0 OR planned_shards <> 0 OR linked_entries <> 0)", int64(Complete))
+	return query.Where(sq.NotEq{"uploads.state": sqlrepo.Scanning}).
+		Where("(uploads.state <> ? OR found_entries <> 0 OR planned_shards <> 0 OR linked_entries <> 0)",
+			int64(sqlrepo.Complete))
 }
 
 func tallyRules(uploads func(is, want string) sq.SelectBuilder) []rule {
-	complete := sq.Eq{"uploads.state": Complete}
+	complete := sq.Eq{"uploads.state": sqlrepo.Complete}
 	roots := sq.Select("upload", "COUNT(*) AS n").From("roots").Join("entries ON entries.id = roots.entry").
 		GroupBy("upload")
 	entries := sq.Select("upload", "COUNT(*) AS n").From("entries").GroupBy("upload")
 	open := sq.Select("upload", "MIN(ordinal) AS first").From("shards").
-		Where(sq.Eq{"state": ShardPlanned, "set_aside_at": nil}).GroupBy("upload")
+		Where(sq.Eq{"state": sqlrepo.ShardPlanned, "set_aside_at": nil}).GroupBy("upload")
 
 	join := func(query, with sq.SelectBuilder, as string) sq.SelectBuilder {
 		return query.JoinClause(sq.ConcatExpr("LEFT JOIN (", with, ") AS "+as+" ON "+as+".upload = uploads.id"))
@@ -81,7 +84,7 @@ func tallyRules(uploads func(is, want string) sq.SelectBuilder) []rule {
 				Where("(planned_shards <> COALESCE(s.planned, 0) OR settled_shards <> COALESCE(s.settled, 0) OR " +
 					"aside_shards <> COALESCE(s.aside, 0))")},
 		{FlawTallySealed, "the next shard to be sealed is %[1]d by its tally, and %[2]d by its shards",
-			join(uploads("sealed", "o.first"), open, "o").Where(sq.Eq{"uploads.state": Packing}).
+			join(uploads("sealed", "o.first"), open, "o").Where(sq.Eq{"uploads.state": sqlrepo.Packing}).
 				Where("sealed <> o.first")},
 		{FlawTallySegments, "its tally of bytes, %[1]d planned, or of files is not what its segments add up to: %[2]d",
 			join(tallied(uploads("planned_bytes", "g.bytes")), segmentTally(), "g").
@@ -91,17 +94,18 @@ func tallyRules(uploads func(is, want string) sq.SelectBuilder) []rule {
 }
 
 func shardTally() sq.SelectBuilder {
-	n := func(state ShardState) sq.Sqlizer {
+	n := func(state sqlrepo.ShardState) sq.Sqlizer {
 		return sq.Expr("SUM(CASE WHEN state <> ? THEN 1 ELSE 0 END)", int64(state))
 	}
-	aside := sq.Expr("SUM(CASE WHEN state = ? AND set_aside_at IS NOT NULL THEN 1 ELSE 0 END)", int64(ShardPlanned))
-	return sq.Select("upload", "COUNT(*) AS planned").Column(sq.Alias(n(ShardPlanned), "settled")).
-		Column(sq.Alias(aside, "aside")).From("shards").Where(sq.Eq{"kind": DataShard}).GroupBy("upload")
+	aside := sq.Expr("SUM(CASE WHEN state = ? AND set_aside_at IS NOT NULL THEN 1 ELSE 0 END)",
+		int64(sqlrepo.ShardPlanned))
+	return sq.Select("upload", "COUNT(*) AS planned").Column(sq.Alias(n(sqlrepo.ShardPlanned), "settled")).
+		Column(sq.Alias(aside, "aside")).From("shards").Where(sq.Eq{"kind": sqlrepo.DataShard}).GroupBy("upload")
 }
 
 func segmentTally() sq.SelectBuilder {
 	packed := func(what string) sq.Sqlizer {
-		return sq.Expr("SUM(CASE WHEN shards.state <> ? THEN "+what+" ELSE 0 END)", int64(ShardPlanned))
+		return sq.Expr("SUM(CASE WHEN shards.state <> ? THEN "+what+" ELSE 0 END)", int64(sqlrepo.ShardPlanned))
 	}
 	begins := "CASE WHEN file_offset = 0 THEN 1 ELSE 0 END"
 	return sq.Select("shards.upload AS upload", "SUM("+begins+") AS files", "SUM(length) AS bytes").
