@@ -99,7 +99,7 @@ func (r *Repository) SaveScan(ctx context.Context, stage Stage, batch ScanBatch)
 		if err := DeleteEntries(ctx, tx, gone); err != nil {
 			return err
 		}
-		if err := r.insertEntries(ctx, tx, stage, batch.Changed); err != nil {
+		if err := insertEntries(ctx, tx, stage, batch.Changed); err != nil {
 			return err
 		}
 
@@ -124,7 +124,7 @@ func (r *Repository) SaveScan(ctx context.Context, stage Stage, batch ScanBatch)
 		for i := range batch.Added {
 			batch.Added[i].ID = first + int64(i)
 		}
-		return r.insertEntries(ctx, tx, stage, batch.Added)
+		return insertEntries(ctx, tx, stage, batch.Added)
 	})
 }
 
@@ -140,7 +140,7 @@ func (r *Repository) keepPrevious(ctx context.Context, tx *core.Tx, batch ScanBa
 	})
 }
 
-func (r *Repository) insertEntries(ctx context.Context, tx *core.Tx, stage Stage, entries []Entry) error {
+func insertEntries(ctx context.Context, tx *core.Tx, stage Stage, entries []Entry) error {
 	return tx.BulkInsert(ctx, "entries", schema.EntryColumns, len(entries), func(i int) []any {
 		entries[i].Upload = stage.Upload.ID
 		return entryValues(entries[i])
@@ -158,7 +158,7 @@ func (r *Repository) replace(ctx context.Context, tx *core.Tx, stage Stage, entr
 			return err
 		}
 	}
-	return r.insertEntries(ctx, tx, stage, entries)
+	return insertEntries(ctx, tx, stage, entries)
 }
 
 // mark gives entries a state that needs no reason.

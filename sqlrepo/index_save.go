@@ -70,7 +70,7 @@ func (r *Repository) CompleteUpload(ctx context.Context, stage Stage, indexes []
 			if err := Fence(ctx, tx, stage, completed(upload.FinishedAt)); err != nil {
 				return err
 			}
-			return r.prove(ctx, tx, upload.ID, by)
+			return prove(ctx, tx, upload.ID, by)
 		})
 	})
 	return upload, err
@@ -103,7 +103,7 @@ func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []Ne
 		if err := r.uncovered(ctx, tx, indexes); err != nil {
 			return err
 		}
-		if err := r.nameIndexes(ctx, tx, upload, indexes); err != nil {
+		if err := nameIndexes(ctx, tx, upload, indexes); err != nil {
 			return err
 		}
 
@@ -115,7 +115,7 @@ func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []Ne
 			indexes[i].Location = location
 		}
 
-		if err := r.insertIndexes(ctx, tx, indexes); err != nil {
+		if err := insertIndexes(ctx, tx, indexes); err != nil {
 			return err
 		}
 		return r.cover(ctx, tx, indexes)
@@ -143,7 +143,7 @@ func (r *Repository) uncovered(ctx context.Context, tx *core.Tx, indexes []NewIn
 }
 
 // nameIndexes gives indexes their keys and ordinals.
-func (r *Repository) nameIndexes(ctx context.Context, tx *core.Tx, upload int64, indexes []NewIndex) error {
+func nameIndexes(ctx context.Context, tx *core.Tx, upload int64, indexes []NewIndex) error {
 	next := make([]int64, 1)
 	ordinal := sq.Select("COALESCE(MAX(ordinal) + 1, 0)").From("indexes").Where(sq.Eq{"upload": upload})
 	if err := tx.LaterRead(ctx, next, ordinal, nil); err != nil {
@@ -158,7 +158,7 @@ func (r *Repository) nameIndexes(ctx context.Context, tx *core.Tx, upload int64,
 	return err
 }
 
-func (r *Repository) insertIndexes(ctx context.Context, tx *core.Tx, indexes []NewIndex) error {
+func insertIndexes(ctx context.Context, tx *core.Tx, indexes []NewIndex) error {
 	return tx.BulkInsert(ctx, "indexes", schema.IndexColumns, len(indexes), func(i int) []any {
 		x := &indexes[i]
 		return []any{x.ID, x.Upload, x.Ordinal, int64(x.State), x.Layout, x.Root.Bytes(), x.Shards, x.Slices, x.Size,

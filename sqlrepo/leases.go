@@ -191,7 +191,7 @@ func (r *Repository) SetAside(ctx context.Context, unit Unit, reason string) err
 	table, id, _ := unitOf(unit)
 	return r.db.Transact(ctx, "set the work aside", func(tx *core.Tx) error {
 		if shard, ok := unit.(Shard); ok {
-			if err := r.lockSpace(ctx, tx, shard.Upload); err != nil {
+			if err := lockSpace(ctx, tx, shard.Upload); err != nil {
 				return err
 			}
 			count := sq.Update("uploads").Set("aside_shards", sq.Expr("aside_shards + 1"))
@@ -209,7 +209,7 @@ func (r *Repository) SetAside(ctx context.Context, unit Unit, reason string) err
 // lockSpace keeps shards of an upload's space from being sealed or set aside until the transaction ends. Counting
 // settled shards reads other shards: it must see them as they are, not as they were before it waited for another
 // transaction.
-func (r *Repository) lockSpace(ctx context.Context, tx *core.Tx, upload int64) error {
+func lockSpace(ctx context.Context, tx *core.Tx, upload int64) error {
 	space := sq.Select("space").From("sources").Join("uploads ON uploads.source = sources.id").
 		Where(sq.Eq{"uploads.id": upload})
 	return tx.Later(ctx, sq.Update("spaces").Set("revision", sq.Expr("revision")).

@@ -8,6 +8,24 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
 )
 
+// shardNames and indexNames select the digests of files that rows name.
+var (
+	shardNames = sq.Select("digest").From("shards").Where(sq.NotEq{"state": ShardRemoving})
+	indexNames = sq.Select("digest").From("indexes").Where(sq.Eq{"state": IndexStored})
+)
+
+// namedBy returns which digests are among those that some rows name.
+func namedBy(ctx context.Context, q core.Queryer, names sq.SelectBuilder, digests [][]byte) (map[string]bool, error) {
+	var found [][]byte
+	err := q.List(ctx, &found, names.Where(sq.Eq{"digest": digests}))
+
+	named := make(map[string]bool, len(found))
+	for _, digest := range found {
+		named[string(digest)] = true
+	}
+	return named, err
+}
+
 // StillNamed returns the digests that a shard or an index of any space has. Every seal that was under way at the
 // call is committed when StillNamed returns, or never will be: a caller that has moved a file away and learns that
 // no row names it may delete the file.
@@ -20,18 +38,16 @@ func (r *Repository) StillNamed(ctx context.Context, digests []Digest) (named ma
 	err = r.db.Transact(ctx, "look which files are named", func(tx *core.Tx) error {
 		named = map[Digest]bool{}
 		// This waits for the seals that are under way.
-		if err := r.lockSpaces(ctx, tx); err != nil {
+		if err := lockSpaces(ctx, tx); err != nil {
 			return err
 		}
 
-		for _, names := range []func(context.Context, core.Queryer, [][]byte) (map[string]bool, error){
-			r.namedDigests, r.namedIndexes,
-		} {
-			some, err := names(ctx, tx, keys)
+		for _, names := range []sq.SelectBuilder{shardNames, indexNames} {
+			found, err := namedBy(ctx, tx, names, keys)
 			if err != nil {
 				return err
 			}
-			for digest := range some {
+			for digest := range found {
 				named[Digest([]byte(digest))] = true
 			}
 		}
@@ -42,7 +58,7 @@ func (r *Repository) StillNamed(ctx context.Context, digests []Digest) (named ma
 
 // lockSpaces keeps shards and indexes from being recorded until the transaction ends. This includes spaces that do
 // not exist yet: adding a space takes a key from the locked counter.
-func (r *Repository) lockSpaces(ctx context.Context, tx *core.Tx) error {
+func lockSpaces(ctx context.Context, tx *core.Tx) error {
 	counter := sq.Update(core.CounterTable).Set("value", sq.Expr("value")).Where(sq.Eq{"name": "spaces"})
 	if err := tx.Later(ctx, counter, nil); err != nil {
 		return err
@@ -51,54 +67,20 @@ func (r *Repository) lockSpaces(ctx context.Context, tx *core.Tx) error {
 	return err
 }
 
-func (r *Repository) namedDigests(ctx context.Context, q core.Queryer, digests [][]byte) (map[string]bool, error) {
-	named := map[string]bool{}
-	if len(digests) == 0 {
-		return named, ctx.Err()
-	}
-	var others [][]byte
-	err := q.List(ctx, &others, sq.Select("digest").From("shards").Where(sq.Eq{"digest": digests}).
-		Where(sq.NotEq{"state": ShardRemoving}))
-	for _, digest := range others {
-		named[string(digest)] = true
-	}
-	return named, err
-}
-
 // Unnamed returns the digests of CAR files that no shard has, in the given order.
-func (r *Repository) Unnamed(ctx context.Context, digests [][]byte) (unnamed [][]byte, err error) {
-	err = r.db.Retry(ctx, "look for shards", func() error {
-		named, err := r.namedDigests(ctx, r.db.Reader, digests)
-		unnamed = nil
-		for _, digest := range digests {
-			if !named[string(digest)] {
-				unnamed = append(unnamed, digest)
-			}
-		}
-		return err
-	})
-	return unnamed, err
-}
-
-// namedIndexes returns the digests that stored indexes have.
-func (r *Repository) namedIndexes(ctx context.Context, q core.Queryer, digests [][]byte) (map[string]bool, error) {
-	named := map[string]bool{}
-	if len(digests) == 0 {
-		return named, ctx.Err()
-	}
-	var found [][]byte
-	err := q.List(ctx, &found, sq.Select("digest").From("indexes").
-		Where(sq.Eq{"digest": digests, "state": IndexStored}))
-	for _, digest := range found {
-		named[string(digest)] = true
-	}
-	return named, err
+func (r *Repository) Unnamed(ctx context.Context, digests [][]byte) ([][]byte, error) {
+	return r.unnamed(ctx, "look for shards", shardNames, digests)
 }
 
 // UnnamedIndexes returns the digests that no stored index has, in the given order.
-func (r *Repository) UnnamedIndexes(ctx context.Context, digests [][]byte) (unnamed [][]byte, err error) {
-	err = r.db.Retry(ctx, "look for indexes", func() error {
-		named, err := r.namedIndexes(ctx, r.db.Reader, digests)
+func (r *Repository) UnnamedIndexes(ctx context.Context, digests [][]byte) ([][]byte, error) {
+	return r.unnamed(ctx, "look for indexes", indexNames, digests)
+}
+
+func (r *Repository) unnamed(ctx context.Context, doing string, names sq.SelectBuilder,
+	digests [][]byte) (unnamed [][]byte, err error) {
+	err = r.db.Retry(ctx, doing, func() error {
+		named, err := namedBy(ctx, r.db.Reader, names, digests)
 		unnamed = nil
 		for _, digest := range digests {
 			if !named[string(digest)] {

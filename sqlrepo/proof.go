@@ -58,7 +58,7 @@ func proved(complete func(proof) error) error {
 
 // prove returns, in the transaction that completes an upload, an UnsettledError if an entry is neither linked nor
 // left out, and errMiscounted if the tally does not prove it.
-func (r *Repository) prove(ctx context.Context, tx *core.Tx, upload int64, by proof) error {
+func prove(ctx context.Context, tx *core.Tx, upload int64, by proof) error {
 	// With this condition the index of entries that are not Ready serves the query.
 	unready := func(which sq.Sqlizer) sq.Sqlizer {
 		return sq.ConcatExpr("(", sq.Select("COUNT(*)").From("entries").

@@ -5,8 +5,6 @@ import (
 	"iter"
 
 	sq "github.com/Masterminds/squirrel"
-
-	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
 )
 
 // Totals are sums over the shards of an upload.
@@ -26,19 +24,6 @@ func (r *Repository) Totals(ctx context.Context, upload int64) (totals Totals, e
 			"CAST(COALESCE(SUM(content), 0) AS BIGINT) AS content").From("shards").
 			Where(sq.Eq{"upload": upload, "state": ShardPacked}))
 	return totals, err
-}
-
-// SegmentBytes is how many bytes of the source an upload's shards hold, or are to hold, that are still part of the
-// upload.
-func (r *Repository) SegmentBytes(ctx context.Context, upload int64, filter ShardFilter) (n int64, err error) {
-	shards := sq.Select("id").From("shards").Where(sq.Eq{"upload": upload})
-	if filter.States != nil {
-		shards = shards.Where(sq.Eq{"state": filter.States})
-	}
-	err = r.db.ReadOne(ctx, "sum up the segments", &n,
-		sq.Select("CAST(COALESCE(SUM(length), 0) AS BIGINT)").From("segments").
-			Where(core.Within("shard", shards)))
-	return n, err
 }
 
 // Counts counts the entries of an upload that belong under its root, as CompleteUpload records them.

@@ -28,7 +28,7 @@ func (r Rereading) values() []any {
 func rereads(u, fresh Upload) bool { return fresh.Reread && (!u.Reread || u.State == Incomplete) }
 
 // doubt marks all files of an upload as unproven. Its next scan then treats none of them as known.
-func (r *Repository) doubt(ctx context.Context, tx *core.Tx, upload int64) error {
+func doubt(ctx context.Context, tx *core.Tx, upload int64) error {
 	return tx.Later(ctx, sq.Update("entries").Set("unproven", 1).
 		Where(sq.Eq{"upload": upload, "kind": File}), nil)
 }

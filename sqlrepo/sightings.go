@@ -100,7 +100,7 @@ func (r *Repository) RememberSighting(ctx context.Context, stage Stage, seen Sig
 		if err := Fence(ctx, tx, stage, counting("progress", 0)); err != nil || changed == nil {
 			return err
 		}
-		return r.saveSightings(ctx, tx, stage.Upload.Source, changed)
+		return saveSightings(ctx, tx, stage.Upload.Source, changed)
 	})
 }
 
@@ -112,7 +112,7 @@ func (r *Repository) AcceptSighting(ctx context.Context, source int64, seen Sigh
 		if err != nil || changed == nil {
 			return err
 		}
-		return r.saveSightings(ctx, tx, source, changed)
+		return saveSightings(ctx, tx, source, changed)
 	})
 }
 
@@ -139,7 +139,7 @@ func sightingsOf(source int64) sq.SelectBuilder {
 	return sq.Select("mounts").From("sources").Where(sq.Eq{"id": source})
 }
 
-func (r *Repository) saveSightings(ctx context.Context, tx *core.Tx, source int64, sightings Sightings) error {
+func saveSightings(ctx context.Context, tx *core.Tx, source int64, sightings Sightings) error {
 	update := sq.Update("sources").Set("mounts", sightings).Where(sq.Eq{"id": source})
 	return tx.Later(ctx, update, func(rows int64) error { return core.Affected(rows, ErrNotFound) })
 }

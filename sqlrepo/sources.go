@@ -68,7 +68,7 @@ func (l *Lines) Scan(column any) error {
 func (r *Repository) AddSource(ctx context.Context, source Source) (Source, error) {
 	source.Name, source.CreatedAt, source.RemovedAt = Text(source.Name), NewTime(r.db.Now()), Time{}
 	err := r.db.Transact(ctx, fmt.Sprintf("add source %q", source.Name), func(tx *core.Tx) (err error) {
-		source.ID, err = r.restoreSource(ctx, tx, source)
+		source.ID, err = restoreSource(ctx, tx, source)
 		if err == nil {
 			return tx.Get(ctx, &source.Sightings, sightingsOf(source.ID))
 		}
@@ -80,18 +80,18 @@ func (r *Repository) AddSource(ctx context.Context, source Source) (Source, erro
 		if source.ID, err = tx.NextIDs(ctx, "sources", 1); err != nil {
 			return err
 		}
-		return r.insertSource(ctx, tx, source)
+		return insertSource(ctx, tx, source)
 	})
 	return source, err
 }
 
-func (r *Repository) insertSource(ctx context.Context, tx *core.Tx, source Source) error {
+func insertSource(ctx context.Context, tx *core.Tx, source Source) error {
 	return tx.Later(ctx, sq.Insert("sources").Columns(schema.SourceColumns...).Values(source.ID, source.Space,
 		source.Name, source.Path, source.Excludes, source.SymlinkPolicy, source.CreatedAt, source.RemovedAt), nil)
 }
 
 // restoreSource takes back the removed source with the same path and returns its key, or ErrNotFound.
-func (r *Repository) restoreSource(ctx context.Context, tx *core.Tx, source Source) (id int64, err error) {
+func restoreSource(ctx context.Context, tx *core.Tx, source Source) (id int64, err error) {
 	removed := sq.And{
 		sq.Eq{"space": source.Space, "path": source.Path}, sq.NotEq{"removed_at": nil},
 	}

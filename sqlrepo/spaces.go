@@ -28,7 +28,7 @@ func (r *Repository) AddSpace(ctx context.Context, space Space) (Space, error) {
 		if space.ID, err = tx.NextIDs(ctx, "spaces", 1); err != nil {
 			return err
 		}
-		return r.insertSpace(ctx, tx, space)
+		return insertSpace(ctx, tx, space)
 	})
 	return space, err
 }
@@ -49,15 +49,15 @@ func (r *Repository) AddSpaceWith(ctx context.Context, space Space, source Sourc
 		}
 		space.ID, source.Space, source.ID = ids[0], ids[0], ids[1]
 
-		if err := r.insertSpace(ctx, tx, space); err != nil {
+		if err := insertSpace(ctx, tx, space); err != nil {
 			return err
 		}
-		return r.insertSource(ctx, tx, source)
+		return insertSource(ctx, tx, source)
 	})
 	return space, source, err
 }
 
-func (r *Repository) insertSpace(ctx context.Context, tx *core.Tx, space Space) error {
+func insertSpace(ctx context.Context, tx *core.Tx, space Space) error {
 	return tx.Later(ctx, sq.Insert("spaces").Columns(schema.SpaceColumns...).
 		Values(space.ID, space.DID, space.Name, space.ShardSize, space.CreatedAt), nil)
 }

@@ -109,20 +109,20 @@ func (r *Repository) lockedUnfinished(ctx context.Context, tx *core.Tx, source i
 	if count[0] == 0 {
 		return upload, ErrNotFound
 	}
-	return r.unfinished(ctx, tx, source)
+	return unfinished(ctx, tx, source)
 }
 
 // UnfinishedUpload returns the source's latest upload if it is neither complete nor removed, or ErrNotFound. Older
 // unfinished uploads are not continued: others may share their content.
 func (r *Repository) UnfinishedUpload(ctx context.Context, source int64) (upload Upload, err error) {
 	err = r.db.Retry(ctx, "look for an unfinished upload", func() (err error) {
-		upload, err = r.unfinished(ctx, r.db.Reader, source)
+		upload, err = unfinished(ctx, r.db.Reader, source)
 		return err
 	})
 	return upload, err
 }
 
-func (r *Repository) unfinished(ctx context.Context, q core.Queryer, source int64) (upload Upload, err error) {
+func unfinished(ctx context.Context, q core.Queryer, source int64) (upload Upload, err error) {
 	latest := sq.Select("MAX(id)").From("uploads").Where(sq.Eq{"source": source}).
 		Where(sq.NotEq{"state": Removed})
 	err = q.Get(ctx, &upload, sq.Select(schema.UploadFields...).From("uploads").
@@ -173,15 +173,15 @@ func (r *Repository) addUpload(ctx context.Context, tx *core.Tx, source int64, u
 // restart sends the upload back to its scan and takes away all leases. It returns ErrState if the upload was taken
 // on, or claimed, since it was read: it may be complete by now.
 func (r *Repository) restart(ctx context.Context, tx *core.Tx, u *Upload, fresh Upload) error {
-	if err := r.checkRecipe(ctx, tx, *u, fresh); err != nil {
+	if err := checkRecipe(ctx, tx, *u, fresh); err != nil {
 		return err
 	}
-	if err := r.checkStore(ctx, tx, *u, fresh); err != nil {
+	if err := checkStore(ctx, tx, *u, fresh); err != nil {
 		return err
 	}
 
 	if rereads(*u, fresh) {
-		if err := r.doubt(ctx, tx, u.ID); err != nil {
+		if err := doubt(ctx, tx, u.ID); err != nil {
 			return err
 		}
 	}
@@ -217,7 +217,7 @@ func (u Upload) indexing() string {
 
 // checkRecipe allows any change of an upload without planned content. Of any other upload only the shard size may
 // change, if it grows.
-func (r *Repository) checkRecipe(ctx context.Context, tx *core.Tx, u, fresh Upload) error {
+func checkRecipe(ctx context.Context, tx *core.Tx, u, fresh Upload) error {
 	if u.Profile == fresh.Profile && u.ShardSize <= fresh.ShardSize && indexedAlike(u, fresh) &&
 		u.PieceCID == fresh.PieceCID {
 		return nil
@@ -232,7 +232,7 @@ func (r *Repository) checkRecipe(ctx context.Context, tx *core.Tx, u, fresh Uplo
 
 // checkStore allows an upload to go to another store only if it depends on nothing in its present one: neither on
 // its own shards, nor on those that hold what it did not store again, nor on content of an earlier upload.
-func (r *Repository) checkStore(ctx context.Context, tx *core.Tx, u, fresh Upload) error {
+func checkStore(ctx context.Context, tx *core.Tx, u, fresh Upload) error {
 	if u.Store == "" || u.Store == fresh.Store {
 		return nil
 	}

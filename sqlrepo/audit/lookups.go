@@ -75,22 +75,18 @@ func (a *Auditor) EntriesOf(ctx context.Context, shard, behind int64) (entries [
 
 // UploadOf returns the upload of an entry, 0 if there is no such entry.
 func (a *Auditor) UploadOf(ctx context.Context, entry int64) (upload int64, err error) {
-	err = a.db.Retry(ctx, "upload of an entry", func() error {
-		err := a.db.Reader.Get(ctx, &upload, sq.Select("upload").From("entries").Where(sq.Eq{"id": entry}))
-		if errors.Is(err, sqlrepo.ErrNotFound) {
-			return nil
-		}
-		return err
-	})
+	err = a.db.ReadOne(ctx, "upload of an entry", &upload,
+		sq.Select("upload").From("entries").Where(sq.Eq{"id": entry}))
+	if errors.Is(err, sqlrepo.ErrNotFound) {
+		return 0, nil
+	}
 	return upload, err
 }
 
 // CountPackedShards counts the shards of an upload, or of all, whose files are in a store.
 func (a *Auditor) CountPackedShards(ctx context.Context, upload *int64) (n int64, err error) {
-	err = a.db.Retry(ctx, "count shards", func() error {
-		query := sq.Select("COUNT(*)").From("shards").Where(sq.Eq{"state": sqlrepo.ShardPacked})
-		return a.db.Reader.Get(ctx, &n, scope{upload: upload}.kept(query, "upload"))
-	})
+	packed := sq.Select("COUNT(*)").From("shards").Where(sq.Eq{"state": sqlrepo.ShardPacked})
+	err = a.db.ReadOne(ctx, "count shards", &n, scope{upload: upload}.kept(packed, "upload"))
 	return n, err
 }
 

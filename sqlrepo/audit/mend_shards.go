@@ -34,7 +34,7 @@ func (a *Auditor) ReplaceNodes(ctx context.Context, shard sqlrepo.Shard, nodes [
 		}
 
 		// What was looked up before no longer holds.
-		return a.changedSpace(ctx, tx, shard.ID)
+		return changedSpace(ctx, tx, shard.ID)
 	})
 }
 
@@ -80,7 +80,7 @@ func (a *Auditor) ShrinkShard(ctx context.Context, shard sqlrepo.Shard, nodes []
 		}
 
 		// What was looked up before no longer holds.
-		return a.changedSpace(ctx, tx, shard.ID)
+		return changedSpace(ctx, tx, shard.ID)
 	})
 }
 
@@ -95,7 +95,7 @@ func (a *Auditor) ResetShard(ctx context.Context, shard int64) error {
 }
 
 // changedSpace makes everybody who looked up blocks of a shard's space look them up again.
-func (a *Auditor) changedSpace(ctx context.Context, tx *core.Tx, shard int64) error {
+func changedSpace(ctx context.Context, tx *core.Tx, shard int64) error {
 	space := sq.Select("space").From("sources").Join("uploads ON uploads.source = sources.id").
 		Join("shards ON shards.upload = uploads.id").Where(sq.Eq{"shards.id": shard})
 	_, err := tx.Exec(ctx, schema.NeedsChanged(sq.Update("spaces")).Set("revision", sq.Expr("revision + 1")).

@@ -34,7 +34,7 @@ type nodeShard struct {
 
 // checkNodes checks that the nodes of each settled shard lie one behind the other, each behind its length and CID,
 // from the shard's header to its end.
-func (a *Auditor) checkNodes(ctx context.Context, tx *core.Snapshot, s scope, some span,
+func checkNodes(ctx context.Context, tx *core.Snapshot, s scope, some span,
 	found func(Flaw) error) error {
 	query := sq.Select("shards.upload", "shards.id", "shards.kind", "shards.state", "shards.size", "shards.nodes",
 		"COALESCE(position, -1)", "COALESCE(length, 0)", "COALESCE(codec, 0)", "COALESCE(LENGTH(suffix), 0)").

@@ -69,7 +69,7 @@ func (a *Auditor) checkRows(ctx context.Context, s scope, found func(Flaw) error
 	// The remaining rules get a new snapshot each time; see snapshotFor.
 	for rules := a.rules(s); len(rules) > 0; {
 		err := a.db.Observe(ctx, "check rows", func(tx *core.Snapshot) (err error) {
-			rules, err = a.applySome(ctx, tx, rules, found)
+			rules, err = applySome(ctx, tx, rules, found)
 			return err
 		})
 		if err != nil {
@@ -83,14 +83,14 @@ func (a *Auditor) checkRows(ctx context.Context, s scope, found func(Flaw) error
 		keys  uint64
 		run   func(context.Context, *core.Snapshot, scope, span, func(Flaw) error) error
 	}{
-		{"check the segments of files", "entries", 100_000, a.checkCover},
-		{"check the segments of shards", "shards", 100, a.checkChunks},
-		{"check the nodes of shards", "shards", 100, a.checkNodes},
+		{"check the segments of files", "entries", 100_000, checkCover},
+		{"check the segments of shards", "shards", 100, checkChunks},
+		{"check the nodes of shards", "shards", 100, checkNodes},
 	} {
 		// Each span has a snapshot of its own, so that none lives long.
 		for next := (span{}); !next.last; {
 			err := a.db.Observe(ctx, stream.doing, func(tx *core.Snapshot) (err error) {
-				if next, err = a.spanBehind(ctx, tx, stream.table, next.to, stream.keys); err != nil {
+				if next, err = spanBehind(ctx, tx, stream.table, next.to, stream.keys); err != nil {
 					return err
 				}
 				return stream.run(ctx, tx, s, next, found)
@@ -111,7 +111,7 @@ type span struct {
 }
 
 // spanBehind returns the span of the given number of rows behind a key, or of all remaining rows.
-func (a *Auditor) spanBehind(ctx context.Context, tx *core.Snapshot, table string, behind *int64,
+func spanBehind(ctx context.Context, tx *core.Snapshot, table string, behind *int64,
 	rows uint64) (next span, err error) {
 	next.behind = behind
 

@@ -47,17 +47,17 @@ func (a *Auditor) rules(s scope) (rules []rule) {
 const snapshotFor = time.Second
 
 // applySome applies rules, at least one, until snapshotFor has passed, and returns the remaining ones.
-func (a *Auditor) applySome(ctx context.Context, tx *core.Snapshot, rules []rule,
+func applySome(ctx context.Context, tx *core.Snapshot, rules []rule,
 	found func(Flaw) error) ([]rule, error) {
 	for began := time.Now(); len(rules) > 0 && time.Since(began) < snapshotFor; rules = rules[1:] {
-		if err := a.apply(ctx, tx, rules[0], found); err != nil {
+		if err := apply(ctx, tx, rules[0], found); err != nil {
 			return nil, fmt.Errorf("%s: %w", rules[0].code, err)
 		}
 	}
 	return rules, nil
 }
 
-func (a *Auditor) apply(ctx context.Context, tx *core.Snapshot, rule rule, found func(Flaw) error) error {
+func apply(ctx context.Context, tx *core.Snapshot, rule rule, found func(Flaw) error) error {
 	return tx.Stream(ctx, rule.flaws, func(rows *sqlx.Rows) error {
 		flaw, is, want := Flaw{Code: rule.code}, int64(0), int64(0)
 		if err := rows.Scan(&flaw.Upload, &flaw.Shard, &flaw.Entry, &is, &want); err != nil {

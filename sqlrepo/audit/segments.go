@@ -21,7 +21,7 @@ func chunksOf(length int64) int64 { return max(1, (length+chunkSize-1)/chunkSize
 // checkCover checks that the segments of each file with its own content cover it once, and reach its end as soon as
 // its upload is planned. It leaves out removed uploads: uploads that share their files check those, and the other
 // files lose their segments.
-func (a *Auditor) checkCover(ctx context.Context, tx *core.Snapshot, s scope, some span,
+func checkCover(ctx context.Context, tx *core.Snapshot, s scope, some span,
 	found func(Flaw) error) error {
 	query := sq.Select("entries.upload", "entries.id", "entries.size", "uploads.state",
 		"COALESCE(file_offset, 0)", "COALESCE(length, 0)", "COALESCE(shard, 0)").
@@ -107,7 +107,7 @@ func (c *cover) tell(found func(Flaw) error, shard int64, code, detail string, a
 }
 
 // checkChunks checks that segments follow each other in the plan of their shard, and lie inside it.
-func (a *Auditor) checkChunks(ctx context.Context, tx *core.Snapshot, s scope, some span,
+func checkChunks(ctx context.Context, tx *core.Snapshot, s scope, some span,
 	found func(Flaw) error) error {
 	query := sq.Select("shards.upload", "segments.shard", "segments.entry", "chunk", "length", "shards.chunks").
 		From("segments").Join("shards ON shards.id = segments.shard").OrderBy("segments.shard", "chunk")

@@ -54,7 +54,7 @@ func (db *DB) onceWith(ctx context.Context, receipt *receipt, again bool, fn fun
 // that starts over was cleaned up meanwhile.
 func (db *DB) raise(ctx context.Context, tx *Tx, receipt *receipt, again bool, value []int64) error {
 	if receipt.value == 0 {
-		if err := db.forgetReceipts(ctx, tx, receipt.made); err != nil {
+		if err := forgetReceipts(ctx, tx, receipt.made); err != nil {
 			return err
 		}
 	}
@@ -118,11 +118,11 @@ func (db *DB) ForgetReceipts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return db.Transact(ctx, "forget old receipts", func(tx *Tx) error { return db.forgetReceipts(ctx, tx, today) })
+	return db.Transact(ctx, "forget old receipts", func(tx *Tx) error { return forgetReceipts(ctx, tx, today) })
 }
 
 // forgetReceipts removes the receipts that earlier processes left.
-func (db *DB) forgetReceipts(ctx context.Context, tx *Tx, today int64) error {
+func forgetReceipts(ctx context.Context, tx *Tx, today int64) error {
 	return tx.Later(ctx, sq.Delete(CounterTable).Where(sq.Like{"name": ReceiptPrefix + "%"}).
 		Where(sq.Lt{"name": receiptName(today - receiptLifetime)}), nil)
 }
