@@ -29,7 +29,7 @@ func (r *Repository) FindBlocks(ctx context.Context, space *int64, digests []Dig
 		wanted[digest] = struct{}{}
 	}
 
-	for _, some := range core.Batches(digests, core.KeysAtOnce) {
+	for some := range slices.Chunk(digests, core.KeysAtOnce) {
 		places, err := r.findBlocks(ctx, space, some, wanted)
 		if err != nil {
 			return nil, err

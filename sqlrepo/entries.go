@@ -163,7 +163,7 @@ func (r *Repository) replace(ctx context.Context, tx *core.Tx, stage Stage, entr
 
 // mark gives entries a state that needs no reason.
 func (r *Repository) mark(ctx context.Context, tx *core.Tx, entries []int64, state EntryState) error {
-	for _, ids := range core.Batches(entries, core.KeysAtOnce) {
+	for ids := range slices.Chunk(entries, core.KeysAtOnce) {
 		err := tx.Later(ctx, sq.Update("entries").Set("state", state).Set("reason", nil).
 			Where(r.db.Among("id", ids)), nil)
 		if err != nil {
@@ -175,7 +175,7 @@ func (r *Repository) mark(ctx context.Context, tx *core.Tx, entries []int64, sta
 
 // unlink takes entries that are about to be forgotten out of the count of linked entries.
 func (r *Repository) unlink(ctx context.Context, tx *core.Tx, upload int64, entries []int64) error {
-	for _, ids := range core.Batches(entries, core.KeysAtOnce) {
+	for ids := range slices.Chunk(entries, core.KeysAtOnce) {
 		linked := sq.Select("COUNT(*)").From("roots").Where(r.db.Among("entry", ids))
 		count := sq.Update("uploads").Where(sq.Eq{"id": upload}).
 			Set("linked_entries", sq.ConcatExpr("linked_entries - (", linked, ")"))
@@ -188,7 +188,7 @@ func (r *Repository) unlink(ctx context.Context, tx *core.Tx, upload int64, entr
 
 // DeleteEntries deletes entries with all that is planned or known of their content. Packed blocks stay in their shards.
 func DeleteEntries(ctx context.Context, tx *core.Tx, entries []int64) error {
-	for _, ids := range core.Batches(entries, core.KeysAtOnce) {
+	for ids := range slices.Chunk(entries, core.KeysAtOnce) {
 		for _, of := range []struct{ table, key string }{{"segments", "entry"}, {"roots", "entry"}, {"entries", "id"}} {
 			if err := tx.Later(ctx, sq.Delete(of.table).Where(tx.DB.Among(of.key, ids)), nil); err != nil {
 				return err

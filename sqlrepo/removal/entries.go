@@ -100,7 +100,7 @@ func tellApart(ctx context.Context, q core.Queryer, run EntryRun, sharers []int6
 
 // SegmentShards returns the keys of the shards that hold segments of the given entries.
 func (r *Remover) SegmentShards(ctx context.Context, entries []int64) (shards []int64, err error) {
-	for _, ids := range core.Batches(entries, core.KeysAtOnce) {
+	for ids := range slices.Chunk(entries, core.KeysAtOnce) {
 		var some []int64
 		err = r.db.ReadAll(ctx, "look for the shards of entries", &some,
 			sq.Select("DISTINCT shard").From("segments").Where(r.db.Among("entry", ids)))

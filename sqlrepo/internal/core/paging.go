@@ -85,14 +85,3 @@ func PagesFrom[T any](first uint64, query sq.SelectBuilder, behind func(last T) 
 		}
 	}
 }
-
-// Batches cuts a list into parts of at most size.
-func Batches[T any](all []T, size int) (parts [][]T) {
-	for ; len(all) > size; all = all[size:] {
-		parts = append(parts, all[:size])
-	}
-	if len(all) > 0 {
-		parts = append(parts, all)
-	}
-	return parts
-}
