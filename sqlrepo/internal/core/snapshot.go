@@ -26,7 +26,7 @@ func (db *DB) BeginSnapshot(ctx context.Context) (*Snapshot, error) {
 func (db *DB) SnapshotOn(ctx context.Context, on interface {
 	BeginTxx(ctx context.Context, options *sql.TxOptions) (*sqlx.Tx, error)
 }) (*Snapshot, error) {
-	options := db.Facts.Snapshot
+	options := db.Snapshot
 	tx, err := on.BeginTxx(ctx, &options)
 	if err != nil {
 		return nil, err

@@ -171,7 +171,8 @@ func TestRetryGivesUp(t *testing.T) {
 					attempts++
 					return injected
 				})
-				if !errors.Is(err, sentinels[class]) || !errors.Is(err, injected) || attempts < least || limit == 0 && attempts > 1 {
+				if !errors.Is(err, sentinels[class]) || !errors.Is(err, injected) ||
+					attempts < least || limit == 0 && attempts > 1 {
 					t.Errorf("limit %v: %d attempts, %v", limit, attempts, err)
 				}
 				if took := time.Since(began); took < limit || took > 5*time.Second {
