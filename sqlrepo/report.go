@@ -63,3 +63,9 @@ func (r *Repository) CountEntries(ctx context.Context, upload int64, state Entry
 			Where(sq.Eq{"upload": upload, "state": state}))
 	return n, err
 }
+
+// CountNodes returns the number of nodes. It adds up the counts of the shards and reads no node.
+func (r *Repository) CountNodes(ctx context.Context) (n int64, err error) {
+	err = r.db.ReadOne(ctx, "count nodes", &n, sq.Select("CAST(COALESCE(SUM(nodes), 0) AS BIGINT)").From("shards"))
+	return n, err
+}

@@ -196,22 +196,22 @@ func (r *Repository) reopened(u, fresh Upload) sq.UpdateBuilder {
 		Where(sq.Eq{"id": u.ID, "state": u.State, "token": u.Token}).Where(sq.NotEq{"state": ClosedStates})
 }
 
-// SetRemoved is the update that removes an upload, whatever its state.
+// SetRemoved returns the update that removes an upload, whatever its state.
 func SetRemoved(upload int64) sq.UpdateBuilder {
 	return schema.Settled(sq.Update("uploads")).Set("state", Removed).Set("set_aside_at", nil).Set("aside_shards", 0).
 		Where(sq.Eq{"id": upload}).Where(sq.NotEq{"state": Removed})
 }
 
-// SetUnfinished is the update by which a repair takes an upload's root away, unless it was removed.
+// SetUnfinished returns the update by which a repair takes an upload's root away, unless it was removed.
 func SetUnfinished(upload int64, state UploadState) sq.UpdateBuilder {
 	return schema.Settled(sq.Update("uploads")).Set("state", state).Set("root_cid", nil).Set("finished_at", nil).
 		Set("files", 0).Set("directories", 0).Set("links", 0).Set("bytes", 0).
 		Where(sq.Eq{"id": upload}).Where(sq.NotEq{"state": Removed})
 }
 
-// SetDeserved are the updates by which a repair makes the state of an upload match its root. An upload that has a root
-// is complete, unless entries of it could not be prepared. One that lacks a root that its state promises is linked
-// again, and one in an unknown state is scanned again.
+// SetDeserved returns the updates by which a repair makes the state of an upload match its root. An upload that has a
+// root is complete, unless entries of it could not be prepared. One that lacks a root that its state promises is
+// linked again, and one in an unknown state is scanned again.
 func SetDeserved(upload int64, now Time) []sq.Sqlizer {
 	this, rooted := sq.Eq{"id": upload}, sq.Expr("root_cid IS NOT NULL AND LENGTH(root_cid) = ?", schema.CIDLength)
 	unknown := sq.Expr("state NOT BETWEEN ? AND ?", int64(Scanning), int64(Indexing))
