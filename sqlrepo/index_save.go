@@ -3,7 +3,6 @@ package sqlrepo
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 
 	sq "github.com/Masterminds/squirrel"
@@ -183,13 +182,4 @@ func (r *Repository) cover(ctx context.Context, tx *core.Tx, indexes []NewIndex)
 		}
 	}
 	return nil
-}
-
-// fromStore returns the store's own error, which storeError hid from the classification of database errors.
-func fromStore(doing string, err error) error {
-	var failed *storeError
-	if errors.As(err, &failed) {
-		return fmt.Errorf("%s: %w", doing, failed.cause)
-	}
-	return err
 }

@@ -175,19 +175,49 @@ func (r *Repository) ResetLinks(ctx context.Context, stage Stage) error {
 	})
 }
 
-// LinkBatch is the result of linking some entries.
+// LinkBatch is the result of linking some entries. Sealing it records the roots and the shard.
 type LinkBatch struct {
+	Stage Stage
 	Roots []Root
 	// Shard is of kind DAGShard, nil if none was finished.
 	Shard *PackedShard
 }
 
-// SaveLinks records a batch in one transaction. It seals the batch's shard, if any, as SealShard does.
-func (r *Repository) SaveLinks(ctx context.Context, stage Stage, batch LinkBatch, seal Seal) error {
-	count := counting("linked_entries", int64(len(batch.Roots)))
-	return r.fencedSeal(ctx, stage, batch, seal, count, func(tx *core.Tx) error {
-		return InsertRoots(ctx, tx, batch.Roots)
+func (b *LinkBatch) String() string { return "record links" }
+
+// SaveLinks records a batch without a shard. It returns ErrLeaseLost if another worker has the stage.
+func (r *Repository) SaveLinks(ctx context.Context, batch LinkBatch) error {
+	return r.db.Transact(ctx, batch.String(), func(tx *core.Tx) error {
+		if err := batch.hold(ctx, r, tx); err != nil {
+			return err
+		}
+		return batch.record(ctx, r, tx, "")
 	})
+}
+
+// hold implements Sealable.
+func (b *LinkBatch) hold(ctx context.Context, r *Repository, tx *core.Tx) error {
+	if err := Fence(ctx, tx, b.Stage, counting("linked_entries", int64(len(b.Roots)))); err != nil || b.Shard == nil {
+		return err
+	}
+	return r.nameShards(ctx, tx, b.Stage, []*Shard{&b.Shard.Shard})
+}
+
+// record implements Sealable.
+func (b *LinkBatch) record(ctx context.Context, r *Repository, tx *core.Tx, location string) error {
+	if b.Shard == nil {
+		return InsertRoots(ctx, tx, b.Roots)
+	}
+
+	shard := &b.Shard.Shard
+	shard.Kind, shard.Nodes, shard.Location = DAGShard, int64(len(b.Shard.Nodes)), location
+	if err := InsertNodes(ctx, tx, shard.ID, b.Shard.Nodes); err != nil {
+		return err
+	}
+	if err := InsertRoots(ctx, tx, b.Roots); err != nil {
+		return err
+	}
+	return r.insertShards(ctx, tx, []*Shard{shard})
 }
 
 // InsertRoots adds roots. It is for the packages below this one too.
@@ -197,33 +227,5 @@ func InsertRoots(ctx context.Context, tx *core.Tx, roots []Root) error {
 		root := &roots[i]
 		row[0], row[1], row[2] = root.Entry, root.DAGSize, root.CID.Bytes()
 		return row
-	})
-}
-
-func (r *Repository) fencedSeal(ctx context.Context, stage Stage, batch LinkBatch, seal Seal,
-	count sq.UpdateBuilder,
-	fn func(*core.Tx) error) error {
-	if batch.Shard == nil {
-		return r.fenced(ctx, "record links", stage, count, fn)
-	}
-
-	shard := &batch.Shard.Shard
-	shard.Kind, shard.Nodes = DAGShard, int64(len(batch.Shard.Nodes))
-
-	may := func(tx *core.Tx) error {
-		if err := Fence(ctx, tx, stage, count); err != nil {
-			return err
-		}
-		return r.nameShards(ctx, tx, stage, []*Shard{shard})
-	}
-
-	return r.seal(ctx, "record links", seal, shard, may, func(tx *core.Tx) error {
-		if err := InsertNodes(ctx, tx, shard.ID, batch.Shard.Nodes); err != nil {
-			return err
-		}
-		if err := fn(tx); err != nil {
-			return err
-		}
-		return r.insertShards(ctx, tx, []*Shard{shard})
 	})
 }

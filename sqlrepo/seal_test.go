@@ -55,13 +55,13 @@ func claimOnly(t *testing.T, r *Repository) Shard {
 func sealCounting(t *testing.T, r *Repository, shard Shard) (calls int) {
 	t.Helper()
 	node := Node{Digest: Digest{1}}
-	after, err := r.SealShard(t.Context(), PackedShard{Shard: shard, Nodes: []Node{node}}, Seal{Space: 1,
-		Store: func(context.Context) (string, error) {
-			calls++
-			return fmt.Sprintf("call %d", calls), nil
-		}})
-	if err != nil || after.State != Rescanning || after.SettledShards != 1 {
-		t.Errorf("%+v, %v", after, err)
+	packed := PackedShard{Shard: shard, Nodes: []Node{node}}
+	err := r.Seal(t.Context(), SpaceAt{Space: 1}, &packed, func(context.Context) (string, error) {
+		calls++
+		return fmt.Sprintf("call %d", calls), nil
+	})
+	if err != nil || packed.After.State != Rescanning || packed.After.SettledShards != 1 {
+		t.Errorf("%+v, %v", packed.After, err)
 	}
 	held, err := r.Held(t.Context(), Scope{Space: 1}, []Digest{node.Digest})
 	if err != nil || held.Revision != 1 || len(held.Digests) != 1 {
@@ -84,11 +84,11 @@ func TestAStoreThatFailsIsNoDatabaseThatIsAway(t *testing.T) {
 			r := New(db)
 			shard := claimOnly(t, r)
 			calls := 0
-			_, err := r.SealShard(t.Context(), PackedShard{Shard: shard}, Seal{Space: 1,
-				Store: func(context.Context) (string, error) {
-					calls++
-					return "", injected
-				}})
+			fails := func(context.Context) (string, error) {
+				calls++
+				return "", injected
+			}
+			err := r.Seal(t.Context(), SpaceAt{Space: 1}, &PackedShard{Shard: shard}, fails)
 			if !errors.Is(err, injected) || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrConflict) || calls != 1 {
 				t.Errorf("%v: got %v after %d calls", injected, err, calls)
 			}

@@ -43,14 +43,14 @@ func removals() []test {
 }
 
 // onRemoval adds calls of every method that changes something under the lease on a removal.
-func (f *fixture) onRemoval(stage sqlrepo.Stage, entry sqlrepo.Entry, sealing sqlrepo.Seal,
+func (f *fixture) onRemoval(stage sqlrepo.Stage, entry sqlrepo.Entry, with sealing,
 	calls map[string]func() error) {
 	calls["RemoveEntries"] = func() error {
 		_, _, _, err := f.RemoveEntries(f.ctx, stage, removal.EntryRun{Unshared: []int64{entry.ID}, Last: entry.Path})
 		return err
 	}
 	calls["Condemn"] = func() error {
-		view := must(f.ViewSpace(f.ctx, sealing.Space))(f.t)
+		view := must(f.ViewSpace(f.ctx, with.Space))(f.t)
 		return f.Condemn(f.ctx, stage, &view, []int64{1})
 	}
 
@@ -497,7 +497,7 @@ func removalWaits(f *fixture) {
 		var named map[sqlrepo.Digest]bool
 		var ended atomic.Bool
 		seal := f.sealing(stage.Upload.ID)
-		seal.Store = func(context.Context) (string, error) {
+		seal.publish = func(context.Context) (string, error) {
 			began := make(chan struct{})
 			asking.Go(func() {
 				close(began)
@@ -513,7 +513,7 @@ func removalWaits(f *fixture) {
 			return "location", sealErr
 		}
 
-		_, err := f.SealShard(f.ctx, shard, seal)
+		_, err := f.sealShard(shard, seal)
 		f.fails(err, sealErr)
 		asking.Wait()
 		equal(f.t, "named", named[file], sealErr == nil)

@@ -152,7 +152,7 @@ func (m *mending) adopt(ctx context.Context, row sqlrepo.Shard, draft *shard.Dra
 	}
 
 	var err error
-	if row.Location, err = draft.Commit(ctx); err != nil {
+	if row.Location, err = draft.Publish(ctx); err != nil {
 		return err
 	}
 	if err := m.auditor().ShrinkShard(ctx, row, draft.Nodes()); err != nil {

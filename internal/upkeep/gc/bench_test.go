@@ -96,8 +96,8 @@ func (f *fixture) fill(job, nodes int) (upload int64) {
 			_, _ = random.Read(packed.Nodes[i].Digest[:])
 		}
 
-		_, err = f.repo.SealShard(ctx, packed, sqlrepo.Seal{Space: f.space.ID, Revision: revision})
-		must(f.tb, err)
+		at := sqlrepo.SpaceAt{Space: f.space.ID, Revision: revision}
+		must(f.tb, f.repo.Seal(ctx, at, &packed, nil))
 	}
 	return opened.Upload.ID
 }
