@@ -210,7 +210,8 @@ func (b *LinkBatch) record(ctx context.Context, r *Repository, tx *core.Tx, loca
 	}
 
 	shard := &b.Shard.Shard
-	shard.Kind, shard.Nodes, shard.Location = DAGShard, int64(len(b.Shard.Nodes)), location
+	shard.Kind, shard.Nodes = DAGShard, int64(len(b.Shard.Nodes))
+	shard.Location = cmp.Or(location, shard.Location)
 	if err := InsertNodes(ctx, tx, shard.ID, b.Shard.Nodes); err != nil {
 		return err
 	}

@@ -8,52 +8,53 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
 )
 
-// shardNames and indexNames select the digests of files that rows name.
-var (
-	shardNames = sq.Select("digest").From("shards").Where(sq.NotEq{"state": ShardRemoving})
-	indexNames = sq.Select("digest").From("indexes").Where(sq.Eq{"state": IndexStored})
-)
-
-// namedBy returns which digests are among those that some rows name.
-func namedBy(ctx context.Context, q core.Queryer, names sq.SelectBuilder, digests [][]byte) (map[string]bool, error) {
-	var found [][]byte
-	err := q.List(ctx, &found, names.Where(sq.Eq{"digest": digests}))
-
-	named := make(map[string]bool, len(found))
-	for _, digest := range found {
-		named[string(digest)] = true
-	}
+// Named returns the digests that a shard or an index of any space has, except those that are being removed.
+func (r *Repository) Named(ctx context.Context, digests []Digest) (named map[Digest]bool, err error) {
+	err = r.db.Retry(ctx, "look which files are named", func() error {
+		named, err = namedAmong(ctx, r.db.Reader, digests)
+		return err
+	})
 	return named, err
 }
 
-// StillNamed returns the digests that a shard or an index of any space has. Every seal that was under way at the
-// call is committed when StillNamed returns, or never will be: a caller that has moved a file away and learns that
-// no row names it may delete the file.
+// StillNamed is like Named and waits for the seals that are under way. Every seal that was under way at the call is
+// committed when StillNamed returns, or never will be: a caller that has moved a file away and learns that no row
+// names it may delete the file.
 func (r *Repository) StillNamed(ctx context.Context, digests []Digest) (named map[Digest]bool, err error) {
+	err = r.db.Transact(ctx, "look which files are still named", func(tx *core.Tx) error {
+		if err := lockSpaces(ctx, tx); err != nil {
+			return err
+		}
+		named, err = namedAmong(ctx, tx, digests)
+		return err
+	})
+	return named, err
+}
+
+func namedAmong(ctx context.Context, q core.Queryer, digests []Digest) (map[Digest]bool, error) {
+	named := map[Digest]bool{}
+	if len(digests) == 0 {
+		return named, ctx.Err()
+	}
+
 	keys := make([][]byte, len(digests))
 	for i := range digests {
 		keys[i] = digests[i][:]
 	}
 
-	err = r.db.Transact(ctx, "look which files are named", func(tx *core.Tx) error {
-		named = map[Digest]bool{}
-		// This waits for the seals that are under way.
-		if err := lockSpaces(ctx, tx); err != nil {
-			return err
+	for _, query := range []sq.SelectBuilder{
+		sq.Select("digest").From("shards").Where(sq.NotEq{"state": ShardRemoving}),
+		sq.Select("digest").From("indexes").Where(sq.Eq{"state": IndexStored}),
+	} {
+		var found [][]byte
+		if err := q.List(ctx, &found, query.Where(sq.Eq{"digest": keys})); err != nil {
+			return nil, err
 		}
-
-		for _, names := range []sq.SelectBuilder{shardNames, indexNames} {
-			found, err := namedBy(ctx, tx, names, keys)
-			if err != nil {
-				return err
-			}
-			for digest := range found {
-				named[Digest([]byte(digest))] = true
-			}
+		for _, digest := range found {
+			named[Digest(digest)] = true
 		}
-		return nil
-	})
-	return named, err
+	}
+	return named, nil
 }
 
 // lockSpaces keeps shards and indexes from being recorded until the transaction ends. This includes spaces that do
@@ -65,29 +66,4 @@ func lockSpaces(ctx context.Context, tx *core.Tx) error {
 	}
 	_, err := tx.Exec(ctx, sq.Update("spaces").Set("revision", sq.Expr("revision")))
 	return err
-}
-
-// Unnamed returns the digests of CAR files that no shard has, in the given order.
-func (r *Repository) Unnamed(ctx context.Context, digests [][]byte) ([][]byte, error) {
-	return r.unnamed(ctx, "look for shards", shardNames, digests)
-}
-
-// UnnamedIndexes returns the digests that no stored index has, in the given order.
-func (r *Repository) UnnamedIndexes(ctx context.Context, digests [][]byte) ([][]byte, error) {
-	return r.unnamed(ctx, "look for indexes", indexNames, digests)
-}
-
-func (r *Repository) unnamed(ctx context.Context, doing string, names sq.SelectBuilder,
-	digests [][]byte) (unnamed [][]byte, err error) {
-	err = r.db.Retry(ctx, doing, func() error {
-		named, err := namedBy(ctx, r.db.Reader, names, digests)
-		unnamed = nil
-		for _, digest := range digests {
-			if !named[string(digest)] {
-				unnamed = append(unnamed, digest)
-			}
-		}
-		return err
-	})
-	return unnamed, err
 }

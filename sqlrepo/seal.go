@@ -147,7 +147,7 @@ type Sealable interface {
 //   - record the shard with its nodes, and what else the work has.
 //
 // While publish runs, no other shard of the space can be sealed. If the transaction is retried, publish is called
-// again and has nothing left to do. It may be nil for a shard without bytes.
+// again and has nothing left to do. It may be nil if there is nothing to publish.
 //
 // Seal returns ErrSpaceChanged if another shard was sealed since the look-up, so that blocks have to be looked up
 // again, and ErrLeaseLost if another worker has the work. Nothing is published then.
@@ -261,7 +261,8 @@ func (p *PackedShard) record(ctx context.Context, r *Repository, tx *core.Tx, lo
 	}
 	return tx.Later(ctx, schema.Settled(sq.Update("shards")).
 		Set("state", p.Shard.State).Set("size", p.Shard.Size).Set("content", p.Shard.Content).
-		Set("nodes", len(p.Nodes)).Set("digest", p.Shard.Digest).Set("location", core.Nullable(location, "")).
+		Set("nodes", len(p.Nodes)).Set("digest", p.Shard.Digest).
+		Set("location", core.Nullable(cmp.Or(location, p.Shard.Location), "")).
 		Set("piece", p.Shard.Piece).Set("digests", digests).Where(held(p.Shard)), nil)
 }
 

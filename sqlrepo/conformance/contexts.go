@@ -50,6 +50,8 @@ func (f *fixture) nothing(wanted reflect.Type) reflect.Value {
 	switch wanted {
 	case reflect.TypeFor[*sqlrepo.Repository]():
 		return reflect.ValueOf(f.Repository)
+	case reflect.TypeFor[sqlrepo.Sealable]():
+		return reflect.ValueOf(&sqlrepo.PackedShard{})
 	case reflect.TypeFor[io.Writer]():
 		return reflect.ValueOf(io.Discard)
 	case reflect.TypeFor[func()]():

@@ -34,7 +34,7 @@ func removals() []test {
 		{"takes a linker's lease away that has ended", condemnAbandonedLink},
 		{"condemns no shard with segments that are left", condemnShared},
 		{"spares files that other shards are", removalFiles},
-		{"tells files that no shard names", removalUnnamed},
+		{"tells files that no shard names", removalNamed},
 		{"waits for what is being sealed before it tells", removalWaits},
 		{"deletes nodes a few at a time", removalNodes},
 		{"finishes when nothing is left", removalFinish},
@@ -470,14 +470,13 @@ func removalFiles(f *fixture) {
 	equal(f.t, "named when both may go", f.stillNamed(file), map[sqlrepo.Digest]bool{})
 }
 
-func removalUnnamed(f *fixture) {
+func removalNamed(f *fixture) {
 	space := f.space()
 	f.hold(space, digest(1, 1))
-	named, unnamed := packed(sqlrepo.Shard{}).Shard.Digest, make([]byte, 32)
-	all := [][]byte{unnamed, named, unnamed}
-	equal(f.t, "unnamed", must(f.Unnamed(f.ctx, all))(f.t), [][]byte{unnamed, unnamed})
-	equal(f.t, "still named", f.stillNamed(sqlrepo.Digest(unnamed), sqlrepo.Digest(named)),
-		map[sqlrepo.Digest]bool{sqlrepo.Digest(named): true})
+	all := []sqlrepo.Digest{{}, sqlrepo.Digest(packed(sqlrepo.Shard{}).Shard.Digest), {}}
+	want := map[sqlrepo.Digest]bool{all[1]: true}
+	equal(f.t, "named", must(f.Named(f.ctx, all))(f.t), want)
+	equal(f.t, "still named", f.stillNamed(all...), want)
 }
 
 // errNoSeal keeps a seal from being recorded.

@@ -232,7 +232,7 @@ func (r *storeRun) compare(ctx context.Context, blob store.Committed, digest [32
 	}
 
 	// The blob may have been stored since the rows were read.
-	named, err := r.isNamed(ctx, blob.Name, digest)
+	named, err := r.isNamed(ctx, digest)
 	if err != nil || named {
 		return err
 	}
@@ -241,13 +241,9 @@ func (r *storeRun) compare(ctx context.Context, blob store.Committed, digest [32
 }
 
 // isNamed reports whether a row names the blob by now. Shards may have been stored since the rows were read.
-func (r *storeRun) isNamed(ctx context.Context, name string, digest [32]byte) (bool, error) {
-	ask := r.Repo.Unnamed
-	if _, isIndex := blobindex.ParseName(name); isIndex {
-		ask = r.Repo.UnnamedIndexes
-	}
-	unnamed, err := ask(ctx, [][]byte{digest[:]})
-	return len(unnamed) == 0, err
+func (r *storeRun) isNamed(ctx context.Context, digest sqlrepo.Digest) (bool, error) {
+	named, err := r.Repo.Named(ctx, []sqlrepo.Digest{digest})
+	return named[digest], err
 }
 
 // read compares a blob with its name. A blob that was removed meanwhile is not a problem.
@@ -307,7 +303,7 @@ func (r *storeRun) lookFor(ctx context.Context, row blobRow) error {
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	named, err := r.isNamed(ctx, name, [32]byte(row.digest))
+	named, err := r.isNamed(ctx, sqlrepo.Digest(row.digest))
 	if err != nil || !named {
 		return err
 	}
