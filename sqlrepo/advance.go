@@ -7,7 +7,8 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // Advance ends a stage and begins the next one. The lease carries over to the next stage, with two exceptions: all
@@ -28,16 +29,16 @@ func (r *Repository) Advance(ctx context.Context, stage Stage, next UploadState)
 		return r.leaveRescanning(ctx, stage)
 	}
 
-	update := r.advanced(stage, next).Suffix("RETURNING " + columnList(uploadFields))
+	update := r.advanced(stage, next).Suffix("RETURNING " + core.ColumnList(schema.UploadFields))
 	advanced, tried := Stage{}, false
 
-	err := r.retry(ctx, fmt.Sprintf("begin %s", next), func() error {
+	err := r.db.Retry(ctx, fmt.Sprintf("begin %s", next), func() error {
 		if err := checkAdvance(stage, next); err != nil {
 			return err
 		}
 
 		// If an earlier attempt was committed and only its answer was lost, this one finds no row.
-		err := r.update(ctx, update, &advanced.Upload)
+		err := r.db.ChangeOne(ctx, &advanced.Upload, update)
 		if errors.Is(err, ErrNotFound) && tried {
 			return r.hasAdvanced(ctx, stage, &advanced.Upload)
 		}
@@ -61,19 +62,19 @@ func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced
 		return sq.Select().Column(sq.ConcatExpr("EXISTS (", rows, ")"))
 	}
 
-	advance := func(tx *dialect.Tx, next UploadState) error {
-		return r.get(ctx, tx, &advanced.Upload,
-			r.advanced(stage, next).Suffix("RETURNING "+columnList(uploadFields)))
+	advance := func(tx *core.Tx, next UploadState) error {
+		return tx.Get(ctx, &advanced.Upload,
+			r.advanced(stage, next).Suffix("RETURNING "+core.ColumnList(schema.UploadFields)))
 	}
 
-	err = r.withTx(ctx, "leave rescanning", func(tx *dialect.Tx) error {
+	err = r.db.Transact(ctx, "leave rescanning", func(tx *core.Tx) error {
 		// Until the transaction ends, no other worker can claim the stage.
-		seen := sq.Update("uploads").Set("lease_seen", r.at(0)).Where(sq.Eq{"state": Rescanning})
-		if err := r.fence(ctx, tx, stage, seen); err != nil {
+		seen := sq.Update("uploads").Set("lease_seen", r.db.At(0)).Where(sq.Eq{"state": Rescanning})
+		if err := Fence(ctx, tx, stage, seen); err != nil {
 			return err
 		}
 
-		if err := r.get(ctx, tx, &changed, has(Changed)); err != nil {
+		if err := tx.Get(ctx, &changed, has(Changed)); err != nil {
 			return err
 		}
 		if changed && !stage.Upload.ScannedAgain {
@@ -83,10 +84,10 @@ func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced
 		// The source was scanned again already, so what still differs has failed.
 		differs := sq.Update("entries").Set("state", Failed).
 			Where("state <> 0").Where(sq.Eq{"upload": stage.Upload.ID, "state": Changed})
-		if err := r.later(ctx, tx, differs, nil); err != nil {
+		if err := tx.Later(ctx, differs, nil); err != nil {
 			return err
 		}
-		if err := r.get(ctx, tx, &failed, has(Failed, Unreachable)); err != nil {
+		if err := tx.Get(ctx, &failed, has(Failed, Unreachable)); err != nil {
 			return err
 		}
 
@@ -102,7 +103,7 @@ func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced
 // notHeld explains why a stage could not go on: another worker has it, or its upload is in another state.
 func (r *Repository) notHeld(ctx context.Context, stage Stage) error {
 	var state UploadState
-	err := r.get(ctx, r.db.Writer, &state, sq.Select("state").From("uploads").Where(held(stage)))
+	err := r.db.Writer.Get(ctx, &state, sq.Select("state").From("uploads").Where(held(stage)))
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return fmt.Errorf("upload %d: %w", stage.Upload.ID, ErrLeaseLost)
@@ -115,7 +116,7 @@ func (r *Repository) notHeld(ctx context.Context, stage Stage) error {
 // hasAdvanced reads the upload after an attempt whose answer was lost. If the upload has left the stage and no
 // other worker has it, that attempt was committed. Otherwise the lease is lost.
 func (r *Repository) hasAdvanced(ctx context.Context, stage Stage, upload *Upload) error {
-	err := r.get(ctx, r.db.Writer, upload, sq.Select(uploadFields...).From("uploads").
+	err := r.db.Writer.Get(ctx, upload, sq.Select(schema.UploadFields...).From("uploads").
 		Where(sq.Eq{"id": stage.Upload.ID, "token": []int64{0, stage.Upload.Token}}).
 		Where(sq.NotEq{"state": stage.Upload.State}))
 	if errors.Is(err, ErrNotFound) {
@@ -124,8 +125,8 @@ func (r *Repository) hasAdvanced(ctx context.Context, stage Stage, upload *Uploa
 	return err
 }
 
-// recounted makes an update set the tally to the counts of the upload's rows.
-func recounted(update sq.UpdateBuilder, upload int64) sq.UpdateBuilder {
+// Recounted makes an update set the tally to the counts of the upload's rows.
+func Recounted(update sq.UpdateBuilder, upload int64) sq.UpdateBuilder {
 	shards := func(what string) sq.SelectBuilder {
 		return sq.Select(what).From("shards").Where(sq.Eq{"upload": upload})
 	}
@@ -135,7 +136,7 @@ func recounted(update sq.UpdateBuilder, upload int64) sq.UpdateBuilder {
 	}
 	segments := func(what string, states ...ShardState) sq.SelectBuilder {
 		return sq.Select(what).From("segments").
-			Where(within("shard", shards("id").Where(sq.Eq{"state": states})))
+			Where(core.Within("shard", shards("id").Where(sq.Eq{"state": states})))
 	}
 
 	begins, bytes := sq.Eq{"file_offset": 0}, "CAST(COALESCE(SUM(length), 0) AS BIGINT)"

@@ -10,6 +10,9 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
+
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // Place is where a block lies: a shard, and the position of the block's bytes in it, behind their length and CID.
@@ -26,7 +29,7 @@ func (r *Repository) FindBlocks(ctx context.Context, space *int64, digests []Dig
 		wanted[digest] = struct{}{}
 	}
 
-	for _, some := range batches(digests, keysAtOnce) {
+	for some := range slices.Chunk(digests, core.KeysAtOnce) {
 		places, err := r.findBlocks(ctx, space, some, wanted)
 		if err != nil {
 			return nil, err
@@ -44,7 +47,7 @@ func (r *Repository) findBlocks(ctx context.Context, space *int64, digests []Dig
 	wanted map[Digest]struct{}) (found []Place, err error) {
 	prefixes := make([]int64, len(digests))
 	for i := range digests {
-		prefixes[i], _ = digests[i].split()
+		prefixes[i], _ = schema.SplitDigest(digests[i][:])
 	}
 
 	query := r.db.Probe(sq.Select("nodes.shard", "nodes.prefix", "nodes.position", "nodes.length", "nodes.codec",
@@ -60,11 +63,7 @@ func (r *Repository) findBlocks(ctx context.Context, space *int64, digests []Dig
 		Shard int64 `db:"shard"`
 		nodeRow
 	}
-	err = r.read(ctx, "find blocks", func() error {
-		// A retry starts over.
-		rows = nil
-		return r.list(ctx, r.db.Reader, &rows, query)
-	})
+	err = r.db.ReadAll(ctx, "find blocks", &rows, query)
 	if err != nil {
 		return nil, err
 	}
@@ -83,18 +82,9 @@ func (r *Repository) findBlocks(ctx context.Context, space *int64, digests []Dig
 	return found, nil
 }
 
-// StoredShard returns the packed shard with this key, or ErrNotFound.
-func (r *Repository) StoredShard(ctx context.Context, id int64) (shard Shard, err error) {
-	err = r.read(ctx, fmt.Sprintf("shard %d", id), func() error {
-		return r.get(ctx, r.db.Reader, &shard,
-			sq.Select(shardFields...).From("shards").Where(sq.Eq{"id": id, "state": ShardPacked}))
-	})
-	return shard, err
-}
-
 // UploadsWithRoot returns the uploads that have been linked to a root, the latest first.
 func (r *Repository) UploadsWithRoot(ctx context.Context, root CID) (uploads []Upload, err error) {
-	err = r.readList(ctx, "look for uploads of a root", &uploads, sq.Select(uploadFields...).From("uploads").
+	err = r.db.ReadAll(ctx, "look for uploads of a root", &uploads, sq.Select(schema.UploadFields...).From("uploads").
 		Where(sq.Eq{"root_cid": root, "state": []UploadState{Complete, Indexing}}).OrderBy("id DESC"))
 	return uploads, err
 }
@@ -110,29 +100,26 @@ type Listed struct {
 	Origin int64 `db:"origin"`
 }
 
-var listedFields = []string{"id", "path", "kind", "size", "mtime_ns", "permissions", "target",
-	"COALESCE(mtime_era, 0) AS mtime_era",
-	"COALESCE(origin, 0) AS origin"}
+var listedFields = schema.Readable("id", "path", "kind", "size", "mtime_ns", "permissions", "target", "mtime_era",
+	"origin")
 
 // EntriesBelow yields, in canonical order, the entry at a path of an upload and the entries below it, as far as
 // they belong under the upload's root. It reads them page by page.
 func (r *Repository) EntriesBelow(ctx context.Context, upload int64, path Path) iter.Seq2[Listed, error] {
 	query := sq.Select(listedFields...).From("entries").
-		Where(sq.Eq{"upload": upload, "state": linkable}).OrderBy("path")
+		Where(sq.Eq{"upload": upload, "state": LinkableStates}).OrderBy("path")
 	if path != "" { // the entries below follow at once: the separator is the lowest byte
 		query = query.Where(sq.GtOrEq{"path": path}).Where(sq.Lt{"path": path + "\x01"})
 	}
-	return pages(query, behindListed, func(page *[]Listed, query sq.SelectBuilder) error {
-		return r.readList(ctx, "read entries", page, query)
-	})
+	return core.Rows(ctx, r.db, "read entries", query, behindListed)
 }
 
 // Listing yields, in canonical order, the entries of an upload that belong under its root. Files have their roots.
 func (r *Repository) Listing(ctx context.Context, upload int64) iter.Seq2[Listed, error] {
 	query := sq.Select(listedFields...).From("entries").
-		Where(sq.Eq{"upload": upload, "state": linkable}).OrderBy("path")
-	return pages(query, behindListed, func(page *[]Listed, query sq.SelectBuilder) error {
-		if err := r.readList(ctx, "read entries", page, query); err != nil {
+		Where(sq.Eq{"upload": upload, "state": LinkableStates}).OrderBy("path")
+	return core.Pages(query, behindListed, func(page *[]Listed, query sq.SelectBuilder) error {
+		if err := r.db.ReadAll(ctx, "read entries", page, query); err != nil {
 			return err
 		}
 		return r.addRoots(ctx, *page)
@@ -158,8 +145,8 @@ func (r *Repository) addRoots(ctx context.Context, page []Listed) error {
 	}
 
 	var roots []Root
-	err := r.readList(ctx, "read roots", &roots,
-		sq.Select(rootColumns...).From("roots").Where(r.db.Among("entry", ids)))
+	err := r.db.ReadAll(ctx, "read roots", &roots,
+		sq.Select(schema.RootColumns...).From("roots").Where(r.db.Among("entry", ids)))
 
 	for _, root := range roots {
 		files[root.Entry].Root = root.CID
@@ -172,7 +159,7 @@ func (r *Repository) addRoots(ctx context.Context, page []Listed) error {
 func (r *Repository) readNodes(ctx context.Context, page *[]nodeRow, query sq.SelectBuilder) error {
 	*page = nil
 	var suffixes []byte
-	return r.stream(ctx, r.db.Reader, query, func(rows *sqlx.Rows) error {
+	return r.db.Reader.Stream(ctx, query, func(rows *sqlx.Rows) error {
 		var prefix, position, length, codec int64
 		var suffix sql.RawBytes
 		if err := rows.Scan(&prefix, &position, &length, &codec, &suffix); err != nil {

@@ -4,6 +4,9 @@ import (
 	"context"
 
 	sq "github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // OpenUpload is an unfinished upload and the work that it offers now.
@@ -34,36 +37,30 @@ func (r *Repository) OpenUploads(ctx context.Context, filter OpenFilter) (open [
 		OrderBy("ordinal").Limit(1)
 	space := sq.Select("space").From("sources").Where("sources.id = uploads.source")
 
-	query := sq.Select(uploadFields...).Column(sq.Alias(space, "space")).
+	query := sq.Select(schema.UploadFields...).Column(sq.Alias(space, "space")).
 		Column(sq.Alias(sq.And{sq.Eq{"state": exclusive}, r.claimable()}, "claimable")).
-		Column(sq.Alias(next, "next_shard")).Column(sq.Alias(r.at(0), "now")).
-		From("uploads").Where(sq.NotEq{"state": closed}).OrderBy("id")
+		Column(sq.Alias(next, "next_shard")).Column(sq.Alias(r.db.At(0), "now")).
+		From("uploads").Where(sq.NotEq{"state": ClosedStates}).OrderBy("id")
 
 	if filter.Uploads != nil {
 		query = query.Where(r.db.Among("id", filter.Uploads))
 	}
 	if filter.Spaces != nil {
 		sources := sq.Select("id").From("sources").Where(r.db.Among("space", filter.Spaces))
-		query = query.Where(within("source", sources))
+		query = query.Where(core.Within("source", sources))
 	}
 
-	err = r.read(ctx, "look for work", func() error {
-		open = nil
-		return r.list(ctx, r.db.Reader, &open, query)
-	})
+	err = r.db.ReadAll(ctx, "look for work", &open, query)
 	return open, err
 }
 
 // ShardsUnderWay lists, by ordinal, the planned shards of an upload that are claimed, have failed or were set
 // aside.
 func (r *Repository) ShardsUnderWay(ctx context.Context, upload int64) (shards []Shard, err error) {
-	query := sq.Select(shardFields...).From("shards").
+	query := sq.Select(schema.ShardFields...).From("shards").
 		Where(sq.Eq{"upload": upload, "state": ShardPlanned}).
 		Where(sq.Or{sq.NotEq{"token": 0}, sq.NotEq{"retry_at": nil}, sq.NotEq{"set_aside_at": nil}}).
 		OrderBy("ordinal")
-	err = r.read(ctx, "list shards under way", func() error {
-		shards = nil
-		return r.list(ctx, r.db.Reader, &shards, query)
-	})
+	err = r.db.ReadAll(ctx, "list shards under way", &shards, query)
 	return shards, err
 }

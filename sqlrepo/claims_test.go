@@ -85,14 +85,14 @@ func seal(t *testing.T, repo *sqlrepo.Repository, shard sqlrepo.Shard) sqlrepo.U
 		if err != nil {
 			t.Error(err)
 		}
-		after, err := repo.SealShard(t.Context(), sqlrepo.PackedShard{Shard: shard},
-			sqlrepo.Seal{Space: 1, Revision: held.Revision})
+		packed := sqlrepo.PackedShard{Shard: shard}
+		err = repo.Seal(t.Context(), sqlrepo.SpaceAt{Space: 1, Revision: held.Revision}, &packed, nil)
 		if errors.Is(err, sqlrepo.ErrSpaceChanged) {
 			continue
 		}
 		if err != nil {
 			t.Error(err)
 		}
-		return after
+		return packed.After
 	}
 }

@@ -2,8 +2,6 @@ package sqlrepo
 
 import (
 	"database/sql/driver"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -60,25 +58,6 @@ func (c CID) String() string {
 
 // Digest is a sha2-256 digest.
 type Digest [32]byte
-
-// split returns the first 64 bits, as a signed number in big-endian order, and the other 24 bytes.
-func (d *Digest) split() (prefix int64, suffix []byte) {
-	return int64(binary.BigEndian.Uint64(d[:prefixLength])), d[prefixLength:]
-}
-
-const prefixLength = 8
-
-var errDigestLength = errors.New("a digest of another length")
-
-// joinDigest is the inverse of split. It rejects a suffix of another length.
-func joinDigest(prefix int64, suffix []byte) (d Digest, err error) {
-	if len(suffix) != len(d)-prefixLength {
-		return d, fmt.Errorf("%w: %d bytes", errDigestLength, prefixLength+len(suffix))
-	}
-	binary.BigEndian.PutUint64(d[:], uint64(prefix))
-	copy(d[prefixLength:], suffix)
-	return d, nil
-}
 
 // DID is a decentralised identifier, such as "did:key:z6Mk...", stored as text.
 type DID string

@@ -9,37 +9,17 @@ import (
 	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // MaxPathLength bounds an entry's path, in bytes: it is part of an index.
 const MaxPathLength = dialect.LongestKey
 
-var entryColumns = []string{"id", "upload", "path", "kind", "size", "mtime_ns", "permissions", "target", "state",
-	"reason", "origin", "mtime_era", "ctime_ns", "inode", "unproven"}
-
-// ofMachine lists the columns that say where an entry was found, not what it is.
-var ofMachine = []string{"ctime_ns", "inode", "unproven"}
-
-// printFields are the columns that a SELECT reads into the Fingerprint of a file.
-var printFields = []string{"kind", "size", "mtime_ns", "permissions", "COALESCE(mtime_era, 0) AS mtime_era",
-	"COALESCE(ctime_ns, 0) AS ctime_ns", "COALESCE(inode, 0) AS inode", "COALESCE(unproven, 0) AS unproven"}
-
-// entryFields are the columns that a SELECT reads into an Entry.
-var entryFields = append([]string{"entries.id", "upload", "path", "target", "state",
-	"COALESCE(reason, '') AS reason", "COALESCE(origin, 0) AS origin"}, printFields...)
-
 func entryValues(e Entry) []any {
 	return []any{e.ID, e.Upload, []byte(e.Path), int64(e.Kind), e.Size, e.ModTime, int64(e.Mode), e.Target,
-		int64(e.State), nullable(Text(e.Reason), ""), nullable(e.Origin, 0), nullable(e.Era, 0),
-		nullable(e.Ctime, 0), nullable(e.Inode, 0), nullable(number(e.Unproven), 0)}
-}
-
-// nullable returns the value, or NULL if it is the one that stands for nothing.
-func nullable[T comparable](value, nothing T) any {
-	if value == nothing {
-		return nil
-	}
-	return value
+		int64(e.State), core.Nullable(Text(e.Reason), ""), core.Nullable(e.Origin, 0), core.Nullable(e.Era, 0),
+		core.Nullable(e.Ctime, 0), core.Nullable(e.Inode, 0), core.Nullable(core.Number(e.Unproven), 0)}
 }
 
 // EntryFilter narrows a list of entries; nil means all.
@@ -53,7 +33,7 @@ type EntryFilter struct {
 // Entries yields an upload's entries in canonical order. It reads them page by page: rows that are added or deleted
 // meanwhile may be seen or not, but none is seen twice.
 func (r *Repository) Entries(ctx context.Context, upload int64, filter EntryFilter) iter.Seq2[Entry, error] {
-	query := sq.Select(entryFields...).From("entries")
+	query := sq.Select(schema.EntryFields...).From("entries")
 
 	if filter.States != nil {
 		query = query.Where(sq.Eq{"state": filter.States})
@@ -67,9 +47,7 @@ func (r *Repository) Entries(ctx context.Context, upload int64, filter EntryFilt
 
 	query = query.Where(sq.Eq{"upload": upload}).OrderBy("path")
 	behind := func(last Entry) sq.Sqlizer { return sq.Gt{"path": last.Path} }
-	return pages(query, behind, func(page *[]Entry, query sq.SelectBuilder) error {
-		return r.readList(ctx, "read entries", page, query)
-	})
+	return core.Rows(ctx, r.db, "read entries", query, behind)
 }
 
 // ScanBatch is what a scan found out about some entries.
@@ -104,7 +82,7 @@ func (b ScanBatch) takesOver() bool {
 // Previous upload that is no longer complete: the content that it shared may be gone.
 func (r *Repository) SaveScan(ctx context.Context, stage Stage, batch ScanBatch) error {
 	found := counting("found_entries", int64(len(batch.Added)-len(batch.Vanished)))
-	return r.fenced(ctx, "record scanned entries", stage, found, func(tx *dialect.Tx) error {
+	return r.fenced(ctx, "record scanned entries", stage, found, func(tx *core.Tx) error {
 		if err := r.keepPrevious(ctx, tx, batch); err != nil {
 			return err
 		}
@@ -118,10 +96,10 @@ func (r *Repository) SaveScan(ctx context.Context, stage Stage, batch ScanBatch)
 		if err := r.unlink(ctx, tx, stage.Upload.ID, gone); err != nil {
 			return err
 		}
-		if err := r.forget(ctx, tx, gone); err != nil {
+		if err := DeleteEntries(ctx, tx, gone); err != nil {
 			return err
 		}
-		if err := r.insertEntries(ctx, tx, stage, batch.Changed); err != nil {
+		if err := insertEntries(ctx, tx, stage, batch.Changed); err != nil {
 			return err
 		}
 
@@ -139,54 +117,54 @@ func (r *Repository) SaveScan(ctx context.Context, stage Stage, batch ScanBatch)
 		if len(batch.Added) == 0 {
 			return nil
 		}
-		first, err := r.nextIDs(ctx, tx, "entries", len(batch.Added))
+		first, err := tx.NextIDs(ctx, "entries", len(batch.Added))
 		if err != nil {
 			return err
 		}
 		for i := range batch.Added {
 			batch.Added[i].ID = first + int64(i)
 		}
-		return r.insertEntries(ctx, tx, stage, batch.Added)
+		return insertEntries(ctx, tx, stage, batch.Added)
 	})
 }
 
 // keepPrevious keeps the upload that a batch takes content over from complete until the transaction ends.
-func (r *Repository) keepPrevious(ctx context.Context, tx *dialect.Tx, batch ScanBatch) error {
+func (r *Repository) keepPrevious(ctx context.Context, tx *core.Tx, batch ScanBatch) error {
 	if batch.Previous == 0 || !batch.takesOver() {
 		return nil
 	}
 	complete := sq.Select("id").From("uploads").Where(sq.Eq{"id": batch.Previous, "state": Complete}).
 		Suffix(r.db.RowLock)
-	return r.laterRead(ctx, tx, make([]int64, 1), complete, func(rows int64) error {
-		return affected(rows, fmt.Errorf("upload %d, whose content is taken over: %w", batch.Previous, ErrSpaceChanged))
+	return tx.LaterRead(ctx, make([]int64, 1), complete, func(rows int64) error {
+		return core.Affected(rows, fmt.Errorf("upload %d, whose content is taken over: %w", batch.Previous, ErrSpaceChanged))
 	})
 }
 
-func (r *Repository) insertEntries(ctx context.Context, tx *dialect.Tx, stage Stage, entries []Entry) error {
-	return r.db.BulkInsert(ctx, tx, "entries", entryColumns, len(entries), func(i int) []any {
+func insertEntries(ctx context.Context, tx *core.Tx, stage Stage, entries []Entry) error {
+	return tx.BulkInsert(ctx, "entries", schema.EntryColumns, len(entries), func(i int) []any {
 		entries[i].Upload = stage.Upload.ID
 		return entryValues(entries[i])
 	})
 }
 
 // replace gives entries new rows under their keys.
-func (r *Repository) replace(ctx context.Context, tx *dialect.Tx, stage Stage, entries []Entry) error {
-	for some := range slices.Chunk(entries, keysAtOnce) {
+func (r *Repository) replace(ctx context.Context, tx *core.Tx, stage Stage, entries []Entry) error {
+	for some := range slices.Chunk(entries, core.KeysAtOnce) {
 		ids := make([]int64, len(some))
 		for i, entry := range some {
 			ids[i] = entry.ID
 		}
-		if err := r.later(ctx, tx, sq.Delete("entries").Where(r.db.Among("id", ids)), nil); err != nil {
+		if err := tx.Later(ctx, sq.Delete("entries").Where(r.db.Among("id", ids)), nil); err != nil {
 			return err
 		}
 	}
-	return r.insertEntries(ctx, tx, stage, entries)
+	return insertEntries(ctx, tx, stage, entries)
 }
 
 // mark gives entries a state that needs no reason.
-func (r *Repository) mark(ctx context.Context, tx *dialect.Tx, entries []int64, state EntryState) error {
-	for _, ids := range batches(entries, keysAtOnce) {
-		err := r.later(ctx, tx, sq.Update("entries").Set("state", state).Set("reason", nil).
+func (r *Repository) mark(ctx context.Context, tx *core.Tx, entries []int64, state EntryState) error {
+	for ids := range slices.Chunk(entries, core.KeysAtOnce) {
+		err := tx.Later(ctx, sq.Update("entries").Set("state", state).Set("reason", nil).
 			Where(r.db.Among("id", ids)), nil)
 		if err != nil {
 			return err
@@ -196,23 +174,23 @@ func (r *Repository) mark(ctx context.Context, tx *dialect.Tx, entries []int64, 
 }
 
 // unlink takes entries that are about to be forgotten out of the count of linked entries.
-func (r *Repository) unlink(ctx context.Context, tx *dialect.Tx, upload int64, entries []int64) error {
-	for _, ids := range batches(entries, keysAtOnce) {
+func (r *Repository) unlink(ctx context.Context, tx *core.Tx, upload int64, entries []int64) error {
+	for ids := range slices.Chunk(entries, core.KeysAtOnce) {
 		linked := sq.Select("COUNT(*)").From("roots").Where(r.db.Among("entry", ids))
 		count := sq.Update("uploads").Where(sq.Eq{"id": upload}).
 			Set("linked_entries", sq.ConcatExpr("linked_entries - (", linked, ")"))
-		if err := r.later(ctx, tx, count, nil); err != nil {
+		if err := tx.Later(ctx, count, nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// forget deletes entries with all that is planned or known of their content. Packed blocks stay in their shards.
-func (r *Repository) forget(ctx context.Context, tx *dialect.Tx, entries []int64) error {
-	for _, ids := range batches(entries, keysAtOnce) {
+// DeleteEntries deletes entries with all that is planned or known of their content. Packed blocks stay in their shards.
+func DeleteEntries(ctx context.Context, tx *core.Tx, entries []int64) error {
+	for ids := range slices.Chunk(entries, core.KeysAtOnce) {
 		for _, of := range []struct{ table, key string }{{"segments", "entry"}, {"roots", "entry"}, {"entries", "id"}} {
-			if err := r.later(ctx, tx, sq.Delete(of.table).Where(r.db.Among(of.key, ids)), nil); err != nil {
+			if err := tx.Later(ctx, sq.Delete(of.table).Where(tx.DB.Among(of.key, ids)), nil); err != nil {
 				return err
 			}
 		}

@@ -195,8 +195,8 @@ func sealNodes(t *testing.T, repo *sqlrepo.Repository, n int) []sqlrepo.Digest {
 		t.Fatal(err)
 	}
 	shard.State = sqlrepo.ShardPacked
-	_, err = repo.SealShard(t.Context(), sqlrepo.PackedShard{Shard: shard, Nodes: nodes}, sqlrepo.Seal{Space: 1})
-	if err != nil {
+	packed := &sqlrepo.PackedShard{Shard: shard, Nodes: nodes}
+	if err := repo.Seal(t.Context(), sqlrepo.SpaceAt{Space: 1}, packed, nil); err != nil {
 		t.Fatal(err)
 	}
 	return digests

@@ -7,7 +7,8 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // NewIndex is an index whose bytes are ready for the store.
@@ -29,19 +30,19 @@ func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, c
 	upload.IndexLayout = cmp.Or(upload.IndexLayout, DefaultIndexLayout)
 	upload.Progress, upload.Attempts, upload.RetryAt, upload.Error = 0, 0, Time{}, ""
 
-	begin := r.linked(stage, root, counts, upload.IndexLayout).Suffix("RETURNING " + columnList(standingFields))
+	begin := r.linked(stage, root, counts, upload.IndexLayout).Suffix("RETURNING " + core.ColumnList(standingFields))
 	stale := sq.And{sq.Eq{"upload": upload.ID}, sq.Or{sq.NotEq{"root_cid": root},
 		sq.NotEq{"layout": upload.IndexLayout}, sq.Gt{"slices": upload.IndexSlices}}}
 
-	err := r.withTx(ctx, "record the root", func(tx *dialect.Tx) error {
-		if err := r.spaceNeeds(ctx, tx, sq.Eq{"id": upload.Source}); err != nil {
+	err := r.db.Transact(ctx, "record the root", func(tx *core.Tx) error {
+		if err := tx.Later(ctx, schema.NeedsOf(sq.Eq{"id": upload.Source}), nil); err != nil {
 			return err
 		}
 		lost := func(rows int64) error { return leaseLost(rows, "uploads", upload.ID) }
-		if err := r.laterRead(ctx, tx, tally, begin, lost); err != nil {
+		if err := tx.LaterRead(ctx, tally, begin, lost); err != nil {
 			return err
 		}
-		return r.dropIndexes(ctx, tx, stale)
+		return GiveUpIndexes(ctx, tx, stale)
 	})
 
 	upload.Tally = uploadOf(upload.ID, tally).Tally
@@ -52,9 +53,9 @@ func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, c
 // returns ErrSpaceChanged if one of the shards is covered already or no longer needed, and ErrLeaseLost if another
 // worker has the stage.
 func (r *Repository) SaveIndexes(ctx context.Context, stage Stage, indexes []NewIndex) error {
-	seen := sq.Update("uploads").Set("lease_seen", r.at(0)).Where(sq.Eq{"state": Indexing})
+	seen := sq.Update("uploads").Set("lease_seen", r.db.At(0)).Where(sq.Eq{"state": Indexing})
 	return r.saveIndexes(ctx, stage.Upload.ID, indexes,
-		func(tx *dialect.Tx) error { return r.fence(ctx, tx, stage, seen) })
+		func(tx *core.Tx) error { return Fence(ctx, tx, stage, seen) })
 }
 
 // CompleteUpload is like SaveIndexes for the last indexes of an upload, if any, and completes the upload. It
@@ -62,13 +63,13 @@ func (r *Repository) SaveIndexes(ctx context.Context, stage Stage, indexes []New
 // UnsettledError.
 func (r *Repository) CompleteUpload(ctx context.Context, stage Stage, indexes []NewIndex) (Upload, error) {
 	upload := stage.Upload
-	upload.State, upload.FinishedAt, upload.Lease = Complete, NewTime(r.now()), Lease{}
+	upload.State, upload.FinishedAt, upload.Lease = Complete, NewTime(r.db.Now()), Lease{}
 	err := proved(func(by proof) error {
-		return r.saveIndexes(ctx, upload.ID, indexes, func(tx *dialect.Tx) error {
-			if err := r.fence(ctx, tx, stage, completed(upload.FinishedAt)); err != nil {
+		return r.saveIndexes(ctx, upload.ID, indexes, func(tx *core.Tx) error {
+			if err := Fence(ctx, tx, stage, completed(upload.FinishedAt)); err != nil {
 				return err
 			}
-			return r.prove(ctx, tx, upload.ID, by)
+			return prove(ctx, tx, upload.ID, by)
 		})
 	})
 	return upload, err
@@ -79,18 +80,18 @@ func (r *Repository) CompleteUpload(ctx context.Context, stage Stage, indexes []
 func (r *Repository) CoverShards(ctx context.Context, upload int64, indexes []NewIndex) error {
 	complete := sq.Select("id").From("uploads").Where(sq.Eq{"id": upload, "state": Complete}).Suffix(
 		r.db.RowLock)
-	return r.saveIndexes(ctx, upload, indexes, func(tx *dialect.Tx) error {
-		return r.laterRead(ctx, tx, make([]int64, 1), complete,
-			func(rows int64) error { return affected(rows, ErrSpaceChanged) })
+	return r.saveIndexes(ctx, upload, indexes, func(tx *core.Tx) error {
+		return tx.LaterRead(ctx, make([]int64, 1), complete,
+			func(rows int64) error { return core.Affected(rows, ErrSpaceChanged) })
 	})
 }
 
 func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []NewIndex,
-	may func(*dialect.Tx) error) error {
-	err := r.withTx(ctx, "record indexes", func(tx *dialect.Tx) error {
+	may func(*core.Tx) error) error {
+	err := r.db.Transact(ctx, "record indexes", func(tx *core.Tx) error {
 		// Hold the space: a removal that decides what is needed then sees the upload as complete.
-		own := within("id", sq.Select("source").From("uploads").Where(sq.Eq{"id": upload}))
-		if err := r.spaceNeeds(ctx, tx, own); err != nil {
+		own := core.Within("id", sq.Select("source").From("uploads").Where(sq.Eq{"id": upload}))
+		if err := tx.Later(ctx, schema.NeedsOf(own), nil); err != nil {
 			return err
 		}
 
@@ -101,7 +102,7 @@ func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []Ne
 		if err := r.uncovered(ctx, tx, indexes); err != nil {
 			return err
 		}
-		if err := r.nameIndexes(ctx, tx, upload, indexes); err != nil {
+		if err := nameIndexes(ctx, tx, upload, indexes); err != nil {
 			return err
 		}
 
@@ -113,7 +114,7 @@ func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []Ne
 			indexes[i].Location = location
 		}
 
-		if err := r.insertIndexes(ctx, tx, indexes); err != nil {
+		if err := insertIndexes(ctx, tx, indexes); err != nil {
 			return err
 		}
 		return r.cover(ctx, tx, indexes)
@@ -123,11 +124,11 @@ func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []Ne
 
 // uncovered checks that the shards of indexes need an index, before the indexes are stored: no row would name a
 // file that is stored in vain. The caller holds the space, so the answer stays true.
-func (r *Repository) uncovered(ctx context.Context, tx *dialect.Tx, indexes []NewIndex) error {
+func (r *Repository) uncovered(ctx context.Context, tx *core.Tx, indexes []NewIndex) error {
 	for _, index := range indexes {
 		all := sq.Select("COUNT(*)").From("shards").Where(r.db.Among("id", index.Covers)).
 			Where(sq.Eq{"blob_index": nil, "state": ShardPacked}).Having("COUNT(*) = ?", len(index.Covers))
-		err := r.laterRead(ctx, tx, make([]int64, 1), all, func(rows int64) error {
+		err := tx.LaterRead(ctx, make([]int64, 1), all, func(rows int64) error {
 			if rows != 1 {
 				return fmt.Errorf("%w: not all of %d shards are to be indexed", ErrSpaceChanged, len(index.Covers))
 			}
@@ -141,14 +142,14 @@ func (r *Repository) uncovered(ctx context.Context, tx *dialect.Tx, indexes []Ne
 }
 
 // nameIndexes gives indexes their keys and ordinals.
-func (r *Repository) nameIndexes(ctx context.Context, tx *dialect.Tx, upload int64, indexes []NewIndex) error {
+func nameIndexes(ctx context.Context, tx *core.Tx, upload int64, indexes []NewIndex) error {
 	next := make([]int64, 1)
 	ordinal := sq.Select("COALESCE(MAX(ordinal) + 1, 0)").From("indexes").Where(sq.Eq{"upload": upload})
-	if err := r.laterRead(ctx, tx, next, ordinal, nil); err != nil {
+	if err := tx.LaterRead(ctx, next, ordinal, nil); err != nil {
 		return err
 	}
 
-	first, err := r.nextIDs(ctx, tx, "indexes", len(indexes))
+	first, err := tx.NextIDs(ctx, "indexes", len(indexes))
 	for i := range indexes {
 		indexes[i].ID, indexes[i].Upload, indexes[i].Ordinal = first+int64(i), upload, next[0]+int64(i)
 		indexes[i].State = IndexStored
@@ -156,8 +157,8 @@ func (r *Repository) nameIndexes(ctx context.Context, tx *dialect.Tx, upload int
 	return err
 }
 
-func (r *Repository) insertIndexes(ctx context.Context, tx *dialect.Tx, indexes []NewIndex) error {
-	return r.db.BulkInsert(ctx, tx, "indexes", indexColumns, len(indexes), func(i int) []any {
+func insertIndexes(ctx context.Context, tx *core.Tx, indexes []NewIndex) error {
+	return tx.BulkInsert(ctx, "indexes", schema.IndexColumns, len(indexes), func(i int) []any {
 		x := &indexes[i]
 		return []any{x.ID, x.Upload, x.Ordinal, int64(x.State), x.Layout, x.Root.Bytes(), x.Shards, x.Slices, x.Size,
 			x.Digest,
@@ -166,11 +167,11 @@ func (r *Repository) insertIndexes(ctx context.Context, tx *dialect.Tx, indexes 
 }
 
 // cover records the indexes of shards that have none yet.
-func (r *Repository) cover(ctx context.Context, tx *dialect.Tx, indexes []NewIndex) error {
+func (r *Repository) cover(ctx context.Context, tx *core.Tx, indexes []NewIndex) error {
 	for _, index := range indexes {
 		update := sq.Update("shards").Set("blob_index", index.ID).Where(r.db.Among("id", index.Covers)).
 			Where(sq.Eq{"blob_index": nil, "state": ShardPacked})
-		err := r.later(ctx, tx, update, func(rows int64) error {
+		err := tx.Later(ctx, update, func(rows int64) error {
 			if rows != int64(len(index.Covers)) {
 				return fmt.Errorf("%w: %d of %d shards are to be indexed", ErrSpaceChanged, rows, len(index.Covers))
 			}

@@ -7,6 +7,9 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
+
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // IndexState is the state of an index. The values are stored, and agree with those of shards.
@@ -57,10 +60,6 @@ const (
 // MaxIndexSlices is the most slices that an index of any layout has.
 const MaxIndexSlices = 131_072
 
-var indexColumns = []string{"id", "upload", "ordinal", "state", "layout", "root_cid", "shards", "slices", "size",
-	"digest",
-	"location"}
-
 // IndexFilter narrows a list of indexes; nil means all.
 type IndexFilter struct {
 	Space, Upload *int64
@@ -69,37 +68,33 @@ type IndexFilter struct {
 
 // Indexes yields indexes by key.
 func (r *Repository) Indexes(ctx context.Context, filter IndexFilter) iter.Seq2[Index, error] {
-	query := sq.Select(indexColumns...).From("indexes").OrderBy("id")
+	query := sq.Select(schema.IndexColumns...).From("indexes").OrderBy("id")
 	if filter.Upload != nil {
 		query = query.Where(sq.Eq{"upload": *filter.Upload})
 	}
 	if filter.Space != nil {
-		query = query.Where(within("upload", sq.Select("id").From("uploads").Where(inSpace(*filter.Space))))
+		query = query.Where(core.Within("upload", sq.Select("id").From("uploads").Where(schema.InSpace(*filter.Space))))
 	}
 	if filter.States != nil {
 		query = query.Where(sq.Eq{"state": filter.States})
 	}
 
 	behind := func(last Index) sq.Sqlizer { return sq.Gt{"id": last.ID} }
-	return pages(query, behind, func(page *[]Index, query sq.SelectBuilder) error {
-		return r.readList(ctx, "read indexes", page, query)
-	})
+	return core.Rows(ctx, r.db, "read indexes", query, behind)
 }
 
 // Index returns the index with this key, or ErrNotFound.
 func (r *Repository) Index(ctx context.Context, id int64) (index Index, err error) {
-	err = r.read(ctx, fmt.Sprintf("index %d", id), func() error {
-		return r.get(ctx, r.db.Reader, &index, sq.Select(indexColumns...).From("indexes").Where(sq.Eq{"id": id}))
-	})
+	err = r.db.ReadOne(ctx, fmt.Sprintf("index %d", id), &index,
+		sq.Select(schema.IndexColumns...).From("indexes").Where(sq.Eq{"id": id}))
 	return index, err
 }
 
 // IndexByDigest returns the first stored index whose bytes have this digest, or ErrNotFound.
 func (r *Repository) IndexByDigest(ctx context.Context, digest Digest) (index Index, err error) {
-	err = r.read(ctx, "look for the index", func() error {
-		return r.get(ctx, r.db.Reader, &index, sq.Select(indexColumns...).From("indexes").
+	err = r.db.ReadOne(ctx, "look for the index", &index,
+		sq.Select(schema.IndexColumns...).From("indexes").
 			Where(sq.Eq{"digest": digest[:], "state": IndexStored}).OrderBy("id").Limit(1))
-	})
 	return index, err
 }
 
@@ -128,21 +123,19 @@ func (r *Repository) Uncovered(ctx context.Context, space, upload int64) iter.Se
 	ended := sq.Or{sq.Eq{"id": upload}, sq.Eq{"state": []UploadState{Complete, Incomplete, Removed}}}
 	query := indexables().Where(sq.Eq{"blob_index": nil}).Where(sq.Lt{"nodes": MaxIndexSlices}).OrderBy(
 		"upload", "ordinal").
-		Where(within("upload", sq.Select("id").From("uploads").Where(inSpace(space)).Where(ended)))
+		Where(core.Within("upload", sq.Select("id").From("uploads").Where(schema.InSpace(space)).Where(ended)))
 
 	behind := func(last Indexable) sq.Sqlizer {
 		return sq.Or{sq.Gt{"upload": last.Upload},
 			sq.And{sq.Eq{"upload": last.Upload}, sq.Gt{"ordinal": last.Ordinal}}}
 	}
 
-	return pages(query, behind, func(page *[]Indexable, query sq.SelectBuilder) error {
-		return r.readList(ctx, "look for shards without index", page, query)
-	})
+	return core.Rows(ctx, r.db, "look for shards without index", query, behind)
 }
 
 // Covered lists, by upload and ordinal, the shards that an index covers.
 func (r *Repository) Covered(ctx context.Context, index int64) (shards []Indexable, err error) {
-	err = r.readList(ctx, "look for the shards of the index", &shards,
+	err = r.db.ReadAll(ctx, "look for the shards of the index", &shards,
 		indexables().Where(sq.Eq{"blob_index": index}).OrderBy("upload", "ordinal"))
 	return shards, err
 }
@@ -159,9 +152,9 @@ func (r *Repository) NodesOf(ctx context.Context, shards []int64, begin func(), 
 	query := sq.Select("shard", "prefix", "position", "length", "codec", "suffix").From("nodes").
 		Where(r.db.Among("shard", shards)).OrderBy("shard", "position")
 
-	return r.read(ctx, "read the nodes of shards", func() error {
+	return r.db.Retry(ctx, "read the nodes of shards", func() error {
 		begin()
-		return r.stream(ctx, r.db.Reader, query, func(rows *sqlx.Rows) error {
+		return r.db.Reader.Stream(ctx, query, func(rows *sqlx.Rows) error {
 			var row nodeRow
 			var shard int64
 			err := rows.Scan(&shard, &row.Prefix, &row.Position, &row.Length, &row.Codec, &row.Suffix)
@@ -181,9 +174,8 @@ func (r *Repository) NodesOf(ctx context.Context, shards []int64, begin func(), 
 
 // LatestComplete returns the latest complete upload of a space, or ErrNotFound.
 func (r *Repository) LatestComplete(ctx context.Context, space int64) (upload Upload, err error) {
-	err = r.read(ctx, "look for a complete upload", func() error {
-		return r.get(ctx, r.db.Reader, &upload, sq.Select(uploadFields...).From("uploads").
-			Where(inSpace(space)).Where(sq.Eq{"state": Complete}).OrderBy("id DESC").Limit(1))
-	})
+	err = r.db.ReadOne(ctx, "look for a complete upload", &upload,
+		sq.Select(schema.UploadFields...).From("uploads").
+			Where(schema.InSpace(space)).Where(sq.Eq{"state": Complete}).OrderBy("id DESC").Limit(1))
 	return upload, err
 }

@@ -12,7 +12,8 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // Lease is a worker's time-bound claim on one unit of work: the stage of an upload, or a shard. Its times are those
@@ -58,43 +59,19 @@ type Unit interface {
 func (s Stage) unit() (string, int64, int64) { return "uploads", s.Upload.ID, s.Upload.Token }
 func (s Shard) unit() (string, int64, int64) { return "shards", s.ID, s.Token }
 
-// at returns a time by the database's clock, or by the clock that stands in for it.
-func (r *Repository) at(offset time.Duration) sq.Sqlizer {
-	if r.clock == nil {
-		return r.db.Clock(offset)
-	}
-	return sq.Expr("CAST(? AS BIGINT)", r.clock().Add(offset).UnixMicro())
-}
-
 // claimable matches work that no worker has, or whose lease has ended, and that may be tried now.
 func (r *Repository) claimable() sq.Sqlizer {
 	return sq.And{
 		sq.Eq{"set_aside_at": nil},
-		sq.Or{sq.Eq{"token": 0}, r.ended()},
-		sq.Or{sq.Eq{"retry_at": nil}, sq.ConcatExpr("retry_at <= ", r.at(0)),
-			sq.ConcatExpr("retry_at > ", r.at(LongestPause))},
+		sq.Or{sq.Eq{"token": 0}, schema.Ended(r.db.At(0))},
+		sq.Or{sq.Eq{"retry_at": nil}, sq.ConcatExpr("retry_at <= ", r.db.At(0)),
+			sq.ConcatExpr("retry_at > ", r.db.At(LongestPause))},
 	}
 }
 
 // LongestPause is the longest wait before failed work may be claimed again. A later time to try again was set
 // before the database's clock stepped back.
 const LongestPause = time.Minute
-
-// ended matches leases that have ended. It also matches leases that were last seen longer than their term from now:
-// the clock has stepped back since, and such a lease would end later than any other can. A worker that still works
-// under it renews it, or loses it at worst.
-func (r *Repository) ended() sq.Sqlizer {
-	return sq.Or{sq.ConcatExpr("lease_ends < ", r.at(0)), sq.ConcatExpr(seenTooLate+" > ", r.at(0))}
-}
-
-// live matches leases that have not ended.
-func (r *Repository) live() sq.Sqlizer {
-	return sq.And{sq.NotEq{"token": 0}, sq.ConcatExpr("lease_ends >= ", r.at(0)),
-		sq.ConcatExpr(seenTooLate+" <= ", r.at(0))}
-}
-
-// seenTooLate is a time in the future if a lease was last seen longer than its term from now.
-const seenTooLate = "COALESCE(lease_seen - (lease_ends - lease_seen), 0)"
 
 // claim claims a unit of work with one statement. If the answer was lost, the next attempt recognizes its own claim
 // by the token. Each attempt has its own token, since the server may be about to carry out an earlier one.
@@ -104,16 +81,16 @@ func (r *Repository) claim(ctx context.Context, doing, table string, fields []st
 	var tokens []int64
 	// Taking over a lease that has ended counts as a failed attempt.
 	update := sq.Update(table).Set("worker", Text(claim.Worker)).Set("progress", 0).
-		Set("lease_began", r.at(0)).Set("lease_seen", r.at(0)).Set("lease_ends", r.at(claim.Term)).
+		Set("lease_began", r.db.At(0)).Set("lease_seen", r.db.At(0)).Set("lease_ends", r.db.At(claim.Term)).
 		Set("attempts", sq.Expr("attempts + CASE WHEN token = 0 THEN 0 ELSE 1 END")).
-		Where(which).Suffix("RETURNING " + columnList(fields))
+		Where(which).Suffix("RETURNING " + core.ColumnList(fields))
 
 	r.unclaimLate(ctx)
-	err := r.retry(ctx, doing, func() error {
+	err := r.db.Retry(ctx, doing, func() error {
 		// An earlier attempt may have succeeded although its answer was lost.
 		if len(tokens) > 0 {
 			mine := sq.Select(fields...).From(table).Where(sq.Eq{"token": tokens})
-			if err := r.get(ctx, r.db.Writer, dest, mine); !errors.Is(err, ErrNotFound) {
+			if err := r.db.Writer.Get(ctx, dest, mine); !errors.Is(err, ErrNotFound) {
 				return err
 			}
 		}
@@ -122,7 +99,7 @@ func (r *Repository) claim(ctx context.Context, doing, table string, fields []st
 		token := 1 + rand.Int64N(math.MaxInt64)
 		tokens = append(tokens, token)
 		// The token is set last: attempts read it as it was, also on engines that set one column after the other.
-		return r.update(ctx, update.Set("token", token), dest)
+		return r.db.ChangeOne(ctx, dest, update.Set("token", token))
 	})
 	if errors.Is(err, ErrNotFound) {
 		return ErrNothingToClaim
@@ -182,7 +159,7 @@ const unclaimTimeout = 2 * time.Second
 func (r *Repository) unclaim(ctx context.Context, table string, tokens []int64) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unclaimTimeout)
 	defer cancel()
-	if _, err := r.exec(ctx, r.db.Writer, free(sq.Update(table)).Where(sq.Eq{"token": tokens})); err != nil {
+	if _, err := r.db.Writer.Exec(ctx, schema.Free(sq.Update(table)).Where(sq.Eq{"token": tokens})); err != nil {
 		r.db.Log.Debug("a claim was not taken back", "error", err)
 	}
 }
@@ -191,63 +168,52 @@ func (r *Repository) unclaim(ctx context.Context, table string, tokens []int64) 
 // lease that has ended is renewed like any other if no worker has claimed the work since.
 func (r *Repository) Renew(ctx context.Context, unit Unit, term time.Duration, progress int64) error {
 	table, _, _ := unitOf(unit)
-	return r.change(ctx, "renew the lease", sq.Update(table).Set("lease_seen", r.at(0)).
-		Set("lease_ends", r.at(term)).Set("progress", progress).Where(held(unit)))
+	return r.change(ctx, "renew the lease", sq.Update(table).Set("lease_seen", r.db.At(0)).
+		Set("lease_ends", r.db.At(term)).Set("progress", progress).Where(held(unit)))
 }
 
 // Release gives back work that was not done, as if it had never been claimed.
 func (r *Repository) Release(ctx context.Context, unit Unit) error {
 	table, _, _ := unitOf(unit)
-	return r.change(ctx, "release the lease", free(sq.Update(table)).Where(held(unit)))
+	return r.change(ctx, "release the lease", schema.Free(sq.Update(table)).Where(held(unit)))
 }
 
 // Fail gives back work that failed. The work can't be claimed before a pause has passed.
 func (r *Repository) Fail(ctx context.Context, unit Unit, reason string, pause time.Duration) error {
 	table, _, _ := unitOf(unit)
-	return r.change(ctx, "record the failure", free(sq.Update(table)).Set("error", Text(reason)).
-		Set("attempts", sq.Expr("attempts + 1")).Set("retry_at", r.at(min(pause, LongestPause))).Where(held(unit)))
+	return r.change(ctx, "record the failure", schema.Free(sq.Update(table)).Set("error", Text(reason)).
+		Set("attempts", sq.Expr("attempts + 1")).Set("retry_at", r.db.At(min(pause, LongestPause))).Where(held(unit)))
 }
 
 // SetAside gives up work so that everything else can go on without it. In the order of sealing, a shard that is set
 // aside counts as settled.
 func (r *Repository) SetAside(ctx context.Context, unit Unit, reason string) error {
 	table, id, _ := unitOf(unit)
-	return r.withTx(ctx, "set the work aside", func(tx *dialect.Tx) error {
+	return r.db.Transact(ctx, "set the work aside", func(tx *core.Tx) error {
 		if shard, ok := unit.(Shard); ok {
-			if err := r.lockSpace(ctx, tx, shard.Upload); err != nil {
+			if err := lockSpace(ctx, tx, shard.Upload); err != nil {
 				return err
 			}
 			count := sq.Update("uploads").Set("aside_shards", sq.Expr("aside_shards + 1"))
-			if err := r.later(ctx, tx, countSettled(shard, count), nil); err != nil {
+			if err := tx.Later(ctx, countSettled(shard, count), nil); err != nil {
 				return err
 			}
 		}
 
-		aside := free(sq.Update(table)).Set("error", Text(reason)).
-			Set("attempts", sq.Expr("attempts + 1")).Set("set_aside_at", r.at(0)).Where(held(unit))
-		return r.later(ctx, tx, aside, func(rows int64) error { return leaseLost(rows, table, id) })
+		aside := schema.Free(sq.Update(table)).Set("error", Text(reason)).
+			Set("attempts", sq.Expr("attempts + 1")).Set("set_aside_at", r.db.At(0)).Where(held(unit))
+		return tx.Later(ctx, aside, func(rows int64) error { return leaseLost(rows, table, id) })
 	})
 }
 
 // lockSpace keeps shards of an upload's space from being sealed or set aside until the transaction ends. Counting
 // settled shards reads other shards: it must see them as they are, not as they were before it waited for another
 // transaction.
-func (r *Repository) lockSpace(ctx context.Context, tx *dialect.Tx, upload int64) error {
+func lockSpace(ctx context.Context, tx *core.Tx, upload int64) error {
 	space := sq.Select("space").From("sources").Join("uploads ON uploads.source = sources.id").
 		Where(sq.Eq{"uploads.id": upload})
-	return r.later(ctx, tx, sq.Update("spaces").Set("revision", sq.Expr("revision")).
-		Where(within("id", space)), nil)
-}
-
-// free clears a lease.
-func free(update sq.UpdateBuilder) sq.UpdateBuilder {
-	return update.Set("token", 0).Set("worker", nil).Set("lease_began", nil).Set("lease_seen", nil).
-		Set("lease_ends", nil).Set("progress", 0)
-}
-
-// settled clears the lease on work that is done, and the record of earlier failures.
-func settled(update sq.UpdateBuilder) sq.UpdateBuilder {
-	return free(update).Set("attempts", 0).Set("retry_at", nil).Set("error", nil)
+	return tx.Later(ctx, sq.Update("spaces").Set("revision", sq.Expr("revision")).
+		Where(core.Within("id", space)), nil)
 }
 
 func unitOf(unit Unit) (table string, id, token int64) {
@@ -265,31 +231,15 @@ func held(unit Unit) sq.Sqlizer {
 
 // change runs one statement on leased work, outside of a transaction. Running the statement twice must do no harm.
 func (r *Repository) change(ctx context.Context, doing string, update sq.UpdateBuilder) error {
-	return r.retry(ctx, doing, func() error {
-		defer r.tellWait().Stop()
-		rows, err := r.exec(ctx, r.db.Writer, update.Where(r.db.StillLocked()))
-		if err == nil && rows == 0 {
-			err = r.db.Prove(ctx, r.db.Writer)
-		}
+	return r.db.Retry(ctx, doing, func() error {
+		rows, err := r.db.Change(ctx, update)
 		if err != nil {
 			return err
 		}
-		return affected(rows, ErrLeaseLost)
+		return core.Affected(rows, ErrLeaseLost)
 	})
 }
 
-// update runs a statement outside of a transaction and reads the row that it changed, or returns ErrNotFound.
-func (r *Repository) update(ctx context.Context, update sq.UpdateBuilder, dest any) error {
-	defer r.tellWait().Stop()
-	err := r.get(ctx, r.db.Writer, dest, update.Where(r.db.StillLocked()))
-	if errors.Is(err, ErrNotFound) {
-		if err := r.db.Prove(ctx, r.db.Writer); err != nil {
-			return err
-		}
-	}
-	return err
-}
-
 func leaseLost(rows int64, table string, id int64) error {
-	return affected(rows, fmt.Errorf("row %d of %s: %w", id, table, ErrLeaseLost))
+	return core.Affected(rows, fmt.Errorf("row %d of %s: %w", id, table, ErrLeaseLost))
 }

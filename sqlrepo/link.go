@@ -9,7 +9,8 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // Root is the root of an entry's DAG.
@@ -35,18 +36,19 @@ type Linkable struct {
 	Known *Root `db:"-"`
 }
 
-var linkable = []EntryState{Ready, Rescanned}
+// LinkableStates are the states of entries that belong under the root of their upload.
+var LinkableStates = []EntryState{Ready, Rescanned}
 
-var linkableFields = []string{"id", "path", "kind", "size", "target", "COALESCE(origin, 0) AS origin"}
+var linkableFields = schema.Readable("id", "path", "kind", "size", "target", "origin")
 
 // Linkables yields, in canonical order, the entries of an upload that belong under its root. It joins tables in the
 // program, page by page: an engine could take each page for a reason to read all of the other table.
 func (r *Repository) Linkables(ctx context.Context, upload int64) iter.Seq2[Linkable, error] {
 	query := sq.Select(linkableFields...).From("entries").
-		Where(sq.Eq{"upload": upload, "state": linkable}).OrderBy("path")
+		Where(sq.Eq{"upload": upload, "state": LinkableStates}).OrderBy("path")
 	behind := func(last Linkable) sq.Sqlizer { return sq.Gt{"path": last.Path} }
-	return pages(query, behind, func(page *[]Linkable, query sq.SelectBuilder) error {
-		if err := r.readList(ctx, "read entries", page, query); err != nil {
+	return core.Pages(query, behind, func(page *[]Linkable, query sq.SelectBuilder) error {
+		if err := r.db.ReadAll(ctx, "read entries", page, query); err != nil {
 			return err
 		}
 		if err := r.addSegments(ctx, ownContent(*page)); err != nil {
@@ -64,8 +66,8 @@ func (r *Repository) Contents(ctx context.Context, upload int64, states ...Entry
 	query := sq.Select(linkableFields...).From("entries").
 		Where(sq.Eq{"upload": upload, "state": states}).OrderBy("path")
 	behind := func(last Linkable) sq.Sqlizer { return sq.Gt{"path": last.Path} }
-	return pages(query, behind, func(page *[]Linkable, query sq.SelectBuilder) error {
-		if err := r.readList(ctx, "read entries", page, query); err != nil {
+	return core.Pages(query, behind, func(page *[]Linkable, query sq.SelectBuilder) error {
+		if err := r.db.ReadAll(ctx, "read entries", page, query); err != nil {
 			return err
 		}
 		if err := r.addSegments(ctx, anyContent(*page)); err != nil {
@@ -73,6 +75,30 @@ func (r *Repository) Contents(ctx context.Context, upload int64, states ...Entry
 		}
 		return r.addKnown(ctx, *page, owner)
 	})
+}
+
+// OwnFile returns a file that has its own content, with its segments and its root, if it has one, and the key of
+// its upload. It returns ErrNotFound if there is no such file.
+func (r *Repository) OwnFile(ctx context.Context, entry int64) (upload int64, file Linkable, err error) {
+	var row struct {
+		Linkable
+		Upload int64 `db:"upload"`
+	}
+
+	columns := append([]string{"upload"}, linkableFields...)
+	err = r.db.ReadOne(ctx, "look up a file", &row,
+		sq.Select(columns...).From("entries").
+			Where(sq.Eq{"id": entry, "kind": File, "origin": nil, "state": LinkableStates}))
+	if err != nil {
+		return 0, file, err
+	}
+
+	page := []Linkable{row.Linkable}
+	if err := r.addSegments(ctx, ownContent(page)); err != nil {
+		return 0, file, err
+	}
+	err = r.addKnown(ctx, page, owner)
+	return row.Upload, page[0], err
 }
 
 // ownContent returns the files of a page that share nothing, by key.
@@ -101,7 +127,7 @@ func anyContent(page []Linkable) map[int64]*Linkable {
 func (r *Repository) addSegments(ctx context.Context, files map[int64]*Linkable) error {
 	var segments []Segment
 	err := r.readOf(ctx, "segments", files, &segments,
-		sq.Select(segmentColumns...).From("segments").OrderBy("entry", "file_offset"))
+		sq.Select(schema.SegmentColumns...).From("segments").OrderBy("entry", "file_offset"))
 	for _, segment := range segments {
 		file := files[segment.Entry]
 		file.Segments = append(file.Segments, segment)
@@ -122,7 +148,7 @@ func (r *Repository) addKnown(ctx context.Context, page []Linkable, of func(Link
 		}
 	}
 	var known []Root
-	err := r.readOf(ctx, "roots", entries, &known, sq.Select(rootColumns...).From("roots"))
+	err := r.readOf(ctx, "roots", entries, &known, sq.Select(schema.RootColumns...).From("roots"))
 	for i, root := range known {
 		entries[root.Entry].Known = &known[i]
 	}
@@ -136,7 +162,7 @@ func (r *Repository) readOf(ctx context.Context, what string, entries map[int64]
 		return nil
 	}
 	ids := slices.Collect(maps.Keys(entries))
-	return r.readList(ctx, "read "+what, dest, query.Where(r.db.Among("entry", ids)))
+	return r.db.ReadAll(ctx, "read "+what, dest, query.Where(r.db.Among("entry", ids)))
 }
 
 // ResetLinks forgets the roots of an earlier attempt. The attempt's shards of kind DAGShard stay: others may have
@@ -144,61 +170,63 @@ func (r *Repository) readOf(ctx context.Context, what string, entries map[int64]
 func (r *Repository) ResetLinks(ctx context.Context, stage Stage) error {
 	ids := sq.Select("id").From("entries").Where(sq.Eq{"upload": stage.Upload.ID})
 	none := sq.Update("uploads").Set("linked_entries", 0)
-	return r.fenced(ctx, "forget unfinished links", stage, none, func(tx *dialect.Tx) error {
-		return r.later(ctx, tx, sq.Delete("roots").Where(within("entry", ids)), nil)
+	return r.fenced(ctx, "forget unfinished links", stage, none, func(tx *core.Tx) error {
+		return tx.Later(ctx, sq.Delete("roots").Where(core.Within("entry", ids)), nil)
 	})
 }
 
-// LinkBatch is the result of linking some entries.
+// LinkBatch is the result of linking some entries. Sealing it records the roots and the shard.
 type LinkBatch struct {
+	Stage Stage
 	Roots []Root
 	// Shard is of kind DAGShard, nil if none was finished.
 	Shard *PackedShard
 }
 
-var rootColumns = []string{"entry", "dag_size", "cid"}
+func (b *LinkBatch) String() string { return "record links" }
 
-// SaveLinks records a batch in one transaction. It seals the batch's shard, if any, as SealShard does.
-func (r *Repository) SaveLinks(ctx context.Context, stage Stage, batch LinkBatch, seal Seal) error {
-	count := counting("linked_entries", int64(len(batch.Roots)))
-	return r.fencedSeal(ctx, stage, batch, seal, count, func(tx *dialect.Tx) error {
-		return r.insertRoots(ctx, tx, batch.Roots)
+// SaveLinks records a batch without a shard. It returns ErrLeaseLost if another worker has the stage.
+func (r *Repository) SaveLinks(ctx context.Context, batch LinkBatch) error {
+	return r.db.Transact(ctx, batch.String(), func(tx *core.Tx) error {
+		if err := batch.hold(ctx, r, tx); err != nil {
+			return err
+		}
+		return batch.record(ctx, r, tx, "")
 	})
 }
 
-func (r *Repository) insertRoots(ctx context.Context, tx *dialect.Tx, roots []Root) error {
-	row := make([]any, len(rootColumns))
-	return r.db.BulkInsert(ctx, tx, "roots", rootColumns, len(roots), func(i int) []any {
+// hold implements Sealable.
+func (b *LinkBatch) hold(ctx context.Context, r *Repository, tx *core.Tx) error {
+	if err := Fence(ctx, tx, b.Stage, counting("linked_entries", int64(len(b.Roots)))); err != nil || b.Shard == nil {
+		return err
+	}
+	return r.nameShards(ctx, tx, b.Stage, []*Shard{&b.Shard.Shard})
+}
+
+// record implements Sealable.
+func (b *LinkBatch) record(ctx context.Context, r *Repository, tx *core.Tx, location string) error {
+	if b.Shard == nil {
+		return InsertRoots(ctx, tx, b.Roots)
+	}
+
+	shard := &b.Shard.Shard
+	shard.Kind, shard.Nodes = DAGShard, int64(len(b.Shard.Nodes))
+	shard.Location = cmp.Or(location, shard.Location)
+	if err := InsertNodes(ctx, tx, shard.ID, b.Shard.Nodes); err != nil {
+		return err
+	}
+	if err := InsertRoots(ctx, tx, b.Roots); err != nil {
+		return err
+	}
+	return r.insertShards(ctx, tx, []*Shard{shard})
+}
+
+// InsertRoots adds roots. It is for the packages below this one too.
+func InsertRoots(ctx context.Context, tx *core.Tx, roots []Root) error {
+	row := make([]any, len(schema.RootColumns))
+	return tx.BulkInsert(ctx, "roots", schema.RootColumns, len(roots), func(i int) []any {
 		root := &roots[i]
 		row[0], row[1], row[2] = root.Entry, root.DAGSize, root.CID.Bytes()
 		return row
-	})
-}
-
-func (r *Repository) fencedSeal(ctx context.Context, stage Stage, batch LinkBatch, seal Seal,
-	count sq.UpdateBuilder,
-	fn func(*dialect.Tx) error) error {
-	if batch.Shard == nil {
-		return r.fenced(ctx, "record links", stage, count, fn)
-	}
-
-	shard := &batch.Shard.Shard
-	shard.Kind, shard.Nodes = DAGShard, int64(len(batch.Shard.Nodes))
-
-	may := func(tx *dialect.Tx) error {
-		if err := r.fence(ctx, tx, stage, count); err != nil {
-			return err
-		}
-		return r.nameShards(ctx, tx, stage, []*Shard{shard})
-	}
-
-	return r.seal(ctx, "record links", seal, shard, may, func(tx *dialect.Tx) error {
-		if err := r.insertNodes(ctx, tx, shard.ID, batch.Shard.Nodes); err != nil {
-			return err
-		}
-		if err := fn(tx); err != nil {
-			return err
-		}
-		return r.insertShards(ctx, tx, []*Shard{shard})
 	})
 }

@@ -33,8 +33,8 @@ func TestTheLogStaysShortWhileNodesAreRecorded(t *testing.T) {
 			_, _ = random.Read(nodes[i].Digest[:]) // it never fails
 		}
 		shard := sqlrepo.PackedShard{Nodes: nodes, Shard: sqlrepo.Shard{Ordinal: n, State: sqlrepo.ShardPacked}}
-		err := repo.SaveLinks(t.Context(), stage, sqlrepo.LinkBatch{Shard: &shard}, sqlrepo.Seal{Space: 1, Revision: n})
-		if err != nil {
+		batch := &sqlrepo.LinkBatch{Stage: stage, Shard: &shard}
+		if err := repo.Seal(t.Context(), sqlrepo.SpaceAt{Space: 1, Revision: n}, batch, nil); err != nil {
 			t.Fatal(err)
 		}
 		if n%4 == 3 {

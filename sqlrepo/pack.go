@@ -8,6 +8,9 @@ import (
 	"slices"
 
 	sq "github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // PackSegment is a segment with what is needed to read it and to find out whether its file has changed.
@@ -28,7 +31,7 @@ func (r *Repository) ClaimShard(ctx context.Context, claim Claim, upload, below 
 			Where(sq.Eq{"id": upload, "state": Packing}), ")")).
 		Where(sq.NotEq{"id": claim.Except}).OrderBy("ordinal").Limit(1).Suffix(r.db.ClaimLock)
 	which := sq.ConcatExpr("id = (", first, ")")
-	err = r.claim(ctx, "claim a shard", "shards", shardFields, claim, which, &shard)
+	err = r.claim(ctx, "claim a shard", "shards", schema.ShardFields, claim, which, &shard)
 	return shard, err
 }
 
@@ -39,11 +42,9 @@ func (r *Repository) waiting(upload any) sq.Sqlizer {
 
 // ShardSegments yields the segments that a shard is to hold, in order.
 func (r *Repository) ShardSegments(ctx context.Context, shard int64) iter.Seq2[PackSegment, error] {
-	fields := slices.Concat([]string{"path", "state"}, printFields, segmentColumns)
+	fields := slices.Concat([]string{"path", "state"}, schema.PrintFields, schema.SegmentColumns)
 	query := sq.Select(fields...).From("segments").Join("entries ON entries.id = segments.entry").
 		Where(sq.Eq{"shard": shard}).OrderBy("chunk")
 	behind := func(last PackSegment) sq.Sqlizer { return sq.Gt{"chunk": last.Chunk} }
-	return pages(query, behind, func(page *[]PackSegment, query sq.SelectBuilder) error {
-		return r.readList(ctx, fmt.Sprintf("segments of shard %d", shard), page, query)
-	})
+	return core.Rows(ctx, r.db, fmt.Sprintf("segments of shard %d", shard), query, behind)
 }

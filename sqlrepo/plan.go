@@ -7,7 +7,8 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // Segment is a byte range of a file that a shard holds.
@@ -21,8 +22,6 @@ type Segment struct {
 	// Length is the length of the range, 0 for an empty file, which has one empty chunk.
 	Length int64 `db:"length"`
 }
-
-var segmentColumns = []string{"entry", "file_offset", "shard", "chunk", "length"}
 
 // PlanFile is a file with what planning needs to know about it.
 type PlanFile struct {
@@ -51,9 +50,9 @@ type PlanTail struct {
 
 // PlanTail returns where the planning of an upload goes on.
 func (r *Repository) PlanTail(ctx context.Context, upload int64) (tail PlanTail, err error) {
-	err = r.read(ctx, "look where planning goes on", func() error {
+	err = r.db.Retry(ctx, "look where planning goes on", func() error {
 		tail = PlanTail{}
-		err := r.get(ctx, r.db.Reader, &tail.NextOrdinal, nextOrdinal(upload))
+		err := r.db.Reader.Get(ctx, &tail.NextOrdinal, nextOrdinal(upload))
 		if err != nil || tail.NextOrdinal == 0 {
 			return err
 		}
@@ -64,9 +63,7 @@ func (r *Repository) PlanTail(ctx context.Context, upload int64) (tail PlanTail,
 
 // NextOrdinal returns the ordinal of the upload's next shard.
 func (r *Repository) NextOrdinal(ctx context.Context, upload int64) (next int64, err error) {
-	err = r.read(ctx, "look for the next ordinal", func() error {
-		return r.get(ctx, r.db.Reader, &next, nextOrdinal(upload))
-	})
+	err = r.db.ReadOne(ctx, "look for the next ordinal", &next, nextOrdinal(upload))
 	return next, err
 }
 
@@ -85,7 +82,7 @@ func (r *Repository) partial(ctx context.Context, upload int64, tail *PlanTail) 
 	}
 
 	var file PlanFile
-	err = r.get(ctx, r.db.Reader, &file,
+	err = r.db.Reader.Get(ctx, &file,
 		sq.Select(planFileColumns...).From("entries").Where(sq.Eq{"id": last.Entry}))
 	if err == nil && last.Offset+last.Length < file.Size {
 		tail.Partial, tail.Planned = &file, last.Offset+last.Length
@@ -96,8 +93,8 @@ func (r *Repository) partial(ctx context.Context, upload int64, tail *PlanTail) 
 func (r *Repository) lastSegment(ctx context.Context, upload int64) (last Segment, err error) {
 	shards := sq.Select("id").From("shards").
 		Where(sq.Eq{"upload": upload, "kind": DataShard}).OrderBy("ordinal DESC").Limit(1)
-	err = r.get(ctx, r.db.Reader, &last, sq.Select(segmentColumns...).From("segments").
-		Where(within("shard", shards)).OrderBy("chunk DESC").Limit(1))
+	err = r.db.Reader.Get(ctx, &last, sq.Select(schema.SegmentColumns...).From("segments").
+		Where(core.Within("shard", shards)).OrderBy("chunk DESC").Limit(1))
 	return last, err
 }
 
@@ -113,15 +110,13 @@ func (r *Repository) Unplanned(ctx context.Context, upload int64, tail PlanTail)
 	}
 
 	behind := func(last PlanFile) sq.Sqlizer { return sq.Gt{"path": last.Path} }
-	return pages(query, behind, func(page *[]PlanFile, query sq.SelectBuilder) error {
-		return r.readList(ctx, "read files to plan", page, query)
-	})
+	return core.Rows(ctx, r.db, "read files to plan", query, behind)
 }
 
 // SavePlan adds planned shards, in the order of their ordinals, in one transaction. Segments get the keys of their
 // shards.
 func (r *Repository) SavePlan(ctx context.Context, stage Stage, plan []PlannedShard) error {
-	return r.fenced(ctx, "record the plan", stage, countPlan(plan), func(tx *dialect.Tx) error {
+	return r.fenced(ctx, "record the plan", stage, countPlan(plan), func(tx *core.Tx) error {
 		shards := make([]*Shard, len(plan))
 		for i := range plan {
 			plan[i].Shard.Kind, plan[i].Shard.State = DataShard, ShardPlanned
@@ -141,16 +136,17 @@ func (r *Repository) SavePlan(ctx context.Context, stage Stage, plan []PlannedSh
 			}
 		}
 
-		if err := r.insertSegments(ctx, tx, segments); err != nil {
+		if err := InsertSegments(ctx, tx, segments); err != nil {
 			return err
 		}
 		return r.insertShards(ctx, tx, shards)
 	})
 }
 
-func (r *Repository) insertSegments(ctx context.Context, tx *dialect.Tx, segments []Segment) error {
-	row := make([]any, len(segmentColumns))
-	return r.db.BulkInsert(ctx, tx, "segments", segmentColumns, len(segments), func(i int) []any {
+// InsertSegments adds segments. It is for the packages below this one too.
+func InsertSegments(ctx context.Context, tx *core.Tx, segments []Segment) error {
+	row := make([]any, len(schema.SegmentColumns))
+	return tx.BulkInsert(ctx, "segments", schema.SegmentColumns, len(segments), func(i int) []any {
 		s := &segments[i]
 		row[0], row[1], row[2], row[3], row[4] = s.Entry, s.Offset, s.Shard, s.Chunk, s.Length
 		return row
@@ -163,7 +159,7 @@ func countPlan(plan []PlannedShard) sq.UpdateBuilder {
 	var files, bytes int64
 	for _, planned := range plan {
 		for _, segment := range planned.Segments {
-			files += number(segment.Offset == 0)
+			files += core.Number(segment.Offset == 0)
 			bytes += segment.Length
 		}
 	}
@@ -181,9 +177,8 @@ func countPlan(plan []PlannedShard) sq.UpdateBuilder {
 
 // LargestFile returns the length of the upload's longest file with its own content, whether or not it is planned.
 func (r *Repository) LargestFile(ctx context.Context, upload int64) (size int64, err error) {
-	err = r.read(ctx, "look for the largest file", func() error {
-		return r.get(ctx, r.db.Reader, &size, sq.Select("COALESCE(MAX(size), 0)").From("entries").
-			Where(sq.Eq{"upload": upload, "kind": File, "state": linkable, "origin": nil}))
-	})
+	err = r.db.ReadOne(ctx, "look for the largest file", &size,
+		sq.Select("COALESCE(MAX(size), 0)").From("entries").
+			Where(sq.Eq{"upload": upload, "kind": File, "state": LinkableStates, "origin": nil}))
 	return size, err
 }

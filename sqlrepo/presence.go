@@ -3,19 +3,20 @@ package sqlrepo
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	sq "github.com/Masterminds/squirrel"
 
-	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/host/presence"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // mostWorkers bounds how many of those at work are named.
 const mostWorkers = 3
 
-// workers returns who has leases that meet a condition, on an upload and its shards, or on any if upload is nil.
-func (r *Repository) workers(ctx context.Context, q queryer, upload *int64,
+// Workers returns who has leases that meet a condition, on an upload and its shards, or on any if upload is nil. It is
+// for the packages below this one.
+func Workers(ctx context.Context, q core.Queryer, upload *int64,
 	condition sq.Sqlizer) (workers []string, err error) {
 	leases := func(table, key string) sq.SelectBuilder {
 		query := sq.Select("COALESCE(worker, '')").From(table).Where(condition)
@@ -26,16 +27,16 @@ func (r *Repository) workers(ctx context.Context, q queryer, upload *int64,
 	}
 	both := leases("shards", "upload").
 		SuffixExpr(sq.ConcatExpr("UNION ", leases("uploads", "id").Limit(mostWorkers)))
-	return workers, r.list(ctx, q, &workers, both)
+	return workers, q.List(ctx, &workers, both)
 }
 
 // AtWork returns ErrAtWork, with who it is, when somebody has a lease that has not ended. Leases that end later than
 // any can are damage, and don't count.
 func (r *Repository) AtWork(ctx context.Context) error {
-	return r.read(ctx, "look who is at work", func() error {
-		possible := sq.And{r.live(), sq.NotEq{"worker": nil},
-			sq.ConcatExpr("lease_ends <= ", r.at(longestLease))}
-		workers, err := r.workers(ctx, r.db.Reader, nil, possible)
+	return r.db.Retry(ctx, "look who is at work", func() error {
+		possible := sq.And{schema.Live(r.db.At(0)), sq.NotEq{"worker": nil},
+			sq.ConcatExpr("lease_ends <= ", r.db.At(schema.LongestLease))}
+		workers, err := Workers(ctx, r.db.Reader, nil, possible)
 		if err == nil && len(workers) > 0 {
 			err = fmt.Errorf("%w: %s", ErrAtWork, presence.Describe(workers[0]))
 		}
@@ -43,19 +44,10 @@ func (r *Repository) AtWork(ctx context.Context) error {
 	})
 }
 
-// refuseLive returns ErrSourceInUse when somebody has a lease: workers on the other side of a pooler hold no lock.
-func (r *Repository) refuseLive(ctx context.Context, q queryer) error {
-	workers, err := r.workers(ctx, q, nil, r.live())
-	if err == nil && len(workers) > 0 {
-		err = fmt.Errorf("%w: at work is %s", ErrSourceInUse, strings.Join(workers, ", "))
-	}
-	return err
-}
-
-// stopWork takes away the leases on an upload and its shards that have ended. It returns ErrAtWork, with who it is, if
+// StopWork takes away the leases on an upload and its shards that have ended. It returns ErrAtWork, with who it is, if
 // one has not.
-func (r *Repository) stopWork(ctx context.Context, tx *dialect.Tx, id int64) error {
-	workers, err := r.workers(ctx, tx, &id, r.live())
+func StopWork(ctx context.Context, tx *core.Tx, id int64) error {
+	workers, err := Workers(ctx, tx, &id, schema.Live(tx.DB.At(0)))
 	if err != nil {
 		return err
 	}
@@ -65,17 +57,18 @@ func (r *Repository) stopWork(ctx context.Context, tx *dialect.Tx, id int64) err
 
 	for _, of := range []struct{ table, key string }{{"shards", "upload"}, {"uploads", "id"}} {
 		claimed := sq.And{sq.Eq{of.key: id}, sq.NotEq{"token": 0}}
-		if _, err := r.exec(ctx, tx, free(sq.Update(of.table)).Where(claimed)); err != nil {
+		if _, err := tx.Exec(ctx, schema.Free(sq.Update(of.table)).Where(claimed)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// stopStage takes away the lease on the stage of an upload if it has ended. It returns ErrAtWork, with who it is and
+// StopStage takes away the lease on the stage of an upload if it has ended. It returns ErrAtWork, with who it is and
 // what they are doing, if it has not.
-func (r *Repository) stopStage(ctx context.Context, tx *dialect.Tx, upload Upload, doing string) error {
-	rows, err := r.exec(ctx, tx, free(sq.Update("uploads")).Where(sq.Eq{"id": upload.ID}).Where(r.ended()))
+func StopStage(ctx context.Context, tx *core.Tx, upload Upload, doing string) error {
+	rows, err := tx.Exec(ctx, schema.Free(sq.Update("uploads")).Where(sq.Eq{"id": upload.ID}).
+		Where(schema.Ended(tx.DB.At(0))))
 	if err == nil && rows == 0 {
 		err = fmt.Errorf("upload %d: %w: %s is %s", upload.ID, ErrAtWork, presence.Describe(upload.Worker), doing)
 	}

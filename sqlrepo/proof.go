@@ -7,7 +7,7 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
 )
 
 // ErrUnsettled is returned for an upload that can't be completed because some of its entries are neither linked nor
@@ -58,7 +58,7 @@ func proved(complete func(proof) error) error {
 
 // prove returns, in the transaction that completes an upload, an UnsettledError if an entry is neither linked nor
 // left out, and errMiscounted if the tally does not prove it.
-func (r *Repository) prove(ctx context.Context, tx *dialect.Tx, upload int64, by proof) error {
+func prove(ctx context.Context, tx *core.Tx, upload int64, by proof) error {
 	// With this condition the index of entries that are not Ready serves the query.
 	unready := func(which sq.Sqlizer) sq.Sqlizer {
 		return sq.ConcatExpr("(", sq.Select("COUNT(*)").From("entries").
@@ -73,7 +73,7 @@ func (r *Repository) prove(ctx context.Context, tx *dialect.Tx, upload int64, by
 			unready(sq.Eq{"state": []EntryState{Failed, Unreachable}}), " END")).
 		From("uploads").Where(sq.Eq{"id": upload})
 
-	err := r.laterRead(ctx, tx, counts, query, func(int64) error {
+	err := tx.LaterRead(ctx, counts, query, func(int64) error {
 		switch rest, out, waiting := counts[0], counts[1], counts[2]; {
 		case waiting > 0:
 			return &UnsettledError{Upload: upload, Unready: waiting}
@@ -88,9 +88,9 @@ func (r *Repository) prove(ctx context.Context, tx *dialect.Tx, upload int64, by
 
 	// The tally has proved nothing: look at all entries.
 	var unlinked int64
-	err = r.get(ctx, tx, &unlinked, sq.Select("COUNT(*)").From("entries").
+	err = tx.Get(ctx, &unlinked, sq.Select("COUNT(*)").From("entries").
 		LeftJoin("roots ON roots.entry = entries.id").
-		Where(sq.Eq{"upload": upload, "state": linkable, "origin": nil, "roots.entry": nil}))
+		Where(sq.Eq{"upload": upload, "state": LinkableStates, "origin": nil, "roots.entry": nil}))
 	if err == nil && unlinked > 0 {
 		err = &UnsettledError{Upload: upload, Unlinked: unlinked}
 	}

@@ -18,27 +18,12 @@ type Totals struct {
 
 // Totals sums up the packed shards of an upload.
 func (r *Repository) Totals(ctx context.Context, upload int64) (totals Totals, err error) {
-	err = r.read(ctx, "sum up the shards", func() error {
-		return r.get(ctx, r.db.Reader, &totals, sq.Select("COUNT(*) AS shards",
+	err = r.db.ReadOne(ctx, "sum up the shards", &totals,
+		sq.Select("COUNT(*) AS shards",
 			"CAST(COALESCE(SUM(nodes), 0) AS BIGINT) AS nodes", "CAST(COALESCE(SUM(size), 0) AS BIGINT) AS size",
 			"CAST(COALESCE(SUM(content), 0) AS BIGINT) AS content").From("shards").
 			Where(sq.Eq{"upload": upload, "state": ShardPacked}))
-	})
 	return totals, err
-}
-
-// SegmentBytes is how many bytes of the source an upload's shards hold, or are to hold, that are still part of the
-// upload.
-func (r *Repository) SegmentBytes(ctx context.Context, upload int64, filter ShardFilter) (n int64, err error) {
-	shards := sq.Select("id").From("shards").Where(sq.Eq{"upload": upload})
-	if filter.States != nil {
-		shards = shards.Where(sq.Eq{"state": filter.States})
-	}
-	err = r.read(ctx, "sum up the segments", func() error {
-		return r.get(ctx, r.db.Reader, &n, sq.Select("CAST(COALESCE(SUM(length), 0) AS BIGINT)").From("segments").
-			Where(within("shard", shards)))
-	})
-	return n, err
 }
 
 // Counts counts the entries of an upload that belong under its root, as CompleteUpload records them.
@@ -49,9 +34,9 @@ func (r *Repository) Counts(ctx context.Context, upload int64) (counts Counts, e
 		Bytes int64     `db:"bytes"`
 	}
 
-	err = r.readList(ctx, "count entries", &kinds,
+	err = r.db.ReadAll(ctx, "count entries", &kinds,
 		sq.Select("kind", "COUNT(*) AS n", "CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes").From("entries").
-			Where(sq.Eq{"upload": upload, "state": linkable}).GroupBy("kind"))
+			Where(sq.Eq{"upload": upload, "state": LinkableStates}).GroupBy("kind"))
 
 	for _, k := range kinds {
 		switch k.Kind {
@@ -73,9 +58,14 @@ func (r *Repository) LeftOut(ctx context.Context, upload int64) iter.Seq2[Entry,
 
 // CountEntries counts the entries of an upload in a state.
 func (r *Repository) CountEntries(ctx context.Context, upload int64, state EntryState) (n int64, err error) {
-	err = r.read(ctx, "count entries", func() error {
-		return r.get(ctx, r.db.Reader, &n, sq.Select("COUNT(*)").From("entries").
+	err = r.db.ReadOne(ctx, "count entries", &n,
+		sq.Select("COUNT(*)").From("entries").
 			Where(sq.Eq{"upload": upload, "state": state}))
-	})
+	return n, err
+}
+
+// CountNodes returns the number of nodes. It adds up the counts of the shards and reads no node.
+func (r *Repository) CountNodes(ctx context.Context) (n int64, err error) {
+	err = r.db.ReadOne(ctx, "count nodes", &n, sq.Select("CAST(COALESCE(SUM(nodes), 0) AS BIGINT)").From("shards"))
 	return n, err
 }

@@ -5,7 +5,7 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
 )
 
 // Rereading says which content an upload reads although an earlier scan knows it.
@@ -19,10 +19,8 @@ type Rereading struct {
 	MtimeWindow int64 `db:"mtime_window"`
 }
 
-var rereadingColumns = []string{"reread", "ignore_inode", "ignore_ctime", "mtime_window"}
-
 func (r Rereading) values() []any {
-	return []any{number(r.Reread), number(r.IgnoreInode), number(r.IgnoreCtime), r.MtimeWindow}
+	return []any{core.Number(r.Reread), core.Number(r.IgnoreInode), core.Number(r.IgnoreCtime), r.MtimeWindow}
 }
 
 // rereads reports whether opening an unfinished upload with fresh makes it read files again that it has read. An
@@ -30,7 +28,7 @@ func (r Rereading) values() []any {
 func rereads(u, fresh Upload) bool { return fresh.Reread && (!u.Reread || u.State == Incomplete) }
 
 // doubt marks all files of an upload as unproven. Its next scan then treats none of them as known.
-func (r *Repository) doubt(ctx context.Context, tx *dialect.Tx, upload int64) error {
-	return r.later(ctx, tx, sq.Update("entries").Set("unproven", 1).
+func doubt(ctx context.Context, tx *core.Tx, upload int64) error {
+	return tx.Later(ctx, sq.Update("entries").Set("unproven", 1).
 		Where(sq.Eq{"upload": upload, "kind": File}), nil)
 }

@@ -14,7 +14,8 @@ import (
 	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx/reflectx"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // Holdings are the blocks, of those asked for, that a space holds, and the revision that the space had before they
@@ -53,10 +54,10 @@ func inStore(column, store string) sq.Sqlizer {
 
 // Held returns which of the given blocks are in packed shards.
 func (r *Repository) Held(ctx context.Context, within Scope, digests []Digest) (held Holdings, err error) {
-	err = r.read(ctx, "look up blocks", func() error {
+	err = r.db.Retry(ctx, "look up blocks", func() error {
 		held = Holdings{Digests: map[Digest]struct{}{}}
 		revision := sq.Select("revision").From("spaces").Where(sq.Eq{"id": within.Space})
-		if err := r.get(ctx, r.db.Reader, &held.Revision, revision); err != nil || held.Revision == 0 {
+		if err := r.db.Reader.Get(ctx, &held.Revision, revision); err != nil || held.Revision == 0 {
 			return err
 		}
 		return r.lookUp(ctx, within, digests, held.Digests)
@@ -68,7 +69,7 @@ func (r *Repository) Held(ctx context.Context, within Scope, digests []Digest) (
 // shard. Sealing fails with ErrSpaceChanged if another shard was sealed since.
 func (r *Repository) HeldAt(ctx context.Context, within Scope, revision int64,
 	digests []Digest) (held Holdings, err error) {
-	err = r.read(ctx, "look up blocks", func() error {
+	err = r.db.Retry(ctx, "look up blocks", func() error {
 		held = Holdings{Revision: revision, Digests: map[Digest]struct{}{}}
 		return r.lookUp(ctx, within, digests, held.Digests)
 	})
@@ -84,7 +85,7 @@ func (r *Repository) probe(ctx context.Context, within Scope, digests []Digest, 
 	wanted, prefixes := make(map[Digest]struct{}, len(digests)), make([]int64, len(digests))
 	for i := range digests {
 		wanted[digests[i]] = struct{}{}
-		prefixes[i], _ = digests[i].split()
+		prefixes[i], _ = schema.SplitDigest(digests[i][:])
 	}
 
 	query := within.where(r.db.Probe(sq.Select("nodes.prefix", "nodes.suffix", "nodes.shard"), "nodes", "prefix",
@@ -98,12 +99,12 @@ func (r *Repository) probe(ctx context.Context, within Scope, digests []Digest, 
 		Suffix []byte `db:"suffix"`
 		Shard  int64  `db:"shard"`
 	}
-	if err := r.list(ctx, r.db.Reader, &rows, query); err != nil {
+	if err := r.db.Reader.List(ctx, &rows, query); err != nil {
 		return err
 	}
 
 	for _, row := range rows {
-		digest, err := joinDigest(row.Prefix, row.Suffix)
+		digest, err := schema.JoinDigest(row.Prefix, row.Suffix)
 		if err != nil {
 			return err
 		}
@@ -116,17 +117,11 @@ func (r *Repository) probe(ctx context.Context, within Scope, digests []Digest, 
 	return nil
 }
 
-// Seal has what is needed to add a shard to a space whose store holds each block once.
-type Seal struct {
-	Space int64
-	// Revision is the revision of the Holdings whose blocks the shard leaves out.
-	Revision int64
+// SpaceAt is a space at the revision of the Holdings whose blocks a shard leaves out.
+type SpaceAt struct {
+	Space, Revision int64
 	// Next is the revision that the space gets; 0 means the one after Revision. See NextRevision.
 	Next int64
-	// Store makes the shard's bytes durable and returns their location, "" for an empty shard. While it runs, no
-	// other shard of the space can be sealed. If the transaction is retried, Store is called again and has nothing
-	// to do.
-	Store func(ctx context.Context) (location string, err error)
 }
 
 // NextRevision returns a revision that a space gets after the given one. The step is random: after a failover that
@@ -135,40 +130,61 @@ func NextRevision(revision int64) int64 {
 	return revision + 1 + rand.Int64N(math.MaxInt32) //nolint:gosec // it keeps no secret
 }
 
-// seal holds the space until the transaction ends, stores the shard if may allows it, and then calls record. It
-// returns ErrSpaceChanged if another shard was sealed since the revision.
-func (r *Repository) seal(ctx context.Context, doing string, seal Seal, shard *Shard,
-	may, record func(*dialect.Tx) error) error {
-	err := r.withTx(ctx, doing, func(tx *dialect.Tx) error {
-		// This locks the space, and fails if another shard was sealed since the revision.
-		hold := needsChanged(sq.Update("spaces")).Set("revision", cmp.Or(seal.Next, seal.Revision+1)).
-			Where(sq.Eq{"id": seal.Space, "revision": seal.Revision})
-		err := r.later(ctx, tx, hold, func(rows int64) error { return affected(rows, ErrSpaceChanged) })
-		if err != nil {
+// Sealable is what a worker has finished and Seal records: a *PackedShard or a *LinkBatch.
+type Sealable interface {
+	String() string
+	// hold makes the transaction fail with ErrLeaseLost if another worker has the work by now. Until the transaction
+	// ends, no other worker gets it.
+	hold(ctx context.Context, r *Repository, tx *core.Tx) error
+	record(ctx context.Context, r *Repository, tx *core.Tx, location string) error
+}
+
+// Seal makes a shard part of its space, in one transaction. In front of it, the worker looks up which of the shard's
+// blocks the space holds, leaves them out, and stages the rest at the store. The transaction then has these steps:
+//
+//   - hold the space at the revision of the look-up, and hold the work,
+//   - publish the staged bytes under their name, which returns their location,
+//   - record the shard with its nodes, and what else the work has.
+//
+// While publish runs, no other shard of the space can be sealed. If the transaction is retried, publish is called
+// again and has nothing left to do. It may be nil if there is nothing to publish.
+//
+// Seal returns ErrSpaceChanged if another shard was sealed since the look-up, so that blocks have to be looked up
+// again, and ErrLeaseLost if another worker has the work. Nothing is published then.
+func (r *Repository) Seal(ctx context.Context, at SpaceAt, work Sealable,
+	publish func(ctx context.Context) (location string, err error)) error {
+	err := r.db.Transact(ctx, work.String(), func(tx *core.Tx) error {
+		if err := holdSpace(ctx, tx, at); err != nil {
+			return err
+		}
+		if err := work.hold(ctx, r, tx); err != nil {
 			return err
 		}
 
-		if err := may(tx); err != nil {
-			return err
-		}
-
-		// Store nothing before the statements so far have succeeded.
+		// Publish nothing before the statements so far have succeeded.
 		if err := tx.Flush(ctx); err != nil {
 			return err
 		}
-		if seal.Store != nil {
-			if shard.Location, err = seal.Store(ctx); err != nil {
+
+		location := ""
+		if publish != nil {
+			var err error
+			if location, err = publish(ctx); err != nil {
 				return &storeError{err}
 			}
 		}
 
-		return record(tx)
+		return work.record(ctx, r, tx, location)
 	})
-	var failed *storeError
-	if errors.As(err, &failed) {
-		return fmt.Errorf("%s: store it: %w", doing, failed.cause)
-	}
-	return err
+	return fromStore(work.String()+": store it", err)
+}
+
+// holdSpace keeps other shards of the space from being sealed until the transaction ends. It makes the transaction
+// fail with ErrSpaceChanged if one was sealed since the revision.
+func holdSpace(ctx context.Context, tx *core.Tx, at SpaceAt) error {
+	raise := schema.NeedsChanged(sq.Update("spaces")).Set("revision", cmp.Or(at.Next, at.Revision+1)).
+		Where(sq.Eq{"id": at.Space, "revision": at.Revision})
+	return tx.Later(ctx, raise, func(rows int64) error { return core.Affected(rows, ErrSpaceChanged) })
 }
 
 // storeError hides an error of the store from the classification of database errors.
@@ -176,7 +192,18 @@ type storeError struct{ cause error }
 
 func (e *storeError) Error() string { return e.cause.Error() }
 
-// PackedShard is a shard whose bytes are ready for the store.
+// fromStore returns the store's own error if storeError hid one.
+func fromStore(doing string, err error) error {
+	var failed *storeError
+	if errors.As(err, &failed) {
+		return fmt.Errorf("%s: %w", doing, failed.cause)
+	}
+	return err
+}
+
+// PackedShard is a claimed shard whose bytes are ready for the store. Sealing it records its digests, nodes, size and
+// location, and the entries taken out: everything planned for those is forgotten. With the upload's last shard the
+// next stage begins. A shard whose turn has not come can't be sealed (ErrLeaseLost).
 type PackedShard struct {
 	Shard Shard
 	// Digests are the digests of the planned chunks; see ShardDigests.
@@ -184,6 +211,11 @@ type PackedShard struct {
 	Nodes   []Node
 	// TakenOut are the entries whose content the shard does not hold because it could not be read as it was scanned.
 	TakenOut []TakenOut
+	// After has the key, state and tally of the upload after sealing, and nothing else of it.
+	After Upload
+
+	// tally has the columns of standing.
+	tally []int64
 }
 
 // TakenOut is an entry that could not be packed, with its new state, Changed or Failed, and the reason.
@@ -193,53 +225,49 @@ type TakenOut struct {
 	Reason string
 }
 
-// SealShard records a claimed shard as packed, in one transaction: its digests, nodes, size and location, and the
-// entries taken out. Everything planned for those entries is forgotten. With the upload's last shard its next stage
-// begins.
-//
-// SealShard returns only the upload's key, state and tally. It returns ErrLeaseLost if another worker has the shard
-// or another shard of the upload is to be sealed first, and ErrSpaceChanged if the blocks have to be looked up
-// again.
-func (r *Repository) SealShard(ctx context.Context, packed PackedShard, seal Seal) (after Upload, err error) {
-	shard, digests, tally := packed.Shard, packed.Digests, make([]int64, len(standing))
+func (p *PackedShard) String() string { return fmt.Sprintf("seal shard %d", p.Shard.ID) }
+
+// hold implements Sealable.
+func (p *PackedShard) hold(ctx context.Context, r *Repository, tx *core.Tx) error {
+	mine := sq.Select("id").From("shards").Where(held(p.Shard)).Where(sq.Eq{"state": ShardPlanned}).
+		Suffix(r.db.RowLock)
+	lost := func(rows int64) error { return leaseLost(rows, "shards", p.Shard.ID) }
+	if err := tx.LaterRead(ctx, make([]int64, 1), mine, lost); err != nil {
+		return err
+	}
+
+	if err := r.takeOut(ctx, tx, p.Shard.Upload, p.TakenOut); err != nil {
+		return err
+	}
+
+	// Only the next shard in order may be sealed.
+	p.tally = make([]int64, len(standing))
+	turn := countSettled(p.Shard, r.countPacked(p.Shard.ID)).Where(sq.Eq{"sealed": p.Shard.Ordinal}).
+		Suffix("RETURNING " + core.ColumnList(standingFields))
+	return tx.LaterRead(ctx, p.tally, turn, lost)
+}
+
+// record implements Sealable.
+func (p *PackedShard) record(ctx context.Context, r *Repository, tx *core.Tx, location string) error {
+	p.After = uploadOf(p.Shard.Upload, p.tally)
+	if err := InsertNodes(ctx, tx, p.Shard.ID, p.Nodes); err != nil {
+		return err
+	}
+
 	// Do not store what the nodes give.
-	if toldByNodes(digests, packed.Nodes) {
+	digests := p.Digests
+	if toldByNodes(digests, p.Nodes) {
 		digests = nil
 	}
-
-	may := func(tx *dialect.Tx) error {
-		mine := sq.Select("id").From("shards").Where(held(shard)).Where(sq.Eq{"state": ShardPlanned}).
-			Suffix(r.db.RowLock)
-		lost := func(rows int64) error { return leaseLost(rows, "shards", shard.ID) }
-		if err := r.laterRead(ctx, tx, make([]int64, 1), mine, lost); err != nil {
-			return err
-		}
-
-		if err := r.takeOut(ctx, tx, shard.Upload, packed.TakenOut); err != nil {
-			return err
-		}
-
-		// Only the next shard in order may be sealed.
-		turn := countSettled(shard, r.countPacked(shard.ID)).Where(sq.Eq{"sealed": shard.Ordinal}).
-			Suffix("RETURNING " + columnList(standingFields))
-		return r.laterRead(ctx, tx, tally, turn, lost)
-	}
-
-	err = r.seal(ctx, fmt.Sprintf("seal shard %d", shard.ID), seal, &shard, may, func(tx *dialect.Tx) error {
-		if err := r.insertNodes(ctx, tx, shard.ID, packed.Nodes); err != nil {
-			return err
-		}
-		return r.later(ctx, tx, settled(sq.Update("shards")).
-			Set("state", shard.State).Set("size", shard.Size).Set("content", shard.Content).
-			Set("nodes", len(packed.Nodes)).Set("digest", shard.Digest).
-			Set("location", nullable(shard.Location, "")).Set("piece", shard.Piece).Set("digests", digests).Where(held(shard)),
-			nil)
-	})
-	return uploadOf(shard.Upload, tally), err
+	return tx.Later(ctx, schema.Settled(sq.Update("shards")).
+		Set("state", p.Shard.State).Set("size", p.Shard.Size).Set("content", p.Shard.Content).
+		Set("nodes", len(p.Nodes)).Set("digest", p.Shard.Digest).
+		Set("location", core.Nullable(cmp.Or(location, p.Shard.Location), "")).
+		Set("piece", p.Shard.Piece).Set("digests", digests).Where(held(p.Shard)), nil)
 }
 
 // standing are the columns that say how far an upload is. All are numbers.
-var standing = slices.Concat([]string{"state"}, tallyColumns, []string{"stage_bytes", "stage_began"})
+var standing = slices.Concat([]string{"state"}, schema.TallyColumns, []string{"stage_bytes", "stage_began"})
 
 // standingFields are what a SELECT reads of standing into numbers.
 var standingFields = append(slices.Clone(standing[:len(standing)-1]), "COALESCE(stage_began, 0)")
@@ -273,7 +301,7 @@ func countSettled(shard Shard, count sq.UpdateBuilder) sq.UpdateBuilder {
 
 // takeOut handles entries one by one: they are few, and each has its own reason. An entry that another shard has
 // taken out already keeps the state and reason that it got there.
-func (r *Repository) takeOut(ctx context.Context, tx *dialect.Tx, upload int64, entries []TakenOut) error {
+func (r *Repository) takeOut(ctx context.Context, tx *core.Tx, upload int64, entries []TakenOut) error {
 	for _, out := range entries {
 		of := sq.Eq{"entry": out.Entry}
 		for _, statement := range []sq.Sqlizer{
@@ -282,7 +310,7 @@ func (r *Repository) takeOut(ctx context.Context, tx *dialect.Tx, upload int64, 
 				Where(sq.Eq{"id": out.Entry, "state": []EntryState{Ready, Rescanned}}),
 			sq.Delete("segments").Where(of),
 		} {
-			if err := r.later(ctx, tx, statement, nil); err != nil {
+			if err := tx.Later(ctx, statement, nil); err != nil {
 				return err
 			}
 		}
@@ -293,7 +321,7 @@ func (r *Repository) takeOut(ctx context.Context, tx *dialect.Tx, upload int64, 
 // discount is the update that takes segments that are about to be forgotten out of the counts.
 func discount(upload int64, of sq.Sqlizer) sq.Sqlizer {
 	segments := func(what string) sq.SelectBuilder { return sq.Select(what).From("segments").Where(of) }
-	packed := within("shard", sq.Select("id").From("shards").
+	packed := core.Within("shard", sq.Select("id").From("shards").
 		Where(sq.Eq{"upload": upload, "state": []ShardState{ShardPacked, ShardEmpty}}))
 	begins, bytes := sq.Eq{"file_offset": 0}, "CAST(COALESCE(SUM(length), 0) AS BIGINT)"
 	less := func(column string, query sq.SelectBuilder) sq.Sqlizer {

@@ -55,13 +55,13 @@ func claimOnly(t *testing.T, r *Repository) Shard {
 func sealCounting(t *testing.T, r *Repository, shard Shard) (calls int) {
 	t.Helper()
 	node := Node{Digest: Digest{1}}
-	after, err := r.SealShard(t.Context(), PackedShard{Shard: shard, Nodes: []Node{node}}, Seal{Space: 1,
-		Store: func(context.Context) (string, error) {
-			calls++
-			return fmt.Sprintf("call %d", calls), nil
-		}})
-	if err != nil || after.State != Rescanning || after.SettledShards != 1 {
-		t.Errorf("%+v, %v", after, err)
+	packed := PackedShard{Shard: shard, Nodes: []Node{node}}
+	err := r.Seal(t.Context(), SpaceAt{Space: 1}, &packed, func(context.Context) (string, error) {
+		calls++
+		return fmt.Sprintf("call %d", calls), nil
+	})
+	if err != nil || packed.After.State != Rescanning || packed.After.SettledShards != 1 {
+		t.Errorf("%+v, %v", packed.After, err)
 	}
 	held, err := r.Held(t.Context(), Scope{Space: 1}, []Digest{node.Digest})
 	if err != nil || held.Revision != 1 || len(held.Digests) != 1 {
@@ -79,16 +79,16 @@ func sealCounting(t *testing.T, r *Repository, shard Shard) (calls int) {
 // the space is free for others.
 func TestAStoreThatFailsIsNoDatabaseThatIsAway(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
-		for injected := range retryable(t, db.Name) {
+		for injected := range enginetest.Passing(t, db.Name) {
 			clearUploads(t, db)
 			r := New(db)
 			shard := claimOnly(t, r)
 			calls := 0
-			_, err := r.SealShard(t.Context(), PackedShard{Shard: shard}, Seal{Space: 1,
-				Store: func(context.Context) (string, error) {
-					calls++
-					return "", injected
-				}})
+			fails := func(context.Context) (string, error) {
+				calls++
+				return "", injected
+			}
+			err := r.Seal(t.Context(), SpaceAt{Space: 1}, &PackedShard{Shard: shard}, fails)
 			if !errors.Is(err, injected) || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrConflict) || calls != 1 {
 				t.Errorf("%v: got %v after %d calls", injected, err, calls)
 			}
@@ -118,7 +118,7 @@ func TestSealWithoutAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			// Before it come the commits of the space, the source, the upload and the plan.
-			r := New(through(t, chaos.Nothing, chaos.Nothing, chaos.Nothing, chaos.Nothing, tt.lost))
+			r := New(enginetest.OpenThrough(t, chaos.Nothing, chaos.Nothing, chaos.Nothing, chaos.Nothing, tt.lost))
 			if calls := sealCounting(t, r, claimOnly(t, r)); calls != tt.calls {
 				t.Errorf("stored %d times", calls)
 			}

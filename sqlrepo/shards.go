@@ -6,12 +6,12 @@ import (
 	"database/sql"
 	"fmt"
 	"iter"
-	"slices"
 
 	sq "github.com/Masterminds/squirrel"
 	"github.com/jmoiron/sqlx"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // ShardKind says what a shard holds. The values are stored.
@@ -98,23 +98,17 @@ type Node struct {
 	Digest   Digest
 }
 
-var shardColumns = []string{"id", "upload", "ordinal", "kind", "state", "token", "planned_size", "chunks", "size",
-	"content", "nodes", "digest", "location", "digests", "blob_index", "piece"}
-
-// shardFields leaves out the digests, which only ShardDigests reads.
-var shardFields = readable(slices.Concat(without(shardColumns, "digests"), leaseColumns))
-
 func shardValues(s Shard) []any {
 	return []any{s.ID, s.Upload, s.Ordinal, int64(s.Kind), int64(s.State), s.Token, s.PlannedSize, s.Chunks, s.Size,
-		s.Content, s.Nodes, s.Digest, nullable(s.Location, ""), nil, nullable(s.Index, 0), s.Piece}
+		s.Content, s.Nodes, s.Digest, core.Nullable(s.Location, ""), nil, core.Nullable(s.Index, 0), s.Piece}
 }
 
 // nameShards gives new shards of the stage's upload their keys.
-func (r *Repository) nameShards(ctx context.Context, tx *dialect.Tx, stage Stage, shards []*Shard) error {
+func (r *Repository) nameShards(ctx context.Context, tx *core.Tx, stage Stage, shards []*Shard) error {
 	if len(shards) == 0 {
 		return nil
 	}
-	first, err := r.nextIDs(ctx, tx, "shards", len(shards))
+	first, err := tx.NextIDs(ctx, "shards", len(shards))
 	if err != nil {
 		return err
 	}
@@ -124,23 +118,36 @@ func (r *Repository) nameShards(ctx context.Context, tx *dialect.Tx, stage Stage
 	return nil
 }
 
-func (r *Repository) insertShards(ctx context.Context, tx *dialect.Tx, shards []*Shard) error {
-	return r.db.BulkInsert(ctx, tx, "shards", shardColumns, len(shards), func(i int) []any {
+func (r *Repository) insertShards(ctx context.Context, tx *core.Tx, shards []*Shard) error {
+	return tx.BulkInsert(ctx, "shards", schema.ShardColumns, len(shards), func(i int) []any {
 		return shardValues(*shards[i])
 	})
 }
 
-var nodeColumns = []string{"prefix", "shard", "position", "length", "codec", "suffix"}
-
-func (r *Repository) insertNodes(ctx context.Context, tx *dialect.Tx, shard int64, nodes []Node) error {
-	row := make([]any, len(nodeColumns))
-	return r.db.BulkInsert(ctx, tx, "nodes", nodeColumns, len(nodes), func(i int) []any {
+// InsertNodes adds the nodes of a shard. It is for the packages below this one too.
+func InsertNodes(ctx context.Context, tx *core.Tx, shard int64, nodes []Node) error {
+	row := make([]any, len(schema.NodeColumns))
+	return tx.BulkInsert(ctx, "nodes", schema.NodeColumns, len(nodes), func(i int) []any {
 		n := &nodes[i]
-		prefix, suffix := n.Digest.split()
+		prefix, suffix := schema.SplitDigest(n.Digest[:])
 		row[0], row[1], row[2], row[3] = prefix, shard, int64(n.Position), int64(n.Length)
 		row[4], row[5] = int64(n.Codec), suffix
 		return row
 	})
+}
+
+// Shard returns the shard with this key, or ErrNotFound.
+func (r *Repository) Shard(ctx context.Context, id int64) (shard Shard, err error) {
+	err = r.db.ReadOne(ctx, fmt.Sprintf("shard %d", id), &shard,
+		sq.Select(schema.ShardFields...).From("shards").Where(sq.Eq{"id": id}))
+	return shard, err
+}
+
+// StoredShard returns the packed shard with this key, or ErrNotFound.
+func (r *Repository) StoredShard(ctx context.Context, id int64) (shard Shard, err error) {
+	err = r.db.ReadOne(ctx, fmt.Sprintf("shard %d", id), &shard,
+		sq.Select(schema.ShardFields...).From("shards").Where(sq.Eq{"id": id, "state": ShardPacked}))
+	return shard, err
 }
 
 // ShardFilter narrows a list of shards; nil means all.
@@ -151,7 +158,7 @@ type ShardFilter struct {
 
 // Shards yields an upload's shards by ordinal.
 func (r *Repository) Shards(ctx context.Context, upload int64, filter ShardFilter) iter.Seq2[Shard, error] {
-	query := sq.Select(shardFields...).From("shards").Where(sq.Eq{"upload": upload}).OrderBy("ordinal")
+	query := sq.Select(schema.ShardFields...).From("shards").Where(sq.Eq{"upload": upload}).OrderBy("ordinal")
 	if filter.States != nil {
 		query = query.Where(sq.Eq{"state": filter.States})
 	}
@@ -159,15 +166,13 @@ func (r *Repository) Shards(ctx context.Context, upload int64, filter ShardFilte
 		query = query.Where(sq.Eq{"kind": *filter.Kind})
 	}
 	behind := func(last Shard) sq.Sqlizer { return sq.Gt{"ordinal": last.Ordinal} }
-	return pages(query, behind, func(page *[]Shard, query sq.SelectBuilder) error {
-		return r.readList(ctx, "read shards", page, query)
-	})
+	return core.Rows(ctx, r.db, "read shards", query, behind)
 }
 
 // ShardsByDigest lists, by key, the packed shards whose CAR files have a digest. There is no index by digest, so
 // ShardsByDigest reads the rows of all shards.
 func (r *Repository) ShardsByDigest(ctx context.Context, digest Digest) (shards []Shard, err error) {
-	err = r.readList(ctx, "look for the shard", &shards, sq.Select(shardFields...).From("shards").
+	err = r.db.ReadAll(ctx, "look for the shard", &shards, sq.Select(schema.ShardFields...).From("shards").
 		Where(sq.Eq{"digest": digest[:], "state": ShardPacked}).OrderBy("id"))
 	return shards, err
 }
@@ -178,7 +183,7 @@ func (r *Repository) ShardDigests(ctx context.Context, shard int64) (digests []b
 	query := sq.Select("digests", "prefix", "suffix").From("shards").
 		LeftJoin("nodes ON nodes.shard = shards.id AND shards.digests IS NULL").
 		Where(sq.Eq{"shards.id": shard}).OrderBy("position")
-	err = r.read(ctx, fmt.Sprintf("digests of shard %d", shard), func() error {
+	err = r.db.Retry(ctx, fmt.Sprintf("digests of shard %d", shard), func() error {
 		digests, err = r.shardDigests(ctx, query)
 		return err
 	})
@@ -189,7 +194,7 @@ func (r *Repository) ShardDigests(ctx context.Context, shard int64) (digests []b
 // for each node, or one with nothing.
 func (r *Repository) shardDigests(ctx context.Context, query sq.SelectBuilder) (digests []byte, err error) {
 	found := false
-	err = r.stream(ctx, r.db.Reader, query, func(rows *sqlx.Rows) error {
+	err = r.db.Reader.Stream(ctx, query, func(rows *sqlx.Rows) error {
 		var whole, suffix []byte
 		var prefix sql.NullInt64
 		if err := rows.Scan(&whole, &prefix, &suffix); err != nil {
@@ -202,7 +207,7 @@ func (r *Repository) shardDigests(ctx context.Context, query sq.SelectBuilder) (
 			return nil
 		}
 
-		digest, err := joinDigest(prefix.Int64, suffix)
+		digest, err := schema.JoinDigest(prefix.Int64, suffix)
 		digests = append(digests, digest[:]...)
 		return err
 	})
@@ -238,7 +243,7 @@ type nodeRow struct {
 }
 
 func (row nodeRow) node() (Node, error) {
-	digest, err := joinDigest(row.Prefix, row.Suffix)
+	digest, err := schema.JoinDigest(row.Prefix, row.Suffix)
 	return Node{Position: row.Position, Length: row.Length, Codec: row.Codec, Digest: digest}, err
 }
 
@@ -247,8 +252,8 @@ func (r *Repository) Nodes(ctx context.Context, shard int64) iter.Seq2[Node, err
 	query := sq.Select("prefix", "position", "length", "codec", "suffix").From("nodes").
 		Where(sq.Eq{"shard": shard}).OrderBy("position")
 	behind := func(last nodeRow) sq.Sqlizer { return sq.Gt{"position": last.Position} }
-	rows := pagesFrom(nodePage, query, behind, func(page *[]nodeRow, query sq.SelectBuilder) error {
-		return r.read(ctx, "read nodes", func() error { return r.readNodes(ctx, page, query) })
+	rows := core.PagesFrom(nodePage, query, behind, func(page *[]nodeRow, query sq.SelectBuilder) error {
+		return r.db.Retry(ctx, "read nodes", func() error { return r.readNodes(ctx, page, query) })
 	})
 
 	return func(yield func(Node, error) bool) {

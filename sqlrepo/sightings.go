@@ -14,7 +14,7 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
 )
 
 // Sighting is what a source was at one path when it was last scanned, or accepted, there.
@@ -92,36 +92,36 @@ func (p *Sightings) Scan(column any) error {
 // RememberSighting records what the source of an upload is at a path, in place of what it was there. It returns
 // ErrLeaseLost if another worker has the stage.
 func (r *Repository) RememberSighting(ctx context.Context, stage Stage, seen Sighting) error {
-	return r.withTx(ctx, "remember the source", func(tx *dialect.Tx) error {
+	return r.db.Transact(ctx, "remember the source", func(tx *core.Tx) error {
 		changed, err := r.sightingsWith(ctx, tx, stage.Upload.Source, seen)
 		if err != nil && !errors.Is(err, ErrNotFound) { // without a source there is no upload either
 			return err
 		}
-		if err := r.fence(ctx, tx, stage, counting("progress", 0)); err != nil || changed == nil {
+		if err := Fence(ctx, tx, stage, counting("progress", 0)); err != nil || changed == nil {
 			return err
 		}
-		return r.saveSightings(ctx, tx, stage.Upload.Source, changed)
+		return saveSightings(ctx, tx, stage.Upload.Source, changed)
 	})
 }
 
 // AcceptSighting is like RememberSighting for a change of the source that is accepted before an upload is opened.
 // It returns ErrNotFound if there is no such source.
 func (r *Repository) AcceptSighting(ctx context.Context, source int64, seen Sighting) error {
-	return r.withTx(ctx, "accept the source", func(tx *dialect.Tx) error {
+	return r.db.Transact(ctx, "accept the source", func(tx *core.Tx) error {
 		changed, err := r.sightingsWith(ctx, tx, source, seen)
 		if err != nil || changed == nil {
 			return err
 		}
-		return r.saveSightings(ctx, tx, source, changed)
+		return saveSightings(ctx, tx, source, changed)
 	})
 }
 
 // sightingsWith locks a source and returns its sightings with one added or replaced, or nil if that changes
 // nothing. It locks the source before its upload, as OpenUpload does.
-func (r *Repository) sightingsWith(ctx context.Context, tx *dialect.Tx, source int64,
+func (r *Repository) sightingsWith(ctx context.Context, tx *core.Tx, source int64,
 	seen Sighting) (Sightings, error) {
 	var known Sightings
-	if err := r.get(ctx, tx, &known, sightingsOf(source).Suffix(r.db.RowLock)); err != nil {
+	if err := tx.Get(ctx, &known, sightingsOf(source).Suffix(r.db.RowLock)); err != nil {
 		return nil, err
 	}
 
@@ -139,9 +139,9 @@ func sightingsOf(source int64) sq.SelectBuilder {
 	return sq.Select("mounts").From("sources").Where(sq.Eq{"id": source})
 }
 
-func (r *Repository) saveSightings(ctx context.Context, tx *dialect.Tx, source int64, sightings Sightings) error {
+func saveSightings(ctx context.Context, tx *core.Tx, source int64, sightings Sightings) error {
 	update := sq.Update("sources").Set("mounts", sightings).Where(sq.Eq{"id": source})
-	return r.later(ctx, tx, update, func(rows int64) error { return affected(rows, ErrNotFound) })
+	return tx.Later(ctx, update, func(rows int64) error { return core.Affected(rows, ErrNotFound) })
 }
 
 // changed returns the sightings with each of their strings changed.

@@ -5,12 +5,12 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	sq "github.com/Masterminds/squirrel"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // Source is a directory or file to prepare, in a space.
@@ -62,41 +62,36 @@ func (l *Lines) Scan(column any) error {
 	return err
 }
 
-var sourceColumns = []string{"id", "space", "name", "path", "excludes", "symlinks", "created_at", "removed_at"}
-
-// sourceFields are the columns that a SELECT reads into a Source.
-var sourceFields = append(slices.Clone(sourceColumns), "mounts")
-
 // AddSource adds a source, or takes a removed one back in under its new name and options. Text makes the name fit.
 // AddSource returns ErrExists if the space already has the path or the name (a removed source keeps its name), and
 // ErrMissingReference if there is no such space.
 func (r *Repository) AddSource(ctx context.Context, source Source) (Source, error) {
-	source.Name, source.CreatedAt, source.RemovedAt = Text(source.Name), NewTime(r.now()), Time{}
-	err := r.withTx(ctx, fmt.Sprintf("add source %q", source.Name), func(tx *dialect.Tx) (err error) {
-		source.ID, err = r.restoreSource(ctx, tx, source)
+	source.Name, source.CreatedAt, source.RemovedAt = Text(source.Name), NewTime(r.db.Now()), Time{}
+	err := r.db.Transact(ctx, fmt.Sprintf("add source %q", source.Name), func(tx *core.Tx) (err error) {
+		source.ID, err = restoreSource(ctx, tx, source)
 		if err == nil {
-			return r.get(ctx, tx, &source.Sightings, sightingsOf(source.ID))
+			return tx.Get(ctx, &source.Sightings, sightingsOf(source.ID))
 		}
 		if !errors.Is(err, ErrNotFound) {
 			return err
 		}
 
 		source.Sightings = nil
-		if source.ID, err = r.nextIDs(ctx, tx, "sources", 1); err != nil {
+		if source.ID, err = tx.NextIDs(ctx, "sources", 1); err != nil {
 			return err
 		}
-		return r.insertSource(ctx, tx, source)
+		return insertSource(ctx, tx, source)
 	})
 	return source, err
 }
 
-func (r *Repository) insertSource(ctx context.Context, tx *dialect.Tx, source Source) error {
-	return r.later(ctx, tx, sq.Insert("sources").Columns(sourceColumns...).Values(source.ID, source.Space,
+func insertSource(ctx context.Context, tx *core.Tx, source Source) error {
+	return tx.Later(ctx, sq.Insert("sources").Columns(schema.SourceColumns...).Values(source.ID, source.Space,
 		source.Name, source.Path, source.Excludes, source.SymlinkPolicy, source.CreatedAt, source.RemovedAt), nil)
 }
 
 // restoreSource takes back the removed source with the same path and returns its key, or ErrNotFound.
-func (r *Repository) restoreSource(ctx context.Context, tx *dialect.Tx, source Source) (id int64, err error) {
+func restoreSource(ctx context.Context, tx *core.Tx, source Source) (id int64, err error) {
 	removed := sq.And{
 		sq.Eq{"space": source.Space, "path": source.Path}, sq.NotEq{"removed_at": nil},
 	}
@@ -104,7 +99,7 @@ func (r *Repository) restoreSource(ctx context.Context, tx *dialect.Tx, source S
 	found := make([]int64, 1)
 	restore := sq.Update("sources").Set("removed_at", nil).Set("name", source.Name).
 		Set("excludes", source.Excludes).Set("symlinks", source.SymlinkPolicy).Where(removed).Suffix("RETURNING id")
-	if err := r.readNow(ctx, tx, found, restore); err != nil {
+	if err := tx.ReadNow(ctx, found, restore); err != nil {
 		return 0, err
 	}
 	if found[0] == 0 {
@@ -115,20 +110,16 @@ func (r *Repository) restoreSource(ctx context.Context, tx *dialect.Tx, source S
 
 // Sources lists, by key, the sources of a space that were not removed.
 func (r *Repository) Sources(ctx context.Context, space int64) (sources []Source, err error) {
-	err = r.read(ctx, "list sources", func() error {
-		sources = nil
-		return r.list(ctx, r.db.Reader, &sources, sq.Select(sourceFields...).From("sources").
+	err = r.db.ReadAll(ctx, "list sources", &sources,
+		sq.Select(schema.SourceFields...).From("sources").
 			Where(sq.Eq{"space": space, "removed_at": nil}).OrderBy("id"))
-	})
 	return sources, err
 }
 
 // Source returns the source with this key, removed or not, or ErrNotFound.
 func (r *Repository) Source(ctx context.Context, id int64) (source Source, err error) {
-	err = r.read(ctx, fmt.Sprintf("source %d", id), func() error {
-		return r.get(ctx, r.db.Reader, &source,
-			sq.Select(sourceFields...).From("sources").Where(sq.Eq{"id": id}))
-	})
+	err = r.db.ReadOne(ctx, fmt.Sprintf("source %d", id), &source,
+		sq.Select(schema.SourceFields...).From("sources").Where(sq.Eq{"id": id}))
 	return source, err
 }
 
@@ -138,10 +129,8 @@ func (r *Repository) FindSource(ctx context.Context, space int64, nameOrPath str
 		sq.Eq{"space": space, "removed_at": nil},
 		sq.Or{sq.Eq{"name": Text(nameOrPath)}, sq.Eq{"path": []byte(nameOrPath)}},
 	}
-	err = r.read(ctx, fmt.Sprintf("source %q", nameOrPath), func() error {
-		return r.get(ctx, r.db.Reader, &source,
-			sq.Select(sourceFields...).From("sources").Where(is).OrderBy("id").Limit(1))
-	})
+	err = r.db.ReadOne(ctx, fmt.Sprintf("source %q", nameOrPath), &source,
+		sq.Select(schema.SourceFields...).From("sources").Where(is).OrderBy("id").Limit(1))
 	return source, err
 }
 
@@ -159,12 +148,12 @@ func setOptions(source int64, options SourceOptions) sq.UpdateBuilder {
 // no such source.
 func (r *Repository) RemoveSource(ctx context.Context, source int64) error {
 	return r.changeSource(ctx, "remove a source", sq.Update("sources").
-		Set("removed_at", NewTime(r.now())).Where(sq.Eq{"id": source, "removed_at": nil}))
+		Set("removed_at", NewTime(r.db.Now())).Where(sq.Eq{"id": source, "removed_at": nil}))
 }
 
 func (r *Repository) changeSource(ctx context.Context, doing string, update sq.UpdateBuilder) error {
-	return r.withTx(ctx, doing, func(tx *dialect.Tx) error {
-		return r.later(ctx, tx, update, func(rows int64) error { return affected(rows, ErrNotFound) })
+	return r.db.Transact(ctx, doing, func(tx *core.Tx) error {
+		return tx.Later(ctx, update, func(rows int64) error { return core.Affected(rows, ErrNotFound) })
 	})
 }
 

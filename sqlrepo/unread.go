@@ -5,6 +5,9 @@ import (
 	"iter"
 
 	sq "github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // Unread yields, in canonical order, the files of an upload that have their own content and are yet to be packed,
@@ -13,14 +16,12 @@ func (r *Repository) Unread(ctx context.Context, upload int64) iter.Seq2[Entry, 
 	planned := sq.Select("1").From("segments").Where("segments.entry = entries.id")
 	waiting := sq.Select("1").From("segments").Join("shards ON shards.id = segments.shard").
 		Where("segments.entry = entries.id").Where(sq.Eq{"shards.state": ShardPlanned})
-	query := sq.Select(entryFields...).From("entries").OrderBy("path").
-		Where(sq.Eq{"upload": upload, "kind": File, "state": linkable, "origin": nil}).
+	query := sq.Select(schema.EntryFields...).From("entries").OrderBy("path").
+		Where(sq.Eq{"upload": upload, "kind": File, "state": LinkableStates, "origin": nil}).
 		Where(sq.Or{
 			sq.ConcatExpr("NOT EXISTS (", planned, ")"), sq.ConcatExpr("EXISTS (", waiting, ")"),
 		})
 
 	behind := func(last Entry) sq.Sqlizer { return sq.Gt{"path": last.Path} }
-	return pages(query, behind, func(page *[]Entry, query sq.SelectBuilder) error {
-		return r.readList(ctx, "read entries that are not packed", page, query)
-	})
+	return core.Rows(ctx, r.db, "read entries that are not packed", query, behind)
 }

@@ -6,6 +6,9 @@ import (
 	"slices"
 
 	sq "github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // UploadState is the stage that an upload has reached. The values are stored.
@@ -41,8 +44,8 @@ const firstState = Scanning
 //
 // Planning is followed by Rescanning where nothing is left to pack. Rescanning is followed by Scanning, at most once in
 // a run, if the source has changed. Apart from workers, three things change a state: opening an upload that has not
-// ended well takes it back to Scanning (see reopened), removing one makes it Removed for good (see removed), and a
-// repair sets the state that its rows deserve (see unfinished and deserved).
+// ended well takes it back to Scanning (see reopened), removing one makes it Removed for good (see SetRemoved), and a
+// repair sets the state that its rows deserve (see SetUnfinished and SetDeserved).
 var successors = map[UploadState][]UploadState{
 	Scanning:   {Planning},
 	Planning:   {Packing, Rescanning},
@@ -55,10 +58,10 @@ var successors = map[UploadState][]UploadState{
 var (
 	// exclusive are the states in which one worker at a time has an upload. Packing is shared, shard by shard.
 	exclusive = []UploadState{Scanning, Planning, Rescanning, Linking, Indexing}
-	// rootedStates are the states of uploads that have a root.
-	rootedStates = []UploadState{Indexing, Complete}
-	// closed are the states of uploads that cannot be opened again.
-	closed = []UploadState{Complete, Removed}
+	// RootedStates are the states of uploads that have a root.
+	RootedStates = []UploadState{Indexing, Complete}
+	// ClosedStates are the states of uploads that cannot be opened again.
+	ClosedStates = []UploadState{Complete, Removed}
 )
 
 func (s UploadState) String() string {
@@ -86,7 +89,7 @@ func (s UploadState) String() string {
 }
 
 // Rooted reports whether the upload is linked and so has a root.
-func (u Upload) Rooted() bool { return slices.Contains(rootedStates, u.State) }
+func (u Upload) Rooted() bool { return slices.Contains(RootedStates, u.State) }
 
 // Stuck reports whether the rest of the upload was set aside. No worker works on it until it is opened again.
 func (u Upload) Stuck() bool {
@@ -98,12 +101,12 @@ func (u Upload) Stuck() bool {
 func (u Upload) Ended() bool { return u.Closed() || u.State == Incomplete || u.Stuck() }
 
 // Closed reports whether the upload cannot be opened again.
-func (u Upload) Closed() bool { return slices.Contains(closed, u.State) }
+func (u Upload) Closed() bool { return slices.Contains(ClosedStates, u.State) }
 
 // checkAdvance returns ErrState unless the next state may follow the state of the stage. Advance enters no state
 // that promises a root: BeginIndexing records the root, and CompleteUpload proves what it claims.
 func checkAdvance(stage Stage, next UploadState) error {
-	if slices.Contains(successors[stage.Upload.State], next) && !slices.Contains(rootedStates, next) {
+	if slices.Contains(successors[stage.Upload.State], next) && !slices.Contains(RootedStates, next) {
 		return nil
 	}
 
@@ -114,7 +117,7 @@ func checkAdvance(stage Stage, next UploadState) error {
 // Earlier failures are forgotten.
 func (r *Repository) entered(stage Stage, from UploadState, next any) sq.UpdateBuilder {
 	return sq.Update("uploads").Set("state", next).
-		Set("attempts", 0).Set("retry_at", nil).Set("error", nil).Set("stage_began", r.at(0)).
+		Set("attempts", 0).Set("retry_at", nil).Set("error", nil).Set("stage_began", r.db.At(0)).
 		Where(held(stage)).Where(sq.Eq{"state": from})
 }
 
@@ -131,7 +134,7 @@ func (r *Repository) advanced(stage Stage, next UploadState) sq.UpdateBuilder {
 
 	switch next {
 	case Packing, Incomplete:
-		update = free(update)
+		update = schema.Free(update)
 	case Scanning:
 		update = update.Set("scanned_again", 1).Set("progress", 0)
 	default:
@@ -139,7 +142,7 @@ func (r *Repository) advanced(stage Stage, next UploadState) sq.UpdateBuilder {
 	}
 
 	if stage.Upload.State == Scanning {
-		return recounted(update, stage.Upload.ID)
+		return Recounted(update, stage.Upload.ID)
 	}
 	return update.Set("stage_bytes", sq.Expr("packed_bytes"))
 }
@@ -154,7 +157,7 @@ func (r *Repository) linked(stage Stage, root CID, counts Counts, layout string)
 // completed is the update that completes an indexed upload. Its caller proves in the same transaction that every
 // entry is linked or left out.
 func completed(at Time) sq.UpdateBuilder {
-	return settled(sq.Update("uploads")).Set("state", Complete).Set("finished_at", at).
+	return schema.Settled(sq.Update("uploads")).Set("state", Complete).Set("finished_at", at).
 		Where(sq.Eq{"state": Indexing})
 }
 
@@ -170,7 +173,7 @@ func (r *Repository) countPacked(shard int64) sq.UpdateBuilder {
 	bytes := sq.ConcatExpr("packed_bytes + (", segments("CAST(COALESCE(SUM(length), 0) AS BIGINT)"), ")")
 
 	return sq.Update("uploads").Set("state", next).
-		Set("stage_began", sq.ConcatExpr("CASE WHEN "+last+" THEN ", r.at(0), " ELSE stage_began END")).
+		Set("stage_began", sq.ConcatExpr("CASE WHEN "+last+" THEN ", r.db.At(0), " ELSE stage_began END")).
 		Set("stage_bytes", sq.ConcatExpr("CASE WHEN "+last+" THEN ", bytes, " ELSE stage_bytes END")).
 		Set("packed_files", sq.ConcatExpr("packed_files + (", files, ")")).Set("packed_bytes", bytes).
 		Set("settled_shards", sq.Expr("settled_shards + 1"))
@@ -180,48 +183,48 @@ func (r *Repository) countPacked(shard int64) sq.UpdateBuilder {
 // only if the upload is as it was read: the upload may have been claimed, or completed, since. All leases on it
 // end.
 func (r *Repository) reopened(u, fresh Upload) sq.UpdateBuilder {
-	return settled(sq.Update("uploads")).Set("state", Scanning).
-		Set("set_aside_at", nil).Set("aside_shards", 0).Set("scanned_again", 0).Set("stage_began", r.at(0)).
+	return schema.Settled(sq.Update("uploads")).Set("state", Scanning).
+		Set("set_aside_at", nil).Set("aside_shards", 0).Set("scanned_again", 0).Set("stage_began", r.db.At(0)).
 		Set("profile", fresh.Profile).Set("shard_size", fresh.ShardSize).
 		Set("excludes", fresh.Excludes).Set("symlinks", fresh.SymlinkPolicy).
-		Set("store", nullable(fresh.Store, "")).Set("skip_failed", number(fresh.SkipFailed)).
+		Set("store", core.Nullable(fresh.Store, "")).Set("skip_failed", core.Number(fresh.SkipFailed)).
 		Set("index_layout", cmp.Or(fresh.IndexLayout, DefaultIndexLayout)).
-		Set("index_slices", cmp.Or(fresh.IndexSlices, DefaultIndexSlices)).Set("piece_cid", number(fresh.PieceCID)).
-		Set("reread", number(u.Reread || fresh.Reread)).Set("ignore_inode", number(fresh.IgnoreInode)).
-		Set("ignore_ctime", number(fresh.IgnoreCtime)).Set("mtime_window", fresh.MtimeWindow).
+		Set("index_slices", cmp.Or(fresh.IndexSlices, DefaultIndexSlices)).Set("piece_cid", core.Number(fresh.PieceCID)).
+		Set("reread", core.Number(u.Reread || fresh.Reread)).Set("ignore_inode", core.Number(fresh.IgnoreInode)).
+		Set("ignore_ctime", core.Number(fresh.IgnoreCtime)).Set("mtime_window", fresh.MtimeWindow).
 		Set("root_cid", nil).Set("files", 0).Set("directories", 0).Set("links", 0).Set("bytes", 0).
-		Where(sq.Eq{"id": u.ID, "state": u.State, "token": u.Token}).Where(sq.NotEq{"state": closed})
+		Where(sq.Eq{"id": u.ID, "state": u.State, "token": u.Token}).Where(sq.NotEq{"state": ClosedStates})
 }
 
-// removed is the update that removes an upload, whatever its state.
-func removed(upload int64) sq.UpdateBuilder {
-	return settled(sq.Update("uploads")).Set("state", Removed).Set("set_aside_at", nil).Set("aside_shards", 0).
+// SetRemoved returns the update that removes an upload, whatever its state.
+func SetRemoved(upload int64) sq.UpdateBuilder {
+	return schema.Settled(sq.Update("uploads")).Set("state", Removed).Set("set_aside_at", nil).Set("aside_shards", 0).
 		Where(sq.Eq{"id": upload}).Where(sq.NotEq{"state": Removed})
 }
 
-// unfinished is the update by which a repair takes an upload's root away, unless it was removed.
-func unfinished(upload int64, state UploadState) sq.UpdateBuilder {
-	return settled(sq.Update("uploads")).Set("state", state).Set("root_cid", nil).Set("finished_at", nil).
+// SetUnfinished returns the update by which a repair takes an upload's root away, unless it was removed.
+func SetUnfinished(upload int64, state UploadState) sq.UpdateBuilder {
+	return schema.Settled(sq.Update("uploads")).Set("state", state).Set("root_cid", nil).Set("finished_at", nil).
 		Set("files", 0).Set("directories", 0).Set("links", 0).Set("bytes", 0).
 		Where(sq.Eq{"id": upload}).Where(sq.NotEq{"state": Removed})
 }
 
-// deserved are the updates by which a repair makes the state of an upload match its root. An upload that has a root
-// is complete, unless entries of it could not be prepared. One that lacks a root that its state promises is linked
-// again, and one in an unknown state is scanned again.
-func deserved(upload int64, now Time) []sq.Sqlizer {
-	this, rooted := sq.Eq{"id": upload}, sq.Expr("root_cid IS NOT NULL AND LENGTH(root_cid) = ?", cidLength)
+// SetDeserved returns the updates by which a repair makes the state of an upload match its root. An upload that has a
+// root is complete, unless entries of it could not be prepared. One that lacks a root that its state promises is
+// linked again, and one in an unknown state is scanned again.
+func SetDeserved(upload int64, now Time) []sq.Sqlizer {
+	this, rooted := sq.Eq{"id": upload}, sq.Expr("root_cid IS NOT NULL AND LENGTH(root_cid) = ?", schema.CIDLength)
 	unknown := sq.Expr("state NOT BETWEEN ? AND ?", int64(Scanning), int64(Indexing))
 	unready := sq.Select("1").From("entries").Where("entries.upload = uploads.id AND entries.state <> 0").
 		Where(sq.Or{sq.Eq{"entries.state": Changed}, sq.And{
 			sq.Eq{"entries.state": []EntryState{Failed, Unreachable}}, sq.ConcatExpr("NOT ", skipping)}})
 
 	return []sq.Sqlizer{
-		settled(sq.Update("uploads")).Set("state", Complete).
+		schema.Settled(sq.Update("uploads")).Set("state", Complete).
 			Set("finished_at", sq.Expr("COALESCE(finished_at, ?)", now)).Where(this).Where(rooted).
 			Where(sq.NotEq{"state": Removed}).Where(sq.ConcatExpr("NOT EXISTS (", unready, ")")),
-		free(sq.Update("uploads")).Set("state", Linking).Where(this).Where(sq.Eq{"state": rootedStates}).
+		schema.Free(sq.Update("uploads")).Set("state", Linking).Where(this).Where(sq.Eq{"state": RootedStates}).
 			Where(sq.ConcatExpr("NOT (", rooted, ")")),
-		free(sq.Update("uploads")).Set("state", Scanning).Where(this).Where(unknown),
+		schema.Free(sq.Update("uploads")).Set("state", Scanning).Where(this).Where(unknown),
 	}
 }

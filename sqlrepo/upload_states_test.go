@@ -4,26 +4,24 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// TestStatesChangeInOneFile demands that no other file than upload_states.go sets the state of uploads.
+// TestStatesChangeInOneFile demands that no other file than upload_states.go sets the state of uploads, in this package
+// and those below it.
 func TestStatesChangeInOneFile(t *testing.T) {
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-
 	changes := map[string]int{}
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			continue
+	err := filepath.WalkDir(".", func(file string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(file) != ".go" || strings.HasSuffix(file, "_test.go") {
+			return err
 		}
+
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		ast.Inspect(parsed, func(node ast.Node) bool {
 			if call, ok := node.(*ast.CallExpr); ok && setsState(call) {
@@ -31,6 +29,10 @@ func TestStatesChangeInOneFile(t *testing.T) {
 			}
 			return true
 		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 
 	if changes["upload_states.go"] == 0 {

@@ -3,13 +3,12 @@ package sqlrepo
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 
 	sq "github.com/Masterminds/squirrel"
 
-	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // Upload is one snapshot of one source.
@@ -79,275 +78,14 @@ func (u Upload) MaxBlocks() int64 {
 	return max(1, cmp.Or(u.IndexSlices, DefaultIndexSlices)-1)
 }
 
-var uploadColumns = []string{"id", "source", "state", "profile", "shard_size", "excludes", "symlinks", "token", "files",
-	"directories", "links", "bytes", "root_cid", "started_at", "finished_at", "store", "skip_failed", "index_layout",
-	"index_slices", "piece_cid"}
-
-var tallyColumns = []string{"found_entries", "linked_entries", "planned_files", "planned_bytes", "planned_shards",
-	"packed_files", "packed_bytes", "settled_shards", "aside_shards", "sealed", "shared_entries"}
-
-// uploadRow lists all columns of an upload, uploadFields those that a SELECT reads into an Upload.
-var (
-	uploadRow    = slices.Concat(uploadColumns, rereadingColumns, tallyColumns, stageColumns, leaseColumns)
-	uploadFields = readable(uploadRow)
-)
-
 // Stage is the lease on the stage that an upload has reached. Writes under it fail with ErrLeaseLost once another
 // worker has it.
 type Stage struct{ Upload Upload }
 
-// Opened is an upload to work on.
-type Opened struct {
-	Upload Upload
-	// Resumed is true if an earlier run left the upload unfinished, Joined if others are at work on it now.
-	Resumed, Joined bool
-}
-
-// OpenUpload returns the source's unfinished upload, or a new one if there is none, with the given profile, shard
-// size, options, store and treatment of failures. Zero values of fresh stand for the defaults.
-//
-// An upload that others are at work on is joined and goes on as it is. OpenUpload returns ErrAtWork if anything but
-// the treatment of failures would have to change for that.
-//
-// An upload that nobody is at work on begins again at its scan, and so does the work that was set aside. OpenUpload
-// returns ErrRecipe if the upload can't change to the given recipe: what is planned keeps its profile, its indexing
-// and whether it gets piece CIDs, and must fit the shard size. OpenUpload returns ErrOtherStore if the upload has
-// shards elsewhere.
-func (r *Repository) OpenUpload(ctx context.Context, source int64, fresh Upload) (opened Opened, err error) {
-	return r.openUpload(ctx, source, fresh, nil)
-}
-
-// OpenUploadWithOptions is like OpenUpload and makes the options of the upload those of its source, in the same
-// transaction: later uploads have them exactly if this one does.
-func (r *Repository) OpenUploadWithOptions(ctx context.Context, source int64, fresh Upload) (opened Opened, err error) {
-	options := setOptions(source, fresh.SourceOptions)
-	return r.openUpload(ctx, source, fresh, options)
-}
-
-// mostOpenings limits how often opening begins again because a worker has taken the upload on meanwhile.
-const mostOpenings = 20
-
-func (r *Repository) openUpload(ctx context.Context, source int64, fresh Upload,
-	options sq.Sqlizer) (opened Opened, err error) {
-	for range mostOpenings {
-		err = r.withTx(ctx, "open the upload", func(tx *dialect.Tx) (err error) {
-			if opened, err = r.open(ctx, tx, source, fresh); err != nil || options == nil {
-				return err
-			}
-			return r.later(ctx, tx, options, nil)
-		})
-		if !errors.Is(err, ErrState) {
-			return opened, err
-		}
-	}
-	return opened, err
-}
-
-// open returns ErrState if the upload that it was about to begin again is no longer as it was read. Nothing is lost
-// by looking again.
-func (r *Repository) open(ctx context.Context, tx *dialect.Tx, source int64, fresh Upload) (opened Opened, err error) {
-	if err := r.spaceNeeds(ctx, tx, sq.Eq{"id": source}); err != nil {
-		return opened, err
-	}
-
-	// Until the transaction ends, nobody else opens an upload of the source.
-	locked := sq.Select("id").From("sources").Where(sq.Eq{"id": source}).Suffix(r.db.RowLock)
-	if err := r.laterRead(ctx, tx, make([]int64, 1), locked, nil); err != nil {
-		return opened, err
-	}
-
-	unfinished, err := r.lockedUnfinished(ctx, tx, source)
-	if errors.Is(err, ErrNotFound) {
-		opened.Upload = fresh
-		return opened, r.addUpload(ctx, tx, source, &opened.Upload)
-	}
-	if err != nil {
-		return opened, err
-	}
-
-	opened.Upload, opened.Resumed = unfinished, true
-	workers, err := r.workers(ctx, tx, &unfinished.ID, r.live())
-	if err != nil {
-		return opened, err
-	}
-	if opened.Joined = len(workers) > 0; opened.Joined {
-		return opened, joinable(unfinished, fresh)
-	}
-	return opened, r.restart(ctx, tx, &opened.Upload, fresh)
-}
-
-// lockedUnfinished is unfinished for a source that is about to be locked. It reads the upload only once the lock is
-// held.
-func (r *Repository) lockedUnfinished(ctx context.Context, tx *dialect.Tx, source int64) (upload Upload, err error) {
-	count := make([]int64, 1)
-	some := sq.Select("COUNT(*)").From("uploads").Where(sq.Eq{"source": source}).
-		Where(sq.NotEq{"state": Complete})
-	if err := r.laterRead(ctx, tx, count, some, nil); err != nil {
-		return upload, err
-	}
-	if err := tx.Flush(ctx); err != nil {
-		return upload, err
-	}
-
-	if count[0] == 0 {
-		return upload, ErrNotFound
-	}
-	return r.unfinished(ctx, tx, source)
-}
-
-// UnfinishedUpload returns the source's latest upload if it is neither complete nor removed, or ErrNotFound. Older
-// unfinished uploads are not continued: others may share their content.
-func (r *Repository) UnfinishedUpload(ctx context.Context, source int64) (upload Upload, err error) {
-	err = r.read(ctx, "look for an unfinished upload", func() (err error) {
-		upload, err = r.unfinished(ctx, r.db.Reader, source)
-		return err
-	})
-	return upload, err
-}
-
-func (r *Repository) unfinished(ctx context.Context, q queryer, source int64) (upload Upload, err error) {
-	latest := sq.Select("MAX(id)").From("uploads").Where(sq.Eq{"source": source}).
-		Where(sq.NotEq{"state": Removed})
-	err = r.get(ctx, q, &upload, sq.Select(uploadFields...).From("uploads").
-		Where(sq.ConcatExpr("id = (", latest, ")")).Where(sq.NotEq{"state": closed}))
-	return upload, err
-}
-
-func joinable(u, fresh Upload) error {
-	what := ""
-	switch {
-	case u.Profile != fresh.Profile:
-		what = "the profile " + u.Profile
-	case u.ShardSize != fresh.ShardSize:
-		what = fmt.Sprintf("the shard size %d", u.ShardSize)
-	case u.SymlinkPolicy != fresh.SymlinkPolicy || !slices.Equal(u.Excludes, fresh.Excludes):
-		what = "its own excludes and symlink policy"
-	case u.Store != fresh.Store:
-		what = "another store"
-	case !indexedAlike(u, fresh) || u.PieceCID != fresh.PieceCID:
-		what = u.indexing()
-	case rereads(u, fresh):
-		what = "not to read all content"
-	case u.IgnoreInode != fresh.IgnoreInode || u.IgnoreCtime != fresh.IgnoreCtime || u.MtimeWindow != fresh.MtimeWindow:
-		what = "its own way to compare inodes, ctimes and times of modification"
-	default:
-		return nil
-	}
-	return fmt.Errorf("upload %d: %w: it has %s", u.ID, ErrAtWork, what)
-}
-
-func (r *Repository) addUpload(ctx context.Context, tx *dialect.Tx, source int64, u *Upload) (err error) {
-	if u.ID, err = r.nextIDs(ctx, tx, "uploads", 1); err != nil {
-		return err
-	}
-	u.Source, u.State, u.StartedAt = source, firstState, NewTime(r.now())
-	u.IndexLayout, u.IndexSlices = cmp.Or(u.IndexLayout, DefaultIndexLayout), cmp.Or(u.IndexSlices, DefaultIndexSlices)
-
-	values := []any{u.ID, u.Source, u.State, u.Profile, u.ShardSize, u.Excludes, u.SymlinkPolicy, u.Token, u.Files,
-		u.Directories, u.Symlinks, u.Bytes, u.RootCID, u.StartedAt, u.FinishedAt, nullable(u.Store, ""), number(u.SkipFailed),
-		u.IndexLayout, u.IndexSlices, number(u.PieceCID), r.at(0)}
-
-	columns := slices.Concat(uploadColumns, []string{"stage_began"}, rereadingColumns)
-	return r.later(ctx, tx, sq.Insert("uploads").Columns(columns...).Values(
-		append(values, u.values()...)...), nil)
-}
-
-// number returns a boolean as a column.
-func number(b bool) int64 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// restart sends the upload back to its scan and takes away all leases. It returns ErrState if the upload was taken
-// on, or claimed, since it was read: it may be complete by now.
-func (r *Repository) restart(ctx context.Context, tx *dialect.Tx, u *Upload, fresh Upload) error {
-	if err := r.checkRecipe(ctx, tx, *u, fresh); err != nil {
-		return err
-	}
-	if err := r.checkStore(ctx, tx, *u, fresh); err != nil {
-		return err
-	}
-
-	if rereads(*u, fresh) {
-		if err := r.doubt(ctx, tx, u.ID); err != nil {
-			return err
-		}
-	}
-
-	shards := settled(sq.Update("shards")).Set("set_aside_at", nil).
-		Where(sq.Eq{"upload": u.ID, "state": ShardPlanned})
-	if err := r.later(ctx, tx, shards, nil); err != nil {
-		return err
-	}
-
-	err := r.get(ctx, tx, u, r.reopened(*u, fresh).Suffix("RETURNING "+columnList(uploadFields)))
-	if errors.Is(err, ErrNotFound) {
-		err = fmt.Errorf("upload %d: %w: it was %s when it was looked at", u.ID, ErrState, u.State)
-	}
-	return err
-}
-
-// indexedAlike reports whether two recipes make the same indexes.
-func indexedAlike(a, b Upload) bool {
-	return cmp.Or(a.IndexLayout, DefaultIndexLayout) == cmp.Or(b.IndexLayout, DefaultIndexLayout) &&
-		cmp.Or(a.IndexSlices, DefaultIndexSlices) == cmp.Or(b.IndexSlices, DefaultIndexSlices)
-}
-
-// indexing describes how an upload is indexed, and whether it gets piece CIDs.
-func (u Upload) indexing() string {
-	pieces := "no piece CIDs"
-	if u.PieceCID {
-		pieces = "piece CIDs"
-	}
-	return fmt.Sprintf("indexes of the layout %s with %d slices at most, and %s",
-		cmp.Or(u.IndexLayout, DefaultIndexLayout), cmp.Or(u.IndexSlices, DefaultIndexSlices), pieces)
-}
-
-// checkRecipe allows any change of an upload without planned content. Of any other upload only the shard size may
-// change, if it grows.
-func (r *Repository) checkRecipe(ctx context.Context, tx *dialect.Tx, u, fresh Upload) error {
-	if u.Profile == fresh.Profile && u.ShardSize <= fresh.ShardSize && indexedAlike(u, fresh) &&
-		u.PieceCID == fresh.PieceCID {
-		return nil
-	}
-	var planned int64
-	if err := r.get(ctx, tx, &planned, nextOrdinal(u.ID)); err != nil || planned == 0 {
-		return err
-	}
-	return fmt.Errorf("upload %d: %w: it has the profile %s, the shard size %d, %s",
-		u.ID, ErrRecipe, u.Profile, u.ShardSize, u.indexing())
-}
-
-// checkStore allows an upload to go to another store only if it depends on nothing in its present one: neither on
-// its own shards, nor on those that hold what it did not store again, nor on content of an earlier upload.
-func (r *Repository) checkStore(ctx context.Context, tx *dialect.Tx, u, fresh Upload) error {
-	if u.Store == "" || u.Store == fresh.Store {
-		return nil
-	}
-
-	// An empty shard with segments counts on blocks of other shards.
-	segments := sq.Select("1").From("segments").Where("shard = shards.id")
-	settled := sq.Select("1").From("shards").Where(sq.Eq{"upload": u.ID}).Where(sq.Or{
-		sq.Eq{"state": ShardPacked},
-		sq.And{sq.Eq{"state": ShardEmpty}, sq.ConcatExpr("EXISTS (", segments, ")")},
-	})
-	shared := sq.Select("1").From("entries").Where(sq.Eq{"upload": u.ID}).Where(sq.NotEq{"origin": nil})
-
-	var bound bool
-	err := r.get(ctx, tx, &bound, sq.Select().
-		Column(sq.ConcatExpr("EXISTS (", settled, ") OR EXISTS (", shared, ")")))
-	if err != nil || !bound {
-		return err
-	}
-	return fmt.Errorf("upload %d: %w (its identity is %s)", u.ID, ErrOtherStore, u.Store)
-}
-
 // KnowsStores reports whether any upload has shards in a store that has an identity.
 func (r *Repository) KnowsStores(ctx context.Context) (known bool, err error) {
 	var one []int64
-	err = r.readList(ctx, "look for known stores", &one,
+	err = r.db.ReadAll(ctx, "look for known stores", &one,
 		sq.Select("id").From("uploads").Where(sq.NotEq{"store": nil}).Limit(1))
 	return len(one) > 0, err
 }
@@ -355,14 +93,12 @@ func (r *Repository) KnowsStores(ctx context.Context) (known bool, err error) {
 // PreviousUpload returns the source's latest complete upload with the same profile and in the same store, whose
 // content is not prepared again, or 0 if there is none.
 func (r *Repository) PreviousUpload(ctx context.Context, u Upload) (id int64, err error) {
-	err = r.read(ctx, "look for the previous upload", func() error {
-		query := sq.Select("COALESCE(MAX(id), 0)").From("uploads").
-			Where(sq.Eq{"source": u.Source, "state": Complete, "profile": u.Profile})
-		if u.Store != "" {
-			query = query.Where(inStore("store", u.Store))
-		}
-		return r.get(ctx, r.db.Reader, &id, query)
-	})
+	query := sq.Select("COALESCE(MAX(id), 0)").From("uploads").
+		Where(sq.Eq{"source": u.Source, "state": Complete, "profile": u.Profile})
+	if u.Store != "" {
+		query = query.Where(inStore("store", u.Store))
+	}
+	err = r.db.ReadOne(ctx, "look for the previous upload", &id, query)
 	return id, err
 }
 
@@ -370,26 +106,35 @@ func (r *Repository) PreviousUpload(ctx context.Context, u Upload) (id int64, er
 // if there is no such stage: while shards are packed, and at the end.
 func (r *Repository) ClaimStage(ctx context.Context, claim Claim, upload int64) (stage Stage, err error) {
 	which := sq.And{sq.Eq{"id": upload, "state": exclusive}, r.claimable()}
-	err = r.claim(ctx, fmt.Sprintf("claim upload %d", upload), "uploads", uploadFields, claim, which, &stage.Upload)
+	err = r.claim(ctx, fmt.Sprintf("claim upload %d", upload), "uploads", schema.UploadFields, claim, which, &stage.Upload)
+	return stage, err
+}
+
+// ClaimRemoval claims the removal of a Removed upload. It returns ErrNothingToClaim if another worker has it or
+// nothing is left of the upload.
+func (r *Repository) ClaimRemoval(ctx context.Context, claim Claim, upload int64) (stage Stage, err error) {
+	which := sq.And{sq.Eq{"id": upload, "state": Removed}, r.claimable()}
+	doing := fmt.Sprintf("claim the removal of upload %d", upload)
+	err = r.claim(ctx, doing, "uploads", schema.UploadFields, claim, which, &stage.Upload)
 	return stage, err
 }
 
 // fenced runs fn in a transaction under the lease on a stage, and counts something of its upload. It returns
 // ErrLeaseLost if another worker has the stage. No worker can claim the stage until the transaction ends.
 func (r *Repository) fenced(ctx context.Context, doing string, stage Stage, count sq.UpdateBuilder,
-	fn func(*dialect.Tx) error) error {
-	return r.withTx(ctx, doing, func(tx *dialect.Tx) error {
-		if err := r.fence(ctx, tx, stage, count); err != nil {
+	fn func(*core.Tx) error) error {
+	return r.db.Transact(ctx, doing, func(tx *core.Tx) error {
+		if err := Fence(ctx, tx, stage, count); err != nil {
 			return err
 		}
 		return fn(tx)
 	})
 }
 
-// fence makes the transaction fail with ErrLeaseLost if another worker has the stage, and counts something of its
+// Fence makes the transaction fail with ErrLeaseLost if another worker has the stage, and counts something of its
 // upload.
-func (r *Repository) fence(ctx context.Context, tx *dialect.Tx, stage Stage, count sq.UpdateBuilder) error {
-	return r.later(ctx, tx, count.Where(held(stage)), func(rows int64) error {
+func Fence(ctx context.Context, tx *core.Tx, stage Stage, count sq.UpdateBuilder) error {
+	return tx.Later(ctx, count.Where(held(stage)), func(rows int64) error {
 		return leaseLost(rows, "uploads", stage.Upload.ID)
 	})
 }
@@ -401,10 +146,8 @@ func counting(column string, n int64) sq.UpdateBuilder {
 
 // Upload returns the upload with this key, or ErrNotFound.
 func (r *Repository) Upload(ctx context.Context, id int64) (upload Upload, err error) {
-	err = r.read(ctx, fmt.Sprintf("upload %d", id), func() error {
-		return r.get(ctx, r.db.Reader, &upload,
-			sq.Select(uploadFields...).From("uploads").Where(sq.Eq{"id": id}))
-	})
+	err = r.db.ReadOne(ctx, fmt.Sprintf("upload %d", id), &upload,
+		sq.Select(schema.UploadFields...).From("uploads").Where(sq.Eq{"id": id}))
 	return upload, err
 }
 
@@ -415,18 +158,37 @@ type UploadFilter struct {
 
 // Uploads lists uploads by key.
 func (r *Repository) Uploads(ctx context.Context, filter UploadFilter) (uploads []Upload, err error) {
-	query := sq.Select(uploadFields...).From("uploads").OrderBy("id")
+	query := sq.Select(schema.UploadFields...).From("uploads").OrderBy("id")
 	if filter.Source != nil {
 		query = query.Where(sq.Eq{"source": *filter.Source})
 	}
 	if filter.Space != nil {
-		query = query.Where(within("source", sq.Select("id").From("sources").Where(
-			sq.Eq{"space": *filter.Space})))
+		query = query.Where(schema.InSpace(*filter.Space))
 	}
 
-	err = r.read(ctx, "list uploads", func() error {
-		uploads = nil
-		return r.list(ctx, r.db.Reader, &uploads, query)
-	})
+	err = r.db.ReadAll(ctx, "list uploads", &uploads, query)
 	return uploads, err
+}
+
+// HadUploads reports whether the repository has ever had an upload, even if all were removed since.
+func (r *Repository) HadUploads(ctx context.Context) (had bool, err error) {
+	var numbered int64
+	err = r.db.ReadOne(ctx, "look at the number of uploads", &numbered,
+		sq.Select("COALESCE(MAX(value), 0)").From("counters").Where(sq.Eq{"name": "uploads"}))
+	return numbered > 0, err
+}
+
+// SpaceOf returns the key of an upload's space.
+func (r *Repository) SpaceOf(ctx context.Context, upload int64) (space int64, err error) {
+	err = r.db.ReadOne(ctx, "space of an upload", &space,
+		sq.Select("space").From("sources").
+			Join("uploads ON uploads.source = sources.id").Where(sq.Eq{"uploads.id": upload}))
+	return space, err
+}
+
+// UploadState returns the state of an upload, whatever else is in its row, or ErrNotFound.
+func (r *Repository) UploadState(ctx context.Context, upload int64) (state UploadState, err error) {
+	err = r.db.ReadOne(ctx, "state of the upload", &state,
+		sq.Select("state").From("uploads").Where(sq.Eq{"id": upload}))
+	return state, err
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
 )
 
 // TestNothingThatHasGoneOnBeginsAgain looks at an upload, has it go on in some way, and then has it begin again as it
@@ -36,7 +37,7 @@ func TestNothingThatHasGoneOnBeginsAgain(t *testing.T) {
 			}
 
 			again := seen
-			err = r.withTx(t.Context(), "begin again", func(tx *dialect.Tx) error {
+			err = r.db.Transact(t.Context(), "begin again", func(tx *core.Tx) error {
 				return r.restart(t.Context(), tx, &again, seen)
 			})
 			if !errors.Is(err, ErrState) {

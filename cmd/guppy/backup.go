@@ -14,6 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/upkeep/backup"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
 const backupHelp = `Backup writes all rows, as of one moment, to a SQLite file, whatever the engine. The file has
@@ -68,7 +69,7 @@ func (a *app) backup(cmd *cobra.Command, file string, force bool) (err error) {
 	}
 
 	repo := sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))
-	err = a.showTransfer(ctx, db.Describe(), file, func(tell sqlrepo.Progress) (sqlrepo.Content, error) {
+	err = a.showTransfer(ctx, db.Describe(), file, func(tell copying.Progress) (copying.Content, error) {
 		return backup.Write(ctx, repo, file, backup.Options{Overwrite: force, Progress: tell})
 	})
 
@@ -165,7 +166,7 @@ func (a *app) restore(cmd *cobra.Command, file string) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 
 	target := sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))
-	return a.showTransfer(ctx, file, db.Describe(), func(tell sqlrepo.Progress) (sqlrepo.Content, error) {
+	return a.showTransfer(ctx, file, db.Describe(), func(tell copying.Progress) (copying.Content, error) {
 		return archive.Restore(ctx, target, tell)
 	})
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/audit"
 )
 
 // errUnsound marks a repository in which check found problems.
@@ -201,7 +202,7 @@ func (a *app) checker(ctx context.Context, cfg *config.Config, repo *repository,
 		}
 	}
 
-	packed, countErr := repo.PackedShards(ctx, checker.Upload)
+	packed, countErr := audit.New(repo.Repository).CountPackedShards(ctx, checker.Upload)
 	if countErr != nil {
 		return checker, countErr
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
 const dumpHelp = `Dump writes all rows, a JSON object a line, in an order that depends on the content alone. The
@@ -21,7 +22,7 @@ func (a *app) dumpCommand() *cobra.Command {
 		Args:  usageArgs(cobra.NoArgs),
 		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
 			out := bufio.NewWriter(a.stdout)
-			return errors.Join(repo.Dump(ctx, out), out.Flush())
+			return errors.Join(copying.New(repo.Repository).Dump(ctx, out), out.Flush())
 		}),
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
 	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
 // The exit codes.
@@ -46,13 +47,13 @@ var (
 var usageErrors = []error{
 	errUsage, config.ErrInvalid, dialect.ErrSettings, source.ErrBadPattern, source.ErrBadSymlinkPolicy,
 	source.ErrOwnFiles, shard.ErrTooSmall, sqlrepo.ErrRecipe, sqlrepo.ErrOtherStore, store.ErrBadURL, mirror.ErrNoStore,
-	mirror.ErrOther, mirror.ErrForeign, sqlrepo.ErrSameDatabase, migrate.ErrTarget, migrate.ErrName,
+	mirror.ErrOther, mirror.ErrForeign, copying.ErrSameDatabase, migrate.ErrTarget, migrate.ErrName,
 }
 
 var databaseErrors = []error{
 	sqlrepo.ErrLocked, sqlrepo.ErrLockLost, sqlrepo.ErrAtWork, sqlrepo.ErrUnavailable, sqlrepo.ErrUnusable,
 	sqlrepo.ErrConflict, sqlrepo.ErrLeaseLost,
-	sqlrepo.ErrSourceInUse, sqlrepo.ErrNotEmpty,
+	copying.ErrSourceInUse, copying.ErrNotEmpty,
 	migrate.ErrOlder, migrate.ErrNewer, migrate.ErrDirty, migrate.ErrForeign, migrate.ErrBusy, migrate.ErrPooled,
 	errDatabase,
 }

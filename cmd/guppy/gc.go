@@ -17,6 +17,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/upkeep/gc"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/removal"
 )
 
 const gcHelp = `Gc goes on with the removal of uploads that guppy upload rm has begun: it deletes their entries, and the
@@ -188,7 +189,7 @@ func (a *app) collectSpaces(ctx context.Context, collector *gc.Collector, repo *
 
 	var failed error
 	for _, space := range spaces {
-		removed, err := repo.RemovedUploads(ctx, space.ID)
+		removed, err := removal.New(repo.Repository).RemovedUploads(ctx, space.ID)
 		if err != nil {
 			return err
 		}

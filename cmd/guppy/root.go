@@ -18,6 +18,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
 // app is the state that the commands share.
@@ -212,9 +213,9 @@ func hintFor(err error) string {
 			"space add make what is not there"
 	case errors.Is(err, pipeline.ErrSetAside):
 		return "guppy: guppy status shows what was set aside; guppy prepare or guppy upload tries it once more"
-	case errors.Is(err, sqlrepo.ErrSourceInUse):
+	case errors.Is(err, copying.ErrSourceInUse):
 		return "guppy: wait until nobody is at work (guppy status), or take a copy as of now with --allow-live"
-	case errors.Is(err, sqlrepo.ErrNotEmpty):
+	case errors.Is(err, copying.ErrNotEmpty):
 		return "guppy: name a database that holds nothing yet; its tables are made if it has none"
 	case errors.Is(err, sqlrepo.ErrAtWork):
 		return "guppy: guppy status shows who is at work; run again with the same options to join in, or when they are done"

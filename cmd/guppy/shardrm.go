@@ -19,6 +19,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
 	"github.com/guppy-prep/guppy/internal/upkeep/gc"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/audit"
 )
 
 const shardRmHelp = `Rm removes the files of shards that no upload needs, such as those whose files changed before
@@ -204,7 +205,7 @@ func removeShard(ctx context.Context, collector *gc.Collector, row sqlrepo.Shard
 		err = repo.DropIndexes(ctx, []int64{row.Index})
 	}
 	if err == nil {
-		err = repo.LoseShard(ctx, row.ID)
+		err = audit.New(repo).LoseShard(ctx, row.ID)
 	}
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
 func (a *app) transferCommand() *cobra.Command {
@@ -101,8 +102,8 @@ func (a *app) transfer(ctx context.Context, cfg *config.Config, fromURL, toURL s
 
 	into := sqlrepo.New(target, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))
 	return a.showTransfer(ctx, source.Describe(), target.Describe(),
-		func(tell sqlrepo.Progress) (sqlrepo.Content, error) {
-			return repo.TransferTo(ctx, into, sqlrepo.Transfer{AllowLive: allowLive, Progress: tell,
+		func(tell copying.Progress) (copying.Content, error) {
+			return copying.New(repo).TransferTo(ctx, into, copying.Transfer{AllowLive: allowLive, Progress: tell,
 				// By then nobody can change either schema.
 				Ready: func(ctx context.Context) error {
 					return errors.Join(requireSchema(ctx, from), requireSchema(ctx, to))

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
 // transferView is the output of a transfer.
@@ -26,7 +26,7 @@ type copiedTable struct {
 	Digest string `json:"digest"`
 }
 
-func newTransferView(from, to string, content sqlrepo.Content, took time.Duration) transferView {
+func newTransferView(from, to string, content copying.Content, took time.Duration) transferView {
 	view := transferView{From: from, To: to, Seconds: took.Seconds()}
 	for _, table := range content {
 		view.Tables = append(view.Tables, copiedTable(table))
@@ -46,16 +46,16 @@ func (v transferView) text(w io.Writer) {
 // transferring is the progress of a transfer.
 type transferring struct {
 	began  time.Time
-	latest atomic.Pointer[sqlrepo.TransferProgress]
+	latest atomic.Pointer[copying.TransferProgress]
 }
 
 // showTransfer calls fn and shows the progress that fn reports.
 func (a *app) showTransfer(ctx context.Context, from, to string,
-	fn func(tell sqlrepo.Progress) (sqlrepo.Content, error)) error {
+	fn func(tell copying.Progress) (copying.Content, error)) error {
 	shown := &transferring{began: time.Now()}
 	stop := a.showProgress(ctx, shown.line)
 
-	content, err := fn(func(p sqlrepo.TransferProgress) { shown.latest.Store(&p) })
+	content, err := fn(func(p copying.TransferProgress) { shown.latest.Store(&p) })
 	stop()
 	if err != nil {
 		return err

@@ -22,20 +22,25 @@ func endedContext(f *fixture) {
 	ended, cancel := context.WithCancel(f.ctx)
 	cancel()
 
-	repo := reflect.ValueOf(f.Repository)
-	for method, value := range repo.Methods() {
-		args := []reflect.Value{reflect.ValueOf(ended)}
-		for i := 1; i < value.Type().NumIn(); i++ {
-			args = append(args, f.nothing(value.Type().In(i)))
-		}
+	for _, part := range []any{f.Repository, f.Copier, f.Remover, f.Auditor} {
+		for method, value := range reflect.ValueOf(part).Methods() {
+			if value.Type().NumIn() == 0 {
+				continue // it uses no database
+			}
 
-		call := value.Call
-		if value.Type().IsVariadic() {
-			call = value.CallSlice
-		}
+			args := []reflect.Value{reflect.ValueOf(ended)}
+			for i := 1; i < value.Type().NumIn(); i++ {
+				args = append(args, f.nothing(value.Type().In(i)))
+			}
 
-		if err := lastError(call(args)); !errors.Is(err, context.Canceled) {
-			f.t.Errorf("%s: %v", method.Name, err)
+			call := value.Call
+			if value.Type().IsVariadic() {
+				call = value.CallSlice
+			}
+
+			if err := lastError(call(args)); !errors.Is(err, context.Canceled) {
+				f.t.Errorf("%s: %v", method.Name, err)
+			}
 		}
 	}
 }
@@ -45,6 +50,8 @@ func (f *fixture) nothing(wanted reflect.Type) reflect.Value {
 	switch wanted {
 	case reflect.TypeFor[*sqlrepo.Repository]():
 		return reflect.ValueOf(f.Repository)
+	case reflect.TypeFor[sqlrepo.Sealable]():
+		return reflect.ValueOf(&sqlrepo.PackedShard{})
 	case reflect.TypeFor[io.Writer]():
 		return reflect.ValueOf(io.Discard)
 	case reflect.TypeFor[func()]():

@@ -29,7 +29,7 @@ func (f *fixture) onUnit(unit sqlrepo.Unit) map[string]func() error {
 }
 
 // onStage returns calls of every method that changes something under the lease on a stage.
-func (f *fixture) onStage(stage sqlrepo.Stage, entry sqlrepo.Entry, sealing sqlrepo.Seal) map[string]func() error {
+func (f *fixture) onStage(stage sqlrepo.Stage, entry sqlrepo.Entry, with sealing) map[string]func() error {
 	calls := f.onUnit(stage)
 
 	calls["Advance"] = func() error {
@@ -58,23 +58,23 @@ func (f *fixture) onStage(stage sqlrepo.Stage, entry sqlrepo.Entry, sealing sqlr
 	calls["RememberSighting"] = func() error { return f.RememberSighting(f.ctx, stage, sqlrepo.Sighting{Path: "/seen"}) }
 	calls["ResetLinks"] = func() error { return f.ResetLinks(f.ctx, stage) }
 
-	f.onRemoval(stage, entry, sealing, calls)
+	f.onRemoval(stage, entry, with, calls)
 	calls["SaveLinks"] = func() error {
 		shard := packed(sqlrepo.Shard{Ordinal: 200})
 		roots := []sqlrepo.Root{{Entry: entry.ID, CID: exampleCID()}}
-		return f.SaveLinks(f.ctx, stage, sqlrepo.LinkBatch{Roots: roots, Shard: &shard}, sealing)
+		return f.sealLinks(stage, sqlrepo.LinkBatch{Roots: roots, Shard: &shard}, with)
 	}
 
 	return calls
 }
 
 // onShard returns calls of every method that changes something under the lease on a shard.
-func (f *fixture) onShard(shard sqlrepo.Shard, entry sqlrepo.Entry, sealing sqlrepo.Seal) map[string]func() error {
+func (f *fixture) onShard(shard sqlrepo.Shard, entry sqlrepo.Entry, with sealing) map[string]func() error {
 	calls := f.onUnit(shard)
 	calls["SealShard"] = func() error {
 		result := packed(shard)
 		result.TakenOut = []sqlrepo.TakenOut{{Entry: entry.ID, State: sqlrepo.Failed, Reason: "reason"}}
-		_, err := f.SealShard(f.ctx, result, sealing)
+		_, err := f.sealShard(result, with)
 		return err
 	}
 	return calls
@@ -185,8 +185,8 @@ var unfenced = []string{"ReplaceNodes", "ShrinkShard"}
 
 // fenceEveryMethod fails if a method for stages, shards or any unit is added that no test here calls.
 func fenceEveryMethod(f *fixture) {
-	stage := f.onStage(sqlrepo.Stage{}, sqlrepo.Entry{}, sqlrepo.Seal{})
-	shard := f.onShard(sqlrepo.Shard{}, sqlrepo.Entry{}, sqlrepo.Seal{})
+	stage := f.onStage(sqlrepo.Stage{}, sqlrepo.Entry{}, sealing{})
+	shard := f.onShard(sqlrepo.Shard{}, sqlrepo.Entry{}, sealing{})
 
 	for method := range reflect.TypeOf(f.Repository).Methods() {
 		for i := range method.Type.NumIn() {

@@ -16,6 +16,9 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/audit"
+	"github.com/guppy-prep/guppy/sqlrepo/copying"
+	"github.com/guppy-prep/guppy/sqlrepo/removal"
 )
 
 const (
@@ -32,6 +35,9 @@ var started = time.Date(2026, 1, 2, 3, 4, 5, 678_901_000, time.UTC)
 // fixture is a repository that is empty at first.
 type fixture struct {
 	*sqlrepo.Repository
+	*copying.Copier
+	*removal.Remover
+	*audit.Auditor
 	t    rapid.TB
 	ctx  context.Context //nolint:containedctx // that of the test
 	db   *dialect.DB
@@ -43,6 +49,7 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 	t.Helper()
 	f := &fixture{t: t, ctx: t.Context(), db: db, now: started}
 	f.Repository = sqlrepo.New(db, sqlrepo.WithClock(func() time.Time { return f.now }))
+	f.Copier, f.Remover, f.Auditor = copying.New(f.Repository), removal.New(f.Repository), audit.New(f.Repository)
 	f.clear()
 	return f
 }
@@ -186,18 +193,35 @@ func (f *fixture) reach(stage sqlrepo.Stage, state sqlrepo.UploadState) (sqlrepo
 	return Reach(f.ctx, f.Repository, claim("worker"), stage, state)
 }
 
+// sealing is what a shard is sealed with.
+type sealing struct {
+	sqlrepo.SpaceAt
+	publish func(context.Context) (string, error)
+}
+
 // sealing returns what is needed to seal a shard of an upload now.
-func (f *fixture) sealing(upload int64) sqlrepo.Seal {
+func (f *fixture) sealing(upload int64) sealing {
 	f.t.Helper()
 	u := must(f.Upload(f.ctx, upload))(f.t)
 	space := must(f.Source(f.ctx, u.Source))(f.t).Space
-	return sqlrepo.Seal{Space: space, Revision: must(f.Held(f.ctx, sqlrepo.Scope{Space: space}, nil))(f.t).Revision}
+	revision := must(f.Held(f.ctx, sqlrepo.Scope{Space: space}, nil))(f.t).Revision
+	return sealing{SpaceAt: sqlrepo.SpaceAt{Space: space, Revision: revision}}
 }
 
 // seal records a packed shard.
 func (f *fixture) seal(result sqlrepo.PackedShard) (sqlrepo.Upload, error) {
 	f.t.Helper()
-	return f.SealShard(f.ctx, result, f.sealing(result.Shard.Upload))
+	return f.sealShard(result, f.sealing(result.Shard.Upload))
+}
+
+func (f *fixture) sealShard(result sqlrepo.PackedShard, with sealing) (sqlrepo.Upload, error) {
+	err := f.Seal(f.ctx, with.SpaceAt, &result, with.publish)
+	return result.After, err
+}
+
+func (f *fixture) sealLinks(stage sqlrepo.Stage, batch sqlrepo.LinkBatch, with sealing) error {
+	batch.Stage = stage
+	return f.Seal(f.ctx, with.SpaceAt, &batch, with.publish)
 }
 
 // sealed records a packed shard, which must succeed.
@@ -210,9 +234,10 @@ func (f *fixture) sealed(result sqlrepo.PackedShard) sqlrepo.Upload {
 func (f *fixture) link(stage sqlrepo.Stage, batch sqlrepo.LinkBatch) error {
 	f.t.Helper()
 	if batch.Shard == nil {
-		return f.SaveLinks(f.ctx, stage, batch, sqlrepo.Seal{})
+		batch.Stage = stage
+		return f.SaveLinks(f.ctx, batch)
 	}
-	return f.SaveLinks(f.ctx, stage, batch, f.sealing(stage.Upload.ID))
+	return f.sealLinks(stage, batch, f.sealing(stage.Upload.ID))
 }
 
 // dag adds a shard of kind DAGShard to a stage's upload.

@@ -208,10 +208,9 @@ func (f *fixture) sealUnlessHeld(space sqlrepo.Space, shard sqlrepo.Shard, block
 		result.Shard.State = sqlrepo.ShardEmpty
 	}
 
-	sealing := sqlrepo.Seal{Space: space.ID, Revision: held.Revision, Store: func(context.Context) (string, error) {
+	at := sqlrepo.SpaceAt{Space: space.ID, Revision: held.Revision}
+	return f.Seal(f.ctx, at, &result, func(context.Context) (string, error) {
 		stored.Add(int64(len(result.Nodes)))
 		return "", nil
-	}}
-	_, err = f.SealShard(f.ctx, result, sealing)
-	return err
+	})
 }

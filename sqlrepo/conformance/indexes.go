@@ -22,7 +22,7 @@ func indexes() []test {
 		{"go with the shards that they cover", indexCondemned},
 		{"keep a removed upload while they cover shards", indexKeepsUpload},
 		{"are removed with a file that no other is", indexRemoved},
-		{"know which files are theirs", indexUnnamed},
+		{"know which files are theirs", indexNamed},
 		{"keep their layout once something is planned", indexRecipe},
 		{"are the same for all who are at work", indexJoined},
 		{"leave out what none has room for", indexTooLarge},
@@ -313,18 +313,20 @@ func indexRemoved(f *fixture) {
 	equal(f.t, "indexes", len(f.indexesOf(sqlrepo.IndexFilter{})), 0)
 }
 
-func indexUnnamed(f *fixture) {
+func indexNamed(f *fixture) {
 	space := f.space()
 	stage := f.linked(space, "a", "b")
 	shards := f.uncovered(space, stage.Upload.ID)
 	must(f.CompleteUpload(f.ctx, stage, []sqlrepo.NewIndex{newIndex(1, shards[0]), newIndex(2, shards[1])}))(f.t)
 	f.ok(f.DropIndexes(f.ctx, []int64{2}))
 
-	digests := [][]byte{newIndex(1).Digest, newIndex(2).Digest, newIndex(3).Digest}
-	equal(f.t, "unnamed", must(f.UnnamedIndexes(f.ctx, digests))(f.t), digests[1:])
-	first := sqlrepo.Digest(digests[0])
-	equal(f.t, "still named", f.stillNamed(first, sqlrepo.Digest(digests[1]), sqlrepo.Digest(digests[2])),
-		map[sqlrepo.Digest]bool{first: true})
+	var digests []sqlrepo.Digest
+	for n := range byte(3) {
+		digests = append(digests, sqlrepo.Digest(newIndex(n+1).Digest))
+	}
+	want := map[sqlrepo.Digest]bool{digests[0]: true}
+	equal(f.t, "named", must(f.Named(f.ctx, digests))(f.t), want)
+	equal(f.t, "still named", f.stillNamed(digests...), want)
 }
 
 func indexRecipe(f *fixture) {

@@ -170,7 +170,7 @@ func sealNeedsClaim(f *fixture) {
 	elsewhere.Upload = 100
 
 	for _, shard := range []sqlrepo.Shard{shard, unknown, elsewhere} {
-		_, err := f.SealShard(f.ctx, packed(shard), sealing)
+		_, err := f.sealShard(packed(shard), sealing)
 		f.fails(err, sqlrepo.ErrLeaseLost)
 	}
 

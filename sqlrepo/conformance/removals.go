@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/removal"
 )
 
 func removals() []test {
@@ -33,7 +34,7 @@ func removals() []test {
 		{"takes a linker's lease away that has ended", condemnAbandonedLink},
 		{"condemns no shard with segments that are left", condemnShared},
 		{"spares files that other shards are", removalFiles},
-		{"tells files that no shard names", removalUnnamed},
+		{"tells files that no shard names", removalNamed},
 		{"waits for what is being sealed before it tells", removalWaits},
 		{"deletes nodes a few at a time", removalNodes},
 		{"finishes when nothing is left", removalFinish},
@@ -42,14 +43,14 @@ func removals() []test {
 }
 
 // onRemoval adds calls of every method that changes something under the lease on a removal.
-func (f *fixture) onRemoval(stage sqlrepo.Stage, entry sqlrepo.Entry, sealing sqlrepo.Seal,
+func (f *fixture) onRemoval(stage sqlrepo.Stage, entry sqlrepo.Entry, with sealing,
 	calls map[string]func() error) {
 	calls["RemoveEntries"] = func() error {
-		_, _, _, err := f.RemoveEntries(f.ctx, stage, sqlrepo.EntryRun{Unshared: []int64{entry.ID}, Last: entry.Path})
+		_, _, _, err := f.RemoveEntries(f.ctx, stage, removal.EntryRun{Unshared: []int64{entry.ID}, Last: entry.Path})
 		return err
 	}
 	calls["Condemn"] = func() error {
-		view := must(f.ViewSpace(f.ctx, sealing.Space))(f.t)
+		view := must(f.ViewSpace(f.ctx, with.Space))(f.t)
 		return f.Condemn(f.ctx, stage, &view, []int64{1})
 	}
 
@@ -73,7 +74,7 @@ func (f *fixture) removed(stage sqlrepo.Stage) sqlrepo.Stage {
 	return must(f.ClaimRemoval(f.ctx, claim("remover"), stage.Upload.ID))(f.t)
 }
 
-func (f *fixture) view(space sqlrepo.Space) *sqlrepo.SpaceView {
+func (f *fixture) view(space sqlrepo.Space) *removal.SpaceView {
 	f.t.Helper()
 	view := must(f.ViewSpace(f.ctx, space.ID))(f.t)
 	return &view
@@ -218,8 +219,8 @@ func removalRuns(f *fixture) {
 }
 
 // runOf returns a run of entries that nobody was seen to share.
-func runOf(entries ...sqlrepo.Entry) sqlrepo.EntryRun {
-	return sqlrepo.EntryRun{Unshared: keys(entries), First: entries[0].Path, Last: entries[len(entries)-1].Path}
+func runOf(entries ...sqlrepo.Entry) removal.EntryRun {
+	return removal.EntryRun{Unshared: keys(entries), First: entries[0].Path, Last: entries[len(entries)-1].Path}
 }
 
 // removalShared begins an upload, and removes another, after a run of entries was read. What the new upload took
@@ -469,14 +470,13 @@ func removalFiles(f *fixture) {
 	equal(f.t, "named when both may go", f.stillNamed(file), map[sqlrepo.Digest]bool{})
 }
 
-func removalUnnamed(f *fixture) {
+func removalNamed(f *fixture) {
 	space := f.space()
 	f.hold(space, digest(1, 1))
-	named, unnamed := packed(sqlrepo.Shard{}).Shard.Digest, make([]byte, 32)
-	all := [][]byte{unnamed, named, unnamed}
-	equal(f.t, "unnamed", must(f.Unnamed(f.ctx, all))(f.t), [][]byte{unnamed, unnamed})
-	equal(f.t, "still named", f.stillNamed(sqlrepo.Digest(unnamed), sqlrepo.Digest(named)),
-		map[sqlrepo.Digest]bool{sqlrepo.Digest(named): true})
+	all := []sqlrepo.Digest{{}, sqlrepo.Digest(packed(sqlrepo.Shard{}).Shard.Digest), {}}
+	want := map[sqlrepo.Digest]bool{all[1]: true}
+	equal(f.t, "named", must(f.Named(f.ctx, all))(f.t), want)
+	equal(f.t, "still named", f.stillNamed(all...), want)
 }
 
 // errNoSeal keeps a seal from being recorded.
@@ -496,7 +496,7 @@ func removalWaits(f *fixture) {
 		var named map[sqlrepo.Digest]bool
 		var ended atomic.Bool
 		seal := f.sealing(stage.Upload.ID)
-		seal.Store = func(context.Context) (string, error) {
+		seal.publish = func(context.Context) (string, error) {
 			began := make(chan struct{})
 			asking.Go(func() {
 				close(began)
@@ -512,7 +512,7 @@ func removalWaits(f *fixture) {
 			return "location", sealErr
 		}
 
-		_, err := f.SealShard(f.ctx, shard, seal)
+		_, err := f.sealShard(shard, seal)
 		f.fails(err, sealErr)
 		asking.Wait()
 		equal(f.t, "named", named[file], sealErr == nil)

@@ -8,7 +8,6 @@ func reports() []test {
 		{"list what was left out", leftOut},
 		{"count entries", countEntries},
 		{"count what belongs under the root", counts},
-		{"sum up segments", segmentBytes},
 		{"may follow an analysis", analyze},
 	}
 }
@@ -61,24 +60,6 @@ func counts(f *fixture) {
 	f.add(f.newStage(), file("a", 1))
 	equal(f.t, "counts", must(f.Counts(f.ctx, stage.Upload.ID))(f.t),
 		sqlrepo.Counts{Files: 2, Directories: 2, Symlinks: 1, Bytes: 1<<40 + 30})
-}
-
-// segmentBytes forgets a file whose content is packed. What its shard holds of it no longer counts.
-func segmentBytes(f *fixture) {
-	stage := f.newStage()
-	files := f.add(stage, file("a", 700), file("b", 700), file("c", 50))
-	f.toPack(stage, planFor(0, files[0]), planFor(1, files[1]), planFor(2, files[2]))
-	for range 2 {
-		f.sealed(packed(f.shard(stage)))
-	}
-
-	packedOnly := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
-	equal(f.t, "packed", must(f.SegmentBytes(f.ctx, stage.Upload.ID, packedOnly))(f.t), 1400)
-	equal(f.t, "all", must(f.SegmentBytes(f.ctx, stage.Upload.ID, sqlrepo.ShardFilter{}))(f.t), 1450)
-
-	stage = f.again(must(f.Source(f.ctx, stage.Upload.Source))(f.t))
-	f.ok(f.SaveScan(f.ctx, stage, sqlrepo.ScanBatch{Vanished: []int64{files[0].ID}}))
-	equal(f.t, "after one vanished", must(f.SegmentBytes(f.ctx, stage.Upload.ID, packedOnly))(f.t), 700)
 }
 
 func analyze(f *fixture) {

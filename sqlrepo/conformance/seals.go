@@ -157,18 +157,18 @@ func sealStores(f *fixture) {
 	f.toPack(stage, planned(0))
 	shard, calls := f.shard(stage), 0
 	sealing := f.sealing(stage.Upload.ID)
-	sealing.Store = func(ctx context.Context) (string, error) {
+	sealing.publish = func(ctx context.Context) (string, error) {
 		calls++
 		return "file:///stored", ctx.Err()
 	}
-	must(f.SealShard(f.ctx, packed(shard), sealing))(f.t)
+	must(f.sealShard(packed(shard), sealing))(f.t)
 	equal(f.t, "calls", calls, 1)
 	equal(f.t, "location", f.shards(stage)[0].Location, "file:///stored")
 
 	// DAG shards are stored in the same way.
 	dag := packed(sqlrepo.Shard{Ordinal: 1})
 	sealing.Revision++
-	f.ok(f.SaveLinks(f.ctx, f.stage(stage.Upload), sqlrepo.LinkBatch{Shard: &dag}, sealing))
+	f.ok(f.sealLinks(f.stage(stage.Upload), sqlrepo.LinkBatch{Shard: &dag}, sealing))
 	equal(f.t, "calls", calls, 2)
 	equal(f.t, "location", f.shards(stage)[1].Location, "file:///stored")
 }
@@ -180,20 +180,20 @@ func sealStoreFails(f *fixture) {
 	f.toPack(stage, planned(0))
 	shard := f.shard(stage)
 	sealing, before := f.sealing(stage.Upload.ID), f.everything()
-	sealing.Store = func(context.Context) (string, error) { return "", errDiskFull }
-	_, err := f.SealShard(f.ctx, packed(shard), sealing)
+	sealing.publish = func(context.Context) (string, error) { return "", errDiskFull }
+	_, err := f.sealShard(packed(shard), sealing)
 	f.fails(err, errDiskFull)
 	equal(f.t, "everything", f.everything(), before)
 	f.sealed(packed(shard))
 }
 
 // notStored fails the test if the shard reaches the store.
-func notStored(f *fixture, sealing sqlrepo.Seal) sqlrepo.Seal {
-	sealing.Store = func(context.Context) (string, error) {
+func notStored(f *fixture, with sealing) sealing {
+	with.publish = func(context.Context) (string, error) {
 		f.t.Error("the shard was stored")
 		return "", nil
 	}
-	return sealing
+	return with
 }
 
 func sealAfterOther(f *fixture) {
@@ -205,7 +205,7 @@ func sealAfterOther(f *fixture) {
 	f.sealed(packed(f.shard(other)))
 
 	before := f.everything()
-	_, err := f.SealShard(f.ctx, packed(shard), notStored(f, sealing))
+	_, err := f.sealShard(packed(shard), notStored(f, sealing))
 	f.fails(err, sqlrepo.ErrSpaceChanged)
 	equal(f.t, "everything", f.everything(), before)
 
@@ -221,7 +221,7 @@ func linkAfterOther(f *fixture) {
 	f.dag(other, 0)
 	before := f.everything()
 	batch := sqlrepo.LinkBatch{Roots: []sqlrepo.Root{{Entry: files[0].ID, CID: exampleCID()}}, Shard: &shard}
-	f.fails(f.SaveLinks(f.ctx, stage, batch, notStored(f, sealing)), sqlrepo.ErrSpaceChanged)
+	f.fails(f.sealLinks(stage, batch, notStored(f, sealing)), sqlrepo.ErrSpaceChanged)
 	equal(f.t, "everything", f.everything(), before)
 	f.ok(f.link(stage, batch))
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
 // pair is a repository and an empty one in another database.
@@ -43,13 +44,13 @@ func RunTransfer(t *testing.T, from, to func(t *testing.T) *dialect.DB) {
 }
 
 // transfer copies with the default options.
-func (p *pair) transfer() (sqlrepo.Content, error) {
+func (p *pair) transfer() (copying.Content, error) {
 	p.t.Helper()
-	return p.TransferTo(p.ctx, p.target.Repository, sqlrepo.Transfer{})
+	return p.TransferTo(p.ctx, p.target.Repository, copying.Transfer{})
 }
 
 // transferred copies, which must succeed.
-func (p *pair) transferred() sqlrepo.Content {
+func (p *pair) transferred() copying.Content {
 	p.t.Helper()
 	p.expire()
 	return must(p.transfer())(p.t)
@@ -131,10 +132,10 @@ func transferInUse(p *pair) {
 	p.scenario()
 	p.expire()
 	lock := must(p.LockUse(p.ctx))(p.t)
-	p.refused(sqlrepo.ErrSourceInUse)
+	p.refused(copying.ErrSourceInUse)
 	p.ok(lock.Release())
 	p.newStage() // has a lease, and no lock
-	p.refused(sqlrepo.ErrSourceInUse)
+	p.refused(copying.ErrSourceInUse)
 	p.transferred()
 	equal(p.t, "dump", p.target.dump(), p.dump())
 }
@@ -146,14 +147,14 @@ func transferLive(p *pair) {
 	want := p.dump()
 	changed := false
 
-	meanwhile := func(sqlrepo.TransferProgress) {
+	meanwhile := func(copying.TransferProgress) {
 		if !changed {
 			changed = true
 			p.newStage()
 		}
 	}
 
-	copied, err := p.TransferTo(p.ctx, p.target.Repository, sqlrepo.Transfer{AllowLive: true, Progress: meanwhile})
+	copied, err := p.TransferTo(p.ctx, p.target.Repository, copying.Transfer{AllowLive: true, Progress: meanwhile})
 	p.ok(err)
 	p.ok(lock.Release())
 
@@ -166,9 +167,9 @@ func transferNotEmpty(p *pair) {
 	p.scenario()
 	p.expire()
 	space := p.target.space()
-	p.refused(sqlrepo.ErrNotEmpty)
+	p.refused(copying.ErrNotEmpty)
 	p.target.execute("DELETE FROM spaces")
-	p.refused(sqlrepo.ErrNotEmpty) // its keys have been given to something
+	p.refused(copying.ErrNotEmpty) // its keys have been given to something
 	equal(p.t, "key", space.ID, 1)
 }
 
@@ -183,8 +184,8 @@ func transferSame(p *pair) {
 	p.scenario()
 	p.expire()
 	before := p.dump()
-	_, err := p.TransferTo(p.ctx, sqlrepo.New(p.db), sqlrepo.Transfer{})
-	p.fails(err, sqlrepo.ErrSameDatabase)
+	_, err := p.TransferTo(p.ctx, sqlrepo.New(p.db), copying.Transfer{})
+	p.fails(err, copying.ErrSameDatabase)
 	equal(p.t, "dump", p.dump(), before)
 }
 
@@ -193,15 +194,15 @@ func transferStopped(p *pair) {
 	p.scenario()
 	p.expire()
 	steps := 0
-	count := func(sqlrepo.TransferProgress) { steps++ }
-	p.ok(second(p.TransferTo(p.ctx, p.target.Repository, sqlrepo.Transfer{Progress: count})))
+	count := func(copying.TransferProgress) { steps++ }
+	p.ok(second(p.TransferTo(p.ctx, p.target.Repository, copying.Transfer{Progress: count})))
 
 	for at := range steps {
 		p.target.clear()
 		ctx, cancel := context.WithCancelCause(p.ctx)
 
 		step := 0
-		_, err := p.TransferTo(ctx, p.target.Repository, sqlrepo.Transfer{Progress: func(sqlrepo.TransferProgress) {
+		_, err := p.TransferTo(ctx, p.target.Repository, copying.Transfer{Progress: func(copying.TransferProgress) {
 			if step == at {
 				cancel(errStop)
 			}
@@ -221,7 +222,7 @@ func second[T any](_ T, err error) error { return err }
 func transferNotReady(p *pair) {
 	p.scenario()
 	p.expire()
-	_, err := p.TransferTo(p.ctx, p.target.Repository, sqlrepo.Transfer{Ready: func(ctx context.Context) error {
+	_, err := p.TransferTo(p.ctx, p.target.Repository, copying.Transfer{Ready: func(ctx context.Context) error {
 		for _, f := range []*fixture{p.fixture, p.target} {
 			if _, err := f.LockUse(ctx); !errors.Is(err, sqlrepo.ErrLocked) {
 				f.t.Errorf("not locked: %v", err)

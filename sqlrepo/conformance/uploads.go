@@ -57,14 +57,14 @@ func (f *fixture) BeginIndexing(ctx context.Context, stage sqlrepo.Stage, root s
 		return stage, err
 	}
 
-	batch := sqlrepo.LinkBatch{}
+	batch := sqlrepo.LinkBatch{Stage: stage}
 	for _, entry := range collect(f.t, f.Contents(ctx, stage.Upload.ID, sqlrepo.Ready, sqlrepo.Rescanned)) {
 		if entry.Origin == 0 && entry.Known == nil {
 			batch.Roots = append(batch.Roots, sqlrepo.Root{Entry: entry.ID, CID: exampleCID(), DAGSize: 1})
 		}
 	}
 
-	if err := f.SaveLinks(ctx, stage, batch, sqlrepo.Seal{}); err != nil {
+	if err := f.SaveLinks(ctx, batch); err != nil {
 		return stage, err
 	}
 	return f.Repository.BeginIndexing(ctx, stage, root, counts)

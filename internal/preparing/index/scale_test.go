@@ -53,9 +53,9 @@ func fill(t *testing.T, repo *sqlrepo.Repository) (stage sqlrepo.Stage, space in
 		packed := fullShard(i)
 		held, err := repo.Held(ctx, sqlrepo.Scope{Space: made.ID}, nil)
 		must(t, err)
-		seal := sqlrepo.Seal{Space: made.ID, Revision: held.Revision,
-			Store: func(context.Context) (string, error) { return "file:///s", nil }}
-		must(t, repo.SaveLinks(ctx, stage, sqlrepo.LinkBatch{Shard: packed}, seal))
+		at := sqlrepo.SpaceAt{Space: made.ID, Revision: held.Revision}
+		batch := &sqlrepo.LinkBatch{Stage: stage, Shard: packed}
+		must(t, repo.Seal(ctx, at, batch, func(context.Context) (string, error) { return "file:///s", nil }))
 	}
 
 	// Many rows were added at once, so the engine needs new statistics.

@@ -29,8 +29,8 @@ type Repository interface {
 	Shards(ctx context.Context, upload int64, filter sqlrepo.ShardFilter) iter.Seq2[sqlrepo.Shard, error]
 	NextOrdinal(ctx context.Context, upload int64) (int64, error)
 	ResetLinks(ctx context.Context, stage sqlrepo.Stage) error
-	shard.Holder
-	SaveLinks(ctx context.Context, stage sqlrepo.Stage, batch sqlrepo.LinkBatch, seal sqlrepo.Seal) error
+	shard.Repository
+	SaveLinks(ctx context.Context, batch sqlrepo.LinkBatch) error
 }
 
 // Linker links one upload.

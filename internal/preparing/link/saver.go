@@ -31,32 +31,39 @@ func (s *saver) run(ctx context.Context, full <-chan batch) error {
 
 // save records a batch. If the batch has a draft, save seals it.
 func (s *saver) save(ctx context.Context, b batch) error {
-	links := sqlrepo.LinkBatch{Roots: b.roots}
 	if b.draft == nil {
-		return s.linker.Repo.SaveLinks(ctx, s.stage, links, sqlrepo.Seal{})
+		return s.linker.Repo.SaveLinks(ctx, sqlrepo.LinkBatch{Stage: s.stage, Roots: b.roots})
 	}
 
 	s.seen++
-	save := func(rest *shard.Draft, seal sqlrepo.Seal) error {
-		// An earlier attempt stored this shard: all its blocks are held by now.
-		if rest.Empty() && s.seen <= s.done {
-			return s.linker.Repo.SaveLinks(ctx, s.stage, links, sqlrepo.Seal{})
-		}
+	var links *sqlrepo.LinkBatch
+	revision, err := shard.Seal(ctx, s.linker.Repo, shard.Sealing{
+		Within: s.linker.Within, Revision: s.revision, Draft: b.draft, Sent: s.linker.Sent,
+		Work: func(rest *shard.Draft) sqlrepo.Sealable {
+			links = &sqlrepo.LinkBatch{Stage: s.stage, Roots: b.roots, Shard: s.shard(rest, b.draft.Size())}
+			return links
+		},
+	})
+	s.revision = revision
+	if err != nil {
+		return err
+	}
 
-		packed := sqlrepo.PackedShard{Nodes: rest.Nodes()}
-		packed.Shard.Ordinal, packed.Shard.PlannedSize = s.ordinal, b.draft.Size()
-		rest.Describe(&packed.Shard)
-		links.Shard = &packed
-
-		if err := s.linker.Repo.SaveLinks(ctx, s.stage, links, seal); err != nil {
-			return err
-		}
-
+	if links.Shard != nil {
 		s.ordinal++
+	}
+	return nil
+}
+
+// shard returns the next shard, which has the rest of a draft of some size. It returns nil for a shard that an earlier
+// attempt has stored: all of its blocks are held by now.
+func (s *saver) shard(rest *shard.Draft, size int64) *sqlrepo.PackedShard {
+	if rest.Empty() && s.seen <= s.done {
 		return nil
 	}
 
-	revision, err := shard.Seal(ctx, s.linker.Repo, s.linker.Within, s.revision, b.draft, s.linker.Sent, save)
-	s.revision = revision
-	return err
+	packed := &sqlrepo.PackedShard{Nodes: rest.Nodes()}
+	packed.Shard.Ordinal, packed.Shard.PlannedSize = s.ordinal, size
+	rest.Describe(&packed.Shard)
+	return packed
 }

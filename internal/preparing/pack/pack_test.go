@@ -85,7 +85,7 @@ func (f *fixture) check(t *testing.T, packed *pack.Packed, blocks [][]byte) {
 // checkBlocks commits the draft and checks that its file has each block once.
 func checkBlocks(t *testing.T, packed *pack.Packed, blocks [][]byte) {
 	t.Helper()
-	location, err := packed.Draft.Commit(t.Context())
+	location, err := packed.Draft.Publish(t.Context())
 	must(t, err)
 	parsed, err := url.Parse(location)
 	must(t, err)

@@ -14,13 +14,16 @@ import (
 	"github.com/guppy-prep/guppy/internal/source/sourcetest"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/removal"
 )
 
 // TestARemovedUploadIsSaidToBeRemoved removes an upload during its run, either by marking it or by deleting its
 // row.
 func TestARemovedUploadIsSaidToBeRemoved(t *testing.T) {
 	for name, remove := range map[string]func(*fixture, int64) error{
-		"marked": func(f *fixture, upload int64) error { return f.later().RemoveUpload(context.Background(), upload) },
+		"marked": func(f *fixture, upload int64) error {
+			return removal.New(f.later()).RemoveUpload(context.Background(), upload)
+		},
 		"gone": func(f *fixture, _ int64) error {
 			_, err := f.db.Writer.ExecContext(context.Background(), "DELETE FROM uploads")
 			return err

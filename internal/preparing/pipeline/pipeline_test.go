@@ -22,6 +22,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 	"github.com/guppy-prep/guppy/internal/upkeep/check/checktest"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
 // TestMain reduces rapid's number of checks, because each check prepares a whole tree.
@@ -129,7 +130,7 @@ var unlike = regexp.MustCompile(`"(location|created_at|started_at|finished_at)":
 func (f *fixture) dump() string {
 	f.tb.Helper()
 	var out bytes.Buffer
-	must(f.tb, f.repo.Dump(context.Background(), &out))
+	must(f.tb, copying.New(f.repo).Dump(context.Background(), &out))
 	return unlike.ReplaceAllString(out.String(), "")
 }
 

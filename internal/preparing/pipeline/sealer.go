@@ -202,15 +202,21 @@ func (s *sealer) seal(ctx context.Context, p *packedShard) error {
 func (s *sealer) store(p *packedShard) (after sqlrepo.Upload, err error) {
 	space, ctx := p.within.Space, p.lease.ctx
 
-	save := func(rest *shard.Draft, seal sqlrepo.Seal) (err error) {
-		p.lease.progress(1)
-		row := sqlrepo.PackedShard{Shard: p.Shard, Digests: p.digests(), Nodes: rest.Nodes(), TakenOut: p.TakenOut}
-		rest.Describe(&row.Shard)
-		after, err = s.crew.Repo.SealShard(ctx, row, seal)
-		return err
+	var packed *sqlrepo.PackedShard
+	revision, err := shard.Seal(ctx, s.crew.Repo, shard.Sealing{
+		Within: p.within, Revision: s.revision(space), Draft: p.Draft, Sent: p.lease.sent,
+		Work: func(rest *shard.Draft) sqlrepo.Sealable {
+			p.lease.progress(1)
+			packed = &sqlrepo.PackedShard{
+				Shard: p.Shard, Digests: p.digests(), Nodes: rest.Nodes(), TakenOut: p.TakenOut,
+			}
+			rest.Describe(&packed.Shard)
+			return packed
+		},
+	})
+	if err == nil {
+		after = packed.After
 	}
-
-	revision, err := shard.Seal(ctx, s.crew.Repo, p.within, s.revision(space), p.Draft, p.lease.sent, save)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()

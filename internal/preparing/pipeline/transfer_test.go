@@ -16,6 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/internal/upkeep/backup"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
 // on returns the same job on another database, with the same store.
@@ -89,7 +90,7 @@ func TestAnInterruptedRunGoesOnElsewhere(t *testing.T) {
 func (f *fixture) movedTo(db *dialect.DB) *fixture {
 	f.tb.Helper()
 	moved := f.on(db)
-	_, err := f.repo.TransferTo(context.Background(), moved.repo, sqlrepo.Transfer{AllowLive: true})
+	_, err := copying.New(f.repo).TransferTo(context.Background(), moved.repo, copying.Transfer{AllowLive: true})
 	must(f.tb, err)
 	return moved
 }

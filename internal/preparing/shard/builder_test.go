@@ -166,7 +166,7 @@ func TestPieceCIDsAreComputedOnRequestAlone(t *testing.T) {
 func commit(t *testing.T, draft *shard.Draft) (raw []byte, row sqlrepo.Shard) {
 	t.Helper()
 	var err error
-	row.Location, err = draft.Commit(t.Context())
+	row.Location, err = draft.Publish(t.Context())
 	must(t, err)
 	draft.Describe(&row)
 	location, err := url.Parse(row.Location)
@@ -185,7 +185,7 @@ func checkIsNowhere(t *testing.T, draft *shard.Draft, directory string) {
 	t.Helper()
 	row := sqlrepo.Shard{State: sqlrepo.ShardPlanned, Size: 7, Nodes: 7, Digest: []byte{7}}
 	draft.Describe(&row)
-	location, err := draft.Commit(t.Context())
+	location, err := draft.Publish(t.Context())
 	must(t, err)
 	if location != "" || row.State != sqlrepo.ShardEmpty || row.Size+row.Nodes != 0 || row.Digest != nil ||
 		!draft.Empty() || draft.Size() != 0 || len(draft.Digests()) != 0 {

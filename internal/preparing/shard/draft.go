@@ -11,7 +11,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Draft is a finished shard under its temporary name. Callers must end it with Abort, even after Commit.
+// Draft is a finished shard under its temporary name. Callers must end it with Abort, even after Publish.
 type Draft struct {
 	to    store.Store
 	owner string
@@ -102,8 +102,8 @@ func (d *Draft) copy(ctx context.Context, nodes []sqlrepo.Node, to *Builder) err
 	return nil
 }
 
-// Stage sends the shard to the place where Commit publishes it, so that Commit takes little time. It calls sent, if
-// not nil, from many goroutines with the number of bytes sent. Stage may be called again.
+// Stage sends the shard to the place where Publish names it, so that Publish takes little time. It calls sent, if not
+// nil, from many goroutines with the number of bytes sent. Stage may be called again.
 func (d *Draft) Stage(ctx context.Context, sent func(n int64)) error {
 	if d.Empty() {
 		return nil
@@ -114,25 +114,25 @@ func (d *Draft) Stage(ctx context.Context, sent func(n int64)) error {
 	return d.blob.Stage(ctx, Name(d.digest), sent)
 }
 
-// commitAhead commits the shard now if committing to its store may be slow. A later Commit has little left to do.
-func (d *Draft) commitAhead(ctx context.Context) error {
+// publishAhead publishes the shard now if its store may be slow. A later Publish has little left to do.
+func (d *Draft) publishAhead(ctx context.Context) error {
 	if d.Empty() || !store.CommitsAhead(d.to) {
 		return nil
 	}
-	_, err := d.Commit(ctx)
+	_, err := d.Publish(ctx)
 	return err
 }
 
-// Commit makes the shard durable under its CID and returns its location. An empty shard has none. Commit may be
+// Publish makes the shard durable under its CID and returns its location. An empty shard has none. Publish may be
 // called again. It returns fs.ErrNotExist if another process discarded the temporary file.
-func (d *Draft) Commit(ctx context.Context) (location string, err error) {
+func (d *Draft) Publish(ctx context.Context) (location string, err error) {
 	if d.Empty() {
 		return "", nil
 	}
 	return d.blob.Commit(ctx, Name(d.digest))
 }
 
-// Abort removes the temporary file. After Commit, it only frees what was kept for reading the shard again. It may
+// Abort removes the temporary file. After Publish, it only frees what was kept for reading the shard again. It may
 // be called more than once.
 func (d *Draft) Abort() error {
 	if d.Empty() {

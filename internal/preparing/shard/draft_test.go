@@ -119,9 +119,9 @@ func TestWithoutEverythingNothingIsWritten(t *testing.T) {
 func TestADraftMayBeCommittedAgain(t *testing.T) {
 	to, _ := newStore(t)
 	draft := build(t, to, one, two, three)
-	first, err := draft.Commit(t.Context())
+	first, err := draft.Publish(t.Context())
 	must(t, err)
-	second, err := draft.Commit(t.Context())
+	second, err := draft.Publish(t.Context())
 	if err != nil || second != first {
 		t.Errorf("%s, then %s: %v", first, second, err)
 	}
@@ -148,7 +148,7 @@ func TestADraftThatSomebodyElseDiscarded(t *testing.T) {
 	to, directory := newStore(t)
 	draft := build(t, to, one, two)
 	discardAll(t, to)
-	if _, err := draft.Commit(t.Context()); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := draft.Publish(t.Context()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("commit: %v", err)
 	}
 	must(t, draft.Abort())
@@ -219,7 +219,7 @@ func prepare(ctx context.Context, to *storetest.Faulty) (err error) {
 	if err := smaller.Stage(ctx, func(int64) {}); err != nil {
 		return errors.Join(err, smaller.Abort())
 	}
-	if _, err := smaller.Commit(ctx); err != nil {
+	if _, err := smaller.Publish(ctx); err != nil {
 		return errors.Join(err, smaller.Abort())
 	}
 

@@ -9,66 +9,88 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Holder looks up which blocks are already held within a scope.
-type Holder interface {
+// Repository is the part of the repository that sealing needs.
+type Repository interface {
 	Held(ctx context.Context, within sqlrepo.Scope, digests []sqlrepo.Digest) (sqlrepo.Holdings, error)
 	HeldAt(ctx context.Context, within sqlrepo.Scope, revision int64, digests []sqlrepo.Digest) (sqlrepo.Holdings, error)
+	Seal(ctx context.Context, at sqlrepo.SpaceAt, work sqlrepo.Sealable,
+		publish func(ctx context.Context) (location string, err error)) error
 }
 
-// mostAgain bounds how often a shard is committed again because the server was not available.
-const mostAgain = 5
+// Sealing is a draft that is to become part of a space, whose store holds each block once.
+type Sealing struct {
+	// Within is the scope whose blocks the shard leaves out.
+	Within sqlrepo.Scope
+	// Revision is the last known revision of the space, or Unknown.
+	Revision int64
+	// Draft is used up by Seal.
+	Draft *Draft
+	// Sent, if not nil, is called from many goroutines with the number of bytes sent to the store.
+	Sent func(n int64)
+	// Work returns what the repository records together with the rest of the draft, which lacks the blocks that are
+	// held elsewhere. It is called for each attempt.
+	Work func(rest *Draft) sqlrepo.Sealable
+}
 
 // Unknown stands for the revision of a space that is not known and has to be queried.
 const Unknown = -1
 
-// Seal leaves the blocks that a scope already holds out of a draft, and calls save to record and store the rest. If
-// the space changed meanwhile, Seal looks the blocks up again. It writes the rest again if other blocks are held
-// then: more, or fewer because shards were removed. The draft is used up.
-//
-// The argument revision is the last known revision of the space, or Unknown. Seal returns the space's revision
-// after sealing, so that the next call need not query it.
-//
-// All bytes are at the store before save locks the space. Seal calls sent, if not nil, from many goroutines with
-// the number of bytes sent.
-func Seal(ctx context.Context, repo Holder, within sqlrepo.Scope, revision int64, draft *Draft, sent func(n int64),
-	save func(rest *Draft, seal sqlrepo.Seal) error) (after int64, err error) {
-	rest := leftover{draft: draft}
-	defer func() { err = errors.Join(err, rest.abort(), draft.Abort()) }()
+// mostAgain bounds how often a shard is published again because the server was not available.
+const mostAgain = 5
+
+// Seal makes a draft part of a space. It returns the revision of the space after that, so that the next call need not
+// query it. If the space changes meanwhile, Seal begins again: other blocks may be held then, more of them, or fewer
+// because shards were removed.
+func Seal(ctx context.Context, repo Repository, s Sealing) (revision int64, err error) {
+	rest := leftover{draft: s.Draft}
+	defer func() { err = errors.Join(err, rest.abort(), s.Draft.Abort()) }()
 
 	for again := 0; ; {
-		held, err := lookUp(ctx, repo, within, revision, draft.Digests())
+		// Look up which blocks the space holds.
+		held, err := s.lookUp(ctx, repo)
 		if err != nil {
 			return Unknown, err
 		}
 
+		// Leave them out.
 		if err := errors.Join(rest.leaveOut(ctx, held.Digests), ctx.Err()); err != nil {
 			return Unknown, err
 		}
 
-		// The slow part comes before save, which keeps other workers waiting.
-		if err := rest.rest.Stage(ctx, sent); err != nil {
+		// Stage the rest. This takes long, and keeps nobody else waiting.
+		if err := rest.rest.Stage(ctx, s.Sent); err != nil {
 			return Unknown, err
 		}
-		if err := rest.rest.commitAhead(ctx); err != nil {
+		if err := rest.rest.publishAhead(ctx); err != nil {
 			return Unknown, err
 		}
 
-		commit := func(ctx context.Context) (string, error) { return rest.rest.Commit(store.WithoutPatience(ctx)) }
+		// Begin a transaction, hold the space, publish, record, commit.
 		next := sqlrepo.NextRevision(held.Revision)
-		err = save(rest.rest, sqlrepo.Seal{Space: within.Space, Revision: held.Revision, Next: next, Store: commit})
+		at := sqlrepo.SpaceAt{Space: s.Within.Space, Revision: held.Revision, Next: next}
+		err = repo.Seal(ctx, at, s.Work(rest.rest), func(ctx context.Context) (string, error) {
+			return rest.rest.Publish(store.WithoutPatience(ctx))
+		})
 
 		switch {
 		case err == nil:
 			return next, nil
-		case errors.Is(err, store.ErrUnusable) && store.CommitsAhead(draft.to) && again < mostAgain:
+		case errors.Is(err, store.ErrUnusable) && store.CommitsAhead(s.Draft.to) && again < mostAgain:
 			again++ // waiting for the server now keeps nobody else waiting
 		case !errors.Is(err, sqlrepo.ErrSpaceChanged):
 			return Unknown, err
 		}
 
 		// The revision is out of date, or may be: it has to be queried.
-		revision = Unknown
+		s.Revision = Unknown
 	}
+}
+
+func (s Sealing) lookUp(ctx context.Context, repo Repository) (sqlrepo.Holdings, error) {
+	if s.Revision == Unknown {
+		return repo.Held(ctx, s.Within, s.Draft.Digests())
+	}
+	return repo.HeldAt(ctx, s.Within, s.Revision, s.Draft.Digests())
 }
 
 // leftover is a draft without some of its blocks. The full draft stays, because other blocks may have to be left
@@ -98,12 +120,4 @@ func (l *leftover) abort() error {
 		return nil
 	}
 	return l.rest.Abort()
-}
-
-func lookUp(ctx context.Context, repo Holder, within sqlrepo.Scope, revision int64,
-	digests []sqlrepo.Digest) (sqlrepo.Holdings, error) {
-	if revision == Unknown {
-		return repo.Held(ctx, within, digests)
-	}
-	return repo.HeldAt(ctx, within, revision, digests)
 }

@@ -17,6 +17,25 @@ import (
 type space struct {
 	holds []held
 	asked int
+	// seal stands for the transaction that seals a shard.
+	seal func(at sqlrepo.SpaceAt, work sqlrepo.Sealable, publish func(context.Context) (string, error)) error
+}
+
+func (s *space) Seal(_ context.Context, at sqlrepo.SpaceAt, work sqlrepo.Sealable,
+	publish func(context.Context) (string, error)) error {
+	return s.seal(at, work, publish)
+}
+
+// sealing is the sealing of a draft whose work is a shard with its description and nodes.
+func sealing(draft *shard.Draft) shard.Sealing {
+	return shard.Sealing{
+		Within: sqlrepo.Scope{Space: 1}, Revision: shard.Unknown, Draft: draft,
+		Work: func(rest *shard.Draft) sqlrepo.Sealable {
+			packed := &sqlrepo.PackedShard{Nodes: rest.Nodes()}
+			rest.Describe(&packed.Shard)
+			return packed
+		},
+	}
 }
 
 func (s *space) Held(_ context.Context, _ sqlrepo.Scope, digests []sqlrepo.Digest) (sqlrepo.Holdings, error) {
@@ -50,21 +69,23 @@ func TestSealingGoesByWhatIsHeldInTheEnd(t *testing.T) {
 		{[]held{holding(), holding(a, b, c)}, nil},
 	} {
 		to, directory := newStore(t)
-		repo := &space{holds: tt.holds}
 		next := int64(0)
-		save := func(rest *shard.Draft, seal sqlrepo.Seal) error {
-			next = seal.Next
+		repo := &space{holds: tt.holds}
+		repo.seal = func(at sqlrepo.SpaceAt, work sqlrepo.Sealable, publish func(context.Context) (string, error)) error {
+			next = at.Next
 
 			// The space changes until every entry of holds was looked up.
 			if repo.asked < len(tt.holds) {
 				return sqlrepo.ErrSpaceChanged
 			}
 
-			var want []sqlrepo.Digest
+			var got, want []sqlrepo.Digest
 			for digest := range holding(tt.want...) {
 				want = append(want, digest)
 			}
-			got := rest.Digests()
+			for _, node := range work.(*sqlrepo.PackedShard).Nodes {
+				got = append(got, node.Digest)
+			}
 
 			for _, list := range [][]sqlrepo.Digest{got, want} {
 				slices.SortFunc(list, func(x, y sqlrepo.Digest) int { return bytes.Compare(x[:], y[:]) })
@@ -72,11 +93,11 @@ func TestSealingGoesByWhatIsHeldInTheEnd(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Errorf("%d blocks, want %d", len(got), len(want))
 			}
-			_, err := seal.Store(t.Context())
+			_, err := publish(t.Context())
 			return err
 		}
 
-		after, err := shard.Seal(t.Context(), repo, sqlrepo.Scope{Space: 1}, shard.Unknown, build(t, to, a, b, c), nil, save)
+		after, err := shard.Seal(t.Context(), repo, sealing(build(t, to, a, b, c)))
 		must(t, err)
 		if after != next || after < int64(len(tt.holds)) {
 			t.Errorf("revision %d, recorded as %d", after, next)
@@ -93,8 +114,8 @@ type slow struct{ store.Store }
 
 func (slow) CommitsAhead() bool { return true }
 
-// TestSlowCommitsKeepNobodyWaiting checks that slow stores commit before save locks the space, and other stores
-// during save.
+// TestSlowCommitsKeepNobodyWaiting checks that shards are published in slow stores before the transaction holds the
+// space, and in other stores while it does.
 func TestSlowCommitsKeepNobodyWaiting(t *testing.T) {
 	for _, ahead := range []bool{false, true} {
 		under, directory := newStore(t)
@@ -103,19 +124,18 @@ func TestSlowCommitsKeepNobodyWaiting(t *testing.T) {
 			to = slow{under}
 		}
 
-		save := func(rest *shard.Draft, seal sqlrepo.Seal) error {
-			var row sqlrepo.Shard
-			rest.Describe(&row)
-			_, missing := os.Stat(filepath.Join(directory, shard.Name([32]byte(row.Digest))))
+		holds := &space{holds: []held{holding([]byte("a"))}}
+		holds.seal = func(_ sqlrepo.SpaceAt, work sqlrepo.Sealable, publish func(context.Context) (string, error)) error {
+			digest := work.(*sqlrepo.PackedShard).Shard.Digest
+			_, missing := os.Stat(filepath.Join(directory, shard.Name([32]byte(digest))))
 			if ahead != (missing == nil) {
-				t.Errorf("committed ahead: %v, want %v", missing == nil, ahead)
+				t.Errorf("published ahead: %v, want %v", missing == nil, ahead)
 			}
-			_, err := seal.Store(t.Context())
+			_, err := publish(t.Context())
 			return err
 		}
 
-		draft, holds := build(t, to, []byte("a"), []byte("b")), &space{holds: []held{holding([]byte("a"))}}
-		_, err := shard.Seal(t.Context(), holds, sqlrepo.Scope{Space: 1}, shard.Unknown, draft, nil, save)
+		_, err := shard.Seal(t.Context(), holds, sealing(build(t, to, []byte("a"), []byte("b"))))
 		must(t, err)
 	}
 }
@@ -127,9 +147,9 @@ func TestRevisionsDoNotComeAgain(t *testing.T) {
 	seen := map[int64]bool{}
 	for range 3 {
 		to, _ := newStore(t)
-		save := func(*shard.Draft, sqlrepo.Seal) error { return nil }
-		after, err := shard.Seal(t.Context(), &space{holds: []held{holding()}}, sqlrepo.Scope{Space: 1}, shard.Unknown,
-			build(t, to, []byte("a")), nil, save)
+		repo := &space{holds: []held{holding()}}
+		repo.seal = func(sqlrepo.SpaceAt, sqlrepo.Sealable, func(context.Context) (string, error)) error { return nil }
+		after, err := shard.Seal(t.Context(), repo, sealing(build(t, to, []byte("a"))))
 		must(t, err)
 		if seen[after] {
 			t.Errorf("the revision %d came twice", after)

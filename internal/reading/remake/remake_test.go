@@ -27,6 +27,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 	"github.com/guppy-prep/guppy/internal/upkeep/gc"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/removal"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -271,7 +272,7 @@ func TestWhatARemovedUploadLeaves(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		first, _ := f.prepareTwice()
-		must(t, f.repo.RemoveUpload(t.Context(), first.ID))
+		must(t, removal.New(f.repo).RemoveUpload(t.Context(), first.ID))
 
 		collector := gc.Collector{
 			Repo: f.repo, TempDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),

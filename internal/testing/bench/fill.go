@@ -30,7 +30,7 @@ func (x lookups) fill(ctx context.Context, repo *sqlrepo.Repository, seed uint64
 	random := newDigests(seed)
 	for revision := range int64(x.shards()) {
 		nodes := random.nodes(x.shardNodes)
-		if err := sealNext(ctx, repo, upload, nodes, sqlrepo.Seal{Space: space, Revision: revision}); err != nil {
+		if err := sealNext(ctx, repo, upload, nodes, sqlrepo.SpaceAt{Space: space, Revision: revision}); err != nil {
 			return nil, err
 		}
 		x.sample(f, nodes)
@@ -84,14 +84,13 @@ func (x lookups) plan(ctx context.Context, repo *sqlrepo.Repository) (space, upl
 func fillClaim() sqlrepo.Claim { return sqlrepo.Claim{Worker: "bench", Term: time.Hour} }
 
 func sealNext(ctx context.Context, repo *sqlrepo.Repository, upload int64, nodes []sqlrepo.Node,
-	seal sqlrepo.Seal) error {
+	at sqlrepo.SpaceAt) error {
 	shard, err := repo.ClaimShard(ctx, fillClaim(), upload, math.MaxInt64)
 	if err != nil {
 		return err
 	}
 	shard.State = sqlrepo.ShardPacked
-	_, err = repo.SealShard(ctx, sqlrepo.PackedShard{Shard: shard, Nodes: nodes}, seal)
-	return err
+	return repo.Seal(ctx, at, &sqlrepo.PackedShard{Shard: shard, Nodes: nodes}, nil)
 }
 
 // digests are random digests, the same for the same seed.

@@ -9,6 +9,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
 // transfers measures how long it takes to copy a repository from one engine to another, including all checks,
@@ -90,7 +91,7 @@ func (x transfers) timed(ctx context.Context, b *bench, on running, walls *[]tim
 }
 
 func copyAll(ctx context.Context, repo *sqlrepo.Repository, db *dialect.DB) error {
-	_, err := repo.TransferTo(ctx, sqlrepo.New(db), sqlrepo.Transfer{})
+	_, err := copying.New(repo).TransferTo(ctx, sqlrepo.New(db), copying.Transfer{})
 	return err
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 	"github.com/guppy-prep/guppy/internal/upkeep/check/checktest"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -148,7 +149,7 @@ func (f *fixture) outcome() outcome {
 	must(f.t, err)
 
 	var dump bytes.Buffer
-	must(f.t, f.repo.Dump(f.t.Context(), &dump))
+	must(f.t, copying.New(f.repo).Dump(f.t.Context(), &dump))
 
 	shards, err := filepath.Glob(filepath.Join(f.dir, "*.car"))
 	must(f.t, err)

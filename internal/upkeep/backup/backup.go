@@ -14,6 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/host/durable"
 	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
 // Options configure a backup.
@@ -21,7 +22,7 @@ type Options struct {
 	// Overwrite replaces an existing file.
 	Overwrite bool
 	// Progress, if not nil, is called as the backup proceeds.
-	Progress sqlrepo.Progress
+	Progress copying.Progress
 }
 
 // Write writes the whole content of the repository, as it is at one moment, to a single file. Workers go on
@@ -29,7 +30,7 @@ type Options struct {
 // checked. If Write fails before that, there is no file, but the directory FILE.partial may stay beside it until the
 // next backup there removes it. Write returns fs.ErrExist for a file that exists and may not be replaced,
 // ErrNoBackup for a file that can't be a backup, and ErrUnderWay while another process writes the same file.
-func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options) (content sqlrepo.Content, err error) {
+func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options) (content copying.Content, err error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
@@ -46,7 +47,7 @@ func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options
 	file := work.file()
 
 	// Not every engine can copy pages. Without that, the rows are transferred.
-	content, err = repo.CopyFile(ctx, file, o.Progress)
+	content, err = copying.New(repo).CopyFile(ctx, file, o.Progress)
 	switch {
 	case err == nil:
 		err = checkCopy(ctx, file, content)
@@ -109,16 +110,16 @@ func publish(file, path string, overwrite bool) error {
 
 // transfer fills a new file row by row.
 func transfer(ctx context.Context, repo *sqlrepo.Repository, file string,
-	o Options) (content sqlrepo.Content, err error) {
+	o Options) (content copying.Content, err error) {
 	err = withFile(ctx, file, func(target *sqlrepo.Repository) (err error) {
-		content, err = repo.TransferTo(ctx, target, sqlrepo.Transfer{AllowLive: true, Progress: o.Progress})
+		content, err = copying.New(repo).TransferTo(ctx, target, copying.Transfer{AllowLive: true, Progress: o.Progress})
 		return err
 	})
 	return content, err
 }
 
 // seal writes into the file what it holds.
-func seal(ctx context.Context, file string, content sqlrepo.Content) error {
+func seal(ctx context.Context, file string, content copying.Content) error {
 	status, err := migrate.New(settings(file)).Status(ctx)
 	if err != nil {
 		return err
@@ -127,8 +128,9 @@ func seal(ctx context.Context, file string, content sqlrepo.Content) error {
 }
 
 // checkCopy removes the leases that a copy of pages has, and compares its content with the content that was copied.
-func checkCopy(ctx context.Context, file string, want sqlrepo.Content) error {
-	return withFile(ctx, file, func(copied *sqlrepo.Repository) error {
+func checkCopy(ctx context.Context, file string, want copying.Content) error {
+	return withFile(ctx, file, func(target *sqlrepo.Repository) error {
+		copied := copying.New(target)
 		if err := copied.ReleaseAll(ctx); err != nil {
 			return err
 		}
@@ -136,7 +138,7 @@ func checkCopy(ctx context.Context, file string, want sqlrepo.Content) error {
 		if err != nil {
 			return err
 		}
-		return sqlrepo.SameContent(got, want)
+		return copying.SameContent(got, want)
 	})
 }
 

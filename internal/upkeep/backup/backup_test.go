@@ -18,6 +18,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 	"github.com/guppy-prep/guppy/internal/upkeep/backup"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -75,7 +76,7 @@ func TestNobodyIsAtWorkInABackup(t *testing.T) {
 		}
 
 		for name, other := range map[string]*sqlrepo.Repository{"the backup": sqlrepo.New(kept), "the source": repo} {
-			there, err := other.Content(t.Context())
+			there, err := copying.New(other).Content(t.Context())
 			must(t, err)
 			if !slices.Equal(there, content) {
 				t.Errorf("%s has %+v, was told to have %+v", name, there, content)

@@ -9,6 +9,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/dialect/sqlite"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
 // ErrUnproven is returned for a backup that carries no digests.
@@ -42,7 +43,7 @@ func Check(ctx context.Context, path string) (seal dialect.Seal, err error) {
 
 	seal, err = readSeal(ctx, db, status)
 	if err == nil {
-		err = sqlrepo.New(db).CheckSealed(ctx, seal.Tables)
+		err = copying.New(sqlrepo.New(db)).CheckSealed(ctx, seal.Tables)
 	}
 
 	// The pages are checked even without a seal: damage is the more important finding.

@@ -14,6 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/upkeep/backup"
 	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
 func TestABackupProvesItself(t *testing.T) {
@@ -23,7 +24,7 @@ func TestABackupProvesItself(t *testing.T) {
 		must(t, err)
 		seal, err := backup.Check(t.Context(), file)
 		must(t, err)
-		if expected, present := sqlrepo.Expected(seal.Tables); !present || !slices.Equal(expected, content) {
+		if expected, present := copying.Expected(seal.Tables); !present || !slices.Equal(expected, content) {
 			t.Errorf("the backup says %+v", seal)
 		}
 	})
@@ -39,7 +40,7 @@ func openFile(t *testing.T, file string) *dialect.DB {
 }
 
 // keptFile returns a backup of some pages, its content, and an empty repository in a file.
-func keptFile(t *testing.T) (kept, empty string, content sqlrepo.Content) {
+func keptFile(t *testing.T) (kept, empty string, content copying.Content) {
 	t.Helper()
 	dir := t.TempDir()
 	db := enginetest.Engines()[0].Open(t)
@@ -65,7 +66,7 @@ func keptFile(t *testing.T) (kept, empty string, content sqlrepo.Content) {
 }
 
 // restored restores a file into a copy of an empty repository, and returns the restored content.
-func restored(t *testing.T, file string, empty []byte) (content sqlrepo.Content, failed error) {
+func restored(t *testing.T, file string, empty []byte) (content copying.Content, failed error) {
 	t.Helper()
 	dir := t.TempDir()
 	archive, err := backup.Open(t.Context(), file, dir)
@@ -79,7 +80,7 @@ func restored(t *testing.T, file string, empty []byte) (content sqlrepo.Content,
 	db := openFile(t, target)
 	defer func() { must(t, db.Close()) }()
 	_, failed = archive.Restore(t.Context(), sqlrepo.New(db), nil)
-	content, err = sqlrepo.New(db).Content(t.Context())
+	content, err = copying.New(sqlrepo.New(db)).Content(t.Context())
 	must(t, err)
 	return content, failed
 }
@@ -121,11 +122,11 @@ func TestEachFlippedBitIsFound(t *testing.T) {
 }
 
 // restoredNothing returns the content of an empty repository.
-func restoredNothing(t *testing.T, file string) (sqlrepo.Content, error) {
+func restoredNothing(t *testing.T, file string) (copying.Content, error) {
 	t.Helper()
 	db := openFile(t, file)
 	defer func() { must(t, db.Close()) }()
-	return sqlrepo.New(db).Content(t.Context())
+	return copying.New(sqlrepo.New(db)).Content(t.Context())
 }
 
 // TestOlderBackups restores a backup without digests with a warning, and compares one with digests of other columns
@@ -149,7 +150,7 @@ func TestOlderBackups(t *testing.T) {
 
 	db := openFile(t, kept)
 	tables := []dialect.SealedTable{{Name: "spaces", Columns: "id, name, did"}, {Name: "roots", Columns: "cid"}}
-	sums, err := sqlrepo.New(db).SumSealed(t.Context(), tables)
+	sums, err := copying.New(sqlrepo.New(db)).SumSealed(t.Context(), tables)
 	must(t, errors.Join(err, db.Close()))
 	for i, sum := range sums {
 		tables[i].Rows, tables[i].Digest = sum.Rows, sum.Digest

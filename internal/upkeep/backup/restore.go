@@ -14,6 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect/sqlite"
 	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
 var (
@@ -30,7 +31,7 @@ type Archive struct {
 
 	db *dialect.DB
 	// expected is what the backup must hold, nil if that was compared already or can't be compared.
-	expected sqlrepo.Content
+	expected copying.Content
 	// scratch holds a copy with the present schema, nil if the backup itself has the present schema.
 	scratch *workspace
 }
@@ -84,7 +85,7 @@ func look(ctx context.Context, path string) (at dialect.Settings, status migrate
 
 // seal returns what the rows are compared with while they are copied. If the seal is of other columns than those
 // that are copied, seal compares the rows at once and returns nil.
-func (a *Archive) seal(ctx context.Context, status migrate.Status) (sqlrepo.Content, error) {
+func (a *Archive) seal(ctx context.Context, status migrate.Status) (copying.Content, error) {
 	seal, err := readSeal(ctx, a.db, status)
 	if errors.Is(err, sqlite.ErrNoSeal) {
 		a.Unproven = true
@@ -94,11 +95,11 @@ func (a *Archive) seal(ctx context.Context, status migrate.Status) (sqlrepo.Cont
 		return nil, err
 	}
 
-	expected, present := sqlrepo.Expected(seal.Tables)
+	expected, present := copying.Expected(seal.Tables)
 	if present {
 		return expected, nil
 	}
-	return nil, sqlrepo.New(a.db).CheckSealed(ctx, seal.Tables)
+	return nil, copying.New(sqlrepo.New(a.db)).CheckSealed(ctx, seal.Tables)
 }
 
 // readSeal reads the seal of a backup. It returns sqlite.ErrDamaged if the seal is of another schema version than
@@ -114,7 +115,7 @@ func readSeal(ctx context.Context, db *dialect.DB, status migrate.Status) (diale
 
 // damaged adds ErrDamaged to an error that a sound backup would not have caused.
 func damaged(path string, err error) error {
-	if errors.Is(err, sqlrepo.ErrDifferent) || sqlite.IsDamage(err) {
+	if errors.Is(err, copying.ErrDifferent) || sqlite.IsDamage(err) {
 		return fmt.Errorf("%s: %w: %w", path, ErrDamaged, err)
 	}
 	return err
@@ -158,9 +159,9 @@ func (a *Archive) compareCopy(ctx context.Context, path, file string, status mig
 // TransferTo. For a backup whose rows differ from those written to it, it returns ErrDamaged before anything is
 // committed.
 func (a *Archive) Restore(ctx context.Context, target *sqlrepo.Repository,
-	progress sqlrepo.Progress) (sqlrepo.Content, error) {
-	content, err := sqlrepo.New(a.db).TransferTo(ctx, target,
-		sqlrepo.Transfer{AllowLive: true, Progress: progress, Expected: a.expected})
+	progress copying.Progress) (copying.Content, error) {
+	content, err := copying.New(sqlrepo.New(a.db)).TransferTo(ctx, target,
+		copying.Transfer{AllowLive: true, Progress: progress, Expected: a.expected})
 	return content, damaged(a.db.Location(), err)
 }
 

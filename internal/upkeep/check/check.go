@@ -14,6 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/host/shortage"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/audit"
 )
 
 // Problem is something that is not as it should be.
@@ -116,6 +117,8 @@ type Checker struct {
 	Log     *slog.Logger
 }
 
+func (c *Checker) auditor() *audit.Auditor { return audit.New(c.Repo) }
+
 // Summary counts what a check looked at.
 type Summary struct {
 	Problems int64 `json:"problems"`
@@ -171,12 +174,12 @@ func (r *run) tell(p Problem) error {
 
 // rows checks the repository alone.
 func (r *run) rows(ctx context.Context) error {
-	for flaw, err := range r.Repo.CheckRows(ctx, r.Upload, store.NoneIdentity) {
+	for flaw, err := range r.auditor().CheckRows(ctx, r.Upload, store.NoneIdentity) {
 		if err != nil {
 			return err
 		}
 
-		note := sqlrepo.NoteFlaw(flaw.Code)
+		note := audit.NoteFlaw(flaw.Code)
 		if !note {
 			r.flawed[flaw.Upload] = true
 		}
@@ -251,5 +254,5 @@ func (r *run) keys(ctx context.Context) ([]int64, error) {
 	if r.Upload != nil {
 		return []int64{*r.Upload}, nil
 	}
-	return r.Repo.UploadKeys(ctx)
+	return r.auditor().UploadKeys(ctx)
 }

@@ -27,7 +27,7 @@ func (r *run) files(ctx context.Context) error {
 		return err
 	}
 
-	packed, err := r.Repo.PackedShards(ctx, r.Upload)
+	packed, err := r.auditor().CountPackedShards(ctx, r.Upload)
 	if err != nil {
 		return err
 	}
@@ -365,7 +365,7 @@ func strayOf(name string) Problem {
 // named returns the digests of all shards and indexes.
 func (r *run) named(ctx context.Context) (byDigest[struct{}], error) {
 	known := byDigest[struct{}]{}
-	for digest, err := range r.Repo.ShardFileDigests(ctx) {
+	for digest, err := range r.auditor().ShardFileDigests(ctx) {
 		if err != nil {
 			return nil, err
 		}

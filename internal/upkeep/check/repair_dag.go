@@ -20,7 +20,7 @@ func (m *mending) mendDAGs(ctx context.Context, run *run) (changed bool, err err
 				continue
 			}
 
-			latest, err := m.Repo.IsLatest(ctx, upload.ID)
+			latest, err := m.auditor().IsLatest(ctx, upload.ID)
 			if err != nil {
 				return changed, err
 			}
@@ -113,7 +113,7 @@ func (m *mending) sharedNodes(ctx context.Context, d *damage, problems []Problem
 			continue
 		}
 
-		origin, err := m.Repo.OriginOf(ctx, p.Entry)
+		origin, err := m.auditor().OriginOf(ctx, p.Entry)
 		if err != nil {
 			return err
 		}
@@ -124,7 +124,7 @@ func (m *mending) sharedNodes(ctx context.Context, d *damage, problems []Problem
 			continue
 		}
 
-		owner, err := m.Repo.UploadOf(ctx, origin)
+		owner, err := m.auditor().UploadOf(ctx, origin)
 		if err != nil {
 			return err
 		}
@@ -162,7 +162,7 @@ func (m *mending) waits(ctx context.Context, upload int64, d *damage) (waits boo
 // unfinished returns the spaces that have an upload which guppy upload continues.
 func (m *mending) unfinished(ctx context.Context) (spaces map[int64]bool, err error) {
 	spaces = map[int64]bool{}
-	keys, err := m.Repo.UploadKeys(ctx)
+	keys, err := m.auditor().UploadKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +177,7 @@ func (m *mending) unfinished(ctx context.Context) (spaces map[int64]bool, err er
 		}
 
 		// guppy upload only continues the latest upload of a source.
-		latest, err := m.Repo.IsLatest(ctx, key)
+		latest, err := m.auditor().IsLatest(ctx, key)
 		if err != nil {
 			return nil, err
 		}
@@ -234,7 +234,7 @@ func (m *mending) doubt(ctx context.Context, upload int64, problems []Problem) (
 		missed = append(missed, p.missed[:min(len(p.missed), mostSuspects-len(missed))]...)
 	}
 
-	shards, err := m.Repo.ShardsOfFiles(ctx, entries)
+	shards, err := m.auditor().ShardsOfFiles(ctx, entries)
 	if err != nil {
 		return false, err
 	}
@@ -248,7 +248,7 @@ func (m *mending) doubt(ctx context.Context, upload int64, problems []Problem) (
 	if err != nil {
 		return false, err
 	}
-	if shards, err = m.Repo.Suspects(ctx, space, missed); err != nil {
+	if shards, err = m.auditor().Suspects(ctx, space, missed); err != nil {
 		return false, err
 	}
 	return m.compare(ctx, shards)
@@ -274,7 +274,7 @@ func (m *mending) compareNodes(ctx context.Context, upload int64) (changed bool,
 	if err != nil {
 		return false, err
 	}
-	keys, err := m.Repo.UploadKeys(ctx)
+	keys, err := m.auditor().UploadKeys(ctx)
 	if err != nil {
 		return false, err
 	}

@@ -61,7 +61,7 @@ func (m *mending) locate(ctx context.Context, p Problem) error {
 	if upload.Store == store.NoneIdentity {
 		location = store.NoneLocation
 	}
-	return m.Repo.SetLocation(ctx, p.Shard, location)
+	return m.auditor().SetLocation(ctx, p.Shard, location)
 }
 
 // temporary removes a temporary file unless a worker has begun to need it.
@@ -244,7 +244,7 @@ func (m *mending) shard(ctx context.Context, id int64) (bool, error) {
 	}
 
 	if row.State == sqlrepo.ShardPlanned || row.State == sqlrepo.ShardEmpty {
-		return m.once(change{shardReset, id}, func() error { return m.Repo.ResetShard(ctx, id) })
+		return m.once(change{shardReset, id}, func() error { return m.auditor().ResetShard(ctx, id) })
 	}
 	return true, m.lose(ctx, row)
 }
@@ -291,7 +291,7 @@ func (m *mending) replace(ctx context.Context, row sqlrepo.Shard, name string, f
 
 	row.Size, row.Digest, row.Location = found.size, found.digest[:], m.Store.Location(name)
 	row.Piece = found.piece
-	if err := m.Repo.ReplaceNodes(ctx, row, found.nodes); err != nil {
+	if err := m.auditor().ReplaceNodes(ctx, row, found.nodes); err != nil {
 		return err
 	}
 
@@ -315,7 +315,7 @@ func (m *mending) lose(ctx context.Context, row sqlrepo.Shard) error {
 	done := fmt.Sprintf("%d of its %d blocks were good, and are in a new file", saved, row.Nodes)
 	if saved == 0 {
 		done = "it was given up"
-		if err := m.Repo.LoseShard(ctx, row.ID); err != nil {
+		if err := m.auditor().LoseShard(ctx, row.ID); err != nil {
 			return err
 		}
 	}

@@ -11,7 +11,7 @@ import (
 
 // forgetIndex gives an index up. Other indexes take its place at the end of the repair.
 func (m *mending) forgetIndex(ctx context.Context, key int64) (bool, error) {
-	return m.once(change{indexForgotten, key}, func() error { return m.Repo.ForgetIndex(ctx, key) })
+	return m.once(change{indexForgotten, key}, func() error { return m.auditor().ForgetIndex(ctx, key) })
 }
 
 // index indexes all shards that have no index. It comes last, when everything else is repaired. It needs only rows

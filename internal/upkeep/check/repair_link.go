@@ -36,7 +36,7 @@ func (m *mending) relink(ctx context.Context, upload int64) (bool, error) {
 
 	m.changed(upload)
 	return m.once(change{uploadLinked, upload}, func() error {
-		if err := m.Repo.Relink(ctx, upload); err != nil {
+		if err := m.auditor().Relink(ctx, upload); err != nil {
 			return err
 		}
 		return m.link(ctx, upload)

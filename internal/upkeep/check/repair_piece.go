@@ -22,7 +22,7 @@ func (m *mending) piece(ctx context.Context, id int64) (bool, error) {
 			return false, err
 		}
 	}
-	return m.once(change{pieceSet, id}, func() error { return m.Repo.SetPiece(ctx, id, root) })
+	return m.once(change{pieceSet, id}, func() error { return m.auditor().SetPiece(ctx, id, root) })
 }
 
 // rootOf returns the root of the piece CID of a shard's file, or nil if the file does not match its digest.

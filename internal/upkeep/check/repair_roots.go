@@ -31,7 +31,7 @@ func (m *mending) roots(ctx context.Context, upload int64) (changed bool, err er
 	}
 
 	m.changed(upload)
-	if err := m.Repo.SetRoots(ctx, made); err != nil {
+	if err := m.auditor().SetRoots(ctx, made); err != nil {
 		return false, err
 	}
 	return true, m.did("upload %d: %d roots were made again from the segments", upload, len(made))
@@ -72,7 +72,7 @@ func (m *mending) compareShards(ctx context.Context, upload sqlrepo.Upload) (cha
 	if changed, err := m.compare(ctx, shards); changed || err != nil {
 		return changed, err
 	}
-	latest, err := m.Repo.IsLatest(ctx, upload.ID)
+	latest, err := m.auditor().IsLatest(ctx, upload.ID)
 	if err != nil || !latest {
 		return false, err
 	}

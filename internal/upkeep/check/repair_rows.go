@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/audit"
 )
 
 // order lists the actions on rows in groups. Problems that may cause others come first. After each group that
@@ -53,11 +54,11 @@ func (m *mending) mendRows(ctx context.Context, problems []Problem) (changed boo
 func (m *mending) mend(ctx context.Context, todo action, problems []Problem) (changed bool, err error) {
 	switch todo {
 	case raiseCounters:
-		return m.once(change{kind: countersSet}, func() error { return m.Repo.MendCounters(ctx) })
+		return m.once(change{kind: countersSet}, func() error { return m.auditor().MendCounters(ctx) })
 	case deleteOrphans:
-		return m.once(change{kind: orphansDeleted}, func() error { return m.Repo.DeleteOrphans(ctx) })
+		return m.once(change{kind: orphansDeleted}, func() error { return m.auditor().DeleteOrphans(ctx) })
 	case raiseRevision:
-		return m.once(change{kind: revisionsRaised}, func() error { return m.Repo.MendRevisions(ctx) })
+		return m.once(change{kind: revisionsRaised}, func() error { return m.auditor().MendRevisions(ctx) })
 	case searchSegments:
 		return m.search(ctx, problems)
 	case rescanEntry, replanFile, detachFile, forgetSegments, forgetRoot:
@@ -78,11 +79,11 @@ func (m *mending) mend(ctx context.Context, todo action, problems []Problem) (ch
 func (m *mending) mendOne(ctx context.Context, todo action, p Problem) (changed bool, err error) {
 	switch todo {
 	case clearLeases:
-		return m.once(change{leasesCleared, p.Upload}, func() error { return m.Repo.MendLeases(ctx, p.Upload) })
+		return m.once(change{leasesCleared, p.Upload}, func() error { return m.auditor().MendLeases(ctx, p.Upload) })
 	case settleUpload:
 		return m.settle(ctx, p.Upload)
 	case recountRows:
-		return m.once(change{rowsCounted, p.Upload}, func() error { return m.Repo.Recount(ctx, p.Upload) })
+		return m.once(change{rowsCounted, p.Upload}, func() error { return m.auditor().Recount(ctx, p.Upload) })
 	case reopenUpload:
 		return m.reopen(ctx, p.Upload)
 	case relinkUpload:
@@ -90,7 +91,7 @@ func (m *mending) mendOne(ctx context.Context, todo action, p Problem) (changed 
 	case remakeRoots:
 		return m.roots(ctx, p.Upload)
 	case sumContent:
-		return m.once(change{contentSummed, p.Shard}, func() error { return m.Repo.MendContent(ctx, p.Shard) })
+		return m.once(change{contentSummed, p.Shard}, func() error { return m.auditor().MendContent(ctx, p.Shard) })
 	case computePiece:
 		return m.piece(ctx, p.Shard)
 	case forgetIndex:
@@ -118,18 +119,18 @@ func (m *mending) shards(ctx context.Context, p Problem) (changed bool, err erro
 func (m *mending) settle(ctx context.Context, upload int64) (bool, error) {
 	return m.once(change{stateSet, upload}, func() error {
 		m.unlinked[upload] = true
-		return m.Repo.Settle(ctx, upload)
+		return m.auditor().Settle(ctx, upload)
 	})
 }
 
 // reopen lets an upload be scanned again if it is the latest of its source. An older upload becomes incomplete.
 func (m *mending) reopen(ctx context.Context, upload int64) (bool, error) {
-	latest, err := m.Repo.IsLatest(ctx, upload)
+	latest, err := m.auditor().IsLatest(ctx, upload)
 	if err != nil {
 		return false, err
 	}
 	if !latest {
-		return m.once(change{uploadIncomplete, upload}, func() error { return m.Repo.GiveUp(ctx, upload) })
+		return m.once(change{uploadIncomplete, upload}, func() error { return m.auditor().GiveUp(ctx, upload) })
 	}
 
 	return m.once(change{uploadReopened, upload}, func() error {
@@ -137,7 +138,7 @@ func (m *mending) reopen(ctx context.Context, upload int64) (bool, error) {
 		if _, err := m.compareNodes(ctx, upload); err != nil {
 			return err
 		}
-		return m.Repo.Reopen(ctx, upload)
+		return m.auditor().Reopen(ctx, upload)
 	})
 }
 
@@ -145,7 +146,7 @@ func (m *mending) reopen(ctx context.Context, upload int64) (bool, error) {
 // shard are planned again.
 func (m *mending) digests(ctx context.Context, shard int64) (bool, error) {
 	return m.once(change{chunksCounted, shard}, func() error {
-		known, err := m.Repo.MendDigests(ctx, shard)
+		known, err := m.auditor().MendDigests(ctx, shard)
 		if err != nil || known {
 			return err
 		}
@@ -156,7 +157,7 @@ func (m *mending) digests(ctx context.Context, shard int64) (bool, error) {
 		}
 
 		for behind := int64(0); ; {
-			entries, err := m.Repo.EntriesOf(ctx, shard, behind)
+			entries, err := m.auditor().EntriesOf(ctx, shard, behind)
 			if err != nil || len(entries) == 0 {
 				return err
 			}
@@ -179,8 +180,8 @@ func (m *mending) mendEntries(ctx context.Context, todo action, problems []Probl
 		}
 		m.seen[key] = true
 
-		if p.Code == sqlrepo.FlawSegmentChunk { // p.Upload is the upload of the shard
-			if p.Upload, err = m.Repo.UploadOf(ctx, p.Entry); err != nil {
+		if p.Code == audit.FlawSegmentChunk { // p.Upload is the upload of the shard
+			if p.Upload, err = m.auditor().UploadOf(ctx, p.Entry); err != nil {
 				return false, err
 			}
 		}
@@ -204,17 +205,17 @@ func (m *mending) mendEntriesOf(ctx context.Context, todo action, upload int64, 
 	m.changed(upload)
 	switch todo {
 	case forgetSegments:
-		if err := m.Repo.ForgetSegments(ctx, entries); err != nil {
+		if err := m.auditor().ForgetSegments(ctx, entries); err != nil {
 			return err
 		}
 		return m.did("upload %d: segments of %d entries were forgotten", upload, len(entries))
 	case forgetRoot:
-		if err := m.Repo.ForgetRoots(ctx, entries); err != nil {
+		if err := m.auditor().ForgetRoots(ctx, entries); err != nil {
 			return err
 		}
 		return m.did("upload %d: roots of %d entries were forgotten", upload, len(entries))
 	case rescanEntry:
-		_, err := m.again(ctx, upload, entries, m.Repo.ForgetEntries, "scanned")
+		_, err := m.again(ctx, upload, entries, m.auditor().ForgetEntries, "scanned")
 		return err
 	}
 	_, err := m.replan(ctx, upload, entries)
@@ -223,7 +224,7 @@ func (m *mending) mendEntriesOf(ctx context.Context, todo action, upload int64, 
 
 // replan lets files be planned again. Files of older uploads are left out.
 func (m *mending) replan(ctx context.Context, upload int64, entries []int64) (again bool, err error) {
-	return m.again(ctx, upload, entries, m.Repo.Replan, "planned")
+	return m.again(ctx, upload, entries, m.auditor().Replan, "planned")
 }
 
 // lost is recorded as the reason for entries that are left out of an older upload.
@@ -243,7 +244,7 @@ func (m *mending) again(ctx context.Context, upload int64, entries []int64, forg
 		return false, m.keepNoMore(ctx, upload, entries)
 	}
 
-	latest, err := m.Repo.IsLatest(ctx, upload)
+	latest, err := m.auditor().IsLatest(ctx, upload)
 	if err != nil {
 		return false, err
 	}
@@ -259,7 +260,7 @@ func (m *mending) again(ctx context.Context, upload int64, entries []int64, forg
 		return false, err
 	}
 
-	if err := m.Repo.Reopen(ctx, upload); err != nil {
+	if err := m.auditor().Reopen(ctx, upload); err != nil {
 		return false, err
 	}
 	return true, m.did("upload %d: %d entries will be %s again; guppy upload goes on with it",
@@ -268,10 +269,10 @@ func (m *mending) again(ctx context.Context, upload int64, entries []int64, forg
 
 // leaveOut gives up entries of an older upload, and the upload with them.
 func (m *mending) leaveOut(ctx context.Context, upload int64, entries []int64) error {
-	if err := m.Repo.LeaveOut(ctx, entries, lost); err != nil {
+	if err := m.auditor().LeaveOut(ctx, entries, lost); err != nil {
 		return err
 	}
-	if err := m.Repo.GiveUp(ctx, upload); err != nil {
+	if err := m.auditor().GiveUp(ctx, upload); err != nil {
 		return err
 	}
 	return m.did("upload %d: %d entries were left out: their content is lost", upload, len(entries))
@@ -280,7 +281,7 @@ func (m *mending) leaveOut(ctx context.Context, upload int64, entries []int64) e
 // keepNoMore gives up entries that a removed upload keeps for others. The others then find that their origin is
 // lost.
 func (m *mending) keepNoMore(ctx context.Context, upload int64, entries []int64) error {
-	if err := m.Repo.LeaveOut(ctx, entries, lost); err != nil {
+	if err := m.auditor().LeaveOut(ctx, entries, lost); err != nil {
 		return err
 	}
 	return m.did("upload %d: %d entries that it kept for others were given up", upload, len(entries))

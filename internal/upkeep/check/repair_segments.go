@@ -34,7 +34,7 @@ func (m *mending) search(ctx context.Context, problems []Problem) (changed bool,
 // segments finds one segment of a file that is missing or wrong. It tries the chunks of the upload's shards that no
 // other segment covers. A segment is found if the file has its recorded root with it.
 func (m *mending) segments(ctx context.Context, entry int64) (found bool, err error) {
-	if entry, err = m.Repo.OriginOf(ctx, entry); err != nil {
+	if entry, err = m.auditor().OriginOf(ctx, entry); err != nil {
 		return false, err
 	}
 	if m.found[entry] {
@@ -69,7 +69,7 @@ func (m *mending) segments(ctx context.Context, entry int64) (found bool, err er
 
 		m.changed(upload)
 		m.found[entry], m.foundBefore[entry] = true, true
-		if err := m.Repo.SetSegments(ctx, entry, segments); err != nil {
+		if err := m.auditor().SetSegments(ctx, entry, segments); err != nil {
 			return false, err
 		}
 		return true, m.did("upload %d: a segment of entry %d was found again: its root proves it", upload, entry)

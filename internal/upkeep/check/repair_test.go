@@ -18,6 +18,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
 	"github.com/guppy-prep/guppy/internal/upkeep/check/checktest"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/audit"
 )
 
 // TestContentThatCanNotBeHadAgain: lost content is listed, and the older upload that has lost it becomes incomplete.
@@ -75,7 +76,7 @@ func TestAnUnfinishedUpload(t *testing.T) {
 		f.interrupt(3)
 		f.sound("after an interruption")
 		f.execute("UPDATE uploads SET sealed = 99 WHERE state = 3")
-		if got := codes(f.problems()); !slices.Contains(got, sqlrepo.FlawTallySealed) {
+		if got := codes(f.problems()); !slices.Contains(got, audit.FlawTallySealed) {
 			t.Errorf("found %q", got)
 		}
 
@@ -256,7 +257,7 @@ func TestOneUpload(t *testing.T) {
 		f := newFixture(t, db)
 		f.execute("UPDATE uploads SET files = 0 WHERE id = 2")
 		must(t, os.Remove(f.file(f.shardOf(1, sqlrepo.DataShard))))
-		for upload, want := range map[int64][]string{1: nil, 2: {sqlrepo.FlawUploadCounts, check.CodeShardMissing}} {
+		for upload, want := range map[int64][]string{1: nil, 2: {audit.FlawUploadCounts, check.CodeShardMissing}} {
 			checker, err := checktest.Checker(t, f.repo, f.dir)
 			must(t, err)
 

@@ -152,10 +152,10 @@ func (m *mending) adopt(ctx context.Context, row sqlrepo.Shard, draft *shard.Dra
 	}
 
 	var err error
-	if row.Location, err = draft.Commit(ctx); err != nil {
+	if row.Location, err = draft.Publish(ctx); err != nil {
 		return err
 	}
-	if err := m.Repo.ShrinkShard(ctx, row, draft.Nodes()); err != nil {
+	if err := m.auditor().ShrinkShard(ctx, row, draft.Nodes()); err != nil {
 		return err
 	}
 

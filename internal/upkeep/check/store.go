@@ -18,6 +18,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/audit"
 )
 
 const markerName = ".guppy-store"
@@ -150,7 +151,7 @@ func (r *storeRun) expect(ctx context.Context, marker string) error {
 	if r.Repo == nil {
 		return nil
 	}
-	keys, err := r.Repo.UploadKeys(ctx)
+	keys, err := audit.New(r.Repo).UploadKeys(ctx)
 	if err != nil {
 		return err
 	}
@@ -231,7 +232,7 @@ func (r *storeRun) compare(ctx context.Context, blob store.Committed, digest [32
 	}
 
 	// The blob may have been stored since the rows were read.
-	named, err := r.isNamed(ctx, blob.Name, digest)
+	named, err := r.isNamed(ctx, digest)
 	if err != nil || named {
 		return err
 	}
@@ -240,13 +241,9 @@ func (r *storeRun) compare(ctx context.Context, blob store.Committed, digest [32
 }
 
 // isNamed reports whether a row names the blob by now. Shards may have been stored since the rows were read.
-func (r *storeRun) isNamed(ctx context.Context, name string, digest [32]byte) (bool, error) {
-	ask := r.Repo.Unnamed
-	if _, isIndex := blobindex.ParseName(name); isIndex {
-		ask = r.Repo.UnnamedIndexes
-	}
-	unnamed, err := ask(ctx, [][]byte{digest[:]})
-	return len(unnamed) == 0, err
+func (r *storeRun) isNamed(ctx context.Context, digest sqlrepo.Digest) (bool, error) {
+	named, err := r.Repo.Named(ctx, []sqlrepo.Digest{digest})
+	return named[digest], err
 }
 
 // read compares a blob with its name. A blob that was removed meanwhile is not a problem.
@@ -306,7 +303,7 @@ func (r *storeRun) lookFor(ctx context.Context, row blobRow) error {
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	named, err := r.isNamed(ctx, name, [32]byte(row.digest))
+	named, err := r.isNamed(ctx, sqlrepo.Digest(row.digest))
 	if err != nil || !named {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/audit"
 )
 
 // TestOnlyUploadsThatHadIndexesMissThem: an upload from before there were indexes is sound, whether or not some of
@@ -19,7 +20,7 @@ func TestOnlyUploadsThatHadIndexesMissThem(t *testing.T) {
 			var told []check.Problem
 			for _, problem := range f.problems() {
 				switch problem.Code {
-				case sqlrepo.FlawShardUnindexed, sqlrepo.FlawUploadUnindexed, sqlrepo.FlawShardOverfull:
+				case audit.FlawShardUnindexed, audit.FlawUploadUnindexed, audit.FlawShardOverfull:
 					told = append(told, problem)
 					if problem.Code != code || problem.Note != note {
 						t.Errorf("%s: %s", when, problem)
@@ -34,17 +35,17 @@ func TestOnlyUploadsThatHadIndexesMissThem(t *testing.T) {
 
 		f.execute("UPDATE shards SET blob_index = NULL")
 		f.execute("DELETE FROM indexes")
-		tell("all indexes are gone", sqlrepo.FlawShardUnindexed, false, 2)
+		tell("all indexes are gone", audit.FlawShardUnindexed, false, 2)
 		f.execute("UPDATE uploads SET index_layout = ''")
-		tell("all uploads are from before", sqlrepo.FlawUploadUnindexed, true, 2)
+		tell("all uploads are from before", audit.FlawUploadUnindexed, true, 2)
 		f.repair()
 		f.sound("covered")
 
 		f.execute("UPDATE shards SET blob_index = NULL WHERE id = " + dataShard)
 		f.execute("UPDATE indexes SET shards = shards - 1, slices = slices - 1 - (SELECT nodes FROM shards WHERE id = " +
 			dataShard + ") WHERE shards > 1")
-		tell("one shard of an upload from before", sqlrepo.FlawUploadUnindexed, true, 1)
+		tell("one shard of an upload from before", audit.FlawUploadUnindexed, true, 1)
 		f.execute("UPDATE shards SET nodes = ? WHERE id = "+dataShard, sqlrepo.MaxIndexSlices)
-		tell("a shard with too many blocks", sqlrepo.FlawShardOverfull, true, 1)
+		tell("a shard with too many blocks", audit.FlawShardOverfull, true, 1)
 	})
 }

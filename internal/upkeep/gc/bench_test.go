@@ -13,6 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/conformance"
+	"github.com/guppy-prep/guppy/sqlrepo/removal"
 )
 
 var benchNodes = flag.Int("gc.nodes", 1_000_000, "how many nodes the removed upload of the benchmark has")
@@ -28,7 +29,7 @@ func BenchmarkRemovalBesideAWriter(b *testing.B) {
 				f := newFixture(b, enginetest.MustOpen(b, settings), 2)
 				upload := f.fill(0, *benchNodes)
 				writer := newWriter(b, enginetest.MustOpen(b, settings), f.jobs[1].Source.ID)
-				must(b, f.repo.RemoveUpload(b.Context(), upload))
+				must(b, removal.New(f.repo).RemoveUpload(b.Context(), upload))
 
 				alone := writer.during(func() error { return pass(b.Context(), 5*time.Second) })
 				b.StartTimer()
@@ -95,8 +96,8 @@ func (f *fixture) fill(job, nodes int) (upload int64) {
 			_, _ = random.Read(packed.Nodes[i].Digest[:])
 		}
 
-		_, err = f.repo.SealShard(ctx, packed, sqlrepo.Seal{Space: f.space.ID, Revision: revision})
-		must(f.tb, err)
+		at := sqlrepo.SpaceAt{Space: f.space.ID, Revision: revision}
+		must(f.tb, f.repo.Seal(ctx, at, &packed, nil))
 	}
 	return opened.Upload.ID
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 	"github.com/guppy-prep/guppy/internal/upkeep/gc"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/removal"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -115,12 +116,12 @@ func (f *fixture) rm(upload int64) gc.Summary {
 	ctx := context.Background()
 	row, err := f.repo.Upload(ctx, upload)
 	must(f.tb, err)
-	others, err := f.repo.RemovedUploads(ctx, f.space.ID)
+	others, err := removal.New(f.repo).RemovedUploads(ctx, f.space.ID)
 	must(f.tb, err)
 
 	plan, err := f.collector().Plan(ctx, f.space.ID, append(others, row))
 	must(f.tb, err)
-	must(f.tb, f.repo.RemoveUpload(ctx, upload))
+	must(f.tb, removal.New(f.repo).RemoveUpload(ctx, upload))
 	sum, err := f.collector().Collect(ctx, f.space.ID)
 	must(f.tb, err)
 
@@ -136,7 +137,7 @@ func (f *fixture) rm(upload int64) gc.Summary {
 func (f *fixture) sound() {
 	f.tb.Helper()
 	ctx, walker := context.Background(), reach.Walker{Repo: f.repo, TempDir: f.tb.TempDir()}
-	view, err := f.repo.ViewSpace(ctx, f.space.ID)
+	view, err := removal.New(f.repo).ViewSpace(ctx, f.space.ID)
 	must(f.tb, err)
 
 	for _, upload := range view.Uploads {

@@ -15,6 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/removal"
 )
 
 // Collector deletes the rows and files that are not needed.
@@ -37,6 +38,8 @@ type Collector struct {
 	planned map[int64]*needs
 }
 
+func (c *Collector) remover() *removal.Remover { return removal.New(c.Repo) }
+
 // Summary counts what a removal deletes, and what it keeps because other uploads need it.
 type Summary struct {
 	Uploads, Entries, Shards, Nodes int64
@@ -51,7 +54,7 @@ type Summary struct {
 // Plan returns what the removal of some uploads of a space would delete. The uploads may be Removed or not. The next
 // Collect of the space reuses what Plan has found.
 func (c *Collector) Plan(ctx context.Context, space int64, uploads []sqlrepo.Upload) (s Summary, err error) {
-	view, err := c.Repo.ViewSpace(ctx, space)
+	view, err := c.remover().ViewSpace(ctx, space)
 	if err != nil {
 		return s, err
 	}
@@ -59,7 +62,7 @@ func (c *Collector) Plan(ctx context.Context, space int64, uploads []sqlrepo.Upl
 	remaining := without(view.Uploads, uploads)
 	needed := newNeeds(c, space)
 	for _, upload := range uploads {
-		for run, err := range c.Repo.EntryRuns(ctx, upload.ID, sharers(upload, remaining)) {
+		for run, err := range c.remover().EntryRuns(ctx, upload.ID, sharers(upload, remaining)) {
 			if err != nil {
 				return s, err
 			}
@@ -74,7 +77,7 @@ func (c *Collector) Plan(ctx context.Context, space int64, uploads []sqlrepo.Upl
 
 	// The space may change while its uploads are walked. It is then viewed again.
 	err = untilUnchanged(ctx, func() error {
-		view, err := c.Repo.ViewSpace(ctx, space)
+		view, err := c.remover().ViewSpace(ctx, space)
 		if err != nil {
 			return err
 		}
@@ -123,13 +126,13 @@ func (c *Collector) planShards(ctx context.Context, upload sqlrepo.Upload, neede
 // store.ErrOutOfSight if files are in stores that are not there. The shards of those files stay, and everything else
 // is done.
 func (c *Collector) Collect(ctx context.Context, space int64) (s Summary, err error) {
-	removed, err := c.Repo.RemovedUploads(ctx, space)
+	removed, err := c.remover().RemovedUploads(ctx, space)
 	if err != nil {
 		return s, err
 	}
 
 	// All removals of the space are claimed first: they are done together, since the needs are the same for all.
-	var claimed []*removal
+	var claimed []*cleanup
 	defer func() {
 		for _, r := range claimed {
 			err = errors.Join(err, r.stop(ctx))
@@ -150,7 +153,7 @@ func (c *Collector) Collect(ctx context.Context, space int64) (s Summary, err er
 	return s, c.collect(ctx, space, claimed)
 }
 
-func (c *Collector) collect(ctx context.Context, space int64, claimed []*removal) error {
+func (c *Collector) collect(ctx context.Context, space int64, claimed []*cleanup) error {
 	needs := c.takeNeeds(space)
 	for _, r := range claimed {
 		if err := r.removeEntries(needs); err != nil {
@@ -164,7 +167,7 @@ func (c *Collector) collect(ctx context.Context, space int64, claimed []*removal
 	}
 
 	for _, r := range claimed {
-		if err := r.Repo.DropNeedlessIndexes(r.ctx, r.stage); err != nil {
+		if err := r.remover().DropNeedlessIndexes(r.ctx, r.stage); err != nil {
 			return err
 		}
 	}
@@ -231,8 +234,8 @@ func untilUnchanged(ctx context.Context, look func() error) error {
 
 // condemn brings the needs up to date, and condemns the shards that are not among them. It returns
 // sqlrepo.ErrSpaceChanged if others have sealed shards or removed uploads meanwhile.
-func (c *Collector) condemn(ctx context.Context, needs *needs, claimed []*removal) error {
-	var waiting []*removal
+func (c *Collector) condemn(ctx context.Context, needs *needs, claimed []*cleanup) error {
+	var waiting []*cleanup
 	for _, r := range claimed {
 		more, err := r.hasShards()
 		if err != nil {
@@ -247,7 +250,7 @@ func (c *Collector) condemn(ctx context.Context, needs *needs, claimed []*remova
 	}
 
 	// The walk takes long. It is only done if shards wait for it.
-	view, err := c.Repo.ViewSpace(ctx, needs.space)
+	view, err := c.remover().ViewSpace(ctx, needs.space)
 	if err != nil {
 		return err
 	}
@@ -293,11 +296,11 @@ func (c *Collector) Mark(ctx context.Context, upload sqlrepo.Upload) error {
 	if _, err := leftovers.Release(ctx, c.Repo, sqlrepo.Stage{Upload: upload}); err != nil {
 		return err
 	}
-	return c.Repo.RemoveUpload(ctx, upload.ID)
+	return c.remover().RemoveUpload(ctx, upload.ID)
 }
 
 // claim claims the removal of an upload. It first releases the lease of a process of this host that is gone.
-func (c *Collector) claim(ctx context.Context, upload sqlrepo.Upload, s *Summary) (*removal, error) {
+func (c *Collector) claim(ctx context.Context, upload sqlrepo.Upload, s *Summary) (*cleanup, error) {
 	if _, err := leftovers.Release(ctx, c.Repo, sqlrepo.Stage{Upload: upload}); err != nil {
 		return nil, err
 	}

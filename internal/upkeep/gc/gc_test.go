@@ -14,6 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/internal/upkeep/gc"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/removal"
 )
 
 // TestWhatOthersNeedStays removes uploads that share entries and blocks with others, of the same source and of
@@ -60,7 +61,7 @@ func TestWhatOthersNeedStays(t *testing.T) {
 
 func (f *fixture) remaining() []sqlrepo.Upload {
 	f.tb.Helper()
-	view, err := f.repo.ViewSpace(context.Background(), f.space.ID)
+	view, err := removal.New(f.repo).ViewSpace(context.Background(), f.space.ID)
 	must(f.tb, err)
 	return view.Uploads
 }
@@ -105,7 +106,7 @@ func TestAnInterruptedRemovalGoesOn(t *testing.T) {
 		f.write(0, "large", 6<<20)
 		first := f.prepare(0)
 		f.prepare(1)
-		must(t, f.repo.RemoveUpload(t.Context(), first.ID))
+		must(t, removal.New(f.repo).RemoveUpload(t.Context(), first.ID))
 
 		interrupted := 0
 		for ; ; interrupted++ {
@@ -138,7 +139,7 @@ func TestAnInterruptedRemovalGoesOn(t *testing.T) {
 			t.Errorf("%d uploads remain", len(left))
 		}
 
-		removed, err := f.repo.RemovedUploads(t.Context(), f.space.ID)
+		removed, err := removal.New(f.repo).RemovedUploads(t.Context(), f.space.ID)
 		must(t, err)
 		if len(removed) != 0 {
 			t.Errorf("%d removed uploads are left", len(removed))
@@ -160,7 +161,7 @@ func TestTheSameContentIsPreparedWhileItIsRemoved(t *testing.T) {
 
 		last := f.prepare(0)
 		for round := range 8 {
-			must(t, f.repo.RemoveUpload(t.Context(), last.ID))
+			must(t, removal.New(f.repo).RemoveUpload(t.Context(), last.ID))
 			prepared := make(chan sqlrepo.Upload, 1)
 			go func() {
 				defer close(prepared)

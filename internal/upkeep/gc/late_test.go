@@ -13,6 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/internal/upkeep/gc"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/removal"
 )
 
 // lateStore calls before ahead of each step of a removal. If before fails, the step is not made: this simulates a
@@ -79,7 +80,7 @@ func TestALateRemovalTakesNothing(t *testing.T) {
 				f, ctx := newFixture(t, db, 1), t.Context()
 				f.write(0, "file", 2<<20)
 				first := f.prepare(0)
-				must(t, f.repo.RemoveUpload(ctx, first.ID))
+				must(t, removal.New(f.repo).RemoveUpload(ctx, first.ID))
 
 				late := f.late(step, func() error { f.prepare(0); return nil })
 				if _, err := late.Collect(ctx, f.space.ID); err != nil {
@@ -102,7 +103,7 @@ func TestAKilledRemovalTakesNothing(t *testing.T) {
 				f, ctx := newFixture(t, db, 1), t.Context()
 				f.write(0, "file", 2<<20)
 				first := f.prepare(0)
-				must(t, f.repo.RemoveUpload(ctx, first.ID))
+				must(t, removal.New(f.repo).RemoveUpload(ctx, first.ID))
 
 				end := f.late(step, func() error { return killed })
 				if step == "restore" { // only a late step leaves a file to restore

@@ -12,6 +12,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/internal/upkeep/gc"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/removal"
 )
 
 // unseen returns a collector that does not find the store of an upload.
@@ -32,7 +33,7 @@ func TestARemovalWithoutFilesNeedsNoStore(t *testing.T) {
 		f.write(0, "a", 10)
 		f.prepare(0)
 		unchanged := f.prepare(0)
-		must(t, f.repo.RemoveUpload(ctx, unchanged.ID))
+		must(t, removal.New(f.repo).RemoveUpload(ctx, unchanged.ID))
 		sum, err := f.unseen(unchanged.ID).Collect(ctx, f.space.ID)
 		if err != nil || sum.Uploads != 1 {
 			t.Errorf("%+v, %v", sum, err)
@@ -55,7 +56,7 @@ func TestAStoreThatIsLost(t *testing.T) {
 
 		lost, seen := f.prepare(0), f.prepare(1)
 		for _, upload := range []sqlrepo.Upload{lost, seen} {
-			must(t, f.repo.RemoveUpload(ctx, upload.ID))
+			must(t, removal.New(f.repo).RemoveUpload(ctx, upload.ID))
 		}
 
 		collector := f.unseen(lost.ID)
@@ -91,7 +92,7 @@ func TestCopiesInAnotherStoreAreNotNeeded(t *testing.T) {
 		f.prepare(0)
 		f.jobs[0].Store = other
 		again := f.prepare(0)
-		must(t, f.repo.RemoveUpload(ctx, again.ID))
+		must(t, removal.New(f.repo).RemoveUpload(ctx, again.ID))
 
 		collector := f.unseen(again.ID)
 		collector.KeepFiles = map[int64]bool{again.ID: true}

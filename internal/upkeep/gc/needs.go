@@ -78,7 +78,7 @@ func (n *needs) addSegments(ctx context.Context, entries []int64) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	shards, err := n.collector.Repo.SegmentShards(ctx, entries)
+	shards, err := n.collector.remover().SegmentShards(ctx, entries)
 	for _, shard := range shards {
 		n.shards[shard] = struct{}{}
 		n.segments[shard] = struct{}{}

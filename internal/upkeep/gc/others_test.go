@@ -14,6 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/conformance"
+	"github.com/guppy-prep/guppy/sqlrepo/removal"
 )
 
 // onLog calls a function with each message.
@@ -54,12 +55,12 @@ func TestAnUploadThatIsRemovedDuringTheLookIsNoDamage(t *testing.T) {
 			if looks++; looks > 1 {
 				return
 			}
-			must(t, f.repo.RemoveUpload(ctx, second.ID))
+			must(t, removal.New(f.repo).RemoveUpload(ctx, second.ID))
 
 			_, err := f.collector().Collect(ctx, f.space.ID)
 			must(t, err)
 		}))
-		must(t, f.repo.RemoveUpload(ctx, first.ID))
+		must(t, removal.New(f.repo).RemoveUpload(ctx, first.ID))
 		if sum, err := collector.Collect(ctx, f.space.ID); err != nil || sum.Uploads != 1 || sum.KeptShards != 0 {
 			t.Errorf("%+v, %v", sum, err)
 		}
@@ -80,7 +81,7 @@ func TestDamageIsToldAsDamage(t *testing.T) {
 		statement := fmt.Sprintf("DELETE FROM entries WHERE upload = %d", second.ID)
 		_, err := db.Writer.ExecContext(ctx, statement)
 		must(t, err)
-		must(t, f.repo.RemoveUpload(ctx, first.ID))
+		must(t, removal.New(f.repo).RemoveUpload(ctx, first.ID))
 
 		_, err = f.collector().Collect(ctx, f.space.ID)
 		if err == nil || errors.Is(err, sqlrepo.ErrSpaceChanged) || !strings.Contains(err.Error(), "guppy check") {
@@ -100,7 +101,7 @@ func TestALinkerWhoseLeaseHasEndedIsInNobodysWay(t *testing.T) {
 		removed := f.prepare(0)
 		f.write(1, "other", 10)
 		stage := f.linking(1, time.Hour)
-		must(t, f.repo.RemoveUpload(ctx, removed.ID))
+		must(t, removal.New(f.repo).RemoveUpload(ctx, removed.ID))
 		if _, err := f.collector().Collect(ctx, f.space.ID); !errors.Is(err, sqlrepo.ErrAtWork) {
 			t.Errorf("beside a linker: %v", err)
 		}
@@ -164,7 +165,7 @@ func TestRemovalsBesideEachOther(t *testing.T) {
 // removeBeside removes an upload that others may be removing too.
 func (f *fixture) removeBeside(id int64, collect bool) {
 	ctx := context.Background()
-	err := f.repo.RemoveUpload(ctx, id)
+	err := removal.New(f.repo).RemoveUpload(ctx, id)
 	if collect || err != nil {
 		_, collected := f.collector().Collect(ctx, f.space.ID)
 		err = errors.Join(err, collected)
@@ -187,7 +188,7 @@ func TestWhatWasPlannedIsNotLookedUpAgain(t *testing.T) {
 					_, err := collector.Plan(ctx, f.space.ID, []sqlrepo.Upload{upload})
 					must(t, err)
 				}
-				must(t, f.repo.RemoveUpload(ctx, upload.ID))
+				must(t, removal.New(f.repo).RemoveUpload(ctx, upload.ID))
 
 				recorder.Reset()
 				_, err := collector.Collect(ctx, f.space.ID)
@@ -222,7 +223,7 @@ func TestAPlanIsForgottenOnceAnUploadIsGone(t *testing.T) {
 		}
 
 		f.rm(second.ID)
-		must(t, f.repo.RemoveUpload(ctx, first.ID))
+		must(t, removal.New(f.repo).RemoveUpload(ctx, first.ID))
 		if sum, err := collector.Collect(ctx, f.space.ID); err != nil || sum.KeptShards != 0 {
 			t.Errorf("%+v, %v", sum, err)
 		}
@@ -248,13 +249,13 @@ func TestWhatANewUploadTakesOverMeanwhileStays(t *testing.T) {
 			meanwhile.Do(func() {
 				f.write(0, "0001", 20)
 				f.prepare(0)
-				must(t, f.repo.RemoveUpload(ctx, second.ID))
+				must(t, removal.New(f.repo).RemoveUpload(ctx, second.ID))
 
 				_, err := f.collector().Collect(ctx, f.space.ID)
 				must(t, err)
 			})
 		}
-		must(t, f.repo.RemoveUpload(ctx, first.ID))
+		must(t, removal.New(f.repo).RemoveUpload(ctx, first.ID))
 
 		sum, err := collector.Collect(ctx, f.space.ID)
 		must(t, err)

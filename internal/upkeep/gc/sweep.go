@@ -2,10 +2,10 @@ package gc
 
 import (
 	"context"
+	"maps"
+	"slices"
 
-	"github.com/guppy-prep/guppy/internal/formats/blobindex"
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
-	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -61,104 +61,85 @@ func (c *Collector) trash(ctx context.Context, files store.Store, space sqlrepo.
 	return int64(len(left)), err
 }
 
-// straysAtOnce is the number of files that one query looks up among the shards or indexes.
+// straysAtOnce is the number of files that one query looks up.
 const straysAtOnce = 500
-
-// kind is a kind of file that rows name by digest.
-type kind struct {
-	parse   func(name string) (digest [32]byte, ok bool)
-	name    func(digest [32]byte) string
-	unnamed func(ctx context.Context, digests [][]byte) ([][]byte, error)
-}
-
-func (c *Collector) kinds() []kind {
-	return []kind{
-		{shard.ParseName, shard.Name, c.Repo.Unnamed},
-		{blobindex.ParseName, blobindex.Name, c.Repo.UnnamedIndexes},
-	}
-}
 
 // Strays counts the files of a store that have the name of a shard or index which the repository doesn't have, and
 // the files that a repair has set aside. With remove, it deletes them. Files of another repository that uses the
 // same store count as strays too.
 func (c *Collector) Strays(ctx context.Context, files store.Store, remove bool) (strays Strays, err error) {
-	var bin *trash.Bin
+	sweep := sweep{Collector: c, found: &strays, files: map[sqlrepo.Digest]store.Committed{}}
 	if remove {
 		spaces, err := c.Repo.Spaces(ctx)
 		if err != nil || len(spaces) == 0 {
 			return strays, err // without a space there is no upload
 		}
-		bin = &trash.Bin{Repo: c.Repo, Store: files, Owner: trash.Owner(spaces[0])}
-	}
-
-	for _, kind := range c.kinds() {
-		if err := c.straysOf(ctx, kind, files, bin, &strays); err != nil {
-			return strays, err
-		}
-	}
-	return strays, nil
-}
-
-func (c *Collector) straysOf(ctx context.Context, kind kind, files store.Store, bin *trash.Bin, strays *Strays) error {
-	sizes, digests := map[string]int64{}, [][]byte{}
-	flush := func() error {
-		found, err := kind.strays(ctx, bin, digests, sizes)
-		strays.Unnamed.add(found.Files, found.Bytes)
-		clear(sizes)
-		digests = digests[:0]
-		return err
+		sweep.bin = &trash.Bin{Repo: c.Repo, Store: files, Owner: trash.Owner(spaces[0])}
 	}
 
 	for file, err := range files.Committed(ctx) {
 		if err != nil {
-			return err
+			return strays, err
 		}
 
 		name, damaged := store.CutAside(file.Name)
-		digest, ok := kind.parse(name)
+		digest, ok := trash.ParseName(name)
 		if !ok {
 			continue
 		}
 
 		// A damaged file has no row: a repair has set it aside.
 		if damaged {
-			if bin != nil {
+			if remove {
 				err = files.Remove(ctx, file.Name)
 			}
 			if err != nil {
-				return err
+				return strays, err
 			}
 			strays.Damaged.add(1, file.Size)
 			continue
 		}
 
-		sizes[name] = file.Size
-		if digests = append(digests, digest[:]); len(digests) == straysAtOnce {
-			if err := flush(); err != nil {
-				return err
+		sweep.files[digest] = file
+		if len(sweep.files) == straysAtOnce {
+			if err := sweep.flush(ctx); err != nil {
+				return strays, err
 			}
 		}
 	}
-	return flush()
+	return strays, sweep.flush(ctx)
 }
 
-// strays counts the files that no row names. If bin is not nil, it removes them from the store of the trash.
-func (k kind) strays(ctx context.Context, bin *trash.Bin, digests [][]byte,
-	sizes map[string]int64) (found Files, err error) {
-	unnamed, err := k.unnamed(ctx, digests)
+// sweep counts the files that no row names, and removes them if it has a bin.
+type sweep struct {
+	*Collector
+	bin   *trash.Bin
+	found *Strays
+	// files have not been looked up yet.
+	files map[sqlrepo.Digest]store.Committed
+}
+
+// flush looks up the files.
+func (s *sweep) flush(ctx context.Context) error {
+	named, err := s.Repo.Named(ctx, slices.Collect(maps.Keys(s.files)))
 	if err != nil {
-		return found, err
-	}
-	names := make([]string, len(unnamed))
-	for i, digest := range unnamed {
-		names[i] = k.name([32]byte(digest))
+		return err
 	}
 
-	if bin != nil {
-		names, err = bin.Remove(ctx, names)
+	sizes := map[string]int64{}
+	for digest, file := range s.files {
+		if !named[digest] {
+			sizes[file.Name] = file.Size
+		}
+	}
+	clear(s.files)
+
+	names := slices.Sorted(maps.Keys(sizes))
+	if s.bin != nil {
+		names, err = s.bin.Remove(ctx, names)
 	}
 	for _, name := range names {
-		found.add(1, sizes[name])
+		s.found.Unnamed.add(1, sizes[name])
 	}
-	return found, err
+	return err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/audit"
 )
 
 // Sound fails a test, with each problem, unless a repository and the store in a directory are sound. It reads every
@@ -17,7 +18,7 @@ import (
 func Sound(tb testing.TB, repo *sqlrepo.Repository, directory string) {
 	tb.Helper()
 	for _, problem := range Problems(tb, repo, directory) {
-		if !problem.Note || sqlrepo.NoteFlaw(problem.Code) {
+		if !problem.Note || audit.NoteFlaw(problem.Code) {
 			tb.Errorf("not sound: %s", problem)
 		}
 	}

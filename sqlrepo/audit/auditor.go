@@ -1,0 +1,19 @@
+// Package audit finds rows of a repository that contradict each other, and mends them.
+package audit
+
+import (
+	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+)
+
+// Auditor finds flaws in the rows of a repository, and mends them. It is safe for concurrent use.
+//
+// The methods that mend have a transaction of their own each, and may be called again. None is fenced: the caller holds
+// the lock of Repository.LockAll, and has called Repository.AtWork.
+type Auditor struct {
+	repo *sqlrepo.Repository
+	db   *core.DB
+}
+
+// New returns an Auditor for a repository.
+func New(repo *sqlrepo.Repository) *Auditor { return &Auditor{repo, repo.DB()} }

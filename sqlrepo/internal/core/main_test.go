@@ -1,0 +1,9 @@
+package core
+
+import (
+	"testing"
+
+	"github.com/guppy-prep/guppy/internal/testing/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }

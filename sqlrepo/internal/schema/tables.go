@@ -1,0 +1,96 @@
+// Package schema has the tables of the repository and their columns, each written once, and the parts of statements
+// that need to know no more than the columns.
+package schema
+
+import (
+	"slices"
+
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+)
+
+// Table is one of the repository's tables, with all of its columns and its key.
+type Table struct {
+	Name         string
+	Columns, Key []string
+}
+
+// Tables lists all tables, each behind those that it refers to.
+var Tables = []Table{
+	{"spaces", slices.Concat(SpaceColumns, []string{"revision", "needs"}), []string{"id"}},
+	{"sources", slices.Concat(SourceColumns, []string{"mounts"}), []string{"id"}},
+	{"uploads", slices.Concat(UploadColumns, RereadingColumns, TallyColumns, StageColumns, LeaseColumns), []string{"id"}},
+	{"entries", EntryColumns, []string{"id"}},
+	{"shards", slices.Concat(ShardColumns, LeaseColumns), []string{"id"}},
+	{"indexes", IndexColumns, []string{"id"}},
+	{"segments", SegmentColumns, []string{"shard", "chunk"}},
+	{"nodes", NodeColumns, []string{"shard", "position"}},
+	{"roots", RootColumns, []string{"entry"}},
+	{core.CounterTable, []string{"name", "value"}, []string{"name"}},
+}
+
+// The columns of each table. Those of a lease are apart, and so are those that a new row need not have.
+var (
+	SpaceColumns  = []string{"id", "did", "name", "shard_size", "created_at"}
+	SourceColumns = []string{"id", "space", "name", "path", "excludes", "symlinks", "created_at", "removed_at"}
+	UploadColumns = []string{"id", "source", "state", "profile", "shard_size", "excludes", "symlinks", "token", "files",
+		"directories", "links", "bytes", "root_cid", "started_at", "finished_at", "store", "skip_failed", "index_layout",
+		"index_slices", "piece_cid"}
+	EntryColumns = []string{"id", "upload", "path", "kind", "size", "mtime_ns", "permissions", "target", "state",
+		"reason", "origin", "mtime_era", "ctime_ns", "inode", "unproven"}
+	ShardColumns = []string{"id", "upload", "ordinal", "kind", "state", "token", "planned_size", "chunks", "size",
+		"content", "nodes", "digest", "location", "digests", "blob_index", "piece"}
+	IndexColumns = []string{"id", "upload", "ordinal", "state", "layout", "root_cid", "shards", "slices", "size",
+		"digest", "location"}
+	SegmentColumns = []string{"entry", "file_offset", "shard", "chunk", "length"}
+	NodeColumns    = []string{"prefix", "shard", "position", "length", "codec", "suffix"}
+	RootColumns    = []string{"entry", "dag_size", "cid"}
+)
+
+// Further columns of uploads: which content is read again, what commits count, and how far the present stage is.
+var (
+	RereadingColumns = []string{"reread", "ignore_inode", "ignore_ctime", "mtime_window"}
+	TallyColumns     = []string{"found_entries", "linked_entries", "planned_files", "planned_bytes", "planned_shards",
+		"packed_files", "packed_bytes", "settled_shards", "aside_shards", "sealed", "shared_entries"}
+	StageColumns = []string{"stage_began", "stage_bytes", "scanned_again"}
+)
+
+// MachineColumns are the columns of entries that say where an entry was found, not what it is.
+var MachineColumns = []string{"ctime_ns", "inode", "unproven"}
+
+// What a SELECT reads of rows into structs.
+var (
+	SourceFields = Readable(slices.Concat(SourceColumns, []string{"mounts"})...)
+	UploadFields = Readable(slices.Concat(UploadColumns, RereadingColumns, TallyColumns, StageColumns, LeaseColumns)...)
+	EntryFields  = Readable(EntryColumns...)
+	// PrintFields are what a SELECT reads into the fingerprint of a file, which has no target.
+	PrintFields = Readable("kind", "size", "mtime_ns", "permissions", "mtime_era", "ctime_ns", "inode", "unproven")
+	// ShardFields leave out the digests, which can take a megabyte.
+	ShardFields = Readable(slices.Concat(Without(ShardColumns, "digests"), LeaseColumns)...)
+)
+
+// blanks stand for NULL in columns that Go reads as text, as a number or as a key.
+var blanks = map[string]string{
+	"worker": "''", "error": "''", "store": "''", "location": "''", "reason": "''",
+	"blob_index": "0", "origin": "0", "mtime_era": "0", "ctime_ns": "0", "inode": "0", "unproven": "0",
+}
+
+// Readable are the fields of a SELECT that reads these columns into a struct.
+func Readable(columns ...string) (fields []string) {
+	for _, column := range columns {
+		if blank, null := blanks[column]; null {
+			column = "COALESCE(" + column + ", " + blank + ") AS " + column
+		}
+		fields = append(fields, column)
+	}
+	return fields
+}
+
+// Without returns columns except some.
+func Without(columns []string, left ...string) (kept []string) {
+	for _, column := range columns {
+		if !slices.Contains(left, column) {
+			kept = append(kept, column)
+		}
+	}
+	return kept
+}

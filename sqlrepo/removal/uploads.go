@@ -1,0 +1,103 @@
+package removal
+
+import (
+	"context"
+	"fmt"
+
+	sq "github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
+)
+
+// RemoveUpload marks an upload as Removed, in one small commit. From then on nothing takes over its content, and
+// the worker that claims its removal deletes what no other upload needs. RemoveUpload takes away leases on the
+// upload that have ended. It returns ErrNotFound if there is no such upload, and ErrAtWork, naming the worker,
+// while one works on it or scans its source.
+func (r *Remover) RemoveUpload(ctx context.Context, id int64) error {
+	return r.db.Transact(ctx, fmt.Sprintf("remove upload %d", id), func(tx *core.Tx) error {
+		var source int64
+		of := sq.Select("source").From("uploads").Where(sq.Eq{"id": id})
+		if err := tx.Get(ctx, &source, of); err != nil {
+			return err
+		}
+
+		// Other removals that are deciding what is needed have to look again.
+		if err := tx.Later(ctx, schema.NeedsOf(sq.Eq{"id": source}), nil); err != nil {
+			return err
+		}
+
+		// No other upload of the source begins meanwhile.
+		if err := lockRow(ctx, tx, "sources", source); err != nil {
+			return err
+		}
+		if err := stopScans(ctx, tx, source); err != nil {
+			return err
+		}
+
+		// No worker claims the upload or its removal between the look for leases and the update.
+		if err := lockRow(ctx, tx, "uploads", id); err != nil {
+			return err
+		}
+		if err := sqlrepo.StopWork(ctx, tx, id); err != nil {
+			return err
+		}
+
+		_, err := tx.Exec(ctx, sqlrepo.SetRemoved(id))
+		return err
+	})
+}
+
+// lockRow keeps a row from being changed until the transaction ends.
+func lockRow(ctx context.Context, tx *core.Tx, table string, id int64) error {
+	var locked int64
+	return tx.Get(ctx, &locked, sq.Select("id").From(table).Where(sq.Eq{"id": id}).Suffix(tx.DB.RowLock))
+}
+
+// stopScans makes sure that no worker scans a source: a scan may be taking content over from any of its uploads.
+func stopScans(ctx context.Context, tx *core.Tx, source int64) error {
+	var scans []sqlrepo.Upload
+	err := tx.List(ctx, &scans, sq.Select(schema.UploadFields...).From("uploads").
+		Where(sq.Eq{"source": source}).Where(sq.NotEq{"state": sqlrepo.ClosedStates}).Suffix(tx.DB.RowLock))
+	if err != nil {
+		return err
+	}
+
+	for _, scan := range scans {
+		// Only a scan takes content over.
+		if scan.State != sqlrepo.Scanning || scan.Token == 0 {
+			continue
+		}
+		if err := sqlrepo.StopStage(ctx, tx, scan, "scanning its source"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RemovedUploads lists, by key, the Removed uploads of a space that still have a row.
+func (r *Remover) RemovedUploads(ctx context.Context, space int64) (removed []sqlrepo.Upload, err error) {
+	err = r.db.ReadAll(ctx, "list removed uploads", &removed, sq.Select(schema.UploadFields...).From("uploads").
+		Where(schema.InSpace(space)).Where(sq.Eq{"state": sqlrepo.Removed}).OrderBy("id"))
+	return removed, err
+}
+
+// FinishRemoval gives back the lease, and deletes the upload if none of its entries, shards and indexes are left.
+func (r *Remover) FinishRemoval(ctx context.Context, stage sqlrepo.Stage) (gone bool, err error) {
+	none := func(table string) sq.Sqlizer {
+		rows := sq.Select("1").From(table).Where(sq.Eq{"upload": stage.Upload.ID})
+		return sq.ConcatExpr("NOT EXISTS (", rows, ")")
+	}
+
+	err = r.removal(ctx, stage, "finish the removal", func(tx *core.Tx) error {
+		rows, err := tx.Exec(ctx, sq.Delete("uploads").Where(sq.Eq{"id": stage.Upload.ID}).
+			Where(none("entries")).Where(none("shards")).Where(none("indexes")))
+		if gone = rows > 0; gone || err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, schema.Settled(sq.Update("uploads")).Where(sq.Eq{"id": stage.Upload.ID}))
+		return err
+	})
+	return gone, err
+}
