@@ -12,14 +12,14 @@ import (
 )
 
 type backupCheckView struct {
-	File    string            `json:"file"`
-	Whole   *bool             `json:"whole,omitempty"`
-	Version uint              `json:"version,omitempty"`
-	Tables  []sealedTableView `json:"tables"`
-	Error   string            `json:"error,omitempty"`
+	File    string              `json:"file"`
+	Whole   *bool               `json:"whole,omitempty"`
+	Version uint                `json:"version,omitempty"`
+	Tables  []manifestTableView `json:"tables"`
+	Error   string              `json:"error,omitempty"`
 }
 
-type sealedTableView struct {
+type manifestTableView struct {
 	Table  string `json:"table"`
 	Rows   int64  `json:"rows"`
 	Digest string `json:"digest"`
@@ -30,15 +30,15 @@ func (a *app) checkBackup(cmd *cobra.Command, file string) error {
 	if _, err := a.load(cmd); err != nil {
 		return err
 	}
-	seal, err := backup.Check(cmd.Context(), file)
-	view := newBackupCheckView(file, seal, err)
+	manifest, err := backup.Check(cmd.Context(), file)
+	view := newBackupCheckView(file, manifest, err)
 	return errors.Join(a.print(view, view.text), err)
 }
 
-func newBackupCheckView(file string, seal dialect.Seal, err error) *backupCheckView {
-	view := &backupCheckView{File: file, Version: seal.Version, Tables: []sealedTableView{}}
-	for _, t := range seal.Tables {
-		view.Tables = append(view.Tables, sealedTableView{t.Name, t.Rows, t.Digest})
+func newBackupCheckView(file string, manifest dialect.Manifest, err error) *backupCheckView {
+	view := &backupCheckView{File: file, Version: manifest.Version, Tables: []manifestTableView{}}
+	for _, t := range manifest.Tables {
+		view.Tables = append(view.Tables, manifestTableView{t.Name, t.Rows, t.Digest})
 	}
 
 	if whole := err == nil; whole || errors.Is(err, backup.ErrDamaged) {

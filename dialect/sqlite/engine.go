@@ -112,7 +112,7 @@ func (Engine) Connect(ctx context.Context, s dialect.Settings) (pools dialect.Po
 
 	err = checkJournal(ctx, writer, options.journal())
 	if err == nil {
-		err = breakSeal(ctx, writer)
+		err = dropManifest(ctx, writer)
 	}
 	if err != nil {
 		return pools, errors.Join(err, writer.Close())

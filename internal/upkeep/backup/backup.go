@@ -58,8 +58,8 @@ func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options
 		return nil, err
 	}
 
-	// The seal is part of the file, and therefore comes before the file is finished.
-	if err := seal(ctx, file, content); err != nil {
+	// The manifest is part of the file, and therefore comes before the file is finished.
+	if err := manifest(ctx, file, content); err != nil {
 		return nil, err
 	}
 	if err := sqlite.FinishFile(ctx, file); err != nil {
@@ -118,13 +118,13 @@ func transfer(ctx context.Context, repo *sqlrepo.Repository, file string,
 	return content, err
 }
 
-// seal writes into the file what it holds.
-func seal(ctx context.Context, file string, content copying.Content) error {
+// manifest writes into the file what it holds.
+func manifest(ctx context.Context, file string, content copying.Content) error {
 	status, err := migrate.New(settings(file)).Status(ctx)
 	if err != nil {
 		return err
 	}
-	return sqlite.SealArchive(ctx, file, dialect.Seal{Version: status.Current, Tables: content.Sealed()})
+	return sqlite.WriteManifest(ctx, file, dialect.Manifest{Version: status.Current, Tables: content.Manifest()})
 }
 
 // checkCopy removes the leases that a copy of pages has, and compares its content with the content that was copied.

@@ -18,49 +18,49 @@ var ErrUnproven = errors.New("it can't be told whether the backup is whole: an o
 // Check reads all of a backup, whatever the version of its schema, and returns what the backup says it holds. It
 // returns ErrDamaged for a backup that holds something else, ErrUnproven for one without digests, fs.ErrNotExist for
 // a file that is not there, and ErrNoBackup for a file of another kind.
-func Check(ctx context.Context, path string) (seal dialect.Seal, err error) {
+func Check(ctx context.Context, path string) (manifest dialect.Manifest, err error) {
 	archive, err := sqlite.IsArchive(path)
 	if err == nil && !archive {
 		err = fmt.Errorf("%s: %w", path, ErrNoBackup)
 	}
 	if err != nil {
-		return seal, err
+		return manifest, err
 	}
 
 	at, status, err := look(ctx, path)
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, ErrNoBackup), ctx.Err() != nil:
-		return seal, err
+		return manifest, err
 	case err != nil:
-		return seal, fmt.Errorf("%s: %w: %w", path, ErrDamaged, err)
+		return manifest, fmt.Errorf("%s: %w: %w", path, ErrDamaged, err)
 	}
 
 	db, err := dialect.Open(ctx, at)
 	if err != nil {
-		return seal, damaged(path, err)
+		return manifest, damaged(path, err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
-	seal, err = readSeal(ctx, db, status)
+	manifest, err = readManifest(ctx, db, status)
 	if err == nil {
-		err = copying.New(sqlrepo.New(db)).CheckSealed(ctx, seal.Tables)
+		err = copying.New(sqlrepo.New(db)).CheckManifest(ctx, manifest.Tables)
 	}
 
-	// The pages are checked even without a seal: damage is the more important finding.
-	unsealed := errors.Is(err, sqlite.ErrNoSeal)
+	// The pages are checked even without a manifest: damage is the more important finding.
+	unsealed := errors.Is(err, sqlite.ErrNoManifest)
 	if err == nil || unsealed {
 		err = sqlite.CheckArchive(ctx, db)
 	}
 
 	switch {
 	case ctx.Err() != nil:
-		return seal, errors.Join(ctx.Err(), err)
+		return manifest, errors.Join(ctx.Err(), err)
 	case err != nil:
-		return seal, fmt.Errorf("%s: %w: %w", path, ErrDamaged, err)
+		return manifest, fmt.Errorf("%s: %w: %w", path, ErrDamaged, err)
 	case unsealed && status.Empty:
-		return seal, fmt.Errorf("%s: %w", path, ErrNoBackup)
+		return manifest, fmt.Errorf("%s: %w", path, ErrNoBackup)
 	case unsealed:
-		return seal, fmt.Errorf("%s: %w", path, ErrUnproven)
+		return manifest, fmt.Errorf("%s: %w", path, ErrUnproven)
 	}
-	return seal, nil
+	return manifest, nil
 }

@@ -22,10 +22,10 @@ func TestABackupProvesItself(t *testing.T) {
 		repo, file := atWork(t, db), filepath.Join(t.TempDir(), "kept.db")
 		content, err := backup.Write(t.Context(), repo, file, backup.Options{})
 		must(t, err)
-		seal, err := backup.Check(t.Context(), file)
+		manifest, err := backup.Check(t.Context(), file)
 		must(t, err)
-		if expected, present := copying.Expected(seal.Tables); !present || !slices.Equal(expected, content) {
-			t.Errorf("the backup says %+v", seal)
+		if expected, present := copying.Expected(manifest.Tables); !present || !slices.Equal(expected, content) {
+			t.Errorf("the backup says %+v", manifest)
 		}
 	})
 }
@@ -135,7 +135,7 @@ func TestOlderBackups(t *testing.T) {
 	kept, emptyFile, want := keptFile(t)
 	empty, err := os.ReadFile(emptyFile)
 	must(t, err)
-	must(t, openFile(t, kept).Close()) // opening a file for changes breaks its seal
+	must(t, openFile(t, kept).Close()) // opening a file for changes breaks its manifest
 	if _, err := backup.Check(t.Context(), kept); !errors.Is(err, backup.ErrUnproven) {
 		t.Errorf("error %v", err)
 	}
@@ -149,13 +149,13 @@ func TestOlderBackups(t *testing.T) {
 	must(t, err)
 
 	db := openFile(t, kept)
-	tables := []dialect.SealedTable{{Name: "spaces", Columns: "id, name, did"}, {Name: "roots", Columns: "cid"}}
-	sums, err := copying.New(sqlrepo.New(db)).SumSealed(t.Context(), tables)
+	tables := []dialect.ManifestTable{{Name: "spaces", Columns: "id, name, did"}, {Name: "roots", Columns: "cid"}}
+	sums, err := copying.New(sqlrepo.New(db)).SumManifest(t.Context(), tables)
 	must(t, errors.Join(err, db.Close()))
 	for i, sum := range sums {
 		tables[i].Rows, tables[i].Digest = sum.Rows, sum.Digest
 	}
-	must(t, sqlite.SealArchive(t.Context(), kept, dialect.Seal{Version: 4, Tables: tables}))
+	must(t, sqlite.WriteManifest(t.Context(), kept, dialect.Manifest{Version: 4, Tables: tables}))
 
 	_, err = backup.Check(t.Context(), kept)
 	must(t, err)
@@ -163,7 +163,7 @@ func TestOlderBackups(t *testing.T) {
 	must(t, err)
 
 	tables[1].Rows++
-	must(t, sqlite.SealArchive(t.Context(), kept, dialect.Seal{Version: 4, Tables: tables}))
+	must(t, sqlite.WriteManifest(t.Context(), kept, dialect.Manifest{Version: 4, Tables: tables}))
 	for _, work := range []func() error{
 		func() error { _, err := backup.Check(t.Context(), kept); return err },
 		func() error { _, err := restored(t, kept, empty); return err },

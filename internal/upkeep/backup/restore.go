@@ -65,7 +65,7 @@ func Open(ctx context.Context, path, dir string) (*Archive, error) {
 	}
 
 	a := &Archive{db: db}
-	if a.expected, err = a.seal(ctx, status); err != nil {
+	if a.expected, err = a.manifest(ctx, status); err != nil {
 		return nil, errors.Join(damaged(path, err), db.Close())
 	}
 	return a, nil
@@ -83,11 +83,11 @@ func look(ctx context.Context, path string) (at dialect.Settings, status migrate
 	return at, status, err
 }
 
-// seal returns what the rows are compared with while they are copied. If the seal is of other columns than those
-// that are copied, seal compares the rows at once and returns nil.
-func (a *Archive) seal(ctx context.Context, status migrate.Status) (copying.Content, error) {
-	seal, err := readSeal(ctx, a.db, status)
-	if errors.Is(err, sqlite.ErrNoSeal) {
+// manifest returns what the rows are compared with while they are copied. If the manifest is of other columns than those
+// that are copied, manifest compares the rows at once and returns nil.
+func (a *Archive) manifest(ctx context.Context, status migrate.Status) (copying.Content, error) {
+	manifest, err := readManifest(ctx, a.db, status)
+	if errors.Is(err, sqlite.ErrNoManifest) {
 		a.Unproven = true
 		return nil, nil
 	}
@@ -95,22 +95,22 @@ func (a *Archive) seal(ctx context.Context, status migrate.Status) (copying.Cont
 		return nil, err
 	}
 
-	expected, present := copying.Expected(seal.Tables)
+	expected, present := copying.Expected(manifest.Tables)
 	if present {
 		return expected, nil
 	}
-	return nil, copying.New(sqlrepo.New(a.db)).CheckSealed(ctx, seal.Tables)
+	return nil, copying.New(sqlrepo.New(a.db)).CheckManifest(ctx, manifest.Tables)
 }
 
-// readSeal reads the seal of a backup. It returns sqlite.ErrDamaged if the seal is of another schema version than
+// readManifest reads the manifest of a backup. It returns sqlite.ErrDamaged if the manifest is of another schema version than
 // the file.
-func readSeal(ctx context.Context, db *dialect.DB, status migrate.Status) (dialect.Seal, error) {
-	seal, err := sqlite.ReadSeal(ctx, db)
-	if err == nil && (status.Dirty || status.Current != seal.Version) {
+func readManifest(ctx context.Context, db *dialect.DB, status migrate.Status) (dialect.Manifest, error) {
+	manifest, err := sqlite.ReadManifest(ctx, db)
+	if err == nil && (status.Dirty || status.Current != manifest.Version) {
 		err = fmt.Errorf("%w: its schema has version %d, dirty: %t, instead of %d", sqlite.ErrDamaged, status.Current,
-			status.Dirty, seal.Version)
+			status.Dirty, manifest.Version)
 	}
-	return seal, err
+	return manifest, err
 }
 
 // damaged adds ErrDamaged to an error that a sound backup would not have caused.
@@ -144,14 +144,14 @@ func openCopy(ctx context.Context, path, dir string, status migrate.Status) (_ *
 	return a, nil
 }
 
-// compareCopy compares the rows with the seal before the schema changes: the digests are of the columns that the
+// compareCopy compares the rows with the manifest before the schema changes: the digests are of the columns that the
 // backup was made with.
 func (a *Archive) compareCopy(ctx context.Context, path, file string, status migrate.Status) (err error) {
 	at := readOnly(file)
 	if a.db, err = dialect.Open(ctx, at); err != nil {
 		return err
 	}
-	_, err = a.seal(ctx, status)
+	_, err = a.manifest(ctx, status)
 	return errors.Join(damaged(path, err), a.db.Close())
 }
 
