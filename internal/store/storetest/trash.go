@@ -162,3 +162,15 @@ func (f *fixture) lateDeletion() {
 	f.checkListed(map[string]int64{"a.car": 5, "b.car": 6})
 	f.checkNoTrash()
 }
+
+func (f *fixture) removedAndSetAside() {
+	f.commit("a.car", random(5))
+	f.commit("b.car", random(large))
+	for range 2 { // the second time they are gone
+		f.must(f.Remove(f.Context(), "a.car"))
+		f.setAside("b.car")
+	}
+	f.checkGone("a.car")
+	f.checkGone("b.car")
+	f.checkListed(map[string]int64{"b.car.damaged": large})
+}
