@@ -90,9 +90,9 @@ func (f *fixture) commitAfterRemoval() {
 		f.must(f.Remove(f.Context(), "name.car"))
 		_, err := blob.Commit(f.Context(), "name.car")
 		if f.Keeps {
-			f.is("commit", err, fs.ErrNotExist)
+			f.checkError("commit", err, fs.ErrNotExist)
 		} else {
-			f.is("commit", err, nil)
+			f.checkError("commit", err, nil)
 		}
 	}
 }

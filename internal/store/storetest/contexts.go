@@ -54,7 +54,7 @@ func (f *fixture) contextsEnd() {
 	}
 
 	for op, call := range calls {
-		f.is(op, call(), context.Canceled)
+		f.checkError(op, call(), context.Canceled)
 	}
 
 	f.must(f.end(trashed, f.Restore))

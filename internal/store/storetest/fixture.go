@@ -25,8 +25,8 @@ func (f *fixture) must(err error) {
 	}
 }
 
-// is checks that err is want.
-func (f *fixture) is(what string, err, want error) {
+// checkError checks that err is want.
+func (f *fixture) checkError(what string, err, want error) {
 	f.Helper()
 	if !errors.Is(err, want) || want == nil && err != nil {
 		f.Errorf("%s: %v, want %v", what, err, want)
@@ -86,8 +86,8 @@ func (f *fixture) checkListed(want map[string]int64) {
 	}
 }
 
-// gone is the error of a store for a blob that does not exist.
-func (f *fixture) gone() error {
+// errGone is the error of a store for a blob that does not exist.
+func (f *fixture) errGone() error {
 	if f.Keeps {
 		return fs.ErrNotExist
 	}
@@ -97,11 +97,11 @@ func (f *fixture) gone() error {
 func (f *fixture) checkGone(name string) {
 	f.Helper()
 	_, err := f.Size(f.Context(), name)
-	f.is("size", err, f.gone())
+	f.checkError("size", err, f.errGone())
 	_, err = f.Open(f.Context(), name)
-	f.is("open", err, f.gone())
+	f.checkError("open", err, f.errGone())
 	_, err = f.OpenAt(f.Context(), name)
-	f.is("open at random", err, f.gone())
+	f.checkError("open at random", err, f.errGone())
 }
 
 // random returns bytes that depend only on the length.

@@ -8,9 +8,9 @@ import (
 	"github.com/guppy-prep/guppy/internal/store"
 )
 
-func (f *fixture) identify(of store.Store) string {
+func (f *fixture) identify(s store.Store) string {
 	f.Helper()
-	identity, err := of.Identify(f.Context())
+	identity, err := s.Identify(f.Context())
 	f.must(err)
 	return identity
 }
@@ -18,7 +18,7 @@ func (f *fixture) identify(of store.Store) string {
 // oneIdentity tests that processes that identify a new store at the same time agree, and that two stores differ.
 func (f *fixture) oneIdentity() {
 	marker, err := f.Marker(f.Context())
-	f.is("marker", err, nil)
+	f.checkError("marker", err, nil)
 	if marker != f.Identity {
 		f.Errorf("before it has one, its identity is %q", marker)
 	}
@@ -34,7 +34,7 @@ func (f *fixture) oneIdentity() {
 			identity, err := from.Identify(f.Context())
 			mu.Lock()
 			defer mu.Unlock()
-			f.is("identify", err, nil)
+			f.checkError("identify", err, nil)
 			seen[identity] = true
 		})
 	}

@@ -25,7 +25,7 @@ func (f *fixture) namesThatAreNone() {
 			"trash":          func() error { _, err := f.Trash(f.Context(), "me", name); return err },
 			"confirm":        func() error { return f.Confirm(f.Context(), name) },
 		} {
-			f.is(fmt.Sprintf("%s %q", op, name), call(), fs.ErrInvalid)
+			f.checkError(fmt.Sprintf("%s %q", op, name), call(), fs.ErrInvalid)
 		}
 
 		f.must(blob.Abort())

@@ -85,7 +85,7 @@ func (f *fixture) commitAfterDiscard() {
 
 	for range 2 {
 		_, err := blob.Commit(f.Context(), "name.car")
-		f.is("commit", err, fs.ErrNotExist)
+		f.checkError("commit", err, fs.ErrNotExist)
 	}
 
 	f.must(blob.Abort())

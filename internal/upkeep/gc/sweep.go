@@ -43,11 +43,11 @@ func (c *Collector) Temporary(ctx context.Context, files store.Store, remove boo
 		}
 	}
 
-	left, err := leftovers.Files(ctx, c.Repo, files)
+	unfinished, err := leftovers.Files(ctx, c.Repo, files)
 	if err != nil || !remove {
-		return n + int64(len(left)), err
+		return n + int64(len(unfinished)), err
 	}
-	discarded, err := leftovers.Discard(ctx, files, left)
+	discarded, err := leftovers.Discard(ctx, files, unfinished)
 	return n + discarded, err
 }
 
@@ -57,22 +57,22 @@ func (c *Collector) trash(ctx context.Context, files store.Store, space sqlrepo.
 	if remove {
 		return bin.Tidy(ctx)
 	}
-	left, err := bin.Left(ctx)
-	return int64(len(left)), err
+	trashed, err := bin.Left(ctx)
+	return int64(len(trashed)), err
 }
 
 // straysAtOnce is the number of files that one query looks up among the shards or indexes.
 const straysAtOnce = 500
 
-// kind is a kind of file that rows name by digest.
-type kind struct {
+// strayKind is a kind of file that rows name by digest.
+type strayKind struct {
 	parse   func(name string) (digest [32]byte, ok bool)
 	name    func(digest [32]byte) string
 	unnamed func(ctx context.Context, digests [][]byte) ([][]byte, error)
 }
 
-func (c *Collector) kinds() []kind {
-	return []kind{
+func (c *Collector) kinds() []strayKind {
+	return []strayKind{
 		{shard.ParseName, shard.Name, c.Repo.Unnamed},
 		{blobindex.ParseName, blobindex.Name, c.Repo.UnnamedIndexes},
 	}
@@ -99,7 +99,8 @@ func (c *Collector) Strays(ctx context.Context, files store.Store, remove bool) 
 	return strays, nil
 }
 
-func (c *Collector) straysOf(ctx context.Context, kind kind, files store.Store, bin *trash.Bin, strays *Strays) error {
+func (c *Collector) straysOf(ctx context.Context, kind strayKind, files store.Store, bin *trash.Bin,
+	strays *Strays) error {
 	sizes, digests := map[string]int64{}, [][]byte{}
 	flush := func() error {
 		found, err := kind.strays(ctx, bin, digests, sizes)
@@ -143,7 +144,7 @@ func (c *Collector) straysOf(ctx context.Context, kind kind, files store.Store, 
 }
 
 // strays counts the files that no row names. If bin is not nil, it removes them from the store of the trash.
-func (k kind) strays(ctx context.Context, bin *trash.Bin, digests [][]byte,
+func (k strayKind) strays(ctx context.Context, bin *trash.Bin, digests [][]byte,
 	sizes map[string]int64) (found Files, err error) {
 	unnamed, err := k.unnamed(ctx, digests)
 	if err != nil {
