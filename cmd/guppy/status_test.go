@@ -57,12 +57,12 @@ func TestStatusText(t *testing.T) {
 		{"packing", packing(nil), []sqlrepo.Shard{live(3, 20<<20)}, []string{
 			"upload 3  s/src  packing for 1m0s",
 			"  4 of 10 files, 60.0 MiB of 100.0 MiB, 3 of 8 shards, 1.0 MiB/s, 40s left",
-			"  nas/host, process 12: shard 3 for 20s, 20.0 MiB read, heard of 5s ago",
+			"  nas/host, process 12: shard 3 for 20s, 20.0 MiB read, last heard from 5s ago",
 		}},
 		{"more was read than there is", packing(nil), []sqlrepo.Shard{live(3, 90<<20)}, []string{
 			"upload 3  s/src  packing for 1m0s",
 			"  4 of 10 files, 100.0 MiB of 100.0 MiB, 3 of 8 shards, 1.7 MiB/s, 0s left",
-			"  nas/host, process 12: shard 3 for 20s, 90.0 MiB read, heard of 5s ago",
+			"  nas/host, process 12: shard 3 for 20s, 90.0 MiB read, last heard from 5s ago",
 		}},
 		{"a lease that ended", packing(nil), []sqlrepo.Shard{lost}, []string{
 			"upload 3  s/src  packing for 1m0s",
@@ -74,9 +74,9 @@ func TestStatusText(t *testing.T) {
 		}), []sqlrepo.Shard{failed, again, aside}, []string{
 			"upload 3  s/src  packing for 1m0s",
 			"  4 of 10 files, 40.0 MiB of 100.0 MiB, 3 of 8 shards, 682.7 KiB/s, 1m30s left",
-			"  nas/host, process 12: shard 5 for 20s, 0 B read, heard of 5s ago",
+			"  nas/host, process 12: shard 5 for 20s, 0 B read, last heard from 5s ago",
 			`  failed once, shard 5, being tried again: "new\nline"`,
-			"  failed 2 times, shard 6, tried again in 8s: broken",
+			"  failed 2 times, shard 6, to be tried again in 8s: broken",
 			"  set aside 3m0s ago, shard 7, failed 5 times: given up",
 		}},
 		{"stuck", packing(func(u *sqlrepo.OpenUpload) {
@@ -91,7 +91,7 @@ func TestStatusText(t *testing.T) {
 			u.State, u.Found, u.Linked, u.Lease = sqlrepo.Linking, 30, 20, live(0, 20).Lease
 		}), nil, []string{
 			"upload 3  s/src  linking for 1m0s", "  20 of 30 entries",
-			"  nas/host, process 12: linking for 20s, heard of 5s ago",
+			"  nas/host, process 12: linking for 20s, last heard from 5s ago",
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -744,7 +744,7 @@ func TestAServerThatComesBack(t *testing.T) {
 		}
 
 		// Five requests fail in a row. Another one may meet a connection that was closed meanwhile.
-		warned, back := strings.Count(log.String(), "level=WARN"), strings.Count(log.String(), "is back")
+		warned, back := strings.Count(log.String(), "level=WARN"), strings.Count(log.String(), "is available again")
 		if warned < 1 || warned > 2 || back != warned {
 			t.Errorf("%s: warned %d times: %s", op, warned, log.String())
 		}
