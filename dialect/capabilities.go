@@ -24,6 +24,68 @@ func DefaultURL(engine Engine, dataDir string) (url Secret, found bool) {
 	return locator.DefaultURL(dataDir), true
 }
 
+// Chooser is an engine that chooses values for settings that are left empty.
+type Chooser interface {
+	// Choices returns the values in force of settings that are empty, by the keys of the configuration.
+	Choices(s Settings) map[string]Choice
+}
+
+// Choice is a value that an engine chose for a setting, with the reason for people to read.
+type Choice struct{ Value, Reason string }
+
+// Choices returns the values that the engine chose for settings that are empty, by the keys of the configuration. The
+// default is none.
+func Choices(s Settings) map[string]Choice {
+	engine, err := EngineOf(s)
+	if chooser, able := engine.(Chooser); err == nil && able {
+		return chooser.Choices(s)
+	}
+	return nil
+}
+
+// URLAdapter is an engine whose options describe a database beside its URL, so that they must fit a URL that is
+// replaced.
+type URLAdapter interface {
+	// Direct is called by the function Direct once the settings have the new URL.
+	Direct(s Settings) Settings
+	// Elsewhere is called by the function Elsewhere once the settings have the new URL.
+	Elsewhere(s Settings) Settings
+}
+
+// Direct returns the settings for reaching the same database at another URL, past a pooler. Options that name the
+// database or the way to it give place to the URL. The password and other options stay, unless the URL has its own. By
+// default all options stay.
+func Direct(s Settings, url Secret) Settings {
+	s.URL = url
+	if HoldsPassword(url) {
+		s.Password = ""
+	}
+	if adapter, able := urlAdapter(s); able {
+		return adapter.Direct(s)
+	}
+	return s
+}
+
+// Elsewhere returns the settings for another database, at a URL. What describes the first database does not apply to
+// it: the type, the password and options of the server. By default all options stay.
+func Elsewhere(s Settings, url Secret) Settings {
+	s.Type, s.URL, s.Password = "", TrimURL(url), ""
+	if adapter, able := urlAdapter(s); able {
+		return adapter.Elsewhere(s)
+	}
+	return s
+}
+
+// urlAdapter returns no adapter for a malformed URL. Opening the database returns that error.
+func urlAdapter(s Settings) (adapter URLAdapter, able bool) {
+	engine, err := EngineOf(s)
+	if err != nil {
+		return nil, false
+	}
+	adapter, able = engine.(URLAdapter)
+	return adapter, able
+}
+
 // ConnectionStrings is an engine that takes connection strings in a form of its own beside URLs, such as
 // "host=... dbname=...". By default an engine takes none.
 type ConnectionStrings interface {

@@ -58,6 +58,38 @@ func TestCapabilitiesHaveDefaults(t *testing.T) {
 	})
 }
 
+// TestSettingsFollowTheirURL replaces the URL of settings: options that describe the server give place to it.
+func TestSettingsFollowTheirURL(t *testing.T) {
+	server := postgres.Options{Host: "pooler", Port: 6432, SSLMode: "require", TransactionPooler: true, ConnectTimeout: 1}
+	settings := dialect.Settings{Password: "s", Options: []any{sqlite.Options{Alone: true}, server}}
+
+	for _, tt := range []struct {
+		name         string
+		got          dialect.Settings
+		password     dialect.Secret
+		wantPostgres postgres.Options
+	}{
+		{"direct", dialect.Direct(settings, "postgres://db/guppy"), "s",
+			postgres.Options{SSLMode: "require", ConnectTimeout: 1}},
+		{"direct with its own", dialect.Direct(settings, "postgres://u:p@db/guppy?sslmode=disable"), "",
+			postgres.Options{ConnectTimeout: 1}},
+		{"direct to a file", dialect.Direct(settings, "guppy.db"), "s", server},
+		{"elsewhere", dialect.Elsewhere(settings, " postgres://db/guppy "), "", postgres.Options{ConnectTimeout: 1}},
+		{"elsewhere in a file", dialect.Elsewhere(settings, "guppy.db"), "", server},
+	} {
+		if got := dialect.OptionsOf[postgres.Options](tt.got); got != tt.wantPostgres || tt.got.Password != tt.password {
+			t.Errorf("%s: %+v with the password %q", tt.name, got, tt.got.Password.Reveal())
+		}
+		if !dialect.OptionsOf[sqlite.Options](tt.got).Alone {
+			t.Errorf("%s: the options of another engine have changed", tt.name)
+		}
+	}
+
+	if chosen := dialect.Choices(dialect.Settings{URL: "guppy.db"}); chosen != nil {
+		t.Errorf("SQLite chose %v", chosen)
+	}
+}
+
 func TestOptionsAreFoundByTheirType(t *testing.T) {
 	settings := dialect.Settings{Options: []any{sqlite.Options{Alone: true}, postgres.Options{Schema: "s"}}}
 	changed := dialect.WithOptions(settings, postgres.Options{Schema: "t"})

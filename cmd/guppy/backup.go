@@ -5,37 +5,40 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
-	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/config"
-	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/upkeep/backup"
 	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
-const backupHelp = `Backup writes all rows, as of one moment, to a SQLite file, whatever the engine. The file has
-its name once it is complete, checked and durable. Shards and the keys of spaces are not in it.
+const backupHelp = `Backup writes all rows of the repository to a SQLite file, whatever engine the
+database runs on. The backup is a snapshot of one moment; workers may continue
+meanwhile. FILE appears only when the backup is complete, checked and durable.
+Shards and the keys of spaces are not part of it.
 
-The file carries how many rows each table has, and digests of them. With --check, FILE is a backup that is there:
-all of it is read and compared with those, without a database. Exit codes are then 0 for a backup that is whole, 3
-for one that is damaged, and 1 if it can't be told: the file can't be read, is no backup, or was made by an older
-guppy, which wrote no digests. With --json it prints one object: file, whole (absent if it can't be told), version
-of the schema, tables (a list of table, rows and digest) and error.`
+The file records the number of rows and a digest of every table. With --check,
+backup reads all of an existing FILE and compares it with these digests. That
+needs no database. The exit code is then
+  0  if the backup is intact
+  3  if it is damaged
+  1  if that is unknown: FILE can't be read, is not a backup, or was made by an
+     older guppy, which recorded no digests
+
+With --json, --check prints one object: file, whole (absent if unknown), version
+(of the schema), tables (a list of table, rows and digest) and error.`
 
 func (a *app) backupCommand() *cobra.Command {
 	var force, check bool
 	command := &cobra.Command{
-		Use: "backup FILE", Short: "Write the whole repository to one file, while workers go on",
+		Use: "backup FILE", Short: "Back up the repository to one file, while workers continue",
 		Long: backupHelp,
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case check && force:
-				return fmt.Errorf("%w: --check changes nothing: --force goes without it", errUsage)
+				return fmt.Errorf("%w: --check writes nothing: leave out --force", errUsage)
 			case check:
 				return a.checkBackup(cmd, args[0])
 			}
@@ -43,8 +46,8 @@ func (a *app) backupCommand() *cobra.Command {
 		},
 	}
 
-	command.Flags().BoolVar(&check, "check", false, "read FILE, a backup, and say whether it is whole")
-	command.Flags().BoolVar(&force, "force", false, "replace FILE if it is there")
+	command.Flags().BoolVar(&check, "check", false, "read FILE, an existing backup, and report whether it is intact")
+	command.Flags().BoolVar(&force, "force", false, "replace FILE if it exists")
 
 	return command
 }
@@ -69,8 +72,8 @@ func (a *app) backup(cmd *cobra.Command, file string, force bool) (err error) {
 	}
 
 	repo := sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))
-	err = a.showTransfer(ctx, db.Describe(), file, func(tell copying.Progress) (copying.Content, error) {
-		return backup.Write(ctx, repo, file, backup.Options{Overwrite: force, Progress: tell})
+	err = a.showTransfer(ctx, db.Describe(), file, func(progress copying.Progress) (copying.Content, error) {
+		return backup.Write(ctx, repo, file, backup.Options{Overwrite: force, Progress: progress})
 	})
 
 	if errors.Is(err, fs.ErrExist) {
@@ -79,52 +82,18 @@ func (a *app) backup(cmd *cobra.Command, file string, force bool) (err error) {
 	return err
 }
 
-// refuseOwnPlace refuses to write a backup over a file of the database or into the directories of the keys and
-// the shards.
-func refuseOwnPlace(cfg *config.Config, db *dialect.DB, file string) error {
-	if file == "" {
-		return fmt.Errorf("%w: the name of the backup is empty", errUsage)
-	}
+const restoreHelp = `Restore copies a file that guppy backup has made into an empty database of any
+engine. The file is not changed. Work that was under way when the backup was
+made is continued by guppy upload.
 
-	directory := filepath.Dir(file)
-	at, err := os.Stat(directory)
-	if err != nil {
-		return fmt.Errorf("directory of the backup: %w", err)
-	}
-
-	if err := source.RefuseWithin(directory, keysDirectory(cfg),
-		cfg.Prepare.StoreDirectory()); err != nil {
-		return err
-	}
-
-	own, err := dialect.Files(db.Settings)
-	if err != nil {
-		return err
-	}
-	// A file that does not exist is nobody's, so the error does not matter.
-	there, _ := os.Stat(file)
-
-	// Names are compared because a file of the database may not exist yet, identities because a link has another
-	// name.
-	for _, path := range own {
-		beside, err := os.Stat(filepath.Dir(path))
-		named := err == nil && os.SameFile(at, beside) && filepath.Base(path) == filepath.Base(file)
-		info, err := os.Stat(path)
-		if named || err == nil && there != nil && os.SameFile(info, there) {
-			return fmt.Errorf("%w: %s is a file of the database itself", errUsage, file)
-		}
-	}
-
-	return nil
-}
+The restored repository and its original must not both work on one store, or
+remove from it: each removes shards that only the other one knows. To try a
+restore, give it a copy of the store, or run only guppy check.`
 
 func (a *app) restoreCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "restore FILE", Short: "Copy a backup into the configured database, which must be empty",
-		Long: "Restore copies a file that guppy backup has made into an empty database, of whatever engine. The file is\n" +
-			"not changed. Work that was under way when the backup was made goes on with guppy upload.\n\n" +
-			"What is restored and its original must not both work on one store, or remove from it: each removes shards\n" +
-			"that only the other one knows. To try a restore, give it a copy of the store, or run only guppy check.",
+		Long: restoreHelp,
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.restore(cmd, args[0]) },
 	}
@@ -154,8 +123,8 @@ func (a *app) restore(cmd *cobra.Command, file string) (err error) {
 	defer func() { err = errors.Join(err, archive.Close()) }()
 
 	if archive.Unproven {
-		a.log.Warn("the backup carries no digests, since an older guppy made it: its rows can't be compared "+
-			"with the original",
+		a.log.Warn("the backup has no digests, because an older guppy made it: its rows can't be "+
+			"compared with the original",
 			"file", file)
 	}
 
@@ -166,7 +135,7 @@ func (a *app) restore(cmd *cobra.Command, file string) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 
 	target := sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))
-	return a.showTransfer(ctx, file, db.Describe(), func(tell copying.Progress) (copying.Content, error) {
-		return archive.Restore(ctx, target, tell)
+	return a.showTransfer(ctx, file, db.Describe(), func(progress copying.Progress) (copying.Content, error) {
+		return archive.Restore(ctx, target, progress)
 	})
 }

@@ -61,6 +61,6 @@ func (v *backupCheckView) text(w io.Writer) {
 		rows += t.Rows
 	}
 
-	fmt.Fprintf(w, "%s is whole: %s in %d tables, schema version %d\n", v.File, plural(rows, "row"), len(v.Tables),
+	fmt.Fprintf(w, "%s is intact: %s in %d tables, schema version %d\n", v.File, plural(rows, "row"), len(v.Tables),
 		v.Version)
 }

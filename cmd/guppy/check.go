@@ -35,26 +35,30 @@ type unsound struct {
 func (u *unsound) Error() string {
 	return fmt.Sprintf("%s: %s", errUnsound, plural(u.problems, "problem"))
 }
+
 func (u *unsound) Unwrap() error { return errUnsound }
 
 func (u *unsound) Hint() string {
 	if u.repaired {
-		return "guppy: these are left after the repair; guppy upload, where it was told to be needed, and another " +
-			"repair may mend them"
+		return "guppy: these problems are left after the repair; run guppy upload where the repair says so, then repair again"
 	}
-	return "guppy: nothing was changed; the same command with --repair --yes does what is said about each"
+	return "guppy: nothing was changed; the same command with --repair --yes carries out the repairs"
 }
 
-const checkHelp = `Check proves that the repository is sound: that its rows agree with each other, that the space of
-each upload holds every block that the upload needs, and that the shards are in the store. With --read-data it reads
-the shards and compares every byte with its digest. Workers may go on meanwhile: what they have not done yet is no
-problem.
+const checkHelp = `Check proves that the repository is sound: that its rows agree with each other,
+that the space of each upload holds every block that the upload needs, and that
+the shards are in the store. With --read-data it also reads the shards and
+compares every byte with its digest. Workers may continue meanwhile: unfinished
+work is not a problem.
 
-Each problem is one line: its code, the rows or the file concerned, what is wrong, and what repair does about it. Notes
-say what is odd and does no harm. --repair prints that plan, and carries it out with --yes, when nobody is at work. No
-block that is good is deleted. What has lost content is unfinished then, and guppy upload completes it, with the same
-root as long as the source is the same. An older upload whose content can't be had again becomes incomplete and lists
-it. Uploads share content, so that --repair looks at all of them, whichever is named.`
+Each problem is one line: its code, the rows or the file concerned, what is
+wrong, and what a repair does about it. A note is odd and harmless. --repair
+prints that plan. --repair --yes carries it out, but not while anybody else is
+at work. Intact blocks are never deleted. An upload that has lost content
+becomes unfinished, and guppy upload completes it, with the same root if the
+source is unchanged. An older upload whose content can't be restored becomes
+incomplete and lists it. Uploads share content, so --repair covers all of them,
+even if UPLOAD names one.`
 
 // checkOptions holds the flags of the check command.
 type checkOptions struct {
@@ -68,7 +72,7 @@ type checkOptions struct {
 func (a *app) checkCommand() *cobra.Command {
 	options := checkOptions{}
 	command := &cobra.Command{
-		Use: "check [UPLOAD]", Short: "Prove that the repository and its store are sound, and mend them", Long: checkHelp,
+		Use: "check [UPLOAD]", Short: "Check that the repository and its store are sound, and repair them", Long: checkHelp,
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// Wrong options are reported before the repository is opened.
@@ -83,7 +87,7 @@ func (a *app) checkCommand() *cobra.Command {
 
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.BoolVar(&options.repair, "repair", false, "say what repair does; it does so with --yes")
+	flags.BoolVar(&options.repair, "repair", false, "print what a repair would do, and do it with --yes")
 	flags.BoolVar(&options.yes, "yes", false, "carry out the repair")
 	flags.BoolVar(&options.readAll, "read-data", false, "read all shards and compare every block with its digest")
 	flags.StringVar(&options.readSubset, "read-data-subset", "", "read `N%` of the shards, chosen at random")
@@ -96,16 +100,16 @@ func (o *checkOptions) parse(args []string) error {
 	if len(args) == 1 {
 		upload, err := strconv.ParseInt(args[0], 10, 64)
 		if err != nil || upload < 1 {
-			return fmt.Errorf("%w: %q is no number of an upload; guppy upload ls shows them", errUsage, args[0])
+			return fmt.Errorf("%w: %q is not the number of an upload: guppy upload ls lists them", errUsage, args[0])
 		}
 		o.upload = &upload
 	}
 
 	switch {
 	case o.yes && !o.repair:
-		return fmt.Errorf("%w: --yes goes with --repair", errUsage)
+		return fmt.Errorf("%w: --yes needs --repair", errUsage)
 	case o.readAll && o.readSubset != "":
-		return fmt.Errorf("%w: --read-data reads all, --read-data-subset some of it", errUsage)
+		return fmt.Errorf("%w: use either --read-data or --read-data-subset", errUsage)
 	case o.readAll:
 		o.percent = 100
 	case o.readSubset != "":
@@ -113,7 +117,7 @@ func (o *checkOptions) parse(args []string) error {
 		percent, err := strconv.ParseFloat(number, 64)
 
 		if !isPercent || err != nil || math.IsNaN(percent) || percent <= 0 || percent > 100 {
-			return fmt.Errorf("%w: --read-data-subset is more than 0%% and at most 100%%, not %q", errUsage, o.readSubset)
+			return fmt.Errorf("%w: --read-data-subset must be more than 0%% and at most 100%%, not %q", errUsage, o.readSubset)
 		}
 
 		o.percent = percent
@@ -154,13 +158,6 @@ func (a *app) check(ctx context.Context, cfg *config.Config, repo *repository, o
 	}
 
 	return &unsound{summary.Problems, options.repair && options.yes}
-}
-
-func plural(n int64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func (a *app) checker(ctx context.Context, cfg *config.Config, repo *repository,
@@ -209,7 +206,7 @@ func (a *app) checker(ctx context.Context, cfg *config.Config, repo *repository,
 	if packed == 0 && errors.Is(err, fs.ErrNotExist) {
 		return checker, nil
 	}
-	return checker, fmt.Errorf("could not check: %w: mount the store there, or say where it is with --store", err)
+	return checker, fmt.Errorf("could not check: %w: mount the store there, or name its place with --store", err)
 }
 
 // repairRepository repairs the repository while all other workers are locked out.

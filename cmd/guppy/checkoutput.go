@@ -13,9 +13,9 @@ import (
 // arrays that follow one another in one object.
 type checkOutput struct {
 	app *app
-	// list is the open array. some is true if that array has an element.
-	list string
-	some bool
+	// list is the open array. nonEmpty is true if that array has an element.
+	list     string
+	nonEmpty bool
 }
 
 func newCheckOutput(a *app) *checkOutput { return &checkOutput{app: a} }
@@ -53,10 +53,10 @@ func (o *checkOutput) element(list string, value any) error {
 	}
 
 	separator := ""
-	if o.some {
+	if o.nonEmpty {
 		separator = ","
 	}
-	o.some = true
+	o.nonEmpty = true
 
 	_, err = fmt.Fprintf(o.app.stdout, "%s%s", separator, encoded)
 	return err
@@ -72,7 +72,7 @@ func (o *checkOutput) open(list string) error {
 	if o.list != "" {
 		before = "],"
 	}
-	o.list, o.some = list, false
+	o.list, o.nonEmpty = list, false
 
 	_, err := fmt.Fprintf(o.app.stdout, "%s%q:[", before, list)
 	return err

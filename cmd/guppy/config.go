@@ -3,12 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/dialect/postgres"
 	"github.com/guppy-prep/guppy/internal/config"
 )
 
@@ -19,7 +19,7 @@ func (a *app) configCommand() *cobra.Command {
 	}
 
 	command.AddCommand(&cobra.Command{
-		Use: "show", Short: "Show the values in force and where each comes from; secrets are redacted",
+		Use: "show", Short: "Show the settings in force and where each comes from; secrets are redacted",
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.load(cmd)
@@ -36,52 +36,39 @@ func (a *app) configCommand() *cobra.Command {
 	return command
 }
 
-// effect is the value that guppy chooses for a setting, and the reason.
-type effect struct{ value, reason string }
-
-// inForce returns the effects of settings whose configured value is not the one in use.
-func (a *app) inForce(cfg *config.Config) map[string]effect {
-	effects := map[string]effect{}
+// inForce returns the values in use, and the reasons, of settings whose configured value is not the one in use.
+func (a *app) inForce(cfg *config.Config) map[string]dialect.Choice {
+	choices := map[string]dialect.Choice{}
 	if cfg.Prepare.Workers == 0 {
-		effects["prepare.workers"] = effect{strconv.Itoa(workers(cfg)), "one for each CPU"}
+		choices["prepare.workers"] = dialect.Choice{Value: strconv.Itoa(workers(cfg)), Reason: "one for each CPU"}
 	}
 
 	// The effect of the settings of the pool depends on the engine.
 	settings := a.databaseSettings(cfg)
 	engine, err := dialect.EngineOf(settings)
 	if err != nil {
-		return effects
+		return choices
 	}
 
 	if facts := engine.Facts(); facts.PoolSize > 0 {
-		fixed := effect{strconv.Itoa(facts.PoolSize), "whatever is set, on " + facts.Title}
-		effects["repo.max_open_conns"], effects["repo.max_idle_conns"] = fixed, fixed
-		return effects
+		fixed := dialect.Choice{Value: strconv.Itoa(facts.PoolSize), Reason: "always, on " + facts.Title}
+		choices["repo.max_open_conns"], choices["repo.max_idle_conns"] = fixed, fixed
+		return choices
 	}
 
-	addPool(effects, cfg, settings)
-	if cfg.Repo.QueryExecMode == "" {
-		effects["repo.query_exec_mode"] = effect{postgres.ExecMode(settings), execModeReason(settings)}
-	}
-	return effects
+	addPool(choices, cfg, settings)
+	maps.Copy(choices, dialect.Choices(settings))
+	return choices
 }
 
-func execModeReason(settings dialect.Settings) string {
-	withoutURL := settings
-	withoutURL.URL = ""
-	if postgres.ExecMode(settings) != postgres.ExecMode(withoutURL) {
-		return "from the URL"
-	}
-	return "one round trip each"
-}
-
-func addPool(effects map[string]effect, cfg *config.Config, settings dialect.Settings) {
+func addPool(choices map[string]dialect.Choice, cfg *config.Config, settings dialect.Settings) {
 	open, idle := settings.PoolBounds()
 	if open != cfg.Repo.MaxOpenConns {
-		effects["repo.max_open_conns"] = effect{strconv.Itoa(open), fmt.Sprintf("from %d workers", workers(cfg))}
+		reason := fmt.Sprintf("from %d workers", workers(cfg))
+		choices["repo.max_open_conns"] = dialect.Choice{Value: strconv.Itoa(open), Reason: reason}
 	}
 	if idle != cfg.Repo.MaxIdleConns {
-		effects["repo.max_idle_conns"] = effect{strconv.Itoa(idle), "as many as open"}
+		choices["repo.max_idle_conns"] = dialect.Choice{Value: strconv.Itoa(idle), Reason: "as many as open"}
 	}
 }
 
@@ -92,11 +79,11 @@ type settingView struct {
 	Origin string `json:"origin"`
 }
 
-func newSettingView(v config.Value, e effect) settingView {
-	if e.value != "" {
-		v.Value = e.value
+func newSettingView(v config.Value, choice dialect.Choice) settingView {
+	if choice.Value != "" {
+		v.Value = choice.Value
 	}
-	return settingView{v.Key, v.Value, e.reason, string(v.Origin)}
+	return settingView{v.Key, v.Value, choice.Reason, string(v.Origin)}
 }
 
 func (v settingView) text(w io.Writer) {

@@ -12,8 +12,8 @@ import (
 )
 
 var (
-	errUnasked  = fmt.Errorf("%w: there is no terminal to ask on; --yes goes on without", errUsage)
-	errDeclined = errors.New("left as it is: the answer was not yes")
+	errUnasked  = fmt.Errorf("%w: there is no terminal to ask on: use --yes to continue without asking", errUsage)
+	errDeclined = errors.New("nothing was changed: the answer was not yes")
 )
 
 // confirm asks on a terminal whether to go on, unless yes is true. It returns errDeclined for any answer but yes,

@@ -12,29 +12,34 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const dbInfoHelp = `Info shows which database guppy uses, what it takes, how it is set up, and what an operator should
-know of. It changes nothing, and works with any version of the schema.
+const dbInfoHelp = `Info shows which database guppy uses, how large it is, how it is set up, and
+what an operator should look into. It changes nothing, and works with any
+version of the schema.
 
 With --json it prints one object:
-  engine, version, location             the location shows no secrets
-  schema      current, required (by this program), dirty
-  bytes, free_bytes, log_bytes          of the whole database, unused in it, and of the log of changes beside it;
-                                        the last two are 0 where the engine keeps that to itself
-  filesystem                            where the engine has files on this host, if it can be told
-  tables      list of name, bytes, rows (absent when it can't be told), estimated (rows are what the engine last
-              thought), and indexes, a list of name and bytes
-  nodes, bytes_per_node                 of the table of nodes with its indexes; absent without nodes
-  settings    those in force that decide on speed and safety, by name
-  warnings    list of code and text`
+  engine, version, location     the location contains no secrets
+  schema                        current, required (by this program), dirty
+  bytes, free_bytes, log_bytes  of the whole database, unused in it, and of its
+                                log of changes; the last two are 0 if the
+                                engine does not report them
+  filesystem                    of the engine's files on this host, if known
+  tables                        list of name, bytes, rows (absent if unknown),
+                                estimated (true if rows is the engine's last
+                                estimate) and indexes (list of name and bytes)
+  nodes, bytes_per_node         of the table of nodes with its indexes; absent
+                                without nodes
+  settings                      those in force that affect speed and safety, by
+                                name
+  warnings                      list of code and text`
 
 func (a *app) dbCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use: "db", Short: "Look at the database", Args: usageArgs(cobra.NoArgs),
+		Use: "db", Short: "Inspect the database", Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 
 	command.AddCommand(&cobra.Command{
-		Use: "info", Short: "Show what the database is, what it takes, how it is set up, and what is wrong with it",
+		Use: "info", Short: "Show the engine, size and settings of the database, and warn of problems",
 		Long: dbInfoHelp, Args: usageArgs(cobra.NoArgs), RunE: a.dbInfo,
 	})
 

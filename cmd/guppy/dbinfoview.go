@@ -127,10 +127,10 @@ func (v *dbInfoView) text(w io.Writer) {
 
 	fmt.Fprintf(w, "\nsize        %s", progress.Bytes(v.Bytes))
 	if v.FreeBytes > 0 {
-		fmt.Fprintf(w, ", of which %s are unused", progress.Bytes(v.FreeBytes))
+		fmt.Fprintf(w, ", %s of it unused", progress.Bytes(v.FreeBytes))
 	}
 	if v.LogBytes > 0 {
-		fmt.Fprintf(w, ", and %s of log (WAL)", progress.Bytes(v.LogBytes))
+		fmt.Fprintf(w, ", plus %s of log (WAL)", progress.Bytes(v.LogBytes))
 	}
 	fmt.Fprintln(w)
 
@@ -152,7 +152,7 @@ func (v *dbInfoView) text(w io.Writer) {
 func (v *dbInfoView) tablesText(w io.Writer) {
 	fmt.Fprintln(w, "tables")
 	for _, table := range v.Tables {
-		rows := "rows not known"
+		rows := "unknown number of rows"
 		switch {
 		case table.Rows != nil && table.Estimated:
 			rows = fmt.Sprintf("about %d rows", *table.Rows)

@@ -14,13 +14,15 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const diffHelp = `Diff lists the paths in which the trees of two complete uploads differ, in their order: "+" was
-added, "-" removed, "M" changed. An entry is changed when its kind, the content of a file or the target of a symlink
-is another one. Modes and times are no part of a tree, so that uploads with the same root do not differ. Large files
-may seem changed between uploads of different profiles.
+const diffHelp = `Diff lists the paths in which the trees of two complete uploads differ, in
+canonical order: "+" for added, "-" for removed, "M" for changed. An entry has
+changed if its kind, the content of a file or the target of a symlink differs.
+Modes and times are not part of a tree, so uploads with the same root do not
+differ. Large files may seem changed between uploads of different profiles.
 
-With --json it prints one object with the list "changes" (change, path, and before and after with kind, size, cid and
-target), and the numbers added, removed and changed. The exit code is 0 whether they differ or not.`
+With --json it prints one object: changes (a list of change, path, and before
+and after, each with kind, size, cid and target) and the numbers added, removed
+and changed. The exit code is 0 whether they differ or not.`
 
 func (a *app) diffCommand() *cobra.Command {
 	command := &cobra.Command{

@@ -112,38 +112,39 @@ func (a *app) dryRun(ctx context.Context, cfg *config.Config, path string) (err 
 
 	repo, err := a.open(ctx, &unmigrated, existing)
 	if errors.Is(err, migrate.ErrAbsent) {
-		return a.preview(ctx, cfg, path, nil, known{})
+		return a.preview(ctx, cfg, path, nil, sourceRecord{})
 	}
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, repo.close()) }()
 
-	before, err := knownOf(ctx, cfg, repo, path)
+	before, err := findSourceRecord(ctx, cfg, repo, path)
 	if err != nil {
 		return err
 	}
 	return a.preview(ctx, cfg, path, repo, before)
 }
 
-// known is what a repository knows of a source. The zero value is a source that it does not know.
-type known struct {
+// sourceRecord is what a repository knows of a source. The zero value is a source that it does not know.
+type sourceRecord struct {
 	registered bool
 	space      sqlrepo.Space
 	source     sqlrepo.Source
 	uploads    []sqlrepo.Upload
 }
 
-func knownOf(ctx context.Context, cfg *config.Config, repo *repository, path string) (k known, err error) {
+func findSourceRecord(ctx context.Context, cfg *config.Config, repo *repository,
+	path string) (k sourceRecord, err error) {
 	if k.space, err = repo.FindSpace(ctx, cfg.Prepare.Space); errors.Is(err, sqlrepo.ErrNotFound) {
-		return known{}, nil
+		return sourceRecord{}, nil
 	}
 	if err != nil {
 		return k, err
 	}
 
 	if k.source, err = repo.FindSource(ctx, k.space.ID, path); errors.Is(err, sqlrepo.ErrNotFound) {
-		return known{}, nil
+		return sourceRecord{}, nil
 	}
 	if err != nil {
 		return k, err
@@ -154,7 +155,7 @@ func knownOf(ctx context.Context, cfg *config.Config, repo *repository, path str
 	return k, err
 }
 
-func (a *app) preview(ctx context.Context, cfg *config.Config, path string, repo *repository, k known) error {
+func (a *app) preview(ctx context.Context, cfg *config.Config, path string, repo *repository, k sourceRecord) error {
 	options, err := configuredOptions(cfg)
 	before := scan.Before{}
 	// A registered source is previewed with the recipe of its next run.
@@ -162,7 +163,7 @@ func (a *app) preview(ctx context.Context, cfg *config.Config, path string, repo
 		var fresh sqlrepo.Upload
 		if fresh, err = recipe(cfg, k.uploads, k.space, k.source); err == nil {
 			options = fresh.SourceOptions
-			before, err = a.known(ctx, cfg, repo, k, fresh)
+			before, err = a.comparedRows(ctx, cfg, repo, k, fresh)
 		}
 	}
 	if err != nil {
@@ -214,18 +215,18 @@ func dryFiles(cfg *config.Config, repo *repository, files source.FS) (source.FS,
 		return nil, err
 	}
 
-	var own []string
+	var hidden []string
 	for _, path := range append(all, cfg.Prepare.StoreDirectory()) {
 		if _, err := os.Stat(filepath.Dir(path)); path != "" && err == nil {
-			own = append(own, path)
+			hidden = append(hidden, path)
 		}
 	}
 
-	return source.Hide(files, own...)
+	return source.Hide(files, hidden...)
 }
 
-// known returns the rows that a run with this recipe would compare the source with.
-func (a *app) known(ctx context.Context, cfg *config.Config, repo *repository, k known,
+// comparedRows returns the rows that a run with this recipe would compare the source with.
+func (a *app) comparedRows(ctx context.Context, cfg *config.Config, repo *repository, k sourceRecord,
 	fresh sqlrepo.Upload) (before scan.Before, err error) {
 	before.Compare, before.Reread = source.ComparisonOf(fresh), fresh.Reread
 

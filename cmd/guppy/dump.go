@@ -11,13 +11,14 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
-const dumpHelp = `Dump writes all rows, a JSON object a line, in an order that depends on the content alone. The
-same work gives the same lines on every engine, but for times, generated DIDs and locations.`
+const dumpHelp = `Dump writes every row as a JSON object on a line of its own, in an order that
+depends only on the content. The same work gives the same lines on every engine,
+except for times, generated DIDs and locations.`
 
 func (a *app) dumpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "dump",
-		Short: "Write the logical content of the repository as JSON lines",
+		Short: "Write all rows of the repository as JSON lines",
 		Long:  dumpHelp,
 		Args:  usageArgs(cobra.NoArgs),
 		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {

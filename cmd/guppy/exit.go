@@ -31,9 +31,11 @@ const exitHelp = `
 Exit codes:
   0    complete
   1    failure
-  2    usage or configuration
-  3    some entries could not be prepared or retrieved, work was set aside, or a check, as of a backup, found problems
-  4    the database cannot be used: unreachable, wrong schema version, not empty where it must be, or in use by others
+  2    wrong usage or configuration
+  3    some entries could not be prepared or retrieved, work was set aside, or a
+       check (also of a backup) found problems
+  4    the database cannot be used: it can't be reached, has the wrong schema
+       version, is not empty where it must be, or is in use by others
   130  interrupted
 `
 
@@ -50,6 +52,9 @@ var usageErrors = []error{
 	mirror.ErrOther, mirror.ErrForeign, copying.ErrSameDatabase, migrate.ErrTarget, migrate.ErrName,
 }
 
+// absences are errors of an upload that this host can't work on. Their causes may be among the other errors.
+var absences = []error{source.ErrAbsent, store.ErrAbsent, pipeline.ErrSkipped}
+
 var databaseErrors = []error{
 	sqlrepo.ErrLocked, sqlrepo.ErrLockLost, sqlrepo.ErrAtWork, sqlrepo.ErrUnavailable, sqlrepo.ErrUnusable,
 	sqlrepo.ErrConflict, sqlrepo.ErrLeaseLost,
@@ -65,7 +70,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitComplete
 	case ctx.Err() != nil:
 		return exitInterrupted
-	case errors.Is(err, store.ErrOutOfSight):
+	case isAny(err, absences):
 		return exitFailure
 	case isAny(err, usageErrors):
 		return exitUsage

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestExitCodesAreToldTheSameEverywhere compares the help with the table in docs/operators.md.
-func TestExitCodesAreToldTheSameEverywhere(t *testing.T) {
+// TestExitCodesAreTheSameEverywhere compares the help with the table in docs/operators.md.
+func TestExitCodesAreTheSameEverywhere(t *testing.T) {
 	document, err := os.ReadFile("../../docs/operators.md")
 	if err != nil {
 		t.Fatal(err)
@@ -17,7 +17,8 @@ func TestExitCodesAreToldTheSameEverywhere(t *testing.T) {
 	for _, row := range regexp.MustCompile(`(?m)^\| (\d+) \| (.*) \|$`).FindAllStringSubmatch(string(document), -1) {
 		help.WriteString("  " + row[1] + strings.Repeat(" ", 5-len(row[1])) + row[2] + "\n")
 	}
-	if !strings.HasSuffix(exitHelp, ":\n"+help.String()) {
+	// A long line is broken in the help.
+	if unbroken := strings.ReplaceAll(exitHelp, "\n       ", " "); !strings.HasSuffix(unbroken, ":\n"+help.String()) {
 		t.Errorf("the document has\n%s\nand the help is%s", help.String(), exitHelp)
 	}
 }

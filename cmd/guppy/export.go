@@ -15,14 +15,17 @@ import (
 	"github.com/guppy-prep/guppy/internal/reading/export"
 )
 
-const exportHelp = `Export writes the DAG of a root, or of what a path leads to, as one CAR file (version 1): the root
-is in its header, and each block comes once, depth first, before what is below it. The file has its name when it is
-whole and synced; until then it is beside its place as .NAME.*.part, which a run that is killed leaves. A symlink is
-followed, and a device or FIFO is written into.
+const exportHelp = `Export writes the DAG below a root or a path as one CAR file (version 1). The
+header names the root, and each block comes once, depth first, before the blocks
+below it. FILE appears only when it is complete and synced. Until then its
+content is beside it in .NAME.*.part, which a killed run leaves behind. If FILE
+is a symlink, the file that it leads to is replaced; a device or FIFO is written
+into.
 
 ` + pathHelp + `
 
-It needs about 50 bytes of memory for each block. With --json it prints one object: root_cid, blocks and bytes.`
+Export needs about 50 bytes of memory for each block. With --json it prints one
+object: root_cid, blocks and bytes.`
 
 func (a *app) exportCommand() *cobra.Command {
 	out := ""
@@ -33,10 +36,10 @@ func (a *app) exportCommand() *cobra.Command {
 
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		if out == "" {
-			return fmt.Errorf("%w: say where to write it with -o FILE.car, or -o - for standard output", errUsage)
+			return fmt.Errorf("%w: no output is named: use -o FILE.car, or -o - for standard output", errUsage)
 		}
 		if file, ok := a.stdout.(*os.File); ok && out == "-" && term.IsTerminal(int(file.Fd())) {
-			return fmt.Errorf("%w: a CAR is nothing for a terminal: say -o FILE.car, or pipe it", errUsage)
+			return fmt.Errorf("%w: a CAR is not written to a terminal: use -o FILE.car or a pipe", errUsage)
 		}
 
 		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
@@ -53,8 +56,8 @@ func (a *app) exportCommand() *cobra.Command {
 
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.StringVarP(&out, "output", "o", "", "`FILE` to write, or - for standard output")
-	flags.String("workers", "", "`N` blocks are read side by side (default: the number of CPUs)")
+	flags.StringVarP(&out, "output", "o", "", "write to `FILE`, or to standard output if it is -")
+	flags.String("workers", "", "read `N` blocks at a time (default: the number of CPUs)")
 	addShardFlags(flags)
 
 	return command

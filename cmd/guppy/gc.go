@@ -20,25 +20,32 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo/removal"
 )
 
-const gcHelp = `Gc goes on with the removal of uploads that guppy upload rm has begun: it deletes their entries, and the
-shards that no remaining upload of their space needs. It also removes temporary files that interrupted workers have
-left, and has an S3 server forget the parts that they have sent. Without --yes it only says what it would do.
+const gcHelp = `Gc finishes the removals that guppy upload rm has begun: it deletes the entries
+of removed uploads, and the shards that no remaining upload of their space
+needs. It also removes temporary files of interrupted workers, and the parts
+that they have sent to an S3 server. Without --yes it only prints what it would
+do.
 
-Workers may go on meanwhile. Gc may be interrupted anywhere, and goes on when it is run again.
+Workers may continue meanwhile. Gc may be interrupted at any moment, and
+continues when it is run again.
 
-Files of the store that have the name of a shard which is not in this repository are counted, and so are damaged ones
-that guppy check --repair has set aside; --strays removes both. A copy of this repository (guppy transfer, guppy
-restore) must not have the same store, nor may any other: all its shards may be such files, and gc removes shards
-that it still needs.
+Gc also counts files of the store that have the name of a shard but belong to no
+shard of this repository, and damaged files that guppy check --repair has set
+aside. --strays removes both. No other repository may use the same store, not
+even a copy of this one (guppy transfer, guppy restore): its shards may count as
+such files, and gc removes shards that it still needs.
 
 With --json it prints one object:
-  dry_run          nothing was changed
-  spaces           list of space, uploads, entries, shards, nodes, files and bytes of the store that are deleted, and
-                   kept_entries, kept_shards: those of removed uploads that others need
-  temporary_files  how many; absent if something failed before they were looked for
-  strays           files and bytes; absent if the store is not known to be this repository's
+  dry_run          true if nothing was changed
+  spaces           list of space, uploads, entries, shards, nodes, files and
+                   bytes of the store that are deleted, and kept_entries and
+                   kept_shards: those of removed uploads that others need
+  temporary_files  how many; absent if gc failed before it looked for them
+  strays           files and bytes; absent if the store is not known to belong
+                   to this repository
   damaged          files and bytes that were set aside; absent like strays
-  vacuumed         the database file has given its unused space back; PostgreSQL sees to that by itself`
+  vacuumed         true if the database file has returned its unused space;
+                   PostgreSQL does that by itself`
 
 // gcOptions holds the flags of gc that are not settings.
 type gcOptions struct{ yes, strays, vacuum bool }
@@ -46,7 +53,7 @@ type gcOptions struct{ yes, strays, vacuum bool }
 func (a *app) gcCommand() *cobra.Command {
 	options := gcOptions{}
 	command := &cobra.Command{
-		Use: "gc", Short: "Delete what removed uploads have left and nobody needs", Long: gcHelp,
+		Use: "gc", Short: "Delete what removed uploads left behind and no other upload needs", Long: gcHelp,
 		Args: usageArgs(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
 	}
 
@@ -64,15 +71,15 @@ func (a *app) gcCommand() *cobra.Command {
 	flags.SortFlags = false
 	addRemovalFlags(command, &options.yes)
 	flags.BoolVar(&options.strays, "strays", false,
-		"remove files of the store that no shard of this repository names, and damaged ones that were set aside")
+		"remove files of the store that belong to no shard of this repository, and damaged files that were set aside")
 	flags.BoolVar(&options.vacuum, "vacuum", false,
-		"have the database file give unused space back: takes as long as copying it, while nobody may work")
+		"shrink the database file: takes as long as copying it, and nobody may be at work")
 
 	return command
 }
 
 func addRemovalFlags(command *cobra.Command, yes *bool) {
-	command.Flags().BoolVar(yes, "yes", false, "do it: without, it is only said what would be done")
+	command.Flags().BoolVar(yes, "yes", false, "carry it out; without --yes, only print what would be done")
 	command.Flags().String("store", "", storeUsage)
 }
 
@@ -92,7 +99,7 @@ func inTheWay(err error) error {
 	switch {
 	case errors.Is(err, sqlrepo.ErrAtWork):
 		return &removalRefused{err}
-	case errors.Is(err, store.ErrOutOfSight):
+	case errors.Is(err, store.ErrAbsent):
 		return &storeUnseen{err}
 	}
 	return err
@@ -105,9 +112,8 @@ func (s *storeUnseen) Unwrap() error { return s.error }
 
 // Hint names the next command.
 func (s *storeUnseen) Hint() string {
-	return "guppy: whatever needs no other store was removed; guppy gc --yes --store STORE goes on with the " +
-		"rest, and if " +
-		"that store is gone for good, guppy upload rm UPLOAD --keep-files --yes"
+	return "guppy: everything that needs no other store was removed; guppy gc --yes --store STORE removes the rest, or, " +
+		"if that store is gone for good, guppy upload rm UPLOAD --keep-files --yes"
 }
 
 type removalRefused struct{ error }
@@ -116,12 +122,12 @@ func (r *removalRefused) Unwrap() error { return r.error }
 
 // Hint names the next command.
 func (r *removalRefused) Hint() string {
-	return "guppy: guppy status shows who is at work; once they are done, or have not been heard of for the time of a " +
-		"lease, guppy gc --yes goes on with what is removed already, guppy upload rm removes what was refused"
+	return "guppy: guppy status shows who is at work; once they have finished, or were silent for the time of a lease, " +
+		"guppy gc --yes continues removals that have begun, and guppy upload rm removes what was refused"
 }
 
 func (a *app) collector(cfg *config.Config, repo *repository) *gc.Collector {
-	sight := &locator{app: a, cfg: cfg, repo: repo}
+	sites := &locator{app: a, cfg: cfg, repo: repo}
 	return &gc.Collector{
 		Repo: repo.Repository, TempDir: cfg.Repo.DataDir, Lease: cfg.Worker.Lease, Log: a.log,
 		Locate: func(ctx context.Context, upload sqlrepo.Upload) (store.Store, error) {
@@ -129,7 +135,7 @@ func (a *app) collector(cfg *config.Config, repo *repository) *gc.Collector {
 			if upload.Store == "" {
 				return a.findStore(ctx, cfg)
 			}
-			return sight.store(ctx, upload)
+			return sites.store(ctx, upload)
 		},
 	}
 }
@@ -282,7 +288,7 @@ func (v *gcView) text(w io.Writer) {
 	}
 
 	if v.Temporary != nil {
-		fmt.Fprintf(w, "%s %d temporary files that nobody will finish\n", verb, *v.Temporary)
+		fmt.Fprintf(w, "%s %d temporary files of interrupted workers\n", verb, *v.Temporary)
 	}
 
 	if v.Strays != nil {
@@ -290,11 +296,11 @@ func (v *gcView) text(w io.Writer) {
 	}
 
 	if v.Vacuumed {
-		fmt.Fprintln(w, "the database file has given its unused space back")
+		fmt.Fprintln(w, "the database file has returned its unused space")
 	}
 
 	if v.DryRun {
-		fmt.Fprintln(w, "nothing was changed: --yes does it")
+		fmt.Fprintln(w, "nothing was changed: use --yes to carry this out")
 	}
 }
 
@@ -303,8 +309,8 @@ func (v *gcView) strayText(w io.Writer) {
 		filesView
 		what, unless string
 	}{
-		{*v.Strays, "are named by no shard of this repository", ", if no other repository has this store"},
-		{*v.Damaged, "are damaged ones that guppy check --repair has set aside", ""},
+		{*v.Strays, "belong to no shard of this repository", ", if no other repository uses this store"},
+		{*v.Damaged, "are damaged and were set aside by guppy check --repair", ""},
 	} {
 		bytes := progress.Bytes(found.Bytes)
 		switch {

@@ -19,10 +19,10 @@ func TestGoCarReadsWhatIsWritten(t *testing.T) {
 	i := install(t, build(t), engines()[0])
 	tree := filepath.Join(i.home, "tree")
 	writeChunks(t, tree)
-	var made report
-	noError(t, json.Unmarshal([]byte(i.run(t, "prepare", tree, "--shard-size", "2MiB", "--json")), &made))
+	var summary report
+	noError(t, json.Unmarshal([]byte(i.run(t, "prepare", tree, "--shard-size", "2MiB", "--json")), &summary))
 
-	for _, shard := range made.Shards {
+	for _, shard := range summary.Shards {
 		one, two := filepath.Join(i.home, shard.CID), filepath.Join(i.home, shard.CID+".v2")
 		i.run(t, "shard", "cat", shard.CID, "-o", one)
 		i.run(t, "shard", "cat", shard.CID, "--car-version", "2", "-o", two)
@@ -39,10 +39,11 @@ func TestGoCarReadsWhatIsWritten(t *testing.T) {
 	}
 
 	export := filepath.Join(i.home, "export.car")
-	i.run(t, "export", made.RootCID, "-o", export)
+	i.run(t, "export", summary.RootCID, "-o", export)
 	stats := inspectCAR(t, export)
-	if stats.BlockCount != uint64(made.Nodes) || fmt.Sprint(stats.Roots) != "["+made.RootCID+"]" || !stats.RootsPresent {
-		t.Errorf("export: %+v; %d nodes were prepared", stats, made.Nodes)
+	if stats.BlockCount != uint64(summary.Nodes) || fmt.Sprint(stats.Roots) != "["+summary.RootCID+"]" ||
+		!stats.RootsPresent {
+		t.Errorf("export: %+v; %d nodes were prepared", stats, summary.Nodes)
 	}
 }
 

@@ -27,11 +27,13 @@ func (a *app) indexCommand() *cobra.Command {
 	return command
 }
 
-const indexLsHelp = `Ls lists the indexes of an upload, by its number, of a space, by its name or DID, or all. An
-index tells where in some shards each block lies; it lies beside them in the store. A line has its CID, layout,
-size, how many shards it covers and how many slices it has of them, its upload, root and location.
+const indexLsHelp = `Ls lists the indexes of an upload, given by its number, of a space, given by its
+name or DID, or of all uploads. An index records where each block of some shards
+lies, and is in the store beside them. A line shows the CID, layout, state,
+size, number of covered shards, number of slices, upload, root and location of
+an index.
 
-With --json it prints one object whose list indexes has the same of each.`
+With --json it prints one object whose list "indexes" has the same fields.`
 
 func (a *app) indexLsCommand() *cobra.Command {
 	return &cobra.Command{
@@ -63,14 +65,14 @@ func (a *app) listIndexes(ctx context.Context, _ *config.Config, repo *repositor
 		return err
 	}
 
-	return listEach(a, "indexes", func(tell func(storedIndexView) error) error {
+	return listEach(a, "indexes", func(yield func(storedIndexView) error) error {
 		for _, upload := range uploads {
 			for row, err := range repo.Indexes(ctx, sqlrepo.IndexFilter{Upload: &upload.ID}) {
 				if err != nil {
 					return err
 				}
 
-				err := tell(storedIndexView{indexCID(row), row.Layout, row.State.String(), row.Size, row.Shards, row.Slices,
+				err := yield(storedIndexView{indexCID(row), row.Layout, row.State.String(), row.Size, row.Shards, row.Slices,
 					row.Upload,
 					row.Root.String(), row.Location})
 				if err != nil {
@@ -83,9 +85,10 @@ func (a *app) listIndexes(ctx context.Context, _ *config.Config, repo *repositor
 	})
 }
 
-const indexCatHelp = `Cat writes the bytes of an index, or, with --json, what it tells: layout, content (the root
-CID) and shards, each with its multihash and slices of multihash, offset and length. They are made from the rows of
-the repository, which give the same bytes as those in the store, and compared with the CID.`
+const indexCatHelp = `Cat writes the bytes of an index or, with --json, its content: layout, content
+(the root CID) and shards, each with its multihash and slices (multihash, offset
+and length). The index is built from the rows of the repository and compared
+with the CID, so its bytes are those in the store.`
 
 func (a *app) indexCatCommand() *cobra.Command {
 	out := ""
@@ -111,7 +114,7 @@ func (a *app) indexCatCommand() *cobra.Command {
 	}
 
 	command.Flags().SortFlags = false
-	command.Flags().StringVarP(&out, "output", "o", "", "`FILE` to write (default: standard output)")
+	command.Flags().StringVarP(&out, "output", "o", "", "write to `FILE` (default: standard output)")
 
 	return command
 }
@@ -166,14 +169,14 @@ type sliceContent struct {
 	Length    int64  `json:"length"`
 }
 
-func newIndexContent(row sqlrepo.Index, of blobindex.Index) indexContent {
-	view := indexContent{Layout: row.Layout, Content: cidText(of.Content), Shards: []indexShardContent{}}
-	for _, shard := range of.Shards {
-		told := indexShardContent{Multihash: multihashText(shard.Digest)}
+func newIndexContent(row sqlrepo.Index, source blobindex.Index) indexContent {
+	view := indexContent{Layout: row.Layout, Content: cidText(source.Content), Shards: []indexShardContent{}}
+	for _, shard := range source.Shards {
+		covered := indexShardContent{Multihash: multihashText(shard.Digest)}
 		for _, slice := range shard.Slices {
-			told.Slices = append(told.Slices, sliceContent{multihashText(slice.Digest), slice.Offset, slice.Length})
+			covered.Slices = append(covered.Slices, sliceContent{multihashText(slice.Digest), slice.Offset, slice.Length})
 		}
-		view.Shards = append(view.Shards, told)
+		view.Shards = append(view.Shards, covered)
 	}
 	return view
 }

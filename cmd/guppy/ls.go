@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -19,14 +17,16 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const lsHelp = `Ls lists the uploads of a SPACE, or what is in a directory: that of a ROOT, or of an upload as
-SPACE/UPLOAD.
+const lsHelp = `Ls lists the uploads of a SPACE, or the entries of a directory: of a ROOT, or of
+an upload, given as SPACE/UPLOAD.
 
 ` + pathHelp + `
 
-With -l a line has the kind, the length of a file, the CID and the path, and what a symlink holds. The length of a file
-of one block is what the directory says. With --json it prints one object with the list "entries", each with path, kind,
-cid, size and target (path_base64 has the bytes of a path that is not UTF-8), or with the list "uploads".`
+With -l a line shows the kind, the length of a file, the CID, the path, and the
+target of a symlink. The length of a file of one block is the one that its
+directory records. With --json it prints one object with the list "entries",
+each with path, kind, cid, size and target (path_base64 has the bytes of a path
+that is not UTF-8), or with the list "uploads".`
 
 // lsOptions holds the flags of ls.
 type lsOptions struct{ long, recursive bool }
@@ -34,7 +34,8 @@ type lsOptions struct{ long, recursive bool }
 func (a *app) lsCommand() *cobra.Command {
 	options := lsOptions{}
 	command := &cobra.Command{
-		Use: "ls SPACE|ROOT[/PATH]", Short: "List uploads, or the entries of a directory that was prepared", Long: lsHelp,
+		Use: "ls SPACE|ROOT[/PATH]", Short: "List the uploads of a space, or the entries of a prepared directory",
+		Long: lsHelp,
 		Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
 	}
 
@@ -54,8 +55,8 @@ func (a *app) lsCommand() *cobra.Command {
 
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.BoolVarP(&options.long, "long", "l", false, "with kind, length and CID")
-	flags.BoolVarP(&options.recursive, "recursive", "R", false, "with all that is below")
+	flags.BoolVarP(&options.long, "long", "l", false, "show kind, length and CID")
+	flags.BoolVarP(&options.recursive, "recursive", "R", false, "list directories and everything below them")
 	addShardFlags(flags)
 
 	return command
@@ -91,7 +92,7 @@ func rootOf(ctx context.Context, repo *repository, space sqlrepo.Space, rest str
 	number, path, _ := strings.Cut(rest, "/")
 	id, err := strconv.ParseInt(number, 10, 64)
 	if err != nil {
-		return "", fmt.Errorf("%w: %q is no number of an upload; guppy ls %s shows them", errUsage, number, space.Name)
+		return "", fmt.Errorf("%w: %q is not the number of an upload: guppy ls %s lists them", errUsage, number, space.Name)
 	}
 
 	upload, err := repo.Upload(ctx, id)
@@ -224,5 +225,3 @@ func list(ctx context.Context, source *blocks.Source, found tree.Resolved, optio
 		return show(newLsEntry(children[i].Name, node))
 	})
 }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

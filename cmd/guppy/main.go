@@ -34,7 +34,7 @@ func supervise() int {
 	case c := <-code:
 		return c
 	case <-time.After(graceTime):
-		fmt.Fprintln(os.Stderr, "guppy: interrupted while something did not answer")
+		fmt.Fprintln(os.Stderr, "guppy: interrupted, while an operation did not answer")
 		printResume(os.Stderr, os.Args)
 		return exitInterrupted
 	}

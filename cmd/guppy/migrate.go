@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/dialect/postgres"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/host/durable"
 	"github.com/guppy-prep/guppy/migrate"
@@ -17,10 +16,10 @@ import (
 
 func (a *app) migrateCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use: "migrate", Short: "Look at and change the schema of the database", Args: usageArgs(cobra.NoArgs),
-		Long: "Look at and change the schema of the database. A change waits for others that migrate, refuses\n" +
-			"while a run is at work, and is rolled back wholly if it fails. repo.migrate_url names a direct connection past\n" +
-			"a pooler.",
+		Use: "migrate", Short: "Show and change the schema of the database", Args: usageArgs(cobra.NoArgs),
+		Long: "Show and change the schema of the database. A change waits for other processes\n" +
+			"that migrate, is refused while a run is at work, and is rolled back completely if\n" +
+			"it fails. repo.migrate_url names a direct connection past a pooler.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 
@@ -29,24 +28,24 @@ func (a *app) migrateCommand() *cobra.Command {
 	return command
 }
 
-// change holds the flags of a command that changes the schema.
-type change struct {
+// changeFlags holds the flags of a command that changes the schema.
+type changeFlags struct {
 	dryRun, yes, dropData bool
 }
 
-func (c *change) addFlags(command *cobra.Command) *cobra.Command {
+func (c *changeFlags) addFlags(command *cobra.Command) *cobra.Command {
 	command.Flags().BoolVar(&c.dryRun, "dry-run", false, "print the SQL that would run, and change nothing")
 	return command
 }
 
 // addConsent adds the flags that let a command take something away.
-func (c *change) addConsent(command *cobra.Command) {
+func (c *changeFlags) addConsent(command *cobra.Command) {
 	command.Flags().BoolVar(&c.yes, "yes", false, "don't ask")
 	command.Flags().BoolVar(&c.dropData, "destroy-data", false, "drop tables even if they have rows")
 }
 
 func (a *app) migrateUp() *cobra.Command {
-	var c change
+	var c changeFlags
 	var to uint
 	command := &cobra.Command{
 		Use: "up", Short: "Apply all pending migrations, or those up to a version", Args: usageArgs(cobra.NoArgs),
@@ -70,12 +69,13 @@ func (a *app) migrateUp() *cobra.Command {
 }
 
 func (a *app) migrateDown() *cobra.Command {
-	var c change
+	var c changeFlags
 	var to uint
 	command := &cobra.Command{
 		Use: "down [N]", Short: "Revert the last migration, the last N, or those after a version",
-		Long: "Revert the last migration, the last N, or those after a version. Tables that have rows are only\n" +
-			"dropped with --destroy-data. It asks on a terminal; elsewhere it needs --yes.",
+		Long: "Revert the last migration, the last N, or those after a version. Tables that have\n" +
+			"rows are dropped only with --destroy-data. The command asks on a terminal;\n" +
+			"elsewhere it needs --yes.",
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			target, err := downTarget(args, to, cmd.Flags().Changed("to"))
@@ -104,15 +104,15 @@ func downTarget(args []string, to uint, toGiven bool) (migrate.Target, error) {
 
 	n, err := strconv.Atoi(args[0])
 	if err != nil || n < 1 {
-		return migrate.Target{}, fmt.Errorf("%w: %q is no number of migrations", errUsage, args[0])
+		return migrate.Target{}, fmt.Errorf("%w: %q is not a number of migrations", errUsage, args[0])
 	}
 	return migrate.DownBy(n), nil
 }
 
 func (a *app) migrateGoto() *cobra.Command {
-	var c change
+	var c changeFlags
 	command := &cobra.Command{
-		Use: "goto VERSION", Short: "Apply or revert migrations, whichever leads to a version; 0 is an empty database",
+		Use: "goto VERSION", Short: "Apply or revert migrations up to a version; 0 is an empty database",
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			version, err := parseVersion(args[0])
@@ -129,9 +129,9 @@ func (a *app) migrateGoto() *cobra.Command {
 }
 
 func (a *app) migrateForce() *cobra.Command {
-	var c change
+	var c changeFlags
 	command := &cobra.Command{
-		Use: "force VERSION", Short: "Record a version, not dirty, for a schema that was mended by hand; runs no migration",
+		Use: "force VERSION", Short: "Record a version as not dirty, after a repair by hand; runs no migration",
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			version, err := parseVersion(args[0])
@@ -152,7 +152,7 @@ func (a *app) migrateForce() *cobra.Command {
 func parseVersion(text string) (uint, error) {
 	version, err := strconv.ParseUint(text, 10, 31)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %q is no version: guppy migrate list shows them", errUsage, text)
+		return 0, fmt.Errorf("%w: %q is not a version: guppy migrate list prints them", errUsage, text)
 	}
 	return uint(version), nil
 }
@@ -175,29 +175,11 @@ func (a *app) withMigrator(cmd *cobra.Command,
 
 // directSettings returns the settings for changing the schema. Those in repo.migrate_url override the others.
 func (a *app) directSettings(cfg *config.Config) dialect.Settings {
-	settings, direct := a.databaseSettings(cfg), cfg.Repo.MigrateURL
-	if direct == "" {
+	settings := a.databaseSettings(cfg)
+	if cfg.Repo.MigrateURL == "" {
 		return settings
 	}
-
-	settings.URL = direct
-	if dialect.HoldsPassword(direct) {
-		settings.Password = ""
-	}
-
-	// The URL alone says where the server is. TLS settings stay unless the URL has its own.
-	server := dialect.OptionsOf[postgres.Options](settings)
-	server.Host, server.Port, server.User, server.Database, server.ExecMode = "", 0, "", "", ""
-	server.TransactionPooler = false
-	for name, value := range map[string]*string{
-		"sslmode": &server.SSLMode, "sslrootcert": &server.SSLRootCert, "sslcert": &server.SSLCert, "sslkey": &server.SSLKey,
-	} {
-		if _, found := dialect.URLParameter(direct, name); found {
-			*value = ""
-		}
-	}
-
-	return dialect.WithOptions(settings, server)
+	return dialect.Direct(settings, cfg.Repo.MigrateURL)
 }
 
 // makeDataDir creates the data directory, which may hold the database file.

@@ -14,7 +14,7 @@ import (
 
 // changeSchema brings the schema to a target, which may take something away. It does exactly what the operator
 // agreed to, even if others change the schema meanwhile.
-func (a *app) changeSchema(cmd *cobra.Command, c change, target migrate.Target) error {
+func (a *app) changeSchema(cmd *cobra.Command, c changeFlags, target migrate.Target) error {
 	var options []migrate.Option
 	if c.dropData {
 		options = append(options, migrate.WithDestroyData())
@@ -41,7 +41,7 @@ func (a *app) changeSchema(cmd *cobra.Command, c change, target migrate.Target) 
 
 // agree asks the operator to consent to the losses of a revert. It returns a *migrate.LossError if tables with
 // rows would be dropped and --destroy-data is not set.
-func (a *app) agree(ctx context.Context, c change, plan migrate.Plan) error {
+func (a *app) agree(ctx context.Context, c changeFlags, plan migrate.Plan) error {
 	if !plan.Reverts() {
 		return nil
 	}
@@ -61,7 +61,7 @@ func (a *app) agree(ctx context.Context, c change, plan migrate.Plan) error {
 	if len(plan.Losses) > 0 {
 		question += " It drops " + migrate.DescribeLosses(plan.Losses) + "."
 	}
-	return a.confirm(ctx, c.yes, question+" Go on?")
+	return a.confirm(ctx, c.yes, question+" Continue?")
 }
 
 func (a *app) carryOut(ctx context.Context, m *migrate.Migrator, cfg *config.Config, target migrate.Target) error {
@@ -71,19 +71,20 @@ func (a *app) carryOut(ctx context.Context, m *migrate.Migrator, cfg *config.Con
 	return a.printMigrated(m.Migrate(ctx, target))
 }
 
-func (a *app) forceVersion(ctx context.Context, m *migrate.Migrator, cfg *config.Config, c change, version uint) error {
+func (a *app) forceVersion(ctx context.Context, m *migrate.Migrator, cfg *config.Config, c changeFlags,
+	version uint) error {
 	plan, err := m.PlanForce(ctx, version)
 	if err != nil || c.dryRun {
 		return a.printPlan(plan, err)
 	}
 
-	where := plan.Database
-	if where == "" {
-		where = "a new database"
+	database := plan.Database
+	if database == "" {
+		database = "a new database"
 	}
 
 	fmt.Fprintf(a.terminal, "This records version %d in place of %d, as not dirty, in %s, and changes nothing else: "+
-		"the tables must be those of version %d already.\n", version, plan.From, where, version)
+		"the tables must already be those of version %d.\n", version, plan.From, database, version)
 	if err := a.confirm(ctx, c.yes, "Are they?"); err != nil {
 		return err
 	}
@@ -177,7 +178,7 @@ func (a *app) printMigrated(result migrate.Result, failed error) error {
 			fmt.Fprintf(w, "  %04d %s\n", m.Version, m.Name)
 		}
 		if view.Copy != "" {
-			fmt.Fprintf(w, "copy of the database before that: %s\n", view.Copy)
+			fmt.Fprintf(w, "copy of the database before the change: %s\n", view.Copy)
 		}
 	})
 

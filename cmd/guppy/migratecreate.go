@@ -12,7 +12,7 @@ import (
 func (a *app) migrateCreate() *cobra.Command {
 	var dir string
 	command := &cobra.Command{
-		Use: "create NAME", Short: "For developers: make the files of the next migration, for every engine",
+		Use: "create NAME", Short: "For developers: create the files of the next migration, for every engine",
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
 			files, err := migrate.Create(dir, args[0])
@@ -28,7 +28,7 @@ func (a *app) migrateCreate() *cobra.Command {
 		},
 	}
 
-	command.Flags().StringVar(&dir, "dir", "migrate", "source tree's `DIR` of migrations")
+	command.Flags().StringVar(&dir, "dir", "migrate", "`DIR` of migrations in the source tree")
 	return command
 }
 

@@ -22,11 +22,11 @@ func (a *app) migrateVersion() *cobra.Command {
 
 func (a *app) migrateList() *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List all migrations that this program knows, and which are applied",
+		Use: "list", Short: "List all migrations that this program knows, and whether they are applied",
 		Args: usageArgs(cobra.NoArgs),
 		RunE: a.withStatus(func(status migrate.Status) error {
-			same := func(v knownView) knownView { return v }
-			return printList(a, viewKnown(status), same, knownView.text)
+			identity := func(v knownView) knownView { return v }
+			return printList(a, viewKnown(status), identity, knownView.text)
 		}),
 	}
 }
@@ -54,13 +54,14 @@ func (a *app) migrateStatus() *cobra.Command {
 	var wait bool
 	var timeout time.Duration
 	command := &cobra.Command{
-		Use: "status", Short: "Show what is applied and pending; exit code 4 unless this program can use the schema",
-		Long: "Show what is applied, pending and dirty. The exit code is 4 unless this program can use the schema, so\n" +
-			"that a deployment can wait for it. With --wait, a database that can't be reached yet is waited for, too.",
+		Use: "status", Short: "Show applied and pending migrations; exit code 4 unless the schema fits",
+		Long: "Show which migrations are applied, pending and dirty. The exit code is 4 unless\n" +
+			"this program can use the schema, so a deployment can wait for it. --wait also\n" +
+			"waits for a database that can't be reached yet.",
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("timeout") && !wait {
-				return fmt.Errorf("%w: --timeout goes with --wait", errUsage)
+				return fmt.Errorf("%w: --timeout needs --wait", errUsage)
 			}
 
 			return a.withMigrator(cmd, func(ctx context.Context, m *migrate.Migrator, cfg *config.Config) error {
@@ -82,7 +83,7 @@ func (a *app) migrateStatus() *cobra.Command {
 	}
 
 	command.Flags().BoolVar(&wait, "wait", false, "wait until this program can use the schema")
-	command.Flags().DurationVar(&timeout, "timeout", defaultWait, "wait at most this `DURATION`; 0 has no end")
+	command.Flags().DurationVar(&timeout, "timeout", defaultWait, "wait at most `DURATION`; 0 waits forever")
 	return command
 }
 
@@ -98,12 +99,12 @@ func (a *app) waitForSchema(ctx context.Context, m *migrate.Migrator, timeout ti
 	defer cancel()
 
 	status, err := m.Status(limited)
-	for told := false; ; told = true {
+	for logged := false; ; logged = true {
 		if err == nil && status.Fits() || isAny(err, usageErrors) {
 			return status, err
 		}
 
-		if !told {
+		if !logged {
 			a.log.Info("waiting for the schema", "version", status.Current, "required", status.Required, "error", err)
 		}
 

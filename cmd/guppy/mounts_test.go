@@ -68,15 +68,15 @@ func newNAS(t *testing.T, program string, count, size int) *nas {
 // of bytes read.
 func (n *nas) mounted(t *testing.T) (read int64) {
 	t.Helper()
-	var made report
-	if err := json.Unmarshal([]byte(n.run(t, n.prepare...)), &made); err != nil {
+	var summary report
+	if err := json.Unmarshal([]byte(n.run(t, n.prepare...)), &summary); err != nil {
 		t.Fatal(err)
 	}
-	if made.Files != n.count || made.State != "complete" {
-		t.Fatalf("%s with %d files of %d", made.State, made.Files, n.count)
+	if summary.Files != n.count || summary.State != "complete" {
+		t.Fatalf("%s with %d files of %d", summary.State, summary.Files, n.count)
 	}
 	n.run(t, "check")
-	return made.NewBytes
+	return summary.NewBytes
 }
 
 // refused runs a command that must end with exit code 1, say why, and change nothing.
@@ -320,7 +320,7 @@ func mountBelowIsNotThere(t *testing.T, program string) {
 	n.mounted(t)
 
 	detach(t, below)
-	n.refused(t, regexp.QuoteMeta(below)+" was a mount of .*, and nothing is mounted there now", n.prepare...)
+	n.refused(t, regexp.QuoteMeta(below)+" was a mount of .*, but nothing is mounted there now", n.prepare...)
 	bind(t, n.files+"-below", below)
 	if read := n.mounted(t); read != 0 {
 		t.Errorf("%d bytes are read again", read)
@@ -476,7 +476,7 @@ func mountPointsHaveOddNames(t *testing.T, program string) {
 	}
 
 	detach(t, filepath.Join(n.at, "e\xff"))
-	n.refused(t, "was a mount of tmpfs tmpfs at the last scan, and nothing is mounted there now", n.prepare...)
+	n.refused(t, "was a mount of tmpfs tmpfs at the last scan, but nothing is mounted there now", n.prepare...)
 }
 
 // emptySourceIsRefused refuses an empty source if the last scan had entries, even in the same directory. A new
@@ -493,7 +493,7 @@ func emptySourceIsRefused(t *testing.T, program string) {
 		t.Fatal(err)
 	}
 
-	n.refused(t, "is empty, and the last scan found 6 entries there", n.prepare...)
+	n.refused(t, "is empty, but the last scan found 6 entries there", n.prepare...)
 	n.run(t, append(n.prepare, "--accept-source")...)
 	n.run(t, n.prepare...)
 
@@ -520,11 +520,11 @@ func workerSeesItElsewhere(t *testing.T, program string) {
 	elsewhere := n.at + "-elsewhere"
 	bind(t, filepath.Join(filepath.Dir(n.files), "other"), elsewhere)
 	mapped := []string{"worker", "--exit-when-idle", "--source-path", "nas=" + elsewhere}
-	n.refused(t, "out of sight", mapped...)
+	n.refused(t, "source not found", mapped...)
 
 	detach(t, elsewhere)
 	bind(t, n.files, elsewhere)
-	n.refused(t, "nothing is in "+regexp.QuoteMeta(elsewhere)+"/below; at .* it is ", mapped...)
+	n.refused(t, "nothing is in "+regexp.QuoteMeta(elsewhere)+"/below, but at .* it is ", mapped...)
 	bind(t, n.files+"-below", filepath.Join(elsewhere, "below"))
 	n.run(t, mapped...)
 
@@ -566,7 +566,7 @@ func sourceIsAFile(t *testing.T, program string) {
 func followedMountIsNotThere(t *testing.T, program string) {
 	n := newNAS(t, program, 10, 1000)
 	target := n.at + "-music"
-	away := "the symlink " + regexp.QuoteMeta(filepath.Join(n.at, "music")) + " led to .* at the last scan, and leads to "
+	away := "the symlink " + regexp.QuoteMeta(filepath.Join(n.at, "music")) + " led to .* at the last scan, but leads to "
 
 	err := errors.Join(writeRandom(n.files+"-music", 30, 300_001),
 		os.Symlink("../nas-music", filepath.Join(n.files, "music")))
@@ -612,14 +612,14 @@ func TestAFullStore(t *testing.T) {
 
 			p := i.start(t, prepare...)
 			code := p.exit(t)
-			want := regexp.MustCompile(`no space left on device; ([0-9]+) bytes of the source are yet to be packed
+			want := regexp.MustCompile(`no space left on device; ([0-9]+) bytes of the source still have to be packed
 guppy: the file system of .* has [0-9]+ bytes free`)
-			said := want.FindStringSubmatch(p.stderr.String())
-			if code != exitFailure || said == nil {
+			match := want.FindStringSubmatch(p.stderr.String())
+			if code != exitFailure || match == nil {
 				t.Fatalf("exit code %d: %s", code, &p.stderr)
 			}
-			if left, err := strconv.Atoi(said[1]); err != nil || left <= 0 || left >= 8<<20 {
-				t.Errorf("%s bytes are left", said[1])
+			if left, err := strconv.Atoi(match[1]); err != nil || left <= 0 || left >= 8<<20 {
+				t.Errorf("%s bytes are left", match[1])
 			}
 
 			if err := unix.Mount("tmpfs", shards, "tmpfs", unix.MS_REMOUNT, "size=50m"); err != nil {

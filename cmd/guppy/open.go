@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/spf13/cobra"
+
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/dialect/postgres"
-	"github.com/guppy-prep/guppy/dialect/sqlite"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -31,22 +31,9 @@ func (r *repository) close() error { return r.db.Close() }
 func (a *app) databaseSettings(cfg *config.Config) dialect.Settings {
 	return dialect.Settings{
 		Type: cfg.Repo.DatabaseType, URL: cfg.Repo.DatabaseURL, Password: cfg.Repo.Password,
-		Options:      engineOptions(cfg.Repo),
+		Options:      cfg.Repo.EngineOptions(),
 		MaxOpenConns: poolSize(cfg), MaxIdleConns: cfg.Repo.MaxIdleConns,
 		ConnMaxLifetime: cfg.Repo.ConnMaxLifetime, ConnMaxIdleTime: cfg.Repo.ConnMaxIdleTime, Log: a.log,
-	}
-}
-
-// engineOptions are those of all engines, whichever the database is on.
-func engineOptions(repo config.Repo) []any {
-	return []any{
-		sqlite.Options{BusyTimeout: repo.BusyTimeout, AllowNetworkFilesystem: repo.AllowNetworkFilesystem},
-		postgres.Options{
-			Host: repo.Host, Port: repo.Port, User: repo.User, Database: repo.DBName,
-			SSLMode: repo.SSLMode, SSLRootCert: repo.SSLRootCert, SSLCert: repo.SSLCert, SSLKey: repo.SSLKey,
-			Schema: repo.Schema, ExecMode: repo.QueryExecMode,
-			TransactionPooler: repo.Pooler == config.PoolerTransaction, ConnectTimeout: repo.ConnectTimeout,
-		},
 	}
 }
 
@@ -74,10 +61,10 @@ const (
 )
 
 // open opens the configured repository. It migrates the schema if the configuration allows that.
-func (a *app) open(ctx context.Context, cfg *config.Config, how opening) (*repository, error) {
+func (a *app) open(ctx context.Context, cfg *config.Config, mode opening) (*repository, error) {
 	options := []migrate.Option{migrate.WithLogger(a.log)}
 	prepareDataDir := makeDataDir
-	if how == existing {
+	if mode == existing {
 		options = append(options, migrate.WithExisting())
 		prepareDataDir = requireDataDir
 	}
@@ -115,7 +102,7 @@ func requireDataDir(cfg *config.Config) error {
 
 	_, err = os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %w: the data directory %s is not there", errDatabase, migrate.ErrAbsent, path)
+		return fmt.Errorf("%w: %w: the data directory %s does not exist", errDatabase, migrate.ErrAbsent, path)
 	}
 	return err
 }
@@ -145,9 +132,9 @@ func databaseError(err error) error {
 }
 
 // withRepository opens the repository, calls fn and closes the repository.
-func (a *app) withRepository(ctx context.Context, cfg *config.Config, how opening,
+func (a *app) withRepository(ctx context.Context, cfg *config.Config, mode opening,
 	fn func(*repository) error) (err error) {
-	repo, err := a.open(ctx, cfg, how)
+	repo, err := a.open(ctx, cfg, mode)
 	if err != nil {
 		return err
 	}
@@ -161,8 +148,29 @@ const atOnce = 4
 
 // warmed calls fn while it opens the connections that fn will need.
 func warmed(ctx context.Context, repo *repository, fn func() error) error {
-	var opening sync.WaitGroup
-	opening.Go(func() { repo.db.Warm(ctx, atOnce) })
-	defer opening.Wait()
+	var warming sync.WaitGroup
+	warming.Go(func() { repo.db.Warm(ctx, atOnce) })
+	defer warming.Wait()
 	return fn()
+}
+
+// repositoryFunc is the body of a command that needs an open repository.
+type repositoryFunc func(context.Context, *config.Config, *repository, []string) error
+
+// repositoryCommand returns a command for a repository that exists.
+func (a *app) repositoryCommand(fn repositoryFunc) func(*cobra.Command, []string) error {
+	return a.openingCommand(existing, fn)
+}
+
+// openingCommand returns a command that loads the configuration and opens the repository.
+func (a *app) openingCommand(mode opening, fn repositoryFunc) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		cfg, err := a.load(cmd)
+		if err != nil {
+			return err
+		}
+		return a.withRepository(cmd.Context(), cfg, mode, func(repo *repository) error {
+			return fn(cmd.Context(), cfg, repo, args)
+		})
+	}
 }

@@ -98,15 +98,15 @@ func runAlone(t *testing.T, args ...string) (code int, stderr, home string) {
 	must(t, os.Mkdir(home, 0o700))
 	t.Setenv("HOME", home)
 
-	said, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	output, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 	must(t, err)
-	defer said.Close() //nolint:errcheck // it is read by name
+	defer output.Close() //nolint:errcheck // it is read by name
 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 
-	code = run(ctx, args, []string{"HOME=" + home}, io.Discard, said)
-	text, err := os.ReadFile(said.Name())
+	code = run(ctx, args, []string{"HOME=" + home}, io.Discard, output)
+	text, err := os.ReadFile(output.Name())
 	must(t, err)
 	return code, string(text), home
 }
@@ -119,14 +119,14 @@ func TestWhatIsMissingIsNotMade(t *testing.T) {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			for _, misspelt := range [][]string{{"--data-dir", "nowhere"}, {"--database-url", "./nowhere/guppy.db"},
 				{"--database-url", "./nowhere.db"}, {}} {
-				code, said, home := runAlone(t, append(slices.Clone(args), misspelt...)...)
+				code, stderr, home := runAlone(t, append(slices.Clone(args), misspelt...)...)
 
 				path := filepath.Join(home, ".guppy")
 				if len(misspelt) == 2 {
 					path = filepath.Join(filepath.Dir(home), misspelt[1])
 				}
-				if code != exitDatabase || !strings.Contains(said, path) {
-					t.Errorf("with %q: exit code %d, and %s", misspelt, code, said)
+				if code != exitDatabase || !strings.Contains(stderr, path) {
+					t.Errorf("with %q: exit code %d, and %s", misspelt, code, stderr)
 				}
 
 				requireNothing(t, filepath.Dir(home))
@@ -138,9 +138,9 @@ func TestWhatIsMissingIsNotMade(t *testing.T) {
 // TestASchemaIsNotLookedForNowhere requires that a named data directory exists.
 func TestASchemaIsNotLookedForNowhere(t *testing.T) {
 	for _, name := range []string{"version", "list", "status"} {
-		code, said, home := runAlone(t, "migrate", name, "--data-dir", "nowhere")
-		if code != exitDatabase || !strings.Contains(said, filepath.Join(filepath.Dir(home), "nowhere")) {
-			t.Errorf("migrate %s: exit code %d, and %s", name, code, said)
+		code, stderr, home := runAlone(t, "migrate", name, "--data-dir", "nowhere")
+		if code != exitDatabase || !strings.Contains(stderr, filepath.Join(filepath.Dir(home), "nowhere")) {
+			t.Errorf("migrate %s: exit code %d, and %s", name, code, stderr)
 		}
 		requireNothing(t, filepath.Dir(home))
 	}
@@ -168,9 +168,9 @@ func TestAnEmptyServerStaysEmpty(t *testing.T) {
 
 	for name, more := range needing {
 		args := append(append(strings.Fields(name), more...), "--database-url", url)
-		code, said, home := runAlone(t, args...)
-		if code != exitDatabase || !strings.Contains(said, "it has no tables") {
-			t.Errorf("%s: exit code %d, and %s", name, code, said)
+		code, stderr, home := runAlone(t, args...)
+		if code != exitDatabase || !strings.Contains(stderr, "it has no tables") {
+			t.Errorf("%s: exit code %d, and %s", name, code, stderr)
 		}
 		requireNothing(t, filepath.Dir(home))
 	}

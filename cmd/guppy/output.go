@@ -27,7 +27,7 @@ func replaceFile(path string, write func(io.Writer) error) error {
 	case err != nil:
 		return err
 	case info.IsDir():
-		return fmt.Errorf("%s is a directory: say the name of a file", path)
+		return fmt.Errorf("%s is a directory: name a file", path)
 	case !info.Mode().IsRegular():
 		return writeInto(path, write)
 	}
@@ -49,7 +49,7 @@ func writeInto(path string, write func(io.Writer) error) error {
 
 // replace writes a file under a temporary name beside its place. It first removes the temporary files that killed
 // processes left there. It keeps the mode of an existing file.
-func replace(path string, there fs.FileInfo, write func(io.Writer) error) error {
+func replace(path string, previous fs.FileInfo, write func(io.Writer) error) error {
 	if err := removeDeadParts(path); err != nil {
 		return err
 	}
@@ -61,8 +61,8 @@ func replace(path string, there fs.FileInfo, write func(io.Writer) error) error 
 	}
 
 	err = write(file)
-	if err == nil && there != nil {
-		err = file.Chmod(there.Mode().Perm())
+	if err == nil && previous != nil {
+		err = file.Chmod(previous.Mode().Perm())
 	}
 
 	// The content must be durable before the name, or a crash could leave a file that is cut short.

@@ -12,12 +12,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/internal/config"
-	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const prepareHelp = `Prepare turns PATH into CAR shards and a root CID. An interrupted run is resumed from what is
-committed; after a complete one, the next run reads only what is new or changed.`
+const prepareHelp = `Prepare turns PATH into CAR shards and a root CID. An interrupted run is resumed
+from what was committed. After a complete run, the next one reads only what is
+new or changed.`
 
 func (a *app) prepareCommand() *cobra.Command {
 	dry := false
@@ -53,8 +53,8 @@ func (a *app) prepareCommand() *cobra.Command {
 	}
 
 	a.addPrepareFlags(command)
-	command.Flags().BoolVar(&dry, "dry-run", false, "say what would be read and why, and change and make nothing")
-	command.Flags().String("space", "", "`NAME` or DID of the space (default \"default\"); a name that is new is added")
+	command.Flags().BoolVar(&dry, "dry-run", false, "print what would be read and why, and change nothing")
+	command.Flags().String("space", "", "`NAME` or DID of the space (default \"default\"); a new name adds a space")
 
 	return command
 }
@@ -65,47 +65,49 @@ func (a *app) addPrepareFlags(command *cobra.Command) {
 	flags.SortFlags = false
 
 	flags.String("store", "", storeUsage)
-	flags.String("shard-size", "", "most `BYTES` of a shard, such as 64MiB (default 266338304)")
-	flags.String("profile", "", "recipe of the CIDs: `unixfs-v1-2025|guppy` (default unixfs-v1-2025)")
+	flags.String("shard-size", "", "at most `BYTES` in a shard, such as 64MiB (default 266338304)")
+	flags.String("profile", "", "profile of the CIDs: `unixfs-v1-2025|guppy` (default unixfs-v1-2025)")
 
-	flags.String("workers", "", "`N` shards are packed side by side (default: the number of CPUs)")
-	flags.String("read-ahead", "", "`N` reads are under way for each shard (default 1024)")
-	flags.Bool("piece-cid", false, "compute the piece CIDs of shards, which takes more CPU than all else")
-	flags.String("index-layout", "", "how indexes of shards are laid out: `storacha|forge|spec` (default storacha)")
-	flags.String("index-max-slices", "", "most `N` slices of an index, which limits the blocks of a shard (default 26000)")
+	flags.String("workers", "", "pack `N` shards at a time (default: the number of CPUs)")
+	flags.String("read-ahead", "", "keep up to `N` reads under way for each shard (default 1024)")
+	flags.Bool("piece-cid", false, "compute the piece CIDs of shards, which takes more CPU than everything else")
+	flags.String("index-layout", "", "layout of indexes: `storacha|forge|spec` (default storacha)")
+	flags.String("index-max-slices", "",
+		"at most `N` slices in an index, which limits the blocks of a shard (default 26000)")
 
 	addSourceFlags(command)
 	a.addAcceptFlag(command)
 
 	flags.String("on-error", "",
-		"`fail|skip`: whether an entry that can't be prepared keeps the upload incomplete (default fail)")
-	flags.Bool("reread", false, "read all content again, also of files that seem to be unchanged")
+		"if an entry can't be prepared, `fail|skip`: the upload stays incomplete, or is completed without it "+
+			"(default fail)")
+	flags.Bool("reread", false, "read all content again, even of files that seem unchanged")
 	flags.Bool("ignore-inode", false,
-		"take a file for unchanged though its inode differs: for file systems that make inodes up")
+		"treat a file as unchanged even if its inode differs, for file systems that make inodes up")
 	flags.Bool("ignore-ctime", false,
-		"take a file for unchanged though its ctime differs: for file systems that make ctimes up")
+		"treat a file as unchanged even if its ctime differs, for file systems that make ctimes up")
 	flags.String("mtime-window", "",
-		"times of modification that lie no more than `DURATION` apart are the same (default 0s)")
+		"treat modification times that differ by at most `DURATION` as equal (default 0s)")
 }
 
 // addSourceFlags adds the flags for the options that are kept with a source.
 func addSourceFlags(command *cobra.Command) {
 	flags := command.Flags()
 	flags.StringArray("exclude", nil,
-		"leave out what matches `GLOB`, as in .gitignore; may be repeated; kept with the source")
-	flags.String("exclude-file", "", "leave out what matches a line of `FILE`, as in .gitignore; kept with the source")
-	flags.String("symlinks", "", "`preserve|follow|skip` symbolic links (default preserve); kept with the source")
+		"leave out what matches `GLOB`, as in .gitignore; may be repeated; stored with the source")
+	flags.String("exclude-file", "", "leave out what matches a line of `FILE`, as in .gitignore; stored with the source")
+	flags.String("symlinks", "", "`preserve|follow|skip` symbolic links (default preserve); stored with the source")
 }
 
 func (a *app) prepare(ctx context.Context, cfg *config.Config, repo *repository, path string) error {
-	report, err := a.preparePath(ctx, cfg, repo, path)
+	summary, err := a.preparePath(ctx, cfg, repo, path)
 	if err != nil {
 		return err
 	}
-	if err := a.print(report, report.text); err != nil {
+	if err := a.print(summary, summary.text); err != nil {
 		return err
 	}
-	return report.err()
+	return summary.err()
 }
 
 // preparePath prepares a path. It registers the source, and the space if the name is new.
@@ -175,27 +177,6 @@ func sourcePath(cfg *config.Config, path string) (string, error) {
 	return absolute, refuseOwnFiles(cfg, absolute)
 }
 
-// refuseOwnFiles returns an error for a source in the data directory and for the store itself.
-func refuseOwnFiles(cfg *config.Config, path string) error {
-	own, err := ownFiles(cfg)
-	if err != nil {
-		return err
-	}
-	if err := source.RefuseWithin(path, own...); err != nil {
-		return err
-	}
-
-	in, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("source: %w", err)
-	}
-
-	if own, err := os.Stat(cfg.Prepare.StoreDirectory()); err == nil && os.SameFile(in, own) {
-		return fmt.Errorf("%w: %s is the store of the shards", errUsage, path)
-	}
-	return nil
-}
-
 // findOrAddSource returns the source registered for a path, or registers it with the configured options.
 func (a *app) findOrAddSource(ctx context.Context, cfg *config.Config, repo *repository, space sqlrepo.Space,
 	path string) (sqlrepo.Source, error) {
@@ -208,36 +189,4 @@ func (a *app) findOrAddSource(ctx context.Context, cfg *config.Config, repo *rep
 		return registered, err
 	}
 	return a.addSource(ctx, repo, space, path, "", options)
-}
-
-// configuredOptions returns the options of a new source.
-func configuredOptions(cfg *config.Config) (sqlrepo.SourceOptions, error) {
-	excludes, err := configuredExcludes(cfg)
-	return sqlrepo.SourceOptions{Excludes: excludes, SymlinkPolicy: cfg.Prepare.Symlinks}, err
-}
-
-// changedOptions returns the options of a registered source, changed as flags say.
-func changedOptions(cfg *config.Config, options sqlrepo.SourceOptions) (sqlrepo.SourceOptions, error) {
-	if cfg.ByFlag("prepare.symlinks") {
-		options.SymlinkPolicy = cfg.Prepare.Symlinks
-	}
-	if cfg.ByFlag("prepare.exclude") || cfg.ByFlag("prepare.exclude_file") {
-		excludes, err := configuredExcludes(cfg)
-		options.Excludes = excludes
-		return options, err
-	}
-	return options, nil
-}
-
-func configuredExcludes(cfg *config.Config) (excludes sqlrepo.Lines, err error) {
-	if cfg.Prepare.ExcludeFile != "" {
-		if excludes, err = source.ReadExcludeFile(cfg.Prepare.ExcludeFile); err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", errUsage, cfg.Origin("prepare.exclude_file"), err)
-		}
-	}
-	excludes = append(excludes, cfg.Prepare.Exclude...)
-	if _, err = source.ParseExcludes(excludes); err != nil {
-		err = fmt.Errorf("%s: %w", cfg.Origin("prepare.exclude"), err)
-	}
-	return excludes, err
 }

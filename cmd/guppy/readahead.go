@@ -9,11 +9,11 @@ const mostReads = 4096
 // readAhead returns the number of reads under way for each shard. It is the configured number, unless the process
 // may not have so many files open or threads waiting.
 func readAhead(cfg *config.Config) int {
-	most := mostReads
+	bound := mostReads
 	if limit, known := openFileLimit(); known {
 		// The other half is for the database, the store and the walk.
-		most = min(most, int(limit/2))
+		bound = min(bound, int(limit/2))
 	}
 
-	return max(1, min(cfg.Prepare.ReadAhead, most/workers(cfg)))
+	return max(1, min(cfg.Prepare.ReadAhead, bound/workers(cfg)))
 }

@@ -19,7 +19,7 @@ const acceptSource = "accept-source"
 // addAcceptFlag adds the flag that accepts a source as it is now.
 func (a *app) addAcceptFlag(command *cobra.Command) {
 	command.Flags().BoolVar(&a.acceptSource, acceptSource, false,
-		"take the source as it is now, on another mount or empty, and remember that")
+		"accept the source as it is now, on another mount or empty, and remember that")
 }
 
 // hold opens a registered source at a path of this host. It makes sure that the source is still what it was at
@@ -60,7 +60,7 @@ func (a *app) recognize(ctx context.Context, repo *repository, registered sqlrep
 
 	if !a.accepts(registered.ID) {
 		return fmt.Errorf("%w: mount what belongs there, or accept what is there with --%s; "+
-			"guppy source show tells what is remembered", err, acceptSource)
+			"guppy source show prints what is remembered", err, acceptSource)
 	}
 
 	a.log.Warn("the source is accepted as it is now", "source", registered.Name, "reason", err)
@@ -111,6 +111,6 @@ func (a *app) missing(ctx context.Context, cfg *config.Config, path string, mist
 		// No repository knows the path.
 		return mistake
 	}
-	return fmt.Errorf("%w: nothing is at %s, and it was %s at the last scan: mount what belongs there; "+
-		"guppy source show tells what is remembered", pipeline.ErrAnotherSource, absolute, source.Describe(seen.Mount))
+	return fmt.Errorf("%w: nothing is at %s, which was %s at the last scan: mount what belongs there; "+
+		"guppy source show prints what is remembered", pipeline.ErrAnotherSource, absolute, source.Describe(seen.Mount))
 }

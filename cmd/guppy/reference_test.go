@@ -39,7 +39,7 @@ func TestReferenceOfCommands(t *testing.T) {
 		fmt.Fprintf(&text, "\n## %s\n\n```text\n%s\n", command.CommandPath(), describe(command))
 		fmt.Fprintf(&text, "\nUsage:\n  %s\n", command.UseLine())
 		if flags := command.NonInheritedFlags(); flags.HasAvailableFlags() {
-			fmt.Fprintf(&text, "\nFlags:\n%s", flags.FlagUsages())
+			fmt.Fprintf(&text, "\nFlags:\n%s", flags.FlagUsagesWrapped(helpWidth))
 		}
 		text.WriteString("```\n")
 		referenceOfSettings(&text, command.NonInheritedFlags())
@@ -75,7 +75,7 @@ func describe(command *cobra.Command) string {
 }
 
 func referenceOfFlags(text *strings.Builder, title string, flags *pflag.FlagSet) {
-	fmt.Fprintf(text, "\n## %s\n\n```text\n%s```\n", title, flags.FlagUsages())
+	fmt.Fprintf(text, "\n## %s\n\n```text\n%s```\n", title, flags.FlagUsagesWrapped(helpWidth))
 	referenceOfSettings(text, flags)
 }
 

@@ -1,15 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
@@ -62,7 +58,7 @@ type reportLeaves struct {
 	Reason     string `json:"reason"`
 }
 
-func newReport(ctx context.Context, repo *repository, job pipeline.Job, result pipeline.Result, before content,
+func newReport(ctx context.Context, repo *repository, job pipeline.Job, result pipeline.Result, before packedContent,
 	took time.Duration) (*report, error) {
 	upload, space := result.Upload, job.Space
 	r := &report{
@@ -101,11 +97,11 @@ func (r *report) addLeftOut(ctx context.Context, repo *repository) error {
 }
 
 func leftOut(entry sqlrepo.Entry) reportLeaves {
-	left := reportLeaves{Path: entry.Path.String(), Reason: entry.Reason}
-	if !utf8.ValidString(left.Path) {
-		left.PathBase64 = base64.StdEncoding.EncodeToString([]byte(left.Path))
+	view := reportLeaves{Path: entry.Path.String(), Reason: entry.Reason}
+	if !utf8.ValidString(view.Path) {
+		view.PathBase64 = base64.StdEncoding.EncodeToString([]byte(view.Path))
 	}
-	return left
+	return view
 }
 
 // incomplete is the printed state of an upload that a run left unfinished, at whatever stage.
@@ -116,15 +112,12 @@ func (r *report) err() error {
 	if r.State != incomplete {
 		return nil
 	}
-	advice := "mend them and run again, or run with --on-error skip to complete it without them"
+	advice := "correct them and run again, or complete the upload without them by --on-error skip"
 	if r.skipping {
-		advice = "mend the source itself and run again"
+		advice = "correct the source itself and run again"
 	}
 	return fmt.Errorf("upload %d is not complete: %d %w (see above): %s", r.Upload, r.failed, errIncomplete, advice)
 }
-
-// listed is the number of shards or paths that are printed. The rest is only counted.
-const listed = 100
 
 func (r *report) text(w io.Writer) {
 	if r.RootCID != "" {
@@ -133,7 +126,7 @@ func (r *report) text(w io.Writer) {
 
 	fmt.Fprintf(w, "source    %s\n", printable(string(r.source.Path)))
 	if n := len(r.options.Excludes); n > 0 || r.options.SymlinkPolicy != source.PreserveSymlinks.String() {
-		fmt.Fprintf(w, "options   %d excludes, symlinks: %s (kept with the source)\n", n, r.options.SymlinkPolicy)
+		fmt.Fprintf(w, "options   %d excludes, symlinks: %s (stored with the source)\n", n, r.options.SymlinkPolicy)
 	}
 
 	fmt.Fprintf(w, "upload    %d, %s, in space %s (%s)\n", r.Upload, r.State, r.spaceName, r.Space)
@@ -153,42 +146,9 @@ func (r *report) text(w io.Writer) {
 		return
 	}
 
-	fmt.Fprintf(w, "left out  %d, of which %d could not be prepared\n", len(r.Skipped), r.failed)
-	for _, left := range r.Skipped[:min(len(r.Skipped), listed)] {
-		fmt.Fprintf(w, "  %s: %s\n", printable(left.Path), left.Reason)
+	fmt.Fprintf(w, "left out  %d, and %d of them could not be prepared\n", len(r.Skipped), r.failed)
+	for _, skipped := range r.Skipped[:min(len(r.Skipped), listed)] {
+		fmt.Fprintf(w, "  %s: %s\n", printable(skipped.Path), skipped.Reason)
 	}
 	printMore(w, len(r.Skipped))
-}
-
-func printMore(w io.Writer, n int) {
-	if n > listed {
-		fmt.Fprintf(w, "  and %d more (all with --json)\n", n-listed)
-	}
-}
-
-// printable quotes a path that could upset a terminal or a reader.
-func printable(path string) string {
-	for _, r := range path {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return strconv.Quote(path)
-		}
-	}
-	return path
-}
-
-// print writes a result to standard output, as JSON if the user asked for it.
-func (a *app) print(result any, text func(io.Writer)) error {
-	var out bytes.Buffer
-	if a.json {
-		encoder := json.NewEncoder(&out)
-		encoder.SetEscapeHTML(false)
-		if err := encoder.Encode(result); err != nil {
-			return err
-		}
-	} else {
-		text(&out)
-	}
-
-	_, err := a.stdout.Write(out.Bytes())
-	return err
 }

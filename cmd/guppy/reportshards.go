@@ -10,8 +10,8 @@ import (
 )
 
 // addShards lists the stored shards and adds up the new content.
-func (r *report) addShards(ctx context.Context, repo *repository, before content) error {
-	read := content{upload: r.Upload}
+func (r *report) addShards(ctx context.Context, repo *repository, before packedContent) error {
+	read := packedContent{upload: r.Upload}
 	for shard, err := range repo.Shards(ctx, r.Upload, settledShards) {
 		if err != nil {
 			return err
@@ -55,25 +55,25 @@ func pieceCID(shard sqlrepo.Shard) (string, error) {
 // settledShards matches shards that are stored, and shards that had nothing to store.
 var settledShards = sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked, sqlrepo.ShardEmpty}}
 
-// content is the number of bytes of the source that were read for an upload's shards.
-type content struct{ upload, bytes int64 }
+// packedContent is the number of bytes of the source that were read for an upload's shards.
+type packedContent struct{ upload, bytes int64 }
 
 // since returns the bytes read after earlier. If earlier is about another upload, these are all bytes.
-func (c content) since(earlier content) int64 {
+func (c packedContent) since(earlier packedContent) int64 {
 	if c.upload != earlier.upload {
 		return c.bytes
 	}
 	return c.bytes - earlier.bytes
 }
 
-// contentSoFar returns the content of the source's latest upload if it is unfinished, and zero otherwise.
-func contentSoFar(ctx context.Context, repo *repository, uploads []sqlrepo.Upload) (content, error) {
+// packedSoFar returns the content of the source's latest upload if it is unfinished, and zero otherwise.
+func packedSoFar(ctx context.Context, repo *repository, uploads []sqlrepo.Upload) (packedContent, error) {
 	if len(uploads) == 0 || uploads[len(uploads)-1].Closed() {
-		return content{}, nil
+		return packedContent{}, nil
 	}
 
 	upload := uploads[len(uploads)-1]
-	read := content{upload: upload.ID}
+	read := packedContent{upload: upload.ID}
 	for shard, err := range repo.Shards(ctx, upload.ID, settledShards) {
 		if err != nil {
 			return read, err

@@ -17,26 +17,31 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const retrieveHelp = `Retrieve writes a file, directory or symlink out of its shards. What is in a directory goes into
-the directory OUT, which is made if it is absent; a file is written as OUT, or into it under its own name if OUT is a
-directory, and to standard output if OUT is "-". Names and symlinks are restored as they were, and modes and times if
-an upload of the repository has the root, but for setuid and setgid bits and the sticky bits of files. An OUT that was
-there before keeps its own mode and time.
+const retrieveHelp = `Retrieve writes a file, directory or symlink from its shards to disk. The
+entries of a directory go into the directory OUT, which is created if it does
+not exist. A file is written as OUT, or into OUT under its own name if OUT is a
+directory, or to standard output if OUT is "-". Names and symlinks are restored
+as they were. Modes and times are restored if an upload of the repository has
+the root, except for setuid and setgid bits, and the sticky bits of files. An
+OUT that existed before keeps its own mode and time.
 
 ` + pathHelp + `
 
-Each block is compared with its digest. A file gets its name when it is whole; until then it is beside its place, as
-.guppy-part-..., and the same command goes on with it after an interruption. Files that are there are read and compared,
-and kept if they are the same. A file that another run is writing ends this one. Nothing is written outside OUT,
-whatever names and links there are in the DAG or in OUT. Files are not synced: after a loss of power, run it again.
+Each block is compared with its digest. A file gets its name only when it is
+complete. Until then it is beside its place as .guppy-part-..., and the same
+command continues it after an interruption. Existing files are read and
+compared, and kept if they are equal. If another run is writing a file, this one
+fails. Nothing is written outside OUT, whatever names and links the DAG or OUT
+contain. Files are not synced: after a loss of power, run the command again.
 
-With --json it prints one object: files, directories, symlinks, bytes, kept_bytes (what was there already) and failed,
-the list of files that could not be written because blocks are missing or damaged; exit code 3 tells of these.`
+With --json it prints one object: files, directories, symlinks, bytes,
+kept_bytes (what existed already) and failed, the list of files that could not
+be written because blocks are missing or damaged. The exit code is then 3.`
 
 func (a *app) retrieveCommand() *cobra.Command {
 	overwrite := false
 	command := &cobra.Command{
-		Use: "retrieve ROOT[/PATH] OUT", Short: "Write a file or a directory out of its shards", Long: retrieveHelp,
+		Use: "retrieve ROOT[/PATH] OUT", Short: "Write a file or directory from its shards to disk", Long: retrieveHelp,
 		Args: usageArgs(cobra.ExactArgs(2)),
 	}
 
@@ -64,7 +69,7 @@ func (a *app) retrieveCommand() *cobra.Command {
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&overwrite, "overwrite", false, "replace files and symlinks that differ")
-	flags.String("workers", "", "`N` files are written side by side (default: the number of CPUs)")
+	flags.String("workers", "", "write `N` files at a time (default: the number of CPUs)")
 	addShardFlags(flags)
 
 	return command
@@ -72,7 +77,7 @@ func (a *app) retrieveCommand() *cobra.Command {
 
 func (a *app) retrieveToStdout(ctx context.Context, source *blocks.Source, path tree.Path, found tree.Resolved) error {
 	if found.Node.Kind != tree.File {
-		return fmt.Errorf("%w: %s is a %s: only a file can go to standard output", errUsage, path, found.Node.Kind)
+		return fmt.Errorf("%w: %s is a %s: only a file can be written to standard output", errUsage, path, found.Node.Kind)
 	}
 	return found.Node.WriteRange(ctx, source, 0, max(1, found.Node.Size), a.stdout)
 }
@@ -109,7 +114,7 @@ func (a *app) retrieve(ctx context.Context, repo *repository, path tree.Path, fo
 		return err
 	}
 
-	return fmt.Errorf("%s %w: guppy verify --deep tells what is wrong with each block", plural(sum.Failed, "file"),
+	return fmt.Errorf("%s %w: guppy verify --deep shows what is wrong with each block", plural(sum.Failed, "file"),
 		errLost)
 }
 

@@ -83,7 +83,7 @@ func run(ctx context.Context, args, environ []string, stdout io.Writer, stderr *
 	switch code {
 	case exitComplete:
 	case exitInterrupted:
-		fmt.Fprintln(a.terminal, "guppy: interrupted; what is committed stays")
+		fmt.Fprintln(a.terminal, "guppy: interrupted; what was committed is kept")
 		printResume(a.terminal, append([]string{"guppy"}, args...))
 	default:
 		fmt.Fprintln(a.terminal, "guppy:", err)
@@ -104,8 +104,9 @@ func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "guppy",
 		Short: "Turn directories of any size into content-addressed CAR shards",
-		Long: "guppy scans a source, builds its UnixFS DAG, packs the blocks into CAR shards, and keeps all that it knows\n" +
-			"in a preparation repository: an embedded SQLite database, or PostgreSQL.",
+		Long: "guppy scans a source, builds its UnixFS DAG, packs the blocks into CAR shards, and\n" +
+			"records everything it knows in a preparation repository: an embedded SQLite\n" +
+			"database, or PostgreSQL.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       fullVersion(),
@@ -120,18 +121,21 @@ func (a *app) rootCommand() *cobra.Command {
 
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.configFile, "config", "",
-		"configuration `FILE` (YAML or TOML; default: config.yaml in $XDG_CONFIG_HOME/guppy)")
+		"read configuration `FILE` (YAML or TOML; default: config.yaml in $XDG_CONFIG_HOME/guppy)")
 	flags.BoolVar(&a.json, "json", false, "print results as JSON")
 
-	flags.String("data-dir", "", "`DIR` of the database, keys and shards (default ~/.guppy)")
+	flags.String("data-dir", "", "keep the database, keys and shards in `DIR` (default ~/.guppy)")
 	flags.String("database-type", "", "database engine: `"+strings.Join(dialect.Names(),
 		"|")+"` (default: inferred from the URL)")
 	flags.String("database-url", "", "database `URL` (default: a SQLite file in the data directory)")
 
-	flags.String("log-level", "", "`debug|info|warn|error` (default info)")
-	flags.String("log-format", "", "`text|json` (default text)")
+	flags.String("log-level", "", "log level: `debug|info|warn|error` (default info)")
+	flags.String("log-format", "", "log format: `text|json` (default text)")
 
-	root.SetHelpTemplate(root.HelpTemplate() + exitHelp) // all commands inherit it
+	// All commands inherit the templates.
+	root.SetUsageTemplate(wrapFlags(root.UsageTemplate()))
+	root.SetHelpTemplate(root.HelpTemplate() + exitHelp)
+
 	root.AddCommand(a.prepareCommand(), a.uploadCommand(), a.workerCommand(), a.statusCommand(), a.spaceCommand(),
 		a.sourceCommand(), a.configCommand(), a.migrateCommand(), a.dumpCommand(), a.dbCommand(), a.gcCommand(),
 		a.checkCommand(),
@@ -140,6 +144,14 @@ func (a *app) rootCommand() *cobra.Command {
 		a.versionCommand())
 
 	return root
+}
+
+// helpWidth is the number of columns that the help texts fit into.
+const helpWidth = 80
+
+// wrapFlags returns a usage template that breaks the descriptions of flags at helpWidth.
+func wrapFlags(template string) string {
+	return strings.ReplaceAll(template, ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ", helpWidth))
 }
 
 // usageArgs turns cobra's complaints about arguments into usage errors.
@@ -157,14 +169,14 @@ func (a *app) load(cmd *cobra.Command) (*config.Config, error) {
 	// The home directory is only needed for paths that begin with ~.
 	home, _ := os.UserHomeDir()
 
-	given := map[string]config.Flag{}
+	flags := map[string]config.Flag{}
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		if key, ok := settings[flag.Name]; ok && flag.Annotations[noSetting] == nil {
-			given[key] = config.Flag{Name: flag.Name, Value: flagValue(flag)}
+			flags[key] = config.Flag{Name: flag.Name, Value: flagValue(flag)}
 		}
 	})
 
-	cfg, err := config.Load(config.Input{File: a.configFile, Environ: a.environ, Flags: given, HomeDir: home})
+	cfg, err := config.Load(config.Input{File: a.configFile, Environ: a.environ, Flags: flags, HomeDir: home})
 	if err != nil {
 		return nil, err
 	}
@@ -208,17 +220,17 @@ func hintFor(err error) string {
 	case shortage.Full(err) && shortage.Place(err) != "":
 		return "guppy: " + shortage.Room(shortage.Place(err))
 	case errors.Is(err, migrate.ErrAbsent):
-		return "guppy: guppy config show tells where repo.data_dir and repo.database_url come from; guppy prepare " +
-			"and guppy " +
-			"space add make what is not there"
+		return "guppy: guppy config show prints where repo.data_dir and repo.database_url come from; guppy prepare and " +
+			"guppy space add create what is missing"
 	case errors.Is(err, pipeline.ErrSetAside):
-		return "guppy: guppy status shows what was set aside; guppy prepare or guppy upload tries it once more"
+		return "guppy: guppy status shows what was set aside; guppy prepare or guppy upload tries it again"
 	case errors.Is(err, copying.ErrSourceInUse):
-		return "guppy: wait until nobody is at work (guppy status), or take a copy as of now with --allow-live"
+		return "guppy: wait until nobody is at work (guppy status), or copy the present state with --allow-live"
 	case errors.Is(err, copying.ErrNotEmpty):
-		return "guppy: name a database that holds nothing yet; its tables are made if it has none"
+		return "guppy: name an empty database; its tables are created if it has none"
 	case errors.Is(err, sqlrepo.ErrAtWork):
-		return "guppy: guppy status shows who is at work; run again with the same options to join in, or when they are done"
+		return "guppy: guppy status shows who is at work; run again with the same options to join in, or when " +
+			"they have finished"
 	}
 
 	return ""

@@ -2,25 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"maps"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
-	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/host/shortage"
-	"github.com/guppy-prep/guppy/internal/identity"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
-	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -88,7 +78,7 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 		TempDir: cfg.Repo.DataDir, Progress: &progress.Counters{}, Log: a.log,
 	}
 
-	before, err := contentSoFar(ctx, repo, uploads)
+	before, err := packedSoFar(ctx, repo, uploads)
 	if err != nil {
 		return nil, err
 	}
@@ -109,11 +99,11 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 		return nil, err
 	}
 
-	made, err := newReport(ctx, repo, job, result, before, time.Since(started))
+	summary, err := newReport(ctx, repo, job, result, before, time.Since(started))
 	if err == nil && cfg.ByFlag("prepare.piece_cid") && result.Upload.PieceCID {
-		a.warnOfNoPieces(made)
+		a.warnOfNoPieces(summary)
 	}
-	return made, err
+	return summary, err
 }
 
 // sayWhatIsNeeded adds the number of bytes yet to be packed to the error of a run for which there was no room.
@@ -125,11 +115,11 @@ func sayWhatIsNeeded(ctx context.Context, repo *repository, registered sqlrepo.S
 	}
 
 	last := uploads[len(uploads)-1]
-	left := last.PlannedBytes - last.PackedBytes
-	if left <= 0 {
+	remaining := last.PlannedBytes - last.PackedBytes
+	if remaining <= 0 {
 		return full
 	}
-	return fmt.Errorf("%w; %d bytes of the source are yet to be packed", full, left)
+	return fmt.Errorf("%w; %d bytes of the source still have to be packed", full, remaining)
 }
 
 // warnOfOtherStore warns if the source's latest upload is in another store, because all of its content is then
@@ -145,177 +135,16 @@ func (a *app) warnOfOtherStore(ctx context.Context, shards store.Store, uploads 
 		return err
 	}
 
-	a.log.Warn("the latest upload of this source is in another store: what it has is stored here again",
+	a.log.Warn("the latest upload of this source is in another store: its content is stored here again",
 		"upload", latest.ID, "its_store", latest.Store)
 	return nil
 }
 
 // warnOfNoPieces warns of an upload without any piece CID although the user asked for them.
-func (a *app) warnOfNoPieces(made *report) {
+func (a *app) warnOfNoPieces(summary *report) {
 	computed := func(shard reportShard) bool { return shard.PieceCID != "" }
-	if made.State != incomplete && !slices.ContainsFunc(made.Shards, computed) {
-		a.log.Warn("no piece CID was computed: nothing was stored that earlier uploads have not (guppy shard ls "+
-			"tells theirs)",
-			"upload", made.Upload)
+	if summary.State != incomplete && !slices.ContainsFunc(summary.Shards, computed) {
+		a.log.Warn("no piece CID was computed: earlier uploads had stored everything (guppy shard ls lists their piece CIDs)",
+			"upload", summary.Upload)
 	}
-}
-
-// visibleFiles returns the file system without guppy's own files.
-func visibleFiles(cfg *config.Config, repo *repository, files source.FS) (source.FS, error) {
-	own, err := ownFiles(cfg)
-	if err != nil {
-		return nil, err
-	}
-
-	if directory := cfg.Prepare.StoreDirectory(); directory != "" {
-		own = append(own, directory)
-	}
-
-	// Some engines keep the database in files, which may be inside the source.
-	database, err := dialect.Files(repo.db.Settings)
-	if err != nil {
-		return nil, err
-	}
-	return source.Hide(files, append(own, database...)...)
-}
-
-// ownFiles returns the data directory, the directory of the keys and the keys, which may be reached on other ways
-// than through the data directory. It ignores that the keys may not be listed: the user can't read them either.
-func ownFiles(cfg *config.Config) ([]string, error) {
-	keys, err := identity.Keys(cfg.Repo.DataDir)
-	if errors.Is(err, fs.ErrPermission) {
-		err = nil
-	}
-	return slices.Concat([]string{cfg.Repo.DataDir, keysDirectory(cfg)}, slices.Collect(maps.Values(keys))), err
-}
-
-func keysDirectory(cfg *config.Config) string { return filepath.Join(cfg.Repo.DataDir, "keys") }
-
-// recipe returns the recipe of a new upload. An unfinished upload keeps its profile, its kind of index, its piece
-// CIDs and, once shards are planned, its shard size. A source keeps its options and the profile of its latest
-// upload. Flags override all of these.
-func recipe(cfg *config.Config, uploads []sqlrepo.Upload, space sqlrepo.Space,
-	registered sqlrepo.Source) (recipe sqlrepo.Upload, err error) {
-	recipe = sqlrepo.Upload{Profile: cfg.Prepare.Profile, ShardSize: space.ShardSize, PieceCID: cfg.Prepare.PieceCID,
-		IndexLayout: cfg.Index.Layout, IndexSlices: cfg.Index.MaxSlices, Rereading: rereading(cfg)}
-
-	if len(uploads) > 0 {
-		latest := uploads[len(uploads)-1]
-		if !cfg.ByFlag("prepare.profile") {
-			recipe.Profile = latest.Profile
-		}
-		if !latest.Closed() {
-			keepRecipe(cfg, &recipe, latest)
-		}
-	}
-
-	if cfg.ByFlag("prepare.piece_cid") {
-		recipe.PieceCID = cfg.Prepare.PieceCID
-	}
-	if cfg.ByFlag("prepare.shard_size") {
-		recipe.ShardSize = cfg.Prepare.ShardSize
-	}
-
-	recipe.SourceOptions, err = changedOptions(cfg, registered.SourceOptions)
-	return recipe, err
-}
-
-// keepRecipe keeps the recipe of an unfinished upload, because its plan can't change.
-func keepRecipe(cfg *config.Config, recipe *sqlrepo.Upload, latest sqlrepo.Upload) {
-	keepRereading(cfg, &recipe.Rereading, latest.Rereading)
-	recipe.PieceCID = latest.PieceCID
-	if latest.PlannedShards > 0 {
-		recipe.ShardSize = latest.ShardSize
-	}
-
-	if cfg.ByFlag("index.layout") && cfg.Index.Layout != latest.IndexLayout {
-		// The largest number of slices depends on the layout.
-		return
-	}
-
-	recipe.IndexLayout = latest.IndexLayout
-	if !cfg.ByFlag("index.max_slices") {
-		recipe.IndexSlices = latest.IndexSlices
-	}
-}
-
-// rereading returns the configured way of comparing files with those that were scanned before.
-func rereading(cfg *config.Config) sqlrepo.Rereading {
-	return sqlrepo.Rereading{
-		Reread: cfg.Prepare.Reread, IgnoreInode: cfg.Prepare.IgnoreInode, IgnoreCtime: cfg.Prepare.IgnoreCtime,
-		MtimeWindow: int64(cfg.Prepare.MtimeWindow),
-	}
-}
-
-// keepRereading keeps the way in which an unfinished upload compares files, unless flags change it.
-func keepRereading(cfg *config.Config, rereading *sqlrepo.Rereading, latest sqlrepo.Rereading) {
-	if !cfg.ByFlag("prepare.ignore_inode") {
-		rereading.IgnoreInode = latest.IgnoreInode
-	}
-	if !cfg.ByFlag("prepare.ignore_ctime") {
-		rereading.IgnoreCtime = latest.IgnoreCtime
-	}
-	if !cfg.ByFlag("prepare.mtime_window") {
-		rereading.MtimeWindow = latest.MtimeWindow
-	}
-}
-
-// showProgress shows the progress until stop is called.
-func (a *app) showProgress(ctx context.Context, line progress.Line) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-
-	var shown sync.WaitGroup
-	shown.Go(func() {
-		if a.terminal.interactive() {
-			progress.Show(ctx, line, a.terminal, a.terminal.width)
-		} else {
-			progress.Log(ctx, line, a.log)
-		}
-	})
-
-	return func() {
-		cancel()
-		shown.Wait()
-	}
-}
-
-// printResume prints the command line that resumes an interrupted run.
-func printResume(w io.Writer, args []string) {
-	quoted := make([]string, len(args))
-	for i, arg := range withoutPasswords(args) {
-		quoted[i] = arg
-		if arg == "" || strings.ContainsAny(arg, " \t\n\"'\\$&|;<>()*?[]#~`!{}") {
-			quoted[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
-		}
-	}
-
-	quoted[0] = filepath.Base(quoted[0])
-	fmt.Fprintln(w, "guppy: to resume, run again:", strings.Join(quoted, " "))
-}
-
-// urlFlags are the flags whose values may contain passwords.
-var urlFlags = []string{"--database-url", "--from", "--to"}
-
-// withoutPasswords redacts the passwords of database URLs in the arguments.
-func withoutPasswords(args []string) []string {
-	shown := slices.Clone(args)
-	for i, arg := range args {
-		prefix, location, joined := strings.Cut(arg, "=")
-
-		// A URL follows "=" or is the next argument.
-		switch {
-		case joined && slices.Contains(urlFlags, prefix):
-			prefix += "="
-		case i > 0 && slices.Contains(urlFlags, args[i-1]):
-			prefix, location = "", arg
-		default:
-			continue
-		}
-
-		if dialect.HoldsPassword(dialect.Secret(location)) {
-			shown[i] = prefix + dialect.Redact(location)
-		}
-	}
-
-	return shown
 }

@@ -15,13 +15,15 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const serveHelp = `Serve answers HTTP requests for what was prepared, as a read-only IPFS gateway: files and
-directory pages under /ipfs/ROOT/path, raw blocks and CARs to whoever asks for these (?format=raw, ?format=car, or
-an Accept header), and a list of the roots at /. It looks at the repository for each request, so that blocks of an
-upload that is under way are served as soon as their shard is sealed. It asks nobody else for blocks, and resolves
-no names.
+const serveHelp = `Serve answers HTTP requests for prepared content, as a read-only IPFS gateway:
+files and directory pages under /ipfs/ROOT/path, raw blocks and CARs on request
+(?format=raw, ?format=car, or an Accept header), and a list of the roots at /.
+It queries the repository for each request, so blocks of an unfinished upload
+are served as soon as their shard is sealed. It fetches no blocks from
+elsewhere, and resolves no names.
 
-Everybody who can reach the address can read all that is prepared. By default that is this host alone.`
+Everybody who can reach the address can read all prepared content. By default
+only this host can.`
 
 func (a *app) serveCommand() *cobra.Command {
 	command := &cobra.Command{
@@ -34,7 +36,7 @@ func (a *app) serveCommand() *cobra.Command {
 
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.String("listen", "", "`HOST:PORT` to listen at (default 127.0.0.1:8080); port 0 takes any that is free")
+	flags.String("listen", "", "listen at `HOST:PORT` (default 127.0.0.1:8080); port 0 takes any free port")
 	addShardFlags(flags)
 
 	return command
@@ -50,7 +52,7 @@ func (a *app) serve(ctx context.Context, cfg *config.Config, repo *repository, f
 
 	loopback := listener.Addr().(*net.TCPAddr).IP.IsLoopback()
 	if !loopback {
-		a.log.Warn("others can read all that is prepared", "listening", listener.Addr().String())
+		a.log.Warn("other hosts can read all prepared content", "listening", listener.Addr().String())
 	}
 
 	roots := func(ctx context.Context) ([]gateway.Root, error) { return listRoots(ctx, repo) }

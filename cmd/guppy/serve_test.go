@@ -114,20 +114,20 @@ func (i *installation) serve(t *testing.T) *server {
 	t.Helper()
 	s := &server{Cmd: i.command("serve", "--listen", "127.0.0.1:0", "--json")}
 
-	said, say, err := os.Pipe()
+	output, input, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer said.Close() //nolint:errcheck // it is only read
+	defer output.Close() //nolint:errcheck // it is only read
 
-	s.Stdout, s.Stderr = say, &s.stderr
+	s.Stdout, s.Stderr = input, &s.stderr
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Process.Kill() }) // it has ended unless the test failed
 
-	_ = say.Close()
-	line, err := bufio.NewReader(said).ReadBytes('\n')
+	_ = input.Close()
+	line, err := bufio.NewReader(output).ReadBytes('\n')
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &s.stderr)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -27,11 +26,12 @@ func (a *app) shardCommand() *cobra.Command {
 	return command
 }
 
-const shardLsHelp = `Ls lists the shards that are planned or packed: of an upload, by its number, of a space, by its
-name or DID, or all. A line has the shard's CID, kind, state, size, blocks, upload, location and, as far as they are
-known, the CID of the index that covers it and its piece CID.
+const shardLsHelp = `Ls lists the planned and packed shards of an upload, given by its number, of a
+space, given by its name or DID, or of all uploads. A line shows the CID, kind,
+state, size, number of blocks, upload and location of a shard and, as far as
+they are known, the CID of the index that covers it and its piece CID.
 
-With --json it prints one object whose list shards has the same of each.`
+With --json it prints one object whose list "shards" has the same fields.`
 
 func (a *app) shardLsCommand() *cobra.Command {
 	return &cobra.Command{
@@ -62,11 +62,11 @@ func (v shardView) text(w io.Writer) {
 	fmt.Fprintf(w, "%s  %s  %s  %s  %d blocks  upload %d", name, v.Kind, v.State, progress.Bytes(v.Size), v.Blocks,
 		v.Upload)
 
-	for _, more := range []struct{ name, value string }{
+	for _, column := range []struct{ name, value string }{
 		{"", printable(v.Location)}, {"index ", v.Index}, {"piece ", v.PieceCID},
 	} {
-		if more.value != "" {
-			fmt.Fprintf(w, "  %s%s", more.name, more.value)
+		if column.value != "" {
+			fmt.Fprintf(w, "  %s%s", column.name, column.value)
 		}
 	}
 
@@ -79,9 +79,9 @@ func (a *app) listShards(ctx context.Context, _ *config.Config, repo *repository
 		return err
 	}
 
-	return listEach(a, "shards", func(tell func(shardView) error) error {
+	return listEach(a, "shards", func(yield func(shardView) error) error {
 		for _, upload := range uploads {
-			if err := tellShards(ctx, repo, upload, tell); err != nil {
+			if err := eachShard(ctx, repo, upload, yield); err != nil {
 				return err
 			}
 		}
@@ -89,7 +89,7 @@ func (a *app) listShards(ctx context.Context, _ *config.Config, repo *repository
 	})
 }
 
-func tellShards(ctx context.Context, repo *repository, upload sqlrepo.Upload, tell func(shardView) error) error {
+func eachShard(ctx context.Context, repo *repository, upload sqlrepo.Upload, yield func(shardView) error) error {
 	// Consecutive shards mostly have the same index, so only the latest index is remembered.
 	covering := map[int64]string{}
 
@@ -117,7 +117,7 @@ func tellShards(ctx context.Context, repo *repository, upload sqlrepo.Upload, te
 			return err
 		}
 
-		if err := tell(view); err != nil {
+		if err := yield(view); err != nil {
 			return err
 		}
 	}
@@ -159,24 +159,6 @@ func uploadsOf(ctx context.Context, repo *repository, args []string) ([]sqlrepo.
 	}
 
 	return repo.Uploads(ctx, sqlrepo.UploadFilter{Space: &space.ID})
-}
-
-// listEach prints views as they come, as lines or as an object with one list.
-func listEach[V interface{ text(io.Writer) }](a *app, name string, each func(tell func(V) error) error) error {
-	if a.json {
-		out := a.streamJSON(name)
-		if err := each(func(view V) error { return out.element(view) }); err != nil {
-			return err
-		}
-		return out.end(nil)
-	}
-
-	out := bufio.NewWriter(a.stdout)
-	err := each(func(view V) error {
-		view.text(out)
-		return nil
-	})
-	return errors.Join(err, out.Flush())
 }
 
 // parseBlob returns the digest of the shard or index that a CID or the name of a file stands for.

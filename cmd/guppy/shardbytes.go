@@ -32,7 +32,7 @@ type shardBytes struct {
 func addShardFlags(flags *pflag.FlagSet) {
 	flags.String("store", "", storeUsage)
 	flags.StringArray("source-path", nil,
-		"`SOURCE=PATH`: where a source is on this host, for shards whose bytes are not kept; may be repeated")
+		"`SOURCE=PATH`: place of a source on this host, for shards whose bytes are not kept; may be repeated")
 }
 
 // openShards returns a reader of shards. The first read that needs the store opens it. After a failure the next
@@ -59,7 +59,7 @@ func newRemaker(ctx context.Context, cfg *config.Config, repo *repository) (*rem
 			return remake.Site{}, err
 		}
 		files, err := visibleFiles(cfg, repo, source.Local())
-		return remake.Site{FS: files, Root: paths.of(registered)}, err
+		return remake.Site{FS: files, Root: paths.pathOf(registered)}, err
 	}), nil
 }
 
@@ -76,7 +76,7 @@ func (s *shardBytes) OpenShard(ctx context.Context, row sqlrepo.Shard) (store.Re
 
 	// The digest is the name of the file.
 	if len(row.Digest) != len(sqlrepo.Digest{}) {
-		return nil, fmt.Errorf("shard %d has a digest of %d bytes: guppy check tells more", row.ID, len(row.Digest))
+		return nil, fmt.Errorf("shard %d has a digest of %d bytes: run guppy check", row.ID, len(row.Digest))
 	}
 
 	reading, err := stored.OpenAt(ctx, shard.Name([32]byte(row.Digest)))
@@ -102,7 +102,7 @@ func (s *shardBytes) missing(ctx context.Context, stored store.Store, row sqlrep
 	if upload.Store == "" || upload.Store == marker {
 		return cause
 	}
-	return fmt.Errorf("%w (%s): say where that is with --store", blocks.ErrElsewhere, row.Location)
+	return fmt.Errorf("%w (%s): name that one with --store", blocks.ErrElsewhere, row.Location)
 }
 
 // store opens the store unless it is open already.
@@ -121,7 +121,7 @@ func (s *shardBytes) store(ctx context.Context) (store.Store, error) {
 
 	stored, err := s.find(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w: mount it there, or say where it is with --store", blocks.ErrUnreachable, err)
+		return nil, fmt.Errorf("%w: %w: mount it there, or name its place with --store", blocks.ErrUnreachable, err)
 	}
 
 	s.stored = stored

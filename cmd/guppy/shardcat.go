@@ -19,12 +19,13 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const shardCatHelp = `Cat writes the bytes of a shard: a CAR of version 1 as it is stored, or, with --car-version 2,
-one of version 2 that has these bytes and an index of the blocks behind them, sorted by multihash. Where no store
-keeps the bytes they are made again from the source.
+const shardCatHelp = `Cat writes the bytes of a shard: the CAR of version 1 as it is stored or, with
+--car-version 2, a CAR of version 2 that contains these bytes and an index of
+the blocks, sorted by multihash. If no store keeps the bytes, they are made
+again from the source.
 
-The bytes are compared with the shard's CID while they are written: what differs ends with an error, and a FILE is not
-made then.`
+The bytes are compared with the shard's CID while they are written. If they
+differ, the command fails, and does not create FILE.`
 
 func (a *app) shardCatCommand() *cobra.Command {
 	out, version := "", 1
@@ -35,7 +36,7 @@ func (a *app) shardCatCommand() *cobra.Command {
 
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		if version != 1 && version != 2 {
-			return fmt.Errorf("%w: there is no CAR version %d: say 1 or 2", errUsage, version)
+			return fmt.Errorf("%w: there is no CAR version %d: use 1 or 2", errUsage, version)
 		}
 
 		digest, err := parseBlob(args[0])
@@ -54,14 +55,14 @@ func (a *app) shardCatCommand() *cobra.Command {
 
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.IntVar(&version, "car-version", 1, "`1|2`: version of the CAR")
+	flags.IntVar(&version, "car-version", 1, "write a CAR of version `1|2`")
 	addOutputFlags(command, &out)
 
 	return command
 }
 
 func addOutputFlags(command *cobra.Command, out *string) {
-	command.Flags().StringVarP(out, "output", "o", "", "`FILE` to write (default: standard output)")
+	command.Flags().StringVarP(out, "output", "o", "", "write to `FILE` (default: standard output)")
 	addShardFlags(command.Flags())
 }
 
@@ -70,7 +71,7 @@ func (a *app) refuseTerminal(out, what string) error {
 	file, ok := a.stdout.(*os.File)
 	if out == "" || out == "-" {
 		if ok && term.IsTerminal(int(file.Fd())) {
-			return fmt.Errorf("%w: %s is nothing for a terminal: say -o FILE, or pipe it", errUsage, what)
+			return fmt.Errorf("%w: %s is not written to a terminal: use -o FILE or a pipe", errUsage, what)
 		}
 	}
 	return nil
@@ -147,7 +148,7 @@ func openAny(ctx context.Context, shards *shardBytes, rows []sqlrepo.Shard) (sql
 }
 
 // errDamaged is returned for bytes that do not match their CID.
-var errDamaged = errors.New("its bytes are damaged: guppy check --read-data tells more")
+var errDamaged = errors.New("its bytes are damaged: run guppy check --read-data")
 
 // readAtOnce is the size of a read of content that is read to its end. In a bucket each read is a request.
 const readAtOnce = 4 << 20

@@ -22,16 +22,19 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo/audit"
 )
 
-const shardRmHelp = `Rm removes the files of shards that no upload needs, such as those whose files changed before
-they were linked. One that an upload needs is refused, with the uploads that do: guppy upload rm removes those, with
-all that no other one needs. If the file of a shard is damaged, guppy check --repair sets it aside and has what is
-lost packed again.
+const shardRmHelp = `Rm removes the files of shards that no upload needs, such as shards whose source
+files changed before they were linked. A shard that an upload needs is refused,
+and the error names the upload: guppy upload rm removes an upload and everything
+that no other upload needs. Use guppy check --repair instead for a shard whose
+file is damaged: it sets the file aside, and lost content is packed again.
 
-It asks on a terminal; --yes goes on without. Nobody may be at work meanwhile. Which shards are needed is found out
-for all uploads of the space, which takes as long as for guppy gc. The row of a shard stays, empty; other shards
-that the same index covered are indexed again.
+Rm asks on a terminal; elsewhere it needs --yes. It fails while anybody else is
+at work. It determines what all uploads of the space need, which takes as long
+as guppy gc. The row of a shard stays, empty. Other shards that the same index
+covered are indexed again.
 
-With --json it prints one object: removed, a list of CIDs, and bytes, how many these had.`
+With --json it prints one object: removed (a list of CIDs) and bytes (their
+total size).`
 
 func (a *app) shardRmCommand() *cobra.Command {
 	yes := false
@@ -89,7 +92,7 @@ func (a *app) removeShards(ctx context.Context, collector *gc.Collector, digests
 		view.Bytes += row.Size
 	}
 
-	question := fmt.Sprintf("This removes %d shards, %s, for good. Go on?", len(rows), progress.Bytes(view.Bytes))
+	question := fmt.Sprintf("This removes %d shards, %s, for good. Continue?", len(rows), progress.Bytes(view.Bytes))
 	if err := a.confirm(ctx, yes, question); err != nil {
 		return err
 	}
@@ -158,7 +161,7 @@ func refuseNeeded(ctx context.Context, collector *gc.Collector, space int64, sha
 		if upload.State == sqlrepo.Removed {
 			// A removed upload needs nothing. Removing its shards is left to gc.
 			if slices.ContainsFunc(shards, func(s sqlrepo.Shard) bool { return s.Upload == upload.ID }) {
-				return fmt.Errorf("upload %d was removed: guppy gc --yes removes those of its shards that nobody needs", upload.ID)
+				return fmt.Errorf("upload %d was removed: guppy gc --yes removes its shards that no other upload needs", upload.ID)
 			}
 			continue
 		}
@@ -169,7 +172,7 @@ func refuseNeeded(ctx context.Context, collector *gc.Collector, space int64, sha
 		}
 
 		for _, row := range shards {
-			if _, needs := keys[row.ID]; needs {
+			if _, ok := keys[row.ID]; ok {
 				needed[row.ID] = append(needed[row.ID], fmt.Sprintf("%d (%s)", upload.ID, upload.State))
 			}
 		}
@@ -179,8 +182,8 @@ func refuseNeeded(ctx context.Context, collector *gc.Collector, space int64, sha
 	for _, row := range shards {
 		if by := needed[row.ID]; len(by) > 0 {
 			refused = errors.Join(refused,
-				fmt.Errorf("shard %s is needed by upload %s: guppy upload rm removes uploads with all "+
-					"that no other one needs", car.ShardCID([32]byte(row.Digest)), strings.Join(by, ", ")))
+				fmt.Errorf("shard %s is needed by upload %s: guppy upload rm removes uploads and "+
+					"everything that no other upload needs", car.ShardCID([32]byte(row.Digest)), strings.Join(by, ", ")))
 		}
 	}
 

@@ -74,12 +74,12 @@ func (a *app) sourceAddCommand() *cobra.Command {
 			}
 
 			if known, err := repo.FindSource(ctx, space.ID, path); err == nil {
-				return fmt.Errorf("%s, as the source %q: %w", path, known.Name, sqlrepo.ErrExists)
+				return fmt.Errorf("%s is the source %q: %w", path, known.Name, sqlrepo.ErrExists)
 			}
 
 			source, err := a.addSource(ctx, repo, space, path, name, options)
 			if errors.Is(err, sqlrepo.ErrExists) {
-				return fmt.Errorf("another source %q, perhaps a removed one: %w: choose a --name", name, sqlrepo.ErrExists)
+				return fmt.Errorf("a source %q, perhaps a removed one, %w: choose a --name", name, sqlrepo.ErrExists)
 			}
 			if err != nil {
 				return err

@@ -14,7 +14,7 @@ import (
 // registered.
 type sourcePaths map[int64]string
 
-func (p sourcePaths) of(source sqlrepo.Source) string {
+func (p sourcePaths) pathOf(source sqlrepo.Source) string {
 	if path, ok := p[source.ID]; ok {
 		return path
 	}
@@ -73,7 +73,7 @@ func knownSources(ctx context.Context, repo *repository) (known []spaceSource, e
 func (p sourcePaths) add(known []spaceSource, pair string) error {
 	name, path, ok := cutPair(known, pair)
 	if !ok {
-		return fmt.Errorf("%q is no SOURCE=PATH", pair)
+		return fmt.Errorf("%q does not have the form SOURCE=PATH", pair)
 	}
 
 	absolute, err := filepath.Abs(path)
@@ -87,7 +87,7 @@ func (p sourcePaths) add(known []spaceSource, pair string) error {
 			continue
 		}
 		if other, twice := p[source.ID]; twice && other != absolute {
-			return fmt.Errorf("source %q is given two paths, %s and %s", name, other, absolute)
+			return fmt.Errorf("source %q has two paths, %s and %s", name, other, absolute)
 		}
 
 		p[source.ID] = absolute
@@ -100,7 +100,7 @@ func (p sourcePaths) add(known []spaceSource, pair string) error {
 	case 1:
 		return nil
 	}
-	return fmt.Errorf("%q is the name of several sources, say which one: %s", name, strings.Join(called, ", "))
+	return fmt.Errorf("%q is the name of several sources, choose one: %s", name, strings.Join(called, ", "))
 }
 
 // cutPair cuts at the first "=" that leaves the name of a source, because names and paths may contain one, too.

@@ -14,7 +14,7 @@ import (
 
 func (a *app) sourceShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "show SPACE SOURCE", Short: "Show a source, and on which mounts it was when it was last scanned",
+		Use: "show SPACE SOURCE", Short: "Show a source, and the mounts on which it was last scanned",
 		Args: usageArgs(cobra.ExactArgs(2)),
 		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
 			space, err := repo.FindSpace(ctx, args[0])

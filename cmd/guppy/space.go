@@ -22,7 +22,7 @@ func (a *app) spaceCommand() *cobra.Command {
 
 	add := &cobra.Command{
 		Use:   "add NAME",
-		Short: "Add a space with a fresh did:key",
+		Short: "Add a space with a new did:key",
 		Args:  usageArgs(cobra.ExactArgs(1)),
 		RunE: a.openingCommand(making, func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
 			if err := checkSpaceName(args[0]); err != nil {
@@ -44,7 +44,7 @@ func (a *app) spaceCommand() *cobra.Command {
 		}),
 	}
 
-	add.Flags().String("shard-size", "", "most `BYTES` of a shard, such as 64MiB (default 266338304)")
+	add.Flags().String("shard-size", "", "at most `BYTES` in a shard, such as 64MiB (default 266338304)")
 
 	list := &cobra.Command{
 		Use: "ls", Short: "List spaces", Args: usageArgs(cobra.NoArgs),
@@ -62,40 +62,6 @@ func (a *app) spaceCommand() *cobra.Command {
 	return command
 }
 
-// repositoryFunc is the body of a command that needs an open repository.
-type repositoryFunc func(context.Context, *config.Config, *repository, []string) error
-
-// repositoryCommand returns a command for a repository that exists.
-func (a *app) repositoryCommand(fn repositoryFunc) func(*cobra.Command, []string) error {
-	return a.openingCommand(existing, fn)
-}
-
-// openingCommand returns a command that loads the configuration and opens the repository.
-func (a *app) openingCommand(how opening, fn repositoryFunc) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		cfg, err := a.load(cmd)
-		if err != nil {
-			return err
-		}
-		return a.withRepository(cmd.Context(), cfg, how, func(repo *repository) error {
-			return fn(cmd.Context(), cfg, repo, args)
-		})
-	}
-}
-
-// printList prints rows as a JSON array or as lines.
-func printList[T, V any](a *app, rows []T, view func(T) V, text func(V, io.Writer)) error {
-	views := make([]V, len(rows))
-	for i, row := range rows {
-		views[i] = view(row)
-	}
-	return a.print(views, func(w io.Writer) {
-		for _, v := range views {
-			text(v, w)
-		}
-	})
-}
-
 type spaceView struct {
 	DID       sqlrepo.DID `json:"did"`
 	Name      string      `json:"name"`
@@ -108,14 +74,7 @@ func newSpaceView(s sqlrepo.Space) spaceView {
 }
 
 func (v spaceView) text(w io.Writer) {
-	fmt.Fprintf(w, "%s  %s  shards of %d bytes at most\n", v.DID, printable(v.Name), v.ShardSize)
-}
-
-func formatTime(t sqlrepo.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Format("2006-01-02T15:04:05Z")
+	fmt.Fprintf(w, "%s  %s  shards of at most %d bytes\n", v.DID, printable(v.Name), v.ShardSize)
 }
 
 // addSpace creates a key, then the space with add. It removes the key again if the space surely does not exist.
@@ -139,7 +98,7 @@ func (a *app) addSpace(cfg *config.Config, name string,
 // giveUpKey removes the key of a space that could not be added, unless the space may exist all the same.
 func (a *app) giveUpKey(key identity.Key, failure error) error {
 	if isAny(failure, []error{sqlrepo.ErrUnavailable, context.Canceled, context.DeadlineExceeded}) {
-		a.log.Warn("the space may have been added all the same: its key stays", "did", key.DID, "key", key.File)
+		a.log.Warn("the space may have been added nevertheless: its key is kept", "did", key.DID, "key", key.File)
 		return nil
 	}
 	return key.Remove()
@@ -148,7 +107,7 @@ func (a *app) giveUpKey(key identity.Key, failure error) error {
 // checkSpaceName refuses names that could be DIDs or that are not printable.
 func checkSpaceName(name string) error {
 	if name == "" || len(name) > 255 || strings.HasPrefix(name, "did:") || printable(name) != name {
-		return fmt.Errorf("%w: %q is no name of a space: 1 to 255 printable characters, not a DID", errUsage, name)
+		return fmt.Errorf("%w: %q is not a name for a space: use 1 to 255 printable characters, and no DID", errUsage, name)
 	}
 	return nil
 }

@@ -57,26 +57,26 @@ func TestStatusText(t *testing.T) {
 		{"packing", packing(nil), []sqlrepo.Shard{live(3, 20<<20)}, []string{
 			"upload 3  s/src  packing for 1m0s",
 			"  4 of 10 files, 60.0 MiB of 100.0 MiB, 3 of 8 shards, 1.0 MiB/s, 40s left",
-			"  nas/host, process 12: shard 3 for 20s, 20.0 MiB read, heard of 5s ago",
+			"  nas/host, process 12: shard 3 for 20s, 20.0 MiB read, last heard from 5s ago",
 		}},
 		{"more was read than there is", packing(nil), []sqlrepo.Shard{live(3, 90<<20)}, []string{
 			"upload 3  s/src  packing for 1m0s",
 			"  4 of 10 files, 100.0 MiB of 100.0 MiB, 3 of 8 shards, 1.7 MiB/s, 0s left",
-			"  nas/host, process 12: shard 3 for 20s, 90.0 MiB read, heard of 5s ago",
+			"  nas/host, process 12: shard 3 for 20s, 90.0 MiB read, last heard from 5s ago",
 		}},
 		{"a lease that ended", packing(nil), []sqlrepo.Shard{lost}, []string{
 			"upload 3  s/src  packing for 1m0s",
 			"  4 of 10 files, 40.0 MiB of 100.0 MiB, 3 of 8 shards, 682.7 KiB/s, 1m30s left",
-			"  nas/host, process 12: shard 4, not heard of since 1m15s; others may take it",
+			"  nas/host, process 12: shard 4, silent for 1m15s; others may take over",
 		}},
 		{"failures", packing(func(u *sqlrepo.OpenUpload) {
 			u.AsideShards = 1
 		}), []sqlrepo.Shard{failed, again, aside}, []string{
 			"upload 3  s/src  packing for 1m0s",
 			"  4 of 10 files, 40.0 MiB of 100.0 MiB, 3 of 8 shards, 682.7 KiB/s, 1m30s left",
-			"  nas/host, process 12: shard 5 for 20s, 0 B read, heard of 5s ago",
-			`  failed once, shard 5, tried again now: "new\nline"`,
-			"  failed 2 times, shard 6, tried again in 8s: broken",
+			"  nas/host, process 12: shard 5 for 20s, 0 B read, last heard from 5s ago",
+			`  failed once, shard 5, being tried again: "new\nline"`,
+			"  failed 2 times, shard 6, to be tried again in 8s: broken",
 			"  set aside 3m0s ago, shard 7, failed 5 times: given up",
 		}},
 		{"stuck", packing(func(u *sqlrepo.OpenUpload) {
@@ -85,19 +85,19 @@ func TestStatusText(t *testing.T) {
 			"upload 3  s/src  packing",
 			"  4 of 10 files, 40.0 MiB of 100.0 MiB, 7 of 8 shards",
 			"  set aside 3m0s ago, shard 7, failed 5 times: given up",
-			"  everything else is done: guppy prepare or guppy upload tries once more what was set aside",
+			"  everything else is done: guppy prepare or guppy upload tries again what was set aside",
 		}},
 		{"a stage", packing(func(u *sqlrepo.OpenUpload) {
 			u.State, u.Found, u.Linked, u.Lease = sqlrepo.Linking, 30, 20, live(0, 20).Lease
 		}), nil, []string{
 			"upload 3  s/src  linking for 1m0s", "  20 of 30 entries",
-			"  nas/host, process 12: linking for 20s, heard of 5s ago",
+			"  nas/host, process 12: linking for 20s, last heard from 5s ago",
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := newUploadStatus(c.upload, c.shards)
 			v.Space, v.Source = "s", "src"
-			newStatus(nil, nil).measure(c.upload, &v)
+			newStatusSampler(nil, nil).measure(c.upload, &v)
 
 			var out strings.Builder
 			v.text(&out)
@@ -122,11 +122,11 @@ func TestWatchAsksSeldom(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			status := newStatus(repo, nil)
+			sampler := newStatusSampler(repo, nil)
 
 			for _, most := range []int{1 + 3 + 5 + 1, 1 + 3, 1 + 3} {
 				recorder.Reset()
-				view, err := status.sample(context.Background())
+				view, err := sampler.sample(context.Background())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -139,8 +139,8 @@ func TestWatchAsksSeldom(t *testing.T) {
 				if len(view.Uploads) != 5 || view.Uploads[4].Source != "source 5" || view.Uploads[4].Space != "test" {
 					t.Errorf("it shows %+v", view.Uploads)
 				}
-				if asked == 0 || asked > most || asked != status.queries {
-					t.Errorf("%d queries, of which it knows %d, want at most %d", asked, status.queries, most)
+				if asked == 0 || asked > most || asked != sampler.queries {
+					t.Errorf("%d queries, of which it knows %d, want at most %d", asked, sampler.queries, most)
 				}
 				if wait := max(watchEvery, seldom(asked)); wait < 2*time.Second || float64(asked)/wait.Seconds() >= 1 {
 					t.Errorf("%d queries and then a pause of %v", asked, wait)

@@ -41,13 +41,13 @@ func (v *uploadStatus) text(w io.Writer) {
 
 	switch {
 	case v.State == sqlrepo.Removed.String():
-		fmt.Fprintln(w, "  it was removed; guppy gc deletes what nobody needs of it")
+		fmt.Fprintln(w, "  it was removed; guppy gc deletes what no other upload needs")
 	case v.State == sqlrepo.Incomplete.String():
-		fmt.Fprintln(w, "  some entries could not be prepared: guppy prepare or guppy upload lists them, and tries once more")
+		fmt.Fprintln(w, "  some entries could not be prepared: guppy prepare or guppy upload lists them, and tries again")
 	case !v.Ended && len(v.Workers) == 0 && len(v.Retries) == 0:
-		fmt.Fprintln(w, "  nobody is at work on it: guppy worker, guppy prepare or guppy upload goes on with it")
+		fmt.Fprintln(w, "  nobody is at work on it: guppy worker, guppy prepare or guppy upload continues it")
 	case v.stuck:
-		fmt.Fprintln(w, "  everything else is done: guppy prepare or guppy upload tries once more what was set aside")
+		fmt.Fprintln(w, "  everything else is done: guppy prepare or guppy upload tries again what was set aside")
 	}
 }
 
@@ -79,7 +79,7 @@ func (v *uploadStatus) progressText(w io.Writer) {
 func (s *workerStatus) text(w io.Writer, v *uploadStatus) {
 	fmt.Fprintf(w, "  %s, process %s: %s", printable(s.Host), s.PID, s.Work)
 	if s.LeaseEnded {
-		fmt.Fprintf(w, ", not heard of since %s; others may take it\n", seconds(s.Silent))
+		fmt.Fprintf(w, ", silent for %s; others may take over\n", seconds(s.Silent))
 		return
 	}
 
@@ -87,16 +87,16 @@ func (s *workerStatus) text(w io.Writer, v *uploadStatus) {
 	if s.Work != v.State {
 		fmt.Fprintf(w, ", %s read", progress.Bytes(s.Bytes))
 	}
-	fmt.Fprintf(w, ", heard of %s ago\n", seconds(s.Silent))
+	fmt.Fprintf(w, ", last heard from %s ago\n", seconds(s.Silent))
 }
 
 // again describes when failed work is tried again.
 func (v *uploadStatus) again(work failedWork) string {
 	switch {
 	case work.at.IsZero():
-		return "tried again now"
+		return "being tried again"
 	case work.at.After(v.now):
-		return "tried again in " + seconds(work.at.Sub(v.now).Seconds())
+		return "to be tried again in " + seconds(work.at.Sub(v.now).Seconds())
 	}
 	return "to be tried again"
 }

@@ -101,10 +101,10 @@ func (v *uploadStatus) add(work string, l sqlrepo.Lease) (live bool) {
 
 	switch {
 	case !l.SetAside.IsZero():
-		v.SetAside = append(v.SetAside, failed.when(l.SetAside))
+		v.SetAside = append(v.SetAside, failed.withTime(l.SetAside))
 		return false
 	case l.Error != "" && l.Token == 0:
-		v.Retries = append(v.Retries, failed.when(l.RetryAt))
+		v.Retries = append(v.Retries, failed.withTime(l.RetryAt))
 	case l.Error != "":
 		v.Retries = append(v.Retries, failed)
 	}
@@ -124,7 +124,7 @@ func (v *uploadStatus) add(work string, l sqlrepo.Lease) (live bool) {
 	return !ended
 }
 
-func (f failedWork) when(at sqlrepo.Time) failedWork {
+func (f failedWork) withTime(at sqlrepo.Time) failedWork {
 	f.At, f.at = formatTime(at), at.Time
 	return f
 }

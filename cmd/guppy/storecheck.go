@@ -18,23 +18,28 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const storeCheckHelp = `Check looks at one store by itself: the one that is configured, or STORE. It lists the store
-once, and tells what the repository knows of it and is not there or has another length; what is there and no row
-names; and what was begun and never finished. With --read-data it reads all, and compares it with the digest that its
-name says. Where there is no repository, as for a copy on another host, names and digests alone are compared.
+const storeCheckHelp = `Check examines one store by itself: STORE, or the configured store. It lists the
+store once and reports files that the repository knows and that are missing or
+have another length, files that no row names, and unfinished files. With
+--read-data it also reads all files and compares each with the digest in its
+name. Without a repository, as for a copy on another host, only names and
+digests are compared.
 
-guppy check is for the repository: it proves that rows agree with each other and that the blocks of each upload are
-held, and asks the store for each shard of an upload. Guppy store check is for a store, whatever its uploads are like:
-it takes a request for a thousand files instead of one for each, and repairs nothing.
+Guppy check is for the repository: it proves that rows agree with each other and
+that the blocks of each upload are held, and asks the store for each shard of an
+upload. Guppy store check is for a store, whatever its uploads are like: it
+needs one request for a thousand files instead of one for each, and repairs
+nothing.
 
-Each problem is one line: its code, the file, what is wrong, and what can be done about it. Notes are odd and do no
-harm. With --json it prints one object: problems, complete, sound, and summary with problems, notes, blobs and bytes
-of the store, expected (what the repository knows) and read.`
+Each problem is one line: its code, the file, what is wrong, and what can be
+done about it. A note is odd and harmless. With --json it prints one object:
+problems, complete, sound, and summary, with problems, notes, blobs and bytes of
+the store, expected (what the repository knows) and read.`
 
 func (a *app) storeCheckCommand() *cobra.Command {
 	readData := false
 	command := &cobra.Command{
-		Use: "check [STORE]", Short: "Check that a store has what it should, each with its digest", Long: storeCheckHelp,
+		Use: "check [STORE]", Short: "Check that a store has the files that it should have", Long: storeCheckHelp,
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := a.load(cmd)
@@ -49,17 +54,17 @@ func (a *app) storeCheckCommand() *cobra.Command {
 
 			ctx := cmd.Context()
 			// Without a repository the files can only be compared with their own names.
-			if there, err := a.hasRepository(cfg); err != nil || !there {
+			if found, err := a.hasRepository(cfg); err != nil || !found {
 				return errors.Join(err, a.checkStore(ctx, cfg, nil, readData))
 			}
 
 			return a.withRepository(ctx, cfg, existing, func(repo *repository) error {
-				kept, err := keepsBytes(ctx, repo)
+				keeps, err := keepsBytes(ctx, repo)
 				if err != nil {
 					return err
 				}
 
-				if !kept && !named {
+				if !keeps && !named {
 					return a.nothingKept()
 				}
 
@@ -70,9 +75,9 @@ func (a *app) storeCheckCommand() *cobra.Command {
 
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.BoolVar(&readData, "read-data", false, "read all files and compare each with the digest that its name says")
+	flags.BoolVar(&readData, "read-data", false, "read all files and compare each with the digest in its name")
 	flags.String("store", "", storeUsage)
-	flags.String("workers", "", "`N` files are read side by side (default: the number of CPUs)")
+	flags.String("workers", "", "read `N` files at a time (default: the number of CPUs)")
 
 	return command
 }
@@ -81,8 +86,8 @@ func (a *app) storeCheckCommand() *cobra.Command {
 // a store that keeps nothing.
 func keepsBytes(ctx context.Context, repo *repository) (bool, error) {
 	uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{})
-	kept := func(u sqlrepo.Upload) bool { return u.Store != store.NoneIdentity }
-	return len(uploads) == 0 || slices.ContainsFunc(uploads, kept), err
+	keeps := func(u sqlrepo.Upload) bool { return u.Store != store.NoneIdentity }
+	return len(uploads) == 0 || slices.ContainsFunc(uploads, keeps), err
 }
 
 // nothingKept prints that there is no store to check.

@@ -15,18 +15,21 @@ import (
 	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
 )
 
-const storeCopyHelp = `Copy copies the shards and indexes of the store FROM to the store TO, each of which is a
-directory or a URL as --store takes it. It compares the bytes of each with the digest that its name says, before it is
-to be seen in TO. What is in TO already, with the same length, is left as it is; with --verify it is read and compared
-as well. Nothing in TO is ever replaced. At last TO gets the identity of FROM, so that it can take its place: with
---store TO, uploads go on there.
+const storeCopyHelp = `Copy copies the shards and indexes of the store FROM to the store TO. Each is a
+directory or a URL as for --store. The bytes of each file are compared with the
+digest in its name before the file appears in TO. A file that TO already has
+with the same length is skipped; with --verify it is read and compared as well.
+Nothing in TO is ever replaced. At the end TO gets the identity of FROM and can
+take its place: with --store TO, uploads continue there.
 
-Workers may go on meanwhile: run it again for what they have stored since. It may be interrupted anywhere, and copies
-what is left when it is run again. A TO that has another identity, or none and other files, is refused. A store none:
-has nothing to copy.
+Workers may continue meanwhile: run the command again for what they have stored
+since. It may be interrupted at any moment, and copies the rest when it is run
+again. A TO that has another identity, or no identity but other files, is
+refused. The store none: has nothing to copy.
 
-With --json it prints one object: from, to, copied, skipped and ignored (files that are neither shards nor indexes),
-bytes, failed (a list of name and error), and complete, which tells whether TO has it all.`
+With --json it prints one object: from, to, copied, skipped, ignored (files that
+are neither shards nor indexes), bytes, failed (a list of name and error), and
+complete, which is true if TO has everything.`
 
 func (a *app) storeCommand() *cobra.Command {
 	command := &cobra.Command{
@@ -53,8 +56,8 @@ func (a *app) storeCopyCommand() *cobra.Command {
 
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.BoolVar(&verify, "verify", false, "read what is in TO already, and compare it with its name")
-	flags.String("workers", "", "`N` files are copied side by side (default: the number of CPUs)")
+	flags.BoolVar(&verify, "verify", false, "read files that are in TO already, too, and compare them")
+	flags.String("workers", "", "copy `N` files at a time (default: the number of CPUs)")
 
 	return command
 }
@@ -119,7 +122,7 @@ func (a *app) copyStore(ctx context.Context, cfg *config.Config, from, to string
 }
 
 func copyLine(p *mirror.Progress) string {
-	return fmt.Sprintf("copying: %d files copied, %s, %d there already", p.Copied.Load(), progress.Bytes(p.Bytes.Load()),
+	return fmt.Sprintf("copying: %d files copied, %s, %d already there", p.Copied.Load(), progress.Bytes(p.Bytes.Load()),
 		p.Skipped.Load())
 }
 
@@ -127,9 +130,9 @@ func (v *storeCopyView) text(w io.Writer) {
 	for _, failed := range v.Failed {
 		fmt.Fprintf(w, "not copied: %s: %s\n", printable(failed.Name), printable(failed.Error))
 	}
-	fmt.Fprintf(w, "copied %d files, %s; %d were there already, %d are neither shards nor indexes\n", v.Copied,
+	fmt.Fprintf(w, "copied %d files, %s; %d were already there, %d are neither shards nor indexes\n", v.Copied,
 		progress.Bytes(v.Bytes), v.Skipped, v.Ignored)
 	if v.Complete {
-		fmt.Fprintln(w, "the copy has all of them, and the same identity")
+		fmt.Fprintln(w, "the copy is complete and has the same identity")
 	}
 }

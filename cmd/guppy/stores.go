@@ -11,14 +11,13 @@ import (
 )
 
 // storeUsage describes the values of --store.
-const storeUsage = "`STORE` of the shards: a directory, s3://BUCKET/PREFIX?endpoint=URL&region=REGION, or none: " +
-	"(default: shards in the data directory)"
+const storeUsage = "`STORE` of the shards: a directory, an s3:// URL or none: (default: shards in the data directory)"
 
 // tidyDataDir removes the leftovers of killed processes from the data directory. Leftovers that can't be removed
 // do no harm.
 func (a *app) tidyDataDir(cfg *config.Config) {
 	if err := errors.Join(durable.SweepUnnamed(cfg.Repo.DataDir), backup.Sweep(cfg.Repo.DataDir)); err != nil {
-		a.log.Warn("leftovers of killed processes stay in the data directory", "reason", err)
+		a.log.Warn("could not remove what killed processes left in the data directory", "reason", err)
 	}
 }
 

@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"sync"
 
 	"golang.org/x/term"
+
+	"github.com/guppy-prep/guppy/internal/progress"
 )
 
 // terminal is standard error. It shows lines of the log and, on a terminal, one line of progress below them.
@@ -43,4 +46,23 @@ func (t *terminal) Write(p []byte) (int, error) {
 
 	t.drawn = progress
 	return t.file.Write(p)
+}
+
+// showProgress shows the progress until stop is called.
+func (a *app) showProgress(ctx context.Context, line progress.Line) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+
+	var shown sync.WaitGroup
+	shown.Go(func() {
+		if a.terminal.interactive() {
+			progress.Show(ctx, line, a.terminal, a.terminal.width)
+		} else {
+			progress.Log(ctx, line, a.log)
+		}
+	})
+
+	return func() {
+		cancel()
+		shown.Wait()
+	}
 }

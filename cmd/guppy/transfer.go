@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/dialect/postgres"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/migrate"
@@ -16,18 +15,23 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
+const transferHelp = `Transfer copies all rows, as of one moment, in one transaction, and compares both
+sides before it commits: if anything fails, the target stays empty. Unfinished
+work continues in the new database. A URL that is not given is the one of the
+configured database. Shards and keys are not in the database: they stay where
+they are.
+
+A copy and its original must not both work on one store, or remove from it: each
+removes shards that only the other one knows. Continue with only one of them.`
+
 func (a *app) transferCommand() *cobra.Command {
 	var from, to string
 	var allowLive bool
 	command := &cobra.Command{
 		Use:   "transfer [--from URL] [--to URL]",
-		Short: "Copy a whole repository into another, empty database, of whatever engine",
-		Long: "Transfer copies all rows, as of one moment, in one transaction, and compares both sides before it commits:\n" +
-			"whatever fails, the target stays empty. Work that was begun goes on in the new database. The URL that is not\n" +
-			"given is that of the configured database. Shards and keys are not in the database: they stay where they are.\n\n" +
-			"A copy and its original must not both work on one store, or remove from it: each removes shards that only the\n" +
-			"other one knows. Go on in one of them alone.",
-		Args: usageArgs(cobra.NoArgs),
+		Short: "Copy a whole repository into another, empty database of any engine",
+		Long:  transferHelp,
+		Args:  usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.load(cmd)
 			if err != nil {
@@ -43,10 +47,10 @@ func (a *app) transferCommand() *cobra.Command {
 	}
 
 	flags := command.Flags()
-	flags.StringVar(&from, "from", "", "database `URL` to copy (default: the configured one)")
-	flags.StringVar(&to, "to", "", "database `URL` to copy it into, which must be empty (default: the configured one)")
+	flags.StringVar(&from, "from", "", "copy the database at `URL` (default: the configured one)")
+	flags.StringVar(&to, "to", "", "copy into the database at `URL`, which must be empty (default: the configured one)")
 	flags.BoolVar(&allowLive, "allow-live", false,
-		"copy a source that is being worked on, as it is now; what is done to it later is missing")
+		"copy a source that is in use, as it is now; later changes will be missing")
 
 	return command
 }
@@ -58,9 +62,7 @@ func (a *app) settingsOf(cfg *config.Config, url string) dialect.Settings {
 	if url == "" {
 		return a.directSettings(cfg)
 	}
-	settings := a.databaseSettings(cfg)
-	settings.Type, settings.URL, settings.Password = "", dialect.TrimURL(dialect.Secret(url)), ""
-	return dialect.WithOptions(settings, postgres.Options{ConnectTimeout: cfg.Repo.ConnectTimeout})
+	return dialect.Elsewhere(a.databaseSettings(cfg), dialect.Secret(url))
 }
 
 // transfer copies the database at one URL to the one at another. An empty URL stands for the configured database.
@@ -102,8 +104,8 @@ func (a *app) transfer(ctx context.Context, cfg *config.Config, fromURL, toURL s
 
 	into := sqlrepo.New(target, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))
 	return a.showTransfer(ctx, source.Describe(), target.Describe(),
-		func(tell copying.Progress) (copying.Content, error) {
-			return copying.New(repo).TransferTo(ctx, into, copying.Transfer{AllowLive: allowLive, Progress: tell,
+		func(progress copying.Progress) (copying.Content, error) {
+			return copying.New(repo).TransferTo(ctx, into, copying.Transfer{AllowLive: allowLive, Progress: progress,
 				// By then nobody can change either schema.
 				Ready: func(ctx context.Context) error {
 					return errors.Join(requireSchema(ctx, from), requireSchema(ctx, to))
@@ -157,6 +159,6 @@ func requireSchema(ctx context.Context, settings dialect.Settings) error {
 		return nil
 	}
 	return fmt.Errorf("%w: its schema has version %d, dirty: %t, and this program needs version %d: see guppy "+
-		"migrate status, "+
-		"with --database-url for this one", errDatabase, status.Current, status.Dirty, status.Required)
+		"migrate status, with the --database-url of this database", errDatabase, status.Current, status.Dirty,
+		status.Required)
 }

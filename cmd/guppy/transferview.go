@@ -51,7 +51,7 @@ type transferring struct {
 
 // showTransfer calls fn and shows the progress that fn reports.
 func (a *app) showTransfer(ctx context.Context, from, to string,
-	fn func(tell copying.Progress) (copying.Content, error)) error {
+	fn func(progress copying.Progress) (copying.Content, error)) error {
 	shown := &transferring{began: time.Now()}
 	stop := a.showProgress(ctx, shown.line)
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -53,9 +54,9 @@ func (a *app) upload(ctx context.Context, cfg *config.Config, repo *repository, 
 	var incomplete error
 
 	for _, source := range sources {
-		report, err := a.runSource(ctx, cfg, repo, space, source)
+		summary, err := a.runSource(ctx, cfg, repo, space, source)
 		if err == nil {
-			reports, incomplete = append(reports, report), errors.Join(incomplete, report.err())
+			reports, incomplete = append(reports, summary), errors.Join(incomplete, summary.err())
 			continue
 		}
 
@@ -68,8 +69,8 @@ func (a *app) upload(ctx context.Context, cfg *config.Config, repo *repository, 
 	}
 
 	err = a.print(map[string]any{"uploads": reports}, func(w io.Writer) {
-		for _, report := range reports {
-			report.text(w)
+		for _, summary := range reports {
+			summary.text(w)
 		}
 	})
 
@@ -157,4 +158,16 @@ func (v uploadView) text(w io.Writer) {
 		fmt.Fprintf(w, "  %s  %d files, %s", v.RootCID, v.Files, progress.Bytes(v.Bytes))
 	}
 	fmt.Fprintln(w)
+}
+
+// uploadKey parses the number of an upload. It returns nil if there is no argument.
+func uploadKey(args []string) (*int64, error) {
+	if len(args) == 0 {
+		return nil, nil
+	}
+	key, err := strconv.ParseInt(args[0], 10, 64)
+	if err != nil || key < 1 {
+		return nil, fmt.Errorf("%w: %q is not the number of an upload: guppy upload ls lists them", errUsage, args[0])
+	}
+	return &key, nil
 }

@@ -18,27 +18,34 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const uploadRmHelp = `Rm removes uploads: their entries, and the shards that no remaining upload of their space
-needs. It says what that would be, and does it if that is confirmed on a terminal or with --yes. What later uploads
-of the source share with them, or left out because it was there, stays. To remove several at once is faster than one
-after the other: which shards others need is found out once.
+const uploadRmHelp = `Rm removes uploads: their entries, and the shards that no remaining upload of
+their space needs. It prints what it would delete, and deletes it after a
+confirmation on a terminal or with --yes. What later uploads of the source share
+with them, or did not store because it was there, stays. Removing several
+uploads at once is faster than one after the other, because the shards that
+others need are determined once.
 
-The uploads are gone at once; what is left of them if rm is interrupted, guppy gc removes. One that somebody works on is
-refused; the others go.
+The uploads count as removed at once. If rm is interrupted, guppy gc deletes the
+rest. An upload that somebody works on is refused; the others are removed.
 
-What lies in a store that can't be seen, neither in its place nor where --store says, stays, and the rest goes. With
---keep-files the uploads go without their files, which stay where they are: for a store that is lost, or that others
-need. Should it come back, these files are named by no shard: guppy gc --strays --yes removes them.
+If a store can't be found, neither in its place nor with --store, what lies in
+it stays, and everything else is removed. With --keep-files the uploads are
+removed without their files: for a store that is lost, or whose files others
+need. If that store comes back, its files belong to no shard, and guppy gc
+--strays --yes removes them.
 
-A repository and its copy (guppy transfer, guppy restore) must not have the same store: rm removes shards that the other
-one still needs, since it knows nothing of its uploads.
+A repository and its copy (guppy transfer, guppy restore) must not have the same
+store: rm removes shards that the other one still needs, because it does not
+know the other one's uploads.
 
 With --json it prints one object:
-  dry_run  nothing was changed
+  dry_run  true if nothing was changed
   removed  list of the uploads that are removed, or would be
-  spaces   list of space, uploads (of how many nothing is left), entries, shards, nodes, files and bytes of the store
-           that are deleted, and kept_entries, kept_shards, which others need. When rm goes on with other removals
-           of the space as well, the numbers are those of all of them.`
+  spaces   list of space, uploads (the number of those that are deleted
+           completely), entries, shards, nodes, files and bytes of the store
+           that are deleted, and kept_entries and kept_shards, which others
+           need. The numbers include other removals of the space that rm
+           continues.`
 
 // uploadRmOptions holds the flags of upload rm that are not settings.
 type uploadRmOptions struct{ yes, keepFiles bool }
@@ -46,7 +53,7 @@ type uploadRmOptions struct{ yes, keepFiles bool }
 func (a *app) uploadRmCommand() *cobra.Command {
 	options := uploadRmOptions{}
 	command := &cobra.Command{
-		Use: "rm UPLOAD...", Short: "Remove uploads, with all that no other one needs", Long: uploadRmHelp,
+		Use: "rm UPLOAD...", Short: "Remove uploads, and everything that no other upload needs", Long: uploadRmHelp,
 		Args: usageArgs(cobra.MinimumNArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
 	}
 
@@ -63,7 +70,7 @@ func (a *app) uploadRmCommand() *cobra.Command {
 
 	addRemovalFlags(command, &options.yes)
 	command.Flags().BoolVar(&options.keepFiles, "keep-files", false,
-		"leave the files of the store where they are, as when it is lost")
+		"leave the files in the store, for example if it is lost")
 
 	return command
 }
@@ -149,20 +156,20 @@ func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repos
 	}
 
 	view, failed := newRemovedView(false, collector), error(nil)
-	for _, of := range chosen {
-		failed = errors.Join(failed, view.mark(ctx, collector, of))
+	for _, group := range chosen {
+		failed = errors.Join(failed, view.mark(ctx, collector, group))
 	}
 
 	// The uploads count as removed now. If their content can't be deleted, guppy gc goes on.
-	for _, of := range chosen {
-		sum, err := collector.Collect(ctx, of.space.ID)
+	for _, group := range chosen {
+		sum, err := collector.Collect(ctx, group.space.ID)
 		if errors.Is(err, sqlrepo.ErrAtWork) {
-			err = fmt.Errorf("space %s: not all shards of the removed uploads are gone yet; guppy gc --yes goes on: %w",
-				of.space.Name, err)
+			err = fmt.Errorf("space %s: not all shards of the removed uploads are deleted yet; guppy gc --yes continues: %w",
+				group.space.Name, err)
 		}
 
 		failed = errors.Join(failed, err)
-		view.Spaces = append(view.Spaces, newRemovalView(of.space, sum))
+		view.Spaces = append(view.Spaces, newRemovalView(group.space, sum))
 	}
 	return errors.Join(a.print(view, view.text), failed)
 }
@@ -170,14 +177,14 @@ func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repos
 // askToRemove prints the plan of a removal and, on a terminal, asks whether to go on.
 func (a *app) askToRemove(ctx context.Context, collector *gc.Collector, chosen []removable) (bool, error) {
 	view := newRemovedView(true, collector)
-	for _, of := range chosen {
-		sum, err := collector.Plan(ctx, of.space.ID, of.uploads)
+	for _, group := range chosen {
+		sum, err := collector.Plan(ctx, group.space.ID, group.uploads)
 		if err != nil {
 			return false, err
 		}
 
-		view.add(of.uploads...)
-		view.Spaces = append(view.Spaces, newRemovalView(of.space, sum))
+		view.add(group.uploads...)
+		view.Spaces = append(view.Spaces, newRemovalView(group.space, sum))
 	}
 
 	// A program that reads JSON can't answer.
@@ -186,7 +193,7 @@ func (a *app) askToRemove(ctx context.Context, collector *gc.Collector, chosen [
 	err := a.print(view, func(w io.Writer) {
 		view.text(w)
 		if !ask {
-			fmt.Fprintln(w, "nothing was changed: --yes does it")
+			fmt.Fprintln(w, "nothing was changed: use --yes to carry this out")
 		}
 	})
 
@@ -219,8 +226,8 @@ func (v *removedView) add(uploads ...sqlrepo.Upload) {
 }
 
 // mark marks those uploads as removed that can be, and returns the errors of the others.
-func (v *removedView) mark(ctx context.Context, collector *gc.Collector, of removable) (failed error) {
-	for _, upload := range of.uploads {
+func (v *removedView) mark(ctx context.Context, collector *gc.Collector, group removable) (failed error) {
+	for _, upload := range group.uploads {
 		err := collector.Mark(ctx, upload)
 		if err == nil {
 			v.add(upload)
@@ -299,7 +306,7 @@ func (v removalView) describe(planned bool) string {
 		v.Nodes, v.Files, progress.Bytes(v.Bytes))
 
 	if v.KeptEntries+v.KeptShards > 0 {
-		text += fmt.Sprintf("; other uploads need %d entries and %d shards of them, which stay", v.KeptEntries, v.KeptShards)
+		text += fmt.Sprintf("; %d entries and %d shards stay, because other uploads need them", v.KeptEntries, v.KeptShards)
 	}
 
 	return text

@@ -15,20 +15,23 @@ import (
 	"github.com/guppy-prep/guppy/internal/reading/verify"
 )
 
-const verifyHelp = `Verify walks the DAG of a root and tells of each block that is missing, damaged, or no part of a
-well-formed tree, with a path that leads to it, its shard and its offset there. The nodes above the content of files
-are read and compared with their digests; the content is only looked for in the rows and by the lengths of the shards,
-unless --deep has it read too. Each distinct block is looked at once, whichever shard has it.
+const verifyHelp = `Verify walks the DAG below a root and reports each block that is missing,
+damaged, or not part of a well-formed tree, with a path that leads to it, its
+shard and its offset there. The nodes above the content of files are read and
+compared with their digests. The content is only looked up in the rows and
+compared with the lengths of the shards, unless --deep is given. Each distinct
+block is checked once, whichever shard has it.
 
 ` + pathHelp + `
 
-It needs about 100 bytes of memory for each block. Exit code 3 tells of problems. With --json it prints one object with
-the list "problems" (problem, cid, path, shard, offset, detail), the "summary" and "sound".`
+Verify needs about 100 bytes of memory for each block. The exit code is 3 if
+there are problems. With --json it prints one object with the list "problems"
+(problem, cid, path, shard, offset, detail), the "summary" and "sound".`
 
 func (a *app) verifyCommand() *cobra.Command {
 	deep := false
 	command := &cobra.Command{
-		Use: "verify ROOT[/PATH]", Short: "Read a DAG and tell of missing or bad blocks", Long: verifyHelp,
+		Use: "verify ROOT[/PATH]", Short: "Find missing and damaged blocks of a DAG", Long: verifyHelp,
 		Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
 	}
 
@@ -42,7 +45,7 @@ func (a *app) verifyCommand() *cobra.Command {
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&deep, "deep", false, "read every block, and compare it with its digest")
-	flags.String("workers", "", "`N` blocks are read side by side (default: the number of CPUs)")
+	flags.String("workers", "", "read `N` blocks at a time (default: the number of CPUs)")
 	addShardFlags(flags)
 
 	return command
@@ -79,11 +82,11 @@ func (a *app) verify(ctx context.Context, v verify.Verifier, text string) error 
 }
 
 func (a *app) printProblem(p verify.Problem) error {
-	where := ""
+	position := ""
 	if p.Shard != 0 {
-		where = fmt.Sprintf(" at %d of shard %d", p.Offset, p.Shard)
+		position = fmt.Sprintf(" at %d of shard %d", p.Offset, p.Shard)
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s: %s%s, %s: %s\n", p.What, p.CID, where, printable(p.Path), printable(p.Detail))
+	_, err := fmt.Fprintf(a.stdout, "%s: %s%s, %s: %s\n", p.What, p.CID, position, printable(p.Path), printable(p.Detail))
 	return err
 }
 
@@ -95,7 +98,7 @@ func (u *unsoundDAG) Error() string {
 }
 func (*unsoundDAG) Unwrap() error { return errUnsound }
 func (*unsoundDAG) Hint() string {
-	return "guppy: guppy check --read-data tells what can be mended, and how"
+	return "guppy: guppy check --read-data shows what can be repaired, and how"
 }
 
 // verifyRoot finds the node where verification begins. It does not read a root, so that a problem with the root

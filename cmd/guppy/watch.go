@@ -21,10 +21,10 @@ const watchEvery = 2 * time.Second
 func seldom(queries int) time.Duration { return time.Duration(queries)*time.Second + time.Second/2 }
 
 // watch shows a status repeatedly. An interrupt is its normal end.
-func (a *app) watch(ctx context.Context, status *status) error {
+func (a *app) watch(ctx context.Context, sampler *statusSampler) error {
 	show := a.blocks()
 	for {
-		view, err := status.sample(ctx)
+		view, err := sampler.sample(ctx)
 		// A query that was interrupted is no error.
 		if ctx.Err() != nil {
 			return nil
@@ -33,14 +33,14 @@ func (a *app) watch(ctx context.Context, status *status) error {
 			return err
 		}
 
-		if err := show(view); err != nil || status.upload != nil && view.Uploads[0].Ended {
+		if err := show(view); err != nil || sampler.upload != nil && view.Uploads[0].Ended {
 			return err
 		}
 
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(max(watchEvery, seldom(status.queries))):
+		case <-time.After(max(watchEvery, seldom(sampler.queries))):
 		}
 	}
 }
@@ -88,8 +88,8 @@ func redraw(block string, drawn, width, height int) (frame string, lines int) {
 
 	all := strings.Split(strings.TrimSuffix(block, "\n"), "\n")
 	if room := max(1, height-1); len(all) > room {
-		more := fmt.Sprintf("and %d more lines", len(all)-room+1)
-		all = append(all[:room-1:room-1], more)
+		notice := fmt.Sprintf("and %d more lines", len(all)-room+1)
+		all = append(all[:room-1:room-1], notice)
 	}
 
 	for _, line := range all {

@@ -15,14 +15,17 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const workerHelp = `Worker takes whatever work there is for the unfinished uploads in the repository, beside any
-number of other workers, of guppy prepare and of guppy upload, on this host and on others. It goes on until it is
-interrupted, and then gives back what it has not done.
+const workerHelp = `Worker works on the unfinished uploads of the repository, together with any
+number of other workers and of guppy prepare and guppy upload, on this host and
+on others. It runs until it is interrupted, and then gives back its unfinished
+work.
 
-All of them share one store, such as a bucket or a network directory: --store says where this host sees it, and a
-marker in it proves that it is the same. Uploads of which no bytes are kept (none:) need no store. A source that is
-mounted elsewhere on this host is mapped with --source-path. A worker that does not see the source or the store of
-an upload says so, and takes no work of it until it does.`
+All of them share one store, such as a bucket or a network directory. --store
+says where this host sees it, and a marker in the store proves that it is the
+same. Uploads whose bytes are not kept (none:) need no store. A source that is
+mounted elsewhere on this host is mapped with --source-path. A worker that can't
+find the source or the store of an upload logs that, and takes no work of this
+upload until it can.`
 
 // workerOptions holds the flags of worker that are not settings.
 type workerOptions struct {
@@ -33,7 +36,7 @@ type workerOptions struct {
 func (a *app) workerCommand() *cobra.Command {
 	options := workerOptions{}
 	command := &cobra.Command{
-		Use: "worker", Short: "Work on all unfinished uploads, together with others", Long: workerHelp,
+		Use: "worker", Short: "Work on all unfinished uploads, together with other workers", Long: workerHelp,
 		Args: usageArgs(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
 			// The database may be on another host, so this one may have no data directory yet.
@@ -48,18 +51,20 @@ func (a *app) workerCommand() *cobra.Command {
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.StringArray("source-path", nil,
-		"`SOURCE=PATH`: where a source is on this host, by its name, SPACE/NAME or registered path; may be repeated")
+		"`SOURCE=PATH`: place of a source on this host; SOURCE is its name, SPACE/NAME or registered path; "+
+			"may be repeated")
 
 	flags.String("store", "", storeUsage)
 	flags.StringArrayVar(&options.spaces, "space", nil,
-		"work on uploads into this space alone, by `NAME` or DID; may be repeated")
+		"work only on uploads into the space with this `NAME` or DID; may be repeated")
 	flags.Lookup("space").Annotations = map[string][]string{noSetting: {}}
 
-	flags.String("workers", "", "`N` shards are packed side by side (default: the number of CPUs)")
-	flags.String("read-ahead", "", "`N` reads are under way for each shard (default 1024)")
+	flags.String("workers", "", "pack `N` shards at a time (default: the number of CPUs)")
+	flags.String("read-ahead", "", "keep up to `N` reads under way for each shard (default 1024)")
 	a.addAcceptFlag(command)
 	flags.BoolVar(&options.exitWhenIdle, "exit-when-idle", false,
-		"end when nothing is left to do: with 1 if an upload was out of sight, 3 if one is incomplete or has work set aside")
+		"exit when no work is left: with 1 if the source or store of an upload was not found, with 3 if an "+
+			"upload is incomplete or has work set aside")
 
 	return command
 }
@@ -86,10 +91,10 @@ func (a *app) work(ctx context.Context, cfg *config.Config, repo *repository, op
 	ctx = lock.Watch(ctx)
 	defer func() { err = errors.Join(dialect.BlameLock(ctx, err), lock.Release()) }()
 
-	sight := locator{a, cfg, repo, paths}
+	sites := locator{a, cfg, repo, paths}
 
 	worker := pipeline.Worker{
-		Repo: repo.Repository, Filter: filter, Locate: sight.locate, Standing: !options.exitWhenIdle, Roving: true,
+		Repo: repo.Repository, Filter: filter, Locate: sites.locate, Standing: !options.exitWhenIdle, Roving: true,
 		Workers: workers(cfg), ReadAhead: readAhead(cfg), Limits: limits(cfg), TempDir: cfg.Repo.DataDir,
 		Progress: &progress.Counters{}, Log: a.log,
 	}
@@ -127,7 +132,7 @@ func leftUndone(ctx context.Context, repo *repository, filter sqlrepo.OpenFilter
 		case upload.Stuck():
 			err = errors.Join(err, fmt.Errorf("upload %d, %s: %w", upload.ID, upload.State, pipeline.ErrSetAside))
 		case upload.State == sqlrepo.Incomplete:
-			err = errors.Join(err, fmt.Errorf("upload %d is not complete: %w: guppy upload lists them and tries once more",
+			err = errors.Join(err, fmt.Errorf("upload %d is not complete: %w: guppy upload lists them and tries again",
 				upload.ID, errIncomplete))
 		}
 	}

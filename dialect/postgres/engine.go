@@ -23,6 +23,8 @@ type Engine struct{}
 // These are the engine's capabilities. A method with another signature would leave its default in force.
 var _ interface {
 	dialect.Engine
+	dialect.Chooser
+	dialect.URLAdapter
 	dialect.ConnectionStrings
 	dialect.PoolerNamer
 	dialect.SchemaMaker

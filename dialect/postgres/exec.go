@@ -40,6 +40,21 @@ func ExecMode(s dialect.Settings) string {
 	return defaultExecMode
 }
 
+// execModeKey is the key of Options.ExecMode in the configuration.
+const execModeKey = "repo.query_exec_mode"
+
+// Choices implements dialect.Chooser.
+func (Engine) Choices(s dialect.Settings) map[string]dialect.Choice {
+	if optionsOf(s).ExecMode != "" {
+		return nil
+	}
+	choice := dialect.Choice{Value: ExecMode(s), Reason: "one round trip each"}
+	if choice.Value != defaultExecMode {
+		choice.Reason = "from the URL"
+	}
+	return map[string]dialect.Choice{execModeKey: choice}
+}
+
 // setExecMode turns off all caches except the one of the mode: behind a pooler, a cached name may be on another
 // server.
 func setExecMode(s dialect.Settings, config *pgx.ConnConfig) error {

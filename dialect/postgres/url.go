@@ -18,6 +18,28 @@ func (Engine) Claims(s dialect.Settings) bool {
 	return isURL && isScheme(scheme) || isKeywords(url)
 }
 
+// Direct implements dialect.URLAdapter. The URL alone names the server. TLS settings stay unless the URL has its own.
+func (Engine) Direct(s dialect.Settings) dialect.Settings {
+	options := dialect.OptionsOf[Options](s)
+	options.Host, options.Port, options.User, options.Database, options.ExecMode = "", 0, "", "", ""
+	options.TransactionPooler = false
+
+	for name, value := range map[string]*string{
+		"sslmode": &options.SSLMode, "sslrootcert": &options.SSLRootCert, "sslcert": &options.SSLCert,
+		"sslkey": &options.SSLKey,
+	} {
+		if _, found := dialect.URLParameter(s.URL, name); found {
+			*value = ""
+		}
+	}
+	return dialect.WithOptions(s, options)
+}
+
+// Elsewhere implements dialect.URLAdapter. Only the patience of connecting stays.
+func (Engine) Elsewhere(s dialect.Settings) dialect.Settings {
+	return dialect.WithOptions(s, Options{ConnectTimeout: dialect.OptionsOf[Options](s).ConnectTimeout})
+}
+
 func isScheme(scheme string) bool { return scheme == "postgres" || scheme == "postgresql" }
 
 // CheckURL implements dialect.Locator.

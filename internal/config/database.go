@@ -35,35 +35,35 @@ var databaseKeys = []string{"repo.data_dir", typeKey, urlKey, hostKey, portKey, 
 	passwordFileKey, oldPasswordFileKey, sslmodeKey, sslrootcertKey, sslcertKey, sslkeyKey, schemaKey, poolerKey,
 	execModeKey, migrateURLKey}
 
-// part is a setting that names the database or refines its name.
-type part struct{ key, value, parameter string }
+// namePart is a setting that names the database or refines its name.
+type namePart struct{ key, value, parameter string }
 
-func (r *resolver) names() []part {
+func (r *resolver) names() []namePart {
 	repo := &r.c.Repo
 	port := ""
 	if repo.Port != 0 {
 		port = fmt.Sprint(repo.Port)
 	}
-	return set(part{hostKey, repo.Host, ""}, part{portKey, port, ""}, part{userKey, repo.User, ""},
-		part{dbnameKey, repo.DBName, ""})
+	return set(namePart{hostKey, repo.Host, ""}, namePart{portKey, port, ""}, namePart{userKey, repo.User, ""},
+		namePart{dbnameKey, repo.DBName, ""})
 }
 
 // refinements returns the settings that may accompany a URL. Each replaces a parameter that the URL may have.
-func (r *resolver) refinements() []part {
+func (r *resolver) refinements() []namePart {
 	repo := &r.c.Repo
-	return set(part{sslmodeKey, repo.SSLMode, "sslmode"}, part{sslrootcertKey, repo.SSLRootCert, "sslrootcert"},
-		part{sslcertKey, repo.SSLCert, "sslcert"}, part{sslkeyKey, repo.SSLKey, "sslkey"},
-		part{schemaKey, repo.Schema, "search_path"}, part{execModeKey, repo.QueryExecMode, "default_query_exec_mode"})
+	return set(namePart{sslmodeKey, repo.SSLMode, "sslmode"}, namePart{sslrootcertKey, repo.SSLRootCert, "sslrootcert"},
+		namePart{sslcertKey, repo.SSLCert, "sslcert"}, namePart{sslkeyKey, repo.SSLKey, "sslkey"},
+		namePart{schemaKey, repo.Schema, "search_path"}, namePart{execModeKey, repo.QueryExecMode, "default_query_exec_mode"})
 }
 
-func set(parts ...part) []part {
-	var given []part
+func set(parts ...namePart) []namePart {
+	var named []namePart
 	for _, p := range parts {
 		if p.value != "" {
-			given = append(given, p)
+			named = append(named, p)
 		}
 	}
-	return given
+	return named
 }
 
 // database leaves the questions of what a URL is for, and whether it is well-formed, to the engines.
@@ -102,13 +102,13 @@ func (r *resolver) migrateURL(engine dialect.Engine) {
 	if !r.check(migrateURLKey, err) {
 		return
 	}
-	if has, want := other.Facts(), engine.Facts(); has.Name != want.Name {
-		r.check(migrateURLKey, fmt.Errorf("the URL is for %s, but the database is %s", has.Title, want.Title))
+	if got, want := other.Facts(), engine.Facts(); got.Name != want.Name {
+		r.check(migrateURLKey, fmt.Errorf("the URL is for %s, but the database is %s", got.Title, want.Title))
 	}
 
 	path, found := dialect.URLParameter(repo.MigrateURL, "search_path")
 	if found && repo.Schema != "" && strings.Trim(path, `"`) != repo.Schema {
-		r.check(migrateURLKey, fmt.Errorf("it has another search_path than %s: set one of them", schemaKey))
+		r.check(migrateURLKey, fmt.Errorf("its search_path differs from %s: set only one of them", schemaKey))
 	}
 }
 
@@ -138,13 +138,13 @@ func (r *resolver) located(engine dialect.Engine) bool {
 // ignoreServer warns of all that says nothing to an engine without a server.
 func (r *resolver) ignoreServer(title string) {
 	repo := &r.c.Repo
-	ignored := append(r.names(), set(part{passwordKey, repo.Password.Reveal(), ""},
-		part{passwordFileKey, repo.PasswordFile, ""}, part{oldPasswordFileKey, repo.DatabasePasswordFile, ""},
-		part{migrateURLKey, repo.MigrateURL.Reveal(), ""})...)
+	ignored := append(r.names(), set(namePart{passwordKey, repo.Password.Reveal(), ""},
+		namePart{passwordFileKey, repo.PasswordFile, ""}, namePart{oldPasswordFileKey, repo.DatabasePasswordFile, ""},
+		namePart{migrateURLKey, repo.MigrateURL.Reveal(), ""})...)
 	ignored = append(ignored, r.refinements()...)
 
 	if repo.Pooler != PoolerNone {
-		ignored = append(ignored, part{key: poolerKey})
+		ignored = append(ignored, namePart{key: poolerKey})
 	}
 
 	for _, p := range ignored {
@@ -159,7 +159,8 @@ func (r *resolver) refine() {
 	for _, p := range r.refinements() {
 		other, found := dialect.URLParameter(r.c.Repo.DatabaseURL, p.parameter)
 		if found && other != p.value && (p.key != schemaKey || strings.Trim(other, `"`) != p.value) {
-			r.check(p.key, fmt.Errorf("%s (%s) has another %s: set one of them", urlKey, r.c.Origin(urlKey), p.parameter))
+			r.check(p.key, fmt.Errorf("%s (%s) has a different %s: set only one of them", urlKey, r.c.Origin(urlKey),
+				p.parameter))
 		}
 	}
 	r.keyPair()
@@ -169,9 +170,9 @@ func (r *resolver) keyPair() {
 	repo := &r.c.Repo
 	switch {
 	case repo.SSLKey == "" && repo.SSLCert != "":
-		r.check(sslcertKey, fmt.Errorf("it goes with %s: set both of them", sslkeyKey))
+		r.check(sslcertKey, fmt.Errorf("it needs %s: set both of them", sslkeyKey))
 	case repo.SSLKey != "" && repo.SSLCert == "":
-		r.check(sslkeyKey, fmt.Errorf("it goes with %s: set both of them", sslcertKey))
+		r.check(sslkeyKey, fmt.Errorf("it needs %s: set both of them", sslcertKey))
 	case repo.SSLKey != "":
 		r.warnOfReaders(sslkeyKey, repo.SSLKey)
 	}

@@ -24,7 +24,7 @@ func environLayer(environ []string) *layer {
 	return l
 }
 
-func (l *layer) addVariable(k key, vars map[string]string) {
+func (l *layer) addVariable(k keySpec, vars map[string]string) {
 	name, value := k.env(), vars[k.env()]
 	short := vars[k.short]
 

@@ -17,21 +17,21 @@ import (
 // maxFile is the largest size of a configuration file. A larger file was surely named by mistake.
 const maxFile = 1 << 20
 
-// format is a language of configuration files.
-type format struct {
+// fileFormat is a language of configuration files.
+type fileFormat struct {
 	parser koanf.Parser
 	// lines returns the line of each key, and the faults of the file that the parser does not find itself or does
 	// not report well.
-	lines func(data []byte) (lines, []fault)
+	lines func(data []byte) (lines, []syntaxFault)
 	// explain turns an error of the parser into a fault that is safe to show.
-	explain func(err error) fault
+	explain func(err error) syntaxFault
 }
 
 // lines maps the keys of a file to their lines.
 type lines map[string]int
 
-// of returns the line of a key, or of the nearest section around it, or 0.
-func (l lines) of(key string) int {
+// at returns the line of a key, or of the nearest section around it, or 0.
+func (l lines) at(key string) int {
 	for ; key != ""; key = parent(key) {
 		if line := l[key]; line > 0 {
 			return line
@@ -55,21 +55,21 @@ func (l lines) keyAt(line int) string {
 	return found
 }
 
-// fault is a mistake in a file.
-type fault struct {
+// syntaxFault is a mistake in a file.
+type syntaxFault struct {
 	line   int
 	key    string
 	reason string
 }
 
-func formatOf(name string) (format, bool) {
+func formatOf(name string) (fileFormat, bool) {
 	switch filepath.Ext(name) {
 	case ".yaml", ".yml":
-		return format{yaml.Parser(), yamlLines, explainYAML}, true
+		return fileFormat{yaml.Parser(), yamlLines, explainYAML}, true
 	case ".toml":
-		return format{toml.Parser(), tomlLines, explainTOML}, true
+		return fileFormat{toml.Parser(), tomlLines, explainTOML}, true
 	}
-	return format{}, false
+	return fileFormat{}, false
 }
 
 // readFile reads the settings of a file.
@@ -91,13 +91,13 @@ func readFile(name string) *layer {
 	return l
 }
 
-func (l *layer) decode(name string, f format, data []byte) {
+func (l *layer) decode(name string, f fileFormat, data []byte) {
 	at, faults := f.lines(data)
 
 	raw := koanf.New(".")
 	if len(faults) == 0 {
 		if err := raw.Load(rawbytes.Provider(data), f.parser); err != nil {
-			faults = []fault{f.explain(err)}
+			faults = []syntaxFault{f.explain(err)}
 		}
 	}
 
@@ -110,13 +110,13 @@ func (l *layer) decode(name string, f format, data []byte) {
 	// Problems are reported in the order in which the operator reads the file.
 	for _, key := range inFileOrder(values, at) {
 		if !emptySection(key, values[key]) {
-			l.add(key, values[key], fileOrigin(name, at.of(key)))
+			l.add(key, values[key], fileOrigin(name, at.at(key)))
 		}
 	}
 }
 
 // fault adds a problem. It names the setting of the fault if that is known.
-func (l *layer) fault(name string, at lines, f fault) {
+func (l *layer) fault(name string, at lines, f syntaxFault) {
 	key := f.key
 	if key == "" {
 		key = at.keyAt(f.line)
@@ -131,7 +131,7 @@ func (l *layer) fault(name string, at lines, f fault) {
 
 func inFileOrder(values map[string]any, at lines) []string {
 	names := sortedKeys(values)
-	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(at.of(a), at.of(b)) })
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(at.at(a), at.at(b)) })
 	return names
 }
 

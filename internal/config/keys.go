@@ -21,22 +21,22 @@ const (
 	slicesKey = "index.max_slices"
 )
 
-// key is one setting.
-type key struct {
+// keySpec is one setting.
+type keySpec struct {
 	name  string
 	kind  kind
 	short string // a second, shorter environment variable
 }
 
 // keys lists every setting in the order of presentation.
-var keys = []key{
+var keys = []keySpec{
 	{name: "repo.data_dir", kind: directory, short: "GUPPY_DATA_DIR"},
 	{name: typeKey, kind: append(choice(dialect.Names()), ""), short: "GUPPY_DATABASE_TYPE"},
 	{name: urlKey, kind: hidden{}, short: "GUPPY_DATABASE_URL"},
-	{name: hostKey, kind: text{"a host, a list of hosts with commas, or the directory of a socket", isHost}},
+	{name: hostKey, kind: textKind{"a host, a list of hosts with commas, or the directory of a socket", isHost}},
 	{name: portKey, kind: whole{0, 65535}},
-	{name: userKey, kind: text{"the name of a role", isName}},
-	{name: dbnameKey, kind: text{"the name of a database", isName}},
+	{name: userKey, kind: textKind{"the name of a role", isName}},
+	{name: dbnameKey, kind: textKind{"the name of a database", isName}},
 	{name: passwordKey, kind: hidden{whole: true}},
 	{name: passwordFileKey, kind: path},
 	{name: oldPasswordFileKey, kind: path},
@@ -44,7 +44,7 @@ var keys = []key{
 	{name: sslrootcertKey, kind: path},
 	{name: sslcertKey, kind: path},
 	{name: sslkeyKey, kind: path},
-	{name: schemaKey, kind: text{"the name of a schema of at most 63 bytes without control characters", isIdentifier}},
+	{name: schemaKey, kind: textKind{"the name of a schema of at most 63 bytes without control characters", isIdentifier}},
 	{name: poolerKey, kind: choice{PoolerNone, PoolerTransaction}},
 	{name: execModeKey, kind: append(choice(postgres.ExecModes()), "")},
 	{name: "repo.max_open_conns", kind: whole{0, 1000}},
@@ -80,7 +80,7 @@ var keys = []key{
 	{name: "worker.max_attempts", kind: whole{1, 1000}},
 	{name: "worker.run_ahead", kind: whole{1, 1000}},
 	{name: sourcePathsKey, kind: pairs},
-	{name: "serve.listen", kind: text{"an address to listen at, such as \"127.0.0.1:8080\"", isListen}},
+	{name: "serve.listen", kind: textKind{"an address to listen at, such as \"127.0.0.1:8080\"", isListen}},
 	{name: "serve.max_requests", kind: whole{1, 10_000}},
 	{name: "serve.timeout", kind: span{time.Second, time.Hour}},
 	{name: "log.level", kind: choice{"debug", "info", "warn", "error"}},
@@ -88,17 +88,17 @@ var keys = []key{
 }
 
 // env returns the name of the key's full environment variable.
-func (k key) env() string {
+func (k keySpec) env() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.name, ".", "_"))
 }
 
-func findKey(name string) (key, bool) {
+func findKey(name string) (keySpec, bool) {
 	for _, k := range keys {
 		if k.name == name {
 			return k, true
 		}
 	}
-	return key{}, false
+	return keySpec{}, false
 }
 
 func isSection(name string) bool {

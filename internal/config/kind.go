@@ -25,15 +25,15 @@ type kind interface {
 	want() string
 }
 
-type text struct {
-	wants string
-	ok    func(string) bool
+type textKind struct {
+	description string
+	ok          func(string) bool
 }
 
 var (
-	path      = text{"a path", isPath}
-	directory = text{"a path that is not empty", func(s string) bool { return s != "" && isPath(s) }}
-	label     = text{"a name of 1 to 255 bytes without control characters", isLabel}
+	path      = textKind{"a path", isPath}
+	directory = textKind{"a path that is not empty", func(s string) bool { return s != "" && isPath(s) }}
+	label     = textKind{"a name of 1 to 255 bytes without control characters", isLabel}
 )
 
 func isPath(s string) bool { return !strings.ContainsRune(s, 0) }
@@ -59,13 +59,13 @@ const longestIdentifier = 63
 
 func isIdentifier(s string) bool { return len(s) <= longestIdentifier && isPlain(s) }
 
-func (t text) convert(v any) (any, bool) {
+func (t textKind) convert(v any) (any, bool) {
 	s, ok := v.(string)
 	return s, ok && t.ok(s)
 }
 
-func (t text) parse(s string) (any, bool) { return t.convert(s) }
-func (t text) want() string               { return t.wants }
+func (t textKind) parse(s string) (any, bool) { return t.convert(s) }
+func (t textKind) want() string               { return t.description }
 
 // hidden is a secret. It is a URL, parts of which may be shown, unless whole is true.
 type hidden struct{ whole bool }
@@ -181,8 +181,8 @@ func showDuration(d time.Duration) string {
 
 // list is a list of text. In the environment its items are separated by commas.
 type list struct {
-	wants string
-	ok    func(string) bool
+	description string
+	ok          func(string) bool
 }
 
 var (
@@ -230,4 +230,4 @@ func (l list) parse(s string) (any, bool) {
 	return l.convert(items)
 }
 
-func (l list) want() string { return l.wants }
+func (l list) want() string { return l.description }

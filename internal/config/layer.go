@@ -30,7 +30,7 @@ func (l *layer) addText(name, text string, origin Origin) {
 	}
 }
 
-func (l *layer) known(name string, origin Origin) (key, bool) {
+func (l *layer) known(name string, origin Origin) (keySpec, bool) {
 	k, ok := findKey(name)
 	switch {
 	case ok:
@@ -42,7 +42,7 @@ func (l *layer) known(name string, origin Origin) (key, bool) {
 	return k, ok
 }
 
-func (l *layer) set(k key, given, converted any, good bool, origin Origin) {
+func (l *layer) set(k keySpec, given, converted any, good bool, origin Origin) {
 	if !good {
 		l.problems = append(l.problems, badValue(k, given, origin))
 		return

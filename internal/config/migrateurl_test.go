@@ -35,7 +35,7 @@ func TestMigrateURLIsRefused(t *testing.T) {
 		"mysql://u:hunter2@h/db":             "not a database URL",
 		"postgres://u:hunter2#x@h/db":        "not a valid postgres:// URL",
 		"/var/guppy.db":                      "the URL is for SQLite, but the database is PostgreSQL",
-		"postgres://h/db?search_path=theirs": "it has another search_path than repo.schema",
+		"postgres://h/db?search_path=theirs": "its search_path differs from repo.schema",
 	} {
 		err := mustFail(t, migrateURLInput("postgres://h/db", url, "GUPPY_REPO_SCHEMA=ours"))
 		assertMentions(t, err, "environment GUPPY_REPO_MIGRATE_URL: repo.migrate_url: ", want)

@@ -13,7 +13,7 @@ const maxPassword = 4096
 
 var (
 	errPasswordEmpty = errors.New("the file is empty")
-	errPasswordNUL   = errors.New("the file holds a NUL byte")
+	errPasswordNUL   = errors.New("the file contains a NUL byte")
 	errPasswordInURL = errors.New(urlKey + " has a password too: set one of them")
 	errPasswordTwice = errors.New(passwordKey + " is set too: set one of them")
 	errTwoFiles      = errors.New("differs from " + passwordFileKey + ", which means the same: set one of them")

@@ -62,7 +62,7 @@ func (p Problem) String() string {
 }
 
 // badValue returns the problem of an invalid value. It does not show the value of a secret.
-func badValue(k key, v any, origin Origin) Problem {
+func badValue(k keySpec, v any, origin Origin) Problem {
 	shown := show(v)
 	if _, secret := k.kind.(hidden); secret {
 		shown = "the value"

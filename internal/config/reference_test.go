@@ -59,7 +59,7 @@ func TestReferenceOfSettings(t *testing.T) {
 }
 
 // writeKey writes what a key takes, and what it is if nobody says otherwise.
-func writeKey(text *strings.Builder, k key, usual string) {
+func writeKey(text *strings.Builder, k keySpec, usual string) {
 	if usual == "" {
 		usual = "empty"
 	} else {
@@ -73,7 +73,7 @@ func writeKey(text *strings.Builder, k key, usual string) {
 }
 
 // writeHeading names the first key and those that share its comment.
-func writeHeading(text *strings.Builder, group []key, comments map[string][]string) {
+func writeHeading(text *strings.Builder, group []keySpec, comments map[string][]string) {
 	fmt.Fprintf(text, "\n### %s", group[0].name)
 	for _, k := range group[1:] {
 		if comments[k.name] != nil {

@@ -39,8 +39,8 @@ func didYouMeanVariable(variable string) string {
 	return didYouMean(spelling{variable, strings.TrimPrefix(variable, envPrefix)}, envNames())
 }
 
-func didYouMean(given spelling, known []spelling) string {
-	found := nearest(given, known)
+func didYouMean(unknown spelling, known []spelling) string {
+	found := nearest(unknown, known)
 	if len(found) == 0 {
 		return ""
 	}
@@ -49,18 +49,18 @@ func didYouMean(given spelling, known []spelling) string {
 
 // nearest returns the known names that a mistyped name may stand for. These are the names at the least edit
 // distance, in whole or in the tail. If no name is similar it returns none.
-func nearest(given spelling, known []spelling) []string {
+func nearest(unknown spelling, known []spelling) []string {
 	// A longer name is similar to no other, and its distance would take long to compute.
 	const longest = 100
 
-	if len(given.full) > longest {
+	if len(unknown.full) > longest {
 		return nil
 	}
 
-	best := max(2, len(given.tail)/3)
+	best := max(2, len(unknown.tail)/3)
 	var found []string
 	for _, candidate := range known {
-		d := min(distance(given.full, candidate.full), distance(given.tail, candidate.tail))
+		d := min(distance(unknown.full, candidate.full), distance(unknown.tail, candidate.tail))
 		if d < best {
 			best, found = d, nil
 		}

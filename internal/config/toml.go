@@ -9,7 +9,7 @@ import (
 )
 
 // tomlLines returns the lines of keys. It finds no faults, because the TOML parser reports them with their lines.
-func tomlLines(data []byte) (lines, []fault) {
+func tomlLines(data []byte) (lines, []syntaxFault) {
 	w := tomlWalk{data: data, lines: lines{}, line: 1}
 	w.parser.Reset(data)
 
@@ -72,11 +72,11 @@ func (w *tomlWalk) lineAt(offset int) int {
 }
 
 // explainTOML leaves out the excerpt of the file that the parser adds, because it may contain a secret.
-func explainTOML(err error) fault {
+func explainTOML(err error) syntaxFault {
 	var decodeErr *toml.DecodeError
 	if !errors.As(err, &decodeErr) {
-		return fault{reason: "not valid TOML"}
+		return syntaxFault{reason: "not valid TOML"}
 	}
 	line, _ := decodeErr.Position()
-	return fault{line: line, reason: decodeErr.Error()}
+	return syntaxFault{line: line, reason: decodeErr.Error()}
 }

@@ -31,7 +31,7 @@ func (c *Config) Values() []Value {
 	return values
 }
 
-func showSetting(k key, v any) string {
+func showSetting(k keySpec, v any) string {
 	switch v := v.(type) {
 	case secret.String:
 		if k.kind == (hidden{whole: true}) {

@@ -11,40 +11,40 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-func yamlLines(data []byte) (lines, []fault) {
+func yamlLines(data []byte) (lines, []syntaxFault) {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var document, second yaml.Node
 
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
 		return nil, nil
 	} else if err != nil {
-		return nil, []fault{explainYAML(err)}
+		return nil, []syntaxFault{explainYAML(err)}
 	}
 
 	// The decoder would ignore a second document without an error.
 	if err := decoder.Decode(&second); err == nil {
-		return nil, []fault{{line: second.Line, reason: "a second YAML document; there must be only one"}}
+		return nil, []syntaxFault{{line: second.Line, reason: "a second YAML document; there must be only one"}}
 	} else if !errors.Is(err, io.EOF) {
-		return nil, []fault{explainYAML(err)}
+		return nil, []syntaxFault{explainYAML(err)}
 	}
 
 	return mappingLines(document.Content[0])
 }
 
-func mappingLines(root *yaml.Node) (lines, []fault) {
+func mappingLines(root *yaml.Node) (lines, []syntaxFault) {
 	w := yamlWalk{lines: lines{}}
 	switch {
 	case root.Kind == yaml.MappingNode:
 		w.mapping(root, "")
 	case root.Tag != "!!null":
-		w.faults = []fault{{line: root.Line, reason: "want sections with settings below them"}}
+		w.faults = []syntaxFault{{line: root.Line, reason: "want sections with settings below them"}}
 	}
 	return w.lines, w.faults
 }
 
 type yamlWalk struct {
 	lines  lines
-	faults []fault
+	faults []syntaxFault
 }
 
 // mapping records the lines of a mapping's keys. It does not follow aliases, because they may form a cycle.
@@ -55,7 +55,7 @@ func (w *yamlWalk) mapping(node *yaml.Node, section string) {
 
 		switch {
 		case key.Kind != yaml.ScalarNode:
-			w.faults = append(w.faults, fault{line: key.Line, key: section, reason: "a name must be plain text"})
+			w.faults = append(w.faults, syntaxFault{line: key.Line, key: section, reason: "a name must be plain text"})
 			continue
 		case key.Tag == "!!merge":
 			// The keys that are merged in have the line of their section.
@@ -65,7 +65,7 @@ func (w *yamlWalk) mapping(node *yaml.Node, section string) {
 		name := join(section, key.Value)
 		if first, seen := w.lines[name]; seen {
 			reason := fmt.Sprintf("already set in line %d", first)
-			w.faults = append(w.faults, fault{line: key.Line, key: name, reason: reason})
+			w.faults = append(w.faults, syntaxFault{line: key.Line, key: name, reason: reason})
 			continue
 		}
 
@@ -80,14 +80,14 @@ var quoted = regexp.MustCompile("`[^`]*`|'[^']*'|\"[^\"]*\"")
 
 // explainYAML removes quotations from the parser's message, because they may come from a secret. Quotations of
 // one character are the parser's own, as in "expected ','".
-func explainYAML(err error) fault {
+func explainYAML(err error) syntaxFault {
 	reason := quoted.ReplaceAllStringFunc(err.Error(), func(s string) string {
 		if len(s) <= len("','") {
 			return s
 		}
 		return "..."
 	})
-	return fault{reason: strings.Join(strings.Fields(reason), " ")}
+	return syntaxFault{reason: strings.Join(strings.Fields(reason), " ")}
 }
 
 func join(section, name string) string {

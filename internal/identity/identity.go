@@ -32,19 +32,19 @@ type Key struct {
 func Create(dataDir string) (Key, error) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return Key{}, fmt.Errorf("make a key: %w", err)
+		return Key{}, fmt.Errorf("create a key: %w", err)
 	}
 
 	encoded, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		return Key{}, fmt.Errorf("make a key: %w", err)
+		return Key{}, fmt.Errorf("create a key: %w", err)
 	}
 
 	key := Key{DID: DID(public)}
 	directory := filepath.Join(dataDir, keysDirectory)
 
 	if err := durable.MakeDirectory(directory, 0o700); err != nil {
-		return Key{}, fmt.Errorf("keep a key: %w", err)
+		return Key{}, fmt.Errorf("store a key: %w", err)
 	}
 
 	// Colons are not allowed in file names everywhere.
@@ -52,7 +52,7 @@ func Create(dataDir string) (Key, error) {
 	content := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})
 
 	if err := durable.CreateFile(key.File, content, 0o600); err != nil {
-		return Key{}, fmt.Errorf("keep a key: %w", err)
+		return Key{}, fmt.Errorf("store a key: %w", err)
 	}
 	return key, nil
 }

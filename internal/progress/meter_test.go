@@ -62,7 +62,7 @@ func TestAWorkerSaysWhatItDoes(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 
-	w.Do("packing shard 3 of upload 1")
+	w.SetWork("packing shard 3 of upload 1")
 	c.Files.Store(2)
 	c.Bytes.Store(4096)
 	want := "packing shard 3 of upload 1; packed here: 2 files, 4.0 KiB, 2.0 KiB/s"

@@ -43,7 +43,7 @@ func Log(ctx context.Context, line Line, log *slog.Logger) {
 	every(ctx, logEvery, func(now time.Time) { log.Info(line(now)) })
 }
 
-func every(ctx context.Context, period time.Duration, tell func(now time.Time)) {
+func every(ctx context.Context, period time.Duration, tick func(now time.Time)) {
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()
 	for {
@@ -51,7 +51,7 @@ func every(ctx context.Context, period time.Duration, tell func(now time.Time)) 
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			tell(now)
+			tick(now)
 		}
 	}
 }

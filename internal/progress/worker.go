@@ -10,16 +10,16 @@ import (
 type Worker struct {
 	Counters *Counters
 
-	mu    sync.Mutex
-	doing string
-	rate  Meter
+	mu   sync.Mutex
+	work string
+	rate Meter
 }
 
-// Do sets what the worker does now. The empty string means that it waits.
-func (w *Worker) Do(what string) {
+// SetWork sets what the worker does now. The empty string means that it waits.
+func (w *Worker) SetWork(work string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.doing = what
+	w.work = work
 }
 
 // Line describes what the worker does, how much it has packed since it began, and its rate.
@@ -29,11 +29,11 @@ func (w *Worker) Line(now time.Time) string {
 
 	bytes := w.Counters.Bytes.Load()
 	rate := w.rate.Sample(now, bytes)
-	doing := w.doing
+	work := w.work
 
-	if doing == "" {
-		doing = "waiting for work"
+	if work == "" {
+		work = "waiting for work"
 	}
 	return fmt.Sprintf("%s; packed here: %d files, %s, %s/s",
-		doing, w.Counters.Files.Load(), Bytes(bytes), Bytes(int64(rate)))
+		work, w.Counters.Files.Load(), Bytes(bytes), Bytes(int64(rate)))
 }

@@ -63,8 +63,8 @@ func (d *directory) isItself(fsys FS) bool {
 	return true
 }
 
-// take removes the next batch of at most size names and returns it.
-func (d *directory) take(size int) *batch {
+// nextBatch removes the next batch of at most size names and returns it.
+func (d *directory) nextBatch(size int) *batch {
 	end := min(d.taken+size, len(d.names))
 	b := &batch{names: slices.Clone(d.names[d.taken:end])}
 	clear(d.names[d.taken:end])

@@ -51,7 +51,7 @@ func parseRule(pattern string) (rule, error) {
 
 	for component := range strings.SplitSeq(pattern, "/") {
 		if component == "" || component == "." || component == ".." {
-			return rule{}, fmt.Errorf("no entry has the component %q in its path", component)
+			return rule{}, fmt.Errorf("no path has the component %q", component)
 		}
 	}
 
@@ -139,7 +139,7 @@ const byteOrderMark = "\uFEFF"
 
 // trimSpaces strips the spaces at the end of line, except an escaped one.
 func trimSpaces(line string) string {
-	kept := 0
+	end := 0
 	for i := 0; i < len(line); i++ {
 		if line[i] == ' ' {
 			continue
@@ -150,7 +150,7 @@ func trimSpaces(line string) string {
 			i++
 		}
 
-		kept = i + 1
+		end = i + 1
 	}
-	return line[:min(kept, len(line))]
+	return line[:min(end, len(line))]
 }

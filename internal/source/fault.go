@@ -14,6 +14,9 @@ import (
 // its entries then say nothing about the entries.
 var ErrGone = errors.New("the source is gone")
 
+// ErrAbsent is returned for a source that is not to be found on this host.
+var ErrAbsent = errors.New("source not found")
+
 // Exhausted reports whether err is a shortage of open files or memory in this process or on its machine.
 func Exhausted(err error) bool {
 	return shortage.Exhausted(err)
@@ -35,8 +38,8 @@ func Fatal(fsys FS, root string, err error) error {
 // Present returns ErrGone unless fsys still reads the source at root. Only then does the state of an entry, or
 // its absence, say anything about the source.
 func Present(fsys FS, root string) error {
-	if lost := fsys.Present(root); lost != nil {
-		return fmt.Errorf("%w: %w", ErrGone, lost)
+	if err := fsys.Present(root); err != nil {
+		return fmt.Errorf("%w: %w", ErrGone, err)
 	}
 	return nil
 }

@@ -91,7 +91,7 @@ const (
 )
 
 // errNoEnd is the reason why a file of unknown length is not prepared.
-var errNoEnd = errors.New("its file system does not say its length, and no end was found")
+var errNoEnd = errors.New("its file system does not report its length, and no end was found")
 
 // Length reads a file to its end and returns its length, whatever length the file system reports.
 func Length(fsys FS, osPath string) (n int64, err error) {

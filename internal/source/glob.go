@@ -32,7 +32,7 @@ const (
 // parseGlob compiles a pattern.
 func parseGlob(pattern string) (glob, error) {
 	if strings.IndexByte(pattern, 0) >= 0 {
-		return nil, errors.New("it holds a NUL byte")
+		return nil, errors.New("it contains a NUL byte")
 	}
 
 	var tokens glob
@@ -61,7 +61,7 @@ func parseToken(pattern string, i int) (token, int, error) {
 		return token{kind: oneOf, set: set}, width, err
 	case '\\':
 		if i+1 == len(pattern) {
-			return token{}, 0, errors.New("nothing follows the backslash at its end")
+			return token{}, 0, errors.New("nothing follows the backslash at the end")
 		}
 		return literalToken(pattern[i+1]), 2, nil
 	default:

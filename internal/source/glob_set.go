@@ -87,7 +87,7 @@ func cutClass(text string) (class, rest string, ok bool) {
 func (p *setParser) class(name string) error {
 	member := classOf(name)
 	if member == nil {
-		return fmt.Errorf("the class %q is not known", name)
+		return fmt.Errorf("the class %q is unknown", name)
 	}
 	for c := range byte(0x80) {
 		if member(c) {

@@ -126,14 +126,14 @@ func RefuseWithin(path string, directories ...string) error {
 	}
 
 	for _, directory := range directories {
-		own, err := os.Stat(directory)
+		refused, err := os.Stat(directory)
 		if err != nil {
 			// A directory that does not exist contains nothing.
 			continue
 		}
 
 		for at := resolved; ; at = filepath.Dir(at) {
-			if info, err := os.Stat(at); err == nil && os.SameFile(info, own) {
+			if info, err := os.Stat(at); err == nil && os.SameFile(info, refused) {
 				return fmt.Errorf("%w: %s lies in %s", ErrOwnFiles, path, directory)
 			}
 

@@ -109,7 +109,7 @@ func (l *lookahead) claim() (*directory, *batch) {
 	d := l.queue[0]
 	var b *batch
 	if d.listed {
-		b = d.take(l.batchSize())
+		b = d.nextBatch(l.batchSize())
 		l.inspected += len(b.names)
 	}
 
@@ -316,11 +316,11 @@ func (l *lookahead) next(d *directory) (*batch, bool) {
 }
 
 // await waits until there returns true. Readers need no room for the work on d meanwhile.
-func (l *lookahead) await(d *directory, there func() bool) bool {
+func (l *lookahead) await(d *directory, ready func() bool) bool {
 	l.wanted = d
 	defer func() { l.wanted = nil }()
 
-	for !l.stopped && !there() {
+	for !l.stopped && !ready() {
 		l.wakeReader()
 		l.results.Wait()
 	}

@@ -40,9 +40,9 @@ func parseMounts(r io.Reader) (table mountTable, err error) {
 
 // parseMount parses one line.
 func parseMount(line string) (m mount, ok bool) {
-	at, of, ok := strings.Cut(line, " - ")
+	place, origin, ok := strings.Cut(line, " - ")
 	// Only single spaces separate fields: other white space is part of names.
-	left, right := strings.Split(at, " "), strings.Split(of, " ")
+	left, right := strings.Split(place, " "), strings.Split(origin, " ")
 	if !ok || len(left) < 6 {
 		return m, false
 	}

@@ -21,12 +21,12 @@ func (l *lookahead) listTooLong(d *directory, names, tooLong []string) ([]string
 	count, first := 0, ""
 	for _, name := range slices.Compact(tooLong) {
 		// The options may exclude the entry once its kind is known.
-		_, kept, err := l.item(d, name)
+		_, included, err := l.item(d, name)
 		if err != nil {
 			return nil, err
 		}
 
-		if !kept {
+		if !included {
 			continue
 		}
 		if count++; count == 1 {

@@ -180,8 +180,8 @@ func (b *directoryBlob) Abort() error {
 // failure adds fs.ErrNotExist to an error if the file is gone. The error that results from its removal may be any
 // other, above all on a file server.
 func (b *directoryBlob) failure(err error) error {
-	if _, gone := os.Lstat(b.path()); errors.Is(gone, fs.ErrNotExist) && !errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w: %w", err, gone)
+	if _, statErr := os.Lstat(b.path()); errors.Is(statErr, fs.ErrNotExist) && !errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", err, statErr)
 	}
 	return fmt.Errorf("store: %w", barred(err))
 }

@@ -103,7 +103,7 @@ func (d *Directory) Discard(ctx context.Context, unfinished Unfinished) error {
 	owner, ok := temporaryOwner(unfinished.Name)
 	ok = ok && owner == unfinished.Owner || unfinished.Owner == "" && durable.IsDraft(unfinished.Name, markerName)
 	if !ok {
-		return d.failure(fmt.Errorf("%q is no unfinished blob of %q", unfinished.Name, unfinished.Owner))
+		return d.failure(fmt.Errorf("%q is not an unfinished blob of %q", unfinished.Name, unfinished.Owner))
 	}
 
 	if err := ctx.Err(); err != nil {

@@ -78,11 +78,11 @@ func (d *Directory) readMarker() (string, error) {
 }
 
 // parseMarker returns the identity that a marker holds. where names the marker in an error.
-func parseMarker(content, where string) (string, error) {
+func parseMarker(content, place string) (string, error) {
 	identity, ends := strings.CutSuffix(content, "\n")
 	if !ends || len(identity) < minIdentity || strings.Trim(identity, identityAlphabet) != "" {
-		return "", fmt.Errorf("%w: %s has no line of %d letters and digits: put back its content if you have it; "+
-			"remove it only if no shard lies here", ErrDamagedMarker, where, minIdentity)
+		return "", fmt.Errorf("%w: %s has no line of %d letters and digits: restore its content if you have it; "+
+			"remove it only if the store has no shards", ErrDamagedMarker, place, minIdentity)
 	}
 	return identity, nil
 }

@@ -59,7 +59,7 @@ func (n *None) Discard(ctx context.Context, unfinished Unfinished) error {
 	if err := n.ended(ctx); err != nil {
 		return err
 	}
-	return n.failure(fmt.Errorf("%q is no unfinished blob of %q", unfinished.Name, unfinished.Owner))
+	return n.failure(fmt.Errorf("%q is not an unfinished blob of %q", unfinished.Name, unfinished.Owner))
 }
 
 // Identify returns NoneIdentity.

@@ -96,7 +96,7 @@ func (s *S3) checkKeys(ctx context.Context, keys *credentials.Credentials) error
 		return context.Cause(ctx)
 	}
 	if err != nil || found.AccessKeyID == "" || found.SecretAccessKey == "" {
-		return fmt.Errorf("%w: there are no keys for it: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE "+
+		return fmt.Errorf("%w: it has no keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE "+
 			"for a profile of ~/.aws/credentials", ErrUnusable)
 	}
 	return nil
@@ -104,7 +104,7 @@ func (s *S3) checkKeys(ctx context.Context, keys *credentials.Credentials) error
 
 func checkBucketName(name string) error {
 	if err := s3utils.CheckValidBucketName(name); err != nil || strings.Contains(name, ":") {
-		return badBucket("a bucket has a name of 3 to 63 letters, digits, dots and dashes")
+		return badBucket("the name of a bucket must have 3 to 63 letters, digits, dots and dashes")
 	}
 	return nil
 }

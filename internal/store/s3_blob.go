@@ -143,7 +143,7 @@ func (s *S3) putWhole(ctx context.Context, name string, file *localFile) error {
 func digestOf(from io.Reader) (string, error) {
 	hash := sha256.New()
 	if _, err := io.Copy(hash, from); err != nil {
-		return "", fmt.Errorf("read again what was written: %w", err)
+		return "", fmt.Errorf("read back what was written: %w", err)
 	}
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }

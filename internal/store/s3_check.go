@@ -11,8 +11,8 @@ import (
 // reason, and servers give the same answer for unknown keys. Only an attempt to list the bucket yields the
 // reason.
 func (s *S3) checkBucket(ctx context.Context) error {
-	there, err := s.client.BucketExists(ctx, s.bucket.Name)
-	if there && err == nil {
+	exists, err := s.client.BucketExists(ctx, s.bucket.Name)
+	if exists && err == nil {
 		return nil
 	}
 

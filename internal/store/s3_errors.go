@@ -40,36 +40,37 @@ var fullCodes = []string{"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", 
 
 // failure adds the place to an error and, if the server refuses a request, says what to do about it.
 func (s *S3) failure(name string, err error) error {
-	where := s.bucket.url(name)
+	place := s.bucket.url(name)
 	var answer minio.ErrorResponse
 
 	if errors.Is(err, http.ErrSchemeMismatch) {
-		return fmt.Errorf("store %s: %w: %w: say endpoint=http://%s, unless it should have TLS", where, ErrUnusable, err,
+		return fmt.Errorf("store %s: %w: %w: say endpoint=http://%s, unless it should have TLS", place, ErrUnusable, err,
 			s.bucket.Endpoint)
 	}
 
 	if !errors.As(err, &answer) || errors.Is(err, ErrTooLate) {
-		return fmt.Errorf("store %s: %w", where, barred(err))
+		return fmt.Errorf("store %s: %w", place, barred(err))
 	}
 
 	switch {
 	case slices.Contains(regionCodes, answer.Code):
-		return fmt.Errorf("store %s: %w: the server answers %s%s: say which region the bucket is in, with region= in the URL",
-			where, ErrUnusable, answer.Code, expected(answer.Region))
+		return fmt.Errorf("store %s: %w: the server answers %s%s: name the region of the bucket with region= in the URL",
+			place, ErrUnusable, answer.Code, expected(answer.Region))
 	case answer.Code == minio.NoSuchBucket:
-		return fmt.Errorf("store %s: %w: there is no bucket %s: make it, or mend the URL; guppy makes none",
-			where, ErrUnusable, s.bucket.Name)
+		return fmt.Errorf("store %s: %w: there is no bucket %s: create it, or correct the URL; guppy creates no buckets",
+			place, ErrUnusable, s.bucket.Name)
 	case isNotFound(answer) && !slices.Contains(unknownKeyCodes, answer.Code):
-		return fmt.Errorf("store %s: %w (%s)", where, fs.ErrNotExist, answer.Code)
+		return fmt.Errorf("store %s: %w (%s)", place, fs.ErrNotExist, answer.Code)
 	case answer.StatusCode == http.StatusInsufficientStorage || slices.Contains(fullCodes, answer.Code):
-		return fmt.Errorf("store %s: %w: %w: %s", where, ErrUnusable, syscall.ENOSPC, answer.Code)
+		return fmt.Errorf("store %s: %w: %w: %s", place, ErrUnusable, syscall.ENOSPC, answer.Code)
 	case answer.StatusCode == http.StatusForbidden || answer.StatusCode == http.StatusUnauthorized,
 		slices.Contains(unknownKeyCodes, answer.Code):
 		// The server's message may contain a key.
-		return fmt.Errorf("store %s: %w: %w: the server answers %s: the keys have to be right, and their policy to allow %s",
-			where, ErrUnusable, fs.ErrPermission, answer.Code, neededPermissions)
+		return fmt.Errorf("store %s: %w: %w: the server answers %s: the keys have to be right, and their policy has to "+
+			"allow %s",
+			place, ErrUnusable, fs.ErrPermission, answer.Code, neededPermissions)
 	}
-	return fmt.Errorf("store %s: the server answers %s: %w", where, answer.Code, err)
+	return fmt.Errorf("store %s: the server answers %s: %w", place, answer.Code, err)
 }
 
 // isNotFound reports whether the server answers that something does not exist.

@@ -699,8 +699,8 @@ func TestAServerThatComesBack(t *testing.T) {
 	t.Cleanup(func() { minio.MaxRetry = attempts })
 
 	s := newS3(t)
-	var said bytes.Buffer
-	options := store.Options{TempDir: t.TempDir(), RetryFor: time.Minute, Log: slog.New(slog.NewTextHandler(&said, nil))}
+	var log bytes.Buffer
+	options := store.Options{TempDir: t.TempDir(), RetryFor: time.Minute, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	files, err := store.OpenURL(t.Context(), s.server.Bucket, options)
 	if err != nil {
 		t.Fatal(err)
@@ -727,7 +727,7 @@ func TestAServerThatComesBack(t *testing.T) {
 	}
 
 	for _, op := range []string{"put", "size", "list", "mark", "open"} {
-		said.Reset()
+		log.Reset()
 		var asked atomic.Int64
 		s.server.Disturb(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			switch n := asked.Add(1); {
@@ -745,9 +745,9 @@ func TestAServerThatComesBack(t *testing.T) {
 		}
 
 		// Five requests fail in a row. Another one may meet a connection that was closed meanwhile.
-		warned, back := strings.Count(said.String(), "level=WARN"), strings.Count(said.String(), "is back")
+		warned, back := strings.Count(log.String(), "level=WARN"), strings.Count(log.String(), "is available again")
 		if warned < 1 || warned > 2 || back != warned {
-			t.Errorf("%s: warned %d times: %s", op, warned, said.String())
+			t.Errorf("%s: warned %d times: %s", op, warned, log.String())
 		}
 	}
 

@@ -127,16 +127,16 @@ func (s *S3) stat(ctx context.Context, name string) (minio.ObjectInfo, error) {
 		return info, ended(ctx, err)
 	}
 
-	there := false
+	found := false
 	bucketErr := s.patiently(ctx, func() (err error) {
-		there, err = s.client.BucketExists(ctx, s.bucket.Name)
+		found, err = s.client.BucketExists(ctx, s.bucket.Name)
 		return err
 	})
 
 	switch {
 	case bucketErr != nil:
 		return info, ended(ctx, bucketErr)
-	case !there:
+	case !found:
 		return info, minio.ErrorResponse{Code: minio.NoSuchBucket}
 	}
 
@@ -197,7 +197,7 @@ func unnotedName(name, id string) string { return name + unnotedKey + url.QueryE
 func parseUnnoted(text string) (name, id string, err error) {
 	name, escaped, ok := strings.Cut(text, unnotedKey)
 	if id, err = url.QueryUnescape(escaped); err != nil || !ok || id == "" {
-		return "", "", fmt.Errorf("%q is no unfinished blob", text)
+		return "", "", fmt.Errorf("%q is not an unfinished blob", text)
 	}
 	return name, id, checkName(name)
 }

@@ -57,7 +57,7 @@ func (s *S3) Identify(ctx context.Context) (string, error) {
 		}
 	}
 
-	return "", s.failure(markerName, errors.New("what was put there is not there: does somebody remove it?"))
+	return "", s.failure(markerName, errors.New("the object that was written is missing: is somebody removing it?"))
 }
 
 // Marker returns the identity in the marker, or "" if there is no marker.
@@ -198,4 +198,4 @@ func knowsNoCondition(err error) bool {
 		(answer.StatusCode == http.StatusNotImplemented || answer.StatusCode == http.StatusBadRequest)
 }
 
-func alreadyIs(identity string) error { return fmt.Errorf("it is %s already", identity) }
+func alreadyIs(identity string) error { return fmt.Errorf("it already is %s", identity) }

@@ -44,7 +44,7 @@ func (p *patience) lasts(ctx context.Context, err error) bool {
 	}
 
 	if !s.away.Swap(true) && s.log != nil {
-		s.log.Warn("the S3 server is away: waiting for it", "endpoint", s.bucket.Endpoint, "for", s.retryFor,
+		s.log.Warn("the S3 server is not available: waiting for it", "endpoint", s.bucket.Endpoint, "for", s.retryFor,
 			"reason", s.failure("", err))
 	}
 
@@ -54,7 +54,7 @@ func (p *patience) lasts(ctx context.Context, err error) bool {
 // answers records that the server has answered.
 func (s *S3) answers() {
 	if s.away.Swap(false) && s.log != nil {
-		s.log.Info("the S3 server is back", "endpoint", s.bucket.Endpoint)
+		s.log.Info("the S3 server is available again", "endpoint", s.bucket.Endpoint)
 	}
 }
 

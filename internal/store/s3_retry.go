@@ -17,7 +17,7 @@ const (
 	idleTimeout = time.Minute
 )
 
-var errIdle = errors.New("nothing came or went for too long")
+var errIdle = errors.New("no data was transferred for too long")
 
 // again sends a request until it succeeds, fails for good, or was sent mostAttempts times, and has waited long
 // enough for a server that is away. The library's client also repeats requests, but not those with a body: a

@@ -119,7 +119,7 @@ func (s *S3) beingRemoved(ctx context.Context, name string) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if of, until, ok := parseTrashNote(object.Name); ok && of == name && !s.isOver(until) {
+		if noted, until, ok := parseTrashNote(object.Name); ok && noted == name && !s.isOver(until) {
 			return true, nil
 		}
 	}
@@ -160,7 +160,7 @@ func (s *S3) confirm(ctx context.Context, name string) error {
 		return err
 	}
 	if removed {
-		return fmt.Errorf("%w: somebody has begun to remove it", fs.ErrNotExist)
+		return fmt.Errorf("%w: its removal has begun", fs.ErrNotExist)
 	}
 
 	_, err = s.stat(ctx, name)

@@ -145,7 +145,7 @@ func (s *S3) discard(ctx context.Context, unfinished Unfinished) error {
 
 	owner, ok := temporaryOwner(unfinished.Name)
 	if !ok || owner != unfinished.Owner || strings.Contains(unfinished.Name, "/") {
-		return fmt.Errorf("%q is no unfinished blob of %q", unfinished.Name, unfinished.Owner)
+		return fmt.Errorf("%q is not an unfinished blob of %q", unfinished.Name, unfinished.Owner)
 	}
 
 	note, _, err := s.note(ctx, unfinished.Name)
@@ -206,8 +206,8 @@ func (s *S3) abortUnnamed(ctx context.Context, name, note string) (bool, error) 
 			return false, err
 		}
 
-		of, id, ok := parseNote(other)
-		if ok && of == name && id == "" {
+		noted, id, ok := parseNote(other)
+		if ok && noted == name && id == "" {
 			return false, nil
 		}
 

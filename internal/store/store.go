@@ -72,7 +72,7 @@ type Store interface {
 }
 
 // ErrTooLate is returned if a removal has taken so long that it is uncertain whether it may continue.
-var ErrTooLate = errors.New("the removal has taken too long and has to begin again")
+var ErrTooLate = errors.New("the removal took too long and has to start again")
 
 // Trashed is a blob whose removal has begun.
 type Trashed struct {
@@ -89,8 +89,8 @@ var ErrNotKept = errors.New("its bytes are not kept")
 // files, memory or permission.
 var ErrUnusable = errors.New("the store can't be used")
 
-// ErrOutOfSight is returned for an upload whose store, or source, this host cannot see.
-var ErrOutOfSight = errors.New("out of sight")
+// ErrAbsent is returned for an upload whose store is not to be found on this host.
+var ErrAbsent = errors.New("store not found")
 
 // barred adds ErrUnusable to an error that concerns this process or its host rather than a blob.
 func barred(err error) error {

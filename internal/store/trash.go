@@ -31,19 +31,19 @@ func (d *Directory) Trash(ctx context.Context, owner, name string) (Trashed, err
 
 	key := fmt.Sprintf("%s%s%s-%d", name, trashMark, owner, rand.Uint64()) //nolint:gosec // it only has to differ
 
-	there, err := d.moveToTrash(filepath.Join(d.path, name), d.inTrash(key))
+	moved, err := d.moveToTrash(filepath.Join(d.path, name), d.inTrash(key))
 	if err != nil {
 		return Trashed{}, d.failure(err)
 	}
 
-	if !there {
+	if !moved {
 		return Trashed{}, nil
 	}
 	return Trashed{Owner: owner, Name: name, Key: key}, nil
 }
 
 // moveToTrash renames a file, and makes the trash if necessary. It returns false if the file does not exist.
-func (d *Directory) moveToTrash(from, to string) (there bool, err error) {
+func (d *Directory) moveToTrash(from, to string) (moved bool, err error) {
 	for range trashTries {
 		if err = os.Rename(from, to); !errors.Is(err, fs.ErrNotExist) {
 			return err == nil, err
@@ -54,7 +54,7 @@ func (d *Directory) moveToTrash(from, to string) (there bool, err error) {
 			return true, nil
 		}
 
-		if _, gone := os.Lstat(from); errors.Is(gone, fs.ErrNotExist) {
+		if _, statErr := os.Lstat(from); errors.Is(statErr, fs.ErrNotExist) {
 			return false, nil
 		}
 
@@ -138,7 +138,7 @@ func checkTrashed(blob Trashed) error {
 }
 
 func notInTrash(blob Trashed) error {
-	return fmt.Errorf("%q is no blob of %q in the trash", blob.Key, blob.Owner)
+	return fmt.Errorf("%q is not a blob of %q in the trash", blob.Key, blob.Owner)
 }
 
 // Restore gives a blob its name back, unless the same blob was committed again meanwhile.
@@ -163,7 +163,7 @@ func (d *Directory) restore(from, final string) error {
 
 	if err != nil {
 		// The file system may have no hard links.
-		if _, there := os.Lstat(final); there == nil {
+		if _, statErr := os.Lstat(final); statErr == nil {
 			return nil
 		}
 		if err := os.Rename(from, final); err != nil && !errors.Is(err, fs.ErrNotExist) {

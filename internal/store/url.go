@@ -100,7 +100,8 @@ func ParseURL(location string) (Place, error) {
 		bucket, err := parseBucket(location)
 		return Place{Bucket: bucket}, err
 	case location == "none":
-		return Place{}, fmt.Errorf("%w: none: is the store that keeps nothing, ./none a directory", ErrBadURL)
+		return Place{}, fmt.Errorf("%w: none: is the store that keeps nothing; for a directory of that name, use ./none",
+			ErrBadURL)
 	case isURL && scheme == "none", strings.Contains(location, "://") && !strings.HasPrefix(location, "/"):
 		return Place{}, ErrBadURL
 	}
@@ -127,11 +128,11 @@ func badBucket(format string, args ...any) error {
 func parseBucket(location string) (*Bucket, error) {
 	u, err := url.Parse(location)
 	if err != nil || u.Fragment != "" || u.Opaque != "" {
-		return nil, badBucket("this S3 URL can't be read")
+		return nil, badBucket("this S3 URL is malformed")
 	}
 
 	if u.User != nil {
-		return nil, badBucket("an S3 URL holds no keys: give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or in a " +
+		return nil, badBucket("an S3 URL must not contain keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a " +
 			"profile of ~/.aws/credentials")
 	}
 
@@ -157,7 +158,7 @@ func bucketPrefix(path string) (string, error) {
 	}
 	for part := range strings.SplitSeq(path, "/") {
 		if part == "" || part == "." || part == ".." {
-			return "", badBucket("the prefix has an empty part, or one of dots alone")
+			return "", badBucket("the prefix has a part that is empty, . or ..")
 		}
 	}
 	return path + "/", nil
@@ -167,12 +168,12 @@ func bucketPrefix(path string) (string, error) {
 func (b *Bucket) parameters(query string) error {
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return badBucket("its parameters can't be read")
+		return badBucket("its parameters are malformed")
 	}
 
 	for name, given := range values {
 		if !slices.Contains([]string{"endpoint", "region", "path_style"}, name) {
-			return badBucket("it has a parameter that is none of endpoint, region and path_style")
+			return badBucket("the only parameters are endpoint, region and path_style")
 		}
 		if len(given) > 1 {
 			return badBucket("%s is given twice", name)
@@ -183,7 +184,7 @@ func (b *Bucket) parameters(query string) error {
 	if style := values.Get("path_style"); style != "" {
 		pathStyle, err := strconv.ParseBool(style)
 		if err != nil {
-			return badBucket("path_style is true or false")
+			return badBucket("path_style must be true or false")
 		}
 		b.PathStyle = &pathStyle
 	}
@@ -203,7 +204,7 @@ func (b *Bucket) server(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" ||
 		u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
-		return badBucket("the endpoint is http:// or https://, with a host and no more than its port")
+		return badBucket("the endpoint must be http:// or https://, a host and perhaps a port")
 	}
 	b.Endpoint, b.Plain = u.Host, u.Scheme == "http"
 	return nil

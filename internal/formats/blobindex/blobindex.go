@@ -40,7 +40,7 @@ func ParseLayout(name string) (Layout, error) {
 	if layout := Layout(name); slices.Contains(Layouts(), layout) {
 		return layout, nil
 	}
-	return "", fmt.Errorf("unknown index layout %q: there are %s, %s and %s", name, Storacha, Forge, Spec)
+	return "", fmt.Errorf("unknown index layout %q: choose %s, %s or %s", name, Storacha, Forge, Spec)
 }
 
 // MinSlices is the smallest limit on the slices of an index: the shard as a whole, and one block.

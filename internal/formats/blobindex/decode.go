@@ -41,7 +41,7 @@ func Decode(from io.Reader) (index Index, layout Layout, err error) {
 	d := decoder{blocks: blocks}
 	index, err = d.index(roots[0])
 	if err == nil {
-		layout, err = d.told(index)
+		layout, err = d.layoutOf(index)
 	}
 
 	if err != nil {
@@ -141,13 +141,13 @@ func (d *decoder) index(root cid.Cid) (index Index, err error) {
 		index.Shards = append(index.Shards, shard)
 	}
 	if shards.Kind() != datamodel.Kind_List {
-		return index, fmt.Errorf("shards are no list but %s", shards.Kind())
+		return index, fmt.Errorf("shards are not a list but %s", shards.Kind())
 	}
 	return index, nil
 }
 
-// told returns the layout that the index turned out to have.
-func (d *decoder) told(index Index) (Layout, error) {
+// layoutOf returns the layout that the index turned out to have.
+func (d *decoder) layoutOf(index Index) (Layout, error) {
 	switch {
 	case d.flat && d.nested:
 		return "", errors.New("slices in two layouts")
@@ -182,7 +182,7 @@ func (d *decoder) shard(node datamodel.Node, content bool) (shard Shard, err err
 	}
 
 	if parts[1].Kind() != datamodel.Kind_List {
-		return shard, fmt.Errorf("slices are no list but %s", parts[1].Kind())
+		return shard, fmt.Errorf("slices are not a list but %s", parts[1].Kind())
 	}
 
 	// A hostile index must not make the decoder allocate without bound.
@@ -241,7 +241,7 @@ func (d *decoder) slice(node datamodel.Node, content bool) (slice Slice, err err
 
 	// The range must not be negative or overflow.
 	if first < 0 || second < -1 || slice.Length < 0 || first+slice.Length < first {
-		return slice, fmt.Errorf("no range of a shard: %d, %d", first, second)
+		return slice, fmt.Errorf("not a range of a shard: %d, %d", first, second)
 	}
 	return slice, nil
 }
@@ -290,7 +290,7 @@ func digest(node datamodel.Node) (digest [sha256.Size]byte, err error) {
 		return digest, err
 	}
 	if !isSHA256(raw) {
-		return digest, fmt.Errorf("%x is no multihash of sha2-256", raw[:min(len(raw), 2+sha256.Size)])
+		return digest, fmt.Errorf("%x is not a multihash of sha2-256", raw[:min(len(raw), 2+sha256.Size)])
 	}
 	return [sha256.Size]byte(raw[2:]), nil
 }

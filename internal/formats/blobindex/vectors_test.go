@@ -121,7 +121,7 @@ func TestLimits(t *testing.T) {
 			}
 		}
 	}
-	if _, err := blobindex.ParseLayout("cbor"); err == nil || !strings.Contains(err.Error(), "storacha, forge and spec") {
+	if _, err := blobindex.ParseLayout("cbor"); err == nil || !strings.Contains(err.Error(), "storacha, forge or spec") {
 		t.Errorf("%v", err)
 	}
 }

@@ -18,16 +18,16 @@ type record struct {
 // arena holds the encoded records of directory entries and an index over them. It needs no pointer for each entry.
 type arena struct {
 	buf   []byte
-	index []slot
+	index []recordSlot
 }
 
-type slot struct {
+type recordSlot struct {
 	hash   uint64
 	offset int
 }
 
 func (a *arena) add(name string, l Link) {
-	a.index = append(a.index, slot{hash: murmur3.StringSum64(name), offset: len(a.buf)})
+	a.index = append(a.index, recordSlot{hash: murmur3.StringSum64(name), offset: len(a.buf)})
 	a.buf = binary.AppendUvarint(a.buf, l.Tsize)
 	a.buf = binary.AppendUvarint(a.buf, uint64(l.CID.ByteLen()))
 	a.buf = binary.AppendUvarint(a.buf, uint64(len(name)))
@@ -48,7 +48,7 @@ func decode(hash uint64, b []byte) (record, int) {
 }
 
 func (a *arena) sort() {
-	slices.SortFunc(a.index, func(x, y slot) int {
+	slices.SortFunc(a.index, func(x, y recordSlot) int {
 		switch {
 		case x.hash < y.hash:
 			return -1

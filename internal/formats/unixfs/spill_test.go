@@ -109,7 +109,7 @@ func TestDirectoryMemoryStaysFlat(t *testing.T) {
 	fill(t, d, 200_000)
 
 	// After all entries were added, only those since the last spill are in memory.
-	held := cap(d.links.buf) + cap(d.links.index)*int(unsafe.Sizeof(slot{}))
+	held := cap(d.links.buf) + cap(d.links.index)*int(unsafe.Sizeof(recordSlot{}))
 	if held > 3*limit {
 		t.Errorf("holds %d bytes, want at most %d", held, 3*limit)
 	}

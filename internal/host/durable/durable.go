@@ -34,10 +34,10 @@ func PublishFile(path string, content []byte, perm fs.FileMode) error {
 // draftInfix follows the name of the published file in the name of its draft.
 const draftInfix = ".new-"
 
-// IsDraft reports whether name is the name that PublishFile gives a draft of the file named of. It is safe to
+// IsDraft reports whether name is the name that PublishFile gives a draft of the file named final. It is safe to
 // remove a draft: a process that still needs one makes another.
-func IsDraft(name, of string) bool {
-	digits, ok := strings.CutPrefix(name, of+draftInfix)
+func IsDraft(name, final string) bool {
+	digits, ok := strings.CutPrefix(name, final+draftInfix)
 	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
 }
 

@@ -23,7 +23,7 @@ func Tag() string { return ownTag() }
 
 var ownTag = sync.OnceValue(func() string {
 	number := strconv.Itoa(os.Getpid())
-	view, err := ownView()
+	self, err := ownView()
 	if err != nil {
 		return number
 	}
@@ -31,7 +31,7 @@ var ownTag = sync.OnceValue(func() string {
 	if err != nil {
 		return number
 	}
-	return strings.Join([]string{number, started, view.namespace, view.boot}, ".")
+	return strings.Join([]string{number, started, self.namespace, self.boot}, ".")
 })
 
 // Split splits a name into the host and the number of its process, for people to read.
@@ -66,8 +66,8 @@ func IsGone(name string) bool {
 		return false
 	}
 
-	own, err := ownView()
-	if err != nil || own != (view{namespace: parts[2], boot: parts[3]}) {
+	self, err := ownView()
+	if err != nil || self != (view{namespace: parts[2], boot: parts[3]}) {
 		return false
 	}
 

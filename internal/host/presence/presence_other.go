@@ -6,7 +6,7 @@ import "errors"
 
 // errUnknown says why processes on this system have only their number as a tag, which does not show whether they
 // ended.
-var errUnknown = errors.New("the system does not say which process a number stands for")
+var errUnknown = errors.New("this system does not identify processes")
 
 func ownView() (view, error) { return view{}, errUnknown }
 

@@ -37,7 +37,7 @@ func Room(path string) string {
 
 		parent := filepath.Dir(path)
 		if parent == path {
-			return "what is free on the file system of " + path + " can't be told"
+			return "the free space on the file system of " + path + " is unknown"
 		}
 		path = parent
 	}

@@ -98,7 +98,7 @@ func (k *Keeper) Sweep(ctx context.Context, space int64) (unseen error) {
 		files, err := k.Locate(ctx, upload)
 		if err != nil {
 			// Other stores may still be found.
-			unseen = fmt.Errorf("of upload %d: %w", upload.ID, err)
+			unseen = fmt.Errorf("upload %d: %w", upload.ID, err)
 			continue
 		}
 

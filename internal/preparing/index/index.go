@@ -23,7 +23,7 @@ var ErrInconsistent = errors.New("the repository is inconsistent")
 
 // Nodes reads the nodes of shards.
 type Nodes interface {
-	NodesOf(ctx context.Context, shards []int64, begin func(), take func(sqlrepo.ShardNode) error) error
+	NodesOf(ctx context.Context, shards []int64, begin func(), visit func(sqlrepo.ShardNode) error) error
 }
 
 // Repository is the part of the repository that indexing needs.
@@ -69,10 +69,10 @@ func (x *Indexer) Run(ctx context.Context, stage sqlrepo.Stage) (completed sqlre
 // mostAttempts bounds how often the shards are read again because others changed them.
 const mostAttempts = 20
 
-// untilUnchanged runs do again if others covered or removed shards meanwhile, or discarded a temporary blob.
-func untilUnchanged(do func() error) (err error) {
+// untilUnchanged repeats an attempt if others covered or removed shards meanwhile, or discarded a temporary blob.
+func untilUnchanged(attempt func() error) (err error) {
 	for range mostAttempts {
-		if err = do(); !errors.Is(err, sqlrepo.ErrSpaceChanged) && !errors.Is(err, fs.ErrNotExist) {
+		if err = attempt(); !errors.Is(err, sqlrepo.ErrSpaceChanged) && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -107,12 +107,12 @@ func (x *Indexer) cover(ctx context.Context, repo uncovered, upload sqlrepo.Uplo
 			last, held = nil, 0
 		}
 
-		made, err := x.make(ctx, repo, upload, shards)
+		built, err := x.build(ctx, repo, upload, shards)
 		if err != nil {
 			return nil, err
 		}
 
-		last, held = append(last, made), held+made.Size
+		last, held = append(last, built), held+built.Size
 	}
 	return last, nil
 }
@@ -131,8 +131,8 @@ func (x *Indexer) save(ctx context.Context, repo trash.Repository, indexes []sql
 // discard removes the stored files of indexes, unless a row names them.
 func (x *Indexer) discard(ctx context.Context, repo trash.Repository, indexes []sqlrepo.NewIndex) error {
 	var stored []string
-	for _, made := range indexes {
-		name := blobindex.Name([sha256.Size]byte(made.Digest))
+	for _, index := range indexes {
+		name := blobindex.Name([sha256.Size]byte(index.Digest))
 
 		_, err := x.Store.Size(ctx, name)
 		switch {
@@ -161,7 +161,7 @@ func (x *Indexer) discard(ctx context.Context, repo trash.Repository, indexes []
 func groups(shards iter.Seq2[sqlrepo.Indexable, error], most int64) iter.Seq2[[]sqlrepo.Indexable, error] {
 	return func(yield func([]sqlrepo.Indexable, error) bool) {
 		var group []sqlrepo.Indexable
-		taken := int64(0)
+		used := int64(0)
 
 		for shard, err := range shards {
 			if err != nil {
@@ -171,13 +171,13 @@ func groups(shards iter.Seq2[sqlrepo.Indexable, error], most int64) iter.Seq2[[]
 
 			// A block takes one slice, and the shard as a whole takes another.
 			slices := shard.Nodes + 1
-			if taken+slices > most && len(group) > 0 {
+			if used+slices > most && len(group) > 0 {
 				if !yield(group, nil) {
 					return
 				}
-				group, taken = nil, 0
+				group, used = nil, 0
 			}
-			group, taken = append(group, shard), taken+slices
+			group, used = append(group, shard), used+slices
 		}
 
 		if len(group) > 0 {
@@ -195,41 +195,41 @@ func layoutOf(upload sqlrepo.Upload, shards []sqlrepo.Indexable) string {
 		return upload.IndexLayout
 	}
 
-	if own, err := blobindex.ParseLayout(shards[0].Layout); err == nil && slices <= own.MaxSlices() {
+	if layout, err := blobindex.ParseLayout(shards[0].Layout); err == nil && slices <= layout.MaxSlices() {
 		return shards[0].Layout
 	}
 
 	return sqlrepo.DefaultIndexLayout
 }
 
-// make makes an index over some shards.
-func (x *Indexer) make(ctx context.Context, repo Nodes, upload sqlrepo.Upload,
-	shards []sqlrepo.Indexable) (made sqlrepo.NewIndex, err error) {
+// build builds an index over some shards.
+func (x *Indexer) build(ctx context.Context, repo Nodes, upload sqlrepo.Upload,
+	shards []sqlrepo.Indexable) (built sqlrepo.NewIndex, err error) {
 	row := sqlrepo.Index{Layout: layoutOf(upload, shards), Root: upload.RootCID}
 	encoded, slices, err := Bytes(ctx, repo, row, shards)
 	if err != nil {
-		return made, err
+		return built, err
 	}
 
 	digest := sha256.Sum256(encoded)
 	row.Shards, row.Slices, row.Size, row.Digest = int64(len(shards)), slices, int64(len(encoded)), digest[:]
-	made.Index = row
+	built.Index = row
 
 	for _, shard := range shards {
-		made.Covers = append(made.Covers, shard.ID)
+		built.Covers = append(built.Covers, shard.ID)
 	}
 
 	name := blobindex.Name(digest)
-	made.Store = func(ctx context.Context) (string, error) { return x.put(ctx, name, encoded) }
+	built.Store = func(ctx context.Context) (string, error) { return x.put(ctx, name, encoded) }
 
 	// Such a store may be slow, so the index is put there before the transaction begins. The transaction then only
 	// confirms that the index is there.
 	if store.CommitsAhead(x.Store) {
 		location, err := x.put(ctx, name, encoded)
 		if err != nil {
-			return made, err
+			return built, err
 		}
-		made.Store = func(ctx context.Context) (string, error) {
+		built.Store = func(ctx context.Context) (string, error) {
 			return location, x.Store.Confirm(store.WithoutPatience(ctx), name)
 		}
 	}
@@ -237,7 +237,7 @@ func (x *Indexer) make(ctx context.Context, repo Nodes, upload sqlrepo.Upload,
 	if x.Alive != nil {
 		x.Alive(slices - row.Shards)
 	}
-	return made, nil
+	return built, nil
 }
 
 // put stores content under name and returns its URL.
@@ -280,7 +280,7 @@ func Bytes(ctx context.Context, repo Nodes, row sqlrepo.Index, shards []sqlrepo.
 func Verified(ctx context.Context, repo Nodes, row sqlrepo.Index, shards []sqlrepo.Indexable) ([]byte, error) {
 	again, _, err := Bytes(ctx, repo, row, shards)
 	if digest := sha256.Sum256(again); err == nil && !bytes.Equal(digest[:], row.Digest) {
-		err = fmt.Errorf("%w: index %d is not what its shards make (guppy check tells more)", ErrInconsistent, row.ID)
+		err = fmt.Errorf("%w: index %d does not match its shards (run guppy check)", ErrInconsistent, row.ID)
 	}
 	return again, err
 }
@@ -318,7 +318,7 @@ func Content(ctx context.Context, repo Nodes, row sqlrepo.Index, shards []sqlrep
 
 	for i, shard := range shards {
 		if nodes := int64(len(content.Shards[i].Slices)) - 1; nodes != shard.Nodes {
-			return content, fmt.Errorf("%w: shard %d has %d nodes where its row says %d", ErrInconsistent, shard.ID, nodes,
+			return content, fmt.Errorf("%w: shard %d has %d nodes, but its row says %d", ErrInconsistent, shard.ID, nodes,
 				shard.Nodes)
 		}
 	}

@@ -39,13 +39,13 @@ func (m *memory) Uncovered(context.Context, int64, int64) iter.Seq2[sqlrepo.Inde
 	}
 }
 
-func (m *memory) NodesOf(_ context.Context, shards []int64, begin func(), take func(sqlrepo.ShardNode) error) error {
+func (m *memory) NodesOf(_ context.Context, shards []int64, begin func(), visit func(sqlrepo.ShardNode) error) error {
 	for attempt := range 2 { // the first attempt is given up in the middle
 		begin()
 		for i, key := range shards {
 			for n := range m.shards[key].Nodes {
 				node := sqlrepo.Node{Position: int32(100 * n), Length: 60, Digest: sha256.Sum256([]byte{byte(key), byte(n)})}
-				if err := take(sqlrepo.ShardNode{Shard: key, Node: node}); err != nil {
+				if err := visit(sqlrepo.ShardNode{Shard: key, Node: node}); err != nil {
 					return err
 				}
 			}

@@ -34,10 +34,10 @@ const perShard = sqlrepo.DefaultIndexSlices - 1
 func fill(t *testing.T, repo *sqlrepo.Repository) (stage sqlrepo.Stage, space int64) {
 	t.Helper()
 	ctx := t.Context()
-	made, err := repo.AddSpace(ctx, sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: 1 << 28})
+	added, err := repo.AddSpace(ctx, sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: 1 << 28})
 	must(t, err)
 
-	source, err := repo.AddSource(ctx, sqlrepo.Source{Space: made.ID, Name: "s", Path: []byte("/s"),
+	source, err := repo.AddSource(ctx, sqlrepo.Source{Space: added.ID, Name: "s", Path: []byte("/s"),
 		SourceOptions: sqlrepo.SourceOptions{SymlinkPolicy: "skip"}})
 	must(t, err)
 
@@ -51,9 +51,9 @@ func fill(t *testing.T, repo *sqlrepo.Repository) (stage sqlrepo.Stage, space in
 
 	for i := range *nodes / perShard {
 		packed := fullShard(i)
-		held, err := repo.Held(ctx, sqlrepo.Scope{Space: made.ID}, nil)
+		held, err := repo.Held(ctx, sqlrepo.Scope{Space: added.ID}, nil)
 		must(t, err)
-		at := sqlrepo.SpaceAt{Space: made.ID, Revision: held.Revision}
+		at := sqlrepo.SpaceAt{Space: added.ID, Revision: held.Revision}
 		batch := &sqlrepo.LinkBatch{Stage: stage, Shard: packed}
 		must(t, repo.Seal(ctx, at, batch, func(context.Context) (string, error) { return "file:///s", nil }))
 	}
@@ -67,7 +67,7 @@ func fill(t *testing.T, repo *sqlrepo.Repository) (stage sqlrepo.Stage, space in
 
 	stage, err = repo.BeginIndexing(ctx, stage, root, sqlrepo.Counts{})
 	must(t, err)
-	return stage, made.ID
+	return stage, added.ID
 }
 
 // fullShard returns a shard with as many small blocks as fit an index.
@@ -112,8 +112,8 @@ func TestIndexingStaysFlat(t *testing.T) {
 	})
 }
 
-// peakWhile returns the largest heap while do runs, including garbage that is not collected yet.
-func peakWhile(do func()) (peak uint64) {
+// peakWhile returns the largest heap while work runs, including garbage that is not collected yet.
+func peakWhile(work func()) (peak uint64) {
 	done, sampled := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(sampled)
@@ -129,7 +129,7 @@ func peakWhile(do func()) (peak uint64) {
 		}
 	}()
 
-	do()
+	work()
 	close(done)
 	<-sampled
 	return peak

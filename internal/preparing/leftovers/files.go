@@ -14,7 +14,8 @@ import (
 )
 
 // Files lists, sorted by name, the files that were begun in a store and nobody will finish.
-func Files(ctx context.Context, repo *sqlrepo.Repository, files store.Store) (left []store.Unfinished, err error) {
+func Files(ctx context.Context, repo *sqlrepo.Repository,
+	files store.Store) (unfinished []store.Unfinished, err error) {
 	spaces, err := repo.Spaces(ctx)
 	if err != nil {
 		return nil, err
@@ -24,18 +25,18 @@ func Files(ctx context.Context, repo *sqlrepo.Repository, files store.Store) (le
 		if err != nil {
 			return nil, err
 		}
-		left = append(left, abandoned...)
+		unfinished = append(unfinished, abandoned...)
 	}
 
 	ownerless, err := filesOfNoSpace(ctx, files)
 	if err != nil {
 		return nil, err
 	}
-	left = append(left, ownerless...)
+	unfinished = append(unfinished, ownerless...)
 
 	// Each space has found the files without an owner.
-	slices.SortFunc(left, func(a, b store.Unfinished) int { return strings.Compare(a.Name, b.Name) })
-	return slices.CompactFunc(left, func(a, b store.Unfinished) bool { return a.Name == b.Name }), nil
+	slices.SortFunc(unfinished, func(a, b store.Unfinished) int { return strings.Compare(a.Name, b.Name) })
+	return slices.CompactFunc(unfinished, func(a, b store.Unfinished) bool { return a.Name == b.Name }), nil
 }
 
 // FilesOfSpace lists the temporary files of a space that nobody will finish: those whose lease is gone, and those
@@ -100,7 +101,7 @@ func FilesOfCopies(ctx context.Context, files store.Store) ([]store.Unfinished, 
 // nobody will finish. They have no lease: a file that has changed within a day is left alone unless its process is
 // known to be gone. Files without an owner are among the files of each space.
 func filesOfNoSpace(ctx context.Context, files store.Store) ([]store.Unfinished, error) {
-	left, err := FilesOfCopies(ctx, files)
+	found, err := FilesOfCopies(ctx, files)
 	if err != nil {
 		return nil, err
 	}
@@ -109,14 +110,14 @@ func filesOfNoSpace(ctx context.Context, files store.Store) ([]store.Unfinished,
 		if err != nil {
 			return nil, err
 		}
-		left = append(left, slices.DeleteFunc(unfinished, func(file store.Unfinished) bool { return !file.IsOld() })...)
+		found = append(found, slices.DeleteFunc(unfinished, func(file store.Unfinished) bool { return !file.IsOld() })...)
 	}
-	return slices.DeleteFunc(left, func(file store.Unfinished) bool { return file.Owner == "" }), nil
+	return slices.DeleteFunc(found, func(file store.Unfinished) bool { return file.Owner == "" }), nil
 }
 
 // Discard removes files. It returns how many are gone, also when it fails.
-func Discard(ctx context.Context, files store.Store, left []store.Unfinished) (n int64, err error) {
-	for _, file := range left {
+func Discard(ctx context.Context, files store.Store, unfinished []store.Unfinished) (n int64, err error) {
+	for _, file := range unfinished {
 		if err := files.Discard(ctx, file); err != nil {
 			return n, err
 		}
@@ -130,12 +131,12 @@ func Discard(ctx context.Context, files store.Store, left []store.Unfinished) (n
 func Tidy(ctx context.Context, repo *sqlrepo.Repository, files store.Store, space sqlrepo.Space,
 	log *slog.Logger) error {
 	bin := trash.Bin{Repo: repo, Store: files, Owner: trash.Owner(space)}
-	left, err := bin.Tidy(ctx)
+	restored, err := bin.Tidy(ctx)
 	if err != nil {
 		return err
 	}
-	if left > 0 {
-		log.Info("ended what interrupted removals left", "files", left)
+	if restored > 0 {
+		log.Info("finished interrupted removals", "files", restored)
 	}
 
 	abandoned, err := FilesOfSpace(ctx, repo, files, space)
@@ -147,7 +148,7 @@ func Tidy(ctx context.Context, repo *sqlrepo.Repository, files store.Store, spac
 		return err
 	}
 	if len(abandoned) > 0 {
-		log.Info("removed what interrupted workers left", "files", len(abandoned))
+		log.Info("removed files of interrupted workers", "files", len(abandoned))
 	}
 	return nil
 }

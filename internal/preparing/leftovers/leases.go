@@ -40,7 +40,7 @@ func ReleaseThose(ctx context.Context, repo *sqlrepo.Repository, unfinished []sq
 				return err
 			}
 			if released {
-				log.Info("gave back what a process had that is gone", "upload", upload.ID)
+				log.Info("released the claims of a process that is gone", "upload", upload.ID)
 			}
 		}
 	}

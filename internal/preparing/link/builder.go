@@ -158,7 +158,7 @@ func (b *Builder) place(entry sqlrepo.Linkable, link unixfs.Link) error {
 	}
 
 	if len(b.open) == 0 || b.top().entry.Path != entry.Path.Parent() {
-		return fmt.Errorf("%w: no directory holds it", ErrInconsistent)
+		return fmt.Errorf("%w: no directory contains it", ErrInconsistent)
 	}
 
 	return inconsistent(b.top().links.Add(entry.Path.Name(), link))

@@ -37,7 +37,7 @@ func (c *DigestCache) Of(ctx context.Context, segments []sqlrepo.Segment, i int)
 	digests, err := c.Packed(ctx, segments, i)
 	segment := segments[i]
 	if want := unixfs.Chunks(segment.Length); err == nil && want*sha256.Size != int64(len(digests)) {
-		return nil, fmt.Errorf("%w: shard %d has not all digests of the %d chunks from %d on",
+		return nil, fmt.Errorf("%w: shard %d lacks digests of the %d chunks from %d on",
 			ErrInconsistent, segment.Shard, want, segment.Chunk)
 	}
 	return digests, err

@@ -57,20 +57,20 @@ type Linker struct {
 // what an interrupted attempt linked. The shards of that attempt are found to be held, and the following shards are
 // the same as without the interruption.
 func (l *Linker) Run(ctx context.Context, stage sqlrepo.Stage) (root sqlrepo.CID, counts sqlrepo.Counts, err error) {
-	saver := saver{linker: l, stage: stage, revision: l.Revision}
+	s := saver{linker: l, stage: stage, revision: l.Revision}
 
 	var looking errgroup.Group
 	looking.Go(func() (err error) {
-		saver.ordinal, err = l.Repo.NextOrdinal(ctx, stage.Upload.ID)
+		s.ordinal, err = l.Repo.NextOrdinal(ctx, stage.Upload.ID)
 		return err
 	})
 
-	saver.done, err = l.linkedShards(ctx, stage.Upload.ID)
+	s.done, err = l.linkedShards(ctx, stage.Upload.ID)
 	if err := errors.Join(err, looking.Wait()); err != nil {
 		return root, counts, err
 	}
 
-	if stage.Upload.Linked > 0 || saver.done > 0 {
+	if stage.Upload.Linked > 0 || s.done > 0 {
 		if err := l.Repo.ResetLinks(ctx, stage); err != nil {
 			return root, counts, err
 		}
@@ -88,7 +88,7 @@ func (l *Linker) Run(ctx context.Context, stage sqlrepo.Stage) (root sqlrepo.CID
 		return err
 	})
 
-	group.Go(func() error { return saver.run(ctx, full) })
+	group.Go(func() error { return s.run(ctx, full) })
 	err = group.Wait()
 
 	// Batches that nobody saved may hold drafts.

@@ -66,10 +66,10 @@ func (a *attempt) run(ctx context.Context) (*Packed, error) {
 
 // segments yields the segments of the entries that were not taken out before this attempt.
 func (a *attempt) segments(ctx context.Context) iter.Seq2[sqlrepo.PackSegment, error] {
-	taken := maps.Clone(a.out)
+	leftOut := maps.Clone(a.out)
 	return func(yield func(sqlrepo.PackSegment, error) bool) {
 		for segment, err := range a.packer.Repo.ShardSegments(ctx, a.shard.ID) {
-			if _, out := taken[segment.Entry]; err == nil && out {
+			if _, out := leftOut[segment.Entry]; err == nil && out {
 				continue
 			}
 			if !yield(segment, err) {

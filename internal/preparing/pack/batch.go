@@ -28,9 +28,9 @@ func NewBuffers(readAhead int) *Buffers {
 	return b
 }
 
-// take waits for a buffer of a chunk's length. A buffer is allocated on its first use. take returns nil if ctx has
+// get waits for a buffer of a chunk's length. A buffer is allocated on its first use. get returns nil if ctx has
 // ended.
-func (b *Buffers) take(ctx context.Context) []byte {
+func (b *Buffers) get(ctx context.Context) []byte {
 	select {
 	case buffer := <-b.free:
 		// If both are ready, select may choose the buffer.

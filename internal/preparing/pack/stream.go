@@ -58,7 +58,7 @@ func (s *stream) run(ctx context.Context, segments iter.Seq2[sqlrepo.PackSegment
 
 // dispatch queues the chunks of a batch for reading. If ctx has ended, it only closes their files.
 func (s *stream) dispatch(ctx context.Context, b *batch, queue chan<- *chunk, ordered chan<- *batch) {
-	b.ready(s.buffers.take(ctx))
+	b.ready(s.buffers.get(ctx))
 	if b.buffer == nil {
 		for i := range b.chunks {
 			s.reader.read(ctx, &b.chunks[i])

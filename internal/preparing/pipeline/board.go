@@ -30,14 +30,14 @@ type board struct {
 	heard bool
 	// version grows with each commit of this worker. Uploads read before a commit are out of date.
 	version int
-	// A signal on look makes watch read the database now. A signal on told makes listen notify other workers.
-	look, told chan struct{}
-	taking     sync.Mutex
+	// A signal on lookNow makes watch read the database. A signal on notifyNow makes listen notify other workers.
+	lookNow, notifyNow chan struct{}
+	taking             sync.Mutex
 }
 
 func newBoard(c *crew) *board {
 	return &board{crew: c, open: slices.Clone(c.Known), looked: c.Known != nil, changed: make(chan struct{}),
-		look: make(chan struct{}, 1), told: make(chan struct{}, 1)}
+		lookNow: make(chan struct{}, 1), notifyNow: make(chan struct{}, 1)}
 }
 
 // watch keeps the board up to date while somebody waits for a change.
@@ -65,7 +65,7 @@ func (b *board) watch(ctx context.Context) error {
 			select {
 			case <-ctx.Done():
 				return nil
-			case <-b.look:
+			case <-b.lookNow:
 				again = true
 			case <-time.After(lookEvery + rand.N(lookEvery/4)):
 				again = b.awaited()
@@ -90,37 +90,37 @@ func (b *board) listen(ctx context.Context) error {
 	defer listening.Wait()
 	listening.Go(func() {
 		if err := b.crew.Repo.Listen(ctx, b.hear); err != nil && ctx.Err() == nil {
-			b.crew.Log.Debug("does not hear of changes", "error", err)
+			b.crew.Log.Debug("can't listen for changes", "error", err)
 		}
 	})
 
 	for {
 		select {
 		case <-ctx.Done():
-			b.tellLast(ctx)
+			b.notifyLast(ctx)
 			return nil
-		case <-b.told:
-			b.tell(ctx)
+		case <-b.notifyNow:
+			b.notify(ctx)
 		}
 	}
 }
 
-// tell notifies other workers. It finishes even if ctx ends: others wait for what this worker does last, such as
+// notify notifies other workers. It finishes even if ctx ends: others wait for what this worker does last, such as
 // completing an upload, and would otherwise look again only after a while.
-func (b *board) tell(ctx context.Context) {
+func (b *board) notify(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTimeout)
 	defer cancel()
 
 	if err := b.crew.Repo.Notify(ctx); err != nil {
-		b.crew.Log.Debug("others do not hear of a change", "error", err)
+		b.crew.Log.Debug("can't notify others of a change", "error", err)
 	}
 }
 
-// tellLast notifies other workers of a change that was made as the context ended.
-func (b *board) tellLast(ctx context.Context) {
+// notifyLast notifies other workers of a change that was made as the context ended.
+func (b *board) notifyLast(ctx context.Context) {
 	select {
-	case <-b.told:
-		b.tell(ctx)
+	case <-b.notifyNow:
+		b.notify(ctx)
 	default:
 	}
 }
@@ -156,7 +156,7 @@ func (b *board) announce() {
 	close(b.changed)
 	b.changed = make(chan struct{})
 	for i := range b.open {
-		b.crew.show(&b.open[i])
+		b.crew.showProgress(&b.open[i])
 	}
 }
 
@@ -171,7 +171,7 @@ func (b *board) hear() {
 }
 
 // refresh makes the worker look at the database soon.
-func (b *board) refresh() { signal(b.look) }
+func (b *board) refresh() { signal(b.lookNow) }
 
 func signal(c chan struct{}) {
 	select {
@@ -204,7 +204,7 @@ func (b *board) put(upload sqlrepo.Upload) {
 	}
 
 	b.announce()
-	signal(b.told)
+	signal(b.notifyNow)
 }
 
 // count notes an upload's state and tally as sealing a shard left them, and notifies other workers.
@@ -221,7 +221,7 @@ func (b *board) count(after sqlrepo.Upload) {
 	}
 
 	b.announce()
-	signal(b.told)
+	signal(b.notifyNow)
 }
 
 // view returns the open uploads, whether they were read at all, and a channel that is closed at the next change.
@@ -232,7 +232,7 @@ func (b *board) view() ([]sqlrepo.OpenUpload, bool, <-chan struct{}) {
 }
 
 // wait returns when the board changes, when others is signaled, or when ctx ends.
-func (b *board) wait(ctx context.Context, changed <-chan struct{}, others <-chan struct{}) {
+func (b *board) wait(ctx context.Context, changed <-chan struct{}, signaled <-chan struct{}) {
 	b.mu.Lock()
 	b.waiting++
 
@@ -246,7 +246,7 @@ func (b *board) wait(ctx context.Context, changed <-chan struct{}, others <-chan
 	select {
 	case <-ctx.Done():
 	case <-changed:
-	case <-others:
+	case <-signaled:
 	}
 
 	b.mu.Lock()
@@ -254,10 +254,10 @@ func (b *board) wait(ctx context.Context, changed <-chan struct{}, others <-chan
 	b.mu.Unlock()
 }
 
-// take returns the next task, and waits for one if necessary. It returns nil when no more work will come.
-func (b *board) take(ctx context.Context) (task, error) {
+// nextTask returns the next task, and waits for one if necessary. It returns nil when no more work will come.
+func (b *board) nextTask(ctx context.Context) (task, error) {
 	for {
-		next, ended, changed, err := b.try(ctx)
+		next, ended, changed, err := b.claimFirst(ctx)
 		if next != nil || ended || err != nil {
 			return next, err
 		}
@@ -269,9 +269,9 @@ func (b *board) take(ctx context.Context) (task, error) {
 	}
 }
 
-// try claims the first piece of work that can be claimed. Only one goroutine tries at a time: the others would try
-// for the same work.
-func (b *board) try(ctx context.Context) (next task, ended bool, changed <-chan struct{}, err error) {
+// claimFirst claims the first piece of work that can be claimed. Only one goroutine claims at a time: the others would
+// try for the same work.
+func (b *board) claimFirst(ctx context.Context) (next task, ended bool, changed <-chan struct{}, err error) {
 	b.taking.Lock()
 	defer b.taking.Unlock()
 

@@ -202,9 +202,9 @@ func TestAnEmptyFileThatIsNone(t *testing.T) {
 	for _, traits := range []source.Traits{{}, {NoZero: true}, {NoSize: true}} {
 		root := tree(t, map[string]string{"a": "first", "b": strings.Repeat("x", 3<<20), "e": ""})
 		f := newFixture(t, enginetest.Engines()[0].Open(t), described{sizeless{source.Local()}, traits}, root)
-		said := f.complete()
+		upload := f.complete()
 		g := newFixture(t, enginetest.Engines()[0].Open(t), source.Local(), root)
-		equal(t, fmt.Sprintf("root with %+v", traits), said.RootCID, g.complete().RootCID)
+		equal(t, fmt.Sprintf("root with %+v", traits), upload.RootCID, g.complete().RootCID)
 	}
 }
 

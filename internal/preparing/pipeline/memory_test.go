@@ -70,8 +70,8 @@ func peakHeap(t *testing.T, db *dialect.DB, tree sourcetest.Tree) (prepare, chec
 	return prepare, peakWhile(func() { checktest.Sound(t, f.repo, f.dir) })
 }
 
-// peakWhile returns the largest heap while do runs.
-func peakWhile(do func()) (peak heap) {
+// peakWhile returns the largest heap while work runs.
+func peakWhile(work func()) (peak heap) {
 	runtime.GC()
 	done, sampled := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -90,7 +90,7 @@ func peakWhile(do func()) (peak heap) {
 		}
 	}()
 
-	do()
+	work()
 	close(done)
 	<-sampled
 	return peak

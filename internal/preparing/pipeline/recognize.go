@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/guppy-prep/guppy/internal/source"
-	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -60,14 +59,14 @@ func Recognize(ctx context.Context, repo sourceReader, registered sqlrepo.Source
 	case err != nil || scanned.Found <= 1:
 		return err
 	case seen.Empty && !was.Empty:
-		return fmt.Errorf("%w: %s is empty, and the last scan found %d entries there (upload %d)",
+		return fmt.Errorf("%w: %s is empty, but the last scan found %d entries there (upload %d)",
 			ErrAnotherSource, seen.Path, scanned.Found-1, scanned.ID)
 	case seen.Empty:
 		return nil
 	}
 
 	// Nothing identifies the mount: its files have to.
-	if err := Sees(ctx, repo, fsys, seen.Path, scanned); errors.Is(err, store.ErrOutOfSight) {
+	if err := VerifySource(ctx, repo, fsys, seen.Path, scanned); errors.Is(err, source.ErrAbsent) {
 		return fmt.Errorf("%w: nothing identifies %s: %w", ErrAnotherSource, source.Describe(seen.Mount), err)
 	} else if err != nil {
 		return err
@@ -114,7 +113,7 @@ func (l looking) below(ctx context.Context, was, seen sqlrepo.Sighting) error {
 			return fmt.Errorf("%w: %s", ErrAnotherSource, difference(point, m, now))
 		case source.Unknown:
 			_, err := l.hasEntriesOf(ctx, m.Point)
-			if errors.Is(err, store.ErrOutOfSight) {
+			if errors.Is(err, source.ErrAbsent) {
 				return fmt.Errorf("%w: nothing identifies %s at %s: %w", ErrAnotherSource, source.Describe(now), point, err)
 			} else if err != nil {
 				return err
@@ -124,7 +123,7 @@ func (l looking) below(ctx context.Context, was, seen sqlrepo.Sighting) error {
 	return nil
 }
 
-// hasEntriesOf returns store.ErrOutOfSight if the directory of the source holds none of the entries that the last scan
+// hasEntriesOf returns source.ErrAbsent if the directory of the source holds none of the entries that the last scan
 // found in it. It returns false if the last scan found none.
 func (l looking) hasEntriesOf(ctx context.Context, directory string) (bool, error) {
 	had, err := hadEntries(ctx, l.repo, l.source, directory)
@@ -137,7 +136,7 @@ func (l looking) hasEntriesOf(ctx context.Context, directory string) (bool, erro
 		return false, err
 	}
 
-	return true, seesBelow(ctx, l.repo, l.fsys, l.held.Path(), scanned, pathOf(directory))
+	return true, verifyBelow(ctx, l.repo, l.fsys, l.held.Path(), scanned, pathOf(directory))
 }
 
 // over returns ErrAnotherSource if something is mounted now over a directory in which the last scan found entries.
@@ -161,12 +160,12 @@ func (l looking) over(ctx context.Context, was, seen sqlrepo.Sighting) error {
 		}
 
 		found, err := l.hasEntriesOf(ctx, m.Point)
-		if err != nil && !errors.Is(err, store.ErrOutOfSight) {
+		if err != nil && !errors.Is(err, source.ErrAbsent) {
 			return err
 		}
 
 		if found && (likeness == source.Other || err != nil) {
-			return fmt.Errorf("%w: the last scan found entries in %s/%s, and %s is mounted over them now", ErrAnotherSource,
+			return fmt.Errorf("%w: the last scan found entries in %s/%s, but %s is mounted over them now", ErrAnotherSource,
 				seen.Path, m.Point, source.Describe(m))
 		}
 	}
@@ -194,7 +193,7 @@ func (l looking) elsewhere(ctx context.Context, before sqlrepo.Sightings) error 
 			}
 
 			if found {
-				return fmt.Errorf("%w: nothing is in %s; at %s it is %s, in which the last scan found entries", ErrAnotherSource,
+				return fmt.Errorf("%w: nothing is in %s, but at %s it is %s, where the last scan found entries", ErrAnotherSource,
 					point, other.Path, source.Describe(m))
 			}
 		}
@@ -233,25 +232,25 @@ func mountAt(seen sqlrepo.Sighting, point string) (found sqlrepo.Mount, ok bool)
 // missing describes a mount that is no longer at its path.
 func missing(path string, was sqlrepo.Mount) string {
 	if was.Followed {
-		return fmt.Sprintf("the symlink %s led to %s at the last scan, and does not now", path, source.Describe(was))
+		return fmt.Sprintf("the symlink %s led to %s at the last scan, but does not now", path, source.Describe(was))
 	}
-	return fmt.Sprintf("%s was a mount of %s at the last scan, and nothing is mounted there now", path,
+	return fmt.Sprintf("%s was a mount of %s at the last scan, but nothing is mounted there now", path,
 		source.Describe(was))
 }
 
 // difference describes the mount that was at a path and the mount that is there now.
-func difference(path string, was, is sqlrepo.Mount) string {
-	before, now := source.Describe(was), source.Describe(is)
+func difference(path string, was, present sqlrepo.Mount) string {
+	before, now := source.Describe(was), source.Describe(present)
 	if before == now {
-		before, now = fmt.Sprintf("%s (%s)", before, was.ID), fmt.Sprintf("another %s (%s)", now, is.ID)
+		before, now = fmt.Sprintf("%s (%s)", before, was.ID), fmt.Sprintf("another %s (%s)", now, present.ID)
 	}
 
 	if was.Followed {
-		return fmt.Sprintf("the symlink %s led to %s at the last scan, and leads to %s now", path, before, now)
+		return fmt.Sprintf("the symlink %s led to %s at the last scan, but leads to %s now", path, before, now)
 	}
 
-	text := fmt.Sprintf("%s was %s at the last scan, and is %s now", path, before, now)
-	if len(is.Point) < len(was.Point) && strings.HasPrefix(was.Point, is.Point) {
+	text := fmt.Sprintf("%s was %s at the last scan, but is %s now", path, before, now)
+	if len(present.Point) < len(was.Point) && strings.HasPrefix(was.Point, present.Point) {
 		text += fmt.Sprintf(": nothing is mounted at %s", was.Point)
 	}
 	return text

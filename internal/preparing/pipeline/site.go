@@ -15,8 +15,24 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
+// Site is what a worker needs to work on an upload.
+type Site struct {
+	Space sqlrepo.Space
+	Store store.Store
+	FS    source.FS
+	// Root is the path of the source on this host.
+	Root string
+	// Held, if not nil, is the handle through which FS reads the source. Its sighting is kept in the repository. A
+	// roving worker closes the handle when nothing uses it any longer.
+	Held *source.Held
+}
+
 // lookAgain is how long a worker relies on the site that it found for an upload. A mount may come or go.
 const lookAgain = 30 * time.Second
+
+// ErrSkipped is returned for an upload that a worker skips, because a failure would make other work of the upload fail
+// too.
+var ErrSkipped = errors.New("upload skipped on this host")
 
 // located is the site of an upload, or the reason why it was not found.
 type located struct {
@@ -68,7 +84,7 @@ func (c *crew) site(ctx context.Context, upload sqlrepo.OpenUpload) (*Site, erro
 		c.leave(site)
 		site = nil
 		if known == nil || known.err == nil || known.err.Error() != err.Error() {
-			c.Log.Warn("takes no work of an upload", "upload", upload.ID, "reason", err)
+			c.Log.Warn("taking no work of an upload", "upload", upload.ID, "reason", err)
 		}
 	}
 
@@ -142,18 +158,18 @@ func (c *crew) tidyOnce(ctx context.Context, site *Site) error {
 	return leftovers.Tidy(ctx, c.Repo, site.Store, site.Space, c.Log)
 }
 
-// outOfSight gives back work that failed for a reason that would make other work of its upload fail too. A roving
-// worker goes on with other uploads.
-func (c *crew) outOfSight(ctx context.Context, l *lease, what string, failure error) error {
+// skip gives back work that failed for a reason that would make other work of its upload fail too. A roving worker
+// continues with other uploads.
+func (c *crew) skip(ctx context.Context, l *lease, what string, failure error) error {
 	if !c.Roving {
 		return errors.Join(failure, c.giveBack(ctx, l))
 	}
 
 	upload := uploadOf(l.unit)
-	c.Log.Warn("takes no more work of an upload for now", "upload", upload, "work", what, "reason", failure)
+	c.Log.Warn("taking no work of an upload for now", "upload", upload, "work", what, "reason", failure)
 
 	c.mu.Lock()
-	c.locate(upload, nil, fmt.Errorf("%w: %w", store.ErrOutOfSight, failure))
+	c.locate(upload, nil, fmt.Errorf("%w: %w", ErrSkipped, failure))
 	clear(c.failing)
 	c.mu.Unlock()
 
@@ -180,7 +196,7 @@ func isDatabase(err error) bool {
 // in the store.
 func isHost(err error) bool {
 	return errors.Is(err, source.ErrGone) || shortage.Is(err) || errors.Is(err, store.ErrUnusable) ||
-		errors.Is(err, store.ErrOutOfSight)
+		errors.Is(err, source.ErrAbsent) || errors.Is(err, store.ErrAbsent)
 }
 
 // isHopeless reports whether work fails however often it is tried.

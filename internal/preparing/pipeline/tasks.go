@@ -14,7 +14,6 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/plan"
 	"github.com/guppy-prep/guppy/internal/preparing/scan"
 	"github.com/guppy-prep/guppy/internal/source"
-	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -63,7 +62,7 @@ func (c *crew) abandoned(attempts int64) error {
 	if attempts < int64(c.limits.atLeastTwo()) {
 		return nil
 	}
-	return fmt.Errorf("%d workers that had it were not heard of again", attempts)
+	return fmt.Errorf("%d workers that had claimed it were not heard from again", attempts)
 }
 
 // stageTask takes an upload through the stages that only one worker at a time can do, up to the next stage that all
@@ -112,12 +111,12 @@ func (t *stageTask) next(ctx context.Context, c *crew) error {
 	var err error
 	switch state {
 	case sqlrepo.Scanning:
-		err = t.then(ctx, c, sqlrepo.Planning, t.scan(ctx, c))
+		err = t.advance(ctx, c, sqlrepo.Planning, t.scan(ctx, c))
 	case sqlrepo.Planning:
-		err = t.then(ctx, c, sqlrepo.Packing, t.plan(ctx, c))
+		err = t.advance(ctx, c, sqlrepo.Packing, t.plan(ctx, c))
 	case sqlrepo.Rescanning:
 		following, failure := t.lookAgain(ctx, c)
-		err = t.then(ctx, c, following, failure)
+		err = t.advance(ctx, c, following, failure)
 	case sqlrepo.Linking:
 		err = t.link(ctx, c)
 	case sqlrepo.Indexing:
@@ -133,8 +132,8 @@ func (t *stageTask) next(ctx context.Context, c *crew) error {
 	return nil
 }
 
-// then begins the following stage unless the present one has failed.
-func (t *stageTask) then(ctx context.Context, c *crew, following sqlrepo.UploadState, failure error) (err error) {
+// advance begins the following stage unless the present one has failed.
+func (t *stageTask) advance(ctx context.Context, c *crew, following sqlrepo.UploadState, failure error) (err error) {
 	if failure != nil {
 		return failure
 	}
@@ -159,7 +158,7 @@ func (t *stageTask) scan(ctx context.Context, c *crew) error {
 	}
 
 	if err := scanner.Run(ctx, t.stage); err != nil {
-		return unseen(err)
+		return absent(err)
 	}
 
 	if t.site.Held != nil {
@@ -174,11 +173,11 @@ func (t *stageTask) scan(ctx context.Context, c *crew) error {
 	return c.analyze(ctx)
 }
 
-// unseen adds ErrOutOfSight to the error of a source that can't be read itself. Entries below the source are blamed
+// absent adds source.ErrAbsent to the error of a source that can't be read itself. Entries below the source are blamed
 // for their own errors.
-func unseen(err error) error {
+func absent(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w: %w", store.ErrOutOfSight, err)
+		return fmt.Errorf("%w: %w", source.ErrAbsent, err)
 	}
 	return err
 }
@@ -198,7 +197,7 @@ func (t *stageTask) lookAgain(ctx context.Context, c *crew) (following sqlrepo.U
 	case moved && !t.stage.Upload.ScannedAgain:
 		return sqlrepo.Scanning, nil
 	case moved:
-		err = unseen(scanner.Run(ctx, t.stage))
+		err = absent(scanner.Run(ctx, t.stage))
 	}
 	return sqlrepo.Linking, err
 }
@@ -236,7 +235,7 @@ func (t *stageTask) link(ctx context.Context, c *crew) error {
 	root, counts, err := linker.Run(ctx, t.stage)
 	if errors.Is(err, link.ErrNoRoot) && t.stage.Upload.SkipFailed {
 		// The source itself could not be prepared, so there is nothing to complete.
-		return t.then(ctx, c, sqlrepo.Incomplete, nil)
+		return t.advance(ctx, c, sqlrepo.Incomplete, nil)
 	}
 
 	if err != nil {
@@ -270,7 +269,7 @@ func (t *stageTask) index(ctx context.Context, c *crew) error {
 
 	// The upload is complete, whether or not old files can be removed.
 	if err := leftovers.Tidy(ctx, c.Repo, t.site.Store, t.site.Space, c.Log); err != nil {
-		c.Log.Warn("could not remove what interrupted workers left", "error", err)
+		c.Log.Warn("could not remove files of interrupted workers", "error", err)
 	}
 	return nil
 }

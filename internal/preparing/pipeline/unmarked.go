@@ -11,7 +11,7 @@ import (
 
 // ErrUnmarked is returned for a store that has shards but has lost its identity.
 var ErrUnmarked = errors.New(
-	"the store has shards, but its marker file is gone: guppy check --repair --yes makes it again")
+	"the store has shards, but its marker file is gone: guppy check --repair --yes restores it")
 
 // refuseUnmarked returns ErrUnmarked for a store that has lost its identity. A new identity would make it a store
 // that no upload knows. A store that is empty, or that only an older guppy has filled, may get its first identity.

@@ -13,8 +13,6 @@ import (
 	"github.com/guppy-prep/guppy/internal/host/presence"
 	"github.com/guppy-prep/guppy/internal/preparing/pack"
 	"github.com/guppy-prep/guppy/internal/progress"
-	"github.com/guppy-prep/guppy/internal/source"
-	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -52,18 +50,6 @@ func set[T comparable](value *T, standard T) {
 	}
 }
 
-// Site is what a worker needs to work on an upload.
-type Site struct {
-	Space sqlrepo.Space
-	Store store.Store
-	FS    source.FS
-	// Root is the path of the source on this host.
-	Root string
-	// Held, if not nil, is the handle through which FS reads the source. Its sighting is kept in the repository. A
-	// roving worker closes the handle when nothing uses it any longer.
-	Held *source.Held
-}
-
 // Worker works on unfinished uploads, beside any number of other workers.
 type Worker struct {
 	Repo *sqlrepo.Repository
@@ -72,13 +58,14 @@ type Worker struct {
 	// Known holds unfinished uploads that were read a moment ago. The worker begins with them before it reads the
 	// database.
 	Known []sqlrepo.OpenUpload
-	// Locate finds the site of an upload. It returns store.ErrOutOfSight if this worker can't work on the upload.
+	// Locate finds the site of an upload. It returns source.ErrAbsent or store.ErrAbsent if this host lacks one of
+	// them.
 	Locate func(ctx context.Context, upload sqlrepo.OpenUpload) (*Site, error)
 	// Completed, if not nil, is called with each upload that this worker completes.
 	Completed func(upload sqlrepo.Upload)
 	// Standing is true for a worker that stays when all work is done, until its context ends.
 	Standing bool
-	// Roving is true for a worker that goes on with other uploads when one gets out of sight or fails repeatedly.
+	// Roving is true for a worker that continues with other uploads when one is absent or fails repeatedly.
 	Roving bool
 	// Workers is the number of shards packed at the same time. ReadAhead is the number of concurrent reads for each.
 	Workers, ReadAhead int
@@ -138,14 +125,14 @@ type crew struct {
 	sites   map[int64]*located
 	// users counts the users of each site.
 	users map[*Site]int
-	// own is guarded by the board's mutex.
-	own map[int64]packedContent
+	// packed is guarded by the board's mutex.
+	packed map[int64]packedContent
 }
 
 func newCrew(w *Worker) *crew {
 	limits := w.Limits.withDefaults()
 	c := &crew{Worker: w, limits: limits, claim: sqlrepo.Claim{Worker: presence.Name(), Term: limits.Lease},
-		failing: map[string]bool{}, sites: map[int64]*located{}, users: map[*Site]int{}, own: map[int64]packedContent{}}
+		failing: map[string]bool{}, sites: map[int64]*located{}, users: map[*Site]int{}, packed: map[int64]packedContent{}}
 
 	c.board = newBoard(c)
 	c.sealer = newSealer(c)
@@ -156,7 +143,7 @@ func newCrew(w *Worker) *crew {
 func (c *crew) work(ctx context.Context) error {
 	buffers := pack.NewBuffers(c.ReadAhead)
 	for {
-		task, err := c.board.take(ctx)
+		task, err := c.board.nextTask(ctx)
 		if err != nil || task == nil {
 			return err
 		}
@@ -175,14 +162,14 @@ func (c *crew) failed(ctx context.Context, l *lease, what string, failure error)
 
 	switch {
 	case errors.Is(failure, sqlrepo.ErrLeaseLost):
-		c.Log.Warn("lost the lease: others have taken over", "work", what)
+		c.Log.Warn("lost the lease: another worker has taken over", "work", what)
 		return nil
 	case errors.Is(failure, sqlrepo.ErrUnavailable):
 		return failure // the work can't be given back either
 	case ctx.Err() != nil, isDatabase(failure):
 		return errors.Join(failure, c.giveBack(ctx, l))
 	case isHost(failure), isHopeless(failure) && !c.Roving:
-		return c.outOfSight(ctx, l, what, failure)
+		return c.skip(ctx, l, what, failure)
 	}
 	return c.retry(ctx, l, what, failure)
 }
@@ -211,7 +198,7 @@ func (c *crew) retry(ctx context.Context, l *lease, what string, failure error) 
 	}
 
 	failure = fmt.Errorf("%s: nothing else succeeds either: %w", what, failure)
-	return c.outOfSight(ctx, l, what, failure)
+	return c.skip(ctx, l, what, failure)
 }
 
 // allFails reports whether so much different work failed in a row that this host must be the reason. Repeated

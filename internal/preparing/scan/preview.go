@@ -55,7 +55,7 @@ func Preview(ctx context.Context, fsys source.FS, root string, options source.Op
 	defer p.unread.stop()
 	defer p.previous.stop()
 
-	if err := source.Walk(ctx, fsys, root, options, p.take); err != nil {
+	if err := source.Walk(ctx, fsys, root, options, p.addFound); err != nil {
 		return err
 	}
 	if err := fsys.Present(root); err != nil { // what was not found may still be there
@@ -88,7 +88,7 @@ type preview struct {
 	failure    error
 }
 
-func (p *preview) take(found sqlrepo.Entry) error {
+func (p *preview) addFound(found sqlrepo.Entry) error {
 	row, err := p.stored.seek(found.Path, p.missStored)
 	if err != nil {
 		return err

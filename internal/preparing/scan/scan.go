@@ -84,13 +84,13 @@ func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, full chan<- sq
 	earlier := s.earlier(ctx, previous)
 	defer earlier.stop()
 
-	merger := merger{
-		look: lookOf(stage.Upload), stored: stored, previous: earlier, compare: source.ComparisonOf(stage.Upload),
+	m := merger{
+		look: passOf(stage.Upload), stored: stored, previous: earlier, compare: source.ComparisonOf(stage.Upload),
 		batch: sqlrepo.ScanBatch{Previous: previous},
 	}
 
 	send := func(limit int) error {
-		if merger.batch.Len() < limit {
+		if m.batch.Len() < limit {
 			return nil
 		}
 
@@ -99,8 +99,8 @@ func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, full chan<- sq
 		}
 
 		select {
-		case full <- merger.batch:
-			merger.batch = sqlrepo.ScanBatch{Previous: previous}
+		case full <- m.batch:
+			m.batch = sqlrepo.ScanBatch{Previous: previous}
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -108,14 +108,14 @@ func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, full chan<- sq
 	}
 
 	options := s.Options
-	options.Doubt = merger.look == again
+	options.Doubt = m.look == secondPass
 
 	err = source.Walk(ctx, s.FS, s.Root, options, func(found sqlrepo.Entry) error {
-		if merger.look == first {
+		if m.look == firstPass {
 			s.Progress.Entries.Add(1)
 		}
 		s.Alive(1)
-		if err := merger.take(found); err != nil {
+		if err := m.addFound(found); err != nil {
 			return err
 		}
 		return send(batchSize)
@@ -123,7 +123,7 @@ func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, full chan<- sq
 	if err != nil {
 		return err
 	}
-	if err := merger.finish(); err != nil {
+	if err := m.finish(); err != nil {
 		return err
 	}
 
@@ -145,7 +145,7 @@ func (s *Scanner) earlier(ctx context.Context, previous int64) *cursor {
 
 // merger compares what the walk finds with the stored rows. Both come in canonical order.
 type merger struct {
-	look             look
+	look             scanPass
 	stored, previous *cursor
 	compare          source.Comparison
 	// unreadable is the latest entry that was found Failed, or "". It may be a directory.
@@ -153,19 +153,19 @@ type merger struct {
 	batch      sqlrepo.ScanBatch
 }
 
-// take compares an entry of the walk with its stored row.
-func (m *merger) take(found sqlrepo.Entry) error {
+// addFound compares an entry of the walk with its stored row.
+func (m *merger) addFound(found sqlrepo.Entry) error {
 	row, err := m.stored.seek(found.Path, m.miss)
 	if err != nil {
 		return err
 	}
-	if m.look == last {
+	if m.look == lastPass {
 		m.list(row, found)
 		return nil
 	}
 
-	if m.look == again {
-		found = secondTime(m.compare, row, found)
+	if m.look == secondPass {
+		found = onSecondPass(m.compare, row, found)
 	}
 
 	if found.State == sqlrepo.Failed || found.State == sqlrepo.Changed {
@@ -217,7 +217,7 @@ func (m *merger) finish() error { return m.stored.drain(m.miss) }
 // miss settles a stored row that the walk passed without finding its entry.
 func (m *merger) miss(row sqlrepo.Entry) {
 	switch {
-	case m.look == last:
+	case m.look == lastPass:
 	case !m.unreadable.Contains(row.Path) || m.unreadable == "":
 		m.batch.Vanished = append(m.batch.Vanished, row.ID)
 	case row.State != sqlrepo.Unreachable:

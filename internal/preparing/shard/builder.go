@@ -21,7 +21,7 @@ var ErrTooSmall = errors.New("shard size too small")
 // size.
 func CheckFits(block, shardSize int64) error {
 	if need := int64(len(car.Header)) + car.SectionSize(block); shardSize < need {
-		return fmt.Errorf("%w: %d bytes hold no block of %d bytes; run again with --shard-size %d or more",
+		return fmt.Errorf("%w: %d bytes can't hold a block of %d bytes; run again with --shard-size %d or more",
 			ErrTooSmall, shardSize, block, need)
 	}
 	return nil

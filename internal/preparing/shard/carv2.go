@@ -36,7 +36,7 @@ func WriteV2(to io.Writer, size int64, content io.Reader, nodes iter.Seq2[sqlrep
 	n, err := io.Copy(to, content)
 	if err == nil && n != size {
 		// The header was written with this size, so any other size would make the file invalid.
-		err = fmt.Errorf("the shard has %d bytes where %d are known", n, size)
+		err = fmt.Errorf("the shard has %d bytes instead of %d", n, size)
 	}
 	if err != nil {
 		return err

@@ -93,7 +93,7 @@ func TestACARv2ThatCanNotBeWritten(t *testing.T) {
 	content, nodes := someShard(t)
 	size := int64(len(content))
 	if err := shard.WriteV2(io.Discard, size+1, bytes.NewReader(content), each(nodes, nil)); err == nil ||
-		!strings.Contains(err.Error(), "bytes where") {
+		!strings.Contains(err.Error(), "bytes instead of") {
 		t.Errorf("a shard that is cut: %v", err)
 	}
 

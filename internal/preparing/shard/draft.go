@@ -56,13 +56,13 @@ func (d *Draft) Describe(row *sqlrepo.Shard) {
 // have written for the remaining blocks. This draft does not change, and callers must end both. Without returns
 // ErrDamaged if a block is not read back as it was written.
 func (d *Draft) Without(ctx context.Context, held map[sqlrepo.Digest]struct{}) (*Draft, error) {
-	others := slices.DeleteFunc(slices.Clone(d.nodes), func(node sqlrepo.Node) bool {
+	kept := slices.DeleteFunc(slices.Clone(d.nodes), func(node sqlrepo.Node) bool {
 		_, elsewhere := held[node.Digest]
 		return elsewhere
 	})
 
 	// Usually no block is held elsewhere, and the shard need not be written again.
-	switch len(others) {
+	switch len(kept) {
 	case len(d.nodes):
 		return d, nil
 	case 0:
@@ -74,7 +74,7 @@ func (d *Draft) Without(ctx context.Context, held map[sqlrepo.Digest]struct{}) (
 		return nil, err
 	}
 
-	if err := d.copy(ctx, others, b); err != nil {
+	if err := d.copy(ctx, kept, b); err != nil {
 		return nil, errors.Join(err, b.Abort())
 	}
 	return b.Finish(ctx)
@@ -82,7 +82,7 @@ func (d *Draft) Without(ctx context.Context, held map[sqlrepo.Digest]struct{}) (
 
 // copy writes some of the draft's blocks to a builder. The blocks must be in order.
 func (d *Draft) copy(ctx context.Context, nodes []sqlrepo.Node, to *Builder) error {
-	in := forward{from: d.blob, end: d.size, buffer: bufio.NewReaderSize(nil, bufferSize), at: -1}
+	in := blockReader{from: d.blob, end: d.size, buffer: bufio.NewReaderSize(nil, bufferSize), at: -1}
 	var block []byte
 
 	for _, node := range nodes {

@@ -9,14 +9,14 @@ import (
 // work for a single shard.
 type tee struct {
 	to     io.Writer
-	sides  []*side
+	sides  []*teeSide
 	closed bool
 }
 
 func newTee(to io.Writer, hashes ...io.Writer) *tee {
 	t := &tee{to: to}
 	for _, hash := range hashes {
-		t.sides = append(t.sides, newSide(hash))
+		t.sides = append(t.sides, newTeeSide(hash))
 	}
 	return t
 }
@@ -55,14 +55,14 @@ func (t *tee) close() {
 	}
 }
 
-// side is one hash at work, beside the writing.
-type side struct {
+// teeSide is one hash at work, beside the writing.
+type teeSide struct {
 	pieces chan []byte
 	hashed chan error
 }
 
-func newSide(hash io.Writer) *side {
-	s := &side{pieces: make(chan []byte), hashed: make(chan error)}
+func newTeeSide(hash io.Writer) *teeSide {
+	s := &teeSide{pieces: make(chan []byte), hashed: make(chan error)}
 	go func() {
 		defer close(s.hashed)
 		for piece := range s.pieces {

@@ -62,8 +62,8 @@ const (
 // Remove removes the files of shards and indexes, unless a row names them. It returns the names of the removed
 // files.
 func (b *Bin) Remove(ctx context.Context, names []string) (removed []string, err error) {
-	for some := range slices.Chunk(names, namesAtOnce) {
-		gone, err := b.removeSome(ctx, some)
+	for batch := range slices.Chunk(names, namesAtOnce) {
+		gone, err := b.removeBatch(ctx, batch)
 		removed = append(removed, gone...)
 		if err != nil {
 			return removed, err
@@ -72,8 +72,8 @@ func (b *Bin) Remove(ctx context.Context, names []string) (removed []string, err
 	return removed, nil
 }
 
-// removeSome removes files that are in the trash at the same time. It tries again what took too long.
-func (b *Bin) removeSome(ctx context.Context, names []string) (removed []string, err error) {
+// removeBatch removes files that are in the trash at the same time. It tries again what took too long.
+func (b *Bin) removeBatch(ctx context.Context, names []string) (removed []string, err error) {
 	for try := 1; len(names) > 0; try++ {
 		var late []string
 		err := b.dispose(ctx, names, func(name string, blob store.Trashed) error {
@@ -127,7 +127,7 @@ func (b *Bin) dispose(ctx context.Context, names []string, end func(name string,
 		return err
 	}
 
-	var gone []string
+	var removed []string
 	var trashed []store.Trashed
 	for _, name := range names {
 		if named[name] {
@@ -140,11 +140,11 @@ func (b *Bin) dispose(ctx context.Context, names []string, end func(name string,
 			break
 		}
 
-		gone, trashed = append(gone, name), append(trashed, blob)
+		removed, trashed = append(removed, name), append(trashed, blob)
 	}
 
 	// Files that are in the trash by now are settled even after a failure.
-	if settleErr := b.settle(ctx, gone, trashed, end); settleErr != nil {
+	if settleErr := b.settle(ctx, removed, trashed, end); settleErr != nil {
 		return errors.Join(err, settleErr)
 	}
 	return err
@@ -206,31 +206,31 @@ func ParseName(name string) (digest sqlrepo.Digest, ok bool) {
 }
 
 // Left lists what removals of the space left in the trash. It may include files of removals under way.
-func (b *Bin) Left(ctx context.Context) (left []store.Trashed, err error) {
+func (b *Bin) Left(ctx context.Context) (trashed []store.Trashed, err error) {
 	all, err := b.Store.Trashed(ctx, b.Owner)
 	for _, blob := range all {
 		if _, ok := ParseName(blob.Name); ok {
-			left = append(left, blob)
+			trashed = append(trashed, blob)
 		}
 	}
-	return left, err
+	return trashed, err
 }
 
 // Tidy restores or deletes what interrupted removals of the space left, and returns the number of files. It does no
 // harm to removals under way.
 func (b *Bin) Tidy(ctx context.Context) (n int64, err error) {
-	left, err := b.Left(ctx)
+	trashed, err := b.Left(ctx)
 	if err != nil {
 		return 0, err
 	}
 
-	for some := range slices.Chunk(left, namesAtOnce) {
-		names := make([]string, len(some))
-		for i, blob := range some {
+	for batch := range slices.Chunk(trashed, namesAtOnce) {
+		names := make([]string, len(batch))
+		for i, blob := range batch {
 			names[i] = blob.Name
 		}
 
-		err := b.settle(ctx, names, some, func(_ string, blob store.Trashed) error {
+		err := b.settle(ctx, names, batch, func(_ string, blob store.Trashed) error {
 			if err := b.Store.Delete(ctx, blob); !errors.Is(err, store.ErrTooLate) {
 				return err
 			}
@@ -240,7 +240,7 @@ func (b *Bin) Tidy(ctx context.Context) (n int64, err error) {
 			return n, err
 		}
 
-		n += int64(len(some))
+		n += int64(len(batch))
 	}
 	return n, nil
 }

@@ -201,7 +201,7 @@ func isFinal(ctx context.Context, err error) bool {
 func (s *Source) read(ctx context.Context, shard, offset int64, into []byte) (n int, err error) {
 	err = s.handles.use(ctx, shard, s.opener(ctx, shard), func(h *handle) error {
 		// Nodes of DAGs are small, and their neighbours will be wanted next.
-		if h.shard.Kind == sqlrepo.DAGShard && len(into) <= pieceBytes {
+		if h.shard.Kind == sqlrepo.DAGShard && len(into) <= pageBytes {
 			n, err = s.pieces.read(ctx, h, offset, into)
 		} else {
 			n, err = h.reading.ReadAt(ctx, into, offset)

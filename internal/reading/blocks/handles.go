@@ -48,29 +48,29 @@ func newHandles() *handles {
 // same time. A caller that waits for another one to open the shard does so as long as its own ctx lasts.
 func (h *handles) use(ctx context.Context, id int64, open func() (*handle, error), fn func(*handle) error) error {
 	for {
-		one, mine := h.acquire(id)
+		shared, mine := h.acquire(id)
 		if mine {
 			opened, err := open()
 			if err == nil {
-				one.shard, one.reading = opened.shard, opened.reading
+				shared.shard, shared.reading = opened.shard, opened.reading
 			}
-			one.err = err
-			close(one.ready)
-		} else if err := one.wait(ctx); err != nil {
-			h.release(one)
+			shared.err = err
+			close(shared.ready)
+		} else if err := shared.wait(ctx); err != nil {
+			h.release(shared)
 			return err
 		}
 
-		if one.err == nil {
-			err := fn(one)
-			h.release(one)
+		if shared.err == nil {
+			err := fn(shared)
+			h.release(shared)
 			return err
 		}
 
-		h.forget(id, one)
-		h.release(one)
+		h.forget(id, shared)
+		h.release(shared)
 		if mine {
-			return one.err
+			return shared.err
 		}
 
 		// The caller that opened the shard may have been interrupted, which is no failure of this caller.
@@ -87,30 +87,30 @@ func (h *handle) wait(ctx context.Context) error {
 	}
 }
 
-func (h *handles) acquire(id int64) (one *handle, mine bool) {
+func (h *handles) acquire(id int64) (shared *handle, mine bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 
-	one, known := h.open[id]
+	shared, known := h.open[id]
 	if !known {
-		one = &handle{id: id, ready: make(chan struct{})}
-		h.open[id] = one
+		shared = &handle{id: id, ready: make(chan struct{})}
+		h.open[id] = shared
 	}
 	h.idle.Remove(id)
-	one.users++
-	return one, !known
+	shared.users++
+	return shared, !known
 }
 
-func (h *handles) release(one *handle) {
+func (h *handles) release(shared *handle) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 
-	one.users--
+	shared.users--
 	switch {
-	case one.dropped:
-		h.end(one)
-	case one.users == 0:
-		h.idle.Add(one.id, one)
+	case shared.dropped:
+		h.end(shared)
+	case shared.users == 0:
+		h.idle.Add(shared.id, shared)
 	}
 
 	// Shards in use stay open, even if there are too many.
@@ -124,23 +124,23 @@ func (h *handles) release(one *handle) {
 func (h *handles) forget(id int64, only ...*handle) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if one, known := h.open[id]; known && (len(only) == 0 || only[0] == one) {
-		h.drop(one)
+	if shared, known := h.open[id]; known && (len(only) == 0 || only[0] == shared) {
+		h.drop(shared)
 	}
 }
 
-func (h *handles) drop(one *handle) {
-	delete(h.open, one.id)
-	h.idle.Remove(one.id)
-	one.dropped = true
-	h.end(one)
+func (h *handles) drop(shared *handle) {
+	delete(h.open, shared.id)
+	h.idle.Remove(shared.id)
+	shared.dropped = true
+	h.end(shared)
 }
 
 // end closes a dropped handle that nobody uses.
-func (h *handles) end(one *handle) {
-	if one.users == 0 && one.reading != nil {
-		h.err = errors.Join(h.err, one.reading.Close())
-		one.reading = nil
+func (h *handles) end(shared *handle) {
+	if shared.users == 0 && shared.reading != nil {
+		h.err = errors.Join(h.err, shared.reading.Close())
+		shared.reading = nil
 	}
 }
 
@@ -148,8 +148,8 @@ func (h *handles) end(one *handle) {
 func (h *handles) close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, one := range h.open {
-		h.drop(one)
+	for _, shared := range h.open {
+		h.drop(shared)
 	}
 	return h.err
 }

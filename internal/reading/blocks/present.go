@@ -53,12 +53,12 @@ func (s *Source) present(ctx context.Context, c cid.Cid, place sqlrepo.Place) (s
 
 	// Another place may have the block, or the same one if its file has been replaced.
 	s.forget(place.Shard)
-	others, failed := s.repo.FindBlocks(ctx, s.space, []sqlrepo.Digest{place.Digest})
+	places, failed := s.repo.FindBlocks(ctx, s.space, []sqlrepo.Digest{place.Digest})
 	if failed != nil {
 		return place, repositoryError{failed}
 	}
 
-	for _, other := range others {
+	for _, other := range places {
 		failed := s.reaches(ctx, other)
 		if failed == nil {
 			return other, nil

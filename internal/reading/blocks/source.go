@@ -82,12 +82,12 @@ func (e *BlockError) damaged() bool {
 }
 
 var (
-	errDigest = errors.New("the bytes there have another digest")
+	errDigest = errors.New("the bytes have another digest")
 	errLength = errors.New("no block is that long")
 )
 
 // Source reads blocks. It is safe for concurrent use. Its memory is bounded: it holds some open shards, the
-// tables of some shards (about 2 MiB each), and some pieces of shards that hold nodes of DAGs. Beyond that it
+// tables of some shards (about 2 MiB each), and some pages of shards that hold nodes of DAGs. Beyond that it
 // remembers the keys of shards that are in another store.
 type Source struct {
 	repo   Repository
@@ -96,7 +96,7 @@ type Source struct {
 
 	tables  *tables
 	handles *handles
-	pieces  *pieces
+	pieces  *pageCache
 	buffers sync.Pool
 	// elsewhere holds the keys of shards that were found to be in another store.
 	elsewhere sync.Map
@@ -110,7 +110,7 @@ func InSpace(space int64) Option { return func(s *Source) { s.space = &space } }
 
 // New returns a source of the blocks of all spaces. The caller closes it when nobody uses it any longer.
 func New(repo Repository, shards Shards, options ...Option) *Source {
-	s := &Source{repo: repo, shards: shards, tables: newTables(repo), handles: newHandles(), pieces: newPieces()}
+	s := &Source{repo: repo, shards: shards, tables: newTables(repo), handles: newHandles(), pieces: newPageCache()}
 	s.buffers.New = func() any { b := make([]byte, runBytes); return &b }
 	for _, option := range options {
 		option(s)

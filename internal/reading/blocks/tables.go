@@ -63,10 +63,10 @@ func newTables(repo Repository) *tables {
 func (t *tables) find(digest sqlrepo.Digest, place *sqlrepo.Place) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, one := range slices.Backward(t.held.Values()) {
-		if one.find(digest, place) {
-			one.finds++
-			t.held.Get(one.shard) // which makes it the latest
+	for _, held := range slices.Backward(t.held.Values()) {
+		if held.find(digest, place) {
+			held.finds++
+			t.held.Get(held.shard) // which makes it the latest
 			return true
 		}
 	}
@@ -115,16 +115,16 @@ func (t *tables) load(ctx context.Context, shard int64) error {
 		return nil
 	}
 
-	one := &table{shard: shard, at: map[[8]byte]int32{}}
+	added := &table{shard: shard, at: map[[8]byte]int32{}}
 	for node, err := range t.repo.Nodes(ctx, shard) {
 		if err != nil {
 			return err
 		}
-		one.at[[8]byte(node.Digest[:8])] = int32(len(one.nodes))
-		one.nodes = append(one.nodes, node)
+		added.at[[8]byte(node.Digest[:8])] = int32(len(added.nodes))
+		added.nodes = append(added.nodes, node)
 	}
 
-	t.add(one)
+	t.add(added)
 	return nil
 }
 
@@ -135,20 +135,20 @@ func (t *tables) has(shard int64) bool {
 }
 
 // add holds a table. If there are enough, it replaces the table that was not used for the longest time.
-func (t *tables) add(one *table) {
+func (t *tables) add(added *table) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.held.Len() == heldTables {
-		_, gone, _ := t.held.RemoveOldest()
-		t.judge(gone)
+		_, evicted, _ := t.held.RemoveOldest()
+		t.judge(evicted)
 	}
-	t.held.Add(one.shard, one)
+	t.held.Add(added.shard, added)
 }
 
 // judge adapts the number of hits that a table needs to what a dropped table was worth. Content that is scattered over
 // many shards would load and drop tables every few blocks.
-func (t *tables) judge(gone *table) {
-	if gone.finds < len(gone.nodes)/8 {
+func (t *tables) judge(evicted *table) {
+	if evicted.finds < len(evicted.nodes)/8 {
 		t.need = min(2*t.need, mostHits)
 	} else {
 		t.need = max(t.need/2, hitsForTable)

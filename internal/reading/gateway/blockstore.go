@@ -57,11 +57,11 @@ func (b blockstore) GetSize(ctx context.Context, c cid.Cid) (int, error) {
 func (b blockstore) Has(ctx context.Context, c cid.Cid) (bool, error) {
 	within, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
-	has, err := b.blocks.Has(within, c)
+	found, err := b.blocks.Has(within, c)
 	if err != nil {
 		return false, b.failure(within, c, err)
 	}
-	return has, nil
+	return found, nil
 }
 
 // failure returns the error that a client may see. The places of blocks are for the log alone.
@@ -79,7 +79,7 @@ func (b blockstore) failure(ctx context.Context, c cid.Cid, err error) error {
 	case errors.Is(err, blocks.ErrDamaged):
 		return boxo.NewErrorStatusCode(fmt.Errorf("block %s is damaged in the store", c), http.StatusInternalServerError)
 	case errors.Is(err, remake.ErrLost):
-		err = fmt.Errorf("block %s is not kept, and its source is no more what it was", c)
+		err = fmt.Errorf("block %s is not stored, and its source has changed", c)
 		return boxo.NewErrorStatusCode(err, http.StatusInternalServerError)
 	}
 	return boxo.NewErrorStatusCode(fmt.Errorf("block %s can't be read now", c), http.StatusServiceUnavailable)

@@ -20,7 +20,7 @@ func contained(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", contentPolicy)
 		if isInline(r.URL.Path) {
-			http.Error(w, "a CID that holds its bytes itself is no root of what is prepared", http.StatusBadRequest)
+			http.Error(w, "an identity CID is not the root of prepared content", http.StatusBadRequest)
 			return
 		}
 
@@ -55,7 +55,7 @@ func safe(localNames bool, next http.Handler) http.Handler {
 			w.Header().Set("Allow", "GET, HEAD, OPTIONS")
 			http.Error(w, "the gateway is read-only", http.StatusMethodNotAllowed)
 		case localNames && !isLocal(r.Host):
-			http.Error(w, "this gateway serves its own host alone: ask for localhost", http.StatusForbidden)
+			http.Error(w, "this gateway serves only its own host: use localhost", http.StatusForbidden)
 		default:
 			next.ServeHTTP(w, r)
 		}
@@ -73,8 +73,8 @@ func isLocal(host string) bool {
 }
 
 // limited answers at most the given number of requests at a time. It asks the other clients to come again.
-func limited(most int, next http.Handler) http.Handler {
-	running := make(chan struct{}, most)
+func limited(limit int, next http.Handler) http.Handler {
+	running := make(chan struct{}, limit)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case running <- struct{}{}:
@@ -83,7 +83,7 @@ func limited(most int, next http.Handler) http.Handler {
 		default:
 			w.Header().Set("Cache-Control", "no-store")
 			w.Header().Set("Retry-After", "1")
-			http.Error(w, "too many requests at a time: come again", http.StatusTooManyRequests)
+			http.Error(w, "too many requests at a time: try again later", http.StatusTooManyRequests)
 		}
 	})
 }

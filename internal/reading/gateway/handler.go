@@ -37,14 +37,14 @@ func NewHandler(from Blocks, roots Roots, options Options) (http.Handler, error)
 	}
 
 	mux := http.NewServeMux()
-	mux.Handle("/ipfs/", contained(whole(boxo.NewHandler(boxo.Config{
+	mux.Handle("/ipfs/", contained(breakIncomplete(boxo.NewHandler(boxo.Config{
 		DeserializedResponses: true, NoDNSLink: true, MaxRequestDuration: longestRequest,
 		MetricsRegistry: prometheus.NewRegistry(),
 	}, backend))))
 
 	mux.Handle("/{$}", rootsPage{roots, options.Log})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, "nothing is here: content is under /ipfs/, and / lists what there is", http.StatusNotFound)
+		http.Error(w, "not found: content is under /ipfs/, and / lists the roots", http.StatusNotFound)
 	})
 
 	// Refused requests are logged, too, but do not count against the limit.

@@ -11,7 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 )
 
-var errNoNames = boxo.NewErrorStatusCode(errors.New("names are not resolved here: ask for /ipfs/CID"),
+var errNoNames = boxo.NewErrorStatusCode(errors.New("names are not resolved here: use /ipfs/CID"),
 	http.StatusNotImplemented)
 
 // noNames replaces a name system that would ask other hosts.

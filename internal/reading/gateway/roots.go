@@ -49,7 +49,7 @@ func (p rootsPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if r.Context().Err() == nil {
 			p.log.Warn("can't list the roots", "error", err)
 		}
-		http.Error(w, "the list can't be read now", http.StatusServiceUnavailable)
+		http.Error(w, "the list of roots can't be read now", http.StatusServiceUnavailable)
 		return
 	}
 
@@ -66,7 +66,7 @@ func (p rootsPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	if err != nil {
 		p.log.Warn("can't print the roots", "error", err)
-		http.Error(w, "the list can't be printed", http.StatusInternalServerError)
+		http.Error(w, "the list of roots can't be printed", http.StatusInternalServerError)
 		return
 	}
 

@@ -29,7 +29,7 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	requests, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
 
-	running := &running{}
+	running := &requestCounter{}
 
 	server := &http.Server{
 		Handler: running.count(handler), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
@@ -55,7 +55,7 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 }
 
 // end waits for requests for a while, then ends them.
-func end(server *http.Server, abandon context.CancelFunc, running *running) error {
+func end(server *http.Server, abandon context.CancelFunc, running *requestCounter) error {
 	soon, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 
@@ -71,14 +71,14 @@ func end(server *http.Server, abandon context.CancelFunc, running *running) erro
 	return err
 }
 
-// running counts the requests under way.
-type running struct {
+// requestCounter counts the requests under way.
+type requestCounter struct {
 	mu    sync.Mutex
 	ended bool
 	group sync.WaitGroup
 }
 
-func (r *running) begin() bool {
+func (r *requestCounter) begin() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.ended {
@@ -88,17 +88,17 @@ func (r *running) begin() bool {
 }
 
 // wait keeps further requests from beginning and waits for the others.
-func (r *running) wait() {
+func (r *requestCounter) wait() {
 	r.mu.Lock()
 	r.ended = true
 	r.mu.Unlock()
 	r.group.Wait()
 }
 
-func (r *running) count(next http.Handler) http.Handler {
+func (r *requestCounter) count(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		if !r.begin() {
-			http.Error(w, "the gateway ends", http.StatusServiceUnavailable)
+			http.Error(w, "the gateway is shutting down", http.StatusServiceUnavailable)
 			return
 		}
 		defer r.group.Done()

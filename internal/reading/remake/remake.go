@@ -92,11 +92,11 @@ func (r *Remaker) open(ctx context.Context, shard sqlrepo.Shard) (store.Reading,
 	if shard.Kind == sqlrepo.DAGShard {
 		spooled, err := r.spooled(ctx, shard, nodes)
 		release := sync.OnceFunc(func() { r.release(shard.ID, spooled) })
-		return &reading{shard: shard, nodes: nodes, made: spooled, release: release}, err
+		return &shardReading{shard: shard, nodes: nodes, maker: spooled, release: release}, err
 	}
 
 	chunks, err := r.chunks(ctx, shard)
-	return &reading{shard: shard, nodes: nodes, made: chunks}, err
+	return &shardReading{shard: shard, nodes: nodes, maker: chunks}, err
 }
 
 func (r *Remaker) nodes(ctx context.Context, shard sqlrepo.Shard) ([]sqlrepo.Node, error) {

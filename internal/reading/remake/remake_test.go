@@ -54,12 +54,12 @@ type fixture struct {
 // watched reports passes through entries.
 type watched struct {
 	*sqlrepo.Repository
-	of *fixture
+	fixture *fixture
 }
 
 func (w watched) Contents(ctx context.Context, upload int64,
 	states ...sqlrepo.EntryState) iter.Seq2[sqlrepo.Linkable, error] {
-	w.of.contents()
+	w.fixture.contents()
 	return w.Repository.Contents(ctx, upload, states...)
 }
 
@@ -165,8 +165,8 @@ func (f *fixture) stored(row sqlrepo.Shard) []byte {
 	return content
 }
 
-// made makes a shard again and reads it from its beginning.
-func (f *fixture) made(row sqlrepo.Shard) ([]byte, error) {
+// remake makes a shard again and reads it from its beginning.
+func (f *fixture) remake(row sqlrepo.Shard) ([]byte, error) {
 	reading, err := f.remaker.OpenShard(f.Context(), row)
 	if err != nil {
 		return nil, err
@@ -182,10 +182,10 @@ func (f *fixture) made(row sqlrepo.Shard) ([]byte, error) {
 func (f *fixture) demandSame(shards []sqlrepo.Shard) {
 	f.Helper()
 	for _, row := range shards {
-		made, err := f.made(row)
-		if err != nil || !bytes.Equal(made, f.stored(row)) {
+		content, err := f.remake(row)
+		if err != nil || !bytes.Equal(content, f.stored(row)) {
 			f.Errorf("%s shard %d of upload %d: %d bytes differ from the store's %d: %v",
-				row.Kind, row.Ordinal, row.Upload, len(made), row.Size, err)
+				row.Kind, row.Ordinal, row.Upload, len(content), row.Size, err)
 		}
 	}
 }
@@ -253,7 +253,7 @@ func TestAChangedSourceIsTold(t *testing.T) {
 
 	f.write("b", 8, 4000)
 	for _, row := range shards {
-		_, err := f.made(row)
+		_, err := f.remake(row)
 		if lost := errors.Is(err, remake.ErrLost); lost != (row.Kind == sqlrepo.DataShard) {
 			t.Errorf("%s shard: %v", row.Kind, err)
 		}
@@ -261,7 +261,7 @@ func TestAChangedSourceIsTold(t *testing.T) {
 
 	must(t, os.RemoveAll(filepath.Join(f.root, "a")))
 	must(t, os.RemoveAll(filepath.Join(f.root, "b")))
-	if _, err := f.made(shards[0]); !errors.Is(err, remake.ErrLost) || !errors.Is(err, os.ErrNotExist) {
+	if _, err := f.remake(shards[0]); !errors.Is(err, remake.ErrLost) || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("of files that are gone: %v", err)
 	}
 }
@@ -283,11 +283,11 @@ func TestWhatARemovedUploadLeaves(t *testing.T) {
 
 		lost := 0
 		for _, row := range f.packed() {
-			made, err := f.made(row)
+			content, err := f.remake(row)
 			switch {
 			case errors.Is(err, remake.ErrLost):
 				lost++ // it holds blocks of the removed upload that nobody needs
-			case err != nil || !bytes.Equal(made, f.stored(row)):
+			case err != nil || !bytes.Equal(content, f.stored(row)):
 				t.Errorf("%s shard %d of upload %d: %v", row.Kind, row.Ordinal, row.Upload, err)
 			}
 		}
@@ -350,8 +350,8 @@ func TestWhoAsksAgainFindsItUnderWay(t *testing.T) {
 		var others errgroup.Group
 		for range 3 {
 			others.Go(func() error {
-				made, err := f.made(row)
-				if err == nil && !bytes.Equal(made, f.stored(row)) {
+				content, err := f.remake(row)
+				if err == nil && !bytes.Equal(content, f.stored(row)) {
 					err = errors.New("other bytes")
 				}
 				return err

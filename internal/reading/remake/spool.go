@@ -51,9 +51,9 @@ type making struct {
 // follow: once, however many callers ask. The caller releases the spool.
 func (r *Remaker) spooled(ctx context.Context, shard sqlrepo.Shard, nodes []sqlrepo.Node) (*spool, error) {
 	for {
-		made, underWay := r.take(shard, nodes)
-		if made != nil {
-			return made, nil
+		cached, underWay := r.claim(shard, nodes)
+		if cached != nil {
+			return cached, nil
 		}
 
 		select {
@@ -68,16 +68,16 @@ func (r *Remaker) spooled(ctx context.Context, shard sqlrepo.Shard, nodes []sqlr
 	}
 }
 
-// take returns a spool and counts the caller among its users, or returns the making of the spool, which it begins
+// claim returns a spool and counts the caller among its users, or returns the making of the spool, which it begins
 // unless it is under way.
-func (r *Remaker) take(shard sqlrepo.Shard, nodes []sqlrepo.Node) (*spool, *making) {
+func (r *Remaker) claim(shard sqlrepo.Shard, nodes []sqlrepo.Node) (*spool, *making) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
-	if made := r.spools[shard.ID]; made != nil {
-		made.users++
+	if cached := r.spools[shard.ID]; cached != nil {
+		cached.users++
 		r.idle.Remove(shard.ID)
-		return made, nil
+		return cached, nil
 	}
 
 	underWay := r.making[shard.ID]
@@ -141,41 +141,41 @@ func (r *Remaker) makeShards(shard sqlrepo.Shard, nodes []sqlrepo.Node) error {
 	}
 
 	w := &wanted{places: map[sqlrepo.Digest][]nodePlace{}}
-	made := map[int64]*spool{}
+	spools := map[int64]*spool{}
 
-	err := r.want(r.ctx, shard, nodes, w, made)
+	err := r.want(r.ctx, shard, nodes, w, spools)
 	if err == nil {
 		err = r.makeDAGs(r.ctx, shard.Upload, w)
 	}
 
 	if err != nil {
-		for _, s := range made {
+		for _, s := range spools {
 			err = errors.Join(err, s.file.Close())
 		}
 		return err
 	}
 
-	r.keep(made, shard.ID)
+	r.keep(spools, shard.ID)
 	return nil
 }
 
 // keep keeps what was made, the spool that was asked for the longest.
-func (r *Remaker) keep(made map[int64]*spool, asked int64) {
+func (r *Remaker) keep(spools map[int64]*spool, asked int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	maps.Copy(r.spools, made)
-	for id, s := range made {
+	maps.Copy(r.spools, spools)
+	for id, s := range spools {
 		if id != asked {
 			r.idle.Add(id, s)
 		}
 	}
-	r.idle.Add(asked, made[asked])
+	r.idle.Add(asked, spools[asked])
 }
 
 // want collects the blocks to be made: those of the shard and of some shards that follow it.
 func (r *Remaker) want(ctx context.Context, first sqlrepo.Shard, nodes []sqlrepo.Node, w *wanted,
-	made map[int64]*spool) error {
-	if err := r.wantShard(first, nodes, w, made); err != nil {
+	spools map[int64]*spool) error {
+	if err := r.wantShard(first, nodes, w, spools); err != nil {
 		return err
 	}
 
@@ -190,7 +190,7 @@ func (r *Remaker) want(ctx context.Context, first sqlrepo.Shard, nodes []sqlrepo
 			continue
 		}
 
-		if len(made) == spooledAtOnce {
+		if len(spools) == spooledAtOnce {
 			break
 		}
 
@@ -199,19 +199,19 @@ func (r *Remaker) want(ctx context.Context, first sqlrepo.Shard, nodes []sqlrepo
 			return err
 		}
 
-		if err := r.wantShard(shard, nodes, w, made); err != nil {
+		if err := r.wantShard(shard, nodes, w, spools); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *Remaker) wantShard(shard sqlrepo.Shard, nodes []sqlrepo.Node, w *wanted, made map[int64]*spool) error {
+func (r *Remaker) wantShard(shard sqlrepo.Shard, nodes []sqlrepo.Node, w *wanted, spools map[int64]*spool) error {
 	file, err := durable.CreateUnnamed(r.tempDir)
 	if err != nil {
 		return err
 	}
-	made[shard.ID] = &spool{file: file}
+	spools[shard.ID] = &spool{file: file}
 	for _, node := range nodes {
 		w.places[node.Digest] = append(w.places[node.Digest], nodePlace{file, node.Position})
 	}
@@ -221,12 +221,12 @@ func (r *Remaker) wantShard(shard sqlrepo.Shard, nodes []sqlrepo.Node, w *wanted
 // makeDAGs makes the wanted blocks from the entries of the upload. For the blocks still missing it uses the other
 // uploads of the space, because removing an upload leaves blocks that others need.
 func (r *Remaker) makeDAGs(ctx context.Context, upload int64, w *wanted) error {
-	own, err := r.repo.Upload(ctx, upload)
+	row, err := r.repo.Upload(ctx, upload)
 	if err != nil {
 		return err
 	}
 
-	if err := r.makeDAG(ctx, own, w); err != nil || len(w.places) == 0 {
+	if err := r.makeDAG(ctx, row, w); err != nil || len(w.places) == 0 {
 		return err
 	}
 
@@ -235,9 +235,9 @@ func (r *Remaker) makeDAGs(ctx context.Context, upload int64, w *wanted) error {
 		return err
 	}
 
-	others, err := r.repo.Uploads(ctx, sqlrepo.UploadFilter{Space: &space})
+	uploads, err := r.repo.Uploads(ctx, sqlrepo.UploadFilter{Space: &space})
 
-	for _, other := range others {
+	for _, other := range uploads {
 		if err != nil || len(w.places) == 0 {
 			break
 		}

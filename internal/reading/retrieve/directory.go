@@ -37,9 +37,9 @@ type directory struct {
 	// lingering holds a place for the directory after the walk has left it.
 	lingering chan struct{}
 
-	// here is the directory itself, for operations that take an os.Root too long. It is opened on first use.
+	// handle is the directory itself, for operations that take an os.Root too long. It is opened on first use.
 	opening  sync.Once
-	here     *os.File
+	handle   *os.File
 	unopened error
 }
 
@@ -57,8 +57,8 @@ func (d *directory) release() error {
 	}
 
 	err := d.restore()
-	if d.here != nil {
-		err = errors.Join(err, d.here.Close())
+	if d.handle != nil {
+		err = errors.Join(err, d.handle.Close())
 	}
 
 	err = errors.Join(err, d.root.Close())
@@ -93,9 +93,9 @@ func (d *directory) restore() error {
 	return d.restoreEntry(".", d.meta)
 }
 
-// own arranges that the top directory gets its mode and time in the end, if this run or an interrupted run has
+// markOwn arranges that the top directory gets its mode and time in the end, if this run or an interrupted run has
 // made it.
-func (d *directory) own(marker string, meta *metadata) error {
+func (d *directory) markOwn(marker string, meta *metadata) error {
 	if meta == nil {
 		return nil
 	}

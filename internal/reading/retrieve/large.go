@@ -19,7 +19,7 @@ import (
 
 // largeFile is a file of many parts. Workers write the parts side by side under a temporary name.
 type largeFile struct {
-	file
+	outputFile
 	run *run
 	out *os.File
 	// had is the length that an earlier run has left. The content up to there is compared, not trusted.
@@ -31,9 +31,9 @@ type largeFile struct {
 }
 
 // large begins a file of many parts, unless the file is there already.
-func (r *run) large(ctx context.Context, f file) error {
-	there, err := r.isWhole(ctx, f)
-	if err == nil && !there {
+func (r *run) large(ctx context.Context, f outputFile) error {
+	whole, err := r.isWhole(ctx, f)
+	if err == nil && !whole {
 		return r.begin(ctx, f)
 	}
 	if err = errors.Join(err, f.in.release()); err != nil {
@@ -43,8 +43,8 @@ func (r *run) large(ctx context.Context, f file) error {
 }
 
 // begin hands out the batches of a file.
-func (r *run) begin(ctx context.Context, f file) error {
-	l := &largeFile{file: f, run: r}
+func (r *run) begin(ctx context.Context, f outputFile) error {
+	l := &largeFile{outputFile: f, run: r}
 	if err := l.open(); err != nil {
 		return fmt.Errorf("%s: %w", f.path(), errors.Join(err, f.in.release()))
 	}
@@ -197,7 +197,7 @@ func (l *largeFile) done(ctx context.Context, err error) error {
 
 // isWhole reports whether a file of many parts is there. It returns ErrDiffers for a file that must not be
 // replaced.
-func (r *run) isWhole(ctx context.Context, f file) (bool, error) {
+func (r *run) isWhole(ctx context.Context, f outputFile) (bool, error) {
 	info, err := f.in.lstat(f.name)
 	if err != nil || info == nil {
 		return false, err
@@ -225,12 +225,12 @@ func (r *run) isWhole(ctx context.Context, f file) (bool, error) {
 var errOther = errors.New("other content")
 
 // compare compares the existing file with the parts that it should have, several at a time.
-func (r *run) compare(ctx context.Context, f file, info fs.FileInfo) (same bool, err error) {
-	there, err := f.open(info)
+func (r *run) compare(ctx context.Context, f outputFile, info fs.FileInfo) (same bool, err error) {
+	existing, err := f.open(info)
 	if err != nil {
 		return false, unreadable(err)
 	}
-	defer func() { err = errors.Join(err, there.Close()) }()
+	defer func() { err = errors.Join(err, existing.Close()) }()
 
 	group, running := errgroup.WithContext(ctx)
 	group.SetLimit(max(1, r.Workers))
@@ -245,7 +245,7 @@ func (r *run) compare(ctx context.Context, f file, info fs.FileInfo) (same bool,
 				return err
 			}
 
-			same, err := r.holdsPart(there, part)
+			same, err := r.holdsPart(existing, part)
 			if err == nil && !same {
 				err = errOther
 			}

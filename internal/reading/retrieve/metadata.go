@@ -38,32 +38,32 @@ func (d *directory) restoreEntry(name string, meta *metadata) error {
 	return errors.Join(d.root.Chmod(name, meta.mode), d.restoreTime(name, meta))
 }
 
-// same reports whether a file already has its mode and time.
-func (m *metadata) same(info fs.FileInfo) bool {
+// matches reports whether a file already has its mode and time.
+func (m *metadata) matches(info fs.FileInfo) bool {
 	return m == nil || info.Mode()&modeBits == m.mode && info.ModTime().Equal(m.modTime)
 }
 
 // known goes through the entries of an upload beside a walk of its DAG.
-type known struct {
+type knownMetadata struct {
 	base sqlrepo.Path
 	next func() (sqlrepo.Listed, error, bool)
 	stop func()
 	// latest is the first entry that has not been passed, unless ended is true.
-	latest sqlrepo.Listed
-	begun  bool
-	ended  bool
+	latest  sqlrepo.Listed
+	started bool
+	ended   bool
 }
 
-func newKnown(entries iter.Seq2[sqlrepo.Listed, error], base sqlrepo.Path) *known {
+func newKnown(entries iter.Seq2[sqlrepo.Listed, error], base sqlrepo.Path) *knownMetadata {
 	if entries == nil {
-		return &known{begun: true, ended: true, stop: func() {}}
+		return &knownMetadata{started: true, ended: true, stop: func() {}}
 	}
 	next, stop := iter.Pull2(entries)
-	return &known{base: base, next: next, stop: stop}
+	return &knownMetadata{base: base, next: next, stop: stop}
 }
 
-// of returns the metadata of an entry, or nil if none is known. Calls must be in canonical order.
-func (k *known) of(names []string) (*metadata, error) {
+// lookUp returns the metadata of an entry, or nil if none is known. Calls must be in canonical order.
+func (k *knownMetadata) lookUp(names []string) (*metadata, error) {
 	if k.ended {
 		return nil, nil
 	}
@@ -78,13 +78,13 @@ func (k *known) of(names []string) (*metadata, error) {
 	}
 
 	// Entries that the walk does not visit are passed over.
-	for !k.begun || k.latest.Path < path {
+	for !k.started || k.latest.Path < path {
 		entry, err, ok := k.next()
 		if err != nil {
 			return nil, fmt.Errorf("modes and times: %w", err)
 		}
 
-		k.latest, k.begun = entry, true
+		k.latest, k.started = entry, true
 
 		if k.ended = !ok; k.ended {
 			return nil, nil

@@ -10,9 +10,9 @@ import (
 // put writes a file under one name and then renames it.
 func (d *directory) put(part, name string, content []byte, meta *metadata) error {
 	// Here, unfinished removes any file.
-	left, err := d.unfinished(part)
-	if err == nil && left != nil {
-		err = left.Close()
+	earlier, err := d.unfinished(part)
+	if err == nil && earlier != nil {
+		err = earlier.Close()
 	}
 	if err != nil {
 		return err

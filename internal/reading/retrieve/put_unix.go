@@ -14,12 +14,12 @@ import (
 // os.Root, in less than half of the system calls: both names are entries of an open directory, and no link is
 // followed.
 func (d *directory) put(part, name string, content []byte, meta *metadata) error {
-	here, err := d.open()
+	handle, err := d.open()
 	if err != nil {
 		return err
 	}
 
-	at := int(here.Fd())
+	at := int(handle.Fd())
 	fd, err := d.createAt(at, part)
 	if err != nil {
 		return err
@@ -46,9 +46,9 @@ func (d *directory) put(part, name string, content []byte, meta *metadata) error
 }
 
 // retried repeats a call that a signal has interrupted.
-func retried(op, name string, do func() error) error {
+func retried(op, name string, call func() error) error {
 	for {
-		switch err := do(); {
+		switch err := call(); {
 		case err == nil:
 			return nil
 		case !errors.Is(err, unix.EINTR):
@@ -70,13 +70,13 @@ func (d *directory) createAt(at int, name string) (fd int, err error) {
 
 	// The file is small, so there is no point in going on with the remains of an earlier run.
 	if errors.Is(err, unix.EEXIST) {
-		left, failed := d.unfinished(name)
+		earlier, failed := d.unfinished(name)
 		if failed != nil {
 			return 0, failed
 		}
 
-		if left != nil {
-			failed = errors.Join(d.root.Remove(name), left.Close())
+		if earlier != nil {
+			failed = errors.Join(d.root.Remove(name), earlier.Close())
 		}
 
 		if err = failed; err == nil {
@@ -185,15 +185,15 @@ func (d *directory) restoreSymlink(name string, meta *metadata) error {
 
 // restoreTime sets the time of an entry of the directory, or of the directory itself if name is ".".
 func (d *directory) restoreTime(name string, meta *metadata) error {
-	here, err := d.open()
+	handle, err := d.open()
 	if err != nil {
 		return err
 	}
-	return stampAt(int(here.Fd()), name, meta)
+	return stampAt(int(handle.Fd()), name, meta)
 }
 
 // open opens the directory itself, once.
 func (d *directory) open() (*os.File, error) {
-	d.opening.Do(func() { d.here, d.unopened = d.root.Open(".") })
-	return d.here, d.unopened
+	d.opening.Do(func() { d.handle, d.unopened = d.root.Open(".") })
+	return d.handle, d.unopened
 }

@@ -19,10 +19,10 @@ import (
 )
 
 // ErrDiffers is returned if something else is in the place of an entry.
-var ErrDiffers = errors.New("something else is there: remove it, or replace it with --overwrite")
+var ErrDiffers = errors.New("something else exists there: remove it, or replace it with --overwrite")
 
 // ErrBusy is returned if another run is writing the same file.
-var ErrBusy = errors.New("another run is writing there: wait until it has ended, then run this again")
+var ErrBusy = errors.New("another run is writing there: wait until it has finished, then run this again")
 
 // Retriever writes trees. It keeps what is already there and correct, so a run continues where an earlier one
 // stopped. It compares all content, and trusts neither lengths nor times.
@@ -60,24 +60,24 @@ func (r *Retriever) To(ctx context.Context, from tree.Resolved, out string) (Sum
 		return Summary{}, err
 	}
 
-	run := &run{
+	started := &run{
 		Retriever: r, top: top, name: name, work: make(chan func(context.Context) error, r.Workers),
 		lingering: make(chan struct{}, maxLingering), abandoned: top.abandoned,
 	}
 
-	run.buffers.New = func() any { return new([]byte) }
-	run.known = newKnown(r.Known, r.Base)
-	defer run.known.stop()
+	started.buffers.New = func() any { return new([]byte) }
+	started.known = newKnown(r.Known, r.Base)
+	defer started.known.stop()
 
-	err = run.run(ctx, from.Node)
+	err = started.run(ctx, from.Node)
 
-	if run.failed.Load() > 0 {
+	if started.failed.Load() > 0 {
 		// The next run must be able to repair what failed.
-		run.abandoned.Store(true)
+		started.abandoned.Store(true)
 	}
 
 	err = errors.Join(err, top.release())
-	return run.summary(), err
+	return started.summary(), err
 }
 
 // openTop opens the directory that everything goes into. It also returns the name of the entry in the directory,
@@ -95,7 +95,7 @@ func openTop(from tree.Resolved, out string) (*directory, string, error) {
 		return openOut(out, exists)
 	// A root has no name that the file could get in the directory.
 	case exists && info.IsDir() && len(from.Names) == 0:
-		return nil, "", fmt.Errorf("%s is a directory: say the name of the file in it", out)
+		return nil, "", fmt.Errorf("%s is a directory: name a file in it", out)
 	case exists && info.IsDir():
 		top, _, err := openOut(out, true)
 		return top, from.Names[len(from.Names)-1], err
@@ -128,7 +128,7 @@ type run struct {
 	*Retriever
 	top   *directory
 	name  string
-	known *known
+	known *knownMetadata
 	work  chan func(context.Context) error
 	// stack holds the open directories on the way to the visited entry. batch holds the small files that wait for
 	// a worker, and batchDirectories counts their directories. lingering has a place for each directory that the

@@ -16,19 +16,19 @@ import (
 	"github.com/guppy-prep/guppy/internal/reading/tree"
 )
 
-// file is a file to be written into a directory. It retains the directory until then.
-type file struct {
+// outputFile is a file to be written into a directory. It retains the directory until then.
+type outputFile struct {
 	in   *directory
 	name string
 	node *tree.Node
 	meta *metadata
 }
 
-func (f file) path() string { return f.in.path(f.name) }
+func (f outputFile) path() string { return f.in.path(f.name) }
 
 // part returns the name of the file while it is not whole. The name is the same in each run, so that a run goes
 // on where another one stopped.
-func (f file) part() string {
+func (f outputFile) part() string {
 	sum := sha256.Sum256(append(f.node.CID.Bytes(), f.name...))
 	return f.in.part + hex.EncodeToString(sum[:12])
 }
@@ -44,7 +44,7 @@ const (
 )
 
 // batch is a group of files of one block each.
-type batch []file
+type batch []outputFile
 
 func (b batch) bytes() (sum uint64) {
 	for _, f := range b {
@@ -72,12 +72,12 @@ func (r *run) small(ctx context.Context, all batch) (err error) {
 			return context.Cause(ctx)
 		}
 
-		there, err := r.isThere(f)
+		present, err := r.isThere(f)
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.path(), err)
 		}
 
-		if !there {
+		if !present {
 			missing, parts = append(missing, f), append(parts, f.node.Block())
 		}
 	}
@@ -117,11 +117,11 @@ func (r *run) fill(ctx context.Context, files batch, parts []tree.Part) error {
 }
 
 // write writes a file that is absent or to be replaced.
-func (f file) write(content []byte) error { return f.in.put(f.part(), f.name, content, f.meta) }
+func (f outputFile) write(content []byte) error { return f.in.put(f.part(), f.name, content, f.meta) }
 
 // isThere reports whether a file is there with the right content. It returns ErrDiffers for a file that must not
 // be replaced.
-func (r *run) isThere(f file) (bool, error) {
+func (r *run) isThere(f outputFile) (bool, error) {
 	info, err := f.in.lstat(f.name)
 	if err != nil || info == nil {
 		return false, err
@@ -147,23 +147,23 @@ func (r *run) isThere(f file) (bool, error) {
 }
 
 // touch sets the mode and time of a file that was there already, unless it has other names, which may be outside.
-func (f file) touch(info fs.FileInfo) error {
-	if f.meta.same(info) || isShared(info) {
+func (f outputFile) touch(info fs.FileInfo) error {
+	if f.meta.matches(info) || isShared(info) {
 		return nil
 	}
 	return f.in.restoreEntry(f.name, f.meta)
 }
 
 // holds reports whether the content of the existing file is the block.
-func (f file) holds(info fs.FileInfo) (same bool, err error) {
-	there, err := f.open(info)
+func (f outputFile) holds(info fs.FileInfo) (same bool, err error) {
+	existing, err := f.open(info)
 	if err != nil {
 		return false, unreadable(err)
 	}
-	defer func() { err = errors.Join(err, there.Close()) }()
+	defer func() { err = errors.Join(err, existing.Close()) }()
 
 	buffer := slices.Grow([]byte(nil), int(f.node.Size))[:f.node.Size]
-	if _, err := io.ReadFull(there, buffer); err != nil {
+	if _, err := io.ReadFull(existing, buffer); err != nil {
 		return false, unreadable(err)
 	}
 
@@ -171,22 +171,22 @@ func (f file) holds(info fs.FileInfo) (same bool, err error) {
 }
 
 // open opens an existing file, even one whose mode does not let its owner read it.
-func (f file) open(info fs.FileInfo) (*os.File, error) {
-	there, err := f.in.root.Open(f.name)
+func (f outputFile) open(info fs.FileInfo) (*os.File, error) {
+	existing, err := f.in.root.Open(f.name)
 	if !errors.Is(err, fs.ErrPermission) || isShared(info) {
-		return there, err
+		return existing, err
 	}
 
 	if err := f.in.root.Chmod(f.name, info.Mode()|0o400); err != nil {
 		return nil, err
 	}
 
-	there, err = f.in.root.Open(f.name)
+	existing, err = f.in.root.Open(f.name)
 	if back := f.in.root.Chmod(f.name, info.Mode()); err == nil && back != nil {
-		return nil, errors.Join(back, there.Close())
+		return nil, errors.Join(back, existing.Close())
 	}
 
-	return there, err
+	return existing, err
 }
 
 // unreadable drops the error of a file that can't be read. The file counts as different.

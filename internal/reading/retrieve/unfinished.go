@@ -26,14 +26,14 @@ func (d *directory) unfinished(part string) (*os.File, error) {
 		}
 	}
 
-	left, err := d.root.OpenFile(part, os.O_RDWR, 0)
+	file, err := d.root.OpenFile(part, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %w", ErrBusy, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return d.hold(left, part)
+	return d.hold(file, part)
 }
 
 // create creates an unfinished file and locks it.
@@ -72,7 +72,7 @@ func (d *directory) isStill(file *os.File, name string) error {
 }
 
 // finish sets the mode and time of a whole file, renames it, and closes it.
-func (f file) finish(out *os.File) error {
+func (f outputFile) finish(out *os.File) error {
 	part := f.part()
 	err := f.in.isStill(out, part)
 	if err == nil {

@@ -17,7 +17,7 @@ func (r *run) visit(ctx context.Context, e tree.Entry) error {
 		return context.Cause(ctx)
 	}
 
-	meta, err := r.known.of(e.Names)
+	meta, err := r.known.lookUp(e.Names)
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (r *run) visit(ctx context.Context, e tree.Entry) error {
 		r.files.Add(1)
 		r.bytes.Add(int64(e.Node.Size))
 		// A worker reports the errors of a file.
-		return r.file(ctx, file{in: in, name: name, node: e.Node, meta: meta})
+		return r.file(ctx, outputFile{in: in, name: name, node: e.Node, meta: meta})
 	}
 
 	if err != nil {
@@ -66,29 +66,29 @@ func (r *run) enter(in *directory, name string, e tree.Entry, meta *metadata) er
 	r.stack = append(r.stack, opened)
 
 	if name == "" {
-		return in.own(file{in: in, node: e.Node}.part(), meta)
+		return in.markOwn(outputFile{in: in, node: e.Node}.part(), meta)
 	}
 	return nil
 }
 
 func (r *run) leave(ctx context.Context) error {
 	last := len(r.stack) - 1
-	left := r.stack[last]
+	finished := r.stack[last]
 	r.stack = r.stack[:last]
-	err := r.linger(ctx, left)
-	return errors.Join(err, left.release())
+	err := r.linger(ctx, finished)
+	return errors.Join(err, finished.release())
 }
 
 // linger waits for a place for a directory that the walk leaves while files are still to be written into it. The
 // wait ends, because workers free places and wait for none.
-func (r *run) linger(ctx context.Context, left *directory) error {
-	if left.users.Load() == 1 {
+func (r *run) linger(ctx context.Context, finished *directory) error {
+	if finished.users.Load() == 1 {
 		return nil
 	}
 
 	select {
 	case r.lingering <- struct{}{}:
-		left.lingering = r.lingering
+		finished.lingering = r.lingering
 		return nil
 	default:
 	}
@@ -100,7 +100,7 @@ func (r *run) linger(ctx context.Context, left *directory) error {
 
 	select {
 	case r.lingering <- struct{}{}:
-		left.lingering = r.lingering
+		finished.lingering = r.lingering
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -108,7 +108,7 @@ func (r *run) linger(ctx context.Context, left *directory) error {
 }
 
 // file lets small files wait for each other, because many are read and written together.
-func (r *run) file(ctx context.Context, f file) error {
+func (r *run) file(ctx context.Context, f outputFile) error {
 	f.in.retain()
 	if f.node.CID.Type() != cid.Raw {
 		return r.large(ctx, f)
@@ -146,7 +146,7 @@ func (d *directory) symlink(name, target string, meta *metadata, overwrite bool)
 
 	if info != nil {
 		if info.Mode()&fs.ModeSymlink != 0 {
-			if there, err := d.root.Readlink(name); err == nil && there == target {
+			if present, err := d.root.Readlink(name); err == nil && present == target {
 				return d.restoreSymlink(name, meta)
 			}
 		}

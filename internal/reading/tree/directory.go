@@ -37,7 +37,7 @@ func (n *Node) Children(ctx context.Context, from Blocks) ([]Link, error) {
 			return nil, fmt.Errorf("directory %s: %w", n.CID, err)
 		}
 		if i > 0 && child.Name == children[i-1].Name {
-			return nil, fmt.Errorf("directory %s: %w", n.CID, malformed("the name %q comes twice", child.Name))
+			return nil, fmt.Errorf("directory %s: %w", n.CID, malformed("duplicate name %q", child.Name))
 		}
 	}
 	return children, nil

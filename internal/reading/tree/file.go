@@ -33,7 +33,7 @@ func (n *Node) Block() Part {
 // nodes that lead to them. An empty file has one part. If lengths do not agree, Parts yields ErrMalformed.
 func (n *Node) Parts(ctx context.Context, from Blocks, begin, end uint64) iter.Seq2[Part, error] {
 	return func(yield func(Part, error) bool) {
-		p := parts{ctx: ctx, from: from, begin: begin, end: end, yield: yield}
+		p := partReader{ctx: ctx, from: from, begin: begin, end: end, yield: yield}
 		if n.Kind != File {
 			yield(Part{}, fmt.Errorf("%s is a %s, not a file", n.CID, n.Kind))
 			return
@@ -42,19 +42,19 @@ func (n *Node) Parts(ctx context.Context, from Blocks, begin, end uint64) iter.S
 	}
 }
 
-type parts struct {
+type partReader struct {
 	ctx        context.Context //nolint:containedctx // that of one iteration
 	from       Blocks
 	begin, end uint64
 	yield      func(Part, error) bool
 }
 
-func (p *parts) wanted(offset, size uint64) bool {
+func (p *partReader) wanted(offset, size uint64) bool {
 	return offset < p.end && offset+size > p.begin || size == 0 && p.begin == 0
 }
 
 // below yields the parts of a node that lies at an offset. It reports whether to go on.
-func (p *parts) below(n *Node, offset uint64, depth int) bool {
+func (p *partReader) below(n *Node, offset uint64, depth int) bool {
 	if depth > maxFileDepth {
 		return p.fail(n, malformed("a file of more than %d levels", maxFileDepth))
 	}
@@ -64,14 +64,14 @@ func (p *parts) below(n *Node, offset uint64, depth int) bool {
 	}
 
 	// Content in the node itself comes before the content of its links.
-	own := uint64(len(n.content))
-	if (own > 0 || len(n.links) == 0) && p.wanted(offset, own) {
-		if !p.yield(Part{Offset: offset, Size: own, Content: n.content}, nil) {
+	length := uint64(len(n.content))
+	if (length > 0 || len(n.links) == 0) && p.wanted(offset, length) {
+		if !p.yield(Part{Offset: offset, Size: length, Content: n.content}, nil) {
 			return false
 		}
 	}
 
-	for i, at := 0, offset+own; i < len(n.links); i++ {
+	for i, at := 0, offset+length; i < len(n.links); i++ {
 		size := n.sizes[i]
 		if p.wanted(at, size) && !p.child(n.links[i], at, size, depth) {
 			return false
@@ -81,7 +81,7 @@ func (p *parts) below(n *Node, offset uint64, depth int) bool {
 	return true
 }
 
-func (p *parts) child(link Link, offset, size uint64, depth int) bool {
+func (p *partReader) child(link Link, offset, size uint64, depth int) bool {
 	if link.CID.Type() == cid.Raw {
 		return p.yield(Part{Offset: offset, Size: size, CID: link.CID}, nil)
 	}
@@ -99,7 +99,7 @@ func (p *parts) child(link Link, offset, size uint64, depth int) bool {
 	return p.below(node, offset, depth+1)
 }
 
-func (p *parts) fail(n *Node, err error) bool {
+func (p *partReader) fail(n *Node, err error) bool {
 	p.yield(Part{}, fmt.Errorf("%s: %w", n.CID, err))
 	return false
 }

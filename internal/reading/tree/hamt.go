@@ -18,7 +18,7 @@ const (
 
 func (n *Node) decodeHAMT(described data.UnixFSData) error {
 	if !described.FieldHashType().Exists() || described.FieldHashType().Must().Int() != murmur3x64 {
-		return malformed("a HAMT of another hash function than murmur3-x64-64")
+		return malformed("a HAMT with a hash function other than murmur3-x64-64")
 	}
 	if described.FieldFanout().Exists() {
 		n.fanout = int(described.FieldFanout().Must().Int())
@@ -39,7 +39,7 @@ func (p hamtPart) inOrder() error {
 			return err
 		}
 		if place < next {
-			return malformed("the links of a HAMT are not in the order of their places, or one comes twice")
+			return malformed("the links of a HAMT are out of order, or one is duplicated")
 		}
 		next = place + 1
 	}
@@ -78,7 +78,7 @@ func (p hamtPart) place(link Link) (place uint64, name string, err error) {
 func (p hamtPart) below(place uint64, node *Node) (hamtPart, error) {
 	part := hamtPart{Node: node, depth: p.depth + p.width(), prefix: p.prefix<<p.width() | place}
 	if node.Kind != Directory || node.fanout != p.fanout || len(node.links) == 0 {
-		return part, malformed("%s, below a HAMT, is no part of it", node.CID)
+		return part, malformed("%s, below a HAMT, is not part of it", node.CID)
 	}
 	return part, nil
 }

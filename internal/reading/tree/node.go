@@ -134,15 +134,15 @@ func decodeLinks(block []byte) (links []Link, content []byte, err error) {
 			return nil, nil, malformed("link %d has no CID", len(links))
 		}
 
-		one := Link{CID: link.Cid}
+		decoded := Link{CID: link.Cid}
 		if encoded.FieldName().Exists() {
-			one.Name = encoded.FieldName().Must().String()
+			decoded.Name = encoded.FieldName().Must().String()
 		}
 		if encoded.FieldTsize().Exists() {
-			one.Size = uint64(encoded.FieldTsize().Must().Int())
+			decoded.Size = uint64(encoded.FieldTsize().Must().Int())
 		}
 
-		links = append(links, one)
+		links = append(links, decoded)
 	}
 	return links, content, nil
 }
@@ -201,12 +201,12 @@ func (n *Node) decodeFile(described data.UnixFSData, payload []byte) error {
 	}
 
 	if len(n.sizes) != len(n.links) {
-		return malformed("a file of %d parts has the lengths of %d", len(n.links), len(n.sizes))
+		return malformed("a file of %d parts has %d lengths", len(n.links), len(n.sizes))
 	}
 
 	if described.FieldFileSize().Exists() {
 		if claimed := uint64(described.FieldFileSize().Must().Int()); claimed != n.Size {
-			return malformed("a file of %d bytes says that it has %d", n.Size, claimed)
+			return malformed("a file of %d bytes claims to have %d", n.Size, claimed)
 		}
 	}
 	return nil
@@ -270,7 +270,7 @@ func (n *Node) namesDiffer() error {
 	slices.Sort(names)
 	for i := range names {
 		if i > 0 && names[i] == names[i-1] {
-			return malformed("the name %q comes twice", names[i])
+			return malformed("duplicate name %q", names[i])
 		}
 	}
 

@@ -16,7 +16,7 @@ var (
 	// ErrOutside is returned if a symlink on the way leads out of the root.
 	ErrOutside = errors.New("a symlink on the way leads out of the root")
 	// ErrLoop is returned if there are too many symlinks on the way.
-	ErrLoop = errors.New("too many symlinks on the way: they may lead in a circle")
+	ErrLoop = errors.New("too many symlinks on the way: they may form a cycle")
 )
 
 // Path names an entry by a root and the names that lead from the root to the entry.
@@ -36,7 +36,7 @@ func ParsePath(text string) (Path, error) {
 	root, names, _ := strings.Cut(rest, "/")
 	parsed, err := cid.Decode(root)
 	if err != nil {
-		return Path{}, fmt.Errorf("%w: %q is no CID", ErrBadPath, root)
+		return Path{}, fmt.Errorf("%w: %q is not a CID", ErrBadPath, root)
 	}
 
 	path := Path{Root: parsed}
@@ -53,7 +53,7 @@ func ParsePath(text string) (Path, error) {
 
 		// Only an escape can have brought a slash into a name.
 		if strings.ContainsAny(name, "/\x00") {
-			return Path{}, fmt.Errorf("%w: no name holds %q", ErrBadPath, name)
+			return Path{}, fmt.Errorf("%w: a name can't contain %q", ErrBadPath, name)
 		}
 
 		if name != "" && name != "." {
@@ -99,7 +99,7 @@ func Resolve(ctx context.Context, from Blocks, path Path) (Resolved, error) {
 		return Resolved{}, err
 	}
 
-	r := resolver{from: from, way: []step{{Link{CID: path.Root}, root}}, ahead: path.Names}
+	r := resolver{from: from, way: []pathStep{{Link{CID: path.Root}, root}}, ahead: path.Names}
 	for err == nil && len(r.ahead) > 0 {
 		err = r.step(ctx)
 	}
@@ -117,7 +117,7 @@ func Resolve(ctx context.Context, from Blocks, path Path) (Resolved, error) {
 	return resolved, nil
 }
 
-type step struct {
+type pathStep struct {
 	link Link
 	node *Node
 }
@@ -125,20 +125,20 @@ type step struct {
 // resolver follows a path. way leads from the root to the present node, ahead has the names that remain.
 type resolver struct {
 	from     Blocks
-	way      []step
+	way      []pathStep
 	ahead    []string
 	symlinks int
 }
 
 func (r *resolver) step(ctx context.Context) error {
 	name := r.ahead[0]
-	here := r.way[len(r.way)-1].node
+	current := r.way[len(r.way)-1].node
 
-	switch here.Kind {
+	switch current.Kind {
 	case Symlink:
-		return r.follow(here)
+		return r.follow(current)
 	case File:
-		return fmt.Errorf("%w: %q, as a file has none", ErrNoEntry, name)
+		return fmt.Errorf("%w: %q in a file", ErrNoEntry, name)
 	}
 
 	r.ahead = r.ahead[1:]
@@ -149,16 +149,16 @@ func (r *resolver) step(ctx context.Context) error {
 	case name == "..":
 		return r.back()
 	case len(r.way) > MaxDepth:
-		return malformed("directories lie more than %d deep in each other", MaxDepth)
+		return malformed("directories are nested more than %d deep", MaxDepth)
 	}
 
-	link, err := here.Child(ctx, r.from, name)
+	link, err := current.Child(ctx, r.from, name)
 	if err != nil {
 		return err
 	}
 
 	node, err := Read(ctx, r.from, link.CID)
-	r.way = append(r.way, step{link, node})
+	r.way = append(r.way, pathStep{link, node})
 	return err
 }
 

@@ -51,7 +51,7 @@ func (w *walk) entry(ctx context.Context, link Link, node *Node) (err error) {
 	}
 
 	if len(w.names) >= MaxDepth {
-		return malformed("directories lie more than %d deep in each other", MaxDepth)
+		return malformed("directories are nested more than %d deep", MaxDepth)
 	}
 
 	if entry.Children, err = node.Children(ctx, w.from); err != nil {

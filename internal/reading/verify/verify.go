@@ -150,7 +150,7 @@ func (r *run) block(ctx context.Context, below tree.Below, names []string, depth
 	}
 
 	if len(names) > tree.MaxDepth {
-		return r.malformed(below.CID, names, fmt.Errorf("it lies more than %d deep", tree.MaxDepth))
+		return r.malformed(below.CID, names, fmt.Errorf("it is more than %d levels deep", tree.MaxDepth))
 	}
 	if depth > tree.MaxLinks {
 		return r.malformed(below.CID, names, fmt.Errorf("more than %d links lead to it", tree.MaxLinks))
@@ -206,11 +206,11 @@ func agrees(below tree.Below, node *tree.Node, length uint64, links []tree.Below
 
 	switch {
 	case below.Size != size:
-		return fmt.Errorf("a link to it claims %d bytes of blocks, there are %d", below.Size, size)
+		return fmt.Errorf("a link to it claims %d bytes of blocks, but there are %d", below.Size, size)
 	case below.IsPart && node.Kind != tree.File:
-		return fmt.Errorf("it is a %s and a part of a file", node.Kind)
+		return fmt.Errorf("it is a %s, but part of a file", node.Kind)
 	case below.IsPart && below.Content != node.Size:
-		return fmt.Errorf("the file above claims that it has %d bytes, it has %d", below.Content, node.Size)
+		return fmt.Errorf("the file above claims that it has %d bytes, but it has %d", below.Content, node.Size)
 	}
 	return nil
 }
@@ -291,9 +291,9 @@ func (r *run) length(l leaf, length uint64) error {
 	// No link claims anything of the root.
 	case l.first:
 	case l.below.Size != length:
-		err = fmt.Errorf("a link to it claims %d bytes, it has %d", l.below.Size, length)
+		err = fmt.Errorf("a link to it claims %d bytes, but it has %d", l.below.Size, length)
 	case l.below.IsPart && l.below.Content != length:
-		err = fmt.Errorf("the file above claims that it has %d bytes, it has %d", l.below.Content, length)
+		err = fmt.Errorf("the file above claims that it has %d bytes, but it has %d", l.below.Content, length)
 	}
 
 	if err == nil {
@@ -333,14 +333,14 @@ func (r *run) bad(ctx context.Context, c cid.Cid, names []string, err error) err
 		return err
 	}
 
-	return r.tell(p)
+	return r.emit(p)
 }
 
 func (r *run) malformed(c cid.Cid, names []string, err error) error {
-	return r.tell(Problem{What: Malformed, CID: c.String(), Path: strings.Join(names, "/"), Detail: err.Error()})
+	return r.emit(Problem{What: Malformed, CID: c.String(), Path: strings.Join(names, "/"), Detail: err.Error()})
 }
 
-func (r *run) tell(p Problem) error {
+func (r *run) emit(p Problem) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sum.Problems++

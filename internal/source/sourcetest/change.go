@@ -21,15 +21,15 @@ type change struct {
 }
 
 // at calls do for a path when its read number k begins, or at once if k is 0.
-func (s *Synthetic) at(name string, k int, do func(*change) error) {
+func (s *Synthetic) at(name string, k int, apply func(*change) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.changeOf(path.Clean(name))
 	if k == 0 {
-		_ = do(c)
+		_ = apply(c)
 		return
 	}
-	c.due[k] = append(c.due[k], do)
+	c.due[k] = append(c.due[k], apply)
 }
 
 // changeOf returns the change of a path. The caller holds the mutex.
@@ -103,8 +103,8 @@ func (s *Synthetic) beginRead(clean string) (syntheticInfo, error) {
 
 	c.reads++
 	var failure error
-	for _, do := range c.due[c.reads] {
-		if err := do(c); err != nil {
+	for _, apply := range c.due[c.reads] {
+		if err := apply(c); err != nil {
 			failure = &fs.PathError{Op: "read", Path: clean, Err: err}
 		}
 	}

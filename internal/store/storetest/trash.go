@@ -20,12 +20,12 @@ func (f *fixture) trash(name string) store.Trashed {
 	return blob
 }
 
-// end ends a removal by calling how, if the store keeps bytes.
-func (f *fixture) end(blob store.Trashed, how func(context.Context, store.Trashed) error) error {
+// end ends a removal by calling action, if the store keeps bytes.
+func (f *fixture) end(blob store.Trashed, action func(context.Context, store.Trashed) error) error {
 	if !f.Keeps {
 		return nil
 	}
-	return how(f.Context(), blob)
+	return action(f.Context(), blob)
 }
 
 // setAside sets a blob aside, if it exists.
@@ -38,7 +38,7 @@ func (f *fixture) setAside(name string) {
 	}
 	aside, err := f.SetAside(f.Context(), blob)
 	f.must(err)
-	if before, is := store.CutAside(aside); before != name || !is {
+	if before, ok := store.CutAside(aside); before != name || !ok {
 		f.Errorf("%s was set aside as %q", name, aside)
 	}
 }
@@ -83,8 +83,8 @@ func (f *fixture) trashIsRead() {
 	f.commit("a.car", random(5))
 	blob := f.trash("a.car")
 	f.checkThere("a.car", 5)
-	f.is("confirm", f.Confirm(f.Context(), "a.car"), f.unconfirmed())
-	f.is("trash what is not there", second(f.Trash(f.Context(), "other", "b.car")), nil)
+	f.checkError("confirm", f.Confirm(f.Context(), "a.car"), f.unconfirmed())
+	f.checkError("trash what is not there", second(f.Trash(f.Context(), "other", "b.car")), nil)
 	f.must(f.end(blob, f.Delete))
 	f.checkGone("a.car")
 	f.checkListed(nil)
@@ -137,7 +137,7 @@ func (f *fixture) lateDeletion() {
 
 	if f.Keeps {
 		_, err := earlier.Commit(f.Context(), "b.car")
-		f.is("commit what is being removed", err, fs.ErrNotExist)
+		f.checkError("commit what is being removed", err, fs.ErrNotExist)
 	}
 	f.must(f.end(b, f.Restore))
 
@@ -161,4 +161,16 @@ func (f *fixture) lateDeletion() {
 	f.must(f.Confirm(f.Context(), "a.car"))
 	f.checkListed(map[string]int64{"a.car": 5, "b.car": 6})
 	f.checkNoTrash()
+}
+
+func (f *fixture) removedAndSetAside() {
+	f.commit("a.car", random(5))
+	f.commit("b.car", random(large))
+	for range 2 { // the second time they are gone
+		f.must(f.Remove(f.Context(), "a.car"))
+		f.setAside("b.car")
+	}
+	f.checkGone("a.car")
+	f.checkGone("b.car")
+	f.checkListed(map[string]int64{"b.car.damaged": large})
 }

@@ -72,13 +72,13 @@ func (x roundTrips) compare(ctx context.Context, b *bench, name string, here nea
 		return nil, err
 	}
 
-	proxy, err := newProxy(ctx, address, x.delay)
+	p, err := newProxy(ctx, address, x.delay)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, proxy.close()) }()
+	defer func() { err = errors.Join(err, p.close()) }()
 
-	places := []running{{name: name, engine: here}, {name: name + " far away", engine: far{here, proxy}}}
+	places := []running{{name: name, engine: here}, {name: name + " far away", engine: far{here, p}}}
 	s := series{corpus: c, runs: make([][]prepared, len(places))}
 	err = b.withCorpus(ctx, c, func(dir string, written contents) error {
 		s.contents = written

@@ -36,10 +36,11 @@ func newWorkers() workers {
 func (x workers) room() int64 { return max(x.many.room, x.near.room) * spaceFactor }
 
 func (x workers) variants() []variant {
-	of := func(program string, number, workers int) variant {
+	variantOf := func(program string, number, workers int) variant {
 		return variant{program, jobs{number, workers, 1, x.shardSize, x.latency}}
 	}
-	return []variant{of("1 worker", 1, 1), of("2 workers", 1, 2), of("4 workers", 1, 4), of("4 jobs of 1 worker", 4, 1)}
+	return []variant{variantOf("1 worker", 1, 1), variantOf("2 workers", 1, 2), variantOf("4 workers", 1, 4),
+		variantOf("4 jobs of 1 worker", 4, 1)}
 }
 
 func (x workers) measure(ctx context.Context, b *bench, r *report) error {
@@ -53,11 +54,11 @@ func (x workers) measure(ctx context.Context, b *bench, r *report) error {
 func (x workers) scaling(ctx context.Context, b *bench, r *report) error {
 	return b.withCorpus(ctx, x.many, func(dir string, _ contents) error {
 		for _, on := range b.running {
-			race := newRace(b, on, dir, x.variants())
-			if err := b.repeat(x.many.name, min(b.rounds, x.rounds), func() error { return race.turn(ctx) }); err != nil {
+			runners := newRace(b, on, dir, x.variants())
+			if err := b.repeat(x.many.name, min(b.rounds, x.rounds), func() error { return runners.turn(ctx) }); err != nil {
 				return err
 			}
-			r.Further = append(r.Further, x.speedups(race.lines(x.many.name))...)
+			r.Further = append(r.Further, x.speedups(runners.lines(x.many.name))...)
 		}
 		return nil
 	})
@@ -90,13 +91,13 @@ func (x workers) readingAhead(ctx context.Context, b *bench, r *report) error {
 
 	return b.withCorpus(ctx, x.near, func(dir string, _ contents) error {
 		for _, on := range b.running {
-			race := newRace(b, on, dir, variants)
-			err := b.warmed(x.near.name, func() error { return race.turn(ctx) }, race.forget)
+			runners := newRace(b, on, dir, variants)
+			err := b.warmed(x.near.name, func() error { return runners.turn(ctx) }, runners.forget)
 			if err != nil {
 				return err
 			}
 
-			lines := race.lines(x.near.name)
+			lines := runners.lines(x.near.name)
 			lines[1].Checks = []check{within("time of 1 worker, late / local", "",
 				lines[1].Times.Median/lines[0].Times.Median, lateTarget)}
 			r.Further = append(r.Further, lines...)

@@ -248,7 +248,7 @@ type countingLog struct {
 
 // lostWork are the messages about work that must be done again.
 var lostWork = map[string]bool{
-	"lost the lease: others have taken over": true, "work failed": true, "could not give work back": true,
+	"lost the lease: another worker has taken over": true, "work failed": true, "could not give work back": true,
 }
 
 func (l *countingLog) lost() int {

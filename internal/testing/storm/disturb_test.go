@@ -133,16 +133,16 @@ func bind(t *testing.T, from, to string) {
 }
 
 // unmount takes a source away from its readers.
-func (s *storm) unmount(t *testing.T, tree *tree) (end func()) {
+func (s *storm) unmount(t *testing.T, lost *tree) (end func()) {
 	t.Helper()
-	s.note("unmount %s", tree.mount)
-	if err := unix.Unmount(tree.mount, unix.MNT_DETACH); err != nil {
-		t.Errorf("unmount %s: %v", tree.mount, err)
+	s.note("unmount %s", lost.mount)
+	if err := unix.Unmount(lost.mount, unix.MNT_DETACH); err != nil {
+		t.Errorf("unmount %s: %v", lost.mount, err)
 	}
 	return func() {
-		s.note("mount %s", tree.mount)
-		if err := unix.Mount(tree.dir, tree.mount, "", unix.MS_BIND, ""); err != nil {
-			t.Errorf("mount %s: %v", tree.mount, err)
+		s.note("mount %s", lost.mount)
+		if err := unix.Mount(lost.dir, lost.mount, "", unix.MS_BIND, ""); err != nil {
+			t.Errorf("mount %s: %v", lost.mount, err)
 		}
 	}
 }

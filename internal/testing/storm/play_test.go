@@ -93,15 +93,15 @@ var documented = []int{0, 1, 3, 4}
 // judge compares what a command reports with what may be true.
 func (s *storm) judge(t *testing.T, p *process, what string, code int) {
 	t.Helper()
-	said := tail(p.stdout.String()) + tail(p.stderr.String())
+	output := tail(p.stdout.String()) + tail(p.stderr.String())
 	switch {
 	case p.panicked():
 		t.Errorf("%s: it panicked:\n%s", p, &p.stderr)
 	case p.signalled.Load() && (code == -1 || code == 130): // the signal may come before the command catches it
 	case !slices.Contains(documented, code):
-		t.Errorf("%s: exit code %d\n%s", p, code, said)
+		t.Errorf("%s: exit code %d\n%s", p, code, output)
 	case (what == "check" || what == "repair") && code == 3 && damaged(p.stdout.String()):
-		t.Errorf("%s finds problems:\n%s", p, said)
+		t.Errorf("%s finds problems:\n%s", p, output)
 	case code == 0 && what == "rm":
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -125,25 +125,25 @@ func damaged(found string) bool {
 // believe keeps the claims of a command until they can be checked.
 func (s *storm) believe(t *testing.T, p *process, what string) {
 	t.Helper()
-	var said struct {
+	var view struct {
 		claim
 		Uploads []claim `json:"uploads"`
 	}
-	if err := json.Unmarshal(p.stdout.Bytes(), &said); err != nil {
+	if err := json.Unmarshal(p.stdout.Bytes(), &view); err != nil {
 		t.Errorf("%s: %v in %q", p, err, &p.stdout)
 		return
 	}
 
 	if what == "prepare" {
-		said.Uploads = []claim{said.claim}
+		view.Uploads = []claim{view.claim}
 	}
-	if len(said.Uploads) == 0 {
+	if len(view.Uploads) == 0 {
 		t.Errorf("%s: it claims nothing: %s", p, &p.stdout)
 	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, c := range said.Uploads {
+	for _, c := range view.Uploads {
 		if c.by = p.String(); c.State != "complete" || c.Root == "" || c.Upload == 0 {
 			t.Errorf("%s: exit code 0, but %+v", p, c)
 		}

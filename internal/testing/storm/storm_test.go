@@ -222,8 +222,8 @@ func (s *storm) tally(what string, code int) {
 	}
 }
 
-func (s *storm) disturb(ctx context.Context, t *testing.T, lane lane) {
-	for _, e := range lane.events {
+func (s *storm) disturb(ctx context.Context, t *testing.T, l lane) {
+	for _, e := range l.events {
 		if !rest(ctx, e.after) {
 			return
 		}

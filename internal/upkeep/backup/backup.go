@@ -79,7 +79,7 @@ func replaceable(path string, overwrite bool) error {
 	}
 
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s: %w: it is no file", path, ErrNoBackup)
+		return fmt.Errorf("%s: %w: it is not a file", path, ErrNoBackup)
 	}
 	if !overwrite {
 		return &fs.PathError{Op: "back up to", Path: path, Err: fs.ErrExist}
@@ -87,7 +87,7 @@ func replaceable(path string, overwrite bool) error {
 
 	archive, err := sqlite.IsArchive(path)
 	if err == nil && !archive {
-		err = fmt.Errorf("%s: %w, and is not replaced by one", path, ErrNoBackup)
+		err = fmt.Errorf("%s: %w, so it is not replaced", path, ErrNoBackup)
 	}
 	return err
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // ErrUnproven is returned for a backup that carries no digests.
-var ErrUnproven = errors.New("it can't be told whether the backup is whole: an older guppy made it, without digests")
+var ErrUnproven = errors.New("the backup can't be checked: an older guppy made it, without digests")
 
 // Check reads all of a backup, whatever the version of its schema, and returns what the backup says it holds. It
 // returns ErrDamaged for a backup that holds something else, ErrUnproven for one without digests, fs.ErrNotExist for

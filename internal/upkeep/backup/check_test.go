@@ -57,11 +57,10 @@ func keptFile(t *testing.T) (kept, empty string, content copying.Content) {
 	kept, empty = filepath.Join(dir, "kept.db"), filepath.Join(dir, "empty.db")
 	content, err := backup.Write(t.Context(), repo, kept, backup.Options{})
 	must(t, err)
-	made, _, err := migrate.New(dialect.Settings{Type: "sqlite", URL: dialect.Secret(empty),
-		Options: []any{sqlite.Options{Alone: true}}}).Open(
-		t.Context(), true)
+	other, _, err := migrate.New(dialect.Settings{Type: "sqlite", URL: dialect.Secret(empty),
+		Options: []any{sqlite.Options{Alone: true}}}).Open(t.Context(), true)
 	must(t, err)
-	must(t, made.Close())
+	must(t, other.Close())
 	return kept, empty, content
 }
 

@@ -19,7 +19,7 @@ import (
 
 var (
 	// ErrNoBackup is returned for a file that is not a backup made by guppy.
-	ErrNoBackup = errors.New("it is not a backup")
+	ErrNoBackup = errors.New("not a backup")
 	// ErrDamaged is returned for a backup whose content differs from what was written to it.
 	ErrDamaged = errors.New("the backup is damaged")
 )
@@ -49,11 +49,10 @@ func Open(ctx context.Context, path, dir string) (*Archive, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w: %w", path, ErrNoBackup, err)
 	case status.Empty || status.Dirty:
-		return nil, fmt.Errorf("%s: %w: it has no whole schema", path, ErrNoBackup)
+		return nil, fmt.Errorf("%s: %w: its schema is not complete", path, ErrNoBackup)
 	case status.Current > status.Required:
 		return nil, fmt.Errorf("%s: %w: version %d, this program needs %d; restore it with the guppy that made "+
-			"it, or a later "+
-			"one", path, migrate.ErrNewer, status.Current, status.Required)
+			"it, or a later one", path, migrate.ErrNewer, status.Current, status.Required)
 	case status.Current < status.Required:
 		return openCopy(ctx, path, dir, status)
 	}
@@ -76,7 +75,7 @@ func look(ctx context.Context, path string) (at dialect.Settings, status migrate
 	if info, err := os.Stat(path); err != nil {
 		return at, status, err
 	} else if !info.Mode().IsRegular() {
-		return at, status, fmt.Errorf("%s: %w: it is no file", path, ErrNoBackup)
+		return at, status, fmt.Errorf("%s: %w: it is not a file", path, ErrNoBackup)
 	}
 	at = readOnly(path)
 	status, err = migrate.New(at).Status(ctx)
@@ -139,7 +138,7 @@ func openCopy(ctx context.Context, path, dir string, status migrate.Status) (_ *
 		a.db, _, err = migrate.New(settings(file)).Open(ctx, true)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("bring a copy of the backup up to date: %w", err), scratch.remove())
+		return nil, errors.Join(fmt.Errorf("migrate a copy of the backup: %w", err), scratch.remove())
 	}
 	return a, nil
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // ErrUnderWay is returned while another process writes the same backup.
-var ErrUnderWay = errors.New("another process writes this backup")
+var ErrUnderWay = errors.New("another process is writing this backup")
 
 // workspace is a directory that one process at a time uses.
 type workspace struct {
@@ -64,8 +64,8 @@ func (w *workspace) isThere() error {
 	if err != nil {
 		return err
 	}
-	there, err := os.Stat(w.lock.Path())
-	if err == nil && !os.SameFile(locked, there) {
+	present, err := os.Stat(w.lock.Path())
+	if err == nil && !os.SameFile(locked, present) {
 		err = &fs.PathError{Op: "lock", Path: w.lock.Path(), Err: fs.ErrNotExist}
 	}
 	return err

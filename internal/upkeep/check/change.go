@@ -43,24 +43,24 @@ const (
 
 var changeTexts = [...]string{
 	countersSet:      "the counters were set",
-	orphansDeleted:   "rows without what they belong to were deleted",
+	orphansDeleted:   "orphaned rows were deleted",
 	revisionsRaised:  "the revisions of spaces were raised",
-	markerRestored:   "the store has its identity again",
+	markerRestored:   "the store got its identity back",
 	fileRemoved:      "%s was removed",
 	leasesCleared:    "upload %d: its leases were cleared",
 	stateSet:         "upload %d: its state was set",
 	rowsCounted:      "upload %d: its rows were counted",
-	uploadIncomplete: "upload %d: it is incomplete, and there is a newer one",
-	uploadReopened:   "upload %d: it is unfinished; guppy upload goes on with it",
+	uploadIncomplete: "upload %d: it is incomplete, and there is a newer upload",
+	uploadReopened:   "upload %d: it is unfinished; guppy upload continues it",
 	uploadLinked:     "upload %d: it was linked again",
-	uploadWaits: "upload %d: what it has lost may come back when guppy upload has completed the newer ones; " +
-		"guppy check --repair --yes lists what is missing then",
+	uploadWaits: "upload %d: lost content may come back when guppy upload has completed the newer uploads; " +
+		"then guppy check --repair --yes lists what is missing",
 	contentSummed:  "shard %d: its content was summed up",
 	chunksCounted:  "shard %d: its chunks were counted",
 	locationSet:    "shard %d: its location was set",
 	shardReset:     "shard %d: it has no file, and is reset",
 	pieceSet:       "shard %d: its piece CID was set",
-	indexForgotten: "index %d was given up",
+	indexForgotten: "index %d was deleted",
 }
 
 // once makes a change unless it was made before, and reports the change to Did.

@@ -140,13 +140,13 @@ func (s Summary) Sound() bool { return s.Problems == 0 }
 // Run calls report with each problem as soon as it is found. Work under way is not a problem: each part is checked
 // as it was at one moment. An error means that something could not be checked.
 func (c *Checker) Run(ctx context.Context, report func(Problem) error) (Summary, error) {
-	run := &run{Checker: c, report: report, flawed: map[int64]bool{}}
-	for _, phase := range []func(context.Context) error{run.rows, run.keysOfSpaces, run.files, run.dags} {
+	r := &run{Checker: c, report: report, flawed: map[int64]bool{}}
+	for _, phase := range []func(context.Context) error{r.rows, r.keysOfSpaces, r.files, r.dags} {
 		if err := phase(ctx); err != nil {
-			return run.Summary, err
+			return r.Summary, err
 		}
 	}
-	return run.Summary, nil
+	return r.Summary, nil
 }
 
 // run is one check.
@@ -161,8 +161,8 @@ type run struct {
 	elsewhere bool
 }
 
-// tell reports a problem.
-func (r *run) tell(p Problem) error {
+// emit reports a problem.
+func (r *run) emit(p Problem) error {
 	p.Repair = remedies[p.Code].String()
 	if p.Note {
 		r.Notes++
@@ -184,7 +184,7 @@ func (r *run) rows(ctx context.Context) error {
 			r.flawed[flaw.Upload] = true
 		}
 
-		err := r.tell(Problem{
+		err := r.emit(Problem{
 			Code: flaw.Code, Upload: flaw.Upload, Shard: flaw.Shard, Entry: flaw.Entry, Detail: flaw.Detail, other: flaw.Other,
 			Index: flaw.Index, Note: note,
 		})
@@ -212,8 +212,8 @@ func (r *run) keysOfSpaces(ctx context.Context) error {
 	}
 
 	for _, did := range slices.Sorted(maps.Keys(unnamed)) {
-		err := r.tell(Problem{Code: CodeKeyUnnamed, File: unnamed[did], Note: true,
-			Detail: "this repository has no space " + did + ": its key is another repository's, or was left behind"})
+		err := r.emit(Problem{Code: CodeKeyUnnamed, File: unnamed[did], Note: true,
+			Detail: "this repository has no space " + did + ": its key belongs to another repository, or was left behind"})
 		if err != nil {
 			return err
 		}

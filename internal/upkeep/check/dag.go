@@ -55,8 +55,8 @@ func (r *run) dag(ctx context.Context, upload sqlrepo.Upload) error {
 	if !upload.Rooted() || root.Equals(upload.RootCID.Cid) {
 		return nil
 	}
-	detail := fmt.Sprintf("its root is %s, and its rows make %s", upload.RootCID, root)
-	return d.tell(ctx, Problem{Code: CodeDAGRoot, Detail: detail})
+	detail := fmt.Sprintf("its root is %s, but its rows make %s", upload.RootCID, root)
+	return d.emit(ctx, Problem{Code: CodeDAGRoot, Detail: detail})
 }
 
 // dagRun walks the DAG of one upload.
@@ -72,12 +72,12 @@ type dagRun struct {
 // unknown reports rows that make no DAG as a problem. If other rows contradict each other, the problem is a note:
 // the contradiction was reported before.
 func (d *dagRun) unknown(ctx context.Context, err error) error {
-	var told *reportError
+	var reported *reportError
 	rows := errors.Is(err, link.ErrInconsistent) || errors.Is(err, link.ErrNoRoot) || len(d.flawed) > 0
-	if errors.As(err, &told) || !rows || !blamesRows(ctx, err) {
+	if errors.As(err, &reported) || !rows || !blamesRows(ctx, err) {
 		return err
 	}
-	return d.tell(ctx, Problem{Code: CodeDAGUnknown, Detail: err.Error(), Note: len(d.flawed) > 0})
+	return d.emit(ctx, Problem{Code: CodeDAGUnknown, Detail: err.Error(), Note: len(d.flawed) > 0})
 }
 
 // reportError is an error that the report function returned.
@@ -147,7 +147,7 @@ func (d *dagRun) flush(ctx context.Context) error {
 		what = "blocks"
 	}
 	problem.Detail = fmt.Sprintf("no shard in its store holds %d %s of it, such as %s", count, what, problem.Detail)
-	return d.tell(ctx, problem)
+	return d.emit(ctx, problem)
 }
 
 // rooted compares the root of an entry with its recorded root.
@@ -156,14 +156,14 @@ func (d *dagRun) rooted(ctx context.Context, entry sqlrepo.Linkable, root unixfs
 	if known == nil || known.CID.Equals(root.CID) && uint64(known.DAGSize) == root.Tsize {
 		return nil
 	}
-	detail := fmt.Sprintf("its root is recorded as %s of %d bytes, and is %s of %d",
+	detail := fmt.Sprintf("its root is recorded as %s of %d bytes, but is %s of %d",
 		known.CID, known.DAGSize, root.CID, root.Tsize)
 	isFile := entry.Kind == sqlrepo.File
-	return d.tell(ctx, Problem{Code: CodeRootMismatch, Entry: entry.ID, Detail: detail, isFile: isFile})
+	return d.emit(ctx, Problem{Code: CodeRootMismatch, Entry: entry.ID, Detail: detail, isFile: isFile})
 }
 
-// tell reports a problem unless the upload was removed or opened again meanwhile.
-func (d *dagRun) tell(ctx context.Context, p Problem) error {
+// emit reports a problem unless the upload was removed or opened again meanwhile.
+func (d *dagRun) emit(ctx context.Context, p Problem) error {
 	now, err := d.Repo.Upload(ctx, d.upload.ID)
 	if errors.Is(err, sqlrepo.ErrNotFound) || err == nil && now.State != d.upload.State {
 		return nil
@@ -172,7 +172,7 @@ func (d *dagRun) tell(ctx context.Context, p Problem) error {
 		return err
 	}
 	p.Upload = d.upload.ID
-	if err := d.run.tell(p); err != nil {
+	if err := d.run.emit(p); err != nil {
 		return &reportError{err}
 	}
 	return nil

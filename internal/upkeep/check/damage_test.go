@@ -80,7 +80,7 @@ func uploadDamages() []damage {
 }
 
 func entryDamages() []damage {
-	set := func(what, which string) string { return "UPDATE entries SET " + what + " WHERE id = " + which }
+	set := func(what, id string) string { return "UPDATE entries SET " + what + " WHERE id = " + id }
 	ofNewest := func(what string) string {
 		return "(SELECT MIN(id) FROM entries WHERE " + what + " AND upload = " + newest + ")"
 	}
@@ -108,20 +108,20 @@ func entryDamages() []damage {
 }
 
 func segmentDamages() []damage {
-	of := func(entry string) string { return " WHERE entry = " + entry }
-	later := of(large) + " AND file_offset > 0"
+	ofEntry := func(entry string) string { return " WHERE entry = " + entry }
+	later := ofEntry(large) + " AND file_offset > 0"
 	return []damage{
-		sql("segment-gap", "DELETE FROM segments"+of(small)),
-		sql("segment-gap", "DELETE FROM segments"+of(large)+" AND file_offset = 0"),
+		sql("segment-gap", "DELETE FROM segments"+ofEntry(small)),
+		sql("segment-gap", "DELETE FROM segments"+ofEntry(large)+" AND file_offset = 0"),
 		sql("segment-overlap", "UPDATE segments SET file_offset = 0"+later+" AND length % 1048576 = 0"),
 		sql("segment-beyond", "UPDATE entries SET size = 1048576 WHERE id = "+large),
-		sql("segment-shape", "UPDATE segments SET length = length + 1"+of(small)),
-		sql("segment-chunk", "UPDATE segments SET chunk = 5000"+of(small)),
-		sql("segment-stray", "UPDATE segments SET entry = (SELECT MAX(id) FROM entries WHERE kind = 2)"+of(small)),
-		sql("segment-shard", "UPDATE segments SET shard = "+dagShard+of(small)),
-		sql("segment-shard", "UPDATE segments SET shard = (SELECT MIN(id) FROM shards), chunk = 5000"+of(small)),
+		sql("segment-shape", "UPDATE segments SET length = length + 1"+ofEntry(small)),
+		sql("segment-chunk", "UPDATE segments SET chunk = 5000"+ofEntry(small)),
+		sql("segment-stray", "UPDATE segments SET entry = (SELECT MAX(id) FROM entries WHERE kind = 2)"+ofEntry(small)),
+		sql("segment-shard", "UPDATE segments SET shard = "+dagShard+ofEntry(small)),
+		sql("segment-shard", "UPDATE segments SET shard = (SELECT MIN(id) FROM shards), chunk = 5000"+ofEntry(small)),
 		sql("segment-orphan", "DELETE FROM entries WHERE id = "+small),
-		sql("segment-orphan", "UPDATE segments SET shard = 7777"+of(small)),
+		sql("segment-orphan", "UPDATE segments SET shard = 7777"+ofEntry(small)),
 	}
 }
 
@@ -181,10 +181,10 @@ func orphanDamages() []damage {
 }
 
 func fileDamages() []damage {
-	files := func(code, what string, upload int, kind sqlrepo.ShardKind, do func(path string) error) damage {
+	files := func(code, what string, upload int, kind sqlrepo.ShardKind, spoil func(path string) error) damage {
 		return damage{code, what, func(f *fixture) {
 			if shard := f.shardOf(upload, kind); shard != 0 {
-				f.harm(do(f.file(shard)))
+				f.harm(spoil(f.file(shard)))
 			}
 		}}
 	}

@@ -127,14 +127,14 @@ func (r *run) read(ctx context.Context, row sqlrepo.Shard, name string) (*Proble
 		}
 
 		if i >= len(found.nodes) || node != found.nodes[i] {
-			detail := fmt.Sprintf("its node at %d is not what its file holds there", node.Position)
+			detail := fmt.Sprintf("its node at %d is not the block that its file has there", node.Position)
 			return &Problem{Code: CodeNodeMismatch, File: name, Detail: detail}, nil
 		}
 		i++
 	}
 
 	if i < len(found.nodes) {
-		detail := fmt.Sprintf("its file holds a block at %d that is no node of it", found.nodes[i].Position)
+		detail := fmt.Sprintf("its file has a block at %d that is not one of its nodes", found.nodes[i].Position)
 		return &Problem{Code: CodeNodeMismatch, File: name, Detail: detail}, nil
 	}
 	return nil, nil

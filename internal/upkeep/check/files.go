@@ -31,14 +31,14 @@ func (r *run) files(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	others, err := r.others(ctx)
+	holders, err := r.shardsOfHolders(ctx)
 	if err != nil {
 		return err
 	}
 
 	// The sample is drawn from all shards that will be visited, the upload's own and others.
-	packed += int64(len(others))
-	sample := newSample(packed, r.ReadPercent)
+	packed += int64(len(holders))
+	sample := newSampler(packed, r.ReadPercent)
 	for upload, err := range r.uploads(ctx) {
 		if err != nil {
 			return err
@@ -48,13 +48,13 @@ func (r *run) files(ctx context.Context) error {
 		}
 	}
 
-	if err := r.shardsOfOthers(ctx, others, marker, sample); err != nil {
+	if err := r.shardsOfOthers(ctx, holders, marker, sample); err != nil {
 		return err
 	}
 
 	// A check that could look at no file must not report the store as sound.
 	if packed > 0 && r.Shards == 0 && r.elsewhere {
-		return fmt.Errorf("%w: its identity is %s: say where theirs is with --store", ErrStoreUnknown, marker)
+		return fmt.Errorf("%w: its identity is %s: name theirs with --store", ErrStoreUnknown, marker)
 	}
 
 	// What is left over in a store belongs to no single upload.
@@ -87,7 +87,7 @@ func (r *run) marker(ctx context.Context) (string, error) {
 	if known != "" {
 		detail += "; the uploads know the store as " + known
 	}
-	return "", r.tell(Problem{Code: CodeStoreMarker, Detail: detail})
+	return "", r.emit(Problem{Code: CodeStoreMarker, Detail: detail})
 }
 
 // storeOf returns the identity of the store that the uploads name, or "" if they name none or several. The result
@@ -115,7 +115,7 @@ func (r *run) storeOf(ctx context.Context) (known string, used bool, err error) 
 }
 
 // shards checks the files of an upload's shards.
-func (r *run) shards(ctx context.Context, upload sqlrepo.Upload, marker string, sample *sample) error {
+func (r *run) shards(ctx context.Context, upload sqlrepo.Upload, marker string, sample *sampler) error {
 	filter := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
 	place, err := r.place(upload, marker)
 	if err != nil {
@@ -128,7 +128,7 @@ func (r *run) shards(ctx context.Context, upload sqlrepo.Upload, marker string, 
 		}
 
 		// The sample counts every shard, also those that are skipped.
-		read := sample.take()
+		read := sample.includesNext()
 		if place == elsewhere || len(row.Digest) != len(sqlrepo.Digest{}) {
 			continue
 		}
@@ -139,17 +139,17 @@ func (r *run) shards(ctx context.Context, upload sqlrepo.Upload, marker string, 
 	return r.indexes(ctx, upload, place)
 }
 
-// place says where an upload has its shards, relative to the store that is checked.
-type place int
+// shardPlace says where an upload has its shards, relative to the store that is checked.
+type shardPlace int
 
 const (
-	here place = iota
+	here shardPlace = iota
 	elsewhere
 	nowhere
 )
 
 // place returns where an upload has its shards, and notes if that is another store.
-func (r *run) place(upload sqlrepo.Upload, marker string) (place, error) {
+func (r *run) place(upload sqlrepo.Upload, marker string) (shardPlace, error) {
 	switch {
 	case upload.Store == store.NoneIdentity:
 		return nowhere, nil
@@ -158,11 +158,11 @@ func (r *run) place(upload sqlrepo.Upload, marker string) (place, error) {
 	}
 	r.elsewhere = true
 	detail := fmt.Sprintf("its shards are in another store, %s: check it with --store", upload.Store)
-	return elsewhere, r.tell(Problem{Code: CodeStoreElsewhere, Upload: upload.ID, Detail: detail, Note: true})
+	return elsewhere, r.emit(Problem{Code: CodeStoreElsewhere, Upload: upload.ID, Detail: detail, Note: true})
 }
 
 // file checks the file of one shard. A shard that was removed or packed again meanwhile is not a problem.
-func (r *run) file(ctx context.Context, row sqlrepo.Shard, place place, read bool) error {
+func (r *run) file(ctx context.Context, row sqlrepo.Shard, place shardPlace, read bool) error {
 	look := r.lookAt
 	if place == nowhere {
 		look = r.lookAtNone
@@ -184,7 +184,7 @@ func (r *run) file(ctx context.Context, row sqlrepo.Shard, place place, read boo
 		return err
 	}
 	problem.Upload, problem.Shard = row.Upload, row.ID
-	return r.tell(*problem)
+	return r.emit(*problem)
 }
 
 func (r *run) lookAt(ctx context.Context, row sqlrepo.Shard, read bool) (*Problem, error) {
@@ -197,7 +197,7 @@ func (r *run) lookAt(ctx context.Context, row sqlrepo.Shard, read bool) (*Proble
 		return nil, err
 	case size != row.Size:
 		return &Problem{Code: CodeShardLength, File: name,
-			Detail: fmt.Sprintf("its file has %d bytes where %d are known", size, row.Size)}, nil
+			Detail: fmt.Sprintf("its file has %d bytes instead of %d", size, row.Size)}, nil
 	case path.Base(row.Location) != name:
 		return &Problem{Code: CodeShardLocation, File: name,
 			Detail: fmt.Sprintf("its row says that it is at %q", row.Location)}, nil
@@ -221,7 +221,7 @@ func (r *run) lookAtNone(ctx context.Context, row sqlrepo.Shard, read bool) (*Pr
 	name := shard.Name([32]byte(row.Digest))
 	if row.Location != store.NoneLocation {
 		return &Problem{Code: CodeShardLocation, File: name,
-			Detail: fmt.Sprintf("its row says that it is at %q, and its upload that no store keeps it", row.Location)}, nil
+			Detail: fmt.Sprintf("its row says that it is at %q, but its upload that no store keeps it", row.Location)}, nil
 	}
 	if !read || r.Remake == nil {
 		return nil, nil
@@ -265,7 +265,7 @@ func (r *run) temporary(ctx context.Context) error {
 
 		for _, file := range abandoned {
 			problem := Problem{Code: CodeStoreTemporary, File: file.Name, Detail: "an interrupted worker left it"}
-			if err := r.tell(problem); err != nil {
+			if err := r.emit(problem); err != nil {
 				return err
 			}
 		}
@@ -294,7 +294,7 @@ func (r *run) trash(ctx context.Context, space sqlrepo.Space) error {
 			continue
 		}
 
-		err := r.tell(Problem{Code: CodeStoreTrash, File: blob.Name, Note: true, Detail: "an interrupted removal left it"})
+		err := r.emit(Problem{Code: CodeStoreTrash, File: blob.Name, Note: true, Detail: "an interrupted removal left it"})
 		if err != nil {
 			return err
 		}
@@ -346,7 +346,7 @@ func (r *run) strays(ctx context.Context) error {
 		if isNamed(name, known) {
 			continue
 		}
-		if err := r.tell(strayOf(name)); err != nil {
+		if err := r.emit(strayOf(name)); err != nil {
 			return err
 		}
 	}
@@ -359,7 +359,7 @@ func strayOf(name string) Problem {
 			Detail: "a repair has set it aside: its bytes are damaged"}
 	}
 	return Problem{Code: CodeStoreStray, File: name, Note: true,
-		Detail: "no shard or index of this repository is in it: it is another's, or was left behind"}
+		Detail: "no shard or index of this repository is in it: it belongs to another repository, or was left behind"}
 }
 
 // named returns the digests of all shards and indexes.

@@ -17,7 +17,7 @@ import (
 
 // indexes checks the files of an upload's indexes. Because indexes are small, it reads all of them if any shards are
 // read.
-func (r *run) indexes(ctx context.Context, upload sqlrepo.Upload, place place) error {
+func (r *run) indexes(ctx context.Context, upload sqlrepo.Upload, place shardPlace) error {
 	if place == elsewhere {
 		return nil
 	}
@@ -49,7 +49,7 @@ func (r *run) indexes(ctx context.Context, upload sqlrepo.Upload, place place) e
 		}
 
 		problem.Upload, problem.Index = row.Upload, row.ID
-		if err := r.tell(*problem); err != nil {
+		if err := r.emit(*problem); err != nil {
 			return err
 		}
 	}
@@ -57,12 +57,12 @@ func (r *run) indexes(ctx context.Context, upload sqlrepo.Upload, place place) e
 }
 
 // index compares an index with its file, and both with the rows of the shards that it covers.
-func (r *run) index(ctx context.Context, row sqlrepo.Index, place place) (*Problem, error) {
+func (r *run) index(ctx context.Context, row sqlrepo.Index, place shardPlace) (*Problem, error) {
 	name := blobindex.Name([32]byte(row.Digest))
 	if place == nowhere {
 		if row.Location != store.NoneLocation {
 			return &Problem{Code: CodeIndexLocation, File: name,
-				Detail: fmt.Sprintf("its row says that it is at %q, and its upload that no store keeps it", row.Location)}, nil
+				Detail: fmt.Sprintf("its row says that it is at %q, but its upload that no store keeps it", row.Location)}, nil
 		}
 		return r.compareIndex(ctx, row, name)
 	}
@@ -75,7 +75,7 @@ func (r *run) index(ctx context.Context, row sqlrepo.Index, place place) (*Probl
 		return nil, err
 	case size != row.Size:
 		return &Problem{Code: CodeIndexLength, File: name,
-			Detail: fmt.Sprintf("its file has %d bytes where %d are known", size, row.Size)}, nil
+			Detail: fmt.Sprintf("its file has %d bytes instead of %d", size, row.Size)}, nil
 	case path.Base(row.Location) != name:
 		return &Problem{Code: CodeIndexLocation, File: name,
 			Detail: fmt.Sprintf("its row says that it is at %q", row.Location)}, nil
@@ -88,7 +88,7 @@ func (r *run) index(ctx context.Context, row sqlrepo.Index, place place) (*Probl
 		return nil, err
 	}
 	if digest != [32]byte(row.Digest) {
-		return &Problem{Code: CodeIndexDamaged, File: name, Detail: "its bytes have another digest than its name"}, nil
+		return &Problem{Code: CodeIndexDamaged, File: name, Detail: "its bytes do not match its name"}, nil
 	}
 	return r.compareIndex(ctx, row, name)
 }
@@ -113,7 +113,7 @@ func (r *run) compareIndex(ctx context.Context, row sqlrepo.Index, name string) 
 		return nil, err
 	}
 	if err != nil || sha256.Sum256(again) != [32]byte(row.Digest) {
-		return &Problem{Code: CodeIndexMismatch, File: name, Detail: "it is not what the shards that it covers make"}, nil
+		return &Problem{Code: CodeIndexMismatch, File: name, Detail: "it does not match the shards that it covers"}, nil
 	}
 	return nil, nil
 }

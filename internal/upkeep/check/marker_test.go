@@ -40,9 +40,9 @@ func TestAStoreOfSeveral(t *testing.T) {
 
 	f.execute("UPDATE uploads SET store = 'OTHERSTOREOTHERSTOREOTHERST' WHERE id = 1")
 	damage := func() {
-		for _, one := range fileDamages() {
-			if one.code == check.CodeStoreMarker {
-				one.do(f)
+		for _, damage := range fileDamages() {
+			if damage.code == check.CodeStoreMarker {
+				damage.do(f)
 				return
 			}
 		}

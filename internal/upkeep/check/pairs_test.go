@@ -40,20 +40,20 @@ func TestEveryTwoDamages(t *testing.T) {
 	}
 
 	for e, engine := range enginetest.Engines() {
-		some := pairs
+		chosen := pairs
 		if e > 0 {
-			some = nil
+			chosen = nil
 			for i := 0; i < len(pairs); i += 10 {
-				some = append(some, pairs[i])
+				chosen = append(chosen, pairs[i])
 			}
 		}
 
-		for first := 0; first < len(some); first += pairsOfOne {
+		for first := 0; first < len(chosen); first += pairsOfOne {
 			t.Run(fmt.Sprintf("%s/%d", engine.Name, first), func(t *testing.T) {
 				t.Parallel()
 				f := newFixture(t, engine.Open(t))
 				f.lenient = true
-				for _, pair := range some[first:min(first+pairsOfOne, len(some))] {
+				for _, pair := range chosen[first:min(first+pairsOfOne, len(chosen))] {
 					f.suffer(pair[0], pair[1])
 				}
 			})

@@ -91,7 +91,7 @@ var remedies = map[string]remedy{
 		action: leaveAlone,
 		remark: ": guppy gc --yes, or the next run that prepares, restores it if a row names it, and else removes it",
 	},
-	CodeStoreStray:    {action: leaveAlone, remark: ": guppy gc --strays removes it if it is no other repository's"},
+	CodeStoreStray:    {action: leaveAlone, remark: strayRemark},
 	CodeStoreAside:    {action: leaveAlone, remark: ": guppy gc --strays removes it"},
 	CodeShardMissing:  {action: salvageShard},
 	CodeShardLength:   {action: salvageShard},
@@ -104,12 +104,13 @@ var remedies = map[string]remedy{
 	CodeRootMismatch:  {action: remakeRoots, remark: "; the file is planned again if its content is in doubt"},
 	CodeDAGRoot:       {action: reopenUpload},
 	CodeKeyUnnamed:    {action: leaveAlone, remark: ": remove it by hand if no repository or backup has the space"},
-	CodeDAGUnknown:    {action: leaveAlone, remark: " before the other problems are mended"},
+	CodeDAGUnknown:    {action: leaveAlone, remark: " before the other problems are repaired"},
 }
 
 const (
-	strayAdvice = "nothing: guppy gc --strays removes it if it is no other repository's"
-	awayAdvice  = "guppy check --repair --yes sets it aside and has it packed again; or copy it from elsewhere"
+	strayRemark = ": guppy gc --strays removes it, if it belongs to no other repository"
+	strayAdvice = "nothing" + strayRemark
+	awayAdvice  = "guppy check --repair --yes sets it aside, and it is packed again; or copy it from elsewhere"
 )
 
 // advice says what a user can do about each problem of a store, by code. The check of a store repairs nothing
@@ -120,7 +121,7 @@ var advice = map[string]string{
 	CodeStoreStray:   strayAdvice,
 	CodeStoreForeign: "nothing",
 	CodeBlobMissing: "guppy store copy from a store that has it; " +
-		"without one, guppy check --repair --yes has it packed again",
+		"without one, guppy check --repair --yes, and it is packed again",
 	CodeBlobLength:      awayAdvice,
 	CodeBlobDamaged:     awayAdvice,
 	CodeStoreUnfinished: "guppy gc --yes removes it",

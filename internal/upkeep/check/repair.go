@@ -11,7 +11,7 @@ import (
 
 // ErrStoreUnknown is returned when a store can't be identified as the store of the uploads. Nothing is given up for
 // files that are missing from such a store.
-var ErrStoreUnknown = errors.New("this is not known to be the store of the uploads")
+var ErrStoreUnknown = errors.New("not known to be the store of the uploads")
 
 // Repairer repairs a repository. Uploads that have lost content can be completed again afterwards.
 type Repairer struct {
@@ -102,9 +102,9 @@ const mostProblems = 100_000
 var errMany = errors.New("enough for one round")
 
 // collect returns a function that gathers the problems of one phase of a check. Notes are left out.
-func (m *mending) collect(run *run, phase func(context.Context) error) func(context.Context) ([]Problem, error) {
+func (m *mending) collect(r *run, phase func(context.Context) error) func(context.Context) ([]Problem, error) {
 	return func(ctx context.Context) (problems []Problem, err error) {
-		run.report = func(p Problem) error {
+		r.report = func(p Problem) error {
 			if p.Note {
 				return nil
 			}
@@ -123,15 +123,15 @@ func (m *mending) collect(run *run, phase func(context.Context) error) func(cont
 // round repairs the problems of the first phase that finds any. Later phases depend on rows that the earlier ones
 // have proved right.
 func (m *mending) round(ctx context.Context) (changed bool, err error) {
-	run := &run{Checker: &m.Checker, flawed: map[int64]bool{}}
+	r := &run{Checker: &m.Checker, flawed: map[int64]bool{}}
 	m.found = map[int64]bool{}
-	problems, err := m.collect(run, run.rows)(ctx)
+	problems, err := m.collect(r, r.rows)(ctx)
 	if err != nil {
 		return false, err
 	}
 
 	// The identity of the store comes first: repairs of rows may read its files.
-	if changed, err := m.identify(ctx, run); changed || err != nil {
+	if changed, err := m.identify(ctx, r); changed || err != nil {
 		return changed, err
 	}
 	if changed, err := m.mendRows(ctx, problems); changed || err != nil {
@@ -141,7 +141,7 @@ func (m *mending) round(ctx context.Context) (changed bool, err error) {
 	// The files are checked only once, since that takes long.
 	if !m.files && m.Store != nil {
 		m.files = true
-		problems, err := m.collect(run, run.files)(ctx)
+		problems, err := m.collect(r, r.files)(ctx)
 		if err != nil {
 			return false, err
 		}
@@ -150,5 +150,5 @@ func (m *mending) round(ctx context.Context) (changed bool, err error) {
 			return changed, err
 		}
 	}
-	return m.mendDAGs(ctx, run)
+	return m.mendDAGs(ctx, r)
 }

@@ -10,9 +10,9 @@ import (
 
 // mendDAGs repairs the DAGs of uploads. The latest upload of each source comes first: its files can be packed again.
 // Older uploads follow, which get back the blocks that are packed again.
-func (m *mending) mendDAGs(ctx context.Context, run *run) (changed bool, err error) {
+func (m *mending) mendDAGs(ctx context.Context, r *run) (changed bool, err error) {
 	for _, wanted := range []bool{true, false} {
-		for upload, err := range run.uploads(ctx) {
+		for upload, err := range r.uploads(ctx) {
 			if err != nil {
 				return changed, err
 			}
@@ -30,7 +30,7 @@ func (m *mending) mendDAGs(ctx context.Context, run *run) (changed bool, err err
 				continue
 			}
 
-			problems, err := m.collect(run, func(ctx context.Context) error { return run.dag(ctx, upload) })(ctx)
+			problems, err := m.collect(r, func(ctx context.Context) error { return r.dag(ctx, upload) })(ctx)
 			if err != nil {
 				return changed, err
 			}
@@ -74,12 +74,12 @@ func (m *mending) mendDAG(ctx context.Context, upload sqlrepo.Upload, latest boo
 
 	// A file with another root is only planned again if the root of the upload is wrong as well. Otherwise the
 	// recorded root of the file is wrong, and its chunks are right.
-	gone := d.files
+	lost := d.files
 	if d.root {
-		gone = append(gone, d.mismatches...)
+		lost = append(lost, d.mismatches...)
 	}
-	if len(gone) > 0 {
-		return true, m.gone(ctx, upload.ID, gone)
+	if len(lost) > 0 {
+		return true, m.replanLost(ctx, upload.ID, lost)
 	}
 	return m.mendNodes(ctx, upload.ID, latest, d)
 }
@@ -151,9 +151,9 @@ func (m *mending) waits(ctx context.Context, upload int64, d *damage) (waits boo
 		return false, err
 	}
 
-	left := slices.DeleteFunc(slices.Clone(d.files), func(p Problem) bool { return m.comesBack(p) })
-	if waits = m.open[space] && len(left) > 0; waits || len(left) < len(d.files) {
-		d.files = left
+	remaining := slices.DeleteFunc(slices.Clone(d.files), func(p Problem) bool { return m.comesBack(p) })
+	if waits = m.open[space] && len(remaining) > 0; waits || len(remaining) < len(d.files) {
+		d.files = remaining
 		_, err = m.once(change{uploadWaits, upload}, func() error { return nil })
 	}
 	return waits, err
@@ -280,7 +280,7 @@ func (m *mending) compareNodes(ctx context.Context, upload int64) (changed bool,
 	}
 
 	for _, key := range keys {
-		if of, err := m.Repo.SpaceOf(ctx, key); err != nil || of != space {
+		if owner, err := m.Repo.SpaceOf(ctx, key); err != nil || owner != space {
 			if err != nil && !errors.Is(err, sqlrepo.ErrNotFound) {
 				return changed, err
 			}
@@ -298,7 +298,7 @@ func (m *mending) compareNodes(ctx context.Context, upload int64) (changed bool,
 }
 
 func (m *mending) compareNodesOf(ctx context.Context, upload int64) (changed bool, err error) {
-	if err := m.here(ctx, upload); errors.Is(err, ErrStoreUnknown) {
+	if err := m.requireStore(ctx, upload); errors.Is(err, ErrStoreUnknown) {
 		return false, nil
 	} else if err != nil {
 		return false, err
@@ -330,13 +330,13 @@ func (m *mending) compareOne(ctx context.Context, id int64) (changed bool, err e
 	if err != nil {
 		return false, err
 	}
-	if err := m.here(ctx, row.Upload); err != nil {
+	if err := m.requireStore(ctx, row.Upload); err != nil {
 		return false, err
 	}
 
 	// With the upload marked as flawed, rows that can't be read are a problem and not an error.
-	run := &run{Checker: &m.Checker, flawed: map[int64]bool{row.Upload: true}}
-	problem, err := run.lookAt(ctx, row, true)
+	r := &run{Checker: &m.Checker, flawed: map[int64]bool{row.Upload: true}}
+	problem, err := r.lookAt(ctx, row, true)
 	if err != nil {
 		return false, err
 	}
@@ -357,8 +357,8 @@ func (m *mending) comesBack(p Problem) bool {
 	})
 }
 
-// gone arranges for files whose chunks are lost to be planned again.
-func (m *mending) gone(ctx context.Context, upload int64, files []Problem) error {
+// replanLost arranges for files whose chunks are lost to be planned again.
+func (m *mending) replanLost(ctx context.Context, upload int64, files []Problem) error {
 	var entries []int64
 	for _, file := range files {
 		entries = append(entries, file.Entry)

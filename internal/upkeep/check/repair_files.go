@@ -66,31 +66,31 @@ func (m *mending) locate(ctx context.Context, p Problem) error {
 
 // temporary removes a temporary file unless a worker has begun to need it.
 func (m *mending) temporary(ctx context.Context, name string) (bool, error) {
-	left, err := leftovers.Files(ctx, m.Repo, m.Store)
+	unfinished, err := leftovers.Files(ctx, m.Repo, m.Store)
 	if err != nil {
 		return false, err
 	}
-	i := slices.IndexFunc(left, func(file store.Unfinished) bool { return file.Name == name })
+	i := slices.IndexFunc(unfinished, func(file store.Unfinished) bool { return file.Name == name })
 	if i < 0 {
 		return false, nil
 	}
-	return m.once(change{fileRemoved, name}, func() error { return m.Store.Discard(ctx, left[i]) })
+	return m.once(change{fileRemoved, name}, func() error { return m.Store.Discard(ctx, unfinished[i]) })
 }
 
 // identify gives the store a lost identity back. That comes before other repairs, since nothing is made again from
 // the files of an unidentified store. If the identity can't be found out, the steps that need it fail on their own.
-func (m *mending) identify(ctx context.Context, run *run) (changed bool, err error) {
+func (m *mending) identify(ctx context.Context, r *run) (changed bool, err error) {
 	if m.Store == nil {
 		return false, nil
 	}
-	lost, err := m.collect(run, func(ctx context.Context) error {
-		_, err := run.marker(ctx)
+	problems, err := m.collect(r, func(ctx context.Context) error {
+		_, err := r.marker(ctx)
 		return err
 	})(ctx)
-	if err != nil || len(lost) == 0 {
+	if err != nil || len(problems) == 0 {
 		return false, err
 	}
-	if err := m.mark(ctx, run); errors.Is(err, ErrStoreUnknown) {
+	if err := m.mark(ctx, r); errors.Is(err, ErrStoreUnknown) {
 		return false, nil
 	} else if err != nil {
 		return false, err
@@ -100,37 +100,37 @@ func (m *mending) identify(ctx context.Context, run *run) (changed bool, err err
 
 // mark gives the store the identity that the uploads know. It first makes sure that the store is theirs: one of
 // their files must be there.
-func (m *mending) mark(ctx context.Context, run *run) error {
-	known, _, err := run.storeOf(ctx)
+func (m *mending) mark(ctx context.Context, r *run) error {
+	known, _, err := r.storeOf(ctx)
 	if err != nil {
 		return err
 	}
 
 	// An identity in the wrong store would make all of its missing files count as lost.
-	found, err := m.owners(ctx, run)
+	found, err := m.owners(ctx, r)
 	if err != nil {
 		return err
 	}
 
 	switch {
 	case len(found) == 0:
-		return fmt.Errorf("%w: no file of theirs is there: mount the store there, or say where it is with --store; "+
+		return fmt.Errorf("%w: none of their files is there: mount the store there, or name its place with --store; "+
 			"if its files are lost, prepare the sources again into another store", ErrStoreUnknown)
 	case known == "" && len(found) == 1: // there are several stores, and only one has files here
 		known = found[0]
 	}
 
 	if known == "" {
-		return fmt.Errorf("%w: the uploads name no store, or several that have files which are here: put back the "+
-			"content of the marker file, which is the identity that guppy dump shows of the upload", ErrStoreUnknown)
+		return fmt.Errorf("%w: the uploads name no store, or several stores whose files are here: restore the "+
+			"content of the marker file, the identity that guppy dump shows for the upload", ErrStoreUnknown)
 	}
 	return m.Store.Mark(ctx, known)
 }
 
 // owners returns the store identities of the uploads that have a file in the store. The identity is "" for an upload
 // that names no store.
-func (m *mending) owners(ctx context.Context, run *run) (found []string, err error) {
-	for upload, err := range run.uploads(ctx) {
+func (m *mending) owners(ctx context.Context, r *run) (found []string, err error) {
+	for upload, err := range r.uploads(ctx) {
 		if err != nil {
 			return nil, err
 		}
@@ -138,11 +138,11 @@ func (m *mending) owners(ctx context.Context, run *run) (found []string, err err
 			continue
 		}
 
-		has, err := m.hasFile(ctx, upload.ID)
+		holds, err := m.hasFile(ctx, upload.ID)
 		if err != nil {
 			return nil, err
 		}
-		if has {
+		if holds {
 			found = append(found, upload.Store)
 		}
 	}
@@ -162,8 +162,8 @@ func (m *mending) hasFile(ctx context.Context, upload int64) (bool, error) {
 			if _, isShard := shard.ParseName(name); !isShard {
 				continue
 			}
-			if has, err := m.has(ctx, name); has || err != nil {
-				return has, err
+			if found, err := m.has(ctx, name); found || err != nil {
+				return found, err
 			}
 		}
 	}
@@ -177,8 +177,8 @@ func (m *mending) hasFile(ctx context.Context, upload int64) (bool, error) {
 		if len(row.Digest) != len(sqlrepo.Digest{}) {
 			continue
 		}
-		if has, err := m.has(ctx, blobindex.Name([32]byte(row.Digest))); has || err != nil {
-			return has, err
+		if found, err := m.has(ctx, blobindex.Name([32]byte(row.Digest))); found || err != nil {
+			return found, err
 		}
 	}
 	return false, nil
@@ -192,10 +192,10 @@ func (m *mending) has(ctx context.Context, name string) (bool, error) {
 	return err == nil, err
 }
 
-// here returns ErrStoreUnknown unless the store is the one of the upload.
-func (m *mending) here(ctx context.Context, upload int64) error {
+// requireStore returns ErrStoreUnknown unless the store is the one of the upload.
+func (m *mending) requireStore(ctx context.Context, upload int64) error {
 	if m.Store == nil {
-		return fmt.Errorf("%w: there is none", ErrStoreUnknown)
+		return fmt.Errorf("%w: there is no store", ErrStoreUnknown)
 	}
 	row, err := m.Repo.Upload(ctx, upload)
 	if err != nil {
@@ -212,7 +212,7 @@ func (m *mending) here(ctx context.Context, upload int64) error {
 	if row.Store == "" || marker == row.Store {
 		return nil
 	}
-	return fmt.Errorf("%w: its identity is %q, and upload %d knows %s: say where that is with --store",
+	return fmt.Errorf("%w: its identity is %q, but upload %d is in %s: name that one with --store",
 		ErrStoreUnknown, marker, upload, row.Store)
 }
 
@@ -228,7 +228,7 @@ func (m *mending) shard(ctx context.Context, id int64) (bool, error) {
 	}
 
 	m.changed(row.Upload)
-	if err := m.here(ctx, row.Upload); err != nil {
+	if err := m.requireStore(ctx, row.Upload); err != nil {
 		return false, fmt.Errorf("shard %d: %w", id, err)
 	}
 
@@ -301,7 +301,7 @@ func (m *mending) replace(ctx context.Context, row sqlrepo.Shard, name string, f
 			return err
 		}
 	}
-	return m.did("shard %d: its rows were made again from its file", row.ID)
+	return m.did("shard %d: its rows were built again from its file", row.ID)
 }
 
 // lose gives a shard up, except for the good blocks in its file. It sets the file aside if its digest differs from
@@ -312,7 +312,7 @@ func (m *mending) lose(ctx context.Context, row sqlrepo.Shard) error {
 		return fmt.Errorf("shard %d: %w", row.ID, err)
 	}
 
-	done := fmt.Sprintf("%d of its %d blocks were good, and are in a new file", saved, row.Nodes)
+	done := fmt.Sprintf("%d of its %d blocks were intact, and are in a new file", saved, row.Nodes)
 	if saved == 0 {
 		done = "it was given up"
 		if err := m.auditor().LoseShard(ctx, row.ID); err != nil {

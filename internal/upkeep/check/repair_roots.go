@@ -20,8 +20,8 @@ func (m *mending) roots(ctx context.Context, upload int64) (changed bool, err er
 		return false, err
 	}
 
-	made, proven, err := m.rootsOf(ctx, row)
-	if err != nil || len(made) == 0 {
+	roots, proven, err := m.rootsOf(ctx, row)
+	if err != nil || len(roots) == 0 {
 		return false, err
 	}
 
@@ -31,24 +31,24 @@ func (m *mending) roots(ctx context.Context, upload int64) (changed bool, err er
 	}
 
 	m.changed(upload)
-	if err := m.auditor().SetRoots(ctx, made); err != nil {
+	if err := m.auditor().SetRoots(ctx, roots); err != nil {
 		return false, err
 	}
-	return true, m.did("upload %d: %d roots were made again from the segments", upload, len(made))
+	return true, m.did("upload %d: %d roots were built again from the segments", upload, len(roots))
 }
 
 // rootsOf returns the roots that differ from the recorded ones, as many as one round handles.
-func (m *mending) rootsOf(ctx context.Context, upload sqlrepo.Upload) (made []sqlrepo.Root, proven bool, err error) {
+func (m *mending) rootsOf(ctx context.Context, upload sqlrepo.Upload) (roots []sqlrepo.Root, proven bool, err error) {
 	linking := upload.State == sqlrepo.Linking
 	upload.State = sqlrepo.Complete
 	walker := reach.Walker{Repo: m.Repo, TempDir: m.TempDir, Rooted: func(entry sqlrepo.Linkable, root unixfs.Link) error {
 		known := entry.Known
 		right := known != nil && known.CID.Equals(root.CID) && uint64(known.DAGSize) == root.Tsize
-		if right || linking && entry.Origin == 0 || len(made) == mostProblems {
+		if right || linking && entry.Origin == 0 || len(roots) == mostProblems {
 			return nil
 		}
 
-		made = append(made, sqlrepo.Root{
+		roots = append(roots, sqlrepo.Root{
 			Entry: cmp.Or(entry.Origin, entry.ID), CID: sqlrepo.CID{Cid: root.CID}, DAGSize: int64(root.Tsize),
 		})
 		return nil
@@ -58,7 +58,7 @@ func (m *mending) rootsOf(ctx context.Context, upload sqlrepo.Upload) (made []sq
 	if errors.Is(err, link.ErrInconsistent) || errors.Is(err, link.ErrNoRoot) {
 		return nil, false, nil
 	}
-	return made, linking || root.Equals(upload.RootCID.Cid), err
+	return roots, linking || root.Equals(upload.RootCID.Cid), err
 }
 
 // compareShards compares the shards of an upload with their files, because a wrong digest may be why the DAG has

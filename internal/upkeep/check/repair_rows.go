@@ -208,12 +208,12 @@ func (m *mending) mendEntriesOf(ctx context.Context, todo action, upload int64, 
 		if err := m.auditor().ForgetSegments(ctx, entries); err != nil {
 			return err
 		}
-		return m.did("upload %d: segments of %d entries were forgotten", upload, len(entries))
+		return m.did("upload %d: segments of %d entries were deleted", upload, len(entries))
 	case forgetRoot:
 		if err := m.auditor().ForgetRoots(ctx, entries); err != nil {
 			return err
 		}
-		return m.did("upload %d: roots of %d entries were forgotten", upload, len(entries))
+		return m.did("upload %d: roots of %d entries were deleted", upload, len(entries))
 	case rescanEntry:
 		_, err := m.again(ctx, upload, entries, m.auditor().ForgetEntries, "scanned")
 		return err
@@ -263,7 +263,7 @@ func (m *mending) again(ctx context.Context, upload int64, entries []int64, forg
 	if err := m.auditor().Reopen(ctx, upload); err != nil {
 		return false, err
 	}
-	return true, m.did("upload %d: %d entries will be %s again; guppy upload goes on with it",
+	return true, m.did("upload %d: %d entries will be %s again; guppy upload continues it",
 		upload, len(entries), participle)
 }
 
@@ -284,5 +284,5 @@ func (m *mending) keepNoMore(ctx context.Context, upload int64, entries []int64)
 	if err := m.auditor().LeaveOut(ctx, entries, lost); err != nil {
 		return err
 	}
-	return m.did("upload %d: %d entries that it kept for others were given up", upload, len(entries))
+	return m.did("upload %d: %d entries that it kept for others were deleted", upload, len(entries))
 }

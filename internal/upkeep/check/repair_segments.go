@@ -140,8 +140,8 @@ func (s *segmentSearch) makesSense(segment sqlrepo.Segment) bool {
 // complete returns the kept segments together with the missing one. It returns nil if that is not found, or if more
 // than one is missing.
 func (s *segmentSearch) complete(ctx context.Context, kept []sqlrepo.Segment) ([]sqlrepo.Segment, error) {
-	missing, place, one := gap(kept, s.file)
-	if !one {
+	missing, place, single := gap(kept, s.file)
+	if !single {
 		return nil, nil
 	}
 
@@ -149,16 +149,16 @@ func (s *segmentSearch) complete(ctx context.Context, kept []sqlrepo.Segment) ([
 		if s.searches++; s.searches > mostSearches {
 			return nil, nil
 		}
-		taken, err := s.taken(ctx, shard, kept)
+		used, err := s.usedChunks(ctx, shard, kept)
 		if err != nil {
 			return nil, err
 		}
 
 		missing.Shard = shard.ID
 		need := unixfs.Chunks(missing.Length)
-		for missing.Chunk = 0; missing.Chunk+need <= int64(len(taken)); missing.Chunk++ {
+		for missing.Chunk = 0; missing.Chunk+need <= int64(len(used)); missing.Chunk++ {
 			// Taken chunks belong to other files or to kept segments.
-			if slices.Contains(taken[missing.Chunk:missing.Chunk+need], true) {
+			if slices.Contains(used[missing.Chunk:missing.Chunk+need], true) {
 				continue
 			}
 
@@ -177,7 +177,7 @@ func (s *segmentSearch) complete(ctx context.Context, kept []sqlrepo.Segment) ([
 
 // gap returns the missing segment and its place among the others. The result one is false unless exactly one is
 // missing.
-func gap(kept []sqlrepo.Segment, file sqlrepo.Linkable) (missing sqlrepo.Segment, place int, one bool) {
+func gap(kept []sqlrepo.Segment, file sqlrepo.Linkable) (missing sqlrepo.Segment, place int, single bool) {
 	reached, gaps := int64(0), 0
 	add := func(i int, to int64) {
 		gaps++
@@ -197,12 +197,12 @@ func gap(kept []sqlrepo.Segment, file sqlrepo.Linkable) (missing sqlrepo.Segment
 	return missing, place, gaps == 1
 }
 
-// taken returns, for each chunk of a shard, whether it belongs to another file or to a kept segment.
-func (s *segmentSearch) taken(ctx context.Context, shard sqlrepo.Shard, kept []sqlrepo.Segment) ([]bool, error) {
-	taken := make([]bool, min(max(0, shard.Chunks), mostChunks))
-	take := func(segment sqlrepo.Segment) {
-		for i := max(0, segment.Chunk); i < min(segment.Chunk+unixfs.Chunks(segment.Length), int64(len(taken))); i++ {
-			taken[i] = true
+// usedChunks returns, for each chunk of a shard, whether it belongs to another file or to a kept segment.
+func (s *segmentSearch) usedChunks(ctx context.Context, shard sqlrepo.Shard, kept []sqlrepo.Segment) ([]bool, error) {
+	used := make([]bool, min(max(0, shard.Chunks), mostChunks))
+	mark := func(segment sqlrepo.Segment) {
+		for i := max(0, segment.Chunk); i < min(segment.Chunk+unixfs.Chunks(segment.Length), int64(len(used))); i++ {
+			used[i] = true
 		}
 	}
 
@@ -211,17 +211,17 @@ func (s *segmentSearch) taken(ctx context.Context, shard sqlrepo.Shard, kept []s
 			return nil, err
 		}
 		if segment.Entry != s.file.ID {
-			take(segment.Segment)
+			mark(segment.Segment)
 		}
 	}
 
 	// The file's own segments count only as far as they are kept.
 	for _, segment := range kept {
 		if segment.Shard == shard.ID {
-			take(segment)
+			mark(segment)
 		}
 	}
-	return taken, nil
+	return used, nil
 }
 
 // proves reports whether the file has its recorded root with these segments.

@@ -24,11 +24,11 @@ func (m *mending) salvage(ctx context.Context, row sqlrepo.Shard) (saved int, er
 	var names []string
 	for _, name := range filesOf(row) {
 		for _, name := range []string{name, store.Aside(name)} { // an interrupted repair may have set it aside
-			has, err := m.has(ctx, name)
+			found, err := m.has(ctx, name)
 			if err != nil {
 				return 0, err
 			}
-			if has {
+			if found {
 				names = append(names, name)
 			}
 		}

@@ -138,7 +138,7 @@ func TestTheSourceIsNotWhatItWas(t *testing.T) {
 		must(t, os.Remove(filepath.Join(f.root, "old", "3")))
 
 		did := strings.Join(f.repair(), "; ")
-		if !strings.Contains(did, "upload 1: what it has lost may come back") {
+		if !strings.Contains(did, "upload 1: lost content may come back") {
 			t.Errorf("did %s", did)
 		}
 		if again := f.repair(); slices.ContainsFunc(again, func(s string) bool { return strings.Contains(s, "left out") }) {

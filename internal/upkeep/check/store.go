@@ -83,8 +83,8 @@ type expectedBlob struct {
 	seen bool
 }
 
-// tell reports a problem, with advice instead of a repair: the check of a store repairs nothing.
-func (r *storeRun) tell(p Problem) error {
+// emit reports a problem, with advice instead of a repair: the check of a store repairs nothing.
+func (r *storeRun) emit(p Problem) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p.Repair = advice[p.Code]
@@ -103,9 +103,9 @@ func (r *storeRun) marker(ctx context.Context) (string, error) {
 	case marker == store.NoneIdentity:
 		return "", store.ErrNotKept
 	case errors.Is(err, store.ErrDamagedMarker):
-		return "", r.tell(Problem{Code: CodeStoreMarker, File: markerName, Detail: err.Error()})
+		return "", r.emit(Problem{Code: CodeStoreMarker, File: markerName, Detail: err.Error()})
 	case err == nil && marker == "":
-		return "", r.tell(Problem{Code: CodeStoreMarker, File: markerName, Detail: "it is gone"})
+		return "", r.emit(Problem{Code: CodeStoreMarker, File: markerName, Detail: "it is gone"})
 	}
 	return marker, err
 }
@@ -196,14 +196,14 @@ func (r *storeRun) listed(ctx context.Context) error {
 func (r *storeRun) blob(ctx context.Context, blob store.Committed, reading *errgroup.Group) error {
 	if before, aside := store.CutAside(blob.Name); aside {
 		if _, ok := trash.ParseName(before); ok {
-			return r.tell(Problem{Code: CodeStoreAside, File: blob.Name, Note: true,
+			return r.emit(Problem{Code: CodeStoreAside, File: blob.Name, Note: true,
 				Detail: "a repair has set it aside: its bytes are damaged"})
 		}
 	}
 
 	digest, ok := trash.ParseName(blob.Name)
 	if !ok {
-		return r.tell(Problem{Code: CodeStoreForeign, File: blob.Name, Note: true,
+		return r.emit(Problem{Code: CodeStoreForeign, File: blob.Name, Note: true,
 			Detail: "it is neither a shard nor an index"})
 	}
 
@@ -225,8 +225,8 @@ func (r *storeRun) compare(ctx context.Context, blob store.Committed, digest [32
 
 	switch {
 	case known && expected.size != blob.Size:
-		return r.tell(Problem{Code: CodeBlobLength, File: blob.Name,
-			Detail: fmt.Sprintf("it has %d bytes where %d are known", blob.Size, expected.size)})
+		return r.emit(Problem{Code: CodeBlobLength, File: blob.Name,
+			Detail: fmt.Sprintf("it has %d bytes instead of %d", blob.Size, expected.size)})
 	case known || r.Repo == nil:
 		return nil
 	}
@@ -236,8 +236,8 @@ func (r *storeRun) compare(ctx context.Context, blob store.Committed, digest [32
 	if err != nil || named {
 		return err
 	}
-	return r.tell(Problem{Code: CodeStoreStray, File: blob.Name, Note: true,
-		Detail: "no row of this repository names it: it is another's, or was left behind"})
+	return r.emit(Problem{Code: CodeStoreStray, File: blob.Name, Note: true,
+		Detail: "no row of this repository names it: it belongs to another repository, or was left behind"})
 }
 
 // isNamed reports whether a row names the blob by now. Shards may have been stored since the rows were read.
@@ -262,7 +262,7 @@ func (r *storeRun) read(ctx context.Context, name string, digest [32]byte) error
 	if got == digest {
 		return nil
 	}
-	return r.tell(Problem{Code: CodeBlobDamaged, File: name, Detail: "its bytes are not what its name says"})
+	return r.emit(Problem{Code: CodeBlobDamaged, File: name, Detail: "its bytes do not match its name"})
 }
 
 // missing looks for blobs that rows name and the listing did not have. A blob that was removed meanwhile is not a
@@ -307,27 +307,27 @@ func (r *storeRun) lookFor(ctx context.Context, row blobRow) error {
 	if err != nil || !named {
 		return err
 	}
-	return r.tell(Problem{Code: CodeBlobMissing, Upload: row.upload, Shard: row.shard, File: name,
+	return r.emit(Problem{Code: CodeBlobMissing, Upload: row.upload, Shard: row.shard, File: name,
 		Detail: "it is not in the store"})
 }
 
 // unfinished looks for blobs that were begun and never committed. Without a repository, they can't be told from work
 // under way.
 func (r *storeRun) unfinished(ctx context.Context) (err error) {
-	var left []store.Unfinished
+	var unfinished []store.Unfinished
 	detail := "an interrupted worker left it"
 	if r.Repo != nil {
-		left, err = leftovers.Files(ctx, r.Repo, r.Store)
+		unfinished, err = leftovers.Files(ctx, r.Repo, r.Store)
 	} else {
-		left, err = r.Store.Unfinished(ctx, "")
+		unfinished, err = r.Store.Unfinished(ctx, "")
 		detail = "it is under way, or was left by an interrupted worker"
 	}
 	if err != nil {
 		return err
 	}
 
-	for _, file := range left {
-		if err := r.tell(Problem{Code: CodeStoreUnfinished, File: file.Name, Note: true, Detail: detail}); err != nil {
+	for _, file := range unfinished {
+		if err := r.emit(Problem{Code: CodeStoreUnfinished, File: file.Name, Note: true, Detail: detail}); err != nil {
 			return err
 		}
 	}

@@ -15,37 +15,37 @@ import (
 func TestOnlyUploadsThatHadIndexesMissThem(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
-		tell := func(when, code string, note bool, number int) {
+		expect := func(when, code string, note bool, number int) {
 			t.Helper()
-			var told []check.Problem
+			var problems []check.Problem
 			for _, problem := range f.problems() {
 				switch problem.Code {
 				case audit.FlawShardUnindexed, audit.FlawUploadUnindexed, audit.FlawShardOverfull:
-					told = append(told, problem)
+					problems = append(problems, problem)
 					if problem.Code != code || problem.Note != note {
 						t.Errorf("%s: %s", when, problem)
 					}
 				}
 			}
 
-			if len(told) != number {
-				t.Errorf("%s: %d times %s", when, len(told), code)
+			if len(problems) != number {
+				t.Errorf("%s: %d times %s", when, len(problems), code)
 			}
 		}
 
 		f.execute("UPDATE shards SET blob_index = NULL")
 		f.execute("DELETE FROM indexes")
-		tell("all indexes are gone", audit.FlawShardUnindexed, false, 2)
+		expect("all indexes are gone", audit.FlawShardUnindexed, false, 2)
 		f.execute("UPDATE uploads SET index_layout = ''")
-		tell("all uploads are from before", audit.FlawUploadUnindexed, true, 2)
+		expect("all uploads are from before", audit.FlawUploadUnindexed, true, 2)
 		f.repair()
 		f.sound("covered")
 
 		f.execute("UPDATE shards SET blob_index = NULL WHERE id = " + dataShard)
 		f.execute("UPDATE indexes SET shards = shards - 1, slices = slices - 1 - (SELECT nodes FROM shards WHERE id = " +
 			dataShard + ") WHERE shards > 1")
-		tell("one shard of an upload from before", audit.FlawUploadUnindexed, true, 1)
+		expect("one shard of an upload from before", audit.FlawUploadUnindexed, true, 1)
 		f.execute("UPDATE shards SET nodes = ? WHERE id = "+dataShard, sqlrepo.MaxIndexSlices)
-		tell("a shard with too many blocks", audit.FlawShardOverfull, true, 1)
+		expect("a shard with too many blocks", audit.FlawShardOverfull, true, 1)
 	})
 }

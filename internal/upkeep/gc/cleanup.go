@@ -46,21 +46,21 @@ const stopTimeout = 5 * time.Second
 
 // stop gives the lease back. If nothing of the upload is left, it deletes its row.
 func (r *cleanup) stop(ctx context.Context) error {
-	lost := context.Cause(r.ctx)
+	cause := context.Cause(r.ctx)
 	r.sum.KeptEntries += r.keptEntries
 	r.sum.KeptShards += r.keptShards
 	r.cancel(nil)
 	<-r.stopped
-	if lost != nil && ctx.Err() == nil {
-		return fmt.Errorf("removal of upload %d: %w", r.stage.Upload.ID, lost)
+	if cause != nil && ctx.Err() == nil {
+		return fmt.Errorf("removal of upload %d: %w", r.stage.Upload.ID, cause)
 	}
 
 	// The lease is given back even if ctx has ended.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 
-	gone, err := r.remover().FinishRemoval(ctx, r.stage)
-	if gone {
+	finished, err := r.remover().FinishRemoval(ctx, r.stage)
+	if finished {
 		r.sum.Uploads++
 		r.deleted(1)
 	}
@@ -89,7 +89,7 @@ func wait(ctx context.Context, d time.Duration) error {
 }
 
 // removeEntries deletes the entries that no remaining upload shares.
-func (r *cleanup) removeEntries(needs *needs) error {
+func (r *cleanup) removeEntries(needs *neededBlocks) error {
 	for run, err := range r.remover().EntryRuns(r.ctx, r.stage.Upload.ID, nil) {
 		if err != nil {
 			return err
@@ -112,13 +112,13 @@ func (r *cleanup) removeEntries(needs *needs) error {
 func (r *cleanup) removeRun(run removal.EntryRun) (shared []int64, err error) {
 	for len(run.Unshared) > 0 {
 		began := time.Now()
-		left, gone, rows, err := r.remover().RemoveEntries(r.ctx, r.stage, run)
+		remaining, removed, rows, err := r.remover().RemoveEntries(r.ctx, r.stage, run)
 		if err != nil {
 			return nil, err
 		}
 
-		run = left
-		r.sum.Entries += int64(gone)
+		run = remaining
+		r.sum.Entries += int64(removed)
 		r.deleted(rows)
 		if err := r.pause(began); err != nil {
 			return nil, err
@@ -220,7 +220,7 @@ func (r *cleanup) removeFiles(shards []sqlrepo.Shard) error {
 	}
 	files, err := r.Locate(r.ctx, r.stage.Upload)
 	if err != nil {
-		return fmt.Errorf("upload %d is not gone wholly: %w", r.stage.Upload.ID, err)
+		return fmt.Errorf("upload %d is not removed completely: %w", r.stage.Upload.ID, err)
 	}
 
 	space, err := r.Repo.SpaceOf(r.ctx, r.stage.Upload.ID)
@@ -256,7 +256,7 @@ func (r *cleanup) removeFiles(shards []sqlrepo.Shard) error {
 func (r *cleanup) removeNodes(s sqlrepo.Shard) error {
 	for {
 		began := time.Now()
-		gone, rows, err := r.remover().RemoveNodes(r.ctx, r.stage, s.ID)
+		removed, rows, err := r.remover().RemoveNodes(r.ctx, r.stage, s.ID)
 		if err != nil {
 			return errors.Join(fmt.Errorf("shard %d of upload %d", s.Ordinal, s.Upload), err)
 		}
@@ -267,7 +267,7 @@ func (r *cleanup) removeNodes(s sqlrepo.Shard) error {
 			return err
 		}
 
-		if gone {
+		if removed {
 			r.sum.Nodes-- // the row of the shard itself
 			r.sum.Shards++
 			return nil

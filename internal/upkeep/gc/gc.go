@@ -35,7 +35,7 @@ type Collector struct {
 	Deleted func(rows int64)
 
 	// planned holds the needs that Plan has found, by space.
-	planned map[int64]*needs
+	planned map[int64]*neededBlocks
 }
 
 func (c *Collector) remover() *removal.Remover { return removal.New(c.Repo) }
@@ -60,7 +60,7 @@ func (c *Collector) Plan(ctx context.Context, space int64, uploads []sqlrepo.Upl
 	}
 
 	remaining := without(view.Uploads, uploads)
-	needed := newNeeds(c, space)
+	needed := newNeededBlocks(c, space)
 	for _, upload := range uploads {
 		for run, err := range c.remover().EntryRuns(ctx, upload.ID, sharers(upload, remaining)) {
 			if err != nil {
@@ -88,7 +88,7 @@ func (c *Collector) Plan(ctx context.Context, space int64, uploads []sqlrepo.Upl
 	}
 
 	if c.planned == nil {
-		c.planned = map[int64]*needs{}
+		c.planned = map[int64]*neededBlocks{}
 	}
 
 	c.planned[space] = needed
@@ -123,7 +123,7 @@ func (c *Collector) planShards(ctx context.Context, upload sqlrepo.Upload, neede
 
 // Collect continues the removal of all Removed uploads of a space that no other process has claimed. It returns
 // sqlrepo.ErrAtWork while an upload of the space is being linked: shards are removed only after that. It returns
-// store.ErrOutOfSight if files are in stores that are not there. The shards of those files stay, and everything else
+// store.ErrAbsent if files are in stores that are not there. The shards of those files stay, and everything else
 // is done.
 func (c *Collector) Collect(ctx context.Context, space int64) (s Summary, err error) {
 	removed, err := c.remover().RemovedUploads(ctx, space)
@@ -142,7 +142,7 @@ func (c *Collector) Collect(ctx context.Context, space int64) (s Summary, err er
 	for _, upload := range removed {
 		r, err := c.claim(ctx, upload, &s)
 		if errors.Is(err, sqlrepo.ErrNothingToClaim) {
-			c.Log.Info("somebody else removes an upload", "upload", upload.ID, "worker", upload.Worker)
+			c.Log.Info("another process is removing an upload", "upload", upload.ID, "worker", upload.Worker)
 			continue
 		}
 		if err != nil {
@@ -174,23 +174,23 @@ func (c *Collector) collect(ctx context.Context, space int64, claimed []*cleanup
 
 	// Shards that stay get new indexes before the indexes that covered them are removed.
 	failed := c.Keep(ctx, space)
-	if unlessOutOfSight(failed) != nil {
+	if unlessAbsent(failed) != nil {
 		return failed
 	}
 
 	for _, r := range claimed {
 		err := r.removeCondemned()
 		failed = errors.Join(failed, err)
-		if unlessOutOfSight(err) != nil {
+		if unlessAbsent(err) != nil {
 			return failed
 		}
 	}
 	return failed
 }
 
-// unlessOutOfSight returns nil for an error that concerns one store only, and any other error as it is.
-func unlessOutOfSight(err error) error {
-	if errors.Is(err, store.ErrOutOfSight) {
+// unlessAbsent returns nil for an error that concerns one store only, and any other error as it is.
+func unlessAbsent(err error) error {
+	if errors.Is(err, store.ErrAbsent) {
 		return nil
 	}
 	return err
@@ -234,7 +234,7 @@ func untilUnchanged(ctx context.Context, look func() error) error {
 
 // condemn brings the needs up to date, and condemns the shards that are not among them. It returns
 // sqlrepo.ErrSpaceChanged if others have sealed shards or removed uploads meanwhile.
-func (c *Collector) condemn(ctx context.Context, needs *needs, claimed []*cleanup) error {
+func (c *Collector) condemn(ctx context.Context, needs *neededBlocks, claimed []*cleanup) error {
 	var waiting []*cleanup
 	for _, r := range claimed {
 		more, err := r.hasShards()
@@ -255,7 +255,7 @@ func (c *Collector) condemn(ctx context.Context, needs *needs, claimed []*cleanu
 		return err
 	}
 
-	c.Log.Info("look which shards others need", "space", needs.space, "uploads", len(view.Uploads))
+	c.Log.Info("finding the shards that other uploads need", "space", needs.space, "uploads", len(view.Uploads))
 	if err := needs.update(ctx, view.Uploads); err != nil {
 		return err
 	}
@@ -278,9 +278,9 @@ func sharers(upload sqlrepo.Upload, remaining []sqlrepo.Upload) (ids []int64) {
 	return ids
 }
 
-func without(all, taken []sqlrepo.Upload) (rest []sqlrepo.Upload) {
+func without(all, excluded []sqlrepo.Upload) (rest []sqlrepo.Upload) {
 	out := map[int64]bool{}
-	for _, upload := range taken {
+	for _, upload := range excluded {
 		out[upload.ID] = true
 	}
 	for _, upload := range all {

@@ -20,7 +20,7 @@ func (f *fixture) unseen(lost int64) *gc.Collector {
 	collector := f.collector()
 	collector.Locate = func(_ context.Context, upload sqlrepo.Upload) (store.Store, error) {
 		if upload.ID == lost {
-			return nil, fmt.Errorf("its store: %w", store.ErrOutOfSight)
+			return nil, fmt.Errorf("its store: %w", store.ErrAbsent)
 		}
 		return f.store, nil
 	}
@@ -61,7 +61,7 @@ func TestAStoreThatIsLost(t *testing.T) {
 
 		collector := f.unseen(lost.ID)
 		sum, err := collector.Collect(ctx, f.space.ID)
-		if !errors.Is(err, store.ErrOutOfSight) || sum.Uploads != 1 || len(f.stored()) > 0 {
+		if !errors.Is(err, store.ErrAbsent) || sum.Uploads != 1 || len(f.stored()) > 0 {
 			t.Errorf("%+v, %v; left: %q", sum, err, f.stored())
 		}
 		if _, err := f.repo.Upload(ctx, seen.ID); !errors.Is(err, sqlrepo.ErrNotFound) {

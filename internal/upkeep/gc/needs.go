@@ -13,8 +13,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// needs holds the shards of a space that remaining uploads need.
-type needs struct {
+// neededBlocks holds the shards of a space that remaining uploads need.
+type neededBlocks struct {
 	collector *Collector
 	space     int64
 	shards    map[int64]struct{}
@@ -39,18 +39,18 @@ type progress struct {
 
 func progressOf(upload sqlrepo.Upload) progress { return progress{upload.State, upload.StageBegan} }
 
-func newNeeds(c *Collector, space int64) *needs {
-	n := &needs{collector: c, space: space, segments: map[int64]struct{}{}}
+func newNeededBlocks(c *Collector, space int64) *neededBlocks {
+	n := &neededBlocks{collector: c, space: space, segments: map[int64]struct{}{}}
 	n.forget()
 	return n
 }
 
 // takeNeeds returns the needs that Plan has found, or new ones. Uploads under way are looked at again: they may have
 // taken over content of the removed uploads since.
-func (c *Collector) takeNeeds(space int64) *needs {
+func (c *Collector) takeNeeds(space int64) *neededBlocks {
 	n := c.planned[space]
 	if n == nil {
-		return newNeeds(c, space)
+		return newNeededBlocks(c, space)
 	}
 	delete(c.planned, space)
 	clear(n.shared)
@@ -60,7 +60,7 @@ func (c *Collector) takeNeeds(space int64) *needs {
 // NeededBy returns the keys of the shards of a space that hold a block which an upload needs, or the digests of
 // content that it shares. The result is right as long as no other process is at work.
 func (c *Collector) NeededBy(ctx context.Context, space int64, upload sqlrepo.Upload) (map[int64]struct{}, error) {
-	n := newNeeds(c, space)
+	n := newNeededBlocks(c, space)
 	if err := n.addUpload(ctx, upload); err != nil {
 		return nil, n.explain(ctx, upload, err)
 	}
@@ -68,13 +68,13 @@ func (c *Collector) NeededBy(ctx context.Context, space int64, upload sqlrepo.Up
 }
 
 // forget makes the next update look at all uploads again.
-func (n *needs) forget() {
+func (n *neededBlocks) forget() {
 	n.shards, n.digests = maps.Clone(n.segments), n.digests[:0]
 	n.seen, n.walked, n.sealed, n.shared = map[int64]bool{}, map[int64]bool{}, map[int64]bool{}, map[int64]progress{}
 }
 
 // addSegments adds the shards that hold the digests of entries which later uploads share.
-func (n *needs) addSegments(ctx context.Context, entries []int64) error {
+func (n *neededBlocks) addSegments(ctx context.Context, entries []int64) error {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -89,7 +89,7 @@ func (n *needs) addSegments(ctx context.Context, entries []int64) error {
 // update adds the shards that hold a block which the remaining uploads need. It skips what it has seen before,
 // unless one of the uploads seen is gone. It returns sqlrepo.ErrSpaceChanged if an upload was removed or went on
 // while it was looked at.
-func (n *needs) update(ctx context.Context, remaining []sqlrepo.Upload) error {
+func (n *neededBlocks) update(ctx context.Context, remaining []sqlrepo.Upload) error {
 	if n.hasLost(remaining) {
 		n.forget()
 	}
@@ -104,17 +104,17 @@ func (n *needs) update(ctx context.Context, remaining []sqlrepo.Upload) error {
 
 // hasLost reports whether an upload that was looked at does not remain. Blocks that only such an upload needs are
 // not needed.
-func (n *needs) hasLost(remaining []sqlrepo.Upload) bool {
-	left := 0
+func (n *neededBlocks) hasLost(remaining []sqlrepo.Upload) bool {
+	seen := 0
 	for _, upload := range remaining {
 		if n.seen[upload.ID] {
-			left++
+			seen++
 		}
 	}
-	return left < len(n.seen)
+	return seen < len(n.seen)
 }
 
-func (n *needs) addUpload(ctx context.Context, upload sqlrepo.Upload) error {
+func (n *neededBlocks) addUpload(ctx context.Context, upload sqlrepo.Upload) error {
 	if n.store != upload.Store {
 		if err := n.flush(ctx); err != nil {
 			return err
@@ -132,21 +132,21 @@ func (n *needs) addUpload(ctx context.Context, upload sqlrepo.Upload) error {
 }
 
 // explain distinguishes damage from an upload whose rows have changed while they were read.
-func (n *needs) explain(ctx context.Context, upload sqlrepo.Upload, failure error) error {
+func (n *neededBlocks) explain(ctx context.Context, upload sqlrepo.Upload, failure error) error {
 	// Rows that changed during the walk may look damaged. The state of the upload shows the difference.
 	now, err := n.collector.Repo.Upload(ctx, upload.ID)
 	switch {
 	case ctx.Err() != nil:
 		return failure
 	case errors.Is(err, sqlrepo.ErrNotFound), err == nil && progressOf(now) != progressOf(upload):
-		return fmt.Errorf("upload %d is not what it was: %w (%w)", upload.ID, sqlrepo.ErrSpaceChanged, failure)
+		return fmt.Errorf("upload %d has changed: %w (%w)", upload.ID, sqlrepo.ErrSpaceChanged, failure)
 	}
-	return fmt.Errorf("what upload %d needs can't be told, so no shard was removed (guppy check says what is wrong): %w",
+	return fmt.Errorf("the needs of upload %d are unknown, so no shard was removed (run guppy check): %w",
 		upload.ID, errors.Join(failure, err))
 }
 
 // addDAG adds all blocks of a linked upload.
-func (n *needs) addDAG(ctx context.Context, upload sqlrepo.Upload) error {
+func (n *neededBlocks) addDAG(ctx context.Context, upload sqlrepo.Upload) error {
 	if n.walked[upload.ID] {
 		return nil
 	}
@@ -171,7 +171,7 @@ func (n *needs) addDAG(ctx context.Context, upload sqlrepo.Upload) error {
 
 // addShared adds all blocks of the files that an upload under way shares with earlier ones. Linking does not make
 // these blocks again.
-func (n *needs) addShared(ctx context.Context, upload sqlrepo.Upload) error {
+func (n *neededBlocks) addShared(ctx context.Context, upload sqlrepo.Upload) error {
 	now := progressOf(upload)
 	if n.shared[upload.ID] == now {
 		return nil
@@ -197,7 +197,7 @@ func (n *needs) addShared(ctx context.Context, upload sqlrepo.Upload) error {
 	return nil
 }
 
-func (n *needs) addFile(ctx context.Context, file *unixfs.File, segments []sqlrepo.Segment,
+func (n *neededBlocks) addFile(ctx context.Context, file *unixfs.File, segments []sqlrepo.Segment,
 	digests *link.DigestCache) error {
 	for i := range segments {
 		chunks, err := digests.Of(ctx, segments, i)
@@ -216,12 +216,12 @@ func (n *needs) addFile(ctx context.Context, file *unixfs.File, segments []sqlre
 	return err
 }
 
-func (n *needs) node(ctx context.Context) func(unixfs.Block) error {
+func (n *neededBlocks) node(ctx context.Context) func(unixfs.Block) error {
 	return func(block unixfs.Block) error { return n.add(ctx, sqlrepo.Digest(block.CID.Hash()[2:])) }
 }
 
 // addSealed adds all chunks of the settled shards of an upload under way, even if their entries have changed since.
-func (n *needs) addSealed(ctx context.Context, upload sqlrepo.Upload) error {
+func (n *neededBlocks) addSealed(ctx context.Context, upload sqlrepo.Upload) error {
 	kind := sqlrepo.DataShard
 	settled := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked, sqlrepo.ShardEmpty}, Kind: &kind}
 	for shard, err := range n.collector.Repo.Shards(ctx, upload.ID, settled) {
@@ -245,7 +245,7 @@ func (n *needs) addSealed(ctx context.Context, upload sqlrepo.Upload) error {
 }
 
 // addChunks adds blocks from a sequence of digests.
-func (n *needs) addChunks(ctx context.Context, digests []byte) error {
+func (n *neededBlocks) addChunks(ctx context.Context, digests []byte) error {
 	if len(digests)%len(sqlrepo.Digest{}) != 0 {
 		return fmt.Errorf("%w: digests of %d bytes", link.ErrInconsistent, len(digests))
 	}
@@ -260,7 +260,7 @@ func (n *needs) addChunks(ctx context.Context, digests []byte) error {
 // digestsAtOnce is the number of blocks that one query looks up.
 const digestsAtOnce = 10_000
 
-func (n *needs) add(ctx context.Context, digest sqlrepo.Digest) error {
+func (n *neededBlocks) add(ctx context.Context, digest sqlrepo.Digest) error {
 	if n.digests = append(n.digests, digest); len(n.digests) < digestsAtOnce {
 		return nil
 	}
@@ -269,12 +269,12 @@ func (n *needs) add(ctx context.Context, digest sqlrepo.Digest) error {
 
 // flush looks the blocks up in the store of the uploads that need them. Blocks that are not there are looked up in
 // all stores, as older versions left out blocks that any store had.
-func (n *needs) flush(ctx context.Context) error {
+func (n *neededBlocks) flush(ctx context.Context) error {
 	if len(n.digests) == 0 {
 		return nil
 	}
-	repo, own := n.collector.Repo, sqlrepo.Scope{Space: n.space, Store: n.store}
-	elsewhere, err := repo.HoldersAmong(ctx, own, n.digests, n.shards)
+	repo, scope := n.collector.Repo, sqlrepo.Scope{Space: n.space, Store: n.store}
+	elsewhere, err := repo.HoldersAmong(ctx, scope, n.digests, n.shards)
 	if err == nil && len(elsewhere) > 0 && n.store != "" {
 		err = repo.Holders(ctx, sqlrepo.Scope{Space: n.space}, elsewhere, n.shards)
 	}

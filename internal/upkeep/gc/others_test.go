@@ -26,7 +26,7 @@ func (l onLog) WithAttrs([]slog.Attr) slog.Handler                 { return l }
 func (l onLog) WithGroup(string) slog.Handler                      { return l }
 
 // look is logged after a space was viewed, before its uploads are walked.
-const look = "look which shards others need"
+const look = "finding the shards that other uploads need"
 
 // twins prepares the same content from two sources.
 func (f *fixture) twins() (first, second sqlrepo.Upload) {

@@ -43,11 +43,11 @@ func (c *Collector) Temporary(ctx context.Context, files store.Store, remove boo
 		}
 	}
 
-	left, err := leftovers.Files(ctx, c.Repo, files)
+	unfinished, err := leftovers.Files(ctx, c.Repo, files)
 	if err != nil || !remove {
-		return n + int64(len(left)), err
+		return n + int64(len(unfinished)), err
 	}
-	discarded, err := leftovers.Discard(ctx, files, left)
+	discarded, err := leftovers.Discard(ctx, files, unfinished)
 	return n + discarded, err
 }
 
@@ -57,8 +57,8 @@ func (c *Collector) trash(ctx context.Context, files store.Store, space sqlrepo.
 	if remove {
 		return bin.Tidy(ctx)
 	}
-	left, err := bin.Left(ctx)
-	return int64(len(left)), err
+	trashed, err := bin.Left(ctx)
+	return int64(len(trashed)), err
 }
 
 // straysAtOnce is the number of files that one query looks up.

@@ -21,13 +21,13 @@ import (
 
 var (
 	// ErrNoStore is returned for a place that has no store to copy, or can't hold one.
-	ErrNoStore = errors.New("no store that can be copied")
+	ErrNoStore = errors.New("not a store that can be copied")
 	// ErrOther is returned when the target has the identity of another store.
-	ErrOther = errors.New("there is another store")
+	ErrOther = errors.New("the target is another store")
 	// ErrForeign is returned when the target is not a store yet, and has files that no copy has put there.
-	ErrForeign = errors.New("there is something else")
+	ErrForeign = errors.New("the target has other files")
 	// ErrDiffers is returned for a blob whose bytes don't match its name, in the source or in the target.
-	ErrDiffers = errors.New("not what its name says")
+	ErrDiffers = errors.New("content does not match its name")
 )
 
 // Copier copies the shards and indexes of a store, and finally its identity.
@@ -63,7 +63,8 @@ func (c *Copier) Run(ctx context.Context) error {
 		return err
 	}
 	if failed := c.Progress.Failed.Load(); failed > 0 {
-		return fmt.Errorf("%w: %d blobs were not copied; the copy has no identity before it has them all", ErrDiffers, failed)
+		return fmt.Errorf("%w: %d blobs were not copied; the copy gets its identity when it has all of them",
+			ErrDiffers, failed)
 	}
 
 	// The identity comes last: a store with an identity counts as complete.
@@ -88,7 +89,7 @@ func (c *Copier) identity(ctx context.Context) (string, error) {
 	case identity == store.NoneIdentity, marker == store.NoneIdentity:
 		return "", fmt.Errorf("%w: %s keeps no bytes", ErrNoStore, store.NoneLocation)
 	case identity == "":
-		return "", fmt.Errorf("%w: what is to be copied has no marker: it was never a store of guppy's, or has lost it",
+		return "", fmt.Errorf("%w: the source has no marker: it was never a store, or has lost its marker",
 			ErrNoStore)
 	case marker != "" && marker != identity:
 		return "", fmt.Errorf("%w: the source is %s, and the target is %s", ErrOther, identity, marker)
@@ -106,8 +107,7 @@ func (c *Copier) foreign(ctx context.Context) error {
 		}
 		name, _ := store.CutAside(blob.Name)
 		if _, ok := trash.ParseName(name); !ok {
-			return fmt.Errorf("%w: %q is in the target, which is no store yet: name a place that is empty, or remove "+
-				"what is there",
+			return fmt.Errorf("%w, such as %q, and is not a store yet: name an empty place, or remove them",
 				ErrForeign, blob.Name)
 		}
 	}
@@ -181,11 +181,11 @@ func (c *Copier) sources(ctx context.Context) iter.Seq2[store.Committed, error] 
 }
 
 func (c *Copier) blob(ctx context.Context, owner string, blob store.Committed, digest [sha256.Size]byte) error {
-	there, err := c.isThere(ctx, blob, digest)
+	present, err := c.isThere(ctx, blob, digest)
 	if err != nil {
 		return err
 	}
-	if there {
+	if present {
 		c.Progress.Skipped.Add(1)
 		return nil
 	}
@@ -205,7 +205,7 @@ func (c *Copier) isThere(ctx context.Context, blob store.Committed, digest [sha2
 	case err != nil:
 		return false, err
 	case size != blob.Size:
-		return false, fmt.Errorf("%w: it has %d bytes in the source and %d in the target", ErrDiffers, blob.Size, size)
+		return false, fmt.Errorf("%w: it has %d bytes in the source, but %d in the target", ErrDiffers, blob.Size, size)
 	case !c.Verify:
 		return true, nil
 	}
@@ -285,10 +285,10 @@ func (r reader) Read(p []byte) (int, error) {
 
 // tidy removes unfinished files of earlier copies.
 func (c *Copier) tidy(ctx context.Context) error {
-	left, err := leftovers.FilesOfCopies(ctx, c.To)
+	unfinished, err := leftovers.FilesOfCopies(ctx, c.To)
 	if err != nil {
 		return err
 	}
-	_, err = leftovers.Discard(ctx, c.To, left)
+	_, err = leftovers.Discard(ctx, c.To, unfinished)
 	return err
 }

@@ -55,9 +55,9 @@ func filled(t *testing.T) (*store.Directory, string) {
 	return from, path
 }
 
-func count(t *testing.T, of store.Store) (n int) {
+func count(t *testing.T, s store.Store) (n int) {
 	t.Helper()
-	for _, err := range of.Committed(t.Context()) {
+	for _, err := range s.Committed(t.Context()) {
 		must(t, err)
 		n++
 	}

@@ -20,8 +20,8 @@ type locator struct {
 	paths sourcePaths
 }
 
-// locate finds the source and the store of an upload on this host. If one of them is missing it returns
-// store.ErrOutOfSight with advice.
+// locate finds the source and the store of an upload on this host. It returns source.ErrAbsent or store.ErrAbsent,
+// with advice, if one of them is missing.
 func (l *locator) locate(ctx context.Context, upload sqlrepo.OpenUpload) (*pipeline.Site, error) {
 	shards, err := l.store(ctx, upload.Upload)
 	if err != nil {
@@ -37,10 +37,10 @@ func (l *locator) locate(ctx context.Context, upload sqlrepo.OpenUpload) (*pipel
 		return nil, err
 	}
 
-	root := l.paths.of(registered)
+	root := l.paths.pathOf(registered)
 	held, files, err := l.source(ctx, registered, root, upload.Upload)
-	if errors.Is(err, store.ErrOutOfSight) {
-		return nil, fmt.Errorf("%w: mount source %q of space %q there, or say where it is with --source-path %s=PATH",
+	if errors.Is(err, source.ErrAbsent) {
+		return nil, fmt.Errorf("%w: mount source %q of space %q there, or map it with --source-path %s=PATH",
 			err, registered.Name, space.Name, registered.Name)
 	}
 	if err != nil {
@@ -59,25 +59,25 @@ func (l *locator) store(ctx context.Context, upload sqlrepo.Upload) (store.Store
 	}
 
 	if upload.Store == "" {
-		return nil, fmt.Errorf("%w: an older guppy began upload %d: run guppy prepare or guppy upload on its source once, "+
-			"so that its store is known", store.ErrOutOfSight, upload.ID)
+		return nil, fmt.Errorf("%w: an older guppy began upload %d and did not record its store: run guppy prepare or "+
+			"guppy upload on its source once", store.ErrAbsent, upload.ID)
 	}
 
 	shards, err := l.findStore(ctx, l.cfg)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w: mount the store there, or say where it is with --store", store.ErrOutOfSight, err)
+		return nil, fmt.Errorf("%w: %w: mount the store there, or name its place with --store", store.ErrAbsent, err)
 	}
 
 	marker, err := shards.Marker(ctx)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", store.ErrOutOfSight, err)
+		return nil, fmt.Errorf("%w: %w", store.ErrAbsent, err)
 	case marker == "":
-		return nil, fmt.Errorf("%w: %s is no store: mount it there, or say where it is with --store",
-			store.ErrOutOfSight, path)
+		return nil, fmt.Errorf("%w: %s is not a store: mount it there, or name its place with --store",
+			store.ErrAbsent, path)
 	case marker != upload.Store:
-		return nil, fmt.Errorf("%w: %s is another store than that of upload %d: say where that is with --store",
-			store.ErrOutOfSight, path, upload.ID)
+		return nil, fmt.Errorf("%w: %s is not the store of upload %d: name that one with --store",
+			store.ErrAbsent, path, upload.ID)
 	}
 
 	return shards, nil
@@ -87,7 +87,7 @@ func (l *locator) store(ctx context.Context, upload sqlrepo.Upload) (store.Store
 func (l *locator) source(ctx context.Context, registered sqlrepo.Source, root string,
 	upload sqlrepo.Upload) (*source.Held, source.FS, error) {
 	if err := refuseOwnFiles(l.cfg, root); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", store.ErrOutOfSight, err)
+		return nil, nil, fmt.Errorf("%w: %w", source.ErrAbsent, err)
 	}
 
 	held, files, err := l.hold(ctx, l.cfg, l.repo, registered, root, upload.SourceOptions)
@@ -95,11 +95,11 @@ func (l *locator) source(ctx context.Context, registered sqlrepo.Source, root st
 		return nil, nil, err
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", store.ErrOutOfSight, err)
+		return nil, nil, fmt.Errorf("%w: %w", source.ErrAbsent, err)
 	}
 
 	// A file system that is not mounted leaves an empty directory at root.
-	if err := pipeline.Sees(ctx, l.repo, files, root, upload); err != nil {
+	if err := pipeline.VerifySource(ctx, l.repo, files, root, upload); err != nil {
 		return nil, nil, errors.Join(err, held.Close())
 	}
 	return held, files, nil

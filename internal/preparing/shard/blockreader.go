@@ -13,8 +13,8 @@ import (
 // ErrDamaged is returned when the store does not return the bytes that were written to it.
 var ErrDamaged = errors.New("the store changed the bytes of a shard")
 
-// forward reads blocks of a shard in order and in large pieces. It skips only gaps that are longer than a piece.
-type forward struct {
+// blockReader reads blocks of a shard in order and in large pieces. It skips only gaps that are longer than a piece.
+type blockReader struct {
 	from   io.ReaderAt
 	end    int64
 	buffer *bufio.Reader
@@ -23,7 +23,7 @@ type forward struct {
 }
 
 // readBlock reads a block. It returns ErrDamaged if the block is not what was written.
-func (f *forward) readBlock(node sqlrepo.Node, block []byte) error {
+func (f *blockReader) readBlock(node sqlrepo.Node, block []byte) error {
 	position := int64(node.Position)
 	err := f.seek(position)
 	if err == nil {
@@ -36,7 +36,7 @@ func (f *forward) readBlock(node sqlrepo.Node, block []byte) error {
 	case err != nil:
 		return fmt.Errorf("read the shard again: %w", err)
 	case sha256.Sum256(block) != node.Digest:
-		return fmt.Errorf("%w: the block at offset %d is another", ErrDamaged, position)
+		return fmt.Errorf("%w: the block at offset %d differs", ErrDamaged, position)
 	}
 
 	f.at = position + int64(len(block))
@@ -44,7 +44,7 @@ func (f *forward) readBlock(node sqlrepo.Node, block []byte) error {
 }
 
 // seek moves to a position that is not before the present one.
-func (f *forward) seek(position int64) error {
+func (f *blockReader) seek(position int64) error {
 	if gap := position - f.at; f.at >= 0 && gap <= bufferSize {
 		_, err := f.buffer.Discard(int(gap))
 		return err

@@ -6,9 +6,9 @@ import "net/http"
 // it.
 const streamFailed = "X-Stream-Error"
 
-// whole breaks the connection if an answer that has begun can't be completed. Boxo ends such an answer with a
+// breakIncomplete breaks the connection if an answer that has begun can't be completed. Boxo ends such an answer with a
 // line of text, so a client that does not look into the answer would take it for complete.
-func whole(next http.Handler) http.Handler {
+func breakIncomplete(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r)
 		if w.Header().Get(streamFailed) != "" {

@@ -17,8 +17,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestSees prepares a tree of 40 files, changes it in different ways, and checks whether it is recognized.
-func TestSees(t *testing.T) {
+// TestVerifySource prepares a tree of 40 files, changes it in different ways, and checks whether it is recognized.
+func TestVerifySource(t *testing.T) {
 	tree := sourcetest.Tree{Dirs: 4, Files: 10, Size: 3, Seed: 1}
 	for _, c := range []struct {
 		name   string
@@ -37,7 +37,7 @@ func TestSees(t *testing.T) {
 			upload := f.complete()
 
 			c.change(tree)
-			err := pipeline.Sees(context.Background(), f.repo, rootChanged{tree}, sourcetest.Root, upload)
+			err := pipeline.VerifySource(context.Background(), f.repo, rootChanged{tree}, sourcetest.Root, upload)
 			requireSeen(t, err, c.seen)
 		})
 	}
@@ -68,35 +68,35 @@ func (r rootChanged) Stat(path string) (os.FileInfo, error) {
 
 func requireSeen(t *testing.T, err error, seen bool) {
 	t.Helper()
-	if seen && err != nil || !seen && !errors.Is(err, store.ErrOutOfSight) {
+	if seen && err != nil || !seen && !errors.Is(err, source.ErrAbsent) {
 		t.Errorf("seen is to be %t: %v", seen, err)
 	}
 }
 
-// TestSeesWhatIsNotScannedYet checks that such a source only has to hold something.
-func TestSeesWhatIsNotScannedYet(t *testing.T) {
+// TestVerifySourceBeforeItsScan checks that such a source only has to hold something.
+func TestVerifySourceBeforeItsScan(t *testing.T) {
 	repo := sqlrepo.New(enginetest.Engines()[0].Open(t))
 	file := filepath.Join(tree(t, map[string]string{"a": ""}), "a")
 	for root, seen := range map[string]bool{
 		tree(t, map[string]string{"a": ""}): true, tree(t, nil): false, file: true, filepath.Join(t.TempDir(), "none"): false,
 	} {
-		err := pipeline.Sees(context.Background(), repo, source.Local(), root, sqlrepo.Upload{ID: 1})
+		err := pipeline.VerifySource(context.Background(), repo, source.Local(), root, sqlrepo.Upload{ID: 1})
 		requireSeen(t, err, seen)
 	}
 }
 
-// TestSeesAnEmptySourceAgain checks that an empty source is recognized by its root alone.
-func TestSeesAnEmptySourceAgain(t *testing.T) {
+// TestVerifySourceThatIsEmpty checks that an empty source is recognized by its root alone.
+func TestVerifySourceThatIsEmpty(t *testing.T) {
 	root := tree(t, nil)
 	f := newFixture(t, enginetest.Engines()[0].Open(t), source.Local(), root)
 	upload := f.complete()
-	requireSeen(t, pipeline.Sees(context.Background(), f.repo, source.Local(), root, upload), true)
-	requireSeen(t, pipeline.Sees(context.Background(), f.repo, source.Local(), tree(t, nil), upload), false)
+	requireSeen(t, pipeline.VerifySource(context.Background(), f.repo, source.Local(), root, upload), true)
+	requireSeen(t, pipeline.VerifySource(context.Background(), f.repo, source.Local(), tree(t, nil), upload), false)
 }
 
-// TestARovingWorkerGoesOn checks that the worker completes the uploads that it sees, tidies their store, and says
+// TestARovingWorkerContinues checks that the worker completes the uploads that it sees, tidies their store, and says
 // which upload it does not see.
-func TestARovingWorkerGoesOn(t *testing.T) {
+func TestARovingWorkerContinues(t *testing.T) {
 	for _, engine := range enginetest.Engines() {
 		t.Run(engine.Name, func(t *testing.T) {
 			ctx := context.Background()
@@ -115,12 +115,12 @@ func TestARovingWorkerGoesOn(t *testing.T) {
 
 			err = f.rove(ctx, func(upload sqlrepo.OpenUpload) error {
 				if upload.ID == hidden.Upload.ID {
-					return fmt.Errorf("%w: not here", store.ErrOutOfSight)
+					return fmt.Errorf("%w: not here", store.ErrAbsent)
 				}
 				return nil
 			})
 
-			if !errors.Is(err, store.ErrOutOfSight) {
+			if !errors.Is(err, store.ErrAbsent) {
 				t.Errorf("the worker returned %v", err)
 			}
 			if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {

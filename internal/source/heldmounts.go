@@ -142,8 +142,8 @@ func (h *Held) inPlace() error {
 	}
 
 	seen := survey(h.path)
-	if was, is := Describe(h.seen.Mount), Describe(seen.Mount); was != is {
-		return fmt.Errorf("%s was %s when the run began, and is %s now", h.path, was, is)
+	if was, now := Describe(h.seen.Mount), Describe(seen.Mount); was != now {
+		return fmt.Errorf("%s was %s when the run began, but is %s now", h.path, was, now)
 	}
 	return fmt.Errorf("%s has been replaced since the run began, within %s", h.path, Describe(seen.Mount))
 }
@@ -159,15 +159,16 @@ func (h *Held) mountedAgain(was heldMount) (now mountKey, err error) {
 		}
 	}
 
-	is, ok := h.mountOf(was.seen)
+	present, ok := h.mountOf(was.seen)
 	switch {
 	case !ok:
-		return now, fmt.Errorf("%s was a mount of %s when the run began, and nothing is mounted there now", point,
+		return now, fmt.Errorf("%s was a mount of %s when the run began, but nothing is mounted there now", point,
 			Describe(was.seen))
-	case Compare(was.seen, is) == Other:
-		return now, fmt.Errorf("%s was %s when the run began, and is %s now", point, Describe(was.seen), Describe(is))
+	case Compare(was.seen, present) == Other:
+		return now, fmt.Errorf("%s was %s when the run began, but is %s now", point, Describe(was.seen), Describe(present))
 	case !was.automatic:
-		return now, fmt.Errorf("%s, a mount of %s, was unmounted and mounted again since the run began", point, Describe(is))
+		return now, fmt.Errorf("%s, a mount of %s, was unmounted and mounted again since the run began", point,
+			Describe(present))
 	}
 	return keyAt(h.fd, was.seen.Point)
 }
@@ -175,9 +176,9 @@ func (h *Held) mountedAgain(was heldMount) (now mountKey, err error) {
 // mountOf returns the mount that is now in the place of was.
 func (h *Held) mountOf(was sqlrepo.Mount) (sqlrepo.Mount, bool) {
 	if was.Followed {
-		is := survey(joinOS(h.path, was.Point)).Mount
-		is.Point = was.Point
-		return is, is.Kind != ""
+		present := survey(joinOS(h.path, was.Point)).Mount
+		present.Point = was.Point
+		return present, present.Kind != ""
 	}
 
 	for _, m := range survey(h.path).Below {
@@ -210,7 +211,7 @@ func (h *Held) noticeMount(key mountKey, path string) {
 		return
 	}
 	if h.watchNew(key) && !h.hasMount(key) {
-		h.covered = fmt.Errorf("%s was on a mount that had come since the run began and is gone now", path)
+		h.covered = fmt.Errorf("%s was on a file system that was mounted after the run began, and is not mounted now", path)
 	}
 }
 
@@ -262,14 +263,14 @@ func (h *Held) followed(path string, key mountKey) (found heldMount, ok bool) {
 		return found, false
 	}
 
-	is := survey(path)
+	present := survey(path)
 	at, err := keyAt(h.fd, point)
-	if err != nil || !at.onSameMount(key) || is.Mount.Kind == "" {
+	if err != nil || !at.onSameMount(key) || present.Mount.Kind == "" {
 		return found, false
 	}
 
-	is.Mount.Point, is.Mount.Followed = point, true
-	return heldMount{is.Mount, at, is.on.automatic}, true
+	present.Mount.Point, present.Mount.Followed = point, true
+	return heldMount{present.Mount, at, present.on.automatic}, true
 }
 
 // hasMount reports whether key lies on one of the watched mounts.

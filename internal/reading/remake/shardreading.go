@@ -18,11 +18,11 @@ type maker interface {
 	block(ctx context.Context, node sqlrepo.Node) ([]byte, error)
 }
 
-// reading is a shard as its rows describe it: the header, then a section for each node.
-type reading struct {
+// shardReading is a shard as its rows describe it: the header, then a section for each node.
+type shardReading struct {
 	shard sqlrepo.Shard
 	nodes []sqlrepo.Node
-	made  maker
+	maker maker
 	// release, if not nil, is called by Close.
 	release func()
 
@@ -33,7 +33,7 @@ type reading struct {
 }
 
 // Close releases the blocks that were made.
-func (r *reading) Close() error {
+func (r *shardReading) Close() error {
 	if r.release != nil {
 		r.release()
 	}
@@ -41,7 +41,7 @@ func (r *reading) Close() error {
 }
 
 // ReadAt makes the sections that the range touches.
-func (r *reading) ReadAt(ctx context.Context, p []byte, off int64) (n int, err error) {
+func (r *shardReading) ReadAt(ctx context.Context, p []byte, off int64) (n int, err error) {
 	if off < 0 {
 		return 0, fmt.Errorf("read at %d: %w", off, io.ErrUnexpectedEOF)
 	}
@@ -57,7 +57,7 @@ func (r *reading) ReadAt(ctx context.Context, p []byte, off int64) (n int, err e
 
 // from returns some bytes of the shard that begin at an offset: the rest of the header, of the header of a
 // section, or of a block.
-func (r *reading) from(ctx context.Context, off int64) ([]byte, error) {
+func (r *shardReading) from(ctx context.Context, off int64) ([]byte, error) {
 	if off < int64(len(car.Header)) {
 		return []byte(car.Header[off:]), nil
 	}
@@ -95,7 +95,7 @@ func (r *reading) from(ctx context.Context, off int64) ([]byte, error) {
 // end returns the end of a node's section.
 func end(node sqlrepo.Node) int64 { return int64(node.Position) + int64(node.Length) }
 
-func (r *reading) block(ctx context.Context, node sqlrepo.Node) ([]byte, error) {
+func (r *shardReading) block(ctx context.Context, node sqlrepo.Node) ([]byte, error) {
 	r.mu.Lock()
 	last, position := r.last, r.position
 	r.mu.Unlock()
@@ -105,7 +105,7 @@ func (r *reading) block(ctx context.Context, node sqlrepo.Node) ([]byte, error) 
 	}
 
 	// The lock is not held here, so that other reads go on while a block is made.
-	block, err := r.made.block(ctx, node)
+	block, err := r.maker.block(ctx, node)
 	if err != nil {
 		return nil, fmt.Errorf("block at offset %d of shard %d of upload %d: %w", node.Position, r.shard.Ordinal,
 			r.shard.Upload, err)

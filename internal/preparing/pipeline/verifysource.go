@@ -8,7 +8,6 @@ import (
 	"iter"
 
 	"github.com/guppy-prep/guppy/internal/source"
-	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -17,25 +16,25 @@ type entryReader interface {
 	Entries(ctx context.Context, upload int64, filter sqlrepo.EntryFilter) iter.Seq2[sqlrepo.Entry, error]
 }
 
-// sightings is the number of files that are compared to recognize a source. Some of them may have changed, but not
+// comparedFiles is the number of files that are compared to recognize a source. Some of them may have changed, but not
 // all.
-const sightings = 32
+const comparedFiles = 32
 
-// Sees proves that what lies at root on this host is the source of an upload: the root itself or one of the first
-// files is as it was scanned. If no file was scanned yet, root has to be a file or a directory that is not empty.
+// VerifySource proves that what lies at root on this host is the source of an upload: the root itself or one of the
+// first files is as it was scanned. If no file was scanned yet, root has to be a file or a directory that is not empty.
 //
-// Otherwise Sees returns store.ErrOutOfSight. A file system that is not mounted leaves an empty directory, and every
-// missing file would be blamed.
-func Sees(ctx context.Context, repo entryReader, fsys source.FS, root string, upload sqlrepo.Upload) error {
-	return seesBelow(ctx, repo, fsys, root, upload, "")
+// Otherwise VerifySource returns source.ErrAbsent. A file system that is not mounted leaves an empty directory, and
+// every missing file would be blamed.
+func VerifySource(ctx context.Context, repo entryReader, fsys source.FS, root string, upload sqlrepo.Upload) error {
+	return verifyBelow(ctx, repo, fsys, root, upload, "")
 }
 
-// seesBelow is like Sees for a directory of the source.
-func seesBelow(ctx context.Context, repo entryReader, fsys source.FS, root string, upload sqlrepo.Upload,
+// verifyBelow is like VerifySource for a directory of the source.
+func verifyBelow(ctx context.Context, repo entryReader, fsys source.FS, root string, upload sqlrepo.Upload,
 	directory sqlrepo.Path) error {
 	at := source.OSPath(root, directory)
 	if _, err := fsys.Stat(at); err != nil {
-		return fmt.Errorf("%w: the source: %w", store.ErrOutOfSight, err)
+		return fmt.Errorf("%w: %w", source.ErrAbsent, err)
 	}
 
 	// One file that is as it was scanned is proof enough.
@@ -55,16 +54,16 @@ func seesBelow(ctx context.Context, repo entryReader, fsys source.FS, root strin
 		case entry.Kind == sqlrepo.File:
 			files++
 		}
-		if files == sightings {
+		if files == comparedFiles {
 			break
 		}
 	}
 
 	if files > 0 {
 		return fmt.Errorf("%w: %s is not the source as it was scanned: none of its first %d files is there unchanged",
-			store.ErrOutOfSight, at, files)
+			source.ErrAbsent, at, files)
 	}
-	return holdsSomething(fsys, at)
+	return refuseEmpty(fsys, at)
 }
 
 // isAsScanned reports whether an entry matches its fingerprint. It compares only what is the same wherever the
@@ -87,8 +86,8 @@ func isAsScanned(fsys source.FS, root string, upload sqlrepo.Upload, entry sqlre
 	return source.ComparisonOf(upload).Recognition().Difference(entry.Fingerprint, now) == ""
 }
 
-// holdsSomething returns ErrOutOfSight for an empty directory: an unknown source may not be mounted there.
-func holdsSomething(fsys source.FS, root string) error {
+// refuseEmpty returns source.ErrAbsent for an empty directory: an unknown source may not be mounted there.
+func refuseEmpty(fsys source.FS, root string) error {
 	info, err := fsys.Stat(root)
 	if err == nil && !info.IsDir() {
 		return nil
@@ -103,7 +102,7 @@ func holdsSomething(fsys source.FS, root string) error {
 		err = errors.New("the directory is empty, as if nothing were mounted there")
 	}
 	if err != nil {
-		return fmt.Errorf("%w: the source %s: %w", store.ErrOutOfSight, root, err)
+		return fmt.Errorf("%w: %s: %w", source.ErrAbsent, root, err)
 	}
 	return nil
 }

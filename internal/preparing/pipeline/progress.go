@@ -2,16 +2,16 @@ package pipeline
 
 import "github.com/guppy-prep/guppy/sqlrepo"
 
-// show updates the progress counters with the state of an upload and with what other workers have packed of it.
-func (c *crew) show(upload *sqlrepo.OpenUpload) {
+// showProgress updates the progress counters with the state of an upload and with what other workers have packed of it.
+func (c *crew) showProgress(upload *sqlrepo.OpenUpload) {
 	p := c.Progress
 	p.Enter(upload.State.String())
 	if upload.State == sqlrepo.Packing {
-		own := c.own[upload.ID]
+		packed := c.packed[upload.ID]
 		p.FilesTotal.Store(upload.PlannedFiles)
 		p.BytesTotal.Store(upload.PlannedBytes)
-		p.OtherFiles.Store(upload.PackedFiles - own.files)
-		p.OtherBytes.Store(upload.PackedBytes - own.bytes)
+		p.OtherFiles.Store(upload.PackedFiles - packed.files)
+		p.OtherBytes.Store(upload.PackedBytes - packed.bytes)
 	}
 }
 
@@ -22,8 +22,8 @@ type packedContent struct{ files, bytes int64 }
 func (c *crew) sealed(p *packedShard) {
 	c.board.mu.Lock()
 	defer c.board.mu.Unlock()
-	own := c.own[p.shard.Upload]
-	own.files += p.Files
-	own.bytes += p.Shard.Content
-	c.own[p.shard.Upload] = own
+	packed := c.packed[p.shard.Upload]
+	packed.files += p.Files
+	packed.bytes += p.Shard.Content
+	c.packed[p.shard.Upload] = packed
 }

@@ -13,20 +13,20 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// place is a place of a chunk in the source.
-type place struct {
+// chunkPlace is a place of a chunk in the source.
+type chunkPlace struct {
 	path   sqlrepo.Path
 	offset int64
 }
 
-// chunks holds the places of a data shard's chunks, by digest. The same content may be in several places.
-type chunks struct {
+// chunkReader holds the places of a data shard's chunks, by digest. The same content may be in several places.
+type chunkReader struct {
 	site   Site
-	places map[sqlrepo.Digest][]place
+	places map[sqlrepo.Digest][]chunkPlace
 }
 
 // chunks finds the places of all chunks that were planned for a shard.
-func (r *Remaker) chunks(ctx context.Context, shard sqlrepo.Shard) (*chunks, error) {
+func (r *Remaker) chunks(ctx context.Context, shard sqlrepo.Shard) (*chunkReader, error) {
 	upload, err := r.repo.Upload(ctx, shard.Upload)
 	if err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func (r *Remaker) chunks(ctx context.Context, shard sqlrepo.Shard) (*chunks, err
 		return nil, err
 	}
 
-	c := &chunks{site: site, places: make(map[sqlrepo.Digest][]place, shard.Nodes)}
+	c := &chunkReader{site: site, places: make(map[sqlrepo.Digest][]chunkPlace, shard.Nodes)}
 	for segment, err := range r.repo.ShardSegments(ctx, shard.ID) {
 		if err != nil {
 			return nil, err
@@ -52,7 +52,7 @@ func (r *Remaker) chunks(ctx context.Context, shard sqlrepo.Shard) (*chunks, err
 	return c, nil
 }
 
-func (c *chunks) add(segment sqlrepo.PackSegment, digests []byte) {
+func (c *chunkReader) add(segment sqlrepo.PackSegment, digests []byte) {
 	for i := range unixfs.Chunks(segment.Length) {
 		from := (segment.Chunk + i) * sha256.Size
 		if from < 0 || from+sha256.Size > int64(len(digests)) {
@@ -61,12 +61,12 @@ func (c *chunks) add(segment sqlrepo.PackSegment, digests []byte) {
 		}
 
 		digest := sqlrepo.Digest(digests[from:])
-		c.places[digest] = append(c.places[digest], place{segment.Path, segment.Offset + i*unixfs.ChunkSize})
+		c.places[digest] = append(c.places[digest], chunkPlace{segment.Path, segment.Offset + i*unixfs.ChunkSize})
 	}
 }
 
 // block reads a chunk from the first place that still has it.
-func (c *chunks) block(ctx context.Context, node sqlrepo.Node) ([]byte, error) {
+func (c *chunkReader) block(ctx context.Context, node sqlrepo.Node) ([]byte, error) {
 	places := c.places[node.Digest]
 	if len(places) == 0 {
 		return nil, fmt.Errorf("%w: no file of the upload has it any more", ErrLost)
@@ -96,19 +96,19 @@ func (c *chunks) block(ctx context.Context, node sqlrepo.Node) ([]byte, error) {
 	return nil, failures
 }
 
-// lost blames the source for an error, unless a shortage in this process is to blame.
-func lost(err error) error {
+// blameSource blames the source for an error, unless a shortage in this process is to blame.
+func blameSource(err error) error {
 	if shortage.Bars(err) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrLost, err)
 }
 
-func (c *chunks) read(place place, node sqlrepo.Node) (block []byte, err error) {
+func (c *chunkReader) read(place chunkPlace, node sqlrepo.Node) (block []byte, err error) {
 	path := source.OSPath(c.site.Root, place.path)
 	file, err := c.site.FS.Open(path)
 	if err != nil {
-		return nil, lost(err)
+		return nil, blameSource(err)
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 
@@ -116,7 +116,7 @@ func (c *chunks) read(place place, node sqlrepo.Node) (block []byte, err error) 
 	n, err := file.ReadAt(block, place.offset)
 	// A file that ends too early counts as changed, below.
 	if n < len(block) && !errors.Is(err, io.EOF) {
-		return nil, lost(err)
+		return nil, blameSource(err)
 	}
 
 	if !isOf(block[:n], node) {

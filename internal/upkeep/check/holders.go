@@ -12,9 +12,9 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// others returns the keys of the shards of other uploads that hold blocks of the one upload that is checked. Where
-// rows contradict each other, holders can't be found: the walk through the DAG reports that.
-func (r *run) others(ctx context.Context) ([]int64, error) {
+// shardsOfHolders returns the keys of the shards of other uploads that hold blocks of the one upload that is checked.
+// Where rows contradict each other, holders can't be found: the walk through the DAG reports that.
+func (r *run) shardsOfHolders(ctx context.Context) ([]int64, error) {
 	if r.Upload == nil {
 		return nil, nil
 	}
@@ -60,13 +60,13 @@ func (r *run) holders(ctx context.Context, upload sqlrepo.Upload, found map[int6
 
 		within := sqlrepo.Scope{Space: space, Store: upload.Store}
 		if upload.Store == store.NoneIdentity { // it does not need other holders of its own blocks
-			own, err := r.Repo.HeldAt(ctx, sqlrepo.Scope{Space: space, Upload: upload.ID}, 0, digests)
+			held, err := r.Repo.HeldAt(ctx, sqlrepo.Scope{Space: space, Upload: upload.ID}, 0, digests)
 			if err != nil {
 				return err
 			}
 
 			digests = slices.DeleteFunc(digests, func(digest sqlrepo.Digest) bool {
-				_, held := own.Digests[digest]
+				_, held := held.Digests[digest]
 				return held
 			})
 		}
@@ -82,10 +82,10 @@ func (r *run) holders(ctx context.Context, upload sqlrepo.Upload, found map[int6
 }
 
 // shardsOfOthers checks the files of shards that belong to other uploads.
-func (r *run) shardsOfOthers(ctx context.Context, keys []int64, marker string, sample *sample) error {
-	places := map[int64]place{}
+func (r *run) shardsOfOthers(ctx context.Context, keys []int64, marker string, sample *sampler) error {
+	places := map[int64]shardPlace{}
 	for _, key := range keys {
-		read := sample.take()
+		read := sample.includesNext()
 		row, err := r.Repo.Shard(ctx, key)
 		if errors.Is(err, sqlrepo.ErrNotFound) {
 			continue

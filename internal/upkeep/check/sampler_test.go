@@ -12,9 +12,9 @@ func TestSamplesHaveTheirSize(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		of := rapid.Int64Range(0, 300).Draw(rt, "of")
 		percent := rapid.SampledFrom([]float64{0, 0.1, 1, 10, 33.3, 50, 99.9, 100}).Draw(rt, "percent")
-		sample, taken := newSample(of, percent), 0.0
+		sample, taken := newSampler(of, percent), 0.0
 		for range of {
-			if sample.take() {
+			if sample.includesNext() {
 				taken++
 			}
 		}
@@ -31,9 +31,9 @@ func TestEachIsAsLikely(t *testing.T) {
 	t.Parallel()
 	var times [4]int
 	for range 10_000 {
-		sample := newSample(4, 25)
+		sample := newSampler(4, 25)
 		for i := range times {
-			if sample.take() {
+			if sample.includesNext() {
 				times[i]++
 			}
 		}

@@ -8,9 +8,9 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// status samples uploads repeatedly. A sample costs one query for the list and one for each upload that is being
+// statusSampler samples uploads repeatedly. A sample costs one query for the list and one for each upload that is being
 // packed. Names are queried once, because they do not change.
-type status struct {
+type statusSampler struct {
 	repo   *sqlrepo.Repository
 	upload *int64
 	// queries counts the queries of the latest sample.
@@ -26,15 +26,15 @@ type rate struct {
 	stage sqlrepo.Time
 }
 
-func newStatus(repo *sqlrepo.Repository, upload *int64) *status {
-	return &status{
+func newStatusSampler(repo *sqlrepo.Repository, upload *int64) *statusSampler {
+	return &statusSampler{
 		repo: repo, upload: upload, sources: map[int64]sqlrepo.Source{}, rates: map[int64]*rate{},
 	}
 }
 
 // sample returns the present state of the uploads. It returns sqlrepo.ErrNotFound if the chosen upload does not
 // exist.
-func (s *status) sample(ctx context.Context) (*progressView, error) {
+func (s *statusSampler) sample(ctx context.Context) (*progressView, error) {
 	s.queries = 0
 	open, err := s.list(ctx)
 	if err != nil {
@@ -69,7 +69,7 @@ func (s *status) sample(ctx context.Context) (*progressView, error) {
 }
 
 // list returns the unfinished uploads, or the chosen one.
-func (s *status) list(ctx context.Context) ([]sqlrepo.OpenUpload, error) {
+func (s *statusSampler) list(ctx context.Context) ([]sqlrepo.OpenUpload, error) {
 	filter := sqlrepo.OpenFilter{}
 	if s.upload != nil {
 		filter.Uploads = []int64{*s.upload}
@@ -87,7 +87,7 @@ func (s *status) list(ctx context.Context) ([]sqlrepo.OpenUpload, error) {
 }
 
 // name looks up the names of an upload's source and space, unless they are known.
-func (s *status) name(ctx context.Context, upload sqlrepo.OpenUpload) (err error) {
+func (s *statusSampler) name(ctx context.Context, upload sqlrepo.OpenUpload) (err error) {
 	source, known := s.sources[upload.Source]
 	if !known {
 		s.queries++
@@ -113,7 +113,7 @@ func (s *status) name(ctx context.Context, upload sqlrepo.OpenUpload) (err error
 
 // measure fills in the speed at which an upload is packed. The first sample measures from the beginning of the
 // stage, each later one from the sample before it.
-func (s *status) measure(upload sqlrepo.OpenUpload, shown *uploadStatus) {
+func (s *statusSampler) measure(upload sqlrepo.OpenUpload, shown *uploadStatus) {
 	if upload.State != sqlrepo.Packing {
 		delete(s.rates, upload.ID)
 		return
@@ -130,8 +130,8 @@ func (s *status) measure(upload sqlrepo.OpenUpload, shown *uploadStatus) {
 	shown.BytesPerSecond = known.Sample(upload.Now.Time, shown.Bytes)
 
 	// A stuck upload does not end by itself.
-	if left := float64(max(0, shown.BytesTotal-shown.Bytes)); shown.BytesPerSecond >= 1 && !upload.Stuck() {
-		seconds := left / shown.BytesPerSecond
+	if remaining := float64(max(0, shown.BytesTotal-shown.Bytes)); shown.BytesPerSecond >= 1 && !upload.Stuck() {
+		seconds := remaining / shown.BytesPerSecond
 		shown.SecondsLeft = &seconds
 	}
 }

@@ -25,9 +25,9 @@ func (a *app) showWork(ctx context.Context, worker *pipeline.Worker) (stop func(
 	var looking sync.WaitGroup
 	looking.Go(func() {
 		for {
-			doing, queries, err := doingNow(ctx, worker.Repo, worker.Filter, presence.Name())
+			work, queries, err := currentWork(ctx, worker.Repo, worker.Filter, presence.Name())
 			if err == nil {
-				shown.Do(doing)
+				shown.SetWork(work)
 			}
 
 			// The more shards are under way, the more queries a look takes, and the longer is the pause.
@@ -46,10 +46,10 @@ func (a *app) showWork(ctx context.Context, worker *pipeline.Worker) (stop func(
 	}
 }
 
-// doingNow describes the work on which the worker holds leases. It also returns the number of queries that it
+// currentWork describes the work on which the worker holds leases. It also returns the number of queries that it
 // made.
-func doingNow(ctx context.Context, repo *sqlrepo.Repository, filter sqlrepo.OpenFilter, worker string,
-) (doing string, queries int, err error) {
+func currentWork(ctx context.Context, repo *sqlrepo.Repository, filter sqlrepo.OpenFilter, worker string,
+) (work string, queries int, err error) {
 	open, err := repo.OpenUploads(ctx, filter)
 	queries++
 

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/identity"
+	"github.com/guppy-prep/guppy/internal/source"
+)
+
+// refuseOwnOutput returns an error for an output inside guppy's own directories.
+func refuseOwnOutput(cfg *config.Config, out string) error {
+	places := []string{filepath.Dir(out)}
+	if target, err := filepath.EvalSymlinks(out); err == nil {
+		// The output is written where a symlink leads.
+		places = append(places, filepath.Dir(target))
+	}
+
+	if info, err := os.Stat(out); err == nil && info.IsDir() {
+		places = []string{out}
+	}
+
+	for _, place := range places {
+		if err := source.RefuseWithin(place, cfg.Repo.DataDir, cfg.Prepare.StoreDirectory()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// visibleFiles returns the file system without guppy's own files.
+func visibleFiles(cfg *config.Config, repo *repository, files source.FS) (source.FS, error) {
+	hidden, err := ownFiles(cfg)
+	if err != nil {
+		return nil, err
+	}
+
+	if directory := cfg.Prepare.StoreDirectory(); directory != "" {
+		hidden = append(hidden, directory)
+	}
+
+	// Some engines keep the database in files, which may be inside the source.
+	database, err := dialect.Files(repo.db.Settings)
+	if err != nil {
+		return nil, err
+	}
+	return source.Hide(files, append(hidden, database...)...)
+}
+
+// ownFiles returns the data directory, the directory of the keys and the keys, which may be reached on other ways
+// than through the data directory. It ignores that the keys may not be listed: the user can't read them either.
+func ownFiles(cfg *config.Config) ([]string, error) {
+	keys, err := identity.Keys(cfg.Repo.DataDir)
+	if errors.Is(err, fs.ErrPermission) {
+		err = nil
+	}
+	return slices.Concat([]string{cfg.Repo.DataDir, keysDirectory(cfg)}, slices.Collect(maps.Values(keys))), err
+}
+
+func keysDirectory(cfg *config.Config) string { return filepath.Join(cfg.Repo.DataDir, "keys") }
+
+// refuseOwnFiles returns an error for a source in the data directory and for the store itself.
+func refuseOwnFiles(cfg *config.Config, path string) error {
+	ownPaths, err := ownFiles(cfg)
+	if err != nil {
+		return err
+	}
+	if err := source.RefuseWithin(path, ownPaths...); err != nil {
+		return err
+	}
+
+	in, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("source: %w", err)
+	}
+
+	if storeInfo, err := os.Stat(cfg.Prepare.StoreDirectory()); err == nil && os.SameFile(in, storeInfo) {
+		return fmt.Errorf("%w: %s is the store of the shards", errUsage, path)
+	}
+	return nil
+}
+
+// refuseOwnPlace refuses to write a backup over a file of the database or into the directories of the keys and
+// the shards.
+func refuseOwnPlace(cfg *config.Config, db *dialect.DB, file string) error {
+	if file == "" {
+		return fmt.Errorf("%w: the name of the backup is empty", errUsage)
+	}
+
+	directory := filepath.Dir(file)
+	at, err := os.Stat(directory)
+	if err != nil {
+		return fmt.Errorf("directory of the backup: %w", err)
+	}
+
+	if err := source.RefuseWithin(directory, keysDirectory(cfg),
+		cfg.Prepare.StoreDirectory()); err != nil {
+		return err
+	}
+
+	databaseFiles, err := dialect.Files(db.Settings)
+	if err != nil {
+		return err
+	}
+	// A file that does not exist is nobody's, so the error does not matter.
+	present, _ := os.Stat(file)
+
+	// Names are compared because a file of the database may not exist yet, identities because a link has another
+	// name.
+	for _, path := range databaseFiles {
+		beside, err := os.Stat(filepath.Dir(path))
+		named := err == nil && os.SameFile(at, beside) && filepath.Base(path) == filepath.Base(file)
+		info, err := os.Stat(path)
+		if named || err == nil && present != nil && os.SameFile(info, present) {
+			return fmt.Errorf("%w: %s is a file of the database itself", errUsage, file)
+		}
+	}
+
+	return nil
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/guppy-prep/guppy/dialect"
+)
+
+// printResume prints the command line that resumes an interrupted run.
+func printResume(w io.Writer, args []string) {
+	quoted := make([]string, len(args))
+	for i, arg := range withoutPasswords(args) {
+		quoted[i] = arg
+		if arg == "" || strings.ContainsAny(arg, " \t\n\"'\\$&|;<>()*?[]#~`!{}") {
+			quoted[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+	}
+
+	quoted[0] = filepath.Base(quoted[0])
+	fmt.Fprintln(w, "guppy: to resume, run again:", strings.Join(quoted, " "))
+}
+
+// urlFlags are the flags whose values may contain passwords.
+var urlFlags = []string{"--database-url", "--from", "--to"}
+
+// withoutPasswords redacts the passwords of database URLs in the arguments.
+func withoutPasswords(args []string) []string {
+	shown := slices.Clone(args)
+	for i, arg := range args {
+		prefix, location, joined := strings.Cut(arg, "=")
+
+		// A URL follows "=" or is the next argument.
+		switch {
+		case joined && slices.Contains(urlFlags, prefix):
+			prefix += "="
+		case i > 0 && slices.Contains(urlFlags, args[i-1]):
+			prefix, location = "", arg
+		default:
+			continue
+		}
+
+		if dialect.HoldsPassword(dialect.Secret(location)) {
+			shown[i] = prefix + dialect.Redact(location)
+		}
+	}
+
+	return shown
+}
