@@ -82,9 +82,12 @@ func rootOf(tb testing.TB, path string) string {
 	return root.String()
 }
 
-// TestWhatChangesDuringARunIsScannedAgain changes a source in many ways at once, before or after its files are
-// read.
-func TestWhatChangesDuringARunIsScannedAgain(t *testing.T) {
+// TestWhatChangesDuringARunIsScannedAgain changes a source in many ways, each after its files are read.
+func TestWhatChangesDuringARunIsScannedAgain(t *testing.T) { changeDuringRun(t, "after") }
+
+// changeDuringRun changes a source in many ways, "before" or "after" its files are read.
+func changeDuringRun(t *testing.T, whens ...string) {
+	t.Helper()
 	changes := map[string]func(root string) error{
 		"a file vanishes": func(root string) error { return os.Remove(filepath.Join(root, "b/gone")) },
 		"a file comes": func(root string) error {
@@ -111,7 +114,7 @@ func TestWhatChangesDuringARunIsScannedAgain(t *testing.T) {
 	for _, engine := range enginetest.Engines() {
 		db := engine.Open(t)
 		for name, change := range changes {
-			for _, when := range []string{"before", "after"} {
+			for _, when := range whens {
 				t.Run(engine.Name+"/"+name+" "+when, func(t *testing.T) {
 					clearAll(t, db)
 					root := moving(t)
