@@ -14,10 +14,13 @@ LONG_TESTS = $(shell sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/\1/p' $(LONG_FILES)
 LONG_PACKAGES = $(sort $(patsubst %/,./%,$(dir $(LONG_FILES))))
 # The longest packages begin first. Tests often wait, so more packages run at once than there are processors.
 LONGEST := ./internal/preparing/pipeline ./sqlrepo ./internal/upkeep/gc ./dialect/postgres
+# Tests make much garbage, and little stays. "make lint" has vet: go test would vet all that the tests import, too.
+TEST = GOGC=400 $(GO) test -vet=off -p 3 -timeout $(TIMEOUT)
+# PostgreSQL servers begin with a copy of what initdb made for the first.
+export GUPPY_TEST_POSTGRES_TEMPLATES ?= $(BIN)/postgres
 # SQLite is C that was translated to Go. Watching it, which is not ours, would take as long as watching all the rest. By
-# itself the race detector waits for a second at the end of each process. Tests make much garbage, and little stays.
+# itself the race detector waits for a second at the end of each process.
 RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false
-RACE_ENV := GORACE=atexit_sleep_ms=10 GOGC=400
 CHAOS_SEEDS ?= 50
 SEEDS ?= 100
 SEED ?=
@@ -37,21 +40,19 @@ build: ## Build bin/guppy.
 	$(GO) build -trimpath -buildvcs=auto -o $(BIN)/guppy ./cmd/guppy
 
 .PHONY: test
-test: postgres versitygw ## Vet, then run the tests, on SQLite and on PostgreSQL.
-	$(GO) vet ./...
-	$(GO) test -p 3 -timeout $(TIMEOUT) ./cmd/guppy $(LONGEST) ./...
+test: postgres versitygw ## Run the tests that guard every change, on SQLite and on PostgreSQL.
+	$(TEST) ./cmd/guppy $(LONGEST) ./...
 
 .PHONY: test-all
 test-all: test-race test-long peers ## Run what make test leaves out: the race detector, long tests, and others' tools.
 
 .PHONY: test-race
-test-race: postgres versitygw ## Run the tests with the race detector, except those that run the program as processes.
-	$(RACE_ENV) $(GO) test $(RACE) -p 3 -timeout $(TIMEOUT) $(LONGEST) $(RACED)
+test-race: postgres versitygw ## Run the tests of all that has goroutines with the race detector.
+	GORACE=atexit_sleep_ms=10 $(TEST) $(RACE) $(LONGEST) $(RACED)
 
 .PHONY: test-long
 test-long: postgres versitygw ## Run the tests that go through all cases of something.
-	$(GO) vet -tags long ./...
-	$(GO) test -tags long -p 3 -timeout $(TIMEOUT) -run '^($(LONG_TESTS))$$' $(LONG_PACKAGES)
+	$(TEST) -tags long -run '^($(LONG_TESTS))$$' $(LONG_PACKAGES)
 
 .PHONY: peers
 peers: build ## Have others' tools read what guppy writes. Outside CI they are left out where they can't be had.
@@ -75,7 +76,7 @@ versitygw:
 	@GO=$(GO) ./scripts/ensure-versitygw
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) ## Check formatting and run the linters.
+lint: $(GOLANGCI_LINT) ## Check formatting and run the linters, vet among them.
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt these files:"; echo "$$unformatted"; exit 1; }
 	$(GOLANGCI_LINT) run
 
