@@ -8,10 +8,6 @@ PROCESSES := ./cmd/guppy/ ./internal/testing/bench/ ./internal/testing/storm/
 GOROUTINES := go func|\.Go\(|t\.Parallel\(\)
 CONCURRENT = $(shell grep -rlE --include='*.go' '$(GOROUTINES)' cmd dialect internal migrate sqlrepo)
 RACED = $(filter-out $(PROCESSES),$(sort $(patsubst %,./%,$(dir $(CONCURRENT)))))
-# Tests that go through all cases of something, or through much of it, have the build tag "long".
-LONG_FILES = $(shell grep -rl --include='*_test.go' '^//go:build long' cmd dialect internal migrate sqlrepo)
-LONG_TESTS = $(shell sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/\1/p' $(LONG_FILES) | paste -sd '|')
-LONG_PACKAGES = $(sort $(patsubst %/,./%,$(dir $(LONG_FILES))))
 # The longest packages begin first. Tests often wait, so more packages run at once than there are processors.
 LONGEST := ./internal/preparing/pipeline ./sqlrepo ./internal/upkeep/gc ./dialect/postgres
 # Tests make much garbage, and little stays. "make lint" has vet: go test would vet all that the tests import, too.
@@ -52,7 +48,7 @@ test-race: postgres versitygw ## Run the tests of all that has goroutines with t
 
 .PHONY: test-long
 test-long: postgres versitygw ## Run the tests that go through all cases of something.
-	$(TEST) -tags long -run '^($(LONG_TESTS))$$' $(LONG_PACKAGES)
+	$(TEST) -tags long -run "^($$(./scripts/long-tests tests))$$" $$(./scripts/long-tests packages)
 
 .PHONY: peers
 peers: build ## Have others' tools read what guppy writes. Outside CI they are left out where they can't be had.

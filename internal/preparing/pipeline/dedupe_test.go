@@ -157,7 +157,7 @@ func (f *fixture) firstShardOwns(upload sqlrepo.Upload) {
 
 // TestAMovedTreeStoresNoDataAgain renames directories, then prepares a second source with the same content.
 func TestAMovedTreeStoresNoDataAgain(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		root := tree(t, duplicates(t))
 		f := newFixture(t, db, source.Local(), root)
 		f.complete()

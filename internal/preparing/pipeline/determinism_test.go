@@ -106,7 +106,7 @@ func TestAnInterruptedRunGoesOn(t *testing.T) {
 }
 
 func TestEachByteIsReadOnce(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		counting := sourcetest.NewCounting(sourcetest.NewSynthetic(mixed))
 		f := newFixture(t, db, counting, sourcetest.Root)
 		upload := f.complete()
@@ -120,7 +120,7 @@ func TestEachByteIsReadOnce(t *testing.T) {
 }
 
 func TestASecondUploadCostsWhatChanged(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		tree := sourcetest.NewSynthetic(mixed)
 		counting := sourcetest.NewCounting(tree)
 		f := newFixture(t, db, counting, sourcetest.Root)

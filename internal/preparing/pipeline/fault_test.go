@@ -63,7 +63,7 @@ func scanAgain(t *testing.T, changes map[string]func(*sourcetest.Synthetic)) {
 // TestAFileThatKeepsChangingIsListed checks that everything else is packed, in one run. A file that is gone is not
 // part of the upload.
 func TestAFileThatKeepsChangingIsListed(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		tree := sourcetest.NewSynthetic(small)
 		restless, gone, broken := tree.FilePath(0, 3), tree.FilePath(0, 5), tree.FilePath(1, 8)
 
@@ -122,7 +122,7 @@ func (r *removing) Open(path string) (file source.File, err error) {
 
 // TestWhatCouldNotBeReadIsTriedAgain makes a directory and a file unreadable, then readable again.
 func TestWhatCouldNotBeReadIsTriedAgain(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		tree := sourcetest.NewSynthetic(small)
 		tree.Fail(tree.DirPath(0), "readdir", fs.ErrPermission)
 		tree.Fail(tree.FilePath(1, 2), "open", fs.ErrPermission)
@@ -164,7 +164,7 @@ func keepContent(t *testing.T, hidings ...hiding) {
 	t.Helper()
 	for _, hiding := range hidings {
 		t.Run(hiding.name, func(t *testing.T) {
-			enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+			enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 				tree := sourcetest.NewSynthetic(small)
 				counting := sourcetest.NewCounting(tree)
 				f := newFixture(t, db, counting, sourcetest.Root)
@@ -210,7 +210,7 @@ func keepContent(t *testing.T, hidings ...hiding) {
 // TestAnUploadCanSkipAnUnreadableDirectory checks that the directory's content is left out, and is read again for
 // the next upload.
 func TestAnUploadCanSkipAnUnreadableDirectory(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		tree, without := sourcetest.NewSynthetic(small), sourcetest.NewSynthetic(small)
 		counting := sourcetest.NewCounting(tree)
 		f := newFixture(t, db, counting, sourcetest.Root)

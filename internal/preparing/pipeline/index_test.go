@@ -28,7 +28,7 @@ func withIndexes(layout string, slices int64) change {
 
 // TestIndexesTellWhereBlocksLie reads each slice of each index from its shard, in every layout.
 func TestIndexesTellWhereBlocksLie(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		tree := sourcetest.NewSynthetic(mixed)
 		f := newFixture(t, db, tree, sourcetest.Root)
 		for i, layout := range blobindex.Layouts() {

@@ -111,11 +111,10 @@ func changeDuringRun(t *testing.T, whens ...string) {
 		},
 	}
 
-	for _, engine := range enginetest.Engines() {
-		db := engine.Open(t)
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		for name, change := range changes {
 			for _, when := range whens {
-				t.Run(engine.Name+"/"+name+" "+when, func(t *testing.T) {
+				t.Run(name+" "+when, func(t *testing.T) {
 					clearAll(t, db)
 					root := moving(t)
 					s := &moments{}
@@ -141,7 +140,7 @@ func changeDuringRun(t *testing.T, whens ...string) {
 				})
 			}
 		}
-	}
+	})
 }
 
 // TestACoarseClockHidesNoName adds a name within the tick of its directory's last change.
@@ -173,7 +172,7 @@ func TestACoarseClockHidesNoName(t *testing.T) {
 
 // TestWhatKeepsMovingIsListed renames a directory in each of two rounds, and then once more.
 func TestWhatKeepsMovingIsListed(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		root := moving(t)
 		at, names := 0, []string{"dir", "one", "two", "three"}
 		move := func() {
@@ -205,7 +204,7 @@ func TestWhatKeepsMovingIsListed(t *testing.T) {
 
 // TestAFileThatIsAPipeNowIsListed checks that such a file keeps the upload incomplete, unless it is skipped.
 func TestAFileThatIsAPipeNowIsListed(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		for _, skip := range []bool{false, true} {
 			clearAll(t, db)
 			root := moving(t)

@@ -85,7 +85,7 @@ func (f *fixture) pieces(upload sqlrepo.Upload) {
 
 // TestTheRecipeSaysWhetherPieceCIDsAreComputed asks for piece CIDs in another upload and in an unfinished one.
 func TestTheRecipeSaysWhetherPieceCIDsAreComputed(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, sourcetest.NewSynthetic(pieced), sourcetest.Root)
 		upload := f.complete()
 		equal(t, "wanted", upload.PieceCID, false)

@@ -50,7 +50,7 @@ func (f *fixture) largestNode(shard int64) (largest sqlrepo.Node) {
 // TestOneBadBlockTakesNoOther: the good blocks of a damaged file are kept, although no source has them.
 func TestOneBadBlockTakesNoOther(t *testing.T) {
 	t.Parallel()
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		f.changeAll()
 		want := f.roots()
@@ -94,7 +94,7 @@ func keepAllGood(t *testing.T, harms map[string]salvageable) {
 	t.Parallel()
 	for name, harm := range harms {
 		t.Run(name, func(t *testing.T) {
-			enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+			enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 				f := newFixture(t, db)
 				f.changeAll()
 				want := f.roots()
