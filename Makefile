@@ -9,7 +9,7 @@ GOROUTINES := go func|\.Go\(|t\.Parallel\(\)
 CONCURRENT = $(shell grep -rlE --include='*.go' '$(GOROUTINES)' cmd dialect internal migrate sqlrepo)
 RACED = $(filter-out $(PROCESSES),$(sort $(patsubst %,./%,$(dir $(CONCURRENT)))))
 # The longest packages begin first. Tests often wait, so more packages run at once than there are processors.
-LONGEST := ./internal/preparing/pipeline ./sqlrepo ./internal/upkeep/gc ./dialect/postgres
+LONGEST := ./internal/preparing/pipeline ./sqlrepo ./internal/testing/chaos ./migrate ./internal/upkeep/check
 # Tests make much garbage, and little stays. "make lint" has vet: go test would vet all that the tests import, too.
 TEST = GOGC=400 $(GO) test -vet=off -p 3 -timeout $(TIMEOUT)
 # PostgreSQL servers begin with a copy of what initdb made for the first.
@@ -37,7 +37,7 @@ build: ## Build bin/guppy.
 
 .PHONY: test
 test: postgres versitygw ## Run the tests that guard every change, on SQLite and on PostgreSQL.
-	$(TEST) ./cmd/guppy $(LONGEST) ./...
+	$(TEST) ./cmd/guppy ./internal/testing/storm $(LONGEST) ./...
 
 .PHONY: test-all
 test-all: test-race test-long peers ## Run what make test leaves out: the race detector, long tests, and others' tools.
@@ -50,9 +50,11 @@ test-race: postgres versitygw ## Run the tests of all that has goroutines with t
 test-long: postgres versitygw ## Run the tests that go through all cases of something.
 	$(TEST) -tags long -run "^($$(./scripts/long-tests tests))$$" $$(./scripts/long-tests packages)
 
+# Without -trimpath it is made of what was built for the tests.
 .PHONY: peers
-peers: build ## Have others' tools read what guppy writes. Outside CI they are left out where they can't be had.
-	GO=$(GO) ./scripts/peers $(BIN)/guppy
+peers: ## Have others' tools read what guppy writes. Outside CI they are left out where they can't be had.
+	$(GO) build -o $(BIN)/guppy-untrimmed ./cmd/guppy
+	GO=$(GO) ./scripts/peers $(BIN)/guppy-untrimmed
 
 .PHONY: test-chaos
 test-chaos: postgres ## Have workers share an upload in CHAOS_SEEDS (default 50) storms of network faults.

@@ -302,7 +302,7 @@ func TestAFullStore(t *testing.T) {
 	if err := writeRandom(source, 8, 1<<20); err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range engines() {
+	for _, e := range eachLong() {
 		t.Run(e.name, func(t *testing.T) {
 			i, shards := install(t, program, e), t.TempDir()
 			if err := unix.Mount("tmpfs", shards, "tmpfs", 0, "size=5m"); err != nil {

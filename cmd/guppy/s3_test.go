@@ -263,7 +263,7 @@ func TestABucketIsMended(t *testing.T) {
 	if err := writeSample(corpus); err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range engines() {
+	for _, e := range eachLong() {
 		t.Run(e.name, func(t *testing.T) {
 			i := install(t, program, e)
 			server := i.bucket(t)
