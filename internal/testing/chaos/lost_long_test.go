@@ -7,6 +7,8 @@ import "testing"
 // TestAnswersOfOtherCommitsAreLost is TestAnswersOfCommitsAreLost for all other commits of a preparation.
 func TestAnswersOfOtherCommitsAreLost(t *testing.T) {
 	loseAnswers(t, []commit{
+		{"claim a shard", true, []string{"UPDATE shards SET worker", "lease_seen"}},
+		{"save the plan", false, []string{"planned_shards + $"}},
 		{"open the upload", false, []string{"SELECT id FROM sources", "UPDATE uploads SET", "started_at"}},
 		{"claim a stage", true, []string{"UPDATE uploads SET worker", "lease_seen"}},
 		{"save the scan", false, []string{"found_entries + $1"}},

@@ -5,4 +5,4 @@ package chaos_test
 import "testing"
 
 // TestWorkersWeatherMoreStorms has the storms of the seeds after those of TestWorkersWeatherAnyStorm.
-func TestWorkersWeatherMoreStorms(t *testing.T) { weatherStorms(t, quick, 4) }
+func TestWorkersWeatherMoreStorms(t *testing.T) { weatherStorms(t, quick, 5) }

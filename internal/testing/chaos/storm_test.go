@@ -23,7 +23,7 @@ import (
 const envSeeds = "GUPPY_TEST_CHAOS_SEEDS"
 
 // quick is the number of seeds to try unless the variable says another.
-const quick = 2
+const quick = 1
 
 func seeds(t *testing.T) uint64 {
 	t.Helper()
