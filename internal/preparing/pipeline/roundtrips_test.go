@@ -9,8 +9,8 @@ import (
 )
 
 // TestRoundTripsGrowWithPagesNotWithFiles compares the statements for a thousand files with those for ten thousand,
-// which also fit one shard, on an engine that is a server. Each pass over the files reads and writes five more pages, and
-// nothing else.
+// which also fit one shard, on an engine that is a server. Each pass over the files reads and writes five more pages,
+// and nothing else.
 func TestRoundTripsGrowWithPagesNotWithFiles(t *testing.T) {
 	few := sourcetest.Tree{Dirs: 10, Files: 100, Size: 9, Seed: 1}
 	many := sourcetest.Tree{Dirs: 100, Files: 100, Size: 9, Seed: 1}
