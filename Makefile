@@ -2,19 +2,21 @@ GO ?= go
 BIN := $(CURDIR)/bin
 FUZZTIME ?= 10s
 TIMEOUT ?= 60m
-# What runs the program as processes has little that the race detector could watch, and takes four times as long with it.
-PROCESSES := ./cmd/guppy ./internal/testing/bench ./internal/testing/storm
-RACED = $(filter-out $(PROCESSES),$(patsubst $(shell $(GO) list -m)/%,./%,$(shell $(GO) list ./...)))
-# Tests that go through all cases of something, or through much of it, have the build tag "long".
-LONG_FILES = $(shell grep -rl --include='*_test.go' '^//go:build long' cmd dialect internal migrate sqlrepo)
-LONG_TESTS = $(shell sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/\1/p' $(LONG_FILES) | paste -sd '|')
-LONG_PACKAGES = $(sort $(patsubst %/,./%,$(dir $(LONG_FILES))))
+# The race detector watches goroutines: it is of use only to packages that start some, in their code or in their tests.
+# What runs the program as processes has little that it could watch, and takes four times as long with it.
+PROCESSES := ./cmd/guppy/ ./internal/testing/bench/ ./internal/testing/storm/
+GOROUTINES := go func|\.Go\(|t\.Parallel\(\)
+CONCURRENT = $(shell grep -rlE --include='*.go' '$(GOROUTINES)' cmd dialect internal migrate sqlrepo)
+RACED = $(filter-out $(PROCESSES),$(sort $(patsubst %,./%,$(dir $(CONCURRENT)))))
 # The longest packages begin first. Tests often wait, so more packages run at once than there are processors.
-LONGEST := ./internal/preparing/pipeline ./sqlrepo ./internal/upkeep/gc ./dialect/postgres
+LONGEST := ./internal/preparing/pipeline ./sqlrepo ./internal/testing/chaos ./migrate ./internal/upkeep/check
+# Tests make much garbage, and little stays. "make lint" has vet: go test would vet all that the tests import, too.
+TEST = GOGC=400 $(GO) test -vet=off -p 3 -timeout $(TIMEOUT)
+# PostgreSQL servers begin with a copy of what initdb made for the first.
+export GUPPY_TEST_POSTGRES_TEMPLATES ?= $(BIN)/postgres
 # SQLite is C that was translated to Go. Watching it, which is not ours, would take as long as watching all the rest. By
-# itself the race detector waits for a second at the end of each process. Tests make much garbage, and little stays.
+# itself the race detector waits for a second at the end of each process.
 RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false
-RACE_ENV := GORACE=atexit_sleep_ms=10 GOGC=400
 CHAOS_SEEDS ?= 50
 SEEDS ?= 100
 SEED ?=
@@ -34,25 +36,25 @@ build: ## Build bin/guppy.
 	$(GO) build -trimpath -buildvcs=auto -o $(BIN)/guppy ./cmd/guppy
 
 .PHONY: test
-test: postgres versitygw ## Vet, then run the tests, on SQLite and on PostgreSQL.
-	$(GO) vet ./...
-	$(GO) test -p 3 -timeout $(TIMEOUT) ./cmd/guppy $(LONGEST) ./...
+test: postgres versitygw ## Run the tests that guard every change, on SQLite and on PostgreSQL.
+	$(TEST) ./cmd/guppy ./internal/testing/storm $(LONGEST) ./...
 
 .PHONY: test-all
 test-all: test-race test-long peers ## Run what make test leaves out: the race detector, long tests, and others' tools.
 
 .PHONY: test-race
-test-race: postgres versitygw ## Run the tests with the race detector, except those that run the program as processes.
-	$(RACE_ENV) $(GO) test $(RACE) -p 3 -timeout $(TIMEOUT) $(LONGEST) $(RACED)
+test-race: postgres versitygw ## Run the tests of all that has goroutines with the race detector.
+	GORACE=atexit_sleep_ms=10 $(TEST) $(RACE) $(LONGEST) $(RACED)
 
 .PHONY: test-long
 test-long: postgres versitygw ## Run the tests that go through all cases of something.
-	$(GO) vet -tags long ./...
-	$(GO) test -tags long -p 3 -timeout $(TIMEOUT) -run '^($(LONG_TESTS))$$' $(LONG_PACKAGES)
+	$(TEST) -tags long -run "^($$(./scripts/long-tests tests))$$" $$(./scripts/long-tests packages)
 
+# Without -trimpath it is made of what was built for the tests.
 .PHONY: peers
-peers: build ## Have others' tools read what guppy writes. Outside CI they are left out where they can't be had.
-	GO=$(GO) ./scripts/peers $(BIN)/guppy
+peers: ## Have others' tools read what guppy writes. Outside CI they are left out where they can't be had.
+	$(GO) build -o $(BIN)/guppy-untrimmed ./cmd/guppy
+	GO=$(GO) ./scripts/peers $(BIN)/guppy-untrimmed
 
 .PHONY: test-chaos
 test-chaos: postgres ## Have workers share an upload in CHAOS_SEEDS (default 50) storms of network faults.
@@ -72,7 +74,7 @@ versitygw:
 	@GO=$(GO) ./scripts/ensure-versitygw
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) ## Check formatting and run the linters.
+lint: $(GOLANGCI_LINT) ## Check formatting and run the linters, vet among them.
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt these files:"; echo "$$unformatted"; exit 1; }
 	$(GOLANGCI_LINT) run
 

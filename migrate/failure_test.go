@@ -108,8 +108,13 @@ func TestFailedDownChangesNothing(t *testing.T) {
 	})
 }
 
-// A file that ended the transaction would keep what comes before its end.
-func TestNoEmbeddedFileEndsItsTransaction(t *testing.T) {
+// TestNoNewFileEndsItsTransaction lets the files of the newest version fail. A file that ended the transaction would
+// keep what comes before its end.
+func TestNoNewFileEndsItsTransaction(t *testing.T) { failEmbedded(t, 1) }
+
+// failEmbedded lets the files of some versions fail, the newest ones.
+func failEmbedded(t *testing.T, newest int) {
+	t.Helper()
 	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
 		m := New(settings)
 		all, err := m.load()
@@ -117,6 +122,11 @@ func TestNoEmbeddedFileEndsItsTransaction(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, f := range all {
+			if i < len(all)-newest {
+				mustUp(t, migrator(settings, firstEmbedded(t, i+1)))
+				continue
+			}
+
 			requireUndone(t, settings, f.up, all.before(i), func(m *Migrator) error {
 				_, err := m.Up(t.Context())
 				return err

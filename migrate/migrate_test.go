@@ -161,8 +161,8 @@ func TestDirtySchemaIsRefusedUntilForced(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, call := range changes(m) {
+				_, err := call(t.Context())
 				for _, hint := range test.hints {
-					_, err := call(t.Context())
 					requireRefused(t, err, ErrDirty, test.current, 3, hint)
 				}
 			}

@@ -6,40 +6,6 @@ import (
 	"testing"
 )
 
-// TestTenProcessesMigrateAtOnce starts ten processes on a database that does not exist yet, and on one that lacks
-// a migration.
-func TestTenProcessesMigrateAtOnce(t *testing.T) {
-	t.Parallel()
-	program := build(t)
-	for _, e := range engines() {
-		t.Run(e.name, func(t *testing.T) {
-			i := install(t, program, e)
-
-			for range 2 {
-				var started []*process
-				for range 10 {
-					started = append(started, i.start(t, "migrate", "up"))
-				}
-
-				worked := 0
-				for _, p := range started {
-					if code := p.exit(t); code != 0 {
-						t.Errorf("exit code %d\n%s", code, &p.stderr)
-					}
-					worked += strings.Count(p.stdout.String(), "  0005 proof\n")
-				}
-
-				if worked != 1 {
-					t.Errorf("%d processes have migrated", worked)
-				}
-
-				i.run(t, "migrate", "status")
-				i.run(t, "migrate", "down", "--yes")
-			}
-		})
-	}
-}
-
 // TestMigrationsKeepAnUpload migrates the schema of an interrupted upload and of a complete one a version back
 // and forth again.
 func TestMigrationsKeepAnUpload(t *testing.T) {

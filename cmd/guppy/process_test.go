@@ -30,6 +30,14 @@ func engines() []engine {
 	}
 }
 
+// eachLong returns all engines with the build tag long, and the embedded one without, see enginetest.EachLong.
+func eachLong() []engine {
+	if long {
+		return engines()
+	}
+	return engines()[:1]
+}
+
 // built is the program as users have it: fast, and gone for good when it is killed. All tests share it, because
 // linking it takes longer than most of them.
 var built = sync.OnceValues(func() (program string, err error) {

@@ -62,76 +62,91 @@ func partsOn(t *testing.T, server *s3test.Server) int {
 	return len(list.Uploads)
 }
 
-// TestS3HoldsWhatADirectoryDoes compares a bucket with a directory: after a run, after one of two processes that
-// share a run was killed while it sent parts, and after gc cleaned up between a killed run and the next one.
+// TestS3HoldsWhatADirectoryDoes compares a bucket with a directory, after a run that two processes shared until one of
+// them was killed while it sent parts, and after gc cleaned up between a killed run and the next one.
 func TestS3HoldsWhatADirectoryDoes(t *testing.T) {
 	t.Parallel()
+	holdsWhatADirectoryDoes(t, engines()[0], "collected")
+	holdsWhatADirectoryDoes(t, engines()[1], "shared")
+}
+
+// bucketPrepare is a preparation whose shards are sent in parts.
+func bucketPrepare(source string) []string {
+	return []string{"prepare", source, "--shard-size", "6MiB"}
+}
+
+// bucketRuns are runs into a bucket that end with the upload complete.
+var bucketRuns = map[string]func(t *testing.T, i *installation, server *s3test.Server, source string){
+	"undisturbed": func(t *testing.T, i *installation, _ *s3test.Server, source string) {
+		i.run(t, bucketPrepare(source)...)
+	},
+	"shared": func(t *testing.T, i *installation, server *s3test.Server, source string) {
+		alone := append(bucketPrepare(source), "--workers", "1")
+		i.killedInAPart(t, server, alone, func() {
+			if code := i.start(t, alone...).exit(t); code != exitComplete {
+				t.Errorf("the other one: exit code %d", code)
+			}
+		})
+	},
+	"full": func(t *testing.T, i *installation, server *s3test.Server, source string) {
+		server.Disturb(func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+			if r.Method == http.MethodPut && r.URL.Query().Has("partNumber") {
+				w.WriteHeader(http.StatusInsufficientStorage)
+				return
+			}
+			pass.ServeHTTP(w, r)
+		})
+
+		p := i.start(t, bucketPrepare(source)...)
+		if code := p.exit(t); code != exitFailure || !strings.Contains(p.stderr.String(), "no space left") {
+			t.Errorf("exit code %d\n%s", code, &p.stderr)
+		}
+
+		server.Disturb(nil)
+		i.run(t, bucketPrepare(source)...)
+	},
+	"collected": func(t *testing.T, i *installation, server *s3test.Server, source string) {
+		i.killedInAPart(t, server, bucketPrepare(source), func() {})
+		if left := partsOn(t, server); left == 0 {
+			t.Error("nothing was left over")
+		}
+
+		planned, removed := i.run(t, "gc"), i.run(t, "gc", "--yes")
+		found := strings.Replace(planned, "\nfound ", "\nremoved ", 1)
+		if !strings.HasPrefix(found, removed) || strings.Contains(removed, "removed 0 temporary") {
+			t.Errorf("it was planned to remove %s\nand removed %s", planned, removed)
+		}
+
+		if left := partsOn(t, server); left > 0 {
+			t.Errorf("%d uploads are left after gc", left)
+		}
+
+		i.run(t, bucketPrepare(source)...)
+	},
+}
+
+// holdsWhatADirectoryDoes compares a bucket with a directory after each of the named runs.
+func holdsWhatADirectoryDoes(t *testing.T, e engine, names ...string) {
+	t.Helper()
 	program, corpus := build(t), t.TempDir()
 	if err := writeCorpus(corpus); err != nil {
 		t.Fatal(err)
 	}
 
-	prepare := []string{"prepare", corpus, "--shard-size", "6MiB"} // so that shards are sent in parts
-	for _, e := range engines() {
-		t.Run(e.name, func(t *testing.T) {
-			directory := install(t, program, e)
-			directory.run(t, prepare...)
-			want := directory.outcome(t)
+	t.Run(e.name, func(t *testing.T) {
+		directory := install(t, program, e)
+		directory.run(t, bucketPrepare(corpus)...)
+		want := directory.outcome(t)
 
-			for name, runs := range map[string]func(*testing.T, *installation, *s3test.Server){
-				"undisturbed": func(t *testing.T, i *installation, _ *s3test.Server) { i.run(t, prepare...) },
-				"shared": func(t *testing.T, i *installation, server *s3test.Server) {
-					i.killedInAPart(t, server, append(prepare, "--workers", "1"), func() {
-						if code := i.start(t, append(prepare, "--workers", "1")...).exit(t); code != exitComplete {
-							t.Errorf("the other one: exit code %d", code)
-						}
-					})
-				},
-				"full": func(t *testing.T, i *installation, server *s3test.Server) {
-					server.Disturb(func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
-						if r.Method == http.MethodPut && r.URL.Query().Has("partNumber") {
-							w.WriteHeader(http.StatusInsufficientStorage)
-							return
-						}
-						pass.ServeHTTP(w, r)
-					})
-
-					p := i.start(t, prepare...)
-					if code := p.exit(t); code != exitFailure || !strings.Contains(p.stderr.String(), "no space left") {
-						t.Errorf("exit code %d\n%s", code, &p.stderr)
-					}
-
-					server.Disturb(nil)
-					i.run(t, prepare...)
-				},
-				"collected": func(t *testing.T, i *installation, server *s3test.Server) {
-					i.killedInAPart(t, server, prepare, func() {})
-					if left := partsOn(t, server); left == 0 {
-						t.Error("nothing was left over")
-					}
-
-					planned, removed := i.run(t, "gc"), i.run(t, "gc", "--yes")
-					found := strings.Replace(planned, "\nfound ", "\nremoved ", 1)
-					if !strings.HasPrefix(found, removed) || strings.Contains(removed, "removed 0 temporary") {
-						t.Errorf("it was planned to remove %s\nand removed %s", planned, removed)
-					}
-
-					if left := partsOn(t, server); left > 0 {
-						t.Errorf("%d uploads are left after gc", left)
-					}
-
-					i.run(t, prepare...)
-				},
-			} {
-				t.Run(name, func(t *testing.T) {
-					i := install(t, program, e)
-					server := i.bucket(t)
-					runs(t, i, server)
-					requireSame(t, i.outcomeIn(t, server), want)
-				})
-			}
-		})
-	}
+		for _, name := range names {
+			t.Run(name, func(t *testing.T) {
+				i := install(t, program, e)
+				server := i.bucket(t)
+				bucketRuns[name](t, i, server, corpus)
+				requireSame(t, i.outcomeIn(t, server), want)
+			})
+		}
+	})
 }
 
 // killedInAPart kills a run while it sends the second half of a part of its second shard, and then lets another
@@ -248,7 +263,7 @@ func TestABucketIsMended(t *testing.T) {
 	if err := writeSample(corpus); err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range engines() {
+	for _, e := range eachLong() {
 		t.Run(e.name, func(t *testing.T) {
 			i := install(t, program, e)
 			server := i.bucket(t)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,14 +10,22 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
-		Setup:               setUp,
-		RequireExplicitExec: true,
-		RequireUniqueNames:  true,
-		Cmds:                scriptCommands(),
-	})
+const scripts = "testdata/script"
+
+func TestScripts(t *testing.T) { runScripts(t, testscript.Params{Dir: scripts}) }
+
+// runScripts runs scripts, in which [long] stands before what only runs with the build tag long.
+func runScripts(t *testing.T, params testscript.Params) {
+	t.Helper()
+	params.Setup, params.Cmds = setUp, scriptCommands()
+	params.RequireExplicitExec, params.RequireUniqueNames = true, true
+	params.Condition = func(name string) (bool, error) {
+		if name == "long" {
+			return long, nil
+		}
+		return false, fmt.Errorf("there is no condition %q", name)
+	}
+	testscript.Run(t, params)
 }
 
 // setUp gives a script an empty home and the golden CIDs, as CID_tree and so on.

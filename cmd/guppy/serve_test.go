@@ -64,7 +64,7 @@ func serveAndEnd(t *testing.T, i *installation, signal os.Signal) {
 func TestServeFromTheSource(t *testing.T) {
 	t.Parallel()
 	program := build(t)
-	for _, e := range engines() {
+	for _, e := range eachLong() {
 		t.Run(e.name, func(t *testing.T) {
 			i := install(t, program, e)
 			tree := filepath.Join(i.home, "tree")

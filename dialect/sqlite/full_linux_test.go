@@ -3,8 +3,6 @@ package sqlite_test
 import (
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,31 +31,6 @@ func tiny(t *testing.T, size int) string {
 // manyRows are more than SQLite sorts in memory.
 const manyRows = `INSERT INTO many SELECT randomblob(200) FROM (WITH RECURSIVE n (i) AS
 	(SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 150000) SELECT i FROM n)`
-
-// envSort makes the test a process that sorts rows in the database file of this name: SQLite asks for TMPDIR once.
-const envSort = "GUPPY_TEST_DIALECT_SORT"
-
-// TestTemporaryFilesAreBesideTheDatabase sorts and vacuums with a TMPDIR that has no room.
-func TestTemporaryFilesAreBesideTheDatabase(t *testing.T) {
-	if file := os.Getenv(envSort); file != "" {
-		db := dialecttest.Open(t, dialect.Settings{Type: "sqlite", URL: dialect.Secret(file)})
-		dialecttest.Execute(t, db, "CREATE TABLE many (data BLOB)", manyRows, "CREATE INDEX many_data ON many (data)",
-			"CREATE TABLE sorted AS SELECT data FROM many ORDER BY substr(data, 2)", "VACUUM")
-		return
-	}
-
-	dir := filepath.Join(t.TempDir(), "with 'quotes'")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-
-	small := tiny(t, 64<<10)
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTemporaryFilesAreBesideTheDatabase$")
-	child.Env = append(os.Environ(), envSort+"="+filepath.Join(dir, "guppy.db"), "TMPDIR="+small, "SQLITE_TMPDIR="+small)
-	if said, err := child.CombinedOutput(); err != nil {
-		t.Errorf("%v: %s", err, said)
-	}
-}
 
 // TestAFullFileSystemIsNamed: the error names the file system and the free space.
 func TestAFullFileSystemIsNamed(t *testing.T) {

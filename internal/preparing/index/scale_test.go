@@ -1,3 +1,5 @@
+//go:build long
+
 package index_test
 
 import (
@@ -23,8 +25,8 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// nodes is the number of indexed blocks. To index ten million: "go test -run Flat ./internal/preparing/index -nodes
-// 10000000 -timeout 1h".
+// nodes is the number of indexed blocks. To index ten million:
+// "go test -tags long -run Flat ./internal/preparing/index -nodes 10000000 -timeout 1h".
 var nodes = flag.Int("nodes", 78_000, "how many blocks are indexed")
 
 // perShard is the number of nodes of a full shard.

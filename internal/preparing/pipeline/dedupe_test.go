@@ -82,31 +82,35 @@ func (f *fixture) eachBlockOnce() {
 // TestEachBlockIsStoredOnce checks that the first shard with a block stores it, with any number of workers and on
 // each engine.
 func TestEachBlockIsStoredOnce(t *testing.T) {
+	engines := enginetest.Engines()
+	storeOnce(t, workforce{engines[0], 8}, workforce{engines[1], 1})
+}
+
+func storeOnce(t *testing.T, all ...workforce) {
+	t.Helper()
 	root := tree(t, duplicates(t))
 
 	var shards []string
 	var dump string
-	for _, engine := range enginetest.Engines() {
-		for _, workers := range []int{1, 8} {
-			t.Run(fmt.Sprintf("%s with %d workers", engine.Name, workers), func(t *testing.T) {
-				f := newFixture(t, engine.Open(t), source.Local(), root, func(j *pipeline.Job) { j.Workers = workers })
-				upload := f.complete()
-				f.eachBlockOnce()
+	for _, force := range all {
+		t.Run(fmt.Sprintf("%s with %d workers", force.Name, force.workers), func(t *testing.T) {
+			f := newFixture(t, force.Open(t), source.Local(), root, func(j *pipeline.Job) { j.Workers = force.workers })
+			upload := f.complete()
+			f.eachBlockOnce()
 
-				want, err := boxoRoot(root)
-				must(t, err)
-				equal(t, "root", upload.RootCID.Cid, want)
-				checkShards(t, f, upload)
+			want, err := boxoRoot(root)
+			must(t, err)
+			equal(t, "root", upload.RootCID.Cid, want)
+			checkShards(t, f, upload)
 
-				// All engines and numbers of workers give the same shards and rows.
-				if shards == nil {
-					shards, dump = f.stored(), f.dump()
-				}
-				sameNames(t, "shards", f.stored(), shards)
-				sameDump(t, f.dump(), dump)
-				f.firstShardOwns(upload)
-			})
-		}
+			// All engines and numbers of workers give the same shards and rows.
+			if shards == nil {
+				shards, dump = f.stored(), f.dump()
+			}
+			sameNames(t, "shards", f.stored(), shards)
+			sameDump(t, f.dump(), dump)
+			f.firstShardOwns(upload)
+		})
 	}
 }
 
@@ -153,7 +157,7 @@ func (f *fixture) firstShardOwns(upload sqlrepo.Upload) {
 
 // TestAMovedTreeStoresNoDataAgain renames directories, then prepares a second source with the same content.
 func TestAMovedTreeStoresNoDataAgain(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		root := tree(t, duplicates(t))
 		f := newFixture(t, db, source.Local(), root)
 		f.complete()
@@ -241,7 +245,10 @@ func TestUploadsOfASpaceShareBlocks(t *testing.T) {
 
 // TestInterruptedLinksGiveTheSameShards interrupts the linking of many directories after random batches. The space
 // already holds some of the blocks.
-func TestInterruptedLinksGiveTheSameShards(t *testing.T) {
+func TestInterruptedLinksGiveTheSameShards(t *testing.T) { interruptLinks(t) }
+
+func interruptLinks(t *testing.T) {
+	t.Helper()
 	rapid.Check(t, func(rt *rapid.T) {
 		files := map[string]string{}
 		for i := range 60 {

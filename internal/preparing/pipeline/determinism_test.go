@@ -22,26 +22,47 @@ var mixed = sourcetest.Tree{Dirs: 5, Files: 12, Seed: 7, SizeOf: func(dir, file 
 	return map[int]int64{3: 1 << 20, 5: 2<<20 + 17, 7: 5 << 20, 9: 0}[file] + int64(dir*file*97)
 }}
 
+// TestShardsDependOnTheContentAlone compares what one worker on one engine makes with what many on another make.
 func TestShardsDependOnTheContentAlone(t *testing.T) {
+	engines := enginetest.Engines()
+	dependOnContent(t, workforce{engines[0], 1}, workforce{engines[1], 8})
+}
+
+// workforce is a number of workers on an engine.
+type workforce struct {
+	enginetest.Engine
+	workers int
+}
+
+// workforces returns all engines with each number of workers.
+func workforces(numbers ...int) (all []workforce) {
+	for _, engine := range enginetest.Engines() {
+		for _, workers := range numbers {
+			all = append(all, workforce{engine, workers})
+		}
+	}
+	return all
+}
+
+func dependOnContent(t *testing.T, all ...workforce) {
+	t.Helper()
 	var want struct{ dump, root string }
 	var shards []string
-	for _, engine := range enginetest.Engines() {
-		for _, workers := range []int{1, 2, 8} {
-			t.Run(fmt.Sprintf("%s with %d workers", engine.Name, workers), func(t *testing.T) {
-				f := newFixture(t, engine.Open(t), sourcetest.NewSynthetic(mixed), sourcetest.Root,
-					func(j *pipeline.Job) { j.Workers, j.ReadAhead = workers, 2*workers-1 })
-				upload := f.complete()
+	for _, force := range all {
+		t.Run(fmt.Sprintf("%s with %d workers", force.Name, force.workers), func(t *testing.T) {
+			f := newFixture(t, force.Open(t), sourcetest.NewSynthetic(mixed), sourcetest.Root,
+				func(j *pipeline.Job) { j.Workers, j.ReadAhead = force.workers, 2*force.workers-1 })
+			upload := f.complete()
 
-				// The first combination says what the others have to give.
-				if shards == nil {
-					shards, want.dump, want.root = f.stored(), f.dump(), upload.RootCID.String()
-				}
+			// The first combination says what the others have to give.
+			if shards == nil {
+				shards, want.dump, want.root = f.stored(), f.dump(), upload.RootCID.String()
+			}
 
-				sameNames(t, "shards", f.stored(), shards)
-				equal(t, "root", upload.RootCID.String(), want.root)
-				sameDump(t, f.dump(), want.dump)
-			})
-		}
+			sameNames(t, "shards", f.stored(), shards)
+			equal(t, "root", upload.RootCID.String(), want.root)
+			sameDump(t, f.dump(), want.dump)
+		})
 	}
 }
 
@@ -85,7 +106,7 @@ func TestAnInterruptedRunGoesOn(t *testing.T) {
 }
 
 func TestEachByteIsReadOnce(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		counting := sourcetest.NewCounting(sourcetest.NewSynthetic(mixed))
 		f := newFixture(t, db, counting, sourcetest.Root)
 		upload := f.complete()
@@ -99,7 +120,7 @@ func TestEachByteIsReadOnce(t *testing.T) {
 }
 
 func TestASecondUploadCostsWhatChanged(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		tree := sourcetest.NewSynthetic(mixed)
 		counting := sourcetest.NewCounting(tree)
 		f := newFixture(t, db, counting, sourcetest.Root)

@@ -50,7 +50,7 @@ func (c *covering) Stat(path string) (fs.FileInfo, error) {
 // changed. Files that are hidden again then are listed.
 func TestWhatIsHiddenForAMomentIsScannedAgain(t *testing.T) {
 	for rounds := 1; rounds <= 2; rounds++ {
-		enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 			root := tree(t, map[string]string{"a": "first", "d/f": "hidden", "z": "last"})
 			dir := filepath.Join(root, "d")
 			files := &covering{FS: source.Local(), t: t, dir: dir, file: filepath.Join(dir, "f"), rounds: rounds}

@@ -28,7 +28,7 @@ func withIndexes(layout string, slices int64) change {
 
 // TestIndexesTellWhereBlocksLie reads each slice of each index from its shard, in every layout.
 func TestIndexesTellWhereBlocksLie(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		tree := sourcetest.NewSynthetic(mixed)
 		f := newFixture(t, db, tree, sourcetest.Root)
 		for i, layout := range blobindex.Layouts() {
@@ -80,17 +80,21 @@ func (f *fixture) readIndexes(upload sqlrepo.Upload, layout blobindex.Layout, mo
 
 // TestIndexesDependOnTheContentAlone makes many indexes with few slices each.
 func TestIndexesDependOnTheContentAlone(t *testing.T) {
+	engines := enginetest.Engines()
+	indexContent(t, workforce{engines[0], 1}, workforce{engines[1], 4})
+}
+
+func indexContent(t *testing.T, all ...workforce) {
+	t.Helper()
 	var want []string
-	for _, engine := range enginetest.Engines() {
-		for _, workers := range []int{1, 4} {
-			f := newFixture(t, engine.Open(t), sourcetest.NewSynthetic(mixed), sourcetest.Root, withIndexes("storacha", 12),
-				func(j *pipeline.Job) { j.Workers = workers })
-			f.complete()
-			if want == nil {
-				want = f.stored()
-			}
-			sameNames(t, engine.Name, f.stored(), want)
+	for _, force := range all {
+		f := newFixture(t, force.Open(t), sourcetest.NewSynthetic(mixed), sourcetest.Root, withIndexes("storacha", 12),
+			func(j *pipeline.Job) { j.Workers = force.workers })
+		f.complete()
+		if want == nil {
+			want = f.stored()
 		}
+		sameNames(t, force.Name, f.stored(), want)
 	}
 
 	if indexes := strings.Count(strings.Join(want, " "), ".idx"); indexes < 5 {

@@ -30,7 +30,7 @@ func TestARemovedUploadIsSaidToBeRemoved(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+			enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 				faulty := &faultyStore{}
 				f := newFixture(t, db, sourcetest.NewSynthetic(small), sourcetest.Root, withFaultyStore(faulty))
 
@@ -57,7 +57,7 @@ func TestARemovedUploadIsSaidToBeRemoved(t *testing.T) {
 
 // TestOneDeathSetsNothingAside kills a worker that holds a shard, where work is tried only once.
 func TestOneDeathSetsNothingAside(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		ctx := context.Background()
 		faulty := &faultyStore{failure: syscall.ENOSPC}
 		f := newFixture(t, db, sourcetest.NewSynthetic(small), sourcetest.Root, withFaultyStore(faulty))
@@ -84,7 +84,7 @@ func TestOneDeathSetsNothingAside(t *testing.T) {
 func TestOneFailureDoesNotStopAWorker(t *testing.T) {
 	files := duplicates(t)
 	files["b/poison"] = strings.Repeat("p", 100) + "poison" + strings.Repeat("q", 3<<20)
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		poisoned := &picky{refused: []byte("poison")}
 		f := newFixture(t, db, source.Local(), tree(t, files), func(j *pipeline.Job) {
 			poisoned.Store = j.Store

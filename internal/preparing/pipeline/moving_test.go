@@ -82,9 +82,12 @@ func rootOf(tb testing.TB, path string) string {
 	return root.String()
 }
 
-// TestWhatChangesDuringARunIsScannedAgain changes a source in many ways at once, before or after its files are
-// read.
-func TestWhatChangesDuringARunIsScannedAgain(t *testing.T) {
+// TestWhatChangesDuringARunIsScannedAgain changes a source in many ways, each after its files are read.
+func TestWhatChangesDuringARunIsScannedAgain(t *testing.T) { changeDuringRun(t, "after") }
+
+// changeDuringRun changes a source in many ways, "before" or "after" its files are read.
+func changeDuringRun(t *testing.T, whens ...string) {
+	t.Helper()
 	changes := map[string]func(root string) error{
 		"a file vanishes": func(root string) error { return os.Remove(filepath.Join(root, "b/gone")) },
 		"a file comes": func(root string) error {
@@ -108,11 +111,10 @@ func TestWhatChangesDuringARunIsScannedAgain(t *testing.T) {
 		},
 	}
 
-	for _, engine := range enginetest.Engines() {
-		db := engine.Open(t)
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		for name, change := range changes {
-			for _, when := range []string{"before", "after"} {
-				t.Run(engine.Name+"/"+name+" "+when, func(t *testing.T) {
+			for _, when := range whens {
+				t.Run(name+" "+when, func(t *testing.T) {
 					clearAll(t, db)
 					root := moving(t)
 					s := &moments{}
@@ -138,7 +140,7 @@ func TestWhatChangesDuringARunIsScannedAgain(t *testing.T) {
 				})
 			}
 		}
-	}
+	})
 }
 
 // TestACoarseClockHidesNoName adds a name within the tick of its directory's last change.
@@ -170,7 +172,7 @@ func TestACoarseClockHidesNoName(t *testing.T) {
 
 // TestWhatKeepsMovingIsListed renames a directory in each of two rounds, and then once more.
 func TestWhatKeepsMovingIsListed(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		root := moving(t)
 		at, names := 0, []string{"dir", "one", "two", "three"}
 		move := func() {
@@ -202,7 +204,7 @@ func TestWhatKeepsMovingIsListed(t *testing.T) {
 
 // TestAFileThatIsAPipeNowIsListed checks that such a file keeps the upload incomplete, unless it is skipped.
 func TestAFileThatIsAPipeNowIsListed(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		for _, skip := range []bool{false, true} {
 			clearAll(t, db)
 			root := moving(t)

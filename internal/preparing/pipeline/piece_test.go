@@ -24,26 +24,30 @@ var pieced = sourcetest.Tree{Dirs: 2, Files: 6, Seed: 7, SizeOf: func(dir, file 
 // TestPieceCIDsAreThoseOfTheStoredBytes prepares a tree with piece CIDs, changes it, and prepares it again, when
 // some of it is already stored.
 func TestPieceCIDsAreThoseOfTheStoredBytes(t *testing.T) {
+	engines := enginetest.Engines()
+	computePieces(t, workforce{engines[0], 4}, workforce{engines[1], 1})
+}
+
+func computePieces(t *testing.T, all ...workforce) {
+	t.Helper()
 	var want string
-	for _, engine := range enginetest.Engines() {
-		for _, workers := range []int{1, 4} {
-			t.Run(fmt.Sprintf("%s with %d workers", engine.Name, workers), func(t *testing.T) {
-				tree := sourcetest.NewSynthetic(pieced)
-				f := newFixture(t, engine.Open(t), tree, sourcetest.Root, func(j *pipeline.Job) {
-					j.Workers, j.Fresh.PieceCID = workers, true
-				})
-				f.pieces(f.complete())
-
-				// The second upload stores only what has changed.
-				tree.Change(tree.FilePath(1, 3), 0)
-				f.pieces(f.complete())
-
-				if want == "" {
-					want = f.dump()
-				}
-				sameDump(t, f.dump(), want)
+	for _, force := range all {
+		t.Run(fmt.Sprintf("%s with %d workers", force.Name, force.workers), func(t *testing.T) {
+			tree := sourcetest.NewSynthetic(pieced)
+			f := newFixture(t, force.Open(t), tree, sourcetest.Root, func(j *pipeline.Job) {
+				j.Workers, j.Fresh.PieceCID = force.workers, true
 			})
-		}
+			f.pieces(f.complete())
+
+			// The second upload stores only what has changed.
+			tree.Change(tree.FilePath(1, 3), 0)
+			f.pieces(f.complete())
+
+			if want == "" {
+				want = f.dump()
+			}
+			sameDump(t, f.dump(), want)
+		})
 	}
 }
 
@@ -81,7 +85,7 @@ func (f *fixture) pieces(upload sqlrepo.Upload) {
 
 // TestTheRecipeSaysWhetherPieceCIDsAreComputed asks for piece CIDs in another upload and in an unfinished one.
 func TestTheRecipeSaysWhetherPieceCIDsAreComputed(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, sourcetest.NewSynthetic(pieced), sourcetest.Root)
 		upload := f.complete()
 		equal(t, "wanted", upload.PieceCID, false)

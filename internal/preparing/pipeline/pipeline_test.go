@@ -25,10 +25,12 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
-// TestMain reduces rapid's number of checks, because each check prepares a whole tree.
+// checks is rapid's number of checks, which is small because each check prepares a whole tree.
+var checks = "10"
+
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("rapid.checks", "40"); err != nil {
+	if err := flag.Set("rapid.checks", checks); err != nil {
 		panic(err)
 	}
 	pgtest.Main(m)

@@ -17,6 +17,8 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 )
 
+func init() { checks = "40" }
+
 // TestEveryRootIsTheReferences prepares random trees and compares their roots with those of boxo and go-unixfsnode.
 func TestEveryRootIsTheReferences(t *testing.T) {
 	for profile, reference := range references {

@@ -49,7 +49,7 @@ func (b *pickyBlob) Write(p []byte) (int, error) {
 func TestOneShardThatAlwaysFailsIsSetAside(t *testing.T) {
 	files := duplicates(t)
 	files["b/poison"] = strings.Repeat("p", 100) + "poison" + strings.Repeat("q", 3<<20)
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		root := tree(t, files)
 		poisoned := &picky{refused: []byte("poison")}
 		f := newFixture(t, db, source.Local(), root, func(j *pipeline.Job) {

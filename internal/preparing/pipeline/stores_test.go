@@ -69,7 +69,7 @@ func (b *sendingBlob) Commit(ctx context.Context, name string) (string, error) {
 
 // TestBytesAreSentBeforeTheSpaceIsHeld includes shards that are written again without what the space holds.
 func TestBytesAreSentBeforeTheSpaceIsHeld(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		far := &sending{staged: map[string]bool{}}
 		f := newFixture(t, db, source.Local(), tree(t, duplicates(t)), func(j *pipeline.Job) {
 			far.Store = j.Store
@@ -85,7 +85,7 @@ func TestBytesAreSentBeforeTheSpaceIsHeld(t *testing.T) {
 
 // TestSendingIsProgress checks that a worker that sends bytes for longer than the stall timeout keeps its work.
 func TestSendingIsProgress(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		const stall = 300 * time.Millisecond
 		far := &sending{staged: map[string]bool{}}
 		var slow sync.Once
@@ -122,7 +122,7 @@ func TestAStoreThatKeepsNothing(t *testing.T) {
 	kept := newFixture(t, enginetest.Engines()[0].Open(t), source.Local(), root)
 	want := kept.complete()
 
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, source.Local(), root, keepNothing)
 		upload := f.complete()
 		equal(t, "root", upload.RootCID, want.RootCID)
@@ -147,7 +147,7 @@ func TestAStoreThatKeepsNothing(t *testing.T) {
 // content, whatever the other stores hold.
 func TestContentLiesInTheStoreOfItsUpload(t *testing.T) {
 	root := tree(t, duplicates(t))
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, source.Local(), root)
 		f.complete()
 		first, want := f.dir, f.blocks()
@@ -186,7 +186,7 @@ func (f *fixture) moveTo(dir string) {
 // TestABlockOnlyAnotherStoreHasIsMissing checks that such a block of an upload is reported as missing.
 func TestABlockOnlyAnotherStoreHasIsMissing(t *testing.T) {
 	root := tree(t, map[string]string{"a": "a"})
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, source.Local(), root)
 		f.complete()
 		f.moveTo(filepath.Join(t.TempDir(), "second"))
@@ -208,7 +208,7 @@ func TestABlockOnlyAnotherStoreHasIsMissing(t *testing.T) {
 // TestWhatNoStoreKeepsIsEachUploadsOwn checks that each source has all that is needed to make its uploads again.
 func TestWhatNoStoreKeepsIsEachUploadsOwn(t *testing.T) {
 	root := tree(t, duplicates(t))
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, source.Local(), root, keepNothing)
 		first := f.nodes(f.complete())
 		var err error
@@ -236,7 +236,7 @@ func keepNothing(j *pipeline.Job) { j.Store = store.NewNone(j.TempDir) }
 func TestAnUploadStaysInItsStore(t *testing.T) {
 	files := duplicates(t)
 	files["b/poison"] = strings.Repeat("p", 100) + "poison" + strings.Repeat("q", 3<<20)
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, source.Local(), tree(t, files))
 		directory, none := f.job.Store, store.Store(store.NewNone(f.job.TempDir))
 		begun := &picky{Store: none, refused: []byte("poison")}

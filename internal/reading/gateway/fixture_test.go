@@ -47,14 +47,20 @@ func equal[T comparable](tb testing.TB, what string, got, want T) {
 }
 
 // each runs a test on every engine, and looks for goroutines that it leaves.
-func each(t *testing.T, test func(f *fixture)) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+func each(t *testing.T, test func(f *fixture)) { enginetest.Each(t, leavingNothing(test)) }
+
+// eachLong is each for what hardly depends on the engine, see enginetest.EachLong.
+func eachLong(t *testing.T, test func(f *fixture)) { enginetest.EachLong(t, leavingNothing(test)) }
+
+// leavingNothing adds a fixture to a test, and looks for goroutines that it leaves.
+func leavingNothing(test func(f *fixture)) func(t *testing.T, db *dialect.DB) {
+	return func(t *testing.T, db *dialect.DB) {
 		before := goleak.IgnoreCurrent()
 		// The pool outlives the test. A connection with a slow write has a goroutine that reads.
 		pooled := goleak.IgnoreAnyFunction("github.com/jackc/pgx/v5/pgconn/internal/bgreader.(*BGReader).bgRead")
 		t.Cleanup(func() { goleak.VerifyNone(t, before, pooled) })
 		test(newFixture(t, db))
-	})
+	}
 }
 
 // fixture is a source, a repository and a gateway.

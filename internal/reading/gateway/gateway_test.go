@@ -55,7 +55,7 @@ func TestFilesAndDirectories(t *testing.T) {
 }
 
 func TestRanges(t *testing.T) {
-	each(t, func(f *fixture) {
+	eachLong(t, func(f *fixture) {
 		content := f.write("file", 5<<20+7)
 		path := "/ipfs/" + f.prepare() + "/file"
 		size := len(content)
@@ -84,7 +84,7 @@ func TestRanges(t *testing.T) {
 }
 
 func TestHeadersAlone(t *testing.T) {
-	each(t, func(f *fixture) {
+	eachLong(t, func(f *fixture) {
 		content := f.write("file", 1<<20+7)
 		path := "/ipfs/" + f.prepare() + "/file"
 
@@ -106,7 +106,7 @@ func TestHeadersAlone(t *testing.T) {
 
 // TestBlocksCanBeVerified reads CARs and blocks, and compares them with the rows of the upload.
 func TestBlocksCanBeVerified(t *testing.T) {
-	each(t, func(f *fixture) {
+	eachLong(t, func(f *fixture) {
 		f.write("dir/large", 3<<20+5)
 		f.write("dir/small", 5)
 		root := f.prepare()
@@ -159,7 +159,7 @@ func (f *fixture) nodes() map[cid.Cid]int32 {
 }
 
 func TestTheListOfRoots(t *testing.T) {
-	each(t, func(f *fixture) {
+	eachLong(t, func(f *fixture) {
 		if page := string(f.get(http.StatusOK, "/").body); !strings.Contains(page, "no complete upload") {
 			f.Errorf("%s", page)
 		}
@@ -185,7 +185,7 @@ func TestTheListOfRoots(t *testing.T) {
 }
 
 func TestWhatIsRefused(t *testing.T) {
-	each(t, func(f *fixture) {
+	eachLong(t, func(f *fixture) {
 		f.write("file", 5)
 		path := "/ipfs/" + f.prepare() + "/file"
 
@@ -210,7 +210,7 @@ func TestWhatIsRefused(t *testing.T) {
 
 // TestContentIsContained requires that a page of content can read neither the list of roots nor other roots.
 func TestContentIsContained(t *testing.T) {
-	each(t, func(f *fixture) {
+	eachLong(t, func(f *fixture) {
 		f.write("page.html", 5)
 		root := "/ipfs/" + f.prepare()
 		for _, path := range []string{root + "/", root + "/page.html", root + "/absent"} {
@@ -301,7 +301,7 @@ func (h *holding) Open(path string) (source.File, error) {
 }
 
 func TestDamagedBlocksAreNotServed(t *testing.T) {
-	each(t, func(f *fixture) {
+	eachLong(t, func(f *fixture) {
 		must(f, os.WriteFile(filepath.Join(f.root, "hello"), []byte("hello world"), 0o644))
 		f.prepare()
 

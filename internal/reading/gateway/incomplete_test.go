@@ -14,7 +14,7 @@ import (
 // TestWhatIsCutShortIsNoAnswer damages the last block of a file. A client that has begun to read must learn that
 // it does not have everything.
 func TestWhatIsCutShortIsNoAnswer(t *testing.T) {
-	each(t, func(f *fixture) {
+	eachLong(t, func(f *fixture) {
 		f.write("file", 3<<20+5)
 		root := "/ipfs/" + f.prepare()
 		f.damageEnd()

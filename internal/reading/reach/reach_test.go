@@ -169,7 +169,7 @@ func TestWhatAnUploadConsistsOf(t *testing.T) {
 
 // TestWhatAnUnfinishedUploadHas requires the chunks that are packed.
 func TestWhatAnUnfinishedUploadHas(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		job := newJob(t, db)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()

@@ -269,7 +269,7 @@ func TestAChangedSourceIsTold(t *testing.T) {
 // TestWhatARemovedUploadLeaves requires that the blocks a removed upload leaves are made from the entries of
 // uploads that need them.
 func TestWhatARemovedUploadLeaves(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		first, _ := f.prepareTwice()
 		must(t, removal.New(f.repo).RemoveUpload(t.Context(), first.ID))
@@ -320,7 +320,7 @@ func (f *fixture) dags() []sqlrepo.Shard {
 // TestWhoAsksAgainFindsItUnderWay lets one caller give up on a DAG shard that takes long, while others wait for
 // the same shard.
 func TestWhoAsksAgainFindsItUnderWay(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		f.write("file", 1, 3<<20)
 		f.prepare()

@@ -254,7 +254,7 @@ func (p *prepared) retriever(t *testing.T, base sqlrepo.Path) *retrieve.Retrieve
 }
 
 func TestRoundTrip(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) { roundTrip(t, db, oddities(t, 20<<20)) })
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) { roundTrip(t, db, oddities(t, 20<<20)) })
 }
 
 func roundTrip(t *testing.T, db *dialect.DB, root string) {

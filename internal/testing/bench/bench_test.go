@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"slices"
@@ -25,46 +24,6 @@ func tiny() corpus {
 	c := corpora()[0]
 	c.files, c.room = manySmall(2, 200, 32<<10), 2*200*32<<10
 	return c
-}
-
-func TestMeasureAllEngines(t *testing.T) {
-	o, err := parseOptions([]string{"-only", "prepare", "-json", "-rounds", "2", "-dir", os.TempDir()}, os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.corpora = []corpus{tiny()}
-
-	var progress, output bytes.Buffer
-	result, err := measureAll(t.Context(), o, &progress)
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	if err := o.format(&output, result); err != nil {
-		t.Fatal(err)
-	}
-
-	var r report
-	if err := json.Unmarshal(output.Bytes(), &r); err != nil {
-		t.Fatal(err)
-	}
-
-	c := r.Corpora[0]
-	if c.Files != 400 || c.Entries < 402 || c.RootCID == "" || c.Shards < 1 || len(c.Limit.All) != 2 {
-		t.Errorf("corpus %+v", c)
-	}
-
-	if len(c.Engines) != len(starters()) {
-		t.Fatalf("%d engines", len(c.Engines))
-	}
-
-	for _, e := range c.Engines {
-		if len(e.Times.All) != 2 || e.Times.Min <= 0 || e.PeakMemory < 5<<20 || e.Database <= 0 || e.Empty <= 0 {
-			t.Errorf("engine %+v", e)
-		}
-	}
-
-	expectGone(t, progress.String())
 }
 
 func TestMeasureAllCleansUpWhenInterrupted(t *testing.T) {

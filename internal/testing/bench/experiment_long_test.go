@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"maps"
 	"os"
 	"testing"
@@ -37,6 +38,46 @@ func TestExperimentsMeasureAllThatTheyNameChecksFor(t *testing.T) {
 	if want := map[string]int{"small": 1 + 1 + 2 + 2*2 + 2*3, "1000 nodes": 2 * 6, "500 nodes": 2 * 2}; !maps.Equal(checks,
 		want) {
 		t.Errorf("checks %v, want %v", checks, want)
+	}
+
+	expectGone(t, progress.String())
+}
+
+func TestMeasureAllEngines(t *testing.T) {
+	o, err := parseOptions([]string{"-only", "prepare", "-json", "-rounds", "2", "-dir", os.TempDir()}, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.corpora = []corpus{tiny()}
+
+	var progress, output bytes.Buffer
+	result, err := measureAll(t.Context(), o, &progress)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if err := o.format(&output, result); err != nil {
+		t.Fatal(err)
+	}
+
+	var r report
+	if err := json.Unmarshal(output.Bytes(), &r); err != nil {
+		t.Fatal(err)
+	}
+
+	c := r.Corpora[0]
+	if c.Files != 400 || c.Entries < 402 || c.RootCID == "" || c.Shards < 1 || len(c.Limit.All) != 2 {
+		t.Errorf("corpus %+v", c)
+	}
+
+	if len(c.Engines) != len(starters()) {
+		t.Fatalf("%d engines", len(c.Engines))
+	}
+
+	for _, e := range c.Engines {
+		if len(e.Times.All) != 2 || e.Times.Min <= 0 || e.PeakMemory < 5<<20 || e.Database <= 0 || e.Empty <= 0 {
+			t.Errorf("engine %+v", e)
+		}
 	}
 
 	expectGone(t, progress.String())

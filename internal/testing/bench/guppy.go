@@ -26,7 +26,7 @@ type guppy struct {
 
 func buildGuppy(ctx context.Context, w *workspace) (*guppy, error) {
 	g := &guppy{program: w.path("guppy"), workspace: w, environ: cleanEnviron(os.Environ(), w.path("config"))}
-	_, _, err := execute(ctx, os.Environ(), "go", "build", "-trimpath", "-o", g.program, guppyPackage)
+	_, _, err := execute(ctx, os.Environ(), "go", "build", "-o", g.program, guppyPackage)
 	return g, err
 }
 

@@ -22,11 +22,14 @@ import (
 // envSeeds names the variable with the number of seeds to try.
 const envSeeds = "GUPPY_TEST_CHAOS_SEEDS"
 
+// quick is the number of seeds to try unless the variable says another.
+const quick = 1
+
 func seeds(t *testing.T) uint64 {
 	t.Helper()
 	text := os.Getenv(envSeeds)
 	if text == "" {
-		return 5
+		return quick
 	}
 	count, err := strconv.ParseUint(text, 10, 32)
 	if err != nil {
@@ -36,14 +39,18 @@ func seeds(t *testing.T) uint64 {
 }
 
 // TestWorkersWeatherAnyStorm lets three workers share an upload while the network fails in random ways.
-func TestWorkersWeatherAnyStorm(t *testing.T) {
+func TestWorkersWeatherAnyStorm(t *testing.T) { weatherStorms(t, 0, seeds(t)) }
+
+// weatherStorms lets workers weather the storms of a number of seeds.
+func weatherStorms(t *testing.T, first, count uint64) {
+	t.Helper()
 	want := undisturbed(t)
 	pgtest.URL(t) // start the server that all storms share
 	leaks := goleak.IgnoreCurrent()
 
 	var storms errgroup.Group
 	storms.SetLimit(atOnce)
-	for seed := range seeds(t) {
+	for seed := first; seed < first+count; seed++ {
 		storms.Go(func() error {
 			t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { weatherStorm(t, seed, want) })
 			return nil

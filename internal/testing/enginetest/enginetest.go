@@ -75,3 +75,14 @@ func Each(t *testing.T, test func(t *testing.T, db *dialect.DB)) {
 		t.Run(engine.Name, func(t *testing.T) { test(t, engine.Open(t)) })
 	}
 }
+
+// EachLong is Each for tests of what hardly depends on the engine: without the build tag long they run on the embedded
+// one alone. scripts/long-tests finds these tests by this name.
+func EachLong(t *testing.T, test func(t *testing.T, db *dialect.DB)) {
+	if long {
+		Each(t, test)
+		return
+	}
+	embedded := Engines()[0]
+	t.Run(embedded.Name, func(t *testing.T) { test(t, embedded.Open(t)) })
+}

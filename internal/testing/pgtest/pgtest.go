@@ -5,7 +5,6 @@ package pgtest
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/internal/testing/pgtest/cluster"
+	"github.com/jackc/pgx/v5"
 	_ "github.com/jackc/pgx/v5/stdlib" // registers the driver "pgx"
 )
 
@@ -183,17 +183,36 @@ func withDatabase(server *url.URL, name string) string {
 	return u.String()
 }
 
-// execute runs one administrative statement on its own connection. It takes no context: clean-up runs after a
-// test's context has ended.
-func execute(server *url.URL, statement string) (err error) {
+// administrator is the connection for administrative statements. It is kept, because the server starts a process for
+// each connection.
+var administrator struct {
+	mu   sync.Mutex
+	conn *pgx.Conn
+	url  string
+}
+
+// execute runs one administrative statement. It takes no context: clean-up runs after a test's context has ended.
+func execute(server *url.URL, statement string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
 	defer cancel()
-	db, err := sql.Open("pgx", server.String())
-	if err != nil {
-		return err
+
+	a := &administrator
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	// Another server may be named meanwhile, and a test may have broken the connection.
+	if a.conn == nil || a.url != server.String() || a.conn.Ping(ctx) != nil {
+		if a.conn != nil {
+			_ = a.conn.Close(ctx)
+		}
+		conn, err := pgx.Connect(ctx, server.String())
+		if err != nil {
+			return err
+		}
+		a.conn, a.url = conn, server.String()
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	_, err = db.ExecContext(ctx, statement)
+
+	_, err := a.conn.Exec(ctx, statement)
 	return err
 }
 

@@ -66,7 +66,14 @@ type storm struct {
 	log     strings.Builder
 }
 
-func TestStorms(t *testing.T) {
+// quick is how many storms TestStorms has, one on each engine.
+const quick = 2
+
+func TestStorms(t *testing.T) { rageAll(t, seeds(t)) }
+
+// rageAll runs the storms of some seeds.
+func rageAll(t *testing.T, seeds []uint64) {
+	t.Helper()
 	program := os.Getenv(envProgram)
 	if program == "" {
 		program = filepath.Join(t.TempDir(), "guppy")
@@ -75,7 +82,7 @@ func TestStorms(t *testing.T) {
 		}
 	}
 
-	for _, seed := range seeds(t) {
+	for _, seed := range seeds {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { weather(t, program, draw(seed, lanes())) })
 	}
 }
@@ -97,7 +104,7 @@ func seeds(t *testing.T) (seeds []uint64) {
 
 	count, given := number(envSeeds)
 	if !given {
-		count = 4
+		count = quick
 	}
 
 	first, _ := number(envFirst)

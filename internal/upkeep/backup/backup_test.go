@@ -87,7 +87,7 @@ func TestNobodyIsAtWorkInABackup(t *testing.T) {
 
 // TestAFailedBackupLeavesNothing: no failure leaves a file, even if another process has made the file meanwhile.
 func TestAFailedBackupLeavesNothing(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		repo, dir := atWork(t, db), t.TempDir()
 		file := filepath.Join(dir, "kept*.db")
 		ctx, cancel := context.WithCancel(t.Context())

@@ -25,7 +25,7 @@ import (
 // The newest one is completed, and the older one stays as it is.
 func TestContentThatCanNotBeHadAgain(t *testing.T) {
 	t.Parallel()
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		f.write("old/large", 9, 1<<20+5)
 		f.write("old/twice", 9, 1<<20+5)
@@ -143,7 +143,7 @@ func (b *watchedBlob) Commit(ctx context.Context, name string) (string, error) {
 // recorded.
 func TestWorkUnderWayIsNoProblem(t *testing.T) {
 	t.Parallel()
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		f.write("new/more", 12, 4<<20)
 		must(t, os.Remove(filepath.Join(f.root, "old", "3")))
@@ -193,7 +193,7 @@ func TestWorkUnderWayIsNoProblem(t *testing.T) {
 // from that.
 func TestAShardThatOthersShare(t *testing.T) {
 	t.Parallel()
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		first := f.job
 		second := *f
@@ -253,7 +253,7 @@ func TestRepairNeedsThatNobodyWorks(t *testing.T) {
 // TestOneUpload finds only the problems of one upload.
 func TestOneUpload(t *testing.T) {
 	t.Parallel()
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		f.execute("UPDATE uploads SET files = 0 WHERE id = 2")
 		must(t, os.Remove(f.file(f.shardOf(1, sqlrepo.DataShard))))
@@ -274,7 +274,7 @@ func TestOneUpload(t *testing.T) {
 // TestTheWrongStore: with the wrong store, no shard counts as lost.
 func TestTheWrongStore(t *testing.T) {
 	t.Parallel()
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		for _, identified := range []bool{false, true} {
 			other, err := store.OpenDirectory(t.TempDir())

@@ -50,7 +50,7 @@ func (f *fixture) largestNode(shard int64) (largest sqlrepo.Node) {
 // TestOneBadBlockTakesNoOther: the good blocks of a damaged file are kept, although no source has them.
 func TestOneBadBlockTakesNoOther(t *testing.T) {
 	t.Parallel()
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		f.changeAll()
 		want := f.roots()
@@ -80,30 +80,21 @@ func TestOneBadBlockTakesNoOther(t *testing.T) {
 // TestAllThatIsGoodIsKept: all blocks are kept of a file that is only damaged between blocks, and of one that an
 // interrupted repair has set aside.
 func TestAllThatIsGoodIsKept(t *testing.T) {
-	t.Parallel()
-	for name, harm := range map[string]func(f *fixture, path string, block sqlrepo.Node) error{
-		"header":    func(_ *fixture, path string, _ sqlrepo.Node) error { return flipAt(path, 3) },
+	keepAllGood(t, map[string]salvageable{
 		"section":   func(_ *fixture, path string, block sqlrepo.Node) error { return flipAt(path, int64(block.Position)-9) },
 		"set aside": func(_ *fixture, path string, _ sqlrepo.Node) error { return os.Rename(path, path+".damaged") },
-		"cut and set aside": func(_ *fixture, path string, _ sqlrepo.Node) error {
-			content, err := os.ReadFile(path)
-			if err == nil {
-				err = os.WriteFile(path+".damaged", append(content, "more"...), 0o600)
-			}
+	})
+}
 
-			if err == nil {
-				err = os.Truncate(path, 100)
-			}
-			return err
-		},
-		"nodes, too": func(f *fixture, path string, block sqlrepo.Node) error {
-			f.execute("UPDATE nodes SET position = position + 1 WHERE position < ? AND shard = ?", block.Position,
-				f.shardOf(0, sqlrepo.DataShard))
-			return flipAt(path, int64(block.Position)-9)
-		},
-	} {
+// salvageable harms a shard's file, or its rows, so that all its blocks are still there. It gets the largest block.
+type salvageable func(f *fixture, path string, block sqlrepo.Node) error
+
+func keepAllGood(t *testing.T, harms map[string]salvageable) {
+	t.Helper()
+	t.Parallel()
+	for name, harm := range harms {
 		t.Run(name, func(t *testing.T) {
-			enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+			enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 				f := newFixture(t, db)
 				f.changeAll()
 				want := f.roots()

@@ -84,7 +84,7 @@ func (f *fixture) remove(upload int64) {
 // again.
 func TestShardsOfARemovedUpload(t *testing.T) {
 	t.Parallel()
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		f.remove(1)
 		f.sound("after the removal")
@@ -128,7 +128,7 @@ func (f *fixture) problemsOf(upload int64) []string {
 // may be needed. That one ends sound, even if the newer upload is not completed in between.
 func TestTheSourceIsNotWhatItWas(t *testing.T) {
 	t.Parallel()
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		shards, err := filepath.Glob(filepath.Join(f.dir, "*.car"))
 		must(t, err)

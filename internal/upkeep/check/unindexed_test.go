@@ -13,7 +13,7 @@ import (
 // TestOnlyUploadsThatHadIndexesMissThem: an upload from before there were indexes is sound, whether or not some of
 // its shards are in an index by now. A shard that fits into no index is sound as well.
 func TestOnlyUploadsThatHadIndexesMissThem(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		expect := func(when, code string, note bool, number int) {
 			t.Helper()

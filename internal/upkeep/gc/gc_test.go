@@ -192,7 +192,7 @@ func (f *fixture) collectAll() {
 
 // TestUnfinishedUploadsKeepWhatTheyRelyOn removes the upload whose files and blocks an unfinished one has left out.
 func TestUnfinishedUploadsKeepWhatTheyRelyOn(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, 2)
 		f.write(0, "large", 9<<20)
 		first := f.prepare(0)
@@ -225,7 +225,7 @@ func TestUnfinishedUploadsKeepWhatTheyRelyOn(t *testing.T) {
 
 // TestStraysDamagedAndTemporaryFiles counts leftover files first, and removes them only if asked to.
 func TestStraysDamagedAndTemporaryFiles(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 1), t.Context()
 		f.write(0, "file", 100)
 		f.prepare(0)

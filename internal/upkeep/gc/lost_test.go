@@ -28,7 +28,7 @@ func (f *fixture) unseen(lost int64) *gc.Collector {
 }
 
 func TestARemovalWithoutFilesNeedsNoStore(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 1), t.Context()
 		f.write(0, "a", 10)
 		f.prepare(0)
@@ -44,7 +44,7 @@ func TestARemovalWithoutFilesNeedsNoStore(t *testing.T) {
 
 // TestAStoreThatIsLost: the uploads in other stores are removed all the same, and the lost store can be given up.
 func TestAStoreThatIsLost(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 2), t.Context()
 		other, err := store.OpenDirectory(filepath.Join(t.TempDir(), "lost"))
 		must(t, err)
@@ -84,7 +84,7 @@ func TestAStoreThatIsLost(t *testing.T) {
 
 // TestCopiesInAnotherStoreAreNotNeeded has the same content in two stores. Each copy is removed with its uploads.
 func TestCopiesInAnotherStoreAreNotNeeded(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 1), t.Context()
 		other, err := store.OpenDirectory(filepath.Join(t.TempDir(), "lost"))
 		must(t, err)

@@ -44,7 +44,7 @@ func (f *fixture) twins() (first, second sqlrepo.Upload) {
 
 // TestAnUploadThatIsRemovedDuringTheLookIsNoDamage removes an upload completely just before it is walked.
 func TestAnUploadThatIsRemovedDuringTheLookIsNoDamage(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 2), t.Context()
 		first, second := f.twins()
 		looks, collector := 0, f.collector()
@@ -74,7 +74,7 @@ func TestAnUploadThatIsRemovedDuringTheLookIsNoDamage(t *testing.T) {
 
 // TestDamageIsToldAsDamage has a remaining upload that lacks a root.
 func TestDamageIsToldAsDamage(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 2), t.Context()
 		first, second := f.twins()
 		stored := f.stored()
@@ -213,7 +213,7 @@ func TestWhatWasPlannedIsNotLookedUpAgain(t *testing.T) {
 
 // TestAPlanIsForgottenOnceAnUploadIsGone removes another upload completely between a plan and the removal.
 func TestAPlanIsForgottenOnceAnUploadIsGone(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 2), t.Context()
 		first, second := f.twins()
 		collector := f.collector()

@@ -14,7 +14,7 @@ import (
 // TestLeftoversOfNoSpace: leftovers are removed when no process can be at work on them. Files that may be under way
 // stay, and so do files that another repository may have begun in the same store.
 func TestLeftoversOfNoSpace(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, 1)
 		f.write(0, "file", 10)
 		f.prepare(0)

@@ -1,3 +1,5 @@
+//go:build long
+
 package cluster
 
 import (
@@ -183,6 +185,24 @@ func TestDirIsKeptAndTakenOver(t *testing.T) {
 	second := start(t, Options{Dir: dir})
 	if answer := mustQuery(t, second.URL(), "SELECT answer FROM kept"); answer != "yes" {
 		t.Errorf("answer %q", answer)
+	}
+}
+
+// TestTemplate starts clusters at once, of which the first makes the template.
+func TestTemplate(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv(EnvTemplates, dir)
+	t.Run("at once", func(t *testing.T) {
+		for _, name := range []string{"one", "other"} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				execute(t, start(t, Options{}).URL(), "CREATE TABLE own (n BIGINT)")
+			})
+		}
+	})
+
+	if found, err := filepath.Glob(filepath.Join(dir, "*", "PG_VERSION")); err != nil || len(found) != 1 {
+		t.Errorf("the templates are %q: %v", found, err)
 	}
 }
 

@@ -25,6 +25,21 @@ func (c *Cluster) initialize(ctx context.Context) error {
 	if c.options.Primary != "" {
 		return c.copyPrimary(ctx)
 	}
+	if err := c.makeData(ctx); err != nil {
+		return err
+	}
+	return c.configureTLS()
+}
+
+// makeData makes the data directory of a server that follows no other.
+func (c *Cluster) makeData(ctx context.Context) error {
+	if dir := os.Getenv(EnvTemplates); dir != "" && c.options.Password == "" {
+		return c.fromTemplate(ctx, dir, func() error { return c.initdb(ctx) })
+	}
+	return c.initdb(ctx)
+}
+
+func (c *Cluster) initdb(ctx context.Context) error {
 	authArgs, err := c.authArgs()
 	if err != nil {
 		return err
@@ -34,10 +49,7 @@ func (c *Cluster) initialize(ctx context.Context) error {
 	defer func() { _ = os.Remove(c.passwordFile()) }()
 
 	args := []string{"-D", c.dataDir(), "-U", superuser, "--encoding=UTF8", "--no-locale", "--no-sync"}
-	if err := c.run(ctx, "initdb", append(args, authArgs...)...); err != nil {
-		return err
-	}
-	return c.configureTLS()
+	return c.run(ctx, "initdb", append(args, authArgs...)...)
 }
 
 // copyPrimary makes the data directory of a standby, a copy of the server that it follows. Not every directory with

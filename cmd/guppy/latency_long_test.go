@@ -1,3 +1,5 @@
+//go:build long
+
 package main
 
 import (
@@ -53,8 +55,10 @@ type trip struct {
 	turns int64
 }
 
-// prepareThrough prepares a source in a new database whose server is some milliseconds away.
+// byTime returns how many round trips the time that a run takes allows.
 func (t trip) byTime() int64 { return int64(10 * t.took.Seconds()) }
+
+// prepareThrough prepares a source in a new database whose server is some milliseconds away.
 func prepareThrough(t *testing.T, program, source string, late int) trip {
 	t.Helper()
 

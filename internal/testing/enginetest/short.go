@@ -1,0 +1,5 @@
+//go:build !long
+
+package enginetest
+
+const long = false
