@@ -27,7 +27,8 @@ func Workers(ctx context.Context, q core.Queryer, upload *int64,
 	}
 	both := leases("shards", "upload").
 		SuffixExpr(sq.ConcatExpr("UNION ", leases("uploads", "id").Limit(mostWorkers)))
-	return workers, q.List(ctx, &workers, both)
+	err = q.List(ctx, &workers, both)
+	return workers, err
 }
 
 // AtWork returns ErrAtWork, with who it is, when somebody has a lease that has not ended. Leases that end later than
