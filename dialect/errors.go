@@ -22,7 +22,7 @@ func (SettingsError) Is(target error) bool { return target == ErrSettings }
 // NoFileError is returned for a missing database file that must not be made.
 type NoFileError struct{ File string }
 
-func (e *NoFileError) Error() string { return "there is none at " + e.File }
+func (e *NoFileError) Error() string { return "no database file at " + e.File }
 
 // Advised is an error with advice on what to do.
 type Advised struct {

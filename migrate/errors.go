@@ -13,7 +13,7 @@ var (
 	// ErrForeign is returned for a database that has tables but none of guppy's.
 	ErrForeign = errors.New("the database is another program's")
 	// ErrAbsent is returned, with WithExisting, for a database that does not exist or has no tables.
-	ErrAbsent = errors.New("there is none")
+	ErrAbsent = errors.New("no repository")
 	ErrBusy   = errors.New("another process is migrating the database")
 	// ErrPooled is returned for a database behind a pooler in transaction mode, where no lock keeps others away.
 	ErrPooled = errors.New("the schema can't be changed through a pooler in transaction mode: set repo.migrate_url " +

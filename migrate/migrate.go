@@ -133,7 +133,7 @@ func (m *Migrator) look(ctx context.Context, schemaMayLack bool) (*dialect.DB, S
 		err = refuseForeign(ctx, db, status)
 	}
 	if err == nil && status.Empty && m.existing {
-		err = fmt.Errorf("%w in the %s: it has no tables; guppy migrate up makes them", ErrAbsent, db.Describe())
+		err = fmt.Errorf("%w in the %s: it has no tables; guppy migrate up creates them", ErrAbsent, db.Describe())
 	}
 
 	if err != nil {

@@ -26,7 +26,7 @@ var (
 	// ErrState is returned if an upload is not in the state from which it was to be changed. Nothing was changed.
 	ErrState = errors.New("the upload is in another state")
 	// ErrAtWork is returned if an upload can't be changed now because others are at work on it.
-	ErrAtWork = errors.New("others are at work on it")
+	ErrAtWork = errors.New("other workers are using it")
 	// ErrSpaceChanged is returned if a shard was sealed in the space after its blocks were looked up. Nothing was
 	// changed.
 	ErrSpaceChanged = errors.New("another shard was sealed meanwhile")

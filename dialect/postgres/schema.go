@@ -49,7 +49,7 @@ func (Engine) CheckSchema(ctx context.Context, session sqlx.QueryerContext, s di
 	}
 
 	return fmt.Errorf("%w: sessions use schema %q instead of %q (repo.schema), as they do behind a pooler: "+
-		"on the server, ALTER ROLE ... SET search_path = %s, then have the pooler connect anew",
+		"on the server, ALTER ROLE ... SET search_path = %s, then let the pooler reconnect",
 		dialect.ErrSchema, state.Current, schema, quoteIdentifier(schema))
 }
 

@@ -10,9 +10,9 @@ import (
 
 func fences() []test {
 	return []test{
-		{"keep out whoever lost the stage", fenceStolenStage},
-		{"keep out whoever gave the stage up", fenceReleasedStage},
-		{"keep out whoever lost a shard", fenceStolenShard},
+		{"keep out a worker that lost the stage", fenceStolenStage},
+		{"keep out a worker that gave the stage up", fenceReleasedStage},
+		{"keep out a worker that lost a shard", fenceStolenShard},
 		{"keep everybody out of what is not there", fenceUnknown},
 		{"guard every method of a stage", fenceEveryMethod},
 	}

@@ -12,7 +12,7 @@ import (
 func locks() []test {
 	return []test{
 		{"are shared by all who use the schema", lockShared},
-		{"wait for whoever changes the schema", lockExcluded},
+		{"wait for a change of the schema", lockExcluded},
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 func tallies() []test {
 	return []test{
 		{"equal what the rows say", tallyCounts},
-		{"are counted anew before planning", tallyAnew},
+		{"are counted again before planning", tallyAnew},
 	}
 }
 
