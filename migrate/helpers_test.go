@@ -51,6 +51,16 @@ func forEachEngine(t *testing.T, test func(t *testing.T, settings dialect.Settin
 	t.Run("postgres", func(t *testing.T) { test(t, postgresSettings(t)) })
 }
 
+// forEachLong is forEachEngine for what hardly depends on the engine: without the build tag long, on SQLite alone.
+func forEachLong(t *testing.T, test func(t *testing.T, settings dialect.Settings)) {
+	t.Helper()
+	if long {
+		forEachEngine(t, test)
+		return
+	}
+	t.Run("sqlite", func(t *testing.T) { test(t, sqliteSettings(t)) })
+}
+
 func sqliteSettings(t *testing.T) dialect.Settings {
 	t.Helper()
 	return dialect.Settings{URL: dialect.Secret(filepath.Join(t.TempDir(), "guppy.db"))}

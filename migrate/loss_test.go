@@ -38,7 +38,7 @@ func TestDropped(t *testing.T) {
 
 // TestDroppedTablesAreThoseThatGo compares what is told of the embedded files with what they do.
 func TestDroppedTablesAreThoseThatGo(t *testing.T) {
-	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
+	forEachLong(t, func(t *testing.T, settings dialect.Settings) {
 		m := New(settings)
 		mustUp(t, m)
 		for status := mustStatus(t, m); len(status.Applied) > 0; status = mustStatus(t, m) {
@@ -58,7 +58,7 @@ func TestDroppedTablesAreThoseThatGo(t *testing.T) {
 }
 
 func TestDataIsOnlyDroppedWhenToldSo(t *testing.T) {
-	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
+	forEachLong(t, func(t *testing.T, settings dialect.Settings) {
 		mustUp(t, migrator(settings, firstEmbedded(t, 2)))
 		db := openDB(t, settings)
 		fillVersion2(t, db, wholeNodes()[:7])

@@ -48,7 +48,7 @@ func TestUpDownUpDown(t *testing.T) {
 }
 
 func TestDownRevertsTheLastOnes(t *testing.T) {
-	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
+	forEachLong(t, func(t *testing.T, settings dialect.Settings) {
 		m := migrator(settings, first(3))
 		mustUp(t, m)
 		result, err := m.Down(t.Context(), 2)

@@ -10,7 +10,7 @@ import (
 
 // TestPlanIsWhatRuns runs the statements of plans by hand.
 func TestPlanIsWhatRuns(t *testing.T) {
-	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
+	forEachLong(t, func(t *testing.T, settings dialect.Settings) {
 		m := New(settings)
 		byHand := func(plan Plan, err error) {
 			t.Helper()

@@ -8,7 +8,7 @@ import (
 )
 
 func TestTargets(t *testing.T) {
-	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
+	forEachLong(t, func(t *testing.T, settings dialect.Settings) {
 		m := migrator(settings, first(3))
 		for _, tt := range []struct {
 			target   Target

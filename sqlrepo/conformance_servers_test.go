@@ -15,7 +15,7 @@ import (
 // TestConformanceInSchema has a schema whose name always needs quotes.
 func TestConformanceInSchema(t *testing.T) {
 	t.Parallel()
-	conformance.RunExamples(t, func(t *testing.T) *dialect.DB {
+	conformance.Run(t, func(t *testing.T) *dialect.DB {
 		settings := dialect.Settings{
 			URL: dialect.Secret(pgtest.URL(t)), Options: []any{postgres.Options{Schema: `Odd "name"`}},
 		}
@@ -29,7 +29,7 @@ func TestConformanceInSchema(t *testing.T) {
 // TestConformanceThroughPooler migrates the database directly, as an operator may, and works through PgBouncer.
 func TestConformanceThroughPooler(t *testing.T) {
 	bouncer := pgtest.StartBouncer(t)
-	conformance.RunExamples(t, func(t *testing.T) *dialect.DB {
+	conformance.Run(t, func(t *testing.T) *dialect.DB {
 		direct := onPostgres().Migrated(t).URL.Reveal()
 		return enginetest.MustOpen(t, dialect.Settings{
 			URL: dialect.Secret(bouncer.URL(direct)), Options: []any{postgres.Options{TransactionPooler: true}},

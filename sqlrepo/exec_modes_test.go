@@ -19,7 +19,7 @@ func TestEveryExecMode(t *testing.T) {
 		}
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			conformance.RunExamples(t, func(t *testing.T) *dialect.DB {
+			conformance.Run(t, func(t *testing.T) *dialect.DB {
 				settings := onPostgres().Migrated(t)
 				return enginetest.MustOpen(t, dialect.WithOptions(settings, postgres.Options{ExecMode: mode}))
 			})

@@ -188,23 +188,23 @@ func (b *LinkBatch) String() string { return "record links" }
 // SaveLinks records a batch without a shard. It returns ErrLeaseLost if another worker has the stage.
 func (r *Repository) SaveLinks(ctx context.Context, batch LinkBatch) error {
 	return r.db.Transact(ctx, batch.String(), func(tx *core.Tx) error {
-		if err := batch.hold(ctx, r, tx); err != nil {
+		if err := batch.hold(ctx, tx); err != nil {
 			return err
 		}
-		return batch.record(ctx, r, tx, "")
+		return batch.record(ctx, tx, "")
 	})
 }
 
 // hold implements Sealable.
-func (b *LinkBatch) hold(ctx context.Context, r *Repository, tx *core.Tx) error {
+func (b *LinkBatch) hold(ctx context.Context, tx *core.Tx) error {
 	if err := Fence(ctx, tx, b.Stage, counting("linked_entries", int64(len(b.Roots)))); err != nil || b.Shard == nil {
 		return err
 	}
-	return r.nameShards(ctx, tx, b.Stage, []*Shard{&b.Shard.Shard})
+	return nameShards(ctx, tx, b.Stage, []*Shard{&b.Shard.Shard})
 }
 
 // record implements Sealable.
-func (b *LinkBatch) record(ctx context.Context, r *Repository, tx *core.Tx, location string) error {
+func (b *LinkBatch) record(ctx context.Context, tx *core.Tx, location string) error {
 	if b.Shard == nil {
 		return InsertRoots(ctx, tx, b.Roots)
 	}
@@ -218,7 +218,7 @@ func (b *LinkBatch) record(ctx context.Context, r *Repository, tx *core.Tx, loca
 	if err := InsertRoots(ctx, tx, b.Roots); err != nil {
 		return err
 	}
-	return r.insertShards(ctx, tx, []*Shard{shard})
+	return insertShards(ctx, tx, []*Shard{shard})
 }
 
 // InsertRoots adds roots. It is for the packages below this one too.

@@ -124,7 +124,7 @@ func (r *Repository) SavePlan(ctx context.Context, stage Stage, plan []PlannedSh
 		}
 
 		// Segments need the keys of their shards.
-		if err := r.nameShards(ctx, tx, stage, shards); err != nil {
+		if err := nameShards(ctx, tx, stage, shards); err != nil {
 			return err
 		}
 
@@ -139,7 +139,7 @@ func (r *Repository) SavePlan(ctx context.Context, stage Stage, plan []PlannedSh
 		if err := InsertSegments(ctx, tx, segments); err != nil {
 			return err
 		}
-		return r.insertShards(ctx, tx, shards)
+		return insertShards(ctx, tx, shards)
 	})
 }
 

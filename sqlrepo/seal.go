@@ -135,8 +135,8 @@ type Sealable interface {
 	String() string
 	// hold makes the transaction fail with ErrLeaseLost if another worker has the work by now. Until the transaction
 	// ends, no other worker gets it.
-	hold(ctx context.Context, r *Repository, tx *core.Tx) error
-	record(ctx context.Context, r *Repository, tx *core.Tx, location string) error
+	hold(ctx context.Context, tx *core.Tx) error
+	record(ctx context.Context, tx *core.Tx, location string) error
 }
 
 // Seal makes a shard part of its space, in one transaction. In front of it, the worker looks up which of the shard's
@@ -157,7 +157,7 @@ func (r *Repository) Seal(ctx context.Context, at SpaceAt, work Sealable,
 		if err := holdSpace(ctx, tx, at); err != nil {
 			return err
 		}
-		if err := work.hold(ctx, r, tx); err != nil {
+		if err := work.hold(ctx, tx); err != nil {
 			return err
 		}
 
@@ -174,7 +174,7 @@ func (r *Repository) Seal(ctx context.Context, at SpaceAt, work Sealable,
 			}
 		}
 
-		return work.record(ctx, r, tx, location)
+		return work.record(ctx, tx, location)
 	})
 	return fromStore(work.String()+": store it", err)
 }
@@ -228,27 +228,27 @@ type TakenOut struct {
 func (p *PackedShard) String() string { return fmt.Sprintf("seal shard %d", p.Shard.ID) }
 
 // hold implements Sealable.
-func (p *PackedShard) hold(ctx context.Context, r *Repository, tx *core.Tx) error {
+func (p *PackedShard) hold(ctx context.Context, tx *core.Tx) error {
 	mine := sq.Select("id").From("shards").Where(held(p.Shard)).Where(sq.Eq{"state": ShardPlanned}).
-		Suffix(r.db.RowLock)
+		Suffix(tx.DB.RowLock)
 	lost := func(rows int64) error { return leaseLost(rows, "shards", p.Shard.ID) }
 	if err := tx.LaterRead(ctx, make([]int64, 1), mine, lost); err != nil {
 		return err
 	}
 
-	if err := r.takeOut(ctx, tx, p.Shard.Upload, p.TakenOut); err != nil {
+	if err := takeOut(ctx, tx, p.Shard.Upload, p.TakenOut); err != nil {
 		return err
 	}
 
 	// Only the next shard in order may be sealed.
 	p.tally = make([]int64, len(standing))
-	turn := countSettled(p.Shard, r.countPacked(p.Shard.ID)).Where(sq.Eq{"sealed": p.Shard.Ordinal}).
+	turn := countSettled(p.Shard, countPacked(tx.DB, p.Shard.ID)).Where(sq.Eq{"sealed": p.Shard.Ordinal}).
 		Suffix("RETURNING " + core.ColumnList(standingFields))
 	return tx.LaterRead(ctx, p.tally, turn, lost)
 }
 
 // record implements Sealable.
-func (p *PackedShard) record(ctx context.Context, r *Repository, tx *core.Tx, location string) error {
+func (p *PackedShard) record(ctx context.Context, tx *core.Tx, location string) error {
 	p.After = uploadOf(p.Shard.Upload, p.tally)
 	if err := InsertNodes(ctx, tx, p.Shard.ID, p.Nodes); err != nil {
 		return err
@@ -301,7 +301,7 @@ func countSettled(shard Shard, count sq.UpdateBuilder) sq.UpdateBuilder {
 
 // takeOut handles entries one by one: they are few, and each has its own reason. An entry that another shard has
 // taken out already keeps the state and reason that it got there.
-func (r *Repository) takeOut(ctx context.Context, tx *core.Tx, upload int64, entries []TakenOut) error {
+func takeOut(ctx context.Context, tx *core.Tx, upload int64, entries []TakenOut) error {
 	for _, out := range entries {
 		of := sq.Eq{"entry": out.Entry}
 		for _, statement := range []sq.Sqlizer{

@@ -104,7 +104,7 @@ func shardValues(s Shard) []any {
 }
 
 // nameShards gives new shards of the stage's upload their keys.
-func (r *Repository) nameShards(ctx context.Context, tx *core.Tx, stage Stage, shards []*Shard) error {
+func nameShards(ctx context.Context, tx *core.Tx, stage Stage, shards []*Shard) error {
 	if len(shards) == 0 {
 		return nil
 	}
@@ -118,7 +118,7 @@ func (r *Repository) nameShards(ctx context.Context, tx *core.Tx, stage Stage, s
 	return nil
 }
 
-func (r *Repository) insertShards(ctx context.Context, tx *core.Tx, shards []*Shard) error {
+func insertShards(ctx context.Context, tx *core.Tx, shards []*Shard) error {
 	return tx.BulkInsert(ctx, "shards", schema.ShardColumns, len(shards), func(i int) []any {
 		return shardValues(*shards[i])
 	})

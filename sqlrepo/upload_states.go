@@ -163,7 +163,7 @@ func completed(at Time) sq.UpdateBuilder {
 
 // countPacked is the update that counts what a shard holds as packed. After its last shard the upload is
 // Rescanning. countPacked is for countSettled, which requires that the upload is Packing.
-func (r *Repository) countPacked(shard int64) sq.UpdateBuilder {
+func countPacked(db *core.DB, shard int64) sq.UpdateBuilder {
 	segments := func(what string) sq.SelectBuilder {
 		return sq.Select(what).From("segments").Where(sq.Eq{"shard": shard})
 	}
@@ -173,7 +173,7 @@ func (r *Repository) countPacked(shard int64) sq.UpdateBuilder {
 	bytes := sq.ConcatExpr("packed_bytes + (", segments("CAST(COALESCE(SUM(length), 0) AS BIGINT)"), ")")
 
 	return sq.Update("uploads").Set("state", next).
-		Set("stage_began", sq.ConcatExpr("CASE WHEN "+last+" THEN ", r.db.At(0), " ELSE stage_began END")).
+		Set("stage_began", sq.ConcatExpr("CASE WHEN "+last+" THEN ", db.At(0), " ELSE stage_began END")).
 		Set("stage_bytes", sq.ConcatExpr("CASE WHEN "+last+" THEN ", bytes, " ELSE stage_bytes END")).
 		Set("packed_files", sq.ConcatExpr("packed_files + (", files, ")")).Set("packed_bytes", bytes).
 		Set("settled_shards", sq.Expr("settled_shards + 1"))

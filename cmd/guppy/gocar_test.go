@@ -1,10 +1,11 @@
+//go:build long
+
 package main
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -44,27 +45,6 @@ func TestGoCarReadsWhatIsWritten(t *testing.T) {
 	if stats.BlockCount != uint64(summary.Nodes) || fmt.Sprint(stats.Roots) != "["+summary.RootCID+"]" ||
 		!stats.RootsPresent {
 		t.Errorf("export: %+v; %d nodes were prepared", stats, summary.Nodes)
-	}
-}
-
-func noError(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// writeChunks writes files of one, several and many chunks.
-func writeChunks(t *testing.T, root string) {
-	t.Helper()
-	for i, size := range []int{0, 1, 1000, 1 << 20, 3<<20 + 5} {
-		path := filepath.Join(root, fmt.Sprint(i%2), fmt.Sprint(i))
-		noError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		content := make([]byte, size)
-		for j := range content {
-			content[j] = byte(i + j>>16)
-		}
-		noError(t, os.WriteFile(path, content, 0o644))
 	}
 }
 

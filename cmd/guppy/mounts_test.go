@@ -205,7 +205,7 @@ func sourceIsNotThere(t *testing.T, program string) {
 	detach(t, n.at)
 	n.refused(t, nothing, n.prepare...)
 	bind(t, filepath.Join(filepath.Dir(n.files), "other"), n.at)
-	n.refused(t, regexp.QuoteMeta(n.files)+` .*, and is .*/export/other `, n.prepare...)
+	n.refused(t, regexp.QuoteMeta(n.files)+` .*, but is .*/export/other `, n.prepare...)
 	detach(t, n.at)
 
 	// The same directory may be reached through another mount.

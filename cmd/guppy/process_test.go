@@ -264,3 +264,10 @@ func (p *process) interrupt(t *testing.T, signal os.Signal) {
 		t.Errorf("it printed %s", &p.stdout)
 	}
 }
+
+func noError(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

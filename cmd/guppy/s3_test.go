@@ -67,7 +67,6 @@ func partsOn(t *testing.T, server *s3test.Server) int {
 func TestS3HoldsWhatADirectoryDoes(t *testing.T) {
 	t.Parallel()
 	holdsWhatADirectoryDoes(t, engines()[0], "collected")
-	holdsWhatADirectoryDoes(t, engines()[1], "shared")
 }
 
 // bucketPrepare is a preparation whose shards are sent in parts.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"testing"
 )
 
 // writeSample makes the tree whose golden CID is named "tree".
@@ -80,4 +81,18 @@ var (
 // locations.
 func normalise(dump string) string {
 	return dumpedTexts.ReplaceAllString(dumpedTimes.ReplaceAllString(dump, `"$1":"?"`), `"$1":"?"`)
+}
+
+// writeChunks writes files of one, several and many chunks.
+func writeChunks(t *testing.T, root string) {
+	t.Helper()
+	for i, size := range []int{0, 1, 1000, 1 << 20, 3<<20 + 5} {
+		path := filepath.Join(root, fmt.Sprint(i%2), fmt.Sprint(i))
+		noError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		content := make([]byte, size)
+		for j := range content {
+			content[j] = byte(i + j>>16)
+		}
+		noError(t, os.WriteFile(path, content, 0o644))
+	}
 }

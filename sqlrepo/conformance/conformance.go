@@ -22,14 +22,15 @@ type group struct {
 // Run tests the repository on one engine. open returns an empty database with the present schema, and closes it
 // when the given test ends.
 func Run(t *testing.T, open func(t *testing.T) *dialect.DB) {
-	run(t, open, append(examples(), group{"tally", tallies()}))
+	run(t, open, groups())
 }
 
-// RunExamples tests another way to reach an engine that is tested already. It leaves out the long random histories,
-// which would show nothing new there.
-func RunExamples(t *testing.T, open func(t *testing.T) *dialect.DB) { run(t, open, examples()) }
+// RunHistories tests a repository with long random histories, which add up what each commit counts.
+func RunHistories(t *testing.T, open func(t *testing.T) *dialect.DB) {
+	run(t, open, []group{{"tally", tallies()}})
+}
 
-func examples() []group {
+func groups() []group {
 	return []group{
 		{"spaces", spaces()},
 		{"sources", sources()},
@@ -58,8 +59,8 @@ func examples() []group {
 	}
 }
 
-func run(t *testing.T, open func(t *testing.T) *dialect.DB, groups []group) {
-	for _, group := range groups {
+func run(t *testing.T, open func(t *testing.T) *dialect.DB, all []group) {
+	for _, group := range all {
 		t.Run(group.name, func(t *testing.T) {
 			db := open(t)
 			for _, test := range group.tests {

@@ -18,8 +18,8 @@ func (c Content) Manifest() (manifest []dialect.ManifestTable) {
 	return manifest
 }
 
-// Expected returns the content that a manifest stands for. It reports whether the manifest has the tables and columns of
-// this program, as the manifest of a copy with the present schema has.
+// Expected returns the content that a manifest stands for. It reports whether the manifest has the tables and columns
+// of this program, as the manifest of a copy with the present schema has.
 func Expected(manifest []dialect.ManifestTable) (content Content, present bool) {
 	present = len(manifest) == len(schema.Tables)
 	for i, t := range manifest {

@@ -483,7 +483,7 @@ func (f *fixture) later() *sqlrepo.Repository {
 func TestLostLeasesAreClaimedAgain(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(small), sourcetest.Root)
 	root := undisturbed.complete().RootCID.String()
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		faulty := &faultyStore{}
 		f := newFixture(t, db, sourcetest.NewSynthetic(small), sourcetest.Root, withFaultyStore(faulty))
 
@@ -509,7 +509,7 @@ func TestLostLeasesAreClaimedAgain(t *testing.T) {
 func TestRunsShareAnUpload(t *testing.T) {
 	undisturbed := newFixture(t, enginetest.Engines()[0].Open(t), sourcetest.NewSynthetic(mixed), sourcetest.Root)
 	root := undisturbed.complete().RootCID.String()
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		faulty := &faultyStore{}
 		f := newFixture(t, db, sourcetest.NewSynthetic(mixed), sourcetest.Root, withFaultyStore(faulty))
 

@@ -101,8 +101,8 @@ func (a *Archive) manifest(ctx context.Context, status migrate.Status) (copying.
 	return nil, copying.New(sqlrepo.New(a.db)).CheckManifest(ctx, manifest.Tables)
 }
 
-// readManifest reads the manifest of a backup. It returns sqlite.ErrDamaged if the manifest is of another schema version than
-// the file.
+// readManifest reads the manifest of a backup. It returns sqlite.ErrDamaged if the manifest is of another version of
+// the schema than the file.
 func readManifest(ctx context.Context, db *dialect.DB, status migrate.Status) (dialect.Manifest, error) {
 	manifest, err := sqlite.ReadManifest(ctx, db)
 	if err == nil && (status.Dirty || status.Current != manifest.Version) {

@@ -70,7 +70,7 @@ func (f *fixture) leftOut(upload int64) (paths []string) {
 // TestAnUnfinishedUpload: an unfinished upload that has lost a shard packs it again.
 func TestAnUnfinishedUpload(t *testing.T) {
 	t.Parallel()
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		f.write("new/more", 11, 6<<20)
 		f.interrupt(3)
@@ -224,7 +224,7 @@ func TestAShardThatOthersShare(t *testing.T) {
 // TestRepairNeedsThatNobodyWorks: a repair is refused while a process is at work, and names it.
 func TestRepairNeedsThatNobodyWorks(t *testing.T) {
 	t.Parallel()
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		use, err := f.repo.LockUse(t.Context())
 		must(t, err)

@@ -14,7 +14,7 @@ import (
 // more of each.
 func TestTwoDamages(t *testing.T) {
 	t.Parallel()
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db)
 		f.lenient = true
 		all := append(damages(), sharedDamages()...)

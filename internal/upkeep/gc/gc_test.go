@@ -96,7 +96,7 @@ func (f *fixture) step(random *rand.Rand) {
 
 // TestAnInterruptedRemovalGoesOn interrupts a removal after each transaction in turn.
 func TestAnInterruptedRemovalGoesOn(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, 2)
 		for i := range 700 {
 			f.write(0, fmt.Sprint(i), 10)

@@ -134,7 +134,7 @@ func (f *fixture) linking(job int, term time.Duration) sqlrepo.Stage {
 
 // TestRemovalsBesideEachOther removes several uploads, each twice at once, while others collect and prepare.
 func TestRemovalsBesideEachOther(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f := newFixture(t, db, 3)
 		var gone []int64
 		for round := range 4 {
@@ -234,7 +234,7 @@ func TestAPlanIsForgottenOnceAnUploadIsGone(t *testing.T) {
 // TestWhatANewUploadTakesOverMeanwhileStays: while the entries of an older upload are deleted, a new upload takes
 // content over from a later one, which is then removed. The entries of the older upload are what both share.
 func TestWhatANewUploadTakesOverMeanwhileStays(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		f, ctx := newFixture(t, db, 1), t.Context()
 		for i := range 1200 {
 			f.write(0, fmt.Sprintf("%04d", i), 10)
