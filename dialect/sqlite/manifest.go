@@ -119,8 +119,8 @@ func readMark(ctx context.Context, q sqlx.QueryerContext) (mark int64, err error
 
 var manifestNames = regexp.MustCompile(`^[a-z_0-9]+(, [a-z_0-9]+)*$`)
 
-// ReadManifest returns the manifest of an open archive. It returns ErrNoManifest if there is no manifest, and ErrDamaged if the manifest
-// contradicts itself.
+// ReadManifest returns the manifest of an open archive. It returns ErrNoManifest if there is none, and ErrDamaged if
+// the manifest contradicts itself.
 func ReadManifest(ctx context.Context, db *dialect.DB) (manifest dialect.Manifest, err error) {
 	mark, err := readMark(ctx, db.Reader)
 	if err != nil {

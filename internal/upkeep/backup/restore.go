@@ -82,8 +82,8 @@ func look(ctx context.Context, path string) (at dialect.Settings, status migrate
 	return at, status, err
 }
 
-// manifest returns what the rows are compared with while they are copied. If the manifest is of other columns than those
-// that are copied, manifest compares the rows at once and returns nil.
+// manifest returns what the rows are compared with while they are copied. If the backup's manifest is of other columns
+// than those that are copied, manifest compares the rows at once and returns nil.
 func (a *Archive) manifest(ctx context.Context, status migrate.Status) (copying.Content, error) {
 	manifest, err := readManifest(ctx, a.db, status)
 	if errors.Is(err, sqlite.ErrNoManifest) {
