@@ -9,7 +9,7 @@ GOROUTINES := go func|\.Go\(|t\.Parallel\(\)
 CONCURRENT = $(shell grep -rlE --include='*.go' '$(GOROUTINES)' cmd dialect internal migrate sqlrepo)
 RACED = $(filter-out $(PROCESSES),$(sort $(patsubst %,./%,$(dir $(CONCURRENT)))))
 # The longest packages begin first. Tests often wait, so more packages run at once than there are processors.
-LONGEST := ./internal/preparing/pipeline ./sqlrepo ./internal/testing/chaos ./migrate ./internal/upkeep/check
+LONGEST := ./internal/preparing/pipeline ./sqlrepo ./internal/store ./dialect ./migrate ./internal/testing/chaos
 # Tests make much garbage, and little stays. "make lint" has vet: go test would vet all that the tests import, too.
 TEST = GOGC=400 $(GO) test -vet=off -p 3 -timeout $(TIMEOUT)
 # PostgreSQL servers begin with a copy of what initdb made for the first.

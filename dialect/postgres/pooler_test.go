@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/dialect/postgres"
@@ -200,6 +201,11 @@ func TestALockThroughAPoolerIsLost(t *testing.T) {
 
 	around := dialecttest.Open(t, dialect.Settings{URL: dialect.Secret(direct)})
 	dialecttest.Execute(t, around, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+	// The session has the lock until it has ended.
+	for dialecttest.Get[int](t, around, "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory'") > 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+
 	err := dialecttest.InTx(t.Context(), db, func(tx *dialect.Tx) error {
 		_, err := tx.ExecContext(t.Context(), "INSERT INTO t VALUES (1)")
 		return err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"os"
 	"slices"
@@ -24,22 +23,6 @@ func tiny() corpus {
 	c := corpora()[0]
 	c.files, c.room = manySmall(2, 200, 32<<10), 2*200*32<<10
 	return c
-}
-
-func TestMeasureAllCleansUpWhenInterrupted(t *testing.T) {
-	o, err := parseOptions([]string{"-only", "prepare", "-engine", "sqlite", "-dir", os.TempDir()}, os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.corpora = []corpus{tiny()}
-
-	ctx, cancel := context.WithCancel(t.Context())
-	progress := &interrupter{at: "round 1", interrupt: cancel}
-	if _, err := measureAll(ctx, o, progress); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v", err)
-	}
-
-	expectGone(t, progress.String())
 }
 
 // interrupter is a user who sees a text and presses Ctrl-C.
