@@ -10,8 +10,10 @@ CONCURRENT = $(shell grep -rlE --include='*.go' '$(GOROUTINES)' cmd dialect inte
 RACED = $(filter-out $(PROCESSES),$(sort $(patsubst %,./%,$(dir $(CONCURRENT)))))
 # The longest packages begin first. Tests often wait, so more packages run at once than there are processors.
 LONGEST := ./internal/preparing/pipeline ./sqlrepo ./internal/store ./dialect ./migrate ./internal/testing/chaos
-# Tests make much garbage, and little stays. "make lint" has vet: go test would vet all that the tests import, too.
-TEST = GOGC=400 $(GO) test -vet=off -p 3 -timeout $(TIMEOUT)
+# "make lint" has vet: go test would vet all that the tests import, too.
+TEST = $(GO) test -vet=off -p 3 -timeout $(TIMEOUT)
+# Tests make much garbage, and little stays. Some of the long tests measure how much, and collect it as the program does.
+LAZY := GOGC=400
 # PostgreSQL servers begin with a copy of what initdb made for the first.
 export GUPPY_TEST_POSTGRES_TEMPLATES ?= $(BIN)/postgres
 # SQLite is C that was translated to Go. Watching it, which is not ours, would take as long as watching all the rest. By
@@ -37,14 +39,14 @@ build: ## Build bin/guppy.
 
 .PHONY: test
 test: postgres versitygw ## Run the tests that guard every change, on SQLite and on PostgreSQL.
-	$(TEST) ./cmd/guppy ./internal/testing/storm $(LONGEST) ./...
+	$(LAZY) $(TEST) ./cmd/guppy ./internal/testing/storm $(LONGEST) ./...
 
 .PHONY: test-all
 test-all: test-race test-long peers ## Run what make test leaves out: the race detector, long tests, and others' tools.
 
 .PHONY: test-race
 test-race: postgres versitygw ## Run the tests of all that has goroutines with the race detector.
-	GORACE=atexit_sleep_ms=10 $(TEST) $(RACE) $(LONGEST) $(RACED)
+	GORACE=atexit_sleep_ms=10 $(LAZY) $(TEST) $(RACE) $(LONGEST) $(RACED)
 
 .PHONY: test-long
 test-long: postgres versitygw ## Run the tests that go through all cases of something.
