@@ -139,7 +139,7 @@ type Sealable interface {
 	record(ctx context.Context, tx *core.Tx, location string) error
 }
 
-// Seal makes a shard part of its space, in one transaction. In front of it, the worker looks up which of the shard's
+// Seal makes a shard part of its space, in one transaction. Before it, the worker looks up which of the shard's
 // blocks the space holds, leaves them out, and stages the rest at the store. The transaction then has these steps:
 //
 //   - hold the space at the revision of the look-up, and hold the work,
@@ -150,7 +150,7 @@ type Sealable interface {
 // again and has nothing left to do. It may be nil if there is nothing to publish.
 //
 // Seal returns ErrSpaceChanged if another shard was sealed since the look-up, so that blocks have to be looked up
-// again, and ErrLeaseLost if another worker has the work. Nothing is published then.
+// again, and ErrLeaseLost if another worker has the work. It has not called publish then.
 func (r *Repository) Seal(ctx context.Context, at SpaceAt, work Sealable,
 	publish func(ctx context.Context) (location string, err error)) error {
 	err := r.db.Transact(ctx, work.String(), func(tx *core.Tx) error {

@@ -46,7 +46,7 @@ func TestDisturbedRuns(t *testing.T) {
 		t.Run("SIGINT, "+e.name, func(t *testing.T) { d.interrupted(t, e, os.Interrupt) })
 		t.Run("SIGTERM, "+e.name, func(t *testing.T) { d.interrupted(t, e, syscall.SIGTERM) })
 		t.Run("SIGHUP under nohup, "+e.name, func(t *testing.T) { d.hungUp(t, e) })
-		t.Run("seen from another container, "+e.name, func(t *testing.T) { d.unseen(t, e) })
+		t.Run("seen from another container, "+e.name, func(t *testing.T) { lasting.unseen(t, e) })
 		t.Run("second run, "+e.name, func(t *testing.T) { lasting.secondRun(t, e) })
 		t.Run("killed beside a worker, "+e.name, func(t *testing.T) { d.killedBesideWorker(t, e) })
 		t.Run("store gone, "+e.name, func(t *testing.T) { d.storeGone(t, e) })

@@ -127,7 +127,7 @@ func somethingIsMountedOverEntries(t *testing.T, program string) {
 	n.mounted(t)
 
 	bind(t, n.files+"-more", album)
-	n.refused(t, "found entries in "+regexp.QuoteMeta(album)+", and .* is mounted over them now", n.prepare...)
+	n.refused(t, "found entries in "+regexp.QuoteMeta(album)+", but .* is mounted over them now", n.prepare...)
 	detach(t, album)
 	bind(t, filepath.Join(n.files, "album"), album) // the same directory
 	if read := n.mounted(t); read != 0 {

@@ -61,6 +61,8 @@ func Seal(ctx context.Context, repo Repository, s Sealing) (revision int64, err 
 		if err := rest.rest.Stage(ctx, s.Sent); err != nil {
 			return Unknown, err
 		}
+
+		// Publishing may be slow too, and is then done before others are kept waiting.
 		if err := rest.rest.publishAhead(ctx); err != nil {
 			return Unknown, err
 		}

@@ -43,7 +43,7 @@ func (m *metadata) matches(info fs.FileInfo) bool {
 	return m == nil || info.Mode()&modeBits == m.mode && info.ModTime().Equal(m.modTime)
 }
 
-// known goes through the entries of an upload beside a walk of its DAG.
+// knownMetadata goes through the entries of an upload beside a walk of its DAG.
 type knownMetadata struct {
 	base sqlrepo.Path
 	next func() (sqlrepo.Listed, error, bool)

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 )
 
-// sample chooses a percentage of a known number of things, one after the other. All sets of the chosen size are
+// sampler chooses a percentage of a known number of things, one after the other. All sets of the chosen size are
 // equally likely.
 type sampler struct {
 	all          bool

@@ -73,7 +73,7 @@ func (s Session) Stream(ctx context.Context, statement sq.Sqlizer, take func(*sq
 	if err != nil {
 		return err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
+	defer rows.Close() //nolint:errcheck // rows.Err has the error
 
 	for rows.Next() {
 		if err := take(rows); err != nil {
