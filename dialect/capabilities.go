@@ -33,8 +33,8 @@ type Chooser interface {
 // Choice is a value that an engine chose for a setting, with the reason for people to read.
 type Choice struct{ Value, Reason string }
 
-// Choices returns the values that the engine chose for settings that are empty, by the keys of the configuration. The
-// default is none.
+// Choices returns the values that the engine chose for settings that are empty, by the keys of the configuration. An
+// engine without the capability chooses none.
 func Choices(s Settings) map[string]Choice {
 	engine, err := EngineOf(s)
 	if chooser, able := engine.(Chooser); err == nil && able {

@@ -143,7 +143,7 @@ func unmounted(t *testing.T, n *nas) (back func()) {
 }
 
 // sourceGoesAway takes the source away in the middle of a run. With the source in its place again, the next run reads
-// no more than the first one has not packed.
+// only what the first one has not packed.
 func sourceGoesAway(t *testing.T, program string, away departure) {
 	n := newNAS(t, program, 60, 300_000)
 	album := filepath.Join(n.files, "zz-album")

@@ -1,5 +1,5 @@
 // Package schema has the tables of the repository and their columns, each written once, and the parts of statements
-// that need to know no more than the columns.
+// that depend on the columns alone.
 package schema
 
 import (
