@@ -38,9 +38,13 @@ func (f *fixture) namesThatAreNone() {
 }
 
 func (f *fixture) oddNames() {
+	// A server that keeps objects in files can't replace one whose key is longer than 227 bytes, and a repeated request
+	// replaces what the first one made. The key of a note about a removal is up to 45 bytes longer than the name.
+	longest := strings.Repeat("n", 180)
+
 	want := map[string]int64{}
 	for i, name := range []string{"a b.car", "ä€.car", "%2F.car", "a+b&c=d;e?f#g.car", "~!@$^*()[]{}'\"<>|,.car", "-",
-		strings.Repeat("n", 200), "a..b", "a\\b.car"} {
+		longest, "a..b", "a\\b.car"} {
 		f.commit(name, random(i))
 		want[name] = int64(i)
 
