@@ -25,12 +25,12 @@ type NewIndex struct {
 // the upload that were made for another root or in another way. The lease stays for the indexing. BeginIndexing
 // returns ErrLeaseLost if another worker has the lease or the upload is not Linking.
 func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, counts Counts) (Stage, error) {
-	upload, tally := stage.Upload, make([]int64, len(standing))
+	upload, tally := stage.Upload, make([]int64, len(progressColumns))
 	upload.State, upload.RootCID, upload.Counts = Indexing, root, counts
 	upload.IndexLayout = cmp.Or(upload.IndexLayout, DefaultIndexLayout)
 	upload.Progress, upload.Attempts, upload.RetryAt, upload.Error = 0, 0, Time{}, ""
 
-	begin := r.linked(stage, root, counts, upload.IndexLayout).Suffix("RETURNING " + core.ColumnList(standingFields))
+	begin := r.linked(stage, root, counts, upload.IndexLayout).Suffix("RETURNING " + core.ColumnList(progressFields))
 	stale := sq.And{sq.Eq{"upload": upload.ID}, sq.Or{sq.NotEq{"root_cid": root},
 		sq.NotEq{"layout": upload.IndexLayout}, sq.Gt{"slices": upload.IndexSlices}}}
 

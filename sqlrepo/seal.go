@@ -214,7 +214,7 @@ type PackedShard struct {
 	// After has the key, state and tally of the upload after sealing, and nothing else of it.
 	After Upload
 
-	// tally has the columns of standing.
+	// tally has the values of progressColumns.
 	tally []int64
 }
 
@@ -241,9 +241,9 @@ func (p *PackedShard) hold(ctx context.Context, tx *core.Tx) error {
 	}
 
 	// Only the next shard in order may be sealed.
-	p.tally = make([]int64, len(standing))
+	p.tally = make([]int64, len(progressColumns))
 	turn := countSettled(p.Shard, countPacked(tx.DB, p.Shard.ID)).Where(sq.Eq{"sealed": p.Shard.Ordinal}).
-		Suffix("RETURNING " + core.ColumnList(standingFields))
+		Suffix("RETURNING " + core.ColumnList(progressFields))
 	return tx.LaterRead(ctx, p.tally, turn, lost)
 }
 
@@ -256,7 +256,7 @@ func (p *PackedShard) record(ctx context.Context, tx *core.Tx, location string) 
 
 	// Do not store what the nodes give.
 	digests := p.Digests
-	if toldByNodes(digests, p.Nodes) {
+	if givenByNodes(digests, p.Nodes) {
 		digests = nil
 	}
 	return tx.Later(ctx, schema.Settled(sq.Update("shards")).
@@ -266,19 +266,19 @@ func (p *PackedShard) record(ctx context.Context, tx *core.Tx, location string) 
 		Set("piece", p.Shard.Piece).Set("digests", digests).Where(held(p.Shard)), nil)
 }
 
-// standing are the columns that say how far an upload is. All are numbers.
-var standing = slices.Concat([]string{"state"}, schema.TallyColumns, []string{"stage_bytes", "stage_began"})
+// progressColumns hold how far an upload is. All are numbers.
+var progressColumns = slices.Concat([]string{"state"}, schema.TallyColumns, []string{"stage_bytes", "stage_began"})
 
-// standingFields are what a SELECT reads of standing into numbers.
-var standingFields = append(slices.Clone(standing[:len(standing)-1]), "COALESCE(stage_began, 0)")
+// progressFields are the progressColumns as a SELECT reads them into numbers.
+var progressFields = append(slices.Clone(progressColumns[:len(progressColumns)-1]), "COALESCE(stage_began, 0)")
 
 // columnMapper finds the field of a struct that a column is read into, as sqlx does.
 var columnMapper = reflectx.NewMapper("db")
 
-// uploadOf returns an upload of which only the values of standing are known.
+// uploadOf returns an upload that has its key and the values of progressColumns, and nothing else.
 func uploadOf(id int64, values []int64) Upload {
 	upload := Upload{ID: id}
-	for i, column := range standing {
+	for i, column := range progressColumns {
 		field := columnMapper.FieldByName(reflect.ValueOf(&upload), column)
 		if field.CanInt() {
 			field.SetInt(values[i])
@@ -303,12 +303,12 @@ func countSettled(shard Shard, count sq.UpdateBuilder) sq.UpdateBuilder {
 // taken out already keeps the state and reason that it got there.
 func takeOut(ctx context.Context, tx *core.Tx, upload int64, entries []TakenOut) error {
 	for _, out := range entries {
-		of := sq.Eq{"entry": out.Entry}
+		itsSegments := sq.Eq{"entry": out.Entry}
 		for _, statement := range []sq.Sqlizer{
-			discount(upload, of),
+			discount(upload, itsSegments),
 			sq.Update("entries").Set("state", out.State).Set("reason", Text(out.Reason)).
 				Where(sq.Eq{"id": out.Entry, "state": []EntryState{Ready, Rescanned}}),
-			sq.Delete("segments").Where(of),
+			sq.Delete("segments").Where(itsSegments),
 		} {
 			if err := tx.Later(ctx, statement, nil); err != nil {
 				return err
@@ -319,8 +319,8 @@ func takeOut(ctx context.Context, tx *core.Tx, upload int64, entries []TakenOut)
 }
 
 // discount is the update that takes segments that are about to be forgotten out of the counts.
-func discount(upload int64, of sq.Sqlizer) sq.Sqlizer {
-	segments := func(what string) sq.SelectBuilder { return sq.Select(what).From("segments").Where(of) }
+func discount(upload int64, forgotten sq.Sqlizer) sq.Sqlizer {
+	segments := func(what string) sq.SelectBuilder { return sq.Select(what).From("segments").Where(forgotten) }
 	packed := core.Within("shard", sq.Select("id").From("shards").
 		Where(sq.Eq{"upload": upload, "state": []ShardState{ShardPacked, ShardEmpty}}))
 	begins, bytes := sq.Eq{"file_offset": 0}, "CAST(COALESCE(SUM(length), 0) AS BIGINT)"

@@ -217,8 +217,8 @@ func (r *Repository) shardDigests(ctx context.Context, query sq.SelectBuilder) (
 	return digests, err
 }
 
-// toldByNodes reports whether each chunk became a node of its own, in order. The nodes then give the digests.
-func toldByNodes(digests []byte, nodes []Node) bool {
+// givenByNodes reports whether each chunk became a node of its own, in order. The nodes then give the digests.
+func givenByNodes(digests []byte, nodes []Node) bool {
 	if len(digests) != len(nodes)*len(Digest{}) {
 		return false
 	}

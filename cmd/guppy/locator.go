@@ -22,7 +22,7 @@ type locator struct {
 
 // locate finds the source and the store of an upload on this host. It returns source.ErrAbsent or store.ErrAbsent,
 // with advice, if one of them is missing.
-func (l *locator) locate(ctx context.Context, upload sqlrepo.OpenUpload) (*pipeline.Site, error) {
+func (l *locator) locate(ctx context.Context, upload sqlrepo.OpenUpload) (*pipeline.Access, error) {
 	shards, err := l.store(ctx, upload.Upload)
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (l *locator) locate(ctx context.Context, upload sqlrepo.OpenUpload) (*pipel
 		return nil, err
 	}
 
-	return &pipeline.Site{Space: space, Store: shards, FS: files, Root: root, Held: held}, nil
+	return &pipeline.Access{Space: space, Store: shards, FS: files, Root: root, Held: held}, nil
 }
 
 // store opens the configured store and proves by its marker that it is the store of the upload.

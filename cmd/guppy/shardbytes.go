@@ -53,13 +53,13 @@ func newRemaker(ctx context.Context, cfg *config.Config, repo *repository) (*rem
 		return nil, err
 	}
 
-	return remake.New(repo, cfg.Repo.DataDir, func(ctx context.Context, id int64) (remake.Site, error) {
+	return remake.New(repo, cfg.Repo.DataDir, func(ctx context.Context, id int64) (remake.SourceRoot, error) {
 		registered, err := repo.Source(ctx, id)
 		if err != nil {
-			return remake.Site{}, err
+			return remake.SourceRoot{}, err
 		}
 		files, err := visibleFiles(cfg, repo, source.Local())
-		return remake.Site{FS: files, Root: paths.pathOf(registered)}, err
+		return remake.SourceRoot{FS: files, Root: paths.pathOf(registered)}, err
 	}), nil
 }
 

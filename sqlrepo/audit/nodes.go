@@ -78,15 +78,15 @@ func (s *nodeShard) add(position, length, codec, suffix int64, found func(Flaw) 
 
 	switch {
 	case length < 0 || begins < before:
-		return s.tell(found, FlawNodeOverlap, "its node at %d lies over the one before it, which ends at %d",
+		return s.report(found, FlawNodeOverlap, "its node at %d lies over the one before it, which ends at %d",
 			position, before)
 	case begins > before:
-		return s.tell(found, FlawNodeGap, "nothing is known of its bytes from %d to %d", before, begins)
+		return s.report(found, FlawNodeGap, "nothing is known of its bytes from %d to %d", before, begins)
 	case suffix != int64(len(sqlrepo.Digest{}))-schema.PrefixLength:
-		return s.tell(found, FlawNodeDigest, "the digest of its node at %d has %d bytes",
+		return s.report(found, FlawNodeDigest, "the digest of its node at %d has %d bytes",
 			position, schema.PrefixLength+suffix)
 	case s.Kind == sqlrepo.DataShard && codec != codecRaw, s.Kind == sqlrepo.DAGShard && codec != codecDAG:
-		return s.tell(found, FlawNodeCodec, "the codec of its node at %d is %#x", position, codec)
+		return s.report(found, FlawNodeCodec, "the codec of its node at %d is %#x", position, codec)
 	}
 	return nil
 }
@@ -103,7 +103,7 @@ func (s *nodeShard) close(found func(Flaw) error) error {
 	}
 
 	if s.counted != s.Nodes {
-		if err := s.tell(found, FlawNodeCount, "it has %d nodes, and there are %d", s.Nodes, s.counted); err != nil {
+		if err := s.report(found, FlawNodeCount, "it has %d nodes, and there are %d", s.Nodes, s.counted); err != nil {
 			return err
 		}
 	}
@@ -111,11 +111,11 @@ func (s *nodeShard) close(found func(Flaw) error) error {
 	if s.State != sqlrepo.ShardPacked || s.end == s.Size {
 		return nil
 	}
-	return s.tell(found, FlawShardSize, "it has %d bytes, and its nodes end at %d", s.Size, s.end)
+	return s.report(found, FlawShardSize, "it has %d bytes, and its nodes end at %d", s.Size, s.end)
 }
 
 // tell reports the first flaw of each kind. Others may follow from it.
-func (s *nodeShard) tell(found func(Flaw) error, code, detail string, args ...any) error {
+func (s *nodeShard) report(found func(Flaw) error, code, detail string, args ...any) error {
 	if s.told[code] {
 		return nil
 	}

@@ -76,14 +76,14 @@ func (c *cover) add(s sqlrepo.Segment, found func(Flaw) error) error {
 	switch {
 	case s.Length < 0 || s.Offset < 0 || s.Offset%chunkSize != 0 || s.Length%chunkSize != 0 && !last || s.Length == 0 &&
 		c.size > 0:
-		return c.tell(found, s.Shard, FlawSegmentShape, "its segment at %d is no whole number of chunks: %d bytes",
+		return c.report(found, s.Shard, FlawSegmentShape, "its segment at %d is no whole number of chunks: %d bytes",
 			s.Offset, s.Length)
 	case s.Offset > from:
-		return c.tell(found, s.Shard, FlawSegmentGap, "nothing is planned of its bytes from %d to %d", from, s.Offset)
+		return c.report(found, s.Shard, FlawSegmentGap, "nothing is planned of its bytes from %d to %d", from, s.Offset)
 	case s.Offset < from:
-		return c.tell(found, s.Shard, FlawSegmentOverlap, "its bytes from %d to %d are planned twice", s.Offset, from)
+		return c.report(found, s.Shard, FlawSegmentOverlap, "its bytes from %d to %d are planned twice", s.Offset, from)
 	case c.reached > c.size:
-		return c.tell(found, s.Shard, FlawSegmentBeyond, "its segments end at %d, and it has %d bytes", c.reached, c.size)
+		return c.report(found, s.Shard, FlawSegmentBeyond, "its segments end at %d, and it has %d bytes", c.reached, c.size)
 	}
 	return nil
 }
@@ -94,11 +94,11 @@ func (c *cover) close(found func(Flaw) error) error {
 	if c.entry == 0 || !slices.Contains(planned, c.state) || c.begun && c.reached >= c.size {
 		return nil
 	}
-	return c.tell(found, 0, FlawSegmentGap, "nothing is planned of its bytes from %d to %d", c.reached, c.size)
+	return c.report(found, 0, FlawSegmentGap, "nothing is planned of its bytes from %d to %d", c.reached, c.size)
 }
 
 // tell reports the first flaw of a file. Others may follow from it.
-func (c *cover) tell(found func(Flaw) error, shard int64, code, detail string, args ...any) error {
+func (c *cover) report(found func(Flaw) error, shard int64, code, detail string, args ...any) error {
 	if c.told {
 		return nil
 	}

@@ -67,7 +67,7 @@ func sumRows(ctx context.Context, q core.Queryer, t schema.Table, query sq.Sqliz
 	progress Progress) (sum rowSum, err error) {
 	err = eachRow(ctx, q, query, len(t.Columns), func(row []any) error {
 		if sum.rows%batchRows == batchRows-1 {
-			progress.tell(TransferProgress{Table: t.Name, Checking: true, Rows: sum.rows + 1})
+			progress.report(TransferProgress{Table: t.Name, Checking: true, Rows: sum.rows + 1})
 		}
 		return sum.add(row)
 	})

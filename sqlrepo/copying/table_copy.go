@@ -150,7 +150,7 @@ func (c *tableCopy) write(ctx context.Context, batches <-chan *rowBatch) error {
 			return err
 		}
 		written += int64(batch.rows)
-		c.progress.tell(TransferProgress{Table: c.Name, Rows: written})
+		c.progress.report(TransferProgress{Table: c.Name, Rows: written})
 	}
 	return nil
 }

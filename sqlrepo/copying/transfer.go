@@ -41,7 +41,7 @@ type Transfer struct {
 // Progress is called, unless it is nil, as rows are copied.
 type Progress func(TransferProgress)
 
-func (p Progress) tell(how TransferProgress) {
+func (p Progress) report(how TransferProgress) {
 	if p != nil {
 		p(how)
 	}

@@ -280,7 +280,7 @@ func (b *board) claimFirst(ctx context.Context) (next task, ended bool, changed 
 		return nil, false, changed, ctx.Err()
 	}
 
-	b.crew.keepSites(open)
+	b.crew.keepAccesses(open)
 	ended = !b.crew.Standing
 	var hidden error
 
@@ -289,16 +289,16 @@ func (b *board) claimFirst(ctx context.Context) (next task, ended bool, changed 
 			continue
 		}
 
-		site, err := b.crew.site(ctx, upload)
+		access, err := b.crew.access(ctx, upload)
 		if err != nil {
 			hidden = err
 			continue
 		}
 
 		ended = false
-		next, err := b.claim(ctx, upload, site)
+		next, err := b.claim(ctx, upload, access)
 		if next == nil {
-			b.crew.leave(site)
+			b.crew.leave(access)
 		}
 		if next != nil || err != nil {
 			return next, false, changed, err
@@ -313,12 +313,12 @@ func (b *board) claimFirst(ctx context.Context) (next task, ended bool, changed 
 }
 
 // claim claims the stage or the next shard of an upload. It returns nil if there is nothing to claim.
-func (b *board) claim(ctx context.Context, upload sqlrepo.OpenUpload, site *Site) (task, error) {
+func (b *board) claim(ctx context.Context, upload sqlrepo.OpenUpload, access *Access) (task, error) {
 	if upload.Claimable {
 		stage, err := b.crew.Repo.ClaimStage(ctx, b.crew.claim, upload.ID)
 		b.claimed(upload.ID, func(o *sqlrepo.OpenUpload) { o.Claimable = false })
 		if err == nil {
-			return &stageTask{stage: stage, site: site}, nil
+			return &stageTask{stage: stage, access: access}, nil
 		}
 		return nil, unlessTaken(err)
 	}
@@ -342,7 +342,7 @@ func (b *board) claim(ctx context.Context, upload sqlrepo.OpenUpload, site *Site
 	b.claimed(upload.ID, func(o *sqlrepo.OpenUpload) { o.NextShard = &next })
 	b.crew.sealer.expect(shard)
 
-	return &packTask{shard, site, upload.Upload}, nil
+	return &packTask{shard, access, upload.Upload}, nil
 }
 
 // unlessTaken returns nil for the error of a claim that others were quicker to make.

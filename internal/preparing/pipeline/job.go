@@ -104,10 +104,10 @@ func (j *Job) Run(ctx context.Context) (result Result, err error) {
 
 // Link links and indexes an upload of the job's space that is packed. That needs the store, but not the source.
 func (j *Job) Link(ctx context.Context, upload int64) error {
-	site := &Site{Space: j.Space, Store: j.Store, FS: source.Local()}
+	access := &Access{Space: j.Space, Store: j.Store, FS: source.Local()}
 	worker := Worker{
 		Repo: j.Repo, Filter: sqlrepo.OpenFilter{Uploads: []int64{upload}}, Workers: 1, ReadAhead: 1, TempDir: j.TempDir,
-		Locate:   func(context.Context, sqlrepo.OpenUpload) (*Site, error) { return site, nil },
+		Locate:   func(context.Context, sqlrepo.OpenUpload) (*Access, error) { return access, nil },
 		Progress: &progress.Counters{}, Log: j.Log,
 	}
 	return worker.Run(ctx)
@@ -164,10 +164,10 @@ func (j *Job) open(ctx context.Context, unfinished []sqlrepo.OpenUpload) (opened
 }
 
 func (j *Job) worker(opened sqlrepo.Opened) *Worker {
-	site := &Site{Space: j.Space, Store: j.Store, FS: j.FS, Root: string(j.Source.Path), Held: j.Held}
+	access := &Access{Space: j.Space, Store: j.Store, FS: j.FS, Root: string(j.Source.Path), Held: j.Held}
 	worker := &Worker{
 		Repo: j.Repo, Filter: sqlrepo.OpenFilter{Uploads: []int64{opened.Upload.ID}},
-		Locate:  func(context.Context, sqlrepo.OpenUpload) (*Site, error) { return site, nil },
+		Locate:  func(context.Context, sqlrepo.OpenUpload) (*Access, error) { return access, nil },
 		Workers: j.Workers, ReadAhead: j.ReadAhead, Limits: j.Limits, TempDir: j.TempDir, Progress: j.Progress, Log: j.Log,
 	}
 

@@ -40,10 +40,10 @@ type packedShard struct {
 	within sqlrepo.Scope
 }
 
-// within returns the scope in which content counts as held for an upload. If no store keeps the content, each
+// scopeOf returns the scope in which content counts as held for an upload. If no store keeps the content, each
 // upload has a scope of its own, so that it can be made again from its own source and paths.
-func within(site *Site, upload sqlrepo.Upload) sqlrepo.Scope {
-	scope := sqlrepo.Scope{Space: site.Space.ID, Store: upload.Store}
+func scopeOf(access *Access, upload sqlrepo.Upload) sqlrepo.Scope {
+	scope := sqlrepo.Scope{Space: access.Space.ID, Store: upload.Store}
 	if upload.Store == store.NoneIdentity {
 		scope.Upload = upload.ID
 	}

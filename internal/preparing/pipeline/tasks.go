@@ -25,24 +25,26 @@ type task interface {
 // packTask packs a shard and leaves the sealing to the sealer.
 type packTask struct {
 	shard  sqlrepo.Shard
-	site   *Site
+	access *Access
 	upload sqlrepo.Upload
 }
 
 func (t *packTask) run(ctx context.Context, c *crew, buffers *pack.Buffers) error {
-	defer c.leave(t.site)
+	defer c.leave(t.access)
 	l := c.keep(ctx, t.shard, t.shard.Attempts)
-	p := &packedShard{shard: t.shard, lease: l, within: within(t.site, t.upload)}
+	p := &packedShard{shard: t.shard, lease: l, within: scopeOf(t.access, t.upload)}
 
 	packer := pack.Packer{
-		Repo: c.Repo, Store: t.site.Store, FS: t.site.FS, Root: t.site.Root, ReadAhead: c.ReadAhead, Buffers: buffers,
+		Repo: c.Repo, Store: t.access.Store, FS: t.access.FS, Root: t.access.Root, ReadAhead: c.ReadAhead,
+		Buffers:  buffers,
 		PieceCID: t.upload.PieceCID, Progress: c.Progress, Sent: l.sent, Compare: source.ComparisonOf(t.upload),
 	}
 
 	// Work may kill its worker, so it is not tried without end.
 	err := c.abandoned(t.shard.Attempts)
 	if err == nil {
-		p.Packed, err = packer.Pack(l.ctx, t.shard, leftovers.Owner(t.site.Space, t.shard.Upload, t.shard.Token), l.progress)
+		owner := leftovers.Owner(t.access.Space, t.shard.Upload, t.shard.Token)
+		p.Packed, err = packer.Pack(l.ctx, t.shard, owner, l.progress)
 	}
 
 	if err != nil {
@@ -68,14 +70,14 @@ func (c *crew) abandoned(attempts int64) error {
 // stageTask takes an upload through the stages that only one worker at a time can do, up to the next stage that all
 // workers share.
 type stageTask struct {
-	stage sqlrepo.Stage
-	site  *Site
+	stage  sqlrepo.Stage
+	access *Access
 	// alive reports progress, and sent reports bytes sent to the store.
 	alive, sent func(n int64)
 }
 
 func (t *stageTask) run(ctx context.Context, c *crew, _ *pack.Buffers) error {
-	defer c.leave(t.site)
+	defer c.leave(t.access)
 	l := c.keep(ctx, t.stage, t.stage.Upload.Attempts)
 	t.alive, t.sent = l.progress, l.sent
 
@@ -147,7 +149,7 @@ func (t *stageTask) scanner(c *crew) (*scan.Scanner, error) {
 		return nil, err
 	}
 	return &scan.Scanner{
-		Repo: c.Repo, FS: t.site.FS, Root: t.site.Root, Options: options, Progress: c.Progress, Alive: t.alive,
+		Repo: c.Repo, FS: t.access.FS, Root: t.access.Root, Options: options, Progress: c.Progress, Alive: t.alive,
 	}, nil
 }
 
@@ -161,9 +163,9 @@ func (t *stageTask) scan(ctx context.Context, c *crew) error {
 		return absent(err)
 	}
 
-	if t.site.Held != nil {
-		seen := t.site.Held.Sighting()
-		if err := t.site.Held.Present(t.site.Root); err != nil { // another source is there now
+	if t.access.Held != nil {
+		seen := t.access.Held.Sighting()
+		if err := t.access.Held.Present(t.access.Root); err != nil { // another source is there now
 			return fmt.Errorf("%w: %w", source.ErrGone, err)
 		}
 		if err := c.Repo.RememberSighting(ctx, t.stage, seen); err != nil {
@@ -227,8 +229,8 @@ func (t *stageTask) link(ctx context.Context, c *crew) error {
 	}
 
 	linker := link.Linker{
-		Repo: c.Repo, Store: t.site.Store, Owner: leftovers.Owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
-		Within: within(t.site, t.stage.Upload), Revision: c.sealer.revision(t.site.Space.ID), Profile: profile,
+		Repo: c.Repo, Store: t.access.Store, Owner: leftovers.Owner(t.access.Space, t.stage.Upload.ID, t.stage.Upload.Token),
+		Within: scopeOf(t.access, t.stage.Upload), Revision: c.sealer.revision(t.access.Space.ID), Profile: profile,
 		TempDir: c.TempDir, Progress: c.Progress, Alive: t.alive, Sent: t.sent,
 	}
 
@@ -249,8 +251,8 @@ func (t *stageTask) link(ctx context.Context, c *crew) error {
 // index records where the blocks of the upload lie, and completes the upload.
 func (t *stageTask) index(ctx context.Context, c *crew) error {
 	indexer := index.Indexer{
-		Repo: c.Repo, Store: t.site.Store, Owner: leftovers.Owner(t.site.Space, t.stage.Upload.ID, t.stage.Upload.Token),
-		Space: t.site.Space.ID,
+		Repo: c.Repo, Store: t.access.Store, Owner: leftovers.Owner(t.access.Space, t.stage.Upload.ID, t.stage.Upload.Token),
+		Space: t.access.Space.ID,
 		Alive: func(n int64) {
 			c.Progress.Indexed.Add(n)
 			t.alive(n)
@@ -268,7 +270,7 @@ func (t *stageTask) index(ctx context.Context, c *crew) error {
 	}
 
 	// The upload is complete, whether or not old files can be removed.
-	if err := leftovers.Tidy(ctx, c.Repo, t.site.Store, t.site.Space, c.Log); err != nil {
+	if err := leftovers.Tidy(ctx, c.Repo, t.access.Store, t.access.Space, c.Log); err != nil {
 		c.Log.Warn("could not remove files of interrupted workers", "error", err)
 	}
 	return nil

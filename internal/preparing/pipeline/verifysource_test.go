@@ -140,11 +140,11 @@ func TestARovingWorkerContinues(t *testing.T) {
 
 // rove runs a worker on all uploads. It sees the uploads for which look returns no error.
 func (f *fixture) rove(ctx context.Context, look func(sqlrepo.OpenUpload) error) error {
-	site := &pipeline.Site{Space: f.job.Space, Store: f.job.Store, FS: f.job.FS, Root: string(f.job.Source.Path)}
+	access := &pipeline.Access{Space: f.job.Space, Store: f.job.Store, FS: f.job.FS, Root: string(f.job.Source.Path)}
 	worker := pipeline.Worker{
 		Repo: f.repo, Roving: true, Workers: 2, ReadAhead: 8, Limits: f.job.Limits, TempDir: f.job.TempDir,
-		Locate: func(_ context.Context, upload sqlrepo.OpenUpload) (*pipeline.Site, error) {
-			return site, look(upload)
+		Locate: func(_ context.Context, upload sqlrepo.OpenUpload) (*pipeline.Access, error) {
+			return access, look(upload)
 		},
 		Progress: &progress.Counters{}, Log: f.job.Log,
 	}

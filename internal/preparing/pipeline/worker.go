@@ -58,9 +58,9 @@ type Worker struct {
 	// Known holds unfinished uploads that were read a moment ago. The worker begins with them before it reads the
 	// database.
 	Known []sqlrepo.OpenUpload
-	// Locate finds the site of an upload. It returns source.ErrAbsent or store.ErrAbsent if this host lacks one of
+	// Locate finds the access of an upload. It returns source.ErrAbsent or store.ErrAbsent if this host lacks one of
 	// them.
-	Locate func(ctx context.Context, upload sqlrepo.OpenUpload) (*Site, error)
+	Locate func(ctx context.Context, upload sqlrepo.OpenUpload) (*Access, error)
 	// Completed, if not nil, is called with each upload that this worker completes.
 	Completed func(upload sqlrepo.Upload)
 	// Standing is true for a worker that stays when all work is done, until its context ends.
@@ -107,7 +107,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	})
 
 	err := group.Wait()
-	c.keepSites(nil)
+	c.keepAccesses(nil)
 	return errors.Join(err, c.sealer.abort(ctx))
 }
 
@@ -121,10 +121,10 @@ type crew struct {
 
 	mu sync.Mutex
 	// failing holds the work that failed since any work last succeeded.
-	failing map[string]bool
-	sites   map[int64]*located
-	// users counts the users of each site.
-	users map[*Site]int
+	failing  map[string]bool
+	accesses map[int64]*located
+	// users counts the users of each access.
+	users map[*Access]int
 	// packed is guarded by the board's mutex.
 	packed map[int64]packedContent
 }
@@ -132,7 +132,8 @@ type crew struct {
 func newCrew(w *Worker) *crew {
 	limits := w.Limits.withDefaults()
 	c := &crew{Worker: w, limits: limits, claim: sqlrepo.Claim{Worker: presence.Name(), Term: limits.Lease},
-		failing: map[string]bool{}, sites: map[int64]*located{}, users: map[*Site]int{}, packed: map[int64]packedContent{}}
+		failing: map[string]bool{}, accesses: map[int64]*located{},
+		users: map[*Access]int{}, packed: map[int64]packedContent{}}
 
 	c.board = newBoard(c)
 	c.sealer = newSealer(c)

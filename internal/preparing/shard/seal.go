@@ -35,17 +35,17 @@ type Sealing struct {
 // Unknown stands for the revision of a space that is not known and has to be queried.
 const Unknown = -1
 
-// mostAgain bounds how often a shard is published again because the server was not available.
-const mostAgain = 5
+// maxRepublished bounds how often a shard is published again because the server was not available.
+const maxRepublished = 5
 
 // Seal makes a draft part of a space. It returns the revision of the space after that, so that the next call need not
 // query it. If the space changes meanwhile, Seal begins again: other blocks may be held then, more of them, or fewer
 // because shards were removed.
 func Seal(ctx context.Context, repo Repository, s Sealing) (revision int64, err error) {
-	rest := leftover{draft: s.Draft}
+	rest := remainder{full: s.Draft}
 	defer func() { err = errors.Join(err, rest.abort(), s.Draft.Abort()) }()
 
-	for again := 0; ; {
+	for republished := 0; ; {
 		// Look up which blocks the space holds.
 		held, err := s.lookUp(ctx, repo)
 		if err != nil {
@@ -58,27 +58,27 @@ func Seal(ctx context.Context, repo Repository, s Sealing) (revision int64, err 
 		}
 
 		// Stage the rest. This takes long, and keeps nobody else waiting.
-		if err := rest.rest.Stage(ctx, s.Sent); err != nil {
+		if err := rest.draft.Stage(ctx, s.Sent); err != nil {
 			return Unknown, err
 		}
 
 		// Publishing may be slow too, and is then done before others are kept waiting.
-		if err := rest.rest.publishAhead(ctx); err != nil {
+		if err := rest.draft.publishAhead(ctx); err != nil {
 			return Unknown, err
 		}
 
 		// Begin a transaction, hold the space, publish, record, commit.
 		next := sqlrepo.NextRevision(held.Revision)
 		at := sqlrepo.SpaceAt{Space: s.Within.Space, Revision: held.Revision, Next: next}
-		err = repo.Seal(ctx, at, s.Work(rest.rest), func(ctx context.Context) (string, error) {
-			return rest.rest.Publish(store.WithoutPatience(ctx))
+		err = repo.Seal(ctx, at, s.Work(rest.draft), func(ctx context.Context) (string, error) {
+			return rest.draft.Publish(store.WithoutPatience(ctx))
 		})
 
 		switch {
 		case err == nil:
 			return next, nil
-		case errors.Is(err, store.ErrUnusable) && store.CommitsAhead(s.Draft.to) && again < mostAgain:
-			again++ // waiting for the server now keeps nobody else waiting
+		case errors.Is(err, store.ErrUnusable) && store.CommitsAhead(s.Draft.to) && republished < maxRepublished:
+			republished++ // waiting for the server now keeps nobody else waiting
 		case !errors.Is(err, sqlrepo.ErrSpaceChanged):
 			return Unknown, err
 		}
@@ -95,31 +95,31 @@ func (s Sealing) lookUp(ctx context.Context, repo Repository) (sqlrepo.Holdings,
 	return repo.HeldAt(ctx, s.Within, s.Revision, s.Draft.Digests())
 }
 
-// leftover is a draft without some of its blocks. The full draft stays, because other blocks may have to be left
+// remainder is a draft without some of its blocks. The full draft stays, because other blocks may have to be left
 // out later.
-type leftover struct {
-	draft, rest *Draft
+type remainder struct {
+	full, draft *Draft
 	without     map[sqlrepo.Digest]struct{}
 }
 
-// leaveOut makes the rest of the draft without the held blocks, unless it was made without the same blocks before.
-func (l *leftover) leaveOut(ctx context.Context, held map[sqlrepo.Digest]struct{}) (err error) {
-	if l.rest != nil && maps.Equal(held, l.without) {
+// leaveOut makes the remainder without the held blocks, unless it was made without the same blocks before.
+func (r *remainder) leaveOut(ctx context.Context, held map[sqlrepo.Digest]struct{}) (err error) {
+	if r.draft != nil && maps.Equal(held, r.without) {
 		return nil
 	}
 
-	if err := l.abort(); err != nil {
+	if err := r.abort(); err != nil {
 		return err
 	}
 
-	l.without = held
-	l.rest, err = l.draft.Without(ctx, held)
+	r.without = held
+	r.draft, err = r.full.Without(ctx, held)
 	return err
 }
 
-func (l *leftover) abort() error {
-	if l.rest == nil || l.rest == l.draft {
+func (r *remainder) abort() error {
+	if r.draft == nil || r.draft == r.full {
 		return nil
 	}
-	return l.rest.Abort()
+	return r.draft.Abort()
 }

@@ -21,7 +21,7 @@ type chunkPlace struct {
 
 // chunkReader holds the places of a data shard's chunks, by digest. The same content may be in several places.
 type chunkReader struct {
-	site   Site
+	root   SourceRoot
 	places map[sqlrepo.Digest][]chunkPlace
 }
 
@@ -32,7 +32,7 @@ func (r *Remaker) chunks(ctx context.Context, shard sqlrepo.Shard) (*chunkReader
 		return nil, err
 	}
 
-	site, err := r.locate(ctx, upload.Source)
+	root, err := r.locate(ctx, upload.Source)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (r *Remaker) chunks(ctx context.Context, shard sqlrepo.Shard) (*chunkReader
 		return nil, err
 	}
 
-	c := &chunkReader{site: site, places: make(map[sqlrepo.Digest][]chunkPlace, shard.Nodes)}
+	c := &chunkReader{root: root, places: make(map[sqlrepo.Digest][]chunkPlace, shard.Nodes)}
 	for segment, err := range r.repo.ShardSegments(ctx, shard.ID) {
 		if err != nil {
 			return nil, err
@@ -105,8 +105,8 @@ func blameSource(err error) error {
 }
 
 func (c *chunkReader) read(place chunkPlace, node sqlrepo.Node) (block []byte, err error) {
-	path := source.OSPath(c.site.Root, place.path)
-	file, err := c.site.FS.Open(path)
+	path := source.OSPath(c.root.Root, place.path)
+	file, err := c.root.FS.Open(path)
 	if err != nil {
 		return nil, blameSource(err)
 	}

@@ -32,8 +32,8 @@ type Repository interface {
 	reach.Repository
 }
 
-// Site is the place of a source on this host.
-type Site struct {
+// SourceRoot is the place of a source on this host.
+type SourceRoot struct {
 	FS   source.FS
 	Root string
 }
@@ -41,7 +41,7 @@ type Site struct {
 // Remaker makes shards again. It is safe for concurrent use. Close ends it.
 type Remaker struct {
 	repo    Repository
-	locate  func(ctx context.Context, source int64) (Site, error)
+	locate  func(ctx context.Context, source int64) (SourceRoot, error)
 	tempDir string
 
 	// ctx is the context of making DAG shards. Making one takes long, so a caller that asks again finds it under
@@ -62,7 +62,7 @@ type Remaker struct {
 
 // New returns a Remaker. locate finds the source with the given key. The Remaker keeps recently requested DAG
 // shards in unnamed files in tempDir until Close.
-func New(repo Repository, tempDir string, locate func(ctx context.Context, source int64) (Site, error)) *Remaker {
+func New(repo Repository, tempDir string, locate func(ctx context.Context, source int64) (SourceRoot, error)) *Remaker {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &Remaker{
 		repo: repo, locate: locate, tempDir: tempDir, ctx: ctx, stop: stop, turn: make(chan struct{}, 1),

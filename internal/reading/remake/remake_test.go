@@ -87,11 +87,11 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 	temporary := t.TempDir()
 	f.contents = func() {}
 
-	f.remaker = remake.New(watched{f.repo, f}, temporary, func(_ context.Context, key int64) (remake.Site, error) {
+	f.remaker = remake.New(watched{f.repo, f}, temporary, func(_ context.Context, key int64) (remake.SourceRoot, error) {
 		if key != src.ID {
-			return remake.Site{}, fmt.Errorf("source %d", key)
+			return remake.SourceRoot{}, fmt.Errorf("source %d", key)
 		}
-		return remake.Site{FS: source.Local(), Root: f.root}, nil
+		return remake.SourceRoot{FS: source.Local(), Root: f.root}, nil
 	})
 
 	t.Cleanup(func() {

@@ -15,8 +15,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// Site is what a worker needs to work on an upload.
-type Site struct {
+// Access is a worker's access to what it needs for an upload: the space, the store and the source.
+type Access struct {
 	Space sqlrepo.Space
 	Store store.Store
 	FS    source.FS
@@ -27,62 +27,62 @@ type Site struct {
 	Held *source.Held
 }
 
-// lookAgain is how long a worker relies on the site that it found for an upload. A mount may come or go.
+// lookAgain is how long a worker relies on the access that it found for an upload. A mount may come or go.
 const lookAgain = 30 * time.Second
 
 // ErrSkipped is returned for an upload that a worker skips, because a failure would make other work of the upload fail
 // too.
 var ErrSkipped = errors.New("upload skipped on this host")
 
-// located is the site of an upload, or the reason why it was not found.
+// located is the access of an upload, or the reason why it was not found.
 type located struct {
-	site  *Site
-	err   error
-	until time.Time
+	access *Access
+	err    error
+	until  time.Time
 }
 
-// site finds the source and store of an upload for this worker. An upload that has ended needs none, and gets nil.
-// The site is in use until leave is called.
-func (c *crew) site(ctx context.Context, upload sqlrepo.OpenUpload) (*Site, error) {
+// access finds the source and store of an upload for this worker. An upload that has ended needs none, and gets nil.
+// The access is in use until leave is called.
+func (c *crew) access(ctx context.Context, upload sqlrepo.OpenUpload) (*Access, error) {
 	if upload.Ended() {
 		return nil, nil
 	}
 
 	c.mu.Lock()
-	known := c.sites[upload.ID]
+	known := c.accesses[upload.ID]
 	fresh := known != nil && time.Now().Before(known.until)
 	if fresh {
-		c.use(known.site)
+		c.use(known.access)
 	}
 	c.mu.Unlock()
 
 	if fresh {
-		return known.site, known.err
+		return known.access, known.err
 	}
 
-	site, err := c.Locate(ctx, upload)
+	access, err := c.Locate(ctx, upload)
 	if err != nil {
-		site = nil
+		access = nil
 	}
 
-	// From here on the site has a user, even while it is tidied.
+	// From here on the access has a user, even while it is tidied.
 	c.mu.Lock()
-	c.use(site)
+	c.use(access)
 	c.mu.Unlock()
 
 	if err == nil && c.Roving {
-		err = c.tidyOnce(ctx, site)
+		err = c.tidyOnce(ctx, access)
 	}
 
 	if ctx.Err() != nil {
-		c.leave(site)
+		c.leave(access)
 		return nil, context.Cause(ctx)
 	}
 
-	// A reason is logged once, not each time the site is looked for.
+	// A reason is logged once, not each time the access is looked for.
 	if err != nil {
-		c.leave(site)
-		site = nil
+		c.leave(access)
+		access = nil
 		if known == nil || known.err == nil || known.err.Error() != err.Error() {
 			c.Log.Warn("taking no work of an upload", "upload", upload.ID, "reason", err)
 		}
@@ -90,72 +90,72 @@ func (c *crew) site(ctx context.Context, upload sqlrepo.OpenUpload) (*Site, erro
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.locate(upload.ID, site, err)
-	return site, err
+	c.locate(upload.ID, access, err)
+	return access, err
 }
 
-// locate notes the site of an upload, or why it was not found. Its caller holds mu.
-func (c *crew) locate(upload int64, site *Site, err error) {
-	c.use(site)
-	if known := c.sites[upload]; known != nil {
-		c.drop(known.site)
+// locate notes the access of an upload, or why it was not found. Its caller holds mu.
+func (c *crew) locate(upload int64, access *Access, err error) {
+	c.use(access)
+	if known := c.accesses[upload]; known != nil {
+		c.drop(known.access)
 	}
-	c.sites[upload] = &located{site, err, time.Now().Add(lookAgain)}
+	c.accesses[upload] = &located{access, err, time.Now().Add(lookAgain)}
 }
 
-// keepSites drops the sites of uploads without work left: an open handle keeps a mount from being unmounted.
-func (c *crew) keepSites(open []sqlrepo.OpenUpload) {
+// keepAccesses drops the accesses of uploads without work left: an open handle keeps a mount from being unmounted.
+func (c *crew) keepAccesses(open []sqlrepo.OpenUpload) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for id, known := range c.sites {
+	for id, known := range c.accesses {
 		needed := func(upload sqlrepo.OpenUpload) bool { return upload.ID == id && !upload.Ended() }
 		if !slices.ContainsFunc(open, needed) {
-			c.drop(known.site)
-			delete(c.sites, id)
+			c.drop(known.access)
+			delete(c.accesses, id)
 		}
 	}
 }
 
-// use counts another user of a site. Its caller holds mu.
-func (c *crew) use(site *Site) {
-	if site != nil {
-		c.users[site]++
+// use counts another user of an access. Its caller holds mu.
+func (c *crew) use(access *Access) {
+	if access != nil {
+		c.users[access]++
 	}
 }
 
-// drop counts one user less. A roving worker locates its sites again from time to time, so it closes a site after
+// drop counts one user less. A roving worker locates its accesses again from time to time, so it closes an access after
 // its last user has dropped it. The caller holds mu.
-func (c *crew) drop(site *Site) {
-	if site == nil {
+func (c *crew) drop(access *Access) {
+	if access == nil {
 		return
 	}
-	if c.users[site]--; c.users[site] > 0 {
+	if c.users[access]--; c.users[access] > 0 {
 		return
 	}
-	delete(c.users, site)
-	if c.Roving && site.Held != nil {
-		_ = site.Held.Close() // nothing was written
+	delete(c.users, access)
+	if c.Roving && access.Held != nil {
+		_ = access.Held.Close() // nothing was written
 	}
 }
 
 // leave is like drop for callers that do not hold mu.
-func (c *crew) leave(site *Site) {
+func (c *crew) leave(access *Access) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.drop(site)
+	c.drop(access)
 }
 
 // tidyOnce tidies the store of a space that this worker has not seen yet.
-func (c *crew) tidyOnce(ctx context.Context, site *Site) error {
+func (c *crew) tidyOnce(ctx context.Context, access *Access) error {
 	c.mu.Lock()
-	for _, known := range c.sites {
-		if known.site != nil && known.site.Space.ID == site.Space.ID {
+	for _, known := range c.accesses {
+		if known.access != nil && known.access.Space.ID == access.Space.ID {
 			c.mu.Unlock()
 			return nil
 		}
 	}
 	c.mu.Unlock()
-	return leftovers.Tidy(ctx, c.Repo, site.Store, site.Space, c.Log)
+	return leftovers.Tidy(ctx, c.Repo, access.Store, access.Space, c.Log)
 }
 
 // skip gives back work that failed for a reason that would make other work of its upload fail too. A roving worker
