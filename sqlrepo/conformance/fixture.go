@@ -39,7 +39,7 @@ type fixture struct {
 	*removal.Remover
 	*audit.Auditor
 	t    rapid.TB
-	ctx  context.Context //nolint:containedctx // that of the test
+	ctx  context.Context //nolint:containedctx // it ends with the test
 	db   *dialect.DB
 	made int
 	now  time.Time

@@ -199,7 +199,7 @@ func databaseClock(l *leased) {
 	began := time.Now()
 	unit := must(l.take(repo, sqlrepo.Claim{Worker: "first", Term: 400 * time.Millisecond}))(l.t)
 
-	// The times are those of the database, which may differ a little from this host's.
+	// The database's clock, which gives the times, may differ a little from this host's.
 	lease := leaseOf(unit)
 	if d := lease.Began.Sub(began); d < -time.Second || d > 5*time.Second || lease.Seen != lease.Began {
 		l.t.Errorf("claimed at %v, %v later by the database", began, d)

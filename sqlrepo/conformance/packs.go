@@ -11,7 +11,7 @@ func packs() []test {
 		{"read segments in order", shardSegments},
 		{"record all of a shard", sealShard},
 		{"give back digests however they are stored", chunkDigests},
-		{"leave out digests that nodes tell", saveToldDigests},
+		{"leave out digests that nodes give", saveGivenDigests},
 		{"record a shard once", sealOnce},
 		{"record an empty shard", saveEmptyShard},
 		{"record many nodes", saveManyNodes},
@@ -113,8 +113,8 @@ func chunkDigests(f *fixture) {
 	}
 }
 
-// saveToldDigests stores no digests that the nodes give, and returns them all the same.
-func saveToldDigests(f *fixture) {
+// saveGivenDigests stores no digests that the nodes give, and returns them all the same.
+func saveGivenDigests(f *fixture) {
 	stage := f.newStage()
 	result := packed(f.claimOnly(stage, 0))
 	second := sqlrepo.Node{Position: 900, Length: 5, Codec: 0x55, Digest: sqlrepo.Digest{9}}

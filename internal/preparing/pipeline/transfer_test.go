@@ -48,7 +48,7 @@ func (f *fixture) interruptAt(k int64) {
 	}
 }
 
-// sameAs compares the result of a run with that of another one.
+// sameAs compares the results of two runs.
 func (f *fixture) sameAs(t *testing.T, want *fixture) {
 	t.Helper()
 	sameNames(t, "shards", f.stored(), want.stored())
