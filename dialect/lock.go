@@ -60,7 +60,7 @@ func (w *Watchers) Watch(ctx context.Context) context.Context {
 	return ctx
 }
 
-// End ends the contexts. Their cause is that of the first call.
+// End ends the contexts, with the cause given by the first call.
 func (w *Watchers) End(cause error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

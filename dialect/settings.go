@@ -48,7 +48,7 @@ func OptionsOf[O any](s Settings) (options O) {
 	return options
 }
 
-// WithOptions returns the settings with options in place of those of the same type.
+// WithOptions returns the settings with options, which replace those of the same type.
 func WithOptions[O any](s Settings, options O) Settings {
 	s.Options = append(slices.DeleteFunc(slices.Clone(s.Options), func(some any) bool {
 		_, same := some.(O)

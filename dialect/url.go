@@ -51,7 +51,7 @@ func fileEngine(text string) Engine {
 	return nil
 }
 
-// isServerScheme reports whether the scheme is that of an engine with a server.
+// isServerScheme reports whether the scheme belongs to an engine with a server.
 func isServerScheme(scheme string) bool {
 	return slices.ContainsFunc(registered, func(engine Engine) bool {
 		facts := engine.Facts()

@@ -17,7 +17,7 @@ import (
 type driver struct {
 	ctx  context.Context //nolint:containedctx // the interface passes none
 	tx   *sqlx.Tx
-	conn *sqlx.Conn // that of tx
+	conn *sqlx.Conn // the connection of tx
 	db   *dialect.DB
 }
 

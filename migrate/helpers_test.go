@@ -211,7 +211,7 @@ func hasTable(t *testing.T, settings dialect.Settings, name string) bool {
 // many is how many migrations manyFiles are.
 const many = 20
 
-// manyFiles are migrations of which each makes a table with a row.
+// manyFiles are migrations that each make a table with a row.
 func manyFiles(n int) fs.FS {
 	var pairs []string
 	for i := 1; i <= n; i++ {

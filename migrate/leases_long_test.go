@@ -55,7 +55,7 @@ func TestCondemnedShardsGoWithTheirVersion(t *testing.T) {
 	})
 }
 
-// TestSharedUploadsStayWhatTheyAre has uploads that are incomplete or removed, of which later ones share the content.
+// TestSharedUploadsStayWhatTheyAre has incomplete and removed uploads whose content later uploads share.
 func TestSharedUploadsStayWhatTheyAre(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
 		mustUp(t, migrator(settings, firstEmbedded(t, 2)))

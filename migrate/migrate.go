@@ -91,7 +91,7 @@ type Result struct {
 func (s Status) Fits() bool { return !s.Dirty && s.Current == s.Required }
 
 // Status reads the version without locking or changing anything. A version that can't be read is an error and never
-// "none". A database file that does not exist is not created; its status is that of an empty database.
+// "none". A database file that does not exist is not created; it has the status of an empty database.
 func (m *Migrator) Status(ctx context.Context) (Status, error) {
 	all, err := m.load()
 	if err != nil {

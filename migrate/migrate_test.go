@@ -210,7 +210,7 @@ func TestCancelTakesEffectBetweenMigrations(t *testing.T) {
 	})
 }
 
-// The version table that is there without a version, or not there at all, is that of an empty database.
+// The version table that is there without a version, or not there at all, means an empty database.
 func TestEmptyVersionTable(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
 		execute(t, settings, createVersionTable)

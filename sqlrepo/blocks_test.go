@@ -8,7 +8,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// TestFindBlocksLooksUpEachKey in a table of which the engine knows nothing yet, be it of one space or of all.
+// TestFindBlocksLooksUpEachKey looks blocks up in a table without statistics, in one space and in all.
 func TestFindBlocksLooksUpEachKey(t *testing.T) {
 	const keys, asked = 30_000, 9_000
 	space := int64(1)

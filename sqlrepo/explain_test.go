@@ -147,7 +147,7 @@ func explain(t *testing.T, db *dialect.DB, statement string, args ...any) string
 	return strings.Join(lines, "\n")
 }
 
-// TestHeldLooksUpEachKey asks for more blocks than a table has of which the engine knows nothing yet: it must not take
+// TestHeldLooksUpEachKey asks for more blocks than there are in a table without statistics: it must not take
 // that for a reason to read the whole table.
 func TestHeldLooksUpEachKey(t *testing.T) {
 	const keys = 30_000

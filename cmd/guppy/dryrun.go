@@ -204,7 +204,7 @@ func (a *app) preview(ctx context.Context, cfg *config.Config, path string, repo
 	return a.print(&result, result.text)
 }
 
-// dryFiles returns the file system without those of guppy's own files that exist.
+// dryFiles returns the file system without guppy's own files.
 func dryFiles(cfg *config.Config, repo *repository, files source.FS) (source.FS, error) {
 	if repo != nil {
 		return visibleFiles(cfg, repo, files)

@@ -39,7 +39,7 @@ With --json it prints one object:
   dry_run          true if nothing was changed
   spaces           list of space, uploads, entries, shards, nodes, files and
                    bytes of the store that are deleted, and kept_entries and
-                   kept_shards: those of removed uploads that others need
+                   kept_shards: what others need of removed uploads
   temporary_files  how many; absent if gc failed before it looked for them
   strays           files and bytes; absent if the store is not known to belong
                    to this repository

@@ -14,7 +14,7 @@ import (
 // long reports whether tests have the build tag long.
 const long = true
 
-// TestLongScripts runs the scripts of which TestScripts runs not all without the tag.
+// TestLongScripts runs the scripts that TestScripts does not run completely without the tag.
 func TestLongScripts(t *testing.T) {
 	all, err := filepath.Glob(filepath.Join(scripts, "*.txtar"))
 	noError(t, err)

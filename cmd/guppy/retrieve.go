@@ -82,7 +82,7 @@ func (a *app) retrieveToStdout(ctx context.Context, source *blocks.Source, path 
 	return found.Node.WriteRange(ctx, source, 0, max(1, found.Node.Size), a.stdout)
 }
 
-// errLost marks a tree of which some files could not be retrieved.
+// errLost marks a tree with files that could not be retrieved.
 var errLost = errors.New("could not be retrieved")
 
 // retrieve writes a tree and prints what it wrote.

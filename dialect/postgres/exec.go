@@ -29,7 +29,7 @@ const (
 // ExecModes returns the ways to send statements to a server, as the driver names them.
 func ExecModes() []string { return slices.Sorted(maps.Keys(execModes)) }
 
-// ExecMode returns the way in force to send statements to a server: the one that is set, or else that of the URL.
+// ExecMode returns the way in force to send statements to a server: the one that is set, or else the one in the URL.
 func ExecMode(s dialect.Settings) string {
 	if mode := optionsOf(s).ExecMode; mode != "" {
 		return mode

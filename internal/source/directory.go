@@ -75,7 +75,7 @@ func (d *directory) nextBatch(size int) *batch {
 	return b
 }
 
-// moveOn sets the position to that of the next name that no reader has taken.
+// moveOn sets the position to the next name that no reader has taken.
 func (d *directory) moveOn() {
 	if !d.exhausted() {
 		d.position = d.entry.Path.Join(d.names[d.taken])

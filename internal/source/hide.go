@@ -14,7 +14,7 @@ var ErrOwnFiles = errors.New("guppy's own files can't be a source")
 // hiding is a file system that hides some of its files.
 type hiding struct {
 	FS
-	// same holds the hidden files by device and inode, whatever path leads to them. others holds those of systems
+	// same holds the hidden files by device and inode, whatever path leads to them. others holds the files of systems
 	// that have neither.
 	same   map[fileKey]bool
 	others []fs.FileInfo

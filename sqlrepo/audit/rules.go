@@ -11,7 +11,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
 )
 
-// rule is a query for the rows that have a flaw. Its columns are those of flawed.
+// rule is a query for the rows that have a flaw. It selects the columns of flawed.
 type rule struct {
 	code string
 	// detail is a format for the found and the wanted value.

@@ -90,7 +90,7 @@ func (o *output) seal() error {
 	return nil
 }
 
-// Root records a root, unless the entry's root is that of an earlier upload.
+// Root records a root, unless the entry got its root from an earlier upload.
 func (o *output) Root(entry sqlrepo.Linkable, link unixfs.Link) error {
 	if entry.Origin != 0 {
 		return nil

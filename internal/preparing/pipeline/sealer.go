@@ -20,7 +20,7 @@ import (
 type sealer struct {
 	crew *crew
 	mu   sync.Mutex
-	// unsealed holds the shards that this worker has claimed and not sealed. packed holds those of them that wait for
+	// unsealed holds the shards that this worker has claimed and not sealed. packed holds the ones that wait for
 	// their turn. Both are keyed by the claim's token: a shard whose lease has ended may be claimed again before the
 	// loss is noticed.
 	unsealed map[int64]int64

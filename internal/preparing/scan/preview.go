@@ -34,7 +34,7 @@ type Finding struct {
 // Before is what is known of a source before it is scanned. Each sequence is in canonical order, or nil if
 // there is none.
 type Before struct {
-	// Stored are the entries of an unfinished upload. Unread are those of them whose content is still to be packed.
+	// Stored are the entries of an unfinished upload. Unread are the ones whose content is still to be packed.
 	Stored, Unread iter.Seq2[sqlrepo.Entry, error]
 	// Previous are the entries of the upload whose content would be taken over.
 	Previous iter.Seq2[sqlrepo.Entry, error]

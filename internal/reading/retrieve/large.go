@@ -89,7 +89,7 @@ func (l *largeFile) open() (err error) {
 	return nil
 }
 
-// write writes those of the parts that are not there yet.
+// write writes the parts that are missing.
 func (l *largeFile) write(ctx context.Context, parts []tree.Part) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -43,7 +43,7 @@ func (n *Node) Parts(ctx context.Context, from Blocks, begin, end uint64) iter.S
 }
 
 type partReader struct {
-	ctx        context.Context //nolint:containedctx // that of one iteration
+	ctx        context.Context //nolint:containedctx // it belongs to one iteration
 	from       Blocks
 	begin, end uint64
 	yield      func(Part, error) bool

@@ -85,7 +85,7 @@ func TestMissingBlocks(t *testing.T) {
 	}
 }
 
-// damaged are blocks of which some can't be read.
+// damaged are blocks, some of which can't be read.
 type damaged struct {
 	*treetest.Store
 	errs map[cid.Cid]error

@@ -115,7 +115,7 @@ func (d digests) nodes(n int) []sqlrepo.Node {
 	return nodes
 }
 
-// questions returns questions about digests of which all, half or none are held.
+// questions returns sets of digests: the repository holds all, half or none of each.
 func (f *filling) questions(seed uint64) []question {
 	n := len(f.sample)
 	absent := make([]sqlrepo.Digest, n)

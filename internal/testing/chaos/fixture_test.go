@@ -90,10 +90,10 @@ func (f *fixture) job(db *dialect.DB) pipeline.Job {
 // worker works beside a job.
 func (f *fixture) worker(db *dialect.DB) pipeline.Worker {
 	job := f.job(db)
-	site := &pipeline.Site{Space: f.space, Store: f.store, FS: source.FS(f.files), Root: sourcetest.Root}
+	site := &pipeline.Access{Space: f.space, Store: f.store, FS: source.FS(f.files), Root: sourcetest.Root}
 	return pipeline.Worker{
 		Repo:    job.Repo,
-		Locate:  func(context.Context, sqlrepo.OpenUpload) (*pipeline.Site, error) { return site, nil },
+		Locate:  func(context.Context, sqlrepo.OpenUpload) (*pipeline.Access, error) { return site, nil },
 		Workers: 1, ReadAhead: 4, Limits: f.limits, TempDir: job.TempDir, Progress: job.Progress, Log: job.Log,
 	}
 }

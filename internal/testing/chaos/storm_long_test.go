@@ -4,5 +4,5 @@ package chaos_test
 
 import "testing"
 
-// TestWorkersWeatherMoreStorms has the storms of the seeds after those of TestWorkersWeatherAnyStorm.
+// TestWorkersWeatherMoreStorms continues TestWorkersWeatherAnyStorm with more seeds.
 func TestWorkersWeatherMoreStorms(t *testing.T) { weatherStorms(t, quick, 5) }

@@ -123,7 +123,7 @@ func readTables(t *testing.T) []row {
 	return rows
 }
 
-// readPackages returns the packages of this module, each with those of them that its files import on any platform.
+// readPackages returns the packages of this module, each with the others that its files import on any platform.
 // Tests may import what they like. A package that has nothing but tests imports nothing.
 func readPackages(t *testing.T) map[string][]string {
 	t.Helper()

@@ -4,5 +4,5 @@ package storm_test
 
 import "testing"
 
-// TestMoreStorms runs the storms of the seeds after those of TestStorms.
+// TestMoreStorms continues TestStorms with more seeds.
 func TestMoreStorms(t *testing.T) { rageAll(t, []uint64{quick, quick + 1, quick + 2, quick + 3}) }

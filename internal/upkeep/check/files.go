@@ -381,7 +381,7 @@ func (r *run) named(ctx context.Context) (byDigest[struct{}], error) {
 	return known, nil
 }
 
-// isNamed reports whether a name is that of a shard or an index with one of the digests.
+// isNamed reports whether a shard or an index with one of the digests has this name.
 func isNamed(name string, digests byDigest[struct{}]) bool {
 	digest, ok := trash.ParseName(name)
 	if ok {

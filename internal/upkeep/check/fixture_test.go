@@ -37,7 +37,7 @@ type fixture struct {
 	*testing.T
 	db   *dialect.DB
 	repo *sqlrepo.Repository
-	// root is the directory of the source, dir that of the store.
+	// root is the directory of the source, dir the directory of the store.
 	root, dir string
 	job       pipeline.Job
 	uploads   []sqlrepo.Upload

@@ -11,7 +11,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
 )
 
-// kinds are damages of which each is mended in another way, and all that a store's marker can suffer.
+// kinds are damages that are each mended in another way, and all that can happen to a store's marker.
 func kinds() (kinds []damage) {
 	seen := map[string]bool{}
 	for _, damage := range append(damages(), sharedDamages()...) {

@@ -162,7 +162,7 @@ func (r *storeRun) expect(ctx context.Context, marker string) error {
 			return err
 		}
 
-		// A store without an identity may be that of any upload.
+		// A store without an identity may belong to any upload.
 		if upload.Store == marker || marker == "" && upload.Store != store.NoneIdentity {
 			r.uploads = append(r.uploads, key)
 		}

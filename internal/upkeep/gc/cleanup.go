@@ -18,7 +18,7 @@ import (
 // cleanup is the removal of one upload, under a lease. Its context ends when the lease is lost.
 type cleanup struct {
 	*Collector
-	ctx     context.Context //nolint:containedctx // that of the work under the lease
+	ctx     context.Context //nolint:containedctx // it ends with the lease
 	cancel  context.CancelCauseFunc
 	stage   sqlrepo.Stage
 	stopped chan struct{}

@@ -188,7 +188,7 @@ func TestDirIsKeptAndTakenOver(t *testing.T) {
 	}
 }
 
-// TestTemplate starts clusters at once, of which the first makes the template.
+// TestTemplate starts clusters at once. The first one makes the template.
 func TestTemplate(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv(EnvTemplates, dir)
