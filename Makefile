@@ -11,7 +11,7 @@ RACED = $(filter-out $(PROCESSES),$(sort $(patsubst %,./%,$(dir $(CONCURRENT))))
 # The longest packages begin first. Tests often wait, so more packages run at once than there are processors.
 LONGEST := ./internal/preparing/pipeline ./sqlrepo ./internal/store ./dialect ./migrate ./internal/testing/chaos
 # "make lint" has vet: go test would vet all that the tests import, too.
-TEST = $(GO) test -vet=off -p 3 -timeout $(TIMEOUT)
+TEST = $(GO) test -vet=off -p 4 -timeout $(TIMEOUT)
 # Tests make much garbage, and little stays. Some of the long tests measure how much, and collect it as the program does.
 LAZY := GOGC=400
 # PostgreSQL servers begin with a copy of what initdb made for the first.
