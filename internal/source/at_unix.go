@@ -53,15 +53,22 @@ func readlinkAt(dir int, rest, path string) (string, error) {
 }
 
 func openAt(dir int, rest, path string, flags int) (*os.File, error) {
-	fd := 0
-	err := uninterrupted(func() (err error) {
+	fd, err := openFD(dir, rest, path, flags)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+func openFD(dir int, rest, path string, flags int) (fd int, err error) {
+	err = uninterrupted(func() (err error) {
 		fd, err = unix.Openat(dir, rest, flags|unix.O_CLOEXEC, 0)
 		return err
 	})
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		return 0, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	return os.NewFile(uintptr(fd), path), nil
+	return fd, nil
 }
 
 // uninterrupted repeats call for as long as a signal interrupts it, as package os does.

@@ -149,7 +149,7 @@ func (h *Held) Readlink(path string) (string, error) {
 
 // ReadDir returns the entries of the directory at path.
 func (h *Held) ReadDir(path string) ([]fs.DirEntry, error) {
-	dir, err := h.open(path, openDirectory)
+	dir, err := h.openDirectory(path)
 	if err != nil {
 		return nil, err
 	}
@@ -161,17 +161,17 @@ func (h *Held) ReadDir(path string) ([]fs.DirEntry, error) {
 
 // Open opens the file at path for reading.
 func (h *Held) Open(path string) (File, error) {
-	file, err := h.open(path, openFile)
-	if err != nil {
-		return nil, err
-	}
-	return file, nil
-}
-
-func (h *Held) open(path string, flags int) (*os.File, error) {
 	if rest, ok := h.within(path); ok {
 		defer runtime.KeepAlive(h)
-		return openAt(h.fd, rest, path, flags)
+		return openFileAt(h.fd, rest, path, openFile)
 	}
-	return os.OpenFile(path, flags, 0)
+	return local{}.Open(path)
+}
+
+func (h *Held) openDirectory(path string) (*os.File, error) {
+	if rest, ok := h.within(path); ok {
+		defer runtime.KeepAlive(h)
+		return openAt(h.fd, rest, path, openDirectory)
+	}
+	return os.OpenFile(path, openDirectory, 0)
 }

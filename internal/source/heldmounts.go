@@ -47,7 +47,7 @@ func (h *Held) Sighting() sqlrepo.Sighting {
 		return seen
 	}
 
-	if dir, err := h.open(h.path, openDirectory); err == nil {
+	if dir, err := h.openDirectory(h.path); err == nil {
 		_, err = dir.Readdirnames(1)
 		seen.Empty = errors.Is(err, io.EOF)
 		_ = dir.Close() // nothing was written
