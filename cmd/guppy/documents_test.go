@@ -21,9 +21,9 @@ const (
 	documentStore    = "s3://bucket/prefix?endpoint=https://storage.example.org&region=eu-1"
 )
 
-// TestDocuments runs the commands that the documents show in console blocks. A document's commands run in one shell, in a
-// new directory that has testdata/sample, and a copy of it called photos. Each has to end with 0 and to print what the
-// document shows below it, where "..." stands for anything. Nothing below a command stands for any output.
+// TestDocuments runs the commands that the documents show in console blocks. A document's commands run in one shell, in
+// a new directory that has testdata/sample, and a copy of it called photos. Each has to end with 0 and to print what
+// the document shows below it, where "..." stands for anything. Nothing below a command stands for any output.
 func TestDocuments(t *testing.T) {
 	all, err := documents.Read("../..")
 	if err != nil {
