@@ -154,7 +154,7 @@ func (i *installation) run(t *testing.T, args ...string) string {
 	t.Helper()
 	p := i.start(t, args...)
 	if code := p.exit(t); code != 0 {
-		t.Fatalf("guppy %s: exit code %d\n%s", args, code, &p.stderr)
+		t.Fatalf("guppy %s: exit code %d\n%s%s", args, code, &p.stdout, &p.stderr)
 	}
 	return p.stdout.String()
 }

@@ -52,7 +52,7 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 
 	a.tidyDataDir(cfg)
 
-	shards, err := a.openStore(ctx, cfg)
+	shards, err := a.openStore(ctx, cfg, repo)
 	if err != nil {
 		return nil, err
 	}

@@ -3,11 +3,15 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
 
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/host/durable"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/upkeep/backup"
+	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
 // storeUsage describes the values of --store.
@@ -21,8 +25,24 @@ func (a *app) tidyDataDir(cfg *config.Config) {
 	}
 }
 
-// openStore opens the configured store. It creates a directory that does not exist.
-func (a *app) openStore(ctx context.Context, cfg *config.Config) (store.Store, error) {
+// openStore opens the configured store. It creates a directory that does not exist, unless uploads have stored shards
+// there before. Then the directory is most likely not mounted, and openStore returns store.ErrAbsent.
+func (a *app) openStore(ctx context.Context, cfg *config.Config, repo *repository) (store.Store, error) {
+	files, err := a.findStore(ctx, cfg)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return files, err
+	}
+
+	known, readErr := repo.StoreLocations(ctx)
+	url, pathErr := store.DirectoryURL(cfg.Prepare.StoreDirectory())
+	if err := errors.Join(readErr, pathErr); err != nil {
+		return nil, err
+	}
+
+	if slices.ContainsFunc(known, func(was sqlrepo.StoreLocation) bool { return was.URL == url }) {
+		return nil, fmt.Errorf("%w: uploads have shards there: mount it, or name another directory with --store: %w",
+			store.ErrAbsent, err)
+	}
 	return store.OpenURL(ctx, cfg.Prepare.Store, a.storeOptions(cfg, false))
 }
 

@@ -7,21 +7,24 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/guppy-prep/guppy/internal/host/durable"
 )
 
 // directoryBlob is a file under a temporary name, or under its final name once it is renamed.
 type directoryBlob struct {
-	directory string
-	file      *os.File
-	unsynced  bool
+	store *Directory
+	// held is the directory in which the file was made. The file gets its final name there and nowhere else.
+	held *os.Root
+	file *os.File
+	// name is the present name of the file.
+	name     string
+	unsynced bool
 	// broken is the error of a failed write or sync. A later sync would not report what was lost.
 	broken error
 	// closed describes the file as it was when it was closed. It is nil until then.
 	closed fs.FileInfo
-	// final is the path of the file once it is renamed. location is the URL once the new name is durable too.
+	// final is the name of the file once it is renamed. location is the URL once the new name is durable too.
 	final, location string
 }
 
@@ -39,7 +42,7 @@ func (b *directoryBlob) Write(p []byte) (int, error) {
 func (b *directoryBlob) ReadAt(p []byte, off int64) (int, error) {
 	file := b.file
 	if b.closed != nil {
-		again, err := os.Open(b.path())
+		again, err := b.held.Open(b.name)
 		if err != nil {
 			return 0, b.failure(err)
 		}
@@ -52,14 +55,6 @@ func (b *directoryBlob) ReadAt(p []byte, off int64) (int, error) {
 		return n, err
 	}
 	return n, b.failure(err)
-}
-
-// path returns the present path of the file.
-func (b *directoryBlob) path() string {
-	if b.final != "" {
-		return b.final
-	}
-	return b.file.Name()
 }
 
 func (b *directoryBlob) Sync(ctx context.Context) error {
@@ -85,10 +80,10 @@ func (b *directoryBlob) Stage(ctx context.Context, name string, _ func(n int64))
 	return nil
 }
 
-// Commit syncs the file before renaming it, and the directory afterwards.
+// Commit syncs the file before renaming it, and the directory afterwards. It returns ErrAbsent if the directory no
+// longer is where the store is.
 func (b *directoryBlob) Commit(ctx context.Context, name string) (string, error) {
-	final := filepath.Join(b.directory, name)
-	if b.final != "" && b.final != final {
+	if b.final != "" && b.final != name {
 		return "", b.failure(againAs(b.final, name))
 	}
 
@@ -97,7 +92,7 @@ func (b *directoryBlob) Commit(ctx context.Context, name string) (string, error)
 	}
 
 	// An earlier Commit may have renamed the file without syncing the directory.
-	if err := b.rename(final); err != nil {
+	if err := b.rename(name); err != nil {
 		return "", b.failure(err)
 	}
 
@@ -105,11 +100,15 @@ func (b *directoryBlob) Commit(ctx context.Context, name string) (string, error)
 		return b.location, nil
 	}
 
-	if err := durable.SyncDirectory(b.directory); err != nil {
+	if err := durable.SyncRoot(b.held); err != nil {
 		return "", b.failure(err)
 	}
 
-	b.location = location(final)
+	if err := b.store.present(b.held); err != nil {
+		return "", b.failure(err)
+	}
+
+	b.location = b.store.Location(name)
 	return b.location, nil
 }
 
@@ -117,7 +116,7 @@ func (b *directoryBlob) Commit(ctx context.Context, name string) (string, error)
 // that nobody has removed it.
 func (b *directoryBlob) rename(final string) error {
 	if b.final != "" {
-		_, err := os.Lstat(final)
+		_, err := b.held.Lstat(final)
 		return err
 	}
 
@@ -125,18 +124,18 @@ func (b *directoryBlob) rename(final string) error {
 		return err
 	}
 
-	if err := os.Rename(b.file.Name(), final); err != nil && !b.isAt(final, err) {
+	if err := b.held.Rename(b.name, final); err != nil && !b.isAt(final, err) {
 		return err
 	}
 
-	b.final = final
+	b.name, b.final = final, final
 	return nil
 }
 
 // isAt reports whether the file was renamed although the rename failed. A file server may answer a repeated
 // request that way.
-func (b *directoryBlob) isAt(path string, failure error) bool {
-	info, err := os.Stat(path)
+func (b *directoryBlob) isAt(name string, failure error) bool {
+	info, err := b.held.Stat(name)
 	return errors.Is(failure, fs.ErrNotExist) && err == nil && os.SameFile(info, b.closed)
 }
 
@@ -162,25 +161,37 @@ func (b *directoryBlob) close() error {
 
 // Abort removes the temporary file. A committed blob stays.
 func (b *directoryBlob) Abort() error {
-	if b.final != "" {
-		return nil
-	}
-
 	err := b.file.Close()
 	if errors.Is(err, os.ErrClosed) {
 		err = nil
 	}
 
-	if err := errors.Join(err, removeIfThere(b.file.Name())); err != nil {
+	if b.final == "" {
+		err = errors.Join(err, b.remove())
+	}
+	if err == nil {
+		err = b.held.Close()
+	}
+
+	if err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	return nil
 }
 
+// remove removes the file. It is not an error if the file is gone, or the blob aborted already.
+func (b *directoryBlob) remove() error {
+	err := b.held.Remove(b.name)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, os.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
 // failure adds fs.ErrNotExist to an error if the file is gone. The error that results from its removal may be any
 // other, above all on a file server.
 func (b *directoryBlob) failure(err error) error {
-	if _, statErr := os.Lstat(b.path()); errors.Is(statErr, fs.ErrNotExist) && !errors.Is(err, fs.ErrNotExist) {
+	if _, statErr := b.held.Lstat(b.name); errors.Is(statErr, fs.ErrNotExist) && !errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: %w", err, statErr)
 	}
 	return fmt.Errorf("store: %w", barred(err))

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/guppy-prep/guppy/internal/host/durable"
@@ -15,7 +16,11 @@ import (
 
 // Directory is a store in a local directory or in one of a file server. Each blob is a file with the name of the
 // blob.
-type Directory struct{ path string }
+type Directory struct {
+	path string
+	// identity is what the marker held when it was last read, nil before that.
+	identity atomic.Pointer[string]
+}
 
 // OpenDirectory returns the store in a directory and makes the directory durably if it does not exist. The umask,
 // the set-group-id bit and the default ACL of the parent determine who may use the directory and its files.
@@ -27,7 +32,7 @@ func OpenDirectory(path string) (*Directory, error) {
 	if err := durable.MakeDirectory(path, durable.SharedDirectory); err != nil {
 		return nil, fmt.Errorf("store: %w", barred(err))
 	}
-	return &Directory{path}, nil
+	return &Directory{path: path}, nil
 }
 
 // OpenExisting returns the store in an existing directory. It makes none, since a missing directory may just not
@@ -46,22 +51,27 @@ func OpenExisting(path string) (*Directory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", barred(err))
 	}
-	return &Directory{path}, nil
+	return &Directory{path: path}, nil
 }
 
 // Create begins a blob in a temporary file. The file is in the directory of the store, so that Commit can rename
-// it.
+// it. Create returns ErrAbsent if the directory no longer is the store that it was when its marker was read.
 func (d *Directory) Create(ctx context.Context, owner string) (Blob, error) {
 	pattern, err := temporaryPattern(owner)
 	if err := errors.Join(err, ctx.Err()); err != nil {
 		return nil, d.failure(err)
 	}
 
-	file, err := durable.CreateTemp(d.path, pattern, durable.Shared)
+	held, err := d.hold()
 	if err != nil {
 		return nil, d.failure(err)
 	}
-	return &directoryBlob{directory: d.path, file: file}, nil
+
+	file, err := durable.CreateTempIn(held, pattern, durable.Shared)
+	if err != nil {
+		return nil, errors.Join(d.failure(err), held.Close())
+	}
+	return &directoryBlob{store: d, held: held, file: file, name: filepath.Base(file.Name())}, nil
 }
 
 // Unfinished returns the temporary files whose owner begins with prefix. It also returns drafts of the marker.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/url"
@@ -58,6 +59,15 @@ func (d *Directory) open(name string) (file *os.File, err error) {
 
 // Location returns the URL of a committed blob.
 func (d *Directory) Location(name string) string { return location(filepath.Join(d.path, name)) }
+
+// DirectoryURL returns what precedes the names of blobs in their URLs, for a store in a directory.
+func DirectoryURL(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("store: %w", err)
+	}
+	return strings.TrimSuffix(location(path), "/") + "/", nil
+}
 
 func location(path string) string {
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()

@@ -74,7 +74,12 @@ func (d *Directory) readMarker() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return parseMarker(string(content), d.marker())
+
+	identity, err := parseMarker(string(content), d.marker())
+	if err == nil {
+		d.identity.CompareAndSwap(nil, &identity)
+	}
+	return identity, err
 }
 
 // parseMarker returns the identity that a marker holds. where names the marker in an error.

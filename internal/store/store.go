@@ -89,7 +89,8 @@ var ErrNotKept = errors.New("its bytes are not kept")
 // files, memory or permission.
 var ErrUnusable = errors.New("the store can't be used")
 
-// ErrAbsent is returned for an upload whose store is not to be found on this host.
+// ErrAbsent is returned for a store that is not to be found on this host, or no longer: its file system may not be
+// mounted.
 var ErrAbsent = errors.New("store not found")
 
 // barred adds ErrUnusable to an error that concerns this process or its host rather than a blob.

@@ -102,11 +102,21 @@ func ParseURL(location string) (Place, error) {
 	case location == "none":
 		return Place{}, fmt.Errorf("%w: none: is the store that keeps nothing; for a directory of that name, use ./none",
 			ErrBadURL)
-	case isURL && scheme == "none", strings.Contains(location, "://") && !strings.HasPrefix(location, "/"):
+	case isURL && scheme == "none":
 		return Place{}, ErrBadURL
+	case isURL && isScheme(scheme) && !filepath.IsAbs(location):
+		return Place{}, fmt.Errorf("%w: there are no %s: stores; for a directory of that name, begin with ./", ErrBadURL,
+			scheme)
 	}
 
 	return Place{Directory: location}, nil
+}
+
+// isScheme reports whether text can be the scheme of a URL, or the letter of a drive.
+func isScheme(text string) bool {
+	letter := func(r rune) bool { return 'a' <= r|0x20 && r|0x20 <= 'z' }
+	other := func(r rune) bool { return !letter(r) && (r < '0' || '9' < r) && !strings.ContainsRune("+-.", r) }
+	return text != "" && letter(rune(text[0])) && !strings.ContainsFunc(text, other)
 }
 
 // fileDirectory returns the directory that a file URL names.

@@ -110,7 +110,14 @@ func reopenStore(f *fixture) {
 
 	stage := f.stage(opened.Upload)
 	f.toPack(stage, planned(0), planned(1))
-	f.sealed(packed(f.shard(stage)))
+	equal(f.t, "locations", len(must(f.StoreLocations(f.ctx))(f.t)), 0)
+
+	// A shard tells where the store was.
+	located := packed(f.shard(stage))
+	located.Shard.Location = "s3://bucket/a%20b/shard.car"
+	f.sealed(located)
+	equal(f.t, "locations", must(f.StoreLocations(f.ctx))(f.t),
+		[]sqlrepo.StoreLocation{{Store: "two", URL: "s3://bucket/a%20b/"}})
 
 	before := f.upload(stage)
 	_, err := with("one")

@@ -46,6 +46,15 @@ func SyncDirectory(path string) error {
 	return syncer((*os.File).Sync).directory(path)
 }
 
+// SyncRoot makes the names in an open directory durable.
+func SyncRoot(root *os.Root) error {
+	directory, err := root.Open(".")
+	if err != nil {
+		return err
+	}
+	return errors.Join(directory.Sync(), directory.Close())
+}
+
 // syncer makes the content of an open file or directory durable.
 type syncer func(*os.File) error
 

@@ -25,11 +25,23 @@ const mostNames = 10_000
 // CreateTemp is like os.CreateTemp, whose files only their owner may read, but takes a mode. It replaces the star
 // in the pattern by decimal digits.
 func CreateTemp(directory, pattern string, perm fs.FileMode) (*os.File, error) {
+	return createTemp(pattern, func(name string) (*os.File, error) {
+		return os.OpenFile(filepath.Join(directory, name), newFile, perm)
+	})
+}
+
+// CreateTempIn is like CreateTemp but makes the file in an open directory, whatever its path leads to now.
+func CreateTempIn(directory *os.Root, pattern string, perm fs.FileMode) (*os.File, error) {
+	return createTemp(pattern, func(name string) (*os.File, error) { return directory.OpenFile(name, newFile, perm) })
+}
+
+const newFile = os.O_RDWR | os.O_CREATE | os.O_EXCL
+
+func createTemp(pattern string, open func(name string) (*os.File, error)) (*os.File, error) {
 	prefix, suffix, _ := strings.Cut(pattern, "*")
 	for attempt := 1; ; attempt++ {
 		number := strconv.FormatUint(rand.Uint64(), 10) //nolint:gosec // it only has to differ
-		path := filepath.Join(directory, prefix+number+suffix)
-		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+		file, err := open(prefix + number + suffix)
 		if !errors.Is(err, fs.ErrExist) || attempt == mostNames {
 			return file, err
 		}

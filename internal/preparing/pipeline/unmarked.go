@@ -3,6 +3,9 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -13,8 +16,9 @@ import (
 var ErrUnmarked = errors.New(
 	"the store has shards, but its marker file is gone: guppy check --repair --yes restores it")
 
-// refuseUnmarked returns ErrUnmarked for a store that has lost its identity. A new identity would make it a store
-// that no upload knows. A store that is empty, or that only an older guppy has filled, may get its first identity.
+// refuseUnmarked returns an error for a store without an identity that had one before. A new identity would make it a
+// store that no upload knows. It returns ErrUnmarked if the store has shards, and store.ErrAbsent if uploads have
+// shards there but the directory has none: most likely its file system is not mounted.
 func refuseUnmarked(ctx context.Context, repo *sqlrepo.Repository, files store.Store) error {
 	identity, err := files.Marker(ctx)
 	if err != nil || identity != "" {
@@ -29,10 +33,34 @@ func refuseUnmarked(ctx context.Context, repo *sqlrepo.Repository, files store.S
 			continue
 		}
 
+		// Perhaps only an older guppy has filled it. Then it may get its first identity.
 		if known, err := repo.KnowsStores(ctx); err != nil || known {
 			return errors.Join(err, ErrUnmarked)
 		}
 		return nil
+	}
+
+	return refuseUnmounted(ctx, repo, files)
+}
+
+// refuseUnmounted returns store.ErrAbsent for a directory in which uploads have stored shards before. The URL of a
+// bucket does not name its server, so buckets of one name can't be told apart.
+func refuseUnmounted(ctx context.Context, repo *sqlrepo.Repository, files store.Store) error {
+	if _, ok := files.(*store.Directory); !ok {
+		return nil
+	}
+
+	known, err := repo.StoreLocations(ctx)
+	if err != nil {
+		return err
+	}
+
+	url := strings.TrimSuffix(files.Location("x"), "x")
+	for _, was := range slices.Backward(known) {
+		if was.URL == url {
+			return fmt.Errorf("%w: uploads have shards in the store %s at %s, and nothing of it is there now: mount it, or "+
+				"name another directory with --store", store.ErrAbsent, was.Store, url)
+		}
 	}
 	return nil
 }
