@@ -113,7 +113,13 @@ func (f *fixture) interrupt(after int) {
 		f.Fatal("the run was not interrupted")
 	}
 
-	var err error
+	// A busy database may not have taken the work back in time. Then the leases have to end.
+	err := f.repo.AtWork(f.Context())
+	for ; errors.Is(err, sqlrepo.ErrAtWork); err = f.repo.AtWork(f.Context()) {
+		time.Sleep(100 * time.Millisecond)
+	}
+	must(f, err)
+
 	f.uploads, err = f.repo.Uploads(f.Context(), sqlrepo.UploadFilter{})
 	must(f, err)
 }
