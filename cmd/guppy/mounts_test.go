@@ -129,6 +129,7 @@ func TestMounts(t *testing.T) {
 		"a source is not there":               sourceIsNotThere,
 		"a mount below a source is not there": mountBelowIsNotThere,
 		"an empty source is refused":          emptySourceIsRefused,
+		"a store goes away":                   storeGoesAway,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, program) })
 	}
@@ -291,6 +292,39 @@ func emptySourceIsRefused(t *testing.T, program string) {
 	empty := n.start(t, "prepare", t.TempDir())
 	if code := empty.exit(t); code != exitComplete || !regexp.MustCompile("is it mounted").Match(empty.stderr.Bytes()) {
 		t.Errorf("exit code %d: %s", code, &empty.stderr)
+	}
+}
+
+// storeGoesAway unmounts the store in the middle of a run. Nothing is put into the mount point, then or by the next
+// run. With the store in its place again the run goes on.
+func storeGoesAway(t *testing.T, program string) {
+	n := newNAS(t, program, 60, 300_000)
+	shards, at := n.files+"-shards", n.store()
+	bind(t, shards, at)
+	empty := func() {
+		t.Helper()
+		if entries, err := os.ReadDir(at); err != nil || len(entries) > 0 {
+			t.Errorf("%q are in the mount point: %v", entries, err)
+		}
+	}
+
+	p := n.begun(t, 3)
+	detach(t, at)
+	code := p.exit(t)
+	said := regexp.MustCompile("store not found").Match(p.stderr.Bytes())
+	if code != exitComplete && (code != exitFailure || !said) {
+		t.Errorf("exit code %d: %s", code, &p.stderr)
+	}
+	empty()
+
+	n.refused(t, "nothing of it is there now: mount it", n.prepare...)
+	empty()
+
+	bind(t, shards, at)
+	n.run(t, n.prepare...)
+	n.run(t, "check", "--read-data")
+	if got := n.uploads(t); len(got) != 1 || got[0].Files != n.count {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -122,20 +122,25 @@ func sayWhatIsNeeded(ctx context.Context, repo *repository, registered sqlrepo.S
 	return fmt.Errorf("%w; %d bytes of the source still have to be packed", full, remaining)
 }
 
-// warnOfOtherStore warns if the source's latest upload is in another store, because all of its content is then
+// warnOfOtherStore warns if the source's latest complete upload is in another store, because all of its content is then
 // stored again.
 func (a *app) warnOfOtherStore(ctx context.Context, shards store.Store, uploads []sqlrepo.Upload) error {
-	if len(uploads) == 0 || uploads[len(uploads)-1].Store == "" {
+	var latest sqlrepo.Upload
+	for _, upload := range uploads {
+		if upload.State == sqlrepo.Complete {
+			latest = upload
+		}
+	}
+	if latest.Store == "" {
 		return nil
 	}
 
-	latest := uploads[len(uploads)-1]
 	marker, err := shards.Marker(ctx)
 	if err != nil || marker == latest.Store {
 		return err
 	}
 
-	a.log.Warn("the latest upload of this source is in another store: its content is stored here again",
+	a.log.Warn("the latest complete upload of this source is in another store: its content is stored here again",
 		"upload", latest.ID, "its_store", latest.Store)
 	return nil
 }

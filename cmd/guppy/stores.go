@@ -9,6 +9,7 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/host/durable"
+	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/upkeep/backup"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -26,11 +27,15 @@ func (a *app) tidyDataDir(cfg *config.Config) {
 }
 
 // openStore opens the configured store. It creates a directory that does not exist, unless uploads have stored shards
-// there before. Then the directory is most likely not mounted, and openStore returns store.ErrAbsent.
+// there before. Then the directory is most likely not mounted, and openStore returns store.ErrAbsent. It returns
+// pipeline.ErrUnmarked for a store that has lost its marker.
 func (a *app) openStore(ctx context.Context, cfg *config.Config, repo *repository) (store.Store, error) {
 	files, err := a.findStore(ctx, cfg)
+	if err == nil {
+		return files, pipeline.RefuseUnmarked(ctx, repo.Repository, files)
+	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return files, err
+		return nil, err
 	}
 
 	known, readErr := repo.StoreLocations(ctx)

@@ -135,7 +135,7 @@ func (j *Job) open(ctx context.Context, unfinished []sqlrepo.OpenUpload) (opened
 	fresh := j.Fresh
 	fresh.SkipFailed = j.SkipFailed
 
-	if err := refuseUnmarked(ctx, j.Repo, j.Store); err != nil {
+	if err := RefuseUnmarked(ctx, j.Repo, j.Store); err != nil {
 		return opened, err
 	}
 	if fresh.Store, err = j.Store.Identify(ctx); err != nil {

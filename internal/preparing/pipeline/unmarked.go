@@ -16,10 +16,10 @@ import (
 var ErrUnmarked = errors.New(
 	"the store has shards, but its marker file is gone: guppy check --repair --yes restores it")
 
-// refuseUnmarked returns an error for a store without an identity that had one before. A new identity would make it a
+// RefuseUnmarked returns an error for a store without an identity that had one before. A new identity would make it a
 // store that no upload knows. It returns ErrUnmarked if the store has shards, and store.ErrAbsent if uploads have
 // shards there but the directory has none: most likely its file system is not mounted.
-func refuseUnmarked(ctx context.Context, repo *sqlrepo.Repository, files store.Store) error {
+func RefuseUnmarked(ctx context.Context, repo *sqlrepo.Repository, files store.Store) error {
 	identity, err := files.Marker(ctx)
 	if err != nil || identity != "" {
 		return err

@@ -126,11 +126,16 @@ func TestADraftMayBeCommittedAgain(t *testing.T) {
 		t.Errorf("%s, then %s: %v", first, second, err)
 	}
 
-	must(t, draft.Abort())
 	smaller, err := draft.Without(t.Context(), holding(two))
 	must(t, err)
 	check(t, smaller, [][]byte{one, three})
 	check(t, draft, [][]byte{one, two, three})
+
+	// What is committed stays.
+	must(t, errors.Join(draft.Abort(), smaller.Abort()))
+	if size, err := to.Size(t.Context(), filepath.Base(first)); err != nil || size != draft.Size() {
+		t.Errorf("%d bytes stay: %v", size, err)
+	}
 }
 
 func TestAnAbortedDraftLeavesNothing(t *testing.T) {
