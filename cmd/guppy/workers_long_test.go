@@ -166,5 +166,12 @@ func TestRunsOnSQLiteShareAnUpload(t *testing.T) {
 			t.Errorf("run %d: exit code %d\n%s", n, code, &p.stderr)
 		}
 	}
+	defer func() {
+		for n, p := range runs {
+			if t.Failed() {
+				t.Logf("run %d: %s", n, &p.stderr)
+			}
+		}
+	}()
 	requireSame(t, i.outcome(t), want)
 }

@@ -86,8 +86,8 @@ func (d *Directory) readMarker() (string, error) {
 func parseMarker(content, place string) (string, error) {
 	identity, ends := strings.CutSuffix(content, "\n")
 	if !ends || len(identity) < minIdentity || strings.Trim(identity, identityAlphabet) != "" {
-		return "", fmt.Errorf("%w: %s has no line of %d letters and digits: restore its content if you have it; "+
-			"remove it only if the store has no shards", ErrDamagedMarker, place, minIdentity)
+		return "", fmt.Errorf("%w: %s has no line of %d letters and digits: guppy check --repair --yes restores "+
+			"it; remove it only if the store has no shards", ErrDamagedMarker, place, minIdentity)
 	}
 	return identity, nil
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // ErrDiffers is returned if something else is in the place of an entry.
-var ErrDiffers = errors.New("something else exists there: remove it, or replace it with --overwrite")
+var ErrDiffers = errors.New("something else exists there: remove it, or replace a file with --overwrite")
 
 // ErrBusy is returned if another run is writing the same file.
 var ErrBusy = errors.New("another run is writing there: wait until it has finished, then run this again")
