@@ -92,6 +92,7 @@ func (t *stageTask) run(ctx context.Context, c *crew, _ *pack.Buffers) error {
 
 	l.stop()
 	c.succeeded()
+	t.tidy(ctx, c)
 	return nil
 }
 
@@ -268,10 +269,17 @@ func (t *stageTask) index(ctx context.Context, c *crew) error {
 	if c.Completed != nil {
 		c.Completed(t.stage.Upload)
 	}
+	return nil
+}
 
-	// The upload is complete, whether or not old files can be removed.
+// tidy removes what interrupted workers have left of a complete upload. It does so when the lease has ended: a lease
+// whose renewal fails, since there is nothing left to have one on, would interrupt it. The upload is complete, whether
+// or not old files can be removed.
+func (t *stageTask) tidy(ctx context.Context, c *crew) {
+	if t.stage.Upload.State != sqlrepo.Complete {
+		return
+	}
 	if err := leftovers.Tidy(ctx, c.Repo, t.access.Store, t.access.Space, c.Log); err != nil {
 		c.Log.Warn("could not remove files of interrupted workers", "error", err)
 	}
-	return nil
 }
