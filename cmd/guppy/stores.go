@@ -3,16 +3,13 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"slices"
 
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/host/durable"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/upkeep/backup"
-	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
 // storeUsage describes the values of --store.
@@ -38,15 +35,12 @@ func (a *app) openStore(ctx context.Context, cfg *config.Config, repo *repositor
 		return nil, err
 	}
 
-	known, readErr := repo.StoreLocations(ctx)
-	url, pathErr := store.DirectoryURL(cfg.Prepare.StoreDirectory())
-	if err := errors.Join(readErr, pathErr); err != nil {
+	url, err := store.DirectoryURL(cfg.Prepare.StoreDirectory())
+	if err != nil {
 		return nil, err
 	}
-
-	if slices.ContainsFunc(known, func(was sqlrepo.StoreLocation) bool { return was.URL == url }) {
-		return nil, fmt.Errorf("%w: uploads have shards there: mount it, or name another directory with --store: %w",
-			store.ErrAbsent, err)
+	if err := pipeline.RefuseUnmounted(ctx, repo.Repository, url); err != nil {
+		return nil, err
 	}
 	return store.OpenURL(ctx, cfg.Prepare.Store, a.storeOptions(cfg, false))
 }

@@ -27,7 +27,7 @@ func (d *Directory) hold() (*os.Root, error) {
 // checkMarker returns ErrAbsent if the directory has another marker than the store.
 func (d *Directory) checkMarker(directory *os.Root) error {
 	known := d.identity.Load()
-	if known == nil || *known == "" {
+	if known == nil {
 		return nil
 	}
 

@@ -40,22 +40,21 @@ func RefuseUnmarked(ctx context.Context, repo *sqlrepo.Repository, files store.S
 		return nil
 	}
 
-	return refuseUnmounted(ctx, repo, files)
-}
-
-// refuseUnmounted returns store.ErrAbsent for a directory in which uploads have stored shards before. The URL of a
-// bucket does not name its server, so buckets of one name can't be told apart.
-func refuseUnmounted(ctx context.Context, repo *sqlrepo.Repository, files store.Store) error {
+	// The URL of a bucket does not name its server, so buckets of one name can't be told apart.
 	if _, ok := files.(*store.Directory); !ok {
 		return nil
 	}
+	return RefuseUnmounted(ctx, repo, strings.TrimSuffix(files.Location("x"), "x"))
+}
 
+// RefuseUnmounted returns store.ErrAbsent if uploads have stored shards below the URL of a directory, in which there is
+// no store now.
+func RefuseUnmounted(ctx context.Context, repo *sqlrepo.Repository, url string) error {
 	known, err := repo.StoreLocations(ctx)
 	if err != nil {
 		return err
 	}
 
-	url := strings.TrimSuffix(files.Location("x"), "x")
 	for _, was := range slices.Backward(known) {
 		if was.URL == url {
 			return fmt.Errorf("%w: uploads have shards in the store %s at %s, and nothing of it is there now: mount it, or "+
