@@ -16,9 +16,9 @@ type NewIndex struct {
 	Index
 	// Covers are the keys of the shards that the index covers.
 	Covers []int64
-	// Store makes the bytes durable and returns their location. While it runs, no shard of the space is sealed and
+	// Publish makes the bytes durable. While it runs, no shard of the space is sealed and
 	// no file of any space is removed. If the transaction is retried, Store is called again and has nothing to do.
-	Store func(ctx context.Context) (location string, err error)
+	Publish func(ctx context.Context) error
 }
 
 // BeginIndexing records the root of a linked upload and the counts of what lies below it. It gives up indexes of
@@ -107,11 +107,9 @@ func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []Ne
 		}
 
 		for i := range indexes {
-			location, err := indexes[i].Store(ctx)
-			if err != nil {
+			if err := indexes[i].Publish(ctx); err != nil {
 				return &storeError{err}
 			}
-			indexes[i].Location = location
 		}
 
 		if err := insertIndexes(ctx, tx, indexes); err != nil {
@@ -161,8 +159,7 @@ func insertIndexes(ctx context.Context, tx *core.Tx, indexes []NewIndex) error {
 	return tx.BulkInsert(ctx, "indexes", schema.IndexColumns, len(indexes), func(i int) []any {
 		x := &indexes[i]
 		return []any{x.ID, x.Upload, x.Ordinal, int64(x.State), x.Layout, x.Root.Bytes(), x.Shards, x.Slices, x.Size,
-			x.Digest,
-			x.Location}
+			x.Digest}
 	})
 }
 

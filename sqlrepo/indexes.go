@@ -47,8 +47,9 @@ type Index struct {
 	Slices int64 `db:"slices"`
 	Size   int64 `db:"size"`
 	// Digest is the sha2-256 digest of the file.
-	Digest   []byte `db:"digest"`
-	Location string `db:"location"`
+	Digest []byte `db:"digest"`
+	// Store is the identity of its upload's store, which has the file.
+	Store string `db:"store"`
 }
 
 // The layout and size of indexes for uploads that do not set them.
@@ -68,7 +69,7 @@ type IndexFilter struct {
 
 // Indexes yields indexes by key.
 func (r *Repository) Indexes(ctx context.Context, filter IndexFilter) iter.Seq2[Index, error] {
-	query := sq.Select(schema.IndexColumns...).From("indexes").OrderBy("id")
+	query := sq.Select(schema.IndexFields...).From("indexes").OrderBy("id")
 	if filter.Upload != nil {
 		query = query.Where(sq.Eq{"upload": *filter.Upload})
 	}
@@ -86,14 +87,14 @@ func (r *Repository) Indexes(ctx context.Context, filter IndexFilter) iter.Seq2[
 // Index returns the index with this key, or ErrNotFound.
 func (r *Repository) Index(ctx context.Context, id int64) (index Index, err error) {
 	err = r.db.ReadOne(ctx, fmt.Sprintf("index %d", id), &index,
-		sq.Select(schema.IndexColumns...).From("indexes").Where(sq.Eq{"id": id}))
+		sq.Select(schema.IndexFields...).From("indexes").Where(sq.Eq{"id": id}))
 	return index, err
 }
 
 // IndexByDigest returns the first stored index whose bytes have this digest, or ErrNotFound.
 func (r *Repository) IndexByDigest(ctx context.Context, digest Digest) (index Index, err error) {
 	err = r.db.ReadOne(ctx, "look for the index", &index,
-		sq.Select(schema.IndexColumns...).From("indexes").
+		sq.Select(schema.IndexFields...).From("indexes").
 			Where(sq.Eq{"digest": digest[:], "state": IndexStored}).OrderBy("id").Limit(1))
 	return index, err
 }

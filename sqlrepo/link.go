@@ -191,7 +191,7 @@ func (r *Repository) SaveLinks(ctx context.Context, batch LinkBatch) error {
 		if err := batch.hold(ctx, tx); err != nil {
 			return err
 		}
-		return batch.record(ctx, tx, "")
+		return batch.record(ctx, tx)
 	})
 }
 
@@ -204,14 +204,13 @@ func (b *LinkBatch) hold(ctx context.Context, tx *core.Tx) error {
 }
 
 // record implements Sealable.
-func (b *LinkBatch) record(ctx context.Context, tx *core.Tx, location string) error {
+func (b *LinkBatch) record(ctx context.Context, tx *core.Tx) error {
 	if b.Shard == nil {
 		return InsertRoots(ctx, tx, b.Roots)
 	}
 
 	shard := &b.Shard.Shard
 	shard.Kind, shard.Nodes = DAGShard, int64(len(b.Shard.Nodes))
-	shard.Location = cmp.Or(location, shard.Location)
 	if err := InsertNodes(ctx, tx, shard.ID, b.Shard.Nodes); err != nil {
 		return err
 	}

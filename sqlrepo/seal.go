@@ -136,14 +136,14 @@ type Sealable interface {
 	// hold makes the transaction fail with ErrLeaseLost if another worker has the work by now. Until the transaction
 	// ends, no other worker gets it.
 	hold(ctx context.Context, tx *core.Tx) error
-	record(ctx context.Context, tx *core.Tx, location string) error
+	record(ctx context.Context, tx *core.Tx) error
 }
 
 // Seal makes a shard part of its space, in one transaction. Before it, the worker looks up which of the shard's
 // blocks the space holds, leaves them out, and stages the rest at the store. The transaction then has these steps:
 //
 //   - hold the space at the revision of the look-up, and hold the work,
-//   - publish the staged bytes under their name, which returns their location,
+//   - publish the staged bytes under their name,
 //   - record the shard with its nodes, and what else the work has.
 //
 // While publish runs, no other shard of the space can be sealed. If the transaction is retried, publish is called
@@ -152,7 +152,7 @@ type Sealable interface {
 // Seal returns ErrSpaceChanged if another shard was sealed since the look-up, so that blocks have to be looked up
 // again, and ErrLeaseLost if another worker has the work. It has not called publish then.
 func (r *Repository) Seal(ctx context.Context, at SpaceAt, work Sealable,
-	publish func(ctx context.Context) (location string, err error)) error {
+	publish func(ctx context.Context) error) error {
 	err := r.db.Transact(ctx, work.String(), func(tx *core.Tx) error {
 		if err := holdSpace(ctx, tx, at); err != nil {
 			return err
@@ -166,15 +166,13 @@ func (r *Repository) Seal(ctx context.Context, at SpaceAt, work Sealable,
 			return err
 		}
 
-		location := ""
 		if publish != nil {
-			var err error
-			if location, err = publish(ctx); err != nil {
+			if err := publish(ctx); err != nil {
 				return &storeError{err}
 			}
 		}
 
-		return work.record(ctx, tx, location)
+		return work.record(ctx, tx)
 	})
 	return fromStore(work.String()+": store it", err)
 }
@@ -201,8 +199,8 @@ func fromStore(doing string, err error) error {
 	return err
 }
 
-// PackedShard is a claimed shard whose bytes are ready for the store. Sealing it records its digests, nodes, size and
-// location, and the entries taken out: everything planned for those is forgotten. With the upload's last shard the
+// PackedShard is a claimed shard whose bytes are ready for the store. Sealing it records its digests, nodes and
+// size, and the entries taken out: everything planned for those is forgotten. With the upload's last shard the
 // next stage begins. A shard whose turn has not come can't be sealed (ErrLeaseLost).
 type PackedShard struct {
 	Shard Shard
@@ -248,7 +246,7 @@ func (p *PackedShard) hold(ctx context.Context, tx *core.Tx) error {
 }
 
 // record implements Sealable.
-func (p *PackedShard) record(ctx context.Context, tx *core.Tx, location string) error {
+func (p *PackedShard) record(ctx context.Context, tx *core.Tx) error {
 	p.After = uploadOf(p.Shard.Upload, p.tally)
 	if err := InsertNodes(ctx, tx, p.Shard.ID, p.Nodes); err != nil {
 		return err
@@ -262,7 +260,6 @@ func (p *PackedShard) record(ctx context.Context, tx *core.Tx, location string) 
 	return tx.Later(ctx, schema.Settled(sq.Update("shards")).
 		Set("state", p.Shard.State).Set("size", p.Shard.Size).Set("content", p.Shard.Content).
 		Set("nodes", len(p.Nodes)).Set("digest", p.Shard.Digest).
-		Set("location", core.Nullable(cmp.Or(location, p.Shard.Location), "")).
 		Set("piece", p.Shard.Piece).Set("digests", digests).Where(held(p.Shard)), nil)
 }
 

@@ -79,8 +79,9 @@ type Shard struct {
 	Content int64 `db:"content"`
 	Nodes   int64 `db:"nodes"`
 	// Digest is the sha2-256 digest of the CAR file.
-	Digest   []byte `db:"digest"`
-	Location string `db:"location"`
+	Digest []byte `db:"digest"`
+	// Store is the identity of its upload's store, which has the file.
+	Store string `db:"store"`
 	// Index is the key of the index that covers the shard, 0 if none does.
 	Index int64 `db:"blob_index"`
 	// Piece is the 32 bytes at the root of its piece CID, nil if they are not known.
@@ -100,7 +101,7 @@ type Node struct {
 
 func shardValues(s Shard) []any {
 	return []any{s.ID, s.Upload, s.Ordinal, int64(s.Kind), int64(s.State), s.Token, s.PlannedSize, s.Chunks, s.Size,
-		s.Content, s.Nodes, s.Digest, core.Nullable(s.Location, ""), nil, core.Nullable(s.Index, 0), s.Piece}
+		s.Content, s.Nodes, s.Digest, nil, core.Nullable(s.Index, 0), s.Piece}
 }
 
 // nameShards gives new shards of the stage's upload their keys.

@@ -18,6 +18,8 @@ type Space struct {
 	Name      string `db:"name"`
 	ShardSize int64  `db:"shard_size"`
 	CreatedAt Time   `db:"created_at"`
+	// Store is the identity of the store that new uploads go to, or "" before the first one.
+	Store string `db:"store"`
 }
 
 // AddSpace adds a space and returns it with its key and time. Text makes its name fit. AddSpace returns ErrExists
@@ -64,7 +66,7 @@ func insertSpace(ctx context.Context, tx *core.Tx, space Space) error {
 
 // Spaces lists all spaces by key.
 func (r *Repository) Spaces(ctx context.Context) (spaces []Space, err error) {
-	err = r.db.ReadAll(ctx, "list spaces", &spaces, sq.Select(schema.SpaceColumns...).From("spaces").OrderBy("id"))
+	err = r.db.ReadAll(ctx, "list spaces", &spaces, sq.Select(schema.SpaceFields...).From("spaces").OrderBy("id"))
 	return spaces, err
 }
 
@@ -75,6 +77,6 @@ func (r *Repository) FindSpace(ctx context.Context, nameOrDID string) (space Spa
 		column = "did"
 	}
 	err = r.db.ReadOne(ctx, fmt.Sprintf("space %q", nameOrDID), &space,
-		sq.Select(schema.SpaceColumns...).From("spaces").Where(sq.Eq{column: Text(nameOrDID)}))
+		sq.Select(schema.SpaceFields...).From("spaces").Where(sq.Eq{column: Text(nameOrDID)}))
 	return space, err
 }

@@ -29,7 +29,8 @@ type Opened struct {
 // An upload that nobody is at work on begins again at its scan, and so does the work that was set aside. OpenUpload
 // returns ErrRecipe if the upload can't change to the given recipe: what is planned keeps its profile, its indexing
 // and whether it gets piece CIDs, and must fit the shard size. OpenUpload returns ErrOtherStore if the upload has
-// shards elsewhere.
+// shards elsewhere, and ErrNotFound if the repository does not know the store. The store becomes that of the space if
+// the space has none.
 func (r *Repository) OpenUpload(ctx context.Context, source int64, fresh Upload) (opened Opened, err error) {
 	return r.openUpload(ctx, source, fresh, nil)
 }
@@ -48,7 +49,10 @@ func (r *Repository) openUpload(ctx context.Context, source int64, fresh Upload,
 	options sq.Sqlizer) (opened Opened, err error) {
 	for range mostOpenings {
 		err = r.db.Transact(ctx, "open the upload", func(tx *core.Tx) (err error) {
-			if opened, err = r.open(ctx, tx, source, fresh); err != nil || options == nil {
+			if opened, err = r.open(ctx, tx, source, fresh); err != nil {
+				return err
+			}
+			if err := r.useStore(ctx, tx, source, opened.Upload.Store); err != nil || options == nil {
 				return err
 			}
 			return tx.Later(ctx, options, nil)

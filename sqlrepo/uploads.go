@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 
 	sq "github.com/Masterminds/squirrel"
 
@@ -83,40 +81,6 @@ func (u Upload) MaxBlocks() int64 {
 // Stage is the lease on the stage that an upload has reached. Writes under it fail with ErrLeaseLost once another
 // worker has it.
 type Stage struct{ Upload Upload }
-
-// KnowsStores reports whether any upload has shards in a store that has an identity.
-func (r *Repository) KnowsStores(ctx context.Context) (known bool, err error) {
-	var one []int64
-	err = r.db.ReadAll(ctx, "look for known stores", &one,
-		sq.Select("id").From("uploads").Where(sq.NotEq{"store": nil}).Limit(1))
-	return len(one) > 0, err
-}
-
-// StoreLocation is where a store was when an upload put shards there.
-type StoreLocation struct {
-	// Store is the identity of the store.
-	Store string `db:"store"`
-	// URL precedes the names of shards in their locations. It ends with a slash.
-	URL string `db:"location"`
-}
-
-// StoreLocations returns where stores were, for each upload that has shards in a store with an identity, in the order
-// in which the uploads began. It looks at one shard of each upload.
-func (r *Repository) StoreLocations(ctx context.Context) (found []StoreLocation, err error) {
-	first := sq.Select("location").From("shards").Where("shards.upload = uploads.id").
-		Where(sq.NotEq{"location": nil}).OrderBy("ordinal").Limit(1)
-	uploads := sq.Select("store").Column(sq.ConcatExpr("COALESCE((", first, "), '') AS location")).From("uploads").
-		Where(sq.NotEq{"store": nil}).OrderBy("id")
-	if err := r.db.ReadAll(ctx, "look where stores were", &found, uploads); err != nil {
-		return nil, err
-	}
-
-	found = slices.DeleteFunc(found, func(l StoreLocation) bool { return !strings.Contains(l.URL, "/") })
-	for i, l := range found {
-		found[i].URL = l.URL[:strings.LastIndexByte(l.URL, '/')+1]
-	}
-	return found, nil
-}
 
 // PreviousUpload returns the source's latest complete upload with the same profile and in the same store, whose
 // content is not prepared again, or 0 if there is none.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"slices"
 	"strconv"
@@ -20,7 +19,6 @@ import (
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
 	"github.com/guppy-prep/guppy/sqlrepo"
-	"github.com/guppy-prep/guppy/sqlrepo/audit"
 )
 
 // errUnsound marks a repository in which check found problems.
@@ -181,32 +179,24 @@ func (a *app) checker(ctx context.Context, cfg *config.Config, repo *repository,
 		checker.Upload = nil
 	}
 
-	files, err := a.findStore(ctx, cfg)
-	if err == nil {
-		checker.Store = files
-		return checker, nil
+	stores, err := a.stores(ctx, cfg, repo)
+	if err != nil {
+		return checker, err
 	}
 
-	// A missing store is no problem if every upload is in a store that keeps nothing.
-	if errors.Is(err, fs.ErrNotExist) {
-		uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{})
-		if err != nil {
-			return checker, err
-		}
-		if !slices.ContainsFunc(uploads, func(u sqlrepo.Upload) bool { return u.Store != store.NoneIdentity }) {
-			checker.Store = store.NewNone(cfg.Repo.DataDir)
-			return checker, nil
-		}
+	// Uploads of an older guppy that name no store are looked for in the configured one.
+	uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{})
+	if err != nil {
+		return checker, err
+	}
+	if !slices.ContainsFunc(uploads, func(u sqlrepo.Upload) bool { return u.Store == "" }) {
+		stores.Unnamed = nil
 	}
 
-	packed, countErr := audit.New(repo.Repository).CountPackedShards(ctx, checker.Upload)
-	if countErr != nil {
-		return checker, countErr
+	if checker.Stores, err = check.FindPlaces(ctx, stores); err != nil {
+		return checker, fmt.Errorf("could not check: %w", err)
 	}
-	if packed == 0 && errors.Is(err, fs.ErrNotExist) {
-		return checker, nil
-	}
-	return checker, fmt.Errorf("could not check: %w: mount the store there, or name its place with --store", err)
+	return checker, nil
 }
 
 // repairRepository repairs the repository while all other workers are locked out.
@@ -223,10 +213,8 @@ func (a *app) repairRepository(ctx context.Context, repo *repository, checker ch
 	}
 	defer func() { err = errors.Join(dialect.BlameLock(ctx, err), lock.Release()) }()
 
-	link := func(ctx context.Context, space sqlrepo.Space, upload int64) error {
-		job := pipeline.Job{
-			Repo: checker.Repo, Store: checker.Store, Space: space, TempDir: checker.TempDir, Log: checker.Log,
-		}
+	link := func(ctx context.Context, space sqlrepo.Space, upload int64, files store.Store) error {
+		job := pipeline.Job{Repo: checker.Repo, Store: files, Space: space, TempDir: checker.TempDir, Log: checker.Log}
 		return job.Link(ctx, upload)
 	}
 	repairer := check.Repairer{Checker: checker, Link: link, Did: out.repaired}

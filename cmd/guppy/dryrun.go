@@ -181,7 +181,7 @@ func (a *app) preview(ctx context.Context, cfg *config.Config, path string, repo
 
 	defer held.Close() //nolint:errcheck // nothing was written
 
-	files, err := dryFiles(cfg, repo, held)
+	files, err := dryFiles(ctx, cfg, repo, held)
 	if err != nil {
 		return err
 	}
@@ -205,9 +205,9 @@ func (a *app) preview(ctx context.Context, cfg *config.Config, path string, repo
 }
 
 // dryFiles returns the file system without guppy's own files.
-func dryFiles(cfg *config.Config, repo *repository, files source.FS) (source.FS, error) {
+func dryFiles(ctx context.Context, cfg *config.Config, repo *repository, files source.FS) (source.FS, error) {
 	if repo != nil {
-		return visibleFiles(cfg, repo, files)
+		return visibleFiles(ctx, cfg, repo, files)
 	}
 
 	all, err := ownFiles(cfg)
@@ -242,7 +242,7 @@ func (a *app) comparedRows(ctx context.Context, cfg *config.Config, repo *reposi
 	}
 
 	fresh.Source = k.source.ID
-	if fresh.Store, err = a.markerOf(ctx, cfg); err != nil {
+	if fresh.Store, err = a.markerOf(ctx, cfg, repo, k); err != nil {
 		return before, err
 	}
 
@@ -259,14 +259,23 @@ func (a *app) comparedRows(ctx context.Context, cfg *config.Config, repo *reposi
 const noStore = "none yet"
 
 // markerOf identifies the store that shards would go to, without creating it.
-func (a *app) markerOf(ctx context.Context, cfg *config.Config) (string, error) {
+func (a *app) markerOf(ctx context.Context, cfg *config.Config, repo *repository, k sourceRecord) (string, error) {
+	if usual := usualStore(k.space, k.uploads); usual != "" && !cfg.ByFlag("prepare.store") {
+		return usual, nil
+	}
+
+	named, err := findStore(ctx, repo, cfg.Prepare.Store)
+	if !errors.Is(err, sqlrepo.ErrNotFound) {
+		return named.Identity, err
+	}
+
 	if directory := cfg.Prepare.StoreDirectory(); directory != "" {
 		if _, err := os.Stat(directory); errors.Is(err, os.ErrNotExist) {
 			return noStore, nil
 		}
 	}
 
-	shards, err := a.findStore(ctx, cfg)
+	shards, err := a.configuredStore(ctx, cfg)
 	if err != nil {
 		return "", err
 	}

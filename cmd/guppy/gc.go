@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -15,6 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/store/known"
 	"github.com/guppy-prep/guppy/internal/upkeep/gc"
 	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/removal"
@@ -80,7 +79,7 @@ func (a *app) gcCommand() *cobra.Command {
 
 func addRemovalFlags(command *cobra.Command, yes *bool) {
 	command.Flags().BoolVar(yes, "yes", false, "carry it out; without --yes, only print what would be done")
-	command.Flags().String("store", "", storeUsage)
+	addStorePathFlags(command.Flags())
 }
 
 // removing calls fn while nobody can change the schema. The context of fn ends when this is no longer certain.
@@ -112,7 +111,7 @@ func (s *storeUnseen) Unwrap() error { return s.error }
 
 // Hint names the next command.
 func (s *storeUnseen) Hint() string {
-	return "guppy: everything that needs no other store was removed; guppy gc --yes --store STORE removes the rest, or, " +
+	return "guppy: everything that needs no other store was removed; guppy gc --yes removes the rest once the store is there, or, " +
 		"if that store is gone for good, guppy upload rm UPLOAD --keep-files --yes"
 }
 
@@ -126,14 +125,14 @@ func (r *removalRefused) Hint() string {
 		"guppy gc --yes continues removals that have begun, and guppy upload rm removes what was refused"
 }
 
-func (a *app) collector(cfg *config.Config, repo *repository) *gc.Collector {
-	sites := &locator{app: a, cfg: cfg, repo: repo}
+func (a *app) collector(cfg *config.Config, repo *repository, stores *known.Stores) *gc.Collector {
+	sites := &locator{app: a, cfg: cfg, repo: repo, stores: stores}
 	return &gc.Collector{
 		Repo: repo.Repository, TempDir: cfg.Repo.DataDir, Lease: cfg.Worker.Lease, Log: a.log,
 		Locate: func(ctx context.Context, upload sqlrepo.Upload) (store.Store, error) {
 			// An older guppy made this upload and did not record its store.
 			if upload.Store == "" {
-				return a.findStore(ctx, cfg)
+				return stores.Open(ctx, "")
 			}
 			return sites.store(ctx, upload)
 		},
@@ -169,12 +168,16 @@ func (a *app) collect(ctx context.Context, cfg *config.Config, repo *repository,
 			}
 		}
 
-		collector := a.collector(cfg, repo)
+		stores, err := a.stores(ctx, cfg, repo)
+		if err != nil {
+			return err
+		}
+		collector := a.collector(cfg, repo, stores)
 		if err := a.collectSpaces(ctx, collector, repo, view); err != nil {
 			return err
 		}
 
-		if err := a.sweep(ctx, cfg, collector, repo, view); err != nil || view.DryRun {
+		if err := a.sweep(ctx, collector, stores, view); err != nil || view.DryRun {
 			return err
 		}
 
@@ -222,56 +225,55 @@ func (a *app) collectSpaces(ctx context.Context, collector *gc.Collector, repo *
 	return failed
 }
 
-// sweep looks for files that no row names in the configured store, if the store belongs to this repository.
-func (a *app) sweep(ctx context.Context, cfg *config.Config, collector *gc.Collector, repo *repository,
-	view *gcView) error {
-	files, err := a.findStore(ctx, cfg)
-	if errors.Is(err, fs.ErrNotExist) {
-		view.Temporary = new(int64)
-		return nil
-	}
+// sweep looks for files that no row names, in the stores of this repository. What is to be removed in a store that is not
+// there is left to the next run.
+func (a *app) sweep(ctx context.Context, collector *gc.Collector, stores *known.Stores, view *gcView) error {
+	view.Temporary = new(int64)
+	rows, err := stores.Repo.Stores(ctx)
 	if err != nil {
 		return err
 	}
 
-	temporary, err := collector.Temporary(ctx, files, !view.DryRun)
-	if err == nil || temporary > 0 {
-		view.Temporary = &temporary
+	var failed error
+	for _, row := range rows {
+		if row.Identity == store.NoneIdentity {
+			continue
+		}
+
+		files, err := stores.Open(ctx, row.Identity)
+		if errors.Is(err, store.ErrAbsent) {
+			a.log.Warn("not looked for temporary files and strays", "store", row.Name, "reason", err)
+			continue
+		}
+		if err == nil {
+			err = view.sweep(ctx, collector, files, !row.SeenAt.IsZero())
+		}
+		failed = errors.Join(failed, err)
 	}
-	if err != nil {
+	return failed
+}
+
+// sweep looks for files that no row names in one store. In a store that no upload of this repository has used, every file
+// would count as a stray, and may be another repository's.
+func (v *gcView) sweep(ctx context.Context, collector *gc.Collector, files store.Store, used bool) error {
+	temporary, err := collector.Temporary(ctx, files, !v.DryRun)
+	*v.Temporary += temporary
+	if err != nil || !used {
 		return err
 	}
 
-	// In a store of another repository every file would count as a stray.
-	known, err := isKnown(ctx, repo, files)
-	if err != nil || !known {
-		return err
+	strays, err := collector.Strays(ctx, files, v.straysRemoved)
+	if v.Strays == nil {
+		v.Strays, v.Damaged = &filesView{}, &filesView{}
 	}
-
-	strays, err := collector.Strays(ctx, files, view.straysRemoved)
-	unnamed, damaged := filesView(strays.Unnamed), filesView(strays.Damaged)
-	view.Strays, view.Damaged = &unnamed, &damaged
+	v.Strays.add(filesView(strays.Unnamed))
+	v.Damaged.add(filesView(strays.Damaged))
 	return err
 }
 
-// isKnown reports whether the store belongs to this repository: whether an upload has its shards there. If all
-// uploads have been removed, it reports whether the repository ever had one.
-func isKnown(ctx context.Context, repo *repository, files store.Store) (bool, error) {
-	marker, err := files.Marker(ctx)
-	if err != nil || marker == "" {
-		return false, err
-	}
-
-	uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{})
-	if err != nil {
-		return false, err
-	}
-
-	if len(uploads) == 0 {
-		return repo.HadUploads(ctx)
-	}
-
-	return slices.ContainsFunc(uploads, func(u sqlrepo.Upload) bool { return u.Store == marker }), nil
+func (v *filesView) add(more filesView) {
+	v.Files += more.Files
+	v.Bytes += more.Bytes
 }
 
 func (v *gcView) text(w io.Writer) {

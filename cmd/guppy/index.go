@@ -15,6 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
 	"github.com/guppy-prep/guppy/internal/preparing/index"
 	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -65,6 +66,11 @@ func (a *app) listIndexes(ctx context.Context, _ *config.Config, repo *repositor
 		return err
 	}
 
+	urls, err := storeURLs(ctx, repo)
+	if err != nil {
+		return err
+	}
+
 	return listEach(a, "indexes", func(yield func(storedIndexView) error) error {
 		for _, upload := range uploads {
 			for row, err := range repo.Indexes(ctx, sqlrepo.IndexFilter{Upload: &upload.ID}) {
@@ -74,7 +80,7 @@ func (a *app) listIndexes(ctx context.Context, _ *config.Config, repo *repositor
 
 				err := yield(storedIndexView{indexCID(row), row.Layout, row.State.String(), row.Size, row.Shards, row.Slices,
 					row.Upload,
-					row.Root.String(), row.Location})
+					row.Root.String(), indexURL(urls[upload.Store], row)})
 				if err != nil {
 					return err
 				}
@@ -83,6 +89,14 @@ func (a *app) listIndexes(ctx context.Context, _ *config.Config, repo *repositor
 
 		return nil
 	})
+}
+
+// indexURL returns where an index is, in a store at a URL.
+func indexURL(storeURL string, row sqlrepo.Index) string {
+	if len(row.Digest) != len(sqlrepo.Digest{}) {
+		return ""
+	}
+	return store.BlobURL(storeURL, blobindex.Name([32]byte(row.Digest)))
 }
 
 const indexCatHelp = `Cat writes the bytes of an index or, with --json, its content: layout, content

@@ -9,6 +9,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/store/known"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -18,6 +19,8 @@ type locator struct {
 	cfg   *config.Config
 	repo  *repository
 	paths sourcePaths
+	// stores opens the stores of the repository.
+	stores *known.Stores
 }
 
 // locate finds the source and the store of an upload on this host. It returns source.ErrAbsent or store.ErrAbsent,
@@ -50,37 +53,18 @@ func (l *locator) locate(ctx context.Context, upload sqlrepo.OpenUpload) (*pipel
 	return &pipeline.Access{Space: space, Store: shards, FS: files, Root: root, Held: held}, nil
 }
 
-// store opens the configured store and proves by its marker that it is the store of the upload.
+// store opens the store of an upload.
 func (l *locator) store(ctx context.Context, upload sqlrepo.Upload) (store.Store, error) {
-	path := l.cfg.Prepare.Store
-	// A store that keeps nothing need not be seen by any host.
-	if upload.Store == store.NoneIdentity {
-		return store.NewNone(l.cfg.Repo.DataDir), nil
-	}
-
 	if upload.Store == "" {
 		return nil, fmt.Errorf("%w: an older guppy began upload %d and did not record its store: run guppy prepare or "+
 			"guppy upload on its source once", store.ErrAbsent, upload.ID)
 	}
 
-	shards, err := l.findStore(ctx, l.cfg)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w: mount the store there, or name its place with --store", store.ErrAbsent, err)
+	shards, err := l.stores.Open(ctx, upload.Store)
+	if err != nil && !errors.Is(err, store.ErrAbsent) && !isAny(err, databaseErrors) {
+		err = fmt.Errorf("%w: %w", store.ErrAbsent, err)
 	}
-
-	marker, err := shards.Marker(ctx)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", store.ErrAbsent, err)
-	case marker == "":
-		return nil, fmt.Errorf("%w: %s is not a store: mount it there, or name its place with --store",
-			store.ErrAbsent, path)
-	case marker != upload.Store:
-		return nil, fmt.Errorf("%w: %s is not the store of upload %d: name that one with --store",
-			store.ErrAbsent, path, upload.ID)
-	}
-
-	return shards, nil
+	return shards, err
 }
 
 // source opens the source of an upload and proves that it is at root. The caller closes it.

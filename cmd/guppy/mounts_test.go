@@ -317,7 +317,7 @@ func storeGoesAway(t *testing.T, program string) {
 	}
 	empty()
 
-	n.refused(t, "nothing of it is there now: mount it", n.prepare...)
+	n.refused(t, "has no marker file .guppy-store of store .* is it mounted", n.prepare...)
 	empty()
 
 	bind(t, shards, at)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -36,14 +37,20 @@ func refuseOwnOutput(cfg *config.Config, out string) error {
 }
 
 // visibleFiles returns the file system without guppy's own files.
-func visibleFiles(cfg *config.Config, repo *repository, files source.FS) (source.FS, error) {
+func visibleFiles(ctx context.Context, cfg *config.Config, repo *repository, files source.FS) (source.FS, error) {
 	hidden, err := ownFiles(cfg)
 	if err != nil {
 		return nil, err
 	}
-
-	if directory := cfg.Prepare.StoreDirectory(); directory != "" {
-		hidden = append(hidden, directory)
+	stores, err := storeDirectories(ctx, cfg, repo)
+	if err != nil {
+		return nil, err
+	}
+	// What is not there can't be in the source.
+	for _, directory := range stores {
+		if _, err := os.Stat(filepath.Dir(directory)); err == nil {
+			hidden = append(hidden, directory)
+		}
 	}
 
 	// Some engines keep the database in files, which may be inside the source.

@@ -64,7 +64,11 @@ func (a *app) addPrepareFlags(command *cobra.Command) {
 	flags := command.Flags()
 	flags.SortFlags = false
 
-	flags.String("store", "", storeUsage)
+	flags.String("store", "", "send shards to `STORE`: a name, a directory or an s3:// URL; none: keeps nothing (default: the "+
+		"store of the space)")
+	flags.BoolVar(&a.storeAgain, "store-again", false,
+		"store all content again if the source's latest upload is in another store")
+	addStorePathFlag(flags)
 	flags.String("shard-size", "", "at most `BYTES` in a shard, such as 64MiB (default 266338304)")
 	flags.String("profile", "", "profile of the CIDs: `unixfs-v1-2025|guppy` (default unixfs-v1-2025)")
 

@@ -38,7 +38,7 @@ func (a *app) hold(ctx context.Context, cfg *config.Config, repo *repository, re
 	}
 
 	// The source may contain guppy's own files.
-	files, err := visibleFiles(cfg, repo, held)
+	files, err := visibleFiles(ctx, cfg, repo, held)
 	if err == nil {
 		err = a.recognize(ctx, repo, registered, files, held)
 	}

@@ -81,7 +81,7 @@ func newReport(ctx context.Context, repo *repository, job pipeline.Job, result p
 	}
 
 	var listing errgroup.Group
-	listing.Go(func() error { return r.addShards(ctx, repo, before) })
+	listing.Go(func() error { return r.addShards(ctx, repo, job.Store.URL(), before) })
 	listing.Go(func() error { return r.addLeftOut(ctx, repo) })
 	return r, listing.Wait()
 }

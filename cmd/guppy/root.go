@@ -36,6 +36,8 @@ type app struct {
 	// acceptSource is the value of --accept-source. accepted holds the sources for which it has been used up.
 	acceptSource bool
 	accepted     map[int64]bool
+	// storeAgain is the value of --store-again.
+	storeAgain bool
 }
 
 // settings maps flags to the keys of the configuration that they set.
@@ -64,6 +66,7 @@ var settings = map[string]string{
 	"ignore-ctime":     "prepare.ignore_ctime",
 	"mtime-window":     "prepare.mtime_window",
 	"source-path":      "worker.source_paths",
+	"store-path":       "store.paths",
 }
 
 // noSetting marks a flag that has the name of a setting but another meaning.

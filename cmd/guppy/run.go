@@ -11,7 +11,6 @@ import (
 	"github.com/guppy-prep/guppy/internal/host/shortage"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
-	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -52,12 +51,8 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 
 	a.tidyDataDir(cfg)
 
-	shards, err := a.openStore(ctx, cfg, repo)
+	shards, err := a.storeForUpload(ctx, cfg, repo, space, uploads)
 	if err != nil {
-		return nil, err
-	}
-
-	if err := a.warnOfOtherStore(ctx, shards, uploads); err != nil {
 		return nil, err
 	}
 
@@ -120,29 +115,6 @@ func sayWhatIsNeeded(ctx context.Context, repo *repository, registered sqlrepo.S
 		return full
 	}
 	return fmt.Errorf("%w; %d bytes of the source still have to be packed", full, remaining)
-}
-
-// warnOfOtherStore warns if the source's latest complete upload is in another store, because all of its content is then
-// stored again.
-func (a *app) warnOfOtherStore(ctx context.Context, shards store.Store, uploads []sqlrepo.Upload) error {
-	var latest sqlrepo.Upload
-	for _, upload := range uploads {
-		if upload.State == sqlrepo.Complete {
-			latest = upload
-		}
-	}
-	if latest.Store == "" {
-		return nil
-	}
-
-	marker, err := shards.Marker(ctx)
-	if err != nil || marker == latest.Store {
-		return err
-	}
-
-	a.log.Warn("the latest complete upload of this source is in another store: its content is stored here again",
-		"upload", latest.ID, "its_store", latest.Store)
-	return nil
 }
 
 // warnOfNoPieces warns of an upload without any piece CID although the user asked for them.

@@ -246,6 +246,7 @@ func TestStoresAreCopied(t *testing.T) {
 	if err := os.RemoveAll(i.store()); err != nil {
 		t.Fatal(err)
 	}
+	i.run(t, "store", "set", "shards", server.Bucket)
 	i.run(t, "store", "check", "--read-data")
 
 	if err := writeFile(filepath.Join(corpus, "more"), []byte("more")); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/formats/car"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -79,9 +80,14 @@ func (a *app) listShards(ctx context.Context, _ *config.Config, repo *repository
 		return err
 	}
 
+	urls, err := storeURLs(ctx, repo)
+	if err != nil {
+		return err
+	}
+
 	return listEach(a, "shards", func(yield func(shardView) error) error {
 		for _, upload := range uploads {
-			if err := eachShard(ctx, repo, upload, yield); err != nil {
+			if err := eachShard(ctx, repo, upload, urls[upload.Store], yield); err != nil {
 				return err
 			}
 		}
@@ -89,7 +95,9 @@ func (a *app) listShards(ctx context.Context, _ *config.Config, repo *repository
 	})
 }
 
-func eachShard(ctx context.Context, repo *repository, upload sqlrepo.Upload, yield func(shardView) error) error {
+// eachShard yields the shards of an upload, whose store is at a URL.
+func eachShard(ctx context.Context, repo *repository, upload sqlrepo.Upload, storeURL string,
+	yield func(shardView) error) error {
 	// Consecutive shards mostly have the same index, so only the latest index is remembered.
 	covering := map[int64]string{}
 
@@ -108,10 +116,11 @@ func eachShard(ctx context.Context, repo *repository, upload sqlrepo.Upload, yie
 		}
 
 		view := shardView{Kind: row.Kind.String(), State: row.State.String(), Size: row.Size, Blocks: row.Nodes,
-			Upload: row.Upload, Ordinal: row.Ordinal, Location: row.Location, Index: covering[row.Index]}
+			Upload: row.Upload, Ordinal: row.Ordinal, Index: covering[row.Index]}
 
 		if len(row.Digest) == len(sqlrepo.Digest{}) {
 			view.CID = car.ShardCID([32]byte(row.Digest)).String()
+			view.Location = store.BlobURL(storeURL, shard.Name([32]byte(row.Digest)))
 		}
 		if view.PieceCID, err = pieceCID(row); err != nil {
 			return err

@@ -127,7 +127,7 @@ func (a *app) catShard(ctx context.Context, cfg *config.Config, repo *repository
 // come first.
 func openAny(ctx context.Context, shards *shardBytes, rows []sqlrepo.Shard) (sqlrepo.Shard, store.Reading, error) {
 	rank := func(row sqlrepo.Shard) int {
-		if row.Location == store.NoneLocation {
+		if row.Store == store.NoneIdentity {
 			return 1
 		}
 		return 0

@@ -61,13 +61,17 @@ func (a *app) shardRmCommand() *cobra.Command {
 			}
 			defer func() { err = errors.Join(dialect.BlameLock(ctx, err), lock.Release()) }()
 
-			return a.removeShards(ctx, a.collector(cfg, repo), digests, yes)
+			stores, err := a.stores(ctx, cfg, repo)
+			if err != nil {
+				return err
+			}
+			return a.removeShards(ctx, a.collector(cfg, repo, stores), digests, yes)
 		})(cmd, args)
 	}
 
 	command.Flags().SortFlags = false
 	command.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	command.Flags().String("store", "", storeUsage)
+	addStorePathFlags(command.Flags())
 	return command
 }
 

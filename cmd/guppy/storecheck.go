@@ -1,12 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -14,16 +14,16 @@ import (
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/store/known"
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
-	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const storeCheckHelp = `Check examines one store by itself: STORE, or the configured store. It lists the
-store once and reports files that the repository knows and that are missing or
-have another length, files that no row names, and unfinished files. With
---read-data it also reads all files and compares each with the digest in its
-name. Without a repository, as for a copy on another host, only names and
-digests are compared.
+const storeCheckHelp = `Check examines stores by themselves: STORE, a name, a directory or a URL, or else
+all stores of the repository. It lists each store once and reports files that
+the repository knows and that are missing or have another length, files that no
+row names, and unfinished files. With --read-data it also reads all files and
+compares each with the digest in its name. Without a repository, as for a copy
+on another host, only names and digests are compared.
 
 Guppy check is for the repository: it proves that rows agree with each other and
 that the blocks of each upload are held, and asks the store for each shard of an
@@ -34,7 +34,7 @@ nothing.
 Each problem is one line: its code, the file, what is wrong, and what can be
 done about it. A note is odd and harmless. With --json it prints one object:
 problems, complete, sound, and summary, with problems, notes, blobs and bytes of
-the store, expected (what the repository knows) and read.`
+the stores, expected (what the repository knows) and read.`
 
 func (a *app) storeCheckCommand() *cobra.Command {
 	readData := false
@@ -47,28 +47,26 @@ func (a *app) storeCheckCommand() *cobra.Command {
 				return err
 			}
 
-			named := len(args) == 1 || cmd.Flags().Changed("store")
+			named := ""
 			if len(args) == 1 {
-				cfg.Prepare.Store = args[0]
+				named = args[0]
 			}
 
 			ctx := cmd.Context()
 			// Without a repository the files can only be compared with their own names.
 			if found, err := a.hasRepository(cfg); err != nil || !found {
-				return errors.Join(err, a.checkStore(ctx, cfg, nil, readData))
+				return errors.Join(err, a.checkUnknownStore(ctx, cfg, named, readData))
 			}
 
 			return a.withRepository(ctx, cfg, existing, func(repo *repository) error {
-				keeps, err := keepsBytes(ctx, repo)
+				stores, err := a.storesToCheck(ctx, cfg, repo, named)
 				if err != nil {
-					return err
+					return fmt.Errorf("could not check: %w", err)
 				}
-
-				if !keeps && !named {
+				if len(stores) == 0 {
 					return a.nothingKept()
 				}
-
-				return a.checkStore(ctx, cfg, repo, readData)
+				return a.checkStores(ctx, cfg, repo, stores, readData)
 			})
 		},
 	}
@@ -76,18 +74,57 @@ func (a *app) storeCheckCommand() *cobra.Command {
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&readData, "read-data", false, "read all files and compare each with the digest in its name")
-	flags.String("store", "", storeUsage)
+	addStorePathFlag(flags)
 	flags.String("workers", "", "read `N` files at a time (default: the number of CPUs)")
 
 	return command
 }
 
-// keepsBytes reports whether an upload may be in a store that keeps bytes. It is false only if all uploads are in
-// a store that keeps nothing.
-func keepsBytes(ctx context.Context, repo *repository) (bool, error) {
-	uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{})
-	keeps := func(u sqlrepo.Upload) bool { return u.Store != store.NoneIdentity }
-	return len(uploads) == 0 || slices.ContainsFunc(uploads, keeps), err
+// storesToCheck opens the named store, or all stores of the repository that keep bytes.
+func (a *app) storesToCheck(ctx context.Context, cfg *config.Config, repo *repository,
+	named string) (open []store.Store, err error) {
+	stores, err := a.stores(ctx, cfg, repo)
+	if err != nil {
+		return nil, err
+	}
+	if named != "" {
+		files, err := a.storeArgument(ctx, cfg, stores, named)
+		return []store.Store{files}, err
+	}
+
+	rows, err := repo.Stores(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		if row.Identity == store.NoneIdentity {
+			continue
+		}
+		files, _, err := stores.Find(ctx, row.Identity)
+		if err != nil {
+			return nil, err
+		}
+		open = append(open, files)
+	}
+	return open, nil
+}
+
+// storeArgument opens the store that an argument names: by its name, or else by a path or URL. It creates nothing.
+func (a *app) storeArgument(ctx context.Context, cfg *config.Config, stores *known.Stores,
+	text string) (store.Store, error) {
+	if stores != nil {
+		rows, err := stores.Repo.Stores(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			if row.Name == text {
+				files, _, err := stores.Find(ctx, row.Identity)
+				return files, err
+			}
+		}
+	}
+	return store.OpenURL(ctx, text, a.storeOptions(cfg, true))
 }
 
 // nothingKept prints that there is no store to check.
@@ -97,7 +134,7 @@ func (a *app) nothingKept() error {
 		return out.endStore(check.StoreSummary{}, true, nil)
 	}
 	_, err := fmt.Fprintf(a.stdout, "all uploads are in %s, which keeps nothing that could be checked\n",
-		store.NoneLocation)
+		store.NoneURL)
 	return err
 }
 
@@ -117,26 +154,34 @@ func (a *app) hasRepository(cfg *config.Config) (bool, error) {
 	return !errors.Is(err, fs.ErrNotExist), nil
 }
 
-// checkStore checks the configured store. repo is nil if there is no repository.
-func (a *app) checkStore(ctx context.Context, cfg *config.Config, repo *repository, readData bool) error {
-	files, err := a.findStore(ctx, cfg)
+// checkUnknownStore checks a store, or else the configured one, without a repository.
+func (a *app) checkUnknownStore(ctx context.Context, cfg *config.Config, named string, readData bool) error {
+	files, err := a.storeArgument(ctx, cfg, nil, cmp.Or(named, cfg.Prepare.Store))
 	if err != nil {
 		return fmt.Errorf("could not check: %w", err)
 	}
+	return a.checkStores(ctx, cfg, nil, []store.Store{files}, readData)
+}
 
-	if _, none := files.(*store.None); none {
-		return fmt.Errorf("%w: a store %s keeps nothing that could be checked", errUsage, store.NoneLocation)
-	}
+// checkStores checks some stores. repo is nil if there is no repository.
+func (a *app) checkStores(ctx context.Context, cfg *config.Config, repo *repository, stores []store.Store,
+	readData bool) error {
+	out, sum := newCheckOutput(a), check.StoreSummary{}
+	for _, files := range stores {
+		if _, none := files.(*store.None); none {
+			return fmt.Errorf("%w: a store %s keeps nothing that could be checked", errUsage, store.NoneURL)
+		}
 
-	checker := check.StoreChecker{Store: files, ReadData: readData, Workers: workers(cfg)}
-	if repo != nil {
-		checker.Repo = repo.Repository
-	}
+		checker := check.StoreChecker{Store: files, ReadData: readData, Workers: workers(cfg)}
+		if repo != nil {
+			checker.Repo = repo.Repository
+		}
 
-	out := newCheckOutput(a)
-	sum, err := checker.Run(ctx, out.problem)
-	if err != nil {
-		return errors.Join(fmt.Errorf("could not check: %w", err), out.endStore(sum, repo != nil, err))
+		found, err := checker.Run(ctx, out.problem)
+		sum.Add(found)
+		if err != nil {
+			return errors.Join(fmt.Errorf("could not check: %w", err), out.endStore(sum, repo != nil, err))
+		}
 	}
 
 	if err := out.endStore(sum, repo != nil, nil); err != nil || sum.Problems == 0 {

@@ -12,15 +12,16 @@ import (
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/store/known"
 	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
 )
 
 const storeCopyHelp = `Copy copies the shards and indexes of the store FROM to the store TO. Each is a
-directory or a URL as for --store. The bytes of each file are compared with the
+name, a directory or a URL as for --store. The bytes of each file are compared with the
 digest in its name before the file appears in TO. A file that TO already has
 with the same length is skipped; with --verify it is read and compared as well.
 Nothing in TO is ever replaced. At the end TO gets the identity of FROM and can
-take its place: with --store TO, uploads continue there.
+take its place: guppy store set NAME TO records that it has.
 
 Workers may continue meanwhile: run the command again for what they have stored
 since. It may be interrupted at any moment, and copies the rest when it is run
@@ -30,15 +31,6 @@ refused. The store none: has nothing to copy.
 With --json it prints one object: from, to, copied, skipped, ignored (files that
 are neither shards nor indexes), bytes, failed (a list of name and error), and
 complete, which is true if TO has everything.`
-
-func (a *app) storeCommand() *cobra.Command {
-	command := &cobra.Command{
-		Use: "store", Short: "Copy a store, or check one by itself", Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	command.AddCommand(a.storeCopyCommand(), a.storeCheckCommand())
-	return command
-}
 
 func (a *app) storeCopyCommand() *cobra.Command {
 	verify := false
@@ -50,7 +42,17 @@ func (a *app) storeCopyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.copyStore(cmd.Context(), cfg, args[0], args[1], verify)
+			ctx := cmd.Context()
+			if found, err := a.hasRepository(cfg); err != nil || !found {
+				return errors.Join(err, a.copyStore(ctx, cfg, nil, args[0], args[1], verify))
+			}
+			return a.withRepository(ctx, cfg, existing, func(repo *repository) error {
+				stores, err := a.stores(ctx, cfg, repo)
+				if err != nil {
+					return err
+				}
+				return a.copyStore(ctx, cfg, stores, args[0], args[1], verify)
+			})
 		},
 	}
 
@@ -78,8 +80,9 @@ type storeCopyFault struct {
 	Error string `json:"error"`
 }
 
-// copyStore copies a store. It prints what it copied even after an error.
-func (a *app) copyStore(ctx context.Context, cfg *config.Config, from, to string, verify bool) error {
+// copyStore copies a store. stores is nil if there is no repository. It prints what it copied even after an error.
+func (a *app) copyStore(ctx context.Context, cfg *config.Config, stores *known.Stores, from, to string,
+	verify bool) error {
 	options := a.storeOptions(cfg, false)
 	target, err := store.ParseURL(to)
 	if err != nil {
@@ -87,16 +90,14 @@ func (a *app) copyStore(ctx context.Context, cfg *config.Config, from, to string
 	}
 
 	// A source that does not exist must not be created.
-	existing := options
-	existing.Existing = true
-	source, err := store.OpenURL(ctx, from, existing)
+	source, err := a.storeArgument(ctx, cfg, stores, from)
 	if err != nil {
 		return fmt.Errorf("FROM: %w", err)
 	}
 
 	if _, none := source.(*store.None); none || target == (store.Place{}) {
 		return fmt.Errorf("%w: %w: a store %s keeps nothing that could be copied", errUsage, mirror.ErrNoStore,
-			store.NoneLocation)
+			store.NoneURL)
 	}
 
 	destination, err := store.OpenURL(ctx, to, options)
@@ -133,6 +134,6 @@ func (v *storeCopyView) text(w io.Writer) {
 	fmt.Fprintf(w, "copied %d files, %s; %d were already there, %d are neither shards nor indexes\n", v.Copied,
 		progress.Bytes(v.Bytes), v.Skipped, v.Ignored)
 	if v.Complete {
-		fmt.Fprintln(w, "the copy is complete and has the same identity")
+		fmt.Fprintln(w, "the copy is complete and has the same identity: guppy store set records it if it takes the place of the other")
 	}
 }

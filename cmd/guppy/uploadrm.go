@@ -139,7 +139,11 @@ func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repos
 		return err
 	}
 
-	collector := a.collector(cfg, repo)
+	stores, err := a.stores(ctx, cfg, repo)
+	if err != nil {
+		return err
+	}
+	collector := a.collector(cfg, repo, stores)
 	if options.keepFiles {
 		collector.KeepFiles = setOf(keys)
 	}

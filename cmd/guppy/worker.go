@@ -54,7 +54,7 @@ func (a *app) workerCommand() *cobra.Command {
 		"`SOURCE=PATH`: place of a source on this host; SOURCE is its name, SPACE/NAME or registered path; "+
 			"may be repeated")
 
-	flags.String("store", "", storeUsage)
+	addStorePathFlags(flags)
 	flags.StringArrayVar(&options.spaces, "space", nil,
 		"work only on uploads into the space with this `NAME` or DID; may be repeated")
 	flags.Lookup("space").Annotations = map[string][]string{noSetting: {}}
@@ -91,7 +91,11 @@ func (a *app) work(ctx context.Context, cfg *config.Config, repo *repository, op
 	ctx = lock.Watch(ctx)
 	defer func() { err = errors.Join(dialect.BlameLock(ctx, err), lock.Release()) }()
 
-	sites := locator{a, cfg, repo, paths}
+	stores, err := a.stores(ctx, cfg, repo)
+	if err != nil {
+		return err
+	}
+	sites := locator{a, cfg, repo, paths, stores}
 
 	worker := pipeline.Worker{
 		Repo: repo.Repository, Filter: filter, Locate: sites.locate, Standing: !options.exitWhenIdle, Roving: true,
@@ -102,7 +106,7 @@ func (a *app) work(ctx context.Context, cfg *config.Config, repo *repository, op
 	// From here on an interruption leaves work to resume.
 	a.ran = true
 
-	a.log.Info("begin", "worker", presence.Name(), "store", cfg.Prepare.Store)
+	a.log.Info("begin", "worker", presence.Name())
 	stop := a.showWork(ctx, &worker)
 	err = worker.Run(ctx)
 	stop()

@@ -32,6 +32,9 @@ type Config struct {
 type Store struct {
 	// RetryFor is how long to wait for an S3 server that does not answer.
 	RetryFor time.Duration `koanf:"retry_for"`
+	// Paths maps the names of stores to their paths or URLs on this host, each as "NAME=PATH". Load expands a leading
+	// "~/" of PATH.
+	Paths []string `koanf:"paths"`
 }
 
 // Repo configures the place of the preparation repository and the access to it.
@@ -85,7 +88,7 @@ type Repo struct {
 // Prepare configures how sources become shards.
 type Prepare struct {
 	Space string `koanf:"space"`
-	// Store is, after Load, the directory of the shards, or the URL of a store that is not a directory.
+	// Store is, after Load, the name of a store, a directory, or the URL of a store that is not a directory.
 	Store string `koanf:"store"`
 	// ShardSize is the largest size of a shard, in bytes.
 	ShardSize int64  `koanf:"shard_size"`

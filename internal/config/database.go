@@ -28,6 +28,7 @@ const (
 	execModeKey        = "repo.query_exec_mode"
 	migrateURLKey      = "repo.migrate_url"
 	sourcePathsKey     = "worker.source_paths"
+	storePathsKey      = "store.paths"
 )
 
 // databaseKeys are the settings that must be valid one by one before they are checked together.

@@ -58,6 +58,7 @@ var keys = []keySpec{
 	{name: migrateURLKey, kind: hidden{}},
 	{name: "repo.allow_network_filesystem", kind: truth{}},
 	{name: "store.retry_for", kind: span{0, 24 * time.Hour}},
+	{name: storePathsKey, kind: storePairs},
 	{name: "prepare.space", kind: label},
 	{name: "prepare.store", kind: path},
 	{name: "prepare.shard_size", kind: size{128, 512 << 20}},

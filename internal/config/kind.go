@@ -186,8 +186,9 @@ type list struct {
 }
 
 var (
-	patterns = list{"a list of patterns, none of them empty", isPattern}
-	pairs    = list{"a list of SOURCE=PATH", isPair}
+	patterns   = list{"a list of patterns, none of them empty", isPattern}
+	pairs      = list{"a list of SOURCE=PATH", isPair}
+	storePairs = list{"a list of NAME=PATH", isPair}
 )
 
 func isPattern(s string) bool { return s != "" && !strings.ContainsAny(s, "\x00\r\n") }

@@ -76,10 +76,16 @@ func (r *resolver) paths() {
 	r.path("prepare.store", &c.Prepare.Store)
 	r.path("prepare.exclude_file", &c.Prepare.ExcludeFile)
 
-	for i, pair := range c.Worker.SourcePaths {
-		source, path, _ := strings.Cut(pair, "=")
-		r.path(sourcePathsKey, &path)
-		c.Worker.SourcePaths[i] = source + "=" + path
+	r.pairs(sourcePathsKey, c.Worker.SourcePaths)
+	r.pairs(storePathsKey, c.Store.Paths)
+}
+
+// pairs expands the paths of some NAME=PATH.
+func (r *resolver) pairs(key string, pairs []string) {
+	for i, pair := range pairs {
+		name, path, _ := strings.Cut(pair, "=")
+		r.path(key, &path)
+		pairs[i] = name + "=" + path
 	}
 }
 

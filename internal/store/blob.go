@@ -24,8 +24,9 @@ type directoryBlob struct {
 	broken error
 	// closed describes the file as it was when it was closed. It is nil until then.
 	closed fs.FileInfo
-	// final is the name of the file once it is renamed. location is the URL once the new name is durable too.
-	final, location string
+	// final is the name of the file once it is renamed. durable is true once the new name is durable too.
+	final   string
+	durable bool
 }
 
 func (b *directoryBlob) Write(p []byte) (int, error) {
@@ -82,34 +83,34 @@ func (b *directoryBlob) Stage(ctx context.Context, name string, _ func(n int64))
 
 // Commit syncs the file before renaming it, and the directory afterwards. It returns ErrAbsent if the directory no
 // longer is where the store is.
-func (b *directoryBlob) Commit(ctx context.Context, name string) (string, error) {
+func (b *directoryBlob) Commit(ctx context.Context, name string) error {
 	if b.final != "" && b.final != name {
-		return "", b.failure(againAs(b.final, name))
+		return b.failure(againAs(b.final, name))
 	}
 
 	if err := errors.Join(ctx.Err(), checkName(name)); err != nil {
-		return "", b.failure(err)
+		return b.failure(err)
 	}
 
 	// An earlier Commit may have renamed the file without syncing the directory.
 	if err := b.rename(name); err != nil {
-		return "", b.failure(err)
+		return b.failure(err)
 	}
 
-	if b.location != "" {
-		return b.location, nil
+	if b.durable {
+		return nil
 	}
 
 	if err := durable.SyncRoot(b.held); err != nil {
-		return "", b.failure(err)
+		return b.failure(err)
 	}
 
 	if err := b.store.present(b.held); err != nil {
-		return "", b.failure(err)
+		return b.failure(err)
 	}
 
-	b.location = b.store.Location(name)
-	return b.location, nil
+	b.durable = true
+	return nil
 }
 
 // rename syncs and closes the file and gives it its final name. If the file has that name already, rename checks

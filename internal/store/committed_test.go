@@ -26,7 +26,7 @@ func TestCommittedBlobsAreListedAndRemoved(t *testing.T) {
 	}
 
 	begin(t, d, "me", "unfinished")
-	if _, err := begin(t, d, "me", "content").Commit(t.Context(), "name.car"); err != nil {
+	if err := begin(t, d, "me", "content").Commit(t.Context(), "name.car"); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Mkdir(filepath.Join(path, "directory"), 0o700); err != nil {
@@ -60,7 +60,7 @@ func TestABlobThatWasRemovedIsNotCommittedAgain(t *testing.T) {
 	d, _ := open(t)
 	blob := begin(t, d, "me", "content")
 	for range 2 {
-		if _, err := blob.Commit(t.Context(), "name.car"); err != nil {
+		if err := blob.Commit(t.Context(), "name.car"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -69,7 +69,7 @@ func TestABlobThatWasRemovedIsNotCommittedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if _, err := blob.Commit(t.Context(), "name.car"); !errors.Is(err, fs.ErrNotExist) {
+	if err := blob.Commit(t.Context(), "name.car"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
 }

@@ -3,15 +3,13 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
-	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/guppy-prep/guppy/internal/host/durable"
+	"github.com/guppy-prep/guppy/internal/host/shortage"
 )
 
 // asideSuffix is the suffix that the names of damaged blobs get.
@@ -57,20 +55,15 @@ func (d *Directory) open(name string) (file *os.File, err error) {
 	return file, err
 }
 
-// Location returns the URL of a committed blob.
-func (d *Directory) Location(name string) string { return location(filepath.Join(d.path, name)) }
+// URL returns the URL of the directory.
+func (d *Directory) URL() string { return Place{Directory: d.path}.String() }
 
-// DirectoryURL returns what precedes the names of blobs in their URLs, for a store in a directory.
-func DirectoryURL(path string) (string, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", fmt.Errorf("store: %w", err)
+// Free returns how many bytes still fit into a store in a directory, and whether that is known.
+func Free(s Store) (bytes int64, known bool) {
+	if directory, ok := s.(*Directory); ok {
+		return shortage.FreeBytes(directory.path)
 	}
-	return strings.TrimSuffix(location(path), "/") + "/", nil
-}
-
-func location(path string) string {
-	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()
+	return 0, false
 }
 
 // Aside returns the name that a blob gets when it is set aside.

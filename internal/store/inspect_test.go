@@ -37,7 +37,7 @@ func TestInspecting(t *testing.T) {
 		t.Errorf("read %q", content)
 	}
 
-	location, err := url.Parse(directory.Location("a b.car"))
+	location, err := url.Parse(BlobURL(directory.URL(), "a b.car"))
 	if want := filepath.Join(path, "a b.car"); err != nil || location.Scheme != "file" || location.Path != want {
 		t.Errorf("location %s, want %s: %v", location, want, err)
 	}

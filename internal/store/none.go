@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// NoneLocation is the location of all blobs of a store that keeps no bytes.
-	NoneLocation = "none:"
+	// NoneURL is where a store that keeps no bytes is.
+	NoneURL = "none:"
 	// NoneIdentity is the identity of every store that keeps no bytes.
 	NoneIdentity = "none"
 )
@@ -79,8 +79,8 @@ func (n *None) Mark(ctx context.Context, identity string) error {
 	return nil
 }
 
-// Location returns NoneLocation.
-func (n *None) Location(string) string { return NoneLocation }
+// URL returns NoneURL.
+func (n *None) URL() string { return NoneURL }
 
 // Size returns ErrNotKept.
 func (n *None) Size(ctx context.Context, name string) (int64, error) { return 0, n.notKept(ctx, name) }
@@ -154,7 +154,7 @@ func (n *None) ended(ctx context.Context) error {
 	return nil
 }
 
-func (n *None) failure(err error) error { return fmt.Errorf("store %s %w", NoneLocation, barred(err)) }
+func (n *None) failure(err error) error { return fmt.Errorf("store %s %w", NoneURL, barred(err)) }
 
 // noneBlob is a temporary file. It is readable until it is aborted, even after it is committed.
 type noneBlob struct {
@@ -175,14 +175,14 @@ func (b *noneBlob) Stage(ctx context.Context, name string, _ func(n int64)) erro
 }
 
 // Commit keeps only the name.
-func (b *noneBlob) Commit(ctx context.Context, name string) (string, error) {
+func (b *noneBlob) Commit(ctx context.Context, name string) error {
 	if err := b.Sync(ctx); err != nil {
-		return "", err
+		return err
 	}
 	if err := b.commit(name); err != nil {
-		return "", fmt.Errorf("store: %w", err)
+		return fmt.Errorf("store: %w", err)
 	}
-	return NoneLocation, nil
+	return nil
 }
 
 func (b *noneBlob) commit(name string) error {

@@ -139,8 +139,8 @@ func (b Bucket) url(name string) string {
 	return (&url.URL{Scheme: "s3", Host: b.Name, Path: "/" + b.Prefix + name}).String()
 }
 
-// Location returns the URL of a committed blob. The URL does not name the server.
-func (s *S3) Location(name string) string { return s.bucket.url(name) }
+// URL returns where the store is, with the server.
+func (s *S3) URL() string { return Place{Bucket: &s.bucket}.String() }
 
 func (s *S3) key(name string) string { return s.bucket.Prefix + name }
 

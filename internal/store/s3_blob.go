@@ -70,11 +70,11 @@ func (b *s3Blob) stage(ctx context.Context, name string, alive func(n int64)) er
 }
 
 // Commit completes the multipart upload or sends a small blob. The object appears as a whole or not at all.
-func (b *s3Blob) Commit(ctx context.Context, name string) (string, error) {
+func (b *s3Blob) Commit(ctx context.Context, name string) error {
 	if err := b.commit(ctx, name); err != nil {
-		return "", b.store.failure(name, err)
+		return b.store.failure(name, err)
 	}
-	return b.store.Location(name), nil
+	return nil
 }
 
 func (b *s3Blob) commit(ctx context.Context, name string) error {

@@ -174,8 +174,8 @@ func TestKeysInAFile(t *testing.T) {
 	}
 
 	s.checkHolds(random(5))
-	if location := s.store.Location("name.car"); location != "s3://"+s3test.BucketName+"/name.car" {
-		t.Errorf("it is at %s", location)
+	if url := store.BlobURL(s.store.URL(), "name.car"); url != "s3://"+s3test.BucketName+"/name.car" {
+		t.Errorf("it is at %s", url)
 	}
 
 	if _, err := os.Stat(filepath.Join(s.server.Objects, "name.car")); err != nil {

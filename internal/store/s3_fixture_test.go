@@ -50,7 +50,7 @@ func (s *s3) put(ctx context.Context, content []byte) error {
 		err = blob.Stage(ctx, "name.car", func(int64) {})
 	}
 	if err == nil {
-		_, err = blob.Commit(ctx, "name.car")
+		err = blob.Commit(ctx, "name.car")
 	}
 
 	return errors.Join(err, blob.Abort())

@@ -108,7 +108,7 @@ func TestAServerThatComesBack(t *testing.T) {
 		}
 		_, err = blob.Write(random(5 << 20))
 		if err == nil {
-			_, err = blob.Commit(ctx, "name.car")
+			err = blob.Commit(ctx, "name.car")
 		}
 		return errors.Join(err, blob.Abort())
 	}

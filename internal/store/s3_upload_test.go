@@ -117,7 +117,7 @@ func TestAnUploadWithoutANote(t *testing.T) {
 		}
 	}
 
-	if _, err := blob.Commit(t.Context(), name); err != nil {
+	if err := blob.Commit(t.Context(), name); err != nil {
 		t.Errorf("what has a note was discarded: %v", err)
 	}
 	if err := blob.Abort(); err != nil {
@@ -185,7 +185,7 @@ func TestANoteThatDoesNotNameItsUpload(t *testing.T) {
 		t.Errorf("%d uploads are left: %v", len(list.Uploads), err)
 	}
 
-	if _, err := living.Commit(t.Context(), "name.car"); err != nil {
+	if err := living.Commit(t.Context(), "name.car"); err != nil {
 		t.Error(err)
 	}
 	if err := errors.Join(living.Abort(), dead.Abort()); err != nil {

@@ -33,8 +33,9 @@ type Store interface {
 	// Mark restores the identity that the store had. It sets an unreadable marker aside and never changes a
 	// readable one.
 	Mark(ctx context.Context, identity string) error
-	// Location returns the URL of a committed blob.
-	Location(name string) string
+	// URL returns where the store is, as OpenURL takes it, in a form that is the same for all texts that name the
+	// same place.
+	URL() string
 	// Size returns the length of a committed blob. Like Open and OpenAt, it returns fs.ErrNotExist if there is no
 	// blob of this name, and ErrNotKept if the store keeps no bytes.
 	Size(ctx context.Context, name string) (int64, error)
@@ -143,11 +144,10 @@ type Blob interface {
 	// little time. Without Stage, Commit does the same work. The blob is not visible before Commit. Stage calls
 	// alive from several goroutines with the number of bytes sent. Stage may be called again.
 	Stage(ctx context.Context, name string, alive func(n int64)) error
-	// Commit makes the bytes durable under name, then returns the URL of the blob. The same name stands for the
-	// same bytes, so an existing blob of that name is replaced. A second call returns the same URL, or repeats
-	// the work that failed. Commit returns fs.ErrNotExist if somebody else has discarded the blob, has removed it
+	// Commit makes the bytes durable under name. The same name stands for the same bytes, so an existing blob of
+	// that name is replaced. A second call does nothing, or repeats the work that failed. Commit returns fs.ErrNotExist if somebody else has discarded the blob, has removed it
 	// since it was committed, or is about to remove it.
-	Commit(ctx context.Context, name string) (location string, err error)
+	Commit(ctx context.Context, name string) error
 	// Abort removes the bytes unless the blob is committed, and releases the resources kept for reading. It may
 	// be called more than once.
 	Abort() error

@@ -16,30 +16,6 @@ import (
 // ErrBadURL is returned for a location that is not the path or URL of a store.
 var ErrBadURL = errors.New("want a directory, file:///DIR, none: or s3://BUCKET/PREFIX?endpoint=URL&region=REGION")
 
-// Place is the place of a store, as a path or URL names it: a directory, a bucket or nothing.
-type Place struct {
-	// Directory is "" for a store that is not in a directory.
-	Directory string
-	// Bucket is nil for a store that is not in a bucket.
-	Bucket *Bucket
-}
-
-// Bucket is the place of a store on an S3 server.
-type Bucket struct {
-	Name string
-	// Prefix precedes the names of all blobs. It is "" or ends with a slash.
-	Prefix string
-	// Endpoint is the host of the server, with its port unless that is the default.
-	Endpoint string
-	// Plain is true if the server has no TLS.
-	Plain bool
-	// Region is "" if the environment or the server determines it.
-	Region string
-	// PathStyle is true if requests name the bucket in the path, and false if they name it in the host. If nil,
-	// the endpoint determines it.
-	PathStyle *bool
-}
-
 // Options are the options for opening a store.
 type Options struct {
 	// TempDir is the directory for blobs that cannot be begun in the store itself. It is made if it does not
@@ -91,7 +67,7 @@ func ParseURL(location string) (Place, error) {
 	switch {
 	case location == "" || strings.ContainsRune(location, 0):
 		return Place{}, ErrBadURL
-	case location == NoneLocation:
+	case location == NoneURL:
 		return Place{}, nil
 	case isURL && scheme == "file":
 		directory, err := fileDirectory(location)

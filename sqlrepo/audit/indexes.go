@@ -17,9 +17,9 @@ func indexRules(s scope) []rule {
 	shards := s.kept(flawed("shards.upload", "shards.id", "0", "shards.blob_index", "0"), "shards.upload").From("shards")
 
 	return []rule{
-		{FlawIndexFields, "index %[1]d has no digest, size, root, layout, location or no state of an index", indexes.
+		{FlawIndexFields, "index %[1]d has no digest, size, root, layout or no state of an index", indexes.
 			Where("(indexes.state NOT IN (?, ?) OR LENGTH(digest) <> 32 OR LENGTH(indexes.root_cid) <> ? OR size <= 0 OR "+
-				"layout = '' OR location = '' OR shards <= 0 OR slices <= shards)",
+				"layout = '' OR shards <= 0 OR slices <= shards)",
 				int64(sqlrepo.IndexStored), int64(sqlrepo.IndexRemoving), schema.CIDLength)},
 		{FlawIndexShards, "index %[1]d covers other shards, or other blocks, than its row counts", stored.
 			JoinClause(sq.ConcatExpr("LEFT JOIN (", covered, ") AS c ON c.blob_index = indexes.id")).

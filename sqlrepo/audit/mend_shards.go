@@ -12,7 +12,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
-// ReplaceNodes records a shard as packed, with the kind, size, digest, location and nodes of its file. What is
+// ReplaceNodes records a shard as packed, with the kind, size, digest and nodes of its file. What is
 // known of the chunks that were planned for it stays.
 func (a *Auditor) ReplaceNodes(ctx context.Context, shard sqlrepo.Shard, nodes []sqlrepo.Node) error {
 	this := sq.Eq{"id": shard.ID}
@@ -21,7 +21,7 @@ func (a *Auditor) ReplaceNodes(ctx context.Context, shard sqlrepo.Shard, nodes [
 			sq.Delete("nodes").Where(sq.Eq{"shard": shard.ID}),
 			schema.Settled(sq.Update("shards")).
 				Set("state", sqlrepo.ShardPacked).Set("kind", shard.Kind).Set("size", shard.Size).
-				Set("digest", shard.Digest).Set("location", shard.Location).Set("nodes", len(nodes)).
+				Set("digest", shard.Digest).Set("nodes", len(nodes)).
 				Set("piece", shard.Piece).Set("set_aside_at", nil).Where(this),
 		} {
 			if _, err := tx.Exec(ctx, statement); err != nil {
@@ -45,12 +45,12 @@ func (a *Auditor) LoseShard(ctx context.Context, shard int64) error {
 	if err != nil {
 		return err
 	}
-	row.State, row.Size, row.Digest, row.Location, row.Piece = sqlrepo.ShardEmpty, 0, nil, "", nil
+	row.State, row.Size, row.Digest, row.Piece = sqlrepo.ShardEmpty, 0, nil, nil
 	return a.ShrinkShard(ctx, row, nil)
 }
 
-// ShrinkShard leaves a shard some of its blocks, in another file. The given row has the size, digest, location and
-// piece of that file. The digests of the planned chunks stay, as for LoseShard.
+// ShrinkShard leaves a shard some of its blocks, in another file. The given row has the size, digest and piece of that
+// file. The digests of the planned chunks stay, as for LoseShard.
 func (a *Auditor) ShrinkShard(ctx context.Context, shard sqlrepo.Shard, nodes []sqlrepo.Node) error {
 	// The nodes that are left do not give the digests of all chunks.
 	var digests any
@@ -66,7 +66,7 @@ func (a *Auditor) ShrinkShard(ctx context.Context, shard sqlrepo.Shard, nodes []
 		for _, statement := range []sq.Sqlizer{
 			sq.Delete("nodes").Where(sq.Eq{"shard": shard.ID}),
 			schema.Settled(sq.Update("shards")).Set("state", shard.State).Set("kind", shard.Kind).Set("size", shard.Size).
-				Set("nodes", len(nodes)).Set("digest", shard.Digest).Set("location", core.Nullable(shard.Location, "")).
+				Set("nodes", len(nodes)).Set("digest", shard.Digest).
 				Set("digests", digests).Set("piece", shard.Piece).Set("set_aside_at", nil).
 				Where(sq.Eq{"id": shard.ID}),
 		} {
@@ -89,8 +89,7 @@ func (a *Auditor) ResetShard(ctx context.Context, shard int64) error {
 	this := sq.Eq{"id": shard}
 	return a.mend(ctx, fmt.Sprintf("reset shard %d", shard),
 		sq.Delete("nodes").Where(sq.Eq{"shard": shard}),
-		sq.Update("shards").Set("size", 0).Set("nodes", 0).Set("digest", nil).Set("location", nil).
-			Set("piece", nil).Where(this),
+		sq.Update("shards").Set("size", 0).Set("nodes", 0).Set("digest", nil).Set("piece", nil).Where(this),
 		sq.Update("shards").Set("digests", nil).Where(this).Where(sq.Eq{"state": sqlrepo.ShardPlanned}))
 }
 
@@ -101,12 +100,6 @@ func changedSpace(ctx context.Context, tx *core.Tx, shard int64) error {
 	_, err := tx.Exec(ctx, schema.NeedsChanged(sq.Update("spaces")).Set("revision", sq.Expr("revision + 1")).
 		Where(core.Within("id", space)))
 	return err
-}
-
-// SetLocation corrects the recorded location of a shard.
-func (a *Auditor) SetLocation(ctx context.Context, shard int64, location string) error {
-	return a.mend(ctx, fmt.Sprintf("set the location of shard %d", shard),
-		sq.Update("shards").Set("location", location).Where(sq.Eq{"id": shard}))
 }
 
 // SetPiece corrects the root of a shard's piece CID. nil stands for none.

@@ -20,9 +20,9 @@ func shardRules(s scope) []rule {
 				int64(sqlrepo.DataShard), int64(sqlrepo.DAGShard),
 				int64(sqlrepo.ShardPlanned), int64(sqlrepo.ShardPacked), int64(sqlrepo.ShardEmpty),
 				int64(sqlrepo.DAGShard), int64(sqlrepo.ShardPlanned))},
-		{FlawShardFields, "it is packed without digest, size or location, or has one of these and is not", shards("0", "0").
-			Where("CASE WHEN state = ? THEN digest IS NULL OR LENGTH(digest) <> 32 OR location IS NULL OR size <= 0 "+
-				"OR nodes <= 0 ELSE digest IS NOT NULL OR location IS NOT NULL OR size <> 0 OR nodes <> 0 END",
+		{FlawShardFields, "it is packed without digest or size, or has one of these and is not", shards("0", "0").
+			Where("CASE WHEN state = ? THEN digest IS NULL OR LENGTH(digest) <> 32 OR size <= 0 "+
+				"OR nodes <= 0 ELSE digest IS NOT NULL OR size <> 0 OR nodes <> 0 END",
 				int64(sqlrepo.ShardPacked))},
 		{FlawShardDigests, "it has digests of %[1]d bytes for %[2]d chunks", shards("LENGTH(digests)", "chunks").
 			Where("CASE WHEN state = ? OR kind = ? THEN digests IS NOT NULL "+

@@ -97,7 +97,7 @@ func uploadColumns(f *fixture) {
 	rapid.Check(f.t, func(t *rapid.T) {
 		opened := must(f.OpenUpload(f.ctx, source.ID, sqlrepo.Upload{
 			Profile: genText(t, "profile"), ShardSize: rapid.Int64().Draw(t, "shard size"),
-			SkipFailed: rapid.Bool().Draw(t, "skip failed"), Store: genText(t, "store"),
+			SkipFailed: rapid.Bool().Draw(t, "skip failed"), Store: f.store(genText(t, "store")),
 		}))(t)
 
 		claimed := sqlrepo.Claim{Worker: genText(t, "worker"), Term: term}
@@ -194,8 +194,7 @@ func shardColumns(f *fixture) {
 		shard := &result.Shard
 		shard.State = sqlrepo.ShardPacked
 		shard.Size, shard.Content = rapid.Int64().Draw(t, "size"), rapid.Int64().Draw(t, "content")
-		shard.Digest, shard.Location = genBytes().Draw(t, "digest"), genText(t, "location")
-		shard.Piece = genBytes().Draw(t, "piece")
+		shard.Digest, shard.Piece = genBytes().Draw(t, "digest"), genBytes().Draw(t, "piece")
 
 		// Its only planned shard is sealed, so the upload is Rescanning and can be planned again.
 		stage = f.stage(must(f.seal(result))(t))

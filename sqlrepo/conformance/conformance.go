@@ -34,6 +34,7 @@ func groups() []group {
 	return []group{
 		{"spaces", spaces()},
 		{"sources", sources()},
+		{"stores", stores()},
 		{"uploads", uploads()},
 		{"rereading", rereading()},
 		{"entries", entries()},

@@ -27,7 +27,7 @@ func (f *fixture) scenario() {
 	f.ok(f.SetSourceOptions(f.ctx, source.ID, options))
 
 	// The first upload is complete.
-	first := f.begin(source)
+	first := f.stage(f.in(source, "one"))
 	f.linkedFiles(&first, "a", "a b", "a/\xff", "日本")
 
 	first = must(f.BeginIndexing(f.ctx, first, exampleCID(), sqlrepo.Counts{}))(f.t)

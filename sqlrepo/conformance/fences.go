@@ -99,11 +99,13 @@ func (f *fixture) everything() string {
 	for _, query := range []string{
 		`SELECT id || ' ' || token || ' ' || COALESCE(worker, '-') || ' ' || COALESCE(lease_ends, -1) || ' ' || progress ||
 			' ' || attempts || ' ' || COALESCE(retry_at, -1) || ' ' || COALESCE(set_aside_at, -1) || ' ' ||
-			COALESCE(error, '-') || ' ' || COALESCE(stage_began, -1) || ' ' || stage_bytes FROM uploads ORDER BY id`,
+			COALESCE(error, '-') || ' ' || COALESCE(stage_began, -1) || ' ' || stage_bytes || ' ' ||
+			COALESCE(store, '-') FROM uploads ORDER BY id`,
 		`SELECT id || ' ' || token || ' ' || COALESCE(worker, '-') || ' ' || COALESCE(lease_ends, -1) || ' ' || progress ||
 			' ' || attempts || ' ' || COALESCE(retry_at, -1) || ' ' || COALESCE(set_aside_at, -1) || ' ' ||
 			COALESCE(error, '-') FROM shards ORDER BY id`,
-		`SELECT id || ' ' || revision FROM spaces ORDER BY id`,
+		`SELECT id || ' ' || revision || ' ' || COALESCE(store, '-') FROM spaces ORDER BY id`,
+		`SELECT identity || ' ' || name || ' ' || url || ' ' || COALESCE(seen_at, -1) FROM stores ORDER BY identity`,
 	} {
 		var rows []string
 		f.ok(f.db.Writer.SelectContext(f.ctx, &rows, query))

@@ -59,7 +59,7 @@ func (f *fixture) clear() {
 	f.t.Helper()
 	f.made = 0
 	for _, table := range []string{
-		"roots", "nodes", "segments", "shards", "indexes", "entries", "uploads", "sources", "spaces",
+		"roots", "nodes", "segments", "shards", "indexes", "entries", "uploads", "sources", "spaces", "stores",
 	} {
 		f.execute("DELETE FROM " + table)
 	}
@@ -90,6 +90,20 @@ func (f *fixture) source(space sqlrepo.Space) sqlrepo.Source {
 		Space: space.ID, Name: fmt.Sprintf("source %d", f.made), Path: fmt.Appendf(nil, "/source/%d", f.made),
 		SourceOptions: sqlrepo.SourceOptions{SymlinkPolicy: "keep"},
 	}))(f.t)
+}
+
+// store makes a store known, unless it is, and returns its identity. An upload can only be opened in a known store.
+func (f *fixture) store(identity string) string {
+	f.t.Helper()
+	if identity == "" {
+		return ""
+	}
+
+	store := sqlrepo.Store{Identity: identity, Name: identity, URL: "file:///" + identity + "/"}
+	if _, err := f.AddStore(f.ctx, store); !errors.Is(err, sqlrepo.ErrExists) {
+		f.ok(err)
+	}
+	return identity
 }
 
 // pass lets time pass.
@@ -196,7 +210,7 @@ func (f *fixture) reach(stage sqlrepo.Stage, state sqlrepo.UploadState) (sqlrepo
 // sealing is what a shard is sealed with.
 type sealing struct {
 	sqlrepo.SpaceAt
-	publish func(context.Context) (string, error)
+	publish func(context.Context) error
 }
 
 // sealing returns what is needed to seal a shard of an upload now.
@@ -259,7 +273,7 @@ func planned(ordinal int64, segments ...sqlrepo.Segment) sqlrepo.PlannedShard {
 // packed returns the result of packing a claimed shard, with one node.
 func packed(shard sqlrepo.Shard) sqlrepo.PackedShard {
 	shard.State, shard.Size, shard.Content = sqlrepo.ShardPacked, 900, 700
-	shard.Digest, shard.Location = bytes.Repeat([]byte{7}, 32), "file:///shard"
+	shard.Digest = bytes.Repeat([]byte{7}, 32)
 	node := sqlrepo.Node{Position: 59, Length: 700, Codec: 0x55, Digest: sqlrepo.Digest{byte(shard.Ordinal)}}
 	return sqlrepo.PackedShard{Shard: shard, Digests: node.Digest[:], Nodes: []sqlrepo.Node{node}}
 }

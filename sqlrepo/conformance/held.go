@@ -209,8 +209,8 @@ func (f *fixture) sealUnlessHeld(space sqlrepo.Space, shard sqlrepo.Shard, block
 	}
 
 	at := sqlrepo.SpaceAt{Space: space.ID, Revision: held.Revision}
-	return f.Seal(f.ctx, at, &result, func(context.Context) (string, error) {
+	return f.Seal(f.ctx, at, &result, func(context.Context) error {
 		stored.Add(int64(len(result.Nodes)))
-		return "", nil
+		return nil
 	})
 }

@@ -37,7 +37,7 @@ func newIndex(digest byte, shards ...sqlrepo.Indexable) sqlrepo.NewIndex {
 	for _, shard := range shards {
 		made.Covers = append(made.Covers, shard.ID)
 	}
-	made.Store = func(context.Context) (string, error) { return fmt.Sprintf("file:///%d.idx", digest), nil }
+	made.Publish = func(context.Context) error { return nil }
 	return made
 }
 
@@ -100,7 +100,6 @@ func indexCovers(f *fixture) {
 	for i, index := range stored {
 		want := newIndex(byte(i+1), shards[i]).Index
 		want.ID, want.Upload, want.Ordinal, want.State = int64(i+1), upload, int64(i), sqlrepo.IndexStored
-		want.Location = fmt.Sprintf("file:///%d.idx", i+1)
 		equal(f.t, "index", index, want)
 		equal(f.t, "covered", must(f.Covered(f.ctx, index.ID))(f.t), shards[i:i+1])
 		equal(f.t, "by digest", must(f.IndexByDigest(f.ctx, sqlrepo.Digest(index.Digest)))(f.t), index)
@@ -159,7 +158,7 @@ func indexStored(f *fixture) {
 	space := f.space()
 	stage := f.linked(space, "a")
 	index := newIndex(1, f.uncovered(space, stage.Upload.ID)...)
-	index.Store = func(context.Context) (string, error) { return "", errStop }
+	index.Publish = func(context.Context) error { return errStop }
 	before := f.everything()
 	_, err := f.CompleteUpload(f.ctx, stage, []sqlrepo.NewIndex{index})
 	f.fails(err, errStop)
@@ -218,7 +217,7 @@ func indexLater(f *fixture) {
 
 	// By now the shards are covered.
 	late := newIndex(2, shards...)
-	late.Store = func(context.Context) (string, error) { f.t.Error("an index was stored in vain"); return "", errStop }
+	late.Publish = func(context.Context) error { f.t.Error("an index was stored in vain"); return errStop }
 	f.fails(f.CoverShards(f.ctx, completed.ID, []sqlrepo.NewIndex{late}), sqlrepo.ErrSpaceChanged)
 	equal(f.t, "uncovered", len(f.uncovered(space, 0)), 0)
 

@@ -24,7 +24,7 @@ func (f *fixture) indexing(skip bool) (stage sqlrepo.Stage, entries []sqlrepo.En
 	source := f.source(f.space())
 	f.complete(f.begin(source))
 	wanted := fresh(source)
-	wanted.Store, wanted.SkipFailed = "store", skip
+	wanted.Store, wanted.SkipFailed = f.store("store"), skip
 	stage = f.stage(must(f.OpenUpload(f.ctx, source.ID, wanted))(f.t).Upload)
 
 	shared, pipe := file("shared", 5), file("unsupported", 0)

@@ -357,7 +357,7 @@ func removalWaits(f *fixture) {
 		var named map[sqlrepo.Digest]bool
 		var ended atomic.Bool
 		seal := f.sealing(stage.Upload.ID)
-		seal.publish = func(context.Context) (string, error) {
+		seal.publish = func(context.Context) error {
 			began := make(chan struct{})
 			asking.Go(func() {
 				close(began)
@@ -370,7 +370,7 @@ func removalWaits(f *fixture) {
 			<-began
 			time.Sleep(50 * time.Millisecond) // a call that does not wait has answered by then
 			ended.Store(true)
-			return "location", sealErr
+			return sealErr
 		}
 
 		_, err := f.sealShard(shard, seal)

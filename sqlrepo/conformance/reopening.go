@@ -42,7 +42,7 @@ func restartUpload(f *fixture) {
 func reopenOptions(f *fixture) {
 	source := f.source(f.space())
 	first := f.open(source).Upload
-	changed := sqlrepo.Upload{Profile: "other", ShardSize: shardSize / 2, Store: "store", SkipFailed: true,
+	changed := sqlrepo.Upload{Profile: "other", ShardSize: shardSize / 2, Store: f.store("store"), SkipFailed: true,
 		SourceOptions: sqlrepo.SourceOptions{Excludes: sqlrepo.Lines{"new"}, SymlinkPolicy: "skip"}}
 	again := must(f.OpenUpload(f.ctx, source.ID, changed))(f.t)
 
@@ -97,27 +97,17 @@ func reopenRecipe(f *fixture) {
 func reopenStore(f *fixture) {
 	source := f.source(f.space())
 	with := func(store string) (sqlrepo.Opened, error) {
-		return f.OpenUpload(f.ctx, source.ID, sqlrepo.Upload{Profile: "profile", ShardSize: shardSize, Store: store})
+		return f.OpenUpload(f.ctx, source.ID, sqlrepo.Upload{Profile: "profile", ShardSize: shardSize, Store: f.store(store)})
 	}
-
-	equal(f.t, "known", must(f.KnowsStores(f.ctx))(f.t), false)
 
 	// Without shards the upload may change its store.
 	must(with("one"))(f.t)
-	equal(f.t, "known", must(f.KnowsStores(f.ctx))(f.t), true)
 	opened := must(with("two"))(f.t)
 	equal(f.t, "store", opened.Upload.Store, "two")
 
 	stage := f.stage(opened.Upload)
 	f.toPack(stage, planned(0), planned(1))
-	equal(f.t, "locations", len(must(f.StoreLocations(f.ctx))(f.t)), 0)
-
-	// A shard tells where the store was.
-	located := packed(f.shard(stage))
-	located.Shard.Location = "s3://bucket/a%20b/shard.car"
-	f.sealed(located)
-	equal(f.t, "locations", must(f.StoreLocations(f.ctx))(f.t),
-		[]sqlrepo.StoreLocation{{Store: "two", URL: "s3://bucket/a%20b/"}})
+	f.sealed(packed(f.shard(stage)))
 
 	before := f.upload(stage)
 	_, err := with("one")
@@ -130,7 +120,7 @@ func reopenStore(f *fixture) {
 func (f *fixture) in(source sqlrepo.Source, store string) sqlrepo.Upload {
 	f.t.Helper()
 	wanted := fresh(source)
-	wanted.Store = store
+	wanted.Store = f.store(store)
 	return must(f.OpenUpload(f.ctx, source.ID, wanted))(f.t).Upload
 }
 

@@ -153,24 +153,24 @@ func sealLaterPlan(f *fixture) {
 }
 
 func sealStores(f *fixture) {
-	stage := f.newStage()
+	stage := f.stage(f.in(f.source(f.space()), "one"))
 	f.toPack(stage, planned(0))
 	shard, calls := f.shard(stage), 0
 	sealing := f.sealing(stage.Upload.ID)
-	sealing.publish = func(ctx context.Context) (string, error) {
+	sealing.publish = func(ctx context.Context) error {
 		calls++
-		return "file:///stored", ctx.Err()
+		return ctx.Err()
 	}
 	must(f.sealShard(packed(shard), sealing))(f.t)
 	equal(f.t, "calls", calls, 1)
-	equal(f.t, "location", f.shards(stage)[0].Location, "file:///stored")
+	equal(f.t, "store", f.shards(stage)[0].Store, "one")
 
 	// DAG shards are stored in the same way.
 	dag := packed(sqlrepo.Shard{Ordinal: 1})
 	sealing.Revision++
 	f.ok(f.sealLinks(f.stage(stage.Upload), sqlrepo.LinkBatch{Shard: &dag}, sealing))
 	equal(f.t, "calls", calls, 2)
-	equal(f.t, "location", f.shards(stage)[1].Location, "file:///stored")
+	equal(f.t, "store", f.shards(stage)[1].Store, "one")
 }
 
 var errDiskFull = errors.New("disk full")
@@ -180,7 +180,7 @@ func sealStoreFails(f *fixture) {
 	f.toPack(stage, planned(0))
 	shard := f.shard(stage)
 	sealing, before := f.sealing(stage.Upload.ID), f.everything()
-	sealing.publish = func(context.Context) (string, error) { return "", errDiskFull }
+	sealing.publish = func(context.Context) error { return errDiskFull }
 	_, err := f.sealShard(packed(shard), sealing)
 	f.fails(err, errDiskFull)
 	equal(f.t, "everything", f.everything(), before)
@@ -189,9 +189,9 @@ func sealStoreFails(f *fixture) {
 
 // notStored fails the test if the shard reaches the store.
 func notStored(f *fixture, with sealing) sealing {
-	with.publish = func(context.Context) (string, error) {
+	with.publish = func(context.Context) error {
 		f.t.Error("the shard was stored")
-		return "", nil
+		return nil
 	}
 	return with
 }

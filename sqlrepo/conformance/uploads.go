@@ -139,11 +139,12 @@ func joinAtWork(f *fixture) {
 		"smaller":  func(u *sqlrepo.Upload) { u.ShardSize-- },
 		"excludes": func(u *sqlrepo.Upload) { u.Excludes = sqlrepo.Lines{"new"} },
 		"symlinks": func(u *sqlrepo.Upload) { u.SymlinkPolicy = "skip" },
-		"store":    func(u *sqlrepo.Upload) { u.Store = "another" },
+		"store":    func(u *sqlrepo.Upload) { u.Store = f.store("another") },
 	} {
 		f.t.Log(what)
-		other, before := fresh(source), f.everything()
+		other := fresh(source)
 		change(&other)
+		before := f.everything()
 		_, err := f.OpenUpload(f.ctx, source.ID, other)
 		f.fails(err, sqlrepo.ErrAtWork)
 		equal(f.t, what, f.everything(), before)

@@ -17,8 +17,8 @@ import (
 )
 
 // dumped lists the tables of a dump and their columns, each table ordered by its key. It leaves out what is no
-// content: leases, counters, what the machine of an entry says about it, the revisions of spaces, the identities of
-// stores, and the position of sealing.
+// content: leases, counters, what the machine of an entry says about it, the revisions of spaces, stores, and the
+// position of sealing.
 var dumped = []struct {
 	table   string
 	columns []string
@@ -38,7 +38,7 @@ var dumped = []struct {
 
 // Dump writes the logical content of the repository at one moment as JSON lines: {"table":...} and the row's
 // columns. The order depends on the content alone, and binary columns are in hexadecimal. The same work gives the
-// same bytes on every engine, except for times, generated DIDs and locations.
+// same bytes on every engine, except for times and generated DIDs.
 func (c *Copier) Dump(ctx context.Context, w io.Writer) error {
 	tx, err := c.db.BeginSnapshot(ctx)
 	if err != nil {

@@ -10,3 +10,12 @@ func room(path string) (text string, found bool) {
 	return free(path, stat.Bavail*uint64(stat.Bsize), stat.Ffree, stat.Files),
 		true //nolint:gosec // a block's size is positive
 }
+
+// FreeBytes returns the free space on the file system of a path, and whether it is known.
+func FreeBytes(path string) (bytes int64, known bool) {
+	var stat unix.Statfs_t
+	if unix.Statfs(path, &stat) != nil {
+		return 0, false
+	}
+	return int64(stat.Bavail) * stat.Bsize, true //nolint:gosec // no file system has 2^63 free bytes
+}

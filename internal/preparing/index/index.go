@@ -220,18 +220,15 @@ func (x *Indexer) build(ctx context.Context, repo Nodes, upload sqlrepo.Upload,
 	}
 
 	name := blobindex.Name(digest)
-	built.Store = func(ctx context.Context) (string, error) { return x.put(ctx, name, encoded) }
+	built.Publish = func(ctx context.Context) error { return x.put(ctx, name, encoded) }
 
 	// Such a store may be slow, so the index is put there before the transaction begins. The transaction then only
 	// confirms that the index is there.
 	if store.CommitsAhead(x.Store) {
-		location, err := x.put(ctx, name, encoded)
-		if err != nil {
+		if err := x.put(ctx, name, encoded); err != nil {
 			return built, err
 		}
-		built.Store = func(ctx context.Context) (string, error) {
-			return location, x.Store.Confirm(store.WithoutPatience(ctx), name)
-		}
+		built.Publish = func(ctx context.Context) error { return x.Store.Confirm(store.WithoutPatience(ctx), name) }
 	}
 
 	if x.Alive != nil {
@@ -240,16 +237,16 @@ func (x *Indexer) build(ctx context.Context, repo Nodes, upload sqlrepo.Upload,
 	return built, nil
 }
 
-// put stores content under name and returns its URL.
-func (x *Indexer) put(ctx context.Context, name string, content []byte) (location string, err error) {
+// put stores content under name.
+func (x *Indexer) put(ctx context.Context, name string, content []byte) (err error) {
 	blob, err := x.Store.Create(ctx, x.Owner)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer func() { err = errors.Join(err, blob.Abort()) }()
 
 	if _, err := blob.Write(content); err != nil {
-		return "", err
+		return err
 	}
 	return blob.Commit(ctx, name)
 }

@@ -70,7 +70,7 @@ func (m *memory) SaveIndexes(ctx context.Context, _ sqlrepo.Stage, indexes []sql
 	}
 
 	for _, index := range indexes {
-		if _, err := index.Store(ctx); err != nil {
+		if err := index.Publish(ctx); err != nil {
 			return err
 		}
 
@@ -124,9 +124,9 @@ type memoryBlob struct {
 
 func (b *memoryBlob) Write(p []byte) (int, error) { return b.Buffer.Write(p) }
 
-func (b *memoryBlob) Commit(_ context.Context, name string) (string, error) {
+func (b *memoryBlob) Commit(_ context.Context, name string) error {
 	b.to.blobs[name] = b.Bytes()
-	return "memory:" + name, nil
+	return nil
 }
 
 func (b *memoryBlob) Abort() error { return nil }

@@ -57,7 +57,7 @@ func fill(t *testing.T, repo *sqlrepo.Repository) (stage sqlrepo.Stage, space in
 		must(t, err)
 		at := sqlrepo.SpaceAt{Space: added.ID, Revision: held.Revision}
 		batch := &sqlrepo.LinkBatch{Stage: stage, Shard: packed}
-		must(t, repo.Seal(ctx, at, batch, func(context.Context) (string, error) { return "file:///s", nil }))
+		must(t, repo.Seal(ctx, at, batch, func(context.Context) error { return nil }))
 	}
 
 	// Many rows were added at once, so the engine needs new statistics.

@@ -80,7 +80,7 @@ func TestFilesThatChangedAreTakenOut(t *testing.T) {
 					equal(t, "no digest", slices.Equal(first, zero), i == test.file)
 				}
 
-				checkBlocks(t, packed, want)
+				checkBlocks(t, f.store, packed, want)
 				must(t, packed.Abort())
 				f.checkNothing(t)
 			})

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"net/url"
-	"os"
 	"runtime"
 	"testing"
 
@@ -16,7 +14,9 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/formats/car"
 	"github.com/guppy-prep/guppy/internal/preparing/pack"
+	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/source/sourcetest"
+	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/store/storetest"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -79,17 +79,15 @@ func (f *fixture) check(t *testing.T, packed *pack.Packed, blocks [][]byte) {
 	equal(t, "taken out", len(packed.TakenOut), 0)
 	equal(t, "open files", f.open.Load(), 0)
 	equal(t, "shard", packed.Shard.ID, 7)
-	checkBlocks(t, packed, blocks)
+	checkBlocks(t, f.store, packed, blocks)
 }
 
 // checkBlocks commits the draft and checks that its file has each block once.
-func checkBlocks(t *testing.T, packed *pack.Packed, blocks [][]byte) {
+func checkBlocks(t *testing.T, to store.Store, packed *pack.Packed, blocks [][]byte) {
 	t.Helper()
-	location, err := packed.Draft.Publish(t.Context())
-	must(t, err)
-	parsed, err := url.Parse(location)
-	must(t, err)
-	file, err := os.Open(parsed.Path)
+	must(t, packed.Draft.Publish(t.Context()))
+	packed.Draft.Describe(&packed.Shard)
+	file, err := to.Open(t.Context(), shard.Name([sha256.Size]byte(packed.Shard.Digest)))
 	must(t, err)
 	defer func() { _ = file.Close() }()
 
@@ -176,7 +174,7 @@ func TestBuffersAreUsedAgain(t *testing.T) {
 		must(t, err)
 		if i == 3 {
 			runtime.ReadMemStats(&last)
-			checkBlocks(t, packed, want)
+			checkBlocks(t, f.store, packed, want)
 		}
 
 		must(t, packed.Abort())

@@ -146,7 +146,7 @@ func (f *fixture) firstShardOwns(upload sqlrepo.Upload) {
 		}
 		if shard.State == sqlrepo.ShardEmpty {
 			empty++
-			equal(f.tb, "location of an empty shard", shard.Location, "")
+			equal(f.tb, "an empty shard has a digest", shard.Digest != nil, false)
 		}
 	}
 
@@ -186,8 +186,8 @@ func TestAMovedTreeStoresNoDataAgain(t *testing.T) {
 	})
 }
 
-// data returns the locations of all data shards.
-func (f *fixture) data() (locations []string) {
+// data returns the files of all data shards.
+func (f *fixture) data() (files []string) {
 	f.tb.Helper()
 	kind := sqlrepo.DataShard
 	uploads, err := f.repo.Uploads(context.Background(), sqlrepo.UploadFilter{})
@@ -196,13 +196,13 @@ func (f *fixture) data() (locations []string) {
 	for _, upload := range uploads {
 		for shard, err := range f.repo.Shards(context.Background(), upload.ID, sqlrepo.ShardFilter{Kind: &kind}) {
 			must(f.tb, err)
-			if shard.Location != "" {
-				locations = append(locations, shard.Location)
+			if shard.Digest != nil {
+				files = append(files, f.shardFile(shard))
 			}
 		}
 	}
 
-	return locations
+	return files
 }
 
 // TestUploadsOfASpaceShareBlocks runs two uploads with common content at the same time.

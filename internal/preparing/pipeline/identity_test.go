@@ -41,7 +41,7 @@ func checkShards(t *testing.T, f *fixture, upload sqlrepo.Upload) {
 
 func readShard(t *testing.T, f *fixture, shard sqlrepo.Shard, held map[cid.Cid]blocks.Block) {
 	t.Helper()
-	path := strings.TrimPrefix(shard.Location, "file://")
+	path := f.shardFile(shard)
 	raw, err := os.ReadFile(path)
 	must(t, err)
 

@@ -16,6 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/store/known"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -135,12 +136,17 @@ func (j *Job) open(ctx context.Context, unfinished []sqlrepo.OpenUpload) (opened
 	fresh := j.Fresh
 	fresh.SkipFailed = j.SkipFailed
 
-	if err := RefuseUnmarked(ctx, j.Repo, j.Store); err != nil {
+	if err := known.RefuseUnmarked(ctx, j.Repo, j.Store); err != nil {
 		return opened, err
 	}
-	if fresh.Store, err = j.Store.Identify(ctx); err != nil {
+	row, added, err := known.Register(ctx, j.Repo, j.Store, "")
+	if err != nil {
 		return opened, err
 	}
+	if added {
+		j.Log.Info("this is a new store", "name", row.Name, "url", row.URL)
+	}
+	fresh.Store = row.Identity
 
 	// What dead processes of this host held would otherwise stay claimed until their leases end.
 	if err := leftovers.ReleaseThose(ctx, j.Repo, unfinished, j.Log); err != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net/url"
 	"os"
 	"testing"
 
@@ -63,10 +62,7 @@ func (f *fixture) pieces(upload sqlrepo.Upload) {
 		}
 
 		kinds[row.Kind]++
-		location, err := url.Parse(row.Location)
-		must(f.tb, err)
-
-		raw, err := os.ReadFile(location.Path)
+		raw, err := os.ReadFile(f.shardFile(row))
 		must(f.tb, err)
 
 		var hash piece.Hash

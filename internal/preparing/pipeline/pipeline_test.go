@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -112,6 +114,11 @@ func (f *fixture) leftOut() map[string]string {
 	return left
 }
 
+// shardFile returns the path of a shard's file.
+func (f *fixture) shardFile(row sqlrepo.Shard) string {
+	return filepath.Join(f.dir, shard.Name([sha256.Size]byte(row.Digest)))
+}
+
 // stored returns the names of all files in the store except for its marker.
 func (f *fixture) stored() []string {
 	f.tb.Helper()
@@ -126,9 +133,9 @@ func (f *fixture) stored() []string {
 	return names
 }
 
-var unlike = regexp.MustCompile(`"(location|created_at|started_at|finished_at)":("[^"]*"|\d+)`)
+var unlike = regexp.MustCompile(`"(created_at|started_at|finished_at)":("[^"]*"|\d+)`)
 
-// dump returns the logical content of the repository without times and locations.
+// dump returns the logical content of the repository without times.
 func (f *fixture) dump() string {
 	f.tb.Helper()
 	var out bytes.Buffer

@@ -44,12 +44,12 @@ func (b *faultyBlob) Write(p []byte) (int, error) {
 	return b.Blob.Write(p)
 }
 
-func (b *faultyBlob) Commit(ctx context.Context, name string) (string, error) {
-	location, err := b.Blob.Commit(ctx, name)
+func (b *faultyBlob) Commit(ctx context.Context, name string) error {
+	err := b.Blob.Commit(ctx, name)
 	if b.store.onCommit != nil {
 		b.store.onCommit(b.store.commits.Add(1))
 	}
-	return location, err
+	return err
 }
 
 func (b *faultyBlob) Sync(ctx context.Context) error {

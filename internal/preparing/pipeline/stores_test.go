@@ -58,7 +58,7 @@ func (b *sendingBlob) Stage(ctx context.Context, name string, sent func(n int64)
 	return b.Blob.Stage(ctx, name, sent)
 }
 
-func (b *sendingBlob) Commit(ctx context.Context, name string) (string, error) {
+func (b *sendingBlob) Commit(ctx context.Context, name string) error {
 	b.store.mu.Lock()
 	defer b.store.mu.Unlock()
 	if strings.HasSuffix(name, ".car") && !b.store.staged[name] {
@@ -131,7 +131,7 @@ func TestAStoreThatKeepsNothing(t *testing.T) {
 		for shard, err := range f.repo.Shards(context.Background(), upload.ID, sqlrepo.ShardFilter{}) {
 			must(t, err)
 			if shard.State == sqlrepo.ShardPacked {
-				equal(t, "location", shard.Location, store.NoneLocation)
+				equal(t, "store", shard.Store, store.NoneIdentity)
 			}
 		}
 

@@ -5,9 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
-	"net/url"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/ipfs/go-cid"
@@ -99,19 +97,18 @@ func TestAShardHasEachBlockOnce(t *testing.T) {
 			rt.Fatalf("a draft of %d bytes with %d nodes; the size was %d", draft.Size(), len(draft.Nodes()), size)
 		}
 
-		check(t, draft, want)
+		check(t, to, draft, want)
 	})
 }
 
 // check commits a shard and compares its file with the blocks that it should have, and with the draft's
 // description.
-func check(t *testing.T, draft *shard.Draft, want [][]byte) {
+func check(t *testing.T, to store.Store, draft *shard.Draft, want [][]byte) {
 	t.Helper()
-	raw, row := commit(t, draft)
+	raw, row := commit(t, to, draft)
 	digest, root := sha256.Sum256(raw), pieceOf(t, raw)
 	if !bytes.Equal(digest[:], row.Digest) || !bytes.Equal(root, row.Piece) || int64(len(raw)) != row.Size ||
-		row.State != sqlrepo.ShardPacked ||
-		row.Nodes != int64(len(want)) || filepath.Base(row.Location) != car.ShardCID(digest).String()+".car" {
+		row.State != sqlrepo.ShardPacked || row.Nodes != int64(len(want)) {
 		t.Errorf("%d bytes with digest %x, described as %+v", len(raw), digest, row)
 	}
 
@@ -162,17 +159,15 @@ func TestPieceCIDsAreComputedOnRequestAlone(t *testing.T) {
 	}
 }
 
-// commit returns the file of a draft and the shard's row.
-func commit(t *testing.T, draft *shard.Draft) (raw []byte, row sqlrepo.Shard) {
+// commit returns the file of a draft, which has the name of its digest, and the shard's row.
+func commit(t *testing.T, to store.Store, draft *shard.Draft) (raw []byte, row sqlrepo.Shard) {
 	t.Helper()
-	var err error
-	row.Location, err = draft.Publish(t.Context())
-	must(t, err)
+	must(t, draft.Publish(t.Context()))
 	draft.Describe(&row)
-	location, err := url.Parse(row.Location)
+	file, err := to.Open(t.Context(), car.ShardCID([sha256.Size]byte(row.Digest)).String()+".car")
 	must(t, err)
-	raw, err = os.ReadFile(location.Path)
-	must(t, err)
+	raw, err = io.ReadAll(file)
+	must(t, errors.Join(err, file.Close()))
 	return raw, row
 }
 
@@ -185,11 +180,10 @@ func checkIsNowhere(t *testing.T, draft *shard.Draft, directory string) {
 	t.Helper()
 	row := sqlrepo.Shard{State: sqlrepo.ShardPlanned, Size: 7, Nodes: 7, Digest: []byte{7}}
 	draft.Describe(&row)
-	location, err := draft.Publish(t.Context())
-	must(t, err)
-	if location != "" || row.State != sqlrepo.ShardEmpty || row.Size+row.Nodes != 0 || row.Digest != nil ||
+	must(t, draft.Publish(t.Context()))
+	if row.State != sqlrepo.ShardEmpty || row.Size+row.Nodes != 0 || row.Digest != nil ||
 		!draft.Empty() || draft.Size() != 0 || len(draft.Digests()) != 0 {
-		t.Errorf("at %q, described as %+v", location, row)
+		t.Errorf("described as %+v", row)
 	}
 	must(t, draft.Abort())
 	checkEmpty(t, directory)

@@ -43,7 +43,7 @@ func (d *Draft) Size() int64 { return d.size }
 // Empty reports whether the shard has no blocks. An empty shard is not stored.
 func (d *Draft) Empty() bool { return len(d.nodes) == 0 }
 
-// Describe sets the fields of the shard's row that describe its bytes, except for their location.
+// Describe sets the fields of the shard's row that describe its bytes.
 func (d *Draft) Describe(row *sqlrepo.Shard) {
 	row.State, row.Size, row.Nodes, row.Digest, row.Piece = sqlrepo.ShardEmpty, d.size, int64(len(d.nodes)), nil, nil
 	if !d.Empty() {
@@ -119,15 +119,13 @@ func (d *Draft) publishAhead(ctx context.Context) error {
 	if d.Empty() || !store.CommitsAhead(d.to) {
 		return nil
 	}
-	_, err := d.Publish(ctx)
-	return err
+	return d.Publish(ctx)
 }
 
-// Publish makes the shard durable under its CID and returns its location. An empty shard has none. Publish may be
-// called again. It returns fs.ErrNotExist if another process discarded the temporary file.
-func (d *Draft) Publish(ctx context.Context) (location string, err error) {
+// Publish makes the shard durable under its CID. It does nothing for an empty shard. Publish may be called again. It returns fs.ErrNotExist if another process discarded the temporary file.
+func (d *Draft) Publish(ctx context.Context) error {
 	if d.Empty() {
-		return "", nil
+		return nil
 	}
 	return d.blob.Commit(ctx, Name(d.digest))
 }

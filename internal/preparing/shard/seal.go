@@ -14,7 +14,7 @@ type Repository interface {
 	Held(ctx context.Context, within sqlrepo.Scope, digests []sqlrepo.Digest) (sqlrepo.Holdings, error)
 	HeldAt(ctx context.Context, within sqlrepo.Scope, revision int64, digests []sqlrepo.Digest) (sqlrepo.Holdings, error)
 	Seal(ctx context.Context, at sqlrepo.SpaceAt, work sqlrepo.Sealable,
-		publish func(ctx context.Context) (location string, err error)) error
+		publish func(ctx context.Context) error) error
 }
 
 // Sealing is a draft that is to become part of a space, whose store holds each block once.
@@ -70,7 +70,7 @@ func Seal(ctx context.Context, repo Repository, s Sealing) (revision int64, err 
 		// Begin a transaction, hold the space, publish, record, commit.
 		next := sqlrepo.NextRevision(held.Revision)
 		at := sqlrepo.SpaceAt{Space: s.Within.Space, Revision: held.Revision, Next: next}
-		err = repo.Seal(ctx, at, s.Work(rest.draft), func(ctx context.Context) (string, error) {
+		err = repo.Seal(ctx, at, s.Work(rest.draft), func(ctx context.Context) error {
 			return rest.draft.Publish(store.WithoutPatience(ctx))
 		})
 

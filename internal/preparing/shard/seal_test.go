@@ -18,11 +18,11 @@ type space struct {
 	holds []held
 	asked int
 	// seal stands for the transaction that seals a shard.
-	seal func(at sqlrepo.SpaceAt, work sqlrepo.Sealable, publish func(context.Context) (string, error)) error
+	seal func(at sqlrepo.SpaceAt, work sqlrepo.Sealable, publish func(context.Context) error) error
 }
 
 func (s *space) Seal(_ context.Context, at sqlrepo.SpaceAt, work sqlrepo.Sealable,
-	publish func(context.Context) (string, error)) error {
+	publish func(context.Context) error) error {
 	return s.seal(at, work, publish)
 }
 
@@ -71,7 +71,7 @@ func TestSealingGoesByWhatIsHeldInTheEnd(t *testing.T) {
 		to, directory := newStore(t)
 		next := int64(0)
 		repo := &space{holds: tt.holds}
-		repo.seal = func(at sqlrepo.SpaceAt, work sqlrepo.Sealable, publish func(context.Context) (string, error)) error {
+		repo.seal = func(at sqlrepo.SpaceAt, work sqlrepo.Sealable, publish func(context.Context) error) error {
 			next = at.Next
 
 			// The space changes until every entry of holds was looked up.
@@ -93,8 +93,7 @@ func TestSealingGoesByWhatIsHeldInTheEnd(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Errorf("%d blocks, want %d", len(got), len(want))
 			}
-			_, err := publish(t.Context())
-			return err
+			return publish(t.Context())
 		}
 
 		after, err := shard.Seal(t.Context(), repo, sealing(build(t, to, a, b, c)))
@@ -125,14 +124,13 @@ func TestSlowCommitsKeepNobodyWaiting(t *testing.T) {
 		}
 
 		holds := &space{holds: []held{holding([]byte("a"))}}
-		holds.seal = func(_ sqlrepo.SpaceAt, work sqlrepo.Sealable, publish func(context.Context) (string, error)) error {
+		holds.seal = func(_ sqlrepo.SpaceAt, work sqlrepo.Sealable, publish func(context.Context) error) error {
 			digest := work.(*sqlrepo.PackedShard).Shard.Digest
 			_, missing := os.Stat(filepath.Join(directory, shard.Name([32]byte(digest))))
 			if ahead != (missing == nil) {
 				t.Errorf("published ahead: %v, want %v", missing == nil, ahead)
 			}
-			_, err := publish(t.Context())
-			return err
+			return publish(t.Context())
 		}
 
 		_, err := shard.Seal(t.Context(), holds, sealing(build(t, to, []byte("a"), []byte("b"))))
@@ -148,7 +146,7 @@ func TestRevisionsDoNotComeAgain(t *testing.T) {
 	for range 3 {
 		to, _ := newStore(t)
 		repo := &space{holds: []held{holding()}}
-		repo.seal = func(sqlrepo.SpaceAt, sqlrepo.Sealable, func(context.Context) (string, error)) error { return nil }
+		repo.seal = func(sqlrepo.SpaceAt, sqlrepo.Sealable, func(context.Context) error) error { return nil }
 		after, err := shard.Seal(t.Context(), repo, sealing(build(t, to, []byte("a"))))
 		must(t, err)
 		if seen[after] {

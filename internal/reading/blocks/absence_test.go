@@ -59,15 +59,15 @@ func TestPresent(t *testing.T) {
 	}
 }
 
-// TestShardsOfAnotherStore requires that shards of another store are not tried again if a shard of this store has
-// the block, and do not count as damaged.
-func TestShardsOfAnotherStore(t *testing.T) {
+// TestShardsOfAStoreThatIsAway requires that shards of a store out of reach are not tried again if a shard of another
+// store has the block, and do not count as damaged.
+func TestShardsOfAStoreThatIsAway(t *testing.T) {
 	w := newWorld()
 	both := contents(1, repeated(40, 10)...)
 	w.add(1, 1, sqlrepo.DataShard, both...)
 	cids := w.add(2, 1, sqlrepo.DataShard, both...)
 	only := w.add(3, 1, sqlrepo.DataShard, contents(2, 10)...)[0]
-	w.shards[2].elsewhere, w.shards[3].elsewhere = true, true
+	w.shards[2].away, w.shards[3].away = true, true
 	s := w.source(t)
 
 	for _, c := range cids {
@@ -78,9 +78,8 @@ func TestShardsOfAnotherStore(t *testing.T) {
 	}
 
 	_, err := s.Get(t.Context(), only)
-	var failed *blocks.BlockError
-	if !errors.As(err, &failed) || !errors.Is(err, blocks.ErrElsewhere) || errors.Is(err, blocks.ErrDamaged) {
-		t.Errorf("a block of another store: %v", err)
+	if !errors.Is(err, blocks.ErrUnreachable) || errors.Is(err, blocks.ErrDamaged) {
+		t.Errorf("a block of a store that is away: %v", err)
 	}
 }
 

@@ -172,14 +172,17 @@ func (s *Source) forget(shard int64) {
 }
 
 func (s *Source) failure(ctx context.Context, c cid.Cid, place sqlrepo.Place, cause error) error {
+	if errors.Is(cause, ErrUnreachable) {
+		return fmt.Errorf("block %s: %w", c, cause)
+	}
 	if cause == nil {
 		cause = errDigest
 	}
 	failed := &BlockError{
 		CID: c, Shard: place.Shard, Offset: int64(place.Position), Length: int64(place.Length), Cause: cause,
 	}
-	if shard, err := s.repo.StoredShard(ctx, place.Shard); err == nil {
-		failed.Location = shard.Location
+	if shard, err := s.repo.StoredShard(ctx, place.Shard); err == nil && len(shard.Digest) == sha256.Size {
+		failed.ShardCID = car.ShardCID([sha256.Size]byte(shard.Digest)).String()
 	}
 	return failed
 }
@@ -192,8 +195,8 @@ func (e repositoryError) Unwrap() error { return e.error }
 // isFinal reports whether an error says nothing about a block, so that another place would not help.
 func isFinal(ctx context.Context, err error) bool {
 	var unknown repositoryError
-	return err != nil && ctx.Err() != nil || errors.As(err, &unknown) || errors.Is(err, ErrUnreachable) ||
-		errors.Is(err, store.ErrUnusable) || shortage.Bars(err)
+	return err != nil && ctx.Err() != nil || errors.As(err, &unknown) ||
+		!errors.Is(err, ErrUnreachable) && (errors.Is(err, store.ErrUnusable) || shortage.Bars(err))
 }
 
 // read reads bytes of a shard and returns how many there are. If they are fewer than asked for it also returns an
@@ -233,8 +236,10 @@ func (s *Source) opener(ctx context.Context, id int64) func() (*handle, error) {
 
 		reading, err := s.shards.OpenShard(ctx, shard)
 		// From now on, other places of the same blocks come first.
-		if errors.Is(err, ErrElsewhere) {
-			s.elsewhere.Store(id, nil)
+		if errors.Is(err, ErrUnreachable) {
+			s.unreachable.Store(id, nil)
+		} else {
+			s.unreachable.Delete(id)
 		}
 
 		return &handle{shard: shard, reading: reading}, err

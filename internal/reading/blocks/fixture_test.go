@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io/fs"
 	"iter"
 	"math/rand/v2"
@@ -41,8 +40,8 @@ type shard struct {
 	size  int64
 	space int64
 	gone  bool
-	// remade is true if no store keeps the shard, elsewhere if another store does.
-	remade, elsewhere bool
+	// remade is true if no store keeps the shard, away if its store is out of reach.
+	remade, away bool
 	// lost is a node whose bytes can't be read. Any read that touches them fails.
 	lost *sqlrepo.Node
 }
@@ -110,11 +109,12 @@ func (w *world) StoredShard(_ context.Context, id int64) (sqlrepo.Shard, error) 
 	if !ok {
 		return sqlrepo.Shard{}, sqlrepo.ErrNotFound
 	}
-	location := fmt.Sprintf("file:///%d", id)
+
+	row := sqlrepo.Shard{ID: id, Kind: s.kind, Size: s.size, Store: "ONE"}
 	if s.remade {
-		location = store.NoneLocation
+		row.Store = store.NoneIdentity
 	}
-	return sqlrepo.Shard{ID: id, Kind: s.kind, Size: s.size, Location: location}, w.failing
+	return row, w.failing
 }
 
 func (w *world) Nodes(_ context.Context, id int64) iter.Seq2[sqlrepo.Node, error] {
@@ -138,8 +138,8 @@ func (w *world) OpenShard(_ context.Context, row sqlrepo.Shard) (store.Reading, 
 	if w.shards[row.ID].gone {
 		return nil, fs.ErrNotExist
 	}
-	if w.shards[row.ID].elsewhere {
-		return nil, blocks.ErrElsewhere
+	if w.shards[row.ID].away {
+		return nil, blocks.ErrUnreachable
 	}
 	w.open.Add(1)
 	return &reading{w, row.ID}, nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 
 	"github.com/ipfs/go-cid"
@@ -30,7 +29,7 @@ func (s *Source) Present(ctx context.Context, cids []cid.Cid,
 			place, missing = s.present(ctx, cids[i], place)
 		}
 
-		if isFinal(ctx, missing) {
+		if isFinal(ctx, missing) || errors.Is(missing, ErrUnreachable) {
 			return missing
 		}
 
@@ -79,7 +78,7 @@ func (s *Source) reaches(ctx context.Context, place sqlrepo.Place) error {
 		}
 
 		// The last byte would first have to be made again.
-		if strings.HasPrefix(h.shard.Location, store.NoneLocation) {
+		if h.shard.Store == store.NoneIdentity {
 			return nil
 		}
 

@@ -30,8 +30,7 @@ type Repository interface {
 }
 
 // Shards opens the bytes of shards, wherever they are kept. It returns fs.ErrNotExist for bytes that do not
-// exist, ErrElsewhere for a shard of a store that it does not read, and ErrUnreachable if it can't find out
-// whether any bytes exist.
+// exist, and ErrUnreachable for a shard whose store is not there.
 type Shards interface {
 	OpenShard(ctx context.Context, shard sqlrepo.Shard) (store.Reading, error)
 }
@@ -42,21 +41,20 @@ var (
 	// ErrDamaged is returned for a block that is whole in no shard although one should hold it: the file of the
 	// shard is gone, too short, or holds other bytes. The error is also a *BlockError.
 	ErrDamaged = errors.New("block is damaged")
-	// ErrUnreachable is returned by Shards if no shard can be opened. It says nothing about any block.
+	// ErrUnreachable is returned by Shards for a shard whose store can't be reached. Its blocks may be sound, and be in
+	// shards of other stores.
 	ErrUnreachable = errors.New("the store can't be reached")
-	// ErrElsewhere is returned by Shards for a shard that is in another store. Its blocks may be sound.
-	ErrElsewhere = errors.New("it is in another store")
 )
 
 // BlockError is the error of a block that could be read neither from its place nor from any other. It wraps the
 // cause, and ErrDamaged unless the store may just be out of reach.
 type BlockError struct {
-	CID      cid.Cid
-	Shard    int64
-	Location string
-	Offset   int64
-	Length   int64
-	Cause    error
+	CID   cid.Cid
+	Shard int64
+	// ShardCID is the CID of the shard, "" if it is not known.
+	ShardCID       string
+	Offset, Length int64
+	Cause          error
 }
 
 func (e *BlockError) Error() string {
@@ -64,7 +62,7 @@ func (e *BlockError) Error() string {
 	if e.damaged() {
 		what = ErrDamaged.Error()
 	}
-	return fmt.Sprintf("%s: %s: %d bytes at %d of shard %d (%s): %v", what, e.CID, e.Length, e.Offset, e.Shard, e.Location,
+	return fmt.Sprintf("%s: %s: %d bytes at %d of shard %d (%s): %v", what, e.CID, e.Length, e.Offset, e.Shard, e.ShardCID,
 		e.Cause)
 }
 
@@ -88,7 +86,7 @@ var (
 
 // Source reads blocks. It is safe for concurrent use. Its memory is bounded: it holds some open shards, the
 // tables of some shards (about 2 MiB each), and some pages of shards that hold nodes of DAGs. Beyond that it
-// remembers the keys of shards that are in another store.
+// remembers the keys of shards whose stores were out of reach.
 type Source struct {
 	repo   Repository
 	shards Shards
@@ -98,8 +96,8 @@ type Source struct {
 	handles *handles
 	pieces  *pageCache
 	buffers sync.Pool
-	// elsewhere holds the keys of shards that were found to be in another store.
-	elsewhere sync.Map
+	// unreachable holds the keys of shards whose stores could not be reached.
+	unreachable sync.Map
 }
 
 // Option configures a Source.
@@ -187,24 +185,24 @@ func (s *Source) Find(ctx context.Context, cids []cid.Cid) ([]sqlrepo.Place, err
 	found, err := s.repo.FindBlocks(ctx, s.space, digests)
 	for _, place := range found {
 		for _, i := range missing[place.Digest] {
-			// A place in another store is only taken if there is no better one.
-			if places[i].Shard == 0 || !s.isElsewhere(place) {
+			// A place in a store out of reach is only taken if there is no better one.
+			if places[i].Shard == 0 || !s.isUnreachable(place) {
 				places[i] = place
 			}
 		}
 	}
 
-	found = slices.DeleteFunc(found, s.isElsewhere)
+	found = slices.DeleteFunc(found, s.isUnreachable)
 	if err == nil {
 		err = s.tables.hit(ctx, found)
 	}
 	return places, err
 }
 
-// isElsewhere reports whether a place was seen to be in another store.
-func (s *Source) isElsewhere(place sqlrepo.Place) bool {
-	_, elsewhere := s.elsewhere.Load(place.Shard)
-	return elsewhere
+// isUnreachable reports whether the store of a place could not be reached when it was last tried.
+func (s *Source) isUnreachable(place sqlrepo.Place) bool {
+	_, unreachable := s.unreachable.Load(place.Shard)
+	return unreachable
 }
 
 // digestOf returns the digest by which a block is found. CIDs with other hash functions than sha2-256 have none.

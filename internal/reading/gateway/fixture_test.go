@@ -101,6 +101,11 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 }
 
 // OpenShard implements blocks.Shards.
+// shardFile returns the path of a shard's file.
+func (f *fixture) shardFile(row sqlrepo.Shard) string {
+	return filepath.Join(f.dir, shard.Name([32]byte(row.Digest)))
+}
+
 func (f *fixture) OpenShard(ctx context.Context, row sqlrepo.Shard) (store.Reading, error) {
 	return f.store.OpenAt(ctx, shard.Name([32]byte(row.Digest)))
 }

@@ -181,7 +181,7 @@ func TestAFailureThatIsTheDatabases(t *testing.T) {
 type failing struct{}
 
 func (failing) Get(context.Context, cid.Cid) ([]byte, error) {
-	return nil, &blocks.BlockError{Cause: io.ErrNoProgress, Location: "file:///secret"}
+	return nil, &blocks.BlockError{Cause: io.ErrNoProgress, ShardCID: "secret"}
 }
 
 func (f failing) Size(ctx context.Context, c cid.Cid) (int64, error) {

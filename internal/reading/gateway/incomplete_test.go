@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"testing"
 
@@ -34,9 +33,7 @@ func (f *fixture) damageEnd() {
 	kind, path := sqlrepo.DataShard, ""
 	for row, err := range f.repo.Shards(f.Context(), 1, sqlrepo.ShardFilter{Kind: &kind}) {
 		must(f, err)
-		location, err := url.Parse(row.Location)
-		must(f, err)
-		path = location.Path
+		path = f.shardFile(row)
 	}
 	content, err := os.ReadFile(path)
 	must(f, err)

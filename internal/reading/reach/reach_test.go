@@ -209,7 +209,7 @@ type stoppingBlob struct {
 	store *stopping
 }
 
-func (b *stoppingBlob) Commit(ctx context.Context, name string) (string, error) {
+func (b *stoppingBlob) Commit(ctx context.Context, name string) error {
 	if b.store.stored++; b.store.stored > 1 {
 		b.store.stop()
 	}

@@ -92,15 +92,15 @@ func (b *faultyBlob) Stage(ctx context.Context, name string, alive func(n int64)
 	return b.Blob.Stage(ctx, name, alive)
 }
 
-func (b *faultyBlob) Commit(ctx context.Context, name string) (string, error) {
+func (b *faultyBlob) Commit(ctx context.Context, name string) error {
 	if err := b.store.failure("commit"); err != nil {
-		return "", err
+		return err
 	}
-	location, err := b.Blob.Commit(ctx, name)
+	err := b.Blob.Commit(ctx, name)
 	if err == nil {
 		b.end()
 	}
-	return location, err
+	return err
 }
 
 func (b *faultyBlob) Abort() error {

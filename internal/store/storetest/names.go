@@ -17,7 +17,7 @@ func (f *fixture) namesThatAreNone() {
 
 		for op, call := range map[string]func() error{
 			"stage":          func() error { return blob.Stage(f.Context(), name, func(int64) {}) },
-			"commit":         func() error { _, err := blob.Commit(f.Context(), name); return err },
+			"commit":         func() error { return blob.Commit(f.Context(), name) },
 			"size":           func() error { _, err := f.Size(f.Context(), name); return err },
 			"open":           func() error { _, err := f.Open(f.Context(), name); return err },
 			"open at random": func() error { _, err := f.OpenAt(f.Context(), name); return err },
@@ -93,7 +93,7 @@ func (f *fixture) manyAreListed() {
 			}
 			_, err = blob.Write(random(i % 7))
 			if err == nil {
-				_, err = blob.Commit(f.Context(), name)
+				err = blob.Commit(f.Context(), name)
 			}
 			return errors.Join(err, blob.Abort())
 		})

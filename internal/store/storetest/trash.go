@@ -136,7 +136,7 @@ func (f *fixture) lateDeletion() {
 	a, b := f.trash("a.car"), f.trash("b.car")
 
 	if f.Keeps {
-		_, err := earlier.Commit(f.Context(), "b.car")
+		err := earlier.Commit(f.Context(), "b.car")
 		f.checkError("commit what is being removed", err, fs.ErrNotExist)
 	}
 	f.must(f.end(b, f.Restore))
@@ -144,7 +144,7 @@ func (f *fixture) lateDeletion() {
 	committed := make(chan error, 1)
 	again := f.begin("me", random(5))
 	go func() {
-		_, err := again.Commit(f.Context(), "a.car")
+		err := again.Commit(f.Context(), "a.car")
 		committed <- err
 	}()
 	select {

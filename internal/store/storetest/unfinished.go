@@ -84,7 +84,7 @@ func (f *fixture) commitAfterDiscard() {
 	}
 
 	for range 2 {
-		_, err := blob.Commit(f.Context(), "name.car")
+		err := blob.Commit(f.Context(), "name.car")
 		f.checkError("commit", err, fs.ErrNotExist)
 	}
 

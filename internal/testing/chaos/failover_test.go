@@ -81,7 +81,7 @@ func (c *calling) Create(ctx context.Context, owner string) (store.Blob, error) 
 }
 
 // Commit implements store.Blob.
-func (b *callingBlob) Commit(ctx context.Context, name string) (string, error) {
+func (b *callingBlob) Commit(ctx context.Context, name string) error {
 	b.store.mu.Lock()
 	b.store.count++
 	now := b.store.count == b.store.at

@@ -26,7 +26,6 @@ const (
 	sumContent
 	computePiece
 	salvageShard
-	setLocation
 	restoreMarker
 	removeFile
 	restoreBlocks
@@ -58,7 +57,6 @@ var actionTexts = [...]string{
 	computePiece:   "the piece CID is computed again",
 	salvageShard: "intact blocks of the file go to a new one, blocks that no other shard holds are packed again, and " +
 		"the file is set aside",
-	setLocation:   "the location is set",
 	restoreMarker: "the store gets back the identity that the uploads record",
 	removeFile:    "the file is removed",
 	restoreBlocks: "the file is planned again, or the upload linked again for the nodes above the chunks",

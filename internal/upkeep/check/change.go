@@ -35,7 +35,6 @@ const (
 	uploadWaits
 	contentSummed
 	chunksCounted
-	locationSet
 	shardReset
 	pieceSet
 	indexForgotten
@@ -45,7 +44,7 @@ var changeTexts = [...]string{
 	countersSet:      "the counters were set",
 	orphansDeleted:   "orphaned rows were deleted",
 	revisionsRaised:  "the revisions of spaces were raised",
-	markerRestored:   "the store got its identity back",
+	markerRestored:   "a store got its identity back: %s",
 	fileRemoved:      "%s was removed",
 	leasesCleared:    "upload %d: its leases were cleared",
 	stateSet:         "upload %d: its state was set",
@@ -57,7 +56,6 @@ var changeTexts = [...]string{
 		"then guppy check --repair --yes lists what is missing",
 	contentSummed:  "shard %d: its content was summed up",
 	chunksCounted:  "shard %d: its chunks were counted",
-	locationSet:    "shard %d: its location was set",
 	shardReset:     "shard %d: it has no file, and is reset",
 	pieceSet:       "shard %d: its piece CID was set",
 	indexForgotten: "index %d was deleted",

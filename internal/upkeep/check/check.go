@@ -39,6 +39,8 @@ type Problem struct {
 	// blocks are the chunks of a file that no shard holds, and missed some missing blocks of any kind. Only repair
 	// uses them.
 	blocks, missed []sqlrepo.Digest
+	// store is the identity of the store concerned.
+	store string
 	// isFile is true if the entry is a file.
 	isFile bool
 	// other is the key of another shard concerned, or 0.
@@ -74,13 +76,11 @@ const (
 	CodeShardMissing   = "shard-missing"
 	CodeShardLength    = "shard-length"
 	CodeShardDamaged   = "shard-damaged"
-	CodeShardLocation  = "shard-location"
 	CodeShardUnmade    = "shard-unmade"
 	CodeNodeMismatch   = "node-mismatch"
 	CodePieceMismatch  = "piece-mismatch"
 	CodeIndexMissing   = "index-missing"
 	CodeIndexLength    = "index-length"
-	CodeIndexLocation  = "index-location"
 	CodeIndexDamaged   = "index-damaged"
 	CodeIndexMismatch  = "index-mismatch"
 	CodeBlockMissing   = "block-missing"
@@ -102,8 +102,8 @@ const (
 // Checker checks a repository.
 type Checker struct {
 	Repo *sqlrepo.Repository
-	// Store has the files of the shards. If it is nil, no files are checked.
-	Store store.Store
+	// Stores are the stores that uploads name. Without any, no files are checked.
+	Stores []Place
 	// Remake makes the bytes of a shard that no store keeps again. If it is nil, such shards are not read.
 	Remake func(ctx context.Context, shard sqlrepo.Shard) (store.Reading, error)
 	// Upload narrows the check to one upload. If it is nil, all uploads are checked.
@@ -157,8 +157,8 @@ type run struct {
 	// flawed holds the uploads whose rows contradict each other. The key 0 stands for contradictions that belong to
 	// no upload.
 	flawed map[int64]bool
-	// elsewhere is true if uploads have their shards in another store.
-	elsewhere bool
+	// unseen is why files of uploads were not looked at, nil if all were.
+	unseen error
 }
 
 // emit reports a problem.

@@ -133,7 +133,7 @@ func shardDamages() []damage {
 		sql("shard-kind", set("state = 77")),
 		sql("shard-kind", "UPDATE shards SET state = 1 WHERE id = "+dagShard),
 		sql("shard-fields", set("digest = NULL")),
-		sql("shard-fields", set("location = NULL")),
+		sql("shard-fields", set("digest = ?"), []byte{1, 2}),
 		sql("shard-missing", set("digest = ?"), bytes.Repeat([]byte{7}, 32)),
 		sql("shard-fields", set("state = 4")),
 		sql("shard-unpacked", set("state = 1")),
@@ -154,7 +154,6 @@ func shardDamages() []damage {
 		sql("block-missing", "UPDATE nodes SET prefix = prefix / 2 + 1 WHERE shard = "+dagShard+
 			" AND position = (SELECT MIN(position) FROM nodes WHERE shard = "+dagShard+")"),
 		sql("node-count", "DELETE FROM nodes WHERE shard = "+dagShard),
-		sql("shard-location", set("location = 'file:///elsewhere.car'")),
 		{"block-twice", "a node is that of another shard", func(f *fixture) {
 			other := " FROM nodes WHERE shard = 1 ORDER BY position LIMIT 1)"
 			f.execute("UPDATE nodes SET prefix = (SELECT prefix" + other + ", suffix = (SELECT suffix" + other + node)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"slices"
 	"time"
 
@@ -17,13 +16,12 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// files checks the store.
+// files checks the stores.
 func (r *run) files(ctx context.Context) error {
-	if r.Store == nil {
+	if len(r.Stores) == 0 {
 		return nil
 	}
-	marker, err := r.marker(ctx)
-	if err != nil {
+	if err := r.eachStore(func(place Place) error { return r.marker(ctx, place) }); err != nil {
 		return err
 	}
 
@@ -43,81 +41,67 @@ func (r *run) files(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := r.shards(ctx, upload, marker, sample); err != nil {
+		if err := r.shards(ctx, upload, sample); err != nil {
 			return err
 		}
 	}
 
-	if err := r.shardsOfOthers(ctx, holders, marker, sample); err != nil {
+	if err := r.shardsOfOthers(ctx, holders, sample); err != nil {
 		return err
 	}
 
-	// A check that could look at no file must not report the store as sound.
-	if packed > 0 && r.Shards == 0 && r.elsewhere {
-		return fmt.Errorf("%w: its identity is %s: name theirs with --store", ErrStoreUnknown, marker)
+	// A check that could look at no file must not report any store as sound.
+	if packed > 0 && r.Shards == 0 && r.unseen != nil {
+		return r.unseen
 	}
 
 	// What is left over in a store belongs to no single upload.
 	if r.Upload != nil {
 		return nil
 	}
-	if err := r.temporary(ctx); err != nil {
-		return err
-	}
-	return r.strays(ctx)
+	return r.eachStore(func(place Place) error {
+		if err := r.temporary(ctx, place.Files); err != nil {
+			return err
+		}
+		return r.strays(ctx, place.Files)
+	})
 }
 
-// marker returns the store's identity, or "" if it is unknown.
-func (r *run) marker(ctx context.Context) (string, error) {
-	marker, err := r.Store.Marker(ctx)
-	if err != nil && !errors.Is(err, store.ErrDamagedMarker) || marker != "" {
-		return marker, err
+// eachStore calls fn with each store that is there.
+func (r *run) eachStore(fn func(Place) error) error {
+	for _, place := range r.Stores {
+		// Uploads that name no store most likely are in one of the others.
+		if place.Files == nil || place.Store.Identity == "" && len(r.Stores) > 1 {
+			continue
+		}
+		if err := fn(place); err != nil {
+			return err
+		}
 	}
+	return nil
+}
 
-	// A lost identity is a problem only if uploads use a store.
-	known, used, lookErr := r.storeOf(ctx)
-	if lookErr != nil || !used {
-		return "", lookErr
+// marker looks for the marker of a store that uploads name.
+func (r *run) marker(ctx context.Context, place Place) error {
+	marker, err := place.Files.Marker(ctx)
+	if err != nil && !errors.Is(err, store.ErrDamagedMarker) || marker != "" {
+		return err
 	}
 
 	detail := "the file .guppy-store is gone"
 	if err != nil {
 		detail = err.Error()
 	}
-	if known != "" {
-		detail += "; the uploads know the store as " + known
+	if place.Store.Identity != "" {
+		detail += fmt.Sprintf("; store %q is known as %s", place.Store.Name, place.Store.Identity)
 	}
-	return "", r.emit(Problem{Code: CodeStoreMarker, Detail: detail})
-}
-
-// storeOf returns the identity of the store that the uploads name, or "" if they name none or several. The result
-// used reports whether any upload has a store. Uploads whose bytes are not kept do not count.
-func (r *run) storeOf(ctx context.Context) (known string, used bool, err error) {
-	several := false
-	for upload, err := range r.uploads(ctx) {
-		if err != nil {
-			return "", false, err
-		}
-		if upload.Store == store.NoneIdentity {
-			continue
-		}
-
-		used = true
-		several = several || known != "" && upload.Store != "" && upload.Store != known
-		if upload.Store != "" {
-			known = upload.Store
-		}
-	}
-	if several {
-		known = ""
-	}
-	return known, used, nil
+	return r.emit(Problem{Code: CodeStoreMarker, Detail: detail, store: place.Store.Identity})
 }
 
 // shards checks the files of an upload's shards.
-func (r *run) shards(ctx context.Context, upload sqlrepo.Upload, marker string, sample *sampler) error {
+func (r *run) shards(ctx context.Context, upload sqlrepo.Upload, sample *sampler) error {
 	filter := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
-	place, err := r.place(upload, marker)
+	seen, err := r.sees(upload)
 	if err != nil {
 		return err
 	}
@@ -129,42 +113,35 @@ func (r *run) shards(ctx context.Context, upload sqlrepo.Upload, marker string, 
 
 		// The sample counts every shard, also those that are skipped.
 		read := sample.includesNext()
-		if place == elsewhere || len(row.Digest) != len(sqlrepo.Digest{}) {
+		if !seen || len(row.Digest) != len(sqlrepo.Digest{}) {
 			continue
 		}
-		if err := r.file(ctx, row, place, read); err != nil {
+		if err := r.file(ctx, row, read); err != nil {
 			return err
 		}
 	}
-	return r.indexes(ctx, upload, place)
+
+	if !seen {
+		return nil
+	}
+	return r.indexes(ctx, upload)
 }
 
-// shardPlace says where an upload has its shards, relative to the store that is checked.
-type shardPlace int
-
-const (
-	here shardPlace = iota
-	elsewhere
-	nowhere
-)
-
-// place returns where an upload has its shards, and notes if that is another store.
-func (r *run) place(upload sqlrepo.Upload, marker string) (shardPlace, error) {
-	switch {
-	case upload.Store == store.NoneIdentity:
-		return nowhere, nil
-	case marker == "" || upload.Store == "" || upload.Store == marker:
-		return here, nil
+// sees reports whether the store of an upload is there, and reports a problem if it is not.
+func (r *run) sees(upload sqlrepo.Upload) (bool, error) {
+	place := r.place(upload.Store)
+	if place.Files != nil {
+		return true, nil
 	}
-	r.elsewhere = true
-	detail := fmt.Sprintf("its shards are in another store, %s: check it with --store", upload.Store)
-	return elsewhere, r.emit(Problem{Code: CodeStoreElsewhere, Upload: upload.ID, Detail: detail, Note: true})
+	r.unseen = fmt.Errorf("upload %d: %w", upload.ID, place.Absent)
+	return false, r.emit(Problem{Code: CodeStoreElsewhere, Upload: upload.ID,
+		Detail: "its store is not to be seen from here: " + place.Absent.Error()})
 }
 
 // file checks the file of one shard. A shard that was removed or packed again meanwhile is not a problem.
-func (r *run) file(ctx context.Context, row sqlrepo.Shard, place shardPlace, read bool) error {
+func (r *run) file(ctx context.Context, row sqlrepo.Shard, read bool) error {
 	look := r.lookAt
-	if place == nowhere {
+	if row.Store == store.NoneIdentity {
 		look = r.lookAtNone
 	} else {
 		r.Shards++
@@ -189,7 +166,7 @@ func (r *run) file(ctx context.Context, row sqlrepo.Shard, place shardPlace, rea
 
 func (r *run) lookAt(ctx context.Context, row sqlrepo.Shard, read bool) (*Problem, error) {
 	name := shard.Name([32]byte(row.Digest))
-	size, err := r.Store.Size(ctx, name)
+	size, err := r.place(row.Store).Files.Size(ctx, name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return &Problem{Code: CodeShardMissing, File: name, Detail: "its file is not in the store"}, nil
@@ -198,9 +175,6 @@ func (r *run) lookAt(ctx context.Context, row sqlrepo.Shard, read bool) (*Proble
 	case size != row.Size:
 		return &Problem{Code: CodeShardLength, File: name,
 			Detail: fmt.Sprintf("its file has %d bytes instead of %d", size, row.Size)}, nil
-	case path.Base(row.Location) != name:
-		return &Problem{Code: CodeShardLocation, File: name,
-			Detail: fmt.Sprintf("its row says that it is at %q", row.Location)}, nil
 	case !read:
 		return nil, nil
 	}
@@ -219,10 +193,6 @@ func (r *run) sampled(ctx context.Context, row sqlrepo.Shard, name string) (*Pro
 // lookAtNone is like lookAt for a shard that no store keeps. The bytes of such a shard can only be made again.
 func (r *run) lookAtNone(ctx context.Context, row sqlrepo.Shard, read bool) (*Problem, error) {
 	name := shard.Name([32]byte(row.Digest))
-	if row.Location != store.NoneLocation {
-		return &Problem{Code: CodeShardLocation, File: name,
-			Detail: fmt.Sprintf("its row says that it is at %q, but its upload that no store keeps it", row.Location)}, nil
-	}
 	if !read || r.Remake == nil {
 		return nil, nil
 	}
@@ -248,17 +218,17 @@ func (r *run) unmade(ctx context.Context, row sqlrepo.Shard, name string, cause 
 }
 
 // temporary looks for files that interrupted workers have left and nobody will finish.
-func (r *run) temporary(ctx context.Context) error {
+func (r *run) temporary(ctx context.Context, files store.Store) error {
 	spaces, err := r.Repo.Spaces(ctx)
 	if err != nil {
 		return err
 	}
 
 	for _, space := range spaces {
-		if err := r.trash(ctx, space); err != nil {
+		if err := r.trash(ctx, files, space); err != nil {
 			return err
 		}
-		abandoned, err := r.abandoned(ctx, space)
+		abandoned, err := r.abandoned(ctx, files, space)
 		if err != nil {
 			return err
 		}
@@ -278,8 +248,8 @@ const settled = time.Minute
 
 // trash looks for files that interrupted removals have left. It looks twice, since a removal under way ends soon.
 // Such a file is a note, because files in the trash can be read as before.
-func (r *run) trash(ctx context.Context, space sqlrepo.Space) error {
-	bin := trash.Bin{Repo: r.Repo, Store: r.Store, Owner: trash.Owner(space)}
+func (r *run) trash(ctx context.Context, files store.Store, space sqlrepo.Space) error {
+	bin := trash.Bin{Repo: r.Repo, Store: files, Owner: trash.Owner(space)}
 	first, err := bin.Left(ctx)
 	if err != nil || len(first) == 0 {
 		return err
@@ -304,12 +274,12 @@ func (r *run) trash(ctx context.Context, space sqlrepo.Space) error {
 
 // abandoned looks twice for files without a lease. A file may get its name, and its lease end, between the listing
 // of the files and the reading of the leases.
-func (r *run) abandoned(ctx context.Context, space sqlrepo.Space) ([]store.Unfinished, error) {
-	first, err := leftovers.FilesOfSpace(ctx, r.Repo, r.Store, space)
+func (r *run) abandoned(ctx context.Context, files store.Store, space sqlrepo.Space) ([]store.Unfinished, error) {
+	first, err := leftovers.FilesOfSpace(ctx, r.Repo, files, space)
 	if err != nil || len(first) == 0 {
 		return nil, err
 	}
-	again, err := leftovers.FilesOfSpace(ctx, r.Repo, r.Store, space)
+	again, err := leftovers.FilesOfSpace(ctx, r.Repo, files, space)
 	return slices.DeleteFunc(again, func(file store.Unfinished) bool {
 		young := file.Owner == "" && time.Since(file.Changed) < settled
 		return young || !slices.Contains(first, file)
@@ -318,7 +288,7 @@ func (r *run) abandoned(ctx context.Context, space sqlrepo.Space) ([]store.Unfin
 
 // strays looks for files that no row names. It reads the rows a second time before it reports any, because shards
 // may have been stored since.
-func (r *run) strays(ctx context.Context) error {
+func (r *run) strays(ctx context.Context, files store.Store) error {
 	known, err := r.named(ctx)
 	if err != nil {
 		return err
@@ -326,7 +296,7 @@ func (r *run) strays(ctx context.Context) error {
 
 	// Only the strays are kept in memory: a store may have many files.
 	var strays []string
-	for file, err := range r.Store.Committed(ctx) {
+	for file, err := range files.Committed(ctx) {
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package check_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/dialect/postgres"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -172,9 +174,9 @@ func (f *fixture) repairer(did func(change string) error) *check.Repairer {
 	f.Helper()
 	checker, err := checktest.Checker(f, f.repo, f.dir)
 	must(f, err)
-	link := func(ctx context.Context, space sqlrepo.Space, upload int64) error {
+	link := func(ctx context.Context, space sqlrepo.Space, upload int64, files store.Store) error {
 		job := f.job
-		job.Store, job.Space = checker.Store, space
+		job.Store, job.Space = files, space
 		return job.Link(ctx, upload)
 	}
 	return &check.Repairer{Checker: checker, Link: link, Did: did}
@@ -215,12 +217,16 @@ func codes(problems []check.Problem) (codes []string) {
 	return codes
 }
 
-// file returns the path of the shard file whose digest a query selects.
-func (f *fixture) file(shard int64) string {
+// file returns the path of a shard's file.
+func (f *fixture) file(id int64) string {
 	f.Helper()
-	row, err := f.repo.Shard(f.Context(), shard)
+	row, err := f.repo.Shard(f.Context(), id)
 	must(f, err)
-	return filepath.Join(f.dir, filepath.Base(row.Location))
+	if len(row.Digest) != sha256.Size {
+		f.harm(errors.New("the shard has no digest"))
+		return filepath.Join(f.dir, "none")
+	}
+	return filepath.Join(f.dir, shard.Name([sha256.Size]byte(row.Digest)))
 }
 
 // shardOf returns the first packed shard of a kind of the i-th upload.

@@ -82,8 +82,8 @@ func (r *run) holders(ctx context.Context, upload sqlrepo.Upload, found map[int6
 }
 
 // shardsOfOthers checks the files of shards that belong to other uploads.
-func (r *run) shardsOfOthers(ctx context.Context, keys []int64, marker string, sample *sampler) error {
-	places := map[int64]shardPlace{}
+func (r *run) shardsOfOthers(ctx context.Context, keys []int64, sample *sampler) error {
+	sees := map[int64]bool{}
 	for _, key := range keys {
 		read := sample.includesNext()
 		row, err := r.Repo.Shard(ctx, key)
@@ -95,22 +95,22 @@ func (r *run) shardsOfOthers(ctx context.Context, keys []int64, marker string, s
 		}
 
 		// Many shards belong to the same few uploads.
-		place, known := places[row.Upload]
+		seen, known := sees[row.Upload]
 		if !known {
 			owner, err := r.Repo.Upload(ctx, row.Upload)
 			if err == nil {
-				place, err = r.place(owner, marker)
+				seen, err = r.sees(owner)
 			}
 			if err != nil {
 				return err
 			}
-			places[row.Upload] = place
+			sees[row.Upload] = seen
 		}
 
-		if place == elsewhere || len(row.Digest) != len(sqlrepo.Digest{}) {
+		if !seen || len(row.Digest) != len(sqlrepo.Digest{}) {
 			continue
 		}
-		if err := r.file(ctx, row, place, read); err != nil {
+		if err := r.file(ctx, row, read); err != nil {
 			return err
 		}
 	}

@@ -35,7 +35,6 @@ func indexDamages() []damage {
 		{"index-damaged", "an index file with a wrong byte", func(f *fixture) {
 			f.harm(flip(f.index()))
 		}},
-		sql("index-location", set("location = 'file:///elsewhere.idx'")),
 		sql("index-mismatch", "UPDATE nodes SET length = length + 1 WHERE shard = "+dagShard),
 		sql("index-mismatch", "UPDATE nodes SET prefix = prefix + 1 WHERE shard = "+dagShard),
 	}

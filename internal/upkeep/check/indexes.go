@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
 	"github.com/guppy-prep/guppy/internal/preparing/index"
@@ -17,11 +16,7 @@ import (
 
 // indexes checks the files of an upload's indexes. Because indexes are small, it reads all of them if any shards are
 // read.
-func (r *run) indexes(ctx context.Context, upload sqlrepo.Upload, place shardPlace) error {
-	if place == elsewhere {
-		return nil
-	}
-
+func (r *run) indexes(ctx context.Context, upload sqlrepo.Upload) error {
 	stored := sqlrepo.IndexFilter{Upload: &upload.ID, States: []sqlrepo.IndexState{sqlrepo.IndexStored}}
 	for row, err := range r.Repo.Indexes(ctx, stored) {
 		if err != nil {
@@ -31,7 +26,7 @@ func (r *run) indexes(ctx context.Context, upload sqlrepo.Upload, place shardPla
 			continue
 		}
 
-		problem, err := r.index(ctx, row, place)
+		problem, err := r.index(ctx, row)
 		if err != nil {
 			return err
 		}
@@ -57,17 +52,14 @@ func (r *run) indexes(ctx context.Context, upload sqlrepo.Upload, place shardPla
 }
 
 // index compares an index with its file, and both with the rows of the shards that it covers.
-func (r *run) index(ctx context.Context, row sqlrepo.Index, place shardPlace) (*Problem, error) {
+func (r *run) index(ctx context.Context, row sqlrepo.Index) (*Problem, error) {
 	name := blobindex.Name([32]byte(row.Digest))
-	if place == nowhere {
-		if row.Location != store.NoneLocation {
-			return &Problem{Code: CodeIndexLocation, File: name,
-				Detail: fmt.Sprintf("its row says that it is at %q, but its upload that no store keeps it", row.Location)}, nil
-		}
+	if row.Store == store.NoneIdentity {
 		return r.compareIndex(ctx, row, name)
 	}
 
-	size, err := r.Store.Size(ctx, name)
+	files := r.place(row.Store).Files
+	size, err := files.Size(ctx, name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return &Problem{Code: CodeIndexMissing, File: name, Detail: "its file is not in the store"}, nil
@@ -76,14 +68,11 @@ func (r *run) index(ctx context.Context, row sqlrepo.Index, place shardPlace) (*
 	case size != row.Size:
 		return &Problem{Code: CodeIndexLength, File: name,
 			Detail: fmt.Sprintf("its file has %d bytes instead of %d", size, row.Size)}, nil
-	case path.Base(row.Location) != name:
-		return &Problem{Code: CodeIndexLocation, File: name,
-			Detail: fmt.Sprintf("its row says that it is at %q", row.Location)}, nil
 	case r.ReadPercent == 0:
 		return nil, nil
 	}
 
-	digest, err := mirror.Digest(ctx, r.Store, name)
+	digest, err := mirror.Digest(ctx, files, name)
 	if err != nil {
 		return nil, err
 	}

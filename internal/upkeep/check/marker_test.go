@@ -3,6 +3,7 @@ package check_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
@@ -31,27 +32,34 @@ func TestALostMarkerAndDamagedRows(t *testing.T) {
 	}
 }
 
-// TestAStoreOfSeveral: a store gets its own identity back, although the uploads know other stores too.
+// TestAStoreOfSeveral: a store gets its own identity back, although the uploads know other stores too. What is in those
+// is not given up.
 func TestAStoreOfSeveral(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, enginetest.Engines()[0].Open(t))
 	marker, err := f.job.Store.Marker(t.Context())
 	must(t, err)
 
-	f.execute("UPDATE uploads SET store = 'OTHERSTOREOTHERSTOREOTHERST' WHERE id = 1")
-	damage := func() {
-		for _, damage := range fileDamages() {
-			if damage.code == check.CodeStoreMarker {
-				damage.do(f)
-				return
-			}
+	other, err := f.repo.AddStore(t.Context(), sqlrepo.Store{Identity: "OTHERSTOREOTHERSTOREOTHERST", Name: "other"})
+	must(t, err)
+	f.execute("UPDATE uploads SET store = ? WHERE id = 1", other.Identity)
+	for _, damage := range fileDamages() {
+		if damage.code == check.CodeStoreMarker {
+			damage.do(f)
+			break
 		}
 	}
 
-	damage()
+	// The later upload shares content with the one whose store is away.
 	repairer := f.repairer(func(string) error { return nil })
 	if err := repairer.Run(t.Context()); !errors.Is(err, check.ErrStoreUnknown) {
-		t.Errorf("files of both stores are there: %v", err)
+		t.Errorf("one store is away: %v", err)
+	}
+	if now, err := f.job.Store.Marker(t.Context()); err != nil || now != marker {
+		t.Errorf("the marker is %q: %v", now, err)
+	}
+	if got := codes(f.problems()); !slices.Contains(got, check.CodeStoreElsewhere) {
+		t.Errorf("found %q", got)
 	}
 
 	f.execute("UPDATE uploads SET store = ? WHERE id = 1", marker)

@@ -13,12 +13,12 @@ type opener interface {
 	Open(ctx context.Context, name string) (io.ReadCloser, error)
 }
 
-// opener returns the store, or a remade shard if no store keeps the bytes of the shard.
+// opener returns the store of a shard, or a remade shard if no store keeps the bytes of the shard.
 func (c *Checker) opener(row sqlrepo.Shard) opener {
-	if row.Location == store.NoneLocation && c.Remake != nil {
+	if row.Store == store.NoneIdentity && c.Remake != nil {
 		return remade{c, row}
 	}
-	return c.Store
+	return c.place(row.Store).Files
 }
 
 // remade opens one shard, whatever the name. Its bytes are made again from the source.

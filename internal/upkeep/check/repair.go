@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -16,8 +17,8 @@ var ErrStoreUnknown = errors.New("not known to be the store of the uploads")
 // Repairer repairs a repository. Uploads that have lost content can be completed again afterwards.
 type Repairer struct {
 	Checker
-	// Link links a packed upload of a space. It can use the store, but not the source.
-	Link func(ctx context.Context, space sqlrepo.Space, upload int64) error
+	// Link links a packed upload of a space. It can use its store, but not the source.
+	Link func(ctx context.Context, space sqlrepo.Space, upload int64, files store.Store) error
 	// Did is called after each change.
 	Did func(change string) error
 }
@@ -31,7 +32,7 @@ func (r *Repairer) Run(ctx context.Context) error {
 	m := &mending{
 		Repairer: r, tried: map[change]bool{}, seen: map[entryKey]bool{}, read: map[int64]bool{},
 		restored: map[sqlrepo.Digest]struct{}{}, unlinked: map[int64]bool{}, suspected: map[int64]bool{},
-		foundBefore: map[int64]bool{},
+		foundBefore: map[int64]bool{}, unnamed: map[string]map[int64][]string{},
 	}
 
 	var err error
@@ -78,6 +79,8 @@ type mending struct {
 	// again.
 	read     map[int64]bool
 	restored map[sqlrepo.Digest]struct{}
+	// unnamed holds the names of shard files that no row names, by store and size.
+	unnamed map[string]map[int64][]string
 	// open holds the spaces that had unfinished uploads when the repair began. Those uploads may pack again what
 	// others have lost.
 	open map[int64]bool
@@ -139,7 +142,7 @@ func (m *mending) round(ctx context.Context) (changed bool, err error) {
 	}
 
 	// The files are checked only once, since that takes long.
-	if !m.files && m.Store != nil {
+	if !m.files && len(m.Stores) > 0 {
 		m.files = true
 		problems, err := m.collect(r, r.files)(ctx)
 		if err != nil {

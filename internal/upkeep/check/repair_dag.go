@@ -298,7 +298,7 @@ func (m *mending) compareNodes(ctx context.Context, upload int64) (changed bool,
 }
 
 func (m *mending) compareNodesOf(ctx context.Context, upload int64) (changed bool, err error) {
-	if err := m.requireStore(ctx, upload); errors.Is(err, ErrStoreUnknown) {
+	if _, err := m.requireStore(ctx, upload); errors.Is(err, ErrStoreUnknown) {
 		return false, nil
 	} else if err != nil {
 		return false, err
@@ -330,7 +330,7 @@ func (m *mending) compareOne(ctx context.Context, id int64) (changed bool, err e
 	if err != nil {
 		return false, err
 	}
-	if err := m.requireStore(ctx, row.Upload); err != nil {
+	if _, err := m.requireStore(ctx, row.Upload); err != nil {
 		return false, err
 	}
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"slices"
 
 	"github.com/ipfs/go-cid"
@@ -16,6 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/store/known"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -34,137 +34,118 @@ func (m *mending) mendFiles(ctx context.Context, problems []Problem) (changed bo
 func (m *mending) mendFile(ctx context.Context, p Problem) (bool, error) {
 	switch remedies[p.Code].action {
 	case restoreMarker:
-		return m.once(change{markerRestored, nil}, func() error {
-			return m.mark(ctx, &run{Checker: &m.Checker, flawed: map[int64]bool{}})
-		})
+		return m.once(change{markerRestored, p.store}, func() error { return m.mark(ctx, p.store) })
 	case removeFile:
 		return m.temporary(ctx, p.File)
 	case computePiece:
 		return m.piece(ctx, p.Shard)
 	case forgetIndex:
 		return m.forgetIndex(ctx, p.Index)
-	case setLocation:
-		return m.once(change{locationSet, p.Shard}, func() error { return m.locate(ctx, p) })
 	case remakeShard, salvageShard:
 		return m.shard(ctx, p.Shard)
 	}
 	return false, nil
 }
 
-// locate sets the location of a shard: its place in the store, or nowhere if no store keeps it.
-func (m *mending) locate(ctx context.Context, p Problem) error {
-	upload, err := m.Repo.Upload(ctx, p.Upload)
-	if err != nil {
-		return err
-	}
-	location := m.Store.Location(p.File)
-	if upload.Store == store.NoneIdentity {
-		location = store.NoneLocation
-	}
-	return m.auditor().SetLocation(ctx, p.Shard, location)
-}
-
 // temporary removes a temporary file unless a worker has begun to need it.
-func (m *mending) temporary(ctx context.Context, name string) (bool, error) {
-	unfinished, err := leftovers.Files(ctx, m.Repo, m.Store)
-	if err != nil {
-		return false, err
-	}
-	i := slices.IndexFunc(unfinished, func(file store.Unfinished) bool { return file.Name == name })
-	if i < 0 {
-		return false, nil
-	}
-	return m.once(change{fileRemoved, name}, func() error { return m.Store.Discard(ctx, unfinished[i]) })
-}
-
-// identify gives the store a lost identity back. That comes before other repairs, since nothing is made again from
-// the files of an unidentified store. If the identity can't be found out, the steps that need it fail on their own.
-func (m *mending) identify(ctx context.Context, r *run) (changed bool, err error) {
-	if m.Store == nil {
-		return false, nil
-	}
-	problems, err := m.collect(r, func(ctx context.Context) error {
-		_, err := r.marker(ctx)
-		return err
-	})(ctx)
-	if err != nil || len(problems) == 0 {
-		return false, err
-	}
-	if err := m.mark(ctx, r); errors.Is(err, ErrStoreUnknown) {
-		return false, nil
-	} else if err != nil {
-		return false, err
-	}
-	return true, m.Did(change{markerRestored, nil}.String())
-}
-
-// mark gives the store the identity that the uploads know. It first makes sure that the store is theirs: one of
-// their files must be there.
-func (m *mending) mark(ctx context.Context, r *run) error {
-	known, _, err := r.storeOf(ctx)
-	if err != nil {
-		return err
-	}
-
-	// An identity in the wrong store would make all of its missing files count as lost.
-	found, err := m.owners(ctx, r)
-	if err != nil {
-		return err
-	}
-
-	switch {
-	case len(found) == 0:
-		return fmt.Errorf("%w: none of their files is there: mount the store there, or name its place with --store; "+
-			"if its files are lost, prepare the sources again into another store", ErrStoreUnknown)
-	case known == "" && len(found) == 1: // there are several stores, and only one has files here
-		known = found[0]
-	}
-
-	if known == "" {
-		return fmt.Errorf("%w: the uploads name no store, or several stores whose files are here: restore the "+
-			"content of the marker file, the identity that guppy dump shows for the upload", ErrStoreUnknown)
-	}
-	return m.Store.Mark(ctx, known)
-}
-
-// owners returns the store identities of the uploads that have a file in the store. The identity is "" for an upload
-// that names no store.
-func (m *mending) owners(ctx context.Context, r *run) (found []string, err error) {
-	for upload, err := range r.uploads(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		if upload.Store == store.NoneIdentity || slices.Contains(found, upload.Store) {
+func (m *mending) temporary(ctx context.Context, name string) (changed bool, err error) {
+	for _, place := range m.Stores {
+		if place.Files == nil {
 			continue
 		}
-
-		holds, err := m.hasFile(ctx, upload.ID)
+		unfinished, err := leftovers.Files(ctx, m.Repo, place.Files)
 		if err != nil {
-			return nil, err
+			return changed, err
 		}
-		if holds {
-			found = append(found, upload.Store)
+
+		i := slices.IndexFunc(unfinished, func(file store.Unfinished) bool { return file.Name == name })
+		if i < 0 {
+			continue
 		}
+		done, err := m.once(change{fileRemoved, name}, func() error { return place.Files.Discard(ctx, unfinished[i]) })
+		if err != nil {
+			return changed, err
+		}
+		changed = changed || done
 	}
-	return found, nil
+	return changed, nil
 }
 
-// hasFile reports whether the store has a file of an upload. One file is enough, because names are digests of the
+// identify gives stores their lost identities back. That comes before other repairs, since nothing is made again from
+// the files of an unidentified store. If none of its files is there, the steps that need it fail on their own.
+func (m *mending) identify(ctx context.Context, r *run) (changed bool, err error) {
+	problems, err := m.collect(r, func(ctx context.Context) error {
+		return r.eachStore(func(place Place) error { return r.marker(ctx, place) })
+	})(ctx)
+	if err != nil {
+		return false, err
+	}
+
+	for _, p := range problems {
+		if err := m.mark(ctx, p.store); errors.Is(err, ErrStoreUnknown) {
+			continue
+		} else if err != nil {
+			return changed, err
+		}
+		changed = true
+		if err := m.Did(change{markerRestored, p.store}.String()); err != nil {
+			return changed, err
+		}
+	}
+	return changed, nil
+}
+
+// mark gives a store its identity back. It first makes sure that the store is the one that it should be: a file of an
+// upload in that store must be there. An identity in the wrong store would make all of its missing files count as lost.
+func (m *mending) mark(ctx context.Context, identity string) error {
+	place := m.place(identity)
+	if identity == "" {
+		return fmt.Errorf("%w: the uploads name no store", ErrStoreUnknown)
+	}
+
+	holds, err := m.holdsFile(ctx, place)
+	if err != nil {
+		return err
+	}
+	if !holds {
+		return fmt.Errorf("%w: none of the files of store %q is at %s: mount the store there, or run guppy store set %s URL "+
+			"if it has moved; if its files are lost, prepare the sources again into another store", ErrStoreUnknown,
+			place.Store.Name, place.Files.URL(), place.Store.Name)
+	}
+	return place.Files.Mark(ctx, identity)
+}
+
+// holdsFile reports whether what is in the place of a store has a file of an upload in that store.
+func (m *mending) holdsFile(ctx context.Context, place Place) (bool, error) {
+	r := run{Checker: &m.Checker, flawed: map[int64]bool{}}
+	for upload, err := range r.uploads(ctx) {
+		if err != nil {
+			return false, err
+		}
+		if upload.Store != place.Store.Identity {
+			continue
+		}
+		if holds, err := m.hasFile(ctx, place.Files, upload.ID); holds || err != nil {
+			return holds, err
+		}
+	}
+	return false, nil
+}
+
+// hasFile reports whether a store has a file of an upload. One file is enough, because names are digests of the
 // content.
-func (m *mending) hasFile(ctx context.Context, upload int64) (bool, error) {
+func (m *mending) hasFile(ctx context.Context, files store.Store, upload int64) (bool, error) {
 	filter := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
 	for row, err := range m.Repo.Shards(ctx, upload, filter) {
 		if err != nil {
 			return false, err
 		}
 
-		for _, name := range filesOf(row) {
-			if _, isShard := shard.ParseName(name); !isShard {
-				continue
-			}
-			if found, err := m.has(ctx, name); found || err != nil {
-				return found, err
-			}
+		if len(row.Digest) != len(sqlrepo.Digest{}) {
+			continue
+		}
+		if found, err := has(ctx, files, shard.Name([32]byte(row.Digest))); found || err != nil {
+			return found, err
 		}
 	}
 
@@ -177,43 +158,40 @@ func (m *mending) hasFile(ctx context.Context, upload int64) (bool, error) {
 		if len(row.Digest) != len(sqlrepo.Digest{}) {
 			continue
 		}
-		if found, err := m.has(ctx, blobindex.Name([32]byte(row.Digest))); found || err != nil {
+		if found, err := has(ctx, files, blobindex.Name([32]byte(row.Digest))); found || err != nil {
 			return found, err
 		}
 	}
 	return false, nil
 }
 
-func (m *mending) has(ctx context.Context, name string) (bool, error) {
-	_, err := m.Store.Size(ctx, name)
+func has(ctx context.Context, files store.Store, name string) (bool, error) {
+	_, err := files.Size(ctx, name)
 	if isGone(err) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// requireStore returns ErrStoreUnknown unless the store is the one of the upload.
-func (m *mending) requireStore(ctx context.Context, upload int64) error {
-	if m.Store == nil {
-		return fmt.Errorf("%w: there is no store", ErrStoreUnknown)
-	}
+// requireStore returns the store of an upload, or ErrStoreUnknown unless its marker proves that it is the one.
+func (m *mending) requireStore(ctx context.Context, upload int64) (store.Store, error) {
 	row, err := m.Repo.Upload(ctx, upload)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	place := m.place(row.Store)
+	if place.Files == nil {
+		return nil, fmt.Errorf("%w: upload %d: %w", ErrStoreUnknown, upload, place.Absent)
+	}
+	if row.Store == "" {
+		return place.Files, nil
 	}
 
-	marker, err := m.Store.Marker(ctx)
-	if errors.Is(err, store.ErrDamagedMarker) {
-		return fmt.Errorf("%w: %w", ErrStoreUnknown, err)
+	err = known.Prove(ctx, place.Files, place.Store)
+	if errors.Is(err, store.ErrDamagedMarker) || errors.Is(err, store.ErrAbsent) {
+		err = fmt.Errorf("%w: %w", ErrStoreUnknown, err)
 	}
-	if err != nil {
-		return err
-	}
-	if row.Store == "" || marker == row.Store {
-		return nil
-	}
-	return fmt.Errorf("%w: its identity is %q, but upload %d is in %s: name that one with --store",
-		ErrStoreUnknown, marker, upload, row.Store)
+	return place.Files, err
 }
 
 // shard makes the rows of a shard again from its file. If the file is gone or bad, it gives the shard up.
@@ -228,12 +206,16 @@ func (m *mending) shard(ctx context.Context, id int64) (bool, error) {
 	}
 
 	m.changed(row.Upload)
-	if err := m.requireStore(ctx, row.Upload); err != nil {
+	if _, err := m.requireStore(ctx, row.Upload); err != nil {
 		return false, fmt.Errorf("shard %d: %w", id, err)
 	}
 
 	// A good file decides, even if the row says that the shard is not packed.
-	for _, name := range filesOf(row) {
+	names, err := m.filesOf(ctx, row)
+	if err != nil {
+		return false, err
+	}
+	for _, name := range names {
 		found, good, err := m.good(ctx, row, name)
 		if err != nil {
 			return false, err
@@ -254,32 +236,85 @@ func isGone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, store.ErrNotKept)
 }
 
-// filesOf returns the names that the file of a shard may have: the name from its digest, and the name from its
-// location if the two differ.
-func filesOf(row sqlrepo.Shard) (names []string) {
+// filesOf returns the names that the file of a shard may have: the name from its digest, and those of files of its size
+// that no row names, since the digest itself may be wrong.
+func (m *mending) filesOf(ctx context.Context, row sqlrepo.Shard) (names []string, err error) {
 	if len(row.Digest) == len(sqlrepo.Digest{}) {
 		names = append(names, shard.Name([32]byte(row.Digest)))
 	}
-	if name := path.Base(row.Location); row.Location != "" && !slices.Contains(names, name) {
-		names = append(names, name)
-	}
-	return names
+	unnamed, err := m.unnamedFiles(ctx, row.Store)
+	return append(names, unnamed[row.Size]...), err
 }
 
-// good reports whether a file matches its name and belongs to the row of a shard. It belongs to the row if the
-// digest, the size or the number of blocks is the same.
+// unnamedFiles returns the names of the shard files of a store that no row named when the repair first asked for them, by size.
+func (m *mending) unnamedFiles(ctx context.Context, identity string) (map[int64][]string, error) {
+	if unnamed := m.unnamed[identity]; unnamed != nil {
+		return unnamed, nil
+	}
+
+	known, err := (&run{Checker: &m.Checker}).named(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	unnamed := map[int64][]string{}
+	for file, err := range m.place(identity).Files.Committed(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := shard.ParseName(file.Name); ok && !isNamed(file.Name, known) {
+			unnamed[file.Size] = append(unnamed[file.Size], file.Name)
+		}
+	}
+	m.unnamed[identity] = unnamed
+	return unnamed, nil
+}
+
+// good reports whether a file matches its name and belongs to the row of a shard. It belongs to the row if it has the
+// digest, the size or the number of blocks of the row, and one of the blocks that the repository has for the shard, if it
+// has any.
 func (m *mending) good(ctx context.Context, row sqlrepo.Shard, name string) (found contents, good bool, err error) {
 	digest, named := shard.ParseName(name)
 	if !named {
 		return found, false, nil
 	}
-	found, err = readShard(ctx, m.Store, name, row.Piece != nil)
+	found, err = readShard(ctx, m.place(row.Store).Files, name, row.Piece != nil)
 	if isGone(err) {
 		return found, false, nil
 	}
-	whole := found.broken == nil && found.digest == digest && len(found.nodes) > 0
-	same := bytes.Equal(row.Digest, digest[:]) || found.size == row.Size || int64(len(found.nodes)) == row.Nodes
-	return found, whole && same, err
+	if err != nil || found.broken != nil || found.digest != digest || len(found.nodes) == 0 {
+		return found, false, err
+	}
+
+	if bytes.Equal(row.Digest, digest[:]) {
+		return found, true, nil
+	}
+	if found.size != row.Size && int64(len(found.nodes)) != row.Nodes {
+		return found, false, nil
+	}
+	good, err = m.hasBlockOf(ctx, row.ID, found.nodes)
+	return found, good, err
+}
+
+// hasBlockOf reports whether some nodes have a block that the repository has for a shard. It is true if the repository has
+// none, or none that can be read.
+func (m *mending) hasBlockOf(ctx context.Context, shard int64, nodes []sqlrepo.Node) (bool, error) {
+	digests := map[sqlrepo.Digest]bool{}
+	for _, node := range nodes {
+		digests[node.Digest] = true
+	}
+
+	none := true
+	for node, err := range m.Repo.Nodes(ctx, shard) {
+		if err != nil && blamesRows(ctx, err) {
+			return true, nil
+		}
+		if err != nil || digests[node.Digest] {
+			return err == nil, err
+		}
+		none = false
+	}
+	return none, nil
 }
 
 // replace makes the rows of a shard again.
@@ -289,8 +324,7 @@ func (m *mending) replace(ctx context.Context, row sqlrepo.Shard, name string, f
 		row.Kind = sqlrepo.DAGShard
 	}
 
-	row.Size, row.Digest, row.Location = found.size, found.digest[:], m.Store.Location(name)
-	row.Piece = found.piece
+	row.Size, row.Digest, row.Piece = found.size, found.digest[:], found.piece
 	if err := m.auditor().ReplaceNodes(ctx, row, found.nodes); err != nil {
 		return err
 	}
@@ -337,7 +371,7 @@ func (m *mending) setAside(ctx context.Context, row sqlrepo.Shard) (aside string
 	}
 
 	name := shard.Name([32]byte(row.Digest))
-	_, err = m.Store.Size(ctx, name)
+	_, err = m.place(row.Store).Files.Size(ctx, name)
 	if isGone(err) {
 		return "", nil
 	}
@@ -345,18 +379,18 @@ func (m *mending) setAside(ctx context.Context, row sqlrepo.Shard) (aside string
 		return "", err
 	}
 
-	bin, err := m.bin(ctx, row.Upload)
+	bin, err := m.bin(ctx, row)
 	if err != nil {
 		return "", err
 	}
 	return bin.SetAside(ctx, name)
 }
 
-// bin returns the trash of an upload's space.
-func (m *mending) bin(ctx context.Context, upload int64) (*trash.Bin, error) {
-	space, err := m.Repo.SpaceOf(ctx, upload)
+// bin returns the trash of a shard's space, in the store of the shard.
+func (m *mending) bin(ctx context.Context, row sqlrepo.Shard) (*trash.Bin, error) {
+	space, err := m.Repo.SpaceOf(ctx, row.Upload)
 	if err != nil {
 		return nil, err
 	}
-	return trash.Find(ctx, m.Repo, m.Store, space)
+	return trash.Find(ctx, m.Repo, m.place(row.Store).Files, space)
 }

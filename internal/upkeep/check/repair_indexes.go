@@ -43,5 +43,5 @@ func (m *mending) storeOfIndexes(ctx context.Context, upload sqlrepo.Upload) (st
 	if upload.Store == store.NoneIdentity {
 		return store.NewNone(m.TempDir), nil
 	}
-	return m.Store, m.requireStore(ctx, upload.ID)
+	return m.requireStore(ctx, upload.ID)
 }

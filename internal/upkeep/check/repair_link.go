@@ -61,7 +61,8 @@ func (m *mending) canLink(ctx context.Context, upload sqlrepo.Upload) (bool, err
 // link links an upload that is in the state for it. It needs the store, but not the source. It returns errNotLinked,
 // with the reason, unless the upload is complete afterwards.
 func (m *mending) link(ctx context.Context, upload int64) error {
-	if err := m.requireStore(ctx, upload); err != nil {
+	files, err := m.requireStore(ctx, upload)
+	if err != nil {
 		return err
 	}
 
@@ -69,7 +70,7 @@ func (m *mending) link(ctx context.Context, upload int64) error {
 	if err != nil {
 		return err
 	}
-	if err := m.Link(ctx, space, upload); err != nil {
+	if err := m.Link(ctx, space, upload, files); err != nil {
 		return err
 	}
 

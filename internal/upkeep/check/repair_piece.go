@@ -27,7 +27,7 @@ func (m *mending) piece(ctx context.Context, id int64) (bool, error) {
 
 // rootOf returns the root of the piece CID of a shard's file, or nil if the file does not match its digest.
 func (m *mending) rootOf(ctx context.Context, row sqlrepo.Shard) ([]byte, error) {
-	if err := m.requireStore(ctx, row.Upload); err != nil {
+	if _, err := m.requireStore(ctx, row.Upload); err != nil {
 		return nil, fmt.Errorf("shard %d: %w", row.ID, err)
 	}
 	if len(row.Digest) != len(sqlrepo.Digest{}) {

@@ -21,16 +21,18 @@ import (
 // file may have these blocks, and the source may have changed since. It returns the number of good blocks. If there
 // are none, the shard stays as it is.
 func (m *mending) salvage(ctx context.Context, row sqlrepo.Shard) (saved int, err error) {
+	if len(row.Digest) != len(sqlrepo.Digest{}) {
+		return 0, nil
+	}
 	var names []string
-	for _, name := range filesOf(row) {
-		for _, name := range []string{name, store.Aside(name)} { // an interrupted repair may have set it aside
-			found, err := m.has(ctx, name)
-			if err != nil {
-				return 0, err
-			}
-			if found {
-				names = append(names, name)
-			}
+	files, name := m.place(row.Store).Files, shard.Name([32]byte(row.Digest))
+	for _, name := range []string{name, store.Aside(name)} { // an interrupted repair may have set it aside
+		found, err := has(ctx, files, name)
+		if err != nil {
+			return 0, err
+		}
+		if found {
+			names = append(names, name)
 		}
 	}
 	if len(names) == 0 {
@@ -43,13 +45,13 @@ func (m *mending) salvage(ctx context.Context, row sqlrepo.Shard) (saved int, er
 	}
 
 	owner := leftovers.Owner(space, row.Upload, row.Token)
-	builder, err := shard.NewBuilder(ctx, m.Store, owner, shard.WithPiece(row.Piece != nil))
+	builder, err := shard.NewBuilder(ctx, files, owner, shard.WithPiece(row.Piece != nil))
 	if err != nil {
 		return 0, err
 	}
 
 	for _, name := range names {
-		err := m.bySections(ctx, name, builder) // up to the damage first, to keep the old order
+		err := bySections(ctx, files, name, builder) // up to the damage first, to keep the old order
 		if err == nil {
 			err = m.byNodes(ctx, row, name, builder)
 		}
@@ -69,12 +71,13 @@ func (m *mending) salvage(ctx context.Context, row sqlrepo.Shard) (saved int, er
 
 // byNodes adds the blocks of a file that lie where the rows say.
 func (m *mending) byNodes(ctx context.Context, row sqlrepo.Shard, name string, to *shard.Builder) error {
-	size, err := m.Store.Size(ctx, name)
+	files := m.place(row.Store).Files
+	size, err := files.Size(ctx, name)
 	if err != nil {
 		return err
 	}
 
-	file, err := m.Store.OpenAt(ctx, name)
+	file, err := files.OpenAt(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -109,8 +112,8 @@ func (m *mending) byNodes(ctx context.Context, row sqlrepo.Shard, name string, t
 }
 
 // bySections adds the blocks that the file itself lists, up to the first damaged one.
-func (m *mending) bySections(ctx context.Context, name string, to *shard.Builder) error {
-	file, err := m.Store.Open(ctx, name)
+func bySections(ctx context.Context, files store.Store, name string, to *shard.Builder) error {
+	file, err := files.Open(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -151,8 +154,7 @@ func (m *mending) adopt(ctx context.Context, row sqlrepo.Shard, draft *shard.Dra
 		return err
 	}
 
-	var err error
-	if row.Location, err = draft.Publish(ctx); err != nil {
+	if err := draft.Publish(ctx); err != nil {
 		return err
 	}
 	if err := m.auditor().ShrinkShard(ctx, row, draft.Nodes()); err != nil {
@@ -170,16 +172,16 @@ func (m *mending) adopt(ctx context.Context, row sqlrepo.Shard, draft *shard.Dra
 // makeWay sets the file of a shard aside although a row names it.
 func (m *mending) makeWay(ctx context.Context, row sqlrepo.Shard) error {
 	name := shard.Name([32]byte(row.Digest))
-	bin, err := m.bin(ctx, row.Upload)
+	bin, err := m.bin(ctx, row)
 	if err != nil {
 		return err
 	}
 
-	blob, err := m.Store.Trash(ctx, bin.Owner, name)
+	blob, err := bin.Store.Trash(ctx, bin.Owner, name)
 	if err != nil || blob == (store.Trashed{}) {
 		return err
 	}
-	if _, err := m.Store.SetAside(ctx, blob); err != nil {
+	if _, err := bin.Store.SetAside(ctx, blob); err != nil {
 		return fmt.Errorf("set %s aside: %w", name, err)
 	}
 	return nil

@@ -69,7 +69,7 @@ func (f *fixture) remove(upload int64) {
 
 	collector := &gc.Collector{
 		Repo: f.repo, TempDir: f.TempDir(), Log: slog.New(slog.DiscardHandler),
-		Locate: func(context.Context, sqlrepo.Upload) (store.Store, error) { return files.Store, nil },
+		Locate: func(context.Context, sqlrepo.Upload) (store.Store, error) { return files.Stores[0].Files, nil },
 	}
 	must(f, collector.Mark(f.Context(), row))
 

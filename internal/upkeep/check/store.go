@@ -46,6 +46,16 @@ type StoreSummary struct {
 	Read     int64 `json:"read"`
 }
 
+// Add adds the numbers of another check.
+func (s *StoreSummary) Add(more StoreSummary) {
+	s.Problems += more.Problems
+	s.Notes += more.Notes
+	s.Blobs += more.Blobs
+	s.Bytes += more.Bytes
+	s.Expected += more.Expected
+	s.Read += more.Read
+}
+
 // Run calls report with each problem as soon as it is found, from one goroutine at a time. Work under way is not a
 // problem. An error means that something could not be checked. It is store.ErrNotKept for a store that keeps
 // nothing.

@@ -212,7 +212,7 @@ func (r *cleanup) condemned() (shards []sqlrepo.Shard, err error) {
 }
 
 // hasFile reports whether a store has the bytes of a shard.
-func hasFile(s sqlrepo.Shard) bool { return len(s.Digest) > 0 && s.Location != store.NoneLocation }
+func hasFile(s sqlrepo.Shard) bool { return len(s.Digest) > 0 && s.Store != store.NoneIdentity }
 
 func (r *cleanup) removeFiles(shards []sqlrepo.Shard) error {
 	if r.KeepFiles[r.stage.Upload.ID] || !slices.ContainsFunc(shards, hasFile) {

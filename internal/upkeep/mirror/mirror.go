@@ -87,7 +87,7 @@ func (c *Copier) identity(ctx context.Context) (string, error) {
 	case err != nil:
 		return "", err
 	case identity == store.NoneIdentity, marker == store.NoneIdentity:
-		return "", fmt.Errorf("%w: %s keeps no bytes", ErrNoStore, store.NoneLocation)
+		return "", fmt.Errorf("%w: %s keeps no bytes", ErrNoStore, store.NoneURL)
 	case identity == "":
 		return "", fmt.Errorf("%w: the source has no marker: it was never a store, or has lost its marker",
 			ErrNoStore)
@@ -263,8 +263,7 @@ func (c *Copier) transport(ctx context.Context, owner string, blob store.Committ
 	if err := out.Stage(ctx, blob.Name, func(int64) {}); err != nil {
 		return err
 	}
-	_, err = out.Commit(ctx, blob.Name)
-	return err
+	return out.Commit(ctx, blob.Name)
 }
 
 // reader counts the bytes that are read, and fails when its context ends.

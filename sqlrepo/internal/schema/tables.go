@@ -16,7 +16,8 @@ type Table struct {
 
 // Tables lists all tables, each behind those that it refers to.
 var Tables = []Table{
-	{"spaces", slices.Concat(SpaceColumns, []string{"revision", "needs"}), []string{"id"}},
+	{"stores", StoreColumns, []string{"identity"}},
+	{"spaces", slices.Concat(SpaceColumns, []string{"store", "revision", "needs"}), []string{"id"}},
 	{"sources", slices.Concat(SourceColumns, []string{"mounts"}), []string{"id"}},
 	{"uploads", slices.Concat(UploadColumns, RereadingColumns, TallyColumns, StageColumns, LeaseColumns), []string{"id"}},
 	{"entries", EntryColumns, []string{"id"}},
@@ -30,6 +31,7 @@ var Tables = []Table{
 
 // The columns of each table. Those of a lease are apart, and so are those that a new row need not have.
 var (
+	StoreColumns  = []string{"identity", "name", "url", "created_at", "seen_at"}
 	SpaceColumns  = []string{"id", "did", "name", "shard_size", "created_at"}
 	SourceColumns = []string{"id", "space", "name", "path", "excludes", "symlinks", "created_at", "removed_at"}
 	UploadColumns = []string{"id", "source", "state", "profile", "shard_size", "excludes", "symlinks", "token", "files",
@@ -38,9 +40,9 @@ var (
 	EntryColumns = []string{"id", "upload", "path", "kind", "size", "mtime_ns", "permissions", "target", "state",
 		"reason", "origin", "mtime_era", "ctime_ns", "inode", "unproven"}
 	ShardColumns = []string{"id", "upload", "ordinal", "kind", "state", "token", "planned_size", "chunks", "size",
-		"content", "nodes", "digest", "location", "digests", "blob_index", "piece"}
+		"content", "nodes", "digest", "digests", "blob_index", "piece"}
 	IndexColumns = []string{"id", "upload", "ordinal", "state", "layout", "root_cid", "shards", "slices", "size",
-		"digest", "location"}
+		"digest"}
 	SegmentColumns = []string{"entry", "file_offset", "shard", "chunk", "length"}
 	NodeColumns    = []string{"prefix", "shard", "position", "length", "codec", "suffix"}
 	RootColumns    = []string{"entry", "dag_size", "cid"}
@@ -59,18 +61,25 @@ var MachineColumns = []string{"ctime_ns", "inode", "unproven"}
 
 // What a SELECT reads of rows into structs.
 var (
+	SpaceFields  = Readable(slices.Concat(SpaceColumns, []string{"store"})...)
 	SourceFields = Readable(slices.Concat(SourceColumns, []string{"mounts"})...)
 	UploadFields = Readable(slices.Concat(UploadColumns, RereadingColumns, TallyColumns, StageColumns, LeaseColumns)...)
 	EntryFields  = Readable(EntryColumns...)
 	// PrintFields are what a SELECT reads into the fingerprint of a file, which has no target.
 	PrintFields = Readable("kind", "size", "mtime_ns", "permissions", "mtime_era", "ctime_ns", "inode", "unproven")
 	// ShardFields leave out the digests, which can take a megabyte.
-	ShardFields = Readable(slices.Concat(Without(ShardColumns, "digests"), LeaseColumns)...)
+	ShardFields = append(Readable(slices.Concat(Without(ShardColumns, "digests"), LeaseColumns)...), storeOf("shards"))
+	IndexFields = append(Readable(IndexColumns...), storeOf("indexes"))
 )
+
+// storeOf is the field of a SELECT that reads the store of a row's upload.
+func storeOf(table string) string {
+	return "COALESCE((SELECT store FROM uploads WHERE uploads.id = " + table + ".upload), '') AS store"
+}
 
 // blanks stand for NULL in columns that Go reads as text, as a number or as a key.
 var blanks = map[string]string{
-	"worker": "''", "error": "''", "store": "''", "location": "''", "reason": "''",
+	"worker": "''", "error": "''", "store": "''", "reason": "''",
 	"blob_index": "0", "origin": "0", "mtime_era": "0", "ctime_ns": "0", "inode": "0", "unproven": "0",
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/store/known"
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
 	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/audit"
@@ -49,8 +50,24 @@ func Find(ctx context.Context, checker check.Checker) (problems []check.Problem,
 // Checker returns a checker that reads everything.
 func Checker(tb testing.TB, repo *sqlrepo.Repository, directory string) (check.Checker, error) {
 	tb.Helper()
-	files, err := store.OpenExisting(directory)
+	places, err := Places(context.Background(), repo, directory)
 	return check.Checker{
-		Repo: repo, Store: files, ReadPercent: 100, TempDir: tb.TempDir(), Log: slog.New(slog.DiscardHandler),
+		Repo: repo, Stores: places, ReadPercent: 100, TempDir: tb.TempDir(), Log: slog.New(slog.DiscardHandler),
 	}, err
+}
+
+// Places returns the stores of a repository if each that has a URL is in one directory.
+func Places(ctx context.Context, repo *sqlrepo.Repository, directory string) ([]check.Place, error) {
+	rows, err := repo.Stores(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stores := known.Stores{Repo: repo, Places: map[string]string{},
+		Unnamed: func(context.Context) (store.Store, error) { return store.OpenExisting(directory) }}
+	for _, row := range rows {
+		if row.URL != "" {
+			stores.Places[row.Identity] = directory
+		}
+	}
+	return check.FindPlaces(ctx, &stores)
 }

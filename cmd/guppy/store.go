@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/store/known"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+func (a *app) storeCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use: "store", Short: "Add, list, move, copy and check stores", Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+
+	add := &cobra.Command{
+		Use: "add NAME URL", Short: "Make a store known: an existing one, or a new directory or prefix of a bucket",
+		Args: usageArgs(cobra.ExactArgs(2)), RunE: a.openingCommand(making, a.addStore),
+	}
+	set := &cobra.Command{
+		Use: "set NAME URL", Short: "Record that a store has moved: the marker there has to be the same",
+		Args: usageArgs(cobra.ExactArgs(2)), RunE: a.repositoryCommand(a.setStore),
+	}
+	usual := &cobra.Command{
+		Use: "default SPACE NAME", Short: "Send new uploads of a space to a store",
+		Args: usageArgs(cobra.ExactArgs(2)), RunE: a.repositoryCommand(a.setDefaultStore),
+	}
+	remove := &cobra.Command{
+		Use: "rm NAME", Short: "Forget a store in which nothing lies",
+		Args: usageArgs(cobra.ExactArgs(1)), RunE: a.repositoryCommand(a.forgetStore),
+	}
+
+	command.AddCommand(add, a.storeLsCommand(), set, usual, remove, a.storeCheckCommand(), a.storeCopyCommand())
+	return command
+}
+
+// addStore makes a store known, and its directory if it does not exist.
+func (a *app) addStore(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+	name, place := args[0], args[1]
+	if err := known.ValidName(name); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if _, err := findStore(ctx, repo, name); !errors.Is(err, sqlrepo.ErrNotFound) {
+		if err == nil {
+			err = fmt.Errorf("store %q: %w: guppy store set %s URL records that it has moved", name, sqlrepo.ErrExists, name)
+		}
+		return err
+	}
+
+	given := *cfg
+	given.Prepare.Store = place
+	stores, err := a.storesByPath(ctx, cfg, repo)
+	if err != nil {
+		return err
+	}
+	files, err := a.openOrCreate(ctx, &given, stores, func(string, string) error { return nil })
+	if err != nil {
+		return err
+	}
+
+	row, added, err := known.Register(ctx, repo, files, name)
+	if err != nil {
+		return err
+	}
+	if !added {
+		return fmt.Errorf("%s is store %q already (%s): %w", files.URL(), row.Name, row.Identity, sqlrepo.ErrExists)
+	}
+
+	view := newStoreView(row)
+	return a.print(view, view.text)
+}
+
+// setStore records where a store is now.
+func (a *app) setStore(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+	row, err := findStore(ctx, repo, args[0])
+	if err != nil {
+		return err
+	}
+
+	files, err := store.OpenURL(ctx, args[1], a.storeOptions(cfg, true))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", store.ErrAbsent, err)
+	}
+	if err != nil {
+		return err
+	}
+
+	marker, err := files.Marker(ctx)
+	if err == nil && marker != row.Identity {
+		err = fmt.Errorf("%w: %s is not store %q: its marker file .guppy-store has to hold %s, as in the store or a complete "+
+			"copy of it (guppy store copy)", store.ErrAbsent, files.URL(), row.Name, row.Identity)
+	}
+	if err == nil {
+		err = repo.SetStoreURL(ctx, row.Identity, files.URL())
+	}
+	if err != nil {
+		return err
+	}
+
+	row.URL = files.URL()
+	view := newStoreView(row)
+	return a.print(view, view.text)
+}
+
+// setDefaultStore makes a store the one of a space.
+func (a *app) setDefaultStore(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
+	space, err := repo.FindSpace(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	row, err := findStore(ctx, repo, args[1])
+	if err != nil {
+		return err
+	}
+	if err := repo.SetSpaceStore(ctx, space.ID, row.Identity); err != nil {
+		return err
+	}
+
+	view := struct {
+		Space string `json:"space"`
+		Store string `json:"store"`
+	}{space.Name, row.Name}
+	return a.print(view, func(w io.Writer) {
+		fmt.Fprintf(w, "new uploads of space %s go to store %s\n", printable(space.Name), row.Name)
+	})
+}
+
+// forgetStore removes a store from the repository if nothing lies in it. Its marker stays.
+func (a *app) forgetStore(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+	row, err := findStore(ctx, repo, args[0])
+	if err != nil {
+		return err
+	}
+
+	stores, err := a.stores(ctx, cfg, repo)
+	if err != nil {
+		return err
+	}
+	if err := refuseFilled(ctx, stores, row); err != nil {
+		return err
+	}
+
+	err = repo.RemoveStore(ctx, row.Identity)
+	if errors.Is(err, sqlrepo.ErrStoreInUse) {
+		err = fmt.Errorf("store %q: %w: guppy store ls shows by which uploads and spaces", row.Name, err)
+	}
+	if err != nil {
+		return err
+	}
+
+	view := newStoreView(row)
+	return a.print(view, func(w io.Writer) { fmt.Fprintf(w, "forgot store %s at %s\n", row.Name, printable(row.URL)) })
+}
+
+// refuseFilled returns an error if a store is there and has shards or indexes.
+func refuseFilled(ctx context.Context, stores *known.Stores, row sqlrepo.Store) error {
+	files, err := stores.Open(ctx, row.Identity)
+	if errors.Is(err, store.ErrAbsent) {
+		return nil // the rows of uploads decide
+	}
+	if err != nil {
+		return err
+	}
+
+	for file, err := range files.Committed(ctx) {
+		if err != nil {
+			return err
+		}
+		if _, ok := trash.ParseName(file.Name); ok {
+			return fmt.Errorf("store %q: %w: %s is there; guppy gc --strays --yes removes what belongs to no upload", row.Name,
+				sqlrepo.ErrStoreInUse, file.Name)
+		}
+	}
+	return nil
+}

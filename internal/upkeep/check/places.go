@@ -1,0 +1,66 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/store/known"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// Place is where a store of the repository should be.
+type Place struct {
+	// Store is the row of the store. It has no identity for uploads that name no store.
+	Store sqlrepo.Store
+	// Files is what is there. It has the identity of the row, or has lost its own. It is nil if the store is not there, for
+	// the reason Absent.
+	Files  store.Store
+	Absent error
+}
+
+// FindPlaces looks where the stores of a repository are. It creates nothing.
+func FindPlaces(ctx context.Context, stores *known.Stores) (places []Place, err error) {
+	rows, err := stores.Repo.Stores(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	for _, row := range rows {
+		files, _, err := stores.Find(ctx, row.Identity)
+		if err == nil {
+			err = known.Prove(ctx, files, row)
+		}
+
+		// What has lost its marker may get it back.
+		lost := errors.Is(err, store.ErrDamagedMarker) || errors.Is(err, known.ErrNoMarker)
+		switch {
+		case err == nil || lost:
+			places = append(places, Place{Store: row, Files: files})
+		case errors.Is(err, store.ErrAbsent):
+			places = append(places, Place{Store: row, Absent: err})
+		default:
+			return nil, err
+		}
+	}
+
+	if stores.Unnamed == nil {
+		return places, nil
+	}
+	files, err := stores.Open(ctx, "")
+	if err != nil {
+		return append(places, Place{Absent: fmt.Errorf("%w: %w", store.ErrAbsent, err)}), nil
+	}
+	return append(places, Place{Files: files}), nil
+}
+
+// place returns where the store with an identity should be.
+func (c *Checker) place(identity string) Place {
+	for _, place := range c.Stores {
+		if place.Store.Identity == identity {
+			return place
+		}
+	}
+	return Place{Absent: fmt.Errorf("%w: the repository does not know it", store.ErrAbsent)}
+}
