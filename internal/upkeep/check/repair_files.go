@@ -225,6 +225,9 @@ func (m *mending) shard(ctx context.Context, id int64) (bool, error) {
 		}
 	}
 
+	if healed, err := m.heal(ctx, row); healed || err != nil {
+		return healed, err
+	}
 	if row.State == sqlrepo.ShardPlanned || row.State == sqlrepo.ShardEmpty {
 		return m.once(change{shardReset, id}, func() error { return m.auditor().ResetShard(ctx, id) })
 	}

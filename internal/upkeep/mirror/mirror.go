@@ -189,7 +189,7 @@ func (c *Copier) blob(ctx context.Context, owner string, blob store.Committed, d
 		c.Progress.Skipped.Add(1)
 		return nil
 	}
-	if err := c.transport(ctx, owner, blob, digest); err != nil {
+	if err := Copy(ctx, c.From, c.To, owner, blob.Name, digest, func(n int64) { c.Progress.Bytes.Add(n) }); err != nil {
 		return err
 	}
 	c.Progress.Copied.Add(1)
@@ -231,25 +231,25 @@ func Digest(ctx context.Context, from store.Store, name string) (digest [sha256.
 	return [sha256.Size]byte(hash.Sum(nil)), nil
 }
 
-// transport copies a blob. It appears in the target only if its bytes match its name.
-func (c *Copier) transport(ctx context.Context, owner string, blob store.Committed,
-	digest [sha256.Size]byte) (err error) {
-	in, err := c.From.Open(ctx, blob.Name)
+// Copy copies a blob from one store to another. The blob appears there only if its bytes match the digest in its name;
+// otherwise Copy returns ErrDiffers. It calls read with the number of bytes that it has read.
+func Copy(ctx context.Context, from, to store.Store, owner, name string, digest [sha256.Size]byte,
+	read func(n int64)) (err error) {
+	in, err := from.Open(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer in.Close() //nolint:errcheck // it is only read
 
-	out, err := c.To.Create(ctx, owner)
+	out, err := to.Create(ctx, owner)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, out.Abort()) }()
 
 	hash := sha256.New()
-	counted := reader{ctx, in, func(n int64) { c.Progress.Bytes.Add(n) }}
-	if _, err := io.Copy(io.MultiWriter(out, hash), counted); err != nil {
-		return fmt.Errorf("copy %s: %w", blob.Name, err)
+	if _, err := io.Copy(io.MultiWriter(out, hash), reader{ctx, in, read}); err != nil {
+		return fmt.Errorf("copy %s: %w", name, err)
 	}
 
 	// The digest is compared before the blob gets its name.
@@ -260,10 +260,10 @@ func (c *Copier) transport(ctx context.Context, owner string, blob store.Committ
 	if err := out.Sync(ctx); err != nil {
 		return err
 	}
-	if err := out.Stage(ctx, blob.Name, func(int64) {}); err != nil {
+	if err := out.Stage(ctx, name, func(int64) {}); err != nil {
 		return err
 	}
-	return out.Commit(ctx, blob.Name)
+	return out.Commit(ctx, name)
 }
 
 // reader counts the bytes that are read, and fails when its context ends.
