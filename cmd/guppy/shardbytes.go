@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"iter"
+	"log/slog"
+	"sync"
 
 	"github.com/spf13/pflag"
 
@@ -20,6 +23,9 @@ import (
 type shardBytes struct {
 	stores *known.Stores
 	remade *remake.Remaker
+	log    *slog.Logger
+	// told holds the names of the stores of which was said that others are read in their place.
+	told sync.Map
 }
 
 // addShardFlags adds the flags that say where the bytes of shards are.
@@ -37,7 +43,7 @@ func (a *app) openShards(ctx context.Context, cfg *config.Config, repo *reposito
 		return nil, err
 	}
 	remade, err := newRemaker(ctx, cfg, repo)
-	return &shardBytes{stores, remade}, err
+	return &shardBytes{stores: stores, remade: remade, log: a.log}, err
 }
 
 // newRemaker returns a remaker of shards whose bytes no store keeps. The caller closes it.
@@ -63,6 +69,18 @@ func (s *shardBytes) OpenShard(ctx context.Context, row sqlrepo.Shard) (store.Re
 		return s.remade.OpenShard(ctx, row)
 	}
 
+	reading, err := s.openOwn(ctx, row)
+	if err == nil || ctx.Err() != nil || isAny(err, databaseErrors) {
+		return reading, err
+	}
+	for reading := range s.Copies(ctx, row) {
+		return reading, nil
+	}
+	return nil, err
+}
+
+// openOwn opens a shard in its own store.
+func (s *shardBytes) openOwn(ctx context.Context, row sqlrepo.Shard) (store.Reading, error) {
 	files, err := s.stores.Open(ctx, row.Store)
 	if err != nil && ctx.Err() == nil && !isAny(err, databaseErrors) {
 		return nil, fmt.Errorf("%w: %w", blocks.ErrUnreachable, err)
@@ -76,6 +94,39 @@ func (s *shardBytes) OpenShard(ctx context.Context, row sqlrepo.Shard) (store.Re
 		return nil, fmt.Errorf("shard %d has a digest of %d bytes: run guppy check", row.ID, len(row.Digest))
 	}
 	return files.OpenAt(ctx, shard.Name([32]byte(row.Digest)))
+}
+
+// Copies implements blocks.CopiedShards with the files of the same name in other stores.
+func (s *shardBytes) Copies(ctx context.Context, row sqlrepo.Shard) iter.Seq[store.Reading] {
+	return func(yield func(store.Reading) bool) {
+		rows, err := s.stores.Repo.Stores(ctx)
+		if err != nil || len(row.Digest) != len(sqlrepo.Digest{}) {
+			return
+		}
+
+		for _, other := range rows {
+			if other.Identity == row.Store || other.Identity == store.NoneIdentity {
+				continue
+			}
+
+			files, err := s.stores.Open(ctx, other.Identity)
+			if err != nil {
+				continue
+			}
+			reading, err := files.OpenAt(ctx, shard.Name([32]byte(row.Digest)))
+			if err != nil {
+				continue
+			}
+
+			if _, told := s.told.LoadOrStore(other.Name, nil); !told {
+				s.log.Warn("shards are missing or damaged in their own store: reading from another one", "shard", row.ID,
+					"store", other.Name)
+			}
+			if !yield(reading) {
+				return
+			}
+		}
+	}
 }
 
 // Close closes the remaker.

@@ -160,7 +160,35 @@ func (f *fetch) elsewhere(ctx context.Context, i int, bad sqlrepo.Place, cause e
 	if len(places) == 0 {
 		return fmt.Errorf("%w: %s", ErrNotFound, f.cids[i])
 	}
+
+	for _, place := range places {
+		if block := f.copied(ctx, place); block != nil {
+			return f.use(i, block)
+		}
+	}
 	return failed
+}
+
+// copied returns a block from a copy of its shard in another store, or nil if there is no good one.
+func (f *fetch) copied(ctx context.Context, place sqlrepo.Place) []byte {
+	shards, copied := f.shards.(CopiedShards)
+	if !copied || place.Length > car.MaxDataSize {
+		return nil
+	}
+	shard, err := f.repo.StoredShard(ctx, place.Shard)
+	if err != nil {
+		return nil
+	}
+
+	block := make([]byte, place.Length)
+	for reading := range shards.Copies(ctx, shard) {
+		n, _ := reading.ReadAt(ctx, block, int64(place.Position)) // the digest decides
+		_ = reading.Close()                                       // nothing was written
+		if n == len(block) && sha256.Sum256(block) == place.Digest {
+			return block
+		}
+	}
+	return nil
 }
 
 // forget drops everything that is known of a shard, because its file may have been replaced, or removed with its

@@ -35,6 +35,14 @@ type Shards interface {
 	OpenShard(ctx context.Context, shard sqlrepo.Shard) (store.Reading, error)
 }
 
+// CopiedShards are Shards that may be in several places.
+type CopiedShards interface {
+	Shards
+	// Copies yields the bytes of a shard in other places, for a block that is damaged where OpenShard reads it. The
+	// caller closes each.
+	Copies(ctx context.Context, shard sqlrepo.Shard) iter.Seq[store.Reading]
+}
+
 var (
 	// ErrNotFound is returned for a block that no shard holds, as far as the repository knows.
 	ErrNotFound = errors.New("block not found")

@@ -135,4 +135,3 @@ func TestASecondStoreHealsTheFirst(t *testing.T) {
 		}
 	})
 }
-
