@@ -38,7 +38,9 @@ func (u *unsound) Unwrap() error { return errUnsound }
 
 func (u *unsound) Hint() string {
 	if u.repaired {
-		return "guppy: these problems are left after the repair; run guppy upload where the repair says so, then repair again"
+		return "guppy: these problems are left after the repair; run guppy upload where the repair says so, then repair again. " +
+			"What no store has was not given up: mount its store, record where it is (guppy store set) or copy it from a " +
+			"replica (guppy store copy), and repair again, or give it up with --repair --give-up --yes"
 	}
 	return "guppy: nothing was changed; the same command with --repair --yes carries out the repairs"
 }
@@ -52,16 +54,20 @@ work is not a problem.
 Each problem is one line: its code, the rows or the file concerned, what is
 wrong, and what a repair does about it. A note is odd and harmless. --repair
 prints that plan. --repair --yes carries it out, but not while anybody else is
-at work. Intact blocks are never deleted. An upload that has lost content
-becomes unfinished, and guppy upload completes it, with the same root if the
-source is unchanged. An older upload whose content can't be restored becomes
-incomplete and lists it. Uploads share content, so --repair covers all of them,
-even if UPLOAD names one.`
+at work. Intact blocks are never deleted. A shard that is missing or damaged is
+copied from any other store of the repository that has a good one.
+
+What no store has is given up only with --give-up: first make sure that no store
+is away. An upload that has lost content then becomes unfinished, and guppy
+upload completes it, with the same root if the source is unchanged. An older
+upload whose content can't be restored becomes incomplete and lists it. Uploads
+share content, so --repair covers all of them, even if UPLOAD names one.`
 
 // checkOptions holds the flags of the check command.
 type checkOptions struct {
 	upload      *int64
 	repair, yes bool
+	giveUp      bool
 	readAll     bool
 	readSubset  string
 	percent     float64
@@ -87,6 +93,8 @@ func (a *app) checkCommand() *cobra.Command {
 	flags.SortFlags = false
 	flags.BoolVar(&options.repair, "repair", false, "print what a repair would do, and do it with --yes")
 	flags.BoolVar(&options.yes, "yes", false, "carry out the repair")
+	flags.BoolVar(&options.giveUp, "give-up", false,
+		"give up blocks that no store has: their files are packed again, or left out of older uploads")
 	flags.BoolVar(&options.readAll, "read-data", false, "read all shards and compare every block with its digest")
 	flags.StringVar(&options.readSubset, "read-data-subset", "", "read `N%` of the shards, chosen at random")
 	addShardFlags(flags)
@@ -106,6 +114,8 @@ func (o *checkOptions) parse(args []string) error {
 	switch {
 	case o.yes && !o.repair:
 		return fmt.Errorf("%w: --yes needs --repair", errUsage)
+	case o.giveUp && !o.repair:
+		return fmt.Errorf("%w: --give-up needs --repair", errUsage)
 	case o.readAll && o.readSubset != "":
 		return fmt.Errorf("%w: use either --read-data or --read-data-subset", errUsage)
 	case o.readAll:
@@ -141,7 +151,7 @@ func (a *app) check(ctx context.Context, cfg *config.Config, repo *repository, o
 
 	out := newCheckOutput(a)
 	if options.repair && options.yes {
-		if err := a.repairRepository(ctx, repo, checker, out); err != nil {
+		if err := a.repairRepository(ctx, repo, checker, options.giveUp, out); err != nil {
 			return err
 		}
 	}
@@ -200,7 +210,7 @@ func (a *app) checker(ctx context.Context, cfg *config.Config, repo *repository,
 }
 
 // repairRepository repairs the repository while all other workers are locked out.
-func (a *app) repairRepository(ctx context.Context, repo *repository, checker check.Checker,
+func (a *app) repairRepository(ctx context.Context, repo *repository, checker check.Checker, giveUp bool,
 	out *checkOutput) (err error) {
 	if err := leftovers.ReleaseAll(ctx, repo.Repository, a.log); err != nil {
 		return err
@@ -217,7 +227,7 @@ func (a *app) repairRepository(ctx context.Context, repo *repository, checker ch
 		job := pipeline.Job{Repo: checker.Repo, Store: files, Space: space, TempDir: checker.TempDir, Log: checker.Log}
 		return job.Link(ctx, upload)
 	}
-	repairer := check.Repairer{Checker: checker, Link: link, Did: out.repaired}
+	repairer := check.Repairer{Checker: checker, Link: link, GiveUp: giveUp, Did: out.repaired}
 	if err := repairer.Run(ctx); err != nil {
 		return fmt.Errorf("repair: %w", err)
 	}

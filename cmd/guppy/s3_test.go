@@ -291,7 +291,7 @@ func TestABucketIsMended(t *testing.T) {
 				}
 			}
 
-			i.run(t, "check", "--read-data", "--repair", "--yes")
+			i.run(t, "check", "--read-data", "--repair", "--give-up", "--yes")
 			i.run(t, "prepare", corpus)
 			if _, err := os.Stat(shard + ".damaged"); err != nil {
 				t.Error(err)

@@ -73,6 +73,17 @@ func (a *Auditor) EntriesOf(ctx context.Context, shard, behind int64) (entries [
 	return entries, err
 }
 
+// PathsIn counts the files of which a shard has content, and returns some of their paths.
+func (a *Auditor) PathsIn(ctx context.Context, shard int64, most uint64) (paths []sqlrepo.Path, files int64, err error) {
+	having := core.Within("id", sq.Select("entry").From("segments").Where(sq.Eq{"shard": shard}))
+	err = a.db.ReadOne(ctx, "count the files in a shard", &files, sq.Select("COUNT(*)").From("entries").Where(having))
+	if err == nil {
+		err = a.db.ReadAll(ctx, "look for the files in a shard", &paths,
+			sq.Select("path").From("entries").Where(having).OrderBy("path").Limit(most))
+	}
+	return paths, files, err
+}
+
 // UploadOf returns the upload of an entry, 0 if there is no such entry.
 func (a *Auditor) UploadOf(ctx context.Context, entry int64) (upload int64, err error) {
 	err = a.db.ReadOne(ctx, "upload of an entry", &upload,

@@ -71,6 +71,10 @@ func transferAll(p *pair) {
 	equal(p.t, "dump", p.target.dump(), p.dump())
 	equal(p.t, "content", copied, must(p.Content(p.ctx))(p.t))
 	equal(p.t, "content of the copy", must(p.target.Content(p.ctx))(p.t), copied)
+
+	// A dump leaves stores out.
+	equal(p.t, "stores", p.target.stores(), p.stores())
+	equal(p.t, "spaces", must(p.target.Spaces(p.ctx))(p.t), must(p.Spaces(p.ctx))(p.t))
 	for _, table := range copied {
 		if table.Rows == 0 {
 			p.t.Errorf("the scenario has no row in %s", table.Table)

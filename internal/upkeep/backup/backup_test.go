@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// atWork returns a repository in which a worker has a lease.
+// atWork returns a repository in which a worker has a lease of an upload in a store.
 func atWork(t *testing.T, db *dialect.DB) *sqlrepo.Repository {
 	t.Helper()
 	repo, ctx := sqlrepo.New(db), t.Context()
@@ -31,7 +31,11 @@ func atWork(t *testing.T, db *dialect.DB) *sqlrepo.Repository {
 	must(t, err)
 	source, err := repo.AddSource(ctx, sqlrepo.Source{Space: space.ID, Name: "source", Path: []byte("/source")})
 	must(t, err)
-	opened, err := repo.OpenUpload(ctx, source.ID, sqlrepo.Upload{Profile: "profile", ShardSize: 1 << 20})
+	store, err := repo.AddStore(ctx, sqlrepo.Store{Identity: "STORE", Name: "store", URL: "s3://bucket/?endpoint=h"})
+	must(t, err)
+	opened, err := repo.OpenUpload(ctx, source.ID, sqlrepo.Upload{
+		Profile: "profile", ShardSize: 1 << 20, Store: store.Identity,
+	})
 	must(t, err)
 	_, err = repo.ClaimStage(ctx, sqlrepo.Claim{Worker: "worker", Term: time.Hour}, opened.Upload.ID)
 	must(t, err)
@@ -80,6 +84,12 @@ func TestNobodyIsAtWorkInABackup(t *testing.T) {
 			must(t, err)
 			if !slices.Equal(there, content) {
 				t.Errorf("%s has %+v, was told to have %+v", name, there, content)
+			}
+
+			stores, err := other.Stores(t.Context())
+			must(t, err)
+			if len(stores) != 1 || stores[0].URL != "s3://bucket/?endpoint=h" || stores[0].SeenAt.IsZero() {
+				t.Errorf("%s has the stores %+v", name, stores)
 			}
 		}
 	})

@@ -55,8 +55,8 @@ var actionTexts = [...]string{
 	countChunks:    "the number of chunks is set, or the shard's files are planned again",
 	sumContent:     "the sum is set",
 	computePiece:   "the piece CID is computed again",
-	salvageShard: "intact blocks of the file go to a new one, blocks that no other shard holds are packed again, and " +
-		"the file is set aside",
+	salvageShard: "a good file is copied from another store; otherwise, with --give-up, intact blocks go to a new file, " +
+		"lost ones are packed again, and the file is set aside",
 	restoreMarker: "the store gets back the identity that the uploads record",
 	removeFile:    "the file is removed",
 	restoreBlocks: "the file is planned again, or the upload linked again for the nodes above the chunks",

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
@@ -161,7 +163,38 @@ func (r *run) file(ctx context.Context, row sqlrepo.Shard, read bool) error {
 		return err
 	}
 	problem.Upload, problem.Shard = row.Upload, row.ID
+	if err := r.addPaths(ctx, problem); err != nil {
+		return err
+	}
 	return r.emit(*problem)
+}
+
+// mostPaths is the number of paths that a problem of a shard names.
+const mostPaths = 3
+
+// addPaths says which files have content in the shard of a problem.
+func (r *run) addPaths(ctx context.Context, problem *Problem) error {
+	paths, files, err := r.auditor().PathsIn(ctx, problem.Shard, mostPaths)
+	if err != nil && blamesRows(ctx, err) {
+		return nil // the rows are another problem
+	}
+	if err != nil || files == 0 {
+		return err
+	}
+
+	var names []string
+	for _, path := range paths {
+		names = append(names, strconv.Quote(path.String()))
+	}
+	if files > mostPaths {
+		names = append(names, "...")
+	}
+	count := "a file"
+	if files > 1 {
+		count = fmt.Sprintf("%d files", files)
+	}
+	problem.Detail += fmt.Sprintf("; it has content of %s: %s", count, strings.Join(names, ", "))
+	return nil
 }
 
 func (r *run) lookAt(ctx context.Context, row sqlrepo.Shard, read bool) (*Problem, error) {

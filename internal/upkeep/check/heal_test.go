@@ -46,6 +46,7 @@ func (f *fixture) repairAll() (did []string) {
 		did = append(did, change)
 		return nil
 	})
+	repairer.GiveUp = false
 	var err error
 	repairer.Stores, err = check.FindPlaces(f.Context(), &known.Stores{Repo: f.repo})
 	must(f, err)

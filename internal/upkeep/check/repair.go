@@ -19,6 +19,8 @@ type Repairer struct {
 	Checker
 	// Link links a packed upload of a space. It can use its store, but not the source.
 	Link func(ctx context.Context, space sqlrepo.Space, upload int64, files store.Store) error
+	// GiveUp allows blocks to be given up that no store has. Their files are planned again, or left out of older uploads.
+	GiveUp bool
 	// Did is called after each change.
 	Did func(change string) error
 }

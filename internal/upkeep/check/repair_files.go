@@ -231,7 +231,7 @@ func (m *mending) shard(ctx context.Context, id int64) (bool, error) {
 	if row.State == sqlrepo.ShardPlanned || row.State == sqlrepo.ShardEmpty {
 		return m.once(change{shardReset, id}, func() error { return m.auditor().ResetShard(ctx, id) })
 	}
-	return true, m.lose(ctx, row)
+	return m.lose(ctx, row)
 }
 
 // isGone reports whether an error means that the file does not exist, or never did.
@@ -342,30 +342,33 @@ func (m *mending) replace(ctx context.Context, row sqlrepo.Shard, name string, f
 }
 
 // lose gives a shard up, except for the good blocks in its file. It sets the file aside if its digest differs from
-// its name.
-func (m *mending) lose(ctx context.Context, row sqlrepo.Shard) error {
+// its name. Unless blocks may be given up, it changes nothing if any would be lost: they may be in a store that is away.
+func (m *mending) lose(ctx context.Context, row sqlrepo.Shard) (changed bool, err error) {
 	saved, err := m.salvage(ctx, row)
 	if err != nil {
-		return fmt.Errorf("shard %d: %w", row.ID, err)
+		return false, fmt.Errorf("shard %d: %w", row.ID, err)
 	}
 
 	done := fmt.Sprintf("%d of its %d blocks were intact, and are in a new file", saved, row.Nodes)
 	if saved == 0 {
+		if !m.GiveUp {
+			return false, nil
+		}
 		done = "it was given up"
 		if err := m.auditor().LoseShard(ctx, row.ID); err != nil {
-			return err
+			return false, err
 		}
 	}
 
 	// The damaged file must not stay under a name that promises good content.
 	aside, err := m.setAside(ctx, row)
 	if err != nil {
-		return err
+		return true, err
 	}
 	if aside != "" {
-		return m.did("shard %d: %s; its file is now %s", row.ID, done, aside)
+		return true, m.did("shard %d: %s; its file is now %s", row.ID, done, aside)
 	}
-	return m.did("shard %d: %s", row.ID, done)
+	return true, m.did("shard %d: %s", row.ID, done)
 }
 
 func (m *mending) setAside(ctx context.Context, row sqlrepo.Shard) (aside string, err error) {

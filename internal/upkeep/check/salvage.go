@@ -19,7 +19,7 @@ import (
 
 // salvage writes the good blocks of a damaged shard file to a new file, and makes that the shard's file. No other
 // file may have these blocks, and the source may have changed since. It returns the number of good blocks. If there
-// are none, the shard stays as it is.
+// are none, or blocks would be lost that may not be given up, the shard stays as it is and the number is 0.
 func (m *mending) salvage(ctx context.Context, row sqlrepo.Shard) (saved int, err error) {
 	if len(row.Digest) != len(sqlrepo.Digest{}) {
 		return 0, nil
@@ -66,6 +66,9 @@ func (m *mending) salvage(ctx context.Context, row sqlrepo.Shard) (saved int, er
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, draft.Abort()) }()
+	if int64(len(draft.Nodes())) < row.Nodes && !m.GiveUp {
+		return 0, nil
+	}
 	return len(draft.Nodes()), m.adopt(ctx, row, draft)
 }
 
