@@ -116,7 +116,7 @@ func located(t *testing.T, db *dialect.DB) []string {
 type storeRow struct {
 	Identity, Name, URL string
 	Created             int64 `db:"created_at"`
-	Seen                *int64
+	Seen                int64
 }
 
 func (r storeRow) String() string {
@@ -145,12 +145,12 @@ func TestStoresComeWithTheirVersion(t *testing.T) {
 		for range 2 {
 			mustUp(t, m)
 			requireEqual(t, selectAll[storeRow](t, db, allStores), []storeRow{
-				{"BUCKET", "store-2", "s3://bucket/two%20words/", 104, nil},
-				{"DIRECTORY", "store-1", "file:///a%20b%3F/", 102, nil},
-				{"NOTHING", "store-6", "", 108, nil},
-				{"ONLYINDEX", "store-4", "file:///index/", 106, nil},
-				{"OTHER", "store-5", "file:///", 107, nil},
-				{"none", "none", "none:", 105, nil},
+				{"BUCKET", "store-2", "s3://bucket/two%20words/", 104, 109},
+				{"DIRECTORY", "store-1", "file:///a%20b%3F/", 102, 103},
+				{"NOTHING", "store-6", "", 108, 108},
+				{"ONLYINDEX", "store-4", "file:///index/", 106, 106},
+				{"OTHER", "store-5", "file:///", 107, 107},
+				{"none", "none", "none:", 105, 105},
 			})
 			requireEqual(t, selectAll[string](t, db, "SELECT COALESCE(store, '-') FROM spaces ORDER BY id"),
 				[]string{"BUCKET", "OTHER", "-"})

@@ -16,8 +16,8 @@ type NewIndex struct {
 	Index
 	// Covers are the keys of the shards that the index covers.
 	Covers []int64
-	// Publish makes the bytes durable. While it runs, no shard of the space is sealed and
-	// no file of any space is removed. If the transaction is retried, Store is called again and has nothing to do.
+	// Publish makes the bytes durable. While it runs, no shard of the space is sealed and no file of any space is
+	// removed. If the transaction is retried, Publish is called again and has nothing to do.
 	Publish func(ctx context.Context) error
 }
 

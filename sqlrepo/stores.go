@@ -14,8 +14,8 @@ import (
 // ErrStoreInUse is returned when a store is to be forgotten that uploads or spaces have.
 var ErrStoreInUse = errors.New("the store is in use")
 
-// Store is a store that the repository knows. All shards and indexes of an upload are in the upload's store, under names
-// made from their digests.
+// Store is a store that the repository knows. All shards and indexes of an upload are in the upload's store, under
+// names made from their digests.
 type Store struct {
 	// Identity is what the store's marker holds. It never changes.
 	Identity string `db:"identity"`
@@ -100,7 +100,16 @@ func (r *Repository) RemoveStore(ctx context.Context, identity string) error {
 		if err != nil {
 			return err
 		}
-		return tx.Later(ctx, sq.Delete("stores").Where(sq.Eq{"identity": identity}), nil)
+		for _, drop := range []sq.Sqlizer{
+			sq.Delete("copies").Where(this),
+			sq.Delete("replicas").Where(sq.Or{this, sq.Eq{"origin": identity}}),
+			sq.Delete("stores").Where(sq.Eq{"identity": identity}),
+		} {
+			if err := tx.Later(ctx, drop, nil); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
@@ -111,8 +120,8 @@ func (r *Repository) changeStore(ctx context.Context, doing string, change sq.Sq
 	})
 }
 
-// useStore notes that an upload goes to a store, and makes it the store of the source's space if that has none. It makes
-// the transaction fail with ErrNotFound if the store is unknown.
+// useStore notes that an upload goes to a store, and makes it the store of the source's space if that has none. It
+// makes the transaction fail with ErrNotFound if the store is unknown.
 func (r *Repository) useStore(ctx context.Context, tx *core.Tx, source int64, identity string) error {
 	if identity == "" {
 		return nil

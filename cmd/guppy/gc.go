@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -111,8 +112,8 @@ func (s *storeUnseen) Unwrap() error { return s.error }
 
 // Hint names the next command.
 func (s *storeUnseen) Hint() string {
-	return "guppy: everything that needs no other store was removed; guppy gc --yes removes the rest once the store is there, or, " +
-		"if that store is gone for good, guppy upload rm UPLOAD --keep-files --yes"
+	return "guppy: everything that needs no other store was removed; guppy gc --yes removes the rest once the store is " +
+		"there, or, if that store is gone for good, guppy upload rm UPLOAD --keep-files --yes"
 }
 
 type removalRefused struct{ error }
@@ -136,7 +137,32 @@ func (a *app) collector(cfg *config.Config, repo *repository, stores *known.Stor
 			}
 			return sites.store(ctx, upload)
 		},
+		Replicas: func(ctx context.Context, upload sqlrepo.Upload) ([]store.Store, error) {
+			return a.replicasOf(ctx, repo, stores, upload.Store)
+		},
 	}
+}
+
+// replicasOf opens the replicas of a store that are there.
+func (a *app) replicasOf(ctx context.Context, repo *repository, stores *known.Stores,
+	origin string) (open []store.Store, err error) {
+	replicas, err := repo.ReplicasOf(ctx, origin)
+	if err != nil {
+		return nil, err
+	}
+
+	for _, identity := range replicas {
+		files, err := stores.Open(ctx, identity)
+		if errors.Is(err, store.ErrAbsent) {
+			a.log.Warn("not removed from a replica that is away: guppy gc --strays removes it later", "reason", err)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		open = append(open, files)
+	}
+	return open, nil
 }
 
 type gcView struct {
@@ -177,11 +203,11 @@ func (a *app) collect(ctx context.Context, cfg *config.Config, repo *repository,
 			return err
 		}
 
-		if err := a.sweep(ctx, collector, stores, view); err != nil || view.DryRun {
+		if err := a.sweep(ctx, repo, collector, stores, view); err != nil || view.DryRun {
 			return err
 		}
 
-		return repo.ForgetReceipts(ctx)
+		return errors.Join(repo.PruneCopies(ctx), repo.ForgetReceipts(ctx))
 	})
 
 	if err == nil && options.yes && options.vacuum {
@@ -225,11 +251,17 @@ func (a *app) collectSpaces(ctx context.Context, collector *gc.Collector, repo *
 	return failed
 }
 
-// sweep looks for files that no row names, in the stores of this repository. What is to be removed in a store that is not
-// there is left to the next run.
-func (a *app) sweep(ctx context.Context, collector *gc.Collector, stores *known.Stores, view *gcView) error {
+// sweep looks for files that no row names, in the stores of this repository. What is to be removed in a store that
+// is not there is left to the next run.
+func (a *app) sweep(ctx context.Context, repo *repository, collector *gc.Collector, stores *known.Stores,
+	view *gcView) error {
 	view.Temporary = new(int64)
 	rows, err := stores.Repo.Stores(ctx)
+	if err != nil {
+		return err
+	}
+
+	replicas, err := repo.ReplicasOf(ctx, "")
 	if err != nil {
 		return err
 	}
@@ -246,15 +278,15 @@ func (a *app) sweep(ctx context.Context, collector *gc.Collector, stores *known.
 			continue
 		}
 		if err == nil {
-			err = view.sweep(ctx, collector, files, !row.SeenAt.IsZero())
+			err = view.sweep(ctx, collector, files, !row.SeenAt.IsZero() || slices.Contains(replicas, row.Identity))
 		}
 		failed = errors.Join(failed, err)
 	}
 	return failed
 }
 
-// sweep looks for files that no row names in one store. In a store that no upload of this repository has used, every file
-// would count as a stray, and may be another repository's.
+// sweep looks for files that no row names in one store. In a store that no upload of this repository has used,
+// every file would count as a stray, and may be another repository's.
 func (v *gcView) sweep(ctx context.Context, collector *gc.Collector, files store.Store, used bool) error {
 	temporary, err := collector.Temporary(ctx, files, !v.DryRun)
 	*v.Temporary += temporary

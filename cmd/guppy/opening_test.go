@@ -52,6 +52,7 @@ var needing = map[string][]string{
 	"index ls":      {},
 	"store ls":      {},
 	"store set":     {"name", "."},
+	"store sync":    {"from", "to"},
 	"store rm":      {"name"},
 	"store default": {"space", "name"},
 	"index cat":     {someShard, "-o", "out.idx"},

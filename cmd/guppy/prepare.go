@@ -64,8 +64,8 @@ func (a *app) addPrepareFlags(command *cobra.Command) {
 	flags := command.Flags()
 	flags.SortFlags = false
 
-	flags.String("store", "", "send shards to `STORE`: a name, a directory or an s3:// URL; none: keeps nothing (default: the "+
-		"store of the space)")
+	flags.String("store", "", "send shards to `STORE`: a name, a directory or an s3:// URL; none: keeps nothing "+
+		"(default: the store of the space)")
 	flags.BoolVar(&a.storeAgain, "store-again", false,
 		"store all content again if the source's latest upload is in another store")
 	addStorePathFlag(flags)

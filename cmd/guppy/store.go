@@ -18,7 +18,7 @@ import (
 
 func (a *app) storeCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use: "store", Short: "Add, list, move, copy and check stores", Args: usageArgs(cobra.NoArgs),
+		Use: "store", Short: "Add, list, move, check, copy and sync stores", Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 
@@ -39,7 +39,8 @@ func (a *app) storeCommand() *cobra.Command {
 		Args: usageArgs(cobra.ExactArgs(1)), RunE: a.repositoryCommand(a.forgetStore),
 	}
 
-	command.AddCommand(add, a.storeLsCommand(), set, usual, remove, a.storeCheckCommand(), a.storeCopyCommand())
+	command.AddCommand(add, a.storeLsCommand(), set, usual, remove, a.storeCheckCommand(), a.storeCopyCommand(),
+		a.storeSyncCommand())
 	return command
 }
 
@@ -96,8 +97,8 @@ func (a *app) setStore(ctx context.Context, cfg *config.Config, repo *repository
 
 	marker, err := files.Marker(ctx)
 	if err == nil && marker != row.Identity {
-		err = fmt.Errorf("%w: %s is not store %q: its marker file .guppy-store has to hold %s, as in the store or a complete "+
-			"copy of it (guppy store copy)", store.ErrAbsent, files.URL(), row.Name, row.Identity)
+		err = fmt.Errorf("%w: %s is not store %q: its marker file .guppy-store has to hold %s, as in the store or a "+
+			"complete copy of it (guppy store copy)", store.ErrAbsent, files.URL(), row.Name, row.Identity)
 	}
 	if err == nil {
 		err = repo.SetStoreURL(ctx, row.Identity, files.URL())

@@ -73,6 +73,14 @@ type storeCopyView struct {
 	Bytes    int64            `json:"bytes"`
 	Failed   []storeCopyFault `json:"failed"`
 	Complete bool             `json:"complete"`
+
+	// replica is true if the target keeps its own identity.
+	replica bool
+}
+
+func (v *storeCopyView) count(done *mirror.Progress) {
+	v.Copied, v.Skipped, v.Ignored = done.Copied.Load(), done.Skipped.Load(), done.Ignored.Load()
+	v.Bytes = done.Bytes.Load()
 }
 
 type storeCopyFault struct {
@@ -115,9 +123,8 @@ func (a *app) copyStore(ctx context.Context, cfg *config.Config, stores *known.S
 	err = copier.Run(ctx)
 	stop()
 
-	done := copier.Progress
-	view.Copied, view.Skipped, view.Ignored = done.Copied.Load(), done.Skipped.Load(), done.Ignored.Load()
-	view.Bytes, view.Complete = done.Bytes.Load(), err == nil
+	view.count(copier.Progress)
+	view.Complete = err == nil
 
 	return errors.Join(a.print(view, view.text), err)
 }
@@ -131,9 +138,18 @@ func (v *storeCopyView) text(w io.Writer) {
 	for _, failed := range v.Failed {
 		fmt.Fprintf(w, "not copied: %s: %s\n", printable(failed.Name), printable(failed.Error))
 	}
+	if v.replica {
+		fmt.Fprintf(w, "copied %s, %s; %d were already there\n", plural(v.Copied, "file"), progress.Bytes(v.Bytes), v.Skipped)
+		if v.Complete {
+			fmt.Fprintf(w, "store %s has everything of store %s\n", v.To, v.From)
+		}
+		return
+	}
+
 	fmt.Fprintf(w, "copied %d files, %s; %d were already there, %d are neither shards nor indexes\n", v.Copied,
 		progress.Bytes(v.Bytes), v.Skipped, v.Ignored)
 	if v.Complete {
-		fmt.Fprintln(w, "the copy is complete and has the same identity: guppy store set records it if it takes the place of the other")
+		fmt.Fprintln(w, "the copy is complete and has the same identity: guppy store set records it if it takes the place "+
+			"of the other")
 	}
 }

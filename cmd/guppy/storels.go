@@ -20,8 +20,8 @@ spaces whose new uploads go there, whether each is to be seen from this host,
 and how much room it has.
 
 With --json it prints a list of name, url, identity, uploads, shards, bytes,
-spaces, created_at, last_used_at, reachable, reason (why it is not) and free_bytes
-(of a directory).`
+spaces, created_at, last_used_at, replica (of, missing_files, missing_bytes and
+synced_at), reachable, reason (why it is not) and free_bytes (of a directory).`
 
 func (a *app) storeLsCommand() *cobra.Command {
 	command := &cobra.Command{
@@ -34,15 +34,17 @@ func (a *app) storeLsCommand() *cobra.Command {
 
 // storeView is a store as it is listed.
 type storeView struct {
-	Name       string   `json:"name"`
-	URL        string   `json:"url"`
-	Identity   string   `json:"identity"`
-	Uploads    int64    `json:"uploads"`
-	Shards     int64    `json:"shards"`
-	Bytes      int64    `json:"bytes"`
-	Spaces     []string `json:"spaces"`
-	CreatedAt  string   `json:"created_at"`
-	LastUsedAt string   `json:"last_used_at,omitempty"`
+	Name     string   `json:"name"`
+	URL      string   `json:"url"`
+	Identity string   `json:"identity"`
+	Uploads  int64    `json:"uploads"`
+	Shards   int64    `json:"shards"`
+	Bytes    int64    `json:"bytes"`
+	Spaces   []string `json:"spaces"`
+	// Replica is set if the store is a replica.
+	Replica    *replicaView `json:"replica,omitempty"`
+	CreatedAt  string       `json:"created_at"`
+	LastUsedAt string       `json:"last_used_at,omitempty"`
 	// Reachable is nil unless this host has looked for the store.
 	Reachable *bool  `json:"reachable,omitempty"`
 	Reason    string `json:"reason,omitempty"`
@@ -71,6 +73,9 @@ func (v storeView) listText(w io.Writer) {
 	}
 	fmt.Fprintln(w)
 
+	if v.Replica != nil {
+		replicaText(w, *v.Replica)
+	}
 	if v.Reachable != nil && !*v.Reachable {
 		fmt.Fprintf(w, "  not to be seen from here: %s\n", printable(v.Reason))
 	}
@@ -126,6 +131,15 @@ func storeViews(ctx context.Context, repo *repository) ([]storeView, error) {
 	if err != nil {
 		return nil, err
 	}
+	replicas, err := repo.Replicas(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	names := map[string]string{}
+	for _, row := range rows {
+		names[row.Identity] = row.Name
+	}
 
 	views := make([]storeView, len(rows))
 	for i, row := range rows {
@@ -133,6 +147,12 @@ func storeViews(ctx context.Context, repo *repository) ([]storeView, error) {
 		for _, use := range uses {
 			if use.Identity == row.Identity {
 				views[i].Uploads, views[i].Shards, views[i].Bytes = use.Uploads, use.Shards, use.Bytes
+			}
+		}
+		for _, replica := range replicas {
+			if replica.Store == row.Identity {
+				view := newReplicaView(replica, names)
+				views[i].Replica = &view
 			}
 		}
 		for _, space := range spaces {

@@ -46,8 +46,8 @@ func (a *app) configuredStore(ctx context.Context, cfg *config.Config) (store.St
 	return store.OpenURL(ctx, cfg.Prepare.Store, a.storeOptions(cfg, true))
 }
 
-// stores returns the stores of the repository as this host sees them. A store that --store gives is taken by its marker,
-// or by its name.
+// stores returns the stores of the repository as this host sees them. A store that --store gives is taken by its
+// marker, or by its name.
 func (a *app) stores(ctx context.Context, cfg *config.Config, repo *repository) (*known.Stores, error) {
 	stores, err := a.storesByPath(ctx, cfg, repo)
 	if err != nil || !cfg.ByFlag("prepare.store") {
@@ -102,9 +102,9 @@ func findStore(ctx context.Context, repo *repository, name string) (sqlrepo.Stor
 	return sqlrepo.Store{}, fmt.Errorf("store %q: %w", name, sqlrepo.ErrNotFound)
 }
 
-// storeForUpload opens the store that the next upload of a source goes to: the one that --store names, or else that of its
-// unfinished upload, of the space, or of the configuration. It creates the directory of a store that the repository does
-// not know, unless it refuses to store the content of the source again.
+// storeForUpload opens the store that the next upload of a source goes to: the one that --store names, or else that
+// of its unfinished upload, of the space, or of the configuration. It creates the directory of a store that the
+// repository does not know, unless it refuses to store the content of the source again.
 func (a *app) storeForUpload(ctx context.Context, cfg *config.Config, repo *repository, space sqlrepo.Space,
 	uploads []sqlrepo.Upload) (store.Store, error) {
 	stores, err := a.storesByPath(ctx, cfg, repo)
@@ -134,8 +134,8 @@ func (a *app) storeForUpload(ctx context.Context, cfg *config.Config, repo *repo
 	return files, a.refuseStoringAgain(ctx, repo, usual, files.URL(), space, uploads)
 }
 
-// usualStore returns the identity of the store that the next upload of a source goes to if nobody says otherwise, or "" if
-// the repository knows none.
+// usualStore returns the identity of the store that the next upload of a source goes to if nobody says otherwise,
+// or "" if the repository knows none.
 func usualStore(space sqlrepo.Space, uploads []sqlrepo.Upload) string {
 	if len(uploads) > 0 {
 		if latest := uploads[len(uploads)-1]; !latest.Closed() && latest.Store != "" {
@@ -145,10 +145,10 @@ func usualStore(space sqlrepo.Space, uploads []sqlrepo.Upload) string {
 	return space.Store
 }
 
-// openOrCreate opens the configured store and creates its directory if it does not exist, unless may returns an error for
-// the identity and URL of the store. The identity is "" for a store that has none yet. If the repository has a store in
-// that place and nothing is there, it is most likely not mounted, and openOrCreate returns store.ErrAbsent. It returns
-// known.ErrUnmarked for a store that has lost its marker.
+// openOrCreate opens the configured store and creates its directory if it does not exist, unless may returns an
+// error for the identity and URL of the store. The identity is "" for a store that has none yet. If the repository
+// has a store in that place and nothing is there, it is most likely not mounted, and openOrCreate returns
+// store.ErrAbsent. It returns known.ErrUnmarked for a store that has lost its marker.
 func (a *app) openOrCreate(ctx context.Context, cfg *config.Config, stores *known.Stores,
 	may func(identity, url string) error) (store.Store, error) {
 	files, err := a.configuredStore(ctx, cfg)
@@ -191,8 +191,8 @@ func (a *app) refusePlace(ctx context.Context, stores *known.Stores, files store
 // errTwoPlaces is returned for a store that is in two places.
 var errTwoPlaces = errors.New("this store is in two places")
 
-// refuseSecondPlace returns errTwoPlaces for a copy of a known store, if the store is also where the repository says: with
-// shards in either place, neither would have all of them.
+// refuseSecondPlace returns errTwoPlaces for a copy of a known store, if the store is also where the repository
+// says: with shards in either place, neither would have all of them.
 func (a *app) refuseSecondPlace(ctx context.Context, stores *known.Stores, files store.Store, marker string) error {
 	at, row, err := stores.Find(ctx, marker)
 	if errors.Is(err, store.ErrAbsent) {
@@ -212,12 +212,12 @@ func (a *app) refuseSecondPlace(ctx context.Context, stores *known.Stores, files
 		}
 		return err
 	}
-	return fmt.Errorf("%w: %w, %s and %s: guppy store set %s URL says which of them counts for all, and --store-path %s=PATH "+
-		"for this run", errUsage, errTwoPlaces, at.URL(), files.URL(), row.Name, row.Name)
+	return fmt.Errorf("%w: %w, %s and %s: guppy store set %s URL says which of them counts for all, and "+
+		"--store-path %s=PATH for this run", errUsage, errTwoPlaces, at.URL(), files.URL(), row.Name, row.Name)
 }
 
-// refuseStoringAgain returns an error if the content of a source would be stored in another store than that of its latest
-// complete upload, where all of it would be stored again, unless the user wants that.
+// refuseStoringAgain returns an error if the content of a source would be stored in another store than that of its
+// latest complete upload, where all of it would be stored again, unless the user wants that.
 func (a *app) refuseStoringAgain(ctx context.Context, repo *repository, identity, url string, space sqlrepo.Space,
 	uploads []sqlrepo.Upload) error {
 	if identity == store.NoneIdentity || url == store.NoneURL {
@@ -248,9 +248,9 @@ func (a *app) refuseStoringAgain(ctx context.Context, repo *repository, identity
 			name = row.Name
 		}
 	}
-	return fmt.Errorf("%w: upload %d has this source in store %q: in %s all of it would be stored again, %s, %s. To go on "+
-		"in %s, use --store %s; to make another store that of the space, guppy store default %s NAME; to store everything "+
-		"again, --store-again", errUsage, latest.ID, name, url, plural(latest.Files, "file"),
+	return fmt.Errorf("%w: upload %d has this source in store %q: in %s all of it would be stored again, %s, %s. "+
+		"To go on in %s, use --store %s; to make another store that of the space, guppy store default %s NAME; to store "+
+		"everything again, --store-again", errUsage, latest.ID, name, url, plural(latest.Files, "file"),
 		progress.Bytes(latest.Bytes), name, name, space.Name)
 }
 

@@ -54,7 +54,7 @@ func TestSizes(t *testing.T) {
 		"0": 0, "1": 1, "512B": 512, "1kB": 1000, "1KB": 1000, "2KiB": 2048, "254MiB": 266338304, "100 MB": 1e8,
 		"1GiB": 1 << 30, "1GB": 1e9, "1TB": 1e12, "8388607TiB": 8388607 << 40, "9223372036854775807": math.MaxInt64,
 	} {
-		if got, ok := parseSize(text); !ok || got != want {
+		if got, ok := ParseSize(text); !ok || got != want {
 			t.Errorf("%q: got %d, %t", text, got, ok)
 		}
 	}
@@ -63,7 +63,7 @@ func TestSizes(t *testing.T) {
 		"", "B", "MiB", "-1", "+1", "1.5MiB", "1M", "1mb", "1MIB", "1  MB", " 1", "1 ", "12abc", "0x10",
 		"1e3", "NaN", "8388608TiB", "9223372036854775808", "٣",
 	} {
-		if got, ok := parseSize(text); ok {
+		if got, ok := ParseSize(text); ok {
 			t.Errorf("%q: got %d", text, got)
 		}
 	}
@@ -73,7 +73,7 @@ func TestSizesNeverOverflow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		unit := rapid.SampledFrom(sortedKeys(units)).Draw(t, "unit")
 		n := rapid.Int64Min(0).Draw(t, "n")
-		got, ok := parseSize(fmt.Sprint(n) + unit)
+		got, ok := ParseSize(fmt.Sprint(n) + unit)
 		fits := n <= math.MaxInt64/units[unit]
 		if ok != fits || ok && got/units[unit] != n {
 			t.Fatalf("%d%s: got %d, %t", n, unit, got, ok)

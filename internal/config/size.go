@@ -18,7 +18,7 @@ func (s size) convert(v any) (any, bool) {
 }
 
 func (s size) parse(text string) (any, bool) {
-	n, ok := parseSize(text)
+	n, ok := ParseSize(text)
 	if !ok {
 		return nil, false
 	}
@@ -36,7 +36,8 @@ var units = map[string]int64{
 	"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40,
 }
 
-func parseSize(text string) (int64, bool) {
+// ParseSize returns the number of bytes that a text stands for, such as "254MiB". It reports whether it stands for any.
+func ParseSize(text string) (int64, bool) {
 	digits := text
 	if i := strings.IndexFunc(text, notDigit); i >= 0 {
 		digits = text[:i]

@@ -34,8 +34,8 @@ type Bucket struct {
 	PathStyle *bool
 }
 
-// String returns the URL of the place. It is the same for all texts that name the place, and its path ends with a slash. A
-// directory has to be absolute.
+// String returns the URL of the place. It is the same for all texts that name the place, and its path ends with a
+// slash. A directory has to be absolute.
 func (p Place) String() string {
 	switch {
 	case p.Bucket != nil:
@@ -69,8 +69,8 @@ func (b *Bucket) String() string {
 	return (&url.URL{Scheme: "s3", Host: b.Name, Path: "/" + b.Prefix, RawQuery: query.Encode()}).String()
 }
 
-// BlobURL returns where a blob of a store is, from the URL of the store. It does not name the server of a bucket. It is ""
-// for a blob of no name or no store, and NoneURL for one that is not kept.
+// BlobURL returns where a blob of a store is, from the URL of the store. It does not name the server of a bucket. It
+// is "" for a blob of no name or no store, and NoneURL for one that is not kept.
 func BlobURL(store, name string) string {
 	place, _, _ := strings.Cut(store, "?")
 	switch {
@@ -93,8 +93,8 @@ func (p Place) ShortName() string {
 	return filepath.Base(p.Directory)
 }
 
-// SamePlace reports whether two URLs of stores name the same place. A bucket without a server is the bucket of that name
-// on any server.
+// SamePlace reports whether two URLs of stores name the same place. A bucket without a server is the bucket of that
+// name on any server.
 func SamePlace(a, b string) bool {
 	placeA, serverA, hasA := strings.Cut(a, "?")
 	placeB, serverB, hasB := strings.Cut(b, "?")

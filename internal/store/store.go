@@ -144,9 +144,9 @@ type Blob interface {
 	// little time. Without Stage, Commit does the same work. The blob is not visible before Commit. Stage calls
 	// alive from several goroutines with the number of bytes sent. Stage may be called again.
 	Stage(ctx context.Context, name string, alive func(n int64)) error
-	// Commit makes the bytes durable under name. The same name stands for the same bytes, so an existing blob of
-	// that name is replaced. A second call does nothing, or repeats the work that failed. Commit returns fs.ErrNotExist if somebody else has discarded the blob, has removed it
-	// since it was committed, or is about to remove it.
+	// Commit makes the bytes durable under name. The same name stands for the same bytes, so an existing blob of that
+	// name is replaced. A second call does nothing, or repeats the work that failed. Commit returns fs.ErrNotExist if
+	// somebody else has discarded the blob, has removed it since it was committed, or is about to remove it.
 	Commit(ctx context.Context, name string) error
 	// Abort removes the bytes unless the blob is committed, and releases the resources kept for reading. It may
 	// be called more than once.

@@ -1,6 +1,6 @@
 -- A location is the URL of a store and a name. The name has a CID in Base32, of which the digest is all but the beginning.
 ALTER TABLE shards ADD COLUMN location TEXT;
-ALTER TABLE indexes ADD COLUMN location TEXT;
+ALTER TABLE indexes ADD COLUMN location TEXT NOT NULL DEFAULT '';
 
 UPDATE shards SET location = (
     SELECT CASE stores.identity WHEN 'none' THEN 'none:' ELSE
@@ -10,7 +10,7 @@ UPDATE shards SET location = (
             >> (11 - 5 * i % 8) & 31), 1), '' ORDER BY i)
         FROM generate_series(0, 51) AS i) || '.car' END
     FROM uploads LEFT JOIN stores ON stores.identity = uploads.store WHERE uploads.id = shards.upload)
-WHERE digest IS NOT NULL;
+WHERE LENGTH(digest) = 32;
 
 UPDATE indexes SET location = (
     SELECT CASE stores.identity WHEN 'none' THEN 'none:' ELSE
@@ -19,8 +19,11 @@ UPDATE indexes SET location = (
             ((get_byte(digest || '\x00', 5 * i / 8) << 8) | get_byte(digest || '\x00', 5 * i / 8 + 1))
             >> (11 - 5 * i % 8) & 31), 1), '' ORDER BY i)
         FROM generate_series(0, 51) AS i) || '.idx' END
-    FROM uploads LEFT JOIN stores ON stores.identity = uploads.store WHERE uploads.id = indexes.upload);
-ALTER TABLE indexes ALTER COLUMN location SET NOT NULL;
+    FROM uploads LEFT JOIN stores ON stores.identity = uploads.store WHERE uploads.id = indexes.upload)
+WHERE LENGTH(digest) = 32;
+ALTER TABLE indexes ALTER COLUMN location DROP DEFAULT;
 
 ALTER TABLE spaces DROP COLUMN store;
+DROP TABLE copies;
+DROP TABLE replicas;
 DROP TABLE stores;

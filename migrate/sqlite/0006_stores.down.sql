@@ -10,7 +10,7 @@ UPDATE shards SET location = (
         FROM (WITH RECURSIVE letters (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM letters WHERE i < 51)
             SELECT i FROM letters)) || '.car' END
     FROM uploads LEFT JOIN stores ON stores.identity = uploads.store WHERE uploads.id = shards.upload)
-WHERE digest IS NOT NULL;
+WHERE LENGTH(digest) = 32;
 
 -- A column that can't be NULL can only be added with a default, which the table did not have.
 ALTER TABLE indexes RENAME TO bare_indexes;
@@ -41,7 +41,10 @@ UPDATE indexes SET location = (
             '' ORDER BY i)
         FROM (WITH RECURSIVE letters (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM letters WHERE i < 51)
             SELECT i FROM letters)) || '.idx' END
-    FROM uploads LEFT JOIN stores ON stores.identity = uploads.store WHERE uploads.id = indexes.upload);
+    FROM uploads LEFT JOIN stores ON stores.identity = uploads.store WHERE uploads.id = indexes.upload)
+WHERE LENGTH(digest) = 32;
 
 ALTER TABLE spaces DROP COLUMN store;
+DROP TABLE copies;
+DROP TABLE replicas;
 DROP TABLE stores;

@@ -9,6 +9,18 @@ CREATE TABLE stores (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX stores_name ON stores (name);
 
+-- A replica is to have all shards and indexes of its origin. Copies are what was proved to be there, by digest.
+CREATE TABLE replicas (
+    store     TEXT PRIMARY KEY REFERENCES stores (identity),
+    origin    TEXT NOT NULL REFERENCES stores (identity),
+    synced_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE copies (
+    store  TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    PRIMARY KEY (store, digest)
+) STRICT, WITHOUT ROWID;
+
 -- Where its latest shard or index lies is where a store was last. No URL tells where it is if it has neither.
 INSERT INTO stores (identity, name, url, created_at, seen_at)
 SELECT identity, CASE identity WHEN 'none' THEN 'none' ELSE 'store-' || ROW_NUMBER() OVER (ORDER BY first) END,

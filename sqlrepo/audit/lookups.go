@@ -74,7 +74,8 @@ func (a *Auditor) EntriesOf(ctx context.Context, shard, behind int64) (entries [
 }
 
 // PathsIn counts the files of which a shard has content, and returns some of their paths.
-func (a *Auditor) PathsIn(ctx context.Context, shard int64, most uint64) (paths []sqlrepo.Path, files int64, err error) {
+func (a *Auditor) PathsIn(ctx context.Context, shard int64, most uint64) (paths []sqlrepo.Path, files int64,
+	err error) {
 	having := core.Within("id", sq.Select("entry").From("segments").Where(sq.Eq{"shard": shard}))
 	err = a.db.ReadOne(ctx, "count the files in a shard", &files, sq.Select("COUNT(*)").From("entries").Where(having))
 	if err == nil {

@@ -35,6 +35,7 @@ func groups() []group {
 		{"spaces", spaces()},
 		{"sources", sources()},
 		{"stores", stores()},
+		{"replicas", replicas()},
 		{"uploads", uploads()},
 		{"rereading", rereading()},
 		{"entries", entries()},

@@ -23,6 +23,7 @@ func stores() []test {
 		{"have to be known", unknownStore},
 		{"are those of all that an upload has", storeOfRows},
 		{"are not forgotten while an upload is opened", forgetWhileOpening},
+		{"are left out of dumps", dumpWithoutStores},
 	}
 }
 
@@ -273,5 +274,21 @@ func forgetWhileOpening(f *fixture) {
 			f.t.Errorf("neither succeeded: %v, %v", opening, forgetting)
 		}
 		f.clear()
+	}
+}
+
+// dumpWithoutStores dumps the same work in different stores, and in none.
+func dumpWithoutStores(f *fixture) {
+	want := ""
+	for i, store := range []string{"one", "two", ""} {
+		f.clear()
+		stage := f.stage(f.in(f.source(f.space()), store))
+		f.toPack(stage, planned(0))
+		f.sealed(packed(f.shard(stage)))
+
+		if i == 0 {
+			want = f.dump()
+		}
+		equal(f.t, "dump in "+store, f.dump(), want)
 	}
 }

@@ -67,6 +67,9 @@ func (p *pair) refused(want error) {
 
 func transferAll(p *pair) {
 	p.scenario()
+	p.store("replica")
+	p.ok(p.SetReplica(p.ctx, "replica", p.store("origin")))
+	p.ok(p.AddCopies(p.ctx, "replica", []sqlrepo.Digest{digestOf(1)}))
 	copied := p.transferred()
 	equal(p.t, "dump", p.target.dump(), p.dump())
 	equal(p.t, "content", copied, must(p.Content(p.ctx))(p.t))
@@ -74,6 +77,7 @@ func transferAll(p *pair) {
 
 	// A dump leaves stores out.
 	equal(p.t, "stores", p.target.stores(), p.stores())
+	equal(p.t, "replicas", must(p.target.Replicas(p.ctx))(p.t), must(p.Replicas(p.ctx))(p.t))
 	equal(p.t, "spaces", must(p.target.Spaces(p.ctx))(p.t), must(p.Spaces(p.ctx))(p.t))
 	for _, table := range copied {
 		if table.Rows == 0 {

@@ -17,6 +17,8 @@ type Keeper struct {
 	Repo *sqlrepo.Repository
 	// Locate finds the store that holds an upload's shards.
 	Locate func(ctx context.Context, upload sqlrepo.Upload) (store.Store, error)
+	// Replicas, if not nil, returns the replicas of that store that are there. Files are removed from them, too.
+	Replicas func(ctx context.Context, upload sqlrepo.Upload) ([]store.Store, error)
 }
 
 // Owners is the prefix of the owners of the temporary blobs that keepers write.
@@ -102,16 +104,29 @@ func (k *Keeper) Sweep(ctx context.Context, space int64) (unseen error) {
 			continue
 		}
 
-		if err := k.remove(ctx, files, space, row); err != nil {
+		places := []store.Store{files}
+		if k.Replicas != nil {
+			replicas, err := k.Replicas(ctx, upload)
+			if err != nil {
+				return err
+			}
+			places = append(places, replicas...)
+		}
+		if err := k.remove(ctx, places, space, row); err != nil {
 			return err
 		}
 	}
 	return unseen
 }
 
-// remove removes the file of an index, then its row.
-func (k *Keeper) remove(ctx context.Context, files store.Store, space int64, row sqlrepo.Index) error {
-	if len(row.Digest) == len(sqlrepo.Digest{}) { // an index with another digest can't have a file
+// remove removes the file of an index from some stores, then its row.
+func (k *Keeper) remove(ctx context.Context, places []store.Store, space int64, row sqlrepo.Index) error {
+	for _, files := range places {
+		// An index with another digest can't have a file.
+		if len(row.Digest) != len(sqlrepo.Digest{}) {
+			break
+		}
+
 		bin, err := trash.Find(ctx, k.Repo, files, space)
 		if err != nil {
 			return err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/source"
+	"github.com/guppy-prep/guppy/internal/store/known"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/internal/upkeep/check/checktest"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -62,9 +63,9 @@ func dyingAfter(t *testing.T, engine enginetest.Engine, db *dialect.DB,
 	f := newFixture(t, db, source.Local(), path, withMoments(s))
 
 	fresh := f.job.Fresh
-	var err error
-	fresh.Store, err = f.job.Store.Identify(ctx)
+	row, _, err := known.Register(ctx, f.repo, f.job.Store, "")
 	must(t, err)
+	fresh.Store = row.Identity
 	opened, err := f.repo.OpenUpload(ctx, f.job.Source.ID, fresh)
 	must(t, err)
 

@@ -122,7 +122,8 @@ func (d *Draft) publishAhead(ctx context.Context) error {
 	return d.Publish(ctx)
 }
 
-// Publish makes the shard durable under its CID. It does nothing for an empty shard. Publish may be called again. It returns fs.ErrNotExist if another process discarded the temporary file.
+// Publish makes the shard durable under its CID. It does nothing for an empty shard. Publish may be called again. It
+// returns fs.ErrNotExist if another process discarded the temporary file.
 func (d *Draft) Publish(ctx context.Context) error {
 	if d.Empty() {
 		return nil

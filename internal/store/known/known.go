@@ -46,8 +46,8 @@ type opening struct {
 	files store.Store
 }
 
-// Open returns the store with an identity, which its marker proves. It creates nothing. Open returns store.ErrAbsent, with
-// advice, if the store is not where it should be, and tries again in the next call.
+// Open returns the store with an identity, which its marker proves. It creates nothing. Open returns store.ErrAbsent,
+// with advice, if the store is not where it should be, and tries again in the next call.
 func (s *Stores) Open(ctx context.Context, identity string) (store.Store, error) {
 	switch identity {
 	case store.NoneIdentity:
@@ -133,9 +133,9 @@ func (s *Stores) Find(ctx context.Context, identity string) (store.Store, sqlrep
 	return files, row, nil
 }
 
-// given returns what is at the given place if that is the store of a row, or may be: it has no readable marker, and the row
-// is the only one of a store that keeps bytes. It returns nil if it is another store of the repository, and
-// store.ErrAbsent if it is none of them.
+// given returns what is at the given place if that is the store of a row, or may be: it has no readable marker, and
+// the row is the only one of a store that keeps bytes. It returns nil if it is another store of the repository, and
+// store.ErrAbsent if the repository does not know it.
 func (s *Stores) given(ctx context.Context, row sqlrepo.Store) (store.Store, error) {
 	if s.Given == "" || s.Given == store.NoneURL {
 		return nil, nil

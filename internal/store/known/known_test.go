@@ -52,7 +52,7 @@ func TestAStoreThatIsNotWhereItShouldBe(t *testing.T) {
 		want error
 		says string
 	}{
-		"missing": {func(f *fixture) {}, store.ErrAbsent, "guppy store set photos URL"},
+		"missing": {func(*fixture) {}, store.ErrAbsent, "guppy store set photos URL"},
 		"no marker": {func(f *fixture) { must(f.T, os.Mkdir(f.path("photos"), 0o700)) },
 			store.ErrAbsent, "is it mounted?"},
 		"another store": {func(f *fixture) {

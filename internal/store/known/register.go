@@ -17,8 +17,8 @@ var ErrUnmarked = errors.New(
 	"the store has shards, but its marker file is gone: guppy check --repair --yes restores it")
 
 // RefuseUnmarked returns an error for a store without an identity that had one before. A new identity would make it a
-// store that no upload knows. It returns ErrUnmarked if the store has shards, and store.ErrAbsent if the repository has a
-// store in its place: most likely its file system is not mounted.
+// store that no upload knows. It returns ErrUnmarked if the store has shards, and store.ErrAbsent if the repository
+// has a store in its place: most likely its file system is not mounted.
 func RefuseUnmarked(ctx context.Context, repo Repository, files store.Store) error {
 	identity, err := files.Marker(ctx)
 	if err != nil || identity != "" {
@@ -73,6 +73,11 @@ func refuseAt(known []sqlrepo.Store, url string) error {
 // row of the store, and whether the row is new.
 func Register(ctx context.Context, repo Repository, files store.Store, name string) (row sqlrepo.Store, added bool,
 	err error) {
+	if name != "" {
+		if err := ValidName(name); err != nil {
+			return row, false, err
+		}
+	}
 	identity, err := files.Identify(ctx)
 	if err != nil {
 		return row, false, err

@@ -19,6 +19,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/source/sourcetest"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/store/known"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 	"github.com/guppy-prep/guppy/internal/upkeep/check/checktest"
@@ -66,9 +67,10 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 
 	f.store, err = store.OpenDirectory(f.dir)
 	must(t, err)
-	f.fresh = sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: shardSize, SourceOptions: options}
-	f.fresh.Store, err = f.store.Identify(ctx)
+	row, _, err := known.Register(ctx, f.repo, f.store, "")
 	must(t, err)
+	f.fresh = sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: shardSize, SourceOptions: options,
+		Store: row.Identity}
 
 	_, err = f.repo.OpenUpload(ctx, f.source.ID, f.fresh)
 	must(t, err)

@@ -44,7 +44,7 @@ func (m *mending) heal(ctx context.Context, row sqlrepo.Shard) (healed bool, err
 		if err := m.did("shard %d: its file was copied from store %s", row.ID, place.Store.Name); err != nil {
 			return false, err
 		}
-		return true, m.matchRows(ctx, row, name, found)
+		return true, m.matchRows(ctx, row, found)
 	}
 	return false, nil
 }
@@ -62,11 +62,11 @@ func readGood(ctx context.Context, files store.Store, row sqlrepo.Shard, name st
 }
 
 // matchRows makes the rows of a shard again from its file if they differ.
-func (m *mending) matchRows(ctx context.Context, row sqlrepo.Shard, name string, found contents) error {
+func (m *mending) matchRows(ctx context.Context, row sqlrepo.Shard, found contents) error {
 	var nodes []sqlrepo.Node
 	for node, err := range m.Repo.Nodes(ctx, row.ID) {
 		if err != nil && blamesRows(ctx, err) {
-			return m.replace(ctx, row, name, found)
+			return m.replace(ctx, row, found)
 		}
 		if err != nil {
 			return err
@@ -77,5 +77,5 @@ func (m *mending) matchRows(ctx context.Context, row sqlrepo.Shard, name string,
 	if row.State == sqlrepo.ShardPacked && row.Size == found.size && slices.Equal(nodes, found.nodes) {
 		return nil
 	}
-	return m.replace(ctx, row, name, found)
+	return m.replace(ctx, row, found)
 }

@@ -14,8 +14,8 @@ import (
 type Place struct {
 	// Store is the row of the store. It has no identity for uploads that name no store.
 	Store sqlrepo.Store
-	// Files is what is there. It has the identity of the row, or has lost its own. It is nil if the store is not there, for
-	// the reason Absent.
+	// Files is what is there. It has the identity of the row, or has lost its own. It is nil if the store is not
+	// there, for the reason Absent.
 	Files  store.Store
 	Absent error
 }

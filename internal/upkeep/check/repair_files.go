@@ -221,7 +221,7 @@ func (m *mending) shard(ctx context.Context, id int64) (bool, error) {
 			return false, err
 		}
 		if good {
-			return true, m.replace(ctx, row, name, found)
+			return true, m.replace(ctx, row, found)
 		}
 	}
 
@@ -249,7 +249,8 @@ func (m *mending) filesOf(ctx context.Context, row sqlrepo.Shard) (names []strin
 	return append(names, unnamed[row.Size]...), err
 }
 
-// unnamedFiles returns the names of the shard files of a store that no row named when the repair first asked for them, by size.
+// unnamedFiles returns the names of the shard files of a store that no row named when the repair first asked for
+// them, by size.
 func (m *mending) unnamedFiles(ctx context.Context, identity string) (map[int64][]string, error) {
 	if unnamed := m.unnamed[identity]; unnamed != nil {
 		return unnamed, nil
@@ -274,8 +275,8 @@ func (m *mending) unnamedFiles(ctx context.Context, identity string) (map[int64]
 }
 
 // good reports whether a file matches its name and belongs to the row of a shard. It belongs to the row if it has the
-// digest, the size or the number of blocks of the row, and one of the blocks that the repository has for the shard, if it
-// has any.
+// digest, the size or the number of blocks of the row, and one of the blocks that the repository has for the shard,
+// if it has any.
 func (m *mending) good(ctx context.Context, row sqlrepo.Shard, name string) (found contents, good bool, err error) {
 	digest, named := shard.ParseName(name)
 	if !named {
@@ -299,8 +300,8 @@ func (m *mending) good(ctx context.Context, row sqlrepo.Shard, name string) (fou
 	return found, good, err
 }
 
-// hasBlockOf reports whether some nodes have a block that the repository has for a shard. It is true if the repository has
-// none, or none that can be read.
+// hasBlockOf reports whether some nodes have a block that the repository has for a shard. It is true if the
+// repository has none, or none that can be read.
 func (m *mending) hasBlockOf(ctx context.Context, shard int64, nodes []sqlrepo.Node) (bool, error) {
 	digests := map[sqlrepo.Digest]bool{}
 	for _, node := range nodes {
@@ -321,7 +322,7 @@ func (m *mending) hasBlockOf(ctx context.Context, shard int64, nodes []sqlrepo.N
 }
 
 // replace makes the rows of a shard again.
-func (m *mending) replace(ctx context.Context, row sqlrepo.Shard, name string, found contents) error {
+func (m *mending) replace(ctx context.Context, row sqlrepo.Shard, found contents) error {
 	row.Kind = sqlrepo.DataShard
 	if found.nodes[0].Codec == cid.DagProtobuf {
 		row.Kind = sqlrepo.DAGShard
@@ -342,7 +343,8 @@ func (m *mending) replace(ctx context.Context, row sqlrepo.Shard, name string, f
 }
 
 // lose gives a shard up, except for the good blocks in its file. It sets the file aside if its digest differs from
-// its name. Unless blocks may be given up, it changes nothing if any would be lost: they may be in a store that is away.
+// its name. Unless blocks may be given up, it changes nothing if any would be lost: they may be in a store that is
+// away.
 func (m *mending) lose(ctx context.Context, row sqlrepo.Shard) (changed bool, err error) {
 	saved, err := m.salvage(ctx, row)
 	if err != nil {

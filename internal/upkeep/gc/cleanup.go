@@ -246,10 +246,36 @@ func (r *cleanup) removeFiles(shards []sqlrepo.Shard) error {
 		r.sum.Files++
 		r.sum.Bytes += sizes[name]
 	}
+	if err == nil {
+		err = r.removeCopies(space, names)
+	}
 	if err != nil {
 		return err
 	}
 	return r.pause(began)
+}
+
+// removeCopies removes files from the replicas of the upload's store. What is in a replica that is away is a stray
+// when it comes back.
+func (r *cleanup) removeCopies(space int64, names []string) error {
+	if r.Replicas == nil {
+		return nil
+	}
+	replicas, err := r.Replicas(r.ctx, r.stage.Upload)
+	if err != nil {
+		return err
+	}
+
+	for _, files := range replicas {
+		bin, err := trash.Find(r.ctx, r.Repo, files, space)
+		if err != nil {
+			return err
+		}
+		if _, err := bin.Remove(r.ctx, names); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // removeNodes deletes a shard with its nodes.

@@ -23,6 +23,9 @@ type Collector struct {
 	Repo *sqlrepo.Repository
 	// Locate returns the store that has an upload's shards.
 	Locate func(ctx context.Context, upload sqlrepo.Upload) (store.Store, error)
+	// Replicas, if not nil, returns the replicas of an upload's store that are there. What is removed from the store is
+	// removed from them too.
+	Replicas func(ctx context.Context, upload sqlrepo.Upload) ([]store.Store, error)
 	// TempDir is where the entries of very large directories are sorted.
 	TempDir string
 	// Lease is how long a silent process keeps a removal; 0 means a minute.
@@ -198,7 +201,7 @@ func unlessAbsent(err error) error {
 
 // Keep indexes shards of a space again whose indexes were given up, and removes those indexes.
 func (c *Collector) Keep(ctx context.Context, space int64) error {
-	keeper := index.Keeper{Repo: c.Repo, Locate: c.locate}
+	keeper := index.Keeper{Repo: c.Repo, Locate: c.locate, Replicas: c.Replicas}
 	if err := keeper.Keep(ctx, space); err != nil {
 		return fmt.Errorf("indexes: %w", err)
 	}

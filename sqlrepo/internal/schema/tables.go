@@ -17,6 +17,8 @@ type Table struct {
 // Tables lists all tables, each behind those that it refers to.
 var Tables = []Table{
 	{"stores", StoreColumns, []string{"identity"}},
+	{"replicas", ReplicaColumns, []string{"store"}},
+	{"copies", []string{"store", "digest"}, []string{"store", "digest"}},
 	{"spaces", slices.Concat(SpaceColumns, []string{"store", "revision", "needs"}), []string{"id"}},
 	{"sources", slices.Concat(SourceColumns, []string{"mounts"}), []string{"id"}},
 	{"uploads", slices.Concat(UploadColumns, RereadingColumns, TallyColumns, StageColumns, LeaseColumns), []string{"id"}},
@@ -31,10 +33,11 @@ var Tables = []Table{
 
 // The columns of each table. Those of a lease are apart, and so are those that a new row need not have.
 var (
-	StoreColumns  = []string{"identity", "name", "url", "created_at", "seen_at"}
-	SpaceColumns  = []string{"id", "did", "name", "shard_size", "created_at"}
-	SourceColumns = []string{"id", "space", "name", "path", "excludes", "symlinks", "created_at", "removed_at"}
-	UploadColumns = []string{"id", "source", "state", "profile", "shard_size", "excludes", "symlinks", "token", "files",
+	StoreColumns   = []string{"identity", "name", "url", "created_at", "seen_at"}
+	ReplicaColumns = []string{"store", "origin", "synced_at"}
+	SpaceColumns   = []string{"id", "did", "name", "shard_size", "created_at"}
+	SourceColumns  = []string{"id", "space", "name", "path", "excludes", "symlinks", "created_at", "removed_at"}
+	UploadColumns  = []string{"id", "source", "state", "profile", "shard_size", "excludes", "symlinks", "token", "files",
 		"directories", "links", "bytes", "root_cid", "started_at", "finished_at", "store", "skip_failed", "index_layout",
 		"index_slices", "piece_cid"}
 	EntryColumns = []string{"id", "upload", "path", "kind", "size", "mtime_ns", "permissions", "target", "state",

@@ -3,8 +3,10 @@ package checktest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 
 	"github.com/guppy-prep/guppy/internal/store"
@@ -56,7 +58,8 @@ func Checker(tb testing.TB, repo *sqlrepo.Repository, directory string) (check.C
 	}, err
 }
 
-// Places returns the stores of a repository if each that has a URL is in one directory.
+// Places returns the stores of a repository where a directory has one of them, and the others are where the repository
+// says. If the directory has another marker or none, it is the place of all that have a URL.
 func Places(ctx context.Context, repo *sqlrepo.Repository, directory string) ([]check.Place, error) {
 	rows, err := repo.Stores(ctx)
 	if err != nil {
@@ -64,8 +67,19 @@ func Places(ctx context.Context, repo *sqlrepo.Repository, directory string) ([]
 	}
 	stores := known.Stores{Repo: repo, Places: map[string]string{},
 		Unnamed: func(context.Context) (store.Store, error) { return store.OpenExisting(directory) }}
+
+	files, err := store.OpenExisting(directory)
+	if err != nil {
+		return nil, err
+	}
+	marker, err := files.Marker(ctx)
+	if err != nil && !errors.Is(err, store.ErrDamagedMarker) {
+		return nil, err
+	}
+
+	isKnown := slices.ContainsFunc(rows, func(row sqlrepo.Store) bool { return row.Identity == marker })
 	for _, row := range rows {
-		if row.URL != "" {
+		if row.URL != "" && (!isKnown || row.Identity == marker) {
 			stores.Places[row.Identity] = directory
 		}
 	}

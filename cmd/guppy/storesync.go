@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+const storeSyncHelp = `Sync makes the store TO a replica of the store FROM: TO gets all shards and
+indexes that uploads have in FROM. Both are names of stores (guppy store add).
+Only what is missing is sent. The bytes of each file are compared with the
+digest in its name before it appears in TO. A file that is there already is
+read, and replaced if its bytes are wrong. What is known to be in TO is not
+looked at again; with --verify it is.
+
+A replica keeps its own identity. Shards that are missing or damaged in FROM are
+read from it, and guppy check --repair copies them back. Guppy store ls shows
+what a replica lacks. Files that are removed from FROM are removed from its
+replicas, too, if those are there.
+
+Sync may be interrupted at any moment, and sends the rest when it is run again.
+Workers may continue meanwhile.
+
+With --json it prints one object: from, to, copied, skipped (already there),
+bytes (read of FROM), failed (a list of name and error), and complete, which is
+true if TO has everything.`
+
+func (a *app) storeSyncCommand() *cobra.Command {
+	verify, limit := false, ""
+	command := &cobra.Command{
+		Use: "sync FROM TO", Short: "Make a store a replica of another one, or bring it up to date", Long: storeSyncHelp,
+		Args: usageArgs(cobra.ExactArgs(2)),
+		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+			most, err := parseRate(limit)
+			if err != nil {
+				return err
+			}
+			return a.syncStore(ctx, cfg, repo, args[0], args[1], verify, most)
+		}),
+	}
+
+	flags := command.Flags()
+	flags.SortFlags = false
+	flags.BoolVar(&verify, "verify", false, "read what is known to be in TO, too, and send again what is damaged")
+	flags.StringVar(&limit, "limit", "", "read at most `BYTES` of FROM in a second, such as 20MiB")
+	flags.String("workers", "", "copy `N` files at a time (default: the number of CPUs)")
+	addStorePathFlag(flags)
+
+	return command
+}
+
+// parseRate returns the number of bytes a second that a limit allows, 0 for none.
+func parseRate(limit string) (int, error) {
+	if limit == "" {
+		return 0, nil
+	}
+	most, ok := config.ParseSize(limit)
+	if !ok || most < 1 || most > math.MaxInt32 {
+		return 0, fmt.Errorf("%w: --limit must be a number of bytes from 1 to 2147483647, or a size such as 20MiB, not %q",
+			errUsage, limit)
+	}
+	return int(most), nil
+}
+
+// syncStore brings a replica up to date. It prints what it copied even after an error.
+func (a *app) syncStore(ctx context.Context, cfg *config.Config, repo *repository, from, to string, verify bool,
+	limit int) error {
+	origin, err := findStore(ctx, repo, from)
+	if err != nil {
+		return fmt.Errorf("FROM: %w: guppy store ls lists stores", err)
+	}
+	replica, err := findStore(ctx, repo, to)
+	if err != nil {
+		return fmt.Errorf("TO: %w: guppy store add makes a store known", err)
+	}
+
+	switch {
+	case origin.Identity == replica.Identity:
+		return fmt.Errorf("%w: FROM and TO are the same store", errUsage)
+	case origin.Identity == store.NoneIdentity || replica.Identity == store.NoneIdentity:
+		return fmt.Errorf("%w: a store %s keeps nothing that could be copied", errUsage, store.NoneURL)
+	}
+
+	stores, err := a.storesByPath(ctx, cfg, repo)
+	if err != nil {
+		return err
+	}
+	view := &storeCopyView{From: from, To: to, Failed: []storeCopyFault{}, replica: true}
+	syncer := &mirror.Syncer{
+		Repo: repo, Origin: origin.Identity, Replica: replica.Identity, Verify: verify, Workers: workers(cfg), Limit: limit,
+		Failed:   func(name string, err error) { view.Failed = append(view.Failed, storeCopyFault{name, err.Error()}) },
+		Progress: &mirror.Progress{},
+	}
+	if syncer.From, err = stores.Open(ctx, origin.Identity); err != nil {
+		return err
+	}
+	if syncer.To, err = stores.Open(ctx, replica.Identity); err != nil {
+		return err
+	}
+	if err := repo.SetReplica(ctx, replica.Identity, origin.Identity); err != nil {
+		return err
+	}
+
+	stop := a.showProgress(ctx, func(time.Time) string { return copyLine(syncer.Progress) })
+	err = syncer.Run(ctx)
+	stop()
+
+	view.count(syncer.Progress)
+	view.Complete = err == nil
+	return errors.Join(a.print(view, view.text), err)
+}
+
+// replicaText says what a replica lacks.
+func replicaText(w io.Writer, v replicaView) {
+	if v.Files == 0 {
+		fmt.Fprintf(w, "  replica of %s, which has nothing else", v.Of)
+	} else {
+		fmt.Fprintf(w, "  replica of %s, and lacks %s of it, %s", v.Of, plural(v.Files, "file"), progress.Bytes(v.Bytes))
+	}
+	if v.SyncedAt != "" {
+		fmt.Fprintf(w, "; it last had everything at %s", v.SyncedAt)
+	}
+	fmt.Fprintln(w)
+}
+
+// replicaView says what a store is a replica of, and what it lacks.
+type replicaView struct {
+	Of       string `json:"of"`
+	Files    int64  `json:"missing_files"`
+	Bytes    int64  `json:"missing_bytes"`
+	SyncedAt string `json:"synced_at,omitempty"`
+}
+
+// newReplicaView returns the view of a replica. The names of stores are by identity.
+func newReplicaView(r sqlrepo.Replica, names map[string]string) replicaView {
+	return replicaView{Of: names[r.Origin], Files: r.Files, Bytes: r.Bytes, SyncedAt: formatTime(r.SyncedAt)}
+}

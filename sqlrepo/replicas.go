@@ -1,0 +1,153 @@
+package sqlrepo
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+
+	sq "github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+)
+
+// Replica is a store that is to have all shards and indexes of another store.
+type Replica struct {
+	// Store and Origin are the identities of the replica and of the store that it is a replica of.
+	Store  string `db:"store"`
+	Origin string `db:"origin"`
+	// SyncedAt is when the replica last had everything.
+	SyncedAt Time `db:"synced_at"`
+	// Files and Bytes count what the replica lacks.
+	Files int64 `db:"files"`
+	Bytes int64 `db:"bytes"`
+}
+
+// Blob is a file of a store: a shard or an index.
+type Blob struct {
+	ID     int64  `db:"id"`
+	Digest []byte `db:"digest"`
+	Size   int64  `db:"size"`
+}
+
+// SetReplica makes a store a replica of another one. It returns ErrMissingReference if one of them is unknown.
+func (r *Repository) SetReplica(ctx context.Context, store, origin string) error {
+	return r.db.Transact(ctx, "set a replica", func(tx *core.Tx) error {
+		return tx.Later(ctx, sq.Insert("replicas").Columns("store", "origin").Values(store, origin).
+			Suffix("ON CONFLICT (store) DO UPDATE SET origin = excluded.origin"), nil)
+	})
+}
+
+// Synced notes that a replica has everything of its origin now.
+func (r *Repository) Synced(ctx context.Context, store string) error {
+	return r.changeStore(ctx, "note that a replica has everything",
+		sq.Update("replicas").Set("synced_at", NewTime(r.db.Now())).Where(sq.Eq{"store": store}))
+}
+
+// Replicas lists the replicas by identity, with what they lack.
+func (r *Repository) Replicas(ctx context.Context) (replicas []Replica, err error) {
+	err = r.db.ReadAll(ctx, "list replicas", &replicas,
+		sq.Select("store", "origin", "synced_at", "0 AS files", "0 AS bytes").From("replicas").OrderBy("store"))
+	if err != nil {
+		return nil, err
+	}
+
+	for i := range replicas {
+		for _, table := range []blobTable{shardFiles, indexFiles} {
+			var lacks Replica
+			count := uncopied(table, replicas[i].Origin, replicas[i].Store).RemoveColumns().
+				Columns("COUNT(*) AS files", "CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes")
+			if err := r.db.ReadOne(ctx, "count what a replica lacks", &lacks, count); err != nil {
+				return nil, err
+			}
+			replicas[i].Files += lacks.Files
+			replicas[i].Bytes += lacks.Bytes
+		}
+	}
+	return replicas, nil
+}
+
+// ReplicasOf lists the identities of the replicas of a store, or of all replicas if origin is "".
+func (r *Repository) ReplicasOf(ctx context.Context, origin string) (replicas []string, err error) {
+	query := sq.Select("store").From("replicas").OrderBy("store")
+	if origin != "" {
+		query = query.Where(sq.Eq{"origin": origin})
+	}
+	err = r.db.ReadAll(ctx, "look for replicas", &replicas, query)
+	return replicas, err
+}
+
+// blobTable is a table whose rows have files when they are in a state.
+type blobTable struct {
+	name  string
+	state int64
+}
+
+var (
+	shardFiles = blobTable{"shards", int64(ShardPacked)}
+	indexFiles = blobTable{"indexes", int64(IndexStored)}
+)
+
+// uncopied selects the rows of a table whose files are in a store and not in another one.
+func uncopied(table blobTable, origin, replica string) sq.SelectBuilder {
+	copied := sq.Select("1").From("copies").Where("copies.digest = " + table.name + ".digest").
+		Where(sq.Eq{"copies.store": replica})
+	return sq.Select(table.name+".id", "digest", "size").From(table.name).
+		Join("uploads ON uploads.id = upload").Where(sq.Eq{"uploads.store": origin, table.name + ".state": table.state}).
+		Where(sq.ConcatExpr("NOT EXISTS (", copied, ")"))
+}
+
+// UncopiedShards yields the shards of the uploads in a store that a replica of it lacks, by key.
+func (r *Repository) UncopiedShards(ctx context.Context, origin, replica string) iter.Seq2[Blob, error] {
+	return r.uncopied(ctx, shardFiles, origin, replica)
+}
+
+// UncopiedIndexes is like UncopiedShards for indexes.
+func (r *Repository) UncopiedIndexes(ctx context.Context, origin, replica string) iter.Seq2[Blob, error] {
+	return r.uncopied(ctx, indexFiles, origin, replica)
+}
+
+func (r *Repository) uncopied(ctx context.Context, table blobTable, origin, replica string) iter.Seq2[Blob, error] {
+	key := table.name + ".id"
+	query := uncopied(table, origin, replica).OrderBy(key)
+	behind := func(last Blob) sq.Sqlizer { return sq.Gt{key: last.ID} }
+	return core.Rows(ctx, r.db, "look for what a replica lacks", query, behind)
+}
+
+// AddCopies records that a store has copies that were proved. It is not an error if it is known already.
+func (r *Repository) AddCopies(ctx context.Context, store string, digests []Digest) error {
+	return r.db.Transact(ctx, fmt.Sprintf("record %d copies", len(digests)), func(tx *core.Tx) error {
+		for some := range slices.Chunk(digests, copiesAtOnce) {
+			add := sq.Insert("copies").Columns("store", "digest").Suffix("ON CONFLICT (store, digest) DO NOTHING")
+			for _, digest := range some {
+				add = add.Values(store, digest[:])
+			}
+			if _, err := tx.Exec(ctx, add); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// copiesAtOnce is the number of copies in one statement.
+const copiesAtOnce = 500
+
+// ForgetCopies forgets all copies that a store has. What is there is proved again by the next sync.
+func (r *Repository) ForgetCopies(ctx context.Context, store string) error {
+	return r.db.Transact(ctx, "forget copies", func(tx *core.Tx) error {
+		_, err := tx.Exec(ctx, sq.Delete("copies").Where(sq.Eq{"store": store}))
+		return err
+	})
+}
+
+// PruneCopies forgets the copies of files that no row names any longer.
+func (r *Repository) PruneCopies(ctx context.Context) error {
+	named := func(table string) sq.Sqlizer {
+		return sq.ConcatExpr("digest NOT IN (", sq.Select("digest").From(table).Where(sq.NotEq{"digest": nil}), ")")
+	}
+	return r.db.Transact(ctx, "forget copies of removed files", func(tx *core.Tx) error {
+		_, err := tx.Exec(ctx, sq.Delete("copies").Where(named("shards")).Where(named("indexes")))
+		return err
+	})
+}
