@@ -162,6 +162,13 @@ func (r *Repository) Uploads(ctx context.Context, filter UploadFilter) (uploads 
 	return uploads, err
 }
 
+// LatestUpload returns the key of the latest complete upload of a space, or ErrNotFound.
+func (r *Repository) LatestUpload(ctx context.Context, space int64) (id int64, err error) {
+	err = r.db.ReadOne(ctx, "look for the latest upload", &id, sq.Select("id").From("uploads").
+		Where(sq.Eq{"state": Complete}).Where(schema.InSpace(space)).OrderBy("id DESC").Limit(1))
+	return id, err
+}
+
 // HadUploads reports whether the repository has ever had an upload, even if all were removed since.
 func (r *Repository) HadUploads(ctx context.Context) (had bool, err error) {
 	var numbered int64

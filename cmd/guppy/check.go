@@ -61,11 +61,14 @@ What no store has is given up only with --give-up: first make sure that no store
 is away. An upload that has lost content then becomes unfinished, and guppy
 upload completes it, with the same root if the source is unchanged. An older
 upload whose content can't be restored becomes incomplete and lists it. Uploads
-share content, so --repair covers all of them, even if UPLOAD names one.`
+share content, so --repair covers all of them, even if UPLOAD names one.
+
+` + uploadHelp
 
 // checkOptions holds the flags of the check command.
 type checkOptions struct {
-	upload      *int64
+	// upload is the name of the upload to check, or "" for all.
+	upload      string
 	repair, yes bool
 	giveUp      bool
 	readAll     bool
@@ -80,9 +83,13 @@ func (a *app) checkCommand() *cobra.Command {
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// Wrong options are reported before the repository is opened.
-			if err := options.parse(args); err != nil {
+			if err := options.parse(); err != nil {
 				return err
 			}
+			if len(args) == 1 {
+				options.upload = args[0]
+			}
+
 			return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
 				return a.check(ctx, cfg, repo, options)
 			})(cmd, args)
@@ -102,15 +109,7 @@ func (a *app) checkCommand() *cobra.Command {
 	return command
 }
 
-func (o *checkOptions) parse(args []string) error {
-	if len(args) == 1 {
-		upload, err := strconv.ParseInt(args[0], 10, 64)
-		if err != nil || upload < 1 {
-			return fmt.Errorf("%w: %q is not the number of an upload: guppy upload ls lists them", errUsage, args[0])
-		}
-		o.upload = &upload
-	}
-
+func (o *checkOptions) parse() error {
 	switch {
 	case o.yes && !o.repair:
 		return fmt.Errorf("%w: --yes needs --repair", errUsage)
@@ -171,22 +170,23 @@ func (a *app) check(ctx context.Context, cfg *config.Config, repo *repository, o
 func (a *app) checker(ctx context.Context, cfg *config.Config, repo *repository,
 	options checkOptions) (check.Checker, error) {
 	checker := check.Checker{
-		Repo: repo.Repository, Upload: options.upload, ReadPercent: options.percent, TempDir: cfg.Repo.DataDir, Log: a.log,
+		Repo: repo.Repository, ReadPercent: options.percent, TempDir: cfg.Repo.DataDir, Log: a.log,
 	}
 	var err error
 	if checker.Keys, err = identity.Keys(cfg.Repo.DataDir); err != nil {
 		return checker, err
 	}
 
-	if options.upload != nil {
-		if _, err := repo.UploadState(ctx, *options.upload); err != nil {
-			return checker, fmt.Errorf("upload %d: %w", *options.upload, err)
+	if options.upload != "" {
+		upload, err := findUpload(ctx, repo, options.upload)
+		if err != nil {
+			return checker, err
 		}
-	}
 
-	// A repair looks at every upload, because uploads share content.
-	if options.repair {
-		checker.Upload = nil
+		// A repair looks at every upload, because uploads share content.
+		if !options.repair {
+			checker.Upload = &upload
+		}
 	}
 
 	stores, err := a.stores(ctx, cfg, repo)

@@ -20,6 +20,8 @@ changed if its kind, the content of a file or the target of a symlink differs.
 Modes and times are not part of a tree, so uploads with the same root do not
 differ. Large files may seem changed between uploads of different profiles.
 
+` + uploadHelp + `
+
 With --json it prints one object: changes (a list of change, path, and before
 and after, each with kind, size, cid and target) and the numbers added, removed
 and changed. The exit code is 0 whether they differ or not.`
@@ -30,21 +32,19 @@ func (a *app) diffCommand() *cobra.Command {
 		Args: usageArgs(cobra.ExactArgs(2)), ValidArgsFunction: cobra.NoFileCompletions,
 	}
 
-	command.RunE = func(cmd *cobra.Command, args []string) error {
-		before, err := uploadKey(args)
+	command.RunE = a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository,
+		args []string) error {
+		before, err := findUpload(ctx, repo, args[0])
 		if err != nil {
 			return err
 		}
 
-		after, err := uploadKey(args[1:])
+		after, err := findUpload(ctx, repo, args[1])
 		if err != nil {
 			return err
 		}
-
-		return a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
-			return a.diff(ctx, repo, *before, *after)
-		})(cmd, args)
-	}
+		return a.diff(ctx, repo, before, after)
+	})
 	return command
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/reading/blocks"
 	"github.com/guppy-prep/guppy/internal/reading/export"
+	"github.com/guppy-prep/guppy/internal/reading/tree"
 )
 
 const exportHelp = `Export writes the DAG below a root or a path as one CAR file (version 1). The
@@ -22,7 +23,7 @@ content is beside it in .NAME.*.part, which a killed run leaves behind. If FILE
 is a symlink, the file that it leads to is replaced; a device or FIFO is written
 into.
 
-` + pathHelp + `
+` + contentHelp + `
 
 Export needs about 50 bytes of memory for each block. With --json it prints one
 object: root_cid, blocks and bytes.`
@@ -30,7 +31,7 @@ object: root_cid, blocks and bytes.`
 func (a *app) exportCommand() *cobra.Command {
 	out := ""
 	command := &cobra.Command{
-		Use: "export ROOT[/PATH] -o FILE.car", Short: "Write a DAG as one CAR file", Long: exportHelp,
+		Use: "export UPLOAD|CID[/PATH] -o FILE.car", Short: "Write a DAG as one CAR file", Long: exportHelp,
 		Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
 	}
 
@@ -49,7 +50,12 @@ func (a *app) exportCommand() *cobra.Command {
 						return err
 					}
 				}
-				return a.export(ctx, source, export.Exporter{Blocks: source, Workers: workers(cfg)}, args[0], out)
+
+				named, err := findContent(ctx, repo, args[0])
+				if err != nil {
+					return err
+				}
+				return a.export(ctx, source, export.Exporter{Blocks: source, Workers: workers(cfg)}, named.Path, out)
 			})
 		})(cmd, args)
 	}
@@ -63,8 +69,9 @@ func (a *app) exportCommand() *cobra.Command {
 	return command
 }
 
-func (a *app) export(ctx context.Context, source *blocks.Source, e export.Exporter, text, out string) error {
-	_, found, err := resolve(ctx, source, text)
+func (a *app) export(ctx context.Context, source *blocks.Source, e export.Exporter, path tree.Path,
+	out string) error {
+	found, err := resolve(ctx, source, path)
 	if err != nil {
 		return err
 	}

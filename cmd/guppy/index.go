@@ -28,11 +28,12 @@ func (a *app) indexCommand() *cobra.Command {
 	return command
 }
 
-const indexLsHelp = `Ls lists the indexes of an upload, given by its number, of a space, given by its
-name or DID, or of all uploads. An index records where each block of some shards
-lies, and is in the store beside them. A line shows the CID, layout, state,
-size, number of covered shards, number of slices, upload, root and location of
-an index.
+const indexLsHelp = `Ls lists the indexes of an upload, of all uploads of a space, or of all uploads.
+An index records where each block of some shards lies, and is in the store
+beside them. A line shows the CID, layout, state, size, number of covered
+shards, number of slices, upload, root and location of an index.
+
+` + uploadOrSpaceHelp + `
 
 With --json it prints one object whose list "indexes" has the same fields.`
 

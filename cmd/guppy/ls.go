@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,8 +16,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const lsHelp = `Ls lists the uploads of a SPACE, or the entries of a directory: of a ROOT, or of
-an upload, given as SPACE/UPLOAD.
+const lsHelp = `Ls lists the uploads of a SPACE, or the entries of a directory of an upload or
+below any CID.
 
 ` + pathHelp + `
 
@@ -34,23 +33,29 @@ type lsOptions struct{ long, recursive bool }
 func (a *app) lsCommand() *cobra.Command {
 	options := lsOptions{}
 	command := &cobra.Command{
-		Use: "ls SPACE|ROOT[/PATH]", Short: "List the uploads of a space, or the entries of a prepared directory",
+		Use: "ls SPACE|UPLOAD|CID[/PATH]", Short: "List the uploads of a space, or the entries of a prepared directory",
 		Long: lsHelp,
 		Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
 	}
 
 	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository,
 		args []string) error {
-		root, space, err := findRoot(ctx, repo, args[0])
+		name, err := nameUpload(ctx, repo, args[0])
 		if err != nil {
 			return err
 		}
 
-		if space != nil {
-			return a.listUploadsOf(ctx, repo, *space)
+		if name.alone {
+			return a.listUploadsOf(ctx, repo, *name.space)
 		}
 
-		return a.withBlocks(ctx, cfg, repo, func(source *blocks.Source) error { return a.ls(ctx, source, root, options) })
+		named, err := name.findContent(ctx, repo)
+		if err != nil {
+			return err
+		}
+		return a.withBlocks(ctx, cfg, repo, func(source *blocks.Source) error {
+			return a.ls(ctx, source, named.Path, options)
+		})
 	})
 
 	flags := command.Flags()
@@ -60,55 +65,6 @@ func (a *app) lsCommand() *cobra.Command {
 	addShardFlags(flags)
 
 	return command
-}
-
-// findRoot resolves an argument to a path below a root, or to a space. A space followed by an upload resolves to
-// the root of the upload.
-func findRoot(ctx context.Context, repo *repository, text string) (root string, space *sqlrepo.Space, err error) {
-	if _, err := tree.ParsePath(text); err == nil {
-		return text, nil, nil
-	}
-
-	// The name of a space may contain slashes: the longest prefix that names a space wins.
-	for name := strings.TrimRight(text, "/"); name != ""; name = name[:max(0, strings.LastIndexByte(name, '/'))] {
-		found, err := repo.FindSpace(ctx, name)
-		if errors.Is(err, sqlrepo.ErrNotFound) {
-			continue
-		}
-
-		rest := strings.Trim(text[len(name):], "/")
-		if err != nil || rest == "" {
-			return "", &found, err
-		}
-		root, err := rootOf(ctx, repo, found, rest)
-		return root, nil, err
-	}
-
-	return "", nil, fmt.Errorf("space %q: %w, and it is %w", text, sqlrepo.ErrNotFound, tree.ErrBadPath)
-}
-
-// rootOf replaces the number of an upload at the beginning of rest by the root of the upload.
-func rootOf(ctx context.Context, repo *repository, space sqlrepo.Space, rest string) (string, error) {
-	number, path, _ := strings.Cut(rest, "/")
-	id, err := strconv.ParseInt(number, 10, 64)
-	if err != nil {
-		return "", fmt.Errorf("%w: %q is not the number of an upload: guppy ls %s lists them", errUsage, number, space.Name)
-	}
-
-	upload, err := repo.Upload(ctx, id)
-	if err != nil {
-		return "", err
-	}
-
-	source, err := repo.Source(ctx, upload.Source)
-	if err == nil && source.Space != space.ID {
-		err = fmt.Errorf("upload %d: %w in space %s", id, sqlrepo.ErrNotFound, space.Name)
-	}
-
-	if err == nil && !upload.RootCID.Defined() {
-		err = fmt.Errorf("upload %d is %s: it has no root yet", id, upload.State)
-	}
-	return upload.RootCID.String() + "/" + path, err
 }
 
 func (a *app) listUploadsOf(ctx context.Context, repo *repository, space sqlrepo.Space) error {
@@ -177,8 +133,8 @@ func (e lsEntry) line(long bool) string {
 	return fmt.Sprintf("%-9s %14s  %s  %s", e.Kind, size, e.CID, shown)
 }
 
-func (a *app) ls(ctx context.Context, source *blocks.Source, text string, options lsOptions) error {
-	_, found, err := resolve(ctx, source, text)
+func (a *app) ls(ctx context.Context, source *blocks.Source, path tree.Path, options lsOptions) error {
+	found, err := resolve(ctx, source, path)
 	if err != nil {
 		return err
 	}

@@ -59,12 +59,21 @@ func (a *app) recognize(ctx context.Context, repo *repository, registered sqlrep
 	}
 
 	if !a.accepts(registered.ID) {
-		return fmt.Errorf("%w: mount what belongs there, or accept what is there with --%s; "+
-			"guppy source show prints what is remembered", err, acceptSource)
+		space, spaceErr := spaceOf(ctx, repo, registered)
+		if spaceErr != nil {
+			return spaceErr
+		}
+		return fmt.Errorf("%w: mount what belongs there, or accept what is there with --%s; %s prints what is remembered",
+			err, acceptSource, showSource(space, registered))
 	}
 
 	a.log.Warn("the source is accepted as it is now", "source", registered.Name, "reason", err)
 	return repo.AcceptSighting(ctx, registered.ID, held.Sighting())
+}
+
+// showSource returns the command that prints what is remembered of a source.
+func showSource(space sqlrepo.Space, registered sqlrepo.Source) string {
+	return fmt.Sprintf("guppy source show %s %s", shellQuoted(space.Name), shellQuoted(registered.Name))
 }
 
 // accepts reports whether the user accepts the source as it is. It does so once for each source, because a worker
@@ -89,6 +98,7 @@ func (a *app) missing(ctx context.Context, cfg *config.Config, path string, mist
 	}
 
 	var seen sqlrepo.Sighting
+	var show string
 	err = a.withRepository(ctx, cfg, existing, func(repo *repository) error {
 		space, err := repo.FindSpace(ctx, cfg.Prepare.Space)
 		if err != nil {
@@ -100,6 +110,7 @@ func (a *app) missing(ctx context.Context, cfg *config.Config, path string, mist
 			return err
 		}
 
+		show = showSource(space, registered)
 		var known bool
 		if seen, known = registered.Sightings.At(absolute); !known {
 			return sqlrepo.ErrNotFound
@@ -112,5 +123,5 @@ func (a *app) missing(ctx context.Context, cfg *config.Config, path string, mist
 		return mistake
 	}
 	return fmt.Errorf("%w: nothing is at %s, which was %s at the last scan: mount what belongs there; "+
-		"guppy source show prints what is remembered", pipeline.ErrAnotherSource, absolute, source.Describe(seen.Mount))
+		"%s prints what is remembered", pipeline.ErrAnotherSource, absolute, source.Describe(seen.Mount), show)
 }

@@ -14,14 +14,19 @@ import (
 func printResume(w io.Writer, args []string) {
 	quoted := make([]string, len(args))
 	for i, arg := range withoutPasswords(args) {
-		quoted[i] = arg
-		if arg == "" || strings.ContainsAny(arg, " \t\n\"'\\$&|;<>()*?[]#~`!{}") {
-			quoted[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
-		}
+		quoted[i] = shellQuoted(arg)
 	}
 
 	quoted[0] = filepath.Base(quoted[0])
 	fmt.Fprintln(w, "guppy: to resume, run again:", strings.Join(quoted, " "))
+}
+
+// shellQuoted returns an argument as it is written in a command line of a shell.
+func shellQuoted(arg string) string {
+	if arg == "" || strings.ContainsAny(arg, " \t\n\"'\\$&|;<>()*?[]#~`!{}") {
+		return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+	}
+	return arg
 }
 
 // urlFlags are the flags whose values may contain passwords.

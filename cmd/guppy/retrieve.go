@@ -21,11 +21,11 @@ const retrieveHelp = `Retrieve writes a file, directory or symlink from its shar
 entries of a directory go into the directory OUT, which is created if it does
 not exist. A file is written as OUT, or into OUT under its own name if OUT is a
 directory, or to standard output if OUT is "-". Names and symlinks are restored
-as they were. Modes and times are restored if an upload of the repository has
-the root, except for setuid and setgid bits, and the sticky bits of files. An
-OUT that existed before keeps its own mode and time.
+as they were. Modes and times are those of the upload, or, for a CID, of the
+latest upload with that root, except for setuid and setgid bits, and the sticky
+bits of files. An OUT that existed before keeps its own mode and time.
 
-` + pathHelp + `
+` + contentHelp + `
 
 Each block is compared with its digest. A file gets its name only when it is
 complete. Until then it is beside its place as .guppy-part-..., and the same
@@ -41,20 +41,25 @@ be written because blocks are missing or damaged. The exit code is then 3.`
 func (a *app) retrieveCommand() *cobra.Command {
 	overwrite := false
 	command := &cobra.Command{
-		Use: "retrieve ROOT[/PATH] OUT", Short: "Write a file or directory from its shards to disk", Long: retrieveHelp,
+		Use: "retrieve UPLOAD|CID[/PATH] OUT", Short: "Write a file or directory from its shards to disk", Long: retrieveHelp,
 		Args: usageArgs(cobra.ExactArgs(2)),
 	}
 
 	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository,
 		args []string) error {
 		return a.withBlocks(ctx, cfg, repo, func(source *blocks.Source) error {
-			path, found, err := resolve(ctx, source, args[0])
+			named, err := findContent(ctx, repo, args[0])
+			if err != nil {
+				return err
+			}
+
+			found, err := resolve(ctx, source, named.Path)
 			if err != nil {
 				return err
 			}
 
 			if args[1] == "-" {
-				return a.retrieveToStdout(ctx, source, path, found)
+				return a.retrieveToStdout(ctx, source, named.Path, found)
 			}
 
 			if err := refuseOwnOutput(cfg, args[1]); err != nil {
@@ -62,7 +67,7 @@ func (a *app) retrieveCommand() *cobra.Command {
 			}
 
 			r := retrieve.Retriever{Blocks: source, Overwrite: overwrite, Workers: workers(cfg)}
-			return a.retrieve(ctx, repo, path, found, args[1], r)
+			return a.retrieve(ctx, repo, named, found, args[1], r)
 		})
 	})
 
@@ -86,16 +91,12 @@ func (a *app) retrieveToStdout(ctx context.Context, source *blocks.Source, path 
 var errLost = errors.New("could not be retrieved")
 
 // retrieve writes a tree and prints what it wrote.
-func (a *app) retrieve(ctx context.Context, repo *repository, path tree.Path, found tree.Resolved, out string,
+func (a *app) retrieve(ctx context.Context, repo *repository, named content, found tree.Resolved, out string,
 	r retrieve.Retriever) error {
-	uploads, err := repo.UploadsWithRoot(ctx, sqlrepo.CID{Cid: path.Root})
-	if err != nil {
-		return err
-	}
-	// The DAG has no modes and times. The rows of an upload with this root have them.
-	if len(uploads) > 0 {
+	// The DAG has no modes and times. The rows of an upload have them.
+	if named.upload != nil {
 		r.Base = sqlrepo.Path(strings.Join(found.Names, "\x00"))
-		r.Known = repo.EntriesBelow(ctx, uploads[0].ID, r.Base)
+		r.Known = repo.EntriesBelow(ctx, named.upload.ID, r.Base)
 	}
 
 	view := retrieveView{Failed: []retrieveFailure{}}
@@ -114,8 +115,8 @@ func (a *app) retrieve(ctx context.Context, repo *repository, path tree.Path, fo
 		return err
 	}
 
-	return fmt.Errorf("%s %w: guppy verify --deep shows what is wrong with each block", plural(sum.Failed, "file"),
-		errLost)
+	return fmt.Errorf("%s %w: guppy verify %s --deep shows what is wrong with each block", plural(sum.Failed, "file"),
+		errLost, shellQuoted(named.String()))
 }
 
 // retrieveView is the output of retrieve.

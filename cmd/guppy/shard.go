@@ -27,10 +27,12 @@ func (a *app) shardCommand() *cobra.Command {
 	return command
 }
 
-const shardLsHelp = `Ls lists the planned and packed shards of an upload, given by its number, of a
-space, given by its name or DID, or of all uploads. A line shows the CID, kind,
-state, size, number of blocks, upload and location of a shard and, as far as
-they are known, the CID of the index that covers it and its piece CID.
+const shardLsHelp = `Ls lists the planned and packed shards of an upload, of all uploads of a space,
+or of all uploads. A line shows the CID, kind, state, size, number of blocks,
+upload and location of a shard and, as far as they are known, the CID of the
+index that covers it and its piece CID.
+
+` + uploadOrSpaceHelp + `
 
 With --json it prints one object whose list "shards" has the same fields.`
 
@@ -141,33 +143,27 @@ func indexCID(row sqlrepo.Index) string {
 	return blobindex.CID([32]byte(row.Digest)).String()
 }
 
-// uploadsOf returns the uploads that an argument names: one by its number or those of a space. Without an
-// argument it returns all uploads.
+// uploadsOf returns the upload that an argument names, or those of the space that it names. Without an argument it
+// returns all uploads.
 func uploadsOf(ctx context.Context, repo *repository, args []string) ([]sqlrepo.Upload, error) {
 	if len(args) == 0 {
 		return repo.Uploads(ctx, sqlrepo.UploadFilter{})
 	}
 
-	// The name of a space may be a number, too. Uploads come first.
-	if key, err := uploadKey(args); err == nil {
-		upload, err := repo.Upload(ctx, *key)
-		if err == nil {
-			return []sqlrepo.Upload{upload}, nil
-		}
-		if !errors.Is(err, sqlrepo.ErrNotFound) {
-			return nil, err
-		}
-	}
-
-	space, err := repo.FindSpace(ctx, args[0])
-	if errors.Is(err, sqlrepo.ErrNotFound) {
-		err = fmt.Errorf("%q is neither an upload (guppy upload ls) nor a space (guppy space ls): %w", args[0], err)
-	}
+	name, err := nameUpload(ctx, repo, args[0])
 	if err != nil {
 		return nil, err
 	}
+	if name.alone {
+		return repo.Uploads(ctx, sqlrepo.UploadFilter{Space: &name.space.ID})
+	}
 
-	return repo.Uploads(ctx, sqlrepo.UploadFilter{Space: &space.ID})
+	key, err := name.upload(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	upload, err := repo.Upload(ctx, key)
+	return []sqlrepo.Upload{upload}, err
 }
 
 // parseBlob returns the digest of the shard or index that a CID or the name of a file stands for.

@@ -12,6 +12,8 @@ const statusHelp = `Status shows the progress of an upload, complete or not, or 
 uploads: stage, work done, rate and time left, who works on it, and what was set
 aside. It changes nothing. Ages are measured by the database's clock.
 
+` + uploadHelp + `
+
 With --watch it updates that repeatedly, with less than one query a second,
 until it is interrupted or, if UPLOAD is given, no work is left for it. The exit
 code is 0 either way.
@@ -46,26 +48,28 @@ func (a *app) statusCommand() *cobra.Command {
 		Args: usageArgs(cobra.MaximumNArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
 	}
 
-	command.RunE = func(cmd *cobra.Command, args []string) error {
-		upload, err := uploadKey(args)
-		if err != nil {
-			return err
-		}
-
-		return a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
-			sampler := newStatusSampler(repo.Repository, upload)
-			if watch {
-				return a.watch(ctx, sampler)
-			}
-
-			view, err := sampler.sample(ctx)
+	command.RunE = a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository,
+		args []string) error {
+		var upload *int64
+		if len(args) == 1 {
+			key, err := findUpload(ctx, repo, args[0])
 			if err != nil {
 				return err
 			}
+			upload = &key
+		}
 
-			return a.print(view, view.text)
-		})(cmd, args)
-	}
+		sampler := newStatusSampler(repo.Repository, upload)
+		if watch {
+			return a.watch(ctx, sampler)
+		}
+
+		view, err := sampler.sample(ctx)
+		if err != nil {
+			return err
+		}
+		return a.print(view, view.text)
+	})
 
 	command.Flags().BoolVar(&watch, "watch", false, "update the output repeatedly")
 	return command

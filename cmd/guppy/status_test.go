@@ -85,7 +85,7 @@ func TestStatusText(t *testing.T) {
 			"upload 3  s/src  packing",
 			"  4 of 10 files, 40.0 MiB of 100.0 MiB, 7 of 8 shards",
 			"  set aside 3m0s ago, shard 7, failed 5 times: given up",
-			"  everything else is done: guppy prepare or guppy upload tries again what was set aside",
+			"  everything else is done: guppy upload s src tries again what was set aside",
 		}},
 		{"a stage", packing(func(u *sqlrepo.OpenUpload) {
 			u.State, u.Found, u.Linked, u.Lease = sqlrepo.Linking, 30, 20, live(0, 20).Lease

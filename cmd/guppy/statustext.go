@@ -32,7 +32,7 @@ func (v *uploadStatus) text(w io.Writer) {
 	}
 
 	for _, work := range v.Retries {
-		fmt.Fprintf(w, "  failed %s, %s, %s: %s\n", times(work.Attempts), work.Work, v.again(work), printable(work.Error))
+		fmt.Fprintf(w, "  failed %s, %s, %s: %s\n", times(work.Attempts), work.Work, v.when(work), printable(work.Error))
 	}
 	for _, work := range v.SetAside {
 		fmt.Fprintf(w, "  set aside %s ago, %s, failed %s: %s\n",
@@ -43,11 +43,11 @@ func (v *uploadStatus) text(w io.Writer) {
 	case v.State == sqlrepo.Removed.String():
 		fmt.Fprintln(w, "  it was removed; guppy gc deletes what no other upload needs")
 	case v.State == sqlrepo.Incomplete.String():
-		fmt.Fprintln(w, "  some entries could not be prepared: guppy prepare or guppy upload lists them, and tries again")
+		fmt.Fprintf(w, "  some entries could not be prepared: %s tries again\n", v.again())
 	case !v.Ended && len(v.Workers) == 0 && len(v.Retries) == 0:
-		fmt.Fprintln(w, "  nobody is at work on it: guppy worker, guppy prepare or guppy upload continues it")
+		fmt.Fprintf(w, "  nobody is at work on it: guppy worker or %s continues it\n", v.again())
 	case v.stuck:
-		fmt.Fprintln(w, "  everything else is done: guppy prepare or guppy upload tries again what was set aside")
+		fmt.Fprintf(w, "  everything else is done: %s tries again what was set aside\n", v.again())
 	}
 }
 
@@ -90,8 +90,13 @@ func (s *workerStatus) text(w io.Writer, v *uploadStatus) {
 	fmt.Fprintf(w, ", last heard from %s ago\n", seconds(s.Silent))
 }
 
-// again describes when failed work is tried again.
-func (v *uploadStatus) again(work failedWork) string {
+// again returns the command that continues the upload.
+func (v *uploadStatus) again() string {
+	return fmt.Sprintf("guppy upload %s %s", shellQuoted(v.Space), shellQuoted(v.Source))
+}
+
+// when describes when failed work is tried again.
+func (v *uploadStatus) when(work failedWork) string {
 	switch {
 	case work.at.IsZero():
 		return "being tried again"

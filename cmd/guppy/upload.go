@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -158,16 +157,4 @@ func (v uploadView) text(w io.Writer) {
 		fmt.Fprintf(w, "  %s  %d files, %s", v.RootCID, v.Files, progress.Bytes(v.Bytes))
 	}
 	fmt.Fprintln(w)
-}
-
-// uploadKey parses the number of an upload. It returns nil if there is no argument.
-func uploadKey(args []string) (*int64, error) {
-	if len(args) == 0 {
-		return nil, nil
-	}
-	key, err := strconv.ParseInt(args[0], 10, 64)
-	if err != nil || key < 1 {
-		return nil, fmt.Errorf("%w: %q is not the number of an upload: guppy upload ls lists them", errUsage, args[0])
-	}
-	return &key, nil
 }

@@ -25,6 +25,10 @@ with them, or did not store because it was there, stays. Removing several
 uploads at once is faster than one after the other, because the shards that
 others need are determined once.
 
+UPLOAD is the number of an upload, SPACE/NUMBER, SPACE/latest (the latest
+complete upload of a space), or the CID of a root (the latest complete upload
+that has it).
+
 The uploads count as removed at once. If rm is interrupted, guppy gc deletes the
 rest. An upload that somebody works on is refused; the others are removed.
 
@@ -57,16 +61,14 @@ func (a *app) uploadRmCommand() *cobra.Command {
 		Args: usageArgs(cobra.MinimumNArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
 	}
 
-	command.RunE = func(cmd *cobra.Command, args []string) error {
-		keys, err := uploadKeys(args)
+	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository,
+		args []string) error {
+		keys, err := uploadKeys(ctx, repo, args)
 		if err != nil {
 			return err
 		}
-
-		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
-			return removing(ctx, repo, func(ctx context.Context) error { return a.removeUploads(ctx, cfg, repo, keys, options) })
-		})(cmd, args)
-	}
+		return removing(ctx, repo, func(ctx context.Context) error { return a.removeUploads(ctx, cfg, repo, keys, options) })
+	})
 
 	addRemovalFlags(command, &options.yes)
 	command.Flags().BoolVar(&options.keepFiles, "keep-files", false,
@@ -75,15 +77,26 @@ func (a *app) uploadRmCommand() *cobra.Command {
 	return command
 }
 
-// uploadKeys returns the numbers of uploads, sorted and without duplicates.
-func uploadKeys(args []string) (keys []int64, err error) {
-	for i := range args {
-		key, err := uploadKey(args[i:])
+// uploadKeys returns the numbers of the uploads that are named, sorted and without duplicates. It refuses the name of a
+// space alone, which could be meant to name all uploads of the space.
+func uploadKeys(ctx context.Context, repo *repository, args []string) (keys []int64, err error) {
+	for _, arg := range args {
+		name, err := nameUpload(ctx, repo, arg)
 		if err != nil {
 			return nil, err
 		}
-		keys = append(keys, *key)
+		if name.alone {
+			return nil, fmt.Errorf("%w: %q is a space: name the upload to remove, such as %s/%s", errUsage, arg, arg,
+				latestUpload)
+		}
+
+		key, err := name.upload(ctx, repo)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
 	}
+
 	slices.Sort(keys)
 	return slices.Compact(keys), nil
 }

@@ -22,13 +22,3 @@ func TestARefusedRemovalSaysHowToGoOn(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func TestUploadKeysAreTakenOnce(t *testing.T) {
-	keys, err := uploadKeys([]string{"7", "3", "7"})
-	if err != nil || fmt.Sprint(keys) != "[3 7]" {
-		t.Errorf("%v, %v", keys, err)
-	}
-	if _, err := uploadKeys([]string{"7", "x"}); exitCode(t.Context(), err) != exitUsage {
-		t.Errorf("%v", err)
-	}
-}

@@ -22,7 +22,7 @@ compared with their digests. The content is only looked up in the rows and
 compared with the lengths of the shards, unless --deep is given. Each distinct
 block is checked once, whichever shard has it.
 
-` + pathHelp + `
+` + contentHelp + `
 
 Verify needs about 100 bytes of memory for each block. The exit code is 3 if
 there are problems. With --json it prints one object with the list "problems"
@@ -31,14 +31,18 @@ there are problems. With --json it prints one object with the list "problems"
 func (a *app) verifyCommand() *cobra.Command {
 	deep := false
 	command := &cobra.Command{
-		Use: "verify ROOT[/PATH]", Short: "Find missing and damaged blocks of a DAG", Long: verifyHelp,
+		Use: "verify UPLOAD|CID[/PATH]", Short: "Find missing and damaged blocks of a DAG", Long: verifyHelp,
 		Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
 	}
 
 	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository,
 		args []string) error {
 		return a.withBlocks(ctx, cfg, repo, func(source *blocks.Source) error {
-			return a.verify(ctx, verify.Verifier{Blocks: source, Deep: deep, Workers: workers(cfg)}, args[0])
+			named, err := findContent(ctx, repo, args[0])
+			if err != nil {
+				return err
+			}
+			return a.verify(ctx, verify.Verifier{Blocks: source, Deep: deep, Workers: workers(cfg)}, named)
 		})
 	})
 
@@ -51,8 +55,9 @@ func (a *app) verifyCommand() *cobra.Command {
 	return command
 }
 
-func (a *app) verify(ctx context.Context, v verify.Verifier, text string) error {
-	path, root, err := verifyRoot(ctx, v.Blocks, text)
+func (a *app) verify(ctx context.Context, v verify.Verifier, named content) error {
+	path := named.String()
+	root, err := verifyRoot(ctx, v.Blocks, named)
 	if err != nil {
 		return err
 	}
@@ -101,22 +106,19 @@ func (*unsoundDAG) Hint() string {
 	return "guppy: guppy check --read-data shows what can be repaired, and how"
 }
 
-// verifyRoot finds the node where verification begins. It does not read a root, so that a problem with the root
-// is reported like any other.
-func verifyRoot(ctx context.Context, from tree.Blocks, text string) (path string, root cid.Cid, err error) {
-	parsed, err := tree.ParsePath(text)
+// verifyRoot finds the node where verification begins. It does not read the root of an upload, so that a problem with
+// the root is reported like any other. What no upload has as its root must be there.
+func verifyRoot(ctx context.Context, from tree.Blocks, named content) (cid.Cid, error) {
+	if len(named.Names) == 0 && named.upload != nil {
+		return named.Root, nil
+	}
+
+	found, err := resolve(ctx, from, named.Path)
+	if len(named.Names) == 0 && !errors.Is(err, blocks.ErrNotFound) {
+		return named.Root, nil
+	}
 	if err != nil {
-		return "", root, fmt.Errorf("%w: %w", errUsage, err)
+		return cid.Undef, err
 	}
-
-	if len(parsed.Names) == 0 {
-		return parsed.String(), parsed.Root, nil
-	}
-
-	_, found, err := resolve(ctx, from, text)
-	if err != nil {
-		return "", root, err
-	}
-
-	return parsed.String(), found.Node.CID, nil
+	return found.Node.CID, nil
 }

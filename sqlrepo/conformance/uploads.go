@@ -24,6 +24,7 @@ func uploads() []test {
 		{"stay in the store that has what they share", reopenSharing},
 		{"know the one before", previousUpload},
 		{"know the one before in their store", previousInStore},
+		{"know the latest of a space", latestUpload},
 		{"go through their states", uploadStates},
 		{"go through no other states", strangeStates},
 		{"pack when there is something to pack", advanceToPacking},
@@ -222,6 +223,24 @@ func previousUpload(f *fixture) {
 	another := fresh(source)
 	another.Profile = "other"
 	equal(f.t, "of another profile", previous(must(f.OpenUpload(f.ctx, source.ID, another))(f.t).Upload), 0)
+}
+
+// latestUpload has a later upload that is not complete, and one of another space.
+func latestUpload(f *fixture) {
+	space, other := f.space(), f.space()
+	_, err := f.LatestUpload(f.ctx, space.ID)
+	f.fails(err, sqlrepo.ErrNotFound)
+
+	source := f.source(space)
+	first, second := f.begin(source), f.begin(f.source(space))
+	f.complete(second)
+	f.complete(first)
+	f.begin(source)
+	f.complete(f.begin(f.source(other)))
+	equal(f.t, "latest", must(f.LatestUpload(f.ctx, space.ID))(f.t), second.Upload.ID)
+
+	f.ok(f.RemoveUpload(f.ctx, second.Upload.ID))
+	equal(f.t, "latest that is left", must(f.LatestUpload(f.ctx, space.ID))(f.t), first.Upload.ID)
 }
 
 func uploadStates(f *fixture) {
