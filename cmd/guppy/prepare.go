@@ -145,12 +145,15 @@ func (a *app) preparePath(ctx context.Context, cfg *config.Config, repo *reposit
 // addSpaceWith adds a space with a path as its first source.
 func (a *app) addSpaceWith(ctx context.Context, cfg *config.Config, repo *repository, name,
 	path string) (space sqlrepo.Space, source sqlrepo.Source, err error) {
+	if err := checkSpaceName(name); err != nil {
+		return space, source, err
+	}
 	options, err := configuredOptions(cfg)
 	if err != nil {
 		return space, source, err
 	}
 
-	source = sqlrepo.Source{Name: filepath.Base(path), Path: []byte(path), SourceOptions: options}
+	source = sqlrepo.Source{Name: sourceName(path), Path: []byte(path), SourceOptions: options}
 	space, err = a.addSpace(cfg, name, func(fresh sqlrepo.Space) (added sqlrepo.Space, err error) {
 		added, source, err = repo.AddSpaceWith(ctx, fresh, source)
 		return added, err

@@ -58,6 +58,9 @@ func (a *app) sourceAddCommand() *cobra.Command {
 	add := &cobra.Command{
 		Use: "add SPACE PATH", Short: "Register a directory or file in a space", Args: usageArgs(cobra.ExactArgs(2)),
 		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+			if err := checkNewName("source", name); err != nil {
+				return err
+			}
 			path, err := sourcePath(cfg, args[1])
 			if err != nil {
 				return err
@@ -103,7 +106,7 @@ func (a *app) addSource(ctx context.Context, repo *repository, space sqlrepo.Spa
 	}
 
 	for n := 1; ; n++ {
-		source.Name = sqlrepo.Text(filepath.Base(path))
+		source.Name = sourceName(path)
 		if n > 1 {
 			source.Name = fmt.Sprintf("%s-%d", source.Name, n)
 		}

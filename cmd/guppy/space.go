@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -102,12 +101,4 @@ func (a *app) giveUpKey(key identity.Key, failure error) error {
 		return nil
 	}
 	return key.Remove()
-}
-
-// checkSpaceName refuses names that could be DIDs or that are not printable.
-func checkSpaceName(name string) error {
-	if name == "" || len(name) > 255 || strings.HasPrefix(name, "did:") || printable(name) != name {
-		return fmt.Errorf("%w: %q is not a name for a space: use 1 to 255 printable characters, and no DID", errUsage, name)
-	}
-	return nil
 }
