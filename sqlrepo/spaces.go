@@ -2,6 +2,7 @@ package sqlrepo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -10,6 +11,9 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
 	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
+
+// ErrSpaceInUse is returned when a space is to be removed that has sources or uploads.
+var ErrSpaceInUse = errors.New("the space has sources or uploads")
 
 // Space is the bucket that content belongs to.
 type Space struct {
@@ -79,4 +83,60 @@ func (r *Repository) FindSpace(ctx context.Context, nameOrDID string) (space Spa
 	err = r.db.ReadOne(ctx, fmt.Sprintf("space %q", nameOrDID), &space,
 		sq.Select(schema.SpaceFields...).From("spaces").Where(sq.Eq{column: Text(nameOrDID)}))
 	return space, err
+}
+
+// RenameSpace gives a space another name, which Text makes fit. It returns ErrExists if the name is taken, and
+// ErrNotFound if the space is gone or no longer has the name that the caller knows.
+func (r *Repository) RenameSpace(ctx context.Context, space Space, name string) error {
+	return r.changeSpace(ctx, fmt.Sprintf("rename space %q", space.Name),
+		sq.Update("spaces").Set("name", Text(name)).Where(sq.Eq{"id": space.ID, "name": space.Name}))
+}
+
+// SetShardSize changes the shard size of the uploads that begin in a space from now on. It returns ErrNotFound if there
+// is no such space.
+func (r *Repository) SetShardSize(ctx context.Context, space, size int64) error {
+	return r.changeSpace(ctx, "set the shard size of the space",
+		sq.Update("spaces").Set("shard_size", size).Where(sq.Eq{"id": space}))
+}
+
+func (r *Repository) changeSpace(ctx context.Context, doing string, change sq.UpdateBuilder) error {
+	return r.db.Transact(ctx, doing, func(tx *core.Tx) error {
+		return tx.Later(ctx, change, func(rows int64) error { return core.Affected(rows, ErrNotFound) })
+	})
+}
+
+// RemoveSpace removes a space and the rows of its removed sources. It returns ErrSpaceInUse if the space has a source
+// that was not removed, or an upload of which anything is left, and ErrNotFound if there is no such space.
+func (r *Repository) RemoveSpace(ctx context.Context, space int64) error {
+	return r.db.Transact(ctx, "remove the space", func(tx *core.Tx) error {
+		// Nobody adds a source to the space, or opens an upload of one of its sources, until the transaction ends.
+		var locked int64
+		lock := sq.Select("id").From("spaces").Where(sq.Eq{"id": space}).Suffix(r.db.RowLock)
+		if err := tx.Get(ctx, &locked, lock); err != nil {
+			return err
+		}
+
+		var sources []int64
+		of := sq.Select("id").From("sources").Where(sq.Eq{"space": space}).OrderBy("id").Suffix(r.db.RowLock)
+		if err := tx.List(ctx, &sources, of); err != nil {
+			return err
+		}
+
+		var used bool
+		present := sq.Select("1").From("sources").Where(sq.Eq{"space": space, "removed_at": nil})
+		uploads := sq.Select("1").From("uploads").Where(schema.InSpace(space))
+		err := tx.Get(ctx, &used, sq.Select().
+			Column(sq.ConcatExpr("EXISTS (", present, ") OR EXISTS (", uploads, ")")))
+		if err == nil && used {
+			err = ErrSpaceInUse
+		}
+		if err != nil {
+			return err
+		}
+
+		if err := tx.Later(ctx, sq.Delete("sources").Where(sq.Eq{"space": space}), nil); err != nil {
+			return err
+		}
+		return tx.Later(ctx, sq.Delete("spaces").Where(sq.Eq{"id": space}), nil)
+	})
 }

@@ -56,6 +56,9 @@ var needing = map[string][]string{
 	"store rm":      {"name"},
 	"store default": {"space", "name"},
 	"index cat":     {someShard, "-o", "out.idx"},
+	"space rename":  {"space", "new"},
+	"space set":     {"space", "--shard-size", "2MiB"},
+	"space rm":      {"space"},
 }
 
 // otherwise holds the commands that make a repository, look at a schema that may not exist yet, or need no

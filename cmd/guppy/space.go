@@ -15,7 +15,7 @@ import (
 
 func (a *app) spaceCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use: "space", Short: "Add and list spaces", Args: usageArgs(cobra.NoArgs),
+		Use: "space", Short: "Add, list, change and remove spaces", Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 
@@ -57,7 +57,7 @@ func (a *app) spaceCommand() *cobra.Command {
 		}),
 	}
 
-	command.AddCommand(add, list)
+	command.AddCommand(add, list, a.spaceRenameCommand(), a.spaceSetCommand(), a.spaceRmCommand())
 	return command
 }
 

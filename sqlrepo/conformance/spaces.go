@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -14,6 +15,10 @@ func spaces() []test {
 		{"may have any name", spaceNames},
 		{"get keys one after the other", concurrentSpaces},
 		{"are added with a source", spaceWithSource},
+		{"are renamed", renameSpace},
+		{"change their shard size", spaceShardSize},
+		{"are removed when nothing is left of them", removeSpace},
+		{"are not removed while somebody adds to them", removeSpaceAtOnce},
 	}
 }
 
@@ -97,4 +102,84 @@ func concurrentSpaces(f *fixture) {
 		equal(f.t, "key", space.ID, int64(i+1))
 	}
 	equal(f.t, "spaces", len(must(f.Spaces(f.ctx))(f.t)), n)
+}
+
+func renameSpace(f *fixture) {
+	a, b := f.space(), f.space()
+	f.fails(f.RenameSpace(f.ctx, a, b.Name), sqlrepo.ErrExists)
+	f.ok(f.RenameSpace(f.ctx, a, "new\x00"))
+
+	renamed := a
+	renamed.Name = sqlrepo.Text("new\x00")
+	equal(f.t, "spaces", must(f.Spaces(f.ctx))(f.t), []sqlrepo.Space{renamed, b})
+
+	// The caller knows a name that the space no longer has.
+	f.fails(f.RenameSpace(f.ctx, a, "other"), sqlrepo.ErrNotFound)
+	f.ok(f.RenameSpace(f.ctx, renamed, renamed.Name))
+}
+
+func spaceShardSize(f *fixture) {
+	a, b := f.space(), f.space()
+	f.ok(f.SetShardSize(f.ctx, a.ID, 5<<20))
+	a.ShardSize = 5 << 20
+	equal(f.t, "spaces", must(f.Spaces(f.ctx))(f.t), []sqlrepo.Space{a, b})
+	f.fails(f.SetShardSize(f.ctx, b.ID+1, 5<<20), sqlrepo.ErrNotFound)
+}
+
+func removeSpace(f *fixture) {
+	kept, space := f.space(), f.space()
+	other := f.source(kept)
+	f.begin(other)
+	f.fails(f.RemoveSpace(f.ctx, space.ID+1), sqlrepo.ErrNotFound)
+
+	source := f.source(space)
+	f.fails(f.RemoveSpace(f.ctx, space.ID), sqlrepo.ErrSpaceInUse)
+
+	// The upload of a removed source counts until nothing is left of it.
+	stage := f.begin(source)
+	f.ok(f.RemoveSource(f.ctx, source.ID))
+	f.fails(f.RemoveSpace(f.ctx, space.ID), sqlrepo.ErrSpaceInUse)
+	f.expire()
+	f.ok(f.RemoveUpload(f.ctx, stage.Upload.ID))
+	f.fails(f.RemoveSpace(f.ctx, space.ID), sqlrepo.ErrSpaceInUse)
+	removal := must(f.ClaimRemoval(f.ctx, claim("remover"), stage.Upload.ID))(f.t)
+	equal(f.t, "gone", must(f.FinishRemoval(f.ctx, removal))(f.t), true)
+
+	f.ok(f.RemoveSpace(f.ctx, space.ID))
+	equal(f.t, "spaces", must(f.Spaces(f.ctx))(f.t), []sqlrepo.Space{kept})
+	_, err := f.Source(f.ctx, source.ID)
+	f.fails(err, sqlrepo.ErrNotFound)
+	equal(f.t, "the other source", must(f.Source(f.ctx, other.ID))(f.t), other)
+	f.fails(f.RemoveSpace(f.ctx, space.ID), sqlrepo.ErrNotFound)
+}
+
+// removeSpaceAtOnce removes spaces while their removed source is taken back in, or gets an upload: either the space is
+// gone, or it has what was added.
+func removeSpaceAtOnce(f *fixture) {
+	for i := range 10 {
+		space := f.space()
+		source := f.source(space)
+		f.ok(f.RemoveSource(f.ctx, source.ID))
+
+		var added, removed error
+		var group sync.WaitGroup
+		group.Go(func() {
+			if i%2 == 0 {
+				_, added = f.AddSource(f.ctx, source)
+			} else {
+				_, added = f.OpenUpload(f.ctx, source.ID, fresh(source))
+			}
+		})
+		group.Go(func() { removed = f.RemoveSpace(f.ctx, space.ID) })
+		group.Wait()
+
+		_, err := f.FindSpace(f.ctx, space.Name)
+		if removed == nil {
+			f.fails(err, sqlrepo.ErrNotFound)
+			f.fails(added, sqlrepo.ErrMissingReference)
+			continue
+		}
+		f.fails(removed, sqlrepo.ErrSpaceInUse)
+		f.ok(errors.Join(added, err))
+	}
 }
