@@ -144,6 +144,13 @@ func setOptions(source int64, options SourceOptions) sq.UpdateBuilder {
 		Where(sq.Eq{"id": source})
 }
 
+// MoveSource gives a source another path. It returns ErrExists if the space already has the path (a removed source
+// keeps its path), and ErrNotFound if the source was removed or no longer has the path that the caller knows.
+func (r *Repository) MoveSource(ctx context.Context, source Source, path []byte) error {
+	return r.changeSource(ctx, fmt.Sprintf("move source %q", source.Name), sq.Update("sources").Set("path", path).
+		Where(sq.Eq{"id": source.ID, "path": source.Path, "removed_at": nil}))
+}
+
 // RemoveSource takes a source out of those that are prepared. Its uploads stay. It returns ErrNotFound if there is
 // no such source.
 func (r *Repository) RemoveSource(ctx context.Context, source int64) error {

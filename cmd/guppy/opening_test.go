@@ -59,6 +59,7 @@ var needing = map[string][]string{
 	"space rename":  {"space", "new"},
 	"space set":     {"space", "--shard-size", "2MiB"},
 	"space rm":      {"space"},
+	"source mv":     {"space", "source", "."},
 }
 
 // otherwise holds the commands that make a repository, look at a schema that may not exist yet, or need no

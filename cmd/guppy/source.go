@@ -15,11 +15,11 @@ import (
 
 func (a *app) sourceCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use: "source", Short: "Add, list, show and remove the sources of a space", Args: usageArgs(cobra.NoArgs),
+		Use: "source", Short: "Add, list, show, move and remove the sources of a space", Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 
-	command.AddCommand(a.sourceAddCommand(), a.sourceShowCommand(), &cobra.Command{
+	command.AddCommand(a.sourceAddCommand(), a.sourceShowCommand(), a.sourceMvCommand(), &cobra.Command{
 		Use: "ls SPACE", Short: "List the sources of a space", Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
 			space, err := repo.FindSpace(ctx, args[0])

@@ -10,6 +10,7 @@ func sources() []test {
 		{"have any path", sourcePaths},
 		{"change their options", sourceOptions},
 		{"are removed and taken back in", removeSources},
+		{"are moved to another path", moveSource},
 		{"are remembered where they were seen", sourceSightings},
 	}
 }
@@ -95,6 +96,27 @@ func removeSources(f *fixture) {
 	again := must(f.AddSource(f.ctx, back))(f.t)
 	equal(f.t, "key", again.ID, a.ID)
 	equal(f.t, "source", must(f.FindSource(f.ctx, space.ID, "new name"))(f.t), again)
+}
+
+func moveSource(f *fixture) {
+	space, other := f.space(), f.space()
+	a, b, removed, elsewhere := f.source(space), f.source(space), f.source(space), f.source(other)
+	f.ok(f.RemoveSource(f.ctx, removed.ID))
+
+	f.fails(f.MoveSource(f.ctx, a, b.Path), sqlrepo.ErrExists)
+	f.fails(f.MoveSource(f.ctx, a, removed.Path), sqlrepo.ErrExists)
+	f.fails(f.MoveSource(f.ctx, removed, []byte("/new")), sqlrepo.ErrNotFound)
+	f.ok(f.MoveSource(f.ctx, a, elsewhere.Path))
+
+	moved := a
+	moved.Path = elsewhere.Path
+	equal(f.t, "sources", must(f.Sources(f.ctx, space.ID))(f.t), []sqlrepo.Source{moved, b})
+	equal(f.t, "the other space", must(f.Sources(f.ctx, other.ID))(f.t), []sqlrepo.Source{elsewhere})
+
+	// The caller knows a path that the source no longer has.
+	f.fails(f.MoveSource(f.ctx, a, []byte("/new")), sqlrepo.ErrNotFound)
+	f.ok(f.MoveSource(f.ctx, moved, []byte("/\xff")))
+	f.ok(f.MoveSource(f.ctx, b, elsewhere.Path))
 }
 
 // sourceSightings records one sighting of a source for each path.

@@ -74,6 +74,22 @@ func Recognize(ctx context.Context, repo sourceReader, registered sqlrepo.Source
 	return nil
 }
 
+// VerifyMoved returns ErrAnotherSource unless what is at a path is the source as it was last scanned at another one:
+// one unchanged file among the first suffices. A source that was never scanned may be anything.
+func VerifyMoved(ctx context.Context, repo sourceReader, registered sqlrepo.Source, fsys source.FS,
+	held *source.Held) error {
+	scanned, err := lastScanned(ctx, repo, registered.ID)
+	if err != nil || scanned.Found <= 1 {
+		return err
+	}
+
+	err = VerifySource(ctx, repo, fsys, held.Path(), scanned)
+	if errors.Is(err, source.ErrAbsent) {
+		err = fmt.Errorf("%w: %w", ErrAnotherSource, err)
+	}
+	return err
+}
+
 // looking compares one source, which fsys reads through held, with what was known about it.
 type looking struct {
 	repo   sourceReader
