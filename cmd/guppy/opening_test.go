@@ -60,6 +60,7 @@ var needing = map[string][]string{
 	"space set":     {"space", "--shard-size", "2MiB"},
 	"space rm":      {"space"},
 	"source mv":     {"space", "source", "."},
+	"upload show":   {"1"},
 }
 
 // otherwise holds the commands that make a repository, look at a schema that may not exist yet, or need no

@@ -58,6 +58,9 @@ func (s *statusSampler) sample(ctx context.Context) (*progressView, error) {
 		shown := newUploadStatus(upload, shards)
 		source := s.sources[upload.Source]
 		shown.Source, shown.Space = source.Name, s.spaces[source.Space]
+		if !source.RemovedAt.IsZero() {
+			shown.removedFrom = string(source.Path)
+		}
 
 		s.measure(upload, &shown)
 

@@ -26,7 +26,11 @@ func (v *uploadStatus) text(w io.Writer) {
 	fmt.Fprintln(w)
 
 	v.progressText(w)
+	v.workText(w)
+}
 
+// workText prints who works on the upload, what failed, and how it continues.
+func (v *uploadStatus) workText(w io.Writer) {
 	for _, worker := range v.Workers {
 		worker.text(w, v)
 	}
@@ -41,7 +45,7 @@ func (v *uploadStatus) text(w io.Writer) {
 
 	switch {
 	case v.State == sqlrepo.Removed.String():
-		fmt.Fprintln(w, "  it was removed; guppy gc deletes what no other upload needs")
+		fmt.Fprintln(w, "  it was removed; guppy gc --yes deletes what no other upload needs")
 	case v.State == sqlrepo.Incomplete.String():
 		fmt.Fprintf(w, "  some entries could not be prepared: %s tries again\n", v.again())
 	case !v.Ended && len(v.Workers) == 0 && len(v.Retries) == 0:
@@ -90,9 +94,14 @@ func (s *workerStatus) text(w io.Writer, v *uploadStatus) {
 	fmt.Fprintf(w, ", last heard from %s ago\n", seconds(s.Silent))
 }
 
-// again returns the command that continues the upload.
+// again returns the command that continues the upload. A removed source has to be taken back in before.
 func (v *uploadStatus) again() string {
-	return fmt.Sprintf("guppy upload %s %s", shellQuoted(v.Space), shellQuoted(v.Source))
+	space, name := shellQuoted(v.Space), shellQuoted(v.Source)
+	command := fmt.Sprintf("guppy upload %s %s", space, name)
+	if v.removedFrom != "" {
+		command = fmt.Sprintf("guppy source add %s %s --name %s && %s", space, shellQuoted(v.removedFrom), name, command)
+	}
+	return command
 }
 
 // when describes when failed work is tried again.

@@ -41,7 +41,9 @@ type uploadStatus struct {
 	SetAside       []failedWork   `json:"set_aside"`
 	Retries        []failedWork   `json:"retries"`
 
-	stuck        bool
+	stuck bool
+	// removedFrom is the path of the source if it was removed.
+	removedFrom  string
 	now, inStage time.Time
 }
 

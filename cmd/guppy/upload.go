@@ -32,7 +32,7 @@ func (a *app) uploadCommand() *cobra.Command {
 	command.AddCommand(&cobra.Command{
 		Use: "ls [SPACE]", Short: "List uploads", Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: a.repositoryCommand(a.listUploads),
-	}, a.uploadRmCommand())
+	}, a.uploadShowCommand(), a.uploadRmCommand())
 
 	return command
 }
