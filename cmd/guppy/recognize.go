@@ -98,7 +98,7 @@ func (a *app) missing(ctx context.Context, cfg *config.Config, path string, mist
 	}
 
 	var seen sqlrepo.Sighting
-	var show string
+	var show, move string
 	err = a.withRepository(ctx, cfg, existing, func(repo *repository) error {
 		space, err := repo.FindSpace(ctx, cfg.Prepare.Space)
 		if err != nil {
@@ -111,6 +111,7 @@ func (a *app) missing(ctx context.Context, cfg *config.Config, path string, mist
 		}
 
 		show = showSource(space, registered)
+		move = fmt.Sprintf("guppy source mv %s %s PATH", shellQuoted(space.Name), shellQuoted(registered.Name))
 		var known bool
 		if seen, known = registered.Sightings.At(absolute); !known {
 			return sqlrepo.ErrNotFound
@@ -123,5 +124,6 @@ func (a *app) missing(ctx context.Context, cfg *config.Config, path string, mist
 		return mistake
 	}
 	return fmt.Errorf("%w: nothing is at %s, which was %s at the last scan: mount what belongs there; "+
-		"%s prints what is remembered", pipeline.ErrAnotherSource, absolute, source.Describe(seen.Mount), show)
+		"%s prints what is remembered, and %s records where it is now if it has moved", pipeline.ErrAnotherSource, absolute,
+		source.Describe(seen.Mount), show, move)
 }
