@@ -30,24 +30,25 @@ type Blob struct {
 	Size   int64  `db:"size"`
 }
 
-// SetReplica makes a store a replica of another one. It returns ErrMissingReference if one of them is unknown.
+// SetReplica makes a store a replica of another one. A store may be a replica of several. SetReplica returns
+// ErrMissingReference if one of them is unknown.
 func (r *Repository) SetReplica(ctx context.Context, store, origin string) error {
 	return r.db.Transact(ctx, "set a replica", func(tx *core.Tx) error {
 		return tx.Later(ctx, sq.Insert("replicas").Columns("store", "origin").Values(store, origin).
-			Suffix("ON CONFLICT (store) DO UPDATE SET origin = excluded.origin"), nil)
+			Suffix("ON CONFLICT (store, origin) DO NOTHING"), nil)
 	})
 }
 
 // Synced notes that a replica has everything of its origin now.
-func (r *Repository) Synced(ctx context.Context, store string) error {
+func (r *Repository) Synced(ctx context.Context, store, origin string) error {
 	return r.changeStore(ctx, "note that a replica has everything",
-		sq.Update("replicas").Set("synced_at", NewTime(r.db.Now())).Where(sq.Eq{"store": store}))
+		sq.Update("replicas").Set("synced_at", NewTime(r.db.Now())).Where(sq.Eq{"store": store, "origin": origin}))
 }
 
 // Replicas lists the replicas by identity, with what they lack.
 func (r *Repository) Replicas(ctx context.Context) (replicas []Replica, err error) {
 	err = r.db.ReadAll(ctx, "list replicas", &replicas,
-		sq.Select("store", "origin", "synced_at", "0 AS files", "0 AS bytes").From("replicas").OrderBy("store"))
+		sq.Select("store", "origin", "synced_at", "0 AS files", "0 AS bytes").From("replicas").OrderBy("store", "origin"))
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +70,7 @@ func (r *Repository) Replicas(ctx context.Context) (replicas []Replica, err erro
 
 // ReplicasOf lists the identities of the replicas of a store, or of all replicas if origin is "".
 func (r *Repository) ReplicasOf(ctx context.Context, origin string) (replicas []string, err error) {
-	query := sq.Select("store").From("replicas").OrderBy("store")
+	query := sq.Select("store").Distinct().From("replicas").OrderBy("store")
 	if origin != "" {
 		query = query.Where(sq.Eq{"origin": origin})
 	}
@@ -133,12 +134,38 @@ func (r *Repository) AddCopies(ctx context.Context, store string, digests []Dige
 // copiesAtOnce is the number of copies in one statement.
 const copiesAtOnce = 500
 
-// ForgetCopies forgets all copies that a store has. What is there is proved again by the next sync.
-func (r *Repository) ForgetCopies(ctx context.Context, store string) error {
+// ForgetCopies forgets copies that a store has. What is there is proved again by the next sync.
+func (r *Repository) ForgetCopies(ctx context.Context, store string, digests []Digest) error {
 	return r.db.Transact(ctx, "forget copies", func(tx *core.Tx) error {
-		_, err := tx.Exec(ctx, sq.Delete("copies").Where(sq.Eq{"store": store}))
-		return err
+		for some := range slices.Chunk(digests, copiesAtOnce) {
+			var keys [][]byte
+			for _, digest := range some {
+				keys = append(keys, digest[:])
+			}
+			if _, err := tx.Exec(ctx, sq.Delete("copies").Where(sq.Eq{"store": store, "digest": keys})); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
+}
+
+// Copies yields the digests of the copies that a store has, in their order.
+func (r *Repository) Copies(ctx context.Context, store string) iter.Seq2[Digest, error] {
+	query := sq.Select("digest").From("copies").Where(sq.Eq{"store": store}).OrderBy("digest")
+	behind := func(last []byte) sq.Sqlizer { return sq.Gt{"digest": last} }
+	return func(yield func(Digest, error) bool) {
+		for raw, err := range core.Rows(ctx, r.db, "read copies", query, behind) {
+			var digest Digest
+			if err == nil && len(raw) != len(digest) {
+				err = fmt.Errorf("a copy has a digest of %d bytes", len(raw))
+			}
+			copy(digest[:], raw)
+			if !yield(digest, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // PruneCopies forgets the copies of files that no row names any longer.

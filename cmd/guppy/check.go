@@ -39,8 +39,8 @@ func (u *unsound) Unwrap() error { return errUnsound }
 func (u *unsound) Hint() string {
 	if u.repaired {
 		return "guppy: these problems are left after the repair; run guppy upload where the repair says so, then repair " +
-			"again. What no store has was not given up: mount its store, record where it is (guppy store set) or copy it from a " +
-			"replica (guppy store copy), and repair again, or give it up with --repair --give-up --yes"
+			"again. What no store has was not given up: mount its store, record where it is (guppy store set) or copy it " +
+			"from a replica (guppy store copy), and repair again, or give it up with --repair --give-up --yes"
 	}
 	return "guppy: nothing was changed; the same command with --repair --yes carries out the repairs"
 }

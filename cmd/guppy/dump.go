@@ -13,7 +13,7 @@ import (
 
 const dumpHelp = `Dump writes every row as a JSON object on a line of its own, in an order that
 depends only on the content. The same work gives the same lines on every engine,
-except for times, generated DIDs and locations.`
+except for times and generated DIDs.`
 
 func (a *app) dumpCommand() *cobra.Command {
 	return &cobra.Command{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/preparing/index"
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -137,7 +138,7 @@ func (a *app) collector(cfg *config.Config, repo *repository, stores *known.Stor
 			}
 			return sites.store(ctx, upload)
 		},
-		Replicas: func(ctx context.Context, upload sqlrepo.Upload) ([]store.Store, error) {
+		Replicas: func(ctx context.Context, upload sqlrepo.Upload) ([]index.Replica, error) {
 			return a.replicasOf(ctx, repo, stores, upload.Store)
 		},
 	}
@@ -145,7 +146,7 @@ func (a *app) collector(cfg *config.Config, repo *repository, stores *known.Stor
 
 // replicasOf opens the replicas of a store that are there.
 func (a *app) replicasOf(ctx context.Context, repo *repository, stores *known.Stores,
-	origin string) (open []store.Store, err error) {
+	origin string) (open []index.Replica, err error) {
 	replicas, err := repo.ReplicasOf(ctx, origin)
 	if err != nil {
 		return nil, err
@@ -153,14 +154,14 @@ func (a *app) replicasOf(ctx context.Context, repo *repository, stores *known.St
 
 	for _, identity := range replicas {
 		files, err := stores.Open(ctx, identity)
-		if errors.Is(err, store.ErrAbsent) {
+		if errors.Is(err, store.ErrAbsent) || errors.Is(err, store.ErrUnusable) {
 			a.log.Warn("not removed from a replica that is away: guppy gc --strays removes it later", "reason", err)
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		open = append(open, files)
+		open = append(open, index.Replica{Identity: identity, Files: files})
 	}
 	return open, nil
 }
@@ -273,7 +274,7 @@ func (a *app) sweep(ctx context.Context, repo *repository, collector *gc.Collect
 		}
 
 		files, err := stores.Open(ctx, row.Identity)
-		if errors.Is(err, store.ErrAbsent) {
+		if errors.Is(err, store.ErrAbsent) || errors.Is(err, store.ErrUnusable) && len(rows) > 1 {
 			a.log.Warn("not looked for temporary files and strays", "store", row.Name, "reason", err)
 			continue
 		}

@@ -70,7 +70,14 @@ func (l *locator) store(ctx context.Context, upload sqlrepo.Upload) (store.Store
 // source opens the source of an upload and proves that it is at root. The caller closes it.
 func (l *locator) source(ctx context.Context, registered sqlrepo.Source, root string,
 	upload sqlrepo.Upload) (*source.Held, source.FS, error) {
-	if err := refuseOwnFiles(l.cfg, root); err != nil {
+	err := refuseOwnFiles(l.cfg, root)
+	if err == nil {
+		err = refuseStore(ctx, l.cfg, l.repo, root)
+	}
+	if isAny(err, databaseErrors) {
+		return nil, nil, err
+	}
+	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", source.ErrAbsent, err)
 	}
 

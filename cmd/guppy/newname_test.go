@@ -7,7 +7,8 @@ import (
 )
 
 func TestNamesOfSpacesAreNoNamesOfUploads(t *testing.T) {
-	for _, name := range []string{"photos", "a/b", "2024-05", "v7", "photos-latest", "with space", "bafy", "Qm", "-1", "7.5"} {
+	for _, name := range []string{"photos", "a/b", "2024-05", "v7", "photos-latest", "with space", "bafy", "Qm", "-1",
+		"7.5"} {
 		if err := checkSpaceName(name); err != nil {
 			t.Errorf("%q: %v", name, err)
 		}

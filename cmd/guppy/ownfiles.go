@@ -73,25 +73,13 @@ func ownFiles(cfg *config.Config) ([]string, error) {
 
 func keysDirectory(cfg *config.Config) string { return filepath.Join(cfg.Repo.DataDir, "keys") }
 
-// refuseOwnFiles returns an error for a source in the data directory and for the store itself.
+// refuseOwnFiles returns an error for a source in the data directory.
 func refuseOwnFiles(cfg *config.Config, path string) error {
 	ownPaths, err := ownFiles(cfg)
 	if err != nil {
 		return err
 	}
-	if err := source.RefuseWithin(path, ownPaths...); err != nil {
-		return err
-	}
-
-	in, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("source: %w", err)
-	}
-
-	if storeInfo, err := os.Stat(cfg.Prepare.StoreDirectory()); err == nil && os.SameFile(in, storeInfo) {
-		return fmt.Errorf("%w: %s is the store of the shards", errUsage, path)
-	}
-	return nil
+	return source.RefuseWithin(path, ownPaths...)
 }
 
 // refuseOwnPlace refuses to write a backup over a file of the database or into the directories of the keys and

@@ -119,6 +119,10 @@ func (a *app) prepare(ctx context.Context, cfg *config.Config, repo *repository,
 
 // preparePath prepares a path. It registers the source, and the space if the name is new.
 func (a *app) preparePath(ctx context.Context, cfg *config.Config, repo *repository, path string) (*report, error) {
+	if err := refuseStore(ctx, cfg, repo, path); err != nil {
+		return nil, err
+	}
+
 	name := cfg.Prepare.Space
 	space, err := repo.FindSpace(ctx, name)
 

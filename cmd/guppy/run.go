@@ -34,6 +34,9 @@ func (a *app) runSource(ctx context.Context, cfg *config.Config, repo *repositor
 	if err := refuseOwnFiles(cfg, string(registered.Path)); err != nil {
 		return nil, err
 	}
+	if err := refuseStore(ctx, cfg, repo, string(registered.Path)); err != nil {
+		return nil, err
+	}
 	uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{Source: &registered.ID})
 	if err != nil {
 		return nil, err

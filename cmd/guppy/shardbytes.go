@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -26,6 +28,33 @@ type shardBytes struct {
 	log    *slog.Logger
 	// told holds the names of the stores of which was said that others are read in their place.
 	told sync.Map
+	// away holds the stores that could not be opened, until when they are not tried again. It is nil unless there are
+	// others to read.
+	away *sync.Map
+}
+
+// awayFor is how long a store that could not be opened is not tried again.
+const awayFor = 15 * time.Second
+
+// open opens a store, unless it could not be opened a moment ago.
+func (s *shardBytes) open(ctx context.Context, identity string) (store.Store, error) {
+	if s.away == nil {
+		return s.stores.Open(ctx, identity)
+	}
+	if last, known := s.away.Load(identity); known && time.Since(last.(failedOpening).at) < awayFor {
+		return nil, last.(failedOpening).err
+	}
+
+	files, err := s.stores.Open(ctx, identity)
+	if err != nil && ctx.Err() == nil {
+		s.away.Store(identity, failedOpening{time.Now(), err})
+	}
+	return files, err
+}
+
+type failedOpening struct {
+	at  time.Time
+	err error
 }
 
 // addShardFlags adds the flags that say where the bytes of shards are.
@@ -42,8 +71,19 @@ func (a *app) openShards(ctx context.Context, cfg *config.Config, repo *reposito
 	if err != nil {
 		return nil, err
 	}
+	rows, err := repo.Stores(ctx)
+	if err != nil {
+		return nil, err
+	}
+
 	remade, err := newRemaker(ctx, cfg, repo)
-	return &shardBytes{stores: stores, remade: remade, log: a.log}, err
+	shards := &shardBytes{stores: stores, remade: remade, log: a.log}
+	// Where another store may have the same, nobody waits for one.
+	keeping := slices.DeleteFunc(rows, func(row sqlrepo.Store) bool { return row.Identity == store.NoneIdentity })
+	if len(keeping) > 1 {
+		shards.away, stores.Options.RetryFor = &sync.Map{}, 0
+	}
+	return shards, err
 }
 
 // newRemaker returns a remaker of shards whose bytes no store keeps. The caller closes it.
@@ -81,7 +121,7 @@ func (s *shardBytes) OpenShard(ctx context.Context, row sqlrepo.Shard) (store.Re
 
 // openOwn opens a shard in its own store.
 func (s *shardBytes) openOwn(ctx context.Context, row sqlrepo.Shard) (store.Reading, error) {
-	files, err := s.stores.Open(ctx, row.Store)
+	files, err := s.open(ctx, row.Store)
 	if err != nil && ctx.Err() == nil && !isAny(err, databaseErrors) {
 		return nil, fmt.Errorf("%w: %w", blocks.ErrUnreachable, err)
 	}
@@ -109,7 +149,7 @@ func (s *shardBytes) Copies(ctx context.Context, row sqlrepo.Shard) iter.Seq[sto
 				continue
 			}
 
-			files, err := s.stores.Open(ctx, other.Identity)
+			files, err := s.open(ctx, other.Identity)
 			if err != nil {
 				continue
 			}

@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/store/known"
+	"github.com/guppy-prep/guppy/internal/upkeep/check"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -26,10 +29,15 @@ func (a *app) storeCommand() *cobra.Command {
 		Use: "add NAME URL", Short: "Make a store known: an existing one, or a new directory or prefix of a bucket",
 		Args: usageArgs(cobra.ExactArgs(2)), RunE: a.openingCommand(making, a.addStore),
 	}
+	lost := false
 	set := &cobra.Command{
-		Use: "set NAME URL", Short: "Record that a store has moved: the marker there has to be the same",
-		Args: usageArgs(cobra.ExactArgs(2)), RunE: a.repositoryCommand(a.setStore),
+		Use: "set NAME URL", Short: "Record where a store is now: the marker there has to be the same", Long: storeSetHelp,
+		Args: usageArgs(cobra.ExactArgs(2)),
+		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+			return a.setStore(ctx, cfg, repo, args[0], args[1], lost)
+		}),
 	}
+	set.Flags().BoolVar(&lost, "lost", false, "the files are lost: begin again in an empty place")
 	usual := &cobra.Command{
 		Use: "default SPACE NAME", Short: "Send new uploads of a space to a store",
 		Args: usageArgs(cobra.ExactArgs(2)), RunE: a.repositoryCommand(a.setDefaultStore),
@@ -80,14 +88,32 @@ func (a *app) addStore(ctx context.Context, cfg *config.Config, repo *repository
 	return a.print(view, view.text)
 }
 
+const storeSetHelp = `Set records that a store has moved, with all of its files and its marker. It
+fails while anybody is at work, who would go on in the old place.
+
+With --lost, what the store had is lost, and it begins again in an empty place,
+with the same identity: guppy check --repair --yes then copies everything there
+that other stores have.`
+
 // setStore records where a store is now.
-func (a *app) setStore(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
-	row, err := findStore(ctx, repo, args[0])
+func (a *app) setStore(ctx context.Context, cfg *config.Config, repo *repository, name, place string,
+	lost bool) (err error) {
+	row, err := findStore(ctx, repo, name)
 	if err != nil {
 		return err
 	}
+	if row.Identity == store.NoneIdentity {
+		return fmt.Errorf("%w: a store %s is everywhere", errUsage, store.NoneURL)
+	}
 
-	files, err := store.OpenURL(ctx, args[1], a.storeOptions(cfg, true))
+	// A worker would go on in the old place.
+	ctx, lock, err := check.Lock(ctx, repo.Repository)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(dialect.BlameLock(ctx, err), lock.Release()) }()
+
+	files, err := store.OpenURL(ctx, place, a.storeOptions(cfg, !lost))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: %w", store.ErrAbsent, err)
 	}
@@ -95,6 +121,11 @@ func (a *app) setStore(ctx context.Context, cfg *config.Config, repo *repository
 		return err
 	}
 
+	if lost {
+		if err := beginAgain(ctx, files, row); err != nil {
+			return err
+		}
+	}
 	marker, err := files.Marker(ctx)
 	if err == nil && marker != row.Identity {
 		err = fmt.Errorf("%w: %s is not store %q: its marker file .guppy-store has to hold %s, as in the store or a "+
@@ -110,6 +141,22 @@ func (a *app) setStore(ctx context.Context, cfg *config.Config, repo *repository
 	row.URL = files.URL()
 	view := newStoreView(row)
 	return a.print(view, view.text)
+}
+
+// beginAgain gives an empty place the identity of a store that is lost.
+func beginAgain(ctx context.Context, files store.Store, row sqlrepo.Store) error {
+	for file, err := range files.Committed(ctx) {
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: %s is not empty: %s is there", errUsage, files.URL(), file.Name)
+	}
+
+	marker, err := files.Marker(ctx)
+	if err != nil || marker == row.Identity {
+		return err
+	}
+	return files.Mark(ctx, row.Identity)
 }
 
 // setDefaultStore makes a store the one of a space.
@@ -146,7 +193,12 @@ func (a *app) forgetStore(ctx context.Context, cfg *config.Config, repo *reposit
 	if err != nil {
 		return err
 	}
-	if err := refuseFilled(ctx, stores, row); err != nil {
+	// What is in a store that this repository never used belongs to another one.
+	replicas, err := repo.ReplicasOf(ctx, "")
+	if err == nil && (!row.SeenAt.IsZero() || slices.Contains(replicas, row.Identity)) {
+		err = refuseFilled(ctx, stores, row)
+	}
+	if err != nil {
 		return err
 	}
 

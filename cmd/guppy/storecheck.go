@@ -100,7 +100,7 @@ func (a *app) storesToCheck(ctx context.Context, cfg *config.Config, repo *repos
 		if row.Identity == store.NoneIdentity {
 			continue
 		}
-		files, _, err := stores.Find(ctx, row.Identity)
+		files, err := stores.Open(ctx, row.Identity)
 		if err != nil {
 			return nil, err
 		}

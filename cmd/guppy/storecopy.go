@@ -108,6 +108,11 @@ func (a *app) copyStore(ctx context.Context, cfg *config.Config, stores *known.S
 			store.NoneURL)
 	}
 
+	if stores != nil {
+		if err := refuseKnownTarget(ctx, stores, to); err != nil {
+			return err
+		}
+	}
 	destination, err := store.OpenURL(ctx, to, options)
 	if err != nil {
 		return fmt.Errorf("TO: %w", err)
@@ -127,6 +132,35 @@ func (a *app) copyStore(ctx context.Context, cfg *config.Config, stores *known.S
 	view.Complete = err == nil
 
 	return errors.Join(a.print(view, view.text), err)
+}
+
+// refuseKnownTarget returns an error for a target that is a store of its own, or the place of one that is not there.
+func refuseKnownTarget(ctx context.Context, stores *known.Stores, to string) error {
+	rows, err := stores.Repo.Stores(ctx)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if row.Name == to {
+			return fmt.Errorf("%w: TO is the name of a store: guppy store sync sends what it lacks; for a directory of that "+
+				"name, begin with ./", errUsage)
+		}
+	}
+
+	url, err := store.AbsoluteURL(to)
+	if err != nil {
+		return err
+	}
+	options := stores.Options
+	options.Existing = true
+	files, err := store.OpenURL(ctx, to, options)
+	if err == nil {
+		var marker string
+		if marker, err = files.Marker(ctx); marker != "" || err != nil {
+			return err
+		}
+	}
+	return known.RefuseUnmounted(ctx, stores.Repo, url)
 }
 
 func copyLine(p *mirror.Progress) string {

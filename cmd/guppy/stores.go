@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -70,6 +73,18 @@ func (a *app) storesByPath(ctx context.Context, cfg *config.Config, repo *reposi
 		Unnamed: func(ctx context.Context) (store.Store, error) { return a.configuredStore(ctx, cfg) },
 	}
 
+	// Locations that older versions recorded do not name the server of a bucket. The configuration may.
+	rows, err := repo.Stores(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		if strings.HasPrefix(row.URL, "s3:") && !strings.Contains(row.URL, "?") && cfg.IsSet("prepare.store") &&
+			store.SamePlace(row.URL, cfg.Prepare.Store) {
+			stores.Places[row.Identity] = cfg.Prepare.Store
+		}
+	}
+
 	for _, pair := range cfg.Store.Paths {
 		name, path, _ := strings.Cut(pair, "=")
 		row, err := findStore(ctx, repo, name)
@@ -117,7 +132,7 @@ func (a *app) storeForUpload(ctx context.Context, cfg *config.Config, repo *repo
 		named, err := findStore(ctx, repo, cfg.Prepare.Store)
 		if errors.Is(err, sqlrepo.ErrNotFound) {
 			may := func(identity, url string) error {
-				return a.refuseStoringAgain(ctx, repo, identity, url, space, uploads)
+				return a.refuseStoringAgain(ctx, repo, identity, url, uploads)
 			}
 			return a.openOrCreate(ctx, cfg, stores, may)
 		}
@@ -128,10 +143,13 @@ func (a *app) storeForUpload(ctx context.Context, cfg *config.Config, repo *repo
 	}
 
 	files, err := stores.Open(ctx, usual)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = a.refuseMappedCopy(ctx, stores, files, usual)
 	}
-	return files, a.refuseStoringAgain(ctx, repo, usual, files.URL(), space, uploads)
+	if err == nil {
+		err = a.refuseStoringAgain(ctx, repo, usual, files.URL(), uploads)
+	}
+	return files, err
 }
 
 // usualStore returns the identity of the store that the next upload of a source goes to if nobody says otherwise,
@@ -188,38 +206,77 @@ func (a *app) refusePlace(ctx context.Context, stores *known.Stores, files store
 	return a.refuseSecondPlace(ctx, stores, files, marker)
 }
 
-// errTwoPlaces is returned for a store that is in two places.
-var errTwoPlaces = errors.New("this store is in two places")
+// errTwoPlaces is returned for a store that would be used in another place than the repository says.
+var errTwoPlaces = errors.New("with shards in two places, neither has all of them")
 
-// refuseSecondPlace returns errTwoPlaces for a copy of a known store, if the store is also where the repository
-// says: with shards in either place, neither would have all of them.
+// refuseSecondPlace returns errTwoPlaces for a known store that is not where it should be: it may be a copy.
 func (a *app) refuseSecondPlace(ctx context.Context, stores *known.Stores, files store.Store, marker string) error {
-	at, row, err := stores.Find(ctx, marker)
+	row, err := stores.Row(ctx, marker)
 	if errors.Is(err, store.ErrAbsent) {
-		if row.URL != "" {
-			a.log.Warn("the store is not where it was: guppy store set records where it is now, for all runs", "name", row.Name,
-				"was", row.URL, "now", files.URL())
-		}
+		return nil // the repository does not know it yet
+	}
+	if err != nil {
+		return err
+	}
+
+	place := cmp.Or(stores.Places[marker], row.URL)
+	if place == "" || a.isAt(ctx, place, files) {
 		return nil
 	}
-	if err != nil || store.SamePlace(at.URL(), files.URL()) || store.SameDirectory(at, files) {
+	return fmt.Errorf("%w: store %q is at %s, and not at %s: %w. If it has moved, run guppy store set %s %s; if only "+
+		"this host sees it there, use --store-path %s=PATH", errUsage, row.Name, place, files.URL(), errTwoPlaces, row.Name,
+		files.URL(), row.Name)
+}
+
+// refuseMappedCopy returns errTwoPlaces for a store in a place of this host's own if it is also where the
+// repository says.
+func (a *app) refuseMappedCopy(ctx context.Context, stores *known.Stores, files store.Store, identity string) error {
+	if stores.Places[identity] == "" {
+		return nil
+	}
+	row, err := stores.Row(ctx, identity)
+	if err != nil || a.isAt(ctx, row.URL, files) {
 		return err
 	}
 
-	if err := known.Prove(ctx, at, row); err != nil {
-		if errors.Is(err, store.ErrAbsent) {
-			return nil
-		}
-		return err
+	options := stores.Options
+	options.RetryFor = 0
+	other, err := store.OpenURL(ctx, row.URL, options)
+	if err != nil {
+		return ctx.Err() // it is not to be seen from here
 	}
-	return fmt.Errorf("%w: %w, %s and %s: guppy store set %s URL says which of them counts for all, and "+
-		"--store-path %s=PATH for this run", errUsage, errTwoPlaces, at.URL(), files.URL(), row.Name, row.Name)
+	if marker, err := other.Marker(ctx); err != nil || marker != identity {
+		return ctx.Err()
+	}
+	return fmt.Errorf("%w: store %q is at %s and at %s: %w. guppy store set %s URL says which of them counts", errUsage,
+		row.Name, other.URL(), files.URL(), errTwoPlaces, row.Name)
+}
+
+// isAt reports whether a store is in a place, by whatever path.
+func (a *app) isAt(ctx context.Context, place string, files store.Store) bool {
+	url, err := store.AbsoluteURL(place)
+	if err == nil && store.SamePlace(url, files.URL()) {
+		return true
+	}
+	parsed, err := store.ParseURL(place)
+	if err != nil || parsed.Directory == "" || ctx.Err() != nil {
+		return false
+	}
+	other, err := store.OpenExisting(parsed.Directory)
+	return err == nil && store.SameDirectory(other, files)
 }
 
 // refuseStoringAgain returns an error if the content of a source would be stored in another store than that of its
 // latest complete upload, where all of it would be stored again, unless the user wants that.
-func (a *app) refuseStoringAgain(ctx context.Context, repo *repository, identity, url string, space sqlrepo.Space,
+func (a *app) refuseStoringAgain(ctx context.Context, repo *repository, identity, url string,
 	uploads []sqlrepo.Upload) error {
+	// What an unfinished upload has stored binds it.
+	if len(uploads) > 0 {
+		last := uploads[len(uploads)-1]
+		if !last.Closed() && last.Store != "" && last.Store != identity && last.SettledShards > 0 {
+			return fmt.Errorf("upload %d: %w", last.ID, sqlrepo.ErrOtherStore)
+		}
+	}
 	if identity == store.NoneIdentity || url == store.NoneURL {
 		return nil
 	}
@@ -249,9 +306,8 @@ func (a *app) refuseStoringAgain(ctx context.Context, repo *repository, identity
 		}
 	}
 	return fmt.Errorf("%w: upload %d has this source in store %q: in %s all of it would be stored again, %s, %s. "+
-		"To go on in %s, use --store %s; to make another store that of the space, guppy store default %s NAME; to store "+
-		"everything again, --store-again", errUsage, latest.ID, name, url, plural(latest.Files, "file"),
-		progress.Bytes(latest.Bytes), name, name, space.Name)
+		"To go on in %s, use --store %s; to store everything again, --store-again", errUsage, latest.ID, name, url,
+		plural(latest.Files, "file"), progress.Bytes(latest.Bytes), name, name)
 }
 
 // storeURLs returns where the stores of the repository are, by identity.
@@ -265,27 +321,64 @@ func storeURLs(ctx context.Context, repo *repository) (map[string]string, error)
 }
 
 // storeDirectories returns the directories of the stores that the repository knows and of the configured one, as far as
-// this host may see them.
+// they are there. A place that only another host sees may be anything else here.
 func storeDirectories(ctx context.Context, cfg *config.Config, repo *repository) ([]string, error) {
 	rows, err := repo.Stores(ctx)
 	if err != nil {
 		return nil, err
 	}
 
-	urls := []string{cfg.Prepare.Store}
+	urls := map[string]string{}
 	for _, row := range rows {
-		urls = append(urls, row.URL)
+		urls[row.Identity] = row.URL
 	}
 	for _, pair := range cfg.Store.Paths {
-		_, path, _ := strings.Cut(pair, "=")
-		urls = append(urls, path)
+		name, path, _ := strings.Cut(pair, "=")
+		for _, row := range rows {
+			if row.Name == name {
+				urls[row.Identity] = path
+			}
+		}
 	}
 
 	var directories []string
-	for _, url := range urls {
-		if place, err := store.ParseURL(url); err == nil && place.Directory != "" {
+	for identity, url := range urls {
+		place, err := store.ParseURL(url)
+		if err != nil || place.Directory == "" {
+			continue
+		}
+		files, err := store.OpenExisting(place.Directory)
+		if err != nil {
+			continue // what is not there can't be in the source
+		}
+		if marker, err := files.Marker(ctx); err != nil || marker == identity {
 			directories = append(directories, place.Directory)
 		}
 	}
+
+	// The configured store may be a new one, unless it is a name.
+	named := func(row sqlrepo.Store) bool { return row.Name == cfg.Prepare.Store }
+	if directory := cfg.Prepare.StoreDirectory(); directory != "" && !slices.ContainsFunc(rows, named) {
+		directories = append(directories, directory)
+	}
+	slices.Sort(directories)
 	return directories, nil
+}
+
+// refuseStore returns an error if a path is the directory of a store.
+func refuseStore(ctx context.Context, cfg *config.Config, repo *repository, path string) error {
+	in, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("source: %w", err)
+	}
+	directories, err := storeDirectories(ctx, cfg, repo)
+	if err != nil {
+		return err
+	}
+	for _, directory := range directories {
+		if info, err := os.Stat(directory); err == nil && os.SameFile(in, info) {
+			return fmt.Errorf("%w: %s is the store of the shards", errUsage, path)
+		}
+	}
+	return nil
 }

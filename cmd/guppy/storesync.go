@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
@@ -96,6 +98,9 @@ func (a *app) syncStore(ctx context.Context, cfg *config.Config, repo *repositor
 	if err != nil {
 		return err
 	}
+	if err := refuseEmptyOrigin(ctx, repo, origin); err != nil {
+		return err
+	}
 	view := &storeCopyView{From: from, To: to, Failed: []storeCopyFault{}, replica: true}
 	syncer := &mirror.Syncer{
 		Repo: repo, Origin: origin.Identity, Replica: replica.Identity, Verify: verify, Workers: workers(cfg), Limit: limit,
@@ -106,6 +111,9 @@ func (a *app) syncStore(ctx context.Context, cfg *config.Config, repo *repositor
 		return err
 	}
 	if syncer.To, err = stores.Open(ctx, replica.Identity); err != nil {
+		return err
+	}
+	if err := refuseForeign(ctx, repo, syncer.To, replica); err != nil {
 		return err
 	}
 	if err := repo.SetReplica(ctx, replica.Identity, origin.Identity); err != nil {
@@ -119,6 +127,45 @@ func (a *app) syncStore(ctx context.Context, cfg *config.Config, repo *repositor
 	view.count(syncer.Progress)
 	view.Complete = err == nil
 	return errors.Join(a.print(view, view.text), err)
+}
+
+// refuseEmptyOrigin returns an error for a store that no upload has: a replica of it would have nothing.
+func refuseEmptyOrigin(ctx context.Context, repo *repository, origin sqlrepo.Store) error {
+	uses, err := repo.StoreUses(ctx)
+	if err != nil || slices.ContainsFunc(uses, func(u sqlrepo.StoreUse) bool { return u.Identity == origin.Identity }) {
+		return err
+	}
+	return fmt.Errorf("%w: no upload is in store %q: FROM has to be the store that uploads go to (guppy store ls). To "+
+		"fill a store that has lost its files, run guppy check --repair --yes", errUsage, origin.Name)
+}
+
+// refuseForeign returns an error for a store that this repository has not used and that has shards of another one: they
+// would count as strays.
+func refuseForeign(ctx context.Context, repo *repository, files store.Store, row sqlrepo.Store) error {
+	replicas, err := repo.ReplicasOf(ctx, "")
+	if err != nil || !row.SeenAt.IsZero() || slices.Contains(replicas, row.Identity) {
+		return err
+	}
+
+	for file, err := range files.Committed(ctx) {
+		if err != nil {
+			return err
+		}
+		digest, ok := trash.ParseName(file.Name)
+		if !ok {
+			continue
+		}
+
+		named, err := repo.Named(ctx, []sqlrepo.Digest{digest})
+		if err != nil {
+			return err
+		}
+		if !named[digest] {
+			return fmt.Errorf("%w: store %q has shards of another repository, such as %s: name an empty place", errUsage,
+				row.Name, file.Name)
+		}
+	}
+	return nil
 }
 
 // replicaText says what a replica lacks.

@@ -39,8 +39,8 @@ SPACE alone stands for SPACE/latest.`
 const latestUpload = "latest"
 
 // uploadForms are the forms of the name of an upload, for errors.
-const uploadForms = "an upload is named by NUMBER, SPACE, SPACE/latest, SPACE/NUMBER or the CID of its root, and what " +
-	"is in it by /path behind a form other than SPACE: guppy upload ls lists all uploads"
+const uploadForms = "an upload is named by NUMBER, SPACE, SPACE/latest, SPACE/NUMBER or the CID of its root, and " +
+	"what is in it by /path behind a form other than SPACE: guppy upload ls lists all uploads"
 
 // uploadName is a parsed name of an upload, or of content.
 type uploadName struct {

@@ -120,7 +120,18 @@ func SameDirectory(a, b Store) bool {
 	if !isFirst || !isSecond {
 		return false
 	}
-	here, errHere := os.Stat(first.path)
-	there, errThere := os.Stat(second.path)
+	return sameFile(first.path, second.path)
+}
+
+// SameDirectoryAt reports whether two URLs name the same directory, perhaps by different paths.
+func SameDirectoryAt(a, b string) bool {
+	first, errFirst := ParseURL(a)
+	second, errSecond := ParseURL(b)
+	return errFirst == nil && errSecond == nil && sameFile(first.Directory, second.Directory)
+}
+
+func sameFile(a, b string) bool {
+	here, errHere := os.Stat(a)
+	there, errThere := os.Stat(b)
 	return errHere == nil && errThere == nil && os.SameFile(here, there)
 }

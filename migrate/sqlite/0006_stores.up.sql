@@ -11,9 +11,10 @@ CREATE UNIQUE INDEX stores_name ON stores (name);
 
 -- A replica is to have all shards and indexes of its origin. Copies are what was proved to be there, by digest.
 CREATE TABLE replicas (
-    store     TEXT PRIMARY KEY REFERENCES stores (identity),
+    store     TEXT NOT NULL REFERENCES stores (identity),
     origin    TEXT NOT NULL REFERENCES stores (identity),
-    synced_at INTEGER
+    synced_at INTEGER,
+    PRIMARY KEY (store, origin)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE copies (
     store  TEXT NOT NULL,

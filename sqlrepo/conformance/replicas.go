@@ -12,7 +12,7 @@ func replicas() []test {
 		{"lack what is not copied", replicaLacks},
 		{"have everything at some time", replicaSynced},
 		{"have known stores on both sides", unknownReplica},
-		{"get another origin", replicaMoves},
+		{"may have several origins", replicaOfSeveral},
 		{"forget copies", forgetCopies},
 		{"forget copies of what is gone", pruneCopies},
 		{"are forgotten with their store", forgetReplica},
@@ -81,9 +81,9 @@ func replicaSynced(f *fixture) {
 	f.store("first")
 	f.store("second")
 	f.ok(f.SetReplica(f.ctx, "second", "first"))
-	f.fails(f.Synced(f.ctx, "first"), sqlrepo.ErrNotFound)
+	f.fails(f.Synced(f.ctx, "first", "second"), sqlrepo.ErrNotFound)
 	f.pass(time.Second)
-	f.ok(f.Synced(f.ctx, "second"))
+	f.ok(f.Synced(f.ctx, "second", "first"))
 	equal(f.t, "time", must(f.Replicas(f.ctx))(f.t)[0].SyncedAt, sqlrepo.NewTime(f.now))
 }
 
@@ -94,14 +94,15 @@ func unknownReplica(f *fixture) {
 	equal(f.t, "replicas", len(must(f.Replicas(f.ctx))(f.t)), 0)
 }
 
-func replicaMoves(f *fixture) {
+func replicaOfSeveral(f *fixture) {
 	for _, store := range []string{"a", "b", "c"} {
 		f.store(store)
 	}
 	f.ok(f.SetReplica(f.ctx, "c", "a"))
 	f.ok(f.SetReplica(f.ctx, "c", "b"))
 	f.ok(f.SetReplica(f.ctx, "b", "a"))
-	equal(f.t, "of a", must(f.ReplicasOf(f.ctx, "a"))(f.t), []string{"b"})
+	f.ok(f.SetReplica(f.ctx, "b", "a"))
+	equal(f.t, "of a", must(f.ReplicasOf(f.ctx, "a"))(f.t), []string{"b", "c"})
 	equal(f.t, "of b", must(f.ReplicasOf(f.ctx, "b"))(f.t), []string{"c"})
 	equal(f.t, "all", must(f.ReplicasOf(f.ctx, ""))(f.t), []string{"b", "c"})
 }
@@ -110,9 +111,17 @@ func forgetCopies(f *fixture) {
 	f.store("second")
 	f.filled("first", 1)
 	f.ok(f.AddCopies(f.ctx, "second", []sqlrepo.Digest{digestOf(1)}))
-	f.ok(f.ForgetCopies(f.ctx, "first"))
+	f.ok(f.ForgetCopies(f.ctx, "first", []sqlrepo.Digest{digestOf(1)}))
+	f.ok(f.ForgetCopies(f.ctx, "second", []sqlrepo.Digest{digestOf(2)}))
 	equal(f.t, "lacking", len(f.lacking(f.UncopiedShards(f.ctx, "first", "second"))), 0)
-	f.ok(f.ForgetCopies(f.ctx, "second"))
+
+	var known []sqlrepo.Digest
+	for digest, err := range f.Copies(f.ctx, "second") {
+		f.ok(err)
+		known = append(known, digest)
+	}
+	equal(f.t, "copies", known, []sqlrepo.Digest{digestOf(1)})
+	f.ok(f.ForgetCopies(f.ctx, "second", known))
 	equal(f.t, "lacking", len(f.lacking(f.UncopiedShards(f.ctx, "first", "second"))), 1)
 }
 

@@ -18,7 +18,13 @@ type Keeper struct {
 	// Locate finds the store that holds an upload's shards.
 	Locate func(ctx context.Context, upload sqlrepo.Upload) (store.Store, error)
 	// Replicas, if not nil, returns the replicas of that store that are there. Files are removed from them, too.
-	Replicas func(ctx context.Context, upload sqlrepo.Upload) ([]store.Store, error)
+	Replicas func(ctx context.Context, upload sqlrepo.Upload) ([]Replica, error)
+}
+
+// Replica is a replica that is there.
+type Replica struct {
+	Identity string
+	Files    store.Store
 }
 
 // Owners is the prefix of the owners of the temporary blobs that keepers write.
@@ -104,38 +110,62 @@ func (k *Keeper) Sweep(ctx context.Context, space int64) (unseen error) {
 			continue
 		}
 
-		places := []store.Store{files}
-		if k.Replicas != nil {
-			replicas, err := k.Replicas(ctx, upload)
-			if err != nil {
-				return err
-			}
-			places = append(places, replicas...)
-		}
-		if err := k.remove(ctx, places, space, row); err != nil {
+		if err := k.remove(ctx, files, space, upload, row); err != nil {
 			return err
 		}
 	}
 	return unseen
 }
 
-// remove removes the file of an index from some stores, then its row.
-func (k *Keeper) remove(ctx context.Context, places []store.Store, space int64, row sqlrepo.Index) error {
-	for _, files := range places {
-		// An index with another digest can't have a file.
-		if len(row.Digest) != len(sqlrepo.Digest{}) {
-			break
-		}
-
+// remove removes the file of an index, then its row.
+func (k *Keeper) remove(ctx context.Context, files store.Store, space int64, upload sqlrepo.Upload,
+	row sqlrepo.Index) error {
+	if len(row.Digest) == len(sqlrepo.Digest{}) { // an index with another digest can't have a file
+		names := []string{blobindex.Name([32]byte(row.Digest))}
 		bin, err := trash.Find(ctx, k.Repo, files, space)
 		if err != nil {
 			return err
 		}
-
-		if _, err := bin.Remove(ctx, []string{blobindex.Name([32]byte(row.Digest))}); err != nil {
+		if _, err := bin.Remove(ctx, names); err != nil {
 			return err
+		}
+
+		if k.Replicas != nil {
+			replicas, err := k.Replicas(ctx, upload)
+			if err != nil {
+				return err
+			}
+			if err := RemoveCopies(ctx, k.Repo, replicas, space, names); err != nil {
+				return err
+			}
 		}
 	}
 
 	return k.Repo.RemoveIndex(ctx, row.ID)
+}
+
+// RemoveCopies removes files from replicas, unless a row names them. First it forgets that they are there: the next
+// sync looks for them again.
+func RemoveCopies(ctx context.Context, repo *sqlrepo.Repository, replicas []Replica, space int64,
+	names []string) error {
+	var digests []sqlrepo.Digest
+	for _, name := range names {
+		if digest, ok := trash.ParseName(name); ok {
+			digests = append(digests, digest)
+		}
+	}
+
+	for _, replica := range replicas {
+		if err := repo.ForgetCopies(ctx, replica.Identity, digests); err != nil {
+			return err
+		}
+		bin, err := trash.Find(ctx, repo, replica.Files, space)
+		if err != nil {
+			return err
+		}
+		if _, err := bin.Remove(ctx, names); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -103,7 +103,7 @@ func (s *Stores) Find(ctx context.Context, identity string) (store.Store, sqlrep
 		return store.NewNone(s.Options.TempDir), sqlrepo.Store{Identity: identity, Name: identity, URL: store.NoneURL}, nil
 	}
 
-	row, err := s.row(ctx, identity)
+	row, err := s.Row(ctx, identity)
 	if err != nil {
 		return nil, row, err
 	}
@@ -177,7 +177,8 @@ func (s *Stores) given(ctx context.Context, row sqlrepo.Store) (store.Store, err
 	return nil, nil
 }
 
-func (s *Stores) row(ctx context.Context, identity string) (sqlrepo.Store, error) {
+// Row returns the row of a store, or store.ErrAbsent if the repository does not know it.
+func (s *Stores) Row(ctx context.Context, identity string) (sqlrepo.Store, error) {
 	rows, err := s.Repo.Stores(ctx)
 	if err != nil {
 		return sqlrepo.Store{}, err

@@ -39,15 +39,24 @@ func RefuseUnmarked(ctx context.Context, repo Repository, files store.Store) err
 
 // refuseFilled returns ErrUnmarked for a store that has shards.
 func refuseFilled(ctx context.Context, files store.Store) error {
+	filled, err := HasShards(ctx, files)
+	if err == nil && filled {
+		err = ErrUnmarked
+	}
+	return err
+}
+
+// HasShards reports whether there are shards in a store.
+func HasShards(ctx context.Context, files store.Store) (bool, error) {
 	for file, err := range files.Committed(ctx) {
 		if err != nil {
-			return err
+			return false, err
 		}
 		if _, ok := shard.ParseName(file.Name); ok {
-			return ErrUnmarked
+			return true, nil
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // RefuseUnmounted returns store.ErrAbsent if the repository has a store at a URL where nothing is.
@@ -61,7 +70,7 @@ func RefuseUnmounted(ctx context.Context, repo Repository, url string) error {
 
 func refuseAt(known []sqlrepo.Store, url string) error {
 	for _, row := range known {
-		if store.SamePlace(row.URL, url) {
+		if store.SamePlace(row.URL, url) || store.SameDirectoryAt(row.URL, url) {
 			return fmt.Errorf("%w: store %q (%s) is at %s, and nothing of it is there now: mount it, or name another store "+
 				"with --store", store.ErrAbsent, row.Name, row.Identity, url)
 		}

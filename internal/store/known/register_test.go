@@ -80,7 +80,7 @@ func TestAKnownStoreKeepsItsRow(t *testing.T) {
 		must(t, f.SetStoreURL(t.Context(), want.Identity, tt.was))
 		want.URL = tt.want
 
-		for _, name := range []string{"", "another name"} {
+		for _, name := range []string{"", "another-name"} {
 			row, added, err := known.Register(t.Context(), f, elsewhere{files, tt.url}, name)
 			if err != nil || added || row != want {
 				t.Errorf("%q seen at %s: %+v, %t, %v; want %+v", tt.was, tt.url, row, added, err, want)

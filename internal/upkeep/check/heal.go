@@ -25,7 +25,7 @@ func (m *mending) heal(ctx context.Context, row sqlrepo.Shard) (healed bool, err
 			continue
 		}
 
-		found, good, err := readGood(ctx, place.Files, row, name)
+		found, good, err := m.readGood(ctx, place.Files, row, name)
 		if err != nil {
 			return false, err
 		}
@@ -50,12 +50,15 @@ func (m *mending) heal(ctx context.Context, row sqlrepo.Shard) (healed bool, err
 }
 
 // readGood reads a file of another store that a shard may have. It reports whether the file has the shard's digest. A
-// store that can't be read has no good file.
-func readGood(ctx context.Context, files store.Store, row sqlrepo.Shard, name string) (found contents, good bool,
-	err error) {
+// store that can't be read has no good file, unless something is to be given up.
+func (m *mending) readGood(ctx context.Context, files store.Store, row sqlrepo.Shard, name string) (found contents,
+	good bool, err error) {
 	found, err = readShard(ctx, files, name, row.Piece != nil)
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return found, false, context.Cause(ctx)
+	case err != nil && m.GiveUp && !isGone(err):
+		return found, false, err
 	}
 	good = err == nil && found.broken == nil && found.digest == [32]byte(row.Digest) && len(found.nodes) > 0
 	return found, good, nil

@@ -52,6 +52,7 @@ func TestAStoreOfSeveral(t *testing.T) {
 
 	// The later upload shares content with the one whose store is away.
 	repairer := f.repairer(func(string) error { return nil })
+	repairer.GiveUp = false
 	if err := repairer.Run(t.Context()); !errors.Is(err, check.ErrStoreUnknown) {
 		t.Errorf("one store is away: %v", err)
 	}
@@ -63,6 +64,7 @@ func TestAStoreOfSeveral(t *testing.T) {
 	}
 
 	f.execute("UPDATE uploads SET store = ? WHERE id = 1", marker)
+	must(t, f.repo.RemoveStore(t.Context(), other.Identity))
 	f.repair()
 	f.sound("with one store")
 	if state := f.uploads[len(f.uploads)-1].State; state != sqlrepo.Complete {

@@ -33,12 +33,20 @@ func FindPlaces(ctx context.Context, stores *known.Stores) (places []Place, err 
 			err = known.Prove(ctx, files, row)
 		}
 
-		// What has lost its marker may get it back.
-		lost := errors.Is(err, store.ErrDamagedMarker) || errors.Is(err, known.ErrNoMarker)
+		// What has lost its marker may get it back. Where there are no shards either, most likely nothing is mounted.
+		lost := errors.Is(err, store.ErrDamagedMarker)
+		if errors.Is(err, known.ErrNoMarker) {
+			if lost, err = known.HasShards(ctx, files); err == nil && !lost {
+				err = known.Prove(ctx, files, row)
+			}
+		}
+
 		switch {
 		case err == nil || lost:
 			places = append(places, Place{Store: row, Files: files})
-		case errors.Is(err, store.ErrAbsent):
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case errors.Is(err, store.ErrAbsent) || errors.Is(err, store.ErrUnusable):
 			places = append(places, Place{Store: row, Absent: err})
 		default:
 			return nil, err

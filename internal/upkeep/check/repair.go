@@ -37,6 +37,14 @@ func (r *Repairer) Run(ctx context.Context) error {
 		foundBefore: map[int64]bool{}, unnamed: map[string]map[int64][]string{},
 	}
 
+	// What a store that is away may have is not given up.
+	for _, place := range r.Stores {
+		if r.GiveUp && place.Files == nil {
+			return fmt.Errorf("nothing is given up while a store is away that may have it (guppy store rm forgets one that "+
+				"no upload has): %w", place.Absent)
+		}
+	}
+
 	var err error
 	if m.open, err = m.unfinished(ctx); err != nil {
 		return err

@@ -10,7 +10,6 @@ import (
 
 	"github.com/ipfs/go-cid"
 
-	"github.com/guppy-prep/guppy/internal/formats/blobindex"
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
@@ -34,7 +33,7 @@ func (m *mending) mendFiles(ctx context.Context, problems []Problem) (changed bo
 func (m *mending) mendFile(ctx context.Context, p Problem) (bool, error) {
 	switch remedies[p.Code].action {
 	case restoreMarker:
-		return m.once(change{markerRestored, p.store}, func() error { return m.mark(ctx, p.store) })
+		return false, nil // identify has tried
 	case removeFile:
 		return m.temporary(ctx, p.File)
 	case computePiece:
@@ -95,74 +94,75 @@ func (m *mending) identify(ctx context.Context, r *run) (changed bool, err error
 	return changed, nil
 }
 
-// mark gives a store its identity back. It first makes sure that the store is the one that it should be: a file of an
-// upload in that store must be there. An identity in the wrong store would make all of its missing files count as lost.
+// mark gives a store its identity back. It first makes sure that the store is the one that it should be: most of
+// its shards must be there. An identity in the wrong store, or in a bare mount point, would make all of its missing
+// files count as lost.
 func (m *mending) mark(ctx context.Context, identity string) error {
 	place := m.place(identity)
 	if identity == "" {
 		return fmt.Errorf("%w: the uploads name no store", ErrStoreUnknown)
 	}
 
-	holds, err := m.holdsFile(ctx, place)
+	expected, found, err := m.countFiles(ctx, place)
 	if err != nil {
 		return err
 	}
-	if !holds {
-		return fmt.Errorf("%w: none of the files of store %q is at %s: mount the store there, or run guppy store set %s URL "+
-			"if it has moved; if its files are lost, prepare the sources again into another store", ErrStoreUnknown,
-			place.Store.Name, place.Files.URL(), place.Store.Name)
+	if found == 0 || 2*found < expected {
+		return fmt.Errorf("%w: %d of the %d files of store %q are at %s: mount the store there, or run guppy store set %s "+
+			"URL if it has moved; if its files are lost, guppy store set %s URL --lost begins again there", ErrStoreUnknown, found,
+			expected, place.Store.Name, place.Files.URL(), place.Store.Name, place.Store.Name)
 	}
 	return place.Files.Mark(ctx, identity)
 }
 
-// holdsFile reports whether what is in the place of a store has a file of an upload in that store.
-func (m *mending) holdsFile(ctx context.Context, place Place) (bool, error) {
+// countFiles counts the shards that uploads have in a store, and how many of them are in its place. For a store without
+// uploads, which may be a replica, found counts the shards there that any row names.
+func (m *mending) countFiles(ctx context.Context, place Place) (expected, found int64, err error) {
 	r := run{Checker: &m.Checker, flawed: map[int64]bool{}}
 	for upload, err := range r.uploads(ctx) {
 		if err != nil {
-			return false, err
+			return 0, 0, err
 		}
 		if upload.Store != place.Store.Identity {
 			continue
 		}
-		if holds, err := m.hasFile(ctx, place.Files, upload.ID); holds || err != nil {
-			return holds, err
+
+		filter := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
+		for row, err := range m.Repo.Shards(ctx, upload.ID, filter) {
+			if err != nil && !blamesRows(ctx, err) {
+				return 0, 0, err
+			}
+			if err != nil || len(row.Digest) != len(sqlrepo.Digest{}) {
+				continue
+			}
+
+			expected++
+			there, err := has(ctx, place.Files, shard.Name([32]byte(row.Digest)))
+			if err != nil {
+				return 0, 0, err
+			}
+			if there {
+				found++
+			}
 		}
 	}
-	return false, nil
-}
+	if expected > 0 {
+		return expected, found, nil
+	}
 
-// hasFile reports whether a store has a file of an upload. One file is enough, because names are digests of the
-// content.
-func (m *mending) hasFile(ctx context.Context, files store.Store, upload int64) (bool, error) {
-	filter := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
-	for row, err := range m.Repo.Shards(ctx, upload, filter) {
+	named, err := r.named(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	for file, err := range place.Files.Committed(ctx) {
 		if err != nil {
-			return false, err
+			return 0, 0, err
 		}
-
-		if len(row.Digest) != len(sqlrepo.Digest{}) {
-			continue
-		}
-		if found, err := has(ctx, files, shard.Name([32]byte(row.Digest))); found || err != nil {
-			return found, err
+		if isNamed(file.Name, named) {
+			found++
 		}
 	}
-
-	// An upload may have indexes in the store even if its shards are lost.
-	for row, err := range m.Repo.Indexes(ctx, sqlrepo.IndexFilter{Upload: &upload}) {
-		if err != nil {
-			return false, err
-		}
-
-		if len(row.Digest) != len(sqlrepo.Digest{}) {
-			continue
-		}
-		if found, err := has(ctx, files, blobindex.Name([32]byte(row.Digest))); found || err != nil {
-			return found, err
-		}
-	}
-	return false, nil
+	return found, found, nil
 }
 
 func has(ctx context.Context, files store.Store, name string) (bool, error) {

@@ -24,38 +24,26 @@ func (m *mending) salvage(ctx context.Context, row sqlrepo.Shard) (saved int, er
 	if len(row.Digest) != len(sqlrepo.Digest{}) {
 		return 0, nil
 	}
-	var names []string
-	files, name := m.place(row.Store).Files, shard.Name([32]byte(row.Digest))
-	for _, name := range []string{name, store.Aside(name)} { // an interrupted repair may have set it aside
-		found, err := has(ctx, files, name)
-		if err != nil {
-			return 0, err
-		}
-		if found {
-			names = append(names, name)
-		}
-	}
-	if len(names) == 0 {
-		return 0, nil
-	}
-
 	space, err := m.spaceOf(ctx, row.Upload)
 	if err != nil {
 		return 0, err
 	}
 
-	owner := leftovers.Owner(space, row.Upload, row.Token)
+	files, owner := m.place(row.Store).Files, leftovers.Owner(space, row.Upload, row.Token)
 	builder, err := shard.NewBuilder(ctx, files, owner, shard.WithPiece(row.Piece != nil))
 	if err != nil {
 		return 0, err
 	}
 
-	for _, name := range names {
-		err := bySections(ctx, files, name, builder) // up to the damage first, to keep the old order
-		if err == nil {
-			err = m.byNodes(ctx, row, name, builder)
+	// Other stores may have what this one has lost, even if no file is whole.
+	if err := m.gather(ctx, row, files, builder); err != nil {
+		return 0, errors.Join(err, builder.Abort())
+	}
+	for _, place := range m.Stores {
+		if place.Files == nil || place.Store.Identity == row.Store {
+			continue
 		}
-		if err != nil {
+		if err := m.gather(ctx, row, place.Files, builder); err != nil {
 			return 0, errors.Join(err, builder.Abort())
 		}
 	}
@@ -72,9 +60,32 @@ func (m *mending) salvage(ctx context.Context, row sqlrepo.Shard) (saved int, er
 	return len(draft.Nodes()), m.adopt(ctx, row, draft)
 }
 
+// gather adds the good blocks that a store has in the file of a shard.
+func (m *mending) gather(ctx context.Context, row sqlrepo.Shard, files store.Store, to *shard.Builder) error {
+	name := shard.Name([32]byte(row.Digest))
+	for _, name := range []string{name, store.Aside(name)} { // an interrupted repair may have set it aside
+		found, err := has(ctx, files, name)
+		if err != nil {
+			return err
+		}
+		if !found {
+			continue
+		}
+
+		err = bySections(ctx, files, name, to) // up to the damage first, to keep the old order
+		if err == nil {
+			err = m.byNodes(ctx, row, files, name, to)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // byNodes adds the blocks of a file that lie where the rows say.
-func (m *mending) byNodes(ctx context.Context, row sqlrepo.Shard, name string, to *shard.Builder) error {
-	files := m.place(row.Store).Files
+func (m *mending) byNodes(ctx context.Context, row sqlrepo.Shard, files store.Store, name string,
+	to *shard.Builder) error {
 	size, err := files.Size(ctx, name)
 	if err != nil {
 		return err

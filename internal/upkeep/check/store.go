@@ -86,7 +86,12 @@ type storeRun struct {
 	// expected holds the blobs that rows name, and uploads the uploads that have them.
 	expected byDigest[expectedBlob]
 	uploads  []int64
+	// copied holds the digests of what was copied to the store.
+	copied []sqlrepo.Digest
 }
+
+// anySize is the size of a blob whose row is in another store.
+const anySize = -1
 
 type expectedBlob struct {
 	size int64
@@ -178,6 +183,14 @@ func (r *storeRun) expect(ctx context.Context, marker string) error {
 		}
 	}
 
+	// A replica is to have what was copied there, whichever row it is of.
+	for digest, err := range r.Repo.Copies(ctx, marker) {
+		if err != nil {
+			return err
+		}
+		r.copied = append(r.copied, digest)
+		r.expected.set(digest[:], expectedBlob{size: anySize})
+	}
 	for row, err := range r.rows(ctx) {
 		if err != nil {
 			return err
@@ -234,7 +247,7 @@ func (r *storeRun) compare(ctx context.Context, blob store.Committed, digest [32
 	}
 
 	switch {
-	case known && expected.size != blob.Size:
+	case known && expected.size != anySize && expected.size != blob.Size:
 		return r.emit(Problem{Code: CodeBlobLength, File: blob.Name,
 			Detail: fmt.Sprintf("it has %d bytes instead of %d", blob.Size, expected.size)})
 	case known || r.Repo == nil:
@@ -289,6 +302,24 @@ func (r *storeRun) missing(ctx context.Context) error {
 		expected, _ := r.expected.get(row.digest)
 		if expected.seen || len(row.digest) != len(sqlrepo.Digest{}) {
 			continue
+		}
+		if err := r.lookFor(ctx, row); err != nil {
+			return err
+		}
+	}
+
+	for _, digest := range r.copied {
+		if expected, _ := r.expected.get(digest[:]); expected.seen {
+			continue
+		}
+
+		row := blobRow{digest: digest[:]}
+		found, err := r.Repo.ShardsByDigest(ctx, digest)
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 {
+			row.upload, row.shard = found[0].Upload, found[0].ID
 		}
 		if err := r.lookFor(ctx, row); err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/internal/host/presence"
+	"github.com/guppy-prep/guppy/internal/preparing/index"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -255,8 +256,8 @@ func (r *cleanup) removeFiles(shards []sqlrepo.Shard) error {
 	return r.pause(began)
 }
 
-// removeCopies removes files from the replicas of the upload's store. What is in a replica that is away is a stray
-// when it comes back.
+// removeCopies removes files from the replicas of the upload's store. What is in a replica that is away is a stray when
+// it comes back.
 func (r *cleanup) removeCopies(space int64, names []string) error {
 	if r.Replicas == nil {
 		return nil
@@ -265,17 +266,7 @@ func (r *cleanup) removeCopies(space int64, names []string) error {
 	if err != nil {
 		return err
 	}
-
-	for _, files := range replicas {
-		bin, err := trash.Find(r.ctx, r.Repo, files, space)
-		if err != nil {
-			return err
-		}
-		if _, err := bin.Remove(r.ctx, names); err != nil {
-			return err
-		}
-	}
-	return nil
+	return index.RemoveCopies(r.ctx, r.Repo, replicas, space, names)
 }
 
 // removeNodes deletes a shard with its nodes.

@@ -25,7 +25,7 @@ type Collector struct {
 	Locate func(ctx context.Context, upload sqlrepo.Upload) (store.Store, error)
 	// Replicas, if not nil, returns the replicas of an upload's store that are there. What is removed from the store is
 	// removed from them too.
-	Replicas func(ctx context.Context, upload sqlrepo.Upload) ([]store.Store, error)
+	Replicas func(ctx context.Context, upload sqlrepo.Upload) ([]index.Replica, error)
 	// TempDir is where the entries of very large directories are sorted.
 	TempDir string
 	// Lease is how long a silent process keeps a removal; 0 means a minute.
@@ -201,7 +201,7 @@ func unlessAbsent(err error) error {
 
 // Keep indexes shards of a space again whose indexes were given up, and removes those indexes.
 func (c *Collector) Keep(ctx context.Context, space int64) error {
-	keeper := index.Keeper{Repo: c.Repo, Locate: c.locate, Replicas: c.Replicas}
+	keeper := index.Keeper{Repo: c.Repo, Locate: c.locate, Replicas: c.replicas}
 	if err := keeper.Keep(ctx, space); err != nil {
 		return fmt.Errorf("indexes: %w", err)
 	}
@@ -214,6 +214,14 @@ func (c *Collector) locate(ctx context.Context, upload sqlrepo.Upload) (store.St
 		return store.NewNone(c.TempDir), nil
 	}
 	return c.Locate(ctx, upload)
+}
+
+// replicas returns the replicas of an upload's store, or none if the files of the upload stay.
+func (c *Collector) replicas(ctx context.Context, upload sqlrepo.Upload) ([]index.Replica, error) {
+	if c.Replicas == nil || upload.State == sqlrepo.Removed && c.KeepFiles[upload.ID] {
+		return nil, nil
+	}
+	return c.Replicas(ctx, upload)
 }
 
 // firstPause and longestPause bound how long a removal waits before it looks at a space again.

@@ -14,6 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -23,8 +24,9 @@ type Replicas interface {
 	UncopiedShards(ctx context.Context, origin, replica string) iter.Seq2[sqlrepo.Blob, error]
 	UncopiedIndexes(ctx context.Context, origin, replica string) iter.Seq2[sqlrepo.Blob, error]
 	AddCopies(ctx context.Context, store string, digests []sqlrepo.Digest) error
-	ForgetCopies(ctx context.Context, store string) error
-	Synced(ctx context.Context, store string) error
+	Copies(ctx context.Context, store string) iter.Seq2[sqlrepo.Digest, error]
+	ForgetCopies(ctx context.Context, store string, digests []sqlrepo.Digest) error
+	Synced(ctx context.Context, store, origin string) error
 }
 
 // Syncer brings a replica up to date with its origin: it gets all shards and indexes that uploads have there.
@@ -63,10 +65,8 @@ func (s *Syncer) Run(ctx context.Context) error {
 		return err
 	}
 
-	if s.Verify {
-		if err := s.Repo.ForgetCopies(ctx, s.Replica); err != nil {
-			return err
-		}
+	if err := s.forgetMissing(ctx); err != nil {
+		return err
 	}
 
 	// What was proved is recorded even if something else fails.
@@ -79,7 +79,31 @@ func (s *Syncer) Run(ctx context.Context) error {
 	if failed := s.Progress.Failed.Load(); failed > 0 {
 		return fmt.Errorf("%w: %d files were not copied", ErrDiffers, failed)
 	}
-	return s.Repo.Synced(ctx, s.Replica)
+	return s.Repo.Synced(ctx, s.Replica, s.Origin)
+}
+
+// forgetMissing forgets the copies that the replica has lost, or all of them if they are to be verified.
+func (s *Syncer) forgetMissing(ctx context.Context) error {
+	there := map[sqlrepo.Digest]bool{}
+	for blob, err := range s.To.Committed(ctx) {
+		if err != nil {
+			return err
+		}
+		if digest, ok := trash.ParseName(blob.Name); ok {
+			there[digest] = true
+		}
+	}
+
+	var gone []sqlrepo.Digest
+	for digest, err := range s.Repo.Copies(ctx, s.Replica) {
+		if err != nil {
+			return err
+		}
+		if s.Verify || !there[digest] {
+			gone = append(gone, digest)
+		}
+	}
+	return s.Repo.ForgetCopies(ctx, s.Replica, gone)
 }
 
 // files brings all files that the replica lacks there, several at a time.

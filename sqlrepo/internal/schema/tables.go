@@ -17,7 +17,7 @@ type Table struct {
 // Tables lists all tables, each behind those that it refers to.
 var Tables = []Table{
 	{"stores", StoreColumns, []string{"identity"}},
-	{"replicas", ReplicaColumns, []string{"store"}},
+	{"replicas", ReplicaColumns, []string{"store", "origin"}},
 	{"copies", []string{"store", "digest"}, []string{"store", "digest"}},
 	{"spaces", slices.Concat(SpaceColumns, []string{"store", "revision", "needs"}), []string{"id"}},
 	{"sources", slices.Concat(SourceColumns, []string{"mounts"}), []string{"id"}},
