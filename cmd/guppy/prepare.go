@@ -12,9 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/internal/config"
-	"github.com/guppy-prep/guppy/internal/formats/unixfs"
-	"github.com/guppy-prep/guppy/internal/preparing/shard"
-	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -159,9 +156,6 @@ func (a *app) addSpaceWith(ctx context.Context, cfg *config.Config, repo *reposi
 	if err != nil {
 		return space, source, err
 	}
-	if err := refuseShardSize(ctx, cfg, repo, path, options); err != nil {
-		return space, source, err
-	}
 
 	source = sqlrepo.Source{Name: sourceName(path), Path: []byte(path), SourceOptions: options}
 	space, err = a.addSpace(cfg, name, func(fresh sqlrepo.Space) (added sqlrepo.Space, err error) {
@@ -170,36 +164,6 @@ func (a *app) addSpaceWith(ctx context.Context, cfg *config.Config, repo *reposi
 	})
 
 	return space, source, err
-}
-
-// refuseShardSize returns shard.ErrTooSmall if a file of a source does not fit the configured shard size. A new space
-// would keep that size.
-func refuseShardSize(ctx context.Context, cfg *config.Config, repo *repository, path string,
-	options sqlrepo.SourceOptions) error {
-	if shard.CheckFits(unixfs.ChunkSize, cfg.Prepare.ShardSize) == nil {
-		return nil
-	}
-
-	scanning, err := source.ParseOptions(options.Excludes, options.SymlinkPolicy)
-	if err != nil {
-		return err
-	}
-	held, err := source.Hold(path, scanning)
-	if err != nil {
-		return err
-	}
-	defer held.Close() //nolint:errcheck // nothing was written
-
-	files, err := visibleFiles(ctx, cfg, repo, held)
-	if err != nil {
-		return err
-	}
-	return source.Walk(ctx, files, path, scanning, func(entry sqlrepo.Entry) error {
-		if entry.Kind != sqlrepo.File || entry.State != sqlrepo.Ready {
-			return nil
-		}
-		return shard.CheckFits(min(entry.Size, unixfs.ChunkSize), cfg.Prepare.ShardSize)
-	})
 }
 
 // sourcePath makes a path absolute. It returns an error if there is nothing to prepare at the path.
