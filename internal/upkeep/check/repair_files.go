@@ -109,8 +109,8 @@ func (m *mending) mark(ctx context.Context, identity string) error {
 	}
 	if found == 0 || 2*found < expected {
 		return fmt.Errorf("%w: %d of the %d files of store %q are at %s: mount the store there, or run guppy store set %s "+
-			"URL if it has moved; if its files are lost, guppy store set %s URL --lost begins again there", ErrStoreUnknown, found,
-			expected, place.Store.Name, place.Files.URL(), place.Store.Name, place.Store.Name)
+			"URL if it has moved; if its files are lost, guppy store set %s URL --lost begins again there", ErrStoreUnknown,
+			found, expected, place.Store.Name, place.Files.URL(), place.Store.Name, place.Store.Name)
 	}
 	return place.Files.Mark(ctx, identity)
 }
