@@ -153,8 +153,8 @@ func nameUpload(ctx context.Context, repo *repository, text string) (uploadName,
 	return parseUploadName(text, spaces)
 }
 
-// findUpload returns the number of the upload that a text names. It returns sqlrepo.ErrNotFound if there is none, and
-// errUsage for the name of something in an upload.
+// findUpload returns the number of the upload that a text names. It returns sqlrepo.ErrNotFound if no upload has
+// it, and errUsage for the name of something in an upload.
 func findUpload(ctx context.Context, repo *repository, text string) (int64, error) {
 	name, err := nameUpload(ctx, repo, text)
 	if err != nil {
@@ -219,7 +219,7 @@ func uploadWithRoot(ctx context.Context, repo *repository, root cid.Cid) (int64,
 // content is what a command reads: a path below a root.
 type content struct {
 	tree.Path
-	// upload is the upload that was named, or else the latest one that has the root. It is nil if there is none.
+	// upload is the upload that was named, or else the latest one that has the root. It is nil if no upload has it.
 	upload *sqlrepo.Upload
 }
 
