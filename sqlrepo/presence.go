@@ -14,7 +14,7 @@ import (
 // mostWorkers bounds how many of those at work are named.
 const mostWorkers = 3
 
-// Workers returns who has leases that meet a condition, on an upload and its shards, or on any if upload is nil. It is
+// Workers returns who has leases that meet a condition, on an upload and its shards, or on any work if upload is nil. It is
 // for the packages below this one.
 func Workers(ctx context.Context, q core.Queryer, upload *int64,
 	condition sq.Sqlizer) (workers []string, err error) {
@@ -25,9 +25,11 @@ func Workers(ctx context.Context, q core.Queryer, upload *int64,
 		}
 		return query
 	}
-	both := leases("shards", "upload").
-		SuffixExpr(sq.ConcatExpr("UNION ", leases("uploads", "id").Limit(mostWorkers)))
-	err = q.List(ctx, &workers, both)
+	all := leases("shards", "upload").SuffixExpr(sq.ConcatExpr("UNION ", leases("uploads", "id")))
+	if upload == nil {
+		all = all.SuffixExpr(sq.ConcatExpr("UNION ", leases("sendings", "")))
+	}
+	err = q.List(ctx, &workers, all.Suffix("LIMIT ?", mostWorkers))
 	return workers, err
 }
 

@@ -11,11 +11,14 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
 )
 
-// Replica is a store that is to have all shards and indexes of another store.
+// Replica is a store that is to have all shards and indexes of another store, or of a space's uploads.
 type Replica struct {
-	// Store and Origin are the identities of the replica and of the store that it is a replica of.
+	// Store and Origin are the identities of the replica and of the store that it is a replica of. Origin is "" for a
+	// replica of a space.
 	Store  string `db:"store"`
 	Origin string `db:"origin"`
+	// Space is the key of the space that it is a replica of, or 0.
+	Space int64 `db:"space"`
 	// SyncedAt is when the replica last had everything.
 	SyncedAt Time `db:"synced_at"`
 	// Files and Bytes count what the replica lacks.
@@ -45,36 +48,68 @@ func (r *Repository) Synced(ctx context.Context, store, origin string) error {
 		sq.Update("replicas").Set("synced_at", NewTime(r.db.Now())).Where(sq.Eq{"store": store, "origin": origin}))
 }
 
-// Replicas lists the replicas by identity, with what they lack.
+// Replicas lists the replicas of stores, by identity, and then those of spaces, with what they lack.
 func (r *Repository) Replicas(ctx context.Context) (replicas []Replica, err error) {
 	err = r.db.ReadAll(ctx, "list replicas", &replicas,
-		sq.Select("store", "origin", "synced_at", "0 AS files", "0 AS bytes").From("replicas").OrderBy("store", "origin"))
+		sq.Select("store", "origin", "0 AS space", "synced_at", "0 AS files", "0 AS bytes").From("replicas").
+			OrderBy("store", "origin"))
 	if err != nil {
 		return nil, err
 	}
+	ofSpaces, err := r.SpaceReplicas(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, replica := range ofSpaces {
+		replicas = append(replicas, Replica{Store: replica.Store, Space: replica.Space})
+	}
 
 	for i := range replicas {
-		for _, table := range []blobTable{shardFiles, indexFiles} {
-			var lacks Replica
-			count := uncopied(table, replicas[i].Origin, replicas[i].Store).RemoveColumns().
-				Columns("COUNT(*) AS files", "CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes")
-			if err := r.db.ReadOne(ctx, "count what a replica lacks", &lacks, count); err != nil {
-				return nil, err
-			}
-			replicas[i].Files += lacks.Files
-			replicas[i].Bytes += lacks.Bytes
+		if err := r.countLacking(ctx, &replicas[i]); err != nil {
+			return nil, err
 		}
 	}
 	return replicas, nil
 }
 
-// ReplicasOf lists the identities of the replicas of a store, or of all replicas if origin is "".
-func (r *Repository) ReplicasOf(ctx context.Context, origin string) (replicas []string, err error) {
-	query := sq.Select("store").Distinct().From("replicas").OrderBy("store")
-	if origin != "" {
-		query = query.Where(sq.Eq{"origin": origin})
+// Lacking counts what a replica of a space lacks.
+func (r *Repository) Lacking(ctx context.Context, of SpaceReplica) (Replica, error) {
+	replica := Replica{Store: of.Store, Space: of.Space}
+	err := r.countLacking(ctx, &replica)
+	return replica, err
+}
+
+func (r *Repository) countLacking(ctx context.Context, replica *Replica) error {
+	for _, table := range []blobTable{shardFiles, indexFiles} {
+		files := filesInStore(table, replica.Origin)
+		if replica.Space != 0 {
+			files = filesOfSpace(table, replica.Space, replica.Store)
+		}
+
+		var lacks Replica
+		count := uncopied(files, table, replica.Store).RemoveColumns().
+			Columns("COUNT(*) AS files", "CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes")
+		if err := r.db.ReadOne(ctx, "count what a replica lacks", &lacks, count); err != nil {
+			return err
+		}
+		replica.Files += lacks.Files
+		replica.Bytes += lacks.Bytes
 	}
-	err = r.db.ReadAll(ctx, "look for replicas", &replicas, query)
+	return nil
+}
+
+// ReplicasOf lists the identities of the replicas of a store and of the spaces that have uploads there, or of all
+// replicas if origin is "".
+func (r *Repository) ReplicasOf(ctx context.Context, origin string) (replicas []string, err error) {
+	ofStore, ofSpaces := sq.Select("store").From("replicas"), sq.Select("store").From("space_replicas")
+	if origin != "" {
+		there := sq.Select("space").From("sources").Join("uploads ON uploads.source = sources.id").
+			Where(sq.Eq{"uploads.store": origin})
+		ofStore, ofSpaces = ofStore.Where(sq.Eq{"origin": origin}),
+			ofSpaces.Where(core.Within("space", there)).Where(sq.NotEq{"store": origin})
+	}
+	err = r.db.ReadAll(ctx, "look for replicas", &replicas,
+		ofStore.SuffixExpr(sq.ConcatExpr("UNION ", ofSpaces, " ORDER BY store")))
 	return replicas, err
 }
 
@@ -82,20 +117,30 @@ func (r *Repository) ReplicasOf(ctx context.Context, origin string) (replicas []
 type blobTable struct {
 	name  string
 	state int64
+	kind  BlobKind
 }
 
 var (
-	shardFiles = blobTable{"shards", int64(ShardPacked)}
-	indexFiles = blobTable{"indexes", int64(IndexStored)}
+	shardFiles = blobTable{"shards", int64(ShardPacked), ShardBlob}
+	indexFiles = blobTable{"indexes", int64(IndexStored), IndexBlob}
 )
 
-// uncopied selects the rows of a table whose files are in a store and not in another one.
-func uncopied(table blobTable, origin, replica string) sq.SelectBuilder {
+// filesOf selects the rows of a table that have files, of the uploads that match a condition.
+func filesOf(table blobTable, uploads sq.Sqlizer) sq.SelectBuilder {
+	return sq.Select(table.name+".id", table.name+".digest", table.name+".size").From(table.name).
+		Join("uploads ON uploads.id = " + table.name + ".upload").
+		Where(sq.Eq{table.name + ".state": table.state}).Where(uploads)
+}
+
+func filesInStore(table blobTable, store string) sq.SelectBuilder {
+	return filesOf(table, sq.Eq{"uploads.store": store})
+}
+
+// uncopied narrows a selection of rows to those whose files are not in a replica.
+func uncopied(files sq.SelectBuilder, table blobTable, replica string) sq.SelectBuilder {
 	copied := sq.Select("1").From("copies").Where("copies.digest = " + table.name + ".digest").
 		Where(sq.Eq{"copies.store": replica})
-	return sq.Select(table.name+".id", "digest", "size").From(table.name).
-		Join("uploads ON uploads.id = upload").Where(sq.Eq{"uploads.store": origin, table.name + ".state": table.state}).
-		Where(sq.ConcatExpr("NOT EXISTS (", copied, ")"))
+	return files.Where(sq.ConcatExpr("NOT EXISTS (", copied, ")"))
 }
 
 // UncopiedShards yields the shards of the uploads in a store that a replica of it lacks, by key.
@@ -110,7 +155,7 @@ func (r *Repository) UncopiedIndexes(ctx context.Context, origin, replica string
 
 func (r *Repository) uncopied(ctx context.Context, table blobTable, origin, replica string) iter.Seq2[Blob, error] {
 	key := table.name + ".id"
-	query := uncopied(table, origin, replica).OrderBy(key)
+	query := uncopied(filesInStore(table, origin), table, replica).OrderBy(key)
 	behind := func(last Blob) sq.Sqlizer { return sq.Gt{key: last.ID} }
 	return core.Rows(ctx, r.db, "look for what a replica lacks", query, behind)
 }

@@ -24,6 +24,8 @@ type Space struct {
 	CreatedAt Time   `db:"created_at"`
 	// Store is the identity of the store that new uploads go to, or "" before the first one.
 	Store string `db:"store"`
+	// Replicas counts the stores that the files of its uploads are sent to as well.
+	Replicas int64 `db:"replicas"`
 }
 
 // AddSpace adds a space and returns it with its key and time. Text makes its name fit. AddSpace returns ErrExists
@@ -134,8 +136,10 @@ func (r *Repository) RemoveSpace(ctx context.Context, space int64) error {
 			return err
 		}
 
-		if err := tx.Later(ctx, sq.Delete("sources").Where(sq.Eq{"space": space}), nil); err != nil {
-			return err
+		for _, table := range []string{"sendings", "space_replicas", "sources"} {
+			if err := tx.Later(ctx, sq.Delete(table).Where(sq.Eq{"space": space}), nil); err != nil {
+				return err
+			}
 		}
 		return tx.Later(ctx, sq.Delete("spaces").Where(sq.Eq{"id": space}), nil)
 	})

@@ -11,7 +11,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
-// ErrStoreInUse is returned when a store is to be forgotten that uploads or spaces have.
+// ErrStoreInUse is returned when a store is to be forgotten that uploads or spaces have, also as a replica.
 var ErrStoreInUse = errors.New("the store is in use")
 
 // Store is a store that the repository knows. All shards and indexes of an upload are in the upload's store, under
@@ -91,9 +91,10 @@ func (r *Repository) RemoveStore(ctx context.Context, identity string) error {
 		}
 
 		var used bool
-		uploads, spaces := sq.Select("1").From("uploads").Where(this), sq.Select("1").From("spaces").Where(this)
-		err := tx.Get(ctx, &used, sq.Select().
-			Column(sq.ConcatExpr("EXISTS (", uploads, ") OR EXISTS (", spaces, ")")))
+		uses := func(table string) sq.Sqlizer {
+			return sq.ConcatExpr("EXISTS (", sq.Select("1").From(table).Where(this), ")")
+		}
+		err := tx.Get(ctx, &used, sq.Select().Column(sq.Or{uses("uploads"), uses("spaces"), uses("space_replicas")}))
 		if err == nil && used {
 			err = ErrStoreInUse
 		}

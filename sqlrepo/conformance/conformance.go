@@ -36,6 +36,7 @@ func groups() []group {
 		{"sources", sources()},
 		{"stores", stores()},
 		{"replicas", replicas()},
+		{"sendings", sendings()},
 		{"uploads", uploads()},
 		{"rereading", rereading()},
 		{"entries", entries()},

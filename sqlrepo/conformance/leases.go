@@ -6,7 +6,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// leases checks each promise on the stage of an upload and on a shard.
+// leases checks each promise on the stage of an upload, on a shard, and on a file that is sent to a replica.
 func leases() []test {
 	return []test{
 		{"are claimed and renewed", onEach(claimAndRenew)},
@@ -48,6 +48,16 @@ func onEach(try func(*leased)) func(*fixture) {
 			},
 			func() sqlrepo.Lease { return f.shards(stage)[0].Lease },
 		})
+
+		to := f.replicated("replica", 1)
+		f.planned(to)
+		try(&leased{f,
+			func(repo *sqlrepo.Repository, claim sqlrepo.Claim) (sqlrepo.Unit, error) {
+				sending, _, err := repo.ClaimSending(f.ctx, claim, to)
+				return sending, err
+			},
+			func() sqlrepo.Lease { return f.sending(to) },
+		})
 	}
 }
 
@@ -56,6 +66,8 @@ func leaseOf(unit sqlrepo.Unit) sqlrepo.Lease {
 	case sqlrepo.Stage:
 		return unit.Upload.Lease
 	case sqlrepo.Shard:
+		return unit.Lease
+	case sqlrepo.Sending:
 		return unit.Lease
 	}
 	return sqlrepo.Lease{}

@@ -70,6 +70,7 @@ func transferAll(p *pair) {
 	p.store("replica")
 	p.ok(p.SetReplica(p.ctx, "replica", p.store("origin")))
 	p.ok(p.AddCopies(p.ctx, "replica", []sqlrepo.Digest{digestOf(1)}))
+	p.claimed(p.replicated("another", 1))
 	copied := p.transferred()
 	equal(p.t, "dump", p.target.dump(), p.dump())
 	equal(p.t, "content", copied, must(p.Content(p.ctx))(p.t))

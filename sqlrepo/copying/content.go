@@ -121,7 +121,7 @@ func (c *Copier) copyFile(ctx context.Context, file string, progress Progress) (
 // ReleaseAll clears all leases. It is for a copy of a repository in which others are at work.
 func (c *Copier) ReleaseAll(ctx context.Context) error {
 	return c.db.Transact(ctx, "release all leases", func(tx *core.Tx) error {
-		for _, table := range []string{"uploads", "shards"} {
+		for _, table := range []string{"uploads", "shards", "sendings"} {
 			leased := schema.Free(sq.Update(table)).Where(sq.NotEq{"token": 0})
 			if _, err := tx.Exec(ctx, leased); err != nil {
 				return err

@@ -20,6 +20,8 @@ var Tables = []Table{
 	{"replicas", ReplicaColumns, []string{"store", "origin"}},
 	{"copies", []string{"store", "digest"}, []string{"store", "digest"}},
 	{"spaces", slices.Concat(SpaceColumns, []string{"store", "revision", "needs"}), []string{"id"}},
+	{"space_replicas", SpaceReplicaColumns, []string{"space", "store"}},
+	{"sendings", slices.Concat(SendingColumns, LeaseColumns), []string{"id"}},
 	{"sources", slices.Concat(SourceColumns, []string{"mounts"}), []string{"id"}},
 	{"uploads", slices.Concat(UploadColumns, RereadingColumns, TallyColumns, StageColumns, LeaseColumns), []string{"id"}},
 	{"entries", EntryColumns, []string{"id"}},
@@ -46,9 +48,11 @@ var (
 		"content", "nodes", "digest", "digests", "blob_index", "piece"}
 	IndexColumns = []string{"id", "upload", "ordinal", "state", "layout", "root_cid", "shards", "slices", "size",
 		"digest"}
-	SegmentColumns = []string{"entry", "file_offset", "shard", "chunk", "length"}
-	NodeColumns    = []string{"prefix", "shard", "position", "length", "codec", "suffix"}
-	RootColumns    = []string{"entry", "dag_size", "cid"}
+	SpaceReplicaColumns = []string{"space", "store"}
+	SendingColumns      = []string{"id", "space", "store", "origin", "kind", "digest", "size", "token"}
+	SegmentColumns      = []string{"entry", "file_offset", "shard", "chunk", "length"}
+	NodeColumns         = []string{"prefix", "shard", "position", "length", "codec", "suffix"}
+	RootColumns         = []string{"entry", "dag_size", "cid"}
 )
 
 // Further columns of uploads: which content is read again, what commits count, and how far the present stage is.
@@ -64,16 +68,20 @@ var MachineColumns = []string{"ctime_ns", "inode", "unproven"}
 
 // What a SELECT reads of rows into structs.
 var (
-	SpaceFields  = Readable(slices.Concat(SpaceColumns, []string{"store"})...)
-	SourceFields = Readable(slices.Concat(SourceColumns, []string{"mounts"})...)
-	UploadFields = Readable(slices.Concat(UploadColumns, RereadingColumns, TallyColumns, StageColumns, LeaseColumns)...)
-	EntryFields  = Readable(EntryColumns...)
+	SpaceFields   = append(Readable(slices.Concat(SpaceColumns, []string{"store"})...), replicasOfSpace)
+	SendingFields = slices.Concat(SendingColumns, Readable(LeaseColumns...))
+	SourceFields  = Readable(slices.Concat(SourceColumns, []string{"mounts"})...)
+	UploadFields  = Readable(slices.Concat(UploadColumns, RereadingColumns, TallyColumns, StageColumns, LeaseColumns)...)
+	EntryFields   = Readable(EntryColumns...)
 	// PrintFields are what a SELECT reads into the fingerprint of a file, which has no target.
 	PrintFields = Readable("kind", "size", "mtime_ns", "permissions", "mtime_era", "ctime_ns", "inode", "unproven")
 	// ShardFields leave out the digests, which can take a megabyte.
 	ShardFields = append(Readable(slices.Concat(Without(ShardColumns, "digests"), LeaseColumns)...), storeOf("shards"))
 	IndexFields = append(Readable(IndexColumns...), storeOf("indexes"))
 )
+
+// replicasOfSpace is the field of a SELECT that counts the replicas of a space.
+const replicasOfSpace = "(SELECT COUNT(*) FROM space_replicas WHERE space_replicas.space = spaces.id) AS replicas"
 
 // storeOf is the field of a SELECT that reads the store of a row's upload.
 func storeOf(table string) string {

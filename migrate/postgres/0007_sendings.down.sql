@@ -1,0 +1,2 @@
+DROP TABLE sendings;
+DROP TABLE space_replicas;

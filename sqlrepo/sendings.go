@@ -1,0 +1,238 @@
+package sqlrepo
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
+
+	sq "github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
+)
+
+// NoneStore is the identity of the store that keeps no bytes.
+const NoneStore = "none"
+
+// ErrNotNeeded is returned for a file that no upload of the space has any longer.
+var ErrNotNeeded = errors.New("no upload needs the file any longer")
+
+// SpaceReplica makes a store a replica of a space: workers send the files of the space's uploads there.
+type SpaceReplica struct {
+	Space int64  `db:"space"`
+	Store string `db:"store"`
+}
+
+// BlobKind says what a file of a store is. The values are stored.
+type BlobKind int16
+
+// The kinds of files.
+const (
+	ShardBlob BlobKind = 1
+	IndexBlob BlobKind = 2
+)
+
+// Sending is a file on its way to a replica of a space.
+type Sending struct {
+	ID int64 `db:"id"`
+	SpaceReplica
+	// Origin is the identity of the store that has the file.
+	Origin string   `db:"origin"`
+	Kind   BlobKind `db:"kind"`
+	Digest []byte   `db:"digest"`
+	Size   int64    `db:"size"`
+	Lease
+}
+
+func (s Sending) unit() (string, int64, int64) { return "sendings", s.ID, s.Token }
+
+// AddSpaceReplica makes a store a replica of a space. It returns ErrMissingReference if one of them is unknown.
+func (r *Repository) AddSpaceReplica(ctx context.Context, replica SpaceReplica) error {
+	return r.db.Transact(ctx, "add a replica to the space", func(tx *core.Tx) error {
+		return tx.Later(ctx, sq.Insert("space_replicas").Columns(schema.SpaceReplicaColumns...).
+			Values(replica.Space, replica.Store).Suffix("ON CONFLICT (space, store) DO NOTHING"), nil)
+	})
+}
+
+// RemoveSpaceReplica ends what AddSpaceReplica began. The copies stay. It returns ErrNotFound if the store is no
+// replica of the space.
+func (r *Repository) RemoveSpaceReplica(ctx context.Context, replica SpaceReplica) error {
+	return r.db.Transact(ctx, "take a replica from the space", func(tx *core.Tx) error {
+		if err := tx.Later(ctx, sq.Delete("sendings").Where(replica.rows()), nil); err != nil {
+			return err
+		}
+		return tx.Later(ctx, sq.Delete("space_replicas").Where(replica.rows()),
+			func(rows int64) error { return core.Affected(rows, ErrNotFound) })
+	})
+}
+
+// rows matches the rows of a replica of a space.
+func (p SpaceReplica) rows() sq.Sqlizer { return sq.Eq{"space": p.Space, "store": p.Store} }
+
+// SpaceReplicas lists the replicas of some spaces, or of all if spaces is nil.
+func (r *Repository) SpaceReplicas(ctx context.Context, spaces []int64) (replicas []SpaceReplica, err error) {
+	query := sq.Select(schema.SpaceReplicaColumns...).From("space_replicas").OrderBy("space", "store")
+	if spaces != nil {
+		query = query.Where(r.db.Among("space", spaces))
+	}
+	err = r.db.ReadAll(ctx, "list replicas of spaces", &replicas, query)
+	return replicas, err
+}
+
+// ClaimSending claims a file that a replica of a space lacks. If there is none, it returns ErrNothingToClaim, and
+// whether files are on their way, or will be tried again.
+func (r *Repository) ClaimSending(ctx context.Context, claim Claim, to SpaceReplica) (sending Sending, more bool,
+	err error) {
+	sending, err = r.claimSending(ctx, claim, to)
+	if !errors.Is(err, ErrNothingToClaim) {
+		return sending, true, err
+	}
+
+	more, err = r.planSendings(ctx, to)
+	if err != nil {
+		return sending, false, err
+	}
+	sending, err = r.claimSending(ctx, claim, to)
+	return sending, more || err == nil, err
+}
+
+func (r *Repository) claimSending(ctx context.Context, claim Claim, to SpaceReplica) (sending Sending, err error) {
+	first := sq.Select("id").From("sendings").Where(to.rows()).Where(r.claimable()).
+		Where(sq.NotEq{"id": claim.Except}).OrderBy("kind", "id").Limit(1).Suffix(r.db.ClaimLock)
+	err = r.claim(ctx, "claim a file to send", "sendings", schema.SendingFields, claim,
+		sq.ConcatExpr("id = (", first, ")"), &sending)
+	return sending, err
+}
+
+// sendingsAtOnce is the number of files that are planned at once.
+const sendingsAtOnce = 64
+
+// planSendings adds sendings for files that a replica lacks, and removes those that came to nothing. It reports
+// whether any are left that were not set aside.
+func (r *Repository) planSendings(ctx context.Context, to SpaceReplica) (left bool, err error) {
+	// Most often there is nothing to do, which can be seen without a transaction that writes.
+	var planned bool
+	any := sq.Select("1").From("sendings").Where(to.rows())
+	err = r.db.ReadOne(ctx, "look for what to send", &planned, sq.Select().Column(sq.ConcatExpr("EXISTS (", any, ")")))
+	if err != nil {
+		return false, err
+	}
+	lacking, err := r.unplanned(ctx, to)
+	if err != nil || !planned && len(lacking) == 0 {
+		return false, err
+	}
+
+	err = r.db.Transact(ctx, "plan what to send", func(tx *core.Tx) error {
+		if _, err := tx.Exec(ctx, obsoleteSendings(to)); err != nil {
+			return err
+		}
+		if err := insertSendings(ctx, tx, to, lacking); err != nil {
+			return err
+		}
+		open := sq.Select("1").From("sendings").Where(to.rows()).Where(sq.Eq{"set_aside_at": nil})
+		return tx.Get(ctx, &left, sq.Select().Column(sq.ConcatExpr("EXISTS (", open, ")")))
+	})
+	return left, err
+}
+
+// obsoleteSendings deletes the sendings of files that are in the replica, or that no upload needs any longer.
+func obsoleteSendings(to SpaceReplica) sq.Sqlizer {
+	copied := sq.Select("1").From("copies").Where("copies.store = sendings.store AND copies.digest = sendings.digest")
+	done := sq.Or{sq.ConcatExpr("EXISTS (", copied, ")")}
+	unneeded := sq.And{}
+	for _, table := range []blobTable{shardFiles, indexFiles} {
+		needed := filesOfSpace(table, to.Space, to.Store).RemoveColumns().Column("1").
+			Where(table.name + ".digest = sendings.digest").Where("uploads.store = sendings.origin")
+		unneeded = append(unneeded, sq.ConcatExpr("NOT EXISTS (", needed, ")"))
+	}
+	return sq.Delete("sendings").Where(to.rows()).Where(sq.Eq{"token": 0}).Where(append(done, unneeded))
+}
+
+// unplanned is a file that a replica lacks and that is not on its way.
+type unplanned struct {
+	Blob
+	Origin string `db:"origin"`
+	kind   BlobKind
+}
+
+// unplanned lists some of the files that a replica lacks and that are not on their way.
+func (r *Repository) unplanned(ctx context.Context, to SpaceReplica) (lacking []unplanned, err error) {
+	for _, table := range []blobTable{shardFiles, indexFiles} {
+		planned := sq.Select("1").From("sendings").Where(to.rows()).Where("sendings.digest = " + table.name + ".digest")
+		query := uncopied(filesOfSpace(table, to.Space, to.Store), table, to.Store).Column("uploads.store AS origin").
+			Where(sq.ConcatExpr("NOT EXISTS (", planned, ")")).OrderBy(table.name + ".id").Limit(sendingsAtOnce)
+		var some []unplanned
+		if err := r.db.ReadAll(ctx, "look for what a replica lacks", &some, query); err != nil {
+			return nil, err
+		}
+		for _, file := range some {
+			file.kind = table.kind
+			lacking = append(lacking, file)
+		}
+	}
+	return lacking, nil
+}
+
+// insertSendings plans files. Several uploads may have the same file, and another worker may plan at the same time.
+func insertSendings(ctx context.Context, tx *core.Tx, to SpaceReplica, lacking []unplanned) error {
+	if len(lacking) == 0 {
+		return nil
+	}
+	add := sq.Insert("sendings").Columns(schema.SendingColumns...).Columns("progress", "attempts").
+		Suffix("ON CONFLICT (space, store, digest) DO NOTHING")
+	for _, file := range lacking {
+		id := 1 + rand.Int64N(math.MaxInt64) //nolint:gosec // it only has to be unique
+		add = add.Values(id, to.Space, to.Store, file.Origin, file.kind, file.Digest, file.Size, 0, 0, 0)
+	}
+	_, err := tx.Exec(ctx, add)
+	return err
+}
+
+// filesOfSpace selects the files of a space's uploads that are in other stores than a replica.
+func filesOfSpace(table blobTable, space int64, replica string) sq.SelectBuilder {
+	return filesOf(table, sq.And{schema.InSpace(space), sq.NotEq{"uploads.store": []string{replica, NoneStore}}})
+}
+
+// Sent records that a file is in the replica. It returns ErrLeaseLost if another worker has the sending, and
+// ErrNotNeeded if no upload has the file any longer: then nothing is recorded, and the file should be removed.
+func (r *Repository) Sent(ctx context.Context, sending Sending) error {
+	needed := false
+	err := r.db.Transact(ctx, "record a file that was sent", func(tx *core.Tx) error {
+		rows, err := tx.Exec(ctx, sq.Delete("sendings").Where(held(sending)))
+		if err != nil {
+			return err
+		}
+		if err := leaseLost(rows, "sendings", sending.ID); err != nil {
+			return err
+		}
+
+		named, err := namedAmong(ctx, tx, []Digest{Digest(sending.Digest)})
+		if needed = named[Digest(sending.Digest)]; err != nil || !needed {
+			return err
+		}
+		return tx.Later(ctx, sq.Insert("copies").Columns("store", "digest").Values(sending.Store, sending.Digest).
+			Suffix("ON CONFLICT (store, digest) DO NOTHING"), nil)
+	})
+	if err == nil && !needed {
+		err = ErrNotNeeded
+	}
+	return err
+}
+
+// Sendings lists the sendings of a space that are claimed, have failed or were set aside.
+func (r *Repository) Sendings(ctx context.Context, space int64) (sendings []Sending, err error) {
+	query := sq.Select(schema.SendingFields...).From("sendings").Where(sq.Eq{"space": space}).
+		Where(sq.Or{sq.NotEq{"token": 0}, sq.NotEq{"retry_at": nil}, sq.NotEq{"set_aside_at": nil}}).
+		OrderBy("store", "kind", "id")
+	err = r.db.ReadAll(ctx, "list what is being sent", &sendings, query)
+	return sendings, err
+}
+
+// ResumeSendings makes the sendings of a space that failed or were set aside claimable at once.
+func (r *Repository) ResumeSendings(ctx context.Context, space int64) error {
+	return r.db.Transact(ctx, "resume what was set aside", func(tx *core.Tx) error {
+		return tx.Later(ctx, schema.Settled(sq.Update("sendings")).Set("set_aside_at", nil).
+			Where(sq.Eq{"space": space, "token": 0}), nil)
+	})
+}
