@@ -43,6 +43,8 @@ type Sending struct {
 	Digest []byte   `db:"digest"`
 	Size   int64    `db:"size"`
 	Lease
+	// Now is the time by the database's clock, in lists.
+	Now Time `db:"now"`
 }
 
 func (s Sending) unit() (string, int64, int64) { return "sendings", s.ID, s.Token }
@@ -220,11 +222,15 @@ func (r *Repository) Sent(ctx context.Context, sending Sending) error {
 	return err
 }
 
-// Sendings lists the sendings of a space that are claimed, have failed or were set aside.
-func (r *Repository) Sendings(ctx context.Context, space int64) (sendings []Sending, err error) {
-	query := sq.Select(schema.SendingFields...).From("sendings").Where(sq.Eq{"space": space}).
+// Sendings lists the sendings of some spaces, or of all if spaces is nil, that are claimed, have failed or were set
+// aside.
+func (r *Repository) Sendings(ctx context.Context, spaces []int64) (sendings []Sending, err error) {
+	query := sq.Select(schema.SendingFields...).Column(sq.Alias(r.db.At(0), "now")).From("sendings").
 		Where(sq.Or{sq.NotEq{"token": 0}, sq.NotEq{"retry_at": nil}, sq.NotEq{"set_aside_at": nil}}).
-		OrderBy("store", "kind", "id")
+		OrderBy("space", "store", "kind", "id")
+	if spaces != nil {
+		query = query.Where(r.db.Among("space", spaces))
+	}
 	err = r.db.ReadAll(ctx, "list what is being sent", &sendings, query)
 	return sendings, err
 }

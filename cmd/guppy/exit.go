@@ -10,6 +10,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/store/delivery"
 	"github.com/guppy-prep/guppy/internal/upkeep/backup"
 	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
 	"github.com/guppy-prep/guppy/migrate"
@@ -74,7 +75,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitFailure
 	case isAny(err, usageErrors):
 		return exitUsage
-	case errors.Is(err, errIncomplete), errors.Is(err, errUnsound), errors.Is(err, mirror.ErrDiffers),
+	case errors.Is(err, errIncomplete), errors.Is(err, errUnsound), errors.Is(err, delivery.ErrDiffers),
 		errors.Is(err, errLost), errors.Is(err, backup.ErrDamaged), errors.Is(err, pipeline.ErrSetAside):
 		return exitIncomplete
 	case isAny(err, databaseErrors):

@@ -68,6 +68,8 @@ func (a *app) addPrepareFlags(command *cobra.Command) {
 		"(default: the store of the space)")
 	flags.BoolVar(&a.storeAgain, "store-again", false,
 		"store all content again if the source's latest upload is in another store")
+	flags.StringArrayVar(&a.replicas, "replica", nil,
+		"send shards to the store with this `NAME`, too, now and in later runs of the space; may be repeated")
 	addStorePathFlag(flags)
 	flags.String("shard-size", "", "at most `BYTES` in a shard, such as 64MiB (default 266338304)")
 	flags.String("profile", "", "profile of the CIDs: `unixfs-v1-2025|guppy` (default unixfs-v1-2025)")
@@ -104,6 +106,11 @@ func addSourceFlags(command *cobra.Command) {
 }
 
 func (a *app) prepare(ctx context.Context, cfg *config.Config, repo *repository, path string) error {
+	// A misspelt name must not add a space.
+	if err := a.refuseReplicas(ctx, cfg, repo); err != nil {
+		return err
+	}
+
 	summary, err := a.preparePath(ctx, cfg, repo, path)
 	if err != nil {
 		return err

@@ -32,7 +32,9 @@ type report struct {
 	NewBytes    int64          `json:"new_bytes"`
 	StoredBytes int64          `json:"stored_bytes"`
 	Skipped     []reportLeaves `json:"skipped"`
-	Seconds     float64        `json:"seconds"`
+	// Replicas is set if the space has replicas.
+	Replicas []sentView `json:"replicas,omitempty"`
+	Seconds  float64    `json:"seconds"`
 
 	spaceName string
 	source    sqlrepo.Source
@@ -107,10 +109,11 @@ func leftOut(entry sqlrepo.Entry) reportLeaves {
 // incomplete is the printed state of an upload that a run left unfinished, at whatever stage.
 const incomplete = "incomplete"
 
-// err returns errIncomplete, with advice, unless the upload is complete.
+// err returns errIncomplete, with advice, unless the upload is complete, and an error if a replica lacks what it should
+// have.
 func (r *report) err() error {
 	if r.State != incomplete {
-		return nil
+		return r.replicasErr()
 	}
 	advice := "correct them and run again, or complete the upload without them by --on-error skip"
 	if r.skipping {
@@ -141,6 +144,7 @@ func (r *report) text(w io.Writer) {
 			shard.CID, shard.Kind, progress.Bytes(shard.Size), shard.Nodes, shard.Location)
 	}
 	printMore(w, len(r.Shards))
+	r.replicasText(w)
 
 	if len(r.Skipped) == 0 {
 		return

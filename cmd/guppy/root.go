@@ -38,6 +38,8 @@ type app struct {
 	accepted     map[int64]bool
 	// storeAgain is the value of --store-again.
 	storeAgain bool
+	// replicas are the values of --replica.
+	replicas []string
 }
 
 // settings maps flags to the keys of the configuration that they set.

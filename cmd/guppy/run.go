@@ -76,6 +76,10 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 		TempDir: cfg.Repo.DataDir, Progress: &progress.Counters{}, Log: a.log,
 	}
 
+	if err := a.replicate(ctx, cfg, repo, &job); err != nil {
+		return nil, err
+	}
+
 	before, err := packedSoFar(ctx, repo, uploads)
 	if err != nil {
 		return nil, err
@@ -98,6 +102,9 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 	}
 
 	summary, err := newReport(ctx, repo, job, result, before, time.Since(started))
+	if err == nil {
+		err = summary.addReplicas(ctx, repo, job, a.replicas)
+	}
 	if err == nil && cfg.ByFlag("prepare.piece_cid") && result.Upload.PieceCID {
 		a.warnOfNoPieces(summary)
 	}

@@ -53,7 +53,14 @@ func (a *app) spaceCommand() *cobra.Command {
 				return err
 			}
 
-			return printList(a, spaces, newSpaceView, spaceView.text)
+			views := make([]spaceView, len(spaces))
+			for i, space := range spaces {
+				views[i] = newSpaceView(space)
+				if views[i].Replicas, err = spaceReplicas(ctx, repo, space); err != nil {
+					return err
+				}
+			}
+			return printList(a, views, func(v spaceView) spaceView { return v }, spaceView.text)
 		}),
 	}
 
@@ -65,15 +72,18 @@ type spaceView struct {
 	DID       sqlrepo.DID `json:"did"`
 	Name      string      `json:"name"`
 	ShardSize int64       `json:"shard_size"`
-	CreatedAt string      `json:"created_at"`
+	// Replicas are the names of the stores that its shards are sent to as well.
+	Replicas  []string `json:"replicas,omitempty"`
+	CreatedAt string   `json:"created_at"`
 }
 
 func newSpaceView(s sqlrepo.Space) spaceView {
-	return spaceView{s.DID, s.Name, s.ShardSize, formatTime(s.CreatedAt)}
+	return spaceView{DID: s.DID, Name: s.Name, ShardSize: s.ShardSize, CreatedAt: formatTime(s.CreatedAt)}
 }
 
 func (v spaceView) text(w io.Writer) {
-	fmt.Fprintf(w, "%s  %s  shards of at most %d bytes\n", v.DID, printable(v.Name), v.ShardSize)
+	fmt.Fprintf(w, "%s  %s  shards of at most %d bytes%s\n", v.DID, printable(v.Name), v.ShardSize,
+		replicasNote(v.Replicas))
 }
 
 // addSpace creates a key, then the space with add. It removes the key again if the space surely does not exist.

@@ -47,18 +47,27 @@ func (a *app) spaceRenameCommand() *cobra.Command {
 	}
 }
 
-const spaceSetHelp = `Set changes the size of the shards of later uploads of a space. Shards that are
-there stay as they are, and an unfinished upload whose shards are planned keeps
-its size. The flag --shard-size of guppy prepare and guppy upload is for one
-upload, and goes before the size of the space.`
+const spaceSetHelp = `Set changes how later uploads of a space are stored.
+
+--shard-size changes the size of their shards. Shards that are there stay as
+they are, and an unfinished upload whose shards are planned keeps its size. The
+flag --shard-size of guppy prepare and guppy upload is for one upload, and goes
+before the size of the space.
+
+--replica makes a store a replica of the space: guppy prepare, guppy upload and
+guppy worker send all shards and indexes of the space there, too, also those of
+earlier uploads. --no-replica ends that. What was sent stays there; guppy gc
+--strays --yes removes what nothing else needs.`
 
 func (a *app) spaceSetCommand() *cobra.Command {
+	var add, remove []string
 	command := &cobra.Command{
-		Use: "set SPACE --shard-size BYTES", Short: "Change the shard size of later uploads of a space",
+		Use: "set SPACE", Short: "Change the shard size and the replicas of a space",
 		Long: spaceSetHelp, Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
-			if !cfg.ByFlag("prepare.shard_size") {
-				return fmt.Errorf("%w: nothing to set: name a --shard-size", errUsage)
+			sized := cfg.ByFlag("prepare.shard_size")
+			if !sized && len(add)+len(remove) == 0 {
+				return fmt.Errorf("%w: nothing to set: name a --shard-size, --replica or --no-replica", errUsage)
 			}
 
 			space, err := repo.FindSpace(ctx, args[0])
@@ -66,15 +75,56 @@ func (a *app) spaceSetCommand() *cobra.Command {
 				return err
 			}
 
-			if err := repo.SetShardSize(ctx, space.ID, cfg.Prepare.ShardSize); err != nil {
+			if err := a.setReplicas(ctx, cfg, repo, space, add, remove); err != nil {
 				return err
+			}
+			if sized {
+				if err := repo.SetShardSize(ctx, space.ID, cfg.Prepare.ShardSize); err != nil {
+					return err
+				}
 			}
 			return a.printSpace(ctx, repo, string(space.DID))
 		}),
 	}
 
-	command.Flags().String("shard-size", "", "at most `BYTES` in a shard, such as 64MiB")
+	flags := command.Flags()
+	flags.SortFlags = false
+	flags.String("shard-size", "", "at most `BYTES` in a shard, such as 64MiB")
+	flags.StringArrayVar(&add, "replica", nil, "send shards to the store with this `NAME`, too; may be repeated")
+	flags.StringArrayVar(&remove, "no-replica", nil, "send no shards to the store with this `NAME`; may be repeated")
+	addStorePathFlag(flags)
 	return command
+}
+
+// setReplicas adds and removes replicas of a space.
+func (a *app) setReplicas(ctx context.Context, cfg *config.Config, repo *repository, space sqlrepo.Space,
+	add, remove []string) error {
+	added, err := findReplicas(ctx, repo, add)
+	if err != nil {
+		return err
+	}
+	stores, err := a.storesByPath(ctx, cfg, repo)
+	if err != nil {
+		return err
+	}
+	if err := addReplicas(ctx, repo, stores, space, space.Store, added); err != nil {
+		return err
+	}
+
+	removed, err := findReplicas(ctx, repo, remove)
+	if err != nil {
+		return err
+	}
+	for _, row := range removed {
+		err := repo.RemoveSpaceReplica(ctx, sqlrepo.SpaceReplica{Space: space.ID, Store: row.Identity})
+		if errors.Is(err, sqlrepo.ErrNotFound) {
+			err = fmt.Errorf("store %q is no replica of space %q: guppy space ls lists its replicas", row.Name, space.Name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // printSpace prints a space as it is now.
@@ -83,7 +133,11 @@ func (a *app) printSpace(ctx context.Context, repo *repository, nameOrDID string
 	if err != nil {
 		return err
 	}
-	return a.print(newSpaceView(space), newSpaceView(space).text)
+	view := newSpaceView(space)
+	if view.Replicas, err = spaceReplicas(ctx, repo, space); err != nil {
+		return err
+	}
+	return a.print(view, view.text)
 }
 
 const spaceRmHelp = `Rm removes a space that has neither sources nor uploads. The file with its

@@ -10,7 +10,8 @@ import (
 
 const statusHelp = `Status shows the progress of an upload, complete or not, or of all unfinished
 uploads: stage, work done, rate and time left, who works on it, and what was set
-aside. It changes nothing. Ages are measured by the database's clock.
+aside. Then it shows what each replica lacks, and what is being sent there. It
+changes nothing. Ages are measured by the database's clock.
 
 ` + uploadHelp + `
 
@@ -39,6 +40,12 @@ With --json it prints one object, with --watch one per line:
     set_aside         list of work that was given up: work, attempts, error, at
     retries           list of failed work that is tried again: work, attempts,
                       error, at (the earliest time; absent while it is tried)
+  replicas  list of what replicas lack, each with
+    name, of          the replica, and the store that it is a replica of
+    space             the space that it is a replica of, instead of a store
+    missing_files, missing_bytes, synced_at
+    workers, set_aside, retries
+                      of the files that are sent there, as above
 Work is "shard N", or the name of a stage. Sizes are in bytes.`
 
 func (a *app) statusCommand() *cobra.Command {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -68,7 +70,62 @@ func (s *statusSampler) sample(ctx context.Context) (*progressView, error) {
 		view.Time = formatTime(upload.Now)
 		view.Uploads = append(view.Uploads, shown)
 	}
-	return view, nil
+
+	view.Replicas, err = s.replicas(ctx, open)
+	return view, err
+}
+
+// replicas returns what replicas lack and what is being sent there: all of them, or those that concern the chosen
+// upload.
+func (s *statusSampler) replicas(ctx context.Context, chosen []sqlrepo.OpenUpload) ([]replicaStatus, error) {
+	shown := []replicaStatus{}
+	replicas, err := s.repo.Replicas(ctx)
+	s.queries += 2 + 2*len(replicas)
+	if err != nil || len(replicas) == 0 {
+		return shown, err
+	}
+
+	names, err := storeNames(ctx, s.repo)
+	if err != nil {
+		return nil, err
+	}
+	spaces, err := s.repo.Spaces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	spaceNames := map[int64]string{}
+	for _, space := range spaces {
+		spaceNames[space.ID] = space.Name
+	}
+	sendings, err := s.repo.Sendings(ctx, nil)
+	s.queries += 3
+	if err != nil {
+		return nil, err
+	}
+
+	for _, replica := range replicas {
+		if s.upload != nil && !s.concerns(chosen, replica) {
+			continue
+		}
+		status := replicaStatus{Name: names[replica.Store], replicaView: newReplicaView(replica, names, spaceNames)}
+		status.workStatus = newWorkStatus(sqlrepo.NewTime(time.Now()))
+		for _, sending := range sendings {
+			if sending.Space == replica.Space && sending.Store == replica.Store {
+				status.now = sending.Now.Time
+				status.add(pipeline.FileName(sending), sending.Lease)
+			}
+		}
+		shown = append(shown, status)
+	}
+	return shown, nil
+}
+
+// concerns reports whether a replica is to have the files of the chosen upload.
+func (s *statusSampler) concerns(chosen []sqlrepo.OpenUpload, replica sqlrepo.Replica) bool {
+	return slices.ContainsFunc(chosen, func(upload sqlrepo.OpenUpload) bool {
+		return replica.Origin != "" && replica.Origin == upload.Store ||
+			replica.Space != 0 && replica.Space == s.sources[upload.Source].Space
+	})
 }
 
 // list returns the unfinished uploads, or the chosen one.

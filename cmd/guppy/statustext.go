@@ -16,6 +16,18 @@ func (v *progressView) text(w io.Writer) {
 	for i := range v.Uploads {
 		v.Uploads[i].text(w)
 	}
+	for i := range v.Replicas {
+		v.Replicas[i].text(w)
+	}
+}
+
+func (v *replicaStatus) text(w io.Writer) {
+	fmt.Fprintf(w, "store %s\n", v.Name)
+	v.replicaView.text(w)
+	v.workStatus.text(w, "")
+	if len(v.SetAside) > 0 {
+		fmt.Fprintln(w, "  guppy check --repair --yes mends a store; guppy store sync and the next run send the rest")
+	}
 }
 
 func (v *uploadStatus) text(w io.Writer) {
@@ -31,8 +43,14 @@ func (v *uploadStatus) text(w io.Writer) {
 
 // workText prints who works on the upload, what failed, and how it continues.
 func (v *uploadStatus) workText(w io.Writer) {
+	v.workStatus.text(w, v.State)
+	v.nextText(w)
+}
+
+// text prints who is at work and what failed. A stage has no bytes.
+func (v *workStatus) text(w io.Writer, stage string) {
 	for _, worker := range v.Workers {
-		worker.text(w, v)
+		worker.text(w, v, stage)
 	}
 
 	for _, work := range v.Retries {
@@ -42,7 +60,10 @@ func (v *uploadStatus) workText(w io.Writer) {
 		fmt.Fprintf(w, "  set aside %s ago, %s, failed %s: %s\n",
 			v.since(work.at), work.Work, times(work.Attempts), printable(work.Error))
 	}
+}
 
+// nextText prints how the upload continues.
+func (v *uploadStatus) nextText(w io.Writer) {
 	switch {
 	case v.State == sqlrepo.Removed.String():
 		fmt.Fprintln(w, "  it was removed; guppy gc --yes deletes what no other upload needs")
@@ -80,7 +101,7 @@ func (v *uploadStatus) progressText(w io.Writer) {
 	}
 }
 
-func (s *workerStatus) text(w io.Writer, v *uploadStatus) {
+func (s *workerStatus) text(w io.Writer, v *workStatus, stage string) {
 	fmt.Fprintf(w, "  %s, process %s: %s", printable(s.Host), s.PID, s.Work)
 	if s.LeaseEnded {
 		fmt.Fprintf(w, ", silent for %s; others may take over\n", seconds(s.Silent))
@@ -88,7 +109,7 @@ func (s *workerStatus) text(w io.Writer, v *uploadStatus) {
 	}
 
 	fmt.Fprintf(w, " for %s", v.since(s.began))
-	if s.Work != v.State {
+	if s.Work != stage {
 		fmt.Fprintf(w, ", %s read", progress.Bytes(s.Bytes))
 	}
 	fmt.Fprintf(w, ", last heard from %s ago\n", seconds(s.Silent))
@@ -105,7 +126,7 @@ func (v *uploadStatus) again() string {
 }
 
 // when describes when failed work is tried again.
-func (v *uploadStatus) when(work failedWork) string {
+func (v *workStatus) when(work failedWork) string {
 	switch {
 	case work.at.IsZero():
 		return "being tried again"
@@ -115,7 +136,7 @@ func (v *uploadStatus) when(work failedWork) string {
 	return "to be tried again"
 }
 
-func (v *uploadStatus) since(t time.Time) string { return seconds(max(0, v.now.Sub(t).Seconds())) }
+func (v *workStatus) since(t time.Time) string { return seconds(max(0, v.now.Sub(t).Seconds())) }
 
 // longest is more than anybody waits, and fits a time.Duration.
 const longest = 1000 * 24 * time.Hour

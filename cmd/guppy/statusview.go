@@ -10,41 +10,56 @@ import (
 
 // progressView is the output of guppy status.
 type progressView struct {
-	Time    string         `json:"time"`
-	Uploads []uploadStatus `json:"uploads"`
+	Time     string          `json:"time"`
+	Uploads  []uploadStatus  `json:"uploads"`
+	Replicas []replicaStatus `json:"replicas"`
+}
+
+// replicaStatus says what a replica lacks, and what is being sent there.
+type replicaStatus struct {
+	Name string `json:"name"`
+	replicaView
+	workStatus
+}
+
+// workStatus says who is at work, and what failed.
+type workStatus struct {
+	Workers  []workerStatus `json:"workers"`
+	SetAside []failedWork   `json:"set_aside"`
+	Retries  []failedWork   `json:"retries"`
+
+	now time.Time
 }
 
 type uploadStatus struct {
-	Upload         int64          `json:"upload"`
-	Space          string         `json:"space"`
-	Source         string         `json:"source"`
-	State          string         `json:"state"`
-	Profile        string         `json:"profile"`
-	StartedAt      string         `json:"started_at"`
-	FinishedAt     string         `json:"finished_at,omitempty"`
-	RootCID        string         `json:"root_cid"`
-	StageBegan     string         `json:"stage_began_at,omitempty"`
-	Entries        int64          `json:"entries"`
-	LinkedEntries  int64          `json:"linked_entries"`
-	IndexedBlocks  int64          `json:"indexed_blocks,omitempty"`
-	Files          int64          `json:"files"`
-	FilesTotal     int64          `json:"files_total"`
-	Bytes          int64          `json:"bytes"`
-	BytesTotal     int64          `json:"bytes_total"`
-	Shards         int64          `json:"shards"`
-	ShardsTotal    int64          `json:"shards_total"`
-	ShardsSetAside int64          `json:"shards_set_aside"`
-	BytesPerSecond float64        `json:"bytes_per_second"`
-	SecondsLeft    *float64       `json:"seconds_left,omitempty"`
-	Ended          bool           `json:"ended"`
-	Workers        []workerStatus `json:"workers"`
-	SetAside       []failedWork   `json:"set_aside"`
-	Retries        []failedWork   `json:"retries"`
+	Upload         int64    `json:"upload"`
+	Space          string   `json:"space"`
+	Source         string   `json:"source"`
+	State          string   `json:"state"`
+	Profile        string   `json:"profile"`
+	StartedAt      string   `json:"started_at"`
+	FinishedAt     string   `json:"finished_at,omitempty"`
+	RootCID        string   `json:"root_cid"`
+	StageBegan     string   `json:"stage_began_at,omitempty"`
+	Entries        int64    `json:"entries"`
+	LinkedEntries  int64    `json:"linked_entries"`
+	IndexedBlocks  int64    `json:"indexed_blocks,omitempty"`
+	Files          int64    `json:"files"`
+	FilesTotal     int64    `json:"files_total"`
+	Bytes          int64    `json:"bytes"`
+	BytesTotal     int64    `json:"bytes_total"`
+	Shards         int64    `json:"shards"`
+	ShardsTotal    int64    `json:"shards_total"`
+	ShardsSetAside int64    `json:"shards_set_aside"`
+	BytesPerSecond float64  `json:"bytes_per_second"`
+	SecondsLeft    *float64 `json:"seconds_left,omitempty"`
+	Ended          bool     `json:"ended"`
+	workStatus
 
 	stuck bool
 	// removedFrom is the path of the source if it was removed.
-	removedFrom  string
-	now, inStage time.Time
+	removedFrom string
+	inStage     time.Time
 }
 
 type workerStatus struct {
@@ -77,8 +92,7 @@ func newUploadStatus(u sqlrepo.OpenUpload, shards []sqlrepo.Shard) uploadStatus 
 		FinishedAt: formatTime(u.FinishedAt), RootCID: u.RootCID.String(), StageBegan: formatTime(u.StageBegan),
 		Entries: u.Found, LinkedEntries: u.Linked, Files: u.PackedFiles, FilesTotal: u.PlannedFiles, Bytes: u.PackedBytes,
 		BytesTotal: u.PlannedBytes, Shards: u.SettledShards, ShardsTotal: u.PlannedShards, ShardsSetAside: u.AsideShards,
-		Ended: u.Ended(), Workers: []workerStatus{}, SetAside: []failedWork{}, Retries: []failedWork{},
-		stuck: u.Stuck(), now: u.Now.Time, inStage: u.StageBegan.Time,
+		Ended: u.Ended(), workStatus: newWorkStatus(u.Now), stuck: u.Stuck(), inStage: u.StageBegan.Time,
 	}
 
 	if u.State == sqlrepo.Indexing {
@@ -96,9 +110,13 @@ func newUploadStatus(u sqlrepo.OpenUpload, shards []sqlrepo.Shard) uploadStatus 
 	return v
 }
 
+func newWorkStatus(now sqlrepo.Time) workStatus {
+	return workStatus{Workers: []workerStatus{}, SetAside: []failedWork{}, Retries: []failedWork{}, now: now.Time}
+}
+
 // add adds the worker and the failures of a piece of work. It reports whether a worker holds a lease that has not
 // ended.
-func (v *uploadStatus) add(work string, l sqlrepo.Lease) (live bool) {
+func (v *workStatus) add(work string, l sqlrepo.Lease) (live bool) {
 	failed := failedWork{Work: work, Attempts: l.Attempts, Error: l.Error}
 
 	switch {

@@ -20,8 +20,9 @@ spaces whose new uploads go there, whether each is to be seen from this host,
 and how much room it has.
 
 With --json it prints a list of name, url, identity, uploads, shards, bytes,
-spaces, created_at, last_used_at, replica (of, missing_files, missing_bytes and
-synced_at), reachable, reason (why it is not) and free_bytes (of a directory).`
+spaces, created_at, last_used_at, replicas (a list of what the store is a
+replica of: of, a store, or space; missing_files, missing_bytes and synced_at),
+reachable, reason (why it is not) and free_bytes (of a directory).`
 
 func (a *app) storeLsCommand() *cobra.Command {
 	command := &cobra.Command{
@@ -41,10 +42,10 @@ type storeView struct {
 	Shards   int64    `json:"shards"`
 	Bytes    int64    `json:"bytes"`
 	Spaces   []string `json:"spaces"`
-	// Replica is set if the store is a replica.
-	Replica    *replicaView `json:"replica,omitempty"`
-	CreatedAt  string       `json:"created_at"`
-	LastUsedAt string       `json:"last_used_at,omitempty"`
+	// Replicas says what the store is a replica of.
+	Replicas   []replicaView `json:"replicas,omitempty"`
+	CreatedAt  string        `json:"created_at"`
+	LastUsedAt string        `json:"last_used_at,omitempty"`
 	// Reachable is nil unless this host has looked for the store.
 	Reachable *bool  `json:"reachable,omitempty"`
 	Reason    string `json:"reason,omitempty"`
@@ -73,8 +74,8 @@ func (v storeView) listText(w io.Writer) {
 	}
 	fmt.Fprintln(w)
 
-	if v.Replica != nil {
-		replicaText(w, *v.Replica)
+	for _, replica := range v.Replicas {
+		replica.text(w)
 	}
 	if v.Reachable != nil && !*v.Reachable {
 		fmt.Fprintf(w, "  not to be seen from here: %s\n", printable(v.Reason))
@@ -140,6 +141,10 @@ func storeViews(ctx context.Context, repo *repository) ([]storeView, error) {
 	for _, row := range rows {
 		names[row.Identity] = row.Name
 	}
+	spaceNames := map[int64]string{}
+	for _, space := range spaces {
+		spaceNames[space.ID] = space.Name
+	}
 
 	views := make([]storeView, len(rows))
 	for i, row := range rows {
@@ -151,8 +156,7 @@ func storeViews(ctx context.Context, repo *repository) ([]storeView, error) {
 		}
 		for _, replica := range replicas {
 			if replica.Store == row.Identity {
-				view := newReplicaView(replica, names)
-				views[i].Replica = &view
+				views[i].Replicas = append(views[i].Replicas, newReplicaView(replica, names, spaceNames))
 			}
 		}
 		for _, space := range spaces {

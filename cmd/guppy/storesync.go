@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"time"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
-	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -166,30 +164,4 @@ func refuseForeign(ctx context.Context, repo *repository, files store.Store, row
 		}
 	}
 	return nil
-}
-
-// replicaText says what a replica lacks.
-func replicaText(w io.Writer, v replicaView) {
-	if v.Files == 0 {
-		fmt.Fprintf(w, "  replica of %s, which has nothing else", v.Of)
-	} else {
-		fmt.Fprintf(w, "  replica of %s, and lacks %s of it, %s", v.Of, plural(v.Files, "file"), progress.Bytes(v.Bytes))
-	}
-	if v.SyncedAt != "" {
-		fmt.Fprintf(w, "; it last had everything at %s", v.SyncedAt)
-	}
-	fmt.Fprintln(w)
-}
-
-// replicaView says what a store is a replica of, and what it lacks.
-type replicaView struct {
-	Of       string `json:"of"`
-	Files    int64  `json:"missing_files"`
-	Bytes    int64  `json:"missing_bytes"`
-	SyncedAt string `json:"synced_at,omitempty"`
-}
-
-// newReplicaView returns the view of a replica. The names of stores are by identity.
-func newReplicaView(r sqlrepo.Replica, names map[string]string) replicaView {
-	return replicaView{Of: names[r.Origin], Files: r.Files, Bytes: r.Bytes, SyncedAt: formatTime(r.SyncedAt)}
 }

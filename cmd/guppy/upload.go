@@ -48,6 +48,9 @@ func (a *app) upload(ctx context.Context, cfg *config.Config, repo *repository, 
 	if err != nil {
 		return err
 	}
+	if err := a.refuseReplicas(ctx, cfg, repo); err != nil {
+		return err
+	}
 
 	reports := []*report{}
 	var incomplete error

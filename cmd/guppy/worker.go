@@ -25,7 +25,7 @@ says where this host sees it, and a marker in the store proves that it is the
 same. Uploads whose bytes are not kept (none:) need no store. A source that is
 mounted elsewhere on this host is mapped with --source-path. A worker that can't
 find the source or the store of an upload logs that, and takes no work of this
-upload until it can.`
+upload until it can. Workers also send files to the replicas of spaces.`
 
 // workerOptions holds the flags of worker that are not settings.
 type workerOptions struct {
@@ -99,6 +99,7 @@ func (a *app) work(ctx context.Context, cfg *config.Config, repo *repository, op
 
 	worker := pipeline.Worker{
 		Repo: repo.Repository, Filter: filter, Locate: sites.locate, Standing: !options.exitWhenIdle, Roving: true,
+		Sending: &pipeline.Sending{Spaces: filter.Spaces, Open: stores.Open},
 		Workers: workers(cfg), ReadAhead: readAhead(cfg), Limits: limits(cfg), TempDir: cfg.Repo.DataDir,
 		Progress: &progress.Counters{}, Log: a.log,
 	}

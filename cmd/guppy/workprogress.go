@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -76,6 +77,16 @@ func currentWork(ctx context.Context, repo *sqlrepo.Repository, filter sqlrepo.O
 		if len(ordinals) > 0 {
 			all = append(all, fmt.Sprintf("packing shards %s of upload %d", strings.Join(ordinals, ", "), upload.ID))
 		}
+	}
+	if err != nil {
+		return "", queries, err
+	}
+
+	sendings, err := repo.Sendings(ctx, filter.Spaces)
+	queries++
+	others := func(sending sqlrepo.Sending) bool { return sending.Token == 0 || sending.Worker != worker }
+	if sendings = slices.DeleteFunc(sendings, others); len(sendings) > 0 {
+		all = append(all, "sending "+plural(int64(len(sendings)), "file")+" to replicas")
 	}
 	return strings.Join(all, "; "), queries, err
 }

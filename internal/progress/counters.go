@@ -20,6 +20,8 @@ type Counters struct {
 	Linked atomic.Int64
 	// Indexed is the number of indexed blocks.
 	Indexed atomic.Int64
+	// Sent and SentBytes count the files that were sent to replicas, and the bytes that were read for that.
+	Sent, SentBytes atomic.Int64
 }
 
 type stage struct {

@@ -69,6 +69,8 @@ func (c *Counters) Line(now time.Time) string {
 		return fmt.Sprintf("linking: %d of %d entries", c.Linked.Load(), c.Entries.Load())
 	case stage.name == "indexing":
 		return fmt.Sprintf("indexing: %d blocks", c.Indexed.Load())
+	case stage.name == "sending":
+		return fmt.Sprintf("sending to replicas: %d files, %s", c.Sent.Load(), Bytes(c.SentBytes.Load()))
 	}
 	return fmt.Sprintf("%s: %d entries", stage.name, c.Entries.Load())
 }

@@ -53,7 +53,7 @@ func (f *fixture) planned(to sqlrepo.SpaceReplica) { f.ok(f.Release(f.ctx, f.cla
 // sending returns the lease of the only sending to a replica.
 func (f *fixture) sending(to sqlrepo.SpaceReplica) sqlrepo.Lease {
 	f.t.Helper()
-	all := must(f.Sendings(f.ctx, to.Space))(f.t)
+	all := must(f.Sendings(f.ctx, []int64{to.Space}))(f.t)
 	if len(all) == 0 { // nobody has it, and it has not failed
 		return sqlrepo.Lease{}
 	}
@@ -102,7 +102,7 @@ func sendFiles(f *fixture) {
 	equal(f.t, "sent", sent, map[sqlrepo.Digest]bool{digestOf(1): true, digestOf(2): true})
 	equal(f.t, "lacks", f.lack(to), 0)
 	equal(f.t, "more", f.nothingToSend(to), false)
-	equal(f.t, "left", len(must(f.Sendings(f.ctx, to.Space))(f.t)), 0)
+	equal(f.t, "left", len(must(f.Sendings(f.ctx, []int64{to.Space}))(f.t)), 0)
 }
 
 // sendSpace: files of other spaces are not sent, and neither are those that are in the replica itself or in no store.
@@ -173,7 +173,7 @@ func obsoleteSending(f *fixture) {
 	}
 	equal(f.t, "more", f.nothingToSend(to), true)
 
-	left := must(f.Sendings(f.ctx, to.Space))(f.t)
+	left := must(f.Sendings(f.ctx, []int64{to.Space}))(f.t)
 	equal(f.t, "left", len(left), 1)
 	equal(f.t, "digest", sqlrepo.Digest(left[0].Digest), digestOf(3))
 	equal(f.t, "error", left[0].Error, "broken")

@@ -11,13 +11,14 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// ReleaseAll gives back the leases of processes that are known to be gone, on all unfinished uploads.
+// ReleaseAll gives back the leases of processes that are known to be gone, on all unfinished uploads and on files on
+// their way to replicas.
 func ReleaseAll(ctx context.Context, repo *sqlrepo.Repository, log *slog.Logger) error {
 	unfinished, err := repo.OpenUploads(ctx, sqlrepo.OpenFilter{})
 	if err != nil {
 		return err
 	}
-	return ReleaseThose(ctx, repo, unfinished, log)
+	return errors.Join(ReleaseThose(ctx, repo, unfinished, log), ReleaseSendings(ctx, repo, nil, log))
 }
 
 // ReleaseThose is like ReleaseAll for the stages and shards of the given uploads.
@@ -47,6 +48,24 @@ func ReleaseThose(ctx context.Context, repo *sqlrepo.Repository, unfinished []sq
 	return nil
 }
 
+// ReleaseSendings is like ReleaseAll for the files that are sent to replicas of some spaces, or of all if spaces is nil.
+func ReleaseSendings(ctx context.Context, repo *sqlrepo.Repository, spaces []int64, log *slog.Logger) error {
+	sendings, err := repo.Sendings(ctx, spaces)
+	if err != nil {
+		return err
+	}
+	for _, sending := range sendings {
+		released, err := Release(ctx, repo, sending)
+		if err != nil {
+			return err
+		}
+		if released {
+			log.Info("released the claim of a process that is gone on a file to send", "store", sending.Store)
+		}
+	}
+	return nil
+}
+
 // Release gives back the lease on a unit if its process is known to be gone, and reports whether it did. Others then
 // need not wait until the lease ends.
 func Release(ctx context.Context, repo *sqlrepo.Repository, unit sqlrepo.Unit) (released bool, err error) {
@@ -65,6 +84,8 @@ func leaseOn(unit sqlrepo.Unit) sqlrepo.Lease {
 	case sqlrepo.Stage:
 		return unit.Upload.Lease
 	case sqlrepo.Shard:
+		return unit.Lease
+	case sqlrepo.Sending:
 		return unit.Lease
 	}
 	return sqlrepo.Lease{}

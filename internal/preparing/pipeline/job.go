@@ -39,7 +39,9 @@ type Job struct {
 	// its options change.
 	Fresh sqlrepo.Upload
 	// SkipFailed is true if the upload is to be completed without the entries that could not be prepared.
-	SkipFailed         bool
+	SkipFailed bool
+	// Open, if not nil, opens the stores between which files are sent to the replicas of the space.
+	Open               func(ctx context.Context, identity string) (store.Store, error)
 	Workers, ReadAhead int
 	Limits             Limits
 	TempDir            string
@@ -72,6 +74,13 @@ func (j *Job) Run(ctx context.Context) (result Result, err error) {
 	opened, err := j.open(ctx, unfinished)
 	if err != nil {
 		return result, err
+	}
+
+	// A new run tries again what earlier ones could not send.
+	if j.Open != nil {
+		if err := j.Repo.ResumeSendings(ctx, j.Space.ID); err != nil {
+			return result, err
+		}
 	}
 
 	upload := opened.Upload.ID
@@ -177,6 +186,9 @@ func (j *Job) worker(opened sqlrepo.Opened) *Worker {
 		Workers: j.Workers, ReadAhead: j.ReadAhead, Limits: j.Limits, TempDir: j.TempDir, Progress: j.Progress, Log: j.Log,
 	}
 
+	if j.Open != nil {
+		worker.Sending = &Sending{Spaces: []int64{j.Space.ID}, Open: j.Open}
+	}
 	if !opened.Joined {
 		worker.Known = []sqlrepo.OpenUpload{{Upload: opened.Upload, Space: j.Space.ID, Claimable: true}}
 	}

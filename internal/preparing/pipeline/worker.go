@@ -63,6 +63,8 @@ type Worker struct {
 	Locate func(ctx context.Context, upload sqlrepo.OpenUpload) (*Access, error)
 	// Completed, if not nil, is called with each upload that this worker completes.
 	Completed func(upload sqlrepo.Upload)
+	// Sending, if not nil, makes the worker send files to replicas as well.
+	Sending *Sending
 	// Standing is true for a worker that stays when all work is done, until its context ends.
 	Standing bool
 	// Roving is true for a worker that continues with other uploads when one is absent or fails repeatedly.
@@ -99,8 +101,17 @@ func (w *Worker) Run(ctx context.Context) error {
 		})
 	}
 
-	// When no task is left, the board and the sealer stop too.
+	// When no task is left, what was packed is sent. Then the board and the sealer stop too.
+	packed := make(chan struct{})
 	group.Go(func() error {
+		hands.Wait()
+		close(packed)
+		return nil
+	})
+	group.Go(func() error {
+		if err := newSender(c).run(ctx, packed); err != nil {
+			return err
+		}
 		hands.Wait()
 		stop()
 		return nil

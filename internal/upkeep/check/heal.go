@@ -7,7 +7,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/store"
-	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
+	"github.com/guppy-prep/guppy/internal/store/delivery"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -37,7 +37,7 @@ func (m *mending) heal(ctx context.Context, row sqlrepo.Shard) (healed bool, err
 		if err := m.makeWay(ctx, row); err != nil {
 			return false, err
 		}
-		err = mirror.Copy(ctx, place.Files, own.Files, leftovers.CopyOwner(), name, [32]byte(row.Digest), func(int64) {})
+		err = delivery.Copy(ctx, place.Files, own.Files, leftovers.CopyOwner(), name, [32]byte(row.Digest), func(int64) {})
 		if err != nil {
 			return false, err
 		}

@@ -13,10 +13,10 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/store/delivery"
 	"github.com/guppy-prep/guppy/internal/store/known"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
-	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
 )
 
 // copyStore makes a second store known that has all files of the fixture's store, and returns its directory.
@@ -34,7 +34,7 @@ func (f *fixture) copyStore() (directory string) {
 		if !ok {
 			f.Fatalf("%s is in the store", blob.Name)
 		}
-		must(f, mirror.Copy(f.Context(), f.job.Store, second, "test", blob.Name, digest, func(int64) {}))
+		must(f, delivery.Copy(f.Context(), f.job.Store, second, "test", blob.Name, digest, func(int64) {}))
 	}
 	return directory
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
-	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
+	"github.com/guppy-prep/guppy/internal/store/delivery"
 	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/audit"
 )
@@ -271,7 +271,7 @@ func (r *storeRun) isNamed(ctx context.Context, digest sqlrepo.Digest) (bool, er
 
 // read compares a blob with its name. A blob that was removed meanwhile is not a problem.
 func (r *storeRun) read(ctx context.Context, name string, digest [32]byte) error {
-	got, err := mirror.Digest(ctx, r.Store, name)
+	got, err := delivery.Digest(ctx, r.Store, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

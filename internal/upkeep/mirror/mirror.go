@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"iter"
 	"sync"
@@ -17,6 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/store/delivery"
 )
 
 var (
@@ -26,8 +26,6 @@ var (
 	ErrOther = errors.New("the target is another store")
 	// ErrForeign is returned when the target is not a store yet, and has files that no copy has put there.
 	ErrForeign = errors.New("the target has other files")
-	// ErrDiffers is returned for a blob whose bytes don't match its name, in the source or in the target.
-	ErrDiffers = errors.New("content does not match its name")
 )
 
 // Copier copies the shards and indexes of a store, and finally its identity.
@@ -49,7 +47,7 @@ type Progress struct{ Copied, Skipped, Ignored, Failed, Bytes atomic.Int64 }
 
 // Run copies the blobs that the target does not have. It may be run again after an interruption, and later for new
 // blobs. It replaces no blob of the target. The target gets the identity of the source once it has all blobs. Run
-// returns ErrNoStore, ErrOther, ErrForeign, or ErrDiffers if some blobs were not copied.
+// returns ErrNoStore, ErrOther, ErrForeign, or delivery.ErrDiffers if some blobs were not copied.
 func (c *Copier) Run(ctx context.Context) error {
 	identity, err := c.identity(ctx)
 	if err != nil {
@@ -64,7 +62,7 @@ func (c *Copier) Run(ctx context.Context) error {
 	}
 	if failed := c.Progress.Failed.Load(); failed > 0 {
 		return fmt.Errorf("%w: %d blobs were not copied; the copy gets its identity when it has all of them",
-			ErrDiffers, failed)
+			delivery.ErrDiffers, failed)
 	}
 
 	// The identity comes last: a store with an identity counts as complete.
@@ -136,7 +134,7 @@ func (c *Copier) blobs(ctx context.Context) error {
 
 		copying.Go(func() error {
 			err := c.blob(ctx, owner, blob, digest)
-			if !errors.Is(err, ErrDiffers) {
+			if !errors.Is(err, delivery.ErrDiffers) {
 				return err
 			}
 
@@ -189,14 +187,14 @@ func (c *Copier) blob(ctx context.Context, owner string, blob store.Committed, d
 		c.Progress.Skipped.Add(1)
 		return nil
 	}
-	if err := Copy(ctx, c.From, c.To, owner, blob.Name, digest, func(n int64) { c.Progress.Bytes.Add(n) }); err != nil {
+	if err := delivery.Copy(ctx, c.From, c.To, owner, blob.Name, digest, func(n int64) { c.Progress.Bytes.Add(n) }); err != nil {
 		return err
 	}
 	c.Progress.Copied.Add(1)
 	return nil
 }
 
-// isThere reports whether the target has a blob. It returns ErrDiffers if the target has other bytes under the name.
+// isThere reports whether the target has a blob. It returns delivery.ErrDiffers if the target has other bytes under the name.
 func (c *Copier) isThere(ctx context.Context, blob store.Committed, digest [sha256.Size]byte) (bool, error) {
 	size, err := c.To.Size(ctx, blob.Name)
 	switch {
@@ -205,81 +203,16 @@ func (c *Copier) isThere(ctx context.Context, blob store.Committed, digest [sha2
 	case err != nil:
 		return false, err
 	case size != blob.Size:
-		return false, fmt.Errorf("%w: it has %d bytes in the source, but %d in the target", ErrDiffers, blob.Size, size)
+		return false, fmt.Errorf("%w: it has %d bytes in the source, but %d in the target", delivery.ErrDiffers, blob.Size, size)
 	case !c.Verify:
 		return true, nil
 	}
 
-	got, err := Digest(ctx, c.To, blob.Name)
+	got, err := delivery.Digest(ctx, c.To, blob.Name)
 	if err == nil && got != digest {
-		err = fmt.Errorf("%w: the target has other bytes", ErrDiffers)
+		err = fmt.Errorf("%w: the target has other bytes", delivery.ErrDiffers)
 	}
 	return true, err
-}
-
-// Digest reads a blob to its end and returns the digest of its bytes.
-func Digest(ctx context.Context, from store.Store, name string) (digest [sha256.Size]byte, err error) {
-	in, err := from.Open(ctx, name)
-	if err != nil {
-		return digest, err
-	}
-	defer in.Close() //nolint:errcheck // it is only read
-	hash := sha256.New()
-	if _, err := io.Copy(hash, reader{ctx, in, func(int64) {}}); err != nil {
-		return digest, fmt.Errorf("read %s: %w", name, err)
-	}
-	return [sha256.Size]byte(hash.Sum(nil)), nil
-}
-
-// Copy copies a blob from one store to another. The blob appears there only if its bytes match the digest in its name;
-// otherwise Copy returns ErrDiffers. It calls read with the number of bytes that it has read.
-func Copy(ctx context.Context, from, to store.Store, owner, name string, digest [sha256.Size]byte,
-	read func(n int64)) (err error) {
-	in, err := from.Open(ctx, name)
-	if err != nil {
-		return err
-	}
-	defer in.Close() //nolint:errcheck // it is only read
-
-	out, err := to.Create(ctx, owner)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, out.Abort()) }()
-
-	hash := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(out, hash), reader{ctx, in, read}); err != nil {
-		return fmt.Errorf("copy %s: %w", name, err)
-	}
-
-	// The digest is compared before the blob gets its name.
-	if [sha256.Size]byte(hash.Sum(nil)) != digest {
-		return fmt.Errorf("%w: the source has other bytes", ErrDiffers)
-	}
-
-	if err := out.Sync(ctx); err != nil {
-		return err
-	}
-	if err := out.Stage(ctx, name, func(int64) {}); err != nil {
-		return err
-	}
-	return out.Commit(ctx, name)
-}
-
-// reader counts the bytes that are read, and fails when its context ends.
-type reader struct {
-	ctx  context.Context //nolint:containedctx // a reader takes none
-	from io.Reader
-	read func(n int64)
-}
-
-func (r reader) Read(p []byte) (int, error) {
-	if r.ctx.Err() != nil {
-		return 0, context.Cause(r.ctx)
-	}
-	n, err := r.from.Read(p)
-	r.read(int64(n))
-	return n, err
 }
 
 // tidy removes unfinished files of earlier copies.

@@ -16,6 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/store/delivery"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -54,7 +55,7 @@ type Syncer struct {
 const recordedAtOnce = 100
 
 // Run copies what the replica lacks. It reads what is there under the right name already, and replaces it if its
-// bytes are wrong. It may be interrupted, and continues when it is run again. It returns ErrDiffers if some files
+// bytes are wrong. It may be interrupted, and continues when it is run again. It returns delivery.ErrDiffers if some files
 // were not copied: the origin does not have them, or has them damaged.
 func (s *Syncer) Run(ctx context.Context) error {
 	unfinished, err := leftovers.FilesOfCopies(ctx, s.To)
@@ -77,7 +78,7 @@ func (s *Syncer) Run(ctx context.Context) error {
 	}
 
 	if failed := s.Progress.Failed.Load(); failed > 0 {
-		return fmt.Errorf("%w: %d files were not copied", ErrDiffers, failed)
+		return fmt.Errorf("%w: %d files were not copied", delivery.ErrDiffers, failed)
 	}
 	return s.Repo.Synced(ctx, s.Replica, s.Origin)
 }
@@ -152,49 +153,32 @@ func (s *Syncer) eachLacking(ctx context.Context, fn func(name string, blob sqlr
 
 // file brings one file to the replica, unless it is there.
 func (s *Syncer) file(ctx context.Context, owner, name string, blob sqlrepo.Blob, limit *rate.Limiter) error {
-	there, err := s.isThere(ctx, name, blob)
-	if err != nil {
-		return err
-	}
-
-	if there {
-		s.Progress.Skipped.Add(1)
-	} else {
-		err := Copy(ctx, s.From, s.To, owner, name, [32]byte(blob.Digest), func(n int64) {
+	copied, err := delivery.Deliver(ctx, delivery.Order{
+		From: s.From, To: s.To, Owner: owner, Name: name, Digest: [32]byte(blob.Digest), Size: blob.Size,
+		Read: func(n int64) {
 			s.Progress.Bytes.Add(n)
 			_ = limit.WaitN(ctx, int(n)) // the copy itself notices that its context has ended
-		})
-		if errors.Is(err, ErrDiffers) || errors.Is(err, fs.ErrNotExist) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.Progress.Failed.Add(1)
-			s.Failed(name, err)
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+		},
+	})
+	switch {
+	case errors.Is(err, delivery.ErrDiffers) || errors.Is(err, fs.ErrNotExist):
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.Progress.Failed.Add(1)
+		s.Failed(name, err)
+		return nil
+	case err != nil:
+		return err
+	case copied:
 		s.Progress.Copied.Add(1)
+	default:
+		s.Progress.Skipped.Add(1)
 	}
 
 	s.mu.Lock()
 	s.proved = append(s.proved, sqlrepo.Digest(blob.Digest))
 	s.mu.Unlock()
 	return s.record(ctx, recordedAtOnce)
-}
-
-// isThere reports whether the replica has a file with the right bytes.
-func (s *Syncer) isThere(ctx context.Context, name string, blob sqlrepo.Blob) (bool, error) {
-	size, err := s.To.Size(ctx, name)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && size != blob.Size {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-
-	digest, err := Digest(ctx, s.To, name)
-	return err == nil && digest == [32]byte(blob.Digest), err
 }
 
 // record records the copies that were proved, if there are enough.
