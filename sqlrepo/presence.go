@@ -14,8 +14,8 @@ import (
 // mostWorkers bounds how many of those at work are named.
 const mostWorkers = 3
 
-// Workers returns who has leases that meet a condition, on an upload and its shards, or on any work if upload is nil. It is
-// for the packages below this one.
+// Workers returns who has leases that meet a condition, on an upload and its shards, or on any work if upload is nil.
+// It is for the packages below this one.
 func Workers(ctx context.Context, q core.Queryer, upload *int64,
 	condition sq.Sqlizer) (workers []string, err error) {
 	leases := func(table, key string) sq.SelectBuilder {

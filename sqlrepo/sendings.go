@@ -115,8 +115,8 @@ const sendingsAtOnce = 64
 func (r *Repository) planSendings(ctx context.Context, to SpaceReplica) (left bool, err error) {
 	// Most often there is nothing to do, which can be seen without a transaction that writes.
 	var planned bool
-	any := sq.Select("1").From("sendings").Where(to.rows())
-	err = r.db.ReadOne(ctx, "look for what to send", &planned, sq.Select().Column(sq.ConcatExpr("EXISTS (", any, ")")))
+	all := sq.Select("1").From("sendings").Where(to.rows())
+	err = r.db.ReadOne(ctx, "look for what to send", &planned, sq.Select().Column(sq.ConcatExpr("EXISTS (", all, ")")))
 	if err != nil {
 		return false, err
 	}

@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -36,13 +38,20 @@ func TestKilledRunsGoOn(t *testing.T) {
 
 			for seed := range uint64(crashSeeds) {
 				t.Run(fmt.Sprint(seed), func(t *testing.T) {
-					crashed := install(t, program, e)
+					crashed, replica := install(t, program, e), filepath.Join(t.TempDir(), "replica")
+					crashed.run(t, "space", "add", "default", "--shard-size", "2MiB")
+					crashed.run(t, "store", "add", "replica", replica)
+					crashed.run(t, "space", "set", "default", "--replica", "replica")
+
 					kills += crashed.killOften(t, rand.New(rand.NewPCG(seed, 1)), took, prepare)
 					if !crashed.complete(t) {
 						crashed.run(t, prepare...)
 					}
-
 					requireSame(t, crashed.outcome(t), want)
+
+					// The upload may have been complete before everything was sent.
+					crashed.run(t, "worker", "--exit-when-idle")
+					requireReplica(t, crashed.store(), replica)
 				})
 			}
 
@@ -50,6 +59,14 @@ func TestKilledRunsGoOn(t *testing.T) {
 				t.Errorf("only %d runs were killed", kills)
 			}
 		})
+	}
+}
+
+// requireReplica fails unless a directory has the same files as a store but for its identity.
+func requireReplica(t *testing.T, store, replica string) {
+	t.Helper()
+	if out, err := exec.Command("diff", "-r", "-x", ".guppy-store", store, replica).CombinedOutput(); err != nil {
+		t.Errorf("the replica differs: %v\n%s", err, out)
 	}
 }
 

@@ -48,7 +48,8 @@ func ReleaseThose(ctx context.Context, repo *sqlrepo.Repository, unfinished []sq
 	return nil
 }
 
-// ReleaseSendings is like ReleaseAll for the files that are sent to replicas of some spaces, or of all if spaces is nil.
+// ReleaseSendings is like ReleaseAll for the files that are sent to replicas of some spaces, or of all spaces if
+// spaces is nil.
 func ReleaseSendings(ctx context.Context, repo *sqlrepo.Repository, spaces []int64, log *slog.Logger) error {
 	sendings, err := repo.Sendings(ctx, spaces)
 	if err != nil {

@@ -103,7 +103,8 @@ func (s *sender) dispatch(ctx context.Context, sends *errgroup.Group, packed <-c
 }
 
 // wait waits until there may be something to send. It returns how long the next pause may be.
-func (s *sender) wait(ctx context.Context, changed, packed <-chan struct{}, last bool, idle time.Duration) time.Duration {
+func (s *sender) wait(ctx context.Context, changed, packed <-chan struct{}, last bool,
+	idle time.Duration) time.Duration {
 	if last {
 		packed, idle = nil, lookEvery
 		s.crew.Progress.Enter("sending")

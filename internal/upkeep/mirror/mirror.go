@@ -187,14 +187,16 @@ func (c *Copier) blob(ctx context.Context, owner string, blob store.Committed, d
 		c.Progress.Skipped.Add(1)
 		return nil
 	}
-	if err := delivery.Copy(ctx, c.From, c.To, owner, blob.Name, digest, func(n int64) { c.Progress.Bytes.Add(n) }); err != nil {
+	read := func(n int64) { c.Progress.Bytes.Add(n) }
+	if err := delivery.Copy(ctx, c.From, c.To, owner, blob.Name, digest, read); err != nil {
 		return err
 	}
 	c.Progress.Copied.Add(1)
 	return nil
 }
 
-// isThere reports whether the target has a blob. It returns delivery.ErrDiffers if the target has other bytes under the name.
+// isThere reports whether the target has a blob. It returns delivery.ErrDiffers if the target has other bytes under the
+// name.
 func (c *Copier) isThere(ctx context.Context, blob store.Committed, digest [sha256.Size]byte) (bool, error) {
 	size, err := c.To.Size(ctx, blob.Name)
 	switch {
@@ -203,7 +205,8 @@ func (c *Copier) isThere(ctx context.Context, blob store.Committed, digest [sha2
 	case err != nil:
 		return false, err
 	case size != blob.Size:
-		return false, fmt.Errorf("%w: it has %d bytes in the source, but %d in the target", delivery.ErrDiffers, blob.Size, size)
+		return false, fmt.Errorf("%w: it has %d bytes in the source, but %d in the target", delivery.ErrDiffers,
+			blob.Size, size)
 	case !c.Verify:
 		return true, nil
 	}

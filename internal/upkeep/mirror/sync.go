@@ -55,8 +55,8 @@ type Syncer struct {
 const recordedAtOnce = 100
 
 // Run copies what the replica lacks. It reads what is there under the right name already, and replaces it if its
-// bytes are wrong. It may be interrupted, and continues when it is run again. It returns delivery.ErrDiffers if some files
-// were not copied: the origin does not have them, or has them damaged.
+// bytes are wrong. It may be interrupted, and continues when it is run again. It returns delivery.ErrDiffers if some
+// files were not copied: the origin does not have them, or has them damaged.
 func (s *Syncer) Run(ctx context.Context) error {
 	unfinished, err := leftovers.FilesOfCopies(ctx, s.To)
 	if err != nil {
