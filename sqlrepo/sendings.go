@@ -72,9 +72,10 @@ func (r *Repository) RemoveSpaceReplica(ctx context.Context, replica SpaceReplic
 // rows matches the rows of a replica of a space.
 func (p SpaceReplica) rows() sq.Sqlizer { return sq.Eq{"space": p.Space, "store": p.Store} }
 
-// SpaceReplicas lists the replicas of some spaces, or of all if spaces is nil.
+// SpaceReplicas lists the replicas of some spaces, or of all if spaces is nil, by space and by the names of the stores.
 func (r *Repository) SpaceReplicas(ctx context.Context, spaces []int64) (replicas []SpaceReplica, err error) {
-	query := sq.Select(schema.SpaceReplicaColumns...).From("space_replicas").OrderBy("space", "store")
+	query := sq.Select(schema.SpaceReplicaColumns...).From("space_replicas").
+		Join("stores ON stores.identity = space_replicas.store").OrderBy("space", "stores.name")
 	if spaces != nil {
 		query = query.Where(r.db.Among("space", spaces))
 	}

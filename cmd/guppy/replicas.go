@@ -49,6 +49,10 @@ func (v replicaView) text(w io.Writer) {
 	fmt.Fprintln(w)
 }
 
+// errNothingToSend is returned for a replica of uploads that no store keeps.
+var errNothingToSend = fmt.Errorf("%w: nothing can be sent to a replica from a store %s, which keeps nothing", errUsage,
+	store.NoneURL)
+
 // findReplicas returns the stores that are named as replicas of a space.
 func findReplicas(ctx context.Context, repo *repository, names []string) (rows []sqlrepo.Store, err error) {
 	for _, name := range names {
@@ -75,6 +79,10 @@ func (a *app) refuseReplicas(ctx context.Context, cfg *config.Config, repo *repo
 	if err != nil || len(rows) == 0 {
 		return err
 	}
+	if cfg.ByFlag("prepare.store") && cfg.Prepare.Store == store.NoneURL {
+		return errNothingToSend
+	}
+
 	stores, err := a.storesByPath(ctx, cfg, repo)
 	if err != nil {
 		return err
@@ -130,6 +138,9 @@ func (a *app) replicate(ctx context.Context, cfg *config.Config, repo *repositor
 	}
 
 	marker, err := job.Store.Marker(ctx)
+	if err == nil && marker == store.NoneIdentity && len(rows) > 0 {
+		return errNothingToSend
+	}
 	if err == nil {
 		err = addReplicas(ctx, repo, stores, job.Space, marker, rows)
 	}

@@ -25,8 +25,14 @@ func (v *replicaStatus) text(w io.Writer) {
 	fmt.Fprintf(w, "store %s\n", v.Name)
 	v.replicaView.text(w)
 	v.workStatus.text(w, "")
-	if len(v.SetAside) > 0 {
-		fmt.Fprintln(w, "  guppy check --repair --yes mends a store; guppy store sync and the next run send the rest")
+
+	switch {
+	case len(v.SetAside) > 0:
+		fmt.Fprintln(w, "  guppy check --repair --yes mends the store that has it; the next run sends it")
+	case v.Files > 0 && v.Space == "":
+		fmt.Fprintf(w, "  guppy store sync %s %s sends it\n", v.Of, v.Name)
+	case v.Files > 0 && len(v.Workers) == 0:
+		fmt.Fprintln(w, "  nobody sends it: guppy worker --exit-when-idle does, and the next run of the space")
 	}
 }
 

@@ -84,6 +84,9 @@ func (s *sender) dispatch(ctx context.Context, sends *errgroup.Group, packed <-c
 			return err
 		}
 
+		if last && more {
+			s.crew.Progress.Enter("sending")
+		}
 		if err == nil && next != nil {
 			idle = lookEvery
 			sends.Go(func() error {
@@ -107,7 +110,6 @@ func (s *sender) wait(ctx context.Context, changed, packed <-chan struct{}, last
 	idle time.Duration) time.Duration {
 	if last {
 		packed, idle = nil, lookEvery
-		s.crew.Progress.Enter("sending")
 	}
 	select {
 	case <-ctx.Done():
