@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -47,6 +48,7 @@ func (s *storm) calm(t *testing.T) {
 	s.requireNothingLeft(t)
 	s.run(t, "gc", "--strays", "--yes")
 	s.run(t, "check", "--read-data")
+	s.requireReplica(t)
 
 	s.requireStoredOnce(t)
 	s.requireTrue(t, latest)
@@ -259,6 +261,19 @@ func (s *storm) requireCopies(t *testing.T) {
 	}
 }
 
+// requireReplica checks that the replica has what the store has, and nothing else.
+func (s *storm) requireReplica(t *testing.T) {
+	t.Helper()
+	if !s.plan.replicated {
+		return
+	}
+	store, replica := s.path("store-disk/store"), s.path("replica")
+	output, err := exec.Command("diff", "-r", "-x", ".guppy-store", store, replica).CombinedOutput()
+	if err != nil {
+		t.Errorf("the replica differs: %v\n%s", err, output)
+	}
+}
+
 // requireRemovable removes everything. Nothing may be left that no removal finds.
 func (s *storm) requireRemovable(t *testing.T) {
 	t.Helper()
@@ -274,4 +289,5 @@ func (s *storm) requireRemovable(t *testing.T) {
 	if left := append(s.glob(t, "*.car"), s.glob(t, "*.idx")...); len(left) > 0 || len(s.uploads(t)) > 0 {
 		t.Errorf("after all uploads were removed there are %d files, and the uploads %v", len(left), s.uploads(t))
 	}
+	s.requireReplica(t)
 }

@@ -16,8 +16,10 @@ type plan struct {
 	engine string
 	// cold begins the storm before anything is prepared. Nobody knows yet what the sources are, so their mounts
 	// stay.
-	cold   bool
-	length time.Duration
+	cold bool
+	// replicated sends all shards to a second store.
+	replicated bool
+	length     time.Duration
 	// slots are processes that run side by side. Each runs one command after the other.
 	slots [][]step
 	// lanes are disturbances that run side by side. In each lane one follows the other.
@@ -84,7 +86,7 @@ func draw(seed uint64, wanted []string) plan {
 	random := rand.New(rand.NewPCG(seed, 9))
 	p := plan{
 		seed: seed, engine: []string{"sqlite", "postgres"}[seed%2], cold: random.IntN(3) == 0,
-		length: 5*time.Second + upTo(random, 2*time.Second),
+		replicated: seed%4 < 2, length: 5*time.Second + upTo(random, 2*time.Second),
 	}
 
 	for range 3 + random.IntN(4) {
@@ -132,7 +134,8 @@ func upTo(random *rand.Rand, longest time.Duration) time.Duration {
 // String returns the part of the plan that there may be time for.
 func (p plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %s, %d processes, %v, cold %t\n", p.seed, p.engine, len(p.slots), p.length, p.cold)
+	fmt.Fprintf(&b, "seed %d: %s, %d processes, %v, cold %t, replicated %t\n", p.seed, p.engine, len(p.slots), p.length,
+		p.cold, p.replicated)
 	for _, l := range p.lanes {
 		fmt.Fprintf(&b, "%s:", l.name)
 		at := time.Duration(0)

@@ -151,6 +151,10 @@ func (s *storm) prepareScene(t *testing.T) {
 
 	s.connect(t)
 	s.run(t, "space", "add", space, "--shard-size", shardSize)
+	if s.plan.replicated {
+		s.run(t, "store", "add", "replica", s.path("replica"))
+		s.run(t, "space", "set", space, "--replica", "replica")
+	}
 
 	for i := range sourceCount {
 		tree := newTree(s.dir, fmt.Sprintf("source-%d", i), s.plan.seed*sourceCount+uint64(i))
