@@ -48,14 +48,17 @@ func (u *unsound) Hint() string {
 const checkHelp = `Check proves that the repository is sound: that its rows agree with each other,
 that the space of each upload holds every block that the upload needs, and that
 the shards are in the store. With --read-data it also reads the shards and
-compares every byte with its digest. Workers may continue meanwhile: unfinished
-work is not a problem.
+compares every byte with its digest. With --replicas it does the same with the
+files that replicas are known to have (guppy store sync). Workers may continue
+meanwhile: unfinished work is not a problem.
 
 Each problem is one line: its code, the rows or the file concerned, what is
 wrong, and what a repair does about it. A note is odd and harmless. --repair
 prints that plan. --repair --yes carries it out, but not while anybody else is
 at work. Intact blocks are never deleted. A shard that is missing or damaged is
-copied from any other store of the repository that has a good one.
+copied from any other store of the repository that has a good one. With
+--replicas, replicas then get good files in the place of those that they have
+lost or damaged. What no store has is forgotten as a copy.
 
 What no store has is given up only with --give-up: first make sure that no store
 is away. An upload that has lost content then becomes unfinished, and guppy
@@ -71,6 +74,7 @@ type checkOptions struct {
 	upload      string
 	repair, yes bool
 	giveUp      bool
+	replicas    bool
 	readAll     bool
 	readSubset  string
 	percent     float64
@@ -104,6 +108,7 @@ func (a *app) checkCommand() *cobra.Command {
 		"give up blocks that no store has: their files are packed again, or left out of older uploads")
 	flags.BoolVar(&options.readAll, "read-data", false, "read all shards and compare every block with its digest")
 	flags.StringVar(&options.readSubset, "read-data-subset", "", "read `N%` of the shards, chosen at random")
+	flags.BoolVar(&options.replicas, "replicas", false, "check the copies in replicas, too, and repair them")
 	addShardFlags(flags)
 
 	return command
@@ -170,7 +175,8 @@ func (a *app) check(ctx context.Context, cfg *config.Config, repo *repository, o
 func (a *app) checker(ctx context.Context, cfg *config.Config, repo *repository,
 	options checkOptions) (check.Checker, error) {
 	checker := check.Checker{
-		Repo: repo.Repository, ReadPercent: options.percent, TempDir: cfg.Repo.DataDir, Log: a.log,
+		Repo: repo.Repository, ReadPercent: options.percent, Replicas: options.replicas,
+		TempDir: cfg.Repo.DataDir, Log: a.log,
 	}
 	var err error
 	if checker.Keys, err = identity.Keys(cfg.Repo.DataDir); err != nil {

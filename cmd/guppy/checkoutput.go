@@ -115,5 +115,11 @@ func checkText(s check.Summary) string {
 	if len(s.Sample) > 0 {
 		text += ": shards " + strings.Trim(fmt.Sprint(s.Sample), "[]")
 	}
+	if s.Copies > 0 {
+		text += "; " + plural(s.Copies, "file") + " in replicas"
+	}
+	if s.CopiesRead > 0 {
+		text += fmt.Sprintf(", %d of them read", s.CopiesRead)
+	}
 	return text
 }

@@ -220,12 +220,12 @@ func (x *Indexer) build(ctx context.Context, repo Nodes, upload sqlrepo.Upload,
 	}
 
 	name := blobindex.Name(digest)
-	built.Publish = func(ctx context.Context) error { return x.put(ctx, name, encoded) }
+	built.Publish = func(ctx context.Context) error { return x.Put(ctx, name, encoded) }
 
 	// Such a store may be slow, so the index is put there before the transaction begins. The transaction then only
 	// confirms that the index is there.
 	if store.CommitsAhead(x.Store) {
-		if err := x.put(ctx, name, encoded); err != nil {
+		if err := x.Put(ctx, name, encoded); err != nil {
 			return built, err
 		}
 		built.Publish = func(ctx context.Context) error { return x.Store.Confirm(store.WithoutPatience(ctx), name) }
@@ -237,8 +237,8 @@ func (x *Indexer) build(ctx context.Context, repo Nodes, upload sqlrepo.Upload,
 	return built, nil
 }
 
-// put stores content under name.
-func (x *Indexer) put(ctx context.Context, name string, content []byte) (err error) {
+// Put stores the content of an index under its name, in the place of a file that is there.
+func (x *Indexer) Put(ctx context.Context, name string, content []byte) (err error) {
 	blob, err := x.Store.Create(ctx, x.Owner)
 	if err != nil {
 		return err

@@ -31,7 +31,9 @@ const (
 	restoreBlocks
 	prepareAgain
 	forgetIndex
+	restoreIndex
 	indexShards
+	restoreCopy
 )
 
 var actionTexts = [...]string{
@@ -63,7 +65,10 @@ var actionTexts = [...]string{
 	prepareAgain: "nothing: no store keeps the bytes, and the source has changed; prepare it again, " +
 		"and remove this upload",
 	forgetIndex: "the index is deleted, and its shards are indexed again",
+	restoreIndex: "its file is written again from the rows; if these give another one, the index is deleted, and its " +
+		"shards are indexed again",
 	indexShards: "the shards are indexed",
+	restoreCopy: "a good file is copied there from another store; if none has one, the copy is forgotten",
 }
 
 // String returns what the action does, as a check prints it.

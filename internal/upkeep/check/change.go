@@ -38,6 +38,7 @@ const (
 	shardReset
 	pieceSet
 	indexForgotten
+	indexRestored
 )
 
 var changeTexts = [...]string{
@@ -59,6 +60,7 @@ var changeTexts = [...]string{
 	shardReset:     "shard %d: it has no file, and is reset",
 	pieceSet:       "shard %d: its piece CID was set",
 	indexForgotten: "index %d was deleted",
+	indexRestored:  "index %d: its file was written again",
 }
 
 // once makes a change unless it was made before, and reports the change to Did.

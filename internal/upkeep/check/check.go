@@ -27,6 +27,8 @@ type Problem struct {
 	Entry  int64 `json:"entry,omitempty"`
 	// Index is the key of the index concerned, or 0.
 	Index int64 `json:"index,omitempty"`
+	// Store is the name of the replica whose copy of a file is concerned.
+	Store string `json:"store,omitempty"`
 	// File is the name of a file in the store.
 	File string `json:"file,omitempty"`
 	// Detail says what is wrong.
@@ -39,8 +41,8 @@ type Problem struct {
 	// blocks are the chunks of a file that no shard holds, and missed some missing blocks of any kind. Only repair
 	// uses them.
 	blocks, missed []sqlrepo.Digest
-	// store is the identity of the store concerned.
-	store string
+	// identity is the identity of the store concerned.
+	identity string
 	// isFile is true if the entry is a file.
 	isFile bool
 	// other is the key of another shard concerned, or 0.
@@ -59,6 +61,9 @@ func (p Problem) String() string {
 		}
 	}
 
+	if p.Store != "" {
+		line += fmt.Sprintf(" store %q", p.Store)
+	}
 	if p.File != "" {
 		line += fmt.Sprintf(" file %q", p.File)
 	}
@@ -88,6 +93,9 @@ const (
 	CodeDAGRoot        = "dag-root"
 	CodeKeyUnnamed     = "key-unnamed"
 	CodeDAGUnknown     = "dag-unknown"
+	CodeCopyMissing    = "copy-missing"
+	CodeCopyLength     = "copy-length"
+	CodeCopyDamaged    = "copy-damaged"
 )
 
 // The codes of problems that only the check of a store by itself finds.
@@ -108,7 +116,9 @@ type Checker struct {
 	Remake func(ctx context.Context, shard sqlrepo.Shard) (store.Reading, error)
 	// Upload narrows the check to one upload. If it is nil, all uploads are checked.
 	Upload *int64
-	// ReadPercent is the percentage of shards to read, chosen at random; 0 for none.
+	// Replicas makes the check look at the copies that replicas are recorded to have.
+	Replicas bool
+	// ReadPercent is the percentage of shards to read, and of copies, chosen at random; 0 for none.
 	ReadPercent float64
 	// Keys holds the key files on this host, by DID.
 	Keys map[string]string
@@ -130,6 +140,9 @@ type Summary struct {
 	Shards int64 `json:"shards"`
 	Read   int64 `json:"read"`
 	Bytes  int64 `json:"bytes"`
+	// Copies counts the copies in replicas that were checked, and CopiesRead those that were read.
+	Copies     int64 `json:"copies,omitempty"`
+	CopiesRead int64 `json:"copies_read,omitempty"`
 	// Sample holds the keys of the shards that were read, unless all were.
 	Sample []int64 `json:"sample,omitempty"`
 }
@@ -141,7 +154,7 @@ func (s Summary) Sound() bool { return s.Problems == 0 }
 // as it was at one moment. An error means that something could not be checked.
 func (c *Checker) Run(ctx context.Context, report func(Problem) error) (Summary, error) {
 	r := &run{Checker: c, report: report, flawed: map[int64]bool{}}
-	for _, phase := range []func(context.Context) error{r.rows, r.keysOfSpaces, r.files, r.dags} {
+	for _, phase := range []func(context.Context) error{r.rows, r.keysOfSpaces, r.files, r.copies, r.dags} {
 		if err := phase(ctx); err != nil {
 			return r.Summary, err
 		}
@@ -157,6 +170,8 @@ type run struct {
 	// flawed holds the uploads whose rows contradict each other. The key 0 stands for contradictions that belong to
 	// no upload.
 	flawed map[int64]bool
+	// held holds the keys of the shards of other uploads that hold blocks of the one upload that is checked.
+	held []int64
 	// unseen is why files of uploads were not looked at, nil if all were.
 	unseen error
 }

@@ -31,13 +31,12 @@ func (r *run) files(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	holders, err := r.shardsOfHolders(ctx)
-	if err != nil {
+	if r.held, err = r.shardsOfHolders(ctx); err != nil {
 		return err
 	}
 
 	// The sample is drawn from all shards that will be visited, the upload's own and others.
-	packed += int64(len(holders))
+	packed += int64(len(r.held))
 	sample := newSampler(packed, r.ReadPercent)
 	for upload, err := range r.uploads(ctx) {
 		if err != nil {
@@ -48,7 +47,7 @@ func (r *run) files(ctx context.Context) error {
 		}
 	}
 
-	if err := r.shardsOfOthers(ctx, holders, sample); err != nil {
+	if err := r.shardsOfOthers(ctx, r.held, sample); err != nil {
 		return err
 	}
 
@@ -97,7 +96,7 @@ func (r *run) marker(ctx context.Context, place Place) error {
 	if place.Store.Identity != "" {
 		detail += fmt.Sprintf("; store %q is known as %s", place.Store.Name, place.Store.Identity)
 	}
-	return r.emit(Problem{Code: CodeStoreMarker, Detail: detail, store: place.Store.Identity})
+	return r.emit(Problem{Code: CodeStoreMarker, Detail: detail, identity: place.Store.Identity})
 }
 
 // shards checks the files of an upload's shards.

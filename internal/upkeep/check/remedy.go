@@ -79,9 +79,9 @@ var remedies = map[string]remedy{
 	audit.FlawShardUnindexed:  {action: indexShards},
 	audit.FlawUploadUnindexed: {action: indexShards},
 	audit.FlawShardOverfull:   {action: leaveAlone, remark: ": the shard can be read without an index"},
-	CodeIndexMissing:          {action: forgetIndex},
-	CodeIndexLength:           {action: forgetIndex},
-	CodeIndexDamaged:          {action: forgetIndex},
+	CodeIndexMissing:          {action: restoreIndex},
+	CodeIndexLength:           {action: restoreIndex},
+	CodeIndexDamaged:          {action: restoreIndex},
 	CodeIndexMismatch:         {action: forgetIndex},
 	CodeStoreMarker:           {action: restoreMarker},
 	CodeStoreElsewhere:        {action: leaveAlone},
@@ -102,6 +102,9 @@ var remedies = map[string]remedy{
 	CodeRootMismatch:  {action: remakeRoots, remark: "; the file is planned again if its content is in doubt"},
 	CodeDAGRoot:       {action: reopenUpload},
 	CodeKeyUnnamed:    {action: leaveAlone, remark: ": remove it by hand if no repository or backup has the space"},
+	CodeCopyMissing:   {action: restoreCopy},
+	CodeCopyLength:    {action: restoreCopy},
+	CodeCopyDamaged:   {action: restoreCopy},
 	CodeDAGUnknown:    {action: leaveAlone, remark: " before the other problems are repaired"},
 }
 

@@ -56,9 +56,15 @@ func (r *Repairer) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !changed {
-			return m.index(ctx)
+		if changed {
+			continue
 		}
+
+		// Replicas come last: the stores of the uploads may need what they have, and have all that is good by now.
+		if err := m.index(ctx); err != nil {
+			return err
+		}
+		return m.mendCopies(ctx)
 	}
 	return fmt.Errorf("%d rounds of repair were not enough", mostRounds)
 }

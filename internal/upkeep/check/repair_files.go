@@ -40,6 +40,8 @@ func (m *mending) mendFile(ctx context.Context, p Problem) (bool, error) {
 		return m.piece(ctx, p.Shard)
 	case forgetIndex:
 		return m.forgetIndex(ctx, p.Index)
+	case restoreIndex:
+		return m.restoreIndex(ctx, p.Index)
 	case remakeShard, salvageShard:
 		return m.shard(ctx, p.Shard)
 	}
@@ -81,13 +83,13 @@ func (m *mending) identify(ctx context.Context, r *run) (changed bool, err error
 	}
 
 	for _, p := range problems {
-		if err := m.mark(ctx, p.store); errors.Is(err, ErrStoreUnknown) {
+		if err := m.mark(ctx, p.identity); errors.Is(err, ErrStoreUnknown) {
 			continue
 		} else if err != nil {
 			return changed, err
 		}
 		changed = true
-		if err := m.Did(change{markerRestored, p.store}.String()); err != nil {
+		if err := m.Did(change{markerRestored, p.identity}.String()); err != nil {
 			return changed, err
 		}
 	}

@@ -2,8 +2,10 @@ package check
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/guppy-prep/guppy/internal/formats/blobindex"
 	"github.com/guppy-prep/guppy/internal/preparing/index"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -12,6 +14,39 @@ import (
 // forgetIndex gives an index up. Other indexes take its place at the end of the repair.
 func (m *mending) forgetIndex(ctx context.Context, key int64) (bool, error) {
 	return m.once(change{indexForgotten, key}, func() error { return m.auditor().ForgetIndex(ctx, key) })
+}
+
+// restoreIndex writes the file of an index again, from rows. If these give another one, the index is given up.
+func (m *mending) restoreIndex(ctx context.Context, key int64) (bool, error) {
+	row, err := m.Repo.Index(ctx, key)
+	if errors.Is(err, sqlrepo.ErrNotFound) || err == nil && row.State != sqlrepo.IndexStored {
+		return false, nil // it was given up with the rows of a shard
+	}
+	if err != nil {
+		return false, err
+	}
+
+	files, err := m.requireStore(ctx, row.Upload)
+	if err != nil {
+		return false, fmt.Errorf("index %d: %w", key, err)
+	}
+	covered, err := m.Repo.Covered(ctx, key)
+	if err != nil {
+		return false, err
+	}
+
+	content, err := index.Verified(ctx, m.Repo, row, covered)
+	if err != nil && !blamesRows(ctx, err) {
+		return false, err
+	}
+	if err != nil || int64(len(content)) != row.Size {
+		return m.forgetIndex(ctx, key)
+	}
+
+	return m.once(change{indexRestored, key}, func() error {
+		indexer := index.Indexer{Store: files, Owner: fmt.Sprintf("%s%d", index.Owners, row.Upload)}
+		return indexer.Put(ctx, blobindex.Name([32]byte(row.Digest)), content)
+	})
 }
 
 // index indexes all shards that have no index. It comes last, when everything else is repaired. It needs only rows

@@ -125,11 +125,11 @@ func (r *storeRun) marker(ctx context.Context) (string, error) {
 	return marker, err
 }
 
-// blobRow is what the repository knows about a blob.
+// blobRow is what the repository knows about a blob: a shard or an index.
 type blobRow struct {
-	upload, shard int64
-	digest        []byte
-	size          int64
+	upload, shard, index int64
+	digest               []byte
+	size                 int64
 }
 
 func (r blobRow) name() string {
@@ -144,18 +144,29 @@ func (r blobRow) name() string {
 func (r *storeRun) rows(ctx context.Context) iter.Seq2[blobRow, error] {
 	return func(yield func(blobRow, error) bool) {
 		for _, upload := range r.uploads {
-			filter := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
-			for s, err := range r.Repo.Shards(ctx, upload, filter) {
-				if !yield(blobRow{upload: upload, shard: s.ID, digest: s.Digest, size: s.Size}, err) {
+			for row, err := range blobsOf(ctx, r.Repo, upload) {
+				if !yield(row, err) {
 					return
 				}
 			}
+		}
+	}
+}
 
-			stored := sqlrepo.IndexFilter{Upload: &upload, States: []sqlrepo.IndexState{sqlrepo.IndexStored}}
-			for i, err := range r.Repo.Indexes(ctx, stored) {
-				if !yield(blobRow{upload: upload, digest: i.Digest, size: i.Size}, err) {
-					return
-				}
+// blobsOf yields the packed shards and the stored indexes of an upload.
+func blobsOf(ctx context.Context, repo *sqlrepo.Repository, upload int64) iter.Seq2[blobRow, error] {
+	return func(yield func(blobRow, error) bool) {
+		filter := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
+		for s, err := range repo.Shards(ctx, upload, filter) {
+			if !yield(blobRow{upload: upload, shard: s.ID, digest: s.Digest, size: s.Size}, err) {
+				return
+			}
+		}
+
+		stored := sqlrepo.IndexFilter{Upload: &upload, States: []sqlrepo.IndexState{sqlrepo.IndexStored}}
+		for i, err := range repo.Indexes(ctx, stored) {
+			if !yield(blobRow{upload: upload, index: i.ID, digest: i.Digest, size: i.Size}, err) {
+				return
 			}
 		}
 	}
