@@ -19,13 +19,21 @@ import (
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/store/s3test"
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
 	"github.com/guppy-prep/guppy/internal/upkeep/check/checktest"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	for key, value := range s3test.Environ() {
+		if err := os.Setenv(key, value); err != nil {
+			panic(err)
+		}
+	}
+	pgtest.Main(m)
+}
 
 func must(tb testing.TB, err error) {
 	tb.Helper()
@@ -57,25 +65,18 @@ func (f *fixture) harm(err error) {
 
 func newFixture(t *testing.T, db *dialect.DB) *fixture {
 	t.Helper()
-	ctx := t.Context()
-	f := &fixture{T: t, db: db, repo: sqlrepo.New(db), root: t.TempDir(), dir: filepath.Join(t.TempDir(), "shards")}
-	space, err := f.repo.AddSpace(ctx, sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: 2 << 20})
+	dir := filepath.Join(t.TempDir(), "shards")
+	shards, err := store.OpenDirectory(dir)
 	must(t, err)
+	f := newFixtureIn(t, db, shards)
+	f.dir = dir
+	return f
+}
 
-	options := sqlrepo.SourceOptions{SymlinkPolicy: "preserve"}
-	src, err := f.repo.AddSource(ctx, sqlrepo.Source{
-		Space: space.ID, Name: "source", Path: []byte(f.root), SourceOptions: options,
-	})
-	must(t, err)
-
-	shards, err := store.OpenDirectory(f.dir)
-	must(t, err)
-	f.job = pipeline.Job{
-		Repo: f.repo, Store: shards, FS: source.Local(), Space: space, Source: src,
-		Fresh:   sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: space.ShardSize, SourceOptions: options},
-		Workers: 2, ReadAhead: 4, TempDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
-	}
-
+// newFixtureIn is like newFixture, with any store.
+func newFixtureIn(t *testing.T, db *dialect.DB, shards store.Store) *fixture {
+	t.Helper()
+	f := emptyFixture(t, db, shards)
 	f.write("old/large", 1, 1<<20+5)
 	f.write("old/twice", 1, 1<<20+5)
 	for i := range 20 {
@@ -90,6 +91,28 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 		f.write(fmt.Sprintf("new/%d", i), uint64(200+i), 10*i+1)
 	}
 	f.run()
+	return f
+}
+
+// emptyFixture returns a fixture whose source is empty and was never prepared.
+func emptyFixture(t *testing.T, db *dialect.DB, shards store.Store) *fixture {
+	t.Helper()
+	ctx := t.Context()
+	f := &fixture{T: t, db: db, repo: sqlrepo.New(db), root: t.TempDir()}
+	space, err := f.repo.AddSpace(ctx, sqlrepo.Space{DID: "did:key:z6MkTest", Name: "test", ShardSize: 2 << 20})
+	must(t, err)
+
+	options := sqlrepo.SourceOptions{SymlinkPolicy: "preserve"}
+	src, err := f.repo.AddSource(ctx, sqlrepo.Source{
+		Space: space.ID, Name: "source", Path: []byte(f.root), SourceOptions: options,
+	})
+	must(t, err)
+
+	f.job = pipeline.Job{
+		Repo: f.repo, Store: shards, FS: source.Local(), Space: space, Source: src,
+		Fresh:   sqlrepo.Upload{Profile: "unixfs-v1-2025", ShardSize: space.ShardSize, SourceOptions: options},
+		Workers: 2, ReadAhead: 4, TempDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
+	}
 	return f
 }
 
@@ -174,12 +197,14 @@ func (f *fixture) repairer(did func(change string) error) *check.Repairer {
 	f.Helper()
 	checker, err := checktest.Checker(f, f.repo, f.dir)
 	must(f, err)
-	link := func(ctx context.Context, space sqlrepo.Space, upload int64, files store.Store) error {
-		job := f.job
-		job.Store, job.Space = files, space
-		return job.Link(ctx, upload)
-	}
-	return &check.Repairer{Checker: checker, Link: link, Did: did, GiveUp: true}
+	return &check.Repairer{Checker: checker, Link: f.link, Did: did, GiveUp: true}
+}
+
+// link links an upload again for a repair.
+func (f *fixture) link(ctx context.Context, space sqlrepo.Space, upload int64, files store.Store) error {
+	job := f.job
+	job.Store, job.Space = files, space
+	return job.Link(ctx, upload)
 }
 
 // repair repairs all problems, and returns the changes that it made.
