@@ -45,7 +45,7 @@ func setUp(env *testscript.Env) error {
 		}
 	}
 
-	env.Values[testingKey{}] = env.T()
+	env.Values[testingKey{}], env.Values[serverKey{}] = env.T(), &s3Server{}
 	golden, err := readGolden()
 	for name, cids := range golden {
 		env.Setenv("CID_"+name, cids["unixfs-v1-2025"])

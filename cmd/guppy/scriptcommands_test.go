@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -17,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
+	"github.com/guppy-prep/guppy/internal/store/s3test"
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
@@ -27,6 +29,7 @@ func scriptCommands() map[string]scriptCommand {
 		"exits":     scriptExits,
 		"until":     scriptUntil,
 		"postgres":  scriptPostgres,
+		"s3":        scriptS3,
 		"sql":       scriptSQL,
 		"sample":    plain(1, func(ts *testscript.TestScript, args []string) error { return writeSample(ts.MkAbs(args[0])) }),
 		"write":     plain(2, scriptWrite),
@@ -115,6 +118,42 @@ func scriptPostgres(ts *testscript.TestScript, _ bool, args []string) {
 
 	ts.Setenv("PGURL", pgtest.URL(tb))
 }
+
+// scriptS3 starts an S3 server, sets the keys of the environment, and sets S3 to the URL of its bucket and S3_ENDPOINT
+// to that of the server. Then it makes the server drop all connections, or serve them again: s3 [away|back]
+func scriptS3(ts *testscript.TestScript, neg bool, args []string) {
+	server, started := ts.Value(serverKey{}).(*s3Server)
+	if !started || neg {
+		ts.Fatalf("usage: s3 [away|back]")
+	}
+
+	switch {
+	case len(args) == 0 && server.Server == nil:
+		tb, ok := ts.Value(testingKey{}).(testing.TB)
+		if !ok {
+			ts.Fatalf("no test to clean up after")
+		}
+		server.Server = s3test.StartAlone(tb)
+		for key, value := range s3test.Environ() {
+			ts.Setenv(key, value)
+		}
+		ts.Setenv("S3", server.Bucket)
+		ts.Setenv("S3_ENDPOINT", server.Endpoint)
+		ts.Setenv("S3_OBJECTS", server.Objects)
+	case len(args) == 1 && args[0] == "away":
+		server.Disturb(func(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) })
+	case len(args) == 1 && args[0] == "back":
+		server.Disturb(nil)
+	default:
+		ts.Fatalf("usage: s3 [away|back]")
+	}
+}
+
+// serverKey is the key of a script's own s3Server.
+type serverKey struct{}
+
+// s3Server is the S3 server of a script, if it has started one.
+type s3Server struct{ *s3test.Server }
 
 // testingKey is the key of a script's own testing.TB.
 type testingKey struct{}
