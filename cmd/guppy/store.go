@@ -12,7 +12,6 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
-	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/store/known"
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
@@ -58,19 +57,16 @@ func (a *app) addStore(ctx context.Context, cfg *config.Config, repo *repository
 	if err := known.ValidName(name); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	if _, err := findStore(ctx, repo, name); !errors.Is(err, sqlrepo.ErrNotFound) {
-		if err == nil {
-			err = fmt.Errorf("store %q: %w: guppy store set %s URL records that it has moved", name, sqlrepo.ErrExists, name)
-		}
+	stores, rows, err := a.storesByPath(ctx, cfg, repo)
+	if err != nil {
 		return err
+	}
+	if _, err := rows.named(name); err == nil {
+		return fmt.Errorf("store %q: %w: guppy store set %s URL records that it has moved", name, sqlrepo.ErrExists, name)
 	}
 
 	given := *cfg
 	given.Prepare.Store = place
-	stores, err := a.storesByPath(ctx, cfg, repo)
-	if err != nil {
-		return err
-	}
 	files, err := a.openOrCreate(ctx, &given, stores, func(string, string) error { return nil })
 	if err != nil {
 		return err
@@ -224,14 +220,10 @@ func refuseFilled(ctx context.Context, stores *known.Stores, row sqlrepo.Store) 
 		return err
 	}
 
-	for file, err := range files.Committed(ctx) {
-		if err != nil {
-			return err
-		}
-		if _, ok := trash.ParseName(file.Name); ok {
-			return fmt.Errorf("store %q: %w: %s is there; guppy gc --strays --yes removes what belongs to no upload", row.Name,
-				sqlrepo.ErrStoreInUse, file.Name)
-		}
+	name, err := known.FirstBlob(ctx, files)
+	if err == nil && name != "" {
+		err = fmt.Errorf("store %q: %w: %s is there; guppy gc --strays --yes removes what belongs to no upload", row.Name,
+			sqlrepo.ErrStoreInUse, name)
 	}
-	return nil
+	return err
 }

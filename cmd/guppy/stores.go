@@ -52,63 +52,53 @@ func (a *app) configuredStore(ctx context.Context, cfg *config.Config) (store.St
 // stores returns the stores of the repository as this host sees them. A store that --store gives is taken by its
 // marker, or by its name.
 func (a *app) stores(ctx context.Context, cfg *config.Config, repo *repository) (*known.Stores, error) {
-	stores, err := a.storesByPath(ctx, cfg, repo)
+	stores, rows, err := a.storesByPath(ctx, cfg, repo)
 	if err != nil || !cfg.ByFlag("prepare.store") {
 		return stores, err
 	}
 
-	named, err := findStore(ctx, repo, cfg.Prepare.Store)
-	if errors.Is(err, sqlrepo.ErrNotFound) {
+	named, err := rows.named(cfg.Prepare.Store)
+	if err != nil {
 		stores.Given = cfg.Prepare.Store
 		return stores, nil
 	}
 	stores.Unnamed = func(ctx context.Context) (store.Store, error) { return stores.Open(ctx, named.Identity) }
-	return stores, err
-}
-
-// storesByPath is like stores but does not take --store into account.
-func (a *app) storesByPath(ctx context.Context, cfg *config.Config, repo *repository) (*known.Stores, error) {
-	stores := &known.Stores{
-		Repo: repo, Options: a.storeOptions(cfg, true), Places: map[string]string{},
-		Unnamed: func(ctx context.Context) (store.Store, error) { return a.configuredStore(ctx, cfg) },
-	}
-
-	// Locations that older versions recorded do not name the server of a bucket. The configuration may.
-	rows, err := repo.Stores(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, row := range rows {
-		if strings.HasPrefix(row.URL, "s3:") && !strings.Contains(row.URL, "?") && cfg.IsSet("prepare.store") &&
-			store.SamePlace(row.URL, cfg.Prepare.Store) {
-			stores.Places[row.Identity] = cfg.Prepare.Store
-		}
-	}
-
-	for _, pair := range cfg.Store.Paths {
-		name, path, _ := strings.Cut(pair, "=")
-		row, err := findStore(ctx, repo, name)
-		if errors.Is(err, sqlrepo.ErrNotFound) {
-			return nil, fmt.Errorf("%w: %s: there is no store %q: guppy store ls lists them", errUsage,
-				cfg.Origin("store.paths"), name)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if _, err := store.ParseURL(path); err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", errUsage, cfg.Origin("store.paths"), err)
-		}
-		stores.Places[row.Identity] = path
-	}
 	return stores, nil
 }
 
+// storesByPath is like stores but does not take --store into account. It also returns the rows of the stores.
+func (a *app) storesByPath(ctx context.Context, cfg *config.Config,
+	repo *repository) (*known.Stores, storeRows, error) {
+	rows, err := findStores(ctx, repo)
+	if err != nil {
+		return nil, nil, err
+	}
+	places, err := rows.places(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &known.Stores{
+		Repo: repo, Options: a.storeOptions(cfg, true), Places: places,
+		Unnamed: func(ctx context.Context) (store.Store, error) { return a.configuredStore(ctx, cfg) },
+	}, rows, nil
+}
+
+// storeRows are the stores that the repository knows.
+type storeRows []sqlrepo.Store
+
+func findStores(ctx context.Context, repo *repository) (storeRows, error) { return repo.Stores(ctx) }
+
 // findStore returns the store with this name, or sqlrepo.ErrNotFound.
 func findStore(ctx context.Context, repo *repository, name string) (sqlrepo.Store, error) {
-	rows, err := repo.Stores(ctx)
+	rows, err := findStores(ctx, repo)
 	if err != nil {
 		return sqlrepo.Store{}, err
 	}
+	return rows.named(name)
+}
+
+// named returns the store with this name, or sqlrepo.ErrNotFound.
+func (rows storeRows) named(name string) (sqlrepo.Store, error) {
 	for _, row := range rows {
 		if row.Name == name {
 			return row, nil
@@ -117,27 +107,59 @@ func findStore(ctx context.Context, repo *repository, name string) (sqlrepo.Stor
 	return sqlrepo.Store{}, fmt.Errorf("store %q: %w", name, sqlrepo.ErrNotFound)
 }
 
+// nameOf returns the name of the store with this identity, or the identity of a store that is not known.
+func (rows storeRows) nameOf(identity string) string {
+	for _, row := range rows {
+		if row.Identity == identity {
+			return row.Name
+		}
+	}
+	return identity
+}
+
+// places returns where this host sees stores, by identity, if that is not where the repository says.
+func (rows storeRows) places(cfg *config.Config) (map[string]string, error) {
+	places := map[string]string{}
+
+	// Locations that older versions recorded do not name the server of a bucket. The configuration may.
+	for _, row := range rows {
+		if strings.HasPrefix(row.URL, "s3:") && !strings.Contains(row.URL, "?") && cfg.IsSet("prepare.store") &&
+			store.SamePlace(row.URL, cfg.Prepare.Store) {
+			places[row.Identity] = cfg.Prepare.Store
+		}
+	}
+
+	for _, pair := range cfg.Store.Paths {
+		name, path, _ := strings.Cut(pair, "=")
+		row, err := rows.named(name)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: there is no store %q: guppy store ls lists them", errUsage,
+				cfg.Origin("store.paths"), name)
+		}
+		if _, err := store.ParseURL(path); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", errUsage, cfg.Origin("store.paths"), err)
+		}
+		places[row.Identity] = path
+	}
+	return places, nil
+}
+
 // storeForUpload opens the store that the next upload of a source goes to: the one that --store names, or else that
 // of its unfinished upload, of the space, or of the configuration. It creates the directory of a store that the
 // repository does not know, unless it refuses to store the content of the source again.
 func (a *app) storeForUpload(ctx context.Context, cfg *config.Config, repo *repository, space sqlrepo.Space,
 	uploads []sqlrepo.Upload) (store.Store, error) {
-	stores, err := a.storesByPath(ctx, cfg, repo)
+	stores, rows, err := a.storesByPath(ctx, cfg, repo)
 	if err != nil {
 		return nil, err
 	}
 
 	usual := usualStore(space, uploads)
 	if cfg.ByFlag("prepare.store") || usual == "" {
-		named, err := findStore(ctx, repo, cfg.Prepare.Store)
-		if errors.Is(err, sqlrepo.ErrNotFound) {
-			may := func(identity, url string) error {
-				return a.refuseStoringAgain(ctx, repo, identity, url, uploads)
-			}
-			return a.openOrCreate(ctx, cfg, stores, may)
-		}
+		named, err := rows.named(cfg.Prepare.Store)
 		if err != nil {
-			return nil, err
+			may := func(identity, url string) error { return a.refuseStoringAgain(rows, identity, url, uploads) }
+			return a.openOrCreate(ctx, cfg, stores, may)
 		}
 		usual = named.Identity
 	}
@@ -147,7 +169,7 @@ func (a *app) storeForUpload(ctx context.Context, cfg *config.Config, repo *repo
 		err = a.refuseMappedCopy(ctx, stores, files, usual)
 	}
 	if err == nil {
-		err = a.refuseStoringAgain(ctx, repo, usual, files.URL(), uploads)
+		err = a.refuseStoringAgain(rows, usual, files.URL(), uploads)
 	}
 	return files, err
 }
@@ -268,8 +290,7 @@ func (a *app) isAt(ctx context.Context, place string, files store.Store) bool {
 
 // refuseStoringAgain returns an error if the content of a source would be stored in another store than that of its
 // latest complete upload, where all of it would be stored again, unless the user wants that.
-func (a *app) refuseStoringAgain(ctx context.Context, repo *repository, identity, url string,
-	uploads []sqlrepo.Upload) error {
+func (a *app) refuseStoringAgain(rows storeRows, identity, url string, uploads []sqlrepo.Upload) error {
 	// What an unfinished upload has stored binds it.
 	if len(uploads) > 0 {
 		last := uploads[len(uploads)-1]
@@ -295,16 +316,7 @@ func (a *app) refuseStoringAgain(ctx context.Context, repo *repository, identity
 		return nil
 	}
 
-	rows, err := repo.Stores(ctx)
-	if err != nil {
-		return err
-	}
-	name := latest.Store
-	for _, row := range rows {
-		if row.Identity == latest.Store {
-			name = row.Name
-		}
-	}
+	name := rows.nameOf(latest.Store)
 	return fmt.Errorf("%w: upload %d has this source in store %q: in %s all of it would be stored again, %s, %s. "+
 		"To go on in %s, use --store %s; to store everything again, --store-again", errUsage, latest.ID, name, url,
 		plural(latest.Files, "file"), progress.Bytes(latest.Bytes), name, name)
@@ -323,27 +335,18 @@ func storeURLs(ctx context.Context, repo *repository) (map[string]string, error)
 // storeDirectories returns the directories of the stores that the repository knows and of the configured one, as far as
 // they are there. A place that only another host sees may be anything else here.
 func storeDirectories(ctx context.Context, cfg *config.Config, repo *repository) ([]string, error) {
-	rows, err := repo.Stores(ctx)
+	rows, err := findStores(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	places, err := rows.places(cfg)
 	if err != nil {
 		return nil, err
 	}
 
-	urls := map[string]string{}
-	for _, row := range rows {
-		urls[row.Identity] = row.URL
-	}
-	for _, pair := range cfg.Store.Paths {
-		name, path, _ := strings.Cut(pair, "=")
-		for _, row := range rows {
-			if row.Name == name {
-				urls[row.Identity] = path
-			}
-		}
-	}
-
 	var directories []string
-	for identity, url := range urls {
-		place, err := store.ParseURL(url)
+	for _, row := range rows {
+		place, err := store.ParseURL(cmp.Or(places[row.Identity], row.URL))
 		if err != nil || place.Directory == "" {
 			continue
 		}
@@ -351,15 +354,14 @@ func storeDirectories(ctx context.Context, cfg *config.Config, repo *repository)
 		if err != nil {
 			continue // what is not there can't be in the source
 		}
-		if marker, err := files.Marker(ctx); err != nil || marker == identity {
+		if marker, err := files.Marker(ctx); err != nil || marker == row.Identity {
 			directories = append(directories, place.Directory)
 		}
 	}
 
 	// The configured store may be a new one, unless it is a name.
-	named := func(row sqlrepo.Store) bool { return row.Name == cfg.Prepare.Store }
-	if directory := cfg.Prepare.StoreDirectory(); directory != "" && !slices.ContainsFunc(rows, named) {
-		directories = append(directories, directory)
+	if _, err := rows.named(cfg.Prepare.Store); err != nil && cfg.Prepare.StoreDirectory() != "" {
+		directories = append(directories, cfg.Prepare.StoreDirectory())
 	}
 	slices.Sort(directories)
 	return directories, nil

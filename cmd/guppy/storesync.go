@@ -76,11 +76,15 @@ func parseRate(limit string) (int, error) {
 // syncStore brings a replica up to date. It prints what it copied even after an error.
 func (a *app) syncStore(ctx context.Context, cfg *config.Config, repo *repository, from, to string, verify bool,
 	limit int) error {
-	origin, err := findStore(ctx, repo, from)
+	stores, rows, err := a.storesByPath(ctx, cfg, repo)
+	if err != nil {
+		return err
+	}
+	origin, err := rows.named(from)
 	if err != nil {
 		return fmt.Errorf("FROM: %w: guppy store ls lists stores", err)
 	}
-	replica, err := findStore(ctx, repo, to)
+	replica, err := rows.named(to)
 	if err != nil {
 		return fmt.Errorf("TO: %w: guppy store add makes a store known", err)
 	}
@@ -92,10 +96,6 @@ func (a *app) syncStore(ctx context.Context, cfg *config.Config, repo *repositor
 		return fmt.Errorf("%w: a store %s keeps nothing that could be copied", errUsage, store.NoneURL)
 	}
 
-	stores, err := a.storesByPath(ctx, cfg, repo)
-	if err != nil {
-		return err
-	}
 	if err := refuseEmptyOrigin(ctx, repo, origin); err != nil {
 		return err
 	}

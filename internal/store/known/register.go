@@ -7,18 +7,18 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/guppy-prep/guppy/internal/preparing/shard"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// ErrUnmarked is returned for a store that has shards but has lost its identity.
-var ErrUnmarked = errors.New(
-	"the store has shards, but its marker file is gone: guppy check --repair --yes restores it")
+// ErrUnmarked is returned for a place that has shards or indexes but no marker.
+var ErrUnmarked = errors.New("shards are there, but no marker file .guppy-store: is the store mounted? If it is, " +
+	"guppy check --repair --yes restores its marker")
 
 // RefuseUnmarked returns an error for a store without an identity that had one before. A new identity would make it a
-// store that no upload knows. It returns ErrUnmarked if the store has shards, and store.ErrAbsent if the repository
-// has a store in its place: most likely its file system is not mounted.
+// store that no upload knows. It returns ErrUnmarked if the store has shards or indexes, and store.ErrAbsent if the
+// repository has a store in its place: most likely its file system is not mounted.
 func RefuseUnmarked(ctx context.Context, repo Repository, files store.Store) error {
 	identity, err := files.Marker(ctx)
 	if err != nil || identity != "" {
@@ -37,26 +37,26 @@ func RefuseUnmarked(ctx context.Context, repo Repository, files store.Store) err
 	return cmp.Or(err, refuseAt(known, files.URL()))
 }
 
-// refuseFilled returns ErrUnmarked for a store that has shards.
+// refuseFilled returns ErrUnmarked, with the place, for a store that has shards or indexes.
 func refuseFilled(ctx context.Context, files store.Store) error {
-	filled, err := HasShards(ctx, files)
-	if err == nil && filled {
-		err = ErrUnmarked
+	name, err := FirstBlob(ctx, files)
+	if err == nil && name != "" {
+		err = fmt.Errorf("%s: %w", files.URL(), ErrUnmarked)
 	}
 	return err
 }
 
-// HasShards reports whether there are shards in a store.
-func HasShards(ctx context.Context, files store.Store) (bool, error) {
+// FirstBlob returns the name of a shard or an index in a store, or "" if there is none.
+func FirstBlob(ctx context.Context, files store.Store) (name string, err error) {
 	for file, err := range files.Committed(ctx) {
 		if err != nil {
-			return false, err
+			return "", err
 		}
-		if _, ok := shard.ParseName(file.Name); ok {
-			return true, nil
+		if _, ok := trash.ParseName(file.Name); ok {
+			return file.Name, nil
 		}
 	}
-	return false, nil
+	return "", nil
 }
 
 // RefuseUnmounted returns store.ErrAbsent if the repository has a store at a URL where nothing is.

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,12 +34,11 @@ func FindPlaces(ctx context.Context, stores *known.Stores) (places []Place, err 
 			err = known.Prove(ctx, files, row)
 		}
 
-		// What has lost its marker may get it back. Where there are no shards either, most likely nothing is mounted.
+		// What has lost its marker may get it back. In an empty place, most likely nothing is mounted.
 		lost := errors.Is(err, store.ErrDamagedMarker)
 		if errors.Is(err, known.ErrNoMarker) {
-			if lost, err = known.HasShards(ctx, files); err == nil && !lost {
-				err = known.Prove(ctx, files, row)
-			}
+			name, failed := known.FirstBlob(ctx, files)
+			lost, err = name != "", cmp.Or(failed, err)
 		}
 
 		switch {

@@ -32,8 +32,6 @@ func (m *mending) mendFiles(ctx context.Context, problems []Problem) (changed bo
 
 func (m *mending) mendFile(ctx context.Context, p Problem) (bool, error) {
 	switch remedies[p.Code].action {
-	case restoreMarker:
-		return false, nil // identify has tried
 	case removeFile:
 		return m.temporary(ctx, p.File)
 	case computePiece:
