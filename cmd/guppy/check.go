@@ -28,6 +28,8 @@ var errUnsound = errors.New("not sound")
 type unsound struct {
 	problems int64
 	repaired bool
+	// repair is the command that carries out the repairs.
+	repair string
 }
 
 func (u *unsound) Error() string {
@@ -38,11 +40,11 @@ func (u *unsound) Unwrap() error { return errUnsound }
 
 func (u *unsound) Hint() string {
 	if u.repaired {
-		return "guppy: these problems are left after the repair; run guppy upload where the repair says so, then repair " +
-			"again. What no store has was not given up: mount its store, record where it is (guppy store set) or copy it " +
-			"from a replica (guppy store copy), and repair again, or give it up with --repair --give-up --yes"
+		return "guppy: these problems are left after the repair. Continue the uploads that are unfinished (guppy status " +
+			"prints the commands), bring back the stores that are away (guppy store ls lists them), and repair again. If no " +
+			"store has what is missing, guppy check --repair --give-up --yes gives it up"
 	}
-	return "guppy: nothing was changed; the same command with --repair --yes carries out the repairs"
+	return "guppy: nothing was changed; " + u.repair + " carries out the repairs"
 }
 
 const checkHelp = `Check proves that the repository is sound: that its rows agree with each other,
@@ -169,7 +171,8 @@ func (a *app) check(ctx context.Context, cfg *config.Config, repo *repository, o
 		return err
 	}
 
-	return &unsound{summary.Problems, options.repair && options.yes}
+	repair := append(slices.Clone(a.args), "--repair", "--yes")
+	return &unsound{summary.Problems, options.repair && options.yes, commandLine(append([]string{"guppy"}, repair...))}
 }
 
 func (a *app) checker(ctx context.Context, cfg *config.Config, repo *repository,

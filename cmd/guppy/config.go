@@ -64,7 +64,7 @@ func (a *app) inForce(cfg *config.Config) map[string]dialect.Choice {
 func addPool(choices map[string]dialect.Choice, cfg *config.Config, settings dialect.Settings) {
 	open, idle := settings.PoolBounds()
 	if open != cfg.Repo.MaxOpenConns {
-		reason := fmt.Sprintf("from %d workers", workers(cfg))
+		reason := "from " + plural(int64(workers(cfg)), "worker")
 		choices["repo.max_open_conns"] = dialect.Choice{Value: strconv.Itoa(open), Reason: reason}
 	}
 	if idle != cfg.Repo.MaxIdleConns {

@@ -155,9 +155,9 @@ func (v *dbInfoView) tablesText(w io.Writer) {
 		rows := "unknown number of rows"
 		switch {
 		case table.Rows != nil && table.Estimated:
-			rows = fmt.Sprintf("about %d rows", *table.Rows)
+			rows = "about " + plural(*table.Rows, "row")
 		case table.Rows != nil:
-			rows = fmt.Sprintf("%d rows", *table.Rows)
+			rows = plural(*table.Rows, "row")
 		}
 
 		fmt.Fprintf(w, "  %s  %10s  %s\n", pad(table.Name), progress.Bytes(table.Bytes), rows)

@@ -83,7 +83,7 @@ func (d *dryRun) add(f scan.Finding) {
 
 func (d *dryRun) text(w io.Writer) {
 	line := func(what string, c dryCount) {
-		fmt.Fprintf(w, "%-10s%d files, %s\n", what, c.Files, progress.Bytes(c.Bytes))
+		fmt.Fprintf(w, "%-10s%s, %s\n", what, plural(c.Files, "file"), progress.Bytes(c.Bytes))
 	}
 
 	line("read", d.Read)

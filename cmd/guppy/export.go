@@ -103,5 +103,5 @@ type exportView struct {
 }
 
 func (v exportView) text(w io.Writer) {
-	fmt.Fprintf(w, "exported  %s: %d blocks, %s\n", v.RootCID, v.Blocks, progress.Bytes(v.Bytes))
+	fmt.Fprintf(w, "exported  %s: %s, %s\n", v.RootCID, plural(v.Blocks, "block"), progress.Bytes(v.Bytes))
 }

@@ -114,7 +114,7 @@ func (s *storeUnseen) Unwrap() error { return s.error }
 // Hint names the next command.
 func (s *storeUnseen) Hint() string {
 	return "guppy: everything that needs no other store was removed; guppy gc --yes removes the rest once the store is " +
-		"there, or, if that store is gone for good, guppy upload rm UPLOAD --keep-files --yes"
+		"there"
 }
 
 type removalRefused struct{ error }
@@ -124,7 +124,7 @@ func (r *removalRefused) Unwrap() error { return r.error }
 // Hint names the next command.
 func (r *removalRefused) Hint() string {
 	return "guppy: guppy status shows who is at work; once they have finished, or were silent for the time of a lease, " +
-		"guppy gc --yes continues removals that have begun, and guppy upload rm removes what was refused"
+		"guppy gc --yes continues removals that have begun, and the same command removes what was refused"
 }
 
 func (a *app) collector(cfg *config.Config, repo *repository, stores *known.Stores) *gc.Collector {
@@ -155,7 +155,7 @@ func (a *app) replicasOf(ctx context.Context, repo *repository, stores *known.St
 	for _, identity := range replicas {
 		files, err := stores.Open(ctx, identity)
 		if errors.Is(err, store.ErrAbsent) || errors.Is(err, store.ErrUnusable) {
-			a.log.Warn("not removed from a replica that is away: guppy gc --strays removes it later", "reason", err)
+			a.log.Warn("not removed from a replica that is away: guppy gc --strays --yes removes it later", "reason", err)
 			continue
 		}
 		if err != nil {
@@ -323,7 +323,7 @@ func (v *gcView) text(w io.Writer) {
 	}
 
 	if v.Temporary != nil {
-		fmt.Fprintf(w, "%s %d temporary files of interrupted workers\n", verb, *v.Temporary)
+		fmt.Fprintf(w, "%s %s of interrupted workers\n", verb, plural(*v.Temporary, "temporary file"))
 	}
 
 	if v.Strays != nil {
@@ -344,16 +344,16 @@ func (v *gcView) strayText(w io.Writer) {
 		filesView
 		what, unless string
 	}{
-		{*v.Strays, "belong to no shard of this repository", ", if no other repository uses this store"},
-		{*v.Damaged, "are damaged and were set aside by guppy check --repair", ""},
+		{*v.Strays, "no row of this repository names", ", if no other repository uses this store"},
+		{*v.Damaged, "guppy check --repair has set aside as damaged", ""},
 	} {
 		bytes := progress.Bytes(found.Bytes)
 		switch {
 		case v.straysRemoved:
-			fmt.Fprintf(w, "removed %d files, %s, that %s\n", found.Files, bytes, found.what)
+			fmt.Fprintf(w, "removed %s, %s, that %s\n", plural(found.Files, "file"), bytes, found.what)
 		case found.Files > 0:
-			fmt.Fprintf(w, "%d files of the store, %s, %s: --strays --yes removes them%s\n", found.Files, bytes, found.what,
-				found.unless)
+			fmt.Fprintf(w, "%s of the store, %s, that %s: guppy gc --strays --yes removes such files%s\n",
+				plural(found.Files, "file"), bytes, found.what, found.unless)
 		}
 	}
 }

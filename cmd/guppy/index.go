@@ -57,8 +57,9 @@ type storedIndexView struct {
 }
 
 func (v storedIndexView) text(w io.Writer) {
-	fmt.Fprintf(w, "%s  %s  %s  %s  %d shards, %d slices  upload %d  root %s  %s\n", v.CID, v.Layout, v.State,
-		progress.Bytes(v.Size), v.Shards, v.Slices, v.Upload, v.RootCID, printable(v.Location))
+	fmt.Fprintf(w, "%s  %s  %s  %s  %s, %s  upload %d  root %s  %s\n", v.CID, v.Layout, v.State,
+		progress.Bytes(v.Size), plural(v.Shards, "shard"), plural(v.Slices, "slice"), v.Upload, v.RootCID,
+		printable(v.Location))
 }
 
 func (a *app) listIndexes(ctx context.Context, _ *config.Config, repo *repository, args []string) error {

@@ -44,7 +44,7 @@ func (l *locator) locate(ctx context.Context, upload sqlrepo.OpenUpload) (*pipel
 	held, files, err := l.source(ctx, registered, root, upload.Upload)
 	if errors.Is(err, source.ErrAbsent) {
 		return nil, fmt.Errorf("%w: mount source %q of space %q there, or map it with --source-path %s=PATH",
-			err, registered.Name, space.Name, registered.Name)
+			err, registered.Name, space.Name, shellQuoted(registered.Name))
 	}
 	if err != nil {
 		return nil, err
@@ -56,8 +56,12 @@ func (l *locator) locate(ctx context.Context, upload sqlrepo.OpenUpload) (*pipel
 // store opens the store of an upload.
 func (l *locator) store(ctx context.Context, upload sqlrepo.Upload) (store.Store, error) {
 	if upload.Store == "" {
-		return nil, fmt.Errorf("%w: an older guppy began upload %d and did not record its store: run guppy prepare or "+
-			"guppy upload on its source once", store.ErrAbsent, upload.ID)
+		again, err := continuingUpload(ctx, l.repo, upload)
+		if err != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: an older guppy began upload %d and did not record its store: %s does that",
+			store.ErrAbsent, upload.ID, again)
 	}
 
 	shards, err := l.stores.Open(ctx, upload.Store)

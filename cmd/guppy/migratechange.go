@@ -135,7 +135,7 @@ func (a *app) printPlan(plan migrate.Plan, err error) error {
 func (v planView) text(w io.Writer) {
 	fmt.Fprintf(w, "-- version %d -> %d\n", v.From, v.To)
 	for _, l := range v.Drops {
-		fmt.Fprintf(w, "-- drops %s with %d rows\n", l.Table, l.Rows)
+		fmt.Fprintf(w, "-- drops %s with %s\n", l.Table, plural(l.Rows, "row"))
 	}
 	for _, statement := range v.Statements {
 		fmt.Fprintf(w, "%s;\n", statement)

@@ -12,6 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -89,12 +90,8 @@ func listEach[V interface{ text(io.Writer) }](a *app, name string, each func(yie
 	return errors.Join(err, out.Flush())
 }
 
-func plural(n int64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
+// plural returns a number of things that are called what in the singular, such as "1 file" or "2 entries".
+func plural(n int64, what string) string { return progress.Count(n, what) }
 
 // base64Unless returns the base64 form of a name that JSON can't hold, and "" for any other name.
 func base64Unless(name string) string {

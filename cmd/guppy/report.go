@@ -129,19 +129,20 @@ func (r *report) text(w io.Writer) {
 
 	fmt.Fprintf(w, "source    %s\n", printable(string(r.source.Path)))
 	if n := len(r.options.Excludes); n > 0 || r.options.SymlinkPolicy != source.PreserveSymlinks.String() {
-		fmt.Fprintf(w, "options   %d excludes, symlinks: %s (stored with the source)\n", n, r.options.SymlinkPolicy)
+		fmt.Fprintf(w, "options   %s, symlinks: %s (stored with the source)\n", plural(int64(n), "exclude"),
+			r.options.SymlinkPolicy)
 	}
 
 	fmt.Fprintf(w, "upload    %d, %s, in space %s (%s)\n", r.Upload, r.State, r.spaceName, r.Space)
-	fmt.Fprintf(w, "content   %d files, %d directories, %d symlinks, %s\n",
-		r.Files, r.Directories, r.Symlinks, progress.Bytes(r.Bytes))
-	fmt.Fprintf(w, "new       %s read, %s stored in %d nodes, in %.1f s\n",
-		progress.Bytes(r.NewBytes), progress.Bytes(r.StoredBytes), r.Nodes, r.Seconds)
+	fmt.Fprintf(w, "content   %s, %s, %s, %s\n", plural(r.Files, "file"), plural(r.Directories, "directory"),
+		plural(r.Symlinks, "symlink"), progress.Bytes(r.Bytes))
+	fmt.Fprintf(w, "new       %s read, %s stored in %s, in %.1f s\n",
+		progress.Bytes(r.NewBytes), progress.Bytes(r.StoredBytes), plural(r.Nodes, "node"), r.Seconds)
 
 	fmt.Fprintf(w, "shards    %d\n", len(r.Shards))
 	for _, shard := range r.Shards[:min(len(r.Shards), listed)] {
-		fmt.Fprintf(w, "  %s %s %s in %d nodes %s\n",
-			shard.CID, shard.Kind, progress.Bytes(shard.Size), shard.Nodes, shard.Location)
+		fmt.Fprintf(w, "  %s %s %s in %s %s\n",
+			shard.CID, shard.Kind, progress.Bytes(shard.Size), plural(shard.Nodes, "node"), shard.Location)
 	}
 	printMore(w, len(r.Shards))
 	r.replicasText(w)
@@ -150,7 +151,11 @@ func (r *report) text(w io.Writer) {
 		return
 	}
 
-	fmt.Fprintf(w, "left out  %d, and %d of them could not be prepared\n", len(r.Skipped), r.failed)
+	fmt.Fprintf(w, "left out  %s", plural(int64(len(r.Skipped)), "entry"))
+	if r.failed > 0 {
+		fmt.Fprintf(w, " (could not be prepared: %d)", r.failed)
+	}
+	fmt.Fprintln(w)
 	for _, skipped := range r.Skipped[:min(len(r.Skipped), listed)] {
 		fmt.Fprintf(w, "  %s: %s\n", printable(skipped.Path), skipped.Reason)
 	}

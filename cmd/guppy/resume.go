@@ -12,13 +12,18 @@ import (
 
 // printResume prints the command line that resumes an interrupted run.
 func printResume(w io.Writer, args []string) {
+	fmt.Fprintln(w, "guppy: to resume, run again:", commandLine(args))
+}
+
+// commandLine returns a program and its arguments as they are written in a shell, without passwords.
+func commandLine(args []string) string {
 	quoted := make([]string, len(args))
 	for i, arg := range withoutPasswords(args) {
 		quoted[i] = shellQuoted(arg)
 	}
 
 	quoted[0] = filepath.Base(quoted[0])
-	fmt.Fprintln(w, "guppy: to resume, run again:", strings.Join(quoted, " "))
+	return strings.Join(quoted, " ")
 }
 
 // shellQuoted returns an argument as it is written in a command line of a shell.

@@ -148,8 +148,8 @@ func (v *retrieveView) failed(path string, err error) {
 const keptFailures = 10_000
 
 func (v retrieveView) text(w io.Writer) {
-	fmt.Fprintf(w, "retrieved %d files, %d directories, %d symlinks, %s\n", v.Files-v.count, v.Directories, v.Symlinks,
-		progress.Bytes(v.Bytes))
+	fmt.Fprintf(w, "retrieved %s, %s, %s, %s\n", plural(v.Files-v.count, "file"),
+		plural(v.Directories, "directory"), plural(v.Symlinks, "symlink"), progress.Bytes(v.Bytes))
 	if v.Kept > 0 {
 		fmt.Fprintf(w, "kept      %s that was there already\n", progress.Bytes(v.Kept))
 	}

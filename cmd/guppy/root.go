@@ -225,14 +225,16 @@ func hintFor(err error) string {
 	case shortage.Full(err) && shortage.Place(err) != "":
 		return "guppy: " + shortage.Room(shortage.Place(err))
 	case errors.Is(err, migrate.ErrAbsent):
-		return "guppy: guppy config show prints where repo.data_dir and repo.database_url come from; guppy prepare and " +
-			"guppy space add create what is missing"
+		return "guppy: guppy config show prints where repo.data_dir and repo.database_url come from; guppy migrate up " +
+			"creates an empty repository there"
 	case errors.Is(err, pipeline.ErrSetAside):
-		return "guppy: guppy status shows what was set aside; guppy prepare or guppy upload tries it again"
+		return "guppy: guppy status shows what was set aside, and the command that tries it again"
 	case errors.Is(err, copying.ErrSourceInUse):
 		return "guppy: wait until nobody is at work (guppy status), or copy the present state with --allow-live"
 	case errors.Is(err, copying.ErrNotEmpty):
 		return "guppy: name an empty database; its tables are created if it has none"
+	case errors.Is(err, sqlrepo.ErrLocked):
+		return "guppy: wait until that process has ended, or interrupt it, and run the same command again"
 	case errors.Is(err, sqlrepo.ErrAtWork):
 		return "guppy: guppy status shows who is at work; run again with the same options to join in, or when " +
 			"they have finished"

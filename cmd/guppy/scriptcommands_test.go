@@ -28,6 +28,7 @@ func scriptCommands() map[string]scriptCommand {
 	return map[string]scriptCommand{
 		"exits":     scriptExits,
 		"until":     scriptUntil,
+		"follow":    plain(2, scriptFollow),
 		"postgres":  scriptPostgres,
 		"s3":        scriptS3,
 		"sql":       scriptSQL,
@@ -95,6 +96,22 @@ func scriptUntil(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%q did not come", args[0])
+}
+
+// scriptFollow runs, in a shell, the command that the last program has printed where the group of a pattern matches. The
+// command must end with the given exit code: follow CODE PATTERN
+func scriptFollow(ts *testscript.TestScript, args []string) error {
+	pattern, err := regexp.Compile("(?m)" + args[1])
+	if err != nil {
+		return err
+	}
+	found := pattern.FindStringSubmatch(ts.ReadFile("stdout") + ts.ReadFile("stderr"))
+	if len(found) != 2 {
+		return fmt.Errorf("no command %q", args[1])
+	}
+	ts.Logf("> %s", found[1])
+	scriptExits(ts, false, []string{args[0], "sh", "-c", found[1]})
+	return nil
 }
 
 // scriptPostgres sets PGURL to an empty database: postgres [PASSWORD]

@@ -62,8 +62,8 @@ func (v shardView) text(w io.Writer) {
 		name = fmt.Sprintf("(%d)", v.Ordinal)
 	}
 
-	fmt.Fprintf(w, "%s  %s  %s  %s  %d blocks  upload %d", name, v.Kind, v.State, progress.Bytes(v.Size), v.Blocks,
-		v.Upload)
+	fmt.Fprintf(w, "%s  %s  %s  %s  %s  upload %d", name, v.Kind, v.State, progress.Bytes(v.Size),
+		plural(v.Blocks, "block"), v.Upload)
 
 	for _, column := range []struct{ name, value string }{
 		{"", printable(v.Location)}, {"index ", v.Index}, {"piece ", v.PieceCID},

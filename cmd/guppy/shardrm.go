@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -82,7 +83,7 @@ type removedShards struct {
 }
 
 func (v removedShards) text(w io.Writer) {
-	fmt.Fprintf(w, "removed %d shards, %s\n", len(v.Removed), progress.Bytes(v.Bytes))
+	fmt.Fprintf(w, "removed %s, %s\n", plural(int64(len(v.Removed)), "shard"), progress.Bytes(v.Bytes))
 }
 
 func (a *app) removeShards(ctx context.Context, collector *gc.Collector, digests []sqlrepo.Digest, yes bool) error {
@@ -96,7 +97,8 @@ func (a *app) removeShards(ctx context.Context, collector *gc.Collector, digests
 		view.Bytes += row.Size
 	}
 
-	question := fmt.Sprintf("This removes %d shards, %s, for good. Continue?", len(rows), progress.Bytes(view.Bytes))
+	question := fmt.Sprintf("This removes %s, %s, for good. Continue?", plural(int64(len(rows)), "shard"),
+		progress.Bytes(view.Bytes))
 	if err := a.confirm(ctx, yes, question); err != nil {
 		return err
 	}
@@ -160,7 +162,8 @@ func refuseNeeded(ctx context.Context, collector *gc.Collector, space int64, sha
 		return err
 	}
 
-	needed := map[int64][]string{}
+	type needs struct{ uploads, keys []string }
+	needed := map[int64]needs{}
 	for _, upload := range uploads {
 		if upload.State == sqlrepo.Removed {
 			// A removed upload needs nothing. Removing its shards is left to gc.
@@ -177,17 +180,20 @@ func refuseNeeded(ctx context.Context, collector *gc.Collector, space int64, sha
 
 		for _, row := range shards {
 			if _, ok := keys[row.ID]; ok {
-				needed[row.ID] = append(needed[row.ID], fmt.Sprintf("%d (%s)", upload.ID, upload.State))
+				by := needed[row.ID]
+				by.uploads = append(by.uploads, fmt.Sprintf("%d (%s)", upload.ID, upload.State))
+				by.keys = append(by.keys, strconv.FormatInt(upload.ID, 10))
+				needed[row.ID] = by
 			}
 		}
 	}
 
 	var refused error
 	for _, row := range shards {
-		if by := needed[row.ID]; len(by) > 0 {
+		if by, ok := needed[row.ID]; ok {
 			refused = errors.Join(refused,
-				fmt.Errorf("shard %s is needed by upload %s: guppy upload rm removes uploads and "+
-					"everything that no other upload needs", car.ShardCID([32]byte(row.Digest)), strings.Join(by, ", ")))
+				fmt.Errorf("shard %s is needed by upload %s: guppy upload rm %s removes what nothing else needs",
+					car.ShardCID([32]byte(row.Digest)), strings.Join(by.uploads, ", "), strings.Join(by.keys, " ")))
 		}
 	}
 

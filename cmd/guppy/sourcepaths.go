@@ -96,7 +96,7 @@ func (p sourcePaths) add(known []spaceSource, pair string) error {
 
 	switch len(called) {
 	case 0:
-		return fmt.Errorf("there is no source %q: guppy source ls SPACE lists them", name)
+		return fmt.Errorf("there is no source %q: guppy upload ls lists the sources of uploads", name)
 	case 1:
 		return nil
 	}

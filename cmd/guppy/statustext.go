@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"time"
@@ -77,6 +78,8 @@ func (v *uploadStatus) nextText(w io.Writer) {
 		fmt.Fprintf(w, "  some entries could not be prepared: %s tries again\n", v.again())
 	case !v.Ended && len(v.Workers) == 0 && len(v.Retries) == 0:
 		fmt.Fprintf(w, "  nobody is at work on it: guppy worker or %s continues it\n", v.again())
+	case v.stopped:
+		fmt.Fprintf(w, "  nothing goes on after that: %s tries again what was set aside\n", v.again())
 	case v.stuck:
 		fmt.Fprintf(w, "  everything else is done: %s tries again what was set aside\n", v.again())
 	}
@@ -88,14 +91,14 @@ func (v *uploadStatus) progressText(w io.Writer) {
 	case sqlrepo.Complete.String():
 		fmt.Fprintf(w, "  root %s\n", v.RootCID)
 	case sqlrepo.Scanning.String():
-		fmt.Fprintf(w, "  %d entries\n", v.Entries)
+		fmt.Fprintf(w, "  %s\n", plural(v.Entries, "entry"))
 	case sqlrepo.Linking.String():
-		fmt.Fprintf(w, "  %d of %d entries\n", v.LinkedEntries, v.Entries)
+		fmt.Fprintf(w, "  %d of %s\n", v.LinkedEntries, plural(v.Entries, "entry"))
 	case sqlrepo.Indexing.String():
-		fmt.Fprintf(w, "  root %s, %d blocks indexed\n", v.RootCID, v.IndexedBlocks)
+		fmt.Fprintf(w, "  root %s, %s indexed\n", v.RootCID, plural(v.IndexedBlocks, "block"))
 	default:
-		fmt.Fprintf(w, "  %d of %d files, %s of %s, %d of %d shards", v.Files, v.FilesTotal,
-			progress.Bytes(v.Bytes), progress.Bytes(v.BytesTotal), v.Shards, v.ShardsTotal)
+		fmt.Fprintf(w, "  %d of %s, %s of %s, %d of %s", v.Files, plural(v.FilesTotal, "file"),
+			progress.Bytes(v.Bytes), progress.Bytes(v.BytesTotal), v.Shards, plural(v.ShardsTotal, "shard"))
 		if v.State == sqlrepo.Packing.String() && !v.Ended {
 			fmt.Fprintf(w, ", %s/s", progress.Bytes(int64(v.BytesPerSecond)))
 		}
@@ -123,12 +126,35 @@ func (s *workerStatus) text(w io.Writer, v *workStatus, stage string) {
 
 // again returns the command that continues the upload. A removed source has to be taken back in before.
 func (v *uploadStatus) again() string {
-	space, name := shellQuoted(v.Space), shellQuoted(v.Source)
-	command := fmt.Sprintf("guppy upload %s %s", space, name)
-	if v.removedFrom != "" {
-		command = fmt.Sprintf("guppy source add %s %s --name %s && %s", space, shellQuoted(v.removedFrom), name, command)
+	return continuing(v.Space, v.Source, v.removedFrom)
+}
+
+// continuing returns the command that continues an upload of a source, which was removed from a path unless that is "".
+func continuing(space, source, removedFrom string) string {
+	space, source = shellQuoted(space), shellQuoted(source)
+	command := fmt.Sprintf("guppy upload %s %s", space, source)
+	if removedFrom != "" {
+		command = fmt.Sprintf("guppy source add %s %s --name %s && %s", space, shellQuoted(removedFrom), source, command)
 	}
 	return command
+}
+
+// continuingUpload returns the command that continues an upload.
+func continuingUpload(ctx context.Context, repo *repository, upload sqlrepo.Upload) (string, error) {
+	source, err := repo.Source(ctx, upload.Source)
+	if err != nil {
+		return "", err
+	}
+	space, err := spaceOf(ctx, repo, source)
+	if err != nil {
+		return "", err
+	}
+
+	removedFrom := ""
+	if !source.RemovedAt.IsZero() {
+		removedFrom = string(source.Path)
+	}
+	return continuing(space.Name, source.Name, removedFrom), nil
 }
 
 // when describes when failed work is tried again.

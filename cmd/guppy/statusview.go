@@ -57,6 +57,8 @@ type uploadStatus struct {
 	workStatus
 
 	stuck bool
+	// stopped is true if the stage itself was set aside, so that no later one begins.
+	stopped bool
 	// removedFrom is the path of the source if it was removed.
 	removedFrom string
 	inStage     time.Time
@@ -92,7 +94,8 @@ func newUploadStatus(u sqlrepo.OpenUpload, shards []sqlrepo.Shard) uploadStatus 
 		FinishedAt: formatTime(u.FinishedAt), RootCID: u.RootCID.String(), StageBegan: formatTime(u.StageBegan),
 		Entries: u.Found, LinkedEntries: u.Linked, Files: u.PackedFiles, FilesTotal: u.PlannedFiles, Bytes: u.PackedBytes,
 		BytesTotal: u.PlannedBytes, Shards: u.SettledShards, ShardsTotal: u.PlannedShards, ShardsSetAside: u.AsideShards,
-		Ended: u.Ended(), workStatus: newWorkStatus(u.Now), stuck: u.Stuck(), inStage: u.StageBegan.Time,
+		Ended: u.Ended(), workStatus: newWorkStatus(u.Now), stuck: u.Stuck(), stopped: !u.SetAside.IsZero(),
+		inStage: u.StageBegan.Time,
 	}
 
 	if u.State == sqlrepo.Indexing {

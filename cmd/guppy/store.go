@@ -62,7 +62,8 @@ func (a *app) addStore(ctx context.Context, cfg *config.Config, repo *repository
 		return err
 	}
 	if _, err := rows.named(name); err == nil {
-		return fmt.Errorf("store %q: %w: guppy store set %s URL records that it has moved", name, sqlrepo.ErrExists, name)
+		return fmt.Errorf("store %q: %w: guppy store set %s %s records that it has moved there", name, sqlrepo.ErrExists,
+			name, shellQuoted(place))
 	}
 
 	given := *cfg
@@ -125,7 +126,8 @@ func (a *app) setStore(ctx context.Context, cfg *config.Config, repo *repository
 	marker, err := files.Marker(ctx)
 	if err == nil && marker != row.Identity {
 		err = fmt.Errorf("%w: %s is not store %q: its marker file .guppy-store has to hold %s, as in the store or a "+
-			"complete copy of it (guppy store copy)", store.ErrAbsent, files.URL(), row.Name, row.Identity)
+			"complete copy of it (guppy store copy %s %s)", store.ErrAbsent, files.URL(), row.Name, row.Identity, row.Name,
+			shellQuoted(place))
 	}
 	if err == nil {
 		err = repo.SetStoreURL(ctx, row.Identity, files.URL())

@@ -76,6 +76,8 @@ type storeCopyView struct {
 
 	// replica is true if the target keeps its own identity.
 	replica bool
+	// known is the name that the repository has for the store, or "".
+	known string
 }
 
 func (v *storeCopyView) count(done *mirror.Progress) {
@@ -109,7 +111,7 @@ func (a *app) copyStore(ctx context.Context, cfg *config.Config, stores *known.S
 	}
 
 	if stores != nil {
-		if err := refuseKnownTarget(ctx, stores, to); err != nil {
+		if err := refuseKnownTarget(ctx, stores, from, to); err != nil {
 			return err
 		}
 	}
@@ -130,20 +132,36 @@ func (a *app) copyStore(ctx context.Context, cfg *config.Config, stores *known.S
 
 	view.count(copier.Progress)
 	view.Complete = err == nil
+	if stores != nil && view.Complete {
+		view.known = nameIn(ctx, stores, source)
+	}
 
 	return errors.Join(a.print(view, view.text), err)
 }
 
+// nameIn returns the name that the repository has for a store, or "" if it has none or can't be asked.
+func nameIn(ctx context.Context, stores *known.Stores, files store.Store) string {
+	marker, err := files.Marker(ctx)
+	if err != nil {
+		return ""
+	}
+	row, err := stores.Row(ctx, marker)
+	if err != nil {
+		return ""
+	}
+	return row.Name
+}
+
 // refuseKnownTarget returns an error for a target that is a store of its own, or the place of one that is not there.
-func refuseKnownTarget(ctx context.Context, stores *known.Stores, to string) error {
+func refuseKnownTarget(ctx context.Context, stores *known.Stores, from, to string) error {
 	rows, err := stores.Repo.Stores(ctx)
 	if err != nil {
 		return err
 	}
 	for _, row := range rows {
 		if row.Name == to {
-			return fmt.Errorf("%w: TO is the name of a store: guppy store sync sends what it lacks; for a directory of that "+
-				"name, begin with ./", errUsage)
+			return fmt.Errorf("%w: TO is the name of a store: guppy store sync %s %s sends what it lacks; for a directory of "+
+				"that name, begin with ./", errUsage, shellQuoted(from), to)
 		}
 	}
 
@@ -164,8 +182,8 @@ func refuseKnownTarget(ctx context.Context, stores *known.Stores, to string) err
 }
 
 func copyLine(p *mirror.Progress) string {
-	return fmt.Sprintf("copying: %d files copied, %s, %d already there", p.Copied.Load(), progress.Bytes(p.Bytes.Load()),
-		p.Skipped.Load())
+	return fmt.Sprintf("copying: %s copied, %s, %d already there", plural(p.Copied.Load(), "file"),
+		progress.Bytes(p.Bytes.Load()), p.Skipped.Load())
 }
 
 func (v *storeCopyView) text(w io.Writer) {
@@ -173,17 +191,19 @@ func (v *storeCopyView) text(w io.Writer) {
 		fmt.Fprintf(w, "not copied: %s: %s\n", printable(failed.Name), printable(failed.Error))
 	}
 	if v.replica {
-		fmt.Fprintf(w, "copied %s, %s; %d were already there\n", plural(v.Copied, "file"), progress.Bytes(v.Bytes), v.Skipped)
+		fmt.Fprintf(w, "copied %s, %s; %d already there\n", plural(v.Copied, "file"), progress.Bytes(v.Bytes), v.Skipped)
 		if v.Complete {
 			fmt.Fprintf(w, "store %s has everything of store %s\n", v.To, v.From)
 		}
 		return
 	}
 
-	fmt.Fprintf(w, "copied %d files, %s; %d were already there, %d are neither shards nor indexes\n", v.Copied,
+	fmt.Fprintf(w, "copied %s, %s; %d already there, %d neither shards nor indexes\n", plural(v.Copied, "file"),
 		progress.Bytes(v.Bytes), v.Skipped, v.Ignored)
 	if v.Complete {
-		fmt.Fprintln(w, "the copy is complete and has the same identity: guppy store set records it if it takes the place "+
-			"of the other")
+		fmt.Fprintln(w, "the copy is complete and has the same identity")
+	}
+	if v.known != "" {
+		fmt.Fprintf(w, "if it takes the place of the other, run: guppy store set %s %s\n", v.known, shellQuoted(v.To))
 	}
 }

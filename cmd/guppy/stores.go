@@ -23,7 +23,7 @@ import (
 
 // addStorePathFlags adds the flags that say where this host sees the stores of the repository.
 func addStorePathFlags(flags *pflag.FlagSet) {
-	flags.String("store", "", "take `STORE`, a directory or URL, as the place of the store whose marker is there")
+	flags.String("store", "", "look for a store in `STORE`, a directory or URL: its marker says which one it is")
 	addStorePathFlag(flags)
 }
 
@@ -246,8 +246,8 @@ func (a *app) refuseSecondPlace(ctx context.Context, stores *known.Stores, files
 		return nil
 	}
 	return fmt.Errorf("%w: store %q is at %s, and not at %s: %w. If it has moved, run guppy store set %s %s; if only "+
-		"this host sees it there, use --store-path %s=PATH", errUsage, row.Name, place, files.URL(), errTwoPlaces, row.Name,
-		files.URL(), row.Name)
+		"this host sees it there, use --store-path %s", errUsage, row.Name, place, files.URL(), errTwoPlaces, row.Name,
+		shellQuoted(files.URL()), shellQuoted(row.Name+"="+files.URL()))
 }
 
 // refuseMappedCopy returns errTwoPlaces for a store in a place of this host's own if it is also where the
@@ -270,8 +270,8 @@ func (a *app) refuseMappedCopy(ctx context.Context, stores *known.Stores, files 
 	if marker, err := other.Marker(ctx); err != nil || marker != identity {
 		return ctx.Err()
 	}
-	return fmt.Errorf("%w: store %q is at %s and at %s: %w. guppy store set %s URL says which of them counts", errUsage,
-		row.Name, other.URL(), files.URL(), errTwoPlaces, row.Name)
+	return fmt.Errorf("%w: store %q is at %s and at %s: %w. If the second one counts, run guppy store set %s %s", errUsage,
+		row.Name, other.URL(), files.URL(), errTwoPlaces, row.Name, shellQuoted(files.URL()))
 }
 
 // isAt reports whether a store is in a place, by whatever path.

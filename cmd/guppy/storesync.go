@@ -86,7 +86,7 @@ func (a *app) syncStore(ctx context.Context, cfg *config.Config, repo *repositor
 	}
 	replica, err := rows.named(to)
 	if err != nil {
-		return fmt.Errorf("TO: %w: guppy store add makes a store known", err)
+		return fmt.Errorf("TO: %w: guppy store add %s URL makes it known", err, shellQuoted(to))
 	}
 
 	switch {

@@ -72,7 +72,7 @@ func (t *transferring) line(now time.Time) string {
 	case p == nil:
 		return "looking at both sides"
 	case p.Checking:
-		return fmt.Sprintf("checking %s: %d rows, after %s", p.Table, p.Rows, elapsed)
+		return fmt.Sprintf("checking %s: %s, after %s", p.Table, plural(p.Rows, "row"), elapsed)
 	}
-	return fmt.Sprintf("copying %s: %d rows, after %s", p.Table, p.Rows, elapsed)
+	return fmt.Sprintf("copying %s: %s, after %s", p.Table, plural(p.Rows, "row"), elapsed)
 }

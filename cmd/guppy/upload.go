@@ -85,7 +85,8 @@ func namedSources(ctx context.Context, repo *repository, space sqlrepo.Space,
 	if len(names) == 0 {
 		sources, err := repo.Sources(ctx, space.ID)
 		if err == nil && len(sources) == 0 {
-			err = fmt.Errorf("%w: space %q has no sources: add one with guppy source add", errUsage, space.Name)
+			err = fmt.Errorf("%w: space %q has no sources: guppy source add %s PATH adds one", errUsage, space.Name,
+				shellQuoted(space.Name))
 		}
 		return sources, err
 	}
@@ -157,7 +158,7 @@ func newUploadView(space sqlrepo.Space, source sqlrepo.Source, u sqlrepo.Upload)
 func (v uploadView) text(w io.Writer) {
 	fmt.Fprintf(w, "%d  %s  %s  %s  %s", v.Upload, printable(v.Space), printable(v.Source), v.StartedAt, v.State)
 	if v.RootCID != "" {
-		fmt.Fprintf(w, "  %s  %d files, %s", v.RootCID, v.Files, progress.Bytes(v.Bytes))
+		fmt.Fprintf(w, "  %s  %s, %s", v.RootCID, plural(v.Files, "file"), progress.Bytes(v.Bytes))
 	}
 	fmt.Fprintln(w)
 }

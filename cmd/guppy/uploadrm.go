@@ -265,7 +265,8 @@ func (v *removedView) names() string {
 func (v *removedView) text(w io.Writer) {
 	for _, upload := range v.uploads {
 		if v.DryRun {
-			fmt.Fprintf(w, "upload %d, %s, %d files, %s\n", upload.ID, upload.State, upload.Files, progress.Bytes(upload.Bytes))
+			fmt.Fprintf(w, "upload %d, %s, %s, %s\n", upload.ID, upload.State, plural(upload.Files, "file"),
+				progress.Bytes(upload.Bytes))
 		} else {
 			fmt.Fprintf(w, "upload %d was removed%s\n", upload.ID, already(upload))
 		}
@@ -319,11 +320,12 @@ func (v removalView) describe(planned bool) string {
 		verb = "would delete"
 	}
 
-	text := fmt.Sprintf("%s %d entries, %d shards with %d nodes, and %d files of the store, %s", verb, v.Entries, v.Shards,
-		v.Nodes, v.Files, progress.Bytes(v.Bytes))
+	text := fmt.Sprintf("%s %s, %s with %s, and %s of the store, %s", verb, plural(v.Entries, "entry"),
+		plural(v.Shards, "shard"), plural(v.Nodes, "node"), plural(v.Files, "file"), progress.Bytes(v.Bytes))
 
 	if v.KeptEntries+v.KeptShards > 0 {
-		text += fmt.Sprintf("; %d entries and %d shards stay, because other uploads need them", v.KeptEntries, v.KeptShards)
+		text += fmt.Sprintf("; other uploads need %s and %s, which stay", plural(v.KeptEntries, "entry"),
+			plural(v.KeptShards, "shard"))
 	}
 
 	return text

@@ -256,8 +256,8 @@ func (v *uploadDetails) text(w io.Writer) {
 	if v.RootCID != "" {
 		line("root", "%s", v.RootCID)
 	}
-	line("content", "%d files, %d directories, %d symlinks, %s", v.Files, v.Directories, v.Symlinks,
-		progress.Bytes(v.Bytes))
+	line("content", "%s, %s, %s, %s", plural(v.Files, "file"), plural(v.Directories, "directory"),
+		plural(v.Symlinks, "symlink"), progress.Bytes(v.Bytes))
 
 	line("started", "%s", v.StartedAt)
 	if v.FinishedAt != "" {

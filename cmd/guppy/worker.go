@@ -20,12 +20,12 @@ number of other workers and of guppy prepare and guppy upload, on this host and
 on others. It runs until it is interrupted, and then gives back its unfinished
 work.
 
-All of them share one store, such as a bucket or a network directory. --store
-says where this host sees it, and a marker in the store proves that it is the
-same. Uploads whose bytes are not kept (none:) need no store. A source that is
-mounted elsewhere on this host is mapped with --source-path. A worker that can't
-find the source or the store of an upload logs that, and takes no work of this
-upload until it can. Workers also send files to the replicas of spaces.`
+Each upload has its store, such as a bucket or a network directory. --store-path
+says where this host sees a store, and a marker in the store proves that it is
+the same. Uploads whose bytes are not kept (none:) need no store. A source that
+is mounted elsewhere on this host is mapped with --source-path. A worker that
+can't find the source or the store of an upload logs that, and takes no work of
+this upload until it can. Workers also send files to the replicas of spaces.`
 
 // workerOptions holds the flags of worker that are not settings.
 type workerOptions struct {
@@ -132,14 +132,26 @@ func spaceFilter(ctx context.Context, repo *repository, names []string) (filter 
 // leftUndone returns pipeline.ErrSetAside and errIncomplete for uploads that nobody continues.
 func leftUndone(ctx context.Context, repo *repository, filter sqlrepo.OpenFilter) error {
 	open, err := repo.OpenUploads(ctx, filter)
-	for _, upload := range open {
-		switch {
-		case upload.Stuck():
-			err = errors.Join(err, fmt.Errorf("upload %d, %s: %w", upload.ID, upload.State, pipeline.ErrSetAside))
-		case upload.State == sqlrepo.Incomplete:
-			err = errors.Join(err, fmt.Errorf("upload %d is not complete: %w: guppy upload lists them and tries again",
-				upload.ID, errIncomplete))
-		}
+	if err != nil {
+		return err
 	}
-	return err
+
+	var undone error
+	for _, upload := range open {
+		if !upload.Stuck() && upload.State != sqlrepo.Incomplete {
+			continue
+		}
+		again, err := continuingUpload(ctx, repo, upload.Upload)
+		if err != nil {
+			return errors.Join(undone, err)
+		}
+
+		if upload.Stuck() {
+			err = fmt.Errorf("upload %d, %s: %w: %s tries it again", upload.ID, upload.State, pipeline.ErrSetAside, again)
+		} else {
+			err = fmt.Errorf("upload %d is not complete: %w: %s lists them and tries again", upload.ID, errIncomplete, again)
+		}
+		undone = errors.Join(undone, err)
+	}
+	return undone
 }

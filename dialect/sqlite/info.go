@@ -137,8 +137,8 @@ func warn(dir string, info *dialect.Info) {
 			mebibytes(info.Log))
 	}
 	if info.Free > muchFree && info.Free > info.Size/4 {
-		info.Warn("free-space", "%s of %s are unused: new rows fill them; guppy gc --vacuum gives them back to the file "+
-			"system", mebibytes(info.Free), mebibytes(info.Size))
+		info.Warn("free-space", "%s of %s are unused: new rows fill them; guppy gc --vacuum --yes gives them back to the "+
+			"file system", mebibytes(info.Free), mebibytes(info.Size))
 	}
 }
 

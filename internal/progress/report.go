@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -66,20 +67,20 @@ func (c *Counters) Line(now time.Time) string {
 	case stage.name == "packing":
 		return c.packing(now.Sub(stage.since), stage.bytes)
 	case stage.name == "linking":
-		return fmt.Sprintf("linking: %d of %d entries", c.Linked.Load(), c.Entries.Load())
+		return fmt.Sprintf("linking: %d of %s", c.Linked.Load(), Count(c.Entries.Load(), "entry"))
 	case stage.name == "indexing":
-		return fmt.Sprintf("indexing: %d blocks", c.Indexed.Load())
+		return fmt.Sprintf("indexing: %s", Count(c.Indexed.Load(), "block"))
 	case stage.name == "sending":
-		return fmt.Sprintf("sending to replicas: %d files, %s", c.Sent.Load(), Bytes(c.SentBytes.Load()))
+		return fmt.Sprintf("sending to replicas: %s, %s", Count(c.Sent.Load(), "file"), Bytes(c.SentBytes.Load()))
 	}
-	return fmt.Sprintf("%s: %d entries", stage.name, c.Entries.Load())
+	return fmt.Sprintf("%s: %s", stage.name, Count(c.Entries.Load(), "entry"))
 }
 
 func (c *Counters) packing(elapsed time.Duration, before int64) string {
 	done, total := c.Bytes.Load()+c.OtherBytes.Load(), c.BytesTotal.Load()
 	rate := float64(done-before) / max(elapsed.Seconds(), 0.001)
-	line := fmt.Sprintf("packing: %d of %d files, %s of %s, %s/s", c.Files.Load()+c.OtherFiles.Load(), c.FilesTotal.Load(),
-		Bytes(done), Bytes(total), Bytes(int64(rate)))
+	line := fmt.Sprintf("packing: %d of %s, %s of %s, %s/s", c.Files.Load()+c.OtherFiles.Load(),
+		Count(c.FilesTotal.Load(), "file"), Bytes(done), Bytes(total), Bytes(int64(rate)))
 
 	if rate > 0 && total >= done {
 		left := time.Duration(float64(total-done) / rate * float64(time.Second))
@@ -87,6 +88,18 @@ func (c *Counters) packing(elapsed time.Duration, before int64) string {
 	}
 
 	return line
+}
+
+// Count formats a number of things that are called one in the singular, such as "1 file" or "2 entries". All nouns in y
+// form their plural like entry.
+func Count(n int64, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	if stem, ok := strings.CutSuffix(one, "y"); ok {
+		return fmt.Sprintf("%d %sies", n, stem)
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }
 
 // Bytes formats a size with a binary unit.

@@ -34,6 +34,6 @@ func (w *Worker) Line(now time.Time) string {
 	if work == "" {
 		work = "waiting for work"
 	}
-	return fmt.Sprintf("%s; packed here: %d files, %s, %s/s",
-		work, w.Counters.Files.Load(), Bytes(bytes), Bytes(int64(rate)))
+	return fmt.Sprintf("%s; packed here: %s, %s, %s/s",
+		work, Count(w.Counters.Files.Load(), "file"), Bytes(bytes), Bytes(int64(rate)))
 }

@@ -51,10 +51,10 @@ var changeTexts = [...]string{
 	stateSet:         "upload %d: its state was set",
 	rowsCounted:      "upload %d: its rows were counted",
 	uploadIncomplete: "upload %d: it is incomplete, and there is a newer upload",
-	uploadReopened:   "upload %d: it is unfinished; guppy upload continues it",
+	uploadReopened:   "upload %d: it is unfinished; guppy status %[1]d prints the command that continues it",
 	uploadLinked:     "upload %d: it was linked again",
-	uploadWaits: "upload %d: lost content may come back when guppy upload has completed the newer uploads; " +
-		"then guppy check --repair --yes lists what is missing",
+	uploadWaits: "upload %d: lost content may come back when newer uploads are complete (guppy status prints the " +
+		"commands that continue them); then guppy check --repair --yes lists what is missing",
 	contentSummed:  "shard %d: its content was summed up",
 	chunksCounted:  "shard %d: its chunks were counted",
 	shardReset:     "shard %d: it has no file, and is reset",

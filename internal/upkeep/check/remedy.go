@@ -91,7 +91,7 @@ var remedies = map[string]remedy{
 		remark: ": guppy gc --yes, or the next run that prepares, restores it if a row names it, and else removes it",
 	},
 	CodeStoreStray:    {action: leaveAlone, remark: strayRemark},
-	CodeStoreAside:    {action: leaveAlone, remark: ": guppy gc --strays removes it"},
+	CodeStoreAside:    {action: leaveAlone, remark: ": guppy gc --strays --yes removes it"},
 	CodeShardMissing:  {action: salvageShard},
 	CodeShardLength:   {action: salvageShard},
 	CodeShardDamaged:  {action: salvageShard},
@@ -109,20 +109,20 @@ var remedies = map[string]remedy{
 }
 
 const (
-	strayRemark = ": guppy gc --strays removes it, if it belongs to no other repository"
+	strayRemark = ": guppy gc --strays --yes removes it, if it belongs to no other repository"
 	strayAdvice = "nothing" + strayRemark
-	awayAdvice  = "guppy check --repair --yes sets it aside, and it is packed again; or copy it from elsewhere"
+	awayAdvice  = "guppy check --repair --yes copies it from another store; if none has it, guppy check --repair " +
+		"--give-up --yes gives it up, and it is packed again"
 )
 
 // advice says what a user can do about each problem of a store, by code. The check of a store repairs nothing
 // itself.
 var advice = map[string]string{
-	CodeStoreMarker:  "guppy check --repair --yes, or guppy store copy from a store that has it",
-	CodeStoreAside:   strayAdvice,
-	CodeStoreStray:   strayAdvice,
-	CodeStoreForeign: "nothing",
-	CodeBlobMissing: "guppy store copy from a store that has it; " +
-		"without one, guppy check --repair --yes, and it is packed again",
+	CodeStoreMarker:     "guppy check --repair --yes restores it",
+	CodeStoreAside:      strayAdvice,
+	CodeStoreStray:      strayAdvice,
+	CodeStoreForeign:    "nothing",
+	CodeBlobMissing:     awayAdvice,
 	CodeBlobLength:      awayAdvice,
 	CodeBlobDamaged:     awayAdvice,
 	CodeStoreUnfinished: "guppy gc --yes removes it",

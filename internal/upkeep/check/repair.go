@@ -40,8 +40,8 @@ func (r *Repairer) Run(ctx context.Context) error {
 	// What a store that is away may have is not given up.
 	for _, place := range r.Stores {
 		if r.GiveUp && place.Files == nil {
-			return fmt.Errorf("nothing is given up while a store is away that may have it (guppy store rm forgets one that "+
-				"no upload has): %w", place.Absent)
+			return fmt.Errorf("nothing is given up while a store is away that may have it: %w. If no upload has this store, "+
+				"guppy store rm %s forgets it", place.Absent, place.Store.Name)
 		}
 	}
 

@@ -263,7 +263,7 @@ func (m *mending) again(ctx context.Context, upload int64, entries []int64, forg
 	if err := m.auditor().Reopen(ctx, upload); err != nil {
 		return false, err
 	}
-	return true, m.did("upload %d: %d entries will be %s again; guppy upload continues it",
+	return true, m.did("upload %d: %d entries will be %s again; guppy status %[1]d prints the command that continues it",
 		upload, len(entries), participle)
 }
 

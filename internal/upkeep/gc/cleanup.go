@@ -221,7 +221,9 @@ func (r *cleanup) removeFiles(shards []sqlrepo.Shard) error {
 	}
 	files, err := r.Locate(r.ctx, r.stage.Upload)
 	if err != nil {
-		return fmt.Errorf("upload %d is not removed completely: %w", r.stage.Upload.ID, err)
+		id := r.stage.Upload.ID
+		return fmt.Errorf("upload %d is not removed completely: %w. If that store is gone for good, guppy upload rm %d "+
+			"--keep-files --yes removes the rest", id, err, id)
 	}
 
 	space, err := r.Repo.SpaceOf(r.ctx, r.stage.Upload.ID)
