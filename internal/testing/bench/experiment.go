@@ -11,7 +11,7 @@ type experiment struct {
 }
 
 // usual lists the experiments that run unless others are asked for.
-const usual = "prepare,roundtrip,workers,transfer,pieces,retrieve"
+const usual = "prepare,roundtrip,workers,transfer,pieces,retrieve,sync"
 
 func experiments() []experiment {
 	workers, lookups, transfers := newWorkers(), newLookups(), newTransfers()
@@ -22,6 +22,7 @@ func experiments() []experiment {
 		{"transfer", transfers.room(), transfers.measure},
 		{"pieces", 0, measurePieces},
 		{"retrieve", 0, measureRetrieve},
+		{"sync", 0, measureSync},
 		{"lookup", lookups.room(), lookups.measure},
 	}
 }

@@ -33,9 +33,9 @@ func TestExperimentsMeasureAllThatTheyNameChecksFor(t *testing.T) {
 		checks[l.Corpus] += len(l.Checks)
 	}
 
-	// Round trips have the one engine that is a server, and piece CIDs are computed on one engine. Every other check
-	// is made on both engines.
-	if want := map[string]int{"small": 1 + 1 + 2 + 2*2 + 2*3, "1000 nodes": 2 * 6, "500 nodes": 2 * 2}; !maps.Equal(checks,
+	// Round trips have the one engine that is a server, and piece CIDs and replicas are made on one engine. Every other
+	// check is made on both engines.
+	if want := map[string]int{"small": 1 + 1 + 2 + 2 + 2*2 + 2*3, "1000 nodes": 2 * 6, "500 nodes": 2 * 2}; !maps.Equal(checks,
 		want) {
 		t.Errorf("checks %v, want %v", checks, want)
 	}

@@ -19,6 +19,7 @@ func tinyExperiments() []experiment {
 		{"transfer", 0, transfers{nodes: 500, shardNodes: 100}.measure},
 		{"pieces", 0, measurePieces},
 		{"retrieve", 0, measureRetrieve},
+		{"sync", 0, measureSync},
 		{"lookup", 0, lookups{nodes: 1000, shardNodes: 100, digests: 50}.measure},
 	}
 }
@@ -64,7 +65,7 @@ func TestUsualExperimentsExist(t *testing.T) {
 	for _, e := range experiments() {
 		names = append(names, e.name)
 	}
-	if got := fmt.Sprint(names); got != "[prepare roundtrip workers transfer pieces retrieve lookup]" {
+	if got := fmt.Sprint(names); got != "[prepare roundtrip workers transfer pieces retrieve sync lookup]" {
 		t.Errorf("experiments %s", got)
 	}
 }

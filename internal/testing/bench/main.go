@@ -29,6 +29,8 @@
 //   - pieces: guppy with piece CIDs against guppy without, on the first of the engines. Both compute on all CPUs.
 //   - retrieve: guppy retrieve against cp -r of the source; guppy verify --deep against this program as `bench
 //     hash`, which hashes the shards in one goroutine; guppy export against cp -r of the shards.
+//   - sync: guppy store sync into an empty directory, which compares each file with its digest, against cp -r of the
+//     shards, and against cp -r and this program as `bench hash`, on the first of the engines.
 //   - lookup, which runs only when asked for: 32,768 digests among 10 million nodes, sealed as packing does. Cold
 //     is the first look-up after the server was restarted and the database opened. What the system caches of files
 //     stays, and everything is in memory if the directory is on a tmpfs.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -78,17 +77,7 @@ func measureRetrieve(ctx context.Context, b *bench, r *report) error {
 
 // retrieve prepares a corpus once and reads it repeatedly.
 func (b *bench) retrieve(ctx context.Context, c corpus, on running, source string) (lines []line, err error) {
-	_, err = b.guppy.withDatabase(ctx, on, func(dir string, environ []string) error {
-		_, output, err := execute(ctx, environ, b.guppy.program, "prepare", source, "--data-dir", dir, "--json")
-		if err != nil {
-			return err
-		}
-
-		var done preparation
-		if err := json.Unmarshal(output, &done); err != nil {
-			return fmt.Errorf("%w: %w", errWrong, err)
-		}
-
+	err = b.withPrepared(ctx, on, source, func(dir string, environ []string, done preparation) error {
 		x := &readings{bench: b, on: on, source: source, dataDir: dir, environ: environ, root: done.RootCID}
 		name := fmt.Sprintf("retrieve %s, %s", c.name, on.name)
 		err = b.warmed(name, func() error { return x.round(ctx) }, x.forget)
