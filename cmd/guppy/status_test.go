@@ -87,6 +87,16 @@ func TestStatusText(t *testing.T) {
 			"  set aside 3m0s ago, shard 7, failed 5 times: given up",
 			"  everything else is done: guppy upload s src tries again what was set aside",
 		}},
+		{"a stage that was set aside", packing(func(u *sqlrepo.OpenUpload) {
+			u.State, u.PlannedFiles, u.PackedFiles, u.PlannedBytes, u.PackedBytes = sqlrepo.Planning, 1, 0, 1, 0
+			u.PlannedShards, u.SettledShards = 1, 0
+			u.Attempts, u.Error, u.SetAside = 5, "given up", before(180)
+		}), nil, []string{
+			"upload 3  s/src  planning",
+			"  0 of 1 file, 0 B of 1 B, 0 of 1 shard",
+			"  set aside 3m0s ago, planning, failed 5 times: given up",
+			"  nothing goes on after that: guppy upload s src tries again what was set aside",
+		}},
 		{"a stage", packing(func(u *sqlrepo.OpenUpload) {
 			u.State, u.Found, u.Linked, u.Lease = sqlrepo.Linking, 30, 20, live(0, 20).Lease
 		}), nil, []string{

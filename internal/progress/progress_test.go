@@ -89,6 +89,17 @@ func TestBytes(t *testing.T) {
 	}
 }
 
+func TestCount(t *testing.T) {
+	for want, got := range map[string]string{
+		"0 files": Count(0, "file"), "1 file": Count(1, "file"), "2 files": Count(2, "file"), "1 entry": Count(1, "entry"),
+		"2 entries": Count(2, "entry"), "3 directories": Count(3, "directory"),
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 func TestLogTellsEveryThirtySeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c Counters
