@@ -40,8 +40,11 @@ func (r *Repairer) Run(ctx context.Context) error {
 	// What a store that is away may have is not given up.
 	for _, place := range r.Stores {
 		if r.GiveUp && place.Files == nil {
-			return fmt.Errorf("nothing is given up while a store is away that may have it: %w. If no upload has this store, "+
-				"guppy store rm %s forgets it", place.Absent, place.Store.Name)
+			err := fmt.Errorf("nothing is given up while a store is away that may have it: %w", place.Absent)
+			if place.Store.Name != "" {
+				err = fmt.Errorf("%w. If no upload has this store, guppy store rm %s forgets it", err, place.Store.Name)
+			}
+			return err
 		}
 	}
 
