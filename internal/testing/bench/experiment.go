@@ -11,7 +11,7 @@ type experiment struct {
 }
 
 // usual lists the experiments that run unless others are asked for.
-const usual = "prepare,roundtrip,workers,transfer,pieces,retrieve,sync"
+const usual = "prepare,roundtrip,workers,transfer,pieces,retrieve,sync,replica"
 
 func experiments() []experiment {
 	workers, lookups, transfers := newWorkers(), newLookups(), newTransfers()
@@ -23,6 +23,7 @@ func experiments() []experiment {
 		{"pieces", 0, measurePieces},
 		{"retrieve", 0, measureRetrieve},
 		{"sync", 0, measureSync},
+		{"replica", 0, measureReplica},
 		{"lookup", lookups.room(), lookups.measure},
 	}
 }

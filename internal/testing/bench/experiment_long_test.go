@@ -35,7 +35,7 @@ func TestExperimentsMeasureAllThatTheyNameChecksFor(t *testing.T) {
 
 	// Round trips have the one engine that is a server, and piece CIDs and replicas are made on one engine. Every other
 	// check is made on both engines.
-	want := map[string]int{"small": 1 + 1 + 2 + 2 + 2*2 + 2*3, "1000 nodes": 2 * 6, "500 nodes": 2 * 2}
+	want := map[string]int{"small": 1 + 1 + 1 + 2 + 2 + 2*2 + 2*3, "1000 nodes": 2 * 6, "500 nodes": 2 * 2}
 	if !maps.Equal(checks, want) {
 		t.Errorf("checks %v, want %v", checks, want)
 	}

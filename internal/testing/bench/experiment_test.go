@@ -20,6 +20,7 @@ func tinyExperiments() []experiment {
 		{"pieces", 0, measurePieces},
 		{"retrieve", 0, measureRetrieve},
 		{"sync", 0, measureSync},
+		{"replica", 0, measureReplica},
 		{"lookup", 0, lookups{nodes: 1000, shardNodes: 100, digests: 50}.measure},
 	}
 }
@@ -65,7 +66,7 @@ func TestUsualExperimentsExist(t *testing.T) {
 	for _, e := range experiments() {
 		names = append(names, e.name)
 	}
-	if got := fmt.Sprint(names); got != "[prepare roundtrip workers transfer pieces retrieve sync lookup]" {
+	if got := fmt.Sprint(names); got != "[prepare roundtrip workers transfer pieces retrieve sync replica lookup]" {
 		t.Errorf("experiments %s", got)
 	}
 }

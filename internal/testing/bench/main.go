@@ -31,6 +31,8 @@
 //     hash`, which hashes the shards in one goroutine; guppy export against cp -r of the shards.
 //   - sync: guppy store sync into an empty directory, which compares each file with its digest, against cp -r of the
 //     shards, and against cp -r and this program as `bench hash`, on the first of the engines.
+//   - replica: guppy prepare --replica into an empty directory, against guppy and then cp -r of the shards, on the
+//     first of the engines.
 //   - lookup, which runs only when asked for: 32,768 digests among 10 million nodes, sealed as packing does. Cold
 //     is the first look-up after the server was restarted and the database opened. What the system caches of files
 //     stays, and everything is in memory if the directory is on a tmpfs.
