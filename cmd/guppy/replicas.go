@@ -25,10 +25,21 @@ type replicaView struct {
 	SyncedAt string `json:"synced_at,omitempty"`
 }
 
-// newReplicaView returns the view of a replica. The names of stores are by identity, those of spaces by key.
-func newReplicaView(r sqlrepo.Replica, stores map[string]string, spaces map[int64]string) replicaView {
-	return replicaView{Of: stores[r.Origin], Space: spaces[r.Space], Files: r.Files, Bytes: r.Bytes,
-		SyncedAt: formatTime(r.SyncedAt)}
+// newReplicaView returns the view of a replica. The names of spaces are by key.
+func newReplicaView(r sqlrepo.Replica, rows storeRows, spaces map[int64]string) replicaView {
+	view := replicaView{Space: spaces[r.Space], Files: r.Files, Bytes: r.Bytes, SyncedAt: formatTime(r.SyncedAt)}
+	if r.Origin != "" {
+		view.Of = rows.nameOf(r.Origin)
+	}
+	return view
+}
+
+func spaceNames(spaces []sqlrepo.Space) map[int64]string {
+	names := map[int64]string{}
+	for _, space := range spaces {
+		names[space.ID] = space.Name
+	}
+	return names
 }
 
 // text says what the replica lacks.
@@ -53,41 +64,41 @@ func (v replicaView) text(w io.Writer) {
 var errNothingToSend = fmt.Errorf("%w: nothing can be sent to a replica from a store %s, which keeps nothing", errUsage,
 	store.NoneURL)
 
-// findReplicas returns the stores that are named as replicas of a space.
-func findReplicas(ctx context.Context, repo *repository, names []string) (rows []sqlrepo.Store, err error) {
+// replicas returns the stores that are named as replicas of a space.
+func (rows storeRows) replicas(names []string) (replicas []sqlrepo.Store, err error) {
 	for _, name := range names {
-		row, err := findStore(ctx, repo, name)
-		if errors.Is(err, sqlrepo.ErrNotFound) {
+		row, err := rows.named(name)
+		if err != nil {
 			return nil, fmt.Errorf("%w: a replica has to be a store that the repository knows: guppy store add %s URL adds it",
 				err, shellQuoted(name))
-		}
-		if err != nil {
-			return nil, err
 		}
 		if row.Identity == store.NoneIdentity {
 			return nil, fmt.Errorf("%w: a store %s can't be a replica: it keeps nothing", errUsage, store.NoneURL)
 		}
-		rows = append(rows, row)
+		replicas = append(replicas, row)
 	}
-	return rows, nil
+	return replicas, nil
 }
 
 // refuseReplicas returns an error for the replicas that the command names unless they can be used. It is called before
 // anything is changed.
 func (a *app) refuseReplicas(ctx context.Context, cfg *config.Config, repo *repository) error {
-	rows, err := findReplicas(ctx, repo, a.replicas)
-	if err != nil || len(rows) == 0 {
-		return err
+	if len(a.replicas) == 0 {
+		return nil
 	}
-	if cfg.ByFlag("prepare.store") && cfg.Prepare.Store == store.NoneURL {
-		return errNothingToSend
-	}
-
-	stores, err := a.storesByPath(ctx, cfg, repo)
+	stores, rows, err := a.storesByPath(ctx, cfg, repo)
 	if err != nil {
 		return err
 	}
-	for _, row := range rows {
+	named, err := rows.replicas(a.replicas)
+	if err != nil {
+		return err
+	}
+
+	if cfg.ByFlag("prepare.store") && cfg.Prepare.Store == store.NoneURL {
+		return errNothingToSend
+	}
+	for _, row := range named {
 		if cfg.ByFlag("prepare.store") && cfg.Prepare.Store == row.Name {
 			return refuseSelf(row)
 		}
@@ -128,21 +139,24 @@ func addReplicas(ctx context.Context, repo *repository, stores *known.Stores, sp
 
 // replicate lets a job send files to the replicas of its space. Those that the command names have to be there.
 func (a *app) replicate(ctx context.Context, cfg *config.Config, repo *repository, job *pipeline.Job) error {
-	rows, err := findReplicas(ctx, repo, a.replicas)
-	if err != nil || len(rows) == 0 && job.Space.Replicas == 0 {
+	if len(a.replicas) == 0 && job.Space.Replicas == 0 {
+		return nil
+	}
+	stores, rows, err := a.storesByPath(ctx, cfg, repo)
+	if err != nil {
 		return err
 	}
-	stores, err := a.storesByPath(ctx, cfg, repo)
+	named, err := rows.replicas(a.replicas)
 	if err != nil {
 		return err
 	}
 
 	marker, err := job.Store.Marker(ctx)
-	if err == nil && marker == store.NoneIdentity && len(rows) > 0 {
+	if err == nil && marker == store.NoneIdentity && len(named) > 0 {
 		return errNothingToSend
 	}
 	if err == nil {
-		err = addReplicas(ctx, repo, stores, job.Space, marker, rows)
+		err = addReplicas(ctx, repo, stores, job.Space, marker, named)
 	}
 	job.Open = stores.Open
 	return err
@@ -173,7 +187,7 @@ func (r *report) addReplicas(ctx context.Context, repo *repository, job pipeline
 	if err != nil {
 		return err
 	}
-	names, err := storeNames(ctx, repo.Repository)
+	rows, err := findStores(ctx, repo)
 	if err != nil {
 		return err
 	}
@@ -183,10 +197,10 @@ func (r *report) addReplicas(ctx context.Context, repo *repository, job pipeline
 		if err != nil {
 			return err
 		}
-		view := sentView{Name: names[replica.Store], Files: lacks.Files, Bytes: lacks.Bytes}
+		view := sentView{Name: rows.nameOf(replica.Store), Files: lacks.Files, Bytes: lacks.Bytes}
 		for _, sending := range sendings {
 			if sending.Store == replica.Store && !sending.SetAside.IsZero() {
-				view.Reason, view.origin = sending.Error, names[sending.Origin]
+				view.Reason, view.origin = sending.Error, rows.nameOf(sending.Origin)
 			}
 		}
 		for _, name := range named {
@@ -224,16 +238,6 @@ func (r *report) replicasText(w io.Writer) {
 	}
 }
 
-// storeNames returns the names of the stores by identity.
-func storeNames(ctx context.Context, repo *sqlrepo.Repository) (map[string]string, error) {
-	rows, err := repo.Stores(ctx)
-	names := map[string]string{}
-	for _, row := range rows {
-		names[row.Identity] = row.Name
-	}
-	return names, err
-}
-
 // spaceReplicas returns the names of a space's replicas.
 func spaceReplicas(ctx context.Context, repo *repository, space sqlrepo.Space) (names []string, err error) {
 	if space.Replicas == 0 {
@@ -243,9 +247,9 @@ func spaceReplicas(ctx context.Context, repo *repository, space sqlrepo.Space) (
 	if err != nil {
 		return nil, err
 	}
-	all, err := storeNames(ctx, repo.Repository)
+	rows, err := findStores(ctx, repo)
 	for _, replica := range replicas {
-		names = append(names, all[replica.Store])
+		names = append(names, rows.nameOf(replica.Store))
 	}
 	return names, err
 }

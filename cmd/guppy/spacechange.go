@@ -99,11 +99,11 @@ func (a *app) spaceSetCommand() *cobra.Command {
 // setReplicas adds and removes replicas of a space.
 func (a *app) setReplicas(ctx context.Context, cfg *config.Config, repo *repository, space sqlrepo.Space,
 	add, remove []string) error {
-	added, err := findReplicas(ctx, repo, add)
+	stores, rows, err := a.storesByPath(ctx, cfg, repo)
 	if err != nil {
 		return err
 	}
-	stores, err := a.storesByPath(ctx, cfg, repo)
+	added, err := rows.replicas(add)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (a *app) setReplicas(ctx context.Context, cfg *config.Config, repo *reposit
 		return err
 	}
 
-	removed, err := findReplicas(ctx, repo, remove)
+	removed, err := rows.replicas(remove)
 	if err != nil {
 		return err
 	}

@@ -85,17 +85,13 @@ func (s *statusSampler) replicas(ctx context.Context, chosen []sqlrepo.OpenUploa
 		return shown, err
 	}
 
-	names, err := storeNames(ctx, s.repo)
+	rows, err := s.repo.Stores(ctx)
 	if err != nil {
 		return nil, err
 	}
 	spaces, err := s.repo.Spaces(ctx)
 	if err != nil {
 		return nil, err
-	}
-	spaceNames := map[int64]string{}
-	for _, space := range spaces {
-		spaceNames[space.ID] = space.Name
 	}
 	sendings, err := s.repo.Sendings(ctx, nil)
 	s.queries += 3
@@ -107,7 +103,8 @@ func (s *statusSampler) replicas(ctx context.Context, chosen []sqlrepo.OpenUploa
 		if s.upload != nil && !s.concerns(chosen, replica) {
 			continue
 		}
-		status := replicaStatus{Name: names[replica.Store], replicaView: newReplicaView(replica, names, spaceNames)}
+		status := replicaStatus{Name: storeRows(rows).nameOf(replica.Store)}
+		status.replicaView = newReplicaView(replica, rows, spaceNames(spaces))
 		status.workStatus = newWorkStatus(sqlrepo.NewTime(time.Now()))
 		for _, sending := range sendings {
 			if sending.Space == replica.Space && sending.Store == replica.Store {

@@ -137,15 +137,6 @@ func storeViews(ctx context.Context, repo *repository) ([]storeView, error) {
 		return nil, err
 	}
 
-	names := map[string]string{}
-	for _, row := range rows {
-		names[row.Identity] = row.Name
-	}
-	spaceNames := map[int64]string{}
-	for _, space := range spaces {
-		spaceNames[space.ID] = space.Name
-	}
-
 	views := make([]storeView, len(rows))
 	for i, row := range rows {
 		views[i] = newStoreView(row)
@@ -156,7 +147,7 @@ func storeViews(ctx context.Context, repo *repository) ([]storeView, error) {
 		}
 		for _, replica := range replicas {
 			if replica.Store == row.Identity {
-				views[i].Replicas = append(views[i].Replicas, newReplicaView(replica, names, spaceNames))
+				views[i].Replicas = append(views[i].Replicas, newReplicaView(replica, rows, spaceNames(spaces)))
 			}
 		}
 		for _, space := range spaces {
