@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-const crashSeeds = 10 // for each engine
+const crashSeeds = 5 // for each engine
 
 // TestKilledRunsGoOn kills runs at random points, then lets one finish. The result must equal that of an
 // undisturbed run.
