@@ -9,6 +9,7 @@ import (
 	sq "github.com/Masterminds/squirrel"
 
 	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
 // Replica is a store that is to have all shards and indexes of another store, or of a space's uploads.
@@ -213,13 +214,15 @@ func (r *Repository) Copies(ctx context.Context, store string) iter.Seq2[Digest,
 	}
 }
 
-// PruneCopies forgets the copies of files that no row names any longer.
+// PruneCopies forgets the copies of files that their stores need not have any longer.
 func (r *Repository) PruneCopies(ctx context.Context) error {
-	named := func(table string) sq.Sqlizer {
-		return sq.ConcatExpr("digest NOT IN (", sq.Select("digest").From(table).Where(sq.NotEq{"digest": nil}), ")")
+	needed := func(table string) sq.Sqlizer {
+		kept := schema.WithKeepers(sq.Select("keepers.store", "digest").From(table), table).
+			Where(sq.NotEq{"keepers.store": nil, "digest": nil})
+		return sq.ConcatExpr("(store, digest) NOT IN (", kept, ")")
 	}
 	return r.db.Transact(ctx, "forget copies of removed files", func(tx *core.Tx) error {
-		_, err := tx.Exec(ctx, sq.Delete("copies").Where(named("shards")).Where(named("indexes")))
+		_, err := tx.Exec(ctx, sq.Delete("copies").Where(needed("shards")).Where(needed("indexes")))
 		return err
 	})
 }

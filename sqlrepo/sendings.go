@@ -13,7 +13,7 @@ import (
 )
 
 // NoneStore is the identity of the store that keeps no bytes.
-const NoneStore = "none"
+const NoneStore = schema.NoneStore
 
 // ErrNotNeeded is returned for a file that no upload of the space has any longer.
 var ErrNotNeeded = errors.New("no upload needs the file any longer")
@@ -210,8 +210,8 @@ func (r *Repository) Sent(ctx context.Context, sending Sending) error {
 			return err
 		}
 
-		named, err := namedAmong(ctx, tx, []Digest{Digest(sending.Digest)})
-		if needed = named[Digest(sending.Digest)]; err != nil || !needed {
+		named, err := namedAmong(ctx, tx, sending.Store, []Digest{Digest(sending.Digest)})
+		if needed = named[Digest(sending.Digest)].Here; err != nil || !needed {
 			return err
 		}
 		return tx.Later(ctx, sq.Insert("copies").Columns("store", "digest").Values(sending.Store, sending.Digest).

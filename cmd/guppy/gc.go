@@ -13,6 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/preparing/index"
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/store/known"
@@ -30,9 +31,11 @@ do.
 Workers may continue meanwhile. Gc may be interrupted at any moment, and
 continues when it is run again.
 
-Gc also counts files of the store that have the name of a shard but belong to no
-shard of this repository, and damaged files that guppy check --repair has set
-aside. --strays removes both. No other repository may use the same store, not
+Gc also counts files of a store that have the name of a shard but belong to no
+shard of this repository, files that only uploads in other stores need, and
+damaged files that guppy check --repair has set aside. --strays removes them. A
+file that another store needs is removed only once a good copy was read there;
+otherwise it stays, and gc says why. No other repository may use the same store, not
 even a copy of this one (guppy transfer, guppy restore): its shards may count as
 such files, and gc removes shards that it still needs.
 
@@ -46,7 +49,12 @@ With --json it prints one object:
                    to this repository
   damaged          files and bytes that were set aside; absent like strays
   vacuumed         true if the database file has returned its unused space;
-                   PostgreSQL does that by itself`
+                   PostgreSQL does that by itself
+  elsewhere        files and bytes that only other stores need; absent like
+                   strays
+  kept             what stays because no good copy was found in a store that
+                   needs it: list of store (its URL), files (how many), file
+                   (one of them) and reason; absent if nothing stays`
 
 // gcOptions holds the flags of gc that are not settings.
 type gcOptions struct{ yes, strays, vacuum bool }
@@ -72,7 +80,7 @@ func (a *app) gcCommand() *cobra.Command {
 	flags.SortFlags = false
 	addRemovalFlags(command, &options.yes)
 	flags.BoolVar(&options.strays, "strays", false,
-		"remove files of the store that belong to no shard of this repository, and damaged files that were set aside")
+		"remove files of a store that belong to no shard there, and damaged files that were set aside")
 	flags.BoolVar(&options.vacuum, "vacuum", false,
 		"shrink the database file: takes as long as copying it, and nobody may be at work")
 
@@ -141,6 +149,7 @@ func (a *app) collector(cfg *config.Config, repo *repository, stores *known.Stor
 		Replicas: func(ctx context.Context, upload sqlrepo.Upload) ([]index.Replica, error) {
 			return a.replicasOf(ctx, repo, stores, upload.Store)
 		},
+		Others: &trash.Others{Open: stores.Open},
 	}
 }
 
@@ -173,6 +182,8 @@ type gcView struct {
 	Strays    *filesView    `json:"strays,omitempty"`
 	Damaged   *filesView    `json:"damaged,omitempty"`
 	Vacuumed  bool          `json:"vacuumed"`
+	Elsewhere *filesView    `json:"elsewhere,omitempty"`
+	keptFiles
 
 	straysRemoved bool
 }
@@ -200,6 +211,7 @@ func (a *app) collect(ctx context.Context, cfg *config.Config, repo *repository,
 			return err
 		}
 		collector := a.collector(cfg, repo, stores)
+		defer func() { view.keptFiles = newKeptFiles(collector.Others) }()
 		if err := a.collectSpaces(ctx, collector, repo, view); err != nil {
 			return err
 		}
@@ -297,9 +309,10 @@ func (v *gcView) sweep(ctx context.Context, collector *gc.Collector, files store
 
 	strays, err := collector.Strays(ctx, files, v.straysRemoved)
 	if v.Strays == nil {
-		v.Strays, v.Damaged = &filesView{}, &filesView{}
+		v.Strays, v.Elsewhere, v.Damaged = &filesView{}, &filesView{}, &filesView{}
 	}
 	v.Strays.add(filesView(strays.Unnamed))
+	v.Elsewhere.add(filesView(strays.Elsewhere))
 	v.Damaged.add(filesView(strays.Damaged))
 	return err
 }
@@ -329,6 +342,7 @@ func (v *gcView) text(w io.Writer) {
 	if v.Strays != nil {
 		v.strayText(w)
 	}
+	v.keptText(w)
 
 	if v.Vacuumed {
 		fmt.Fprintln(w, "the database file has returned its unused space")
@@ -345,6 +359,7 @@ func (v *gcView) strayText(w io.Writer) {
 		what, unless string
 	}{
 		{*v.Strays, "no row of this repository names", ", if no other repository uses this store"},
+		{*v.Elsewhere, "only uploads in other stores need", " here once good copies were read there"},
 		{*v.Damaged, "guppy check --repair has set aside as damaged", ""},
 	} {
 		bytes := progress.Bytes(found.Bytes)

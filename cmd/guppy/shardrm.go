@@ -80,10 +80,12 @@ func (a *app) shardRmCommand() *cobra.Command {
 type removedShards struct {
 	Removed []string `json:"removed"`
 	Bytes   int64    `json:"bytes"`
+	keptFiles
 }
 
 func (v removedShards) text(w io.Writer) {
 	fmt.Fprintf(w, "removed %s, %s\n", plural(int64(len(v.Removed)), "shard"), progress.Bytes(v.Bytes))
+	v.keptText(w)
 }
 
 func (a *app) removeShards(ctx context.Context, collector *gc.Collector, digests []sqlrepo.Digest, yes bool) error {
@@ -103,17 +105,30 @@ func (a *app) removeShards(ctx context.Context, collector *gc.Collector, digests
 		return err
 	}
 
-	// From here on the view counts what was really removed.
-	view.Bytes = 0
-	var failed error
-	for _, row := range rows {
-		if failed = removeShard(ctx, collector, row); failed != nil {
+	// The rows go first, so that no row names a file that is gone. None of them is left to keep another one's file.
+	failed := error(nil)
+	for i, row := range rows {
+		if failed = forgetShard(ctx, collector, row); failed != nil {
+			rows = rows[:i]
 			break
 		}
-		view.Removed = append(view.Removed, car.ShardCID([32]byte(row.Digest)).String())
-		view.Bytes += row.Size
 	}
 
+	// From here on the view counts what was really removed.
+	view.Bytes = 0
+	for _, row := range rows {
+		removed, err := removeShardFile(ctx, collector, row)
+		if err != nil {
+			failed = errors.Join(failed, err)
+			break
+		}
+		if removed {
+			view.Removed = append(view.Removed, car.ShardCID([32]byte(row.Digest)).String())
+			view.Bytes += row.Size
+		}
+	}
+
+	view.keptFiles = newKeptFiles(collector.Others)
 	return errors.Join(failed, a.print(view, view.text))
 }
 
@@ -200,42 +215,48 @@ func refuseNeeded(ctx context.Context, collector *gc.Collector, space int64, sha
 	return refused
 }
 
-// removeShard forgets the blocks of a shard, then removes its file, unless the file is also another shard's.
-func removeShard(ctx context.Context, collector *gc.Collector, row sqlrepo.Shard) error {
-	repo := collector.Repo
-	upload, err := repo.Upload(ctx, row.Upload)
+// forgetShard forgets the blocks of a shard, if its store is there.
+func forgetShard(ctx context.Context, collector *gc.Collector, row sqlrepo.Shard) error {
+	upload, err := collector.Repo.Upload(ctx, row.Upload)
 	if err != nil {
 		return err
 	}
+	if _, err := collector.Locate(ctx, upload); err != nil {
+		return err
+	}
 
+	if row.Index != 0 {
+		if err := collector.Repo.DropIndexes(ctx, []int64{row.Index}); err != nil {
+			return err
+		}
+	}
+	return audit.New(collector.Repo).LoseShard(ctx, row.ID)
+}
+
+// removeShardFile removes the file of a shard that was forgotten, unless it is also another shard's.
+func removeShardFile(ctx context.Context, collector *gc.Collector, row sqlrepo.Shard) (removed bool, err error) {
+	upload, err := collector.Repo.Upload(ctx, row.Upload)
+	if err != nil {
+		return false, err
+	}
 	files, err := collector.Locate(ctx, upload)
 	if err != nil {
-		return err
+		return false, err
 	}
-
-	// The rows go first, so that no row names a file that is gone.
-	if row.Index != 0 {
-		err = repo.DropIndexes(ctx, []int64{row.Index})
-	}
-	if err == nil {
-		err = audit.New(repo).LoseShard(ctx, row.ID)
-	}
+	space, err := collector.Repo.SpaceOf(ctx, row.Upload)
 	if err != nil {
-		return err
+		return false, err
 	}
 
-	space, err := repo.SpaceOf(ctx, row.Upload)
+	bin, err := trash.Find(ctx, collector.Repo, files, space)
 	if err != nil {
-		return err
+		return false, err
 	}
+	bin.Others = collector.Others
 
-	bin, err := trash.Find(ctx, repo, files, space)
+	names, err := bin.Remove(ctx, []string{shard.Name([32]byte(row.Digest))})
 	if err != nil {
-		return err
+		return false, err
 	}
-
-	if _, err := bin.Remove(ctx, []string{shard.Name([32]byte(row.Digest))}); err != nil {
-		return err
-	}
-	return collector.Keep(ctx, space)
+	return len(names) > 0, collector.Keep(ctx, space)
 }

@@ -154,11 +154,12 @@ func refuseForeign(ctx context.Context, repo *repository, files store.Store, row
 			continue
 		}
 
-		named, err := repo.Named(ctx, []sqlrepo.Digest{digest})
+		// What any store of this repository has may be here, too: it is not another repository's.
+		named, err := repo.Named(ctx, row.Identity, []sqlrepo.Digest{digest})
 		if err != nil {
 			return err
 		}
-		if !named[digest] {
+		if _, ours := named[digest]; !ours {
 			return fmt.Errorf("%w: store %q has shards of another repository, such as %s: name an empty place", errUsage,
 				row.Name, file.Name)
 		}

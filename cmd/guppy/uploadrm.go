@@ -32,6 +32,10 @@ that has it).
 The uploads count as removed at once. If rm is interrupted, guppy gc deletes the
 rest. An upload that somebody works on is refused; the others are removed.
 
+A file that an upload in another store has too is removed here only once a good
+copy was read there. If there is none, because that store is away or its copy is
+damaged, the file stays, and rm says so: guppy gc --strays removes it later.
+
 If a store can't be found, neither in its place nor with --store, what lies in
 it stays, and everything else is removed. With --keep-files the uploads are
 removed without their files: for a store that is lost, or whose files others
@@ -49,7 +53,8 @@ With --json it prints one object:
            completely), entries, shards, nodes, files and bytes of the store
            that are deleted, and kept_entries and kept_shards, which others
            need. The numbers include other removals of the space that rm
-           continues.`
+           continues.
+  kept     as of guppy gc; absent if nothing stays`
 
 // uploadRmOptions holds the flags of upload rm that are not settings.
 type uploadRmOptions struct{ yes, keepFiles bool }
@@ -188,6 +193,7 @@ func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repos
 		failed = errors.Join(failed, err)
 		view.Spaces = append(view.Spaces, newRemovalView(group.space, sum))
 	}
+	view.keptFiles = newKeptFiles(collector.Others)
 	return errors.Join(a.print(view, view.text), failed)
 }
 
@@ -225,6 +231,7 @@ type removedView struct {
 	DryRun  bool          `json:"dry_run"`
 	Removed []int64       `json:"removed"`
 	Spaces  []removalView `json:"spaces"`
+	keptFiles
 
 	uploads   []sqlrepo.Upload
 	keepFiles bool
@@ -275,6 +282,7 @@ func (v *removedView) text(w io.Writer) {
 	for _, space := range v.Spaces {
 		space.text(w, v.DryRun)
 	}
+	v.keptText(w)
 
 	if v.keepFiles {
 		fmt.Fprintln(w, "their files stay where they are")

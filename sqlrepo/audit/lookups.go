@@ -21,21 +21,23 @@ func (a *Auditor) UploadKeys(ctx context.Context) (keys []int64, err error) {
 	return keys, err
 }
 
-// ShardFileDigests yields the digests of all shards that have a file.
-func (a *Auditor) ShardFileDigests(ctx context.Context) iter.Seq2[[]byte, error] {
+// FileDigests yields the digests of the files that a store is to have: those of shards and indexes in any state. If
+// the store is "", which stands for one whose identity is not known, it is to have all files.
+func (a *Auditor) FileDigests(ctx context.Context, store string) iter.Seq2[[]byte, error] {
 	type row struct {
 		ID     int64  `db:"id"`
 		Digest []byte `db:"digest"`
 	}
-
-	query := sq.Select("id", "digest").From("shards").Where(sq.NotEq{"digest": nil}).OrderBy("id")
 	behind := func(last row) sq.Sqlizer { return sq.Gt{"id": last.ID} }
-	rows := core.Rows(ctx, a.db, "read the digests of shards", query, behind)
 
 	return func(yield func([]byte, error) bool) {
-		for row, err := range rows {
-			if !yield(row.Digest, err) {
-				return
+		for _, table := range []string{"shards", "indexes"} {
+			query := schema.KeptIn(sq.Select("id", "digest").From(table), table, store).
+				Where(sq.NotEq{"digest": nil}).OrderBy("id")
+			for row, err := range core.Rows(ctx, a.db, "read the digests of "+table, query, behind) {
+				if !yield(row.Digest, err) {
+					return
+				}
 			}
 		}
 	}

@@ -37,6 +37,7 @@ func groups() []group {
 		{"stores", stores()},
 		{"replicas", replicas()},
 		{"sendings", sendings()},
+		{"needs", needs()},
 		{"uploads", uploads()},
 		{"rereading", rereading()},
 		{"entries", entries()},

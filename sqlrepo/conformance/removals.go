@@ -314,9 +314,14 @@ func removalOfLive(f *fixture) {
 	f.refused(calls)
 }
 
+// stillNamed returns which files the store of most tests is to have.
 func (f *fixture) stillNamed(digests ...sqlrepo.Digest) map[sqlrepo.Digest]bool {
 	f.t.Helper()
-	return must(f.StillNamed(f.ctx, digests))(f.t)
+	named := map[sqlrepo.Digest]bool{}
+	for digest, need := range must(f.StillNamed(f.ctx, "store", digests))(f.t) {
+		named[digest] = need.Here
+	}
+	return named
 }
 
 // removalFiles has shards in two spaces that are the same file.
@@ -336,7 +341,7 @@ func removalNamed(f *fixture) {
 	f.hold(space, digest(1, 1))
 	all := []sqlrepo.Digest{{}, sqlrepo.Digest(packed(sqlrepo.Shard{}).Shard.Digest), {}}
 	want := map[sqlrepo.Digest]bool{all[1]: true}
-	equal(f.t, "named", must(f.Named(f.ctx, all))(f.t), want)
+	equal(f.t, "named", len(must(f.Named(f.ctx, "store", all))(f.t)), len(want))
 	equal(f.t, "still named", f.stillNamed(all...), want)
 }
 
@@ -354,15 +359,15 @@ func removalWaits(f *fixture) {
 		file := sqlrepo.Digest(shard.Shard.Digest)
 
 		var asking sync.WaitGroup
-		var named map[sqlrepo.Digest]bool
+		var named bool
 		var ended atomic.Bool
 		seal := f.sealing(stage.Upload.ID)
 		seal.publish = func(context.Context) error {
 			began := make(chan struct{})
 			asking.Go(func() {
 				close(began)
-				found, err := f.StillNamed(f.ctx, []sqlrepo.Digest{file})
-				named = found
+				found, err := f.StillNamed(f.ctx, "store", []sqlrepo.Digest{file})
+				named = found[file].Here
 				if err != nil || !ended.Load() {
 					f.t.Errorf("answered before the shard was sealed: %v, %v", found, err)
 				}
@@ -376,7 +381,7 @@ func removalWaits(f *fixture) {
 		_, err := f.sealShard(shard, seal)
 		f.fails(err, sealErr)
 		asking.Wait()
-		equal(f.t, "named", named[file], sealErr == nil)
+		equal(f.t, "named", named, sealErr == nil)
 
 		f.clear()
 	}

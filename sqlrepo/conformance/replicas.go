@@ -128,13 +128,16 @@ func forgetCopies(f *fixture) {
 func pruneCopies(f *fixture) {
 	f.store("second")
 	f.filled("first", 1)
-	f.ok(f.AddCopies(f.ctx, "second", []sqlrepo.Digest{digestOf(1), digestOf(2)}))
+	f.ok(f.SetReplica(f.ctx, "second", "first"))
+	f.ok(f.AddCopies(f.ctx, "second", []sqlrepo.Digest{digestOf(1), digestOf(2), digestOf(3)}))
+	f.filled("other", 3) // a row names it, in a store that has no replica
 	f.ok(f.PruneCopies(f.ctx))
 	equal(f.t, "lacking", len(f.lacking(f.UncopiedShards(f.ctx, "first", "second"))), 0)
 
 	// A shard of the digest that was forgotten counts as one that is not copied.
-	f.filled("first", 2)
-	equal(f.t, "lacking", f.lacking(f.UncopiedShards(f.ctx, "first", "second")), []sqlrepo.Digest{digestOf(2)})
+	f.filled("first", 2, 3)
+	equal(f.t, "lacking", f.lacking(f.UncopiedShards(f.ctx, "first", "second")),
+		[]sqlrepo.Digest{digestOf(2), digestOf(3)})
 }
 
 func forgetReplica(f *fixture) {

@@ -19,6 +19,8 @@ type Keeper struct {
 	Locate func(ctx context.Context, upload sqlrepo.Upload) (store.Store, error)
 	// Replicas, if not nil, returns the replicas of that store that are there. Files are removed from them, too.
 	Replicas func(ctx context.Context, upload sqlrepo.Upload) ([]Replica, error)
+	// Others, if not nil, proves that other stores have the files that they need, before these are removed.
+	Others *trash.Others
 }
 
 // Replica is a replica that is there.
@@ -126,6 +128,7 @@ func (k *Keeper) remove(ctx context.Context, files store.Store, space int64, upl
 		if err != nil {
 			return err
 		}
+		bin.Others = k.Others
 		if _, err := bin.Remove(ctx, names); err != nil {
 			return err
 		}
@@ -135,7 +138,7 @@ func (k *Keeper) remove(ctx context.Context, files store.Store, space int64, upl
 			if err != nil {
 				return err
 			}
-			if err := RemoveCopies(ctx, k.Repo, replicas, space, names); err != nil {
+			if err := RemoveCopies(ctx, k.Repo, replicas, k.Others, space, names); err != nil {
 				return err
 			}
 		}
@@ -144,9 +147,9 @@ func (k *Keeper) remove(ctx context.Context, files store.Store, space int64, upl
 	return k.Repo.RemoveIndex(ctx, row.ID)
 }
 
-// RemoveCopies removes files from replicas, unless a row names them. First it forgets that they are there: the next
-// sync looks for them again.
-func RemoveCopies(ctx context.Context, repo *sqlrepo.Repository, replicas []Replica, space int64,
+// RemoveCopies removes files from replicas that don't need them any more, as trash.Bin.Remove does. First it forgets
+// that they are there: the next sync looks for them again.
+func RemoveCopies(ctx context.Context, repo *sqlrepo.Repository, replicas []Replica, others *trash.Others, space int64,
 	names []string) error {
 	var digests []sqlrepo.Digest
 	for _, name := range names {
@@ -163,6 +166,7 @@ func RemoveCopies(ctx context.Context, repo *sqlrepo.Repository, replicas []Repl
 		if err != nil {
 			return err
 		}
+		bin.Others = others
 		if _, err := bin.Remove(ctx, names); err != nil {
 			return err
 		}

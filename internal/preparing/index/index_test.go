@@ -94,12 +94,13 @@ func (m *memory) Spaces(context.Context) ([]sqlrepo.Space, error) {
 	return []sqlrepo.Space{{DID: "did:key:z6MkTest"}, {ID: 1, DID: "did:key:z6MkTest"}}, nil
 }
 
-func (m *memory) StillNamed(_ context.Context, digests []sqlrepo.Digest) (map[sqlrepo.Digest]bool, error) {
-	named := map[sqlrepo.Digest]bool{}
+func (m *memory) StillNamed(_ context.Context, _ string,
+	digests []sqlrepo.Digest) (map[sqlrepo.Digest]sqlrepo.Need, error) {
+	named := map[sqlrepo.Digest]sqlrepo.Need{}
 	for _, digest := range digests {
-		named[digest] = slices.ContainsFunc(m.saved, func(index sqlrepo.NewIndex) bool {
-			return bytes.Equal(index.Digest, digest[:])
-		})
+		if slices.ContainsFunc(m.saved, func(index sqlrepo.NewIndex) bool { return bytes.Equal(index.Digest, digest[:]) }) {
+			named[digest] = sqlrepo.Need{Here: true}
+		}
 	}
 	return named, nil
 }
@@ -138,6 +139,8 @@ func (s memoryStore) Size(_ context.Context, name string) (int64, error) {
 	}
 	return int64(len(blob)), nil
 }
+
+func (s memoryStore) Marker(context.Context) (string, error) { return "memory", nil }
 
 // Trash leaves the blob in place until it is deleted: nobody else uses this store.
 func (s memoryStore) Trash(_ context.Context, owner, name string) (store.Trashed, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/index"
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/store/delivery"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -246,8 +247,8 @@ func (s *sender) discard(ctx context.Context, sending sqlrepo.Sending, name stri
 	if err != nil {
 		return err
 	}
-	replica := index.Replica{Identity: sending.Store, Files: to}
-	return index.RemoveCopies(ctx, s.crew.Repo, []index.Replica{replica}, sending.Space, []string{name})
+	replica, others := index.Replica{Identity: sending.Store, Files: to}, &trash.Others{Open: s.crew.Sending.Open}
+	return index.RemoveCopies(ctx, s.crew.Repo, []index.Replica{replica}, others, sending.Space, []string{name})
 }
 
 // failed handles a file that could not be sent. The work of uploads goes on. If failed returns an error, this worker

@@ -38,7 +38,8 @@ func Deliver(ctx context.Context, order Order) (copied bool, err error) {
 	return true, order.copy(ctx)
 }
 
-// isPresent reports whether the target has the blob with the right bytes.
+// isPresent reports whether the target has the blob with the right bytes, and nobody is removing it: it may have been a
+// stray until the store became a replica.
 func (o Order) isPresent(ctx context.Context) (bool, error) {
 	size, err := o.To.Size(ctx, o.Name)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && size != o.Size {
@@ -48,22 +49,16 @@ func (o Order) isPresent(ctx context.Context) (bool, error) {
 		return false, err
 	}
 
-	digest, err := Digest(ctx, o.To, o.Name)
-	return err == nil && digest == o.Digest, err
-}
+	digest, err := store.Digest(ctx, o.To, o.Name)
+	if err != nil || digest != o.Digest {
+		return false, err
+	}
 
-// Digest reads a blob to its end and returns the digest of its bytes.
-func Digest(ctx context.Context, from store.Store, name string) (digest [sha256.Size]byte, err error) {
-	in, err := from.Open(ctx, name)
-	if err != nil {
-		return digest, err
+	err = o.To.Confirm(ctx, o.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
 	}
-	defer in.Close() //nolint:errcheck // it is only read
-	hash := sha256.New()
-	if _, err := io.Copy(hash, reader{ctx, in, nil}); err != nil {
-		return digest, fmt.Errorf("read %s: %w", name, err)
-	}
-	return [sha256.Size]byte(hash.Sum(nil)), nil
+	return err == nil, err
 }
 
 // Copy copies a blob from one store to another. The blob appears there only if its bytes match the digest in its name;

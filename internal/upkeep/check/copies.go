@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"iter"
 
-	"github.com/guppy-prep/guppy/internal/store/delivery"
+	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -145,7 +145,7 @@ func lookAtCopy(ctx context.Context, place Place, row blobRow, read bool) (*Prob
 		return nil, nil
 	}
 
-	digest, err := delivery.Digest(ctx, place.Files, row.name())
+	digest, err := store.Digest(ctx, place.Files, row.name())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return &Problem{Code: CodeCopyMissing, Detail: "the replica has lost its copy"}, nil

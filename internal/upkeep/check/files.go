@@ -64,7 +64,7 @@ func (r *run) files(ctx context.Context) error {
 		if err := r.temporary(ctx, place.Files); err != nil {
 			return err
 		}
-		return r.strays(ctx, place.Files)
+		return r.strays(ctx, place)
 	})
 }
 
@@ -318,17 +318,17 @@ func (r *run) abandoned(ctx context.Context, files store.Store, space sqlrepo.Sp
 	}), err
 }
 
-// strays looks for files that no row names. It reads the rows a second time before it reports any, because shards
-// may have been stored since.
-func (r *run) strays(ctx context.Context, files store.Store) error {
-	known, err := r.named(ctx)
+// strays looks for files that a store does not need. It reads the rows a second time before it reports any, because
+// shards may have been stored since.
+func (r *run) strays(ctx context.Context, place Place) error {
+	known, err := r.named(ctx, place.Store.Identity)
 	if err != nil {
 		return err
 	}
 
 	// Only the strays are kept in memory: a store may have many files.
 	var strays []string
-	for file, err := range files.Committed(ctx) {
+	for file, err := range place.Files.Committed(ctx) {
 		if err != nil {
 			return err
 		}
@@ -340,45 +340,67 @@ func (r *run) strays(ctx context.Context, files store.Store) error {
 	if len(strays) == 0 {
 		return nil
 	}
-	if known, err = r.named(ctx); err != nil {
+	if known, err = r.named(ctx, place.Store.Identity); err != nil {
 		return err
 	}
 
-	for _, name := range strays {
-		if isNamed(name, known) {
-			continue
-		}
-		if err := r.emit(strayOf(name)); err != nil {
+	strays = slices.DeleteFunc(strays, func(name string) bool { return isNamed(name, known) })
+	for some := range slices.Chunk(strays, straysAtOnce) {
+		if err := r.reportStrays(ctx, place, some); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func strayOf(name string) Problem {
-	if _, aside := store.CutAside(name); aside {
-		return Problem{Code: CodeStoreAside, File: name, Note: true,
-			Detail: "a repair has set it aside: its bytes are damaged"}
+// straysAtOnce is the number of strays that one query looks up in other stores.
+const straysAtOnce = 500
+
+func (r *run) reportStrays(ctx context.Context, place Place, names []string) error {
+	var digests []sqlrepo.Digest
+	for _, name := range names {
+		if digest, ok := trash.ParseName(name); ok {
+			digests = append(digests, digest)
+		}
 	}
-	return Problem{Code: CodeStoreStray, File: name, Note: true,
-		Detail: "no shard or index of this repository is in it: it belongs to another repository, or was left behind"}
+	needs, err := r.Repo.Named(ctx, place.Store.Identity, digests)
+	if err != nil {
+		return err
+	}
+
+	for _, name := range names {
+		digest, _ := trash.ParseName(name)
+		if err := r.emit(strayOf(place.Files, name, needs[digest])); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// named returns the digests of all shards and indexes.
-func (r *run) named(ctx context.Context) (byDigest[struct{}], error) {
+// strayOf returns the note about a file that its store does not need. Other stores may.
+func strayOf(files store.Store, name string, need sqlrepo.Need) Problem {
+	stray := Problem{Code: CodeStoreStray, File: name, Note: true}
+	need = trash.Needing(need)
+	switch _, aside := store.CutAside(name); {
+	case aside:
+		stray.Code, stray.Detail = CodeStoreAside, "a repair has set it aside: its bytes are damaged"
+	case len(need.Elsewhere) > 0:
+		stray.Detail = fmt.Sprintf("no upload in %s has it, but one in another store does: it is removed here only once a "+
+			"good copy was read there", files.URL())
+	default:
+		stray.Detail = fmt.Sprintf("no upload in %s has it: it belongs to another repository, or was left behind", files.URL())
+	}
+	return stray
+}
+
+// named returns the digests of the shards and indexes that a store is to have.
+func (r *run) named(ctx context.Context, identity string) (byDigest[struct{}], error) {
 	known := byDigest[struct{}]{}
-	for digest, err := range r.auditor().ShardFileDigests(ctx) {
+	for digest, err := range r.auditor().FileDigests(ctx, identity) {
 		if err != nil {
 			return nil, err
 		}
 		known.set(digest, struct{}{})
-	}
-
-	for row, err := range r.Repo.Indexes(ctx, sqlrepo.IndexFilter{}) {
-		if err != nil {
-			return nil, err
-		}
-		known.set(row.Digest, struct{}{})
 	}
 	return known, nil
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
 	"github.com/guppy-prep/guppy/internal/preparing/index"
 	"github.com/guppy-prep/guppy/internal/store"
-	"github.com/guppy-prep/guppy/internal/store/delivery"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -72,7 +71,7 @@ func (r *run) index(ctx context.Context, row sqlrepo.Index) (*Problem, error) {
 		return nil, nil
 	}
 
-	digest, err := delivery.Digest(ctx, files, name)
+	digest, err := store.Digest(ctx, files, name)
 	if err != nil {
 		return nil, err
 	}

@@ -107,7 +107,7 @@ func (l *loss) good() map[goodFile]bool {
 	for name := range l.names() {
 		digest, _ := trash.ParseName(name)
 		for i, s := range l.sites {
-			if got, err := delivery.Digest(l.Context(), s, name); err == nil && got == digest {
+			if got, err := store.Digest(l.Context(), s, name); err == nil && got == digest {
 				good[goodFile{i, name}] = true
 			}
 		}

@@ -88,7 +88,7 @@ var remedies = map[string]remedy{
 	CodeStoreTemporary:        {action: removeFile},
 	CodeStoreTrash: {
 		action: leaveAlone,
-		remark: ": guppy gc --yes, or the next run that prepares, restores it if a row names it, and else removes it",
+		remark: ": guppy gc --yes, or the next run that prepares, restores it if the store needs it, and else removes it",
 	},
 	CodeStoreStray:    {action: leaveAlone, remark: strayRemark},
 	CodeStoreAside:    {action: leaveAlone, remark: ": guppy gc --strays --yes removes it"},

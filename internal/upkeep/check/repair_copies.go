@@ -76,7 +76,7 @@ func (m *mending) goodFile(ctx context.Context, to Place, name string, digest sq
 			continue
 		}
 
-		got, err := delivery.Digest(ctx, place.Files, name)
+		got, err := store.Digest(ctx, place.Files, name)
 		switch {
 		case ctx.Err() != nil:
 			return Place{}, context.Cause(ctx)

@@ -150,7 +150,7 @@ func (m *mending) countFiles(ctx context.Context, place Place) (expected, found 
 		return expected, found, nil
 	}
 
-	named, err := r.named(ctx)
+	named, err := r.named(ctx, "")
 	if err != nil {
 		return 0, 0, err
 	}
@@ -249,14 +249,14 @@ func (m *mending) filesOf(ctx context.Context, row sqlrepo.Shard) (names []strin
 	return append(names, unnamed[row.Size]...), err
 }
 
-// unnamedFiles returns the names of the shard files of a store that no row named when the repair first asked for
-// them, by size.
+// unnamedFiles returns the names of the shard files of a store that no row of the store named when the repair first
+// asked for them, by size.
 func (m *mending) unnamedFiles(ctx context.Context, identity string) (map[int64][]string, error) {
 	if unnamed := m.unnamed[identity]; unnamed != nil {
 		return unnamed, nil
 	}
 
-	known, err := (&run{Checker: &m.Checker}).named(ctx)
+	known, err := (&run{Checker: &m.Checker}).named(ctx, identity)
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,9 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
 	"github.com/guppy-prep/guppy/internal/preparing/index"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/store/known"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -57,7 +59,8 @@ func (m *mending) index(ctx context.Context) error {
 		return err
 	}
 
-	keeper := index.Keeper{Repo: m.Repo, Locate: m.storeOfIndexes}
+	others := &trash.Others{Open: m.openStore}
+	keeper := index.Keeper{Repo: m.Repo, Locate: m.storeOfIndexes, Others: others}
 	for _, space := range spaces {
 		covered, err := keeper.Cover(ctx, space.ID)
 		if err == nil && covered > 0 {
@@ -71,7 +74,22 @@ func (m *mending) index(ctx context.Context) error {
 			return fmt.Errorf("index the shards of space %q: %w", space.Name, err)
 		}
 	}
+
+	for _, kept := range others.Kept() {
+		if err := m.did("%s", kept); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// openStore returns the store with an identity, which its marker proves, or store.ErrAbsent.
+func (m *mending) openStore(ctx context.Context, identity string) (store.Store, error) {
+	place := m.place(identity)
+	if place.Files == nil {
+		return nil, place.Absent
+	}
+	return place.Files, known.Prove(ctx, place.Files, place.Store)
 }
 
 func (m *mending) storeOfIndexes(ctx context.Context, upload sqlrepo.Upload) (store.Store, error) {

@@ -16,7 +16,6 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
-	"github.com/guppy-prep/guppy/internal/store/delivery"
 	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/audit"
 )
@@ -65,6 +64,7 @@ func (c *StoreChecker) Run(ctx context.Context, report func(Problem) error) (Sto
 	if err != nil {
 		return r.sum, err
 	}
+	r.identity = marker
 	if err := r.expect(ctx, marker); err != nil {
 		return r.sum, err
 	}
@@ -83,6 +83,8 @@ type storeRun struct {
 	mu     sync.Mutex
 	sum    StoreSummary
 	report func(Problem) error
+	// identity is the identity of the store, or "" if the store has lost it.
+	identity string
 	// expected holds the blobs that rows name, and uploads the uploads that have them.
 	expected byDigest[expectedBlob]
 	uploads  []int64
@@ -266,23 +268,22 @@ func (r *storeRun) compare(ctx context.Context, blob store.Committed, digest [32
 	}
 
 	// The blob may have been stored since the rows were read.
-	named, err := r.isNamed(ctx, digest)
-	if err != nil || named {
+	need, err := r.need(ctx, digest)
+	if err != nil || need.Here {
 		return err
 	}
-	return r.emit(Problem{Code: CodeStoreStray, File: blob.Name, Note: true,
-		Detail: "no row of this repository names it: it belongs to another repository, or was left behind"})
+	return r.emit(strayOf(r.Store, blob.Name, need))
 }
 
-// isNamed reports whether a row names the blob by now. Shards may have been stored since the rows were read.
-func (r *storeRun) isNamed(ctx context.Context, digest sqlrepo.Digest) (bool, error) {
-	named, err := r.Repo.Named(ctx, []sqlrepo.Digest{digest})
-	return named[digest], err
+// need returns which stores are to have the blob by now. Shards may have been stored since the rows were read.
+func (r *storeRun) need(ctx context.Context, digest sqlrepo.Digest) (sqlrepo.Need, error) {
+	needs, err := r.Repo.Named(ctx, r.identity, []sqlrepo.Digest{digest})
+	return needs[digest], err
 }
 
 // read compares a blob with its name. A blob that was removed meanwhile is not a problem.
 func (r *storeRun) read(ctx context.Context, name string, digest [32]byte) error {
-	got, err := delivery.Digest(ctx, r.Store, name)
+	got, err := store.Digest(ctx, r.Store, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -355,8 +356,8 @@ func (r *storeRun) lookFor(ctx context.Context, row blobRow) error {
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	named, err := r.isNamed(ctx, sqlrepo.Digest(row.digest))
-	if err != nil || !named {
+	need, err := r.need(ctx, sqlrepo.Digest(row.digest))
+	if err != nil || !need.Here {
 		return err
 	}
 	return r.emit(Problem{Code: CodeBlobMissing, Upload: row.upload, Shard: row.shard, File: name,

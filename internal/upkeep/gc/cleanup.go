@@ -234,6 +234,7 @@ func (r *cleanup) removeFiles(shards []sqlrepo.Shard) error {
 	if err != nil {
 		return err
 	}
+	bin.Others = r.Others
 
 	began, sizes, names := time.Now(), map[string]int64{}, []string{}
 	for _, s := range shards {
@@ -243,7 +244,7 @@ func (r *cleanup) removeFiles(shards []sqlrepo.Shard) error {
 		}
 	}
 
-	// Files that other rows name are not removed.
+	// Files that other rows name in the store are not removed.
 	removed, err := bin.Remove(r.ctx, names)
 	for _, name := range removed {
 		r.sum.Files++
@@ -268,7 +269,7 @@ func (r *cleanup) removeCopies(space int64, names []string) error {
 	if err != nil {
 		return err
 	}
-	return index.RemoveCopies(r.ctx, r.Repo, replicas, space, names)
+	return index.RemoveCopies(r.ctx, r.Repo, replicas, r.Others, space, names)
 }
 
 // removeNodes deletes a shard with its nodes.

@@ -13,6 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/host/presence"
 	"github.com/guppy-prep/guppy/internal/preparing/index"
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/removal"
@@ -26,6 +27,8 @@ type Collector struct {
 	// Replicas, if not nil, returns the replicas of an upload's store that are there. What is removed from the store is
 	// removed from them too.
 	Replicas func(ctx context.Context, upload sqlrepo.Upload) ([]index.Replica, error)
+	// Others, if not nil, reads the files that only other stores need, before they are removed. Without it, they stay.
+	Others *trash.Others
 	// TempDir is where the entries of very large directories are sorted.
 	TempDir string
 	// Lease is how long a silent process keeps a removal; 0 means a minute.
@@ -201,7 +204,7 @@ func unlessAbsent(err error) error {
 
 // Keep indexes shards of a space again whose indexes were given up, and removes those indexes.
 func (c *Collector) Keep(ctx context.Context, space int64) error {
-	keeper := index.Keeper{Repo: c.Repo, Locate: c.locate, Replicas: c.replicas}
+	keeper := index.Keeper{Repo: c.Repo, Locate: c.locate, Replicas: c.replicas, Others: c.Others}
 	if err := keeper.Keep(ctx, space); err != nil {
 		return fmt.Errorf("indexes: %w", err)
 	}

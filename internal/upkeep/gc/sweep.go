@@ -19,11 +19,15 @@ func (f *Files) add(files, bytes int64) {
 	f.Bytes += bytes
 }
 
-// Strays counts the files of a store that are no shard or index of the repository.
+// Strays counts the files of a store that are no shard or index of an upload there.
 type Strays struct {
-	// Unnamed files have the name of a shard or index that the repository doesn't have. Damaged files were set aside
-	// by a repair.
-	Unnamed, Damaged Files
+	// Unnamed files have the name of a shard or index that the repository doesn't have in any store that keeps bytes.
+	Unnamed Files
+	// Elsewhere counts the files that other stores need, and not this one. Each is removed only once a good copy was
+	// read there.
+	Elsewhere Files
+	// Damaged files were set aside by a repair.
+	Damaged Files
 }
 
 // Temporary counts what interrupted processes have left in a store and nobody will finish: temporary files, and
@@ -53,7 +57,7 @@ func (c *Collector) Temporary(ctx context.Context, files store.Store, remove boo
 
 func (c *Collector) trash(ctx context.Context, files store.Store, space sqlrepo.Space,
 	remove bool) (n int64, err error) {
-	bin := trash.Bin{Repo: c.Repo, Store: files, Owner: trash.Owner(space)}
+	bin := trash.Bin{Repo: c.Repo, Store: files, Owner: trash.Owner(space), Others: c.Others}
 	if remove {
 		return bin.Tidy(ctx)
 	}
@@ -64,17 +68,20 @@ func (c *Collector) trash(ctx context.Context, files store.Store, space sqlrepo.
 // straysAtOnce is the number of files that one query looks up.
 const straysAtOnce = 500
 
-// Strays counts the files of a store that have the name of a shard or index which the repository doesn't have, and
-// the files that a repair has set aside. With remove, it deletes them. Files of another repository that uses the
-// same store count as strays too.
+// Strays counts the files of a store that have the name of a shard or index which no upload has there, and the files
+// that a repair has set aside. With remove, it deletes them, and counts what it has deleted. Files of another repository
+// that uses the same store count as strays too.
 func (c *Collector) Strays(ctx context.Context, files store.Store, remove bool) (strays Strays, err error) {
 	sweep := sweep{Collector: c, found: &strays, files: map[sqlrepo.Digest]store.Committed{}}
+	if sweep.store, err = trash.Identity(ctx, files); err != nil {
+		return strays, err
+	}
 	if remove {
 		spaces, err := c.Repo.Spaces(ctx)
 		if err != nil || len(spaces) == 0 {
 			return strays, err // without a space there is no upload
 		}
-		sweep.bin = &trash.Bin{Repo: c.Repo, Store: files, Owner: trash.Owner(spaces[0])}
+		sweep.bin = &trash.Bin{Repo: c.Repo, Store: files, Owner: trash.Owner(spaces[0]), Others: c.Others}
 	}
 
 	for file, err := range files.Committed(ctx) {
@@ -110,9 +117,11 @@ func (c *Collector) Strays(ctx context.Context, files store.Store, remove bool) 
 	return strays, sweep.flush(ctx)
 }
 
-// sweep counts the files that no row names, and removes them if it has a bin.
+// sweep counts the files that a store does not need, and removes them if it has a bin.
 type sweep struct {
 	*Collector
+	// store is the store's identity.
+	store string
 	bin   *trash.Bin
 	found *Strays
 	// files have not been looked up yet.
@@ -121,25 +130,37 @@ type sweep struct {
 
 // flush looks up the files.
 func (s *sweep) flush(ctx context.Context) error {
-	named, err := s.Repo.Named(ctx, slices.Collect(maps.Keys(s.files)))
+	needs, err := s.Repo.Named(ctx, s.store, slices.Collect(maps.Keys(s.files)))
 	if err != nil {
 		return err
 	}
 
-	sizes := map[string]int64{}
+	sizes, counts := map[string]int64{}, map[string]*Files{}
+	var digests []sqlrepo.Digest
 	for digest, file := range s.files {
-		if !named[digest] {
-			sizes[file.Name] = file.Size
+		need := trash.Needing(needs[digest])
+		if need.Here {
+			continue
+		}
+
+		digests = append(digests, digest)
+		sizes[file.Name], counts[file.Name] = file.Size, &s.found.Unnamed
+		if len(need.Elsewhere) > 0 {
+			counts[file.Name] = &s.found.Elsewhere
 		}
 	}
 	clear(s.files)
 
 	names := slices.Sorted(maps.Keys(sizes))
 	if s.bin != nil {
+		// The store may have been a replica. What it lost is not to count as copied if it becomes one again.
+		if err := s.Repo.ForgetCopies(ctx, s.store, digests); err != nil {
+			return err
+		}
 		names, err = s.bin.Remove(ctx, names)
 	}
 	for _, name := range names {
-		s.found.Unnamed.add(1, sizes[name])
+		counts[name].add(1, sizes[name])
 	}
 	return err
 }

@@ -211,7 +211,7 @@ func (c *Copier) isThere(ctx context.Context, blob store.Committed, digest [sha2
 		return true, nil
 	}
 
-	got, err := delivery.Digest(ctx, c.To, blob.Name)
+	got, err := store.Digest(ctx, c.To, blob.Name)
 	if err == nil && got != digest {
 		err = fmt.Errorf("%w: the target has other bytes", delivery.ErrDiffers)
 	}

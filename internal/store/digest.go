@@ -1,0 +1,36 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+)
+
+// Digest reads a committed blob to its end and returns the digest of its bytes. It fails like Open.
+func Digest(ctx context.Context, from Store, name string) (digest [sha256.Size]byte, err error) {
+	in, err := from.Open(ctx, name)
+	if err != nil {
+		return digest, err
+	}
+	defer in.Close() //nolint:errcheck // it is only read
+
+	hash := sha256.New()
+	if _, err := io.Copy(hash, untilDone{ctx, in}); err != nil {
+		return digest, fmt.Errorf("read %s: %w", name, err)
+	}
+	return [sha256.Size]byte(hash.Sum(nil)), nil
+}
+
+// untilDone reads until its context ends.
+type untilDone struct {
+	ctx  context.Context //nolint:containedctx // a reader takes none
+	from io.Reader
+}
+
+func (r untilDone) Read(p []byte) (int, error) {
+	if r.ctx.Err() != nil {
+		return 0, context.Cause(r.ctx)
+	}
+	return r.from.Read(p)
+}
