@@ -216,13 +216,15 @@ func (r *Repository) Copies(ctx context.Context, store string) iter.Seq2[Digest,
 
 // PruneCopies forgets the copies of files that their stores need not have any longer.
 func (r *Repository) PruneCopies(ctx context.Context) error {
-	needed := func(table string) sq.Sqlizer {
-		kept := schema.WithKeepers(sq.Select("keepers.store", "digest").From(table), table).
-			Where(sq.NotEq{"keepers.store": nil, "digest": nil})
-		return sq.ConcatExpr("(store, digest) NOT IN (", kept, ")")
+	needless := sq.Select("store", "digest").From("copies")
+	for _, table := range []string{"shards", "indexes"} {
+		kept := schema.WithKeepers(sq.Select("keepers.store", "digest").From(table), table)
+		needless = needless.SuffixExpr(sq.ConcatExpr("EXCEPT ", kept))
 	}
+
+	// With NOT IN, whose operands may be NULL, SQLite would compare each copy with all files.
 	return r.db.Transact(ctx, "forget copies of removed files", func(tx *core.Tx) error {
-		_, err := tx.Exec(ctx, sq.Delete("copies").Where(needed("shards")).Where(needed("indexes")))
+		_, err := tx.Exec(ctx, sq.Delete("copies").Where(sq.ConcatExpr("(store, digest) IN (", needless, ")")))
 		return err
 	})
 }

@@ -229,9 +229,9 @@ func TestWhatIsRemovedWhileItIsSent(t *testing.T) {
 		present := names(t, r.dir)
 		for _, name := range present {
 			digest, _ := trash.ParseName(name)
-			named, err := r.repo.Named(t.Context(), []sqlrepo.Digest{digest})
+			named, err := r.repo.Named(t.Context(), r.to.Store, []sqlrepo.Digest{digest})
 			must(t, err)
-			if !named[digest] {
+			if !named[digest].Here {
 				t.Errorf("the replica has %s", name)
 			}
 		}

@@ -135,20 +135,20 @@ func TestWhatOtherStoresNeedIsProved(t *testing.T) {
 		reason string
 		stays  bool
 	}{
-		"nobody needs it":                  {},
-		"its own store needs it":           {needs: "ab", stays: true},
-		"another has it":                   {needs: "b"},
-		"another has lost it":              {"b", func(f *fixture) { f.lose("b", name) }, "is gone", true},
-		"another has it damaged":           {"b", func(f *fixture) { f.write("b", "damaged") }, "is damaged", true},
-		"another can't be read":            {"b", func(f *fixture) { f.fails["b"] = errLost }, errLost.Error(), true},
-		"another is away":                  {"b", func(f *fixture) { f.fails["b"] = store.ErrAbsent }, "store not found", true},
-		"one of two has it":                {needs: "bc", harm: func(f *fixture) { f.write("b", "damaged") }},
-		"none of two has it":               {"bc", func(f *fixture) { f.lose("b", name); f.lose("c", name) }, "is gone", true},
-		"one that does not need it has it": {"b", func(f *fixture) { f.lose("b", name) }, "is gone", true},
-		"one that keeps no bytes needs it": {needs: "n"},
-		"only one of two keeps bytes":      {"nb", func(f *fixture) { f.lose("b", name) }, "is gone", true},
-		"others can't be asked":            {needs: "b", harm: func(f *fixture) { f.bin.Others = nil }, stays: true},
-		"its store has lost its marker": {
+		"nobody needs it":             {},
+		"its own store needs it":      {needs: "ab", stays: true},
+		"another has it":              {needs: "b"},
+		"another has lost it":         {"b", func(f *fixture) { f.lose("b", name) }, "is gone", true},
+		"another has it damaged":      {"b", func(f *fixture) { f.write("b", "damaged") }, "is damaged", true},
+		"another can't be read":       {"b", func(f *fixture) { f.fails["b"] = errLost }, errLost.Error(), true},
+		"another is away":             {"b", func(f *fixture) { f.fails["b"] = store.ErrAbsent }, "store not found", true},
+		"one of two has it":           {needs: "bc", harm: func(f *fixture) { f.write("b", "damaged") }},
+		"none of two has it":          {"bc", func(f *fixture) { f.lose("b", name); f.lose("c", name) }, "is gone", true},
+		"only an idle one has it":     {"b", func(f *fixture) { f.lose("b", name) }, "is gone", true},
+		"no bytes are kept there":     {needs: "n"},
+		"only one of two keeps bytes": {"nb", func(f *fixture) { f.lose("b", name) }, "is gone", true},
+		"others can't be asked":       {needs: "b", harm: func(f *fixture) { f.bin.Others = nil }, stays: true},
+		"its store has no marker": {
 			needs: "b", harm: func(f *fixture) { f.lose("a", ".guppy-store") }, stays: true,
 		},
 	} {

@@ -380,15 +380,16 @@ func (r *run) reportStrays(ctx context.Context, place Place, names []string) err
 // strayOf returns the note about a file that its store does not need. Other stores may.
 func strayOf(files store.Store, name string, need sqlrepo.Need) Problem {
 	stray := Problem{Code: CodeStoreStray, File: name, Note: true}
-	need = trash.Needing(need)
 	switch _, aside := store.CutAside(name); {
 	case aside:
 		stray.Code, stray.Detail = CodeStoreAside, "a repair has set it aside: its bytes are damaged"
-	case len(need.Elsewhere) > 0:
+	case len(need.Elsewhere) == 0:
+		stray.Detail = "no row of this repository names it: it belongs to another repository, or was left behind"
+	case len(trash.Needing(need).Elsewhere) == 0:
+		stray.Detail = "only uploads in a store that keeps no bytes have it: it was left behind"
+	default:
 		stray.Detail = fmt.Sprintf("no upload in %s has it, but one in another store does: it is removed here only once a "+
 			"good copy was read there", files.URL())
-	default:
-		stray.Detail = fmt.Sprintf("no upload in %s has it: it belongs to another repository, or was left behind", files.URL())
 	}
 	return stray
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/formats/car"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
+	"github.com/guppy-prep/guppy/internal/upkeep/check"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -80,6 +81,27 @@ func TestAStrayFileIsNotTakenForAShard(t *testing.T) {
 			}
 			must(t, os.Remove(stray))
 			f.sound("without the stray file")
+		}
+	})
+}
+
+// TestTheFileOfAnOrphanIsNoStray deletes the row of an upload, but not those of its shards: a repair may still use the
+// files.
+func TestTheFileOfAnOrphanIsNoStray(t *testing.T) {
+	t.Parallel()
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		f := newFixture(t, db)
+		digest, ok := shard.ParseName(filepath.Base(f.file(f.shardOf(0, sqlrepo.DataShard))))
+		f.execute("DELETE FROM uploads WHERE id = ?", f.uploads[0].ID)
+		for _, problem := range f.problems() {
+			if problem.Code == check.CodeStoreStray {
+				t.Error(problem)
+			}
+		}
+
+		needs, err := f.repo.StillNamed(t.Context(), "another store", []sqlrepo.Digest{digest})
+		if err != nil || !ok || !needs[digest].Here {
+			t.Errorf("%+v, %v", needs, err)
 		}
 	})
 }

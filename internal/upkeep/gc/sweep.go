@@ -69,8 +69,8 @@ func (c *Collector) trash(ctx context.Context, files store.Store, space sqlrepo.
 const straysAtOnce = 500
 
 // Strays counts the files of a store that have the name of a shard or index which no upload has there, and the files
-// that a repair has set aside. With remove, it deletes them, and counts what it has deleted. Files of another repository
-// that uses the same store count as strays too.
+// that a repair has set aside. With remove, it deletes them, and counts what it has deleted. Files of another
+// repository that uses the same store count as strays too.
 func (c *Collector) Strays(ctx context.Context, files store.Store, remove bool) (strays Strays, err error) {
 	sweep := sweep{Collector: c, found: &strays, files: map[sqlrepo.Digest]store.Committed{}}
 	if sweep.store, err = trash.Identity(ctx, files); err != nil {
