@@ -11,6 +11,7 @@ func needs() []test {
 	return []test{
 		{"are those of the uploads in a store", needsOfUploads},
 		{"are those of an origin in its replicas", needsOfReplicas},
+		{"are those of a space in its replicas", needsOfSpaces},
 		{"are everywhere without a recorded store", needsOfUnnamed},
 		{"end when the rows of a store are removed", needsEnd},
 		{"include indexes", needsOfIndexes},
@@ -74,6 +75,23 @@ func needsOfReplicas(f *fixture) {
 		map[byte][]string{1: {"here", "a"}, 2: {"here", "b"}, 3: {"here", "third"}})
 	equal(f.t, "in its replica", f.needed("third", 1, 2, 3),
 		map[byte][]string{1: {"a", "second"}, 2: {"b", "second"}, 3: {"here", "second"}})
+}
+
+// needsOfSpaces has two spaces in one store, one of which has a replica. The other store keeps no bytes.
+func needsOfSpaces(f *fixture) {
+	to := f.replicated("second", 1)
+	f.filled("origin", 2)
+	none := f.spaceOf(f.filled(sqlrepo.NoneStore, 3).Upload)
+	f.ok(f.AddSpaceReplica(f.ctx, sqlrepo.SpaceReplica{Space: none, Store: "second"}))
+	all := []byte{1, 2, 3}
+	equal(f.t, "in the replica", f.needed("second", all...),
+		map[byte][]string{1: {"here", "origin"}, 2: {"origin"}, 3: {sqlrepo.NoneStore}})
+	equal(f.t, "in the store", f.needed("origin", all...),
+		map[byte][]string{1: {"here", "second"}, 2: {"here"}, 3: {sqlrepo.NoneStore}})
+
+	f.ok(f.RemoveSpaceReplica(f.ctx, to))
+	equal(f.t, "in what was a replica", f.needed("second", all...),
+		map[byte][]string{1: {"origin"}, 2: {"origin"}, 3: {sqlrepo.NoneStore}})
 }
 
 func needsOfUnnamed(f *fixture) {
