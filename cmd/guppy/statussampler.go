@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
@@ -80,7 +81,7 @@ func (s *statusSampler) sample(ctx context.Context) (*progressView, error) {
 func (s *statusSampler) replicas(ctx context.Context, chosen []sqlrepo.OpenUpload) ([]replicaStatus, error) {
 	shown := []replicaStatus{}
 	replicas, err := s.repo.Replicas(ctx)
-	s.queries += 2 + 2*len(replicas)
+	s.queries += 1 + 2*len(replicas)
 	if err != nil || len(replicas) == 0 {
 		return shown, err
 	}
@@ -114,6 +115,8 @@ func (s *statusSampler) replicas(ctx context.Context, chosen []sqlrepo.OpenUploa
 		}
 		shown = append(shown, status)
 	}
+
+	slices.SortStableFunc(shown, func(a, b replicaStatus) int { return strings.Compare(a.Name, b.Name) })
 	return shown, nil
 }
 
