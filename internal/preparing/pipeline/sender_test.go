@@ -136,23 +136,29 @@ func TestAReplicaThatFails(t *testing.T) {
 		r := newReplicated(t, db)
 		r.job.Limits.MaxAttempts = 2
 		replica := r.replica
-		for _, op := range []string{"create", "write", "sync", "stage", "commit"} {
-			for name, failure := range map[string]error{"away": store.ErrAbsent, "broken": errors.New("broken")} {
-				faulty := &storetest.Faulty{Store: replica, Fail: storetest.FailAt(op, 2, failure)}
-				r.replica = faulty
-				r.ran()
-				if r.lacking() == 0 || faulty.Unended.Load() != 0 {
-					t.Errorf("%s, %s: %d files are lacking, %d were not ended", op, name, r.lacking(), faulty.Unended.Load())
-				}
-
-				r.replica = replica
-				r.ran()
-				r.same()
-				r.forget()
+		for _, fault := range []struct {
+			op      string
+			failure error
+		}{
+			{"create", store.ErrAbsent}, {"write", errBroken}, {"sync", store.ErrAbsent}, {"stage", errBroken},
+			{"commit", store.ErrAbsent}, {"commit", errBroken},
+		} {
+			faulty := &storetest.Faulty{Store: replica, Fail: storetest.FailAt(fault.op, 2, fault.failure)}
+			r.replica = faulty
+			r.ran()
+			if r.lacking() == 0 || faulty.Unended.Load() != 0 {
+				t.Errorf("%v: %d files are lacking, %d were not ended", fault, r.lacking(), faulty.Unended.Load())
 			}
+
+			r.replica = replica
+			r.ran()
+			r.same()
+			r.forget()
 		}
 	})
 }
+
+var errBroken = errors.New("broken")
 
 // forget empties the replica.
 func (r *replicated) forget() {

@@ -6,4 +6,4 @@ package check_test
 const healSeeds = 2
 
 // lossStride is the distance of the steps at which a store is lost, unless the environment says another.
-const lossStride = 11
+const lossStride = 23
