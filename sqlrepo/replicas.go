@@ -49,8 +49,8 @@ func (r *Repository) Synced(ctx context.Context, store, origin string) error {
 		sq.Update("replicas").Set("synced_at", NewTime(r.db.Now())).Where(sq.Eq{"store": store, "origin": origin}))
 }
 
-// Replicas lists the replicas of stores and of spaces, by identity, with what they lack. It costs one query, and two more
-// for each replica.
+// Replicas lists the replicas of stores and of spaces, by identity, with what they lack. It costs one query, and two
+// more for each replica.
 func (r *Repository) Replicas(ctx context.Context) (replicas []Replica, err error) {
 	ofSpaces := sq.Select("store", "'' AS origin", "space", "NULL AS synced_at").From("space_replicas")
 	all := sq.Select("store", "origin", "0 AS space", "synced_at").From("replicas").
