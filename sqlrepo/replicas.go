@@ -155,20 +155,50 @@ func (r *Repository) uncopied(ctx context.Context, table blobTable, origin, repl
 	return core.Rows(ctx, r.db, "look for what a replica lacks", query, behind)
 }
 
-// AddCopies records that a store has copies that were proved. It is not an error if it is known already.
-func (r *Repository) AddCopies(ctx context.Context, store string, digests []Digest) error {
-	return r.db.Transact(ctx, fmt.Sprintf("record %d copies", len(digests)), func(tx *core.Tx) error {
+// AddCopies records that a store has copies that were proved. It is not an error if it is known already. AddCopies
+// returns the digests of the files that the store is not to have, or no longer: these are not recorded, and the files
+// should be removed. If a removal has taken such a file before it was needed again, its copy is recorded: the caller
+// makes sure afterwards that the files are there (store.Store.Confirm), and calls ForgetCopies if not.
+func (r *Repository) AddCopies(ctx context.Context, store string, digests []Digest) (unneeded []Digest, err error) {
+	err = r.db.Transact(ctx, fmt.Sprintf("record %d copies", len(digests)), func(tx *core.Tx) error {
+		// A removal forgets the copies of what it has condemned. It must not do so before they are recorded.
+		if err := lockSpaces(ctx, tx); err != nil {
+			return err
+		}
+
+		unneeded = nil
 		for some := range slices.Chunk(digests, copiesAtOnce) {
-			add := sq.Insert("copies").Columns("store", "digest").Suffix("ON CONFLICT (store, digest) DO NOTHING")
-			for _, digest := range some {
-				add = add.Values(store, digest[:])
-			}
-			if _, err := tx.Exec(ctx, add); err != nil {
+			named, err := namedAmong(ctx, tx, store, some)
+			if err != nil {
 				return err
 			}
+			needless, err := addCopies(ctx, tx, store, some, named)
+			if err != nil {
+				return err
+			}
+			unneeded = append(unneeded, needless...)
 		}
 		return nil
 	})
+	return unneeded, err
+}
+
+// addCopies records the copies that the store is to have, and returns the others.
+func addCopies(ctx context.Context, tx *core.Tx, store string, digests []Digest,
+	named map[Digest]Need) (unneeded []Digest, err error) {
+	add := sq.Insert("copies").Columns("store", "digest").Suffix("ON CONFLICT (store, digest) DO NOTHING")
+	for _, digest := range digests {
+		if named[digest].Here {
+			add = add.Values(store, digest[:])
+		} else {
+			unneeded = append(unneeded, digest)
+		}
+	}
+
+	if len(unneeded) < len(digests) {
+		_, err = tx.Exec(ctx, add)
+	}
+	return unneeded, err
 }
 
 // copiesAtOnce is the number of copies in one statement.
@@ -208,7 +238,8 @@ func (r *Repository) Copies(ctx context.Context, store string) iter.Seq2[Digest,
 	}
 }
 
-// PruneCopies forgets the copies of files that their stores need not have any longer.
+// PruneCopies forgets the copies of files that their stores need not have any longer, and what was to be sent of such
+// files.
 func (r *Repository) PruneCopies(ctx context.Context) error {
 	needless := sq.Select("store", "digest").From("copies")
 	for _, table := range []string{"shards", "indexes"} {
@@ -218,6 +249,9 @@ func (r *Repository) PruneCopies(ctx context.Context) error {
 
 	// With NOT IN, whose operands may be NULL, SQLite would compare each copy with all files.
 	return r.db.Transact(ctx, "forget copies of removed files", func(tx *core.Tx) error {
+		if _, err := tx.Exec(ctx, needlessSendings(sq.And{})); err != nil {
+			return err
+		}
 		_, err := tx.Exec(ctx, sq.Delete("copies").Where(sq.ConcatExpr("(store, digest) IN (", needless, ")")))
 		return err
 	})

@@ -139,17 +139,28 @@ func (r *Repository) planSendings(ctx context.Context, to SpaceReplica) (left bo
 	return left, err
 }
 
-// obsoleteSendings deletes the sendings of files that are in the replica, or that no upload needs any longer.
+// obsoleteSendings deletes the sendings to a replica of files that are there, or that no upload needs any longer.
 func obsoleteSendings(to SpaceReplica) sq.Sqlizer {
-	copied := sq.Select("1").From("copies").Where("copies.store = sendings.store AND copies.digest = sendings.digest")
-	done := sq.Or{sq.ConcatExpr("EXISTS (", copied, ")")}
-	unneeded := sq.And{}
+	return needlessSendings(sq.Eq{"sendings.space": to.Space, "sendings.store": to.Store})
+}
+
+// needlessSendings deletes those of some sendings whose files are in the replica, or are not to be there any longer,
+// unless somebody is at work on them.
+func needlessSendings(among sq.Sqlizer) sq.Sqlizer {
+	free := sq.And{sq.Eq{"sendings.token": 0}, among}
+	needless := sq.Select("id").From("sendings").Where(free)
 	for _, table := range []blobTable{shardFiles, indexFiles} {
-		needed := filesOfSpace(table, to.Space, to.Store).RemoveColumns().Column("1").
-			Where(table.name + ".digest = sendings.digest").Where("uploads.store = sendings.origin")
-		unneeded = append(unneeded, sq.ConcatExpr("NOT EXISTS (", needed, ")"))
+		copied := sq.Select("1").From("copies").Where("copies.store = sendings.store AND copies.digest = sendings.digest")
+		open := sq.Select("sendings.id").From("sendings").
+			Join("space_replicas ON space_replicas.space = sendings.space AND space_replicas.store = sendings.store").
+			Join("uploads ON uploads.store = sendings.origin").
+			Join("sources ON sources.id = uploads.source AND sources.space = sendings.space").
+			Join(table.name + " ON " + table.name + ".upload = uploads.id AND " + table.name + ".digest = sendings.digest").
+			Where(free).Where(sq.Eq{table.name + ".state": table.state}).
+			Where(sq.ConcatExpr("NOT EXISTS (", copied, ")"))
+		needless = needless.SuffixExpr(sq.ConcatExpr("EXCEPT ", open))
 	}
-	return sq.Delete("sendings").Where(to.rows()).Where(sq.Eq{"token": 0}).Where(append(done, unneeded))
+	return sq.Delete("sendings").Where(free).Where(sq.ConcatExpr("id IN (", needless, ")"))
 }
 
 // unplanned is a file that a replica lacks and that is not on its way.

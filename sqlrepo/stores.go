@@ -71,6 +71,27 @@ func (r *Repository) SetStoreURL(ctx context.Context, identity, url string) erro
 		sq.Update("stores").Set("url", url).Where(sq.Eq{"identity": identity}))
 }
 
+// LoseStore records that a store has lost its files and begins again, empty, at a URL. Its copies are forgotten, so that
+// it lacks everything that it is to have as a replica; what its own replicas have stays recorded. It returns ErrNotFound
+// for an unknown store. Nobody may be sending files there.
+func (r *Repository) LoseStore(ctx context.Context, identity, url string) error {
+	this := sq.Eq{"store": identity}
+	return r.db.Transact(ctx, "record that the store begins again", func(tx *core.Tx) error {
+		set := sq.Update("stores").Set("url", url).Where(sq.Eq{"identity": identity})
+		err := tx.Later(ctx, set, func(rows int64) error { return core.Affected(rows, ErrNotFound) })
+		if err != nil {
+			return err
+		}
+
+		// What was set aside is planned again, too.
+		return laterAll(ctx, tx,
+			sq.Delete("copies").Where(this),
+			sq.Update("replicas").Set("synced_at", nil).Where(this),
+			sq.Delete("sendings").Where(this).Where(sq.Eq{"token": 0}),
+		)
+	})
+}
+
 // SetSpaceStore makes a store the one that new uploads of a space go to. It returns ErrNotFound if the space or the
 // store does not exist.
 func (r *Repository) SetSpaceStore(ctx context.Context, space int64, identity string) error {
@@ -101,17 +122,26 @@ func (r *Repository) RemoveStore(ctx context.Context, identity string) error {
 		if err != nil {
 			return err
 		}
-		for _, drop := range []sq.Sqlizer{
+
+		// A sending may be left of a removed upload, or of a replica that the space no longer has.
+		either := sq.Or{this, sq.Eq{"origin": identity}}
+		return laterAll(ctx, tx,
 			sq.Delete("copies").Where(this),
-			sq.Delete("replicas").Where(sq.Or{this, sq.Eq{"origin": identity}}),
+			sq.Delete("sendings").Where(either),
+			sq.Delete("replicas").Where(either),
 			sq.Delete("stores").Where(sq.Eq{"identity": identity}),
-		} {
-			if err := tx.Later(ctx, drop, nil); err != nil {
-				return err
-			}
-		}
-		return nil
+		)
 	})
+}
+
+// laterAll makes changes of any number of rows.
+func laterAll(ctx context.Context, tx *core.Tx, changes ...sq.Sqlizer) error {
+	for _, change := range changes {
+		if err := tx.Later(ctx, change, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // changeStore makes a change of one row. It returns ErrNotFound if there is no such row.

@@ -16,6 +16,8 @@ func replicas() []test {
 		{"forget copies", forgetCopies},
 		{"forget copies of what is gone", pruneCopies},
 		{"are forgotten with their store", forgetReplica},
+		{"have no copies of what is not needed", copyUnneeded},
+		{"lack everything when they are lost", loseReplica},
 	}
 }
 
@@ -27,6 +29,34 @@ func (f *fixture) lacking(blobs iter.Seq2[sqlrepo.Blob, error]) (digests []sqlre
 		digests = append(digests, sqlrepo.Digest(blob.Digest))
 	}
 	return digests
+}
+
+// copied records copies that the store is to have.
+func (f *fixture) copied(store string, digests ...byte) {
+	f.t.Helper()
+	equal(f.t, "unneeded", f.unneeded(store, digests...), nil)
+}
+
+// unneeded records copies, and returns those that the store is not to have.
+func (f *fixture) unneeded(store string, digests ...byte) (unneeded []byte) {
+	f.t.Helper()
+	all := make([]sqlrepo.Digest, len(digests))
+	for i, b := range digests {
+		all[i] = digestOf(b)
+	}
+	for _, digest := range must(f.AddCopies(f.ctx, store, all))(f.t) {
+		unneeded = append(unneeded, digest[0])
+	}
+	return unneeded
+}
+
+// copies returns the copies that a store has.
+func (f *fixture) copies(store string) (copies []byte) {
+	f.t.Helper()
+	for _, digest := range collect(f.t, f.Copies(f.ctx, store)) {
+		copies = append(copies, digest[0])
+	}
+	return copies
 }
 
 // digestOf returns a digest that consists of one byte.
@@ -69,8 +99,8 @@ func replicaLacks(f *fixture) {
 		[]sqlrepo.Replica{{Store: "second", Origin: "first", Files: 3, Bytes: 2700}})
 
 	// What is recorded twice is there once.
-	f.ok(f.AddCopies(f.ctx, "second", []sqlrepo.Digest{digestOf(1), digestOf(4)}))
-	f.ok(f.AddCopies(f.ctx, "second", []sqlrepo.Digest{digestOf(4), digestOf(9)}))
+	f.copied("second", 1, 4)
+	f.copied("second", 4)
 	equal(f.t, "lacking", f.lacking(f.UncopiedShards(f.ctx, "first", "second")), []sqlrepo.Digest{digestOf(2)})
 	equal(f.t, "another lacks all", len(f.lacking(f.UncopiedShards(f.ctx, "first", "other"))), 3)
 	equal(f.t, "replicas", must(f.Replicas(f.ctx))(f.t),
@@ -110,29 +140,26 @@ func replicaOfSeveral(f *fixture) {
 func forgetCopies(f *fixture) {
 	f.store("second")
 	f.filled("first", 1)
-	f.ok(f.AddCopies(f.ctx, "second", []sqlrepo.Digest{digestOf(1)}))
+	f.ok(f.SetReplica(f.ctx, "second", "first"))
+	f.copied("second", 1)
 	f.ok(f.ForgetCopies(f.ctx, "first", []sqlrepo.Digest{digestOf(1)}))
 	f.ok(f.ForgetCopies(f.ctx, "second", []sqlrepo.Digest{digestOf(2)}))
 	equal(f.t, "lacking", len(f.lacking(f.UncopiedShards(f.ctx, "first", "second"))), 0)
 
-	var known []sqlrepo.Digest
-	for digest, err := range f.Copies(f.ctx, "second") {
-		f.ok(err)
-		known = append(known, digest)
-	}
-	equal(f.t, "copies", known, []sqlrepo.Digest{digestOf(1)})
-	f.ok(f.ForgetCopies(f.ctx, "second", known))
+	equal(f.t, "copies", f.copies("second"), []byte{1})
+	f.ok(f.ForgetCopies(f.ctx, "second", []sqlrepo.Digest{digestOf(1)}))
 	equal(f.t, "lacking", len(f.lacking(f.UncopiedShards(f.ctx, "first", "second"))), 1)
 }
 
 func pruneCopies(f *fixture) {
 	f.store("second")
-	f.filled("first", 1)
+	f.filled("first", 1, 2, 3)
 	f.ok(f.SetReplica(f.ctx, "second", "first"))
-	f.ok(f.AddCopies(f.ctx, "second", []sqlrepo.Digest{digestOf(1), digestOf(2), digestOf(3)}))
+	f.copied("second", 1, 2, 3)
+	f.execute("DELETE FROM shards WHERE ordinal > 0")
 	f.filled("other", 3) // a row names it, in a store that has no replica
 	f.ok(f.PruneCopies(f.ctx))
-	equal(f.t, "lacking", len(f.lacking(f.UncopiedShards(f.ctx, "first", "second"))), 0)
+	equal(f.t, "copies", f.copies("second"), []byte{1})
 
 	// A shard of the digest that was forgotten counts as one that is not copied.
 	f.filled("first", 2, 3)
@@ -141,12 +168,56 @@ func pruneCopies(f *fixture) {
 }
 
 func forgetReplica(f *fixture) {
-	f.store("first")
 	f.store("second")
+	f.filled("first", 1)
 	f.ok(f.SetReplica(f.ctx, "second", "first"))
-	f.ok(f.AddCopies(f.ctx, "second", []sqlrepo.Digest{digestOf(1)}))
+	f.copied("second", 1)
+
+	// Nothing else is left in the first store.
+	f.execute("UPDATE uploads SET store = NULL")
+	f.execute("UPDATE spaces SET store = NULL")
 	f.ok(f.RemoveStore(f.ctx, "first"))
 	equal(f.t, "replicas", len(must(f.Replicas(f.ctx))(f.t)), 0)
 	f.ok(f.RemoveStore(f.ctx, "second"))
 	equal(f.t, "stores", len(f.stores()), 0)
+	equal(f.t, "copies", len(f.copies("second")), 0)
+}
+
+// copyUnneeded sends files that were removed meanwhile, or that only another store is to have.
+func copyUnneeded(f *fixture) {
+	f.store("second")
+	f.filled("first", 1, 2)
+	f.filled("other", 3)
+	f.ok(f.SetReplica(f.ctx, "second", "first"))
+	f.execute("UPDATE shards SET state = 5 WHERE ordinal = 1")
+	equal(f.t, "unneeded", f.unneeded("second", 1, 2, 3, 4), []byte{2, 3, 4})
+	equal(f.t, "copies", f.copies("second"), []byte{1})
+	equal(f.t, "copies of nothing", f.unneeded("second"), nil)
+}
+
+// loseReplica loses a replica of a store and of a space that is an origin as well.
+func loseReplica(f *fixture) {
+	to := f.replicated("lost", 1, 2, 3)
+	f.filled("lost", 4)
+	f.store("third")
+	f.ok(f.SetReplica(f.ctx, "lost", "origin"))
+	f.ok(f.SetReplica(f.ctx, "third", "lost"))
+	f.copied("lost", 1)
+	f.copied("third", 4)
+	f.ok(f.Synced(f.ctx, "lost", "origin"))
+	f.ok(f.Synced(f.ctx, "third", "lost"))
+	f.ok(f.SetAside(f.ctx, f.claimed(to), "the store is broken"))
+
+	f.fails(f.LoseStore(f.ctx, "unknown", "file:///again/"), sqlrepo.ErrNotFound)
+	f.ok(f.LoseStore(f.ctx, "lost", "file:///again/"))
+	equal(f.t, "URL", f.stores()[0].URL, "file:///again/")
+	equal(f.t, "replicas", must(f.Replicas(f.ctx))(f.t), []sqlrepo.Replica{
+		{Store: "lost", Space: to.Space, Files: 3, Bytes: 2700},
+		{Store: "lost", Origin: "origin", Files: 3, Bytes: 2700},
+		{Store: "third", Origin: "lost", SyncedAt: sqlrepo.NewTime(f.now)},
+	})
+	for range 3 {
+		f.ok(f.Sent(f.ctx, f.claimed(to)))
+	}
+	equal(f.t, "more", f.nothingToSend(to), false)
 }

@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +18,7 @@ func sendings() []test {
 		{"are recorded by those who have the lease", sentLate},
 		{"are not recorded when nobody needs the file", sentUnneeded},
 		{"that came to nothing are forgotten", obsoleteSending},
+		{"of what nobody needs are forgotten by the collector", pruneSendings},
 		{"are resumed after a failure", resumeSendings},
 		{"end with the replica", removeSpaceReplica},
 		{"keep their store", storeOfSendings},
@@ -166,7 +169,7 @@ func obsoleteSending(f *fixture) {
 	f.planned(to)
 
 	// One is copied by a sync, another is no longer needed, and the third has failed.
-	f.ok(f.AddCopies(f.ctx, "replica", []sqlrepo.Digest{digestOf(1)}))
+	f.copied("replica", 1)
 	f.execute("DELETE FROM shards WHERE ordinal = 1")
 	for range 3 {
 		f.ok(f.Fail(f.ctx, f.claimed(to), "broken", time.Minute))
@@ -177,6 +180,47 @@ func obsoleteSending(f *fixture) {
 	equal(f.t, "left", len(left), 1)
 	equal(f.t, "digest", sqlrepo.Digest(left[0].Digest), digestOf(3))
 	equal(f.t, "error", left[0].Error, "broken")
+}
+
+// pruneSendings has a sending in each state: nobody needs the files of two, of which one is being sent, another is in
+// the replica, and the last one is needed.
+func pruneSendings(f *fixture) {
+	to, other := f.replicated("replica", 1, 2, 3, 4), f.replicated("replica", 5)
+	f.ok(f.SetAside(f.ctx, f.claimed(other), "the file is damaged"))
+	held := f.claimed(to)
+	for range 3 {
+		f.ok(f.SetAside(f.ctx, f.claimed(to), "the file is damaged"))
+	}
+
+	set := f.digestsOfSendings()
+	equal(f.t, "set aside", len(set), 5)
+	f.ok(f.PruneCopies(f.ctx))
+	equal(f.t, "needed", f.digestsOfSendings(), set)
+
+	free := slices.DeleteFunc([]byte{1, 2, 3, 4}, func(b byte) bool { return b == held.Digest[0] })
+	f.copied("replica", free[0])
+	f.execute(fmt.Sprintf("DELETE FROM shards WHERE ordinal IN (%d, %d) AND upload IN (SELECT MIN(id) FROM uploads)",
+		free[1]-1, held.Digest[0]-1))
+	f.ok(f.PruneCopies(f.ctx))
+	left := []byte{free[2], held.Digest[0], 5}
+	slices.Sort(left)
+	equal(f.t, "left", f.digestsOfSendings(), left)
+
+	// What was set aside for a replica that the space no longer has goes with it.
+	f.ok(f.Release(f.ctx, held))
+	f.execute("DELETE FROM space_replicas")
+	f.ok(f.PruneCopies(f.ctx))
+	equal(f.t, "left", len(f.digestsOfSendings()), 0)
+}
+
+// digestsOfSendings returns the files of all sendings that are claimed or were set aside, sorted.
+func (f *fixture) digestsOfSendings() (digests []byte) {
+	f.t.Helper()
+	for _, sending := range must(f.Sendings(f.ctx, nil))(f.t) {
+		digests = append(digests, sending.Digest[0])
+	}
+	slices.Sort(digests)
+	return digests
 }
 
 func resumeSendings(f *fixture) {
@@ -216,6 +260,16 @@ func storeOfSendings(f *fixture) {
 	f.fails(f.RemoveStore(f.ctx, "replica"), sqlrepo.ErrStoreInUse)
 	f.ok(f.RemoveSpaceReplica(f.ctx, to))
 	f.ok(f.RemoveStore(f.ctx, "replica"))
+
+	// What is left to be sent keeps no store.
+	f.planned(f.replicated("another", 2))
+	f.execute("UPDATE uploads SET store = NULL")
+	f.execute("UPDATE spaces SET store = NULL")
+	f.ok(f.RemoveStore(f.ctx, "origin"))
+	f.store("origin")
+	f.planned(f.replicated("another", 3))
+	f.execute("DELETE FROM space_replicas")
+	f.ok(f.RemoveStore(f.ctx, "another"))
 }
 
 func sendingAtWork(f *fixture) {
