@@ -90,7 +90,8 @@ fails while anybody is at work, who would go on in the old place.
 
 With --lost, what the store had is lost, and it begins again in an empty place,
 with the same identity: guppy check --repair --yes then copies everything there
-that other stores have.`
+that its uploads need and other stores have. A replica lacks everything again:
+guppy store sync sends it, or the workers do if it is a replica of a space.`
 
 // setStore records where a store is now.
 func (a *app) setStore(ctx context.Context, cfg *config.Config, repo *repository, name, place string,
@@ -129,9 +130,15 @@ func (a *app) setStore(ctx context.Context, cfg *config.Config, repo *repository
 			"complete copy of it (guppy store copy %s %s)", store.ErrAbsent, files.URL(), row.Name, row.Identity, row.Name,
 			shellQuoted(place))
 	}
-	if err == nil {
-		err = repo.SetStoreURL(ctx, row.Identity, files.URL())
+	if err != nil {
+		return err
 	}
+
+	record := repo.SetStoreURL
+	if lost {
+		record = repo.LoseStore
+	}
+	err = record(ctx, row.Identity, files.URL())
 	if err != nil {
 		return err
 	}

@@ -103,7 +103,7 @@ func (a *app) syncStore(ctx context.Context, cfg *config.Config, repo *repositor
 	syncer := &mirror.Syncer{
 		Repo: repo, Origin: origin.Identity, Replica: replica.Identity, Verify: verify, Workers: workers(cfg), Limit: limit,
 		Failed:   func(name string, err error) { view.Failed = append(view.Failed, storeCopyFault{name, err.Error()}) },
-		Progress: &mirror.Progress{},
+		Progress: &mirror.Progress{}, Others: &trash.Others{Open: stores.Open},
 	}
 	if syncer.From, err = stores.Open(ctx, origin.Identity); err != nil {
 		return err

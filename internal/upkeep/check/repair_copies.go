@@ -36,6 +36,14 @@ func (m *mending) mendCopy(ctx context.Context, p Problem) error {
 		return fmt.Errorf("%q is not the name of a shard or an index", p.File)
 	}
 
+	named, err := m.Repo.Named(ctx, p.identity, []sqlrepo.Digest{digest})
+	if err != nil {
+		return err
+	}
+	if !named[digest].Here {
+		return m.forgetUnneeded(ctx, p, digest)
+	}
+
 	// Nothing is written where the replica may not be.
 	if err := known.Prove(ctx, to.Files, to.Store); err != nil {
 		return fmt.Errorf("%w: %w", ErrStoreUnknown, err)
@@ -57,10 +65,23 @@ func (m *mending) mendCopy(ctx context.Context, p Problem) error {
 	if err != nil {
 		return fmt.Errorf("copy %s from store %q to store %q: %w", p.File, from.Store.Name, p.Store, err)
 	}
-	if err := m.Repo.AddCopies(ctx, p.identity, []sqlrepo.Digest{digest}); err != nil {
+	unneeded, err := m.Repo.AddCopies(ctx, p.identity, []sqlrepo.Digest{digest})
+	if err != nil {
 		return err
 	}
+	if len(unneeded) > 0 {
+		return m.forgetUnneeded(ctx, p, digest)
+	}
 	return m.did("store %s: %s was copied from store %s", p.Store, p.File, from.Store.Name)
+}
+
+// forgetUnneeded forgets a copy that its store need not have: it is no replica any longer, or no upload has the file.
+func (m *mending) forgetUnneeded(ctx context.Context, p Problem, digest sqlrepo.Digest) error {
+	if err := m.Repo.ForgetCopies(ctx, p.identity, []sqlrepo.Digest{digest}); err != nil {
+		return err
+	}
+	return m.did("store %s: its copy of %s was forgotten, since the store need not have it any longer: guppy gc --strays "+
+		"--yes removes what is left of it", p.Store, p.File)
 }
 
 // goodFile returns a store that has a good file of this name, other than the one that needs it. It returns the zero

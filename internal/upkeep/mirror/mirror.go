@@ -15,6 +15,7 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/store/delivery"
 )
@@ -61,8 +62,8 @@ func (c *Copier) Run(ctx context.Context) error {
 		return err
 	}
 	if failed := c.Progress.Failed.Load(); failed > 0 {
-		return fmt.Errorf("%w: %d blobs were not copied; the copy gets its identity when it has all of them",
-			delivery.ErrDiffers, failed)
+		return fmt.Errorf("%w: %s not copied; the copy gets its identity when it has all of them", delivery.ErrDiffers,
+			progress.Count(failed, "blob"))
 	}
 
 	// The identity comes last: a store with an identity counts as complete.

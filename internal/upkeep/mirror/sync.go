@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
@@ -15,6 +17,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/store/delivery"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -22,9 +25,11 @@ import (
 
 // Replicas is the part of the repository that has the replicas.
 type Replicas interface {
+	trash.Repository
+	Named(ctx context.Context, store string, digests []sqlrepo.Digest) (map[sqlrepo.Digest]sqlrepo.Need, error)
 	UncopiedShards(ctx context.Context, origin, replica string) iter.Seq2[sqlrepo.Blob, error]
 	UncopiedIndexes(ctx context.Context, origin, replica string) iter.Seq2[sqlrepo.Blob, error]
-	AddCopies(ctx context.Context, store string, digests []sqlrepo.Digest) error
+	AddCopies(ctx context.Context, store string, digests []sqlrepo.Digest) (unneeded []sqlrepo.Digest, err error)
 	Copies(ctx context.Context, store string) iter.Seq2[sqlrepo.Digest, error]
 	ForgetCopies(ctx context.Context, store string, digests []sqlrepo.Digest) error
 	Synced(ctx context.Context, store, origin string) error
@@ -46,10 +51,26 @@ type Syncer struct {
 	// copied.
 	Failed   func(name string, err error)
 	Progress *Progress
+	// Others proves that other stores have the files that they need, before files that were removed from the origin
+	// meanwhile are removed from the replica again.
+	Others *trash.Others
 
+	limit  *rate.Limiter
 	mu     sync.Mutex
-	proved []sqlrepo.Digest
+	proved []proved
+	// removing protects Others.
+	removing sync.Mutex
 }
+
+// proved is a file that the replica has.
+type proved struct {
+	sqlrepo.Blob
+	name string
+	// count is where it was counted.
+	count *atomic.Int64
+}
+
+func (p proved) digest() sqlrepo.Digest { return sqlrepo.Digest(p.Digest) }
 
 // recordedAtOnce is the number of copies after which they are recorded.
 const recordedAtOnce = 100
@@ -72,13 +93,13 @@ func (s *Syncer) Run(ctx context.Context) error {
 
 	// What was proved is recorded even if something else fails.
 	err = s.files(ctx)
-	err = errors.Join(err, s.record(context.WithoutCancel(ctx), 1))
-	if err != nil {
+	_, recordErr := s.record(context.WithoutCancel(ctx), 1)
+	if err := errors.Join(err, recordErr); err != nil {
 		return err
 	}
 
 	if failed := s.Progress.Failed.Load(); failed > 0 {
-		return fmt.Errorf("%w: %d files were not copied", delivery.ErrDiffers, failed)
+		return fmt.Errorf("%w: %s not copied", delivery.ErrDiffers, progress.Count(failed, "file"))
 	}
 	return s.Repo.Synced(ctx, s.Replica, s.Origin)
 }
@@ -107,21 +128,24 @@ func (s *Syncer) forgetMissing(ctx context.Context) error {
 	return s.Repo.ForgetCopies(ctx, s.Replica, gone)
 }
 
-// files brings all files that the replica lacks there, several at a time.
+// files brings all files that the replica lacks there, several at a time, and records them.
 func (s *Syncer) files(ctx context.Context) error {
-	limit := rate.NewLimiter(rate.Inf, 0)
+	s.limit = rate.NewLimiter(rate.Inf, 0)
 	if s.Limit > 0 {
-		limit = rate.NewLimiter(rate.Limit(s.Limit), max(s.Limit, longestRead))
+		s.limit = rate.NewLimiter(rate.Limit(s.Limit), max(s.Limit, longestRead))
 	}
 
-	copying, ctx := errgroup.WithContext(ctx)
+	copying, running := errgroup.WithContext(ctx)
 	copying.SetLimit(max(1, s.Workers))
 	owner := leftovers.CopyOwner()
 
-	err := s.eachLacking(ctx, func(name string, blob sqlrepo.Blob) {
-		copying.Go(func() error { return s.file(ctx, owner, name, blob, limit) })
+	err := s.eachLacking(running, func(name string, blob sqlrepo.Blob) {
+		copying.Go(func() error { return s.file(running, owner, name, blob) })
 	})
-	return errors.Join(copying.Wait(), err)
+	if err := errors.Join(copying.Wait(), err); err != nil {
+		return err
+	}
+	return s.settle(ctx, owner, 1)
 }
 
 // longestRead is the most that is read at once: the buffer of io.Copy.
@@ -152,46 +176,119 @@ func (s *Syncer) eachLacking(ctx context.Context, fn func(name string, blob sqlr
 }
 
 // file brings one file to the replica, unless it is there.
-func (s *Syncer) file(ctx context.Context, owner, name string, blob sqlrepo.Blob, limit *rate.Limiter) error {
+func (s *Syncer) file(ctx context.Context, owner, name string, blob sqlrepo.Blob) error {
 	copied, err := delivery.Deliver(ctx, delivery.Order{
 		From: s.From, To: s.To, Owner: owner, Name: name, Digest: [32]byte(blob.Digest), Size: blob.Size,
 		Read: func(n int64) {
 			s.Progress.Bytes.Add(n)
-			_ = limit.WaitN(ctx, int(n)) // the copy itself notices that its context has ended
+			_ = s.limit.WaitN(ctx, int(n)) // the copy itself notices that its context has ended
 		},
 	})
-	switch {
-	case errors.Is(err, delivery.ErrDiffers) || errors.Is(err, fs.ErrNotExist):
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.Progress.Failed.Add(1)
-		s.Failed(name, err)
-		return nil
-	case err != nil:
+	if errors.Is(err, delivery.ErrDiffers) || errors.Is(err, fs.ErrNotExist) {
+		return s.failed(ctx, name, blob, err)
+	}
+	if err != nil {
 		return err
-	case copied:
-		s.Progress.Copied.Add(1)
-	default:
-		s.Progress.Skipped.Add(1)
 	}
 
+	there := proved{Blob: blob, name: name, count: &s.Progress.Skipped}
+	if copied {
+		there.count = &s.Progress.Copied
+	}
+	there.count.Add(1)
 	s.mu.Lock()
-	s.proved = append(s.proved, sqlrepo.Digest(blob.Digest))
+	s.proved = append(s.proved, there)
 	s.mu.Unlock()
-	return s.record(ctx, recordedAtOnce)
+	return s.settle(ctx, owner, recordedAtOnce)
 }
 
-// record records the copies that were proved, if there are enough.
-func (s *Syncer) record(ctx context.Context, enough int) error {
+// failed counts a file that could not be copied, unless it was removed because no upload needs it any longer.
+func (s *Syncer) failed(ctx context.Context, name string, blob sqlrepo.Blob, failure error) error {
+	digest := sqlrepo.Digest(blob.Digest)
+	named, err := s.Repo.Named(ctx, s.Replica, []sqlrepo.Digest{digest})
+	if err != nil || !named[digest].Here {
+		return err
+	}
+
 	s.mu.Lock()
-	var proved []sqlrepo.Digest
+	defer s.mu.Unlock()
+	s.Progress.Failed.Add(1)
+	s.Failed(name, failure)
+	return nil
+}
+
+// settle records the copies that were proved, if there are enough, and sends again what the replica has lost meanwhile.
+func (s *Syncer) settle(ctx context.Context, owner string, enough int) error {
+	for {
+		lost, err := s.record(ctx, enough)
+		if err != nil || len(lost) == 0 {
+			return err
+		}
+		for _, file := range lost {
+			if err := s.file(ctx, owner, file.name, file.Blob); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// record records the copies that were proved, if there are enough. Files that are not needed any longer are removed
+// from the replica again. Record returns the files that a removal has taken from it before they were needed again.
+func (s *Syncer) record(ctx context.Context, enough int) (lost []proved, err error) {
+	s.mu.Lock()
+	var files []proved
 	if len(s.proved) >= enough {
-		proved, s.proved = s.proved, nil
+		files, s.proved = s.proved, nil
 	}
 	s.mu.Unlock()
+	if len(files) == 0 {
+		return nil, nil
+	}
 
-	if len(proved) == 0 {
+	unneeded, err := s.Repo.AddCopies(ctx, s.Replica, digests(files))
+	if err != nil {
+		return nil, err
+	}
+
+	var names []string
+	for _, file := range files {
+		if slices.Contains(unneeded, file.digest()) {
+			file.count.Add(-1)
+			names = append(names, file.name)
+			continue
+		}
+
+		err := s.To.Confirm(ctx, file.name)
+		if errors.Is(err, fs.ErrNotExist) {
+			file.count.Add(-1)
+			lost = append(lost, file)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return lost, errors.Join(s.Repo.ForgetCopies(ctx, s.Replica, digests(lost)), s.remove(ctx, names))
+}
+
+func digests(files []proved) (digests []sqlrepo.Digest) {
+	for _, file := range files {
+		digests = append(digests, file.digest())
+	}
+	return digests
+}
+
+// remove removes files from the replica that it does not need.
+func (s *Syncer) remove(ctx context.Context, names []string) error {
+	if len(names) == 0 {
 		return nil
 	}
-	return s.Repo.AddCopies(ctx, s.Replica, proved)
+	spaces, err := s.Repo.Spaces(ctx)
+	if err != nil || len(spaces) == 0 {
+		return err // without a space nothing can be told from the files of another repository
+	}
+
+	s.removing.Lock()
+	defer s.removing.Unlock()
+	bin := trash.Bin{Repo: s.Repo, Store: s.To, Owner: trash.Owner(spaces[0]), Others: s.Others}
+	_, err = bin.Remove(ctx, names)
+	return err
 }
