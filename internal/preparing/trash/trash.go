@@ -64,7 +64,7 @@ const (
 
 // Remove removes the files of shards and indexes that the store does not need. If another store needs such a file, a
 // good copy is read there first. Without one, the file stays, and the bin's Others know why. Remove returns the names
-// of the removed files.
+// of the files that it has removed, without those that were not there.
 func (b *Bin) Remove(ctx context.Context, names []string) (removed []string, err error) {
 	for batch := range slices.Chunk(names, namesAtOnce) {
 		gone, err := b.removeBatch(ctx, batch)
@@ -94,7 +94,8 @@ func (b *Bin) removeBatch(ctx context.Context, names []string) (removed []string
 				return nil
 			}
 
-			if err == nil {
+			// What was not there was removed by others, or never sent.
+			if err == nil && blob != (store.Trashed{}) {
 				removed = append(removed, name)
 			}
 			return err

@@ -64,7 +64,7 @@ func (m *mending) index(ctx context.Context) error {
 	for _, space := range spaces {
 		covered, err := keeper.Cover(ctx, space.ID)
 		if err == nil && covered > 0 {
-			err = m.did("%d shards of the space %s were indexed", covered, space.Name)
+			err = m.did("space %s: %s indexed", space.Name, were(covered, "shard"))
 		}
 
 		if err == nil {

@@ -34,7 +34,7 @@ func (m *mending) roots(ctx context.Context, upload int64) (changed bool, err er
 	if err := m.auditor().SetRoots(ctx, roots); err != nil {
 		return false, err
 	}
-	return true, m.did("upload %d: %d roots were built again from the segments", upload, len(roots))
+	return true, m.did("upload %d: %s built again from the segments", upload, were(int64(len(roots)), "root"))
 }
 
 // rootsOf returns the roots that differ from the recorded ones, as many as one round handles.

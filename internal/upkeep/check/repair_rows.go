@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/audit"
 )
@@ -208,12 +209,12 @@ func (m *mending) mendEntriesOf(ctx context.Context, todo action, upload int64, 
 		if err := m.auditor().ForgetSegments(ctx, entries); err != nil {
 			return err
 		}
-		return m.did("upload %d: segments of %d entries were deleted", upload, len(entries))
+		return m.did("upload %d: segments of %s were deleted", upload, progress.Count(int64(len(entries)), "entry"))
 	case forgetRoot:
 		if err := m.auditor().ForgetRoots(ctx, entries); err != nil {
 			return err
 		}
-		return m.did("upload %d: roots of %d entries were deleted", upload, len(entries))
+		return m.did("upload %d: roots of %s were deleted", upload, progress.Count(int64(len(entries)), "entry"))
 	case rescanEntry:
 		_, err := m.again(ctx, upload, entries, m.auditor().ForgetEntries, "scanned")
 		return err
@@ -263,8 +264,8 @@ func (m *mending) again(ctx context.Context, upload int64, entries []int64, forg
 	if err := m.auditor().Reopen(ctx, upload); err != nil {
 		return false, err
 	}
-	return true, m.did("upload %d: %d entries will be %s again; guppy status %[1]d prints the command that continues it",
-		upload, len(entries), participle)
+	return true, m.did("upload %d: %s will be %s again; guppy status %[1]d prints the command that continues it",
+		upload, progress.Count(int64(len(entries)), "entry"), participle)
 }
 
 // leaveOut gives up entries of an older upload, and the upload with them.
@@ -275,7 +276,7 @@ func (m *mending) leaveOut(ctx context.Context, upload int64, entries []int64) e
 	if err := m.auditor().GiveUp(ctx, upload); err != nil {
 		return err
 	}
-	return m.did("upload %d: %d entries were left out: their content is lost", upload, len(entries))
+	return m.did("upload %d: %s left out: the content is lost", upload, were(int64(len(entries)), "entry"))
 }
 
 // keepNoMore gives up entries that a removed upload keeps for others. The others then find that their origin is
@@ -284,5 +285,13 @@ func (m *mending) keepNoMore(ctx context.Context, upload int64, entries []int64)
 	if err := m.auditor().LeaveOut(ctx, entries, lost); err != nil {
 		return err
 	}
-	return m.did("upload %d: %d entries that it kept for others were deleted", upload, len(entries))
+	return m.did("upload %d: %s deleted that it kept for others", upload, were(int64(len(entries)), "entry"))
+}
+
+// were returns the subject of a sentence in the passive, such as "1 entry was" or "2 entries were".
+func were(n int64, one string) string {
+	if n == 1 {
+		return "1 " + one + " was"
+	}
+	return progress.Count(n, one) + " were"
 }
