@@ -35,9 +35,9 @@ Gc also counts files of a store that have the name of a shard but belong to no
 shard of this repository, files that only uploads in other stores need, and
 damaged files that guppy check --repair has set aside. --strays removes them. A
 file that another store needs is removed only once a good copy was read there;
-otherwise it stays, and gc says why. No other repository may use the same store, not
-even a copy of this one (guppy transfer, guppy restore): its shards may count as
-such files, and gc removes shards that it still needs.
+otherwise it stays, and gc says why. No other repository may use the same store,
+not even a copy of this one (guppy transfer, guppy restore): its shards may
+count as such files, and gc removes shards that it still needs.
 
 With --json it prints one object:
   dry_run          true if nothing was changed

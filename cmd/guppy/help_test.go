@@ -7,7 +7,25 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
 )
+
+// TestHelpFitsATerminal looks at the texts of all commands, which are printed as they are.
+func TestHelpFitsATerminal(t *testing.T) {
+	a := &app{stdout: os.Stdout, terminal: newTerminal(os.Stderr)}
+	commands := []*cobra.Command{a.rootCommand()}
+	for len(commands) > 0 {
+		command := commands[0]
+		commands = append(commands[1:], command.Commands()...)
+		for line := range strings.Lines(command.Long) {
+			if width := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); width > 80 {
+				t.Errorf("%s: %d columns: %s", command.CommandPath(), width, line)
+			}
+		}
+	}
+}
 
 // TestHelpEndsWithTheExitCodes asks for the help of each command, and of those that have commands below them.
 func TestHelpEndsWithTheExitCodes(t *testing.T) {

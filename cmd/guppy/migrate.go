@@ -18,8 +18,8 @@ func (a *app) migrateCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "migrate", Short: "Show and change the schema of the database", Args: usageArgs(cobra.NoArgs),
 		Long: "Show and change the schema of the database. A change waits for other processes\n" +
-			"that migrate, is refused while a run is at work, and is rolled back completely if\n" +
-			"it fails. repo.migrate_url names a direct connection past a pooler.",
+			"that migrate, is refused while a run is at work, and is rolled back completely\n" +
+			"if it fails. repo.migrate_url names a direct connection past a pooler.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 
@@ -73,8 +73,8 @@ func (a *app) migrateDown() *cobra.Command {
 	var to uint
 	command := &cobra.Command{
 		Use: "down [N]", Short: "Revert the last migration, the last N, or those after a version",
-		Long: "Revert the last migration, the last N, or those after a version. Tables that have\n" +
-			"rows are dropped only with --destroy-data. The command asks on a terminal;\n" +
+		Long: "Revert the last migration, the last N, or those after a version. Tables that\n" +
+			"have rows are dropped only with --destroy-data. The command asks on a terminal;\n" +
 			"elsewhere it needs --yes.",
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -109,8 +109,8 @@ func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "guppy",
 		Short: "Turn directories of any size into content-addressed CAR shards",
-		Long: "guppy scans a source, builds its UnixFS DAG, packs the blocks into CAR shards, and\n" +
-			"records everything it knows in a preparation repository: an embedded SQLite\n" +
+		Long: "guppy scans a source, builds its UnixFS DAG, packs the blocks into CAR shards,\n" +
+			"and records everything it knows in a preparation repository: an embedded SQLite\n" +
 			"database, or PostgreSQL.",
 		SilenceUsage:  true,
 		SilenceErrors: true,

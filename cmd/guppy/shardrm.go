@@ -14,6 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/formats/car"
+	"github.com/guppy-prep/guppy/internal/preparing/index"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/progress"
@@ -32,10 +33,11 @@ file is damaged: it sets the file aside, and lost content is packed again.
 Rm asks on a terminal; elsewhere it needs --yes. It fails while anybody else is
 at work. It determines what all uploads of the space need, which takes as long
 as guppy gc. The row of a shard stays, empty. Other shards that the same index
-covered are indexed again.
+covered are indexed again. Files are removed from replicas, too, if those are
+there.
 
-With --json it prints one object: removed (a list of CIDs) and bytes (their
-total size).`
+With --json it prints one object: removed (a list of CIDs), bytes (their total
+size), and kept, if files stay, as with guppy gc.`
 
 func (a *app) shardRmCommand() *cobra.Command {
 	yes := false
@@ -233,7 +235,8 @@ func forgetShard(ctx context.Context, collector *gc.Collector, row sqlrepo.Shard
 	return audit.New(collector.Repo).LoseShard(ctx, row.ID)
 }
 
-// removeShardFile removes the file of a shard that was forgotten, unless it is also another shard's.
+// removeShardFile removes the file of a shard that was forgotten, also from replicas, unless it is also another
+// shard's. It reports whether the shard's own store had the file.
 func removeShardFile(ctx context.Context, collector *gc.Collector, row sqlrepo.Shard) (removed bool, err error) {
 	upload, err := collector.Repo.Upload(ctx, row.Upload)
 	if err != nil {
@@ -254,9 +257,14 @@ func removeShardFile(ctx context.Context, collector *gc.Collector, row sqlrepo.S
 	}
 	bin.Others = collector.Others
 
-	names, err := bin.Remove(ctx, []string{shard.Name([32]byte(row.Digest))})
+	names := []string{shard.Name([32]byte(row.Digest))}
+	gone, err := bin.Remove(ctx, names)
 	if err != nil {
 		return false, err
 	}
-	return len(names) > 0, collector.Keep(ctx, space)
+	replicas, err := collector.Replicas(ctx, upload)
+	if err == nil {
+		err = index.RemoveCopies(ctx, collector.Repo, replicas, collector.Others, space, names)
+	}
+	return len(gone) > 0, errors.Join(err, collector.Keep(ctx, space))
 }

@@ -13,6 +13,11 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
+const spaceLsHelp = `Ls lists the spaces with the largest size of their shards and their replicas.
+
+With --json it prints a list with did, name, shard_size, replicas (names of
+stores; absent if there are none) and created_at of each.`
+
 func (a *app) spaceCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "space", Short: "Add, list, change and remove spaces", Args: usageArgs(cobra.NoArgs),
@@ -46,7 +51,7 @@ func (a *app) spaceCommand() *cobra.Command {
 	add.Flags().String("shard-size", "", "at most `BYTES` in a shard, such as 64MiB (default 266338304)")
 
 	list := &cobra.Command{
-		Use: "ls", Short: "List spaces", Args: usageArgs(cobra.NoArgs),
+		Use: "ls", Short: "List spaces", Long: spaceLsHelp, Args: usageArgs(cobra.NoArgs),
 		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
 			spaces, err := repo.Spaces(ctx)
 			if err != nil {

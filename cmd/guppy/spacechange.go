@@ -57,7 +57,11 @@ before the size of the space.
 --replica makes a store a replica of the space: guppy prepare, guppy upload and
 guppy worker send all shards and indexes of the space there, too, also those of
 earlier uploads. --no-replica ends that. What was sent stays there; guppy gc
---strays --yes removes what nothing else needs.`
+--strays --yes removes what nothing else needs.
+
+With --json it prints one object, as guppy space ls does for each space: did,
+name, shard_size, replicas (names of stores; absent if there are none) and
+created_at.`
 
 func (a *app) spaceSetCommand() *cobra.Command {
 	var add, remove []string

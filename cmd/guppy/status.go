@@ -46,7 +46,8 @@ With --json it prints one object, with --watch one per line:
     missing_files, missing_bytes, synced_at
     workers, set_aside, retries
                       of the files that are sent there, as above
-Work is "shard N", or the name of a stage. Sizes are in bytes.`
+Work is "shard N", the name of a stage, or the name of a file that is sent to a
+replica. Sizes are in bytes.`
 
 func (a *app) statusCommand() *cobra.Command {
 	watch := false

@@ -18,12 +18,12 @@ import (
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
 )
 
-const storeCheckHelp = `Check examines stores by themselves: STORE, a name, a directory or a URL, or else
-all stores of the repository. It lists each store once and reports files that
-the repository knows and that are missing or have another length, files that no
-row names, and unfinished files. With --read-data it also reads all files and
-compares each with the digest in its name. Without a repository, as for a copy
-on another host, only names and digests are compared.
+const storeCheckHelp = `Check examines stores by themselves: STORE, a name, a directory or a URL, or
+else all stores of the repository. It lists each store once and reports files
+that the repository knows and that are missing or have another length, files
+that no row names, and unfinished files. With --read-data it also reads all
+files and compares each with the digest in its name. Without a repository, as
+for a copy on another host, only names and digests are compared.
 
 Guppy check is for the repository: it proves that rows agree with each other and
 that the blocks of each upload are held, and asks the store for each shard of an

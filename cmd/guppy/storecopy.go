@@ -17,11 +17,12 @@ import (
 )
 
 const storeCopyHelp = `Copy copies the shards and indexes of the store FROM to the store TO. Each is a
-name, a directory or a URL as for --store. The bytes of each file are compared with the
-digest in its name before the file appears in TO. A file that TO already has
-with the same length is skipped; with --verify it is read and compared as well.
-Nothing in TO is ever replaced. At the end TO gets the identity of FROM and can
-take its place: guppy store set NAME TO records that it has.
+name, a directory or a URL as for --store. The bytes of each file are compared
+with the digest in its name before the file appears in TO. A file that TO
+already has with the same length is skipped; with --verify it is read and
+compared as well. Nothing in TO is ever replaced. At the end TO gets the
+identity of FROM and can take its place: guppy store set NAME TO records that
+it has.
 
 Workers may continue meanwhile: run the command again for what they have stored
 since. It may be interrupted at any moment, and copies the rest when it is run

@@ -15,11 +15,11 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
-const transferHelp = `Transfer copies all rows, as of one moment, in one transaction, and compares both
-sides before it commits: if anything fails, the target stays empty. Unfinished
-work continues in the new database. A URL that is not given is the one of the
-configured database. Shards and keys are not in the database: they stay where
-they are.
+const transferHelp = `Transfer copies all rows, as of one moment, in one transaction, and compares
+both sides before it commits: if anything fails, the target stays empty.
+Unfinished work continues in the new database. A URL that is not given is the
+one of the configured database. Shards and keys are not in the database: they
+stay where they are.
 
 A copy and its original must not both work on one store, or remove from it: each
 removes shards that only the other one knows. Continue with only one of them.`

@@ -13,10 +13,17 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
+const uploadCommandHelp = `Upload prepares registered sources of a space, one after the other, as guppy
+prepare does: those that are named, or all. A failure of one does not keep the
+others from being prepared.
+
+` + reportHelp
+
 func (a *app) uploadCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "upload SPACE [SOURCE...]",
 		Short: "Prepare registered sources of a space: those named, or all",
+		Long:  uploadCommandHelp,
 		Args:  usageArgs(cobra.MinimumNArgs(1)),
 		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
 			// The database may be on another host, so this one may have no data directory yet.

@@ -60,7 +60,7 @@ func (m *mending) index(ctx context.Context) error {
 	}
 
 	others := &trash.Others{Open: m.openStore}
-	keeper := index.Keeper{Repo: m.Repo, Locate: m.storeOfIndexes, Others: others}
+	keeper := index.Keeper{Repo: m.Repo, Locate: m.storeOfIndexes, Replicas: m.replicasOf, Others: others}
 	for _, space := range spaces {
 		covered, err := keeper.Cover(ctx, space.ID)
 		if err == nil && covered > 0 {
@@ -90,6 +90,26 @@ func (m *mending) openStore(ctx context.Context, identity string) (store.Store, 
 		return nil, place.Absent
 	}
 	return place.Files, known.Prove(ctx, place.Files, place.Store)
+}
+
+// replicasOf returns the replicas of an upload's store that are there. In one that is away, files that are removed here
+// are strays when it comes back.
+func (m *mending) replicasOf(ctx context.Context, upload sqlrepo.Upload) (open []index.Replica, err error) {
+	identities, err := m.Repo.ReplicasOf(ctx, upload.Store)
+	if err != nil {
+		return nil, err
+	}
+	for _, identity := range identities {
+		files, err := m.openStore(ctx, identity)
+		if errors.Is(err, store.ErrAbsent) || errors.Is(err, store.ErrUnusable) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		open = append(open, index.Replica{Identity: identity, Files: files})
+	}
+	return open, nil
 }
 
 func (m *mending) storeOfIndexes(ctx context.Context, upload sqlrepo.Upload) (store.Store, error) {
