@@ -71,9 +71,9 @@ func (r *Repository) SetStoreURL(ctx context.Context, identity, url string) erro
 		sq.Update("stores").Set("url", url).Where(sq.Eq{"identity": identity}))
 }
 
-// LoseStore records that a store has lost its files and begins again, empty, at a URL. Its copies are forgotten, so that
-// it lacks everything that it is to have as a replica; what its own replicas have stays recorded. It returns ErrNotFound
-// for an unknown store. Nobody may be sending files there.
+// LoseStore records that a store has lost its files and begins again, empty, at a URL. Its copies are forgotten, so it
+// lacks everything that it is to have as a replica. What its own replicas have stays recorded. LoseStore returns
+// ErrNotFound for an unknown store. Nobody may be sending files there.
 func (r *Repository) LoseStore(ctx context.Context, identity, url string) error {
 	this := sq.Eq{"store": identity}
 	return r.db.Transact(ctx, "record that the store begins again", func(tx *core.Tx) error {

@@ -212,7 +212,7 @@ func TestAStoreThatFailsIsTriedOnce(t *testing.T) {
 	}
 }
 
-// TestWhatIsNotThereIsNotProved has no file to remove, whoever needs it.
+// TestWhatIsNotThereIsNotProved has no file to remove, which another store needs or nobody.
 func TestWhatIsNotThereIsNotProved(t *testing.T) {
 	for _, needs := range []string{"", "b"} {
 		f := newFixture(t, needs)
