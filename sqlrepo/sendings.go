@@ -83,26 +83,28 @@ func (r *Repository) SpaceReplicas(ctx context.Context, spaces []int64) (replica
 	return replicas, err
 }
 
-// ClaimSending claims a file that a replica of a space lacks. If there is none, it returns ErrNothingToClaim, and
-// whether files are on their way, or will be tried again.
-func (r *Repository) ClaimSending(ctx context.Context, claim Claim, to SpaceReplica) (sending Sending, more bool,
-	err error) {
-	sending, err = r.claimSending(ctx, claim, to)
+// ClaimSending claims a file that a replica of a space lacks. It leaves out files that only stores have that are away,
+// by their identities. If there is none, it returns ErrNothingToClaim, and whether files are on their way, or will be
+// tried again.
+func (r *Repository) ClaimSending(ctx context.Context, claim Claim, to SpaceReplica,
+	away []string) (sending Sending, more bool, err error) {
+	sending, err = r.claimSending(ctx, claim, to, away)
 	if !errors.Is(err, ErrNothingToClaim) {
 		return sending, true, err
 	}
 
-	more, err = r.planSendings(ctx, to)
+	more, err = r.planSendings(ctx, to, away)
 	if err != nil {
 		return sending, false, err
 	}
-	sending, err = r.claimSending(ctx, claim, to)
+	sending, err = r.claimSending(ctx, claim, to, away)
 	return sending, more || err == nil, err
 }
 
-func (r *Repository) claimSending(ctx context.Context, claim Claim, to SpaceReplica) (sending Sending, err error) {
+func (r *Repository) claimSending(ctx context.Context, claim Claim, to SpaceReplica,
+	away []string) (sending Sending, err error) {
 	first := sq.Select("id").From("sendings").Where(to.rows()).Where(r.claimable()).
-		Where(sq.NotEq{"id": claim.Except}).OrderBy("kind", "id").Limit(1).Suffix(r.db.ClaimLock)
+		Where(sq.NotEq{"origin": away}).OrderBy("kind", "id").Limit(1).Suffix(r.db.ClaimLock)
 	err = r.claim(ctx, "claim a file to send", "sendings", schema.SendingFields, claim,
 		sq.ConcatExpr("id = (", first, ")"), &sending)
 	return sending, err
@@ -112,8 +114,8 @@ func (r *Repository) claimSending(ctx context.Context, claim Claim, to SpaceRepl
 const sendingsAtOnce = 64
 
 // planSendings adds sendings for files that a replica lacks, and removes those that came to nothing. It reports
-// whether any are left that were not set aside.
-func (r *Repository) planSendings(ctx context.Context, to SpaceReplica) (left bool, err error) {
+// whether any are left that were not set aside and can be had from a store that is not away.
+func (r *Repository) planSendings(ctx context.Context, to SpaceReplica, away []string) (left bool, err error) {
 	// Most often there is nothing to do, which can be seen without a transaction that writes.
 	var planned bool
 	all := sq.Select("1").From("sendings").Where(to.rows())
@@ -121,7 +123,7 @@ func (r *Repository) planSendings(ctx context.Context, to SpaceReplica) (left bo
 	if err != nil {
 		return false, err
 	}
-	lacking, err := r.unplanned(ctx, to)
+	lacking, err := r.unplanned(ctx, to, away)
 	if err != nil || !planned && len(lacking) == 0 {
 		return false, err
 	}
@@ -130,13 +132,34 @@ func (r *Repository) planSendings(ctx context.Context, to SpaceReplica) (left bo
 		if _, err := tx.Exec(ctx, obsoleteSendings(to)); err != nil {
 			return err
 		}
+		if err := redirectSendings(ctx, tx, to, away); err != nil {
+			return err
+		}
 		if err := insertSendings(ctx, tx, to, lacking); err != nil {
 			return err
 		}
-		open := sq.Select("1").From("sendings").Where(to.rows()).Where(sq.Eq{"set_aside_at": nil})
+		open := sq.Select("1").From("sendings").Where(to.rows()).Where(sq.Eq{"set_aside_at": nil}).
+			Where(sq.NotEq{"origin": away})
 		return tx.Get(ctx, &left, sq.Select().Column(sq.ConcatExpr("EXISTS (", open, ")")))
 	})
 	return left, err
+}
+
+// redirectSendings lets files come from any store that has a copy if their own store is away.
+func redirectSendings(ctx context.Context, tx *core.Tx, to SpaceReplica, away []string) error {
+	if len(away) == 0 {
+		return nil
+	}
+	other := anotherCopy("sendings", to, away)
+	_, err := tx.Exec(ctx, sq.Update("sendings").Set("origin", sq.ConcatExpr("(", other, ")")).Where(to.rows()).
+		Where(sq.Eq{"token": 0, "origin": away}).Where(sq.ConcatExpr("(", other, ") IS NOT NULL")))
+	return err
+}
+
+// anotherCopy selects a store that has a copy of a table's file, neither away nor the replica itself.
+func anotherCopy(table string, to SpaceReplica, away []string) sq.SelectBuilder {
+	return sq.Select("MIN(copies.store)").From("copies").Where("copies.digest = " + table + ".digest").
+		Where(sq.NotEq{"copies.store": append([]string{to.Store}, away...)})
 }
 
 // obsoleteSendings deletes the sendings to a replica of files that are there, or that no upload needs any longer.
@@ -153,10 +176,10 @@ func needlessSendings(among sq.Sqlizer) sq.Sqlizer {
 		copied := sq.Select("1").From("copies").Where("copies.store = sendings.store AND copies.digest = sendings.digest")
 		open := sq.Select("sendings.id").From("sendings").
 			Join("space_replicas ON space_replicas.space = sendings.space AND space_replicas.store = sendings.store").
-			Join("uploads ON uploads.store = sendings.origin").
-			Join("sources ON sources.id = uploads.source AND sources.space = sendings.space").
+			Join("sources ON sources.space = sendings.space").
+			Join("uploads ON uploads.source = sources.id AND uploads.store <> sendings.store").
 			Join(table.name + " ON " + table.name + ".upload = uploads.id AND " + table.name + ".digest = sendings.digest").
-			Where(free).Where(sq.Eq{table.name + ".state": table.state}).
+			Where(free).Where(sq.NotEq{"uploads.store": NoneStore}).Where(sq.Eq{table.name + ".state": table.state}).
 			Where(sq.ConcatExpr("NOT EXISTS (", copied, ")"))
 		needless = needless.SuffixExpr(sq.ConcatExpr("EXCEPT ", open))
 	}
@@ -170,12 +193,25 @@ type unplanned struct {
 	kind   BlobKind
 }
 
-// unplanned lists some of the files that a replica lacks and that are not on their way.
-func (r *Repository) unplanned(ctx context.Context, to SpaceReplica) (lacking []unplanned, err error) {
+// unplanned lists some of the files that a replica lacks and that are not on their way. It leaves out files that only
+// stores have that are away.
+func (r *Repository) unplanned(ctx context.Context, to SpaceReplica, away []string) (lacking []unplanned, err error) {
+	still := sq.Select("1").From("space_replicas").Where(to.rows())
 	for _, table := range []blobTable{shardFiles, indexFiles} {
 		planned := sq.Select("1").From("sendings").Where(to.rows()).Where("sendings.digest = " + table.name + ".digest")
-		query := uncopied(filesOfSpace(table, to.Space, to.Store), table, to.Store).Column("uploads.store AS origin").
-			Where(sq.ConcatExpr("NOT EXISTS (", planned, ")")).OrderBy(table.name + ".id").Limit(sendingsAtOnce)
+		query := uncopied(filesOfSpace(table, to.Space, to.Store), table, to.Store).
+			Where(sq.ConcatExpr("NOT EXISTS (", planned, ")")).Where(sq.ConcatExpr("EXISTS (", still, ")")).
+			OrderBy(table.name + ".id").Limit(sendingsAtOnce)
+
+		if len(away) == 0 {
+			query = query.Column("uploads.store AS origin")
+		} else {
+			other := sq.ConcatExpr("(", anotherCopy(table.name, to, away), ")")
+			origin := sq.ConcatExpr("CASE WHEN ", sq.NotEq{"uploads.store": away}, " THEN uploads.store ELSE ", other, " END")
+			query = query.Column(sq.Alias(origin, "origin")).
+				Where(sq.Or{sq.NotEq{"uploads.store": away}, sq.ConcatExpr(other, " IS NOT NULL")})
+		}
+
 		var some []unplanned
 		if err := r.db.ReadAll(ctx, "look for what a replica lacks", &some, query); err != nil {
 			return nil, err
@@ -209,10 +245,14 @@ func filesOfSpace(table blobTable, space int64, replica string) sq.SelectBuilder
 }
 
 // Sent records that a file is in the replica. It returns ErrLeaseLost if another worker has the sending, and
-// ErrNotNeeded if no upload has the file any longer: then nothing is recorded, and the file should be removed.
+// ErrNotNeeded if no upload has the file any longer: then nothing is recorded, and the file should be removed. It waits
+// for removals that are being recorded, as StillNamed does for seals: a removal that is recorded later finds the copy.
 func (r *Repository) Sent(ctx context.Context, sending Sending) error {
 	needed := false
 	err := r.db.Transact(ctx, "record a file that was sent", func(tx *core.Tx) error {
+		if err := lockSpaces(ctx, tx); err != nil {
+			return err
+		}
 		rows, err := tx.Exec(ctx, sq.Delete("sendings").Where(held(sending)))
 		if err != nil {
 			return err
@@ -234,12 +274,32 @@ func (r *Repository) Sent(ctx context.Context, sending Sending) error {
 	return err
 }
 
-// Sendings lists the sendings of some spaces, or of all if spaces is nil, that are claimed, have failed or were set
-// aside.
+// Postpone gives back a file that can't be sent now, with the reason. It does not count as a failure of the file.
+func (r *Repository) Postpone(ctx context.Context, sending Sending, reason string) error {
+	return r.change(ctx, "postpone a file", schema.Free(sq.Update("sendings")).Set("error", Text(reason)).
+		Where(held(sending)))
+}
+
+// StoresWith lists the stores that should have a file: those of uploads and those with a copy.
+func (r *Repository) StoresWith(ctx context.Context, digest Digest) (stores []string, err error) {
+	holders := sq.Select("store").From("copies").Where(sq.Eq{"digest": digest[:]})
+	for _, table := range []blobTable{shardFiles, indexFiles} {
+		own := sq.Select("uploads.store").From(table.name).Join("uploads ON uploads.id = " + table.name + ".upload").
+			Where(sq.Eq{table.name + ".digest": digest[:], table.name + ".state": table.state}).
+			Where(sq.NotEq{"uploads.store": NoneStore})
+		holders = holders.SuffixExpr(sq.ConcatExpr("UNION ", own))
+	}
+	err = r.db.ReadAll(ctx, "look which stores have a file", &stores, holders.Suffix("ORDER BY 1"))
+	return stores, err
+}
+
+// Sendings lists the sendings of some spaces, or of all if spaces is nil, that are claimed, have failed, were postponed
+// or set aside, and are still lacking.
 func (r *Repository) Sendings(ctx context.Context, spaces []int64) (sendings []Sending, err error) {
+	copied := sq.Select("1").From("copies").Where("copies.store = sendings.store AND copies.digest = sendings.digest")
 	query := sq.Select(schema.SendingFields...).Column(sq.Alias(r.db.At(0), "now")).From("sendings").
-		Where(sq.Or{sq.NotEq{"token": 0}, sq.NotEq{"retry_at": nil}, sq.NotEq{"set_aside_at": nil}}).
-		OrderBy("space", "store", "kind", "id")
+		Where(sq.Or{sq.NotEq{"token": 0}, sq.NotEq{"error": nil}, sq.NotEq{"set_aside_at": nil}}).
+		Where(sq.ConcatExpr("NOT EXISTS (", copied, ")")).OrderBy("space", "store", "kind", "id")
 	if spaces != nil {
 		query = query.Where(r.db.Among("space", spaces))
 	}

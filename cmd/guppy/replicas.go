@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
@@ -69,8 +71,11 @@ func (rows storeRows) replicas(names []string) (replicas []sqlrepo.Store, err er
 	for _, name := range names {
 		row, err := rows.named(name)
 		if err != nil {
+			if known.ValidName(name) != nil {
+				name = "NAME"
+			}
 			return nil, fmt.Errorf("%w: a replica has to be a store that the repository knows: guppy store add %s URL adds it",
-				err, shellQuoted(name))
+				err, name)
 		}
 		if row.Identity == store.NoneIdentity {
 			return nil, fmt.Errorf("%w: a store %s can't be a replica: it keeps nothing", errUsage, store.NoneURL)
@@ -117,7 +122,7 @@ func refuseSelf(row sqlrepo.Store) error {
 func addReplicas(ctx context.Context, repo *repository, stores *known.Stores, space sqlrepo.Space, origin string,
 	rows []sqlrepo.Store) error {
 	for _, row := range rows {
-		if row.Identity == origin {
+		if row.Identity == origin || row.Identity == space.Store {
 			return refuseSelf(row)
 		}
 		files, err := stores.Open(ctx, row.Identity)
@@ -137,6 +142,10 @@ func addReplicas(ctx context.Context, repo *repository, stores *known.Stores, sp
 	return nil
 }
 
+// replicaPatience is how long a worker waits for an S3 server in one call. A replica that is away is looked for again
+// while the work goes on, and the next run sends the rest.
+const replicaPatience = 30 * time.Second
+
 // replicate lets a job send files to the replicas of its space. Those that the command names have to be there.
 func (a *app) replicate(ctx context.Context, cfg *config.Config, repo *repository, job *pipeline.Job) error {
 	if len(a.replicas) == 0 && job.Space.Replicas == 0 {
@@ -146,20 +155,40 @@ func (a *app) replicate(ctx context.Context, cfg *config.Config, repo *repositor
 	if err != nil {
 		return err
 	}
+	stores.Options.RetryFor = min(stores.Options.RetryFor, replicaPatience)
 	named, err := rows.replicas(a.replicas)
 	if err != nil {
 		return err
 	}
 
 	marker, err := job.Store.Marker(ctx)
-	if err == nil && marker == store.NoneIdentity && len(named) > 0 {
+	switch {
+	case err != nil:
+		return err
+	case marker == store.NoneIdentity && len(named) > 0:
 		return errNothingToSend
+	case marker == store.NoneIdentity:
+		return nil
 	}
-	if err == nil {
-		err = addReplicas(ctx, repo, stores, job.Space, marker, named)
+	if err := refuseReplicaAsStore(ctx, repo, rows, job.Space, marker); err != nil {
+		return err
 	}
-	job.Open = stores.Open
-	return err
+
+	job.Sending = &pipeline.Sending{Spaces: []int64{job.Space.ID}, Open: stores.Open}
+	return addReplicas(ctx, repo, stores, job.Space, marker, named)
+}
+
+// refuseReplicaAsStore returns an error for a store that is a replica of a space, in which the space's shards would be
+// in one place only.
+func refuseReplicaAsStore(ctx context.Context, repo *repository, rows storeRows, space sqlrepo.Space,
+	identity string) error {
+	replicas, err := repo.SpaceReplicas(ctx, []int64{space.ID})
+	if err != nil || !slices.Contains(replicas, sqlrepo.SpaceReplica{Space: space.ID, Store: identity}) {
+		return err
+	}
+	name := rows.nameOf(identity)
+	return fmt.Errorf("%w: store %q is a replica of space %q: what goes there would be in one place only. To use it as the "+
+		"store, run guppy space set %s --no-replica %s first", errUsage, name, space.Name, shellQuoted(space.Name), name)
 }
 
 // sentView says what a replica of the upload's space lacks after a run.
@@ -167,62 +196,85 @@ type sentView struct {
 	Name  string `json:"name"`
 	Files int64  `json:"missing_files"`
 	Bytes int64  `json:"missing_bytes"`
-	// Reason is why a file was not sent, if one was set aside.
+	// Reason is why files were not sent.
 	Reason string `json:"reason,omitempty"`
 
-	origin string
-	named  bool
+	setAside, named bool
+	failure         error
 }
 
-// addReplicas adds what the replicas of the space lack.
-func (r *report) addReplicas(ctx context.Context, repo *repository, job pipeline.Job, named []string) error {
-	if job.Open == nil {
-		return nil
-	}
-	replicas, err := repo.SpaceReplicas(ctx, []int64{job.Space.ID})
+// unsent collects why replicas lack files.
+type unsent map[sqlrepo.SpaceReplica]error
+
+func (u unsent) add(replica sqlrepo.SpaceReplica, reason error) { u[replica] = reason }
+
+// sentViews returns what the replicas of some spaces lack, or of all if spaces is nil.
+func sentViews(ctx context.Context, repo *repository, spaces []int64, left unsent) (views []sentView, err error) {
+	replicas, err := repo.SpaceReplicas(ctx, spaces)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	sendings, err := repo.Sendings(ctx, []int64{job.Space.ID})
+	sendings, err := repo.Sendings(ctx, spaces)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	rows, err := findStores(ctx, repo)
 	if err != nil {
-		return err
+		return nil, err
 	}
 
 	for _, replica := range replicas {
 		lacks, err := repo.Lacking(ctx, replica)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		view := sentView{Name: rows.nameOf(replica.Store), Files: lacks.Files, Bytes: lacks.Bytes}
+
+		view := sentView{Name: rows.nameOf(replica.Store), Files: lacks.Files, Bytes: lacks.Bytes, failure: left[replica]}
+		if view.failure != nil {
+			view.Reason = view.failure.Error()
+		}
 		for _, sending := range sendings {
-			if sending.Store == replica.Store && !sending.SetAside.IsZero() {
-				view.Reason, view.origin = sending.Error, rows.nameOf(sending.Origin)
+			if sending.SpaceReplica == replica && !sending.SetAside.IsZero() {
+				view.Reason, view.setAside = sending.Error, true
 			}
 		}
-		for _, name := range named {
-			view.named = view.named || name == view.Name
-		}
-		r.Replicas = append(r.Replicas, view)
+		views = append(views, view)
+	}
+	return views, nil
+}
+
+// err returns an error if files were set aside, and otherwise if any are missing and have to be there.
+func (v sentView) err(strict bool) error {
+	switch {
+	case v.Files == 0:
+		return nil
+	case v.setAside:
+		return fmt.Errorf("replica %s lacks %s: %w: %s: guppy check --read-data --repair --yes mends the store that has it, "+
+			"if any copy is good, and the next run sends the rest", v.Name, plural(v.Files, "file"), pipeline.ErrSetAside,
+			v.Reason)
+	case strict && v.failure != nil:
+		return fmt.Errorf("replica %s lacks %s: %w: the next run sends the rest", v.Name, plural(v.Files, "file"), v.failure)
 	}
 	return nil
+}
+
+// addReplicas adds what the replicas of the space lack.
+func (r *report) addReplicas(ctx context.Context, repo *repository, job pipeline.Job, named []string,
+	left unsent) (err error) {
+	if job.Sending == nil {
+		return nil
+	}
+	r.Replicas, err = sentViews(ctx, repo, []int64{job.Space.ID}, left)
+	for i := range r.Replicas {
+		r.Replicas[i].named = slices.Contains(named, r.Replicas[i].Name)
+	}
+	return err
 }
 
 // replicasErr returns an error if files were set aside, or are missing in a replica that the command names.
 func (r *report) replicasErr() (err error) {
 	for _, replica := range r.Replicas {
-		switch {
-		case replica.Reason != "":
-			err = errors.Join(err, fmt.Errorf("replica %s lacks %s: %w: %s: guppy check --repair --yes mends the store; "+
-				"guppy store sync %s %s sends the rest", replica.Name, plural(replica.Files, "file"), pipeline.ErrSetAside,
-				replica.Reason, replica.origin, replica.Name))
-		case replica.Files > 0 && replica.named:
-			err = errors.Join(err, fmt.Errorf("replica %s lacks %s: %w: the next run sends the rest", replica.Name,
-				plural(replica.Files, "file"), store.ErrAbsent))
-		}
+		err = errors.Join(err, replica.err(replica.named))
 	}
 	return err
 }
@@ -232,8 +284,8 @@ func (r *report) replicasText(w io.Writer) {
 		if replica.Files == 0 {
 			fmt.Fprintf(w, "replica   %s has everything\n", replica.Name)
 		} else {
-			fmt.Fprintf(w, "replica   %s lacks %s, %s\n", replica.Name, plural(replica.Files, "file"),
-				progress.Bytes(replica.Bytes))
+			fmt.Fprintf(w, "replica   %s lacks %s, %s: %s\n", replica.Name, plural(replica.Files, "file"),
+				progress.Bytes(replica.Bytes), printable(replica.Reason))
 		}
 	}
 }

@@ -79,6 +79,10 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 	if err := a.replicate(ctx, cfg, repo, &job); err != nil {
 		return nil, err
 	}
+	left := unsent{}
+	if job.Sending != nil {
+		job.Sending.Left = left.add
+	}
 
 	before, err := packedSoFar(ctx, repo, uploads)
 	if err != nil {
@@ -103,7 +107,7 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 
 	summary, err := newReport(ctx, repo, job, result, before, time.Since(started))
 	if err == nil {
-		err = summary.addReplicas(ctx, repo, job, a.replicas)
+		err = summary.addReplicas(ctx, repo, job, a.replicas, left)
 	}
 	if err == nil && cfg.ByFlag("prepare.piece_cid") && result.Upload.PieceCID {
 		a.warnOfNoPieces(summary)

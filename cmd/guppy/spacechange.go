@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -106,6 +107,11 @@ func (a *app) setReplicas(ctx context.Context, cfg *config.Config, repo *reposit
 	stores, rows, err := a.storesByPath(ctx, cfg, repo)
 	if err != nil {
 		return err
+	}
+	for _, name := range add {
+		if slices.Contains(remove, name) {
+			return fmt.Errorf("%w: both --replica and --no-replica name store %q", errUsage, name)
+		}
 	}
 	added, err := rows.replicas(add)
 	if err != nil {

@@ -29,7 +29,7 @@ func (v *replicaStatus) text(w io.Writer) {
 
 	switch {
 	case len(v.SetAside) > 0:
-		fmt.Fprintln(w, "  guppy check --repair --yes mends the store that has it; the next run sends it")
+		fmt.Fprintln(w, "  guppy check --read-data --repair --yes mends the store that has it; the next guppy prepare sends it")
 	case v.Files > 0 && v.Space == "":
 		fmt.Fprintf(w, "  guppy store sync %s %s sends it\n", v.Of, v.Name)
 	case v.Files > 0 && len(v.Workers) == 0:
@@ -61,6 +61,10 @@ func (v *workStatus) text(w io.Writer, stage string) {
 	}
 
 	for _, work := range v.Retries {
+		if work.Attempts == 0 { // it was postponed, which is not its own failure
+			fmt.Fprintf(w, "  waiting, %s: %s\n", work.Work, printable(work.Error))
+			continue
+		}
 		fmt.Fprintf(w, "  failed %s, %s, %s: %s\n", times(work.Attempts), work.Work, v.when(work), printable(work.Error))
 	}
 	for _, work := range v.SetAside {

@@ -170,8 +170,20 @@ func (a *app) setDefaultStore(ctx context.Context, _ *config.Config, repo *repos
 	if err != nil {
 		return err
 	}
-	row, err := findStore(ctx, repo, args[1])
+	rows, err := findStores(ctx, repo)
 	if err != nil {
+		return err
+	}
+	row, err := rows.named(args[1])
+	if err != nil {
+		return err
+	}
+
+	// The replicas of the space are to be further copies of what goes to its store.
+	if row.Identity == store.NoneIdentity && space.Replicas > 0 {
+		return errNothingToSend
+	}
+	if err := refuseReplicaAsStore(ctx, repo, rows, space, row.Identity); err != nil {
 		return err
 	}
 	if err := repo.SetSpaceStore(ctx, space.ID, row.Identity); err != nil {

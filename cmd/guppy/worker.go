@@ -64,7 +64,7 @@ func (a *app) workerCommand() *cobra.Command {
 	a.addAcceptFlag(command)
 	flags.BoolVar(&options.exitWhenIdle, "exit-when-idle", false,
 		"exit when no work is left: with 1 if the source or store of an upload was not found, with 3 if an "+
-			"upload is incomplete or has work set aside")
+			"upload is incomplete, has work set aside, or a replica lacks files")
 
 	return command
 }
@@ -97,9 +97,16 @@ func (a *app) work(ctx context.Context, cfg *config.Config, repo *repository, op
 	}
 	sites := locator{a, cfg, repo, paths, stores}
 
+	replicas, _, err := a.storesByPath(ctx, cfg, repo)
+	if err != nil {
+		return err
+	}
+	replicas.Options.RetryFor = min(replicas.Options.RetryFor, replicaPatience)
+	left := unsent{}
+
 	worker := pipeline.Worker{
 		Repo: repo.Repository, Filter: filter, Locate: sites.locate, Standing: !options.exitWhenIdle, Roving: true,
-		Sending: &pipeline.Sending{Spaces: filter.Spaces, Open: stores.Open},
+		Sending: &pipeline.Sending{Spaces: filter.Spaces, Open: replicas.Open, Left: left.add},
 		Workers: workers(cfg), ReadAhead: readAhead(cfg), Limits: limits(cfg), TempDir: cfg.Repo.DataDir,
 		Progress: &progress.Counters{}, Log: a.log,
 	}
@@ -115,7 +122,7 @@ func (a *app) work(ctx context.Context, cfg *config.Config, repo *repository, op
 	if err != nil {
 		return err
 	}
-	return leftUndone(ctx, repo, filter)
+	return leftUndone(ctx, repo, filter, left)
 }
 
 func spaceFilter(ctx context.Context, repo *repository, names []string) (filter sqlrepo.OpenFilter, err error) {
@@ -129,8 +136,9 @@ func spaceFilter(ctx context.Context, repo *repository, names []string) (filter 
 	return filter, nil
 }
 
-// leftUndone returns pipeline.ErrSetAside and errIncomplete for uploads that nobody continues.
-func leftUndone(ctx context.Context, repo *repository, filter sqlrepo.OpenFilter) error {
+// leftUndone returns pipeline.ErrSetAside and errIncomplete for uploads that nobody continues, and errors for replicas
+// that lack files.
+func leftUndone(ctx context.Context, repo *repository, filter sqlrepo.OpenFilter, left unsent) error {
 	open, err := repo.OpenUploads(ctx, filter)
 	if err != nil {
 		return err
@@ -153,5 +161,10 @@ func leftUndone(ctx context.Context, repo *repository, filter sqlrepo.OpenFilter
 		}
 		undone = errors.Join(undone, err)
 	}
-	return undone
+
+	replicas, err := sentViews(ctx, repo, filter.Spaces, left)
+	for _, replica := range replicas {
+		undone = errors.Join(undone, replica.err(true))
+	}
+	return errors.Join(undone, err)
 }

@@ -53,7 +53,7 @@ func onEach(try func(*leased)) func(*fixture) {
 		f.planned(to)
 		try(&leased{f,
 			func(repo *sqlrepo.Repository, claim sqlrepo.Claim) (sqlrepo.Unit, error) {
-				sending, _, err := repo.ClaimSending(f.ctx, claim, to)
+				sending, _, err := repo.ClaimSending(f.ctx, claim, to, nil)
 				return sending, err
 			},
 			func() sqlrepo.Lease { return f.sending(to) },

@@ -44,7 +44,7 @@ func (f *fixture) spaceOf(upload sqlrepo.Upload) int64 {
 // claimed claims a sending.
 func (f *fixture) claimed(to sqlrepo.SpaceReplica) sqlrepo.Sending {
 	f.t.Helper()
-	sending, more, err := f.ClaimSending(f.ctx, claim("worker"), to)
+	sending, more, err := f.ClaimSending(f.ctx, claim("worker"), to, nil)
 	f.ok(err)
 	equal(f.t, "more", more, true)
 	return sending
@@ -67,7 +67,7 @@ func (f *fixture) sending(to sqlrepo.SpaceReplica) sqlrepo.Lease {
 // nothingToSend checks that nothing can be claimed, and returns whether more is to come.
 func (f *fixture) nothingToSend(to sqlrepo.SpaceReplica) (more bool) {
 	f.t.Helper()
-	_, more, err := f.ClaimSending(f.ctx, claim("another"), to)
+	_, more, err := f.ClaimSending(f.ctx, claim("another"), to, nil)
 	f.fails(err, sqlrepo.ErrNothingToClaim)
 	return more
 }
@@ -295,7 +295,7 @@ func planAtOnce(f *fixture) {
 	for range 4 {
 		workers.Go(func() {
 			for range 100 * len(digests) {
-				sending, more, err := f.ClaimSending(f.ctx, claim("worker"), to)
+				sending, more, err := f.ClaimSending(f.ctx, claim("worker"), to, nil)
 				if err != nil && !more {
 					return
 				}

@@ -2,6 +2,7 @@ package leftovers
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"slices"
 	"strings"
@@ -113,6 +114,36 @@ func filesOfNoSpace(ctx context.Context, files store.Store) ([]store.Unfinished,
 		found = append(found, slices.DeleteFunc(unfinished, func(file store.Unfinished) bool { return !file.IsOld() })...)
 	}
 	return slices.DeleteFunc(found, func(file store.Unfinished) bool { return file.Owner == "" }), nil
+}
+
+// ForgetMissing makes the repository forget the copies that a replica has lost.
+func ForgetMissing(ctx context.Context, repo Copies, replica store.Store, identity string) error {
+	there := map[sqlrepo.Digest]bool{}
+	for blob, err := range replica.Committed(ctx) {
+		if err != nil {
+			return err
+		}
+		if digest, ok := trash.ParseName(blob.Name); ok {
+			there[digest] = true
+		}
+	}
+
+	var gone []sqlrepo.Digest
+	for digest, err := range repo.Copies(ctx, identity) {
+		if err != nil {
+			return err
+		}
+		if !there[digest] {
+			gone = append(gone, digest)
+		}
+	}
+	return repo.ForgetCopies(ctx, identity, gone)
+}
+
+// Copies is the part of the repository that has the copies in replicas.
+type Copies interface {
+	Copies(ctx context.Context, store string) iter.Seq2[sqlrepo.Digest, error]
+	ForgetCopies(ctx context.Context, store string, digests []sqlrepo.Digest) error
 }
 
 // Discard removes files. It returns how many are gone, also when it fails.

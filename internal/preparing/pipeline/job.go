@@ -40,8 +40,8 @@ type Job struct {
 	Fresh sqlrepo.Upload
 	// SkipFailed is true if the upload is to be completed without the entries that could not be prepared.
 	SkipFailed bool
-	// Open, if not nil, opens the stores between which files are sent to the replicas of the space.
-	Open               func(ctx context.Context, identity string) (store.Store, error)
+	// Sending, if not nil, says how files are sent to the replicas of the space.
+	Sending            *Sending
 	Workers, ReadAhead int
 	Limits             Limits
 	TempDir            string
@@ -77,7 +77,7 @@ func (j *Job) Run(ctx context.Context) (result Result, err error) {
 	}
 
 	// A new run tries again what earlier ones could not send.
-	if j.Open != nil {
+	if j.Sending != nil {
 		if err := j.Repo.ResumeSendings(ctx, j.Space.ID); err != nil {
 			return result, err
 		}
@@ -85,7 +85,12 @@ func (j *Job) Run(ctx context.Context) (result Result, err error) {
 
 	upload := opened.Upload.ID
 	worker := j.worker(opened)
-	worker.Completed = func(completed sqlrepo.Upload) { result.Upload = completed }
+	worker.Completed = func(completed sqlrepo.Upload) {
+		result.Upload = completed
+		if j.Sending != nil { // the run goes on, and may be interrupted
+			j.Log.Info("the upload is complete; sending the rest to replicas", "upload", completed.ID, "root", completed.RootCID)
+		}
+	}
 	if err := worker.Run(ctx); err != nil {
 		return result, err
 	}
@@ -183,12 +188,10 @@ func (j *Job) worker(opened sqlrepo.Opened) *Worker {
 	worker := &Worker{
 		Repo: j.Repo, Filter: sqlrepo.OpenFilter{Uploads: []int64{opened.Upload.ID}},
 		Locate:  func(context.Context, sqlrepo.OpenUpload) (*Access, error) { return access, nil },
-		Workers: j.Workers, ReadAhead: j.ReadAhead, Limits: j.Limits, TempDir: j.TempDir, Progress: j.Progress, Log: j.Log,
+		Sending: j.Sending, Workers: j.Workers, ReadAhead: j.ReadAhead, Limits: j.Limits, TempDir: j.TempDir,
+		Progress: j.Progress, Log: j.Log,
 	}
 
-	if j.Open != nil {
-		worker.Sending = &Sending{Spaces: []int64{j.Space.ID}, Open: j.Open}
-	}
 	if !opened.Joined {
 		worker.Known = []sqlrepo.OpenUpload{{Upload: opened.Upload, Space: j.Space.ID, Claimable: true}}
 	}

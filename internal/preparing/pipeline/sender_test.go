@@ -47,7 +47,7 @@ func newReplicated(t *testing.T, db *dialect.DB, changes ...change) *replicated 
 	must(t, err)
 	r.to, r.replica = sqlrepo.SpaceReplica{Space: f.job.Space.ID, Store: row.Identity}, replica
 	must(t, f.repo.AddSpaceReplica(t.Context(), r.to))
-	f.job.Open = r.open
+	f.job.Sending = &pipeline.Sending{Spaces: []int64{r.to.Space}, Open: r.open}
 	return r
 }
 
@@ -255,7 +255,7 @@ func TestWorkersShareWhatIsSent(t *testing.T) {
 		r.away = store.ErrAbsent
 		r.ran()
 		r.away = nil
-		_, _, err := r.repo.ClaimSending(t.Context(), sqlrepo.Claim{Worker: "lost", Term: time.Second}, r.to)
+		_, _, err := r.repo.ClaimSending(t.Context(), sqlrepo.Claim{Worker: "lost", Term: time.Second}, r.to, nil)
 		must(t, err)
 
 		var working sync.WaitGroup

@@ -12,8 +12,12 @@ import (
 	"github.com/guppy-prep/guppy/internal/store"
 )
 
-// ErrDiffers is returned for a blob whose bytes don't match its name.
-var ErrDiffers = errors.New("content does not match its name")
+var (
+	// ErrDiffers is returned for a blob whose bytes don't match its name.
+	ErrDiffers = errors.New("content does not match its name")
+	// ErrSource is returned, with the reason, if the store that has the blob is to blame.
+	ErrSource = errors.New("it can't be read")
+)
 
 // Order says what is to be delivered.
 type Order struct {
@@ -24,12 +28,13 @@ type Order struct {
 	Digest [sha256.Size]byte
 	Size   int64
 	// Read, if not nil, is called with the number of bytes that were read from the source, and Sent with the number of
-	// bytes that were sent to the target.
+	// bytes that were sent to the target, or read there.
 	Read, Sent func(n int64)
 }
 
 // Deliver makes sure that the target has a blob. What is there under the right name is read, and replaced if its bytes
-// are wrong. Deliver reports whether it has copied the blob. It returns ErrDiffers if the source has other bytes.
+// are wrong. Deliver reports whether it has copied the blob. It returns ErrSource if the source can't be read, and
+// ErrDiffers as well if it has other bytes.
 func Deliver(ctx context.Context, order Order) (copied bool, err error) {
 	present, err := order.isPresent(ctx)
 	if err != nil || present {
@@ -49,9 +54,18 @@ func (o Order) isPresent(ctx context.Context) (bool, error) {
 		return false, err
 	}
 
-	digest, err := store.Digest(ctx, o.To, o.Name)
-	if err != nil || digest != o.Digest {
+	in, err := o.To.Open(ctx, o.Name)
+	if err != nil {
 		return false, err
+	}
+	defer in.Close() //nolint:errcheck // it is only read
+
+	hash := sha256.New()
+	if _, err := io.Copy(hash, reader{ctx, in, o.Sent, nil}); err != nil {
+		return false, fmt.Errorf("read %s: %w", o.Name, err)
+	}
+	if [sha256.Size]byte(hash.Sum(nil)) != o.Digest {
+		return false, nil
 	}
 
 	err = o.To.Confirm(ctx, o.Name)
@@ -71,7 +85,7 @@ func Copy(ctx context.Context, from, to store.Store, owner, name string, digest 
 func (o Order) copy(ctx context.Context) (err error) {
 	in, err := o.From.Open(ctx, o.Name)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrSource, err)
 	}
 	defer in.Close() //nolint:errcheck // it is only read
 
@@ -82,13 +96,13 @@ func (o Order) copy(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, out.Abort()) }()
 
 	hash := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(out, hash), reader{ctx, in, o.Read}); err != nil {
+	if _, err := io.Copy(io.MultiWriter(out, hash), reader{ctx, in, o.Read, ErrSource}); err != nil {
 		return fmt.Errorf("copy %s: %w", o.Name, err)
 	}
 
 	// The digest is compared before the blob gets its name.
 	if [sha256.Size]byte(hash.Sum(nil)) != o.Digest {
-		return fmt.Errorf("%w: the source has other bytes", ErrDiffers)
+		return fmt.Errorf("%w: %w: %s has other bytes", ErrSource, ErrDiffers, store.BlobURL(o.From.URL(), o.Name))
 	}
 
 	if err := out.Sync(ctx); err != nil {
@@ -110,6 +124,8 @@ type reader struct {
 	from io.Reader
 	// read, if not nil, is called with the number of bytes that were read.
 	read func(n int64)
+	// blamed, if not nil, is added to the errors of reads.
+	blamed error
 }
 
 func (r reader) Read(p []byte) (int, error) {
@@ -119,6 +135,9 @@ func (r reader) Read(p []byte) (int, error) {
 	n, err := r.from.Read(p)
 	if r.read != nil {
 		r.read(int64(n))
+	}
+	if err != nil && !errors.Is(err, io.EOF) && r.blamed != nil {
+		err = fmt.Errorf("%w: %w", r.blamed, err)
 	}
 	return n, err
 }

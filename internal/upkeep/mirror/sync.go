@@ -30,8 +30,7 @@ type Replicas interface {
 	UncopiedShards(ctx context.Context, origin, replica string) iter.Seq2[sqlrepo.Blob, error]
 	UncopiedIndexes(ctx context.Context, origin, replica string) iter.Seq2[sqlrepo.Blob, error]
 	AddCopies(ctx context.Context, store string, digests []sqlrepo.Digest) (unneeded []sqlrepo.Digest, err error)
-	Copies(ctx context.Context, store string) iter.Seq2[sqlrepo.Digest, error]
-	ForgetCopies(ctx context.Context, store string, digests []sqlrepo.Digest) error
+	leftovers.Copies
 	Synced(ctx context.Context, store, origin string) error
 }
 
@@ -106,26 +105,18 @@ func (s *Syncer) Run(ctx context.Context) error {
 
 // forgetMissing forgets the copies that the replica has lost, or all of them if they are to be verified.
 func (s *Syncer) forgetMissing(ctx context.Context) error {
-	there := map[sqlrepo.Digest]bool{}
-	for blob, err := range s.To.Committed(ctx) {
-		if err != nil {
-			return err
-		}
-		if digest, ok := trash.ParseName(blob.Name); ok {
-			there[digest] = true
-		}
+	if !s.Verify {
+		return leftovers.ForgetMissing(ctx, s.Repo, s.To, s.Replica)
 	}
 
-	var gone []sqlrepo.Digest
+	var all []sqlrepo.Digest
 	for digest, err := range s.Repo.Copies(ctx, s.Replica) {
 		if err != nil {
 			return err
 		}
-		if s.Verify || !there[digest] {
-			gone = append(gone, digest)
-		}
+		all = append(all, digest)
 	}
-	return s.Repo.ForgetCopies(ctx, s.Replica, gone)
+	return s.Repo.ForgetCopies(ctx, s.Replica, all)
 }
 
 // files brings all files that the replica lacks there, several at a time, and records them.

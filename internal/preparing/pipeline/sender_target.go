@@ -1,0 +1,386 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/guppy-prep/guppy/internal/preparing/index"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/store/delivery"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+const (
+	// longestIdle is the longest pause between two looks for files to send.
+	longestIdle = 15 * time.Second
+	// lastPatience is how long the end of the work waits for a replica that makes no progress.
+	lastPatience = 2 * time.Minute
+)
+
+// errHangs is the reason for leaving a replica alone that makes no progress.
+var errHangs = fmt.Errorf("%w: the replica makes no progress", store.ErrUnusable)
+
+// target is a replica of a space while files are sent to it.
+type target struct {
+	*sender
+	to sqlrepo.SpaceReplica
+	// hands limits the number of files that are sent at the same time.
+	hands chan struct{}
+	// ended gets a signal when a file was sent, or could not be.
+	ended chan struct{}
+	sends sync.WaitGroup
+	// sending counts the files under way.
+	sending atomic.Int64
+	// moved is when the replica last made progress, in nanoseconds since 1970.
+	moved atomic.Int64
+	// failed holds the error that ends the worker.
+	failed chan error
+}
+
+func newTarget(s *sender, to sqlrepo.SpaceReplica) *target {
+	return &target{sender: s, to: to, hands: make(chan struct{}, s.crew.Workers), ended: make(chan struct{}, 1),
+		failed: make(chan error, 1)}
+}
+
+// serve sends as many files at the same time as the worker packs shards. Once all is packed, it waits for a replica only
+// as long as that makes progress, and not at all for a call that does not return: the upload is complete without it.
+func (t *target) serve(ctx context.Context, packed <-chan struct{}) error {
+	sending, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	t.progress(0)
+
+	done := make(chan error, 1)
+	go func() { done <- t.dispatch(sending, packed) }()
+
+	ending, hurry := packed, (<-chan time.Time)(nil)
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-ending:
+			ending = nil
+			t.progress(0)
+			ticker := time.NewTicker(time.Second)
+			defer ticker.Stop()
+			hurry = ticker.C
+		case <-hurry:
+			if t.idle() < min(lastPatience, t.crew.limits.StallTimeout) {
+				continue
+			}
+			reason := errNotSent
+			if t.sending.Load() > 0 {
+				reason = errHangs
+				t.leave(t.to.Store, reason)
+			}
+			stop(reason)
+			return t.abandon(ctx, done, reason)
+		}
+	}
+}
+
+// abandon waits for a short time until calls have ended with their context, and leaves them alone if they don't.
+func (t *target) abandon(ctx context.Context, done <-chan error, reason error) error {
+	select {
+	case <-done:
+	case <-time.After(giveBackTimeout):
+		t.crew.Log.Warn("a call to a replica does not return", "store", t.to.Store)
+	}
+	return t.left(ctx, t.to, reason)
+}
+
+func (t *target) progress(int64) { t.moved.Store(time.Now().UnixNano()) }
+
+func (t *target) idle() time.Duration { return time.Since(time.Unix(0, t.moved.Load())) }
+
+// dispatch claims files and sends them until nothing is left that this worker can send.
+func (t *target) dispatch(ctx context.Context, packed <-chan struct{}) error {
+	defer t.sends.Wait()
+	idle := lookEvery
+	for {
+		select {
+		case t.hands <- struct{}{}:
+		case err := <-t.failed:
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+
+		// What is packed after this look is found by the next one.
+		_, _, changed := t.crew.board.view()
+		last := isClosed(packed)
+		if last {
+			t.tryAgain()
+		}
+		next, more, err := t.claim(ctx, last)
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+
+		if err == nil && next != nil {
+			idle = lookEvery
+			if last {
+				t.crew.Progress.Enter("sending")
+			}
+			t.sends.Go(func() { t.hand(ctx, *next) })
+			continue
+		}
+
+		<-t.hands
+		if ctx.Err() != nil {
+			return nil
+		}
+		if last && !more {
+			t.sends.Wait()
+			return t.end(ctx)
+		}
+		idle = t.wait(ctx, changed, packed, last, idle)
+	}
+}
+
+// hand sends a file and frees the hand that it has.
+func (t *target) hand(ctx context.Context, sending sqlrepo.Sending) {
+	t.sending.Add(1)
+	defer signal(t.ended)
+	defer func() { <-t.hands }()
+	defer t.sending.Add(-1)
+	if err := t.send(ctx, sending); err != nil {
+		select {
+		case t.failed <- err:
+		default:
+		}
+	}
+}
+
+// end returns the error of a file that ends the worker, and otherwise reports what the replica lacks.
+func (t *target) end(ctx context.Context) error {
+	select {
+	case err := <-t.failed:
+		return err
+	default:
+	}
+
+	reason := t.absent(t.to.Store, true)
+	for _, identity := range t.absentStores(true) {
+		if reason == nil {
+			reason = t.absent(identity, true)
+		}
+	}
+	if reason == nil {
+		reason = errNotSent
+	}
+	return t.left(ctx, t.to, reason)
+}
+
+// wait waits until there may be something to send. It returns how long the next pause may be.
+func (t *target) wait(ctx context.Context, changed, packed <-chan struct{}, last bool,
+	idle time.Duration) time.Duration {
+	if last {
+		packed, idle = nil, lookEvery
+	}
+	select {
+	case <-ctx.Done():
+	case <-packed:
+	case <-changed:
+	case <-t.ended:
+	case <-time.After(idle):
+		return min(2*idle, longestIdle)
+	}
+	return lookEvery
+}
+
+// claim claims a file for the replica, unless that is away. If there is none, it returns nil and whether files are on
+// their way, or will be tried again.
+func (t *target) claim(ctx context.Context, last bool) (next *sqlrepo.Sending, more bool, err error) {
+	// A replica that is away is looked for now and then, but not waited for.
+	if t.absent(t.to.Store, last) != nil {
+		return nil, false, nil
+	}
+	if _, err := t.open(ctx, t.to.Store); err != nil {
+		if isDatabase(err) {
+			return nil, false, err
+		}
+		if ctx.Err() == nil {
+			t.leave(t.to.Store, err)
+		}
+		return nil, false, nil
+	}
+
+	sending, more, err := t.crew.Repo.ClaimSending(ctx, t.crew.claim, t.to, t.absentStores(last))
+	switch {
+	case err == nil:
+		return &sending, true, nil
+	case errors.Is(err, sqlrepo.ErrNothingToClaim):
+		return nil, more, nil
+	}
+	return nil, false, err
+}
+
+// send sends one file under its lease.
+func (t *target) send(ctx context.Context, sending sqlrepo.Sending) error {
+	l := t.crew.keep(ctx, sending, sending.Attempts)
+	name := FileName(sending)
+
+	err := t.crew.abandoned(sending.Attempts)
+	if err == nil {
+		err = t.deliver(l, sending, name)
+	}
+	if err == nil {
+		err = t.crew.Repo.Sent(l.ctx, sending)
+	}
+	switch {
+	case err == nil:
+		err = t.confirm(l.ctx, sending, name)
+	case errors.Is(err, sqlrepo.ErrNotNeeded):
+		err = t.discard(ctx, sending, name)
+	}
+	if err != nil {
+		return t.notSent(ctx, l, sending, fmt.Errorf("send %s: %w", name, err))
+	}
+
+	l.stop()
+	t.progress(0)
+	t.crew.succeeded()
+	t.crew.Progress.Sent.Add(1)
+	return nil
+}
+
+// confirm forgets a copy that a removal has taken before it was recorded. Its file is needed again by now.
+func (t *target) confirm(ctx context.Context, sending sqlrepo.Sending, name string) error {
+	to, err := t.open(ctx, sending.Store)
+	if err != nil {
+		return err
+	}
+	err = to.Confirm(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return t.crew.Repo.ForgetCopies(ctx, sending.Store, []sqlrepo.Digest{sqlrepo.Digest(sending.Digest)})
+	}
+	return err
+}
+
+// deliver brings a file to the replica: from its own store, or from any other one if it is away there, missing or
+// damaged.
+func (t *target) deliver(l *lease, sending sqlrepo.Sending, name string) error {
+	to, err := t.open(l.ctx, t.to.Store)
+	if err != nil {
+		t.blame(l.ctx, t.to.Store, err)
+		return err
+	}
+
+	failure := t.deliverFrom(l, sending, name, sending.Origin, to)
+	if failure == nil || !errors.Is(failure, delivery.ErrSource) || l.ctx.Err() != nil {
+		return failure
+	}
+
+	holders, err := t.crew.Repo.StoresWith(l.ctx, sqlrepo.Digest(sending.Digest))
+	if err != nil {
+		return err
+	}
+	for _, identity := range holders {
+		if identity == sending.Origin || identity == t.to.Store || t.absent(identity, true) != nil {
+			continue
+		}
+		err := t.deliverFrom(l, sending, name, identity, to)
+		if err == nil || !errors.Is(err, delivery.ErrSource) {
+			return err
+		}
+	}
+	return failure
+}
+
+func (t *target) deliverFrom(l *lease, sending sqlrepo.Sending, name, origin string, to store.Store) error {
+	from, err := t.crew.Sending.Open(l.ctx, origin)
+	if err != nil {
+		t.blame(l.ctx, origin, err)
+		return fmt.Errorf("%w: %w", delivery.ErrSource, err)
+	}
+
+	alive := func(n int64) { t.progress(n) }
+	_, err = delivery.Deliver(l.ctx, delivery.Order{
+		From: from, To: to, Owner: leftovers.CopyOwner(), Name: name, Digest: [32]byte(sending.Digest), Size: sending.Size,
+		Sent: func(n int64) {
+			alive(n)
+			l.sent(n)
+		},
+		Read: func(n int64) {
+			alive(n)
+			l.progress(n)
+			t.crew.Progress.SentBytes.Add(n)
+		},
+	})
+	if errors.Is(err, delivery.ErrSource) {
+		t.blame(l.ctx, origin, err)
+	} else if err != nil {
+		t.blame(l.ctx, t.to.Store, err)
+	}
+	return err
+}
+
+// blame leaves a store alone if an error is one of the store as a whole, or if its work has stalled.
+func (t *target) blame(ctx context.Context, identity string, err error) {
+	switch {
+	case errors.Is(context.Cause(ctx), ErrStalled):
+		t.leave(identity, fmt.Errorf("%w: %w", store.ErrUnusable, context.Cause(ctx)))
+	case ctx.Err() == nil && isHost(err):
+		t.leave(identity, err)
+	}
+}
+
+// discard removes a file from the replica that was removed from its store while it was sent.
+func (t *target) discard(ctx context.Context, sending sqlrepo.Sending, name string) error {
+	to, err := t.crew.Sending.Open(ctx, sending.Store)
+	if err != nil {
+		return err
+	}
+	replica, others := index.Replica{Identity: sending.Store, Files: to}, &trash.Others{Open: t.crew.Sending.Open}
+	return index.RemoveCopies(ctx, t.crew.Repo, []index.Replica{replica}, others, sending.Space, []string{name})
+}
+
+// notSent handles a file that could not be sent. The work of uploads goes on. If notSent returns an error, this worker
+// has to stop.
+func (t *target) notSent(ctx context.Context, l *lease, sending sqlrepo.Sending, failure error) error {
+	l.stop()
+	failure = l.blame(failure)
+
+	switch {
+	case errors.Is(failure, sqlrepo.ErrLeaseLost):
+		t.crew.Log.Warn("lost the lease: another worker has taken over", "file", FileName(sending))
+		return nil
+	case errors.Is(failure, sqlrepo.ErrUnavailable):
+		return failure // the file can't be given back either
+	case errors.Is(context.Cause(ctx), errHangs):
+		return t.crew.giveBack(ctx, l)
+	case ctx.Err() != nil, isDatabase(failure):
+		return errors.Join(failure, t.crew.giveBack(ctx, l))
+	case isHost(failure):
+		// The store that failed is left alone, so nobody here tries the file again at once.
+		return ignoreLost(t.crew.Repo.Postpone(ctx, sending, failure.Error()))
+	}
+	return t.retry(ctx, l, sending, failure)
+}
+
+// retry gives a file back for another attempt. A file of which no store has a good copy is set aside at once.
+func (t *target) retry(ctx context.Context, l *lease, sending sqlrepo.Sending, failure error) error {
+	attempts := l.attempts + 1
+	t.crew.Log.Warn("a file was not sent to a replica", "attempt", attempts, "error", failure)
+
+	lost := errors.Is(failure, delivery.ErrDiffers) || errors.Is(failure, fs.ErrNotExist)
+	if lost || attempts >= int64(t.crew.limits.MaxAttempts) {
+		return ignoreLost(t.crew.Repo.SetAside(ctx, sending, failure.Error()))
+	}
+	return ignoreLost(t.crew.Repo.Fail(ctx, sending, failure.Error(), pause(t.crew.limits.Pause, attempts)))
+}
+
+// ignoreLost returns nil for the error of a lease that is lost: whoever has it goes on.
+func ignoreLost(err error) error {
+	if errors.Is(err, sqlrepo.ErrLeaseLost) {
+		return nil
+	}
+	return err
+}
