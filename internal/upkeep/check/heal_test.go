@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/store/known"
 	"github.com/guppy-prep/guppy/internal/store/s3test"
+	"github.com/guppy-prep/guppy/internal/store/storetest"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
 	"github.com/guppy-prep/guppy/internal/upkeep/check/checktest"
@@ -24,26 +24,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const (
-	// envHealSeeds names the variable with the number of random damages to each pair of stores.
-	envHealSeeds = "GUPPY_TEST_HEAL_SEEDS"
-	// envHealStride names the variable with the distance of the steps at which a store is lost.
-	envHealStride = "GUPPY_TEST_HEAL_STRIDE"
-)
-
-// numberOf returns the number in a variable of the environment, or the usual one.
-func numberOf(t *testing.T, variable string, usual uint64) uint64 {
-	t.Helper()
-	text := os.Getenv(variable)
-	if text == "" {
-		return usual
-	}
-	number, err := strconv.ParseUint(text, 10, 32)
-	if err != nil || number == 0 {
-		t.Fatalf("%s: %q is not a number: %v", variable, text, err)
-	}
-	return number
-}
+// envHealSeeds names the variable with the number of random damages to each pair of stores.
+const envHealSeeds = "GUPPY_TEST_HEAL_SEEDS"
 
 // site is a store, and the directory where its files lie: its own or that of the server.
 type site struct {
@@ -215,7 +197,7 @@ func TestStoresHealEachOther(t *testing.T) {
 				f := newFixtureIn(t, db, first)
 				f.replica(second)
 				must(t, os.RemoveAll(f.root))
-				for seed := range numberOf(t, envHealSeeds, healSeeds) {
+				for seed := range storetest.Number(t, envHealSeeds, healSeeds) {
 					f.heal(rand.New(rand.NewPCG(seed, 0)), first, second)
 				}
 			})

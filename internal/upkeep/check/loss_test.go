@@ -50,28 +50,15 @@ func newLoss(t *testing.T, db *dialect.DB) *loss {
 // the store back. No step may cost a good file that a row needs, in either store.
 func (l *loss) atEachStep() {
 	l.Helper()
-	stride := numberOf(l.T, envHealStride, lossStride)
-	first := uint64(1)
-	for lost, name := range []string{"the store", "the replica"} {
-		for _, late := range []bool{false, true} {
-			for k := first; l.atStep(lost, late, k, fmt.Sprintf("%s lost at step %d, late %t", name, k, late)); {
-				k += stride
-			}
-			first++ // if steps are left out, then others each time
-		}
-	}
+	storetest.EachLoss(l, l.sites[0].Store, l.sites[1].Store, l.atStep)
 }
 
-// atStep reports whether the operation has the step.
-func (l *loss) atStep(lost int, late bool, k uint64, when string) bool {
+func (l *loss) atStep(when storetest.Loss) {
 	l.Helper()
-	l.begin(k)
+	l.begin(uint64(when.Lost.At))
 	before := l.good()
-	vanishing := &storetest.Vanishing{Store: l.sites[lost].Store, At: int64(k), Late: late}
-	seen := [2]store.Store{l.sites[0].Store, l.sites[1].Store}
-	seen[lost] = vanishing
 
-	err := l.operate(seen[0], seen[1])
+	err := l.operate(when.Store, when.Replica)
 	if err != nil && !errors.Is(err, store.ErrUnusable) {
 		l.Fatalf("%s: %v", when, err)
 	}
@@ -85,12 +72,11 @@ func (l *loss) atStep(lost int, late bool, k uint64, when string) bool {
 	if err := l.operate(l.sites[0], l.sites[1]); err != nil {
 		l.Fatalf("%s, then back: %v", when, err)
 	}
-	l.soundIn(l.everywhere(), when)
-	l.end(when)
+	l.soundIn(l.everywhere(), when.String())
+	l.end(when.String())
 	if l.Failed() {
 		l.FailNow()
 	}
-	return vanishing.Lost()
 }
 
 // goodFile is a file in one of the two stores.
