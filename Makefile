@@ -71,7 +71,7 @@ test-storm: postgres ## Run SEEDS (default 100) storms of all kinds of faults, f
 test-heal: SEEDS = 50
 test-heal: postgres versitygw ## Have stores heal each other SEEDS (default 50) times, and lose one at every step.
 	GUPPY_TEST_HEAL_SEEDS=$(SEEDS) GUPPY_TEST_HEAL_STRIDE=1 $(GO) test -tags long -count 1 -timeout 60m -v \
-		-run 'StoresHeal|AStoreIsLost' ./internal/upkeep/check
+		-run 'StoresHeal|AStoreIsLost' ./internal/upkeep/check ./internal/preparing/pipeline
 
 .PHONY: postgres
 postgres:
