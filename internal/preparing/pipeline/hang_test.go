@@ -67,7 +67,7 @@ func hangIn(t *testing.T, db *dialect.DB, op string) {
 	r := newReplicated(t, db, func(j *pipeline.Job) { j.Limits.Lease, j.Limits.StallTimeout = stall, stall })
 	replica, hanging := r.replica, newHangingStore(r.replica, op)
 	r.replica = hanging
-	r.job.Open = func(ctx context.Context, identity string) (store.Store, error) {
+	r.job.Sending.Open = func(ctx context.Context, identity string) (store.Store, error) {
 		if identity == r.to.Store {
 			_ = hanging.Fail("open")
 		}

@@ -57,7 +57,7 @@ func newPreparingLoss(t *testing.T, db *dialect.DB) *preparingLoss {
 // costs a good file that a row names, and the next run completes the upload as if nothing had happened.
 func TestAStoreIsLostDuringPreparing(t *testing.T) {
 	t.Parallel()
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
 		l := newPreparingLoss(t, db)
 		storetest.EachLoss(t, l.files, l.copies, func(loss storetest.Loss) {
 			l.atStep(loss)

@@ -89,7 +89,7 @@ func (t *target) serve(ctx context.Context, packed <-chan struct{}) error {
 func (t *target) abandon(ctx context.Context, done <-chan error, reason error) error {
 	select {
 	case <-done:
-	case <-time.After(giveBackTimeout):
+	case <-time.After(min(giveBackTimeout, t.crew.limits.Lease)):
 		t.crew.Log.Warn("a call to a replica does not return", "store", t.to.Store)
 	}
 	return t.left(ctx, t.to, reason)
@@ -360,9 +360,21 @@ func (t *target) notSent(ctx context.Context, l *lease, sending sqlrepo.Sending,
 		return errors.Join(failure, t.crew.giveBack(ctx, l))
 	case isHost(failure):
 		// The store that failed is left alone, so nobody here tries the file again at once.
-		return ignoreLost(t.crew.Repo.Postpone(ctx, sending, failure.Error()))
+		return t.settled(ctx, l, t.crew.Repo.Postpone(ctx, sending, failure.Error()))
 	}
 	return t.retry(ctx, l, sending, failure)
+}
+
+// settled returns the error of settling what becomes of a file. Without a context the file is given back. A lease that
+// is lost is no error: whoever has it goes on.
+func (t *target) settled(ctx context.Context, l *lease, err error) error {
+	switch {
+	case errors.Is(err, sqlrepo.ErrLeaseLost):
+		return nil
+	case err != nil && ctx.Err() != nil:
+		return errors.Join(err, t.crew.giveBack(ctx, l))
+	}
+	return err
 }
 
 // retry gives a file back for another attempt. A file of which no store has a good copy is set aside at once.
@@ -372,15 +384,7 @@ func (t *target) retry(ctx context.Context, l *lease, sending sqlrepo.Sending, f
 
 	lost := errors.Is(failure, delivery.ErrDiffers) || errors.Is(failure, fs.ErrNotExist)
 	if lost || attempts >= int64(t.crew.limits.MaxAttempts) {
-		return ignoreLost(t.crew.Repo.SetAside(ctx, sending, failure.Error()))
+		return t.settled(ctx, l, t.crew.Repo.SetAside(ctx, sending, failure.Error()))
 	}
-	return ignoreLost(t.crew.Repo.Fail(ctx, sending, failure.Error(), pause(t.crew.limits.Pause, attempts)))
-}
-
-// ignoreLost returns nil for the error of a lease that is lost: whoever has it goes on.
-func ignoreLost(err error) error {
-	if errors.Is(err, sqlrepo.ErrLeaseLost) {
-		return nil
-	}
-	return err
+	return t.settled(ctx, l, t.crew.Repo.Fail(ctx, sending, failure.Error(), pause(t.crew.limits.Pause, attempts)))
 }
