@@ -238,6 +238,14 @@ func (r *Repository) Copies(ctx context.Context, store string) iter.Seq2[Digest,
 	}
 }
 
+// HasCopy reports whether a store is recorded to have a copy.
+func (r *Repository) HasCopy(ctx context.Context, store string, digest Digest) (bool, error) {
+	var found []string
+	err := r.db.ReadAll(ctx, "look for a copy", &found,
+		sq.Select("store").From("copies").Where(sq.Eq{"store": store, "digest": digest[:]}))
+	return len(found) > 0, err
+}
+
 // PruneCopies forgets the copies of files that their stores need not have any longer, and what was to be sent of such
 // files.
 func (r *Repository) PruneCopies(ctx context.Context) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -23,6 +24,7 @@ import (
 
 // shardBytes opens shards for reading, from the stores of the repository or made again if no store keeps their bytes.
 type shardBytes struct {
+	repo   *repository
 	stores *known.Stores
 	remade *remake.Remaker
 	log    *slog.Logger
@@ -77,7 +79,7 @@ func (a *app) openShards(ctx context.Context, cfg *config.Config, repo *reposito
 	}
 
 	remade, err := newRemaker(ctx, cfg, repo)
-	shards := &shardBytes{stores: stores, remade: remade, log: a.log}
+	shards := &shardBytes{repo: repo, stores: stores, remade: remade, log: a.log}
 	// Where another store may have the same, nobody waits for one.
 	keeping := slices.DeleteFunc(rows, func(row sqlrepo.Store) bool { return row.Identity == store.NoneIdentity })
 	if len(keeping) > 1 {
@@ -139,16 +141,18 @@ func (s *shardBytes) openOwn(ctx context.Context, row sqlrepo.Shard) (store.Read
 // Copies implements blocks.CopiedShards with the files of the same name in other stores.
 func (s *shardBytes) Copies(ctx context.Context, row sqlrepo.Shard) iter.Seq[store.Reading] {
 	return func(yield func(store.Reading) bool) {
-		rows, err := s.stores.Repo.Stores(ctx)
-		if err != nil || len(row.Digest) != len(sqlrepo.Digest{}) {
-			return
-		}
-
-		for _, other := range rows {
-			if other.Identity == row.Store || other.Identity == store.NoneIdentity {
-				continue
+		for _, reading := range s.copies(ctx, row) {
+			if !yield(reading) {
+				return
 			}
+		}
+	}
+}
 
+// copies is like Copies and also yields the names of the stores.
+func (s *shardBytes) copies(ctx context.Context, row sqlrepo.Shard) iter.Seq2[string, store.Reading] {
+	return func(yield func(string, store.Reading) bool) {
+		for _, other := range s.others(ctx, row) {
 			files, err := s.open(ctx, other.Identity)
 			if err != nil {
 				continue
@@ -162,11 +166,36 @@ func (s *shardBytes) Copies(ctx context.Context, row sqlrepo.Shard) iter.Seq[sto
 				s.log.Warn("shards are missing or damaged in their own store: reading from another one", "shard", row.ID,
 					"store", other.Name)
 			}
-			if !yield(reading) {
+			if !yield(other.Name, reading) {
 				return
 			}
 		}
 	}
+}
+
+// others returns the stores beside its own that may have the file of a shard.
+func (s *shardBytes) others(ctx context.Context, row sqlrepo.Shard) []sqlrepo.Store {
+	rows, err := s.stores.Repo.Stores(ctx)
+	if err != nil || len(row.Digest) != len(sqlrepo.Digest{}) {
+		return nil
+	}
+	return slices.DeleteFunc(rows, func(other sqlrepo.Store) bool {
+		return other.Identity == row.Store || other.Identity == store.NoneIdentity
+	})
+}
+
+// Away implements blocks.CopiedShards with the replicas that are recorded to have the file.
+func (s *shardBytes) Away(ctx context.Context, row sqlrepo.Shard) (away error) {
+	for _, other := range s.others(ctx, row) {
+		_, err := s.open(ctx, other.Identity)
+		if err == nil || ctx.Err() != nil || isAny(err, databaseErrors) {
+			continue
+		}
+		if has, failed := s.repo.HasCopy(ctx, other.Identity, sqlrepo.Digest(row.Digest)); failed == nil && has {
+			away = errors.Join(away, fmt.Errorf("replica %q, which has a copy, can't be reached: %w", other.Name, err))
+		}
+	}
+	return away
 }
 
 // Close closes the remaker.

@@ -2,11 +2,14 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
+	"iter"
 	"os"
 	"slices"
 
@@ -25,7 +28,10 @@ the blocks, sorted by multihash. If no store keeps the bytes, they are made
 again from the source.
 
 The bytes are compared with the shard's CID while they are written. If they
-differ, the command fails, and does not create FILE.`
+differ, FILE is written from another store of the repository that has the shard.
+If no store has good bytes, the command fails, and does not create FILE. What
+went to standard output can't be taken back: if those bytes are damaged, the
+command fails.`
 
 func (a *app) shardCatCommand() *cobra.Command {
 	out, version := "", 1
@@ -49,7 +55,7 @@ func (a *app) shardCatCommand() *cobra.Command {
 		}
 
 		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
-			return a.writeTo(out, func(w io.Writer) error { return a.catShard(ctx, cfg, repo, digest, version, w) })
+			return a.catShard(ctx, cfg, repo, digest, version, out)
 		})(cmd, args)
 	}
 
@@ -85,8 +91,9 @@ func (a *app) writeTo(out string, write func(io.Writer) error) error {
 	return replaceFile(out, write)
 }
 
+// catShard writes a shard from the first store that has its bytes.
 func (a *app) catShard(ctx context.Context, cfg *config.Config, repo *repository, digest sqlrepo.Digest, version int,
-	to io.Writer) (err error) {
+	out string) (err error) {
 	rows, err := repo.ShardsByDigest(ctx, digest)
 	if err != nil {
 		return err
@@ -102,49 +109,129 @@ func (a *app) catShard(ctx context.Context, cfg *config.Config, repo *repository
 	}
 	defer func() { err = errors.Join(err, shards.Close()) }()
 
-	row, reading, err := openAny(ctx, shards, rows)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, reading.Close()) }()
-
-	// The content is checked on its way out. If it is damaged, a file does not get its name.
-	hash := sha256.New()
-	content := io.TeeReader(inOrder(ctx, reading, row.Size), hash)
-
-	if version == 2 {
-		err = shard.WriteV2(to, row.Size, content, repo.Nodes(ctx, row.ID))
-	} else {
-		_, err = io.Copy(to, content)
-	}
-	if err == nil && sqlrepo.Digest(hash.Sum(nil)) != digest {
-		err = fmt.Errorf("shard %s: %w", shard.Name(digest), errDamaged)
-	}
-	return err
-}
-
-// openAny opens the first shard that can be opened. The shards have the same bytes, so those whose bytes are kept
-// come first.
-func openAny(ctx context.Context, shards *shardBytes, rows []sqlrepo.Shard) (sqlrepo.Shard, store.Reading, error) {
-	rank := func(row sqlrepo.Shard) int {
-		if row.Store == store.NoneIdentity {
-			return 1
-		}
-		return 0
-	}
-
-	slices.SortStableFunc(rows, func(a, b sqlrepo.Shard) int { return rank(a) - rank(b) })
-
 	var failed error
-	for _, row := range rows {
-		reading, err := shards.OpenShard(ctx, row)
+	for file, err := range shards.files(ctx, rows) {
+		again := true
 		if err == nil {
-			return row, reading, nil
+			again, err = a.catFile(ctx, repo, file, version, out)
+		}
+		if err == nil {
+			return nil
 		}
 
+		if !again || ctx.Err() != nil || isAny(err, databaseErrors) {
+			return err
+		}
 		failed = errors.Join(failed, err)
 	}
-	return sqlrepo.Shard{}, nil, failed
+	return errors.Join(failed, shards.Away(ctx, rows[0]))
+}
+
+// shardFile is a file that should have the bytes of a shard.
+type shardFile struct {
+	row     sqlrepo.Shard
+	where   string
+	reading store.Reading
+}
+
+// files yields the files that may have the bytes of a shard, or why one can't be opened: first those of its own stores,
+// then those of other stores, and in the end what is made again.
+func (s *shardBytes) files(ctx context.Context, rows []sqlrepo.Shard) iter.Seq2[shardFile, error] {
+	return func(yield func(shardFile, error) bool) {
+		isMade := func(row sqlrepo.Shard) bool { return row.Store == store.NoneIdentity }
+		kept := slices.DeleteFunc(slices.Clone(rows), isMade)
+		for _, row := range kept {
+			reading, err := s.openOwn(ctx, row)
+			where := row.Store
+			if known, failed := s.stores.Row(ctx, row.Store); failed == nil {
+				where = known.Name
+			}
+			if !yield(shardFile{row, "store " + where, reading}, err) {
+				return
+			}
+		}
+
+		if len(kept) > 0 {
+			for name, reading := range s.copies(ctx, kept[0]) {
+				if !yield(shardFile{kept[0], "store " + name, reading}, nil) {
+					return
+				}
+			}
+		}
+
+		for _, row := range rows {
+			if !isMade(row) {
+				continue
+			}
+			reading, err := s.remade.OpenShard(ctx, row)
+			if !yield(shardFile{row, "the source", reading}, err) {
+				return
+			}
+		}
+	}
+}
+
+// catFile writes a shard from one file, and closes it. The bytes are compared on their way out: if they are damaged, an
+// output that is a file does not get its name. again is true if the bytes of another file may be written in their place.
+func (a *app) catFile(ctx context.Context, repo *repository, file shardFile, version int,
+	out string) (again bool, err error) {
+	defer func() {
+		if err = errors.Join(err, file.reading.Close()); err != nil {
+			err = fmt.Errorf("shard %s in %s: %w", shard.Name([32]byte(file.row.Digest)), file.where, err)
+		}
+	}()
+
+	// A file that is cut short is known before anything is written.
+	n, err := file.reading.ReadAt(ctx, make([]byte, 1), file.row.Size-1)
+	if n == 0 {
+		if err == nil || errors.Is(err, io.EOF) {
+			err = fmt.Errorf("it has less than %d bytes: %w", file.row.Size, errDamaged)
+		}
+		return true, err
+	}
+
+	content := &hashedReader{from: inOrder(ctx, file.reading, file.row.Size), hash: sha256.New()}
+	err = a.writeTo(out, func(to io.Writer) (err error) {
+		if version == 2 {
+			err = shard.WriteV2(to, file.row.Size, content, repo.Nodes(ctx, file.row.ID))
+		} else {
+			_, err = io.Copy(to, content)
+		}
+
+		if err == nil && !bytes.Equal(content.hash.Sum(nil), file.row.Digest) {
+			content.failed, err = true, errDamaged
+		}
+		return err
+	})
+
+	// The error may also be one of the output.
+	if content.failed && !isReplaced(out) {
+		err = fmt.Errorf("%w. With -o FILE, the bytes of another store can replace these", err)
+	}
+	return content.failed && isReplaced(out), err
+}
+
+// hashedReader hashes what is read, and remembers whether reading has failed.
+type hashedReader struct {
+	from   io.Reader
+	hash   hash.Hash
+	failed bool
+}
+
+func (r *hashedReader) Read(p []byte) (int, error) {
+	n, err := r.from.Read(p)
+	r.hash.Write(p[:n])
+	r.failed = r.failed || err != nil && !errors.Is(err, io.EOF)
+	return n, err
+}
+
+// isReplaced reports whether writeTo writes to a file that is whole or does not exist.
+func isReplaced(out string) bool {
+	if out == "" || out == "-" {
+		return false
+	}
+	info, err := os.Stat(out)
+	return err != nil || info.Mode().IsRegular()
 }
 
 // errDamaged is returned for bytes that do not match their CID.

@@ -147,6 +147,9 @@ func forgetCopies(f *fixture) {
 	equal(f.t, "lacking", len(f.lacking(f.UncopiedShards(f.ctx, "first", "second"))), 0)
 
 	equal(f.t, "copies", f.copies("second"), []byte{1})
+	equal(f.t, "has it", must(f.HasCopy(f.ctx, "second", digestOf(1)))(f.t), true)
+	equal(f.t, "has another", must(f.HasCopy(f.ctx, "second", digestOf(2)))(f.t), false)
+	equal(f.t, "another has it", must(f.HasCopy(f.ctx, "first", digestOf(1)))(f.t), false)
 	f.ok(f.ForgetCopies(f.ctx, "second", []sqlrepo.Digest{digestOf(1)}))
 	equal(f.t, "lacking", len(f.lacking(f.UncopiedShards(f.ctx, "first", "second"))), 1)
 }

@@ -166,7 +166,20 @@ func (f *fetch) elsewhere(ctx context.Context, i int, bad sqlrepo.Place, cause e
 			return f.use(i, block)
 		}
 	}
-	return failed
+	return f.withAway(ctx, failed)
+}
+
+// withAway adds to the error of a block that copies of its shard could not be read.
+func (s *Source) withAway(ctx context.Context, err error) error {
+	shards, copied := s.shards.(CopiedShards)
+	var failed *BlockError
+	if !copied || !errors.As(err, &failed) {
+		return err
+	}
+	if shard, unknown := s.repo.StoredShard(ctx, failed.Shard); unknown == nil {
+		failed.Away = shards.Away(ctx, shard)
+	}
+	return err
 }
 
 // copied returns a block from a copy of its shard in another store, or nil if there is no good one.

@@ -67,7 +67,7 @@ func (s *Source) present(ctx context.Context, c cid.Cid, place sqlrepo.Place) (s
 			return other, failed
 		}
 	}
-	return place, s.failure(ctx, c, place, err)
+	return place, s.withAway(ctx, s.failure(ctx, c, place, err))
 }
 
 // reaches returns an error unless a shard has enough bytes to hold a block, and as many as the repository says.
@@ -83,17 +83,42 @@ func (s *Source) reaches(ctx context.Context, place sqlrepo.Place) error {
 		}
 
 		return h.whole.check(func() error {
-			n, err := h.reading.ReadAt(ctx, make([]byte, 1), h.shard.Size-1)
-			if n == 1 {
+			err := isWhole(ctx, h.shard, h.reading)
+			if err != nil && !isFinal(ctx, err) && s.hasCopy(ctx, h.shard) {
 				return nil
-			}
-
-			if err == nil || errors.Is(err, io.EOF) {
-				err = fmt.Errorf("the shard has less than %d bytes: %w", h.shard.Size, io.ErrUnexpectedEOF)
 			}
 			return err
 		})
 	})
+}
+
+// isWhole returns an error unless a shard has as many bytes as the repository says.
+func isWhole(ctx context.Context, shard sqlrepo.Shard, reading store.Reading) error {
+	n, err := reading.ReadAt(ctx, make([]byte, 1), shard.Size-1)
+	if n == 1 {
+		return nil
+	}
+
+	if err == nil || errors.Is(err, io.EOF) {
+		err = fmt.Errorf("the shard has less than %d bytes: %w", shard.Size, io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+// hasCopy reports whether a shard has all its bytes in another place.
+func (s *Source) hasCopy(ctx context.Context, shard sqlrepo.Shard) bool {
+	shards, copied := s.shards.(CopiedShards)
+	if !copied {
+		return false
+	}
+	for reading := range shards.Copies(ctx, shard) {
+		err := isWhole(ctx, shard, reading)
+		_ = reading.Close() // nothing was written
+		if err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // onceWell is a check that is not repeated after it has succeeded.

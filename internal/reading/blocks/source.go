@@ -41,6 +41,8 @@ type CopiedShards interface {
 	// Copies yields the bytes of a shard in other places, for a block that is damaged where OpenShard reads it. The
 	// caller closes each.
 	Copies(ctx context.Context, shard sqlrepo.Shard) iter.Seq[store.Reading]
+	// Away returns why places that are known to have a copy of a shard can't be read now, nil if there are none.
+	Away(ctx context.Context, shard sqlrepo.Shard) error
 }
 
 var (
@@ -63,6 +65,16 @@ type BlockError struct {
 	ShardCID       string
 	Offset, Length int64
 	Cause          error
+	// Away, if not nil, is why copies of the shard could not be read: what is damaged here may be sound there.
+	Away error
+}
+
+// Reason returns the cause, and what is to be known of copies.
+func (e *BlockError) Reason() string {
+	if e.Away == nil {
+		return e.Cause.Error()
+	}
+	return fmt.Sprintf("%v; %v", e.Cause, e.Away)
 }
 
 func (e *BlockError) Error() string {
@@ -70,8 +82,8 @@ func (e *BlockError) Error() string {
 	if e.damaged() {
 		what = ErrDamaged.Error()
 	}
-	return fmt.Sprintf("%s: %s: %d bytes at %d of shard %d (%s): %v", what, e.CID, e.Length, e.Offset, e.Shard, e.ShardCID,
-		e.Cause)
+	return fmt.Sprintf("%s: %s: %d bytes at %d of shard %d (%s): %s", what, e.CID, e.Length, e.Offset, e.Shard, e.ShardCID,
+		e.Reason())
 }
 
 // Unwrap returns the cause, and ErrDamaged if the block is damaged.

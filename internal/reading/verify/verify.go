@@ -321,7 +321,7 @@ func (r *run) bad(ctx context.Context, c cid.Cid, names []string, err error) err
 	case ctx.Err() != nil:
 		return err
 	case errors.As(err, &failed):
-		p.What, p.Shard, p.Offset, p.Detail = Unread, failed.Shard, failed.Offset, failed.Cause.Error()
+		p.What, p.Shard, p.Offset, p.Detail = Unread, failed.Shard, failed.Offset, failed.Reason()
 		if errors.Is(err, blocks.ErrDamaged) {
 			p.What = Damaged
 		}
