@@ -58,6 +58,13 @@ func (s *S3) answers() {
 	}
 }
 
+// answersWith records that the server has answered if an error is its refusal. The end of the context says nothing.
+func (s *S3) answersWith(ctx context.Context, err error) {
+	if ctx.Err() == nil && !isDown(err) {
+		s.answers()
+	}
+}
+
 // patiently sends a request until the server is back or has been away for too long. The library itself repeats
 // such a request a few times.
 func (s *S3) patiently(ctx context.Context, send func() error) error {
@@ -70,10 +77,7 @@ func (s *S3) patiently(ctx context.Context, send func() error) error {
 		}
 
 		if !p.lasts(ctx, err) {
-			// A refusal is an answer too.
-			if !isDown(err) {
-				s.answers()
-			}
+			s.answersWith(ctx, err)
 			return ended(ctx, err)
 		}
 

@@ -32,10 +32,7 @@ func (s *S3) again(ctx context.Context, send func(ctx context.Context) error) er
 		}
 
 		waits := p.lasts(ctx, err)
-		// A refusal is an answer too.
-		if !isDown(err) {
-			s.answers()
-		}
+		s.answersWith(ctx, err)
 
 		if ctx.Err() != nil || !waits && (attempt >= mostAttempts || !isTransient(err)) {
 			return ended(ctx, err)
