@@ -210,10 +210,10 @@ func Prove(ctx context.Context, files store.Store, row sqlrepo.Store) error {
 
 // advice says how a store that was not found can be found.
 func advice(row sqlrepo.Store) string {
-	first := "mount it there"
 	if strings.HasPrefix(row.URL, "s3:") {
-		first = "make sure that this host can reach it"
+		return fmt.Sprintf("see that its server runs and that this host can reach its endpoint with the right keys, or, if it "+
+			"has moved, run guppy store set %s URL", row.Name)
 	}
-	return fmt.Sprintf("%s, name its place on this host with --store-path %s=PATH, or, if it has moved, run "+
-		"guppy store set %s URL", first, row.Name, row.Name)
+	return fmt.Sprintf("mount it there, name its place on this host with --store-path %s=PATH, or, if it has moved, run "+
+		"guppy store set %s URL", row.Name, row.Name)
 }
