@@ -28,7 +28,9 @@ var errUnsound = errors.New("not sound")
 type unsound struct {
 	problems int64
 	repaired bool
-	// repair is the command that carries out the repairs.
+	// giveUp is the command that gives up what no store has, "" if that was it.
+	giveUp string
+	// repair is the command that carries out the repairs, "" if there is nothing that a repair would do.
 	repair string
 }
 
@@ -40,9 +42,15 @@ func (u *unsound) Unwrap() error { return errUnsound }
 
 func (u *unsound) Hint() string {
 	if u.repaired {
-		return "guppy: these problems are left after the repair. Continue the uploads that are unfinished (guppy status " +
-			"prints the commands), bring back the stores that are away (guppy store ls lists them), and repair again. If no " +
-			"store has what is missing, guppy check --repair --give-up --yes gives it up"
+		hint := "guppy: these problems are left after the repair. Continue the uploads that are unfinished (guppy status " +
+			"prints the commands), bring back the stores that are away (guppy store ls lists them), and repair again"
+		if u.giveUp != "" {
+			hint += ". If no store has what is missing, " + u.giveUp + " gives it up"
+		}
+		return hint
+	}
+	if u.repair == "" {
+		return "guppy: nothing was changed, and a repair would change nothing. Guppy store ls shows which stores are away"
 	}
 	return "guppy: nothing was changed; " + u.repair + " carries out the repairs"
 }
@@ -184,8 +192,15 @@ func (a *app) check(ctx context.Context, cfg *config.Config, repo *repository, o
 		return err
 	}
 
-	repair := append(slices.Clone(a.args), "--repair", "--yes")
-	return &unsound{summary.Problems, options.repair && options.yes, commandLine(append([]string{"guppy"}, repair...))}
+	left := &unsound{problems: summary.Problems, repaired: options.repair && options.yes}
+	again := func(flags ...string) string { return commandLine(slices.Concat([]string{"guppy"}, a.args, flags)) }
+	if out.repairable {
+		left.repair = again("--repair", "--yes")
+	}
+	if !options.giveUp {
+		left.giveUp = again("--give-up")
+	}
+	return left
 }
 
 func (a *app) checker(ctx context.Context, cfg *config.Config, repo *repository,

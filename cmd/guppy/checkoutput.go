@@ -16,12 +16,15 @@ type checkOutput struct {
 	// list is the open array. nonEmpty is true if that array has an element.
 	list     string
 	nonEmpty bool
+	// repairable is true if a repair would do something about a problem.
+	repairable bool
 }
 
 func newCheckOutput(a *app) *checkOutput { return &checkOutput{app: a} }
 
 // problem prints one problem.
 func (o *checkOutput) problem(p check.Problem) error {
+	o.repairable = o.repairable || p.Repairable() && !p.Note
 	if o.app.json {
 		return o.element("problems", p)
 	}

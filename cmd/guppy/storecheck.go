@@ -80,16 +80,22 @@ func (a *app) storeCheckCommand() *cobra.Command {
 	return command
 }
 
+// storeToCheck is a store, and its name if there are several.
+type storeToCheck struct {
+	store.Store
+	name string
+}
+
 // storesToCheck opens the named store, or all stores of the repository that keep bytes.
 func (a *app) storesToCheck(ctx context.Context, cfg *config.Config, repo *repository,
-	named string) (open []store.Store, err error) {
+	named string) (open []storeToCheck, err error) {
 	stores, err := a.stores(ctx, cfg, repo)
 	if err != nil {
 		return nil, err
 	}
 	if named != "" {
 		files, err := a.storeArgument(ctx, cfg, stores, named)
-		return []store.Store{files}, err
+		return []storeToCheck{{Store: files}}, err
 	}
 
 	rows, err := repo.Stores(ctx)
@@ -104,7 +110,10 @@ func (a *app) storesToCheck(ctx context.Context, cfg *config.Config, repo *repos
 		if err != nil {
 			return nil, err
 		}
-		open = append(open, files)
+		open = append(open, storeToCheck{files, row.Name})
+	}
+	if len(open) == 1 {
+		open[0].name = ""
 	}
 	return open, nil
 }
@@ -160,19 +169,19 @@ func (a *app) checkUnknownStore(ctx context.Context, cfg *config.Config, named s
 	if err != nil {
 		return fmt.Errorf("could not check: %w", err)
 	}
-	return a.checkStores(ctx, cfg, nil, []store.Store{files}, readData)
+	return a.checkStores(ctx, cfg, nil, []storeToCheck{{Store: files}}, readData)
 }
 
 // checkStores checks some stores. repo is nil if there is no repository.
-func (a *app) checkStores(ctx context.Context, cfg *config.Config, repo *repository, stores []store.Store,
+func (a *app) checkStores(ctx context.Context, cfg *config.Config, repo *repository, stores []storeToCheck,
 	readData bool) error {
 	out, sum := newCheckOutput(a), check.StoreSummary{}
 	for _, files := range stores {
-		if _, none := files.(*store.None); none {
+		if _, none := files.Store.(*store.None); none {
 			return fmt.Errorf("%w: a store %s keeps nothing that could be checked", errUsage, store.NoneURL)
 		}
 
-		checker := check.StoreChecker{Store: files, ReadData: readData, Workers: workers(cfg)}
+		checker := check.StoreChecker{Store: files.Store, Name: files.name, ReadData: readData, Workers: workers(cfg)}
 		if repo != nil {
 			checker.Repo = repo.Repository
 		}

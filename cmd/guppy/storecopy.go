@@ -159,11 +159,13 @@ func refuseKnownTarget(ctx context.Context, stores *known.Stores, from, to strin
 	if err != nil {
 		return err
 	}
-	for _, row := range rows {
-		if row.Name == to {
-			return fmt.Errorf("%w: TO is the name of a store: guppy store sync %s %s sends what it lacks; for a directory of "+
-				"that name, begin with ./", errUsage, shellQuoted(from), to)
+	if _, err := storeRows(rows).named(to); err == nil {
+		// What uploads go to has all that a replica lacks, and gets back what it has lost itself.
+		advice := "guppy check --repair --yes copies what it has lost"
+		if row, err := storeRows(rows).named(from); err == nil && !row.SeenAt.IsZero() {
+			advice = fmt.Sprintf("guppy store sync %s %s sends what it lacks", from, to)
 		}
+		return fmt.Errorf("%w: TO is the name of a store: %s; for a directory of that name, begin with ./", errUsage, advice)
 	}
 
 	url, err := store.AbsoluteURL(to)

@@ -3,6 +3,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ type Problem struct {
 	Entry  int64 `json:"entry,omitempty"`
 	// Index is the key of the index concerned, or 0.
 	Index int64 `json:"index,omitempty"`
-	// Store is the name of the replica whose copy of a file is concerned.
+	// Store is the name of the store concerned: of the replica that a copy is in, or of one of several stores.
 	Store string `json:"store,omitempty"`
 	// File is the name of a file in the store.
 	File string `json:"file,omitempty"`
@@ -51,7 +52,7 @@ type Problem struct {
 
 // String returns the problem in one line.
 func (p Problem) String() string {
-	line := p.Code + ":"
+	line := ""
 	for _, key := range []struct {
 		name  string
 		value int64
@@ -67,7 +68,16 @@ func (p Problem) String() string {
 	if p.File != "" {
 		line += fmt.Sprintf(" file %q", p.File)
 	}
-	return line + ": " + p.Detail
+	if line != "" {
+		line = ":" + line
+	}
+	return p.Code + line + ": " + p.Detail
+}
+
+// Repairable reports whether a repair does anything about the problem.
+func (p Problem) Repairable() bool {
+	action := remedies[p.Code].action
+	return action != leaveAlone && action != prepareAgain
 }
 
 // The codes of problems that rows alone don't show; sqlrepo has the others.
@@ -172,6 +182,8 @@ type run struct {
 	flawed map[int64]bool
 	// held holds the keys of the shards of other uploads that hold blocks of the one upload that is checked.
 	held []int64
+	// in is the name of the store that is looked at, "" if there is only one.
+	in string
 	// unseen is why files of uploads were not looked at, nil if all were.
 	unseen error
 }
@@ -179,6 +191,7 @@ type run struct {
 // emit reports a problem.
 func (r *run) emit(p Problem) error {
 	p.Repair = remedies[p.Code].String()
+	p.Store = cmp.Or(p.Store, r.in)
 	if p.Note {
 		r.Notes++
 	} else {

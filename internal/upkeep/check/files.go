@@ -75,7 +75,12 @@ func (r *run) eachStore(fn func(Place) error) error {
 		if place.Files == nil || place.Store.Identity == "" && len(r.Stores) > 1 {
 			continue
 		}
-		if err := fn(place); err != nil {
+
+		if len(r.Stores) > 1 {
+			r.in = place.Store.Name
+		}
+		err := fn(place)
+		if r.in = ""; err != nil {
 			return err
 		}
 	}

@@ -108,22 +108,33 @@ var remedies = map[string]remedy{
 	CodeDAGUnknown:    {action: leaveAlone, remark: " before the other problems are repaired"},
 }
 
-const (
-	strayRemark = ": guppy gc --strays --yes removes it, if it belongs to no other repository"
-	strayAdvice = "nothing" + strayRemark
-	awayAdvice  = "guppy check --repair --yes copies it from another store; if none has it, guppy check --repair " +
-		"--give-up --yes gives it up, and it is packed again"
-)
+const strayRemark = ": guppy gc --strays --yes removes it, if it belongs to no other repository"
 
 // advice says what a user can do about each problem of a store, by code. The check of a store repairs nothing
 // itself.
 var advice = map[string]string{
 	CodeStoreMarker:     "guppy check --repair --yes restores it",
-	CodeStoreAside:      strayAdvice,
-	CodeStoreStray:      strayAdvice,
+	CodeStoreAside:      "nothing" + strayRemark,
+	CodeStoreStray:      "nothing" + strayRemark,
 	CodeStoreForeign:    "nothing",
-	CodeBlobMissing:     awayAdvice,
-	CodeBlobLength:      awayAdvice,
-	CodeBlobDamaged:     awayAdvice,
 	CodeStoreUnfinished: "guppy gc --yes removes it",
+}
+
+// blobAdvice says what a user can do about a blob that is missing or wrong. It depends on who is to have the blob.
+func (r *storeRun) blobAdvice(code string, expected expectedBlob, known bool) string {
+	command := "guppy check"
+	if code == CodeBlobDamaged {
+		command += " --read-data"
+	}
+
+	switch {
+	case r.Repo == nil:
+		return "remove what is there under this name, and copy it again from the store that this is a copy of"
+	case !known:
+		return "nothing" + strayRemark
+	case expected.size == anySize:
+		return command + " --replicas --repair --yes copies it from another store"
+	}
+	return command + " --repair --yes copies it from another store; if none has it, " + command +
+		" --repair --give-up --yes gives it up, and it is packed again"
 }

@@ -26,6 +26,8 @@ const markerName = ".guppy-store"
 // repository knows are there.
 type StoreChecker struct {
 	Store store.Store
+	// Name is put into each problem, unless it is "".
+	Name string
 	// Repo may be nil. Blobs are then compared with their names only.
 	Repo *sqlrepo.Repository
 	// ReadData makes the check read all blobs, Workers at a time.
@@ -104,7 +106,7 @@ type expectedBlob struct {
 func (r *storeRun) emit(p Problem) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p.Repair = advice[p.Code]
+	p.Repair, p.Store = cmp.Or(p.Repair, advice[p.Code]), r.Name
 	if p.Note {
 		r.sum.Notes++
 	} else {
@@ -245,10 +247,12 @@ func (r *storeRun) blob(ctx context.Context, blob store.Committed, reading *errg
 
 	r.sum.Blobs++
 	r.sum.Bytes += blob.Size
+	expected, known := r.expected.get(digest[:])
 	if err := r.compare(ctx, blob, digest); err != nil || !r.ReadData {
 		return err
 	}
-	reading.Go(func() error { return r.read(ctx, blob.Name, digest) })
+	remedy := r.blobAdvice(CodeBlobDamaged, expected, known)
+	reading.Go(func() error { return r.read(ctx, blob.Name, digest, remedy) })
 	return ctx.Err()
 }
 
@@ -261,7 +265,7 @@ func (r *storeRun) compare(ctx context.Context, blob store.Committed, digest [32
 
 	switch {
 	case known && expected.size != anySize && expected.size != blob.Size:
-		return r.emit(Problem{Code: CodeBlobLength, File: blob.Name,
+		return r.emit(Problem{Code: CodeBlobLength, File: blob.Name, Repair: r.blobAdvice(CodeBlobLength, expected, true),
 			Detail: fmt.Sprintf("it has %d bytes instead of %d", blob.Size, expected.size)})
 	case known || r.Repo == nil:
 		return nil
@@ -282,7 +286,7 @@ func (r *storeRun) need(ctx context.Context, digest sqlrepo.Digest) (sqlrepo.Nee
 }
 
 // read compares a blob with its name. A blob that was removed meanwhile is not a problem.
-func (r *storeRun) read(ctx context.Context, name string, digest [32]byte) error {
+func (r *storeRun) read(ctx context.Context, name string, digest [32]byte, remedy string) error {
 	got, err := store.Digest(ctx, r.Store, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -297,7 +301,7 @@ func (r *storeRun) read(ctx context.Context, name string, digest [32]byte) error
 	if got == digest {
 		return nil
 	}
-	return r.emit(Problem{Code: CodeBlobDamaged, File: name, Detail: "its bytes do not match its name"})
+	return r.emit(Problem{Code: CodeBlobDamaged, File: name, Repair: remedy, Detail: "its bytes do not match its name"})
 }
 
 // missing looks for blobs that rows name and the listing did not have. A blob that was removed meanwhile is not a
@@ -360,8 +364,9 @@ func (r *storeRun) lookFor(ctx context.Context, row blobRow) error {
 	if err != nil || !need.Here {
 		return err
 	}
+	expected, known := r.expected.get(row.digest)
 	return r.emit(Problem{Code: CodeBlobMissing, Upload: row.upload, Shard: row.shard, File: name,
-		Detail: "it is not in the store"})
+		Detail: "it is not in the store", Repair: r.blobAdvice(CodeBlobMissing, expected, known)})
 }
 
 // unfinished looks for blobs that were begun and never committed. Without a repository, they can't be told from work
