@@ -91,7 +91,8 @@ func run(ctx context.Context, args, environ []string, stdout io.Writer, stderr *
 		fmt.Fprintln(a.terminal, "guppy: interrupted; what was committed is kept")
 		printResume(a.terminal, append([]string{"guppy"}, args...))
 	default:
-		fmt.Fprintln(a.terminal, "guppy:", err)
+		// The mark of a wrong usage says nothing to the user.
+		fmt.Fprintln(a.terminal, "guppy:", strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
 		if hint := hintFor(err); hint != "" {
 			fmt.Fprintln(a.terminal, hint)
 		}

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -51,40 +53,6 @@ func (a *app) storeCommand() *cobra.Command {
 	return command
 }
 
-// addStore makes a store known, and its directory if it does not exist.
-func (a *app) addStore(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
-	name, place := args[0], args[1]
-	if err := known.ValidName(name); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	stores, rows, err := a.storesByPath(ctx, cfg, repo)
-	if err != nil {
-		return err
-	}
-	if _, err := rows.named(name); err == nil {
-		return fmt.Errorf("store %q: %w: guppy store set %s %s records that it has moved there", name, sqlrepo.ErrExists,
-			name, shellQuoted(place))
-	}
-
-	given := *cfg
-	given.Prepare.Store = place
-	files, err := a.openOrCreate(ctx, &given, stores, func(string, string) error { return nil })
-	if err != nil {
-		return err
-	}
-
-	row, added, err := known.Register(ctx, repo, files, name)
-	if err != nil {
-		return err
-	}
-	if !added {
-		return fmt.Errorf("%s is store %q already (%s): %w", files.URL(), row.Name, row.Identity, sqlrepo.ErrExists)
-	}
-
-	view := newStoreView(row)
-	return a.print(view, view.text)
-}
-
 const storeSetHelp = `Set records that a store has moved, with all of its files and its marker. It
 fails while anybody is at work, who would go on in the old place.
 
@@ -111,7 +79,10 @@ func (a *app) setStore(ctx context.Context, cfg *config.Config, repo *repository
 	}
 	defer func() { err = errors.Join(dialect.BlameLock(ctx, err), lock.Release()) }()
 
-	files, err := store.OpenURL(ctx, place, a.storeOptions(cfg, !lost))
+	// Nobody waits for a place that may be wrong.
+	options := a.storeOptions(cfg, !lost)
+	options.RetryFor = 0
+	files, err := store.OpenURL(ctx, place, options)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: %w", store.ErrAbsent, err)
 	}
@@ -210,6 +181,9 @@ func (a *app) forgetStore(ctx context.Context, cfg *config.Config, repo *reposit
 	if err != nil {
 		return err
 	}
+	if err := refuseUsed(ctx, repo, row); err != nil {
+		return err
+	}
 	// What is in a store that this repository never used belongs to another one.
 	replicas, err := repo.ReplicasOf(ctx, "")
 	if err == nil && (!row.SeenAt.IsZero() || slices.Contains(replicas, row.Identity)) {
@@ -220,8 +194,8 @@ func (a *app) forgetStore(ctx context.Context, cfg *config.Config, repo *reposit
 	}
 
 	err = repo.RemoveStore(ctx, row.Identity)
-	if errors.Is(err, sqlrepo.ErrStoreInUse) {
-		err = fmt.Errorf("store %q: %w: guppy store ls shows by which uploads and spaces", row.Name, err)
+	if errors.Is(err, sqlrepo.ErrStoreInUse) { // since a moment ago
+		err = cmp.Or(refuseUsed(ctx, repo, row), err)
 	}
 	if err != nil {
 		return err
@@ -229,6 +203,39 @@ func (a *app) forgetStore(ctx context.Context, cfg *config.Config, repo *reposit
 
 	view := newStoreView(row)
 	return a.print(view, func(w io.Writer) { fmt.Fprintf(w, "forgot store %s at %s\n", row.Name, printable(row.URL)) })
+}
+
+// refuseUsed returns an error if uploads or spaces have a store. It says what ends each use.
+func refuseUsed(ctx context.Context, repo *repository, row sqlrepo.Store) error {
+	views, err := storeViews(ctx, repo)
+	if err != nil {
+		return err
+	}
+
+	var uses []string
+	for _, view := range views {
+		if view.Identity != row.Identity {
+			continue
+		}
+		if view.Uploads > 0 {
+			uses = append(uses, plural(view.Uploads, "upload")+" went there: guppy upload rm --yes UPLOAD removes one, and "+
+				"guppy gc --yes what is left of removed ones")
+		}
+		for _, space := range view.Spaces {
+			uses = append(uses, fmt.Sprintf("new uploads of space %q go there: guppy store default %s NAME sends them elsewhere",
+				space, shellQuoted(space)))
+		}
+		for _, replica := range view.Replicas {
+			if replica.Space != "" {
+				uses = append(uses, fmt.Sprintf("it is a replica of space %q: guppy space set %s --no-replica %s ends that",
+					replica.Space, shellQuoted(replica.Space), row.Name))
+			}
+		}
+	}
+	if len(uses) == 0 {
+		return nil
+	}
+	return fmt.Errorf("store %q: %w: %s", row.Name, sqlrepo.ErrStoreInUse, strings.Join(uses, "; "))
 }
 
 // refuseFilled returns an error if a store is there and has shards or indexes.
@@ -243,7 +250,8 @@ func refuseFilled(ctx context.Context, stores *known.Stores, row sqlrepo.Store) 
 
 	name, err := known.FirstBlob(ctx, files)
 	if err == nil && name != "" {
-		err = fmt.Errorf("store %q: %w: %s is there; guppy gc --strays --yes removes what belongs to no upload", row.Name,
+		err = fmt.Errorf("store %q: %w: %s is there; guppy gc --strays --yes removes what belongs to no upload. "+
+			"Copies that it has as a replica stay: move its files away, and run this command again", row.Name,
 			sqlrepo.ErrStoreInUse, name)
 	}
 	return err

@@ -145,9 +145,20 @@ func refuseForeign(ctx context.Context, repo *repository, files store.Store, row
 		return err
 	}
 
+	name, err := foreignBlob(ctx, repo, files, row.Identity)
+	if err == nil && name != "" {
+		err = fmt.Errorf("%w: store %q has shards of another repository, such as %s: name an empty place", errUsage,
+			row.Name, name)
+	}
+	return err
+}
+
+// foreignBlob returns the name of a shard or an index in a store that no row of this repository names, "" if there is
+// none.
+func foreignBlob(ctx context.Context, repo *repository, files store.Store, identity string) (string, error) {
 	for file, err := range files.Committed(ctx) {
 		if err != nil {
-			return err
+			return "", err
 		}
 		digest, ok := trash.ParseName(file.Name)
 		if !ok {
@@ -155,14 +166,13 @@ func refuseForeign(ctx context.Context, repo *repository, files store.Store, row
 		}
 
 		// What any store of this repository has may be here, too: it is not another repository's.
-		named, err := repo.Named(ctx, row.Identity, []sqlrepo.Digest{digest})
+		named, err := repo.Named(ctx, identity, []sqlrepo.Digest{digest})
 		if err != nil {
-			return err
+			return "", err
 		}
 		if _, ours := named[digest]; !ours {
-			return fmt.Errorf("%w: store %q has shards of another repository, such as %s: name an empty place", errUsage,
-				row.Name, file.Name)
+			return file.Name, nil
 		}
 	}
-	return nil
+	return "", nil
 }

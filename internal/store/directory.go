@@ -49,7 +49,7 @@ func OpenExisting(path string) (*Directory, error) {
 	}
 
 	if err != nil {
-		return nil, fmt.Errorf("store: %w", barred(err))
+		return nil, barred(err)
 	}
 	return &Directory{path: path}, nil
 }
