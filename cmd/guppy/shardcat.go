@@ -172,7 +172,7 @@ func (s *shardBytes) files(ctx context.Context, rows []sqlrepo.Shard) iter.Seq2[
 }
 
 // catFile writes a shard from one file, and closes it. The bytes are compared on their way out: if they are damaged, an
-// output that is a file does not get its name. again is true if the bytes of another file may be written in their place.
+// output that is a file does not get its name. again reports whether another file may be written in its place.
 func (a *app) catFile(ctx context.Context, repo *repository, file shardFile, version int,
 	out string) (again bool, err error) {
 	defer func() {

@@ -211,8 +211,8 @@ func Prove(ctx context.Context, files store.Store, row sqlrepo.Store) error {
 // advice says how a store that was not found can be found.
 func advice(row sqlrepo.Store) string {
 	if strings.HasPrefix(row.URL, "s3:") {
-		return fmt.Sprintf("see that its server runs and that this host can reach its endpoint with the right keys, or, if it "+
-			"has moved, run guppy store set %s URL", row.Name)
+		return fmt.Sprintf("see that its server runs and that this host can reach its endpoint with the right keys, or, if "+
+			"it has moved, run guppy store set %s URL", row.Name)
 	}
 	return fmt.Sprintf("mount it there, name its place on this host with --store-path %s=PATH, or, if it has moved, run "+
 		"guppy store set %s URL", row.Name, row.Name)

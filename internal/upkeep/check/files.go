@@ -70,13 +70,20 @@ func (r *run) files(ctx context.Context) error {
 
 // eachStore calls fn with each store that is there.
 func (r *run) eachStore(fn func(Place) error) error {
+	keeping := 0
+	for _, place := range r.Stores {
+		if place.Store.Identity != store.NoneIdentity {
+			keeping++
+		}
+	}
+
 	for _, place := range r.Stores {
 		// Uploads that name no store most likely are in one of the others.
 		if place.Files == nil || place.Store.Identity == "" && len(r.Stores) > 1 {
 			continue
 		}
 
-		if len(r.Stores) > 1 {
+		if keeping > 1 {
 			r.in = place.Store.Name
 		}
 		err := fn(place)
