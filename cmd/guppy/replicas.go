@@ -187,8 +187,8 @@ func refuseReplicaAsStore(ctx context.Context, repo *repository, rows storeRows,
 		return err
 	}
 	name := rows.nameOf(identity)
-	return fmt.Errorf("%w: store %q is a replica of space %q: what goes there would be in one place only. To use it as the "+
-		"store, run guppy space set %s --no-replica %s first", errUsage, name, space.Name, shellQuoted(space.Name), name)
+	return fmt.Errorf("%w: store %q is a replica of space %q: what goes there would be in one place only. To use it as "+
+		"the store, run guppy space set %s --no-replica %s first", errUsage, name, space.Name, shellQuoted(space.Name), name)
 }
 
 // sentView says what a replica of the upload's space lacks after a run.

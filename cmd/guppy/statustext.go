@@ -29,7 +29,7 @@ func (v *replicaStatus) text(w io.Writer) {
 
 	switch {
 	case len(v.SetAside) > 0:
-		fmt.Fprintln(w, "  guppy check --read-data --repair --yes mends the store that has it; the next guppy prepare sends it")
+		fmt.Fprintln(w, "  guppy check --read-data --repair --yes mends the store that has it; the next run sends it")
 	case v.Files > 0 && v.Space == "":
 		fmt.Fprintf(w, "  guppy store sync %s %s sends it\n", v.Of, v.Name)
 	case v.Files > 0 && len(v.Workers) == 0:

@@ -143,8 +143,8 @@ func (s *sender) absentStores(last bool) (identities []string) {
 	return identities
 }
 
-// open opens a replica. The first time it forgets the copies that are gone, and removes what dead processes have left of
-// others.
+// open opens a replica. The first time it forgets the copies that are gone, and removes what dead processes have left
+// of others.
 func (s *sender) open(ctx context.Context, identity string) (store.Store, error) {
 	replica, err := s.crew.Sending.Open(ctx, identity)
 	if err != nil {

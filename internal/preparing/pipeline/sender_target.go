@@ -49,8 +49,9 @@ func newTarget(s *sender, to sqlrepo.SpaceReplica) *target {
 		failed: make(chan error, 1)}
 }
 
-// serve sends as many files at the same time as the worker packs shards. Once all is packed, it waits for a replica only
-// as long as that makes progress, and not at all for a call that does not return: the upload is complete without it.
+// serve sends as many files at the same time as the worker packs shards. Once all is packed, it waits for a replica
+// only as long as that makes progress, and not at all for a call that does not return: the upload is complete without
+// it.
 func (t *target) serve(ctx context.Context, packed <-chan struct{}) error {
 	sending, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -88,7 +89,10 @@ func (t *target) serve(ctx context.Context, packed <-chan struct{}) error {
 // abandon waits for a short time until calls have ended with their context, and leaves them alone if they don't.
 func (t *target) abandon(ctx context.Context, done <-chan error, reason error) error {
 	select {
-	case <-done:
+	case err := <-done:
+		if err != nil {
+			return err
+		}
 	case <-time.After(min(giveBackTimeout, t.crew.limits.Lease)):
 		t.crew.Log.Warn("a call to a replica does not return", "store", t.to.Store)
 	}
@@ -365,8 +369,8 @@ func (t *target) notSent(ctx context.Context, l *lease, sending sqlrepo.Sending,
 	return t.retry(ctx, l, sending, failure)
 }
 
-// settled returns the error of settling what becomes of a file. Without a context the file is given back. A lease that
-// is lost is no error: whoever has it goes on.
+// settled returns the error of recording what becomes of a file. If the context has ended, the file is given back. A
+// lost lease is no error: the worker that has it goes on.
 func (t *target) settled(ctx context.Context, l *lease, err error) error {
 	switch {
 	case errors.Is(err, sqlrepo.ErrLeaseLost):
