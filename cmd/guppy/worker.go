@@ -63,8 +63,8 @@ func (a *app) workerCommand() *cobra.Command {
 	flags.String("read-ahead", "", "keep up to `N` reads under way for each shard (default 1024)")
 	a.addAcceptFlag(command)
 	flags.BoolVar(&options.exitWhenIdle, "exit-when-idle", false,
-		"exit when no work is left: with 1 if the source or store of an upload was not found, with 3 if an "+
-			"upload is incomplete, has work set aside, or a replica lacks files")
+		"exit when no work is left: with 1 if a source, a store or a replica was not found, with 3 if an "+
+			"upload is incomplete or work was set aside")
 
 	return command
 }
