@@ -65,6 +65,8 @@ func (t *target) serve(ctx context.Context, packed <-chan struct{}) error {
 		select {
 		case err := <-done:
 			return err
+		case <-ctx.Done():
+			return t.abandon(done, 2*giveBackTimeout)
 		case <-ending:
 			ending = nil
 			t.progress(0)
@@ -81,22 +83,23 @@ func (t *target) serve(ctx context.Context, packed <-chan struct{}) error {
 				t.leave(t.to.Store, reason)
 			}
 			stop(reason)
-			return t.abandon(ctx, done, reason)
+			if err := t.abandon(done, min(giveBackTimeout, t.crew.limits.Lease)); err != nil {
+				return err
+			}
+			return t.left(ctx, t.to, reason)
 		}
 	}
 }
 
 // abandon waits for a short time until calls have ended with their context, and leaves them alone if they don't.
-func (t *target) abandon(ctx context.Context, done <-chan error, reason error) error {
+func (t *target) abandon(done <-chan error, patience time.Duration) error {
 	select {
 	case err := <-done:
-		if err != nil {
-			return err
-		}
-	case <-time.After(min(giveBackTimeout, t.crew.limits.Lease)):
+		return err
+	case <-time.After(patience):
 		t.crew.Log.Warn("a call to a replica does not return", "store", t.to.Store)
+		return nil
 	}
-	return t.left(ctx, t.to, reason)
 }
 
 func (t *target) progress(int64) { t.moved.Store(time.Now().UnixNano()) }
