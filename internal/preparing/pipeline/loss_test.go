@@ -78,6 +78,8 @@ func (l *preparingLoss) atStep(loss storetest.Loss) {
 	must(l.t, err)
 	before := l.good()
 
+	// Both stores have more files each time, and a list of them has to stay one step.
+	loss.Lost.ListsAtOnce = true
 	l.job.Store, l.replica = loss.Store, loss.Replica
 	result, err := l.run()
 	if err != nil && (loss.OfReplica() || !errors.Is(err, store.ErrUnusable)) {

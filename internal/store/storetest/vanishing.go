@@ -17,6 +17,8 @@ type Vanishing struct {
 	At int64
 	// Late carries operation number At out, so that only its answer is lost.
 	Late bool
+	// ListsAtOnce makes a list one operation. Otherwise each of its files is one.
+	ListsAtOnce bool
 
 	operations atomic.Int64
 }
@@ -66,10 +68,16 @@ func (v *Vanishing) Unfinished(ctx context.Context, prefix string) ([]store.Unfi
 	return result(v, func() ([]store.Unfinished, error) { return v.Store.Unfinished(ctx, prefix) })
 }
 
-// Committed implements store.Store. Each blob is an operation.
+// Committed implements store.Store. Each blob is an operation, unless lists are.
 func (v *Vanishing) Committed(ctx context.Context) iter.Seq2[store.Committed, error] {
 	return func(yield func(store.Committed, error) bool) {
 		for blob, err := range v.Store.Committed(ctx) {
+			if v.ListsAtOnce {
+				if !yield(blob, err) {
+					return
+				}
+				continue
+			}
 			if lost := v.pass(func() error { return err }); !yield(blob, lost) || lost != nil {
 				return
 			}
