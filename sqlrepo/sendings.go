@@ -84,8 +84,8 @@ func (r *Repository) SpaceReplicas(ctx context.Context, spaces []int64) (replica
 }
 
 // ClaimSending claims a file that a replica of a space lacks. It leaves out files that only stores have that are away,
-// by their identities. If there is none, it returns ErrNothingToClaim, and whether files are on their way, or will be
-// tried again.
+// by their identities. Without a file to claim, it returns ErrNothingToClaim, and whether files are on their way, or
+// will be tried again.
 func (r *Repository) ClaimSending(ctx context.Context, claim Claim, to SpaceReplica,
 	away []string) (sending Sending, more bool, err error) {
 	sending, err = r.claimSending(ctx, claim, to, away)

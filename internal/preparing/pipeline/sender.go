@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -64,12 +63,18 @@ func (s *sender) run(ctx context.Context, packed <-chan struct{}) error {
 	}
 
 	targets, ctx := errgroup.WithContext(ctx)
+	targets.Go(func() error { return s.find(ctx, targets, packed) })
+	return targets.Wait()
+}
+
+// find serves each replica from the time when it is found.
+func (s *sender) find(ctx context.Context, targets *errgroup.Group, packed <-chan struct{}) error {
 	serving := map[sqlrepo.SpaceReplica]bool{}
 	for last := false; !last && ctx.Err() == nil; {
 		last = isClosed(packed)
 		replicas, err := s.crew.Repo.SpaceReplicas(ctx, s.crew.Sending.Spaces)
 		if err != nil {
-			return errors.Join(err, targets.Wait())
+			return unlessEnded(ctx, err)
 		}
 
 		for _, replica := range replicas {
@@ -86,7 +91,15 @@ func (s *sender) run(ctx context.Context, packed <-chan struct{}) error {
 		case <-time.After(lookAgain):
 		}
 	}
-	return targets.Wait()
+	return nil
+}
+
+// unlessEnded returns nil for the error of a call whose context has ended.
+func unlessEnded(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 func isClosed(done <-chan struct{}) bool {

@@ -55,7 +55,7 @@ func newTarget(s *sender, to sqlrepo.SpaceReplica) *target {
 func (t *target) serve(ctx context.Context, packed <-chan struct{}) error {
 	sending, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	t.progress(0)
+	t.touch()
 
 	done := make(chan error, 1)
 	go func() { done <- t.dispatch(sending, packed) }()
@@ -69,7 +69,7 @@ func (t *target) serve(ctx context.Context, packed <-chan struct{}) error {
 			return t.abandon(done, 2*giveBackTimeout)
 		case <-ending:
 			ending = nil
-			t.progress(0)
+			t.touch()
 			ticker := time.NewTicker(time.Second)
 			defer ticker.Stop()
 			hurry = ticker.C
@@ -102,7 +102,8 @@ func (t *target) abandon(done <-chan error, patience time.Duration) error {
 	}
 }
 
-func (t *target) progress(int64) { t.moved.Store(time.Now().UnixNano()) }
+// touch notes that the replica makes progress.
+func (t *target) touch() { t.moved.Store(time.Now().UnixNano()) }
 
 func (t *target) idle() time.Duration { return time.Since(time.Unix(0, t.moved.Load())) }
 
@@ -202,8 +203,8 @@ func (t *target) wait(ctx context.Context, changed, packed <-chan struct{}, last
 	return lookEvery
 }
 
-// claim claims a file for the replica, unless that is away. If there is none, it returns nil and whether files are on
-// their way, or will be tried again.
+// claim claims a file for the replica, unless that is away. Without a file to claim, it returns nil and whether files
+// are on their way, or will be tried again.
 func (t *target) claim(ctx context.Context, last bool) (next *sqlrepo.Sending, more bool, err error) {
 	// A replica that is away is looked for now and then, but not waited for.
 	if t.absent(t.to.Store, last) != nil {
@@ -243,7 +244,8 @@ func (t *target) send(ctx context.Context, sending sqlrepo.Sending) error {
 	}
 	switch {
 	case err == nil:
-		err = t.confirm(l.ctx, sending, name)
+		l.stop() // the lease has ended with the record
+		err = t.confirm(ctx, sending, name)
 	case errors.Is(err, sqlrepo.ErrNotNeeded):
 		err = t.discard(ctx, sending, name)
 	}
@@ -252,7 +254,7 @@ func (t *target) send(ctx context.Context, sending sqlrepo.Sending) error {
 	}
 
 	l.stop()
-	t.progress(0)
+	t.touch()
 	t.crew.succeeded()
 	t.crew.Progress.Sent.Add(1)
 	return nil
@@ -308,15 +310,14 @@ func (t *target) deliverFrom(l *lease, sending sqlrepo.Sending, name, origin str
 		return fmt.Errorf("%w: %w", delivery.ErrSource, err)
 	}
 
-	alive := func(n int64) { t.progress(n) }
 	_, err = delivery.Deliver(l.ctx, delivery.Order{
 		From: from, To: to, Owner: leftovers.CopyOwner(), Name: name, Digest: [32]byte(sending.Digest), Size: sending.Size,
 		Sent: func(n int64) {
-			alive(n)
+			t.touch()
 			l.sent(n)
 		},
 		Read: func(n int64) {
-			alive(n)
+			t.touch()
 			l.progress(n)
 			t.crew.Progress.SentBytes.Add(n)
 		},
