@@ -1,14 +1,10 @@
-// Package progress counts work in memory and shows the progress to users.
 package progress
 
-import (
-	"sync/atomic"
-	"time"
-)
+import "sync/atomic"
 
 // Counters hold the progress of the stages. They are safe for concurrent use.
 type Counters struct {
-	stage atomic.Pointer[stage]
+	stage atomic.Pointer[string]
 	// Entries is the number of entries that a scan found.
 	Entries atomic.Int64
 	// FilesTotal and BytesTotal count what is to be packed. Files and Bytes count what is packed.
@@ -22,23 +18,53 @@ type Counters struct {
 	Indexed atomic.Int64
 	// Sent and SentBytes count the files that were sent to replicas, and the bytes that were read for that.
 	Sent, SentBytes atomic.Int64
+
+	shards parts
 }
 
-type stage struct {
-	name  string
-	since time.Time
-	// bytes is the number of bytes packed before the stage began. The rate of the stage does not include them.
-	bytes int64
+// Enter sets the present stage.
+func (c *Counters) Enter(name string) { c.stage.Store(&name) }
+
+// Shard begins a part for a shard that is packed, of so many bytes. What it counts counts as packed. The caller ends it
+// with End.
+func (c *Counters) Shard(name string, bytes int64) *Part {
+	return c.shards.begin(name, bytes, func(n int64) { c.Bytes.Add(n) })
 }
 
-// Enter begins a stage unless it is the present one.
-func (c *Counters) Enter(name string) {
-	if now := c.stage.Load(); now == nil || now.name != name {
-		c.Begin(name)
+// State returns the progress of the whole: what is packed of what is to be packed. Its parts are the present stage, if
+// that is another one than packing, the shards under way, and what is sent to replicas.
+func (c *Counters) State() State {
+	whole := State{
+		Doing: "preparing", Item: "file", Items: c.Files.Load() + c.OtherFiles.Load(), ItemsTotal: c.FilesTotal.Load(),
+		Bytes: c.Bytes.Load() + c.OtherBytes.Load(), BytesTotal: c.BytesTotal.Load(),
 	}
+	if stage, ok := c.stageState(); ok {
+		whole.Parts = append(whole.Parts, stage)
+	}
+
+	whole.Parts = append(whole.Parts, c.shards.states()...)
+
+	if sent, bytes := c.Sent.Load(), c.SentBytes.Load(); sent > 0 || bytes > 0 {
+		whole.Parts = append(whole.Parts, State{Doing: "sending to replicas", Item: "file", Items: sent, Bytes: bytes})
+	}
+	return whole
 }
 
-// Begin begins the named stage.
-func (c *Counters) Begin(name string) {
-	c.stage.Store(&stage{name, time.Now(), c.Bytes.Load() + c.OtherBytes.Load()})
+// stageState returns the state of the present stage. It reports false if there is none, or if the whole and the shards
+// show it.
+func (c *Counters) stageState() (state State, ok bool) {
+	stage := c.stage.Load()
+	if stage == nil {
+		return State{}, false
+	}
+
+	switch *stage {
+	case "packing", "sending":
+		return State{}, false
+	case "linking":
+		return State{Doing: *stage, Item: "entry", Items: c.Linked.Load(), ItemsTotal: c.Entries.Load()}, true
+	case "indexing":
+		return State{Doing: *stage, Item: "block", Items: c.Indexed.Load()}, true
+	}
+	return State{Doing: *stage, Item: "entry", Items: c.Entries.Load()}, true
 }

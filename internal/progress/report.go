@@ -2,46 +2,71 @@ package progress
 
 import (
 	"context"
-	"fmt"
+	"encoding/json"
 	"io"
 	"log/slog"
-	"strings"
 	"time"
 )
 
 const (
-	lineEvery = 200 * time.Millisecond
 	logEvery  = 30 * time.Second
+	jsonEvery = time.Second
 )
 
-// clearLine moves to the start of the terminal's line and erases the line.
-const clearLine = "\r\x1b[K"
-
-// Line returns one line that describes the progress.
-type Line func(now time.Time) string
-
-// Show keeps one line on a terminal up to date until ctx ends, then erases it. It calls width before it writes each
-// line.
-func Show(ctx context.Context, line Line, terminal io.Writer, width func() int) {
-	every(ctx, lineEvery, func(now time.Time) { fmt.Fprint(terminal, clearLine, Cut(line(now), width()-1)) })
-	fmt.Fprint(terminal, clearLine)
+// Log writes the progress to a log every 30 seconds until ctx ends.
+func Log(ctx context.Context, source Source, log *slog.Logger) {
+	gauge := NewGauge(source)
+	gauge.Read(time.Now())
+	every(ctx, logEvery, func(now time.Time) { log.Info(gauge.Read(now).Line()) })
 }
 
-// Cut shortens a line to at most limit characters. A limit below 1 means no limit.
-func Cut(line string, limit int) string {
-	characters := 0
-	for i := range line {
-		if characters == limit && limit > 0 {
-			return line[:i]
-		}
-		characters++
+// JSON writes the progress as a line of JSON at once, every second, and when ctx ends.
+func JSON(ctx context.Context, source Source, w io.Writer) {
+	gauge := NewGauge(source)
+	write := func(now time.Time) {
+		// A line that can't be written is not worth an error: the work goes on.
+		_ = json.NewEncoder(w).Encode(map[string]any{"schema": 1, "time": now.UTC(), "progress": newView(gauge.Read(now))})
 	}
-	return line
+
+	write(time.Now())
+	every(ctx, jsonEvery, write)
+	write(time.Now())
 }
 
-// Log writes the progress to a log from time to time until ctx ends.
-func Log(ctx context.Context, line Line, log *slog.Logger) {
-	every(ctx, logEvery, func(now time.Time) { log.Info(line(now)) })
+// View is a reading in JSON. Totals, rates and times are absent while they are unknown.
+type View struct {
+	Doing string `json:"doing"`
+	// Item is the singular of what items counts.
+	Item           string   `json:"item,omitempty"`
+	Items          int64    `json:"items"`
+	ItemsTotal     int64    `json:"items_total,omitempty"`
+	Bytes          int64    `json:"bytes"`
+	BytesTotal     int64    `json:"bytes_total,omitempty"`
+	BytesPerSecond float64  `json:"bytes_per_second,omitempty"`
+	ItemsPerSecond float64  `json:"items_per_second,omitempty"`
+	SecondsLeft    *float64 `json:"seconds_left,omitempty"`
+	// Parts are the pieces that are under way.
+	Parts []View `json:"parts,omitempty"`
+}
+
+func newView(r Reading) View {
+	view := View{
+		Doing: r.Doing, Item: r.Item, Items: r.Items, ItemsTotal: r.ItemsTotal, Bytes: r.Bytes, BytesTotal: r.BytesTotal,
+	}
+	if r.countsBytes() {
+		view.BytesPerSecond = r.Rate
+	} else {
+		view.ItemsPerSecond = r.Rate
+	}
+
+	if r.Left >= 0 {
+		left := r.Left.Seconds()
+		view.SecondsLeft = &left
+	}
+	for _, part := range r.Parts {
+		view.Parts = append(view.Parts, newView(part))
+	}
+	return view
 }
 
 func every(ctx context.Context, period time.Duration, tick func(now time.Time)) {
@@ -55,63 +80,4 @@ func every(ctx context.Context, period time.Duration, tick func(now time.Time)) 
 			tick(now)
 		}
 	}
-}
-
-// Line returns one line that describes the progress of the present stage.
-func (c *Counters) Line(now time.Time) string {
-	stage := c.stage.Load()
-
-	switch {
-	case stage == nil:
-		return "starting"
-	case stage.name == "packing":
-		return c.packing(now.Sub(stage.since), stage.bytes)
-	case stage.name == "linking":
-		return fmt.Sprintf("linking: %d of %s", c.Linked.Load(), Count(c.Entries.Load(), "entry"))
-	case stage.name == "indexing":
-		return fmt.Sprintf("indexing: %s", Count(c.Indexed.Load(), "block"))
-	case stage.name == "sending":
-		return fmt.Sprintf("sending to replicas: %s, %s", Count(c.Sent.Load(), "file"), Bytes(c.SentBytes.Load()))
-	}
-	return fmt.Sprintf("%s: %s", stage.name, Count(c.Entries.Load(), "entry"))
-}
-
-func (c *Counters) packing(elapsed time.Duration, before int64) string {
-	done, total := c.Bytes.Load()+c.OtherBytes.Load(), c.BytesTotal.Load()
-	rate := float64(done-before) / max(elapsed.Seconds(), 0.001)
-	line := fmt.Sprintf("packing: %d of %s, %s of %s, %s/s", c.Files.Load()+c.OtherFiles.Load(),
-		Count(c.FilesTotal.Load(), "file"), Bytes(done), Bytes(total), Bytes(int64(rate)))
-
-	if rate > 0 && total >= done {
-		left := time.Duration(float64(total-done) / rate * float64(time.Second))
-		line += ", " + left.Round(time.Second).String() + " left"
-	}
-
-	return line
-}
-
-// Count formats a number of things that are called one in the singular, such as "1 file" or "2 entries". All nouns in y
-// form their plural like entry.
-func Count(n int64, one string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	if stem, ok := strings.CutSuffix(one, "y"); ok {
-		return fmt.Sprintf("%d %sies", n, stem)
-	}
-	return fmt.Sprintf("%d %ss", n, one)
-}
-
-// Bytes formats a size with a binary unit.
-func Bytes(n int64) string {
-	const unit = 1024
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-
-	value, exponent := float64(n)/unit, 0
-	for ; value >= unit && exponent < 4; exponent++ {
-		value /= unit
-	}
-	return fmt.Sprintf("%.1f %ciB", value, "KMGTP"[exponent])
 }

@@ -29,13 +29,14 @@ type attempt struct {
 
 	builder *shard.Builder
 	digests []byte
+	part    *progress.Part
 	count   count
 }
 
 // run streams the segments into the store. It returns errStartAgain if what it wrote can't be used.
 func (a *attempt) run(ctx context.Context) (*Packed, error) {
 	a.digests = make([]byte, a.shard.Chunks*sha256.Size)
-	a.count = count{counters: a.packer.Progress}
+	a.count = count{counters: a.packer.Progress, part: a.part}
 	var err error
 
 	a.builder, err = shard.NewBuilder(ctx, a.packer.Store, a.owner, shard.WithPiece(a.packer.PieceCID))
@@ -139,13 +140,14 @@ func (a *attempt) takeOut(segment *openSegment, failure error) error {
 // count is what a shard has added to the progress.
 type count struct {
 	counters     *progress.Counters
+	part         *progress.Part
 	files, bytes int64
 }
 
 func (n *count) add(c *chunk) {
 	length := int64(len(c.data))
 	n.bytes += length
-	n.counters.Bytes.Add(length)
+	n.part.Add(length)
 	if c.last && c.offset+length == c.segment.Size {
 		n.files++
 		n.counters.Files.Add(1)
@@ -154,7 +156,7 @@ func (n *count) add(c *chunk) {
 
 // takeBack takes back what was counted. It may be called more than once.
 func (n *count) takeBack() {
-	n.counters.Bytes.Add(-n.bytes)
+	n.part.Add(-n.bytes)
 	n.counters.Files.Add(-n.files)
 	n.files, n.bytes = 0, 0
 }

@@ -4,6 +4,7 @@ package pack
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
@@ -74,7 +75,9 @@ func (p *Packer) Pack(ctx context.Context, row sqlrepo.Shard, owner string, read
 	a := attempt{
 		packer: p, shard: row, owner: owner, out: map[int64]sqlrepo.TakenOut{},
 		stream: stream{reader: reader{p.FS, p.Root, p.Compare, read}, buffers: p.Buffers, readers: max(1, p.ReadAhead)},
+		part:   p.Progress.Shard(fmt.Sprintf("shard %d", row.Ordinal), row.PlannedSize),
 	}
+	defer a.part.End()
 
 	for {
 		// Each new attempt leaves out at least one more file, so the loop ends.
