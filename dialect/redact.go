@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/guppy-prep/guppy/internal/secret"
+	"github.com/guppy-prep/guppy/internal/config/secret"
 )
 
 // Redact returns a database URL without its secrets, for any engine and however mangled. It keeps the scheme, user,

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/guppy-prep/guppy/internal/secret"
+	"github.com/guppy-prep/guppy/internal/config/secret"
 )
 
 // Secret is a string that redacts itself wherever it is printed. Reveal returns its text.

@@ -198,7 +198,7 @@ func TestCancelTakesEffectBetweenMigrations(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, settings dialect.Settings) {
 		mustUp(t, migrator(settings, first(1)))
 		ctx, cancel := context.WithCancel(t.Context())
-		log := slog.New(cancelOnLog{slog.DiscardHandler, "migrated", cancel})
+		log := slog.New(cancelOnLog{slog.DiscardHandler, "migrated the database", cancel})
 		result, err := migrator(settings, first(3), WithLogger(log)).Up(ctx)
 		if !errors.Is(err, context.Canceled) || result.To != 2 || len(result.Applied) != 1 {
 			t.Errorf("%+v, %v", result, err)

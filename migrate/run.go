@@ -147,8 +147,8 @@ func (s *session) take(ctx context.Context, batch []step) error {
 	}
 
 	if err == nil {
-		s.log.InfoContext(ctx, "migrated", "files", files, "from", first.from, "to", last.to,
-			"duration", time.Since(begun))
+		s.log.InfoContext(ctx, "migrated the database", "from", first.from, "to", last.to)
+		s.log.DebugContext(ctx, "took steps of a migration", "files", files, "duration", time.Since(begun))
 	}
 	return err
 }

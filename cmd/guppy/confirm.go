@@ -26,7 +26,7 @@ func (a *app) confirm(ctx context.Context, yes bool, question string) error {
 		return errUnasked
 	}
 
-	fmt.Fprintf(a.terminal, "%s [y/N] ", question)
+	fmt.Fprintf(a.screen, "%s [y/N] ", question)
 	answers := make(chan string, 1)
 	// A signal can't interrupt the read of a terminal. The read ends with the process.
 	go func() {
@@ -36,7 +36,7 @@ func (a *app) confirm(ctx context.Context, yes bool, question string) error {
 
 	select {
 	case <-ctx.Done():
-		fmt.Fprintln(a.terminal)
+		fmt.Fprintln(a.screen)
 		return ctx.Err()
 	case answer := <-answers:
 		if answer != "y" && answer != "yes" {

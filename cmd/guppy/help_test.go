@@ -10,11 +10,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/internal/display"
 )
 
 // TestHelpFitsATerminal looks at the texts of all commands, which are printed as they are.
 func TestHelpFitsATerminal(t *testing.T) {
-	a := &app{stdout: os.Stdout, terminal: newTerminal(os.Stderr)}
+	a := &app{stdout: os.Stdout, screen: display.NewScreen(os.Stderr, nil)}
 	commands := []*cobra.Command{a.rootCommand()}
 	for len(commands) > 0 {
 		command := commands[0]
@@ -29,7 +31,7 @@ func TestHelpFitsATerminal(t *testing.T) {
 
 // TestHelpEndsWithTheExitCodes asks for the help of each command, and of those that have commands below them.
 func TestHelpEndsWithTheExitCodes(t *testing.T) {
-	a := &app{stdout: os.Stdout, terminal: newTerminal(os.Stderr)}
+	a := &app{stdout: os.Stdout, screen: display.NewScreen(os.Stderr, nil)}
 	codes := regexp.MustCompile(`\nExit codes:\n(  [^\n]*\n)*  4 [^\n]*\n(  [^\n]*\n)*  130  interrupted[^\n]*\n$`)
 	names := append(commandNames(a.rootCommand(), ""), "")
 	for _, name := range names {

@@ -8,6 +8,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"golang.org/x/term"
 )
 
 // graceTime limits the time in which an interrupted run may stop by itself. The next run cleans up after it.
@@ -34,6 +36,10 @@ func supervise() int {
 	case c := <-code:
 		return c
 	case <-time.After(graceTime):
+		// The cursor may be on a bar.
+		if term.IsTerminal(int(os.Stderr.Fd())) {
+			fmt.Fprintln(os.Stderr)
+		}
 		fmt.Fprintln(os.Stderr, "guppy: interrupted, while an operation did not answer")
 		printResume(os.Stderr, os.Args)
 		return exitInterrupted

@@ -83,7 +83,7 @@ func (a *app) forceVersion(ctx context.Context, m *migrate.Migrator, cfg *config
 		database = "a new database"
 	}
 
-	fmt.Fprintf(a.terminal, "This records version %d in place of %d, as not dirty, in %s, and changes nothing else: "+
+	fmt.Fprintf(a.screen, "This records version %d in place of %d, as not dirty, in %s, and changes nothing else: "+
 		"the tables must already be those of version %d.\n", version, plan.From, database, version)
 	if err := a.confirm(ctx, c.yes, "Are they?"); err != nil {
 		return err

@@ -14,6 +14,8 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
+
+	"github.com/guppy-prep/guppy/internal/display"
 )
 
 // someCID is the CID of an empty raw block, someShard the CID of an empty CAR.
@@ -90,7 +92,7 @@ func TestEveryCommandIsClassified(t *testing.T) {
 		known = append(known, name)
 	}
 	known = append(known, otherwise...)
-	a := &app{stdout: os.Stdout, terminal: newTerminal(os.Stderr)}
+	a := &app{stdout: os.Stdout, screen: display.NewScreen(os.Stderr, nil)}
 	names := commandNames(a.rootCommand(), "")
 	slices.Sort(known)
 	slices.Sort(names)

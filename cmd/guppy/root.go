@@ -14,6 +14,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/display"
 	"github.com/guppy-prep/guppy/internal/host/shortage"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/migrate"
@@ -23,11 +24,14 @@ import (
 
 // app is the state that the commands share.
 type app struct {
-	args     []string
-	environ  []string
-	stdout   io.Writer
-	terminal *terminal
-	log      *slog.Logger
+	args    []string
+	environ []string
+	stdout  io.Writer
+	screen  *display.Screen
+	voice   voice
+	log     *slog.Logger
+	// logsJSON is true if the log is in JSON.
+	logsJSON bool
 
 	configFile string
 	// ran is true if there is work to resume.
@@ -76,33 +80,18 @@ const noSetting = "guppy_no_setting"
 
 // run runs one command line and returns its exit code.
 func run(ctx context.Context, args, environ []string, stdout io.Writer, stderr *os.File) int {
-	a := &app{args: args, environ: environ, stdout: stdout, terminal: newTerminal(stderr)}
+	a := &app{args: args, environ: environ, stdout: stdout, screen: display.NewScreen(stderr, environ)}
 	root := a.rootCommand()
 	root.SetArgs(args)
 	root.SetOut(stdout)
-	root.SetErr(a.terminal)
+	root.SetErr(a.screen)
 
 	err := root.ExecuteContext(ctx)
 	code := exitCode(ctx, err)
 
-	switch code {
-	case exitComplete:
-	case exitInterrupted:
-		fmt.Fprintln(a.terminal, "guppy: interrupted; what was committed is kept")
-		printResume(a.terminal, append([]string{"guppy"}, args...))
-	default:
-		// The mark of a wrong usage says nothing to the user.
-		fmt.Fprintln(a.terminal, "guppy:", strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
-		if hint := hintFor(err); hint != "" {
-			fmt.Fprintln(a.terminal, hint)
-		}
-
-		// Only a run leaves work to resume. If others are at work, the hint says how to go on.
-		if a.ran && (code == exitFailure || code == exitDatabase) && !errors.Is(err, sqlrepo.ErrAtWork) {
-			printResume(a.terminal, append([]string{"guppy"}, args...))
-		}
+	if code != exitComplete {
+		a.fail(err, code)
 	}
-
 	return code
 }
 
@@ -135,8 +124,10 @@ func (a *app) rootCommand() *cobra.Command {
 		"|")+"` (default: inferred from the URL)")
 	flags.String("database-url", "", "database `URL` (default: a SQLite file in the data directory)")
 
+	a.voice.addFlags(flags)
 	flags.String("log-level", "", "log level: `debug|info|warn|error` (default info)")
-	flags.String("log-format", "", "log format: `text|json` (default text)")
+	flags.String("log-format", "",
+		"log format: `auto|text|json` (default auto: sentences on a terminal, otherwise text)")
 
 	// All commands inherit the templates.
 	root.SetUsageTemplate(wrapFlags(root.UsageTemplate()))
@@ -187,7 +178,9 @@ func (a *app) load(cmd *cobra.Command) (*config.Config, error) {
 		return nil, err
 	}
 
-	a.log = newLogger(a.terminal, cfg.Log)
+	if err := a.speak(cfg); err != nil {
+		return nil, err
+	}
 	for _, warning := range cfg.Warnings {
 		a.log.Warn(warning)
 	}
@@ -199,18 +192,6 @@ func flagValue(flag *pflag.Flag) any {
 		return list.GetSlice()
 	}
 	return flag.Value.String()
-}
-
-func newLogger(w io.Writer, cfg config.Log) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
-		level = slog.LevelInfo
-	}
-	options := &slog.HandlerOptions{Level: level}
-	if cfg.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
 }
 
 // hintFor returns the advice that is printed below an error, or "" if there is none.

@@ -92,7 +92,7 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 	// From here on an interruption leaves work to resume.
 	a.ran = true
 	started := time.Now()
-	stop := a.showProgress(ctx, job.Progress.Line)
+	stop := a.showProgress(ctx, job.Progress.State)
 	result, err := job.Run(ctx)
 	stop()
 

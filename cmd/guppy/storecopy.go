@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -127,7 +126,7 @@ func (a *app) copyStore(ctx context.Context, cfg *config.Config, stores *known.S
 		Failed: func(name string, err error) { view.Failed = append(view.Failed, storeCopyFault{name, err.Error()}) },
 	}
 
-	stop := a.showProgress(ctx, func(time.Time) string { return copyLine(copier.Progress) })
+	stop := a.showProgress(ctx, copyState(copier.Progress))
 	err = copier.Run(ctx)
 	stop()
 
@@ -184,9 +183,13 @@ func refuseKnownTarget(ctx context.Context, stores *known.Stores, from, to strin
 	return known.RefuseUnmounted(ctx, stores.Repo, url)
 }
 
-func copyLine(p *mirror.Progress) string {
-	return fmt.Sprintf("copying: %s copied, %s, %d already there", plural(p.Copied.Load(), "file"),
-		progress.Bytes(p.Bytes.Load()), p.Skipped.Load())
+// copyState returns how far a copy is. Files that are there already count as copied.
+func copyState(p *mirror.Progress) progress.Source {
+	return func() progress.State {
+		return progress.State{
+			Doing: "copying", Item: "file", Items: p.Copied.Load() + p.Skipped.Load(), Bytes: p.Bytes.Load(),
+		}
+	}
 }
 
 func (v *storeCopyView) text(w io.Writer) {

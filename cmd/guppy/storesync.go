@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -118,7 +117,7 @@ func (a *app) syncStore(ctx context.Context, cfg *config.Config, repo *repositor
 		return err
 	}
 
-	stop := a.showProgress(ctx, func(time.Time) string { return copyLine(syncer.Progress) })
+	stop := a.showProgress(ctx, copyState(syncer.Progress))
 	err = syncer.Run(ctx)
 	stop()
 

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
@@ -53,7 +54,7 @@ type transferring struct {
 func (a *app) showTransfer(ctx context.Context, from, to string,
 	fn func(progress copying.Progress) (copying.Content, error)) error {
 	shown := &transferring{began: time.Now()}
-	stop := a.showProgress(ctx, shown.line)
+	stop := a.showProgress(ctx, shown.state)
 
 	content, err := fn(func(p copying.TransferProgress) { shown.latest.Store(&p) })
 	stop()
@@ -65,14 +66,13 @@ func (a *app) showTransfer(ctx context.Context, from, to string,
 	return a.print(view, view.text)
 }
 
-func (t *transferring) line(now time.Time) string {
-	elapsed := now.Sub(t.began).Round(time.Second)
+func (t *transferring) state() progress.State {
 	p := t.latest.Load()
 	switch {
 	case p == nil:
-		return "looking at both sides"
+		return progress.State{Doing: "looking at both sides"}
 	case p.Checking:
-		return fmt.Sprintf("checking %s: %s, after %s", p.Table, plural(p.Rows, "row"), elapsed)
+		return progress.State{Doing: "checking " + p.Table, Item: "row", Items: p.Rows}
 	}
-	return fmt.Sprintf("copying %s: %s, after %s", p.Table, plural(p.Rows, "row"), elapsed)
+	return progress.State{Doing: "copying " + p.Table, Item: "row", Items: p.Rows}
 }

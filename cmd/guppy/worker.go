@@ -114,7 +114,7 @@ func (a *app) work(ctx context.Context, cfg *config.Config, repo *repository, op
 	// From here on an interruption leaves work to resume.
 	a.ran = true
 
-	a.log.Info("begin", "worker", presence.Name())
+	a.log.Info("working", "worker", presence.Name())
 	stop := a.showWork(ctx, &worker)
 	err = worker.Run(ctx)
 	stop()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/guppy-prep/guppy/internal/host/presence"
@@ -19,8 +20,8 @@ const lookEvery = 5 * time.Second
 
 // showWork shows what a worker does until stop is called.
 func (a *app) showWork(ctx context.Context, worker *pipeline.Worker) (stop func()) {
-	shown := progress.Worker{Counters: worker.Progress}
-	hide := a.showProgress(ctx, shown.Line)
+	var doing atomic.Pointer[string]
+	hide := a.showProgress(ctx, func() progress.State { return workState(worker.Progress.State(), doing.Load()) })
 	ctx, cancel := context.WithCancel(ctx)
 
 	var looking sync.WaitGroup
@@ -28,7 +29,7 @@ func (a *app) showWork(ctx context.Context, worker *pipeline.Worker) (stop func(
 		for {
 			work, queries, err := currentWork(ctx, worker.Repo, worker.Filter, presence.Name())
 			if err == nil {
-				shown.SetWork(work)
+				doing.Store(&work)
 			}
 
 			// The more shards are under way, the more queries a look takes, and the longer is the pause.
@@ -45,6 +46,16 @@ func (a *app) showWork(ctx context.Context, worker *pipeline.Worker) (stop func(
 		looking.Wait()
 		hide()
 	}
+}
+
+// workState returns how far a worker is that works on many uploads: what it does, and what it has packed since it began.
+func workState(state progress.State, doing *string) progress.State {
+	state.Doing = "waiting for work"
+	if doing != nil && *doing != "" {
+		state.Doing = *doing
+	}
+	state.ItemsTotal, state.BytesTotal = 0, 0
+	return state
 }
 
 // currentWork describes the work on which the worker holds leases. It also returns the number of queries that it

@@ -5,8 +5,8 @@ package config
 import (
 	"time"
 
+	"github.com/guppy-prep/guppy/internal/config/secret"
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
-	"github.com/guppy-prep/guppy/internal/secret"
 	"github.com/guppy-prep/guppy/internal/store"
 )
 
@@ -157,6 +157,13 @@ type Log struct {
 	Format string `koanf:"format"`
 }
 
+// The values of Log.Format. LogAuto is for people on a terminal, and LogText otherwise.
+const (
+	LogAuto = "auto"
+	LogText = "text"
+	LogJSON = "json"
+)
+
 // The values of Repo.Pooler.
 const (
 	PoolerNone        = "none"
@@ -194,6 +201,6 @@ func defaults() Config {
 			RunAhead:     4,
 		},
 		Serve: Serve{Listen: "127.0.0.1:8080", MaxRequests: 256, Timeout: 30 * time.Second},
-		Log:   Log{Level: "info", Format: "text"},
+		Log:   Log{Level: "info", Format: LogAuto},
 	}
 }

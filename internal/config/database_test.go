@@ -10,7 +10,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
-	"github.com/guppy-prep/guppy/internal/secret"
+	"github.com/guppy-prep/guppy/internal/config/secret"
 )
 
 func TestDatabase(t *testing.T) {

@@ -85,7 +85,7 @@ var keys = []keySpec{
 	{name: "serve.max_requests", kind: whole{1, 10_000}},
 	{name: "serve.timeout", kind: span{time.Second, time.Hour}},
 	{name: "log.level", kind: choice{"debug", "info", "warn", "error"}},
-	{name: "log.format", kind: choice{"text", "json"}},
+	{name: "log.format", kind: choice{LogAuto, LogText, LogJSON}},
 }
 
 // env returns the name of the key's full environment variable.

@@ -11,7 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/guppy-prep/guppy/internal/secret"
+	"github.com/guppy-prep/guppy/internal/config/secret"
 )
 
 // kind is the type of a setting and the set of its valid values.

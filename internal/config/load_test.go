@@ -31,7 +31,7 @@ func TestDefaults(t *testing.T) {
 		Worker: config.Worker{
 			Lease: time.Minute, StallTimeout: 10 * time.Minute, MaxAttempts: 5, RunAhead: 4,
 		},
-		Log: config.Log{Level: "info", Format: "text"},
+		Log: config.Log{Level: "info", Format: config.LogAuto},
 	}
 
 	assertSettings(t, c, &want)

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/internal/secret"
+	"github.com/guppy-prep/guppy/internal/config/secret"
 	"github.com/knadh/koanf/providers/structs"
 	"github.com/knadh/koanf/v2"
 )

@@ -5,11 +5,17 @@ import "time"
 // Gauge measures how fast work goes on, from one look at it to the next. It is not safe for concurrent use.
 type Gauge struct {
 	source Source
-	meters map[string]*Meter
+	meters map[string]*meter
+}
+
+// meter measures one state. What is done when its total becomes known was done before, perhaps by others.
+type meter struct {
+	Meter
+	total bool
 }
 
 // NewGauge returns a gauge for some work.
-func NewGauge(source Source) *Gauge { return &Gauge{source: source, meters: map[string]*Meter{}} }
+func NewGauge(source Source) *Gauge { return &Gauge{source: source, meters: map[string]*meter{}} }
 
 // Reading is a state with what was measured.
 type Reading struct {
@@ -24,33 +30,31 @@ type Reading struct {
 
 // Read returns the present state, and the rates since the looks before.
 func (g *Gauge) Read(now time.Time) Reading {
-	seen := map[string]*Meter{}
+	seen := map[string]*meter{}
 	reading := g.read(now, "", g.source(), seen)
 
-	// What has ended, and may begin again, is measured anew.
+	// What has ended, and may begin again, is measured afresh.
 	g.meters = seen
 	return reading
 }
 
-func (g *Gauge) read(now time.Time, path string, state State, seen map[string]*Meter) Reading {
+func (g *Gauge) read(now time.Time, path string, state State, seen map[string]*meter) Reading {
 	path += "/" + state.Doing
-	meter := g.meters[path]
-	if meter == nil {
-		meter = &Meter{}
+	_, total := state.Fraction()
+	measured := g.meters[path]
+	if measured == nil || total && !measured.total {
+		measured = &meter{total: total}
 	}
-	seen[path] = meter
+	seen[path] = measured
 
 	done, rest := state.Bytes, state.BytesTotal-state.Bytes
 	if !state.countsBytes() {
 		done, rest = state.Items, state.ItemsTotal-state.Items
 	}
 
-	reading := Reading{State: state, Rate: meter.Sample(now, done), Left: -1}
-	if rest >= 0 && reading.Rate >= slowest {
+	reading := Reading{State: state, Rate: measured.Sample(now, done), Left: -1}
+	if total && rest >= 0 && reading.Rate >= slowest {
 		reading.Left = duration(float64(rest) / reading.Rate)
-	}
-	if _, known := state.Fraction(); !known {
-		reading.Left = -1
 	}
 
 	for _, part := range state.Parts {

@@ -53,20 +53,3 @@ func TestAMeterKeepsTheRateThatItStartedWith(t *testing.T) {
 		t.Errorf("a second later: %f", rate)
 	}
 }
-
-func TestAWorkerSaysWhatItDoes(t *testing.T) {
-	var c Counters
-	w := Worker{Counters: &c}
-	now := time.Unix(1, 0)
-	if got, want := w.Line(now), "waiting for work; packed here: 0 files, 0 B, 0 B/s"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-
-	w.SetWork("packing shard 3 of upload 1")
-	c.Files.Store(2)
-	c.Bytes.Store(4096)
-	want := "packing shard 3 of upload 1; packed here: 2 files, 4.0 KiB, 2.0 KiB/s"
-	if got := w.Line(now.Add(2 * time.Second)); got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}

@@ -2,7 +2,10 @@ package progress
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"log/slog"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -11,55 +14,139 @@ import (
 )
 
 func TestLine(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var c Counters
-		lines := []string{c.Line(time.Now())}
-		c.Begin("scanning")
-		c.Entries.Store(12)
-		lines = append(lines, c.Line(time.Now()))
+	var c Counters
+	gauge := NewGauge(c.State)
+	now := time.Unix(1, 0)
+	lines := []string{gauge.Read(now).Line()}
+	read := func() { lines = append(lines, gauge.Read(now).Line()) }
 
-		c.Bytes.Store(1 << 20) // packed before this stage
-		c.Begin("packing")
-		time.Sleep(2 * time.Second)
-		c.FilesTotal.Store(10)
-		c.BytesTotal.Store(9 << 20)
-		c.Files.Store(3)
-		c.Bytes.Store(5 << 20)
-		lines = append(lines, c.Line(time.Now()))
+	c.Enter("scanning")
+	c.Entries.Store(12)
+	read()
 
-		c.Begin("linking")
-		c.Linked.Store(4)
-		lines = append(lines, c.Line(time.Now()))
+	c.Enter("packing")
+	c.FilesTotal.Store(10)
+	c.BytesTotal.Store(9 << 20)
+	c.OtherFiles.Store(2)
+	c.OtherBytes.Store(1 << 20)
+	read()
 
-		want := []string{
-			"starting", "scanning: 12 entries", "packing: 3 of 10 files, 5.0 MiB of 9.0 MiB, 2.0 MiB/s, 2s left",
-			"linking: 4 of 12 entries",
+	shard := c.Shard("shard 0", 4<<20)
+	shard.Add(4 << 20)
+	c.Files.Store(1)
+	now = now.Add(2 * time.Second)
+	read()
+	shard.End()
+
+	c.Enter("linking")
+	c.Linked.Store(4)
+	read()
+
+	want := []string{
+		"preparing: 0 files", "scanning: 12 entries", "preparing: 2 of 10 files, 1.0 MiB of 9.0 MiB",
+		"preparing: 3 of 10 files, 5.0 MiB of 9.0 MiB, 2.0 MiB/s, 2s left",
+		"preparing: 3 of 10 files, 5.0 MiB of 9.0 MiB, 2.0 MiB/s, 2s left; linking: 4 of 12 entries",
+	}
+	for i := range want {
+		if lines[i] != want[i] {
+			t.Errorf("got %q, want %q", lines[i], want[i])
 		}
-
-		for i := range want {
-			if lines[i] != want[i] {
-				t.Errorf("got %q, want %q", lines[i], want[i])
-			}
-		}
-	})
+	}
 }
 
-func TestShowKeepsToTheWidthAndCleansUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var c Counters
-		c.Begin("scanning")
+// TestPartsCountForTheWhole counts parts in many goroutines, some of which take back what they counted.
+func TestPartsCountForTheWhole(t *testing.T) {
+	task := NewTask("reading", "shard")
+	task.Expect(20, 20*100)
 
+	var working sync.WaitGroup
+	for i := range 20 {
+		working.Go(func() {
+			part := task.Part(fmt.Sprintf("shard %d", i), 100)
+			defer part.End()
+			for range 10 {
+				part.Add(20)
+				part.Add(-10)
+			}
+			task.Add(1, 0)
+			task.State()
+		})
+	}
+	working.Wait()
+
+	want := State{Doing: "reading", Item: "shard", Items: 20, ItemsTotal: 20, Bytes: 2000, BytesTotal: 2000}
+	if got := task.State(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+
+	var none *Task
+	none.Begin("a", "b")
+	none.Expect(1, 1)
+	part := none.Part("c", 1)
+	part.Add(1)
+	part.End()
+}
+
+// TestAStageBeginsWithoutARate reads a gauge across a change of stages.
+func TestAStageBeginsWithoutARate(t *testing.T) {
+	task := NewTask("listing", "file")
+	gauge := NewGauge(task.State)
+	now := time.Unix(1, 0)
+	gauge.Read(now)
+	task.Add(50, 0)
+	now = now.Add(time.Second)
+	if got, want := gauge.Read(now).Line(), "listing: 50 files, 50 files/s"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+
+	task.Begin("checking", "file")
+	task.Expect(100, 0)
+	task.Add(50, 0)
+	if got, want := gauge.Read(now).Line(), "checking: 50 of 100 files"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", 1499 * time.Millisecond: "1s", 125 * time.Second: "2m5s", 3*time.Hour + 59*time.Second: "3h0m",
+		51 * time.Hour: "2d3h", longest: "more than 1000d",
+	} {
+		if got := Duration(d); got != want {
+			t.Errorf("%d: got %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestJSONTellsEverySecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		task := NewTask("reading", "file")
+		task.Expect(4, 400)
 		ctx, cancel := context.WithCancel(context.Background())
 		var out strings.Builder
-		var shown sync.WaitGroup
-		shown.Go(func() { Show(ctx, c.Line, &out, func() int { return 9 }) })
+		var writing sync.WaitGroup
+		writing.Go(func() { JSON(ctx, task.State, &out) })
 
-		time.Sleep(lineEvery + time.Millisecond)
+		time.Sleep(time.Millisecond)
+		task.Add(1, 100)
+		time.Sleep(time.Second)
 		cancel()
-		shown.Wait()
+		writing.Wait()
 
-		if want := clearLine + "scanning" + clearLine; out.String() != want {
-			t.Errorf("got %q, want %q", out.String(), want)
+		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		if len(lines) != 3 {
+			t.Fatalf("%d lines: %s", len(lines), out.String())
+		}
+		var last struct {
+			Schema   int
+			Progress View
+		}
+		if err := json.Unmarshal([]byte(lines[1]), &last); err != nil {
+			t.Fatal(err)
+		}
+		if p := last.Progress; last.Schema != 1 || p.Items != 1 || p.ItemsTotal != 4 || p.Bytes != 100 ||
+			p.BytesPerSecond != 100 || p.SecondsLeft == nil || *p.SecondsLeft != 3 {
+			t.Errorf("got %s", lines[1])
 		}
 	})
 }
@@ -103,13 +190,13 @@ func TestCount(t *testing.T) {
 func TestLogTellsEveryThirtySeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c Counters
-		c.Begin("scanning")
+		c.Enter("scanning")
 		c.Entries.Store(7)
 
 		ctx, cancel := context.WithCancel(context.Background())
 		var out strings.Builder
 		var logged sync.WaitGroup
-		logged.Go(func() { Log(ctx, c.Line, slog.New(slog.NewTextHandler(&out, nil))) })
+		logged.Go(func() { Log(ctx, c.State, slog.New(slog.NewTextHandler(&out, nil))) })
 
 		time.Sleep(61 * time.Second)
 		cancel()

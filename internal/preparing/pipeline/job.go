@@ -158,7 +158,7 @@ func (j *Job) open(ctx context.Context, unfinished []sqlrepo.OpenUpload) (opened
 		return opened, err
 	}
 	if added {
-		j.Log.Info("this is a new store", "name", row.Name, "url", row.URL)
+		j.Log.Info("made a new store", "name", row.Name, "url", row.URL)
 	}
 	fresh.Store = row.Identity
 
@@ -178,7 +178,7 @@ func (j *Job) open(ctx context.Context, unfinished []sqlrepo.OpenUpload) (opened
 		return opened, err
 	}
 
-	j.Log.Info("begin", "upload", opened.Upload.ID, "source", j.Source.Name, "resumed", opened.Resumed, "joined",
+	j.Log.Info("preparing a source", "upload", opened.Upload.ID, "source", j.Source.Name, "resumed", opened.Resumed, "joined",
 		opened.Joined)
 	return opened, leftovers.Tidy(ctx, j.Repo, j.Store, j.Space, j.Log)
 }

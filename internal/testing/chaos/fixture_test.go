@@ -280,7 +280,7 @@ func (l *countingLog) end() {
 func (l *countingLog) Handle(_ context.Context, record slog.Record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if record.Message == "begin" && l.began != nil {
+	if record.Message == "preparing a source" && l.began != nil {
 		close(l.began)
 		l.began = nil
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/guppy-prep/guppy/internal/secret"
+	"github.com/guppy-prep/guppy/internal/config/secret"
 )
 
 const hidden = "hunter2"

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/spf13/pflag"
+
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/display"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// voice holds the flags that say how guppy speaks: to a person on a terminal, or to a log.
+type voice struct {
+	quiet, verbose  bool
+	color, progress string
+}
+
+// The values of --progress.
+const (
+	progressAuto = "auto"
+	progressBars = "bars"
+	progressLog  = "log"
+	progressJSON = "json"
+	progressNone = "none"
+)
+
+var progressForms = []string{progressAuto, progressBars, progressLog, progressJSON, progressNone}
+
+func (v *voice) addFlags(flags *pflag.FlagSet) {
+	flags.BoolVarP(&v.quiet, "quiet", "q", false, "print nothing but errors, and what is asked for by --json")
+	flags.BoolVarP(&v.verbose, "verbose", "v", false, "say more, like --log-level debug")
+	flags.StringVar(&v.color, "color", "auto", "colour text: `auto|always|never`; auto heeds NO_COLOR")
+	flags.StringVar(&v.progress, "progress", progressAuto,
+		"show progress as `auto|bars|log|json|none`; json writes a line to standard error every second")
+}
+
+// check returns a usage error for values that there are not.
+func (v *voice) check() error {
+	switch {
+	case v.quiet && v.verbose:
+		return fmt.Errorf("%w: --quiet and --verbose contradict each other", errUsage)
+	case !slices.Contains(display.Colors, v.color):
+		return fmt.Errorf("%w: --color %s: want %s", errUsage, v.color, strings.Join(display.Colors, ", "))
+	case !slices.Contains(progressForms, v.progress):
+		return fmt.Errorf("%w: --progress %s: want %s", errUsage, v.progress, strings.Join(progressForms, ", "))
+	}
+	return nil
+}
+
+// speak sets up the log and the progress as the flags and the configuration ask for.
+func (a *app) speak(cfg *config.Config) error {
+	if err := a.voice.check(); err != nil {
+		return err
+	}
+	a.screen.SetColor(a.voice.color)
+
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	switch {
+	case a.voice.quiet:
+		level = slog.LevelError
+	case a.voice.verbose:
+		level = slog.LevelDebug
+	}
+
+	// Whoever reads the progress line by line reads everything else that way, too.
+	format := cfg.Log.Format
+	if format == config.LogAuto && a.voice.progress == progressJSON {
+		format = config.LogJSON
+	}
+
+	options := &slog.HandlerOptions{Level: level}
+	switch {
+	case format == config.LogJSON:
+		a.log, a.logsJSON = slog.New(slog.NewJSONHandler(a.screen, options)), true
+	case format == config.LogAuto && a.screen.Interactive():
+		a.log = slog.New(display.NewSentences(a.screen, level))
+	default:
+		a.log = slog.New(slog.NewTextHandler(a.screen, options))
+	}
+
+	if a.voice.progress == progressAuto {
+		a.voice.progress = a.progressForm(format)
+	}
+	return nil
+}
+
+// progressForm returns how progress is shown if no flag says so. A log in JSON was asked for by somebody who reads logs.
+func (a *app) progressForm(format string) string {
+	switch {
+	case a.voice.quiet:
+		return progressNone
+	case a.screen.Interactive() && format != config.LogJSON:
+		return progressBars
+	}
+	return progressLog
+}
+
+// showProgress shows how far some work is until stop is called.
+func (a *app) showProgress(ctx context.Context, source progress.Source) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var shown sync.WaitGroup
+
+	switch a.voice.progress {
+	case progressBars:
+		hide := a.screen.Show(source)
+		return func() {
+			cancel()
+			hide()
+		}
+	case progressLog:
+		shown.Go(func() { progress.Log(ctx, source, a.log) })
+	case progressJSON:
+		shown.Go(func() { progress.JSON(ctx, source, a.screen) })
+	}
+
+	return func() {
+		cancel()
+		shown.Wait()
+	}
+}
+
+// fail says why a command failed, and what to do.
+func (a *app) fail(err error, code int) {
+	message, hint := "interrupted; what was committed is kept", ""
+	if code != exitInterrupted {
+		// The mark of a wrong usage says nothing to the user.
+		message, hint = strings.TrimPrefix(err.Error(), errUsage.Error()+": "), hintFor(err)
+	}
+
+	// Only a run leaves work to resume. If others are at work, the hint says how to go on.
+	again := ""
+	if code == exitInterrupted ||
+		a.ran && (code == exitFailure || code == exitDatabase) && !errors.Is(err, sqlrepo.ErrAtWork) {
+		again = commandLine(append([]string{"guppy"}, a.args...))
+	}
+
+	if a.logsJSON {
+		a.failJSON(message, strings.TrimPrefix(hint, "guppy: "), again, code)
+		return
+	}
+	fmt.Fprintln(a.screen, "guppy:", message)
+	if hint != "" {
+		fmt.Fprintln(a.screen, hint)
+	}
+	if again != "" {
+		fmt.Fprintln(a.screen, "guppy: to resume, run again:", again)
+	}
+}
+
+// failJSON writes the last line of a log in JSON.
+func (a *app) failJSON(message, hint, again string, code int) {
+	attrs := []any{"exit_code", code}
+	if hint != "" {
+		attrs = append(attrs, "hint", hint)
+	}
+	if again != "" {
+		attrs = append(attrs, "resume", again)
+	}
+	a.log.Error(message, attrs...)
+}

@@ -1,0 +1,128 @@
+package display
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	bar "charm.land/bubbles/v2/progress"
+	"charm.land/bubbles/v2/spinner"
+	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
+
+	"github.com/guppy-prep/guppy/internal/progress"
+)
+
+const (
+	// framesPerSecond limits how long a change waits until it is drawn.
+	framesPerSecond = 30
+	lookEvery       = 200 * time.Millisecond
+	shortestBar     = 10
+	longestBar      = 30
+)
+
+// bars shows the progress of some work: a bar for the whole, and one below it for each part.
+type bars struct {
+	gauge         *progress.Gauge
+	width, height int
+	reading       progress.Reading
+	looks         int
+	ended         bool
+}
+
+type (
+	lookMsg time.Time
+	endMsg  struct{}
+)
+
+func newBars(source progress.Source) *bars {
+	gauge := progress.NewGauge(source)
+	return &bars{gauge: gauge, width: 80, height: 24, reading: gauge.Read(time.Now())}
+}
+
+// Init implements tea.Model.
+func (b *bars) Init() tea.Cmd { return look() }
+
+func look() tea.Cmd { return tea.Tick(lookEvery, func(t time.Time) tea.Msg { return lookMsg(t) }) }
+
+// Update implements tea.Model.
+func (b *bars) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		b.width, b.height = msg.Width, msg.Height
+	case lookMsg:
+		b.reading = b.gauge.Read(time.Time(msg))
+		b.looks++
+		return b, look()
+	case endMsg:
+		b.ended = true
+		return b, tea.Quit
+	}
+	return b, nil
+}
+
+// View implements tea.Model. The cursor stays visible: a process that is killed can't show it again.
+func (b *bars) View() tea.View {
+	view := tea.NewView("")
+	view.DisableBracketedPasteMode = true
+	view.Cursor = tea.NewCursor(0, 0)
+
+	if !b.ended {
+		lines := b.lines()
+		view.SetContent(strings.Join(lines, "\n"))
+		view.Cursor.Y = len(lines) - 1
+	}
+	return view
+}
+
+// lines returns the bars as lines that fit the terminal.
+func (b *bars) lines() []string {
+	readings := append([]progress.Reading{b.reading}, b.reading.Parts...)
+	if !b.reading.Started() && len(b.reading.Parts) > 0 {
+		readings = b.reading.Parts
+	}
+
+	// The lines of the log need some room, too.
+	more := 0
+	if room := max(1, b.height/2); len(readings) > room {
+		more = len(readings) - room
+		readings = readings[:room]
+	}
+
+	names := 0
+	for _, reading := range readings {
+		names = max(names, lipgloss.Width(reading.Doing))
+	}
+
+	var lines []string
+	for _, reading := range readings {
+		lines = append(lines, b.line(reading, names))
+	}
+	if more > 0 {
+		lines = append(lines, faint.Render(fmt.Sprintf("and %d more", more)))
+	}
+
+	fit := lipgloss.NewStyle().MaxWidth(max(1, b.width-1)).Inline(true)
+	for i := range lines {
+		lines[i] = fit.Render(lines[i])
+	}
+	return lines
+}
+
+// line returns the bar of one reading. Work whose total is unknown only shows that it is alive.
+func (b *bars) line(reading progress.Reading, names int) string {
+	length := min(longestBar, max(shortestBar, b.width/4))
+
+	shape := strings.Repeat(" ", length)
+	if fraction, known := reading.Fraction(); known {
+		shape = bar.New(bar.WithWidth(length+percentWidth), bar.WithColors(barColor),
+			bar.WithFillCharacters(bar.DefaultFullCharFullBlock, bar.DefaultEmptyCharBlock)).ViewAs(fraction)
+	} else {
+		frames := spinner.MiniDot.Frames
+		shape = lipgloss.NewStyle().Width(length + percentWidth).Render(accent.Render(frames[b.looks%len(frames)]))
+	}
+	return fmt.Sprintf("%-*s  %s  %s", names, reading.Doing, shape, faint.Render(reading.Counts()))
+}
+
+// percentWidth is the room of a percentage beside its bar.
+const percentWidth = 5

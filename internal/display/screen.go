@@ -1,0 +1,118 @@
+// Package display speaks to a person on a terminal: sentences instead of log lines, bars below them while work is under
+// way, and tables.
+package display
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"sync"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/colorprofile"
+	"golang.org/x/term"
+
+	"github.com/guppy-prep/guppy/internal/progress"
+)
+
+// Screen is standard error. What is written to it appears above the bars of the work that it shows. It is safe for
+// concurrent use.
+type Screen struct {
+	file    *os.File
+	environ []string
+
+	mu  sync.Mutex
+	out *colorprofile.Writer
+	// shown is nil while no work is shown.
+	shown *tea.Program
+}
+
+// NewScreen returns a screen that colours its text as the terminal and the environment, such as NO_COLOR, ask for.
+func NewScreen(file *os.File, environ []string) *Screen {
+	return &Screen{file: file, environ: environ, out: colorprofile.NewWriter(file, environ)}
+}
+
+// SetColor sets whether text is coloured: always, never, or auto as NewScreen does.
+func (s *Screen) SetColor(color string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.out.Profile = profile(s.file, s.environ, color)
+}
+
+// Interactive reports whether a person may be looking at the screen, and the cursor can be moved there.
+func (s *Screen) Interactive() bool { return interactive(s.file, s.environ) }
+
+func interactive(file *os.File, environ []string) bool {
+	for _, variable := range environ {
+		if variable == "TERM=dumb" {
+			return false
+		}
+	}
+	return term.IsTerminal(int(file.Fd()))
+}
+
+// Write writes whole lines.
+func (s *Screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shown == nil {
+		return s.out.Write(p)
+	}
+
+	var coloured bytes.Buffer
+	writer := colorprofile.Writer{Forward: &coloured, Profile: s.out.Profile}
+	if _, err := writer.Write(p); err != nil {
+		return 0, err
+	}
+
+	// Messages are handled one after another, so the program prints the lines before it ends.
+	line := tea.Println(strings.TrimSuffix(coloured.String(), "\n"))
+	s.shown.Send(line())
+	return len(p), nil
+}
+
+// Show shows how far some work is until stop is called, which erases that. Only one work is shown at a time.
+func (s *Screen) Show(source progress.Source) (stop func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shown != nil {
+		return func() {}
+	}
+
+	out := &firstFrame{File: s.file, drawn: make(chan struct{})}
+	program := tea.NewProgram(newBars(source), tea.WithInput(nil), tea.WithOutput(out), tea.WithEnvironment(s.environ),
+		tea.WithColorProfile(s.out.Profile), tea.WithoutSignalHandler(), tea.WithFPS(framesPerSecond))
+	s.shown = program
+
+	var running sync.WaitGroup
+	running.Go(func() {
+		// A screen that can't be drawn on is not worth an error: the work goes on.
+		_, _ = program.Run()
+		out.once.Do(func() { close(out.drawn) })
+	})
+
+	// Lines can only be put above a frame that is there.
+	<-out.drawn
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.shown != program {
+			return
+		}
+		program.Send(endMsg{})
+		running.Wait()
+		s.shown = nil
+	}
+}
+
+// firstFrame closes drawn when the first frame was drawn.
+type firstFrame struct {
+	*os.File
+	once  sync.Once
+	drawn chan struct{}
+}
+
+func (f *firstFrame) Write(p []byte) (int, error) {
+	defer f.once.Do(func() { close(f.drawn) })
+	return f.File.Write(p)
+}

@@ -1,0 +1,153 @@
+// Package terminal is a pseudo-terminal for tests, with a screen that they look at.
+package terminal
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/charmbracelet/x/vt"
+	"github.com/creack/pty"
+)
+
+// Terminal is a terminal of a fixed size.
+type Terminal struct {
+	// File is the side that programs write to and read from.
+	File *os.File
+
+	keys   *os.File
+	mu     sync.Mutex
+	screen *vt.Emulator
+	output bytes.Buffer
+	// changed is closed when something was written.
+	changed chan struct{}
+	ended   chan struct{}
+}
+
+// patience is how long a test waits for what has to appear.
+const patience = time.Minute
+
+// New returns a terminal that is closed when the test ends.
+func New(tb testing.TB, width, height int) *Terminal {
+	tb.Helper()
+	keys, file, err := pty.Open()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := pty.Setsize(keys, &pty.Winsize{Cols: uint16(width), Rows: uint16(height)}); err != nil { //nolint:gosec // small
+		tb.Fatal(err)
+	}
+
+	t := &Terminal{
+		File: file, keys: keys, screen: vt.NewEmulator(width, height), changed: make(chan struct{}),
+		ended: make(chan struct{}),
+	}
+
+	// The emulator answers questions of programs, such as where the cursor is.
+	var answering sync.WaitGroup
+	answering.Go(func() { _, _ = io.Copy(keys, t.screen) })
+	go t.show()
+
+	tb.Cleanup(func() {
+		_ = file.Close()
+		<-t.ended
+		_ = t.screen.Close()
+		_ = keys.Close()
+		answering.Wait()
+	})
+	return t
+}
+
+// show draws what is written until the last program has closed the terminal.
+func (t *Terminal) show() {
+	defer close(t.ended)
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := t.keys.Read(buffer)
+		t.mu.Lock()
+		_, _ = t.screen.Write(buffer[:n])
+		t.output.Write(buffer[:n])
+		close(t.changed)
+		t.changed = make(chan struct{})
+		t.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// Type sends keys to the program.
+func (t *Terminal) Type(tb testing.TB, keys string) {
+	tb.Helper()
+	if _, err := io.WriteString(t.keys, keys); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Resize changes the size of the terminal.
+func (t *Terminal) Resize(tb testing.TB, width, height int) {
+	tb.Helper()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.screen.Resize(width, height)
+	if err := pty.Setsize(t.keys, &pty.Winsize{Cols: uint16(width), Rows: uint16(height)}); err != nil { //nolint:gosec // small
+		tb.Fatal(err)
+	}
+}
+
+// Text returns the lines on the screen, without colours and without blanks at their ends.
+func (t *Terminal) Text() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.text()
+}
+
+func (t *Terminal) text() string {
+	var text strings.Builder
+	for line := range strings.Lines(t.screen.String()) {
+		text.WriteString(strings.TrimRight(line, " \n") + "\n")
+	}
+	return strings.TrimRight(text.String(), "\n") + "\n"
+}
+
+// Output returns all bytes that were written so far.
+func (t *Terminal) Output() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.output.String()
+}
+
+// CursorHidden reports whether the cursor is invisible.
+func (t *Terminal) CursorHidden() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.screen.CursorHidden()
+}
+
+// Await waits until the text on the screen matches a pattern, and returns the text.
+func (t *Terminal) Await(tb testing.TB, pattern string) string {
+	tb.Helper()
+	want := regexp.MustCompile(pattern)
+	late := time.After(patience)
+	for {
+		t.mu.Lock()
+		text, changed := t.text(), t.changed
+		t.mu.Unlock()
+		if want.MatchString(text) {
+			return text
+		}
+
+		select {
+		case <-changed:
+		case <-t.ended:
+			tb.Fatalf("the screen never matched %q:\n%s", pattern, text)
+		case <-late:
+			tb.Fatalf("the screen does not match %q:\n%s", pattern, text)
+		}
+	}
+}
