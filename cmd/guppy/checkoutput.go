@@ -86,7 +86,7 @@ func (o *checkOutput) end(summary check.Summary, failed error) error {
 	if o.app.json {
 		return o.endJSON(summary, summary.Sound(), failed)
 	}
-	if failed != nil {
+	if failed != nil || o.app.voice.quiet {
 		return nil
 	}
 	_, err := fmt.Fprintln(o.app.stdout, checkText(summary))

@@ -16,8 +16,12 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// print writes a result to standard output, as JSON if the user asked for it.
+// print writes a result to standard output, as JSON if the user asked for it. With --quiet, only that is written.
 func (a *app) print(result any, text func(io.Writer)) error {
+	if a.voice.quiet && !a.json {
+		return nil
+	}
+
 	var out bytes.Buffer
 	if a.json {
 		encoder := json.NewEncoder(&out)

@@ -204,7 +204,7 @@ func (o *checkOutput) endStore(sum check.StoreSummary, known bool, failed error)
 	if o.app.json {
 		return o.endJSON(sum, sum.Problems == 0, failed)
 	}
-	if failed != nil {
+	if failed != nil || o.app.voice.quiet {
 		return nil
 	}
 

@@ -74,7 +74,7 @@ func (a *app) verify(ctx context.Context, v verify.Verifier, named content) erro
 		v.Found = func(p verify.Problem) error { return a.printProblem(p) }
 		sum, err = v.Run(ctx, root, path)
 
-		if err == nil {
+		if err == nil && !a.voice.quiet {
 			_, err = fmt.Fprintf(a.stdout, "%s: %s (%d above the content), %s\n", plural(sum.Problems, "problem"),
 				plural(sum.Blocks, "block"), sum.Nodes, progress.Bytes(sum.Bytes))
 		}

@@ -37,7 +37,7 @@ var progressForms = []string{progressAuto, progressBars, progressLog, progressJS
 func (v *voice) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVarP(&v.quiet, "quiet", "q", false, "print nothing but errors, and what is asked for by --json")
 	flags.BoolVarP(&v.verbose, "verbose", "v", false, "say more, like --log-level debug")
-	flags.StringVar(&v.color, "color", "auto", "colour text: `auto|always|never`; auto heeds NO_COLOR")
+	flags.StringVar(&v.color, "color", "auto", "color text: `auto|always|never`; auto heeds NO_COLOR")
 	flags.StringVar(&v.progress, "progress", progressAuto,
 		"show progress as `auto|bars|log|json|none`; json writes a line to standard error every second")
 }

@@ -27,12 +27,12 @@ type Screen struct {
 	shown *tea.Program
 }
 
-// NewScreen returns a screen that colours its text as the terminal and the environment, such as NO_COLOR, ask for.
+// NewScreen returns a screen that colors its text as the terminal and the environment, such as NO_COLOR, ask for.
 func NewScreen(file *os.File, environ []string) *Screen {
 	return &Screen{file: file, environ: environ, out: colorprofile.NewWriter(file, environ)}
 }
 
-// SetColor sets whether text is coloured: always, never, or auto as NewScreen does.
+// SetColor sets whether text is colored: always, never, or auto as NewScreen does.
 func (s *Screen) SetColor(color string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,14 +59,14 @@ func (s *Screen) Write(p []byte) (int, error) {
 		return s.out.Write(p)
 	}
 
-	var coloured bytes.Buffer
-	writer := colorprofile.Writer{Forward: &coloured, Profile: s.out.Profile}
+	var colored bytes.Buffer
+	writer := colorprofile.Writer{Forward: &colored, Profile: s.out.Profile}
 	if _, err := writer.Write(p); err != nil {
 		return 0, err
 	}
 
 	// Messages are handled one after another, so the program prints the lines before it ends.
-	line := tea.Println(strings.TrimSuffix(coloured.String(), "\n"))
+	line := tea.Println(strings.TrimSuffix(colored.String(), "\n"))
 	s.shown.Send(line())
 	return len(p), nil
 }

@@ -107,7 +107,7 @@ func Printable(text string) string {
 	return out.String()
 }
 
-// Plain returns text without colours and other styles.
+// Plain returns text without colors and other styles.
 func Plain(text string) string { return ansi.Strip(text) }
 
 func capitalized(text string) string {

@@ -8,7 +8,7 @@ import (
 	"github.com/charmbracelet/colorprofile"
 )
 
-// The colours are of the basic sixteen, which every theme keeps readable.
+// The colors are of the basic sixteen, which every theme keeps readable.
 var (
 	barColor = lipgloss.Cyan
 
@@ -21,13 +21,13 @@ var (
 // Colors are the values of --color.
 var Colors = []string{"auto", "always", "never"}
 
-// profile returns the colours to use. Auto asks the terminal and the environment.
+// profile returns the colors to use. Auto asks the terminal and the environment.
 func profile(file *os.File, environ []string, color string) colorprofile.Profile {
 	switch color {
 	case "always":
 		return max(colorprofile.ANSI, colorprofile.Env(withoutNoColor(environ)))
 	case "never":
-		return min(colorprofile.ASCII, colorprofile.Detect(file, environ))
+		return colorprofile.NoTTY
 	}
 	return colorprofile.Detect(file, environ)
 }

@@ -100,7 +100,7 @@ func (t *Terminal) Resize(tb testing.TB, width, height int) {
 	}
 }
 
-// Text returns the lines on the screen, without colours and without blanks at their ends.
+// Text returns the lines on the screen, without colors and without blanks at their ends.
 func (t *Terminal) Text() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
