@@ -19,15 +19,13 @@ import (
 )
 
 const uploadRmHelp = `Rm removes uploads: their entries, and the shards that no remaining upload of
-their space needs. It prints what it would delete, and deletes it after a
-confirmation on a terminal or with --yes. What later uploads of the source share
-with them, or did not store because it was there, stays. Removing several
-uploads at once is faster than one after the other, because the shards that
-others need are determined once.
+their space needs. It prints the number and the space of each upload, and what
+it would delete, and deletes it after a confirmation on a terminal or with
+--yes. What later uploads of the source share with them, or did not store
+because it was there, stays. Removing several uploads at once is faster than one
+after the other, because the shards that others need are determined once.
 
-UPLOAD is the number of an upload, SPACE/NUMBER, SPACE/latest (the latest
-complete upload of a space), or the CID of a root (the latest complete upload
-that has it).
+` + uploadHelp + `
 
 The uploads count as removed at once. If rm is interrupted, guppy gc deletes the
 rest. An upload that somebody works on is refused; the others are removed.
@@ -82,20 +80,10 @@ func (a *app) uploadRmCommand() *cobra.Command {
 	return command
 }
 
-// uploadKeys returns the numbers of the uploads that are named, sorted and without duplicates. It refuses the name of a
-// space alone, which could be meant to name all uploads of the space.
+// uploadKeys returns the numbers of the uploads that are named, sorted and without duplicates.
 func uploadKeys(ctx context.Context, repo *repository, args []string) (keys []int64, err error) {
 	for _, arg := range args {
-		name, err := nameUpload(ctx, repo, arg)
-		if err != nil {
-			return nil, err
-		}
-		if name.alone {
-			return nil, fmt.Errorf("%w: %q is a space: name the upload to remove, such as %s/%s", errUsage, arg, arg,
-				latestUpload)
-		}
-
-		key, err := name.upload(ctx, repo)
+		key, err := findUpload(ctx, repo, arg)
 		if err != nil {
 			return nil, err
 		}
@@ -206,7 +194,7 @@ func (a *app) askToRemove(ctx context.Context, collector *gc.Collector, chosen [
 			return false, err
 		}
 
-		view.add(group.uploads...)
+		view.add(group.space, group.uploads...)
 		view.Spaces = append(view.Spaces, newRemovalView(group.space, sum))
 	}
 
@@ -233,20 +221,28 @@ type removedView struct {
 	Spaces  []removalView `json:"spaces"`
 	keptFiles
 
-	uploads   []sqlrepo.Upload
+	uploads   []uploadInSpace
 	keepFiles bool
 }
+
+// uploadInSpace is an upload with the name of its space, since an upload may be named without its number.
+type uploadInSpace struct {
+	sqlrepo.Upload
+	space string
+}
+
+func (u uploadInSpace) name() string { return fmt.Sprintf("upload %d of space %s", u.ID, printable(u.space)) }
 
 func newRemovedView(dryRun bool, collector *gc.Collector) *removedView {
 	keepFiles := len(collector.KeepFiles) > 0
 	return &removedView{DryRun: dryRun, Removed: []int64{}, Spaces: []removalView{}, keepFiles: keepFiles}
 }
 
-func (v *removedView) add(uploads ...sqlrepo.Upload) {
+func (v *removedView) add(space sqlrepo.Space, uploads ...sqlrepo.Upload) {
 	for _, upload := range uploads {
 		v.Removed = append(v.Removed, upload.ID)
+		v.uploads = append(v.uploads, uploadInSpace{upload, space.Name})
 	}
-	v.uploads = append(v.uploads, uploads...)
 }
 
 // mark marks those uploads as removed that can be, and returns the errors of the others.
@@ -254,7 +250,7 @@ func (v *removedView) mark(ctx context.Context, collector *gc.Collector, group r
 	for _, upload := range group.uploads {
 		err := collector.Mark(ctx, upload)
 		if err == nil {
-			v.add(upload)
+			v.add(group.space, upload)
 		}
 		failed = errors.Join(failed, err)
 	}
@@ -264,7 +260,7 @@ func (v *removedView) mark(ctx context.Context, collector *gc.Collector, group r
 // names names the upload, or counts the uploads if there are several.
 func (v *removedView) names() string {
 	if len(v.uploads) == 1 {
-		return fmt.Sprintf("upload %d", v.uploads[0].ID)
+		return v.uploads[0].name()
 	}
 	return fmt.Sprintf("these %d uploads", len(v.uploads))
 }
@@ -272,10 +268,10 @@ func (v *removedView) names() string {
 func (v *removedView) text(w io.Writer) {
 	for _, upload := range v.uploads {
 		if v.DryRun {
-			fmt.Fprintf(w, "upload %d, %s, %s, %s\n", upload.ID, upload.State, plural(upload.Files, "file"),
+			fmt.Fprintf(w, "%s, %s, %s, %s\n", upload.name(), upload.State, plural(upload.Files, "file"),
 				progress.Bytes(upload.Bytes))
 		} else {
-			fmt.Fprintf(w, "upload %d was removed%s\n", upload.ID, already(upload))
+			fmt.Fprintf(w, "%s was removed%s\n", upload.name(), already(upload.Upload))
 		}
 	}
 
