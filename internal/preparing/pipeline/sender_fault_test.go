@@ -1,0 +1,106 @@
+package pipeline_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/testing/enginetest"
+)
+
+// watchedStore calls back before it creates or confirms a blob.
+type watchedStore struct {
+	store.Store
+	onCreate, onConfirm func(ctx context.Context, name string) error
+}
+
+func (s *watchedStore) Create(ctx context.Context, owner string) (store.Blob, error) {
+	if s.onCreate != nil {
+		if err := s.onCreate(ctx, owner); err != nil {
+			return nil, err
+		}
+	}
+	return s.Store.Create(ctx, owner)
+}
+
+func (s *watchedStore) Confirm(ctx context.Context, name string) error {
+	if s.onConfirm != nil {
+		if err := s.onConfirm(ctx, name); err != nil {
+			return err
+		}
+	}
+	return s.Store.Confirm(ctx, name)
+}
+
+// TestACopyIsConfirmedWithoutItsLease: the record of a copy ends the lease on its file, so no heartbeat keeps a slow
+// replica from answering whether the file is still there. Here a removal has just taken it.
+func TestACopyIsConfirmedWithoutItsLease(t *testing.T) {
+	t.Parallel()
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		r := newReplicated(t, db, func(j *pipeline.Job) { j.Limits.Lease = stall })
+		replica := r.replica
+
+		// Three heartbeats are due while the answer takes its time.
+		var once sync.Once
+		r.replica = &watchedStore{Store: replica, onConfirm: func(ctx context.Context, name string) (err error) {
+			once.Do(func() {
+				err = os.Remove(filepath.Join(r.dir, name))
+				select {
+				case <-ctx.Done():
+					err = ctx.Err()
+				case <-time.After(stall):
+				}
+			})
+			return err
+		}}
+		r.ran()
+		r.same()
+	})
+}
+
+// TestAnErrorOfTheListOfReplicasEndsTheSending: a file on its way to a replica that does not answer does not keep the
+// run until its work counts as stalled.
+func TestAnErrorOfTheListOfReplicasEndsTheSending(t *testing.T) {
+	t.Parallel()
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		r := newReplicated(t, db, func(j *pipeline.Job) { j.Workers = 1 })
+
+		// The replicas are listed once more when all is packed.
+		var once sync.Once
+		released := make(chan struct{})
+		r.replica = &watchedStore{Store: r.replica, onCreate: func(ctx context.Context, _ string) (err error) {
+			once.Do(func() { _, err = db.Writer.ExecContext(ctx, "ALTER TABLE space_replicas RENAME TO missing") })
+			if err != nil {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-released:
+				return store.ErrAbsent
+			}
+		}}
+
+		ended := make(chan error, 1)
+		go func() {
+			_, err := r.run()
+			ended <- err
+		}()
+
+		select {
+		case err := <-ended:
+			if err == nil {
+				t.Error("the run succeeded without the list of replicas")
+			}
+		case <-time.After(longest):
+			close(released)
+			t.Errorf("the run did not end: %v", <-ended)
+		}
+	})
+}
