@@ -17,6 +17,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/store/known"
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -243,10 +244,47 @@ func (a *app) checker(ctx context.Context, cfg *config.Config, repo *repository,
 		stores.Unnamed = nil
 	}
 
-	if checker.Stores, err = check.FindPlaces(ctx, stores); err != nil {
+	needed, err := storesToCheck(ctx, repo, uploads, checker)
+	if err != nil {
+		return checker, err
+	}
+	if checker.Stores, err = a.findPlaces(ctx, stores, needed); err != nil {
 		return checker, fmt.Errorf("could not check: %w", err)
 	}
 	return checker, nil
+}
+
+// findPlaces looks where the stores are, and warns of each that is away and not needed.
+func (a *app) findPlaces(ctx context.Context, stores *known.Stores, needed map[string]bool) ([]check.Place, error) {
+	places, err := check.FindPlaces(ctx, stores, needed)
+	for _, place := range places {
+		if place.Absent != nil && !needed[place.Store.Identity] {
+			a.log.Warn("a store is away, and was not waited for: what is checked lies elsewhere",
+				"store", place.Store.Name, "reason", place.Absent)
+		}
+	}
+	return places, err
+}
+
+// storesToCheck returns the identities of the stores that have what is to be checked. A shard of another upload that
+// holds blocks of an upload is in the same store. A repair looks for good copies in all others, too.
+func storesToCheck(ctx context.Context, repo *repository, uploads []sqlrepo.Upload,
+	checker check.Checker) (map[string]bool, error) {
+	needed := map[string]bool{}
+	for _, upload := range uploads {
+		if checker.Upload == nil || *checker.Upload == upload.ID {
+			needed[upload.Store] = true
+		}
+	}
+	if !checker.Replicas {
+		return needed, nil
+	}
+
+	replicas, err := repo.ReplicasOf(ctx, "")
+	for _, identity := range replicas {
+		needed[identity] = true
+	}
+	return needed, err
 }
 
 // repairRepository repairs the repository while all other workers are locked out.

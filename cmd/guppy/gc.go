@@ -265,7 +265,7 @@ func (a *app) collectSpaces(ctx context.Context, collector *gc.Collector, repo *
 }
 
 // sweep looks for files that no row names, in the stores of this repository. What is to be removed in a store that
-// is not there is left to the next run.
+// is not there is left to the next run. Only for a store that is the only one it waits.
 func (a *app) sweep(ctx context.Context, repo *repository, collector *gc.Collector, stores *known.Stores,
 	view *gcView) error {
 	view.Temporary = new(int64)
@@ -279,13 +279,15 @@ func (a *app) sweep(ctx context.Context, repo *repository, collector *gc.Collect
 		return err
 	}
 
+	rows = slices.DeleteFunc(rows, func(row sqlrepo.Store) bool { return row.Identity == store.NoneIdentity })
+	look := ctx
+	if len(rows) > 1 {
+		look = store.WithoutPatience(ctx)
+	}
+
 	var failed error
 	for _, row := range rows {
-		if row.Identity == store.NoneIdentity {
-			continue
-		}
-
-		files, err := stores.Open(ctx, row.Identity)
+		files, err := stores.Open(look, row.Identity)
 		if errors.Is(err, store.ErrAbsent) || errors.Is(err, store.ErrUnusable) && len(rows) > 1 {
 			a.log.Warn("not looked for temporary files and strays", "store", row.Name, "reason", err)
 			continue

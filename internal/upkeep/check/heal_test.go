@@ -142,7 +142,7 @@ func (f *fixture) sync(from, to store.Store) error {
 func (f *fixture) everywhere() check.Checker {
 	f.Helper()
 	places, err := check.FindPlaces(f.Context(),
-		&known.Stores{Repo: f.repo, Options: store.Options{TempDir: f.TempDir(), Existing: true}})
+		&known.Stores{Repo: f.repo, Options: store.Options{TempDir: f.TempDir(), Existing: true}}, nil)
 	must(f, err)
 	return check.Checker{Repo: f.repo, Stores: places, Replicas: true, ReadPercent: 100, TempDir: f.TempDir(),
 		Log: f.job.Log}

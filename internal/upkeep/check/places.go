@@ -21,23 +21,29 @@ type Place struct {
 	Absent error
 }
 
-// FindPlaces looks where the stores of a repository are. It creates nothing.
-func FindPlaces(ctx context.Context, stores *known.Stores) (places []Place, err error) {
+// FindPlaces looks where the stores of a repository are. It creates nothing. Of stores on S3 servers that are away, it
+// waits only for those that are needed: needed holds their identities, and is nil for all stores.
+func FindPlaces(ctx context.Context, stores *known.Stores, needed map[string]bool) (places []Place, err error) {
 	rows, err := stores.Repo.Stores(ctx)
 	if err != nil {
 		return nil, err
 	}
 
 	for _, row := range rows {
-		files, _, err := stores.Find(ctx, row.Identity)
+		look := ctx
+		if needed != nil && !needed[row.Identity] {
+			look = store.WithoutPatience(ctx)
+		}
+
+		files, _, err := stores.Find(look, row.Identity)
 		if err == nil {
-			err = known.Prove(ctx, files, row)
+			err = known.Prove(look, files, row)
 		}
 
 		// What has lost its marker may get it back. In an empty place, most likely nothing is mounted.
 		lost := errors.Is(err, store.ErrDamagedMarker)
 		if errors.Is(err, known.ErrNoMarker) {
-			name, failed := known.FirstBlob(ctx, files)
+			name, failed := known.FirstBlob(look, files)
 			lost, err = name != "", cmp.Or(failed, err)
 		}
 

@@ -83,5 +83,5 @@ func Places(ctx context.Context, repo *sqlrepo.Repository, directory string) ([]
 			stores.Places[row.Identity] = directory
 		}
 	}
-	return check.FindPlaces(ctx, &stores)
+	return check.FindPlaces(ctx, &stores, nil)
 }
