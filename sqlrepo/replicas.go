@@ -246,6 +246,27 @@ func (r *Repository) HasCopy(ctx context.Context, store string, digest Digest) (
 	return len(found) > 0, err
 }
 
+// StoreCopies counts what a store has as a replica.
+type StoreCopies struct {
+	Identity string `db:"store"`
+	// Files counts the recorded copies, and Bytes their sizes.
+	Files int64 `db:"files"`
+	Bytes int64 `db:"bytes"`
+}
+
+// CountCopies counts the copies in each store. It leaves out stores that have none.
+func (r *Repository) CountCopies(ctx context.Context) (counts []StoreCopies, err error) {
+	// Shards and indexes of several uploads may be the same file, which was copied once.
+	named := sq.Expr("SELECT digest, size FROM shards UNION SELECT digest, size FROM indexes")
+	sizes := sq.ConcatExpr("LEFT JOIN (SELECT digest, MAX(size) AS size FROM (", named,
+		") AS named GROUP BY digest) AS sizes ON sizes.digest = copies.digest")
+
+	count := sq.Select("store", "COUNT(*) AS files", "CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes").
+		From("copies").JoinClause(sizes).GroupBy("store").OrderBy("store")
+	err = r.db.ReadAll(ctx, "count copies", &counts, count)
+	return counts, err
+}
+
 // PruneCopies forgets the copies of files that their stores need not have any longer, and what was to be sent of such
 // files.
 func (r *Repository) PruneCopies(ctx context.Context) error {

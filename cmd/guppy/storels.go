@@ -15,11 +15,12 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const storeLsHelp = `Ls lists the stores of the repository: where they are, what lies in them, the
-spaces whose new uploads go there, whether each is to be seen from this host,
-and how much room it has.
+const storeLsHelp = `Ls lists the stores of the repository: where they are, what uploads have in
+them, what was copied to them as replicas, the spaces whose new uploads go
+there, whether each is to be seen from this host, and how much room it has.
 
 With --json it prints a list of name, url, identity, uploads, shards, bytes,
+copied_files and copied_bytes (shards and indexes that it has as a replica),
 spaces, created_at, last_used_at, replicas (a list of what the store is a
 replica of: of, a store, or space; missing_files, missing_bytes and synced_at),
 reachable, reason (why it is not) and free_bytes (of a directory).`
@@ -35,13 +36,16 @@ func (a *app) storeLsCommand() *cobra.Command {
 
 // storeView is a store as it is listed.
 type storeView struct {
-	Name     string   `json:"name"`
-	URL      string   `json:"url"`
-	Identity string   `json:"identity"`
-	Uploads  int64    `json:"uploads"`
-	Shards   int64    `json:"shards"`
-	Bytes    int64    `json:"bytes"`
-	Spaces   []string `json:"spaces"`
+	Name     string `json:"name"`
+	URL      string `json:"url"`
+	Identity string `json:"identity"`
+	Uploads  int64  `json:"uploads"`
+	Shards   int64  `json:"shards"`
+	Bytes    int64  `json:"bytes"`
+	// CopiedFiles and CopiedBytes count what the store has as a replica.
+	CopiedFiles int64    `json:"copied_files"`
+	CopiedBytes int64    `json:"copied_bytes"`
+	Spaces      []string `json:"spaces"`
 	// Replicas says what the store is a replica of.
 	Replicas   []replicaView `json:"replicas,omitempty"`
 	CreatedAt  string        `json:"created_at"`
@@ -66,6 +70,9 @@ func (v storeView) listText(w io.Writer) {
 	v.text(w)
 	fmt.Fprintf(w, "  %s, %s, %s", plural(v.Uploads, "upload"), plural(v.Shards, "shard"), progress.Bytes(v.Bytes))
 
+	if v.CopiedFiles > 0 {
+		fmt.Fprintf(w, "; %s of other stores, %s", plural(v.CopiedFiles, "copied file"), progress.Bytes(v.CopiedBytes))
+	}
 	if len(v.Spaces) > 0 {
 		fmt.Fprintf(w, "; store of space %s", printable(strings.Join(v.Spaces, ", ")))
 	}
@@ -128,6 +135,10 @@ func storeViews(ctx context.Context, repo *repository) ([]storeView, error) {
 	if err != nil {
 		return nil, err
 	}
+	copies, err := repo.CountCopies(ctx)
+	if err != nil {
+		return nil, err
+	}
 	spaces, err := repo.Spaces(ctx)
 	if err != nil {
 		return nil, err
@@ -143,6 +154,11 @@ func storeViews(ctx context.Context, repo *repository) ([]storeView, error) {
 		for _, use := range uses {
 			if use.Identity == row.Identity {
 				views[i].Uploads, views[i].Shards, views[i].Bytes = use.Uploads, use.Shards, use.Bytes
+			}
+		}
+		for _, count := range copies {
+			if count.Identity == row.Identity {
+				views[i].CopiedFiles, views[i].CopiedBytes = count.Files, count.Bytes
 			}
 		}
 		for _, replica := range replicas {

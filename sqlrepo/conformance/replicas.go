@@ -10,6 +10,7 @@ import (
 func replicas() []test {
 	return []test{
 		{"lack what is not copied", replicaLacks},
+		{"have copies that are counted", copiesAreCounted},
 		{"have everything at some time", replicaSynced},
 		{"have known stores on both sides", unknownReplica},
 		{"may have several origins", replicaOfSeveral},
@@ -105,6 +106,23 @@ func replicaLacks(f *fixture) {
 	equal(f.t, "another lacks all", len(f.lacking(f.UncopiedShards(f.ctx, "first", "other"))), 3)
 	equal(f.t, "replicas", must(f.Replicas(f.ctx))(f.t),
 		[]sqlrepo.Replica{{Store: "second", Origin: "first", Files: 1, Bytes: 900}})
+}
+
+func copiesAreCounted(f *fixture) {
+	f.store("second")
+	f.filled("first", 1, 2)
+	f.filled("first", 2, 3)
+	f.filled("other", 4)
+	f.ok(f.SetReplica(f.ctx, "second", "first"))
+	f.ok(f.SetReplica(f.ctx, "other", "first"))
+	equal(f.t, "nothing is copied", len(must(f.CountCopies(f.ctx))(f.t)), 0)
+
+	// Two shards are one file.
+	f.copied("second", 1, 2)
+	f.copied("other", 3)
+	equal(f.t, "copies", must(f.CountCopies(f.ctx))(f.t), []sqlrepo.StoreCopies{
+		{Identity: "other", Files: 1, Bytes: 900}, {Identity: "second", Files: 2, Bytes: 1800},
+	})
 }
 
 func replicaSynced(f *fixture) {
