@@ -2,6 +2,7 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -121,7 +122,7 @@ func (c *Copier) blobs(ctx context.Context) error {
 	var telling sync.Mutex
 	for blob, err := range c.sources(ctx) {
 		if err != nil {
-			return errors.Join(err, copying.Wait())
+			return cmp.Or(copying.Wait(), err) // a failed copy ends the listing
 		}
 
 		digest, ok := trash.ParseName(blob.Name)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/store/storetest"
 	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
@@ -117,6 +118,34 @@ func (v vanishing) Committed(ctx context.Context) iter.Seq2[store.Committed, err
 				return
 			}
 		}
+	}
+}
+
+// ending lists one file, and then why the listing ended.
+type ending struct{ store.Store }
+
+func (e ending) Committed(ctx context.Context) iter.Seq2[store.Committed, error] {
+	return func(yield func(store.Committed, error) bool) {
+		for blob, err := range e.Store.Committed(ctx) {
+			if !yield(blob, err) {
+				return
+			}
+			if _, ok := trash.ParseName(blob.Name); ok {
+				<-ctx.Done()
+				yield(store.Committed{}, context.Cause(ctx))
+				return
+			}
+		}
+	}
+}
+
+// TestACopyThatFailsSaysSoOnce: the error of a file also ends the list of files.
+func TestACopyThatFailsSaysSoOnce(t *testing.T) {
+	from, _ := filled(t)
+	to, _ := directory(t)
+	faulty := &storetest.Faulty{Store: to, Fail: storetest.FailAt("create", 1, errStop)}
+	if err := copier(t, ending{from}, faulty).Run(t.Context()); err == nil || err.Error() != errStop.Error() {
+		t.Errorf("%q", err)
 	}
 }
 

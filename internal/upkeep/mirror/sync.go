@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,7 +134,7 @@ func (s *Syncer) files(ctx context.Context) error {
 	err := s.eachLacking(running, func(name string, blob sqlrepo.Blob) {
 		copying.Go(func() error { return s.file(running, owner, name, blob) })
 	})
-	if err := errors.Join(copying.Wait(), err); err != nil {
+	if err := cmp.Or(copying.Wait(), err); err != nil { // a failed copy ends the listing
 		return err
 	}
 	return s.settle(ctx, owner, 1)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
+	"github.com/guppy-prep/guppy/internal/store/storetest"
 	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -134,6 +135,32 @@ func TestFilesRemovedDuringASync(t *testing.T) {
 				t.Errorf("the file is there: %t; recorded: %x", there, repo.copies)
 			}
 		})
+	}
+}
+
+// waiting lists what it has, and then waits for the end of the listing.
+type waiting struct{ *lacking }
+
+func (w waiting) UncopiedShards(ctx context.Context, _, _ string) iter.Seq2[sqlrepo.Blob, error] {
+	return func(yield func(sqlrepo.Blob, error) bool) {
+		if yield(w.blob, nil) {
+			<-ctx.Done()
+			yield(w.blob, nil)
+		}
+	}
+}
+
+// TestASyncThatFailsSaysSoOnce: the error of a copy also ends the list of what is lacking.
+func TestASyncThatFailsSaysSoOnce(t *testing.T) {
+	from, _ := filled(t)
+	to, _ := directory(t)
+	digest := sha256.Sum256([]byte("content 1"))
+	repo := waiting{&lacking{blob: sqlrepo.Blob{ID: 1, Digest: digest[:], Size: 9}}}
+	syncer := &mirror.Syncer{Repo: repo, From: from, Progress: &mirror.Progress{},
+		To:     &storetest.Faulty{Store: to, Fail: storetest.FailAt("create", 1, errStop)},
+		Failed: func(name string, err error) { t.Errorf("%s: %v", name, err) }}
+	if err := syncer.Run(t.Context()); err == nil || err.Error() != errStop.Error() {
+		t.Errorf("%q", err)
 	}
 }
 
