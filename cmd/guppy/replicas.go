@@ -85,17 +85,43 @@ func (rows storeRows) replicas(names []string) (replicas []sqlrepo.Store, err er
 	return replicas, nil
 }
 
+// replicaStores are the stores between which a command sends files.
+type replicaStores struct {
+	*known.Stores
+	rows storeRows
+	// named are the replicas that the command names.
+	named []sqlrepo.Store
+}
+
+// replicaPatience is how long a worker waits for an S3 server in one call. A replica that is away is looked for again
+// while the work goes on, and the next run sends the rest.
+const replicaPatience = 30 * time.Second
+
+// findReplicas finds the stores between which the command sends files, once for all of its sources.
+func (a *app) findReplicas(ctx context.Context, cfg *config.Config, repo *repository) (*replicaStores, error) {
+	if a.sendTo != nil {
+		return a.sendTo, nil
+	}
+	stores, rows, err := a.storesByPath(ctx, cfg, repo)
+	if err != nil {
+		return nil, err
+	}
+	stores.Options.RetryFor = min(stores.Options.RetryFor, replicaPatience)
+	named, err := rows.replicas(a.replicas)
+	if err != nil {
+		return nil, err
+	}
+	a.sendTo = &replicaStores{stores, rows, named}
+	return a.sendTo, nil
+}
+
 // refuseReplicas returns an error for the replicas that the command names unless they can be used. It is called before
 // anything is changed.
 func (a *app) refuseReplicas(ctx context.Context, cfg *config.Config, repo *repository) error {
 	if len(a.replicas) == 0 {
 		return nil
 	}
-	stores, rows, err := a.storesByPath(ctx, cfg, repo)
-	if err != nil {
-		return err
-	}
-	named, err := rows.replicas(a.replicas)
+	stores, err := a.findReplicas(ctx, cfg, repo)
 	if err != nil {
 		return err
 	}
@@ -103,7 +129,7 @@ func (a *app) refuseReplicas(ctx context.Context, cfg *config.Config, repo *repo
 	if cfg.ByFlag("prepare.store") && cfg.Prepare.Store == store.NoneURL {
 		return errNothingToSend
 	}
-	for _, row := range named {
+	for _, row := range stores.named {
 		if cfg.ByFlag("prepare.store") && cfg.Prepare.Store == row.Name {
 			return refuseSelf(row)
 		}
@@ -142,21 +168,12 @@ func addReplicas(ctx context.Context, repo *repository, stores *known.Stores, sp
 	return nil
 }
 
-// replicaPatience is how long a worker waits for an S3 server in one call. A replica that is away is looked for again
-// while the work goes on, and the next run sends the rest.
-const replicaPatience = 30 * time.Second
-
 // replicate lets a job send files to the replicas of its space. Those that the command names have to be there.
 func (a *app) replicate(ctx context.Context, cfg *config.Config, repo *repository, job *pipeline.Job) error {
 	if len(a.replicas) == 0 && job.Space.Replicas == 0 {
 		return nil
 	}
-	stores, rows, err := a.storesByPath(ctx, cfg, repo)
-	if err != nil {
-		return err
-	}
-	stores.Options.RetryFor = min(stores.Options.RetryFor, replicaPatience)
-	named, err := rows.replicas(a.replicas)
+	stores, err := a.findReplicas(ctx, cfg, repo)
 	if err != nil {
 		return err
 	}
@@ -165,17 +182,17 @@ func (a *app) replicate(ctx context.Context, cfg *config.Config, repo *repositor
 	switch {
 	case err != nil:
 		return err
-	case marker == store.NoneIdentity && len(named) > 0:
+	case marker == store.NoneIdentity && len(stores.named) > 0:
 		return errNothingToSend
 	case marker == store.NoneIdentity:
 		return nil
 	}
-	if err := refuseReplicaAsStore(ctx, repo, rows, job.Space, marker); err != nil {
+	if err := refuseReplicaAsStore(ctx, repo, stores.rows, job.Space, marker); err != nil {
 		return err
 	}
 
 	job.Sending = &pipeline.Sending{Spaces: []int64{job.Space.ID}, Open: stores.Open}
-	return addReplicas(ctx, repo, stores, job.Space, marker, named)
+	return addReplicas(ctx, repo, stores.Stores, job.Space, marker, stores.named)
 }
 
 // refuseReplicaAsStore returns an error for a store that is a replica of a space, in which the space's shards would be

@@ -44,6 +44,8 @@ type app struct {
 	storeAgain bool
 	// replicas are the values of --replica.
 	replicas []string
+	// sendTo is set once the stores of these replicas were found.
+	sendTo *replicaStores
 }
 
 // settings maps flags to the keys of the configuration that they set.
