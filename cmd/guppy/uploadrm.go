@@ -231,7 +231,9 @@ type uploadInSpace struct {
 	space string
 }
 
-func (u uploadInSpace) name() string { return fmt.Sprintf("upload %d of space %s", u.ID, printable(u.space)) }
+func (u uploadInSpace) name() string {
+	return fmt.Sprintf("upload %d of space %s", u.ID, printable(u.space))
+}
 
 func newRemovedView(dryRun bool, collector *gc.Collector) *removedView {
 	keepFiles := len(collector.KeepFiles) > 0

@@ -53,55 +53,106 @@ const (
 )
 
 // TestAReplicaThatHangs: a file server that is away may keep calls for ever. The upload is complete all the same, and
-// the run does not wait for these calls. What they do later does no harm.
+// the run does not wait for these calls. What they do later does no harm. Since the runs mostly wait, they go side by
+// side, each with a database and stores of its own.
 func TestAReplicaThatHangs(t *testing.T) {
-	for _, op := range []string{"open", "unfinished", "size", "create", "write", "commit"} {
-		t.Run(op, func(t *testing.T) {
-			enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) { hangIn(t, db, op) })
-		})
+	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {
+		var runs []*hangingRun
+		for _, op := range []string{"open", "unfinished", "size", "create", "write", "commit"} {
+			runs = append(runs, newHangingRun(t, another(t, db), op))
+		}
+
+		leaks := goleak.IgnoreCurrent()
+		for _, run := range runs {
+			run.start()
+		}
+		patience, stop := context.WithTimeout(t.Context(), 3*longest)
+		defer stop()
+		for _, run := range runs {
+			run.wait(patience)
+		}
+
+		// The calls that hang end before the test does, in any case.
+		for _, run := range runs {
+			close(run.hanging.released)
+		}
+		for _, run := range runs {
+			<-run.ended
+		}
+		goleak.VerifyNone(t, leaks, goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"))
+
+		for _, run := range runs {
+			run.check()
+		}
+	})
+}
+
+// another opens another database of the same engine.
+func another(t *testing.T, db *dialect.DB) *dialect.DB {
+	t.Helper()
+	for _, engine := range enginetest.Engines() {
+		if engine.Name == db.Name {
+			return engine.Open(t)
+		}
+	}
+	t.Fatalf("there is no engine %s", db.Name)
+	return nil
+}
+
+// hangingRun is a run whose replica hangs in one operation.
+type hangingRun struct {
+	*replicated
+	t       *testing.T
+	op      string
+	hanging *hangingStore
+	ended   chan struct{}
+	late    bool
+	result  pipeline.Result
+	err     error
+}
+
+func newHangingRun(t *testing.T, db *dialect.DB, op string) *hangingRun {
+	t.Helper()
+	// A busy machine that all runs share must not take their own leases from them.
+	r := newReplicated(t, db, func(j *pipeline.Job) { j.Limits.Lease, j.Limits.StallTimeout = 4*stall, 4*stall })
+	h := &hangingRun{replicated: r, t: t, op: op, hanging: newHangingStore(r.replica, op), ended: make(chan struct{})}
+	r.job.Sending = &pipeline.Sending{Spaces: []int64{r.to.Space},
+		Open: func(ctx context.Context, identity string) (store.Store, error) {
+			if identity != r.to.Store {
+				return r.open(ctx, identity)
+			}
+			_ = h.hanging.Fail("open")
+			return h.hanging, nil
+		}}
+	return h
+}
+
+func (h *hangingRun) start() {
+	go func() {
+		defer close(h.ended)
+		h.result, h.err = h.run()
+	}()
+}
+
+// wait waits until the run has ended, or until it is late.
+func (h *hangingRun) wait(patience context.Context) {
+	select {
+	case <-h.ended:
+	case <-patience.Done():
+		h.late = true
 	}
 }
 
-func hangIn(t *testing.T, db *dialect.DB, op string) {
-	t.Helper()
-	r := newReplicated(t, db, func(j *pipeline.Job) { j.Limits.Lease, j.Limits.StallTimeout = stall, stall })
-	replica, hanging := r.replica, newHangingStore(r.replica, op)
-	r.replica = hanging
-	r.job.Sending.Open = func(ctx context.Context, identity string) (store.Store, error) {
-		if identity == r.to.Store {
-			_ = hanging.Fail("open")
-		}
-		return r.open(ctx, identity)
+// check checks that the upload was completed in time, and that the next run sends the rest.
+func (h *hangingRun) check() {
+	h.t.Helper()
+	must(h.t, h.err)
+	equal(h.t, h.op+": state", h.result.Upload.State, sqlrepo.Complete)
+	if hung := h.hanging.hung.Load(); h.late || hung == 0 {
+		h.t.Errorf("%s: %d calls hung, and the run did not end: %t", h.op, hung, h.late)
 	}
 
-	leaks := goleak.IgnoreCurrent()
-	ended := make(chan struct{})
-	var result pipeline.Result
-	var err error
-	go func() {
-		defer close(ended)
-		result, err = r.run()
-	}()
-
-	late := false
-	select {
-	case <-ended:
-	case <-time.After(longest):
-		late = true
-	}
-
-	// The calls that hang end before the test does, in any case.
-	close(hanging.released)
-	<-ended
-	goleak.VerifyNone(t, leaks, goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"))
-
-	must(t, err)
-	equal(t, "state", result.Upload.State, sqlrepo.Complete)
-	if hung := hanging.hung.Load(); late || hung == 0 {
-		t.Fatalf("%d calls hung, and the run did not end: %t", hung, late)
-	}
-
-	r.replica = replica
-	r.ran()
-	r.same()
+	h.job.Sending = &pipeline.Sending{Spaces: []int64{h.to.Space}, Open: h.open}
+	h.ran()
+	h.same()
 }
