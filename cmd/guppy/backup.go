@@ -24,10 +24,7 @@ needs no database. The exit code is then
   0  if the backup is intact
   3  if it is damaged
   1  if that is unknown: FILE can't be read, is not a backup, or was made by an
-     older guppy, which recorded no digests
-
-With --json, --check prints one object: file, whole (absent if unknown), version
-(of the schema), tables (a list of table, rows and digest) and error.`
+     older guppy, which recorded no digests`
 
 func (a *app) backupCommand() *cobra.Command {
 	var force, check bool

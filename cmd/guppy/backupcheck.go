@@ -11,18 +11,13 @@ import (
 	"github.com/guppy-prep/guppy/internal/upkeep/backup"
 )
 
+// backupCheckView is the output of backup --check.
 type backupCheckView struct {
-	File    string              `json:"file"`
-	Whole   *bool               `json:"whole,omitempty"`
-	Version uint                `json:"version,omitempty"`
-	Tables  []manifestTableView `json:"tables"`
-	Error   string              `json:"error,omitempty"`
-}
-
-type manifestTableView struct {
-	Table  string `json:"table"`
-	Rows   int64  `json:"rows"`
-	Digest string `json:"digest"`
+	File    string         `json:"file"`                     // backup
+	Whole   *bool          `json:"whole,omitempty"`          // whether it is intact; absent if that is unknown
+	Version uint           `json:"schema_version,omitempty"` // version of its schema
+	Tables  []tableContent `json:"tables"`                   // what it has, as it records that itself
+	Error   string         `json:"error,omitempty"`          // what is wrong
 }
 
 // checkBackup reads a backup and prints whether it is whole. It needs no repository.
@@ -36,9 +31,9 @@ func (a *app) checkBackup(cmd *cobra.Command, file string) error {
 }
 
 func newBackupCheckView(file string, manifest dialect.Manifest, err error) *backupCheckView {
-	view := &backupCheckView{File: file, Version: manifest.Version, Tables: []manifestTableView{}}
+	view := &backupCheckView{File: file, Version: manifest.Version, Tables: []tableContent{}}
 	for _, t := range manifest.Tables {
-		view.Tables = append(view.Tables, manifestTableView{t.Name, t.Rows, t.Digest})
+		view.Tables = append(view.Tables, tableContent{t.Name, t.Rows, t.Digest})
 	}
 
 	if whole := err == nil; whole || errors.Is(err, backup.ErrDamaged) {

@@ -77,19 +77,6 @@ upload completes it, with the same root if the source is unchanged. An older
 upload whose content can't be restored becomes incomplete and lists it. Uploads
 share content, so --repair covers all of them, even if UPLOAD names one.
 
-With --json it prints one object:
-  problems  list of code, upload, shard, entry, index (keys of rows), store (its
-            name), file, detail, repair, and note, true if it is harmless; what
-            does not apply is absent
-  repaired  list of what a repair has done; absent if nothing was
-  complete  true if the check came to its end
-  sound     true if it did and there are no problems
-  summary   how many problems and notes; uploads and blocks that were checked;
-            shards, how many of them were read, and their bytes; copies in
-            replicas, and copies_read, how many of them were read (absent if
-            none); sample, the keys of the shards that were read, unless all
-            were
-
 ` + uploadHelp
 
 // checkOptions holds the flags of the check command.
@@ -178,9 +165,12 @@ func (a *app) check(ctx context.Context, cfg *config.Config, repo *repository, o
 	checker.Remake = remaker.OpenShard
 
 	out := newCheckOutput(a)
+	if err := out.beginRepairs(); err != nil {
+		return err
+	}
 	if options.repair && options.yes {
 		if err := a.repairRepository(ctx, repo, checker, options.giveUp, out); err != nil {
-			return err
+			return errors.Join(err, out.end(check.Summary{}, err))
 		}
 	}
 

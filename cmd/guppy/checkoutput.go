@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -9,18 +8,36 @@ import (
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
 )
 
-// checkOutput prints problems as they are found, because there may be many. In JSON they are the elements of
-// arrays that follow one another in one object.
+// checkView is the output of check.
+type checkView struct {
+	Repairs  []string        `json:"repairs"`  // what a repair has done
+	Problems []check.Problem `json:"problems"` // problems and notes; after a repair, those that are left
+	checkEnd
+	Summary check.Summary `json:"summary"` // what was looked at
+}
+
+// checkEnd is how a check ended.
+type checkEnd struct {
+	finished
+	Sound bool `json:"sound"` // whether there are no problems but notes
+}
+
+// storeCheckView is the output of store check.
+type storeCheckView struct {
+	Problems []check.Problem `json:"problems"` // problems and notes
+	checkEnd
+	Summary check.StoreSummary `json:"summary"` // what was looked at
+}
+
+// checkOutput prints problems as they are found, because there may be many.
 type checkOutput struct {
-	app *app
-	// list is the open array. nonEmpty is true if that array has an element.
-	list     string
-	nonEmpty bool
+	app    *app
+	stream *jsonStream
 	// repairable is true if a repair would do something about a problem.
 	repairable bool
 }
 
-func newCheckOutput(a *app) *checkOutput { return &checkOutput{app: a} }
+func newCheckOutput(a *app) *checkOutput { return &checkOutput{app: a, stream: a.streamJSON()} }
 
 // problem prints one problem.
 func (o *checkOutput) problem(p check.Problem) error {
@@ -39,52 +56,35 @@ func (o *checkOutput) problem(p check.Problem) error {
 // repaired prints what repair has done.
 func (o *checkOutput) repaired(change string) error {
 	if o.app.json {
-		return o.element("repaired", change)
+		return o.element("repairs", change)
 	}
 	_, err := fmt.Fprintf(o.app.stdout, "repaired: %s\n", printable(change))
 	return err
 }
 
-func (o *checkOutput) element(list string, value any) error {
-	if err := o.open(list); err != nil {
-		return err
-	}
-
-	encoded, err := json.Marshal(value)
-	if err != nil {
-		return err
-	}
-
-	separator := ""
-	if o.nonEmpty {
-		separator = ","
-	}
-	o.nonEmpty = true
-
-	_, err = fmt.Fprintf(o.app.stdout, "%s%s", separator, encoded)
-	return err
-}
-
-// open begins the named array, unless it is open already.
-func (o *checkOutput) open(list string) error {
-	if o.list == list {
+// beginRepairs begins the list of repairs, which is there even if it is empty.
+func (o *checkOutput) beginRepairs() error {
+	if !o.app.json {
 		return nil
 	}
+	return o.stream.begin("repairs")
+}
 
-	before := "{"
-	if o.list != "" {
-		before = "],"
+// element prints an element of a list. Repairs come before problems.
+func (o *checkOutput) element(list string, value any) error {
+	if err := o.stream.begin(list); err != nil {
+		return err
 	}
-	o.list, o.nonEmpty = list, false
-
-	_, err := fmt.Fprintf(o.app.stdout, "%s%q:[", before, list)
-	return err
+	return o.stream.element(value)
 }
 
 // end prints the summary. If the check did not finish, failed is the reason.
 func (o *checkOutput) end(summary check.Summary, failed error) error {
 	if o.app.json {
-		return o.endJSON(summary, summary.Sound(), failed)
+		return o.endJSON(struct {
+			checkEnd
+			Summary check.Summary `json:"summary"`
+		}{newCheckEnd(summary.Sound(), failed), summary})
 	}
 	if failed != nil || o.app.voice.quiet {
 		return nil
@@ -93,19 +93,15 @@ func (o *checkOutput) end(summary check.Summary, failed error) error {
 	return err
 }
 
-func (o *checkOutput) endJSON(summary any, sound bool, failed error) error {
-	if err := o.open("problems"); err != nil {
+func newCheckEnd(sound bool, failed error) checkEnd {
+	return checkEnd{finished{failed == nil}, failed == nil && sound}
+}
+
+func (o *checkOutput) endJSON(further any) error {
+	if err := o.stream.begin("problems"); err != nil {
 		return err
 	}
-
-	encoded, err := json.Marshal(summary)
-	if err != nil {
-		return err
-	}
-
-	_, err = fmt.Fprintf(o.app.stdout, "],\"complete\":%t,\"sound\":%t,\"summary\":%s}\n",
-		failed == nil, failed == nil && sound, encoded)
-	return err
+	return o.stream.end(further)
 }
 
 // checkText returns the last line of a check.

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"io"
 	"maps"
 	"strconv"
 
@@ -18,7 +16,7 @@ func (a *app) configCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 
-	command.AddCommand(&cobra.Command{
+	show := &cobra.Command{
 		Use: "show", Short: "Show the settings in force and where each comes from; secrets are redacted",
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -28,10 +26,15 @@ func (a *app) configCommand() *cobra.Command {
 			}
 
 			inForce := a.inForce(cfg)
-			view := func(v config.Value) settingView { return newSettingView(v, inForce[v.Key]) }
-			return printList(a, cfg.Values(), view, settingView.text)
+			views := []settingView{}
+			for _, value := range cfg.Values() {
+				views = append(views, newSettingView(value, inForce[value.Key]))
+			}
+			return settingList.rows(a, views)
 		},
-	})
+	}
+	a.addListFlags(show)
+	command.AddCommand(show)
 
 	return command
 }
@@ -72,11 +75,12 @@ func addPool(choices map[string]dialect.Choice, cfg *config.Config, settings dia
 	}
 }
 
+// settingView is a setting.
 type settingView struct {
-	Key    string `json:"key"`
-	Value  string `json:"value"`
-	Reason string `json:"reason,omitempty"`
-	Origin string `json:"origin"`
+	Key    string `json:"key"`              // name of the setting
+	Value  string `json:"value"`            // value in force, as text
+	Reason string `json:"reason,omitempty"` // why the value is not the configured one
+	Origin string `json:"origin,omitempty"` // where the configured value comes from
 }
 
 func newSettingView(v config.Value, choice dialect.Choice) settingView {
@@ -86,10 +90,9 @@ func newSettingView(v config.Value, choice dialect.Choice) settingView {
 	return settingView{v.Key, v.Value, choice.Reason, string(v.Origin)}
 }
 
-func (v settingView) text(w io.Writer) {
-	value := v.Value
-	if v.Reason != "" {
-		value += " (" + v.Reason + ")"
-	}
-	fmt.Fprintf(w, "%-32s %-40s # %s\n", v.Key, value, v.Origin)
-}
+var settingList = list[settingView]{name: "settings", columns: []column[settingView]{
+	{"SETTING", func(v settingView) string { return v.Key }, words},
+	{"VALUE", func(v settingView) string { return printable(v.Value) }, words},
+	{"ORIGIN", func(v settingView) string { return v.Origin }, words},
+	{"REASON", func(v settingView) string { return v.Reason }, words},
+}}

@@ -14,23 +14,7 @@ import (
 
 const dbInfoHelp = `Info shows which database guppy uses, how large it is, how it is set up, and
 what an operator should look into. It changes nothing, and works with any
-version of the schema.
-
-With --json it prints one object:
-  engine, version, location     the location contains no secrets
-  schema                        current, required (by this program), dirty
-  bytes, free_bytes, log_bytes  of the whole database, unused in it, and of its
-                                log of changes; the last two are 0 if the
-                                engine does not report them
-  filesystem                    of the engine's files on this host, if known
-  tables                        list of name, bytes, rows (absent if unknown),
-                                estimated (true if rows is the engine's last
-                                estimate) and indexes (list of name and bytes)
-  nodes, bytes_per_node         of the table of nodes with its indexes; absent
-                                without nodes
-  settings                      those in force that affect speed and safety, by
-                                name
-  warnings                      list of code and text`
+version of the schema.`
 
 func (a *app) dbCommand() *cobra.Command {
 	command := &cobra.Command{

@@ -10,56 +10,53 @@ import (
 	"github.com/guppy-prep/guppy/migrate"
 )
 
+// dbInfoView is the output of db info.
 type dbInfoView struct {
-	Engine       string            `json:"engine"`
-	Version      string            `json:"version"`
-	Location     string            `json:"location"`
-	Schema       schemaView        `json:"schema"`
-	Bytes        int64             `json:"bytes"`
-	FreeBytes    int64             `json:"free_bytes"`
-	LogBytes     int64             `json:"log_bytes"`
-	Filesystem   string            `json:"filesystem,omitempty"`
-	Tables       []tableView       `json:"tables"`
-	Nodes        int64             `json:"nodes,omitempty"`
-	BytesPerNode float64           `json:"bytes_per_node,omitempty"`
-	Settings     map[string]string `json:"settings"`
-	Warnings     []warningView     `json:"warnings"`
+	Engine   string `json:"engine"`         // database engine
+	Version  string `json:"engine_version"` // version of the engine
+	Location string `json:"location"`       // where the database is, without a password
+	schemaVersions
+	Bytes         int64         `json:"bytes"`                     // size of the database
+	FreeBytes     int64         `json:"free_bytes"`                // part of it that is unused
+	LogBytes      int64         `json:"log_bytes"`                 // size of the write-ahead log, if it is a file
+	Filesystem    string        `json:"filesystem,omitempty"`      // type of the file system of the database file
+	Tables        []tableView   `json:"tables"`                    // the largest first
+	Blocks        int64         `json:"block_count,omitempty"`     // number of blocks that the repository knows
+	BytesPerBlock float64       `json:"bytes_per_block,omitempty"` // size of the row of a block with its indexes
+	Settings      []settingView `json:"settings"`                  // settings of the database that affect speed and safety
+	Warnings      []warningView `json:"warnings"`                  // what should be changed
 
-	title    string
-	settings []dialect.Setting
+	title string
 }
 
-type schemaView struct {
-	Current  uint `json:"current"`
-	Required uint `json:"required"`
-	Dirty    bool `json:"dirty"`
-}
-
+// tableView is a table of the database.
 type tableView struct {
-	Name      string      `json:"name"`
-	Bytes     int64       `json:"bytes"`
-	Rows      *int64      `json:"rows,omitempty"`
-	Estimated bool        `json:"estimated"`
-	Indexes   []indexView `json:"indexes"`
+	Name      string           `json:"table"`               // name of the table
+	Bytes     int64            `json:"bytes"`               // size of the table
+	Rows      *int64           `json:"row_count,omitempty"` // number of its rows, if that is known
+	Estimated bool             `json:"estimated"`           // whether the number of rows is an estimate
+	Indexes   []tableIndexView `json:"table_indexes"`       // indexes of the database over the table
 }
 
-type indexView struct {
-	Name  string `json:"name"`
-	Bytes int64  `json:"bytes"`
+// tableIndexView is an index of the database over a table.
+type tableIndexView struct {
+	Name  string `json:"name"`  // name of the index
+	Bytes int64  `json:"bytes"` // size of the index
 }
 
+// warningView is something about the database that should be changed.
 type warningView struct {
-	Code string `json:"code"`
-	Text string `json:"text"`
+	Code string `json:"code"`   // kind of warning, the same from one version to the next
+	Text string `json:"detail"` // what should be changed, and why
 }
 
 func newDBInfoView(db *dialect.DB, status migrate.Status, info dialect.Info) *dbInfoView {
 	v := &dbInfoView{
 		Engine: db.Name, Version: info.Version, Location: db.Location(),
-		Schema: schemaView{status.Current, status.Required, status.Dirty},
-		Bytes:  info.Size, FreeBytes: info.Free, LogBytes: info.Log, Filesystem: info.Filesystem,
-		Tables: []tableView{}, Settings: map[string]string{}, Warnings: []warningView{},
-		title: db.Title, settings: info.Settings,
+		schemaVersions: schemaVersions{status.Current, status.Required, status.Dirty},
+		Bytes:          info.Size, FreeBytes: info.Free, LogBytes: info.Log, Filesystem: info.Filesystem,
+		Tables: []tableView{}, Settings: []settingView{}, Warnings: []warningView{},
+		title: db.Title,
 	}
 
 	for _, table := range info.Tables {
@@ -67,7 +64,7 @@ func newDBInfoView(db *dialect.DB, status migrate.Status, info dialect.Info) *db
 	}
 
 	for _, setting := range info.Settings {
-		v.Settings[setting.Name] = setting.Value
+		v.Settings = append(v.Settings, settingView{Key: setting.Name, Value: setting.Value})
 	}
 	for _, warning := range info.Warnings {
 		v.Warnings = append(v.Warnings, warningView(warning))
@@ -77,12 +74,12 @@ func newDBInfoView(db *dialect.DB, status migrate.Status, info dialect.Info) *db
 }
 
 func newTableView(table dialect.TableInfo) tableView {
-	v := tableView{Name: table.Name, Bytes: table.Bytes, Estimated: table.Estimated, Indexes: []indexView{}}
+	v := tableView{Name: table.Name, Bytes: table.Bytes, Estimated: table.Estimated, Indexes: []tableIndexView{}}
 	if table.Rows >= 0 {
 		v.Rows = &table.Rows
 	}
 	for _, index := range table.Indexes {
-		v.Indexes = append(v.Indexes, indexView(index))
+		v.Indexes = append(v.Indexes, tableIndexView(index))
 	}
 	return v
 }
@@ -100,8 +97,8 @@ func (v *dbInfoView) countNodes(nodes int64) {
 			table.Rows, table.Estimated = &nodes, false
 		}
 
-		if v.Nodes = *table.Rows; v.Nodes > 0 {
-			v.BytesPerNode = float64(table.Bytes+table.indexBytes()) / float64(v.Nodes)
+		if v.Blocks = *table.Rows; v.Blocks > 0 {
+			v.BytesPerBlock = float64(table.Bytes+table.indexBytes()) / float64(v.Blocks)
 		}
 	}
 }
@@ -120,8 +117,8 @@ func (v *dbInfoView) text(w io.Writer) {
 		fmt.Fprintf(w, "filesystem  %s\n", v.Filesystem)
 	}
 
-	fmt.Fprintf(w, "schema      version %d (this program needs %d)", v.Schema.Current, v.Schema.Required)
-	if v.Schema.Dirty {
+	fmt.Fprintf(w, "schema      version %d (this program needs %d)", v.Current, v.Required)
+	if v.Dirty {
 		fmt.Fprint(w, ", dirty")
 	}
 
@@ -134,14 +131,14 @@ func (v *dbInfoView) text(w io.Writer) {
 	}
 	fmt.Fprintln(w)
 
-	if v.Nodes > 0 {
-		fmt.Fprintf(w, "nodes       %d, %.1f bytes each with their indexes\n", v.Nodes, v.BytesPerNode)
+	if v.Blocks > 0 {
+		fmt.Fprintf(w, "nodes       %d, %.1f bytes each with their indexes\n", v.Blocks, v.BytesPerBlock)
 	}
 
 	v.tablesText(w)
 	fmt.Fprintln(w, "settings")
-	for _, setting := range v.settings {
-		fmt.Fprintf(w, "  %s  %s\n", pad(setting.Name), printable(setting.Value))
+	for _, setting := range v.Settings {
+		fmt.Fprintf(w, "  %s  %s\n", pad(setting.Key), printable(setting.Value))
 	}
 
 	for _, warning := range v.Warnings {

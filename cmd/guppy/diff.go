@@ -1,30 +1,26 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/reading/diff"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
 const diffHelp = `Diff lists the paths in which the trees of two complete uploads differ, in
-canonical order: "+" for added, "-" for removed, "M" for changed. An entry has
-changed if its kind, the content of a file or the target of a symlink differs.
+canonical order, as added, removed or changed. An entry has changed if its kind, the content of a file or the target of a symlink differs.
 Modes and times are not part of a tree, so uploads with the same root do not
 differ. Large files may seem changed between uploads of different profiles.
 
 ` + uploadHelp + `
 
-With --json it prints one object: changes (a list of change, path, and before
-and after, each with kind, size, cid and target) and the numbers added, removed
-and changed. The exit code is 0 whether they differ or not.`
+The exit code is 0 whether they differ or not.`
 
 func (a *app) diffCommand() *cobra.Command {
 	command := &cobra.Command{
@@ -45,6 +41,7 @@ func (a *app) diffCommand() *cobra.Command {
 		}
 		return a.diff(ctx, repo, before, after)
 	})
+	a.addListFlags(command)
 	return command
 }
 
@@ -63,72 +60,73 @@ func (a *app) diff(ctx context.Context, repo *repository, before, after int64) e
 	listing := func(id int64) iter.Seq2[sqlrepo.Listed, error] { return repo.Listing(ctx, id) }
 	counts := map[string]int64{diff.Added: 0, diff.Removed: 0, diff.Changed: 0}
 
-	// There may be many changes, so each is printed as soon as it is found.
-	if a.json {
-		stream := a.streamJSON("changes")
-		err := diff.Trees(listing(before), listing(after), func(c diff.Change) error {
+	each := func(yield func(diffView) error) error {
+		return diff.Trees(listing(before), listing(after), func(c diff.Change) error {
 			counts[c.What]++
-			return stream.element(newDiffView(c))
+			return yield(newDiffView(c))
 		})
-
-		further := map[string]any{"complete": err == nil}
-		for what, n := range counts {
-			further[what] = n
-		}
-		return errors.Join(err, stream.end(further))
 	}
-
-	out := bufio.NewWriter(a.stdout)
-	err := diff.Trees(listing(before), listing(after), func(c diff.Change) error {
-		counts[c.What]++
-		_, err := fmt.Fprintln(out, diffLine(c))
-		return err
+	end := func(err error) any {
+		return diffEnd{counts[diff.Added], counts[diff.Removed], counts[diff.Changed], finished{err == nil}}
+	}
+	return changeList.each(a, each, end, func() string {
+		return fmt.Sprintf("%d added, %d removed, %d changed", counts[diff.Added], counts[diff.Removed], counts[diff.Changed])
 	})
-
-	if err == nil {
-		_, err = fmt.Fprintf(out, "%d added, %d removed, %d changed\n", counts[diff.Added], counts[diff.Removed],
-			counts[diff.Changed])
-	}
-	return errors.Join(err, out.Flush())
 }
 
-func diffLine(c diff.Change) string {
-	sign := map[string]string{diff.Added: "+", diff.Removed: "-", diff.Changed: "M"}[c.What]
-	line := sign + " " + printable(c.Path.String())
-	if c.What == diff.Changed && c.Before.Kind != c.After.Kind {
-		line += fmt.Sprintf(" (%s, now %s)", c.Before.Kind, c.After.Kind)
-	}
-	return line
+// diffOutput is the output of diff.
+type diffOutput struct {
+	Changes []diffView `json:"changes"` // paths in which the uploads differ, in canonical order
+	diffEnd
 }
 
+type diffEnd struct {
+	Added   int64 `json:"added_count"`   // number of paths that were added
+	Removed int64 `json:"removed_count"` // number of paths that were removed
+	Changed int64 `json:"changed_count"` // number of paths whose kind, content or target changed
+	finished
+}
+
+// diffView is a path in which two uploads differ.
 type diffView struct {
-	Change     string    `json:"change"`
-	Path       string    `json:"path"`
-	PathBase64 string    `json:"path_base64,omitempty"`
-	Before     *diffSide `json:"before,omitempty"`
-	After      *diffSide `json:"after,omitempty"`
+	Change string `json:"change"` // added, removed or changed
+	pathRef
+	Before *entryContent `json:"before,omitempty"` // entry of the first upload, if it has one
+	After  *entryContent `json:"after,omitempty"`  // entry of the second upload, if it has one
 }
 
-type diffSide struct {
-	Kind   string `json:"kind"`
-	Size   int64  `json:"size"`
-	CID    string `json:"cid,omitempty"`
-	Target string `json:"target,omitempty"`
-	// TargetBase64 holds the bytes of a target that is not UTF-8.
-	TargetBase64 string `json:"target_base64,omitempty"`
+var changeList = list[diffView]{name: "changes", columns: []column[diffView]{
+	{"CHANGE", func(v diffView) string { return v.Change }, words},
+	{"PATH", func(v diffView) string { return printable(v.Path) }, words},
+	{"BEFORE", func(v diffView) string { return v.Before.short() }, words},
+	{"AFTER", func(v diffView) string { return v.After.short() }, words},
+}}
+
+// short returns the kind of an entry and the size of a file.
+func (c *entryContent) short() string {
+	switch {
+	case c == nil:
+		return ""
+	case c.Bytes != nil:
+		return c.Kind + ", " + progress.Bytes(*c.Bytes)
+	}
+	return c.Kind
 }
 
 func newDiffView(c diff.Change) diffView {
-	path := c.Path.String()
-	return diffView{c.What, path, base64Unless(path), newDiffSide(c.Before), newDiffSide(c.After)}
+	return diffView{c.What, newPathRef(c.Path.String()), newEntryContent(c.Before), newEntryContent(c.After)}
 }
 
-func newDiffSide(entry *sqlrepo.Listed) *diffSide {
+func newEntryContent(entry *sqlrepo.Listed) *entryContent {
 	if entry == nil {
 		return nil
 	}
-	return &diffSide{
-		Kind: entry.Kind.String(), Size: entry.Size, CID: entry.Root.String(), Target: string(entry.Target),
+	content := &entryContent{
+		Kind: entry.Kind.String(), CID: entry.Root.String(), Target: string(entry.Target),
 		TargetBase64: base64Unless(string(entry.Target)),
 	}
+	if entry.Kind == sqlrepo.File {
+		content.Bytes = &entry.Size
+	}
+	return content
 }

@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"unicode/utf8"
 
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
@@ -21,32 +19,26 @@ import (
 
 // dryRun is the work ahead of a run, as prepare --dry-run prints it.
 type dryRun struct {
-	// Read counts the files that are new, changed, or left unread by an unfinished upload.
-	Read      dryCount `json:"read"`
-	New       dryCount `json:"new"`
-	Changed   dryCount `json:"changed"`
-	Unread    dryCount `json:"unread"`
-	Unchanged dryCount `json:"unchanged"`
-	Gone      int64    `json:"gone"`
-	LeftOut   int64    `json:"left_out"`
-	// Entries lists every entry that is not unchanged.
-	Entries []dryEntry `json:"entries"`
+	Read      fileCount  `json:"read"`           // files that are new, changed, or left unread by an unfinished upload
+	New       fileCount  `json:"new"`            // files that are new
+	Changed   fileCount  `json:"changed"`        // files that have changed
+	Unread    fileCount  `json:"unread"`         // files that an unfinished upload has left unread
+	Unchanged fileCount  `json:"unchanged"`      // files that have not changed
+	Gone      int64      `json:"gone_count"`     // number of entries that are gone
+	LeftOut   int64      `json:"left_out_count"` // number of entries that would be left out
+	Entries   []dryEntry `json:"entries"`        // entries that are not unchanged
 }
 
-type dryCount struct {
-	Files int64 `json:"files"`
-	Bytes int64 `json:"bytes"`
-}
-
+// dryEntry is an entry that a run would look at.
 type dryEntry struct {
-	Path       string      `json:"path"`
-	PathBase64 string      `json:"path_base64,omitempty"`
-	Change     scan.Change `json:"change"`
-	Why        string      `json:"why,omitempty"`
-	Size       int64       `json:"size"`
+	pathRef
+	Change scan.Change `json:"change"`           // what is new about the entry
+	Why    string      `json:"reason,omitempty"` // why
+	Size   int64       `json:"bytes"`            // length of a file
 }
 
-func (c *dryCount) add(entry sqlrepo.Entry) {
+// count counts a file.
+func (c *fileCount) count(entry sqlrepo.Entry) {
 	c.Files++
 	c.Bytes += entry.Size
 }
@@ -54,14 +46,14 @@ func (c *dryCount) add(entry sqlrepo.Entry) {
 func (d *dryRun) add(f scan.Finding) {
 	switch f.Change {
 	case scan.Same:
-		d.Unchanged.add(f.Entry)
+		d.Unchanged.count(f.Entry)
 		return
 	case scan.New:
-		d.New.add(f.Entry)
+		d.New.count(f.Entry)
 	case scan.Changed:
-		d.Changed.add(f.Entry)
+		d.Changed.count(f.Entry)
 	case scan.Unread:
-		d.Unread.add(f.Entry)
+		d.Unread.count(f.Entry)
 	case scan.Gone:
 		d.Gone++
 	case scan.LeftOut:
@@ -69,20 +61,15 @@ func (d *dryRun) add(f scan.Finding) {
 	}
 
 	if f.Change != scan.Gone && f.Change != scan.LeftOut {
-		d.Read.add(f.Entry)
+		d.Read.count(f.Entry)
 	}
 
-	entry := dryEntry{Path: f.Entry.Path.String(), Change: f.Change, Why: f.Why, Size: f.Entry.Size}
-	// JSON can't hold a path that is not UTF-8.
-	if !utf8.ValidString(entry.Path) {
-		entry.PathBase64 = base64.StdEncoding.EncodeToString([]byte(entry.Path))
-	}
-
+	entry := dryEntry{newPathRef(f.Entry.Path.String()), f.Change, f.Why, f.Entry.Size}
 	d.Entries = append(d.Entries, entry)
 }
 
 func (d *dryRun) text(w io.Writer) {
-	line := func(what string, c dryCount) {
+	line := func(what string, c fileCount) {
 		fmt.Fprintf(w, "%-10s%s, %s\n", what, plural(c.Files, "file"), progress.Bytes(c.Bytes))
 	}
 

@@ -25,8 +25,7 @@ into.
 
 ` + contentHelp + `
 
-Export needs about 50 bytes of memory for each block. With --json it prints one
-object: root_cid, blocks and bytes.`
+Export needs about 50 bytes of memory for each block.`
 
 func (a *app) exportCommand() *cobra.Command {
 	out := ""
@@ -97,9 +96,9 @@ func (a *app) export(ctx context.Context, source *blocks.Source, e export.Export
 
 // exportView is the output of export.
 type exportView struct {
-	RootCID string `json:"root_cid"`
-	Blocks  int64  `json:"blocks"`
-	Bytes   int64  `json:"bytes"`
+	RootCID string `json:"root_cid"`    // root of the DAG
+	Blocks  int64  `json:"block_count"` // number of its blocks
+	Bytes   int64  `json:"bytes"`       // size of the CAR file
 }
 
 func (v exportView) text(w io.Writer) {

@@ -37,24 +37,7 @@ damaged files that guppy check --repair has set aside. --strays removes them. A
 file that another store needs is removed only once a good copy was read there;
 otherwise it stays, and gc says why. No other repository may use the same store,
 not even a copy of this one (guppy transfer, guppy restore): its shards may
-count as such files, and gc removes shards that it still needs.
-
-With --json it prints one object:
-  dry_run          true if nothing was changed
-  spaces           list of space, uploads, entries, shards, nodes, files and
-                   bytes of the store that are deleted, and kept_entries and
-                   kept_shards: what others need of removed uploads
-  temporary_files  how many; absent if gc failed before it looked for them
-  strays           files and bytes; absent if the store is not known to belong
-                   to this repository
-  damaged          files and bytes that were set aside; absent like strays
-  vacuumed         true if the database file has returned its unused space;
-                   PostgreSQL does that by itself
-  elsewhere        files and bytes that only other stores need; absent like
-                   strays
-  kept             what stays because no good copy was found in a store that
-                   needs it: list of store (its URL), files (how many), file
-                   (one of them) and reason; absent if nothing stays`
+count as such files, and gc removes shards that it still needs.`
 
 // gcOptions holds the flags of gc that are not settings.
 type gcOptions struct{ yes, strays, vacuum bool }
@@ -175,28 +158,24 @@ func (a *app) replicasOf(ctx context.Context, repo *repository, stores *known.St
 	return open, nil
 }
 
+// gcView is the output of gc.
 type gcView struct {
-	DryRun    bool          `json:"dry_run"`
-	Spaces    []removalView `json:"spaces"`
-	Temporary *int64        `json:"temporary_files,omitempty"`
-	Strays    *filesView    `json:"strays,omitempty"`
-	Damaged   *filesView    `json:"damaged,omitempty"`
-	Vacuumed  bool          `json:"vacuumed"`
-	Elsewhere *filesView    `json:"elsewhere,omitempty"`
+	DryRun    bool          `json:"dry_run"`                        // whether nothing was changed
+	Removals  []removalView `json:"removals"`                       // what is deleted of removed uploads, by space
+	Temporary *int64        `json:"temporary_file_count,omitempty"` // temporary files, unless gc failed before it looked
+	Strays    *fileCount    `json:"stray,omitempty"`                // files that no row names, if that is known
+	Damaged   *fileCount    `json:"damaged,omitempty"`              // files that were set aside as damaged
+	Elsewhere *fileCount    `json:"elsewhere,omitempty"`            // files that only other stores need
+	Vacuumed  bool          `json:"vacuumed"`                       // whether the database file has returned its unused space
 	keptFiles
 
 	straysRemoved bool
 }
 
-type filesView struct {
-	Files int64 `json:"files"`
-	Bytes int64 `json:"bytes"`
-}
-
 // collect removes what is left of removed uploads, or finds it in a dry run. It prints what it did even after an
 // error.
 func (a *app) collect(ctx context.Context, cfg *config.Config, repo *repository, options gcOptions) error {
-	view := &gcView{DryRun: !options.yes, Spaces: []removalView{}, straysRemoved: options.yes && options.strays}
+	view := &gcView{DryRun: !options.yes, Removals: []removalView{}, straysRemoved: options.yes && options.strays}
 
 	err := removing(ctx, repo, func(ctx context.Context) error {
 		// Processes of this host that are gone must not block the removal by their leases.
@@ -258,7 +237,7 @@ func (a *app) collectSpaces(ctx context.Context, collector *gc.Collector, repo *
 
 		// A failure in one space does not keep the others from being collected.
 		failed = errors.Join(failed, err)
-		view.Spaces = append(view.Spaces, newRemovalView(space, sum))
+		view.Removals = append(view.Removals, newRemovalView(space, sum))
 	}
 
 	return failed
@@ -311,24 +290,25 @@ func (v *gcView) sweep(ctx context.Context, collector *gc.Collector, files store
 
 	strays, err := collector.Strays(ctx, files, v.straysRemoved)
 	if v.Strays == nil {
-		v.Strays, v.Elsewhere, v.Damaged = &filesView{}, &filesView{}, &filesView{}
+		v.Strays, v.Elsewhere, v.Damaged = &fileCount{}, &fileCount{}, &fileCount{}
 	}
-	v.Strays.add(filesView(strays.Unnamed))
-	v.Elsewhere.add(filesView(strays.Elsewhere))
-	v.Damaged.add(filesView(strays.Damaged))
+	v.Strays.add(fileCount(strays.Unnamed))
+	v.Elsewhere.add(fileCount(strays.Elsewhere))
+	v.Damaged.add(fileCount(strays.Damaged))
 	return err
 }
 
-func (v *filesView) add(more filesView) {
+// add adds the numbers of other files.
+func (v *fileCount) add(more fileCount) {
 	v.Files += more.Files
 	v.Bytes += more.Bytes
 }
 
 func (v *gcView) text(w io.Writer) {
-	for _, space := range v.Spaces {
+	for _, space := range v.Removals {
 		space.text(w, v.DryRun)
 	}
-	if len(v.Spaces) == 0 {
+	if len(v.Removals) == 0 {
 		fmt.Fprintln(w, "no removed uploads")
 	}
 
@@ -357,7 +337,7 @@ func (v *gcView) text(w io.Writer) {
 
 func (v *gcView) strayText(w io.Writer) {
 	for _, found := range []struct {
-		filesView
+		fileCount
 		what, unless string
 	}{
 		{*v.Strays, "no row of this repository names", ", if no other repository uses this store"},

@@ -29,14 +29,14 @@ func TestGoCarReadsWhatIsWritten(t *testing.T) {
 		i.run(t, "shard", "cat", shard.CID, "--car-version", "2", "-o", two)
 
 		first, second := inspectCAR(t, one), inspectCAR(t, two)
-		if first.BlockCount != uint64(shard.Nodes) || len(first.Roots) != 0 || first.Version != 1 {
+		if first.BlockCount != uint64(shard.Blocks) || len(first.Roots) != 0 || first.Version != 1 {
 			t.Errorf("%s: %+v", shard.CID, first)
 		}
-		if second.BlockCount != uint64(shard.Nodes) || second.Version != 2 || second.IndexCodec == 0 {
+		if second.BlockCount != uint64(shard.Blocks) || second.Version != 2 || second.IndexCodec == 0 {
 			t.Errorf("%s as CARv2: %+v", shard.CID, second)
 		}
 
-		readIndexed(t, two, shard.Nodes)
+		readIndexed(t, two, shard.Blocks)
 	}
 
 	export := filepath.Join(i.home, "export.car")

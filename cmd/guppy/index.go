@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
+	"github.com/guppy-prep/guppy/internal/formats/car"
 	"github.com/guppy-prep/guppy/internal/preparing/index"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -30,36 +30,45 @@ func (a *app) indexCommand() *cobra.Command {
 
 const indexLsHelp = `Ls lists the indexes of an upload, of all uploads of a space, or of all uploads.
 An index records where each block of some shards lies, and is in the store
-beside them. A line shows the CID, layout, state, size, number of covered
-shards, number of slices, upload, root and location of an index.
+beside them.
 
-` + uploadOrSpaceHelp + `
-
-With --json it prints one object whose list "indexes" has the same fields.`
+` + uploadOrSpaceHelp
 
 func (a *app) indexLsCommand() *cobra.Command {
-	return &cobra.Command{
+	command := &cobra.Command{
 		Use: "ls [UPLOAD|SPACE]", Short: "List indexes", Long: indexLsHelp, Args: usageArgs(cobra.MaximumNArgs(1)),
 		ValidArgsFunction: cobra.NoFileCompletions, RunE: a.repositoryCommand(a.listIndexes),
 	}
+	a.addListFlags(command)
+	return command
 }
 
+// storedIndexView is an index over the blocks of shards.
 type storedIndexView struct {
-	CID      string `json:"cid"`
-	Layout   string `json:"layout"`
-	State    string `json:"state"`
-	Size     int64  `json:"size"`
-	Shards   int64  `json:"shards"`
-	Slices   int64  `json:"slices"`
-	Upload   int64  `json:"upload"`
-	RootCID  string `json:"root_cid"`
-	Location string `json:"location"`
+	CID      string `json:"cid"`         // CID of the index; "" until it is built
+	Layout   string `json:"layout"`      // how its records are grouped
+	State    string `json:"state"`       // planned or stored
+	Bytes    int64  `json:"bytes"`       // size of the index
+	Shards   int64  `json:"shard_count"` // number of shards that it covers
+	Slices   int64  `json:"slice_count"` // number of its records
+	Upload   int64  `json:"upload"`      // number of its upload
+	RootCID  string `json:"root_cid"`    // root of the content that it is about
+	Location string `json:"location"`    // where its file is
 }
 
-func (v storedIndexView) text(w io.Writer) {
-	fmt.Fprintf(w, "%s  %s  %s  %s  %s, %s  upload %d  root %s  %s\n", v.CID, v.Layout, v.State,
-		progress.Bytes(v.Size), plural(v.Shards, "shard"), plural(v.Slices, "slice"), v.Upload, v.RootCID,
-		printable(v.Location))
+// indexList lists indexes.
+func indexList(empty string) list[storedIndexView] {
+	return list[storedIndexView]{name: "indexes", empty: empty, columns: []column[storedIndexView]{
+		{"INDEX", func(v storedIndexView) string { return v.CID }, identifier},
+		{"LAYOUT", func(v storedIndexView) string { return v.Layout }, words},
+		{"STATE", func(v storedIndexView) string { return v.State }, words},
+		{"SIZE", func(v storedIndexView) string { return progress.Bytes(v.Bytes) }, number},
+		{"SHARDS", func(v storedIndexView) string { return fmt.Sprint(v.Shards) }, number},
+		{"SLICES", func(v storedIndexView) string { return fmt.Sprint(v.Slices) }, number},
+		{"UPLOAD", func(v storedIndexView) string { return fmt.Sprint(v.Upload) }, number},
+		{"ROOT", func(v storedIndexView) string { return v.RootCID }, identifier},
+		{"LOCATION", func(v storedIndexView) string { return printable(v.Location) }, words},
+	}}
 }
 
 func (a *app) listIndexes(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
@@ -73,7 +82,7 @@ func (a *app) listIndexes(ctx context.Context, _ *config.Config, repo *repositor
 		return err
 	}
 
-	return listEach(a, "indexes", func(yield func(storedIndexView) error) error {
+	return indexList(noneOf("indexes", args)).stream(a, func(yield func(storedIndexView) error) error {
 		for _, upload := range uploads {
 			for row, err := range repo.Indexes(ctx, sqlrepo.IndexFilter{Upload: &upload.ID}) {
 				if err != nil {
@@ -101,10 +110,9 @@ func indexURL(storeURL string, row sqlrepo.Index) string {
 	return store.BlobURL(storeURL, blobindex.Name([32]byte(row.Digest)))
 }
 
-const indexCatHelp = `Cat writes the bytes of an index or, with --json, its content: layout, content
-(the root CID) and shards, each with its multihash and slices (multihash, offset
-and length). The index is built from the rows of the repository and compared
-with the CID, so its bytes are those in the store.`
+const indexCatHelp = `Cat writes the bytes of an index or, with --json, its content. The index is
+built from the rows of the repository and compared with the CID, so its bytes
+are those in the store.`
 
 func (a *app) indexCatCommand() *cobra.Command {
 	out := ""
@@ -155,7 +163,7 @@ func (a *app) catIndex(ctx context.Context, repo *repository, digest sqlrepo.Dig
 			return err
 		}
 		content.Sort()
-		return json.NewEncoder(to).Encode(newIndexContent(row, content))
+		return writeJSON(to, newIndexContent(row, content))
 	}
 
 	encoded, err := index.Verified(ctx, repo, row, covered)
@@ -167,28 +175,31 @@ func (a *app) catIndex(ctx context.Context, repo *repository, digest sqlrepo.Dig
 	return err
 }
 
-// indexContent is the content of an index, in a JSON layout of its own.
+// indexContent is the content of an index.
 type indexContent struct {
-	Layout  string              `json:"layout"`
-	Content string              `json:"content,omitempty"`
-	Shards  []indexShardContent `json:"shards"`
+	Layout  string              `json:"layout"`             // how the records are grouped
+	RootCID string              `json:"root_cid,omitempty"` // root of the content that it is about
+	Shards  []indexShardContent `json:"covered_shards"`     // shards whose blocks it records
 }
 
+// indexShardContent is what an index records of a shard.
 type indexShardContent struct {
-	Multihash string         `json:"multihash"`
-	Slices    []sliceContent `json:"slices"`
+	CID       string         `json:"cid"`       // CID of the shard
+	Multihash string         `json:"multihash"` // digest of the shard as a multihash, in hexadecimal
+	Slices    []sliceContent `json:"slices"`    // where its blocks lie
 }
 
+// sliceContent is where a block lies in a shard.
 type sliceContent struct {
-	Multihash string `json:"multihash"`
-	Offset    int64  `json:"offset"`
-	Length    int64  `json:"length"`
+	Multihash string `json:"multihash"` // digest of the block as a multihash, in hexadecimal
+	Offset    int64  `json:"offset"`    // where the block begins in the shard
+	Length    int64  `json:"bytes"`     // length of the block
 }
 
 func newIndexContent(row sqlrepo.Index, source blobindex.Index) indexContent {
-	view := indexContent{Layout: row.Layout, Content: cidText(source.Content), Shards: []indexShardContent{}}
+	view := indexContent{Layout: row.Layout, RootCID: cidText(source.Content), Shards: []indexShardContent{}}
 	for _, shard := range source.Shards {
-		covered := indexShardContent{Multihash: multihashText(shard.Digest)}
+		covered := indexShardContent{car.ShardCID(shard.Digest).String(), multihashText(shard.Digest), []sliceContent{}}
 		for _, slice := range shard.Slices {
 			covered.Slices = append(covered.Slices, sliceContent{multihashText(slice.Digest), slice.Offset, slice.Length})
 		}

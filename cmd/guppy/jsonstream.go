@@ -2,57 +2,115 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 )
 
-// jsonStream prints an object with one array, element by element, because there may be many elements.
-type jsonStream struct {
-	out      *bufio.Writer
-	nonEmpty bool
-}
+// jsonSchema is the version of what --json prints. It is raised when a field gets another meaning, another type or
+// another name, or goes away, and not when one is added.
+const jsonSchema = 1
 
-// streamJSON begins an object with the array of this name.
-func (a *app) streamJSON(name string) *jsonStream {
-	s := &jsonStream{out: bufio.NewWriter(a.stdout)}
-	fmt.Fprintf(s.out, "{%q:[", name)
-	return s
-}
-
-func (s *jsonStream) element(value any) error {
-	if s.nonEmpty {
-		if err := s.out.WriteByte(','); err != nil {
-			return err
-		}
+// encodeJSON returns the JSON object of a value, which has to be a struct, without its braces.
+func encodeJSON(value any) ([]byte, error) {
+	encoded, err := marshalJSON(value)
+	if err != nil {
+		return nil, err
 	}
-	s.nonEmpty = true
-	return s.encode(value)
+	members, isObject := bytes.CutPrefix(encoded, []byte("{"))
+	if !isObject {
+		return nil, fmt.Errorf("%T is no JSON object", value)
+	}
+	return bytes.TrimSuffix(members, []byte("}")), nil
 }
 
-func (s *jsonStream) encode(value any) error {
-	encoded, err := json.Marshal(value)
+// marshalJSON leaves <, > and & as they are, because the output is not for HTML.
+func marshalJSON(value any) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(value)
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
+}
+
+// writeJSON writes a struct as one JSON object in a line, with the version of the output before its fields.
+func writeJSON(w io.Writer, value any) error {
+	s := &jsonStream{out: bufio.NewWriter(w)}
+	return s.end(value)
+}
+
+// jsonStream prints an object whose lists are printed element by element, because there may be many elements.
+type jsonStream struct {
+	out *bufio.Writer
+	// list is the open list. begun is true if the object was begun, and filled if the list has an element.
+	list          string
+	begun, filled bool
+}
+
+// streamJSON returns the stream of an object that is printed to standard output.
+func (a *app) streamJSON() *jsonStream { return &jsonStream{out: bufio.NewWriter(a.stdout)} }
+
+// begin begins the list of this name, unless it is the open one. Each list is begun once.
+func (s *jsonStream) begin(list string) error {
+	if s.list == list {
+		return nil
+	}
+
+	err := s.closeList()
+	s.list, s.filled = list, false
+	_, writeErr := fmt.Fprintf(s.out, ",%q:[", list)
+	return errors.Join(err, writeErr)
+}
+
+func (s *jsonStream) closeList() error {
+	text := ""
+	if !s.begun {
+		text = fmt.Sprintf(`{"schema":%d`, jsonSchema)
+	}
+	if s.list != "" {
+		text += "]"
+	}
+
+	s.begun, s.list = true, ""
+	_, err := s.out.WriteString(text)
+	return err
+}
+
+// element prints an element of the open list.
+func (s *jsonStream) element(value any) error {
+	encoded, err := marshalJSON(value)
 	if err != nil {
 		return err
 	}
+
+	if s.filled {
+		encoded = append([]byte(","), encoded...)
+	}
+	s.filled = true
 	_, err = s.out.Write(encoded)
 	return err
 }
 
-// end ends the array, adds the members that are only known then, and ends the object.
-func (s *jsonStream) end(further map[string]any) error {
-	fmt.Fprint(s.out, "]")
-	for _, name := range sortedKeys(further) {
-		fmt.Fprintf(s.out, ",%q:", name)
-		if err := s.encode(further[name]); err != nil {
-			return err
-		}
+// end ends the open list, adds the fields of a struct, which may only be known now, and ends the object.
+func (s *jsonStream) end(further any) error {
+	members, err := encodeJSON(further)
+	if err != nil {
+		return err
 	}
-	_, err := io.WriteString(s.out, "}\n")
+	if err := s.closeList(); err != nil {
+		return err
+	}
+
+	if len(members) > 0 {
+		members = append([]byte(","), members...)
+	}
+	_, err = s.out.Write(append(members, "}\n"...))
 	return errors.Join(err, s.out.Flush())
 }
 
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+// finished ends an object whose lists are printed element by element.
+type finished struct {
+	Finished bool `json:"finished"` // false if an error has cut the output short
+}

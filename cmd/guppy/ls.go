@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -23,9 +22,7 @@ below any CID.
 
 With -l a line shows the kind, the length of a file, the CID, the path, and the
 target of a symlink. The length of a file of one block is the one that its
-directory records. With --json it prints one object with the list "entries",
-each with path, kind, cid, size and target (path_base64 has the bytes of a path
-that is not UTF-8), or with the list "uploads".`
+directory records.`
 
 // lsOptions holds the flags of ls.
 type lsOptions struct{ long, recursive bool }
@@ -68,45 +65,31 @@ func (a *app) lsCommand() *cobra.Command {
 }
 
 func (a *app) listUploadsOf(ctx context.Context, repo *repository, space sqlrepo.Space) error {
-	uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{Space: &space.ID})
+	views, err := uploadViews(ctx, repo, []sqlrepo.Space{space})
 	if err != nil {
 		return err
 	}
-
-	views := []uploadView{}
-	for _, upload := range uploads {
-		source, err := repo.Source(ctx, upload.Source)
-		if err != nil {
-			return err
-		}
-		views = append(views, newUploadView(space, source, upload))
-	}
-
-	return a.print(map[string]any{"uploads": views}, func(w io.Writer) {
-		for _, view := range views {
-			view.text(w)
-		}
-	})
+	return uploadList(noUploadsIn(space.Name)).rows(a, views)
 }
 
 // lsEntry is an entry as ls prints it.
 type lsEntry struct {
-	Path       string `json:"path"`
-	PathBase64 string `json:"path_base64,omitempty"`
-	Kind       string `json:"kind"`
-	CID        string `json:"cid"`
-	// Size is set for files only.
-	Size   *uint64 `json:"size,omitempty"`
-	Target string  `json:"target,omitempty"`
-	// TargetBase64 holds the bytes of a target that is not UTF-8.
-	TargetBase64 string `json:"target_base64,omitempty"`
+	pathRef
+	entryContent
+}
+
+// lsOutput is the output of ls for a directory.
+type lsOutput struct {
+	Entries []lsEntry `json:"entries"` // entries of the directory, or what is not a directory
+	finished
 }
 
 func newLsEntry(path string, node *tree.Node) lsEntry {
-	e := lsEntry{Path: path, PathBase64: base64Unless(path), Kind: node.Kind.String(), CID: node.CID.String(),
-		Target: node.Target, TargetBase64: base64Unless(node.Target)}
+	e := lsEntry{newPathRef(path), entryContent{Kind: node.Kind.String(), CID: node.CID.String(),
+		Target: node.Target, TargetBase64: base64Unless(node.Target)}}
 	if node.Kind == tree.File {
-		e.Size = &node.Size
+		bytes := int64(node.Size) //nolint:gosec // no file is longer
+		e.Bytes = &bytes
 	}
 	return e
 }
@@ -123,8 +106,8 @@ func (e lsEntry) line(long bool) string {
 	}
 
 	size := "-"
-	if e.Size != nil {
-		size = strconv.FormatUint(*e.Size, 10)
+	if e.Bytes != nil {
+		size = strconv.FormatInt(*e.Bytes, 10)
 	}
 
 	if e.Kind == tree.Symlink.String() {
@@ -140,21 +123,24 @@ func (a *app) ls(ctx context.Context, source *blocks.Source, path tree.Path, opt
 	}
 
 	if a.json {
-		stream := a.streamJSON("entries")
-		err := list(ctx, source, found, options, func(e lsEntry) error { return stream.element(e) })
-		return errors.Join(err, stream.end(map[string]any{"complete": err == nil}))
+		stream := a.streamJSON()
+		err := stream.begin("entries")
+		if err == nil {
+			err = listEntries(ctx, source, found, options, func(e lsEntry) error { return stream.element(e) })
+		}
+		return errors.Join(err, stream.end(finished{err == nil}))
 	}
 
 	out := bufio.NewWriter(a.stdout)
-	err = list(ctx, source, found, options, func(e lsEntry) error {
+	err = listEntries(ctx, source, found, options, func(e lsEntry) error {
 		_, err := fmt.Fprintln(out, e.line(options.long))
 		return err
 	})
 	return errors.Join(err, out.Flush())
 }
 
-// list calls show for each entry of a directory, or once for a node that is not a directory.
-func list(ctx context.Context, source *blocks.Source, found tree.Resolved, options lsOptions,
+// listEntries calls show for each entry of a directory, or once for a node that is not a directory.
+func listEntries(ctx context.Context, source *blocks.Source, found tree.Resolved, options lsOptions,
 	show func(lsEntry) error) error {
 	switch {
 	case found.Node.Kind != tree.Directory:

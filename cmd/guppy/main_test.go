@@ -15,7 +15,7 @@ import (
 
 // TestMain lets scripts run this program by its name, as a process of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(suite{m}, map[string]func(){"guppy": main, "unprivileged": unprivileged, "member": asMember})
+	testscript.Main(suite{m}, map[string]func(){"guppy": comparingMain, "unprivileged": unprivileged, "member": asMember})
 }
 
 // quickExit keeps programs with the race detector from sleeping for a second before they exit.

@@ -95,24 +95,27 @@ func (a *app) forceVersion(ctx context.Context, m *migrate.Migrator, cfg *config
 	return a.printMigrated(m.Force(ctx, int(version)))
 }
 
+// planView is what a change of the schema would do.
 type planView struct {
-	From       uint              `json:"from"`
-	To         uint              `json:"to"`
-	DryRun     bool              `json:"dry_run"`
-	Statements []string          `json:"statements"`
-	Migrations []plannedStepView `json:"migrations"`
-	Drops      []lossView        `json:"drops"`
+	From       uint              `json:"from_version"` // version of the schema now
+	To         uint              `json:"to_version"`   // version that it would get
+	DryRun     bool              `json:"dry_run"`      // true: nothing was changed
+	Statements []string          `json:"statements"`   // SQL statements that would run before the migrations
+	Migrations []plannedStepView `json:"migrations"`   // migrations that would run, in order
+	Drops      []lossView        `json:"losses"`       // tables with rows that would be dropped
 }
 
+// plannedStepView is a migration that would run.
 type plannedStepView struct {
 	migrationView
-	File string `json:"file"`
-	SQL  string `json:"sql"`
+	File string `json:"file"` // name of its file
+	SQL  string `json:"sql"`  // what it runs
 }
 
+// lossView is a table that would be dropped with its rows.
 type lossView struct {
-	Table string `json:"table"`
-	Rows  int64  `json:"rows"`
+	Table string `json:"table"`     // name of the table
+	Rows  int64  `json:"row_count"` // number of its rows
 }
 
 // printPlan prints the migrations that would run, as a script.
@@ -145,9 +148,10 @@ func (v planView) text(w io.Writer) {
 	}
 }
 
+// migrationView is a migration.
 type migrationView struct {
-	Version uint   `json:"version"`
-	Name    string `json:"name"`
+	Version uint   `json:"version"` // version of the schema that it leads to
+	Name    string `json:"name"`    // name of the migration
 }
 
 func viewMigrations(migrations []migrate.Migration) []migrationView {
@@ -158,11 +162,12 @@ func viewMigrations(migrations []migrate.Migration) []migrationView {
 	return views
 }
 
+// migratedView is what a change of the schema has done.
 type migratedView struct {
-	From       uint            `json:"from"`
-	To         uint            `json:"to"`
-	Migrations []migrationView `json:"migrations"`
-	Copy       string          `json:"copy,omitempty"`
+	From       uint            `json:"from_version"`          // version of the schema before
+	To         uint            `json:"to_version"`            // version now
+	Migrations []migrationView `json:"migrations"`            // migrations that ran, in order
+	Copy       string          `json:"backup_file,omitempty"` // copy of the database before the change, if one was made
 }
 
 // printMigrated prints the migrations that ran, even if a later one failed.

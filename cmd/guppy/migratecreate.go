@@ -32,6 +32,7 @@ func (a *app) migrateCreate() *cobra.Command {
 	return command
 }
 
+// createdView is the output of migrate create.
 type createdView struct {
-	Files []string `json:"files"`
+	Files []string `json:"file_names"` // files that were created
 }

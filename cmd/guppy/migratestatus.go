@@ -21,14 +21,15 @@ func (a *app) migrateVersion() *cobra.Command {
 }
 
 func (a *app) migrateList() *cobra.Command {
-	return &cobra.Command{
+	command := &cobra.Command{
 		Use: "list", Short: "List all migrations that this program knows, and whether they are applied",
 		Args: usageArgs(cobra.NoArgs),
 		RunE: a.withStatus(func(status migrate.Status) error {
-			identity := func(v knownView) knownView { return v }
-			return printList(a, viewKnown(status), identity, knownView.text)
+			return migrationList.rows(a, viewKnown(status))
 		}),
 	}
+	a.addListFlags(command)
+	return command
 }
 
 // withStatus returns the body of a command that shows the schema as it is.
@@ -83,6 +84,7 @@ func (a *app) migrateStatus() *cobra.Command {
 	}
 
 	command.Flags().BoolVar(&wait, "wait", false, "wait until this program can use the schema")
+	a.addListFlags(command)
 	command.Flags().DurationVar(&timeout, "timeout", defaultWait, "wait at most `DURATION`; 0 waits forever")
 	return command
 }
@@ -124,23 +126,30 @@ func (a *app) waitForSchema(ctx context.Context, m *migrate.Migrator, timeout ti
 	}
 }
 
+// statusView is the state of the schema.
 type statusView struct {
-	Current  uint            `json:"current"`
-	Required uint            `json:"required"`
-	Dirty    bool            `json:"dirty"`
-	Applied  []migrationView `json:"applied"`
-	Pending  []migrationView `json:"pending"`
+	schemaVersions
+	Migrations []knownView `json:"migrations"` // migrations that this program knows
 }
 
 // printStatus prints the version and, if detail is true, the applied and pending migrations. With detail it then
 // fails unless this program can use the schema.
 func (a *app) printStatus(status migrate.Status, detail bool) error {
-	view := statusView{
-		status.Current, status.Required, status.Dirty, viewMigrations(status.Applied), viewMigrations(status.Pending),
+	view := statusView{schemaVersions{status.Current, status.Required, status.Dirty}, viewKnown(status)}
+	switch {
+	case a.json:
+		if err := a.print(view, nil); err != nil || !detail {
+			return err
+		}
+	case a.listing.format == "":
+		if err := a.print(view, view.text); err != nil || !detail {
+			return err
+		}
 	}
-
-	if err := a.print(view, func(w io.Writer) { view.text(w, detail) }); err != nil || !detail {
-		return err
+	if detail && !a.json {
+		if err := migrationList.rows(a, view.Migrations); err != nil {
+			return err
+		}
 	}
 
 	if !status.Fits() {
@@ -150,33 +159,22 @@ func (a *app) printStatus(status migrate.Status, detail bool) error {
 	return nil
 }
 
-func (v statusView) text(w io.Writer, detail bool) {
+func (v statusView) text(w io.Writer) {
 	fmt.Fprintf(w, "version %d (this program needs %d)", v.Current, v.Required)
 	if v.Dirty {
 		fmt.Fprint(w, ", dirty")
 	}
 	fmt.Fprintln(w)
-
-	if !detail {
-		return
-	}
-
-	for _, m := range v.Applied {
-		fmt.Fprintf(w, "  %04d %s: applied\n", m.Version, m.Name)
-	}
-	for _, m := range v.Pending {
-		fmt.Fprintf(w, "  %04d %s: pending\n", m.Version, m.Name)
-	}
 }
 
-// knownView is a migration that the program knows. State is applied, pending or, if the migration was not
-// finished, dirty.
+// knownView is a migration that the program knows.
 type knownView struct {
 	migrationView
-	State string `json:"state"`
+	State string `json:"state"` // applied, pending or, if the migration was not finished, dirty
 }
 
-func viewKnown(status migrate.Status) (views []knownView) {
+func viewKnown(status migrate.Status) []knownView {
+	views := []knownView{}
 	for _, m := range viewMigrations(status.Applied) {
 		state := "applied"
 		if status.Dirty && m.Version == status.Current {
@@ -190,4 +188,8 @@ func viewKnown(status migrate.Status) (views []knownView) {
 	return views
 }
 
-func (v knownView) text(w io.Writer) { fmt.Fprintf(w, "%04d %s: %s\n", v.Version, v.Name, v.State) }
+var migrationList = list[knownView]{name: "migrations", columns: []column[knownView]{
+	{"VERSION", func(v knownView) string { return fmt.Sprintf("%04d", v.Version) }, words},
+	{"MIGRATION", func(v knownView) string { return v.Name }, words},
+	{"STATE", func(v knownView) string { return v.State }, words},
+}}

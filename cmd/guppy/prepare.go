@@ -17,25 +17,7 @@ import (
 
 const prepareHelp = `Prepare turns PATH into CAR shards and a root CID. An interrupted run is resumed
 from what was committed. After a complete run, the next one reads only what is
-new or changed.
-
-` + reportHelp
-
-// reportHelp describes the output of prepare and upload.
-const reportHelp = `With --json prepare prints one object, and upload a list of such objects under
-uploads:
-  upload, space (its DID), root_cid, state, files, directories, symlinks, bytes
-  nodes         how many blocks its shards hold
-  shards        list of cid, kind, size, nodes, location, and piece_cid if it
-                was computed
-  new_bytes     read of the source in this run
-  stored_bytes  the size of its shards
-  skipped       what was left out: list of path, path_base64 (of a path that is
-                not UTF-8) and reason
-  replicas      of the space: list of name, missing_files, missing_bytes, and
-                reason, why a file was set aside that could not be sent; absent
-                if the space has none
-  seconds       how long the run took`
+new or changed.`
 
 func (a *app) prepareCommand() *cobra.Command {
 	dry := false

@@ -198,12 +198,20 @@ func (i *installation) outcome(t *testing.T) outcome {
 	return o
 }
 
-func (i *installation) uploads(t *testing.T) (uploads []uploadView) {
+func (i *installation) uploads(t *testing.T) []uploadView {
 	t.Helper()
-	if err := json.Unmarshal([]byte(i.run(t, "upload", "ls", "--json")), &uploads); err != nil {
+	return decodeUploads(t, i.run(t, "upload", "ls", "--json"))
+}
+
+func decodeUploads(t *testing.T, printed string) []uploadView {
+	t.Helper()
+	var list struct {
+		Uploads []uploadView `json:"uploads"`
+	}
+	if err := json.Unmarshal([]byte(printed), &list); err != nil {
 		t.Fatal(err)
 	}
-	return uploads
+	return list.Uploads
 }
 
 // requireSame compares outcomes, even those of different engines.
@@ -238,10 +246,7 @@ func (i *installation) complete(t *testing.T) bool {
 	if listed == "" {
 		return false
 	}
-	var uploads []uploadView
-	if err := json.Unmarshal([]byte(listed), &uploads); err != nil {
-		t.Fatal(err)
-	}
+	uploads := decodeUploads(t, listed)
 	return len(uploads) > 0 && uploads[len(uploads)-1].State == "complete"
 }
 

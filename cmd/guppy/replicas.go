@@ -17,19 +17,21 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// replicaView says what a store is a replica of, and what it lacks.
+// replicaView is a replica, and what it lacks.
 type replicaView struct {
-	// Of is the name of a store, or else Space that of a space.
-	Of       string `json:"of,omitempty"`
-	Space    string `json:"space,omitempty"`
-	Files    int64  `json:"missing_files"`
-	Bytes    int64  `json:"missing_bytes"`
-	SyncedAt string `json:"synced_at,omitempty"`
+	Replica  string  `json:"replica"`             // name of the store that is a replica
+	Of       string  `json:"of_store,omitempty"`  // name of the store that it is a replica of
+	Space    string  `json:"of_space,omitempty"`  // name of the space that it is a replica of, instead of a store
+	Files    int64   `json:"missing_file_count"`  // number of files that it lacks
+	Bytes    int64   `json:"missing_bytes"`       // size of these files
+	SyncedAt instant `json:"synced_at,omitempty"` // when it last had everything
+	Reason   string  `json:"reason,omitempty"`    // why files were not sent in a run
 }
 
 // newReplicaView returns the view of a replica. The names of spaces are by key.
 func newReplicaView(r sqlrepo.Replica, rows storeRows, spaces map[int64]string) replicaView {
-	view := replicaView{Space: spaces[r.Space], Files: r.Files, Bytes: r.Bytes, SyncedAt: formatTime(r.SyncedAt)}
+	view := replicaView{Replica: rows.nameOf(r.Store), Space: spaces[r.Space], Files: r.Files, Bytes: r.Bytes,
+		SyncedAt: formatTime(r.SyncedAt)}
 	if r.Origin != "" {
 		view.Of = rows.nameOf(r.Origin)
 	}
@@ -44,22 +46,21 @@ func spaceNames(spaces []sqlrepo.Space) map[int64]string {
 	return names
 }
 
-// text says what the replica lacks.
-func (v replicaView) text(w io.Writer) {
+// describe says what the replica lacks.
+func (v replicaView) describe() string {
 	of := "store " + v.Of
 	if v.Space != "" {
 		of = "space " + printable(v.Space)
 	}
 
-	if v.Files == 0 {
-		fmt.Fprintf(w, "  replica of %s, and has everything of it", of)
-	} else {
-		fmt.Fprintf(w, "  replica of %s, and lacks %s of it, %s", of, plural(v.Files, "file"), progress.Bytes(v.Bytes))
+	text := fmt.Sprintf("replica of %s, and has everything of it", of)
+	if v.Files > 0 {
+		text = fmt.Sprintf("replica of %s, and lacks %s of it, %s", of, plural(v.Files, "file"), progress.Bytes(v.Bytes))
 	}
 	if v.SyncedAt != "" {
-		fmt.Fprintf(w, "; it last had everything at %s", v.SyncedAt)
+		text += "; it last had everything at " + v.SyncedAt.text()
 	}
-	fmt.Fprintln(w)
+	return text
 }
 
 // errNothingToSend is returned for a replica of uploads that no store keeps.
@@ -210,11 +211,7 @@ func refuseReplicaAsStore(ctx context.Context, repo *repository, rows storeRows,
 
 // sentView says what a replica of the upload's space lacks after a run.
 type sentView struct {
-	Name  string `json:"name"`
-	Files int64  `json:"missing_files"`
-	Bytes int64  `json:"missing_bytes"`
-	// Reason is why files were not sent.
-	Reason string `json:"reason,omitempty"`
+	replicaView
 
 	setAside, named bool
 	failure         error
@@ -239,14 +236,20 @@ func sentViews(ctx context.Context, repo *repository, spaces []int64, left unsen
 	if err != nil {
 		return nil, err
 	}
+	known, err := repo.Spaces(ctx)
+	if err != nil {
+		return nil, err
+	}
 
+	names := spaceNames(known)
 	for _, replica := range replicas {
 		lacks, err := repo.Lacking(ctx, replica)
 		if err != nil {
 			return nil, err
 		}
 
-		view := sentView{Name: rows.nameOf(replica.Store), Files: lacks.Files, Bytes: lacks.Bytes, failure: left[replica]}
+		view := sentView{failure: left[replica], replicaView: replicaView{Replica: rows.nameOf(replica.Store),
+			Space: names[replica.Space], Files: lacks.Files, Bytes: lacks.Bytes}}
 		if view.failure != nil {
 			view.Reason = view.failure.Error()
 		}
@@ -267,10 +270,10 @@ func (v sentView) err(strict bool) error {
 		return nil
 	case v.setAside:
 		return fmt.Errorf("replica %s lacks %s: %w: %s: guppy check --read-data --repair --yes mends the store that has it, "+
-			"if any copy is good, and the next run sends the rest", v.Name, plural(v.Files, "file"), pipeline.ErrSetAside,
+			"if any copy is good, and the next run sends the rest", v.Replica, plural(v.Files, "file"), pipeline.ErrSetAside,
 			v.Reason)
 	case strict && v.failure != nil:
-		return fmt.Errorf("replica %s lacks %s: %w: the next run sends the rest", v.Name, plural(v.Files, "file"), v.failure)
+		return fmt.Errorf("replica %s lacks %s: %w: the next run sends the rest", v.Replica, plural(v.Files, "file"), v.failure)
 	}
 	return nil
 }
@@ -283,7 +286,7 @@ func (r *report) addReplicas(ctx context.Context, repo *repository, job pipeline
 	}
 	r.Replicas, err = sentViews(ctx, repo, []int64{job.Space.ID}, left)
 	for i := range r.Replicas {
-		r.Replicas[i].named = slices.Contains(named, r.Replicas[i].Name)
+		r.Replicas[i].named = slices.Contains(named, r.Replicas[i].Replica)
 	}
 	return err
 }
@@ -299,9 +302,9 @@ func (r *report) replicasErr() (err error) {
 func (r *report) replicasText(w io.Writer) {
 	for _, replica := range r.Replicas {
 		if replica.Files == 0 {
-			fmt.Fprintf(w, "replica   %s has everything\n", replica.Name)
+			fmt.Fprintf(w, "replica   %s has everything\n", replica.Replica)
 		} else {
-			fmt.Fprintf(w, "replica   %s lacks %s, %s: %s\n", replica.Name, plural(replica.Files, "file"),
+			fmt.Fprintf(w, "replica   %s lacks %s, %s: %s\n", replica.Replica, plural(replica.Files, "file"),
 				progress.Bytes(replica.Bytes), printable(replica.Reason))
 		}
 	}
@@ -309,8 +312,9 @@ func (r *report) replicasText(w io.Writer) {
 
 // spaceReplicas returns the names of a space's replicas.
 func spaceReplicas(ctx context.Context, repo *repository, space sqlrepo.Space) (names []string, err error) {
+	names = []string{}
 	if space.Replicas == 0 {
-		return nil, nil
+		return names, nil
 	}
 	replicas, err := repo.SpaceReplicas(ctx, []int64{space.ID})
 	if err != nil {

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,56 +17,28 @@ import (
 // report is the state of an upload, as prepare and upload print it. NewBytes counts the bytes that all workers
 // read during this run. StoredBytes is the size of the upload's shards.
 type report struct {
-	Upload      int64          `json:"upload"`
-	Space       sqlrepo.DID    `json:"space"`
-	RootCID     string         `json:"root_cid"`
-	State       string         `json:"state"`
-	Files       int64          `json:"files"`
-	Directories int64          `json:"directories"`
-	Symlinks    int64          `json:"symlinks"`
-	Bytes       int64          `json:"bytes"`
-	Nodes       int64          `json:"nodes"`
-	Shards      []reportShard  `json:"shards"`
-	NewBytes    int64          `json:"new_bytes"`
-	StoredBytes int64          `json:"stored_bytes"`
-	Skipped     []reportLeaves `json:"skipped"`
-	// Replicas is set if the space has replicas.
-	Replicas []sentView `json:"replicas,omitempty"`
-	Seconds  float64    `json:"seconds"`
+	uploadView
+	Nodes       int64         `json:"block_count"`      // number of blocks in its shards
+	Shards      []shardView   `json:"shards"`           // shards that it has stored
+	NewBytes    int64         `json:"new_bytes"`        // read of the source in this run, by all workers
+	StoredBytes int64         `json:"stored_bytes"`     // size of its shards
+	Skipped     []pathFailure `json:"left_out_entries"` // what is not in it, and why
+	Replicas    []sentView    `json:"replicas"`         // replicas of its space, and what they lack
+	Seconds     float64       `json:"seconds"`          // how long the run took
 
-	spaceName string
-	source    sqlrepo.Source
-	options   sqlrepo.SourceOptions
-	failed    int64
-	skipping  bool
-}
-
-type reportShard struct {
-	CID      string `json:"cid"`
-	Kind     string `json:"kind"`
-	Size     int64  `json:"size"`
-	Nodes    int64  `json:"nodes"`
-	Location string `json:"location"`
-	// PieceCID is set if it was computed.
-	PieceCID string `json:"piece_cid,omitempty"`
-}
-
-type reportLeaves struct {
-	Path string `json:"path"`
-	// PathBase64 holds the bytes of a path that is not UTF-8.
-	PathBase64 string `json:"path_base64,omitempty"`
-	Reason     string `json:"reason"`
+	source   sqlrepo.Source
+	options  sqlrepo.SourceOptions
+	failed   int64
+	skipping bool
 }
 
 func newReport(ctx context.Context, repo *repository, job pipeline.Job, result pipeline.Result, before packedContent,
 	took time.Duration) (*report, error) {
 	upload, space := result.Upload, job.Space
 	r := &report{
-		Upload: upload.ID, Space: space.DID, RootCID: upload.RootCID.String(), State: upload.State.String(),
-		Files: upload.Files, Directories: upload.Directories, Symlinks: upload.Symlinks, Bytes: upload.Bytes,
-		Shards: []reportShard{}, Skipped: []reportLeaves{}, Seconds: took.Seconds(),
-		spaceName: space.Name, source: job.Source, options: upload.SourceOptions, failed: result.Failed,
-		skipping: upload.SkipFailed,
+		uploadView: newUploadView(space, job.Source, upload), Shards: []shardView{}, Skipped: []pathFailure{},
+		Replicas: []sentView{}, Seconds: took.Seconds(), source: job.Source, options: upload.SourceOptions,
+		failed: result.Failed, skipping: upload.SkipFailed,
 	}
 
 	// The row of an unfinished upload may lack the totals, so its entries are counted.
@@ -98,12 +68,8 @@ func (r *report) addLeftOut(ctx context.Context, repo *repository) error {
 	return nil
 }
 
-func leftOut(entry sqlrepo.Entry) reportLeaves {
-	view := reportLeaves{Path: entry.Path.String(), Reason: entry.Reason}
-	if !utf8.ValidString(view.Path) {
-		view.PathBase64 = base64.StdEncoding.EncodeToString([]byte(view.Path))
-	}
-	return view
+func leftOut(entry sqlrepo.Entry) pathFailure {
+	return pathFailure{newPathRef(entry.Path.String()), entry.Reason}
 }
 
 // incomplete is the printed state of an upload that a run left unfinished, at whatever stage.
@@ -133,7 +99,7 @@ func (r *report) text(w io.Writer) {
 			r.options.SymlinkPolicy)
 	}
 
-	fmt.Fprintf(w, "upload    %d, %s, in space %s (%s)\n", r.Upload, r.State, r.spaceName, r.Space)
+	fmt.Fprintf(w, "upload    %d, %s, in space %s (%s)\n", r.Upload, r.State, r.Space, r.SpaceDID)
 	fmt.Fprintf(w, "content   %s, %s, %s, %s\n", plural(r.Files, "file"), plural(r.Directories, "directory"),
 		plural(r.Symlinks, "symlink"), progress.Bytes(r.Bytes))
 	fmt.Fprintf(w, "new       %s read, %s stored in %s, in %.1f s\n",
@@ -142,7 +108,7 @@ func (r *report) text(w io.Writer) {
 	fmt.Fprintf(w, "shards    %d\n", len(r.Shards))
 	for _, shard := range r.Shards[:min(len(r.Shards), listed)] {
 		fmt.Fprintf(w, "  %s %s %s in %s %s\n",
-			shard.CID, shard.Kind, progress.Bytes(shard.Size), plural(shard.Nodes, "node"), shard.Location)
+			shard.CID, shard.Kind, progress.Bytes(shard.Bytes), plural(shard.Blocks, "node"), shard.Location)
 	}
 	printMore(w, len(r.Shards))
 	r.replicasText(w)

@@ -4,16 +4,13 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/guppy-prep/guppy/internal/formats/car"
 	"github.com/guppy-prep/guppy/internal/formats/piece"
-	shardfile "github.com/guppy-prep/guppy/internal/preparing/shard"
-	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
 // addShards lists the stored shards and adds up the new content.
 func (r *report) addShards(ctx context.Context, repo *repository, storeURL string, before packedContent) error {
-	read := packedContent{upload: r.Upload}
+	read, shards := packedContent{upload: r.Upload}, newShardViews(repo, storeURL)
 	for shard, err := range repo.Shards(ctx, r.Upload, settledShards) {
 		if err != nil {
 			return err
@@ -28,12 +25,8 @@ func (r *report) addShards(ctx context.Context, repo *repository, storeURL strin
 		r.Nodes += shard.Nodes
 		r.StoredBytes += shard.Size
 
-		name := shardfile.Name([32]byte(shard.Digest))
-		row := reportShard{
-			CID: car.ShardCID([32]byte(shard.Digest)).String(), Kind: shard.Kind.String(), Size: shard.Size,
-			Nodes: shard.Nodes, Location: store.BlobURL(storeURL, name),
-		}
-		if row.PieceCID, err = pieceCID(shard); err != nil {
+		row, err := shards.view(ctx, shard)
+		if err != nil {
 			return err
 		}
 		r.Shards = append(r.Shards, row)

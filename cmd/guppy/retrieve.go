@@ -34,9 +34,8 @@ compared, and kept if they are equal. If another run is writing a file, this one
 fails. Nothing is written outside OUT, whatever names and links the DAG or OUT
 contain. Files are not synced: after a loss of power, run the command again.
 
-With --json it prints one object: files, directories, symlinks, bytes,
-kept_bytes (what existed already) and failed, the list of files that could not
-be written because blocks are missing or damaged. The exit code is then 3.`
+The exit code is 3 if files could not be written because blocks are missing or
+damaged.`
 
 func (a *app) retrieveCommand() *cobra.Command {
 	overwrite := false
@@ -99,7 +98,7 @@ func (a *app) retrieve(ctx context.Context, repo *repository, named content, fou
 		r.Known = repo.EntriesBelow(ctx, named.upload.ID, r.Base)
 	}
 
-	view := retrieveView{Failed: []retrieveFailure{}}
+	view := retrieveView{Failed: []pathFailure{}}
 	r.Failed = view.failed
 
 	sum, err := r.To(ctx, found, out)
@@ -121,26 +120,17 @@ func (a *app) retrieve(ctx context.Context, repo *repository, named content, fou
 
 // retrieveView is the output of retrieve.
 type retrieveView struct {
-	Files       int64             `json:"files"`
-	Directories int64             `json:"directories"`
-	Symlinks    int64             `json:"symlinks"`
-	Bytes       int64             `json:"bytes"`
-	Kept        int64             `json:"kept_bytes"`
-	Failed      []retrieveFailure `json:"failed"`
+	contentCounts
+	Kept   int64         `json:"kept_bytes"` // length of the files that were there already
+	Failed []pathFailure `json:"failures"`   // files that could not be written
 
 	count int64
-}
-
-type retrieveFailure struct {
-	Path       string `json:"path"`
-	PathBase64 string `json:"path_base64,omitempty"`
-	Reason     string `json:"reason"`
 }
 
 // failed keeps a failure for the output.
 func (v *retrieveView) failed(path string, err error) {
 	if len(v.Failed) < keptFailures {
-		v.Failed = append(v.Failed, retrieveFailure{path, base64Unless(path), err.Error()})
+		v.Failed = append(v.Failed, pathFailure{newPathRef(path), err.Error()})
 	}
 }
 

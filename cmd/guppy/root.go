@@ -42,6 +42,8 @@ type app struct {
 	accepted     map[int64]bool
 	// storeAgain is the value of --store-again.
 	storeAgain bool
+	// listing holds the flags of lists.
+	listing listOptions
 	// replicas are the values of --replica.
 	replicas []string
 	// sendTo is set once the stores of these replicas were found.

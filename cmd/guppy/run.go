@@ -133,7 +133,7 @@ func sayWhatIsNeeded(ctx context.Context, repo *repository, registered sqlrepo.S
 
 // warnOfNoPieces warns of an upload without any piece CID although the user asked for them.
 func (a *app) warnOfNoPieces(summary *report) {
-	computed := func(shard reportShard) bool { return shard.PieceCID != "" }
+	computed := func(shard shardView) bool { return shard.PieceCID != "" }
 	if summary.State != incomplete && !slices.ContainsFunc(summary.Shards, computed) {
 		a.log.Warn("no piece CID was computed: earlier uploads had stored everything (guppy shard ls lists their piece CIDs)",
 			"upload", summary.Upload)

@@ -216,7 +216,7 @@ func TestStoresAreCopied(t *testing.T) {
 	copied := func(args ...string) (view storeCopyView) {
 		t.Helper()
 		output := i.run(t, append([]string{"store", "copy", "--json"}, args...)...)
-		if err := json.Unmarshal([]byte(output), &view); err != nil || !view.Complete || view.Ignored > 0 {
+		if err := json.Unmarshal([]byte(output), &view); err != nil || !view.Finished || view.Ignored > 0 {
 			t.Errorf("%s: %v", output, err)
 		}
 		return view

@@ -17,7 +17,14 @@ func TestScripts(t *testing.T) { runScripts(t, testscript.Params{Dir: scripts}) 
 // runScripts runs scripts, in which [long] stands before what only runs with the build tag long.
 func runScripts(t *testing.T, params testscript.Params) {
 	t.Helper()
-	params.Setup, params.Cmds = setUp, scriptCommands()
+	further := params.Setup
+	params.Setup = func(env *testscript.Env) error {
+		if err := setUp(env); err != nil || further == nil {
+			return err
+		}
+		return further(env)
+	}
+	params.Cmds = scriptCommands()
 	params.RequireExplicitExec, params.RequireUniqueNames = true, true
 	params.Condition = func(name string) (bool, error) {
 		if name == "long" {

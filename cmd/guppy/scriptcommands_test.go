@@ -42,7 +42,6 @@ func scriptCommands() map[string]scriptCommand {
 		"normalise": plain(1, scriptNormalise),
 		"json":      scriptJSON,
 		"save":      plain(2, scriptSave),
-		"shape":     plain(1, scriptShape),
 		"jsonlines": plain(1, scriptJSONLines),
 		"sound":     scriptSound,
 	}

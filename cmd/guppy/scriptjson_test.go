@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -89,35 +87,6 @@ func member(value any, name string) (any, bool) {
 		return value[i], true
 	}
 	return nil, false
-}
-
-// scriptShape writes the fields of the JSON on standard output, with their types: shape FILE
-func scriptShape(ts *testscript.TestScript, args []string) error {
-	document, err := decodeOne(ts.ReadFile("stdout"))
-	if err != nil {
-		return err
-	}
-	lines := shape(nil, "", document)
-	slices.Sort(lines)
-	return os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Join(slices.Compact(lines), "\n")+"\n"), 0o644)
-}
-
-func shape(lines []string, path string, value any) []string {
-	switch value := value.(type) {
-	case map[string]any:
-		for name, v := range value {
-			lines = shape(lines, path+"."+name, v)
-		}
-		return lines
-	case []any:
-		for _, v := range value {
-			lines = shape(lines, path+"[]", v)
-		}
-		return append(lines, path+" array")
-	case json.Number:
-		return append(lines, path+" number")
-	}
-	return append(lines, fmt.Sprintf("%s %T", path, value))
 }
 
 // scriptJSONLines checks that a file has lines and that each line is a JSON object: jsonlines FILE

@@ -71,12 +71,13 @@ func (a *app) serve(ctx context.Context, cfg *config.Config, repo *repository, f
 
 // served is what serve prints when it begins.
 type served struct {
-	URL   string       `json:"url"`
-	Roots []servedRoot `json:"roots"`
+	URL   string       `json:"url"`   // where the gateway is
+	Roots []servedRoot `json:"roots"` // roots of complete uploads, the latest first
 }
 
+// servedRoot is a root that the gateway serves.
 type servedRoot struct {
-	URL string `json:"url"`
+	URL string `json:"url"` // where the root is served
 	gateway.Root
 }
 

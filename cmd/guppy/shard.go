@@ -1,10 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/ipfs/go-cid"
 	"github.com/spf13/cobra"
@@ -28,52 +28,54 @@ func (a *app) shardCommand() *cobra.Command {
 }
 
 const shardLsHelp = `Ls lists the planned and packed shards of an upload, of all uploads of a space,
-or of all uploads. A line shows the CID, kind, state, size, number of blocks,
-upload and location of a shard and, as far as they are known, the CID of the
-index that covers it and its piece CID.
+or of all uploads.
 
-` + uploadOrSpaceHelp + `
-
-With --json it prints one object whose list "shards" has the same fields.`
+` + uploadOrSpaceHelp
 
 func (a *app) shardLsCommand() *cobra.Command {
-	return &cobra.Command{
+	command := &cobra.Command{
 		Use: "ls [UPLOAD|SPACE]", Short: "List shards", Long: shardLsHelp, Args: usageArgs(cobra.MaximumNArgs(1)),
 		ValidArgsFunction: cobra.NoFileCompletions, RunE: a.repositoryCommand(a.listShards),
 	}
+	a.addListFlags(command)
+	return command
 }
 
+// noneOf is what is said about uploads without shards or indexes.
+func noneOf(what string, args []string) string {
+	if len(args) == 0 {
+		return fmt.Sprintf("no %s yet: guppy prepare PATH makes them", what)
+	}
+	return fmt.Sprintf("no %s in %s: guppy status shows how far its uploads are", what, printable(args[0]))
+}
+
+// shardView is a shard.
 type shardView struct {
-	CID      string `json:"cid,omitempty"`
-	Kind     string `json:"kind"`
-	State    string `json:"state"`
-	Size     int64  `json:"size"`
-	Blocks   int64  `json:"blocks"`
-	Upload   int64  `json:"upload"`
-	Ordinal  int64  `json:"ordinal"`
-	Location string `json:"location,omitempty"`
-	Index    string `json:"index,omitempty"`
-	PieceCID string `json:"piece_cid,omitempty"`
+	CID      string `json:"cid,omitempty"`       // CID of the shard, once it is packed
+	Kind     string `json:"kind"`                // data or dag
+	State    string `json:"state"`               // planned, packed or empty
+	Bytes    int64  `json:"bytes"`               // size of the shard
+	Blocks   int64  `json:"block_count"`         // number of its blocks
+	Upload   int64  `json:"upload"`              // number of the upload that has stored it
+	Ordinal  int64  `json:"ordinal"`             // its number in the upload
+	Location string `json:"location,omitempty"`  // where its file is
+	IndexCID string `json:"index_cid,omitempty"` // CID of the index that covers it
+	PieceCID string `json:"piece_cid,omitempty"` // its piece CID, if it was computed
 }
 
-func (v shardView) text(w io.Writer) {
-	name := v.CID
-	if name == "" {
-		name = fmt.Sprintf("(%d)", v.Ordinal)
-	}
-
-	fmt.Fprintf(w, "%s  %s  %s  %s  %s  upload %d", name, v.Kind, v.State, progress.Bytes(v.Size),
-		plural(v.Blocks, "block"), v.Upload)
-
-	for _, column := range []struct{ name, value string }{
-		{"", printable(v.Location)}, {"index ", v.Index}, {"piece ", v.PieceCID},
-	} {
-		if column.value != "" {
-			fmt.Fprintf(w, "  %s%s", column.name, column.value)
-		}
-	}
-
-	fmt.Fprintln(w)
+// shardList lists shards.
+func shardList(empty string) list[shardView] {
+	return list[shardView]{name: "shards", empty: empty, columns: []column[shardView]{
+		{"SHARD", func(v shardView) string { return cmp.Or(v.CID, fmt.Sprintf("(%d)", v.Ordinal)) }, identifier},
+		{"KIND", func(v shardView) string { return v.Kind }, words},
+		{"STATE", func(v shardView) string { return v.State }, words},
+		{"SIZE", func(v shardView) string { return progress.Bytes(v.Bytes) }, number},
+		{"BLOCKS", func(v shardView) string { return fmt.Sprint(v.Blocks) }, number},
+		{"UPLOAD", func(v shardView) string { return fmt.Sprint(v.Upload) }, number},
+		{"INDEX", func(v shardView) string { return v.IndexCID }, identifier},
+		{"PIECE", func(v shardView) string { return v.PieceCID }, identifier},
+		{"LOCATION", func(v shardView) string { return printable(v.Location) }, words},
+	}}
 }
 
 func (a *app) listShards(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
@@ -87,7 +89,7 @@ func (a *app) listShards(ctx context.Context, _ *config.Config, repo *repository
 		return err
 	}
 
-	return listEach(a, "shards", func(yield func(shardView) error) error {
+	return shardList(noneOf("shards", args)).stream(a, func(yield func(shardView) error) error {
 		for _, upload := range uploads {
 			if err := eachShard(ctx, repo, upload, urls[upload.Store], yield); err != nil {
 				return err
@@ -100,39 +102,53 @@ func (a *app) listShards(ctx context.Context, _ *config.Config, repo *repository
 // eachShard yields the shards of an upload, whose store is at a URL.
 func eachShard(ctx context.Context, repo *repository, upload sqlrepo.Upload, storeURL string,
 	yield func(shardView) error) error {
-	// Consecutive shards mostly have the same index, so only the latest index is remembered.
-	covering := map[int64]string{}
-
+	shards := newShardViews(repo, storeURL)
 	for row, err := range repo.Shards(ctx, upload.ID, sqlrepo.ShardFilter{}) {
 		if err != nil {
 			return err
 		}
-
-		if _, known := covering[row.Index]; !known && row.Index != 0 {
-			index, err := repo.Index(ctx, row.Index)
-			if err != nil && !errors.Is(err, sqlrepo.ErrNotFound) {
-				return err
-			}
-			clear(covering)
-			covering[row.Index] = indexCID(index)
-		}
-
-		view := shardView{Kind: row.Kind.String(), State: row.State.String(), Size: row.Size, Blocks: row.Nodes,
-			Upload: row.Upload, Ordinal: row.Ordinal, Index: covering[row.Index]}
-
-		if len(row.Digest) == len(sqlrepo.Digest{}) {
-			view.CID = car.ShardCID([32]byte(row.Digest)).String()
-			view.Location = store.BlobURL(storeURL, shard.Name([32]byte(row.Digest)))
-		}
-		if view.PieceCID, err = pieceCID(row); err != nil {
+		view, err := shards.view(ctx, row)
+		if err != nil {
 			return err
 		}
-
 		if err := yield(view); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// shardViews makes views of the shards of an upload.
+type shardViews struct {
+	repo     *repository
+	storeURL string
+	// covering holds the CID of an index by its key. Consecutive shards mostly have the same index, so only the latest
+	// one is remembered.
+	covering map[int64]string
+}
+
+func newShardViews(repo *repository, storeURL string) *shardViews {
+	return &shardViews{repo, storeURL, map[int64]string{}}
+}
+
+func (s *shardViews) view(ctx context.Context, row sqlrepo.Shard) (view shardView, err error) {
+	if _, known := s.covering[row.Index]; !known && row.Index != 0 {
+		index, err := s.repo.Index(ctx, row.Index)
+		if err != nil && !errors.Is(err, sqlrepo.ErrNotFound) {
+			return view, err
+		}
+		clear(s.covering)
+		s.covering[row.Index] = indexCID(index)
+	}
+
+	view = shardView{Kind: row.Kind.String(), State: row.State.String(), Bytes: row.Size, Blocks: row.Nodes,
+		Upload: row.Upload, Ordinal: row.Ordinal, IndexCID: s.covering[row.Index]}
+	if len(row.Digest) == len(sqlrepo.Digest{}) {
+		view.CID = car.ShardCID([32]byte(row.Digest)).String()
+		view.Location = store.BlobURL(s.storeURL, shard.Name([32]byte(row.Digest)))
+	}
+	view.PieceCID, err = pieceCID(row)
+	return view, err
 }
 
 // indexCID returns the CID of an index, or "" if the index has none.

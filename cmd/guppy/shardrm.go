@@ -34,10 +34,7 @@ Rm asks on a terminal; elsewhere it needs --yes. It fails while anybody else is
 at work. It determines what all uploads of the space need, which takes as long
 as guppy gc. The row of a shard stays, empty. Other shards that the same index
 covered are indexed again. Files are removed from replicas, too, if those are
-there.
-
-With --json it prints one object: removed (a list of CIDs), bytes (their total
-size), and kept, if files stay, as with guppy gc.`
+there.`
 
 func (a *app) shardRmCommand() *cobra.Command {
 	yes := false
@@ -80,8 +77,8 @@ func (a *app) shardRmCommand() *cobra.Command {
 
 // removedShards is the output of shard rm.
 type removedShards struct {
-	Removed []string `json:"removed"`
-	Bytes   int64    `json:"bytes"`
+	Removed []string `json:"shard_cids"` // shards whose files were removed
+	Bytes   int64    `json:"bytes"`      // size of these files
 	keptFiles
 }
 

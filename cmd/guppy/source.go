@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +20,7 @@ func (a *app) sourceCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 
-	command.AddCommand(a.sourceAddCommand(), a.sourceShowCommand(), a.sourceMvCommand(), &cobra.Command{
+	list := &cobra.Command{
 		Use: "ls SPACE", Short: "List the sources of a space", Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
 			space, err := repo.FindSpace(ctx, args[0])
@@ -31,9 +32,16 @@ func (a *app) sourceCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(a, sources, newSourceView, sourceView.text)
+			views := make([]sourceView, len(sources))
+			for i, source := range sources {
+				views[i] = newSourceView(space, source)
+			}
+			return sourceList(space).rows(a, views)
 		}),
-	}, &cobra.Command{
+	}
+	a.addListFlags(list)
+
+	command.AddCommand(a.sourceAddCommand(), a.sourceShowCommand(), a.sourceMvCommand(), list, &cobra.Command{
 		Use: "rm SPACE SOURCE", Short: "Remove a source, by name or path; its uploads stay",
 		Args: usageArgs(cobra.ExactArgs(2)),
 		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
@@ -46,7 +54,12 @@ func (a *app) sourceCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return repo.RemoveSource(ctx, source.ID)
+			if err := repo.RemoveSource(ctx, source.ID); err != nil {
+				return err
+			}
+			return a.print(newSourceView(space, source), func(w io.Writer) {
+				fmt.Fprintf(w, "removed source %s at %s; its uploads stay\n", printable(source.Name), printable(string(source.Path)))
+			})
 		}),
 	})
 
@@ -88,7 +101,7 @@ func (a *app) sourceAddCommand() *cobra.Command {
 				return err
 			}
 
-			return a.print(newSourceView(source), newSourceView(source).text)
+			return a.print(newSourceView(space, source), newSourceView(space, source).text)
 		}),
 	}
 
@@ -140,24 +153,43 @@ func findSource(ctx context.Context, repo *repository, space sqlrepo.Space, name
 	return source, err
 }
 
+// sourceView is a source.
 type sourceView struct {
-	Name     string   `json:"name"`
-	Path     string   `json:"path"`
-	Excludes []string `json:"excludes"`
-	Symlinks string   `json:"symlinks"`
-	AddedAt  string   `json:"added_at"`
+	spaceRef
+	Source string `json:"source"` // name of the source
+	pathRef
+	Excludes []string `json:"excludes"` // patterns of what is left out
+	Symlinks string   `json:"symlinks"` // what becomes of symlinks: preserve, follow or skip
+	AddedAt  instant  `json:"added_at"` // when the source was registered
 }
 
-func newSourceView(s sqlrepo.Source) sourceView {
+func newSourceView(space sqlrepo.Space, s sqlrepo.Source) sourceView {
 	return sourceView{
-		s.Name, string(s.Path), append([]string{}, s.Excludes...), s.SymlinkPolicy, formatTime(s.CreatedAt),
+		spaceRef: newSpaceRef(space), Source: s.Name, pathRef: newPathRef(string(s.Path)),
+		Excludes: append([]string{}, s.Excludes...), Symlinks: s.SymlinkPolicy, AddedAt: formatTime(s.CreatedAt),
 	}
 }
 
 func (v sourceView) text(w io.Writer) {
-	fmt.Fprintf(w, "%s  %s  symlinks: %s", printable(v.Name), printable(v.Path), v.Symlinks)
+	fmt.Fprintf(w, "%s  %s  symlinks: %s", printable(v.Source), printable(v.Path), v.Symlinks)
 	for _, pattern := range v.Excludes {
 		fmt.Fprintf(w, "  exclude: %s", printable(pattern))
 	}
 	fmt.Fprintln(w)
+}
+
+// sourceList lists the sources of a space.
+func sourceList(space sqlrepo.Space) list[sourceView] {
+	return list[sourceView]{
+		name: "sources",
+		empty: fmt.Sprintf("no sources in space %s yet: guppy source add %s PATH", printable(space.Name),
+			shellQuoted(space.Name)),
+		columns: []column[sourceView]{
+			{"SOURCE", func(v sourceView) string { return printable(v.Source) }, words},
+			{"PATH", func(v sourceView) string { return printable(v.Path) }, words},
+			{"SYMLINKS", func(v sourceView) string { return v.Symlinks }, words},
+			{"EXCLUDES", func(v sourceView) string { return printable(strings.Join(v.Excludes, " ")) }, words},
+			{"ADDED (UTC)", func(v sourceView) string { return v.AddedAt.short() }, words},
+		},
+	}
 }

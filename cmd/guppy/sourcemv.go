@@ -87,7 +87,7 @@ func (a *app) moveSource(ctx context.Context, cfg *config.Config, repo *reposito
 	}
 
 	registered.Path = []byte(path)
-	return a.print(newSourceView(registered), newSourceView(registered).text)
+	return a.print(newSourceView(space, registered), newSourceView(space, registered).text)
 }
 
 // verifyMoved returns pipeline.ErrAnotherSource, with advice, for what is not the source as it was scanned.

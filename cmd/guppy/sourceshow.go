@@ -27,7 +27,7 @@ func (a *app) sourceShowCommand() *cobra.Command {
 				return err
 			}
 
-			view := sourceDetails{newSourceView(found), append([]sqlrepo.Sighting{}, found.Sightings...)}
+			view := sourceDetails{newSourceView(space, found), newSightingViews(found.Sightings)}
 			return a.print(view, view.text)
 		}),
 	}
@@ -36,7 +36,44 @@ func (a *app) sourceShowCommand() *cobra.Command {
 // sourceDetails is a source with its sightings.
 type sourceDetails struct {
 	sourceView
-	Seen []sqlrepo.Sighting `json:"seen"`
+	Seen []sightingView `json:"sightings"` // what the source was at each path where it was scanned
+}
+
+// sightingView is what a source was at one path when it was last scanned, or accepted, there.
+type sightingView struct {
+	pathRef
+	Mount mountView   `json:"mount"`        // file system that the source lies on
+	Below []mountView `json:"mounts_below"` // file systems mounted below the source, by path
+	Empty bool        `json:"empty"`        // whether it was a directory without entries
+
+	mount sqlrepo.Mount
+	below []sqlrepo.Mount
+}
+
+// mountView is a mounted file system, and the part of it that a source has.
+type mountView struct {
+	Point    string `json:"point"`        // where it is mounted; below a source, relative to the source
+	Kind     string `json:"kind"`         // the system's name for its type, such as nfs4
+	Origin   string `json:"origin"`       // what was mounted, such as nas:/photos
+	ID       string `json:"id,omitempty"` // identity of the file system, if its origin does not identify it
+	Root     string `json:"root"`         // directory of the file system that is mounted
+	Inner    string `json:"inner"`        // directory of the file system that is the source or the mount point
+	Followed bool   `json:"followed"`     // whether a symlink leads to the mount
+}
+
+func newSightingViews(sightings sqlrepo.Sightings) []sightingView {
+	views := []sightingView{}
+	for _, seen := range sightings {
+		view := sightingView{
+			pathRef: newPathRef(seen.Path), Mount: mountView(seen.Mount), Below: []mountView{}, Empty: seen.Empty,
+			mount: seen.Mount, below: seen.Below,
+		}
+		for _, below := range seen.Below {
+			view.Below = append(view.Below, mountView(below))
+		}
+		views = append(views, view)
+	}
+	return views
 }
 
 func (v sourceDetails) text(w io.Writer) {
@@ -50,8 +87,8 @@ func (v sourceDetails) text(w io.Writer) {
 		if seen.Empty {
 			empty = ", empty"
 		}
-		fmt.Fprintf(w, "seen at %s: %s%s\n", printable(seen.Path), describeMount(seen.Mount), empty)
-		for _, below := range seen.Below {
+		fmt.Fprintf(w, "seen at %s: %s%s\n", printable(seen.Path), describeMount(seen.mount), empty)
+		for _, below := range seen.below {
 			fmt.Fprintf(w, "  %s: %s\n", printable(below.Point), describeMount(below))
 		}
 	}

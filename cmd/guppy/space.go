@@ -5,18 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/identity"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-const spaceLsHelp = `Ls lists the spaces with the largest size of their shards and their replicas.
-
-With --json it prints a list with did, name, shard_size, replicas (names of
-stores; absent if there are none) and created_at of each.`
+const spaceLsHelp = `Ls lists the spaces with the largest size of their shards and their replicas.`
 
 func (a *app) spaceCommand() *cobra.Command {
 	command := &cobra.Command{
@@ -65,31 +64,39 @@ func (a *app) spaceCommand() *cobra.Command {
 					return err
 				}
 			}
-			return printList(a, views, func(v spaceView) spaceView { return v }, spaceView.text)
+			return spaceList.rows(a, views)
 		}),
 	}
 
+	a.addListFlags(list)
 	command.AddCommand(add, list, a.spaceRenameCommand(), a.spaceSetCommand(), a.spaceRmCommand())
 	return command
 }
 
+// spaceView is a space.
 type spaceView struct {
-	DID       sqlrepo.DID `json:"did"`
-	Name      string      `json:"name"`
-	ShardSize int64       `json:"shard_size"`
-	// Replicas are the names of the stores that its shards are sent to as well.
-	Replicas  []string `json:"replicas,omitempty"`
-	CreatedAt string   `json:"created_at"`
+	spaceRef
+	ShardSize int64    `json:"shard_size"`    // largest size of a shard of later uploads, in bytes
+	Replicas  []string `json:"replica_names"` // stores that its shards are sent to as well
+	CreatedAt instant  `json:"created_at"`    // when the space was added
 }
 
 func newSpaceView(s sqlrepo.Space) spaceView {
-	return spaceView{DID: s.DID, Name: s.Name, ShardSize: s.ShardSize, CreatedAt: formatTime(s.CreatedAt)}
+	return spaceView{spaceRef: newSpaceRef(s), ShardSize: s.ShardSize, Replicas: []string{}, CreatedAt: formatTime(s.CreatedAt)}
 }
 
 func (v spaceView) text(w io.Writer) {
-	fmt.Fprintf(w, "%s  %s  shards of at most %d bytes%s\n", v.DID, printable(v.Name), v.ShardSize,
+	fmt.Fprintf(w, "%s  %s  shards of at most %d bytes%s\n", v.SpaceDID, printable(v.Space), v.ShardSize,
 		replicasNote(v.Replicas))
 }
+
+var spaceList = list[spaceView]{name: "spaces", empty: "no spaces yet: guppy prepare PATH adds one", columns: []column[spaceView]{
+	{"SPACE", func(v spaceView) string { return printable(v.Space) }, words},
+	{"DID", func(v spaceView) string { return string(v.SpaceDID) }, identifier},
+	{"SHARD SIZE", func(v spaceView) string { return progress.Bytes(v.ShardSize) }, number},
+	{"REPLICAS", func(v spaceView) string { return strings.Join(v.Replicas, ", ") }, words},
+	{"CREATED (UTC)", func(v spaceView) string { return v.CreatedAt.short() }, words},
+}}
 
 // addSpace creates a key, then the space with add. It removes the key again if the space surely does not exist.
 // If that is unknown, as after a lost connection or a kill, the key stays, and guppy check reports it.

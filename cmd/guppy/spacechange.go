@@ -58,11 +58,7 @@ before the size of the space.
 --replica makes a store a replica of the space: guppy prepare, guppy upload and
 guppy worker send all shards and indexes of the space there, too, also those of
 earlier uploads. --no-replica ends that. What was sent stays there; guppy gc
---strays --yes removes what nothing else needs.
-
-With --json it prints one object, as guppy space ls does for each space: did,
-name, shard_size, replicas (names of stores; absent if there are none) and
-created_at.`
+--strays --yes removes what nothing else needs.`
 
 func (a *app) spaceSetCommand() *cobra.Command {
 	var add, remove []string
@@ -177,7 +173,7 @@ func (a *app) spaceRmCommand() *cobra.Command {
 				return fmt.Errorf("space %q: %w", space.Name, err)
 			}
 
-			view := removedSpace{space.Name, space.DID, keys[string(space.DID)]}
+			view := removedSpace{newSpaceRef(space), keys[string(space.DID)]}
 			return a.print(view, view.text)
 		}),
 	}
@@ -230,13 +226,11 @@ const mostNamed = 5
 
 // removedSpace is the output of space rm.
 type removedSpace struct {
-	Name string      `json:"name"`
-	DID  sqlrepo.DID `json:"did"`
-	// Key is the file of the private key, or "" if this host does not have it.
-	Key string `json:"key,omitempty"`
+	spaceRef
+	Key string `json:"key_file,omitempty"` // file of the private key, if this host has it
 }
 
 func (v removedSpace) text(w io.Writer) {
-	fmt.Fprintf(w, "removed space %s (%s)\n", printable(v.Name), v.DID)
+	fmt.Fprintf(w, "removed space %s (%s)\n", printable(v.Space), v.SpaceDID)
 	fmt.Fprintf(w, "its private key stays in %s\n", printable(cmp.Or(v.Key, "the data directory of another host")))
 }

@@ -17,37 +17,7 @@ changes nothing. Ages are measured by the database's clock.
 
 With --watch it updates that repeatedly, with less than one query a second,
 until it is interrupted or, if UPLOAD is given, no work is left for it. The exit
-code is 0 either way.
-
-With --json it prints one object, with --watch one per line:
-  time      time of the sample (times are RFC 3339 in UTC)
-  uploads   list of uploads, each with
-    upload, space, source, state, profile, started_at, finished_at, root_cid
-    stage_began_at    when the present stage began
-    entries, linked_entries
-                      found by the scan, and linked so far
-    files, files_total, bytes, bytes_total
-                      of the files to pack: done so far, and in all
-    shards, shards_total, shards_set_aside
-                      of the shards that hold these files
-    bytes_per_second, seconds_left
-                      while it packs; seconds_left is absent if unknown
-    ended             true if no work is left
-    workers           list of host, pid, work, began_at, seen_at (of the last
-                      heartbeat), silent_seconds, bytes, and lease_ended, true
-                      if the worker was silent for so long that others may take
-                      over its work
-    set_aside         list of work that was given up: work, attempts, error, at
-    retries           list of failed work that is tried again: work, attempts,
-                      error, at (the earliest time; absent while it is tried)
-  replicas  list of what replicas lack, each with
-    name, of          the replica, and the store that it is a replica of
-    space             the space that it is a replica of, instead of a store
-    missing_files, missing_bytes, synced_at
-    workers, set_aside, retries
-                      of the files that are sent there, as above
-Work is "shard N", the name of a stage, or the name of a file that is sent to a
-replica. Sizes are in bytes.`
+code is 0 either way.`
 
 func (a *app) statusCommand() *cobra.Command {
 	watch := false

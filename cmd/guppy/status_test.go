@@ -105,8 +105,7 @@ func TestStatusText(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			v := newUploadStatus(c.upload, c.shards)
-			v.Space, v.Source = "s", "src"
+			v := newUploadStatus(sqlrepo.Space{Name: "s"}, sqlrepo.Source{Name: "src"}, c.upload, c.shards)
 			newStatusSampler(nil, nil).measure(c.upload, &v)
 
 			var out strings.Builder

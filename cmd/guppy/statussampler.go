@@ -18,7 +18,7 @@ type statusSampler struct {
 	upload *int64
 	// queries counts the queries of the latest sample.
 	queries int
-	spaces  map[int64]string
+	spaces  map[int64]sqlrepo.Space
 	sources map[int64]sqlrepo.Source
 	rates   map[int64]*rate
 }
@@ -58,9 +58,8 @@ func (s *statusSampler) sample(ctx context.Context) (*progressView, error) {
 			}
 		}
 
-		shown := newUploadStatus(upload, shards)
 		source := s.sources[upload.Source]
-		shown.Source, shown.Space = source.Name, s.spaces[source.Space]
+		shown := newUploadStatus(s.spaces[source.Space], source, upload, shards)
 		if !source.RemovedAt.IsZero() {
 			shown.removedFrom = string(source.Path)
 		}
@@ -104,8 +103,7 @@ func (s *statusSampler) replicas(ctx context.Context, chosen []sqlrepo.OpenUploa
 		if s.upload != nil && !s.concerns(chosen, replica) {
 			continue
 		}
-		status := replicaStatus{Name: storeRows(rows).nameOf(replica.Store)}
-		status.replicaView = newReplicaView(replica, rows, spaceNames(spaces))
+		status := replicaStatus{replicaView: newReplicaView(replica, rows, spaceNames(spaces))}
 		status.workStatus = newWorkStatus(sqlrepo.NewTime(time.Now()))
 		for _, sending := range sendings {
 			if sending.Space == replica.Space && sending.Store == replica.Store {
@@ -116,7 +114,7 @@ func (s *statusSampler) replicas(ctx context.Context, chosen []sqlrepo.OpenUploa
 		shown = append(shown, status)
 	}
 
-	slices.SortStableFunc(shown, func(a, b replicaStatus) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(shown, func(a, b replicaStatus) int { return strings.Compare(a.Replica, b.Replica) })
 	return shown, nil
 }
 
@@ -163,9 +161,9 @@ func (s *statusSampler) name(ctx context.Context, upload sqlrepo.OpenUpload) (er
 
 	s.queries++
 	spaces, err := s.repo.Spaces(ctx)
-	s.spaces = map[int64]string{}
+	s.spaces = map[int64]sqlrepo.Space{}
 	for _, space := range spaces {
-		s.spaces[space.ID] = space.Name
+		s.spaces[space.ID] = space
 	}
 
 	return err
@@ -184,13 +182,13 @@ func (s *statusSampler) measure(upload sqlrepo.OpenUpload, shown *uploadStatus) 
 		known = &rate{stage: upload.StageBegan}
 		s.rates[upload.ID] = known
 		since := upload.Now.Sub(upload.StageBegan.Time).Seconds()
-		known.Start(upload.Now.Time, shown.Bytes, max(0, float64(shown.Bytes-upload.StageBytes))/max(since, 0.001))
+		known.Start(upload.Now.Time, shown.PackedBytes, max(0, float64(shown.PackedBytes-upload.StageBytes))/max(since, 0.001))
 	}
 
-	shown.BytesPerSecond = known.Sample(upload.Now.Time, shown.Bytes)
+	shown.BytesPerSecond = known.Sample(upload.Now.Time, shown.PackedBytes)
 
 	// A stuck upload does not end by itself.
-	if remaining := float64(max(0, shown.BytesTotal-shown.Bytes)); shown.BytesPerSecond >= 1 && !upload.Stuck() {
+	if remaining := float64(max(0, shown.PlannedBytes-shown.PackedBytes)); shown.BytesPerSecond >= 1 && !upload.Stuck() {
 		seconds := remaining / shown.BytesPerSecond
 		shown.SecondsLeft = &seconds
 	}

@@ -23,15 +23,15 @@ func (v *progressView) text(w io.Writer) {
 }
 
 func (v *replicaStatus) text(w io.Writer) {
-	fmt.Fprintf(w, "store %s\n", v.Name)
-	v.replicaView.text(w)
+	fmt.Fprintf(w, "store %s\n", v.Replica)
+	fmt.Fprintf(w, "  %s\n", v.describe())
 	v.workStatus.text(w, "")
 
 	switch {
 	case len(v.SetAside) > 0:
 		fmt.Fprintln(w, "  guppy check --read-data --repair --yes mends the store that has it; the next run sends it")
 	case v.Files > 0 && v.Space == "":
-		fmt.Fprintf(w, "  guppy store sync %s %s sends it\n", v.Of, v.Name)
+		fmt.Fprintf(w, "  guppy store sync %s %s sends it\n", v.Of, v.Replica)
 	case v.Files > 0 && len(v.Workers) == 0:
 		fmt.Fprintln(w, "  nobody sends it: guppy worker --exit-when-idle does, and the next run of the space")
 	}
@@ -101,8 +101,8 @@ func (v *uploadStatus) progressText(w io.Writer) {
 	case sqlrepo.Indexing.String():
 		fmt.Fprintf(w, "  root %s, %s indexed\n", v.RootCID, plural(v.IndexedBlocks, "block"))
 	default:
-		fmt.Fprintf(w, "  %d of %s, %s of %s, %d of %s", v.Files, plural(v.FilesTotal, "file"),
-			progress.Bytes(v.Bytes), progress.Bytes(v.BytesTotal), v.Shards, plural(v.ShardsTotal, "shard"))
+		fmt.Fprintf(w, "  %d of %s, %s of %s, %d of %s", v.PackedFiles, plural(v.PlannedFiles, "file"),
+			progress.Bytes(v.PackedBytes), progress.Bytes(v.PlannedBytes), v.SettledShards, plural(v.PlannedShards, "shard"))
 		if v.State == sqlrepo.Packing.String() && !v.Ended {
 			fmt.Fprintf(w, ", %s/s", progress.Bytes(int64(v.BytesPerSecond)))
 		}
@@ -115,7 +115,7 @@ func (v *uploadStatus) progressText(w io.Writer) {
 }
 
 func (s *workerStatus) text(w io.Writer, v *workStatus, stage string) {
-	fmt.Fprintf(w, "  %s, process %s: %s", printable(s.Host), s.PID, s.Work)
+	fmt.Fprintf(w, "  %s, process %d: %s", printable(s.Host), s.PID, s.Work)
 	if s.LeaseEnded {
 		fmt.Fprintf(w, ", silent for %s; others may take over\n", seconds(s.Silent))
 		return

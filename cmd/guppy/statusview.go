@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/guppy-prep/guppy/internal/host/presence"
@@ -10,50 +11,43 @@ import (
 
 // progressView is the output of guppy status.
 type progressView struct {
-	Time     string          `json:"time"`
-	Uploads  []uploadStatus  `json:"uploads"`
-	Replicas []replicaStatus `json:"replicas"`
+	Time     instant         `json:"time"`     // when this was so
+	Uploads  []uploadStatus  `json:"uploads"`  // the chosen upload, or all unfinished ones
+	Replicas []replicaStatus `json:"replicas"` // what replicas lack, and what is being sent there
 }
 
 // replicaStatus says what a replica lacks, and what is being sent there.
 type replicaStatus struct {
-	Name string `json:"name"`
 	replicaView
 	workStatus
 }
 
 // workStatus says who is at work, and what failed.
 type workStatus struct {
-	Workers  []workerStatus `json:"workers"`
-	SetAside []failedWork   `json:"set_aside"`
-	Retries  []failedWork   `json:"retries"`
+	Workers  []workerStatus `json:"workers"`   // who is at work
+	SetAside []failedWork   `json:"set_aside"` // work that was given up
+	Retries  []failedWork   `json:"retries"`   // failed work that is tried again
 
 	now time.Time
 }
 
+// uploadStatus is the progress of an upload.
 type uploadStatus struct {
-	Upload         int64    `json:"upload"`
-	Space          string   `json:"space"`
-	Source         string   `json:"source"`
-	State          string   `json:"state"`
-	Profile        string   `json:"profile"`
-	StartedAt      string   `json:"started_at"`
-	FinishedAt     string   `json:"finished_at,omitempty"`
-	RootCID        string   `json:"root_cid"`
-	StageBegan     string   `json:"stage_began_at,omitempty"`
-	Entries        int64    `json:"entries"`
-	LinkedEntries  int64    `json:"linked_entries"`
-	IndexedBlocks  int64    `json:"indexed_blocks,omitempty"`
-	Files          int64    `json:"files"`
-	FilesTotal     int64    `json:"files_total"`
-	Bytes          int64    `json:"bytes"`
-	BytesTotal     int64    `json:"bytes_total"`
-	Shards         int64    `json:"shards"`
-	ShardsTotal    int64    `json:"shards_total"`
-	ShardsSetAside int64    `json:"shards_set_aside"`
-	BytesPerSecond float64  `json:"bytes_per_second"`
-	SecondsLeft    *float64 `json:"seconds_left,omitempty"`
-	Ended          bool     `json:"ended"`
+	uploadView
+	StageBegan     instant  `json:"stage_began_at,omitempty"`      // when its present stage began
+	Entries        int64    `json:"entry_count"`                   // number of entries that the scan has found
+	LinkedEntries  int64    `json:"linked_entry_count"`            // number of entries that are linked
+	IndexedBlocks  int64    `json:"indexed_block_count,omitempty"` // number of blocks in its indexes, while they are built
+	PackedFiles    int64    `json:"packed_file_count"`             // number of files that are packed
+	PlannedFiles   int64    `json:"planned_file_count"`            // number of files to pack in all
+	PackedBytes    int64    `json:"packed_bytes"`                  // length of what is packed of these files
+	PlannedBytes   int64    `json:"planned_bytes"`                 // length of these files
+	SettledShards  int64    `json:"settled_shard_count"`           // number of shards that are stored or had nothing to store
+	PlannedShards  int64    `json:"planned_shard_count"`           // number of shards in all
+	ShardsSetAside int64    `json:"set_aside_shard_count"`         // number of shards that were given up
+	BytesPerSecond float64  `json:"bytes_per_second"`              // rate of packing; 0 in other stages
+	SecondsLeft    *float64 `json:"seconds_left,omitempty"`        // time that packing will take, if that is known
+	Ended          bool     `json:"ended"`                         // whether no work is left
 	workStatus
 
 	stuck bool
@@ -64,37 +58,38 @@ type uploadStatus struct {
 	inStage     time.Time
 }
 
+// workerStatus is a worker and its work: a shard by its ordinal, a stage, or a file that is sent to a replica.
 type workerStatus struct {
-	Host       string  `json:"host"`
-	PID        string  `json:"pid"`
-	Work       string  `json:"work"`
-	BeganAt    string  `json:"began_at"`
-	SeenAt     string  `json:"seen_at"`
-	Silent     float64 `json:"silent_seconds"`
-	Bytes      int64   `json:"bytes"`
-	LeaseEnded bool    `json:"lease_ended"`
+	Host       string  `json:"host"`           // host of the worker
+	PID        int64   `json:"pid,omitempty"`  // its process, if that is known
+	Work       string  `json:"work"`           // "shard N", a stage, or a file that is sent to a replica
+	BeganAt    instant `json:"began_at"`       // when it began this work
+	SeenAt     instant `json:"seen_at"`        // time of its latest heartbeat
+	Silent     float64 `json:"silent_seconds"` // time since then
+	Bytes      int64   `json:"bytes"`          // read for this work
+	LeaseEnded bool    `json:"lease_ended"`    // whether it was silent for so long that others may take over
 
 	began time.Time
 }
 
 // failedWork is work that failed.
 type failedWork struct {
-	Work     string `json:"work"`
-	Attempts int64  `json:"attempts"`
-	Error    string `json:"error"`
-	At       string `json:"at,omitempty"`
+	Work     string  `json:"work"`          // "shard N", a stage, or a file that is sent to a replica
+	Attempts int64   `json:"attempt_count"` // how often it was tried
+	Error    string  `json:"error"`         // error of the latest attempt
+	At       instant `json:"at,omitempty"`  // when it was given up, or the earliest time of the next attempt
 
 	at time.Time
 }
 
 // newUploadStatus returns the state of an upload and of its shards under way.
-func newUploadStatus(u sqlrepo.OpenUpload, shards []sqlrepo.Shard) uploadStatus {
+func newUploadStatus(space sqlrepo.Space, source sqlrepo.Source, u sqlrepo.OpenUpload,
+	shards []sqlrepo.Shard) uploadStatus {
 	v := uploadStatus{
-		Upload: u.ID, State: u.State.String(), Profile: u.Profile, StartedAt: formatTime(u.StartedAt),
-		FinishedAt: formatTime(u.FinishedAt), RootCID: u.RootCID.String(), StageBegan: formatTime(u.StageBegan),
-		Entries: u.Found, LinkedEntries: u.Linked, Files: u.PackedFiles, FilesTotal: u.PlannedFiles, Bytes: u.PackedBytes,
-		BytesTotal: u.PlannedBytes, Shards: u.SettledShards, ShardsTotal: u.PlannedShards, ShardsSetAside: u.AsideShards,
-		Ended: u.Ended(), workStatus: newWorkStatus(u.Now), stuck: u.Stuck(), stopped: !u.SetAside.IsZero(),
+		uploadView: newUploadView(space, source, u.Upload), StageBegan: formatTime(u.StageBegan), Entries: u.Found,
+		LinkedEntries: u.Linked, PackedFiles: u.PackedFiles, PlannedFiles: u.PlannedFiles, PackedBytes: u.PackedBytes,
+		PlannedBytes: u.PlannedBytes, SettledShards: u.SettledShards, PlannedShards: u.PlannedShards,
+		ShardsSetAside: u.AsideShards, Ended: u.Ended(), workStatus: newWorkStatus(u.Now), stuck: u.Stuck(), stopped: !u.SetAside.IsZero(),
 		inStage: u.StageBegan.Time,
 	}
 
@@ -106,7 +101,7 @@ func newUploadStatus(u sqlrepo.OpenUpload, shards []sqlrepo.Shard) uploadStatus 
 	for _, shard := range shards {
 		// The bytes of a shard under way count, but never beyond the total of the upload.
 		if live := v.add(fmt.Sprintf("shard %d", shard.Ordinal), shard.Lease); live {
-			v.Bytes = min(v.Bytes+max(0, shard.Progress), max(v.Bytes, v.BytesTotal))
+			v.PackedBytes = min(v.PackedBytes+max(0, shard.Progress), max(v.PackedBytes, v.PlannedBytes))
 		}
 	}
 
@@ -137,7 +132,8 @@ func (v *workStatus) add(work string, l sqlrepo.Lease) (live bool) {
 		return false
 	}
 
-	host, pid := presence.Split(l.Worker)
+	host, process := presence.Split(l.Worker)
+	pid, _ := strconv.ParseInt(process, 10, 64)
 	ended := l.Ends.Before(v.now)
 	v.Workers = append(v.Workers, workerStatus{
 		Host: host, PID: pid, Work: work, BeganAt: formatTime(l.Began), SeenAt: formatTime(l.Seen),

@@ -115,7 +115,7 @@ func (a *app) setStore(ctx context.Context, cfg *config.Config, repo *repository
 	}
 
 	row.URL = files.URL()
-	view := newStoreView(row)
+	view := newKnownStore(row)
 	return a.print(view, view.text)
 }
 
@@ -161,13 +161,16 @@ func (a *app) setDefaultStore(ctx context.Context, _ *config.Config, repo *repos
 		return err
 	}
 
-	view := struct {
-		Space string `json:"space"`
-		Store string `json:"store"`
-	}{space.Name, row.Name}
+	view := defaultStoreView{newSpaceRef(space), newStoreRef(row)}
 	return a.print(view, func(w io.Writer) {
 		fmt.Fprintf(w, "new uploads of space %s go to store %s\n", printable(space.Name), row.Name)
 	})
+}
+
+// defaultStoreView is the output of store default.
+type defaultStoreView struct {
+	spaceRef
+	storeRef
 }
 
 // forgetStore removes a store from the repository if nothing lies in it. Its marker stays.
@@ -201,7 +204,7 @@ func (a *app) forgetStore(ctx context.Context, cfg *config.Config, repo *reposit
 		return err
 	}
 
-	view := newStoreView(row)
+	view := newKnownStore(row)
 	return a.print(view, func(w io.Writer) { fmt.Fprintf(w, "forgot store %s at %s\n", row.Name, printable(row.URL)) })
 }
 
@@ -214,7 +217,7 @@ func refuseUsed(ctx context.Context, repo *repository, row sqlrepo.Store) error 
 
 	var uses []string
 	for _, view := range views {
-		if view.Identity != row.Identity {
+		if view.StoreIdentity != row.Identity {
 			continue
 		}
 		if view.Uploads > 0 {

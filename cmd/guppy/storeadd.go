@@ -64,7 +64,7 @@ func (a *app) addStore(ctx context.Context, cfg *config.Config, repo *repository
 				name, "file", blob)
 		}
 	}
-	view := newStoreView(row)
+	view := newKnownStore(row)
 	return a.print(view, view.text)
 }
 

@@ -32,9 +32,7 @@ needs one request for a thousand files instead of one for each, and repairs
 nothing.
 
 Each problem is one line: its code, the file, what is wrong, and what can be
-done about it. A note is odd and harmless. With --json it prints one object:
-problems, complete, sound, and summary, with problems, notes, blobs and bytes of
-the stores, expected (what the repository knows) and read.`
+done about it. A note is odd and harmless.`
 
 func (a *app) storeCheckCommand() *cobra.Command {
 	readData := false
@@ -202,7 +200,10 @@ func (a *app) checkStores(ctx context.Context, cfg *config.Config, repo *reposit
 // endStore is like end but prints the summary of a check of a store.
 func (o *checkOutput) endStore(sum check.StoreSummary, known bool, failed error) error {
 	if o.app.json {
-		return o.endJSON(sum, sum.Problems == 0, failed)
+		return o.endJSON(struct {
+			checkEnd
+			Summary check.StoreSummary `json:"summary"`
+		}{newCheckEnd(sum.Problems == 0, failed), sum})
 	}
 	if failed != nil || o.app.voice.quiet {
 		return nil

@@ -26,11 +26,7 @@ it has.
 Workers may continue meanwhile: run the command again for what they have stored
 since. It may be interrupted at any moment, and copies the rest when it is run
 again. A TO that has another identity, or no identity but other files, is
-refused. The store none: has nothing to copy.
-
-With --json it prints one object: from, to, copied, skipped, ignored (files that
-are neither shards nor indexes), bytes, failed (a list of name and error), and
-complete, which is true if TO has everything.`
+refused. The store none: has nothing to copy.`
 
 func (a *app) storeCopyCommand() *cobra.Command {
 	verify := false
@@ -64,15 +60,16 @@ func (a *app) storeCopyCommand() *cobra.Command {
 	return command
 }
 
+// storeCopyView is what a copy of a store has done.
 type storeCopyView struct {
-	From     string           `json:"from"`
-	To       string           `json:"to"`
-	Copied   int64            `json:"copied"`
-	Skipped  int64            `json:"skipped"`
-	Ignored  int64            `json:"ignored"`
-	Bytes    int64            `json:"bytes"`
-	Failed   []storeCopyFault `json:"failed"`
-	Complete bool             `json:"complete"`
+	From    string        `json:"from"`               // name or place of the store that was read
+	To      string        `json:"to"`                 // name or place of the store that was written
+	Copied  int64         `json:"copied_file_count"`  // number of files that were copied
+	Skipped int64         `json:"skipped_file_count"` // number of files that were there already
+	Ignored int64         `json:"ignored_file_count"` // number of files that are neither shards nor indexes
+	Bytes   int64         `json:"bytes"`              // what was read for that
+	Failed  []fileFailure `json:"failures"`           // files that could not be copied
+	finished
 
 	// replica is true if the target keeps its own identity.
 	replica bool
@@ -85,9 +82,10 @@ func (v *storeCopyView) count(done *mirror.Progress) {
 	v.Bytes = done.Bytes.Load()
 }
 
-type storeCopyFault struct {
-	Name  string `json:"name"`
-	Error string `json:"error"`
+// fileFailure is a file of a store that could not be copied.
+type fileFailure struct {
+	File   string `json:"file"`   // name of the file
+	Reason string `json:"reason"` // why
 }
 
 // copyStore copies a store. stores is nil if there is no repository. It prints what it copied even after an error.
@@ -120,10 +118,10 @@ func (a *app) copyStore(ctx context.Context, cfg *config.Config, stores *known.S
 		return fmt.Errorf("TO: %w", err)
 	}
 
-	view := &storeCopyView{From: from, To: to, Failed: []storeCopyFault{}}
+	view := &storeCopyView{From: from, To: to, Failed: []fileFailure{}}
 	copier := mirror.Copier{
 		From: source, To: destination, Verify: verify, Workers: workers(cfg), Progress: &mirror.Progress{},
-		Failed: func(name string, err error) { view.Failed = append(view.Failed, storeCopyFault{name, err.Error()}) },
+		Failed: func(name string, err error) { view.Failed = append(view.Failed, fileFailure{name, err.Error()}) },
 	}
 
 	stop := a.showProgress(ctx, copyState(copier.Progress))
@@ -131,8 +129,8 @@ func (a *app) copyStore(ctx context.Context, cfg *config.Config, stores *known.S
 	stop()
 
 	view.count(copier.Progress)
-	view.Complete = err == nil
-	if stores != nil && view.Complete {
+	view.Finished = err == nil
+	if stores != nil && view.Finished {
 		view.known = nameIn(ctx, stores, source)
 	}
 
@@ -194,11 +192,11 @@ func copyState(p *mirror.Progress) progress.Source {
 
 func (v *storeCopyView) text(w io.Writer) {
 	for _, failed := range v.Failed {
-		fmt.Fprintf(w, "not copied: %s: %s\n", printable(failed.Name), printable(failed.Error))
+		fmt.Fprintf(w, "not copied: %s: %s\n", printable(failed.File), printable(failed.Reason))
 	}
 	if v.replica {
 		fmt.Fprintf(w, "copied %s, %s; %d already there\n", plural(v.Copied, "file"), progress.Bytes(v.Bytes), v.Skipped)
-		if v.Complete {
+		if v.Finished {
 			fmt.Fprintf(w, "store %s has everything of store %s\n", v.To, v.From)
 		}
 		return
@@ -206,7 +204,7 @@ func (v *storeCopyView) text(w io.Writer) {
 
 	fmt.Fprintf(w, "copied %s, %s; %d already there, %d neither shards nor indexes\n", plural(v.Copied, "file"),
 		progress.Bytes(v.Bytes), v.Skipped, v.Ignored)
-	if v.Complete {
+	if v.Finished {
 		fmt.Fprintln(w, "the copy is complete and has the same identity")
 	}
 	if v.known != "" {

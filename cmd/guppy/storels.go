@@ -17,76 +17,84 @@ import (
 
 const storeLsHelp = `Ls lists the stores of the repository: where they are, what uploads have in
 them, what was copied to them as replicas, the spaces whose new uploads go
-there, whether each is to be seen from this host, and how much room it has.
-
-With --json it prints a list of name, url, identity, uploads, shards, bytes,
-copied_files and copied_bytes (shards and indexes that it has as a replica),
-spaces, created_at, last_used_at, replicas (a list of what the store is a
-replica of: of, a store, or space; missing_files, missing_bytes and synced_at),
-reachable, reason (why it is not) and free_bytes (of a directory).`
+there, whether each is to be seen from this host, and how much room it has.`
 
 func (a *app) storeLsCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "ls", Short: "List stores", Long: storeLsHelp, Args: usageArgs(cobra.NoArgs),
 		RunE: a.repositoryCommand(a.listStores),
 	}
+	a.addListFlags(command)
 	addStorePathFlag(command.Flags())
 	return command
 }
 
+// knownStore is a store that the repository knows.
+type knownStore struct {
+	storeRef
+	CreatedAt  instant `json:"created_at"`             // when it was made known
+	LastUsedAt instant `json:"last_used_at,omitempty"` // when an upload last used it
+}
+
+func newKnownStore(row sqlrepo.Store) knownStore {
+	return knownStore{newStoreRef(row), formatTime(row.CreatedAt), formatTime(row.SeenAt)}
+}
+
+func (v knownStore) text(w io.Writer) {
+	fmt.Fprintf(w, "%s  %s  %s\n", v.Store, printable(v.StoreURL), v.StoreIdentity)
+}
+
 // storeView is a store as it is listed.
 type storeView struct {
-	Name     string `json:"name"`
-	URL      string `json:"url"`
-	Identity string `json:"identity"`
-	Uploads  int64  `json:"uploads"`
-	Shards   int64  `json:"shards"`
-	Bytes    int64  `json:"bytes"`
-	// CopiedFiles and CopiedBytes count what the store has as a replica.
-	CopiedFiles int64    `json:"copied_files"`
-	CopiedBytes int64    `json:"copied_bytes"`
-	Spaces      []string `json:"spaces"`
-	// Replicas says what the store is a replica of.
-	Replicas   []replicaView `json:"replicas,omitempty"`
-	CreatedAt  string        `json:"created_at"`
-	LastUsedAt string        `json:"last_used_at,omitempty"`
-	// Reachable is nil unless this host has looked for the store.
-	Reachable *bool  `json:"reachable,omitempty"`
-	Reason    string `json:"reason,omitempty"`
-	FreeBytes *int64 `json:"free_bytes,omitempty"`
+	knownStore
+	Uploads     int64         `json:"upload_count"`         // number of uploads that are there
+	Shards      int64         `json:"shard_count"`          // number of their shards
+	Bytes       int64         `json:"bytes"`                // size of these shards
+	CopiedFiles int64         `json:"copied_file_count"`    // number of files that it has as a replica
+	CopiedBytes int64         `json:"copied_bytes"`         // size of these files
+	Spaces      []string      `json:"space_names"`          // spaces whose new uploads go there
+	Replicas    []replicaView `json:"replicas"`             // what the store is a replica of
+	Reachable   bool          `json:"reachable"`            // whether this host can use it now
+	Reason      string        `json:"reason,omitempty"`     // why this host can't
+	FreeBytes   *int64        `json:"free_bytes,omitempty"` // room that is left, if that is known
 }
 
-func newStoreView(row sqlrepo.Store) storeView {
-	return storeView{Name: row.Name, URL: row.URL, Identity: row.Identity, Spaces: []string{},
-		CreatedAt: formatTime(row.CreatedAt), LastUsedAt: formatTime(row.SeenAt)}
+var storeList = list[storeView]{
+	name: "stores", empty: "no stores yet: guppy prepare PATH makes one, and guppy store add NAME URL",
+	columns: []column[storeView]{
+		{"STORE", func(v storeView) string { return v.Store }, words},
+		{"UPLOADS", func(v storeView) string { return fmt.Sprint(v.Uploads) }, number},
+		{"SHARDS", func(v storeView) string { return fmt.Sprint(v.Shards) }, number},
+		{"SIZE", func(v storeView) string { return progress.Bytes(v.Bytes) }, number},
+		{"FREE", storeView.free, number},
+		{"SPACES", func(v storeView) string { return printable(strings.Join(v.Spaces, ", ")) }, words},
+		{"URL", func(v storeView) string { return printable(v.StoreURL) }, words},
+		{"IDENTITY", func(v storeView) string { return v.StoreIdentity }, identifier},
+		{"NOTES", storeView.notes, words},
+	},
 }
 
-func (v storeView) text(w io.Writer) {
-	fmt.Fprintf(w, "%s  %s  %s\n", v.Name, printable(v.URL), v.Identity)
+func (v storeView) free() string {
+	if v.FreeBytes == nil {
+		return ""
+	}
+	return progress.Bytes(*v.FreeBytes)
 }
 
-// listText prints what lies in the store and whether it is there.
-func (v storeView) listText(w io.Writer) {
-	v.text(w)
-	fmt.Fprintf(w, "  %s, %s, %s", plural(v.Uploads, "upload"), plural(v.Shards, "shard"), progress.Bytes(v.Bytes))
-
+// notes says what the store is a replica of, and why it can't be used.
+func (v storeView) notes() string {
+	var notes []string
+	if !v.Reachable {
+		notes = append(notes, "not to be seen from here: "+printable(v.Reason))
+	}
 	if v.CopiedFiles > 0 {
-		fmt.Fprintf(w, "; %s of other stores, %s", plural(v.CopiedFiles, "copied file"), progress.Bytes(v.CopiedBytes))
+		notes = append(notes, fmt.Sprintf("%s of other stores, %s", plural(v.CopiedFiles, "copied file"),
+			progress.Bytes(v.CopiedBytes)))
 	}
-	if len(v.Spaces) > 0 {
-		fmt.Fprintf(w, "; store of space %s", printable(strings.Join(v.Spaces, ", ")))
-	}
-	if v.FreeBytes != nil {
-		fmt.Fprintf(w, "; %s free", progress.Bytes(*v.FreeBytes))
-	}
-	fmt.Fprintln(w)
-
 	for _, replica := range v.Replicas {
-		replica.text(w)
+		notes = append(notes, replica.describe())
 	}
-	if v.Reachable != nil && !*v.Reachable {
-		fmt.Fprintf(w, "  not to be seen from here: %s\n", printable(v.Reason))
-	}
+	return strings.Join(notes, "; ")
 }
 
 // lookFor bounds how long a list waits for one store.
@@ -106,14 +114,13 @@ func (a *app) listStores(ctx context.Context, cfg *config.Config, repo *reposito
 
 	for i := range views {
 		look, cancel := context.WithTimeout(ctx, lookFor)
-		files, err := stores.Open(look, views[i].Identity)
+		files, err := stores.Open(look, views[i].StoreIdentity)
 		cancel()
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 
-		reachable := err == nil
-		views[i].Reachable = &reachable
+		views[i].Reachable = err == nil
 		if err != nil {
 			views[i].Reason = err.Error()
 			continue
@@ -122,7 +129,7 @@ func (a *app) listStores(ctx context.Context, cfg *config.Config, repo *reposito
 			views[i].FreeBytes = &free
 		}
 	}
-	return printList(a, views, func(v storeView) storeView { return v }, storeView.listText)
+	return storeList.rows(a, views)
 }
 
 // storeViews returns what the repository knows of its stores.
@@ -150,7 +157,7 @@ func storeViews(ctx context.Context, repo *repository) ([]storeView, error) {
 
 	views := make([]storeView, len(rows))
 	for i, row := range rows {
-		views[i] = newStoreView(row)
+		views[i] = storeView{knownStore: newKnownStore(row), Spaces: []string{}, Replicas: []replicaView{}}
 		for _, use := range uses {
 			if use.Identity == row.Identity {
 				views[i].Uploads, views[i].Shards, views[i].Bytes = use.Uploads, use.Shards, use.Bytes

@@ -29,11 +29,7 @@ what a replica lacks. Files that are removed from FROM are removed from its
 replicas, too, if those are there.
 
 Sync may be interrupted at any moment, and sends the rest when it is run again.
-Workers may continue meanwhile.
-
-With --json it prints one object: from, to, copied, skipped (already there),
-bytes (read of FROM), failed (a list of name and error), and complete, which is
-true if TO has everything.`
+Workers may continue meanwhile.`
 
 func (a *app) storeSyncCommand() *cobra.Command {
 	verify, limit := false, ""
@@ -98,10 +94,10 @@ func (a *app) syncStore(ctx context.Context, cfg *config.Config, repo *repositor
 	if err := refuseEmptyOrigin(ctx, repo, origin); err != nil {
 		return err
 	}
-	view := &storeCopyView{From: from, To: to, Failed: []storeCopyFault{}, replica: true}
+	view := &storeCopyView{From: from, To: to, Failed: []fileFailure{}, replica: true}
 	syncer := &mirror.Syncer{
 		Repo: repo, Origin: origin.Identity, Replica: replica.Identity, Verify: verify, Workers: workers(cfg), Limit: limit,
-		Failed:   func(name string, err error) { view.Failed = append(view.Failed, storeCopyFault{name, err.Error()}) },
+		Failed:   func(name string, err error) { view.Failed = append(view.Failed, fileFailure{name, err.Error()}) },
 		Progress: &mirror.Progress{}, Others: &trash.Others{Open: stores.Open},
 	}
 	if syncer.From, err = stores.Open(ctx, origin.Identity); err != nil {
@@ -122,7 +118,7 @@ func (a *app) syncStore(ctx context.Context, cfg *config.Config, repo *repositor
 	stop()
 
 	view.count(syncer.Progress)
-	view.Complete = err == nil
+	view.Finished = err == nil
 	return errors.Join(a.print(view, view.text), err)
 }
 

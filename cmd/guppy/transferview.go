@@ -11,26 +11,19 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
 
-// transferView is the output of a transfer.
+// transferView is the output of transfer, backup and restore.
 type transferView struct {
-	From    string        `json:"from"`
-	To      string        `json:"to"`
-	Tables  []copiedTable `json:"tables"`
-	Rows    int64         `json:"rows"`
-	Seconds float64       `json:"seconds"`
-}
-
-// copiedTable is a table that was copied. Its digest depends neither on the order of the rows nor on the engine.
-type copiedTable struct {
-	Table  string `json:"table"`
-	Rows   int64  `json:"rows"`
-	Digest string `json:"digest"`
+	From    string         `json:"from"`      // database or file that was read
+	To      string         `json:"to"`        // database or file that was written
+	Tables  []tableContent `json:"tables"`    // what was copied
+	Rows    int64          `json:"row_count"` // number of rows of all tables
+	Seconds float64        `json:"seconds"`   // how long that took
 }
 
 func newTransferView(from, to string, content copying.Content, took time.Duration) transferView {
-	view := transferView{From: from, To: to, Seconds: took.Seconds()}
+	view := transferView{From: from, To: to, Tables: []tableContent{}, Seconds: took.Seconds()}
 	for _, table := range content {
-		view.Tables = append(view.Tables, copiedTable(table))
+		view.Tables = append(view.Tables, tableContent(table))
 		view.Rows += table.Rows
 	}
 	return view

@@ -15,9 +15,7 @@ import (
 
 const uploadCommandHelp = `Upload prepares registered sources of a space, one after the other, as guppy
 prepare does: those that are named, or all. A failure of one does not keep the
-others from being prepared.
-
-` + reportHelp
+others from being prepared.`
 
 func (a *app) uploadCommand() *cobra.Command {
 	command := &cobra.Command{
@@ -36,10 +34,12 @@ func (a *app) uploadCommand() *cobra.Command {
 	}
 
 	a.addPrepareFlags(command)
-	command.AddCommand(&cobra.Command{
+	list := &cobra.Command{
 		Use: "ls [SPACE]", Short: "List uploads", Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: a.repositoryCommand(a.listUploads),
-	}, a.uploadShowCommand(), a.uploadRmCommand())
+	}
+	a.addListFlags(list)
+	command.AddCommand(list, a.uploadShowCommand(), a.uploadRmCommand())
 
 	return command
 }
@@ -77,13 +77,18 @@ func (a *app) upload(ctx context.Context, cfg *config.Config, repo *repository, 
 		}
 	}
 
-	err = a.print(map[string]any{"uploads": reports}, func(w io.Writer) {
+	err = a.print(reportsView{reports}, func(w io.Writer) {
 		for _, summary := range reports {
 			summary.text(w)
 		}
 	})
 
 	return errors.Join(err, incomplete)
+}
+
+// reportsView is the output of upload.
+type reportsView struct {
+	Uploads []*report `json:"uploads"` // one for each source that was prepared
 }
 
 // namedSources finds all sources before any is prepared, so that a misspelt name costs nothing.
@@ -110,17 +115,17 @@ func namedSources(ctx context.Context, repo *repository, space sqlrepo.Space,
 	return sources, nil
 }
 
+// uploadView is an upload.
 type uploadView struct {
-	Upload     int64  `json:"upload"`
-	Space      string `json:"space"`
-	Source     string `json:"source"`
-	State      string `json:"state"`
-	Profile    string `json:"profile"`
-	RootCID    string `json:"root_cid"`
-	Files      int64  `json:"files"`
-	Bytes      int64  `json:"bytes"`
-	StartedAt  string `json:"started_at"`
-	FinishedAt string `json:"finished_at,omitempty"`
+	Upload int64 `json:"upload"` // number of the upload
+	spaceRef
+	Source  string `json:"source"`   // name of the source
+	State   string `json:"state"`    // stage that it has reached, or complete, incomplete or removed
+	Profile string `json:"profile"`  // recipe of its CIDs
+	RootCID string `json:"root_cid"` // CID of its whole tree; "" until it is known
+	contentCounts
+	StartedAt  instant `json:"started_at"`            // when it was begun
+	FinishedAt instant `json:"finished_at,omitempty"` // when it was completed
 }
 
 func (a *app) listUploads(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
@@ -135,37 +140,59 @@ func (a *app) listUploads(ctx context.Context, _ *config.Config, repo *repositor
 		return err
 	}
 
-	var views []uploadView
+	views, err := uploadViews(ctx, repo, spaces)
+	if err != nil {
+		return err
+	}
+	empty := "no uploads yet: guppy prepare PATH"
+	if len(args) == 1 {
+		empty = noUploadsIn(spaces[0].Name)
+	}
+	return uploadList(empty).rows(a, views)
+}
+
+func newUploadView(space sqlrepo.Space, source sqlrepo.Source, u sqlrepo.Upload) uploadView {
+	return uploadView{
+		Upload: u.ID, spaceRef: newSpaceRef(space), Source: source.Name, State: u.State.String(), Profile: u.Profile,
+		RootCID: u.RootCID.String(), contentCounts: contentCounts{u.Files, u.Directories, u.Symlinks, u.Bytes},
+		StartedAt: formatTime(u.StartedAt), FinishedAt: formatTime(u.FinishedAt),
+	}
+}
+
+// uploadList lists uploads. The text says what to do if there are none.
+func uploadList(empty string) list[uploadView] {
+	return list[uploadView]{name: "uploads", empty: empty, columns: []column[uploadView]{
+		{"UPLOAD", func(v uploadView) string { return fmt.Sprint(v.Upload) }, number},
+		{"SPACE", func(v uploadView) string { return printable(v.Space) }, words},
+		{"SOURCE", func(v uploadView) string { return printable(v.Source) }, words},
+		{"STATE", func(v uploadView) string { return v.State }, words},
+		{"STARTED (UTC)", func(v uploadView) string { return v.StartedAt.short() }, words},
+		{"FILES", func(v uploadView) string { return fmt.Sprint(v.Files) }, number},
+		{"SIZE", func(v uploadView) string { return progress.Bytes(v.Bytes) }, number},
+		{"ROOT", func(v uploadView) string { return v.RootCID }, identifier},
+	}}
+}
+
+// uploadViews returns the uploads of spaces.
+func uploadViews(ctx context.Context, repo *repository, spaces []sqlrepo.Space) (views []uploadView, err error) {
 	for _, space := range spaces {
 		uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{Space: &space.ID})
 		if err != nil {
-			return err
+			return nil, err
 		}
 
 		for _, upload := range uploads {
 			source, err := repo.Source(ctx, upload.Source)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			views = append(views, newUploadView(space, source, upload))
 		}
 	}
-
-	return printList(a, views, func(v uploadView) uploadView { return v }, uploadView.text)
+	return views, nil
 }
 
-func newUploadView(space sqlrepo.Space, source sqlrepo.Source, u sqlrepo.Upload) uploadView {
-	return uploadView{
-		Upload: u.ID, Space: space.Name, Source: source.Name, State: u.State.String(), Profile: u.Profile,
-		RootCID: u.RootCID.String(), Files: u.Files, Bytes: u.Bytes,
-		StartedAt: formatTime(u.StartedAt), FinishedAt: formatTime(u.FinishedAt),
-	}
-}
-
-func (v uploadView) text(w io.Writer) {
-	fmt.Fprintf(w, "%d  %s  %s  %s  %s", v.Upload, printable(v.Space), printable(v.Source), v.StartedAt, v.State)
-	if v.RootCID != "" {
-		fmt.Fprintf(w, "  %s  %s, %s", v.RootCID, plural(v.Files, "file"), progress.Bytes(v.Bytes))
-	}
-	fmt.Fprintln(w)
+// noUploadsIn is what is said about a space without uploads.
+func noUploadsIn(space string) string {
+	return fmt.Sprintf("no uploads in space %s yet: guppy prepare PATH --space %s", printable(space), shellQuoted(space))
 }

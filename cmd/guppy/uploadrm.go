@@ -42,17 +42,7 @@ need. If that store comes back, its files belong to no shard, and guppy gc
 
 A repository and its copy (guppy transfer, guppy restore) must not have the same
 store: rm removes shards that the other one still needs, because it does not
-know the other one's uploads.
-
-With --json it prints one object:
-  dry_run  true if nothing was changed
-  removed  list of the uploads that are removed, or would be
-  spaces   list of space, uploads (the number of those that are deleted
-           completely), entries, shards, nodes, files and bytes of the store
-           that are deleted, and kept_entries and kept_shards, which others
-           need. The numbers include other removals of the space that rm
-           continues.
-  kept     as of guppy gc; absent if nothing stays`
+know the other one's uploads.`
 
 // uploadRmOptions holds the flags of upload rm that are not settings.
 type uploadRmOptions struct{ yes, keepFiles bool }
@@ -179,7 +169,7 @@ func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repos
 		}
 
 		failed = errors.Join(failed, err)
-		view.Spaces = append(view.Spaces, newRemovalView(group.space, sum))
+		view.Removals = append(view.Removals, newRemovalView(group.space, sum))
 	}
 	view.keptFiles = newKeptFiles(collector.Others)
 	return errors.Join(a.print(view, view.text), failed)
@@ -195,7 +185,7 @@ func (a *app) askToRemove(ctx context.Context, collector *gc.Collector, chosen [
 		}
 
 		view.add(group.space, group.uploads...)
-		view.Spaces = append(view.Spaces, newRemovalView(group.space, sum))
+		view.Removals = append(view.Removals, newRemovalView(group.space, sum))
 	}
 
 	// A program that reads JSON can't answer.
@@ -216,9 +206,9 @@ func (a *app) askToRemove(ctx context.Context, collector *gc.Collector, chosen [
 
 // removedView is the output of upload rm.
 type removedView struct {
-	DryRun  bool          `json:"dry_run"`
-	Removed []int64       `json:"removed"`
-	Spaces  []removalView `json:"spaces"`
+	DryRun   bool          `json:"dry_run"`        // whether nothing was changed
+	Removed  []int64       `json:"upload_numbers"` // uploads that are removed, or would be
+	Removals []removalView `json:"removals"`       // what is deleted, by space; with what earlier removals have left
 	keptFiles
 
 	uploads   []uploadInSpace
@@ -237,7 +227,7 @@ func (u uploadInSpace) name() string {
 
 func newRemovedView(dryRun bool, collector *gc.Collector) *removedView {
 	keepFiles := len(collector.KeepFiles) > 0
-	return &removedView{DryRun: dryRun, Removed: []int64{}, Spaces: []removalView{}, keepFiles: keepFiles}
+	return &removedView{DryRun: dryRun, Removed: []int64{}, Removals: []removalView{}, keptFiles: keptFiles{Kept: []keptView{}}, keepFiles: keepFiles}
 }
 
 func (v *removedView) add(space sqlrepo.Space, uploads ...sqlrepo.Upload) {
@@ -277,7 +267,7 @@ func (v *removedView) text(w io.Writer) {
 		}
 	}
 
-	for _, space := range v.Spaces {
+	for _, space := range v.Removals {
 		space.text(w, v.DryRun)
 	}
 	v.keptText(w)
@@ -298,21 +288,21 @@ func already(upload sqlrepo.Upload) string {
 
 // removalView counts what a removal deletes, or would delete.
 type removalView struct {
-	Space       string `json:"space"`
-	Uploads     int64  `json:"uploads"`
-	Entries     int64  `json:"entries"`
-	Shards      int64  `json:"shards"`
-	Nodes       int64  `json:"nodes"`
-	Files       int64  `json:"files"`
-	Bytes       int64  `json:"bytes"`
-	KeptEntries int64  `json:"kept_entries"`
-	KeptShards  int64  `json:"kept_shards"`
+	spaceRef
+	Uploads     int64 `json:"upload_count"`     // number of uploads that are deleted completely
+	Entries     int64 `json:"entry_count"`      // number of entries that are deleted
+	Shards      int64 `json:"shard_count"`      // number of shards that are deleted
+	Nodes       int64 `json:"block_count"`      // number of blocks in these shards
+	Files       int64 `json:"file_count"`       // number of files of the store that are deleted
+	Bytes       int64 `json:"bytes"`            // size of these files
+	KeptEntries int64 `json:"kept_entry_count"` // number of entries that others need
+	KeptShards  int64 `json:"kept_shard_count"` // number of shards that others need
 }
 
 func newRemovalView(space sqlrepo.Space, s gc.Summary) removalView {
 	return removalView{
-		Space: space.Name, Uploads: s.Uploads, Entries: s.Entries, Shards: s.Shards, Nodes: s.Nodes, Files: s.Files,
-		Bytes: s.Bytes, KeptEntries: s.KeptEntries, KeptShards: s.KeptShards,
+		spaceRef: newSpaceRef(space), Uploads: s.Uploads, Entries: s.Entries, Shards: s.Shards, Nodes: s.Nodes,
+		Files: s.Files, Bytes: s.Bytes, KeptEntries: s.KeptEntries, KeptShards: s.KeptShards,
 	}
 }
 

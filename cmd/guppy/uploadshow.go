@@ -18,25 +18,7 @@ const uploadShowHelp = `Show prints everything about an upload, complete or not:
 went to, its recipe and options, its shards and indexes, what was left out of it
 and why, who works on it, and what failed.
 
-` + uploadHelp + `
-
-With --json it prints one object:
-  upload, state, space, space_did, root_cid, profile, started_at, finished_at
-  source    name, path (path_base64 for the bytes of one that is not UTF-8), and
-            removed, true if the source was removed since
-  store     name, url and identity; absent if it is not known
-  files, directories, symlinks, bytes
-            of the content, as far as it was found
-  shards    number, blocks and bytes of the shards that the upload has stored,
-            planned (the number of those not stored yet), shard_size, piece_cid
-            (true if piece CIDs are computed)
-  indexes   number, bytes, layout and max_slices
-  options   excludes, symlinks, on_error, reread, ignore_inode, ignore_ctime and
-            mtime_window_ns
-  left_out  list of path, path_base64 and reason
-  workers, set_aside, retries
-            as guppy status prints them
-Sizes are in bytes, times are RFC 3339 in UTC.`
+` + uploadHelp + ``
 
 func (a *app) uploadShowCommand() *cobra.Command {
 	return &cobra.Command{
@@ -59,69 +41,43 @@ func (a *app) uploadShowCommand() *cobra.Command {
 
 // uploadDetails is the output of upload show.
 type uploadDetails struct {
-	Upload      int64          `json:"upload"`
-	State       string         `json:"state"`
-	Space       string         `json:"space"`
-	SpaceDID    sqlrepo.DID    `json:"space_did"`
-	RootCID     string         `json:"root_cid"`
-	Profile     string         `json:"profile"`
-	StartedAt   string         `json:"started_at"`
-	FinishedAt  string         `json:"finished_at,omitempty"`
-	Source      detailedSource `json:"source"`
-	Store       *detailedStore `json:"store,omitempty"`
-	Files       int64          `json:"files"`
-	Directories int64          `json:"directories"`
-	Symlinks    int64          `json:"symlinks"`
-	Bytes       int64          `json:"bytes"`
+	uploadView
+	SourcePath       string `json:"source_path"`                  // path of the source
+	SourcePathBase64 string `json:"source_path_base64,omitempty"` // bytes of the path, if they are not UTF-8
+	SourceRemoved    bool   `json:"source_removed"`               // whether the source was removed since
+	*storeRef
 
-	Shards   detailedShards  `json:"shards"`
-	Indexes  detailedIndexes `json:"indexes"`
-	Options  detailedOptions `json:"options"`
-	LeftOut  []reportLeaves  `json:"left_out"`
-	Workers  []workerStatus  `json:"workers"`
-	SetAside []failedWork    `json:"set_aside"`
-	Retries  []failedWork    `json:"retries"`
+	Shards      int64         `json:"shard_count"`         // number of shards that it has stored
+	Nodes       int64         `json:"block_count"`         // number of blocks in these shards
+	StoredBytes int64         `json:"stored_bytes"`        // size of these shards
+	Pending     int64         `json:"pending_shard_count"` // number of planned shards that are not stored yet
+	Indexes     int64         `json:"index_count"`         // number of indexes that it has stored
+	IndexBytes  int64         `json:"index_bytes"`         // size of these indexes
+	Recipe      recipeView    `json:"recipe"`              // what fixes its shards and indexes
+	Options     optionsView   `json:"options"`             // how its source is scanned and read
+	LeftOut     []pathFailure `json:"left_out_entries"`    // what is not in it, and why
+	workStatus
 
 	status uploadStatus
 }
 
-type detailedSource struct {
-	Name       string `json:"name"`
-	Path       string `json:"path"`
-	PathBase64 string `json:"path_base64,omitempty"`
-	Removed    bool   `json:"removed"`
+// recipeView is what fixes the shards and indexes of an upload.
+type recipeView struct {
+	ShardSize   int64  `json:"shard_size"`       // largest size of a shard, in bytes
+	PieceCID    bool   `json:"with_piece_cid"`   // whether piece CIDs are computed
+	IndexLayout string `json:"index_layout"`     // how the records of indexes are grouped
+	MaxSlices   int64  `json:"index_max_slices"` // largest number of records in an index
 }
 
-type detailedStore struct {
-	Name     string `json:"name"`
-	URL      string `json:"url"`
-	Identity string `json:"identity"`
-}
-
-type detailedShards struct {
-	Number    int64 `json:"number"`
-	Blocks    int64 `json:"blocks"`
-	Bytes     int64 `json:"bytes"`
-	Planned   int64 `json:"planned"`
-	ShardSize int64 `json:"shard_size"`
-	PieceCID  bool  `json:"piece_cid"`
-}
-
-type detailedIndexes struct {
-	Number    int64  `json:"number"`
-	Bytes     int64  `json:"bytes"`
-	Layout    string `json:"layout"`
-	MaxSlices int64  `json:"max_slices"`
-}
-
-type detailedOptions struct {
-	Excludes      []string `json:"excludes"`
-	SymlinkPolicy string   `json:"symlinks"`
-	OnError       string   `json:"on_error"`
-	Reread        bool     `json:"reread"`
-	IgnoreInode   bool     `json:"ignore_inode"`
-	IgnoreCtime   bool     `json:"ignore_ctime"`
-	MtimeWindow   int64    `json:"mtime_window_ns"`
+// optionsView is how the source of an upload is scanned and read.
+type optionsView struct {
+	Excludes      []string `json:"excludes"`             // patterns of what is left out
+	SymlinkPolicy string   `json:"symlinks"`             // what becomes of symlinks: preserve, follow or skip
+	OnError       string   `json:"on_error"`             // what an entry that can't be prepared does: fail or skip
+	Reread        bool     `json:"reread"`               // whether unchanged content is read again
+	IgnoreInode   bool     `json:"ignore_inode"`         // whether other inodes count as no change
+	IgnoreCtime   bool     `json:"ignore_ctime"`         // whether other ctimes count as no change
+	MtimeWindow   float64  `json:"mtime_window_seconds"` // difference up to which modification times are equal
 }
 
 func newUploadDetails(ctx context.Context, repo *repository, key int64) (*uploadDetails, error) {
@@ -141,11 +97,10 @@ func newUploadDetails(ctx context.Context, repo *repository, key int64) (*upload
 
 	path := string(source.Path)
 	v := &uploadDetails{
-		Upload: upload.ID, State: upload.State.String(), Space: space.Name, SpaceDID: space.DID,
-		RootCID: upload.RootCID.String(), Profile: upload.Profile, StartedAt: formatTime(upload.StartedAt),
-		FinishedAt: formatTime(upload.FinishedAt),
-		Source:     detailedSource{source.Name, path, base64Unless(path), !source.RemovedAt.IsZero()},
-		Options:    newDetailedOptions(upload), LeftOut: []reportLeaves{},
+		uploadView: newUploadView(space, source, upload),
+		SourcePath: path, SourcePathBase64: base64Unless(path), SourceRemoved: !source.RemovedAt.IsZero(),
+		Recipe:  recipeView{upload.ShardSize, upload.PieceCID, upload.IndexLayout, upload.IndexSlices},
+		Options: newOptionsView(upload), LeftOut: []pathFailure{},
 	}
 
 	add := []func(context.Context, *repository, sqlrepo.Upload) error{
@@ -159,11 +114,11 @@ func newUploadDetails(ctx context.Context, repo *repository, key int64) (*upload
 	return v, nil
 }
 
-func newDetailedOptions(upload sqlrepo.Upload) detailedOptions {
-	options := detailedOptions{
+func newOptionsView(upload sqlrepo.Upload) optionsView {
+	options := optionsView{
 		Excludes: append([]string{}, upload.Excludes...), SymlinkPolicy: upload.SymlinkPolicy, OnError: "fail",
 		Reread: upload.Reread, IgnoreInode: upload.IgnoreInode, IgnoreCtime: upload.IgnoreCtime,
-		MtimeWindow: upload.MtimeWindow,
+		MtimeWindow: time.Duration(upload.MtimeWindow).Seconds(),
 	}
 	if upload.SkipFailed {
 		options.OnError = "skip"
@@ -175,7 +130,8 @@ func (v *uploadDetails) addStore(ctx context.Context, repo *repository, upload s
 	rows, err := repo.Stores(ctx)
 	for _, row := range rows {
 		if row.Identity == upload.Store {
-			v.Store = &detailedStore{row.Name, row.URL, row.Identity}
+			ref := newStoreRef(row)
+			v.storeRef = &ref
 		}
 	}
 	return err
@@ -193,25 +149,21 @@ func (v *uploadDetails) addCounts(ctx context.Context, repo *repository, upload 
 
 func (v *uploadDetails) addShards(ctx context.Context, repo *repository, upload sqlrepo.Upload) error {
 	totals, err := repo.Totals(ctx, upload.ID)
-	v.Shards = detailedShards{
-		Number: totals.Shards, Blocks: totals.Nodes, Bytes: totals.Size, ShardSize: upload.ShardSize,
-		PieceCID: upload.PieceCID,
-	}
+	v.Shards, v.Nodes, v.StoredBytes = totals.Shards, totals.Nodes, totals.Size
 	if !upload.Closed() {
-		v.Shards.Planned = upload.PlannedShards - upload.SettledShards
+		v.Pending = upload.PlannedShards - upload.SettledShards
 	}
 	return err
 }
 
 func (v *uploadDetails) addIndexes(ctx context.Context, repo *repository, upload sqlrepo.Upload) error {
-	v.Indexes.Layout, v.Indexes.MaxSlices = upload.IndexLayout, upload.IndexSlices
 	stored := sqlrepo.IndexFilter{Upload: &upload.ID, States: []sqlrepo.IndexState{sqlrepo.IndexStored}}
 	for row, err := range repo.Indexes(ctx, stored) {
 		if err != nil {
 			return err
 		}
-		v.Indexes.Number++
-		v.Indexes.Bytes += row.Size
+		v.Indexes++
+		v.IndexBytes += row.Size
 	}
 	return nil
 }
@@ -237,7 +189,7 @@ func (v *uploadDetails) addStatus(ctx context.Context, repo *repository, upload 
 	}
 
 	v.status = sample.Uploads[0]
-	v.Workers, v.SetAside, v.Retries = v.status.Workers, v.status.SetAside, v.status.Retries
+	v.workStatus = v.status.workStatus
 	return nil
 }
 
@@ -249,37 +201,37 @@ func (v *uploadDetails) text(w io.Writer) {
 	line("upload", "%d, %s", v.Upload, v.State)
 	line("space", "%s (%s)", printable(v.Space), v.SpaceDID)
 	removed := ""
-	if v.Source.Removed {
+	if v.SourceRemoved {
 		removed = " (removed)"
 	}
-	line("source", "%s, %s%s", printable(v.Source.Name), printable(v.Source.Path), removed)
+	line("source", "%s, %s%s", printable(v.Source), printable(v.SourcePath), removed)
 	if v.RootCID != "" {
 		line("root", "%s", v.RootCID)
 	}
 	line("content", "%s, %s, %s, %s", plural(v.Files, "file"), plural(v.Directories, "directory"),
 		plural(v.Symlinks, "symlink"), progress.Bytes(v.Bytes))
 
-	line("started", "%s", v.StartedAt)
+	line("started", "%s", v.StartedAt.text())
 	if v.FinishedAt != "" {
-		line("finished", "%s", v.FinishedAt)
+		line("finished", "%s", v.FinishedAt.text())
 	}
 	line("profile", "%s", v.Profile)
 	v.Options.text(line)
 
-	if v.Store != nil {
-		line("store", "%s, %s", printable(v.Store.Name), printable(v.Store.URL))
+	if v.storeRef != nil {
+		line("store", "%s, %s", printable(v.Store), printable(v.StoreURL))
 	}
 	pieces := "no piece CIDs"
-	if v.Shards.PieceCID {
+	if v.Recipe.PieceCID {
 		pieces = "piece CIDs"
 	}
-	line("shards", "%d with %s, %s, of at most %d bytes, %s", v.Shards.Number, plural(v.Shards.Blocks, "block"),
-		progress.Bytes(v.Shards.Bytes), v.Shards.ShardSize, pieces)
-	if v.Shards.Planned > 0 {
-		line("planned", "%s", plural(v.Shards.Planned, "more shard"))
+	line("shards", "%d with %s, %s, of at most %d bytes, %s", v.Shards, plural(v.Nodes, "block"),
+		progress.Bytes(v.StoredBytes), v.Recipe.ShardSize, pieces)
+	if v.Pending > 0 {
+		line("planned", "%s", plural(v.Pending, "more shard"))
 	}
-	line("indexes", "%d, %s, layout %s, at most %d slices", v.Indexes.Number, progress.Bytes(v.Indexes.Bytes),
-		printable(v.Indexes.Layout), v.Indexes.MaxSlices)
+	line("indexes", "%d, %s, layout %s, at most %d slices", v.Indexes, progress.Bytes(v.IndexBytes),
+		printable(v.Recipe.IndexLayout), v.Recipe.MaxSlices)
 
 	line("left out", "%d", len(v.LeftOut))
 	for _, entry := range v.LeftOut {
@@ -294,7 +246,7 @@ func (v *uploadDetails) text(w io.Writer) {
 }
 
 // text prints the options that differ from the defaults, and the symlink policy.
-func (o detailedOptions) text(line func(what, format string, values ...any)) {
+func (o optionsView) text(line func(what, format string, values ...any)) {
 	line("options", "symlinks: %s, on error: %s", o.SymlinkPolicy, o.OnError)
 	for _, pattern := range o.Excludes {
 		line("exclude", "%s", printable(pattern))
@@ -307,7 +259,7 @@ func (o detailedOptions) text(line func(what, format string, values ...any)) {
 		{o.Reread, "all content is read again"},
 		{o.IgnoreInode, "inodes are ignored"},
 		{o.IgnoreCtime, "ctimes are ignored"},
-		{o.MtimeWindow > 0, fmt.Sprintf("times %s apart are equal", time.Duration(o.MtimeWindow))},
+		{o.MtimeWindow > 0, fmt.Sprintf("times %s apart are equal", time.Duration(o.MtimeWindow*float64(time.Second)))},
 	} {
 		if flag.set {
 			line("compare", "%s", flag.text)

@@ -25,8 +25,7 @@ block is checked once, whichever shard has it.
 ` + contentHelp + `
 
 Verify needs about 100 bytes of memory for each block. The exit code is 3 if
-there are problems. With --json it prints one object with the list "problems"
-(problem, cid, path, shard, offset, detail), the "summary" and "sound".`
+there are problems.`
 
 func (a *app) verifyCommand() *cobra.Command {
 	deep := false
@@ -62,14 +61,9 @@ func (a *app) verify(ctx context.Context, v verify.Verifier, named content) erro
 		return err
 	}
 
-	sum, err := verify.Summary{}, error(nil)
-
+	var sum verify.Summary
 	if a.json {
-		stream := a.streamJSON("problems")
-		v.Found = func(p verify.Problem) error { return stream.element(p) }
-		sum, err = v.Run(ctx, root, path)
-		further := map[string]any{"complete": err == nil, "sound": err == nil && sum.Problems == 0, "summary": sum}
-		err = errors.Join(err, stream.end(further))
+		sum, err = a.verifyJSON(ctx, v, root, path)
 	} else {
 		v.Found = func(p verify.Problem) error { return a.printProblem(p) }
 		sum, err = v.Run(ctx, root, path)
@@ -84,6 +78,28 @@ func (a *app) verify(ctx context.Context, v verify.Verifier, named content) erro
 		return err
 	}
 	return &unsoundDAG{sum.Problems}
+}
+
+// verifyOutput is the output of verify.
+type verifyOutput struct {
+	Problems []verify.Problem `json:"problems"` // blocks that are missing or wrong
+	verifyEnd
+}
+
+type verifyEnd struct {
+	finished
+	Sound   bool           `json:"sound"`   // whether there are no problems
+	Summary verify.Summary `json:"summary"` // what was looked at
+}
+
+func (a *app) verifyJSON(ctx context.Context, v verify.Verifier, root cid.Cid, path string) (verify.Summary, error) {
+	stream := a.streamJSON()
+	if err := stream.begin("problems"); err != nil {
+		return verify.Summary{}, err
+	}
+	v.Found = func(p verify.Problem) error { return stream.element(p) }
+	sum, err := v.Run(ctx, root, path)
+	return sum, errors.Join(err, stream.end(verifyEnd{finished{err == nil}, err == nil && sum.Problems == 0, sum}))
 }
 
 func (a *app) printProblem(p verify.Problem) error {

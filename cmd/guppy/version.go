@@ -72,11 +72,12 @@ func commitOf(info *debug.BuildInfo) string {
 	return module
 }
 
+// versionView is the output of version.
 type versionView struct {
-	Version  string `json:"version"`
-	Commit   string `json:"commit"`
-	Go       string `json:"go"`
-	Platform string `json:"platform"`
+	Version  string `json:"version"`  // version of the program
+	Commit   string `json:"commit"`   // what it was built from, if that is known
+	Go       string `json:"go"`       // version of Go that built it
+	Platform string `json:"platform"` // operating system and architecture
 }
 
 func (v versionView) text(w io.Writer) {

@@ -176,7 +176,10 @@ func TestTheListOfRoots(t *testing.T) {
 		equal(f.T, "cached", got.Header.Get("Cache-Control"), "no-cache")
 
 		var list struct {
-			Roots []struct{ CID, Source string }
+			Roots []struct {
+				CID    string `json:"root_cid"`
+				Source string
+			}
 		}
 		must(f, json.Unmarshal(f.get(http.StatusOK, "/", "Accept: application/json").body, &list))
 		equal(f.T, "roots", fmt.Sprint(list.Roots), "[{"+root+" <source>}]")

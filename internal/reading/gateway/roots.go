@@ -14,12 +14,12 @@ import (
 
 // Root is the root of an upload's content.
 type Root struct {
-	CID    string    `json:"cid"`
-	Space  string    `json:"space"`
-	Source string    `json:"source"`
-	Files  int64     `json:"files"`
-	Bytes  int64     `json:"bytes"`
-	Time   time.Time `json:"time"`
+	CID    string    `json:"root_cid"`    // CID of the root
+	Space  string    `json:"space"`       // name of the space
+	Source string    `json:"source"`      // name of the source
+	Files  int64     `json:"file_count"`  // number of files
+	Bytes  int64     `json:"bytes"`       // length of the files
+	Time   time.Time `json:"finished_at"` // when the upload was completed
 }
 
 // Path returns the path at which the gateway serves the root.

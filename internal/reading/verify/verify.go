@@ -43,21 +43,20 @@ const (
 
 // Problem is a block that is missing or wrong.
 type Problem struct {
-	What string `json:"problem"`
-	CID  string `json:"cid"`
-	// Path is one way to the block, from the beginning of the walk.
-	Path   string `json:"path"`
-	Shard  int64  `json:"shard,omitempty"`
-	Offset int64  `json:"offset,omitempty"`
-	Detail string `json:"detail"`
+	What   string `json:"code"`               // kind of the problem: missing, damaged, unread or malformed
+	CID    string `json:"cid"`                // CID of the block
+	Path   string `json:"path"`               // one way to the block, from the beginning of the walk
+	Shard  int64  `json:"shard_id,omitempty"` // key of the shard that should have the block
+	Offset int64  `json:"offset,omitempty"`   // where the block begins in the shard
+	Detail string `json:"detail"`             // what is wrong
 }
 
 // Summary counts distinct blocks. Nodes counts the blocks above the chunks of files, all of which were read.
 type Summary struct {
-	Blocks   int64 `json:"blocks"`
-	Nodes    int64 `json:"nodes"`
-	Bytes    int64 `json:"bytes"`
-	Problems int64 `json:"problems"`
+	Blocks   int64 `json:"block_count"`   // number of distinct blocks
+	Nodes    int64 `json:"node_count"`    // number of those above the chunks of files
+	Bytes    int64 `json:"bytes"`         // size of the blocks
+	Problems int64 `json:"problem_count"` // number of problems
 }
 
 // Run walks the DAG of a root. It visits each distinct block once, and none below a bad block. It needs about 80

@@ -42,11 +42,11 @@ func cleanEnviron(environ []string, configHome string) []string {
 type preparation struct {
 	RootCID     string  `json:"root_cid"`
 	State       string  `json:"state"`
-	Files       int64   `json:"files"`
-	Directories int64   `json:"directories"`
-	Symlinks    int64   `json:"symlinks"`
+	Files       int64   `json:"file_count"`
+	Directories int64   `json:"directory_count"`
+	Symlinks    int64   `json:"symlink_count"`
 	Bytes       int64   `json:"bytes"`
-	Nodes       int64   `json:"nodes"`
+	Nodes       int64   `json:"block_count"`
 	Shards      []shard `json:"shards"`
 }
 

@@ -45,7 +45,9 @@ func TestIndexes(t *testing.T) {
 	}
 	report := struct {
 		RootCID string `json:"root_cid"`
-		Shards  []struct{ Nodes, Size int }
+		Shards  []struct {
+			Nodes int `json:"block_count"`
+		}
 	}{}
 	decode(t, guppy(t, home, "prepare", tree, "--shard-size", "128KiB", "--json"), &report)
 	var list struct{ Indexes []struct{ CID string } }

@@ -58,10 +58,10 @@ func (s *storm) calm(t *testing.T) {
 
 func (s *storm) uploads(t *testing.T) map[int64]upload {
 	t.Helper()
-	var list []upload
+	var list struct{ Uploads []upload }
 	must(t, json.Unmarshal([]byte(s.run(t, "upload", "ls", "--json")), &list))
 	uploads := map[int64]upload{}
-	for _, u := range list {
+	for _, u := range list.Uploads {
 		uploads[u.Upload] = u
 	}
 	return uploads
@@ -182,20 +182,28 @@ func (s *storm) anyKilled() bool {
 // requireNothingLeft checks that no files, leases or processes are left over.
 func (s *storm) requireNothingLeft(t *testing.T) {
 	t.Helper()
+	type files struct {
+		Files int64 `json:"file_count"`
+	}
 	var gc struct {
-		Temporary int64 `json:"temporary_files"`
-		Strays    struct{ Files int64 }
-		Damaged   struct{ Files int64 }
-		Spaces    []struct{ Entries, Shards, Nodes, Files int64 }
+		Temporary int64 `json:"temporary_file_count"`
+		Stray     files
+		Damaged   files
+		Removals  []struct {
+			files
+			Entries int64 `json:"entry_count"`
+			Shards  int64 `json:"shard_count"`
+			Blocks  int64 `json:"block_count"`
+		}
 	}
 	must(t, json.Unmarshal([]byte(s.run(t, "gc", "--strays", "--json")), &gc))
 
 	left := gc.Temporary + gc.Damaged.Files
 	if !s.anyKilled() { // otherwise there may be a file whose row was about to follow
-		left += gc.Strays.Files
+		left += gc.Stray.Files
 	}
-	for _, s := range gc.Spaces {
-		left += s.Entries + s.Shards + s.Nodes + s.Files
+	for _, s := range gc.Removals {
+		left += s.Entries + s.Shards + s.Blocks + s.Files
 	}
 
 	if left != 0 {

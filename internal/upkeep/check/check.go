@@ -20,24 +20,16 @@ import (
 
 // Problem is something that is not as it should be.
 type Problem struct {
-	// Code names the kind of problem. It stays the same from one version to the next.
-	Code string `json:"code"`
-	// Upload, Shard and Entry are the keys of the rows concerned, or 0.
-	Upload int64 `json:"upload,omitempty"`
-	Shard  int64 `json:"shard,omitempty"`
-	Entry  int64 `json:"entry,omitempty"`
-	// Index is the key of the index concerned, or 0.
-	Index int64 `json:"index,omitempty"`
-	// Store is the name of the store concerned: of the replica that a copy is in, or of one of several stores.
-	Store string `json:"store,omitempty"`
-	// File is the name of a file in the store.
-	File string `json:"file,omitempty"`
-	// Detail says what is wrong.
-	Detail string `json:"detail"`
-	// Repair says what a repair does about the problem.
-	Repair string `json:"repair"`
-	// Note is true if nothing is lost or in the way: the repository is sound with the problem.
-	Note bool `json:"note,omitempty"`
+	Code   string `json:"code"`               // kind of problem, the same from one version to the next
+	Upload int64  `json:"upload,omitempty"`   // number of the upload concerned
+	Shard  int64  `json:"shard_id,omitempty"` // key of the shard concerned
+	Entry  int64  `json:"entry_id,omitempty"` // key of the entry concerned
+	Index  int64  `json:"index_id,omitempty"` // key of the index concerned
+	Store  string `json:"store,omitempty"`    // name of the store: of a replica, or if there are several
+	File   string `json:"file,omitempty"`     // name of a file in the store
+	Detail string `json:"detail"`             // what is wrong
+	Repair string `json:"repair"`             // what a repair does about it
+	Note   bool   `json:"note"`               // whether nothing is lost or in the way: it is sound with the problem
 
 	// blocks are the chunks of a file that no shard holds, and missed some missing blocks of any kind. Only repair
 	// uses them.
@@ -141,20 +133,16 @@ func (c *Checker) auditor() *audit.Auditor { return audit.New(c.Repo) }
 
 // Summary counts what a check looked at.
 type Summary struct {
-	Problems int64 `json:"problems"`
-	Notes    int64 `json:"notes"`
-	// Uploads counts the uploads whose DAG was walked, and Blocks the blocks that these need.
-	Uploads int64 `json:"uploads"`
-	Blocks  int64 `json:"blocks"`
-	// Shards counts the shards whose file was checked, Read those that were read, and Bytes their sizes.
-	Shards int64 `json:"shards"`
-	Read   int64 `json:"read"`
-	Bytes  int64 `json:"bytes"`
-	// Copies counts the copies in replicas that were checked, and CopiesRead those that were read.
-	Copies     int64 `json:"copies,omitempty"`
-	CopiesRead int64 `json:"copies_read,omitempty"`
-	// Sample holds the keys of the shards that were read, unless all were.
-	Sample []int64 `json:"sample,omitempty"`
+	Problems   int64   `json:"problem_count"`             // number of problems
+	Notes      int64   `json:"note_count"`                // number of notes
+	Uploads    int64   `json:"upload_count"`              // number of uploads whose DAG was walked
+	Blocks     int64   `json:"block_count"`               // number of blocks that these uploads need
+	Shards     int64   `json:"shard_count"`               // number of shards whose file was checked
+	Read       int64   `json:"read_shard_count"`          // number of shards that were read
+	Bytes      int64   `json:"read_bytes"`                // size of the shards that were read
+	Copies     int64   `json:"copy_count,omitempty"`      // number of copies in replicas that were checked
+	CopiesRead int64   `json:"read_copy_count,omitempty"` // number of copies in replicas that were read
+	Sample     []int64 `json:"read_shard_ids,omitempty"`  // keys of the shards that were read, unless all were
 }
 
 // Sound reports whether there are no problems.

@@ -37,14 +37,12 @@ type StoreChecker struct {
 
 // StoreSummary counts what a check of a store looked at.
 type StoreSummary struct {
-	Problems int64 `json:"problems"`
-	Notes    int64 `json:"notes"`
-	// Blobs and Bytes count the blobs in the store, Expected the blobs that the repository knows, and Read those
-	// that were read.
-	Blobs    int64 `json:"blobs"`
-	Bytes    int64 `json:"bytes"`
-	Expected int64 `json:"expected"`
-	Read     int64 `json:"read"`
+	Problems int64 `json:"problem_count"`       // number of problems
+	Notes    int64 `json:"note_count"`          // number of notes
+	Blobs    int64 `json:"file_count"`          // number of shards and indexes in the store
+	Bytes    int64 `json:"bytes"`               // their size
+	Expected int64 `json:"expected_file_count"` // number of files that the repository knows
+	Read     int64 `json:"read_file_count"`     // number of files that were read
 }
 
 // Add adds the numbers of another check.

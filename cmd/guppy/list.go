@@ -1,0 +1,260 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"text/template"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/guppy-prep/guppy/internal/display"
+)
+
+// list is a kind of list: the name that it has in JSON, how its rows are shown as text, and what is said if it is
+// empty. V is the JSON object of a row.
+type list[V any] struct {
+	name    string
+	columns []column[V]
+	empty   string
+}
+
+// column is a column of a list's text.
+type column[V any] struct {
+	title string
+	text  func(V) string
+	look  columnLook
+}
+
+type columnLook int
+
+const (
+	words columnLook = iota
+	// number is aligned at its right side.
+	number
+	// identifier is shortened on a terminal.
+	identifier
+)
+
+// listOptions are the flags of lists.
+type listOptions struct {
+	sort   []string
+	format string
+	full   bool
+}
+
+// addListFlags adds the flags that all lists have.
+func (a *app) addListFlags(command *cobra.Command) {
+	flags := command.Flags()
+	flags.StringSliceVar(&a.listing.sort, "sort", nil, "sort by `FIELD`s, named as with --json; -FIELD sorts downwards")
+	flags.StringVar(&a.listing.format, "format", "",
+		"print each row by `TEMPLATE`, such as '{{.name}}', with the names of --json (Go's text/template)")
+	flags.BoolVar(&a.listing.full, "full", false, "do not shorten CIDs and DIDs on a terminal")
+}
+
+// onTerminal reports whether standard output is a terminal.
+func (a *app) onTerminal() bool {
+	file, isFile := a.stdout.(*os.File)
+	return isFile && term.IsTerminal(int(file.Fd()))
+}
+
+// rows prints rows that are all known.
+func (l list[V]) rows(a *app, rows []V) error {
+	return l.each(a, eachOf(rows), func(error) any { return finished{true} }, nil)
+}
+
+func eachOf[V any](rows []V) func(func(V) error) error {
+	return func(yield func(V) error) error {
+		for _, row := range rows {
+			if err := yield(row); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// stream prints rows as they come.
+func (l list[V]) stream(a *app, each func(yield func(V) error) error) error {
+	return l.each(a, each, func(err error) any { return finished{err == nil} }, nil)
+}
+
+// each prints rows as they come. In JSON, end returns the other fields of the object, which end may base on the error
+// of the rows. In text, the line after the rows is that of footer, if there is one.
+func (l list[V]) each(a *app, each func(yield func(V) error) error, end func(error) any, footer func() string) error {
+	sorted, err := l.sorted(a.listing.sort, each)
+	if err != nil {
+		return err
+	}
+
+	switch {
+	case a.json && a.listing.format != "":
+		return fmt.Errorf("%w: use either --json or --format", errUsage)
+	case a.json:
+		return l.json(a, sorted, end)
+	case a.listing.format != "":
+		return l.formatted(a, sorted)
+	case a.voice.quiet:
+		return nil
+	}
+	return l.text(a, sorted, footer)
+}
+
+func (l list[V]) json(a *app, each func(yield func(V) error) error, end func(error) any) error {
+	out := a.streamJSON()
+	err := out.begin(l.name)
+	if err == nil {
+		err = each(func(row V) error { return out.element(row) })
+	}
+	return errors.Join(err, out.end(end(err)))
+}
+
+// text prints a table. A list without rows says so on standard error.
+func (l list[V]) text(a *app, each func(yield func(V) error) error, footer func() string) error {
+	terminal := a.onTerminal()
+	columns := make([]display.Column, len(l.columns))
+	for i, column := range l.columns {
+		columns[i] = display.Column{Title: column.title, Right: column.look == number}
+	}
+
+	out := bufio.NewWriter(a.stdout)
+	styled := display.Styled(a.stdout, a.environ, a.voice.color)
+	table, filled := display.NewTable(out, columns, styled), false
+	err := each(func(row V) error {
+		filled = true
+		cells := make([]string, len(l.columns))
+		for i, column := range l.columns {
+			cells[i] = column.text(row)
+			if column.look == identifier && terminal && !a.listing.full {
+				cells[i] = display.Shorten(cells[i])
+			}
+		}
+		return table.Row(cells)
+	})
+
+	err = errors.Join(err, table.Flush())
+	if err == nil && footer != nil {
+		_, err = fmt.Fprintln(out, footer())
+	}
+	err = errors.Join(err, out.Flush())
+	if err == nil && !filled && l.empty != "" {
+		_, err = fmt.Fprintln(a.screen, l.empty)
+	}
+	return err
+}
+
+// formatted prints each row by the template of --format.
+func (l list[V]) formatted(a *app, each func(yield func(V) error) error) error {
+	parsed, err := template.New("--format").Option("missingkey=error").Parse(a.listing.format)
+	if err == nil {
+		// A list without rows has to show a wrong name, too.
+		err = parsed.Execute(io.Discard, rowValues(reflect.Zero(reflect.TypeFor[V]())))
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w; a row has %s", errUsage, err, l.fieldNames())
+	}
+
+	out := bufio.NewWriter(a.stdout)
+	err = each(func(row V) error {
+		if err := parsed.Execute(out, rowValues(reflect.ValueOf(row))); err != nil {
+			return err
+		}
+		return out.WriteByte('\n')
+	})
+	return errors.Join(err, out.Flush())
+}
+
+func (l list[V]) fieldNames() string {
+	var names []string
+	for _, field := range jsonFields(reflect.TypeFor[V]()) {
+		names = append(names, field.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// sorted returns rows sorted by fields, or as they come if there are no fields.
+func (l list[V]) sorted(fields []string, each func(yield func(V) error) error) (func(func(V) error) error, error) {
+	empty := rowValues(reflect.Zero(reflect.TypeFor[V]()))
+	for _, field := range fields {
+		switch value, found := empty[strings.TrimPrefix(field, "-")]; value.(type) {
+		case map[string]any, []any:
+			return nil, fmt.Errorf("%w: --sort: rows can't be sorted by %s, which has many values", errUsage, field)
+		default:
+			if !found {
+				return nil, fmt.Errorf("%w: --sort: there is no field %q; a row has %s", errUsage, field, l.fieldNames())
+			}
+		}
+	}
+	if len(fields) == 0 {
+		return each, nil
+	}
+
+	return func(yield func(V) error) error {
+		type keyed struct {
+			row    V
+			values map[string]any
+		}
+		var rows []keyed
+		err := each(func(row V) error {
+			rows = append(rows, keyed{row, rowValues(reflect.ValueOf(row))})
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+
+		slices.SortStableFunc(rows, func(a, b keyed) int {
+			for _, field := range fields {
+				name, downwards := strings.CutPrefix(field, "-")
+				order := compareValues(a.values[name], b.values[name])
+				if downwards {
+					order = -order
+				}
+				if order != 0 {
+					return order
+				}
+			}
+			return 0
+		})
+		for _, row := range rows {
+			if err := yield(row.row); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+// compareValues compares two values of one field. A value that is absent comes before any other.
+func compareValues(a, b any) int {
+	switch a := a.(type) {
+	case int64:
+		if b, ok := b.(int64); ok {
+			return cmp.Compare(a, b)
+		}
+		return 1
+	case float64:
+		if b, ok := b.(float64); ok {
+			return cmp.Compare(a, b)
+		}
+		return 1
+	case bool:
+		if b, ok := b.(bool); ok {
+			return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b))
+		}
+		return 1
+	}
+
+	text, ok := b.(string)
+	if !ok {
+		return -1
+	}
+	return strings.Compare(fmt.Sprint(a), text)
+}
