@@ -1,17 +1,21 @@
 package config
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/knadh/koanf/parsers/toml/v2"
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/rawbytes"
 	"github.com/knadh/koanf/v2"
+
+	"github.com/guppy-prep/guppy/internal/formats/textfile"
 )
 
 // maxFile is the largest size of a configuration file. A larger file was surely named by mistake.
@@ -92,6 +96,12 @@ func readFile(name string) *layer {
 }
 
 func (l *layer) decode(name string, f fileFormat, data []byte) {
+	data, fault := text(data)
+	if fault != nil {
+		l.fault(name, nil, *fault)
+		return
+	}
+
 	at, faults := f.lines(data)
 
 	raw := koanf.New(".")
@@ -113,6 +123,25 @@ func (l *layer) decode(name string, f fileFormat, data []byte) {
 			l.add(key, values[key], fileOrigin(name, at.at(key)))
 		}
 	}
+}
+
+// text returns the text of a file as the parsers want it, or the fault that keeps them from reading it. They differ in what they say about
+// encodings, and do not say what to do.
+func text(data []byte) ([]byte, *syntaxFault) {
+	data, err := textfile.Decode(data)
+
+	var nul *textfile.NULError
+	if errors.As(err, &nul) {
+		return nil, &syntaxFault{line: nul.Line, reason: "a NUL byte: save the file as text in UTF-8"}
+	}
+
+	number := 0
+	for line := range bytes.Lines(data) {
+		if number++; !utf8.Valid(line) {
+			return nil, &syntaxFault{line: number, reason: "bytes that are not UTF-8: save the file as UTF-8"}
+		}
+	}
+	return data, nil
 }
 
 // fault adds a problem. It names the setting of the fault if that is known.

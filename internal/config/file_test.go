@@ -66,6 +66,16 @@ func TestFileIsRefused(t *testing.T) {
 		{"odd name", "c.yaml", "? [a, b]\n: c\n", ":1: a name must be plain text"},
 		{"alias to itself", "c.yaml", "log: &a\n  level: *a\n", "contains itself"},
 		{"explicit tag", "c.yaml", "prepare: {workers: !!int five}", "cannot decode"},
+		{"tab", "c.yaml", "log:\n\tlevel: warn\n", ":2: a tab in the indentation, which YAML does not allow: use spaces"},
+		{"tab", "c.yaml", "\tlog:\n", ":1: a tab in the indentation"},
+		{"tab after spaces", "c.yaml", "log:\r\n  level: warn\r\n \tformat: json\r\n", ":3: a tab in the indentation"},
+		{"tab before a comment", "c.yaml", "log:\n  level: warn\n\t# x\n  format: json\n", ":3: a tab in the indentation"},
+		{"tab after a dash", "c.yaml", "prepare:\n  exclude:\n  -\ta\n", ":3: a tab in the indentation"},
+		{"tab beside the fault", "c.yaml", "prepare:\n  space: |\n    a\n    \tb\n log: [\n", "yaml: line "},
+		{"Latin 1", "c.yaml", "\nprepare: {space: caf\xe9}", ":2: bytes that are not UTF-8: save the file as UTF-8"},
+		{"Latin 1", "c.toml", "prepare.space = 'caf\xe9'", ":1: bytes that are not UTF-8"},
+		{"UTF-16 without a mark", "c.yaml", "l\x00o\x00g\x00", ":1: a NUL byte: save the file as text in UTF-8"},
+		{"NUL", "c.toml", "\n# \x00", ":2: a NUL byte"},
 		{"date", "c.toml", "prepare.space = 2020-01-01", "prepare.space: 2020-01-01 (a toml.LocalDate)"},
 	} {
 		t.Run(tt.name+" "+tt.file, func(t *testing.T) {
@@ -96,6 +106,15 @@ func TestFileIsTaken(t *testing.T) {
 		{"c.yaml", "repo: {retry_for: 0}", "repo.retry_for", "0s", ":1"},
 		{"c.yaml", "prepare: {exclude: [a, 'b c']}", "prepare.exclude", "a,b c", ":1"},
 		{"c.yaml", "prepare: {space: " + strings.Repeat("x", 255) + "}", "prepare.space", strings.Repeat("x", 255), ":1"},
+		{"c.yaml", "log:\r\n  format: text\r\n  level: warn\r\n", "log.level", "warn", ":3"},
+		{"c.toml", "[log]\r\nformat='text'\r\nlevel = 'warn'\r\n", "log.level", "warn", ":3"},
+		{"c.toml", "[log]\n\tlevel = 'warn'\n", "log.level", "warn", ":2"},
+		{"c.yaml", "log:\n  level:\twarn\n", "log.level", "warn", ":2"},
+		{"c.yaml", "log: {\n\tlevel: warn}\n", "log.level", "warn", ":2"},
+		{"c.yaml", "\ufefflog.level: warn", "log.level", "warn", ":1"},
+		{"c.toml", "\ufefflog.level = 'warn'", "log.level", "warn", ":1"},
+		{"c.yaml", inUTF16("log:\n  level: warn"), "log.level", "warn", ":2"},
+		{"c.toml", inUTF16("[log]\nlevel = 'warn'"), "log.level", "warn", ":2"},
 		{"c.yaml", "prepare: {shard_size: 128}", "prepare.shard_size", "128", ":1"},
 		{"c.yaml", "prepare: {shard_size: 512MiB}", "prepare.shard_size", "536870912", ":1"},
 	} {
@@ -111,6 +130,11 @@ func TestFileIsTaken(t *testing.T) {
 			t.Errorf("%q: got %+v", tt.content, got)
 		}
 	}
+}
+
+// inUTF16 returns ASCII text as Windows writes UTF-16.
+func inUTF16(text string) string {
+	return "\xff\xfe" + strings.Join(strings.Split(text, ""), "\x00") + "\x00"
 }
 
 func TestFileErrorsKeepSecrets(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config/secret"
+	"github.com/guppy-prep/guppy/internal/formats/textfile"
 )
 
 const maxPassword = 4096
@@ -64,20 +65,21 @@ func (r *resolver) warnOfReaders(key, file string) {
 	}
 }
 
-// readPassword returns the content of the file without the line ends around it. Blanks may belong to a password.
+// readPassword returns the text of the file without the line ends around it. Blanks may belong to a password.
 func readPassword(path string) (secret.String, error) {
 	data, err := readLimited(path, maxPassword)
 	if err != nil {
 		return "", err
 	}
 
-	password := strings.Trim(string(data), "\r\n")
-
-	switch {
-	case password == "":
-		return "", errPasswordEmpty
-	case strings.ContainsRune(password, 0):
+	data, err = textfile.Decode(data)
+	if err != nil {
 		return "", errPasswordNUL
+	}
+
+	password := strings.Trim(string(data), "\r\n")
+	if password == "" {
+		return "", errPasswordEmpty
 	}
 
 	return secret.String(password), nil

@@ -18,6 +18,9 @@ func yamlLines(data []byte) (lines, []syntaxFault) {
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
 		return nil, nil
 	} else if err != nil {
+		if line := faultyTab(data); line > 0 {
+			return nil, []syntaxFault{{line: line, reason: "a tab in the indentation, which YAML does not allow: use spaces"}}
+		}
 		return nil, []syntaxFault{explainYAML(err)}
 	}
 
@@ -29,6 +32,39 @@ func yamlLines(data []byte) (lines, []syntaxFault) {
 	}
 
 	return mappingLines(document.Content[0])
+}
+
+// indentedByTab matches a line whose indentation, or what follows the dash of a list, contains a tab.
+var indentedByTab = regexp.MustCompile(`^[ -]*\t`)
+
+// maxTabs limits how often faultyTab parses a file.
+const maxTabs = 20
+
+// faultyTab returns the line of a tab that makes a file invalid, or 0. In some places, such as a text of several
+// lines, a tab is valid, so the parser is asked whether it takes the lines above and not the one with the tab.
+func faultyTab(data []byte) int {
+	number, end, tabs := 0, 0, 0
+	for line := range bytes.Lines(data) {
+		number++
+		begin := end
+		end += len(line)
+
+		if !indentedByTab.Match(line) {
+			continue
+		}
+		if isYAML(data[:begin]) && !isYAML(data[:end]) {
+			return number
+		}
+		if tabs++; tabs == maxTabs {
+			break
+		}
+	}
+	return 0
+}
+
+func isYAML(data []byte) bool {
+	var document yaml.Node
+	return yaml.Unmarshal(data, &document) == nil
 }
 
 func mappingLines(root *yaml.Node) (lines, []syntaxFault) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/guppy-prep/guppy/internal/formats/textfile"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -116,7 +117,7 @@ func (r *rule) matches(path sqlrepo.Path) bool {
 	return r.glob.match(path.Name())
 }
 
-// ReadExcludeFile reads a file with one pattern per line. It skips blank lines and lines that start with "#", and
+// ReadExcludeFile reads a text file with one pattern per line. It skips blank lines and lines that start with "#", and
 // strips spaces at the end of a line unless a backslash precedes them.
 func ReadExcludeFile(path string) ([]string, error) {
 	content, err := os.ReadFile(path)
@@ -124,8 +125,13 @@ func ReadExcludeFile(path string) ([]string, error) {
 		return nil, fmt.Errorf("read exclude file: %w", err)
 	}
 
+	content, err = textfile.Decode(content)
+	if err != nil {
+		return nil, fmt.Errorf("exclude file %s: %w", path, err)
+	}
+
 	var patterns []string
-	for line := range strings.Lines(strings.TrimPrefix(string(content), byteOrderMark)) {
+	for line := range strings.Lines(string(content)) {
 		line = trimSpaces(strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"))
 		if line != "" && line[0] != '#' {
 			patterns = append(patterns, line)
@@ -134,8 +140,6 @@ func ReadExcludeFile(path string) ([]string, error) {
 
 	return patterns, nil
 }
-
-const byteOrderMark = "\uFEFF"
 
 // trimSpaces strips the spaces at the end of line, except an escaped one.
 func trimSpaces(line string) string {

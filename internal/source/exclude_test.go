@@ -125,6 +125,16 @@ func TestReadExcludeFile(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 
+	must(t, os.WriteFile(path, []byte("\xff\xfea\x00\r\x00\n\x00b\x00"), 0o600))
+	if got, err := source.ReadExcludeFile(path); err != nil || !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("of UTF-16, got %q, %v", got, err)
+	}
+
+	must(t, os.WriteFile(path, []byte("a\nb\x00"), 0o600))
+	if _, err := source.ReadExcludeFile(path); err == nil || !strings.Contains(err.Error(), "excludes: line 2 contains a NUL") {
+		t.Errorf("got %v", err)
+	}
+
 	if _, err := source.ReadExcludeFile(path + "x"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
