@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"maps"
 	"strconv"
 
@@ -87,7 +88,7 @@ func newSettingView(v config.Value, choice dialect.Choice) settingView {
 	if choice.Value != "" {
 		v.Value = choice.Value
 	}
-	return settingView{v.Key, v.Value, choice.Reason, string(v.Origin)}
+	return settingView{v.Key, v.Value, cmp.Or(v.Reason, choice.Reason), string(v.Origin)}
 }
 
 var settingList = list[settingView]{name: "settings", columns: []column[settingView]{

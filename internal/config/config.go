@@ -26,6 +26,8 @@ type Config struct {
 	Warnings []string `koanf:"-"`
 
 	origins map[string]Origin
+	// unused holds the reasons why settings that were given are not used.
+	unused map[string]string
 }
 
 // Store configures access to the server of a store.
@@ -80,7 +82,8 @@ type Repo struct {
 	// RetryFor is how long to retry after the database is lost.
 	RetryFor    time.Duration `koanf:"retry_for"`
 	AutoMigrate bool          `koanf:"auto_migrate"`
-	// MigrateURL is the URL used to change the schema, or "" to use the same URL as for everything else.
+	// MigrateURL is the URL used to change the schema, or "" to use the same URL as for everything else. Load sets it to
+	// "" if a higher layer names the database.
 	MigrateURL             secret.String `koanf:"migrate_url"`
 	AllowNetworkFilesystem bool          `koanf:"allow_network_filesystem"`
 }

@@ -92,11 +92,22 @@ func (r *resolver) database() {
 }
 
 // migrateURL refuses a URL that leads elsewhere than the database's. Otherwise what it says goes over the other
-// settings.
+// settings. It does not use a URL that a higher layer has not seen: one that names another database for this run does
+// not want that of the file to be migrated.
 func (r *resolver) migrateURL(engine dialect.Engine) {
 	repo := &r.c.Repo
 	if repo.MigrateURL == "" {
 		return
+	}
+
+	for _, key := range []string{urlKey, hostKey, portKey, dbnameKey} {
+		if named := r.c.Origin(key); named.layer() > r.c.Origin(migrateURLKey).layer() {
+			repo.MigrateURL = ""
+			r.c.unused[migrateURLKey] = fmt.Sprintf("not used: %s comes from %s", key, named)
+			r.warn("%s (%s) is not used, since %s comes from %s: to use it, set it there too", migrateURLKey,
+				r.c.Origin(migrateURLKey), key, named)
+			return
+		}
 	}
 
 	other, err := dialect.EngineOf(dialect.Settings{URL: repo.MigrateURL})

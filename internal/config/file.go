@@ -125,8 +125,8 @@ func (l *layer) decode(name string, f fileFormat, data []byte) {
 	}
 }
 
-// text returns the text of a file as the parsers want it, or the fault that keeps them from reading it. They differ in what they say about
-// encodings, and do not say what to do.
+// text returns the text of a file as the parsers want it, or the fault that keeps them from reading it. What they
+// say about encodings themselves differs, and does not help.
 func text(data []byte) ([]byte, *syntaxFault) {
 	data, err := textfile.Decode(data)
 

@@ -86,7 +86,7 @@ func merge(layers []*layer) (*Config, error) {
 		return nil, fmt.Errorf("defaults: %w", err)
 	}
 
-	c := &Config{origins: map[string]Origin{}}
+	c := &Config{origins: map[string]Origin{}, unused: map[string]string{}}
 	for _, l := range layers {
 		if err := k.Load(confmap.Provider(l.values, "."), nil); err != nil {
 			return nil, fmt.Errorf("merge: %w", err)

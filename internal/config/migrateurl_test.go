@@ -44,3 +44,42 @@ func TestMigrateURLIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestMigrateURLOfALowerLayerIsNotUsed(t *testing.T) {
+	const direct, other = "postgres://owner:hunter2@h/db", "postgres://pool/other"
+	file := write(t, "c.yaml", "repo:\n  database_url: postgres://pool/db\n  migrate_url: "+direct+"\n")
+	bare := write(t, "c.toml", "repo.migrate_url = '"+direct+"'\n")
+	flag := func(key, name, value string) map[string]config.Flag {
+		return map[string]config.Flag{key: {Name: name, Value: value}}
+	}
+
+	for _, tt := range []struct {
+		in     config.Input
+		origin string // of the setting that wins, or ""
+	}{
+		{config.Input{File: file}, ""},
+		{config.Input{File: file, Flags: flag("repo.database_url", "database-url", other)},
+			"repo.database_url comes from flag --database-url"},
+		{config.Input{File: file, Environ: []string{"GUPPY_DATABASE_URL=" + other}},
+			"repo.database_url comes from environment GUPPY_DATABASE_URL"},
+		{config.Input{File: file, Environ: []string{"GUPPY_REPO_MIGRATE_URL=" + direct}}, ""},
+		{migrateURLInput(other, direct), ""},
+		{config.Input{Environ: []string{"GUPPY_REPO_MIGRATE_URL=" + direct},
+			Flags: flag("repo.database_url", "database-url", other)}, "flag --database-url"},
+		{config.Input{File: bare, Environ: []string{"GUPPY_REPO_HOST=h", "GUPPY_REPO_DBNAME=other"}},
+			"repo.host comes from environment GUPPY_REPO_HOST"},
+		{config.Input{File: file, Flags: flag("log.level", "log-level", "warn")}, ""},
+	} {
+		tt.in.HomeDir = home
+		c := mustLoad(t, tt.in)
+		shown, warned := valueOf(t, c, "repo.migrate_url"), strings.Join(c.Warnings, "")
+
+		switch {
+		case tt.origin == "" && (c.Repo.MigrateURL.Reveal() != direct || warned != "" || shown.Reason != ""):
+			t.Errorf("%+v: got %q, warned of %q", tt.in, c.Repo.MigrateURL.Reveal(), warned)
+		case tt.origin != "" && (c.Repo.MigrateURL != "" || !strings.Contains(warned, tt.origin) ||
+			!strings.Contains(shown.Reason, tt.origin) || strings.Contains(warned, "hunter2")):
+			t.Errorf("%+v: got %+v, warned of %q", tt.in, shown, warned)
+		}
+	}
+}

@@ -24,8 +24,27 @@ func (c *Config) Origin(key string) Origin {
 func (c *Config) IsSet(key string) bool { return c.Origin(key) != Default }
 
 // ByFlag reports whether the setting was given by a flag: for this run alone, rather than for all.
-func (c *Config) ByFlag(key string) bool {
-	return strings.HasPrefix(string(c.Origin(key)), string(flagOrigin("")))
+func (c *Config) ByFlag(key string) bool { return c.Origin(key).layer() == byFlagLayer }
+
+// The layers of settings. A higher one overrides those below it.
+const (
+	defaultLayer = iota
+	inFileLayer
+	inEnvironLayer
+	byFlagLayer
+)
+
+// layer returns the layer that an origin belongs to.
+func (o Origin) layer() int {
+	switch {
+	case strings.HasPrefix(string(o), string(flagOrigin(""))):
+		return byFlagLayer
+	case strings.HasPrefix(string(o), string(envOrigin(""))):
+		return inEnvironLayer
+	case o != "" && o != Default:
+		return inFileLayer
+	}
+	return defaultLayer
 }
 
 func fileOrigin(name string, line int) Origin {

@@ -17,6 +17,8 @@ type Value struct {
 	// Value has its secrets redacted. Of a connection string it keeps the scheme, user, host and database.
 	Value  string
 	Origin Origin
+	// Reason says why the value that was given is not used, or is "".
+	Reason string
 }
 
 // Values returns all settings with the values in force, in a fixed order by section.
@@ -26,7 +28,7 @@ func (c *Config) Values() []Value {
 	_ = k.Load(structs.Provider(*c, "koanf"), nil)
 	values := make([]Value, 0, len(keys))
 	for _, key := range keys {
-		values = append(values, Value{key.name, showSetting(key, k.Get(key.name)), c.Origin(key.name)})
+		values = append(values, Value{key.name, showSetting(key, k.Get(key.name)), c.Origin(key.name), c.unused[key.name]})
 	}
 	return values
 }
