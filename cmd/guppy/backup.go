@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -72,11 +71,7 @@ func (a *app) backup(cmd *cobra.Command, file string, force bool) (err error) {
 	err = a.showTransfer(ctx, db.Describe(), file, func(progress copying.Progress) (copying.Content, error) {
 		return backup.Write(ctx, repo, file, backup.Options{Overwrite: force, Progress: progress})
 	})
-
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w: choose another name, or replace it with --force", err)
-	}
-	return err
+	return hintForce(err)
 }
 
 const restoreHelp = `Restore copies a file that guppy backup has made into an empty database of any

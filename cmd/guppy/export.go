@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/progress"
@@ -19,35 +17,33 @@ import (
 const exportHelp = `Export writes the DAG below a root or a path as one CAR file (version 1). The
 header names the root, and each block comes once, depth first, before the blocks
 below it. FILE appears only when it is complete and synced. Until then its
-content is beside it in .NAME.*.part, which a killed run leaves behind. If FILE
-is a symlink, the file that it leads to is replaced; a device or FIFO is written
-into.
+content is beside it in .NAME.*.part, which a killed run leaves behind. A FILE
+that exists is only replaced with --force: if it is a symlink, the file that it
+leads to. A device or FIFO is written into.
 
 ` + contentHelp + `
 
 Export needs about 50 bytes of memory for each block.`
 
 func (a *app) exportCommand() *cobra.Command {
-	out := ""
+	out := output{}
 	command := &cobra.Command{
 		Use: "export UPLOAD|CID[/PATH] -o FILE.car", Short: "Write a DAG as one CAR file", Long: exportHelp,
 		Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
 	}
 
 	command.RunE = func(cmd *cobra.Command, args []string) error {
-		if out == "" {
+		if out.file == "" {
 			return fmt.Errorf("%w: no output is named: use -o FILE.car, or -o - for standard output", errUsage)
 		}
-		if file, ok := a.stdout.(*os.File); ok && out == "-" && term.IsTerminal(int(file.Fd())) {
-			return fmt.Errorf("%w: a CAR is not written to a terminal: use -o FILE.car or a pipe", errUsage)
+		if err := a.refuseTerminal(out, "a CAR"); err != nil {
+			return err
 		}
 
 		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
 			return a.withBlocks(ctx, cfg, repo, func(source *blocks.Source) error {
-				if out != "-" {
-					if err := refuseOwnOutput(cfg, out); err != nil {
-						return err
-					}
+				if err := out.refuseOwn(cfg, repo); err != nil {
+					return err
 				}
 
 				named, err := findContent(ctx, repo, args[0])
@@ -61,7 +57,7 @@ func (a *app) exportCommand() *cobra.Command {
 
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.StringVarP(&out, "output", "o", "", "write to `FILE`, or to standard output if it is -")
+	out.addFlags(flags, "write to `FILE`, or to standard output if it is -")
 	flags.String("workers", "", "read `N` blocks at a time (default: the number of CPUs)")
 	addShardFlags(flags)
 
@@ -69,24 +65,20 @@ func (a *app) exportCommand() *cobra.Command {
 }
 
 func (a *app) export(ctx context.Context, source *blocks.Source, e export.Exporter, path tree.Path,
-	out string) error {
+	out output) error {
 	found, err := resolve(ctx, source, path)
 	if err != nil {
 		return err
 	}
 	root := found.Node.CID
 
-	// A file gets its name only when it is whole. A pipe has no such moment.
-	if out == "-" {
-		_, err := e.Run(ctx, root, a.stdout)
-		return err
-	}
 	var sum export.Summary
-	err = replaceFile(out, func(w io.Writer) (err error) {
+	err = a.writeTo(out, func(w io.Writer) (err error) {
 		sum, err = e.Run(ctx, root, w)
 		return err
 	})
-	if err != nil {
+	// Standard output has the CAR.
+	if err != nil || out.isStdout() {
 		return err
 	}
 

@@ -115,7 +115,7 @@ built from the rows of the repository and compared with the CID, so its bytes
 are those in the store.`
 
 func (a *app) indexCatCommand() *cobra.Command {
-	out := ""
+	out := output{}
 	command := &cobra.Command{
 		Use: "cat CID", Short: "Write an index", Long: indexCatHelp, Args: usageArgs(cobra.ExactArgs(1)),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -132,13 +132,16 @@ func (a *app) indexCatCommand() *cobra.Command {
 			return err
 		}
 
-		return a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
+		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
+			if err := out.refuseOwn(cfg, repo); err != nil {
+				return err
+			}
 			return a.writeTo(out, func(w io.Writer) error { return a.catIndex(ctx, repo, digest, w) })
 		})(cmd, args)
 	}
 
 	command.Flags().SortFlags = false
-	command.Flags().StringVarP(&out, "output", "o", "", "write to `FILE` (default: standard output)")
+	out.addFlags(command.Flags(), "write to `FILE` (default: standard output)")
 
 	return command
 }

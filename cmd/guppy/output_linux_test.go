@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,7 +33,7 @@ func TestPartsOfTheDeadAreRemoved(t *testing.T) {
 		_, err := io.WriteString(w, "content")
 		return err
 	}
-	if err := replaceFile(filepath.Join(dir, "out.car"), write); err != nil {
+	if err := replaceFile(filepath.Join(dir, "out.car"), true, write); err != nil {
 		t.Fatal(err)
 	}
 
@@ -53,8 +54,39 @@ func TestPartsOfTheDeadAreRemoved(t *testing.T) {
 	}
 
 	failure := errors.New("no")
-	err = replaceFile(filepath.Join(dir, "out.car"), func(io.Writer) error { return failure })
+	err = replaceFile(filepath.Join(dir, "out.car"), true, func(io.Writer) error { return failure })
 	if content, _ := os.ReadFile(filepath.Join(dir, "out.car")); !errors.Is(err, failure) || string(content) != "content" {
 		t.Errorf("got %v, and %q is there", err, content)
+	}
+}
+
+// TestFilesAreReplacedOnlyByForce requires that a file which appears while another one is written is kept too.
+func TestFilesAreReplacedOnlyByForce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "out.car")
+	write := func(w io.Writer) error {
+		if err := os.WriteFile(path, []byte("theirs"), 0o600); err != nil {
+			return err
+		}
+		_, err := io.WriteString(w, "ours")
+		return err
+	}
+	content := func() string {
+		read, _ := os.ReadFile(path)
+		return string(read)
+	}
+
+	// The first time the file appears meanwhile, and then it is there.
+	for range 2 {
+		if err := replaceFile(path, false, write); !errors.Is(err, fs.ErrExist) || content() != "theirs" {
+			t.Errorf("got %v, and %q is there", err, content())
+		}
+	}
+
+	if err := replaceFile(path, true, write); err != nil || content() != "ours" {
+		t.Errorf("got %v, and %q is there", err, content())
+	}
+
+	if beside, _ := os.ReadDir(filepath.Dir(path)); len(beside) != 1 {
+		t.Errorf("got %v", beside)
 	}
 }

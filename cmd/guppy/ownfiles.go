@@ -16,8 +16,8 @@ import (
 	"github.com/guppy-prep/guppy/internal/source"
 )
 
-// refuseOwnOutput returns an error for an output inside guppy's own directories.
-func refuseOwnOutput(cfg *config.Config, out string) error {
+// refuseOwnOutput returns an error for an output inside guppy's own directories, or in place of the database.
+func refuseOwnOutput(cfg *config.Config, repo *repository, out string) error {
 	places := []string{filepath.Dir(out)}
 	if target, err := filepath.EvalSymlinks(out); err == nil {
 		// The output is written where a symlink leads.
@@ -33,7 +33,7 @@ func refuseOwnOutput(cfg *config.Config, out string) error {
 			return err
 		}
 	}
-	return nil
+	return refuseDatabaseFile(repo.db, out)
 }
 
 // visibleFiles returns the file system without guppy's own files.
@@ -90,8 +90,7 @@ func refuseOwnPlace(cfg *config.Config, db *dialect.DB, file string) error {
 	}
 
 	directory := filepath.Dir(file)
-	at, err := os.Stat(directory)
-	if err != nil {
+	if _, err := os.Stat(directory); err != nil {
 		return fmt.Errorf("directory of the backup: %w", err)
 	}
 
@@ -99,19 +98,24 @@ func refuseOwnPlace(cfg *config.Config, db *dialect.DB, file string) error {
 		cfg.Prepare.StoreDirectory()); err != nil {
 		return err
 	}
+	return refuseDatabaseFile(db, file)
+}
 
+// refuseDatabaseFile refuses to write over a file of the database.
+func refuseDatabaseFile(db *dialect.DB, file string) error {
 	databaseFiles, err := dialect.Files(db.Settings)
 	if err != nil {
 		return err
 	}
-	// A file that does not exist is nobody's, so the error does not matter.
+	// A file that does not exist is nobody's, so the errors do not matter.
 	present, _ := os.Stat(file)
+	at, _ := os.Stat(filepath.Dir(file))
 
 	// Names are compared because a file of the database may not exist yet, identities because a link has another
 	// name.
 	for _, path := range databaseFiles {
 		beside, err := os.Stat(filepath.Dir(path))
-		named := err == nil && os.SameFile(at, beside) && filepath.Base(path) == filepath.Base(file)
+		named := err == nil && at != nil && os.SameFile(at, beside) && filepath.Base(path) == filepath.Base(file)
 		info, err := os.Stat(path)
 		if named || err == nil && present != nil && os.SameFile(info, present) {
 			return fmt.Errorf("%w: %s is a file of the database itself", errUsage, file)

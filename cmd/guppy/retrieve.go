@@ -61,7 +61,7 @@ func (a *app) retrieveCommand() *cobra.Command {
 				return a.retrieveToStdout(ctx, source, named.Path, found)
 			}
 
-			if err := refuseOwnOutput(cfg, args[1]); err != nil {
+			if err := refuseOwnOutput(cfg, repo, args[1]); err != nil {
 				return err
 			}
 

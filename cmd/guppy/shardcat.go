@@ -10,11 +10,9 @@ import (
 	"hash"
 	"io"
 	"iter"
-	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
@@ -34,7 +32,7 @@ went to standard output can't be taken back: if those bytes are damaged, the
 command fails.`
 
 func (a *app) shardCatCommand() *cobra.Command {
-	out, version := "", 1
+	out, version := output{}, 1
 	command := &cobra.Command{
 		Use: "cat CID", Short: "Write the bytes of a shard", Long: shardCatHelp, Args: usageArgs(cobra.ExactArgs(1)),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -62,38 +60,19 @@ func (a *app) shardCatCommand() *cobra.Command {
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.IntVar(&version, "car-version", 1, "write a CAR of version `1|2`")
-	addOutputFlags(command, &out)
+	out.addFlags(flags, "write to `FILE` (default: standard output)")
+	addShardFlags(flags)
 
 	return command
 }
 
-func addOutputFlags(command *cobra.Command, out *string) {
-	command.Flags().StringVarP(out, "output", "o", "", "write to `FILE` (default: standard output)")
-	addShardFlags(command.Flags())
-}
-
-// refuseTerminal returns an error if the output would go to a terminal.
-func (a *app) refuseTerminal(out, what string) error {
-	file, ok := a.stdout.(*os.File)
-	if out == "" || out == "-" {
-		if ok && term.IsTerminal(int(file.Fd())) {
-			return fmt.Errorf("%w: %s is not written to a terminal: use -o FILE or a pipe", errUsage, what)
-		}
-	}
-	return nil
-}
-
-// writeTo writes to a file that is whole or does not exist, or to standard output if out is empty or "-".
-func (a *app) writeTo(out string, write func(io.Writer) error) error {
-	if out == "" || out == "-" {
-		return write(a.stdout)
-	}
-	return replaceFile(out, write)
-}
-
 // catShard writes a shard from the first store that has its bytes.
 func (a *app) catShard(ctx context.Context, cfg *config.Config, repo *repository, digest sqlrepo.Digest, version int,
-	out string) (err error) {
+	out output) (err error) {
+	if err := out.refuseOwn(cfg, repo); err != nil {
+		return err
+	}
+
 	rows, err := repo.ShardsByDigest(ctx, digest)
 	if err != nil {
 		return err
@@ -174,7 +153,7 @@ func (s *shardBytes) files(ctx context.Context, rows []sqlrepo.Shard) iter.Seq2[
 // catFile writes a shard from one file, and closes it. The bytes are compared on their way out: if they are damaged, an
 // output that is a file does not get its name. again reports whether another file may be written in its place.
 func (a *app) catFile(ctx context.Context, repo *repository, file shardFile, version int,
-	out string) (again bool, err error) {
+	out output) (again bool, err error) {
 	defer func() {
 		if err = errors.Join(err, file.reading.Close()); err != nil {
 			err = fmt.Errorf("shard %s in %s: %w", shard.Name([32]byte(file.row.Digest)), file.where, err)
@@ -205,10 +184,10 @@ func (a *app) catFile(ctx context.Context, repo *repository, file shardFile, ver
 	})
 
 	// The error may also be one of the output.
-	if content.failed && !isReplaced(out) {
+	if content.failed && !out.isReplaced() {
 		err = fmt.Errorf("%w. With -o FILE, the bytes of another store can replace these", err)
 	}
-	return content.failed && isReplaced(out), err
+	return content.failed && out.isReplaced(), err
 }
 
 // hashedReader hashes what is read, and remembers whether reading has failed.
@@ -223,15 +202,6 @@ func (r *hashedReader) Read(p []byte) (int, error) {
 	r.hash.Write(p[:n])
 	r.failed = r.failed || err != nil && !errors.Is(err, io.EOF)
 	return n, err
-}
-
-// isReplaced reports whether writeTo writes to a file that is whole or does not exist.
-func isReplaced(out string) bool {
-	if out == "" || out == "-" {
-		return false
-	}
-	info, err := os.Stat(out)
-	return err != nil || info.Mode().IsRegular()
 }
 
 // errDamaged is returned for bytes that do not match their CID.
