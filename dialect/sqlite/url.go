@@ -70,9 +70,9 @@ const defaultName = "guppy.db"
 
 // DefaultURL returns a path that can't be taken for anything else, whatever the name of the directory.
 func (Engine) DefaultURL(dataDir string) dialect.Secret {
-	file := filepath.Join(dataDir, defaultName)
-	if filepath.IsAbs(file) {
-		return dialect.Secret(file)
+	if filepath.IsAbs(dataDir) {
+		// A "." in the path, which says that what follows is meant as it is, stays.
+		return dialect.Secret(strings.TrimRight(dataDir, "/") + "/" + defaultName)
 	}
-	return dialect.Secret("./" + file)
+	return dialect.Secret("./" + filepath.Join(dataDir, defaultName))
 }

@@ -70,14 +70,14 @@ func set(parts ...namePart) []namePart {
 // database leaves the questions of what a URL is for, and whether it is well-formed, to the engines.
 func (r *resolver) database() {
 	repo := &r.c.Repo
-	url, err := expand(r.home, repo.DatabaseURL.Reveal())
+	options := []any{postgres.Options{Host: repo.Host, Database: repo.DBName}}
+	url, err := expandDatabase(r.home, dialect.Settings{Type: repo.DatabaseType, URL: repo.DatabaseURL, Options: options})
 	if !r.check(urlKey, err) {
 		return
 	}
 	repo.DatabaseURL = secret.String(url)
 
-	engine, err := dialect.EngineOf(dialect.Settings{Type: repo.DatabaseType, URL: repo.DatabaseURL,
-		Options: []any{postgres.Options{Host: repo.Host, Database: repo.DBName}}})
+	engine, err := dialect.EngineOf(dialect.Settings{Type: repo.DatabaseType, URL: repo.DatabaseURL, Options: options})
 	if !r.check(urlKey, err) || !r.located(engine) {
 		return
 	}

@@ -65,6 +65,7 @@ func FuzzEnvironment(f *testing.F) {
 	f.Add("GUPPY_REPO_DBNAME", "postgres:/x")
 	f.Add("GUPPY_REPO_SCHEMA", "My \"schema")
 	f.Add("GUPPY_WORKER_SOURCE_PATHS", "a=~/b,c==")
+	f.Add("GUPPY_DATA_DIR", "~/./$x//%AB%/.\r")
 	f.Add("GUPPY_LOG_LEVLE", "x")
 
 	f.Fuzz(func(t *testing.T, name, value string) {

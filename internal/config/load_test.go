@@ -219,7 +219,7 @@ func TestPaths(t *testing.T) {
 		{`repo: {data_dir: "~"}`, "/home/op", "/home/op/shards", "/home/op/guppy.db"},
 		{"repo: {data_dir: host=h}", "host=h", "host=h/shards", "./host=h/guppy.db"},
 		{"repo: {data_dir: ../a}", "../a", "../a/shards", "./../a/guppy.db"},
-		{"repo: {data_dir: ~bob/g}", "~bob/g", "~bob/g/shards", "./~bob/g/guppy.db"},
+		{"repo: {data_dir: ./~bob/g}", "./~bob/g", "./~bob/g/shards", "./~bob/g/guppy.db"},
 		{"{repo: {data_dir: /d}, prepare: {store: ~/s}}", "/d", "/home/op/s", "/d/guppy.db"},
 		{`{repo: {data_dir: /d}, prepare: {store: "file:///a%20b/"}}`, "/d", "/a b", "/d/guppy.db"},
 		{"{repo: {data_dir: /d, database_url: ~/my.db}}", "/d", "/d/shards", "/home/op/my.db"},
@@ -250,7 +250,7 @@ func TestPaths(t *testing.T) {
 }
 
 func TestUnknownHome(t *testing.T) {
-	assertMentions(t, mustFail(t, config.Input{}), "repo.data_dir: the home directory")
+	assertMentions(t, mustFail(t, config.Input{}), `repo.data_dir: "~/.guppy": the home directory`)
 	mustLoad(t, config.Input{Environ: []string{"GUPPY_DATA_DIR=/d"}})
 }
 

@@ -1,9 +1,7 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -13,10 +11,6 @@ import (
 )
 
 const shardsDir = "shards"
-
-var (
-	errNoHome = errors.New(`the home directory that "~" stands for is not known; write the path in full`)
-)
 
 // resolve fills in values that depend on other settings and checks settings together. It does not check a setting
 // again that already has a problem.
@@ -73,44 +67,43 @@ func (r *resolver) paths() {
 	r.path(sslrootcertKey, &c.Repo.SSLRootCert)
 	r.path(sslcertKey, &c.Repo.SSLCert)
 	r.path(sslkeyKey, &c.Repo.SSLKey)
-	r.path("prepare.store", &c.Prepare.Store)
 	r.path("prepare.exclude_file", &c.Prepare.ExcludeFile)
 
-	r.pairs(sourcePathsKey, c.Worker.SourcePaths)
-	r.pairs(storePathsKey, c.Store.Paths)
+	r.pairs(sourcePathsKey, c.Worker.SourcePaths, ExpandPath)
+	r.pairs(storePathsKey, c.Store.Paths, ExpandStore)
 }
 
 // pairs expands the paths of some NAME=PATH.
-func (r *resolver) pairs(key string, pairs []string) {
+func (r *resolver) pairs(key string, pairs []string, expand expansion) {
 	for i, pair := range pairs {
 		name, path, _ := strings.Cut(pair, "=")
-		r.path(key, &path)
+		r.expand(key, &path, expand)
 		pairs[i] = name + "=" + path
 	}
 }
 
-func (r *resolver) path(key string, path *string) {
+func (r *resolver) path(key string, path *string) { r.expand(key, path, ExpandPath) }
+
+// expansion expands a path, given the home directory.
+type expansion func(home, path string) (string, error)
+
+func (r *resolver) expand(key string, path *string, expand expansion) {
 	expanded, err := expand(r.home, *path)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", show(*path), err)
+	}
 	r.check(key, err)
 	*path = expanded
-}
-
-func expand(home, path string) (string, error) {
-	if path != "~" && !strings.HasPrefix(path, "~/") {
-		return path, nil
-	}
-	if home == "" {
-		return "", errNoHome
-	}
-	return filepath.Join(home, path[1:]), nil
 }
 
 func (r *resolver) store() {
 	p := &r.c.Prepare
 	if p.Store == "" {
-		p.Store = filepath.Join(r.c.Repo.DataDir, shardsDir)
+		p.Store = below(r.c.Repo.DataDir, shardsDir)
 		return
 	}
+
+	r.expand("prepare.store", &p.Store, ExpandStore)
 	place, err := store.ParseURL(p.Store)
 	r.check("prepare.store", err)
 	if place.Directory != "" {
