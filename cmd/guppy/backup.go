@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/upkeep/backup"
 	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/copying"
@@ -42,6 +43,7 @@ func (a *app) backupCommand() *cobra.Command {
 		},
 	}
 
+	expandArgs(command, config.ExpandPath, 0)
 	command.Flags().BoolVar(&check, "check", false, "read FILE, an existing backup, and report whether it is intact")
 	command.Flags().BoolVar(&force, "force", false, "replace FILE if it exists")
 
@@ -83,12 +85,14 @@ remove from it: each removes shards that only the other one knows. To try a
 restore, give it a copy of the store, or run only guppy check.`
 
 func (a *app) restoreCommand() *cobra.Command {
-	return &cobra.Command{
+	command := &cobra.Command{
 		Use: "restore FILE", Short: "Copy a backup into the configured database, which must be empty",
 		Long: restoreHelp,
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.restore(cmd, args[0]) },
 	}
+	expandArgs(command, config.ExpandPath, 0)
+	return command
 }
 
 func (a *app) restore(cmd *cobra.Command, file string) (err error) {

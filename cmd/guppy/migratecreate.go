@@ -10,7 +10,7 @@ import (
 )
 
 func (a *app) migrateCreate() *cobra.Command {
-	var dir string
+	dir := "migrate"
 	command := &cobra.Command{
 		Use: "create NAME", Short: "For developers: create the files of the next migration, for every engine",
 		Args: usageArgs(cobra.ExactArgs(1)),
@@ -28,7 +28,7 @@ func (a *app) migrateCreate() *cobra.Command {
 		},
 	}
 
-	command.Flags().StringVar(&dir, "dir", "migrate", "`DIR` of migrations in the source tree")
+	command.Flags().Var(pathFlag{&dir}, "dir", "`DIR` of migrations in the source tree")
 	return command
 }
 

@@ -27,7 +27,7 @@ type output struct {
 }
 
 func (o *output) addFlags(flags *pflag.FlagSet, usage string) {
-	flags.StringVarP(&o.file, "output", "o", "", usage)
+	flags.VarP(pathFlag{&o.file}, "output", "o", usage)
 	flags.BoolVar(&o.force, "force", false, "replace FILE if it exists")
 }
 

@@ -52,6 +52,7 @@ func (a *app) prepareCommand() *cobra.Command {
 		})
 	}
 
+	expandArgs(command, config.ExpandPath, 0)
 	a.addPrepareFlags(command)
 	command.Flags().BoolVar(&dry, "dry-run", false, "print what would be read and why, and change nothing")
 	command.Flags().String("space", "", "`NAME` or DID of the space (default \"default\"); a new name adds a space")

@@ -70,6 +70,8 @@ func (a *app) retrieveCommand() *cobra.Command {
 		})
 	})
 
+	expandArgs(command, config.ExpandPath, 1)
+
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&overwrite, "overwrite", false, "replace files and symlinks that differ")

@@ -119,7 +119,7 @@ func (a *app) rootCommand() *cobra.Command {
 	})
 
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.configFile, "config", "",
+	flags.Var(pathFlag{&a.configFile}, "config",
 		"read configuration `FILE` (YAML or TOML; default: config.yaml in $XDG_CONFIG_HOME/guppy)")
 	flags.BoolVar(&a.json, "json", false, "print results as JSON")
 

@@ -105,6 +105,7 @@ func (a *app) sourceAddCommand() *cobra.Command {
 		}),
 	}
 
+	expandArgs(add, config.ExpandPath, 1)
 	add.Flags().StringVar(&name, "name", "", "`NAME` of the source (default: the last component of its path)")
 	addSourceFlags(add)
 	return add

@@ -51,6 +51,7 @@ func (a *app) sourceMvCommand() *cobra.Command {
 		}),
 	}
 
+	expandArgs(command, config.ExpandPath, 2)
 	a.addAcceptFlag(command)
 	return command
 }

@@ -48,6 +48,9 @@ func (a *app) storeCommand() *cobra.Command {
 		Args: usageArgs(cobra.ExactArgs(1)), RunE: a.repositoryCommand(a.forgetStore),
 	}
 
+	expandArgs(add, config.ExpandStore, 1)
+	expandArgs(set, config.ExpandStore, 1)
+
 	command.AddCommand(add, a.storeLsCommand(), set, usual, remove, a.storeCheckCommand(), a.storeCopyCommand(),
 		a.storeSyncCommand())
 	return command

@@ -69,6 +69,8 @@ func (a *app) storeCheckCommand() *cobra.Command {
 		},
 	}
 
+	expandArgs(command, config.ExpandStore, 0)
+
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&readData, "read-data", false, "read all files and compare each with the digest in its name")

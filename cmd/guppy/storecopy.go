@@ -52,6 +52,8 @@ func (a *app) storeCopyCommand() *cobra.Command {
 		},
 	}
 
+	expandArgs(command, config.ExpandStore, 0, 1)
+
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&verify, "verify", false, "read files that are in TO already, too, and compare them")

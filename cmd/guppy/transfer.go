@@ -42,6 +42,11 @@ func (a *app) transferCommand() *cobra.Command {
 				return fmt.Errorf("%w: name the source with --from, the target with --to, or both", errUsage)
 			}
 
+			for _, url := range []*string{&from, &to} {
+				if *url, err = expanded(*url, config.ExpandDatabaseURL); err != nil {
+					return fmt.Errorf("%w: %w", errUsage, err)
+				}
+			}
 			return a.transfer(cmd.Context(), cfg, from, to, allowLive)
 		},
 	}

@@ -25,6 +25,11 @@ unknown, of the wrong type or out of range is refused, with its place and what i
 In the environment a key is @GUPPY_@ and its name in capitals, with @_@ for the dot: @prepare.workers@ is
 @GUPPY_PREPARE_WORKERS@. A variable that is empty counts as not set, and the items of a list stand between commas. Some
 keys have a second, shorter variable.
+
+A leading @~/@ in a path is the user's home directory, wherever the path is given: in the file, a variable, a flag or an
+argument. Nothing else is replaced: @$HOME/x@, @~user/x@ and @%TEMP%/x@ are refused, and @./$HOME/x@ names a file that is
+called so. The file may have the line endings of Windows, and be in UTF-8 or, with a byte order mark, UTF-16. YAML allows
+no tabs in the indentation.
 `
 
 // TestReferenceOfSettings compares docs/reference/configuration.md with the settings and their examples.
