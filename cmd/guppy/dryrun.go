@@ -180,13 +180,18 @@ func (a *app) preview(ctx context.Context, cfg *config.Config, path string, repo
 		}
 	}
 
-	result := dryRun{Entries: []dryEntry{}}
+	result, whole := dryRun{Entries: []dryEntry{}}, true
 	err = scan.Preview(ctx, files, path, scanning, before, func(f scan.Finding) error {
 		result.add(f)
+		whole = whole && (f.Change != scan.LeftOut || f.Entry.State == sqlrepo.Unsupported)
 		return nil
 	})
 	if err != nil {
 		return err
+	}
+
+	if whole {
+		scanning.Excludes.WarnOfUnmatched(a.log, path, patternOrigin(cfg))
 	}
 	return a.print(&result, result.text)
 }

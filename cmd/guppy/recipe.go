@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -103,8 +106,31 @@ func configuredExcludes(cfg *config.Config) (excludes sqlrepo.Lines, err error) 
 		}
 	}
 	excludes = append(excludes, cfg.Prepare.Exclude...)
-	if _, err = source.ParseExcludes(excludes); err != nil {
-		err = fmt.Errorf("%s: %w", cfg.Origin("prepare.exclude"), err)
+
+	origin := patternOrigin(cfg)
+	for _, pattern := range excludes {
+		if _, err := source.ParseExcludes([]string{pattern}); err != nil {
+			return nil, fmt.Errorf("%s: %w", origin(pattern), err)
+		}
 	}
-	return excludes, err
+	return excludes, nil
+}
+
+// patternOrigin returns a function that says where an exclude pattern comes from.
+func patternOrigin(cfg *config.Config) func(pattern string) string {
+	lines := sync.OnceValue(func() map[string]int {
+		// The file was read before, so an error says that it is gone now.
+		lines, _ := source.ExcludeLines(cfg.Prepare.ExcludeFile)
+		return lines
+	})
+
+	return func(pattern string) string {
+		if slices.Contains(cfg.Prepare.Exclude, pattern) {
+			return string(cfg.Origin("prepare.exclude"))
+		}
+		if cfg.Prepare.ExcludeFile == "" || lines()[pattern] == 0 {
+			return pipeline.StoredPattern
+		}
+		return fmt.Sprintf("%s:%d", cfg.Prepare.ExcludeFile, lines()[pattern])
+	}
 }

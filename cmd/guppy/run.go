@@ -73,7 +73,7 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 	job := pipeline.Job{
 		Repo: repo.Repository, Store: shards, FS: files, Held: held, Space: space, Source: registered, Fresh: fresh,
 		SkipFailed: cfg.Prepare.OnError == "skip", Workers: workers(cfg), ReadAhead: readAhead(cfg), Limits: limits(cfg),
-		TempDir: cfg.Repo.DataDir, Progress: &progress.Counters{}, Log: a.log,
+		TempDir: cfg.Repo.DataDir, Progress: &progress.Counters{}, Log: a.log, PatternOrigin: patternOrigin(cfg),
 	}
 
 	if err := a.replicate(ctx, cfg, repo, &job); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/guppy-prep/guppy/internal/formats/textfile"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -17,12 +18,16 @@ var ErrBadPattern = errors.New("bad exclude pattern")
 // at the source's root: the last pattern that matches decides, "!" includes entries again, a "/" at the end
 // limits a pattern to directories, any other "/" anchors it at the root, and "**" spans directories. The zero
 // value and nil exclude nothing.
+//
+// Excludes remember which patterns have matched something. They are safe for concurrent use.
 type Excludes struct {
-	rules []rule
+	rules   []rule
+	matched []atomic.Bool
 }
 
 // rule is a compiled pattern.
 type rule struct {
+	text     string
 	glob     glob
 	include  bool
 	dirsOnly bool
@@ -32,7 +37,7 @@ type rule struct {
 // ParseExcludes compiles patterns. For a pattern that cannot be compiled it returns an error that wraps
 // ErrBadPattern and says what is wrong. A "#" does not start a comment here: see ReadExcludeFile.
 func ParseExcludes(patterns []string) (*Excludes, error) {
-	excludes := &Excludes{rules: make([]rule, 0, len(patterns))}
+	excludes := &Excludes{rules: make([]rule, 0, len(patterns)), matched: make([]atomic.Bool, len(patterns))}
 	for _, pattern := range patterns {
 		r, err := parseRule(pattern)
 		if err != nil {
@@ -44,7 +49,7 @@ func ParseExcludes(patterns []string) (*Excludes, error) {
 }
 
 func parseRule(pattern string) (rule, error) {
-	var r rule
+	r := rule{text: pattern}
 	pattern, r.include = strings.CutPrefix(pattern, "!")
 	pattern, r.dirsOnly = strings.CutSuffix(pattern, "/")
 	r.anchored = strings.Contains(pattern, "/")
@@ -70,13 +75,13 @@ func (x *Excludes) Match(path sqlrepo.Path, isDir bool) bool {
 	// An excluded directory excludes all that is below it.
 	for i := range len(path) {
 		if path[i] == separator {
-			if _, excluded := x.verdicts(path[:i]); excluded {
+			if _, excluded := x.verdicts(path[:i], true); excluded {
 				return true
 			}
 		}
 	}
 
-	asFile, asDir := x.verdicts(path)
+	asFile, asDir := x.verdicts(path, isDir)
 	if isDir {
 		return asDir
 	}
@@ -84,30 +89,35 @@ func (x *Excludes) Match(path sqlrepo.Path, isDir bool) bool {
 }
 
 // verdicts reports whether path is excluded if it is a file and if it is a directory. It ignores the directories
-// above path.
-func (x *Excludes) verdicts(path sqlrepo.Path) (asFile, asDir bool) {
+// above path. Only if isDir is true do patterns for directories count as having matched something.
+func (x *Excludes) verdicts(path sqlrepo.Path, isDir bool) (asFile, asDir bool) {
 	if x == nil {
 		return false, false
 	}
 
 	// The last pattern that matches decides. One for directories only leaves the verdict on files to an earlier
 	// pattern.
-	decidedDir := false
+	decidedFile, decidedDir := false, false
 	for i := len(x.rules) - 1; i >= 0; i-- {
 		r := &x.rules[i]
-		if decidedDir && r.dirsOnly || !r.matches(path) {
+
+		// A pattern that decides nothing is still tried until it has matched something once.
+		decided := decidedDir && (decidedFile || r.dirsOnly)
+		if decided && x.matched[i].Load() || !r.matches(path) {
 			continue
+		}
+		if (isDir || !r.dirsOnly) && !x.matched[i].Load() {
+			x.matched[i].Store(true)
 		}
 
 		if !decidedDir {
 			asDir, decidedDir = !r.include, true
 		}
-		if !r.dirsOnly {
-			return !r.include, asDir
+		if !decidedFile && !r.dirsOnly {
+			asFile, decidedFile = !r.include, true
 		}
 	}
-
-	return false, asDir
+	return asFile, asDir
 }
 
 func (r *rule) matches(path sqlrepo.Path) bool {
@@ -120,25 +130,41 @@ func (r *rule) matches(path sqlrepo.Path) bool {
 // ReadExcludeFile reads a text file with one pattern per line. It skips blank lines and lines that start with "#", and
 // strips spaces at the end of a line unless a backslash precedes them.
 func ReadExcludeFile(path string) ([]string, error) {
+	patterns, _, err := excludesIn(path)
+	return patterns, err
+}
+
+// ExcludeLines returns the lines of a file that ReadExcludeFile reads, by the patterns in them.
+func ExcludeLines(path string) (map[string]int, error) {
+	patterns, numbers, err := excludesIn(path)
+	lines := make(map[string]int, len(patterns))
+	for i, pattern := range patterns {
+		lines[pattern] = numbers[i]
+	}
+	return lines, err
+}
+
+func excludesIn(path string) (patterns []string, numbers []int, err error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read exclude file: %w", err)
+		return nil, nil, fmt.Errorf("read exclude file: %w", err)
 	}
 
 	content, err = textfile.Decode(content)
 	if err != nil {
-		return nil, fmt.Errorf("exclude file %s: %w", path, err)
+		return nil, nil, fmt.Errorf("exclude file %s: %w", path, err)
 	}
 
-	var patterns []string
+	number := 0
 	for line := range strings.Lines(string(content)) {
+		number++
 		line = trimSpaces(strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"))
 		if line != "" && line[0] != '#' {
-			patterns = append(patterns, line)
+			patterns, numbers = append(patterns, line), append(numbers, number)
 		}
 	}
 
-	return patterns, nil
+	return patterns, numbers, nil
 }
 
 // trimSpaces strips the spaces at the end of line, except an escaped one.

@@ -160,9 +160,10 @@ func (l *lookahead) list(d *directory) ([]string, error) {
 	for _, e := range entries {
 		path := d.entry.Path.Join(e.Name())
 		// The kind of an entry is not known before it is inspected.
-		asFile, asDir := l.in.opts.Excludes.verdicts(path)
+		asFile, asDir := l.in.opts.Excludes.verdicts(path, false)
 		switch {
 		case asFile && asDir:
+			l.in.opts.Excludes.verdicts(path, true) // it may be one, and is not inspected
 		case len(path) > sqlrepo.MaxPathLength:
 			tooLong = append(tooLong, e.Name())
 		default:
@@ -240,7 +241,7 @@ func (l *lookahead) item(d *directory, name string) (item, bool, error) {
 		return item{}, false, err
 	}
 
-	asFile, asDir := l.in.opts.Excludes.verdicts(path)
+	asFile, asDir := l.in.opts.Excludes.verdicts(path, found.Kind == sqlrepo.Directory)
 	if found.Kind == sqlrepo.Directory {
 		return item{dir: newDirectory(&found, osPath, d)}, !asDir, nil
 	}

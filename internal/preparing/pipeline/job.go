@@ -41,7 +41,9 @@ type Job struct {
 	// SkipFailed is true if the upload is to be completed without the entries that could not be prepared.
 	SkipFailed bool
 	// Sending, if not nil, says how files are sent to the replicas of the space.
-	Sending            *Sending
+	Sending *Sending
+	// PatternOrigin is that of Worker.
+	PatternOrigin      func(pattern string) string
 	Workers, ReadAhead int
 	Limits             Limits
 	TempDir            string
@@ -189,7 +191,7 @@ func (j *Job) worker(opened sqlrepo.Opened) *Worker {
 		Repo: j.Repo, Filter: sqlrepo.OpenFilter{Uploads: []int64{opened.Upload.ID}},
 		Locate:  func(context.Context, sqlrepo.OpenUpload) (*Access, error) { return access, nil },
 		Sending: j.Sending, Workers: j.Workers, ReadAhead: j.ReadAhead, Limits: j.Limits, TempDir: j.TempDir,
-		Progress: j.Progress, Log: j.Log,
+		PatternOrigin: j.PatternOrigin, Progress: j.Progress, Log: j.Log,
 	}
 
 	if !opened.Joined {

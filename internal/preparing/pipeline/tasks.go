@@ -144,6 +144,16 @@ func (t *stageTask) advance(ctx context.Context, c *crew, following sqlrepo.Uplo
 	return err
 }
 
+// StoredPattern is the origin of an exclude pattern that was given to an earlier run.
+const StoredPattern = "stored with the source"
+
+func (w *Worker) patternOrigin(pattern string) string {
+	if w.PatternOrigin == nil {
+		return StoredPattern
+	}
+	return w.PatternOrigin(pattern)
+}
+
 func (t *stageTask) scanner(c *crew) (*scan.Scanner, error) {
 	options, err := source.ParseOptions(t.stage.Upload.Excludes, t.stage.Upload.SymlinkPolicy)
 	if err != nil {
@@ -162,6 +172,9 @@ func (t *stageTask) scan(ctx context.Context, c *crew) error {
 
 	if err := scanner.Run(ctx, t.stage); err != nil {
 		return absent(err)
+	}
+	if scanner.Whole && !t.stage.Upload.ScannedAgain {
+		scanner.Options.Excludes.WarnOfUnmatched(c.Log, t.access.Root, c.patternOrigin)
 	}
 
 	if t.access.Held != nil {

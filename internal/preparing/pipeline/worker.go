@@ -65,6 +65,8 @@ type Worker struct {
 	Completed func(upload sqlrepo.Upload)
 	// Sending, if not nil, makes the worker send files to replicas as well.
 	Sending *Sending
+	// PatternOrigin, if not nil, says where an exclude pattern comes from. Otherwise all are StoredPattern.
+	PatternOrigin func(pattern string) string
 	// Standing is true for a worker that stays when all work is done, until its context ends.
 	Standing bool
 	// Roving is true for a worker that continues with other uploads when one is absent or fails repeatedly.

@@ -30,6 +30,9 @@ type Scanner struct {
 	Progress *progress.Counters
 	// Alive is called for each entry that was looked at.
 	Alive func(n int64)
+
+	// Whole is set by Run if it could look at everything in the source.
+	Whole bool
 }
 
 // batchSize is the number of entries that one transaction records.
@@ -127,6 +130,8 @@ func (s *Scanner) merge(ctx context.Context, stage sqlrepo.Stage, full chan<- sq
 		return err
 	}
 
+	s.Whole = !m.partly
+
 	// The entries that were not found vanish only if the source is still there.
 	if err := source.Present(s.FS, s.Root); err != nil {
 		return err
@@ -150,7 +155,9 @@ type merger struct {
 	compare          source.Comparison
 	// unreadable is the latest entry that was found Failed, or "". It may be a directory.
 	unreadable sqlrepo.Path
-	batch      sqlrepo.ScanBatch
+	// partly is true if anything was unreadable.
+	partly bool
+	batch  sqlrepo.ScanBatch
 }
 
 // addFound compares an entry of the walk with its stored row.
@@ -169,7 +176,7 @@ func (m *merger) addFound(found sqlrepo.Entry) error {
 	}
 
 	if found.State == sqlrepo.Failed || found.State == sqlrepo.Changed {
-		m.unreadable = found.Path
+		m.unreadable, m.partly = found.Path, true
 	}
 
 	if row != nil && difference(m.compare, *row, found) == "" {
