@@ -296,6 +296,29 @@ func (db *DB) CopyAside(ctx context.Context, suffix string) (string, error) {
 	return "", errors.ErrUnsupported
 }
 
+// SetAside are the files that CopyAside has left beside a database.
+type SetAside struct {
+	// Copies are whole. Partial are those of processes that were killed, unless somebody is changing the schema.
+	Copies, Partial []string
+}
+
+// AsideLister is an engine that finds the copies that were set aside.
+type AsideLister interface {
+	SetAside(s Settings) (SetAside, error)
+}
+
+// FindSetAside returns what CopyAside has left beside a database. By default there is nothing.
+func FindSetAside(s Settings) (SetAside, error) {
+	engine, err := EngineOf(s)
+	if err != nil {
+		return SetAside{}, err
+	}
+	if lister, able := engine.(AsideLister); able {
+		return lister.SetAside(s)
+	}
+	return SetAside{}, nil
+}
+
 // PageCopier is an engine whose databases are files that can be copied as they are.
 type PageCopier interface {
 	CopyPages(ctx context.Context, conn *sqlx.Conn, file string) error

@@ -24,9 +24,11 @@ import (
 
 const gcHelp = `Gc finishes the removals that guppy upload rm has begun: it deletes the entries
 of removed uploads, and the shards that no remaining upload of their space
-needs. It also removes temporary files of interrupted workers, and the parts
-that they have sent to an S3 server. Without --yes it only prints what it would
-do.
+needs. It also removes temporary files of interrupted workers, the parts that
+they have sent to an S3 server, and what killed restores, backups and migrations
+have left in the data directory and beside the database. Without --yes it only
+prints what it would do. Copies of the database that migrations have set aside
+are listed, and removed with --migration-copies.
 
 Workers may continue meanwhile. Gc may be interrupted at any moment, and
 continues when it is run again.
@@ -40,7 +42,7 @@ not even a copy of this one (guppy transfer, guppy restore): its shards may
 count as such files, and gc removes shards that it still needs.`
 
 // gcOptions holds the flags of gc that are not settings.
-type gcOptions struct{ yes, strays, vacuum bool }
+type gcOptions struct{ yes, strays, vacuum, copies bool }
 
 func (a *app) gcCommand() *cobra.Command {
 	options := gcOptions{}
@@ -51,10 +53,6 @@ func (a *app) gcCommand() *cobra.Command {
 
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
-			// A dry run removes nothing, not even leftovers.
-			if options.yes {
-				a.tidyDataDir(cfg)
-			}
 			return a.collect(ctx, cfg, repo, options)
 		})(cmd, args)
 	}
@@ -64,6 +62,8 @@ func (a *app) gcCommand() *cobra.Command {
 	addRemovalFlags(command, &options.yes)
 	flags.BoolVar(&options.strays, "strays", false,
 		"remove files of a store that belong to no shard there, and damaged files that were set aside")
+	flags.BoolVar(&options.copies, "migration-copies", false,
+		"remove the copies of the database that migrations have set aside")
 	flags.BoolVar(&options.vacuum, "vacuum", false,
 		"shrink the database file: takes as long as copying it, and nobody may be at work")
 
@@ -168,6 +168,7 @@ type gcView struct {
 	Elsewhere *fileCount    `json:"elsewhere,omitempty"`            // files that only other stores need
 	Vacuumed  bool          `json:"vacuumed"`                       // whether the database file has returned its unused space
 	keptFiles
+	Leftovers []leftoverView `json:"leftovers"` // copies of the database, and what killed processes have left
 
 	straysRemoved bool
 }
@@ -175,9 +176,14 @@ type gcView struct {
 // collect removes what is left of removed uploads, or finds it in a dry run. It prints what it did even after an
 // error.
 func (a *app) collect(ctx context.Context, cfg *config.Config, repo *repository, options gcOptions) error {
-	view := &gcView{DryRun: !options.yes, Removals: []removalView{}, straysRemoved: options.yes && options.strays}
+	view := &gcView{DryRun: !options.yes, Removals: []removalView{}, Leftovers: []leftoverView{},
+		straysRemoved: options.yes && options.strays}
 
-	err := removing(ctx, repo, func(ctx context.Context) error {
+	err := removing(ctx, repo, func(ctx context.Context) (err error) {
+		if view.Leftovers, err = a.ownLeftovers(cfg, repo, options); err != nil {
+			a.log.Warn("not all that killed processes have left was looked at", "reason", err)
+		}
+
 		// Processes of this host that are gone must not block the removal by their leases.
 		if !view.DryRun {
 			if err := leftovers.ReleaseAll(ctx, repo.Repository, a.log); err != nil {
@@ -325,6 +331,9 @@ func (v *gcView) text(w io.Writer) {
 		v.strayText(w)
 	}
 	v.keptText(w)
+	for _, left := range v.Leftovers {
+		left.text(w, v.DryRun)
+	}
 
 	if v.Vacuumed {
 		fmt.Fprintln(w, "the database file has returned its unused space")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/guppy-prep/guppy/dialect"
@@ -55,6 +56,32 @@ func (Engine) CopyAside(ctx context.Context, db *dialect.DB, suffix string) (tar
 		}
 		target = fmt.Sprintf("%s%s.%d", file, suffix, n)
 	}
+}
+
+// setAside matches what follows the name of the database in those of copies, and in those of copies that are being made.
+var setAside = regexp.MustCompile(`^\.v\d+\.bak(\.\d+|(\.partial(-journal|-wal|-shm)?))?$`)
+
+// SetAside implements dialect.AsideLister.
+func (Engine) SetAside(s dialect.Settings) (found dialect.SetAside, err error) {
+	file, err := fileOf(s)
+	if err != nil {
+		return found, err
+	}
+	paths, err := filepath.Glob(globEscape.Replace(file) + ".v*.bak*")
+	if err != nil {
+		return found, err
+	}
+
+	for _, path := range paths {
+		switch suffix := setAside.FindStringSubmatch(strings.TrimPrefix(path, file)); {
+		case suffix == nil:
+		case suffix[2] != "":
+			found.Partial = append(found.Partial, path)
+		default:
+			found.Copies = append(found.Copies, path)
+		}
+	}
+	return found, nil
 }
 
 // provideFile makes the database file, unless only an existing file may be opened.

@@ -184,6 +184,20 @@ func TestWhatInterruptedBackupsLeft(t *testing.T) {
 		t.Fatal("not locked", err)
 	}
 
+	// They are listed first, which changes nothing.
+	left, err := backup.Leftovers(dir)
+	must(t, err)
+	var names []string
+	for _, l := range left {
+		names = append(names, filepath.Base(l.Path))
+		if l.Changed.IsZero() || l.Bytes != 0 {
+			t.Errorf("got %+v", l)
+		}
+	}
+	if want := []string{"killed.db.partial", "restore-begun", "restore-killed", "restore-old"}; !slices.Equal(names, want) {
+		t.Errorf("got %q, want %q", names, want)
+	}
+
 	_, err = backup.Write(t.Context(), repo, filepath.Join(dir, "kept.db"), backup.Options{})
 	must(t, err)
 	requireNames(t, dir, "busy.db.partial", "kept.db", "mine.partial", "restore-new")

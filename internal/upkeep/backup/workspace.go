@@ -107,20 +107,62 @@ const (
 	restorePrefix = "restore-"
 )
 
-// Sweep removes the workspaces in a directory whose processes are gone: those of backups written there, and those of
-// restores that used the directory for temporary files.
-func Sweep(dir string) error {
+// workspacesIn returns the directories that have the name of a workspace.
+func workspacesIn(dir string) (paths []string, err error) {
 	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
 	for _, entry := range entries {
 		name := entry.Name()
 		if entry.IsDir() && (strings.HasSuffix(name, partialSuffix) || strings.HasPrefix(name, restorePrefix)) {
-			err = errors.Join(err, sweepOne(filepath.Join(dir, name)))
+			paths = append(paths, filepath.Join(dir, name))
 		}
 	}
+	return paths, err
+}
+
+// Sweep removes the workspaces in a directory whose processes are gone: those of backups written there, and those of
+// restores that used the directory for temporary files.
+func Sweep(dir string) error {
+	paths, err := workspacesIn(dir)
+	for _, path := range paths {
+		err = errors.Join(err, sweepOne(path))
+	}
 	return err
+}
+
+// Leftover is a workspace whose process is gone.
+type Leftover struct {
+	Path  string
+	Bytes int64
+	// Changed is when its process last wrote to it.
+	Changed time.Time
+}
+
+// Leftovers returns the workspaces that Sweep would remove. It changes nothing.
+func Leftovers(dir string) (left []Leftover, err error) {
+	paths, err := workspacesIn(dir)
+	for _, path := range paths {
+		held, failed := contents(path)
+		if failed == nil && held.ours {
+			var used bool
+			if used, failed = inUse(path); failed == nil && !used {
+				left = append(left, Leftover{path, held.bytes, held.newest})
+			}
+		}
+		err = errors.Join(err, ignoreGone(failed))
+	}
+	return left, err
+}
+
+// inUse reports whether a process holds the lock of a workspace.
+func inUse(dir string) (bool, error) {
+	path := filepath.Join(dir, lockFile)
+	if _, err := os.Stat(path); err != nil {
+		// No process uses a directory without a lock for as long as contents waits.
+		return false, ignoreGone(err)
+	}
+	lock := flock.New(path, flock.SetFlag(os.O_RDONLY))
+	free, err := lock.TryLock()
+	return !free, errors.Join(err, lock.Close())
 }
 
 // abandonedAfter is the age from which a workspace without a lock file counts as abandoned: an older guppy took no
@@ -129,13 +171,13 @@ const abandonedAfter = 24 * time.Hour
 
 // sweepOne removes a directory that holds only files of a workspace, unless another process uses it.
 func sweepOne(dir string) error {
-	held, ours, err := contents(dir)
+	held, err := contents(dir)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) || err == nil && !ours:
+	case errors.Is(err, fs.ErrNotExist) || err == nil && !held.ours:
 		return nil
 	case err != nil:
 		return err
-	case held == 0: // if a process is just making it, it tries again
+	case held.files == 0: // if a process is just making it, it tries again
 		return ignoreGone(os.Remove(dir))
 	}
 
@@ -149,32 +191,52 @@ func sweepOne(dir string) error {
 	return ignoreGone(w.remove())
 }
 
-// contents counts the files in a directory. It reports whether all of them belong to a workspace whose process may
-// be gone.
-func contents(dir string) (held int, ours bool, err error) {
+// holding is what a directory holds.
+type holding struct {
+	files int
+	bytes int64
+	// newest is when a file was last changed, or the directory.
+	newest time.Time
+	// ours is true if all files belong to a workspace whose process may be gone.
+	ours bool
+}
+
+// contents looks into a directory.
+func contents(dir string) (held holding, err error) {
+	top, err := os.Stat(dir)
+	if err != nil {
+		return held, err
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return 0, false, err
+		return held, err
 	}
 
 	locked, newest := false, time.Time{}
 	for _, entry := range entries {
 		info, err := entry.Info()
 		if err != nil {
-			return 0, false, err
+			return held, err
 		}
 
 		// Any other file means that the directory is not a workspace.
 		isLock := entry.Name() == lockFile && info.Size() == 0
 		if !isLock && !strings.HasPrefix(entry.Name(), workFile) {
-			return 0, false, nil
+			return held, nil
 		}
+		held.bytes += info.Size()
 		locked = locked || isLock
 		if info.ModTime().After(newest) {
 			newest = info.ModTime()
 		}
 	}
-	return len(entries), locked || time.Since(newest) > abandonedAfter, nil
+
+	held.files, held.newest = len(entries), newest
+	if len(entries) == 0 {
+		held.newest = top.ModTime()
+	}
+	held.ours = locked || time.Since(newest) > abandonedAfter
+	return held, nil
 }
 
 func ignoreGone(err error) error {
