@@ -70,9 +70,13 @@ const defaultName = "guppy.db"
 
 // DefaultURL returns a path that can't be taken for anything else, whatever the name of the directory.
 func (Engine) DefaultURL(dataDir string) dialect.Secret {
-	if filepath.IsAbs(dataDir) {
-		// A "." in the path, which says that what follows is meant as it is, stays.
-		return dialect.Secret(strings.TrimRight(dataDir, "/") + "/" + defaultName)
+	file := filepath.Join(dataDir, defaultName)
+	switch {
+	case strings.HasPrefix(dataDir, "/") && strings.Contains(dataDir, "/./"):
+		// The "." says that what follows is meant as it is, and stays.
+		return dialect.Secret("/" + strings.Trim(dataDir, "/") + "/" + defaultName)
+	case filepath.IsAbs(file):
+		return dialect.Secret(file)
 	}
-	return dialect.Secret("./" + filepath.Join(dataDir, defaultName))
+	return dialect.Secret("./" + file)
 }
