@@ -92,7 +92,8 @@ func appendFiles(found []leftoverView, kind string, paths []string) ([]leftoverV
 }
 
 func newLeftover(path, kind string, bytes int64, changed time.Time) leftoverView {
-	return leftoverView{Path: path, Kind: kind, Bytes: bytes, ChangedAt: formatTime(sqlrepo.NewTime(changed)), changed: changed}
+	at := formatTime(sqlrepo.NewTime(changed))
+	return leftoverView{Path: path, Kind: kind, Bytes: bytes, ChangedAt: at, changed: changed}
 }
 
 var leftoverNames = map[string]string{

@@ -58,7 +58,7 @@ func (Engine) CopyAside(ctx context.Context, db *dialect.DB, suffix string) (tar
 	}
 }
 
-// setAside matches what follows the name of the database in those of copies, and in those of copies that are being made.
+// setAside matches what follows the name of the database in the name of a copy, whole or being made.
 var setAside = regexp.MustCompile(`^\.v\d+\.bak(\.\d+|(\.partial(-journal|-wal|-shm)?))?$`)
 
 // SetAside implements dialect.AsideLister.

@@ -25,8 +25,8 @@ var (
 var variable = regexp.MustCompile(`\$[A-Za-z_]\w*|\$\{\w[^/}]*\}|%[A-Za-z_]\w+%`)
 
 // ExpandPath replaces a leading "~/" of a path, which no shell has done in a file, an environment variable or a flag
-// such as --data-dir=~/x. Whatever else a shell would replace is an error rather than the name of a directory, unless it
-// exists or comes after "./".
+// such as --data-dir=~/x. Whatever else a shell would replace is an error rather than the name of a directory, unless
+// it exists or comes after "./".
 func ExpandPath(home, path string) (string, error) {
 	if path == "~" || strings.HasPrefix(path, "~/") {
 		if home == "" {

@@ -27,9 +27,9 @@ In the environment a key is @GUPPY_@ and its name in capitals, with @_@ for the 
 keys have a second, shorter variable.
 
 A leading @~/@ in a path is the user's home directory, wherever the path is given: in the file, a variable, a flag or an
-argument. Nothing else is replaced: @$HOME/x@, @~user/x@ and @%TEMP%/x@ are refused, and @./$HOME/x@ names a file that is
-called so. The file may have the line endings of Windows, and be in UTF-8 or, with a byte order mark, UTF-16. YAML allows
-no tabs in the indentation.
+argument. Nothing else is replaced: @$HOME/x@, @~user/x@ and @%TEMP%/x@ are refused, and @./$HOME/x@ names a file that
+is called so. The file may have the line endings of Windows, and be in UTF-8 or, with a byte order mark, UTF-16. YAML
+allows no tabs in the indentation.
 `
 
 // TestReferenceOfSettings compares docs/reference/configuration.md with the settings and their examples.

@@ -131,7 +131,8 @@ func TestReadExcludeFile(t *testing.T) {
 	}
 
 	must(t, os.WriteFile(path, []byte("a\nb\x00"), 0o600))
-	if _, err := source.ReadExcludeFile(path); err == nil || !strings.Contains(err.Error(), "excludes: line 2 contains a NUL") {
+	_, err = source.ReadExcludeFile(path)
+	if err == nil || !strings.Contains(err.Error(), "excludes: line 2 contains a NUL") {
 		t.Errorf("got %v", err)
 	}
 

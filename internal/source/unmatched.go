@@ -59,8 +59,8 @@ func hint(pattern, root string) string {
 // mostUnmatched limits the patterns that are named in the log.
 const mostUnmatched = 20
 
-// WarnOfUnmatched says in the log which patterns have matched nothing in a walk of all of a source, and where each comes
-// from.
+// WarnOfUnmatched says in the log which patterns have matched nothing in a walk of all of a source, and where each
+// comes from.
 func (x *Excludes) WarnOfUnmatched(log *slog.Logger, root string, origin func(pattern string) string) {
 	unmatched := x.Unmatched(root)
 	for _, pattern := range unmatched[:min(len(unmatched), mostUnmatched)] {

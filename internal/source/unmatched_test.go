@@ -51,7 +51,8 @@ func TestUnmatched(t *testing.T) {
 func TestHintsForPatterns(t *testing.T) {
 	for pattern, want := range map[string]string{
 		"*.tmp": "", "/a": "", `\!a`: "", `\#a`: "", `a\ `: "", "$RECYCLE.BIN?": "stand for themselves",
-		"/data/src/a b": "write /a b", "!/data/src/x/": "write /x/", "/data/src": "never left out", "/data/src/": "never left out",
+		"/data/src/a b": "write /a b", "!/data/src/x/": "write /x/", "/data/src": "never left out",
+		"/data/src/": "never left out",
 		"/data/srcs": "", "~/x": "stand for themselves", `sub\x`: "backslash", `C:\Users\é`: "backslash", `a\*`: "",
 		"a ": "white space", " a": "white space", "a\t": "white space", "a/": "directories only",
 	} {

@@ -194,7 +194,8 @@ func TestWhatInterruptedBackupsLeft(t *testing.T) {
 			t.Errorf("got %+v", l)
 		}
 	}
-	if want := []string{"killed.db.partial", "restore-begun", "restore-killed", "restore-old"}; !slices.Equal(names, want) {
+	want := []string{"killed.db.partial", "restore-begun", "restore-killed", "restore-old"}
+	if !slices.Equal(names, want) {
 		t.Errorf("got %q, want %q", names, want)
 	}
 
