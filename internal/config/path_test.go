@@ -25,7 +25,7 @@ func TestPathsAreExpanded(t *testing.T) {
 		"": "", "x": "x", "/": "/", "~": home, "~/": home, "~/a/b": home + "/a/b",
 		"~/./$x": home + "/./$x", "./~x": "./~x", "./$HOME/x": "./$HOME/x", "/./${X}": "/./${X}", "a/~x": "a/~x",
 		"cash$money/x": "cash$money/x", "100%DATE%": "100%DATE%", "$": "$", "$5": "$5", "50%": "50%",
-		"a%20b%20c": "a%20b%20c",
+		"a%20b%20c":       "a%20b%20c",
 		here + "/$HOME/x": here + "/$HOME/x", here + "/~": here + "/~", "line\r": "line\r", "a\rb": "a\rb",
 	} {
 		if got, err := config.ExpandPath(home, path); err != nil || got != want {
