@@ -24,7 +24,7 @@ const (
 
 // leftoverView is a file or directory of guppy that nothing needs, except perhaps its user.
 type leftoverView struct {
-	Path      string  `json:"path"`
+	Path      string  `json:"path"`       // where it lies
 	Kind      string  `json:"kind"`       // migration_copy, partial_copy or work_directory
 	Bytes     int64   `json:"bytes"`      // its length, or that of the files in it
 	ChangedAt instant `json:"changed_at"` // when it was last written
