@@ -111,8 +111,14 @@ func openReadOnly(ctx context.Context, file string) (*sqlx.DB, error) {
 	if err := refuseWAL(file); err != nil {
 		return nil, err
 	}
-	db, err := sqlx.Open(driverName,
-		location(file, url.Values{"mode": {"ro"}, "immutable": {"1"}, "_pragma": {"query_only(1)"}}))
+	return openUnchanged(ctx, file, url.Values{"immutable": {"1"}})
+}
+
+// openUnchanged opens a file for reading only.
+func openUnchanged(ctx context.Context, file string, query url.Values) (*sqlx.DB, error) {
+	query.Set("mode", "ro")
+	query.Set("_pragma", "query_only(1)")
+	db, err := sqlx.Open(driverName, location(file, query))
 	if err != nil {
 		return nil, err
 	}

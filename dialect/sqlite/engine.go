@@ -101,6 +101,10 @@ func (Engine) Connect(ctx context.Context, s dialect.Settings) (pools dialect.Po
 	if err := checkFilesystem(filepath.Dir(file), options.AllowNetworkFilesystem); err != nil {
 		return pools, err
 	}
+	if s.Peek {
+		db, err := openPeek(ctx, file)
+		return dialect.Pools{Writer: db, Reader: db, State: &logKept{}}, err
+	}
 	if err := provideFile(file, s.Existing); err != nil {
 		return pools, err
 	}
