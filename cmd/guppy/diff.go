@@ -25,7 +25,7 @@ The exit code is 0 whether they differ or not.`
 func (a *app) diffCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "diff UPLOAD UPLOAD", Short: "List the paths in which two uploads differ", Long: diffHelp,
-		Args: usageArgs(cobra.ExactArgs(2)), ValidArgsFunction: cobra.NoFileCompletions,
+		Args: usageArgs(cobra.ExactArgs(2)),
 	}
 
 	command.RunE = a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository,

@@ -29,7 +29,7 @@ func (a *app) exportCommand() *cobra.Command {
 	out := output{}
 	command := &cobra.Command{
 		Use: "export UPLOAD|CID[/PATH] -o FILE.car", Short: "Write a DAG as one CAR file", Long: exportHelp,
-		Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
+		Args: usageArgs(cobra.ExactArgs(1)),
 	}
 
 	command.RunE = func(cmd *cobra.Command, args []string) error {

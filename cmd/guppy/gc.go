@@ -48,7 +48,7 @@ func (a *app) gcCommand() *cobra.Command {
 	options := gcOptions{}
 	command := &cobra.Command{
 		Use: "gc", Short: "Delete what removed uploads left behind and no other upload needs", Long: gcHelp,
-		Args: usageArgs(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
+		Args: usageArgs(cobra.NoArgs),
 	}
 
 	command.RunE = func(cmd *cobra.Command, args []string) error {

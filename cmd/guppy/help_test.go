@@ -29,7 +29,7 @@ func TestHelpFitsATerminal(t *testing.T) {
 	}
 }
 
-// TestHelpEndsWithTheExitCodes asks for the help of each command, and of those that have commands below them.
+// TestHelpEndsWithTheExitCodes asks for the help of each command. Only that of guppy has them.
 func TestHelpEndsWithTheExitCodes(t *testing.T) {
 	a := &app{stdout: os.Stdout, screen: display.NewScreen(os.Stderr, nil)}
 	codes := regexp.MustCompile(`\nExit codes:\n(  [^\n]*\n)*  4 [^\n]*\n(  [^\n]*\n)*  130  interrupted[^\n]*\n$`)
@@ -41,10 +41,52 @@ func TestHelpEndsWithTheExitCodes(t *testing.T) {
 	}
 
 	for _, name := range names {
-		var help bytes.Buffer
-		exit := run(t.Context(), append(strings.Fields(name), "--help"), []string{"HOME=" + t.TempDir()}, &help, os.Stderr)
-		if exit != exitComplete || !codes.Match(help.Bytes()) {
-			t.Errorf("%s: exit code %d and\n%s", name, exit, &help)
+		help := helpOf(t, name)
+		if hasCodes := codes.MatchString(help); hasCodes != (name == "") {
+			t.Errorf("%s: %v for\n%s", name, hasCodes, help)
+		}
+		for line := range strings.Lines(help) {
+			if width := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); width > longestLine {
+				t.Errorf("%s: %d columns: %s", name, width, line)
+			}
+		}
+	}
+}
+
+// longestLine is the most columns of a line of help that is made from several texts, such as a list of commands.
+const longestLine = 100
+
+func helpOf(t *testing.T, name string) string {
+	t.Helper()
+	var help bytes.Buffer
+	exit := run(t.Context(), append(strings.Fields(name), "--help"), []string{"HOME=" + t.TempDir()}, &help, os.Stderr)
+	if exit != exitComplete {
+		t.Fatalf("%s: exit code %d and\n%s", name, exit, &help)
+	}
+	return help.String()
+}
+
+// TestUsageAndChecksAgree compares the arguments that the usage of each command names with those that it takes.
+func TestUsageAndChecksAgree(t *testing.T) {
+	a := &app{stdout: os.Stdout, terminal: newTerminal(os.Stderr)}
+	root := a.rootCommand()
+	for _, name := range commandNames(root, "") {
+		command, _, err := root.Find(strings.Fields(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range 6 {
+			args := strings.Fields(strings.Repeat("x ", n))
+			refused := command.ValidateArgs(args)
+			required := slices.ContainsFunc(parametersOf(command)[min(n, len(parametersOf(command))):],
+				func(p parameter) bool { return !p.optional })
+			_, known := parameterAt(command, n-1)
+			if fits := !required && (n == 0 || known); fits != (refused == nil) {
+				t.Errorf("%s with %d arguments: %v, and its usage is %q", name, n, refused, command.Use)
+			}
+			if refused != nil && exitCode(t.Context(), refused) != exitUsage {
+				t.Errorf("%s with %d arguments: %v", name, n, refused)
+			}
 		}
 	}
 }

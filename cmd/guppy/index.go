@@ -37,7 +37,7 @@ beside them.
 func (a *app) indexLsCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "ls [UPLOAD|SPACE]", Short: "List indexes", Long: indexLsHelp, Args: usageArgs(cobra.MaximumNArgs(1)),
-		ValidArgsFunction: cobra.NoFileCompletions, RunE: a.repositoryCommand(a.listIndexes),
+		RunE: a.repositoryCommand(a.listIndexes),
 	}
 	a.addListFlags(command)
 	return command
@@ -118,7 +118,6 @@ func (a *app) indexCatCommand() *cobra.Command {
 	out := output{}
 	command := &cobra.Command{
 		Use: "cat CID", Short: "Write an index", Long: indexCatHelp, Args: usageArgs(cobra.ExactArgs(1)),
-		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 
 	command.RunE = func(cmd *cobra.Command, args []string) error {

@@ -32,7 +32,7 @@ func (a *app) lsCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "ls SPACE|UPLOAD|CID[/PATH]", Short: "List the uploads of a space, or the entries of a prepared directory",
 		Long: lsHelp,
-		Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
+		Args: usageArgs(cobra.ExactArgs(1)),
 	}
 
 	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository,

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -90,11 +89,11 @@ func run(ctx context.Context, args, environ []string, stdout io.Writer, stderr *
 	root.SetOut(stdout)
 	root.SetErr(a.screen)
 
-	err := root.ExecuteContext(ctx)
+	command, err := root.ExecuteContextC(ctx)
 	code := exitCode(ctx, err)
 
 	if code != exitComplete {
-		a.fail(err, code)
+		a.fail(command, err, code)
 	}
 	return code
 }
@@ -113,10 +112,7 @@ func (a *app) rootCommand() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w: %w (see %s --help)", errUsage, err, cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(unknownFlag)
 
 	flags := root.PersistentFlags()
 	flags.Var(pathFlag{&a.configFile}, "config",
@@ -133,51 +129,14 @@ func (a *app) rootCommand() *cobra.Command {
 	flags.String("log-format", "",
 		"log format: `auto|text|json` (default auto: sentences on a terminal, otherwise text)")
 
-	// All commands inherit the templates.
-	root.SetUsageTemplate(wrapFlags(root.UsageTemplate()))
-	root.SetHelpTemplate(root.HelpTemplate() + exitHelp)
-
-	root.AddCommand(a.prepareCommand(), a.uploadCommand(), a.workerCommand(), a.statusCommand(), a.spaceCommand(),
-		a.sourceCommand(), a.configCommand(), a.migrateCommand(), a.dumpCommand(), a.dbCommand(), a.gcCommand(),
-		a.checkCommand(),
-		a.transferCommand(), a.backupCommand(), a.restoreCommand(), a.storeCommand(), a.lsCommand(), a.retrieveCommand(),
-		a.verifyCommand(), a.exportCommand(), a.diffCommand(), a.serveCommand(), a.shardCommand(), a.indexCommand(),
-		a.versionCommand())
-
+	a.addCommands(root)
+	a.completeEverything(root)
 	return root
-}
-
-// helpWidth is the number of columns that the help texts fit into.
-const helpWidth = 80
-
-// wrapFlags returns a usage template that breaks the descriptions of flags at helpWidth.
-func wrapFlags(template string) string {
-	return strings.ReplaceAll(template, ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ", helpWidth))
-}
-
-// usageArgs turns cobra's complaints about arguments into usage errors.
-func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return fmt.Errorf("%w: %w (see %s --help)", errUsage, err, cmd.CommandPath())
-		}
-		return nil
-	}
 }
 
 // load reads the configuration and sets up the log that it asks for.
 func (a *app) load(cmd *cobra.Command) (*config.Config, error) {
-	// The home directory is only needed for paths that begin with ~.
-	home, _ := os.UserHomeDir()
-
-	flags := map[string]config.Flag{}
-	cmd.Flags().Visit(func(flag *pflag.Flag) {
-		if key, ok := settings[flag.Name]; ok && flag.Annotations[noSetting] == nil {
-			flags[key] = config.Flag{Name: flag.Name, Value: flagValue(flag)}
-		}
-	})
-
-	cfg, err := config.Load(config.Input{File: a.configFile, Environ: a.environ, Flags: flags, HomeDir: home})
+	cfg, err := a.configuration(cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -189,6 +148,20 @@ func (a *app) load(cmd *cobra.Command) (*config.Config, error) {
 		a.log.Warn(warning)
 	}
 	return cfg, nil
+}
+
+// configuration reads the configuration for a command.
+func (a *app) configuration(cmd *cobra.Command) (*config.Config, error) {
+	// The home directory is only needed for paths that begin with ~.
+	home, _ := os.UserHomeDir()
+
+	flags := map[string]config.Flag{}
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		if key, ok := settings[flag.Name]; ok && flag.Annotations[noSetting] == nil {
+			flags[key] = config.Flag{Name: flag.Name, Value: flagValue(flag)}
+		}
+	})
+	return config.Load(config.Input{File: a.configFile, Environ: a.environ, Flags: flags, HomeDir: home})
 }
 
 func flagValue(flag *pflag.Flag) any {

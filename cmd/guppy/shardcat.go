@@ -35,7 +35,6 @@ func (a *app) shardCatCommand() *cobra.Command {
 	out, version := output{}, 1
 	command := &cobra.Command{
 		Use: "cat CID", Short: "Write the bytes of a shard", Long: shardCatHelp, Args: usageArgs(cobra.ExactArgs(1)),
-		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 
 	command.RunE = func(cmd *cobra.Command, args []string) error {

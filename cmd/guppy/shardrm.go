@@ -40,7 +40,7 @@ func (a *app) shardRmCommand() *cobra.Command {
 	yes := false
 	command := &cobra.Command{
 		Use: "rm CID...", Short: "Remove shards that no upload needs", Long: shardRmHelp,
-		Args: usageArgs(cobra.MinimumNArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
+		Args: usageArgs(cobra.MinimumNArgs(1)),
 	}
 
 	command.RunE = func(cmd *cobra.Command, args []string) error {

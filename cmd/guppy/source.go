@@ -151,7 +151,14 @@ func findSource(ctx context.Context, repo *repository, space sqlrepo.Space, name
 	if source, found := repo.FindSource(ctx, space.ID, absolute); found == nil {
 		return source, nil
 	}
-	return source, err
+
+	sources, listErr := repo.Sources(ctx, space.ID)
+	if listErr != nil {
+		return source, errors.Join(err, listErr)
+	}
+	advice := fmt.Sprintf("guppy source ls %s lists its sources", shellQuoted(space.Name))
+	return source, fmt.Errorf("%w in space %q%s", err, space.Name,
+		suggested(nameOrPath, namesOf(sources, sourceNamed), advice))
 }
 
 // sourceView is a source.

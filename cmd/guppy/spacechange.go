@@ -25,7 +25,7 @@ prepare --space OLD would add a new space, and so would guppy prepare without
 func (a *app) spaceRenameCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "rename SPACE NEW", Short: "Give a space another name", Long: spaceRenameHelp,
-		Args: usageArgs(cobra.ExactArgs(2)), ValidArgsFunction: cobra.NoFileCompletions,
+		Args: usageArgs(cobra.ExactArgs(2)),
 		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
 			if err := checkSpaceName(args[1]); err != nil {
 				return err
@@ -64,7 +64,7 @@ func (a *app) spaceSetCommand() *cobra.Command {
 	var add, remove []string
 	command := &cobra.Command{
 		Use: "set SPACE", Short: "Change the shard size and the replicas of a space",
-		Long: spaceSetHelp, Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
+		Long: spaceSetHelp, Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
 			sized := cfg.ByFlag("prepare.shard_size")
 			if !sized && len(add)+len(remove) == 0 {
@@ -153,7 +153,7 @@ such a key until the file is deleted or moved away.`
 func (a *app) spaceRmCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "rm SPACE", Short: "Remove a space that has neither sources nor uploads", Long: spaceRmHelp,
-		Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
+		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
 			space, err := repo.FindSpace(ctx, args[0])
 			if err != nil {

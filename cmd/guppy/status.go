@@ -23,7 +23,7 @@ func (a *app) statusCommand() *cobra.Command {
 	watch := false
 	command := &cobra.Command{
 		Use: "status [UPLOAD]", Short: "Show the progress of uploads, and who works on them", Long: statusHelp,
-		Args: usageArgs(cobra.MaximumNArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
+		Args: usageArgs(cobra.MaximumNArgs(1)),
 	}
 
 	command.RunE = a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository,

@@ -32,7 +32,7 @@ func (a *app) storeCommand() *cobra.Command {
 	}
 	lost := false
 	set := &cobra.Command{
-		Use: "set NAME URL", Short: "Record where a store is now: the marker there has to be the same", Long: storeSetHelp,
+		Use: "set STORE URL", Short: "Record where a store is now: the marker there has to be the same", Long: storeSetHelp,
 		Args: usageArgs(cobra.ExactArgs(2)),
 		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
 			return a.setStore(ctx, cfg, repo, args[0], args[1], lost)
@@ -40,11 +40,11 @@ func (a *app) storeCommand() *cobra.Command {
 	}
 	set.Flags().BoolVar(&lost, "lost", false, "the files are lost: begin again in an empty place")
 	usual := &cobra.Command{
-		Use: "default SPACE NAME", Short: "Send new uploads of a space to a store",
+		Use: "default SPACE STORE", Short: "Send new uploads of a space to a store",
 		Args: usageArgs(cobra.ExactArgs(2)), RunE: a.repositoryCommand(a.setDefaultStore),
 	}
 	remove := &cobra.Command{
-		Use: "rm NAME", Short: "Forget a store in which nothing lies",
+		Use: "rm STORE", Short: "Forget a store in which nothing lies",
 		Args: usageArgs(cobra.ExactArgs(1)), RunE: a.repositoryCommand(a.forgetStore),
 	}
 

@@ -97,14 +97,15 @@ func findStore(ctx context.Context, repo *repository, name string) (sqlrepo.Stor
 	return rows.named(name)
 }
 
-// named returns the store with this name, or sqlrepo.ErrNotFound.
+// named returns the store with this name, or sqlrepo.ErrNotFound, which suggests the names of others.
 func (rows storeRows) named(name string) (sqlrepo.Store, error) {
 	for _, row := range rows {
 		if row.Name == name {
 			return row, nil
 		}
 	}
-	return sqlrepo.Store{}, fmt.Errorf("store %q: %w", name, sqlrepo.ErrNotFound)
+	return sqlrepo.Store{}, fmt.Errorf("store %q: %w%s", name, sqlrepo.ErrNotFound,
+		config.DidYouMean("", name, namesOf(rows, storeName)))
 }
 
 // nameOf returns the name of the store with this identity, or the identity of a store that is not known.

@@ -82,7 +82,8 @@ func parseUploadName(text string, spaces []sqlrepo.Space) (uploadName, error) {
 		number, err := parseNumber(first)
 		return uploadName{text: text, number: number, path: path}, err
 	}
-	return uploadName{}, fmt.Errorf("%q is neither an upload nor a space: %w: %s", text, sqlrepo.ErrNotFound, uploadForms)
+	return uploadName{}, fmt.Errorf("%q is neither an upload nor a space: %w%s", text, sqlrepo.ErrNotFound,
+		suggested(first, namesOf(spaces, spaceName), uploadForms))
 }
 
 // parseInSpace parses a text that begins with a name of a space.

@@ -51,7 +51,7 @@ func (a *app) uploadRmCommand() *cobra.Command {
 	options := uploadRmOptions{}
 	command := &cobra.Command{
 		Use: "rm UPLOAD...", Short: "Remove uploads, and everything that no other upload needs", Long: uploadRmHelp,
-		Args: usageArgs(cobra.MinimumNArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
+		Args: usageArgs(cobra.MinimumNArgs(1)),
 	}
 
 	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository,

@@ -31,7 +31,7 @@ func (a *app) verifyCommand() *cobra.Command {
 	deep := false
 	command := &cobra.Command{
 		Use: "verify UPLOAD|CID[/PATH]", Short: "Find missing and damaged blocks of a DAG", Long: verifyHelp,
-		Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
+		Args: usageArgs(cobra.ExactArgs(1)),
 	}
 
 	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository,

@@ -37,7 +37,7 @@ func (a *app) workerCommand() *cobra.Command {
 	options := workerOptions{}
 	command := &cobra.Command{
 		Use: "worker", Short: "Work on all unfinished uploads, together with other workers", Long: workerHelp,
-		Args: usageArgs(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
+		Args: usageArgs(cobra.NoArgs),
 		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
 			// The database may be on another host, so this one may have no data directory yet.
 			if err := makeDataDir(cfg); err != nil {

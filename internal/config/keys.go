@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -100,6 +101,13 @@ func findKey(name string) (keySpec, bool) {
 		}
 	}
 	return keySpec{}, false
+}
+
+// Choices returns the values that a setting may have if they can be listed, and nil for other settings.
+func Choices(name string) []string {
+	known, _ := findKey(name)
+	listed, _ := known.kind.(choice)
+	return slices.DeleteFunc(slices.Clone(listed), func(value string) bool { return value == "" })
 }
 
 func isSection(name string) bool {

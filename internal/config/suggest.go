@@ -39,6 +39,16 @@ func didYouMeanVariable(variable string) string {
 	return didYouMean(spelling{variable, strings.TrimPrefix(variable, envPrefix)}, envNames())
 }
 
+// DidYouMean returns what a message about an unknown name ends with: "; did you mean photos?" if known names resemble
+// it, and else "". The prefix is put before the names of the answer.
+func DidYouMean(prefix, unknown string, known []string) string {
+	names := make([]spelling, len(known))
+	for i, name := range known {
+		names[i] = spelling{prefix + name, name}
+	}
+	return didYouMean(spelling{prefix + unknown, unknown}, names)
+}
+
 func didYouMean(unknown spelling, known []spelling) string {
 	found := nearest(unknown, known)
 	if len(found) == 0 {
@@ -61,6 +71,9 @@ func nearest(unknown spelling, known []spelling) []string {
 	var found []string
 	for _, candidate := range known {
 		d := min(distance(unknown.full, candidate.full), distance(unknown.tail, candidate.tail))
+		if d >= max(len(unknown.tail), len(candidate.tail)) {
+			continue // no letter is the same
+		}
 		if d < best {
 			best, found = d, nil
 		}

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"testing"
+	"time"
+)
+
+// TestCompletionDoesNotWait asks for names while the database server accepts connections and says nothing.
+func TestCompletionDoesNotWait(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close() //nolint:errcheck // the test is over
+
+	var out bytes.Buffer
+	begun := time.Now()
+	line := []string{"__complete", "verify", "--database-url", "postgres://guppy@" + silent.Addr().String() + "/guppy", ""}
+	if code := run(t.Context(), line, []string{"HOME=" + t.TempDir()}, &out, os.Stderr); code != exitComplete {
+		t.Errorf("exit code %d", code)
+	}
+
+	if took := time.Since(begun); took > 2*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if out.String() != ":4\n" {
+		t.Errorf("got %q", &out)
+	}
+}
