@@ -25,7 +25,8 @@ const completionTime = 1500 * time.Millisecond
 type nameLister func(context.Context, *repository) ([]string, error)
 
 // completeArgument completes the argument behind others, by the name that the usage has for it.
-func (a *app) completeArgument(command *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
+func (a *app) completeArgument(command *cobra.Command, args []string,
+	text string) ([]string, cobra.ShellCompDirective) {
 	expected, found := parameterAt(command, len(args))
 	if !found {
 		return nil, cobra.ShellCompDirectiveNoFileComp

@@ -17,7 +17,7 @@ type commandGroup struct {
 	commands  []*cobra.Command
 }
 
-func (a *app) commandGroups() []commandGroup {
+func (a *app) commandGroups(help *cobra.Command) []commandGroup {
 	return []commandGroup{
 		{"prepare", "Prepare files and directories:", []*cobra.Command{
 			a.prepareCommand(), a.uploadCommand(), a.workerCommand(), a.spaceCommand(), a.sourceCommand(),
@@ -35,14 +35,15 @@ func (a *app) commandGroups() []commandGroup {
 			a.backupCommand(), a.restoreCommand(), a.transferCommand(), a.dumpCommand(),
 		}},
 		{"operate", "Operate guppy:", []*cobra.Command{
-			a.configCommand(), a.dbCommand(), a.migrateCommand(), a.completionCommand(), a.versionCommand(),
+			a.configCommand(), a.dbCommand(), a.migrateCommand(), a.completionCommand(), a.versionCommand(), help,
 		}},
 	}
 }
 
 // addCommands adds all commands, and what their help has in common.
 func (a *app) addCommands(root *cobra.Command) {
-	for _, group := range a.commandGroups() {
+	help := helpCommand()
+	for _, group := range a.commandGroups(help) {
 		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
 		for _, command := range group.commands {
 			command.GroupID = group.id
@@ -50,8 +51,9 @@ func (a *app) addCommands(root *cobra.Command) {
 		}
 	}
 
-	root.SetHelpCommand(helpCommand())
-	root.SetHelpCommandGroupID("operate")
+	// Cobra adds its help command again.
+	root.SetHelpCommand(help)
+	root.SetHelpCommandGroupID(help.GroupID)
 
 	// All commands inherit the templates.
 	root.SetUsageTemplate(wrapFlags(root.UsageTemplate()))

@@ -21,7 +21,8 @@ func (r *repository) FindSpace(ctx context.Context, nameOrDID string) (sqlrepo.S
 	if listErr != nil {
 		return space, errors.Join(err, listErr)
 	}
-	return space, fmt.Errorf("%w%s", err, suggested(nameOrDID, namesOf(spaces, spaceName), "guppy space ls lists all spaces"))
+	known := namesOf(spaces, spaceName)
+	return space, fmt.Errorf("%w%s", err, suggested(nameOrDID, known, "guppy space ls lists all spaces"))
 }
 
 // suggested returns what an error about an unknown name ends with: names that resemble it, or else the advice.

@@ -70,7 +70,7 @@ var needing = map[string][]string{
 var otherwise = []string{
 	"prepare", "space add", "restore",
 	"migrate up", "migrate down", "migrate goto", "migrate force", "migrate version", "migrate status", "migrate list",
-	"migrate create", "config show", "store add", "store copy", "store check", "completion", "version",
+	"migrate create", "config show", "store add", "store copy", "store check", "completion", "help", "version",
 }
 
 // commandNames returns the commands that do something, by the words that call them.

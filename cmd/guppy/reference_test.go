@@ -38,6 +38,9 @@ func TestReferenceOfCommands(t *testing.T) {
 	for _, command := range commands {
 		fmt.Fprintf(&text, "\n## %s\n\n```text\n%s\n", command.CommandPath(), describe(command))
 		fmt.Fprintf(&text, "\nUsage:\n  %s\n", command.UseLine())
+		if command.HasExample() {
+			fmt.Fprintf(&text, "\nExamples:\n%s\n", command.Example)
+		}
 		if flags := command.NonInheritedFlags(); flags.HasAvailableFlags() {
 			fmt.Fprintf(&text, "\nFlags:\n%s", flags.FlagUsagesWrapped(helpWidth))
 		}

@@ -130,6 +130,7 @@ func (a *app) rootCommand() *cobra.Command {
 		"log format: `auto|text|json` (default auto: sentences on a terminal, otherwise text)")
 
 	a.addCommands(root)
+	addExamples(root)
 	a.completeEverything(root)
 	return root
 }
