@@ -95,6 +95,10 @@ $(GOLANGCI_LINT):
 docs: ## Write docs/reference again, from the program and its settings.
 	$(GO) test ./cmd/guppy ./internal/config -run Reference -update
 
+.PHONY: man
+man: ## Write the manual pages of all commands into man.
+	$(GO) test -vet=off -count 1 ./cmd/guppy -run ManPages -man $(CURDIR)/man
+
 .PHONY: bench
 bench: postgres ## Run the benchmark, but for bench-lookup.
 	$(GO) run ./internal/testing/bench
@@ -109,4 +113,4 @@ fuzz: postgres ## Run every fuzz target for FUZZTIME (default 10s) each.
 
 .PHONY: clean
 clean: ## Remove what was built here.
-	rm -rf $(BIN)
+	rm -rf $(BIN) $(CURDIR)/man
