@@ -31,8 +31,8 @@ type Settings struct {
 	// Existing opens a database file only if it is there, and returns a NoFileError if it is not. Servers make no
 	// databases anyway.
 	Existing bool
-	// Peek opens a database for a short look that waits for nobody and leaves no trace: it can't write, and no file is
-	// made or changed. What it reads may be out of date.
+	// Peek opens a database for a short look, by somebody who only reads, that leaves no trace: no file is made or
+	// changed. What is read may be out of date.
 	Peek bool
 	// SchemaMayLack opens a database even if the schema that the options name is not there yet, so that it can be
 	// made.

@@ -2,11 +2,27 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"net"
 	"os"
 	"testing"
 	"time"
+
+	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
+
+func TestCompletionReadsAServer(t *testing.T) {
+	environ := []string{"HOME=" + t.TempDir(), "GUPPY_DATABASE_URL=" + pgtest.URL(t)}
+	if code := run(t.Context(), []string{"space", "add", "photos"}, environ, io.Discard, os.Stderr); code != exitComplete {
+		t.Fatalf("exit code %d", code)
+	}
+
+	var out bytes.Buffer
+	code := run(t.Context(), []string{"__complete", "upload", "p"}, environ, &out, os.Stderr)
+	if code != exitComplete || out.String() != "photos\n:4\n" {
+		t.Errorf("exit code %d and %q", code, &out)
+	}
+}
 
 // TestCompletionDoesNotWait asks for names while the database server accepts connections and says nothing.
 func TestCompletionDoesNotWait(t *testing.T) {

@@ -29,6 +29,15 @@ func TestHelpFitsATerminal(t *testing.T) {
 	}
 }
 
+// TestEachCommandIsInAGroup looks at the commands that the help of guppy lists.
+func TestEachCommandIsInAGroup(t *testing.T) {
+	for _, command := range rootForTests().Commands() {
+		if command.GroupID == "" {
+			t.Errorf("%s is in no group", command.CommandPath())
+		}
+	}
+}
+
 // TestHelpEndsWithTheExitCodes asks for the help of each command. Only that of guppy has them.
 func TestHelpEndsWithTheExitCodes(t *testing.T) {
 	a := &app{stdout: os.Stdout, screen: display.NewScreen(os.Stderr, nil)}
@@ -68,8 +77,7 @@ func helpOf(t *testing.T, name string) string {
 
 // TestUsageAndChecksAgree compares the arguments that the usage of each command names with those that it takes.
 func TestUsageAndChecksAgree(t *testing.T) {
-	a := &app{stdout: os.Stdout, terminal: newTerminal(os.Stderr)}
-	root := a.rootCommand()
+	root := rootForTests()
 	for _, name := range commandNames(root, "") {
 		command, _, err := root.Find(strings.Fields(name))
 		if err != nil {
@@ -78,9 +86,9 @@ func TestUsageAndChecksAgree(t *testing.T) {
 		for n := range 6 {
 			args := strings.Fields(strings.Repeat("x ", n))
 			refused := command.ValidateArgs(args)
-			required := slices.ContainsFunc(parametersOf(command)[min(n, len(parametersOf(command))):],
-				func(p parameter) bool { return !p.optional })
-			_, known := parameterAt(command, n-1)
+			next, more := parameterAt(command, n)
+			last, known := parameterAt(command, n-1)
+			required := more && !next.optional && last != next
 			if fits := !required && (n == 0 || known); fits != (refused == nil) {
 				t.Errorf("%s with %d arguments: %v, and its usage is %q", name, n, refused, command.Use)
 			}

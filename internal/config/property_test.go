@@ -95,7 +95,8 @@ func TestDistance(t *testing.T) {
 	for _, tt := range []struct {
 		a, b string
 		want int
-	}{{"", "", 0}, {"a", "", 1}, {"", "ab", 2}, {"kitten", "sitting", 3}, {"workers", "worker", 1}, {"ab", "ba", 2}} {
+	}{{"", "", 0}, {"a", "", 1}, {"", "ab", 2}, {"kitten", "sitting", 3}, {"workers", "worker", 1}, {"ab", "ba", 1},
+		{"stroe", "store", 1}, {"ca", "abc", 3}} {
 		if got := distance(tt.a, tt.b); got != tt.want {
 			t.Errorf("%q, %q: got %d", tt.a, tt.b, got)
 		}

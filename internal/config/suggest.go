@@ -1,9 +1,6 @@
 package config
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 const maxSuggestions = 3
 
@@ -71,8 +68,8 @@ func nearest(unknown spelling, known []spelling) []string {
 	var found []string
 	for _, candidate := range known {
 		d := min(distance(unknown.full, candidate.full), distance(unknown.tail, candidate.tail))
-		if d >= max(len(unknown.tail), len(candidate.tail)) {
-			continue // no letter is the same
+		if 2*d > max(len(unknown.tail), len(candidate.tail)) {
+			continue // most letters differ
 		}
 		if d < best {
 			best, found = d, nil
@@ -85,25 +82,30 @@ func nearest(unknown spelling, known []spelling) []string {
 	return found[:min(len(found), maxSuggestions)]
 }
 
-// distance returns the Levenshtein distance between two names, in bytes.
+// distance returns the number of bytes that have to be inserted, deleted, replaced, or swapped with the next one to get
+// from one name to the other. Nothing is changed twice.
 func distance(a, b string) int {
-	// row[j] is the distance between the part of a seen so far and the first j bytes of b.
-	row := make([]int, len(b)+1)
+	// row[j] is the distance between the part of a seen so far and the first j bytes of b. Above it are the rows for
+	// one byte less, and for two.
+	row, above, above2 := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 
 	for i := range len(a) {
-		diagonal := row[0]
+		row, above, above2 = above2, row, above
 		row[0] = i + 1
 
 		for j := range len(b) {
-			cost := diagonal
+			replaced := above[j]
 			if a[i] != b[j] {
-				cost++
+				replaced++
 			}
-			diagonal = row[j+1]
-			row[j+1] = slices.Min([]int{cost, row[j] + 1, diagonal + 1})
+			row[j+1] = min(replaced, row[j]+1, above[j+1]+1)
+
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], above2[j-1]+1)
+			}
 		}
 	}
 
