@@ -138,14 +138,26 @@ func nearestCommand(parent *cobra.Command, name string) string {
 	return config.DidYouMean(parent.CommandPath()+" ", name, known)
 }
 
-// commandMeant returns advice for an argument that was not found and may have been meant as a command, or "".
-func commandMeant(command *cobra.Command, err error) string {
+// meantError is an error about a name that may have been meant as a command.
+type meantError struct {
+	error
+	hint string
+}
+
+func (e *meantError) Unwrap() error { return e.error }
+
+// Hint returns the command that may have been meant.
+func (e *meantError) Hint() string { return e.hint }
+
+// perhapsMeant returns the error of a command. If its first argument was not found, and the command has others below
+// it, as guppy upload has, the argument may be the name of one of them.
+func perhapsMeant(command *cobra.Command, err error) error {
 	args := command.Flags().Args()
 	if !errors.Is(err, sqlrepo.ErrNotFound) || !command.HasAvailableSubCommands() || len(args) == 0 {
-		return ""
+		return err
 	}
 	if suggestion := nearestCommand(command, args[0]); suggestion != "" {
-		return "guppy" + strings.Replace(suggestion, ";", ":", 1)
+		return &meantError{err, "guppy" + strings.Replace(suggestion, ";", ":", 1)}
 	}
-	return ""
+	return err
 }

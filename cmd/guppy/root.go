@@ -89,11 +89,11 @@ func run(ctx context.Context, args, environ []string, stdout io.Writer, stderr *
 	root.SetOut(stdout)
 	root.SetErr(a.screen)
 
-	command, err := root.ExecuteContextC(ctx)
+	err := perhapsMeant(root.ExecuteContextC(ctx))
 	code := exitCode(ctx, err)
 
 	if code != exitComplete {
-		a.fail(command, err, code)
+		a.fail(err, code)
 	}
 	return code
 }

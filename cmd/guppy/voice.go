@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/guppy-prep/guppy/internal/config"
@@ -133,11 +131,11 @@ func (a *app) showProgress(ctx context.Context, source progress.Source) (stop fu
 }
 
 // fail says why a command failed, and what to do.
-func (a *app) fail(command *cobra.Command, err error, code int) {
+func (a *app) fail(err error, code int) {
 	message, hint := "interrupted; what was committed is kept", ""
 	if code != exitInterrupted {
 		// The mark of a wrong usage says nothing to the user.
-		message, hint = strings.TrimPrefix(err.Error(), errUsage.Error()+": "), cmp.Or(hintFor(err), commandMeant(command, err))
+		message, hint = strings.TrimPrefix(err.Error(), errUsage.Error()+": "), hintFor(err)
 	}
 
 	// Only a run leaves work to resume. If others are at work, the hint says how to go on.
