@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -33,9 +32,8 @@ func allExamples(root *cobra.Command) (all []exampleOf) {
 	return all
 }
 
-func rootForTests() *cobra.Command {
-	return (&app{stdout: os.Stdout, terminal: newTerminal(os.Stderr)}).rootCommand()
-}
+// rootForTests returns the commands, not to be run.
+func rootForTests() *cobra.Command { return (&app{}).rootCommand() }
 
 func TestEachCommandHasExamples(t *testing.T) {
 	root := rootForTests()
