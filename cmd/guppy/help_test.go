@@ -88,7 +88,7 @@ func TestUsageAndChecksAgree(t *testing.T) {
 			refused := command.ValidateArgs(args)
 			next, more := parameterAt(command, n)
 			last, known := parameterAt(command, n-1)
-			required := more && !next.optional && !(next.repeated && last == next)
+			required := more && !next.optional && (!next.repeated || last != next)
 			if fits := !required && (n == 0 || known); fits != (refused == nil) {
 				t.Errorf("%s with %d arguments: %v, and its usage is %q", name, n, refused, command.Use)
 			}
