@@ -14,9 +14,10 @@ import (
 )
 
 const diffHelp = `Diff lists the paths in which the trees of two complete uploads differ, in
-canonical order, as added, removed or changed. An entry has changed if its kind, the content of a file or the target of a symlink differs.
-Modes and times are not part of a tree, so uploads with the same root do not
-differ. Large files may seem changed between uploads of different profiles.
+canonical order, as added, removed or changed. An entry has changed if its kind,
+the content of a file or the target of a symlink differs. Modes and times are
+not part of a tree, so uploads with the same root do not differ. Large files may
+seem changed between uploads of different profiles.
 
 ` + uploadHelp + `
 

@@ -227,7 +227,10 @@ func (u uploadInSpace) name() string {
 
 func newRemovedView(dryRun bool, collector *gc.Collector) *removedView {
 	keepFiles := len(collector.KeepFiles) > 0
-	return &removedView{DryRun: dryRun, Removed: []int64{}, Removals: []removalView{}, keptFiles: keptFiles{Kept: []keptView{}}, keepFiles: keepFiles}
+	return &removedView{
+		DryRun: dryRun, Removed: []int64{}, Removals: []removalView{}, keptFiles: keptFiles{Kept: []keptView{}},
+		keepFiles: keepFiles,
+	}
 }
 
 func (v *removedView) add(space sqlrepo.Space, uploads ...sqlrepo.Upload) {
