@@ -55,7 +55,7 @@ func jsonOutputs() map[string][]jsonOutput {
 		"index ls":  {indexList("").output("")},
 		"index cat": {object[indexContent]("")},
 
-		"ls":       {uploadList("").output("for a space"), object[lsOutput]("for anything else")},
+		"ls":       {uploadList("").output("for a space"), entryList.output("for anything else")},
 		"retrieve": {object[retrieveView](", unless it writes to standard output")},
 		"verify":   {object[verifyOutput]("")},
 		"export":   {object[exportView](", unless it writes to standard output")},

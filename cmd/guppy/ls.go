@@ -5,11 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/reading/blocks"
 	"github.com/guppy-prep/guppy/internal/reading/tree"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -25,7 +28,7 @@ target of a symlink. The length of a file of one block is the one that its
 directory records.`
 
 // lsOptions holds the flags of ls.
-type lsOptions struct{ long, recursive bool }
+type lsOptions struct{ long, recursive, human, tree bool }
 
 func (a *app) lsCommand() *cobra.Command {
 	options := lsOptions{}
@@ -59,6 +62,10 @@ func (a *app) lsCommand() *cobra.Command {
 	flags.SortFlags = false
 	flags.BoolVarP(&options.long, "long", "l", false, "show kind, length and CID")
 	flags.BoolVarP(&options.recursive, "recursive", "R", false, "list directories and everything below them")
+	flags.BoolVarP(&options.human, "human-readable", "h", false, "with -l, show lengths such as 1.2 MiB")
+	flags.BoolVar(&options.tree, "tree", false, "show directories and everything below them as a tree")
+	flags.Bool("help", false, "help for ls") // it has no -h here
+	a.addListFlags(command)
 	addShardFlags(flags)
 
 	return command
@@ -78,12 +85,6 @@ type lsEntry struct {
 	entryContent
 }
 
-// lsOutput is the output of ls for a directory.
-type lsOutput struct {
-	Entries []lsEntry `json:"entries"` // entries of the directory, or what is not a directory
-	finished
-}
-
 func newLsEntry(path string, node *tree.Node) lsEntry {
 	e := lsEntry{newPathRef(path), entryContent{Kind: node.Kind.String(), CID: node.CID.String(),
 		Target: node.Target, TargetBase64: base64Unless(node.Target)}}
@@ -94,19 +95,22 @@ func newLsEntry(path string, node *tree.Node) lsEntry {
 	return e
 }
 
-// line returns the entry as a line of text.
-func (e lsEntry) line(long bool) string {
-	shown := printable(e.Path)
+// line returns the entry as a line of text, in which it is shown as its name.
+func (e lsEntry) line(options lsOptions, name string) string {
+	shown := name
 	if e.Kind == tree.Directory.String() {
 		shown += "/"
 	}
 
-	if !long {
+	if !options.long {
 		return shown
 	}
 
 	size := "-"
-	if e.Bytes != nil {
+	switch {
+	case e.Bytes != nil && options.human:
+		size = progress.Bytes(*e.Bytes)
+	case e.Bytes != nil:
 		size = strconv.FormatInt(*e.Bytes, 10)
 	}
 
@@ -116,27 +120,79 @@ func (e lsEntry) line(long bool) string {
 	return fmt.Sprintf("%-9s %14s  %s  %s", e.Kind, size, e.CID, shown)
 }
 
+// entryList lists the entries of a directory. As text they are not a table: ls is like that of Unix.
+var entryList = list[lsEntry]{name: "entries"}
+
 func (a *app) ls(ctx context.Context, source *blocks.Source, path tree.Path, options lsOptions) error {
 	found, err := resolve(ctx, source, path)
 	if err != nil {
 		return err
 	}
 
-	if a.json {
-		stream := a.streamJSON()
-		err := stream.begin("entries")
-		if err == nil {
-			err = listEntries(ctx, source, found, options, func(e lsEntry) error { return stream.element(e) })
-		}
-		return errors.Join(err, stream.end(finished{err == nil}))
+	each := func(yield func(lsEntry) error) error { return listEntries(ctx, source, found, options, yield) }
+	switch {
+	case a.json || a.listing.format != "":
+		return entryList.stream(a, each)
+	case options.tree && len(a.listing.sort) > 0:
+		return fmt.Errorf("%w: a --tree can't be sorted", errUsage)
+	}
+	if each, err = entryList.sorted(a.listing.sort, each); err != nil || a.voice.quiet {
+		return err
 	}
 
 	out := bufio.NewWriter(a.stdout)
-	err = listEntries(ctx, source, found, options, func(e lsEntry) error {
-		_, err := fmt.Fprintln(out, e.line(options.long))
-		return err
-	})
+	if options.tree && found.Node.Kind == tree.Directory {
+		err = writeTree(ctx, source, found.Node, options, out)
+	} else {
+		err = each(func(e lsEntry) error {
+			_, err := fmt.Fprintln(out, e.line(options, printable(e.Path)))
+			return err
+		})
+	}
 	return errors.Join(err, out.Flush())
+}
+
+// writeTree writes a directory as a tree.
+func writeTree(ctx context.Context, source *blocks.Source, root *tree.Node, options lsOptions, out io.Writer) error {
+	// By depth: the name of the last entry of the directory that is open, and whether that entry was reached.
+	var last []string
+	var ended []bool
+
+	return tree.Walk(ctx, source, root, func(e tree.Entry) error {
+		depth := len(e.Names)
+		name, branches := ".", ""
+		if depth > 0 {
+			name = e.Names[depth-1]
+			ended = append(ended[:depth-1], name == last[depth-1])
+			branches = branchesOf(ended)
+		}
+
+		last = last[:depth]
+		if n := len(e.Children); n > 0 {
+			last = append(last, e.Children[n-1].Name)
+		}
+		_, err := fmt.Fprintln(out, newLsEntry(name, e.Node).line(options, branches+printable(name)))
+		return err
+	}, nil)
+}
+
+// branchesOf draws what stands before a name in a tree. ended says of the entry and the directories above it whether
+// they are the last ones where they are.
+func branchesOf(ended []bool) string {
+	var text strings.Builder
+	for i, last := range ended {
+		branch := "│   "
+		switch {
+		case i == len(ended)-1 && last:
+			branch = "└── "
+		case i == len(ended)-1:
+			branch = "├── "
+		case last:
+			branch = "    "
+		}
+		text.WriteString(branch)
+	}
+	return text.String()
 }
 
 // listEntries calls show for each entry of a directory, or once for a node that is not a directory.
@@ -149,7 +205,7 @@ func listEntries(ctx context.Context, source *blocks.Source, found tree.Resolved
 			name = found.Names[n-1]
 		}
 		return show(newLsEntry(name, found.Node))
-	case options.recursive:
+	case options.recursive || options.tree:
 		return tree.Walk(ctx, source, found.Node, func(e tree.Entry) error {
 			// The directory itself is not one of its entries.
 			if len(e.Names) == 0 {

@@ -136,17 +136,15 @@ type statusView struct {
 // fails unless this program can use the schema.
 func (a *app) printStatus(status migrate.Status, detail bool) error {
 	view := statusView{schemaVersions{status.Current, status.Required, status.Dirty}, viewKnown(status)}
-	switch {
-	case a.json:
-		if err := a.print(view, nil); err != nil || !detail {
-			return err
-		}
-	case a.listing.format == "":
-		if err := a.print(view, view.text); err != nil || !detail {
+	if a.listing.format == "" {
+		if err := a.print(view, view.text); err != nil {
 			return err
 		}
 	}
-	if detail && !a.json {
+	if !detail {
+		return nil
+	}
+	if !a.json || a.listing.format != "" {
 		if err := migrationList.rows(a, view.Migrations); err != nil {
 			return err
 		}
