@@ -23,9 +23,9 @@ const jsonIntro = "# JSON\n\n" +
 	"at any time, so ignore those that you do not know. Errors and the log go to standard error, and the exit code says\n" +
 	"whether the command succeeded: some commands print an object although they failed.\n\n" +
 	"`--format` and `--sort` of lists use the names of the fields of a row:\n\n" +
-	"```console\n" +
-	"$ guppy upload ls photos --sort=-bytes --format '{{.root_cid}} {{.bytes}}'\n" +
-	"$ guppy upload ls photos --json | jq -r '.uploads[] | select(.state == \"complete\").root_cid'\n" +
+	"```sh no-run\n" +
+	"guppy upload ls photos --sort=-bytes --format '{{.root_cid}} {{.bytes}}'\n" +
+	"guppy upload ls photos --json | jq -r '.uploads[] | select(.state == \"complete\").root_cid'\n" +
 	"```\n\n" +
 	"## Names\n\n" +
 	"A thing has the same fields wherever it is printed.\n\n" +
