@@ -85,7 +85,8 @@ func jsonOutputs() map[string][]jsonOutput {
 
 // withoutJSON says what commands print that have no JSON object.
 var withoutJSON = map[string]string{
-	"dump":      "one JSON object per line for each row of the repository, as the tables have it",
-	"shard cat": "the bytes of a shard",
-	"worker":    "nothing but its log, which `--log-format json` prints as JSON lines",
+	"completion": "a script for a shell",
+	"dump":       "one JSON object per line for each row of the repository, as the tables have it",
+	"shard cat":  "the bytes of a shard",
+	"worker":     "nothing but its log, which `--log-format json` prints as JSON lines",
 }
