@@ -12,7 +12,8 @@ import (
 )
 
 func TestCompletionReadsAServer(t *testing.T) {
-	environ := []string{"HOME=" + t.TempDir(), "GUPPY_DATABASE_URL=" + pgtest.URL(t)}
+	t.Setenv("HOME", t.TempDir())
+	environ := []string{"GUPPY_DATABASE_URL=" + pgtest.URL(t)}
 	if code := run(t.Context(), []string{"space", "add", "photos"}, environ, io.Discard, os.Stderr); code != exitComplete {
 		t.Fatalf("exit code %d", code)
 	}
@@ -35,7 +36,8 @@ func TestCompletionDoesNotWait(t *testing.T) {
 	var out bytes.Buffer
 	begun := time.Now()
 	line := []string{"__complete", "verify", "--database-url", "postgres://guppy@" + silent.Addr().String() + "/guppy", ""}
-	if code := run(t.Context(), line, []string{"HOME=" + t.TempDir()}, &out, os.Stderr); code != exitComplete {
+	t.Setenv("HOME", t.TempDir())
+	if code := run(t.Context(), line, nil, &out, os.Stderr); code != exitComplete {
 		t.Errorf("exit code %d", code)
 	}
 
