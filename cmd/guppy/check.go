@@ -120,6 +120,7 @@ func (a *app) checkCommand() *cobra.Command {
 	flags.BoolVar(&options.readAll, "read-data", false, "read all shards and compare every block with its digest")
 	flags.StringVar(&options.readSubset, "read-data-subset", "", "read `N%` of the shards, chosen at random")
 	flags.BoolVar(&options.replicas, "replicas", false, "check the copies in replicas, too, and repair them")
+	a.addRowFlags(command)
 	addShardFlags(flags)
 
 	return command
@@ -164,7 +165,10 @@ func (a *app) check(ctx context.Context, cfg *config.Config, repo *repository, o
 	// Shards whose bytes no store keeps are made again to be checked.
 	checker.Remake = remaker.OpenShard
 
-	out := newCheckOutput(a)
+	out, err := newCheckOutput(a)
+	if err != nil {
+		return err
+	}
 	if err := out.beginRepairs(); err != nil {
 		return err
 	}

@@ -31,17 +31,33 @@ type storeCheckView struct {
 
 // checkOutput prints problems as they are found, because there may be many.
 type checkOutput struct {
-	app    *app
-	stream *jsonStream
+	app      *app
+	stream   *jsonStream
+	problems *rowPrinter[check.Problem]
 	// repairable is true if a repair would do something about a problem.
 	repairable bool
 }
 
-func newCheckOutput(a *app) *checkOutput { return &checkOutput{app: a, stream: a.streamJSON()} }
+// problemList lists problems. As text they are not a table, because each is a line as soon as it is found.
+var problemList = list[check.Problem]{name: "problems"}
 
-// problem prints one problem.
+func newCheckOutput(a *app) (o *checkOutput, err error) {
+	o = &checkOutput{app: a, stream: a.streamJSON()}
+	o.problems, err = problemList.printer(a, o.show)
+	return o, err
+}
+
+// silent reports whether only problems are printed, by a template, or nothing.
+func (o *checkOutput) silent() bool { return o.app.voice.quiet || o.app.listing.format != "" }
+
+// problem takes one problem, which is printed at once unless problems are to be sorted.
 func (o *checkOutput) problem(p check.Problem) error {
 	o.repairable = o.repairable || p.Repairable() && !p.Note
+	return o.problems.row(p)
+}
+
+// show prints one problem.
+func (o *checkOutput) show(p check.Problem) error {
 	if o.app.json {
 		return o.element("problems", p)
 	}
@@ -57,6 +73,9 @@ func (o *checkOutput) problem(p check.Problem) error {
 func (o *checkOutput) repaired(change string) error {
 	if o.app.json {
 		return o.element("repairs", change)
+	}
+	if o.silent() {
+		return nil
 	}
 	_, err := fmt.Fprintf(o.app.stdout, "repaired: %s\n", printable(change))
 	return err
@@ -80,13 +99,16 @@ func (o *checkOutput) element(list string, value any) error {
 
 // end prints the summary. If the check did not finish, failed is the reason.
 func (o *checkOutput) end(summary check.Summary, failed error) error {
+	if err := o.problems.end(); err != nil {
+		return err
+	}
 	if o.app.json {
 		return o.endJSON(struct {
 			checkEnd
 			Summary check.Summary `json:"summary"`
 		}{newCheckEnd(summary.Sound(), failed), summary})
 	}
-	if failed != nil || o.app.voice.quiet {
+	if failed != nil || o.silent() {
 		return nil
 	}
 	_, err := fmt.Fprintln(o.app.stdout, checkText(summary))

@@ -166,7 +166,7 @@ type gcView struct {
 	Strays    *fileCount    `json:"stray,omitempty"`                // files that no row names, if that is known
 	Damaged   *fileCount    `json:"damaged,omitempty"`              // files that were set aside as damaged
 	Elsewhere *fileCount    `json:"elsewhere,omitempty"`            // files that only other stores need
-	Vacuumed  bool          `json:"vacuumed"`                       // whether the database file has returned its unused space
+	Vacuumed  bool          `json:"vacuumed"`                       // whether the database file was shrunk
 	keptFiles
 	Leftovers []leftoverView `json:"leftovers"` // copies of the database, and what killed processes have left
 

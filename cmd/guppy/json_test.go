@@ -195,10 +195,10 @@ func pipeStdout() (*keptOutput, *os.File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	real, out := os.Stdout, &keptOutput{copied: make(chan error, 1)}
+	stdout, out := os.Stdout, &keptOutput{copied: make(chan error, 1)}
 	os.Stdout = into
 	go func() {
-		_, err := io.Copy(io.MultiWriter(real, &out.kept), from)
+		_, err := io.Copy(io.MultiWriter(stdout, &out.kept), from)
 		out.copied <- err
 	}()
 	return out, into, nil

@@ -13,15 +13,16 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/testing/documents"
 )
 
 const jsonIntro = "# JSON\n\n" +
 	"This page is made from the program by `make docs`.\n\n" +
 	"With `--json` a command prints one object, in one line. Its field `schema` is the version of what is described\n" +
-	"here, 1. The version is raised when a field gets another name, type or meaning, or goes away; a field may be added\n" +
-	"at any time, so ignore those that you do not know. Errors and the log go to standard error, and the exit code says\n" +
-	"whether the command succeeded: some commands print an object although they failed.\n\n" +
+	"here, 1. The version is raised when a field gets another name, type or meaning, or goes away; a field may be\n" +
+	"added at any time, so ignore those that you do not know. Errors and the log go to standard error, and the exit\n" +
+	"code says whether the command succeeded: some commands print an object although they failed.\n\n" +
 	"`--format` and `--sort` of lists use the names of the fields of a row:\n\n" +
 	"```sh no-run\n" +
 	"guppy upload ls photos --sort=-bytes --format '{{.root_cid}} {{.bytes}}'\n" +
@@ -70,6 +71,9 @@ func TestReferenceOfJSON(t *testing.T) {
 			used = comments.table(&text, output.fields, used)
 		}
 	}
+
+	text.WriteString("\n## Lines of progress\n\n`--progress json` writes such an object to standard error every second.\n")
+	used = comments.table(&text, jsonFields(reflect.TypeFor[progress.Line]()), used)
 
 	text.WriteString("\n## Objects\n")
 	for i := 0; i < len(used); i++ {

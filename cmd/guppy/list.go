@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -52,12 +53,19 @@ type listOptions struct {
 
 // addListFlags adds the flags that all lists have.
 func (a *app) addListFlags(command *cobra.Command) {
+	a.addRowFlags(command)
+	command.Flags().BoolVar(&a.listing.full, "full", false, "do not shorten CIDs and DIDs on a terminal")
+}
+
+// addRowFlags adds the flags of commands that print rows, perhaps not as a table.
+func (a *app) addRowFlags(command *cobra.Command) {
 	flags := command.Flags()
 	flags.StringSliceVar(&a.listing.sort, "sort", nil, "sort by `FIELD`s, named as with --json; -FIELD sorts downwards")
 	flags.StringVar(&a.listing.format, "format", "",
 		"print each row by `TEMPLATE`, such as '{{.name}}', with the names of --json (Go's text/template)")
-	flags.BoolVar(&a.listing.full, "full", false, "do not shorten CIDs and DIDs on a terminal")
 }
+
+var errBothForms = fmt.Errorf("%w: use either --json or --format", errUsage)
 
 // onTerminal reports whether standard output is a terminal.
 func (a *app) onTerminal() bool {
@@ -96,7 +104,7 @@ func (l list[V]) each(a *app, each func(yield func(V) error) error, end func(err
 
 	switch {
 	case a.json && a.listing.format != "":
-		return fmt.Errorf("%w: use either --json or --format", errUsage)
+		return errBothForms
 	case a.json:
 		return l.json(a, sorted, end)
 	case a.listing.format != "":
@@ -152,23 +160,76 @@ func (l list[V]) text(a *app, each func(yield func(V) error) error, footer func(
 
 // formatted prints each row by the template of --format.
 func (l list[V]) formatted(a *app, each func(yield func(V) error) error) error {
-	parsed, err := template.New("--format").Option("missingkey=error").Parse(a.listing.format)
+	out := bufio.NewWriter(a.stdout)
+	show, err := l.formatter(a.listing.format, out)
+	if err != nil {
+		return err
+	}
+	return errors.Join(each(show), out.Flush())
+}
+
+// formatter returns a function that prints a row by a template. It returns a usage error for a wrong name, even if
+// there will be no rows.
+func (l list[V]) formatter(format string, out io.Writer) (func(V) error, error) {
+	parsed, err := template.New("--format").Option("missingkey=error").Parse(format)
 	if err == nil {
-		// A list without rows has to show a wrong name, too.
 		err = parsed.Execute(io.Discard, rowValues(reflect.Zero(reflect.TypeFor[V]())))
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w; a row has %s", errUsage, err, l.fieldNames())
+		return nil, fmt.Errorf("%w: %w; a row has %s", errUsage, err, l.fieldNames())
 	}
 
-	out := bufio.NewWriter(a.stdout)
-	err = each(func(row V) error {
-		if err := parsed.Execute(out, rowValues(reflect.ValueOf(row))); err != nil {
+	return func(row V) error {
+		var line bytes.Buffer
+		if err := parsed.Execute(&line, rowValues(reflect.ValueOf(row))); err != nil {
 			return err
 		}
-		return out.WriteByte('\n')
-	})
-	return errors.Join(err, out.Flush())
+		line.WriteByte('\n')
+		_, err := out.Write(line.Bytes())
+		return err
+	}, nil
+}
+
+// rowPrinter prints rows as they are found or, if they are to be sorted, at the end.
+type rowPrinter[V any] struct {
+	list list[V]
+	sort []string
+	show func(V) error
+	held []V
+}
+
+// printer returns a printer of rows, which are printed by show unless --format says how.
+func (l list[V]) printer(a *app, show func(V) error) (*rowPrinter[V], error) {
+	p := &rowPrinter[V]{list: l, sort: a.listing.sort, show: show}
+	switch {
+	case a.json && a.listing.format != "":
+		return nil, errBothForms
+	case a.listing.format != "":
+		var err error
+		if p.show, err = l.formatter(a.listing.format, a.stdout); err != nil {
+			return nil, err
+		}
+	}
+	_, err := l.sorted(p.sort, nil)
+	return p, err
+}
+
+func (p *rowPrinter[V]) row(row V) error {
+	if len(p.sort) == 0 {
+		return p.show(row)
+	}
+	p.held = append(p.held, row)
+	return nil
+}
+
+// end prints the rows that were to be sorted.
+func (p *rowPrinter[V]) end() error {
+	sorted, err := p.list.sorted(p.sort, eachOf(p.held))
+	if err != nil {
+		return err
+	}
+	p.held = nil
+	return sorted(p.show)
 }
 
 func (l list[V]) fieldNames() string {

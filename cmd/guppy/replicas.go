@@ -273,7 +273,8 @@ func (v sentView) err(strict bool) error {
 			"if any copy is good, and the next run sends the rest", v.Replica, plural(v.Files, "file"), pipeline.ErrSetAside,
 			v.Reason)
 	case strict && v.failure != nil:
-		return fmt.Errorf("replica %s lacks %s: %w: the next run sends the rest", v.Replica, plural(v.Files, "file"), v.failure)
+		return fmt.Errorf("replica %s lacks %s: %w: the next run sends the rest", v.Replica, plural(v.Files, "file"),
+			v.failure)
 	}
 	return nil
 }

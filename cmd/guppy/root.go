@@ -117,7 +117,7 @@ func (a *app) rootCommand() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.Var(pathFlag{&a.configFile}, "config",
 		"read configuration `FILE` (YAML or TOML; default: config.yaml in $XDG_CONFIG_HOME/guppy)")
-	flags.BoolVar(&a.json, "json", false, "print results as JSON")
+	flags.BoolVar(&a.json, "json", false, "print results as JSON: see docs/reference/json.md")
 
 	flags.String("data-dir", "", "keep the database, keys and shards in `DIR` (default ~/.guppy)")
 	flags.String("database-type", "", "database engine: `"+strings.Join(dialect.Names(),

@@ -58,7 +58,8 @@ func (a *app) sourceCommand() *cobra.Command {
 				return err
 			}
 			return a.print(newSourceView(space, source), func(w io.Writer) {
-				fmt.Fprintf(w, "removed source %s at %s; its uploads stay\n", printable(source.Name), printable(string(source.Path)))
+				fmt.Fprintf(w, "removed source %s at %s; its uploads stay\n", printable(source.Name),
+					printable(string(source.Path)))
 			})
 		}),
 	})

@@ -82,7 +82,9 @@ type spaceView struct {
 }
 
 func newSpaceView(s sqlrepo.Space) spaceView {
-	return spaceView{spaceRef: newSpaceRef(s), ShardSize: s.ShardSize, Replicas: []string{}, CreatedAt: formatTime(s.CreatedAt)}
+	return spaceView{
+		spaceRef: newSpaceRef(s), ShardSize: s.ShardSize, Replicas: []string{}, CreatedAt: formatTime(s.CreatedAt),
+	}
 }
 
 func (v spaceView) text(w io.Writer) {
@@ -90,13 +92,16 @@ func (v spaceView) text(w io.Writer) {
 		replicasNote(v.Replicas))
 }
 
-var spaceList = list[spaceView]{name: "spaces", empty: "no spaces yet: guppy prepare PATH adds one", columns: []column[spaceView]{
-	{"SPACE", func(v spaceView) string { return printable(v.Space) }, words},
-	{"DID", func(v spaceView) string { return string(v.SpaceDID) }, identifier},
-	{"SHARD SIZE", func(v spaceView) string { return progress.Bytes(v.ShardSize) }, number},
-	{"REPLICAS", func(v spaceView) string { return strings.Join(v.Replicas, ", ") }, words},
-	{"CREATED (UTC)", func(v spaceView) string { return v.CreatedAt.short() }, words},
-}}
+var spaceList = list[spaceView]{
+	name: "spaces", empty: "no spaces yet: guppy prepare PATH adds one",
+	columns: []column[spaceView]{
+		{"SPACE", func(v spaceView) string { return printable(v.Space) }, words},
+		{"DID", func(v spaceView) string { return string(v.SpaceDID) }, identifier},
+		{"SHARD SIZE", func(v spaceView) string { return progress.Bytes(v.ShardSize) }, number},
+		{"REPLICAS", func(v spaceView) string { return strings.Join(v.Replicas, ", ") }, words},
+		{"CREATED (UTC)", func(v spaceView) string { return v.CreatedAt.short() }, words},
+	},
+}
 
 // addSpace creates a key, then the space with add. It removes the key again if the space surely does not exist.
 // If that is unknown, as after a lost connection or a kill, the key stays, and guppy check reports it.

@@ -182,7 +182,8 @@ func (s *statusSampler) measure(upload sqlrepo.OpenUpload, shown *uploadStatus) 
 		known = &rate{stage: upload.StageBegan}
 		s.rates[upload.ID] = known
 		since := upload.Now.Sub(upload.StageBegan.Time).Seconds()
-		known.Start(upload.Now.Time, shown.PackedBytes, max(0, float64(shown.PackedBytes-upload.StageBytes))/max(since, 0.001))
+		packed := max(0, float64(shown.PackedBytes-upload.StageBytes))
+		known.Start(upload.Now.Time, shown.PackedBytes, packed/max(since, 0.001))
 	}
 
 	shown.BytesPerSecond = known.Sample(upload.Now.Time, shown.PackedBytes)

@@ -42,7 +42,7 @@ type uploadStatus struct {
 	PlannedFiles   int64    `json:"planned_file_count"`            // number of files to pack in all
 	PackedBytes    int64    `json:"packed_bytes"`                  // length of what is packed of these files
 	PlannedBytes   int64    `json:"planned_bytes"`                 // length of these files
-	SettledShards  int64    `json:"settled_shard_count"`           // number of shards that are stored or had nothing to store
+	SettledShards  int64    `json:"settled_shard_count"`           // number of shards that are stored or empty
 	PlannedShards  int64    `json:"planned_shard_count"`           // number of shards in all
 	ShardsSetAside int64    `json:"set_aside_shard_count"`         // number of shards that were given up
 	BytesPerSecond float64  `json:"bytes_per_second"`              // rate of packing; 0 in other stages
@@ -89,7 +89,8 @@ func newUploadStatus(space sqlrepo.Space, source sqlrepo.Source, u sqlrepo.OpenU
 		uploadView: newUploadView(space, source, u.Upload), StageBegan: formatTime(u.StageBegan), Entries: u.Found,
 		LinkedEntries: u.Linked, PackedFiles: u.PackedFiles, PlannedFiles: u.PlannedFiles, PackedBytes: u.PackedBytes,
 		PlannedBytes: u.PlannedBytes, SettledShards: u.SettledShards, PlannedShards: u.PlannedShards,
-		ShardsSetAside: u.AsideShards, Ended: u.Ended(), workStatus: newWorkStatus(u.Now), stuck: u.Stuck(), stopped: !u.SetAside.IsZero(),
+		ShardsSetAside: u.AsideShards, Ended: u.Ended(), workStatus: newWorkStatus(u.Now), stuck: u.Stuck(),
+		stopped: !u.SetAside.IsZero(),
 		inStage: u.StageBegan.Time,
 	}
 

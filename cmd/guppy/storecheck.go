@@ -76,6 +76,7 @@ func (a *app) storeCheckCommand() *cobra.Command {
 	flags.BoolVar(&readData, "read-data", false, "read all files and compare each with the digest in its name")
 	addStorePathFlag(flags)
 	flags.String("workers", "", "read `N` files at a time (default: the number of CPUs)")
+	a.addRowFlags(command)
 
 	return command
 }
@@ -138,11 +139,17 @@ func (a *app) storeArgument(ctx context.Context, cfg *config.Config, stores *kno
 
 // nothingKept prints that there is no store to check.
 func (a *app) nothingKept() error {
-	out := newCheckOutput(a)
+	out, err := newCheckOutput(a)
+	if err != nil {
+		return err
+	}
 	if a.json {
 		return out.endStore(check.StoreSummary{}, true, nil)
 	}
-	_, err := fmt.Fprintf(a.stdout, "all uploads are in %s, which keeps nothing that could be checked\n",
+	if out.silent() {
+		return nil
+	}
+	_, err = fmt.Fprintf(a.stdout, "all uploads are in %s, which keeps nothing that could be checked\n",
 		store.NoneURL)
 	return err
 }
@@ -175,7 +182,12 @@ func (a *app) checkUnknownStore(ctx context.Context, cfg *config.Config, named s
 // checkStores checks some stores. repo is nil if there is no repository.
 func (a *app) checkStores(ctx context.Context, cfg *config.Config, repo *repository, stores []storeToCheck,
 	readData bool) error {
-	out, sum := newCheckOutput(a), check.StoreSummary{}
+	out, err := newCheckOutput(a)
+	if err != nil {
+		return err
+	}
+
+	var sum check.StoreSummary
 	for _, files := range stores {
 		if _, none := files.Store.(*store.None); none {
 			return fmt.Errorf("%w: a store %s keeps nothing that could be checked", errUsage, store.NoneURL)
@@ -201,13 +213,16 @@ func (a *app) checkStores(ctx context.Context, cfg *config.Config, repo *reposit
 
 // endStore is like end but prints the summary of a check of a store.
 func (o *checkOutput) endStore(sum check.StoreSummary, known bool, failed error) error {
+	if err := o.problems.end(); err != nil {
+		return err
+	}
 	if o.app.json {
 		return o.endJSON(struct {
 			checkEnd
 			Summary check.StoreSummary `json:"summary"`
 		}{newCheckEnd(sum.Problems == 0, failed), sum})
 	}
-	if failed != nil || o.app.voice.quiet {
+	if failed != nil || o.silent() {
 		return nil
 	}
 

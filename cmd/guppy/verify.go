@@ -49,6 +49,7 @@ func (a *app) verifyCommand() *cobra.Command {
 	flags.SortFlags = false
 	flags.BoolVar(&deep, "deep", false, "read every block, and compare it with its digest")
 	flags.String("workers", "", "read `N` blocks at a time (default: the number of CPUs)")
+	a.addRowFlags(command)
 	addShardFlags(flags)
 
 	return command
@@ -61,17 +62,28 @@ func (a *app) verify(ctx context.Context, v verify.Verifier, named content) erro
 		return err
 	}
 
-	var sum verify.Summary
+	stream := a.streamJSON()
+	show := a.printProblem
 	if a.json {
-		sum, err = a.verifyJSON(ctx, v, root, path)
-	} else {
-		v.Found = func(p verify.Problem) error { return a.printProblem(p) }
-		sum, err = v.Run(ctx, root, path)
-
-		if err == nil && !a.voice.quiet {
-			_, err = fmt.Fprintf(a.stdout, "%s: %s (%d above the content), %s\n", plural(sum.Problems, "problem"),
-				plural(sum.Blocks, "block"), sum.Nodes, progress.Bytes(sum.Bytes))
+		show = func(p verify.Problem) error { return stream.element(p) }
+		if err := stream.begin("problems"); err != nil {
+			return err
 		}
+	}
+	problems, err := brokenBlocks.printer(a, show)
+	if err != nil {
+		return err
+	}
+
+	v.Found = problems.row
+	sum, err := v.Run(ctx, root, path)
+	err = errors.Join(err, problems.end())
+	switch {
+	case a.json:
+		err = errors.Join(err, stream.end(verifyEnd{finished{err == nil}, err == nil && sum.Problems == 0, sum}))
+	case err == nil && !a.voice.quiet && a.listing.format == "":
+		_, err = fmt.Fprintf(a.stdout, "%s: %s (%d above the content), %s\n", plural(sum.Problems, "problem"),
+			plural(sum.Blocks, "block"), sum.Nodes, progress.Bytes(sum.Bytes))
 	}
 
 	if err != nil || sum.Problems == 0 {
@@ -92,15 +104,8 @@ type verifyEnd struct {
 	Summary verify.Summary `json:"summary"` // what was looked at
 }
 
-func (a *app) verifyJSON(ctx context.Context, v verify.Verifier, root cid.Cid, path string) (verify.Summary, error) {
-	stream := a.streamJSON()
-	if err := stream.begin("problems"); err != nil {
-		return verify.Summary{}, err
-	}
-	v.Found = func(p verify.Problem) error { return stream.element(p) }
-	sum, err := v.Run(ctx, root, path)
-	return sum, errors.Join(err, stream.end(verifyEnd{finished{err == nil}, err == nil && sum.Problems == 0, sum}))
-}
+// brokenBlocks lists problems, of which each is a line of text as soon as it is found.
+var brokenBlocks = list[verify.Problem]{name: "problems"}
 
 func (a *app) printProblem(p verify.Problem) error {
 	position := ""

@@ -11,7 +11,8 @@ import (
 func write(t *testing.T, styled bool, rows ...[]string) string {
 	t.Helper()
 	var out strings.Builder
-	table := display.NewTable(&out, []display.Column{{Title: "NAME"}, {Title: "SIZE", Right: true}, {Title: "PLACE"}}, styled)
+	columns := []display.Column{{Title: "NAME"}, {Title: "SIZE", Right: true}, {Title: "PLACE"}}
+	table := display.NewTable(&out, columns, styled)
 	for _, row := range rows {
 		if err := table.Row(row); err != nil {
 			t.Fatal(err)
@@ -57,6 +58,7 @@ func TestLongTable(t *testing.T) {
 }
 
 func TestShorten(t *testing.T) {
-	requireText(t, display.Shorten("bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbc3hbqe"), "bafybeigdy…c3hbqe")
+	root := "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbc3hbqe"
+	requireText(t, display.Shorten(root), "bafybeigdy…c3hbqe")
 	requireText(t, display.Shorten("default"), "default")
 }

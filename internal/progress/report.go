@@ -25,7 +25,7 @@ func JSON(ctx context.Context, source Source, w io.Writer) {
 	gauge := NewGauge(source)
 	write := func(now time.Time) {
 		// A line that can't be written is not worth an error: the work goes on.
-		_ = json.NewEncoder(w).Encode(map[string]any{"schema": 1, "time": now.UTC(), "progress": newView(gauge.Read(now))})
+		_ = json.NewEncoder(w).Encode(Line{1, now.UTC().Truncate(time.Second), newView(gauge.Read(now))})
 	}
 
 	write(time.Now())
@@ -33,20 +33,25 @@ func JSON(ctx context.Context, source Source, w io.Writer) {
 	write(time.Now())
 }
 
+// Line is a line of progress in JSON.
+type Line struct {
+	Schema   int       `json:"schema"`   // version of the line, 1
+	Time     time.Time `json:"time"`     // when this was so
+	Progress View      `json:"progress"` // what is done, with its parts
+}
+
 // View is a reading in JSON. Totals, rates and times are absent while they are unknown.
 type View struct {
-	Doing string `json:"doing"`
-	// Item is the singular of what items counts.
-	Item           string   `json:"item,omitempty"`
-	Items          int64    `json:"items"`
-	ItemsTotal     int64    `json:"items_total,omitempty"`
-	Bytes          int64    `json:"bytes"`
-	BytesTotal     int64    `json:"bytes_total,omitempty"`
-	BytesPerSecond float64  `json:"bytes_per_second,omitempty"`
-	ItemsPerSecond float64  `json:"items_per_second,omitempty"`
-	SecondsLeft    *float64 `json:"seconds_left,omitempty"`
-	// Parts are the pieces that are under way.
-	Parts []View `json:"parts,omitempty"`
+	Doing          string   `json:"doing"`                      // what is done
+	Item           string   `json:"item,omitempty"`             // singular of what item_count counts, such as file
+	Items          int64    `json:"item_count"`                 // number of items that are done
+	ItemsTotal     int64    `json:"total_item_count,omitempty"` // number of items in all
+	Bytes          int64    `json:"bytes"`                      // length of what is done
+	BytesTotal     int64    `json:"total_bytes,omitempty"`      // length in all
+	BytesPerSecond float64  `json:"bytes_per_second,omitempty"` // rate, if bytes are counted
+	ItemsPerSecond float64  `json:"items_per_second,omitempty"` // rate, if only items are counted
+	SecondsLeft    *float64 `json:"seconds_left,omitempty"`     // time that the rest will take
+	Parts          []View   `json:"parts,omitempty"`            // pieces that are under way
 }
 
 func newView(r Reading) View {
