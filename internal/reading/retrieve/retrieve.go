@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 
 	"github.com/guppy-prep/guppy/internal/reading/blocks"
+	"github.com/guppy-prep/guppy/internal/reading/selection"
 	"github.com/guppy-prep/guppy/internal/reading/tree"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -32,6 +33,8 @@ type Retriever struct {
 	// not known. Base is the path of the first entry.
 	Known iter.Seq2[sqlrepo.Listed, error]
 	Base  sqlrepo.Path
+	// Select says which entries are written, and the directories on the way to them. Nil means all.
+	Select *selection.Selection
 	// Overwrite is true to replace files and symlinks that differ. Directories are never replaced.
 	Overwrite bool
 	Workers   int
@@ -83,44 +86,52 @@ func (r *Retriever) To(ctx context.Context, from tree.Resolved, out string) (Sum
 // openTop opens the directory that everything goes into. It also returns the name of the entry in the directory,
 // or "" for the directory itself.
 func openTop(from tree.Resolved, out string) (*directory, string, error) {
+	path, name, exists, err := topOf(from, out)
+	if err != nil {
+		return nil, "", err
+	}
+	top, err := openOut(path, exists)
+	return top, name, err
+}
+
+// topOf returns the path of the directory that everything goes into, the name of the entry in it, or "" for the directory
+// itself, and whether the directory exists.
+func topOf(from tree.Resolved, out string) (path, name string, exists bool, err error) {
 	info, err := os.Stat(out)
-	exists := err == nil
+	exists = err == nil
 
 	switch {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return nil, "", err
+		return "", "", false, err
 	case from.Node.Kind == tree.Directory && exists && !info.IsDir():
-		return nil, "", fmt.Errorf("%s: %w", out, ErrDiffers)
+		return "", "", false, fmt.Errorf("%s: %w", out, ErrDiffers)
 	case from.Node.Kind == tree.Directory:
-		return openOut(out, exists)
+		return out, "", exists, nil
 	// A root has no name that the file could get in the directory.
 	case exists && info.IsDir() && len(from.Names) == 0:
-		return nil, "", fmt.Errorf("%s is a directory: name a file in it", out)
+		return "", "", false, fmt.Errorf("%s is a directory: name a file in it", out)
 	case exists && info.IsDir():
-		top, _, err := openOut(out, true)
-		return top, from.Names[len(from.Names)-1], err
+		return out, from.Names[len(from.Names)-1], true, nil
 	}
-
-	top, _, err := openOut(filepath.Dir(out), true)
-	return top, filepath.Base(out), err
+	return filepath.Dir(out), filepath.Base(out), true, nil
 }
 
-func openOut(path string, exists bool) (*directory, string, error) {
+func openOut(path string, exists bool) (*directory, error) {
 	if !exists {
 		err := os.Mkdir(path, 0o777)
 		if exists = errors.Is(err, fs.ErrExist); err != nil && !exists {
-			return nil, "", err
+			return nil, err
 		}
 	}
 
 	root, err := os.OpenRoot(path)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 
 	top := &directory{root: root, shown: path, fresh: !exists, part: partPrefix, abandoned: new(atomic.Bool)}
 	top.users.Store(1)
-	return top, "", nil
+	return top, nil
 }
 
 // run is one call of To.
@@ -133,7 +144,7 @@ type run struct {
 	// stack holds the open directories on the way to the visited entry. batch holds the small files that wait for
 	// a worker, and batchDirectories counts their directories. lingering has a place for each directory that the
 	// walk has left while files are still written into it.
-	stack            []*directory
+	stack            []level
 	batch            batch
 	batchDirectories int
 	lingering        chan struct{}
@@ -178,7 +189,9 @@ func (r *run) run(ctx context.Context, root *tree.Node) error {
 
 	// An error leaves directories open.
 	for _, open := range r.stack {
-		end(open.release())
+		if open.directory != nil {
+			end(open.directory.release())
+		}
 	}
 
 	end(r.batch.release())

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/guppy-prep/guppy/internal/reading/selection"
 	"github.com/guppy-prep/guppy/internal/reading/tree"
+	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
 // visit makes directories and symlinks, and hands files to workers.
@@ -19,6 +22,21 @@ func (r *run) visit(ctx context.Context, e tree.Entry) error {
 
 	meta, err := r.known.lookUp(e.Names)
 	if err != nil {
+		return err
+	}
+
+	switch r.Select.Judge(sqlrepo.Path(strings.Join(e.Names, "\x00")), e.Node.Kind == tree.Directory) {
+	case selection.Skipped:
+		if e.Node.Kind == tree.Directory {
+			return tree.ErrSkip
+		}
+		return nil
+	case selection.Passed:
+		r.stack = append(r.stack, level{meta: meta, name: e.Names[len(e.Names)-1], children: e.Children})
+		return nil
+	case selection.Selected:
+	}
+	if err := r.enterPassed(); err != nil {
 		return err
 	}
 
@@ -48,7 +66,37 @@ func (r *run) place(e tree.Entry) (*directory, string) {
 	if len(e.Names) == 0 {
 		return r.top, r.name
 	}
-	return r.stack[len(r.stack)-1], e.Names[len(e.Names)-1]
+	return r.stack[len(r.stack)-1].directory, e.Names[len(e.Names)-1]
+}
+
+// level is a directory on the way to the visited entry.
+type level struct {
+	// directory is nil as long as nothing in it was selected. The rest is what it then is made of.
+	directory *directory
+	name      string
+	meta      *metadata
+	children  []tree.Link
+}
+
+// enterPassed makes the directories on the way to a selected entry that are not selected themselves.
+func (r *run) enterPassed() error {
+	for i := range r.stack {
+		passed := &r.stack[i]
+		if passed.directory != nil {
+			continue
+		}
+
+		// The beginning of the tree is selected, so there is a directory above.
+		above := r.stack[i-1].directory
+		opened, err := above.child(passed.name, passed.meta, r.Overwrite)
+		if err != nil {
+			return fmt.Errorf("%s: %w", above.path(passed.name), err)
+		}
+		r.directories.Add(1)
+		opened.avoid(passed.children)
+		passed.directory = opened
+	}
+	return nil
 }
 
 func (r *run) enter(in *directory, name string, e tree.Entry, meta *metadata) error {
@@ -63,7 +111,7 @@ func (r *run) enter(in *directory, name string, e tree.Entry, meta *metadata) er
 	}
 
 	opened.avoid(e.Children)
-	r.stack = append(r.stack, opened)
+	r.stack = append(r.stack, level{directory: opened})
 
 	if name == "" {
 		return in.markOwn(outputFile{in: in, node: e.Node}.part(), meta)
@@ -73,8 +121,11 @@ func (r *run) enter(in *directory, name string, e tree.Entry, meta *metadata) er
 
 func (r *run) leave(ctx context.Context) error {
 	last := len(r.stack) - 1
-	finished := r.stack[last]
+	finished := r.stack[last].directory
 	r.stack = r.stack[:last]
+	if finished == nil {
+		return nil
+	}
 	err := r.linger(ctx, finished)
 	return errors.Join(err, finished.release())
 }

@@ -2,8 +2,12 @@ package tree
 
 import (
 	"context"
+	"errors"
 	"strings"
 )
+
+// ErrSkip makes Walk skip what is below a directory.
+var ErrSkip = errors.New("skip what is below")
 
 // MaxDepth limits the depth of directories in each other. The longest path of an upload is as deep.
 const MaxDepth = 1300
@@ -31,8 +35,8 @@ func (e Entry) Path() string {
 }
 
 // Walk visits a node and all entries below it in canonical order: depth first, names in byte order, directories
-// before their entries. It calls leave, if not nil, after everything below a directory. Memory grows with the
-// names of the directories on the way to an entry.
+// before their entries. It calls leave, if not nil, after everything below a directory. It goes on behind a directory for
+// which visit returns ErrSkip. Memory grows with the names of the directories on the way to an entry.
 func Walk(ctx context.Context, from Blocks, root *Node, visit, leave func(Entry) error) error {
 	w := walk{from: from, visit: visit, leave: leave}
 	return w.entry(ctx, Link{CID: root.CID}, root)
@@ -58,7 +62,11 @@ func (w *walk) entry(ctx context.Context, link Link, node *Node) (err error) {
 		return err
 	}
 
-	if err := w.visit(entry); err != nil {
+	err = w.visit(entry)
+	if errors.Is(err, ErrSkip) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 

@@ -1,0 +1,131 @@
+package retrieve
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/guppy-prep/guppy/internal/reading/selection"
+	"github.com/guppy-prep/guppy/internal/reading/tree"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// The states of the place that an entry would be written to.
+const (
+	// New means that nothing is there.
+	New = "new"
+	// Present means that a directory is there, a symlink with the same target, or a file of the same length, whose content
+	// was not compared.
+	Present = "present"
+	// Differs means that something else is there.
+	Differs = "differs"
+)
+
+// Planned is an entry that would be written.
+type Planned struct {
+	// Path leads from the output to the entry. It is "." for the beginning of a tree.
+	Path  string
+	Node  *tree.Node
+	State string
+}
+
+// DryRun calls show with each entry that To would write, in canonical order, and writes nothing. It reads no content of
+// files. The summary counts what is present as kept.
+func (r *Retriever) DryRun(ctx context.Context, from tree.Resolved, out string, show func(Planned) error) (Summary, error) {
+	var sum Summary
+	top, name, exists, err := topOf(from, out)
+	if err != nil {
+		return sum, err
+	}
+
+	var root *os.Root
+	if exists {
+		if root, err = os.OpenRoot(top); err != nil {
+			return sum, err
+		}
+		defer root.Close() //nolint:errcheck // nothing was written
+	}
+
+	err = tree.Walk(ctx, r.Blocks, from.Node, func(e tree.Entry) error {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+
+		isDir := e.Node.Kind == tree.Directory
+		switch r.Select.Judge(sqlrepo.Path(strings.Join(e.Names, "\x00")), isDir) {
+		case selection.Skipped:
+			if isDir {
+				return tree.ErrSkip
+			}
+			return nil
+		case selection.Passed:
+			return nil
+		case selection.Selected:
+		}
+
+		planned := Planned{Path: path.Join(name, path.Join(e.Names...)), Node: e.Node, State: New}
+		if planned.Path == "" {
+			planned.Path = "."
+		}
+		if root != nil {
+			if planned.State, err = stateOf(root, planned.Path, e.Node); err != nil {
+				return err
+			}
+		}
+		sum.count(planned)
+		return show(planned)
+	}, nil)
+	return sum, err
+}
+
+func (s *Summary) count(planned Planned) {
+	size := int64(planned.Node.Size)
+	switch planned.Node.Kind {
+	case tree.Directory:
+		s.Directories++
+		return
+	case tree.Symlink:
+		s.Symlinks++
+		return
+	case tree.File:
+	}
+
+	s.Files++
+	s.Bytes += size
+	if planned.State == Present {
+		s.Kept += size
+	}
+}
+
+// stateOf returns the state of the place of an entry.
+func stateOf(root *os.Root, path string, node *tree.Node) (string, error) {
+	info, err := root.Lstat(path)
+	var escapes *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return New, nil
+	// A symlink or a file is in the place of a directory on the way.
+	case errors.As(err, &escapes) && !errors.Is(err, fs.ErrPermission):
+		return Differs, nil
+	case err != nil:
+		return "", err
+	}
+
+	same := false
+	switch node.Kind {
+	case tree.Directory:
+		same = info.IsDir()
+	case tree.Symlink:
+		target, err := root.Readlink(path)
+		same = err == nil && target == node.Target
+	case tree.File:
+		same = info.Mode().IsRegular() && info.Size() == int64(node.Size)
+	}
+	if same {
+		return Present, nil
+	}
+	return Differs, nil
+}
