@@ -122,13 +122,14 @@ func (r *Repository) Listing(ctx context.Context, upload int64) iter.Seq2[Listed
 		if err := r.db.ReadAll(ctx, "read entries", page, query); err != nil {
 			return err
 		}
-		return r.addRoots(ctx, *page)
+		return r.AddRoots(ctx, *page)
 	})
 }
 
 func behindListed(last Listed) sq.Sqlizer { return sq.Gt{"path": last.Path} }
 
-func (r *Repository) addRoots(ctx context.Context, page []Listed) error {
+// AddRoots fills in the roots of files.
+func (r *Repository) AddRoots(ctx context.Context, page []Listed) error {
 	files, ids := map[int64]*Listed{}, []int64{}
 	for i := range page {
 		if page[i].Kind != File {

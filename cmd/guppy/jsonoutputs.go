@@ -55,12 +55,16 @@ func jsonOutputs() map[string][]jsonOutput {
 		"index ls":  {indexList("").output("")},
 		"index cat": {object[indexContent]("")},
 
-		"ls":       {uploadList("").output("for a space"), entryList.output("for anything else")},
-		"retrieve": {object[retrieveView](", unless it writes to standard output")},
-		"verify":   {object[verifyOutput]("")},
-		"export":   {object[exportView](", unless it writes to standard output")},
-		"diff":     {object[diffOutput]("")},
-		"serve":    {object[served](", when it begins")},
+		"ls": {uploadList("").output("for a space"), entryList.output("for anything else")},
+		"retrieve": {
+			object[retrieveView](", unless it writes to standard output"), plannedList.output("with --dry-run"),
+		},
+		"verify": {object[verifyOutput]("")},
+		"export": {object[exportView](", unless it writes to standard output")},
+		"diff":   {object[diffOutput]("")},
+		"find":   {matchList.output("")},
+		"stats":  {object[uploadStats]("for an upload"), object[repositoryStats]("without an upload")},
+		"serve":  {object[served](", when it begins")},
 
 		"check": {object[checkView]("")},
 		"gc":    {object[gcView]("")},

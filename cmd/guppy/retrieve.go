@@ -13,6 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/reading/blocks"
 	"github.com/guppy-prep/guppy/internal/reading/retrieve"
+	"github.com/guppy-prep/guppy/internal/reading/selection"
 	"github.com/guppy-prep/guppy/internal/reading/tree"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -27,6 +28,10 @@ bits of files. An OUT that existed before keeps its own mode and time.
 
 ` + contentHelp + `
 
+With --include only entries that match a pattern are written, with what is in
+them and the directories above them; with --exclude all but those that match.
+Patterns are those of a .gitignore file, relative to what is retrieved.
+
 Each block is compared with its digest. A file gets its name only when it is
 complete. Until then it is beside its place as .guppy-part-..., and the same
 command continues it after an interruption. Existing files are read and
@@ -37,8 +42,14 @@ contain. Files are not synced: after a loss of power, run the command again.
 The exit code is 3 if files could not be written because blocks are missing or
 damaged.`
 
+// retrieveOptions holds the flags of retrieve that are not settings.
+type retrieveOptions struct {
+	include, exclude []string
+	overwrite, dry   bool
+}
+
 func (a *app) retrieveCommand() *cobra.Command {
-	overwrite := false
+	options := retrieveOptions{}
 	command := &cobra.Command{
 		Use: "retrieve UPLOAD|CID[/PATH] OUT", Short: "Write a file or directory from its shards to disk", Long: retrieveHelp,
 		Args: usageArgs(cobra.ExactArgs(2)),
@@ -46,6 +57,17 @@ func (a *app) retrieveCommand() *cobra.Command {
 
 	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository,
 		args []string) error {
+		selected, err := selection.New(options.include, options.exclude)
+		if err != nil {
+			return err
+		}
+		if list := a.listing; !options.dry && (len(list.sort) > 0 || list.format != "" || list.full) {
+			return fmt.Errorf("%w: --sort, --format and --full are for the list of --dry-run", errUsage)
+		}
+		if args[1] == "-" && (selected != nil || options.dry) {
+			return fmt.Errorf("%w: a file on standard output takes no --include, --exclude or --dry-run", errUsage)
+		}
+
 		return a.withBlocks(ctx, cfg, repo, func(source *blocks.Source) error {
 			named, err := findContent(ctx, repo, args[0])
 			if err != nil {
@@ -65,7 +87,12 @@ func (a *app) retrieveCommand() *cobra.Command {
 				return err
 			}
 
-			r := retrieve.Retriever{Blocks: source, Overwrite: overwrite, Workers: workers(cfg)}
+			r := retrieve.Retriever{
+				Blocks: source, Select: selected, Overwrite: options.overwrite, Workers: workers(cfg),
+			}
+			if options.dry {
+				return a.planRetrieval(ctx, found, args[1], r)
+			}
 			return a.retrieve(ctx, repo, named, found, args[1], r)
 		})
 	})
@@ -74,7 +101,12 @@ func (a *app) retrieveCommand() *cobra.Command {
 
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.BoolVar(&overwrite, "overwrite", false, "replace files and symlinks that differ")
+	flags.StringArrayVar(&options.include, "include", nil,
+		"write what matches `GLOB` only, as in .gitignore, with the directories above it; may be repeated")
+	flags.StringArrayVar(&options.exclude, "exclude", nil, "leave out what matches `GLOB`; may be repeated")
+	flags.BoolVar(&options.dry, "dry-run", false, "list what would be written, and write nothing")
+	flags.BoolVar(&options.overwrite, "overwrite", false, "replace files and symlinks that differ")
+	a.addListFlags(command)
 	flags.String("workers", "", "write `N` files at a time (default: the number of CPUs)")
 	addShardFlags(flags)
 

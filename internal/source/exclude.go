@@ -88,6 +88,15 @@ func (x *Excludes) Match(path sqlrepo.Path, isDir bool) bool {
 	return asFile
 }
 
+// Matches reports whether the entry itself matches, whatever the directories above it do.
+func (x *Excludes) Matches(path sqlrepo.Path, isDir bool) bool {
+	asFile, asDir := x.verdicts(path, isDir)
+	if isDir {
+		return asDir
+	}
+	return asFile
+}
+
 // verdicts reports whether path is excluded if it is a file and if it is a directory. It ignores the directories
 // above path. Only if isDir is true do patterns for directories count as having matched something.
 func (x *Excludes) verdicts(path sqlrepo.Path, isDir bool) (asFile, asDir bool) {

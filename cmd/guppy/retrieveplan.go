@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/reading/retrieve"
+	"github.com/guppy-prep/guppy/internal/reading/tree"
+)
+
+// plannedEntry is an entry that retrieve would write.
+type plannedEntry struct {
+	pathRef
+	Kind  string `json:"kind"`            // file, directory or symlink
+	Bytes *int64 `json:"bytes,omitempty"` // length of a file
+	State string `json:"state"`           // new, present (as far as lengths tell), or differs: something else is there
+}
+
+var plannedList = list[plannedEntry]{name: "entries", empty: "nothing was selected", columns: []column[plannedEntry]{
+	{"STATE", func(v plannedEntry) string { return v.State }, words},
+	{"KIND", func(v plannedEntry) string { return v.Kind }, words},
+	{"SIZE", func(v plannedEntry) string {
+		if v.Bytes == nil {
+			return ""
+		}
+		return progress.Bytes(*v.Bytes)
+	}, number},
+	{"PATH", func(v plannedEntry) string { return printable(v.Path) }, words},
+}}
+
+// planRetrieval prints what retrieve would write.
+func (a *app) planRetrieval(ctx context.Context, found tree.Resolved, out string, r retrieve.Retriever) error {
+	var sum retrieve.Summary
+	each := func(yield func(plannedEntry) error) (err error) {
+		sum, err = r.DryRun(ctx, found, out, func(planned retrieve.Planned) error {
+			view := plannedEntry{pathRef: newPathRef(planned.Path), Kind: planned.Node.Kind.String(), State: planned.State}
+			if planned.Node.Kind == tree.File {
+				size := int64(planned.Node.Size)
+				view.Bytes = &size
+			}
+			return yield(view)
+		})
+		return err
+	}
+	end := func(err error) any { return finished{err == nil} }
+	return plannedList.each(a, each, end, func() string {
+		return fmt.Sprintf("%s, %s, %s, %s; nothing was written", plural(sum.Files, "file"),
+			plural(sum.Directories, "directory"), plural(sum.Symlinks, "symlink"), progress.Bytes(sum.Bytes))
+	})
+}

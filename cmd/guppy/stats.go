@@ -1,0 +1,288 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/display"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/reading/sizes"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+const statsHelp = `Stats shows what an upload holds: the sizes of its files by type and by
+directory, its largest files, and how much of it earlier uploads had already.
+Without UPLOAD it shows what all complete uploads hold and what their shards
+take. It reads rows only, no store.
+
+` + uploadHelp
+
+func (a *app) statsCommand() *cobra.Command {
+	limits := sizes.Limits{}
+	command := &cobra.Command{
+		Use: "stats [UPLOAD]", Short: "Show sizes by type and directory, and what is stored once", Long: statsHelp,
+		Args: usageArgs(cobra.MaximumNArgs(1)),
+	}
+
+	command.RunE = a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
+		if limits.Depth < 1 || limits.Elements < 1 {
+			return fmt.Errorf("%w: --depth and --top want numbers above 0", errUsage)
+		}
+		if len(args) == 0 {
+			return a.repositoryStats(ctx, repo)
+		}
+		key, err := findUpload(ctx, repo, args[0])
+		if err != nil {
+			return err
+		}
+		return a.uploadStats(ctx, repo, key, limits)
+	})
+
+	flags := command.Flags()
+	flags.SortFlags = false
+	flags.IntVar(&limits.Depth, "depth", 1, "tell directories apart by `N` names")
+	flags.IntVar(&limits.Elements, "top", 10, "show the `N` largest of each")
+	return command
+}
+
+// uploadStats is the output of stats for an upload.
+type uploadStats struct {
+	Upload int64 `json:"upload"` // number of the upload
+	spaceRef
+	contentCounts
+	UnchangedFiles int64       `json:"unchanged_file_count"` // files whose content an earlier upload of the source had
+	UnchangedBytes int64       `json:"unchanged_bytes"`      // length of these files
+	Shards         int64       `json:"shard_count"`          // shards that this upload has stored
+	StoredBytes    int64       `json:"stored_bytes"`         // size of these shards
+	Types          []typeSize  `json:"types"`                // extensions of names, the largest first
+	TopDirectories []dirSize   `json:"directories"`          // directories, the largest first
+	Largest        []sizedPath `json:"largest_files"`        // the largest files
+}
+
+type typeSize struct {
+	Type string `json:"type"` // extension with its dot, in small letters; "" for none, and "..." for very many others
+	fileCount
+}
+
+type dirSize struct {
+	pathRef
+	fileCount
+}
+
+type sizedPath struct {
+	pathRef
+	Bytes int64 `json:"bytes"` // length of the file
+}
+
+func (a *app) uploadStats(ctx context.Context, repo *repository, key int64, limits sizes.Limits) error {
+	upload, err := repo.Upload(ctx, key)
+	if err != nil {
+		return err
+	}
+	source, err := repo.Source(ctx, upload.Source)
+	if err != nil {
+		return err
+	}
+	space, err := spaceOf(ctx, repo, source)
+	if err != nil {
+		return err
+	}
+
+	view := &uploadStats{
+		Upload: key, spaceRef: newSpaceRef(space), Types: []typeSize{}, TopDirectories: []dirSize{}, Largest: []sizedPath{},
+		contentCounts: contentCounts{upload.Files, upload.Directories, upload.Symlinks, upload.Bytes},
+	}
+	if view.Shards, view.StoredBytes, err = storedBy(ctx, repo, key); err != nil {
+		return err
+	}
+	if err := a.addSizes(ctx, repo, view, limits); err != nil {
+		return err
+	}
+	return a.print(view, view.text)
+}
+
+func (a *app) addSizes(ctx context.Context, repo *repository, view *uploadStats, limits sizes.Limits) error {
+	task := progress.NewTask("reading", "entry")
+	task.Expect(view.Files+view.Directories+view.Symlinks, 0)
+	stop := a.showProgress(ctx, task.State)
+	defer stop()
+
+	entries := func(yield func(sqlrepo.Listed, error) bool) {
+		for entry, err := range repo.EntriesBelow(ctx, view.Upload, "") {
+			task.Add(1, 0)
+			if !yield(entry, err) {
+				return
+			}
+		}
+	}
+	found, err := sizes.Of(entries, limits)
+	if err != nil {
+		return err
+	}
+
+	// The row of an unfinished upload has no totals.
+	view.Files, view.Bytes = found.Files, found.Bytes
+	view.UnchangedFiles, view.UnchangedBytes = found.TakenFiles, found.TakenBytes
+	for _, size := range found.Types {
+		view.Types = append(view.Types, typeSize{size.Name, fileCount{size.Files, size.Bytes}})
+	}
+	for _, size := range found.Directories {
+		view.TopDirectories = append(view.TopDirectories, dirSize{newPathRef(size.Name), fileCount{size.Files, size.Bytes}})
+	}
+	for _, file := range found.Largest {
+		view.Largest = append(view.Largest, sizedPath{newPathRef(file.Path.String()), file.Bytes})
+	}
+	return nil
+}
+
+// storedBy returns the number and size of the shards that an upload has stored.
+func storedBy(ctx context.Context, repo *repository, upload int64) (shards, size int64, err error) {
+	filter := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
+	for shard, err := range repo.Shards(ctx, upload, filter) {
+		if err != nil {
+			return 0, 0, err
+		}
+		shards++
+		size += shard.Size
+	}
+	return shards, size, nil
+}
+
+func (v *uploadStats) text(w io.Writer) {
+	fmt.Fprintf(w, "content    %s, %s, %s, %s\n", plural(v.Files, "file"), plural(v.Directories, "directory"),
+		plural(v.Symlinks, "symlink"), progress.Bytes(v.Bytes))
+	fmt.Fprintf(w, "unchanged  %s, %s, which an earlier upload had\n", plural(v.UnchangedFiles, "file"),
+		progress.Bytes(v.UnchangedBytes))
+	fmt.Fprintf(w, "stored     %s in %s\n", progress.Bytes(v.StoredBytes), plural(v.Shards, "shard"))
+
+	sizeTable(w, "TYPE", len(v.Types), func(i int) (string, fileCount) {
+		if v.Types[i].Type == "" {
+			return "(none)", v.Types[i].fileCount
+		}
+		return printable(v.Types[i].Type), v.Types[i].fileCount
+	})
+	sizeTable(w, "DIRECTORY", len(v.TopDirectories), func(i int) (string, fileCount) {
+		return printable(cmp.Or(v.TopDirectories[i].Path, ".") + "/"), v.TopDirectories[i].fileCount
+	})
+
+	if len(v.Largest) > 0 {
+		fmt.Fprintln(w)
+		writeTable(w, []display.Column{{Title: "SIZE", Right: true}, {Title: "LARGEST FILES"}}, len(v.Largest),
+			func(i int) []string {
+				return []string{progress.Bytes(v.Largest[i].Bytes), printable(v.Largest[i].Path)}
+			})
+	}
+}
+
+func sizeTable(w io.Writer, title string, n int, row func(i int) (string, fileCount)) {
+	if n == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	columns := []display.Column{{Title: "SIZE", Right: true}, {Title: "FILES", Right: true}, {Title: title}}
+	writeTable(w, columns, n, func(i int) []string {
+		name, count := row(i)
+		return []string{progress.Bytes(count.Bytes), fmt.Sprint(count.Files), name}
+	})
+}
+
+// writeTable writes a table into memory, which does not fail.
+func writeTable(w io.Writer, columns []display.Column, n int, row func(i int) []string) {
+	var text bytes.Buffer
+	table := display.NewTable(&text, columns, false)
+	for i := range n {
+		_ = table.Row(row(i))
+	}
+	_ = table.Flush()
+	_, _ = text.WriteTo(w)
+}
+
+// repositoryStats is the output of stats without an upload.
+type repositoryStats struct {
+	Uploads     int64        `json:"upload_count"` // complete uploads
+	Bytes       int64        `json:"bytes"`        // length of their files
+	Shards      int64        `json:"shard_count"`  // shards that they have stored
+	StoredBytes int64        `json:"stored_bytes"` // size of these shards
+	Spaces      []spaceStats `json:"spaces"`       // the same by space
+}
+
+type spaceStats struct {
+	spaceRef
+	Uploads     int64 `json:"upload_count"` // complete uploads
+	Bytes       int64 `json:"bytes"`        // length of their files
+	Shards      int64 `json:"shard_count"`  // shards that they have stored
+	StoredBytes int64 `json:"stored_bytes"` // size of these shards
+}
+
+func (a *app) repositoryStats(ctx context.Context, repo *repository) error {
+	uploads, err := uploadsIn(ctx, repo, nil)
+	if err != nil {
+		return err
+	}
+	spaces, err := repo.Spaces(ctx)
+	if err != nil {
+		return err
+	}
+
+	task := progress.NewTask("reading", "upload")
+	task.Expect(int64(len(uploads)), 0)
+	stop := a.showProgress(ctx, task.State)
+	defer stop()
+
+	view := &repositoryStats{Spaces: []spaceStats{}}
+	for _, space := range spaces {
+		of := spaceStats{spaceRef: newSpaceRef(space)}
+		for _, upload := range uploads {
+			if upload.space.ID != space.ID {
+				continue
+			}
+			shards, size, err := storedBy(ctx, repo, upload.ID)
+			if err != nil {
+				return err
+			}
+			task.Add(1, 0)
+			of.Uploads, of.Bytes = of.Uploads+1, of.Bytes+upload.Bytes
+			of.Shards, of.StoredBytes = of.Shards+shards, of.StoredBytes+size
+		}
+		view.add(of)
+	}
+	stop()
+	return a.print(view, view.text)
+}
+
+func (v *repositoryStats) add(of spaceStats) {
+	v.Uploads, v.Bytes = v.Uploads+of.Uploads, v.Bytes+of.Bytes
+	v.Shards, v.StoredBytes = v.Shards+of.Shards, v.StoredBytes+of.StoredBytes
+	v.Spaces = append(v.Spaces, of)
+}
+
+func (v *repositoryStats) text(w io.Writer) {
+	columns := []display.Column{
+		{Title: "SPACE"}, {Title: "UPLOADS", Right: true}, {Title: "CONTENT", Right: true}, {Title: "SHARDS", Right: true},
+		{Title: "STORED", Right: true}, {Title: "RATIO", Right: true},
+	}
+	all := spaceStats{Uploads: v.Uploads, Bytes: v.Bytes, Shards: v.Shards, StoredBytes: v.StoredBytes}
+	all.Space = "(all)"
+	rows := append(v.Spaces[:len(v.Spaces):len(v.Spaces)], all)
+	writeTable(w, columns, len(rows), func(i int) []string {
+		of := rows[i]
+		return []string{
+			printable(of.Space), fmt.Sprint(of.Uploads), progress.Bytes(of.Bytes), fmt.Sprint(of.Shards),
+			progress.Bytes(of.StoredBytes), ratio(of.Bytes, of.StoredBytes),
+		}
+	})
+}
+
+// ratio says how many times the content is larger than what is stored of it.
+func ratio(content, stored int64) string {
+	if stored == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f", float64(content)/float64(stored))
+}
