@@ -149,6 +149,8 @@ func joinable(u, fresh Upload) error {
 		what = u.indexing()
 	case rereads(u, fresh):
 		what = "not to read all content"
+	case fresh.Always && !u.Always:
+		what = "not to be made if nothing has changed"
 	case u.IgnoreInode != fresh.IgnoreInode || u.IgnoreCtime != fresh.IgnoreCtime || u.MtimeWindow != fresh.MtimeWindow:
 		what = "its own way to compare inodes, ctimes and times of modification"
 	default:
@@ -167,9 +169,9 @@ func (r *Repository) addUpload(ctx context.Context, tx *core.Tx, source int64, u
 	values := []any{u.ID, u.Source, u.State, u.Profile, u.ShardSize, u.Excludes, u.SymlinkPolicy, u.Token, u.Files,
 		u.Directories, u.Symlinks, u.Bytes, u.RootCID, u.StartedAt, u.FinishedAt,
 		core.Nullable(u.Store, ""), core.Number(u.SkipFailed), u.IndexLayout, u.IndexSlices,
-		core.Number(u.PieceCID), r.db.At(0)}
+		core.Number(u.PieceCID), r.db.At(0), core.Number(u.Always)}
 
-	columns := slices.Concat(schema.UploadColumns, []string{"stage_began"}, schema.RereadingColumns)
+	columns := slices.Concat(schema.UploadColumns, []string{"stage_began", "always"}, schema.RereadingColumns)
 	return tx.Later(ctx, sq.Insert("uploads").Columns(columns...).Values(
 		append(values, u.values()...)...), nil)
 }

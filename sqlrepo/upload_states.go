@@ -43,8 +43,9 @@ const firstState = Scanning
 //	   +-----------------------------------+
 //
 // Planning is followed by Rescanning where nothing is left to pack. Rescanning is followed by Scanning, at most once in
-// a run, if the source has changed. Apart from workers, three things change a state: opening an upload that has not
-// ended well takes it back to Scanning (see reopened), removing one makes it Removed for good (see SetRemoved), and a
+// a run, if the source has changed. A scan that finds nothing changed since the latest complete upload makes the upload
+// Removed (see ConfirmUnchanged). Apart from workers, three things change a state: opening an upload that has not ended
+// well takes it back to Scanning (see reopened), removing one makes it Removed for good (see SetRemoved), and a
 // repair sets the state that its rows deserve (see SetUnfinished and SetDeserved).
 var successors = map[UploadState][]UploadState{
 	Scanning:   {Planning},
@@ -118,6 +119,7 @@ func checkAdvance(stage Stage, next UploadState) error {
 func (r *Repository) entered(stage Stage, from UploadState, next any) sq.UpdateBuilder {
 	return sq.Update("uploads").Set("state", next).
 		Set("attempts", 0).Set("retry_at", nil).Set("error", nil).Set("stage_began", r.db.At(0)).
+		Set("stopped_at", nil).Set("stop_reason", nil).
 		Where(held(stage)).Where(sq.Eq{"state": from})
 }
 
@@ -158,6 +160,7 @@ func (r *Repository) linked(stage Stage, root CID, counts Counts, layout string)
 // entry is linked or left out.
 func completed(at Time) sq.UpdateBuilder {
 	return schema.Settled(sq.Update("uploads")).Set("state", Complete).Set("finished_at", at).
+		Set("stopped_at", nil).Set("stop_reason", nil).
 		Where(sq.Eq{"state": Indexing})
 }
 
@@ -176,7 +179,8 @@ func countPacked(db *core.DB, shard int64) sq.UpdateBuilder {
 		Set("stage_began", sq.ConcatExpr("CASE WHEN "+last+" THEN ", db.At(0), " ELSE stage_began END")).
 		Set("stage_bytes", sq.ConcatExpr("CASE WHEN "+last+" THEN ", bytes, " ELSE stage_bytes END")).
 		Set("packed_files", sq.ConcatExpr("packed_files + (", files, ")")).Set("packed_bytes", bytes).
-		Set("settled_shards", sq.Expr("settled_shards + 1"))
+		Set("settled_shards", sq.Expr("settled_shards + 1")).
+		Set("stopped_at", nil).Set("stop_reason", nil)
 }
 
 // reopened is the update that takes an upload back to its scan with the recipe that it is opened with. It applies
@@ -190,7 +194,8 @@ func (r *Repository) reopened(u, fresh Upload) sq.UpdateBuilder {
 		Set("store", core.Nullable(fresh.Store, "")).Set("skip_failed", core.Number(fresh.SkipFailed)).
 		Set("index_layout", cmp.Or(fresh.IndexLayout, DefaultIndexLayout)).
 		Set("index_slices", cmp.Or(fresh.IndexSlices, DefaultIndexSlices)).Set("piece_cid", core.Number(fresh.PieceCID)).
-		Set("reread", core.Number(u.Reread || fresh.Reread)).Set("ignore_inode", core.Number(fresh.IgnoreInode)).
+		Set("reread", core.Number(u.Reread || fresh.Reread)).Set("always", core.Number(u.Always || fresh.Always)).
+		Set("ignore_inode", core.Number(fresh.IgnoreInode)).
 		Set("ignore_ctime", core.Number(fresh.IgnoreCtime)).Set("mtime_window", fresh.MtimeWindow).
 		Set("root_cid", nil).Set("files", 0).Set("directories", 0).Set("links", 0).Set("bytes", 0).
 		Where(sq.Eq{"id": u.ID, "state": u.State, "token": u.Token}).Where(sq.NotEq{"state": ClosedStates})
@@ -199,7 +204,16 @@ func (r *Repository) reopened(u, fresh Upload) sq.UpdateBuilder {
 // SetRemoved returns the update that removes an upload, whatever its state.
 func SetRemoved(upload int64) sq.UpdateBuilder {
 	return schema.Settled(sq.Update("uploads")).Set("state", Removed).Set("set_aside_at", nil).Set("aside_shards", 0).
+		Set("stopped_at", nil).Set("stop_reason", nil).
 		Where(sq.Eq{"id": upload}).Where(sq.NotEq{"state": Removed})
+}
+
+// unchanged is the update that removes an upload which came to the same as an earlier one. The lease stays for the
+// removal of its rows.
+func unchanged(stage Stage) sq.UpdateBuilder {
+	return sq.Update("uploads").Set("state", Removed).Set("attempts", 0).Set("retry_at", nil).Set("error", nil).
+		Set("stopped_at", nil).Set("stop_reason", nil).
+		Where(held(stage)).Where(sq.Eq{"state": Scanning})
 }
 
 // SetUnfinished returns the update by which a repair takes an upload's root away, unless it was removed.

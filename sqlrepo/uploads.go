@@ -33,6 +33,7 @@ type Upload struct {
 	// PieceCID is true if the piece CIDs of the upload's shards are computed.
 	PieceCID bool `db:"piece_cid"`
 	Rereading
+	Ends
 	Counts
 	RootCID    CID  `db:"root_cid"`
 	StartedAt  Time `db:"started_at"`
@@ -40,6 +41,20 @@ type Upload struct {
 	Tally
 	// Lease is the lease on the stage that the upload has reached.
 	Lease
+}
+
+// Ends says how runs end, those of the upload and later ones of its source.
+type Ends struct {
+	// Always is true if the upload is made even if nothing has changed since the one before.
+	Always bool `db:"always"`
+	// ConfirmedAt is when a run last found that nothing had changed since the upload, ConfirmedBy the key of the upload
+	// that the run had begun and dropped.
+	ConfirmedAt Time  `db:"confirmed_at"`
+	ConfirmedBy int64 `db:"confirmed_by"`
+	// StoppedAt is when a run last stopped with an error, StopReason why. Both are empty once the upload is complete, or
+	// goes on well.
+	StoppedAt  Time   `db:"stopped_at"`
+	StopReason string `db:"stop_reason"`
 }
 
 // Counts are the numbers of entries under the root, and the total length of the files among them.

@@ -19,7 +19,7 @@ func TestCompletionReadsAServer(t *testing.T) {
 	}
 
 	var out bytes.Buffer
-	code := run(t.Context(), []string{"__complete", "upload", "p"}, environ, &out, os.Stderr)
+	code := run(t.Context(), []string{"__complete", "upload", "ph"}, environ, &out, os.Stderr)
 	if code != exitComplete || out.String() != "photos\n:4\n" {
 		t.Errorf("exit code %d and %q", code, &out)
 	}

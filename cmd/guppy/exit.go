@@ -50,7 +50,7 @@ var (
 var usageErrors = []error{
 	errUsage, config.ErrInvalid, dialect.ErrSettings, source.ErrBadPattern, source.ErrBadSymlinkPolicy,
 	source.ErrOwnFiles, shard.ErrTooSmall, sqlrepo.ErrRecipe, sqlrepo.ErrOtherStore, store.ErrBadURL, mirror.ErrNoStore,
-	mirror.ErrOther, mirror.ErrForeign, copying.ErrSameDatabase, migrate.ErrTarget, migrate.ErrName,
+	mirror.ErrOther, mirror.ErrForeign, copying.ErrSameDatabase, migrate.ErrTarget, migrate.ErrName, errKeepsNothing,
 }
 
 // absences are errors of an upload that this host can't work on. Their causes may be among the other errors.

@@ -22,12 +22,14 @@ func (l list[V]) output(when string) jsonOutput {
 // with what commands print.
 func jsonOutputs() map[string][]jsonOutput {
 	return map[string][]jsonOutput{
-		"prepare":     {object[report](""), object[dryRun]("with --dry-run")},
-		"upload":      {object[reportsView]("")},
-		"upload ls":   {uploadList("").output("")},
-		"upload show": {object[uploadDetails]("")},
-		"upload rm":   {object[removedView]("")},
-		"status":      {object[progressView]("; with --watch, one such object per line")},
+		"prepare":      {object[report](""), object[dryRun]("with --dry-run")},
+		"upload":       {object[reportsView]("")},
+		"upload ls":    {uploadList("").output("")},
+		"upload show":  {object[uploadDetails]("")},
+		"upload rm":    {object[removedView]("")},
+		"upload prune": {object[removedView]("")},
+		"upload tag":   {object[tagView]("")},
+		"status":       {object[progressView]("; with --watch, one such object per line")},
 
 		"space add":    {object[spaceView]("")},
 		"space ls":     {spaceList.output("")},

@@ -42,6 +42,8 @@ const (
 	number
 	// identifier is shortened on a terminal.
 	identifier
+	// optional is left out if no row has it.
+	optional
 )
 
 // listOptions are the flags of lists.
@@ -129,7 +131,7 @@ func (l list[V]) text(a *app, each func(yield func(V) error) error, footer func(
 	terminal := a.onTerminal()
 	columns := make([]display.Column, len(l.columns))
 	for i, column := range l.columns {
-		columns[i] = display.Column{Title: column.title, Right: column.look == number}
+		columns[i] = display.Column{Title: column.title, Right: column.look == number, Optional: column.look == optional}
 	}
 
 	out := bufio.NewWriter(a.stdout)

@@ -29,6 +29,8 @@ var needing = map[string][]string{
 	"upload":        {"space"},
 	"upload ls":     {},
 	"upload rm":     {"1", "--yes"},
+	"upload tag":    {"1", "--add", "tag"},
+	"upload prune":  {"space", "--keep-last", "1", "--yes"},
 	"worker":        {},
 	"status":        {},
 	"space ls":      {},

@@ -34,6 +34,9 @@ func (a *app) prepareCommand() *cobra.Command {
 			return err
 		}
 
+		if err := checkTags(a.tags); err != nil {
+			return err
+		}
 		path, err := sourcePath(cfg, args[0])
 		// The path may belong to a file system that is not mounted now.
 		if errors.Is(err, fs.ErrNotExist) {
@@ -67,10 +70,13 @@ func (a *app) addPrepareFlags(command *cobra.Command) {
 
 	flags.String("store", "", "send shards to `STORE`: a name, a directory or an s3:// URL; none: keeps nothing "+
 		"(default: the store of the space)")
+	flags.BoolVar(&a.always, "always", false,
+		"make an upload even if nothing has changed since the latest complete one")
 	flags.BoolVar(&a.storeAgain, "store-again", false,
 		"store all content again if the source's latest upload is in another store")
 	flags.StringArrayVar(&a.replicas, "replica", nil,
 		"send shards to the store with this `NAME`, too, now and in later runs of the space; may be repeated")
+	flags.StringArrayVar(&a.tags, "tag", nil, "give the upload this `TAG`; may be repeated")
 	addStorePathFlag(flags)
 	flags.String("shard-size", "", "at most `BYTES` in a shard, such as 64MiB (default 266338304)")
 	flags.String("profile", "", "profile of the CIDs: `unixfs-v1-2025|guppy` (default unixfs-v1-2025)")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -18,27 +19,31 @@ import (
 // read during this run. StoredBytes is the size of the upload's shards.
 type report struct {
 	uploadView
-	Nodes       int64         `json:"block_count"`      // number of blocks in its shards
-	Shards      []shardView   `json:"shards"`           // shards that it has stored
-	NewBytes    int64         `json:"new_bytes"`        // read of the source in this run, by all workers
-	StoredBytes int64         `json:"stored_bytes"`     // size of its shards
-	Skipped     []pathFailure `json:"left_out_entries"` // what is not in it, and why
-	Replicas    []sentView    `json:"replicas"`         // replicas of its space, and what they lack
-	Seconds     float64       `json:"seconds"`          // how long the run took
+	Nodes       int64         `json:"block_count"`         // number of blocks in its shards
+	Shards      []shardView   `json:"shards"`              // shards that it has stored
+	NewBytes    int64         `json:"new_bytes"`           // read of the source in this run, by all workers
+	StoredBytes int64         `json:"stored_bytes"`        // size of its shards
+	Skipped     []pathFailure `json:"left_out_entries"`    // what is not in it, and why
+	Replicas    []sentView    `json:"replicas"`            // replicas of its space, and what they lack
+	Unchanged   bool          `json:"unchanged,omitempty"` // whether an earlier run made it, and nothing has changed since
+	Seconds     float64       `json:"seconds"`             // how long the run took
 
 	source   sqlrepo.Source
 	options  sqlrepo.SourceOptions
 	failed   int64
 	skipping bool
+	// tagged is true if the upload got tags although nothing has changed.
+	tagged bool
 }
 
 func newReport(ctx context.Context, repo *repository, job pipeline.Job, result pipeline.Result, before packedContent,
 	took time.Duration) (*report, error) {
 	upload, space := result.Upload, job.Space
 	r := &report{
-		uploadView: newUploadView(space, job.Source, upload), Shards: []shardView{}, Skipped: []pathFailure{},
+		uploadView: newUploadView(space, job.Source, upload, nil), Shards: []shardView{}, Skipped: []pathFailure{},
 		Replicas: []sentView{}, Seconds: took.Seconds(), source: job.Source, options: upload.SourceOptions,
-		failed: result.Failed, skipping: upload.SkipFailed,
+		failed: result.Failed, skipping: upload.SkipFailed, Unchanged: result.Unchanged,
+		tagged: result.Unchanged && len(job.Tags) > 0,
 	}
 
 	// The row of an unfinished upload may lack the totals, so its entries are counted.
@@ -55,6 +60,10 @@ func newReport(ctx context.Context, repo *repository, job pipeline.Job, result p
 	var listing errgroup.Group
 	listing.Go(func() error { return r.addShards(ctx, repo, job.Store.URL(), before) })
 	listing.Go(func() error { return r.addLeftOut(ctx, repo) })
+	listing.Go(func() (err error) {
+		r.Tags, err = tagsOf(ctx, repo.Repository, r.Upload)
+		return err
+	})
 	return r, listing.Wait()
 }
 
@@ -89,6 +98,14 @@ func (r *report) err() error {
 }
 
 func (r *report) text(w io.Writer) {
+	if r.Unchanged {
+		fmt.Fprintf(w, "nothing has changed since upload %d", r.Upload)
+		if r.tagged {
+			fmt.Fprint(w, "; it has the given tags now")
+		}
+		fmt.Fprintln(w)
+	}
+
 	if r.RootCID != "" {
 		fmt.Fprintf(w, "root      %s\n", r.RootCID)
 	}
@@ -100,6 +117,9 @@ func (r *report) text(w io.Writer) {
 	}
 
 	fmt.Fprintf(w, "upload    %d, %s, in space %s (%s)\n", r.Upload, r.State, r.Space, r.SpaceDID)
+	if len(r.Tags) > 0 {
+		fmt.Fprintf(w, "tags      %s\n", strings.Join(printables(r.Tags), ", "))
+	}
 	fmt.Fprintf(w, "content   %s, %s, %s, %s\n", plural(r.Files, "file"), plural(r.Directories, "directory"),
 		plural(r.Symlinks, "symlink"), progress.Bytes(r.Bytes))
 	fmt.Fprintf(w, "new       %s read, %s stored in %s, in %.1f s\n",

@@ -32,7 +32,10 @@ func (r *report) addShards(ctx context.Context, repo *repository, storeURL strin
 		r.Shards = append(r.Shards, row)
 	}
 
-	r.NewBytes = read.since(before)
+	// Nothing was read for an upload that an earlier run made.
+	if !r.Unchanged {
+		r.NewBytes = read.since(before)
+	}
 	return nil
 }
 

@@ -43,8 +43,10 @@ type app struct {
 	storeAgain bool
 	// listing holds the flags of lists.
 	listing listOptions
-	// replicas are the values of --replica.
-	replicas []string
+	// always is the value of --always.
+	always bool
+	// replicas are the values of --replica, tags those of --tag.
+	replicas, tags []string
 	// sendTo is set once the stores of these replicas were found.
 	sendTo *replicaStores
 }

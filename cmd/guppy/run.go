@@ -52,6 +52,7 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 		return nil, err
 	}
 
+	fresh.Always = a.always
 	a.tidyDataDir(cfg)
 
 	shards, err := a.storeForUpload(ctx, cfg, repo, space, uploads)
@@ -74,6 +75,7 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 		Repo: repo.Repository, Store: shards, FS: files, Held: held, Space: space, Source: registered, Fresh: fresh,
 		SkipFailed: cfg.Prepare.OnError == "skip", Workers: workers(cfg), ReadAhead: readAhead(cfg), Limits: limits(cfg),
 		TempDir: cfg.Repo.DataDir, Progress: &progress.Counters{}, Log: a.log, PatternOrigin: patternOrigin(cfg),
+		Tags: a.tags,
 	}
 
 	if err := a.replicate(ctx, cfg, repo, &job); err != nil {
@@ -102,6 +104,7 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 	}
 
 	if err != nil {
+		a.noteStop(ctx, repo, result.Upload.ID, err)
 		return nil, err
 	}
 
@@ -109,10 +112,29 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 	if err == nil {
 		err = summary.addReplicas(ctx, repo, job, a.replicas, left)
 	}
-	if err == nil && cfg.ByFlag("prepare.piece_cid") && result.Upload.PieceCID {
+	if err == nil && !result.Unchanged && cfg.ByFlag("prepare.piece_cid") && result.Upload.PieceCID {
 		a.warnOfNoPieces(summary)
 	}
 	return summary, err
+}
+
+// noteTimeout limits how long the reason of a stop is written.
+const noteTimeout = 5 * time.Second
+
+// noteStop keeps with an upload why its run ended, unless that was an interruption, or the database can't be reached.
+// What was set aside is kept with the work itself.
+func (a *app) noteStop(ctx context.Context, repo *repository, upload int64, failure error) {
+	if ctx.Err() != nil || upload == 0 || isAny(failure, []error{
+		sqlrepo.ErrUnavailable, sqlrepo.ErrLockLost, sqlrepo.ErrAtWork, pipeline.ErrSetAside, pipeline.ErrRemoved,
+	}) {
+		return
+	}
+
+	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
+	defer cancel()
+	if err := repo.NoteStop(ctx, upload, failure.Error()); err != nil {
+		a.log.Debug("could not keep why the run stopped", "error", err)
+	}
 }
 
 // sayWhatIsNeeded adds the number of bytes yet to be packed to the error of a run for which there was no room.

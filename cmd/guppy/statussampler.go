@@ -12,7 +12,7 @@ import (
 )
 
 // statusSampler samples uploads repeatedly. A sample costs one query for the list and one for each upload that is being
-// packed. Names are queried once, because they do not change.
+// packed. Names and tags are queried once, because they hardly ever change.
 type statusSampler struct {
 	repo   *sqlrepo.Repository
 	upload *int64
@@ -20,6 +20,7 @@ type statusSampler struct {
 	queries int
 	spaces  map[int64]sqlrepo.Space
 	sources map[int64]sqlrepo.Source
+	tags    map[int64][]string
 	rates   map[int64]*rate
 }
 
@@ -31,7 +32,8 @@ type rate struct {
 
 func newStatusSampler(repo *sqlrepo.Repository, upload *int64) *statusSampler {
 	return &statusSampler{
-		repo: repo, upload: upload, sources: map[int64]sqlrepo.Source{}, rates: map[int64]*rate{},
+		repo: repo, upload: upload, sources: map[int64]sqlrepo.Source{}, tags: map[int64][]string{},
+		rates: map[int64]*rate{},
 	}
 }
 
@@ -60,6 +62,7 @@ func (s *statusSampler) sample(ctx context.Context) (*progressView, error) {
 
 		source := s.sources[upload.Source]
 		shown := newUploadStatus(s.spaces[source.Space], source, upload, shards)
+		shown.Tags = s.tags[upload.ID]
 		if !source.RemovedAt.IsZero() {
 			shown.removedFrom = string(source.Path)
 		}
@@ -144,7 +147,7 @@ func (s *statusSampler) list(ctx context.Context) ([]sqlrepo.OpenUpload, error) 
 	return []sqlrepo.OpenUpload{{Upload: upload, Now: sqlrepo.NewTime(time.Now())}}, err
 }
 
-// name looks up the names of an upload's source and space, unless they are known.
+// name looks up the names of an upload's source and space, and its tags, unless they are known.
 func (s *statusSampler) name(ctx context.Context, upload sqlrepo.OpenUpload) (err error) {
 	source, known := s.sources[upload.Source]
 	if !known {
@@ -153,6 +156,13 @@ func (s *statusSampler) name(ctx context.Context, upload sqlrepo.OpenUpload) (er
 			return err
 		}
 		s.sources[upload.Source] = source
+	}
+
+	if _, known := s.tags[upload.ID]; !known {
+		s.queries++
+		if s.tags[upload.ID], err = tagsOf(ctx, s.repo, upload.ID); err != nil {
+			return err
+		}
 	}
 
 	if _, known := s.spaces[source.Space]; known {

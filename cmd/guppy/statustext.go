@@ -51,6 +51,9 @@ func (v *uploadStatus) text(w io.Writer) {
 // workText prints who works on the upload, what failed, and how it continues.
 func (v *uploadStatus) workText(w io.Writer) {
 	v.workStatus.text(w, v.State)
+	if len(v.Workers) == 0 { // another run may be mending it
+		v.stopView.text(w)
+	}
 	v.nextText(w)
 }
 

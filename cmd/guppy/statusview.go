@@ -86,7 +86,7 @@ type failedWork struct {
 func newUploadStatus(space sqlrepo.Space, source sqlrepo.Source, u sqlrepo.OpenUpload,
 	shards []sqlrepo.Shard) uploadStatus {
 	v := uploadStatus{
-		uploadView: newUploadView(space, source, u.Upload), StageBegan: formatTime(u.StageBegan), Entries: u.Found,
+		uploadView: newUploadView(space, source, u.Upload, nil), StageBegan: formatTime(u.StageBegan), Entries: u.Found,
 		LinkedEntries: u.Linked, PackedFiles: u.PackedFiles, PlannedFiles: u.PlannedFiles, PackedBytes: u.PackedBytes,
 		PlannedBytes: u.PlannedBytes, SettledShards: u.SettledShards, PlannedShards: u.PlannedShards,
 		ShardsSetAside: u.AsideShards, Ended: u.Ended(), workStatus: newWorkStatus(u.Now), stuck: u.Stuck(),

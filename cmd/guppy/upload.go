@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +30,9 @@ func (a *app) uploadCommand() *cobra.Command {
 				return err
 			}
 
+			if err := checkTags(a.tags); err != nil {
+				return err
+			}
 			return warmed(ctx, repo, func() error { return a.upload(ctx, cfg, repo, args) })
 		}),
 	}
@@ -39,7 +43,7 @@ func (a *app) uploadCommand() *cobra.Command {
 		RunE: a.repositoryCommand(a.listUploads),
 	}
 	a.addListFlags(list)
-	command.AddCommand(list, a.uploadShowCommand(), a.uploadRmCommand())
+	command.AddCommand(list, a.uploadShowCommand(), a.uploadTagCommand(), a.uploadRmCommand(), a.uploadPruneCommand())
 
 	return command
 }
@@ -124,8 +128,10 @@ type uploadView struct {
 	Profile string `json:"profile"`  // recipe of its CIDs
 	RootCID string `json:"root_cid"` // CID of its whole tree; "" until it is known
 	contentCounts
-	StartedAt  instant `json:"started_at"`            // when it was begun
-	FinishedAt instant `json:"finished_at,omitempty"` // when it was completed
+	StartedAt  instant  `json:"started_at"`            // when it was begun
+	FinishedAt instant  `json:"finished_at,omitempty"` // when it was completed
+	Tags       []string `json:"tags"`                  // its tags, sorted
+	stopView
 }
 
 func (a *app) listUploads(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
@@ -151,11 +157,12 @@ func (a *app) listUploads(ctx context.Context, _ *config.Config, repo *repositor
 	return uploadList(empty).rows(a, views)
 }
 
-func newUploadView(space sqlrepo.Space, source sqlrepo.Source, u sqlrepo.Upload) uploadView {
+func newUploadView(space sqlrepo.Space, source sqlrepo.Source, u sqlrepo.Upload, tags []string) uploadView {
 	return uploadView{
 		Upload: u.ID, spaceRef: newSpaceRef(space), Source: source.Name, State: u.State.String(), Profile: u.Profile,
 		RootCID: u.RootCID.String(), contentCounts: contentCounts{u.Files, u.Directories, u.Symlinks, u.Bytes},
-		StartedAt: formatTime(u.StartedAt), FinishedAt: formatTime(u.FinishedAt),
+		StartedAt: formatTime(u.StartedAt), FinishedAt: formatTime(u.FinishedAt), Tags: append([]string{}, tags...),
+		stopView: newStopView(u),
 	}
 }
 
@@ -170,6 +177,8 @@ func uploadList(empty string) list[uploadView] {
 		{"FILES", func(v uploadView) string { return fmt.Sprint(v.Files) }, number},
 		{"SIZE", func(v uploadView) string { return progress.Bytes(v.Bytes) }, number},
 		{"ROOT", func(v uploadView) string { return v.RootCID }, identifier},
+		{"TAGS", func(v uploadView) string { return strings.Join(printables(v.Tags), ", ") }, optional},
+		{"STOPPED", func(v uploadView) string { return v.short() }, optional},
 	}}
 }
 
@@ -180,13 +189,17 @@ func uploadViews(ctx context.Context, repo *repository, spaces []sqlrepo.Space) 
 		if err != nil {
 			return nil, err
 		}
+		tags, err := repo.Tags(ctx, sqlrepo.UploadFilter{Space: &space.ID})
+		if err != nil {
+			return nil, err
+		}
 
 		for _, upload := range uploads {
 			source, err := repo.Source(ctx, upload.Source)
 			if err != nil {
 				return nil, err
 			}
-			views = append(views, newUploadView(space, source, upload))
+			views = append(views, newUploadView(space, source, upload, tags[upload.ID]))
 		}
 	}
 	return views, nil

@@ -16,12 +16,14 @@ import (
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/upkeep/gc"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/removal"
 )
 
 const uploadRmHelp = `Rm removes uploads: their entries, and the shards that no remaining upload of
 their space needs. It prints the number and the space of each upload, and what
 it would delete, and deletes it after a confirmation on a terminal or with
---yes. What later uploads of the source share with them, or did not store
+--yes. Without a terminal and without --yes it deletes nothing, and its exit
+code is 2. What later uploads of the source share with them, or did not store
 because it was there, stays. Removing several uploads at once is faster than one
 after the other, because the shards that others need are determined once.
 
@@ -45,7 +47,7 @@ store: rm removes shards that the other one still needs, because it does not
 know the other one's uploads.`
 
 // uploadRmOptions holds the flags of upload rm that are not settings.
-type uploadRmOptions struct{ yes, keepFiles bool }
+type uploadRmOptions struct{ yes, dryRun, keepFiles bool }
 
 func (a *app) uploadRmCommand() *cobra.Command {
 	options := uploadRmOptions{}
@@ -60,14 +62,28 @@ func (a *app) uploadRmCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return removing(ctx, repo, func(ctx context.Context) error { return a.removeUploads(ctx, cfg, repo, keys, options) })
+		return removing(ctx, repo, func(ctx context.Context) error {
+			chosen, err := findUploads(ctx, repo, keys)
+			if err != nil {
+				return err
+			}
+			return a.removeUploads(ctx, cfg, repo, chosen, options, nil)
+		})
 	})
 
-	addRemovalFlags(command, &options.yes)
+	addUploadRemovalFlags(command, &options)
 	command.Flags().BoolVar(&options.keepFiles, "keep-files", false,
 		"leave the files in the store, for example if it is lost")
 
 	return command
+}
+
+// addUploadRemovalFlags adds the flags that upload rm and upload prune share.
+func addUploadRemovalFlags(command *cobra.Command, options *uploadRmOptions) {
+	flags := command.Flags()
+	flags.BoolVar(&options.yes, "yes", false, "carry it out without asking")
+	flags.BoolVar(&options.dryRun, "dry-run", false, "only print what would be done, even with --yes")
+	addStorePathFlags(flags)
 }
 
 // uploadKeys returns the numbers of the uploads that are named, sorted and without duplicates.
@@ -88,12 +104,17 @@ func uploadKeys(ctx context.Context, repo *repository, args []string) (keys []in
 type removable struct {
 	space   sqlrepo.Space
 	uploads []sqlrepo.Upload
+	// decided, if not nil, is what the removal of each of the uploads was decided from.
+	decided map[int64]removal.Decision
 }
 
-func setOf(keys []int64) map[int64]bool {
+// keysOf returns the set of the keys of all uploads.
+func keysOf(chosen []removable) map[int64]bool {
 	set := map[int64]bool{}
-	for _, key := range keys {
-		set[key] = true
+	for _, group := range chosen {
+		for _, upload := range group.uploads {
+			set[upload.ID] = true
+		}
 	}
 	return set
 }
@@ -128,24 +149,20 @@ func findUploads(ctx context.Context, repo *repository, keys []int64) (found []r
 	return found, nil
 }
 
-func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repository, keys []int64,
-	options uploadRmOptions) error {
-	chosen, err := findUploads(ctx, repo, keys)
-	if err != nil {
-		return err
-	}
-
+// removeUploads removes uploads, once that is confirmed. pruned, if not nil, is printed with what is removed.
+func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repository, chosen []removable,
+	options uploadRmOptions, pruned *prunedView) error {
 	stores, err := a.stores(ctx, cfg, repo)
 	if err != nil {
 		return err
 	}
 	collector := a.collector(cfg, repo, stores)
 	if options.keepFiles {
-		collector.KeepFiles = setOf(keys)
+		collector.KeepFiles = keysOf(chosen)
 	}
 
-	if !options.yes {
-		if agreed, err := a.askToRemove(ctx, collector, chosen); err != nil || !agreed {
+	if !options.yes || options.dryRun {
+		if agreed, err := a.askToRemove(ctx, collector, chosen, options, pruned); err != nil || !agreed {
 			return err
 		}
 	}
@@ -155,7 +172,7 @@ func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repos
 		return err
 	}
 
-	view, failed := newRemovedView(false, collector), error(nil)
+	view, failed := newRemovedView(false, collector, pruned), error(nil)
 	for _, group := range chosen {
 		failed = errors.Join(failed, view.mark(ctx, collector, group))
 	}
@@ -175,9 +192,11 @@ func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repos
 	return errors.Join(a.print(view, view.text), failed)
 }
 
-// askToRemove prints the plan of a removal and, on a terminal, asks whether to go on.
-func (a *app) askToRemove(ctx context.Context, collector *gc.Collector, chosen []removable) (bool, error) {
-	view := newRemovedView(true, collector)
+// askToRemove prints the plan of a removal and, unless it is a dry run, asks whether to go on. It returns errUnasked if
+// there is no terminal to ask on.
+func (a *app) askToRemove(ctx context.Context, collector *gc.Collector, chosen []removable, options uploadRmOptions,
+	pruned *prunedView) (bool, error) {
+	view := newRemovedView(true, collector, pruned)
 	for _, group := range chosen {
 		sum, err := collector.Plan(ctx, group.space.ID, group.uploads)
 		if err != nil {
@@ -189,7 +208,7 @@ func (a *app) askToRemove(ctx context.Context, collector *gc.Collector, chosen [
 	}
 
 	// A program that reads JSON can't answer.
-	ask := !a.json && term.IsTerminal(int(os.Stdin.Fd()))
+	ask := !options.dryRun && !a.json && term.IsTerminal(int(os.Stdin.Fd()))
 
 	err := a.print(view, func(w io.Writer) {
 		view.text(w)
@@ -198,8 +217,11 @@ func (a *app) askToRemove(ctx context.Context, collector *gc.Collector, chosen [
 		}
 	})
 
-	if err != nil || !ask {
+	switch {
+	case err != nil || options.dryRun:
 		return false, err
+	case !ask:
+		return false, errUnasked
 	}
 	return true, a.confirm(ctx, false, "Remove "+view.names()+"?")
 }
@@ -210,6 +232,8 @@ type removedView struct {
 	Removed  []int64       `json:"upload_numbers"` // uploads that are removed, or would be
 	Removals []removalView `json:"removals"`       // what is deleted, by space; with what earlier removals have left
 	keptFiles
+	// prunedView is set for upload prune.
+	*prunedView
 
 	uploads   []uploadInSpace
 	keepFiles bool
@@ -225,11 +249,11 @@ func (u uploadInSpace) name() string {
 	return fmt.Sprintf("upload %d of space %s", u.ID, printable(u.space))
 }
 
-func newRemovedView(dryRun bool, collector *gc.Collector) *removedView {
+func newRemovedView(dryRun bool, collector *gc.Collector, pruned *prunedView) *removedView {
 	keepFiles := len(collector.KeepFiles) > 0
 	return &removedView{
 		DryRun: dryRun, Removed: []int64{}, Removals: []removalView{}, keptFiles: keptFiles{Kept: []keptView{}},
-		keepFiles: keepFiles,
+		prunedView: pruned, keepFiles: keepFiles,
 	}
 }
 
@@ -243,7 +267,14 @@ func (v *removedView) add(space sqlrepo.Space, uploads ...sqlrepo.Upload) {
 // mark marks those uploads as removed that can be, and returns the errors of the others.
 func (v *removedView) mark(ctx context.Context, collector *gc.Collector, group removable) (failed error) {
 	for _, upload := range group.uploads {
-		err := collector.Mark(ctx, upload)
+		mark := collector.Mark
+		if decision, decided := group.decided[upload.ID]; decided {
+			mark = func(ctx context.Context, upload sqlrepo.Upload) error {
+				return collector.MarkDecided(ctx, upload, decision)
+			}
+		}
+
+		err := mark(ctx, upload)
 		if err == nil {
 			v.add(group.space, upload)
 		}
@@ -261,6 +292,10 @@ func (v *removedView) names() string {
 }
 
 func (v *removedView) text(w io.Writer) {
+	if v.prunedView != nil && (v.DryRun || !v.shown) {
+		v.prunedView.text(w)
+	}
+
 	for _, upload := range v.uploads {
 		if v.DryRun {
 			fmt.Fprintf(w, "%s, %s, %s, %s\n", upload.name(), upload.State, plural(upload.Files, "file"),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -95,9 +96,14 @@ func newUploadDetails(ctx context.Context, repo *repository, key int64) (*upload
 		return nil, err
 	}
 
+	tags, err := tagsOf(ctx, repo.Repository, key)
+	if err != nil {
+		return nil, err
+	}
+
 	path := string(source.Path)
 	v := &uploadDetails{
-		uploadView: newUploadView(space, source, upload),
+		uploadView: newUploadView(space, source, upload, tags),
 		SourcePath: path, SourcePathBase64: base64Unless(path), SourceRemoved: !source.RemovedAt.IsZero(),
 		Recipe:  recipeView{upload.ShardSize, upload.PieceCID, upload.IndexLayout, upload.IndexSlices},
 		Options: newOptionsView(upload), LeftOut: []pathFailure{},
@@ -214,6 +220,9 @@ func (v *uploadDetails) text(w io.Writer) {
 	line("started", "%s", v.StartedAt.text())
 	if v.FinishedAt != "" {
 		line("finished", "%s", v.FinishedAt.text())
+	}
+	if len(v.Tags) > 0 {
+		line("tags", "%s", strings.Join(printables(v.Tags), ", "))
 	}
 	line("profile", "%s", v.Profile)
 	v.Options.text(line)

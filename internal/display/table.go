@@ -2,6 +2,7 @@ package display
 
 import (
 	"io"
+	"slices"
 	"os"
 	"strings"
 
@@ -16,6 +17,8 @@ type Column struct {
 	Title string
 	// Right aligns the column at its right side, as suits numbers.
 	Right bool
+	// Optional leaves the column out of a table in which none of its cells has text.
+	Optional bool
 }
 
 // Table writes rows in columns that are aligned, without borders, below a header. It holds a limited number of rows:
@@ -47,7 +50,7 @@ func Styled(out io.Writer, environ []string, color string) bool {
 
 // NewTable returns a table that is written to out. The header is in bold if styled is true.
 func NewTable(out io.Writer, columns []Column, styled bool) *Table {
-	t := &Table{out: out, columns: columns, styled: styled, widths: make([]int, len(columns))}
+	t := &Table{out: out, columns: slices.Clone(columns), styled: styled, widths: make([]int, len(columns))}
 	for i, column := range columns {
 		t.widths[i] = lipgloss.Width(column.Title)
 	}
@@ -64,12 +67,34 @@ func (t *Table) Row(cells []string) error {
 	if len(t.rows) < batch {
 		return nil
 	}
-	return t.Flush()
+	return t.write()
 }
 
 // Flush writes the rows that have not been written yet. The header comes with the first of them, so a table without
 // rows is empty.
 func (t *Table) Flush() error {
+	if !t.headed {
+		t.leaveOut()
+	}
+	return t.write()
+}
+
+// leaveOut removes the optional columns that are empty.
+func (t *Table) leaveOut() {
+	for i := len(t.columns) - 1; i >= 0; i-- {
+		filled := slices.ContainsFunc(t.rows, func(row []string) bool { return row[i] != "" })
+		if filled || !t.columns[i].Optional {
+			continue
+		}
+		t.columns, t.widths = slices.Delete(t.columns, i, i+1), slices.Delete(t.widths, i, i+1)
+		for j, row := range t.rows {
+			t.rows[j] = slices.Delete(row, i, i+1)
+		}
+	}
+}
+
+// write writes the rows.
+func (t *Table) write() error {
 	if len(t.rows) == 0 {
 		return nil
 	}

@@ -19,6 +19,7 @@ const (
 	FlawCounter        = "counter"
 	FlawSourceOrphan   = "source-orphan"
 	FlawUploadOrphan   = "upload-orphan"
+	FlawTagOrphan      = "tag-orphan"
 	FlawEntryOrphan    = "entry-orphan"
 	FlawShardOrphan    = "shard-orphan"
 	FlawSegmentOrphan  = "segment-orphan"

@@ -27,6 +27,7 @@ type orphan struct{ code, table, column, parent string }
 var orphans = []orphan{
 	{FlawSourceOrphan, "sources", "space", "spaces"},
 	{FlawUploadOrphan, "uploads", "source", "sources"},
+	{FlawTagOrphan, "upload_tags", "upload", "uploads"},
 	{FlawEntryOrphan, "entries", "upload", "uploads"},
 	{FlawShardOrphan, "shards", "upload", "uploads"},
 	{FlawIndexOrphan, "indexes", "upload", "uploads"},

@@ -33,6 +33,7 @@ func (f *fixture) scenario() {
 	first = must(f.BeginIndexing(f.ctx, first, exampleCID(), sqlrepo.Counts{}))(f.t)
 	shards := collect(f.t, f.Uncovered(f.ctx, source.Space, first.Upload.ID))
 	must(f.CompleteUpload(f.ctx, first, []sqlrepo.NewIndex{newIndex(1, shards[:3]...), newIndex(2, shards[3])}))(f.t)
+	f.ok(f.Tag(f.ctx, first.Upload.ID, []string{"release", "日本 \xff"}, nil))
 
 	// The second one is unfinished, and has values that are hard to encode.
 	second := f.begin(f.source(f.space()))

@@ -59,8 +59,8 @@ func (f *fixture) clear() {
 	f.t.Helper()
 	f.made = 0
 	for _, table := range []string{
-		"roots", "nodes", "segments", "shards", "indexes", "entries", "uploads", "sources", "sendings", "space_replicas",
-		"spaces", "copies", "replicas", "stores",
+		"roots", "nodes", "segments", "shards", "indexes", "entries", "upload_tags", "uploads", "sources", "sendings",
+		"space_replicas", "spaces", "copies", "replicas", "stores",
 	} {
 		f.execute("DELETE FROM " + table)
 	}

@@ -18,6 +18,7 @@ func removals() []test {
 		{"is refused while somebody is at work", removeAtWork},
 		{"is refused while the source is scanned", removeWhileScanned},
 		{"takes leases away that have ended", removeAbandoned},
+		{"removes what was decided unless that is out of date", removeDecided},
 		{"is done by one at a time", removalClaim},
 		{"spares what later uploads share", removalRuns},
 		{"deletes entries a few at a time", removalEntries},

@@ -28,6 +28,7 @@ var dumped = []struct {
 	{"sources", schema.SourceColumns, "id"},
 	{"uploads", slices.Concat(schema.Without(schema.UploadColumns, "token", "store"),
 		schema.Without(schema.TallyColumns, "sealed")), "id"},
+	{"upload_tags", schema.TagColumns, "upload, tag"},
 	{"entries", schema.Without(schema.EntryColumns, schema.MachineColumns...), "id"},
 	{"shards", schema.Without(schema.ShardColumns, "token"), "id"},
 	{"indexes", schema.IndexColumns, "id"},

@@ -165,6 +165,25 @@ func (r *Remover) RemoveEntries(ctx context.Context, stage sqlrepo.Stage,
 	return left, gone, rows, err
 }
 
+// dropAtOnce limits what a transaction of DropEntries deletes.
+const dropAtOnce = 5000
+
+// DropEntries deletes all entries of a Removed upload that was never complete and has no shards: nobody shares them, and
+// nothing belongs to them. It returns ErrLeaseLost if another worker has the removal.
+func (r *Remover) DropEntries(ctx context.Context, stage sqlrepo.Stage) error {
+	for rows := int64(dropAtOnce); rows == dropAtOnce; {
+		err := r.removal(ctx, stage, "delete entries", func(tx *core.Tx) (err error) {
+			some := sq.Select("id").From("entries").Where(sq.Eq{"upload": stage.Upload.ID}).Limit(dropAtOnce)
+			rows, err = tx.Exec(ctx, sq.Delete("entries").Where(core.Within("id", some)))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // tellApartNow is tellApart with the uploads that exist now, while the source is locked. A scan that takes content
 // over meanwhile takes it from a complete upload, which shares the content already; see SaveScan.
 func tellApartNow(ctx context.Context, tx *core.Tx, upload sqlrepo.Upload, run EntryRun) (EntryRun, error) {

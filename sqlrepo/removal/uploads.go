@@ -2,7 +2,9 @@ package removal
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	sq "github.com/Masterminds/squirrel"
 
@@ -16,6 +18,52 @@ import (
 // upload that have ended. It returns ErrNotFound if there is no such upload, and ErrAtWork, naming the worker,
 // while one works on it or scans its source.
 func (r *Remover) RemoveUpload(ctx context.Context, id int64) error {
+	return r.remove(ctx, id, func(*core.Tx) error { return nil })
+}
+
+// ErrOutdated is returned if uploads or their tags have changed since a removal was decided. Nothing was removed.
+var ErrOutdated = errors.New("uploads or tags have changed since this was decided")
+
+// Decision is what the removal of a complete upload was decided from.
+type Decision struct {
+	// Tags are those that the upload had, sorted.
+	Tags []string
+	// Kept are the complete uploads of its source that stay, for which this one may go.
+	Kept []int64
+}
+
+// RemoveDecided is like RemoveUpload but returns ErrOutdated, and removes nothing, unless the upload and those that stay
+// are still complete, and its tags are the same.
+func (r *Remover) RemoveDecided(ctx context.Context, id int64, decision Decision) error {
+	return r.remove(ctx, id, func(tx *core.Tx) error {
+		uploads := append([]int64{id}, decision.Kept...)
+		complete := 0
+		for some := range slices.Chunk(uploads, core.KeysAtOnce) {
+			n := 0
+			err := tx.Get(ctx, &n, sq.Select("COUNT(*)").From("uploads").
+				Where(tx.DB.Among("id", some)).Where(sq.Eq{"state": sqlrepo.Complete}))
+			if err != nil {
+				return err
+			}
+			complete += n
+		}
+
+		var tags []string
+		of := sq.Select("tag").From("upload_tags").Where(sq.Eq{"upload": id}).OrderBy("tag")
+		if err := tx.List(ctx, &tags, of); err != nil {
+			return err
+		}
+
+		if complete != len(uploads) || !slices.Equal(tags, decision.Tags) {
+			return fmt.Errorf("upload %d: %w", id, ErrOutdated)
+		}
+		return nil
+	})
+}
+
+// remove marks an upload as Removed if check returns no error. Nobody changes the upload, or its tags, or removes another
+// upload of its source, between the two.
+func (r *Remover) remove(ctx context.Context, id int64, check func(*core.Tx) error) error {
 	return r.db.Transact(ctx, fmt.Sprintf("remove upload %d", id), func(tx *core.Tx) error {
 		var source int64
 		of := sq.Select("source").From("uploads").Where(sq.Eq{"id": id})
@@ -40,10 +88,17 @@ func (r *Remover) RemoveUpload(ctx context.Context, id int64) error {
 		if err := lockRow(ctx, tx, "uploads", id); err != nil {
 			return err
 		}
+		if err := check(tx); err != nil {
+			return err
+		}
 		if err := sqlrepo.StopWork(ctx, tx, id); err != nil {
 			return err
 		}
 
+		// What is gone for everybody has no tags either.
+		if _, err := tx.Exec(ctx, sq.Delete("upload_tags").Where(sq.Eq{"upload": id})); err != nil {
+			return err
+		}
 		_, err := tx.Exec(ctx, sqlrepo.SetRemoved(id))
 		return err
 	})

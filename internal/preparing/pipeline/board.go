@@ -186,9 +186,9 @@ func (b *board) put(upload sqlrepo.Upload) {
 	defer b.mu.Unlock()
 	b.version++
 
-	// A complete upload is no longer open.
+	// A complete or dropped upload is no longer open.
 	b.open = slices.DeleteFunc(b.open, func(o sqlrepo.OpenUpload) bool {
-		return o.ID == upload.ID && upload.State == sqlrepo.Complete
+		return o.ID == upload.ID && upload.Closed()
 	})
 
 	for i := range b.open {

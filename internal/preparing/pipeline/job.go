@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -38,6 +39,8 @@ type Job struct {
 	// Fresh is the recipe of a new upload: profile, shard size, options. If the source has an unfinished upload, only
 	// its options change.
 	Fresh sqlrepo.Upload
+	// Tags are added to the upload.
+	Tags []string
 	// SkipFailed is true if the upload is to be completed without the entries that could not be prepared.
 	SkipFailed bool
 	// Sending, if not nil, says how files are sent to the replicas of the space.
@@ -53,7 +56,11 @@ type Job struct {
 
 // Result describes an upload after a run.
 type Result struct {
+	// Upload is also set, as it was opened, if the run fails.
 	Upload sqlrepo.Upload
+	// Unchanged is true if nothing has changed since the Upload, which an earlier run completed. The one that this run
+	// began is gone.
+	Unchanged bool
 	// Failed is the number of entries that could not be prepared. The upload is complete only if Failed is 0 or failed
 	// entries are skipped.
 	Failed int64
@@ -86,7 +93,9 @@ func (j *Job) Run(ctx context.Context) (result Result, err error) {
 	}
 
 	upload := opened.Upload.ID
+	result.Upload = opened.Upload
 	worker := j.worker(opened)
+	worker.Unchanged = func(_, previous sqlrepo.Upload) { result.Upload, result.Unchanged = previous, true }
 	worker.Completed = func(completed sqlrepo.Upload) {
 		result.Upload = completed
 		if j.Sending != nil { // the run goes on, and may be interrupted
@@ -97,16 +106,15 @@ func (j *Job) Run(ctx context.Context) (result Result, err error) {
 		return result, err
 	}
 
-	// Another worker may have completed the upload, or somebody may have removed it.
+	// Another worker may have completed the upload, or dropped it, or somebody may have removed it.
 	if result.Upload.State != sqlrepo.Complete {
-		result.Upload, err = j.Repo.Upload(ctx, upload)
-		if errors.Is(err, sqlrepo.ErrNotFound) || err == nil && result.Upload.State == sqlrepo.Removed {
-			return result, fmt.Errorf("upload %d of source %q: %w: run again to begin another", upload, j.Source.Name,
-				ErrRemoved)
-		}
-		if err != nil {
+		if err := j.look(ctx, opened.Upload, &result); err != nil {
 			return result, err
 		}
+	}
+
+	if result.Unchanged {
+		return result, j.confirm(ctx, &result.Upload)
 	}
 
 	if result.Upload.Stuck() {
@@ -117,6 +125,40 @@ func (j *Job) Run(ctx context.Context) (result Result, err error) {
 		result.Failed, err = j.Repo.CountEntries(ctx, upload, sqlrepo.Failed)
 	}
 	return result, err
+}
+
+// look finds out what other workers have made of the upload.
+func (j *Job) look(ctx context.Context, upload sqlrepo.Upload, result *Result) (err error) {
+	result.Upload, err = j.Repo.Upload(ctx, upload.ID)
+	gone := errors.Is(err, sqlrepo.ErrNotFound) || err == nil && result.Upload.State == sqlrepo.Removed
+	if !gone {
+		return err
+	}
+
+	result.Upload, err = j.Repo.UnchangedSince(ctx, upload)
+	if errors.Is(err, sqlrepo.ErrNotFound) {
+		return j.removed(upload.ID)
+	}
+	result.Unchanged = err == nil
+	return err
+}
+
+// confirm gives the tags of the job to the upload since which nothing has changed, and reads it again.
+func (j *Job) confirm(ctx context.Context, previous *sqlrepo.Upload) (err error) {
+	if len(j.Tags) > 0 {
+		err = j.Repo.Tag(ctx, previous.ID, j.Tags, nil)
+	}
+	if err == nil {
+		*previous, err = j.Repo.Upload(ctx, previous.ID)
+	}
+	if isGone(err) {
+		return j.removed(previous.ID)
+	}
+	return err
+}
+
+func (j *Job) removed(upload int64) error {
+	return fmt.Errorf("upload %d of source %q: %w: run again to begin another", upload, j.Source.Name, ErrRemoved)
 }
 
 // Link links and indexes an upload of the job's space that is packed. That needs the store, but not the source.
@@ -180,9 +222,25 @@ func (j *Job) open(ctx context.Context, unfinished []sqlrepo.OpenUpload) (opened
 		return opened, err
 	}
 
+	// The upload may be gone by now: others can take it on as soon as it is opened.
+	if len(j.Tags) > 0 {
+		if err := j.Repo.Tag(ctx, opened.Upload.ID, j.Tags, nil); err != nil && !isGone(err) {
+			return opened, err
+		}
+	}
+
+	if opened.Resumed && !opened.Upload.StoppedAt.IsZero() {
+		j.Log.Info(fmt.Sprintf("the last run stopped at %s: %s", opened.Upload.StoppedAt.Format(time.RFC3339),
+			opened.Upload.StopReason), "upload", opened.Upload.ID)
+	}
 	j.Log.Info("preparing a source", "upload", opened.Upload.ID, "source", j.Source.Name, "resumed", opened.Resumed, "joined",
 		opened.Joined)
 	return opened, leftovers.Tidy(ctx, j.Repo, j.Store, j.Space, j.Log)
+}
+
+// isGone reports whether an error is that of an upload which was removed meanwhile.
+func isGone(err error) bool {
+	return errors.Is(err, sqlrepo.ErrNotFound) || errors.Is(err, sqlrepo.ErrState)
 }
 
 func (j *Job) worker(opened sqlrepo.Opened) *Worker {

@@ -15,6 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/scan"
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/sqlrepo"
+	"github.com/guppy-prep/guppy/sqlrepo/removal"
 )
 
 // task is claimed work. If run returns an error, the worker stops.
@@ -102,7 +103,8 @@ func (t *stageTask) run(ctx context.Context, c *crew, _ *pack.Buffers) error {
 //	    ^                                  |  |         |
 //	    +--- once, if anything moved ------+  +---------+--> Incomplete
 //
-// All workers pack, shard by shard. When the last shard is sealed, Rescanning begins.
+// Where nothing has changed since the latest complete upload, Scanning leads to Removed instead. All workers pack,
+// shard by shard. When the last shard is sealed, Rescanning begins.
 //
 // The rows of the upload may overrule the stage that is asked for here, see Advance: Rescanning instead of Packing
 // if nothing is left to pack, Scanning or Incomplete instead of Linking if entries changed or could not be
@@ -114,7 +116,9 @@ func (t *stageTask) next(ctx context.Context, c *crew) error {
 	var err error
 	switch state {
 	case sqlrepo.Scanning:
-		err = t.advance(ctx, c, sqlrepo.Planning, t.scan(ctx, c))
+		if err = t.scan(ctx, c); err == nil {
+			err = t.planUnlessUnchanged(ctx, c)
+		}
 	case sqlrepo.Planning:
 		err = t.advance(ctx, c, sqlrepo.Packing, t.plan(ctx, c))
 	case sqlrepo.Rescanning:
@@ -133,6 +137,48 @@ func (t *stageTask) next(ctx context.Context, c *crew) error {
 	// The board takes over the commit, so the database need not be read for it.
 	c.board.put(t.stage.Upload)
 	return nil
+}
+
+// planUnlessUnchanged begins Planning, or drops the upload if nothing has changed since the latest complete one.
+func (t *stageTask) planUnlessUnchanged(ctx context.Context, c *crew) error {
+	previous, err := c.Repo.Unchanged(ctx, t.stage.Upload)
+	if errors.Is(err, sqlrepo.ErrNotFound) {
+		return t.advance(ctx, c, sqlrepo.Planning, nil)
+	}
+	if err != nil {
+		return err
+	}
+
+	removed, err := c.Repo.ConfirmUnchanged(ctx, t.stage, previous.ID)
+	if errors.Is(err, sqlrepo.ErrState) { // a repair found it damaged meanwhile
+		return t.advance(ctx, c, sqlrepo.Planning, nil)
+	}
+	if err != nil {
+		return err
+	}
+
+	c.Log.Info("nothing has changed", "since upload", previous.ID, "dropped upload", removed.Upload.ID)
+	if c.Unchanged != nil {
+		c.Unchanged(removed.Upload, previous)
+	}
+	t.drop(ctx, c, removed)
+	return nil
+}
+
+// drop deletes the rows of an upload that counts as removed already. If that fails, guppy gc goes on.
+func (t *stageTask) drop(ctx context.Context, c *crew, removed sqlrepo.Stage) {
+	remover := removal.New(c.Repo)
+	err := remover.DropEntries(ctx, removed)
+	if err == nil {
+		_, err = remover.FinishRemoval(ctx, removed)
+	}
+	if err != nil {
+		c.Log.Warn("could not remove all rows of an upload: guppy gc --yes does", "upload", removed.Upload.ID, "error", err)
+	}
+
+	// There is nothing left to have a lease on.
+	t.stage.Upload = removed.Upload
+	t.stage.Upload.Token = 0
 }
 
 // advance begins the following stage unless the present one has failed.

@@ -63,6 +63,9 @@ type Worker struct {
 	Locate func(ctx context.Context, upload sqlrepo.OpenUpload) (*Access, error)
 	// Completed, if not nil, is called with each upload that this worker completes.
 	Completed func(upload sqlrepo.Upload)
+	// Unchanged, if not nil, is called with each upload that this worker drops because nothing has changed since a
+	// previous one.
+	Unchanged func(dropped, previous sqlrepo.Upload)
 	// Sending, if not nil, makes the worker send files to replicas as well.
 	Sending *Sending
 	// PatternOrigin, if not nil, says where an exclude pattern comes from. Otherwise all are StoredPattern.

@@ -34,7 +34,15 @@ func RefuseUnmarked(ctx context.Context, repo Repository, files store.Store) err
 	if errors.Is(err, ErrUnmarked) && len(known) == 0 {
 		return nil
 	}
-	return cmp.Or(err, refuseAt(known, files.URL()))
+	refused := cmp.Or(err, refuseAt(known, files.URL()))
+
+	// Another process may have made the store since its marker was looked for.
+	if refused != nil {
+		if identity, err := files.Marker(ctx); err == nil && identity != "" {
+			return nil
+		}
+	}
+	return refused
 }
 
 // refuseFilled returns ErrUnmarked, with the place, for a store that has shards or indexes.

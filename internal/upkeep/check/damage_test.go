@@ -168,6 +168,7 @@ func orphanDamages() []damage {
 		sql("upload-orphan", "INSERT INTO uploads (id, source, state, profile, shard_size, excludes, symlinks, token, "+
 			"files, directories, links, bytes, started_at) SELECT 0, 1000, 1, profile, shard_size, excludes, symlinks, "+
 			"0, 0, 0, 0, 0, started_at FROM uploads WHERE id = 1"),
+		sql("tag-orphan", "INSERT INTO upload_tags (upload, tag) VALUES (1000, 'tag')"),
 		sql("shard-orphan", "INSERT INTO shards (id, upload, ordinal, kind, state, token, planned_size, chunks, size, "+
 			"content, nodes) VALUES (0, 1000, 0, 1, 1, 0, 0, 0, 0, 0, 0)"),
 		sql("entry-orphan", "INSERT INTO entries (id, mtime_ns, size, upload, permissions, kind, state, path) "+

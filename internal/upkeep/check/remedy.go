@@ -25,6 +25,7 @@ var remedies = map[string]remedy{
 	audit.FlawCounter:         {action: raiseCounters},
 	audit.FlawSourceOrphan:    {action: deleteOrphans},
 	audit.FlawUploadOrphan:    {action: deleteOrphans},
+	audit.FlawTagOrphan:       {action: deleteOrphans},
 	audit.FlawEntryOrphan:     {action: deleteOrphans},
 	audit.FlawShardOrphan:     {action: deleteOrphans},
 	audit.FlawSegmentOrphan:   {action: deleteOrphans},

@@ -313,6 +313,11 @@ func (c *Collector) Mark(ctx context.Context, upload sqlrepo.Upload) error {
 	return c.remover().RemoveUpload(ctx, upload.ID)
 }
 
+// MarkDecided is like Mark but fails with removal.ErrOutdated if what the removal was decided from has changed.
+func (c *Collector) MarkDecided(ctx context.Context, upload sqlrepo.Upload, decision removal.Decision) error {
+	return c.remover().RemoveDecided(ctx, upload.ID, decision)
+}
+
 // claim claims the removal of an upload. It first releases the lease of a process of this host that is gone.
 func (c *Collector) claim(ctx context.Context, upload sqlrepo.Upload, s *Summary) (*cleanup, error) {
 	if _, err := leftovers.Release(ctx, c.Repo, sqlrepo.Stage{Upload: upload}); err != nil {

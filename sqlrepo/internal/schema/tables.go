@@ -23,7 +23,8 @@ var Tables = []Table{
 	{"space_replicas", SpaceReplicaColumns, []string{"space", "store"}},
 	{"sendings", slices.Concat(SendingColumns, LeaseColumns), []string{"id"}},
 	{"sources", slices.Concat(SourceColumns, []string{"mounts"}), []string{"id"}},
-	{"uploads", slices.Concat(UploadColumns, RereadingColumns, TallyColumns, StageColumns, LeaseColumns), []string{"id"}},
+	{"uploads", allUploadColumns, []string{"id"}},
+	{"upload_tags", TagColumns, TagColumns},
 	{"entries", EntryColumns, []string{"id"}},
 	{"shards", slices.Concat(ShardColumns, LeaseColumns), []string{"id"}},
 	{"indexes", IndexColumns, []string{"id"}},
@@ -48,6 +49,7 @@ var (
 		"content", "nodes", "digest", "digests", "blob_index", "piece"}
 	IndexColumns = []string{"id", "upload", "ordinal", "state", "layout", "root_cid", "shards", "slices", "size",
 		"digest"}
+	TagColumns          = []string{"upload", "tag"}
 	SpaceReplicaColumns = []string{"space", "store"}
 	SendingColumns      = []string{"id", "space", "store", "origin", "kind", "digest", "size", "token"}
 	SegmentColumns      = []string{"entry", "file_offset", "shard", "chunk", "length"}
@@ -55,12 +57,16 @@ var (
 	RootColumns         = []string{"entry", "dag_size", "cid"}
 )
 
-// Further columns of uploads: which content is read again, what commits count, and how far the present stage is.
+// Further columns of uploads: which content is read again, what commits count, how far the present stage is, and how
+// runs of the upload and of later ones ended.
 var (
 	RereadingColumns = []string{"reread", "ignore_inode", "ignore_ctime", "mtime_window"}
 	TallyColumns     = []string{"found_entries", "linked_entries", "planned_files", "planned_bytes", "planned_shards",
 		"packed_files", "packed_bytes", "settled_shards", "aside_shards", "sealed", "shared_entries"}
 	StageColumns = []string{"stage_began", "stage_bytes", "scanned_again"}
+	RunColumns   = []string{"always", "confirmed_at", "confirmed_by", "stopped_at", "stop_reason"}
+
+	allUploadColumns = slices.Concat(UploadColumns, RereadingColumns, TallyColumns, StageColumns, RunColumns, LeaseColumns)
 )
 
 // MachineColumns are the columns of entries that say where an entry was found, not what it is.
@@ -71,7 +77,7 @@ var (
 	SpaceFields   = append(Readable(slices.Concat(SpaceColumns, []string{"store"})...), replicasOfSpace)
 	SendingFields = slices.Concat(SendingColumns, Readable(LeaseColumns...))
 	SourceFields  = Readable(slices.Concat(SourceColumns, []string{"mounts"})...)
-	UploadFields  = Readable(slices.Concat(UploadColumns, RereadingColumns, TallyColumns, StageColumns, LeaseColumns)...)
+	UploadFields  = Readable(allUploadColumns...)
 	EntryFields   = Readable(EntryColumns...)
 	// PrintFields are what a SELECT reads into the fingerprint of a file, which has no target.
 	PrintFields = Readable("kind", "size", "mtime_ns", "permissions", "mtime_era", "ctime_ns", "inode", "unproven")
@@ -92,6 +98,7 @@ func storeOf(table string) string {
 var blanks = map[string]string{
 	"worker": "''", "error": "''", "store": "''", "reason": "''",
 	"blob_index": "0", "origin": "0", "mtime_era": "0", "ctime_ns": "0", "inode": "0", "unproven": "0",
+	"stop_reason": "''", "confirmed_by": "0",
 }
 
 // Readable are the fields of a SELECT that reads these columns into a struct.

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// stopView says when and why the last run of an upload stopped, if nothing has gone on since.
+type stopView struct {
+	StoppedAt  instant `json:"stopped_at,omitempty"`  // when the last run stopped with an error, if nothing went on since
+	StopReason string  `json:"stop_reason,omitempty"` // the error
+}
+
+func newStopView(u sqlrepo.Upload) stopView {
+	return stopView{StoppedAt: formatTime(u.StoppedAt), StopReason: u.StopReason}
+}
+
+func (v stopView) text(w io.Writer) {
+	if v.StoppedAt != "" {
+		fmt.Fprintf(w, "  the last run stopped at %s: %s\n", v.StoppedAt.text(), printable(v.StopReason))
+	}
+}
+
+// shortReason is how many characters of a reason a list has room for.
+const shortReason = 60
+
+// short is the reason as a list shows it.
+func (v stopView) short() string {
+	reason := []rune(printable(v.StopReason))
+	if len(reason) > shortReason {
+		reason = append(reason[:shortReason], '…')
+	}
+	return string(reason)
+}
