@@ -95,7 +95,8 @@ func (a *app) speak(cfg *config.Config) error {
 	return nil
 }
 
-// progressForm returns how progress is shown if no flag says so. A log in JSON was asked for by somebody who reads logs.
+// progressForm returns how progress is shown if no flag says so. A log in JSON was asked for by somebody who reads
+// logs.
 func (a *app) progressForm(format string) string {
 	switch {
 	case a.voice.quiet:

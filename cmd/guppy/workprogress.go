@@ -48,7 +48,8 @@ func (a *app) showWork(ctx context.Context, worker *pipeline.Worker) (stop func(
 	}
 }
 
-// workState returns how far a worker is that works on many uploads: what it does, and what it has packed since it began.
+// workState returns how far a worker is that works on many uploads: what it does, and what it has packed since it
+// began.
 func workState(state progress.State, doing *string) progress.State {
 	state.Doing = "waiting for work"
 	if doing != nil && *doing != "" {

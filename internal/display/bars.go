@@ -113,7 +113,7 @@ func (b *bars) lines() []string {
 func (b *bars) line(reading progress.Reading, names int) string {
 	length := min(longestBar, max(shortestBar, b.width/4))
 
-	shape := strings.Repeat(" ", length)
+	var shape string
 	if fraction, known := reading.Fraction(); known {
 		shape = bar.New(bar.WithWidth(length+percentWidth), bar.WithColors(barColor),
 			bar.WithFillCharacters(bar.DefaultFullCharFullBlock, bar.DefaultEmptyCharBlock)).ViewAs(fraction)

@@ -91,7 +91,8 @@ func TestSentences(t *testing.T) {
 	log.With("store", "nas").WithGroup("s3").Warn("away\nfor now", "reason", fmt.Errorf("\x1b[31mno route"))
 	log.Error("failed")
 
-	want := "Added the space (name: photos)\nWarning: away; for now (store: nas, s3.reason: \\x1b[31mno route)\nError: failed\n"
+	want := "Added the space (name: photos)\n" +
+		"Warning: away; for now (store: nas, s3.reason: \\x1b[31mno route)\nError: failed\n"
 	if got := display.Plain(out.String()); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

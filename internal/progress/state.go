@@ -1,3 +1,4 @@
+// Package progress counts how far work is, measures how fast it goes on, and says so in text and JSON.
 package progress
 
 // State says how far a piece of work is. A total is 0 while it is unknown.

@@ -56,8 +56,8 @@ func (t *Task) State() State {
 	}
 }
 
-// Part begins a part of the task, of so many bytes, or 0 if that is unknown. What it counts counts for the task, too. The
-// caller ends it with End.
+// Part begins a part of the task, of so many bytes, or 0 if that is unknown. What it counts counts for the task, too.
+// The caller ends it with End.
 func (t *Task) Part(name string, bytes int64) *Part {
 	if t == nil {
 		return nil

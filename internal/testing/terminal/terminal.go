@@ -39,7 +39,7 @@ func New(tb testing.TB, width, height int) *Terminal {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if err := pty.Setsize(keys, &pty.Winsize{Cols: uint16(width), Rows: uint16(height)}); err != nil { //nolint:gosec // small
+	if err := pty.Setsize(keys, winsize(width, height)); err != nil {
 		tb.Fatal(err)
 	}
 
@@ -62,6 +62,10 @@ func New(tb testing.TB, width, height int) *Terminal {
 		answering.Wait()
 	})
 	return t
+}
+
+func winsize(width, height int) *pty.Winsize {
+	return &pty.Winsize{Cols: uint16(width), Rows: uint16(height)} //nolint:gosec // small
 }
 
 // show draws what is written until the last program has closed the terminal.
@@ -96,7 +100,7 @@ func (t *Terminal) Resize(tb testing.TB, width, height int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.screen.Resize(width, height)
-	if err := pty.Setsize(t.keys, &pty.Winsize{Cols: uint16(width), Rows: uint16(height)}); err != nil { //nolint:gosec // small
+	if err := pty.Setsize(t.keys, winsize(width, height)); err != nil {
 		tb.Fatal(err)
 	}
 }
