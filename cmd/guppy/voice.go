@@ -107,17 +107,20 @@ func (a *app) progressForm(format string) string {
 	return progressLog
 }
 
-// showProgress shows how far some work is until stop is called.
+// showProgress shows how far some work is until stop is called. Meanwhile, lines on standard output appear above the
+// bars if both are on one terminal. Stop may be called more than once.
 func (a *app) showProgress(ctx context.Context, source progress.Source) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var shown sync.WaitGroup
 
 	switch a.voice.progress {
 	case progressBars:
+		above := a.aboveBars()
 		hide := a.screen.Show(source)
 		return func() {
 			cancel()
 			hide()
+			above()
 		}
 	case progressLog:
 		shown.Go(func() { progress.Log(ctx, source, a.log) })
@@ -129,6 +132,15 @@ func (a *app) showProgress(ctx context.Context, source progress.Source) (stop fu
 		cancel()
 		shown.Wait()
 	}
+}
+
+// showBeside is like showProgress for a command whose standard output is content: on the terminal that the content goes
+// to, nothing is shown.
+func (a *app) showBeside(ctx context.Context, source progress.Source) (stop func()) {
+	if a.screen.Is(a.stdout) {
+		return func() {}
+	}
+	return a.showProgress(ctx, source)
 }
 
 // fail says why a command failed, and what to do.

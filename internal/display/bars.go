@@ -9,6 +9,7 @@ import (
 	"charm.land/bubbles/v2/spinner"
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"github.com/guppy-prep/guppy/internal/progress"
 )
@@ -17,8 +18,11 @@ const (
 	// framesPerSecond limits how long a change waits until it is drawn.
 	framesPerSecond = 30
 	lookEvery       = 200 * time.Millisecond
+	// A terminal that has more columns than roomyWidth gets longer bars.
+	roomyWidth      = 90
 	shortestBar     = 10
 	longestBar      = 30
+	shortestName    = 12
 )
 
 // bars shows the progress of some work: a bar for the whole, and one below it for each part.
@@ -79,7 +83,7 @@ func (b *bars) View() tea.View {
 func (b *bars) lines() []string {
 	readings := append([]progress.Reading{b.reading}, b.reading.Parts...)
 	if !b.reading.Started() && len(b.reading.Parts) > 0 {
-		readings = b.reading.Parts
+		readings = readings[1:]
 	}
 
 	// The lines of the log need some room, too.
@@ -89,9 +93,11 @@ func (b *bars) lines() []string {
 		readings = readings[:room]
 	}
 
-	names := 0
-	for _, reading := range readings {
-		names = max(names, lipgloss.Width(reading.Doing))
+	// A long name, as of a file, must not push the bars off the screen.
+	names, longest := 0, max(shortestName, b.width/3)
+	for i := range readings {
+		readings[i].Doing = ansi.Truncate(Printable(readings[i].Doing), longest, "…")
+		names = max(names, lipgloss.Width(readings[i].Doing))
 	}
 
 	var lines []string
@@ -111,7 +117,7 @@ func (b *bars) lines() []string {
 
 // line returns the bar of one reading. Work whose total is unknown only shows that it is alive.
 func (b *bars) line(reading progress.Reading, names int) string {
-	length := min(longestBar, max(shortestBar, b.width/4))
+	length := min(longestBar, max(shortestBar, b.width-roomyWidth))
 
 	var shape string
 	if fraction, known := reading.Fraction(); known {
@@ -121,7 +127,21 @@ func (b *bars) line(reading progress.Reading, names int) string {
 		frames := spinner.MiniDot.Frames
 		shape = lipgloss.NewStyle().Width(length + percentWidth).Render(accent.Render(frames[b.looks%len(frames)]))
 	}
-	return fmt.Sprintf("%-*s  %s  %s", names, reading.Doing, shape, faint.Render(reading.Counts()))
+	name := reading.Doing + strings.Repeat(" ", names-lipgloss.Width(reading.Doing))
+	line := name + "  " + shape + "  "
+	return line + faint.Render(fitting(reading.Counts(), b.width-1-lipgloss.Width(line)))
+}
+
+// fitting leaves out the first counts if there is no room for all: the rate and the time left are worth more.
+func fitting(counts string, room int) string {
+	for lipgloss.Width(counts) > room {
+		_, rest, several := strings.Cut(counts, ", ")
+		if !several || !strings.Contains(rest, ", ") {
+			break
+		}
+		counts = rest
+	}
+	return counts
 }
 
 // percentWidth is the room of a percentage beside its bar.

@@ -4,6 +4,7 @@ package display
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -41,6 +42,20 @@ func (s *Screen) SetColor(color string) {
 
 // Interactive reports whether a person may be looking at the screen, and the cursor can be moved there.
 func (s *Screen) Interactive() bool { return interactive(s.file, s.environ) }
+
+// Is reports whether a writer is the terminal that the screen is.
+func (s *Screen) Is(out io.Writer) bool {
+	file, ok := out.(*os.File)
+	if !ok || !s.Interactive() {
+		return false
+	}
+	mine, err := s.file.Stat()
+	if err != nil {
+		return false
+	}
+	other, err := file.Stat()
+	return err == nil && os.SameFile(mine, other)
+}
 
 func interactive(file *os.File, environ []string) bool {
 	for _, variable := range environ {

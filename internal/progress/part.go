@@ -33,6 +33,14 @@ func (p *Part) End() {
 	p.among.list = slices.DeleteFunc(p.among.list, func(other *Part) bool { return other == p })
 }
 
+// Done says that the part is finished: what it has not counted of its bytes counts as done, too. Then it ends the part.
+func (p *Part) Done() {
+	if p != nil {
+		p.Add(p.total.Load() - p.bytes.Load())
+		p.End()
+	}
+}
+
 // parts are the parts under way, in the order in which they began.
 type parts struct {
 	mu   sync.Mutex
