@@ -321,7 +321,7 @@ func FindSetAside(s Settings) (SetAside, error) {
 
 // PageCopier is an engine whose databases are files that can be copied as they are.
 type PageCopier interface {
-	CopyPages(ctx context.Context, conn *sqlx.Conn, file string) error
+	CopyPages(ctx context.Context, conn *sqlx.Conn, file string, progress func(done, of int64)) error
 }
 
 // CopiesPages reports whether CopyPages is supported.
@@ -330,11 +330,11 @@ func (db *DB) CopiesPages() bool {
 	return able
 }
 
-// CopyPages writes the database, as the transaction that reads on conn sees it, to a new file of its own. The default
-// is errors.ErrUnsupported.
-func (db *DB) CopyPages(ctx context.Context, conn *sqlx.Conn, file string) error {
+// CopyPages writes the database, as the transaction that reads on conn sees it, to a new file of its own. It
+// calls progress, unless that is nil, with the number of pages that were copied. The default is errors.ErrUnsupported.
+func (db *DB) CopyPages(ctx context.Context, conn *sqlx.Conn, file string, progress func(done, of int64)) error {
 	if copier, able := db.Engine.(PageCopier); able {
-		return copier.CopyPages(ctx, conn, file)
+		return copier.CopyPages(ctx, conn, file, progress)
 	}
 	return errors.ErrUnsupported
 }

@@ -48,7 +48,7 @@ func TestCapabilitiesHaveDefaults(t *testing.T) {
 		if _, err := db.CopyAside(t.Context(), ".bak"); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("copied aside: %v", err)
 		}
-		if err := db.CopyPages(t.Context(), nil, ""); !errors.Is(err, errors.ErrUnsupported) {
+		if err := db.CopyPages(t.Context(), nil, "", nil); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("copied pages: %v", err)
 		}
 

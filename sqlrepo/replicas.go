@@ -74,6 +74,13 @@ func (r *Repository) Lacking(ctx context.Context, of SpaceReplica) (Replica, err
 	return replica, err
 }
 
+// LackingIn counts what a replica of a store lacks.
+func (r *Repository) LackingIn(ctx context.Context, origin, replica string) (Replica, error) {
+	lacks := Replica{Store: replica, Origin: origin}
+	err := r.countLacking(ctx, &lacks)
+	return lacks, err
+}
+
 func (r *Repository) countLacking(ctx context.Context, replica *Replica) error {
 	for _, table := range []blobTable{shardFiles, indexFiles} {
 		files := filesInStore(table, replica.Origin)

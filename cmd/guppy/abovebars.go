@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -42,8 +43,8 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 		w.begun = append(w.begun, p...)
 		return len(p), nil
 	}
-	whole := append(w.begun, p[:last]...)
-	w.begun = append([]byte(nil), p[last:]...)
+	whole := slices.Concat(w.begun, p[:last])
+	w.begun = slices.Clone(p[last:])
 	if _, err := w.to.Write(whole); err != nil {
 		return 0, err
 	}

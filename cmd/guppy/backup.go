@@ -112,7 +112,10 @@ func (a *app) restore(cmd *cobra.Command, file string) (err error) {
 	ctx := cmd.Context()
 
 	// The backup is opened before the database, so that a bad file leaves no new database behind.
-	archive, err := backup.Open(ctx, file, cfg.Repo.DataDir)
+	rows := newTransferring("checking")
+	stop := a.showProgress(ctx, rows.state)
+	archive, err := backup.Open(ctx, file, cfg.Repo.DataDir, rows.report)
+	stop()
 	if err != nil {
 		return err
 	}

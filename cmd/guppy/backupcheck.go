@@ -25,7 +25,10 @@ func (a *app) checkBackup(cmd *cobra.Command, file string) error {
 	if _, err := a.load(cmd); err != nil {
 		return err
 	}
-	manifest, err := backup.Check(cmd.Context(), file)
+	rows := newTransferring("checking")
+	stop := a.showProgress(cmd.Context(), rows.state)
+	manifest, err := backup.Check(cmd.Context(), file, rows.report)
+	stop()
 	view := newBackupCheckView(file, manifest, err)
 	return errors.Join(a.print(view, view.text), err)
 }

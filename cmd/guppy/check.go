@@ -16,6 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/identity"
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/store/known"
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
@@ -152,10 +153,14 @@ func (o *checkOptions) parse() error {
 
 // check checks the repository, after repairing it if the options ask for a repair.
 func (a *app) check(ctx context.Context, cfg *config.Config, repo *repository, options checkOptions) (err error) {
+	task := progress.NewTask("looking at stores", "store")
+	defer a.showProgress(ctx, task.State)()
+
 	checker, err := a.checker(ctx, cfg, repo, options)
 	if err != nil {
 		return err
 	}
+	checker.Progress = task
 
 	remaker, err := newRemaker(ctx, cfg, repo)
 	if err != nil {

@@ -22,8 +22,11 @@ func (a *app) dumpCommand() *cobra.Command {
 		Long:  dumpHelp,
 		Args:  usageArgs(cobra.NoArgs),
 		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
+			rows := newTransferring("dumping")
+			defer a.showBeside(ctx, rows.state)()
+
 			out := bufio.NewWriter(a.stdout)
-			return errors.Join(copying.New(repo.Repository).Dump(ctx, out), out.Flush())
+			return errors.Join(copying.New(repo.Repository).Reporting(rows.report).Dump(ctx, out), out.Flush())
 		}),
 	}
 }

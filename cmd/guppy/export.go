@@ -66,6 +66,13 @@ func (a *app) exportCommand() *cobra.Command {
 
 func (a *app) export(ctx context.Context, source *blocks.Source, e export.Exporter, path tree.Path,
 	out output) error {
+	e.Progress = progress.NewTask("looking for the root", "block")
+	show := a.showProgress
+	if out.isStdout() {
+		show = a.showBeside
+	}
+	defer show(ctx, e.Progress.State)()
+
 	found, err := resolve(ctx, source, path)
 	if err != nil {
 		return err

@@ -117,7 +117,23 @@ func (a *app) retrieveToStdout(ctx context.Context, source *blocks.Source, path 
 	if found.Node.Kind != tree.File {
 		return fmt.Errorf("%w: %s is a %s: only a file can be written to standard output", errUsage, path, found.Node.Kind)
 	}
-	return found.Node.WriteRange(ctx, source, 0, max(1, found.Node.Size), a.stdout)
+
+	task := progress.NewTask("retrieving", "")
+	task.Expect(0, int64(found.Node.Size))
+	defer a.showBeside(ctx, task.State)()
+	return found.Node.WriteRange(ctx, source, 0, max(1, found.Node.Size), counting{a.stdout, task})
+}
+
+// counting counts the bytes that are written.
+type counting struct {
+	to   io.Writer
+	task *progress.Task
+}
+
+func (c counting) Write(p []byte) (int, error) {
+	n, err := c.to.Write(p)
+	c.task.Add(0, int64(n))
+	return n, err
 }
 
 // errLost marks a tree with files that could not be retrieved.
@@ -135,7 +151,14 @@ func (a *app) retrieve(ctx context.Context, repo *repository, named content, fou
 	view := retrieveView{Failed: []pathFailure{}}
 	r.Failed = view.failed
 
-	sum, err := r.To(ctx, found, out)
+	r.Progress = progress.NewTask("retrieving", "file")
+	stop := a.showProgress(ctx, r.Progress.State)
+	err := expectFiles(ctx, repo, r, named, found)
+	var sum retrieve.Summary
+	if err == nil {
+		sum, err = r.To(ctx, found, out)
+	}
+	stop()
 	if err != nil {
 		return err
 	}
@@ -150,6 +173,27 @@ func (a *app) retrieve(ctx context.Context, repo *repository, named content, fou
 
 	return fmt.Errorf("%s %w: guppy verify %s --deep shows what is wrong with each block", plural(sum.Failed, "file"),
 		errLost, shellQuoted(named.String()))
+}
+
+// expectFiles tells the progress how much there is to retrieve. Without an upload, nobody knows that of a directory.
+func expectFiles(ctx context.Context, repo *repository, r retrieve.Retriever, named content,
+	found tree.Resolved) error {
+	switch {
+	case found.Node.Kind == tree.File:
+		r.Progress.Expect(1, int64(found.Node.Size))
+	case named.upload != nil && len(found.Names) == 0:
+		r.Progress.Expect(named.upload.Files, named.upload.Bytes)
+	case named.upload != nil:
+		for entry, err := range repo.EntriesBelow(ctx, named.upload.ID, r.Base) {
+			if err != nil {
+				return err
+			}
+			if entry.Kind == sqlrepo.File {
+				r.Progress.Expect(1, entry.Size)
+			}
+		}
+	}
+	return nil
 }
 
 // retrieveView is the output of retrieve.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -87,11 +88,20 @@ func (a *app) catShard(ctx context.Context, cfg *config.Config, repo *repository
 	}
 	defer func() { err = errors.Join(err, shards.Close()) }()
 
+	task := progress.NewTask("writing shard "+shard.Name(digest), "")
+	show := a.showProgress
+	if out.isStdout() {
+		show = a.showBeside
+	}
+	defer show(ctx, task.State)()
+
 	var failed error
 	for file, err := range shards.files(ctx, rows) {
 		again := true
 		if err == nil {
-			again, err = a.catFile(ctx, repo, file, version, out)
+			task.Begin("reading "+file.where, "")
+			task.Expect(0, file.row.Size)
+			again, err = a.catFile(ctx, repo, file, version, out, task)
 		}
 		if err == nil {
 			return nil
@@ -152,7 +162,7 @@ func (s *shardBytes) files(ctx context.Context, rows []sqlrepo.Shard) iter.Seq2[
 // catFile writes a shard from one file, and closes it. The bytes are compared on their way out: if they are damaged, an
 // output that is a file does not get its name. again reports whether another file may be written in its place.
 func (a *app) catFile(ctx context.Context, repo *repository, file shardFile, version int,
-	out output) (again bool, err error) {
+	out output, task *progress.Task) (again bool, err error) {
 	defer func() {
 		if err = errors.Join(err, file.reading.Close()); err != nil {
 			err = fmt.Errorf("shard %s in %s: %w", shard.Name([32]byte(file.row.Digest)), file.where, err)
@@ -168,7 +178,7 @@ func (a *app) catFile(ctx context.Context, repo *repository, file shardFile, ver
 		return true, err
 	}
 
-	content := &hashedReader{from: inOrder(ctx, file.reading, file.row.Size), hash: sha256.New()}
+	content := &hashedReader{from: inOrder(ctx, file.reading, file.row.Size), hash: sha256.New(), task: task}
 	err = a.writeTo(out, func(to io.Writer) (err error) {
 		if version == 2 {
 			err = shard.WriteV2(to, file.row.Size, content, repo.Nodes(ctx, file.row.ID))
@@ -189,16 +199,18 @@ func (a *app) catFile(ctx context.Context, repo *repository, file shardFile, ver
 	return content.failed && out.isReplaced(), err
 }
 
-// hashedReader hashes what is read, and remembers whether reading has failed.
+// hashedReader hashes and counts what is read, and remembers whether reading has failed.
 type hashedReader struct {
 	from   io.Reader
 	hash   hash.Hash
 	failed bool
+	task   *progress.Task
 }
 
 func (r *hashedReader) Read(p []byte) (int, error) {
 	n, err := r.from.Read(p)
 	r.hash.Write(p[:n])
+	r.task.Add(0, int64(n))
 	r.failed = r.failed || err != nil && !errors.Is(err, io.EOF)
 	return n, err
 }

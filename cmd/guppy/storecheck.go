@@ -182,6 +182,9 @@ func (a *app) checkUnknownStore(ctx context.Context, cfg *config.Config, named s
 // checkStores checks some stores. repo is nil if there is no repository.
 func (a *app) checkStores(ctx context.Context, cfg *config.Config, repo *repository, stores []storeToCheck,
 	readData bool) error {
+	task := progress.NewTask("looking at stores", "store")
+	defer a.showProgress(ctx, task.State)()
+
 	out, err := newCheckOutput(a)
 	if err != nil {
 		return err
@@ -193,7 +196,9 @@ func (a *app) checkStores(ctx context.Context, cfg *config.Config, repo *reposit
 			return fmt.Errorf("%w: a store %s keeps nothing that could be checked", errUsage, store.NoneURL)
 		}
 
-		checker := check.StoreChecker{Store: files.Store, Name: files.name, ReadData: readData, Workers: workers(cfg)}
+		checker := check.StoreChecker{
+			Store: files.Store, Name: files.name, ReadData: readData, Workers: workers(cfg), Progress: task,
+		}
 		if repo != nil {
 			checker.Repo = repo.Repository
 		}

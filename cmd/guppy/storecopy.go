@@ -79,7 +79,7 @@ type storeCopyView struct {
 	known string
 }
 
-func (v *storeCopyView) count(done *mirror.Progress) {
+func (v *storeCopyView) count(done *mirror.Counts) {
 	v.Copied, v.Skipped, v.Ignored = done.Copied.Load(), done.Skipped.Load(), done.Ignored.Load()
 	v.Bytes = done.Bytes.Load()
 }
@@ -122,15 +122,16 @@ func (a *app) copyStore(ctx context.Context, cfg *config.Config, stores *known.S
 
 	view := &storeCopyView{From: from, To: to, Failed: []fileFailure{}}
 	copier := mirror.Copier{
-		From: source, To: destination, Verify: verify, Workers: workers(cfg), Progress: &mirror.Progress{},
-		Failed: func(name string, err error) { view.Failed = append(view.Failed, fileFailure{name, err.Error()}) },
+		From: source, To: destination, Verify: verify, Workers: workers(cfg), Counts: &mirror.Counts{},
+		Progress: progress.NewTask("looking at both stores", "file"),
+		Failed:   func(name string, err error) { view.Failed = append(view.Failed, fileFailure{name, err.Error()}) },
 	}
 
-	stop := a.showProgress(ctx, copyState(copier.Progress))
+	stop := a.showProgress(ctx, copier.Progress.State)
 	err = copier.Run(ctx)
 	stop()
 
-	view.count(copier.Progress)
+	view.count(copier.Counts)
 	view.Finished = err == nil
 	if stores != nil && view.Finished {
 		view.known = nameIn(ctx, stores, source)
@@ -181,15 +182,6 @@ func refuseKnownTarget(ctx context.Context, stores *known.Stores, from, to strin
 		}
 	}
 	return known.RefuseUnmounted(ctx, stores.Repo, url)
-}
-
-// copyState returns how far a copy is. Files that are there already count as copied.
-func copyState(p *mirror.Progress) progress.Source {
-	return func() progress.State {
-		return progress.State{
-			Doing: "copying", Item: "file", Items: p.Copied.Load() + p.Skipped.Load(), Bytes: p.Bytes.Load(),
-		}
-	}
 }
 
 func (v *storeCopyView) text(w io.Writer) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -98,7 +99,8 @@ func (a *app) syncStore(ctx context.Context, cfg *config.Config, repo *repositor
 	syncer := &mirror.Syncer{
 		Repo: repo, Origin: origin.Identity, Replica: replica.Identity, Verify: verify, Workers: workers(cfg), Limit: limit,
 		Failed:   func(name string, err error) { view.Failed = append(view.Failed, fileFailure{name, err.Error()}) },
-		Progress: &mirror.Progress{}, Others: &trash.Others{Open: stores.Open},
+		Counts:   &mirror.Counts{},
+		Progress: progress.NewTask("looking at both stores", "file"), Others: &trash.Others{Open: stores.Open},
 	}
 	if syncer.From, err = stores.Open(ctx, origin.Identity); err != nil {
 		return err
@@ -113,11 +115,11 @@ func (a *app) syncStore(ctx context.Context, cfg *config.Config, repo *repositor
 		return err
 	}
 
-	stop := a.showProgress(ctx, copyState(syncer.Progress))
+	stop := a.showProgress(ctx, syncer.Progress.State)
 	err = syncer.Run(ctx)
 	stop()
 
-	view.count(syncer.Progress)
+	view.count(syncer.Counts)
 	view.Finished = err == nil
 	return errors.Join(a.print(view, view.text), err)
 }

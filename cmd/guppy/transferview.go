@@ -37,19 +37,27 @@ func (v transferView) text(w io.Writer) {
 	}
 }
 
-// transferring is the progress of a transfer.
+// transferring is the progress of rows that are copied or read.
 type transferring struct {
+	// doing says what is done with the rows, such as "copying".
+	doing  string
 	began  time.Time
 	latest atomic.Pointer[copying.TransferProgress]
 }
 
+func newTransferring(doing string) *transferring {
+	return &transferring{doing: doing, began: time.Now()}
+}
+
+func (t *transferring) report(p copying.TransferProgress) { t.latest.Store(&p) }
+
 // showTransfer calls fn and shows the progress that fn reports.
 func (a *app) showTransfer(ctx context.Context, from, to string,
 	fn func(progress copying.Progress) (copying.Content, error)) error {
-	shown := &transferring{began: time.Now()}
+	shown := newTransferring("copying")
 	stop := a.showProgress(ctx, shown.state)
 
-	content, err := fn(func(p copying.TransferProgress) { shown.latest.Store(&p) })
+	content, err := fn(shown.report)
 	stop()
 	if err != nil {
 		return err
@@ -61,11 +69,19 @@ func (a *app) showTransfer(ctx context.Context, from, to string,
 
 func (t *transferring) state() progress.State {
 	p := t.latest.Load()
-	switch {
-	case p == nil:
-		return progress.State{Doing: "looking at both sides"}
-	case p.Checking:
-		return progress.State{Doing: "checking " + p.Table, Item: "row", Items: p.Rows}
+	if p == nil {
+		return progress.State{Doing: t.doing}
 	}
-	return progress.State{Doing: "copying " + p.Table, Item: "row", Items: p.Rows}
+
+	doing := t.doing
+	if p.Checking {
+		doing = "checking"
+	}
+	if p.Table == "" {
+		return progress.State{Doing: doing + " pages", Item: "page", Items: p.Rows, ItemsTotal: p.Of}
+	}
+	return progress.State{
+		Doing: t.doing, Item: "row", Items: p.Done, ItemsTotal: p.Total,
+		Parts: []progress.State{{Doing: doing + " " + p.Table, Item: "row", Items: p.Rows, ItemsTotal: p.Of}},
+	}
 }

@@ -56,6 +56,9 @@ func (a *app) verifyCommand() *cobra.Command {
 }
 
 func (a *app) verify(ctx context.Context, v verify.Verifier, named content) error {
+	v.Progress = progress.NewTask("looking for the root", "block")
+	defer a.showProgress(ctx, v.Progress.State)()
+
 	path := named.String()
 	root, err := verifyRoot(ctx, v.Blocks, named)
 	if err != nil {

@@ -44,7 +44,7 @@ const pagesAtOnce = 1024
 
 // CopyPages copies within the transaction that reads on conn. Writers thus neither wait for the copy nor make it
 // start again.
-func (Engine) CopyPages(ctx context.Context, conn *sqlx.Conn, file string) error {
+func (Engine) CopyPages(ctx context.Context, conn *sqlx.Conn, file string, progress func(done, of int64)) error {
 	if err := makeFile(file); err != nil {
 		return err
 	}
@@ -62,6 +62,9 @@ func (Engine) CopyPages(ctx context.Context, conn *sqlx.Conn, file string) error
 		for more := true; more && err == nil; {
 			if err = ctx.Err(); err == nil {
 				more, err = pages.Step(pagesAtOnce)
+				if progress != nil {
+					progress(int64(pages.PageCount()-pages.Remaining()), int64(pages.PageCount()))
+				}
 			}
 		}
 

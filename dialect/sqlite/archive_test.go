@@ -56,7 +56,7 @@ func copyPages(t *testing.T, db *dialect.DB, file string, meanwhile func()) {
 		t.Fatal(err)
 	}
 	meanwhile()
-	if err := db.CopyPages(t.Context(), conn, file); err != nil {
+	if err := db.CopyPages(t.Context(), conn, file, nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -84,7 +84,7 @@ func TestSQLiteCopyObeysTheContext(t *testing.T) {
 	defer func() { _ = conn.Close() }()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := db.CopyPages(ctx, conn, filepath.Join(t.TempDir(), "kept.db")); !errors.Is(err, context.Canceled) {
+	if err := db.CopyPages(ctx, conn, filepath.Join(t.TempDir(), "kept.db"), nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 }

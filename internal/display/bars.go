@@ -19,10 +19,10 @@ const (
 	framesPerSecond = 30
 	lookEvery       = 200 * time.Millisecond
 	// A terminal that has more columns than roomyWidth gets longer bars.
-	roomyWidth      = 90
-	shortestBar     = 10
-	longestBar      = 30
-	shortestName    = 12
+	roomyWidth   = 90
+	shortestBar  = 10
+	longestBar   = 30
+	shortestName = 12
 )
 
 // bars shows the progress of some work: a bar for the whole, and one below it for each part.

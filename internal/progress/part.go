@@ -33,6 +33,13 @@ func (p *Part) End() {
 	p.among.list = slices.DeleteFunc(p.among.list, func(other *Part) bool { return other == p })
 }
 
+// Restart says that the part begins again: what it has counted is no longer done.
+func (p *Part) Restart() {
+	if p != nil {
+		p.Add(-p.bytes.Load())
+	}
+}
+
 // Done says that the part is finished: what it has not counted of its bytes counts as done, too. Then it ends the part.
 func (p *Part) Done() {
 	if p != nil {

@@ -47,6 +47,28 @@ func (t *Task) Add(items, bytes int64) {
 	}
 }
 
+// Settle sets the totals of the stage to what was counted, for work that turned out to be other than expected.
+func (t *Task) Settle() {
+	if t != nil {
+		now := t.now.Load()
+		now.itemsTotal.Store(now.items.Load())
+		now.bytesTotal.Store(now.bytes.Load())
+	}
+}
+
+// Follow sets how far a stage is that counts by itself. It begins the stage unless that is the present one.
+func (t *Task) Follow(doing, item string, items, total int64) {
+	if t == nil {
+		return
+	}
+	if now := t.now.Load(); now.doing != doing || now.item != item {
+		t.Begin(doing, item)
+	}
+	now := t.now.Load()
+	now.items.Store(items)
+	now.itemsTotal.Store(total)
+}
+
 // State returns the state of the present stage, with the parts that are under way in the order in which they began.
 func (t *Task) State() State {
 	now := t.now.Load()

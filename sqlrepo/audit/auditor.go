@@ -13,7 +13,27 @@ import (
 type Auditor struct {
 	repo *sqlrepo.Repository
 	db   *core.DB
+	// progress may be nil.
+	progress func(Progress)
 }
 
 // New returns an Auditor for a repository.
-func New(repo *sqlrepo.Repository) *Auditor { return &Auditor{repo, repo.DB()} }
+func New(repo *sqlrepo.Repository) *Auditor { return &Auditor{repo: repo, db: repo.DB()} }
+
+// Progress is how far a check of rows is.
+type Progress struct {
+	// Doing says what is checked. Item is the singular of what Done and Total count.
+	Doing, Item string
+	Done, Total int64
+}
+
+// Reporting returns an Auditor that calls progress as CheckRows goes on.
+func (a *Auditor) Reporting(progress func(Progress)) *Auditor {
+	return &Auditor{repo: a.repo, db: a.db, progress: progress}
+}
+
+func (a *Auditor) report(p Progress) {
+	if a.progress != nil {
+		a.progress(p)
+	}
+}

@@ -67,7 +67,9 @@ var errEnough = errors.New("enough")
 
 func (a *Auditor) checkRows(ctx context.Context, s scope, found func(Flaw) error) error {
 	// The remaining rules get a new snapshot each time; see snapshotFor.
-	for rules := a.rules(s); len(rules) > 0; {
+	rules := a.rules(s)
+	for all := len(rules); len(rules) > 0; {
+		a.report(Progress{Doing: "checking rows", Item: "rule", Done: int64(all - len(rules)), Total: int64(all)})
 		err := a.db.Observe(ctx, "check rows", func(tx *core.Snapshot) (err error) {
 			rules, err = applySome(ctx, tx, rules, found)
 			return err
@@ -77,29 +79,51 @@ func (a *Auditor) checkRows(ctx context.Context, s scope, found func(Flaw) error
 		}
 	}
 
-	for _, stream := range []struct {
-		doing string
-		table string
-		keys  uint64
-		run   func(context.Context, *core.Snapshot, scope, span, func(Flaw) error) error
-	}{
-		{"check the segments of files", "entries", 100_000, checkCover},
-		{"check the segments of shards", "shards", 100, checkChunks},
-		{"check the nodes of shards", "shards", 100, checkNodes},
+	for _, one := range []stream{
+		{"segments of files", "entries", "entry", 100_000, checkCover},
+		{"segments of shards", "shards", "shard", 100, checkChunks},
+		{"nodes of shards", "shards", "shard", 100, checkNodes},
 	} {
-		// Each span has a snapshot of its own, so that none lives long.
-		for next := (span{}); !next.last; {
-			err := a.db.Observe(ctx, stream.doing, func(tx *core.Snapshot) (err error) {
-				if next, err = spanBehind(ctx, tx, stream.table, next.to, stream.keys); err != nil {
-					return err
-				}
-				return stream.run(ctx, tx, s, next, found)
-			})
-			if err != nil {
-				return err
-			}
+		if err := a.checkStream(ctx, s, one, found); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// stream is a check that reads rows in the order of the keys of a table, some at a time.
+type stream struct {
+	doing, table, item string
+	keys               uint64
+	run                func(context.Context, *core.Snapshot, scope, span, func(Flaw) error) error
+}
+
+func (a *Auditor) checkStream(ctx context.Context, s scope, one stream, found func(Flaw) error) error {
+	how := Progress{Doing: "checking " + one.doing, Item: one.item}
+	if a.progress != nil {
+		count := sq.Select("COUNT(*)").From(one.table)
+		if err := a.db.ReadOne(ctx, "count rows", &how.Total, count); err != nil {
+			return err
+		}
+	}
+
+	// Each span has a snapshot of its own, so that none lives long.
+	for next := (span{}); !next.last; {
+		a.report(how)
+		err := a.db.Observe(ctx, "check the "+one.doing, func(tx *core.Snapshot) (err error) {
+			if next, err = spanBehind(ctx, tx, one.table, next.to, one.keys); err != nil {
+				return err
+			}
+			return one.run(ctx, tx, s, next, found)
+		})
+		if err != nil {
+			return err
+		}
+		how.Done = min(how.Done+int64(one.keys), how.Total)
+	}
+
+	how.Done = how.Total
+	a.report(how)
 	return nil
 }
 

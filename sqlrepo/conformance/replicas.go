@@ -98,6 +98,8 @@ func replicaLacks(f *fixture) {
 	equal(f.t, "indexes", len(f.lacking(f.UncopiedIndexes(f.ctx, "first", "second"))), 0)
 	equal(f.t, "replicas", must(f.Replicas(f.ctx))(f.t),
 		[]sqlrepo.Replica{{Store: "second", Origin: "first", Files: 3, Bytes: 2700}})
+	equal(f.t, "lacks", must(f.LackingIn(f.ctx, "first", "second"))(f.t),
+		sqlrepo.Replica{Store: "second", Origin: "first", Files: 3, Bytes: 2700})
 
 	// What is recorded twice is there once.
 	f.copied("second", 1, 4)

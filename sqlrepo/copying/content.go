@@ -45,18 +45,23 @@ func (c *Copier) Content(ctx context.Context) (content Content, err error) {
 			return err
 		}
 		defer snapshot.End()
-		content, err = contentOf(ctx, snapshot, nil)
+		content, err = contentOf(ctx, snapshot, c.progress)
 		return err
 	})
 	return content, err
 }
 
 func contentOf(ctx context.Context, q core.Queryer, progress Progress) (content Content, err error) {
+	counted, err := newMeter(ctx, q, schema.Tables, progress)
+	if err != nil {
+		return nil, err
+	}
 	for _, t := range schema.Tables {
-		sum, err := sumRows(ctx, q, t, unleasedRows(t), progress)
+		sum, err := sumRows(ctx, q, t, unleasedRows(t), counted)
 		if err != nil {
 			return nil, fmt.Errorf("table %s: %w", t.Name, err)
 		}
+		counted.end(t.Name, true, sum.rows)
 		content = append(content, sum.of(t))
 	}
 	return content, nil
@@ -64,10 +69,11 @@ func contentOf(ctx context.Context, q core.Queryer, progress Progress) (content 
 
 // sumRows returns the sum of the rows of a query.
 func sumRows(ctx context.Context, q core.Queryer, t schema.Table, query sq.Sqlizer,
-	progress Progress) (sum rowSum, err error) {
+	counted *meter) (sum rowSum, err error) {
+	counted.at(t.Name, true, 0)
 	err = eachRow(ctx, q, query, len(t.Columns), func(row []any) error {
 		if sum.rows%batchRows == batchRows-1 {
-			progress.report(TransferProgress{Table: t.Name, Checking: true, Rows: sum.rows + 1})
+			counted.at(t.Name, true, sum.rows+1)
 		}
 		return sum.add(row)
 	})
@@ -112,7 +118,7 @@ func (c *Copier) copyFile(ctx context.Context, file string, progress Progress) (
 	}
 
 	// The copy uses the connection of the snapshot, so it sees the same state.
-	if err := c.db.CopyPages(ctx, conn, file); err != nil {
+	if err := c.db.CopyPages(ctx, conn, file, progress.pages()); err != nil {
 		return nil, err
 	}
 	return contentOf(ctx, snapshot, progress)

@@ -47,9 +47,18 @@ func (c *Copier) Dump(ctx context.Context, w io.Writer) error {
 	}
 	defer tx.End()
 
+	var tables []schema.Table
+	for _, d := range dumped {
+		tables = append(tables, schema.Table{Name: d.table})
+	}
+	counted, err := newMeter(ctx, tx, tables, c.progress)
+	if err != nil {
+		return c.db.Classified("count the rows", err)
+	}
+
 	for _, d := range dumped {
 		query := sq.Select(d.columns...).From(d.table).OrderBy(d.key)
-		if err := dumpTable(ctx, tx, w, d.table, d.columns, query); err != nil {
+		if err := dumpTable(ctx, tx, w, d.table, d.columns, query, counted); err != nil {
 			return c.db.Classified("dump "+d.table, err)
 		}
 	}
@@ -57,8 +66,9 @@ func (c *Copier) Dump(ctx context.Context, w io.Writer) error {
 }
 
 func dumpTable(ctx context.Context, tx *core.Snapshot, w io.Writer, table string, columns []string,
-	query sq.SelectBuilder) error {
-	return tx.Stream(ctx, query, func(rows *sqlx.Rows) error {
+	query sq.SelectBuilder, counted *meter) error {
+	written := int64(0)
+	err := tx.Stream(ctx, query, func(rows *sqlx.Rows) error {
 		values, err := rows.SliceScan()
 		if err != nil {
 			return err
@@ -72,8 +82,15 @@ func dumpTable(ctx context.Context, tx *core.Snapshot, w io.Writer, table string
 		if _, err := w.Write(line); err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
+		if written++; written%batchRows == 0 {
+			counted.at(table, false, written)
+		}
 		return nil
 	})
+	if err == nil {
+		counted.end(table, false, written)
+	}
+	return err
 }
 
 func dumpLine(table string, columns []string, values []any) ([]byte, error) {

@@ -45,12 +45,23 @@ func (c *Copier) SumManifest(ctx context.Context, manifest []dialect.ManifestTab
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+
+	var counted *meter
+	if c.progress != nil {
+		counted = &meter{progress: c.progress, of: map[string]int64{}}
+		for _, s := range manifest {
+			counted.of[s.Name] = s.Rows
+			counted.total += s.Rows
+		}
+	}
+
 	for _, s := range manifest {
 		t := schema.Table{Name: s.Name, Columns: strings.Split(s.Columns, ", ")}
-		sum, err := sumRows(ctx, c.db.Reader, t, unleasedRows(t), nil)
+		sum, err := sumRows(ctx, c.db.Reader, t, unleasedRows(t), counted)
 		if err != nil {
 			return nil, c.db.Classified("read table "+t.Name, err)
 		}
+		counted.end(t.Name, true, sum.rows)
 		content = append(content, sum.of(t))
 	}
 	return content, nil

@@ -45,9 +45,17 @@ func (c *Copier) fill(ctx context.Context, tx *core.Tx, transfer Transfer) (Cont
 		}
 	}
 
+	counted, err := newMeter(ctx, snapshot, schema.Tables, transfer.Progress)
+	if err != nil {
+		return nil, c.sourceError("count the rows of the source", err)
+	}
+	if counted != nil {
+		counted.readBack = true
+	}
+
 	var copied Content
 	for _, t := range schema.Tables {
-		one := tableCopy{Table: t, source: c, snapshot: snapshot, tx: tx, progress: transfer.Progress}
+		one := tableCopy{Table: t, source: c, snapshot: snapshot, tx: tx, counted: counted}
 		done, err := one.run(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("table %s: %w", t.Name, err)
@@ -64,7 +72,7 @@ type tableCopy struct {
 	source   *Copier
 	snapshot *core.Snapshot
 	tx       *core.Tx
-	progress Progress
+	counted  *meter
 }
 
 // run copies the table, reads the copy back and compares the two.
@@ -74,13 +82,14 @@ func (c *tableCopy) run(ctx context.Context) (copied TableContent, err error) {
 		if read, err = c.copy(ctx); err != nil {
 			return err
 		}
-		written, err = sumRows(ctx, c.tx, c.Table, allRows(c.Table), c.progress)
+		written, err = sumRows(ctx, c.tx, c.Table, allRows(c.Table), c.counted)
 		return err
 	})
 	if err != nil {
 		return copied, err
 	}
 
+	c.counted.end(c.Name, true, written.rows)
 	copied = read.of(c.Table)
 	return copied, SameContent(Content{written.of(c.Table)}, Content{copied})
 }
@@ -145,12 +154,13 @@ func (c *tableCopy) read(ctx context.Context, batches chan<- *rowBatch) (sum row
 
 func (c *tableCopy) write(ctx context.Context, batches <-chan *rowBatch) error {
 	written := int64(0)
+	c.counted.at(c.Name, false, 0)
 	for batch := range batches {
 		if err := c.tx.BulkInsert(ctx, c.Name, c.Columns, batch.rows, batch.row); err != nil {
 			return err
 		}
 		written += int64(batch.rows)
-		c.progress.report(TransferProgress{Table: c.Name, Rows: written})
+		c.counted.at(c.Name, false, written)
 	}
 	return nil
 }

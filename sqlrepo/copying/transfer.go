@@ -38,24 +38,6 @@ type Transfer struct {
 	Expected Content
 }
 
-// Progress is called, unless it is nil, as rows are copied.
-type Progress func(TransferProgress)
-
-func (p Progress) report(how TransferProgress) {
-	if p != nil {
-		p(how)
-	}
-}
-
-// TransferProgress is how far a transfer is.
-type TransferProgress struct {
-	Table string
-	// Checking is true while the rows are read back from the target.
-	Checking bool
-	// Rows is how many rows of the table were copied, or read back.
-	Rows int64
-}
-
 // TransferTo copies everything that the repository holds at one moment into an empty one, in one transaction: if
 // anything fails, the target stays empty. Before the commit, TransferTo reads back what the target holds and
 // compares it. It does not copy leases: in the copy no worker is at work. Keys go on from where they are. The

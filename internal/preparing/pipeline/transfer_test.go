@@ -195,7 +195,7 @@ func (f *fixture) restore(t *testing.T, file string, db *dialect.DB) *fixture {
 	t.Helper()
 	ctx := context.Background()
 	restored := f.on(db)
-	archive, err := backup.Open(ctx, file, t.TempDir())
+	archive, err := backup.Open(ctx, file, t.TempDir(), nil)
 	must(t, err)
 	_, err = archive.Restore(ctx, restored.repo, nil)
 	must(t, errors.Join(err, archive.Close()))

@@ -12,6 +12,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/reading/tree"
 )
 
@@ -22,6 +23,8 @@ var ErrTooDeep = errors.New("the DAG is too deep")
 type Exporter struct {
 	Blocks  tree.Blocks
 	Workers int
+	// Progress may be nil.
+	Progress *progress.Task
 }
 
 // Summary counts what was written.
@@ -45,8 +48,9 @@ func (e Exporter) Run(ctx context.Context, root cid.Cid, to io.Writer) (Summary,
 	group, ctx := errgroup.WithContext(ctx)
 	workers := max(1, e.Workers)
 
+	e.Progress.Begin("exporting", "block")
 	r := &run{
-		blocks: e.Blocks, seen: map[[sha256.Size]byte]struct{}{}, work: make(chan *piece),
+		blocks: e.Blocks, progress: e.Progress, seen: map[[sha256.Size]byte]struct{}{}, work: make(chan *piece),
 		ordered: make(chan *piece, workers+1), free: make(chan []byte, 2*workers+4),
 	}
 
@@ -92,6 +96,13 @@ type run struct {
 	ordered chan *piece
 	free    chan []byte
 	sum     Summary
+	// progress counts the bytes of blocks. The total is what the root claims, less what comes more than once.
+	progress *progress.Task
+}
+
+// expect adds to the size of the DAG, which links claim.
+func (r *run) expect(sign int64, bytes uint64) {
+	r.progress.Expect(0, sign*int64(min(bytes, tree.MostBytes)))
 }
 
 // piece is a sequence of blocks, with the bytes of those that are nodes.
@@ -99,6 +110,8 @@ type piece struct {
 	cids  []cid.Cid
 	nodes map[int][]byte
 	size  uint64
+	// content is the length of all blocks, as links claim it.
+	content int64
 	// encoded holds the sections of all blocks once done is closed.
 	encoded []byte
 	done    chan struct{}
@@ -121,6 +134,7 @@ func key(c cid.Cid) [sha256.Size]byte {
 // block adds a block and all blocks below it.
 func (r *run) block(ctx context.Context, link tree.Link, depth int) error {
 	if _, seen := r.seen[key(link.CID)]; seen {
+		r.expect(-1, link.Size)
 		return nil
 	}
 	r.seen[key(link.CID)] = struct{}{}
@@ -139,6 +153,12 @@ func (r *run) block(ctx context.Context, link tree.Link, depth int) error {
 		// The bytes of the block are valid only here, but the links and the piece outlive them.
 		if links, err = tree.Links(append([]byte{}, block...)); err != nil {
 			return fmt.Errorf("%s: %w", link.CID, err)
+		}
+		if depth == 0 {
+			r.expect(1, uint64(len(block)))
+			for _, link := range links {
+				r.expect(1, link.Size)
+			}
 		}
 		return r.add(ctx, link.CID, append([]byte{}, block...), uint64(len(block)))
 	})
@@ -162,6 +182,7 @@ func (r *run) add(ctx context.Context, c cid.Cid, data []byte, size uint64) erro
 	}
 
 	p.cids, p.size = append(p.cids, c), p.size+min(size, pieceBytes)
+	p.content += int64(min(size, tree.MostBytes))
 
 	if p.size < pieceBytes && len(p.cids) < pieceBlocks {
 		return nil
@@ -252,6 +273,7 @@ func (r *run) write(ctx context.Context, to io.Writer) error {
 
 		r.sum.Blocks += int64(len(p.cids))
 		r.sum.Bytes += int64(len(p.encoded))
+		r.progress.Add(int64(len(p.cids)), p.content)
 
 		// Buffers are used again as long as there is room for them.
 		select {

@@ -12,6 +12,7 @@ import (
 	"github.com/ipfs/go-cid"
 	gocar "github.com/ipld/go-car/v2"
 
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/reading/blocks"
 	"github.com/guppy-prep/guppy/internal/reading/export"
 	"github.com/guppy-prep/guppy/internal/reading/tree"
@@ -22,7 +23,8 @@ import (
 func exported(t *testing.T, s *treetest.Store, root cid.Cid) (all []cid.Cid) {
 	t.Helper()
 	var file bytes.Buffer
-	sum, err := export.Exporter{Blocks: s, Workers: 3}.Run(t.Context(), root, &file)
+	task := progress.NewTask("", "")
+	sum, err := export.Exporter{Blocks: s, Workers: 3, Progress: task}.Run(t.Context(), root, &file)
 	if err != nil || sum.Bytes != int64(file.Len()) {
 		t.Fatalf("%+v, %d bytes: %v", sum, file.Len(), err)
 	}
@@ -39,6 +41,9 @@ func exported(t *testing.T, s *treetest.Store, root cid.Cid) (all []cid.Cid) {
 		all = append(all, block.Cid())
 	}
 
+	if state := task.State(); state.Items != sum.Blocks || state.Bytes != state.BytesTotal {
+		t.Errorf("progress of %+v: %+v", sum, state)
+	}
 	if sum.Blocks != int64(len(all)) {
 		t.Errorf("%d of %d blocks", len(all), sum.Blocks)
 	}

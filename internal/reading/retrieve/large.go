@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/guppy-prep/guppy/internal/formats/car"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/reading/tree"
 )
 
@@ -28,6 +29,7 @@ type largeFile struct {
 	pending atomic.Int64
 	mu      sync.Mutex
 	failed  error
+	counted *progress.Part
 }
 
 // large begins a file of many parts, unless the file is there already.
@@ -36,6 +38,7 @@ func (r *run) large(ctx context.Context, f outputFile) error {
 	if err == nil && !whole {
 		return r.begin(ctx, f)
 	}
+	r.settle(f)
 	if err = errors.Join(err, f.in.release()); err != nil {
 		return r.fail(ctx, f.path(), err)
 	}
@@ -45,7 +48,9 @@ func (r *run) large(ctx context.Context, f outputFile) error {
 // begin hands out the batches of a file.
 func (r *run) begin(ctx context.Context, f outputFile) error {
 	l := &largeFile{outputFile: f, run: r}
+	l.counted = r.Progress.Part(f.name, int64(f.node.Size))
 	if err := l.open(); err != nil {
+		l.counted.End()
 		return fmt.Errorf("%s: %w", f.path(), errors.Join(err, f.in.release()))
 	}
 
@@ -101,6 +106,7 @@ func (l *largeFile) write(ctx context.Context, parts []tree.Part) error {
 	}
 
 	return tree.FetchParts(ctx, l.run.Blocks, missing, func(part tree.Part, content []byte) error {
+		l.counted.Add(int64(part.Size))
 		if int64(part.Offset) >= l.had && isZero(content) {
 			// A hole needs no write: the file gets its length in the end.
 			return nil
@@ -123,6 +129,7 @@ func (l *largeFile) missing(parts []tree.Part) (missing []tree.Part, err error) 
 
 		if same {
 			l.run.kept.Add(int64(part.Size))
+			l.counted.Add(int64(part.Size))
 		} else {
 			missing = append(missing, part)
 		}
@@ -178,6 +185,8 @@ func (l *largeFile) done(ctx context.Context, err error) error {
 		return nil
 	}
 
+	l.counted.Done()
+	l.run.Progress.Add(1, 0)
 	err = l.failed
 	if err == nil && int64(l.node.Size) != l.had {
 		err = l.out.Truncate(int64(l.node.Size))

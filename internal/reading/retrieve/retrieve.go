@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/reading/blocks"
 	"github.com/guppy-prep/guppy/internal/reading/selection"
 	"github.com/guppy-prep/guppy/internal/reading/tree"
@@ -38,6 +39,8 @@ type Retriever struct {
 	// Overwrite is true to replace files and symlinks that differ. Directories are never replaced.
 	Overwrite bool
 	Workers   int
+	// Progress counts files and their bytes. The caller expects as many as it knows of. It may be nil.
+	Progress *progress.Task
 	// Failed, if not nil, is called for each file that can't be written because of its DAG. The other files are
 	// written.
 	Failed func(path string, err error)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/reading/blocks"
 	"github.com/guppy-prep/guppy/internal/reading/retrieve"
 	"github.com/guppy-prep/guppy/internal/reading/tree"
@@ -42,7 +43,7 @@ func ok(t testing.TB, err error) {
 func to(t *testing.T, from tree.Blocks, root tree.Link, out string,
 	change ...func(*retrieve.Retriever)) (retrieve.Summary, error) {
 	t.Helper()
-	r := retrieve.Retriever{Blocks: from, Workers: 3}
+	r := retrieve.Retriever{Blocks: from, Workers: 3, Progress: progress.NewTask("", "")}
 	for _, change := range change {
 		change(&r)
 	}
@@ -50,7 +51,12 @@ func to(t *testing.T, from tree.Blocks, root tree.Link, out string,
 	if err != nil {
 		return retrieve.Summary{}, err
 	}
-	return r.To(t.Context(), found, out)
+	sum, err := r.To(t.Context(), found, out)
+	if state := r.Progress.State(); err == nil &&
+		(state.Items != sum.Files || state.Bytes != sum.Bytes || len(state.Parts) > 0) {
+		t.Errorf("progress of %+v: %+v", sum, state)
+	}
+	return sum, err
 }
 
 func overwrite(r *retrieve.Retriever) { r.Overwrite = true }

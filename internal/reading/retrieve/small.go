@@ -77,7 +77,9 @@ func (r *run) small(ctx context.Context, all batch) (err error) {
 			return fmt.Errorf("%s: %w", f.path(), err)
 		}
 
-		if !present {
+		if present {
+			r.settle(f)
+		} else {
 			missing, parts = append(missing, f), append(parts, f.node.Block())
 		}
 	}
@@ -93,6 +95,7 @@ func (r *run) fill(ctx context.Context, files batch, parts []tree.Part) error {
 			err := files[done].write(content)
 
 			if err == nil {
+				r.settle(files[done])
 				done, writing = done+1, false
 			}
 			return err
@@ -111,10 +114,14 @@ func (r *run) fill(ctx context.Context, files batch, parts []tree.Part) error {
 			return err
 		}
 
+		r.settle(files[done])
 		files, parts = files[done+1:], parts[done+1:]
 	}
 	return nil
 }
+
+// settle counts a small file that was written, or can't be.
+func (r *run) settle(f outputFile) { r.Progress.Add(1, int64(f.node.Size)) }
 
 // write writes a file that is absent or to be replaced.
 func (f outputFile) write(content []byte) error { return f.in.put(f.part(), f.name, content, f.meta) }

@@ -12,6 +12,9 @@ var ErrSkip = errors.New("skip what is below")
 // MaxDepth limits the depth of directories in each other. The longest path of an upload is as deep.
 const MaxDepth = 1300
 
+// MostBytes is more than any DAG has. A link that claims more is wrong.
+const MostBytes = 1 << 60
+
 // MaxLinks limits the links that lead from a root to a block. Directories may be HAMTs of several levels.
 const MaxLinks = 8 * MaxDepth
 

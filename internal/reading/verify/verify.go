@@ -12,6 +12,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/reading/blocks"
 	"github.com/guppy-prep/guppy/internal/reading/tree"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -29,6 +30,8 @@ type Verifier struct {
 	// Deep is true to read the chunks of files, rather than only look for them.
 	Deep    bool
 	Workers int
+	// Progress may be nil.
+	Progress *progress.Task
 	// Found, if not nil, is called for each problem, one at a time. An error of Found ends the walk.
 	Found func(Problem) error
 }
@@ -62,6 +65,7 @@ type Summary struct {
 // Run walks the DAG of a root. It visits each distinct block once, and none below a bad block. It needs about 80
 // bytes of memory for each block. It returns an error if it can't go on. Bad blocks are not errors.
 func (v *Verifier) Run(ctx context.Context, root cid.Cid, path string) (Summary, error) {
+	v.Progress.Begin("verifying", "block")
 	r := &run{Verifier: v, seen: map[sqlrepo.Digest]claims{}, leaves: make(chan []leaf, max(1, v.Workers))}
 
 	group, ctx := errgroup.WithContext(ctx)
@@ -87,6 +91,9 @@ func (v *Verifier) Run(ctx context.Context, root cid.Cid, path string) (Summary,
 	}
 
 	err := group.Wait()
+	if err == nil && r.sum.Problems > 0 {
+		v.Progress.Settle() // links may claim what is not there
+	}
 	return r.sum, err
 }
 
@@ -110,6 +117,14 @@ type run struct {
 
 	mu  sync.Mutex
 	sum Summary
+}
+
+// expect counts bytes that are part of the DAG, as its root claims.
+func (r *run) expect(bytes uint64) { r.Progress.Expect(0, int64(min(bytes, tree.MostBytes))) }
+
+// pass counts bytes that need no further look: they were looked at, or can't be.
+func (r *run) pass(blocks int64, bytes uint64) {
+	r.Progress.Add(blocks, int64(min(bytes, tree.MostBytes)))
 }
 
 // isNew reports whether a block was not seen before. A block that was seen is malformed if links to it claim
@@ -141,6 +156,7 @@ func (r *run) block(ctx context.Context, below tree.Below, names []string, depth
 	first := depth == 0
 	isNew, err := r.isNew(below, names)
 	if err != nil || !isNew {
+		r.pass(0, below.Size)
 		return err
 	}
 
@@ -149,9 +165,11 @@ func (r *run) block(ctx context.Context, below tree.Below, names []string, depth
 	}
 
 	if len(names) > tree.MaxDepth {
+		r.pass(0, below.Size)
 		return r.malformed(below.CID, names, fmt.Errorf("it is more than %d levels deep", tree.MaxDepth))
 	}
 	if depth > tree.MaxLinks {
+		r.pass(0, below.Size)
 		return r.malformed(below.CID, names, fmt.Errorf("more than %d links lead to it", tree.MaxLinks))
 	}
 
@@ -164,13 +182,21 @@ func (r *run) block(ctx context.Context, below tree.Below, names []string, depth
 	})
 
 	if err != nil {
+		r.pass(0, below.Size)
 		return r.bad(ctx, below.CID, names, err)
 	}
 
 	r.count(true, int64(length))
+	r.pass(1, length)
 
 	// No link leads to the root that could make a claim.
 	links, err := node.Below()
+	if first {
+		r.expect(length)
+		for _, link := range links {
+			r.expect(link.Size)
+		}
+	}
 	if err == nil && !first {
 		err = agrees(below, node, length, links)
 	}
@@ -249,6 +275,7 @@ func (r *run) look(ctx context.Context, batch []leaf) error {
 	if !r.Deep {
 		return r.Blocks.Present(ctx, cids, func(i int, place sqlrepo.Place, err error) error {
 			if err != nil {
+				r.pass(0, batch[i].below.Size)
 				return r.bad(ctx, cids[i], []string{batch[i].path}, err)
 			}
 			return r.length(batch[i], uint64(place.Length))
@@ -272,6 +299,7 @@ func (r *run) look(ctx context.Context, batch []leaf) error {
 			return err
 		}
 
+		r.pass(0, batch[done].below.Size)
 		if err := r.bad(ctx, cids[done], []string{batch[done].path}, err); err != nil {
 			return err
 		}
@@ -284,6 +312,10 @@ func (r *run) look(ctx context.Context, batch []leaf) error {
 // length counts a raw block and compares its length with the claims of links.
 func (r *run) length(l leaf, length uint64) error {
 	r.count(false, int64(length))
+	if l.first {
+		r.expect(length)
+	}
+	r.pass(1, length)
 
 	var err error
 	switch {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/reading/blocks"
 	"github.com/guppy-prep/guppy/internal/reading/tree"
 	"github.com/guppy-prep/guppy/internal/reading/tree/treetest"
@@ -20,7 +21,8 @@ import (
 // problems verifies a tree and returns the problems as "what path", sorted.
 func problems(t *testing.T, from verify.Blocks, root tree.Link, deep bool) (found []string, sum verify.Summary) {
 	t.Helper()
-	v := verify.Verifier{Blocks: from, Deep: deep, Workers: 3, Found: func(p verify.Problem) error {
+	task := progress.NewTask("", "")
+	v := verify.Verifier{Blocks: from, Deep: deep, Workers: 3, Progress: task, Found: func(p verify.Problem) error {
 		found = append(found, p.What+" "+p.Path)
 		return nil
 	}}
@@ -32,6 +34,10 @@ func problems(t *testing.T, from verify.Blocks, root tree.Link, deep bool) (foun
 
 	if sum.Problems != int64(len(found)) {
 		t.Errorf("%d problems of %d", len(found), sum.Problems)
+	}
+
+	if state := task.State(); state.Items != sum.Blocks && sum.Problems == 0 || state.Bytes != state.BytesTotal {
+		t.Errorf("progress of %+v: %+v", sum, state)
 	}
 
 	slices.Sort(found)

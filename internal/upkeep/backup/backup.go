@@ -50,7 +50,7 @@ func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options
 	content, err = copying.New(repo).CopyFile(ctx, file, o.Progress)
 	switch {
 	case err == nil:
-		err = checkCopy(ctx, file, content)
+		err = checkCopy(ctx, file, content, o.Progress)
 	case errors.Is(err, errors.ErrUnsupported):
 		content, err = transfer(ctx, repo, file, o)
 	}
@@ -61,6 +61,9 @@ func Write(ctx context.Context, repo *sqlrepo.Repository, path string, o Options
 	// The manifest is part of the file, and therefore comes before the file is finished.
 	if err := manifest(ctx, file, content); err != nil {
 		return nil, err
+	}
+	if o.Progress != nil {
+		o.Progress(copying.TransferProgress{Checking: true})
 	}
 	if err := sqlite.FinishFile(ctx, file); err != nil {
 		return nil, err
@@ -128,9 +131,9 @@ func manifest(ctx context.Context, file string, content copying.Content) error {
 }
 
 // checkCopy removes the leases that a copy of pages has, and compares its content with the content that was copied.
-func checkCopy(ctx context.Context, file string, want copying.Content) error {
+func checkCopy(ctx context.Context, file string, want copying.Content, progress copying.Progress) error {
 	return withFile(ctx, file, func(target *sqlrepo.Repository) error {
-		copied := copying.New(target)
+		copied := copying.New(target).Reporting(progress)
 		if err := copied.ReleaseAll(ctx); err != nil {
 			return err
 		}

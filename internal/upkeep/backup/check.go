@@ -17,8 +17,8 @@ var ErrUnproven = errors.New("the backup can't be checked: an older guppy made i
 
 // Check reads all of a backup, whatever the version of its schema, and returns what the backup says it holds. It
 // returns ErrDamaged for a backup that holds something else, ErrUnproven for one without digests, fs.ErrNotExist for
-// a file that is not there, and ErrNoBackup for a file of another kind.
-func Check(ctx context.Context, path string) (manifest dialect.Manifest, err error) {
+// a file that is not there, and ErrNoBackup for a file of another kind. It calls progress, unless that is nil.
+func Check(ctx context.Context, path string, progress copying.Progress) (manifest dialect.Manifest, err error) {
 	archive, err := sqlite.IsArchive(path)
 	if err == nil && !archive {
 		err = fmt.Errorf("%s: %w", path, ErrNoBackup)
@@ -43,12 +43,15 @@ func Check(ctx context.Context, path string) (manifest dialect.Manifest, err err
 
 	manifest, err = readManifest(ctx, db, status)
 	if err == nil {
-		err = copying.New(sqlrepo.New(db)).CheckManifest(ctx, manifest.Tables)
+		err = copying.New(sqlrepo.New(db)).Reporting(progress).CheckManifest(ctx, manifest.Tables)
 	}
 
 	// The pages are checked even without a manifest: damage is the more important finding.
 	unsealed := errors.Is(err, sqlite.ErrNoManifest)
 	if err == nil || unsealed {
+		if progress != nil {
+			progress(copying.TransferProgress{Checking: true})
+		}
 		err = sqlite.CheckArchive(ctx, db)
 	}
 

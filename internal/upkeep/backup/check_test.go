@@ -22,7 +22,7 @@ func TestABackupProvesItself(t *testing.T) {
 		repo, file := atWork(t, db), filepath.Join(t.TempDir(), "kept.db")
 		content, err := backup.Write(t.Context(), repo, file, backup.Options{})
 		must(t, err)
-		manifest, err := backup.Check(t.Context(), file)
+		manifest, err := backup.Check(t.Context(), file, nil)
 		must(t, err)
 		if expected, present := copying.Expected(manifest.Tables); !present || !slices.Equal(expected, content) {
 			t.Errorf("the backup says %+v", manifest)
@@ -68,7 +68,7 @@ func keptFile(t *testing.T) (kept, empty string, content copying.Content) {
 func restored(t *testing.T, file string, empty []byte) (content copying.Content, failed error) {
 	t.Helper()
 	dir := t.TempDir()
-	archive, err := backup.Open(t.Context(), file, dir)
+	archive, err := backup.Open(t.Context(), file, dir, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func flipBits(t *testing.T, n int) {
 			bytes[offset] ^= 1 << random.IntN(8)
 			must(t, os.WriteFile(flipped, bytes, 0o600))
 
-			_, checked := backup.Check(t.Context(), flipped)
+			_, checked := backup.Check(t.Context(), flipped, nil)
 			got, failed := restored(t, flipped, empty)
 			switch {
 			case failed == nil && !slices.Equal(got, want):
@@ -139,7 +139,7 @@ func TestOlderBackups(t *testing.T) {
 	empty, err := os.ReadFile(emptyFile)
 	must(t, err)
 	must(t, openFile(t, kept).Close()) // opening a file for changes breaks its manifest
-	if _, err := backup.Check(t.Context(), kept); !errors.Is(err, backup.ErrUnproven) {
+	if _, err := backup.Check(t.Context(), kept, nil); !errors.Is(err, backup.ErrUnproven) {
 		t.Errorf("error %v", err)
 	}
 	if got, err := restored(t, kept, empty); err != nil || !slices.Equal(got, want) {
@@ -160,7 +160,7 @@ func TestOlderBackups(t *testing.T) {
 	}
 	must(t, sqlite.WriteManifest(t.Context(), kept, dialect.Manifest{Version: 4, Tables: tables}))
 
-	_, err = backup.Check(t.Context(), kept)
+	_, err = backup.Check(t.Context(), kept, nil)
 	must(t, err)
 	_, err = restored(t, kept, empty)
 	must(t, err)
@@ -168,7 +168,7 @@ func TestOlderBackups(t *testing.T) {
 	tables[1].Rows++
 	must(t, sqlite.WriteManifest(t.Context(), kept, dialect.Manifest{Version: 4, Tables: tables}))
 	for _, work := range []func() error{
-		func() error { _, err := backup.Check(t.Context(), kept); return err },
+		func() error { _, err := backup.Check(t.Context(), kept, nil); return err },
 		func() error { _, err := restored(t, kept, empty); return err },
 	} {
 		if err := work(); !errors.Is(err, backup.ErrDamaged) {

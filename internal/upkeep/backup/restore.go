@@ -38,8 +38,9 @@ type Archive struct {
 
 // Open opens a backup, which stays as it is. A backup with an older schema is copied below dir, and the copy is
 // brought up to date. Open returns fs.ErrNotExist for a file that is not there, ErrNoBackup for a file of another
-// kind, and migrate.ErrNewer for a schema that this program doesn't know.
-func Open(ctx context.Context, path, dir string) (*Archive, error) {
+// kind, and migrate.ErrNewer for a schema that this program doesn't know. It calls progress, unless that is nil, while it
+// compares rows.
+func Open(ctx context.Context, path, dir string, progress copying.Progress) (*Archive, error) {
 	at, status, err := look(ctx, path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrNoBackup):
@@ -54,7 +55,7 @@ func Open(ctx context.Context, path, dir string) (*Archive, error) {
 		return nil, fmt.Errorf("%s: %w: version %d, this program needs %d; restore it with the guppy that made "+
 			"it, or a later one", path, migrate.ErrNewer, status.Current, status.Required)
 	case status.Current < status.Required:
-		return openCopy(ctx, path, dir, status)
+		return openCopy(ctx, path, dir, status, progress)
 	}
 
 	// The schema is the present one: the backup can be read in place.
@@ -64,7 +65,7 @@ func Open(ctx context.Context, path, dir string) (*Archive, error) {
 	}
 
 	a := &Archive{db: db}
-	if a.expected, err = a.manifest(ctx, status); err != nil {
+	if a.expected, err = a.manifest(ctx, status, progress); err != nil {
 		return nil, errors.Join(damaged(path, err), db.Close())
 	}
 	return a, nil
@@ -84,7 +85,8 @@ func look(ctx context.Context, path string) (at dialect.Settings, status migrate
 
 // manifest returns what the rows are compared with while they are copied. If the backup's manifest is of other columns
 // than those that are copied, manifest compares the rows at once and returns nil.
-func (a *Archive) manifest(ctx context.Context, status migrate.Status) (copying.Content, error) {
+func (a *Archive) manifest(ctx context.Context, status migrate.Status,
+	progress copying.Progress) (copying.Content, error) {
 	manifest, err := readManifest(ctx, a.db, status)
 	if errors.Is(err, sqlite.ErrNoManifest) {
 		a.Unproven = true
@@ -98,7 +100,7 @@ func (a *Archive) manifest(ctx context.Context, status migrate.Status) (copying.
 	if present {
 		return expected, nil
 	}
-	return nil, copying.New(sqlrepo.New(a.db)).CheckManifest(ctx, manifest.Tables)
+	return nil, copying.New(sqlrepo.New(a.db)).Reporting(progress).CheckManifest(ctx, manifest.Tables)
 }
 
 // readManifest reads the manifest of a backup. It returns sqlite.ErrDamaged if the manifest is of another version of
@@ -120,7 +122,8 @@ func damaged(path string, err error) error {
 	return err
 }
 
-func openCopy(ctx context.Context, path, dir string, status migrate.Status) (_ *Archive, err error) {
+func openCopy(ctx context.Context, path, dir string, status migrate.Status,
+	progress copying.Progress) (_ *Archive, err error) {
 	_ = Sweep(dir) // leftovers that can't be removed do no harm
 	scratch, err := takeWorkspace(filepath.Join(dir, restorePrefix+rand.Text()))
 	if err != nil {
@@ -130,7 +133,7 @@ func openCopy(ctx context.Context, path, dir string, status migrate.Status) (_ *
 	file := scratch.file()
 	a := &Archive{scratch: scratch}
 	if err = copyFile(path, file); err == nil {
-		err = a.compareCopy(ctx, path, file, status)
+		err = a.compareCopy(ctx, path, file, status, progress)
 	}
 
 	// The rows were compared above: from here on the schema may change.
@@ -145,12 +148,13 @@ func openCopy(ctx context.Context, path, dir string, status migrate.Status) (_ *
 
 // compareCopy compares the rows with the manifest before the schema changes: the digests are of the columns that the
 // backup was made with.
-func (a *Archive) compareCopy(ctx context.Context, path, file string, status migrate.Status) (err error) {
+func (a *Archive) compareCopy(ctx context.Context, path, file string, status migrate.Status,
+	progress copying.Progress) (err error) {
 	at := readOnly(file)
 	if a.db, err = dialect.Open(ctx, at); err != nil {
 		return err
 	}
-	_, err = a.manifest(ctx, status)
+	_, err = a.manifest(ctx, status, progress)
 	return errors.Join(damaged(path, err), a.db.Close())
 }
 

@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/guppy-prep/guppy/internal/host/shortage"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/audit"
@@ -127,9 +128,19 @@ type Checker struct {
 	// TempDir is where the entries of very large directories are sorted.
 	TempDir string
 	Log     *slog.Logger
+	// Progress may be nil.
+	Progress *progress.Task
 }
 
 func (c *Checker) auditor() *audit.Auditor { return audit.New(c.Repo) }
+
+// countingAuditor returns an auditor that counts what it has checked as progress.
+func (c *Checker) countingAuditor() *audit.Auditor {
+	if c.Progress == nil {
+		return c.auditor()
+	}
+	return c.auditor().Reporting(func(p audit.Progress) { c.Progress.Follow(p.Doing, p.Item, p.Done, p.Total) })
+}
 
 // Summary counts what a check looked at.
 type Summary struct {
@@ -190,7 +201,7 @@ func (r *run) emit(p Problem) error {
 
 // rows checks the repository alone.
 func (r *run) rows(ctx context.Context) error {
-	for flaw, err := range r.auditor().CheckRows(ctx, r.Upload, store.NoneIdentity) {
+	for flaw, err := range r.countingAuditor().CheckRows(ctx, r.Upload, store.NoneIdentity) {
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"iter"
 
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -44,6 +45,7 @@ func (r *run) copiesIn(ctx context.Context, place Place) error {
 	}
 
 	// Uploads may share a file. It is counted once, and then checked once.
+	r.Progress.Begin("checking replica "+place.Store.Name, "file")
 	var shards int64
 	for row, err := range r.blobs(ctx) {
 		if err != nil {
@@ -54,6 +56,7 @@ func (r *run) copiesIn(ctx context.Context, place Place) error {
 		}
 
 		recorded.set(row.digest, true)
+		r.Progress.Expect(1, r.share(row))
 		if row.shard != 0 {
 			shards++
 		}
@@ -98,7 +101,7 @@ func (r *run) blobs(ctx context.Context) iter.Seq2[blobRow, error] {
 			if errors.Is(err, sqlrepo.ErrNotFound) {
 				continue
 			}
-			if !yield(blobRow{upload: row.Upload, shard: row.ID, digest: row.Digest, size: row.Size}, err) {
+			if !yield(blobOfShard(row), err) {
 				return
 			}
 		}
@@ -111,7 +114,9 @@ func (r *run) copy(ctx context.Context, place Place, row blobRow, read bool) err
 	if read {
 		r.CopiesRead++
 	}
-	problem, err := lookAtCopy(ctx, place, row, read)
+	part := r.begin(row, read)
+	defer r.finish(part)
+	problem, err := lookAtCopy(ctx, place, row, read, part)
 	if err != nil || problem == nil {
 		return err
 	}
@@ -132,7 +137,7 @@ func (r *run) copy(ctx context.Context, place Place, row blobRow, read bool) err
 }
 
 // lookAtCopy returns what is wrong with a copy, or nil.
-func lookAtCopy(ctx context.Context, place Place, row blobRow, read bool) (*Problem, error) {
+func lookAtCopy(ctx context.Context, place Place, row blobRow, read bool, part *progress.Part) (*Problem, error) {
 	size, err := place.Files.Size(ctx, row.name())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -145,7 +150,7 @@ func lookAtCopy(ctx context.Context, place Place, row blobRow, read bool) (*Prob
 		return nil, nil
 	}
 
-	digest, err := store.Digest(ctx, place.Files, row.name())
+	digest, err := store.DigestCounted(ctx, place.Files, row.name(), part.Add)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return &Problem{Code: CodeCopyMissing, Detail: "the replica has lost its copy"}, nil

@@ -13,6 +13,16 @@ import (
 
 // dags walks the DAGs of all uploads.
 func (r *run) dags(ctx context.Context) error {
+	r.Progress.Begin("checking trees", "block")
+	for upload, err := range r.uploads(ctx) {
+		if err != nil {
+			return err
+		}
+		if upload.State != sqlrepo.Removed {
+			r.Progress.Expect(0, upload.Bytes)
+		}
+	}
+
 	for upload, err := range r.uploads(ctx) {
 		if err != nil {
 			return err
@@ -32,6 +42,7 @@ func (r *run) dags(ctx context.Context) error {
 func (r *run) dag(ctx context.Context, upload sqlrepo.Upload) error {
 	space, err := r.Repo.SpaceOf(ctx, upload.ID)
 	if errors.Is(err, sqlrepo.ErrNotFound) && r.flawed[upload.ID] {
+		r.Progress.Expect(0, -upload.Bytes)
 		return nil // its source is missing, which was reported
 	}
 	if err != nil {
@@ -39,6 +50,8 @@ func (r *run) dag(ctx context.Context, upload sqlrepo.Upload) error {
 	}
 
 	d := &dagRun{run: r, upload: upload, space: space}
+	// What an upload that is unfinished or unsound has is not what was expected.
+	defer func() { r.Progress.Expect(0, d.content-upload.Bytes) }()
 	walker := reach.Walker{Repo: r.Repo, TempDir: r.TempDir, Rooted: func(entry sqlrepo.Linkable, root unixfs.Link) error {
 		return d.rooted(ctx, entry, root)
 	}}
@@ -67,6 +80,8 @@ type dagRun struct {
 	// missing gathers the missing blocks of the latest entry, and count is their number.
 	missing Problem
 	count   int64
+	// content is the length of the chunks that were visited.
+	content int64
 }
 
 // unknown reports rows that make no DAG as a problem. If other rows contradict each other, the problem is a note:
@@ -89,10 +104,15 @@ func (e *reportError) Unwrap() error { return e.cause }
 // visit looks up a batch of blocks.
 func (d *dagRun) visit(ctx context.Context, batch []reach.Block) error {
 	d.Blocks += int64(len(batch))
-	digests := make([]sqlrepo.Digest, len(batch))
+	digests, content := make([]sqlrepo.Digest, len(batch)), int64(0)
 	for i, block := range batch {
 		digests[i] = block.Digest
+		if block.Owner != 0 {
+			content += block.Length
+		}
 	}
+	d.content += content
+	d.Progress.Add(int64(len(batch)), content)
 
 	held, err := d.Repo.HeldAt(ctx, sqlrepo.Scope{Space: d.space, Store: d.upload.Store}, 0, digests)
 	if err != nil {

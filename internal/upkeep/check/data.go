@@ -10,6 +10,7 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/formats/car"
 	"github.com/guppy-prep/guppy/internal/formats/piece"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -26,7 +27,8 @@ type contents struct {
 
 // readShard reads a file to its end, whatever it holds. With pieces, it computes the root of the piece CID too,
 // which takes most of the time.
-func readShard(ctx context.Context, files opener, name string, pieces bool) (found contents, err error) {
+func readShard(ctx context.Context, files opener, name string, pieces bool,
+	part *progress.Part) (found contents, err error) {
 	file, err := files.Open(ctx, name)
 	if err != nil {
 		return found, err
@@ -39,7 +41,7 @@ func readShard(ctx context.Context, files opener, name string, pieces bool) (fou
 	if pieces {
 		hashes = io.MultiWriter(hash, root)
 	}
-	source := &counted{ctx: ctx, from: file, n: &found.size}
+	source := &counted{ctx: ctx, from: file, n: &found.size, part: part}
 	in := io.TeeReader(source, hashes)
 
 	reader := car.NewReader(in)
@@ -83,6 +85,7 @@ type counted struct {
 	ctx  context.Context //nolint:containedctx // a reader takes none
 	from io.Reader
 	n    *int64
+	part *progress.Part
 	// failed is the first error other than io.EOF.
 	failed error
 }
@@ -93,6 +96,7 @@ func (c *counted) Read(p []byte) (int, error) {
 	}
 	n, err := c.from.Read(p)
 	*c.n += int64(n)
+	c.part.Add(int64(n))
 	if err != nil && !errors.Is(err, io.EOF) && c.failed == nil {
 		c.failed = err
 	}
@@ -100,8 +104,8 @@ func (c *counted) Read(p []byte) (int, error) {
 }
 
 // read compares a shard's bytes with its rows.
-func (r *run) read(ctx context.Context, row sqlrepo.Shard, name string) (*Problem, error) {
-	found, err := readShard(ctx, r.opener(row), name, row.Piece != nil)
+func (r *run) read(ctx context.Context, row sqlrepo.Shard, name string, part *progress.Part) (*Problem, error) {
+	found, err := readShard(ctx, r.opener(row), name, row.Piece != nil, part)
 	if err != nil {
 		return nil, err
 	}

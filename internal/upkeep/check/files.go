@@ -13,6 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/reading/remake"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -27,6 +28,7 @@ func (r *run) files(ctx context.Context) error {
 		return err
 	}
 
+	r.Progress.Begin("looking for shards", "block")
 	packed, err := r.auditor().CountPackedShards(ctx, r.Upload)
 	if err != nil {
 		return err
@@ -37,6 +39,9 @@ func (r *run) files(ctx context.Context) error {
 
 	// The sample is drawn from all shards that will be visited, the upload's own and others.
 	packed += int64(len(r.held))
+	if err := r.expectFiles(ctx); err != nil {
+		return err
+	}
 	sample := newSampler(packed, r.ReadPercent)
 	for upload, err := range r.uploads(ctx) {
 		if err != nil {
@@ -60,6 +65,7 @@ func (r *run) files(ctx context.Context) error {
 	if r.Upload != nil {
 		return nil
 	}
+	r.Progress.Begin("looking for what is left over", "file")
 	return r.eachStore(func(place Place) error {
 		if err := r.temporary(ctx, place.Files); err != nil {
 			return err
@@ -127,17 +133,14 @@ func (r *run) shards(ctx context.Context, upload sqlrepo.Upload, sample *sampler
 		// The sample counts every shard, also those that are skipped.
 		read := sample.includesNext()
 		if !seen || len(row.Digest) != len(sqlrepo.Digest{}) {
+			r.finish(r.begin(blobOfShard(row), false))
 			continue
 		}
 		if err := r.file(ctx, row, read); err != nil {
 			return err
 		}
 	}
-
-	if !seen {
-		return nil
-	}
-	return r.indexes(ctx, upload)
+	return r.indexes(ctx, upload, seen)
 }
 
 // sees reports whether the store of an upload is there, and reports a problem if it is not.
@@ -153,6 +156,8 @@ func (r *run) sees(upload sqlrepo.Upload) (bool, error) {
 
 // file checks the file of one shard. A shard that was removed or packed again meanwhile is not a problem.
 func (r *run) file(ctx context.Context, row sqlrepo.Shard, read bool) error {
+	part := r.begin(blobOfShard(row), read)
+	defer r.finish(part)
 	look := r.lookAt
 	if row.Store == store.NoneIdentity {
 		look = r.lookAtNone
@@ -160,7 +165,7 @@ func (r *run) file(ctx context.Context, row sqlrepo.Shard, read bool) error {
 		r.Shards++
 	}
 
-	problem, err := look(ctx, row, read)
+	problem, err := look(ctx, row, read, part)
 	if err != nil || problem == nil {
 		return err
 	}
@@ -208,7 +213,7 @@ func (r *run) addPaths(ctx context.Context, problem *Problem) error {
 	return nil
 }
 
-func (r *run) lookAt(ctx context.Context, row sqlrepo.Shard, read bool) (*Problem, error) {
+func (r *run) lookAt(ctx context.Context, row sqlrepo.Shard, read bool, part *progress.Part) (*Problem, error) {
 	name := shard.Name([32]byte(row.Digest))
 	size, err := r.place(row.Store).Files.Size(ctx, name)
 	switch {
@@ -222,20 +227,21 @@ func (r *run) lookAt(ctx context.Context, row sqlrepo.Shard, read bool) (*Proble
 	case !read:
 		return nil, nil
 	}
-	return r.sampled(ctx, row, name)
+	return r.sampled(ctx, row, name, part)
 }
 
-func (r *run) sampled(ctx context.Context, row sqlrepo.Shard, name string) (*Problem, error) {
+func (r *run) sampled(ctx context.Context, row sqlrepo.Shard, name string, part *progress.Part) (*Problem, error) {
 	if r.ReadPercent < 100 {
 		r.Sample = append(r.Sample, row.ID)
 	}
 	r.Read++
 	r.Bytes += row.Size
-	return r.read(ctx, row, name)
+	return r.read(ctx, row, name, part)
 }
 
 // lookAtNone is like lookAt for a shard that no store keeps. The bytes of such a shard can only be made again.
-func (r *run) lookAtNone(ctx context.Context, row sqlrepo.Shard, read bool) (*Problem, error) {
+func (r *run) lookAtNone(ctx context.Context, row sqlrepo.Shard, read bool,
+	part *progress.Part) (*Problem, error) {
 	name := shard.Name([32]byte(row.Digest))
 	if !read || r.Remake == nil {
 		return nil, nil
@@ -243,7 +249,7 @@ func (r *run) lookAtNone(ctx context.Context, row sqlrepo.Shard, read bool) (*Pr
 
 	// Only a shard that is made again counts as checked.
 	r.Shards++
-	problem, err := r.sampled(ctx, row, name)
+	problem, err := r.sampled(ctx, row, name, part)
 	if errors.Is(err, remake.ErrLost) {
 		return r.unmade(ctx, row, name, err)
 	}
@@ -344,6 +350,7 @@ func (r *run) strays(ctx context.Context, place Place) error {
 		if err != nil {
 			return err
 		}
+		r.Progress.Add(1, 0)
 		if !isNamed(file.Name, known) {
 			strays = append(strays, file.Name)
 		}

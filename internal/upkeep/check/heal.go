@@ -53,7 +53,7 @@ func (m *mending) heal(ctx context.Context, row sqlrepo.Shard) (healed bool, err
 // store that can't be read has no good file, unless something is to be given up.
 func (m *mending) readGood(ctx context.Context, files store.Store, row sqlrepo.Shard, name string) (found contents,
 	good bool, err error) {
-	found, err = readShard(ctx, files, name, row.Piece != nil)
+	found, err = readShard(ctx, files, name, row.Piece != nil, nil)
 	switch {
 	case ctx.Err() != nil:
 		return found, false, context.Cause(ctx)

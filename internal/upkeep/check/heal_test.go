@@ -132,8 +132,8 @@ func (f *fixture) sync(from, to store.Store) error {
 	must(f, err)
 	syncer := mirror.Syncer{
 		Repo: f.repo, Origin: replicas[0].Origin, Replica: replicas[0].Store, From: from, To: to, Workers: 1,
-		Failed:   func(name string, err error) { f.Errorf("sync %s: %v", name, err) },
-		Progress: &mirror.Progress{},
+		Failed: func(name string, err error) { f.Errorf("sync %s: %v", name, err) },
+		Counts: &mirror.Counts{},
 	}
 	return syncer.Run(f.Context())
 }

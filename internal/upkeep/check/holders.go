@@ -53,6 +53,7 @@ func (r *run) holders(ctx context.Context, upload sqlrepo.Upload, found map[int6
 
 	var digests []sqlrepo.Digest
 	_, err = reach.Walker{Repo: r.Repo, TempDir: r.TempDir}.Walk(ctx, upload, func(batch []reach.Block) error {
+		r.Progress.Add(int64(len(batch)), 0)
 		digests = digests[:0]
 		for _, block := range batch {
 			digests = append(digests, block.Digest)
@@ -108,6 +109,7 @@ func (r *run) shardsOfOthers(ctx context.Context, keys []int64, sample *sampler)
 		}
 
 		if !seen || len(row.Digest) != len(sqlrepo.Digest{}) {
+			r.finish(r.begin(blobOfShard(row), false))
 			continue
 		}
 		if err := r.file(ctx, row, read); err != nil {

@@ -9,23 +9,27 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
 	"github.com/guppy-prep/guppy/internal/preparing/index"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// indexes checks the files of an upload's indexes. Because indexes are small, it reads all of them if any shards are
+// indexes checks the files of an upload's indexes, if its store is seen. Because indexes are small, it reads all of them if any shards are
 // read.
-func (r *run) indexes(ctx context.Context, upload sqlrepo.Upload) error {
+func (r *run) indexes(ctx context.Context, upload sqlrepo.Upload, seen bool) error {
 	stored := sqlrepo.IndexFilter{Upload: &upload.ID, States: []sqlrepo.IndexState{sqlrepo.IndexStored}}
 	for row, err := range r.Repo.Indexes(ctx, stored) {
 		if err != nil {
 			return err
 		}
-		if len(row.Digest) != len(sqlrepo.Digest{}) {
+		part := r.begin(blobOfIndex(row), r.ReadPercent > 0)
+		if !seen || len(row.Digest) != len(sqlrepo.Digest{}) {
+			r.finish(part)
 			continue
 		}
 
-		problem, err := r.index(ctx, row)
+		problem, err := r.index(ctx, row, part)
+		r.finish(part)
 		if err != nil {
 			return err
 		}
@@ -51,7 +55,7 @@ func (r *run) indexes(ctx context.Context, upload sqlrepo.Upload) error {
 }
 
 // index compares an index with its file, and both with the rows of the shards that it covers.
-func (r *run) index(ctx context.Context, row sqlrepo.Index) (*Problem, error) {
+func (r *run) index(ctx context.Context, row sqlrepo.Index, part *progress.Part) (*Problem, error) {
 	name := blobindex.Name([32]byte(row.Digest))
 	if row.Store == store.NoneIdentity {
 		return r.compareIndex(ctx, row, name)
@@ -71,7 +75,7 @@ func (r *run) index(ctx context.Context, row sqlrepo.Index) (*Problem, error) {
 		return nil, nil
 	}
 
-	digest, err := store.Digest(ctx, files, name)
+	digest, err := store.DigestCounted(ctx, files, name, part.Add)
 	if err != nil {
 		return nil, err
 	}

@@ -336,7 +336,7 @@ func (m *mending) compareOne(ctx context.Context, id int64) (changed bool, err e
 
 	// With the upload marked as flawed, rows that can't be read are a problem and not an error.
 	r := &run{Checker: &m.Checker, flawed: map[int64]bool{row.Upload: true}}
-	problem, err := r.lookAt(ctx, row, true)
+	problem, err := r.lookAt(ctx, row, true, nil)
 	if err != nil {
 		return false, err
 	}

@@ -282,7 +282,7 @@ func (m *mending) good(ctx context.Context, row sqlrepo.Shard, name string) (fou
 	if !named {
 		return found, false, nil
 	}
-	found, err = readShard(ctx, m.place(row.Store).Files, name, row.Piece != nil)
+	found, err = readShard(ctx, m.place(row.Store).Files, name, row.Piece != nil, nil)
 	if isGone(err) {
 		return found, false, nil
 	}

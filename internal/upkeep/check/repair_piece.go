@@ -33,7 +33,7 @@ func (m *mending) rootOf(ctx context.Context, row sqlrepo.Shard) ([]byte, error)
 	if len(row.Digest) != len(sqlrepo.Digest{}) {
 		return nil, nil
 	}
-	found, err := readShard(ctx, m.opener(row), shard.Name([32]byte(row.Digest)), true)
+	found, err := readShard(ctx, m.opener(row), shard.Name([32]byte(row.Digest)), true, nil)
 	if isGone(err) || err == nil && !bytes.Equal(found.digest[:], row.Digest) {
 		return nil, nil
 	}

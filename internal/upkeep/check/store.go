@@ -15,6 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/audit"
@@ -33,6 +34,8 @@ type StoreChecker struct {
 	// ReadData makes the check read all blobs, Workers at a time.
 	ReadData bool
 	Workers  int
+	// Progress may be nil.
+	Progress *progress.Task
 }
 
 // StoreSummary counts what a check of a store looked at.
@@ -69,7 +72,7 @@ func (c *StoreChecker) Run(ctx context.Context, report func(Problem) error) (Sto
 		return r.sum, err
 	}
 
-	for _, phase := range []func(context.Context) error{r.listed, r.missing, r.unfinished} {
+	for _, phase := range []func(context.Context) error{r.count, r.listed, r.missing, r.unfinished} {
 		if err := phase(ctx); err != nil {
 			return r.sum, err
 		}
@@ -160,14 +163,14 @@ func blobsOf(ctx context.Context, repo *sqlrepo.Repository, upload int64) iter.S
 	return func(yield func(blobRow, error) bool) {
 		filter := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardPacked}}
 		for s, err := range repo.Shards(ctx, upload, filter) {
-			if !yield(blobRow{upload: upload, shard: s.ID, digest: s.Digest, size: s.Size}, err) {
+			if !yield(blobOfShard(s), err) {
 				return
 			}
 		}
 
 		stored := sqlrepo.IndexFilter{Upload: &upload, States: []sqlrepo.IndexState{sqlrepo.IndexStored}}
 		for i, err := range repo.Indexes(ctx, stored) {
-			if !yield(blobRow{upload: upload, index: i.ID, digest: i.Digest, size: i.Size}, err) {
+			if !yield(blobOfIndex(i), err) {
 				return
 			}
 		}
@@ -214,6 +217,31 @@ func (r *storeRun) expect(ctx context.Context, marker string) error {
 	return nil
 }
 
+// count begins the listing with what is known about its length. To read all blobs takes much longer than to list them
+// once more.
+func (r *storeRun) count(ctx context.Context) error {
+	r.Progress.Begin("listing "+cmp.Or(r.Name, "the store"), "file")
+	if !r.ReadData {
+		r.Progress.Expect(r.sum.Expected, 0)
+		return nil
+	}
+
+	var blobs, bytes int64
+	for blob, err := range r.Store.Committed(ctx) {
+		if err != nil {
+			return err
+		}
+		r.Progress.Add(1, 0)
+		if _, ok := trash.ParseName(blob.Name); ok {
+			blobs++
+			bytes += blob.Size
+		}
+	}
+	r.Progress.Begin("reading "+cmp.Or(r.Name, "the store"), "file")
+	r.Progress.Expect(blobs, bytes)
+	return nil
+}
+
 // listed checks the blobs that are in the store.
 func (r *storeRun) listed(ctx context.Context) error {
 	reading, ctx := errgroup.WithContext(ctx)
@@ -246,11 +274,19 @@ func (r *storeRun) blob(ctx context.Context, blob store.Committed, reading *errg
 	r.sum.Blobs++
 	r.sum.Bytes += blob.Size
 	expected, known := r.expected.get(digest[:])
-	if err := r.compare(ctx, blob, digest); err != nil || !r.ReadData {
+	if err := r.compare(ctx, blob, digest); err != nil {
 		return err
 	}
+	if !r.ReadData {
+		// What was not expected is more than the total.
+		if r.Repo != nil && (!known || expected.seen) {
+			r.Progress.Expect(1, 0)
+		}
+		r.Progress.Add(1, 0)
+		return nil
+	}
 	remedy := r.blobAdvice(CodeBlobDamaged, expected, known)
-	reading.Go(func() error { return r.read(ctx, blob.Name, digest, remedy) })
+	reading.Go(func() error { return r.read(ctx, blob, digest, remedy) })
 	return ctx.Err()
 }
 
@@ -284,8 +320,14 @@ func (r *storeRun) need(ctx context.Context, digest sqlrepo.Digest) (sqlrepo.Nee
 }
 
 // read compares a blob with its name. A blob that was removed meanwhile is not a problem.
-func (r *storeRun) read(ctx context.Context, name string, digest [32]byte, remedy string) error {
-	got, err := store.Digest(ctx, r.Store, name)
+func (r *storeRun) read(ctx context.Context, blob store.Committed, digest [32]byte, remedy string) error {
+	part := r.Progress.Part(blob.Name, blob.Size)
+	defer part.End()
+	got, err := store.DigestCounted(ctx, r.Store, blob.Name, part.Add)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		part.Done()
+		r.Progress.Add(1, 0)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -299,15 +341,21 @@ func (r *storeRun) read(ctx context.Context, name string, digest [32]byte, remed
 	if got == digest {
 		return nil
 	}
-	return r.emit(Problem{Code: CodeBlobDamaged, File: name, Repair: remedy, Detail: "its bytes do not match its name"})
+	return r.emit(Problem{Code: CodeBlobDamaged, File: blob.Name, Repair: remedy, Detail: "its bytes do not match its name"})
 }
 
 // missing looks for blobs that rows name and the listing did not have. A blob that was removed meanwhile is not a
 // problem.
 func (r *storeRun) missing(ctx context.Context) error {
-	if r.sawAll() {
+	unseen := r.unseen()
+	if !r.ReadData {
+		r.Progress.Expect(-unseen, 0)
+	}
+	if unseen == 0 {
 		return nil
 	}
+	r.Progress.Begin("looking for what is missing", "file")
+	r.Progress.Expect(unseen, 0)
 	for row, err := range r.rows(ctx) {
 		if err != nil {
 			return err
@@ -342,17 +390,18 @@ func (r *storeRun) missing(ctx context.Context) error {
 	return nil
 }
 
-// sawAll reports whether the listing had all expected blobs.
-func (r *storeRun) sawAll() bool {
+// unseen returns the number of expected blobs that the listing did not have.
+func (r *storeRun) unseen() (n int64) {
 	for _, expected := range r.expected {
 		if !expected.seen {
-			return false
+			n++
 		}
 	}
-	return true
+	return n
 }
 
 func (r *storeRun) lookFor(ctx context.Context, row blobRow) error {
+	r.Progress.Add(1, 0)
 	name := row.name()
 	_, err := r.Store.Size(ctx, name)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {

@@ -40,12 +40,14 @@ type Copier struct {
 	Workers int
 	// Failed is called with each blob that could not be copied, from one goroutine at a time. The other blobs are
 	// still copied.
-	Failed   func(name string, err error)
-	Progress *Progress
+	Failed func(name string, err error)
+	Counts *Counts
+	// Progress may be nil.
+	Progress *progress.Task
 }
 
-// Progress counts the work done so far.
-type Progress struct{ Copied, Skipped, Ignored, Failed, Bytes atomic.Int64 }
+// Counts count the files that were dealt with so far, and the bytes that were read of the source.
+type Counts struct{ Copied, Skipped, Ignored, Failed, Bytes atomic.Int64 }
 
 // Run copies the blobs that the target does not have. It may be run again after an interruption, and later for new
 // blobs. It replaces no blob of the target. The target gets the identity of the source once it has all blobs. Run
@@ -59,10 +61,13 @@ func (c *Copier) Run(ctx context.Context) error {
 		return err
 	}
 
+	if err := c.expect(ctx); err != nil {
+		return err
+	}
 	if err := c.blobs(ctx); err != nil {
 		return err
 	}
-	if failed := c.Progress.Failed.Load(); failed > 0 {
+	if failed := c.Counts.Failed.Load(); failed > 0 {
 		return fmt.Errorf("%w: %s not copied; the copy gets its identity when it has all of them", delivery.ErrDiffers,
 			progress.Count(failed, "blob"))
 	}
@@ -114,6 +119,26 @@ func (c *Copier) foreign(ctx context.Context) error {
 	return nil
 }
 
+// expect finds out how much there is to copy. Listing a store takes little time compared with copying it.
+func (c *Copier) expect(ctx context.Context) error {
+	c.Progress.Begin("listing", "file")
+	var files, bytes int64
+	for blob, err := range c.sources(ctx) {
+		if err != nil {
+			return err
+		}
+		if _, ok := trash.ParseName(blob.Name); ok {
+			files++
+			bytes += blob.Size
+			c.Progress.Add(1, 0)
+		}
+	}
+
+	c.Progress.Begin("copying", "file")
+	c.Progress.Expect(files, bytes)
+	return nil
+}
+
 // blobs copies the files whose names are those of blobs, several at a time.
 func (c *Copier) blobs(ctx context.Context) error {
 	copying, ctx := errgroup.WithContext(ctx)
@@ -127,7 +152,7 @@ func (c *Copier) blobs(ctx context.Context) error {
 
 		digest, ok := trash.ParseName(blob.Name)
 		if !ok {
-			c.Progress.Ignored.Add(1)
+			c.Counts.Ignored.Add(1)
 			continue
 		}
 		if ctx.Err() != nil {
@@ -135,7 +160,13 @@ func (c *Copier) blobs(ctx context.Context) error {
 		}
 
 		copying.Go(func() error {
-			err := c.blob(ctx, owner, blob, digest)
+			part := c.Progress.Part(blob.Name, blob.Size)
+			defer part.End()
+			err := c.blob(ctx, owner, blob, digest, part)
+			if err == nil || errors.Is(err, delivery.ErrDiffers) {
+				part.Done()
+				c.Progress.Add(1, 0)
+			}
 			if !errors.Is(err, delivery.ErrDiffers) {
 				return err
 			}
@@ -143,7 +174,7 @@ func (c *Copier) blobs(ctx context.Context) error {
 			// A damaged blob does not end the copy: the others are copied all the same.
 			telling.Lock()
 			defer telling.Unlock()
-			c.Progress.Failed.Add(1)
+			c.Counts.Failed.Add(1)
 			c.Failed(blob.Name, err)
 			return nil
 		})
@@ -180,26 +211,31 @@ func (c *Copier) sources(ctx context.Context) iter.Seq2[store.Committed, error] 
 	}
 }
 
-func (c *Copier) blob(ctx context.Context, owner string, blob store.Committed, digest [sha256.Size]byte) error {
-	present, err := c.isThere(ctx, blob, digest)
+func (c *Copier) blob(ctx context.Context, owner string, blob store.Committed, digest [sha256.Size]byte,
+	part *progress.Part) error {
+	present, err := c.isThere(ctx, blob, digest, part)
 	if err != nil {
 		return err
 	}
 	if present {
-		c.Progress.Skipped.Add(1)
+		c.Counts.Skipped.Add(1)
 		return nil
 	}
-	read := func(n int64) { c.Progress.Bytes.Add(n) }
+	read := func(n int64) {
+		c.Counts.Bytes.Add(n)
+		part.Add(n)
+	}
 	if err := delivery.Copy(ctx, c.From, c.To, owner, blob.Name, digest, read); err != nil {
 		return err
 	}
-	c.Progress.Copied.Add(1)
+	c.Counts.Copied.Add(1)
 	return nil
 }
 
 // isThere reports whether the target has a blob. It returns delivery.ErrDiffers if the target has other bytes under the
 // name.
-func (c *Copier) isThere(ctx context.Context, blob store.Committed, digest [sha256.Size]byte) (bool, error) {
+func (c *Copier) isThere(ctx context.Context, blob store.Committed, digest [sha256.Size]byte,
+	part *progress.Part) (bool, error) {
 	size, err := c.To.Size(ctx, blob.Name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -213,7 +249,7 @@ func (c *Copier) isThere(ctx context.Context, blob store.Committed, digest [sha2
 		return true, nil
 	}
 
-	got, err := store.Digest(ctx, c.To, blob.Name)
+	got, err := store.DigestCounted(ctx, c.To, blob.Name, part.Add)
 	if err == nil && got != digest {
 		err = fmt.Errorf("%w: the target has other bytes", delivery.ErrDiffers)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/store/storetest"
 	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
@@ -68,7 +69,18 @@ func count(t *testing.T, s store.Store) (n int) {
 func copier(t *testing.T, from, to store.Store) *mirror.Copier {
 	t.Helper()
 	failed := func(name string, err error) { t.Errorf("%s: %v", name, err) }
-	return &mirror.Copier{From: from, To: to, Workers: 4, Progress: &mirror.Progress{}, Failed: failed}
+	return &mirror.Copier{From: from, To: to, Workers: 4, Counts: &mirror.Counts{}, Failed: failed,
+		Progress: progress.NewTask("", "")}
+}
+
+// requireWhole checks that all of the work was counted, and nothing more.
+func requireWhole(t *testing.T, task *progress.Task, files int64) {
+	t.Helper()
+	state := task.State()
+	if state.Items != files || state.ItemsTotal != files || state.Bytes != state.BytesTotal ||
+		(state.BytesTotal > 0) != (files > 0) || len(state.Parts) > 0 {
+		t.Errorf("progress of %d files: %+v", files, state)
+	}
 }
 
 // TestACopyThatIsInterrupted: an interrupted copy has no identity, and can be continued.
@@ -82,13 +94,14 @@ func TestACopyThatIsInterrupted(t *testing.T) {
 		err := c.Run(t.Context())
 		marker, markerErr := to.Marker(t.Context())
 		must(t, markerErr)
-		if c.Progress.Skipped.Load() != int64(before) || faulty.Unended.Load() != 0 {
-			t.Errorf("%d skipped of %d, %d blobs not ended", c.Progress.Skipped.Load(), before, faulty.Unended.Load())
+		if c.Counts.Skipped.Load() != int64(before) || faulty.Unended.Load() != 0 {
+			t.Errorf("%d skipped of %d, %d blobs not ended", c.Counts.Skipped.Load(), before, faulty.Unended.Load())
 		}
 
 		if err == nil {
+			requireWhole(t, c.Progress, many)
 			identity, err := from.Marker(t.Context())
-			if marker != identity || err != nil || count(t, to) != many || c.Progress.Ignored.Load() != 1 {
+			if marker != identity || err != nil || count(t, to) != many || c.Counts.Ignored.Load() != 1 {
 				t.Errorf("it has %d, as %s: %v", count(t, to), marker, err)
 			}
 			return
@@ -121,16 +134,22 @@ func (v vanishing) Committed(ctx context.Context) iter.Seq2[store.Committed, err
 	}
 }
 
-// ending lists one file, and then why the listing ended.
-type ending struct{ store.Store }
+// ending lists one file, and then why the listing ended. It does so only while files are copied: the first listing
+// counts them.
+type ending struct {
+	store.Store
+	counted bool
+}
 
-func (e ending) Committed(ctx context.Context) iter.Seq2[store.Committed, error] {
+func (e *ending) Committed(ctx context.Context) iter.Seq2[store.Committed, error] {
 	return func(yield func(store.Committed, error) bool) {
+		copying := e.counted
+		e.counted = true
 		for blob, err := range e.Store.Committed(ctx) {
 			if !yield(blob, err) {
 				return
 			}
-			if _, ok := trash.ParseName(blob.Name); ok {
+			if _, ok := trash.ParseName(blob.Name); ok && copying {
 				<-ctx.Done()
 				yield(store.Committed{}, context.Cause(ctx))
 				return
@@ -144,7 +163,7 @@ func TestACopyThatFailsSaysSoOnce(t *testing.T) {
 	from, _ := filled(t)
 	to, _ := directory(t)
 	faulty := &storetest.Faulty{Store: to, Fail: storetest.FailAt("create", 1, errStop)}
-	if err := copier(t, ending{from}, faulty).Run(t.Context()); err == nil || err.Error() != errStop.Error() {
+	if err := copier(t, &ending{Store: from}, faulty).Run(t.Context()); err == nil || err.Error() != errStop.Error() {
 		t.Errorf("%q", err)
 	}
 }

@@ -30,6 +30,7 @@ type Replicas interface {
 	Named(ctx context.Context, store string, digests []sqlrepo.Digest) (map[sqlrepo.Digest]sqlrepo.Need, error)
 	UncopiedShards(ctx context.Context, origin, replica string) iter.Seq2[sqlrepo.Blob, error]
 	UncopiedIndexes(ctx context.Context, origin, replica string) iter.Seq2[sqlrepo.Blob, error]
+	LackingIn(ctx context.Context, origin, replica string) (sqlrepo.Replica, error)
 	AddCopies(ctx context.Context, store string, digests []sqlrepo.Digest) (unneeded []sqlrepo.Digest, err error)
 	leftovers.Copies
 	Synced(ctx context.Context, store, origin string) error
@@ -49,8 +50,10 @@ type Syncer struct {
 	Limit int
 	// Failed is called with each file that could not be copied, from one goroutine at a time. The others are still
 	// copied.
-	Failed   func(name string, err error)
-	Progress *Progress
+	Failed func(name string, err error)
+	Counts *Counts
+	// Progress may be nil.
+	Progress *progress.Task
 	// Others proves that other stores have the files that they need, before files that were removed from the origin
 	// meanwhile are removed from the replica again.
 	Others *trash.Others
@@ -87,9 +90,16 @@ func (s *Syncer) Run(ctx context.Context) error {
 		return err
 	}
 
+	s.Progress.Begin("listing the replica", "file")
 	if err := s.forgetMissing(ctx); err != nil {
 		return err
 	}
+	lacks, err := s.Repo.LackingIn(ctx, s.Origin, s.Replica)
+	if err != nil {
+		return err
+	}
+	s.Progress.Begin("sending", "file")
+	s.Progress.Expect(lacks.Files, lacks.Bytes)
 
 	// What was proved is recorded even if something else fails.
 	err = s.files(ctx)
@@ -98,7 +108,7 @@ func (s *Syncer) Run(ctx context.Context) error {
 		return err
 	}
 
-	if failed := s.Progress.Failed.Load(); failed > 0 {
+	if failed := s.Counts.Failed.Load(); failed > 0 {
 		return fmt.Errorf("%w: %s not copied", delivery.ErrDiffers, progress.Count(failed, "file"))
 	}
 	return s.Repo.Synced(ctx, s.Replica, s.Origin)
@@ -169,13 +179,31 @@ func (s *Syncer) eachLacking(ctx context.Context, fn func(name string, blob sqlr
 
 // file brings one file to the replica, unless it is there.
 func (s *Syncer) file(ctx context.Context, owner, name string, blob sqlrepo.Blob) error {
+	part := s.Progress.Part(name, blob.Size)
+	defer part.End()
+	copying := false
 	copied, err := delivery.Deliver(ctx, delivery.Order{
 		From: s.From, To: s.To, Owner: owner, Name: name, Digest: [32]byte(blob.Digest), Size: blob.Size,
+		// What is sent was read before, and is counted then. Without a read, it is what the replica has already.
+		Sent: func(n int64) {
+			if !copying {
+				part.Add(n)
+			}
+		},
 		Read: func(n int64) {
-			s.Progress.Bytes.Add(n)
+			if !copying {
+				copying = true
+				part.Restart()
+			}
+			part.Add(n)
+			s.Counts.Bytes.Add(n)
 			_ = s.limit.WaitN(ctx, int(n)) // the copy itself notices that its context has ended
 		},
 	})
+	if err == nil || errors.Is(err, delivery.ErrDiffers) || errors.Is(err, fs.ErrNotExist) {
+		part.Done()
+		s.Progress.Add(1, 0)
+	}
 	if errors.Is(err, delivery.ErrDiffers) || errors.Is(err, fs.ErrNotExist) {
 		return s.failed(ctx, name, blob, err)
 	}
@@ -183,9 +211,9 @@ func (s *Syncer) file(ctx context.Context, owner, name string, blob sqlrepo.Blob
 		return err
 	}
 
-	there := proved{Blob: blob, name: name, count: &s.Progress.Skipped}
+	there := proved{Blob: blob, name: name, count: &s.Counts.Skipped}
 	if copied {
-		there.count = &s.Progress.Copied
+		there.count = &s.Counts.Copied
 	}
 	there.count.Add(1)
 	s.mu.Lock()
@@ -204,7 +232,7 @@ func (s *Syncer) failed(ctx context.Context, name string, blob sqlrepo.Blob, fai
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.Progress.Failed.Add(1)
+	s.Counts.Failed.Add(1)
 	s.Failed(name, failure)
 	return nil
 }
@@ -217,6 +245,7 @@ func (s *Syncer) settle(ctx context.Context, owner string, enough int) error {
 			return err
 		}
 		for _, file := range lost {
+			s.Progress.Expect(1, file.Size)
 			if err := s.file(ctx, owner, file.name, file.Blob); err != nil {
 				return err
 			}
