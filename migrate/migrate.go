@@ -22,6 +22,7 @@ type Migrator struct {
 	lockTimeout time.Duration
 	dropData    bool
 	existing    bool
+	progress    func(Progress)
 }
 
 // Option configures a Migrator.
@@ -44,6 +45,17 @@ func WithDirect(settings dialect.Settings) Option { return func(m *Migrator) { m
 
 // WithDestroyData lets migrations drop tables that have rows.
 func WithDestroyData() Option { return func(m *Migrator) { m.dropData = true } }
+
+// Progress is how far a change of the schema is.
+type Progress struct {
+	// Doing says what is done at the moment.
+	Doing string
+	// Done is how many migrations have been applied or reverted, of Total.
+	Done, Total int
+}
+
+// WithProgress sets a function that is called before each step of a change.
+func WithProgress(progress func(Progress)) Option { return func(m *Migrator) { m.progress = progress } }
 
 // WithExisting makes Status, Open and Ensure return ErrAbsent for a database that does not exist or has no tables.
 // Without it, Status takes such a database for empty, and Open and Ensure create it.

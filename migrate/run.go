@@ -47,6 +47,7 @@ func (s *session) run(ctx context.Context, status Status, steps []step) (result 
 		return result, err
 	}
 
+	s.report(Progress{"copying the database aside", 0, len(steps)})
 	if err := s.copyAside(ctx, status, &result); err != nil {
 		return result, err
 	}
@@ -58,7 +59,7 @@ func (s *session) run(ctx context.Context, status Status, steps []step) (result 
 	}
 
 	for batch := range slices.Chunk(steps, together) {
-		if err := s.take(ctx, batch); err != nil {
+		if err := s.take(ctx, batch, Progress{"migrating", len(result.Applied), len(steps)}); err != nil {
 			return result, err
 		}
 		for _, taken := range batch {
@@ -67,6 +68,12 @@ func (s *session) run(ctx context.Context, status Status, steps []step) (result 
 		}
 	}
 	return result, nil
+}
+
+func (s *session) report(how Progress) {
+	if s.progress != nil {
+		s.progress(how)
+	}
 }
 
 // refuseForeign returns ErrForeign for a database that others use.
@@ -124,7 +131,7 @@ func (s *session) copyAside(ctx context.Context, status Status, result *Result) 
 }
 
 // take takes steps in one transaction. Cancelling the context takes effect before each of them.
-func (s *session) take(ctx context.Context, batch []step) error {
+func (s *session) take(ctx context.Context, batch []step, how Progress) error {
 	begun, first, last := time.Now(), batch[0], batch[len(batch)-1]
 	var files []string
 
@@ -133,14 +140,17 @@ func (s *session) take(ctx context.Context, batch []step) error {
 			if err := ctx.Err(); err != nil {
 				return fmt.Errorf("stopped before %s: %w", s.path(next.file), err)
 			}
+			s.report(how)
 			if err := m.Steps(next.direction); err != nil {
 				return s.failed(next, first.from, err)
 			}
+			how.Done++
 			files = append(files, s.path(next.file))
 		}
 		return nil
 	})
 
+	s.report(how)
 	var commit *commitError
 	if errors.As(err, &commit) {
 		return s.failed(last, first.from, err)

@@ -30,6 +30,7 @@ type session struct {
 	log      *slog.Logger
 	timeout  time.Duration
 	dropData bool
+	progress func(Progress)
 	release  func() error
 }
 
@@ -74,7 +75,8 @@ func (m *Migrator) begin(ctx context.Context, all list) (*session, error) {
 		return nil, err
 	}
 
-	s := &session{db: db, list: all, files: m.files, log: m.log, timeout: m.lockTimeout, dropData: m.dropData}
+	s := &session{db: db, list: all, files: m.files, log: m.log, timeout: m.lockTimeout, dropData: m.dropData,
+		progress: m.progress}
 	if err := s.connect(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

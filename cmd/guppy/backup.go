@@ -112,7 +112,7 @@ func (a *app) restore(cmd *cobra.Command, file string) (err error) {
 	ctx := cmd.Context()
 
 	// The backup is opened before the database, so that a bad file leaves no new database behind.
-	rows := newTransferring("checking")
+	rows := newTransferring("reading")
 	stop := a.showProgress(ctx, rows.state)
 	archive, err := backup.Open(ctx, file, cfg.Repo.DataDir, rows.report)
 	stop()

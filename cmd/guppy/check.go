@@ -153,7 +153,7 @@ func (o *checkOptions) parse() error {
 
 // check checks the repository, after repairing it if the options ask for a repair.
 func (a *app) check(ctx context.Context, cfg *config.Config, repo *repository, options checkOptions) (err error) {
-	task := progress.NewTask("looking at stores", "store")
+	task := progress.NewTask("checking", "")
 	defer a.showProgress(ctx, task.State)()
 
 	checker, err := a.checker(ctx, cfg, repo, options)

@@ -66,7 +66,7 @@ func (a *app) exportCommand() *cobra.Command {
 
 func (a *app) export(ctx context.Context, source *blocks.Source, e export.Exporter, path tree.Path,
 	out output) error {
-	e.Progress = progress.NewTask("looking for the root", "block")
+	e.Progress = progress.NewTask("exporting", "block")
 	show := a.showProgress
 	if out.isStdout() {
 		show = a.showBeside

@@ -122,6 +122,7 @@ func (a *app) collector(cfg *config.Config, repo *repository, stores *known.Stor
 	sites := &locator{app: a, cfg: cfg, repo: repo, stores: stores}
 	return &gc.Collector{
 		Repo: repo.Repository, TempDir: cfg.Repo.DataDir, Lease: cfg.Worker.Lease, Log: a.log,
+		Progress: progress.NewTask("removing", ""),
 		Locate: func(ctx context.Context, upload sqlrepo.Upload) (store.Store, error) {
 			// An older guppy made this upload and did not record its store.
 			if upload.Store == "" {
@@ -196,6 +197,7 @@ func (a *app) collect(ctx context.Context, cfg *config.Config, repo *repository,
 			return err
 		}
 		collector := a.collector(cfg, repo, stores)
+		defer a.showProgress(ctx, collector.Progress.State)()
 		defer func() { view.keptFiles = newKeptFiles(collector.Others) }()
 		if err := a.collectSpaces(ctx, collector, repo, view); err != nil {
 			return err
@@ -209,7 +211,9 @@ func (a *app) collect(ctx context.Context, cfg *config.Config, repo *repository,
 	})
 
 	if err == nil && options.yes && options.vacuum {
+		stop := a.showProgress(ctx, progress.NewTask("shrinking the database", "").State)
 		view.Vacuumed, err = repo.Vacuum(ctx)
+		stop()
 	}
 	return errors.Join(a.print(view, view.text), err)
 }

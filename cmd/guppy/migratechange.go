@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/migrate"
 )
 
@@ -68,7 +69,15 @@ func (a *app) carryOut(ctx context.Context, m *migrate.Migrator, cfg *config.Con
 	if err := makeDataDir(cfg); err != nil {
 		return err
 	}
-	return a.printMigrated(m.Migrate(ctx, target))
+
+	task := progress.NewTask("migrating", "migration")
+	migrate.WithProgress(func(p migrate.Progress) {
+		task.Follow(p.Doing, "migration", int64(p.Done), int64(p.Total))
+	})(m)
+	stop := a.showProgress(ctx, task.State)
+	result, err := m.Migrate(ctx, target)
+	stop()
+	return a.printMigrated(result, err)
 }
 
 func (a *app) forceVersion(ctx context.Context, m *migrate.Migrator, cfg *config.Config, c changeFlags,

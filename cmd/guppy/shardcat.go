@@ -88,7 +88,7 @@ func (a *app) catShard(ctx context.Context, cfg *config.Config, repo *repository
 	}
 	defer func() { err = errors.Join(err, shards.Close()) }()
 
-	task := progress.NewTask("writing shard "+shard.Name(digest), "")
+	task := progress.NewTask("reading", "")
 	show := a.showProgress
 	if out.isStdout() {
 		show = a.showBeside

@@ -182,7 +182,7 @@ func (a *app) checkUnknownStore(ctx context.Context, cfg *config.Config, named s
 // checkStores checks some stores. repo is nil if there is no repository.
 func (a *app) checkStores(ctx context.Context, cfg *config.Config, repo *repository, stores []storeToCheck,
 	readData bool) error {
-	task := progress.NewTask("looking at stores", "store")
+	task := progress.NewTask("checking stores", "")
 	defer a.showProgress(ctx, task.State)()
 
 	out, err := newCheckOutput(a)

@@ -123,7 +123,7 @@ func (a *app) copyStore(ctx context.Context, cfg *config.Config, stores *known.S
 	view := &storeCopyView{From: from, To: to, Failed: []fileFailure{}}
 	copier := mirror.Copier{
 		From: source, To: destination, Verify: verify, Workers: workers(cfg), Counts: &mirror.Counts{},
-		Progress: progress.NewTask("looking at both stores", "file"),
+		Progress: progress.NewTask("copying", "file"),
 		Failed:   func(name string, err error) { view.Failed = append(view.Failed, fileFailure{name, err.Error()}) },
 	}
 

@@ -100,7 +100,7 @@ func (a *app) syncStore(ctx context.Context, cfg *config.Config, repo *repositor
 		Repo: repo, Origin: origin.Identity, Replica: replica.Identity, Verify: verify, Workers: workers(cfg), Limit: limit,
 		Failed:   func(name string, err error) { view.Failed = append(view.Failed, fileFailure{name, err.Error()}) },
 		Counts:   &mirror.Counts{},
-		Progress: progress.NewTask("looking at both stores", "file"), Others: &trash.Others{Open: stores.Open},
+		Progress: progress.NewTask("sending", "file"), Others: &trash.Others{Open: stores.Open},
 	}
 	if syncer.From, err = stores.Open(ctx, origin.Identity); err != nil {
 		return err

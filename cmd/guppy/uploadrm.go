@@ -172,6 +172,7 @@ func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repos
 		return err
 	}
 
+	stop := a.showProgress(ctx, collector.Progress.State)
 	view, failed := newRemovedView(false, collector, pruned), error(nil)
 	for _, group := range chosen {
 		failed = errors.Join(failed, view.mark(ctx, collector, group))
@@ -188,6 +189,7 @@ func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repos
 		failed = errors.Join(failed, err)
 		view.Removals = append(view.Removals, newRemovalView(group.space, sum))
 	}
+	stop()
 	view.keptFiles = newKeptFiles(collector.Others)
 	return errors.Join(a.print(view, view.text), failed)
 }
@@ -197,6 +199,8 @@ func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repos
 func (a *app) askToRemove(ctx context.Context, collector *gc.Collector, chosen []removable, options uploadRmOptions,
 	pruned *prunedView) (bool, error) {
 	view := newRemovedView(true, collector, pruned)
+	stop := a.showProgress(ctx, collector.Progress.State)
+	defer stop()
 	for _, group := range chosen {
 		sum, err := collector.Plan(ctx, group.space.ID, group.uploads)
 		if err != nil {
@@ -207,6 +211,7 @@ func (a *app) askToRemove(ctx context.Context, collector *gc.Collector, chosen [
 		view.Removals = append(view.Removals, newRemovalView(group.space, sum))
 	}
 
+	stop()
 	// A program that reads JSON can't answer.
 	ask := !options.dryRun && !a.json && term.IsTerminal(int(os.Stdin.Fd()))
 

@@ -56,7 +56,7 @@ func (a *app) verifyCommand() *cobra.Command {
 }
 
 func (a *app) verify(ctx context.Context, v verify.Verifier, named content) error {
-	v.Progress = progress.NewTask("looking for the root", "block")
+	v.Progress = progress.NewTask("verifying", "block")
 	defer a.showProgress(ctx, v.Progress.State)()
 
 	path := named.String()

@@ -51,7 +51,7 @@ func (a *app) showWork(ctx context.Context, worker *pipeline.Worker) (stop func(
 // workState returns how far a worker is that works on many uploads: what it does, and what it has packed since it
 // began.
 func workState(state progress.State, doing *string) progress.State {
-	state.Doing = "waiting for work"
+	state.Doing, state.Work = "waiting for work", "work"
 	if doing != nil && *doing != "" {
 		state.Doing = *doing
 	}

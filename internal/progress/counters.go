@@ -18,8 +18,10 @@ type Counters struct {
 	Indexed atomic.Int64
 	// Sent and SentBytes count the files that were sent to replicas, and the bytes that were read for that.
 	Sent, SentBytes atomic.Int64
+	// SentTotal and SentBytesTotal count what is to be sent. They are 0 until all is packed.
+	SentTotal, SentBytesTotal atomic.Int64
 
-	shards parts
+	shards, sendings parts
 }
 
 // Enter sets the present stage.
@@ -31,8 +33,14 @@ func (c *Counters) Shard(name string, bytes int64) *Part {
 	return c.shards.begin(name, bytes, func(n int64) { c.Bytes.Add(n) })
 }
 
+// Sending begins a part for a file that is sent to a replica. What it counts counts as sent. The caller ends it with
+// End.
+func (c *Counters) Sending(name string, bytes int64) *Part {
+	return c.sendings.begin("sending "+name, bytes, func(n int64) { c.SentBytes.Add(n) })
+}
+
 // State returns the progress of the whole: what is packed of what is to be packed. Its parts are the present stage, if
-// that is another one than packing, the shards under way, and what is sent to replicas.
+// that is another one than packing, the shards under way, and what is sent to replicas: all of it, and each file.
 func (c *Counters) State() State {
 	whole := State{
 		Doing: "preparing", Item: "file", Items: c.Files.Load() + c.OtherFiles.Load(), ItemsTotal: c.FilesTotal.Load(),
@@ -44,8 +52,13 @@ func (c *Counters) State() State {
 
 	whole.Parts = append(whole.Parts, c.shards.states()...)
 
-	if sent, bytes := c.Sent.Load(), c.SentBytes.Load(); sent > 0 || bytes > 0 {
-		whole.Parts = append(whole.Parts, State{Doing: "sending to replicas", Item: "file", Items: sent, Bytes: bytes})
+	sending := State{
+		Doing: "sending to replicas", Item: "file", Items: c.Sent.Load(), ItemsTotal: c.SentTotal.Load(),
+		Bytes: c.SentBytes.Load(), BytesTotal: c.SentBytesTotal.Load(),
+	}
+	if sending.Started() {
+		whole.Parts = append(whole.Parts, sending)
+		whole.Parts = append(whole.Parts, c.sendings.states()...)
 	}
 	return whole
 }

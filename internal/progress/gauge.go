@@ -1,6 +1,9 @@
 package progress
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Gauge measures how fast work goes on, from one look at it to the next. It is not safe for concurrent use.
 type Gauge struct {
@@ -39,7 +42,7 @@ func (g *Gauge) Read(now time.Time) Reading {
 }
 
 func (g *Gauge) read(now time.Time, path string, state State, seen map[string]*meter) Reading {
-	path += "/" + state.Doing
+	path += "/" + cmp.Or(state.Work, state.Doing)
 	_, total := state.Fraction()
 	measured := g.meters[path]
 	if measured == nil || total && !measured.total {

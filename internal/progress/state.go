@@ -5,6 +5,8 @@ package progress
 type State struct {
 	// Doing says what is done, such as "packing", or names what is under way, such as "shard 12".
 	Doing string
+	// Work names the work whose speed is measured. It is only needed if Doing changes while the work is the same.
+	Work string
 	// Item is the singular of what Items counts, such as "file". It is empty if only bytes are counted.
 	Item              string
 	Items, ItemsTotal int64

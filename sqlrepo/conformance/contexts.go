@@ -24,7 +24,7 @@ func endedContext(f *fixture) {
 
 	for _, part := range []any{f.Repository, f.Copier, f.Remover, f.Auditor} {
 		for method, value := range reflect.ValueOf(part).Methods() {
-			if value.Type().NumIn() == 0 {
+			if value.Type().NumIn() == 0 || value.Type().In(0) != reflect.TypeFor[context.Context]() {
 				continue // it uses no database
 			}
 

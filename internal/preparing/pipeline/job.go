@@ -233,7 +233,8 @@ func (j *Job) open(ctx context.Context, unfinished []sqlrepo.OpenUpload) (opened
 		j.Log.Info(fmt.Sprintf("the last run stopped at %s: %s", opened.Upload.StoppedAt.Format(time.RFC3339),
 			opened.Upload.StopReason), "upload", opened.Upload.ID)
 	}
-	j.Log.Info("preparing a source", "upload", opened.Upload.ID, "source", j.Source.Name, "resumed", opened.Resumed, "joined",
+	j.Log.Info("preparing a source", "upload", opened.Upload.ID, "source", j.Source.Name, "resumed", opened.Resumed,
+		"joined",
 		opened.Joined)
 	return opened, leftovers.Tidy(ctx, j.Repo, j.Store, j.Space, j.Log)
 }

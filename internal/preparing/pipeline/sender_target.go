@@ -42,6 +42,11 @@ type target struct {
 	moved atomic.Int64
 	// failed holds the error that ends the worker.
 	failed chan error
+	// sent and sentBytes count what was sent, and counted is when what is left was last counted. total and totalBytes
+	// are what this target has added to the totals of the progress.
+	sent, sentBytes   atomic.Int64
+	counted           time.Time
+	total, totalBytes int64
 }
 
 func newTarget(s *sender, to sqlrepo.SpaceReplica) *target {
@@ -125,6 +130,7 @@ func (t *target) dispatch(ctx context.Context, packed <-chan struct{}) error {
 		last := isClosed(packed)
 		if last {
 			t.tryAgain()
+			t.expect(ctx)
 		}
 		next, more, err := t.claim(ctx, last)
 		if err != nil && ctx.Err() == nil {
@@ -150,6 +156,26 @@ func (t *target) dispatch(ctx context.Context, packed <-chan struct{}) error {
 		}
 		idle = t.wait(ctx, changed, packed, last, idle)
 	}
+}
+
+// countEvery is the shortest time between two counts of what a replica lacks.
+const countEvery = 10 * time.Second
+
+// expect counts what is left to send, as progress. Other workers may send some of it, so it is counted now and then.
+func (t *target) expect(ctx context.Context) {
+	if time.Since(t.counted) < countEvery {
+		return
+	}
+	t.counted = time.Now()
+	lacks, err := t.crew.Repo.Lacking(ctx, t.to)
+	if err != nil {
+		return // it is only for display; the work itself notices a database that is away
+	}
+
+	files, bytes := t.sent.Load()+lacks.Files, t.sentBytes.Load()+lacks.Bytes
+	t.crew.Progress.SentTotal.Add(files - t.total)
+	t.crew.Progress.SentBytesTotal.Add(bytes - t.totalBytes)
+	t.total, t.totalBytes = files, bytes
 }
 
 // hand sends a file and frees the hand that it has.
@@ -256,6 +282,8 @@ func (t *target) send(ctx context.Context, sending sqlrepo.Sending) error {
 	l.stop()
 	t.touch()
 	t.crew.succeeded()
+	t.sent.Add(1)
+	t.sentBytes.Add(sending.Size)
 	t.crew.Progress.Sent.Add(1)
 	return nil
 }
@@ -310,6 +338,8 @@ func (t *target) deliverFrom(l *lease, sending sqlrepo.Sending, name, origin str
 		return fmt.Errorf("%w: %w", delivery.ErrSource, err)
 	}
 
+	part := t.crew.Progress.Sending(name, sending.Size)
+	defer part.End()
 	_, err = delivery.Deliver(l.ctx, delivery.Order{
 		From: from, To: to, Owner: leftovers.CopyOwner(), Name: name, Digest: [32]byte(sending.Digest), Size: sending.Size,
 		Sent: func(n int64) {
@@ -319,9 +349,14 @@ func (t *target) deliverFrom(l *lease, sending sqlrepo.Sending, name, origin str
 		Read: func(n int64) {
 			t.touch()
 			l.progress(n)
-			t.crew.Progress.SentBytes.Add(n)
+			part.Add(n)
 		},
 	})
+	if err != nil {
+		part.Restart()
+	} else {
+		part.Done()
+	}
 	if errors.Is(err, delivery.ErrSource) {
 		t.blame(l.ctx, origin, err)
 	} else if err != nil {

@@ -38,8 +38,8 @@ type Archive struct {
 
 // Open opens a backup, which stays as it is. A backup with an older schema is copied below dir, and the copy is
 // brought up to date. Open returns fs.ErrNotExist for a file that is not there, ErrNoBackup for a file of another
-// kind, and migrate.ErrNewer for a schema that this program doesn't know. It calls progress, unless that is nil, while it
-// compares rows.
+// kind, and migrate.ErrNewer for a schema that this program doesn't know. It calls progress, unless that is nil, while
+// it compares rows.
 func Open(ctx context.Context, path, dir string, progress copying.Progress) (*Archive, error) {
 	at, status, err := look(ctx, path)
 	switch {

@@ -341,7 +341,8 @@ func (r *storeRun) read(ctx context.Context, blob store.Committed, digest [32]by
 	if got == digest {
 		return nil
 	}
-	return r.emit(Problem{Code: CodeBlobDamaged, File: blob.Name, Repair: remedy, Detail: "its bytes do not match its name"})
+	return r.emit(Problem{Code: CodeBlobDamaged, File: blob.Name, Repair: remedy,
+		Detail: "its bytes do not match its name"})
 }
 
 // missing looks for blobs that rows name and the listing did not have. A blob that was removed meanwhile is not a

@@ -102,6 +102,7 @@ func (r *cleanup) removeEntries(needs *neededBlocks) error {
 
 		// The shards with segments of shared entries are needed as well: they hold the digests of the chunks.
 		r.keptEntries += int64(len(shared))
+		r.Progress.Add(int64(len(shared)), 0)
 		if err := needs.addSegments(r.ctx, shared); err != nil {
 			return err
 		}
@@ -120,6 +121,7 @@ func (r *cleanup) removeRun(run removal.EntryRun) (shared []int64, err error) {
 
 		run = remaining
 		r.sum.Entries += int64(removed)
+		r.Progress.Add(int64(removed), 0)
 		r.deleted(rows)
 		if err := r.pause(began); err != nil {
 			return nil, err
@@ -136,6 +138,18 @@ func (r *cleanup) hasShards() (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// expectCondemned counts the shards that are condemned as work to do.
+func (r *cleanup) expectCondemned() error {
+	removing := sqlrepo.ShardFilter{States: []sqlrepo.ShardState{sqlrepo.ShardRemoving}}
+	for shard, err := range r.Repo.Shards(r.ctx, r.stage.Upload.ID, removing) {
+		if err != nil {
+			return err
+		}
+		r.Progress.Expect(1, shard.Size)
+	}
+	return nil
 }
 
 // removeCondemned deletes the shards that were condemned, now or by an earlier run.
@@ -155,6 +169,7 @@ func (r *cleanup) removeCondemned() error {
 			if err := r.removeNodes(shard); err != nil {
 				return err
 			}
+			r.Progress.Add(1, shard.Size)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/index"
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/removal"
@@ -39,6 +40,8 @@ type Collector struct {
 	KeepFiles map[int64]bool
 	// Deleted, if not nil, is called after each transaction with the number of rows that it deleted.
 	Deleted func(rows int64)
+	// Progress may be nil.
+	Progress *progress.Task
 
 	// planned holds the needs that Plan has found, by space.
 	planned map[int64]*neededBlocks
@@ -67,11 +70,16 @@ func (c *Collector) Plan(ctx context.Context, space int64, uploads []sqlrepo.Upl
 
 	remaining := without(view.Uploads, uploads)
 	needed := newNeededBlocks(c, space)
+	c.Progress.Begin("looking for what is removed", "entry")
+	for _, upload := range uploads {
+		c.Progress.Expect(upload.Found, 0)
+	}
 	for _, upload := range uploads {
 		for run, err := range c.remover().EntryRuns(ctx, upload.ID, sharers(upload, remaining)) {
 			if err != nil {
 				return s, err
 			}
+			c.Progress.Add(int64(len(run.Unshared)+len(run.Shared)), 0)
 
 			s.Entries += int64(len(run.Unshared))
 			s.KeptEntries += int64(len(run.Shared))
@@ -80,6 +88,8 @@ func (c *Collector) Plan(ctx context.Context, space int64, uploads []sqlrepo.Upl
 			}
 		}
 	}
+
+	c.Progress.Settle() // an earlier run may have removed a part of them
 
 	// The space may change while its uploads are walked. It is then viewed again.
 	err = untilUnchanged(ctx, func() error {
@@ -161,11 +171,17 @@ func (c *Collector) Collect(ctx context.Context, space int64) (s Summary, err er
 
 func (c *Collector) collect(ctx context.Context, space int64, claimed []*cleanup) error {
 	needs := c.takeNeeds(space)
+	c.Progress.Begin("removing entries", "entry")
+	for _, r := range claimed {
+		c.Progress.Expect(r.stage.Upload.Found, 0)
+	}
 	for _, r := range claimed {
 		if err := r.removeEntries(needs); err != nil {
 			return err
 		}
 	}
+
+	c.Progress.Settle() // an earlier run may have removed a part of them
 
 	// Others may seal shards while the uploads are walked, but fewer each time.
 	if err := untilUnchanged(ctx, func() error { return c.condemn(ctx, needs, claimed) }); err != nil {
@@ -178,12 +194,19 @@ func (c *Collector) collect(ctx context.Context, space int64, claimed []*cleanup
 		}
 	}
 
+	c.Progress.Begin("indexing the shards that stay", "")
 	// Shards that stay get new indexes before the indexes that covered them are removed.
 	failed := c.Keep(ctx, space)
 	if unlessAbsent(failed) != nil {
 		return failed
 	}
 
+	c.Progress.Begin("removing shards", "shard")
+	for _, r := range claimed {
+		if err := r.expectCondemned(); err != nil {
+			return errors.Join(failed, err)
+		}
+	}
 	for _, r := range claimed {
 		err := r.removeCondemned()
 		failed = errors.Join(failed, err)

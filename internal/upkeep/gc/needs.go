@@ -24,20 +24,20 @@ type neededBlocks struct {
 	// segments holds the shards with segments of shared entries.
 	segments map[int64]struct{}
 	// seen holds the uploads that were looked at, walked the complete uploads whose DAG was walked, and sealed the
-	// shards of other uploads. shared holds the progress of those other uploads when their shared content was looked
+	// shards of other uploads. shared holds the moments of those other uploads when their shared content was looked
 	// at.
 	seen, walked, sealed map[int64]bool
-	shared               map[int64]progress
+	shared               map[int64]moment
 }
 
-// progress identifies the moment at which an upload was viewed. If it has not changed, the upload has only taken
+// moment identifies the moment at which an upload was viewed. If it has not changed, the upload has only taken
 // over content that a complete upload had at that moment, and complete uploads are walked anyway.
-type progress struct {
+type moment struct {
 	state sqlrepo.UploadState
 	began sqlrepo.Time
 }
 
-func progressOf(upload sqlrepo.Upload) progress { return progress{upload.State, upload.StageBegan} }
+func momentOf(upload sqlrepo.Upload) moment { return moment{upload.State, upload.StageBegan} }
 
 func newNeededBlocks(c *Collector, space int64) *neededBlocks {
 	n := &neededBlocks{collector: c, space: space, segments: map[int64]struct{}{}}
@@ -70,7 +70,7 @@ func (c *Collector) NeededBy(ctx context.Context, space int64, upload sqlrepo.Up
 // forget makes the next update look at all uploads again.
 func (n *neededBlocks) forget() {
 	n.shards, n.digests = maps.Clone(n.segments), n.digests[:0]
-	n.seen, n.walked, n.sealed, n.shared = map[int64]bool{}, map[int64]bool{}, map[int64]bool{}, map[int64]progress{}
+	n.seen, n.walked, n.sealed, n.shared = map[int64]bool{}, map[int64]bool{}, map[int64]bool{}, map[int64]moment{}
 }
 
 // addSegments adds the shards that hold the digests of entries which later uploads share.
@@ -93,13 +93,25 @@ func (n *neededBlocks) update(ctx context.Context, remaining []sqlrepo.Upload) e
 	if n.hasLost(remaining) {
 		n.forget()
 	}
+	n.expect(remaining)
 	for _, upload := range remaining {
 		n.seen[upload.ID] = true
 		if err := n.addUpload(ctx, upload); err != nil {
 			return n.explain(ctx, upload, err)
 		}
 	}
+	n.collector.Progress.Settle() // unfinished uploads have less, or more
 	return n.flush(ctx)
+}
+
+// expect begins to count the content of the uploads that will be walked.
+func (n *neededBlocks) expect(remaining []sqlrepo.Upload) {
+	n.collector.Progress.Begin("finding what other uploads need", "block")
+	for _, upload := range remaining {
+		if upload.Rooted() && !n.walked[upload.ID] {
+			n.collector.Progress.Expect(0, upload.Bytes)
+		}
+	}
 }
 
 // hasLost reports whether an upload that was looked at does not remain. Blocks that only such an upload needs are
@@ -138,7 +150,7 @@ func (n *neededBlocks) explain(ctx context.Context, upload sqlrepo.Upload, failu
 	switch {
 	case ctx.Err() != nil:
 		return failure
-	case errors.Is(err, sqlrepo.ErrNotFound), err == nil && progressOf(now) != progressOf(upload):
+	case errors.Is(err, sqlrepo.ErrNotFound), err == nil && momentOf(now) != momentOf(upload):
 		return fmt.Errorf("upload %d has changed: %w (%w)", upload.ID, sqlrepo.ErrSpaceChanged, failure)
 	}
 	return fmt.Errorf("the needs of upload %d are unknown, so no shard was removed (run guppy check): %w",
@@ -153,11 +165,16 @@ func (n *neededBlocks) addDAG(ctx context.Context, upload sqlrepo.Upload) error 
 
 	walker := reach.Walker{Repo: n.collector.Repo, TempDir: n.collector.TempDir}
 	root, err := walker.Walk(ctx, upload, func(batch []reach.Block) error {
+		content := int64(0)
 		for _, block := range batch {
 			if err := n.add(ctx, block.Digest); err != nil {
 				return err
 			}
+			if block.Owner != 0 {
+				content += block.Length
+			}
 		}
+		n.collector.Progress.Add(int64(len(batch)), content)
 		return nil
 	})
 
@@ -172,7 +189,7 @@ func (n *neededBlocks) addDAG(ctx context.Context, upload sqlrepo.Upload) error 
 // addShared adds all blocks of the files that an upload under way shares with earlier ones. Linking does not make
 // these blocks again.
 func (n *neededBlocks) addShared(ctx context.Context, upload sqlrepo.Upload) error {
-	now := progressOf(upload)
+	now := momentOf(upload)
 	if n.shared[upload.ID] == now {
 		return nil
 	}

@@ -34,6 +34,7 @@ type Strays struct {
 // files that removals have left in the trash. With remove, it deletes them, and restores files in the trash that
 // rows name.
 func (c *Collector) Temporary(ctx context.Context, files store.Store, remove bool) (n int64, err error) {
+	c.Progress.Begin("looking for temporary files", "")
 	spaces, err := c.Repo.Spaces(ctx)
 	if err != nil {
 		return 0, err
@@ -84,10 +85,12 @@ func (c *Collector) Strays(ctx context.Context, files store.Store, remove bool) 
 		sweep.bin = &trash.Bin{Repo: c.Repo, Store: files, Owner: trash.Owner(spaces[0]), Others: c.Others}
 	}
 
+	c.Progress.Begin("looking for strays", "file")
 	for file, err := range files.Committed(ctx) {
 		if err != nil {
 			return strays, err
 		}
+		c.Progress.Add(1, 0)
 
 		name, damaged := store.CutAside(file.Name)
 		digest, ok := trash.ParseName(name)

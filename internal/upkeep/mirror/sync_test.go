@@ -122,8 +122,8 @@ func TestFilesRemovedDuringASync(t *testing.T) {
 				}
 			}
 			failed := int64(0)
-			syncer := &mirror.Syncer{Repo: repo, From: from, To: to, Counts: &mirror.Counts{}, Progress: progress.NewTask("", ""),
-				Failed: func(string, error) { failed++ }}
+			syncer := &mirror.Syncer{Repo: repo, From: from, To: to, Counts: &mirror.Counts{},
+				Progress: progress.NewTask("", ""), Failed: func(string, error) { failed++ }}
 			err := syncer.Run(t.Context())
 
 			if (err != nil) != (tt.failed > 0) || repo.synced != (err == nil) || failed != tt.failed {

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/guppy-prep/guppy/internal/display"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/testing/terminal"
+)
+
+// longCommand is a command that may take long.
+type longCommand struct {
+	args []string
+	// bar begins the first bar that is drawn.
+	bar string
+	// content is true if standard output is content, which then goes to a file.
+	content bool
+}
+
+// longCommands returns the commands that show their progress, in an order in which each has something to do.
+func longCommands(i *installation) []longCommand {
+	path := func(name string) string { return filepath.Join(i.home, name) }
+	shard := "" // the first shard, once there is one
+	if found, _ := filepath.Glob(filepath.Join(i.store(), "*.car")); len(found) > 0 {
+		shard = strings.TrimSuffix(filepath.Base(found[0]), ".car")
+	}
+
+	return []longCommand{
+		{args: []string{"prepare", path("source")}, bar: "preparing"},
+		{args: []string{"upload", "default"}, bar: "preparing"},
+		{args: []string{"worker", "--exit-when-idle"}, bar: "waiting for work"},
+		{args: []string{"check", "--read-data"}, bar: "checking"},
+		{args: []string{"verify", "1", "--deep"}, bar: "verifying"},
+		{args: []string{"retrieve", "1", path("retrieved")}, bar: "retrieving"},
+		{args: []string{"retrieve", "1/file", "-"}, bar: "retrieving", content: true},
+		{args: []string{"export", "1", "-o", path("exported.car")}, bar: "exporting"},
+		{args: []string{"export", "1", "-o", "-"}, bar: "exporting", content: true},
+		{args: []string{"store", "copy", i.store(), path("copied")}, bar: "copying"},
+		{args: []string{"store", "sync", "shards", "replica"}, bar: "sending"},
+		{args: []string{"store", "check", "--read-data"}, bar: "checking stores"},
+		{args: []string{"check", "--replicas", "--read-data"}, bar: "checking"},
+		{args: []string{"shard", "cat", shard}, bar: "reading", content: true},
+		{args: []string{"dump"}, bar: "dumping", content: true},
+		{args: []string{"backup", path("backup.db")}, bar: "copying"},
+		{args: []string{"backup", "--check", path("backup.db")}, bar: "checking"},
+		{args: []string{"transfer", "--to", path("transferred.db")}, bar: "copying"},
+		{args: []string{"--data-dir", path("restored"), "restore", path("backup.db")}, bar: "reading"},
+		{args: []string{"--data-dir", path("migrated"), "migrate", "up"}, bar: "migrating"},
+		{args: []string{"upload", "rm", "1", "--yes"}, bar: "removing"},
+		{args: []string{"gc", "--yes", "--strays", "--vacuum"}, bar: "removing"},
+	}
+}
+
+// eachLongCommand runs all commands with an installation.
+func eachLongCommand(t *testing.T, run func(i *installation, command longCommand)) {
+	i := install(t, build(t), engines()[0])
+	i.env = []string{"TERM=xterm-256color"}
+
+	source := filepath.Join(i.home, "source")
+	noError(t, os.MkdirAll(source, 0o700))
+	noError(t, os.WriteFile(filepath.Join(source, "file"), bytes.Repeat([]byte("content"), 1<<19), 0o600))
+	noError(t, os.WriteFile(filepath.Join(source, "small"), []byte("small"), 0o600))
+
+	for n := range longCommands(i) {
+		command := longCommands(i)[n]
+		if command.args[0] == "store" && command.args[1] == "sync" {
+			i.run(t, "store", "add", "replica", filepath.Join(i.home, "replica"))
+		}
+		run(i, command)
+	}
+}
+
+// barShapes match a bar, or the sign of work whose total is unknown.
+var barShapes = regexp.MustCompile(`[█░⠀-⣿]`)
+
+// TestBarsOfLongCommands runs each command on a terminal.
+func TestBarsOfLongCommands(t *testing.T) {
+	eachLongCommand(t, func(i *installation, command longCommand) {
+		term := terminal.New(t, 100, 30)
+		process := i.command(command.args...)
+		process.Stdin, process.Stdout, process.Stderr = term.File, term.File, term.File
+		if command.content {
+			content, err := os.Create(filepath.Join(t.TempDir(), "content"))
+			noError(t, err)
+			defer content.Close() //nolint:errcheck // nobody reads it
+			process.Stdout = content
+		}
+		if err := process.Run(); err != nil {
+			t.Fatalf("guppy %s: %v\n%s", command.args, err, term.Text())
+		}
+
+		// What the program has written comes before what the test writes.
+		_, err := term.File.WriteString("the end\n")
+		noError(t, err)
+		after := term.Await(t, "the end")
+		bar := regexp.MustCompile(`(?m)` + command.bar + ` +[█░⠀-⣿]`)
+		if !bar.MatchString(display.Plain(term.Output())) {
+			t.Errorf("guppy %s drew no bar %q: %q", command.args, command.bar, term.Output())
+		}
+		if barShapes.MatchString(after) || term.CursorHidden() {
+			t.Errorf("guppy %s left a bar:\n%s", command.args, after)
+		}
+	})
+}
+
+// TestLongCommandsCountAllOfTheirWork compares what each command has done in the end with its totals.
+func TestLongCommandsCountAllOfTheirWork(t *testing.T) {
+	eachLongCommand(t, func(i *installation, command longCommand) {
+		p := i.start(t, append([]string{"--progress", "json"}, command.args...)...)
+		if code := p.exit(t); code != 0 {
+			t.Fatalf("guppy %s: exit code %d\n%s", command.args, code, &p.stderr)
+		}
+
+		var last *progress.View
+		for line := range strings.Lines(p.stderr.String()) {
+			var read struct{ Progress *progress.View }
+			noError(t, json.Unmarshal([]byte(line), &read))
+			if read.Progress != nil {
+				last = read.Progress
+			}
+		}
+		if last == nil {
+			t.Fatalf("guppy %s says nothing about its progress: %s", command.args, &p.stderr)
+		}
+		requireDone(t, command.args, *last)
+	})
+}
+
+func requireDone(t *testing.T, args []string, view progress.View) {
+	t.Helper()
+	if view.ItemsTotal > 0 && view.Items != view.ItemsTotal || view.BytesTotal > 0 && view.Bytes != view.BytesTotal {
+		t.Errorf("guppy %s ended with %+v", args, view)
+	}
+	for _, part := range view.Parts {
+		requireDone(t, args, part)
+	}
+}
+
+// TestAnInterruptedCommandLeavesAClearScreen interrupts a worker that waits.
+func TestAnInterruptedCommandLeavesAClearScreen(t *testing.T) {
+	i := install(t, build(t), engines()[0])
+	i.env = []string{"TERM=xterm-256color"}
+	i.run(t, "space", "add", "photos")
+
+	term := terminal.New(t, 100, 30)
+	worker := i.command("worker")
+	worker.Stdin, worker.Stdout, worker.Stderr = term.File, term.File, term.File
+	noError(t, worker.Start())
+	term.Await(t, `waiting for work  +\S`)
+	noError(t, worker.Process.Signal(syscall.SIGINT))
+	_ = worker.Wait()
+
+	text := term.Await(t, "guppy: interrupted")
+	if strings.Contains(text, "waiting for work") || term.CursorHidden() {
+		t.Errorf("it left:\n%s", text)
+	}
+}
