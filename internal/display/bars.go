@@ -94,7 +94,7 @@ func (b *bars) lines() []string {
 	}
 
 	// A long name, as of a file, must not push the bars off the screen.
-	names, longest := 0, max(shortestName, b.width/3)
+	names, longest := 0, max(shortestName, b.width/4)
 	for i := range readings {
 		readings[i].Doing = ansi.Truncate(Printable(readings[i].Doing), longest, "…")
 		names = max(names, lipgloss.Width(readings[i].Doing))

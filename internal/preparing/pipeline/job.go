@@ -234,8 +234,7 @@ func (j *Job) open(ctx context.Context, unfinished []sqlrepo.OpenUpload) (opened
 			opened.Upload.StopReason), "upload", opened.Upload.ID)
 	}
 	j.Log.Info("preparing a source", "upload", opened.Upload.ID, "source", j.Source.Name, "resumed", opened.Resumed,
-		"joined",
-		opened.Joined)
+		"joined", opened.Joined)
 	return opened, leftovers.Tidy(ctx, j.Repo, j.Store, j.Space, j.Log)
 }
 
