@@ -122,8 +122,14 @@ func (f *fixture) rm(upload int64) gc.Summary {
 	plan, err := f.collector().Plan(ctx, f.space.ID, append(others, row))
 	must(f.tb, err)
 	must(f.tb, removal.New(f.repo).RemoveUpload(ctx, upload))
-	sum, err := f.collector().Collect(ctx, f.space.ID)
+	collector := f.collector()
+	collector.Progress = progress.NewTask("", "")
+	sum, err := collector.Collect(ctx, f.space.ID)
 	must(f.tb, err)
+	if state := collector.Progress.State(); state.Items != sum.Shards || state.ItemsTotal != sum.Shards ||
+		state.Bytes != state.BytesTotal {
+		f.tb.Errorf("progress of %+v: %+v", sum, state)
+	}
 
 	done := sum
 	done.Rows, done.Uploads = 0, 0
