@@ -96,10 +96,7 @@ func TestBarsOfLongCommands(t *testing.T) {
 			t.Fatalf("guppy %s: %v\n%s", command.args, err, term.Text())
 		}
 
-		// What the program has written comes before what the test writes.
-		_, err := term.File.WriteString("the end\n")
-		noError(t, err)
-		after := term.Await(t, "the end")
+		after := lastScreen(t, term)
 		bar := regexp.MustCompile(`(?m)` + command.bar + ` +[█░⠀-⣿]`)
 		if !bar.MatchString(display.Plain(term.Output())) {
 			t.Errorf("guppy %s drew no bar %q: %q", command.args, command.bar, term.Output())
@@ -108,6 +105,55 @@ func TestBarsOfLongCommands(t *testing.T) {
 			t.Errorf("guppy %s left a bar:\n%s", command.args, after)
 		}
 	})
+}
+
+// lastScreen returns the text on a terminal after a program has ended.
+func lastScreen(t *testing.T, term *terminal.Terminal) string {
+	t.Helper()
+	// What the program has written comes before what the test writes.
+	_, err := term.File.WriteString("the end\n")
+	noError(t, err)
+	return term.Await(t, "the end")
+}
+
+// TestResultsOnTheTerminalOfTheBars runs commands whose results go to the terminal on which the bars are: all lines of
+// the results stay, and no bars are drawn amid content.
+func TestResultsOnTheTerminalOfTheBars(t *testing.T) {
+	i := install(t, build(t), engines()[0])
+	i.env = []string{"TERM=xterm-256color"}
+	source := filepath.Join(i.home, "source")
+	noError(t, os.MkdirAll(source, 0o700))
+	noError(t, os.WriteFile(filepath.Join(source, "file"), bytes.Repeat([]byte("content"), 1000), 0o600))
+	i.run(t, "prepare", source)
+	shards, err := filepath.Glob(filepath.Join(i.store(), "*.car"))
+	noError(t, err)
+	for _, shard := range shards {
+		noError(t, os.Remove(shard))
+	}
+
+	for _, c := range []struct {
+		args []string
+		bars bool
+		// result matches what is on the screen in the end.
+		result string
+	}{
+		{[]string{"check"}, true, `(?s)shard-missing.*shard-missing.*: 1 upload with.*2 shards`},
+		{[]string{"check", "--json"}, true, `(?s)"shard-missing".*"sound":false`},
+		{[]string{"verify", "1"}, true, `(?s)problem`},
+		{[]string{"dump"}, false, `(?s)"table":"spaces".*"table":"roots"`},
+	} {
+		term := terminal.New(t, 500, 200)
+		process := i.command(c.args...)
+		process.Stdin, process.Stdout, process.Stderr = term.File, term.File, term.File
+		_ = process.Run() // the exit code says that there are problems
+		after := lastScreen(t, term)
+		if !regexp.MustCompile(c.result).MatchString(after) || barShapes.MatchString(after) {
+			t.Errorf("guppy %s left\n%s", c.args, after)
+		}
+		if drawn := barShapes.MatchString(display.Plain(term.Output())); drawn != c.bars {
+			t.Errorf("guppy %s: bars were drawn: %t", c.args, drawn)
+		}
+	}
 }
 
 // TestLongCommandsCountAllOfTheirWork compares what each command has done in the end with its totals.
