@@ -14,8 +14,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// indexes checks the files of an upload's indexes, if its store is seen. Because indexes are small, it reads all of them
-// if any shards are read.
+// indexes checks the files of an upload's indexes, if its store is seen. Because indexes are small, it reads all of
+// them if any shards are read.
 func (r *run) indexes(ctx context.Context, upload sqlrepo.Upload, seen bool) error {
 	stored := sqlrepo.IndexFilter{Upload: &upload.ID, States: []sqlrepo.IndexState{sqlrepo.IndexStored}}
 	for row, err := range r.Repo.Indexes(ctx, stored) {
