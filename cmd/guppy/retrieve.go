@@ -179,6 +179,7 @@ func (a *app) retrieve(ctx context.Context, repo *repository, named content, fou
 func expectFiles(ctx context.Context, repo *repository, r retrieve.Retriever, named content,
 	found tree.Resolved) error {
 	switch {
+	case r.Select != nil: // only the walk through the tree shows what is selected
 	case found.Node.Kind == tree.File:
 		r.Progress.Expect(1, int64(found.Node.Size))
 	case named.upload != nil && len(found.Names) == 0:
