@@ -10,14 +10,17 @@ import (
 
 const statusHelp = `Status shows the progress of an upload, complete or not, or of all unfinished
 uploads: stage, work done, rate and time left, who works on it, and what was set
-aside. Then it shows what each replica lacks, and what is being sent there. It
-changes nothing. Ages are measured by the database's clock.
+aside. Then it shows each store, what it lacks as a replica, and what is being
+sent there. It changes nothing. Ages are measured by the database's clock.
 
 ` + uploadHelp + `
 
 With --watch it updates that repeatedly, with less than one query a second,
 until it is interrupted or, if UPLOAD is given, no work is left for it. The exit
-code is 0 either way.`
+code is 0 either way. On a terminal it fills the screen, also with the
+throughput of the last minutes: q, Esc or Ctrl-C quits; the arrow keys, PgUp and
+PgDn scroll. If the database does not answer, the screen says so, and goes on
+when it does.`
 
 func (a *app) statusCommand() *cobra.Command {
 	watch := false
@@ -37,12 +40,11 @@ func (a *app) statusCommand() *cobra.Command {
 			upload = &key
 		}
 
-		sampler := newStatusSampler(repo.Repository, upload)
 		if watch {
-			return a.watch(ctx, sampler)
+			return a.watch(ctx, repo, upload)
 		}
 
-		view, err := sampler.sample(ctx)
+		view, err := newStatusSampler(repo.Repository, upload).sample(ctx)
 		if err != nil {
 			return err
 		}

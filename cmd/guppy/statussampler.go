@@ -22,6 +22,9 @@ type statusSampler struct {
 	sources map[int64]sqlrepo.Source
 	tags    map[int64][]string
 	rates   map[int64]*rate
+
+	stores   storeRows
+	storesAt time.Time
 }
 
 // rate is the speed at which an upload is packed.
@@ -46,7 +49,8 @@ func (s *statusSampler) sample(ctx context.Context) (*progressView, error) {
 		return nil, err
 	}
 
-	view := &progressView{Time: formatTime(sqlrepo.NewTime(time.Now())), Uploads: []uploadStatus{}}
+	now := sqlrepo.NewTime(time.Now())
+	view := &progressView{Time: formatTime(now), Uploads: []uploadStatus{}, now: now.Time}
 	for _, upload := range open {
 		if err := s.name(ctx, upload); err != nil {
 			return nil, err
@@ -70,12 +74,45 @@ func (s *statusSampler) sample(ctx context.Context) (*progressView, error) {
 		s.measure(upload, &shown)
 
 		// Leases are judged by the clock of the database, so its time is shown.
-		view.Time = formatTime(upload.Now)
+		view.Time, view.now = formatTime(upload.Now), upload.Now.Time
 		view.Uploads = append(view.Uploads, shown)
 	}
 
-	view.Replicas, err = s.replicas(ctx, open)
-	return view, err
+	if err := s.listStores(ctx); err != nil {
+		return nil, err
+	}
+	if view.Replicas, err = s.replicas(ctx, open); err != nil {
+		return nil, err
+	}
+	view.stores = s.shownStores(open, view.Replicas)
+	return view, nil
+}
+
+// storesAge is the time for which the list of stores is used again, because it seldom changes.
+const storesAge = time.Minute
+
+func (s *statusSampler) listStores(ctx context.Context) error {
+	if now := time.Now(); now.Sub(s.storesAt) >= storesAge {
+		s.queries++
+		stores, err := s.repo.Stores(ctx)
+		if err != nil {
+			return err
+		}
+		s.stores, s.storesAt = stores, now
+	}
+	return nil
+}
+
+// shownStores returns all stores, or those that concern the chosen upload: its own, and the replicas.
+func (s *statusSampler) shownStores(chosen []sqlrepo.OpenUpload, replicas []replicaStatus) (stores []storeStatus) {
+	for _, row := range s.stores {
+		if s.upload == nil ||
+			slices.ContainsFunc(chosen, func(upload sqlrepo.OpenUpload) bool { return upload.Store == row.Identity }) ||
+			slices.ContainsFunc(replicas, func(replica replicaStatus) bool { return replica.Replica == row.Name }) {
+			stores = append(stores, storeStatus{name: row.Name, url: row.URL, seen: row.SeenAt.Time})
+		}
+	}
+	return stores
 }
 
 // replicas returns what replicas lack and what is being sent there: all of them, or those that concern the chosen
@@ -88,16 +125,12 @@ func (s *statusSampler) replicas(ctx context.Context, chosen []sqlrepo.OpenUploa
 		return shown, err
 	}
 
-	rows, err := s.repo.Stores(ctx)
-	if err != nil {
-		return nil, err
-	}
 	spaces, err := s.repo.Spaces(ctx)
 	if err != nil {
 		return nil, err
 	}
 	sendings, err := s.repo.Sendings(ctx, nil)
-	s.queries += 3
+	s.queries += 2
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +139,7 @@ func (s *statusSampler) replicas(ctx context.Context, chosen []sqlrepo.OpenUploa
 		if s.upload != nil && !s.concerns(chosen, replica) {
 			continue
 		}
-		status := replicaStatus{replicaView: newReplicaView(replica, rows, spaceNames(spaces))}
+		status := replicaStatus{replicaView: newReplicaView(replica, s.stores, spaceNames(spaces))}
 		status.workStatus = newWorkStatus(sqlrepo.NewTime(time.Now()))
 		for _, sending := range sendings {
 			if sending.Space == replica.Space && sending.Store == replica.Store {
@@ -179,7 +212,7 @@ func (s *statusSampler) name(ctx context.Context, upload sqlrepo.OpenUpload) (er
 	return err
 }
 
-// measure fills in the speed at which an upload is packed. The first sample measures from the beginning of the
+// measure fills in the speed at which an upload is packed, unless nobody works on it. The first sample measures from the beginning of the
 // stage, each later one from the sample before it.
 func (s *statusSampler) measure(upload sqlrepo.OpenUpload, shown *uploadStatus) {
 	if upload.State != sqlrepo.Packing {
@@ -196,7 +229,11 @@ func (s *statusSampler) measure(upload sqlrepo.OpenUpload, shown *uploadStatus) 
 		known.Start(upload.Now.Time, shown.PackedBytes, packed/max(since, 0.001))
 	}
 
-	shown.BytesPerSecond = known.Sample(upload.Now.Time, shown.PackedBytes)
+	speed := known.Sample(upload.Now.Time, shown.PackedBytes)
+	if !shown.atWork() {
+		return
+	}
+	shown.BytesPerSecond = speed
 
 	// A stuck upload does not end by itself.
 	if remaining := float64(max(0, shown.PlannedBytes-shown.PackedBytes)); shown.BytesPerSecond >= 1 && !upload.Stuck() {

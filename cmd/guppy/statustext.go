@@ -12,40 +12,76 @@ import (
 
 func (v *progressView) text(w io.Writer) {
 	if len(v.Uploads) == 0 {
-		fmt.Fprintln(w, "no unfinished uploads")
+		fmt.Fprintln(w, noUploads)
 	}
 	for i := range v.Uploads {
 		v.Uploads[i].text(w)
 	}
-	for i := range v.Replicas {
-		v.Replicas[i].text(w)
+	for _, store := range v.stores {
+		store.text(w, v)
 	}
+}
+
+const noUploads = "no unfinished uploads"
+
+// text prints where the store is, and what it lacks as a replica.
+func (s storeStatus) text(w io.Writer, v *progressView) {
+	fmt.Fprintf(w, "store %s  %s, %s\n", s.name, printable(s.place()), s.lastUsed(v.now))
+	for i := range v.Replicas {
+		if replica := &v.Replicas[i]; replica.Replica == s.name {
+			replica.text(w)
+		}
+	}
+}
+
+func (s storeStatus) place() string {
+	if s.url == "" {
+		return "nobody knows where"
+	}
+	return s.url
+}
+
+// lastUsed says when an upload was last opened in the store.
+func (s storeStatus) lastUsed(now time.Time) string {
+	if s.seen.IsZero() {
+		return "no uploads"
+	}
+	return "last used " + progress.Duration(max(0, now.Sub(s.seen))) + " ago"
 }
 
 func (v *replicaStatus) text(w io.Writer) {
-	fmt.Fprintf(w, "store %s\n", v.Replica)
 	fmt.Fprintf(w, "  %s\n", v.describe())
 	v.workStatus.text(w, "")
-
-	switch {
-	case len(v.SetAside) > 0:
-		fmt.Fprintln(w, "  guppy check --read-data --repair --yes mends the store that has it; the next run sends it")
-	case v.Files > 0 && v.Space == "":
-		fmt.Fprintf(w, "  guppy store sync %s %s sends it\n", v.Of, v.Replica)
-	case v.Files > 0 && len(v.Workers) == 0:
-		fmt.Fprintln(w, "  nobody sends it: guppy worker --exit-when-idle does, and the next run of the space")
+	if next := v.next(); next != "" {
+		fmt.Fprintf(w, "  %s\n", next)
 	}
 }
 
-func (v *uploadStatus) text(w io.Writer) {
-	fmt.Fprintf(w, "upload %d  %s/%s  %s", v.Upload, printable(v.Space), printable(v.Source), v.State)
-	if !v.inStage.IsZero() && !v.Ended {
-		fmt.Fprintf(w, " for %s", v.since(v.inStage))
+// next returns how the replica gets what it lacks, or "".
+func (v *replicaStatus) next() string {
+	switch {
+	case len(v.SetAside) > 0:
+		return "guppy check --read-data --repair --yes mends the store that has it; the next run sends it"
+	case v.Files > 0 && v.Space == "":
+		return fmt.Sprintf("guppy store sync %s %s sends it", v.Of, v.Replica)
+	case v.Files > 0 && len(v.Workers) == 0:
+		return "nobody sends it: guppy worker --exit-when-idle does, and the next run of the space"
 	}
-	fmt.Fprintln(w)
+	return ""
+}
 
-	v.progressText(w)
+func (v *uploadStatus) text(w io.Writer) {
+	fmt.Fprintf(w, "%s\n  %s\n", v.title(), v.counts())
 	v.workText(w)
+}
+
+// title returns the name and the stage of the upload.
+func (v *uploadStatus) title() string {
+	title := fmt.Sprintf("upload %d  %s/%s  %s", v.Upload, printable(v.Space), printable(v.Source), v.State)
+	if !v.inStage.IsZero() && !v.Ended {
+		title += " for " + v.since(v.inStage)
+	}
+	return title
 }
 
 // workText prints who works on the upload, what failed, and how it continues.
@@ -54,7 +90,9 @@ func (v *uploadStatus) workText(w io.Writer) {
 	if len(v.Workers) == 0 { // another run may be mending it
 		v.stopView.text(w)
 	}
-	v.nextText(w)
+	if next := v.next(); next != "" {
+		fmt.Fprintf(w, "  %s\n", next)
+	}
 }
 
 // text prints who is at work and what failed. A stage has no bytes.
@@ -62,13 +100,8 @@ func (v *workStatus) text(w io.Writer, stage string) {
 	for _, worker := range v.Workers {
 		worker.text(w, v, stage)
 	}
-
 	for _, work := range v.Retries {
-		if work.Attempts == 0 { // it was postponed, which is not its own failure
-			fmt.Fprintf(w, "  waiting, %s: %s\n", work.Work, printable(work.Error))
-			continue
-		}
-		fmt.Fprintf(w, "  failed %s, %s, %s: %s\n", times(work.Attempts), work.Work, v.when(work), printable(work.Error))
+		fmt.Fprintf(w, "  %s: %s\n", v.retry(work), printable(work.Error))
 	}
 	for _, work := range v.SetAside {
 		fmt.Fprintf(w, "  set aside %s ago, %s, failed %s: %s\n",
@@ -76,49 +109,72 @@ func (v *workStatus) text(w io.Writer, stage string) {
 	}
 }
 
-// nextText prints how the upload continues.
-func (v *uploadStatus) nextText(w io.Writer) {
-	switch {
-	case v.State == sqlrepo.Removed.String():
-		fmt.Fprintln(w, "  it was removed; guppy gc --yes deletes what no other upload needs")
-	case v.State == sqlrepo.Incomplete.String():
-		fmt.Fprintf(w, "  some entries could not be prepared: %s tries again\n", v.again())
-	case !v.Ended && len(v.Workers) == 0 && len(v.Retries) == 0:
-		fmt.Fprintf(w, "  nobody is at work on it: guppy worker or %s continues it\n", v.again())
-	case v.stopped:
-		fmt.Fprintf(w, "  nothing goes on after that: %s tries again what was set aside\n", v.again())
-	case v.stuck:
-		fmt.Fprintf(w, "  everything else is done: %s tries again what was set aside\n", v.again())
+// retry says what failed, and when it is tried again.
+func (v *workStatus) retry(work failedWork) string {
+	if work.Attempts == 0 { // it was postponed, which is not its own failure
+		return "waiting, " + work.Work
 	}
+	return fmt.Sprintf("failed %s, %s, %s", times(work.Attempts), work.Work, v.when(work))
 }
 
-// progressText prints the progress of the present stage.
-func (v *uploadStatus) progressText(w io.Writer) {
+// next returns how the upload continues, or "" if it does so by itself.
+func (v *uploadStatus) next() string {
+	switch {
+	case v.State == sqlrepo.Removed.String():
+		return "it was removed; guppy gc --yes deletes what no other upload needs"
+	case v.State == sqlrepo.Incomplete.String():
+		return fmt.Sprintf("some entries could not be prepared: %s tries again", v.again())
+	case !v.Ended && !v.atWork() && len(v.Retries) == 0:
+		return fmt.Sprintf("nobody is at work on it: guppy worker or %s continues it", v.again())
+	case v.stopped:
+		return fmt.Sprintf("nothing goes on after that: %s tries again what was set aside", v.again())
+	case v.stuck:
+		return fmt.Sprintf("everything else is done: %s tries again what was set aside", v.again())
+	}
+	return ""
+}
+
+// counts returns how far the present stage is.
+func (v *uploadStatus) counts() string {
 	switch v.State {
 	case sqlrepo.Complete.String():
-		fmt.Fprintf(w, "  root %s\n", v.RootCID)
+		return "root " + v.RootCID
 	case sqlrepo.Scanning.String():
-		fmt.Fprintf(w, "  %s\n", plural(v.Entries, "entry"))
+		return plural(v.Entries, "entry")
 	case sqlrepo.Linking.String():
-		fmt.Fprintf(w, "  %d of %s\n", v.LinkedEntries, plural(v.Entries, "entry"))
+		return fmt.Sprintf("%d of %s", v.LinkedEntries, plural(v.Entries, "entry"))
 	case sqlrepo.Indexing.String():
-		fmt.Fprintf(w, "  root %s, %s indexed\n", v.RootCID, plural(v.IndexedBlocks, "block"))
-	default:
-		fmt.Fprintf(w, "  %d of %s, %s of %s, %d of %s", v.PackedFiles, plural(v.PlannedFiles, "file"),
-			progress.Bytes(v.PackedBytes), progress.Bytes(v.PlannedBytes), v.SettledShards, plural(v.PlannedShards, "shard"))
-		if v.State == sqlrepo.Packing.String() && !v.Ended {
-			fmt.Fprintf(w, ", %s/s", progress.Bytes(int64(v.BytesPerSecond)))
-		}
-
-		if v.SecondsLeft != nil {
-			fmt.Fprintf(w, ", %s left", seconds(*v.SecondsLeft))
-		}
-		fmt.Fprintln(w)
+		return fmt.Sprintf("root %s, %s indexed", v.RootCID, plural(v.IndexedBlocks, "block"))
 	}
+
+	counts := fmt.Sprintf("%d of %s, %s of %s, %d of %s", v.PackedFiles, plural(v.PlannedFiles, "file"),
+		progress.Bytes(v.PackedBytes), progress.Bytes(v.PlannedBytes), v.SettledShards, plural(v.PlannedShards, "shard"))
+	if v.State == sqlrepo.Packing.String() && !v.Ended && v.atWork() {
+		counts += fmt.Sprintf(", %s/s", progress.Bytes(int64(v.BytesPerSecond)))
+	}
+	if v.SecondsLeft != nil {
+		counts += fmt.Sprintf(", %s left", seconds(*v.SecondsLeft))
+	}
+	return counts
+}
+
+// fraction returns the part of the present stage that is done, if its total is known.
+func (v *uploadStatus) fraction() (fraction float64, known bool) {
+	state := progress.State{
+		Bytes: v.PackedBytes, BytesTotal: v.PlannedBytes, Items: v.PackedFiles, ItemsTotal: v.PlannedFiles,
+	}
+	switch v.State {
+	case sqlrepo.Linking.String():
+		state = progress.State{Items: v.LinkedEntries, ItemsTotal: v.Entries}
+	case sqlrepo.Packing.String(), sqlrepo.Rescanning.String():
+	default:
+		return 0, false
+	}
+	return state.Fraction()
 }
 
 func (s *workerStatus) text(w io.Writer, v *workStatus, stage string) {
-	fmt.Fprintf(w, "  %s, process %d: %s", printable(s.Host), s.PID, s.Work)
+	fmt.Fprintf(w, "  %s, process %s: %s", printable(s.Host), s.pid(), s.Work)
 	if s.LeaseEnded {
 		fmt.Fprintf(w, ", silent for %s; others may take over\n", seconds(s.Silent))
 		return
@@ -129,6 +185,14 @@ func (s *workerStatus) text(w io.Writer, v *workStatus, stage string) {
 		fmt.Fprintf(w, ", %s read", progress.Bytes(s.Bytes))
 	}
 	fmt.Fprintf(w, ", last heard from %s ago\n", seconds(s.Silent))
+}
+
+// pid returns the number of the process, or "?" if it is not known.
+func (s *workerStatus) pid() string {
+	if s.PID == 0 {
+		return "?"
+	}
+	return fmt.Sprint(s.PID)
 }
 
 // again returns the command that continues the upload. A removed source has to be taken back in before.

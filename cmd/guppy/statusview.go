@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,6 +15,15 @@ type progressView struct {
 	Time     instant         `json:"time"`     // when this was so
 	Uploads  []uploadStatus  `json:"uploads"`  // the chosen upload, or all unfinished ones
 	Replicas []replicaStatus `json:"replicas"` // what replicas lack, and what is being sent there
+
+	stores []storeStatus
+	now    time.Time
+}
+
+// storeStatus says where a store is, and when an upload was last opened there.
+type storeStatus struct {
+	name, url string
+	seen      time.Time
 }
 
 // replicaStatus says what a replica lacks, and what is being sent there.
@@ -142,6 +152,11 @@ func (v *workStatus) add(work string, l sqlrepo.Lease) (live bool) {
 	})
 
 	return !ended
+}
+
+// atWork reports whether anybody works, as far as is known.
+func (v *workStatus) atWork() bool {
+	return slices.ContainsFunc(v.Workers, func(worker workerStatus) bool { return !worker.LeaseEnded })
 }
 
 func (f failedWork) withTime(at sqlrepo.Time) failedWork {

@@ -1,17 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strings"
+	"sync"
 	"time"
 
-	"golang.org/x/term"
-
-	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/display"
+	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
 // watchEvery is the shortest pause between two samples.
@@ -20,9 +19,22 @@ const watchEvery = 2 * time.Second
 // seldom returns the pause after a number of queries that keeps them under one a second.
 func seldom(queries int) time.Duration { return time.Duration(queries)*time.Second + time.Second/2 }
 
+// pause waits until the next sample may be taken, or ctx ends.
+func (s *statusSampler) pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(max(watchEvery, seldom(s.queries))):
+	}
+}
+
 // watch shows a status repeatedly. An interrupt is its normal end.
-func (a *app) watch(ctx context.Context, sampler *statusSampler) error {
-	show := a.blocks()
+func (a *app) watch(ctx context.Context, repo *repository, upload *int64) error {
+	out, isFile := a.stdout.(*os.File)
+	if !a.json && isFile && display.Interactive(os.Stdin, out, a.environ) {
+		return a.watchLive(ctx, repo, upload, out)
+	}
+
+	sampler := newStatusSampler(repo.Repository, upload)
 	for {
 		view, err := sampler.sample(ctx)
 		// A query that was interrupted is no error.
@@ -33,68 +45,108 @@ func (a *app) watch(ctx context.Context, sampler *statusSampler) error {
 			return err
 		}
 
-		if err := show(view); err != nil || sampler.upload != nil && view.Uploads[0].Ended {
+		err = a.print(view, func(w io.Writer) {
+			fmt.Fprintln(w, view.Time)
+			view.text(w)
+		})
+		if err != nil || sampler.finished(view) {
 			return err
 		}
 
-		select {
-		case <-ctx.Done():
+		if sampler.pause(ctx); ctx.Err() != nil {
 			return nil
-		case <-time.After(max(watchEvery, seldom(sampler.queries))):
 		}
 	}
 }
 
-// blocks returns a function that shows a status. On a terminal it replaces the status before, elsewhere it goes
-// below it.
-func (a *app) blocks() func(*progressView) error {
-	file, isFile := a.stdout.(*os.File)
-	if a.json || !isFile || !term.IsTerminal(int(file.Fd())) {
-		return func(view *progressView) error {
-			return a.print(view, func(w io.Writer) {
-				fmt.Fprintln(w, view.Time)
-				view.text(w)
-			})
-		}
+// finished reports whether no work is left for the chosen upload.
+func (s *statusSampler) finished(view *progressView) bool {
+	return s.upload != nil && view.Uploads[0].Ended
+}
+
+// liveRetryFor is how long a query of a live screen is tried before the screen says why it fails. Then it begins again.
+const liveRetryFor = 5 * time.Second
+
+// watchLive fills a terminal with the status until the user quits, or no work is left for the chosen upload.
+func (a *app) watchLive(ctx context.Context, repo *repository, upload *int64, out *os.File) error {
+	watcher := &watcher{
+		sampler: newStatusSampler(sqlrepo.New(repo.db, sqlrepo.WithRetryFor(liveRetryFor)), upload),
+		changed: make(chan struct{}, 1),
 	}
 
-	drawn := 0
-	return func(view *progressView) error {
-		width, height, err := term.GetSize(int(file.Fd()))
-		// Some terminals do not report their size.
-		if err != nil || width == 0 || height == 0 {
-			width, height = 80, 24
-		}
+	shown, hide := context.WithCancel(ctx)
+	sampling, stop := context.WithCancel(ctx)
+	var sampled sync.WaitGroup
+	var last *progressView
+	var failed error
+	sampled.Go(func() {
+		last, failed = watcher.run(sampling)
+		hide()
+	})
 
-		var block bytes.Buffer
-		view.text(&block)
+	// The terminal is as it was before the samples are waited for, which may take long.
+	err := a.screen.Dashboard(shown, os.Stdin, out, watcher.draw, watcher.changed)
+	stop()
+	sampled.Wait()
 
-		var frame string
-		frame, drawn = redraw(block.String(), drawn, width, height)
-		_, err = io.WriteString(file, frame)
+	if err = errors.Join(err, failed); err != nil || last == nil {
 		return err
 	}
+	return a.print(last, last.text)
 }
 
-// redraw returns the text that replaces the lines drawn before by a block. It cuts the block to the size of the
-// terminal, because a line that crosses the edge would take two. It also returns the number of lines that the
-// cursor is then below the first one.
-func redraw(block string, drawn, width, height int) (frame string, lines int) {
-	var out strings.Builder
-	if drawn > 0 {
-		fmt.Fprintf(&out, "\x1b[%dA", drawn)
-	}
-	out.WriteString("\r\x1b[J")
+// watcher takes samples for a live screen.
+type watcher struct {
+	sampler *statusSampler
+	changed chan struct{}
 
-	all := strings.Split(strings.TrimSuffix(block, "\n"), "\n")
-	if room := max(1, height-1); len(all) > room {
-		notice := fmt.Sprintf("and %d more lines", len(all)-room+1)
-		all = append(all[:room-1:room-1], notice)
-	}
+	mu   sync.Mutex
+	seen watched
+}
 
-	for _, line := range all {
-		out.WriteString(progress.Cut(line, max(1, width-1)) + "\n")
-	}
+func (w *watcher) draw(width int) (head string, body []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen.draw(time.Now(), width)
+}
 
-	return out.String(), len(all)
+func (w *watcher) change(change func(*watched)) {
+	w.mu.Lock()
+	change(&w.seen)
+	w.mu.Unlock()
+
+	// One change that has not been drawn yet is enough.
+	select {
+	case w.changed <- struct{}{}:
+	default:
+	}
+}
+
+// run takes samples until ctx ends. If no work is left for the chosen upload, it returns the last sample. A failure ends
+// nothing, since the database may come back, unless the chosen upload is gone.
+func (w *watcher) run(ctx context.Context) (last *progressView, err error) {
+	for ctx.Err() == nil {
+		w.change(func(seen *watched) {
+			if seen.asking.IsZero() {
+				seen.asking = time.Now()
+			}
+		})
+
+		view, err := w.sampler.sample(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil, nil
+		case errors.Is(err, sqlrepo.ErrNotFound):
+			return nil, err
+		case err != nil:
+			w.change(func(seen *watched) { seen.err = err })
+		default:
+			w.change(func(seen *watched) { seen.add(view, time.Now()) })
+			if w.sampler.finished(view) {
+				return view, nil
+			}
+		}
+		w.sampler.pause(ctx)
+	}
+	return nil, nil
 }

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	bar "charm.land/bubbles/v2/progress"
 	"charm.land/bubbles/v2/spinner"
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
@@ -121,8 +120,7 @@ func (b *bars) line(reading progress.Reading, names int) string {
 
 	var shape string
 	if fraction, known := reading.Fraction(); known {
-		shape = bar.New(bar.WithWidth(length+percentWidth), bar.WithColors(barColor),
-			bar.WithFillCharacters(bar.DefaultFullCharFullBlock, bar.DefaultEmptyCharBlock)).ViewAs(fraction)
+		shape = Bar(fraction, length)
 	} else {
 		frames := spinner.MiniDot.Frames
 		shape = lipgloss.NewStyle().Width(length + percentWidth).Render(accent.Render(frames[b.looks%len(frames)]))
@@ -143,6 +141,3 @@ func fitting(counts string, room int) string {
 	}
 	return counts
 }
-
-// percentWidth is the room of a percentage beside its bar.
-const percentWidth = 5

@@ -22,10 +22,13 @@ type Screen struct {
 	file    *os.File
 	environ []string
 
-	mu  sync.Mutex
-	out *colorprofile.Writer
+	mu    sync.Mutex
+	color string
+	out   *colorprofile.Writer
 	// shown is nil while no work is shown.
 	shown *tea.Program
+	// held is what was written while a dashboard has the terminal. It is nil otherwise.
+	held *bytes.Buffer
 }
 
 // NewScreen returns a screen that colors its text as the terminal and the environment, such as NO_COLOR, ask for.
@@ -37,7 +40,7 @@ func NewScreen(file *os.File, environ []string) *Screen {
 func (s *Screen) SetColor(color string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.out.Profile = profile(s.file, s.environ, color)
+	s.color, s.out.Profile = color, profile(s.file, s.environ, color)
 }
 
 // Interactive reports whether a person may be looking at the screen, and the cursor can be moved there.
@@ -70,7 +73,10 @@ func interactive(file *os.File, environ []string) bool {
 func (s *Screen) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.shown == nil {
+	switch {
+	case s.held != nil:
+		return s.hold(p)
+	case s.shown == nil:
 		return s.out.Write(p)
 	}
 
@@ -90,7 +96,7 @@ func (s *Screen) Write(p []byte) (int, error) {
 func (s *Screen) Show(source progress.Source) (stop func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.shown != nil {
+	if s.shown != nil || s.held != nil {
 		return func() {}
 	}
 

@@ -15,6 +15,8 @@ var (
 	faint   = lipgloss.NewStyle().Faint(true)
 	accent  = lipgloss.NewStyle().Foreground(barColor)
 	warning = lipgloss.NewStyle().Foreground(lipgloss.Yellow).Bold(true)
+	strong  = lipgloss.NewStyle().Bold(true)
+	heading = lipgloss.NewStyle().Foreground(barColor).Bold(true)
 	failure = lipgloss.NewStyle().Foreground(lipgloss.Red).Bold(true)
 )
 

@@ -24,6 +24,8 @@ type Terminal struct {
 	mu     sync.Mutex
 	screen *vt.Emulator
 	output bytes.Buffer
+	// alternate is true while a program shows the alternate screen.
+	alternate bool
 	// changed is closed when something was written.
 	changed chan struct{}
 	ended   chan struct{}
@@ -47,6 +49,8 @@ func New(tb testing.TB, width, height int) *Terminal {
 		File: file, keys: keys, screen: vt.NewEmulator(width, height), changed: make(chan struct{}),
 		ended: make(chan struct{}),
 	}
+
+	t.screen.SetCallbacks(vt.Callbacks{AltScreen: func(on bool) { t.alternate = on }})
 
 	// The emulator answers questions of programs, such as where the cursor is.
 	var answering sync.WaitGroup
@@ -132,6 +136,13 @@ func (t *Terminal) CursorHidden() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.screen.CursorHidden()
+}
+
+// Alternate reports whether a program shows the alternate screen.
+func (t *Terminal) Alternate() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.alternate
 }
 
 // Await waits until the text on the screen matches a pattern, and returns the text.
