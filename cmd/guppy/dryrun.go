@@ -7,8 +7,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/display"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/preparing/scan"
 	"github.com/guppy-prep/guppy/internal/progress"
@@ -27,6 +30,9 @@ type dryRun struct {
 	Gone      int64      `json:"gone_count"`     // number of entries that are gone
 	LeftOut   int64      `json:"left_out_count"` // number of entries that would be left out
 	Entries   []dryEntry `json:"entries"`        // entries that are not unchanged
+
+	// run is the command that does the work.
+	run string
 }
 
 // dryEntry is an entry that a run would look at.
@@ -69,26 +75,31 @@ func (d *dryRun) add(f scan.Finding) {
 }
 
 func (d *dryRun) text(w io.Writer) {
-	line := func(what string, c fileCount) {
-		fmt.Fprintf(w, "%-10s%s, %s\n", what, plural(c.Files, "file"), progress.Bytes(c.Bytes))
+	facts := &display.Facts{}
+	for _, line := range []struct {
+		label string
+		fileCount
+	}{
+		{"read", d.Read}, {"new", d.New}, {"changed", d.Changed}, {"unread", d.Unread}, {"unchanged", d.Unchanged},
+	} {
+		facts.Add(line.label, "%s, %s", plural(line.Files, "file"), progress.Bytes(line.Bytes))
 	}
-
-	line("read", d.Read)
-	line("new", d.New)
-	line("changed", d.Changed)
-	line("unread", d.Unread)
-	line("unchanged", d.Unchanged)
-	fmt.Fprintf(w, "%-10s%d\n%-10s%d\n", "gone", d.Gone, "left out", d.LeftOut)
+	facts.Add("gone", "%d", d.Gone)
+	facts.Add("left out", "%d", d.LeftOut)
 
 	for _, entry := range d.Entries[:min(len(d.Entries), listed)] {
-		fmt.Fprintf(w, "  %s %s", entry.Change, printable(entry.Path))
+		why := ""
 		if entry.Why != "" {
-			fmt.Fprintf(w, ": %s", entry.Why)
+			why = ": " + entry.Why
 		}
-		fmt.Fprintln(w)
+		facts.Below("%s %s%s", entry.Change, printable(entry.Path), why)
+	}
+	if n := len(d.Entries); n > listed {
+		facts.Below("%s", more(n, "--json"))
 	}
 
-	printMore(w, len(d.Entries))
+	facts.Add("next", "%s", d.run)
+	facts.Write(w)
 }
 
 // dryRun prints what preparing the path would read. It changes no row, and makes neither a data directory nor a
@@ -180,7 +191,8 @@ func (a *app) preview(ctx context.Context, cfg *config.Config, path string, repo
 		}
 	}
 
-	result, whole := dryRun{Entries: []dryEntry{}}, true
+	args := slices.DeleteFunc(slices.Clone(a.args), func(arg string) bool { return strings.HasPrefix(arg, "--dry-run") })
+	result, whole := dryRun{Entries: []dryEntry{}, run: commandLine(append([]string{"guppy"}, args...))}, true
 	err = scan.Preview(ctx, files, path, scanning, before, func(f scan.Finding) error {
 		result.add(f)
 		whole = whole && (f.Change != scan.LeftOut || f.Entry.State == sqlrepo.Unsupported)

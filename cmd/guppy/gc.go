@@ -315,9 +315,7 @@ func (v *fileCount) add(more fileCount) {
 }
 
 func (v *gcView) text(w io.Writer) {
-	for _, space := range v.Removals {
-		space.text(w, v.DryRun)
-	}
+	removalsText(w, v.Removals, v.DryRun)
 	if len(v.Removals) == 0 {
 		fmt.Fprintln(w, "no removed uploads")
 	}

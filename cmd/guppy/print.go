@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/guppy-prep/guppy/internal/display"
 	"github.com/guppy-prep/guppy/internal/progress"
 )
 
@@ -24,18 +25,21 @@ func (a *app) print(result any, text func(io.Writer)) error {
 
 	var out bytes.Buffer
 	text(&out)
-	_, err := a.stdout.Write(out.Bytes())
+	_, err := display.Colored(a.stdout, a.environ, a.voice.color).Write(out.Bytes())
 	return err
 }
 
-// listed is the number of shards or paths that are printed. The rest is only counted.
-const listed = 100
+// listed is the number of paths that are printed of a list, so that a result fits on a screen. The rest is only counted.
+const listed = 10
 
-func printMore(w io.Writer, n int) {
+// printMore says how many rows of a list were not printed, and how to see all.
+func printMore(w io.Writer, n int, all string) {
 	if n > listed {
-		fmt.Fprintf(w, "  and %d more (all with --json)\n", n-listed)
+		fmt.Fprintf(w, "  %s\n", more(n, all))
 	}
 }
+
+func more(n int, all string) string { return fmt.Sprintf("and %d more: %s lists all", n-listed, all) }
 
 // printable quotes a path that could upset a terminal or a reader.
 func printable(path string) string {

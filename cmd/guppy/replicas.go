@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/display"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -300,12 +300,12 @@ func (r *report) replicasErr() (err error) {
 	return err
 }
 
-func (r *report) replicasText(w io.Writer) {
+func (r *report) replicasText(facts *display.Facts) {
 	for _, replica := range r.Replicas {
 		if replica.Files == 0 {
-			fmt.Fprintf(w, "replica   %s has everything\n", replica.Replica)
+			facts.Add("replica", "%s has everything", replica.Replica)
 		} else {
-			fmt.Fprintf(w, "replica   %s lacks %s, %s: %s\n", replica.Replica, plural(replica.Files, "file"),
+			facts.Add("replica", "%s %s, %s: %s", replica.Replica, display.Warning("lacks "+plural(replica.Files, "file")),
 				progress.Bytes(replica.Bytes), printable(replica.Reason))
 		}
 	}

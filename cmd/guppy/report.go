@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/guppy-prep/guppy/internal/display"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/source"
@@ -28,12 +31,17 @@ type report struct {
 	Unchanged   bool          `json:"unchanged,omitempty"` // whether an earlier run made it, and nothing has changed since
 	Seconds     float64       `json:"seconds"`             // how long the run took
 
+	store    string
 	source   sqlrepo.Source
 	options  sqlrepo.SourceOptions
 	failed   int64
 	skipping bool
 	// tagged is true if the upload got tags although nothing has changed.
 	tagged bool
+	// newKey is the file with the key of the space if this run has added the space.
+	newKey string
+	// here ends commands, see app.here.
+	here string
 }
 
 func newReport(ctx context.Context, repo *repository, job pipeline.Job, result pipeline.Result, before packedContent,
@@ -41,8 +49,8 @@ func newReport(ctx context.Context, repo *repository, job pipeline.Job, result p
 	upload, space := result.Upload, job.Space
 	r := &report{
 		uploadView: newUploadView(space, job.Source, upload, nil), Shards: []shardView{}, Skipped: []pathFailure{},
-		Replicas: []sentView{}, Seconds: took.Seconds(), source: job.Source, options: upload.SourceOptions,
-		failed: result.Failed, skipping: upload.SkipFailed, Unchanged: result.Unchanged,
+		Replicas: []sentView{}, Seconds: took.Seconds(), store: job.Store.URL(), source: job.Source,
+		options: upload.SourceOptions, failed: result.Failed, skipping: upload.SkipFailed, Unchanged: result.Unchanged,
 		tagged: result.Unchanged && len(job.Tags) > 0,
 	}
 
@@ -106,44 +114,81 @@ func (r *report) text(w io.Writer) {
 		fmt.Fprintln(w)
 	}
 
+	facts := &display.Facts{}
 	if r.RootCID != "" {
-		fmt.Fprintf(w, "root      %s\n", r.RootCID)
+		facts.Add("root", "%s", display.Strong(r.RootCID))
 	}
 
-	fmt.Fprintf(w, "source    %s\n", printable(string(r.source.Path)))
+	facts.Add("source", "%s", printable(string(r.source.Path)))
 	if n := len(r.options.Excludes); n > 0 || r.options.SymlinkPolicy != source.PreserveSymlinks.String() {
-		fmt.Fprintf(w, "options   %s, symlinks: %s (stored with the source)\n", plural(int64(n), "exclude"),
-			r.options.SymlinkPolicy)
+		facts.Add("options", "%s, symlinks: %s (stored with the source)", plural(int64(n), "exclude"), r.options.SymlinkPolicy)
 	}
 
-	fmt.Fprintf(w, "upload    %d, %s, in space %s (%s)\n", r.Upload, r.State, r.Space, r.SpaceDID)
+	facts.Add("upload", "%d, %s, in space %s (%s)", r.Upload, stateText(r.State), printable(r.Space), r.SpaceDID)
 	if len(r.Tags) > 0 {
-		fmt.Fprintf(w, "tags      %s\n", strings.Join(printables(r.Tags), ", "))
+		facts.Add("tags", "%s", strings.Join(printables(r.Tags), ", "))
 	}
-	fmt.Fprintf(w, "content   %s, %s, %s, %s\n", plural(r.Files, "file"), plural(r.Directories, "directory"),
+	facts.Add("content", "%s", r.content())
+	facts.Add("new", "%s read, %s stored in %s, in %.1f s", progress.Bytes(r.NewBytes), progress.Bytes(r.StoredBytes),
+		plural(r.Nodes, "node"), r.Seconds)
+
+	facts.Add("store", "%s", printable(r.store))
+	facts.Add("shards", "%d, %s", len(r.Shards), progress.Bytes(r.StoredBytes))
+	if len(r.Shards) > 0 {
+		facts.Below("guppy shard ls %d%s lists them", r.Upload, r.here)
+	}
+	r.replicasText(facts)
+	r.leftOutText(facts)
+
+	if r.newKey != "" {
+		facts.Add("keys", "%s: back them up, they are nowhere else", printable(filepath.Dir(r.newKey)))
+	}
+	facts.Add("next", "%s", r.next())
+	facts.Write(w)
+}
+
+func (r *report) content() string {
+	return fmt.Sprintf("%s, %s, %s, %s", plural(r.Files, "file"), plural(r.Directories, "directory"),
 		plural(r.Symlinks, "symlink"), progress.Bytes(r.Bytes))
-	fmt.Fprintf(w, "new       %s read, %s stored in %s, in %.1f s\n",
-		progress.Bytes(r.NewBytes), progress.Bytes(r.StoredBytes), plural(r.Nodes, "node"), r.Seconds)
+}
 
-	fmt.Fprintf(w, "shards    %d\n", len(r.Shards))
-	for _, shard := range r.Shards[:min(len(r.Shards), listed)] {
-		fmt.Fprintf(w, "  %s %s %s in %s %s\n",
-			shard.CID, shard.Kind, progress.Bytes(shard.Bytes), plural(shard.Blocks, "node"), shard.Location)
+// stateText returns the state of an upload so that one that is not complete stands out.
+func stateText(state string) string {
+	if state == sqlrepo.Complete.String() {
+		return state
 	}
-	printMore(w, len(r.Shards))
-	r.replicasText(w)
+	return display.Warning(state)
+}
 
+func (r *report) leftOutText(facts *display.Facts) {
 	if len(r.Skipped) == 0 {
 		return
 	}
 
-	fmt.Fprintf(w, "left out  %s", plural(int64(len(r.Skipped)), "entry"))
+	failed := ""
 	if r.failed > 0 {
-		fmt.Fprintf(w, " (could not be prepared: %d)", r.failed)
+		failed = fmt.Sprintf(" (could not be prepared: %d)", r.failed)
 	}
-	fmt.Fprintln(w)
+	facts.Add("left out", "%s%s", plural(int64(len(r.Skipped)), "entry"), failed)
 	for _, skipped := range r.Skipped[:min(len(r.Skipped), listed)] {
-		fmt.Fprintf(w, "  %s: %s\n", printable(skipped.Path), skipped.Reason)
+		facts.Below("%s: %s", printable(skipped.Path), printable(skipped.Reason))
 	}
-	printMore(w, len(r.Skipped))
+	if n := len(r.Skipped); n > listed {
+		facts.Below("%s", more(n, fmt.Sprintf("guppy upload show %d%s", r.Upload, r.here)))
+	}
+}
+
+// next returns the command that suits the state of the upload.
+func (r *report) next() string {
+	switch {
+	case r.State == incomplete:
+		return continuing(r.Space, r.source.Name, "") + r.here + " tries again what could not be prepared"
+	case r.replicasLack():
+		return "guppy worker --exit-when-idle" + r.here + " sends to replicas what they lack"
+	}
+	return "guppy ls " + r.RootCID + r.here
+}
+
+func (r *report) replicasLack() bool {
+	return slices.ContainsFunc(r.Replicas, func(replica sentView) bool { return replica.Files > 0 })
 }

@@ -225,5 +225,5 @@ func (v retrieveView) text(w io.Writer) {
 	for _, failure := range v.Failed[:min(len(v.Failed), listed)] {
 		fmt.Fprintf(w, "failed    %s: %s\n", printable(failure.Path), failure.Reason)
 	}
-	printMore(w, len(v.Failed))
+	printMore(w, len(v.Failed), "--json")
 }

@@ -36,6 +36,8 @@ type app struct {
 	// ran is true if there is work to resume.
 	ran  bool
 	json bool
+	// newKey is the file with the key of a space that the command has added.
+	newKey string
 	// acceptSource is the value of --accept-source. accepted holds the sources for which it has been used up.
 	acceptSource bool
 	accepted     map[int64]bool

@@ -117,6 +117,7 @@ func (a *app) addSpace(cfg *config.Config, name string,
 		return space, errors.Join(err, a.giveUpKey(key, err))
 	}
 
+	a.newKey = key.File
 	a.log.Info("added the space", "name", name, "did", space.DID, "key", key.File)
 	return space, nil
 }

@@ -63,7 +63,7 @@ func (a *app) upload(ctx context.Context, cfg *config.Config, repo *repository, 
 		return err
 	}
 
-	reports := []*report{}
+	reports, failed := []*report{}, 0
 	var incomplete error
 
 	for _, source := range sources {
@@ -73,6 +73,7 @@ func (a *app) upload(ctx context.Context, cfg *config.Config, repo *repository, 
 			continue
 		}
 
+		failed++
 		incomplete = errors.Join(incomplete, fmt.Errorf("source %q: %w", source.Name, err))
 
 		// After a signal or without a database the other sources would fail as well.
@@ -82,9 +83,7 @@ func (a *app) upload(ctx context.Context, cfg *config.Config, repo *repository, 
 	}
 
 	err = a.print(reportsView{reports}, func(w io.Writer) {
-		for _, summary := range reports {
-			summary.text(w)
-		}
+		reportsText(w, space, reports, failed, a.here())
 	})
 
 	return errors.Join(err, incomplete)

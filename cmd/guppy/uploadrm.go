@@ -301,7 +301,7 @@ func (v *removedView) text(w io.Writer) {
 		v.prunedView.text(w)
 	}
 
-	for _, upload := range v.uploads {
+	for _, upload := range v.uploads[:min(len(v.uploads), listed)] {
 		if v.DryRun {
 			fmt.Fprintf(w, "%s, %s, %s, %s\n", upload.name(), upload.State, plural(upload.Files, "file"),
 				progress.Bytes(upload.Bytes))
@@ -309,10 +309,9 @@ func (v *removedView) text(w io.Writer) {
 			fmt.Fprintf(w, "%s was removed%s\n", upload.name(), already(upload.Upload))
 		}
 	}
+	printMore(w, len(v.uploads), "--json")
 
-	for _, space := range v.Removals {
-		space.text(w, v.DryRun)
-	}
+	removalsText(w, v.Removals, v.DryRun)
 	v.keptText(w)
 
 	if v.keepFiles {
@@ -347,6 +346,34 @@ func newRemovalView(space sqlrepo.Space, s gc.Summary) removalView {
 		spaceRef: newSpaceRef(space), Uploads: s.Uploads, Entries: s.Entries, Shards: s.Shards, Nodes: s.Nodes,
 		Files: s.Files, Bytes: s.Bytes, KeptEntries: s.KeptEntries, KeptShards: s.KeptShards,
 	}
+}
+
+// removalsText prints a line for each space, and a line for all if there are too many.
+func removalsText(w io.Writer, spaces []removalView, planned bool) {
+	for _, space := range spaces[:min(len(spaces), listed)] {
+		space.text(w, planned)
+	}
+	if len(spaces) <= listed {
+		return
+	}
+
+	printMore(w, len(spaces), "--json")
+	var all removalView
+	for _, space := range spaces {
+		all.add(space)
+	}
+	fmt.Fprintf(w, "all %d spaces: %s\n", len(spaces), all.describe(planned))
+}
+
+func (v *removalView) add(other removalView) {
+	v.Uploads += other.Uploads
+	v.Entries += other.Entries
+	v.Shards += other.Shards
+	v.Nodes += other.Nodes
+	v.Files += other.Files
+	v.Bytes += other.Bytes
+	v.KeptEntries += other.KeptEntries
+	v.KeptShards += other.KeptShards
 }
 
 func (v removalView) text(w io.Writer, planned bool) {

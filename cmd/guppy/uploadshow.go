@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/display"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -200,11 +201,9 @@ func (v *uploadDetails) addStatus(ctx context.Context, repo *repository, upload 
 }
 
 func (v *uploadDetails) text(w io.Writer) {
-	line := func(what, format string, values ...any) {
-		fmt.Fprintf(w, "%-9s "+format+"\n", append([]any{what}, values...)...)
-	}
-
-	line("upload", "%d, %s", v.Upload, v.State)
+	facts := &display.Facts{}
+	line := facts.Add
+	line("upload", "%d, %s", v.Upload, stateText(v.State))
 	line("space", "%s (%s)", printable(v.Space), v.SpaceDID)
 	removed := ""
 	if v.SourceRemoved {
@@ -212,7 +211,7 @@ func (v *uploadDetails) text(w io.Writer) {
 	}
 	line("source", "%s, %s%s", printable(v.Source), printable(v.SourcePath), removed)
 	if v.RootCID != "" {
-		line("root", "%s", v.RootCID)
+		line("root", "%s", display.Strong(v.RootCID))
 	}
 	line("content", "%s, %s, %s, %s", plural(v.Files, "file"), plural(v.Directories, "directory"),
 		plural(v.Symlinks, "symlink"), progress.Bytes(v.Bytes))
@@ -244,8 +243,9 @@ func (v *uploadDetails) text(w io.Writer) {
 
 	line("left out", "%d", len(v.LeftOut))
 	for _, entry := range v.LeftOut {
-		fmt.Fprintf(w, "  %s: %s\n", printable(entry.Path), printable(entry.Reason))
+		facts.Below("%s: %s", printable(entry.Path), printable(entry.Reason))
 	}
+	facts.Write(w)
 
 	if v.status.Ended && v.State == sqlrepo.Complete.String() {
 		return

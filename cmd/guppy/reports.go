@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/guppy-prep/guppy/internal/display"
+	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/sqlrepo"
+)
+
+// reportsText prints the reports of several sources of a space, of which some may have failed: a line for each report,
+// the totals, and the details of those that are not complete. A report that stands alone is printed as prepare does. Commands end with here.
+func reportsText(w io.Writer, space sqlrepo.Space, reports []*report, failed int, here string) {
+	if len(reports) == 1 && failed == 0 {
+		reports[0].text(w)
+		return
+	}
+	if len(reports) == 0 {
+		return
+	}
+
+	table := display.NewTable(w, []display.Column{
+		{Title: "SOURCE"}, {Title: "UPLOAD", Right: true}, {Title: "STATE"}, {Title: "FILES", Right: true},
+		{Title: "SIZE", Right: true}, {Title: "READ", Right: true}, {Title: "LEFT OUT", Right: true}, {Title: "ROOT"},
+	}, true)
+	for _, r := range reports {
+		// The text is held in memory, so these never fail.
+		_ = table.Row([]string{printable(r.Source), fmt.Sprint(r.Upload), stateText(r.State), fmt.Sprint(r.Files),
+			progress.Bytes(r.Bytes), progress.Bytes(r.NewBytes), fmt.Sprint(len(r.Skipped)), r.RootCID})
+	}
+	_ = table.Flush()
+
+	for _, r := range reports {
+		if !r.finished() {
+			fmt.Fprintln(w)
+			r.text(w)
+		}
+	}
+	fmt.Fprintln(w)
+	totals(space, reports, failed, here).Write(w)
+}
+
+// finished reports whether nothing is left to do for the upload.
+func (r *report) finished() bool { return r.State != incomplete && !r.replicasLack() }
+
+func totals(space sqlrepo.Space, reports []*report, failed int, here string) *display.Facts {
+	var sum report
+	shards, complete := 0, 0
+	for _, r := range reports {
+		sum.Files, sum.Directories, sum.Symlinks = sum.Files+r.Files, sum.Directories+r.Directories, sum.Symlinks+r.Symlinks
+		sum.Bytes, sum.NewBytes, sum.StoredBytes = sum.Bytes+r.Bytes, sum.NewBytes+r.NewBytes, sum.StoredBytes+r.StoredBytes
+		sum.Seconds += r.Seconds
+		shards += len(r.Shards)
+		if r.State != incomplete {
+			complete++
+		}
+	}
+
+	facts := &display.Facts{}
+	count := fmt.Sprintf("%s, %d complete", plural(int64(len(reports)+failed), "source"), complete)
+	if rest := len(reports) - complete; rest > 0 {
+		count += ", " + display.Warning(fmt.Sprintf("%d %s", rest, incomplete))
+	}
+	if failed > 0 {
+		count += ", " + display.Failure(fmt.Sprintf("%d failed", failed))
+	}
+	facts.Add("total", "%s, of space %s", count, printable(space.Name))
+	facts.Add("content", "%s", sum.content())
+	facts.Add("new", "%s read, %s stored, in %.1f s", progress.Bytes(sum.NewBytes), progress.Bytes(sum.StoredBytes),
+		sum.Seconds)
+	facts.Add("shards", "%d, %s", shards, progress.Bytes(sum.StoredBytes))
+
+	next := "guppy upload ls " + shellQuoted(space.Name) + here
+	if failed > 0 || complete < len(reports) {
+		next = "guppy upload " + shellQuoted(space.Name) + here + " tries again what is not complete"
+	}
+	facts.Add("next", "%s", next)
+	return facts
+}
