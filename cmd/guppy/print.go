@@ -29,7 +29,7 @@ func (a *app) print(result any, text func(io.Writer)) error {
 	return err
 }
 
-// listed is the number of paths that are printed of a list, so that a result fits on a screen. The rest is only counted.
+// listed is the number of paths that are printed of a list, so that a result fits on a screen. The rest is counted.
 const listed = 10
 
 // printMore says how many rows of a list were not printed, and how to see all.

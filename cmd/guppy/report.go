@@ -121,7 +121,8 @@ func (r *report) text(w io.Writer) {
 
 	facts.Add("source", "%s", printable(string(r.source.Path)))
 	if n := len(r.options.Excludes); n > 0 || r.options.SymlinkPolicy != source.PreserveSymlinks.String() {
-		facts.Add("options", "%s, symlinks: %s (stored with the source)", plural(int64(n), "exclude"), r.options.SymlinkPolicy)
+		facts.Add("options", "%s, symlinks: %s (stored with the source)", plural(int64(n), "exclude"),
+			r.options.SymlinkPolicy)
 	}
 
 	facts.Add("upload", "%d, %s, in space %s (%s)", r.Upload, stateText(r.State), printable(r.Space), r.SpaceDID)
@@ -133,10 +134,11 @@ func (r *report) text(w io.Writer) {
 		plural(r.Nodes, "node"), r.Seconds)
 
 	facts.Add("store", "%s", printable(r.store))
-	facts.Add("shards", "%d, %s", len(r.Shards), progress.Bytes(r.StoredBytes))
+	list := ""
 	if len(r.Shards) > 0 {
-		facts.Below("guppy shard ls %d%s lists them", r.Upload, r.here)
+		list = fmt.Sprintf(": guppy shard ls %d%s lists them", r.Upload, r.here)
 	}
+	facts.Add("shards", "%d, %s%s", len(r.Shards), progress.Bytes(r.StoredBytes), list)
 	r.replicasText(facts)
 	r.leftOutText(facts)
 

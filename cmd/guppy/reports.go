@@ -10,7 +10,8 @@ import (
 )
 
 // reportsText prints the reports of several sources of a space, of which some may have failed: a line for each report,
-// the totals, and the details of those that are not complete. A report that stands alone is printed as prepare does. Commands end with here.
+// the details of those that are not complete, and the totals. A report that stands alone is printed as prepare does.
+// Commands end with here.
 func reportsText(w io.Writer, space sqlrepo.Space, reports []*report, failed int, here string) {
 	if len(reports) == 1 && failed == 0 {
 		reports[0].text(w)

@@ -212,8 +212,8 @@ func (s *statusSampler) name(ctx context.Context, upload sqlrepo.OpenUpload) (er
 	return err
 }
 
-// measure fills in the speed at which an upload is packed, unless nobody works on it. The first sample measures from the beginning of the
-// stage, each later one from the sample before it.
+// measure fills in the speed at which an upload is packed, unless nobody works on it. The first sample measures from
+// the beginning of the stage, each later one from the sample before it.
 func (s *statusSampler) measure(upload sqlrepo.OpenUpload, shown *uploadStatus) {
 	if upload.State != sqlrepo.Packing {
 		delete(s.rates, upload.ID)

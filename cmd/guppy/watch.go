@@ -122,8 +122,8 @@ func (w *watcher) change(change func(*watched)) {
 	}
 }
 
-// run takes samples until ctx ends. If no work is left for the chosen upload, it returns the last sample. A failure ends
-// nothing, since the database may come back, unless the chosen upload is gone.
+// run takes samples until ctx ends. If no work is left for the chosen upload, it returns the last sample. A failure
+// ends nothing, since the database may come back, unless the chosen upload is gone.
 func (w *watcher) run(ctx context.Context) (last *progressView, err error) {
 	for ctx.Err() == nil {
 		w.change(func(seen *watched) {

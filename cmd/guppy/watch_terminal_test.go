@@ -33,7 +33,7 @@ func (i *installation) startOn(t *testing.T, term *terminal.Terminal, args ...st
 	return p
 }
 
-// requireRestored waits for the end of a live screen, which is its normal one, and requires that the terminal is as before.
+// requireRestored waits for the normal end of a live screen, and requires that the terminal is as before.
 func requireRestored(t *testing.T, p *process, term *terminal.Terminal) {
 	t.Helper()
 	if code := p.exit(t); code != exitComplete {

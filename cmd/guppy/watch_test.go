@@ -17,15 +17,19 @@ import (
 // atWork returns two uploads that three workers pack, with a shard that was set aside, and a replica that lacks files.
 func atWork() *progressView {
 	failed, aside := live(5, 3<<20), sqlrepo.Shard{Ordinal: 7}
-	failed.Attempts, failed.Error, failed.Worker = 1, "read /mnt/photos/2019/IMG_0042.raw: input/output error", "nas/host/13"
+	failed.Attempts, failed.Worker = 1, "nas/host/13"
+	failed.Error = "read /mnt/photos/2019/IMG_0042.raw: input/output error"
 	aside.Attempts, aside.SetAside = 5, before(180)
 	aside.Error = "read /mnt/photos/2019/IMG_0017.raw: input/output error"
 	silent := live(0, 1<<20)
 	silent.Worker, silent.Seen, silent.Ends = "attic/7711", before(75), before(15)
 
-	uploads := []sqlrepo.OpenUpload{packing(func(u *sqlrepo.OpenUpload) { u.AsideShards = 1 }), packing(func(u *sqlrepo.OpenUpload) {
-		u.ID, u.PlannedFiles, u.PackedFiles, u.PackedBytes, u.StageBegan = 4, 2000, 70, 5<<20, before(3700)
-	})}
+	uploads := []sqlrepo.OpenUpload{
+		packing(func(u *sqlrepo.OpenUpload) { u.AsideShards = 1 }),
+		packing(func(u *sqlrepo.OpenUpload) {
+			u.ID, u.PlannedFiles, u.PackedFiles, u.PackedBytes, u.StageBegan = 4, 2000, 70, 5<<20, before(3700)
+		}),
+	}
 	shards := [][]sqlrepo.Shard{{live(3, 20<<20), failed, aside}, {silent}}
 	names := [][2]string{{"default", "photos"}, {"video archive", "talks"}}
 
@@ -37,7 +41,8 @@ func atWork() *progressView {
 	}
 
 	sent := replicaStatus{workStatus: newWorkStatus(noon)}
-	sent.replicaView = replicaView{Replica: "offsite", Space: "default", Files: 3, Bytes: 12 << 20, SyncedAt: "2026-01-01T08:00:00Z"}
+	sent.replicaView = replicaView{Replica: "offsite", Space: "default", Files: 3, Bytes: 12 << 20,
+		SyncedAt: "2026-01-01T08:00:00Z"}
 	sent.add("bagbaieravisj72lbtrj4wapokb3hruorxuajdqo56bdsgzplxe37k27puwra.car", live(0, 4<<20).Lease)
 	view.Replicas = []replicaStatus{sent}
 	view.stores = []storeStatus{
@@ -68,7 +73,7 @@ func screenshots() map[string]*watched {
 		"busy":    seen(atWork(), 0.1, 0.4, 1.2, 1.3, 2, 2.2, 2.1, 1.9, 0.3, 0, 0, 1.5, 1.7),
 		"away":    away,
 		"slow":    slow,
-		"at once": {},
+		"at-once": {},
 	}
 }
 
@@ -83,7 +88,7 @@ func TestWatchScreen(t *testing.T) {
 			for line := range strings.Lines(display.Plain(screen) + "\n") {
 				text.WriteString(strings.TrimRight(line, " \n") + "\n")
 			}
-			documents.Compare(t, filepath.Join("testdata", "watch", strings.ReplaceAll(name, " ", "-")+"-"+size+".golden"), text.String())
+			documents.Compare(t, filepath.Join("testdata", "watch", name+"-"+size+".golden"), text.String())
 		}
 	}
 }
@@ -93,7 +98,7 @@ func TestWatchScreenFits(t *testing.T) {
 	shots := screenshots()
 	rapid.Check(t, func(t *rapid.T) {
 		width, height := rapid.IntRange(1, 130).Draw(t, "width"), rapid.IntRange(1, 60).Draw(t, "height")
-		seen := shots[rapid.SampledFrom([]string{"idle", "busy", "away", "slow", "at once"}).Draw(t, "screen")]
+		seen := shots[rapid.SampledFrom([]string{"idle", "busy", "away", "slow", "at-once"}).Draw(t, "screen")]
 
 		draw := func(width int) (string, []string) { return seen.draw(noon.Add(time.Hour), width) }
 		lines := strings.Split(display.Still(draw, width, height), "\n")

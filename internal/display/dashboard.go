@@ -12,8 +12,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
-// Draw returns what a dashboard shows: a line that stays at the top, and lines below it that are scrolled if they do not
-// fit. It is safe for concurrent use.
+// Draw returns what a dashboard shows: a line that stays at the top, and lines below it that are scrolled if they do
+// not fit. It is safe for concurrent use.
 type Draw func(width int) (head string, body []string)
 
 // Interactive reports whether a person may be looking at a terminal and typing there, and the cursor can be moved.
@@ -21,8 +21,8 @@ func Interactive(in, out *os.File, environ []string) bool {
 	return interactive(in, environ) && interactive(out, environ)
 }
 
-// Dashboard fills the terminal until ctx ends or the user quits, and leaves it as it was. It draws every second, and when
-// something is sent to changed. What is written to the screen meanwhile appears afterwards.
+// Dashboard fills the terminal until ctx ends or the user quits, and leaves it as it was. It draws every second, and
+// when something is sent to changed. What is written to the screen meanwhile appears afterwards.
 func (s *Screen) Dashboard(ctx context.Context, in, out *os.File, draw Draw, changed <-chan struct{}) error {
 	s.mu.Lock()
 	color := s.color
