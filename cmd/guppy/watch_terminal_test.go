@@ -67,9 +67,9 @@ func TestWatchOnATerminal(t *testing.T) {
 
 	// A smaller terminal shows less, and the rest is scrolled to.
 	term.Resize(t, 60, 12)
-	term.Await(t, `(?s)^guppy status[^\n]*\nUploads\n.*q quits .* more below\n$`)
+	term.Await(t, `(?s)^guppy status[^\n]*\nUploads\n.*q quits  more below: .*\n$`)
 	term.Type(t, "G")
-	term.Await(t, `(?s)shards.*q quits  ↑ ↓ PgUp PgDn scroll\n$`)
+	term.Await(t, `(?s)shards.*q quits  more above: .*\n$`)
 	term.Type(t, "\x1b[5~\x1b[5~\x1b[5~kkkkkkkkkk")
 	term.Await(t, `^guppy status[^\n]*\nUploads\n`)
 

@@ -155,11 +155,11 @@ func (d *dashboard) redraw() {
 // View implements tea.Model.
 func (d *dashboard) View() tea.View {
 	foot := "q quits"
-	if !d.body.AtTop() || !d.body.AtBottom() {
-		foot += "  ↑ ↓ PgUp PgDn scroll"
-		if !d.body.AtBottom() {
-			foot += "  more below"
-		}
+	switch {
+	case !d.body.AtBottom():
+		foot += "  more below: ↑ ↓ PgUp PgDn"
+	case !d.body.AtTop():
+		foot += "  more above: ↑ ↓ PgUp PgDn"
 	}
 
 	lines := append([]string{d.head}, strings.Split(d.body.View(), "\n")...)
