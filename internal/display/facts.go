@@ -47,7 +47,7 @@ func (f *Facts) Write(w io.Writer) {
 	}
 }
 
-// Colored returns a writer to out that keeps the colours of text only as far as out, the environment and --color ask
+// Colored returns a writer to out that keeps the colors of text only as far as out, the environment and --color ask
 // for that.
 func Colored(out io.Writer, environ []string, color string) io.Writer {
 	writer := &colorprofile.Writer{Forward: out, Profile: colorprofile.NoTTY}

@@ -56,7 +56,7 @@ func TestFacts(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", &out, want)
 	}
 
-	// On a terminal they have colours, unless those are not wanted.
+	// On a terminal they have colors, unless those are not wanted.
 	for color, styled := range map[string]bool{"auto": true, "never": false} {
 		term := terminal.New(t, 60, 10)
 		facts.Write(display.Colored(term.File, environ, color))
