@@ -78,7 +78,7 @@ func (s *statusSampler) sample(ctx context.Context) (*progressView, error) {
 		view.Uploads = append(view.Uploads, shown)
 	}
 
-	if err := s.listStores(ctx); err != nil {
+	if err := s.listStores(ctx, open); err != nil {
 		return nil, err
 	}
 	if view.Replicas, err = s.replicas(ctx, open); err != nil {
@@ -91,16 +91,23 @@ func (s *statusSampler) sample(ctx context.Context) (*progressView, error) {
 // storesAge is the time for which the list of stores is used again, because it seldom changes.
 const storesAge = time.Minute
 
-func (s *statusSampler) listStores(ctx context.Context) error {
-	if now := time.Now(); now.Sub(s.storesAt) >= storesAge {
-		s.queries++
-		stores, err := s.repo.Stores(ctx)
-		if err != nil {
-			return err
-		}
+// listStores lists the stores, unless the latest list is good enough: it is not old, and has the stores of all uploads.
+func (s *statusSampler) listStores(ctx context.Context, uploads []sqlrepo.OpenUpload) error {
+	unlisted := func(upload sqlrepo.OpenUpload) bool {
+		listed := func(row sqlrepo.Store) bool { return row.Identity == upload.Store }
+		return upload.Store != "" && !slices.ContainsFunc(s.stores, listed)
+	}
+	now := time.Now()
+	if now.Sub(s.storesAt) < storesAge && !slices.ContainsFunc(uploads, unlisted) {
+		return nil
+	}
+
+	s.queries++
+	stores, err := s.repo.Stores(ctx)
+	if err == nil {
 		s.stores, s.storesAt = stores, now
 	}
-	return nil
+	return err
 }
 
 // shownStores returns all stores, or those that concern the chosen upload: its own, and the replicas.
