@@ -45,7 +45,8 @@ func TestDashboard(t *testing.T) {
 	screen.Show(halfDone)() // bars would be in the way
 
 	for _, step := range []struct{ keys, first string }{
-		{"j", "line 1 "}, {"\x1b[B", "line 2 "}, {"\x1b[6~", "line 8 "}, {"G", "line 24 "}, {"k", "line 23 "}, {"g", "line 0 "},
+		{"j", "line 1 "}, {"\x1b[B", "line 2 "}, {"\x1b[6~", "line 8 "}, {"G", "line 24 "},
+		{"k", "line 23 "}, {"g", "line 0 "},
 	} {
 		term.Type(t, step.keys)
 		term.Await(t, `^the head\n`+step.first)

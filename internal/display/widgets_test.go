@@ -35,7 +35,9 @@ func TestColumnsFit(t *testing.T) {
 		}
 	}
 
-	want := []string{"NAME     WHERE                   USED", "nas      file:///mnt/nas/shards  1h", "offsite  s3://bucket"}
+	want := []string{
+		"NAME     WHERE                   USED", "nas      file:///mnt/nas/shards  1h", "offsite  s3://bucket",
+	}
 	var got []string
 	for _, line := range display.Columns(60, []string{"NAME", "WHERE", "USED"}, rows) {
 		got = append(got, strings.TrimRight(display.Plain(line), " "))
