@@ -50,6 +50,7 @@ func (a *app) exportCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				a.resume.by(commandWith(cmd, named.name))
 				return a.export(ctx, source, export.Exporter{Blocks: source, Workers: workers(cfg)}, named.Path, out)
 			})
 		})(cmd, args)

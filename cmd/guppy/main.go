@@ -22,8 +22,8 @@ func supervise() int {
 	ctx, stop := interruptible(context.Background())
 	defer stop()
 
-	code := make(chan int, 1)
-	go func() { code <- run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr) }()
+	code, a := make(chan int, 1), newApp(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	go func() { code <- a.run(ctx) }()
 
 	select {
 	case c := <-code:
@@ -41,7 +41,7 @@ func supervise() int {
 			fmt.Fprintln(os.Stderr)
 		}
 		fmt.Fprintln(os.Stderr, "guppy: interrupted, while an operation did not answer")
-		printResume(os.Stderr, os.Args)
+		printResume(os.Stderr, a.resume.lineFor(os.Args))
 		return exitInterrupted
 	}
 }

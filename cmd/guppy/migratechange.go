@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,6 +36,7 @@ func (a *app) changeSchema(cmd *cobra.Command, c changeFlags, target migrate.Tar
 		agreed := migrate.UpTo(plan.To)
 		if plan.Reverts() {
 			agreed = migrate.DownTo(plan.To)
+			a.resume.by(siblingWith(cmd, "migrate goto", strconv.FormatUint(uint64(plan.To), 10)))
 		}
 		return a.carryOut(ctx, m, cfg, agreed)
 	}, options...)

@@ -74,6 +74,7 @@ func (a *app) retrieveCommand() *cobra.Command {
 				return err
 			}
 
+			a.resume.by(commandWith(command, named.name, args[1]))
 			found, err := resolve(ctx, source, named.Path)
 			if err != nil {
 				return err

@@ -34,8 +34,10 @@ type app struct {
 
 	configFile string
 	// ran is true if there is work to resume.
-	ran  bool
-	json bool
+	ran bool
+	// resume is how an interrupted command is continued.
+	resume resumption
+	json   bool
 	// newKey is the file with the key of a space that the command has added.
 	newKey string
 	// acceptSource is the value of --accept-source. accepted holds the sources for which it has been used up.
@@ -87,10 +89,17 @@ const noSetting = "guppy_no_setting"
 
 // run runs one command line and returns its exit code.
 func run(ctx context.Context, args, environ []string, stdout io.Writer, stderr *os.File) int {
-	a := &app{args: args, environ: environ, stdout: stdout, screen: display.NewScreen(stderr, environ)}
+	return newApp(args, environ, stdout, stderr).run(ctx)
+}
+
+func newApp(args, environ []string, stdout io.Writer, stderr *os.File) *app {
+	return &app{args: args, environ: environ, stdout: stdout, screen: display.NewScreen(stderr, environ)}
+}
+
+func (a *app) run(ctx context.Context) int {
 	root := a.rootCommand()
-	root.SetArgs(args)
-	root.SetOut(stdout)
+	root.SetArgs(a.args)
+	root.SetOut(a.stdout)
 	root.SetErr(a.screen)
 
 	err := perhapsMeant(root.ExecuteContextC(ctx))

@@ -65,7 +65,11 @@ func (a *app) shardRmCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.removeShards(ctx, a.collector(cfg, repo, stores), digests, yes)
+
+			removal := shardRemoval{a.collector(cfg, repo, stores), digests, yes, func(left []sqlrepo.Shard) {
+				a.resume.by(shardRmLines(command, left)...)
+			}}
+			return a.removeShards(ctx, removal)
 		})(cmd, args)
 	}
 
@@ -73,6 +77,33 @@ func (a *app) shardRmCommand() *cobra.Command {
 	command.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	addStorePathFlags(command.Flags())
 	return command
+}
+
+// shardRemoval is what shard rm is to do.
+type shardRemoval struct {
+	*gc.Collector
+	digests []sqlrepo.Digest
+	yes     bool
+	// forgot is called when the row of a shard was emptied, with the shards whose rows are yet to be.
+	forgot func(left []sqlrepo.Shard)
+}
+
+// shardRmLines returns the command lines that go on after the rows of some shards were emptied. Their files belong to no
+// shard any longer, so rm does not know them.
+func shardRmLines(command *cobra.Command, left []sqlrepo.Shard) []string {
+	strays := siblingWith(command, "gc") + " --strays"
+	if !command.Flags().Changed("yes") {
+		strays += " --yes"
+	}
+	if len(left) == 0 {
+		return []string{strays}
+	}
+
+	var cids []string
+	for _, row := range left {
+		cids = append(cids, car.ShardCID([32]byte(row.Digest)).String())
+	}
+	return []string{strays, commandWith(command, cids...)}
 }
 
 // removedShards is the output of shard rm.
@@ -87,8 +118,9 @@ func (v removedShards) text(w io.Writer) {
 	v.keptText(w)
 }
 
-func (a *app) removeShards(ctx context.Context, collector *gc.Collector, digests []sqlrepo.Digest, yes bool) error {
-	rows, err := unneeded(ctx, collector, digests)
+func (a *app) removeShards(ctx context.Context, r shardRemoval) error {
+	collector := r.Collector
+	rows, err := unneeded(ctx, collector, r.digests)
 	if err != nil {
 		return err
 	}
@@ -100,7 +132,7 @@ func (a *app) removeShards(ctx context.Context, collector *gc.Collector, digests
 
 	question := fmt.Sprintf("This removes %s, %s, for good. Continue?", plural(int64(len(rows)), "shard"),
 		progress.Bytes(view.Bytes))
-	if err := a.confirm(ctx, yes, question); err != nil {
+	if err := a.confirm(ctx, r.yes, question); err != nil {
 		return err
 	}
 
@@ -111,6 +143,7 @@ func (a *app) removeShards(ctx context.Context, collector *gc.Collector, digests
 			rows = rows[:i]
 			break
 		}
+		r.forgot(rows[i+1:])
 	}
 
 	// From here on the view counts what was really removed.

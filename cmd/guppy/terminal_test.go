@@ -20,7 +20,7 @@ func TestResumeLineIsReadBackByAShell(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		args := rapid.SliceOfN(argument, 1, 4).Draw(t, "arguments")
 		var line strings.Builder
-		printResume(&line, append([]string{"/usr/bin/guppy"}, args...))
+		printResume(&line, commandLine(append([]string{"/usr/bin/guppy"}, args...)))
 
 		_, command, found := strings.Cut(line.String(), "to resume, run again: ")
 		if !found {
@@ -66,14 +66,14 @@ func TestTheResumeLineHasNoPasswords(t *testing.T) {
 		{"guppy", "--database-url", "host=h password=hunter2 dbname=d", "prepare", "x"},
 	} {
 		var out strings.Builder
-		printResume(&out, args)
+		printResume(&out, commandLine(args))
 		if strings.Contains(out.String(), "hunter2") || !strings.Contains(out.String(), "prepare x") {
 			t.Errorf("%q is printed as %s", args, out.String())
 		}
 	}
 
 	var out strings.Builder
-	printResume(&out, []string{"guppy", "prepare", "x", "--database-url", "postgres://me@host/db"})
+	printResume(&out, commandLine([]string{"guppy", "prepare", "x", "--database-url", "postgres://me@host/db"}))
 	if !strings.Contains(out.String(), "--database-url postgres://me@host/db\n") {
 		t.Errorf("a URL without a password is printed as %s", out.String())
 	}

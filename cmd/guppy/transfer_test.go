@@ -14,14 +14,14 @@ func TestResumeShowsNoPasswords(t *testing.T) {
 		{"guppy", "prepare", "--database-url=" + secret},
 	} {
 		var out bytes.Buffer
-		printResume(&out, args)
+		printResume(&out, commandLine(args))
 		if strings.Contains(out.String(), "hunter2") || !strings.Contains(out.String(), "@host/db") {
 			t.Errorf("%q is shown as %s", args, &out)
 		}
 	}
 
 	var out bytes.Buffer
-	printResume(&out, []string{"guppy", "transfer", "--from", "a=b.db", "--to", "c.db", "d"})
+	printResume(&out, commandLine([]string{"guppy", "transfer", "--from", "a=b.db", "--to", "c.db", "d"}))
 	if !strings.HasSuffix(out.String(), "guppy transfer --from a=b.db --to c.db d\n") {
 		t.Errorf("shown is %s", &out)
 	}

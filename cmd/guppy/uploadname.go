@@ -222,6 +222,8 @@ type content struct {
 	tree.Path
 	// upload is the upload that was named, or else the latest one that has the root. It is nil if no upload has it.
 	upload *sqlrepo.Upload
+	// name is a name that still means the same content when there are more uploads.
+	name string
 }
 
 // findContent returns what a text names. A CID may be that of any block. An upload has to have a root.
@@ -236,7 +238,7 @@ func findContent(ctx context.Context, repo *repository, text string) (content, e
 func (n uploadName) findContent(ctx context.Context, repo *repository) (content, error) {
 	if n.content != nil {
 		uploads, err := repo.UploadsWithRoot(ctx, sqlrepo.CID{Cid: n.content.Root})
-		found := content{Path: *n.content}
+		found := content{Path: *n.content, name: n.text}
 		if len(uploads) > 0 {
 			found.upload = &uploads[0]
 		}
@@ -257,5 +259,5 @@ func (n uploadName) findContent(ctx context.Context, repo *repository) (content,
 	}
 
 	path, err := tree.ParsePath(upload.RootCID.String() + "/" + n.path)
-	return content{path, &upload}, err
+	return content{path, &upload, strings.TrimSuffix(fmt.Sprintf("%d/%s", key, n.path), "/")}, err
 }

@@ -52,14 +52,17 @@ type pruneOptions struct {
 }
 
 func (a *app) uploadPruneCommand() *cobra.Command {
-	options := pruneOptions{}
 	command := &cobra.Command{
 		Use: "prune SPACE", Short: "Remove the uploads of a space that no rule keeps", Long: uploadPruneHelp,
 		Args: usageArgs(cobra.ExactArgs(1)),
 	}
 
+	options := pruneOptions{uploadRmOptions: newUploadRmOptions(command)}
+
 	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository,
 		args []string) error {
+		// What was refused is judged by the rules again.
+		options.resume = func([]int64) string { return commandWith(command, args...) }
 		return removing(ctx, repo, func(ctx context.Context) error { return a.prune(ctx, cfg, repo, args[0], options) })
 	})
 	command.PreRunE = func(*cobra.Command, []string) error {

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
+	"strconv"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -47,14 +49,19 @@ store: rm removes shards that the other one still needs, because it does not
 know the other one's uploads.`
 
 // uploadRmOptions holds the flags of upload rm that are not settings.
-type uploadRmOptions struct{ yes, dryRun, keepFiles bool }
+type uploadRmOptions struct {
+	yes, dryRun, keepFiles bool
+	// resume returns the command line that removes uploads, and finish the one that finishes what was begun.
+	resume func(keys []int64) string
+	finish func() string
+}
 
 func (a *app) uploadRmCommand() *cobra.Command {
-	options := uploadRmOptions{}
 	command := &cobra.Command{
 		Use: "rm UPLOAD...", Short: "Remove uploads, and everything that no other upload needs", Long: uploadRmHelp,
 		Args: usageArgs(cobra.MinimumNArgs(1)),
 	}
+	options := newUploadRmOptions(command)
 
 	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository,
 		args []string) error {
@@ -62,6 +69,9 @@ func (a *app) uploadRmCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+
+		// Once an upload is removed, its name is that of another one.
+		a.resume.by(options.resume(keys))
 		return removing(ctx, repo, func(ctx context.Context) error {
 			chosen, err := findUploads(ctx, repo, keys)
 			if err != nil {
@@ -84,6 +94,41 @@ func addUploadRemovalFlags(command *cobra.Command, options *uploadRmOptions) {
 	flags.BoolVar(&options.yes, "yes", false, "carry it out without asking")
 	flags.BoolVar(&options.dryRun, "dry-run", false, "only print what would be done, even with --yes")
 	addStorePathFlags(flags)
+}
+
+func newUploadRmOptions(command *cobra.Command) (options uploadRmOptions) {
+	options.resume = func(keys []int64) string { return commandWith(command, numbers(keys)...) }
+	options.finish = func() string {
+		// Who has agreed on the terminal is not asked again.
+		if err := command.Flags().Set("yes", "true"); err != nil {
+			panic(err) // it is a flag of the command
+		}
+		return siblingWith(command, "gc")
+	}
+	return options
+}
+
+// rest returns the command lines that go on after some of the uploads were removed. Numbers are not given again, so they
+// name no other upload. Only rm itself can leave files where they are.
+func (o uploadRmOptions) rest(keys, removed []int64) (lines []string) {
+	if o.keepFiles {
+		return []string{o.resume(keys)}
+	}
+	refused := slices.DeleteFunc(slices.Clone(keys), func(key int64) bool { return slices.Contains(removed, key) })
+	if len(removed) > 0 || len(refused) == 0 {
+		lines = append(lines, o.finish())
+	}
+	if len(refused) > 0 {
+		lines = append(lines, o.resume(refused))
+	}
+	return lines
+}
+
+func numbers(keys []int64) (texts []string) {
+	for _, key := range keys {
+		texts = append(texts, strconv.FormatInt(key, 10))
+	}
+	return texts
 }
 
 // uploadKeys returns the numbers of the uploads that are named, sorted and without duplicates.
@@ -179,6 +224,7 @@ func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repos
 	}
 
 	// The uploads count as removed now. If their content can't be deleted, guppy gc goes on.
+	a.resume.by(options.rest(slices.Sorted(maps.Keys(keysOf(chosen))), view.Removed)...)
 	for _, group := range chosen {
 		sum, err := collector.Collect(ctx, group.space.ID)
 		if errors.Is(err, sqlrepo.ErrAtWork) {

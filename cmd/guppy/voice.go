@@ -155,7 +155,7 @@ func (a *app) fail(err error, code int) {
 	again := ""
 	if code == exitInterrupted ||
 		a.ran && (code == exitFailure || code == exitDatabase) && !errors.Is(err, sqlrepo.ErrAtWork) {
-		again = commandLine(append([]string{"guppy"}, a.args...))
+		again = a.resume.lineFor(append([]string{"guppy"}, a.args...))
 	}
 
 	if a.logsJSON {
@@ -167,7 +167,7 @@ func (a *app) fail(err error, code int) {
 		fmt.Fprintln(a.screen, hint)
 	}
 	if again != "" {
-		fmt.Fprintln(a.screen, "guppy: to resume, run again:", again)
+		printResume(a.screen, again)
 	}
 }
 
