@@ -16,7 +16,7 @@ func TestTheRestOfARemovalIsNamedByNumber(t *testing.T) {
 		want          []string
 	}{
 		{nil, []int64{3}, []int64{3}, []string{"guppy gc --yes"}},
-		{[]string{"--yes", "--store-path", "a b=c"}, []int64{3}, []int64{3}, []string{"guppy gc --yes --store-path 'a b=c'"}},
+		{[]string{"--yes", "--store-path", "a b=c"}, []int64{3}, []int64{3}, []string{"guppy gc --store-path 'a b=c' --yes"}},
 		{nil, []int64{3, 5}, []int64{3}, []string{"guppy gc --yes", "guppy upload rm 5 --yes"}},
 		{[]string{"--keep-files"}, []int64{3, 5}, []int64{3}, []string{"guppy upload rm 3 5 --keep-files"}},
 	} {
