@@ -275,9 +275,10 @@ func (r *Repository) CountCopies(ctx context.Context) (counts []StoreCopies, err
 }
 
 // PruneCopies forgets the copies of files that their stores need not have any longer, and what was to be sent of such
-// files.
+// files. Where no upload was ever stored, the copies stay: they alone tell which files there are this repository's.
 func (r *Repository) PruneCopies(ctx context.Context) error {
-	needless := sq.Select("store", "digest").From("copies")
+	used := sq.Select("identity").From("stores").Where(sq.NotEq{"seen_at": nil})
+	needless := sq.Select("store", "digest").From("copies").Where(core.Within("store", used))
 	for _, table := range []string{"shards", "indexes"} {
 		kept := schema.WithKeepers(sq.Select("keepers.store", "digest").From(table), table)
 		needless = needless.SuffixExpr(sq.ConcatExpr("EXCEPT ", kept))

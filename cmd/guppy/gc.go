@@ -289,16 +289,23 @@ func (a *app) sweep(ctx context.Context, repo *repository, collector *gc.Collect
 	return failed
 }
 
-// sweep looks for files that no row names in one store. In a store that no upload of this repository has used,
-// every file would count as a stray, and may be another repository's.
+// sweep looks for files that no row names in one store. In a store that no upload of this repository has used, every
+// file would count as a stray, and may be another repository's. What was copied there as to a replica is not.
 func (v *gcView) sweep(ctx context.Context, collector *gc.Collector, files store.Store, used bool) error {
 	temporary, err := collector.Temporary(ctx, files, !v.DryRun)
 	*v.Temporary += temporary
-	if err != nil || !used {
+	if err != nil {
 		return err
 	}
 
-	strays, err := collector.Strays(ctx, files, v.straysRemoved)
+	look := collector.StrayCopies
+	if used {
+		look = collector.Strays
+	}
+	strays, err := look(ctx, files, v.straysRemoved)
+	if !used && strays == (gc.Strays{}) {
+		return err
+	}
 	if v.Strays == nil {
 		v.Strays, v.Elsewhere, v.Damaged = &fileCount{}, &fileCount{}, &fileCount{}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/store/known"
 	"github.com/guppy-prep/guppy/internal/upkeep/check"
@@ -43,10 +44,15 @@ func (a *app) storeCommand() *cobra.Command {
 		Use: "default SPACE STORE", Short: "Send new uploads of a space to a store",
 		Args: usageArgs(cobra.ExactArgs(2)), RunE: a.repositoryCommand(a.setDefaultStore),
 	}
+	gone := false
 	remove := &cobra.Command{
-		Use: "rm STORE", Short: "Forget a store in which nothing lies",
-		Args: usageArgs(cobra.ExactArgs(1)), RunE: a.repositoryCommand(a.forgetStore),
+		Use: "rm STORE", Short: "Forget a store in which nothing lies", Long: storeRmHelp,
+		Args: usageArgs(cobra.ExactArgs(1)),
+		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+			return a.forgetStore(ctx, cfg, repo, args[0], gone)
+		}),
 	}
+	remove.Flags().BoolVar(&gone, "lost", false, "the store is away for good: nobody can look what lies there")
 
 	expandArgs(add, config.ExpandStore, 1)
 	expandArgs(set, config.ExpandStore, 1)
@@ -176,9 +182,15 @@ type defaultStoreView struct {
 	storeRef
 }
 
-// forgetStore removes a store from the repository if nothing lies in it. Its marker stays.
-func (a *app) forgetStore(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
-	row, err := findStore(ctx, repo, args[0])
+const storeRmHelp = `Rm forgets a store that no upload and no space has. Its directory or bucket
+stays. A store in which files of this repository lie is refused, and the error
+names the command that removes them. A store that is away is refused as well,
+unless --lost says that it does not come back: nobody can look what lies there.
+Files of another repository stay, and the output names one of them.`
+
+// forgetStore removes a store from the repository if nothing of this repository lies in it. Its marker stays.
+func (a *app) forgetStore(ctx context.Context, cfg *config.Config, repo *repository, name string, lost bool) error {
+	row, err := findStore(ctx, repo, name)
 	if err != nil {
 		return err
 	}
@@ -190,11 +202,7 @@ func (a *app) forgetStore(ctx context.Context, cfg *config.Config, repo *reposit
 	if err := refuseUsed(ctx, repo, row); err != nil {
 		return err
 	}
-	// What is in a store that this repository never used belongs to another one.
-	replicas, err := repo.ReplicasOf(ctx, "")
-	if err == nil && (!row.SeenAt.IsZero() || slices.Contains(replicas, row.Identity)) {
-		err = refuseFilled(ctx, stores, row)
-	}
+	foreign, err := refuseFilled(ctx, repo, stores, row, lost)
 	if err != nil {
 		return err
 	}
@@ -208,7 +216,12 @@ func (a *app) forgetStore(ctx context.Context, cfg *config.Config, repo *reposit
 	}
 
 	view := newKnownStore(row)
-	return a.print(view, func(w io.Writer) { fmt.Fprintf(w, "forgot store %s at %s\n", row.Name, printable(row.URL)) })
+	return a.print(view, func(w io.Writer) {
+		fmt.Fprintf(w, "forgot store %s at %s\n", row.Name, printable(row.URL))
+		if foreign != "" {
+			fmt.Fprintf(w, "what lies there stays, such as %s: it is another repository's\n", foreign)
+		}
+	})
 }
 
 // refuseUsed returns an error if uploads or spaces have a store. It says what ends each use.
@@ -244,21 +257,94 @@ func refuseUsed(ctx context.Context, repo *repository, row sqlrepo.Store) error 
 	return fmt.Errorf("store %q: %w: %s", row.Name, sqlrepo.ErrStoreInUse, strings.Join(uses, "; "))
 }
 
-// refuseFilled returns an error if a store is there and has shards or indexes.
-func refuseFilled(ctx context.Context, stores *known.Stores, row sqlrepo.Store) error {
-	files, err := stores.Open(ctx, row.Identity)
-	if errors.Is(err, store.ErrAbsent) {
-		return nil // the rows of uploads decide
+// refuseFilled returns an error if a store has shards or indexes of this repository, or may have some and is away. It
+// returns the name of a file of another repository, if there is one.
+func refuseFilled(ctx context.Context, repo *repository, stores *known.Stores, row sqlrepo.Store,
+	lost bool) (foreign string, err error) {
+	if row.Identity == store.NoneIdentity {
+		return "", nil
 	}
+	use, err := useOf(ctx, repo, row)
 	if err != nil {
-		return err
+		return "", err
+	}
+
+	// Nobody waits for a server to learn what lies there.
+	files, err := stores.Open(store.WithoutPatience(ctx), row.Identity)
+	switch {
+	case (errors.Is(err, store.ErrAbsent) || errors.Is(err, store.ErrUnusable)) && (lost || use == unused):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("%w: nobody can look what lies there: if it does not come back, guppy store rm %s --lost "+
+			"forgets it all the same", err, row.Name)
 	}
 
 	name, err := known.FirstBlob(ctx, files)
-	if err == nil && name != "" {
-		err = fmt.Errorf("store %q: %w: %s is there; guppy gc --strays --yes removes what belongs to no upload. "+
-			"Copies that it has as a replica stay: move its files away, and run this command again", row.Name,
-			sqlrepo.ErrStoreInUse, name)
+	if use == copiedTo {
+		name, err = firstCopy(ctx, repo, files, row)
 	}
-	return err
+	switch {
+	case err != nil || name == "":
+		return "", err
+	case use == unused:
+		return name, nil
+	case use == replicaOf:
+		return "", fmt.Errorf("store %q: %w: it is a replica, and %s is there: move its files away, and run this command again",
+			row.Name, sqlrepo.ErrStoreInUse, name)
+	}
+	return "", fmt.Errorf("store %q: %w: %s is there: guppy gc --strays --yes removes what belongs to no upload", row.Name,
+		sqlrepo.ErrStoreInUse, name)
+}
+
+// storeUse says what a repository has to do with the files of a store.
+type storeUse int
+
+const (
+	// unused is a store that is another repository's, or empty.
+	unused storeUse = iota
+	// copiedTo is a store that was a replica. Other files there may be another repository's.
+	copiedTo
+	// replicaOf is a replica of another store.
+	replicaOf
+	// storedIn is a store to which uploads went.
+	storedIn
+)
+
+// useOf returns what the repository has used a store for that no upload has.
+func useOf(ctx context.Context, repo *repository, row sqlrepo.Store) (storeUse, error) {
+	replicas, err := repo.ReplicasOf(ctx, "")
+	switch {
+	case err != nil:
+		return unused, err
+	case slices.Contains(replicas, row.Identity):
+		return replicaOf, nil
+	case !row.SeenAt.IsZero():
+		return storedIn, nil
+	}
+
+	for _, err := range repo.Copies(ctx, row.Identity) {
+		return copiedTo, err
+	}
+	return unused, nil
+}
+
+// firstCopy returns the name of a file that was copied to a store and is there, "" if there is none.
+func firstCopy(ctx context.Context, repo *repository, files store.Store, row sqlrepo.Store) (string, error) {
+	copied := map[sqlrepo.Digest]bool{}
+	for digest, err := range repo.Copies(ctx, row.Identity) {
+		if err != nil {
+			return "", err
+		}
+		copied[digest] = true
+	}
+
+	for file, err := range files.Committed(ctx) {
+		if err != nil {
+			return "", err
+		}
+		if digest, ok := trash.ParseName(file.Name); ok && copied[digest] {
+			return file.Name, nil
+		}
+	}
+	return "", nil
 }

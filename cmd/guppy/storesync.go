@@ -167,8 +167,13 @@ func foreignBlob(ctx context.Context, repo *repository, files store.Store, ident
 		if err != nil {
 			return "", err
 		}
-		if _, ours := named[digest]; !ours {
-			return file.Name, nil
+		_, ours := named[digest]
+		if !ours {
+			// It may be left from a time when the store was a replica.
+			ours, err = repo.HasCopy(ctx, identity, digest)
+		}
+		if err != nil || !ours {
+			return file.Name, err
 		}
 	}
 	return "", nil

@@ -181,6 +181,11 @@ func pruneCopies(f *fixture) {
 	f.copied("second", 1, 2, 3)
 	f.execute("DELETE FROM shards WHERE ordinal > 0")
 	f.filled("other", 3) // a row names it, in a store that has no replica
+
+	// Where no upload was ever stored, nothing else tells which files are this repository's.
+	f.ok(f.PruneCopies(f.ctx))
+	equal(f.t, "copies", f.copies("second"), []byte{1, 2, 3})
+	f.execute("UPDATE stores SET seen_at = created_at")
 	f.ok(f.PruneCopies(f.ctx))
 	equal(f.t, "copies", f.copies("second"), []byte{1})
 

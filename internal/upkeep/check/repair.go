@@ -42,7 +42,7 @@ func (r *Repairer) Run(ctx context.Context) error {
 		if r.GiveUp && place.Files == nil {
 			err := fmt.Errorf("nothing is given up while a store is away that may have it: %w", place.Absent)
 			if place.Store.Name != "" {
-				err = fmt.Errorf("%w. If no upload has this store, guppy store rm %s forgets it", err, place.Store.Name)
+				err = fmt.Errorf("%w. If no upload has this store, guppy store rm %s --lost forgets it", err, place.Store.Name)
 			}
 			return err
 		}

@@ -2,6 +2,7 @@ package gc
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -73,7 +74,37 @@ const straysAtOnce = 500
 // that a repair has set aside. With remove, it deletes them, and counts what it has deleted. Files of another
 // repository that uses the same store count as strays too.
 func (c *Collector) Strays(ctx context.Context, files store.Store, remove bool) (strays Strays, err error) {
-	sweep := sweep{Collector: c, found: &strays, files: map[sqlrepo.Digest]store.Committed{}}
+	return c.strays(ctx, files, remove, nil)
+}
+
+// StrayCopies is like Strays for a store that no upload of the repository has used and that is no replica any longer. Only
+// what is recorded as copied there counts: all else may be another repository's.
+func (c *Collector) StrayCopies(ctx context.Context, files store.Store, remove bool) (strays Strays, err error) {
+	identity, err := trash.Identity(ctx, files)
+	if err != nil {
+		return strays, err
+	}
+
+	copied := map[sqlrepo.Digest]bool{}
+	for digest, err := range c.Repo.Copies(ctx, identity) {
+		if err != nil {
+			return strays, err
+		}
+		copied[digest] = true
+	}
+
+	if len(copied) == 0 {
+		return strays, nil
+	}
+	return c.strays(ctx, files, remove, copied)
+}
+
+// strays looks at all files, or at those that were copied there if copied is not nil.
+func (c *Collector) strays(ctx context.Context, files store.Store, remove bool,
+	copied map[sqlrepo.Digest]bool) (strays Strays, err error) {
+	sweep := sweep{
+		Collector: c, found: &strays, files: map[sqlrepo.Digest]store.Committed{}, copiesOnly: copied != nil,
+	}
 	if sweep.store, err = trash.Identity(ctx, files); err != nil {
 		return strays, err
 	}
@@ -94,7 +125,7 @@ func (c *Collector) Strays(ctx context.Context, files store.Store, remove bool) 
 
 		name, damaged := store.CutAside(file.Name)
 		digest, ok := trash.ParseName(name)
-		if !ok {
+		if !ok || copied != nil && !copied[digest] {
 			continue
 		}
 
@@ -129,6 +160,8 @@ type sweep struct {
 	found *Strays
 	// files have not been looked up yet.
 	files map[sqlrepo.Digest]store.Committed
+	// copiesOnly is true if only the records of copies tell which files are this repository's.
+	copiesOnly bool
 }
 
 // flush looks up the files.
@@ -156,14 +189,31 @@ func (s *sweep) flush(ctx context.Context) error {
 
 	names := slices.Sorted(maps.Keys(sizes))
 	if s.bin != nil {
-		// The store may have been a replica. What it lost is not to count as copied if it becomes one again.
-		if err := s.Repo.ForgetCopies(ctx, s.store, digests); err != nil {
-			return err
-		}
-		names, err = s.bin.Remove(ctx, names)
+		names, err = s.remove(ctx, names, digests)
 	}
 	for _, name := range names {
 		counts[name].add(1, sizes[name])
 	}
 	return err
+}
+
+// remove removes files, and returns the names of those that are gone. The store may have been a replica: what it lost is
+// not to count as copied if it becomes one again.
+func (s *sweep) remove(ctx context.Context, names []string, digests []sqlrepo.Digest) (gone []string, err error) {
+	if !s.copiesOnly {
+		if err := s.Repo.ForgetCopies(ctx, s.store, digests); err != nil {
+			return nil, err
+		}
+		return s.bin.Remove(ctx, names)
+	}
+
+	// What stays is to be known the next time.
+	gone, failed := s.bin.Remove(ctx, names)
+	var forgotten []sqlrepo.Digest
+	for _, name := range gone {
+		if digest, ok := trash.ParseName(name); ok {
+			forgotten = append(forgotten, digest)
+		}
+	}
+	return gone, errors.Join(failed, s.Repo.ForgetCopies(ctx, s.store, forgotten))
 }
