@@ -83,13 +83,8 @@ func (r *Repository) LackingIn(ctx context.Context, origin, replica string) (Rep
 
 func (r *Repository) countLacking(ctx context.Context, replica *Replica) error {
 	for _, table := range []blobTable{shardFiles, indexFiles} {
-		files := filesInStore(table, replica.Origin)
-		if replica.Space != 0 {
-			files = filesOfSpace(table, replica.Space, replica.Store)
-		}
-
 		var lacks Replica
-		count := uncopied(files, table, replica.Store).RemoveColumns().
+		count := replica.lacks(table).RemoveColumns().
 			Columns("COUNT(*) AS files", "CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes")
 		if err := r.db.ReadOne(ctx, "count what a replica lacks", &lacks, count); err != nil {
 			return err
@@ -98,6 +93,39 @@ func (r *Repository) countLacking(ctx context.Context, replica *Replica) error {
 		replica.Bytes += lacks.Bytes
 	}
 	return nil
+}
+
+// lacks selects the rows of a table whose files a replica lacks.
+func (p Replica) lacks(table blobTable) sq.SelectBuilder {
+	files := filesInStore(table, p.Origin)
+	if p.Space != 0 {
+		files = filesOfSpace(table, p.Space, p.Store)
+	}
+	return uncopied(files, table, p.Store)
+}
+
+// Lack is a file of an upload that a replica lacks.
+type Lack struct {
+	Blob
+	Upload int64    `db:"upload"`
+	Kind   BlobKind `db:"-"`
+}
+
+// Lacks yields the files of complete uploads that a replica lacks, once for each upload that has them.
+func (r *Repository) Lacks(ctx context.Context, replica Replica) iter.Seq2[Lack, error] {
+	return func(yield func(Lack, error) bool) {
+		for _, table := range []blobTable{shardFiles, indexFiles} {
+			key := table.name + ".id"
+			query := replica.lacks(table).Column("uploads.id AS upload").Where(sq.Eq{"uploads.state": Complete}).OrderBy(key)
+			behind := func(last Lack) sq.Sqlizer { return sq.Gt{key: last.ID} }
+			for lack, err := range core.Rows(ctx, r.db, "look for what a replica lacks", query, behind) {
+				lack.Kind = table.kind
+				if !yield(lack, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
 }
 
 // ReplicasOf lists the identities of the replicas of a store and of the spaces that have uploads there, or of all

@@ -61,8 +61,9 @@ const checkHelp = `Check proves that the repository is sound: that its rows agre
 that the space of each upload holds every block that the upload needs, and that
 the shards are in the store. With --read-data it also reads the shards and
 compares every byte with its digest. With --replicas it does the same with the
-files that replicas are known to have (guppy store sync). Workers may continue
-meanwhile: unfinished work is not a problem.
+files that replicas are known to have (guppy store sync), and finds what they
+lack of complete uploads. Workers may continue meanwhile: unfinished work is not
+a problem.
 
 Each problem is one line: its code, the rows or the file concerned, what is
 wrong, and what a repair does about it. A note is odd and harmless. --repair

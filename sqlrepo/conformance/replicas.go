@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"iter"
 	"time"
 
@@ -100,6 +101,15 @@ func replicaLacks(f *fixture) {
 		[]sqlrepo.Replica{{Store: "second", Origin: "first", Files: 3, Bytes: 2700}})
 	equal(f.t, "lacks", must(f.LackingIn(f.ctx, "first", "second"))(f.t),
 		sqlrepo.Replica{Store: "second", Origin: "first", Files: 3, Bytes: 2700})
+
+	// Only complete uploads lack anything for good.
+	replica := sqlrepo.Replica{Store: "second", Origin: "first"}
+	equal(f.t, "lacks", len(collect(f.t, f.Lacks(f.ctx, replica))), 0)
+	f.execute(fmt.Sprintf("UPDATE uploads SET state = %d WHERE id = (SELECT MIN(id) FROM uploads)", sqlrepo.Complete))
+	lacks := collect(f.t, f.Lacks(f.ctx, replica))
+	equal(f.t, "lacks", len(lacks), 2)
+	equal(f.t, "lacks", sqlrepo.Digest(lacks[1].Digest), digestOf(2))
+	equal(f.t, "kind", lacks[1].Kind, sqlrepo.ShardBlob)
 
 	// What is recorded twice is there once.
 	f.copied("second", 1, 4)

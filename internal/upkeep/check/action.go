@@ -34,6 +34,7 @@ const (
 	restoreIndex
 	indexShards
 	restoreCopy
+	fillReplica
 )
 
 var actionTexts = [...]string{
@@ -69,6 +70,7 @@ var actionTexts = [...]string{
 		"shards are indexed again",
 	indexShards: "the shards are indexed",
 	restoreCopy: "a good file is copied there from another store; if none has one, the copy is forgotten",
+	fillReplica: "the files are copied there from other stores",
 }
 
 // String returns what the action does, as a check prints it.

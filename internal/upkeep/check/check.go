@@ -37,6 +37,8 @@ type Problem struct {
 	blocks, missed []sqlrepo.Digest
 	// identity is the identity of the store concerned.
 	identity string
+	// lacking are the files that a replica lacks.
+	lacking []sqlrepo.Lack
 	// isFile is true if the entry is a file.
 	isFile bool
 	// other is the key of another shard concerned, or 0.
@@ -99,6 +101,7 @@ const (
 	CodeCopyMissing    = "copy-missing"
 	CodeCopyLength     = "copy-length"
 	CodeCopyDamaged    = "copy-damaged"
+	CodeReplicaLacks   = "replica-lacks"
 )
 
 // The codes of problems that only the check of a store by itself finds.
@@ -119,7 +122,7 @@ type Checker struct {
 	Remake func(ctx context.Context, shard sqlrepo.Shard) (store.Reading, error)
 	// Upload narrows the check to one upload. If it is nil, all uploads are checked.
 	Upload *int64
-	// Replicas makes the check look at the copies that replicas are recorded to have.
+	// Replicas makes the check look at the copies that replicas are recorded to have, and for what they lack.
 	Replicas bool
 	// ReadPercent is the percentage of shards to read, and of copies, chosen at random; 0 for none.
 	ReadPercent float64

@@ -36,8 +36,9 @@ func (r *run) copiesIn(ctx context.Context, place Place) error {
 		recorded.set(digest[:], false)
 	}
 
-	if len(recorded) == 0 {
-		return nil
+	lacking, err := whatReplicaLacks(ctx, r.Repo, place.Store.Identity, r.Upload)
+	if err != nil || len(recorded)+len(lacking) == 0 {
+		return err
 	}
 	if place.Files == nil {
 		return r.emit(Problem{Code: CodeStoreElsewhere, Store: place.Store.Name,
@@ -75,6 +76,14 @@ func (r *run) copiesIn(ctx context.Context, place Place) error {
 		recorded.set(row.digest, false)
 		read := row.shard == 0 && r.ReadPercent > 0 || row.shard != 0 && sample.includesNext()
 		if err := r.copy(ctx, place, row, read); err != nil {
+			return err
+		}
+	}
+
+	for _, lacks := range lacking {
+		problem := lacks.problem()
+		problem.Store, problem.identity, problem.lacking = place.Store.Name, place.Store.Identity, lacks.files
+		if err := r.emit(problem); err != nil {
 			return err
 		}
 	}
@@ -124,6 +133,14 @@ func (r *run) copy(ctx context.Context, place Place, row blobRow, read bool) err
 	named, err := r.isStored(ctx, row)
 	if err != nil || !named {
 		return err
+	}
+
+	// What a store need not have any longer is a matter of gc, which goes by the record of the copy.
+	if problem.Code != CodeCopyMissing {
+		needs, err := r.Repo.Named(ctx, place.Store.Identity, []sqlrepo.Digest{sqlrepo.Digest(row.digest)})
+		if err != nil || !needs[sqlrepo.Digest(row.digest)].Here {
+			return err
+		}
 	}
 
 	problem.Upload, problem.Shard, problem.Index, problem.File = row.upload, row.shard, row.index, row.name()

@@ -106,6 +106,7 @@ var remedies = map[string]remedy{
 	CodeCopyMissing:   {action: restoreCopy},
 	CodeCopyLength:    {action: restoreCopy},
 	CodeCopyDamaged:   {action: restoreCopy},
+	CodeReplicaLacks:  {action: fillReplica, remark: ", as by the workers or guppy store sync"},
 	CodeDAGUnknown:    {action: leaveAlone, remark: " before the other problems are repaired"},
 }
 
@@ -119,10 +120,12 @@ var advice = map[string]string{
 	CodeStoreStray:      "nothing" + strayRemark,
 	CodeStoreForeign:    "nothing",
 	CodeStoreUnfinished: "guppy gc --yes removes it",
+	CodeReplicaLacks:    "guppy check --replicas --repair --yes copies them there, as do workers or guppy store sync",
 }
 
-// blobAdvice says what a user can do about a blob that is missing or wrong. It depends on who is to have the blob.
-func (r *storeRun) blobAdvice(code string, expected expectedBlob, known bool) string {
+// blobAdvice says what a user can do about a blob that is missing or wrong. It depends on whether the store is to have
+// the blob, and whether it is recorded: a replica may have a bad file of which no good one was found.
+func (r *storeRun) blobAdvice(code string, expected expectedBlob, known, needed bool) string {
 	command := "guppy check"
 	if code == CodeBlobDamaged {
 		command += " --read-data"
@@ -131,9 +134,9 @@ func (r *storeRun) blobAdvice(code string, expected expectedBlob, known bool) st
 	switch {
 	case r.Repo == nil:
 		return "remove what is there under this name, and copy it again from the store that this is a copy of"
-	case !known:
+	case !needed:
 		return "nothing" + strayRemark
-	case expected.size == anySize:
+	case !known || expected.size == anySize:
 		return command + " --replicas --repair --yes copies it from another store"
 	}
 	return command + " --repair --yes copies it from another store; if none has it, " + command +

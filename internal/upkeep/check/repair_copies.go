@@ -18,10 +18,13 @@ import (
 func (m *mending) mendCopies(ctx context.Context) error {
 	r := &run{Checker: &m.Checker, flawed: map[int64]bool{}}
 	r.report = func(p Problem) error {
-		if remedies[p.Code].action != restoreCopy {
-			return nil
+		switch remedies[p.Code].action {
+		case restoreCopy:
+			return m.mendCopy(ctx, p)
+		case fillReplica:
+			return m.fill(ctx, p)
 		}
-		return m.mendCopy(ctx, p)
+		return nil
 	}
 	return r.copies(ctx)
 }

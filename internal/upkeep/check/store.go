@@ -72,7 +72,7 @@ func (c *StoreChecker) Run(ctx context.Context, report func(Problem) error) (Sto
 		return r.sum, err
 	}
 
-	for _, phase := range []func(context.Context) error{r.count, r.listed, r.missing, r.unfinished} {
+	for _, phase := range []func(context.Context) error{r.count, r.listed, r.missing, r.lacking, r.unfinished} {
 		if err := phase(ctx); err != nil {
 			return r.sum, err
 		}
@@ -285,8 +285,18 @@ func (r *storeRun) blob(ctx context.Context, blob store.Committed, reading *errg
 		r.Progress.Add(1, 0)
 		return nil
 	}
-	remedy := r.blobAdvice(CodeBlobDamaged, expected, known)
-	reading.Go(func() error { return r.read(ctx, blob, digest, remedy) })
+	reading.Go(func() error {
+		good, err := r.read(ctx, blob, digest)
+		if err != nil || good {
+			return err
+		}
+		need, err := r.need(ctx, digest)
+		if err != nil {
+			return err
+		}
+		return r.emit(Problem{Code: CodeBlobDamaged, File: blob.Name, Detail: "its bytes do not match its name",
+			Repair: r.blobAdvice(CodeBlobDamaged, expected, known, need.Here)})
+	})
 	return ctx.Err()
 }
 
@@ -299,7 +309,8 @@ func (r *storeRun) compare(ctx context.Context, blob store.Committed, digest [32
 
 	switch {
 	case known && expected.size != anySize && expected.size != blob.Size:
-		return r.emit(Problem{Code: CodeBlobLength, File: blob.Name, Repair: r.blobAdvice(CodeBlobLength, expected, true),
+		return r.emit(Problem{Code: CodeBlobLength, File: blob.Name,
+			Repair: r.blobAdvice(CodeBlobLength, expected, true, true),
 			Detail: fmt.Sprintf("it has %d bytes instead of %d", blob.Size, expected.size)})
 	case known || r.Repo == nil:
 		return nil
@@ -315,12 +326,15 @@ func (r *storeRun) compare(ctx context.Context, blob store.Committed, digest [32
 
 // need returns which stores are to have the blob by now. Shards may have been stored since the rows were read.
 func (r *storeRun) need(ctx context.Context, digest sqlrepo.Digest) (sqlrepo.Need, error) {
+	if r.Repo == nil {
+		return sqlrepo.Need{}, nil
+	}
 	needs, err := r.Repo.Named(ctx, r.identity, []sqlrepo.Digest{digest})
 	return needs[digest], err
 }
 
-// read compares a blob with its name. A blob that was removed meanwhile is not a problem.
-func (r *storeRun) read(ctx context.Context, blob store.Committed, digest [32]byte, remedy string) error {
+// read reports whether a blob matches its name. A blob that was removed meanwhile is not a problem.
+func (r *storeRun) read(ctx context.Context, blob store.Committed, digest [32]byte) (good bool, err error) {
 	part := r.Progress.Part(blob.Name, blob.Size)
 	defer part.End()
 	got, err := store.DigestCounted(ctx, r.Store, blob.Name, part.Add)
@@ -329,20 +343,30 @@ func (r *storeRun) read(ctx context.Context, blob store.Committed, digest [32]by
 		r.Progress.Add(1, 0)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return true, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 
 	r.mu.Lock()
 	r.sum.Read++
 	r.mu.Unlock()
-	if got == digest {
+	return got == digest, nil
+}
+
+// lacking looks for what the store lacks as a replica.
+func (r *storeRun) lacking(ctx context.Context) error {
+	if r.Repo == nil {
 		return nil
 	}
-	return r.emit(Problem{Code: CodeBlobDamaged, File: blob.Name, Repair: remedy,
-		Detail: "its bytes do not match its name"})
+	lacking, err := whatReplicaLacks(ctx, r.Repo, r.identity, nil)
+	for _, lacks := range lacking {
+		if err := r.emit(lacks.problem()); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // missing looks for blobs that rows name and the listing did not have. A blob that was removed meanwhile is not a
@@ -414,7 +438,7 @@ func (r *storeRun) lookFor(ctx context.Context, row blobRow) error {
 	}
 	expected, known := r.expected.get(row.digest)
 	return r.emit(Problem{Code: CodeBlobMissing, Upload: row.upload, Shard: row.shard, File: name,
-		Detail: "it is not in the store", Repair: r.blobAdvice(CodeBlobMissing, expected, known)})
+		Detail: "it is not in the store", Repair: r.blobAdvice(CodeBlobMissing, expected, known, true)})
 }
 
 // unfinished looks for blobs that were begun and never committed. Without a repository, they can't be told from work
