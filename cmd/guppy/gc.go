@@ -91,6 +91,8 @@ func inTheWay(err error) error {
 	switch {
 	case errors.Is(err, sqlrepo.ErrAtWork):
 		return &removalRefused{err}
+	case errors.As(err, new(*straysUnseen)):
+		return err // it says what to do
 	case errors.Is(err, store.ErrAbsent):
 		return &storeUnseen{err}
 	}
@@ -119,7 +121,7 @@ func (r *removalRefused) Hint() string {
 }
 
 func (a *app) collector(cfg *config.Config, repo *repository, stores *known.Stores) *gc.Collector {
-	sites := &locator{app: a, cfg: cfg, repo: repo, stores: stores}
+	sites, away := &locator{app: a, cfg: cfg, repo: repo, stores: stores}, map[string]bool{}
 	return &gc.Collector{
 		Repo: repo.Repository, TempDir: cfg.Repo.DataDir, Lease: cfg.Worker.Lease, Log: a.log,
 		Progress: progress.NewTask("removing", ""),
@@ -131,24 +133,28 @@ func (a *app) collector(cfg *config.Config, repo *repository, stores *known.Stor
 			return sites.store(ctx, upload)
 		},
 		Replicas: func(ctx context.Context, upload sqlrepo.Upload) ([]index.Replica, error) {
-			return a.replicasOf(ctx, repo, stores, upload.Store)
+			return a.replicasOf(ctx, repo, stores, upload.Store, away)
 		},
 		Others: &trash.Others{Open: stores.Open},
 	}
 }
 
-// replicasOf opens the replicas of a store that are there.
-func (a *app) replicasOf(ctx context.Context, repo *repository, stores *known.Stores,
-	origin string) (open []index.Replica, err error) {
+// replicasOf opens the replicas of a store that are there. It tries none again that was away.
+func (a *app) replicasOf(ctx context.Context, repo *repository, stores *known.Stores, origin string,
+	away map[string]bool) (open []index.Replica, err error) {
 	replicas, err := repo.ReplicasOf(ctx, origin)
 	if err != nil {
 		return nil, err
 	}
 
 	for _, identity := range replicas {
+		if away[identity] {
+			continue
+		}
 		files, err := stores.Open(ctx, identity)
 		if errors.Is(err, store.ErrAbsent) || errors.Is(err, store.ErrUnusable) {
 			a.log.Warn("not removed from a replica that is away: guppy gc --strays --yes removes it later", "reason", err)
+			away[identity] = true
 			continue
 		}
 		if err != nil {
@@ -199,15 +205,18 @@ func (a *app) collect(ctx context.Context, cfg *config.Config, repo *repository,
 		collector := a.collector(cfg, repo, stores)
 		defer a.showProgress(ctx, collector.Progress.State)()
 		defer func() { view.keptFiles = newKeptFiles(collector.Others) }()
-		if err := a.collectSpaces(ctx, collector, repo, view); err != nil {
-			return err
-		}
 
-		if err := a.sweep(ctx, repo, collector, stores, view); err != nil || view.DryRun {
-			return err
+		// A store that is away keeps nothing from being done elsewhere.
+		failed := a.collectSpaces(ctx, collector, repo, view)
+		if failed != nil && !errors.Is(failed, store.ErrAbsent) {
+			return failed
 		}
-
-		return errors.Join(repo.PruneCopies(ctx), repo.ForgetReceipts(ctx))
+		err = a.sweep(ctx, repo, collector, stores, view)
+		failed = errors.Join(failed, err)
+		if view.DryRun || err != nil && !errors.Is(err, store.ErrAbsent) {
+			return failed
+		}
+		return errors.Join(failed, repo.PruneCopies(ctx), repo.ForgetReceipts(ctx))
 	})
 
 	if err == nil && options.yes && options.vacuum {
@@ -279,6 +288,7 @@ func (a *app) sweep(ctx context.Context, repo *repository, collector *gc.Collect
 		files, err := stores.Open(look, row.Identity)
 		if errors.Is(err, store.ErrAbsent) || errors.Is(err, store.ErrUnusable) && len(rows) > 1 {
 			a.log.Warn("not looked for temporary files and strays", "store", row.Name, "reason", err)
+			failed = errors.Join(failed, view.unswept(ctx, repo, row, err))
 			continue
 		}
 		if err == nil {
@@ -287,6 +297,29 @@ func (a *app) sweep(ctx context.Context, repo *repository, collector *gc.Collect
 		failed = errors.Join(failed, err)
 	}
 	return failed
+}
+
+// unswept returns an error for a store that is away if its strays were to be removed.
+func (v *gcView) unswept(ctx context.Context, repo *repository, row sqlrepo.Store, reason error) error {
+	if !v.straysRemoved {
+		return nil
+	}
+	use, err := useOf(ctx, repo, row)
+	if err != nil || use == unused {
+		return err
+	}
+	return &straysUnseen{fmt.Errorf("%w: the strays in store %q were not removed: %w", store.ErrAbsent, row.Name, reason)}
+}
+
+// straysUnseen is the error of a removal of strays in a store that is away.
+type straysUnseen struct{ error }
+
+func (s *straysUnseen) Unwrap() error { return s.error }
+
+// Hint names the next command.
+func (s *straysUnseen) Hint() string {
+	return "guppy: everything that needs no other store was removed; guppy gc --strays --yes removes the rest once the " +
+		"store is there"
 }
 
 // sweep looks for files that no row names in one store. In a store that no upload of this repository has used, every

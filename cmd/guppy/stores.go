@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -77,8 +78,12 @@ func (a *app) storesByPath(ctx context.Context, cfg *config.Config,
 	if err != nil {
 		return nil, nil, err
 	}
+	patience, err := rows.patience(ctx, repo)
+	if err != nil {
+		return nil, nil, err
+	}
 	return &known.Stores{
-		Repo: repo, Options: a.storeOptions(cfg, true), Places: places,
+		Repo: repo, Options: a.storeOptions(cfg, true), Places: places, Patience: patience,
 		Unnamed: func(ctx context.Context) (store.Store, error) { return a.configuredStore(ctx, cfg) },
 	}, rows, nil
 }
@@ -116,6 +121,18 @@ func (rows storeRows) nameOf(identity string) string {
 		}
 	}
 	return identity
+}
+
+// patience limits how long the servers of stores are waited for that have nothing but copies: no upload needs them.
+func (rows storeRows) patience(ctx context.Context, repo *repository) (map[string]time.Duration, error) {
+	replicas, err := repo.ReplicasOf(ctx, "")
+	limits := map[string]time.Duration{}
+	for _, row := range rows {
+		if row.SeenAt.IsZero() && slices.Contains(replicas, row.Identity) {
+			limits[row.Identity] = replicaPatience
+		}
+	}
+	return limits, err
 }
 
 // places returns where this host sees stores, by identity, if that is not where the repository says.

@@ -76,6 +76,7 @@ func (a *app) syncStore(ctx context.Context, cfg *config.Config, repo *repositor
 	if err != nil {
 		return err
 	}
+	stores.Patience = nil // the replica is what it is all about
 	origin, err := rows.named(from)
 	if err != nil {
 		return fmt.Errorf("FROM: %w: guppy store ls lists stores", err)

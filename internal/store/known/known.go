@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -32,6 +33,8 @@ type Stores struct {
 	Options store.Options
 	// Places says where this host sees stores, by identity, if that is not where the repository says.
 	Places map[string]string
+	// Patience limits, by identity, how long the server of a store is waited for.
+	Patience map[string]time.Duration
 	// Given, if not "", is the place of a store for this run, whichever has its marker.
 	Given string
 	// Unnamed opens the store of uploads that an older guppy began without recording a store.
@@ -124,6 +127,9 @@ func (s *Stores) Find(ctx context.Context, identity string) (store.Store, sqlrep
 
 	options := s.Options
 	options.Existing = true
+	if limit, limited := s.Patience[identity]; limited {
+		options.RetryFor = min(options.RetryFor, limit)
+	}
 	files, err := store.OpenURL(ctx, place, options)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: %w", store.ErrAbsent, err)
