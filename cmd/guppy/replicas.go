@@ -53,7 +53,7 @@ func (v replicaView) describe() string {
 		of = "space " + printable(v.Space)
 	}
 
-	text := fmt.Sprintf("replica of %s, and has everything of it", of)
+	text := fmt.Sprintf("replica of %s, and has everything of it, as far as is known", of)
 	if v.Files > 0 {
 		text = fmt.Sprintf("replica of %s, and lacks %s of it, %s", of, plural(v.Files, "file"), progress.Bytes(v.Bytes))
 	}
@@ -214,7 +214,9 @@ type sentView struct {
 	replicaView
 
 	setAside, named bool
-	failure         error
+	// unseen is true if the replica was not there when the run ended.
+	unseen  bool
+	failure error
 }
 
 // unsent collects why replicas lack files.
@@ -222,8 +224,11 @@ type unsent map[sqlrepo.SpaceReplica]error
 
 func (u unsent) add(replica sqlrepo.SpaceReplica, reason error) { u[replica] = reason }
 
-// sentViews returns what the replicas of some spaces lack, or of all if spaces is nil.
-func sentViews(ctx context.Context, repo *repository, spaces []int64, left unsent) (views []sentView, err error) {
+// sentViews returns what the replicas of some spaces lack, or of all if spaces is nil. It looks once whether each that is
+// not known to be away is there: what it has according to the rows says nothing about a replica that is gone.
+func (a *app) sentViews(ctx context.Context, repo *repository, sending *pipeline.Sending,
+	left unsent) (views []sentView, err error) {
+	spaces := sending.Spaces
 	replicas, err := repo.SpaceReplicas(ctx, spaces)
 	if err != nil {
 		return nil, err
@@ -250,8 +255,15 @@ func sentViews(ctx context.Context, repo *repository, spaces []int64, left unsen
 
 		view := sentView{failure: left[replica], replicaView: replicaView{Replica: rows.nameOf(replica.Store),
 			Space: names[replica.Space], Files: lacks.Files, Bytes: lacks.Bytes}}
+		if view.failure == nil {
+			view.failure = rows.lookFor(ctx, sending, replica.Store)
+			view.unseen = view.failure != nil
+		}
 		if view.failure != nil {
 			view.Reason = view.failure.Error()
+		}
+		if view.unseen {
+			a.log.Warn("a replica is not there: what it has can't be told", "store", view.Replica, "reason", view.failure)
 		}
 		for _, sending := range sendings {
 			if sending.SpaceReplica == replica && !sending.SetAside.IsZero() {
@@ -263,9 +275,36 @@ func sentViews(ctx context.Context, repo *repository, spaces []int64, left unsen
 	return views, nil
 }
 
+// lookFor returns an error unless a store is there. It waits for no server, and not for a call that does not return, as
+// on a dead mount.
+func (rows storeRows) lookFor(ctx context.Context, sending *pipeline.Sending, identity string) error {
+	ctx, cancel := context.WithTimeout(store.WithoutPatience(ctx), lookFor)
+	defer cancel()
+
+	found := make(chan error, 1)
+	go func() {
+		files, err := sending.Open(ctx, identity)
+		for _, row := range rows {
+			if err == nil && row.Identity == identity {
+				err = known.Prove(ctx, files, row)
+			}
+		}
+		found <- err
+	}()
+
+	select {
+	case err := <-found:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("store %q: %w: it does not answer", rows.nameOf(identity), store.ErrUnusable)
+	}
+}
+
 // err returns an error if files were set aside, and otherwise if any are missing and have to be there.
 func (v sentView) err(strict bool) error {
 	switch {
+	case v.unseen && strict:
+		return fmt.Errorf("replica %s is not there: what it has can't be told: %w", v.Replica, v.failure)
 	case v.Files == 0:
 		return nil
 	case v.setAside:
@@ -279,15 +318,14 @@ func (v sentView) err(strict bool) error {
 	return nil
 }
 
-// addReplicas adds what the replicas of the space lack.
-func (r *report) addReplicas(ctx context.Context, repo *repository, job pipeline.Job, named []string,
-	left unsent) (err error) {
+// addSent adds to a report what the replicas of the space lack.
+func (a *app) addSent(ctx context.Context, repo *repository, job pipeline.Job, r *report, left unsent) (err error) {
 	if job.Sending == nil {
 		return nil
 	}
-	r.Replicas, err = sentViews(ctx, repo, []int64{job.Space.ID}, left)
+	r.Replicas, err = a.sentViews(ctx, repo, job.Sending, left)
 	for i := range r.Replicas {
-		r.Replicas[i].named = slices.Contains(named, r.Replicas[i].Replica)
+		r.Replicas[i].named = slices.Contains(a.replicas, r.Replicas[i].Replica)
 	}
 	return err
 }
@@ -302,9 +340,12 @@ func (r *report) replicasErr() (err error) {
 
 func (r *report) replicasText(facts *display.Facts) {
 	for _, replica := range r.Replicas {
-		if replica.Files == 0 {
+		switch {
+		case replica.Files == 0 && replica.unseen:
+			facts.Add("replica", "%s %s: what it has can't be told", replica.Replica, display.Warning("is not there"))
+		case replica.Files == 0:
 			facts.Add("replica", "%s has everything", replica.Replica)
-		} else {
+		default:
 			facts.Add("replica", "%s %s, %s: %s", replica.Replica, display.Warning("lacks "+plural(replica.Files, "file")),
 				progress.Bytes(replica.Bytes), printable(replica.Reason))
 		}

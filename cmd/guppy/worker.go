@@ -122,7 +122,7 @@ func (a *app) work(ctx context.Context, cfg *config.Config, repo *repository, op
 	if err != nil {
 		return err
 	}
-	return leftUndone(ctx, repo, filter, left)
+	return a.leftUndone(ctx, repo, filter, worker.Sending, left)
 }
 
 func spaceFilter(ctx context.Context, repo *repository, names []string) (filter sqlrepo.OpenFilter, err error) {
@@ -137,8 +137,9 @@ func spaceFilter(ctx context.Context, repo *repository, names []string) (filter 
 }
 
 // leftUndone returns pipeline.ErrSetAside and errIncomplete for uploads that nobody continues, and errors for replicas
-// that lack files.
-func leftUndone(ctx context.Context, repo *repository, filter sqlrepo.OpenFilter, left unsent) error {
+// that lack files or are not there.
+func (a *app) leftUndone(ctx context.Context, repo *repository, filter sqlrepo.OpenFilter, sending *pipeline.Sending,
+	left unsent) error {
 	open, err := repo.OpenUploads(ctx, filter)
 	if err != nil {
 		return err
@@ -162,7 +163,7 @@ func leftUndone(ctx context.Context, repo *repository, filter sqlrepo.OpenFilter
 		undone = errors.Join(undone, err)
 	}
 
-	replicas, err := sentViews(ctx, repo, filter.Spaces, left)
+	replicas, err := a.sentViews(ctx, repo, sending, left)
 	for _, replica := range replicas {
 		undone = errors.Join(undone, replica.err(true))
 	}
