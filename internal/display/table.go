@@ -2,8 +2,8 @@ package display
 
 import (
 	"io"
-	"slices"
 	"os"
+	"slices"
 	"strings"
 
 	"charm.land/lipgloss/v2"

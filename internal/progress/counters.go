@@ -56,7 +56,9 @@ func (c *Counters) State() State {
 		Doing: "sending to replicas", Item: "file", Items: c.Sent.Load(), ItemsTotal: c.SentTotal.Load(),
 		Bytes: c.SentBytes.Load(), BytesTotal: c.SentBytesTotal.Load(),
 	}
-	if sending.Started() {
+	// What is sent last is shown before anything has arrived: the replica may hang.
+	stage := c.stage.Load()
+	if sending.Started() || stage != nil && *stage == "sending" {
 		whole.Parts = append(whole.Parts, sending)
 		whole.Parts = append(whole.Parts, c.sendings.states()...)
 	}

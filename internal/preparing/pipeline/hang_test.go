@@ -2,6 +2,9 @@ package pipeline_test
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -10,6 +13,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/store/storetest"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
@@ -109,6 +113,8 @@ type hangingRun struct {
 	late    bool
 	result  pipeline.Result
 	err     error
+	// left is why files stayed unsent.
+	left error
 }
 
 func newHangingRun(t *testing.T, db *dialect.DB, op string) *hangingRun {
@@ -123,7 +129,9 @@ func newHangingRun(t *testing.T, db *dialect.DB, op string) *hangingRun {
 			}
 			_ = h.hanging.Fail("open")
 			return h.hanging, nil
-		}}
+		},
+		Left: func(_ sqlrepo.SpaceReplica, left error) { h.left = left },
+	}
 	return h
 }
 
@@ -152,7 +160,30 @@ func (h *hangingRun) check() {
 		h.t.Errorf("%s: %d calls hung, and the run did not end: %t", h.op, hung, h.late)
 	}
 
+	// The store that does not answer is named, and the sending is shown.
+	if !errors.Is(h.left, store.ErrUnusable) || !strings.Contains(h.left.Error(), h.name(h.t)) {
+		h.t.Errorf("%s: left: %v", h.op, h.left)
+	}
+	sending := func(part progress.State) bool { return part.Doing == "sending to replicas" }
+	if parts := h.job.Progress.State().Parts; !slices.ContainsFunc(parts, sending) {
+		h.t.Errorf("%s: shown: %+v", h.op, parts)
+	}
+
 	h.job.Sending = &pipeline.Sending{Spaces: []int64{h.to.Space}, Open: h.open}
 	h.ran()
 	h.same()
+}
+
+// name returns the name of the replica.
+func (r *replicated) name(t *testing.T) string {
+	t.Helper()
+	rows, err := r.job.Repo.Stores(t.Context())
+	must(t, err)
+	for _, row := range rows {
+		if row.Identity == r.to.Store {
+			return row.Name
+		}
+	}
+	t.Fatal("the replica is not known")
+	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,8 @@ type target struct {
 	sends sync.WaitGroup
 	// sending counts the files under way.
 	sending atomic.Int64
+	// opening is true while the replica is being opened.
+	opening atomic.Bool
 	// moved is when the replica last made progress, in nanoseconds since 1970.
 	moved atomic.Int64
 	// failed holds the error that ends the worker.
@@ -75,6 +78,7 @@ func (t *target) serve(ctx context.Context, packed <-chan struct{}) error {
 		case <-ending:
 			ending = nil
 			t.touch()
+			t.crew.Progress.Enter("sending")
 			ticker := time.NewTicker(time.Second)
 			defer ticker.Stop()
 			hurry = ticker.C
@@ -83,8 +87,8 @@ func (t *target) serve(ctx context.Context, packed <-chan struct{}) error {
 				continue
 			}
 			reason := errNotSent
-			if t.sending.Load() > 0 {
-				reason = errHangs
+			if t.sending.Load() > 0 || t.opening.Load() {
+				reason = fmt.Errorf("store %q: %w", t.name(ctx), errHangs)
 				t.leave(t.to.Store, reason)
 			}
 			stop(reason)
@@ -105,6 +109,17 @@ func (t *target) abandon(done <-chan error, patience time.Duration) error {
 		t.crew.Log.Warn("a call to a replica does not return", "store", t.to.Store)
 		return nil
 	}
+}
+
+// name returns the name of the replica, or its identity if that can't be read.
+func (t *target) name(ctx context.Context) string {
+	stores, err := t.crew.Repo.Stores(ctx)
+	for _, row := range stores {
+		if err == nil && row.Identity == t.to.Store {
+			return row.Name
+		}
+	}
+	return t.to.Store
 }
 
 // touch notes that the replica makes progress.
@@ -139,9 +154,6 @@ func (t *target) dispatch(ctx context.Context, packed <-chan struct{}) error {
 
 		if err == nil && next != nil {
 			idle = lookEvery
-			if last {
-				t.crew.Progress.Enter("sending")
-			}
 			t.sends.Go(func() { t.hand(ctx, *next) })
 			continue
 		}
@@ -236,7 +248,10 @@ func (t *target) claim(ctx context.Context, last bool) (next *sqlrepo.Sending, m
 	if t.absent(t.to.Store, last) != nil {
 		return nil, false, nil
 	}
-	if _, err := t.open(ctx, t.to.Store); err != nil {
+	t.opening.Store(true)
+	_, err = t.open(ctx, t.to.Store)
+	t.opening.Store(false)
+	if err != nil {
 		if isDatabase(err) {
 			return nil, false, err
 		}
@@ -393,8 +408,7 @@ func (t *target) notSent(ctx context.Context, l *lease, sending sqlrepo.Sending,
 
 	switch {
 	case errors.Is(failure, sqlrepo.ErrLeaseLost):
-		t.crew.Log.Warn("lost the lease: another worker has taken over", "file", FileName(sending))
-		return nil
+		return t.lost(ctx, sending)
 	case errors.Is(failure, sqlrepo.ErrUnavailable):
 		return failure // the file can't be given back either
 	case errors.Is(context.Cause(ctx), errHangs):
@@ -406,6 +420,28 @@ func (t *target) notSent(ctx context.Context, l *lease, sending sqlrepo.Sending,
 		return t.settled(ctx, l, t.crew.Repo.Postpone(ctx, sending, failure.Error()))
 	}
 	return t.retry(ctx, l, sending, failure)
+}
+
+// lost says why a file is not sent by this worker any longer: another worker has it, or the store is no replica of the
+// space any longer. In that case nothing would tell later that a file which has arrived is this repository's.
+func (t *target) lost(ctx context.Context, sending sqlrepo.Sending) error {
+	replicas, err := t.crew.Repo.SpaceReplicas(ctx, []int64{sending.Space})
+	if err != nil {
+		return unlessEnded(ctx, err)
+	}
+
+	name := FileName(sending)
+	if slices.Contains(replicas, sending.SpaceReplica) {
+		t.crew.Log.Warn("lost the lease: another worker has taken over", "file", name)
+		return nil
+	}
+	t.crew.Log.Info("a file is no longer to be sent: the space has this replica no longer", "store", t.name(ctx),
+		"file", name)
+	if err := t.discard(ctx, sending, name); err != nil {
+		t.crew.Log.Warn("a file that is no longer to be sent may be left in a store", "store", t.name(ctx), "file", name,
+			"reason", err)
+	}
+	return nil
 }
 
 // settled returns the error of recording what becomes of a file. If the context has ended, the file is given back. A
