@@ -33,6 +33,8 @@ type StoreUse struct {
 	Identity string `db:"store"`
 	// Uploads counts all uploads, also removed ones, of which something is left.
 	Uploads int64 `db:"uploads"`
+	// Removed counts those of them that were removed.
+	Removed int64 `db:"removed"`
 	// Shards and Bytes count the shards of these uploads.
 	Shards int64 `db:"shards"`
 	Bytes  int64 `db:"bytes"`
@@ -58,6 +60,7 @@ func (r *Repository) Stores(ctx context.Context) (stores []Store, err error) {
 // StoreUses counts what each store is used for. It leaves out stores that no upload has.
 func (r *Repository) StoreUses(ctx context.Context) (uses []StoreUse, err error) {
 	count := sq.Select("store", "COUNT(DISTINCT uploads.id) AS uploads", "COUNT(shards.id) AS shards").
+		Column(sq.Expr("COUNT(DISTINCT CASE WHEN uploads.state = ? THEN uploads.id END) AS removed", Removed)).
 		Column("CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes").From("uploads").
 		LeftJoin("shards ON shards.upload = uploads.id AND shards.digest IS NOT NULL").
 		Where(sq.NotEq{"store": nil}).GroupBy("store").OrderBy("store")

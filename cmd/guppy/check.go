@@ -52,7 +52,7 @@ func (u *unsound) Hint() string {
 		return hint
 	}
 	if u.repair == "" {
-		return "guppy: nothing was changed, and a repair would change nothing. Guppy store ls shows which stores are away"
+		return "guppy: nothing was changed, and a repair would change nothing: guppy store ls shows which stores are away"
 	}
 	return "guppy: nothing was changed; " + u.repair + " carries out the repairs"
 }
@@ -201,7 +201,7 @@ func (a *app) check(ctx context.Context, cfg *config.Config, repo *repository, o
 	if out.repairable {
 		left.repair = again("--repair", "--yes")
 	}
-	if !options.giveUp {
+	if !options.giveUp && out.lost {
 		left.giveUp = again("--give-up")
 	}
 	return left

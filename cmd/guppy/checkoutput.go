@@ -36,6 +36,8 @@ type checkOutput struct {
 	problems *rowPrinter[check.Problem]
 	// repairable is true if a repair would do something about a problem.
 	repairable bool
+	// lost is true if there is a problem because of which content may have to be given up.
+	lost bool
 }
 
 // problemList lists problems. As text they are not a table, because each is a line as soon as it is found.
@@ -52,6 +54,7 @@ func (o *checkOutput) silent() bool { return o.app.voice.quiet || o.app.listing.
 
 // problem takes one problem, which is printed at once unless problems are to be sorted.
 func (o *checkOutput) problem(p check.Problem) error {
+	o.lost = o.lost || p.Lost()
 	o.repairable = o.repairable || p.Repairable() && !p.Note
 	return o.problems.row(p)
 }

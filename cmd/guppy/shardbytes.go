@@ -163,14 +163,27 @@ func (s *shardBytes) copies(ctx context.Context, row sqlrepo.Shard) iter.Seq2[st
 			}
 
 			if _, told := s.told.LoadOrStore(other.Name, nil); !told {
-				s.log.Warn("shards are missing or damaged in their own store: reading from another one", "shard", row.ID,
-					"store", other.Name)
+				s.tell(row, other)
 			}
 			if !yield(other.Name, reading) {
 				return
 			}
 		}
 	}
+}
+
+// tell says, and why, that a shard is read from another store than its own.
+func (s *shardBytes) tell(row sqlrepo.Shard, other sqlrepo.Store) {
+	if s.away == nil {
+		return // there is no other store
+	}
+	if last, known := s.away.Load(row.Store); known && time.Since(last.(failedOpening).at) < awayFor {
+		s.log.Warn("the store of shards is away: reading from another one", "shard", row.ID, "store", other.Name,
+			"reason", last.(failedOpening).err)
+		return
+	}
+	s.log.Warn("shards are missing or damaged in their own store: reading from another one", "shard", row.ID,
+		"store", other.Name)
 }
 
 // others returns the stores beside its own that may have the file of a shard.

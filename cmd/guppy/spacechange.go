@@ -20,13 +20,14 @@ const spaceRenameHelp = `Rename gives a space another name. Its DID, key, source
 
 Scripts and configurations that have the old name need the new one: guppy
 prepare --space OLD would add a new space, and so would guppy prepare without
---space after a renaming of the space "default".`
+--space after a renaming of the space "default": which one that is, is the
+setting prepare.space.`
 
 func (a *app) spaceRenameCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "rename SPACE NEW", Short: "Give a space another name", Long: spaceRenameHelp,
 		Args: usageArgs(cobra.ExactArgs(2)),
-		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
+		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
 			if err := checkSpaceName(args[1]); err != nil {
 				return err
 			}
@@ -42,6 +43,11 @@ func (a *app) spaceRenameCommand() *cobra.Command {
 			}
 			if err != nil {
 				return err
+			}
+			if space.Name == cfg.Prepare.Space {
+				a.log.Warn("guppy prepare without --space would add a new space of the old name, with another key: set "+
+					"prepare.space in the configuration (guppy config show), or GUPPY_PREPARE_SPACE, to the new one",
+					"old", space.Name, "new", args[1])
 			}
 			return a.printSpace(ctx, repo, args[1])
 		}),

@@ -169,11 +169,34 @@ func (a *app) setDefaultStore(ctx context.Context, _ *config.Config, repo *repos
 	if err := repo.SetSpaceStore(ctx, space.ID, row.Identity); err != nil {
 		return err
 	}
+	if err := a.warnOfStoringAgain(ctx, repo, rows, space, row); err != nil {
+		return err
+	}
 
 	view := defaultStoreView{newSpaceRef(space), newStoreRef(row)}
 	return a.print(view, func(w io.Writer) {
 		fmt.Fprintf(w, "new uploads of space %s go to store %s\n", printable(space.Name), row.Name)
 	})
+}
+
+// warnOfStoringAgain says which sources of a space can't go on without a flag, since their content is in another store.
+func (a *app) warnOfStoringAgain(ctx context.Context, repo *repository, rows storeRows, space sqlrepo.Space,
+	row sqlrepo.Store) error {
+	sources, err := repo.Sources(ctx, space.ID)
+	if err != nil {
+		return err
+	}
+	for _, source := range sources {
+		uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{Source: &source.ID})
+		if err != nil {
+			return err
+		}
+		if refused := a.refuseStoringAgain(rows, row.Identity, row.URL, uploads); refused != nil {
+			a.log.Warn("the next upload of a source will be refused", "source", source.Name, "reason",
+				strings.TrimPrefix(refused.Error(), errUsage.Error()+": "))
+		}
+	}
+	return nil
 }
 
 // defaultStoreView is the output of store default.
@@ -239,6 +262,9 @@ func refuseUsed(ctx context.Context, repo *repository, row sqlrepo.Store) error 
 		if view.Uploads > 0 {
 			uses = append(uses, plural(view.Uploads, "upload")+" went there: guppy upload rm --yes UPLOAD removes one, and "+
 				"guppy gc --yes what is left of removed ones")
+		} else if view.removed > 0 {
+			uses = append(uses, "something is left there of "+plural(view.removed, "removed upload")+
+				": guppy gc --yes removes it")
 		}
 		for _, space := range view.Spaces {
 			uses = append(uses, fmt.Sprintf("new uploads of space %q go there: guppy store default %s NAME sends them elsewhere",

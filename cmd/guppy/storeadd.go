@@ -33,6 +33,9 @@ func (a *app) addStore(ctx context.Context, cfg *config.Config, repo *repository
 	if err := refuseDirectory(ctx, cfg, repo, place); err != nil {
 		return err
 	}
+	if err := rows.refuseNested(ctx, cfg, place); err != nil {
+		return err
+	}
 
 	// Nobody waits for a place that may be wrong.
 	given := *cfg

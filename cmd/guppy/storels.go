@@ -57,6 +57,8 @@ type storeView struct {
 	Reachable   bool          `json:"reachable"`            // whether this host can use it now
 	Reason      string        `json:"reason,omitempty"`     // why this host can't
 	FreeBytes   *int64        `json:"free_bytes,omitempty"` // room that is left, if that is known
+	// removed counts removed uploads of which something is left.
+	removed int64
 }
 
 var storeList = list[storeView]{
@@ -160,7 +162,8 @@ func storeViews(ctx context.Context, repo *repository) ([]storeView, error) {
 		views[i] = storeView{knownStore: newKnownStore(row), Spaces: []string{}, Replicas: []replicaView{}}
 		for _, use := range uses {
 			if use.Identity == row.Identity {
-				views[i].Uploads, views[i].Shards, views[i].Bytes = use.Uploads, use.Shards, use.Bytes
+				views[i].Uploads, views[i].removed = use.Uploads-use.Removed, use.Removed
+				views[i].Shards, views[i].Bytes = use.Shards, use.Bytes
 			}
 		}
 		for _, count := range copies {

@@ -16,6 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/host/durable"
 	"github.com/guppy-prep/guppy/internal/progress"
+	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/store/known"
 	"github.com/guppy-prep/guppy/internal/upkeep/backup"
@@ -227,6 +228,13 @@ func (a *app) openOrCreate(ctx context.Context, cfg *config.Config, stores *know
 	if err := may("", url); err != nil {
 		return nil, err
 	}
+	rows, err := stores.Repo.Stores(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := storeRows(rows).refuseNested(ctx, cfg, cfg.Prepare.Store); err != nil {
+		return nil, err
+	}
 	return store.OpenURL(ctx, cfg.Prepare.Store, a.storeOptions(cfg, false))
 }
 
@@ -357,6 +365,11 @@ func storeDirectories(ctx context.Context, cfg *config.Config, repo *repository)
 	if err != nil {
 		return nil, err
 	}
+	return rows.directories(ctx, cfg)
+}
+
+// directories is like storeDirectories for the rows of stores.
+func (rows storeRows) directories(ctx context.Context, cfg *config.Config) ([]string, error) {
 	places, err := rows.places(cfg)
 	if err != nil {
 		return nil, err
@@ -383,6 +396,45 @@ func storeDirectories(ctx context.Context, cfg *config.Config, repo *repository)
 	}
 	slices.Sort(directories)
 	return directories, nil
+}
+
+// refuseNested returns an error for the directory of a new store that lies in that of another one, or has one in it: a
+// removal of the outer store's directory, or a copy of it, would be one of both.
+func (rows storeRows) refuseNested(ctx context.Context, cfg *config.Config, place string) error {
+	parsed, err := store.ParseURL(place)
+	if err != nil || parsed.Directory == "" {
+		return err
+	}
+	there, err := existingAbove(parsed.Directory)
+	if err != nil {
+		return err
+	}
+	directories, err := rows.directories(ctx, cfg)
+	if err != nil {
+		return err
+	}
+
+	own, missing := os.Stat(parsed.Directory)
+	for _, directory := range directories {
+		other, err := os.Stat(directory)
+		if err != nil || missing == nil && os.SameFile(own, other) {
+			continue
+		}
+		inner, outer := place, directory
+		err = source.RefuseWithin(there, directory)
+		if err == nil {
+			inner, outer = directory, place
+			err = source.RefuseWithin(directory, parsed.Directory)
+		}
+		if errors.Is(err, source.ErrOwnFiles) {
+			return fmt.Errorf("%w: %s lies in %s, and both would be stores: name a place outside of any store", errUsage, inner,
+				outer)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // refuseStore returns an error if a path is the directory of a store.

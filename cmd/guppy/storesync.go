@@ -13,6 +13,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
+	"github.com/guppy-prep/guppy/internal/store/delivery"
 	"github.com/guppy-prep/guppy/internal/upkeep/mirror"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -122,7 +123,24 @@ func (a *app) syncStore(ctx context.Context, cfg *config.Config, repo *repositor
 
 	view.count(syncer.Counts)
 	view.Finished = err == nil
+	if errors.Is(err, delivery.ErrDiffers) {
+		err = &badOrigin{err, origin.Name}
+	}
 	return errors.Join(a.print(view, view.text), err)
+}
+
+// badOrigin is the error of a sync for which a store has lost or damaged files.
+type badOrigin struct {
+	error
+	store string
+}
+
+func (b *badOrigin) Unwrap() error { return b.error }
+
+// Hint names the next command.
+func (b *badOrigin) Hint() string {
+	return "guppy: guppy check --read-data --repair --yes mends store " + b.store + " if any other store has good copies, " +
+		"and the next sync sends the rest"
 }
 
 // refuseEmptyOrigin returns an error for a store that no upload has: a replica of it would have nothing.

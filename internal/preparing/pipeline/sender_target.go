@@ -339,6 +339,10 @@ func (t *target) deliver(l *lease, sending sqlrepo.Sending, name string) error {
 			continue
 		}
 		err := t.deliverFrom(l, sending, name, identity, to)
+		if err == nil {
+			t.crew.Log.Warn("a file was sent from another copy than that of its own store: guppy check --read-data --repair "+
+				"--yes mends the store if it is there", "file", name, "reason", failure)
+		}
 		if err == nil || !errors.Is(err, delivery.ErrSource) {
 			return err
 		}

@@ -75,6 +75,16 @@ func (p Problem) Repairable() bool {
 	return action != leaveAlone && action != prepareAgain
 }
 
+// Lost reports whether content may have to be given up because of the problem: no store that is there has it. What a
+// replica lacks, or a store that is away has, is not lost.
+func (p Problem) Lost() bool {
+	switch p.Code {
+	case CodeStoreElsewhere, CodeReplicaLacks, CodeCopyMissing, CodeCopyLength, CodeCopyDamaged:
+		return false
+	}
+	return !p.Note
+}
+
 // The codes of problems that rows alone don't show; sqlrepo has the others.
 const (
 	CodeStoreMarker    = "store-marker"
@@ -186,8 +196,20 @@ type run struct {
 	held []int64
 	// in is the name of the store that is looked at, "" if there is only one.
 	in string
+	// told holds the identities of the stores that were reported to be away.
+	told map[string]bool
 	// unseen is why files of uploads were not looked at, nil if all were.
 	unseen error
+}
+
+// isNews reports whether a store is seen to be away for the first time.
+func (r *run) isNews(identity string) bool {
+	news := !r.told[identity]
+	if r.told == nil {
+		r.told = map[string]bool{}
+	}
+	r.told[identity] = true
+	return news
 }
 
 // emit reports a problem.

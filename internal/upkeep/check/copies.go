@@ -40,6 +40,9 @@ func (r *run) copiesIn(ctx context.Context, place Place) error {
 	if err != nil || len(recorded)+len(lacking) == 0 {
 		return err
 	}
+	if place.Files == nil && !r.isNews(place.Store.Identity) {
+		return nil
+	}
 	if place.Files == nil {
 		return r.emit(Problem{Code: CodeStoreElsewhere, Store: place.Store.Name,
 			Detail: "a replica is not to be seen from here: " + place.Absent.Error()})

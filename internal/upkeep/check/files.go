@@ -143,15 +143,18 @@ func (r *run) shards(ctx context.Context, upload sqlrepo.Upload, sample *sampler
 	return r.indexes(ctx, upload, seen)
 }
 
-// sees reports whether the store of an upload is there, and reports a problem if it is not.
+// sees reports whether the store of an upload is there, and reports a problem, once for each store, if it is not.
 func (r *run) sees(upload sqlrepo.Upload) (bool, error) {
 	place := r.place(upload.Store)
 	if place.Files != nil {
 		return true, nil
 	}
 	r.unseen = fmt.Errorf("upload %d: %w", upload.ID, place.Absent)
-	return false, r.emit(Problem{Code: CodeStoreElsewhere, Upload: upload.ID,
-		Detail: "its store is not to be seen from here: " + place.Absent.Error()})
+	if !r.isNews(upload.Store) {
+		return false, nil
+	}
+	return false, r.emit(Problem{Code: CodeStoreElsewhere, Upload: upload.ID, Store: place.Store.Name,
+		Detail: "the store of this upload, and maybe of others, is not to be seen from here: " + place.Absent.Error()})
 }
 
 // file checks the file of one shard. A shard that was removed or packed again meanwhile is not a problem.
