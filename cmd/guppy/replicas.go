@@ -224,8 +224,8 @@ type unsent map[sqlrepo.SpaceReplica]error
 
 func (u unsent) add(replica sqlrepo.SpaceReplica, reason error) { u[replica] = reason }
 
-// sentViews returns what the replicas of some spaces lack, or of all if spaces is nil. It looks once whether each that is
-// not known to be away is there: what it has according to the rows says nothing about a replica that is gone.
+// sentViews returns what the replicas of some spaces lack, or of all if spaces is nil. It looks once whether each that
+// is not known to be away is there: what it has according to the rows says nothing about a replica that is gone.
 func (a *app) sentViews(ctx context.Context, repo *repository, sending *pipeline.Sending,
 	left unsent) (views []sentView, err error) {
 	spaces := sending.Spaces

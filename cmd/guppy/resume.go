@@ -14,8 +14,8 @@ import (
 	"github.com/guppy-prep/guppy/dialect"
 )
 
-// resumption is the command line that goes on with what a command has begun. It is safe for concurrent use: a signal may
-// end the program while the command is at work.
+// resumption is the command line that goes on with what a command has begun. It is safe for concurrent use: a signal
+// may end the program while the command is at work.
 type resumption struct{ line atomic.Pointer[string] }
 
 // by makes other command lines the ones that go on. A command calls it when it knows what its arguments stand for, or

@@ -88,8 +88,8 @@ type shardRemoval struct {
 	forgot func(left []sqlrepo.Shard)
 }
 
-// shardRmLines returns the command lines that go on after the rows of some shards were emptied. Their files belong to no
-// shard any longer, so rm does not know them.
+// shardRmLines returns the command lines that go on after the rows of some shards were emptied. Their files belong to
+// no shard any longer, so rm does not know them.
 func shardRmLines(command *cobra.Command, left []sqlrepo.Shard) []string {
 	strays := siblingWith(command, "gc") + " --strays"
 	if !command.Flags().Changed("yes") {

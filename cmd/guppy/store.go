@@ -315,8 +315,8 @@ func refuseFilled(ctx context.Context, repo *repository, stores *known.Stores, r
 	case use == unused:
 		return name, nil
 	case use == replicaOf:
-		return "", fmt.Errorf("store %q: %w: it is a replica, and %s is there: move its files away, and run this command again",
-			row.Name, sqlrepo.ErrStoreInUse, name)
+		return "", fmt.Errorf("store %q: %w: it is a replica, and %s is there: move its files away, and run this command "+
+			"again", row.Name, sqlrepo.ErrStoreInUse, name)
 	}
 	return "", fmt.Errorf("store %q: %w: %s is there: guppy gc --strays --yes removes what belongs to no upload", row.Name,
 		sqlrepo.ErrStoreInUse, name)

@@ -139,8 +139,8 @@ func (b *badOrigin) Unwrap() error { return b.error }
 
 // Hint names the next command.
 func (b *badOrigin) Hint() string {
-	return "guppy: guppy check --read-data --repair --yes mends store " + b.store + " if any other store has good copies, " +
-		"and the next sync sends the rest"
+	return "guppy: guppy check --read-data --repair --yes mends store " + b.store + " if any other store has good " +
+		"copies, and the next sync sends the rest"
 }
 
 // refuseEmptyOrigin returns an error for a store that no upload has: a replica of it would have nothing.

@@ -108,8 +108,8 @@ func newUploadRmOptions(command *cobra.Command) (options uploadRmOptions) {
 	return options
 }
 
-// rest returns the command lines that go on after some of the uploads were removed. Numbers are not given again, so they
-// name no other upload. Only rm itself can leave files where they are.
+// rest returns the command lines that go on after some of the uploads were removed. Numbers are not given again, so
+// they name no other upload. Only rm itself can leave files where they are.
 func (o uploadRmOptions) rest(keys, removed []int64) (lines []string) {
 	if o.keepFiles {
 		return []string{o.resume(keys)}

@@ -30,7 +30,8 @@ func TestAReplicaIsTakenFromItsSpaceMeanwhile(t *testing.T) {
 		}}
 		r.ran()
 
-		if text := log.String(); !strings.Contains(text, "is no longer to be sent") || strings.Contains(text, "another worker") {
+		text := log.String()
+		if !strings.Contains(text, "is no longer to be sent") || strings.Contains(text, "another worker") {
 			t.Error(text)
 		}
 		for file, err := range replica.Committed(t.Context()) {

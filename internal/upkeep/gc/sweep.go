@@ -77,8 +77,8 @@ func (c *Collector) Strays(ctx context.Context, files store.Store, remove bool) 
 	return c.strays(ctx, files, remove, nil)
 }
 
-// StrayCopies is like Strays for a store that no upload of the repository has used and that is no replica any longer. Only
-// what is recorded as copied there counts: all else may be another repository's.
+// StrayCopies is like Strays for a store that no upload of the repository has used and that is no replica any longer.
+// Only what is recorded as copied there counts: all else may be another repository's.
 func (c *Collector) StrayCopies(ctx context.Context, files store.Store, remove bool) (strays Strays, err error) {
 	identity, err := trash.Identity(ctx, files)
 	if err != nil {
@@ -197,8 +197,8 @@ func (s *sweep) flush(ctx context.Context) error {
 	return err
 }
 
-// remove removes files, and returns the names of those that are gone. The store may have been a replica: what it lost is
-// not to count as copied if it becomes one again.
+// remove removes files, and returns the names of those that are gone. The store may have been a replica: what it lost
+// is not to count as copied if it becomes one again.
 func (s *sweep) remove(ctx context.Context, names []string, digests []sqlrepo.Digest) (gone []string, err error) {
 	if !s.copiesOnly {
 		if err := s.Repo.ForgetCopies(ctx, s.store, digests); err != nil {
