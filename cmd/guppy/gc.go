@@ -266,10 +266,12 @@ func (a *app) collectSpaces(ctx context.Context, collector *gc.Collector, repo *
 // is not there is left to the next run. Only for a store that is the only one it waits.
 func (a *app) sweep(ctx context.Context, repo *repository, collector *gc.Collector, stores *known.Stores,
 	view *gcView) error {
-	view.Temporary = new(int64)
 	rows, err := stores.Repo.Stores(ctx)
 	if err != nil {
 		return err
+	}
+	if len(rows) == 0 {
+		view.Temporary = new(int64)
 	}
 
 	replicas, err := repo.ReplicasOf(ctx, "")
@@ -326,6 +328,9 @@ func (s *straysUnseen) Hint() string {
 // file would count as a stray, and may be another repository's. What was copied there as to a replica is not.
 func (v *gcView) sweep(ctx context.Context, collector *gc.Collector, files store.Store, used bool) error {
 	temporary, err := collector.Temporary(ctx, files, !v.DryRun)
+	if v.Temporary == nil {
+		v.Temporary = new(int64)
+	}
 	*v.Temporary += temporary
 	if err != nil {
 		return err
