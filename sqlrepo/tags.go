@@ -50,19 +50,27 @@ func texts(tags []string) (fit []string) {
 
 // Tags returns the tags of the uploads that a filter selects, sorted, by the keys of the uploads.
 func (r *Repository) Tags(ctx context.Context, filter UploadFilter) (map[int64][]string, error) {
-	query := sq.Select("upload", "tag").From("upload_tags").OrderBy("upload", "tag")
+	query := sq.Select("upload", "tag").From("upload_tags")
 	if filter.Source != nil {
 		query = query.Where(core.Within("upload", sq.Select("id").From("uploads").Where(sq.Eq{"source": *filter.Source})))
 	}
 	if filter.Space != nil {
 		query = query.Where(core.Within("upload", sq.Select("id").From("uploads").Where(schema.InSpace(*filter.Space))))
 	}
+	return r.tags(ctx, query)
+}
 
+// TagsOfUploads returns the tags of several uploads, each sorted, by the keys of the uploads.
+func (r *Repository) TagsOfUploads(ctx context.Context, uploads []int64) (map[int64][]string, error) {
+	return r.tags(ctx, sq.Select("upload", "tag").From("upload_tags").Where(r.db.Among("upload", uploads)))
+}
+
+func (r *Repository) tags(ctx context.Context, query sq.SelectBuilder) (map[int64][]string, error) {
 	var rows []struct {
 		Upload int64  `db:"upload"`
 		Tag    string `db:"tag"`
 	}
-	if err := r.db.ReadAll(ctx, "list tags", &rows, query); err != nil {
+	if err := r.db.ReadAll(ctx, "list tags", &rows, query.OrderBy("upload", "tag")); err != nil {
 		return nil, err
 	}
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -95,8 +94,10 @@ func unknownFlag(command *cobra.Command, err error) error {
 	if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) {
 		var known []string
 		command.Flags().VisitAll(func(flag *pflag.Flag) { known = append(known, flag.Name) })
-		suggestion = cmp.Or(config.DidYouMean("--", unknown.GetSpecifiedName(), known),
-			": before names that begin with - write --")
+		suggestion = config.DidYouMean("--", unknown.GetSpecifiedName(), known)
+		if unknown.GetSpecifiedShortnames() != "" {
+			suggestion = ": before names that begin with - write --"
+		}
 	}
 	return fmt.Errorf("%w: %w%s (see %s --help)", errUsage, err, suggestion, command.CommandPath())
 }

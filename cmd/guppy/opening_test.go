@@ -49,6 +49,8 @@ var needing = map[string][]string{
 	"verify":        {someCID},
 	"export":        {someCID, "-o", "out.car"},
 	"diff":          {"1", "2"},
+	"find":          {"*"},
+	"stats":         {},
 	"serve":         {"--listen", "127.0.0.1:0"},
 	"shard ls":      {},
 	"shard cat":     {someShard, "-o", "out.car"},

@@ -131,7 +131,7 @@ func TestWatchAsksSeldom(t *testing.T) {
 
 			sampler := newStatusSampler(repo, nil)
 
-			for _, most := range []int{1 + 3 + 5 + 1 + 1 + 1, 1 + 3 + 1, 1 + 3 + 1} {
+			for _, most := range []int{1 + 3 + 5 + 1 + 1 + 1 + 1, 1 + 3 + 1, 1 + 3 + 1} {
 				recorder.Reset()
 				view, err := sampler.sample(context.Background())
 				if err != nil {

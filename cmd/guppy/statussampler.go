@@ -51,6 +51,9 @@ func (s *statusSampler) sample(ctx context.Context) (*progressView, error) {
 
 	now := sqlrepo.NewTime(time.Now())
 	view := &progressView{Time: formatTime(now), Uploads: []uploadStatus{}, now: now.Time}
+	if err := s.tag(ctx, open); err != nil {
+		return nil, err
+	}
 	for _, upload := range open {
 		if err := s.name(ctx, upload); err != nil {
 			return nil, err
@@ -187,7 +190,27 @@ func (s *statusSampler) list(ctx context.Context) ([]sqlrepo.OpenUpload, error) 
 	return []sqlrepo.OpenUpload{{Upload: upload, Now: sqlrepo.NewTime(time.Now())}}, err
 }
 
-// name looks up the names of an upload's source and space, and its tags, unless they are known.
+// tag looks up the tags of uploads, unless they are known.
+func (s *statusSampler) tag(ctx context.Context, uploads []sqlrepo.OpenUpload) error {
+	var unknown []int64
+	for _, upload := range uploads {
+		if _, known := s.tags[upload.ID]; !known {
+			unknown = append(unknown, upload.ID)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+
+	s.queries++
+	found, err := s.repo.TagsOfUploads(ctx, unknown)
+	for _, upload := range unknown {
+		s.tags[upload] = append([]string{}, found[upload]...)
+	}
+	return err
+}
+
+// name looks up the names of an upload's source and space, unless they are known.
 func (s *statusSampler) name(ctx context.Context, upload sqlrepo.OpenUpload) (err error) {
 	source, known := s.sources[upload.Source]
 	if !known {
@@ -196,13 +219,6 @@ func (s *statusSampler) name(ctx context.Context, upload sqlrepo.OpenUpload) (er
 			return err
 		}
 		s.sources[upload.Source] = source
-	}
-
-	if _, known := s.tags[upload.ID]; !known {
-		s.queries++
-		if s.tags[upload.ID], err = tagsOf(ctx, s.repo, upload.ID); err != nil {
-			return err
-		}
 	}
 
 	if _, known := s.spaces[source.Space]; known {

@@ -46,6 +46,8 @@ func listTags(f *fixture) {
 	equal(f.t, "all", list(sqlrepo.UploadFilter{}), map[int64][]string{first: of, third: elsewhereOf})
 	equal(f.t, "of the space", list(sqlrepo.UploadFilter{Space: &space.ID}), map[int64][]string{first: of})
 	equal(f.t, "of a source", list(sqlrepo.UploadFilter{Source: &elsewhere.ID}), map[int64][]string{third: elsewhereOf})
+	equal(f.t, "of uploads", must(f.TagsOfUploads(f.ctx, []int64{third, first}))(f.t), list(sqlrepo.UploadFilter{}))
+	equal(f.t, "of one upload", must(f.TagsOfUploads(f.ctx, []int64{third}))(f.t), map[int64][]string{third: elsewhereOf})
 	equal(f.t, "of none", list(sqlrepo.UploadFilter{Source: &other.ID}), map[int64][]string{})
 	f.tagsAre(second)
 }
