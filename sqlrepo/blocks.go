@@ -142,7 +142,7 @@ func (r *Repository) AddRoots(ctx context.Context, page []Listed) error {
 	}
 
 	if len(ids) == 0 {
-		return nil
+		return ctx.Err()
 	}
 
 	var roots []Root

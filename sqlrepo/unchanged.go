@@ -1,6 +1,7 @@
 package sqlrepo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ import (
 // earlier one is refused.
 func (r *Repository) Unchanged(ctx context.Context, upload Upload) (previous Upload, err error) {
 	if upload.Always || upload.Reread || upload.ScannedAgain || upload.State != Scanning {
-		return previous, ErrNotFound
+		return previous, cmp.Or(ctx.Err(), ErrNotFound)
 	}
 
 	latest := sq.Select("MAX(id)").From("uploads").Where(sq.Eq{"source": upload.Source, "state": Complete})
@@ -91,6 +92,14 @@ func (r *Repository) ConfirmUnchanged(ctx context.Context, stage Stage, previous
 			return err
 		}
 
+		err := tx.Get(ctx, &removed.Upload, unchanged(stage).Suffix("RETURNING "+core.ColumnList(schema.UploadFields)))
+		if errors.Is(err, ErrNotFound) {
+			err = fmt.Errorf("upload %d: %w", upload, ErrLeaseLost)
+		}
+		if err != nil {
+			return err
+		}
+
 		confirmed := sq.Update("uploads").Set("confirmed_at", NewTime(r.db.Now())).Set("confirmed_by", upload).
 			Where(sq.Eq{"id": previous, "state": Complete})
 		lost := fmt.Errorf("upload %d: %w: it is not complete any more", previous, ErrState)
@@ -100,15 +109,7 @@ func (r *Repository) ConfirmUnchanged(ctx context.Context, stage Stage, previous
 		if err := moveTags(ctx, tx, upload, previous); err != nil {
 			return err
 		}
-		if err := tx.Later(ctx, foundAgain(upload, previous), nil); err != nil {
-			return err
-		}
-
-		err := tx.Get(ctx, &removed.Upload, unchanged(stage).Suffix("RETURNING "+core.ColumnList(schema.UploadFields)))
-		if errors.Is(err, ErrNotFound) {
-			err = fmt.Errorf("upload %d: %w", upload, ErrLeaseLost)
-		}
-		return err
+		return tx.Later(ctx, foundAgain(upload, previous), nil)
 	})
 	return removed, err
 }

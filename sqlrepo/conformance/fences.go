@@ -46,6 +46,10 @@ func (f *fixture) onStage(stage sqlrepo.Stage, entry sqlrepo.Entry, with sealing
 		return err
 	}
 
+	calls["ConfirmUnchanged"] = func() error {
+		_, err := f.ConfirmUnchanged(f.ctx, stage, stage.Upload.ID)
+		return err
+	}
 	calls["SaveScan"] = func() error {
 		return f.SaveScan(f.ctx, stage, sqlrepo.ScanBatch{
 			Added: []sqlrepo.Entry{file("new", 1)}, Changed: []sqlrepo.Entry{entry}, Vanished: []int64{entry.ID},

@@ -229,6 +229,9 @@ func unchangedFenced(f *fixture) {
 	upload, entries := f.first(source)
 	stage := f.second(source, entries, nil)
 
+	// The earlier upload has to be complete.
+	f.fails(second(f.ConfirmUnchanged(f.ctx, stage, stage.Upload.ID)), sqlrepo.ErrState)
+
 	// A removal of the earlier upload is refused while the scan has its lease, and comes first after that.
 	f.fails(f.RemoveUpload(f.ctx, upload), sqlrepo.ErrAtWork)
 	f.expire()
@@ -239,7 +242,7 @@ func unchangedFenced(f *fixture) {
 
 	f.expire()
 	f.ok(f.RemoveUpload(f.ctx, upload))
-	f.fails(second(f.ConfirmUnchanged(f.ctx, other, upload)), sqlrepo.ErrState)
+	f.fails(second(f.ConfirmUnchanged(f.ctx, other, upload)), sqlrepo.ErrLeaseLost) // the removal has ended the scan
 	equal(f.t, "state", must(f.UploadState(f.ctx, other.Upload.ID))(f.t), sqlrepo.Scanning)
 }
 

@@ -204,8 +204,8 @@ func (f *fixture) requireTidy(db *dialect.DB) {
 	job := f.job(db)
 	result, err := job.Run(f.t.Context())
 	must(f.t, err)
-	if result.Upload.ID != 2 || result.Upload.State != sqlrepo.Complete {
-		f.t.Errorf("upload %d is %s", result.Upload.ID, result.Upload.State)
+	if result.Upload.ID != 1 || !result.Unchanged {
+		f.t.Errorf("upload %d is unchanged: %t", result.Upload.ID, result.Unchanged)
 	}
 
 	entries, err := os.ReadDir(f.dir)

@@ -32,6 +32,7 @@ func TestARemovalWithoutFilesNeedsNoStore(t *testing.T) {
 		f, ctx := newFixture(t, db, 1), t.Context()
 		f.write(0, "a", 10)
 		f.prepare(0)
+		f.jobs[0].Fresh.Always = true
 		unchanged := f.prepare(0)
 		must(t, removal.New(f.repo).RemoveUpload(ctx, unchanged.ID))
 		sum, err := f.unseen(unchanged.ID).Collect(ctx, f.space.ID)
