@@ -201,7 +201,8 @@ func newMatch(in searched, entry sqlrepo.Listed) match {
 const rootsAtOnce = 500
 
 // find prints the entries of uploads that match.
-func (a *app) find(ctx context.Context, repo *repository, uploads []searched, matching func(sqlrepo.Listed) bool) error {
+func (a *app) find(ctx context.Context, repo *repository, uploads []searched,
+	matching func(sqlrepo.Listed) bool) error {
 	task := progress.NewTask("searching", "entry")
 	for _, upload := range uploads {
 		task.Expect(upload.Files+upload.Directories+upload.Symlinks, 0)

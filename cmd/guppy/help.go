@@ -23,7 +23,8 @@ func (a *app) commandGroups(help *cobra.Command) []commandGroup {
 			a.prepareCommand(), a.uploadCommand(), a.workerCommand(), a.spaceCommand(), a.sourceCommand(),
 		}},
 		{"look", "Look at what is prepared:", []*cobra.Command{
-			a.statusCommand(), a.lsCommand(), a.findCommand(), a.statsCommand(), a.diffCommand(), a.shardCommand(), a.indexCommand(),
+			a.statusCommand(), a.lsCommand(), a.findCommand(), a.statsCommand(), a.diffCommand(), a.shardCommand(),
+			a.indexCommand(),
 		}},
 		{"read", "Read content back:", []*cobra.Command{
 			a.retrieveCommand(), a.exportCommand(), a.serveCommand(),

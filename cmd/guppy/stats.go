@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -269,7 +270,7 @@ func (v *repositoryStats) text(w io.Writer) {
 	}
 	all := spaceStats{Uploads: v.Uploads, Bytes: v.Bytes, Shards: v.Shards, StoredBytes: v.StoredBytes}
 	all.Space = "(all)"
-	rows := append(v.Spaces[:len(v.Spaces):len(v.Spaces)], all)
+	rows := slices.Concat(v.Spaces, []spaceStats{all})
 	writeTable(w, columns, len(rows), func(i int) []string {
 		of := rows[i]
 		return []string{

@@ -168,8 +168,8 @@ func (r *Remover) RemoveEntries(ctx context.Context, stage sqlrepo.Stage,
 // dropAtOnce limits what a transaction of DropEntries deletes.
 const dropAtOnce = 5000
 
-// DropEntries deletes all entries of a Removed upload that was never complete and has no shards: nobody shares them, and
-// nothing belongs to them. It returns ErrLeaseLost if another worker has the removal.
+// DropEntries deletes all entries of a Removed upload that was never complete and has no shards: nobody shares them,
+// and nothing belongs to them. It returns ErrLeaseLost if another worker has the removal.
 func (r *Remover) DropEntries(ctx context.Context, stage sqlrepo.Stage) error {
 	for rows := int64(dropAtOnce); rows == dropAtOnce; {
 		err := r.removal(ctx, stage, "delete entries", func(tx *core.Tx) (err error) {

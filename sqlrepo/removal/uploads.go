@@ -32,8 +32,8 @@ type Decision struct {
 	Kept []int64
 }
 
-// RemoveDecided is like RemoveUpload but returns ErrOutdated, and removes nothing, unless the upload and those that stay
-// are still complete, and its tags are the same.
+// RemoveDecided is like RemoveUpload but returns ErrOutdated, and removes nothing, unless the upload and those that
+// stay are still complete, and its tags are the same.
 func (r *Remover) RemoveDecided(ctx context.Context, id int64, decision Decision) error {
 	return r.remove(ctx, id, func(tx *core.Tx) error {
 		uploads := append([]int64{id}, decision.Kept...)
@@ -61,8 +61,8 @@ func (r *Remover) RemoveDecided(ctx context.Context, id int64, decision Decision
 	})
 }
 
-// remove marks an upload as Removed if check returns no error. Nobody changes the upload, or its tags, or removes another
-// upload of its source, between the two.
+// remove marks an upload as Removed if check returns no error. Nobody changes the upload, or its tags, or removes
+// another upload of its source, between the two.
 func (r *Remover) remove(ctx context.Context, id int64, check func(*core.Tx) error) error {
 	return r.db.Transact(ctx, fmt.Sprintf("remove upload %d", id), func(tx *core.Tx) error {
 		var source int64

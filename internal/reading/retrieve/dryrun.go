@@ -34,8 +34,8 @@ type Planned struct {
 
 // DryRun calls show with each entry that To would write, in canonical order, and writes nothing. It reads no content of
 // files. The summary counts what is present as kept.
-func (r *Retriever) DryRun(ctx context.Context, from tree.Resolved, out string, show func(Planned) error) (Summary, error) {
-	var sum Summary
+func (r *Retriever) DryRun(ctx context.Context, from tree.Resolved, out string,
+	show func(Planned) error) (sum Summary, err error) {
 	top, name, exists, err := topOf(from, out)
 	if err != nil {
 		return sum, err

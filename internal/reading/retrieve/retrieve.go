@@ -97,8 +97,8 @@ func openTop(from tree.Resolved, out string) (*directory, string, error) {
 	return top, name, err
 }
 
-// topOf returns the path of the directory that everything goes into, the name of the entry in it, or "" for the directory
-// itself, and whether the directory exists.
+// topOf returns the path of the directory that everything goes into, the name of the entry in it, or "" for the
+// directory itself, and whether the directory exists.
 func topOf(from tree.Resolved, out string) (path, name string, exists bool, err error) {
 	info, err := os.Stat(out)
 	exists = err == nil

@@ -12,9 +12,9 @@ type Selection struct {
 	include, exclude *source.Excludes
 }
 
-// New compiles patterns, which are relative to the beginning of the tree. An entry is selected if it, or a directory above
-// it, matches include, and neither it nor a directory above it matches exclude. Without include all entries match. New
-// returns source.ErrBadPattern.
+// New compiles patterns, which are relative to the beginning of the tree. An entry is selected if it, or a directory
+// above it, matches include, and neither it nor a directory above it matches exclude. Without include all entries match.
+// New returns source.ErrBadPattern.
 func New(include, exclude []string) (*Selection, error) {
 	if len(include) == 0 && len(exclude) == 0 {
 		return nil, nil
@@ -41,8 +41,8 @@ const (
 	Skipped
 )
 
-// Judge returns the verdict on an entry. What is below a skipped directory is skipped, too. The beginning of the tree is
-// always selected.
+// Judge returns the verdict on an entry. What is below a skipped directory is skipped, too. The beginning of the tree
+// is always selected.
 func (s *Selection) Judge(path sqlrepo.Path, isDir bool) Verdict {
 	switch {
 	case s == nil, path == "":

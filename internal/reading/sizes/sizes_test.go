@@ -36,7 +36,8 @@ func TestOf(t *testing.T) {
 		entry("", sqlrepo.Directory, 0, 0), entry(".profile", sqlrepo.File, 1, 0), entry("a", sqlrepo.Directory, 0, 0),
 		entry("a/b", sqlrepo.Directory, 0, 0), entry("a/b/c", sqlrepo.Directory, 0, 0),
 		entry("a/b/c/x.JPG", sqlrepo.File, 100, 0), entry("a/b/y.jpg", sqlrepo.File, 50, 7),
-		entry("a/l.jpg", sqlrepo.Symlink, 9, 0), entry("d/z.tar.gz", sqlrepo.File, 100, 0), entry("top.txt", sqlrepo.File, 3, 7),
+		entry("a/l.jpg", sqlrepo.Symlink, 9, 0), entry("d/z.tar.gz", sqlrepo.File, 100, 0),
+		entry("top.txt", sqlrepo.File, 3, 7),
 	}
 	got, err := sizes.Of(each(entries, nil), sizes.Limits{Depth: 2, Elements: 3})
 	if err != nil {

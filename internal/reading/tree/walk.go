@@ -38,8 +38,8 @@ func (e Entry) Path() string {
 }
 
 // Walk visits a node and all entries below it in canonical order: depth first, names in byte order, directories
-// before their entries. It calls leave, if not nil, after everything below a directory. It goes on behind a directory for
-// which visit returns ErrSkip. Memory grows with the names of the directories on the way to an entry.
+// before their entries. It calls leave, if not nil, after everything below a directory. It goes on behind a directory
+// for which visit returns ErrSkip. Memory grows with the names of the directories on the way to an entry.
 func Walk(ctx context.Context, from Blocks, root *Node, visit, leave func(Entry) error) error {
 	w := walk{from: from, visit: visit, leave: leave}
 	return w.entry(ctx, Link{CID: root.CID}, root)
