@@ -105,7 +105,7 @@ func (x *syncing) round(ctx context.Context) (err error) {
 	if err := os.RemoveAll(replica); err != nil {
 		return err
 	}
-	_, err = x.store(ctx, "rm", "replica")
+	_, err = x.store(ctx, "rm", "replica", "--lost")
 	return err
 }
 
