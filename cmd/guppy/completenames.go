@@ -72,7 +72,11 @@ func completeCommands(help *cobra.Command, args []string, text string) ([]string
 
 // flagCompletion returns what completes the value of a flag, or nil for files.
 func (a *app) flagCompletion(flag *pflag.Flag) cobra.CompletionFunc {
-	if choices := config.Choices(settings[flag.Name]); len(choices) > 0 {
+	choices := config.Choices(settings[flag.Name])
+	if len(choices) == 0 {
+		choices = namedChoices(flag)
+	}
+	if len(choices) > 0 {
 		return cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp)
 	}
 
@@ -87,14 +91,32 @@ func (a *app) flagCompletion(flag *pflag.Flag) cobra.CompletionFunc {
 		return a.flagNames(cobra.ShellCompDirectiveDefault, listStoreNames)
 	case "replica", "no-replica":
 		return a.flagNames(cobra.ShellCompDirectiveNoFileComp, listStoreNames)
+	case "in":
+		return a.flagNames(cobra.ShellCompDirectiveNoFileComp, listSpaceNames, listUploadNames)
+	case "source":
+		return func(command *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
+			if len(args) == 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return a.completeNames(command, text, listSourceNames(args[0])), cobra.ShellCompDirectiveNoFileComp
+		}
+	}
+	return nil
+}
+
+// namedChoices returns the values of a flag whose description names them all, such as `auto|always|never`.
+func namedChoices(flag *pflag.Flag) []string {
+	value, _ := pflag.UnquoteUsage(flag)
+	if choices := strings.Split(value, "|"); len(choices) > 1 && value == strings.ToLower(value) {
+		return choices
 	}
 	return nil
 }
 
 // flagNames returns what completes the value of a flag with names.
-func (a *app) flagNames(directive cobra.ShellCompDirective, list nameLister) cobra.CompletionFunc {
+func (a *app) flagNames(directive cobra.ShellCompDirective, listers ...nameLister) cobra.CompletionFunc {
 	return func(command *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
-		return a.completeNames(command, text, list), directive
+		return a.completeNames(command, text, listers...), directive
 	}
 }
 
