@@ -19,8 +19,9 @@ import (
 
 const statsHelp = `Stats shows what an upload holds: the sizes of its files by type and by
 directory, its largest files, and how much of it earlier uploads had already.
-Without UPLOAD it shows what all complete uploads hold and what their shards
-take. It reads rows only, no store.
+Without UPLOAD it shows what all complete uploads hold, and what is stored of
+them, also by removed uploads whose shards they need. It reads rows only, no
+store.
 
 ` + uploadHelp
 
@@ -208,7 +209,7 @@ func writeTable(w io.Writer, columns []display.Column, n int, row func(i int) []
 type repositoryStats struct {
 	Uploads     int64        `json:"upload_count"` // complete uploads
 	Bytes       int64        `json:"bytes"`        // length of their files
-	Shards      int64        `json:"shard_count"`  // shards that they have stored
+	Shards      int64        `json:"shard_count"`  // their shards, and those of removed uploads that are still there
 	StoredBytes int64        `json:"stored_bytes"` // size of these shards
 	Spaces      []spaceStats `json:"spaces"`       // the same by space
 }
@@ -217,44 +218,52 @@ type spaceStats struct {
 	spaceRef
 	Uploads     int64 `json:"upload_count"` // complete uploads
 	Bytes       int64 `json:"bytes"`        // length of their files
-	Shards      int64 `json:"shard_count"`  // shards that they have stored
+	Shards      int64 `json:"shard_count"`  // their shards, and those of removed uploads that are still there
 	StoredBytes int64 `json:"stored_bytes"` // size of these shards
 }
 
 func (a *app) repositoryStats(ctx context.Context, repo *repository) error {
-	uploads, err := uploadsIn(ctx, repo, nil)
-	if err != nil {
-		return err
-	}
 	spaces, err := repo.Spaces(ctx)
 	if err != nil {
 		return err
 	}
 
 	task := progress.NewTask("reading", "upload")
-	task.Expect(int64(len(uploads)), 0)
 	stop := a.showProgress(ctx, task.State)
 	defer stop()
 
 	view := &repositoryStats{Spaces: []spaceStats{}}
 	for _, space := range spaces {
+		uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{Space: &space.ID})
+		if err != nil {
+			return err
+		}
+
+		task.Expect(int64(len(uploads)), 0)
 		of := spaceStats{spaceRef: newSpaceRef(space)}
 		for _, upload := range uploads {
-			if upload.space.ID != space.ID {
-				continue
-			}
-			shards, size, err := storedBy(ctx, repo, upload.ID)
-			if err != nil {
+			if err := of.count(ctx, repo, upload); err != nil {
 				return err
 			}
 			task.Add(1, 0)
-			of.Uploads, of.Bytes = of.Uploads+1, of.Bytes+upload.Bytes
-			of.Shards, of.StoredBytes = of.Shards+shards, of.StoredBytes+size
 		}
 		view.add(of)
 	}
 	stop()
 	return a.print(view, view.text)
+}
+
+// count adds an upload. The shards of a removed one are there because others need them.
+func (s *spaceStats) count(ctx context.Context, repo *repository, upload sqlrepo.Upload) error {
+	if upload.State != sqlrepo.Complete && upload.State != sqlrepo.Removed {
+		return nil
+	}
+	shards, size, err := storedBy(ctx, repo, upload.ID)
+	s.Shards, s.StoredBytes = s.Shards+shards, s.StoredBytes+size
+	if upload.State == sqlrepo.Complete {
+		s.Uploads, s.Bytes = s.Uploads+1, s.Bytes+upload.Bytes
+	}
+	return err
 }
 
 func (v *repositoryStats) add(of spaceStats) {
