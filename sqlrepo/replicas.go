@@ -22,9 +22,12 @@ type Replica struct {
 	Space int64 `db:"space"`
 	// SyncedAt is when the replica last had everything.
 	SyncedAt Time `db:"synced_at"`
-	// Files and Bytes count what the replica lacks.
+	// Files and Bytes count what the replica lacks. A file of several uploads counts once.
 	Files int64 `db:"files"`
 	Bytes int64 `db:"bytes"`
+	// DueFiles and DueBytes count those of complete uploads, which Lacks yields.
+	DueFiles int64 `db:"due_files"`
+	DueBytes int64 `db:"due_bytes"`
 }
 
 // Blob is a file of a store: a shard or an index.
@@ -84,13 +87,20 @@ func (r *Repository) LackingIn(ctx context.Context, origin, replica string) (Rep
 func (r *Repository) countLacking(ctx context.Context, replica *Replica) error {
 	for _, table := range []blobTable{shardFiles, indexFiles} {
 		var lacks Replica
-		count := replica.lacks(table).RemoveColumns().
-			Columns("COUNT(*) AS files", "CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes")
+		// Shards and indexes of several uploads may be the same file, which is sent once.
+		due := sq.Expr("MAX(CASE WHEN uploads.state = ? THEN 1 ELSE 0 END) AS due", Complete)
+		files := replica.lacks(table).RemoveColumns().Columns(table.name+".digest", table.name+".size").Column(due).
+			GroupBy(table.name+".digest", table.name+".size")
+		count := sq.Select("COUNT(*) AS files", "CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes",
+			"CAST(COALESCE(SUM(due), 0) AS BIGINT) AS due_files",
+			"CAST(COALESCE(SUM(size * due), 0) AS BIGINT) AS due_bytes").FromSelect(files, "files")
 		if err := r.db.ReadOne(ctx, "count what a replica lacks", &lacks, count); err != nil {
 			return err
 		}
 		replica.Files += lacks.Files
 		replica.Bytes += lacks.Bytes
+		replica.DueFiles += lacks.DueFiles
+		replica.DueBytes += lacks.DueBytes
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ the shards are in the store. With --read-data it also reads the shards and
 compares every byte with its digest. With --replicas it does the same with the
 files that replicas are known to have (guppy store sync), and finds what they
 lack of complete uploads. Workers may continue meanwhile: unfinished work is not
-a problem.
+a problem. What there is of it is shown at the end, as guppy status shows it.
 
 Each problem is one line: its code, the rows or the file concerned, what is
 wrong, and what a repair does about it. A note is odd and harmless. --repair
@@ -187,6 +187,9 @@ func (a *app) check(ctx context.Context, cfg *config.Config, repo *repository, o
 	// After a repair, the check shows what is left.
 	summary, err := checker.Run(ctx, out.problem)
 	if err != nil {
+		return errors.Join(fmt.Errorf("could not check: %w", err), out.end(summary, err))
+	}
+	if out.unfinished, err = findUnfinished(ctx, repo, checker.Upload, options.replicas); err != nil {
 		return errors.Join(fmt.Errorf("could not check: %w", err), out.end(summary, err))
 	}
 	if err := out.end(summary, nil); err != nil || summary.Sound() {

@@ -12,6 +12,12 @@ import (
 type checkView struct {
 	Repairs  []string        `json:"repairs"`  // what a repair has done
 	Problems []check.Problem `json:"problems"` // problems and notes; after a repair, those that are left
+	checkTail
+}
+
+// checkTail is what a check prints when all problems are printed.
+type checkTail struct {
+	unfinishedView
 	checkEnd
 	Summary check.Summary `json:"summary"` // what was looked at
 }
@@ -34,6 +40,8 @@ type checkOutput struct {
 	app      *app
 	stream   *jsonStream
 	problems *rowPrinter[check.Problem]
+	// unfinished is what is not done yet.
+	unfinished unfinishedView
 	// repairable is true if a repair would do something about a problem.
 	repairable bool
 	// lost is true if there is a problem because of which content may have to be given up.
@@ -44,7 +52,7 @@ type checkOutput struct {
 var problemList = list[check.Problem]{name: "problems"}
 
 func newCheckOutput(a *app) (o *checkOutput, err error) {
-	o = &checkOutput{app: a, stream: a.streamJSON()}
+	o = &checkOutput{app: a, stream: a.streamJSON(), unfinished: noneUnfinished()}
 	o.problems, err = problemList.printer(a, o.show)
 	return o, err
 }
@@ -106,14 +114,12 @@ func (o *checkOutput) end(summary check.Summary, failed error) error {
 		return err
 	}
 	if o.app.json {
-		return o.endJSON(struct {
-			checkEnd
-			Summary check.Summary `json:"summary"`
-		}{newCheckEnd(summary.Sound(), failed), summary})
+		return o.endJSON(checkTail{o.unfinished, newCheckEnd(summary.Sound(), failed), summary})
 	}
 	if failed != nil || o.silent() {
 		return nil
 	}
+	o.unfinished.text(o.app.stdout)
 	_, err := fmt.Fprintln(o.app.stdout, checkText(summary))
 	return err
 }

@@ -24,6 +24,8 @@ type replicaView struct {
 	Space    string  `json:"of_space,omitempty"`  // name of the space that it is a replica of, instead of a store
 	Files    int64   `json:"missing_file_count"`  // number of files that it lacks
 	Bytes    int64   `json:"missing_bytes"`       // size of these files
+	DueFiles int64   `json:"due_file_count"`      // number of those of complete uploads, which guppy check --replicas reports
+	DueBytes int64   `json:"due_bytes"`           // size of these
 	SyncedAt instant `json:"synced_at,omitempty"` // when it last had everything
 	Reason   string  `json:"reason,omitempty"`    // why files were not sent in a run
 }
@@ -31,7 +33,7 @@ type replicaView struct {
 // newReplicaView returns the view of a replica. The names of spaces are by key.
 func newReplicaView(r sqlrepo.Replica, rows storeRows, spaces map[int64]string) replicaView {
 	view := replicaView{Replica: rows.nameOf(r.Store), Space: spaces[r.Space], Files: r.Files, Bytes: r.Bytes,
-		SyncedAt: formatTime(r.SyncedAt)}
+		DueFiles: r.DueFiles, DueBytes: r.DueBytes, SyncedAt: formatTime(r.SyncedAt)}
 	if r.Origin != "" {
 		view.Of = rows.nameOf(r.Origin)
 	}
@@ -56,6 +58,12 @@ func (v replicaView) describe() string {
 	text := fmt.Sprintf("replica of %s, and has everything of it, as far as is known", of)
 	if v.Files > 0 {
 		text = fmt.Sprintf("replica of %s, and lacks %s of it, %s", of, plural(v.Files, "file"), progress.Bytes(v.Bytes))
+		switch {
+		case v.DueFiles == 0:
+			text += ", all of unfinished uploads"
+		case v.DueFiles < v.Files:
+			text += fmt.Sprintf(", %s of complete uploads, %s", plural(v.DueFiles, "file"), progress.Bytes(v.DueBytes))
+		}
 	}
 	if v.SyncedAt != "" {
 		text += "; it last had everything at " + v.SyncedAt.text()
@@ -254,7 +262,8 @@ func (a *app) sentViews(ctx context.Context, repo *repository, sending *pipeline
 		}
 
 		view := sentView{failure: left[replica], replicaView: replicaView{Replica: rows.nameOf(replica.Store),
-			Space: names[replica.Space], Files: lacks.Files, Bytes: lacks.Bytes}}
+			Space: names[replica.Space], Files: lacks.Files, Bytes: lacks.Bytes,
+			DueFiles: lacks.DueFiles, DueBytes: lacks.DueBytes}}
 		if view.failure == nil {
 			view.failure = rows.lookFor(ctx, sending, replica.Store)
 			view.unseen = view.failure != nil

@@ -175,6 +175,10 @@ func (v *uploadStatus) fraction() (fraction float64, known bool) {
 
 func (s *workerStatus) text(w io.Writer, v *workStatus, stage string) {
 	fmt.Fprintf(w, "  %s, process %s: %s", printable(s.Host), s.pid(), s.Work)
+	if s.Gone {
+		fmt.Fprintf(w, ", but the process has ended: guppy upload on this host takes over at once\n")
+		return
+	}
 	if s.LeaseEnded {
 		fmt.Fprintf(w, ", silent for %s; others may take over\n", seconds(s.Silent))
 		return

@@ -78,6 +78,7 @@ type workerStatus struct {
 	Silent     float64 `json:"silent_seconds"` // time since then
 	Bytes      int64   `json:"bytes"`          // read for this work
 	LeaseEnded bool    `json:"lease_ended"`    // whether it was silent for so long that others may take over
+	Gone       bool    `json:"gone"`           // whether its process, of this host, is known to have ended
 
 	began time.Time
 }
@@ -124,7 +125,7 @@ func newWorkStatus(now sqlrepo.Time) workStatus {
 }
 
 // add adds the worker and the failures of a piece of work. It reports whether a worker holds a lease that has not
-// ended.
+// ended, and is not known to be gone.
 func (v *workStatus) add(work string, l sqlrepo.Lease) (live bool) {
 	failed := failedWork{Work: work, Attempts: l.Attempts, Error: l.Error}
 
@@ -145,18 +146,19 @@ func (v *workStatus) add(work string, l sqlrepo.Lease) (live bool) {
 
 	host, process := presence.Split(l.Worker)
 	pid, _ := strconv.ParseInt(process, 10, 64)
-	ended := l.Ends.Before(v.now)
+	ended, gone := l.Ends.Before(v.now), presence.IsGone(l.Worker)
 	v.Workers = append(v.Workers, workerStatus{
 		Host: host, PID: pid, Work: work, BeganAt: formatTime(l.Began), SeenAt: formatTime(l.Seen),
-		Silent: max(0, v.now.Sub(l.Seen.Time).Seconds()), Bytes: max(0, l.Progress), LeaseEnded: ended, began: l.Began.Time,
+		Silent: max(0, v.now.Sub(l.Seen.Time).Seconds()), Bytes: max(0, l.Progress), LeaseEnded: ended, Gone: gone,
+		began: l.Began.Time,
 	})
 
-	return !ended
+	return !ended && !gone
 }
 
 // atWork reports whether anybody works, as far as is known.
 func (v *workStatus) atWork() bool {
-	return slices.ContainsFunc(v.Workers, func(worker workerStatus) bool { return !worker.LeaseEnded })
+	return slices.ContainsFunc(v.Workers, func(worker workerStatus) bool { return !worker.LeaseEnded && !worker.Gone })
 }
 
 func (f failedWork) withTime(at sqlrepo.Time) failedWork {

@@ -42,7 +42,7 @@ func atWork() *progressView {
 
 	sent := replicaStatus{workStatus: newWorkStatus(noon)}
 	sent.replicaView = replicaView{Replica: "offsite", Space: "default", Files: 3, Bytes: 12 << 20,
-		SyncedAt: "2026-01-01T08:00:00Z"}
+		DueFiles: 3, DueBytes: 12 << 20, SyncedAt: "2026-01-01T08:00:00Z"}
 	sent.add("bagbaieravisj72lbtrj4wapokb3hruorxuajdqo56bdsgzplxe37k27puwra.car", live(0, 4<<20).Lease)
 	view.Replicas = []replicaStatus{sent}
 	view.stores = []storeStatus{

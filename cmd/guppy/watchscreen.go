@@ -186,7 +186,10 @@ func (p *page) workers(view *progressView) {
 	for _, work := range view.works() {
 		for _, worker := range work.Workers {
 			heard := seconds(worker.Silent) + " ago"
-			if worker.LeaseEnded {
+			switch {
+			case worker.Gone:
+				heard += ", has ended"
+			case worker.LeaseEnded:
 				heard += ", others may take over"
 			}
 			rows = append(rows, []string{printable(worker.Host), worker.pid(), work.name(worker.Work),

@@ -11,6 +11,7 @@ import (
 func replicas() []test {
 	return []test{
 		{"lack what is not copied", replicaLacks},
+		{"lack a file of several uploads once", lackedOnce},
 		{"have copies that are counted", copiesAreCounted},
 		{"have everything at some time", replicaSynced},
 		{"have known stores on both sides", unknownReplica},
@@ -110,6 +111,8 @@ func replicaLacks(f *fixture) {
 	equal(f.t, "lacks", len(lacks), 2)
 	equal(f.t, "lacks", sqlrepo.Digest(lacks[1].Digest), digestOf(2))
 	equal(f.t, "kind", lacks[1].Kind, sqlrepo.ShardBlob)
+	equal(f.t, "due", must(f.LackingIn(f.ctx, "first", "second"))(f.t),
+		sqlrepo.Replica{Store: "second", Origin: "first", Files: 3, Bytes: 2700, DueFiles: 2, DueBytes: 1800})
 
 	// What is recorded twice is there once.
 	f.copied("second", 1, 4)
@@ -117,7 +120,19 @@ func replicaLacks(f *fixture) {
 	equal(f.t, "lacking", f.lacking(f.UncopiedShards(f.ctx, "first", "second")), []sqlrepo.Digest{digestOf(2)})
 	equal(f.t, "another lacks all", len(f.lacking(f.UncopiedShards(f.ctx, "first", "other"))), 3)
 	equal(f.t, "replicas", must(f.Replicas(f.ctx))(f.t),
-		[]sqlrepo.Replica{{Store: "second", Origin: "first", Files: 1, Bytes: 900}})
+		[]sqlrepo.Replica{{Store: "second", Origin: "first", Files: 1, Bytes: 900, DueFiles: 1, DueBytes: 900}})
+}
+
+// lackedOnce has a file that is of a complete upload and of another one, and one that is of two that are not complete.
+func lackedOnce(f *fixture) {
+	f.store("second")
+	f.filled("first", 1, 2)
+	f.filled("first", 2, 3)
+	f.filled("first", 3, 4)
+	f.ok(f.SetReplica(f.ctx, "second", "first"))
+	f.execute(fmt.Sprintf("UPDATE uploads SET state = %d WHERE id = (SELECT MIN(id) FROM uploads)", sqlrepo.Complete))
+	equal(f.t, "lacks", must(f.LackingIn(f.ctx, "first", "second"))(f.t),
+		sqlrepo.Replica{Store: "second", Origin: "first", Files: 4, Bytes: 3600, DueFiles: 2, DueBytes: 1800})
 }
 
 func copiesAreCounted(f *fixture) {
