@@ -24,8 +24,8 @@ type replicaView struct {
 	Space    string  `json:"of_space,omitempty"`  // name of the space that it is a replica of, instead of a store
 	Files    int64   `json:"missing_file_count"`  // number of files that it lacks
 	Bytes    int64   `json:"missing_bytes"`       // size of these files
-	DueFiles int64   `json:"due_file_count"`      // number of those of complete uploads, which guppy check --replicas reports
-	DueBytes int64   `json:"due_bytes"`           // size of these
+	DueFiles int64   `json:"due_file_count"`      // number of those of complete uploads, which guppy check reports
+	DueBytes int64   `json:"due_bytes"`           // size of those of complete uploads
 	SyncedAt instant `json:"synced_at,omitempty"` // when it last had everything
 	Reason   string  `json:"reason,omitempty"`    // why files were not sent in a run
 }
