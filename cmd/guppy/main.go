@@ -36,6 +36,11 @@ func supervise() int {
 	case c := <-code:
 		return c
 	case <-time.After(graceTime):
+		// An interrupt is the normal end of a live screen.
+		if a.screen.Abandon() {
+			return exitComplete
+		}
+
 		// The cursor may be on a bar.
 		if term.IsTerminal(int(os.Stderr.Fd())) {
 			fmt.Fprintln(os.Stderr)

@@ -10,6 +10,8 @@ import (
 
 	"charm.land/bubbles/v2/viewport"
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+	"golang.org/x/term"
 )
 
 // Draw returns what a dashboard shows: a line that stays at the top, and lines below it that are scrolled if they do
@@ -30,6 +32,8 @@ func (s *Screen) Dashboard(ctx context.Context, in, out *os.File, draw Draw, cha
 	s.mu.Unlock()
 	defer s.release()
 
+	s.live.Store(newTakenTerminal(in, out))
+	defer s.live.Store(nil)
 	program := tea.NewProgram(newDashboard(draw), tea.WithInput(in), tea.WithOutput(out), tea.WithEnvironment(s.environ),
 		tea.WithColorProfile(profile(out, s.environ, color)), tea.WithoutSignalHandler(), tea.WithFPS(framesPerSecond))
 
@@ -51,6 +55,40 @@ func (s *Screen) Dashboard(ctx context.Context, in, out *os.File, draw Draw, cha
 	cancel()
 	telling.Wait()
 	return err
+}
+
+// takenTerminal is a terminal that a dashboard fills.
+type takenTerminal struct {
+	in, out *os.File
+	// before is nil if the state could not be read.
+	before *term.State
+}
+
+func newTakenTerminal(in, out *os.File) *takenTerminal {
+	before, err := term.GetState(int(in.Fd()))
+	if err != nil {
+		before = nil
+	}
+	return &takenTerminal{in, out, before}
+}
+
+// leaveAlternate leaves the alternate screen and shows the cursor.
+const leaveAlternate = ansi.ResetModeAltScreenSaveCursor + ansi.SetModeTextCursorEnable
+
+// Abandon gives the terminal back if a dashboard fills it, for a program that ends without waiting. It reports whether
+// there was one. It waits for nothing.
+func (s *Screen) Abandon() bool {
+	taken := s.live.Swap(nil)
+	if taken == nil {
+		return false
+	}
+
+	// The program ends: nobody could do anything about an error.
+	if taken.before != nil {
+		_ = term.Restore(int(taken.in.Fd()), taken.before)
+	}
+	_, _ = taken.out.WriteString(leaveAlternate)
+	return true
 }
 
 // mostHeld limits what is kept of the lines that are written while a dashboard is shown.

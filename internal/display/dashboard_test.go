@@ -66,3 +66,38 @@ func TestDashboard(t *testing.T) {
 		t.Error("the terminal is not as it was")
 	}
 }
+
+// TestADashboardIsAbandoned gives the terminal back while the dashboard hangs in drawing.
+func TestADashboardIsAbandoned(t *testing.T) {
+	term := terminal.New(t, 40, 8)
+	screen := display.NewScreen(term.File, environ)
+	if screen.Abandon() {
+		t.Error("there was no dashboard")
+	}
+
+	var hangs atomic.Bool
+	released := make(chan struct{})
+	draw := func(int) (string, []string) {
+		if hangs.Load() {
+			<-released
+		}
+		return "the head", nil
+	}
+	ctx, end := context.WithCancel(context.Background())
+	var showing sync.WaitGroup
+	showing.Go(func() { _ = screen.Dashboard(ctx, term.File, term.File, draw, nil) })
+	term.Await(t, "^the head")
+
+	hangs.Store(true)
+	end()
+	if !screen.Abandon() {
+		t.Error("there is a dashboard")
+	}
+	fmt.Fprintln(term.File, "after")
+	term.Await(t, "after")
+	if term.Alternate() || term.CursorHidden() {
+		t.Errorf("alternate screen: %t, cursor hidden: %t", term.Alternate(), term.CursorHidden())
+	}
+	close(released)
+	showing.Wait()
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
@@ -21,6 +22,9 @@ import (
 type Screen struct {
 	file    *os.File
 	environ []string
+
+	// live is the terminal that a dashboard fills, while there is one.
+	live atomic.Pointer[takenTerminal]
 
 	mu    sync.Mutex
 	color string
