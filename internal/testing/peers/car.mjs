@@ -55,5 +55,5 @@ test('the blocks of all shards have their CIDs', async () => {
       blocks++
     }
   }
-  assert.equal(blocks, report.nodes)
+  assert.equal(blocks, report.block_count)
 })

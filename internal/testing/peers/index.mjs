@@ -43,6 +43,6 @@ test('each slice is where the index says', async () => {
       assert.deepEqual(places.get(hex(cid.multihash.bytes)), [blockOffset, blockLength])
     }
     assert.deepEqual(places.get(hex(CID.parse(shard.cid).multihash.bytes)), [0, bytes.length])
-    assert.equal(places.size, shard.nodes + 1)
+    assert.equal(places.size, shard.block_count + 1)
   }
 })
