@@ -163,10 +163,10 @@ func (a *app) retrieve(ctx context.Context, repo *repository, named content, fou
 	if err != nil {
 		return err
 	}
+	a.warnOfUnmatched(r.Select)
 
 	view.Files, view.Directories, view.Symlinks, view.Bytes, view.Kept =
 		sum.Files, sum.Directories, sum.Symlinks, sum.Bytes, sum.Kept
-	view.count = sum.Failed
 
 	if err := a.print(view, view.text); err != nil || sum.Failed == 0 {
 		return err
@@ -174,6 +174,17 @@ func (a *app) retrieve(ctx context.Context, repo *repository, named content, fou
 
 	return fmt.Errorf("%s %w: guppy verify %s --deep shows what is wrong with each block", plural(sum.Failed, "file"),
 		errLost, shellQuoted(named.String()))
+}
+
+// warnOfUnmatched says which patterns have selected or left out nothing in all of a tree.
+func (a *app) warnOfUnmatched(selected *selection.Selection) {
+	include, exclude := selected.Unmatched()
+	for _, pattern := range include {
+		a.log.Warn("no entry matches --include", "pattern", pattern)
+	}
+	for _, pattern := range exclude {
+		a.log.Warn("no entry matches --exclude", "pattern", pattern)
+	}
 }
 
 // expectFiles tells the progress how much there is to retrieve. Without an upload, nobody knows that of a directory.
@@ -203,8 +214,6 @@ type retrieveView struct {
 	contentCounts
 	Kept   int64         `json:"kept_bytes"` // length of the files that were there already
 	Failed []pathFailure `json:"failures"`   // files that could not be written
-
-	count int64
 }
 
 // failed keeps a failure for the output.
@@ -218,7 +227,7 @@ func (v *retrieveView) failed(path string, err error) {
 const keptFailures = 10_000
 
 func (v retrieveView) text(w io.Writer) {
-	fmt.Fprintf(w, "retrieved %s, %s, %s, %s\n", plural(v.Files-v.count, "file"),
+	fmt.Fprintf(w, "retrieved %s, %s, %s, %s\n", plural(v.Files, "file"),
 		plural(v.Directories, "directory"), plural(v.Symlinks, "symlink"), progress.Bytes(v.Bytes))
 	if v.Kept > 0 {
 		fmt.Fprintf(w, "kept      %s that was there already\n", progress.Bytes(v.Kept))

@@ -41,6 +41,9 @@ func (a *app) planRetrieval(ctx context.Context, found tree.Resolved, out string
 			}
 			return yield(view)
 		})
+		if err == nil {
+			a.warnOfUnmatched(r.Select)
+		}
 		return err
 	}
 	end := func(err error) any { return finished{err == nil} }

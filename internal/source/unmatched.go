@@ -13,9 +13,17 @@ type Unmatched struct {
 	Hint string
 }
 
-// Unmatched returns the patterns that have matched nothing so far, in their order, each once. They may still match what
-// is below an excluded directory, which a walk does not visit.
+// Unmatched is like UnmatchedPatterns, and says why the patterns probably never match anything in the source at root.
 func (x *Excludes) Unmatched(root string) (unmatched []Unmatched) {
+	for _, text := range x.UnmatchedPatterns() {
+		unmatched = append(unmatched, Unmatched{text, hint(text, root)})
+	}
+	return unmatched
+}
+
+// UnmatchedPatterns returns the patterns that have matched nothing so far, in their order, each once. They may still
+// match what is below an excluded directory, which a walk does not visit.
+func (x *Excludes) UnmatchedPatterns() (unmatched []string) {
 	if x == nil {
 		return nil
 	}
@@ -25,7 +33,7 @@ func (x *Excludes) Unmatched(root string) (unmatched []Unmatched) {
 	for i := range x.rules {
 		text := x.rules[i].text
 		if !x.matched[i].Load() && !seen[text] {
-			unmatched = append(unmatched, Unmatched{text, hint(text, root)})
+			unmatched = append(unmatched, text)
 		}
 		seen[text] = true
 	}

@@ -49,36 +49,71 @@ func (r *Retriever) DryRun(ctx context.Context, from tree.Resolved, out string,
 		defer root.Close() //nolint:errcheck // nothing was written
 	}
 
-	err = tree.Walk(ctx, r.Blocks, from.Node, func(e tree.Entry) error {
-		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
-		}
+	plan := plan{selected: r.Select, name: name, root: root, show: show}
+	err = tree.Walk(ctx, r.Blocks, from.Node, func(e tree.Entry) error { return plan.visit(ctx, e) }, plan.leave)
+	return plan.sum, err
+}
 
-		isDir := e.Node.Kind == tree.Directory
-		switch r.Select.Judge(sqlrepo.Path(strings.Join(e.Names, "\x00")), isDir) {
-		case selection.Skipped:
-			if isDir {
-				return tree.ErrSkip
-			}
-			return nil
-		case selection.Passed:
-			return nil
-		case selection.Selected:
-		}
+// plan is one call of DryRun.
+type plan struct {
+	selected *selection.Selection
+	// name is the name of the beginning of the tree in the directory root, which is nil if it does not exist.
+	name string
+	root *os.Root
+	show func(Planned) error
+	sum  Summary
+	// passed holds the directories on the way to the visited entry that are only made if something in them is selected.
+	passed []Planned
+}
 
-		planned := Planned{Path: path.Join(name, path.Join(e.Names...)), Node: e.Node, State: New}
-		if planned.Path == "" {
-			planned.Path = "."
+func (p *plan) visit(ctx context.Context, e tree.Entry) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+
+	planned := Planned{Path: path.Join(p.name, path.Join(e.Names...)), Node: e.Node, State: New}
+	if planned.Path == "" {
+		planned.Path = "."
+	}
+
+	isDir := e.Node.Kind == tree.Directory
+	switch p.selected.Judge(sqlrepo.Path(strings.Join(e.Names, "\x00")), isDir) {
+	case selection.Skipped:
+		if isDir {
+			return tree.ErrSkip
 		}
-		if root != nil {
-			if planned.State, err = stateOf(root, planned.Path, e.Node); err != nil {
-				return err
-			}
+		return nil
+	case selection.Passed:
+		p.passed = append(p.passed, planned)
+		return nil
+	case selection.Selected:
+	}
+
+	for _, above := range p.passed {
+		if err := p.add(above); err != nil {
+			return err
 		}
-		sum.count(planned)
-		return show(planned)
-	}, nil)
-	return sum, err
+	}
+	p.passed = p.passed[:0]
+	return p.add(planned)
+}
+
+// leave forgets a directory in which nothing was selected. It is the last one if it is there at all.
+func (p *plan) leave(e tree.Entry) error {
+	if last := len(p.passed) - 1; last >= 0 && p.passed[last].Path == path.Join(p.name, path.Join(e.Names...)) {
+		p.passed = p.passed[:last]
+	}
+	return nil
+}
+
+func (p *plan) add(planned Planned) (err error) {
+	if p.root != nil {
+		if planned.State, err = stateOf(p.root, planned.Path, planned.Node); err != nil {
+			return err
+		}
+	}
+	p.sum.count(planned)
+	return p.show(planned)
 }
 
 func (s *Summary) count(planned Planned) {

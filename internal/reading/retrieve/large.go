@@ -25,6 +25,8 @@ type largeFile struct {
 	out *os.File
 	// had is the length that an earlier run has left. The content up to there is compared, not trusted.
 	had int64
+	// kept counts the bytes that were there already.
+	kept atomic.Int64
 	// pending counts the batches that are not written yet, plus one while batches are being handed out.
 	pending atomic.Int64
 	mu      sync.Mutex
@@ -35,10 +37,15 @@ type largeFile struct {
 // large begins a file of many parts, unless the file is there already.
 func (r *run) large(ctx context.Context, f outputFile) error {
 	whole, err := r.isWhole(ctx, f)
-	if err == nil && !whole {
+	switch {
+	case err != nil:
+		r.settle(f)
+	case whole:
+		r.keep(f)
+	default:
 		return r.begin(ctx, f)
 	}
-	r.settle(f)
+
 	if err = errors.Join(err, f.in.release()); err != nil {
 		return r.fail(ctx, f.path(), err)
 	}
@@ -128,7 +135,7 @@ func (l *largeFile) missing(parts []tree.Part) (missing []tree.Part, err error) 
 		}
 
 		if same {
-			l.run.kept.Add(int64(part.Size))
+			l.kept.Add(int64(part.Size))
 			l.counted.Add(int64(part.Size))
 		} else {
 			missing = append(missing, part)
@@ -198,7 +205,10 @@ func (l *largeFile) done(ctx context.Context, err error) error {
 		err = errors.Join(err, l.out.Close())
 	}
 
-	if err != nil {
+	if err == nil {
+		l.run.count(l.outputFile)
+		l.run.kept.Add(l.kept.Load())
+	} else {
 		err = l.run.fail(ctx, l.path(), err)
 	}
 	return errors.Join(err, l.in.release())
@@ -221,7 +231,6 @@ func (r *run) isWhole(ctx context.Context, f outputFile) (bool, error) {
 
 	switch {
 	case same:
-		r.kept.Add(info.Size())
 		return true, f.touch(info)
 	case r.Overwrite && !info.IsDir():
 		return false, nil

@@ -46,10 +46,10 @@ type Retriever struct {
 	Failed func(path string, err error)
 }
 
-// Summary counts what was written, or was there already.
+// Summary counts what was written whole, or was there already.
 type Summary struct {
 	Files, Directories, Symlinks int64
-	// Bytes counts the bytes of all files, Kept the bytes of the files and parts that were there already.
+	// Bytes counts the bytes of these files, Kept those of them that were there already, as whole files or as parts.
 	Bytes, Kept int64
 	// Failed counts the files that could not be written because of their DAGs.
 	Failed int64

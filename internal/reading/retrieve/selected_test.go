@@ -47,8 +47,11 @@ func TestOnlyWhatIsSelectedIsWritten(t *testing.T) {
 
 		sum := must(to(t, s, root, out, chosen))(t)
 		same(t, "selected", files(t, out), c.want)
-		if dry.Files != sum.Files || dry.Bytes != sum.Bytes || dry.Symlinks != sum.Symlinks {
+		if dry.Files != sum.Files || dry.Directories != sum.Directories || dry.Bytes != sum.Bytes || dry.Symlinks != sum.Symlinks {
 			t.Errorf("%q %q: a dry run counts %+v, the run %+v", c.include, c.exclude, dry, sum)
+		}
+		if len(planned) != len(files(t, out))+1 { // and the beginning
+			t.Errorf("%q %q: planned is %v", c.include, c.exclude, planned)
 		}
 		for path, state := range planned {
 			if _, err := os.Lstat(filepath.Join(out, path)); err != nil || state != retrieve.New {

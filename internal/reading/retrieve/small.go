@@ -78,7 +78,7 @@ func (r *run) small(ctx context.Context, all batch) (err error) {
 		}
 
 		if present {
-			r.settle(f)
+			r.keep(f)
 		} else {
 			missing, parts = append(missing, f), append(parts, f.node.Block())
 		}
@@ -95,6 +95,7 @@ func (r *run) fill(ctx context.Context, files batch, parts []tree.Part) error {
 			err := files[done].write(content)
 
 			if err == nil {
+				r.count(files[done])
 				r.settle(files[done])
 				done, writing = done+1, false
 			}
@@ -120,8 +121,21 @@ func (r *run) fill(ctx context.Context, files batch, parts []tree.Part) error {
 	return nil
 }
 
-// settle counts a small file that was written, or can't be.
+// settle counts a file in the progress that was written, was there already, or can't be written.
 func (r *run) settle(f outputFile) { r.Progress.Add(1, int64(f.node.Size)) }
+
+// count counts a file that is whole.
+func (r *run) count(f outputFile) {
+	r.files.Add(1)
+	r.bytes.Add(int64(f.node.Size))
+}
+
+// keep counts a file that was there already.
+func (r *run) keep(f outputFile) {
+	r.count(f)
+	r.kept.Add(int64(f.node.Size))
+	r.settle(f)
+}
 
 // write writes a file that is absent or to be replaced.
 func (f outputFile) write(content []byte) error { return f.in.put(f.part(), f.name, content, f.meta) }
@@ -144,7 +158,6 @@ func (r *run) isThere(f outputFile) (bool, error) {
 
 	switch {
 	case same:
-		r.kept.Add(info.Size())
 		return true, f.touch(info)
 	case r.Overwrite && !info.IsDir():
 		return false, nil

@@ -49,9 +49,7 @@ func (r *run) visit(ctx context.Context, e tree.Entry) error {
 		r.symlinks.Add(1)
 		err = in.symlink(name, e.Node.Target, meta, r.Overwrite)
 	case tree.File:
-		r.files.Add(1)
-		r.bytes.Add(int64(e.Node.Size))
-		// A worker reports the errors of a file.
+		// A worker counts the file and reports its errors.
 		return r.file(ctx, outputFile{in: in, name: name, node: e.Node, meta: meta})
 	}
 

@@ -31,6 +31,14 @@ func New(include, exclude []string) (*Selection, error) {
 	return s, err
 }
 
+// Unmatched returns the patterns that none of the judged entries has matched.
+func (s *Selection) Unmatched() (include, exclude []string) {
+	if s == nil {
+		return nil, nil
+	}
+	return s.include.UnmatchedPatterns(), s.exclude.UnmatchedPatterns()
+}
+
 // Verdict says what becomes of an entry.
 type Verdict int
 
