@@ -71,7 +71,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitComplete
 	case ctx.Err() != nil:
 		return exitInterrupted
-	case isAny(err, absences):
+	case errors.Is(err, errOutput), isAny(err, absences):
 		return exitFailure
 	case isAny(err, usageErrors):
 		return exitUsage

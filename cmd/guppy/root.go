@@ -99,10 +99,15 @@ func newApp(args, environ []string, stdout io.Writer, stderr *os.File) *app {
 func (a *app) run(ctx context.Context) int {
 	root := a.rootCommand()
 	root.SetArgs(a.args)
-	root.SetOut(a.stdout)
+	help := &helpOutput{to: a.stdout}
+	root.SetOut(help)
 	root.SetErr(a.screen)
 
 	err := perhapsMeant(root.ExecuteContextC(ctx))
+	if err == nil {
+		err = help.err
+	}
+	err = outputError(err)
 	code := exitCode(ctx, err)
 
 	if code != exitComplete {

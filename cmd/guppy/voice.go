@@ -151,10 +151,11 @@ func (a *app) fail(err error, code int) {
 		message, hint = strings.TrimPrefix(err.Error(), errUsage.Error()+": "), hintFor(err)
 	}
 
-	// Only a run leaves work to resume. If others are at work, the hint says how to go on.
+	// Only a run leaves work to resume. If others are at work, the hint says how to go on. If the result of a run could
+	// not be printed, its work is done.
 	again := ""
-	if code == exitInterrupted ||
-		a.ran && (code == exitFailure || code == exitDatabase) && !errors.Is(err, sqlrepo.ErrAtWork) {
+	if code == exitInterrupted || a.ran && (code == exitFailure || code == exitDatabase) &&
+		!errors.Is(err, sqlrepo.ErrAtWork) && !errors.Is(err, errOutput) {
 		again = a.resume.lineFor(append([]string{"guppy"}, a.args...))
 	}
 
@@ -162,7 +163,8 @@ func (a *app) fail(err error, code int) {
 		a.failJSON(message, strings.TrimPrefix(hint, "guppy: "), again, code)
 		return
 	}
-	fmt.Fprintln(a.screen, "guppy:", message)
+	// Errors that occurred together are on lines of their own.
+	fmt.Fprintln(a.screen, "guppy:", strings.ReplaceAll(strings.TrimSpace(message), "\n", "\nguppy: "))
 	if hint != "" {
 		fmt.Fprintln(a.screen, hint)
 	}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// errOutput marks an error of standard output.
+var errOutput = errors.New("cannot write to standard output")
+
+// outputError returns an error that blames standard output alone if err comes from there. What the command was about,
+// such as the database that it read, has no part in it.
+func outputError(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) && path.Op == "write" && path.Path == os.Stdout.Name() {
+		return fmt.Errorf("%w: %w", errOutput, path.Err)
+	}
+	return err
+}
+
+// helpOutput keeps the first error of the output that cobra writes help to, because cobra does not return it.
+type helpOutput struct {
+	to  io.Writer
+	err error
+}
+
+// Write never fails, so cobra has nothing to print.
+func (o *helpOutput) Write(p []byte) (int, error) {
+	if o.err == nil {
+		_, o.err = o.to.Write(p)
+	}
+	return len(p), nil
+}
