@@ -80,8 +80,13 @@ func (t *transferring) state() progress.State {
 	if p.Table == "" {
 		return progress.State{Doing: doing + " pages", Item: "page", Items: p.Rows, ItemsTotal: p.Of}
 	}
+	// Each pass over the rows counts all of them.
+	whole := t.doing
+	if p.Comparing {
+		whole = "comparing"
+	}
 	return progress.State{
-		Doing: t.doing, Item: "row", Items: p.Done, ItemsTotal: p.Total,
+		Doing: whole, Item: "row", Items: p.Done, ItemsTotal: p.Total,
 		Parts: []progress.State{{Doing: doing + " " + p.Table, Item: "row", Items: p.Rows, ItemsTotal: p.Of}},
 	}
 }

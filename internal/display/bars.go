@@ -39,7 +39,7 @@ type (
 )
 
 func newBars(source progress.Source) *bars {
-	gauge := progress.NewGauge(source)
+	gauge := progress.NewGauge(source, lookEvery)
 	return &bars{gauge: gauge, width: 80, height: 24, reading: gauge.Read(time.Now())}
 }
 

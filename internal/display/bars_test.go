@@ -23,7 +23,7 @@ func TestScreens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			source, goOn := work()
-			b := &bars{gauge: progress.NewGauge(source), height: 24}
+			b := &bars{gauge: progress.NewGauge(source, time.Minute), height: 24}
 			now := time.Unix(1, 0)
 			b.Update(lookMsg(now))
 			goOn()

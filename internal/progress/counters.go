@@ -46,6 +46,11 @@ func (c *Counters) State() State {
 		Doing: "preparing", Item: "file", Items: c.Files.Load() + c.OtherFiles.Load(), ItemsTotal: c.FilesTotal.Load(),
 		Bytes: c.Bytes.Load() + c.OtherBytes.Load(), BytesTotal: c.BytesTotal.Load(),
 	}
+	// The stages before packing and after it must not count for its rate.
+	if stage := c.stage.Load(); stage != nil {
+		whole.Paused = *stage != "packing"
+	}
+
 	if stage, ok := c.stageState(); ok {
 		whole.Parts = append(whole.Parts, stage)
 	}

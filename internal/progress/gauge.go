@@ -8,8 +8,13 @@ import (
 // Gauge measures how fast work goes on, from one look at it to the next. It is not safe for concurrent use.
 type Gauge struct {
 	source Source
+	period time.Duration
+	last   time.Time
 	meters map[string]*meter
 }
+
+// patience is how much later than usual a look may come. After a longer time, the process was probably stopped.
+const patience = 5 * time.Second
 
 // meter measures one state. What is done when its total becomes known was done before, perhaps by others.
 type meter struct {
@@ -17,8 +22,10 @@ type meter struct {
 	total bool
 }
 
-// NewGauge returns a gauge for some work.
-func NewGauge(source Source) *Gauge { return &Gauge{source: source, meters: map[string]*meter{}} }
+// NewGauge returns a gauge for some work that is looked at once in a period.
+func NewGauge(source Source, period time.Duration) *Gauge {
+	return &Gauge{source: source, period: period, meters: map[string]*meter{}}
+}
 
 // Reading is a state with what was measured.
 type Reading struct {
@@ -33,6 +40,12 @@ type Reading struct {
 
 // Read returns the present state, and the rates since the looks before.
 func (g *Gauge) Read(now time.Time) Reading {
+	// A time in which nobody looked says nothing about the rate at present.
+	if now.Sub(g.last) > g.period+patience {
+		clear(g.meters)
+	}
+	g.last = now
+
 	seen := map[string]*meter{}
 	reading := g.read(now, "", g.source(), seen)
 
@@ -43,6 +56,19 @@ func (g *Gauge) Read(now time.Time) Reading {
 
 func (g *Gauge) read(now time.Time, path string, state State, seen map[string]*meter) Reading {
 	path += "/" + cmp.Or(state.Work, state.Doing)
+	reading := Reading{State: state, Left: -1}
+	if !state.Paused {
+		reading.Rate, reading.Left = g.measure(now, path, state, seen)
+	}
+	for _, part := range state.Parts {
+		reading.Parts = append(reading.Parts, g.read(now, path, part, seen))
+	}
+	return reading
+}
+
+// measure returns the rate of a state, and the time that is left, or a negative one. What is finished has neither.
+func (g *Gauge) measure(now time.Time, path string, state State, seen map[string]*meter) (rate float64,
+	left time.Duration) {
 	_, total := state.Fraction()
 	measured := g.meters[path]
 	if measured == nil || total && !measured.total {
@@ -55,15 +81,14 @@ func (g *Gauge) read(now time.Time, path string, state State, seen map[string]*m
 		done, rest = state.Items, state.ItemsTotal-state.Items
 	}
 
-	reading := Reading{State: state, Rate: measured.Sample(now, done), Left: -1}
-	if total && rest >= 0 && reading.Rate >= slowest {
-		reading.Left = duration(float64(rest) / reading.Rate)
+	rate = measured.Sample(now, done)
+	switch {
+	case !total || rate < slowest && rest > 0:
+		return rate, -1
+	case rest <= 0:
+		return 0, -1
 	}
-
-	for _, part := range state.Parts {
-		reading.Parts = append(reading.Parts, g.read(now, path, part, seen))
-	}
-	return reading
+	return rate, duration(float64(rest) / rate)
 }
 
 // slowest is the rate below which work stands still: nobody can say when it ends.

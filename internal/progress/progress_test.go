@@ -15,7 +15,7 @@ import (
 
 func TestLine(t *testing.T) {
 	var c Counters
-	gauge := NewGauge(c.State)
+	gauge := NewGauge(c.State, time.Second)
 	now := time.Unix(1, 0)
 	lines := []string{gauge.Read(now).Line()}
 	read := func() { lines = append(lines, gauge.Read(now).Line()) }
@@ -45,7 +45,7 @@ func TestLine(t *testing.T) {
 	want := []string{
 		"preparing: 0 files", "scanning: 12 entries", "preparing: 2 of 10 files, 1.0 MiB of 9.0 MiB",
 		"preparing: 3 of 10 files, 5.0 MiB of 9.0 MiB, 2.0 MiB/s, 2s left",
-		"preparing: 3 of 10 files, 5.0 MiB of 9.0 MiB, 2.0 MiB/s, 2s left; linking: 4 of 12 entries",
+		"preparing: 3 of 10 files, 5.0 MiB of 9.0 MiB; linking: 4 of 12 entries",
 	}
 	for i := range want {
 		if lines[i] != want[i] {
@@ -90,7 +90,7 @@ func TestPartsCountForTheWhole(t *testing.T) {
 // TestAStageBeginsWithoutARate reads a gauge across a change of stages.
 func TestAStageBeginsWithoutARate(t *testing.T) {
 	task := NewTask("listing", "file")
-	gauge := NewGauge(task.State)
+	gauge := NewGauge(task.State, time.Second)
 	now := time.Unix(1, 0)
 	gauge.Read(now)
 	task.Add(50, 0)
@@ -104,6 +104,65 @@ func TestAStageBeginsWithoutARate(t *testing.T) {
 	task.Add(50, 0)
 	if got, want := gauge.Read(now).Line(), "checking: 50 of 100 files"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestTheRateOfPackingIsItsOwn lets stages go before packing and after it.
+func TestTheRateOfPackingIsItsOwn(t *testing.T) {
+	var c Counters
+	gauge := NewGauge(c.State, time.Second)
+	now := time.Unix(1, 0)
+	read := func() Reading {
+		now = now.Add(time.Second)
+		return gauge.Read(now)
+	}
+
+	c.Enter("planning")
+	for range 60 {
+		c.FilesTotal.Add(1)
+		c.BytesTotal.Add(1 << 20)
+		read()
+	}
+
+	c.Enter("packing")
+	read()
+	c.Bytes.Add(30 << 20)
+	if r := read(); r.Rate != 30<<20 || r.Left != time.Second {
+		t.Errorf("packing began with %.0f, %s left", r.Rate, r.Left)
+	}
+
+	// The end of packing is not the end of everything.
+	c.Bytes.Add(30 << 20)
+	if r := read(); r.Rate != 0 || r.Left >= 0 {
+		t.Errorf("all is packed: %.0f, %s left", r.Rate, r.Left)
+	}
+	c.Enter("indexing")
+	c.Indexed.Add(5)
+	read()
+	c.Indexed.Add(5)
+	if got, want := read().Line(), "preparing: 0 of 60 files, 60.0 MiB of 60.0 MiB; indexing: 10 blocks, 5.0 blocks/s"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestAGaugeBeginsAgainAfterALongTime stops a process between two looks.
+func TestAGaugeBeginsAgainAfterALongTime(t *testing.T) {
+	task := NewTask("packing", "")
+	task.Expect(0, 1<<30)
+	gauge := NewGauge(task.State, time.Second)
+	now, rate := time.Unix(1, 0), 0.0
+	after := func(d time.Duration, bytes int64) {
+		now = now.Add(d)
+		task.Add(0, bytes)
+		rate = gauge.Read(now).Rate
+	}
+
+	after(0, 0)
+	after(time.Second, 1000)
+	after(time.Hour, 0)
+	after(time.Second, 1000)
+	if rate != 1000 {
+		t.Errorf("a rate of %f where 1000 stayed", rate)
 	}
 }
 

@@ -15,14 +15,14 @@ const (
 
 // Log writes the progress to a log every 30 seconds until ctx ends.
 func Log(ctx context.Context, source Source, log *slog.Logger) {
-	gauge := NewGauge(source)
+	gauge := NewGauge(source, logEvery)
 	gauge.Read(time.Now())
 	every(ctx, logEvery, func(now time.Time) { log.Info(gauge.Read(now).Line()) })
 }
 
 // JSON writes the progress as a line of JSON at once, every second, and when ctx ends.
 func JSON(ctx context.Context, source Source, w io.Writer) {
-	gauge := NewGauge(source)
+	gauge := NewGauge(source, jsonEvery)
 	write := func(now time.Time) {
 		// A line that can't be written is not worth an error: the work goes on.
 		_ = json.NewEncoder(w).Encode(Line{1, now.UTC().Truncate(time.Second), newView(gauge.Read(now))})

@@ -11,6 +11,8 @@ type State struct {
 	Item              string
 	Items, ItemsTotal int64
 	Bytes, BytesTotal int64
+	// Paused is true while the work waits for other work, or other work for it: nobody can say how fast it goes on.
+	Paused bool
 	// Parts are the pieces of the work that are under way.
 	Parts []State
 }

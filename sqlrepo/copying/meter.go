@@ -18,6 +18,8 @@ type TransferProgress struct {
 	Table string
 	// Checking is true while something is read to be summed up and compared, and not copied.
 	Checking bool
+	// Comparing is true while a copy is read as a whole, after all was copied.
+	Comparing bool
 	// Rows is how many rows of the table were copied, or read, and Of how many it has. For pages, both count pages.
 	Rows, Of int64
 	// Done is how many rows of all tables are done, and Total how many there are. Of a row that is to be read back, the

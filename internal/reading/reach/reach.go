@@ -53,6 +53,8 @@ type Walker struct {
 	TempDir string
 	// Rooted, if not nil, is called with the root of each entry's DAG in a linked upload.
 	Rooted func(entry sqlrepo.Linkable, root unixfs.Link) error
+	// Found, if not nil, is called for each block, before the batch that it comes in.
+	Found func()
 }
 
 // Walk calls visit with all blocks that an upload needs, in batches that visit must not keep. The order depends
@@ -65,7 +67,7 @@ type Walker struct {
 // and any error of visit.
 func (w Walker) Walk(ctx context.Context, upload sqlrepo.Upload,
 	visit func(batch []Block) error) (root cid.Cid, err error) {
-	out := &collector{visit: visit, rooted: w.Rooted}
+	out := &collector{visit: visit, rooted: w.Rooted, found: w.Found}
 
 	if !upload.Rooted() {
 		if err := w.leaves(ctx, upload, out); err != nil {
@@ -132,6 +134,7 @@ func (w Walker) leaves(ctx context.Context, upload sqlrepo.Upload, out *collecto
 type collector struct {
 	visit  func(batch []Block) error
 	rooted func(sqlrepo.Linkable, unixfs.Link) error
+	found  func()
 	batch  []Block
 }
 
@@ -170,6 +173,9 @@ func (c *collector) Root(entry sqlrepo.Linkable, root unixfs.Link) error {
 }
 
 func (c *collector) add(block Block) error {
+	if c.found != nil {
+		c.found()
+	}
 	if c.batch = append(c.batch, block); len(c.batch) < BatchBlocks {
 		return nil
 	}

@@ -133,7 +133,7 @@ func manifest(ctx context.Context, file string, content copying.Content) error {
 // checkCopy removes the leases that a copy of pages has, and compares its content with the content that was copied.
 func checkCopy(ctx context.Context, file string, want copying.Content, progress copying.Progress) error {
 	return withFile(ctx, file, func(target *sqlrepo.Repository) error {
-		copied := copying.New(target).Reporting(progress)
+		copied := copying.New(target).Reporting(comparing(progress))
 		if err := copied.ReleaseAll(ctx); err != nil {
 			return err
 		}
@@ -143,6 +143,17 @@ func checkCopy(ctx context.Context, file string, want copying.Content, progress 
 		}
 		return copying.SameContent(got, want)
 	})
+}
+
+// comparing returns a progress that says that a copy is compared with its original.
+func comparing(progress copying.Progress) copying.Progress {
+	if progress == nil {
+		return nil
+	}
+	return func(p copying.TransferProgress) {
+		p.Comparing = true
+		progress(p)
+	}
 }
 
 // withFile opens a repository with the present schema, in a file that no other process knows.

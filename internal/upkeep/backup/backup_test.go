@@ -95,6 +95,27 @@ func TestNobodyIsAtWorkInABackup(t *testing.T) {
 	})
 }
 
+// TestEachPassOfABackupIsTold requires that each pass over the rows goes from nothing to all, and has its own name.
+func TestEachPassOfABackupIsTold(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+		repo, file := atWork(t, db), filepath.Join(t.TempDir(), "kept.db")
+		before, told := map[bool]int64{}, 0
+		_, err := backup.Write(t.Context(), repo, file, backup.Options{Progress: func(p copying.TransferProgress) {
+			if p.Table == "" {
+				return
+			}
+			if p.Done < before[p.Comparing] {
+				t.Errorf("from %d back to %+v", before[p.Comparing], p)
+			}
+			before[p.Comparing] = p.Done
+			told++
+		}})
+		if must(t, err); told == 0 {
+			t.Error("there was no progress")
+		}
+	})
+}
+
 // TestAFailedBackupLeavesNothing: no failure leaves a file, even if another process has made the file meanwhile.
 func TestAFailedBackupLeavesNothing(t *testing.T) {
 	enginetest.EachLong(t, func(t *testing.T, db *dialect.DB) {

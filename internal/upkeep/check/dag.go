@@ -19,7 +19,7 @@ func (r *run) dags(ctx context.Context) error {
 			return err
 		}
 		if upload.State != sqlrepo.Removed {
-			r.Progress.Expect(0, upload.Bytes)
+			r.Progress.Expect(expectedBlocks(upload), 0)
 		}
 	}
 
@@ -37,12 +37,18 @@ func (r *run) dags(ctx context.Context) error {
 	return nil
 }
 
+// expectedBlocks estimates the number of blocks of an upload. Looking up small files takes as long as looking up the
+// chunks of large ones, so bytes would say little about the time.
+func expectedBlocks(upload sqlrepo.Upload) int64 {
+	return upload.Files + upload.Directories + upload.Symlinks + upload.Bytes/unixfs.ChunkSize
+}
+
 // dag checks that the space holds each block of an upload's DAG in the upload's store, and that the DAG is the one
 // that the rows record.
 func (r *run) dag(ctx context.Context, upload sqlrepo.Upload) error {
 	space, err := r.Repo.SpaceOf(ctx, upload.ID)
 	if errors.Is(err, sqlrepo.ErrNotFound) && r.flawed[upload.ID] {
-		r.Progress.Expect(0, -upload.Bytes)
+		r.Progress.Expect(-expectedBlocks(upload), 0)
 		return nil // its source is missing, which was reported
 	}
 	if err != nil {
@@ -50,11 +56,15 @@ func (r *run) dag(ctx context.Context, upload sqlrepo.Upload) error {
 	}
 
 	d := &dagRun{run: r, upload: upload, space: space}
-	// What an upload that is unfinished or unsound has is not what was expected.
-	defer func() { r.Progress.Expect(0, d.content-upload.Bytes) }()
-	walker := reach.Walker{Repo: r.Repo, TempDir: r.TempDir, Rooted: func(entry sqlrepo.Linkable, root unixfs.Link) error {
-		return d.rooted(ctx, entry, root)
-	}}
+	defer func() { r.Progress.Expect(d.found-expectedBlocks(upload), 0) }()
+	walker := reach.Walker{
+		Repo: r.Repo, TempDir: r.TempDir,
+		Rooted: func(entry sqlrepo.Linkable, root unixfs.Link) error { return d.rooted(ctx, entry, root) },
+		Found: func() {
+			d.found++
+			r.Progress.Add(1, 0)
+		},
+	}
 	root, err := walker.Walk(ctx, upload, func(batch []reach.Block) error { return d.visit(ctx, batch) })
 	if err == nil {
 		err = d.flush(ctx)
@@ -80,8 +90,8 @@ type dagRun struct {
 	// missing gathers the missing blocks of the latest entry, and count is their number.
 	missing Problem
 	count   int64
-	// content is the length of the chunks that were visited.
-	content int64
+	// found counts the blocks that the walk has found.
+	found int64
 }
 
 // unknown reports rows that make no DAG as a problem. If other rows contradict each other, the problem is a note:
@@ -104,15 +114,10 @@ func (e *reportError) Unwrap() error { return e.cause }
 // visit looks up a batch of blocks.
 func (d *dagRun) visit(ctx context.Context, batch []reach.Block) error {
 	d.Blocks += int64(len(batch))
-	digests, content := make([]sqlrepo.Digest, len(batch)), int64(0)
+	digests := make([]sqlrepo.Digest, len(batch))
 	for i, block := range batch {
 		digests[i] = block.Digest
-		if block.Owner != 0 {
-			content += block.Length
-		}
 	}
-	d.content += content
-	d.Progress.Add(int64(len(batch)), content)
 
 	held, err := d.Repo.HeldAt(ctx, sqlrepo.Scope{Space: d.space, Store: d.upload.Store}, 0, digests)
 	if err != nil {
