@@ -42,7 +42,7 @@ not even a copy of this one (guppy transfer, guppy restore): its shards may
 count as such files, and gc removes shards that it still needs.`
 
 // gcOptions holds the flags of gc that are not settings.
-type gcOptions struct{ yes, strays, vacuum, copies bool }
+type gcOptions struct{ yes, dryRun, strays, vacuum, copies bool }
 
 func (a *app) gcCommand() *cobra.Command {
 	options := gcOptions{}
@@ -52,6 +52,9 @@ func (a *app) gcCommand() *cobra.Command {
 	}
 
 	command.RunE = func(cmd *cobra.Command, args []string) error {
+		if options.yes && options.dryRun {
+			return fmt.Errorf("%w: --yes and --dry-run contradict each other", errUsage)
+		}
 		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
 			return a.collect(ctx, cfg, repo, options)
 		})(cmd, args)
@@ -60,6 +63,7 @@ func (a *app) gcCommand() *cobra.Command {
 	flags := command.Flags()
 	flags.SortFlags = false
 	addRemovalFlags(command, &options.yes)
+	flags.BoolVar(&options.dryRun, "dry-run", false, "only print what would be done, which is the default")
 	flags.BoolVar(&options.strays, "strays", false,
 		"remove files of a store that belong to no shard there, and damaged files that were set aside")
 	flags.BoolVar(&options.copies, "migration-copies", false,

@@ -135,7 +135,12 @@ func (a *app) indexCatCommand() *cobra.Command {
 			if err := out.refuseOwn(cfg, repo); err != nil {
 				return err
 			}
-			return a.writeTo(out, func(w io.Writer) error { return a.catIndex(ctx, repo, digest, w) })
+			write := func(w io.Writer) error { return a.catIndex(ctx, repo, digest, w) }
+			// With --json, the content is the result.
+			if a.json {
+				return a.writeTo(out, write)
+			}
+			return a.writeBlob(out, blobindex.CID(digest).String(), write)
 		})(cmd, args)
 	}
 

@@ -56,6 +56,7 @@ func jsonOutputs() map[string][]jsonOutput {
 		"shard rm":  {object[removedShards]("")},
 		"index ls":  {indexList("").output("")},
 		"index cat": {object[indexContent]("")},
+		"shard cat": {object[writtenView](", unless it writes to standard output")},
 
 		"ls": {uploadList("").output("for a space"), entryList.output("for anything else")},
 		"retrieve": {
@@ -93,6 +94,5 @@ func jsonOutputs() map[string][]jsonOutput {
 var withoutJSON = map[string]string{
 	"completion": "a script for a shell",
 	"dump":       "one JSON object per line for each row of the repository, as the tables have it",
-	"shard cat":  "the bytes of a shard",
 	"worker":     "nothing but its log, which `--log-format json` prints as JSON lines",
 }

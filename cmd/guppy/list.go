@@ -242,16 +242,40 @@ func (l list[V]) fieldNames() string {
 	return strings.Join(names, ", ")
 }
 
+// fieldOfColumn says which field a column shows whose title was given in place of a field, or returns "".
+func (l list[V]) fieldOfColumn(name string, fields map[string]any) string {
+	at := slices.IndexFunc(l.columns, func(c column[V]) bool {
+		return strings.EqualFold(strings.TrimSuffix(c.title, " (UTC)"), name)
+	})
+	if at < 0 {
+		return ""
+	}
+
+	name = strings.ToLower(name)
+	candidates := []string{name, name + "_cid", name + "_at", strings.TrimSuffix(name, "s") + "_count"}
+	if name == "size" {
+		candidates = []string{"bytes"}
+	}
+	for _, candidate := range candidates {
+		if _, found := fields[candidate]; found {
+			return fmt.Sprintf(": %s is %s", l.columns[at].title, candidate)
+		}
+	}
+	return ""
+}
+
 // sorted returns rows sorted by fields, or as they come if there are no fields.
 func (l list[V]) sorted(fields []string, each func(yield func(V) error) error) (func(func(V) error) error, error) {
 	empty := rowValues(reflect.Zero(reflect.TypeFor[V]()))
 	for _, field := range fields {
-		switch value, found := empty[strings.TrimPrefix(field, "-")]; value.(type) {
+		name := strings.TrimPrefix(field, "-")
+		switch value, found := empty[name]; value.(type) {
 		case map[string]any, []any:
-			return nil, fmt.Errorf("%w: --sort: rows can't be sorted by %s, which has many values", errUsage, field)
+			return nil, fmt.Errorf("%w: --sort: rows can't be sorted by %s, which has many values", errUsage, name)
 		default:
 			if !found {
-				return nil, fmt.Errorf("%w: --sort: there is no field %q; a row has %s", errUsage, field, l.fieldNames())
+				return nil, fmt.Errorf("%w: --sort: there is no field %q%s; a row has %s", errUsage, name,
+					l.fieldOfColumn(name, empty), l.fieldNames())
 			}
 		}
 	}

@@ -38,7 +38,14 @@ func (a *app) changeSchema(cmd *cobra.Command, c changeFlags, target migrate.Tar
 			agreed = migrate.DownTo(plan.To)
 			a.resume.by(siblingWith(cmd, "migrate goto", strconv.FormatUint(uint64(plan.To), 10)))
 		}
-		return a.carryOut(ctx, m, cfg, agreed)
+		if err := a.carryOut(ctx, m, cfg, agreed); err != nil {
+			return err
+		}
+		if plan.Reverts() && cfg.Repo.AutoMigrate {
+			a.log.Warn("the next command that opens the database migrates it up again; to keep this version, set " +
+				"repo.auto_migrate to false, or GUPPY_REPO_AUTO_MIGRATE=false")
+		}
+		return nil
 	}, options...)
 }
 

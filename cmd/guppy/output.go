@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/host/durable"
@@ -22,13 +21,13 @@ import (
 type output struct {
 	// file is a path, or "" or "-" for standard output.
 	file string
-	// force is true to replace an existing file.
+	// force is true to replace an existing file, or to write anything to a terminal.
 	force bool
 }
 
 func (o *output) addFlags(flags *pflag.FlagSet, usage string) {
 	flags.VarP(pathFlag{&o.file}, "output", "o", usage)
-	flags.BoolVar(&o.force, "force", false, "replace FILE if it exists")
+	flags.BoolVar(&o.force, "force", false, "replace FILE if it exists, or write to a terminal")
 }
 
 func (o output) isStdout() bool { return o.file == "" || o.file == "-" }
@@ -52,8 +51,8 @@ func (o output) refuseOwn(cfg *config.Config, repo *repository) error {
 
 // refuseTerminal returns an error if the output would go to a terminal.
 func (a *app) refuseTerminal(out output, what string) error {
-	if file, ok := a.stdout.(*os.File); ok && out.isStdout() && term.IsTerminal(int(file.Fd())) {
-		return fmt.Errorf("%w: %s is not written to a terminal: use -o FILE or a pipe", errUsage, what)
+	if out.isStdout() && !out.force && a.onTerminal() {
+		return fmt.Errorf("%w: %s is not written to a terminal: use -o FILE, a pipe, or --force", errUsage, what)
 	}
 	return nil
 }

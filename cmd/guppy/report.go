@@ -19,17 +19,20 @@ import (
 )
 
 // report is the state of an upload, as prepare and upload print it. NewBytes counts the bytes that all workers
-// read during this run. StoredBytes is the size of the upload's shards.
+// read during this run. StoredBytes is the size of the upload's shards, unless an earlier run has stored all of them.
 type report struct {
 	uploadView
-	Nodes       int64         `json:"block_count"`         // number of blocks in its shards
+	Nodes       int64         `json:"block_count"`         // number of blocks in its shards, 0 if unchanged
 	Shards      []shardView   `json:"shards"`              // shards that it has stored
 	NewBytes    int64         `json:"new_bytes"`           // read of the source in this run, by all workers
-	StoredBytes int64         `json:"stored_bytes"`        // size of its shards
+	StoredBytes int64         `json:"stored_bytes"`        // size of its shards, 0 if unchanged
 	Skipped     []pathFailure `json:"left_out_entries"`    // what is not in it, and why
 	Replicas    []sentView    `json:"replicas"`            // replicas of its space, and what they lack
 	Unchanged   bool          `json:"unchanged,omitempty"` // whether an earlier run made it, and nothing has changed since
 	Seconds     float64       `json:"seconds"`             // how long the run took
+
+	// shardBytes is the size of the shards, whichever run has stored them.
+	shardBytes int64
 
 	store    string
 	source   sqlrepo.Source
@@ -138,7 +141,7 @@ func (r *report) text(w io.Writer) {
 	if len(r.Shards) > 0 {
 		list = fmt.Sprintf(": guppy shard ls %d%s lists them", r.Upload, r.here)
 	}
-	facts.Add("shards", "%d, %s%s", len(r.Shards), progress.Bytes(r.StoredBytes), list)
+	facts.Add("shards", "%d, %s%s", len(r.Shards), progress.Bytes(r.shardBytes), list)
 	r.replicasText(facts)
 	r.leftOutText(facts)
 

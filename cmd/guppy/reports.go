@@ -52,6 +52,7 @@ func totals(space sqlrepo.Space, reports []*report, failed int, here string) *di
 		sum.Files, sum.Directories, sum.Symlinks = sum.Files+r.Files, sum.Directories+r.Directories, sum.Symlinks+r.Symlinks
 		sum.Bytes, sum.NewBytes, sum.StoredBytes = sum.Bytes+r.Bytes, sum.NewBytes+r.NewBytes, sum.StoredBytes+r.StoredBytes
 		sum.Seconds += r.Seconds
+		sum.shardBytes += r.shardBytes
 		shards += len(r.Shards)
 		if r.State != incomplete {
 			complete++
@@ -70,7 +71,7 @@ func totals(space sqlrepo.Space, reports []*report, failed int, here string) *di
 	facts.Add("content", "%s", sum.content())
 	facts.Add("new", "%s read, %s stored, in %.1f s", progress.Bytes(sum.NewBytes), progress.Bytes(sum.StoredBytes),
 		sum.Seconds)
-	facts.Add("shards", "%d, %s", shards, progress.Bytes(sum.StoredBytes))
+	facts.Add("shards", "%d, %s", shards, progress.Bytes(sum.shardBytes))
 
 	next := "guppy upload ls " + shellQuoted(space.Name) + here
 	if failed > 0 || complete < len(reports) {

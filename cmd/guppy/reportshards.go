@@ -23,7 +23,7 @@ func (r *report) addShards(ctx context.Context, repo *repository, storeURL strin
 		}
 
 		r.Nodes += shard.Nodes
-		r.StoredBytes += shard.Size
+		r.shardBytes += shard.Size
 
 		row, err := shards.view(ctx, shard)
 		if err != nil {
@@ -32,10 +32,12 @@ func (r *report) addShards(ctx context.Context, repo *repository, storeURL strin
 		r.Shards = append(r.Shards, row)
 	}
 
-	// Nothing was read for an upload that an earlier run made.
-	if !r.Unchanged {
-		r.NewBytes = read.since(before)
+	// Nothing was read or stored for an upload that an earlier run made.
+	if r.Unchanged {
+		r.Nodes = 0
+		return nil
 	}
+	r.NewBytes, r.StoredBytes = read.since(before), r.shardBytes
 	return nil
 }
 

@@ -45,7 +45,8 @@ damaged.`
 // retrieveOptions holds the flags of retrieve that are not settings.
 type retrieveOptions struct {
 	include, exclude []string
-	overwrite, dry   bool
+	// force is true to write anything to a terminal.
+	overwrite, dry, force bool
 }
 
 func (a *app) retrieveCommand() *cobra.Command {
@@ -81,7 +82,7 @@ func (a *app) retrieveCommand() *cobra.Command {
 			}
 
 			if args[1] == "-" {
-				return a.retrieveToStdout(ctx, source, named.Path, found)
+				return a.retrieveToStdout(ctx, source, named.Path, found, options.force)
 			}
 
 			if err := refuseOwnOutput(cfg, repo, args[1]); err != nil {
@@ -107,6 +108,7 @@ func (a *app) retrieveCommand() *cobra.Command {
 	flags.StringArrayVar(&options.exclude, "exclude", nil, "leave out what matches `GLOB`; may be repeated")
 	flags.BoolVar(&options.dry, "dry-run", false, "list what would be written, and write nothing")
 	flags.BoolVar(&options.overwrite, "overwrite", false, "replace files and symlinks that differ")
+	flags.BoolVar(&options.force, "force", false, "write a file to a terminal even if it is not text")
 	a.addListFlags(command)
 	flags.String("workers", "", "write `N` files at a time (default: the number of CPUs)")
 	addShardFlags(flags)
@@ -114,7 +116,8 @@ func (a *app) retrieveCommand() *cobra.Command {
 	return command
 }
 
-func (a *app) retrieveToStdout(ctx context.Context, source *blocks.Source, path tree.Path, found tree.Resolved) error {
+func (a *app) retrieveToStdout(ctx context.Context, source *blocks.Source, path tree.Path, found tree.Resolved,
+	force bool) error {
 	if found.Node.Kind != tree.File {
 		return fmt.Errorf("%w: %s is a %s: only a file can be written to standard output", errUsage, path, found.Node.Kind)
 	}
@@ -122,7 +125,12 @@ func (a *app) retrieveToStdout(ctx context.Context, source *blocks.Source, path 
 	task := progress.NewTask("retrieving", "")
 	task.Expect(0, int64(found.Node.Size))
 	defer a.showBeside(ctx, task.State)()
-	return found.Node.WriteRange(ctx, source, 0, max(1, found.Node.Size), counting{a.stdout, task})
+
+	out := a.stdout
+	if a.onTerminal() && !force {
+		out = &textOnly{to: out}
+	}
+	return found.Node.WriteRange(ctx, source, 0, max(1, found.Node.Size), counting{out, task})
 }
 
 // counting counts the bytes that are written.

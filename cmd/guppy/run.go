@@ -151,7 +151,7 @@ func sayWhatIsNeeded(ctx context.Context, repo *repository, registered sqlrepo.S
 	if remaining <= 0 {
 		return full
 	}
-	return fmt.Errorf("%w; %d bytes of the source still have to be packed", full, remaining)
+	return fmt.Errorf("%w; %s of the source still have to be packed", full, progress.Bytes(remaining))
 }
 
 // warnOfNoPieces warns of an upload without any piece CID although the user asked for them.

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/formats/car"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/store"
@@ -179,7 +180,7 @@ func (a *app) catFile(ctx context.Context, repo *repository, file shardFile, ver
 	}
 
 	content := &hashedReader{from: inOrder(ctx, file.reading, file.row.Size), hash: sha256.New(), task: task}
-	err = a.writeTo(out, func(to io.Writer) (err error) {
+	err = a.writeBlob(out, car.ShardCID([32]byte(file.row.Digest)).String(), func(to io.Writer) (err error) {
 		if version == 2 {
 			err = shard.WriteV2(to, file.row.Size, content, repo.Nodes(ctx, file.row.ID))
 		} else {

@@ -88,7 +88,7 @@ func newSpaceView(s sqlrepo.Space) spaceView {
 }
 
 func (v spaceView) text(w io.Writer) {
-	fmt.Fprintf(w, "%s  %s  shards of at most %d bytes%s\n", v.SpaceDID, printable(v.Space), v.ShardSize,
+	fmt.Fprintf(w, "%s  %s  shards of at most %s%s\n", v.SpaceDID, printable(v.Space), progress.Bytes(v.ShardSize),
 		replicasNote(v.Replicas))
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -33,4 +34,20 @@ func (o *helpOutput) Write(p []byte) (int, error) {
 		_, o.err = o.to.Write(p)
 	}
 	return len(p), nil
+}
+
+// textOnly writes content to a terminal, unless the content begins with a block that is no text.
+type textOnly struct {
+	to    io.Writer
+	begun bool
+}
+
+// Write returns errUsage for a first block with NUL bytes.
+func (t *textOnly) Write(p []byte) (int, error) {
+	if !t.begun && bytes.IndexByte(p, 0) >= 0 {
+		return 0, fmt.Errorf("%w: the file is not text, and is not written to a terminal: name a file as OUT, use a "+
+			"pipe, or --force", errUsage)
+	}
+	t.begun = true
+	return t.to.Write(p)
 }

@@ -122,9 +122,10 @@ func (a *app) storesToCheck(ctx context.Context, cfg *config.Config, repo *repos
 // storeArgument opens the store that an argument names: by its name, or else by a path or URL. It creates nothing.
 func (a *app) storeArgument(ctx context.Context, cfg *config.Config, stores *known.Stores,
 	text string) (store.Store, error) {
+	var rows storeRows
 	if stores != nil {
-		rows, err := stores.Repo.Stores(ctx)
-		if err != nil {
+		var err error
+		if rows, err = stores.Repo.Stores(ctx); err != nil {
 			return nil, err
 		}
 		for _, row := range rows {
@@ -134,7 +135,13 @@ func (a *app) storeArgument(ctx context.Context, cfg *config.Config, stores *kno
 			}
 		}
 	}
-	return store.OpenURL(ctx, text, a.storeOptions(cfg, true))
+
+	files, err := store.OpenURL(ctx, text, a.storeOptions(cfg, true))
+	if err != nil {
+		// A name that is not known is taken for a path.
+		err = fmt.Errorf("%w%s", err, config.DidYouMean("", text, namesOf(rows, storeName)))
+	}
+	return files, err
 }
 
 // nothingKept prints that there is no store to check.

@@ -233,8 +233,8 @@ func (v *uploadDetails) text(w io.Writer) {
 	if v.Recipe.PieceCID {
 		pieces = "piece CIDs"
 	}
-	line("shards", "%d with %s, %s, of at most %d bytes, %s", v.Shards, plural(v.Nodes, "block"),
-		progress.Bytes(v.StoredBytes), v.Recipe.ShardSize, pieces)
+	line("shards", "%d with %s, %s, of at most %s, %s", v.Shards, plural(v.Nodes, "block"),
+		progress.Bytes(v.StoredBytes), progress.Bytes(v.Recipe.ShardSize), pieces)
 	if v.Pending > 0 {
 		line("planned", "%s", plural(v.Pending, "more shard"))
 	}

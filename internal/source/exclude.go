@@ -11,8 +11,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// ErrBadPattern is returned for an exclude pattern that is malformed or can never match.
-var ErrBadPattern = errors.New("bad exclude pattern")
+// ErrBadPattern is returned for a pattern that is malformed or can never match.
+var ErrBadPattern = errors.New("bad pattern")
 
 // Excludes is a list of patterns for entries to leave out. The patterns mean what they mean in a .gitignore file
 // at the source's root: the last pattern that matches decides, "!" includes entries again, a "/" at the end

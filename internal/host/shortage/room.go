@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/guppy-prep/guppy/internal/progress"
 )
 
 // Full reports whether err says that a file system is full or that a quota on it is used up.
@@ -25,27 +27,28 @@ func Place(err error) string {
 	return ""
 }
 
-// Room describes the file system of a path and the free space on it, if that is known.
+// Room says that there was no room on the file system of a path, and how much space it has now, if that is known.
 func Room(path string) string {
 	if absolute, err := filepath.Abs(path); err == nil {
 		path = absolute
 	}
 	for { // the path may not exist yet
-		if room, found := room(path); found {
-			return room
+		if free, found := free(path); found {
+			return "the file system of " + path + " had no room" + free
 		}
 
 		parent := filepath.Dir(path)
 		if parent == path {
-			return "the free space on the file system of " + path + " is unknown"
+			return "the file system of " + path + " had no room"
 		}
 		path = parent
 	}
 }
 
-// free describes the free space of a file system. A file system without a fixed number of files reports 0 of 0.
-func free(path string, bytes, files, allFiles uint64) string {
-	text := fmt.Sprintf("the file system of %s has %d bytes free", path, bytes)
+// freeNow describes the free space of a file system after the files that did not fit were removed. A file system without
+// a fixed number of files reports 0 of 0.
+func freeNow(bytes int64, files, allFiles uint64) string {
+	text := fmt.Sprintf("; without what did not fit, it has %s free", progress.Bytes(bytes))
 	if allFiles > 0 {
 		text += fmt.Sprintf(", and room for %d more files", files)
 	}

@@ -2,13 +2,13 @@ package shortage
 
 import "golang.org/x/sys/unix"
 
-func room(path string) (text string, found bool) {
+func free(path string) (text string, found bool) {
 	var stat unix.Statfs_t
 	if unix.Statfs(path, &stat) != nil {
 		return "", false
 	}
-	return free(path, stat.Bavail*uint64(stat.Bsize), stat.Ffree, stat.Files),
-		true //nolint:gosec // a block's size is positive
+	bytes := int64(stat.Bavail) * stat.Bsize //nolint:gosec // no file system has 2^63 free bytes
+	return freeNow(bytes, stat.Ffree, stat.Files), true
 }
 
 // FreeBytes returns the free space on the file system of a path, and whether it is known.

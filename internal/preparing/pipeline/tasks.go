@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 
 	"github.com/guppy-prep/guppy/internal/formats/unixfs"
 	"github.com/guppy-prep/guppy/internal/preparing/index"
@@ -157,10 +158,13 @@ func (t *stageTask) planUnlessUnchanged(ctx context.Context, c *crew) error {
 		return err
 	}
 
-	c.Log.Info("nothing has changed", "since upload", previous.ID, "dropped upload", removed.Upload.ID)
+	// A run says so in its report.
+	level := slog.LevelInfo
 	if c.Unchanged != nil {
+		level = slog.LevelDebug
 		c.Unchanged(removed.Upload, previous)
 	}
+	c.Log.Log(ctx, level, "nothing has changed", "since upload", previous.ID, "dropped upload", removed.Upload.ID)
 	t.drop(ctx, c, removed)
 	return nil
 }

@@ -2,6 +2,8 @@
 package selection
 
 import (
+	"fmt"
+
 	"github.com/guppy-prep/guppy/internal/source"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -24,11 +26,13 @@ func New(include, exclude []string) (*Selection, error) {
 	var err error
 	if len(include) > 0 {
 		if s.include, err = source.ParseExcludes(include); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--include: %w", err)
 		}
 	}
-	s.exclude, err = source.ParseExcludes(exclude)
-	return s, err
+	if s.exclude, err = source.ParseExcludes(exclude); err != nil {
+		return nil, fmt.Errorf("--exclude: %w", err)
+	}
+	return s, nil
 }
 
 // Unmatched returns the patterns that none of the judged entries has matched.

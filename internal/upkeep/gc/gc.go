@@ -68,6 +68,7 @@ func (c *Collector) Plan(ctx context.Context, space int64, uploads []sqlrepo.Upl
 		return s, err
 	}
 
+	s.Uploads = int64(len(uploads))
 	remaining := without(view.Uploads, uploads)
 	needed := newNeededBlocks(c, space)
 	c.Progress.Begin("looking for what is removed", "entry")
