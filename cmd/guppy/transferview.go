@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/guppy-prep/guppy/internal/display"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/sqlrepo/copying"
 )
@@ -32,9 +33,12 @@ func newTransferView(from, to string, content copying.Content, took time.Duratio
 func (v transferView) text(w io.Writer) {
 	fmt.Fprintf(w, "from      %s\nto        %s\n", v.From, v.To)
 	fmt.Fprintf(w, "rows      %d, the same on both sides, in %.1f s\n", v.Rows, v.Seconds)
-	for _, table := range v.Tables {
-		fmt.Fprintf(w, "  %-9s %10d  %.16s\n", table.Table, table.Rows, table.Digest)
-	}
+	fmt.Fprintln(w)
+	writeTable(w, []display.Column{{Title: "TABLE"}, {Title: "ROWS", Right: true}, {Title: "DIGEST"}}, len(v.Tables),
+		func(i int) []string {
+			table := v.Tables[i]
+			return []string{table.Table, fmt.Sprint(table.Rows), fmt.Sprintf("%.16s", table.Digest)}
+		})
 }
 
 // transferring is the progress of rows that are copied or read.
