@@ -41,7 +41,8 @@ func TestAFullFileSystemIsNamed(t *testing.T) {
 	dialecttest.RequireClass(t, db, err, dialect.Unusable)
 	var advised *dialect.Advised
 	if err = db.Explain(err); !errors.As(err, &advised) ||
-		!strings.Contains(err.Error(), "the file system of "+dir+" had no room; ") || !strings.Contains(err.Error(), " B free") {
+		!strings.Contains(err.Error(), "the file system of "+dir+" had no room; ") ||
+		!strings.Contains(err.Error(), " B free") {
 		t.Errorf("error %v", err)
 	}
 	dialecttest.RequireClass(t, db, err, dialect.Unusable)

@@ -140,7 +140,8 @@ func TestTheRateOfPackingIsItsOwn(t *testing.T) {
 	c.Indexed.Add(5)
 	read()
 	c.Indexed.Add(5)
-	if got, want := read().Line(), "preparing: 0 of 60 files, 60.0 MiB of 60.0 MiB; indexing: 10 blocks, 5.0 blocks/s"; got != want {
+	want := "preparing: 0 of 60 files, 60.0 MiB of 60.0 MiB; indexing: 10 blocks, 5.0 blocks/s"
+	if got := read().Line(); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

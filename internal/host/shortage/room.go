@@ -45,8 +45,8 @@ func Room(path string) string {
 	}
 }
 
-// freeNow describes the free space of a file system after the files that did not fit were removed. A file system without
-// a fixed number of files reports 0 of 0.
+// freeNow describes the free space of a file system after the files that did not fit were removed. A file system
+// without a fixed number of files reports 0 of 0.
 func freeNow(bytes int64, files, allFiles uint64) string {
 	text := fmt.Sprintf("; without what did not fit, it has %s free", progress.Bytes(bytes))
 	if allFiles > 0 {

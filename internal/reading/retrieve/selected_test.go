@@ -47,7 +47,8 @@ func TestOnlyWhatIsSelectedIsWritten(t *testing.T) {
 
 		sum := must(to(t, s, root, out, chosen))(t)
 		same(t, "selected", files(t, out), c.want)
-		if dry.Files != sum.Files || dry.Directories != sum.Directories || dry.Bytes != sum.Bytes || dry.Symlinks != sum.Symlinks {
+		if dry.Files != sum.Files || dry.Directories != sum.Directories || dry.Bytes != sum.Bytes ||
+			dry.Symlinks != sum.Symlinks {
 			t.Errorf("%q %q: a dry run counts %+v, the run %+v", c.include, c.exclude, dry, sum)
 		}
 		if len(planned) != len(files(t, out))+1 { // and the beginning

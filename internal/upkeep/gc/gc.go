@@ -68,9 +68,8 @@ func (c *Collector) Plan(ctx context.Context, space int64, uploads []sqlrepo.Upl
 		return s, err
 	}
 
-	s.Uploads = int64(len(uploads))
 	remaining := without(view.Uploads, uploads)
-	needed := newNeededBlocks(c, space)
+	needed, keeps := newNeededBlocks(c, space), map[int64]bool{}
 	c.Progress.Begin("looking for what is removed", "entry")
 	for _, upload := range uploads {
 		c.Progress.Expect(upload.Found, 0)
@@ -84,6 +83,7 @@ func (c *Collector) Plan(ctx context.Context, space int64, uploads []sqlrepo.Upl
 
 			s.Entries += int64(len(run.Unshared))
 			s.KeptEntries += int64(len(run.Shared))
+			keeps[upload.ID] = keeps[upload.ID] || len(run.Shared) > 0
 			if err := needed.addSegments(ctx, run.Shared); err != nil {
 				return s, err
 			}
@@ -110,8 +110,13 @@ func (c *Collector) Plan(ctx context.Context, space int64, uploads []sqlrepo.Upl
 
 	c.planned[space] = needed
 	for _, upload := range uploads {
+		kept := s.KeptShards
 		if err := c.planShards(ctx, upload, needed.shards, &s); err != nil {
 			return s, err
+		}
+		// The row of an upload goes with the last of what it has.
+		if s.KeptShards == kept && !keeps[upload.ID] {
+			s.Uploads++
 		}
 	}
 	return s, nil
