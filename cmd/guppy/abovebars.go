@@ -15,7 +15,7 @@ func (a *app) aboveBars() (below func()) {
 	}
 
 	terminal := a.stdout
-	lines := &lineWriter{to: a.screen}
+	lines := &lineWriter{to: a.screen, terminal: terminal}
 	a.stdout = lines
 	return func() {
 		a.stdout = terminal
@@ -25,10 +25,12 @@ func (a *app) aboveBars() (below func()) {
 
 // lineWriter passes on whole lines. It is safe for concurrent use.
 type lineWriter struct {
-	mu    sync.Mutex
-	to    io.Writer
-	begun []byte
-	ended bool
+	mu sync.Mutex
+	to io.Writer
+	// terminal is where the lines get to in the end.
+	terminal io.Writer
+	begun    []byte
+	ended    bool
 }
 
 func (w *lineWriter) Write(p []byte) (int, error) {

@@ -24,6 +24,7 @@ func jsonOutputs() map[string][]jsonOutput {
 	return map[string][]jsonOutput{
 		"prepare":      {object[report](""), object[dryRun]("with --dry-run")},
 		"upload":       {object[reportsView]("")},
+		"worker":       {object[workerView]("with --exit-when-idle, when no work is left")},
 		"upload ls":    {uploadList("").output("")},
 		"upload show":  {object[uploadDetails]("")},
 		"upload rm":    {object[removedView]("")},
@@ -94,5 +95,4 @@ func jsonOutputs() map[string][]jsonOutput {
 var withoutJSON = map[string]string{
 	"completion": "a script for a shell",
 	"dump":       "one JSON object per line for each row of the repository, as the tables have it",
-	"worker":     "nothing but its log, which `--log-format json` prints as JSON lines",
 }

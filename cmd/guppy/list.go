@@ -44,6 +44,8 @@ const (
 	identifier
 	// optional is left out if no row has it.
 	optional
+	// reason is optional, and shortened on a terminal so that its end stays, which says most.
+	reason
 )
 
 // listOptions are the flags of lists.
@@ -56,7 +58,7 @@ type listOptions struct {
 // addListFlags adds the flags that all lists have.
 func (a *app) addListFlags(command *cobra.Command) {
 	a.addRowFlags(command)
-	command.Flags().BoolVar(&a.listing.full, "full", false, "do not shorten CIDs and DIDs on a terminal")
+	command.Flags().BoolVar(&a.listing.full, "full", false, "do not shorten CIDs, DIDs and reasons on a terminal")
 }
 
 // addRowFlags adds the flags of commands that print rows, perhaps not as a table.
@@ -69,9 +71,31 @@ func (a *app) addRowFlags(command *cobra.Command) {
 
 var errBothForms = fmt.Errorf("%w: use either --json or --format", errUsage)
 
+// longestReason is how many characters of a reason a list shows on a terminal.
+const longestReason = 60
+
+// cell returns the text of a cell as a list shows it on a terminal.
+func (l columnLook) cell(text string) string {
+	switch l {
+	case identifier:
+		return display.Shorten(text)
+	case reason:
+		return display.WithoutMiddle(text, longestReason)
+	}
+	return text
+}
+
+// target returns what standard output is, even while lines that are written there appear above bars.
+func (a *app) target() io.Writer {
+	if lines, above := a.stdout.(*lineWriter); above {
+		return lines.terminal
+	}
+	return a.stdout
+}
+
 // onTerminal reports whether standard output is a terminal.
 func (a *app) onTerminal() bool {
-	file, isFile := a.stdout.(*os.File)
+	file, isFile := a.target().(*os.File)
 	return isFile && term.IsTerminal(int(file.Fd()))
 }
 
@@ -131,19 +155,20 @@ func (l list[V]) text(a *app, each func(yield func(V) error) error, footer func(
 	terminal := a.onTerminal()
 	columns := make([]display.Column, len(l.columns))
 	for i, column := range l.columns {
-		columns[i] = display.Column{Title: column.title, Right: column.look == number, Optional: column.look == optional}
+		columns[i] = display.Column{Title: column.title, Right: column.look == number,
+			Optional: column.look == optional || column.look == reason}
 	}
 
 	out := bufio.NewWriter(a.stdout)
-	styled := display.Styled(a.stdout, a.environ, a.voice.color)
+	styled := display.Styled(a.target(), a.environ, a.voice.color)
 	table, filled := display.NewTable(out, columns, styled), false
 	err := each(func(row V) error {
 		filled = true
 		cells := make([]string, len(l.columns))
 		for i, column := range l.columns {
 			cells[i] = column.text(row)
-			if column.look == identifier && terminal && !a.listing.full {
-				cells[i] = display.Shorten(cells[i])
+			if terminal && !a.listing.full {
+				cells[i] = column.look.cell(cells[i])
 			}
 		}
 		return table.Row(cells)
@@ -155,7 +180,7 @@ func (l list[V]) text(a *app, each func(yield func(V) error) error, footer func(
 	}
 	err = errors.Join(err, out.Flush())
 	if err == nil && !filled && l.empty != "" {
-		_, err = fmt.Fprintln(a.screen, l.empty)
+		_, err = fmt.Fprintln(a.screen, a.placed(l.empty))
 	}
 	return err
 }
@@ -163,7 +188,7 @@ func (l list[V]) text(a *app, each func(yield func(V) error) error, footer func(
 // formatted prints each row by the template of --format.
 func (l list[V]) formatted(a *app, each func(yield func(V) error) error) error {
 	out := bufio.NewWriter(a.stdout)
-	show, err := l.formatter(a.listing.format, out)
+	show, err := l.formatter(a.listing.format, out, a.onTerminal())
 	if err != nil {
 		return err
 	}
@@ -171,8 +196,8 @@ func (l list[V]) formatted(a *app, each func(yield func(V) error) error) error {
 }
 
 // formatter returns a function that prints a row by a template. It returns a usage error for a wrong name, even if
-// there will be no rows.
-func (l list[V]) formatter(format string, out io.Writer) (func(V) error, error) {
+// there will be no rows. What could upset a terminal is escaped on one.
+func (l list[V]) formatter(format string, out io.Writer, terminal bool) (func(V) error, error) {
 	parsed, err := template.New("--format").Option("missingkey=error").Parse(format)
 	if err == nil {
 		err = parsed.Execute(io.Discard, rowValues(reflect.Zero(reflect.TypeFor[V]())))
@@ -187,7 +212,12 @@ func (l list[V]) formatter(format string, out io.Writer) (func(V) error, error) 
 			return err
 		}
 		line.WriteByte('\n')
-		_, err := out.Write(line.Bytes())
+
+		text := line.String()
+		if terminal {
+			text = printableLines(text)
+		}
+		_, err := io.WriteString(out, text)
 		return err
 	}, nil
 }
@@ -208,7 +238,7 @@ func (l list[V]) printer(a *app, show func(V) error) (*rowPrinter[V], error) {
 		return nil, errBothForms
 	case a.listing.format != "":
 		var err error
-		if p.show, err = l.formatter(a.listing.format, a.stdout); err != nil {
+		if p.show, err = l.formatter(a.listing.format, a.stdout, a.onTerminal()); err != nil {
 			return nil, err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -25,8 +26,16 @@ func (a *app) print(result any, text func(io.Writer)) error {
 
 	var out bytes.Buffer
 	text(&out)
-	_, err := display.Colored(a.stdout, a.environ, a.voice.color).Write(out.Bytes())
+	_, err := a.colored().Write([]byte(a.placed(out.String())))
 	return err
+}
+
+// colored returns a writer to standard output that keeps colors as far as the user wants them.
+func (a *app) colored() io.Writer {
+	if _, above := a.stdout.(*lineWriter); above {
+		return a.stdout // the screen does that for what appears above bars
+	}
+	return display.Colored(a.stdout, a.environ, a.voice.color)
 }
 
 // listed is the number of paths that are printed of a list, so that a result fits on a screen. The rest is counted.
@@ -49,6 +58,19 @@ func printable(path string) string {
 		}
 	}
 	return path
+}
+
+// printableLines returns a text with escapes in place of what could upset a terminal. Its lines and tabs stay.
+func printableLines(text string) string {
+	var out strings.Builder
+	for _, r := range text {
+		if r == '\n' || r == '\t' {
+			out.WriteRune(r)
+		} else {
+			out.WriteString(display.Printable(string(r)))
+		}
+	}
+	return out.String()
 }
 
 // plural returns a number of things that are called what in the singular, such as "1 file" or "2 entries".

@@ -347,8 +347,9 @@ func (r *report) replicasErr() (err error) {
 	return err
 }
 
-func (r *report) replicasText(facts *display.Facts) {
-	for _, replica := range r.Replicas {
+// replicasText adds what replicas lack.
+func replicasText(facts *display.Facts, replicas []sentView) {
+	for _, replica := range replicas {
 		switch {
 		case replica.Files == 0 && replica.unseen:
 			facts.Add("replica", "%s %s: what it has can't be told", replica.Replica, display.Warning("is not there"))

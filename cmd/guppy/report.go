@@ -142,7 +142,7 @@ func (r *report) text(w io.Writer) {
 		list = fmt.Sprintf(": guppy shard ls %d%s lists them", r.Upload, r.here)
 	}
 	facts.Add("shards", "%d, %s%s", len(r.Shards), progress.Bytes(r.shardBytes), list)
-	r.replicasText(facts)
+	replicasText(facts, r.Replicas)
 	r.leftOutText(facts)
 
 	if r.newKey != "" {

@@ -93,27 +93,6 @@ func commandLine(args []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// here returns the flags of the command line that say where the repository is, so that a command that is printed with
-// them finds it.
-func (a *app) here() string {
-	var flags strings.Builder
-	for i, arg := range a.args {
-		name, _, joined := strings.Cut(arg, "=")
-		switch {
-		case arg == "--":
-			return flags.String()
-		case !slices.Contains(placeFlags, name):
-		case joined:
-			flags.WriteString(" " + shellQuoted(withoutPasswords(a.args)[i]))
-		case i+1 < len(a.args):
-			flags.WriteString(" " + arg + " " + shellQuoted(withoutPasswords(a.args)[i+1]))
-		}
-	}
-	return flags.String()
-}
-
-var placeFlags = []string{"--config", "--data-dir", "--database-type", "--database-url"}
-
 // shellQuoted returns an argument as it is written in a command line of a shell.
 func shellQuoted(arg string) string {
 	if arg == "" || strings.ContainsAny(arg, " \t\n\"'\\$&|;<>()*?[]#~`!{}") {

@@ -27,8 +27,10 @@ type app struct {
 	environ []string
 	stdout  io.Writer
 	screen  *display.Screen
-	voice   voice
-	log     *slog.Logger
+	// root has the commands, once a command line runs.
+	root  *cobra.Command
+	voice voice
+	log   *slog.Logger
 	// logsJSON is true if the log is in JSON.
 	logsJSON bool
 
@@ -98,6 +100,7 @@ func newApp(args, environ []string, stdout io.Writer, stderr *os.File) *app {
 
 func (a *app) run(ctx context.Context) int {
 	root := a.rootCommand()
+	a.root = root
 	root.SetArgs(a.args)
 	help := &helpOutput{to: a.stdout}
 	root.SetOut(help)

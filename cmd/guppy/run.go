@@ -119,21 +119,26 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 	return summary, err
 }
 
-// noteTimeout limits how long the reason of a stop is written.
-const noteTimeout = 5 * time.Second
+// noteTimeout limits how long the reason of a stop is written. An interrupted program has less time.
+const noteTimeout, lastNoteTimeout = 5 * time.Second, graceTime / 3
 
-// noteStop keeps with an upload why its run ended, unless that was an interruption, or the database can't be reached.
-// What was set aside is kept with the work itself.
+// noteStop keeps with an upload why its run ended, unless the database can't be reached. What was set aside is kept
+// with the work itself.
 func (a *app) noteStop(ctx context.Context, repo *repository, upload int64, failure error) {
-	if ctx.Err() != nil || upload == 0 || isAny(failure, []error{
+	if upload == 0 || isAny(failure, []error{
 		sqlrepo.ErrUnavailable, sqlrepo.ErrLockLost, sqlrepo.ErrAtWork, pipeline.ErrSetAside, pipeline.ErrRemoved,
 	}) {
 		return
 	}
 
-	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
+	reason, timeout := failure.Error(), noteTimeout
+	if ctx.Err() != nil {
+		reason, timeout = "interrupted", lastNoteTimeout
+	}
+
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
-	if err := repo.NoteStop(ctx, upload, failure.Error()); err != nil {
+	if err := repo.NoteStop(ctx, upload, reason); err != nil {
 		a.log.Debug("could not keep why the run stopped", "error", err)
 	}
 }

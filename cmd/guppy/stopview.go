@@ -19,18 +19,11 @@ func newStopView(u sqlrepo.Upload) stopView {
 
 func (v stopView) text(w io.Writer) {
 	if v.StoppedAt != "" {
-		fmt.Fprintf(w, "  the last run stopped at %s: %s\n", v.StoppedAt.text(), printable(v.StopReason))
+		fmt.Fprintf(w, "  %s\n", v.sentence())
 	}
 }
 
-// shortReason is how many characters of a reason a list has room for.
-const shortReason = 60
-
-// short is the reason as a list shows it.
-func (v stopView) short() string {
-	reason := []rune(printable(v.StopReason))
-	if len(reason) > shortReason {
-		reason = append(reason[:shortReason], '…')
-	}
-	return string(reason)
+// sentence says when and why the run stopped.
+func (v stopView) sentence() string {
+	return fmt.Sprintf("the last run stopped at %s: %s", v.StoppedAt.text(), printable(v.StopReason))
 }

@@ -177,7 +177,7 @@ func uploadList(empty string) list[uploadView] {
 		{"SIZE", func(v uploadView) string { return progress.Bytes(v.Bytes) }, number},
 		{"ROOT", func(v uploadView) string { return v.RootCID }, identifier},
 		{"TAGS", func(v uploadView) string { return strings.Join(printables(v.Tags), ", ") }, optional},
-		{"STOPPED", func(v uploadView) string { return v.short() }, optional},
+		{"STOPPED", func(v uploadView) string { return printable(v.StopReason) }, reason},
 	}}
 }
 

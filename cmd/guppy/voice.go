@@ -82,11 +82,11 @@ func (a *app) speak(cfg *config.Config) error {
 	options := &slog.HandlerOptions{Level: level}
 	switch {
 	case format == config.LogJSON:
-		a.log, a.logsJSON = slog.New(slog.NewJSONHandler(a.screen, options)), true
+		a.log, a.logsJSON = slog.New(a.placedHandler(slog.NewJSONHandler(a.screen, options))), true
 	case format == config.LogAuto && a.screen.Interactive():
-		a.log = slog.New(display.NewSentences(a.screen, level))
+		a.log = slog.New(a.placedHandler(display.NewSentences(a.screen, level)))
 	default:
-		a.log = slog.New(slog.NewTextHandler(a.screen, options))
+		a.log = slog.New(a.placedHandler(slog.NewTextHandler(a.screen, options)))
 	}
 
 	if a.voice.progress == progressAuto {
@@ -164,9 +164,10 @@ func (a *app) fail(err error, code int) {
 		return
 	}
 	// Errors that occurred together are on lines of their own.
-	fmt.Fprintln(a.screen, "guppy:", strings.ReplaceAll(strings.TrimSpace(message), "\n", "\nguppy: "))
+	message = printableLines(a.placed(strings.TrimSpace(message)))
+	fmt.Fprintln(a.screen, "guppy:", strings.ReplaceAll(message, "\n", "\nguppy: "))
 	if hint != "" {
-		fmt.Fprintln(a.screen, hint)
+		fmt.Fprintln(a.screen, printableLines(a.placed(hint)))
 	}
 	if again != "" {
 		printResume(a.screen, again)

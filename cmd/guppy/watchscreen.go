@@ -20,6 +20,8 @@ type watched struct {
 	// error.
 	asking time.Time
 	err    error
+	// place, if not nil, puts the place of the repository into the commands of a text.
+	place func(string) string
 }
 
 type speed struct {
@@ -70,7 +72,7 @@ func (s *watched) draw(now time.Time, width int) (head string, body []string) {
 		head += display.Faint(clock)
 	}
 
-	page := page{width: width, lines: body}
+	page := page{width: width, lines: body, place: s.place}
 	page.uploads(s.view)
 	page.throughput(s.speeds)
 	page.workers(s.view)
@@ -83,6 +85,7 @@ func (s *watched) draw(now time.Time, width int) (head string, body []string) {
 type page struct {
 	width int
 	lines []string
+	place func(string) string
 }
 
 // section begins a section, with a free line above it.
@@ -95,6 +98,9 @@ func (p *page) section(title string) {
 
 // add adds a text that is wrapped, in a style unless that is nil.
 func (p *page) add(indent int, style func(string) string, text string) {
+	if p.place != nil {
+		text = p.place(text)
+	}
 	for _, line := range display.Wrap(text, p.width, indent) {
 		if style != nil {
 			line = style(line)
@@ -113,6 +119,9 @@ func (p *page) uploads(view *progressView) {
 		upload := &view.Uploads[i]
 		p.add(0, display.Strong, upload.title())
 		p.progress(upload)
+		if upload.StoppedAt != "" && len(upload.Workers) == 0 { // another run may be mending it
+			p.add(2, display.Failure, upload.stopView.sentence())
+		}
 		// What to do about work that was set aside is said there.
 		if next := upload.next(); next != "" && len(upload.SetAside) == 0 {
 			p.add(2, display.Warning, next)

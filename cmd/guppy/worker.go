@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -110,19 +111,39 @@ func (a *app) work(ctx context.Context, cfg *config.Config, repo *repository, op
 		Workers: workers(cfg), ReadAhead: readAhead(cfg), Limits: limits(cfg), TempDir: cfg.Repo.DataDir,
 		Progress: &progress.Counters{}, Log: a.log,
 	}
+	var completed completions
+	worker.Completed = completed.add
 
 	// From here on an interruption leaves work to resume.
 	a.ran = true
 
 	a.log.Info("working", "worker", presence.Name())
-	stop := a.showWork(ctx, &worker)
+	started, stop := time.Now(), a.showWork(ctx, &worker)
 	err = worker.Run(ctx)
 	stop()
 
 	if err != nil {
 		return err
 	}
-	return a.leftUndone(ctx, repo, filter, worker.Sending, left)
+
+	view := workerView{
+		Files: worker.Progress.Files.Load(), Bytes: worker.Progress.Bytes.Load(), SentFiles: worker.Progress.Sent.Load(),
+		SentBytes: worker.Progress.SentBytes.Load(), Seconds: time.Since(started).Seconds(),
+	}
+	if view.Completed, err = completed.views(ctx, repo); err != nil {
+		return err
+	}
+	lacking, err := a.sentViews(ctx, repo, worker.Sending, left)
+	if err != nil {
+		return err
+	}
+	view.Replicas = append([]sentView{}, lacking...)
+
+	undone, err := leftUndone(ctx, repo, filter, &view)
+	if err != nil {
+		return err
+	}
+	return errors.Join(a.print(&view, view.text), undone)
 }
 
 func spaceFilter(ctx context.Context, repo *repository, names []string) (filter sqlrepo.OpenFilter, err error) {
@@ -136,23 +157,22 @@ func spaceFilter(ctx context.Context, repo *repository, names []string) (filter 
 	return filter, nil
 }
 
-// leftUndone returns pipeline.ErrSetAside and errIncomplete for uploads that nobody continues, and errors for replicas
-// that lack files or are not there.
-func (a *app) leftUndone(ctx context.Context, repo *repository, filter sqlrepo.OpenFilter, sending *pipeline.Sending,
-	left unsent) error {
+// leftUndone counts the unfinished uploads. It returns as undone pipeline.ErrSetAside and errIncomplete for uploads that
+// nobody continues, and errors for replicas that lack files or are not there.
+func leftUndone(ctx context.Context, repo *repository, filter sqlrepo.OpenFilter, view *workerView) (undone, err error) {
 	open, err := repo.OpenUploads(ctx, filter)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	view.Unfinished = int64(len(open))
 
-	var undone error
 	for _, upload := range open {
 		if !upload.Stuck() && upload.State != sqlrepo.Incomplete {
 			continue
 		}
 		again, err := continuingUpload(ctx, repo, upload.Upload)
 		if err != nil {
-			return errors.Join(undone, err)
+			return nil, errors.Join(undone, err)
 		}
 
 		if upload.Stuck() {
@@ -163,9 +183,8 @@ func (a *app) leftUndone(ctx context.Context, repo *repository, filter sqlrepo.O
 		undone = errors.Join(undone, err)
 	}
 
-	replicas, err := a.sentViews(ctx, repo, sending, left)
-	for _, replica := range replicas {
+	for _, replica := range view.Replicas {
 		undone = errors.Join(undone, replica.err(true))
 	}
-	return errors.Join(undone, err)
+	return undone, nil
 }

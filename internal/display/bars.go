@@ -93,7 +93,12 @@ func (b *bars) lines() []string {
 	}
 
 	// A long name, as of a file, must not push the bars off the screen.
-	names, longest := 0, max(shortestName, b.width/4)
+	names, counts := 0, 0
+	for _, reading := range readings {
+		counts = max(counts, lipgloss.Width(reading.Counts()))
+	}
+	room := b.width - 1 - b.barLength() - percentWidth - 2*gap - counts
+	longest := max(shortestName, b.width/4, room)
 	for i := range readings {
 		readings[i].Doing = ansi.Truncate(Printable(readings[i].Doing), longest, "…")
 		names = max(names, lipgloss.Width(readings[i].Doing))
@@ -114,9 +119,11 @@ func (b *bars) lines() []string {
 	return lines
 }
 
+func (b *bars) barLength() int { return min(longestBar, max(shortestBar, b.width-roomyWidth)) }
+
 // line returns the bar of one reading. Work whose total is unknown only shows that it is alive.
 func (b *bars) line(reading progress.Reading, names int) string {
-	length := min(longestBar, max(shortestBar, b.width-roomyWidth))
+	length := b.barLength()
 
 	var shape string
 	if fraction, known := reading.Fraction(); known {

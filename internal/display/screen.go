@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"os/signal"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -118,7 +120,9 @@ func (s *Screen) Show(source progress.Source) (stop func()) {
 
 	// Lines can only be put above a frame that is there.
 	<-out.drawn
+	forget := redrawWhenContinued(program)
 	return func() {
+		forget()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.shown != program {
@@ -130,7 +134,37 @@ func (s *Screen) Show(source progress.Source) (stop func()) {
 	}
 }
 
-// firstFrame closes drawn when the first frame was drawn.
+// redrawWhenContinued draws everything again when the process goes on after it was stopped, as by Ctrl-Z: the shell has
+// written over the bars. The function that it returns ends that.
+func redrawWhenContinued(program *tea.Program) (forget func()) {
+	if len(continued) == 0 {
+		return func() {}
+	}
+	signals, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, continued...)
+
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		for {
+			select {
+			case <-signals:
+				program.Send(tea.ClearScreen())
+			case <-done:
+				return
+			}
+		}
+	})
+	return sync.OnceFunc(func() {
+		signal.Stop(signals)
+		close(done)
+		listening.Wait()
+	})
+}
+
+// cursorShape matches what would change the shape of the cursor, which is the user's choice.
+var cursorShape = regexp.MustCompile(`\x1b\[\d* q`)
+
+// firstFrame closes drawn when the first frame was drawn. It leaves the shape of the cursor as it is.
 type firstFrame struct {
 	*os.File
 	once  sync.Once
@@ -139,5 +173,8 @@ type firstFrame struct {
 
 func (f *firstFrame) Write(p []byte) (int, error) {
 	defer f.once.Do(func() { close(f.drawn) })
-	return f.File.Write(p)
+	if _, err := f.File.Write(cursorShape.ReplaceAll(p, nil)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }

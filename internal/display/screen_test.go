@@ -3,8 +3,10 @@ package display_test
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/guppy-prep/guppy/internal/display"
@@ -49,6 +51,9 @@ func TestBarsAreBelowWhatIsWrittenAndGoAway(t *testing.T) {
 	text := term.Await(t, `last\nafterwards\n`)
 	if strings.Contains(text, "preparing") {
 		t.Errorf("the bars are still there:\n%s", text)
+	}
+	if strings.Contains(term.Output(), " q") {
+		t.Errorf("the shape of the cursor is changed: %q", term.Output())
 	}
 	if plain := strings.ReplaceAll(text, "\n", ""); !strings.Contains(plain, strings.TrimSpace(long)) {
 		t.Errorf("a long line is cut:\n%s", text)
@@ -115,5 +120,31 @@ func TestNoColorIsHeeded(t *testing.T) {
 		if got := strings.Contains(term.Output(), "\x1b[1;33m"); got != c.want {
 			t.Errorf("%v with --color %s: %q", c.environ, c.color, term.Output())
 		}
+	}
+}
+
+// TestBarsAreDrawnAgain goes on after a stop, in which a shell has written over the bars.
+func TestBarsAreDrawnAgain(t *testing.T) {
+	term := terminal.New(t, 100, 12)
+	screen := display.NewScreen(term.File, environ)
+	stop := screen.Show(halfDone)
+	defer stop()
+	term.Await(t, `(?m)^preparing .*\nscanning .*\nshard 0 `)
+
+	// What is not drawn again stays away, since it has not changed.
+	fmt.Fprint(term.File, "\r\x1b[2A\x1b[Jstopped\r\n\r\n")
+	term.Await(t, `^stopped`)
+	if err := syscall.Kill(os.Getpid(), syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	term.Await(t, `(?m)^preparing .*\nscanning .*\nshard 0 `)
+}
+
+func TestWithoutMiddle(t *testing.T) {
+	if got := display.WithoutMiddle("écrire: no space left on device", 20); got != "écrire…eft on device" {
+		t.Errorf("%q", got)
+	}
+	if got := display.WithoutMiddle("écrire", 6); got != "écrire" {
+		t.Errorf("%q", got)
 	}
 }

@@ -146,3 +146,14 @@ func Shorten(text string) string {
 	}
 	return text[:head] + "…" + text[len(text)-tail:]
 }
+
+// WithoutMiddle returns a text of at most so many characters. The middle is left out of a longer one, so that its end
+// stays.
+func WithoutMiddle(text string, longest int) string {
+	runes := []rune(text)
+	if len(runes) <= longest {
+		return text
+	}
+	head := (longest - 1) / 3
+	return string(runes[:head]) + "…" + string(runes[len(runes)-(longest-1-head):])
+}

@@ -21,7 +21,8 @@ func ReleaseAll(ctx context.Context, repo *sqlrepo.Repository, log *slog.Logger)
 	return errors.Join(ReleaseThose(ctx, repo, unfinished, log), ReleaseSendings(ctx, repo, nil, log))
 }
 
-// ReleaseThose is like ReleaseAll for the stages and shards of the given uploads.
+// ReleaseThose is like ReleaseAll for the stages and shards of the given uploads. An upload for which no reason of a
+// stop is kept gets the end of the process as one.
 func ReleaseThose(ctx context.Context, repo *sqlrepo.Repository, unfinished []sqlrepo.OpenUpload,
 	log *slog.Logger) error {
 	for _, upload := range unfinished {
@@ -35,13 +36,22 @@ func ReleaseThose(ctx context.Context, repo *sqlrepo.Repository, unfinished []sq
 			units = append(units, shard)
 		}
 
+		gone := ""
 		for _, unit := range units {
 			released, err := Release(ctx, repo, unit)
 			if err != nil {
 				return err
 			}
 			if released {
+				gone = leaseOn(unit).Worker
 				log.Info("released the claims of a process that is gone", "upload", upload.ID)
+			}
+		}
+
+		if gone != "" && upload.StoppedAt.IsZero() {
+			reason := "the " + presence.Describe(gone) + " was killed or has crashed"
+			if err := repo.NoteStop(ctx, upload.ID, reason); err != nil {
+				return err
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
@@ -15,6 +16,8 @@ import (
 const (
 	lookEvery = time.Second
 	lookSoon  = 25 * time.Millisecond
+	// A roving worker frees now and then what dead processes of its host hold. A job did so when it began.
+	releaseEvery = 10 * time.Second
 )
 
 // board holds what a worker knows about the work to be done.
@@ -42,9 +45,14 @@ func newBoard(c *crew) *board {
 
 // watch keeps the board up to date while somebody waits for a change.
 func (b *board) watch(ctx context.Context) error {
+	var released time.Time
 	for {
 		version := b.present()
 		open, err := b.crew.Repo.OpenUploads(ctx, b.crew.Filter)
+		if err == nil && b.crew.Roving && time.Since(released) >= releaseEvery {
+			err = b.release(ctx, open)
+			released = time.Now()
+		}
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -72,6 +80,15 @@ func (b *board) watch(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// release frees what dead processes of this host hold of the open uploads, and of files on their way to replicas.
+func (b *board) release(ctx context.Context, open []sqlrepo.OpenUpload) error {
+	err := leftovers.ReleaseThose(ctx, b.crew.Repo, open, b.crew.Log)
+	if err != nil || b.crew.Sending == nil {
+		return err
+	}
+	return leftovers.ReleaseSendings(ctx, b.crew.Repo, b.crew.Sending.Spaces, b.crew.Log)
 }
 
 func pauseFor(ctx context.Context, pause time.Duration) bool {
